@@ -1,0 +1,129 @@
+"""Every error that this project raises at its users.
+
+    RewardAgentError                exit 1
+    ├── UsageError                  exit 2   the command or call was not right
+    │   └── UnknownNameError                 a name that is not there, with the closest one
+    ├── DataError                            a file, record or reply does not have its form
+    ├── ModelError                           a language model could not be used
+    │   ├── MissingKeyError, RejectedKeyError, UnreachableError, RateLimitError, QuotaError
+    │   └── RefusalError, EmptyReplyError, TruncatedReplyError, ContextTooLongError
+    ├── JobError                             a child process of ours failed (not its program)
+    │   └── SandboxError                     the isolation that was asked for is not to be had
+    ├── BudgetError                 exit 3   the budget ended
+    └── Interrupted                 exit 130 stopped by the user; the run can be resumed
+
+A failure of *generated code* is not an error of ours: it is data, an outcome with a name.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class RewardAgentError(Exception):
+    """An error with a remedy.
+
+    Args:
+        message: what was given and what was expected, in one line.
+        remedy: what to do next, in one line.
+    """
+
+    exit_code = 1
+
+    def __init__(self, message: str, remedy: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.remedy = remedy
+
+
+class UsageError(RewardAgentError):
+    """The command line, the configuration or a call's arguments are not right."""
+
+    exit_code = 2
+
+
+class UnknownNameError(UsageError):
+    """A name that does not exist, answered with the closest one that does."""
+
+    def __init__(self, kind: str, given: str, known: Iterable[str], remedy: str = "") -> None:
+        names = sorted(known)
+        closest = find_closest_name(given, names)
+        hint = f"; did you mean {closest!r}?" if closest else ""
+        listing = ", ".join(names) if names else "none"
+        super().__init__(
+            f"unknown {kind} {given!r}{hint}", remedy or f"known {kind} names: {listing}"
+        )
+        self.closest = closest
+
+
+class DataError(RewardAgentError):
+    """A file, a record or a child's result does not have the form it must have."""
+
+
+class ModelError(RewardAgentError):
+    """A language model could not be used."""
+
+
+class MissingKeyError(ModelError):
+    """No API key is set for the provider."""
+
+
+class RejectedKeyError(ModelError):
+    """The provider does not accept the API key."""
+
+
+class UnreachableError(ModelError):
+    """The provider could not be reached, or it is failing."""
+
+
+class RateLimitError(ModelError):
+    """The provider asks to slow down."""
+
+
+class QuotaError(ModelError):
+    """The account behind the key has no credit left."""
+
+
+class RefusalError(ModelError):
+    """The model, or a filter in front of it, declined to answer."""
+
+
+class EmptyReplyError(ModelError):
+    """The model answered with nothing."""
+
+
+class TruncatedReplyError(ModelError):
+    """The reply was cut at the output limit."""
+
+
+class ContextTooLongError(ModelError):
+    """The prompt does not fit into the model's context."""
+
+
+class JobError(RewardAgentError):
+    """A child process of ours failed; not the program that it ran."""
+
+
+class SandboxError(JobError):
+    """The isolation that was asked for cannot be had on this machine."""
+
+
+class BudgetError(RewardAgentError):
+    """The budget of the run ended."""
+
+    exit_code = 3
+
+
+class Interrupted(RewardAgentError):
+    """The user stopped the run; it can be resumed."""
+
+    exit_code = 130
+
+
+def find_closest_name(given: str, known: Iterable[str]) -> str | None:
+    """Return the known name most like ``given``, or None when nothing is near."""
+    matches = difflib.get_close_matches(given.lower(), [name.lower() for name in known], n=1)
+    if not matches:
+        return None
+    return next(name for name in known if name.lower() == matches[0])

@@ -1,0 +1,153 @@
+"""Records that cross the process border: a job's ``job.json`` and its ``result.json``.
+
+A job is a folder. The parent writes ``job.json`` and the input files, the child
+``python -m reward_agent.worker FOLDER`` reads them and writes ``result.json`` beside. The child
+may write nowhere else. What a job that loads generated code writes is untrusted.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from reward_agent.simulation.card import EnvCard, PPOSettings
+from reward_agent.types import Evaluation, FileRecord, ProbeReport, Snapshot, TrainingResult
+
+# Names of the files in a job's folder.
+JOB_FILE = "job.json"
+RESULT_FILE = "result.json"
+ERROR_FILE = "error.json"
+PROGRAM_FILE = "reward.py"
+METRIC_FILE = "metric.py"
+TRAJECTORIES_FILE = "trajectories.npz"
+POLICY_FILE = "policy.safetensors"
+PROGRESS_FILE = "progress.csv"
+VIDEO_FILE = "video.webp"
+
+
+class ProbeJob(FileRecord):
+    """Dry run of ``reward.py``; ranks the stored episodes of ``trajectories.npz`` if present.
+
+    Result: ``ProbeReport``.
+    """
+
+    kind: Literal["probe"] = "probe"
+    card: EnvCard
+    program_sha256: str
+    seed: int = 0
+    gamma: float = 0.99
+    task_scores: tuple[float, ...] = Field(
+        (), description="trusted score of each episode in trajectories.npz"
+    )
+
+
+class TrainJob(FileRecord):
+    """Training of a policy under ``reward.py``, up to ``until_timesteps``.
+
+    Writes ``policy_<steps>.safetensors`` at about ``n_points`` evenly spaced points of
+    ``total_timesteps``, ``progress.csv`` and a checkpoint of its own from which a later job in the
+    same folder with a larger ``until_timesteps`` goes on. Result: ``TrainingResult``.
+    """
+
+    kind: Literal["train"] = "train"
+    card: EnvCard
+    program_sha256: str
+    seed: int
+    total_timesteps: int
+    until_timesteps: int
+    n_points: int = 10
+    ppo: PPOSettings
+
+
+class EvaluateJob(FileRecord):
+    """Fresh episodes of each snapshot, scored by the trusted ``metric.py`` if there is one.
+
+    The last snapshot is the one evaluated with ``n_episodes``; the others get
+    ``n_curve_episodes``. Writes ``trajectories.npz`` of the chosen (best by task score) snapshot,
+    and a video of it if ``render``. Result: ``EvaluateResult``.
+    """
+
+    kind: Literal["evaluate"] = "evaluate"
+    card: EnvCard
+    snapshots: tuple[Snapshot, ...]
+    seed: int
+    n_episodes: int = 16
+    n_curve_episodes: int = 4
+    has_metric: bool = True
+    render: bool = False
+    caption: str = ""
+
+
+class EvaluateResult(FileRecord):
+    """Evaluation of every snapshot, in order; the last is the final policy's."""
+
+    curve: tuple[Evaluation, ...]
+    best: Evaluation
+    best_file: str
+    video_file: str | None = None
+    video_note: str = Field("", description="why there is no video, and which package to install")
+
+
+class ScoreJob(FileRecord):
+    """A metric of a language model over the recorded ``trajectories.npz``; generated code.
+
+    Result: ``ScoreResult``.
+    """
+
+    kind: Literal["score"] = "score"
+    card: EnvCard
+    metric_sha256: str
+    total_timesteps: int = 0
+    seed: int = 0
+
+
+class ScoreResult(FileRecord):
+    """What a generated metric says of recorded episodes. Untrusted."""
+
+    outcome: str = Field(max_length=600, description="'scored' or 'failed: …'")
+    evaluation: Evaluation | None = None
+
+
+class RelabelJob(FileRecord):
+    """The terms of ``reward.py`` over the recorded ``trajectories.npz``.
+
+    Writes ``terms.npz``: for each term ``(n_steps,)`` over all episodes end to end. Result:
+    ``RelabelResult``.
+    """
+
+    kind: Literal["relabel"] = "relabel"
+    card: EnvCard
+    program_sha256: str
+    gamma: float = 0.99
+
+
+class RelabelResult(FileRecord):
+    """Pay of each term in each recorded episode. Untrusted."""
+
+    outcome: str = Field(max_length=600)
+    generated_returns: tuple[float, ...] = ()
+    term_pay: dict[str, tuple[float, ...]] = {}
+
+
+class CheckEnvJob(FileRecord):
+    """Comparison of a card with its live model. Result: ``CheckEnvResult``."""
+
+    kind: Literal["check_env"] = "check_env"
+    card: EnvCard
+
+
+class CheckEnvResult(FileRecord):
+    """Findings on a card; none means that it describes the model."""
+
+    findings: tuple[str, ...] = ()
+    facts: dict[str, str] = {}
+
+
+Job = Annotated[
+    ProbeJob | TrainJob | EvaluateJob | ScoreJob | RelabelJob | CheckEnvJob,
+    Field(discriminator="kind"),
+]
+Result = (
+    ProbeReport | TrainingResult | EvaluateResult | ScoreResult | RelabelResult | CheckEnvResult
+)

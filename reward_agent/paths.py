@@ -1,0 +1,46 @@
+"""Where prompts, environments and runs lie: the only module that looks for them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from reward_agent.errors import UsageError
+
+_PACKAGE_DIR = Path(__file__).resolve().parent
+
+
+def find_prompts_dir(option: Path | None = None) -> Path:
+    """Return the folder of prompt templates."""
+    return _find_data_dir("prompts", option)
+
+
+def find_envs_dir(option: Path | None = None) -> Path:
+    """Return the folder of environment cards."""
+    return _find_data_dir("envs", option)
+
+
+def find_runs_dir(option: Path | None = None) -> Path:
+    """Return the folder for runs: option, ``REWARD_AGENT_RUNS_DIR``, else ``./runs``."""
+    chosen = option or os.environ.get("REWARD_AGENT_RUNS_DIR") or "runs"
+    return Path(chosen).expanduser().resolve()
+
+
+def _find_data_dir(name: str, option: Path | None) -> Path:
+    """Look in the option, the environment variable, the checkout, then the wheel's copy."""
+    variable = f"REWARD_AGENT_{name.upper()}_DIR"
+    explicit = option or os.environ.get(variable)
+    if explicit:
+        folder = Path(explicit).expanduser().resolve()
+        if not folder.is_dir():
+            raise UsageError(
+                f"{folder} is not a folder", f"set {variable} to the {name} folder, or unset it"
+            )
+        return folder
+    candidates = (_PACKAGE_DIR.parent / name, _PACKAGE_DIR / "_data" / name)
+    # A checkout is told from a site-packages folder by its pyproject.toml.
+    if (_PACKAGE_DIR.parent / "pyproject.toml").is_file() and candidates[0].is_dir():
+        return candidates[0]
+    if candidates[1].is_dir():
+        return candidates[1]
+    raise UsageError(f"the {name} folder is missing", f"reinstall reward-agent, or set {variable}")

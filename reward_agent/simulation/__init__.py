@@ -1,0 +1,1 @@
+"""Environments as data, and the batched simulation of them."""

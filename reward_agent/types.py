@@ -1,0 +1,280 @@
+"""The nouns of the program: closed records at the borders, plain dataclasses inside.
+
+A ``Record`` crosses a file, process or language-model border: it is validated, unknown keys are
+errors. Counts are ``n_…``, seconds ``…_s``; times are UTC ISO 8601.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Severity = Literal["error", "warning", "hint"]
+
+
+class Record(BaseModel):
+    """A closed, immutable record."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class FileRecord(Record):
+    """A record that is a file of its own."""
+
+    schema_version: Literal[1] = 1
+
+
+# --- what the user asks for -------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Score:
+    """A trusted metric's verdict on one episode.
+
+    Args:
+        task_score: how well the episode does the task, in the unit of the task; more is better.
+        success: whether it does it, strictly.
+        parts: the named numbers that explain the verdict.
+    """
+
+    task_score: float
+    success: bool
+    parts: dict[str, float] = field(default_factory=dict)
+
+
+# --- programs and what is said of them ---------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class RewardProgram:
+    """Source text of a reward function; its identity is the sha256 of the text."""
+
+    source: str
+
+    @property
+    def sha256(self) -> str:
+        """Hexadecimal digest of the UTF-8 text; lone surrogates are replaced."""
+        return hashlib.sha256(self.source.encode("utf-8", "replace")).hexdigest()
+
+    @property
+    def id(self) -> str:
+        """First eight characters of the digest: the name of a candidate's folder."""
+        return self.sha256[:8]
+
+
+class Finding(Record):
+    """One remark on a program: an ``error`` refuses it, a ``warning`` or ``hint`` does not."""
+
+    rule: str
+    severity: Severity
+    message: str
+    remedy: str = ""
+    line: int | None = None
+    column: int | None = None
+
+
+class CheckReport(FileRecord):
+    """Findings of the static rules on one program."""
+
+    program_sha256: Sha256
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def is_accepted(self) -> bool:
+        """Whether no finding is an error."""
+        return not any(finding.severity == "error" for finding in self.findings)
+
+
+class TermScale(Record):
+    """What one reward term did on the probe's states (reward per step)."""
+
+    name: str
+    mean: Finite
+    std: Finite
+    minimum: Finite
+    maximum: Finite
+
+
+class ProbeReport(FileRecord):
+    """Findings of the dry run on real states, in the sandbox."""
+
+    program_sha256: Sha256
+    findings: tuple[Finding, ...] = ()
+    terms: tuple[TermScale, ...] = ()
+    call_us: float | None = Field(None, description="microseconds a call at 64 simulations")
+    is_additive: bool | None = Field(None, description="whether the terms add up to the reward")
+    rank_agreement: float | None = Field(
+        None, ge=-1, le=1, description="Kendall tau of return and task score on stored episodes"
+    )
+
+    @property
+    def is_accepted(self) -> bool:
+        """Whether no finding is an error."""
+        return not any(finding.severity == "error" for finding in self.findings)
+
+
+class Risk(Record):
+    """One concern of the Critic, with its place."""
+
+    kind: str
+    line: int | None = None
+    evidence: str
+    remedy: str
+
+
+class Critique(FileRecord):
+    """A language model's review of one program. It never enters a score."""
+
+    verdict: Literal["accept", "revise"]
+    summary: str
+    risks: tuple[Risk, ...] = ()
+
+
+class Analysis(FileRecord):
+    """A language model's diagnosis of one training. It never enters a score."""
+
+    failure_mode: str
+    evidence: tuple[str, ...]
+    next_change: str
+    keep: bool
+
+
+# --- trainings and what their policies do ------------------------------------------------------
+
+
+class TermPoint(Record):
+    """One reward term over a stretch of training (a tenth of it)."""
+
+    total_timesteps: int
+    minimum: Finite
+    mean: Finite
+    maximum: Finite
+    pay_per_episode: Finite
+    share_of_return: Finite = Field(description="|pay| of the term / sum of |pay| of all, 0..1")
+
+
+class TermCurve(Record):
+    """One reward term over the whole training."""
+
+    name: str
+    points: tuple[TermPoint, ...]
+
+
+class TrainingPoint(Record):
+    """The training's own view of itself at one of about ten points."""
+
+    total_timesteps: int
+    generated_return: Finite | None = Field(None, description="mean over episodes that ended")
+    episode_length: Finite | None = Field(None, description="mean, in control steps")
+
+
+class Snapshot(Record):
+    """A policy saved on the way."""
+
+    total_timesteps: int
+    file: str = Field(pattern=r"^[A-Za-z0-9_.-]+\.safetensors$")
+
+
+class TrainingResult(FileRecord):
+    """What a training child reports. Untrusted: validated like a model's reply."""
+
+    outcome: str = Field(max_length=600, description="'finished', 'paused' or 'failed: …'")
+    seed: int
+    total_timesteps: int
+    wall_s: float
+    steps_per_s: float
+    snapshots: tuple[Snapshot, ...] = ()
+    points: tuple[TrainingPoint, ...] = ()
+    terms: tuple[TermCurve, ...] = ()
+    seconds: dict[str, float] = Field(
+        default_factory=dict, description="where the time went: physics, reward, policy, update, …"
+    )
+
+
+class EpisodeScore(Record):
+    """One fresh episode of a policy under the trusted metric."""
+
+    task_score: Finite | None
+    success: bool
+    parts: dict[str, Finite] = {}
+    length: int
+    end: str = Field(description="'truncated', or the field whose range ended the episode")
+
+
+class Evaluation(FileRecord):
+    """Trusted score of fresh episodes of one policy; ``None`` where there is no metric."""
+
+    total_timesteps: int
+    seed: int
+    n_episodes: int
+    task_score: Finite | None
+    task_score_interval: tuple[Finite, Finite] | None = None
+    success_rate: Annotated[float, Field(ge=0, le=1)] | None = None
+    success_interval: tuple[Finite, Finite] | None = None
+    parts: dict[str, Finite] = {}
+    episode_length: Finite
+    episodes: tuple[EpisodeScore, ...] = ()
+
+
+# --- the run ----------------------------------------------------------------------------------
+
+
+class Usage(Record):
+    """Tokens of one or more language-model calls."""
+
+    n_calls: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cached_input_tokens: int = 0
+    reasoning_tokens: int = 0
+    usd: float | None = None
+
+    def __add__(self, other: Usage) -> Usage:
+        """Add two usages; money is None only if neither has a price."""
+        has_price = self.usd is not None or other.usd is not None
+        return Usage(
+            n_calls=self.n_calls + other.n_calls,
+            input_tokens=self.input_tokens + other.input_tokens,
+            output_tokens=self.output_tokens + other.output_tokens,
+            cached_input_tokens=self.cached_input_tokens + other.cached_input_tokens,
+            reasoning_tokens=self.reasoning_tokens + other.reasoning_tokens,
+            usd=(self.usd or 0.0) + (other.usd or 0.0) if has_price else None,
+        )
+
+
+class Candidate(FileRecord):
+    """One program and all that happened to it.
+
+    ``outcome`` is the name of how it ended, shown to the Designer verbatim: ``trained``,
+    ``stopped: …``, ``rejected: …``, ``failed: …`` or ``no program: …``.
+    """
+
+    id: str
+    iteration: int
+    index: int
+    idea: str
+    parent: str | None = None
+    outcome: str
+    n_repairs: int = 0
+    is_revised: bool = False
+    total_timesteps: int = 0
+    task_score: Finite | None = None
+    evaluation: Evaluation | None = None
+    usage: Usage = Usage()
+
+
+class Iteration(FileRecord):
+    """One finished round. Its file is written last: existing means complete."""
+
+    index: int
+    candidates: tuple[Candidate, ...]
+    best: str | None = Field(None, description="best candidate of the run so far, by task_score")
+    best_task_score: Finite | None = None
+    wall_s: float
+    usage: Usage = Usage()
+
