@@ -247,6 +247,14 @@ class Usage(Record):
         )
 
 
+class Attempt(Record):
+    """One reply of the Designer that did not become the candidate's program."""
+
+    outcome: str
+    program_sha256: Sha256 | None = None
+    findings: tuple[Finding, ...] = ()
+
+
 class Candidate(FileRecord):
     """One program and all that happened to it.
 
@@ -260,7 +268,8 @@ class Candidate(FileRecord):
     idea: str
     parent: str | None = None
     outcome: str
-    n_repairs: int = 0
+    attempts: tuple[Attempt, ...] = Field((), description="replies before the last, in order")
+    program_sha256: Sha256 | None = None
     is_revised: bool = False
     total_timesteps: int = 0
     task_score: Finite | None = None
