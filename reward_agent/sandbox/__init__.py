@@ -1,1 +1,1 @@
-"""."""
+"""The isolation of children that load generated code."""

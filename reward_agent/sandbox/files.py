@@ -1,0 +1,91 @@
+"""Files between parent and child: written atomically, read with distrust.
+
+A child may leave anything in its folder: a link to a foreign file, a pipe that never ends, a
+file of a terabyte. The parent reads only through ``read_capped``.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import tempfile
+from pathlib import Path
+
+from reward_agent.errors import DataError
+
+# Neither exists on Windows; a pipe or a link cannot be made there by these means.
+_NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+_BINARY = getattr(os, "O_BINARY", 0)
+
+
+def write_atomic(path: Path, data: bytes) -> None:
+    """Write a file so that a reader finds the old or the whole new one; follow no link.
+
+    Raises:
+        OSError: the folder is not writable, or the disk is full.
+    """
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def open_untrusted(path: Path) -> int:
+    """Open a regular file that a child may have written and return the descriptor.
+
+    Raises:
+        DataError: it is a link, a pipe, a device or a folder, or has a second name.
+        FileNotFoundError: it is not there.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | _NO_FOLLOW | _BINARY)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise DataError(
+            f"{path} cannot be read: {error.strerror}", "the child left it so"
+        ) from None
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
+        os.close(descriptor)
+        raise DataError(f"{path} is not a plain file", "the child left it so; it is not read")
+    return descriptor
+
+
+def read_capped(path: Path, max_bytes: int) -> bytes:
+    """Read a regular file that a child may have written.
+
+    Raises:
+        DataError: it is no plain file, or larger than ``max_bytes``.
+        FileNotFoundError: it is not there.
+    """
+    with os.fdopen(open_untrusted(path), "rb") as file:
+        data = file.read(max_bytes + 1)
+    if len(data) > max_bytes:
+        raise DataError(f"{path} is larger than {max_bytes} bytes", "the child wrote too much")
+    return data
+
+
+def measure_folder(folder: Path) -> int:
+    """Return the bytes that a folder takes on disk, links not followed."""
+    total = 0
+    pending = [folder]
+    while pending:
+        try:
+            with os.scandir(pending.pop()) as entries:
+                for entry in entries:
+                    status = entry.stat(follow_symlinks=False)
+                    # An empty file costs an inode too: a million of them fills a disk as well.
+                    total += max(getattr(status, "st_blocks", 0) * 512, 4096)
+                    if entry.is_dir(follow_symlinks=False):
+                        pending.append(Path(entry.path))
+        except OSError:
+            # The child removes files while they are counted.
+            continue
+    return total

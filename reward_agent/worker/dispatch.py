@@ -1,0 +1,69 @@
+"""From a job's kind to the module that does it, with the seal in between."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import sys
+import traceback
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from reward_agent.errors import SandboxError
+from reward_agent.jobs import ERROR_FILE, JOB_FILE, RESULT_FILE, Job
+from reward_agent.sandbox.files import write_atomic
+from reward_agent.sandbox.isolation import EXIT_INTERNAL, EXIT_REFUSED, ISOLATION_FILE, Isolation
+from reward_agent.sandbox.seal import confine_early, seal
+
+
+def run_worker(job_dir: Path) -> int:
+    """Do the job of a folder and return the exit code of the process.
+
+    The module ``worker/<kind>.py`` may have ``prepare()`` for imports that must precede the seal
+    (they start processes); its ``run(job, job_dir)`` comes after.
+    """
+    try:
+        isolation = _load_isolation(job_dir)
+        confine_early(isolation, job_dir)
+        job: Any = TypeAdapter(Job).validate_json((job_dir / JOB_FILE).read_bytes())
+        module = importlib.import_module(f"reward_agent.worker.{job.kind}")
+        _prepare(module)
+        seal(isolation, job_dir)
+        result = module.run(job, job_dir)
+        write_atomic(job_dir / RESULT_FILE, result.model_dump_json(indent=1).encode())
+    except SandboxError as error:
+        print(f"SandboxError: {error}", file=sys.stderr)
+        return EXIT_REFUSED
+    except BaseException as error:  # the parent decides what becomes of it
+        _write_error(job_dir, error)
+        return EXIT_INTERNAL
+    return 0
+
+
+def _load_isolation(job_dir: Path) -> Isolation:
+    """Read what the parent asks for; a folder without it is run by hand, with the defaults."""
+    path = job_dir / ISOLATION_FILE
+    return Isolation.model_validate_json(path.read_bytes()) if path.exists() else Isolation()
+
+
+def _prepare(module: ModuleType) -> None:
+    prepare = getattr(module, "prepare", None)
+    if prepare is not None:
+        prepare()
+
+
+def _write_error(job_dir: Path, error: BaseException) -> None:
+    """Leave a record of the failure, in its file and on standard error."""
+    text = "".join(traceback.format_exception(error))
+    print(text, file=sys.stderr)
+    record = {"error": type(error).__name__, "message": str(error)[:2000], "traceback": text}
+    try:
+        write_atomic(job_dir / ERROR_FILE, json.dumps(record, indent=1).encode())
+    except OSError as failure:
+        print(f"{job_dir / ERROR_FILE} was not written: {failure}", file=sys.stderr)
+        sys.stderr.flush()
+        os._exit(EXIT_INTERNAL)

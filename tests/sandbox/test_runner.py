@@ -1,0 +1,65 @@
+import threading
+
+from reward_agent.sandbox.limits import Limits
+
+
+def said(job_exit):
+    assert job_exit.outcome == "ok", job_exit
+    return job_exit.result.findings[0].message
+
+
+def test_orderly_job_hands_back_its_result(run_hostile):
+    job_exit = run_hostile("report = 6 * 7")
+    assert said(job_exit) == "42"
+    assert job_exit.result_path.is_file()
+
+
+def test_timeout_kills_infinite_loop(run_hostile):
+    job_exit = run_hostile("while True: pass", wall_s=1.5)
+    assert job_exit.outcome == "timeout"
+    assert job_exit.result is None
+    assert job_exit.wall_s < 5
+
+
+def test_cancel_ends_the_job(run_hostile):
+    cancel = threading.Event()
+    timer = threading.Timer(1.0, cancel.set)
+    timer.start()
+    job_exit = run_hostile("import time\ntime.sleep(30)", cancel=cancel)
+    timer.join()
+    assert job_exit.outcome == "cancelled"
+    assert job_exit.wall_s < 5
+
+
+def test_failure_of_the_child_is_an_outcome_with_its_cause(run_hostile):
+    job_exit = run_hostile("raise KeyError('lost')")
+    assert job_exit.outcome.startswith("crashed: ")
+    assert "lost" in job_exit.stderr_tail
+
+
+def test_rows_of_progress_reach_the_parent(run_hostile):
+    rows = []
+    source = (
+        "import time\nfile = open(job_dir / 'progress.csv', 'w', buffering=1)\n"
+        "print('total_timesteps,reward/speed', file=file)\n"
+        "for i in range(3): print(f'{i},nan' if i == 1 else f'{i},0.5', file=file); time.sleep(.1)\n"
+    )
+    said(run_hostile(source, on_progress=rows.append))
+    assert rows == [
+        {"total_timesteps": 0.0, "reward/speed": 0.5},
+        {"total_timesteps": 1.0},
+        {"total_timesteps": 2.0, "reward/speed": 0.5},
+    ]
+
+
+def test_keys_of_the_parent_are_not_in_the_childs_environment(run_hostile, monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-canary")
+    source = "import os\nreport = open('/proc/self/environ').read() + str(dict(os.environ))"
+    job_exit = run_hostile(source)
+    assert "canary" not in str(job_exit)
+
+
+def test_memory_hog_ends(run_hostile):
+    source = "hog = []\nwhile True: hog.append(bytearray(2**24))"
+    job_exit = run_hostile(source, limits=Limits(wall_s=20, memory_mib=300))
+    assert "memory" in job_exit.outcome.lower()
