@@ -1,0 +1,93 @@
+"""Ideas: what makes the K programs of one round differ, since models have no temperature.
+
+A fresh idea names a way to build a reward. A departing idea names an earlier candidate and what to
+do with it. The first round is all fresh; later rounds mostly depart, from the best candidate first.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Sequence
+from functools import cache
+
+from reward_agent.agents.brief import DesignIdea, HistoryEntry
+from reward_agent.errors import DataError
+from reward_agent.paths import find_prompts_dir
+from reward_agent.types import Record
+
+# One fresh start in this many candidates of a later round: the average program fails, so most of
+# the budget goes to what already works, and some to leaving a dead end.
+_FRESH_EVERY = 3
+
+
+class _IdeaTable(Record):
+    """``prompts/designer/ideas.toml``: name -> text, in the order of use."""
+
+    fresh: dict[str, str]
+    depart: dict[str, str]
+
+
+@cache
+def load_ideas() -> _IdeaTable:
+    """Read the table of ideas.
+
+    Raises:
+        DataError: the table does not have its form.
+    """
+    path = find_prompts_dir() / "designer" / "ideas.toml"
+    try:
+        return _IdeaTable.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError) as error:
+        raise DataError(
+            f"{path} is not a table of ideas: {error}", "restore the file, or reinstall"
+        ) from error
+
+
+def choose_ideas(
+    iteration: int,
+    n_candidates: int,
+    *,
+    best: HistoryEntry | None = None,
+    history: Sequence[HistoryEntry] = (),
+    seed: int = 0,
+) -> tuple[DesignIdea, ...]:
+    """Choose a different idea for each candidate of a round.
+
+    Args:
+        iteration: the round, from 0.
+        n_candidates: how many ideas.
+        best: the best candidate so far; without one, every idea is fresh.
+        history: earlier candidates; those with a task score may be departed from.
+        seed: shifts the order of the fresh ideas between runs.
+
+    Returns:
+        One idea each; texts repeat only when there are more candidates than ideas.
+    """
+    parents = _rank_parents(best, history)
+    table = load_ideas()
+    fresh, depart = list(table.fresh.items()), list(table.depart.items())
+    ideas: list[DesignIdea] = []
+    for index in range(n_candidates):
+        turn = iteration * n_candidates + index
+        if not parents or index % _FRESH_EVERY == _FRESH_EVERY - 1:
+            name, text = fresh[(turn + seed) % len(fresh)]
+            ideas.append(DesignIdea(name, text))
+            continue
+        n_departed = sum(idea.parent is not None for idea in ideas)
+        # The best is departed from twice as often as the runner-up.
+        parent = parents[1] if len(parents) > 1 and n_departed % 3 == 2 else parents[0]
+        name, text = depart[(iteration + n_departed) % len(depart)]
+        ideas.append(DesignIdea(name, text, parent.candidate.id))
+    return tuple(ideas)
+
+
+def _rank_parents(
+    best: HistoryEntry | None, history: Sequence[HistoryEntry]
+) -> list[HistoryEntry]:
+    """Return distinct scored candidates, best task score first."""
+    scored = {
+        entry.candidate.id: entry
+        for entry in (*history, *([best] if best else []))
+        if entry.program is not None and entry.candidate.task_score is not None
+    }
+    return sorted(scored.values(), key=lambda entry: -(entry.candidate.task_score or 0.0))

@@ -1,0 +1,157 @@
+"""The one seam to language models: ``ChatModel.complete(request) -> Completion``.
+
+A reply that arrived is a ``Completion``, also when the model refused or was cut off: it cost money
+and belongs into the record. What kept a reply from arriving is one ``ModelError`` with a remedy.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+from reward_agent.errors import EmptyReplyError, RefusalError, TruncatedReplyError
+from reward_agent.types import Record, Sha256, Usage
+
+Role = Literal["system", "user", "assistant"]
+AgentName = Literal["designer", "critic", "analyzer"]
+StopReason = Literal["stop", "length", "refusal", "content_filter"]
+
+ALL_AGENTS: frozenset[str] = frozenset({"designer", "critic", "analyzer"})
+
+
+@dataclass(frozen=True)
+class ChatMessage:
+    """One turn of a conversation."""
+
+    role: Role
+    content: str
+
+
+@dataclass(frozen=True)
+class ChatRequest:
+    """What is asked of a language model.
+
+    Args:
+        agent: who asks.
+        template: name of the prompt template of the last turn, such as ``designer/first``.
+        messages: the conversation; the part that stays the same from call to call comes first,
+            so that a provider's prompt cache can serve it.
+        max_output_tokens: upper bound of the reply, reasoning included.
+        sample_index: tells requests with the same messages apart (in the cache's key).
+        inputs: the typed inputs that the prompt was rendered from. Never sent; the offline
+            provider reads them in place of the text.
+    """
+
+    agent: AgentName
+    template: str
+    messages: tuple[ChatMessage, ...]
+    max_output_tokens: int = 16_000
+    sample_index: int = 0
+    inputs: object | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def prompt(self) -> str:
+        """The whole conversation as one markdown text, for records and for people."""
+        return "\n\n".join(f"## {turn.role}\n\n{turn.content.strip()}" for turn in self.messages)
+
+    @property
+    def sha256(self) -> str:
+        """Hexadecimal digest of the conversation: the identity of the prompt."""
+        turns: list[Any] = [[turn.role, turn.content] for turn in self.messages]
+        return hashlib.sha256(json.dumps(turns).encode()).hexdigest()
+
+
+class Completion(Record):
+    """A language model's answer to one request."""
+
+    reply: str
+    stop_reason: StopReason
+    stop_detail: str = ""
+    model: str
+    provider: str
+    usage: Usage = Usage(n_calls=1)
+    wall_s: float = 0.0
+    is_cached: bool = False
+    retries: tuple[str, ...] = ()
+
+
+class Exchange(Record):
+    """One request and what came back, as it is recorded in a candidate's folder."""
+
+    agent: AgentName
+    template: str
+    prompt: str
+    prompt_sha256: Sha256
+    sample_index: int = 0
+    completion: Completion
+
+
+class ChatModel(Protocol):
+    """A language model, or a wrapper around one.
+
+    Attributes:
+        provider: the provider's name, such as ``anthropic``.
+        name: the model's id, such as ``claude-opus-5``.
+        agents: the agents that it can play; the loop leaves out the others.
+        max_concurrency: how many calls may run at the same time.
+    """
+
+    @property
+    def provider(self) -> str: ...  # noqa: D102
+
+    @property
+    def name(self) -> str: ...  # noqa: D102
+
+    @property
+    def agents(self) -> frozenset[str]: ...  # noqa: D102
+
+    @property
+    def max_concurrency(self) -> int: ...  # noqa: D102
+
+    def complete(self, request: ChatRequest) -> Completion:
+        """Answer one request.
+
+        Raises:
+            ModelError: one of its kinds, with a remedy; never an SDK's exception.
+        """
+        ...
+
+
+def make_exchange(request: ChatRequest, completion: Completion) -> Exchange:
+    """Pair a request with its completion."""
+    return Exchange(
+        agent=request.agent,
+        template=request.template,
+        prompt=request.prompt,
+        prompt_sha256=request.sha256,
+        sample_index=request.sample_index,
+        completion=completion,
+    )
+
+
+def read_reply(completion: Completion) -> str:
+    """Return the text of a whole reply.
+
+    Raises:
+        RefusalError: the model or a filter declined.
+        TruncatedReplyError: the reply was cut at the output limit.
+        EmptyReplyError: there is no text.
+    """
+    detail = f" ({completion.stop_detail})" if completion.stop_detail else ""
+    if completion.stop_reason == "refusal":
+        raise RefusalError(f"the model refused{detail}", "reword the task, or use another model")
+    if completion.stop_reason == "content_filter":
+        raise RefusalError(
+            f"the provider's content filter stopped the reply{detail}",
+            "reword the task, or use another provider",
+        )
+    if completion.stop_reason == "length":
+        raise TruncatedReplyError(
+            f"the reply was cut at the output limit, after {completion.usage.output_tokens} tokens",
+            "raise the output limit, or use a model that reasons less",
+        )
+    if not completion.reply.strip():
+        raise EmptyReplyError("the model answered with nothing", "try again, or use another model")
+    return completion.reply
