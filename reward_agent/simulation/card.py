@@ -5,26 +5,41 @@ Nothing here imports MuJoCo: the parent process reads cards, the child simulates
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, ValidationError, model_validator
 
-from reward_agent.types import FileRecord, Record
+from reward_agent.errors import DataError, UnknownNameError
+from reward_agent.paths import find_envs_dir
+from reward_agent.simulation.sources import parse_source
+from reward_agent.types import FileRecord, Finite, Record
+
+CARD_FILE = "env.toml"
 
 Identifier = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 
 
 class ModelSource(Record):
-    """Where the MJCF lies: ``gymnasium`` names a file in its assets, ``file`` one beside the card."""
+    """Where the MJCF lies: ``gymnasium`` is a file of its assets, ``file`` one beside the card."""
 
     gymnasium: str | None = None
     file: str | None = None
-    frame_skip: int = Field(ge=1)
+    frame_skip: int = Field(ge=1, description="physics steps of one control step")
+    floor: str | None = Field(None, description="name of the plane geom that is the floor")
     derived_fields: Literal["current", "lagged"] = Field(
         "current",
-        description="'lagged': derived fields describe the state one substep earlier, as "
-        "Gymnasium's own environment reads them",
+        description="'lagged': what MuJoCo derives from qpos and qvel (positions of bodies, "
+        "contacts, sensors) is as mj_step leaves it, of a state within the last physics step, "
+        "as Gymnasium's own environment reads it",
     )
+
+    @model_validator(mode="after")
+    def _check_one_place(self) -> Self:
+        if (self.gymnasium is None) == (self.file is None):
+            raise ValueError("give either gymnasium = 'FILE.xml' or file = 'FILE.xml'")
+        return self
 
 
 class StateField(Record):
@@ -35,27 +50,43 @@ class StateField(Record):
 
     name: Identifier
     source: str
-    size: int | None = None
-    unit: str
-    range: tuple[float, float]
-    doc: str
+    group: str = ""
+    size: int | None = Field(None, ge=1)
+    unit: str = Field(min_length=1)
+    range: tuple[Finite, Finite]
+    doc: str = Field(min_length=1)
 
 
 class FieldRange(Record):
-    """Healthy range of a field, exclusive; the episode terminates outside of it."""
+    """Healthy range of a field, exclusive; the episode terminates outside of it.
+
+    A bound of None is open. Of a vector field every entry must be within.
+    """
 
     field: Identifier
-    min: float = float("-inf")
-    max: float = float("inf")
+    min: Finite | None = None
+    max: Finite | None = None
+
+
+class GoalDisc(Record):
+    """A goal drawn anew at each reset: two slide joints, uniform in a disc, at rest.
+
+    Points of the square around the disc are drawn until one lies within, as Gymnasium's Reacher
+    does.
+    """
+
+    joints: tuple[str, str]
+    radius: float = Field(gt=0, description="m")
 
 
 class ResetNoise(Record):
-    """Noise around the model's initial state, in Gymnasium's draws."""
+    """Noise around the model's initial state, in Gymnasium's draws and their order."""
 
-    qpos_uniform: float = 0.0
-    qvel_uniform: float = 0.0
-    qvel_normal: float = 0.0
-    recipe: str | None = Field(None, description="name of a special reset, such as 'reacher_goal'")
+    keyframe: str | None = Field(None, description="of the model, to start from; None: qpos0")
+    qpos_uniform: float = Field(0.0, ge=0, description="half width")
+    qvel_uniform: float = Field(0.0, ge=0, description="half width")
+    qvel_normal: float = Field(0.0, ge=0, description="standard deviation")
+    goal: GoalDisc | None = None
 
 
 class PPOSettings(Record):
@@ -93,20 +124,140 @@ class EnvCard(FileRecord):
 
     name: Identifier
     title: str
+    folder: str | None = Field(
+        None, description="where the card was read, if that is not the folder of environments"
+    )
     description: str
     notes: tuple[str, ...] = ()
     gymnasium_id: str | None = None
-    gymnasium_kwargs: dict[str, bool | float | str] = {}
+    gymnasium_kwargs: dict[str, bool | float | str] = Field(default_factory=dict)
     model: ModelSource
     control_dt: float = Field(gt=0, description="seconds of one control step")
     max_episode_steps: int = Field(ge=1)
-    actions: tuple[str, ...] = Field(description="name of each action; all within -1..1 or range")
-    action_range: tuple[float, float] = (-1.0, 1.0)
+    actions: tuple[str, ...] = Field(min_length=1, description="name of each action, in order")
+    action_range: tuple[Finite, Finite] = Field((-1.0, 1.0), description="of every action")
+    action_mapping: Literal["direct", "rescaled"] = Field(
+        "direct",
+        description="'direct': an action is MuJoCo's control; 'rescaled': action_range is "
+        "stretched to the control range of each actuator",
+    )
     action_doc: str = ""
     state: tuple[StateField, ...]
     observation: tuple[str, ...] = Field(description="sources, concatenated in this order")
-    observation_size: int
+    observation_size: int = Field(ge=1)
     reset: ResetNoise = ResetNoise()
     termination: tuple[FieldRange, ...] = ()
     ppo: PPOSettings = PPOSettings()
     budget: TrainingBudget = TrainingBudget()
+
+    @property
+    def n_actions(self) -> int:
+        """How many numbers an action has."""
+        return len(self.actions)
+
+    @property
+    def fields(self) -> tuple[StateField, ...]:
+        """Every field of a ``State``: those of the card and ``observation``."""
+        return (*self.state, self._observation_field())
+
+    def field(self, name: str) -> StateField:
+        """Return the field of that name.
+
+        Raises:
+            UnknownNameError: the card has no such field.
+        """
+        for field in self.fields:
+            if field.name == name:
+                return field
+        raise UnknownNameError("state field", name, [field.name for field in self.fields])
+
+    def _observation_field(self) -> StateField:
+        return StateField(
+            name="observation",
+            source=f"concat({', '.join(self.observation)})",
+            group="observation",
+            size=self.observation_size,
+            unit="mixed",
+            range=(-10.0, 10.0),
+            doc="what the policy sees",
+        )
+
+    @model_validator(mode="after")
+    def _check_names(self) -> Self:
+        names = [field.name for field in self.state]
+        repeated = {name for name in names if names.count(name) > 1 or name == "observation"}
+        if repeated:
+            raise ValueError(f"state field {min(repeated)!r} is named twice")
+        for bounds in self.termination:
+            self.field(bounds.field)
+        for field in self.fields:
+            parse_source(field.source)
+        return self
+
+
+def list_envs(envs_dir: Path | None = None) -> list[str]:
+    """Return the names of the environments in the folder of environments."""
+    return sorted(path.parent.name for path in find_envs_dir(envs_dir).glob(f"*/{CARD_FILE}"))
+
+
+def load_env(name_or_path: str | Path, envs_dir: Path | None = None) -> EnvCard:
+    """Load a card by the name of its environment, or by the path of its folder or file.
+
+    Raises:
+        UnknownNameError: there is no environment of that name.
+        DataError: the card is not right; the message names the file and the key.
+    """
+    text = str(name_or_path)
+    if isinstance(name_or_path, Path) or "/" in text or text.endswith(".toml"):
+        path = Path(text).expanduser().resolve()
+        path = path if path.suffix == ".toml" else path / CARD_FILE
+        if not path.is_file():
+            raise DataError(f"{path} does not exist", f"give a folder with an {CARD_FILE} in it")
+        return _read_card(path).model_copy(update={"folder": str(path.parent)})
+    known = list_envs(envs_dir)
+    if text not in known:
+        raise UnknownNameError("environment", text, known)
+    return _read_card(find_envs_dir(envs_dir) / text / CARD_FILE)
+
+
+def find_env_dir(card: EnvCard | str, envs_dir: Path | None = None) -> Path:
+    """Return the folder of a card, where its model and its tasks lie."""
+    if isinstance(card, EnvCard):
+        return Path(card.folder) if card.folder else find_envs_dir(envs_dir) / card.name
+    return find_env_dir(load_env(card, envs_dir), envs_dir)
+
+
+def _read_card(path: Path) -> EnvCard:
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: not TOML: {error}", "correct the line it names") from error
+    if isinstance(data.get("state"), dict):
+        data["state"] = _flatten_groups(data["state"])
+    try:
+        card = EnvCard.model_validate({"name": path.parent.name, **data})
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise DataError(f"{path}: {_render_key(first['loc'], data)}: {first['msg']}") from error
+    except (DataError, UnknownNameError) as error:
+        raise DataError(f"{path}: {error.message}", error.remedy) from error
+    return card
+
+
+def _flatten_groups(groups: dict[str, Any]) -> list[dict[str, Any]]:
+    """Turn ``[state.GROUP] name = {…}`` into a list of fields with their group."""
+    fields = []
+    for group, members in groups.items():
+        for name, member in members.items() if isinstance(members, dict) else ():
+            entry = member if isinstance(member, dict) else {"source": member}
+            fields.append({"name": name, "group": group, **entry})
+    return fields
+
+
+def _render_key(location: tuple[int | str, ...], data: dict[str, Any]) -> str:
+    """Write a place in the card as a person finds it: a field by its name, not its number."""
+    if len(location) > 1 and location[0] == "state" and isinstance(location[1], int):
+        field = data["state"][location[1]]
+        place = f"state.{field.get('group', '')}.{field.get('name', location[1])}"
+        return ".".join([place, *map(str, location[2:])])
+    return ".".join(map(str, location)) or "card"

@@ -1,0 +1,211 @@
+"""Many simulations of one environment, stepped together on ``mujoco.batch``."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import mujoco
+import numpy as np
+from mujoco.batch import Batch, SimulationError
+from numpy.typing import ArrayLike, NDArray
+
+from reward_agent.errors import DataError
+from reward_agent.simulation.card import EnvCard, StateField
+from reward_agent.simulation.model import make_model
+from reward_agent.simulation.readers import Reader, compile_source, is_derived
+from reward_agent.simulation.reset import ResetDraws
+from reward_agent.simulation.sources import parse_source
+from reward_agent.simulation.state import FloatArray, State
+
+UNSTABLE = "unstable physics"
+_DIVERGED = [
+    int(mujoco.mjtWarning.mjWARN_BADQPOS),
+    int(mujoco.mjtWarning.mjWARN_BADQVEL),
+    int(mujoco.mjtWarning.mjWARN_BADQACC),
+]
+
+
+class BatchSimulation:
+    """N simulations of a card; call ``reset`` before the first ``step``.
+
+    Simulation i draws from a generator of its own, seeded as Gymnasium seeds an environment by
+    ``env.reset(seed=seed + i)``: with the same actions it moves as that environment does.
+
+    Args:
+        card: the environment.
+        n_sims: number of simulations N.
+        seed: of simulation 0; simulation i has ``seed + i``.
+        n_threads: threads that step them, with the caller's.
+        fields: names of the fields that ``read_state`` returns; None for all of the card. Fewer
+            are faster.
+
+    Raises:
+        UnknownNameError: ``fields`` names one that the card has not.
+        DataError: the card does not fit its model.
+    """
+
+    def __init__(
+        self,
+        card: EnvCard,
+        n_sims: int,
+        seed: int,
+        n_threads: int = 1,
+        fields: Collection[str] | None = None,
+    ) -> None:
+        self.card = card
+        self.n_sims = n_sims
+        names = [f.name for f in card.fields] if fields is None else list(dict.fromkeys(fields))
+        needed = dict.fromkeys([*names, "observation", *(r.field for r in card.termination)])
+        self.model = make_model(card, needed)
+        self._batch = Batch(self.model, n_sims, n_threads)
+        self._names = names
+        self._readers = {name: self._make_reader(card.field(name)) for name in needed}
+        self._stage = self._choose_stage(needed)
+        self._qpos, self._qvel = self._batch.bind("qpos"), self._batch.bind("qvel")
+        self._ctrl = self._batch.bind("ctrl")
+        self._action_scale, self._action_offset = self._find_action_map()
+        self._draws = ResetDraws(card.reset, self.model, n_sims, seed)
+        self._has_diverged = np.zeros(n_sims, dtype=bool)
+
+    @property
+    def observation(self) -> FloatArray:
+        """What the policy sees, ``(N, observation_size)``, a copy."""
+        return _copy(self._readers["observation"])
+
+    @property
+    def qpos(self) -> FloatArray:
+        """MuJoCo's generalised positions, ``(N, nq)``, a copy."""
+        return np.array(self._qpos)
+
+    @property
+    def qvel(self) -> FloatArray:
+        """MuJoCo's generalised velocities, ``(N, nv)``, a copy."""
+        return np.array(self._qvel)
+
+    def reset(self, ids: ArrayLike | None = None) -> None:
+        """Start new episodes.
+
+        Args:
+            ids: sorted numbers of the simulations, or a mask ``(N,)``; None for all.
+        """
+        chosen = self._list_ids(ids)
+        if not len(chosen):
+            return
+        self._batch.reset(chosen, self._draws.keyframe, stage=mujoco.mjtStage.mjSTAGE_NONE)
+        for i in chosen:
+            self._qpos[i], self._qvel[i] = self._draws.draw(i)
+        # Gymnasium runs all stages here, and the next step starts from the forces found.
+        self._batch.forward(chosen)
+        self._has_diverged[chosen] = False
+
+    def step(self, action: ArrayLike, ids: ArrayLike | None = None) -> None:
+        """Advance by one control step.
+
+        MuJoCo clips an action to the actuators' control range. A simulation whose physics
+        diverges stays where it is put, and counts as terminated until it is reset.
+
+        Args:
+            action: ``(N, n_actions)`` in the card's ``action_range``; rows of simulations that
+                are not stepped are ignored.
+            ids: sorted numbers of the simulations, or a mask ``(N,)``; None for all.
+
+        Raises:
+            ValueError: the action has another shape, or is not finite.
+        """
+        values = np.asarray(action, dtype=np.float64)
+        if values.shape != self._ctrl.shape:
+            raise ValueError(f"action must have shape {self._ctrl.shape}, got {values.shape}")
+        if not np.isfinite(values).all():
+            raise ValueError("action must be finite: the policy returned NaN or infinity")
+        np.multiply(values, self._action_scale, out=self._ctrl)
+        self._ctrl += self._action_offset
+        try:
+            self._batch.step(ids, self.card.model.frame_skip, self._stage)
+        except SimulationError as error:
+            self._has_diverged[error.ids] = True
+        self._has_diverged |= (self._batch.warning[:, _DIVERGED, 1] > 0).any(axis=1)
+
+    def read_state(self) -> State:
+        """Return the fields of all simulations, in fresh arrays that are safe to keep."""
+        return State({name: _copy(self._readers[name]) for name in self._names})
+
+    def find_terminated(self) -> NDArray[np.bool_]:
+        """Return ``(N,)``: which simulations have left a healthy range, or diverged."""
+        terminated = self._find_unstable()
+        for bounds in self.card.termination:
+            terminated |= self._find_outside(bounds.field, bounds.min, bounds.max)
+        return terminated
+
+    def termination_reason(self, sim: int) -> str | None:
+        """Return the field whose range simulation ``sim`` has left, or ``unstable physics``."""
+        if self._find_unstable()[sim]:
+            return UNSTABLE
+        for bounds in self.card.termination:
+            if self._find_outside(bounds.field, bounds.min, bounds.max)[sim]:
+                return bounds.field
+        return None
+
+    def _find_unstable(self) -> NDArray[np.bool_]:
+        is_finite = np.isfinite(self._qpos).all(axis=1) & np.isfinite(self._qvel).all(axis=1)
+        return self._has_diverged | ~is_finite
+
+    def _find_outside(self, field: str, low: float | None, high: float | None) -> NDArray[np.bool_]:
+        values = self._readers[field]()
+        inside = np.ones(values.shape, dtype=bool)
+        if low is not None:
+            inside &= values > low
+        if high is not None:
+            inside &= values < high
+        return ~(inside if inside.ndim == 1 else inside.all(axis=1))
+
+    def _make_reader(self, field: StateField) -> Reader:
+        """Compile the source of a field and check its size against the card."""
+        try:
+            read = compile_source(parse_source(field.source), self._batch, self.card.model.floor)
+        except DataError as error:
+            message = f"environment {self.card.name!r}, field {field.name!r}: {error.message}"
+            raise DataError(message, error.remedy) from error
+        expected = (self.n_sims,) if field.size is None else (self.n_sims, field.size)
+        if read().shape != expected:
+            found = read().shape[1:] or "a scalar"
+            raise DataError(
+                f"environment {self.card.name!r}, field {field.name!r}: the card gives size "
+                f"{field.size or 'none (a scalar)'}, the model gives {found}",
+                "correct the size, or index the source",
+            )
+        return read
+
+    def _choose_stage(self, needed: Collection[str]) -> int:
+        """Compute derived fields at the new state, unless none is read or the card says lagged."""
+        sources = [parse_source(self.card.field(name).source) for name in needed]
+        is_current = self.card.model.derived_fields == "current"
+        if is_current and any(is_derived(source) for source in sources):
+            return int(mujoco.mjtStage.mjSTAGE_VEL)
+        return int(mujoco.mjtStage.mjSTAGE_NONE)
+
+    def _find_action_map(self) -> tuple[FloatArray, FloatArray]:
+        """Return scale and offset ``(n_actions,)`` from the card's actions to MuJoCo's controls."""
+        if self.model.nu != self.card.n_actions:
+            raise DataError(
+                f"environment {self.card.name!r} names {self.card.n_actions} actions, the model "
+                f"has {self.model.nu} actuators",
+                "name one action for each actuator, in their order",
+            )
+        if self.card.action_mapping == "direct":
+            return np.ones(self.model.nu), np.zeros(self.model.nu)
+        low, high = self.card.action_range
+        ctrl_low, ctrl_high = self.model.actuator_ctrlrange.T
+        scale = (ctrl_high - ctrl_low) / (high - low)
+        return scale, ctrl_low - scale * low
+
+    def _list_ids(self, ids: ArrayLike | None) -> NDArray[np.int32]:
+        if ids is None:
+            return np.arange(self.n_sims, dtype=np.int32)
+        chosen = np.asarray(ids)
+        if chosen.dtype == bool:
+            chosen = np.flatnonzero(chosen)
+        return chosen.astype(np.int32)
+
+
+def _copy(read: Reader) -> FloatArray:
+    return np.array(read(), dtype=np.float64, order="C")
