@@ -136,7 +136,11 @@ def _refuse_unknown_settings(origin: str, layer: Mapping[str, Any]) -> None:
 
 
 def _read_environment(environ: Mapping[str, str]) -> dict[str, str]:
-    names = (key.removeprefix(ENVIRONMENT_PREFIX) for key in environ if key.startswith(ENVIRONMENT_PREFIX))
+    names = (
+        key.removeprefix(ENVIRONMENT_PREFIX)
+        for key in environ
+        if key.startswith(ENVIRONMENT_PREFIX)
+    )
     return {
         name.lower(): environ[ENVIRONMENT_PREFIX + name]
         for name in names
@@ -150,4 +154,6 @@ def _read_file(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} is not valid TOML: {error}", "correct or remove the file") from error
+        raise UsageError(
+            f"{path} is not valid TOML: {error}", "correct or remove the file"
+        ) from error

@@ -33,6 +33,7 @@ from typing import Any, Literal, TypeVar
 from pydantic import BaseModel, Field, ValidationError
 
 from reward_agent.errors import DataError, RewardAgentError, UnknownNameError, UsageError
+from reward_agent.sandbox.files import write_atomic
 from reward_agent.simulation.card import EnvCard
 from reward_agent.tasks import TaskSpec
 from reward_agent.types import Candidate, Evaluation, FileRecord, Finite, Iteration, Record, Usage
@@ -98,14 +99,9 @@ def write_text(path: Path, text: str) -> None:
     Raises:
         RewardAgentError: the disk is full or the folder cannot be written.
     """
-    temporary = path.with_name(f".{path.name}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("w", encoding="utf-8", errors="replace") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        write_atomic(path, text.encode("utf-8", "replace"))
     except OSError as error:
         raise RewardAgentError(
             f"cannot write {path}: {error.strerror}",
@@ -272,5 +268,7 @@ def find_run(name: str, runs_dir: Path) -> RunStore:
     matches = [run for run in runs if run.dir.name.startswith(name)]
     if len(matches) == 1:
         return matches[0]
-    remedy = "name one run whole" if matches else f"`reward-agent runs list` shows those in {runs_dir}"
+    remedy = (
+        "name one run whole" if matches else f"`reward-agent runs list` shows those in {runs_dir}"
+    )
     raise UnknownNameError("run", name, [run.dir.name for run in runs], remedy)

@@ -1,0 +1,85 @@
+"""Which jobs are done: ``exit.json`` in a job's folder, written by the parent.
+
+A job is known by what it asks for, so a run that is taken up again repeats nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from reward_agent.errors import DataError
+from reward_agent.jobs import RESULT_FILE, Job, TrainJob
+from reward_agent.sandbox.level import Level
+from reward_agent.sandbox.limits import Limits
+from reward_agent.sandbox.results import read_result
+from reward_agent.sandbox.runner import JobExit
+from reward_agent.store import read_record, write_record
+from reward_agent.types import FileRecord, Sha256
+
+EXIT_FILE = "exit.json"
+
+
+class ExitRecord(FileRecord):
+    """How a job ended, and which job it was."""
+
+    job_sha256: Sha256
+    until_timesteps: int | None = None
+    outcome: str
+    wall_s: float
+    peak_rss_mib: float
+    level: Level
+    stderr_tail: str
+
+
+def digest_job(job: Job) -> str:
+    """Return the identity of a job: the digest of all that it asks for.
+
+    How far a training goes is left out: a further slice is the same training.
+    """
+    excluded = {"until_timesteps"} if isinstance(job, TrainJob) else set()
+    return hashlib.sha256(job.model_dump_json(exclude=excluded).encode()).hexdigest()
+
+
+def write_exit(job: Job, job_dir: Path, job_exit: JobExit) -> None:
+    """Record the end of a job."""
+    record = ExitRecord(
+        job_sha256=digest_job(job),
+        until_timesteps=job.until_timesteps if isinstance(job, TrainJob) else None,
+        outcome=job_exit.outcome,
+        wall_s=job_exit.wall_s,
+        peak_rss_mib=job_exit.peak_rss_mib,
+        level=job_exit.level,
+        stderr_tail=job_exit.stderr_tail,
+    )
+    write_record(job_dir / EXIT_FILE, record)
+
+
+def read_exit(job: Job, job_dir: Path, limits: Limits) -> JobExit | None:
+    """Return how this very job ended, or None if it has to be run."""
+    if not (job_dir / EXIT_FILE).is_file():
+        return None
+    try:
+        record = read_record(job_dir / EXIT_FILE, ExitRecord)
+        if not _is_same(job, record):
+            return None
+        is_ok = record.outcome == "ok"
+        result = read_result(job, job_dir, limits.result_mib * 2**20) if is_ok else None
+    except DataError:
+        return None
+    return JobExit(
+        outcome=record.outcome,
+        result=result,
+        result_path=job_dir / RESULT_FILE if is_ok else None,
+        wall_s=record.wall_s,
+        peak_rss_mib=record.peak_rss_mib,
+        level=record.level,
+        stderr_tail=record.stderr_tail,
+    )
+
+
+def _is_same(job: Job, record: ExitRecord) -> bool:
+    if record.job_sha256 != digest_job(job):
+        return False
+    is_short = isinstance(job, TrainJob) and (record.until_timesteps or 0) < job.until_timesteps
+    return not (is_short and record.outcome == "ok")

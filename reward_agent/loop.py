@@ -1,0 +1,288 @@
+"""The main path: ``run_design`` repeats ``design_iteration``, then confirms the winner.
+
+Every expensive step (a reply, a job) is remembered on disk, so a run that was interrupted is taken
+up by running the same path again: what is finished is read, not repeated.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from reward_agent.agents.brief import DesignBrief, select_history
+from reward_agent.agents.ideas import choose_ideas
+from reward_agent.errors import RewardAgentError
+from reward_agent.history import find_best, read_entry, read_history
+from reward_agent.report.page import write_report
+from reward_agent.search import Search
+from reward_agent.stages.draft import DRAFT_FILE, DraftRecord, draft_candidate
+from reward_agent.stages.explain import analyse_candidate, summarise_candidate
+from reward_agent.stages.judge import StoredEpisodes, collect_episodes, judge_training
+from reward_agent.stages.train import Entrant, Finish, race_candidates
+from reward_agent.stages.winner import choose_winner, confirm_best
+from reward_agent.store import RunRecord, read_record, write_record, write_text
+from reward_agent.types import Candidate, Iteration, RewardProgram, Usage
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+def run_design(search: Search, run: RunRecord) -> RunRecord:
+    """Design, train and judge until the budget ends or the target is reached.
+
+    Args:
+        search: the run in progress; its lock is held by the caller.
+        run: the record as it was written at the start.
+
+    Returns:
+        The record with its winner.
+
+    Raises:
+        RewardAgentError: no program was accepted, or one of its kinds (a lost model, a full disk).
+    """
+    started = time.monotonic() - run.wall_s
+    for index in range(search.config.iterations):
+        if index not in search.store.list_iterations():
+            iteration = design_iteration(search, index)
+            search.store.write_iteration(iteration)
+            search.notify("iteration_finished", iteration=index, best=iteration.best)
+        run = _update_run(search, run, started)
+        if _is_target_reached(search):
+            break
+    run = _name_winner(search, run, started)
+    search.notify("finished", winner=run.winner.candidate if run.winner else None)
+    return run
+
+
+def design_iteration(search: Search, index: int) -> Iteration:
+    """Run one round: draft, train, judge, explain."""
+    started = time.monotonic()
+    briefs, stored = _make_briefs(search, index)
+    search.notify("iteration_started", iteration=index, ideas=[brief.idea.name for brief in briefs])
+    drafts = _draft_all(search, index, briefs, stored)
+    entrants = [_make_entrant(search, index, draft) for draft in drafts if draft.is_accepted]
+    finishes = race_candidates(search, entrants)
+    candidates = tuple(
+        _map_threads(
+            search.designer.max_concurrency,
+            lambda draft: _conclude(search, briefs[draft.index], draft, finishes.get(draft.id)),
+            drafts,
+        )
+    )
+    return _make_iteration(search, index, candidates, time.monotonic() - started)
+
+
+def _make_briefs(search: Search, index: int) -> tuple[list[DesignBrief], StoredEpisodes]:
+    """Say what each candidate of the round is asked for, and gather what it is tried on."""
+    entries = read_history(search.store)
+    best, history = find_best(entries), select_history(entries)
+    seed = search.config.seed
+    ideas = choose_ideas(index, search.config.candidates, best=best, history=history, seed=seed)
+    briefs = [
+        DesignBrief(search.card, search.task, idea, index, number, best, history, seed)
+        for number, idea in enumerate(ideas)
+    ]
+    folders = [
+        (search.store.evaluation_dir(c.iteration, c.id, seed), c.evaluation)
+        for c in (entry.candidate for entry in history)
+        if c.evaluation is not None
+    ]
+    return briefs, collect_episodes(folders)
+
+
+def _draft_all(
+    search: Search, index: int, briefs: list[DesignBrief], stored: StoredEpisodes
+) -> list[DraftRecord]:
+    """Draft what is not drafted yet, several at a time if the model allows it."""
+    search.store.clear_drafts(index)
+    drafts = {draft.index: draft for draft in _read_drafts(search, index)}
+    missing = [brief for brief in briefs if brief.index not in drafts]
+    new = _map_threads(
+        search.designer.max_concurrency,
+        lambda brief: draft_candidate(search, brief, stored),
+        missing,
+    )
+    for draft in new:
+        drafts[draft.index] = _adopt(search, index, draft)
+    return [drafts[number] for number in sorted(drafts)]
+
+
+def _read_drafts(search: Search, index: int) -> list[DraftRecord]:
+    folders = search.store.list_candidates(index)
+    return [read_record(folder / DRAFT_FILE, DraftRecord) for folder in folders]
+
+
+def _adopt(search: Search, index: int, draft: DraftRecord) -> DraftRecord:
+    """Give a draft its place; a program that is known already is not trained again."""
+    twin = _find_twin(search, draft)
+    if twin is not None:
+        changes: dict[str, str] = {"id": f"{draft.id}-{draft.index}"}
+        if draft.is_accepted:
+            changes["outcome"] = f"rejected: the same program as candidate {twin}"
+        draft = draft.model_copy(update=changes)
+        write_record(search.store.draft_dir(index, draft.index) / DRAFT_FILE, draft)
+    search.store.adopt_draft(index, draft.index, draft.id)
+    return draft
+
+
+def _find_twin(search: Search, draft: DraftRecord) -> str | None:
+    folders = search.store.dir.glob(f"iterations/*/candidates/{draft.id}/{DRAFT_FILE}")
+    return next((f"{path.parent.name} of round {path.parts[-4]}" for path in folders), None)
+
+
+def _make_entrant(search: Search, index: int, draft: DraftRecord) -> Entrant:
+    seed = search.config.seed
+    return Entrant(
+        draft.id,
+        search.store.candidate_dir(index, draft.id),
+        search.store.training_dir(index, draft.id, seed),
+        RewardProgram(search.store.read_program(index, draft.id)),
+        seed,
+    )
+
+
+def _conclude(
+    search: Search, brief: DesignBrief, draft: DraftRecord, finish: Finish | None
+) -> Candidate:
+    """Judge and explain what was trained; write ``candidate.json``."""
+    candidate = Candidate(
+        id=draft.id,
+        iteration=brief.iteration,
+        index=draft.index,
+        idea=draft.idea,
+        parent=draft.parent,
+        outcome=finish.outcome if finish else draft.outcome,
+        attempts=draft.attempts,
+        program_sha256=draft.program_sha256,
+        is_revised=draft.is_revised,
+        usage=draft.usage,
+    )
+    if finish is not None and finish.result is not None and finish.result.snapshots:
+        candidate = _judge_and_explain(search, brief, candidate, finish)
+    folder = search.store.candidate_dir(candidate.iteration, candidate.id)
+    write_record(folder / "candidate.json", candidate)
+    search.notify(
+        "concluded",
+        iteration=candidate.iteration,
+        candidate=candidate.id,
+        outcome=candidate.outcome,
+        task_score=candidate.task_score,
+    )
+    return candidate
+
+
+def _judge_and_explain(
+    search: Search, brief: DesignBrief, candidate: Candidate, finish: Finish
+) -> Candidate:
+    assert finish.result is not None
+    store, seed = search.store, search.config.seed
+    folder = store.candidate_dir(candidate.iteration, candidate.id)
+    evaluation_dir = store.evaluation_dir(candidate.iteration, candidate.id, seed)
+    training_dir = store.training_dir(candidate.iteration, candidate.id, seed)
+    write_record(folder / "training.json", finish.result)
+    judged = judge_training(search, evaluation_dir, training_dir, finish.result, candidate.id)
+    write_record(folder / "evaluation.json", judged)
+    program = RewardProgram(store.read_program(candidate.iteration, candidate.id))
+    summarise_candidate(search, folder, evaluation_dir, program, finish.result, judged)
+    candidate = candidate.model_copy(
+        update={
+            "total_timesteps": finish.result.total_timesteps,
+            "task_score": judged.best.task_score,
+            "evaluation": judged.best,
+        }
+    )
+    usage = analyse_candidate(search, folder, brief, read_entry(store, candidate))
+    return candidate.model_copy(update={"usage": candidate.usage + usage})
+
+
+def _make_iteration(
+    search: Search, index: int, candidates: tuple[Candidate, ...], wall_s: float
+) -> Iteration:
+    earlier = find_best(read_history(search.store))
+    known = [*([earlier.candidate] if earlier else []), *candidates]
+    scored = [candidate for candidate in known if candidate.task_score is not None]
+    best = max(scored, key=lambda candidate: candidate.task_score or 0.0, default=None)
+    return Iteration(
+        index=index,
+        candidates=candidates,
+        best=best.id if best else None,
+        best_task_score=best.task_score if best else None,
+        wall_s=wall_s,
+        usage=sum((candidate.usage for candidate in candidates), Usage()),
+    )
+
+
+def _is_target_reached(search: Search) -> bool:
+    target = search.config.target_score
+    best = find_best(read_history(search.store))
+    return target is not None and best is not None and (best.candidate.task_score or 0.0) >= target
+
+
+def _update_run(search: Search, run: RunRecord, started: float) -> RunRecord:
+    """Bring run.json, reward.py and the report up to date."""
+    entries = read_history(search.store)
+    best = find_best(entries)
+    run = run.model_copy(
+        update={
+            "usage": sum((entry.candidate.usage for entry in entries), Usage()),
+            "total_timesteps": sum(entry.candidate.total_timesteps for entry in entries),
+            "wall_s": time.monotonic() - started,
+        }
+    )
+    search.store.write_run(run)
+    if best is not None and best.program is not None:
+        write_text(search.store.dir / "reward.py", best.program.source)
+    write_report(search.store.dir)
+    return run
+
+
+def _name_winner(search: Search, run: RunRecord, started: float) -> RunRecord:
+    """Train the two best again with fresh seeds and name the winner."""
+    entries = read_history(search.store)
+    trained = [entry for entry in entries if entry.candidate.evaluation is not None]
+    if not trained:
+        raise RewardAgentError(*_explain_no_candidate(search, [e.candidate for e in entries]))
+    confirmations = confirm_best(search, trained)
+    winner = choose_winner(search, trained, confirmations)
+    run = _update_run(search, run, started)
+    extra = sum(item.evaluation is not None for item in confirmations) * search.config.steps
+    run = run.model_copy(
+        update={
+            "status": "finished",
+            "note": "" if winner else "nothing was ranked: the task has no metric",
+            "confirmations": tuple(confirmations),
+            "winner": winner,
+            "total_timesteps": run.total_timesteps + extra,
+            "wall_s": time.monotonic() - started,
+        }
+    )
+    search.store.write_run(run)
+    if winner is not None:
+        source = search.store.read_program(winner.iteration, winner.candidate)
+        write_text(search.store.dir / "reward.py", source)
+    write_report(search.store.dir)
+    return run
+
+
+def _explain_no_candidate(search: Search, candidates: list[Candidate]) -> tuple[str, str]:
+    outcomes = [candidate.outcome for candidate in candidates]
+    common = max(set(outcomes), key=outcomes.count)
+    return (
+        f"no candidate passed: {len(outcomes)} of {len(outcomes)} programs ended before a "
+        f"result, most often '{common}'",
+        f"reword the task, use another model, or go on with "
+        f"`reward-agent design --resume {search.store.dir.name} --iterations "
+        f"{search.config.iterations + 2}`",
+    )
+
+
+def _map_threads(n_threads: int, function: Callable[[T], R], items: Iterable[T]) -> list[R]:
+    """Apply a function to the items, several at a time; the order of results is the items'."""
+    pool = ThreadPoolExecutor(max(1, n_threads), thread_name_prefix="candidate")
+    try:
+        return list(pool.map(function, items))
+    finally:
+        # Not waiting: after Ctrl-C a reply that is still under way must not hold up the end.
+        pool.shutdown(wait=False, cancel_futures=True)

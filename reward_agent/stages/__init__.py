@@ -1,0 +1,1 @@
+"""The stages of one iteration, in order: draft, train, judge, explain."""

@@ -1,0 +1,195 @@
+"""Judge: policies are scored by the task's metric, in children that hold no reward program."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from reward_agent.errors import DataError
+from reward_agent.evaluation.trajectories import Trajectories, join_trajectories
+from reward_agent.executors import JobRequest
+from reward_agent.jobs import (
+    METRIC_FILE,
+    TRAJECTORIES_FILE,
+    EvaluateJob,
+    EvaluateResult,
+    ScoreJob,
+    ScoreResult,
+)
+from reward_agent.sandbox.files import read_capped
+from reward_agent.search import Search
+from reward_agent.types import Evaluation, RewardProgram, Snapshot, TrainingResult
+
+# A policy of two layers of 64 is 40 KiB; the largest that anyone trains here is far below.
+MAX_POLICY_BYTES = 64 * 2**20
+# Stored episodes that a new program is tried on; more would only repeat what they show.
+MAX_STORED_EPISODES = 32
+# Seeds of evaluations: far from the seeds of trainings, and apart from each other.
+EVALUATION_SEED = 1_000_000
+RUNG_SEED = 2_000_000
+
+
+@dataclass(frozen=True)
+class StoredEpisodes:
+    """Recorded episodes of earlier candidates with their trusted scores."""
+
+    trajectories: Trajectories | None = None
+    task_scores: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What to evaluate, where, and how carefully."""
+
+    job_dir: Path
+    seed: int
+    n_episodes: int
+    n_curve_episodes: int = 4
+    render: bool = False
+    caption: str = ""
+
+
+def judge_policies(
+    search: Search, training_dir: Path, snapshots: Sequence[Snapshot], judgement: Judgement
+) -> EvaluateResult:
+    """Evaluate the snapshots of one training.
+
+    Args:
+        search: the run.
+        training_dir: folder of the training job, where the snapshots lie.
+        snapshots: policies, oldest first.
+        judgement: where and how carefully.
+
+    Raises:
+        DataError: a snapshot is not a plain file of a policy's size.
+        JobError: the evaluation itself failed.
+    """
+    if search.metric.source is not None and not search.metric.is_trusted:
+        return _judge_by_generated_metric(search, training_dir, snapshots, judgement)
+    return _evaluate(search, training_dir, snapshots, judgement)
+
+
+def _evaluate(
+    search: Search, training_dir: Path, snapshots: Sequence[Snapshot], judgement: Judgement
+) -> EvaluateResult:
+    """Run the evaluation child; a trusted metric goes with it."""
+    files = {
+        item.file: read_capped(training_dir / item.file, MAX_POLICY_BYTES) for item in snapshots
+    }
+    has_metric = search.metric.is_trusted
+    if has_metric:
+        assert search.metric.source is not None
+        files[METRIC_FILE] = search.metric.source.encode()
+    search.copy_into(judgement.job_dir, files)
+    job = EvaluateJob(
+        card=search.card,
+        snapshots=tuple(snapshots),
+        seed=judgement.seed,
+        n_episodes=judgement.n_episodes,
+        n_curve_episodes=judgement.n_curve_episodes,
+        has_metric=has_metric,
+        render=judgement.render,
+        caption=judgement.caption,
+    )
+    request = JobRequest(job, judgement.job_dir, search.training_limits)
+    [job_exit] = search.executor.map([request])
+    if not isinstance(job_exit.result, EvaluateResult):
+        raise DataError(
+            f"the evaluation in {judgement.job_dir} ended without a result: {job_exit.outcome}",
+            "raise --training-timeout-s or --memory-mib",
+        )
+    return job_exit.result
+
+
+def _judge_by_generated_metric(
+    search: Search, training_dir: Path, snapshots: Sequence[Snapshot], judgement: Judgement
+) -> EvaluateResult:
+    """Record episodes without a metric, then score the records in a child of their own."""
+    curve = []
+    for snapshot in snapshots:
+        folder = judgement.job_dir / f"point_{snapshot.total_timesteps}"
+        point = Judgement(folder, judgement.seed, judgement.n_curve_episodes)
+        curve.append(_record_and_score(search, training_dir, snapshot, point).best)
+    best_index = max(range(len(curve)), key=lambda i: _rank_value(curve[i]))
+    final = _record_and_score(search, training_dir, snapshots[best_index], judgement)
+    return final.model_copy(update={"curve": tuple(curve)})
+
+
+def _record_and_score(
+    search: Search, training_dir: Path, snapshot: Snapshot, judgement: Judgement
+) -> EvaluateResult:
+    recorded = _evaluate(search, training_dir, [snapshot], judgement)
+    evaluation = score_recorded(search, judgement.job_dir, recorded.best)
+    return recorded.model_copy(update={"best": evaluation, "curve": (evaluation,)})
+
+
+def score_recorded(search: Search, recorded_dir: Path, recorded: Evaluation) -> Evaluation:
+    """Score recorded episodes by the generated metric; without a score if it fails."""
+    assert search.metric.source is not None
+    job_dir = recorded_dir / "score"
+    trajectories = (recorded_dir / TRAJECTORIES_FILE).read_bytes()
+    search.copy_into(
+        job_dir, {METRIC_FILE: search.metric.source.encode(), TRAJECTORIES_FILE: trajectories}
+    )
+    job = ScoreJob(
+        card=search.card,
+        metric_sha256=RewardProgram(search.metric.source).sha256,
+        total_timesteps=recorded.total_timesteps,
+        seed=recorded.seed,
+    )
+    [job_exit] = search.executor.map([JobRequest(job, job_dir, search.short_limits)])
+    if isinstance(job_exit.result, ScoreResult) and job_exit.result.evaluation is not None:
+        return job_exit.result.evaluation
+    return recorded
+
+
+def _rank_value(evaluation: Evaluation) -> float:
+    return float("-inf") if evaluation.task_score is None else evaluation.task_score
+
+
+def judge_rung(
+    search: Search, candidate_dir: Path, training_dir: Path, result: TrainingResult
+) -> Evaluation:
+    """Score the newest policy of a paused training on fresh episodes."""
+    newest = result.snapshots[-1]
+    judgement = Judgement(
+        candidate_dir / "evaluation" / f"rung_{result.total_timesteps}_seed_{result.seed}",
+        seed=RUNG_SEED + search.config.seed,
+        n_episodes=max(4, search.config.eval_episodes // 2),
+    )
+    return judge_policies(search, training_dir, [newest], judgement).best
+
+
+def judge_training(
+    search: Search, job_dir: Path, training_dir: Path, result: TrainingResult, caption: str
+) -> EvaluateResult:
+    """Score a training that has ended: its course, and its best policy on fresh episodes."""
+    judgement = Judgement(
+        job_dir,
+        seed=EVALUATION_SEED + search.config.seed + result.seed,
+        n_episodes=search.config.eval_episodes,
+        render=search.config.video,
+        caption=caption,
+    )
+    return judge_policies(search, training_dir, result.snapshots, judgement)
+
+
+def collect_episodes(folders: Sequence[tuple[Path, Evaluation]]) -> StoredEpisodes:
+    """Gather recorded episodes and their scores, the newest candidates first.
+
+    Args:
+        folders: evaluation folders with the evaluation that describes their trajectories.
+    """
+    parts: list[Trajectories] = []
+    scores: list[float] = []
+    for folder, evaluation in reversed(folders):
+        path = folder / TRAJECTORIES_FILE
+        known = [episode.task_score for episode in evaluation.episodes]
+        if not path.is_file() or None in known or len(scores) + len(known) > MAX_STORED_EPISODES:
+            continue
+        parts.append(Trajectories.load(path))
+        scores.extend(score for score in known if score is not None)
+    if not parts:
+        return StoredEpisodes()
+    return StoredEpisodes(join_trajectories(parts), tuple(scores))
