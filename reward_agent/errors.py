@@ -62,7 +62,24 @@ class DataError(RewardAgentError):
 
 
 class ModelError(RewardAgentError):
-    """A language model could not be used."""
+    """A language model could not be used.
+
+    Args:
+        is_transient: whether the same call may succeed a little later.
+        retry_after_s: how long the provider asks to wait before it, if it says so.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        remedy: str = "",
+        *,
+        is_transient: bool = False,
+        retry_after_s: float | None = None,
+    ) -> None:
+        super().__init__(message, remedy)
+        self.is_transient = is_transient
+        self.retry_after_s = retry_after_s
 
 
 class MissingKeyError(ModelError):

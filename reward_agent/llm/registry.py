@@ -1,0 +1,164 @@
+"""From ``--provider name[:argument]`` to a chat model with its wrappers."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+
+from reward_agent.errors import UnknownNameError, UsageError
+from reward_agent.llm.cache import CachedChatModel, CompletionCache
+from reward_agent.llm.chat import ChatModel, Exchange
+from reward_agent.llm.models import load_models
+from reward_agent.llm.provider import ProviderOptions
+from reward_agent.llm.scripted import ScriptedChatModel
+from reward_agent.llm.wrappers import (
+    DeadlineChatModel,
+    LimitedChatModel,
+    RecordingChatModel,
+    RetryingChatModel,
+)
+
+GROUP = "reward_agent.providers"
+
+# A provider of ours is loaded in the way of a stranger's: by the name of its factory.
+_OWN_PROVIDERS = {
+    "openai": "reward_agent.llm.openai:make_model",
+    "anthropic": "reward_agent.llm.anthropic:make_model",
+    "openai-compatible": "reward_agent.llm.openai:make_compatible_model",
+    "scripted": "reward_agent.llm.scripted:make_model",
+    "offline": "reward_agent.llm.offline:make_model",
+}
+_KEY_VARIABLES = {"anthropic": "ANTHROPIC_API_KEY", "openai": "OPENAI_API_KEY"}
+# These answer from data of their own: nothing to wait for, nothing to repeat.
+_LOCAL_PROVIDERS = frozenset({"offline", "scripted"})
+
+
+@dataclass(frozen=True)
+class ProviderChoice:
+    """A provider and the sentence that says why it was chosen."""
+
+    spec: str
+    sentence: str
+
+
+@dataclass(frozen=True)
+class CallPolicy:
+    """How calls are made, whatever the provider.
+
+    Args:
+        timeout_s: how long a connection may stay silent.
+        deadline_s: how long one call may take in all.
+        n_attempts: calls for one reply, when they fail for a passing reason.
+        max_concurrency: calls at the same time; None leaves it to the provider.
+    """
+
+    timeout_s: float = 600.0
+    deadline_s: float = 900.0
+    n_attempts: int = 5
+    max_concurrency: int | None = None
+
+
+def list_providers() -> list[str]:
+    """Return the names of all providers, ours and installed ones."""
+    return sorted(_find_factories())
+
+
+def choose_provider(environ: Mapping[str, str]) -> ProviderChoice:
+    """Choose the provider whose key is set, else the offline designer.
+
+    Returns:
+        The choice, with the sentence for the first line of output.
+    """
+    ready = [name for name, key in _KEY_VARIABLES.items() if environ.get(key, "").strip()]
+    if not ready:
+        keys = " or ".join(_KEY_VARIABLES.values())
+        return ProviderChoice(
+            "offline",
+            "offline: no language model (keyword goals and seeded search over reward terms); "
+            f"set {keys}, or give --provider, for a real one",
+        )
+    name = ready[0]
+    model = load_models().default[name]
+    others = f" (also set: {_KEY_VARIABLES[ready[1]]}; --provider chooses)" if ready[1:] else ""
+    return ProviderChoice(name, f"{name}: {model}, because {_KEY_VARIABLES[name]} is set{others}")
+
+
+def make_chat_model(
+    spec: str,
+    *,
+    model: str | None = None,
+    base_url: str | None = None,
+    environ: Mapping[str, str] | None = None,
+    policy: CallPolicy = CallPolicy(),
+    cache_path: Path | None = None,
+    cancel: threading.Event | None = None,
+    on_retry: Callable[[str], None] = lambda _: None,
+    on_exchange: Callable[[Exchange], None] | None = None,
+) -> ChatModel:
+    """Return the chat model of a provider, ready to use.
+
+    Args:
+        spec: ``name`` or ``name:argument``, such as ``scripted:replies.md``.
+        model: the model, or None for the provider's default.
+        base_url: address of the API, for a provider that takes one.
+        environ: where keys are looked up.
+        policy: timeouts, attempts and concurrency.
+        cache_path: SQLite file of replies; None stores nothing.
+        cancel: ends waiting calls and pauses.
+        on_retry: is told why we wait.
+        on_exchange: is handed every request with its completion.
+
+    Raises:
+        UnknownNameError: no such provider.
+        MissingKeyError: the provider's key is not set.
+        UsageError: an option that the provider needs is missing.
+    """
+    name, _, argument = spec.partition(":")
+    factories = _find_factories()
+    if name not in factories:
+        raise UnknownNameError("provider", name, factories)
+    options = ProviderOptions(
+        argument=argument,
+        model=model,
+        base_url=base_url,
+        timeout_s=policy.timeout_s,
+        environ=environ or {},
+    )
+    chat_model = _load_provider(factories[name])(options)
+    if name not in _LOCAL_PROVIDERS:
+        chat_model = DeadlineChatModel(chat_model, policy.deadline_s, cancel)
+        chat_model = RetryingChatModel(
+            chat_model, n_attempts=policy.n_attempts, cancel=cancel, on_retry=on_retry
+        )
+    chat_model = LimitedChatModel(chat_model, policy.max_concurrency)
+    if cache_path is not None and name != "offline":
+        chat_model = _add_cache(chat_model, CompletionCache(cache_path))
+    return RecordingChatModel(chat_model, on_exchange) if on_exchange else chat_model
+
+
+def _add_cache(chat_model: LimitedChatModel, cache: CompletionCache) -> ChatModel:
+    """Answer from the cache first; a script goes on after the replies that lie in it."""
+    if isinstance(chat_model.inner, ScriptedChatModel):
+        chat_model.inner.skip(cache.count_by_agent())
+    return CachedChatModel(chat_model, cache)
+
+
+def _find_factories() -> dict[str, EntryPoint]:
+    """Return every provider's factory by name; a stranger cannot replace one of ours."""
+    found = {entry.name: entry for entry in entry_points(group=GROUP)}
+    own = {name: EntryPoint(name, value, GROUP) for name, value in _OWN_PROVIDERS.items()}
+    return {**found, **own}
+
+
+def _load_provider(entry: EntryPoint) -> Callable[[ProviderOptions], ChatModel]:
+    try:
+        factory: Callable[[ProviderOptions], ChatModel] = entry.load()
+    except (ImportError, AttributeError) as error:
+        raise UsageError(
+            f"the provider {entry.name!r} ({entry.value}) cannot be loaded: {error}",
+            "install what it needs, or remove its package",
+        ) from error
+    return factory

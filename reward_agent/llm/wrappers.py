@@ -1,0 +1,196 @@
+"""Wrappers of the shape of a ``ChatModel``: deadline, retry, concurrency limit, record."""
+
+from __future__ import annotations
+
+import queue
+import random
+import threading
+import time
+from collections.abc import Callable
+
+from reward_agent.errors import Interrupted, ModelError, UnreachableError
+from reward_agent.llm.chat import ChatModel, ChatRequest, Completion, Exchange, make_exchange
+
+_POLL_S = 0.1
+
+
+class ChatModelWrapper:
+    """A chat model that passes everything on to another one."""
+
+    def __init__(self, inner: ChatModel) -> None:
+        self.inner = inner
+
+    @property
+    def provider(self) -> str:
+        """The inner model's provider."""
+        return self.inner.provider
+
+    @property
+    def name(self) -> str:
+        """The inner model's name."""
+        return self.inner.name
+
+    @property
+    def agents(self) -> frozenset[str]:
+        """The agents that the inner model can play."""
+        return self.inner.agents
+
+    @property
+    def max_concurrency(self) -> int:
+        """The inner model's limit."""
+        return self.inner.max_concurrency
+
+    def complete(self, request: ChatRequest) -> Completion:
+        """Pass the request on."""
+        return self.inner.complete(request)
+
+
+class DeadlineChatModel(ChatModelWrapper):
+    """Gives up waiting for a call after ``deadline_s``, or at once when cancelled.
+
+    A read timeout alone does not bound a call: a server that sends a byte now and then resets it.
+    The call is left behind in a daemon thread, which ends with its connection.
+    """
+
+    def __init__(
+        self, inner: ChatModel, deadline_s: float, cancel: threading.Event | None = None
+    ) -> None:
+        super().__init__(inner)
+        self._deadline_s = deadline_s
+        self._cancel = cancel or threading.Event()
+
+    def complete(self, request: ChatRequest) -> Completion:
+        """Wait for the reply, up to the deadline.
+
+        Raises:
+            UnreachableError: the deadline has passed.
+            Interrupted: the run was cancelled.
+        """
+        box: queue.Queue[Completion | BaseException] = queue.Queue(maxsize=1)
+
+        def call() -> None:
+            try:
+                box.put(self.inner.complete(request))
+            except BaseException as error:
+                box.put(error)
+
+        threading.Thread(target=call, name="chat-call", daemon=True).start()
+        result = self._wait(box)
+        if isinstance(result, BaseException):
+            raise result
+        return result
+
+    def _wait(self, box: queue.Queue[Completion | BaseException]) -> Completion | BaseException:
+        end = time.monotonic() + self._deadline_s
+        while not self._cancel.is_set():
+            remaining_s = end - time.monotonic()
+            if remaining_s <= 0:
+                return UnreachableError(
+                    f"{self.provider} did not finish its reply in {self._deadline_s:g} s",
+                    "try again later, or use a faster model; the run can be resumed",
+                    is_transient=True,
+                )
+            try:
+                return box.get(timeout=min(_POLL_S, remaining_s))
+            except queue.Empty:
+                continue
+        return Interrupted("stopped while waiting for the model", "resume the run with --resume")
+
+
+class RetryingChatModel(ChatModelWrapper):
+    """Repeats a call that failed for a passing reason, with growing pauses.
+
+    Args:
+        inner: the model; its SDK's own retries are off.
+        n_attempts: calls in all.
+        first_pause_s: the pause before the second call; it doubles, up to ``max_pause_s``, unless
+            the provider names one.
+        max_wait_s: a pause longer than this is not waited for.
+        cancel: ends a pause at once.
+        on_retry: is told why we wait, and for how long.
+    """
+
+    def __init__(
+        self,
+        inner: ChatModel,
+        *,
+        n_attempts: int = 5,
+        first_pause_s: float = 1.0,
+        max_pause_s: float = 60.0,
+        max_wait_s: float = 300.0,
+        cancel: threading.Event | None = None,
+        on_retry: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        super().__init__(inner)
+        self._n_attempts = n_attempts
+        self._first_pause_s = first_pause_s
+        self._max_pause_s = max_pause_s
+        self._max_wait_s = max_wait_s
+        self._cancel = cancel or threading.Event()
+        self._on_retry = on_retry
+
+    def complete(self, request: ChatRequest) -> Completion:
+        """Call until it succeeds, fails for good, or the attempts are used up."""
+        failures: list[str] = []
+        while True:
+            try:
+                completion = self.inner.complete(request)
+                return completion.model_copy(update={"retries": tuple(failures)})
+            except ModelError as error:
+                failures.append(error.message)
+                pause_s = self._choose_pause(error, len(failures))
+                if pause_s is None:
+                    raise self._tell_attempts(error, len(failures)) from None
+                self._on_retry(f"{error.message}; trying again in {pause_s:.0f} s")
+            if self._cancel.wait(pause_s):
+                raise Interrupted("stopped while waiting for the model", "use --resume")
+
+    def _choose_pause(self, error: ModelError, n_failures: int) -> float | None:
+        """Return the seconds to wait, or None if another call makes no sense."""
+        if not error.is_transient or n_failures >= self._n_attempts:
+            return None
+        if error.retry_after_s is not None:
+            return error.retry_after_s if error.retry_after_s <= self._max_wait_s else None
+        pause_s = min(self._first_pause_s * 2.0 ** (n_failures - 1), self._max_pause_s)
+        # Jitter keeps parallel calls from coming back at the same instant.
+        return pause_s * random.uniform(0.75, 1.25)
+
+    @staticmethod
+    def _tell_attempts(error: ModelError, n_attempts: int) -> ModelError:
+        if n_attempts > 1:
+            error.message = f"{error.message} (after {n_attempts} attempts)"
+            error.args = (error.message,)
+        return error
+
+
+class LimitedChatModel(ChatModelWrapper):
+    """Lets at most ``max_concurrency`` calls through at the same time."""
+
+    def __init__(self, inner: ChatModel, max_concurrency: int | None = None) -> None:
+        super().__init__(inner)
+        self._limit = min(max_concurrency or inner.max_concurrency, inner.max_concurrency)
+        self._semaphore = threading.BoundedSemaphore(self._limit)
+
+    @property
+    def max_concurrency(self) -> int:
+        """The limit."""
+        return self._limit
+
+    def complete(self, request: ChatRequest) -> Completion:
+        """Wait for a free place, then call."""
+        with self._semaphore:
+            return self.inner.complete(request)
+
+
+class RecordingChatModel(ChatModelWrapper):
+    """Hands every request and its completion to ``on_exchange``, in the thread of the call."""
+
+    def __init__(self, inner: ChatModel, on_exchange: Callable[[Exchange], None]) -> None:
+        super().__init__(inner)
+        self._on_exchange = on_exchange
+
+    def complete(self, request: ChatRequest) -> Completion:
+        """Call, then record."""
+        completion = self.inner.complete(request)
+        self._on_exchange(make_exchange(request, completion))
+        return completion
