@@ -1,0 +1,254 @@
+"""What a reward program must return, checked at every call. Child side."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from reward_agent.rewards.language import (
+    MAX_MEMORIES,
+    MAX_REWARD,
+    MAX_TERM,
+    MAX_TERMS,
+    TERM_NAME,
+)
+
+Array = np.ndarray[Any, np.dtype[np.float64]]
+
+_MAX_MESSAGE_CHARS = 500
+POTENTIAL_TERM = "potential_shaping"
+
+
+class ContractError(Exception):
+    """A program broke the contract, or failed, while it ran.
+
+    Args:
+        rule: id of the broken rule, such as ``contract/shape``.
+        message: what was returned and what was expected; shortened, without control characters.
+        remedy: what to change.
+        line: line of the program, where known.
+    """
+
+    def __init__(self, rule: str, message: str, remedy: str = "", line: int | None = None) -> None:
+        self.rule = rule
+        self.message = clean_text(message)
+        self.remedy = remedy
+        self.line = line
+        super().__init__(self.message)
+
+
+def clean_text(text: str, limit: int = _MAX_MESSAGE_CHARS) -> str:
+    """Return text on one line, without control and format characters, at most ``limit`` long."""
+    kept = "".join(
+        " " if char in "\n\t\r" else char
+        for char in text[: 4 * limit]
+        if char in "\n\t\r" or unicodedata.category(char)[0] != "C"
+    )
+    return kept if len(kept) <= limit else kept[: limit - 1] + "…"
+
+
+def check_reward(reward: object, n_sims: int) -> Array:
+    """Return a copy of the reward (N,) as float64.
+
+    Raises:
+        ContractError: it is not an array of floats of shape (N,), finite, within ±1e6.
+    """
+    array = _check_array("the reward", reward, n_sims)
+    if array.dtype.kind != "f":
+        raise ContractError(
+            "contract/dtype",
+            f"the reward is an array of {array.dtype}; expected floats",
+            "convert it with .astype(np.float64)",
+        )
+    values = array.astype(np.float64)
+    # One dot product finds NaN, infinity and large values alike; the slow road names them.
+    if not values.dot(values) <= MAX_REWARD**2:
+        check_finite("the reward", values)
+        _check_size("the reward", values, MAX_REWARD)
+    return values
+
+
+def check_terms(terms: object, n_sims: int) -> dict[str, Array]:
+    """Return copies of the terms, each (N,) float64; numbers are spread over the simulations.
+
+    Raises:
+        ContractError: not a dict of at most 32 well-named finite arrays of shape (N,).
+    """
+    if type(terms) is not dict:
+        raise ContractError(
+            "contract/terms",
+            f"the terms are a {type(terms).__name__}; expected a dict of named arrays (N,)",
+            "return reward, {'name': array, …}",
+        )
+    if len(terms) > MAX_TERMS:
+        raise ContractError(
+            "contract/terms",
+            f"{len(terms)} terms; at most {MAX_TERMS} are logged",
+            "add small terms up under one name",
+        )
+    return {name: check_term(name, value, n_sims) for name, value in terms.items()}
+
+
+def check_term(name: str, value: object, n_sims: int) -> Array:
+    """Return a copy of one term (N,) as float64."""
+    if type(value) is np.ndarray and value.shape == (n_sims,) and value.dtype.kind == "f":
+        values = value.astype(np.float64)
+    else:
+        values = _spread(f"term {name!r}", value, n_sims)
+    if not values.dot(values) <= MAX_TERM**2:
+        check_finite(f"term {name!r}", values)
+        _check_size(f"term {name!r}", values, MAX_TERM)
+    return values
+
+
+def _spread(what: str, value: object, n_sims: int) -> Array:
+    """Return a number, flags or integers as floats (N,): harmless, and models write them."""
+    if isinstance(value, bool | int | float | np.number | np.bool_) or (
+        type(value) is np.ndarray and value.shape == () and value.dtype.kind in "fbiu"
+    ):
+        try:
+            return np.full(n_sims, float(value))
+        except OverflowError:
+            raise ContractError(
+                "contract/size", f"{what} is an integer too large for a float"
+            ) from None
+    array = _check_array(what, value, n_sims)
+    if array.dtype.kind not in "fbiu":
+        raise ContractError(
+            "contract/dtype",
+            f"{what} is an array of {array.dtype}; expected floats",
+            "convert it with .astype(np.float64)",
+        )
+    return array.astype(np.float64)
+
+
+def normalize_term_names(names: tuple[object, ...]) -> tuple[str, ...]:
+    """Return the names as they are logged: ``[A-Za-z0-9_]`` only.
+
+    Raises:
+        ContractError: a name is not text of 1 to 64 letters, digits, ``_``, ``-``, ``.`` or
+            spaces, two become the same, or one is taken by the framework.
+    """
+    for name in names:
+        if type(name) is not str or not TERM_NAME.fullmatch(name):
+            raise ContractError(
+                "contract/term-name",
+                f"term name {clean_text(repr(name), 80)}; expected 1 to 64 letters, digits or _",
+                "use short names such as 'forward_speed'",
+            )
+    logged = tuple(re.sub(r"[^A-Za-z0-9_]", "_", str(name)) for name in names)
+    if len(set(logged)) < len(logged) or POTENTIAL_TERM in logged:
+        raise ContractError(
+            "contract/term-name",
+            f"term names {', '.join(logged)}: one is there twice, or is {POTENTIAL_TERM!r}",
+            "give each term a name of its own",
+        )
+    return logged
+
+
+def check_memory(memory: object, n_sims: int) -> dict[str, np.ndarray[Any, Any]]:
+    """Return private copies of the memory: named arrays (N,) or (N, k) of numbers or flags.
+
+    Raises:
+        ContractError: it has another form, or a value is not finite.
+    """
+    if type(memory) is not dict or not 0 < len(memory) <= MAX_MEMORIES:
+        raise ContractError(
+            "contract/memory",
+            f"the memory is {_describe(memory)}; expected a dict of 1 to {MAX_MEMORIES} arrays",
+            "return {'name': np.zeros(N), …}",
+        )
+    normalize_term_names(tuple(memory))
+    kept = {}
+    for name, value in memory.items():
+        what = f"memory {name!r}"
+        if type(value) is not np.ndarray or value.ndim not in (1, 2) or len(value) != n_sims:
+            raise ContractError(
+                "contract/memory",
+                f"{what} is {_describe(value)}; expected an array ({n_sims},) or ({n_sims}, k)",
+                "make it with np.zeros(state.FIELD.shape[0]), np.full, or .copy() of a field",
+            )
+        if value.dtype.kind not in "fbiu" or value.size > 64 * n_sims:
+            raise ContractError(
+                "contract/memory",
+                f"{what} is {_describe(value)}; expected at most 64 numbers a row",
+            )
+        check_finite(what, value)
+        kept[name] = value.copy()
+    return kept
+
+
+def check_same_memory(
+    memory: Mapping[str, np.ndarray[Any, Any]], expected: Mapping[str, np.ndarray[Any, Any]]
+) -> None:
+    """Check that names and shapes are those of ``init_memory``.
+
+    Raises:
+        ContractError: they are not.
+    """
+    given = {name: value.shape for name, value in memory.items()}
+    wanted = {name: value.shape for name, value in expected.items()}
+    if given != wanted:
+        raise ContractError(
+            "contract/memory",
+            f"the next memory has {given}; init_memory made {wanted}",
+            "return the same names and shapes each time",
+        )
+
+
+def check_finite(what: str, values: np.ndarray[Any, Any]) -> None:
+    """Check that no value is NaN or infinite.
+
+    Raises:
+        ContractError: one is; the message says how many and in which simulation first.
+    """
+    bad = ~np.isfinite(values)
+    if bad.any():
+        first = int(np.argwhere(bad)[0][0])
+        raise ContractError(
+            "contract/not-finite",
+            f"{what} is {values[bad].ravel()[0]} in {int(bad.sum())} of {len(values)} simulations "
+            f"(first: simulation {first})",
+            "keep divisors, logarithms, roots and exponents in range: np.maximum(x, 1e-6), np.clip",
+        )
+
+
+def _check_size(what: str, values: np.ndarray[Any, Any], limit: float) -> None:
+    largest = float(np.abs(values).max(initial=0.0))
+    if largest > limit:
+        raise ContractError(
+            "contract/size",
+            f"{what} reaches {largest:.3g}; at most {limit:.0e} is accepted",
+            "scale it down, or bound it with np.clip",
+        )
+
+
+def _check_array(what: str, value: object, n_sims: int) -> np.ndarray[Any, Any]:
+    if type(value) is not np.ndarray:
+        raise ContractError(
+            "contract/type",
+            f"{what} is {_describe(value)}; expected a NumPy array ({n_sims},)",
+            "compute it from the fields, which are arrays with one row a simulation",
+        )
+    if value.shape != (n_sims,):
+        raise ContractError(
+            "contract/shape",
+            f"{what} has shape {value.shape}; expected ({n_sims},), one value a simulation",
+            "reduce other axes with axis=-1, drop axes with [:, 0], and keep the first axis",
+        )
+    return value
+
+
+def _describe(value: object) -> str:
+    """Return a short description of a value that does not run its code."""
+    if type(value) is np.ndarray:
+        return f"an array {value.shape} of {value.dtype}"
+    if type(value) in (int, float, bool, str):
+        return f"{type(value).__name__} {str(value)[:40]}"
+    if type(value) in (list, tuple, dict):
+        return f"a {type(value).__name__} of {len(value)}"  # type: ignore[arg-type]
+    return f"a {type(value).__name__}"

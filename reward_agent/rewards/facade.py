@@ -1,0 +1,148 @@
+"""What generated code can reach at run time: facades of numpy, math and typing, few builtins.
+
+The second layer behind the static rules: a name that is not on the lists of ``language.py`` does
+not exist here, whatever road a program takes to it. Child side.
+"""
+
+from __future__ import annotations
+
+import builtins
+import math
+import sys
+import typing
+from collections.abc import Callable, Mapping, Sequence
+from types import ModuleType
+from typing import Any, NoReturn
+
+import numpy as np
+
+from reward_agent.rewards import language, library
+
+
+class Namespace:
+    """A read-only bag of names that stands in for a module."""
+
+    def __init__(self, title: str, members: Mapping[str, Any]) -> None:
+        self.__dict__.update(members)
+        self.__dict__["_title"] = title
+
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        raise AttributeError(f"{self._title}.{name} cannot be changed")
+
+    def __delattr__(self, name: str) -> NoReturn:
+        raise AttributeError(f"{self._title}.{name} cannot be deleted")
+
+    def __repr__(self) -> str:
+        return f"<{self._title}>"
+
+
+def _fill_blank(shape: Any, dtype: Any = np.float64) -> np.ndarray[Any, Any]:
+    """Return what ``np.empty`` returns, but NaN or 0 where it leaves whatever was in memory.
+
+    A program that reads an element before it wrote it is then found out, in every call alike.
+    """
+    kind = np.dtype(dtype)
+    return np.full(shape, np.nan if kind.kind == "f" else 0, dtype=kind)
+
+
+def _fill_blank_like(prototype: Any, dtype: Any = None) -> np.ndarray[Any, Any]:
+    """Return what ``np.empty_like`` returns, with NaN or 0 in it."""
+    given = np.asarray(prototype)
+    return _fill_blank(given.shape, given.dtype if dtype is None else dtype)
+
+
+def _pick(module: ModuleType, names: frozenset[str]) -> dict[str, Any]:
+    """Return the named members that this version of the module has."""
+    return {name: getattr(module, name) for name in sorted(names) if hasattr(module, name)}
+
+
+def _make_numpy() -> Namespace:
+    members = _pick(np, language.NUMPY_NAMES)
+    for name, allowed in language.NUMPY_SUBMODULES.items():
+        members[name] = Namespace(f"np.{name}", _pick(getattr(np, name), allowed))
+    members |= {"empty": _fill_blank, "empty_like": _fill_blank_like}
+    return Namespace("np", members)
+
+
+NUMPY = _make_numpy()
+MATH = Namespace("math", _pick(math, language.MATH_NAMES))
+TYPING = Namespace("typing", _pick(typing, language.TYPING_NAMES))
+
+
+def make_globals(extra: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Return fresh global names for one program.
+
+    Args:
+        extra: further names, such as ``Score`` for a metric; they can be imported from
+            ``reward_agent.types`` too.
+    """
+    additions = dict(extra or {})
+    names: dict[str, Any] = {
+        "np": NUMPY,
+        "math": MATH,
+        **library.LIBRARY,
+        **additions,
+        "__name__": "reward",
+    }
+    allowed = {name: getattr(builtins, name) for name in sorted(language.BUILTINS)}
+    modules = {
+        "numpy": NUMPY,
+        "math": MATH,
+        "typing": TYPING,
+        "__future__": Namespace("__future__", {"annotations": None}),
+        "reward_agent.types": Namespace("reward_agent.types", additions),
+    }
+    names["__builtins__"] = {**allowed, "__import__": _make_import(modules)}
+    return names
+
+
+def _make_import(modules: Mapping[str, Namespace]) -> Callable[..., Any]:
+    """Return an ``__import__`` that knows the facades only.
+
+    NumPy's C code imports parts of NumPy through the caller's builtins, with a list where an
+    import statement has a tuple or nothing; those parts were imported by ``warm_numpy``.
+    """
+
+    def import_facade(
+        name: str,
+        globals: Mapping[str, Any] | None = None,
+        locals: Mapping[str, Any] | None = None,
+        fromlist: Sequence[str] | None = (),
+        level: int = 0,
+    ) -> Any:
+        if isinstance(fromlist, list) and name.startswith("numpy.") and name in sys.modules:
+            return sys.modules[name]
+        if level == 0 and name in modules:
+            return modules[name]
+        raise ImportError(f"{name!r} cannot be imported by a reward program")
+
+    return import_facade
+
+
+def warm_numpy() -> None:
+    """Run the NumPy functions that import a module on first use.
+
+    To be called before the process is sealed: afterwards nothing can be opened.
+    """
+    grid = np.linspace(0.1, 0.9, 12).reshape(4, 3)
+    for name in ("sum", "mean", "std", "var", "max", "min", "any", "all", "prod", "clip", "ptp"):
+        getattr(np, name)(grid, *((0.0, 1.0) if name == "clip" else ()))
+    for method in ("sum", "mean", "std", "var", "max", "min", "any", "all", "prod"):
+        getattr(grid, method)(axis=0)
+    grid.clip(0.0, 1.0)
+    np.median(grid, axis=0)
+    np.percentile(grid, 50)
+    np.einsum("ij,ij->i", grid, grid)
+    np.linalg.norm(grid, axis=-1)
+    np.linalg.solve(grid[:3] + np.eye(3), grid[0])
+    np.cov(grid)
+    np.polyfit(grid[:, 0], grid[:, 1], 1)
+    np.unwrap(grid[0])
+    np.unique(grid)
+    np.isin(grid, grid)
+    np.nanmedian(grid)
+    np.histogram(grid)
+    str(grid), repr(grid[0]), f"{grid[0, 0]:.2f}"
+    np.array_equal(grid, grid)
+    with np.errstate(all="ignore"):
+        np.log(grid - 0.5)

@@ -1,0 +1,375 @@
+"""What a reward program may say: the allow-lists, as data.
+
+Everything that is not listed here is refused. The lists hold names only, so that the parent
+process can check a program without importing NumPy; the child builds its facade from the same
+lists (``rewards/facade.py``), so that what is checked is what can be reached.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import textwrap
+
+# --- limits of a program and of what it returns --------------------------------------------------
+
+MAX_SOURCE_CHARS = 20_000
+MAX_LINE_CHARS = 2_000
+MAX_LINES = 800
+MAX_BRACKET_DEPTH = 24
+MAX_TREE_DEPTH = 48
+MAX_NODES = 5_000
+MAX_FUNCTIONS = 48
+MAX_LOOP_STEPS = 20_000
+# Loops over the simulations are bounded as if there were this many of them.
+ASSUMED_SIMULATIONS = 128
+MAX_POWER = 64
+MAX_INTEGER = 10**12
+MAX_REPEAT = 10_000
+MAX_TERMS = 32
+MAX_MEMORIES = 16
+MAX_REWARD = 1e6
+MAX_TERM = 1e12
+
+# What a program may call a term; anything but [A-Za-z0-9_] becomes "_" in logs and file names.
+TERM_NAME = re.compile(r"[\w .\-]{1,64}")
+
+# --- entry points --------------------------------------------------------------------------------
+
+REWARD_ENTRY = "compute_reward"
+MEMORY_ENTRY = "init_memory"
+POTENTIAL_ENTRY = "potential"
+METRIC_ENTRY = "score"
+
+REWARD_PARAMETERS = ("state", "action", "next_state")
+MEMORY_PARAMETER = "memory"
+
+# --- syntax --------------------------------------------------------------------------------------
+
+STATEMENTS: frozenset[type[ast.AST]] = frozenset(
+    {
+        ast.FunctionDef,
+        ast.Return,
+        ast.Delete,
+        ast.Assign,
+        ast.AugAssign,
+        ast.AnnAssign,
+        ast.For,
+        ast.If,
+        ast.With,
+        ast.Raise,
+        ast.Try,
+        ast.Assert,
+        ast.Import,
+        ast.ImportFrom,
+        ast.Expr,
+        ast.Pass,
+        ast.Break,
+        ast.Continue,
+    }
+)
+EXPRESSIONS: frozenset[type[ast.AST]] = frozenset(
+    {
+        ast.BoolOp,
+        ast.NamedExpr,
+        ast.BinOp,
+        ast.UnaryOp,
+        ast.Lambda,
+        ast.IfExp,
+        ast.Dict,
+        ast.Set,
+        ast.ListComp,
+        ast.DictComp,
+        ast.GeneratorExp,
+        ast.Compare,
+        ast.Call,
+        ast.FormattedValue,
+        ast.JoinedStr,
+        ast.Constant,
+        ast.Attribute,
+        ast.Subscript,
+        ast.Starred,
+        ast.Name,
+        ast.List,
+        ast.Tuple,
+        ast.Slice,
+    }
+)
+PARTS: frozenset[type[ast.AST]] = frozenset(
+    {
+        ast.Module,
+        ast.arguments,
+        ast.arg,
+        ast.keyword,
+        ast.alias,
+        ast.withitem,
+        ast.comprehension,
+        ast.ExceptHandler,
+        ast.Load,
+        ast.Store,
+        ast.Del,
+        ast.And,
+        ast.Or,
+        ast.Add,
+        ast.Sub,
+        ast.Mult,
+        ast.MatMult,
+        ast.Div,
+        ast.Mod,
+        ast.Pow,
+        ast.LShift,
+        ast.RShift,
+        ast.BitOr,
+        ast.BitXor,
+        ast.BitAnd,
+        ast.FloorDiv,
+        ast.Invert,
+        ast.Not,
+        ast.UAdd,
+        ast.USub,
+        ast.Eq,
+        ast.NotEq,
+        ast.Lt,
+        ast.LtE,
+        ast.Gt,
+        ast.GtE,
+        ast.Is,
+        ast.IsNot,
+        ast.In,
+        ast.NotIn,
+    }
+)
+NODES = STATEMENTS | EXPRESSIONS | PARTS
+
+
+def _names(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+# --- modules -------------------------------------------------------------------------------------
+
+NUMPY_UFUNCS = _names(
+    """
+    abs absolute add arccos arccosh arcsin arcsinh arctan arctan2 arctanh acos acosh asin asinh
+    atan atan2 atanh bitwise_and bitwise_not bitwise_or bitwise_xor cbrt ceil copysign cos cosh
+    deg2rad degrees divide equal exp exp2 expm1 fabs float_power floor floor_divide fmax fmin fmod
+    greater greater_equal heaviside hypot invert isfinite isinf isnan less less_equal log log10
+    log1p log2 logaddexp logaddexp2 logical_and logical_not logical_or logical_xor matmul maximum
+    minimum mod multiply negative nextafter not_equal positive pow power rad2deg radians reciprocal
+    remainder rint sign signbit sin sinh spacing sqrt square subtract tan tanh true_divide trunc
+    """
+)
+NUMPY_TYPES = _names(
+    "bool bool_ float16 float32 float64 int8 int16 int32 int64 int_ intp uint8 uint16 uint32 uint64"
+)
+NUMPY_CONSTANTS = _names("e euler_gamma inf nan newaxis pi")
+# Types that may be named, in an annotation or in isinstance, but not called: the constructor of
+# ndarray turns bytes into pointers.
+NUMPY_NAMED_TYPES = _names("ndarray generic number floating integer")
+NUMPY_FUNCTIONS = _names(
+    """
+    all allclose amax amin any append arange argmax argmin argsort argwhere around array
+    array_equal array_split asarray ascontiguousarray atleast_1d atleast_2d average bincount
+    broadcast_arrays broadcast_to choose clip column_stack compress concatenate convolve copy
+    corrcoef correlate count_nonzero cov cross cumprod cumsum delete diag diagonal diff digitize
+    divmod dot dstack einsum empty empty_like expand_dims extract eye finfo fix flatnonzero flip
+    fliplr flipud full full_like gradient histogram hsplit hstack identity iinfo inner insert
+    interp isclose isin isneginf isposinf isscalar kron linspace logspace max mean median min
+    moveaxis nan_to_num nanargmax nanargmin nancumsum nanmax nanmean nanmedian nanmin nanpercentile
+    nanprod nanquantile nanstd nansum nanvar ndim nonzero ones ones_like outer percentile polyfit
+    polyval prod ptp quantile ravel repeat reshape roll rollaxis rot90 round searchsorted select
+    shape sinc size sort split squeeze stack std sum swapaxes take take_along_axis tensordot tile
+    trace transpose trapezoid tril triu unique unstack unwrap vander var vdot vecdot vsplit vstack
+    where zeros zeros_like
+    """
+)
+NUMPY_LINALG = _names("norm vector_norm matrix_norm det inv pinv solve cross trace outer")
+NUMPY_SUBMODULES: dict[str, frozenset[str]] = {"linalg": NUMPY_LINALG}
+UFUNC_METHODS = _names("reduce accumulate outer")
+NUMPY_NAMES = (
+    NUMPY_UFUNCS
+    | NUMPY_TYPES
+    | NUMPY_CONSTANTS
+    | NUMPY_NAMED_TYPES
+    | NUMPY_FUNCTIONS
+    | {"errstate"}
+    | frozenset(NUMPY_SUBMODULES)
+)
+# factorial, comb and perm make integers of any length: they are left out on purpose.
+MATH_NAMES = _names(
+    """
+    acos acosh asin asinh atan atan2 atanh cbrt ceil copysign cos cosh degrees dist e erf erfc exp
+    exp2 expm1 fabs floor fmod fsum hypot inf isclose isfinite isinf isnan log log10 log1p log2 nan
+    pi pow radians remainder sin sinh sqrt tan tanh tau trunc
+    """
+)
+TYPING_NAMES = _names(
+    """
+    Any Callable Dict Final Iterable List Literal Mapping NamedTuple Optional Sequence Tuple Union
+    """
+) - {"NamedTuple"}
+MODULE_NAMES: dict[str, frozenset[str]] = {"np": NUMPY_NAMES, "math": MATH_NAMES}
+# module -> the only name it may be imported as
+IMPORTS = {"numpy": "np", "math": "math", "typing": "typing"}
+IMPORTS_FROM: dict[str, frozenset[str]] = {
+    "math": MATH_NAMES,
+    "typing": TYPING_NAMES,
+    "__future__": frozenset({"annotations"}),
+}
+
+# The helpers of ``rewards/library.py``; a program may define its own of the same name.
+LIBRARY_NAMES = _names(
+    """
+    tolerance wrap_angle angle_difference normalize quat_multiply quat_conjugate rotate_vector
+    quat_to_euler quat_to_roll quat_to_pitch quat_to_yaw quat_angle
+    """
+)
+
+# --- builtins and methods ------------------------------------------------------------------------
+
+BUILTIN_TYPES = _names("bool dict float int list str tuple slice")
+EXCEPTIONS = _names(
+    """
+    ArithmeticError AssertionError Exception FloatingPointError IndexError KeyError LookupError
+    NotImplementedError OverflowError RuntimeError TypeError ValueError ZeroDivisionError
+    """
+)
+BUILTIN_FUNCTIONS = _names(
+    """
+    abs all any divmod enumerate filter isinstance len map max min pow range reversed round sorted
+    sum zip
+    """
+)
+BUILTINS = BUILTIN_TYPES | BUILTIN_FUNCTIONS | EXCEPTIONS
+# Rules rely on the meaning of these names, so a program may not give them another.
+FIXED_NAMES = _names("np math typing range isinstance float int bool str list dict tuple")
+
+METHODS = _names(
+    """
+    T all any argmax argmin argsort astype clip copy cumprod cumsum diagonal dot dtype fill flatten
+    item max mean min ndim nonzero prod ravel repeat reshape round searchsorted shape size sort
+    squeeze std sum swapaxes take tolist trace transpose var
+    eps tiny
+    append count extend get index insert items keys pop remove reverse setdefault update values
+    endswith is_integer join lower lstrip replace rstrip split startswith strip title upper
+    """
+)
+MUTATING_METHODS = _names(
+    "append extend fill insert pop remove reverse setdefault sort update clear"
+)
+KEYWORDS = _names(
+    """
+    a a_max a_min arr arrays atol axes axis b base bins condition copy correction ddof decimals
+    default default_value delta density dtype dx edge_order endpoint equal_nan fill_value full
+    initial indices indices_or_sections inf k keepdims key kth left lower max maxsplit method min
+    mode n nan neginf ndmin num obj offset optimize ord order out p period posinf q rcond repeats
+    reps reverse right rtol self shape shift side size sorter source start step stop strict
+    subscripts t tol trim unit upper values weights where x x1 x2 xp y axis1 axis2 axisa axisb
+    axisc assume_unique invert return_counts return_index return_inverse discont dtype
+    minlength choicelist condlist xs fp deg v newshape sep ndigits
+    """
+) - {"self", "unit"}
+ERRSTATE_KEYWORDS = _names("all divide over under invalid")
+ERRSTATE_VALUES = _names("ignore warn")
+DTYPE_STRINGS = _names(
+    """
+    float float16 float32 float64 int int8 int16 int32 int64 uint8 uint16 uint32 uint64 bool
+    f f2 f4 f8 i i4 i8 d
+    """
+)
+# Attributes that NumPy arrays, strings, functions and their like have beside METHODS. A card's
+# field of such a name can be read from `state` and `next_state` only, never from another object.
+RESERVED_ATTRIBUTES = _names(
+    """
+    argpartition base byteswap choose compress conj conjugate ctypes data device dump dumps flags
+    flat getfield imag itemsize mT nbytes partition put real resize setfield setflags strides
+    to_device tobytes tofile view
+    capitalize casefold center encode expandtabs find format format_map isalnum isalpha isascii
+    isdecimal isdigit isidentifier islower isnumeric isprintable isspace istitle isupper ljust
+    maketrans partition removeprefix removesuffix rfind rindex rjust rpartition rsplit splitlines
+    swapcase translate zfill
+    clear fromkeys popitem fromhex hex as_integer_ratio bit_count bit_length denominator from_bytes
+    numerator to_bytes args with_traceback add_note obj name
+    alignment alignment byteorder char descr fields hasobject isalignedstruct isbuiltin isnative
+    kind metadata names newbyteorder num str subdtype type bits dtype iexp machar machep maxexp
+    minexp negep nexp nmant precision resolution smallest_normal smallest_subnormal tiny
+    at identity nargs nin nout ntypes resolve_dtypes signature types
+    gi_code gi_frame gi_running gi_suspended gi_yieldfrom close send throw
+    start step stop indices
+    """
+)
+
+REMEDIES: dict[str, str] = {
+    "print": "delete it; return the value as a term to have it logged",
+    "eval": "write the expression itself",
+    "exec": "write the code itself",
+    "open": "a reward reads its arguments only",
+    "getattr": "write the attribute itself, such as state.NAME",
+    "hasattr": "the card says which fields there are: read state.NAME",
+    "setattr": "programs may not change objects; keep values in local variables",
+    "hash": "use a number of your own; hash() changes from one process to the next",
+    "id": "use a number of your own; id() changes from one process to the next",
+    "set": "use a tuple or a list; the order of a set changes from one process to the next",
+    "iter": "loop over the list, tuple or range itself",
+    "next": "loop over the list, tuple or range itself",
+    "type": "use isinstance(x, float), or drop the test: every field is a float array",
+    "super": "write plain functions; there are no classes",
+    "object": "write plain functions; there are no classes",
+    "input": "a reward reads its arguments only",
+    "random": "a reward must be deterministic; use a function of the state",
+    "vectorize": "write it on whole arrays; np.where chooses by element",
+    "piecewise": "use np.where or np.select",
+    "apply_along_axis": "write it on whole arrays with axis=-1",
+    "frompyfunc": "write it on whole arrays; np.where chooses by element",
+    "fromfunction": "write it on whole arrays",
+    "factorial": "write the number itself",
+    "Inf": "use np.inf",
+    "NaN": "use np.nan",
+    "float_": "use np.float64",
+    "trapz": "use np.trapezoid",
+    "product": "use np.prod",
+    "in1d": "use np.isin",
+    "clamp": "use np.clip(x, low, high)",
+    "detach": "delete it: fields are NumPy arrays",
+    "numpy": "delete it: fields are NumPy arrays; `np` is there already",
+    "cpu": "delete it: fields are NumPy arrays",
+    "to": "delete it, or use .astype(np.float64): fields are NumPy arrays",
+    "unsqueeze": "use x[:, None]",
+    "norm": "use np.linalg.norm(x, axis=-1)",
+    "pow": "use x ** 2",
+    "exp": "use np.exp(x)",
+    "abs": "use np.abs(x)",
+    "format": "use an f-string",
+    "format_map": "use an f-string",
+    "view": "use .reshape(…)",
+    "resize": "use .reshape(…)",
+    "flat": "use .ravel()",
+    "base": "use .copy() for an array of your own",
+    "data": "read state.NAME; the fields are on the card",
+    "qpos": "read state.NAME; the fields are on the card",
+    "qvel": "read state.NAME; the fields are on the card",
+    "torch": "write it with NumPy: `np` is there already",
+    "jax": "write it with NumPy: `np` is there already",
+    "jnp": "write np instead of jnp: `np` is there already",
+    "scipy": "write it with NumPy: `np` is there already",
+}
+
+
+def describe_language() -> str:
+    """Return what a program may use, as text for a prompt."""
+    numpy_names = sorted((NUMPY_UFUNCS | NUMPY_FUNCTIONS) - {"acos", "asin", "atan", "pow"})
+    lines = [
+        "A program is plain Python over NumPy arrays: functions, constants, expressions, `if` on",
+        "Python scalars, `for` over short ranges, comprehensions, np.where for choices per row.",
+        "Not allowed: while, class, yield, global, decorators, print, files, randomness, imports "
+        "other than numpy as np, math, typing; writing into an argument; state kept between calls.",
+        f"NumPy: np.{{{', '.join(numpy_names)}}}; np.linalg.{{{', '.join(sorted(NUMPY_LINALG))}}}; "
+        f"np.{{{', '.join(sorted(NUMPY_CONSTANTS))}}}; dtypes np.float64, np.float32, np.int64, "
+        "np.bool_.",
+        f"Array, list, dict and str members: {', '.join(sorted(METHODS))}.",
+        f"Builtins: {', '.join(sorted(BUILTIN_TYPES | BUILTIN_FUNCTIONS))}.",
+        f"math: {', '.join(sorted(MATH_NAMES))}.",
+    ]
+    return "\n".join(
+        wrapped for line in lines for wrapped in textwrap.wrap(line, 100, break_on_hyphens=False)
+    )

@@ -1,0 +1,326 @@
+"""A checked program, compiled and called: one call a step for all simulations. Child side.
+
+The contract is checked at every call, because some programs behave until step n. Inputs are
+read-only, what comes back is copied, and lists, dicts and arrays of the module are frozen, so
+that a program cannot remember anything but its declared memory.
+"""
+
+from __future__ import annotations
+
+import __future__
+
+import ast
+import inspect
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import FunctionType, TracebackType
+from typing import Any
+
+import numpy as np
+
+from reward_agent.rewards.checks import check_program
+from reward_agent.rewards.contract import (
+    POTENTIAL_TERM,
+    Array,
+    ContractError,
+    check_memory,
+    check_reward,
+    check_same_memory,
+    check_terms,
+    normalize_term_names,
+)
+from reward_agent.rewards.facade import make_globals, warm_numpy
+from reward_agent.rewards.frozen import freeze
+from reward_agent.rewards.language import (
+    MEMORY_ENTRY,
+    MEMORY_PARAMETER,
+    POTENTIAL_ENTRY,
+    REWARD_ENTRY,
+)
+from reward_agent.rewards.source import parse_source
+from reward_agent.simulation.card import EnvCard
+from reward_agent.simulation.state import State
+from reward_agent.types import RewardProgram
+
+__all__ = [
+    "CompiledReward",
+    "ContractError",
+    "StepReward",
+    "compile_program",
+    "load_functions",
+    "warm_numpy",
+]
+
+_FILE_NAME = "reward.py"
+
+
+class _Reporting:
+    """Turns any exception of generated code into a ``ContractError`` with its line."""
+
+    def __init__(self, where: str) -> None:
+        self._where = where
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if error is None or isinstance(error, ContractError) or not isinstance(error, Exception):
+            return
+        line = next(
+            (
+                frame.lineno
+                for frame in reversed(traceback.extract_tb(trace))
+                if frame.filename == _FILE_NAME
+            ),
+            None,
+        )
+        place = f" in line {line}" if line else ""
+        message = f"{self._where} raised {type(error).__name__}{place}: {error}"
+        raise ContractError(_name_failure(error), message, _REMEDY, line) from None
+
+
+_REMEDY = "compute with whole arrays of shape (N,) and (N, k), and write into arrays of your own"
+
+
+def _name_failure(error: Exception) -> str:
+    """Return the rule that an exception breaks."""
+    if isinstance(error, ValueError) and "read-only" in str(error):
+        return "contract/writes-input"
+    return "contract/exception"
+
+
+@dataclass(frozen=True)
+class StepReward:
+    """Reward of one step: ``reward`` (N,) and each term (N,), shaping included in both."""
+
+    reward: Array
+    terms: dict[str, Array]
+
+
+def compile_program(source: str, card: EnvCard, gamma: float) -> CompiledReward:
+    """Check and compile a program.
+
+    Args:
+        source: its text.
+        card: the environment whose fields it reads.
+        gamma: discount of the learner, for the potential.
+
+    Raises:
+        ContractError: the static rules refuse it, or its module fails.
+    """
+    report = check_program(RewardProgram(source), card)
+    for finding in report.findings:
+        if finding.severity == "error":
+            raise ContractError(finding.rule, finding.message, finding.remedy, finding.line)
+    return CompiledReward(load_functions(source), gamma)
+
+
+def load_functions(
+    source: str, extra: Mapping[str, Any] | None = None
+) -> dict[str, Callable[..., Any]]:
+    """Run the module of a program that was checked, and return its functions by name.
+
+    Args:
+        source: its text.
+        extra: further global names, such as ``Score``.
+
+    Raises:
+        ContractError: it does not parse, or fails.
+    """
+    parsing = parse_source(source)
+    if parsing.source is None:
+        raise ContractError(parsing.findings[0].rule, parsing.findings[0].message)
+    names = make_globals(extra)
+    given = set(names)
+    with np.errstate(all="ignore"), _Reporting("the module"):
+        exec(_compile(parsing.source.tree), names)
+    for name in set(names) - given:
+        names[name] = freeze(name, names[name])
+    return {name: value for name, value in names.items() if isinstance(value, FunctionType)}
+
+
+def _compile(tree: ast.Module) -> Any:
+    # Annotations stay text: they are never evaluated.
+    flags = __future__.annotations.compiler_flag
+    return compile(tree, _FILE_NAME, "exec", flags=flags, dont_inherit=True)
+
+
+def _find_potential(functions: Mapping[str, Callable[..., Any]]) -> Callable[..., Any] | None:
+    """Return ``potential(state)``; a helper of that name with other parameters is none."""
+    candidate = functions.get(POTENTIAL_ENTRY)
+    if candidate is None or tuple(inspect.signature(candidate).parameters) != ("state",):
+        return None
+    return candidate
+
+
+class CompiledReward:
+    """The functions of one program, called for N simulations at a time.
+
+    Call ``begin`` once, then ``step`` after each control step, and ``restart`` for the simulations
+    that were reset.
+    """
+
+    def __init__(self, functions: Mapping[str, Callable[..., Any]], gamma: float) -> None:
+        self._compute_reward = functions[REWARD_ENTRY]
+        self._potential = _find_potential(functions)
+        uses_memory = MEMORY_PARAMETER in inspect.signature(self._compute_reward).parameters
+        self._init_memory = functions[MEMORY_ENTRY] if uses_memory else None
+        self._gamma = gamma
+        self._memory: dict[str, np.ndarray[Any, Any]] = {}
+        self._given_names: tuple[object, ...] | None = None
+        self._logged_names: tuple[str, ...] = ()
+
+    @property
+    def term_names(self) -> tuple[str, ...]:
+        """Names of the terms as they are logged; empty before the first step."""
+        shaping = (POTENTIAL_TERM,) if self._potential else ()
+        return self._logged_names + shaping if self._given_names is not None else ()
+
+    @property
+    def has_memory(self) -> bool:
+        """Whether the program remembers something within an episode."""
+        return self._init_memory is not None
+
+    def begin(self, state: State) -> None:
+        """Start episodes in all simulations, whose first state this is.
+
+        Raises:
+            ContractError: ``init_memory`` fails or returns something else than memory.
+        """
+        if self._init_memory:
+            with np.errstate(all="ignore"):
+                self._memory = self._make_memory(state)
+
+    def restart(self, ids: np.ndarray[Any, Any], state: State) -> None:
+        """Start new episodes in some simulations.
+
+        Args:
+            ids: indices of the simulations that were reset.
+            state: first state of the new episodes, of all N simulations; only the rows of ``ids``
+                are used.
+
+        Raises:
+            ContractError: ``init_memory`` fails or returns something else than memory.
+        """
+        if not self._init_memory or not len(ids):
+            return
+        with np.errstate(all="ignore"):
+            fresh = self._make_memory(state)
+        check_same_memory(fresh, self._memory)
+        for name, values in fresh.items():
+            self._memory[name][ids] = values[ids]
+
+    def step(
+        self,
+        state: State,
+        action: np.ndarray[Any, Any],
+        next_state: State,
+        terminated: np.ndarray[Any, Any],
+    ) -> StepReward:
+        """Return the reward of one step.
+
+        Args:
+            state: before the step.
+            action: (N, n_actions).
+            next_state: after the step and before any reset.
+            terminated: (N,) bool; true terminals, not truncations.
+
+        Raises:
+            ContractError: the program fails or breaks the contract.
+        """
+        # What is not a number is found by the contract, not by NumPy's warnings.
+        with np.errstate(all="ignore"):
+            values, terms = self._evaluate(state, action, next_state)
+            if self._potential:
+                shaping = self._shape(state, next_state, terminated)
+                terms[POTENTIAL_TERM] = shaping
+                values = values + shaping
+        return StepReward(values, terms)
+
+    def _evaluate(
+        self, state: State, action: np.ndarray[Any, Any], next_state: State
+    ) -> tuple[Array, dict[str, Array]]:
+        """Call ``compute_reward`` on a private action and check what it returns."""
+        n_sims = len(action)
+        private_action = action.astype(np.float64)
+        private_action.flags.writeable = False
+        reward, given = self._call_reward(state, private_action, next_state, n_sims)
+        values = check_reward(reward, n_sims)
+        terms = check_terms(given, n_sims)
+        return values, dict(zip(self._match_names(tuple(terms)), terms.values(), strict=True))
+
+    def _call_reward(
+        self, state: State, action: Array, next_state: State, n_sims: int
+    ) -> tuple[object, object]:
+        """Call ``compute_reward`` and keep the memory it returns."""
+        with _Reporting(REWARD_ENTRY):
+            if self._init_memory:
+                lent = {name: values.copy() for name, values in self._memory.items()}
+                returned = self._compute_reward(state, action, next_state, lent)
+            else:
+                returned = self._compute_reward(state, action, next_state)
+        expected = 3 if self._init_memory else 2
+        if type(returned) is not tuple or len(returned) != expected:
+            form = "reward, terms, memory" if self._init_memory else "reward, terms"
+            given = f"{type(returned).__name__}" + (
+                f" of {len(returned)}" if type(returned) is tuple else ""
+            )
+            raise ContractError(
+                "contract/return",
+                f"{REWARD_ENTRY} returned a {given}; expected a tuple ({form})",
+                f"end every branch with: return {form}",
+            )
+        if self._init_memory:
+            memory = check_memory(returned[2], n_sims)
+            check_same_memory(memory, self._memory)
+            self._memory = memory
+        return returned[0], returned[1]
+
+    def _match_names(self, names: tuple[str, ...]) -> tuple[str, ...]:
+        """Return the names for the log; they must be the same in every call."""
+        if names == self._given_names:
+            return self._logged_names
+        logged = normalize_term_names(names)
+        if self._given_names is None:
+            self._given_names, self._logged_names = names, logged
+        elif set(logged) != set(self._logged_names):
+            before, now = ", ".join(self._logged_names), ", ".join(logged)
+            raise ContractError(
+                "contract/term-names-change",
+                f"the terms were {before}; now they are {now}",
+                "return the same terms in every call; use np.zeros_like where one does not apply",
+            )
+        return logged
+
+    def _shape(self, state: State, next_state: State, terminated: np.ndarray[Any, Any]) -> Array:
+        """Return γΦ(s′) − Φ(s), with Φ = 0 at true terminals and not at truncation.
+
+        Source: Ng, Harada, Russell 1999, Policy invariance under reward transformations, theorem 1;
+        for episodes, Φ of the terminal state is 0 (Grzes 2017, Reward shaping in episodic RL).
+        """
+        after = np.where(terminated, 0.0, self._call_potential(next_state))
+        return np.asarray(self._gamma * after - self._call_potential(state))
+
+    def _call_potential(self, state: State) -> Array:
+        assert self._potential is not None
+        with _Reporting(POTENTIAL_ENTRY):
+            value = self._potential(state)
+        if type(value) is not np.ndarray:
+            raise ContractError(
+                "contract/potential",
+                f"{POTENTIAL_ENTRY} returned a {type(value).__name__}; expected an array (N,)",
+                "compute it from the fields, which are arrays with one row a simulation",
+            )
+        return check_reward(value, state.n_sims)
+
+    def _make_memory(self, state: State) -> dict[str, np.ndarray[Any, Any]]:
+        assert self._init_memory is not None
+        with _Reporting(MEMORY_ENTRY):
+            memory = self._init_memory(state)
+        return check_memory(memory, state.n_sims)

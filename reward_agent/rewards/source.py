@@ -1,0 +1,220 @@
+"""Source text → syntax tree, with bounds that hold for any text whatsoever.
+
+Cheap rules on the text come first (size, brackets, odd characters), then Python's own parser, then
+bounds on the tree. Nothing here raises, recurses into the tree, or runs anything.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import threading
+import unicodedata
+import warnings
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from reward_agent.rewards.language import (
+    MAX_BRACKET_DEPTH,
+    MAX_LINE_CHARS,
+    MAX_LINES,
+    MAX_NODES,
+    MAX_SOURCE_CHARS,
+    MAX_TREE_DEPTH,
+)
+from reward_agent.types import Finding
+
+Node = TypeVar("Node", bound=ast.AST)
+
+# Possessive quantifiers: each alternative is tried once from each place, so this is linear.
+_QUOTED = re.compile(
+    r'"""(?:[^"\\]|\\.|"(?!""))*+"""'
+    r"|'''(?:[^'\\]|\\.|'(?!''))*+'''"
+    r'|"(?:[^"\\\n]|\\.)*+"'
+    r"|'(?:[^'\\\n]|\\.)*+'"
+    r"|\#[^\n]*+",
+    re.DOTALL,
+)
+# PEP 263; only UTF-8 may be declared, anything else would make another text of the file.
+_COOKIE = re.compile(r"^[ \t\f]*#.*?coding[:=][ \t]*([-_.a-zA-Z0-9]+)")
+_WARNINGS_LOCK = threading.Lock()
+
+
+@dataclass(frozen=True)
+class ParsedSource:
+    """A syntax tree of bounded size, its nodes by type and their parents."""
+
+    text: str
+    tree: ast.Module
+    nodes: dict[type[ast.AST], list[ast.AST]] = field(repr=False)
+    parents: dict[ast.AST, ast.AST] = field(repr=False)
+
+    def find(self, *kinds: type[Node]) -> Iterator[Node]:
+        """Yield every node of exactly these types."""
+        for kind in kinds:
+            yield from self.nodes.get(kind, ())  # type: ignore[misc]
+
+    def ancestors(self, node: ast.AST) -> Iterator[ast.AST]:
+        """Yield the parent of a node, its parent, and so on up to the module."""
+        while node in self.parents:
+            node = self.parents[node]
+            yield node
+
+
+@dataclass(frozen=True)
+class Parsing:
+    """Outcome of parsing: a source, or the findings that say why there is none."""
+
+    source: ParsedSource | None
+    findings: tuple[Finding, ...]
+
+
+def parse_source(text: str) -> Parsing:
+    """Parse a program within bounds."""
+    findings = tuple(_check_text(text))
+    if findings:
+        return Parsing(None, findings)
+    tree = _parse(text)
+    if isinstance(tree, Finding):
+        return Parsing(None, (tree,))
+    return _measure(text, tree)
+
+
+def _parse(text: str) -> ast.Module | Finding:
+    """Run Python's parser; a failure of any kind is a finding."""
+    try:
+        # The parser warns of odd escapes; with warnings as errors it would raise instead.
+        with _WARNINGS_LOCK, warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return ast.parse(text)
+    except SyntaxError as error:
+        remedy = "send the whole program as Python code, without any text around it"
+        line = max(error.lineno or 1, 1)
+        return _refuse("syntax", f"{error.msg} (line {line})", remedy, line, error.offset)
+    except (ValueError, RecursionError, MemoryError) as error:
+        name = type(error).__name__
+        return _refuse("syntax", f"the parser gave up: {name}", "write shorter expressions")
+
+
+def _measure(text: str, tree: ast.Module) -> Parsing:
+    """Walk the tree once, without recursion, and refuse it when it is too large or too deep."""
+    nodes: dict[type[ast.AST], list[ast.AST]] = defaultdict(list)
+    parents: dict[ast.AST, ast.AST] = {}
+    level: list[ast.AST] = [tree]
+    count = depth = 0
+    while level:
+        depth += 1
+        count += len(level)
+        if count > MAX_NODES or depth > MAX_TREE_DEPTH:
+            where = next((node for node in level if hasattr(node, "lineno")), None)
+            what = (
+                f"the program has more than {MAX_NODES} syntax nodes"
+                if count > MAX_NODES
+                else f"the expression or block is nested more than {MAX_TREE_DEPTH} levels deep"
+            )
+            line = getattr(where, "lineno", None)
+            finding = _refuse("size", what, "write less: split it into steps or helpers", line)
+            return Parsing(None, (finding,))
+        following: list[ast.AST] = []
+        for node in level:
+            nodes[type(node)].append(node)
+            for child in ast.iter_child_nodes(node):
+                # Contexts and operators are shared objects: they have no one parent.
+                if not isinstance(child, ast.expr_context | ast.operator | ast.unaryop | ast.cmpop):
+                    parents[child] = node
+                following.append(child)
+        level = following
+    for found in nodes.values():
+        found.sort(key=lambda node: (getattr(node, "lineno", 0), getattr(node, "col_offset", 0)))
+    return Parsing(ParsedSource(text, tree, dict(nodes), parents), ())
+
+
+def _check_text(text: str) -> Iterator[Finding]:
+    """Yield findings on the text alone; the costlier rules only see texts of bounded size."""
+    if not text.strip():
+        yield _refuse("empty", "the program is empty", "define compute_reward")
+        return
+    lines = text.count("\n") + 1
+    if len(text) > MAX_SOURCE_CHARS or lines > MAX_LINES:
+        what = (
+            f"{len(text)} characters in {lines} lines; at most {MAX_SOURCE_CHARS} and {MAX_LINES}"
+        )
+        yield _refuse("size", what, "write less; a reward needs a page at most")
+        return
+    yield from _check_characters(text)
+    yield from _check_shape(text)
+
+
+def _check_characters(text: str) -> Iterator[Finding]:
+    """Refuse invisible characters, other encodings, and letters that turn into other letters."""
+    if text.isascii() and text.isprintable():
+        return
+    for number, line in enumerate(text.split("\n"), 1):
+        for column, char in enumerate(line, 1):
+            if char not in "\t\r" and unicodedata.category(char) in (
+                "Cc",
+                "Cf",
+                "Cs",
+                "Co",
+                "Zl",
+                "Zp",
+            ):
+                what = f"U+{ord(char):04X} is an invisible control character"
+                yield _refuse("character", what, "delete it", number, column)
+                return
+        cookie = _COOKIE.match(line) if number <= 2 else None
+        if cookie and cookie[1].lower().replace("_", "-") not in ("utf-8", "utf8"):
+            what = f"{cookie[1]}: the text declares another encoding than UTF-8"
+            yield _refuse("character", what, "delete the comment", number)
+            return
+    if not text.isascii():
+        yield from _check_look_alikes(text)
+
+
+def _check_look_alikes(text: str) -> Iterator[Finding]:
+    """Refuse letters outside of strings that Python reads as ASCII: fullwidth, italic and such."""
+    for number, line in enumerate(_blank_quoted(text).split("\n"), 1):
+        for column, char in enumerate(line, 1):
+            if char > "\x7f" and unicodedata.normalize("NFKC", char).isascii():
+                what = f"{char!r} is read by Python as {unicodedata.normalize('NFKC', char)!r}"
+                yield _refuse("character", what, "write the plain letter", number, column)
+                return
+
+
+def _check_shape(text: str) -> Iterator[Finding]:
+    """Refuse long lines and deep brackets, which Python's parser takes badly."""
+    depth = 0
+    for number, line in enumerate(_blank_quoted(text).split("\n"), 1):
+        if len(line) > MAX_LINE_CHARS:
+            what = f"line {number} has {len(line)} characters; at most {MAX_LINE_CHARS}"
+            yield _refuse("size", what, "split it into steps", number)
+            return
+        for column, char in enumerate(line, 1):
+            if char in "([{":
+                depth += 1
+            elif char in ")]}":
+                depth -= 1
+            if depth > MAX_BRACKET_DEPTH:
+                what = f"brackets are nested more than {MAX_BRACKET_DEPTH} deep"
+                yield _refuse("size", what, "split it into steps", number, column)
+                return
+
+
+def _blank_quoted(text: str) -> str:
+    """Return the text with strings and comments emptied, lines kept."""
+    return _QUOTED.sub(lambda match: '""' + "\n" * match[0].count("\n"), text)
+
+
+def _refuse(
+    rule: str, message: str, remedy: str, line: int | None = None, column: int | None = None
+) -> Finding:
+    return Finding(
+        rule=f"text/{rule}",
+        severity="error",
+        message=message,
+        remedy=remedy,
+        line=line,
+        column=column,
+    )
