@@ -1,0 +1,188 @@
+"""Task metrics: an episode's arrays, and a ``metric.py`` as a function of them."""
+
+from __future__ import annotations
+
+import linecache
+import math
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from reward_agent.errors import DataError, find_closest_name
+from reward_agent.types import Score
+
+FloatArray = NDArray[np.float64]
+Metric = Callable[["Episode"], Score]
+
+METRIC_NAME = "score"
+
+
+class Episode:
+    """One recorded episode: every field of the card over time, as read-only arrays.
+
+    ``episode.torso_height`` is ``(T,)``, a vector field ``(T, k)``; row 0 is the state after the
+    reset, so that an episode of ``n_steps`` control steps has ``T = n_steps + 1`` rows.
+
+    Args:
+        fields: name to values, ``(T,)`` or ``(T, k)``, in the card's units.
+        action: ``(T - 1, n_actions)``; row t led from state t to state t + 1.
+        control_dt: seconds of one control step.
+        terminated: whether a field left its healthy range, as against the time limit.
+
+    Raises:
+        DataError: the arrays do not have the same number of rows.
+    """
+
+    def __init__(
+        self,
+        fields: Mapping[str, ArrayLike],
+        action: ArrayLike,
+        control_dt: float,
+        terminated: bool = False,
+    ) -> None:
+        self.fields: Mapping[str, FloatArray] = {
+            name: _freeze(values) for name, values in fields.items()
+        }
+        self.action = _freeze(action)
+        self.control_dt = float(control_dt)
+        self.terminated = bool(terminated)
+        self.n_steps = len(self.action)
+        self._check_lengths()
+
+    def __getattr__(self, name: str) -> FloatArray:
+        # Copying and pickling ask for attributes before __init__ has run.
+        fields: Mapping[str, FloatArray] = self.__dict__.get("fields", {})
+        if name in fields:
+            return fields[name]
+        closest = find_closest_name(name, fields)
+        hint = f"; did you mean {closest!r}?" if closest else ""
+        raise AttributeError(f"the episode has no field {name!r}{hint}")
+
+    def __repr__(self) -> str:
+        return f"Episode({self.n_steps} steps of {self.control_dt} s, {len(self.fields)} fields)"
+
+    @property
+    def duration_s(self) -> float:
+        """Seconds from the reset to the end."""
+        return self.n_steps * self.control_dt
+
+    def keep_finite(self) -> Episode:
+        """Return the episode up to the last state before anything in it became NaN or infinite.
+
+        Raises:
+            DataError: not even the state after the reset is finite.
+        """
+        n_finite = min((_count_finite_rows(values) for values in self.fields.values()), default=0)
+        if n_finite == 0 and self.fields:
+            raise DataError("the episode's first state is not finite")
+        n_steps = min(max(n_finite - 1, 0), _count_finite_rows(self.action))
+        if n_steps == self.n_steps:
+            return self
+        fields = {name: values[: n_steps + 1] for name, values in self.fields.items()}
+        return Episode(fields, self.action[:n_steps], self.control_dt, terminated=True)
+
+    def _check_lengths(self) -> None:
+        for name, values in self.fields.items():
+            if len(values) != self.n_steps + 1:
+                raise DataError(
+                    f"field {name!r} has {len(values)} rows; {self.n_steps} actions lead "
+                    f"through {self.n_steps + 1} states"
+                )
+
+
+def compile_metric(source: str | Path) -> Metric:
+    """Return the ``score`` function of a metric, guarded.
+
+    Runs the module's top level: for a metric of a language model, call it in the sandbox only.
+    The returned function trims an episode to its finite part and raises ``DataError`` when the
+    metric fails or returns anything but a finite ``Score``.
+
+    Args:
+        source: the text, or the path of a ``metric.py``.
+
+    Raises:
+        DataError: the text does not compile, fails at its top level, or defines no ``score``.
+    """
+    text = source.read_text(encoding="utf-8") if isinstance(source, Path) else source
+    file = str(source) if isinstance(source, Path) else "<metric>"
+    score = _load_score(text, file)
+
+    def run_metric(episode: Episode) -> Score:
+        try:
+            given = score(episode.keep_finite())
+        except DataError:
+            raise
+        except Exception as error:
+            raise DataError(f"{file}{_locate(error, file)}: {_describe(error)}") from error
+        return _check_score(given, file)
+
+    run_metric.__doc__ = score.__doc__
+    return run_metric
+
+
+def _load_score(text: str, file: str) -> Callable[[Episode], object]:
+    # What the reward language offers without an import is there without an import here too.
+    namespace: dict[str, object] = {"np": np, "math": math, "Score": Score, "__name__": "metric"}
+    # A traceback shows the metric's own lines only if linecache knows the text.
+    linecache.cache[file] = (len(text), None, text.splitlines(keepends=True), file)
+    try:
+        exec(compile(text, file, "exec"), namespace)
+    except Exception as error:
+        raise DataError(f"{file}{_locate(error, file)}: {_describe(error)}") from error
+    score = namespace.get(METRIC_NAME)
+    if not callable(score):
+        raise DataError(
+            f"{file} defines no function {METRIC_NAME}(episode)",
+            f"define {METRIC_NAME}(episode) -> Score(task_score, success, parts)",
+        )
+    return score
+
+
+def _check_score(given: object, file: str) -> Score:
+    """Return the score in Python's own numbers."""
+    if not isinstance(given, Score):
+        raise DataError(
+            f"{file}: {METRIC_NAME} returned {type(given).__name__}, expected a Score",
+            "return Score(task_score, success, parts)",
+        )
+    try:
+        parts = {str(name): float(value) for name, value in given.parts.items()}
+        task_score = float(given.task_score)
+    except (TypeError, ValueError, AttributeError) as error:
+        raise DataError(f"{file}: a number of the Score is not one: {_describe(error)}") from error
+    for name, value in {"task_score": task_score, **parts}.items():
+        if not math.isfinite(value):
+            raise DataError(f"{file}: {name} is {value}, expected a finite number")
+    return Score(task_score, bool(given.success), parts)
+
+
+def _freeze(values: ArrayLike) -> FloatArray:
+    """Return a read-only float64 view, so that a metric cannot change what it judges."""
+    frozen = np.asarray(values, dtype=np.float64).view()
+    frozen.flags.writeable = False
+    return frozen
+
+
+def _count_finite_rows(values: FloatArray) -> int:
+    """Return how many leading rows are finite."""
+    finite = np.isfinite(values).reshape(len(values), -1).all(axis=1)
+    return len(values) if finite.all() else int(np.argmin(finite))
+
+
+def _locate(error: Exception, file: str) -> str:
+    """Return `` line N`` of the metric where the error arose, or nothing."""
+    if isinstance(error, SyntaxError):
+        return f" line {error.lineno}"
+    line, trace = None, error.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_code.co_filename == file:
+            line = trace.tb_lineno
+        trace = trace.tb_next
+    return f" line {line}" if line else ""
+
+
+def _describe(error: Exception) -> str:
+    text = error.msg if isinstance(error, SyntaxError) else str(error)
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -1,0 +1,136 @@
+"""A behaviour in words: the ``TaskSpec`` read from ``envs/<env>/tasks/<task>/task.toml``.
+
+The folder also holds ``metric.py``, the trusted ``score(episode)``, and for some tasks
+``reference_reward.py``, a person's reward in the reward language.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, ValidationError, field_validator
+
+from reward_agent.errors import DataError, UnknownNameError, find_closest_name
+from reward_agent.simulation.card import (
+    EnvCard,
+    FieldRange,
+    Identifier,
+    PPOSettings,
+    TrainingBudget,
+    find_env_dir,
+)
+from reward_agent.types import FileRecord, Finite
+
+TASK_FILE = "task.toml"
+METRIC_FILE = "metric.py"
+REFERENCE_REWARD_FILE = "reference_reward.py"
+
+_MAX_NAME_CHARS = 40
+
+
+class TaskSpec(FileRecord):
+    """A task: what to do, how it is judged, and what it changes on the environment's card.
+
+    Of the overrides, None keeps what the card says; an empty ``termination`` lifts the card's.
+    """
+
+    name: Identifier
+    env: Identifier
+    description: str = Field(min_length=1, description="the behaviour, one sentence")
+    criterion: str = Field("", description="what the metric asks, in words with its numbers")
+    unit: str = Field("", description="unit of task_score")
+    target_score: Finite | None = Field(None, description="task_score that counts as done")
+    max_episode_steps: int | None = Field(None, ge=1)
+    termination: tuple[FieldRange, ...] | None = None
+    ppo: dict[str, Any] = Field({}, description="PPOSettings to replace, by name")
+    budget: TrainingBudget | None = None
+
+    @field_validator("ppo")
+    @classmethod
+    def _check_ppo(cls, ppo: dict[str, Any]) -> dict[str, Any]:
+        for name in ppo:
+            if name not in PPOSettings.model_fields:
+                closest = find_closest_name(name, PPOSettings.model_fields)
+                hint = f"; did you mean {closest!r}?" if closest else ""
+                raise ValueError(f"unknown PPO setting {name!r}{hint}")
+        PPOSettings.model_validate(ppo)
+        return ppo
+
+
+def list_tasks(env: EnvCard | str, envs_dir: Path | None = None) -> list[str]:
+    """Return the names of an environment's tasks, sorted."""
+    tasks_dir = find_env_dir(env, envs_dir) / "tasks"
+    return sorted(file.parent.name for file in tasks_dir.glob(f"*/{TASK_FILE}"))
+
+
+def find_task_dir(env: EnvCard | str, name: str, envs_dir: Path | None = None) -> Path:
+    """Return the folder of a task.
+
+    Raises:
+        UnknownNameError: the environment has no task of this name.
+    """
+    known = list_tasks(env, envs_dir)
+    if name not in known:
+        raise UnknownNameError(f"{_name(env)} task", name, known)
+    return find_env_dir(env, envs_dir) / "tasks" / name
+
+
+def load_task(env: EnvCard | str, name: str, envs_dir: Path | None = None) -> TaskSpec:
+    """Read a task of an environment.
+
+    Raises:
+        UnknownNameError: the environment has no task of this name.
+        DataError: the file is not TOML, or a key in it is unknown or does not have its form.
+    """
+    file = find_task_dir(env, name, envs_dir) / TASK_FILE
+    try:
+        table = tomllib.loads(file.read_text(encoding="utf-8"))
+        task = TaskSpec.model_validate({**table, "env": _name(env)})
+    except tomllib.TOMLDecodeError as error:
+        raise DataError(f"{file} is not TOML: {error}", "correct the file") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise DataError(f"{file}, key {key!r}: {first['msg']}", "correct the key") from error
+    if task.name != name:
+        raise DataError(
+            f"{file} says name = {task.name!r}, its folder is {name!r}", "make them the same"
+        )
+    return task
+
+
+def make_task(env: str, description: str, criterion: str = "", unit: str = "") -> TaskSpec:
+    """Return a task of a user's own sentence; its name is made of the sentence's first words."""
+    words = re.findall(r"[a-z0-9]+", description.lower())
+    name = "_".join(words)[:_MAX_NAME_CHARS].strip("_")
+    if not name or not name[0].isalpha():
+        name = f"task_{name}".strip("_")
+    return TaskSpec(
+        name=name, env=env, description=description.strip(), criterion=criterion, unit=unit
+    )
+
+
+def apply_task(card: EnvCard, task: TaskSpec) -> EnvCard:
+    """Return the card with the task's overrides.
+
+    Raises:
+        UnknownNameError: a range of the task's termination names no field of the card.
+    """
+    ppo = PPOSettings.model_validate(card.ppo.model_dump() | task.ppo)
+    changes: dict[str, Any] = {"ppo": ppo}
+    if task.max_episode_steps is not None:
+        changes["max_episode_steps"] = task.max_episode_steps
+    if task.termination is not None:
+        for field_range in task.termination:
+            card.field(field_range.field)
+        changes["termination"] = task.termination
+    if task.budget is not None:
+        changes["budget"] = task.budget
+    return card.model_copy(update=changes)
+
+
+def _name(env: EnvCard | str) -> str:
+    return env.name if isinstance(env, EnvCard) else env
