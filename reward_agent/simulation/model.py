@@ -6,6 +6,7 @@ Sensors only observe: the simulated motion is that of the MJCF, to the last bit.
 from __future__ import annotations
 
 import importlib.util
+import warnings
 from collections.abc import Collection
 from pathlib import Path
 
@@ -37,7 +38,10 @@ def make_model(card: EnvCard, fields: Collection[str] | None = None) -> mujoco.M
         spec = mujoco.MjSpec.from_file(str(path))
         for measure in sorted(measures, key=get_sensor_name):
             _add_sensor(spec, measure, card)
-        return spec.compile()
+        with warnings.catch_warnings():
+            # Gymnasium's half_cheetah.xml has an attribute that MuJoCo will drop.
+            warnings.filterwarnings("ignore", ".*deprecated", UserWarning)
+            return spec.compile()
     except (ValueError, mujoco.FatalError) as error:
         raise DataError(f"{path}: {error}", "correct the MJCF, or the card's names") from error
 
