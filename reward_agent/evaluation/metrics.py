@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from reward_agent.errors import DataError, find_closest_name
+from reward_agent.rewards import library
+from reward_agent.rewards.language import LIBRARY_NAMES
 from reward_agent.types import Score
 
 FloatArray = NDArray[np.float64]
@@ -124,7 +126,8 @@ def compile_metric(source: str | Path) -> Metric:
 
 def _load_score(text: str, file: str) -> Callable[[Episode], object]:
     # What the reward language offers without an import is there without an import here too.
-    namespace: dict[str, object] = {"np": np, "math": math, "Score": Score, "__name__": "metric"}
+    namespace: dict[str, object] = {name: getattr(library, name) for name in LIBRARY_NAMES}
+    namespace |= {"np": np, "math": math, "Score": Score, "__name__": "metric"}
     # A traceback shows the metric's own lines only if linecache knows the text.
     linecache.cache[file] = (len(text), None, text.splitlines(keepends=True), file)
     try:
@@ -167,7 +170,7 @@ def _freeze(values: ArrayLike) -> FloatArray:
 
 def _count_finite_rows(values: FloatArray) -> int:
     """Return how many leading rows are finite."""
-    finite = np.isfinite(values).reshape(len(values), -1).all(axis=1)
+    finite = np.isfinite(values).all(axis=tuple(range(1, values.ndim)))
     return len(values) if finite.all() else int(np.argmin(finite))
 
 

@@ -1,5 +1,7 @@
 """Reward of Gymnasium's Hopper-v5. Source: gymnasium/envs/mujoco/hopper_v5.py, ``_get_rew``."""
 
+import numpy as np
+
 CONTROL_DT = 0.008  # s
 HEALTHY_REWARD = 1.0
 CONTROL_WEIGHT = 1e-3
