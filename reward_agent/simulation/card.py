@@ -97,6 +97,9 @@ class PPOSettings(Record):
     batch_size: int = 256
     n_epochs: int = 10
     learning_rate: float = 3e-4
+    final_learning_rate_share: float = Field(
+        1.0, ge=0, le=1, description="it falls linearly to this share of itself over the training"
+    )
     gamma: float = 0.99
     gae_lambda: float = 0.95
     clip_range: float = 0.2

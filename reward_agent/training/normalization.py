@@ -1,0 +1,112 @@
+"""Running normalisation of observations and rewards, updated once a rollout.
+
+As Stable-Baselines3's ``VecNormalize``, except that the statistics stand still during a rollout:
+what the policy saw when it acted is what it is updated with, and a step costs no statistics.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from stable_baselines3.common.running_mean_std import RunningMeanStd
+
+from reward_agent.training.policy import normalize
+
+FloatArray = NDArray[np.float32]
+
+_EPSILON = 1e-8
+CLIP = 10.0
+
+
+class ObservationNormalizer:
+    """Mean and spread of each entry of the observation.
+
+    Args:
+        size: entries of an observation.
+        is_on: False: observations pass unchanged, but for the clip.
+    """
+
+    def __init__(self, size: int, is_on: bool) -> None:
+        self._moments = RunningMeanStd(shape=(size,))
+        self._is_on = is_on
+        self.mean = np.zeros(size, dtype=np.float32)
+        self.scale = np.ones(size, dtype=np.float32)
+        self.clip = CLIP if is_on else 1e6
+
+    def __call__(self, observation: FloatArray) -> FloatArray:
+        """Return the normalised observation, shape unchanged."""
+        return normalize(observation, self.mean, self.scale, self.clip)
+
+    def update(self, observations: FloatArray) -> None:
+        """Take in raw observations (n_steps, N, size)."""
+        if not self._is_on:
+            return
+        self._moments.update(observations.reshape(-1, observations.shape[-1]).astype(np.float64))
+        self.mean[:] = self._moments.mean
+        self.scale[:] = 1.0 / np.sqrt(self._moments.var + _EPSILON)
+
+    def read_state(self) -> dict[str, Any]:
+        """Return what a checkpoint keeps."""
+        return _read_moments(self._moments) | {"mean32": self.mean, "scale32": self.scale}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from ``read_state``."""
+        _restore_moments(self._moments, state)
+        self.mean[:], self.scale[:] = state["mean32"], state["scale32"]
+
+
+class ReturnNormalizer:
+    """Divides rewards by the spread of the discounted return so far.
+
+    Args:
+        n_envs: number of environments N.
+        gamma: discount.
+        is_on: False: rewards pass unchanged.
+    """
+
+    def __init__(self, n_envs: int, gamma: float, is_on: bool) -> None:
+        self._moments = RunningMeanStd(shape=())
+        self._gamma, self._is_on = gamma, is_on
+        self._returns = np.zeros(n_envs)
+
+    def __call__(self, rewards: FloatArray, done: NDArray[np.bool_]) -> FloatArray:
+        """Take in the rewards of a rollout and return them normalised.
+
+        Args:
+            rewards: (n_steps, N).
+            done: (n_steps, N): whether the step was the last of its episode.
+        """
+        if not self._is_on:
+            return rewards
+        returns = np.empty(rewards.shape)
+        for step, reward in enumerate(rewards):
+            self._returns = self._returns * self._gamma + reward
+            returns[step] = self._returns
+            self._returns[done[step]] = 0.0
+        self._moments.update(returns.ravel())
+        scale = 1.0 / np.sqrt(self._moments.var + _EPSILON)
+        return np.clip(rewards * scale, -CLIP, CLIP).astype(np.float32)
+
+    def forget_episodes(self) -> None:
+        """All environments were reset."""
+        self._returns[:] = 0.0
+
+    def read_state(self) -> dict[str, Any]:
+        """Return what a checkpoint keeps."""
+        return _read_moments(self._moments) | {"returns": self._returns}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from ``read_state``."""
+        _restore_moments(self._moments, state)
+        self._returns = np.array(state["returns"])
+
+
+def _read_moments(moments: RunningMeanStd) -> dict[str, Any]:
+    return {"mean": moments.mean, "var": moments.var, "count": float(moments.count)}
+
+
+def _restore_moments(moments: RunningMeanStd, state: dict[str, Any]) -> None:
+    moments.mean, moments.var = np.array(state["mean"]), np.array(state["var"])
+    moments.count = state["count"]

@@ -1,0 +1,172 @@
+"""A trained policy as a file, and its inference in NumPy.
+
+The file is safetensors: float32 weights, and a JSON header that says how to use them. Who evaluates
+a policy so needs neither torch nor pickle.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, ValidationError
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from reward_agent.errors import DataError
+from reward_agent.types import FileRecord, Finite
+
+FloatArray: TypeAlias = NDArray[np.float32]
+
+_HEADER_KEY = "policy"
+
+
+class PolicyHeader(FileRecord):
+    """What the weights need to become actions."""
+
+    card: str = Field(description="name of the environment")
+    program_sha256: str = Field("", description="reward program it was trained with")
+    seed: int = 0
+    total_timesteps: int = Field(0, ge=0, description="env steps it was trained for")
+    n_actions: int = Field(ge=1)
+    observation_size: int = Field(ge=1)
+    net_arch: tuple[int, ...]
+    activation: Literal["tanh", "relu"]
+    action_range: tuple[Finite, Finite] = Field(description="the mean action is clipped to it")
+    observation_clip: Finite = Field(10.0, gt=0, description="of the normalised observation")
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One linear layer: ``weight`` (n_out, n_in) as torch keeps it, ``bias`` (n_out,)."""
+
+    weight: FloatArray
+    bias: FloatArray
+
+
+def run_layers(layers: Sequence[Layer], activation: str, inputs: FloatArray) -> FloatArray:
+    """Return the output (N, n_out) of a multilayer perceptron; the last layer is linear."""
+    hidden = inputs
+    for layer in layers[:-1]:
+        hidden = hidden @ layer.weight.T
+        hidden += layer.bias
+        if activation == "tanh":
+            np.tanh(hidden, out=hidden)
+        else:
+            np.maximum(hidden, 0.0, out=hidden)
+    return np.asarray(hidden @ layers[-1].weight.T + layers[-1].bias)
+
+
+@dataclass(frozen=True)
+class NumpyPolicy:
+    """A deterministic policy: normalise, multilayer perceptron, clip.
+
+    Args:
+        header: how to use the weights.
+        layers: from the observation to the mean action.
+        observation_mean: (observation_size,), in the observation's units.
+        observation_scale: (observation_size,), one over the standard deviation.
+        log_std: (n_actions,), of the exploration while training; not used here.
+    """
+
+    header: PolicyHeader
+    layers: tuple[Layer, ...]
+    observation_mean: FloatArray
+    observation_scale: FloatArray
+    log_std: FloatArray
+
+    def act(self, observation: NDArray[np.floating[Any]]) -> FloatArray:
+        """Return the action (N, n_actions) in the card's range.
+
+        Args:
+            observation: (N, observation_size), as the simulation gives it.
+        """
+        clip = self.header.observation_clip
+        normal = normalize(observation, self.observation_mean, self.observation_scale, clip)
+        low, high = self.header.action_range
+        mean = run_layers(self.layers, self.header.activation, normal)
+        return np.asarray(np.clip(mean, low, high, out=mean))
+
+
+def normalize(
+    observation: NDArray[np.floating[Any]], mean: FloatArray, scale: FloatArray, clip: float
+) -> FloatArray:
+    """Return ``clip((observation - mean) * scale)`` as float32, shape unchanged."""
+    normal = np.subtract(observation, mean, dtype=np.float32, casting="same_kind")
+    normal *= scale
+    return np.asarray(np.clip(normal, -clip, clip, out=normal))
+
+
+def save_policy(path: Path, policy: NumpyPolicy) -> None:
+    """Write a policy; the file appears whole or not at all.
+
+    Raises:
+        ValueError: a weight is not finite.
+    """
+    tensors = {
+        "observation.mean": policy.observation_mean,
+        "observation.scale": policy.observation_scale,
+        "log_std": policy.log_std,
+    }
+    for index, layer in enumerate(policy.layers):
+        tensors[f"actor.{index}.weight"] = layer.weight
+        tensors[f"actor.{index}.bias"] = layer.bias
+    for name, values in tensors.items():
+        if not np.isfinite(values).all():
+            raise ValueError(f"{name} of the policy is not finite")
+    contiguous = {name: np.ascontiguousarray(values) for name, values in tensors.items()}
+    partial = path.with_suffix(".partial")
+    save_file(contiguous, partial, metadata={_HEADER_KEY: policy.header.model_dump_json()})
+    partial.replace(path)
+
+
+def load_policy(path: Path) -> NumpyPolicy:
+    """Load a policy; the file is not trusted.
+
+    Raises:
+        DataError: it is not a policy, or its weights do not fit its header.
+    """
+    try:
+        with safe_open(path, framework="numpy") as file:
+            header = PolicyHeader.model_validate_json((file.metadata() or {})[_HEADER_KEY])
+            shapes = _list_shapes(header)
+            tensors = {name: _read_tensor(file, name, shape) for name, shape in shapes.items()}
+    except (OSError, SafetensorError, KeyError, ValueError, ValidationError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise DataError(f"{path} is not a policy: {reason}", "train it again") from error
+    n_layers = len(header.net_arch) + 1
+    return NumpyPolicy(
+        header,
+        tuple(
+            Layer(tensors[f"actor.{i}.weight"], tensors[f"actor.{i}.bias"]) for i in range(n_layers)
+        ),
+        tensors["observation.mean"],
+        tensors["observation.scale"],
+        tensors["log_std"],
+    )
+
+
+def _list_shapes(header: PolicyHeader) -> dict[str, tuple[int, ...]]:
+    sizes = (header.observation_size, *header.net_arch, header.n_actions)
+    shapes: dict[str, tuple[int, ...]] = {
+        "observation.mean": (header.observation_size,),
+        "observation.scale": (header.observation_size,),
+        "log_std": (header.n_actions,),
+    }
+    for index in range(len(sizes) - 1):
+        shapes[f"actor.{index}.weight"] = (sizes[index + 1], sizes[index])
+        shapes[f"actor.{index}.bias"] = (sizes[index + 1],)
+    return shapes
+
+
+def _read_tensor(file: Any, name: str, shape: tuple[int, ...]) -> FloatArray:
+    values = file.get_tensor(name)
+    if values.shape != shape or values.dtype != np.float32:
+        raise ValueError(f"{name} is {values.dtype}{values.shape}, expected float32{shape}")
+    if not np.isfinite(values).all():
+        raise ValueError(f"{name} is not finite")
+    return np.asarray(values)
