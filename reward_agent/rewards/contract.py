@@ -31,13 +31,22 @@ class ContractError(Exception):
         message: what was returned and what was expected; shortened, without control characters.
         remedy: what to change.
         line: line of the program, where known.
+        simulation: index of the first simulation in which it happened, where known.
     """
 
-    def __init__(self, rule: str, message: str, remedy: str = "", line: int | None = None) -> None:
+    def __init__(
+        self,
+        rule: str,
+        message: str,
+        remedy: str = "",
+        line: int | None = None,
+        simulation: int | None = None,
+    ) -> None:
         self.rule = rule
         self.message = clean_text(message)
         self.remedy = remedy
         self.line = line
+        self.simulation = simulation
         super().__init__(self.message)
 
 
@@ -211,9 +220,9 @@ def check_finite(what: str, values: np.ndarray[Any, Any]) -> None:
         first = int(np.argwhere(bad)[0][0])
         raise ContractError(
             "contract/not-finite",
-            f"{what} is {values[bad].ravel()[0]} in {int(bad.sum())} of {len(values)} simulations "
-            f"(first: simulation {first})",
+            f"{what} is {values[bad].ravel()[0]} in {int(bad.sum())} of {len(values)} simulations",
             "keep divisors, logarithms, roots and exponents in range: np.maximum(x, 1e-6), np.clip",
+            simulation=first,
         )
 
 

@@ -22,6 +22,8 @@ from reward_agent.rewards import language, library
 class Namespace:
     """A read-only bag of names that stands in for a module."""
 
+    _title: str
+
     def __init__(self, title: str, members: Mapping[str, Any]) -> None:
         self.__dict__.update(members)
         self.__dict__["_title"] = title

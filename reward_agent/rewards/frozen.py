@@ -24,14 +24,14 @@ class FrozenList(list[Any]):
     """A list that can be read, indexed with and copied, but not changed."""
 
     append = extend = insert = pop = remove = clear = sort = reverse = _refuse_change
-    __setitem__ = __delitem__ = __iadd__ = __imul__ = _refuse_change  # type: ignore[assignment]
+    __setitem__ = __delitem__ = __iadd__ = __imul__ = _refuse_change
 
 
 class FrozenDict(dict[Any, Any]):
     """A dict that can be read and copied, but not changed."""
 
     update = setdefault = pop = popitem = clear = _refuse_change
-    __setitem__ = __delitem__ = __ior__ = _refuse_change  # type: ignore[assignment]
+    __setitem__ = __delitem__ = __ior__ = _refuse_change
 
 
 def freeze(name: str, value: Any, depth: int = 0) -> Any:

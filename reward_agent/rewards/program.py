@@ -6,7 +6,6 @@ that a program cannot remember anything but its declared memory.
 """
 
 from __future__ import annotations
-
 import __future__
 
 import ast
@@ -251,8 +250,9 @@ class CompiledReward:
         private_action = action.astype(np.float64)
         private_action.flags.writeable = False
         reward, given = self._call_reward(state, private_action, next_state, n_sims)
-        values = check_reward(reward, n_sims)
+        # The terms first: what breaks one breaks the reward too, and the term has a name.
         terms = check_terms(given, n_sims)
+        values = check_reward(reward, n_sims)
         return values, dict(zip(self._match_names(tuple(terms)), terms.values(), strict=True))
 
     def _call_reward(

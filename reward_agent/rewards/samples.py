@@ -1,0 +1,103 @@
+"""Steps of an environment to try a reward program on: real ones, and extreme ones. Child side."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from reward_agent.simulation.card import EnvCard
+from reward_agent.simulation.state import State
+
+Array = np.ndarray[Any, Any]
+
+# An action held for a few steps moves the robot further than noise at every step.
+_HOLD_STEPS = 4
+
+
+@dataclass(frozen=True)
+class Transition:
+    """One step of N simulations: ``action`` (N, n_actions), ``terminated`` (N,) bool."""
+
+    state: State
+    action: Array
+    next_state: State
+    terminated: Array
+
+    def take(self, ids: Array) -> Transition:
+        """Return a copy of some simulations, in the order of ``ids``."""
+        return Transition(
+            self.state.take(ids),
+            self.action[ids].copy(),
+            self.next_state.take(ids),
+            self.terminated[ids].copy(),
+        )
+
+
+def roll_out_random_policy(
+    card: EnvCard, seed: int, n_sims: int = 64, n_steps: int = 40
+) -> list[Transition]:
+    """Return consecutive steps of random actions, from reset states on; the fallen restart."""
+    from reward_agent.simulation.batch import BatchSimulation
+
+    generator = np.random.default_rng(seed)
+    low, high = card.action_range
+    simulation = BatchSimulation(card, n_sims, seed)
+    simulation.reset()
+    state = simulation.read_state()
+    action = np.zeros((n_sims, card.n_actions))
+    steps = []
+    for index in range(n_steps):
+        if index % _HOLD_STEPS == 1:
+            action = generator.uniform(low, high, size=(n_sims, card.n_actions))
+        simulation.step(action)
+        next_state, terminated = simulation.read_state(), simulation.find_terminated().copy()
+        steps.append(Transition(state, action.copy(), next_state, terminated))
+        state = next_state
+        if terminated.any():
+            simulation.reset(np.flatnonzero(terminated))
+            state = simulation.read_state()
+    return steps
+
+
+def make_extremes(card: EnvCard, real: Transition) -> Iterator[tuple[str, Transition]]:
+    """Yield steps at the edges of what fields can be, with a name for each.
+
+    A distance of zero, a range's end, no motion at all: where 1/x, logarithms and exponents break.
+    """
+    yield "nothing moved and no action", _stand_still(real)
+    yield "every field zero (the goal itself, for a distance)", _fill(card, real, _zero)
+    yield "every field at its lower end", _fill(card, real, _lower)
+    yield "every field at its upper end", _fill(card, real, _upper)
+
+
+def _stand_still(real: Transition) -> Transition:
+    nobody = np.zeros_like(real.terminated)
+    return Transition(real.state, np.zeros_like(real.action), real.state, nobody)
+
+
+def _zero(lower: float, upper: float) -> float:
+    return 0.0
+
+
+def _lower(lower: float, upper: float) -> float:
+    return lower
+
+
+def _upper(lower: float, upper: float) -> float:
+    return upper
+
+
+def _fill(card: EnvCard, real: Transition, choose: Any) -> Transition:
+    """Return a step in which each field has one value everywhere; ranges are those of the card."""
+    ranges = {field.name: field.range for field in card.state}
+    fields = {}
+    for name, values in real.state.fields.items():
+        lower, upper = ranges.get(name, (-10.0, 10.0))
+        edge = choose(max(lower, -1e3), min(upper, 1e3))
+        fields[name] = np.full(values.shape, edge)
+    action = np.full_like(real.action, choose(*card.action_range))
+    edges = State({name: values.copy() for name, values in fields.items()})
+    return Transition(State(fields), action, edges, np.zeros_like(real.terminated))

@@ -1,0 +1,291 @@
+"""The dry run of a program: what no static rule can see, found on sample steps. Child side.
+
+Each check takes a fresh copy of the program, so that none disturbs another.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from reward_agent.rewards.contract import POTENTIAL_TERM, ContractError
+from reward_agent.rewards.program import CompiledReward, StepReward
+from reward_agent.rewards.samples import Transition
+from reward_agent.types import Finding, Severity, TermScale
+
+Array = np.ndarray[Any, Any]
+MakeReward = Callable[[], CompiledReward]
+
+BATCH_SIZES = (1, 7, 64)
+_SLOW_CALL_US = 1_000.0
+_UNUSABLE_CALL_US = 50_000.0
+# 512 simulations cost about as much as 64 for array code; 8 times as much for Python loops.
+_LARGE_BATCH = 512
+_MAX_GROWTH = 6.0
+_MAX_SHOWN_FIELDS = 6
+
+
+@dataclass
+class Trial:
+    """One program on sample steps: the findings, and what was measured on the way.
+
+    Args:
+        make_reward: makes a fresh copy of the program.
+        steps: consecutive steps of 64 simulations.
+        read_fields: fields that the program reads, shown beside a value that is not finite.
+    """
+
+    make_reward: MakeReward
+    steps: Sequence[Transition]
+    read_fields: tuple[str, ...] = ()
+    findings: list[Finding] = field(default_factory=list)
+    terms: tuple[TermScale, ...] = ()
+    call_us: float | None = None
+    is_additive: bool | None = None
+
+    @property
+    def has_errors(self) -> bool:
+        """Whether a finding refuses the program."""
+        return any(finding.severity == "error" for finding in self.findings)
+
+    def run(self) -> None:
+        """Run all checks; the later ones only on a program that runs at all."""
+        self._try_sizes()
+        if self.has_errors:
+            return
+        for check in (self._check_repeats, self._check_rows, self._check_time):
+            self.findings.extend(_collect(check()))
+        paid = list(pay_steps(self.make_reward(), self.steps))
+        self._measure_terms(paid)
+
+    def try_extremes(self, extremes: Iterator[tuple[str, Transition]]) -> None:
+        """Call the program at the edges of the fields; failing there is a warning."""
+        for name, step in extremes:
+            try:
+                _call(self.make_reward(), step)
+            except ContractError as error:
+                what = f"{error.message} — with {name}"
+                self.findings.append(_finding("extreme", "warning", what, error.remedy, error.line))
+                return
+
+    def _try_sizes(self) -> None:
+        """Run the sample steps with every batch size; the first failure ends it."""
+        for size in BATCH_SIZES:
+            chosen = [step.take(np.arange(size)) for step in self.steps]
+            reward = self.make_reward()
+            for index, step in enumerate(chosen):
+                try:
+                    if index == 0:
+                        reward.begin(step.state)
+                    reward.step(step.state, step.action, step.next_state, step.terminated)
+                    _restart(reward, chosen, index)
+                except ContractError as error:
+                    self.findings.append(self._explain(error, step, size))
+                    return
+
+    def _explain(self, error: ContractError, step: Transition, size: int) -> Finding:
+        """Return the finding for a broken contract, with the field values where it broke."""
+        message = f"{error.message} (batch of {size})"
+        if error.simulation is not None:
+            shown = [
+                f"{name}={_show(step.next_state.fields[name][error.simulation])}"
+                for name in self.read_fields[:_MAX_SHOWN_FIELDS]
+            ]
+            message += f"; next_state there: {', '.join(shown)}" if shown else ""
+        rule = error.rule.split("/")[-1]
+        return _finding(rule, "error", message, error.remedy, error.line)
+
+    def _check_repeats(self) -> Iterator[Finding]:
+        """Check that the same step pays the same: twice, and after another one."""
+        first, other = self.steps[0], self.steps[-1]
+        reward = self.make_reward()
+        results = [_call(reward, step) for step in (first, first, other, first)]
+        results.append(_call(self.make_reward(), first))
+        if not all(_is_same(results[0], results[index]) for index in (1, 3, 4)):
+            yield _finding(
+                "not-deterministic",
+                "error",
+                "the same step pays differently when it is called again",
+                "use the arguments only: no randomness, no memory but init_memory",
+            )
+
+    def _check_rows(self) -> Iterator[Finding]:
+        """Check that a simulation's reward depends on that simulation alone."""
+        step = self.steps[len(self.steps) // 2]
+        size = len(step.action)
+        whole = _call(self.make_reward(), step)
+        order = np.random.default_rng(0).permutation(size)
+        if not _is_close(_call(self.make_reward(), step.take(order)), whole, order):
+            yield _finding(
+                "row-order",
+                "error",
+                "the reward of a simulation depends on its place in the batch",
+                "compute each row from that row: no np.arange(N), no x[0], no sum over axis 0",
+            )
+            return
+        parts = [np.arange(size)[start : start + 7] for start in range(0, size, 7)]
+        parts += [np.array([0]), np.array([size - 1])]
+        for ids in parts:
+            if not _is_close(_call(self.make_reward(), step.take(ids)), whole, ids):
+                yield _finding(
+                    "batch-statistic",
+                    "warning",
+                    "the reward of a simulation changes with the others in the batch",
+                    "use axis=-1 in mean, max, std and norm, so that rows stay apart; "
+                    "scale by constants",
+                )
+                return
+
+    def _check_time(self) -> Iterator[Finding]:
+        """Measure a call, and how it grows with the number of simulations."""
+        step = self.steps[-1]
+        self.call_us = _time_call(self.make_reward(), step)
+        if self.call_us > _UNUSABLE_CALL_US:
+            yield _finding(
+                "slow",
+                "error",
+                f"a call takes {self.call_us / 1e3:.0f} ms for 64 simulations",
+                "compute with whole arrays, without loops over simulations",
+            )
+            return
+        ids = np.arange(_LARGE_BATCH) % len(step.action)
+        large_us = _time_call(self.make_reward(), step.take(ids))
+        if self.call_us > _SLOW_CALL_US or large_us > _MAX_GROWTH * max(self.call_us, 300.0):
+            yield _finding(
+                "slow",
+                "warning",
+                f"a call takes {self.call_us:.0f} µs for 64 simulations and {large_us:.0f} µs for "
+                f"{_LARGE_BATCH}",
+                "compute with whole arrays, without loops over simulations or (N, N) tables",
+            )
+
+    def _measure_terms(self, paid: Sequence[StepReward]) -> None:
+        """Measure every term on the sample steps, and note those that say nothing."""
+        reward = np.concatenate([step.reward for step in paid])
+        terms = {
+            name: np.concatenate([step.terms[name] for step in paid]) for name in paid[0].terms
+        }
+        self.terms = tuple(_scale(name, values) for name, values in terms.items())
+        total = np.sum(list(terms.values()), axis=0) if terms else np.zeros_like(reward)
+        self.is_additive = bool(np.allclose(total, reward, rtol=1e-6, atol=1e-9))
+        self.findings.extend(_judge_terms(self.terms, _scale("reward", reward), len(reward)))
+
+
+def pay_steps(reward: CompiledReward, steps: Sequence[Transition]) -> Iterator[StepReward]:
+    """Yield what a program pays for consecutive steps.
+
+    Raises:
+        ContractError: the program fails or breaks the contract.
+    """
+    reward.begin(steps[0].state)
+    for index, step in enumerate(steps):
+        yield reward.step(step.state, step.action, step.next_state, step.terminated)
+        _restart(reward, steps, index)
+
+
+def _restart(reward: CompiledReward, steps: Sequence[Transition], index: int) -> None:
+    if index + 1 < len(steps):
+        reward.restart(np.flatnonzero(steps[index].terminated), steps[index + 1].state)
+
+
+def _call(reward: CompiledReward, step: Transition) -> StepReward:
+    reward.begin(step.state)
+    return reward.step(step.state, step.action, step.next_state, step.terminated)
+
+
+def _collect(findings: Iterator[Finding]) -> list[Finding]:
+    """Return the findings of a check; a contract broken meanwhile is one of them."""
+    collected: list[Finding] = []
+    try:
+        collected.extend(findings)
+    except ContractError as error:
+        rule = error.rule.split("/")[-1]
+        collected.append(_finding(rule, "error", error.message, error.remedy, error.line))
+    return collected
+
+
+def _is_same(one: StepReward, two: StepReward) -> bool:
+    return np.array_equal(one.reward, two.reward) and all(
+        np.array_equal(values, two.terms[name]) for name, values in one.terms.items()
+    )
+
+
+def _is_close(part: StepReward, whole: StepReward, ids: Array) -> bool:
+    """Whether the rows ``ids`` of the whole pay what the part does, up to summation order."""
+    pairs = [(part.reward, whole.reward)]
+    pairs += [(part.terms[name], whole.terms[name]) for name in whole.terms]
+    return all(np.allclose(a, b[ids], rtol=1e-7, atol=1e-9) for a, b in pairs)
+
+
+def _time_call(reward: CompiledReward, step: Transition) -> float:
+    """Return microseconds of a call: the best of a few, at most about a tenth of a second."""
+    reward.begin(step.state)
+    best, spent = np.inf, 0.0
+    while spent < 0.1:
+        start = time.perf_counter()
+        reward.step(step.state, step.action, step.next_state, step.terminated)
+        elapsed = time.perf_counter() - start
+        best, spent = min(best, elapsed), spent + max(elapsed, 1e-3)
+    return float(best * 1e6)
+
+
+def _scale(name: str, values: Array) -> TermScale:
+    return TermScale(
+        name=name,
+        mean=float(values.mean()),
+        std=float(values.std()),
+        minimum=float(values.min()),
+        maximum=float(values.max()),
+    )
+
+
+def _judge_terms(terms: Sequence[TermScale], reward: TermScale, n_steps: int) -> Iterator[Finding]:
+    """Yield warnings on terms that never change, and on a reward that does not."""
+    if reward.minimum == reward.maximum:
+        yield _finding(
+            "constant-reward",
+            "warning",
+            f"the reward is {reward.mean:.3g} in all {n_steps} random steps",
+            "let it depend on next_state; a constant only pays for staying alive",
+        )
+    for term in terms:
+        if term.minimum == term.maximum == 0:
+            yield _finding(
+                "dead-term",
+                "warning",
+                f"{term.name} is 0 in all {n_steps} random steps",
+                "give it a slope that random motion can feel, or check its threshold and unit",
+            )
+        elif term.minimum == term.maximum and reward.minimum != reward.maximum:
+            yield _finding(
+                "constant-term",
+                "hint",
+                f"{term.name} is {term.mean:.3g} in all {n_steps} random steps",
+                "rescale it or drop it, unless it pays for staying alive",
+            )
+    sizes = {term.name: abs(term.mean) + term.std for term in terms if term.name != POTENTIAL_TERM}
+    largest = max(sizes, key=lambda name: sizes[name], default="")
+    others = sum(sizes.values()) - sizes.get(largest, 0.0)
+    if len(sizes) > 1 and sizes[largest] > 100 * others > 0:
+        yield _finding(
+            "dominant-term",
+            "warning",
+            f"{largest} is {sizes[largest] / others:.0f} times as large as all other terms together",
+            "scale the terms to a like size, so that the others are heard",
+        )
+
+
+def _show(value: Array) -> str:
+    return f"{float(value):.4g}" if np.ndim(value) == 0 else f"[{np.ndim(value)}-d]"
+
+
+def _finding(
+    rule: str, severity: Severity, message: str, remedy: str, line: int | None = None
+) -> Finding:
+    return Finding(
+        rule=f"probe/{rule}", severity=severity, message=message, remedy=remedy, line=line
+    )

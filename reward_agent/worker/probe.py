@@ -1,0 +1,146 @@
+"""Dry run of a reward program on steps of its environment: ``ProbeJob`` → ``ProbeReport``."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import numpy as np
+
+from reward_agent.errors import DataError
+from reward_agent.evaluation.trajectories import Trajectories
+from reward_agent.jobs import PROGRAM_FILE, TRAJECTORIES_FILE, ProbeJob
+from reward_agent.rewards.contract import ContractError
+from reward_agent.rewards.program import (
+    CompiledReward,
+    compile_program,
+    load_functions,
+    warm_numpy,
+)
+from reward_agent.rewards.replay import replay_episode
+from reward_agent.rewards.samples import make_extremes, roll_out_random_policy
+from reward_agent.rewards.trial import Trial
+from reward_agent.simulation.card import EnvCard
+from reward_agent.types import Finding, ProbeReport, RewardProgram
+
+_MAX_FINDINGS = 10
+_SEVERITIES = ("error", "warning", "hint")
+# Fewer episodes than this say nothing about an order.
+_MIN_RANKED_EPISODES = 4
+
+
+def prepare() -> None:
+    """Import what must be imported before the process is sealed."""
+    import mujoco.batch  # noqa: F401
+
+    warm_numpy()
+
+
+def run(job: ProbeJob, job_dir: Path) -> ProbeReport:
+    """Try a program and report; a failing program is a finding, never an exception.
+
+    Raises:
+        DataError: the program in the folder is not the one of the job.
+    """
+    source = read_program(job_dir, job.program_sha256)
+    try:
+        reward = compile_program(source, job.card, job.gamma)
+    except ContractError as error:
+        return ProbeReport(program_sha256=job.program_sha256, findings=(_refuse(error),))
+    trial = Trial(
+        lambda: CompiledReward(load_functions(source), job.gamma),
+        roll_out_random_policy(job.card, job.seed),
+        find_read_fields(source, job.card),
+    )
+    trial.run()
+    agreement = None
+    if not trial.has_errors:
+        trial.try_extremes(make_extremes(job.card, trial.steps[0]))
+        agreement = _rank_stored_episodes(job, job_dir, reward, trial.findings)
+    ranked = sorted(trial.findings, key=lambda finding: _SEVERITIES.index(finding.severity))
+    return ProbeReport(
+        program_sha256=job.program_sha256,
+        findings=tuple(ranked[:_MAX_FINDINGS]),
+        terms=trial.terms,
+        call_us=trial.call_us,
+        is_additive=trial.is_additive,
+        rank_agreement=agreement,
+    )
+
+
+def read_program(job_dir: Path, sha256: str) -> str:
+    """Return the program in a job's folder.
+
+    Raises:
+        DataError: it is not the one that the job names.
+    """
+    source = (job_dir / PROGRAM_FILE).read_bytes().decode("utf-8", "replace")
+    given = RewardProgram(source).sha256
+    if given != sha256:
+        raise DataError(
+            f"{PROGRAM_FILE} has sha256 {given[:12]}…; the job says {sha256[:12]}…",
+            "write the program's text as UTF-8, without changing its line ends",
+        )
+    return source
+
+
+def find_read_fields(source: str, card: EnvCard) -> tuple[str, ...]:
+    """Return the scalar fields of the card that a program reads, in the card's order."""
+    read = {node.attr for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Attribute)}
+    return tuple(item.name for item in card.state if item.size is None and item.name in read)
+
+
+def _refuse(error: ContractError) -> Finding:
+    return Finding(
+        rule=error.rule,
+        severity="error",
+        message=error.message,
+        remedy=error.remedy,
+        line=error.line,
+    )
+
+
+def _rank_stored_episodes(
+    job: ProbeJob, job_dir: Path, reward: CompiledReward, findings: list[Finding]
+) -> float | None:
+    """Return how well the program ranks stored episodes; a wrong order is a warning."""
+    path = job_dir / TRAJECTORIES_FILE
+    if not path.exists() or len(set(job.task_scores)) < 2:
+        return None
+    stored = Trajectories.load(path)
+    if stored.n_episodes != len(job.task_scores):
+        raise DataError(
+            f"{stored.n_episodes} stored episodes but {len(job.task_scores)} task scores",
+            "give one task score an episode",
+        )
+    try:
+        returns = [
+            float(replay_episode(reward, stored.states(index), stored.episode(index)).reward.sum())
+            for index in range(stored.n_episodes)
+        ]
+    except ContractError as error:
+        findings.append(_refuse(error))
+        return None
+    agreement = kendall_tau(returns, job.task_scores)
+    if agreement is not None and agreement < 0 and stored.n_episodes >= _MIN_RANKED_EPISODES:
+        findings.append(
+            Finding(
+                rule="probe/prefers-worse",
+                severity="warning",
+                message=f"the return ranks {stored.n_episodes} stored episodes against their task "
+                f"score (Kendall tau {agreement:.2f})",
+                remedy="pay more for what the task asks than for what the worse episodes do",
+            )
+        )
+    return agreement
+
+
+def kendall_tau(one: list[float], two: tuple[float, ...]) -> float | None:
+    """Return Kendall's tau-b of two rankings, -1..1; None where one has no order.
+
+    Source: Kendall 1945, The treatment of ties in ranking problems.
+    """
+    first = np.sign(np.subtract.outer(one, one))
+    second = np.sign(np.subtract.outer(two, two))
+    norm = float(np.sqrt((first**2).sum() * (second**2).sum()))
+    return float(np.clip((first * second).sum() / norm, -1, 1)) if norm else None

@@ -1,0 +1,56 @@
+"""What a program would have paid for recorded episodes: ``RelabelJob`` → ``RelabelResult``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from reward_agent.evaluation.trajectories import Trajectories
+from reward_agent.jobs import TRAJECTORIES_FILE, RelabelJob, RelabelResult
+from reward_agent.rewards.contract import ContractError
+from reward_agent.rewards.program import compile_program, warm_numpy
+from reward_agent.rewards.replay import EpisodePay, replay_episode
+from reward_agent.worker.probe import read_program
+
+TERMS_FILE = "terms.npz"
+
+
+def prepare() -> None:
+    """Run NumPy's lazy imports before the process is sealed."""
+    warm_numpy()
+
+
+def run(job: RelabelJob, job_dir: Path) -> RelabelResult:
+    """Pay every recorded episode and write ``terms.npz``.
+
+    Raises:
+        DataError: the program or the trajectories in the folder are not those of the job.
+    """
+    source = read_program(job_dir, job.program_sha256)
+    stored = Trajectories.load(job_dir / TRAJECTORIES_FILE)
+    try:
+        reward = compile_program(source, job.card, job.gamma)
+        paid = [
+            replay_episode(reward, stored.states(index), stored.episode(index))
+            for index in range(stored.n_episodes)
+        ]
+    except ContractError as error:
+        return RelabelResult(outcome=f"failed: {error.message}")
+    _save_terms(job_dir / TERMS_FILE, paid)
+    return RelabelResult(
+        outcome="relabelled",
+        generated_returns=tuple(float(episode.reward.sum()) for episode in paid),
+        term_pay={
+            name: tuple(float(episode.terms[name].sum()) for episode in paid)
+            for name in reward.term_names
+        },
+    )
+
+
+def _save_terms(path: Path, paid: list[EpisodePay]) -> None:
+    """Write each term (n_steps,), all episodes end to end."""
+    names = paid[0].terms if paid else {}
+    columns = {name: np.concatenate([episode.terms[name] for episode in paid]) for name in names}
+    with path.open("wb") as file:
+        np.savez_compressed(file, allow_pickle=False, **columns)
