@@ -19,7 +19,7 @@ SandboxMode = Literal["strict", "default", "any", "off"]
 LEVELS: tuple[Level, ...] = get_args(Level)
 _WEAKEST_ACCEPTED: dict[SandboxMode, Level] = {
     "strict": "full",
-    "default": "process",
+    "default": "lockdown",
     "any": "process",
     "off": "process",
 }

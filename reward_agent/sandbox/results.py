@@ -15,6 +15,7 @@ from reward_agent.jobs import (
     CheckEnvResult,
     EvaluateResult,
     Job,
+    RecordResult,
     RelabelResult,
     Result,
     ScoreResult,
@@ -28,10 +29,11 @@ RESULT_TYPES: dict[str, type[Record]] = {
     "evaluate": EvaluateResult,
     "score": ScoreResult,
     "relabel": RelabelResult,
+    "record": RecordResult,
     "check_env": CheckEnvResult,
 }
 # Jobs that load no generated code: when one fails, it is our failure.
-TRUSTED_KINDS = frozenset({"evaluate", "check_env"})
+TRUSTED_KINDS = frozenset({"evaluate", "record", "check_env"})
 # No honest number of a result comes near; a sum over results must not overflow either.
 _LARGEST = 1e15
 

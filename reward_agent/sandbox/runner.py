@@ -135,7 +135,9 @@ class _Child:
             with open(job_dir / OUTPUT_FILE, "wb") as output:
                 self._process = subprocess.Popen(
                     make_child_command(job_dir),
-                    env=make_child_environment(job_dir),
+                    env=make_child_environment(
+                        job_dir, renders=bool(getattr(job, "render", False))
+                    ),
                     cwd=job_dir,
                     stdin=subprocess.DEVNULL,
                     stdout=output,

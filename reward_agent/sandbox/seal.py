@@ -1,39 +1,153 @@
-"""The child's side of the sandbox: what it gives up before and after its heavy imports."""
+"""The child's side of the sandbox: what it gives up, and in which order.
+
+Each step must precede the next, and each wrong order was seen to fail. Landlock binds one thread
+and what it starts, so it comes before any import that starts threads; torch and glfw start a
+process at import, so the system-call filter comes after them; generated code comes last.
+"""
 
 from __future__ import annotations
 
 import ctypes
 import os
 import signal
+import struct
 import sys
 from pathlib import Path
 
 from reward_agent.errors import SandboxError
+from reward_agent.jobs import Job
+from reward_agent.sandbox.filter import install_program, make_guards, make_program
 from reward_agent.sandbox.isolation import Isolation, SealReport
-from reward_agent.sandbox.level import is_accepted
+from reward_agent.sandbox.landlock import read_abi, restrict_files
+from reward_agent.sandbox.level import Level, is_accepted
 from reward_agent.sandbox.limits import apply_limits
+from reward_agent.sandbox.probes import find_holes
+from reward_agent.sandbox.reads import find_file_rules
+from reward_agent.sandbox.syscalls import find_architecture
+from reward_agent.simulation.card import find_env_dir
 
-_PR_SET_PDEATHSIG = 1
+_PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS = 1, 38
+_CAPABILITY_VERSION_3 = 0x20080522
+# CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH: root may run in a folder of another user.
+_KEPT_CAPABILITIES = 0b110
 
 
-def confine_early(isolation: Isolation, job_dir: Path) -> None:
-    """Tie this process to its parent and limit it, before the heavy imports."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if isolation.parent_pid is not None and os.getppid() != isolation.parent_pid:
+class Seal:
+    """The isolation of this process, put on in two steps.
+
+    Args:
+        isolation: what the parent asks for.
+        job: the job that this process does.
+        job_dir: the only folder that it may change.
+    """
+
+    def __init__(self, isolation: Isolation, job: Job, job_dir: Path) -> None:
+        self._isolation, self._job_dir = isolation, job_dir
+        # Devices are for rendering, and no job that renders loads generated code.
+        self._has_devices = bool(getattr(job, "render", False))
+        self._env_dir = find_env_dir(job.card)
+        self._layers: list[str] = []
+        self._gaps: list[str] = []
+
+    def confine(self) -> None:
+        """Tie this process to its parent, limit it, and close the file system."""
+        if sys.platform == "linux":
+            _die_with_parent(self._isolation.parent_pid)
+        apply_limits(self._isolation.limits)
+        self._layers.append("limits")
+        if sys.platform != "linux" or self._isolation.mode == "off":
+            self._gaps.append("switched off" if sys.platform == "linux" else sys.platform)
+            return
+        _prctl(_PR_SET_NO_NEW_PRIVS, 1)
+        _drop_capabilities()
+        self._layers.append("no privileges")
+        abi = read_abi()
+        if not abi:
+            self._gaps.append("this kernel has no Landlock")
+            return
+        rules = find_file_rules(
+            self._job_dir,
+            self._env_dir,
+            [Path(path) for path in self._isolation.read_paths],
+            has_devices=self._has_devices,
+        )
+        restrict_files(rules, abi)
+        self._layers.append("files")
+
+    def close(self) -> None:
+        """Deny system calls, try the walls, report; generated code may be loaded from here on.
+
+        Raises:
+            SandboxError: the level is below what the mode accepts, or a wall has a hole.
+        """
+        if "no privileges" in self._layers:
+            self._deny_calls()
+        level: Level = "full" if {"files", "calls"} <= set(self._layers) else "process"
+        holes = find_holes(self._job_dir, os.getppid()) if level == "full" else []
+        self._gaps += holes
+        self._report(level)
+        if holes:
+            raise SandboxError(f"the sandbox leaks: {'; '.join(holes)}")
+        if not is_accepted(level, self._isolation.mode):
+            raise SandboxError(f"level {level!r} is below mode {self._isolation.mode!r}")
+
+    def _deny_calls(self) -> None:
+        arch = find_architecture()
+        if arch is None:
+            self._gaps.append("no system-call table for this processor")
+            return
+        guards = make_guards(os.getpid(), has_devices=self._has_devices, has_paths=True)
+        try:
+            install_program(arch, make_program(arch, guards, has_paths=True))
+        except OSError as error:
+            self._gaps.append(str(error))
+            return
+        self._layers.append("calls")
+
+    def _report(self, level: Level) -> None:
+        """Tell the parent through the pipe, then close that last descriptor from outside."""
+        report = SealReport(level=level, detail="; ".join(self._gaps), layers=tuple(self._layers))
+        descriptor = self._isolation.report_descriptor
+        if descriptor is None:
+            print(f"sandbox: {report.model_dump_json()}", file=sys.stderr)
+            return
+        os.write(descriptor, report.model_dump_json().encode())
+        os.close(descriptor)
+
+
+def _die_with_parent(parent_pid: int | None) -> None:
+    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    # The parent may have died before the call above.
+    if parent_pid is not None and os.getppid() != parent_pid:
         os._exit(1)
-    apply_limits(isolation.limits)
 
 
-def seal(isolation: Isolation, job_dir: Path) -> None:
-    """Take the last step before generated code may be loaded, and report the level.
+def _prctl(option: int, value: int) -> None:
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(option, *map(ctypes.c_ulong, (value, 0, 0, 0))):
+        raise SandboxError(f"prctl {option} failed: {os.strerror(ctypes.get_errno())}")
+
+
+def _drop_capabilities() -> None:
+    """Give up every capability but two that read and write files of other users.
 
     Raises:
-        SandboxError: the level is below what the mode accepts.
+        SandboxError: the kernel refuses.
     """
-    report = SealReport(level="process", detail="limits only")
-    if isolation.report_descriptor is not None:
-        os.write(isolation.report_descriptor, report.model_dump_json().encode())
-        os.close(isolation.report_descriptor)
-    if not is_accepted(report.level, isolation.mode):
-        raise SandboxError(f"level {report.level} is below mode {isolation.mode}")
+    arch = find_architecture()
+    if arch is None or os.geteuid() != 0:
+        return
+    libc = ctypes.CDLL(None, use_errno=True)
+    header = struct.pack("<Ii", _CAPABILITY_VERSION_3, 0)
+    kept = _read_capabilities() & _KEPT_CAPABILITIES
+    # Effective, permitted and inheritable, for each half of the 64 bits.
+    data = struct.pack("<6I", kept, kept, 0, 0, 0, 0)
+    if libc.syscall(ctypes.c_long(arch.setup["capset"]), header, data):
+        raise SandboxError(f"capset failed: {os.strerror(ctypes.get_errno())}")
+
+
+def _read_capabilities() -> int:
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("CapPrm:"):
+            return int(line.split()[1], 16)
+    return 0

@@ -17,7 +17,7 @@ from reward_agent.errors import SandboxError
 from reward_agent.jobs import ERROR_FILE, JOB_FILE, RESULT_FILE, Job
 from reward_agent.sandbox.files import write_atomic
 from reward_agent.sandbox.isolation import EXIT_INTERNAL, EXIT_REFUSED, ISOLATION_FILE, Isolation
-from reward_agent.sandbox.seal import confine_early, seal
+from reward_agent.sandbox.seal import Seal
 
 
 def run_worker(job_dir: Path) -> int:
@@ -27,12 +27,12 @@ def run_worker(job_dir: Path) -> int:
     (they start processes); its ``run(job, job_dir)`` comes after.
     """
     try:
-        isolation = _load_isolation(job_dir)
-        confine_early(isolation, job_dir)
         job: Any = TypeAdapter(Job).validate_json((job_dir / JOB_FILE).read_bytes())
+        seal = Seal(_load_isolation(job_dir), job, job_dir)
+        seal.confine()
         module = importlib.import_module(f"reward_agent.worker.{job.kind}")
         _prepare(module)
-        seal(isolation, job_dir)
+        seal.close()
         result = module.run(job, job_dir)
         write_atomic(job_dir / RESULT_FILE, result.model_dump_json(indent=1).encode())
     except SandboxError as error:

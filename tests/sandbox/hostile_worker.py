@@ -1,25 +1,39 @@
-"""A worker whose ``probe`` job runs ``reward.py`` raw: every static rule is out of the way.
+"""A worker whose jobs run ``reward.py`` raw: every static rule is out of the way.
 
-What the program binds to ``report`` becomes a finding of the result.
+What the program binds to ``report`` comes back in the result.
 """
 
 import sys
 import types
 from pathlib import Path
 
-from reward_agent.types import Finding, ProbeReport
+from reward_agent.jobs import EvaluateResult
+from reward_agent.types import Evaluation, Finding, ProbeReport
 from reward_agent.worker.dispatch import run_worker
+
+
+def run_probe(job, job_dir):
+    finding = Finding(rule="raw", severity="hint", message=run_raw(job, job_dir))
+    return ProbeReport(program_sha256=job.program_sha256, findings=(finding,))
+
+
+def run_evaluate(job, job_dir):
+    empty = Evaluation(
+        total_timesteps=0, seed=job.seed, n_episodes=0, task_score=None, episode_length=0
+    )
+    note = run_raw(job, job_dir)
+    return EvaluateResult(curve=(empty,), best=empty, best_file="x.safetensors", video_note=note)
 
 
 def run_raw(job, job_dir):
     names = {"job": job, "job_dir": job_dir, "__name__": "hostile"}
     exec(compile((job_dir / "reward.py").read_text(), "reward.py", "exec"), names)
-    finding = Finding(rule="raw", severity="hint", message=str(names.get("report", "")))
-    return ProbeReport(program_sha256=job.program_sha256, findings=(finding,))
+    return str(names.get("report", ""))
 
 
 if __name__ == "__main__":
-    module = types.ModuleType("reward_agent.worker.probe")
-    module.run = run_raw
-    sys.modules[module.__name__] = module
+    for run in (run_probe, run_evaluate):
+        module = types.ModuleType(run.__name__.replace("run_", "reward_agent.worker."))
+        module.run = run
+        sys.modules[module.__name__] = module
     sys.exit(run_worker(Path(sys.argv[1])))
