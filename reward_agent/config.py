@@ -22,7 +22,7 @@ from reward_agent.types import Record
 CONFIG_FILE = "reward-agent.toml"
 ENVIRONMENT_PREFIX = "REWARD_AGENT_"
 # Variables with the prefix that are not settings of a run.
-OTHER_VARIABLES = {"RUNS_DIR", "ENVS_DIR", "PROMPTS_DIR"}
+OTHER_VARIABLES = {"RUNS_DIR", "ENVS_DIR", "PROMPTS_DIR", "DEBUG"}
 
 Preset = Literal["quick", "standard", "thorough"]
 

@@ -130,6 +130,22 @@ class RelabelResult(FileRecord):
     term_pay: dict[str, tuple[float, ...]] = {}
 
 
+class RecordJob(FileRecord):
+    """Episodes without a policy, recorded in ``trajectories.npz``. Result: ``RecordResult``."""
+
+    kind: Literal["record"] = "record"
+    card: EnvCard
+    seed: int
+    actions: Literal["zero", "random"]
+    n_episodes: int = 4
+
+
+class RecordResult(FileRecord):
+    """Lengths of the recorded episodes, in control steps."""
+
+    lengths: tuple[int, ...]
+
+
 class CheckEnvJob(FileRecord):
     """Comparison of a card with its live model. Result: ``CheckEnvResult``."""
 
@@ -145,9 +161,15 @@ class CheckEnvResult(FileRecord):
 
 
 Job = Annotated[
-    ProbeJob | TrainJob | EvaluateJob | ScoreJob | RelabelJob | CheckEnvJob,
+    ProbeJob | TrainJob | EvaluateJob | ScoreJob | RelabelJob | RecordJob | CheckEnvJob,
     Field(discriminator="kind"),
 ]
 Result = (
-    ProbeReport | TrainingResult | EvaluateResult | ScoreResult | RelabelResult | CheckEnvResult
+    ProbeReport
+    | TrainingResult
+    | EvaluateResult
+    | ScoreResult
+    | RelabelResult
+    | RecordResult
+    | CheckEnvResult
 )

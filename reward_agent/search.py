@@ -42,6 +42,23 @@ class Metric:
 
 
 @dataclass(frozen=True)
+class Judge:
+    """What it takes to score policies.
+
+    Args:
+        card: the environment with the task's changes.
+        metric: how an episode is scored.
+        executor: where jobs run.
+        limits: ceilings of an evaluation.
+    """
+
+    card: EnvCard
+    metric: Metric
+    executor: Executor
+    limits: Limits
+
+
+@dataclass(frozen=True)
 class Search:
     """One design run in progress.
 
@@ -82,17 +99,33 @@ class Search:
             self.listen("training_progress", data)
 
     @property
+    def judge(self) -> Judge:
+        """What it takes to score this run's policies."""
+        return Judge(self.card, self.metric, self.executor, self.training_limits)
+
+    @property
     def short_limits(self) -> Limits:
         """Limits of a probe or another short job."""
-        return Limits(wall_s=SHORT_JOB_S, memory_mib=self.config.memory_mib)
+        return make_short_limits(self.config)
 
     @property
     def training_limits(self) -> Limits:
         """Limits of a training or an evaluation."""
-        return Limits(wall_s=self.config.training_timeout_s, memory_mib=self.config.memory_mib)
+        return make_training_limits(self.config)
 
-    def copy_into(self, job_dir: Path, files: dict[str, bytes]) -> None:
-        """Put input files into a job's folder; a link that a child left there is replaced."""
-        job_dir.mkdir(parents=True, exist_ok=True)
-        for name, content in files.items():
-            write_atomic(job_dir / name, content)
+
+def make_short_limits(config: DesignConfig) -> Limits:
+    """Return the limits of a probe or another short job."""
+    return Limits(wall_s=SHORT_JOB_S, memory_mib=config.memory_mib)
+
+
+def make_training_limits(config: DesignConfig) -> Limits:
+    """Return the limits of a training or an evaluation."""
+    return Limits(wall_s=config.training_timeout_s, memory_mib=config.memory_mib)
+
+
+def copy_into(job_dir: Path, files: dict[str, bytes]) -> None:
+    """Put input files into a job's folder; a link that a child left there is replaced."""
+    job_dir.mkdir(parents=True, exist_ok=True)
+    for name, content in files.items():
+        write_atomic(job_dir / name, content)

@@ -40,6 +40,7 @@ from reward_agent.types import Candidate, Evaluation, FileRecord, Finite, Iterat
 
 R = TypeVar("R", bound=BaseModel)
 
+METRIC_FILE = "metric.py"
 MetricOrigin = Literal["task", "file", "proposed: accepted", "proposed: accepted unseen", "none"]
 
 

@@ -125,11 +125,13 @@ class Proposal:
         program: the program that the reply holds, or None.
         outcome: ``program``, or ``no program: …`` with the reason.
         exchanges: the calls that it took, in order.
+        is_final: whether asking again cannot help: the model refused, or a script has ended.
     """
 
     program: RewardProgram | None
     outcome: str
     exchanges: tuple[Exchange, ...] = ()
+    is_final: bool = False
 
     @property
     def reply(self) -> str:

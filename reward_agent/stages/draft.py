@@ -15,7 +15,7 @@ from reward_agent.executors import JobRequest
 from reward_agent.jobs import PROGRAM_FILE, TRAJECTORIES_FILE, ProbeJob
 from reward_agent.llm.chat import Exchange
 from reward_agent.rewards.checks import check_program
-from reward_agent.search import Search
+from reward_agent.search import Search, copy_into
 from reward_agent.stages.judge import StoredEpisodes
 from reward_agent.store import write_record, write_text
 from reward_agent.types import (
@@ -103,6 +103,7 @@ def draft_candidate(search: Search, brief: DesignBrief, stored: StoredEpisodes) 
         iteration=brief.iteration,
         index=brief.index,
         id=record.id,
+        idea=record.idea,
         outcome=record.outcome,
     )
     return record
@@ -181,7 +182,7 @@ def run_probe(
 ) -> ProbeReport:
     """Run the probe job; a child that dies of the program is a finding."""
     shutil.rmtree(job_dir, ignore_errors=True)
-    search.copy_into(job_dir, {PROGRAM_FILE: program.source.encode()})
+    copy_into(job_dir, {PROGRAM_FILE: program.source.encode()})
     if stored.trajectories is not None:
         stored.trajectories.save(job_dir / TRAJECTORIES_FILE)
     job = ProbeJob(

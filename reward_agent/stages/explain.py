@@ -15,7 +15,7 @@ from reward_agent.jobs import (
     RelabelJob,
     RelabelResult,
 )
-from reward_agent.search import Search
+from reward_agent.search import Search, copy_into
 from reward_agent.store import write_record, write_text
 from reward_agent.types import RewardProgram, TrainingResult, Usage
 
@@ -43,7 +43,7 @@ def _relabel(
     """Compute the pay of each term in each recorded episode, in the sandbox."""
     recorded = (evaluation_dir / TRAJECTORIES_FILE).read_bytes()
     files = {PROGRAM_FILE: program.source.encode(), TRAJECTORIES_FILE: recorded}
-    search.copy_into(job_dir, files)
+    copy_into(job_dir, files)
     job = RelabelJob(card=search.card, program_sha256=program.sha256, gamma=search.card.ppo.gamma)
     [job_exit] = search.executor.map([JobRequest(job, job_dir, search.short_limits)])
     return job_exit.result if isinstance(job_exit.result, RelabelResult) else None

@@ -18,7 +18,7 @@ from reward_agent.jobs import (
     ScoreResult,
 )
 from reward_agent.sandbox.files import read_capped
-from reward_agent.search import Search
+from reward_agent.search import Judge, Search, copy_into
 from reward_agent.types import Evaluation, RewardProgram, Snapshot, TrainingResult
 
 # A policy of two layers of 64 is 40 KiB; the largest that anyone trains here is far below.
@@ -51,12 +51,12 @@ class Judgement:
 
 
 def judge_policies(
-    search: Search, training_dir: Path, snapshots: Sequence[Snapshot], judgement: Judgement
+    judge: Judge, training_dir: Path, snapshots: Sequence[Snapshot], judgement: Judgement
 ) -> EvaluateResult:
     """Evaluate the snapshots of one training.
 
     Args:
-        search: the run.
+        judge: the environment, the metric and where jobs run.
         training_dir: folder of the training job, where the snapshots lie.
         snapshots: policies, oldest first.
         judgement: where and how carefully.
@@ -65,25 +65,25 @@ def judge_policies(
         DataError: a snapshot is not a plain file of a policy's size.
         JobError: the evaluation itself failed.
     """
-    if search.metric.source is not None and not search.metric.is_trusted:
-        return _judge_by_generated_metric(search, training_dir, snapshots, judgement)
-    return _evaluate(search, training_dir, snapshots, judgement)
+    if judge.metric.source is not None and not judge.metric.is_trusted:
+        return _judge_by_generated_metric(judge, training_dir, snapshots, judgement)
+    return _evaluate(judge, training_dir, snapshots, judgement)
 
 
 def _evaluate(
-    search: Search, training_dir: Path, snapshots: Sequence[Snapshot], judgement: Judgement
+    judge: Judge, training_dir: Path, snapshots: Sequence[Snapshot], judgement: Judgement
 ) -> EvaluateResult:
     """Run the evaluation child; a trusted metric goes with it."""
     files = {
         item.file: read_capped(training_dir / item.file, MAX_POLICY_BYTES) for item in snapshots
     }
-    has_metric = search.metric.is_trusted
+    has_metric = judge.metric.is_trusted
     if has_metric:
-        assert search.metric.source is not None
-        files[METRIC_FILE] = search.metric.source.encode()
-    search.copy_into(judgement.job_dir, files)
+        assert judge.metric.source is not None
+        files[METRIC_FILE] = judge.metric.source.encode()
+    copy_into(judgement.job_dir, files)
     job = EvaluateJob(
-        card=search.card,
+        card=judge.card,
         snapshots=tuple(snapshots),
         seed=judgement.seed,
         n_episodes=judgement.n_episodes,
@@ -92,8 +92,8 @@ def _evaluate(
         render=judgement.render,
         caption=judgement.caption,
     )
-    request = JobRequest(job, judgement.job_dir, search.training_limits)
-    [job_exit] = search.executor.map([request])
+    request = JobRequest(job, judgement.job_dir, judge.limits)
+    [job_exit] = judge.executor.map([request])
     if not isinstance(job_exit.result, EvaluateResult):
         raise DataError(
             f"the evaluation in {judgement.job_dir} ended without a result: {job_exit.outcome}",
@@ -103,42 +103,40 @@ def _evaluate(
 
 
 def _judge_by_generated_metric(
-    search: Search, training_dir: Path, snapshots: Sequence[Snapshot], judgement: Judgement
+    judge: Judge, training_dir: Path, snapshots: Sequence[Snapshot], judgement: Judgement
 ) -> EvaluateResult:
     """Record episodes without a metric, then score the records in a child of their own."""
     curve = []
     for snapshot in snapshots:
         folder = judgement.job_dir / f"point_{snapshot.total_timesteps}"
         point = Judgement(folder, judgement.seed, judgement.n_curve_episodes)
-        curve.append(_record_and_score(search, training_dir, snapshot, point).best)
+        curve.append(_record_and_score(judge, training_dir, snapshot, point).best)
     best_index = max(range(len(curve)), key=lambda i: _rank_value(curve[i]))
-    final = _record_and_score(search, training_dir, snapshots[best_index], judgement)
+    final = _record_and_score(judge, training_dir, snapshots[best_index], judgement)
     return final.model_copy(update={"curve": tuple(curve)})
 
 
 def _record_and_score(
-    search: Search, training_dir: Path, snapshot: Snapshot, judgement: Judgement
+    judge: Judge, training_dir: Path, snapshot: Snapshot, judgement: Judgement
 ) -> EvaluateResult:
-    recorded = _evaluate(search, training_dir, [snapshot], judgement)
-    evaluation = score_recorded(search, judgement.job_dir, recorded.best)
+    recorded = _evaluate(judge, training_dir, [snapshot], judgement)
+    evaluation = score_recorded(judge, judgement.job_dir, recorded.best)
     return recorded.model_copy(update={"best": evaluation, "curve": (evaluation,)})
 
 
-def score_recorded(search: Search, recorded_dir: Path, recorded: Evaluation) -> Evaluation:
+def score_recorded(judge: Judge, recorded_dir: Path, recorded: Evaluation) -> Evaluation:
     """Score recorded episodes by the generated metric; without a score if it fails."""
-    assert search.metric.source is not None
+    assert judge.metric.source is not None
     job_dir = recorded_dir / "score"
     trajectories = (recorded_dir / TRAJECTORIES_FILE).read_bytes()
-    search.copy_into(
-        job_dir, {METRIC_FILE: search.metric.source.encode(), TRAJECTORIES_FILE: trajectories}
-    )
+    copy_into(job_dir, {METRIC_FILE: judge.metric.source.encode(), TRAJECTORIES_FILE: trajectories})
     job = ScoreJob(
-        card=search.card,
-        metric_sha256=RewardProgram(search.metric.source).sha256,
+        card=judge.card,
+        metric_sha256=RewardProgram(judge.metric.source).sha256,
         total_timesteps=recorded.total_timesteps,
         seed=recorded.seed,
     )
-    [job_exit] = search.executor.map([JobRequest(job, job_dir, search.short_limits)])
+    [job_exit] = judge.executor.map([JobRequest(job, job_dir, judge.limits)])
     if isinstance(job_exit.result, ScoreResult) and job_exit.result.evaluation is not None:
         return job_exit.result.evaluation
     return recorded
@@ -158,7 +156,7 @@ def judge_rung(
         seed=RUNG_SEED + search.config.seed,
         n_episodes=max(4, search.config.eval_episodes // 2),
     )
-    return judge_policies(search, training_dir, [newest], judgement).best
+    return judge_policies(search.judge, training_dir, [newest], judgement).best
 
 
 def judge_training(
@@ -172,7 +170,7 @@ def judge_training(
         render=search.config.video,
         caption=caption,
     )
-    return judge_policies(search, training_dir, result.snapshots, judgement)
+    return judge_policies(search.judge, training_dir, result.snapshots, judgement)
 
 
 def collect_episodes(folders: Sequence[tuple[Path, Evaluation]]) -> StoredEpisodes:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from reward_agent.executors import JobRequest
 from reward_agent.jobs import PROGRAM_FILE, TrainJob
-from reward_agent.search import Search
+from reward_agent.search import Search, copy_into
 from reward_agent.stages.judge import judge_rung
 from reward_agent.training.racing import RungScore, choose_survivors, describe_stop, plan_rungs
 from reward_agent.types import RewardProgram, TrainingResult
@@ -75,7 +75,11 @@ def train_until(search: Search, entrants: Sequence[Entrant], until: int) -> dict
     def report(request: JobRequest, row: dict[str, float]) -> None:
         entrant = by_dir[request.job_dir]
         search.report_progress(
-            candidate=entrant.candidate_id, seed=entrant.seed, until=until, **row
+            candidate=entrant.candidate_id,
+            seed=entrant.seed,
+            until=until,
+            total=search.config.steps,
+            **row,
         )
 
     exits = search.executor.map(requests, report)
@@ -94,7 +98,7 @@ def train_until(search: Search, entrants: Sequence[Entrant], until: int) -> dict
 
 
 def _make_request(search: Search, entrant: Entrant, until: int) -> JobRequest:
-    search.copy_into(entrant.training_dir, {PROGRAM_FILE: entrant.program.source.encode()})
+    copy_into(entrant.training_dir, {PROGRAM_FILE: entrant.program.source.encode()})
     job = TrainJob(
         card=search.card,
         program_sha256=entrant.program.sha256,

@@ -1,0 +1,86 @@
+"""``reward-agent design``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from reward_agent.cli.settings import add_settings
+from reward_agent.errors import UsageError
+
+if TYPE_CHECKING:
+    from reward_agent.stages.metric import ProposedMetric
+    from reward_agent.store import RunRecord
+
+BELOW_TARGET = 3
+
+
+@add_settings()
+def design_command(
+    env: Annotated[str | None, typer.Option(help="Environment: a name or a folder.")] = None,
+    task: Annotated[str | None, typer.Option(help="A task's name, or any sentence.")] = None,
+    resume: Annotated[str | None, typer.Option(help="Take up a run: id, path or 'last'.")] = None,
+    metric: Annotated[Path | None, typer.Option(help="Your own metric.py.")] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Accept a proposed metric unseen.")] = False,
+    runs_dir: Annotated[Path | None, typer.Option(help="Where runs lie [default: ./runs].")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the run's record.")] = False,
+    **settings: Any,
+) -> None:
+    """Design a reward function for a behaviour and train a policy with it."""
+    from reward_agent.cli.display import RunDisplay
+    from reward_agent.design import design, resume_run
+
+    if resume is None and (env is None or task is None):
+        raise UsageError(
+            "design needs --env and --task",
+            'for example: reward-agent design --env hopper --task "hop forward fast"',
+        )
+    with RunDisplay() as display:
+        common: dict[str, Any] = {
+            "runs_dir": runs_dir,
+            "listen": display.listen,
+            "accept_metric": lambda proposed: _ask_about_metric(display, proposed),
+            "accept_unseen": yes,
+        }
+        if resume is not None:
+            run = resume_run(resume, **common, **settings)
+        else:
+            assert env is not None
+            assert task is not None
+            run = design(env, task, metric=metric, **common, **settings)
+    _show_end(run, runs_dir, as_json)
+
+
+def _ask_about_metric(display: Any, proposed: ProposedMetric) -> bool:
+    """Show a proposed metric and ask at the prompt."""
+    from rich.syntax import Syntax
+
+    from reward_agent.cli.output import progress_console
+
+    proposal = proposed.proposal
+    with display.paused():
+        progress_console.print("\n[bold]Proposed metric[/]", proposal.meaning)
+        progress_console.print(f"[bold]Criterion[/] {proposal.criterion}", highlight=False)
+        progress_console.print(Syntax(proposal.source or "", "python"))
+        for kind, scores in proposed.examples.items():
+            shown = ", ".join(f"{score:.3g}" for score in scores)
+            progress_console.print(f"episodes of {kind} score {shown} {proposal.unit}")
+        return typer.confirm("Judge the run by this metric?", default=False, err=True)
+
+
+def _show_end(run: RunRecord, runs_dir: Path | None, as_json: bool) -> None:
+    from reward_agent.cli.display import show_run
+    from reward_agent.cli.output import print_json
+    from reward_agent.paths import find_runs_dir
+    from reward_agent.store import RunStore
+
+    if as_json:
+        print_json(run.model_dump(mode="json"))
+    else:
+        show_run(RunStore(find_runs_dir(runs_dir) / run.id), run)
+    target = run.config.get("target_score")
+    score = run.winner.task_score if run.winner else None
+    if target is not None and (score is None or score < target):
+        raise typer.Exit(BELOW_TARGET)

@@ -1,0 +1,228 @@
+"""A run on screen: events become lines and progress bars; its end becomes a table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Self
+
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
+
+from reward_agent.cli.output import answer_console, make_table, print_text, progress_console
+
+if TYPE_CHECKING:
+    from reward_agent.store import RunRecord, RunStore
+    from reward_agent.types import Candidate
+
+
+def _make_progress() -> Progress:
+    return Progress(
+        TextColumn("  {task.description}"),
+        BarColumn(bar_width=24),
+        TextColumn("{task.completed:>9,.0f} steps"),
+        TextColumn("{task.fields[rate]:>6}/s"),
+        TextColumn("return {task.fields[generated]:>7}"),
+        TimeRemainingColumn(compact=True),
+        console=progress_console,
+        transient=True,
+    )
+
+
+class TrainingBar:
+    """The progress of one training."""
+
+    def __init__(self) -> None:
+        self._progress = _make_progress()
+        self._task: TaskID | None = None
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def update(self, row: dict[str, float]) -> None:
+        """Show a row of a training's progress."""
+        if self._task is None:
+            self._task = self._progress.add_task("training", total=None, rate="–", generated="–")
+        self._progress.update(self._task, **_describe_row(row))
+
+
+class RunDisplay:
+    """A run's progress on standard error."""
+
+    def __init__(self) -> None:
+        self._progress = _make_progress()
+        self._tasks: dict[tuple[str, int], TaskID] = {}
+        self._unit = ""
+        self._best: tuple[str, float] | None = None
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Leave the screen to a question."""
+        self._progress.stop()
+        try:
+            yield
+        finally:
+            self._progress.start()
+
+    def listen(self, kind: str, data: dict[str, Any]) -> None:
+        """Show one event; kinds without a line of their own are passed over."""
+        show = getattr(self, f"_show_{kind}", None)
+        if show is not None:
+            show(**data)
+
+    def _say(self, text: str) -> None:
+        progress_console.print(text, highlight=False)
+
+    def _show_run_started(self, run: str, designer: str, task: str, unit: str, **_: Any) -> None:
+        self._unit = unit
+        self._say(f"[bold]designer[/]  {escape(designer)}")
+        self._say(f"[bold]task[/]      {escape(task)}")
+        self._say(f"[bold]run[/]       {escape(run)}")
+
+    def _show_sandbox(self, level: str, detail: str, **_: Any) -> None:
+        style = "green" if level == "full" else "yellow"
+        shown = f" ({escape(detail)})" if detail else ""
+        self._say(f"[bold]sandbox[/]   [{style}]{level}[/]{shown}")
+
+    def _show_retry(self, reason: str, **_: Any) -> None:
+        self._say(f"  [yellow]waiting[/] {escape(reason)}")
+
+    def _show_no_metric(self, reason: str, **_: Any) -> None:
+        self._say(
+            f"[yellow]no metric[/] {escape(reason)}: policies are trained and shown, "
+            "nothing is ranked. Give one with --metric FILE."
+        )
+
+    def _show_metric_chosen(self, origin: str, unit: str, **_: Any) -> None:
+        self._unit = unit
+        self._say(f"[bold]metric[/]    {escape(origin)}")
+
+    def _show_metric_rejected(self, outcome: str, **_: Any) -> None:
+        self._say(f"  proposed metric: {escape(outcome)}")
+
+    def _show_iteration_started(self, iteration: int, **_: Any) -> None:
+        self._say(f"\n[bold]iteration {iteration}[/]")
+
+    def _show_drafted(self, id: str, outcome: str, idea: str, **_: Any) -> None:
+        mark = "[green]✓[/]" if outcome == "accepted" else "[red]✗[/]"
+        self._say(f"  {mark} {id}  [dim]{escape(idea)}[/]  {escape(outcome)}")
+
+    def _show_training_progress(
+        self, candidate: str, seed: int, until: int, total: int, **row: float
+    ) -> None:
+        key = (candidate, seed)
+        if key not in self._tasks:
+            self._tasks[key] = self._progress.add_task(
+                f"{candidate} seed {seed}", total=total, rate="–", generated="–"
+            )
+        self._progress.update(self._tasks[key], visible=True, **_describe_row(row))
+
+    def _show_trained_until(self, candidate: str, seed: int, outcome: str, **_: Any) -> None:
+        task = self._tasks.get((candidate, seed))
+        if task is not None:
+            self._progress.update(task, visible=False)
+        if outcome.startswith("failed"):
+            self._say(f"  [red]✗[/] {candidate}  {escape(outcome)}")
+
+    def _show_rung(
+        self, steps: int, scores: dict[str, float | None], survivors: list[str], **_: Any
+    ) -> None:
+        shown = ", ".join(
+            f"{name} {_show_number(score)}{'' if name in survivors else ' (stops)'}"
+            for name, score in scores.items()
+        )
+        self._say(f"  [dim]at {steps:,} steps:[/] {shown} {self._unit}")
+
+    def _show_concluded(
+        self, candidate: str, outcome: str, task_score: float | None, **_: Any
+    ) -> None:
+        if task_score is not None and (self._best is None or task_score > self._best[1]):
+            self._best = (candidate, task_score)
+        best = "" if self._best is None else f"  best {self._best[1]:.3g}"
+        score = _show_number(task_score)
+        self._say(f"  {candidate}  [bold]{score}[/] {self._unit}  {escape(outcome)}[dim]{best}[/]")
+
+    def _show_confirming(self, candidates: list[str], seed: int, **_: Any) -> None:
+        names = " and ".join(candidates)
+        self._say(f"\n[bold]confirming[/] {names} with fresh seed {seed}")
+
+
+def _describe_row(row: dict[str, float]) -> dict[str, Any]:
+    """Turn a row of progress.csv into the fields of a bar."""
+    generated = row.get("generated_return")
+    return {
+        "completed": row.get("total_timesteps", 0.0),
+        "rate": f"{row.get('steps_per_s', 0.0):,.0f}",
+        "generated": "–" if generated is None else f"{generated:.3g}",
+    }
+
+
+def _show_number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3g}"
+
+
+def show_run(store: RunStore, run: RunRecord) -> None:
+    """Write a run's candidates, winner and files to standard output."""
+    unit = f" [{run.task.unit}]" if run.task.unit else ""
+    table = make_table(
+        "round", "candidate", f">score{unit}", "95 %", ">success", ">steps", "outcome", title=run.id
+    )
+    for index in store.list_iterations():
+        for candidate in store.read_iteration(index).candidates:
+            _add_rows(table, index, candidate, run)
+    answer_console.print(table)
+    _show_winner(store, run)
+
+
+def _add_rows(table: Any, index: int, candidate: Candidate, run: RunRecord) -> None:
+    """Add a candidate, after the replies that did not become its program."""
+    for attempt in candidate.attempts:
+        table.add_row(str(index), "", "", "", "", "", escape(attempt.outcome), style="dim")
+    evaluation = candidate.evaluation
+    interval = evaluation.task_score_interval if evaluation else None
+    rate = evaluation.success_rate if evaluation else None
+    is_winner = run.winner is not None and run.winner.candidate == candidate.id
+    table.add_row(
+        str(index),
+        candidate.id,
+        _show_number(candidate.task_score),
+        "" if interval is None else f"{interval[0]:.3g} … {interval[1]:.3g}",
+        "" if rate is None else f"{rate:.0%}",
+        f"{candidate.total_timesteps:,}",
+        escape(candidate.outcome),
+        style="bold green" if is_winner else "",
+    )
+
+
+def _show_winner(store: RunStore, run: RunRecord) -> None:
+    if run.winner is None:
+        print_text(f"\n{run.status}: {run.note}" if run.note else f"\n{run.status}")
+    else:
+        winner = run.winner
+        how = "fresh seeds" if winner.is_confirmed else "the seed of the search, not confirmed"
+        print_text(
+            f"\nwinner   {winner.candidate}: {_show_number(winner.task_score)} {run.task.unit} "
+            f"on {how}; {run.total_timesteps:,} env steps, {run.wall_s:.0f} s"
+        )
+        print_text(f"reward   {store.dir / 'reward.py'}")
+        print_text(f"policy   {store.dir / winner.policy_file}")
+        if winner.video_file:
+            print_text(f"video    {store.dir / winner.video_file}")
+    print_text(f"report   {store.dir / 'report.html'}")

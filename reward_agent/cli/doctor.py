@@ -1,0 +1,27 @@
+"""``reward-agent doctor``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+
+def doctor_command(
+    as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
+) -> None:
+    """Say what this machine offers: isolation, rendering, packages, keys."""
+    from dataclasses import asdict
+
+    from reward_agent.cli.output import answer_console, make_table, print_json
+    from reward_agent.sandbox.doctor import survey
+
+    mechanisms = survey()
+    if as_json:
+        print_json([asdict(mechanism) for mechanism in mechanisms])
+        return
+    table = make_table("", "mechanism", "covers", "detail")
+    for mechanism in mechanisms:
+        mark = "[green]✓[/]" if mechanism.available else "[yellow]–[/]"
+        table.add_row(mark, mechanism.name, mechanism.covers, mechanism.detail)
+    answer_console.print(table)

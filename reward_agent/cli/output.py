@@ -1,0 +1,43 @@
+"""Standard output carries the answer, standard error the progress and the errors."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from reward_agent.errors import RewardAgentError
+
+progress_console = Console(stderr=True)
+answer_console = Console()
+
+
+def print_error(error: RewardAgentError) -> None:
+    """Show an error in one line, and its remedy in the next."""
+    progress_console.print(f"[bold red]error:[/] {escape(error.message)}", highlight=False)
+    if error.remedy:
+        progress_console.print(f"  [dim]→[/] {escape(error.remedy)}", highlight=False)
+
+
+def print_json(data: Any) -> None:
+    """Write data as JSON to standard output."""
+    typer.echo(json.dumps(data, indent=2, ensure_ascii=False))
+
+
+def print_text(text: str) -> None:
+    """Write plain text to standard output."""
+    typer.echo(text)
+
+
+def make_table(*columns: str, title: str | None = None) -> Table:
+    """Return an empty table in the house's style; columns that begin with ``>`` align right."""
+    table = Table(title=title, title_justify="left", header_style="bold", box=None, pad_edge=False)
+    for column in columns:
+        is_number = column.startswith(">")
+        table.add_column(column.removeprefix(">"), justify="right" if is_number else "left")
+    return table

@@ -1,0 +1,59 @@
+"""``reward-agent runs`` and ``reward-agent report``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(help="Show runs.", no_args_is_help=True)
+Json = Annotated[bool, typer.Option("--json", help="Print as JSON.")]
+RunsDir = Annotated[Path | None, typer.Option(help="Where runs lie [default: ./runs].")]
+RunName = Annotated[str, typer.Argument(help="A run: id, start of an id, path, or 'last'.")]
+
+
+@app.command("list")
+def list_command(runs_dir: RunsDir = None, as_json: Json = False) -> None:
+    """List the runs, newest last."""
+    from reward_agent.cli.output import answer_console, make_table, print_json
+    from reward_agent.paths import find_runs_dir
+    from reward_agent.store import list_runs
+
+    runs = [store.read_run() for store in list_runs(find_runs_dir(runs_dir))]
+    if as_json:
+        print_json([run.model_dump(mode="json", exclude={"card"}) for run in runs])
+        return
+    table = make_table("run", "status", "designer", ">score", "task")
+    for run in runs:
+        score = run.winner.task_score if run.winner else None
+        shown = "–" if score is None else f"{score:.3g} {run.task.unit}"
+        table.add_row(run.id, run.status, run.designer, shown, run.task.description)
+    answer_console.print(table)
+
+
+@app.command("show")
+def show_command(run: RunName, runs_dir: RunsDir = None, as_json: Json = False) -> None:
+    """Show one run: its candidates, their outcomes and the winner."""
+    from reward_agent.cli.display import show_run
+    from reward_agent.cli.output import print_json
+    from reward_agent.paths import find_runs_dir
+    from reward_agent.store import find_run
+
+    store = find_run(run, find_runs_dir(runs_dir))
+    if as_json:
+        iterations = [store.read_iteration(index) for index in store.list_iterations()]
+        record = store.read_run().model_dump(mode="json")
+        print_json(record | {"iterations": [i.model_dump(mode="json") for i in iterations]})
+    else:
+        show_run(store, store.read_run())
+
+
+def report_command(run: RunName, runs_dir: RunsDir = None) -> None:
+    """Write a run's report.html again and print its path."""
+    from reward_agent.cli.output import print_text
+    from reward_agent.paths import find_runs_dir
+    from reward_agent.report.page import write_report
+    from reward_agent.store import find_run
+
+    print_text(str(write_report(find_run(run, find_runs_dir(runs_dir)).dir)))

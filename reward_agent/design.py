@@ -1,0 +1,210 @@
+"""``design``: set a run up, or take one up again, and follow it to its end."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from reward_agent import __version__
+from reward_agent.agents import Agents, make_agents
+from reward_agent.config import DesignConfig, resolve_config
+from reward_agent.errors import Interrupted, RewardAgentError, UnknownNameError, UsageError
+from reward_agent.executors.local import LocalExecutor
+from reward_agent.loop import run_design
+from reward_agent.paths import find_runs_dir
+from reward_agent.search import Metric, Search
+from reward_agent.simulation.card import load_env
+from reward_agent.stages.metric import MetricChoice, ProposedMetric, choose_metric
+from reward_agent.store import RunRecord, RunStore, find_run, make_run_id, now_utc
+from reward_agent.tasks import (
+    METRIC_FILE,
+    TaskSpec,
+    apply_task,
+    find_task_dir,
+    list_tasks,
+    load_task,
+    make_task,
+)
+
+Listener = Callable[[str, dict[str, Any]], None]
+# Packages whose versions decide what a run computes.
+_PACKAGES = (
+    "reward-agent", "mujoco", "gymnasium", "stable-baselines3", "torch", "numpy", "openai",
+    "anthropic",
+)  # fmt: skip
+
+
+def design(
+    env: str,
+    task: str,
+    *,
+    metric: Path | None = None,
+    accept_metric: Callable[[ProposedMetric], bool] | None = None,
+    accept_unseen: bool = False,
+    runs_dir: Path | None = None,
+    listen: Listener | None = None,
+    environ: Mapping[str, str] | None = None,
+    **options: Any,
+) -> RunRecord:
+    """Design a reward function for a behaviour and train a policy with it.
+
+    Args:
+        env: name of an environment, or the path of a folder with an ``env.toml``.
+        task: name of a task of the environment, or any sentence.
+        metric: a ``metric.py`` of your own for a sentence, or in place of a task's.
+        accept_metric: asked about a metric that the Designer proposes for a sentence.
+        accept_unseen: take such a proposal without asking; recorded as such.
+        runs_dir: where the run's directory is made; ``./runs`` by default.
+        listen: receives every event of the run as ``(kind, data)``.
+        environ: environment variables; the process's own by default.
+        options: settings by the names of ``DesignConfig``.
+
+    Returns:
+        The record of the run, with its winner.
+
+    Raises:
+        RewardAgentError: one of its kinds; the run can be resumed.
+    """
+    environ = os.environ if environ is None else environ
+    card = load_env(env)
+    spec = resolve_task(env, task)
+    card = apply_task(card, spec)
+    resolved = resolve_config(options, card.budget, card.name, environ)
+    store = RunStore(find_runs_dir(runs_dir) / make_run_id(card.name, spec.name))
+    agents = make_agents(resolved.config, store.dir, environ)
+    run = RunRecord(
+        id=store.dir.name,
+        created=now_utc(),
+        status="running",
+        card=card,
+        task=spec,
+        metric_origin="none",
+        config=resolved.config.model_dump(),
+        config_sources=resolved.sources,
+        designer=agents.description,
+        sandbox_level="unknown",
+        versions=read_versions(),
+    )
+    choice = MetricChoice(metric, find_task_metric(env, spec), accept_metric, accept_unseen)
+    return _follow(store, run, agents, listen, choice)
+
+
+def resume_run(
+    name: str,
+    *,
+    runs_dir: Path | None = None,
+    listen: Listener | None = None,
+    accept_metric: Callable[[ProposedMetric], bool] | None = None,
+    accept_unseen: bool = False,
+    environ: Mapping[str, str] | None = None,
+    **options: Any,
+) -> RunRecord:
+    """Take up a run that was interrupted; what is finished is not repeated.
+
+    Args:
+        name: the run's id, the start of it, its path, or ``last``.
+        runs_dir: where runs lie.
+        listen: receives every event.
+        accept_metric: as for ``design``.
+        accept_unseen: as for ``design``.
+        environ: environment variables; the process's own by default.
+        options: settings that change, such as ``iterations``.
+    """
+    environ = os.environ if environ is None else environ
+    store = find_run(name, find_runs_dir(runs_dir))
+    run = store.read_run()
+    changes = {key: value for key, value in options.items() if value is not None}
+    fixed = sorted(set(changes) & {"preset", "candidates", "steps", "seed"})
+    if fixed:
+        raise UsageError(
+            f"{', '.join(fixed)} cannot change when a run is resumed",
+            "start a new run, or leave the setting out",
+        )
+    config = DesignConfig.model_validate(run.config | changes)
+    sources = run.config_sources | dict.fromkeys(changes, "command line of the resumption")
+    agents = make_agents(config, store.dir, environ)
+    run = run.model_copy(
+        update={"config": config.model_dump(), "config_sources": sources, "status": "running"}
+    )
+    choice = MetricChoice(accept=accept_metric, accept_unseen=accept_unseen)
+    return _follow(store, run, agents, listen, choice)
+
+
+def resolve_task(env: str, text: str) -> TaskSpec:
+    """Return the environment's task of this name, or a task made of a sentence.
+
+    Raises:
+        UnknownNameError: a single word that is no task's name.
+    """
+    known = list_tasks(env)
+    if text in known:
+        return load_task(env, text)
+    if len(text.split()) < 2:
+        raise UnknownNameError(f"{env} task", text, known)
+    return make_task(load_env(env).name, text)
+
+
+def find_task_metric(env: str, task: TaskSpec) -> Path | None:
+    """Return the ``metric.py`` that a task brings, or None."""
+    if task.name not in list_tasks(env):
+        return None
+    path = find_task_dir(env, task.name) / METRIC_FILE
+    return path if path.is_file() else None
+
+
+def _follow(
+    store: RunStore,
+    run: RunRecord,
+    agents: Agents,
+    listen: Listener | None,
+    choice: MetricChoice,
+) -> RunRecord:
+    """Hold the run's lock, choose the metric, run the search; record how it ended."""
+    config = DesignConfig.model_validate(run.config)
+    executor = LocalExecutor(config.slots, config.sandbox)
+    with store.lock():
+        store.write_run(run)
+        search = Search(
+            store=store,
+            card=run.card,
+            task=run.task,
+            metric=Metric(None, "none"),
+            config=config,
+            designer=agents.designer,
+            critic=agents.critic,
+            analyzer=agents.analyzer,
+            executor=executor,
+            listen=listen or (lambda kind, data: None),
+        )
+        try:
+            search = choose_metric(search, run, choice)
+            return run_design(search, store.read_run())
+        except (KeyboardInterrupt, Interrupted):
+            _record_end(store, "interrupted", "stopped by the user")
+            raise Interrupted(
+                f"run {run.id} was stopped", f"go on with `reward-agent design --resume {run.id}`"
+            ) from None
+        except RewardAgentError as error:
+            _record_end(store, "failed", error.message)
+            raise
+        finally:
+            executor.close()
+
+
+def _record_end(store: RunStore, status: str, note: str) -> None:
+    """Note in run.json why the run is not finished."""
+    store.write_run(store.read_run().model_copy(update={"status": status, "note": note}))
+
+
+def read_versions() -> dict[str, str]:
+    """Return the versions of the packages that decide what a run computes."""
+    versions = {}
+    for name in _PACKAGES:
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            versions[name] = __version__ if name == "reward-agent" else "not installed"
+    return versions
