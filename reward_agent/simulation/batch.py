@@ -147,16 +147,17 @@ class BatchSimulation:
 
     def _find_unstable(self) -> NDArray[np.bool_]:
         is_finite = np.isfinite(self._qpos).all(axis=1) & np.isfinite(self._qvel).all(axis=1)
-        return self._has_diverged | ~is_finite
+        unstable: NDArray[np.bool_] = self._has_diverged | ~is_finite
+        return unstable
 
     def _find_outside(self, field: str, low: float | None, high: float | None) -> NDArray[np.bool_]:
         values = self._readers[field]()
-        inside = np.ones(values.shape, dtype=bool)
+        inside: NDArray[np.bool_] = np.ones(values.shape, dtype=bool)
         if low is not None:
             inside &= values > low
         if high is not None:
             inside &= values < high
-        return ~(inside if inside.ndim == 1 else inside.all(axis=1))
+        return ~inside.reshape(self.n_sims, -1).all(axis=1)
 
     def _make_reader(self, field: StateField) -> Reader:
         """Compile the source of a field and check its size against the card."""

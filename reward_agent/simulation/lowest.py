@@ -104,7 +104,8 @@ def _make_shapes_reader(batch: Batch, geoms: list[int], plane: _Plane) -> Callab
         extent = ball + np.sum(box * np.abs(normal), axis=-1)
         extent += np.sqrt(np.sum(np.square(ellipsoid * normal), axis=-1))
         centre = (xpos[:, rows] - plane.point) @ plane.normal
-        return np.min(centre - extent, axis=-1)
+        lowest: FloatArray = np.min(centre - extent, axis=-1)
+        return lowest
 
     return read
 
@@ -137,6 +138,7 @@ def _make_mesh_reader(batch: Batch, geom: int, plane: _Plane) -> Callable[[], Fl
         rotation = xmat[:, geom].reshape(batch.nsim, 3, 3)
         normal = np.swapaxes(rotation, -1, -2) @ plane.normal
         centre = (xpos[:, geom] - plane.point) @ plane.normal
-        return centre + np.min(normal @ vertices.T, axis=-1)
+        lowest: FloatArray = centre + np.min(normal @ vertices.T, axis=-1)
+        return lowest
 
     return read

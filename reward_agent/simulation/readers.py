@@ -106,9 +106,10 @@ def _compile_measure(source: Measure, batch: Batch, floor: str | None) -> Reader
 def _compile_indexed(source: Indexed, batch: Batch, floor: str | None) -> Reader:
     read, index = _compile(source.source, batch, floor), source.index
     width = read().shape[1] if read().ndim > 1 else 0
-    if isinstance(index, int) and not -width <= index < width:
-        raise DataError(f"index {index} is out of range: there are {width} entries")
-    if isinstance(index, slice) and not range(width)[index]:
+    if isinstance(index, int):
+        if not -width <= index < width:
+            raise DataError(f"index {index} is out of range: there are {width} entries")
+    elif not range(width)[index]:
         raise DataError(f"[{index.start}:{index.stop}] is empty: there are {width} entries")
     return lambda: read()[:, index]
 
@@ -141,7 +142,8 @@ def _concatenate(*parts: FloatArray) -> FloatArray:
 
 
 def _norm(vector: FloatArray) -> FloatArray:
-    return np.sqrt(np.sum(np.square(vector), axis=-1))
+    length: FloatArray = np.sqrt(np.sum(np.square(vector), axis=-1))
+    return length
 
 
 _FUNCTIONS: dict[str, _Function] = {
