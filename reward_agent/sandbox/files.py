@@ -72,20 +72,20 @@ def read_capped(path: Path, max_bytes: int) -> bytes:
     return data
 
 
-def measure_folder(folder: Path) -> int:
-    """Return the bytes that a folder takes on disk, links not followed."""
-    total = 0
-    pending = [folder]
-    while pending:
-        try:
-            with os.scandir(pending.pop()) as entries:
-                for entry in entries:
-                    status = entry.stat(follow_symlinks=False)
-                    # An empty file costs an inode too: a million of them fills a disk as well.
-                    total += max(getattr(status, "st_blocks", 0) * 512, 4096)
-                    if entry.is_dir(follow_symlinks=False):
-                        pending.append(Path(entry.path))
-        except OSError:
-            # The child removes files while they are counted.
-            continue
-    return total
+def read_tail(path: Path, n_bytes: int) -> bytes:
+    """Read the end of a regular file that a child may have written.
+
+    Raises:
+        DataError: it is no plain file.
+        FileNotFoundError: it is not there.
+    """
+    with os.fdopen(open_untrusted(path), "rb") as file:
+        file.seek(max(0, os.fstat(file.fileno()).st_size - n_bytes))
+        return file.read(n_bytes)
+
+
+def clean_text(text: str) -> str:
+    """Return text of a child without control characters, which could steer a terminal."""
+    return "".join(
+        char if char.isprintable() or char == "\n" else "\N{REPLACEMENT CHARACTER}" for char in text
+    )

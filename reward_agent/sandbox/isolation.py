@@ -30,5 +30,6 @@ class SealReport(Record):
     """The level that a child reached, reported before it loads anything generated."""
 
     level: Level
+    is_accepted: bool = Field(True, description="whether the child goes on")
     detail: str = ""
     layers: tuple[str, ...] = ()

@@ -85,11 +85,16 @@ class Seal:
         level: Level = "full" if {"files", "calls"} <= set(self._layers) else "process"
         holes = find_holes(self._job_dir, os.getppid()) if level == "full" else []
         self._gaps += holes
-        self._report(level)
-        if holes:
-            raise SandboxError(f"the sandbox leaks: {'; '.join(holes)}")
-        if not is_accepted(level, self._isolation.mode):
-            raise SandboxError(f"level {level!r} is below mode {self._isolation.mode!r}")
+        is_good_enough = not holes and is_accepted(level, self._isolation.mode)
+        report = SealReport(
+            level=level,
+            is_accepted=is_good_enough,
+            detail="; ".join(self._gaps),
+            layers=tuple(self._layers),
+        )
+        self._send(report)
+        if not is_good_enough:
+            raise SandboxError(f"level {level!r}, mode {self._isolation.mode!r}: {report.detail}")
 
     def _deny_calls(self) -> None:
         arch = find_architecture()
@@ -104,9 +109,8 @@ class Seal:
             return
         self._layers.append("calls")
 
-    def _report(self, level: Level) -> None:
+    def _send(self, report: SealReport) -> None:
         """Tell the parent through the pipe, then close that last descriptor from outside."""
-        report = SealReport(level=level, detail="; ".join(self._gaps), layers=tuple(self._layers))
         descriptor = self._isolation.report_descriptor
         if descriptor is None:
             print(f"sandbox: {report.model_dump_json()}", file=sys.stderr)

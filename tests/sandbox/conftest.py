@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from reward_agent.jobs import ProbeJob
-from reward_agent.sandbox import runner
+from reward_agent.sandbox import child, runner
 from reward_agent.sandbox.limits import Limits
 from reward_agent.simulation.card import EnvCard, ModelSource, StateField
 from reward_agent.types import RewardProgram
@@ -34,7 +34,7 @@ def make_card():
 def run_hostile(monkeypatch, tmp_path):
     """Run Python source in the child with every static rule out of the way."""
     monkeypatch.setattr(
-        runner,
+        child,
         "make_child_command",
         lambda job_dir: [sys.executable, "-s", "-P", str(HOSTILE_WORKER), str(job_dir)],
     )

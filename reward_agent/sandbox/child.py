@@ -1,0 +1,190 @@
+"""One running child process, from its start to its end."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from reward_agent.errors import JobError
+from reward_agent.jobs import ERROR_FILE, JOB_FILE, PROGRESS_FILE, RESULT_FILE, Job
+from reward_agent.sandbox.environment import make_child_command, make_child_environment
+from reward_agent.sandbox.files import write_atomic
+from reward_agent.sandbox.isolation import ISOLATION_FILE, Isolation, SealReport
+from reward_agent.sandbox.level import SandboxMode
+from reward_agent.sandbox.limits import Limits
+from reward_agent.sandbox.progress import ProgressTail
+from reward_agent.sandbox.usage import measure_folder, measure_nameless_files, read_memory
+
+OUTPUT_FILE = "output.txt"
+_POLL_S = 0.1
+_DISK_POLL_S = 1.0
+_MIB = 2**20
+
+ProgressCallback = Callable[[dict[str, float]], None]
+
+
+class Child:
+    """A child process and what its parent knows of it.
+
+    Args:
+        job: what it has to do.
+        job_dir: the only folder that it may change.
+        limits: ceilings; the wall clock, resident memory and disk are watched here.
+        mode: the isolation that is accepted.
+        read_paths: files and folders that it may read besides packages and env.
+
+    Raises:
+        JobError: it could not be started.
+    """
+
+    def __init__(
+        self,
+        job: Job,
+        job_dir: Path,
+        limits: Limits,
+        mode: SandboxMode,
+        read_paths: Sequence[Path],
+    ) -> None:
+        self._job_dir, self._limits = job_dir, limits
+        self.report = SealReport(level="process", detail="it ended before it was sealed")
+        self.peak_rss_mib = 0.0
+        self.exit_code = 0
+        self.wall_s = 0.0
+        isolation = Isolation(
+            mode=mode,
+            limits=limits,
+            read_paths=tuple(str(path.resolve()) for path in read_paths),
+            parent_pid=os.getpid(),
+        )
+        self._pipe = -1
+        try:
+            with _make_pipe() as (self._pipe, pipe_end):
+                isolation = isolation.model_copy(update={"report_descriptor": pipe_end})
+                self._process = _start(job, job_dir, isolation)
+        except OSError as error:
+            if self._pipe >= 0:
+                os.close(self._pipe)
+            raise JobError(
+                f"the child for {job_dir} could not be started: {error}",
+                "free disk space or processes, then run it again",
+            ) from None
+        self._started = time.monotonic()
+        self._disk_before = measure_folder(job_dir)
+        self._next_disk_poll = self._started
+
+    def watch(self, on_progress: ProgressCallback | None, cancel: threading.Event | None) -> str:
+        """Wait for its end, or for a reason to end it; return the outcome so far."""
+        tail = ProgressTail(self._job_dir / PROGRESS_FILE)
+        with _open_wake_up(self._process.pid) as wake_up:
+            while True:
+                has_ended = self._wait(wake_up)
+                if on_progress:
+                    for row in tail.read_rows():
+                        on_progress(row)
+                reason = None if has_ended else self._find_reason_to_end(cancel)
+                if has_ended or reason:
+                    return reason or "ok"
+
+    def end(self) -> None:
+        """Kill what is left of the process group, and read the report of the seal."""
+        # A group outlives its leader while it has a member: this ends what a child left behind.
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            if os.name == "posix":
+                os.killpg(self._process.pid, signal.SIGKILL)
+            else:
+                self._process.kill()
+        self.exit_code = self._process.wait()
+        self.wall_s = time.monotonic() - self._started
+        if self._pipe >= 0:
+            with os.fdopen(self._pipe, "rb") as pipe, contextlib.suppress(ValueError):
+                os.set_blocking(pipe.fileno(), False)
+                self.report = SealReport.model_validate_json(pipe.read(4096) or b"")
+
+    def _wait(self, wake_up: int | None) -> bool:
+        """Wait a moment; return whether the process has ended, without reaping it on Linux."""
+        if wake_up is not None:
+            # Not select(): it fails in a parent with more than 1,024 open files.
+            poll = select.poll()
+            poll.register(wake_up, select.POLLIN)
+            return bool(poll.poll(_POLL_S * 1000))
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(_POLL_S)
+        return self._process.returncode is not None
+
+    def _find_reason_to_end(self, cancel: threading.Event | None) -> str | None:
+        if cancel is not None and cancel.is_set():
+            return "cancelled"
+        now = time.monotonic()
+        if now - self._started > self._limits.wall_s:
+            return "timeout"
+        memory = read_memory(self._process.pid)
+        self.peak_rss_mib = max(self.peak_rss_mib, memory.peak_mib)
+        if memory.now_mib > self._limits.memory_mib:
+            return "killed: memory"
+        if now >= self._next_disk_poll:
+            self._next_disk_poll = now + _DISK_POLL_S
+            return self._find_disk_reason()
+        return None
+
+    def _find_disk_reason(self) -> str | None:
+        bound = self._disk_before + self._limits.disk_mib * _MIB
+        with contextlib.suppress(OSError):
+            if (self._job_dir / OUTPUT_FILE).lstat().st_size > self._limits.output_kib * 1024:
+                return "killed: output"
+        used = measure_folder(self._job_dir, bound) + measure_nameless_files(self._process.pid)
+        return "killed: disk" if used > bound else None
+
+
+def _start(job: Job, job_dir: Path, isolation: Isolation) -> subprocess.Popen[bytes]:
+    """Write the job, remove what an earlier one left as its answer, and start the process."""
+    job_dir.mkdir(parents=True, exist_ok=True)
+    for name in (RESULT_FILE, ERROR_FILE, OUTPUT_FILE):
+        (job_dir / name).unlink(missing_ok=True)
+    write_atomic(job_dir / JOB_FILE, job.model_dump_json(indent=1).encode())
+    write_atomic(job_dir / ISOLATION_FILE, isolation.model_dump_json(indent=1).encode())
+    descriptor = isolation.report_descriptor
+    with open(job_dir / OUTPUT_FILE, "wb") as output:
+        return subprocess.Popen(
+            make_child_command(job_dir),
+            env=make_child_environment(job_dir, renders=bool(getattr(job, "render", False))),
+            cwd=job_dir,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            pass_fds=() if descriptor is None else (descriptor,),
+        )
+
+
+@contextlib.contextmanager
+def _make_pipe() -> Iterator[tuple[int, int | None]]:
+    """Give both ends of a pipe for the seal's report; the writing end is closed at the end."""
+    if os.name != "posix":  # Windows passes no descriptors, and has no seal to report
+        yield -1, None
+        return
+    reading, writing = os.pipe()
+    try:
+        yield reading, writing
+    finally:
+        os.close(writing)
+
+
+@contextlib.contextmanager
+def _open_wake_up(pid: int) -> Iterator[int | None]:
+    """Give a descriptor that becomes readable when the process ends, or None."""
+    try:
+        descriptor = os.pidfd_open(pid)
+    except (OSError, AttributeError):  # a kernel before 5.3, or not Linux
+        yield None
+        return
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
