@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Self
+from dataclasses import dataclass, fields, replace
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,6 +69,16 @@ class Stretch:
         if self.n_episodes:
             return self.episode_pay / self.n_episodes
         return self.total / self.n_steps * max_episode_steps
+
+    def to_plain(self) -> dict[str, Any]:
+        """Return the sums as numbers, text and lists."""
+        plain = {f.name: getattr(self, f.name) for f in fields(self)}
+        return {k: v.tolist() if isinstance(v, np.ndarray) else v for k, v in plain.items()}
+
+    @classmethod
+    def from_plain(cls, plain: dict[str, Any]) -> Self:
+        """Return what ``to_plain`` was called on."""
+        return cls(**{k: np.array(v) if isinstance(v, list) else v for k, v in plain.items()})
 
 
 class TermLog:

@@ -44,17 +44,21 @@ class ObservationNormalizer:
         if not self._is_on:
             return
         self._moments.update(observations.reshape(-1, observations.shape[-1]).astype(np.float64))
-        self.mean[:] = self._moments.mean
-        self.scale[:] = 1.0 / np.sqrt(self._moments.var + _EPSILON)
+        self._share_moments()
 
     def read_state(self) -> dict[str, Any]:
         """Return what a checkpoint keeps."""
-        return _read_moments(self._moments) | {"mean32": self.mean, "scale32": self.scale}
+        return _read_moments(self._moments)
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from ``read_state``."""
         _restore_moments(self._moments, state)
-        self.mean[:], self.scale[:] = state["mean32"], state["scale32"]
+        if self._is_on:
+            self._share_moments()
+
+    def _share_moments(self) -> None:
+        self.mean[:] = self._moments.mean
+        self.scale[:] = 1.0 / np.sqrt(self._moments.var + _EPSILON)
 
 
 class ReturnNormalizer:
@@ -89,22 +93,22 @@ class ReturnNormalizer:
         scale = 1.0 / np.sqrt(self._moments.var + _EPSILON)
         return np.clip(rewards * scale, -CLIP, CLIP).astype(np.float32)
 
-    def forget_episodes(self) -> None:
-        """All environments were reset."""
-        self._returns[:] = 0.0
-
     def read_state(self) -> dict[str, Any]:
         """Return what a checkpoint keeps."""
-        return _read_moments(self._moments) | {"returns": self._returns}
+        return _read_moments(self._moments)
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on from ``read_state``."""
+        """Go on from ``read_state``, in new episodes."""
         _restore_moments(self._moments, state)
-        self._returns = np.array(state["returns"])
+        self._returns[:] = 0.0
 
 
 def _read_moments(moments: RunningMeanStd) -> dict[str, Any]:
-    return {"mean": moments.mean, "var": moments.var, "count": float(moments.count)}
+    return {
+        "mean": moments.mean.tolist(),
+        "var": moments.var.tolist(),
+        "count": float(moments.count),
+    }
 
 
 def _restore_moments(moments: RunningMeanStd, state: dict[str, Any]) -> None:

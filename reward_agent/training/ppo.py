@@ -19,7 +19,8 @@ import torch
 from numpy.typing import NDArray
 from stable_baselines3 import PPO
 from stable_baselines3.common.buffers import RolloutBuffer
-from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.callbacks import BaseCallback, CallbackList
+from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.vec_env import VecEnv
 
 from reward_agent.simulation.card import PPOSettings
@@ -85,6 +86,7 @@ class BatchPPO(PPO):  # type: ignore[misc]
             seed=seed,
             device="cpu",
         )
+        self.set_logger(Logger(folder=None, output_formats=[]))
         self.settings = settings
         self.budget = total_timesteps
         size = self.observation_space.shape[0]
@@ -96,6 +98,20 @@ class BatchPPO(PPO):  # type: ignore[misc]
         self.actor_layers = _share_layers(
             [*self.policy.mlp_extractor.policy_net, self.policy.action_net]
         )
+
+    def learn_rollout(self) -> None:
+        """Collect one rollout and update the policy with it.
+
+        Raises:
+            ContractError: the program failed or broke its contract.
+            TrainingFailure: the training cannot go on.
+        """
+        if self._last_obs is None:
+            self._last_obs = self.env.reset()
+            self._last_episode_starts = np.ones(self.n_envs, dtype=bool)
+        self._update_current_progress_remaining(self.num_timesteps, self.budget)
+        self.collect_rollouts(self.env, CallbackList([]), self.rollout_buffer, self.n_steps)
+        self.train()
 
     def collect_rollouts(
         self,
@@ -168,6 +184,26 @@ class BatchPPO(PPO):  # type: ignore[misc]
         mean = self.policy.action_net(self.policy.mlp_extractor.policy_net(observations))
         log_prob = _compute_log_prob(mean, self.policy.log_std, torch.from_numpy(buffer.actions))
         buffer.log_probs[:] = log_prob.numpy()
+
+    def read_state(self) -> dict[str, Any]:
+        """Return what a checkpoint keeps: numbers, lists and tensors; not the simulations."""
+        return {
+            "policy": self.policy.state_dict(),
+            "optimizer": self.policy.optimizer.state_dict(),
+            "observations": self.observation_normalizer.read_state(),
+            "returns": self.return_normalizer.read_state(),
+            "random": torch.get_rng_state(),
+            "num_timesteps": self.num_timesteps,
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from ``read_state``, in new episodes."""
+        self.policy.load_state_dict(state["policy"])
+        self.policy.optimizer.load_state_dict(state["optimizer"])
+        self.observation_normalizer.restore(state["observations"])
+        self.return_normalizer.restore(state["returns"])
+        torch.set_rng_state(state["random"])
+        self.num_timesteps = state["num_timesteps"]
 
     def _predict_values(self, observations: NDArray[np.float32]) -> torch.Tensor:
         """Return the values (...) of normalised observations (..., size)."""

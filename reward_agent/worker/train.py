@@ -1,0 +1,93 @@
+"""The job ``train``: a policy under a generated reward. Loads generated code."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import torch
+
+from reward_agent.jobs import PROGRAM_FILE, TrainJob
+from reward_agent.rewards.program import ContractError, compile_program, warm_numpy
+from reward_agent.simulation.batch import BatchSimulation
+from reward_agent.simulation.card import EnvCard
+from reward_agent.simulation.vec_env import RewardVecEnv
+from reward_agent.training.curves import make_term_curves, make_training_points
+from reward_agent.training.ppo import TrainingFailure
+from reward_agent.training.trainer import Trainer
+from reward_agent.types import TrainingResult
+from reward_agent.worker.probe import read_program
+
+_MAX_OUTCOME_CHARS = 600
+
+
+def prepare() -> None:
+    """Run lazy imports of NumPy and torch before the process is sealed."""
+    warm_numpy()
+    weight = torch.nn.Parameter(torch.zeros(1))
+    torch.optim.Adam([weight], fused=True).step()
+
+
+def run(job: TrainJob, job_dir: Path) -> TrainingResult:
+    """Train ``reward.py`` up to ``until_timesteps``, going on from a checkpoint if there is one.
+
+    A failure of the program is an outcome of the result, not an exception.
+
+    Raises:
+        DataError: the program in the folder is not that of the job.
+    """
+    # Two threads on a busy machine are slower than one; trainings run side by side instead.
+    torch.set_num_threads(1)
+    source = read_program(job_dir, job.program_sha256)
+    try:
+        reward = compile_program(source, job.card, job.ppo.gamma)
+    except ContractError as error:
+        return TrainingResult(
+            outcome=_name_failure(error), seed=job.seed, total_timesteps=0, wall_s=0, steps_per_s=0
+        )
+    fields = find_read_fields(source, job.card)
+
+    def make_env(seed: int) -> RewardVecEnv:
+        simulation = BatchSimulation(job.card, job.ppo.n_envs, seed, fields=fields)
+        return RewardVecEnv(job.card, simulation, reward)
+
+    trainer = Trainer(job, job_dir, make_env)
+    return _make_result(job, trainer, _train(trainer))
+
+
+def _train(trainer: Trainer) -> str:
+    """Train and return the outcome."""
+    try:
+        trainer.train()
+    except (ContractError, TrainingFailure) as error:
+        return _name_failure(error)
+    return "finished" if trainer.is_finished else "paused"
+
+
+def _name_failure(error: ContractError | TrainingFailure) -> str:
+    rule = f"{error.rule}: " if isinstance(error, ContractError) else ""
+    return f"failed: {rule}{error}"[:_MAX_OUTCOME_CHARS]
+
+
+def _make_result(job: TrainJob, trainer: Trainer, outcome: str) -> TrainingResult:
+    total, wall_s = trainer.model.num_timesteps, trainer.wall_s
+    return TrainingResult(
+        outcome=outcome,
+        seed=job.seed,
+        total_timesteps=total,
+        wall_s=wall_s,
+        steps_per_s=total / wall_s,
+        snapshots=tuple(trainer.snapshots),
+        points=make_training_points(trainer.course),
+        terms=make_term_curves(trainer.course, job.card.max_episode_steps),
+        seconds=trainer.seconds,
+    )
+
+
+def find_read_fields(source: str, card: EnvCard) -> list[str]:
+    """Return the fields that a program can read: those whose name it has as an attribute.
+
+    The language has no other way to a field, so what is not named need not be extracted.
+    """
+    named = {node.attr for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Attribute)}
+    return [field.name for field in card.fields if field.name in named] or ["observation"]
