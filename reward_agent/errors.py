@@ -6,7 +6,8 @@
     ├── DataError                            a file, record or reply does not have its form
     ├── ModelError                           a language model could not be used
     │   ├── MissingKeyError, RejectedKeyError, UnreachableError, RateLimitError, QuotaError
-    │   └── RefusalError, EmptyReplyError, TruncatedReplyError, ContextTooLongError
+    │   ├── RefusalError, EmptyReplyError, TruncatedReplyError, ContextTooLongError
+    │   └── ScriptEndedError                 scripted replies ran out
     ├── JobError                             a child process of ours failed (not its program)
     │   └── SandboxError                     the isolation that was asked for is not to be had
     ├── BudgetError                 exit 3   the budget ended
@@ -116,6 +117,10 @@ class TruncatedReplyError(ModelError):
 
 class ContextTooLongError(ModelError):
     """The prompt does not fit into the model's context."""
+
+
+class ScriptEndedError(ModelError):
+    """A script of replies has none left for the agent that asks."""
 
 
 class JobError(RewardAgentError):

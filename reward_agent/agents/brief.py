@@ -149,6 +149,7 @@ class MetricProposal:
         unit: unit of the task score.
         criterion: the criterion in words with its numbers, as a task's card states it.
         outcome: ``metric``, or ``no metric: …`` with the reason.
+        exchanges: the calls that it took, in order.
     """
 
     source: str | None
@@ -157,6 +158,11 @@ class MetricProposal:
     criterion: str
     outcome: str
     exchanges: tuple[Exchange, ...] = ()
+
+    @property
+    def reply(self) -> str:
+        """Text of the last reply."""
+        return self.exchanges[-1].completion.reply if self.exchanges else ""
 
 
 @dataclass(frozen=True)

@@ -81,9 +81,7 @@ def choose_ideas(
     return tuple(ideas)
 
 
-def _rank_parents(
-    best: HistoryEntry | None, history: Sequence[HistoryEntry]
-) -> list[HistoryEntry]:
+def _rank_parents(best: HistoryEntry | None, history: Sequence[HistoryEntry]) -> list[HistoryEntry]:
     """Return distinct scored candidates, best task score first."""
     scored = {
         entry.candidate.id: entry

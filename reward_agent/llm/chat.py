@@ -9,7 +9,9 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Annotated, Any, Literal, Protocol
+
+from pydantic import BeforeValidator
 
 from reward_agent.errors import EmptyReplyError, RefusalError, TruncatedReplyError
 from reward_agent.types import Record, Sha256, Usage
@@ -17,6 +19,14 @@ from reward_agent.types import Record, Sha256, Usage
 Role = Literal["system", "user", "assistant"]
 AgentName = Literal["designer", "critic", "analyzer"]
 StopReason = Literal["stop", "length", "refusal", "content_filter"]
+
+
+def _replace_surrogates(text: str) -> str:
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+# JSON may carry half a surrogate pair, which no file can hold.
+ReplyText = Annotated[str, BeforeValidator(_replace_surrogates)]
 
 ALL_AGENTS: frozenset[str] = frozenset({"designer", "critic", "analyzer"})
 
@@ -66,10 +76,10 @@ class ChatRequest:
 class Completion(Record):
     """A language model's answer to one request."""
 
-    reply: str
+    reply: ReplyText
     stop_reason: StopReason
-    stop_detail: str = ""
-    model: str
+    stop_detail: ReplyText = ""
+    model: ReplyText
     provider: str
     usage: Usage = Usage(n_calls=1)
     wall_s: float = 0.0

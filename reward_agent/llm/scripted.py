@@ -9,8 +9,8 @@ and a ``.jsonl`` file holds one object a line: ``{"agent": "designer", "reply": 
 with ``"stop_reason"`` (``stop``, ``length``, ``refusal``, ``content_filter``).
 
 Each agent has its own cursor. An agent that the file has no reply for does not take part: a file of
-untagged replies runs without Critic and Analyzer. The Designer always takes part. A cursor that
-runs out is an error, so that a script that is too short is not mistaken for a model's silence.
+untagged replies runs without Critic and Analyzer. The Designer always takes part. An agent whose
+replies have run out is told so: the candidate ends with the outcome that the script has ended.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from reward_agent.errors import DataError, ModelError, UsageError
+from reward_agent.errors import DataError, ScriptEndedError, UsageError
 from reward_agent.llm.chat import AgentName, ChatRequest, Completion, StopReason
 from reward_agent.llm.provider import ProviderOptions
 from reward_agent.types import Record
@@ -131,16 +131,16 @@ class ScriptedChatModel:
         """Return the agent's next reply.
 
         Raises:
-            ModelError: the script has no further reply for the agent.
+            ScriptEndedError: the script has no further reply for the agent.
         """
         own = [reply for reply in self._replies if reply.agent == request.agent]
         with self._lock:
             cursor = self._cursors[request.agent]
             self._cursors[request.agent] += 1
         if cursor >= len(own):
-            raise ModelError(
-                f"the script {self.name} has {len(own)} replies for the {request.agent}, and one "
-                f"more was asked for ({request.template})",
+            raise ScriptEndedError(
+                f"the script {self.name} has ended: it holds {len(own)} replies for the "
+                f"{request.agent}, and one more was asked for ({request.template})",
                 "add a reply to the file, or ask for fewer candidates, iterations or repairs",
             )
         chosen = own[cursor]

@@ -1,0 +1,109 @@
+"""One question to a model, asked once more where that helps, with every call kept."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Generic, TypeVar
+
+from reward_agent.agents.reply import parse_record
+from reward_agent.errors import (
+    DataError,
+    EmptyReplyError,
+    RefusalError,
+    ScriptEndedError,
+    TruncatedReplyError,
+)
+from reward_agent.llm.chat import (
+    ChatMessage,
+    ChatModel,
+    ChatRequest,
+    Exchange,
+    make_exchange,
+    read_reply,
+)
+from reward_agent.prompts import render
+from reward_agent.types import Record
+
+R = TypeVar("R", bound=Record)
+
+# A reply that was cut off is asked for once more with this much more room.
+_MORE_ROOM = 2
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Text of a reply, or why there is none to use.
+
+    Args:
+        text: the whole reply, or None.
+        exchanges: the calls that it took.
+        reason: why there is none.
+        is_final: whether asking again cannot help.
+    """
+
+    text: str | None
+    exchanges: tuple[Exchange, ...]
+    reason: str = ""
+    is_final: bool = False
+
+
+@dataclass(frozen=True)
+class RecordAnswer(Generic[R]):
+    """A validated record, or why there is none."""
+
+    record: R | None
+    exchanges: tuple[Exchange, ...] = field(default=())
+    reason: str = ""
+
+
+def ask(model: ChatModel, request: ChatRequest) -> Answer:
+    """Ask, and once more with more room if the reply was cut at the output limit.
+
+    Raises:
+        ModelError: no reply arrived.
+    """
+    exchanges: list[Exchange] = []
+    try:
+        exchanges.append(make_exchange(request, model.complete(request)))
+        if exchanges[-1].completion.stop_reason == "length":
+            request = replace(request, max_output_tokens=request.max_output_tokens * _MORE_ROOM)
+            exchanges.append(make_exchange(request, model.complete(request)))
+        return Answer(read_reply(exchanges[-1].completion), tuple(exchanges))
+    except (RefusalError, ScriptEndedError) as error:
+        return Answer(None, tuple(exchanges), error.message, is_final=True)
+    except (EmptyReplyError, TruncatedReplyError) as error:
+        return Answer(None, tuple(exchanges), error.message)
+
+
+def ask_for_record(model: ChatModel, request: ChatRequest, kind: type[R]) -> RecordAnswer[R]:
+    """Ask for a JSON object, and once more with the error if it is not valid.
+
+    Raises:
+        ModelError: no reply arrived.
+    """
+    answer = ask(model, request)
+    if answer.text is None:
+        return RecordAnswer(None, answer.exchanges, answer.reason)
+    try:
+        return RecordAnswer(parse_record(answer.text, kind), answer.exchanges)
+    except DataError as error:
+        prompt = render("shared/invalid_json", error=error.message, fields=list(kind.model_fields))
+    again = ask(model, replace(request, messages=extend(request.messages, answer, prompt.text)))
+    exchanges = (*answer.exchanges, *again.exchanges)
+    if again.text is None:
+        return RecordAnswer(None, exchanges, again.reason)
+    try:
+        return RecordAnswer(parse_record(again.text, kind), exchanges)
+    except DataError as error:
+        return RecordAnswer(None, exchanges, error.message)
+
+
+def extend(
+    messages: Sequence[ChatMessage], answer: Answer | str, prompt: str
+) -> tuple[ChatMessage, ...]:
+    """Return the conversation with the reply and the next turn of ours."""
+    reply = answer if isinstance(answer, str) else answer.text or ""
+    # Providers refuse an empty turn of the assistant.
+    turns = [ChatMessage("assistant", reply)] if reply.strip() else []
+    return (*messages, *turns, ChatMessage("user", prompt))

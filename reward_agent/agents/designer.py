@@ -1,0 +1,182 @@
+"""The Designer: a task and what is known so far → one reward program."""
+
+from __future__ import annotations
+
+from reward_agent.agents.ask import Answer, ask, extend
+from reward_agent.agents.brief import (
+    PROGRAM,
+    DesignBrief,
+    MetricBrief,
+    MetricProposal,
+    Proposal,
+    RepairBrief,
+    RevisionBrief,
+)
+from reward_agent.agents.context import describe_environment, describe_rules
+from reward_agent.agents.reply import parse_code, parse_record
+from reward_agent.errors import ContextTooLongError, DataError
+from reward_agent.llm.chat import ChatMessage, ChatModel, ChatRequest
+from reward_agent.prompts import render
+from reward_agent.rewards.language import METRIC_ENTRY, REWARD_ENTRY
+from reward_agent.types import Finding, Record, RewardProgram
+
+
+class MetricWords(Record):
+    """What the Designer says of its metric beside the code."""
+
+    meaning: str
+    unit: str
+    criterion: str
+
+
+class Designer:
+    """Asks a language model for reward programs.
+
+    Args:
+        model: the model that plays the role.
+    """
+
+    def __init__(self, model: ChatModel) -> None:
+        self._model = model
+
+    @property
+    def max_concurrency(self) -> int:
+        """How many programs may be asked for at the same time."""
+        return self._model.max_concurrency
+
+    def propose(self, brief: DesignBrief) -> Proposal:
+        """Ask for a program; a history that is too long is shortened round by round.
+
+        Raises:
+            ModelError: no reply arrived, and asking again will not help now.
+        """
+        shortened = brief
+        while True:
+            request = self._make_request(
+                choose_template(shortened), render_conversation(shortened), brief, brief.index
+            )
+            try:
+                return _read_program(ask(self._model, request))
+            except ContextTooLongError:
+                if not shortened.history:
+                    raise
+                shortened = shortened.without_oldest_round()
+
+    def repair(self, repair: RepairBrief) -> Proposal:
+        """Ask for the same program without what was found wrong with it.
+
+        Raises:
+            ModelError: no reply arrived.
+        """
+        prompt = render(
+            "designer/repair",
+            outcome=repair.proposal.outcome,
+            findings=_sort_findings(repair.findings),
+            has_program=repair.proposal.program is not None,
+        )
+        return self._follow_up("designer/repair", repair, prompt.text)
+
+    def revise(self, revision: RevisionBrief) -> Proposal:
+        """Ask for a change of the program that answers a critique.
+
+        Raises:
+            ModelError: no reply arrived.
+        """
+        prompt = render("designer/revise", critique=revision.critique)
+        return self._follow_up("designer/revise", revision, prompt.text)
+
+    def propose_metric(self, brief: MetricBrief) -> MetricProposal:
+        """Ask for a metric of a behaviour that has none; it is shown to the user, not trusted.
+
+        Raises:
+            ModelError: no reply arrived.
+        """
+        prompt = render(
+            "designer/metric",
+            environment=describe_environment(brief.card),
+            rules=describe_rules(),
+            description=brief.description,
+        )
+        messages: tuple[ChatMessage, ...] = (ChatMessage("user", prompt.text),)
+        if brief.previous is not None:
+            repair = render(
+                "designer/metric_repair", findings=brief.findings, outcome=brief.previous.outcome
+            )
+            messages = extend(messages, brief.previous.reply, repair.text)
+        return _read_metric(
+            ask(self._model, self._make_request("designer/metric", messages, brief))
+        )
+
+    def _follow_up(
+        self, template: str, inputs: RepairBrief | RevisionBrief, prompt: str
+    ) -> Proposal:
+        # Only the last reply is kept: a long argument about earlier tries confuses more than it
+        # helps, and the constant part stays in the provider's cache.
+        conversation = render_conversation(inputs.brief)
+        messages = extend(conversation, inputs.proposal.reply, prompt)
+        request = self._make_request(template, messages, inputs, inputs.brief.index)
+        return _read_program(ask(self._model, request))
+
+    def _make_request(
+        self,
+        template: str,
+        messages: tuple[ChatMessage, ...],
+        inputs: object,
+        sample_index: int = 0,
+    ) -> ChatRequest:
+        return ChatRequest("designer", template, messages, sample_index=sample_index, inputs=inputs)
+
+
+def choose_template(brief: DesignBrief) -> str:
+    """Return the template of a brief: the first round knows nothing of earlier ones."""
+    return "designer/next" if brief.best or brief.history else "designer/first"
+
+
+def render_conversation(brief: DesignBrief) -> tuple[ChatMessage, ...]:
+    """Return the opening of the conversation about one candidate.
+
+    What is the same for the whole run comes first, what is the same for a round next, what is
+    asked of this candidate last, so that prompt caches hit.
+    """
+    system = render(
+        "designer/system",
+        rules=describe_rules(),
+        environment=describe_environment(brief.card),
+        task=brief.task,
+        card=brief.card,
+    )
+    user = render(choose_template(brief), brief=brief, card=brief.card)
+    return (ChatMessage("system", system.text), ChatMessage("user", user.text))
+
+
+def _read_program(answer: Answer) -> Proposal:
+    if answer.text is None:
+        outcome = f"no program: {answer.reason}"
+        return Proposal(None, outcome, answer.exchanges, is_final=answer.is_final)
+    parsed = parse_code(answer.text, REWARD_ENTRY)
+    if parsed.source is None:
+        return Proposal(None, f"no program: {parsed.reason}", answer.exchanges)
+    return Proposal(RewardProgram(parsed.source), PROGRAM, answer.exchanges)
+
+
+def _read_metric(answer: Answer) -> MetricProposal:
+    if answer.text is None:
+        return MetricProposal(None, "", "", "", f"no metric: {answer.reason}", answer.exchanges)
+    parsed = parse_code(answer.text, METRIC_ENTRY)
+    try:
+        words = parse_record(answer.text, MetricWords)
+    except DataError as error:
+        words, problem = MetricWords(meaning="", unit="", criterion=""), error.message
+    else:
+        problem = parsed.reason
+    if problem:
+        return MetricProposal(None, "", "", "", f"no metric: {problem}", answer.exchanges)
+    return MetricProposal(
+        parsed.source, words.meaning, words.unit, words.criterion, "metric", answer.exchanges
+    )
+
+
+def _sort_findings(findings: tuple[Finding, ...]) -> list[Finding]:
+    """Return errors before warnings before hints, each by line."""
+    order = ("error", "warning", "hint")
+    return sorted(findings, key=lambda item: (order.index(item.severity), item.line or 0))
