@@ -157,7 +157,8 @@ class BatchSimulation:
             inside &= values > low
         if high is not None:
             inside &= values < high
-        return ~inside.reshape(self.n_sims, -1).all(axis=1)
+        has_left: NDArray[np.bool_] = np.any(~inside.reshape(self.n_sims, -1), axis=1)
+        return has_left
 
     def _make_reader(self, field: StateField) -> Reader:
         """Compile the source of a field and check its size against the card."""

@@ -105,7 +105,7 @@ def _compile_measure(source: Measure, batch: Batch, floor: str | None) -> Reader
 
 def _compile_indexed(source: Indexed, batch: Batch, floor: str | None) -> Reader:
     read, index = _compile(source.source, batch, floor), source.index
-    width = read().shape[1] if read().ndim > 1 else 0
+    width: int = read().shape[1] if read().ndim > 1 else 0
     if isinstance(index, int):
         if not -width <= index < width:
             raise DataError(f"index {index} is out of range: there are {width} entries")
@@ -120,8 +120,8 @@ def _make_constant(values: NDArray[np.generic]) -> Reader:
 
 
 def _list_names(model: mujoco.MjModel, kind: str) -> list[str]:
-    counts = {"joint": model.njnt, "tendon": model.ntendon, "actuator": model.nu}
-    count = counts.get(kind) or getattr(model, f"n{kind}", 0)
+    attribute = {"joint": "njnt", "actuator": "nu"}.get(kind, f"n{kind}")
+    count: int = getattr(model, attribute)
     return [getattr(model, kind)(i).name for i in range(count)]
 
 

@@ -1,0 +1,13 @@
+"""Job ``check_env``: compare a card with its live model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from reward_agent.jobs import CheckEnvJob, CheckEnvResult
+from reward_agent.simulation.check import check_env
+
+
+def run(job: CheckEnvJob, job_dir: Path) -> CheckEnvResult:
+    """Check the card of the job; the folder is not needed."""
+    return check_env(job.card)
