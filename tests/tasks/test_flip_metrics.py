@@ -106,7 +106,9 @@ def test_roll_on_the_ground_is_worth_nothing_and_its_parts_say_so(judge):
 
 def test_tipping_over_collapsing_and_getting_up_is_worth_less_than_a_half_turn(judge):
     tip = ((0.3, 0.3, "foot"), (0.05, 0.32, ""), (0.5, 0.9, "other"), (0.3, 1.0, "foot"))
-    assert judge(STAND, *tip).task_score < judge(STAND, (0.3, 0.5, ""), (0.2, 0.5, "other")).task_score
+    assert (
+        judge(STAND, *tip).task_score < judge(STAND, (0.3, 0.5, ""), (0.2, 0.5, "other")).task_score
+    )
 
 
 def test_headstand_and_push_off_is_no_clean_turn(judge):

@@ -86,7 +86,7 @@ def find_other_contact(episode):
 def find_attempts(stance):
     """Return (last row of a stance, first row of the next one or T) for every time it is left."""
     rows = np.flatnonzero(stance)
-    followers = np.append(rows[1:], len(stance))
+    followers = np.append(rows, len(stance))[1:]
     return [(a, b) for a, b in zip(rows, followers, strict=True) if b > a + 1]
 
 

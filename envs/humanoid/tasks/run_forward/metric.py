@@ -1,0 +1,46 @@
+"""Metres that the humanoid gets forward."""
+
+import numpy as np
+
+from reward_agent.types import Score
+
+MIN_DISTANCE = 15.0  # m
+MIN_STEPS = 4  # touch-downs of each foot
+MIN_SWING_S = 0.045  # shorter losses of contact are chatter
+
+
+def score(episode):
+    """Distance along x of the centre of mass over the whole episode.
+
+    ``task_score`` is in m, paid as it comes; the card ends the episode at a fall, so a dive is
+    worth about a body length. ``success`` asks for ``MIN_DISTANCE``, no fall, and ``MIN_STEPS``
+    steps of each foot, so that neither a dive nor hopping on one leg passes.
+
+    Parts: ``distance`` m, ``mean_speed`` m/s, ``sideways`` m at the end, ``steps_right`` and
+    ``steps_left`` (touch-downs after at least ``MIN_SWING_S`` in the air), ``duration`` s, ``fell``
+    0/1.
+    """
+    moved = episode.com_position[-1] - episode.com_position[0]
+    distance = float(moved[0])
+    steps_right = count_steps(episode.right_foot_floor_contact, episode.control_dt)
+    steps_left = count_steps(episode.left_foot_floor_contact, episode.control_dt)
+    duration = episode.n_steps * episode.control_dt
+    parts = {
+        "distance": distance,
+        "mean_speed": distance / max(duration, episode.control_dt),
+        "sideways": abs(moved[1]),
+        "steps_right": steps_right,
+        "steps_left": steps_left,
+        "duration": duration,
+        "fell": float(episode.terminated),
+    }
+    is_on_both_feet = min(steps_right, steps_left) >= MIN_STEPS
+    success = distance >= MIN_DISTANCE and is_on_both_feet and not episode.terminated
+    return Score(distance, success, parts)
+
+
+def count_steps(contact, control_dt):
+    """Count the touch-downs of a foot that was off the floor for at least MIN_SWING_S."""
+    rows = np.flatnonzero(contact > 0.5)
+    n_off = np.diff(rows) - 1
+    return int(np.sum(n_off * control_dt >= MIN_SWING_S - 1e-9))

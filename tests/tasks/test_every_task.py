@@ -1,0 +1,103 @@
+"""What holds for every task folder; a new one is picked up without new test code."""
+
+import math
+import re
+
+import numpy as np
+import pytest
+
+from reward_agent.rewards.checks import check_program
+from reward_agent.simulation.card import list_envs, load_env
+from reward_agent.tasks import (
+    REFERENCE_REWARD_FILE,
+    apply_task,
+    find_task_dir,
+    list_tasks,
+    load_task,
+)
+from reward_agent.types import RewardProgram
+
+TASKS = [(env, task) for env in list_envs() for task in list_tasks(env)]
+WITH_REFERENCE = [
+    (env, task)
+    for env, task in TASKS
+    if (find_task_dir(env, task) / REFERENCE_REWARD_FILE).exists()
+]
+N_STEPS = 150
+# A target next to where the fingertip starts would be reached by not moving.
+SEED = 3
+
+every_task = pytest.mark.parametrize(
+    ("env", "task"), [pytest.param(*names, id="-".join(names)) for names in TASKS]
+)
+
+
+def make_random_actions(card, seed=0):
+    rng = np.random.default_rng(seed)
+    return rng.uniform(*card.action_range, size=(card.max_episode_steps, card.n_actions))
+
+
+def test_every_environment_has_a_task():
+    assert {env for env, _ in TASKS} == set(list_envs())
+
+
+@every_task
+def test_task_says_what_is_asked_and_how_it_is_judged(env, task):
+    spec = load_task(env, task)
+    assert spec.env == env
+    assert spec.description.endswith(".")
+    assert len(spec.description.split()) >= 5
+    assert re.search(r"\d", spec.criterion), "the criterion is given with its numbers"
+    assert "Success" in spec.criterion
+    assert spec.unit
+    assert spec.target_score is not None
+
+
+@every_task
+def test_metric_explains_its_score_and_unit(env, task, load_metric):
+    text = load_metric(env, task).__doc__
+    assert "task_score" in text
+    assert "success" in text
+    assert "Parts" in text
+
+
+@every_task
+def test_overrides_fit_the_card(env, task):
+    card = apply_task(load_env(env), load_task(env, task))
+    assert card.max_episode_steps >= 50
+
+
+@every_task
+def test_random_policy_gets_a_finite_score_and_no_success(env, task, load_metric, record):
+    card = apply_task(load_env(env), load_task(env, task))
+    score = load_metric(env, task)(record(env, task, make_random_actions(card)[:N_STEPS], SEED))
+    assert math.isfinite(score.task_score)
+    assert score.parts
+    assert not score.success
+    assert score.task_score < load_task(env, task).target_score
+
+
+@every_task
+def test_doing_nothing_is_no_success(env, task, load_metric, record):
+    card = apply_task(load_env(env), load_task(env, task))
+    score = load_metric(env, task)(record(env, task, 0 * make_random_actions(card), SEED))
+    assert not score.success
+    assert score.task_score < load_task(env, task).target_score
+
+
+@every_task
+@pytest.mark.parametrize("n_steps", [1, 2])
+def test_very_short_episode_is_no_success(env, task, n_steps, load_metric, record):
+    card = apply_task(load_env(env), load_task(env, task))
+    assert not load_metric(env, task)(
+        record(env, task, make_random_actions(card)[:n_steps])
+    ).success
+
+
+@pytest.mark.parametrize(
+    ("env", "task"), [pytest.param(*names, id="-".join(names)) for names in WITH_REFERENCE]
+)
+def test_reference_reward_is_a_program_of_the_reward_language(env, task):
+    source = (find_task_dir(env, task) / REFERENCE_REWARD_FILE).read_text(encoding="utf-8")
+    report = check_program(RewardProgram(source), load_env(env))
+    assert report.is_accepted, report.findings
