@@ -83,6 +83,7 @@ def _make_environment(folder: Path) -> Environment:
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        keep_trailing_newline=True,
         autoescape=False,  # the text is markdown for a model, not HTML
     )
     environment.filters["number"] = _format_number

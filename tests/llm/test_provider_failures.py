@@ -1,0 +1,275 @@
+"""Both real SDKs against the fake server: each failure is exactly one error of ours."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+
+
+from reward_agent.errors import (
+    ContextTooLongError,
+    ModelError,
+    QuotaError,
+    RateLimitError,
+    RejectedKeyError,
+    UnreachableError,
+)
+from reward_agent.llm.registry import CallPolicy, make_chat_model
+from reward_agent.llm.wrappers import RetryingChatModel
+from reward_agent.testing import (
+    DropConnection,
+    FakeLLMServer,
+    HttpFault,
+    RawBody,
+    Say,
+    Stall,
+    Step,
+)
+
+KEY = "sk-test-0123456789abcdef"  # the one of the fixtures
+HTML = "<!doctype html><html><body>Sign in</body></html>"
+
+
+@dataclass(frozen=True)
+class Row:
+    """A failure, and what becomes of it."""
+
+    name: str
+    step: Step
+    error: type[ModelError]
+    is_transient: bool
+    says: str
+    only: str = ""
+
+
+ROWS = [
+    Row(
+        "bad key",
+        HttpFault(401, "invalid_api_key", f"Incorrect API key provided: {KEY}"),
+        RejectedKeyError,
+        False,
+        "does not accept the API key",
+    ),
+    Row(
+        "key without rights",
+        HttpFault(403, "permission_error", "no"),
+        RejectedKeyError,
+        False,
+        "HTTP 403",
+    ),
+    Row(
+        "unknown model",
+        HttpFault(404, "not_found_error", "model: x"),
+        ModelError,
+        False,
+        "knows no model",
+    ),
+    Row("no credit", HttpFault(402, "billing_error", "pay"), QuotaError, False, "no credit left"),
+    Row(
+        "quota",
+        HttpFault(429, "insufficient_quota", "You exceeded your current quota"),
+        QuotaError,
+        False,
+        "quota",
+        "openai",
+    ),
+    Row(
+        "credit too low",
+        HttpFault(400, "invalid_request_error", "Your credit balance is too low to access the API"),
+        QuotaError,
+        False,
+        "credit balance",
+        "anthropic",
+    ),
+    Row(
+        "rate limit",
+        HttpFault(429, "rate_limit_error", "slow down"),
+        RateLimitError,
+        True,
+        "slow down",
+    ),
+    Row(
+        "rate limit with a time",
+        HttpFault(429, "rate_limit_error", "slow", {"retry-after": "7"}),
+        RateLimitError,
+        True,
+        "for 7 s",
+    ),
+    Row(
+        "overloaded",
+        HttpFault(529, "overloaded_error", "Overloaded"),
+        UnreachableError,
+        True,
+        "is overloaded",
+    ),
+    Row("internal error", HttpFault(500, "api_error", "oops"), UnreachableError, True, "HTTP 500"),
+    Row("gateway page", RawBody(HTML, "text/html", 503), UnreachableError, True, "HTTP 503"),
+    Row("conflict", HttpFault(409, "conflict", "later"), UnreachableError, True, "HTTP 409"),
+    Row("dropped", DropConnection(), UnreachableError, True, "no connection"),
+    Row(
+        "dropped in the middle",
+        DropConnection('{"id": "x", '),
+        UnreachableError,
+        True,
+        "no connection",
+    ),
+    Row("stalled", Stall(30), UnreachableError, True, "sent nothing for 0.4 s"),
+    Row(
+        "prompt too long",
+        HttpFault(
+            400, "context_length_exceeded", "This model's maximum context length is 8192 tokens"
+        ),
+        ContextTooLongError,
+        False,
+        "does not fit",
+        "openai",
+    ),
+    Row(
+        "prompt too long",
+        HttpFault(
+            400, "invalid_request_error", "prompt is too long: 210000 tokens > 200000 maximum"
+        ),
+        ContextTooLongError,
+        False,
+        "does not fit",
+        "anthropic",
+    ),
+    Row(
+        "request too large",
+        HttpFault(413, "request_too_large", "too large"),
+        ContextTooLongError,
+        False,
+        "does not fit",
+    ),
+    Row(
+        "other bad request",
+        HttpFault(400, "invalid_request_error", "max_tokens: must be positive"),
+        ModelError,
+        False,
+        "HTTP 400",
+    ),
+    Row("broken JSON", RawBody('{"id": "x", "choi'), ModelError, True, "not JSON"),
+    Row("empty body", RawBody(""), ModelError, True, "not JSON"),
+    Row("web page", RawBody(HTML, "text/html"), ModelError, False, "instead of JSON"),
+    Row("empty object", RawBody("{}"), ModelError, True, "without c"),
+    Row("list", RawBody("[1, 2]"), ModelError, True, "answered with"),
+    Row(
+        "error with success",
+        RawBody('{"error": {"message": "upstream is down"}}'),
+        ModelError,
+        True,
+        "upstream is down",
+        "openai",
+    ),
+]
+CASES = [
+    pytest.param(provider, row, id=f"{provider}-{row.name}")
+    for row in ROWS
+    for provider in ("openai", "anthropic")
+    if row.only in ("", provider)
+]
+
+
+@pytest.mark.parametrize(("provider", "row"), CASES)
+def test_failure_is_one_error_with_a_remedy_and_no_retry(provider, row, request_, connect):
+    with FakeLLMServer([row.step]) as server:
+        with pytest.raises(ModelError) as caught:
+            connect(provider, server, timeout_s=0.4).complete(request_)
+        assert server.n_requests == 1
+    error = caught.value
+    assert type(error) is row.error
+    assert error.is_transient is row.is_transient
+    assert row.says in error.message
+    assert error.remedy
+    assert "\n" not in error.message
+    assert KEY not in error.message + error.remedy + str(error.__cause__)
+    assert error.__suppress_context__
+
+
+@pytest.mark.parametrize("provider", ["openai", "anthropic"])
+def test_transient_failures_are_repeated_and_recorded(provider, request_, connect):
+    steps = [
+        HttpFault(529, "overloaded_error"),
+        DropConnection(),
+        HttpFault(429, headers={"retry-after": "0.01"}),
+        Say("done"),
+    ]
+    told: list[str] = []
+    with FakeLLMServer(steps) as server:
+        model = RetryingChatModel(
+            connect(provider, server), first_pause_s=0.01, on_retry=told.append
+        )
+        completion = model.complete(request_)
+        assert server.n_requests == 4
+    assert completion.reply == "done"
+    assert [text.split(" ")[1] for text in completion.retries] == ["is", "connection", "asks"]
+    assert len(told) == 3
+    assert all("trying again in" in text for text in told)
+
+
+@pytest.mark.parametrize("provider", ["openai", "anthropic"])
+def test_attempts_end(provider, request_, connect):
+    with FakeLLMServer([HttpFault(500)] * 9) as server:
+        model = RetryingChatModel(connect(provider, server), n_attempts=3, first_pause_s=0.01)
+        with pytest.raises(UnreachableError, match=r"after 3 attempts"):
+            model.complete(request_)
+        assert server.n_requests == 3
+
+
+@pytest.mark.parametrize("provider", ["openai", "anthropic"])
+def test_permanent_failure_is_not_repeated(provider, request_, connect):
+    with FakeLLMServer([HttpFault(401), Say("never")]) as server:
+        model = RetryingChatModel(connect(provider, server), first_pause_s=0.01)
+        with pytest.raises(RejectedKeyError):
+            model.complete(request_)
+        assert server.n_requests == 1
+
+
+@pytest.mark.parametrize("provider", ["openai", "anthropic"])
+def test_long_retry_after_is_not_waited_for(provider, request_, connect):
+    with FakeLLMServer([HttpFault(429, headers={"retry-after": "3600"}), Say("never")]) as server:
+        model = RetryingChatModel(connect(provider, server), max_wait_s=60)
+        with pytest.raises(RateLimitError) as caught:
+            model.complete(request_)
+        assert server.n_requests == 1
+    assert caught.value.retry_after_s == 3600
+
+
+@pytest.mark.parametrize("provider", ["openai", "anthropic"])
+def test_deadline_ends_a_reply_that_drips(provider, request_, connect):
+    with FakeLLMServer([Stall(10, drip=True)]) as server:
+        with pytest.raises(UnreachableError, match="did not finish its reply in 0.6 s"):
+            connect(provider, server, timeout_s=5, deadline_s=0.6).complete(request_)
+
+
+def test_nobody_listens_at_the_address(request_):
+    model = make_chat_model(
+        "openai-compatible",
+        model="llama",
+        base_url="http://127.0.0.1:1/v1",
+        policy=CallPolicy(n_attempts=1),
+    )
+    with pytest.raises(
+        UnreachableError, match=r"no connection to openai-compatible at http://127.0.0.1:1/v1"
+    ):
+        model.complete(request_)
+
+
+def test_closest_model_is_named(request_, connect):
+    with FakeLLMServer([HttpFault(404, "model_not_found")]) as server:
+        model = connect("anthropic", server, model="claude-sonet-5-5")
+        with pytest.raises(ModelError, match="did you mean 'claude-sonnet-5-5'"):
+            model.complete(request_)
+
+
+def test_credentials_in_an_address_are_not_shown(request_):
+    model = make_chat_model(
+        "openai-compatible",
+        model="llama",
+        base_url="http://user:hunter2@127.0.0.1:1/v1",
+        policy=CallPolicy(n_attempts=1),
+    )
+    with pytest.raises(UnreachableError) as caught:
+        model.complete(request_)
+    assert "hunter2" not in caught.value.message + caught.value.remedy

@@ -1,0 +1,200 @@
+"""Both real SDKs against the fake server: what is sent and what is read."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+
+from reward_agent.errors import (
+    EmptyReplyError,
+    MissingKeyError,
+    RefusalError,
+    TruncatedReplyError,
+    UsageError,
+)
+from reward_agent.llm.chat import ChatMessage, ChatRequest, read_reply
+from reward_agent.llm.registry import make_chat_model
+from reward_agent.testing import FakeLLMServer, HttpFault, RawBody, Say
+
+KEY = "sk-test-0123456789abcdef"  # the one of the fixtures
+PROVIDERS = ["openai", "anthropic"]
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_reply_and_usage_are_read(provider, request_, connect):
+    say = Say("here", input_tokens=1000, cached_tokens=600, output_tokens=50, reasoning_tokens=20)
+    with FakeLLMServer([say]) as server:
+        completion = connect(provider, server).complete(request_)
+    usage = completion.usage
+    assert read_reply(completion) == "here"
+    assert completion.provider == provider
+    assert (usage.n_calls, usage.input_tokens, usage.cached_input_tokens) == (1, 1000, 600)
+    assert (usage.output_tokens, usage.reasoning_tokens) == (50, 20)
+    # Both defaults cost 2 and 10 USD per million, cached input 0.10 and 0.20.
+    cached = {"openai": 0.10, "anthropic": 0.20}[provider]
+    assert usage.usd == pytest.approx((400 * 2.0 + 600 * cached + 50 * 10.0) / 1e6)
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_unknown_model_has_tokens_and_no_price(provider, request_, connect):
+    with FakeLLMServer([Say("here")]) as server:
+        completion = connect(provider, server, model="brand-new").complete(request_)
+    assert completion.model == "brand-new"
+    assert completion.usage.input_tokens == 100
+    assert completion.usage.usd is None
+
+
+def test_openai_request_has_no_temperature_and_bounds_the_reply(request_, connect):
+    with FakeLLMServer([Say("x")]) as server:
+        connect("openai", server).complete(request_)
+        [received] = server.requests
+    assert received.path == "/v1/chat/completions"
+    assert received.body["max_completion_tokens"] == request_.max_output_tokens
+    assert "temperature" not in received.body
+    assert [turn["role"] for turn in received.body["messages"]] == ["system", "user"]
+
+
+def test_compatible_server_is_sent_max_tokens(request_, connect):
+    with FakeLLMServer([Say("x")]) as server:
+        connect("openai-compatible", server, environ={}).complete(request_)
+        [received] = server.requests
+    assert received.body["max_tokens"] == 8192
+    assert "max_completion_tokens" not in received.body
+
+
+def test_anthropic_request_caches_the_system_text_and_has_no_temperature(request_, connect):
+    with FakeLLMServer([Say("x")]) as server:
+        connect("anthropic", server).complete(request_)
+        [received] = server.requests
+    assert received.path == "/v1/messages"
+    assert received.body["system"] == [
+        {"type": "text", "text": "You design.", "cache_control": {"type": "ephemeral"}}
+    ]
+    assert received.body["messages"] == [{"role": "user", "content": "Hop."}]
+    assert not {"temperature", "top_p", "top_k"} & set(received.body)
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+@pytest.mark.parametrize(
+    ("say", "error", "says"),
+    [
+        (Say("", "refusal", "frontier_llm"), RefusalError, "the model refused (frontier_llm)"),
+        (
+            Say("def compute_rew", "length", output_tokens=16000),
+            TruncatedReplyError,
+            "after 16000 tokens",
+        ),
+        (Say(""), EmptyReplyError, "with nothing"),
+        (Say("  \n "), EmptyReplyError, "with nothing"),
+    ],
+)
+def test_unusable_reply_is_a_completion_with_its_cost(
+    provider, say, error, says, request_, connect
+):
+    with FakeLLMServer([say]) as server:
+        completion = connect(provider, server).complete(request_)
+    assert completion.usage.n_calls == 1
+    assert completion.usage.input_tokens == 100
+    with pytest.raises(error) as caught:
+        read_reply(completion)
+    assert says in caught.value.message
+
+
+def test_filtered_reply_and_filtered_prompt_are_named(request_, connect):
+    with FakeLLMServer(
+        [Say("", "content_filter"), HttpFault(400, "content_filter", "hate: high")]
+    ) as server:
+        model = connect("openai", server)
+        completions = [model.complete(request_), model.complete(request_)]
+    assert [completion.stop_reason for completion in completions] == ["content_filter"] * 2
+    with pytest.raises(RefusalError, match=r"content filter stopped the reply \(hate: high\)"):
+        read_reply(completions[1])
+
+
+def test_half_a_surrogate_pair_does_not_break_the_record(request_, connect):
+    body = {
+        "model": "m",
+        "choices": [
+            {
+                "index": 0,
+                "finish_reason": "stop",
+                "message": {"role": "assistant", "content": "a\ud800b"},
+            }
+        ],
+    }
+    with FakeLLMServer([RawBody(json.dumps(body))]) as server:
+        completion = connect("openai-compatible", server).complete(request_)
+    assert completion.reply == "a?b"
+    assert "a?b" in completion.model_dump_json()
+
+
+def test_server_that_reports_no_usage_counts_one_call(request_, connect):
+    body = {"choices": [{"finish_reason": "stop", "message": {"content": "hi"}}]}
+    with FakeLLMServer([RawBody(json.dumps(body))]) as server:
+        completion = connect("openai-compatible", server).complete(request_)
+    assert completion.reply == "hi"
+    assert completion.model == "some-model"
+    assert completion.usage.n_calls == 1
+    assert completion.usage.usd is None
+
+
+def test_compatible_server_needs_no_key_and_gets_the_one_that_is_set(request_, connect):
+    with FakeLLMServer([Say("x"), Say("x")]) as server:
+        connect("openai-compatible", server, environ={}).complete(request_)
+        connect("openai-compatible", server).complete(request_)
+        sent = [received.headers["authorization"] for received in server.requests]
+    assert sent == ["Bearer none", f"Bearer {KEY}"]
+
+
+def test_base_url_of_the_environment_is_respected(request_):
+    with FakeLLMServer([Say("x")]) as server:
+        environ = {"OPENAI_BASE_URL": server.openai_url}
+        model = make_chat_model("openai-compatible", model="llama", environ=environ)
+        assert model.complete(request_).reply == "x"
+
+
+@pytest.mark.parametrize(
+    ("options", "says"), [({}, "address"), ({"base_url": "http://x/v1"}, "name of a model")]
+)
+def test_compatible_says_what_it_lacks(options, says):
+    with pytest.raises(UsageError, match=says):
+        make_chat_model("openai-compatible", **options)
+
+
+@pytest.mark.parametrize(
+    ("provider", "variable"), [("openai", "OPENAI_API_KEY"), ("anthropic", "ANTHROPIC_API_KEY")]
+)
+def test_missing_key_is_said_before_the_sdk_is_imported(provider, variable):
+    code = (
+        "import sys\n"
+        "from reward_agent.errors import MissingKeyError\n"
+        "from reward_agent.llm.registry import make_chat_model\n"
+        "try:\n"
+        f"    make_chat_model({provider!r}, environ={{}})\n"
+        "except MissingKeyError as error:\n"
+        f"    assert {variable!r} in error.message and {variable!r} in error.remedy\n"
+        f"    assert {provider!r} not in sys.modules\n"
+        "    print('said')\n"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert result.stdout == "said\n"
+
+
+def test_blank_key_is_no_key():
+    with pytest.raises(MissingKeyError):
+        make_chat_model("openai", environ={"OPENAI_API_KEY": "  "})
+
+
+def test_repair_conversation_keeps_its_turns(connect):
+    turns = (ChatMessage("user", "a"), ChatMessage("assistant", "b"), ChatMessage("user", "c"))
+    with FakeLLMServer([Say("x")]) as server:
+        connect("anthropic", server).complete(ChatRequest("designer", "designer/repair", turns))
+        [received] = server.requests
+    assert [turn["content"] for turn in received.body["messages"]] == ["a", "b", "c"]
+    assert "system" not in received.body

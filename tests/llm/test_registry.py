@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from importlib.metadata import EntryPoint
+
+import pytest
+
+from reward_agent.errors import UnknownNameError, UsageError
+from reward_agent.llm import registry
+from reward_agent.llm.chat import ALL_AGENTS, Completion
+from reward_agent.llm.models import find_model, load_models
+from reward_agent.llm.registry import choose_provider, list_providers, make_chat_model
+
+
+class EchoModel:
+    """A third party's model."""
+
+    provider = "echo"
+    agents = ALL_AGENTS
+    max_concurrency = 1
+
+    def __init__(self, name):
+        self.name = name
+
+    def complete(self, request):
+        return Completion(
+            reply=request.messages[-1].content, stop_reason="stop", model=self.name, provider="echo"
+        )
+
+
+def make_echo(options):
+    return EchoModel(f"{options.argument}/{options.model}")
+
+
+@pytest.fixture()
+def echo(monkeypatch):
+    entries = [
+        EntryPoint("echo", f"{__name__}:make_echo", registry.GROUP),
+        EntryPoint("openai", f"{__name__}:make_echo", registry.GROUP),
+        EntryPoint("broken", "no_such_package:make", registry.GROUP),
+    ]
+    monkeypatch.setattr(registry, "entry_points", lambda group: entries)
+
+
+def test_third_party_provider_is_found_by_its_entry_point(echo, request_):
+    model = make_chat_model("echo:loud", model="m")
+    assert model.name == "loud/m"
+    assert model.complete(request_).reply == "Hop."
+
+
+def test_third_party_cannot_replace_a_provider_of_ours(echo):
+    assert list_providers().count("openai") == 1
+    assert make_chat_model("openai", environ={"OPENAI_API_KEY": "k"}).provider == "openai"
+
+
+def test_provider_that_cannot_be_loaded_is_named(echo):
+    with pytest.raises(UsageError, match=r"'broken' \(no_such_package:make\) cannot be loaded"):
+        make_chat_model("broken")
+
+
+def test_unknown_provider_gets_the_closest_name():
+    with pytest.raises(UnknownNameError, match="did you mean 'anthropic'"):
+        make_chat_model("antropic")
+
+
+@pytest.mark.parametrize(
+    ("environ", "spec", "says"),
+    [
+        ({}, "offline", "no language model"),
+        ({"OPENAI_API_KEY": " "}, "offline", "OPENAI_API_KEY"),
+        ({"OPENAI_API_KEY": "k"}, "openai", "because OPENAI_API_KEY is set"),
+        ({"ANTHROPIC_API_KEY": "k"}, "anthropic", "because ANTHROPIC_API_KEY is set"),
+        (
+            {"ANTHROPIC_API_KEY": "k", "OPENAI_API_KEY": "k"},
+            "anthropic",
+            "also set: OPENAI_API_KEY",
+        ),
+    ],
+)
+def test_provider_is_the_one_whose_key_is_set(environ, spec, says):
+    choice = choose_provider(environ)
+    assert choice.spec == spec
+    assert says in choice.sentence
+    assert "\n" not in choice.sentence
+
+
+def test_every_default_model_has_a_price_and_every_price_is_plausible():
+    table = load_models()
+    assert set(table.default.values()) <= set(table.model)
+    for card in table.model.values():
+        assert 0 < card.cached_input < card.input < card.cache_write < card.output < 1000
+
+
+def test_dated_model_name_has_the_price_of_its_model():
+    assert find_model("gpt-6.1-sol-2026-09-29") == load_models().model["gpt-6.1-sol"]
+    assert find_model("gpt-6.1-solar") is None
+
+
+def test_registry_imports_no_sdk():
+    code = "import sys, reward_agent.llm.registry; print(sorted({'openai', 'anthropic', 'numpy'} & set(sys.modules)))"
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert result.stdout == "[]\n"

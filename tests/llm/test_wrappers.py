@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+
+from reward_agent.errors import Interrupted, ModelError, UnreachableError
+from reward_agent.llm.chat import ALL_AGENTS, Completion
+from reward_agent.llm.wrappers import (
+    DeadlineChatModel,
+    LimitedChatModel,
+    RecordingChatModel,
+    RetryingChatModel,
+)
+
+
+class StubModel:
+    """Calls a function for each request."""
+
+    provider = "stub"
+    name = "stub-1"
+    agents = ALL_AGENTS
+    max_concurrency = 8
+
+    def __init__(self, act):
+        self._act = act
+        self.n_calls = 0
+
+    def complete(self, request):
+        self.n_calls += 1
+        reply = self._act(request)
+        return Completion(reply=reply, stop_reason="stop", model=self.name, provider=self.provider)
+
+
+def test_pauses_double_and_are_bounded(request_, monkeypatch):
+    pauses: list[float] = []
+
+    def fail(_):
+        raise UnreachableError("down", is_transient=True)
+
+    model = RetryingChatModel(StubModel(fail), n_attempts=6, first_pause_s=1, max_pause_s=4)
+    monkeypatch.setattr(model._cancel, "wait", lambda pause_s: bool(pauses.append(pause_s)))
+    with pytest.raises(UnreachableError):
+        model.complete(request_)
+    expected = [1, 2, 4, 4, 4]
+    assert len(pauses) == len(expected)
+    assert all(0.75 * e <= p <= 1.25 * e for p, e in zip(pauses, expected, strict=True))
+
+
+def test_cancel_ends_a_pause(request_):
+    cancel = threading.Event()
+
+    def fail(_):
+        raise UnreachableError("down", is_transient=True)
+
+    model = RetryingChatModel(
+        StubModel(fail), first_pause_s=60, cancel=cancel, on_retry=lambda _: cancel.set()
+    )
+    started = time.monotonic()
+    with pytest.raises(Interrupted):
+        model.complete(request_)
+    assert time.monotonic() - started < 5
+
+
+def test_cancel_ends_a_call(request_):
+    cancel = threading.Event()
+    threading.Timer(0.05, cancel.set).start()
+    model = DeadlineChatModel(StubModel(lambda _: time.sleep(3) or "late"), 60, cancel)
+    started = time.monotonic()
+    with pytest.raises(Interrupted):
+        model.complete(request_)
+    assert time.monotonic() - started < 2
+
+
+def test_deadline_passes_on_what_the_call_raises(request_):
+    def fail(_):
+        raise ModelError("no such model")
+
+    with pytest.raises(ModelError, match="no such model"):
+        DeadlineChatModel(StubModel(fail), 5).complete(request_)
+
+
+def test_limit_holds_calls_back(request_):
+    running, seen, lock = [0], [0], threading.Lock()
+
+    def work(_):
+        with lock:
+            running[0] += 1
+            seen[0] = max(seen[0], running[0])
+        time.sleep(0.03)
+        with lock:
+            running[0] -= 1
+        return "x"
+
+    model = LimitedChatModel(StubModel(work), 2)
+    threads = [threading.Thread(target=model.complete, args=(request_,)) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert model.max_concurrency == 2
+    assert seen[0] == 2
+
+
+def test_record_holds_prompt_and_reply(request_):
+    exchanges = []
+    RecordingChatModel(StubModel(lambda _: "reply"), exchanges.append).complete(request_)
+    [exchange] = exchanges
+    assert exchange.prompt == "## system\n\nYou design.\n\n## user\n\nHop."
+    assert exchange.prompt_sha256 == request_.sha256
+    assert exchange.completion.reply == "reply"
+    assert exchange.template == "designer/first"
+
+
+def test_wrappers_show_the_inner_model():
+    model = RecordingChatModel(RetryingChatModel(StubModel(str)), lambda _: None)
+    assert (model.provider, model.name, model.agents, model.max_concurrency) == (
+        "stub",
+        "stub-1",
+        ALL_AGENTS,
+        8,
+    )
