@@ -142,13 +142,14 @@ PARTS: frozenset[type[ast.AST]] = frozenset(
 NODES = STATEMENTS | EXPRESSIONS | PARTS
 
 
-def _names(text: str) -> frozenset[str]:
+def split_names(text: str) -> frozenset[str]:
+    """Return the words of a text as a set."""
     return frozenset(text.split())
 
 
 # --- modules -------------------------------------------------------------------------------------
 
-NUMPY_UFUNCS = _names(
+NUMPY_UFUNCS = split_names(
     """
     abs absolute add arccos arccosh arcsin arcsinh arctan arctan2 arctanh acos acosh asin asinh
     atan atan2 atanh bitwise_and bitwise_not bitwise_or bitwise_xor cbrt ceil copysign cos cosh
@@ -159,14 +160,14 @@ NUMPY_UFUNCS = _names(
     remainder rint sign signbit sin sinh spacing sqrt square subtract tan tanh true_divide trunc
     """
 )
-NUMPY_TYPES = _names(
+NUMPY_TYPES = split_names(
     "bool bool_ float16 float32 float64 int8 int16 int32 int64 int_ intp uint8 uint16 uint32 uint64"
 )
-NUMPY_CONSTANTS = _names("e euler_gamma inf nan newaxis pi")
+NUMPY_CONSTANTS = split_names("e euler_gamma inf nan newaxis pi")
 # Types that may be named, in an annotation or in isinstance, but not called: the constructor of
 # ndarray turns bytes into pointers.
-NUMPY_NAMED_TYPES = _names("ndarray generic number floating integer")
-NUMPY_FUNCTIONS = _names(
+NUMPY_NAMED_TYPES = split_names("ndarray generic number floating integer")
+NUMPY_FUNCTIONS = split_names(
     """
     all allclose amax amin any append arange argmax argmin argsort argwhere around array
     array_equal array_split asarray ascontiguousarray atleast_1d atleast_2d average bincount
@@ -183,9 +184,9 @@ NUMPY_FUNCTIONS = _names(
     where zeros zeros_like
     """
 )
-NUMPY_LINALG = _names("norm vector_norm matrix_norm det inv pinv solve cross trace outer")
+NUMPY_LINALG = split_names("norm vector_norm matrix_norm det inv pinv solve cross trace outer")
 NUMPY_SUBMODULES: dict[str, frozenset[str]] = {"linalg": NUMPY_LINALG}
-UFUNC_METHODS = _names("reduce accumulate outer")
+UFUNC_METHODS = split_names("reduce accumulate outer")
 NUMPY_NAMES = (
     NUMPY_UFUNCS
     | NUMPY_TYPES
@@ -196,14 +197,14 @@ NUMPY_NAMES = (
     | frozenset(NUMPY_SUBMODULES)
 )
 # factorial, comb and perm make integers of any length: they are left out on purpose.
-MATH_NAMES = _names(
+MATH_NAMES = split_names(
     """
     acos acosh asin asinh atan atan2 atanh cbrt ceil copysign cos cosh degrees dist e erf erfc exp
     exp2 expm1 fabs floor fmod fsum hypot inf isclose isfinite isinf isnan log log10 log1p log2 nan
     pi pow radians remainder sin sinh sqrt tan tanh tau trunc
     """
 )
-TYPING_NAMES = _names(
+TYPING_NAMES = split_names(
     """
     Any Callable Dict Final Iterable List Literal Mapping NamedTuple Optional Sequence Tuple Union
     """
@@ -218,7 +219,7 @@ IMPORTS_FROM: dict[str, frozenset[str]] = {
 }
 
 # The helpers of ``rewards/library.py``; a program may define its own of the same name.
-LIBRARY_NAMES = _names(
+LIBRARY_NAMES = split_names(
     """
     tolerance wrap_angle angle_difference normalize quat_multiply quat_conjugate rotate_vector
     quat_to_euler quat_to_roll quat_to_pitch quat_to_yaw quat_angle
@@ -227,14 +228,14 @@ LIBRARY_NAMES = _names(
 
 # --- builtins and methods ------------------------------------------------------------------------
 
-BUILTIN_TYPES = _names("bool dict float int list str tuple slice")
-EXCEPTIONS = _names(
+BUILTIN_TYPES = split_names("bool dict float int list str tuple slice")
+EXCEPTIONS = split_names(
     """
     ArithmeticError AssertionError Exception FloatingPointError IndexError KeyError LookupError
     NotImplementedError OverflowError RuntimeError TypeError ValueError ZeroDivisionError
     """
 )
-BUILTIN_FUNCTIONS = _names(
+BUILTIN_FUNCTIONS = split_names(
     """
     abs all any divmod enumerate filter isinstance len map max min pow range reversed round sorted
     sum zip
@@ -242,9 +243,9 @@ BUILTIN_FUNCTIONS = _names(
 )
 BUILTINS = BUILTIN_TYPES | BUILTIN_FUNCTIONS | EXCEPTIONS
 # Rules rely on the meaning of these names, so a program may not give them another.
-FIXED_NAMES = _names("np math typing range isinstance float int bool str list dict tuple")
+FIXED_NAMES = split_names("np math typing range isinstance float int bool str list dict tuple")
 
-METHODS = _names(
+METHODS = split_names(
     """
     T all any argmax argmin argsort astype clip copy cumprod cumsum diagonal dot dtype fill flatten
     item max mean min ndim nonzero prod ravel repeat reshape round searchsorted shape size sort
@@ -254,10 +255,10 @@ METHODS = _names(
     endswith is_integer join lower lstrip replace rstrip split startswith strip title upper
     """
 )
-MUTATING_METHODS = _names(
+MUTATING_METHODS = split_names(
     "append extend fill insert pop remove reverse setdefault sort update clear"
 )
-KEYWORDS = _names(
+KEYWORDS = split_names(
     """
     a a_max a_min arr arrays atol axes axis b base bins condition copy correction ddof decimals
     default default_value delta density dtype dx edge_order endpoint equal_nan fill_value full
@@ -269,9 +270,9 @@ KEYWORDS = _names(
     minlength choicelist condlist xs fp deg v newshape sep ndigits
     """
 ) - {"self", "unit"}
-ERRSTATE_KEYWORDS = _names("all divide over under invalid")
-ERRSTATE_VALUES = _names("ignore warn")
-DTYPE_STRINGS = _names(
+ERRSTATE_KEYWORDS = split_names("all divide over under invalid")
+ERRSTATE_VALUES = split_names("ignore warn")
+DTYPE_STRINGS = split_names(
     """
     float float16 float32 float64 int int8 int16 int32 int64 uint8 uint16 uint32 uint64 bool
     f f2 f4 f8 i i4 i8 d
@@ -279,7 +280,7 @@ DTYPE_STRINGS = _names(
 )
 # Attributes that NumPy arrays, strings, functions and their like have beside METHODS. A card's
 # field of such a name can be read from `state` and `next_state` only, never from another object.
-RESERVED_ATTRIBUTES = _names(
+RESERVED_ATTRIBUTES = split_names(
     """
     argpartition base byteswap choose compress conj conjugate ctypes data device dump dumps flags
     flat getfield imag itemsize mT nbytes partition put real resize setfield setflags strides

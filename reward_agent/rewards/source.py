@@ -44,10 +44,11 @@ _WARNINGS_LOCK = threading.Lock()
 
 @dataclass(frozen=True)
 class ParsedSource:
-    """A syntax tree of bounded size, its nodes by type and their parents."""
+    """A syntax tree of bounded size, its nodes from the top down, by type, and their parents."""
 
     text: str
     tree: ast.Module
+    order: list[ast.AST] = field(repr=False)
     nodes: dict[type[ast.AST], list[ast.AST]] = field(repr=False)
     parents: dict[ast.AST, ast.AST] = field(repr=False)
 
@@ -100,7 +101,7 @@ def _parse(text: str) -> ast.Module | Finding:
 
 def _measure(text: str, tree: ast.Module) -> Parsing:
     """Walk the tree once, without recursion, and refuse it when it is too large or too deep."""
-    nodes: dict[type[ast.AST], list[ast.AST]] = defaultdict(list)
+    order: list[ast.AST] = []
     parents: dict[ast.AST, ast.AST] = {}
     level: list[ast.AST] = [tree]
     count = depth = 0
@@ -119,16 +120,24 @@ def _measure(text: str, tree: ast.Module) -> Parsing:
             return Parsing(None, (finding,))
         following: list[ast.AST] = []
         for node in level:
-            nodes[type(node)].append(node)
+            order.append(node)
             for child in ast.iter_child_nodes(node):
-                # Contexts and operators are shared objects: they have no one parent.
-                if not isinstance(child, ast.expr_context | ast.operator | ast.unaryop | ast.cmpop):
-                    parents[child] = node
+                if isinstance(child, ast.expr_context):
+                    continue
+                parents[child] = node
                 following.append(child)
         level = following
+    return Parsing(ParsedSource(text, tree, order, _group(order), parents), ())
+
+
+def _group(order: list[ast.AST]) -> dict[type[ast.AST], list[ast.AST]]:
+    """Return the nodes by type, in the order of the text."""
+    nodes: dict[type[ast.AST], list[ast.AST]] = defaultdict(list)
+    for node in order:
+        nodes[type(node)].append(node)
     for found in nodes.values():
         found.sort(key=lambda node: (getattr(node, "lineno", 0), getattr(node, "col_offset", 0)))
-    return Parsing(ParsedSource(text, tree, dict(nodes), parents), ())
+    return dict(nodes)
 
 
 def _check_text(text: str) -> Iterator[Finding]:

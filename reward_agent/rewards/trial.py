@@ -274,7 +274,7 @@ def _judge_terms(terms: Sequence[TermScale], reward: TermScale, n_steps: int) ->
         yield _finding(
             "dominant-term",
             "warning",
-            f"{largest} is {sizes[largest] / others:.0f} times as large as all other terms together",
+            f"{largest} is {sizes[largest] / others:.0f} times the size of all other terms",
             "scale the terms to a like size, so that the others are heard",
         )
 

@@ -29,7 +29,7 @@ _SEVERITIES = ("error", "warning", "hint")
 _MIN_RANKED_EPISODES = 4
 
 
-def prepare() -> None:
+def prepare(job: ProbeJob) -> None:
     """Import what must be imported before the process is sealed."""
     import mujoco.batch  # noqa: F401
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from reward_agent.worker.probe import read_program
 TERMS_FILE = "terms.npz"
 
 
-def prepare() -> None:
+def prepare(job: RelabelJob) -> None:
     """Run NumPy's lazy imports before the process is sealed."""
     warm_numpy()
 
@@ -51,6 +52,8 @@ def run(job: RelabelJob, job_dir: Path) -> RelabelResult:
 def _save_terms(path: Path, paid: list[EpisodePay]) -> None:
     """Write each term (n_steps,), all episodes end to end."""
     names = paid[0].terms if paid else {}
-    columns = {name: np.concatenate([episode.terms[name] for episode in paid]) for name in names}
+    columns: dict[str, Any] = {
+        name: np.concatenate([episode.terms[name] for episode in paid]) for name in names
+    }
     with path.open("wb") as file:
-        np.savez_compressed(file, allow_pickle=False, **columns)
+        np.savez_compressed(file, **columns)

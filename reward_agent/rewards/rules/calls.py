@@ -1,0 +1,107 @@
+"""Rules on calls: keywords of the list, and dtypes that are plain numbers."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from reward_agent.rewards import language
+from reward_agent.rewards.rules.context import Context
+from reward_agent.types import Finding
+
+# Position of the dtype argument where NumPy takes it without a keyword.
+_DTYPE_POSITION = {
+    "array": 1, "asarray": 1, "ascontiguousarray": 1, "empty": 1, "empty_like": 1, "full": 2,
+    "full_like": 2, "identity": 1, "ones": 1, "ones_like": 1, "zeros": 1, "zeros_like": 1,
+    "arange": 3, "eye": 3, "sum": 2, "prod": 2, "mean": 2, "std": 2, "var": 2, "cumsum": 2,
+    "cumprod": 2, "linspace": 5,
+}  # fmt: skip
+_OPEN_KEYWORDS = frozenset({"dict", "Score"})
+
+
+def check_keywords(context: Context) -> Iterator[Finding]:
+    """Refuse keywords that are not on the list; helpers of the program name their own."""
+    own = frozenset(arg.arg for arg in context.source.find(ast.arg))
+    for call in context.source.find(ast.Call):
+        if context.find_definition(call.func) or _takes_any_keyword(context, call.func):
+            continue
+        for keyword in call.keywords:
+            if keyword.arg is None:
+                yield context.refuse(
+                    "calls/keyword",
+                    keyword.value,
+                    "**",
+                    "hands unknown keywords to a function of the language",
+                    "write the keywords out",
+                )
+            elif keyword.arg not in _allowed_keywords(context, call, own):
+                yield context.refuse(
+                    "calls/keyword",
+                    keyword.value,
+                    f"{keyword.arg}=",
+                    f"is not a keyword of the language in {context.text(call.func)}(…)",
+                    context.suggest(keyword.arg, language.KEYWORDS, other="leave it out"),
+                )
+
+
+def _takes_any_keyword(context: Context, function: ast.expr) -> bool:
+    if isinstance(function, ast.Name) and context.scopes.find(function) is None:
+        return function.id in _OPEN_KEYWORDS | language.LIBRARY_NAMES
+    if isinstance(function, ast.Name):
+        return function.id in context.dialect.names
+    return isinstance(function, ast.Attribute) and function.attr == "errstate"
+
+
+def _allowed_keywords(context: Context, call: ast.Call, own: frozenset[str]) -> frozenset[str]:
+    """Return the keywords for a call; a name that holds a function may take a helper's."""
+    is_local = isinstance(call.func, ast.Name) and context.scopes.find(call.func) is not None
+    return language.KEYWORDS | (own - _DANGEROUS if is_local else frozenset())
+
+
+# What NumPy understands under these names is not for programs, whoever calls it.
+_DANGEROUS = language.split_names(
+    """
+    allow_pickle buffer call callback casting extobj file formatter like offset override_repr
+    overwrite_a overwrite_input overwrite_x refcheck sig signature strides subok
+    """
+)
+
+
+def check_dtypes(context: Context) -> Iterator[Finding]:
+    """Refuse dtypes that are not plain numbers: objects, text, dates, records."""
+    for call in context.source.find(ast.Call):
+        for node in _find_dtypes(context, call):
+            if not _is_plain(context, node):
+                yield context.refuse(
+                    "calls/dtype",
+                    node,
+                    context.text(node),
+                    "is not a plain number type",
+                    "use float, int, bool, np.float64 or x.dtype",
+                )
+
+
+def _find_dtypes(context: Context, call: ast.Call) -> Iterator[ast.expr]:
+    for keyword in call.keywords:
+        if keyword.arg == "dtype" and not context.find_definition(call.func):
+            yield keyword.value
+    function = call.func
+    if not isinstance(function, ast.Attribute):
+        return
+    if function.attr == "astype":
+        yield from call.args[:1]
+    elif isinstance(function.value, ast.Name) and function.value.id == "np":
+        position = _DTYPE_POSITION.get(function.attr, len(call.args))
+        yield from call.args[position : position + 1]
+
+
+def _is_plain(context: Context, node: ast.expr) -> bool:
+    if isinstance(node, ast.Constant):
+        return node.value is None or node.value in language.DTYPE_STRINGS
+    if isinstance(node, ast.Attribute):
+        is_numpy = isinstance(node.value, ast.Name) and node.value.id == "np"
+        return node.attr in language.NUMPY_TYPES if is_numpy else node.attr == "dtype"
+    if context.is_builtin(node, frozenset({"float", "int", "bool"})):
+        return True
+    value = context.find_value(node) if isinstance(node, ast.Name) else None
+    return isinstance(value, ast.Attribute | ast.Constant) and _is_plain(context, value)

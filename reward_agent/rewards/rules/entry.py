@@ -1,0 +1,204 @@
+"""Rules on the module: the functions that the framework calls, and what may stand beside them."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from reward_agent.rewards import language
+from reward_agent.rewards.rules.context import Context, Entry
+from reward_agent.types import Finding
+
+_MODULE_STATEMENTS = (
+    ast.Import,
+    ast.ImportFrom,
+    ast.FunctionDef,
+    ast.Assign,
+    ast.AnnAssign,
+)
+
+
+def check_module(context: Context) -> Iterator[Finding]:
+    """Allow imports, constants and functions at module level, nothing that runs on its own."""
+    for statement in context.source.tree.body:
+        is_docstring = (
+            isinstance(statement, ast.Expr)
+            and isinstance(statement.value, ast.Constant)
+            and isinstance(statement.value.value, str)
+        )
+        if is_docstring or isinstance(statement, _MODULE_STATEMENTS):
+            continue
+        yield context.refuse(
+            "entry/module-level",
+            statement,
+            context.text(statement),
+            "runs at module level",
+            "move it into a function; keep imports, constants and def at module level",
+        )
+
+
+def check_duplicates(context: Context) -> Iterator[Finding]:
+    """Refuse a function of the module whose name is bound again."""
+    bindings = context.scopes.module.bindings
+    for function in context.functions():
+        if len(bindings[function.name]) > 1 and bindings[function.name][0] is function:
+            yield context.refuse(
+                "entry/duplicate",
+                bindings[function.name][-1],
+                function.name,
+                "is defined twice; the last one would count",
+                "keep one of them",
+            )
+    for entry in context.dialect.entries:
+        nodes = bindings.get(entry.name, [])
+        if nodes and not any(isinstance(node, ast.FunctionDef) for node in nodes):
+            yield context.refuse(
+                "entry/not-a-function",
+                nodes[0],
+                entry.name,
+                "is not defined with def",
+                f"write def {entry.name}({', '.join(entry.parameters)}):",
+            )
+
+
+def check_entries(context: Context) -> Iterator[Finding]:
+    """Check that the required function is there and that its parameters are right."""
+    for entry in context.dialect.entries:
+        function = context.find_function(entry.name)
+        if function is None:
+            if entry.required:
+                yield _refuse_missing(context, entry)
+            continue
+        if entry.required or context.entry_of(function):
+            yield from _check_parameters(context, entry, function)
+
+
+def _refuse_missing(context: Context, entry: Entry) -> Finding:
+    names = frozenset(function.name for function in context.functions())
+    closest = context.closest(entry.name, names)
+    remedy = f"write def {entry.name}({', '.join(entry.parameters)}):"
+    return context.refuse(
+        "entry/missing",
+        context.find_function(closest) or context.source.tree if closest else context.source.tree,
+        entry.name,
+        "is not defined" + (f"; {closest} is" if closest else ""),
+        remedy,
+    )
+
+
+def _check_parameters(
+    context: Context, entry: Entry, function: ast.FunctionDef
+) -> Iterator[Finding]:
+    arguments = function.args
+    names = tuple(arg.arg for arg in arguments.args)
+    expected = [entry.parameters]
+    if entry.name == language.REWARD_ENTRY:
+        expected.append((*entry.parameters, language.MEMORY_PARAMETER))
+    extra = [*arguments.posonlyargs, *arguments.kwonlyargs, *arguments.defaults]
+    if names in expected and not extra and not arguments.vararg and not arguments.kwarg:
+        return
+    given = ", ".join(arg.arg for arg in [*arguments.posonlyargs, *arguments.args])
+    yield context.refuse(
+        "entry/parameters",
+        function,
+        entry.name,
+        f"takes ({given}){' and more' if extra else ''}; expected ({', '.join(entry.parameters)})",
+        f"write def {entry.name}({', '.join(entry.parameters)}):",
+    )
+
+
+def check_memory(context: Context) -> Iterator[Finding]:
+    """Check that init_memory and the memory argument come together."""
+    if context.dialect.kind != "reward":
+        return
+    reward = context.find_function(language.REWARD_ENTRY)
+    maker = context.find_function(language.MEMORY_ENTRY)
+    if reward is None:
+        return
+    takes = language.MEMORY_PARAMETER in [arg.arg for arg in reward.args.args]
+    if takes and maker is None:
+        yield context.refuse(
+            "entry/memory",
+            reward,
+            language.MEMORY_PARAMETER,
+            "is an argument, but there is no init_memory",
+            "write def init_memory(state): return {'name': np.zeros(…)}",
+        )
+    if takes and maker is not None and not context.entry_of(maker):
+        yield context.refuse(
+            "entry/parameters",
+            maker,
+            maker.name,
+            "does not take (state)",
+            "write def init_memory(state):",
+        )
+    if maker is not None and not takes and context.entry_of(maker):
+        yield context.refuse(
+            "entry/memory",
+            maker,
+            maker.name,
+            "is defined, but compute_reward takes no memory",
+            "write def compute_reward(state, action, next_state, memory): … and return memory "
+            "as the third value",
+        )
+
+
+def check_returns(context: Context) -> Iterator[Finding]:
+    """Check that every way through an entry returns, and returns as many values as expected."""
+    for function in context.functions():
+        entry = context.entry_of(function)
+        if entry is None:
+            continue
+        expected = entry.returns
+        if expected and language.MEMORY_PARAMETER in [arg.arg for arg in function.args.args]:
+            expected += 1
+        form = {None: "one value", 2: "reward, terms", 3: "reward, terms, memory"}[expected]
+        for node in _find_returns(context, function):
+            count = len(node.value.elts) if isinstance(node.value, ast.Tuple) else None
+            is_none = node.value is None or (
+                isinstance(node.value, ast.Constant) and node.value.value is None
+            )
+            is_wrong = count not in (None, expected) or (
+                expected is not None and isinstance(node.value, ast.BinOp | ast.Constant | ast.Dict)
+            )
+            if is_none or is_wrong:
+                yield context.refuse(
+                    "entry/return",
+                    node,
+                    context.text(node),
+                    f"does not return ({form})",
+                    f"write return {form}",
+                )
+                break
+        if not _always_returns(function.body):
+            yield context.refuse(
+                "entry/return",
+                function,
+                function.name,
+                "can end without a return",
+                f"end with return {form}",
+            )
+
+
+def _find_returns(context: Context, function: ast.FunctionDef) -> Iterator[ast.Return]:
+    for node in context.source.find(ast.Return):
+        owner = next(
+            up
+            for up in context.source.ancestors(node)
+            if isinstance(up, ast.FunctionDef | ast.Module)
+        )
+        if owner is function:
+            yield node
+
+
+def _always_returns(body: list[ast.stmt]) -> bool:
+    """Whether a block ends in a return or raise on every way through it."""
+    last = body[-1]
+    if isinstance(last, ast.If):
+        return bool(last.orelse) and _always_returns(last.body) and _always_returns(last.orelse)
+    if isinstance(last, ast.With):
+        return _always_returns(last.body)
+    if isinstance(last, ast.Try):
+        ways = [last.orelse or last.body, *(handler.body for handler in last.handlers)]
+        return all(_always_returns(way) for way in ways)
+    return isinstance(last, ast.Return | ast.Raise)

@@ -1,0 +1,170 @@
+"""Rules on names: every name is defined, modules stay what they are, imports are on the list."""
+
+from __future__ import annotations
+
+import ast
+import builtins
+from collections.abc import Iterator
+
+from reward_agent.rewards import language
+from reward_agent.rewards.rules.context import Context
+from reward_agent.types import Finding
+
+_PYTHON_BUILTINS = frozenset(dir(builtins))
+_MODULE_BASES = frozenset({*language.MODULE_NAMES, "typing"})
+
+
+def check_names(context: Context) -> Iterator[Finding]:
+    """Refuse names that are neither defined in the program nor part of the language."""
+    known = (
+        language.BUILTINS
+        | language.LIBRARY_NAMES
+        | context.dialect.names
+        | {"np", "math", "True", "False", "None"}
+    )
+    refused: set[str] = set()
+    for node in context.source.find(ast.Name):
+        if node in context.annotations or not isinstance(node.ctx, ast.Load):
+            continue
+        if node.id.startswith("__"):
+            yield _refuse_dunder(context, node, node.id)
+        elif node.id in known or context.scopes.find(node) is not None or node.id in refused:
+            continue
+        else:
+            refused.add(node.id)
+            yield _refuse_name(context, node, known)
+
+
+def _refuse_name(context: Context, node: ast.Name, known: frozenset[str]) -> Finding:
+    name = node.id
+    if name in context.fields:
+        subject = max(context.dialect.subjects, key=len, default="state")
+        remedy = f"write {subject.split()[0]}.{name}"
+        return context.refuse("names/unknown", node, name, "is a field of the state", remedy)
+    if name in _PYTHON_BUILTINS:
+        remedy = language.REMEDIES.get(name, "leave it out; the language has no such function")
+        return context.refuse("names/builtin", node, name, "is not part of the language", remedy)
+    near = context.scopes.module.bindings.keys() | context.scope_of(node).bindings.keys()
+    remedy = context.suggest(name, known | frozenset(near), other="define it, or spell it right")
+    return context.refuse("names/unknown", node, name, "is not defined", remedy)
+
+
+def check_bindings(context: Context) -> Iterator[Finding]:
+    """Refuse dunder names, and a second meaning for names that rules rely on."""
+    for scope in {id(scope): scope for scope in context.scopes.of.values()}.values():
+        for name, nodes in scope.bindings.items():
+            if name.startswith("__"):
+                yield _refuse_dunder(context, nodes[0], name)
+            elif name in language.FIXED_NAMES | context.dialect.names:
+                for node in nodes:
+                    if not isinstance(node, ast.alias):
+                        yield context.refuse(
+                            "names/rebound",
+                            node,
+                            name,
+                            "is given another meaning",
+                            "choose another name",
+                        )
+
+
+def check_keywords_and_parameters(context: Context) -> Iterator[Finding]:
+    """Refuse dunder keywords and parameters; they reach into Python's machinery."""
+    for keyword in context.source.find(ast.keyword):
+        if keyword.arg and keyword.arg.startswith("__"):
+            yield _refuse_dunder(context, keyword, keyword.arg)
+
+
+def check_modules(context: Context) -> Iterator[Finding]:
+    """Accept ``np`` and ``math`` only in front of a dot: a module is not a value."""
+    for node in context.source.find(ast.Name):
+        if node.id not in _MODULE_BASES or not isinstance(node.ctx, ast.Load):
+            continue
+        parent = context.source.parents[node]
+        if isinstance(parent, ast.Attribute) and (
+            node.id != "typing" or node in context.annotations
+        ):
+            continue
+        yield context.refuse(
+            "names/module",
+            node,
+            node.id,
+            "is used as a value",
+            f"write {node.id}.NAME where you need it",
+        )
+
+
+def check_imports(context: Context) -> Iterator[Finding]:
+    """Allow numpy as np, math, typing and __future__, under their own names."""
+    for node in context.source.find(ast.Import):
+        for alias in node.names:
+            known_as = language.IMPORTS.get(alias.name)
+            if known_as is None or (alias.asname or alias.name) != known_as:
+                yield _refuse_import(context, node, alias.name, known_as)
+    for statement in context.source.find(ast.ImportFrom):
+        allowed = {**language.IMPORTS_FROM, **context.dialect.modules}.get(statement.module or "")
+        if statement.level or allowed is None:
+            yield _refuse_import(context, statement, statement.module or ".", None)
+            continue
+        for alias in statement.names:
+            if alias.name not in allowed or alias.asname not in (None, alias.name):
+                name = f"{statement.module}.{alias.name}"
+                yield _refuse_import(context, statement, name, None)
+
+
+def _refuse_import(context: Context, node: ast.AST, name: str, known_as: str | None) -> Finding:
+    if known_as:
+        remedy = f"write `import {name} as {known_as}`" if known_as != name else f"import {name}"
+        return context.refuse("names/import", node, name, "is imported under another name", remedy)
+    remedy = language.REMEDIES.get(
+        name.split(".")[0], "delete the import; np, math and the helpers are there already"
+    )
+    return context.refuse("names/import", node, name, "cannot be imported", remedy)
+
+
+def check_annotations(context: Context) -> Iterator[Finding]:
+    """Accept type names in annotations; they are never evaluated, but nothing else hides there."""
+    shapes = (
+        ast.Subscript, ast.Tuple, ast.List, ast.Constant, ast.BinOp, ast.BitOr, ast.Name,
+        ast.Attribute,
+    )  # fmt: skip
+    for node in context.annotations:
+        is_fine = isinstance(node, (*shapes, ast.expr_context))
+        if isinstance(node, ast.Name):
+            is_fine = _is_type_name(node.id)
+        elif isinstance(node, ast.Attribute):
+            is_fine = _is_type_attribute(node)
+        if not is_fine:
+            yield context.refuse(
+                "names/annotation",
+                node,
+                context.text(node),
+                "is not the name of a type",
+                "write np.ndarray, float, dict[str, np.ndarray], or no annotation",
+            )
+
+
+def _is_type_name(name: str) -> bool:
+    """Whether a name looks like a type: a builtin one, one of typing's, or a capitalised one."""
+    if name in _PYTHON_BUILTINS:
+        return name in language.BUILTIN_TYPES
+    return name in {*_MODULE_BASES} or (name[:1].isupper() and name.isidentifier())
+
+
+def _is_type_attribute(node: ast.Attribute) -> bool:
+    if not isinstance(node.value, ast.Name):
+        return False
+    if node.value.id == "typing":
+        return node.attr in language.TYPING_NAMES
+    return node.value.id == "np" and node.attr in (
+        language.NUMPY_TYPES | language.NUMPY_NAMED_TYPES
+    )
+
+
+def _refuse_dunder(context: Context, node: ast.AST, name: str) -> Finding:
+    return context.refuse(
+        "names/dunder",
+        node,
+        name,
+        "begins with two underscores: Python's own machinery",
+        "choose a plain name; delete `if __name__ == …` and other test code",
+    )

@@ -1,0 +1,206 @@
+"""What a reviewer would raise: warnings and hints, none of which refuses a program."""
+
+from __future__ import annotations
+
+import ast
+import math
+from collections.abc import Iterator
+
+from reward_agent.rewards import language
+from reward_agent.rewards.rules.context import Context, read_number
+from reward_agent.rewards.rules.sampling import SAMPLES, Sampling
+from reward_agent.types import Finding
+
+# e^14 is above the largest reward that the contract accepts; e^-14 is below any other term.
+_EXPONENT_LIMIT = math.log(language.MAX_REWARD)
+_PLAIN_NUMBERS = frozenset({None, 0, 1, 2, 3, 4, 10, 0.5, 0.1, 0.01, 0.001, 100, 1000})
+_MIN_UNNAMED = 4
+
+
+def check_ignored_next_state(context: Context) -> Iterator[Finding]:
+    """Warn of a reward that never looks at what the action led to."""
+    function = context.find_function(language.REWARD_ENTRY)
+    if context.dialect.kind != "reward" or function is None:
+        return
+    uses = {node.id for node in ast.walk(function) if isinstance(node, ast.Name)}
+    if "next_state" not in uses:
+        yield context.note(
+            "warning",
+            "quality/ignores-next-state",
+            function,
+            "next_state",
+            "is never read: the reward cannot tell what the action led to",
+            "read the fields from next_state, state only for differences",
+        )
+
+
+def check_unused_terms(context: Context) -> Iterator[Finding]:
+    """Warn of a value that is computed and then not used: a forgotten term, as a rule."""
+    for function in context.source.find(ast.FunctionDef):
+        scope = context.scopes.of[function.body[0]]
+        loaded = {
+            node.id
+            for node in ast.walk(function)
+            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)
+        }
+        for name, bindings in scope.bindings.items():
+            parent = context.source.parents.get(bindings[0])
+            if name in loaded or name.startswith("_") or not isinstance(parent, ast.Assign):
+                continue
+            if bindings[0] not in parent.targets:
+                continue
+            yield context.note(
+                "warning",
+                "quality/unused",
+                bindings[0],
+                name,
+                "is computed and never used",
+                "add it to the reward and to the terms, or delete it",
+            )
+
+
+def check_exponents(context: Context) -> Iterator[Finding]:
+    """Warn of an exponential that is flat or enormous over most of its field's range."""
+    sampling = Sampling(context)
+    for call in context.source.find(ast.Call):
+        if context.text(call.func) not in ("np.exp", "math.exp") or len(call.args) != 1:
+            continue
+        values = sampling.evaluate(call.args[0])
+        if values is None or min(values) == max(values):
+            continue
+        n_alive = sum(value > -_EXPONENT_LIMIT for value in values)
+        if max(values) > _EXPONENT_LIMIT:
+            problem = f"grows to e^{max(values):.0f} within the range of its field"
+        elif n_alive <= max(1, SAMPLES // 20):
+            problem = f"is below e^-{_EXPONENT_LIMIT:.0f} over nearly all of its field's range"
+        else:
+            continue
+        yield context.note(
+            "warning",
+            "quality/exponent",
+            call,
+            context.text(call),
+            problem,
+            "divide by a scale like the field's own: np.exp(-np.abs(x) / scale), or use tolerance",
+        )
+
+
+def check_potential_calls(context: Context) -> Iterator[Finding]:
+    """Warn of shaping that is counted twice, or not at all."""
+    function = context.find_function(language.POTENTIAL_ENTRY)
+    if context.dialect.kind != "reward" or function is None:
+        return
+    is_used = bool(context.uses_of(function))
+    if context.entry_of(function) and is_used:
+        yield context.note(
+            "warning",
+            "quality/potential",
+            function,
+            function.name,
+            "is added by the framework, and is called here too",
+            "delete your own γΦ(s') - Φ(s), or give the helper another name",
+        )
+    elif not context.entry_of(function) and not is_used:
+        yield context.note(
+            "warning",
+            "quality/potential",
+            function,
+            function.name,
+            "is never used: the framework calls potential(state) only",
+            "write def potential(state):",
+        )
+
+
+def check_slow_loops(context: Context) -> Iterator[Finding]:
+    """Warn of a Python loop over the simulations."""
+    for loop in context.loops():
+        if context.dialect.kind == "reward" and _is_over_rows(context, loop.iter):
+            yield context.note(
+                "warning",
+                "quality/slow-loop",
+                loop.iter,
+                context.text(loop.iter),
+                "loops over the simulations in Python",
+                "compute with whole arrays: np.where, axis=-1",
+            )
+            return
+
+
+def _is_over_rows(context: Context, node: ast.expr) -> bool:
+    """Whether something is ``range(x.shape[0])`` or ``range(len(x))``, perhaps by way of a name."""
+    if not (isinstance(node, ast.Call) and context.is_builtin(node.func, frozenset({"range"}))):
+        return False
+    last = node.args[min(1, len(node.args) - 1)] if node.args else None
+    if isinstance(last, ast.Name):
+        value = context.find_value(last)
+        last = value if isinstance(value, ast.expr) else None
+    if isinstance(last, ast.Subscript):
+        is_shape = isinstance(last.value, ast.Attribute) and last.value.attr == "shape"
+        return is_shape and isinstance(last.slice, ast.Constant) and last.slice.value == 0
+    if isinstance(last, ast.Call) and context.is_builtin(last.func, frozenset({"len"})):
+        return isinstance(last.args[0] if last.args else None, ast.Attribute)
+    return False
+
+
+def check_broad_excepts(context: Context) -> Iterator[Finding]:
+    """Hint at a handler that hides every fault."""
+    for handler in context.source.find(ast.ExceptHandler):
+        if isinstance(handler.type, ast.Name) and handler.type.id == "Exception":
+            yield context.note(
+                "hint",
+                "quality/broad-except",
+                handler,
+                "except Exception",
+                "hides faults of the program itself",
+                "guard the value: np.maximum(x, 1e-6), np.clip, np.where",
+            )
+
+
+def check_portability(context: Context) -> Iterator[Finding]:
+    """Hint at writing into arrays, which programs on jax.numpy cannot do."""
+    for node in context.source.find(ast.Subscript):
+        scope = context.scopes.of[node]
+        if isinstance(node.ctx, ast.Store) and scope is not context.scopes.module:
+            value = context.find_value(node.value) if isinstance(node.value, ast.Name) else None
+            if isinstance(value, ast.Dict | ast.DictComp | ast.List | ast.ListComp):
+                continue
+            yield context.note(
+                "hint",
+                "quality/not-portable",
+                node,
+                context.text(node),
+                "is written in place; such a program does not run on jax.numpy",
+                "use np.where(mask, a, b) or np.stack",
+            )
+            return
+
+
+def check_magic_numbers(context: Context) -> Iterator[Finding]:
+    """Hint at numbers in the reward that have no name."""
+    function = context.find_function(language.REWARD_ENTRY)
+    if context.dialect.kind != "reward" or function is None:
+        return
+    unnamed = [
+        node
+        for node in context.source.find(ast.Constant)
+        if read_number(node) not in _PLAIN_NUMBERS and _is_bare(context, node, function)
+    ]
+    if len(unnamed) >= _MIN_UNNAMED:
+        shown = ", ".join(context.text(node) for node in unnamed[:6])
+        yield context.note(
+            "hint",
+            "quality/magic-number",
+            unnamed[0],
+            shown,
+            "have no name",
+            "name them at the top, with their unit: TARGET_SPEED = 2.0  # m/s",
+        )
+
+
+def _is_bare(context: Context, node: ast.Constant, function: ast.FunctionDef) -> bool:
+    """Whether a number stands in an expression of the function, not in an assignment of its own."""
+    parent = context.source.parents[node]
+    if isinstance(parent, ast.UnaryOp):
+        parent = context.source.parents[parent]
+    named = isinstance(parent, ast.Assign | ast.AnnAssign | ast.keyword | ast.Slice | ast.Subscript)
+    return not named and function in context.source.ancestors(node)

@@ -1,0 +1,291 @@
+"""Rules on what a program is made of: statements, constants, exceptions, text formatting."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+
+from reward_agent.rewards import language
+from reward_agent.rewards.rules.bounds import Bounds
+from reward_agent.rewards.rules.context import Context
+from reward_agent.types import Finding
+
+_REMEDIES: dict[str, str] = {
+    "While": "use `for i in range(…)` with a bound, or np.where on whole arrays",
+    "ClassDef": "use functions and dicts",
+    "AsyncFunctionDef": "write a plain function",
+    "Yield": "return an array, or build a list in a comprehension",
+    "YieldFrom": "return an array, or build a list in a comprehension",
+    "Global": "pass values as arguments; use init_memory for what an episode must remember",
+    "Nonlocal": "pass values as arguments and return them",
+    "Match": "use if / elif on Python scalars, np.where on arrays",
+    "TryStar": "use a plain try with named exceptions, or none",
+    "SetComp": "use a list; the order of a set changes from one process to the next",
+    "Set": "use a tuple; the order of a set changes from one process to the next",
+}
+_WORDS: dict[str, str] = {
+    "While": "while",
+    "ClassDef": "class",
+    "AsyncFunctionDef": "async def",
+    "AsyncFor": "async for",
+    "AsyncWith": "async with",
+    "Global": "global",
+    "Nonlocal": "nonlocal",
+    "Match": "match",
+    "TryStar": "except*",
+    "Yield": "yield",
+    "YieldFrom": "yield from",
+    "SetComp": "set comprehension",
+}
+_FORMAT_SPEC = re.compile(r"[<>=^]?[+\- ]?0?\d{0,2},?(\.\d{1,2})?[deEfFgGnsxX%]?")
+_PERCENT_SPEC = re.compile(r"%[-+ 0#]*\d{0,2}(\.\d{1,2})?[sdifeEgGxXr%]")
+_MAX_TEXT_CHARS = 1_000
+
+
+def check_nodes(context: Context) -> Iterator[Finding]:
+    """Refuse every kind of syntax that is not on the list."""
+    for kind, nodes in context.source.nodes.items():
+        if kind in language.NODES:
+            continue
+        node = nodes[0]
+        word = _WORDS.get(kind.__name__, kind.__name__)
+        remedy = _REMEDIES.get(kind.__name__, "use plain functions, expressions, if and for")
+        place = node
+        # Parts of match and the like have no place of their own.
+        if not hasattr(node, "lineno"):
+            place = next(
+                (up for up in context.source.ancestors(node) if hasattr(up, "lineno")), node
+            )
+        yield context.refuse(
+            "syntax/not-allowed", place, word, "is not part of the language", remedy
+        )
+
+
+def check_functions(context: Context) -> Iterator[Finding]:
+    """Refuse decorators, type parameters, and defaults that could hold state."""
+    functions: list[ast.AST] = [*context.source.find(ast.FunctionDef)]
+    functions += context.source.find(ast.Lambda)
+    if len(functions) > language.MAX_FUNCTIONS:
+        yield context.refuse(
+            "syntax/functions",
+            functions[-1],
+            context.text(functions[-1]),
+            f"is function number {len(functions)}; at most {language.MAX_FUNCTIONS} are allowed",
+            "write fewer helpers",
+        )
+    for function in context.source.find(ast.FunctionDef):
+        if function.decorator_list or getattr(function, "type_params", None):
+            yield context.refuse(
+                "syntax/decorator",
+                function,
+                function.name,
+                "has a decorator or type parameters, which run when it is defined",
+                "delete them",
+            )
+    for arguments in context.source.find(ast.arguments):
+        for default in [*arguments.defaults, *arguments.kw_defaults]:
+            if default is not None and not _is_constant(context, default):
+                yield context.refuse(
+                    "syntax/default",
+                    default,
+                    context.text(default),
+                    "is a default that is not a constant",
+                    "use a number, a text, a tuple of them or None",
+                )
+
+
+def check_sets(context: Context) -> Iterator[Finding]:
+    """Accept a set only as the right side of `in`, where its order does not matter."""
+    for node in context.source.find(ast.Set):
+        parent = context.source.parents[node]
+        is_membership = isinstance(parent, ast.Compare) and all(
+            isinstance(operator, ast.In | ast.NotIn) for operator in parent.ops
+        )
+        if not is_membership:
+            yield context.refuse(
+                "syntax/set", node, context.text(node), "is a set", _REMEDIES["Set"]
+            )
+
+
+def check_constants(context: Context) -> Iterator[Finding]:
+    """Refuse constants that are not numbers or short text, and integers without bound."""
+    for node in context.source.find(ast.Constant):
+        value = node.value
+        if isinstance(value, bytes | complex):
+            problem, remedy = f"is a {type(value).__name__} constant", "use floats and text"
+        elif isinstance(value, int) and abs(value) > language.MAX_INTEGER:
+            problem, remedy = f"is larger than {language.MAX_INTEGER:.0e}", "write it as a float"
+        elif (
+            isinstance(value, str)
+            and len(value) > _MAX_TEXT_CHARS
+            and not _is_docstring(context, node)
+        ):
+            problem, remedy = f"is a text of {len(value)} characters", "shorten it"
+        else:
+            continue
+        yield context.refuse("syntax/constant", node, context.text(node), problem, remedy)
+
+
+def check_arithmetic(context: Context) -> Iterator[Finding]:
+    """Refuse powers, shifts and repetitions whose result could be of any size."""
+    bounds = Bounds(context)
+    for node in context.source.find(ast.BinOp):
+        problem = None
+        if isinstance(node.op, ast.Pow):
+            problem = _judge_power(bounds, node)
+        elif isinstance(node.op, ast.LShift):
+            shift = bounds.upper(node.right)
+            if shift is None or shift > language.MAX_POWER:
+                problem = f"shifts by more than {language.MAX_POWER}, or by a number not known here"
+        elif isinstance(node.op, ast.Mult):
+            length = bounds.length(node)
+            if length is not None and length > language.MAX_REPEAT:
+                problem = f"repeats a text or list to more than {language.MAX_REPEAT} items"
+        if problem:
+            text = context.text(node)
+            yield context.refuse(
+                "syntax/arithmetic", node, text, problem, "use floats or arrays of the size needed"
+            )
+
+
+def _judge_power(bounds: Bounds, node: ast.BinOp) -> str | None:
+    exponent = bounds.upper(node.right)
+    if exponent is not None and exponent > language.MAX_POWER:
+        return f"has an exponent above {language.MAX_POWER}"
+    base = bounds.upper(node.left)
+    if base is not None and exponent is not None and base > 1:
+        digits = exponent * len(f"{int(min(base, 10.0**300)):d}")
+        if digits > 300:
+            return "has more than 300 digits"
+    return None
+
+
+def check_exceptions(context: Context) -> Iterator[Finding]:
+    """Allow named exceptions of the list only: no bare except, no `as`, no finally."""
+    for handler in context.source.find(ast.ExceptHandler):
+        kinds = handler.type.elts if isinstance(handler.type, ast.Tuple) else [handler.type]
+        bad = [kind for kind in kinds if kind is None or not _is_exception(context, kind)]
+        if bad or handler.name:
+            name = "except" if bad[:1] == [None] else context.text(handler)
+            yield context.refuse(
+                "syntax/except",
+                handler,
+                name,
+                "catches more than named errors, or keeps the error object",
+                "name the error, such as `except ZeroDivisionError:`, or guard the value instead",
+            )
+    for attempt in context.source.find(ast.Try):
+        if attempt.finalbody:
+            yield context.refuse(
+                "syntax/finally",
+                attempt.finalbody[0],
+                "finally",
+                "is not part of the language",
+                "write the statements after the try",
+            )
+    for error in context.source.find(ast.Raise):
+        made = error.exc.func if isinstance(error.exc, ast.Call) else error.exc
+        has_cause = error.cause is not None and not (
+            isinstance(error.cause, ast.Constant) and error.cause.value is None
+        )
+        if made is None or not _is_exception(context, made) or has_cause:
+            yield context.refuse(
+                "syntax/raise",
+                error,
+                context.text(error),
+                "raises something else than an error of the list",
+                "raise ValueError('…')",
+            )
+
+
+def check_with(context: Context) -> Iterator[Finding]:
+    """Allow `with np.errstate(kind="ignore")` only."""
+    for item in context.source.find(ast.withitem):
+        call = item.context_expr
+        if item.optional_vars is None and _is_errstate(call):
+            continue
+        yield context.refuse(
+            "syntax/with",
+            call,
+            context.text(call),
+            "is not allowed in with",
+            'use `with np.errstate(all="ignore"):`, or none',
+        )
+
+
+def check_formatting(context: Context) -> Iterator[Finding]:
+    """Allow short constant formats in f-strings and with %."""
+    for value in context.source.find(ast.FormattedValue):
+        spec = value.format_spec
+        parts = spec.values if isinstance(spec, ast.JoinedStr) else []
+        text = "".join(str(part.value) for part in parts if isinstance(part, ast.Constant))
+        is_constant = all(isinstance(part, ast.Constant) for part in parts)
+        if value.conversion == ord("a") or not is_constant or not _FORMAT_SPEC.fullmatch(text):
+            yield context.refuse(
+                "syntax/format",
+                value,
+                f"{{…:{text}}}",
+                "is a format with a variable or large width",
+                "use a short format such as {i:02d} or {x:.2f}",
+            )
+    for node in context.source.find(ast.BinOp):
+        text_node = _find_text(context, node.left) if isinstance(node.op, ast.Mod) else None
+        if text_node is not None and "%" in _PERCENT_SPEC.sub("", text_node):
+            yield context.refuse(
+                "syntax/format",
+                node,
+                context.text(node),
+                "is a format with a variable or large width",
+                "use an f-string such as f'leg_{i}'",
+            )
+
+
+def _find_text(context: Context, node: ast.expr) -> str | None:
+    if isinstance(node, ast.Name):
+        value = context.find_value(node)
+        return (
+            value.value
+            if isinstance(value, ast.Constant) and isinstance(value.value, str)
+            else None
+        )
+    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else None
+
+
+def _is_exception(context: Context, node: ast.expr) -> bool:
+    return context.is_builtin(node, language.EXCEPTIONS)
+
+
+def _is_errstate(node: ast.expr) -> bool:
+    return (
+        isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr == "errstate"
+        and isinstance(node.func.value, ast.Name)
+        and node.func.value.id == "np"
+        and not node.args
+        and all(
+            keyword.arg in language.ERRSTATE_KEYWORDS
+            and isinstance(keyword.value, ast.Constant)
+            and keyword.value.value in language.ERRSTATE_VALUES
+            for keyword in node.keywords
+        )
+    )
+
+
+def _is_constant(context: Context, node: ast.expr) -> bool:
+    """Whether a default is a number, a text, None, a tuple of them or a name for one."""
+    if isinstance(node, ast.Tuple):
+        return all(_is_constant(context, item) for item in node.elts)
+    if isinstance(node, ast.UnaryOp):
+        return _is_constant(context, node.operand)
+    if isinstance(node, ast.BinOp):
+        return _is_constant(context, node.left) and _is_constant(context, node.right)
+    if isinstance(node, ast.Attribute):
+        return isinstance(node.value, ast.Name) and node.value.id in language.MODULE_NAMES
+    # What a name of the module holds is frozen, whatever it is.
+    return isinstance(node, ast.Constant | ast.Name)
+
+
+def _is_docstring(context: Context, node: ast.Constant) -> bool:
+    return isinstance(context.source.parents[node], ast.Expr)
