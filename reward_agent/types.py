@@ -204,6 +204,7 @@ class EpisodeScore(Record):
     parts: dict[str, Finite] = {}
     length: int
     end: str = Field(description="'truncated', or the field whose range ended the episode")
+    success_step: int | None = Field(None, description="control step from which it is a success")
 
 
 class Evaluation(FileRecord):

@@ -23,15 +23,15 @@ from reward_agent.sandbox.seal import Seal
 def run_worker(job_dir: Path) -> int:
     """Do the job of a folder and return the exit code of the process.
 
-    The module ``worker/<kind>.py`` may have ``prepare()`` for imports that must precede the seal
-    (they start processes); its ``run(job, job_dir)`` comes after.
+    The module ``worker/<kind>.py`` may have ``prepare(job)`` for what must precede the seal: imports
+    that start processes, the search for a renderer. Its ``run(job, job_dir)`` comes after.
     """
     try:
         job: Any = TypeAdapter(Job).validate_json((job_dir / JOB_FILE).read_bytes())
         seal = Seal(_load_isolation(job_dir), job, job_dir)
         seal.confine()
         module = importlib.import_module(f"reward_agent.worker.{job.kind}")
-        _prepare(module)
+        _prepare(module, job)
         seal.close()
         result = module.run(job, job_dir)
         write_atomic(job_dir / RESULT_FILE, result.model_dump_json(indent=1).encode())
@@ -50,10 +50,10 @@ def _load_isolation(job_dir: Path) -> Isolation:
     return Isolation.model_validate_json(path.read_bytes()) if path.exists() else Isolation()
 
 
-def _prepare(module: ModuleType) -> None:
+def _prepare(module: ModuleType, job: Any) -> None:
     prepare = getattr(module, "prepare", None)
     if prepare is not None:
-        prepare()
+        prepare(job)
 
 
 def _write_error(job_dir: Path, error: BaseException) -> None:

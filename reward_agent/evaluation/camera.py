@@ -1,0 +1,116 @@
+"""Where the camera stands: a side view of what moves in a plane, a slanted one of the rest.
+
+It follows a robot that leaves its place and stands still before one that does not.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import mujoco
+import numpy as np
+from numpy.typing import NDArray
+
+from reward_agent.simulation.state import FloatArray
+
+_MARGIN = 1.25
+# Seconds over which the camera's motion is averaged; a hop should not shake the picture.
+_SMOOTHING_S = 0.6
+# A robot that leaves a box of this many times its own size is followed.
+_FOLLOW_FACTOR = 1.6
+_FLAT_M = 1e-6
+
+
+@dataclass(frozen=True)
+class CameraPath:
+    """A camera in each frame.
+
+    Args:
+        lookat: ``(F, 3)`` point in the middle of the picture, m.
+        distance: from that point, m.
+        azimuth: degrees; 90 looks along +y.
+        elevation: degrees; -90 looks down.
+    """
+
+    lookat: FloatArray
+    distance: float
+    azimuth: float
+    elevation: float
+
+    def make_camera(self, frame: int) -> mujoco.MjvCamera:
+        """Return MuJoCo's camera for one frame."""
+        camera = mujoco.MjvCamera()
+        camera.type = mujoco.mjtCamera.mjCAMERA_FREE
+        camera.lookat[:] = self.lookat[frame]
+        camera.distance, camera.azimuth = self.distance, self.azimuth
+        camera.elevation = self.elevation
+        return camera
+
+
+def plan_camera(
+    model: mujoco.MjModel, qpos: FloatArray, frame_s: float, aspect: float
+) -> CameraPath:
+    """Return the camera for the frames of an episode.
+
+    Args:
+        model: of the environment.
+        qpos: ``(F, nq)``, one row a frame.
+        frame_s: seconds from frame to frame.
+        aspect: width of the picture over its height.
+    """
+    centres, radii = _trace_geoms(model, qpos)
+    low, high = (centres - radii[:, None]).min(axis=1), (centres + radii[:, None]).max(axis=1)
+    azimuth, elevation = _choose_angles(centres)
+    robot = np.median(high - low, axis=0)
+    whole = high.max(axis=0) - low.min(axis=0)
+    middle = (high + low) / 2
+    is_followed = bool((whole > _FOLLOW_FACTOR * np.maximum(robot, robot.max() / 2))[:2].any())
+    if is_followed:
+        lookat = _smooth(middle, max(1, round(_SMOOTHING_S / frame_s)))
+        # The height of the view stays, so that one sees how high the robot jumps.
+        lookat[:, 2] = (low[:, 2].min() + high[:, 2].max()) / 2
+        size = np.array([robot[0] * 1.6, robot[1] * 1.6, max(whole[2], robot[2])])
+    else:
+        lookat = np.repeat(((high.max(axis=0) + low.min(axis=0)) / 2)[None], len(qpos), axis=0)
+        size = whole
+    distance = _find_distance(size, elevation, model.vis.global_.fovy, aspect)
+    return CameraPath(lookat, distance, azimuth, elevation)
+
+
+def _trace_geoms(model: mujoco.MjModel, qpos: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return the centres ``(F, G, 3)`` of the geoms that can move, and their radii ``(G,)``."""
+    data = mujoco.MjData(model)
+    moving = np.flatnonzero(model.body_weldid[model.geom_bodyid] != 0)
+    centres = np.empty((len(qpos), len(moving), 3))
+    for frame, row in enumerate(qpos):
+        data.qpos[:] = row
+        mujoco.mj_kinematics(model, data)
+        centres[frame] = data.geom_xpos[moving]
+    # The radius of a capsule's bounding sphere is half its length; half of that frames better.
+    return centres, model.geom_rbound[moving] * 0.7
+
+
+def _choose_angles(centres: FloatArray) -> tuple[float, float]:
+    travel: NDArray[np.float64] = np.ptp(centres, axis=0).max(axis=0)
+    if travel[1] < _FLAT_M:
+        return 90.0, -8.0
+    if travel[2] < _FLAT_M:
+        return 90.0, -80.0
+    return 120.0, -18.0
+
+
+def _find_distance(size: FloatArray, elevation: float, fovy: float, aspect: float) -> float:
+    """Return the distance from which a box of that size fills the picture."""
+    slant = np.sin(np.deg2rad(-elevation))
+    width = float(max(size[0], size[1]))
+    height = float(size[2] * (1 - slant) + width * slant)
+    return _MARGIN * max(height, width / aspect) / (2 * np.tan(np.deg2rad(fovy) / 2))
+
+
+def _smooth(path: FloatArray, window: int) -> FloatArray:
+    """Return a centred moving average; the ends are held."""
+    window = min(window, len(path)) | 1
+    padded = np.pad(path, ((window // 2, window // 2), (0, 0)), mode="edge")
+    kernel = np.ones(window) / window
+    columns = [np.convolve(column, kernel, mode="valid") for column in padded.T]
+    return np.stack(columns, axis=1)

@@ -1,0 +1,135 @@
+"""Fresh episodes of many policies at once, on one batch of simulations."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reward_agent.evaluation.metrics import Episode
+from reward_agent.evaluation.trajectories import Trajectories, make_trajectories
+from reward_agent.simulation.batch import BatchSimulation
+from reward_agent.simulation.card import EnvCard
+from reward_agent.simulation.state import FloatArray
+
+TRUNCATED = "truncated"
+NOT_FINITE = "action not finite"
+
+
+class Policy(Protocol):
+    """Anything that turns observations into actions, deterministically."""
+
+    def act(self, observation: FloatArray) -> NDArray[Any]:
+        """Return ``(N, n_actions)`` for observations ``(N, observation_size)``."""
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """The episodes of one policy.
+
+    Args:
+        trajectories: what was recorded, as it is stored.
+        qpos: of each episode ``(T, nq)``, to draw it.
+    """
+
+    trajectories: Trajectories
+    qpos: tuple[FloatArray, ...]
+
+
+def roll_out(
+    card: EnvCard, policies: Sequence[Policy], n_episodes: int, seed: int
+) -> list[Rollout]:
+    """Run each policy for some episodes, all side by side, and record every field.
+
+    Episode e of policy p is simulation ``p * n_episodes + e``, which has the seed ``seed + p *
+    n_episodes + e``. An episode that has ended is not stepped any more. A policy whose action is
+    not finite ends its episode there, terminated.
+
+    Args:
+        card: the environment, with the task applied.
+        policies: at least one.
+        n_episodes: of each policy.
+        seed: of the first simulation.
+    """
+    recorder = _Recorder(card, len(policies) * n_episodes, seed)
+    simulation = recorder.simulation
+    for _ in range(card.max_episode_steps):
+        observation = simulation.observation
+        action = np.zeros((simulation.n_sims, card.n_actions))
+        for index, policy in enumerate(policies):
+            rows = np.arange(index * n_episodes, (index + 1) * n_episodes)
+            rows = rows[recorder.active[rows]]
+            if len(rows):
+                action[rows] = policy.act(observation[rows])
+        recorder.step(action)
+        if not recorder.active.any():
+            break
+    return [
+        recorder.collect(range(index * n_episodes, (index + 1) * n_episodes))
+        for index in range(len(policies))
+    ]
+
+
+class _Recorder:
+    """The simulations, and what was seen of them at each step."""
+
+    def __init__(self, card: EnvCard, n_sims: int, seed: int) -> None:
+        self.simulation = BatchSimulation(card, n_sims, seed)
+        self.active = np.ones(n_sims, dtype=bool)
+        self._card = card
+        self._n_steps = np.zeros(n_sims, dtype=int)
+        self._ends = [TRUNCATED] * n_sims
+        self._states: dict[str, list[NDArray[np.float32]]] = {f.name: [] for f in card.fields}
+        self._qpos: list[FloatArray] = []
+        self._actions: list[NDArray[np.float32]] = []
+        self.simulation.reset()
+        self._read()
+
+    def step(self, action: FloatArray) -> None:
+        """Step the running episodes and note which of them have ended, and why."""
+        is_finite = np.isfinite(action).all(axis=1)
+        self._end(self.active & ~is_finite, NOT_FINITE)
+        self.simulation.step(np.where(is_finite[:, None], action, 0.0), self.active)
+        self._n_steps[self.active] += 1
+        self._actions.append(action.astype(np.float32))
+        self._read()
+        self._end(self.active & self.simulation.find_terminated())
+
+    def collect(self, sims: range) -> Rollout:
+        """Return the episodes of some simulations."""
+        episodes = [self._make_episode(sim) for sim in sims]
+        trajectories = make_trajectories(episodes, [self._ends[sim] for sim in sims])
+        lengths = [episode.n_steps + 1 for episode in episodes]
+        qpos = tuple(
+            np.stack([rows[sim] for rows in self._qpos[:length]])
+            for sim, length in zip(sims, lengths, strict=True)
+        )
+        return Rollout(trajectories, qpos)
+
+    def _read(self) -> None:
+        """Keep the state in single precision, as the file does: what is scored is what is stored."""
+        for name, values in self.simulation.read_state().fields.items():
+            self._states[name].append(values.astype(np.float32))
+        self._qpos.append(self.simulation.qpos)
+
+    def _end(self, mask: NDArray[np.bool_], reason: str | None = None) -> None:
+        for sim in np.flatnonzero(mask):
+            self._ends[sim] = reason or self.simulation.termination_reason(int(sim)) or TRUNCATED
+            self.active[sim] = False
+
+    def _make_episode(self, sim: int) -> Episode:
+        n_steps = int(self._n_steps[sim])
+        fields = {
+            name: np.stack([values[sim] for values in rows[: n_steps + 1]])
+            for name, rows in self._states.items()
+        }
+        action = np.array([rows[sim] for rows in self._actions[:n_steps]], dtype=np.float64)
+        return Episode(
+            fields,
+            action.reshape(n_steps, self._card.n_actions),
+            self._card.control_dt,
+            terminated=self._ends[sim] != TRUNCATED,
+        )

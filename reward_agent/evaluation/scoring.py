@@ -1,0 +1,117 @@
+"""From recorded episodes and a metric to an ``Evaluation``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from reward_agent.errors import DataError
+from reward_agent.evaluation.metrics import Episode, Metric
+from reward_agent.evaluation.statistics import bootstrap_interval, wilson_interval
+from reward_agent.evaluation.trajectories import Trajectories
+from reward_agent.types import EpisodeScore, Evaluation
+
+# Beginnings of an episode that are scored to find the moment of success.
+_N_PREFIXES = 24
+
+
+def score_trajectories(
+    trajectories: Trajectories, metric: Metric | None, total_timesteps: int, seed: int
+) -> Evaluation:
+    """Score every episode and return what they say together.
+
+    Args:
+        trajectories: fresh episodes of one policy.
+        metric: the task's; None leaves every score open.
+        total_timesteps: how long the policy was trained.
+        seed: of the first episode.
+
+    Raises:
+        DataError: the metric fails; the message names its file and line.
+    """
+    scores = tuple(
+        score_episode(trajectories.episode(i), trajectories.ends[i], metric)
+        for i in range(trajectories.n_episodes)
+    )
+    return summarise_scores(scores, total_timesteps, seed)
+
+
+def score_episode(episode: Episode, end: str, metric: Metric | None) -> EpisodeScore:
+    """Score one episode; one without a single step has no score."""
+    if metric is None or episode.n_steps == 0:
+        return EpisodeScore(task_score=None, success=False, length=episode.n_steps, end=end)
+    score = metric(episode)
+    return EpisodeScore(
+        task_score=score.task_score,
+        success=score.success,
+        parts=score.parts,
+        length=episode.n_steps,
+        end=end,
+        success_step=find_success_step(episode, metric) if score.success else None,
+    )
+
+
+def summarise_scores(
+    episodes: Sequence[EpisodeScore], total_timesteps: int, seed: int
+) -> Evaluation:
+    """Return means and 95 % intervals; the score is None if one episode has none.
+
+    Args:
+        episodes: at least one.
+        total_timesteps: how long the policy was trained.
+        seed: of the first episode.
+    """
+    scores = [episode.task_score for episode in episodes if episode.task_score is not None]
+    is_scored = len(scores) == len(episodes)
+    n_successes = sum(episode.success for episode in episodes)
+    return Evaluation(
+        total_timesteps=total_timesteps,
+        seed=seed,
+        n_episodes=len(episodes),
+        task_score=float(np.mean(scores)) if is_scored else None,
+        task_score_interval=bootstrap_interval(scores) if is_scored else None,
+        success_rate=n_successes / len(episodes) if is_scored else None,
+        success_interval=wilson_interval(n_successes, len(episodes)) if is_scored else None,
+        parts=_average_parts(episodes),
+        episode_length=float(np.mean([episode.length for episode in episodes])),
+        episodes=tuple(episodes),
+    )
+
+
+def find_success_step(episode: Episode, metric: Metric) -> int:
+    """Return the step from which on the episode counts as a success.
+
+    The metric is asked about beginnings of the episode: the moment is the end of the shortest one
+    from which on all are successes.
+    """
+    steps = np.unique(np.linspace(1, episode.n_steps, _N_PREFIXES).astype(int))
+    earliest = episode.n_steps
+    for step in steps[::-1]:
+        if not _is_success(metric, _cut(episode, int(step))):
+            break
+        earliest = int(step)
+    return earliest
+
+
+def _cut(episode: Episode, n_steps: int) -> Episode:
+    if n_steps == episode.n_steps:
+        return episode
+    fields = {name: values[: n_steps + 1] for name, values in episode.fields.items()}
+    return Episode(fields, episode.action[:n_steps], episode.control_dt, terminated=False)
+
+
+def _is_success(metric: Metric, episode: Episode) -> bool:
+    try:
+        return metric(episode).success
+    except DataError:
+        # A metric may need a minimal length; a beginning is not an episode it was written for.
+        return False
+
+
+def _average_parts(episodes: Sequence[EpisodeScore]) -> dict[str, float]:
+    """Return the mean of each part over the episodes that have it."""
+    names = dict.fromkeys(name for episode in episodes for name in episode.parts)
+    return {
+        name: float(np.mean([e.parts[name] for e in episodes if name in e.parts])) for name in names
+    }

@@ -1,0 +1,118 @@
+"""Intervals and means that say how far a number from few episodes can be trusted."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from reward_agent.errors import UsageError
+
+FloatArray = NDArray[np.float64]
+Interval = tuple[float, float]
+
+# Two-sided 95 % quantile of the normal distribution.
+_Z_95 = 1.959963984540054
+_N_RESAMPLES = 2000
+
+
+def wilson_interval(n_successes: int, n_trials: int, z: float = _Z_95) -> Interval:
+    """Return the score interval of a rate; it stays within 0..1 and is not empty at 0 or 1.
+
+    Args:
+        n_successes: how many trials succeeded.
+        n_trials: how many there were, at least one.
+        z: quantile of the normal distribution, 1.96 for 95 %.
+
+    Raises:
+        UsageError: there is no trial, or there are more successes than trials.
+
+    Source: Wilson (1927), Probable inference, the law of succession, and statistical inference.
+    """
+    if n_trials < 1 or not 0 <= n_successes <= n_trials:
+        raise UsageError(
+            f"{n_successes} successes of {n_trials} trials", "give 0 <= successes <= trials >= 1"
+        )
+    rate = n_successes / n_trials
+    scale = 1 + z**2 / n_trials
+    centre = (rate + z**2 / (2 * n_trials)) / scale
+    half = z / scale * math.sqrt(rate * (1 - rate) / n_trials + z**2 / (4 * n_trials**2))
+    return max(0.0, centre - half), min(1.0, centre + half)
+
+
+def bootstrap_interval(values: ArrayLike, level: float = 0.95, seed: int = 0) -> Interval:
+    """Return the percentile bootstrap interval of the mean; the same values give the same one.
+
+    Args:
+        values: ``(n,)`` finite numbers, at least one; of one number the interval is that number.
+        level: how often the interval should cover the mean.
+        seed: of the resampling.
+
+    Raises:
+        UsageError: there are no values, or one is not finite.
+
+    Source: Efron and Tibshirani (1993), An introduction to the bootstrap, chapter 13.
+    """
+    sample = _check_sample(values)
+    draws = np.random.default_rng(seed).integers(len(sample), size=(_N_RESAMPLES, len(sample)))
+    means = sample[draws].mean(axis=1)
+    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
+
+
+def interquartile_mean(values: ArrayLike) -> float:
+    """Return the mean of the middle half; values on the edge of it count in part.
+
+    Args:
+        values: ``(n,)`` finite numbers, at least one.
+
+    Raises:
+        UsageError: there are no values, or one is not finite.
+
+    Source: Agarwal et al. (2021), Deep reinforcement learning at the edge of the statistical
+    precipice; for n not divisible by four the edge values are weighted, where SciPy's
+    ``trim_mean`` (and rliable with it) rounds the trimmed count down.
+    """
+    sample = np.sort(_check_sample(values))
+    n = len(sample)
+    edges = np.clip(np.arange(n + 1) / n, 0.25, 0.75)
+    return float(np.sum(sample * np.diff(edges)) / 0.5)
+
+
+def correlate(a: ArrayLike, b: ArrayLike, min_points: int = 4) -> float | None:
+    """Return Spearman's rank correlation, or None where it says nothing.
+
+    Args:
+        a: ``(n,)`` finite numbers.
+        b: ``(n,)`` finite numbers.
+        min_points: fewer points than this, or a constant side, give None.
+
+    Source: Spearman (1904); ties get the mean of their ranks.
+    """
+    x, y = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
+    if len(x) < min_points or _is_constant(x) or _is_constant(y):
+        return None
+    return float(np.corrcoef(_rank(x), _rank(y))[0, 1])
+
+
+def _rank(values: FloatArray) -> FloatArray:
+    """Return mean ranks: equal values share theirs."""
+    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
+    last = np.cumsum(counts)
+    ranks: FloatArray = (last - (counts - 1) / 2)[inverse]
+    return ranks
+
+
+def _is_constant(values: FloatArray) -> bool:
+    return float(np.ptp(values)) <= 1e-9 * max(1.0, float(np.max(np.abs(values))))
+
+
+def _check_sample(values: ArrayLike) -> FloatArray:
+    sample = np.asarray(values, dtype=np.float64).reshape(-1)
+    if len(sample) == 0 or not np.isfinite(sample).all():
+        raise UsageError(
+            f"statistics of {len(sample)} values, of which {int(np.isfinite(sample).sum())} finite",
+            "give at least one number, all of them finite",
+        )
+    return sample

@@ -1,0 +1,228 @@
+"""Recorded episodes and their file: every field of the card over time, with the actions.
+
+A file ``trajectories.npz`` (compressed, ``allow_pickle=False``) of E episodes, where episode e has
+T_e states and T_e - 1 actions, all episodes end to end:
+
+    starts         (E + 1,) int64     offsets into the states; the last is their number
+    field.<name>   (sum T_e[, k])     float32, in the card's units
+    action         (sum (T_e - 1), n_actions) float32
+    terminated     (E,) bool          a field left its healthy range
+    end            (E,) str           'truncated', or the field that ended the episode
+    control_dt     () float64         seconds of one control step
+"""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reward_agent.errors import DataError
+from reward_agent.evaluation.metrics import Episode
+from reward_agent.simulation.state import State
+
+# A minute of 64 humanoids is a tenth of this; a file that unpacks to more is not ours.
+MAX_UNPACKED_BYTES = 2**30
+_FIELD_PREFIX = "field."
+_REMEDY = "delete the file and evaluate the policy again"
+
+
+@dataclass(frozen=True)
+class Trajectories:
+    """Episodes end to end; make one with ``Trajectories.load`` or ``make_trajectories``.
+
+    Args:
+        starts: ``(E + 1,)`` offsets of the episodes into the states.
+        fields: name to ``(sum T_e[, k])`` float32.
+        action: ``(sum (T_e - 1), n_actions)`` float32.
+        terminated: ``(E,)`` bool.
+        ends: why each episode ended.
+        control_dt: seconds of one control step.
+
+    Raises:
+        DataError: the arrays do not fit together.
+    """
+
+    starts: NDArray[np.int64]
+    fields: Mapping[str, NDArray[np.float32]]
+    action: NDArray[np.float32]
+    terminated: NDArray[np.bool_]
+    ends: tuple[str, ...]
+    control_dt: float
+
+    def __post_init__(self) -> None:
+        problem = _find_problem(self)
+        if problem:
+            raise DataError(f"trajectories: {problem}", _REMEDY)
+
+    @property
+    def n_episodes(self) -> int:
+        """How many episodes."""
+        return len(self.starts) - 1
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """Control steps of each episode, ``(E,)``."""
+        return np.diff(self.starts) - 1
+
+    def episode(self, index: int) -> Episode:
+        """Return one episode; its arrays are copies in float64."""
+        states, actions = self._slices(index)
+        fields = {name: values[states] for name, values in self.fields.items()}
+        return Episode(
+            fields, self.action[actions], self.control_dt, bool(self.terminated[index])
+        )
+
+    def states(self, index: int) -> State:
+        """Return one episode's states as if they were ``T_e`` parallel simulations."""
+        states, _ = self._slices(index)
+        return State({name: v[states].astype(np.float64) for name, v in self.fields.items()})
+
+    def save(self, path: Path) -> None:
+        """Write the file."""
+        arrays = {f"{_FIELD_PREFIX}{name}": values for name, values in self.fields.items()}
+        np.savez_compressed(
+            path,
+            allow_pickle=False,
+            starts=self.starts,
+            action=self.action,
+            terminated=self.terminated,
+            end=np.array(self.ends, dtype=np.str_),
+            control_dt=np.float64(self.control_dt),
+            **arrays,
+        )
+
+    @classmethod
+    def load(cls, path: Path) -> Trajectories:
+        """Read a file.
+
+        Raises:
+            DataError: it is missing, not of this format, too large, or inconsistent.
+        """
+        arrays = _read_arrays(path)
+        try:
+            return _assemble(arrays)
+        except KeyError as error:
+            raise DataError(f"{path}: array {error} is missing", _REMEDY) from error
+        except DataError as error:
+            raise DataError(f"{path}: {error.message}", _REMEDY) from error
+
+    def _slices(self, index: int) -> tuple[slice, slice]:
+        if not 0 <= index < self.n_episodes:
+            raise IndexError(f"episode {index} of {self.n_episodes}")
+        start, stop = int(self.starts[index]), int(self.starts[index + 1])
+        # Each earlier episode has one action less than states.
+        return slice(start, stop), slice(start - index, stop - index - 1)
+
+
+def make_trajectories(episodes: Sequence[Episode], ends: Sequence[str]) -> Trajectories:
+    """Return episodes of one environment, end to end.
+
+    Args:
+        episodes: at least one, all with the same fields and control step.
+        ends: why each of them ended.
+
+    Raises:
+        DataError: there is none, or they do not have the same fields.
+    """
+    if not episodes:
+        raise DataError("trajectories: no episode", "give at least one")
+    names = [set(episode.fields) for episode in episodes]
+    if any(found != names[0] for found in names):
+        different = sorted(set().union(*names) - set.intersection(*names))
+        raise DataError(f"trajectories: not every episode has the fields {', '.join(different)}")
+    counts = [episode.n_steps + 1 for episode in episodes]
+    fields = {
+        name: np.concatenate([episode.fields[name] for episode in episodes]).astype(np.float32)
+        for name in episodes[0].fields
+    }
+    return Trajectories(
+        starts=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
+        fields=fields,
+        action=np.concatenate([episode.action for episode in episodes]).astype(np.float32),
+        terminated=np.array([episode.terminated for episode in episodes], dtype=np.bool_),
+        ends=tuple(ends),
+        control_dt=episodes[0].control_dt,
+    )
+
+
+def join_trajectories(parts: Sequence[Trajectories]) -> Trajectories:
+    """Return the episodes of several recordings of one environment as one.
+
+    Raises:
+        DataError: there is none, or they are not of the same environment.
+    """
+    if len({part.control_dt for part in parts}) > 1:
+        raise DataError("trajectories: the recordings have different control steps")
+    episodes = [part.episode(i) for part in parts for i in range(part.n_episodes)]
+    return make_trajectories(episodes, [end for part in parts for end in part.ends])
+
+
+def _read_arrays(path: Path) -> dict[str, NDArray[Any]]:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            unpacked = sum(info.file_size for info in archive.infolist())
+        if unpacked > MAX_UNPACKED_BYTES:
+            raise DataError(
+                f"{path} unpacks to {unpacked} bytes; at most {MAX_UNPACKED_BYTES} are read",
+                _REMEDY,
+            )
+        with np.load(path, allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
+    except FileNotFoundError as error:
+        raise DataError(f"{path} does not exist", "evaluate the policy first") from error
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, NotImplementedError) as error:
+        raise DataError(f"{path}: not a file of trajectories: {error}", _REMEDY) from error
+
+
+def _assemble(arrays: Mapping[str, NDArray[Any]]) -> Trajectories:
+    """Return the trajectories that the arrays of a file describe."""
+    fields = {
+        name.removeprefix(_FIELD_PREFIX): _expect(arrays, name, np.float32)
+        for name in arrays
+        if name.startswith(_FIELD_PREFIX)
+    }
+    control_dt = _expect(arrays, "control_dt", np.float64)
+    end = arrays["end"]
+    if control_dt.shape != () or end.ndim != 1 or end.dtype.kind != "U":
+        raise DataError("control_dt must be a number and end a list of words")
+    return Trajectories(
+        starts=_expect(arrays, "starts", np.int64),
+        fields=fields,
+        action=_expect(arrays, "action", np.float32),
+        terminated=_expect(arrays, "terminated", np.bool_),
+        ends=tuple(str(word) for word in end),
+        control_dt=float(control_dt),
+    )
+
+
+def _expect(arrays: Mapping[str, NDArray[Any]], name: str, dtype: type) -> NDArray[Any]:
+    array = arrays[name]
+    if array.dtype != dtype:
+        raise DataError(f"{name} is {array.dtype}, expected {np.dtype(dtype)}")
+    return array
+
+
+def _find_problem(given: Trajectories) -> str | None:
+    """Return what does not fit together, or None."""
+    starts = given.starts
+    if starts.ndim != 1 or len(starts) < 2 or starts[0] != 0 or (np.diff(starts) < 1).any():
+        return "starts must begin with 0 and rise: one more offset than episodes"
+    n_states, n_episodes = int(starts[-1]), len(starts) - 1
+    if not given.fields:
+        return "there is no field"
+    for name, values in given.fields.items():
+        if values.ndim not in (1, 2) or len(values) != n_states:
+            return f"field {name!r} has shape {values.shape}, expected ({n_states},) or ({n_states}, k)"
+    if given.action.ndim != 2 or len(given.action) != n_states - n_episodes:
+        return f"action has shape {given.action.shape}, expected ({n_states - n_episodes}, n_actions)"
+    if given.terminated.shape != (n_episodes,) or len(given.ends) != n_episodes:
+        return f"terminated and end must have one entry for each of {n_episodes} episodes"
+    if not 0 < given.control_dt < 10:
+        return f"control_dt is {given.control_dt} s, expected a positive number of seconds"
+    return None

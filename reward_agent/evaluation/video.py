@@ -1,0 +1,171 @@
+"""Pictures of an episode: an animated WebP in real time, and a strip of its key moments.
+
+Import this only after ``MUJOCO_GL`` is set: MuJoCo chooses its renderer when it is imported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import mujoco
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from reward_agent.evaluation.camera import plan_camera
+from reward_agent.simulation.card import EnvCard
+from reward_agent.simulation.model import make_model
+from reward_agent.simulation.state import FloatArray
+
+Frame = NDArray[np.uint8]
+
+_WIDTH, _HEIGHT = 400, 300
+_FRAMES_PER_S = 25
+# Of a longer episode the beginning and the end are shown.
+_MAX_S = 10.0
+_BEGINNING = 0.6
+_HOLD_MS = 1000
+_QUALITY = 50
+# WebP's effort, 0 to 6: higher is smaller and slower.
+_EFFORT = 2
+_STRIP_WIDTH, _STRIP_HEIGHT = 200, 200
+_INK, _PAPER = (255, 255, 255), (20, 24, 32)
+
+
+@dataclass(frozen=True)
+class Footage:
+    """An episode to be drawn.
+
+    Args:
+        qpos: ``(T, nq)``.
+        caption: what it is, for a person.
+        events: state index to the word shown from there on.
+    """
+
+    qpos: FloatArray
+    caption: str
+    events: dict[int, str]
+
+
+class Studio:
+    """A renderer for one environment.
+
+    Raises:
+        DataError: the card's model is missing or wrong.
+    """
+
+    def __init__(self, card: EnvCard, width: int = _WIDTH, height: int = _HEIGHT) -> None:
+        self._control_dt = card.control_dt
+        self._model = make_model(card, fields=())
+        _make_cheap(self._model, width, height)
+        self._data = mujoco.MjData(self._model)
+        self._renderer = mujoco.Renderer(self._model, height, width)
+        for flag in (mujoco.mjtRndFlag.mjRND_SHADOW, mujoco.mjtRndFlag.mjRND_REFLECTION):
+            self._renderer.scene.flags[flag] = 0
+        self._size = (width, height)
+
+    def __enter__(self) -> Studio:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._renderer.close()
+
+    def draw(self, qpos: FloatArray, steps: Sequence[int]) -> list[Frame]:
+        """Return a picture ``(height, width, 3)`` of each of the steps.
+
+        Args:
+            qpos: ``(T, nq)`` of the whole episode.
+            steps: rows of it, rising.
+        """
+        shown = qpos[list(steps)]
+        frame_s = self._control_dt * (steps[-1] - steps[0]) / max(1, len(steps) - 1)
+        width, height = self._size
+        path = plan_camera(self._model, shown, max(frame_s, self._control_dt), width / height)
+        frames = []
+        for index, row in enumerate(shown):
+            self._data.qpos[:] = row
+            mujoco.mj_kinematics(self._model, self._data)
+            mujoco.mj_comPos(self._model, self._data)
+            mujoco.mj_camlight(self._model, self._data)
+            self._renderer.update_scene(self._data, path.make_camera(index))
+            frames.append(self._renderer.render())
+        return frames
+
+    def film(self, footage: Footage, path: Path) -> None:
+        """Write an animated WebP of an episode, in real time."""
+        steps = choose_video_steps(len(footage.qpos), self._control_dt)
+        stride = steps[1] - steps[0] if len(steps) > 1 else 1
+        pictures = []
+        for step, frame in zip(steps, self.draw(footage.qpos, steps), strict=True):
+            line = f"step {step}   {step * self._control_dt:.2f} s   {_find_event(footage, step)}"
+            pictures.append(_caption(frame, (footage.caption, line)))
+        frame_ms = max(20, round(stride * self._control_dt * 1000))
+        durations = [frame_ms] * (len(pictures) - 1) + [_HOLD_MS]
+        pictures[0].save(
+            path,
+            format="WEBP",
+            save_all=True,
+            append_images=pictures[1:],
+            duration=durations,
+            loop=0,
+            quality=_QUALITY,
+            method=_EFFORT,
+            minimize_size=False,
+        )
+
+
+def choose_video_steps(n_states: int, control_dt: float) -> list[int]:
+    """Return the states to draw: about 25 a second; of a long episode its two ends."""
+    stride = max(1, round(1 / (_FRAMES_PER_S * control_dt)))
+    steps = list(range(0, n_states, stride))
+    n_most = max(2, round(_MAX_S / (stride * control_dt)))
+    if len(steps) <= n_most:
+        return steps
+    n_first = round(_BEGINNING * n_most)
+    return steps[:n_first] + steps[n_first - n_most :]
+
+
+def write_strip(pictures: Sequence[tuple[Frame, str]], path: Path) -> None:
+    """Write pictures side by side, each with the words beneath it."""
+    tiles = []
+    for frame, words in pictures:
+        height, width = frame.shape[:2]
+        side = min(height, width)
+        left = (width - side) // 2
+        square = Image.fromarray(frame[:side, left : left + side])
+        tiles.append((square.resize((_STRIP_WIDTH, _STRIP_HEIGHT)), words))
+    foot = 34
+    strip = Image.new("RGB", (_STRIP_WIDTH * len(tiles), _STRIP_HEIGHT + foot), _PAPER)
+    pen, font = ImageDraw.Draw(strip), ImageFont.load_default(size=12)
+    for index, (tile, words) in enumerate(tiles):
+        strip.paste(tile, (index * _STRIP_WIDTH, 0))
+        pen.text((index * _STRIP_WIDTH + 6, _STRIP_HEIGHT + 3), words, _INK, font)
+    strip.save(path, format="WEBP", quality=70, method=4)
+
+
+def _make_cheap(model: mujoco.MjModel, width: int, height: int) -> None:
+    """Turn off what costs time, and let the floor reach to the horizon."""
+    model.vis.global_.offwidth = max(width, model.vis.global_.offwidth)
+    model.vis.global_.offheight = max(height, model.vis.global_.offheight)
+    model.vis.quality.offsamples = 0
+    model.vis.quality.shadowsize = 0
+    for geom in np.flatnonzero(model.geom_type == mujoco.mjtGeom.mjGEOM_PLANE):
+        if model.geom_bodyid[geom] == 0:
+            model.geom_size[geom, :2] = 0.0
+
+
+def _find_event(footage: Footage, step: int) -> str:
+    """Return the words of the newest event up to a step."""
+    past = [at for at in footage.events if at <= step]
+    return footage.events[max(past)] if past else ""
+
+
+def _caption(frame: Frame, lines: Sequence[str]) -> Image.Image:
+    picture = Image.fromarray(frame)
+    pen, font = ImageDraw.Draw(picture), ImageFont.load_default(size=13)
+    pen.rectangle((0, 0, picture.width, 4 + 17 * len(lines)), fill=_PAPER)
+    for index, line in enumerate(lines):
+        pen.text((6, 2 + 17 * index), line, _INK, font)
+    return picture
