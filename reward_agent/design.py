@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from reward_agent import __version__
-from reward_agent.agents import Agents, make_agents
+from reward_agent.agents.team import Team, make_team
 from reward_agent.config import DesignConfig, resolve_config
 from reward_agent.errors import Interrupted, RewardAgentError, UnknownNameError, UsageError
 from reward_agent.executors.local import LocalExecutor
 from reward_agent.loop import run_design
 from reward_agent.paths import find_runs_dir
+from reward_agent.sandbox.level import LEVELS
 from reward_agent.search import Metric, Search
 from reward_agent.simulation.card import load_env
 from reward_agent.stages.metric import MetricChoice, ProposedMetric, choose_metric
@@ -74,7 +75,7 @@ def design(
     card = apply_task(card, spec)
     resolved = resolve_config(options, card.budget, card.name, environ)
     store = RunStore(find_runs_dir(runs_dir) / make_run_id(card.name, spec.name))
-    agents = make_agents(resolved.config, store.dir, environ)
+    team = make_team(resolved.config, store.dir, environ)
     run = RunRecord(
         id=store.dir.name,
         created=now_utc(),
@@ -84,12 +85,12 @@ def design(
         metric_origin="none",
         config=resolved.config.model_dump(),
         config_sources=resolved.sources,
-        designer=agents.description,
+        designer=team.description,
         sandbox_level="unknown",
         versions=read_versions(),
     )
     choice = MetricChoice(metric, find_task_metric(env, spec), accept_metric, accept_unseen)
-    return _follow(store, run, agents, listen, choice)
+    return _follow(store, run, team, listen, choice)
 
 
 def resume_run(
@@ -125,12 +126,12 @@ def resume_run(
         )
     config = DesignConfig.model_validate(run.config | changes)
     sources = run.config_sources | dict.fromkeys(changes, "command line of the resumption")
-    agents = make_agents(config, store.dir, environ)
+    team = make_team(config, store.dir, environ)
     run = run.model_copy(
         update={"config": config.model_dump(), "config_sources": sources, "status": "running"}
     )
     choice = MetricChoice(accept=accept_metric, accept_unseen=accept_unseen)
-    return _follow(store, run, agents, listen, choice)
+    return _follow(store, run, team, listen, choice)
 
 
 def resolve_task(env: str, text: str) -> TaskSpec:
@@ -158,30 +159,20 @@ def find_task_metric(env: str, task: TaskSpec) -> Path | None:
 def _follow(
     store: RunStore,
     run: RunRecord,
-    agents: Agents,
+    team: Team,
     listen: Listener | None,
     choice: MetricChoice,
 ) -> RunRecord:
     """Hold the run's lock, choose the metric, run the search; record how it ended."""
     config = DesignConfig.model_validate(run.config)
-    executor = LocalExecutor(config.slots, config.sandbox)
     with store.lock():
         store.write_run(run)
-        search = Search(
-            store=store,
-            card=run.card,
-            task=run.task,
-            metric=Metric(None, "none"),
-            config=config,
-            designer=agents.designer,
-            critic=agents.critic,
-            analyzer=agents.analyzer,
-            executor=executor,
-            listen=listen or (lambda kind, data: None),
-        )
+        search = _make_search(store, run, config, team, listen)
+        search.notify("run_started", **_introduce(run))
         try:
-            search = choose_metric(search, run, choice)
-            return run_design(search, store.read_run())
+            search = choose_metric(search, store.read_run(), choice)
+            search.notify("metric_chosen", origin=search.metric.origin, unit=search.task.unit)
+            return run_design(search)
         except (KeyboardInterrupt, Interrupted):
             _record_end(store, "interrupted", "stopped by the user")
             raise Interrupted(
@@ -191,7 +182,43 @@ def _follow(
             _record_end(store, "failed", error.message)
             raise
         finally:
-            executor.close()
+            search.executor.close()
+
+
+def _make_search(
+    store: RunStore, run: RunRecord, config: DesignConfig, team: Team, listen: Listener | None
+) -> Search:
+    def note_level(level: str) -> None:
+        """Record the weakest isolation that a child of the run had."""
+        known = store.read_run()
+        levels = [name for name in (known.sandbox_level, level) if name in LEVELS]
+        weakest = max(levels, key=lambda name: LEVELS.index(name))
+        store.write_run(known.model_copy(update={"sandbox_level": weakest}))
+        search.notify("sandbox", level=level)
+
+    search = Search(
+        store=store,
+        card=run.card,
+        task=run.task,
+        metric=Metric(None, "none"),
+        config=config,
+        designer=team.designer,
+        critic=team.critic,
+        analyzer=team.analyzer,
+        executor=LocalExecutor(config.slots, config.sandbox, note_level),
+        listen=listen or (lambda kind, data: None),
+    )
+    return search
+
+
+def _introduce(run: RunRecord) -> dict[str, Any]:
+    return {
+        "run": run.id,
+        "env": run.card.name,
+        "task": run.task.description,
+        "unit": run.task.unit,
+        "designer": run.designer,
+    }
 
 
 def _record_end(store: RunStore, status: str, note: str) -> None:

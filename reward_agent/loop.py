@@ -29,12 +29,11 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-def run_design(search: Search, run: RunRecord) -> RunRecord:
+def run_design(search: Search) -> RunRecord:
     """Design, train and judge until the budget ends or the target is reached.
 
     Args:
         search: the run in progress; its lock is held by the caller.
-        run: the record as it was written at the start.
 
     Returns:
         The record with its winner.
@@ -42,16 +41,16 @@ def run_design(search: Search, run: RunRecord) -> RunRecord:
     Raises:
         RewardAgentError: no program was accepted, or one of its kinds (a lost model, a full disk).
     """
-    started = time.monotonic() - run.wall_s
+    started = time.monotonic() - search.store.read_run().wall_s
     for index in range(search.config.iterations):
         if index not in search.store.list_iterations():
             iteration = design_iteration(search, index)
             search.store.write_iteration(iteration)
             search.notify("iteration_finished", iteration=index, best=iteration.best)
-        run = _update_run(search, run, started)
+        _update_run(search, started)
         if _is_target_reached(search):
             break
-    run = _name_winner(search, run, started)
+    run = _name_winner(search, started)
     search.notify("finished", winner=run.winner.candidate if run.winner else None)
     return run
 
@@ -220,11 +219,11 @@ def _is_target_reached(search: Search) -> bool:
     return target is not None and best is not None and (best.candidate.task_score or 0.0) >= target
 
 
-def _update_run(search: Search, run: RunRecord, started: float) -> RunRecord:
+def _update_run(search: Search, started: float) -> RunRecord:
     """Bring run.json, reward.py and the report up to date."""
     entries = read_history(search.store)
     best = find_best(entries)
-    run = run.model_copy(
+    run = search.store.read_run().model_copy(
         update={
             "usage": sum((entry.candidate.usage for entry in entries), Usage()),
             "total_timesteps": sum(entry.candidate.total_timesteps for entry in entries),
@@ -238,7 +237,7 @@ def _update_run(search: Search, run: RunRecord, started: float) -> RunRecord:
     return run
 
 
-def _name_winner(search: Search, run: RunRecord, started: float) -> RunRecord:
+def _name_winner(search: Search, started: float) -> RunRecord:
     """Train the two best again with fresh seeds and name the winner."""
     entries = read_history(search.store)
     trained = [entry for entry in entries if entry.candidate.evaluation is not None]
@@ -246,7 +245,7 @@ def _name_winner(search: Search, run: RunRecord, started: float) -> RunRecord:
         raise RewardAgentError(*_explain_no_candidate(search, [e.candidate for e in entries]))
     confirmations = confirm_best(search, trained)
     winner = choose_winner(search, trained, confirmations)
-    run = _update_run(search, run, started)
+    run = _update_run(search, started)
     extra = sum(item.evaluation is not None for item in confirmations) * search.config.steps
     run = run.model_copy(
         update={

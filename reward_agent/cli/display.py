@@ -96,10 +96,14 @@ class RunDisplay:
         self._say(f"[bold]task[/]      {escape(task)}")
         self._say(f"[bold]run[/]       {escape(run)}")
 
-    def _show_sandbox(self, level: str, detail: str, **_: Any) -> None:
-        style = "green" if level == "full" else "yellow"
-        shown = f" ({escape(detail)})" if detail else ""
-        self._say(f"[bold]sandbox[/]   [{style}]{level}[/]{shown}")
+    def _show_sandbox(self, level: str) -> None:
+        if level == "full":
+            self._say("[bold]sandbox[/]   [green]full[/]")
+        else:
+            self._say(
+                f"[bold]sandbox[/]   [yellow]{level}[/]: generated code is isolated less than it "
+                "can be; `reward-agent doctor` says what is missing"
+            )
 
     def _show_retry(self, reason: str, **_: Any) -> None:
         self._say(f"  [yellow]waiting[/] {escape(reason)}")

@@ -1,0 +1,68 @@
+"""The agents of a run: which roles its model plays, and how the run names its designer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from reward_agent.agents.analyzer import Analyzer
+from reward_agent.agents.critic import Critic
+from reward_agent.agents.designer import Designer
+from reward_agent.config import DesignConfig
+from reward_agent.llm.registry import choose_provider, make_chat_model
+
+REPLIES_FILE = "replies.sqlite"
+
+
+@dataclass(frozen=True)
+class Team:
+    """The agents of one run.
+
+    Args:
+        designer: writes programs.
+        critic: reviews them; None when switched off or not played by the model.
+        analyzer: explains trainings; None likewise.
+        description: provider and model, for the first line of output and the record.
+    """
+
+    designer: Designer
+    critic: Critic | None
+    analyzer: Analyzer | None
+    description: str
+
+
+def make_team(
+    config: DesignConfig,
+    run_dir: Path,
+    environ: Mapping[str, str],
+    on_retry: Callable[[str], None] = lambda reason: None,
+) -> Team:
+    """Return the agents that the settings ask for.
+
+    Replies are kept in the run's directory, so that a run that is taken up again pays for none
+    twice.
+
+    Raises:
+        UsageError: the provider is unknown, or something that it needs is missing.
+        MissingKeyError: its key is not set.
+    """
+    choice = choose_provider(environ)
+    spec = config.provider or choice.spec
+    model = make_chat_model(
+        spec,
+        model=config.model,
+        base_url=config.base_url,
+        environ=environ,
+        cache_path=run_dir / REPLIES_FILE,
+        on_retry=on_retry,
+    )
+    description = f"{model.provider}: {model.name}" if config.provider else choice.sentence
+    has_critic = config.critic and "critic" in model.agents
+    has_analyzer = config.analyzer and "analyzer" in model.agents
+    return Team(
+        Designer(model),
+        Critic(model) if has_critic else None,
+        Analyzer(model) if has_analyzer else None,
+        description,
+    )
