@@ -1,0 +1,54 @@
+"""A reference reward pays what Gymnasium's own environment pays, step for step."""
+
+import gymnasium
+import numpy as np
+import pytest
+
+from reward_agent.rewards.program import compile_program
+from reward_agent.simulation.batch import BatchSimulation
+from reward_agent.simulation.card import list_envs, load_env
+from reward_agent.tasks import REFERENCE_REWARD_FILE, find_task_dir, list_tasks
+
+N_STEPS = 1_000
+REFERENCES = [
+    pytest.param(env, task, id=f"{env}-{task}")
+    for env in list_envs()
+    for task in list_tasks(env)
+    if (find_task_dir(env, task) / REFERENCE_REWARD_FILE).exists()
+]
+
+
+def test_every_gymnasium_environment_has_its_reference():
+    assert {case.values[0] for case in REFERENCES} == set(list_envs())
+
+
+@pytest.mark.parametrize(("env", "task"), REFERENCES)
+def test_reference_reward_equals_gymnasiums(env, task):
+    card = load_env(env)
+    source = (find_task_dir(env, task) / REFERENCE_REWARD_FILE).read_text(encoding="utf-8")
+    theirs = gymnasium.make(card.gymnasium_id, **card.gymnasium_kwargs)
+    sim = BatchSimulation(card, 1, seed=0)
+    rng = np.random.default_rng(0)
+    theirs.reset(seed=0)
+    sim.reset()
+    state = sim.read_state()
+    program = compile_program(source, card, gamma=0.99)
+    program.begin(state)
+    n_ends = 0
+    for _ in range(N_STEPS):
+        # Small torques keep the robots up for a while, so that falls and health both occur.
+        action = rng.uniform(*card.action_range, size=card.n_actions) * rng.uniform(0.1, 1.0)
+        expected, terminated, truncated = theirs.step(action)[1:4]
+        sim.step(action[None])
+        next_state = sim.read_state()
+        paid = program.step(state, action[None], next_state, sim.find_terminated())
+        assert paid.reward[0] == pytest.approx(expected, abs=1e-9)
+        state = next_state
+        if terminated or truncated:
+            n_ends += 1
+            theirs.reset()
+            sim.reset()
+            state = sim.read_state()
+            program.restart(np.array([True]), state)
+    theirs.close()
+    assert n_ends >= 1

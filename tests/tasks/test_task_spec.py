@@ -1,0 +1,134 @@
+"""Reading a task, and what it changes on the card."""
+
+import pytest
+
+from reward_agent.errors import DataError, UnknownNameError
+from reward_agent.simulation.card import load_env
+from reward_agent.tasks import TaskSpec, apply_task, list_tasks, load_task, make_task
+
+GOOD = """
+name = "hop"
+description = "Hop about on one leg."
+criterion = "More than 3 hops. Success: all of them."
+unit = "hops"
+"""
+
+
+@pytest.fixture
+def write_task(tmp_path):
+    """Write a hopper task into a folder of environments of its own and load it."""
+
+    def write(text, name="hop"):
+        folder = tmp_path / "hopper"
+        if not folder.exists():
+            folder.mkdir()
+            card = load_env("hopper")
+            folder.joinpath("env.toml").write_text(_render_card_file(card), encoding="utf-8")
+        task_dir = folder / "tasks" / name
+        task_dir.mkdir(parents=True)
+        task_dir.joinpath("task.toml").write_text(text, encoding="utf-8")
+        return load_task("hopper", name, tmp_path)
+
+    return write
+
+
+def _render_card_file(card):
+    from reward_agent.simulation.card import find_env_dir
+
+    return find_env_dir(card).joinpath("env.toml").read_text(encoding="utf-8")
+
+
+def test_task_without_overrides_leaves_the_card_as_it_is(write_task):
+    card = load_env("hopper")
+    assert apply_task(card, write_task(GOOD)) == card
+
+
+def test_flip_lifts_the_termination_and_shortens_the_episode():
+    card = apply_task(load_env("hopper"), load_task("hopper", "back_flip"))
+    assert card.termination == ()
+    assert card.max_episode_steps == 400
+
+
+def test_termination_of_the_task_replaces_the_cards(write_task):
+    task = write_task(GOOD + '[[termination]]\nfield = "torso_height"\nmin = 0.3\n')
+    (bounds,) = apply_task(load_env("hopper"), task).termination
+    assert (bounds.field, bounds.min) == ("torso_height", 0.3)
+
+
+def test_termination_on_a_field_that_the_card_has_not_names_the_closest(write_task):
+    task = write_task(GOOD + '[[termination]]\nfield = "torso_heigth"\nmin = 0.3\n')
+    with pytest.raises(UnknownNameError, match="torso_height"):
+        apply_task(load_env("hopper"), task)
+
+
+def test_ppo_and_budget_of_the_task_win(write_task):
+    task = write_task(GOOD + "[ppo]\ngamma = 0.95\n[budget]\nquick = 5000\n")
+    card = load_env("hopper")
+    changed = apply_task(card, task)
+    assert changed.ppo.gamma == 0.95
+    assert changed.ppo.n_steps == card.ppo.n_steps
+    assert changed.budget.quick == 5000
+
+
+def test_unknown_ppo_setting_names_the_closest_and_the_file(write_task):
+    with pytest.raises(DataError, match=r"task\.toml.*learning_rat'.*'learning_rate'"):
+        write_task(GOOD + "[ppo]\nlearning_rat = 0.1\n")
+
+
+def test_ppo_setting_of_the_wrong_type_is_refused(write_task):
+    with pytest.raises(DataError, match="ppo"):
+        write_task(GOOD + '[ppo]\nn_steps = "many"\n')
+
+
+def test_unknown_key_is_named_with_its_file(write_task):
+    with pytest.raises(DataError, match=r"task\.toml, key 'traget_score'"):
+        write_task(GOOD + "traget_score = 1.0\n")
+
+
+def test_broken_toml_is_named_with_its_file(write_task):
+    with pytest.raises(DataError, match=r"task\.toml is not TOML"):
+        write_task("name = \n")
+
+
+def test_name_that_differs_from_the_folder_is_refused(write_task):
+    with pytest.raises(DataError, match="'hop'.*'skip'"):
+        write_task(GOOD, name="skip")
+
+
+def test_unknown_task_names_the_closest_and_lists_all():
+    with pytest.raises(UnknownNameError, match="back_flip") as caught:
+        load_task("hopper", "backflip")
+    assert "hop_forward" in caught.value.remedy
+
+
+def test_environment_without_tasks_has_none(tmp_path):
+    folder = tmp_path / "hopper"
+    folder.mkdir()
+    folder.joinpath("env.toml").write_text(_render_card_file(load_env("hopper")), encoding="utf-8")
+    assert list_tasks("hopper", tmp_path) == []
+
+
+def test_hopper_has_the_tasks_of_the_founding_papers():
+    assert set(list_tasks("hopper")) == {"hop_forward", "front_flip", "back_flip"}
+    assert set(list_tasks("ant")) == {"run_forward", "lie_down", "wave_leg"}
+
+
+def test_task_round_trips_through_json():
+    task = load_task("hopper", "back_flip")
+    assert TaskSpec.model_validate_json(task.model_dump_json()) == task
+
+
+@pytest.mark.parametrize(
+    ("sentence", "name"),
+    [
+        ("Do a back flip and land on your foot!", "do_a_back_flip_and_land_on_your_foot"),
+        ("3 hops, then stop", "task_3_hops_then_stop"),
+        ("跳", "task"),
+        ("walk " * 30, "walk_walk_walk_walk_walk_walk_walk_walk"),
+    ],
+)
+def test_any_sentence_becomes_a_task_with_a_name_for_a_folder(sentence, name):
+    task = make_task("hopper", sentence)
+    assert task.name == name
+    assert task.description == sentence.strip()
+    assert task.target_score is None
