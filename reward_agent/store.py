@@ -33,6 +33,7 @@ from typing import Any, Literal, TypeVar
 from pydantic import BaseModel, Field, ValidationError
 
 from reward_agent.errors import DataError, RewardAgentError, UnknownNameError, UsageError
+from reward_agent.paths import find_runs_dir
 from reward_agent.sandbox.files import write_atomic
 from reward_agent.simulation.card import EnvCard
 from reward_agent.tasks import TaskSpec
@@ -253,6 +254,15 @@ def _slug(text: str) -> str:
 def list_runs(runs_dir: Path) -> list[RunStore]:
     """Return the runs in a folder, newest last."""
     return [RunStore(path.parent) for path in sorted(runs_dir.glob("*/run.json"))]
+
+
+def load_run(name: str, runs_dir: Path | None = None) -> RunStore:
+    """Open a run by path, id, start of its id, or ``last``.
+
+    Raises:
+        UnknownNameError: there is none, or several begin so.
+    """
+    return find_run(name, find_runs_dir(runs_dir))
 
 
 def find_run(name: str, runs_dir: Path) -> RunStore:
