@@ -12,10 +12,10 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from reward_agent.errors import JobError
+from reward_agent.errors import DataError, JobError
 from reward_agent.jobs import ERROR_FILE, JOB_FILE, PROGRESS_FILE, RESULT_FILE, Job
 from reward_agent.sandbox.environment import make_child_command, make_child_environment
-from reward_agent.sandbox.files import write_atomic
+from reward_agent.sandbox.files import read_tail, write_atomic
 from reward_agent.sandbox.isolation import ISOLATION_FILE, Isolation, SealReport
 from reward_agent.sandbox.level import SandboxMode
 from reward_agent.sandbox.limits import Limits
@@ -90,7 +90,7 @@ class Child:
                         on_progress(row)
                 reason = None if has_ended else self._find_reason_to_end(cancel)
                 if has_ended or reason:
-                    return reason or "ok"
+                    return reason or ("killed: output" if self._has_flooded_output() else "ok")
 
     def end(self) -> None:
         """Kill what is left of the process group, and read the report of the seal."""
@@ -102,6 +102,8 @@ class Child:
                 self._process.kill()
         self.exit_code = self._process.wait()
         self.wall_s = time.monotonic() - self._started
+        if self._has_flooded_output():
+            _shorten(self._job_dir / OUTPUT_FILE, self._limits.output_kib * 1024)
         if self._pipe >= 0:
             with os.fdopen(self._pipe, "rb") as pipe, contextlib.suppress(ValueError):
                 os.set_blocking(pipe.fileno(), False)
@@ -128,16 +130,22 @@ class Child:
         self.peak_rss_mib = max(self.peak_rss_mib, memory.peak_mib)
         if memory.now_mib > self._limits.memory_mib:
             return "killed: memory"
+        if self._has_flooded_output():
+            return "killed: output"
         if now >= self._next_disk_poll:
             self._next_disk_poll = now + _DISK_POLL_S
             return self._find_disk_reason()
         return None
 
+    def _has_flooded_output(self) -> bool:
+        try:
+            size = (self._job_dir / OUTPUT_FILE).lstat().st_size
+        except OSError:
+            return False
+        return size > self._limits.output_kib * 1024
+
     def _find_disk_reason(self) -> str | None:
         bound = self._disk_before + self._limits.disk_mib * _MIB
-        with contextlib.suppress(OSError):
-            if (self._job_dir / OUTPUT_FILE).lstat().st_size > self._limits.output_kib * 1024:
-                return "killed: output"
         used = measure_folder(self._job_dir, bound) + measure_nameless_files(self._process.pid)
         return "killed: disk" if used > bound else None
 
@@ -161,6 +169,12 @@ def _start(job: Job, job_dir: Path, isolation: Isolation) -> subprocess.Popen[by
             start_new_session=True,
             pass_fds=() if descriptor is None else (descriptor,),
         )
+
+
+def _shorten(path: Path, n_bytes: int) -> None:
+    """Keep the end of a file only."""
+    with contextlib.suppress(OSError, DataError):
+        write_atomic(path, read_tail(path, n_bytes))
 
 
 @contextlib.contextmanager

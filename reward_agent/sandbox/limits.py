@@ -45,5 +45,7 @@ def apply_limits(limits: Limits) -> None:
         if kind is None:
             continue
         _, hard = resource.getrlimit(kind)
-        bounded = value if hard == resource.RLIM_INFINITY else min(value, hard)
-        resource.setrlimit(kind, (bounded, bounded))
+        ceiling = float("inf") if hard == resource.RLIM_INFINITY else hard
+        # At the soft limit of the CPU comes a signal with a name, a second later an end.
+        spare = 1 if name == "RLIMIT_CPU" else 0
+        resource.setrlimit(kind, (int(min(value, ceiling)), int(min(value + spare, ceiling))))

@@ -54,7 +54,7 @@ _GUARDED = """
     open 2/- openat 257/56 clone 56/220 fcntl 72/25 ioctl 16/29 tgkill 234/131 kill 62/129
     prlimit64 302/261 prctl 157/167 sched_setaffinity 203/122 memfd_create 319/279"""
 # No library of ours makes these: an attempt ends the process, and the outcome names it.
-_FATAL = """
+FATAL_CALLS = """
     ptrace 101/117 process_vm_readv 310/270 process_vm_writev 311/271 bpf 321/280
     keyctl 250/219 add_key 248/217 request_key 249/218 unshare 272/97 setns 308/268
     mount 165/40 umount2 166/39 pivot_root 155/41 chroot 161/51 userfaultfd 323/282
@@ -111,15 +111,16 @@ def make_architecture(machine: str) -> Architecture | None:
     column = list(_AUDIT).index(machine)
     return Architecture(
         audit=_AUDIT[machine],
-        free=tuple(_parse(" ".join(_FREE.values()), column).values()),
-        paths=tuple(_parse(" ".join(_PATHS.values()), column).values()),
-        guarded=_parse(_GUARDED, column),
-        fatal=tuple(_parse(_FATAL, column).values()),
-        setup=_parse(_SETUP, column) | _SHARED_SETUP,
+        free=tuple(parse_numbers(" ".join(_FREE.values()), column).values()),
+        paths=tuple(parse_numbers(" ".join(_PATHS.values()), column).values()),
+        guarded=parse_numbers(_GUARDED, column),
+        fatal=tuple(parse_numbers(FATAL_CALLS, column).values()),
+        setup=parse_numbers(_SETUP, column) | _SHARED_SETUP,
     )
 
 
-def _parse(text: str, column: int) -> dict[str, int]:
+def parse_numbers(text: str, column: int) -> dict[str, int]:
+    """Return name and number of the calls that an architecture has (0 x86-64, 1 aarch64)."""
     words = text.split()
     pairs = zip(words[::2], words[1::2], strict=True)
     numbers = {name: numbers.split("/")[column] for name, numbers in pairs}

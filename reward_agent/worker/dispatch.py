@@ -23,8 +23,8 @@ from reward_agent.sandbox.seal import Seal
 def run_worker(job_dir: Path) -> int:
     """Do the job of a folder and return the exit code of the process.
 
-    The module ``worker/<kind>.py`` may have ``prepare(job)`` for what must precede the seal: imports
-    that start processes, the search for a renderer. Its ``run(job, job_dir)`` comes after.
+    The module ``worker/<kind>.py`` may have ``prepare(job)`` for what must precede the seal:
+    imports that start processes, the search for a renderer. Its ``run(job, job_dir)`` comes after.
     """
     try:
         job: Any = TypeAdapter(Job).validate_json((job_dir / JOB_FILE).read_bytes())

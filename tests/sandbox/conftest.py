@@ -1,9 +1,11 @@
+import functools
 import sys
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
-from reward_agent.jobs import ProbeJob
+from reward_agent.jobs import EvaluateJob, ProbeJob
 from reward_agent.sandbox import child, runner
 from reward_agent.sandbox.limits import Limits
 from reward_agent.simulation.card import EnvCard, ModelSource, StateField
@@ -30,21 +32,29 @@ def make_card():
     )
 
 
-@pytest.fixture
-def run_hostile(monkeypatch, tmp_path):
-    """Run Python source in the child with every static rule out of the way."""
-    monkeypatch.setattr(
-        child,
-        "make_child_command",
-        lambda job_dir: [sys.executable, "-s", "-P", str(HOSTILE_WORKER), str(job_dir)],
-    )
+def make_hostile_command(job_dir):
+    return [sys.executable, "-s", "-P", str(HOSTILE_WORKER), str(job_dir)]
 
-    def run(source, *, wall_s=20.0, mode="any", limits=None, **options):
-        job_dir = options.pop("job_dir", tmp_path / "job")
-        job_dir.mkdir(exist_ok=True)
-        (job_dir / "reward.py").write_text(source)
+
+def run_hostile_job(job_dir, source, *, limits=None, mode="default", renders=False, **options):
+    """Run Python source in the child with every static rule out of the way."""
+    job_dir.mkdir(parents=True, exist_ok=True)
+    (job_dir / "reward.py").write_text(source)
+    if renders:
+        job = EvaluateJob(card=make_card(), snapshots=(), seed=0, render=True)
+    else:
         job = ProbeJob(card=make_card(), program_sha256=RewardProgram(source).sha256)
-        limits = limits or Limits(wall_s=wall_s)
+    limits = limits or Limits(wall_s=30)
+    with mock.patch.object(child, "make_child_command", make_hostile_command):
         return runner.run_job(job, job_dir, limits=limits, mode=mode, **options)
 
-    return run
+
+@pytest.fixture
+def run_hostile(tmp_path):
+    return functools.partial(run_hostile_job, tmp_path / "job")
+
+
+def said(job_exit):
+    """Return what the program bound to ``report``."""
+    assert job_exit.outcome == "ok", job_exit
+    return job_exit.result.findings[0].message

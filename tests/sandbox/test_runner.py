@@ -1,11 +1,8 @@
 import threading
 
+from conftest import said
+
 from reward_agent.sandbox.limits import Limits
-
-
-def said(job_exit):
-    assert job_exit.outcome == "ok", job_exit
-    return job_exit.result.findings[0].message
 
 
 def test_orderly_job_hands_back_its_result(run_hostile):
@@ -15,7 +12,7 @@ def test_orderly_job_hands_back_its_result(run_hostile):
 
 
 def test_timeout_kills_infinite_loop(run_hostile):
-    job_exit = run_hostile("while True: pass", wall_s=1.5)
+    job_exit = run_hostile("while True: pass", limits=Limits(wall_s=1.5))
     assert job_exit.outcome == "timeout"
     assert job_exit.result is None
     assert job_exit.wall_s < 5
@@ -57,9 +54,3 @@ def test_keys_of_the_parent_are_not_in_the_childs_environment(run_hostile, monke
     source = "import os\nreport = open('/proc/self/environ').read() + str(dict(os.environ))"
     job_exit = run_hostile(source)
     assert "canary" not in str(job_exit)
-
-
-def test_memory_hog_ends(run_hostile):
-    source = "hog = []\nwhile True: hog.append(bytearray(2**24))"
-    job_exit = run_hostile(source, limits=Limits(wall_s=20, memory_mib=300))
-    assert "memory" in job_exit.outcome.lower()
