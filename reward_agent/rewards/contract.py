@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,10 +15,10 @@ from reward_agent.rewards.language import (
     MAX_TERMS,
     TERM_NAME,
 )
+from reward_agent.rewards.text import clean_text
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 
-_MAX_MESSAGE_CHARS = 500
 POTENTIAL_TERM = "potential_shaping"
 
 
@@ -48,16 +47,6 @@ class ContractError(Exception):
         self.line = line
         self.simulation = simulation
         super().__init__(self.message)
-
-
-def clean_text(text: str, limit: int = _MAX_MESSAGE_CHARS) -> str:
-    """Return text on one line, without control and format characters, at most ``limit`` long."""
-    kept = "".join(
-        " " if char in "\n\t\r" else char
-        for char in text[: 4 * limit]
-        if char in "\n\t\r" or unicodedata.category(char)[0] != "C"
-    )
-    return kept if len(kept) <= limit else kept[: limit - 1] + "…"
 
 
 def check_reward(reward: object, n_sims: int) -> Array:
