@@ -6,7 +6,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from reward_agent.design import design, resume_run
+    from reward_agent.design_run import design, resume_run
     from reward_agent.simulation.card import load_env
     from reward_agent.single import check, evaluate, train
     from reward_agent.store import load_run
@@ -17,11 +17,11 @@ __all__ = ["check", "design", "evaluate", "load_env", "load_run", "resume_run", 
 # Loaded on use, so that `reward-agent --help` does not pay for them.
 _HOMES = {
     "check": "reward_agent.single",
-    "design": "reward_agent.design",
+    "design": "reward_agent.design_run",
     "evaluate": "reward_agent.single",
     "load_env": "reward_agent.simulation.card",
     "load_run": "reward_agent.store",
-    "resume_run": "reward_agent.design",
+    "resume_run": "reward_agent.design_run",
     "train": "reward_agent.single",
 }
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from reward_agent.config import DesignConfig, resolve_config
-from reward_agent.design import find_task_metric, resolve_task
+from reward_agent.design_run import find_task_metric, resolve_task
 from reward_agent.errors import DataError, UsageError
 from reward_agent.executors import JobRequest
 from reward_agent.executors.local import LocalExecutor

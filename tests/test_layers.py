@@ -23,7 +23,7 @@ LAYERS = [
     ("search",),
     ("stages",),
     ("report",),
-    ("loop", "design", "single"),
+    ("loop", "design_run", "single"),
     ("cli",),
 ]  # fmt: skip
 # Only the child may import these, and it does so in these modules alone.
@@ -82,7 +82,7 @@ def test_only_the_child_imports_physics_and_torch(path: Path) -> None:
     [
         "import reward_agent",
         "import reward_agent.cli.app",
-        "import reward_agent.design",
+        "import reward_agent.design_run",
         "import reward_agent.single",
         "import reward_agent.loop",
         "import reward_agent.report.page",

@@ -157,10 +157,11 @@ def _defines(source: str, name: str) -> bool:
 
 def _join_fences(mains: list[Fence], fences: list[Fence], entry: str) -> ParsedCode:
     """Choose the fence of the program and put the definitions before it that it uses."""
-    parsable = [fence for fence in mains if _read_names(fence.body) is not None]
-    main = (parsable or mains)[-1]
-    if not main.is_closed and not parsable:
+    whole = [fence for fence in mains if fence.is_closed or _returns(fence.body, entry)]
+    if not whole:
         return ParsedCode(None, f"the reply ends inside the code of {entry}")
+    parsable = [fence for fence in whole if _read_names(fence.body) is not None]
+    main = (parsable or whole)[-1]
     source = main.body
     helpers = [fence for fence in fences if fence not in mains and fence.is_code]
     # From the last to the first: what a helper uses itself stands before it or beside it.
@@ -169,6 +170,18 @@ def _join_fences(mains: list[Fence], fences: list[Fence], entry: str) -> ParsedC
         if names and names.isdisjoint(_read_names(source) or set()) and _uses(source, names):
             source = f"{fence.body.strip()}\n\n\n{source}"
     return ParsedCode(source.strip() + "\n")
+
+
+def _returns(source: str, entry: str) -> bool:
+    """Tell whether a function is there to its end, which is a return statement."""
+    parsed = parse_source(source).source
+    functions = parsed.tree.body if parsed else []
+    return any(
+        isinstance(node, ast.FunctionDef)
+        and node.name == entry
+        and isinstance(node.body[-1], ast.Return)
+        for node in functions
+    )
 
 
 def _uses(source: str, names: set[str]) -> bool:

@@ -30,7 +30,7 @@ def design_command(
 ) -> None:
     """Design a reward function for a behaviour and train a policy with it."""
     from reward_agent.cli.display import RunDisplay
-    from reward_agent.design import design, resume_run
+    from reward_agent.design_run import design, resume_run
 
     if resume is None and (env is None or task is None):
         raise UsageError(

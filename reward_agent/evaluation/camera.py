@@ -16,8 +16,8 @@ from reward_agent.simulation.state import FloatArray
 _MARGIN = 1.25
 # Seconds over which the camera's motion is averaged; a hop should not shake the picture.
 _SMOOTHING_S = 0.6
-# A robot that leaves a box of this many times its own size is followed.
-_FOLLOW_FACTOR = 1.6
+# A robot all of which goes this many times its own size is followed.
+_FOLLOW_FACTOR = 1.2
 _FLAT_M = 1e-6
 
 
@@ -64,8 +64,8 @@ def plan_camera(
     robot = np.median(high - low, axis=0)
     whole = high.max(axis=0) - low.min(axis=0)
     middle = (high + low) / 2
-    is_followed = bool((whole > _FOLLOW_FACTOR * np.maximum(robot, robot.max() / 2))[:2].any())
-    if is_followed:
+    # An arm on a base sweeps far, but its first link stays.
+    if np.ptp(centres, axis=0)[:, :2].max(axis=1).min() > _FOLLOW_FACTOR * robot.max():
         lookat = _smooth(middle, max(1, round(_SMOOTHING_S / frame_s)))
         # The height of the view stays, so that one sees how high the robot jumps.
         lookat[:, 2] = (low[:, 2].min() + high[:, 2].max()) / 2
@@ -101,9 +101,9 @@ def _choose_angles(centres: FloatArray) -> tuple[float, float]:
 
 def _find_distance(size: FloatArray, elevation: float, fovy: float, aspect: float) -> float:
     """Return the distance from which a box of that size fills the picture."""
-    slant = np.sin(np.deg2rad(-elevation))
+    angle = np.deg2rad(-elevation)
     width = float(max(size[0], size[1]))
-    height = float(size[2] * (1 - slant) + width * slant)
+    height = float(size[2] * np.cos(angle) + width * np.sin(angle))
     return _MARGIN * max(height, width / aspect) / (2 * np.tan(np.deg2rad(fovy) / 2))
 
 

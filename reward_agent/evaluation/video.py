@@ -21,16 +21,18 @@ from reward_agent.simulation.state import FloatArray
 
 Frame = NDArray[np.uint8]
 
-_WIDTH, _HEIGHT = 400, 300
+_WIDTH, _HEIGHT = 400, 270
+_BAND = 36
 _FRAMES_PER_S = 25
 # Of a longer episode the beginning and the end are shown.
 _MAX_S = 10.0
 _BEGINNING = 0.6
 _HOLD_MS = 1000
-_QUALITY = 50
+_QUALITY = 45
 # WebP's effort, 0 to 6: higher is smaller and slower.
 _EFFORT = 2
 _STRIP_WIDTH, _STRIP_HEIGHT = 200, 200
+_SQUARE_M, _MEAN_TEXEL, _CONTRAST = 0.5, 110, 0.2
 _INK, _PAPER = (255, 255, 255), (20, 24, 32)
 
 
@@ -154,6 +156,21 @@ def _make_cheap(model: mujoco.MjModel, width: int, height: int) -> None:
     for geom in np.flatnonzero(model.geom_type == mujoco.mjtGeom.mjGEOM_PLANE):
         if model.geom_bodyid[geom] == 0:
             model.geom_size[geom, :2] = 0.0
+            _calm_checks(model, int(model.geom_matid[geom]))
+
+
+def _calm_checks(model: mujoco.MjModel, material: int) -> None:
+    """Make the squares of a floor large and pale: fine bright ones flicker and compress badly."""
+    if material < 0:
+        return
+    model.mat_texuniform[material] = 1
+    model.mat_texrepeat[material] = 1 / (2 * _SQUARE_M)
+    texture = int(model.mat_texid[material][mujoco.mjtTextureRole.mjTEXROLE_RGB])
+    if texture >= 0:
+        size = model.tex_width[texture] * model.tex_height[texture] * model.tex_nchannel[texture]
+        start = model.tex_adr[texture]
+        texels = model.tex_data[start : start + size]
+        texels[:] = _MEAN_TEXEL + _CONTRAST * (texels - texels.mean())
 
 
 def _find_event(footage: Footage, step: int) -> str:
@@ -163,9 +180,11 @@ def _find_event(footage: Footage, step: int) -> str:
 
 
 def _caption(frame: Frame, lines: Sequence[str]) -> Image.Image:
-    picture = Image.fromarray(frame)
+    """Return the picture under a band with the lines on it."""
+    height, width = frame.shape[:2]
+    picture = Image.new("RGB", (width, height + _BAND), _PAPER)
+    picture.paste(Image.fromarray(frame), (0, _BAND))
     pen, font = ImageDraw.Draw(picture), ImageFont.load_default(size=13)
-    pen.rectangle((0, 0, picture.width, 4 + 17 * len(lines)), fill=_PAPER)
     for index, line in enumerate(lines):
-        pen.text((6, 2 + 17 * index), line, _INK, font)
+        pen.text((6, 1 + 16 * index), line, _INK, font)
     return picture

@@ -21,7 +21,7 @@ from reward_agent.worker.probe import read_program
 _MAX_OUTCOME_CHARS = 600
 
 
-def prepare() -> None:
+def prepare(job: TrainJob) -> None:
     """Run lazy imports of NumPy and torch before the process is sealed."""
     warm_numpy()
     weight = torch.nn.Parameter(torch.zeros(1))

@@ -11,7 +11,7 @@ KEY = "sk-test-0123456789abcdef"
 ENVIRON = {"OPENAI_API_KEY": KEY, "ANTHROPIC_API_KEY": KEY}
 
 
-@pytest.fixture()
+@pytest.fixture
 def request_() -> ChatRequest:
     return ChatRequest(
         "designer",
@@ -20,7 +20,7 @@ def request_() -> ChatRequest:
     )
 
 
-@pytest.fixture()
+@pytest.fixture
 def connect() -> Callable[..., ChatModel]:
     """Return a function that connects a provider to a fake server, with one attempt a call."""
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import pytest
 
-
 from reward_agent.errors import (
     ContextTooLongError,
     ModelError,
@@ -238,9 +237,11 @@ def test_long_retry_after_is_not_waited_for(provider, request_, connect):
 
 @pytest.mark.parametrize("provider", ["openai", "anthropic"])
 def test_deadline_ends_a_reply_that_drips(provider, request_, connect):
-    with FakeLLMServer([Stall(10, drip=True)]) as server:
-        with pytest.raises(UnreachableError, match="did not finish its reply in 0.6 s"):
-            connect(provider, server, timeout_s=5, deadline_s=0.6).complete(request_)
+    with (
+        FakeLLMServer([Stall(10, drip=True)]) as server,
+        pytest.raises(UnreachableError, match=r"did not finish its reply in 0\.6 s"),
+    ):
+        connect(provider, server, timeout_s=5, deadline_s=0.6).complete(request_)
 
 
 def test_nobody_listens_at_the_address(request_):

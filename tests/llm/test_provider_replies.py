@@ -8,7 +8,6 @@ import sys
 
 import pytest
 
-
 from reward_agent.errors import (
     EmptyReplyError,
     MissingKeyError,

@@ -33,7 +33,7 @@ def make_echo(options):
     return EchoModel(f"{options.argument}/{options.model}")
 
 
-@pytest.fixture()
+@pytest.fixture
 def echo(monkeypatch):
     entries = [
         EntryPoint("echo", f"{__name__}:make_echo", registry.GROUP),
