@@ -91,7 +91,7 @@ def test_broken_toml_is_named_with_its_file(write_task):
 
 
 def test_name_that_differs_from_the_folder_is_refused(write_task):
-    with pytest.raises(DataError, match="'hop'.*'skip'"):
+    with pytest.raises(DataError, match=r"'hop'.*'skip'"):
         write_task(GOOD, name="skip")
 
 
