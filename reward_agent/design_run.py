@@ -11,7 +11,7 @@ from typing import Any
 from reward_agent import __version__
 from reward_agent.agents.team import Team, make_team
 from reward_agent.config import DesignConfig, resolve_config
-from reward_agent.errors import Interrupted, RewardAgentError, UnknownNameError, UsageError
+from reward_agent.errors import Interrupted, RewardAgentError, UsageError
 from reward_agent.executors.local import LocalExecutor
 from reward_agent.loop import run_design
 from reward_agent.paths import find_runs_dir
@@ -20,15 +20,7 @@ from reward_agent.search import Metric, Search
 from reward_agent.simulation.card import load_env
 from reward_agent.stages.metric import MetricChoice, ProposedMetric, choose_metric
 from reward_agent.store import RunRecord, RunStore, find_run, make_run_id, now_utc
-from reward_agent.tasks import (
-    METRIC_FILE,
-    TaskSpec,
-    apply_task,
-    find_task_dir,
-    list_tasks,
-    load_task,
-    make_task,
-)
+from reward_agent.tasks import apply_task, find_task_metric, resolve_task
 
 Listener = Callable[[str, dict[str, Any]], None]
 # Packages whose versions decide what a run computes.
@@ -132,28 +124,6 @@ def resume_run(
     )
     choice = MetricChoice(accept=accept_metric, accept_unseen=accept_unseen)
     return _follow(store, run, team, listen, choice)
-
-
-def resolve_task(env: str, text: str) -> TaskSpec:
-    """Return the environment's task of this name, or a task made of a sentence.
-
-    Raises:
-        UnknownNameError: a single word that is no task's name.
-    """
-    known = list_tasks(env)
-    if text in known:
-        return load_task(env, text)
-    if len(text.split()) < 2:
-        raise UnknownNameError(f"{env} task", text, known)
-    return make_task(load_env(env).name, text)
-
-
-def find_task_metric(env: str, task: TaskSpec) -> Path | None:
-    """Return the ``metric.py`` that a task brings, or None."""
-    if task.name not in list_tasks(env):
-        return None
-    path = find_task_dir(env, task.name) / METRIC_FILE
-    return path if path.is_file() else None
 
 
 def _follow(

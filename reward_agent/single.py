@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from reward_agent.config import DesignConfig, resolve_config
-from reward_agent.design_run import find_task_metric, resolve_task
 from reward_agent.errors import DataError, UsageError
 from reward_agent.executors import JobRequest
 from reward_agent.executors.local import LocalExecutor
@@ -33,7 +32,14 @@ from reward_agent.search import (
 from reward_agent.simulation.card import EnvCard, load_env
 from reward_agent.stages.judge import EVALUATION_SEED, Judgement, judge_policies
 from reward_agent.store import make_run_id
-from reward_agent.tasks import REFERENCE_REWARD_FILE, TaskSpec, apply_task, find_task_dir
+from reward_agent.tasks import (
+    REFERENCE_REWARD_FILE,
+    TaskSpec,
+    apply_task,
+    find_task_dir,
+    find_task_metric,
+    resolve_task,
+)
 from reward_agent.types import CheckReport, ProbeReport, RewardProgram, Snapshot, TrainingResult
 
 Progress = Callable[[dict[str, float]], None]

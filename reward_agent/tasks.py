@@ -21,6 +21,7 @@ from reward_agent.simulation.card import (
     PPOSettings,
     TrainingBudget,
     find_env_dir,
+    load_env,
 )
 from reward_agent.types import FileRecord, Finite
 
@@ -111,6 +112,28 @@ def make_task(env: str, description: str, criterion: str = "", unit: str = "") -
     return TaskSpec(
         name=name, env=env, description=description.strip(), criterion=criterion, unit=unit
     )
+
+
+def resolve_task(env: str, text: str) -> TaskSpec:
+    """Return the environment's task of this name, or a task made of a sentence.
+
+    Raises:
+        UnknownNameError: a single word that is no task's name.
+    """
+    known = list_tasks(env)
+    if text in known:
+        return load_task(env, text)
+    if len(text.split()) < 2:
+        raise UnknownNameError(f"{env} task", text, known)
+    return make_task(load_env(env).name, text)
+
+
+def find_task_metric(env: str, task: TaskSpec) -> Path | None:
+    """Return the ``metric.py`` that a task brings, or None."""
+    if task.name not in list_tasks(env):
+        return None
+    path = find_task_dir(env, task.name) / METRIC_FILE
+    return path if path.is_file() else None
 
 
 def apply_task(card: EnvCard, task: TaskSpec) -> EnvCard:

@@ -1,0 +1,116 @@
+"""The commands: what they print where, and what an error looks like."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+GOOD = """
+def compute_reward(state, action, next_state):
+    speed = next_state.forward_velocity
+    return speed, {"speed": speed}
+"""
+BAD = GOOD.replace("forward_velocity", "forward_velocty")
+
+
+def run(
+    *arguments: str, cwd: Path, text: str = "", **environ: str
+) -> subprocess.CompletedProcess[str]:
+    clean = {k: v for k, v in os.environ.items() if not k.endswith("_API_KEY")}
+    return subprocess.run(
+        [sys.executable, "-m", "reward_agent", *arguments],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        input=text,
+        timeout=120,
+        env=clean | {"COLUMNS": "200"} | environ,
+    )
+
+
+def test_unknown_environment_is_one_line_with_the_closest_name(tmp_path: Path) -> None:
+    done = run("design", "--env", "hoper", "--task", "hop_forward", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "error: unknown environment 'hoper'; did you mean 'hopper'?" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+    assert not (tmp_path / "runs").exists()
+
+
+def test_unknown_task_is_one_line_with_the_closest_name(tmp_path: Path) -> None:
+    done = run("design", "--env", "hopper", "--task", "hop_foward", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "did you mean 'hop_forward'?" in done.stderr
+
+
+def test_a_missing_key_names_its_variable(tmp_path: Path) -> None:
+    arguments = ("design", "--env", "hopper", "--task", "hop_forward", "--provider", "anthropic")
+    done = run(*arguments, cwd=tmp_path)
+    assert done.returncode == 1
+    assert "ANTHROPIC_API_KEY" in done.stderr
+    assert not (tmp_path / "runs").exists()
+
+
+def test_debug_shows_the_traceback(tmp_path: Path) -> None:
+    done = run("--debug", "design", "--env", "hoper", "--task", "x y", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "Traceback" in done.stderr
+
+
+def test_setting_out_of_range_names_the_setting(tmp_path: Path) -> None:
+    arguments = ("design", "--env", "hopper", "--task", "hop_forward", "--candidates", "0")
+    done = run(*arguments, cwd=tmp_path)
+    assert done.returncode == 2
+    assert "candidates = 0 (from command line)" in done.stderr
+
+
+def test_design_without_a_task_shows_an_example(tmp_path: Path) -> None:
+    done = run("design", "--env", "hopper", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "reward-agent design --env hopper --task" in done.stderr
+
+
+def test_unknown_run_is_refused(tmp_path: Path) -> None:
+    assert run("runs", "show", "nothing", cwd=tmp_path).returncode == 2
+    assert run("design", "--resume", "nothing", cwd=tmp_path).returncode == 2
+
+
+@pytest.mark.parametrize(("source", "code"), [(GOOD, 0), (BAD, 1)])
+def test_check_reads_standard_input_and_answers_in_json(
+    source: str, code: int, tmp_path: Path
+) -> None:
+    done = run("check", "-", "--env", "hopper", "--json", cwd=tmp_path, text=source)
+    answer = json.loads(done.stdout)
+    assert done.returncode == code
+    assert answer["accepted"] is (code == 0)
+    assert answer["schema_version"] == 1
+
+
+def test_check_shows_the_finding_under_its_line(tmp_path: Path) -> None:
+    done = run("check", "-", "--env", "hopper", cwd=tmp_path, text=BAD)
+    assert done.returncode == 1
+    assert "forward_velocty" in done.stdout
+    assert "forward_velocity" in done.stdout
+
+
+def test_envs_list_and_show_answer_in_json(tmp_path: Path) -> None:
+    listed = json.loads(run("envs", "list", "--json", cwd=tmp_path).stdout)
+    hopper = next(item for item in listed if item["name"] == "hopper")
+    assert {"hop_forward", "front_flip", "back_flip"} <= set(hopper["tasks"])
+    shown = json.loads(run("envs", "show", "hopper", "--json", cwd=tmp_path).stdout)
+    assert shown["name"] == "hopper"
+
+
+def test_the_prompt_view_is_a_python_class(tmp_path: Path) -> None:
+    done = run("envs", "show", "hopper", "--as-prompt", cwd=tmp_path)
+    assert "class State" in done.stdout
+    assert "torso_pitch" in done.stdout
+
+
+def test_runs_list_is_empty_without_runs(tmp_path: Path) -> None:
+    assert json.loads(run("runs", "list", "--json", cwd=tmp_path).stdout) == []
