@@ -68,11 +68,12 @@ class Designer:
         Raises:
             ModelError: no reply arrived.
         """
+        program = repair.proposal.program
         prompt = render(
             "designer/repair",
             outcome=repair.proposal.outcome,
             findings=_sort_findings(repair.findings),
-            has_program=repair.proposal.program is not None,
+            lines=program.source.split("\n") if program else [],
         )
         return self._follow_up("designer/repair", repair, prompt.text)
 
