@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from types import BuiltinFunctionType, FunctionType, ModuleType
+from types import BuiltinFunctionType, FunctionType, GenericAlias, ModuleType, UnionType
 from typing import Any, NoReturn
 
 import numpy as np
@@ -10,7 +10,10 @@ import numpy as np
 from reward_agent.rewards.contract import ContractError
 
 _MAX_DEPTH = 16
-_PLAIN = (int, float, str, bool, type(None), type(...), slice, range, np.generic, np.dtype, type)
+_PLAIN = (
+    int, float, str, bool, type(None), type(...), slice, range, np.generic, np.dtype, np.finfo,
+    np.iinfo, np.ufunc, type, GenericAlias, UnionType,
+)  # fmt: skip
 
 
 def _refuse_change(self: object, *_: object, **__: object) -> NoReturn:
@@ -47,7 +50,7 @@ def freeze(name: str, value: Any, depth: int = 0) -> Any:
     """
     if depth > _MAX_DEPTH:
         raise ContractError("contract/module", f"{name} is nested more than {_MAX_DEPTH} deep")
-    if isinstance(value, np.ndarray):
+    if isinstance(value, np.ndarray) and value.dtype.kind not in "OV":
         value.flags.writeable = False
         return value
     if type(value) is list:
@@ -58,7 +61,7 @@ def freeze(name: str, value: Any, depth: int = 0) -> Any:
         return tuple(freeze(name, item, depth + 1) for item in value)
     if isinstance(value, FunctionType):
         return _freeze_function(name, value)
-    if isinstance(value, (*_PLAIN, np.ufunc)) or _is_plain_builtin(value):
+    if isinstance(value, _PLAIN) or _is_plain_builtin(value):
         return value
     raise ContractError(
         "contract/module",

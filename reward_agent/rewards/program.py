@@ -6,9 +6,7 @@ that a program cannot remember anything but its declared memory.
 """
 
 from __future__ import annotations
-import __future__
 
-import ast
 import inspect
 import traceback
 from collections.abc import Callable, Mapping
@@ -37,7 +35,7 @@ from reward_agent.rewards.language import (
     POTENTIAL_ENTRY,
     REWARD_ENTRY,
 )
-from reward_agent.rewards.source import parse_source
+from reward_agent.rewards.source import compile_tree, parse_source
 from reward_agent.simulation.card import EnvCard
 from reward_agent.simulation.state import State
 from reward_agent.types import RewardProgram
@@ -138,16 +136,10 @@ def load_functions(
     names = make_globals(extra)
     given = set(names)
     with np.errstate(all="ignore"), _Reporting("the module"):
-        exec(_compile(parsing.source.tree), names)
+        exec(compile_tree(parsing.source.tree, _FILE_NAME), names)
     for name in set(names) - given:
         names[name] = freeze(name, names[name])
     return {name: value for name, value in names.items() if isinstance(value, FunctionType)}
-
-
-def _compile(tree: ast.Module) -> Any:
-    # Annotations stay text: they are never evaluated.
-    flags = __future__.annotations.compiler_flag
-    return compile(tree, _FILE_NAME, "exec", flags=flags, dont_inherit=True)
 
 
 def _find_potential(functions: Mapping[str, Callable[..., Any]]) -> Callable[..., Any] | None:

@@ -5,6 +5,7 @@ bounds on the tree. Nothing here raises, recurses into the tree, or runs anythin
 """
 
 from __future__ import annotations
+import __future__
 
 import ast
 import re
@@ -14,6 +15,7 @@ import warnings
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from types import CodeType
 from typing import TypeVar
 
 from reward_agent.rewards.language import (
@@ -81,6 +83,19 @@ def parse_source(text: str) -> Parsing:
     if isinstance(tree, Finding):
         return Parsing(None, (tree,))
     return _measure(text, tree)
+
+
+def compile_tree(tree: ast.Module, file_name: str) -> CodeType:
+    """Compile a tree of bounded size, without running it; annotations stay text.
+
+    Raises:
+        SyntaxError: a rule of Python that its parser leaves to its compiler is broken.
+    """
+    flags = __future__.annotations.compiler_flag
+    with _WARNINGS_LOCK, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        code: CodeType = compile(tree, file_name, "exec", flags=flags, dont_inherit=True)
+    return code
 
 
 def _parse(text: str) -> ast.Module | Finding:

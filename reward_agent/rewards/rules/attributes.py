@@ -72,7 +72,11 @@ def _check_module_member(context: Context, node: ast.Attribute, module: str) -> 
             return context.refuse(
                 "attributes/module", node, _name(node), "is used as a value", "write np.linalg.norm"
             )
-    elif node.attr in language.NUMPY_NAMED_TYPES and not _is_type_test(context, node):
+    elif (
+        node.attr in language.NUMPY_NAMED_TYPES
+        and not _is_type_test(context, node)
+        and not context.is_type_alias(node)
+    ):
         problem = "is a type that cannot be called or passed on"
         return context.refuse(
             "attributes/module", node, _name(node), problem, "make arrays with np.zeros or np.array"

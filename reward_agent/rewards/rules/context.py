@@ -235,6 +235,24 @@ class Context:
             return parent.value
         return None
 
+    def is_type_alias(self, node: ast.AST) -> bool:
+        """Whether a node is part of ``Terms = dict[str, np.ndarray]``, used in annotations only."""
+        for parent in self.source.ancestors(node):
+            if isinstance(parent, ast.Assign):
+                target = parent.targets[0]
+                return (
+                    isinstance(target, ast.Name)
+                    and self.source.parents[parent] is self.source.tree
+                    and all(
+                        name in self.annotations or not _is_read(name)
+                        for name in self.source.find(ast.Name)
+                        if name.id == target.id
+                    )
+                )
+            if not isinstance(parent, ast.Subscript | ast.Tuple | ast.Attribute | ast.BinOp):
+                return False
+        return False
+
     def scope_of(self, node: ast.AST) -> Scope:
         """Return the scope in which a node stands."""
         return self.scopes.of[node]

@@ -59,22 +59,37 @@ def check_recursion(context: Context) -> Iterator[Finding]:
                     waiting.append(used)
 
 
+def check_ranges(context: Context) -> Iterator[Finding]:
+    """Refuse a range without a bound wherever it stands: ``sum(range(n))`` is a loop, too."""
+    bounds = Bounds(context)
+    for name in context.source.find(ast.Name):
+        if not context.is_builtin(name, frozenset({"range"})):
+            continue
+        call = context.source.parents[name]
+        if not isinstance(call, ast.Call) or call.func is not name:
+            yield context.refuse(
+                "loops/unbounded", name, "range", "is used as a value", "write range(3) in full"
+            )
+            continue
+        found = bounds.steps(call)
+        if found is None or found > context.dialect.max_steps:
+            yield context.refuse(
+                "loops/unbounded",
+                call,
+                context.text(call),
+                "has no bound that can be told from the text, or one that is too large",
+                "use range(3), range(N_LEGS) or range(x.shape[1])",
+            )
+
+
 def check_steps(context: Context) -> Iterator[Finding]:
     """Refuse loops without a bound, and more steps in all than a call can afford."""
     bounds = Bounds(context)
     steps: dict[ast.AST, float] = {}
     for loop in context.loops():
         found = bounds.steps(loop.iter)
-        if found is None:
-            yield context.refuse(
-                "loops/unbounded",
-                loop.iter,
-                context.text(loop.iter),
-                "has no bound that can be told from the text",
-                "use range(3), range(N_LEGS) or range(x.shape[1])",
-            )
-            return
-        steps[loop] = found
+        # A range without a bound has a finding of its own.
+        steps[loop] = 1.0 if found is None else found
     work = _Work(context, steps)
     for loop in context.loops():
         total = work.count(loop) * steps[loop]

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from reward_agent.rewards import language
 from reward_agent.rewards.rules.bounds import Bounds
 from reward_agent.rewards.rules.context import Context
+from reward_agent.rewards.source import compile_tree
 from reward_agent.types import Finding
 
 _REMEDIES: dict[str, str] = {
@@ -45,6 +46,12 @@ _MAX_TEXT_CHARS = 1_000
 
 def check_nodes(context: Context) -> Iterator[Finding]:
     """Refuse every kind of syntax that is not on the list."""
+    for generator in context.source.find(ast.comprehension):
+        if generator.is_async:
+            yield context.refuse(
+                "syntax/not-allowed", generator.iter, "async for", "is not part of the language",
+                "use a plain for",
+            )  # fmt: skip
     for kind, nodes in context.source.nodes.items():
         if kind in language.NODES:
             continue
@@ -60,6 +67,20 @@ def check_nodes(context: Context) -> Iterator[Finding]:
         yield context.refuse(
             "syntax/not-allowed", place, word, "is not part of the language", remedy
         )
+
+
+def check_compiles(context: Context) -> Iterator[Finding]:
+    """Refuse what Python's parser lets through and its compiler does not; nothing is run."""
+    try:
+        compile_tree(context.source.tree, "reward.py")
+    except SyntaxError as error:
+        place = ast.Pass(lineno=error.lineno or 1, col_offset=max((error.offset or 1) - 1, 0))
+        problem = "is not valid Python"
+        yield context.refuse("text/syntax", place, str(error.msg), problem, "write valid Python")
+    except (ValueError, RecursionError, MemoryError, OverflowError) as error:
+        name = type(error).__name__
+        problem = "in Python's compiler"
+        yield context.refuse("text/syntax", context.source.tree, name, problem, "write less")
 
 
 def check_functions(context: Context) -> Iterator[Finding]:
@@ -146,6 +167,20 @@ def check_arithmetic(context: Context) -> Iterator[Finding]:
             text = context.text(node)
             yield context.refuse(
                 "syntax/arithmetic", node, text, problem, "use floats or arrays of the size needed"
+            )
+
+
+def check_power_calls(context: Context) -> Iterator[Finding]:
+    """Refuse ``pow`` with an exponent of any size; ``**`` has a rule of its own."""
+    bounds = Bounds(context)
+    for call in context.source.find(ast.Call):
+        if not context.is_builtin(call.func, frozenset({"pow"})):
+            continue
+        operation = ast.BinOp(call.args[0], ast.Pow(), call.args[1]) if len(call.args) > 1 else None
+        problem = _judge_power(bounds, operation) if operation else "needs two arguments"
+        if problem:
+            yield context.refuse(
+                "syntax/arithmetic", call, context.text(call), problem, "write x ** 2"
             )
 
 
