@@ -24,6 +24,7 @@ TRAJECTORIES_FILE = "trajectories.npz"
 POLICY_FILE = "policy.safetensors"
 PROGRESS_FILE = "progress.csv"
 VIDEO_FILE = "video.webp"
+STRIP_FILE = "strip.webp"
 
 
 class ProbeJob(FileRecord):
@@ -63,9 +64,9 @@ class TrainJob(FileRecord):
 class EvaluateJob(FileRecord):
     """Fresh episodes of each snapshot, scored by the trusted ``metric.py`` if there is one.
 
-    The last snapshot is the one evaluated with ``n_episodes``; the others get
-    ``n_curve_episodes``. Writes ``trajectories.npz`` of the chosen (best by task score) snapshot,
-    and a video of it if ``render``. Result: ``EvaluateResult``.
+    Every snapshot gets ``n_curve_episodes``; the best of them by task score (the last, without a
+    metric) then gets ``n_episodes`` on other seeds. Writes ``trajectories.npz`` of these, and a
+    video and a strip of the median one if ``render``. Result: ``EvaluateResult``.
     """
 
     kind: Literal["evaluate"] = "evaluate"
@@ -80,13 +81,14 @@ class EvaluateJob(FileRecord):
 
 
 class EvaluateResult(FileRecord):
-    """Evaluation of every snapshot, in order; the last is the final policy's."""
+    """Evaluation of every snapshot, in order, and of the best of them on seeds of its own."""
 
     curve: tuple[Evaluation, ...]
     best: Evaluation
     best_file: str
     video_file: str | None = None
     video_note: str = Field("", description="why there is no video, and which package to install")
+    strip_file: str | None = Field(None, description="key moments of the filmed episode, a picture")
 
 
 class ScoreJob(FileRecord):

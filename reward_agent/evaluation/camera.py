@@ -5,6 +5,7 @@ It follows a robot that leaves its place and stands still before one that does n
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import mujoco
@@ -101,10 +102,10 @@ def _choose_angles(centres: FloatArray) -> tuple[float, float]:
 
 def _find_distance(size: FloatArray, elevation: float, fovy: float, aspect: float) -> float:
     """Return the distance from which a box of that size fills the picture."""
-    angle = np.deg2rad(-elevation)
+    angle = math.radians(-elevation)
     width = float(max(size[0], size[1]))
-    height = float(size[2] * np.cos(angle) + width * np.sin(angle))
-    return _MARGIN * max(height, width / aspect) / (2 * np.tan(np.deg2rad(fovy) / 2))
+    height = float(size[2] * math.cos(angle) + width * math.sin(angle))
+    return _MARGIN * max(height, width / aspect) / (2 * math.tan(math.radians(fovy) / 2))
 
 
 def _smooth(path: FloatArray, window: int) -> FloatArray:

@@ -10,12 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reward_agent.evaluation.metrics import Episode
-from reward_agent.evaluation.trajectories import Trajectories, make_trajectories
+from reward_agent.evaluation.trajectories import TRUNCATED, Trajectories, make_trajectories
 from reward_agent.simulation.batch import BatchSimulation
 from reward_agent.simulation.card import EnvCard
 from reward_agent.simulation.state import FloatArray
 
-TRUNCATED = "truncated"
 NOT_FINITE = "action not finite"
 
 
@@ -90,7 +89,7 @@ class _Recorder:
 
     def step(self, action: FloatArray) -> None:
         """Step the running episodes and note which of them have ended, and why."""
-        is_finite = np.isfinite(action).all(axis=1)
+        is_finite: NDArray[np.bool_] = np.isfinite(action).all(axis=1)
         self._end(self.active & ~is_finite, NOT_FINITE)
         self.simulation.step(np.where(is_finite[:, None], action, 0.0), self.active)
         self._n_steps[self.active] += 1
@@ -110,7 +109,7 @@ class _Recorder:
         return Rollout(trajectories, qpos)
 
     def _read(self) -> None:
-        """Keep the state in single precision, as the file does: what is scored is what is stored."""
+        """Keep the state in single precision: what is scored is what will be stored."""
         for name, values in self.simulation.read_state().fields.items():
             self._states[name].append(values.astype(np.float32))
         self._qpos.append(self.simulation.qpos)

@@ -79,6 +79,23 @@ def summarise_scores(
     )
 
 
+def choose_best(curve: Sequence[Evaluation]) -> int:
+    """Return the index of the evaluation with the highest task score, the later one of equals.
+
+    Without scores it is the last.
+    """
+    scores = [float("-inf") if e.task_score is None else e.task_score for e in curve]
+    return max(range(len(scores)), key=lambda index: (scores[index], index))
+
+
+def rank_episodes(evaluation: Evaluation) -> list[int]:
+    """Return the episodes from the worst to the best, by score, then by length."""
+    return sorted(
+        range(len(evaluation.episodes)),
+        key=lambda i: (evaluation.episodes[i].task_score or 0.0, evaluation.episodes[i].length),
+    )
+
+
 def find_success_step(episode: Episode, metric: Metric) -> int:
     """Return the step from which on the episode counts as a success.
 

@@ -28,6 +28,8 @@ from reward_agent.simulation.state import State
 
 # A minute of 64 humanoids is a tenth of this; a file that unpacks to more is not ours.
 MAX_UNPACKED_BYTES = 2**30
+# How an episode is said to end that no field ended.
+TRUNCATED = "truncated"
 _FIELD_PREFIX = "field."
 _REMEDY = "delete the file and evaluate the policy again"
 
@@ -74,9 +76,7 @@ class Trajectories:
         """Return one episode; its arrays are copies in float64."""
         states, actions = self._slices(index)
         fields = {name: values[states] for name, values in self.fields.items()}
-        return Episode(
-            fields, self.action[actions], self.control_dt, bool(self.terminated[index])
-        )
+        return Episode(fields, self.action[actions], self.control_dt, bool(self.terminated[index]))
 
     def states(self, index: int) -> State:
         """Return one episode's states as if they were ``T_e`` parallel simulations."""
@@ -133,8 +133,8 @@ def make_trajectories(episodes: Sequence[Episode], ends: Sequence[str]) -> Traje
     if not episodes:
         raise DataError("trajectories: no episode", "give at least one")
     names = [set(episode.fields) for episode in episodes]
-    if any(found != names[0] for found in names):
-        different = sorted(set().union(*names) - set.intersection(*names))
+    different = sorted({name for found in names for name in found ^ names[0]})
+    if different:
         raise DataError(f"trajectories: not every episode has the fields {', '.join(different)}")
     counts = [episode.n_steps + 1 for episode in episodes]
     fields = {
@@ -218,9 +218,9 @@ def _find_problem(given: Trajectories) -> str | None:
         return "there is no field"
     for name, values in given.fields.items():
         if values.ndim not in (1, 2) or len(values) != n_states:
-            return f"field {name!r} has shape {values.shape}, expected ({n_states},) or ({n_states}, k)"
+            return f"field {name!r} has shape {values.shape}, expected {n_states} rows"
     if given.action.ndim != 2 or len(given.action) != n_states - n_episodes:
-        return f"action has shape {given.action.shape}, expected ({n_states - n_episodes}, n_actions)"
+        return f"action has shape {given.action.shape}, expected {n_states - n_episodes} rows"
     if given.terminated.shape != (n_episodes,) or len(given.ends) != n_episodes:
         return f"terminated and end must have one entry for each of {n_episodes} episodes"
     if not 0 < given.control_dt < 10:

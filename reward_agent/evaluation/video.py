@@ -5,6 +5,7 @@ Import this only after ``MUJOCO_GL`` is set: MuJoCo chooses its renderer when it
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,7 +32,7 @@ _HOLD_MS = 1000
 _QUALITY = 45
 # WebP's effort, 0 to 6: higher is smaller and slower.
 _EFFORT = 2
-_STRIP_WIDTH, _STRIP_HEIGHT = 200, 200
+_TILE = 180
 _SQUARE_M, _MEAN_TEXEL, _CONTRAST = 0.5, 110, 0.2
 _INK, _PAPER = (255, 255, 255), (20, 24, 32)
 
@@ -43,12 +44,14 @@ class Footage:
     Args:
         qpos: ``(T, nq)``.
         caption: what it is, for a person.
-        events: state index to the word shown from there on.
+        verdict: what the metric says of the whole episode.
+        moments: state index to what happens there, for the strip.
     """
 
     qpos: FloatArray
     caption: str
-    events: dict[int, str]
+    verdict: str
+    moments: dict[int, str]
 
 
 class Studio:
@@ -95,13 +98,26 @@ class Studio:
             frames.append(self._renderer.render())
         return frames
 
+    def draw_strip(self, footage: Footage, path: Path) -> None:
+        """Write the key moments of an episode side by side, each with its words beneath."""
+        steps = sorted(footage.moments)
+        frames = self.draw(footage.qpos, steps)
+        strip = Image.new("RGB", (_TILE * len(frames), _TILE + _BAND), _PAPER)
+        pen, font = ImageDraw.Draw(strip), ImageFont.load_default(size=11)
+        for index, (step, frame) in enumerate(zip(steps, frames, strict=True)):
+            strip.paste(_cut_square(frame), (index * _TILE, 0))
+            time = f"{step * self._control_dt:.2f} s"
+            words = "\n".join((time, *textwrap.wrap(footage.moments[step], 30)[:1]))
+            pen.multiline_text((index * _TILE + 4, _TILE + 3), words, _INK, font)
+        strip.save(path, format="WEBP", quality=70, method=4)
+
     def film(self, footage: Footage, path: Path) -> None:
         """Write an animated WebP of an episode, in real time."""
         steps = choose_video_steps(len(footage.qpos), self._control_dt)
         stride = steps[1] - steps[0] if len(steps) > 1 else 1
         pictures = []
         for step, frame in zip(steps, self.draw(footage.qpos, steps), strict=True):
-            line = f"step {step}   {step * self._control_dt:.2f} s   {_find_event(footage, step)}"
+            line = f"step {step}   {step * self._control_dt:.2f} s   {footage.verdict}"
             pictures.append(_caption(frame, (footage.caption, line)))
         frame_ms = max(20, round(stride * self._control_dt * 1000))
         durations = [frame_ms] * (len(pictures) - 1) + [_HOLD_MS]
@@ -127,24 +143,6 @@ def choose_video_steps(n_states: int, control_dt: float) -> list[int]:
         return steps
     n_first = round(_BEGINNING * n_most)
     return steps[:n_first] + steps[n_first - n_most :]
-
-
-def write_strip(pictures: Sequence[tuple[Frame, str]], path: Path) -> None:
-    """Write pictures side by side, each with the words beneath it."""
-    tiles = []
-    for frame, words in pictures:
-        height, width = frame.shape[:2]
-        side = min(height, width)
-        left = (width - side) // 2
-        square = Image.fromarray(frame[:side, left : left + side])
-        tiles.append((square.resize((_STRIP_WIDTH, _STRIP_HEIGHT)), words))
-    foot = 34
-    strip = Image.new("RGB", (_STRIP_WIDTH * len(tiles), _STRIP_HEIGHT + foot), _PAPER)
-    pen, font = ImageDraw.Draw(strip), ImageFont.load_default(size=12)
-    for index, (tile, words) in enumerate(tiles):
-        strip.paste(tile, (index * _STRIP_WIDTH, 0))
-        pen.text((index * _STRIP_WIDTH + 6, _STRIP_HEIGHT + 3), words, _INK, font)
-    strip.save(path, format="WEBP", quality=70, method=4)
 
 
 def _make_cheap(model: mujoco.MjModel, width: int, height: int) -> None:
@@ -173,10 +171,11 @@ def _calm_checks(model: mujoco.MjModel, material: int) -> None:
         texels[:] = _MEAN_TEXEL + _CONTRAST * (texels - texels.mean())
 
 
-def _find_event(footage: Footage, step: int) -> str:
-    """Return the words of the newest event up to a step."""
-    past = [at for at in footage.events if at <= step]
-    return footage.events[max(past)] if past else ""
+def _cut_square(frame: Frame) -> Image.Image:
+    """Return the middle of a picture as a tile of the strip."""
+    height, width = frame.shape[:2]
+    left = (width - height) // 2
+    return Image.fromarray(frame[:, left : left + height]).resize((_TILE, _TILE))
 
 
 def _caption(frame: Frame, lines: Sequence[str]) -> Image.Image:

@@ -1,0 +1,133 @@
+"""Fresh episodes of trained policies under the trusted metric: ``EvaluateJob`` → its result.
+
+No generated code is loaded here: a policy is weights, and ``metric.py`` is a person's.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from reward_agent.errors import DataError
+from reward_agent.evaluation.graphics import find_graphics
+from reward_agent.evaluation.metrics import Metric, compile_metric
+from reward_agent.evaluation.scoring import choose_best, score_trajectories
+from reward_agent.jobs import (
+    METRIC_FILE,
+    STRIP_FILE,
+    TRAJECTORIES_FILE,
+    VIDEO_FILE,
+    EvaluateJob,
+    EvaluateResult,
+)
+from reward_agent.types import Evaluation
+
+if TYPE_CHECKING:
+    from reward_agent.evaluation.rollout import Policy, Rollout
+    from reward_agent.evaluation.video import Studio
+
+# The policy is chosen on one set of seeds and reported on another, this far away.
+_REPORT_SEED_OFFSET = 500_000
+
+
+@dataclass
+class _Rendering:
+    """What ``prepare`` leaves for ``run``: a renderer, or the reason why there is none."""
+
+    studio: Studio | None = None
+    note: str = ""
+
+
+_rendering = _Rendering()
+
+
+def prepare(job: EvaluateJob) -> None:
+    """Before the seal: find a renderer, which takes a process, and import MuJoCo with it."""
+    _rendering.studio, _rendering.note = None, ""
+    # Unless told otherwise MuJoCo imports a window system, which starts a process of its own.
+    backend = "disable"
+    if job.render:
+        graphics = find_graphics()
+        backend, _rendering.note = graphics.backend or backend, graphics.note
+    os.environ["MUJOCO_GL"] = backend
+    import reward_agent.evaluation.rollout
+    import reward_agent.training.policy  # noqa: F401
+
+    if job.render and not _rendering.note:
+        _open_studio(job)
+
+
+def run(job: EvaluateJob, job_dir: Path) -> EvaluateResult:
+    """Score every snapshot, then the best of them again on fresh seeds; film that one.
+
+    Raises:
+        DataError: a policy or the metric cannot be used.
+    """
+    from reward_agent.evaluation.rollout import roll_out
+    from reward_agent.training.policy import load_policy
+
+    if not job.snapshots:
+        raise DataError("the job has no snapshot to evaluate", "train the policy first")
+    metric = compile_metric(job_dir / METRIC_FILE) if job.has_metric else None
+    policies = [load_policy(job_dir / snapshot.file) for snapshot in job.snapshots]
+    curve = _score_curve(job, policies, metric) if len(policies) > 1 else ()
+    chosen = choose_best(curve) if curve else 0
+    seed = job.seed + _REPORT_SEED_OFFSET
+    [rollout] = roll_out(job.card, [policies[chosen]], job.n_episodes, seed)
+    timesteps = job.snapshots[chosen].total_timesteps
+    best = score_trajectories(rollout.trajectories, metric, timesteps, seed)
+    rollout.trajectories.save(job_dir / TRAJECTORIES_FILE)
+    note = _film(job, job_dir, rollout, best)
+    has_video = _rendering.studio is not None and not note
+    return EvaluateResult(
+        curve=curve or (best,),
+        best=best,
+        best_file=job.snapshots[chosen].file,
+        video_file=VIDEO_FILE if has_video else None,
+        video_note=note,
+        strip_file=STRIP_FILE if has_video else None,
+    )
+
+
+def _score_curve(
+    job: EvaluateJob, policies: Sequence[Policy], metric: Metric | None
+) -> tuple[Evaluation, ...]:
+    from reward_agent.evaluation.rollout import roll_out
+
+    rollouts = roll_out(job.card, policies, job.n_curve_episodes, job.seed)
+    return tuple(
+        score_trajectories(
+            rollout.trajectories,
+            metric,
+            snapshot.total_timesteps,
+            job.seed + index * job.n_curve_episodes,
+        )
+        for index, (snapshot, rollout) in enumerate(zip(job.snapshots, rollouts, strict=True))
+    )
+
+
+def _open_studio(job: EvaluateJob) -> None:
+    from reward_agent.evaluation.video import Studio
+
+    try:
+        _rendering.studio = Studio(job.card)
+    except Exception as error:  # a driver's failure costs the video, not the scores
+        _rendering.note = f"no video: {type(error).__name__}: {error}"
+
+
+def _film(job: EvaluateJob, job_dir: Path, rollout: Rollout, best: Evaluation) -> str:
+    """Write the video and the strip of the median episode; return why not, if not."""
+    if _rendering.studio is None:
+        return _rendering.note
+    from reward_agent.evaluation.footage import make_footage
+
+    footage = make_footage(job.card, rollout, best, job.caption)
+    try:
+        _rendering.studio.film(footage, job_dir / VIDEO_FILE)
+        _rendering.studio.draw_strip(footage, job_dir / STRIP_FILE)
+    except Exception as error:  # a driver's failure costs the video, not the scores
+        return f"no video: {type(error).__name__}: {error}"
+    return ""

@@ -1,0 +1,45 @@
+"""A generated metric over recorded episodes: ``ScoreJob`` → ``ScoreResult``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from reward_agent.errors import DataError
+from reward_agent.evaluation.metrics import compile_metric
+from reward_agent.evaluation.scoring import score_trajectories
+from reward_agent.evaluation.trajectories import Trajectories
+from reward_agent.jobs import METRIC_FILE, TRAJECTORIES_FILE, ScoreJob, ScoreResult
+from reward_agent.rewards.program import warm_numpy
+from reward_agent.types import RewardProgram
+
+_MAX_OUTCOME_CHARS = 600
+
+
+def prepare(job: ScoreJob) -> None:
+    """Run NumPy's lazy imports before the process is sealed."""
+    warm_numpy()
+
+
+def run(job: ScoreJob, job_dir: Path) -> ScoreResult:
+    """Score the recorded episodes; a metric that fails is an outcome, never an exception.
+
+    Raises:
+        DataError: the metric or the trajectories in the folder are not those of the job.
+    """
+    source = (job_dir / METRIC_FILE).read_text(encoding="utf-8")
+    if RewardProgram(source).sha256 != job.metric_sha256:
+        raise DataError(f"{job_dir / METRIC_FILE} is not the metric of the job", "run it again")
+    trajectories = Trajectories.load(job_dir / TRAJECTORIES_FILE)
+    try:
+        metric = compile_metric(source)
+        evaluation = score_trajectories(trajectories, metric, job.total_timesteps, job.seed)
+    except DataError as error:
+        return _fail(error.message)
+    # Generated code may also end the process or recurse: neither is an Exception of its own.
+    except (SystemExit, RecursionError) as error:
+        return _fail(f"{type(error).__name__}: {error}")
+    return ScoreResult(outcome="scored", evaluation=evaluation)
+
+
+def _fail(reason: str) -> ScoreResult:
+    return ScoreResult(outcome=f"failed: {reason}"[:_MAX_OUTCOME_CHARS])
