@@ -106,6 +106,7 @@ class RetryingChatModel(ChatModelWrapper):
         first_pause_s: the pause before the second call; it doubles, up to ``max_pause_s``, unless
             the provider names one.
         max_wait_s: a pause longer than this is not waited for.
+        give_up_after_s: no further call begins so long after the first.
         cancel: ends a pause at once.
         on_retry: is told why we wait, and for how long.
     """
@@ -118,6 +119,7 @@ class RetryingChatModel(ChatModelWrapper):
         first_pause_s: float = 1.0,
         max_pause_s: float = 60.0,
         max_wait_s: float = 300.0,
+        give_up_after_s: float = 1800.0,
         cancel: threading.Event | None = None,
         on_retry: Callable[[str], None] = lambda _: None,
     ) -> None:
@@ -126,12 +128,14 @@ class RetryingChatModel(ChatModelWrapper):
         self._first_pause_s = first_pause_s
         self._max_pause_s = max_pause_s
         self._max_wait_s = max_wait_s
+        self._give_up_after_s = give_up_after_s
         self._cancel = cancel or threading.Event()
         self._on_retry = on_retry
 
     def complete(self, request: ChatRequest) -> Completion:
         """Call until it succeeds, fails for good, or the attempts are used up."""
         failures: list[str] = []
+        end = time.monotonic() + self._give_up_after_s
         while True:
             try:
                 completion = self.inner.complete(request)
@@ -139,7 +143,7 @@ class RetryingChatModel(ChatModelWrapper):
             except ModelError as error:
                 failures.append(error.message)
                 pause_s = self._choose_pause(error, len(failures))
-                if pause_s is None:
+                if pause_s is None or time.monotonic() + pause_s > end:
                     raise self._tell_attempts(error, len(failures)) from None
                 self._on_retry(f"{error.message}; trying again in {pause_s:.0f} s")
             if self._cancel.wait(pause_s):

@@ -48,6 +48,16 @@ def test_pauses_double_and_are_bounded(request_, monkeypatch):
     assert all(0.75 * e <= p <= 1.25 * e for p, e in zip(pauses, expected, strict=True))
 
 
+def test_no_call_begins_after_the_time_is_up(request_):
+    def fail(_):
+        raise UnreachableError("down", is_transient=True)
+
+    stub = StubModel(fail)
+    with pytest.raises(UnreachableError):
+        RetryingChatModel(stub, first_pause_s=10, give_up_after_s=1).complete(request_)
+    assert stub.n_calls == 1
+
+
 def test_cancel_ends_a_pause(request_):
     cancel = threading.Event()
 
