@@ -65,20 +65,32 @@ def choose_ideas(
     """
     parents = _rank_parents(best, history)
     table = load_ideas()
-    fresh, depart = list(table.fresh.items()), list(table.depart.items())
     ideas: list[DesignIdea] = []
     for index in range(n_candidates):
-        turn = iteration * n_candidates + index
-        if not parents or index % _FRESH_EVERY == _FRESH_EVERY - 1:
-            name, text = fresh[(turn + seed) % len(fresh)]
-            ideas.append(DesignIdea(name, text))
-            continue
         n_departed = sum(idea.parent is not None for idea in ideas)
+        if not parents or index % _FRESH_EVERY == _FRESH_EVERY - 1:
+            turn = iteration * n_candidates + index + seed
+            ideas.append(_pick(table.fresh, turn))
+            continue
         # The best is departed from twice as often as the runner-up.
         parent = parents[1] if len(parents) > 1 and n_departed % 3 == 2 else parents[0]
-        name, text = depart[(iteration + n_departed) % len(depart)]
-        ideas.append(DesignIdea(name, text, parent.candidate.id))
+        ideas.append(_pick_departure(table.depart, iteration, n_departed, parent.candidate.id))
     return tuple(ideas)
+
+
+def _pick(table: dict[str, str], turn: int, parent: str | None = None) -> DesignIdea:
+    name = list(table)[turn % len(table)]
+    return DesignIdea(name, table[name], parent)
+
+
+def _pick_departure(
+    table: dict[str, str], iteration: int, n_departed: int, parent: str
+) -> DesignIdea:
+    """Ask for the first idea of the table in every round, and for the others in turn."""
+    if n_departed == 0:
+        return _pick(table, 0, parent)
+    others = dict(list(table.items())[1:])
+    return _pick(others, iteration + n_departed - 2, parent)
 
 
 def _rank_parents(best: HistoryEntry | None, history: Sequence[HistoryEntry]) -> list[HistoryEntry]:
