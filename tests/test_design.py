@@ -1,0 +1,288 @@
+"""The whole road, for real: replies from a script, MuJoCo, PPO, the sandbox, the run directory."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import reward_agent
+from reward_agent.errors import RewardAgentError, UsageError
+from reward_agent.store import RunRecord, RunStore, find_run
+from reward_agent.types import Candidate
+
+PROSE = "I would reward the pole for staying upright, but I will not write code today."
+SYNTAX_ERROR = "```python\ndef compute_reward(state, action, next_state)\n    return 1\n```"
+UNKNOWN_FIELD = """```python
+def compute_reward(state, action, next_state):
+    upright = tolerance(next_state.pole_angel, bounds=(-0.05, 0.05), margin=0.2)
+    return upright, {"upright": upright}
+```"""
+NOT_FINITE = """```python
+def compute_reward(state, action, next_state):
+    upright = np.log(-1.0 - np.abs(next_state.pole_angle))
+    return upright, {"upright": upright}
+```"""
+GOOD = """Pay for an upright pole.
+
+```python
+def compute_reward(state, action, next_state):
+    upright = tolerance(next_state.pole_angle, bounds=(-0.05, 0.05), margin=0.2)
+    effort = np.sum(np.square(action), axis=-1)
+    terms = {"upright": upright, "effort": -0.001 * effort}
+    return sum(terms.values()), terms
+```"""
+OTHER_GOOD = GOOD.replace("0.001", "0.01")
+# The smallest run that trains, is judged and is explained.
+SMALL: dict[str, Any] = {
+    "steps": 4096,
+    "iterations": 1,
+    "winner_seeds": 0,
+    "eval_episodes": 2,
+    "video": False,
+}
+
+
+def write_script(folder: Path, *replies: str) -> str:
+    path = folder / "replies.md"
+    path.write_text("".join(f"--- reply ---\n{reply}\n" for reply in replies))
+    return f"scripted:{path}"
+
+
+def design(folder: Path, provider: str, **options: Any) -> RunRecord:
+    return reward_agent.design(
+        "inverted_pendulum",
+        "balance",
+        provider=provider,
+        runs_dir=folder / "runs",
+        environ={},
+        **(SMALL | options),
+    )
+
+
+def read_candidates(folder: Path, run: RunRecord) -> list[Candidate]:
+    store = find_run(run.id, folder / "runs")
+    return [c for i in store.list_iterations() for c in store.read_iteration(i).candidates]
+
+
+def test_bad_replies_have_named_outcomes_and_the_good_one_is_trained(tmp_path: Path) -> None:
+    provider = write_script(tmp_path, PROSE, SYNTAX_ERROR, UNKNOWN_FIELD, NOT_FINITE, GOOD)
+    run = design(tmp_path, provider, candidates=5, max_repairs=0)
+    outcomes = [candidate.outcome for candidate in read_candidates(tmp_path, run)]
+    assert outcomes[0].startswith("no program: ")
+    assert outcomes[1].startswith("rejected: check: line 1: ")
+    assert "pole_angel" in outcomes[2]
+    assert "pole_angle" in outcomes[2]
+    assert outcomes[3].startswith("rejected: probe: ")
+    assert outcomes[4] == "trained"
+    assert run.status == "finished"
+    assert run.winner is not None
+    store = find_run(run.id, tmp_path / "runs")
+    assert "margin=0.2" in (store.dir / "reward.py").read_text()
+    assert (store.dir / "report.html").stat().st_size > 5_000
+    assert (store.dir / run.winner.policy_file).is_file()
+
+
+def test_findings_are_repaired_within_bounds(tmp_path: Path) -> None:
+    provider = write_script(tmp_path, PROSE, SYNTAX_ERROR, UNKNOWN_FIELD, NOT_FINITE, GOOD)
+    run = design(tmp_path, provider, candidates=2, max_repairs=2)
+    first, second = read_candidates(tmp_path, run)
+    assert first.outcome.startswith("rejected: check: ")
+    assert [attempt.outcome.split(":")[0] for attempt in first.attempts] == [
+        "no program",
+        "rejected",
+    ]
+    assert second.outcome == "trained"
+    assert second.attempts[0].outcome.startswith("rejected: probe: ")
+
+
+def test_a_script_that_ends_is_an_outcome_not_the_end_of_the_run(tmp_path: Path) -> None:
+    run = design(tmp_path, write_script(tmp_path, GOOD), candidates=2, iterations=2)
+    outcomes = [candidate.outcome for candidate in read_candidates(tmp_path, run)]
+    assert outcomes[0] == "trained"
+    assert all(outcome.startswith("no program: ") for outcome in outcomes[1:])
+    assert run.winner is not None
+
+
+def test_the_same_program_is_not_trained_twice(tmp_path: Path) -> None:
+    run = design(tmp_path, write_script(tmp_path, GOOD, GOOD), candidates=2)
+    outcomes = [candidate.outcome for candidate in read_candidates(tmp_path, run)]
+    assert outcomes[0] == "trained"
+    assert outcomes[1].startswith("rejected: the same program as candidate ")
+
+
+def test_all_candidates_rejected_is_said_and_the_run_can_go_on(tmp_path: Path) -> None:
+    provider = write_script(tmp_path, PROSE, GOOD)
+    with pytest.raises(RewardAgentError, match="no candidate passed") as caught:
+        design(tmp_path, provider, candidates=1, max_repairs=0)
+    assert "--resume" in caught.value.remedy
+    run = reward_agent.resume_run("last", runs_dir=tmp_path / "runs", iterations=2, environ={})
+    assert run.winner is not None
+
+
+def test_the_two_best_are_confirmed_with_a_fresh_seed(tmp_path: Path) -> None:
+    provider = write_script(tmp_path, GOOD, OTHER_GOOD)
+    run = design(tmp_path, provider, candidates=2, winner_seeds=1)
+    assert run.winner is not None
+    assert run.winner.is_confirmed
+    assert {item.candidate for item in run.confirmations} == {
+        candidate.id for candidate in read_candidates(tmp_path, run)
+    }
+    assert all(item.seed != run.config["seed"] for item in run.confirmations)
+
+
+def test_a_resumed_run_keeps_its_size(tmp_path: Path) -> None:
+    run = design(tmp_path, write_script(tmp_path, GOOD), candidates=1)
+    with pytest.raises(UsageError, match="candidates cannot change"):
+        reward_agent.resume_run(run.id, runs_dir=tmp_path / "runs", candidates=2, environ={})
+
+
+METRIC = '''
+import numpy as np
+
+from reward_agent.types import Score
+
+
+def score(episode):
+    """Share of the time near the middle of the rail."""
+    share = float(np.mean(np.abs(episode.cart_position) < 0.1))
+    return Score(share, share > 0.9, {"share": share})
+'''
+
+
+def test_a_sentence_is_judged_by_a_metric_of_the_user(tmp_path: Path) -> None:
+    metric = tmp_path / "mine.py"
+    metric.write_text(METRIC)
+    run = reward_agent.design(
+        "inverted_pendulum",
+        "stay in the middle of the rail",
+        metric=metric,
+        provider=write_script(tmp_path, GOOD),
+        runs_dir=tmp_path / "runs",
+        environ={},
+        candidates=1,
+        **SMALL,
+    )
+    assert run.metric_origin == "file"
+    [candidate] = read_candidates(tmp_path, run)
+    assert candidate.evaluation is not None
+    assert set(candidate.evaluation.parts) == {"share"}
+
+
+PROPOSAL = """```json
+{"meaning": "share of the time near the middle", "unit": "1", "criterion": "within 0.1 m"}
+```
+```python
+def score(episode):
+    share = float(np.mean(np.abs(episode.cart_position) < 0.1))
+    return Score(share, share > 0.9, {"share": share})
+```"""
+
+
+def design_sentence(folder: Path, **options: Any) -> RunRecord:
+    return reward_agent.design(
+        "inverted_pendulum",
+        "stay in the middle of the rail",
+        provider=write_script(folder, PROPOSAL, GOOD),
+        runs_dir=folder / "runs",
+        environ={},
+        candidates=1,
+        **(SMALL | options),
+    )
+
+
+def test_a_proposed_metric_is_shown_with_scores_and_judges_when_accepted(tmp_path: Path) -> None:
+    shown = []
+    run = design_sentence(tmp_path, accept_metric=lambda proposed: not shown.append(proposed))
+    assert set(shown[0].examples) == {"zero actions", "random actions"}
+    assert run.metric_origin == "proposed: accepted"
+    assert run.task.criterion == "within 0.1 m"
+    assert run.winner is not None
+    assert run.winner.task_score is not None
+
+
+def test_without_an_accepted_metric_nothing_is_ranked(tmp_path: Path) -> None:
+    run = design_sentence(tmp_path)
+    assert run.metric_origin == "none"
+    assert run.winner is None
+    assert "no metric" in run.note
+    [candidate] = read_candidates(tmp_path, run)
+    assert candidate.outcome == "trained"
+    assert candidate.task_score is None
+
+
+def test_unseen_acceptance_is_recorded_as_such(tmp_path: Path) -> None:
+    run = design_sentence(tmp_path, accept_unseen=True)
+    assert run.metric_origin == "proposed: accepted unseen"
+
+
+def list_trainings(store: RunStore) -> dict[str, int]:
+    """Return when each finished training was finished, in ns, by its folder."""
+    found = store.dir.glob("iterations/*/candidates/*/training/*/exit.json")
+    return {str(path.parent): path.stat().st_mtime_ns for path in found}
+
+
+def test_killed_at_random_points_it_repeats_no_finished_training(tmp_path: Path) -> None:
+    provider = write_script(tmp_path, GOOD, OTHER_GOOD, GOOD.replace("0.001", "0.1"))
+    options = [f"--{key.replace('_', '-')}={SMALL[key]}" for key in SMALL if key != "video"]
+    start = ["--env", "inverted_pendulum", "--task", "balance", "--candidates", "3", "--no-video",
+             "--racing", "none", "--provider", provider, *options]  # fmt: skip
+    finished: dict[str, int] = {}
+    generator = random.Random(3)
+    for attempt in range(8):
+        arguments = start if attempt == 0 else ["--resume", "last"]
+        process = subprocess.Popen(
+            [sys.executable, "-m", "reward_agent", "design", *arguments],
+            cwd=tmp_path,
+            stderr=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            env={k: v for k, v in os.environ.items() if not k.endswith("_API_KEY")},
+        )
+        # The last attempts may run to the end.
+        limit = generator.uniform(3.0, 8.0) if attempt < 4 else 120.0
+        deadline = time.monotonic() + limit
+        while process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.05)
+        process.send_signal(signal.SIGKILL)
+        code = process.wait()
+        store = find_run("last", tmp_path / "runs")
+        known = list_trainings(store)
+        assert finished.items() <= known.items(), "a finished training was repeated"
+        finished = known
+        if code == 0:
+            break
+    assert code == 0
+    run = store.read_run()
+    assert run.status == "finished"
+    outcomes = [c.outcome for c in read_candidates(tmp_path, run)]
+    assert outcomes == ["trained"] * 3
+    events = [json.loads(line)["kind"] for line in (store.dir / "events.jsonl").open()]
+    assert events.count("finished") == 1
+
+
+def test_ctrl_c_ends_with_130_and_leaves_the_run_resumable(tmp_path: Path) -> None:
+    provider = write_script(tmp_path, GOOD)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "reward_agent", "design", "--env", "inverted_pendulum",
+         "--task", "balance", "--steps", "4000000", "--candidates", "1", "--provider", provider],
+        cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True,
+    )  # fmt: skip
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and not list(
+        tmp_path.glob("runs/*/iterations/*/*/*/training/*/progress.csv")
+    ):
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    _, shown = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "design --resume" in shown
+    assert "Traceback" not in shown
+    assert find_run("last", tmp_path / "runs").read_run().status == "interrupted"

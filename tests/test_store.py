@@ -1,0 +1,110 @@
+"""The run directory: whole records, one owner, names that find runs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from reward_agent.errors import DataError, RewardAgentError, UnknownNameError, UsageError
+from reward_agent.store import (
+    RunStore,
+    find_run,
+    make_run_id,
+    read_record,
+    write_record,
+    write_text,
+)
+from reward_agent.types import Critique, Iteration, Usage
+
+
+def make_runs(folder: Path, *names: str) -> None:
+    for name in names:
+        write_text(folder / name / "run.json", "{}")
+
+
+def test_a_record_survives_the_round_trip(tmp_path: Path) -> None:
+    critique = Critique(verdict="revise", summary="too much pay for standing")
+    write_record(tmp_path / "critique.json", critique)
+    assert read_record(tmp_path / "critique.json", Critique) == critique
+
+
+def test_a_record_with_an_unknown_key_is_refused_by_name(tmp_path: Path) -> None:
+    write_text(tmp_path / "c.json", json.dumps({"verdict": "accept", "summary": "", "risk": 1}))
+    with pytest.raises(DataError, match=r"c\.json: risk"):
+        read_record(tmp_path / "c.json", Critique)
+
+
+def test_writing_replaces_a_link_in_place_of_following_it(tmp_path: Path) -> None:
+    target = tmp_path / "precious.txt"
+    target.write_text("keep me")
+    (tmp_path / "run.json").symlink_to(target)
+    write_text(tmp_path / "run.json", "new")
+    assert target.read_text() == "keep me"
+    assert not (tmp_path / "run.json").is_symlink()
+
+
+def test_a_full_disk_is_one_error_with_a_remedy() -> None:
+    with pytest.raises(RewardAgentError, match="cannot write /dev/full") as caught:
+        write_text(Path("/dev/full/run.json"), "text")
+    assert "resume" in caught.value.remedy
+
+
+def test_a_failed_write_leaves_the_old_record(tmp_path: Path) -> None:
+    path = tmp_path / "run.json"
+    write_text(path, "old")
+
+    class Unwritable(str):
+        def encode(self, *_: str) -> bytes:
+            raise OSError(28, "No space left on device")
+
+    with pytest.raises(RewardAgentError, match="No space left on device"):
+        write_text(path, Unwritable("new"))
+    assert path.read_text() == "old"
+    assert [item.name for item in tmp_path.iterdir()] == ["run.json"]
+
+
+def test_one_process_at_a_time_works_on_a_run(tmp_path: Path) -> None:
+    store = RunStore(tmp_path / "run")
+    with (
+        store.lock(),
+        pytest.raises(UsageError, match="another process works on run"),
+        RunStore(tmp_path / "run").lock(),
+    ):
+        pass
+    with store.lock():
+        pass
+
+
+def test_an_iteration_is_complete_when_its_file_exists(tmp_path: Path) -> None:
+    store = RunStore(tmp_path)
+    (store.iteration_dir(0) / "candidates").mkdir(parents=True)
+    assert store.list_iterations() == []
+    store.write_iteration(Iteration(index=0, candidates=(), wall_s=1.0))
+    assert store.list_iterations() == [0]
+
+
+def test_runs_are_found_by_path_start_and_last(tmp_path: Path) -> None:
+    make_runs(tmp_path, "2026-01-01_a", "2026-01-02_b")
+    assert find_run("2026-01-01", tmp_path).dir.name == "2026-01-01_a"
+    assert find_run("last", tmp_path).dir.name == "2026-01-02_b"
+    assert find_run(str(tmp_path / "2026-01-01_a"), tmp_path).dir.name == "2026-01-01_a"
+
+
+def test_an_ambiguous_or_unknown_run_is_refused(tmp_path: Path) -> None:
+    make_runs(tmp_path, "2026-01-01_a", "2026-01-02_b")
+    for name in ("2026", "2027"):
+        with pytest.raises(UnknownNameError):
+            find_run(name, tmp_path)
+
+
+def test_a_run_is_named_after_environment_and_task() -> None:
+    assert make_run_id("hopper", "Do a back flip!").endswith("Z_hopper_do-a-back-flip")
+
+
+def test_usage_adds_up_and_knows_when_there_is_no_price() -> None:
+    free = Usage(n_calls=1, input_tokens=10)
+    paid = Usage(n_calls=2, input_tokens=5, usd=0.5)
+    assert (free + free).usd is None
+    assert free + paid == Usage(n_calls=3, input_tokens=15, usd=0.5)
