@@ -1,4 +1,4 @@
-"""Where jobs run: one method, ``map``."""
+"""Where jobs run: ``map`` them, and ``close`` in the end."""
 
 from __future__ import annotations
 
@@ -33,4 +33,8 @@ class Executor(Protocol):
         on_progress: Callable[[JobRequest, dict[str, float]], None] | None = None,
     ) -> list[JobExit]:
         """Run the jobs and return how each ended, in the order of the requests."""
+        ...
+
+    def close(self) -> None:
+        """Stop what runs and wait for its end."""
         ...
