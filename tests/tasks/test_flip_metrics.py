@@ -18,8 +18,11 @@ LAND = (0.1, 1.0, "foot")
 REAL_FLIP = (STAND, TAKE_OFF, FLIGHT, LAND)
 
 
-def make_episode(*phases, sign=1.0, n_steps=N_STEPS):
-    """Play phases, then hold the last one until the episode ends."""
+def make_episode(*phases, sign=1.0, n_steps=N_STEPS, is_folding=False):
+    """Play phases, then hold the last one until the episode ends.
+
+    The whole body turns, unless it is folding: then the foot stays as it is and the hip bends.
+    """
     turn, foot, other = [0.0], [0.0], [0.0]
     for seconds, end, contact in phases:
         n = round(seconds / DT)
@@ -36,6 +39,9 @@ def make_episode(*phases, sign=1.0, n_steps=N_STEPS):
         "torso_floor_contact": other,
         "thigh_floor_contact": np.zeros(rows),
         "leg_floor_contact": np.zeros(rows),
+        "thigh_angle": sign * 2 * np.pi * turn * is_folding,
+        "leg_angle": np.zeros(rows),
+        "foot_angle": np.zeros(rows),
     }
     return Episode(fields, np.zeros((n_steps, 3)), DT)
 
@@ -46,8 +52,8 @@ def judge(request):
     metric = compile_metric(find_task_dir("hopper", request.param) / "metric.py")
     sign = SIGNS[request.param]
 
-    def score(*phases, sign=sign, n_steps=N_STEPS):
-        return metric(make_episode(*phases, sign=sign, n_steps=n_steps))
+    def score(*phases, sign=sign, **options):
+        return metric(make_episode(*phases, sign=sign, **options))
 
     score.sign = sign
     return score
@@ -134,6 +140,14 @@ def test_leaning_before_the_jump_gives_no_turn(judge):
     assert judge(STAND, lean, (0.3, 0.5, ""), (0.2, 0.5, "other")).parts["clean_turn"] <= straight
 
 
+def test_folding_over_at_the_hip_in_a_hop_turns_nothing(judge):
+    fold = (STAND, (0.2, 0.42, ""), (0.2, 0.0, ""), (0.2, 0.0, "foot"))
+    score = judge(*fold, is_folding=True)
+    assert score.parts["any_turn"] == pytest.approx(0.42)
+    assert score.task_score == 0.0
+    assert judge(*fold).task_score > 0.15
+
+
 def test_landing_on_the_back_after_most_of_the_turn_is_no_landing(judge):
     score = judge(STAND, TAKE_OFF, (0.4, 0.8, ""), (0.1, 0.8, "other"), (0.4, 1.0, "foot"))
     assert score.parts["landed"] == 0.0
@@ -180,6 +194,10 @@ def test_short_episode_scores_zero(judge, n_steps):
     assert judge(STAND, n_steps=n_steps).task_score == 0.0
 
 
+def test_episode_that_never_stands_scores_zero(judge):
+    assert judge((0.4, 0.9, ""), (0.4, 1.0, "other")).task_score == 0.0
+
+
 def test_the_two_flips_differ_in_direction_only():
     texts = [
         (find_task_dir("hopper", name) / "metric.py").read_text(encoding="utf-8").splitlines()
@@ -187,5 +205,6 @@ def test_the_two_flips_differ_in_direction_only():
     ]
     differing = [(a, b) for a, b in zip(*texts, strict=True) if a != b]
     assert len(differing) == 2
+    assert differing[0][0].startswith('"""A clean back flip')
     assert differing[1][0].startswith("DIRECTION = -1.0")
     assert differing[1][1].startswith("DIRECTION = 1.0")

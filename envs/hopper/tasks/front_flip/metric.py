@@ -1,5 +1,7 @@
 """A clean front flip of the hopper: turned in the air, landed on the foot, stayed up."""
 
+from types import SimpleNamespace
+
 import numpy as np
 
 from reward_agent.types import Score
@@ -10,6 +12,17 @@ FALLEN = 60 / 360  # turns away from vertical that count as fallen
 STAND_S = 0.5  # seconds that make a landing
 
 TURN_WEIGHT, LANDING_WEIGHT, STAND_WEIGHT, STAY_WEIGHT = 0.5, 0.1, 0.2, 0.2
+
+NO_ATTEMPT = {
+    "clean_turn": 0.0,
+    "any_turn": 0.0,
+    "landed": 0.0,
+    "stood": 0.0,
+    "stayed": 0.0,
+    "stayed_up": 0.0,
+    "fell_after_landing": 0.0,
+    "flight": 0.0,
+}
 
 
 def score(episode):
@@ -22,7 +35,8 @@ def score(episode):
     ``task_score`` = 0.5 turn + 0.1 landed + 0.2 stood + 0.2 stayed, all in 0..1:
 
     - turn: the largest turn (in turns, unwrapped, in the flip's direction, counted from the
-      vertical of the last stance) at an instant in the air before the attempt went unclean;
+      vertical of the last stance) at an instant in the air before the attempt went unclean; that
+      of the torso or of the foot, whichever has turned less;
     - landed: the attempt ended, clean, in a stance exactly one turn further;
     - stood: the longest stance after that and before a fall, as a share of ``STAND_S``;
     - stayed: time from the landing to the first fall, as a share of what was left of the episode,
@@ -31,46 +45,42 @@ def score(episode):
 
     ``success`` is a score of 1. Why the cheats stay below an honest try: a turn is worth nothing on
     the floor, so rolling, a headstand and getting up again are worth what was turned in the air
-    before the first wrong contact; a collapse resets the stance, so half turns never add up; the
-    later terms are zero without a whole clean turn. Every step of a real flip (leave the floor,
-    turn further, come down on the foot, stand, stay) raises the score and none lowers it.
+    before the first wrong contact; folding the torso over at the hip swings the legs the other way
+    and turns nothing; a collapse resets the stance, so half turns never add up; the later terms are
+    zero without a whole clean turn. Every step of a real flip (leave the floor, turn further, come
+    down on the foot, stand, stay) raises the score and none lowers it. Torques that pass it in
+    MuJoCo are among the tests: the strict form is within this robot's reach.
 
-    Parts: ``clean_turn`` (turns), ``any_turn`` (largest turn since a stance, on the ground or not),
-    ``landed`` 0/1, ``stood`` s, ``stayed_up`` s after landing, ``fell_after_landing`` 0/1,
-    ``flight`` s in the air in the best attempt, ``inverted_on_floor`` s and ``other_part_on_floor``
-    s in the whole episode.
+    Parts: ``clean_turn`` (turns), ``any_turn`` (largest turn of the torso since a stance, on the
+    ground or not), ``landed`` 0/1, ``stood`` s, ``stayed_up`` s after landing,
+    ``fell_after_landing`` 0/1, ``flight`` s in the air in the best attempt, ``inverted_on_floor`` s
+    and ``other_part_on_floor`` s in the whole episode.
     """
     turn = DIRECTION * episode.torso_pitch / (2 * np.pi)
+    foot_turn = DIRECTION * find_foot_pitch(episode) / (2 * np.pi)
     foot = episode.foot_floor_contact > 0.5
     other = find_other_contact(episode)
     inverted = np.cos(2 * np.pi * turn) < 0
-    stance = foot & ~other & (np.abs(turn - np.round(turn)) <= UPRIGHT)
-    unclean = other | (foot & inverted)
-
-    attempts = [
-        judge_attempt(start, end, turn, foot | other, unclean, stance, episode.control_dt)
-        for start, end in find_attempts(stance)
-    ]
+    motion = SimpleNamespace(
+        turn=turn,
+        counted_turn=np.minimum(turn, foot_turn),
+        in_air=~foot & ~other,
+        stance=foot & ~other & (np.abs(turn - np.round(turn)) <= UPRIGHT),
+        unclean=other | (foot & inverted),
+        control_dt=episode.control_dt,
+    )
+    attempts = [judge_attempt(start, end, motion) for start, end in find_attempts(motion.stance)]
     best = max(attempts, key=lambda parts: (add_up(parts), parts["any_turn"]), default=NO_ATTEMPT)
-    parts = dict(best)
+    parts = {name: value for name, value in best.items() if name != "stayed"}
     parts["any_turn"] = max((attempt["any_turn"] for attempt in attempts), default=0.0)
     parts["inverted_on_floor"] = np.sum(inverted & (foot | other)) * episode.control_dt
     parts["other_part_on_floor"] = np.sum(other) * episode.control_dt
-    total = add_up(best)
-    parts.pop("stayed")
-    return Score(total, total > 1 - 1e-9, parts)
+    return Score(add_up(best), add_up(best) > 1 - 1e-9, parts)
 
 
-NO_ATTEMPT = {
-    "clean_turn": 0.0,
-    "any_turn": 0.0,
-    "landed": 0.0,
-    "stood": 0.0,
-    "stayed": 0.0,
-    "stayed_up": 0.0,
-    "fell_after_landing": 0.0,
-    "flight": 0.0,
-}
+def find_foot_pitch(episode):
+    """Return the pitch of the foot, (T,) rad: the joints' axes are opposite to the torso's."""
+    return episode.torso_pitch - episode.thigh_angle - episode.leg_angle - episode.foot_angle
 
 
 def find_other_contact(episode):
@@ -90,37 +100,39 @@ def find_attempts(stance):
     return [(a, b) for a, b in zip(rows, followers, strict=True) if b > a + 1]
 
 
-def judge_attempt(start, end, turn, on_floor, unclean, stance, control_dt):
+def judge_attempt(start, end, motion):
     """Return the parts of one attempt, between the stances at ``start`` and ``end``."""
-    base = np.round(turn[start])
-    during = slice(start + 1, end)
-    dirty = np.flatnonzero(unclean[during])
+    base = np.round(motion.turn[start])
+    dirty = np.flatnonzero(motion.unclean[start + 1 : end])
     clean_end = start + 1 + dirty[0] if len(dirty) else end
-    in_air = ~on_floor[start + 1 : clean_end]
-    turned = turn[start + 1 : clean_end][in_air] - base
-    parts = dict(NO_ATTEMPT)
-    parts["clean_turn"] = float(np.clip(np.max(turned, initial=0.0), 0.0, 1.0))
-    parts["any_turn"] = float(np.max(turn[during] - base, initial=0.0))
-    parts["flight"] = float(np.sum(in_air)) * control_dt
-    is_landed = end < len(turn) and clean_end == end and np.round(turn[end]) == base + 1
-    if is_landed:
-        parts |= judge_landing(end, turn - base - 1, unclean, stance, control_dt)
+    in_air = motion.in_air[start + 1 : clean_end]
+    turned = motion.counted_turn[start + 1 : clean_end][in_air] - base
+    parts = {
+        **NO_ATTEMPT,
+        "clean_turn": float(np.clip(np.max(turned, initial=0.0), 0.0, 1.0)),
+        "any_turn": float(np.max(motion.turn[start : end + 1] - base, initial=0.0)),
+        "flight": float(np.sum(in_air)) * motion.control_dt,
+    }
+    is_clean = clean_end == end < len(motion.turn)
+    if is_clean and np.round(motion.turn[end]) == base + 1:
+        parts |= judge_landing(end, motion)
     return parts
 
 
-def judge_landing(landing, tilt, unclean, stance, control_dt):
-    """Return the parts of what follows the stance at row ``landing``; ``tilt`` in turns."""
-    fallen = unclean[landing:] | (np.abs(tilt[landing:]) > FALLEN)
+def judge_landing(landing, motion):
+    """Return the parts of what follows the stance at row ``landing``."""
+    tilt = motion.turn[landing:] - np.round(motion.turn[landing])
+    fallen = motion.unclean[landing:] | (np.abs(tilt) > FALLEN)
     falls = np.flatnonzero(fallen)
     n_up = int(falls[0]) if len(falls) else len(fallen)
-    n_stand = max(STAND_S / control_dt, 1.0)
-    n_stood = find_longest_run(stance[landing : landing + n_up])
+    n_stand = max(STAND_S / motion.control_dt, 1.0)
+    n_stood = find_longest_run(motion.stance[landing : landing + n_up])
     return {
         "clean_turn": 1.0,
         "landed": 1.0,
-        "stood": n_stood * control_dt,
+        "stood": n_stood * motion.control_dt,
         "stayed": n_up / max(len(fallen), n_stand),
-        "stayed_up": n_up * control_dt,
+        "stayed_up": n_up * motion.control_dt,
         "fell_after_landing": float(len(falls) > 0),
     }
 
