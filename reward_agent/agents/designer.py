@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from reward_agent.agents.ask import Answer, ask, extend
 from reward_agent.agents.brief import (
     PROGRAM,
@@ -19,6 +21,8 @@ from reward_agent.llm.chat import ChatMessage, ChatModel, ChatRequest
 from reward_agent.prompts import render
 from reward_agent.rewards.language import METRIC_ENTRY, REWARD_ENTRY
 from reward_agent.types import Finding, Record, RewardProgram
+
+Conversation = tuple[ChatMessage, ...]
 
 
 class MetricWords(Record):
@@ -45,22 +49,12 @@ class Designer:
         return self._model.max_concurrency
 
     def propose(self, brief: DesignBrief) -> Proposal:
-        """Ask for a program; a history that is too long is shortened round by round.
+        """Ask for a program.
 
         Raises:
             ModelError: no reply arrived, and asking again will not help now.
         """
-        shortened = brief
-        while True:
-            request = self._make_request(
-                choose_template(shortened), render_conversation(shortened), brief, brief.index
-            )
-            try:
-                return _read_program(ask(self._model, request))
-            except ContextTooLongError:
-                if not shortened.history:
-                    raise
-                shortened = shortened.without_oldest_round()
+        return self._ask(choose_template(brief), brief, brief, lambda opening: opening)
 
     def repair(self, repair: RepairBrief) -> Proposal:
         """Ask for the same program without what was found wrong with it.
@@ -98,34 +92,45 @@ class Designer:
             rules=describe_rules(),
             description=brief.description,
         )
-        messages: tuple[ChatMessage, ...] = (ChatMessage("user", prompt.text),)
+        messages: Conversation = (ChatMessage("user", prompt.text),)
         if brief.previous is not None:
             repair = render(
                 "designer/metric_repair", findings=brief.findings, outcome=brief.previous.outcome
             )
             messages = extend(messages, brief.previous.reply, repair.text)
-        return _read_metric(
-            ask(self._model, self._make_request("designer/metric", messages, brief))
-        )
+        request = ChatRequest("designer", "designer/metric", messages, inputs=brief)
+        return _read_metric(ask(self._model, request))
 
     def _follow_up(
         self, template: str, inputs: RepairBrief | RevisionBrief, prompt: str
     ) -> Proposal:
         # Only the last reply is kept: a long argument about earlier tries confuses more than it
         # helps, and the constant part stays in the provider's cache.
-        conversation = render_conversation(inputs.brief)
-        messages = extend(conversation, inputs.proposal.reply, prompt)
-        request = self._make_request(template, messages, inputs, inputs.brief.index)
-        return _read_program(ask(self._model, request))
+        reply = inputs.proposal.reply
+        return self._ask(
+            template, inputs.brief, inputs, lambda opening: extend(opening, reply, prompt)
+        )
 
-    def _make_request(
+    def _ask(
         self,
         template: str,
-        messages: tuple[ChatMessage, ...],
+        brief: DesignBrief,
         inputs: object,
-        sample_index: int = 0,
-    ) -> ChatRequest:
-        return ChatRequest("designer", template, messages, sample_index=sample_index, inputs=inputs)
+        finish: Callable[[Conversation], Conversation],
+    ) -> Proposal:
+        """Ask for a program; a history that does not fit is shortened round by round."""
+        shortened = brief
+        while True:
+            messages = finish(render_conversation(shortened))
+            request = ChatRequest(
+                "designer", template, messages, sample_index=brief.index, inputs=inputs
+            )
+            try:
+                return _read_program(ask(self._model, request))
+            except ContextTooLongError:
+                if not shortened.history:
+                    raise
+                shortened = shortened.without_oldest_round()
 
 
 def choose_template(brief: DesignBrief) -> str:
@@ -133,7 +138,7 @@ def choose_template(brief: DesignBrief) -> str:
     return "designer/next" if brief.best or brief.history else "designer/first"
 
 
-def render_conversation(brief: DesignBrief) -> tuple[ChatMessage, ...]:
+def render_conversation(brief: DesignBrief) -> Conversation:
     """Return the opening of the conversation about one candidate.
 
     What is the same for the whole run comes first, what is the same for a round next, what is

@@ -126,6 +126,16 @@ def test_history_is_shortened_until_it_fits(play, card, task, idea, best, histor
     assert proposal.program is not None
 
 
+def test_repair_is_shortened_too(play, card, task, idea, best, history, source):
+    model = play("prose", ContextTooLongError("too long"), f"```python\n{source}```")
+    brief = DesignBrief(card, task, idea, 2, 0, best, history)
+    designer = Designer(model)
+    assert designer.repair(RepairBrief(brief, designer.propose(brief), ())).program is not None
+    shortened = model.requests[-1].messages
+    assert "bbbb2222" not in shortened[1].content
+    assert shortened[2].content == "prose"
+
+
 def test_context_that_cannot_be_shortened_is_an_exception(play, brief):
     with pytest.raises(ContextTooLongError):
         Designer(play(ContextTooLongError("too long"))).propose(brief)
