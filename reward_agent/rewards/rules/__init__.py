@@ -38,6 +38,7 @@ RULES: tuple[Rule, ...] = (
     names.check_modules,
     names.check_bindings,
     names.check_names,
+    names.check_dunder_keywords,
     names.check_annotations,
     attributes.check_attributes,
     calls.check_keywords,

@@ -45,6 +45,8 @@ def _check_attribute(
         return _check_submodule_member(context, node, submodule)
     if _is_ufunc(base):
         return _check_ufunc_method(context, node)
+    if _is_refused_member(base):
+        return None  # what it is read from has a finding of its own
     if context.is_subject(base):
         return _check_field(context, node)
     if isinstance(base, ast.Name) and context.is_builtin(base, language.BUILTINS):
@@ -153,6 +155,18 @@ def _find_submodule(node: ast.expr) -> str | None:
     ):
         return node.attr
     return None
+
+
+def _is_refused_member(node: ast.expr) -> bool:
+    """Whether something is read through a member of np or math that is not allowed."""
+    while isinstance(node, ast.Attribute) and isinstance(node.value, ast.Attribute):
+        node = node.value
+    return (
+        isinstance(node, ast.Attribute)
+        and isinstance(node.value, ast.Name)
+        and node.value.id in language.MODULE_NAMES
+        and node.attr not in language.MODULE_NAMES[node.value.id]
+    )
 
 
 def _is_ufunc(node: ast.expr) -> bool:

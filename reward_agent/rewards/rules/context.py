@@ -7,6 +7,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal
 
 from reward_agent.errors import find_closest_name
@@ -148,6 +149,15 @@ class Context:
         text: str = raw[start:stop].decode(errors="replace").strip()
         return text or type(node).__name__
 
+    @cached_property
+    def evaluated_names(self) -> frozenset[str]:
+        """Names that are read anywhere but in annotations."""
+        return frozenset(
+            name.id
+            for name in self.source.find(ast.Name)
+            if _is_read(name) and name not in self.annotations
+        )
+
     def functions(self) -> Iterator[ast.FunctionDef]:
         """Yield the functions of the module, without nested ones."""
         for statement in self.source.tree.body:
@@ -243,11 +253,7 @@ class Context:
                 return (
                     isinstance(target, ast.Name)
                     and self.source.parents[parent] is self.source.tree
-                    and all(
-                        name in self.annotations or not _is_read(name)
-                        for name in self.source.find(ast.Name)
-                        if name.id == target.id
-                    )
+                    and target.id not in self.evaluated_names
                 )
             if not isinstance(parent, ast.Subscript | ast.Tuple | ast.Attribute | ast.BinOp):
                 return False

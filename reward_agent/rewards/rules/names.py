@@ -67,8 +67,8 @@ def check_bindings(context: Context) -> Iterator[Finding]:
                         )
 
 
-def check_keywords_and_parameters(context: Context) -> Iterator[Finding]:
-    """Refuse dunder keywords and parameters; they reach into Python's machinery."""
+def check_dunder_keywords(context: Context) -> Iterator[Finding]:
+    """Refuse dunder keywords; they reach into Python's machinery."""
     for keyword in context.source.find(ast.keyword):
         if keyword.arg and keyword.arg.startswith("__"):
             yield _refuse_dunder(context, keyword, keyword.arg)

@@ -159,11 +159,7 @@ def check_broad_excepts(context: Context) -> Iterator[Finding]:
 def check_portability(context: Context) -> Iterator[Finding]:
     """Hint at writing into arrays, which programs on jax.numpy cannot do."""
     for node in context.source.find(ast.Subscript):
-        scope = context.scopes.of[node]
-        if isinstance(node.ctx, ast.Store) and scope is not context.scopes.module:
-            value = context.find_value(node.value) if isinstance(node.value, ast.Name) else None
-            if isinstance(value, ast.Dict | ast.DictComp | ast.List | ast.ListComp):
-                continue
+        if isinstance(node.ctx, ast.Store) and _is_array_write(context, node):
             yield context.note(
                 "hint",
                 "quality/not-portable",
@@ -173,6 +169,14 @@ def check_portability(context: Context) -> Iterator[Finding]:
                 "use np.where(mask, a, b) or np.stack",
             )
             return
+
+
+def _is_array_write(context: Context, node: ast.Subscript) -> bool:
+    """Whether an item of an array is written, as far as one can tell: not one of a dict or list."""
+    if isinstance(node.slice, ast.Slice | ast.Tuple | ast.Compare | ast.UnaryOp):
+        return True
+    value = context.find_value(node.value) if isinstance(node.value, ast.Name) else None
+    return isinstance(value, ast.Call) and context.text(value).startswith("np.")
 
 
 def check_magic_numbers(context: Context) -> Iterator[Finding]:
@@ -185,8 +189,9 @@ def check_magic_numbers(context: Context) -> Iterator[Finding]:
         for node in context.source.find(ast.Constant)
         if read_number(node) not in _PLAIN_NUMBERS and _is_bare(context, node, function)
     ]
-    if len(unnamed) >= _MIN_UNNAMED:
-        shown = ", ".join(context.text(node) for node in unnamed[:6])
+    numbers = list(dict.fromkeys(context.text(node) for node in unnamed))
+    if len(numbers) >= _MIN_UNNAMED:
+        shown = ", ".join(numbers[:6])
         yield context.note(
             "hint",
             "quality/magic-number",

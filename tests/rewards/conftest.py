@@ -1,0 +1,73 @@
+"""Cards, states and program files that the tests of this folder share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from reward_agent.simulation.card import EnvCard, ModelSource, StateField
+from reward_agent.simulation.state import State
+
+HERE = Path(__file__).parent
+CORPORA = HERE.parents[2] / "shared" / "corpora"
+
+
+def make_card(**changes):
+    """A card with the shape of the corpora: `observation` (N, 24) and 6 actions, and a few fields."""
+
+    def field(name, unit, low, high, size=None):
+        return StateField(
+            name=name, source="none", size=size, unit=unit, range=(low, high), doc=name
+        )
+
+    given = {
+        "name": "test",
+        "title": "Test",
+        "description": "A card without a model.",
+        "model": ModelSource(file="none.xml", frame_skip=1),
+        "control_dt": 0.01,
+        "max_episode_steps": 100,
+        "actions": tuple("abcdef"),
+        "state": (
+            field("torso_height", "m", 0.0, 2.0),
+            field("torso_pitch", "rad", -3.2, 3.2),
+            field("forward_velocity", "m/s", -5.0, 10.0),
+            field("com_position", "m", -50.0, 50.0, size=3),
+            field("data", "m", -1.0, 1.0),
+        ),
+        "observation": ("none",),
+        "observation_size": 24,
+    }
+    return EnvCard(**{**given, **changes})
+
+
+def make_state(n_sims, seed=0):
+    rng = np.random.default_rng(seed)
+    return State(
+        {
+            "torso_height": rng.uniform(0.5, 1.5, n_sims),
+            "torso_pitch": rng.normal(size=n_sims),
+            "forward_velocity": rng.normal(size=n_sims),
+            "com_position": rng.normal(size=(n_sims, 3)),
+            "data": rng.normal(size=n_sims),
+            "observation": rng.normal(size=(n_sims, 24)),
+        }
+    )
+
+
+def read_cases(name):
+    """The programs of a file here, by name; text before the first heading is a comment."""
+    text = (HERE / name).read_text(encoding="utf-8")
+    sections = ("\n" + text).split("\n### ")[1:]
+    honest = "return np.zeros(len(action)), {}"
+    return {
+        section.split("\n", 1)[0].strip(): section.split("\n", 1)[1].replace("RETURN", honest)
+        for section in sections
+    }
+
+
+@pytest.fixture(scope="session")
+def card():
+    return make_card()
