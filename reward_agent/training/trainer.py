@@ -160,8 +160,8 @@ def make_policy(model: BatchPPO, job: TrainJob) -> NumpyPolicy:
         observation_clip=model.observation_normalizer.clip,
     )
     normalizer = model.observation_normalizer
-    log_std = model.policy.log_std.detach().numpy()
-    return NumpyPolicy(header, model.actor_layers, normalizer.mean, normalizer.scale, log_std)
+    log_std = model.networks.log_std
+    return NumpyPolicy(header, model.networks.actor, normalizer.mean, normalizer.scale, log_std)
 
 
 def _load_checkpoint(path: Path) -> dict[str, Any] | None:

@@ -22,10 +22,8 @@ _MAX_OUTCOME_CHARS = 600
 
 
 def prepare(job: TrainJob) -> None:
-    """Run lazy imports of NumPy and torch before the process is sealed."""
+    """Run NumPy's lazy imports before the process is sealed."""
     warm_numpy()
-    weight = torch.nn.Parameter(torch.zeros(1))
-    torch.optim.Adam([weight], fused=True).step()
 
 
 def run(job: TrainJob, job_dir: Path) -> TrainingResult:
