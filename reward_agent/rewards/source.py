@@ -42,6 +42,7 @@ _QUOTED = re.compile(
 # PEP 263; only UTF-8 may be declared, anything else would make another text of the file.
 _COOKIE = re.compile(r"^[ \t\f]*#.*?coding[:=][ \t]*([-_.a-zA-Z0-9]+)")
 _WARNINGS_LOCK = threading.Lock()
+_SHORTER = "write less; a reward needs a page at most"
 
 
 @dataclass(frozen=True)
@@ -160,24 +161,30 @@ def _check_text(text: str) -> Iterator[Finding]:
     if not text.strip():
         yield _refuse("empty", "the program is empty", "define compute_reward")
         return
-    lines = text.count("\n") + 1
-    if len(text) > MAX_SOURCE_CHARS or lines > MAX_LINES:
-        what = (
-            f"{len(text)} characters in {lines} lines; at most {MAX_SOURCE_CHARS} and {MAX_LINES}"
-        )
-        yield _refuse("size", what, "write less; a reward needs a page at most")
+    if len(text) > MAX_SOURCE_CHARS:
+        yield _refuse("size", f"{len(text)} characters; at most {MAX_SOURCE_CHARS}", _SHORTER)
+        return
+    lines = text.split("\n")
+    if len(lines) > MAX_LINES:
+        yield _refuse("size", f"{len(lines)} lines; at most {MAX_LINES}", _SHORTER)
+        return
+    longest = max(range(len(lines)), key=lambda index: len(lines[index]))
+    if len(lines[longest]) > MAX_LINE_CHARS:
+        what = f"{len(lines[longest])} characters in one line; at most {MAX_LINE_CHARS}"
+        yield _refuse("size", what, "split it into steps", longest + 1)
         return
     yield from _check_characters(text)
-    yield from _check_shape(text)
+    yield from _check_brackets(text)
 
 
 def _check_characters(text: str) -> Iterator[Finding]:
     """Refuse invisible characters, other encodings, and letters that turn into other letters."""
     if text.isascii() and text.isprintable():
         return
-    for number, line in enumerate(text.split("\n"), 1):
+    # A lone carriage return would be a line end to Python and none to a reader.
+    for number, line in enumerate(text.replace("\r\n", "\n").split("\n"), 1):
         for column, char in enumerate(line, 1):
-            if char not in "\t\r" and unicodedata.category(char) in (
+            if char != "\t" and unicodedata.category(char) in (
                 "Cc",
                 "Cf",
                 "Cs",
@@ -207,14 +214,10 @@ def _check_look_alikes(text: str) -> Iterator[Finding]:
                 return
 
 
-def _check_shape(text: str) -> Iterator[Finding]:
-    """Refuse long lines and deep brackets, which Python's parser takes badly."""
+def _check_brackets(text: str) -> Iterator[Finding]:
+    """Refuse deep brackets, which Python's parser takes badly."""
     depth = 0
     for number, line in enumerate(_blank_quoted(text).split("\n"), 1):
-        if len(line) > MAX_LINE_CHARS:
-            what = f"line {number} has {len(line)} characters; at most {MAX_LINE_CHARS}"
-            yield _refuse("size", what, "split it into steps", number)
-            return
         for column, char in enumerate(line, 1):
             if char in "([{":
                 depth += 1
