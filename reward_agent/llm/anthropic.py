@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from typing import Any
 
-from reward_agent.llm.chat import ALL_AGENTS, ChatRequest, Completion, StopReason
+from reward_agent.llm.chat import ChatRequest, Completion, StopReason
 from reward_agent.llm.failures import (
     Endpoint,
     explain_malformed_reply,
@@ -14,11 +13,10 @@ from reward_agent.llm.failures import (
 )
 from reward_agent.llm.models import count_usage, load_models
 from reward_agent.llm.provider import ProviderOptions
-from reward_agent.llm.sdk import call_sdk
+from reward_agent.llm.sdk import SdkChatModel, call_sdk
 from reward_agent.types import Usage
 
 _BASE_URL = "https://api.anthropic.com"
-_CONNECT_S = 10.0
 _STOP_REASONS: dict[str, StopReason] = {
     "max_tokens": "length",
     "model_context_window_exceeded": "length",
@@ -45,33 +43,17 @@ def make_model(options: ProviderOptions) -> AnthropicChatModel:
     return AnthropicChatModel(endpoint, timeout_s=options.timeout_s)
 
 
-class AnthropicChatModel:
+class AnthropicChatModel(SdkChatModel):
     """A model behind the Messages API.
 
     No temperature is sent: the API has none. Several samples differ by their prompts.
-
-    Args:
-        endpoint: address, model and key.
-        timeout_s: how long the connection may stay silent.
-        max_concurrency: calls at the same time.
     """
-
-    agents = ALL_AGENTS
-
-    def __init__(self, endpoint: Endpoint, *, timeout_s: float, max_concurrency: int = 8) -> None:
-        self._endpoint = endpoint
-        self._timeout_s = timeout_s
-        self._client: Any = None
-        self._lock = threading.Lock()
-        self.provider = endpoint.provider
-        self.name = endpoint.model
-        self.max_concurrency = max_concurrency
 
     def complete(self, request: ChatRequest) -> Completion:
         """Send the request as one Messages call."""
         import anthropic
 
-        client = self._connect(anthropic)
+        client = self._connect(anthropic.Anthropic, anthropic.Timeout)
         body = self._make_body(request)
         started = time.monotonic()
         response = call_sdk(
@@ -81,18 +63,6 @@ class AnthropicChatModel:
             timeout_s=self._timeout_s,
         )
         return self._read_response(response, time.monotonic() - started)
-
-    def _connect(self, anthropic: Any) -> Any:
-        """Make the client once; it is safe to share between threads."""
-        with self._lock:
-            if self._client is None:
-                self._client = anthropic.Anthropic(
-                    api_key=self._endpoint.api_key,
-                    base_url=self._endpoint.base_url,
-                    timeout=anthropic.Timeout(self._timeout_s, connect=_CONNECT_S),
-                    max_retries=0,
-                )
-            return self._client
 
     def _make_body(self, request: ChatRequest) -> dict[str, Any]:
         system = "\n\n".join(turn.content for turn in request.messages if turn.role == "system")

@@ -7,6 +7,7 @@ import hashlib
 import json
 import sqlite3
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -88,7 +89,7 @@ class CompletionCache:
             self._db.close()
 
     @contextlib.contextmanager
-    def _guard(self):  # type: ignore[no-untyped-def]
+    def _guard(self) -> Iterator[None]:
         try:
             yield
         except sqlite3.Error as error:

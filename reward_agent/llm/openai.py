@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from typing import Any
 
 from reward_agent.errors import UsageError
-from reward_agent.llm.chat import ALL_AGENTS, ChatRequest, Completion, StopReason
+from reward_agent.llm.chat import ChatRequest, Completion, StopReason
 from reward_agent.llm.failures import (
     Endpoint,
     explain_malformed_reply,
@@ -15,11 +14,11 @@ from reward_agent.llm.failures import (
 )
 from reward_agent.llm.models import count_usage, load_models
 from reward_agent.llm.provider import ProviderOptions
-from reward_agent.llm.sdk import ContentFilteredError, call_sdk
+from reward_agent.llm.sdk import ContentFilteredError, SdkChatModel, call_sdk
 from reward_agent.types import Usage
 
+_COMPATIBLE_KEY = "OPENAI_COMPATIBLE_API_KEY"
 _BASE_URL = "https://api.openai.com/v1"
-_CONNECT_S = 10.0
 # Servers of one's own refuse a limit that exceeds their context, which is often small.
 _COMPATIBLE_MAX_TOKENS = 8_192
 _STOP_REASONS: dict[str, StopReason] = {"length": "length", "content_filter": "content_filter"}
@@ -47,10 +46,14 @@ def make_model(options: ProviderOptions) -> OpenAIChatModel:
 def make_compatible_model(options: ProviderOptions) -> OpenAIChatModel:
     """Return a model on another server: Ollama, vLLM, LM Studio, llama.cpp, a gateway.
 
+    The key is optional: ``OPENAI_COMPATIBLE_API_KEY``, or ``OPENAI_API_KEY`` if the address is
+    ``OPENAI_BASE_URL``. An OpenAI key is not sent to an address that only the command line names.
+
     Raises:
         UsageError: no address, or no model.
     """
-    base_url = options.base_url or options.argument or options.environ.get("OPENAI_BASE_URL")
+    given_url = options.base_url or options.argument
+    base_url = given_url or options.environ.get("OPENAI_BASE_URL")
     if not base_url:
         raise UsageError(
             "openai-compatible needs the address of the server",
@@ -58,42 +61,21 @@ def make_compatible_model(options: ProviderOptions) -> OpenAIChatModel:
         )
     if not options.model:
         raise UsageError("openai-compatible needs the name of a model", "give --model")
-    endpoint = Endpoint(
-        provider="openai-compatible",
-        model=options.model,
-        base_url=base_url,
-        key_variable="OPENAI_API_KEY",
-        # Servers on one's own machine want no key, the SDK wants some.
-        api_key=options.environ.get("OPENAI_API_KEY", "").strip() or "none",
-    )
+    api_key = options.environ.get(_COMPATIBLE_KEY, "").strip()
+    if not api_key and not given_url:
+        api_key = options.environ.get("OPENAI_API_KEY", "").strip()
+    endpoint = Endpoint("openai-compatible", options.model, base_url, _COMPATIBLE_KEY, api_key)
     return OpenAIChatModel(endpoint, timeout_s=options.timeout_s, max_concurrency=2)
 
 
-class OpenAIChatModel:
-    """A model behind Chat Completions.
-
-    Args:
-        endpoint: address, model and key.
-        timeout_s: how long the connection may stay silent.
-        max_concurrency: calls at the same time.
-    """
-
-    agents = ALL_AGENTS
-
-    def __init__(self, endpoint: Endpoint, *, timeout_s: float, max_concurrency: int = 8) -> None:
-        self._endpoint = endpoint
-        self._timeout_s = timeout_s
-        self._client: Any = None
-        self._lock = threading.Lock()
-        self.provider = endpoint.provider
-        self.name = endpoint.model
-        self.max_concurrency = max_concurrency
+class OpenAIChatModel(SdkChatModel):
+    """A model behind Chat Completions."""
 
     def complete(self, request: ChatRequest) -> Completion:
         """Send the request as one Chat Completions call."""
         import openai
 
-        client = self._connect(openai)
+        client = self._connect(openai.OpenAI, openai.Timeout)
         body = self._make_body(request)
         started = time.monotonic()
         try:
@@ -113,18 +95,6 @@ class OpenAIChatModel:
                 wall_s=time.monotonic() - started,
             )
         return self._read_response(response, time.monotonic() - started)
-
-    def _connect(self, openai: Any) -> Any:
-        """Make the client once; it is safe to share between threads."""
-        with self._lock:
-            if self._client is None:
-                self._client = openai.OpenAI(
-                    api_key=self._endpoint.api_key,
-                    base_url=self._endpoint.base_url,
-                    timeout=openai.Timeout(self._timeout_s, connect=_CONNECT_S),
-                    max_retries=0,
-                )
-            return self._client
 
     def _make_body(self, request: ChatRequest) -> dict[str, Any]:
         messages = [{"role": turn.role, "content": turn.content} for turn in request.messages]

@@ -102,7 +102,7 @@ def make_chat_model(
 
     Args:
         spec: ``name`` or ``name:argument``, such as ``scripted:replies.md``.
-        model: the model, or None for the provider's default.
+        model: its id, or None for the provider's default.
         base_url: address of the API, for a provider that takes one.
         environ: where keys are looked up.
         policy: timeouts, attempts and concurrency.
@@ -120,23 +120,27 @@ def make_chat_model(
     factories = _find_factories()
     if name not in factories:
         raise UnknownNameError("provider", name, factories)
-    options = ProviderOptions(
-        argument=argument,
-        model=model,
-        base_url=base_url,
-        timeout_s=policy.timeout_s,
-        environ=environ or {},
-    )
+    options = ProviderOptions(argument, model, base_url, policy.timeout_s, environ or {})
     chat_model = _load_provider(factories[name])(options)
     if name not in _LOCAL_PROVIDERS:
-        chat_model = DeadlineChatModel(chat_model, policy.deadline_s, cancel)
-        chat_model = RetryingChatModel(
-            chat_model, n_attempts=policy.n_attempts, cancel=cancel, on_retry=on_retry
-        )
+        chat_model = _make_patient(chat_model, policy, cancel, on_retry)
     chat_model = LimitedChatModel(chat_model, policy.max_concurrency)
     if cache_path is not None and name != "offline":
         chat_model = _add_cache(chat_model, CompletionCache(cache_path))
     return RecordingChatModel(chat_model, on_exchange) if on_exchange else chat_model
+
+
+def _make_patient(
+    chat_model: ChatModel,
+    policy: CallPolicy,
+    cancel: threading.Event | None,
+    on_retry: Callable[[str], None],
+) -> ChatModel:
+    """Bound each call, and repeat what fails for a passing reason."""
+    bounded = DeadlineChatModel(chat_model, policy.deadline_s, cancel)
+    return RetryingChatModel(
+        bounded, n_attempts=policy.n_attempts, cancel=cancel, on_retry=on_retry
+    )
 
 
 def _add_cache(chat_model: LimitedChatModel, cache: CompletionCache) -> ChatModel:

@@ -1,4 +1,4 @@
-"""One call through a provider's SDK, with every failure turned into one error of ours.
+"""What the providers with an SDK share: the client, and one error of ours for every failure.
 
 The openai and anthropic packages are made by the same generator: their exceptions have the same
 names and shapes, so one function serves both. Neither is imported here.
@@ -6,9 +6,11 @@ names and shapes, so one function serves both. Neither is imported here.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
+from reward_agent.llm.chat import ALL_AGENTS
 from reward_agent.llm.failures import (
     Endpoint,
     HttpFailure,
@@ -21,9 +23,45 @@ from reward_agent.llm.failures import (
 
 T = TypeVar("T")
 
+_CONNECT_S = 10.0
+
 
 class ContentFilteredError(Exception):
     """The prompt was stopped by a filter in front of the model: an outcome, not an error."""
+
+
+class SdkChatModel:
+    """The part of a chat model that does not depend on the wire.
+
+    Args:
+        endpoint: address, model and key.
+        timeout_s: how long the connection may stay silent.
+        max_concurrency: calls at the same time.
+    """
+
+    agents = ALL_AGENTS
+
+    def __init__(self, endpoint: Endpoint, *, timeout_s: float, max_concurrency: int = 8) -> None:
+        self.provider = endpoint.provider
+        self.name = endpoint.model
+        self.max_concurrency = max_concurrency
+        self._endpoint = endpoint
+        self._timeout_s = timeout_s
+        self._client: Any = None
+        self._lock = threading.Lock()
+
+    def _connect(self, make_client: Callable[..., Any], make_timeout: Callable[..., Any]) -> Any:
+        """Make the client once; it is safe to share between threads. Retries are ours."""
+        with self._lock:
+            if self._client is None:
+                self._client = make_client(
+                    # A server of one's own may want no key; the SDK insists on some text.
+                    api_key=self._endpoint.api_key or "none",
+                    base_url=self._endpoint.base_url,
+                    timeout=make_timeout(self._timeout_s, connect=_CONNECT_S),
+                    max_retries=0,
+                )
+            return self._client
 
 
 def call_sdk(sdk: Any, send: Callable[[], T], *, endpoint: Endpoint, timeout_s: float) -> T:

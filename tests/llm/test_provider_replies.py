@@ -141,12 +141,15 @@ def test_server_that_reports_no_usage_counts_one_call(request_, connect):
     assert completion.usage.usd is None
 
 
-def test_compatible_server_needs_no_key_and_gets_the_one_that_is_set(request_, connect):
-    with FakeLLMServer([Say("x"), Say("x")]) as server:
-        connect("openai-compatible", server, environ={}).complete(request_)
+def test_openai_key_is_sent_only_where_it_belongs(request_, connect):
+    with FakeLLMServer([Say("x")] * 3) as server:
         connect("openai-compatible", server).complete(request_)
+        own = {"OPENAI_COMPATIBLE_API_KEY": "own-key", "OPENAI_API_KEY": KEY}
+        connect("openai-compatible", server, environ=own).complete(request_)
+        pair = {"OPENAI_BASE_URL": server.openai_url, "OPENAI_API_KEY": KEY}
+        make_chat_model("openai-compatible", model="llama", environ=pair).complete(request_)
         sent = [received.headers["authorization"] for received in server.requests]
-    assert sent == ["Bearer none", f"Bearer {KEY}"]
+    assert sent == ["Bearer none", "Bearer own-key", f"Bearer {KEY}"]
 
 
 def test_base_url_of_the_environment_is_respected(request_):
