@@ -6,6 +6,7 @@ difference before it is committed.
 
 from __future__ import annotations
 
+import inspect
 import itertools
 import os
 import re
@@ -31,6 +32,7 @@ from reward_agent.agents.critic import Critic
 from reward_agent.agents.designer import Designer, render_conversation
 from reward_agent.agents.reply import parse_code
 from reward_agent.errors import DataError, UnknownNameError
+from reward_agent.evaluation import diagnostics
 from reward_agent.llm.chat import ChatMessage
 from reward_agent.paths import find_prompts_dir
 from reward_agent.prompts import list_prompts, render
@@ -250,3 +252,11 @@ def test_braces_in_a_program_are_text_not_template(play, brief):
     model = play('{"verdict": "accept", "summary": "fine"}')
     Critic(model).review(ReviewBrief(brief, RewardProgram("x = '{{ task }} {% raw %}'\n")))
     assert "x = '{{ task }} {% raw %}'" in last(model.requests[0].messages)
+
+
+def test_every_diagnosis_of_the_evaluation_is_explained_to_the_agents():
+    text = (find_prompts_dir() / "shared" / "failures.md.j2").read_text(encoding="utf-8")
+    explained = set(re.findall(r"^- \*\*(.+?)\*\*", text, re.MULTILINE))
+    named = set(re.findall(r'name="([^"]+)"', inspect.getsource(diagnostics)))
+    assert named
+    assert named <= explained
