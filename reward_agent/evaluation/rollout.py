@@ -89,7 +89,7 @@ class _Recorder:
 
     def step(self, action: FloatArray) -> None:
         """Step the running episodes and note which of them have ended, and why."""
-        is_finite: NDArray[np.bool_] = np.isfinite(action).all(axis=1)
+        is_finite = np.isfinite(action.min(axis=1) + action.max(axis=1))
         self._end(self.active & ~is_finite, NOT_FINITE)
         self.simulation.step(np.where(is_finite[:, None], action, 0.0), self.active)
         self._n_steps[self.active] += 1
