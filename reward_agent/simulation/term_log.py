@@ -78,7 +78,8 @@ class Stretch:
     @classmethod
     def from_plain(cls, plain: dict[str, Any]) -> Self:
         """Return what ``to_plain`` was called on."""
-        return cls(**{k: np.array(v) if isinstance(v, list) else v for k, v in plain.items()})
+        arrays: dict[str, Any] = {k: np.array(v) for k, v in plain.items() if isinstance(v, list)}
+        return cls(**(plain | arrays))
 
 
 class TermLog:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -43,8 +44,9 @@ class Networks:
 
     def make_zeros(self) -> Networks:
         """Return zeros of the same shapes."""
-        hidden = [len(layer.bias) for layer in self.actor[:-1]]
-        return make_networks(self.actor[0].weight.shape[1], hidden, len(self.log_std), self.activation)
+        net_arch = [len(layer.bias) for layer in self.actor[:-1]]
+        observation_size = self.actor[0].weight.shape[1]
+        return make_networks(observation_size, net_arch, len(self.log_std), self.activation)
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,7 @@ def make_networks(
 ) -> Networks:
     """Return networks full of zeros, all in one vector."""
     sizes = [[observation_size, *net_arch, n_out] for n_out in (n_actions, 1)]
-    shapes = [(n_out, n_in) for net in sizes for n_in, n_out in zip(net, net[1:], strict=False)]
+    shapes = [(n_out, n_in) for net in sizes for n_in, n_out in pairwise(net)]
     flat = np.zeros(sum(a * b + a for a, b in shapes) + n_actions, dtype=np.float32)
     layers, start = [], 0
     for n_out, n_in in shapes:
@@ -142,9 +144,7 @@ def _differentiate_surrogate(
     return np.asarray(gain * is_free * np.float32(-1.0 / len(gain)))
 
 
-def _run_forward(
-    layers: Sequence[Layer], activation: str, inputs: FloatArray
-) -> list[FloatArray]:
+def _run_forward(layers: Sequence[Layer], activation: str, inputs: FloatArray) -> list[FloatArray]:
     """Return the input of each layer, and last the output of the last."""
     values = [inputs]
     for index, layer in enumerate(layers):

@@ -91,7 +91,7 @@ class ReturnNormalizer:
             self._returns[done[step]] = 0.0
         self._moments.update(returns.ravel())
         scale = 1.0 / np.sqrt(self._moments.var + _EPSILON)
-        return np.clip(rewards * scale, -CLIP, CLIP).astype(np.float32)
+        return np.asarray(np.clip(rewards * scale, -CLIP, CLIP), dtype=np.float32)
 
     def read_state(self) -> dict[str, Any]:
         """Return what a checkpoint keeps."""

@@ -66,15 +66,14 @@ class BatchPPO(PPO):  # type: ignore[misc]
         seconds: wall time by activity.
     """
 
-    def __init__(
-        self, env: VecEnv, settings: PPOSettings, total_timesteps: int, seed: int
-    ) -> None:
+    def __init__(self, env: VecEnv, settings: PPOSettings, total_timesteps: int, seed: int) -> None:
         final_share = settings.final_learning_rate_share
         super().__init__(
             "MlpPolicy",
             env,
-            learning_rate=lambda left: settings.learning_rate
-            * (final_share + (1.0 - final_share) * left),
+            learning_rate=lambda left: (
+                settings.learning_rate * (final_share + (1.0 - final_share) * left)
+            ),
             n_steps=settings.n_steps,
             batch_size=settings.batch_size,
             n_epochs=settings.n_epochs,
@@ -105,6 +104,8 @@ class BatchPPO(PPO):  # type: ignore[misc]
         self.networks = _share_networks(self.policy, settings)
         self._gradient = self.networks.make_zeros()
         self._optimizer = Adam(len(self.networks.flat))
+        self._last_obs: FloatArray = env.reset()
+        self._last_episode_starts = np.ones(env.num_envs, dtype=bool)
 
     def learn_rollout(self) -> None:
         """Collect one rollout and update the policy with it.
@@ -113,9 +114,6 @@ class BatchPPO(PPO):  # type: ignore[misc]
             ContractError: the program failed or broke its contract.
             TrainingFailure: the training cannot go on.
         """
-        if self._last_obs is None:
-            self._last_obs = self.env.reset()
-            self._last_episode_starts = np.ones(self.n_envs, dtype=bool)
         self._update_current_progress_remaining(self.num_timesteps, self.budget)
         self.collect_rollouts(self.env, CallbackList([]), self.rollout_buffer, self.n_steps)
         self.train()
@@ -171,7 +169,7 @@ class BatchPPO(PPO):  # type: ignore[misc]
             done[step] = self._last_episode_starts = ended
             for i in np.flatnonzero(ended):
                 if infos[i]["TimeLimit.truncated"]:
-                    time_outs.append(_TimeOut(step, i, infos[i]["terminal_observation"]))
+                    time_outs.append(_TimeOut(step, int(i), infos[i]["terminal_observation"]))
         buffer.pos, buffer.full = n_steps, True
         return raw, done, time_outs
 

@@ -18,6 +18,8 @@ from reward_agent.training.ppo import BatchPPO
 from reward_agent.types import Snapshot
 
 CHECKPOINT_FILE = "checkpoint.pt"
+# Rows of progress.csv over a whole training.
+_N_ROWS = 100
 
 
 class Trainer:
@@ -40,6 +42,7 @@ class Trainer:
         self.course: dict[int, Stretch] = {}
         self._job, self._job_dir = job, job_dir
         self._open: Stretch | None = None
+        self._row: Stretch | None = None
         self._seconds: dict[str, float] = {}
         self._earlier_s = 0.0
         self._started = time.perf_counter()
@@ -87,14 +90,20 @@ class Trainer:
         """Note the rollout that was just learned from."""
         stretch = self.env.terms.pop()
         steps = self.model.num_timesteps
-        self._append_progress(stretch)
+        self._row = stretch if self._row is None else self._row + stretch
         self._open = stretch if self._open is None else self._open + stretch
-        points = self._job.n_points
-        n_before = (steps - stretch.n_steps) * points // self._job.total_timesteps
-        if steps * points // self._job.total_timesteps > n_before:
+        if self._has_passed_point(stretch.n_steps, _N_ROWS):
+            self._append_progress(self._row)
+            self._row = None
+        if self._has_passed_point(stretch.n_steps, self._job.n_points):
             self.course[steps] = self._open
             self._open = None
             self._save_snapshot()
+
+    def _has_passed_point(self, n_steps: int, n_points: int) -> bool:
+        """Return whether one of evenly spaced points of the training lies in its last steps."""
+        now, total = self.model.num_timesteps, self._job.total_timesteps
+        return bool(now * n_points // total > (now - n_steps) * n_points // total)
 
     def _save_snapshot(self) -> None:
         """Write the policy as it is now, unless it was written at this step."""
@@ -139,7 +148,9 @@ class Trainer:
 
     def _restore(self, checkpoint: Mapping[str, Any]) -> None:
         self.model.restore(checkpoint["model"])
-        self.course = {steps: Stretch.from_plain(item) for steps, item in checkpoint["course"].items()}
+        self.course = {
+            steps: Stretch.from_plain(item) for steps, item in checkpoint["course"].items()
+        }
         self._open = Stretch.from_plain(checkpoint["open"]) if checkpoint["open"] else None
         self.snapshots = [Snapshot.model_validate(item) for item in checkpoint["snapshots"]]
         self._seconds, self._earlier_s = checkpoint["seconds"], checkpoint["wall_s"]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from reward_agent.jobs import PROGRAM_FILE, TrainJob
+from reward_agent.jobs import TrainJob
 from reward_agent.rewards.program import ContractError, compile_program, warm_numpy
 from reward_agent.simulation.batch import BatchSimulation
 from reward_agent.simulation.card import EnvCard
@@ -38,19 +38,23 @@ def run(job: TrainJob, job_dir: Path) -> TrainingResult:
     torch.set_num_threads(1)
     source = read_program(job_dir, job.program_sha256)
     try:
-        reward = compile_program(source, job.card, job.ppo.gamma)
+        trainer = _make_trainer(job, job_dir, source)
     except ContractError as error:
         return TrainingResult(
             outcome=_name_failure(error), seed=job.seed, total_timesteps=0, wall_s=0, steps_per_s=0
         )
+    return _make_result(job, trainer, _train(trainer))
+
+
+def _make_trainer(job: TrainJob, job_dir: Path, source: str) -> Trainer:
+    reward = compile_program(source, job.card, job.ppo.gamma)
     fields = find_read_fields(source, job.card)
 
     def make_env(seed: int) -> RewardVecEnv:
         simulation = BatchSimulation(job.card, job.ppo.n_envs, seed, fields=fields)
         return RewardVecEnv(job.card, simulation, reward)
 
-    trainer = Trainer(job, job_dir, make_env)
-    return _make_result(job, trainer, _train(trainer))
+    return Trainer(job, job_dir, make_env)
 
 
 def _train(trainer: Trainer) -> str:
