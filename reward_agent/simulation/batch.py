@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from reward_agent.errors import DataError
 from reward_agent.simulation.card import EnvCard, StateField
-from reward_agent.simulation.model import make_model
+from reward_agent.simulation.model import blame_field, make_model
 from reward_agent.simulation.readers import Reader, compile_source, is_derived
 from reward_agent.simulation.reset import ResetDraws
 from reward_agent.simulation.sources import parse_source
@@ -165,16 +165,15 @@ class BatchSimulation:
         try:
             read = compile_source(parse_source(field.source), self._batch, self.card.model.floor)
         except DataError as error:
-            message = f"environment {self.card.name!r}, field {field.name!r}: {error.message}"
-            raise DataError(message, error.remedy) from error
-        expected = (self.n_sims,) if field.size is None else (self.n_sims, field.size)
-        if read().shape != expected:
-            found = read().shape[1:] or "a scalar"
-            raise DataError(
-                f"environment {self.card.name!r}, field {field.name!r}: the card gives size "
-                f"{field.size or 'none (a scalar)'}, the model gives {found}",
+            raise blame_field(self.card, field.name, error) from error
+        size = read().shape[1] if read().ndim > 1 else None
+        if size != field.size:
+            wrong = DataError(
+                f"the card gives size {field.size or 'none (a scalar)'}, the model gives "
+                f"{size or 'a scalar'}",
                 "correct the size, or index the source",
             )
+            raise blame_field(self.card, field.name, wrong)
         return read
 
     def _choose_stage(self, needed: Collection[str]) -> int:

@@ -139,7 +139,7 @@ class EnvCard(FileRecord):
     name: Identifier
     title: str
     folder: str | None = Field(
-        None, description="where the card was read, if that is not the folder of environments"
+        None, description="where the card and its model's file lie; None: by the name"
     )
     description: str
     notes: tuple[str, ...] = ()
@@ -232,7 +232,10 @@ def load_env(name_or_path: str | Path, envs_dir: Path | None = None) -> EnvCard:
     known = list_envs(envs_dir)
     if text not in known:
         raise UnknownNameError("environment", text, known)
-    return _read_card(find_envs_dir(envs_dir) / text / CARD_FILE)
+    folder = find_envs_dir(envs_dir) / text
+    card = _read_card(folder / CARD_FILE)
+    # The child process that simulates looks for a model's file by the card alone.
+    return card.model_copy(update={"folder": str(folder)}) if card.model.file else card
 
 
 def find_env_dir(card: EnvCard | str, envs_dir: Path | None = None) -> Path:

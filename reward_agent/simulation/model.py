@@ -33,11 +33,9 @@ def make_model(card: EnvCard, fields: Collection[str] | None = None) -> mujoco.M
     """
     path = find_model_path(card)
     names = [field.name for field in card.fields] if fields is None else fields
-    measures = set().union(*(find_measures(parse_source(card.field(n).source)) for n in names))
     try:
         spec = mujoco.MjSpec.from_file(str(path))
-        for measure in sorted(measures, key=get_sensor_name):
-            _add_sensor(spec, measure, card)
+        _add_sensors(spec, card, names)
         with warnings.catch_warnings():
             # Gymnasium's half_cheetah.xml has an attribute that MuJoCo will drop.
             warnings.filterwarnings("ignore", ".*deprecated", UserWarning)
@@ -78,6 +76,12 @@ def check_object(known: Collection[str], kind: str, name: str) -> None:
     raise DataError(f"the model has no {kind} named {name!r}{hint}", f"its {kind} names: {listing}")
 
 
+def blame_field(card: EnvCard, field: str, error: DataError) -> DataError:
+    """Return the error with the environment and the field that it is about."""
+    message = f"environment {card.name!r}, field {field!r}: {error.message}"
+    return DataError(message, error.remedy)
+
+
 def _find_gymnasium_assets() -> Path:
     spec = importlib.util.find_spec("gymnasium")
     if spec is None or spec.origin is None:
@@ -85,12 +89,24 @@ def _find_gymnasium_assets() -> Path:
     return Path(spec.origin).parent / "envs" / "mujoco" / "assets"
 
 
+def _add_sensors(spec: mujoco.MjSpec, card: EnvCard, names: Collection[str]) -> None:
+    added: set[Measure] = set()
+    for name in names:
+        measures = find_measures(parse_source(card.field(name).source)) - added
+        try:
+            for measure in sorted(measures, key=get_sensor_name):
+                _add_sensor(spec, measure, card)
+        except DataError as error:
+            raise blame_field(card, name, error) from error
+        added |= measures
+
+
 def _add_sensor(spec: mujoco.MjSpec, measure: Measure, card: EnvCard) -> None:
     name = get_sensor_name(measure)
     if measure.measure == "contact":
         if card.model.floor is None:
             raise DataError(
-                f"environment {card.name!r} measures contacts but names no floor",
+                "contacts are measured, but the card names no floor",
                 "set model.floor to the name of the floor's geom",
             )
         check_object([geom.name for geom in spec.geoms], "geom", card.model.floor)
