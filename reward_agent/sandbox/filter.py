@@ -49,13 +49,12 @@ class Argument:
     is_wide: bool = False
 
 
-def make_guards(pid: int, *, has_devices: bool, has_paths: bool) -> dict[str, tuple[Argument, ...]]:
+def make_guards(pid: int, *, has_devices: bool) -> dict[str, tuple[Argument, ...]]:
     """Return the conditions under which the guarded calls are allowed.
 
     Args:
         pid: this process, the only one that may be signalled.
         has_devices: whether a graphics device may be used (rendering, no generated code).
-        has_paths: whether files may be opened by name (Landlock is in force).
     """
     own = Argument(0, (pid,))
     guards = {
@@ -63,6 +62,8 @@ def make_guards(pid: int, *, has_devices: bool, has_paths: bool) -> dict[str, tu
         "clone": (Argument(0, (_CLONE_THREAD,), _CLONE_THREAD | _CLONE_NEW),),
         # Duplicate, flags, locks, seals; not F_SETOWN, which sends signals to others.
         "fcntl": (Argument(1, (0, 1, 2, 3, 4, 5, 6, 7, 36, 37, 38, 1030, 1033, 1034)),),
+        "open": _guard_open(1),
+        "openat": _guard_open(2),
         "tgkill": (own,),
         "kill": (own,),
         "prlimit64": (Argument(0, (0, pid)), Argument(2, (0,), is_wide=True)),
@@ -72,8 +73,6 @@ def make_guards(pid: int, *, has_devices: bool, has_paths: bool) -> dict[str, tu
         # Is it a terminal, how wide, how many bytes wait, close on exec.
         "ioctl": (Argument(1, (0x5401, 0x802C542A, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)),),
     }
-    if has_paths:
-        guards |= {"open": _guard_open(1), "openat": _guard_open(2)}
     if has_devices:
         guards |= {"ioctl": (), "memfd_create": ()}
     return guards
@@ -87,9 +86,7 @@ def _guard_open(flags_index: int) -> tuple[Argument, ...]:
     return (flags, Argument(flags_index + 1, (0,), _SET_ID_BITS))
 
 
-def make_program(
-    arch: Architecture, guards: dict[str, tuple[Argument, ...]], *, has_paths: bool
-) -> bytes:
+def make_program(arch: Architecture, guards: dict[str, tuple[Argument, ...]]) -> bytes:
     """Assemble the filter."""
     program: list[Instruction] = [
         (_LOAD, 0, 0, _ARCH_AT),
@@ -100,7 +97,7 @@ def make_program(
         (_IF_AT_LEAST, 0, 1, _X32_BIT),
         (_RETURN, 0, 0, _KILL),
     ]
-    for number in arch.free + (arch.paths if has_paths else ()):
+    for number in arch.free:
         program += [(_IF_EQUAL, 0, 1, number), (_RETURN, 0, 0, _ALLOW)]
     for name, arguments in guards.items():
         if name in arch.guarded:

@@ -15,7 +15,6 @@ import sys
 from pathlib import Path
 
 from reward_agent.errors import SandboxError
-from reward_agent.jobs import Job
 from reward_agent.sandbox.filter import install_program, make_guards, make_program
 from reward_agent.sandbox.isolation import Isolation, SealReport
 from reward_agent.sandbox.landlock import read_abi, restrict_files
@@ -24,7 +23,6 @@ from reward_agent.sandbox.limits import apply_limits
 from reward_agent.sandbox.probes import find_holes
 from reward_agent.sandbox.reads import find_file_rules
 from reward_agent.sandbox.syscalls import find_architecture
-from reward_agent.simulation.card import find_env_dir
 
 _PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS = 1, 38
 _CAPABILITY_VERSION_3 = 0x20080522
@@ -37,15 +35,21 @@ class Seal:
 
     Args:
         isolation: what the parent asks for.
-        job: the job that this process does.
         job_dir: the only folder that it may change.
+        env_dir: the folder of the env card, to be read but for its tasks.
+        has_devices: whether it may use a graphics device: to render, without generated code.
     """
 
-    def __init__(self, isolation: Isolation, job: Job, job_dir: Path) -> None:
+    def __init__(
+        self,
+        isolation: Isolation,
+        job_dir: Path,
+        env_dir: Path | None = None,
+        *,
+        has_devices: bool = False,
+    ) -> None:
         self._isolation, self._job_dir = isolation, job_dir
-        # Devices are for rendering, and no job that renders loads generated code.
-        self._has_devices = bool(getattr(job, "render", False))
-        self._env_dir = find_env_dir(job.card)
+        self._env_dir, self._has_devices = env_dir, has_devices
         self._layers: list[str] = []
         self._gaps: list[str] = []
 
@@ -101,9 +105,9 @@ class Seal:
         if arch is None:
             self._gaps.append("no system-call table for this processor")
             return
-        guards = make_guards(os.getpid(), has_devices=self._has_devices, has_paths=True)
+        guards = make_guards(os.getpid(), has_devices=self._has_devices)
         try:
-            install_program(arch, make_program(arch, guards, has_paths=True))
+            install_program(arch, make_program(arch, guards))
         except OSError as error:
             self._gaps.append(str(error))
             return

@@ -39,16 +39,12 @@ _FREE = {
         getpriority 140/141 umask 95/166 rt_sigaction 13/134 rt_sigprocmask 14/135
         rt_sigreturn 15/139 sigaltstack 131/132 rt_sigpending 127/136 rt_sigtimedwait 128/137
         rt_sigsuspend 130/133""",
-    "the machine": "uname 63/160 sysinfo 99/179 getrandom 318/278",
-}
-# Calls that take a path: Landlock decides about them, so they are free only under Landlock.
-_PATHS = {
-    "looking": """
+    "paths: the file rules decide": """
         newfstatat 262/79 stat 4/- lstat 6/- statx 332/291 statfs 137/43 access 21/-
-        faccessat 269/48 faccessat2 439/439 readlink 89/- readlinkat 267/78 getcwd 79/17""",
-    "changing": """
+        faccessat 269/48 faccessat2 439/439 readlink 89/- readlinkat 267/78 getcwd 79/17
         mkdir 83/- mkdirat 258/34 rmdir 84/- unlink 87/- unlinkat 263/35 rename 82/-
         renameat 264/38 renameat2 316/276""",
+    "the machine": "uname 63/160 sysinfo 99/179 getrandom 318/278",
 }
 _GUARDED = """
     open 2/- openat 257/56 clone 56/220 fcntl 72/25 ioctl 16/29 tgkill 234/131 kill 62/129
@@ -74,7 +70,6 @@ class Architecture:
     Args:
         audit: its AUDIT_ARCH number, which the filter compares.
         free: numbers that are allowed whatever their arguments.
-        paths: numbers that take a path.
         guarded: numbers that are allowed with some arguments, by name.
         fatal: numbers that end the process.
         setup: numbers that the seal itself needs, by name.
@@ -82,7 +77,6 @@ class Architecture:
 
     audit: int
     free: tuple[int, ...]
-    paths: tuple[int, ...]
     guarded: dict[str, int]
     fatal: tuple[int, ...]
     setup: dict[str, int]
@@ -112,7 +106,6 @@ def make_architecture(machine: str) -> Architecture | None:
     return Architecture(
         audit=_AUDIT[machine],
         free=tuple(parse_numbers(" ".join(_FREE.values()), column).values()),
-        paths=tuple(parse_numbers(" ".join(_PATHS.values()), column).values()),
         guarded=parse_numbers(_GUARDED, column),
         fatal=tuple(parse_numbers(FATAL_CALLS, column).values()),
         setup=parse_numbers(_SETUP, column) | _SHARED_SETUP,

@@ -18,6 +18,7 @@ from reward_agent.jobs import ERROR_FILE, JOB_FILE, RESULT_FILE, Job
 from reward_agent.sandbox.files import write_atomic
 from reward_agent.sandbox.isolation import EXIT_INTERNAL, EXIT_REFUSED, ISOLATION_FILE, Isolation
 from reward_agent.sandbox.seal import Seal
+from reward_agent.simulation.card import find_env_dir
 
 
 def run_worker(job_dir: Path) -> int:
@@ -28,7 +29,12 @@ def run_worker(job_dir: Path) -> int:
     """
     try:
         job: Any = TypeAdapter(Job).validate_json((job_dir / JOB_FILE).read_bytes())
-        seal = Seal(_load_isolation(job_dir), job, job_dir)
+        seal = Seal(
+            _load_isolation(job_dir),
+            job_dir,
+            find_env_dir(job.card),
+            has_devices=bool(getattr(job, "render", False)),
+        )
         seal.confine()
         module = importlib.import_module(f"reward_agent.worker.{job.kind}")
         _prepare(module, job)

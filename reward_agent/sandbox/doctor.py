@@ -1,0 +1,148 @@
+"""What this machine offers: isolation, rendering, Python and packages, as plain data."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from reward_agent.evaluation.graphics import find_graphics
+from reward_agent.sandbox.environment import find_import_roots, make_child_environment
+from reward_agent.sandbox.isolation import SealReport
+from reward_agent.sandbox.landlock import read_abi
+from reward_agent.sandbox.syscalls import find_architecture
+
+_PACKAGES = {
+    "mujoco": "simulation",
+    "gymnasium": "models of the environments",
+    "stable-baselines3": "training",
+    "torch": "training",
+    "numpy": "reward programs",
+    "safetensors": "policies",
+    "pillow": "video as animated WebP",
+    "openai": "provider openai and compatible servers",
+    "anthropic": "provider anthropic",
+    "av": "video as MP4 (optional)",
+}
+_TRIAL_S = 30.0
+
+
+@dataclass(frozen=True)
+class Mechanism:
+    """One thing that a run relies on.
+
+    Args:
+        name: what it is called.
+        covers: what it is for.
+        available: whether this machine has it.
+        detail: version, level, or what is missing.
+    """
+
+    name: str
+    covers: str
+    available: bool
+    detail: str = ""
+
+
+def survey() -> list[Mechanism]:
+    """Try everything out; takes a second or two and never fails."""
+    return [*_survey_isolation(), _survey_graphics(), *_survey_python()]
+
+
+def try_seal() -> SealReport:
+    """Seal a child of this process and return what it reports."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-s", "-P", "-m", "reward_agent.sandbox.trial", folder]
+        try:
+            trial = subprocess.run(
+                command,
+                env=make_child_environment(Path(folder), renders=False),
+                capture_output=True,
+                timeout=_TRIAL_S,
+                check=False,
+            )
+            return SealReport.model_validate_json(trial.stdout)
+        except (OSError, subprocess.TimeoutExpired) as error:
+            return SealReport(level="process", detail=str(error))
+        except ValueError:
+            words = trial.stderr.decode(errors="replace").strip()[-200:]
+            return SealReport(level="process", detail=f"the trial failed: {words}")
+
+
+def _survey_isolation() -> list[Mechanism]:
+    report = try_seal()
+    abi = read_abi()
+    layers = set(report.layers)
+    is_linux = sys.platform == "linux"
+    elsewhere = "" if is_linux else f"not on {sys.platform}"
+    return [
+        Mechanism(
+            "isolation level",
+            "all of generated code",
+            report.level == "full",
+            f"{report.level}{f' ({report.detail})' if report.detail else ''}",
+        ),
+        Mechanism(
+            "Landlock",
+            "files: a child reads packages and its env, changes its own folder",
+            "files" in layers,
+            elsewhere or (f"ABI {abi}" if abi else "kernel 5.13 or later has it"),
+        ),
+        Mechanism(
+            "system-call filter",
+            "network, processes, signals, the kernel's surface",
+            "calls" in layers,
+            elsewhere or _describe_filter(),
+        ),
+        Mechanism(
+            "no privileges",
+            "set-user-id programs, root's capabilities",
+            "no privileges" in layers,
+            elsewhere,
+        ),
+        Mechanism(
+            "limits",
+            "memory, CPU, file size, open files; the parent watches time, memory and disk",
+            "limits" in layers and os.name == "posix",
+            "" if is_linux else "memory is not watched here",
+        ),
+        Mechanism("death with the parent", "children left behind", is_linux, elsewhere),
+    ]
+
+
+def _describe_filter() -> str:
+    machine = platform.machine()
+    return machine if find_architecture() else f"no table for {machine}: x86_64 and aarch64 only"
+
+
+def _survey_graphics() -> Mechanism:
+    graphics = find_graphics()
+    detail = f"MUJOCO_GL={graphics.backend}" if graphics.backend else graphics.note
+    return Mechanism("rendering", "videos without a display", graphics.backend is not None, detail)
+
+
+def _survey_python() -> list[Mechanism]:
+    roots = ", ".join(map(str, find_import_roots()))
+    place = f"{platform.python_version()} {sys.executable}"
+    rows = [
+        Mechanism(
+            "Python",
+            "3.11 or later",
+            sys.version_info >= (3, 11),
+            f"{place}, packages in {roots}" if roots else place,
+        ),
+        Mechanism("processor", "trainings side by side", True, f"{os.cpu_count()} cores"),
+    ]
+    for name, purpose in _PACKAGES.items():
+        try:
+            version = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            rows.append(Mechanism(name, purpose, False, f"pip install {name}"))
+        else:
+            rows.append(Mechanism(name, purpose, True, version))
+    return rows
