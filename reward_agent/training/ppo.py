@@ -9,6 +9,7 @@ modules share, and are updated with gradients written out by hand (``gradients.p
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -52,6 +53,13 @@ class _TimeOut:
     observation: FloatArray
 
 
+class _NoOptimizer:
+    """Stands in for torch's optimiser: to make one imports a second's worth of torch._dynamo."""
+
+    def __init__(self, parameters: Iterator[torch.nn.Parameter], lr: float) -> None:
+        pass
+
+
 class BatchPPO(PPO):  # type: ignore[misc]
     """PPO on a ``RewardVecEnv``.
 
@@ -88,6 +96,7 @@ class BatchPPO(PPO):  # type: ignore[misc]
                 "net_arch": list(settings.net_arch),
                 "activation_fn": _ACTIVATIONS[settings.activation],
                 "log_std_init": settings.log_std_init,
+                "optimizer_class": _NoOptimizer,
             },
             seed=seed,
             device="cpu",

@@ -83,6 +83,8 @@ class Trainer:
         while self.model.num_timesteps < self._job.until_timesteps:
             self.model.learn_rollout()
             self._record()
+        if self._row:
+            self._append_progress(self._row)
         self._save_snapshot()
         self._save_checkpoint()
 
@@ -116,14 +118,15 @@ class Trainer:
 
     def _append_progress(self, stretch: Stretch) -> None:
         path = self._job_dir / PROGRESS_FILE
-        pay = stretch.find_pay_per_episode(self._job.card.max_episode_steps)
         row = {
             "total_timesteps": self.model.num_timesteps,
             "wall_s": round(self.wall_s, 3),
             "steps_per_s": round(self.model.num_timesteps / self.wall_s, 1),
             "generated_return": stretch.generated_return,
             "episode_length": stretch.episode_length,
-        } | {f"reward/{name}": float(pay[k]) for k, name in enumerate(stretch.names)}
+        }
+        for name, pay in zip(stretch.names, stretch.episode_pay, strict=True):
+            row[f"reward/{name}"] = pay / stretch.n_episodes if stretch.n_episodes else None
         is_new = not path.exists()
         with path.open("a", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, list(row))

@@ -1,0 +1,165 @@
+"""Ends of episodes, restarts and the log of terms at the Stable-Baselines3 edge."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+from stable_baselines3 import PPO
+from stable_baselines3.common.vec_env import VecNormalize
+
+from reward_agent.rewards.program import compile_program
+from reward_agent.simulation.batch import BatchSimulation
+from reward_agent.simulation.card import EnvCard, load_env
+from reward_agent.simulation.state import State
+from reward_agent.simulation.vec_env import RewardVecEnv
+
+LIMIT = 5  # steps
+
+
+class CountingSimulation:
+    """Simulation i counts its steps and terminates after ``ends[i]`` of them."""
+
+    def __init__(self, ends: list[int]) -> None:
+        self.n_sims = len(ends)
+        self._ends = np.array(ends)
+        self._counts = np.zeros(self.n_sims)
+
+    @property
+    def observation(self) -> np.ndarray:
+        return np.repeat(self._counts[:, None], 11, axis=1)
+
+    def reset(self, ids: np.ndarray | None = None) -> None:
+        self._counts[slice(None) if ids is None else ids] = 0.0
+
+    def step(self, action: np.ndarray) -> None:
+        self._counts += 1.0
+
+    def read_state(self) -> State:
+        return State({"count": self._counts.copy()})
+
+    def find_terminated(self) -> np.ndarray:
+        return self._counts >= self._ends
+
+
+@dataclass(frozen=True)
+class Paid:
+    reward: np.ndarray
+    terms: dict[str, np.ndarray]
+
+
+@dataclass
+class CountReward:
+    """Pays the count after the step, and keeps what it was told."""
+
+    restarts: list[list[int]] = field(default_factory=list)
+    before: list[np.ndarray] = field(default_factory=list)
+
+    def begin(self, state: State) -> None:
+        self.restarts.append(list(range(state.n_sims)))
+
+    def restart(self, ids: np.ndarray, state: State) -> None:
+        assert not state.count[ids].any()
+        self.restarts.append(ids.tolist())
+
+    def step(
+        self, state: State, action: np.ndarray, next_state: State, terminated: np.ndarray
+    ) -> Paid:
+        self.before.append(state.count)
+        bonus = np.ones_like(next_state.count)
+        return Paid(next_state.count + bonus, {"count": next_state.count, "bonus": bonus})
+
+
+@pytest.fixture(scope="module")
+def card() -> EnvCard:
+    return load_env("hopper").model_copy(update={"max_episode_steps": LIMIT})
+
+
+def make_env(card: EnvCard, ends: list[int]) -> tuple[RewardVecEnv, CountReward]:
+    reward = CountReward()
+    env = RewardVecEnv(card, CountingSimulation(ends), reward)
+    env.reset()
+    return env, reward
+
+
+def run_steps(env: RewardVecEnv, n_steps: int) -> list[tuple]:
+    return [env.step(np.zeros((env.num_envs, 3), dtype=np.float32)) for _ in range(n_steps)]
+
+
+def test_termination_is_not_truncation(card: EnvCard) -> None:
+    env, _ = make_env(card, [2, 100])
+    steps = run_steps(env, LIMIT)
+    assert [step[2].tolist() for step in steps] == [
+        [False, False], [True, False], [False, False], [True, False], [False, True]
+    ]  # fmt: skip
+    assert steps[1][3][0]["TimeLimit.truncated"] is False
+    assert steps[4][3][1]["TimeLimit.truncated"] is True
+
+
+def test_termination_at_the_time_limit_is_termination(card: EnvCard) -> None:
+    env, _ = make_env(card, [LIMIT])
+    assert run_steps(env, LIMIT)[-1][3][0]["TimeLimit.truncated"] is False
+
+
+def test_last_observation_is_kept_and_the_next_is_of_the_new_episode(card: EnvCard) -> None:
+    env, _ = make_env(card, [2, 100])
+    observation, _, _, infos = run_steps(env, 2)[-1]
+    assert infos[0]["terminal_observation"][0] == 2.0
+    assert observation[:, 0].tolist() == [0.0, 2.0]
+    assert infos[1] == {}
+
+
+def test_program_is_told_of_each_new_episode(card: EnvCard) -> None:
+    env, reward = make_env(card, [2, 3])
+    run_steps(env, 3)
+    assert reward.restarts == [[0, 1], [0], [1]]
+    # What it sees before a step is the start of the new episode, not the end of the last.
+    assert [counts.tolist() for counts in reward.before] == [[0, 0], [1, 1], [0, 2]]
+
+
+def test_terms_are_added_up_by_step_and_by_episode(card: EnvCard) -> None:
+    env, _ = make_env(card, [2, 100])
+    infos = run_steps(env, 4)[-1][3]
+    assert infos[0]["episode"] == {"r": 5.0, "l": 2}
+    stretch = env.terms.pop()
+    assert stretch.names == ("count", "bonus")
+    assert (stretch.n_steps, stretch.n_episodes, stretch.episode_steps) == (8, 2, 4)
+    assert stretch.episode_pay.tolist() == [6.0, 4.0]
+    assert stretch.total.tolist() == [16.0, 8.0]
+    assert (stretch.minimum.tolist(), stretch.maximum.tolist()) == ([1.0, 1.0], [4.0, 1.0])
+    run_steps(env, 1)
+    after = env.terms.pop()
+    # The episode that began before the log was read is paid in full when it ends.
+    assert (after.n_episodes, after.episode_pay.tolist()) == (1, [15.0, 5.0])
+
+
+def test_no_python_per_environment_in_a_step_without_ends(card: EnvCard) -> None:
+    """Count the simulation's calls: they do not grow with the number of environments."""
+    calls = []
+
+    class Watched(CountingSimulation):
+        def __getattribute__(self, name: str):
+            if not name.startswith("_"):
+                calls.append(name)
+            return super().__getattribute__(name)
+
+    counts = []
+    for n_envs in (2, 64):
+        env = RewardVecEnv(card, Watched([100] * n_envs), CountReward())
+        env.reset()
+        calls.clear()
+        run_steps(env, 1)
+        counts.append(len(calls))
+    assert counts[0] == counts[1] == 4
+
+
+def test_stable_baselines_trains_on_it() -> None:
+    card = load_env("inverted_pendulum")
+    source = "def compute_reward(state, action, next_state):\n    alive = np.ones(len(action))\n    return alive, {'alive': alive}\n"
+    simulation = BatchSimulation(card, 4, seed=0, fields=["observation"])
+    env = VecNormalize(RewardVecEnv(card, simulation, compile_program(source, card, 0.99)))
+    model = PPO("MlpPolicy", env, n_steps=32, batch_size=64, n_epochs=1, seed=0, device="cpu")
+    model.learn(256)
+    assert model.num_timesteps == 256
+    assert 1 <= np.mean([episode["l"] for episode in model.ep_info_buffer]) <= 64

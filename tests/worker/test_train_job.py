@@ -1,0 +1,182 @@
+"""A training job in a folder: what it learns, leaves and reports."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from reward_agent.jobs import PROGRAM_FILE, PROGRESS_FILE, TrainJob
+from reward_agent.simulation.batch import BatchSimulation
+from reward_agent.simulation.card import PPOSettings, load_env
+from reward_agent.training.policy import load_policy
+from reward_agent.types import RewardProgram, TrainingResult
+from reward_agent.worker.train import find_read_fields, run
+
+ALIVE = """
+def compute_reward(state, action, next_state):
+    upright = np.exp(-np.square(next_state.pole_angle / 0.1))
+    effort = -0.01 * np.square(action[:, 0])
+    return upright + effort, {"upright": upright, "effort": effort}
+"""
+FAILS_LATER = """
+def init_memory(state):
+    return {"n": np.zeros(state.pole_angle.shape[0])}
+
+def compute_reward(state, action, next_state, memory):
+    n = memory["n"] + 1.0
+    reward = np.where(n > 3.0, np.nan, 1.0)
+    return reward, {"reward": reward}, {"n": n}
+"""
+SMALL = PPOSettings(
+    n_envs=8, n_steps=32, batch_size=64, n_epochs=10, net_arch=(32, 32), learning_rate=2e-3
+)
+
+
+def make_job(job_dir: Path, source: str, **changes: object) -> TrainJob:
+    job_dir.mkdir(exist_ok=True)
+    (job_dir / PROGRAM_FILE).write_text(source)
+    sha256 = RewardProgram(source).sha256
+    total = int(str(changes.get("total_timesteps", 2560)))
+    given = {"seed": 0, "total_timesteps": total, "until_timesteps": total, "ppo": SMALL} | changes
+    return TrainJob(card=load_env("inverted_pendulum"), program_sha256=sha256, **given)
+
+
+def train(job_dir: Path, source: str = ALIVE, **changes: object) -> TrainingResult:
+    return run(make_job(job_dir, source, **changes), job_dir)
+
+
+def measure_length(path: Path, n_sims: int = 4, limit: int = 200) -> float:
+    """Return how many steps the policy keeps the pole up, on average."""
+    policy, simulation = (
+        load_policy(path),
+        BatchSimulation(load_env("inverted_pendulum"), n_sims, 9),
+    )
+    simulation.reset()
+    lengths, alive = np.zeros(n_sims), np.ones(n_sims, dtype=bool)
+    for _ in range(limit):
+        simulation.step(policy.act(simulation.observation))
+        alive &= ~simulation.find_terminated()
+        lengths += alive
+    return float(lengths.mean())
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[TrainingResult, Path]:
+    job_dir = tmp_path_factory.mktemp("trained")
+    return train(job_dir, total_timesteps=12_000), job_dir
+
+
+def test_training_learns_to_balance(trained: tuple[TrainingResult, Path]) -> None:
+    result, job_dir = trained
+    assert result.outcome == "finished"
+    assert measure_length(job_dir / result.snapshots[0].file) < 100
+    assert measure_length(job_dir / result.snapshots[-1].file) == 200
+
+
+def test_snapshots_lie_at_ten_even_points(trained: tuple[TrainingResult, Path]) -> None:
+    result, job_dir = trained
+    steps = [snapshot.total_timesteps for snapshot in result.snapshots]
+    assert len(steps) == 10
+    assert np.abs(np.array(steps) - 1200 * np.arange(1, 11)).max() < 256
+    assert steps[-1] == result.total_timesteps == 12_032
+    assert all((job_dir / snapshot.file).is_file() for snapshot in result.snapshots)
+    assert load_policy(job_dir / result.snapshots[3].file).header.total_timesteps == steps[3]
+
+
+def test_course_of_each_term_is_told_at_the_same_points(
+    trained: tuple[TrainingResult, Path],
+) -> None:
+    result, _ = trained
+    steps = [snapshot.total_timesteps for snapshot in result.snapshots]
+    assert [point.total_timesteps for point in result.points] == steps
+    assert [curve.name for curve in result.terms] == ["upright", "effort"]
+    for curve in result.terms:
+        assert [point.total_timesteps for point in curve.points] == steps
+    for k, point in enumerate(result.points):
+        parts = [curve.points[k] for curve in result.terms]
+        pay = sum(part.pay_per_episode for part in parts)
+        if point.generated_return is not None:
+            assert pay == pytest.approx(point.generated_return)
+        assert sum(part.share_of_return for part in parts) == pytest.approx(1.0)
+        assert all(part.minimum <= part.mean <= part.maximum for part in parts)
+    upright = result.terms[0].points
+    assert upright[-1].pay_per_episode > 5 * upright[0].pay_per_episode
+
+
+def test_progress_has_a_row_for_each_hundredth_at_most(
+    trained: tuple[TrainingResult, Path],
+) -> None:
+    result, job_dir = trained
+    with (job_dir / PROGRESS_FILE).open() as file:
+        rows = list(csv.DictReader(file))
+    expected = ["total_timesteps", "wall_s", "steps_per_s", "generated_return", "episode_length"]
+    assert list(rows[0]) == [*expected, "reward/upright", "reward/effort"]
+    assert 10 <= len(rows) <= 100
+    assert int(rows[-1]["total_timesteps"]) == result.total_timesteps
+
+
+def test_seconds_add_up_to_the_wall_clock(trained: tuple[TrainingResult, Path]) -> None:
+    result, _ = trained
+    assert set(result.seconds) == {"physics", "reward", "state", "policy", "update", "other"}
+    assert sum(result.seconds.values()) == pytest.approx(result.wall_s, rel=0.05)
+
+
+def test_same_seed_gives_the_same_weights_and_another_does_not(tmp_path: Path) -> None:
+    policies = []
+    for name, seed in (("a", 3), ("b", 3), ("c", 4)):
+        result = train(tmp_path / name, seed=seed, total_timesteps=768)
+        policies.append(load_policy(tmp_path / name / result.snapshots[-1].file))
+    first, again, other = (np.concatenate([layer.weight.ravel() for layer in policy.layers])
+                           for policy in policies)  # fmt: skip
+    np.testing.assert_array_equal(first, again)
+    assert not np.array_equal(first, other)
+
+
+def test_paused_training_goes_on_where_it_stopped(tmp_path: Path) -> None:
+    paused = train(tmp_path, until_timesteps=1024)
+    before = load_policy(tmp_path / paused.snapshots[-1].file)
+    assert (paused.outcome, paused.total_timesteps) == ("paused", 1024)
+    same = train(tmp_path, until_timesteps=1024)
+    assert (same.outcome, same.snapshots) == ("paused", paused.snapshots)
+    finished = train(tmp_path)
+    assert (finished.outcome, finished.total_timesteps) == ("finished", 2560)
+    assert finished.snapshots[: len(paused.snapshots)] == paused.snapshots
+    assert len(finished.points) == 10
+    assert sum(finished.seconds.values()) == pytest.approx(finished.wall_s, rel=0.05)
+    after = load_policy(tmp_path / finished.snapshots[len(paused.snapshots)].file)
+    # One more stretch moves weights and statistics a little: neither began anew.
+    scale = np.abs(before.layers[1].weight).mean()
+    assert np.abs(after.layers[1].weight - before.layers[1].weight).mean() < 0.5 * scale
+    np.testing.assert_allclose(after.observation_scale, before.observation_scale, rtol=0.5)
+    rows = (tmp_path / PROGRESS_FILE).read_text().splitlines()
+    assert sum(row.startswith("total_timesteps") for row in rows) == 1
+
+
+def test_program_that_fails_in_training_is_an_outcome(tmp_path: Path) -> None:
+    result = train(tmp_path, FAILS_LATER)
+    assert result.outcome.startswith("failed: contract/not-finite: ")
+    assert result.total_timesteps == 0
+
+
+def test_program_that_the_rules_refuse_is_an_outcome(tmp_path: Path) -> None:
+    result = train(
+        tmp_path, "def compute_reward(state, action, next_state):\n    return open('x')\n"
+    )
+    assert result.outcome.startswith("failed: ")
+    assert not result.snapshots
+
+
+def test_policy_that_blows_up_is_an_outcome(tmp_path: Path) -> None:
+    with np.errstate(all="ignore"):
+        result = train(tmp_path, ppo=SMALL.model_copy(update={"learning_rate": 1e30}))
+    assert result.outcome == "failed: the policy's weights are no longer finite"
+    assert all(snapshot.total_timesteps < 2560 for snapshot in result.snapshots)
+
+
+def test_only_fields_that_the_program_names_are_read() -> None:
+    card = load_env("inverted_pendulum")
+    assert find_read_fields(ALIVE, card) == ["pole_angle"]
+    assert find_read_fields("x = 1", card) == ["observation"]
