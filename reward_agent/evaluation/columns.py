@@ -17,7 +17,8 @@ _AXES = ("x", "y", "z")
 _MAX_VECTOR = 3
 # Fields whose numbers a reader cannot picture: joints one by one, quaternions, the observation.
 _OPAQUE_GROUPS = ("joints", "observation")
-_CONSTANT = 1e-3
+# A field that moves over less than this share of its range counts as constant.
+_CONSTANT = 0.02
 _DUPLICATE = 0.98
 
 
@@ -55,8 +56,7 @@ def choose_columns(card: EnvCard, task_text: str, episodes: Sequence[Episode]) -
     kept: list[NDArray[np.float64]] = []
     for column in ranked:
         values = np.concatenate([column.read(episode) for episode in episodes])
-        low, high = column.field.range
-        if not np.isfinite(values).all() or np.ptp(values) < _CONSTANT * (high - low):
+        if np.ptp(values) < _CONSTANT * _get_span(card, column.field):
             continue
         centred = (values - values.mean()) / values.std()
         if any(abs(float(np.mean(centred * other))) > _DUPLICATE for other in kept):
@@ -64,6 +64,15 @@ def choose_columns(card: EnvCard, task_text: str, episodes: Sequence[Episode]) -
         chosen.append(column)
         kept.append(centred)
     return chosen
+
+
+def _get_span(card: EnvCard, field: StateField) -> float:
+    """Return the width of the field's range, or of its healthy range where that is narrower."""
+    spans = [field.range[1] - field.range[0]]
+    for bounds in card.termination:
+        if bounds.field == field.name and bounds.min is not None and bounds.max is not None:
+            spans.append(bounds.max - bounds.min)
+    return min(spans)
 
 
 def _list_columns(card: EnvCard) -> list[Column]:
@@ -83,5 +92,7 @@ def _count_points(column: Column, card: EnvCard, words: set[str]) -> int:
     """Return how much a column is likely to tell."""
     named = bool(words & set(column.field.name.split("_")) - {"floor", "position"})
     is_first_group = column.field.group == card.state[0].group
+    is_scalar = column.index is None
+    ends_episodes = column.field.name in {bounds.field for bounds in card.termination}
     is_opaque = column.field.group in _OPAQUE_GROUPS
-    return 2 * named + is_first_group + (column.index is None) - 3 * is_opaque
+    return 2 * named + 2 * is_first_group + ends_episodes + is_scalar - 3 * is_opaque

@@ -6,8 +6,10 @@ The two have different units and are never added, compared or drawn on one axis.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
 from reward_agent.evaluation.tables import (
@@ -17,9 +19,18 @@ from reward_agent.evaluation.tables import (
     render_table,
 )
 from reward_agent.jobs import EvaluateResult
-from reward_agent.types import Evaluation, Finite, Record, TrainingPoint, TrainingResult
+from reward_agent.types import (
+    Evaluation,
+    Finite,
+    Record,
+    TermPoint,
+    TrainingPoint,
+    TrainingResult,
+)
 
 _MAX_PARTS = 5
+
+P = TypeVar("P", TrainingPoint, TermPoint)
 
 
 class CoursePoint(Record):
@@ -36,8 +47,16 @@ class CoursePoint(Record):
 
 
 def make_course(training: TrainingResult, judged: EvaluateResult) -> tuple[CoursePoint, ...]:
-    """Return one point for each evaluated snapshot, with the training's view nearest to it."""
-    return tuple(_make_point(training.points, evaluation) for evaluation in judged.curve)
+    """Return one point for each evaluated snapshot, with the training's view nearest to it.
+
+    Where no episode ended, the generated return is the sum of what the terms paid.
+    """
+    return tuple(_make_point(training, evaluation) for evaluation in judged.curve)
+
+
+def find_nearest(points: Sequence[P], total_timesteps: int) -> P | None:
+    """Return the point of training nearest to that many steps."""
+    return min(points, key=lambda p: abs(p.total_timesteps - total_timesteps), default=None)
 
 
 def count_score_gain(course: Sequence[CoursePoint]) -> float | None:
@@ -49,15 +68,20 @@ def count_score_gain(course: Sequence[CoursePoint]) -> float | None:
     return float(np.mean(scores[-third:]) - np.mean(scores[:third]))
 
 
-def estimate_score_noise(course: Sequence[CoursePoint]) -> float:
-    """Return the half width of the intervals, or 5 % of the largest score if that is more."""
+def estimate_score_noise(course: Sequence[CoursePoint], target_score: float | None = None) -> float:
+    """Return the change of score that means nothing.
+
+    It is the largest of: half the intervals' mean width, 5 % of the largest score, 2 % of the
+    target. A policy that falls over alike in each episode has narrow intervals and tiny scores.
+    """
     halves = [
         (point.task_score_interval[1] - point.task_score_interval[0]) / 2
         for point in course
         if point.task_score_interval is not None
     ]
     largest = max((abs(p.task_score) for p in course if p.task_score is not None), default=0.0)
-    return max(float(np.mean(halves)) if halves else 0.0, 0.05 * largest)
+    statistical = float(np.mean(halves)) if halves else 0.0
+    return max(statistical, 0.05 * largest, 0.02 * abs(target_score or 0.0))
 
 
 def render_course(course: Sequence[CoursePoint], unit: str) -> str:
@@ -81,9 +105,14 @@ def render_course(course: Sequence[CoursePoint], unit: str) -> str:
     return render_table(header, rows)
 
 
-def _make_point(points: Sequence[TrainingPoint], evaluation: Evaluation) -> CoursePoint:
+def _make_point(training: TrainingResult, evaluation: Evaluation) -> CoursePoint:
     steps = evaluation.total_timesteps
-    nearest = min(points, key=lambda point: abs(point.total_timesteps - steps), default=None)
+    nearest = find_nearest(training.points, steps)
+    generated_return = nearest.generated_return if nearest else None
+    if generated_return is None:
+        paid = [find_nearest(curve.points, steps) for curve in training.terms]
+        pays = [point.pay_per_episode for point in paid if point is not None]
+        generated_return = sum(pays) if pays else None
     return CoursePoint(
         total_timesteps=steps,
         task_score=evaluation.task_score,
@@ -91,17 +120,25 @@ def _make_point(points: Sequence[TrainingPoint], evaluation: Evaluation) -> Cour
         success_rate=evaluation.success_rate,
         parts=evaluation.parts,
         episode_length=evaluation.episode_length,
-        generated_return=nearest.generated_return if nearest else None,
+        generated_return=generated_return,
         training_episode_length=nearest.episode_length if nearest else None,
     )
 
 
 def _choose_parts(course: Sequence[CoursePoint]) -> list[str]:
-    """Return the parts that change over training; a constant column says nothing."""
+    """Return the parts that vary over training and do not only repeat score or length."""
     names = dict.fromkeys(name for point in course for name in point.parts)
-    changing = [
-        name
-        for name in names
-        if np.ptp([point.parts[name] for point in course if name in point.parts]) > 1e-9
-    ]
-    return changing[:_MAX_PARTS]
+    told = [[point.task_score or 0.0, point.episode_length or 0.0] for point in course]
+    chosen = []
+    for name in names:
+        values = np.array([point.parts.get(name, 0.0) for point in course])
+        repeats = [_is_multiple(values, np.array(column)) for column in zip(*told, strict=True)]
+        if np.ptp(values) > 1e-9 and not any(repeats):
+            chosen.append(name)
+    return chosen[:_MAX_PARTS]
+
+
+def _is_multiple(values: NDArray[np.float64], other: NDArray[np.float64]) -> bool:
+    """Return whether one is the other in another unit."""
+    scale = float(values @ other) / max(float(other @ other), 1e-12)
+    return bool(np.abs(values - scale * other).max() <= 0.01 * np.abs(values).max())

@@ -17,7 +17,6 @@ from reward_agent.evaluation.metrics import Episode
 from reward_agent.evaluation.statistics import correlate
 from reward_agent.evaluation.tables import format_number, format_share, format_steps
 from reward_agent.evaluation.terms import TermSummary
-from reward_agent.evaluation.trajectories import TRUNCATED
 from reward_agent.simulation.card import EnvCard
 from reward_agent.types import Evaluation, Record
 
@@ -27,7 +26,8 @@ _DEAD_SHARE = 1e-3
 _STEADY = 0.6
 _STILL = 0.02
 _REVERSALS = 0.4
-_MOSTLY = 0.8
+_NOISE_SHARE = 0.3
+_MOSTLY, _SHORT = 0.8, 0.5
 _SOLVED_RATE = 0.5
 _AGAINST = -0.6
 _MIN_STILL_S = 0.5
@@ -81,13 +81,15 @@ class Case:
     def is_stuck(self) -> bool:
         """Whether the task is not done and its score does not climb; False while unknown."""
         gain = count_score_gain(self.course)
-        return not self.is_solved and gain is not None and gain <= estimate_score_noise(self.course)
+        noise = estimate_score_noise(self.course, self.target_score)
+        return not self.is_solved and gain is not None and gain <= noise
 
     @property
-    def truncated_share(self) -> float:
-        """Share of the evaluated episodes that lasted to the time limit."""
-        ends = [episode.end == TRUNCATED for episode in self.best.episodes]
-        return float(np.mean(ends)) if ends else 0.0
+    def final_length(self) -> float:
+        """Mean length of the episodes at the end of training, as a share of the time limit."""
+        lengths = [p.episode_length for p in self.course if p.episode_length is not None]
+        last = lengths[-1] if lengths else self.best.episode_length
+        return last / self.card.max_episode_steps
 
 
 def diagnose(case: Case) -> tuple[Diagnosis, ...]:
@@ -150,13 +152,14 @@ def find_survival_exploit(case: Case) -> Diagnosis | None:
     """Pay for being alive is enough, so nothing else is done."""
     steady = [term for term in case.terms if _is_steady(term)]
     share = sum(term.share for term in steady)
-    if not case.is_stuck or case.truncated_share < _MOSTLY or share < 0.5:
+    if not case.is_stuck or case.final_length < _MOSTLY or share < 0.5:
         return None
     names = ", ".join(term.name for term in steady)
     return Diagnosis(
         name="survival exploit",
         meaning="lasting until the time limit pays so well that the task is not tried",
-        evidence=f"{format_share(case.truncated_share)} of the episodes last to the limit; "
+        evidence=f"at the end of training episodes last {format_share(case.final_length)} of the "
+        "time limit; "
         f"{names}: {format_share(share)} of the pay, nearly the same on every step",
         advice="pay the steady terms only together with progress (multiply), or make them small "
         "beside it",
@@ -166,19 +169,15 @@ def find_survival_exploit(case: Case) -> Diagnosis | None:
 def find_early_termination(case: Case) -> Diagnosis | None:
     """Costs outweigh pay, so ending early is the best policy."""
     total = sum(term.pay_mean for term in case.terms)
-    length = case.best.episode_length
-    is_short = length < 0.5 * case.card.max_episode_steps
-    if not case.is_stuck or not case.terms or total >= 0 or not is_short:
-        return None
-    if case.truncated_share > 1 - _MOSTLY:
+    if not case.is_stuck or not case.terms or total >= 0 or case.final_length > _SHORT:
         return None
     costs = [term for term in case.terms if term.pay_mean < 0]
     worst = min(costs, key=lambda term: term.pay_mean)
     return Diagnosis(
         name="early-termination exploit",
         meaning="every step costs more than it pays, so the policy ends the episode",
-        evidence=f"an episode pays {format_number(total)} and lasts {format_number(length)} of "
-        f"{case.card.max_episode_steps} steps; largest cost: {worst.name} "
+        evidence=f"an episode pays {format_number(total)}; at the end of training it lasts "
+        f"{format_share(case.final_length)} of the time limit; largest cost: {worst.name} "
         f"({format_number(worst.pay_mean)})",
         advice="keep the sum of a step's pay positive while the posture is healthy: turn costs "
         "into bounded positive terms or scale them down",
@@ -213,7 +212,8 @@ def find_late_collapse(case: Case) -> Diagnosis | None:
         return None
     peak, last = max(scored, key=lambda p: p.task_score or 0.0), scored[-1]
     drop = (peak.task_score or 0.0) - (last.task_score or 0.0)
-    if drop <= 2 * estimate_score_noise(scored) or drop < 0.3 * abs(peak.task_score or 0.0):
+    noise = estimate_score_noise(scored, case.target_score)
+    if drop <= 2 * noise or drop < 0.3 * abs(peak.task_score or 0.0):
         return None
     return Diagnosis(
         name="late collapse",
@@ -239,6 +239,24 @@ def find_standing_still(case: Case) -> Diagnosis | None:
         f"{listing}",
         advice="pay the first part of the motion on its own, so that a small try earns more than "
         "none",
+    )
+
+
+def find_noise_pay(case: Case) -> Diagnosis | None:
+    """What exploring earned, the policy itself does not."""
+    terms = [t for t in case.terms if (t.pay_in_training or 0.0) > 0]
+    explored = sum(term.pay_in_training or 0.0 for term in terms)
+    itself = sum(term.pay_mean for term in terms)
+    if case.is_solved or not terms or itself >= _NOISE_SHARE * explored:
+        return None
+    top = max(terms, key=lambda term: (term.pay_in_training or 0.0) - term.pay_mean)
+    return Diagnosis(
+        name="paid for noise",
+        meaning="the random actions of exploring earn what the policy itself does not",
+        evidence=f"{top.name} pays {format_number(top.pay_in_training)} an episode in training, "
+        f"{format_number(top.pay_mean)} without noise",
+        advice="pay what trembling does not earn: a position reached, net progress, or a speed "
+        "averaged in memory",
     )
 
 
@@ -268,6 +286,7 @@ DIAGNOSES: tuple[Callable[[Case], Diagnosis | None], ...] = (
     find_early_termination,
     find_flooding,
     find_contrary_term,
+    find_noise_pay,
     find_standing_still,
     find_oscillation,
     find_late_collapse,

@@ -122,7 +122,7 @@ def _find_flight(card: EnvCard, episode: Episode) -> list[Event]:
     flight_s = (stop - start) * episode.control_dt
     if flight_s < _FLIGHT_S:
         return []
-    events = [Event(int(start), f"takes off for {flight_s:.2f} s, its longest flight", 4)]
+    events = [Event(int(start), f"takes off, flies {flight_s:.2f} s", 4)]
     if stop <= episode.n_steps:
         landed = [
             name_contact(field)

@@ -14,7 +14,7 @@ from reward_agent.evaluation.tables import format_number, format_share, render_t
 from reward_agent.simulation.card import EnvCard
 from reward_agent.types import Finite, Record
 
-_MAX_ROWS = 12
+_MAX_ROWS = 10
 
 
 class FieldSummary(Record):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 from pydantic import Field
@@ -14,10 +14,12 @@ from reward_agent.evaluation.tables import format_number, render_table
 from reward_agent.simulation.card import EnvCard
 from reward_agent.types import EpisodeScore, Finite, Record
 
-_N_SPARSE = 4
+_N_SPARSE = 3
 # The rows beside a weighty event show how it came about.
 _BESIDE_S = 0.05
 _WEIGHTY = 4
+# Of the card's range; a robot at rest needs one row.
+_SAME = 1e-3
 
 
 class SampledState(Record):
@@ -74,8 +76,9 @@ def sample_episode(
         length=score.length,
         end=score.end,
         columns=tuple(f"{column.name} {column.field.unit}" for column in columns),
-        states=tuple(
-            _sample_state(card, episode, columns, step, label) for step, label in steps.items()
+        states=_drop_repeats(
+            [_sample_state(card, episode, columns, step, label) for step, label in steps.items()],
+            columns,
         ),
     )
 
@@ -86,7 +89,7 @@ def choose_steps(
     """Return the rows to show, in order, each with what happens there.
 
     The start, the end and the weightiest events come first, then the rows just beside these, then
-    evenly spaced ones.
+    some in the longest stretches between.
     """
     events = find_events(card, episode, score.end, score.success_step)
     by_weight = sorted(events, key=lambda event: -event.weight)
@@ -98,9 +101,13 @@ def choose_steps(
         step = min(event.step, episode.n_steps)
         if step in chosen or len(chosen) < n_events:
             chosen.setdefault(step, []).append(event.label)
-    for step in _list_quiet_steps(episode, candidates, beside):
-        if len(chosen) < n_rows and not any(abs(step - other) < beside for other in chosen):
+    for step in _list_steps_beside(episode, candidates, beside):
+        if len(chosen) < n_rows - _N_SPARSE and _is_apart(step, chosen, beside):
             chosen[step] = []
+    for _ in range(min(_N_SPARSE, n_rows - len(chosen))):
+        middle = _find_widest_gap(chosen)
+        if _is_apart(middle, chosen, beside):
+            chosen[middle] = []
     return {step: "; ".join(labels) for step, labels in sorted(chosen.items())}
 
 
@@ -126,18 +133,44 @@ def render_sample(sample: EpisodeSample) -> str:
     return f"{headline}\n{render_table(header, rows)}"
 
 
-def _list_quiet_steps(episode: Episode, events: Sequence[Event], beside: int) -> list[int]:
-    """Return the steps beside weighty events, then evenly spaced ones."""
-    dense = [
+def _drop_repeats(
+    states: Sequence[SampledState], columns: Sequence[Column]
+) -> tuple[SampledState, ...]:
+    """Leave out rows without an event that look like the row before."""
+    spans = [column.field.range[1] - column.field.range[0] for column in columns]
+    kept = list(states[:1])
+    for state in states[1:]:
+        changes = [
+            abs(value - before) / span
+            for value, before, span in zip(state.values, kept[-1].values, spans, strict=True)
+        ]
+        if state.event or max(changes, default=0.0) > _SAME:
+            kept.append(state)
+    return tuple(kept)
+
+
+def _list_steps_beside(episode: Episode, events: Sequence[Event], beside: int) -> list[int]:
+    """Return the steps just before and after weighty events."""
+    return [
         step
         for event in events
         if event.weight >= _WEIGHTY and 0 < event.step < episode.n_steps
         for step in (event.step - beside, event.step + beside)
         if 0 < step < episode.n_steps
     ]
-    sparse = np.linspace(0, episode.n_steps, _N_SPARSE + 2)[1:-1].astype(int).tolist()
-    # Room for the sparse ones is kept: an episode is more than its events.
-    return [*sparse[:2], *dense, *sparse[2:]]
+
+
+def _is_apart(step: int, chosen: Collection[int], beside: int) -> bool:
+    return all(abs(step - other) >= beside for other in chosen)
+
+
+def _find_widest_gap(chosen: Collection[int]) -> int:
+    """Return the middle of the longest stretch without a row."""
+    steps = np.sort(list(chosen))
+    if len(steps) < 2:
+        return int(steps[0])
+    widest = int(np.argmax(np.diff(steps)))
+    return int(steps[widest] + steps[widest + 1]) // 2
 
 
 def _sample_state(

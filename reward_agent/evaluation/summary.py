@@ -28,9 +28,9 @@ from reward_agent.simulation.card import EnvCard
 from reward_agent.tasks import TaskSpec
 from reward_agent.types import Evaluation, FileRecord, Finite, Record, TrainingResult
 
-_N_COLUMNS = 8
+_N_COLUMNS = 7
 # The median episode tells most; of the other two a glance is enough.
-_ROWS = {"median": 14, "best": 6, "worst": 6}
+_ROWS = {"median": 13, "best": 6, "worst": 6}
 
 
 class EndCount(Record):

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from pydantic import Field
 
+from reward_agent.evaluation.course import find_nearest
 from reward_agent.evaluation.statistics import correlate
 from reward_agent.evaluation.tables import format_number, format_share, render_table
 from reward_agent.jobs import EvaluateResult, RelabelResult
@@ -31,6 +33,9 @@ class TermSummary(Record):
     step_mean: Finite | None = None
     step_max: Finite | None = None
     pay_over_training: tuple[Finite, ...] = ()
+    pay_in_training: Finite | None = Field(
+        None, description="an exploring episode when this policy was saved"
+    )
     training_correlation: Finite | None = None
     episode_correlation: Finite | None = None
 
@@ -96,6 +101,7 @@ def _summarise_term(
     judged: EvaluateResult,
 ) -> TermSummary:
     last = curve.points[-1] if curve and curve.points else None
+    paid = find_nearest(curve.points, judged.best.total_timesteps) if curve else None
     return TermSummary(
         name=name,
         pay_mean=float(np.mean(pay)),
@@ -106,6 +112,7 @@ def _summarise_term(
         step_mean=last.mean if last else None,
         step_max=last.maximum if last else None,
         pay_over_training=tuple(p.pay_per_episode for p in curve.points) if curve else (),
+        pay_in_training=paid.pay_per_episode if paid else None,
         training_correlation=_correlate_training(curve, judged.curve) if curve else None,
         episode_correlation=_correlate_episodes(pay, judged.best.episodes),
     )
@@ -116,11 +123,9 @@ def _correlate_training(curve: TermCurve, evaluations: Sequence[Evaluation]) -> 
     if not curve.points:
         return None
     scored = [e for e in evaluations if e.task_score is not None]
-    nearest = [
-        min(curve.points, key=lambda p, e=e: abs(p.total_timesteps - e.total_timesteps))  # type: ignore[misc]
-        for e in scored
-    ]
-    return correlate([p.pay_per_episode for p in nearest], [e.task_score or 0.0 for e in scored])
+    nearest = [find_nearest(curve.points, e.total_timesteps) for e in scored]
+    pays = [point.pay_per_episode for point in nearest if point is not None]
+    return correlate(pays, [e.task_score or 0.0 for e in scored])
 
 
 def _correlate_episodes(pay: Sequence[float], episodes: Sequence[EpisodeScore]) -> float | None:
