@@ -8,11 +8,14 @@ from typing import Any, NoReturn
 import numpy as np
 
 from reward_agent.rewards.contract import ContractError
+from reward_agent.rewards.facade import Namespace
 
 _MAX_DEPTH = 16
+# What a program's own functions carry as the name of their file.
+FILE_NAME = "reward.py"
 _PLAIN = (
     int, float, str, bool, type(None), type(...), slice, range, np.generic, np.dtype, np.finfo,
-    np.iinfo, np.ufunc, type, GenericAlias, UnionType,
+    np.iinfo, np.ufunc, type(np.sum), type, Namespace, GenericAlias, UnionType,
 )  # fmt: skip
 
 
@@ -60,7 +63,8 @@ def freeze(name: str, value: Any, depth: int = 0) -> Any:
     if type(value) is tuple:
         return tuple(freeze(name, item, depth + 1) for item in value)
     if isinstance(value, FunctionType):
-        return _freeze_function(name, value)
+        is_own = value.__code__.co_filename == FILE_NAME
+        return _freeze_function(name, value) if is_own else value
     if isinstance(value, _PLAIN) or _is_plain_builtin(value):
         return value
     raise ContractError(
@@ -90,7 +94,7 @@ def _freeze_function(name: str, function: FunctionType) -> FunctionType:
 def _is_plain_builtin(value: object) -> bool:
     """Whether a C function belongs to a module, not to a list or dict that it would change."""
     if not isinstance(value, BuiltinFunctionType):
-        # NumPy's own dispatching functions, facades and typing's forms.
-        return type(value).__module__.split(".")[0] in ("numpy", "typing", "reward_agent")
+        # What annotations are made of.
+        return type(value).__module__ == "typing"
     owner = getattr(value, "__self__", None)
     return owner is None or isinstance(owner, ModuleType)

@@ -28,7 +28,7 @@ from reward_agent.rewards.contract import (
     normalize_term_names,
 )
 from reward_agent.rewards.facade import make_globals, warm_numpy
-from reward_agent.rewards.frozen import freeze
+from reward_agent.rewards.frozen import FILE_NAME, freeze
 from reward_agent.rewards.language import (
     MEMORY_ENTRY,
     MEMORY_PARAMETER,
@@ -48,8 +48,6 @@ __all__ = [
     "load_functions",
     "warm_numpy",
 ]
-
-_FILE_NAME = "reward.py"
 
 
 class _Reporting:
@@ -73,7 +71,7 @@ class _Reporting:
             (
                 frame.lineno
                 for frame in reversed(traceback.extract_tb(trace))
-                if frame.filename == _FILE_NAME
+                if frame.filename == FILE_NAME
             ),
             None,
         )
@@ -136,7 +134,7 @@ def load_functions(
     names = make_globals(extra)
     given = set(names)
     with np.errstate(all="ignore"), _Reporting("the module"):
-        exec(compile_tree(parsing.source.tree, _FILE_NAME), names)
+        exec(compile_tree(parsing.source.tree, FILE_NAME), names)
     for name in set(names) - given:
         names[name] = freeze(name, names[name])
     return {name: value for name, value in names.items() if isinstance(value, FunctionType)}

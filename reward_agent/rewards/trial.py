@@ -20,7 +20,7 @@ from reward_agent.types import Finding, Severity, TermScale
 Array = np.ndarray[Any, Any]
 MakeReward = Callable[[], CompiledReward]
 
-BATCH_SIZES = (1, 7, 64)
+BATCH_SIZES = (64, 7, 1)
 _SLOW_CALL_US = 1_000.0
 _UNUSABLE_CALL_US = 50_000.0
 # 512 simulations cost about as much as 64 for array code; 8 times as much for Python loops.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -57,15 +59,33 @@ def make_state(n_sims, seed=0):
     )
 
 
+@dataclass(frozen=True)
+class Case:
+    """One program of a file: its name, the rule that must find it, its source."""
+
+    name: str
+    rule: str
+    source: str
+
+
 def read_cases(name):
-    """The programs of a file here, by name; text before the first heading is a comment."""
+    """The programs of a file here; text before the first heading is a comment."""
     text = (HERE / name).read_text(encoding="utf-8")
-    sections = ("\n" + text).split("\n### ")[1:]
     honest = "return np.zeros(len(action)), {}"
-    return {
-        section.split("\n", 1)[0].strip(): section.split("\n", 1)[1].replace("RETURN", honest)
-        for section in sections
-    }
+    cases = []
+    for section in ("\n" + text).split("\n### ")[1:]:
+        heading, source = section.split("\n", 1)
+        title, _, rule = heading.partition(": ")
+        cases.append(Case(title.strip(), rule.strip(), source.replace("RETURN", honest)))
+    return cases
+
+
+def read_corpus(name):
+    """The programs of a corpus beside the repository, as dicts; none where it is not there."""
+    path = CORPORA / f"{name}.jsonl"
+    if not path.exists():
+        return []
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
 @pytest.fixture(scope="session")

@@ -138,7 +138,8 @@ def _is_over_rows(context: Context, node: ast.expr) -> bool:
         is_shape = isinstance(last.value, ast.Attribute) and last.value.attr == "shape"
         return is_shape and isinstance(last.slice, ast.Constant) and last.slice.value == 0
     if isinstance(last, ast.Call) and context.is_builtin(last.func, frozenset({"len"})):
-        return isinstance(last.args[0] if last.args else None, ast.Attribute)
+        counted = last.args[0] if last.args else None
+        return isinstance(counted, ast.Attribute) or context.text(last) == "len(action)"
     return False
 
 
