@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Mapping
 from importlib import metadata
 from pathlib import Path
@@ -67,7 +68,9 @@ def design(
     card = apply_task(card, spec)
     resolved = resolve_config(options, card.budget, card.name, environ)
     store = RunStore(find_runs_dir(runs_dir) / make_run_id(card.name, spec.name))
-    team = make_team(resolved.config, store.dir, environ)
+    cancel = threading.Event()
+    listen = listen or _ignore
+    team = make_team(resolved.config, store.dir, environ, cancel, _tell_retries(listen))
     run = RunRecord(
         id=store.dir.name,
         created=now_utc(),
@@ -82,7 +85,7 @@ def design(
         versions=read_versions(),
     )
     choice = MetricChoice(metric, find_task_metric(env, spec), accept_metric, accept_unseen)
-    return _follow(store, run, team, listen, choice)
+    return _follow(store, run, team, listen, choice, cancel)
 
 
 def resume_run(
@@ -118,20 +121,23 @@ def resume_run(
         )
     config = DesignConfig.model_validate(run.config | changes)
     sources = run.config_sources | dict.fromkeys(changes, "command line of the resumption")
-    team = make_team(config, store.dir, environ)
+    cancel = threading.Event()
+    listen = listen or _ignore
+    team = make_team(config, store.dir, environ, cancel, _tell_retries(listen))
     run = run.model_copy(
         update={"config": config.model_dump(), "config_sources": sources, "status": "running"}
     )
     choice = MetricChoice(accept=accept_metric, accept_unseen=accept_unseen)
-    return _follow(store, run, team, listen, choice)
+    return _follow(store, run, team, listen, choice, cancel)
 
 
 def _follow(
     store: RunStore,
     run: RunRecord,
     team: Team,
-    listen: Listener | None,
+    listen: Listener,
     choice: MetricChoice,
+    cancel: threading.Event,
 ) -> RunRecord:
     """Hold the run's lock, choose the metric, run the search; record how it ended."""
     config = DesignConfig.model_validate(run.config)
@@ -152,11 +158,12 @@ def _follow(
             _record_end(store, "failed", error.message)
             raise
         finally:
+            cancel.set()
             search.executor.close()
 
 
 def _make_search(
-    store: RunStore, run: RunRecord, config: DesignConfig, team: Team, listen: Listener | None
+    store: RunStore, run: RunRecord, config: DesignConfig, team: Team, listen: Listener
 ) -> Search:
     def note_level(level: str) -> None:
         """Record the weakest isolation that a child of the run had."""
@@ -176,9 +183,17 @@ def _make_search(
         critic=team.critic,
         analyzer=team.analyzer,
         executor=LocalExecutor(config.slots, config.sandbox, note_level),
-        listen=listen or (lambda kind, data: None),
+        listen=listen,
     )
     return search
+
+
+def _ignore(kind: str, data: dict[str, Any]) -> None:
+    """Listen to nothing."""
+
+
+def _tell_retries(listen: Listener) -> Callable[[str], None]:
+    return lambda reason: listen("retry", {"reason": reason})
 
 
 def _introduce(run: RunRecord) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,12 +37,20 @@ def make_team(
     config: DesignConfig,
     run_dir: Path,
     environ: Mapping[str, str],
+    cancel: threading.Event,
     on_retry: Callable[[str], None] = lambda reason: None,
 ) -> Team:
     """Return the agents that the settings ask for.
 
     Replies are kept in the run's directory, so that a run that is taken up again pays for none
     twice.
+
+    Args:
+        config: settings of the run.
+        run_dir: the run's directory.
+        environ: where keys are looked up.
+        cancel: ends waiting calls.
+        on_retry: is told why a call waits.
 
     Raises:
         UsageError: the provider is unknown, or something that it needs is missing.
@@ -55,6 +64,7 @@ def make_team(
         base_url=config.base_url,
         environ=environ,
         cache_path=run_dir / REPLIES_FILE,
+        cancel=cancel,
         on_retry=on_retry,
     )
     description = f"{model.provider}: {model.name}" if config.provider else choice.sentence

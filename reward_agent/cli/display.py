@@ -198,7 +198,8 @@ def show_run(store: RunStore, run: RunRecord) -> None:
 def _add_rows(table: Any, index: int, candidate: Candidate, run: RunRecord) -> None:
     """Add a candidate, after the replies that did not become its program."""
     for attempt in candidate.attempts:
-        table.add_row(str(index), "", "", "", "", "", escape(attempt.outcome), style="dim")
+        name = attempt.program_sha256[:8] if attempt.program_sha256 else "–"
+        table.add_row(str(index), name, "–", "", "", "", escape(attempt.outcome), style="dim")
     evaluation = candidate.evaluation
     interval = evaluation.task_score_interval if evaluation else None
     rate = evaluation.success_rate if evaluation else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -13,8 +14,19 @@ from rich.table import Table
 if TYPE_CHECKING:
     from reward_agent.errors import RewardAgentError
 
-progress_console = Console(stderr=True)
-answer_console = Console()
+# A log file or a pipe has no width of its own; lines in it must not break at 80 columns.
+_WIDTH_OF_NO_TERMINAL = 200
+
+
+def _make_console(stderr: bool) -> Console:
+    console = Console(stderr=stderr)
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console.width = _WIDTH_OF_NO_TERMINAL
+    return console
+
+
+progress_console = _make_console(stderr=True)
+answer_console = _make_console(stderr=False)
 
 
 def print_error(error: RewardAgentError) -> None:
