@@ -1,0 +1,1 @@
+"""Benchmarks: what this program promises, measured. Run by ``scripts/bench``."""
