@@ -175,6 +175,20 @@ def test_lifting_the_legs_in_turn_is_not_waving_one(wave):
     assert score.task_score <= 0.35
 
 
+def test_three_legs_can_carry_while_the_fourth_waves_in_the_simulation(wave, record):
+    """The neighbours' feet move towards the gap, then the free foot goes up and its hip swings."""
+    torque = 0.15
+    actions = np.zeros((N_STEPS, 8))
+    actions[:, [0, 4]] = torque, -torque  # hips of front right and back left, towards front left
+    actions[:, [1, 5, 7]] = torque, -torque, -torque  # their ankles and back right's, down
+    actions[:20, 3] = torque
+    actions[20:, 3] = -torque
+    actions[20:, 2] = 0.1 * np.sign(np.sin(2 * np.pi * np.arange(20, N_STEPS) / 16))
+    score = wave(record("ant", "wave_leg", actions, seed=1))
+    assert score.success, score
+    assert score.parts["leg"] == 0.0
+
+
 def make_reach(distance, n_steps=50):
     distance = np.resize(np.broadcast_to(distance, 51), n_steps + 1)
     position = np.zeros((n_steps + 1, 3))

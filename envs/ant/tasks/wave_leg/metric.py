@@ -28,8 +28,8 @@ def score(episode):
     else 0) times level (1 from ``LEVEL``, 0 from ``TILTED``), and 0 while torso or an upper leg
     touches the floor; *poised* is a credit of 1. ``held`` = sum of the credit in s, at most
     ``POISED_S``. A *swing* is a turn of the hip or the ankle (the one that swings more often
-    counts) by ``SWING`` between two reversals, poised at both ends and for
-    ``POISED_SHARE_OF_SWING`` of the way.
+    counts) by ``SWING`` between two reversals, poised for ``POISED_SHARE_OF_SWING`` of the time
+    (the others' contacts flicker when the swing is stopped).
 
     ``task_score`` = 0.5 held / POISED_S + 0.5 min(swings / MIN_SWINGS, 1).
 
@@ -92,8 +92,7 @@ def count_swings(angle, poised):
     """Count the turns by at least SWING between reversals that are done while poised."""
     ends = find_reversals(angle)
     return sum(
-        poised[a] and poised[b] and np.mean(poised[a : b + 1]) >= POISED_SHARE_OF_SWING
-        for a, b in itertools.pairwise(ends)
+        np.mean(poised[a : b + 1]) >= POISED_SHARE_OF_SWING for a, b in itertools.pairwise(ends)
     )
 
 
