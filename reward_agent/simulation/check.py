@@ -30,7 +30,7 @@ def check_env(card: EnvCard) -> CheckEnvResult:
     try:
         simulation = BatchSimulation(card, _N_SIMS, seed=0)
     except DataError as error:
-        return CheckEnvResult(findings=(f"{error.message}. {error.remedy}".strip(),))
+        return CheckEnvResult(findings=(f"{error.message} ({error.remedy})",))
     seen = _roll(simulation)
     findings = [
         *_check_times(card, simulation.model),

@@ -36,6 +36,8 @@ def make_model(card: EnvCard, fields: Collection[str] | None = None) -> mujoco.M
     try:
         spec = mujoco.MjSpec.from_file(str(path))
         _add_sensors(spec, card, names)
+        # A simulation that diverges must come back with finite numbers, not stay at NaN.
+        spec.option.disableflags &= ~int(mujoco.mjtDisableBit.mjDSBL_AUTORESET)
         with warnings.catch_warnings():
             # Gymnasium's half_cheetah.xml has an attribute that MuJoCo will drop.
             warnings.filterwarnings("ignore", ".*deprecated", UserWarning)

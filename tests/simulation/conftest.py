@@ -55,6 +55,12 @@ velocity = { source = "com_velocity:puck", size = 3, unit = "m/s", range = [-5.0
 """
 
 
+@pytest.fixture(autouse=True)
+def _leave_mujocos_log_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """MuJoCo writes its warnings, such as of an old attribute, into the working directory."""
+    monkeypatch.chdir(tmp_path)
+
+
 @pytest.fixture
 def slider_dir(tmp_path: Path) -> Path:
     folder = tmp_path / "slider"

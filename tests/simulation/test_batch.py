@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from mujoco.batch import SimulationError
 
 from reward_agent.errors import DataError, UnknownNameError
 from reward_agent.simulation.batch import UNSTABLE, BatchSimulation
@@ -135,13 +136,11 @@ def test_an_action_of_wrong_shape_or_not_finite_is_refused(
         make_started().step(action)
 
 
-@pytest.mark.filterwarnings("ignore")
-def test_physics_that_diverge_end_one_episode_and_no_other(
-    slider_dir: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(slider_dir)  # MuJoCo leaves a log in the working directory
+@pytest.mark.parametrize("option", ["", '<option><flag autoreset="disable"/></option>'])
+def test_physics_that_diverge_end_one_episode_and_no_other(slider_dir: Path, option: str) -> None:
     mjcf = slider_dir / "slider.xml"
-    mjcf.write_text(mjcf.read_text().replace('joint="run"', 'joint="run" gear="1e15"'))
+    text = mjcf.read_text().replace('joint="run"', 'joint="run" gear="1e15"')
+    mjcf.write_text(text.replace("<worldbody>", f"{option}<worldbody>"))
     simulation = BatchSimulation(load_env(slider_dir), 3, seed=0)
     simulation.reset()
     action = np.zeros((3, 2))
@@ -153,6 +152,23 @@ def test_physics_that_diverge_end_one_episode_and_no_other(
     assert all(np.isfinite(values).all() for values in simulation.read_state().fields.values())
     simulation.reset(np.array([1]))
     simulation.step(np.zeros((3, 2)))
+    assert not simulation.find_terminated().any()
+
+
+def test_an_error_of_mujoco_ends_only_the_simulations_it_names(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    simulation = make_started()
+
+    def fail(*_: object) -> None:
+        raise SimulationError(np.array([2]), "mj_stackAlloc: out of memory")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(simulation._batch, "step", fail)
+        simulation.step(np.zeros((3, 3)))
+    assert simulation.find_terminated().tolist() == [False, False, True]
+    assert simulation.termination_reason(2) == UNSTABLE
+    simulation.reset()
     assert not simulation.find_terminated().any()
 
 

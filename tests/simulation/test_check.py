@@ -8,6 +8,7 @@ import pytest
 
 from reward_agent.jobs import CheckEnvJob
 from reward_agent.simulation.card import list_envs, load_env
+from reward_agent.single import check_env
 from reward_agent.worker.check_env import run
 
 
@@ -18,6 +19,10 @@ def test_a_card_that_ships_describes_its_model(name: str, tmp_path: Path) -> Non
     assert result.findings == ()
     if card.gymnasium_id:
         assert result.facts[f"parity with {card.gymnasium_id}"].endswith("largest difference 0")
+
+
+def test_the_child_process_checks_a_card_in_its_sandbox() -> None:
+    assert check_env("inverted_pendulum").findings == ()
 
 
 def test_a_card_of_ones_own_describes_its_model(slider_dir: Path) -> None:
