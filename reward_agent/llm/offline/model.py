@@ -1,0 +1,164 @@
+"""The offline designer as a chat model: it reads the typed inputs of a request, not its text.
+
+It is the baseline that a language model must beat: keywords of the sentence become goals, goals
+become terms over the card's fields, and rules on the statistics of earlier trainings change them.
+It plays neither Critic nor Analyzer.
+"""
+
+from __future__ import annotations
+
+import random
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from reward_agent.agents.brief import DesignBrief, MetricBrief, RepairBrief, RevisionBrief
+from reward_agent.errors import RefusalError
+from reward_agent.llm.chat import ChatRequest, Completion
+from reward_agent.llm.offline.body import Body
+from reward_agent.llm.offline.improve import list_moves, make_random_move, read_evidence
+from reward_agent.llm.offline.metric import reply_with_metric
+from reward_agent.llm.offline.plan import Plan, make_plan, read_plan, render_program
+from reward_agent.llm.offline.signals import Signal, list_signals
+from reward_agent.llm.offline.words import KEYWORDS, Goal, read_goals
+from reward_agent.llm.provider import ProviderOptions
+from reward_agent.types import RewardProgram, Usage
+
+NAME = "keyword goals, seeded search"
+_INTRODUCTION = "No language model: keyword goals and seeded search over reward terms."
+_MAX_TRIES = 20
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A plan and what is said about it."""
+
+    plan: Plan
+    rationale: str
+
+
+def make_model(options: ProviderOptions) -> OfflineChatModel:
+    """Return the model of ``--provider offline``."""
+    return OfflineChatModel()
+
+
+class OfflineChatModel:
+    """Answers the Designer's requests; the same request gets the same reply."""
+
+    provider = "offline"
+    name = NAME
+    agents = frozenset({"designer"})
+    max_concurrency = 1
+
+    def complete(self, request: ChatRequest) -> Completion:
+        """Reply to a request of the Designer.
+
+        Raises:
+            RefusalError: no word of the sentence is known, or the card cannot measure it.
+        """
+        return Completion(
+            reply=_reply(request.inputs),
+            stop_reason="stop",
+            model=self.name,
+            provider=self.provider,
+            usage=Usage(n_calls=1),
+        )
+
+
+def _reply(inputs: object) -> str:
+    if isinstance(inputs, MetricBrief):
+        if inputs.previous is not None:
+            raise RefusalError(
+                "the offline designer knows no other metric", "give --metric FILE of your own"
+            )
+        return reply_with_metric(inputs.card, inputs.description)
+    if isinstance(inputs, RepairBrief | RevisionBrief):
+        # Its programs are one of a kind: what is left to try is the smallest one.
+        brief = replace(inputs.brief, idea=replace(inputs.brief.idea, name="minimal", parent=None))
+        return _reply_with_program(replace(brief, best=None))
+    if isinstance(inputs, DesignBrief):
+        return _reply_with_program(inputs)
+    raise RefusalError(
+        "the offline designer plays the Designer only", "use a language model for other agents"
+    )
+
+
+def _reply_with_program(brief: DesignBrief) -> str:
+    signals = _list_signals(brief)
+    rng = _make_generator(brief)
+    tried = {entry.program.sha256 for entry in brief.history if entry.program}
+    draft = _improve(brief, signals, rng) or _begin(brief, signals, rng)
+    source = _render(brief, draft, signals)
+    for _ in range(_MAX_TRIES):
+        if RewardProgram(source).sha256 not in tried:
+            break
+        move = make_random_move(draft.plan, signals, rng)
+        draft = Draft(move.plan, f"{draft.rationale}\n- {move.reason} (the plan was tried before)")
+        source = _render(brief, draft, signals)
+    return f"{_INTRODUCTION}\n\n{draft.rationale}\n\n```python\n{source}```\n"
+
+
+def _list_signals(brief: DesignBrief) -> tuple[Signal, ...]:
+    """Return the signals for the task's sentence, and for what a person said of it.
+
+    Raises:
+        RefusalError: there are none.
+    """
+    goals = _read_goals(brief)
+    signals = list_signals(Body(brief.card), goals)
+    if signals:
+        return signals
+    asked = ", ".join(goal.kind for goal in goals)
+    what = f"{brief.card.name} has no field to measure {asked}" if goals else "no word is known"
+    raise RefusalError(
+        f"the offline designer cannot read {brief.task.description!r}: {what}; it knows "
+        f"{', '.join(KEYWORDS)}",
+        "reword the task with one of these, or use a language model",
+    )
+
+
+def _read_goals(brief: DesignBrief) -> tuple[Goal, ...]:
+    return read_goals(f"{brief.task.description} {brief.feedback}".strip())
+
+
+def _make_generator(brief: DesignBrief) -> random.Random:
+    text = f"{brief.seed} {brief.iteration} {brief.index} {brief.card.name} {brief.task.name}"
+    return random.Random(zlib.crc32(text.encode()))
+
+
+def _begin(brief: DesignBrief, signals: Sequence[Signal], rng: random.Random) -> Draft:
+    """Start afresh in the manner of the idea."""
+    plan = make_plan(signals, brief.idea.name, rng)
+    paid = ", ".join(f"`{term.signal}`" for term in plan.terms)
+    goals = ", ".join(str(goal) for goal in _read_goals(brief))
+    lines = [
+        f"- idea: {brief.idea.name}, from scratch",
+        f"- read from the sentence: {goals}",
+        f"- pays for {paid}",
+    ]
+    return Draft(plan, "\n".join(lines))
+
+
+def _improve(brief: DesignBrief, signals: Sequence[Signal], rng: random.Random) -> Draft | None:
+    """Depart from the idea's parent; None where there is none that was written here."""
+    entry = brief.parent
+    plan = read_plan(entry.program.source) if entry and entry.program else None
+    known = {signal.name for signal in signals}
+    if entry is None or plan is None or not {t.signal for t in plan.terms} <= known:
+        return None
+    moves = list_moves(plan, signals, read_evidence(entry, brief.card))
+    # Each candidate of a round takes another rule; beyond the rules the search is random.
+    is_ruled = brief.index < len(moves)
+    move = moves[brief.index] if is_ruled else make_random_move(plan, signals, rng)
+    score = entry.candidate.task_score
+    lines = [
+        f"- from candidate {entry.candidate.id}"
+        + (f" (task score {score:.3g})" if score is not None else ""),
+        f"- {move.reason}",
+    ]
+    return Draft(move.plan, "\n".join(lines))
+
+
+def _render(brief: DesignBrief, draft: Draft, signals: Sequence[Signal]) -> str:
+    title = brief.task.description.replace("\\", "/").replace('"', "'")
+    return render_program(draft.plan, signals, " ".join(title.split())[:200])
