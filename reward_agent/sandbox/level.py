@@ -4,22 +4,21 @@ from __future__ import annotations
 
 from typing import Literal, get_args
 
-Level = Literal["full", "lockdown", "namespaces", "process"]
+Level = Literal["full", "namespaces", "process"]
 """From the strongest to the weakest:
 
 - ``full``: Landlock's file rules and a default-deny system-call filter.
-- ``lockdown``: the filter alone; once sealed the child opens no file outside by name.
-- ``namespaces``: an outer container, without a filter.
-- ``process``: a process of its own with limits, and nothing else.
+- ``namespaces``: the same filter, and in place of Landlock a private root of bind mounts.
+- ``process``: a process of its own with limits, and nothing else to rely on.
 """
 
 SandboxMode = Literal["strict", "default", "any", "off"]
-"""What a run accepts: ``full`` only, ``lockdown`` or better, whatever is there, no sandbox."""
+"""What a run accepts: ``full``; ``namespaces`` or better; whatever is there; no sandbox at all."""
 
 LEVELS: tuple[Level, ...] = get_args(Level)
 _WEAKEST_ACCEPTED: dict[SandboxMode, Level] = {
     "strict": "full",
-    "default": "lockdown",
+    "default": "namespaces",
     "any": "process",
     "off": "process",
 }

@@ -88,8 +88,10 @@ def find_file_rules(
     ]
     rules += [FileRule(Path(name), READ) for name in _SYSTEM_FACTS]
     rules += [FileRule(Path(name), RUN) for name in (*_PROGRAMS, *_STORES)]
-    rules.append(FileRule(Path(sys.executable).resolve(), RUN))
-    # Without it an interpreter started by an import would not find the virtual environment.
+    # An interpreter that an import starts finds its virtual environment by these.
+    rules += [
+        FileRule(path, RUN) for path in (Path(sys.executable), Path(sys.executable).resolve())
+    ]
     rules.append(FileRule(Path(sys.prefix) / "pyvenv.cfg", READ))
     for folder in _find_code_folders():
         rules += allow_except(folder, hidden, RUN)

@@ -20,6 +20,7 @@ from reward_agent.sandbox.isolation import Isolation, SealReport
 from reward_agent.sandbox.landlock import read_abi, restrict_files
 from reward_agent.sandbox.level import Level, is_accepted
 from reward_agent.sandbox.limits import apply_limits
+from reward_agent.sandbox.namespaces import enter_private_root
 from reward_agent.sandbox.probes import find_holes
 from reward_agent.sandbox.reads import find_file_rules
 from reward_agent.sandbox.syscalls import find_architecture
@@ -62,21 +63,31 @@ class Seal:
         if sys.platform != "linux" or self._isolation.mode == "off":
             self._gaps.append("switched off" if sys.platform == "linux" else sys.platform)
             return
-        _prctl(_PR_SET_NO_NEW_PRIVS, 1)
+        self._confine_files()
         _drop_capabilities()
         self._layers.append("no privileges")
-        abi = read_abi()
-        if not abi:
-            self._gaps.append("this kernel has no Landlock")
-            return
+
+    def _confine_files(self) -> None:
+        """Close the file system with Landlock, or where there is none by a private root."""
         rules = find_file_rules(
             self._job_dir,
             self._env_dir,
             [Path(path) for path in self._isolation.read_paths],
             has_devices=self._has_devices,
         )
-        restrict_files(rules, abi)
-        self._layers.append("files")
+        abi, arch = read_abi(), find_architecture()
+        try:
+            if abi:
+                _prctl(_PR_SET_NO_NEW_PRIVS, 1)
+                restrict_files(rules, abi)
+                self._layers.append("files")
+            elif arch:
+                self._gaps.append("this kernel has no Landlock")
+                enter_private_root(rules, arch)
+                self._layers.append("namespaces")
+        except OSError as error:
+            self._gaps.append(str(error))
+        _prctl(_PR_SET_NO_NEW_PRIVS, 1)
 
     def close(self) -> None:
         """Deny system calls, try the walls, report; generated code may be loaded from here on.
@@ -86,8 +97,8 @@ class Seal:
         """
         if "no privileges" in self._layers:
             self._deny_calls()
-        level: Level = "full" if {"files", "calls"} <= set(self._layers) else "process"
-        holes = find_holes(self._job_dir, os.getppid()) if level == "full" else []
+        level = self._find_level()
+        holes = [] if level == "process" else find_holes(self._job_dir, os.getppid())
         self._gaps += holes
         is_good_enough = not holes and is_accepted(level, self._isolation.mode)
         report = SealReport(
@@ -99,6 +110,13 @@ class Seal:
         self._send(report)
         if not is_good_enough:
             raise SandboxError(f"level {level!r}, mode {self._isolation.mode!r}: {report.detail}")
+
+    def _find_level(self) -> Level:
+        if "calls" not in self._layers:
+            return "process"
+        if "files" in self._layers:
+            return "full"
+        return "namespaces" if "namespaces" in self._layers else "process"
 
     def _deny_calls(self) -> None:
         arch = find_architecture()
@@ -143,7 +161,7 @@ def _drop_capabilities() -> None:
         SandboxError: the kernel refuses.
     """
     arch = find_architecture()
-    if arch is None or os.geteuid() != 0:
+    if arch is None:
         return
     libc = ctypes.CDLL(None, use_errno=True)
     header = struct.pack("<Ii", _CAPABILITY_VERSION_3, 0)

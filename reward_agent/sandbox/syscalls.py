@@ -57,7 +57,7 @@ FATAL_CALLS = """
     perf_event_open 298/241 io_uring_setup 425/425 io_uring_enter 426/426
     io_uring_register 427/427 kexec_load 246/104 init_module 175/105 finit_module 313/273
     delete_module 176/106 open_by_handle_at 304/265"""
-_SETUP = "capset 126/91 seccomp 317/277"
+_SETUP = "capset 126/91 seccomp 317/277 pivot_root 155/41"
 
 # From here on the numbers are the same everywhere, and the calls are newer than this list's core.
 FIRST_RECENT_CALL = 424

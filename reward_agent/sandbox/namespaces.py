@@ -1,0 +1,127 @@
+"""A private root for a kernel without Landlock: a file system that holds only what is allowed.
+
+The process moves into mount, network and IPC namespaces of its own (with a user namespace where
+it has no privileges), builds a root out of bind mounts on an empty tmpfs, and drops the old one.
+
+Source: ``man 2 pivot_root``, ``man 7 user_namespaces``, ``man 7 mount_namespaces``.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from reward_agent.errors import SandboxError
+from reward_agent.sandbox.landlock import READ_FILE, WRITE_FILE, FileRule
+from reward_agent.sandbox.syscalls import Architecture
+
+_NEW_MOUNTS, _NEW_IPC, _NEW_USER, _NEW_NETWORK = 0x00020000, 0x08000000, 0x10000000, 0x40000000
+_READ_ONLY, _NO_SUID, _NO_DEVICES, _REMOUNT = 1, 2, 4, 32
+_BIND, _RECURSIVE, _PRIVATE = 4096, 16384, 1 << 18
+_DETACH = 2
+# Flags of a mount that a user namespace may not lift, so a remount must repeat them.
+_LOCKED = 1 | 2 | 4 | 8 | 1024 | 2048
+_BASE, _OLD = "/tmp", "/.old-root"
+
+
+@dataclass(frozen=True)
+class _Showing:
+    """One path of the new root: a file or folder of the old one, or an empty folder."""
+
+    source: str
+    place: Path
+    is_shown: bool
+    is_changeable: bool
+
+
+def enter_private_root(rules: list[FileRule], arch: Architecture) -> None:
+    """Leave this process with the allowed paths only, each at its own name.
+
+    It must have one thread. The working directory stays the same.
+
+    Raises:
+        OSError: the kernel, or what guards it, does not allow it; every file is still in view.
+        SandboxError: it failed half-way.
+    """
+    here = os.getcwd()
+    showings = [_plan(rule) for rule in rules if rule.path.exists()]
+    top = [str(path) for path in Path("/").iterdir() if path.is_symlink()]
+    links = {path: os.readlink(path) for path in top}
+    _enter_namespaces()
+    _mount("none", "/", "", _RECURSIVE | _PRIVATE)
+    _mount("tmpfs", _BASE, "tmpfs", _NO_SUID | _NO_DEVICES, "mode=755,size=1m")
+    os.mkdir(_BASE + _OLD)
+    number = ctypes.c_long(arch.setup["pivot_root"])
+    _check(_libc().syscall(number, _text(_BASE), _text(_BASE + _OLD)))
+    try:
+        for path, target in links.items():
+            os.symlink(target, path)
+        # A folder comes before what lies beneath it, or its mount would hide it.
+        for showing in sorted(showings, key=lambda showing: showing.place.parts):
+            _show(showing)
+        _check(_libc().umount2(_text(_OLD), _DETACH))
+        os.rmdir(_OLD)
+        _mount("none", "/", "", _BIND | _REMOUNT | _READ_ONLY | _NO_SUID | _NO_DEVICES)
+        os.chdir(here)
+    except OSError as error:
+        raise SandboxError(f"the private root could not be built: {error}") from None
+
+
+def _plan(rule: FileRule) -> _Showing:
+    # Names of the old root mean something else in the new one, so links are followed now.
+    return _Showing(
+        source=_OLD + os.path.realpath(rule.path),
+        place=Path(os.path.realpath(rule.path.parent), rule.path.name),
+        is_shown=bool(rule.rights & READ_FILE),
+        is_changeable=bool(rule.rights & WRITE_FILE),
+    )
+
+
+def _enter_namespaces() -> None:
+    """Become alone, with privileges over nothing but the new namespaces where there are none."""
+    uid, gid = os.geteuid(), os.getegid()
+    wanted = _NEW_MOUNTS | _NEW_NETWORK | _NEW_IPC
+    if _libc().unshare(wanted) == 0:
+        return
+    _check(_libc().unshare(wanted | _NEW_USER))
+    Path("/proc/self/setgroups").write_text("deny")
+    Path("/proc/self/uid_map").write_text(f"{uid} {uid} 1")
+    Path("/proc/self/gid_map").write_text(f"{gid} {gid} 1")
+
+
+def _show(showing: _Showing) -> None:
+    """Bind one path of the old root at the same name; read-only unless it may be changed."""
+    source, place = showing.source, showing.place
+    if not showing.is_shown or os.path.isdir(source):
+        place.mkdir(parents=True, exist_ok=True)
+    else:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        if not place.exists():
+            place.touch()
+    if not showing.is_shown or os.path.samefile(source, place):
+        return
+    _mount(source, str(place), "", _BIND | _RECURSIVE)
+    if not showing.is_changeable:
+        flags = os.statvfs(place).f_flag & _LOCKED | _NO_SUID
+        _mount("none", str(place), "", _BIND | _REMOUNT | _READ_ONLY | flags)
+
+
+def _mount(source: str, target: str, kind: str, flags: int, options: str = "") -> None:
+    arguments = [_text(word) for word in (source, target, kind)]
+    _check(_libc().mount(*arguments, ctypes.c_ulong(flags), _text(options)))
+
+
+def _libc() -> ctypes.CDLL:
+    return ctypes.CDLL(None, use_errno=True)
+
+
+def _text(word: str) -> ctypes.c_char_p:
+    return ctypes.c_char_p(os.fsencode(word) if word else None)
+
+
+def _check(result: int) -> None:
+    if result < 0:
+        code = ctypes.get_errno()
+        raise OSError(code, f"namespaces: {os.strerror(code)}")
