@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from reward_agent.agents.brief import DesignBrief, select_history
 from reward_agent.agents.ideas import choose_ideas
-from reward_agent.errors import RewardAgentError
+from reward_agent.errors import DataError, RewardAgentError
 from reward_agent.history import find_best, read_entry, read_history
 from reward_agent.report.page import write_report
 from reward_agent.search import Search
@@ -159,7 +159,11 @@ def _conclude(
         usage=draft.usage,
     )
     if finish is not None and finish.result is not None and finish.result.snapshots:
-        candidate = _judge_and_explain(search, brief, candidate, finish)
+        try:
+            candidate = _judge_and_explain(search, brief, candidate, finish)
+        except DataError as error:  # what the training left cannot be evaluated
+            outcome = f"failed: evaluation: {error.message}"
+            candidate = candidate.model_copy(update={"outcome": outcome})
     folder = search.store.candidate_dir(candidate.iteration, candidate.id)
     write_record(folder / "candidate.json", candidate)
     search.notify(

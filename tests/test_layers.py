@@ -19,7 +19,7 @@ LAYERS = [
         "llm", "prompts", "rewards", "simulation", "training", "evaluation", "sandbox", "worker",
         "testing",
     ),
-    ("agents", "store", "executors", "history"),
+    ("agents", "store", "executors", "history", "llm.offline"),
     ("search",),
     ("stages",),
     ("report",),
@@ -36,9 +36,7 @@ def find_layer(module: str) -> int:
     """Return the layer of a dotted module name; the most specific entry counts."""
     entries = [(name, level) for level, names in enumerate(LAYERS) for name in names]
     matches = [
-        (name, level)
-        for name, level in entries
-        if module == name or module.startswith(f"{name}.")
+        (name, level) for name, level in entries if module == name or module.startswith(f"{name}.")
     ]
     if not matches:
         return len(LAYERS)

@@ -19,6 +19,8 @@ from reward_agent.jobs import (
 )
 from reward_agent.sandbox.files import read_capped
 from reward_agent.search import Judge, Search, copy_into
+from reward_agent.simulation.card import EnvCard
+from reward_agent.training.policy import load_policy
 from reward_agent.types import Evaluation, RewardProgram, Snapshot, TrainingResult
 
 # A policy of two layers of 64 is 40 KiB; the largest that anyone trains here is far below.
@@ -62,7 +64,7 @@ def judge_policies(
         judgement: where and how carefully.
 
     Raises:
-        DataError: a snapshot is not a plain file of a policy's size.
+        DataError: a snapshot is not a policy for this environment.
         JobError: the evaluation itself failed.
     """
     if judge.metric.source is not None and not judge.metric.is_trusted:
@@ -82,6 +84,8 @@ def _evaluate(
         assert judge.metric.source is not None
         files[METRIC_FILE] = judge.metric.source.encode()
     copy_into(judgement.job_dir, files)
+    for item in snapshots:
+        check_policy(judgement.job_dir / item.file, judge.card)
     job = EvaluateJob(
         card=judge.card,
         snapshots=tuple(snapshots),
@@ -100,6 +104,22 @@ def _evaluate(
             "raise --training-timeout-s or --memory-mib",
         )
     return job_exit.result
+
+
+def check_policy(path: Path, card: EnvCard) -> None:
+    """Refuse a file that is no policy for this environment: a child may have written anything.
+
+    Raises:
+        DataError: it is not a policy, or one of another size.
+    """
+    header = load_policy(path).header
+    expected = (card.observation_size, card.n_actions)
+    if (header.observation_size, header.n_actions) != expected:
+        raise DataError(
+            f"{path.name} takes {header.observation_size} numbers and gives {header.n_actions}, "
+            f"{card.name} has observations of {expected[0]} and {expected[1]} actions",
+            "use a policy that was trained in this environment",
+        )
 
 
 def _judge_by_generated_metric(

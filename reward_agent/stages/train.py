@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from reward_agent.errors import DataError
 from reward_agent.executors import JobRequest
 from reward_agent.jobs import PROGRAM_FILE, TrainJob
 from reward_agent.search import Search, copy_into
@@ -147,7 +148,10 @@ def _score_rung(search: Search, entrant: Entrant, ended: dict[str, Finish]) -> R
     result = ended[entrant.candidate_id].result
     if result is None or not result.snapshots:
         return None
-    evaluation = judge_rung(search, entrant.candidate_dir, entrant.training_dir, result)
+    try:
+        evaluation = judge_rung(search, entrant.candidate_dir, entrant.training_dir, result)
+    except DataError:  # what the child left is no policy; the candidate stops without a score
+        return None
     if evaluation.task_score is None:
         return None
     low, high = evaluation.task_score_interval or (evaluation.task_score,) * 2

@@ -7,6 +7,7 @@ from pathlib import Path
 from statistics import fmean
 
 from reward_agent.agents.brief import HistoryEntry
+from reward_agent.errors import DataError
 from reward_agent.jobs import RESULT_FILE, EvaluateResult
 from reward_agent.search import Search
 from reward_agent.stages.judge import judge_training
@@ -39,14 +40,15 @@ def _confirm_with_seed(
     for entrant, entry in zip(entrants, entries, strict=True):
         finish = finishes[entrant.candidate_id]
         evaluation = None
+        outcome = finish.outcome
         if finish.result is not None and finish.result.snapshots:
-            evaluation = _judge(search, entry.candidate, entrant, finish.result).best
+            try:
+                evaluation = _judge(search, entry.candidate, entrant, finish.result).best
+            except DataError as error:
+                outcome = f"failed: evaluation: {error.message}"
         confirmations.append(
             Confirmation(
-                candidate=entrant.candidate_id,
-                seed=seed,
-                evaluation=evaluation,
-                outcome=finish.outcome,
+                candidate=entrant.candidate_id, seed=seed, evaluation=evaluation, outcome=outcome
             )
         )
     return confirmations
