@@ -1,0 +1,81 @@
+import numpy as np
+import pytest
+
+from reward_agent.evaluation.rollout import NOT_FINITE, roll_out
+from reward_agent.evaluation.trajectories import TRUNCATED
+from reward_agent.simulation.batch import BatchSimulation
+from reward_agent.simulation.card import load_env
+
+
+class Constant:
+    """The same action always; counts the episodes that it is asked about."""
+
+    def __init__(self, value: float) -> None:
+        self.value = value
+        self.n_asked: list[int] = []
+
+    def act(self, observation):
+        self.n_asked.append(len(observation))
+        return np.full((len(observation), 3), self.value)
+
+
+@pytest.fixture(scope="module")
+def hopper():
+    return load_env("hopper").model_copy(update={"max_episode_steps": 60})
+
+
+def test_episode_is_that_of_a_simulation_alone(hopper):
+    rollouts = roll_out(hopper, [Constant(0.3), Constant(-0.3)], n_episodes=2, seed=40)
+    alone = BatchSimulation(hopper, 1, seed=43)
+    alone.reset()
+    heights = [alone.read_state().torso_height[0]]
+    while not alone.find_terminated()[0] and len(heights) <= 60:
+        alone.step(np.full((1, 3), -0.3))
+        heights.append(alone.read_state().torso_height[0])
+    episode = rollouts[1].trajectories.episode(1)
+    np.testing.assert_array_equal(episode.torso_height, np.float32(heights))
+    assert episode.terminated
+    assert rollouts[1].trajectories.ends[1] == alone.termination_reason(0)
+
+
+def test_every_field_action_and_position_is_recorded(hopper):
+    [rollout] = roll_out(hopper, [Constant(0.1)], n_episodes=2, seed=0)
+    for index, qpos in enumerate(rollout.qpos):
+        episode = rollout.trajectories.episode(index)
+        assert set(episode.fields) == {field.name for field in hopper.fields}
+        assert qpos.shape == (episode.n_steps + 1, 6)
+        np.testing.assert_allclose(qpos[:, 1], episode.torso_height, rtol=1e-6)
+        assert episode.action == pytest.approx(0.1)
+
+
+def test_policy_is_not_asked_about_episodes_that_have_ended(hopper):
+    policy = Constant(1.0)
+    [rollout] = roll_out(hopper, [policy], n_episodes=3, seed=0)
+    lengths = sorted(rollout.trajectories.lengths)
+    assert lengths[-1] < 60
+    assert len(policy.n_asked) == lengths[-1]
+    assert sum(policy.n_asked) == sum(lengths)
+
+
+def test_time_limit_truncates_and_does_not_terminate(hopper):
+    card = hopper.model_copy(update={"termination": (), "max_episode_steps": 20})
+    [rollout] = roll_out(card, [Constant(0.0)], n_episodes=1, seed=0)
+    assert rollout.trajectories.ends == (TRUNCATED,)
+    assert rollout.trajectories.lengths.tolist() == [20]
+    assert not rollout.trajectories.episode(0).terminated
+
+
+def test_policy_that_returns_nan_ends_its_own_episodes_only(hopper):
+    nan, good = roll_out(hopper, [Constant(np.nan), Constant(0.0)], n_episodes=2, seed=0)
+    assert nan.trajectories.ends == (NOT_FINITE,) * 2
+    assert nan.trajectories.lengths.tolist() == [0, 0]
+    assert min(good.trajectories.lengths) > 5
+
+
+def test_same_seed_gives_the_same_episodes_and_another_does_not(hopper):
+    first, again, other = (
+        roll_out(hopper, [Constant(0.2)], n_episodes=1, seed=seed)[0].trajectories.episode(0)
+        for seed in (5, 5, 6)
+    )
+    np.testing.assert_array_equal(first.torso_height, again.torso_height)
+    assert first.torso_height[0] != other.torso_height[0]
