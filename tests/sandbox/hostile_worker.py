@@ -32,9 +32,18 @@ def run_raw(job, job_dir):
     return str(names.get("report", ""))
 
 
-if __name__ == "__main__":
-    if (Path(sys.argv[1]) / "no_landlock").exists():  # an older kernel
+def pretend(job_dir):
+    """Be another machine, as files in the job's folder ask."""
+    if (job_dir / "no_landlock").exists():
         seal.read_abi = lambda: 0
+    if (job_dir / "no_filter").exists():
+        seal.find_architecture = lambda: None
+    if (job_dir / "leaky").exists():
+        seal.restrict_files = lambda rules, abi: None
+
+
+if __name__ == "__main__":
+    pretend(Path(sys.argv[1]))
     for run in (run_probe, run_evaluate):
         module = types.ModuleType(run.__name__.replace("run_", "reward_agent.worker."))
         module.run = run

@@ -1,0 +1,47 @@
+import subprocess
+import sys
+
+import pytest
+
+from reward_agent.evaluation.graphics import Graphics
+from reward_agent.sandbox import doctor
+from reward_agent.sandbox.landlock import read_abi
+from reward_agent.sandbox.syscalls import find_architecture
+
+
+@pytest.fixture
+def rows(monkeypatch):
+    monkeypatch.setattr(doctor, "find_graphics", lambda: Graphics(None, "no video: install EGL"))
+    return {mechanism.name: mechanism for mechanism in doctor.survey()}
+
+
+def test_survey_tells_what_is_missing_and_what_to_do(rows):
+    assert not rows["rendering"].available
+    assert rows["rendering"].detail == "no video: install EGL"
+    assert rows["numpy"].available
+    assert all(mechanism.covers for mechanism in rows.values())
+
+
+@pytest.mark.skipif(
+    not read_abi() or find_architecture() is None, reason="this machine has no full sandbox"
+)
+def test_survey_tries_the_sandbox_for_real(rows):
+    assert rows["isolation level"].detail == "full"
+    assert rows["Landlock"].available
+    assert rows["system-call filter"].available
+
+
+def test_survey_of_a_broken_trial_is_a_row_and_no_crash(monkeypatch):
+    monkeypatch.setattr(doctor.sys, "executable", "/nonexistent/python")
+    report = doctor.try_seal()
+    assert report.level == "process"
+    assert "nonexistent" in report.detail
+
+
+def test_parent_side_imports_neither_torch_nor_mujoco():
+    code = (
+        "import sys; import reward_agent.sandbox.runner, reward_agent.sandbox.doctor\n"
+        "print({'torch', 'mujoco', 'numpy', 'gymnasium'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
