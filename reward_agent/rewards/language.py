@@ -295,8 +295,8 @@ RESERVED_ATTRIBUTES = split_names(
     alignment alignment byteorder char descr fields hasobject isalignedstruct isbuiltin isnative
     kind metadata names newbyteorder num str subdtype type bits dtype iexp machar machep maxexp
     minexp negep nexp nmant precision resolution smallest_normal smallest_subnormal tiny
-    accumulate at identity nargs nin nout ntypes outer reduce reduceat resolve_dtypes signature types
-    epsneg isdisjoint mapping n_sims
+    accumulate at identity nargs nin nout ntypes outer reduce reduceat resolve_dtypes signature
+    types epsneg isdisjoint mapping n_sims
     gi_code gi_frame gi_running gi_suspended gi_yieldfrom close send throw
     start step stop indices
     """

@@ -54,13 +54,17 @@ class Trial:
 
     def run(self) -> None:
         """Run all checks; the later ones only on a program that runs at all."""
-        self._try_sizes()
-        if self.has_errors:
-            return
-        for check in (self._check_repeats, self._check_rows, self._check_time):
+        checks = (
+            self._try_sizes,
+            self._check_repeats,
+            self._check_rows,
+            self._check_time,
+            self._measure_terms,
+        )
+        for check in checks:
             self.findings.extend(_collect(check()))
-        paid = list(pay_steps(self.make_reward(), self.steps))
-        self._measure_terms(paid)
+            if self.has_errors:
+                return
 
     def try_extremes(self, extremes: Iterator[tuple[str, Transition]]) -> None:
         """Call the program at the edges of the fields; failing there is a warning."""
@@ -72,20 +76,28 @@ class Trial:
                 self.findings.append(_finding("extreme", "warning", what, error.remedy, error.line))
                 return
 
-    def _try_sizes(self) -> None:
+    def _try_sizes(self) -> Iterator[Finding]:
         """Run the sample steps with every batch size; the first failure ends it."""
+        names: dict[int, tuple[str, ...]] = {}
         for size in BATCH_SIZES:
             chosen = [step.take(np.arange(size)) for step in self.steps]
             reward = self.make_reward()
-            for index, step in enumerate(chosen):
+            paying = pay_steps(reward, chosen)
+            for step in chosen:
                 try:
-                    if index == 0:
-                        reward.begin(step.state)
-                    reward.step(step.state, step.action, step.next_state, step.terminated)
-                    _restart(reward, chosen, index)
+                    next(paying)
                 except ContractError as error:
-                    self.findings.append(self._explain(error, step, size))
+                    yield self._explain(error, step, size)
                     return
+            names[size] = reward.term_names
+        if len({frozenset(given) for given in names.values()}) > 1:
+            shown = "; ".join(f"{', '.join(given)} with {size}" for size, given in names.items())
+            yield _finding(
+                "term-names-change",
+                "error",
+                f"the terms change with the number of simulations: {shown}",
+                "return the same terms in every call",
+            )
 
     def _explain(self, error: ContractError, step: Transition, size: int) -> Finding:
         """Return the finding for a broken contract, with the field values where it broke."""
@@ -163,8 +175,9 @@ class Trial:
                 "compute with whole arrays, without loops over simulations or (N, N) tables",
             )
 
-    def _measure_terms(self, paid: Sequence[StepReward]) -> None:
+    def _measure_terms(self) -> Iterator[Finding]:
         """Measure every term on the sample steps, and note those that say nothing."""
+        paid = list(pay_steps(self.make_reward(), self.steps))
         reward = np.concatenate([step.reward for step in paid])
         terms = {
             name: np.concatenate([step.terms[name] for step in paid]) for name in paid[0].terms
@@ -172,7 +185,7 @@ class Trial:
         self.terms = tuple(_scale(name, values) for name, values in terms.items())
         total = np.sum(list(terms.values()), axis=0) if terms else np.zeros_like(reward)
         self.is_additive = bool(np.allclose(total, reward, rtol=1e-6, atol=1e-9))
-        self.findings.extend(_judge_terms(self.terms, _scale("reward", reward), len(reward)))
+        yield from _judge_terms(self.terms, _scale("reward", reward), len(reward))
 
 
 def pay_steps(reward: CompiledReward, steps: Sequence[Transition]) -> Iterator[StepReward]:
@@ -209,13 +222,17 @@ def _collect(findings: Iterator[Finding]) -> list[Finding]:
 
 
 def _is_same(one: StepReward, two: StepReward) -> bool:
-    return np.array_equal(one.reward, two.reward) and all(
-        np.array_equal(values, two.terms[name]) for name, values in one.terms.items()
+    return (
+        one.terms.keys() == two.terms.keys()
+        and np.array_equal(one.reward, two.reward)
+        and all(np.array_equal(values, two.terms[name]) for name, values in one.terms.items())
     )
 
 
 def _is_close(part: StepReward, whole: StepReward, ids: Array) -> bool:
     """Whether the rows ``ids`` of the whole pay what the part does, up to summation order."""
+    if part.terms.keys() != whole.terms.keys():
+        return False
     pairs = [(part.reward, whole.reward)]
     pairs += [(part.terms[name], whole.terms[name]) for name in whole.terms]
     return all(np.allclose(a, b[ids], rtol=1e-7, atol=1e-9) for a, b in pairs)
