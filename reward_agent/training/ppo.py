@@ -39,6 +39,10 @@ FloatArray: TypeAlias = NDArray[np.float32]
 
 _ACTIVATIONS = {"tanh": torch.nn.Tanh, "relu": torch.nn.ReLU}
 
+# No policy that learns comes near; below, no network that fits here overflows float32.
+_LARGEST_WEIGHT = 1e6
+_LARGEST_LOG_STD = 50.0
+
 
 class TrainingFailure(Exception):
     """The training cannot go on; the message says what happened, for the Designer."""
@@ -223,7 +227,7 @@ class BatchPPO(PPO):  # type: ignore[misc]
         """Update the policy with the rollout: ``n_epochs`` passes in minibatches.
 
         Raises:
-            TrainingFailure: the weights are no longer finite.
+            TrainingFailure: the weights are no longer finite, or so large that actions may not be.
         """
         started = time.perf_counter()
         learning_rate = self.lr_schedule(self._current_progress_remaining)
@@ -231,8 +235,9 @@ class BatchPPO(PPO):  # type: ignore[misc]
         for _ in range(self.n_epochs):
             if not self._run_epoch(rollout, learning_rate):
                 break
-        if not np.isfinite(self.networks.flat).all():
-            raise TrainingFailure("the policy's weights are no longer finite")
+        largest = float(np.abs(self.networks.flat).max())
+        if not (largest < _LARGEST_WEIGHT and self.networks.log_std.max() < _LARGEST_LOG_STD):
+            raise TrainingFailure(f"the policy's weights blew up: the largest is {largest:.3g}")
         self.seconds["update"] += time.perf_counter() - started
 
     def _run_epoch(self, rollout: Steps, learning_rate: float) -> bool:
