@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import linecache
 import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -128,8 +127,6 @@ def _load_score(text: str, file: str) -> Callable[[Episode], object]:
     # What the reward language offers without an import is there without an import here too.
     namespace: dict[str, object] = {name: getattr(library, name) for name in LIBRARY_NAMES}
     namespace |= {"np": np, "math": math, "Score": Score, "__name__": "metric"}
-    # A traceback shows the metric's own lines only if linecache knows the text.
-    linecache.cache[file] = (len(text), None, text.splitlines(keepends=True), file)
     try:
         exec(compile(text, file, "exec"), namespace)
     except Exception as error:

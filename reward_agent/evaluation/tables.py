@@ -11,7 +11,7 @@ def format_number(value: float | None) -> str:
         return "-"
     if value == 0 or abs(value) < 5e-5:
         return "0"
-    if abs(value) >= 1000:
+    if abs(value) >= 999.5:
         return f"{value:.0f}"
     text = f"{value:.3g}"
     return f"{value:.4f}" if "e" in text else text

@@ -80,6 +80,9 @@ def test_sample_reads_with_units_contacts_and_verdict(toy_card, make_episode):
     verdict = score(task_score=4.98765, parts={"turn": 0.25})
     text = render_sample(sample_episode(toy_card, episode, verdict, columns, "best", 3, 6))
     headline, header, first, *_ = text.splitlines()
-    assert headline == "best episode: task_score 4.99 (no success), 50 steps, end: truncated; turn 0.25"
+    assert (
+        headline
+        == "best episode: task_score 4.99 (no success), 50 steps, end: truncated; turn 0.25"
+    )
     assert header.split() == ["time", "s", "x_position", "m", "on", "floor", "event"]
     assert first.split() == ["0.00", "0", "foot", "start"]

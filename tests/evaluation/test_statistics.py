@@ -62,7 +62,9 @@ def test_statistics_refuse_what_has_no_mean(values):
 def test_interquartile_mean_drops_a_quarter_at_each_end():
     assert interquartile_mean([1000.0, 1, 2, 3, 4, 5, 6, -1000]) == pytest.approx(3.5)
     # Of six values one and a half are dropped at each end.
-    assert interquartile_mean([0, 1, 2, 3, 4, 100]) == pytest.approx((0.5 * 1 + 2 + 3 + 0.5 * 4) / 3)
+    assert interquartile_mean([0, 1, 2, 3, 4, 100]) == pytest.approx(
+        (0.5 * 1 + 2 + 3 + 0.5 * 4) / 3
+    )
 
 
 @given(st.lists(finite, min_size=1, max_size=40))

@@ -1,0 +1,166 @@
+"""The evaluation as the parent runs it: a child process in the sandbox."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from reward_agent.errors import DataError, JobError
+from reward_agent.evaluation.graphics import Graphics, find_graphics
+from reward_agent.evaluation.trajectories import Trajectories
+from reward_agent.jobs import EvaluateJob, EvaluateResult, ScoreJob
+from reward_agent.sandbox.limits import Limits
+from reward_agent.sandbox.runner import run_job
+from reward_agent.simulation.card import load_env
+from reward_agent.types import RewardProgram, Snapshot
+from reward_agent.worker import evaluate, score
+
+METRIC = """
+def score(episode):
+    duration = episode.n_steps * episode.control_dt
+    return Score(duration, duration > 10, {"duration": duration})
+"""
+
+
+@pytest.fixture(scope="module")
+def hopper():
+    return load_env("hopper").model_copy(update={"max_episode_steps": 100})
+
+
+@pytest.fixture(autouse=True)
+def _graphics_as_it_was(monkeypatch):
+    """``prepare`` chooses for its process; here it is the process of the tests."""
+    monkeypatch.setenv("MUJOCO_GL", "")
+
+
+@pytest.fixture
+def job(hopper, tmp_path, write_policy):
+    """Three snapshots: one that stands for a while, two that throw themselves over at once."""
+    actions = {1000: 1.0, 2000: 0.0, 3000: -1.0}
+    for steps, action in actions.items():
+        write_policy(tmp_path / f"policy_{steps}.safetensors", hopper, action)
+    (tmp_path / "metric.py").write_text(METRIC)
+    return EvaluateJob(
+        card=hopper,
+        snapshots=tuple(
+            Snapshot(total_timesteps=steps, file=f"policy_{steps}.safetensors") for steps in actions
+        ),
+        seed=100,
+        n_episodes=5,
+        n_curve_episodes=2,
+    )
+
+
+def test_best_snapshot_is_reported_on_seeds_it_was_not_chosen_by(job, tmp_path):
+    evaluate.prepare(job)
+    result = evaluate.run(job, tmp_path)
+    assert result.best_file == "policy_2000.safetensors"
+    assert [e.total_timesteps for e in result.curve] == [1000, 2000, 3000]
+    assert [e.n_episodes for e in result.curve] == [2, 2, 2]
+    assert result.best.n_episodes == 5
+    curve_seeds = {e.seed + i for e in result.curve for i in range(e.n_episodes)}
+    assert len(curve_seeds) == 6
+    assert not curve_seeds & {result.best.seed + i for i in range(5)}
+    recorded = Trajectories.load(tmp_path / "trajectories.npz")
+    assert recorded.lengths.tolist() == [e.length for e in result.best.episodes]
+    assert (result.video_file, result.video_note) == (None, "")
+
+
+def test_single_snapshot_is_evaluated_once(job, tmp_path):
+    result = evaluate.run(job.model_copy(update={"snapshots": job.snapshots[:1]}), tmp_path)
+    assert result.curve == (result.best,)
+    assert result.best.n_episodes == 5
+
+
+def test_without_a_metric_the_last_snapshot_is_recorded(job, tmp_path):
+    result = evaluate.run(job.model_copy(update={"has_metric": False}), tmp_path)
+    assert result.best_file == "policy_3000.safetensors"
+    assert result.best.task_score is None
+
+
+def test_job_without_snapshots_is_our_mistake(job, tmp_path):
+    with pytest.raises(DataError, match="no snapshot"):
+        evaluate.run(job.model_copy(update={"snapshots": ()}), tmp_path)
+
+
+def test_run_goes_on_without_a_renderer(job, tmp_path, monkeypatch):
+    note = "no video (egl: none); install libegl1"
+    monkeypatch.setattr(evaluate, "find_graphics", lambda: Graphics(None, note))
+    rendering = job.model_copy(update={"render": True})
+    evaluate.prepare(rendering)
+    result = evaluate.run(rendering, tmp_path)
+    assert (result.video_file, result.video_note) == (None, note)
+    assert result.best.task_score > 0
+
+
+def test_sandboxed_child_films_the_median_episode(job, tmp_path):
+    if find_graphics().backend is None:
+        pytest.skip("no OpenGL without a display on this machine")
+    rendering = job.model_copy(update={"render": True, "caption": "hopper"})
+    done = run_job(rendering, tmp_path, limits=Limits(wall_s=120), mode="default")
+    result = EvaluateResult.model_validate_json((tmp_path / "result.json").read_bytes())
+    assert done.outcome == "ok"
+    assert result.video_note == ""
+    with Image.open(tmp_path / "video.webp") as video:
+        assert video.is_animated
+        # 25 frames a second of a step of 8 ms: every fifth state.
+        assert video.n_frames == result.best.episodes[0].length // 5 + 1
+        frames = []
+        for index in (0, video.n_frames - 1):
+            video.seek(index)
+            frames.append(np.asarray(video.convert("L"), dtype=float))
+    assert (tmp_path / "video.webp").stat().st_size < 2**20
+    # There is a robot against a background, and it has moved.
+    assert frames[0][40:].std() > 5
+    assert np.abs(frames[0] - frames[1])[40:].mean() > 1
+    with Image.open(tmp_path / "strip.webp") as strip:
+        assert strip.width > 4 * strip.height
+
+
+def test_metric_that_fails_is_told_with_file_and_line(job, tmp_path):
+    (tmp_path / "metric.py").write_text("def score(episode):\n    return 1 / 0\n")
+    with pytest.raises(JobError, match=r"metric\.py line 2: ZeroDivisionError"):
+        run_job(job, tmp_path, limits=Limits(wall_s=60), mode="default")
+
+
+def score_job(source, hopper):
+    return ScoreJob(
+        card=hopper, metric_sha256=RewardProgram(source).sha256, total_timesteps=3000, seed=4
+    )
+
+
+@pytest.fixture
+def recorded_dir(job, tmp_path):
+    evaluate.run(job.model_copy(update={"snapshots": job.snapshots[:1]}), tmp_path)
+    return tmp_path
+
+
+def test_generated_metric_scores_recorded_episodes(hopper, recorded_dir):
+    result = score.run(score_job(METRIC, hopper), recorded_dir)
+    assert result.outcome == "scored"
+    assert (result.evaluation.n_episodes, result.evaluation.seed) == (5, 4)
+    assert result.evaluation.task_score > 0
+
+
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        ("def score(episode):\n    return Score(float('nan'), False)\n", "task_score is nan"),
+        ("def score(episode):\n    return 3.0\n", "returned float, expected a Score"),
+        ("def score(episode):\n    return episode.torso_hight[0]\n", "line 2: AttributeError"),
+        ("def score(episode):\n    raise SystemExit('enough')\n", "SystemExit: enough"),
+        ("def score(episode):\n    return score(episode)\n", "RecursionError"),
+        ("score = 3\n", "defines no function score"),
+        ("def score(episode)\n", "line 1: SyntaxError"),
+    ],
+)
+def test_generated_metric_that_fails_is_an_outcome(hopper, recorded_dir, source, reason):
+    (recorded_dir / "metric.py").write_text(source)
+    result = score.run(score_job(source, hopper), recorded_dir)
+    assert result.outcome.startswith("failed: ")
+    assert reason in result.outcome
+    assert result.evaluation is None
+
+
+def test_metric_that_is_not_the_one_of_the_job_is_refused(hopper, recorded_dir):
+    with pytest.raises(DataError, match="not the metric of the job"):
+        score.run(score_job("other", hopper), recorded_dir)

@@ -1,0 +1,39 @@
+import pytest
+
+from reward_agent.evaluation import graphics
+from reward_agent.evaluation.graphics import find_graphics
+
+
+def test_missing_renderer_is_a_note_that_names_the_packages(monkeypatch):
+    monkeypatch.setenv("MUJOCO_GL", "nonsense")
+    found = find_graphics()
+    assert found.backend is None
+    assert "nonsense: " in found.note
+    assert "libegl1 libgl1-mesa-dri" in found.note
+    assert "libosmesa6" in found.note
+
+
+@pytest.mark.parametrize(
+    ("script", "reason"),
+    [
+        ("import time; time.sleep(60)", "no frame within 0.5 s"),
+        ("import os; os.abort()", "crashed with signal 6"),
+        ("raise ImportError('no EGL here')", "ImportError: no EGL here"),
+        ("raise SystemExit(3)", "exit code 3"),
+    ],
+    ids=["hangs", "crashes", "raises", "exits"],
+)
+def test_renderer_that_fails_in_its_own_process_is_told(monkeypatch, script, reason):
+    monkeypatch.setenv("MUJOCO_GL", "egl")
+    monkeypatch.setattr(graphics, "_TRIAL", script)
+    # Enough to start Python on a busy machine, except where it is to hang.
+    monkeypatch.setattr(graphics, "_TRY_S", 0.5 if "sleep" in script else 60.0)
+    assert reason in find_graphics().note
+
+
+def test_second_backend_is_tried_when_the_first_fails(monkeypatch):
+    monkeypatch.delenv("MUJOCO_GL", raising=False)
+    monkeypatch.setattr(graphics, "_BACKENDS", {})
+    monkeypatch.setattr(graphics, "_OTHERWISE", ("first", "second"))
+    monkeypatch.setattr(graphics, "_TRIAL", "import os; assert os.environ['MUJOCO_GL'] == 'second'")
+    assert find_graphics() == graphics.Graphics("second")
