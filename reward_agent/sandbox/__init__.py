@@ -14,8 +14,8 @@ user, under both levels) and of tests beside it:
   read-only mounts; the filter where those do not look. Tried by ``change_the_metric``,
   ``change_the_env_card``, ``write_into_another_job``, ``move_a_file_out``, ``truncate_by_path``,
   ``change_permissions_outside``, ``change_times_outside``, ``change_an_installed_package``.
-- **No traps in the job's folder**: no link, pipe, device, set-user-id file. The filter, and a parent
-  that opens nothing but plain files. Tried by ``read_through_a_symbolic_link``,
+- **No traps in the job's folder**: no link, pipe, device, set-user-id file. The filter, and a
+  parent that opens nothing but plain files. Tried by ``read_through_a_symbolic_link``,
   ``make_a_pipe_in_the_job_folder``, ``make_a_set_user_id_file``,
   ``test_links_and_pipes_in_the_folder_are_never_followed``,
   ``test_job_that_leaves_a_trap_cannot_harm_the_next_one``.
@@ -37,13 +37,13 @@ user, under both levels) and of tests beside it:
   ``test_fatal_calls_end_the_job_with_a_name``, ``test_unknown_and_foreign_calls_are_denied``.
 - **The walls cannot be taken down**. Tried by ``raise_a_limit``, ``survive_the_parent``,
   ``become_another_user``, ``test_wall_with_a_hole_ends_the_job_in_every_mode``.
-- **Nothing is used up**: time, CPU, memory (shared memory too), disk (nameless files too), one file,
-  open files, output. The kernel's limits, and the parent that watches. Tried by
+- **Nothing is used up**: time, CPU, memory (shared memory too), disk (nameless files too), one
+  file, open files, threads, output. The kernel's limits, and the parent that watches. Tried by
   ``test_timeout_ends_threads_that_swallow_everything``, ``test_cpu_hog_ends``,
   ``test_memory_hog_ends``, ``test_shared_memory_hog_is_killed_by_the_parent``,
   ``test_full_disk_is_stopped``, ``test_removed_files_that_stay_open_count_as_disk``,
   ``test_file_too_large_is_refused``, ``test_too_many_open_files_are_refused``,
-  ``test_flood_of_output_is_stopped``.
+  ``test_flood_of_threads_is_stopped``, ``test_flood_of_output_is_stopped``.
 - **No orphans**: a child ends with its parent, even after SIGKILL. Tried by
   ``test_sigkill_of_the_parent_ends_the_child``.
 - **A result is a reply of a stranger**: its size, form, ranges and identity are checked. Tried by

@@ -20,7 +20,7 @@ from reward_agent.sandbox.isolation import ISOLATION_FILE, Isolation, SealReport
 from reward_agent.sandbox.level import SandboxMode
 from reward_agent.sandbox.limits import Limits
 from reward_agent.sandbox.progress import ProgressTail
-from reward_agent.sandbox.usage import measure_folder, measure_nameless_files, read_memory
+from reward_agent.sandbox.usage import measure_folder, measure_nameless_files, read_process
 
 OUTPUT_FILE = "output.txt"
 _POLL_S = 0.1
@@ -126,10 +126,12 @@ class Child:
         now = time.monotonic()
         if now - self._started > self._limits.wall_s:
             return "timeout"
-        memory = read_memory(self._process.pid)
-        self.peak_rss_mib = max(self.peak_rss_mib, memory.peak_mib)
-        if memory.now_mib > self._limits.memory_mib:
+        use = read_process(self._process.pid)
+        self.peak_rss_mib = max(self.peak_rss_mib, use.peak_memory_mib)
+        if use.memory_mib > self._limits.memory_mib:
             return "killed: memory"
+        if use.n_threads > self._limits.n_threads:
+            return "killed: threads"
         if self._has_flooded_output():
             return "killed: output"
         if now >= self._next_disk_poll:

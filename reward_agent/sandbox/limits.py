@@ -18,7 +18,7 @@ class Limits(Record):
     file_mib: int = Field(512, ge=1, description="any one file")
     disk_mib: int = Field(1024, ge=1, description="what the job's folder may grow by")
     n_open_files: int = Field(256, ge=32)
-    n_processes: int = Field(256, ge=1, description="of the user, threads included; not for root")
+    n_threads: int = Field(256, ge=16, description="the parent counts them")
     output_kib: int = Field(1024, ge=1, description="standard output and error: output.txt")
     result_mib: int = Field(16, ge=1, description="size of result.json that the parent reads")
 

@@ -18,6 +18,7 @@ from reward_agent.jobs import (
     RelabelResult,
     Result,
     ScoreResult,
+    TrainJob,
 )
 from reward_agent.sandbox.files import read_capped
 from reward_agent.types import ProbeReport, Record, TrainingResult
@@ -97,11 +98,15 @@ def _check_belongs(job: Job, result: Record, path: Path) -> None:
         expected, given = getattr(job, name, None), getattr(result, name, None)
         if expected is not None and given is not None and given != expected:
             raise DataError(f"{path} has {name} {given!r}, expected the job's {expected!r}")
-    if isinstance(result, TrainingResult):
-        _check_training(result, path)
+    if isinstance(job, TrainJob) and isinstance(result, TrainingResult):
+        _check_training(job, result, path)
 
 
-def _check_training(result: TrainingResult, path: Path) -> None:
+def _check_training(job: TrainJob, result: TrainingResult, path: Path) -> None:
+    # The last rollout is never cut.
+    most = job.until_timesteps + job.ppo.n_envs * job.ppo.n_steps
+    if result.total_timesteps > most:
+        raise DataError(f"{path} has total_timesteps {result.total_timesteps}, at most {most}")
     numbers = {
         "total_timesteps": result.total_timesteps,
         "wall_s": result.wall_s,

@@ -33,8 +33,8 @@ class JobExit:
 
     Args:
         outcome: ``ok``, ``timeout``, ``cancelled``, ``killed: …`` (memory, cpu, disk, output,
-            file size, forbidden system call), ``crashed: …`` (the process died or raised) or
-            ``invalid: …`` (its result is refused).
+            threads, file size, forbidden system call), ``crashed: …`` (the process died or
+            raised) or ``invalid: …`` (its result is refused).
         result: the validated result; there if and only if the outcome is ``ok``.
         result_path: its file, or None.
         wall_s: seconds from start to end.

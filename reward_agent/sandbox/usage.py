@@ -12,22 +12,25 @@ _LEAST_PER_ENTRY = 4096
 
 
 @dataclass(frozen=True)
-class MemoryUse:
-    """Resident memory of one process, in MiB; zero where the platform does not tell."""
+class ProcessUse:
+    """Resident memory in MiB and threads of a process; zero where the platform does not tell."""
 
-    now_mib: float = 0.0
-    peak_mib: float = 0.0
+    memory_mib: float = 0.0
+    peak_memory_mib: float = 0.0
+    n_threads: int = 0
 
 
-def read_memory(pid: int) -> MemoryUse:
-    """Read the memory of a process from ``/proc``."""
+def read_process(pid: int) -> ProcessUse:
+    """Read what a process uses from ``/proc``."""
     try:
         text = Path(f"/proc/{pid}/status").read_text(encoding="ascii", errors="replace")
     except OSError:
-        return MemoryUse()
+        return ProcessUse()
     facts = dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
-    kib = [float(facts.get(name, "0").split()[0]) for name in ("VmRSS", "VmHWM")]
-    return MemoryUse(now_mib=kib[0] / 1024, peak_mib=kib[1] / 1024)
+    memory, peak, n_threads = (
+        int(facts.get(name, "0").split()[0]) for name in ("VmRSS", "VmHWM", "Threads")
+    )
+    return ProcessUse(memory / 1024, peak / 1024, n_threads)
 
 
 def measure_folder(folder: Path, stop_at: float = float("inf")) -> int:

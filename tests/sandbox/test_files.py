@@ -6,7 +6,7 @@ import pytest
 
 from reward_agent.errors import DataError
 from reward_agent.sandbox.files import read_capped, read_tail, write_atomic
-from reward_agent.sandbox.usage import measure_folder, measure_nameless_files, read_memory
+from reward_agent.sandbox.usage import measure_folder, measure_nameless_files, read_process
 
 
 def test_reader_finds_the_old_file_or_the_new_one(tmp_path):
@@ -71,11 +71,12 @@ def test_file_without_a_name_is_measured(tmp_path):
     with process:
         process.stdout.readline()
         assert measure_nameless_files(process.pid) >= 10**6
-        memory = read_memory(process.pid)
-        assert 1 < memory.now_mib <= memory.peak_mib
+        use = read_process(process.pid)
+        assert 1 < use.memory_mib <= use.peak_memory_mib
+        assert use.n_threads == 1
         process.kill()
 
 
 def test_process_that_is_gone_uses_nothing():
     assert measure_nameless_files(2**22 - 1) == 0
-    assert read_memory(2**22 - 1).now_mib == 0
+    assert read_process(2**22 - 1).memory_mib == 0

@@ -68,6 +68,15 @@ def test_too_many_open_files_are_refused(run_hostile):
     assert int(said(run_hostile(source, limits=Limits(n_open_files=40)))) < 40
 
 
+def test_flood_of_threads_is_stopped(run_hostile):
+    source = (
+        "import threading, time\nthreading.stack_size(2**16)\n"
+        "for _ in range(300): threading.Thread(target=time.sleep, args=(30,)).start()"
+    )
+    job_exit = run_hostile(source, limits=Limits(wall_s=20, n_threads=100))
+    assert job_exit.outcome == "killed: threads"
+
+
 def test_flood_of_output_is_stopped(run_hostile, tmp_path):
     source = "while True: print('x' * 1000, flush=True)"
     job_exit = run_hostile(source, limits=Limits(wall_s=20, output_kib=64))

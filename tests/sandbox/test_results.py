@@ -3,62 +3,90 @@
 import json
 
 import pytest
-from conftest import said
+from conftest import make_card, said
 
-from reward_agent.sandbox.limits import Limits
+from reward_agent.errors import DataError
+from reward_agent.jobs import ProbeJob, TrainJob
+from reward_agent.sandbox.results import read_result
+from reward_agent.simulation.card import PPOSettings
+from reward_agent.types import TrainingResult
 
-# Writes a result by hand and leaves before the honest one is written.
-FORGE = """
-import json, os
-from reward_agent.jobs import RESULT_FILE
-def forge(**changes):
-    honest = {"schema_version": 1, "program_sha256": job.program_sha256, "findings": []}
-    text = json.dumps(honest | changes)
-    (job_dir / RESULT_FILE).write_text(text)
-    os._exit(0)
-"""
+JOB = ProbeJob(card=make_card(), program_sha256="1" * 64)
+HONEST = {"schema_version": 1, "program_sha256": "1" * 64, "findings": []}
 
 
-def test_honest_form_is_accepted(run_hostile):
-    assert run_hostile(FORGE + "forge(call_us=3.5)").outcome == "ok"
+def test_child_that_forges_its_result_is_found_out(run_hostile, tmp_path):
+    source = "import os; (job_dir / 'result.json').write_text('{\"call_us\": 1e300}'); os._exit(0)"
+    job_exit = run_hostile(source)
+    assert job_exit.outcome.startswith(f"invalid: {tmp_path / 'job' / 'result.json'}")
+    assert job_exit.result is None
+
+
+def test_honest_result_is_accepted(tmp_path):
+    (tmp_path / "result.json").write_text(json.dumps(HONEST | {"call_us": 3.5}))
+    assert read_result(JOB, tmp_path, 1000).call_us == 3.5
 
 
 @pytest.mark.parametrize(
     ("changes", "complaint"),
     [
-        ("call_us=float('inf')", "Infinity is not a number of JSON"),
-        ("call_us=float('nan')", "NaN is not a number of JSON"),
-        ("call_us=1e300", "expected a number up to 1e+15"),
-        ("call_us=10**400", "expected a number up to 1e+15"),
-        ("rank_agreement=7", "rank_agreement"),
-        ("program_sha256='0' * 64", "expected the job's"),
-        ("schema_version=2", "schema_version"),
-        ("extra=1", "extra"),
-        ("findings=[{'rule': 'x', 'severity': 'fine', 'message': ''}]", "severity"),
-        ("findings='x' * 2**21", "larger than"),
+        ({"call_us": float("inf")}, "Infinity is not a number of JSON"),
+        ({"call_us": float("nan")}, "NaN is not a number of JSON"),
+        ({"call_us": 1e300}, "expected a number up to 1e"),
+        ({"call_us": 10**400}, "expected a number up to 1e"),
+        ({"rank_agreement": 7}, "rank_agreement"),
+        ({"program_sha256": "0" * 64}, "expected the job's"),
+        ({"schema_version": 2}, "schema_version"),
+        ({"extra": 1}, "extra"),
+        ({"findings": [{"rule": "x", "severity": "fine", "message": ""}]}, "severity"),
+        ({"findings": "x" * 2**12}, "larger than"),
     ],
 )
-def test_forged_result_is_refused(run_hostile, changes, complaint):
-    job_exit = run_hostile(f"{FORGE}forge({changes})", limits=Limits(result_mib=1))
-    assert job_exit.outcome.startswith("invalid: ")
-    assert complaint in job_exit.outcome
-    assert job_exit.result is None
+def test_forged_result_is_refused(tmp_path, changes, complaint):
+    (tmp_path / "result.json").write_text(json.dumps(HONEST | changes))
+    with pytest.raises(DataError, match=complaint):
+        read_result(JOB, tmp_path, 2000)
 
 
-@pytest.mark.parametrize(
-    "source",
-    [
-        "import os; os._exit(0)",
-        "import os; (job_dir / 'result.json').write_text('not json'); os._exit(0)",
-        "import os; (job_dir / 'result.json').write_text('[' * 100_000); os._exit(0)",
-        "import os; (job_dir / 'result.json').write_bytes(bytes([255, 254])); os._exit(0)",
-        "import os; (job_dir / 'result.json').mkdir(); os._exit(0)",
-    ],
-)
-def test_broken_result_is_refused(run_hostile, source):
-    job_exit = run_hostile(source)
-    assert job_exit.outcome.startswith("invalid: ")
-    assert job_exit.result is None
+@pytest.mark.parametrize("content", [b"", b"not json", b"[" * 100_000, b"\xff\xfe", b"9" * 5000])
+def test_broken_result_is_refused(tmp_path, content):
+    (tmp_path / "result.json").write_bytes(content)
+    with pytest.raises(DataError, match="not valid"):
+        read_result(JOB, tmp_path, 2**20)
+
+
+def test_folder_or_nothing_in_place_of_a_result_is_refused(tmp_path):
+    with pytest.raises(DataError, match="missing"):
+        read_result(JOB, tmp_path, 2**20)
+    (tmp_path / "result.json").mkdir()
+    with pytest.raises(DataError, match="not a plain file"):
+        read_result(JOB, tmp_path, 2**20)
+
+
+def test_training_cannot_claim_what_is_not_there(tmp_path):
+    job = TrainJob(
+        card=make_card(),
+        program_sha256="1" * 64,
+        seed=3,
+        total_timesteps=10,
+        until_timesteps=10,
+        ppo=PPOSettings(),
+    )
+    honest = TrainingResult(
+        outcome="finished", seed=3, total_timesteps=10, wall_s=1.0, steps_per_s=10.0
+    )
+    for changes, complaint in (
+        ({"seed": 4}, "has seed 4, expected the job's 3"),
+        ({"total_timesteps": -1}, "expected at least 0"),
+        ({"total_timesteps": 10**6}, "at most 4106"),
+        ({"snapshots": [{"total_timesteps": 99, "file": "a.safetensors"}]}, "snapshot at 99"),
+        ({"snapshots": [{"total_timesteps": 9, "file": "a.safetensors"}]}, "which is not there"),
+        ({"snapshots": [{"total_timesteps": 9, "file": "../a.safetensors"}]}, "file"),
+    ):
+        data = honest.model_dump(mode="json") | changes
+        (tmp_path / "result.json").write_text(json.dumps(data))
+        with pytest.raises(DataError, match=complaint):
+            read_result(job, tmp_path, 2**20)
 
 
 def test_links_and_pipes_in_the_folder_are_never_followed(run_hostile, tmp_path):
