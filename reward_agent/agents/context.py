@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from reward_agent.rewards.language import describe_language
-from reward_agent.simulation.card import EnvCard, render_card_as_prompt
+from reward_agent.simulation.card import EnvCard
+from reward_agent.simulation.card_text import render_card_as_prompt
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,8 @@ def show_command(
 ) -> None:
     """Show an environment's card."""
     from reward_agent.cli.output import print_json, print_text
-    from reward_agent.simulation.card import load_env, render_card, render_card_as_prompt
+    from reward_agent.simulation.card import load_env
+    from reward_agent.simulation.card_text import render_card, render_card_as_prompt
 
     card = load_env(name)
     if as_json:

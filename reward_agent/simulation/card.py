@@ -5,15 +5,14 @@ Nothing here imports MuJoCo: the parent process reads cards, the child simulates
 
 from __future__ import annotations
 
-import textwrap
 import tomllib
-from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails
 
-from reward_agent.errors import DataError, UnknownNameError
+from reward_agent.errors import DataError, UnknownNameError, find_closest_name
 from reward_agent.paths import find_envs_dir
 from reward_agent.simulation.sources import parse_source
 from reward_agent.types import FileRecord, Finite, Record
@@ -253,116 +252,48 @@ def _read_card(path: Path) -> EnvCard:
     if isinstance(data.get("state"), dict):
         data["state"] = _flatten_groups(data["state"])
     try:
-        card = EnvCard.model_validate({"name": path.parent.name, **data})
+        return EnvCard.model_validate({"name": path.parent.name, **data})
     except ValidationError as error:
-        first = error.errors()[0]
-        raise DataError(f"{path}: {_render_key(first['loc'], data)}: {first['msg']}") from error
+        raise _explain(path, error.errors()[0], data) from error
     except (DataError, UnknownNameError) as error:
         raise DataError(f"{path}: {error.message}", error.remedy) from error
-    return card
 
 
-def _flatten_groups(groups: dict[str, Any]) -> list[dict[str, Any]]:
-    """Turn ``[state.GROUP] name = {…}`` into a list of fields with their group."""
-    fields = []
+def _flatten_groups(groups: dict[str, Any]) -> list[Any]:
+    """Turn ``[state.GROUP] name = {…}``, or ``name = {…}`` in no group, into a list of fields."""
+    fields: list[Any] = []
     for group, members in groups.items():
-        for name, member in members.items() if isinstance(members, dict) else ():
-            entry = member if isinstance(member, dict) else {"source": member}
-            fields.append({"name": name, "group": group, **entry})
+        if not isinstance(members, dict) or isinstance(members.get("source"), str):
+            fields.append(_flatten_field("", group, members))
+        else:
+            fields += [_flatten_field(group, *member) for member in members.items()]
     return fields
 
 
-def _render_key(location: tuple[int | str, ...], data: dict[str, Any]) -> str:
-    """Write a place in the card as a person finds it: a field by its name, not its number."""
-    if len(location) > 1 and location[0] == "state" and isinstance(location[1], int):
-        field = data["state"][location[1]]
-        place = f"state.{field.get('group', '')}.{field.get('name', location[1])}"
-        return ".".join([place, *map(str, location[2:])])
-    return ".".join(map(str, location)) or "card"
+def _flatten_field(group: str, name: str, keys: Any) -> dict[str, Any]:
+    return {"name": name, "group": group, **(keys if isinstance(keys, dict) else {"source": keys})}
 
 
-def render_card(card: EnvCard) -> str:
-    """Write a card as a person reads it, in Markdown, with the source of each field."""
-    mjcf = card.model.file or f"{card.model.gymnasium} of Gymnasium"
-    low, high = card.action_range
-    lines = [f"# {card.name}", "", card.title, "", *_wrap(card.description), ""]
-    lines += [
-        f"- model: {mjcf}" + (f"; the same as {card.gymnasium_id}" if card.gymnasium_id else ""),
-        f"- control step: {card.control_dt:g} s, of {card.model.frame_skip} physics steps",
-        f"- episode: at most {card.max_episode_steps} steps "
-        f"({card.max_episode_steps * card.control_dt:g} s); {_render_termination(card)}",
-        f"- actions: {', '.join(card.actions)}; each {low:g}..{high:g}. {card.action_doc}",
-        f"- observation: {', '.join(card.observation)} ({card.observation_size} numbers)",
-        *(f"- {note}" for note in card.notes),
-    ]
-    rows = [(f.name, _render_shape(f), f.unit, _render_range(f), f.source) for f in card.state]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for field, row, is_first in zip(card.state, rows, _find_group_starts(card), strict=True):
-        lines += ["", f"## {field.group}", ""] if is_first else []
-        cells = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        lines += [f"    {cells.rstrip()}", f"        {field.doc}"]
-    return "\n".join(lines) + "\n"
+def _explain(path: Path, wrong: ErrorDetails, data: dict[str, Any]) -> DataError:
+    """Say what is wrong at which key, a field by its name instead of its number."""
+    keys = list(wrong["loc"])
+    hint = ""
+    if wrong["type"] == "extra_forbidden":
+        record = _RECORDS.get(str(keys[0]), EnvCard)
+        closest = find_closest_name(str(keys[-1]), record.model_fields)
+        hint = f"; did you mean {closest!r}?" if closest else ""
+    if keys[:1] == ["state"] and len(keys) > 1 and isinstance(keys[1], int):
+        field = data["state"][keys[1]]
+        keys[1:2] = [word for word in (field["group"], field["name"]) if word]
+    place = ".".join(map(str, keys)) or "card"
+    return DataError(f"{path}: {place}: {wrong['msg']}{hint}", "see envs/README.md for the keys")
 
 
-def render_card_as_prompt(card: EnvCard) -> str:
-    """Write a card as a language model reads it: a compact Python class and the action.
-
-    Source: Text2Reward (Xie et al., ICLR 2024), for the Pythonic class.
-    """
-    low, high = card.action_range
-    episode_s = card.max_episode_steps * card.control_dt
-    lines = [*_comment(f"{card.title}. {card.description}"), ""]
-    lines += ["class State:", '    """N parallel simulations; each field is an array of floats."""']
-    for field, is_first in zip(card.state, _find_group_starts(card), strict=True):
-        lines += ["", f"    # {field.group}"] if is_first else []
-        facts = [_render_shape(field), "" if field.unit == "1" else field.unit]
-        facts.append("" if field.unit == "0/1" else _render_range(field))
-        what = " ".join(filter(None, facts))
-        lines.append(f"    {field.name}: np.ndarray  # {what}: {field.doc}")
-    lines += ["", "", f"action: np.ndarray  # (N, {card.n_actions}) {low:g}..{high:g}"]
-    lines += [f"# [:, {i}] {name}" for i, name in enumerate(card.actions)]
-    lines += _comment(card.action_doc)
-    lines += ["", f"control_dt = {card.control_dt:g}  # s from state to next_state"]
-    lines += [f"max_episode_steps = {card.max_episode_steps}  # {episode_s:g} s"]
-    lines += _comment(f"An episode {_render_termination(card)}.")
-    return "\n".join(lines) + "\n"
-
-
-def _find_group_starts(card: EnvCard) -> list[bool]:
-    """Return for each field whether it is the first of its group."""
-    groups = ["", *(field.group for field in card.state)]
-    return [before != group for before, group in pairwise(groups)]
-
-
-def _render_shape(field: StateField) -> str:
-    return "(N,)" if field.size is None else f"(N, {field.size})"
-
-
-def _render_range(field: StateField) -> str:
-    return f"{field.range[0]:g}..{field.range[1]:g}"
-
-
-def _render_termination(card: EnvCard) -> str:
-    if not card.termination:
-        return "never ends early"
-    bounds = [_render_bounds(each, card.field(each.field).size) for each in card.termination]
-    return f"ends early unless {', '.join(bounds)}"
-
-
-def _render_bounds(bounds: FieldRange, size: int | None) -> str:
-    name, low, high = bounds.field, bounds.min, bounds.max
-    if size is not None:
-        name = f"every {name}"
-    if low is None:
-        return f"{name} < {high:g}"
-    if high is None:
-        return f"{name} > {low:g}"
-    return f"{low:g} < {name} < {high:g}"
-
-
-def _comment(text: str) -> list[str]:
-    return [f"# {line}" for line in _wrap(text)]
-
-
-def _wrap(text: str) -> list[str]:
-    return textwrap.wrap(text, 98)
+_RECORDS: dict[str, type[Record]] = {
+    "budget": TrainingBudget,
+    "model": ModelSource,
+    "ppo": PPOSettings,
+    "reset": ResetNoise,
+    "state": StateField,
+    "termination": FieldRange,
+}

@@ -1,8 +1,7 @@
-"""Cards are read from TOML, refused with their file and key, and shown to people and models."""
+"""Cards are read from TOML, or refused with their file and key."""
 
 from __future__ import annotations
 
-import ast
 from pathlib import Path
 
 import pytest
@@ -14,8 +13,6 @@ from reward_agent.simulation.card import (
     find_env_dir,
     list_envs,
     load_env,
-    render_card,
-    render_card_as_prompt,
 )
 
 ENVS = list_envs()
@@ -53,32 +50,6 @@ def test_a_range_that_nothing_can_leave_or_keep_is_refused(
         FieldRange(field="x", min=low, max=high)
 
 
-@pytest.mark.parametrize("name", ENVS)
-def test_the_prompt_is_python_that_declares_every_field(name: str) -> None:
-    card = load_env(name)
-    tree = ast.parse(render_card_as_prompt(card))
-    (state,) = [node for node in tree.body if isinstance(node, ast.ClassDef)]
-    declared = [node.target.id for node in state.body if isinstance(node, ast.AnnAssign)]  # type: ignore[union-attr]
-    assert declared == [field.name for field in card.state]
-
-
-@pytest.mark.parametrize("name", ENVS)
-@pytest.mark.parametrize("render", [render_card, render_card_as_prompt])
-def test_both_views_tell_actions_times_and_every_meaning(name: str, render: object) -> None:
-    card = load_env(name)
-    text = render(card)  # type: ignore[operator]
-    for word in (*card.actions, f"{card.control_dt:g}", str(card.max_episode_steps)):
-        assert word in text
-    for field in card.state:
-        assert field.doc in text
-
-
-def test_termination_is_told_in_words() -> None:
-    text = render_card_as_prompt(load_env("walker2d"))
-    assert "ends early unless 0.8 < torso_height < 2, -1 < torso_pitch < 1" in text
-    assert "never ends early" in render_card_as_prompt(load_env("half_cheetah"))
-
-
 def test_observation_is_a_field_of_every_card() -> None:
     card = load_env("hopper")
     assert card.field("observation").size == card.observation_size
@@ -107,6 +78,12 @@ def test_a_missing_path_says_what_was_expected(tmp_path: Path) -> None:
         ("control_dt = 0.02", "control_dt = -1", "control_dt"),
         ("control_dt = 0.02", "", "control_dt"),
         ("control_dt = 0.02", "control_dt = 0.02\nspeed = 1", "speed"),
+        (
+            "[reset]",
+            "[reset]\nqpos_unifrom = 1",
+            "reset.qpos_unifrom: .* did you mean 'qpos_uniform'",
+        ),
+        ("[state.puck]", "[state]\nspin = 3\n[state.puck]", r"state\.spin\.source"),
         ('doc = "along x"', 'docs = "along x"', r"state\.puck\.x_position"),
         ('unit = "m/s"', 'unit = ""', r"state\.puck\.velocity\.unit"),
         ("size = 3", "size = 0", r"state\.puck\.velocity\.size"),
@@ -133,3 +110,13 @@ def test_a_folder_of_environments_of_ones_own_is_read(slider_dir: Path) -> None:
     card = load_env("slider", slider_dir.parent)
     assert card.name == "slider"
     assert find_env_dir(card) == slider_dir
+
+
+def test_fields_need_no_group(slider_dir: Path) -> None:
+    path = slider_dir / "env.toml"
+    path.write_text(path.read_text().replace("[state.puck]", "[state]"))
+    fields = load_env(slider_dir).state
+    assert [field.name for field in fields] == [
+        "height", "x_position", "floor_contact", "velocity",
+    ]  # fmt: skip
+    assert {field.group for field in fields} == {""}
