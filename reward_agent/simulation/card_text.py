@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from itertools import pairwise
 
-from reward_agent.simulation.card import EnvCard, FieldRange, StateField
+from reward_agent.simulation.card import EnvCard, StateField
 
 
 def render_card(card: EnvCard) -> str:
@@ -72,14 +72,14 @@ def _render_range(field: StateField) -> str:
 def _render_termination(card: EnvCard) -> str:
     if not card.termination:
         return "never ends early"
-    bounds = [_render_bounds(each, card.field(each.field).size) for each in card.termination]
-    return f"ends early unless {', '.join(bounds)}"
+    fields: dict[tuple[float | None, float | None], list[str]] = {}
+    for bounds in card.termination:
+        fields.setdefault((bounds.min, bounds.max), []).append(bounds.field)
+    ranges = [_render_bounds(", ".join(names), *bounds) for bounds, names in fields.items()]
+    return f"ends early unless {'; '.join(ranges)}"
 
 
-def _render_bounds(bounds: FieldRange, size: int | None) -> str:
-    name, low, high = bounds.field, bounds.min, bounds.max
-    if size is not None:
-        name = f"every {name}"
+def _render_bounds(name: str, low: float | None, high: float | None) -> str:
     if low is None:
         return f"{name} < {high:g}"
     if high is None:

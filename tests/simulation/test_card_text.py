@@ -34,5 +34,5 @@ def test_both_views_tell_actions_times_and_every_meaning(name: str, render: obje
 
 def test_termination_is_told_in_words() -> None:
     text = render_card_as_prompt(load_env("walker2d"))
-    assert "ends early unless 0.8 < torso_height < 2, -1 < torso_pitch < 1" in text
+    assert "ends early unless 0.8 < torso_height < 2; -1 < torso_pitch < 1." in text
     assert "never ends early" in render_card_as_prompt(load_env("half_cheetah"))
