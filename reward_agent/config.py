@@ -52,8 +52,8 @@ class DesignConfig(Record):
     base_url: str | None = Field(None, description="address of an OpenAI-compatible server")
     critic: bool = Field(True, description="let the Critic review programs")
     analyzer: bool = Field(True, description="let the Analyzer explain trainings")
-    sandbox: Literal["strict", "default", "off"] = Field(
-        "default", description="isolation of generated code"
+    sandbox: Literal["strict", "default", "any", "off"] = Field(
+        "default", description="isolation of generated code; any: whatever is to be had"
     )
     training_timeout_s: float = Field(7200, gt=0, description="wall-clock limit of one training")
     memory_mib: int = Field(4096, ge=256, description="memory limit of one child")
