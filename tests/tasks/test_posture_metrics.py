@@ -35,14 +35,14 @@ def test_lying_flat_and_quiet_is_success(lie):
     assert score.task_score == pytest.approx(1.0)
 
 
-def test_going_down_in_the_first_half_is_success(lie):
-    assert lie(make_lying(height=np.where(np.arange(ROWS) < 80, 0.6, 0.39))).success
+def test_going_down_in_the_first_two_seconds_is_success(lie):
+    assert lie(make_lying(height=np.where(np.arange(ROWS) < 40, 0.6, 0.39))).success
 
 
 def test_getting_up_again_is_no_success(lie):
     score = lie(make_lying(height=np.where(np.arange(ROWS) < 180, 0.39, 0.6)))
     assert not score.success
-    assert score.task_score == pytest.approx(0.79, abs=0.02)
+    assert score.task_score == pytest.approx(0.87, abs=0.02)
 
 
 @pytest.mark.parametrize(
@@ -67,9 +67,14 @@ def test_lower_is_better_until_it_lies(lie):
     assert scores == sorted(set(scores))
 
 
+def test_limp_legs_sag_too_slowly(lie, record):
+    for seed in range(3):
+        assert not lie(record("ant", "lie_down", np.zeros((N_STEPS, 8)), seed)).success
+
+
 def test_short_episode_has_not_stayed(lie):
     score = lie(make_lying(n_steps=20))
-    assert score.task_score == pytest.approx(0.21)
+    assert score.task_score == pytest.approx(21 / 160)
     assert not score.success
 
 
@@ -112,7 +117,7 @@ def test_waving_any_leg_while_three_carry_is_success(leg, wave):
 
 
 def test_standing_on_four_feet_scores_zero(wave):
-    score = wave(make_waving(foot_height=0.0))
+    score = wave(make_waving(foot_height=0.02))
     assert score.task_score == 0.0
     assert score.parts["leg"] == -1.0
 
@@ -139,8 +144,8 @@ def test_holding_the_foot_up_without_waving_is_half(wave):
 
 
 def test_shuffling_a_foot_along_the_floor_earns_little(wave):
-    score = wave(make_waving(foot_height=0.01))
-    assert score.task_score <= 0.2
+    score = wave(make_waving(foot_height=0.06))
+    assert score.task_score <= 0.11
     assert not score.success
 
 
@@ -159,7 +164,7 @@ def test_falling_at_the_end_is_no_success(wave):
 
 
 def test_higher_foot_is_better_until_it_is_high_enough(wave):
-    scores = [wave(make_waving(foot_height=h)).task_score for h in (0.01, 0.02, 0.04, 0.1)]
+    scores = [wave(make_waving(foot_height=h)).task_score for h in (0.04, 0.06, 0.08, 0.15)]
     assert scores == sorted(set(scores))
 
 

@@ -9,7 +9,7 @@ from reward_agent.types import Score
 LEGS = ("front_left", "back_left", "back_right", "front_right")
 JOINTS = ("hip", "ankle")
 
-FOOT_HEIGHT = 0.1  # m that the waving foot is off the floor
+FOOT_UP, FOOT_LOW = 0.15, 0.05  # m above the floor (0.02 when it stands): full credit, none
 LEVEL, TILTED = 0.9, 0.7  # torso_up: full credit, none
 TWO_FEET_CREDIT = 0.3  # when only two of the other three carry
 POISED_S = 5.0
@@ -23,7 +23,7 @@ DOWN = 0.5  # torso_up
 def score(episode):
     """Best leg of the episode: half for holding it up, half for swinging it, 0 to 1.
 
-    For each leg, ``credit`` of an instant = lift (foot height over ``FOOT_HEIGHT``, at most 1)
+    For each leg, ``credit`` of an instant = lift (1 from ``FOOT_UP``, 0 from ``FOOT_LOW``)
     times carried (1 when the three other feet are on the floor, ``TWO_FEET_CREDIT`` when two are,
     else 0) times level (1 from ``LEVEL``, 0 from ``TILTED``), and 0 while torso or an upper leg
     touches the floor; *poised* is a credit of 1. ``held`` = sum of the credit in s, at most
@@ -72,7 +72,7 @@ def judge_leg(episode, leg, resting):
     n_carrying = np.sum(np.stack(others) > 0.5, axis=0)
     carried = np.select([n_carrying == 3, n_carrying == 2], [1.0, TWO_FEET_CREDIT], 0.0)
     foot_height = episode.fields[f"{LEGS[leg]}_foot_height"]
-    lift = np.clip(foot_height / FOOT_HEIGHT, 0.0, 1.0)
+    lift = np.clip((foot_height - FOOT_LOW) / (FOOT_UP - FOOT_LOW), 0.0, 1.0)
     level = np.clip((episode.torso_up - TILTED) / (LEVEL - TILTED), 0.0, 1.0)
     credit = np.where(resting, 0.0, lift * carried * level)
     poised = credit >= 1.0
