@@ -147,7 +147,8 @@ def _follow(
         search.notify("run_started", **_introduce(run))
         try:
             search = choose_metric(search, store.read_run(), choice)
-            search.notify("metric_chosen", origin=search.metric.origin, unit=search.task.unit)
+            if search.metric.source is not None:
+                search.notify("metric_chosen", origin=search.metric.origin, unit=search.task.unit)
             return run_design(search)
         except (KeyboardInterrupt, Interrupted):
             _record_end(store, "interrupted", "stopped by the user")

@@ -158,6 +158,8 @@ class MetricProposal:
     criterion: str
     outcome: str
     exchanges: tuple[Exchange, ...] = ()
+    lift_termination: bool = False
+    max_episode_steps: int | None = None
 
     @property
     def reply(self) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from pydantic import Field
+
 from reward_agent.agents.ask import Answer, ask, extend
 from reward_agent.agents.brief import (
     PROGRAM,
@@ -31,6 +33,8 @@ class MetricWords(Record):
     meaning: str
     unit: str
     criterion: str
+    lift_termination: bool = False
+    max_episode_steps: int | None = Field(None, ge=10, le=10_000)
 
 
 class Designer:
@@ -178,7 +182,14 @@ def _read_metric(answer: Answer) -> MetricProposal:
     if problem:
         return MetricProposal(None, "", "", "", f"no metric: {problem}", answer.exchanges)
     return MetricProposal(
-        parsed.source, words.meaning, words.unit, words.criterion, "metric", answer.exchanges
+        parsed.source,
+        words.meaning,
+        words.unit,
+        words.criterion,
+        "metric",
+        answer.exchanges,
+        words.lift_termination,
+        words.max_episode_steps,
     )
 
 

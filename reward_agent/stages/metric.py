@@ -17,6 +17,7 @@ from reward_agent.jobs import METRIC_FILE, TRAJECTORIES_FILE, RecordJob, ScoreJo
 from reward_agent.rewards.checks import check_metric
 from reward_agent.search import Metric, Search, copy_into
 from reward_agent.store import MetricOrigin, RunRecord, write_record, write_text
+from reward_agent.tasks import apply_task
 from reward_agent.types import Finding, RewardProgram
 
 
@@ -66,7 +67,7 @@ def choose_metric(search: Search, run: RunRecord, choice: MetricChoice) -> Searc
         search.notify("no_metric", reason=reason)
         return search
     search = _take_words(search, proposed.proposal)
-    run = run.model_copy(update={"task": search.task})
+    run = run.model_copy(update={"task": search.task, "card": search.card})
     return _adopt(search, run, Metric(proposed.proposal.source, origin))
 
 
@@ -95,9 +96,16 @@ def _adopt(search: Search, run: RunRecord, metric: Metric) -> Search:
 
 
 def _take_words(search: Search, proposal: MetricProposal) -> Search:
-    """Put the proposal's criterion and unit into the task."""
-    words = {"criterion": proposal.criterion, "unit": proposal.unit}
-    return replace(search, task=search.task.model_copy(update=words))
+    """Put what the proposal says beside its code into the task, and the task onto the card."""
+    task = search.task.model_copy(
+        update={
+            "criterion": proposal.criterion,
+            "unit": proposal.unit,
+            "max_episode_steps": proposal.max_episode_steps,
+            "termination": () if proposal.lift_termination else None,
+        }
+    )
+    return replace(search, task=task, card=apply_task(search.card, task))
 
 
 def propose_metric(search: Search) -> ProposedMetric | None:
@@ -117,7 +125,8 @@ def propose_metric(search: Search) -> ProposedMetric | None:
         findings = list(check_metric(proposal.source, search.card).findings)
         errors = tuple(finding for finding in findings if finding.severity == "error")
         if not errors:
-            examples, errors = _try_metric(search, folder, proposal.source)
+            changed = _take_words(search, proposal)
+            examples, errors = _try_metric(changed, folder, proposal.source)
         if not errors:
             return ProposedMetric(proposal, examples)
         search.notify("metric_rejected", outcome=errors[0].message)

@@ -53,6 +53,8 @@ def _render(card: EnvCard, task: TaskSpec) -> str:
         "wrote; nearest to the sentence by its keywords. No language model has read the sentence.",
         "unit": task.unit or "1",
         "criterion": task.criterion or task.description,
+        "lift_termination": task.termination == (),
+        "max_episode_steps": task.max_episode_steps,
     }
     code = _IMPORT.sub("", source).strip()
     return (
