@@ -66,8 +66,9 @@ def roll_out(
         recorder.step(action)
         if not recorder.active.any():
             break
+    record = recorder.finish()
     return [
-        recorder.collect(range(index * n_episodes, (index + 1) * n_episodes))
+        record.collect(range(index * n_episodes, (index + 1) * n_episodes))
         for index in range(len(policies))
     ]
 
@@ -97,16 +98,16 @@ class _Recorder:
         self._read()
         self._end(self.active & self.simulation.find_terminated())
 
-    def collect(self, sims: range) -> Rollout:
-        """Return the episodes of some simulations."""
-        episodes = [self._make_episode(sim) for sim in sims]
-        trajectories = make_trajectories(episodes, [self._ends[sim] for sim in sims])
-        lengths = [episode.n_steps + 1 for episode in episodes]
-        qpos = tuple(
-            np.stack([rows[sim] for rows in self._qpos[:length]])
-            for sim, length in zip(sims, lengths, strict=True)
+    def finish(self) -> _Record:
+        """Return what was recorded."""
+        return _Record(
+            card=self._card,
+            fields={name: np.stack(rows) for name, rows in self._states.items()},
+            qpos=np.stack(self._qpos),
+            action=np.stack(self._actions),
+            n_steps=self._n_steps,
+            ends=self._ends,
         )
-        return Rollout(trajectories, qpos)
 
     def _read(self) -> None:
         """Keep the state in single precision: what is scored is what will be stored."""
@@ -119,16 +120,40 @@ class _Recorder:
             self._ends[sim] = reason or self.simulation.termination_reason(int(sim)) or TRUNCATED
             self.active[sim] = False
 
+
+@dataclass(frozen=True)
+class _Record:
+    """All simulations over time; a simulation's rows after its own end mean nothing.
+
+    Args:
+        card: the environment.
+        fields: name to ``(T, N[, k])``.
+        qpos: ``(T, N, nq)``.
+        action: ``(T - 1, N, n_actions)``.
+        n_steps: of each simulation, ``(N,)``.
+        ends: why each ended.
+    """
+
+    card: EnvCard
+    fields: dict[str, NDArray[np.float32]]
+    qpos: FloatArray
+    action: NDArray[np.float32]
+    n_steps: NDArray[np.int_]
+    ends: list[str]
+
+    def collect(self, sims: range) -> Rollout:
+        """Return the episodes of some simulations."""
+        trajectories = make_trajectories(
+            [self._make_episode(sim) for sim in sims], [self.ends[sim] for sim in sims]
+        )
+        qpos = tuple(self.qpos[: self.n_steps[sim] + 1, sim] for sim in sims)
+        return Rollout(trajectories, qpos)
+
     def _make_episode(self, sim: int) -> Episode:
-        n_steps = int(self._n_steps[sim])
-        fields = {
-            name: np.stack([values[sim] for values in rows[: n_steps + 1]])
-            for name, rows in self._states.items()
-        }
-        action = np.array([rows[sim] for rows in self._actions[:n_steps]], dtype=np.float64)
+        n_steps = int(self.n_steps[sim])
         return Episode(
-            fields,
-            action.reshape(n_steps, self._card.n_actions),
-            self._card.control_dt,
-            terminated=self._ends[sim] != TRUNCATED,
+            {name: values[: n_steps + 1, sim] for name, values in self.fields.items()},
+            self.action[:n_steps, sim],
+            self.card.control_dt,
+            terminated=self.ends[sim] != TRUNCATED,
         )
