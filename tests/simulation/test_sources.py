@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from reward_agent.errors import DataError
 from reward_agent.simulation.sources import (
@@ -75,3 +79,9 @@ def test_measures_are_found_at_any_depth() -> None:
         Measure("contact", "geom", "foot"),
         Measure("com_velocity", "body", "torso"),
     }
+
+
+@given(st.text(alphabet="aqpos:.,()[]' -01xclip", max_size=30))
+def test_any_text_is_parsed_or_refused_with_our_error(text: str) -> None:
+    with contextlib.suppress(DataError):
+        parse_source(text)
