@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import mujoco
 import numpy as np
 from mujoco.batch import DATA_FIELDS, Batch
-from numpy.typing import NDArray
 
 from reward_agent.errors import DataError, find_closest_name
 from reward_agent.simulation.lowest import make_lowest_reader
@@ -82,9 +81,9 @@ def _compile_attribute(source: Attribute, batch: Batch) -> Reader:
     return _make_constant(values[:, 0] if values.shape[1:] == (1,) else values)
 
 
-def _compile_point(view: object, offset: FloatArray, n_sims: int) -> Reader:
+def _compile_point(view: Any, offset: FloatArray, n_sims: int) -> Reader:
     """Read ``(N, 3)``, m: a point fixed in the frame of a body, geom or site."""
-    xpos, xmat = view.xpos, view.xmat  # type: ignore[attr-defined]
+    xpos, xmat = view.xpos, view.xmat
     return lambda: xpos + xmat.reshape(n_sims, 3, 3) @ offset
 
 
@@ -114,9 +113,9 @@ def _compile_indexed(source: Indexed, batch: Batch, floor: str | None) -> Reader
     return lambda: read()[:, index]
 
 
-def _make_constant(values: NDArray[np.generic]) -> Reader:
+def _make_constant(values: FloatArray) -> Reader:
     """Read an array that MuJoCo refreshes in place."""
-    return lambda: values  # type: ignore[return-value]
+    return lambda: values
 
 
 def _list_names(model: mujoco.MjModel, kind: str) -> list[str]:

@@ -18,6 +18,7 @@ Nothing here imports MuJoCo, so that a card can be read without it; ``readers.py
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -252,13 +253,12 @@ class _Parser:
         self._next += 1
         return int(text)
 
-    def _check_known(self, word: str, known: object, what: str) -> None:
-        names = list(known)  # type: ignore[call-overload]
-        if word in names:
+    def _check_known(self, word: str, known: Collection[str], what: str) -> None:
+        if word in known:
             return
-        closest = find_closest_name(word, names)
+        closest = find_closest_name(word, known)
         hint = f"; did you mean {closest!r}?" if closest else ""
         raise DataError(
             f"source {self._text!r}: unknown {what} {word!r}{hint}",
-            f"known: {', '.join(sorted(names))}",
+            f"known: {', '.join(sorted(known))}",
         )
