@@ -53,6 +53,7 @@ class Trainer:
         self.model = BatchPPO(self.env, job.ppo, job.total_timesteps, job.seed)
         if checkpoint:
             self._restore(checkpoint)
+        _drop_rows_after(job_dir / PROGRESS_FILE, steps)
 
     @property
     def is_finished(self) -> bool:
@@ -176,6 +177,18 @@ def make_policy(model: BatchPPO, job: TrainJob) -> NumpyPolicy:
     normalizer = model.observation_normalizer
     log_std = model.networks.log_std
     return NumpyPolicy(header, model.networks.actor, normalizer.mean, normalizer.scale, log_std)
+
+
+def _drop_rows_after(path: Path, steps: int) -> None:
+    """Drop the rows of an earlier job that was killed after its last checkpoint."""
+    if not path.exists():
+        return
+    header, *rows = path.read_text(encoding="utf-8").splitlines(keepends=True) or [""]
+    kept = [row for row in rows if row.endswith("\n") and int(row.split(",")[0]) <= steps]
+    if kept:
+        path.write_text(header + "".join(kept), encoding="utf-8")
+    else:
+        path.unlink()
 
 
 def _load_checkpoint(path: Path) -> dict[str, Any] | None:

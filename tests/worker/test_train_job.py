@@ -155,6 +155,17 @@ def test_paused_training_goes_on_where_it_stopped(tmp_path: Path) -> None:
     assert sum(row.startswith("total_timesteps") for row in rows) == 1
 
 
+def test_rows_of_a_killed_attempt_are_dropped(tmp_path: Path) -> None:
+    train(tmp_path, until_timesteps=1024)
+    progress = tmp_path / PROGRESS_FILE
+    paused = progress.read_text()
+    progress.write_text(paused + paused.splitlines()[-1].replace("1024", "1280") + "\n1536,0.")
+    train(tmp_path, until_timesteps=1280)
+    rows = progress.read_text().splitlines()
+    assert rows[:-1] == paused.splitlines()
+    assert rows[-1].startswith("1280,")
+
+
 def test_program_that_fails_in_training_is_an_outcome(tmp_path: Path) -> None:
     result = train(tmp_path, FAILS_LATER)
     assert result.outcome.startswith("failed: contract/not-finite: ")
