@@ -142,4 +142,5 @@ def _find_extremes(card: EnvCard, episode: Episode) -> list[Event]:
             continue
         events.append(Event(int(np.argmax(values)), f"highest {field.name}", 3))
         events.append(Event(int(np.argmin(values)), f"lowest {field.name}", 3))
-    return events
+    # Where it starts or ends at its extreme it only rose or fell; those rows are shown anyway.
+    return [event for event in events if 0 < event.step < episode.n_steps]

@@ -105,7 +105,7 @@ def choose_steps(
         if len(chosen) < n_rows - _N_SPARSE and _is_apart(step, chosen, beside):
             chosen[step] = []
     for _ in range(min(_N_SPARSE, n_rows - len(chosen))):
-        middle = _find_widest_gap(chosen)
+        middle = _find_widest_gap({*chosen, 0, episode.n_steps})
         if _is_apart(middle, chosen, beside):
             chosen[middle] = []
     return {step: "; ".join(labels) for step, labels in sorted(chosen.items())}
@@ -168,7 +168,7 @@ def _find_widest_gap(chosen: Collection[int]) -> int:
     """Return the middle of the longest stretch without a row."""
     steps = np.sort(list(chosen))
     if len(steps) < 2:
-        return int(steps[0])
+        return 0
     widest = int(np.argmax(np.diff(steps)))
     return int(steps[widest] + steps[widest + 1]) // 2
 
