@@ -17,14 +17,15 @@ MAX_SOURCE_CHARS = 20_000
 MAX_LINE_CHARS = 2_000
 MAX_LINES = 800
 MAX_BRACKET_DEPTH = 24
-MAX_TREE_DEPTH = 48
+MAX_TREE_DEPTH = 80
 MAX_NODES = 5_000
 MAX_FUNCTIONS = 48
 MAX_LOOP_STEPS = 20_000
 # Loops over the simulations are bounded as if there were this many of them.
 ASSUMED_SIMULATIONS = 128
-MAX_POWER = 64
-MAX_INTEGER = 10**12
+MAX_POWER = 256
+MAX_SHIFT = 64
+MAX_INTEGER = 2**63
 MAX_REPEAT = 10_000
 MAX_ARRAY_SIZE = 2_000_000
 MAX_TERMS = 32
@@ -79,6 +80,7 @@ EXPRESSIONS: frozenset[type[ast.AST]] = frozenset(
         ast.IfExp,
         ast.Dict,
         ast.Set,
+        ast.SetComp,
         ast.ListComp,
         ast.DictComp,
         ast.GeneratorExp,
@@ -152,40 +154,51 @@ def split_names(text: str) -> frozenset[str]:
 
 NUMPY_UFUNCS = split_names(
     """
-    abs absolute add arccos arccosh arcsin arcsinh arctan arctan2 arctanh acos acosh asin asinh
-    atan atan2 atanh bitwise_and bitwise_not bitwise_or bitwise_xor cbrt ceil copysign cos cosh
-    deg2rad degrees divide equal exp exp2 expm1 fabs float_power floor floor_divide fmax fmin fmod
-    greater greater_equal heaviside hypot invert isfinite isinf isnan less less_equal log log10
-    log1p log2 logaddexp logaddexp2 logical_and logical_not logical_or logical_xor matmul maximum
-    minimum mod multiply negative nextafter not_equal positive pow power rad2deg radians reciprocal
-    remainder rint sign signbit sin sinh spacing sqrt square subtract tan tanh true_divide trunc
+    abs absolute acos acosh add arccos arccosh arcsin arcsinh arctan arctan2 arctanh asin asinh atan
+    atan2 atanh bitwise_and bitwise_not bitwise_or bitwise_xor cbrt ceil copysign cos cosh deg2rad
+    degrees divide equal exp exp2 expm1 fabs float_power floor floor_divide fmax fmin fmod gcd
+    greater greater_equal heaviside hypot invert isfinite isinf isnan lcm ldexp less less_equal log
+    log10 log1p log2 logaddexp logaddexp2 logical_and logical_not logical_or logical_xor matmul
+    maximum minimum mod multiply negative nextafter not_equal positive pow power rad2deg radians
+    reciprocal remainder rint sign signbit sin sinh spacing sqrt square subtract tan tanh
+    true_divide trunc
     """
 )
 NUMPY_TYPES = split_names(
-    "bool bool_ float16 float32 float64 int8 int16 int32 int64 int_ intp uint8 uint16 uint32 uint64"
+    """
+    bool bool_ double float16 float32 float64 int16 int32 int64 int8 int_ intp single uint16 uint32
+    uint64 uint8
+    """
 )
-NUMPY_CONSTANTS = split_names("e euler_gamma inf nan newaxis pi")
+NUMPY_CONSTANTS = split_names("False_ True_ e euler_gamma inf nan newaxis pi")
 # Types that may be named, in an annotation or in isinstance, but not called: the constructor of
 # ndarray turns bytes into pointers.
 NUMPY_NAMED_TYPES = split_names("ndarray generic number floating integer")
 NUMPY_FUNCTIONS = split_names(
     """
-    all allclose amax amin any append arange argmax argmin argsort argwhere around array
-    array_equal array_split asarray ascontiguousarray atleast_1d atleast_2d average bincount
-    broadcast_arrays broadcast_to choose clip column_stack compress concatenate convolve copy
-    corrcoef correlate count_nonzero cov cross cumprod cumsum delete diag diagonal diff digitize
-    divmod dot dstack einsum empty empty_like expand_dims extract eye finfo fix flatnonzero flip
-    fliplr flipud full full_like gradient histogram hsplit hstack identity iinfo inner insert
-    interp isclose isin isneginf isposinf isscalar kron linspace logspace max mean median min
-    moveaxis nan_to_num nanargmax nanargmin nancumsum nanmax nanmean nanmedian nanmin nanpercentile
-    nanprod nanquantile nanstd nansum nanvar ndim nonzero ones ones_like outer percentile polyfit
-    polyval prod ptp quantile ravel repeat reshape roll rollaxis rot90 round searchsorted select
-    shape sinc size sort split squeeze stack std sum swapaxes take take_along_axis tensordot tile
-    trace transpose trapezoid tril triu unique unstack unwrap vander var vdot vecdot vsplit vstack
-    where zeros zeros_like
+    all allclose amax amin any append arange argmax argmin argpartition argsort argwhere around
+    array array_equal array_split asarray ascontiguousarray atleast_1d atleast_2d average bincount
+    broadcast_arrays broadcast_to choose clip column_stack compress concat concatenate convolve copy
+    corrcoef correlate count_nonzero cov cross cumprod cumsum delete diag diag_indices diagonal diff
+    digitize divmod dot dstack einsum empty empty_like expand_dims extract eye finfo fix flatnonzero
+    flip fliplr flipud frexp full full_like geomspace gradient histogram hsplit hstack identity
+    iinfo inner insert interp intersect1d isclose isin isneginf isposinf isscalar kron lexsort
+    linspace logspace max mean median min modf moveaxis nan_to_num nanargmax nanargmin nancumsum
+    nanmax nanmean nanmedian nanmin nanpercentile nanprod nanquantile nanstd nansum nanvar ndim
+    nonzero ones ones_like outer pad partition percentile polyfit polyval prod ptp quantile ravel
+    repeat reshape roll rollaxis rot90 round searchsorted select setdiff1d shape sinc size sort
+    split squeeze stack std sum swapaxes take take_along_axis tensordot tile trace transpose
+    trapezoid tri tril tril_indices triu triu_indices union1d unique unravel_index unstack unwrap
+    vander var vdot vecdot vsplit vstack where zeros zeros_like
     """
 )
-NUMPY_LINALG = split_names("norm vector_norm matrix_norm det inv pinv solve cross trace outer")
+NUMPY_LINALG = split_names(
+    """
+    cholesky cond cross det diagonal eigh eigvalsh inv LinAlgError lstsq matmul matrix_norm
+    matrix_power matrix_rank matrix_transpose multi_dot norm outer pinv slogdet solve svd svdvals
+    trace vecdot vector_norm
+    """
+)
 NUMPY_SUBMODULES: dict[str, frozenset[str]] = {"linalg": NUMPY_LINALG}
 UFUNC_METHODS = split_names("reduce accumulate outer")
 NUMPY_NAMES = (
@@ -207,9 +220,9 @@ MATH_NAMES = split_names(
 )
 TYPING_NAMES = split_names(
     """
-    Any Callable Dict Final Iterable List Literal Mapping NamedTuple Optional Sequence Tuple Union
+    Any Callable Dict Final Iterable List Literal Mapping Optional Sequence Tuple Union
     """
-) - {"NamedTuple"}
+)
 MODULE_NAMES: dict[str, frozenset[str]] = {"np": NUMPY_NAMES, "math": MATH_NAMES}
 # module -> the only name it may be imported as
 IMPORTS = {"numpy": "np", "math": "math", "typing": "typing"}
@@ -222,14 +235,14 @@ IMPORTS_FROM: dict[str, frozenset[str]] = {
 # The helpers of ``rewards/library.py``; a program may define its own of the same name.
 LIBRARY_NAMES = split_names(
     """
-    tolerance wrap_angle angle_difference normalize quat_multiply quat_conjugate rotate_vector
-    quat_to_euler quat_to_roll quat_to_pitch quat_to_yaw quat_angle
+    angle_difference normalize quat_angle quat_conjugate quat_multiply quat_to_euler quat_to_pitch
+    quat_to_roll quat_to_yaw rotate_vector tolerance wrap_angle
     """
 )
 
 # --- builtins and methods ------------------------------------------------------------------------
 
-BUILTIN_TYPES = split_names("bool dict float int list str tuple slice")
+BUILTIN_TYPES = split_names("bool dict float frozenset int list set slice str tuple")
 EXCEPTIONS = split_names(
     """
     ArithmeticError AssertionError Exception FloatingPointError IndexError KeyError LookupError
@@ -238,22 +251,23 @@ EXCEPTIONS = split_names(
 )
 BUILTIN_FUNCTIONS = split_names(
     """
-    abs all any divmod enumerate filter isinstance len map max min pow range reversed round sorted
-    sum zip
+    abs all any callable divmod enumerate filter isinstance iter len map max min next pow range
+    reversed round sorted sum zip
     """
 )
 BUILTINS = BUILTIN_TYPES | BUILTIN_FUNCTIONS | EXCEPTIONS
 # Rules rely on the meaning of these names, so a program may not give them another.
-FIXED_NAMES = split_names("np math typing range isinstance float int bool str list dict tuple")
+FIXED_NAMES = split_names("np math typing")
 
 METHODS = split_names(
     """
-    T all any argmax argmin argsort astype clip copy cumprod cumsum diagonal dot dtype fill flatten
-    item max mean min ndim nonzero prod ravel repeat reshape round searchsorted shape size sort
-    squeeze std sum swapaxes take tolist trace transpose var
-    eps tiny
-    append count extend get index insert items keys pop remove reverse setdefault update values
-    endswith is_integer join lower lstrip replace rstrip split startswith strip title upper
+    all any append argmax argmin argsort astype capitalize clear clip copy count cumprod cumsum
+    diagonal dot dtype endswith eps extend fill find flatten get index insert is_integer isalpha
+    isdigit islower issubset issuperset isupper item items join keys lower lstrip max mean min ndim
+    nonzero pop prod ravel remove removeprefix removesuffix repeat replace reshape resolution
+    reverse round rstrip searchsorted setdefault shape size smallest_normal sort split splitlines
+    squeeze startswith std strip sum swapaxes T take tiny title tolist trace transpose update upper
+    values var
     """
 )
 MUTATING_METHODS = split_names(
@@ -261,44 +275,42 @@ MUTATING_METHODS = split_names(
 )
 KEYWORDS = split_names(
     """
-    a a_max a_min arr arrays atol axes axis b base bins condition copy correction ddof decimals
-    default default_value delta density dtype dx edge_order endpoint equal_nan fill_value full
-    initial indices indices_or_sections inf k keepdims key kth left lower max maxsplit method min
-    mode n nan neginf ndmin num obj offset optimize ord order out p period posinf q rcond repeats
-    reps reverse right rtol self shape shift side size sorter source start step stop strict
-    subscripts t tol trim unit upper values weights where x x1 x2 xp y axis1 axis2 axisa axisb
-    axisc assume_unique invert return_counts return_index return_inverse discont dtype
-    minlength choicelist condlist xs fp deg v newshape sep ndigits
+    a a_max a_min abs_tol append arr arrays assume_unique atol aweights axes axis axis1 axis2 axisa
+    axisb axisc b base bias bins choicelist condition condlist copy correction ddof decimals default
+    default_value deg delta density destination discont dtype dx edge_order endpoint equal_nan
+    fill_value fp full fweights indices indices_or_sections inf initial interpolation invert k
+    keepdims key kind kth left lower M max maxsplit method min minlength mode n N nan ndigits ndmin
+    neginf newshape num obj object offset optimize ord order out p period posinf prepend q range
+    rcond rel_tol repeats reps retstep return_counts return_index return_inverse returned reverse
+    right rowvar rtol sep shape shift side size sorter source stable start step stop strict
+    subscripts t tol trim upper v values weights where x x1 x2 xp xs y
     """
-) - {"self", "unit"}
+)
 ERRSTATE_KEYWORDS = split_names("all divide over under invalid")
 ERRSTATE_VALUES = split_names("ignore warn")
 DTYPE_STRINGS = split_names(
     """
-    float float16 float32 float64 int int8 int16 int32 int64 uint8 uint16 uint32 uint64 bool
-    f f2 f4 f8 i i4 i8 d
+    bool d f f2 f4 f8 float float16 float32 float64 i i4 i8 int int16 int32 int64 int8 uint16 uint32
+    uint64 uint8
     """
 )
 # Attributes that NumPy arrays, strings, functions and their like have beside METHODS. A card's
 # field of such a name can be read from `state` and `next_state` only, never from another object.
 RESERVED_ATTRIBUTES = split_names(
     """
-    argpartition base byteswap choose compress conj conjugate ctypes data device dump dumps flags
-    flat getfield imag itemsize mT nbytes partition put real resize setfield setflags strides
-    to_device tobytes tofile view
-    capitalize casefold center encode expandtabs find format format_map isalnum isalpha isascii
-    isdecimal isdigit isidentifier islower isnumeric isprintable isspace istitle isupper ljust
-    maketrans partition removeprefix removesuffix rfind rindex rjust rpartition rsplit splitlines
-    swapcase translate zfill
-    clear fromkeys popitem fromhex hex as_integer_ratio bit_count bit_length denominator from_bytes
-    numerator to_bytes args with_traceback add_note obj name
-    alignment alignment byteorder char descr fields hasobject isalignedstruct isbuiltin isnative
-    kind metadata names newbyteorder num str subdtype type bits dtype iexp machar machep maxexp
-    minexp negep nexp nmant precision resolution smallest_normal smallest_subnormal tiny
-    accumulate at identity nargs nin nout ntypes outer reduce reduceat resolve_dtypes signature
-    types epsneg isdisjoint mapping n_sims
-    gi_code gi_frame gi_running gi_suspended gi_yieldfrom close send throw
-    start step stop indices
+    accumulate add_note alignment argpartition args as_integer_ratio at base bit_count bit_length
+    bits byteorder byteswap capitalize casefold center char choose clear close compress conj
+    conjugate ctypes data denominator descr device dtype dump dumps encode epsneg expandtabs fields
+    find flags flat format format_map from_bytes fromhex fromkeys getfield gi_code gi_frame
+    gi_running gi_suspended gi_yieldfrom hasobject hex identity iexp imag indices isalignedstruct
+    isalnum isalpha isascii isbuiltin isdecimal isdigit isdisjoint isidentifier islower isnative
+    isnumeric isprintable isspace istitle isupper itemsize kind ljust machar machep maketrans
+    mapping maxexp metadata minexp mT n_sims name names nargs nbytes negep newbyteorder nexp nin
+    nmant nout ntypes num numerator obj outer partition popitem precision put real reduce reduceat
+    removeprefix removesuffix resize resolution resolve_dtypes rfind rindex rjust rpartition rsplit
+    send setfield setflags signature smallest_normal smallest_subnormal splitlines start step stop
+    str strides subdtype swapcase throw tiny to_bytes to_device tobytes tofile translate type types
+    view with_traceback zfill
     """
 )
 
@@ -312,9 +324,6 @@ REMEDIES: dict[str, str] = {
     "setattr": "programs may not change objects; keep values in local variables",
     "hash": "use a number of your own; hash() changes from one process to the next",
     "id": "use a number of your own; id() changes from one process to the next",
-    "set": "use a tuple or a list; the order of a set changes from one process to the next",
-    "iter": "loop over the list, tuple or range itself",
-    "next": "loop over the list, tuple or range itself",
     "type": "use isinstance(x, float), or drop the test: every field is a float array",
     "super": "write plain functions; there are no classes",
     "object": "write plain functions; there are no classes",

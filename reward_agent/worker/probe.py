@@ -50,7 +50,7 @@ def run(job: ProbeJob, job_dir: Path) -> ProbeReport:
     trial = Trial(
         lambda: CompiledReward(load_functions(source), job.gamma),
         roll_out_random_policy(job.card, job.seed),
-        find_read_fields(source, job.card),
+        _find_shown_fields(source, job.card),
     )
     trial.run()
     agreement = None
@@ -84,7 +84,7 @@ def read_program(job_dir: Path, sha256: str) -> str:
     return source
 
 
-def find_read_fields(source: str, card: EnvCard) -> tuple[str, ...]:
+def _find_shown_fields(source: str, card: EnvCard) -> tuple[str, ...]:
     """Return the scalar fields of the card that a program reads, in the card's order."""
     read = {node.attr for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Attribute)}
     return tuple(item.name for item in card.state if item.size is None and item.name in read)

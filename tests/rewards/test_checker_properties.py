@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from reward_agent.rewards.checks import MAX_FINDINGS, check_metric, check_program
 from reward_agent.rewards.language import MAX_SOURCE_CHARS
 from reward_agent.rewards.program import CompiledReward, ContractError, load_functions
+from reward_agent.rewards.source import parse_source
 from reward_agent.types import RewardProgram
 
 CARD = make_card()
@@ -165,10 +166,10 @@ def mutations(draw):
 @st.composite
 def tree_mutations(draw):
     """A legitimate program in which one expression took the place of another."""
-    tree = ast.parse(draw(st.sampled_from(LEGITIMATE)))
+    tree = parse_source(draw(st.sampled_from(LEGITIMATE))).source.tree
     others = [
         node
-        for node in ast.walk(ast.parse(draw(st.sampled_from(LEGITIMATE))))
+        for node in ast.walk(parse_source(draw(st.sampled_from(LEGITIMATE))).source.tree)
         if isinstance(node, ast.expr)
     ]
     places = [

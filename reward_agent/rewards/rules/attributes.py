@@ -9,8 +9,8 @@ from reward_agent.rewards import language
 from reward_agent.rewards.rules.context import Context
 from reward_agent.types import Finding
 
-# An attribute of this name is safe on any object but a state.
-_SAFE = language.METHODS - {"eps", "tiny"} | {"eps", "tiny"}
+# Types whose methods, called by way of the type, can change nothing.
+_IMMUTABLE = frozenset({"bool", "float", "int", "str", "tuple"})
 
 
 def check_attributes(context: Context) -> Iterator[Finding]:
@@ -27,7 +27,6 @@ def check_attributes(context: Context) -> Iterator[Finding]:
 def _check_attribute(
     context: Context, node: ast.Attribute, fields: frozenset[str]
 ) -> Finding | None:
-    base = node.value
     if node.attr.startswith("_"):
         problem = "begins with an underscore: Python's own machinery"
         return context.refuse(
@@ -38,6 +37,7 @@ def _check_attribute(
         return context.refuse(
             "attributes/assignment", node, _name(node), problem, "keep the value in a local name"
         )
+    base = node.value
     if isinstance(base, ast.Name) and base.id in (*language.MODULE_NAMES, "typing"):
         return _check_module_member(context, node, base.id)
     submodule = _find_submodule(base)
@@ -49,12 +49,22 @@ def _check_attribute(
         return None  # what it is read from has a finding of its own
     if context.is_subject(base):
         return _check_field(context, node)
+    return _check_member(context, node, fields)
+
+
+def _check_member(context: Context, node: ast.Attribute, fields: frozenset[str]) -> Finding | None:
+    """Check an attribute of any other value: its type is not known, so the name must be safe."""
+    base = node.value
     if isinstance(base, ast.Name) and context.is_builtin(base, language.BUILTINS):
+        is_pure = base.id in _IMMUTABLE and node.attr in language.METHODS
+        if is_pure or (base.id, node.attr) == ("dict", "fromkeys"):
+            return None
         problem = "is a method of a type; call it on a value"
         return context.refuse(
             "attributes/unknown", node, _name(node), problem, "write value.method(…)"
         )
-    if node.attr in _SAFE or node.attr in fields:
+    # A format has a rule of its own, which sees the text.
+    if node.attr in language.METHODS or node.attr in fields or node.attr == "format":
         return None
     return _refuse_unknown(context, node, fields)
 
@@ -135,7 +145,7 @@ def _check_field(context: Context, node: ast.Attribute) -> Finding | None:
 
 
 def _refuse_unknown(context: Context, node: ast.Attribute, fields: frozenset[str]) -> Finding:
-    known = _SAFE | fields
+    known = language.METHODS | fields
     problem = "is neither a field of the card nor a method of the language"
     remedy = context.suggest(node.attr, known, ".", "use the fields of the card and np functions")
     return context.refuse("attributes/unknown", node, _name(node), problem, remedy)

@@ -15,6 +15,8 @@ _ARRAY_SIZE_PER_ROW = 32
 _MAX_DIMENSIONS = 4.0
 _SAME_LENGTH = frozenset({"reversed", "sorted", "list", "tuple", "enumerate", "iter"})
 _DICT_VIEWS = frozenset({"keys", "values", "items", "tolist", "copy", "split"})
+_ITERATING = frozenset({"range", "enumerate", "zip", "reversed", "sorted", "list", "tuple"})
+_ROUNDINGS = frozenset({"floor", "ceil", "trunc", "rint"})
 _PASS_THROUGH = frozenset({"int", "abs", "round", "float"})
 
 
@@ -129,12 +131,18 @@ class Bounds:
             return _both(left, right, _power)
         if isinstance(node.op, ast.FloorDiv | ast.RShift):
             return left
+        if isinstance(node.op, ast.Div):
+            divisor = read_number(node.right)
+            return None if left is None or not divisor else left / abs(divisor)
         if isinstance(node.op, ast.Mod):
             return _both(right, right, min)
         return None
 
     def _bound_of_call(self, node: ast.Call) -> float | None:
         rows = float(self._context.dialect.rows)
+        if isinstance(node.func, ast.Attribute):
+            is_rounding = node.func.attr in _ROUNDINGS and len(node.args) == 1
+            return self.upper(node.args[0]) if is_rounding else None
         if not isinstance(node.func, ast.Name):
             return None
         name = node.func.id
@@ -144,15 +152,23 @@ class Bounds:
             return (self.length(node.args[0]) if node.args else None) or rows
         if name in _PASS_THROUGH and node.args:
             return self.upper(node.args[0])
-        if name in ("min", "max") and len(node.args) > 1:
+        if name == "max" and len(node.args) > 1:
             return _all(self.upper(argument) for argument in node.args)
+        if name == "min" and len(node.args) > 1:
+            known = [self.upper(argument) for argument in node.args]
+            return min((bound for bound in known if bound is not None), default=None)
         return None
 
     def _bound_of_shape(self, node: ast.AST) -> float | None:
         """Return a bound on ``x.shape[i]``, ``x.ndim``, ``x.size`` and the like."""
         rows = float(self._context.dialect.rows)
-        if isinstance(node, ast.Subscript) and isinstance(node.value, ast.Attribute):
-            return rows if node.value.attr == "shape" else None
+        if isinstance(node, ast.Subscript):
+            value: ast.AST | None = node.value
+            if isinstance(value, ast.Name):
+                value = self._context.find_value(value)
+            if isinstance(value, ast.Attribute):
+                return rows if value.attr == "shape" else None
+            return self._bound_of_items(value)
         if isinstance(node, ast.Attribute):
             sizes = {"ndim": _MAX_DIMENSIONS, "size": rows * _ARRAY_SIZE_PER_ROW, "n_steps": rows}
             return sizes.get(node.attr)
@@ -184,39 +200,56 @@ class Bounds:
             return self._bound_of_unpacked(binding, parent)
         return None
 
-    def _bound_of_items(self, node: ast.AST) -> float | None:
-        """Return a bound on the items of ``range(…)`` or of a list of numbers."""
-        if isinstance(node, ast.Call) and self._context.is_builtin(node.func, frozenset({"range"})):
-            return self.steps(node)
-        if isinstance(node, ast.Call) and node.args and isinstance(node.func, ast.Name):
-            if self._context.is_builtin(node.func, frozenset({"reversed", "sorted", "list"})):
-                return self._bound_of_items(node.args[0])
-            return None
-        if isinstance(node, ast.List | ast.Tuple):
-            return _all(self.upper(item) for item in node.elts)
-        return None
+    def _bound_of_items(self, node: ast.AST | None, position: int | None = None) -> float | None:
+        """Return a bound on the items of ``range(…)``, or of numbers that are written out.
 
-    def _bound_of_unpacked(self, binding: ast.AST, target: ast.AST) -> float | None:
+        Args:
+            node: what is iterated over, or indexed.
+            position: place in each item, where items are tuples.
+        """
+        if isinstance(node, ast.Name):
+            return self._bound_of_items(self._context.find_value(node), position)
+        if isinstance(node, ast.List | ast.Tuple):
+            return _all(self.upper(_pick(item, position)) for item in node.elts)
+        if isinstance(node, ast.Dict):
+            return _all(self.upper(item) for item in node.values)
+        if not isinstance(node, ast.Call):
+            return None
+        if isinstance(node.func, ast.Attribute):
+            is_view = node.func.attr in ("values", "items")
+            return self._bound_of_items(node.func.value) if is_view and position != 0 else None
+        return self._bound_of_built_items(node, position)
+
+    def _bound_of_built_items(self, node: ast.Call, position: int | None) -> float | None:
+        """Return a bound on the items that a builtin function gives."""
+        if not self._context.is_builtin(node.func, _ITERATING) or not isinstance(
+            node.func, ast.Name
+        ):
+            return None
+        name = node.func.id
+        if name == "range":
+            return self.steps(node)
+        if name == "enumerate" and position == 0:
+            return self.steps(node)
+        if name == "zip":
+            is_there = position is not None and position < len(node.args)
+            return self._bound_of_items(node.args[position or 0]) if is_there else None
+        if name == "enumerate":
+            position = None
+        return self._bound_of_items(node.args[0], position) if node.args else None
+
+    def _bound_of_unpacked(self, binding: ast.AST, target: ast.Tuple | ast.List) -> float | None:
         """Return a bound on a name in ``n, k = x.shape`` or ``for i, x in enumerate(…)``."""
         parent = self._context.source.parents.get(target)
-        if isinstance(parent, ast.Assign):
-            if isinstance(parent.value, ast.Attribute) and parent.value.attr == "shape":
-                return float(self._context.dialect.rows)
-            if (
-                isinstance(parent.value, ast.Tuple)
-                and isinstance(target, ast.Tuple)
-                and len(parent.value.elts) == len(target.elts)
-            ):
-                return self.upper(parent.value.elts[target.elts.index(binding)])  # type: ignore[arg-type]
-        if (
-            isinstance(parent, ast.For | ast.comprehension)
-            and isinstance(parent.iter, ast.Call)
-            and self._context.is_builtin(parent.iter.func, frozenset({"enumerate"}))
-            and isinstance(target, ast.Tuple)
-            and target.elts[0] is binding
-        ):
-            return self.steps(parent.iter)
-        return None
+        position = next(index for index, item in enumerate(target.elts) if item is binding)
+        if isinstance(parent, ast.For | ast.comprehension):
+            return self._bound_of_items(parent.iter, position)
+        if not isinstance(parent, ast.Assign):
+            return None
+        if isinstance(parent.value, ast.Attribute) and parent.value.attr == "shape":
+            return float(self._context.dialect.rows)
+        is_pair = isinstance(parent.value, ast.Tuple) and len(parent.value.elts) == len(target.elts)
+        return self.upper(_pick(parent.value, position)) if is_pair else None
 
     def _bound_of_parameter(self, parameter: ast.arg) -> float | None:
         """Return a bound over every call of the helper whose parameter this is."""
@@ -241,6 +274,14 @@ class Bounds:
         return (
             self.upper(function.args.defaults[position - missing]) if position >= missing else None
         )
+
+
+def _pick(node: ast.expr, position: int | None) -> ast.expr | None:
+    """Return one part of a tuple that is written out; the node itself without a position."""
+    if position is None:
+        return node
+    is_there = isinstance(node, ast.Tuple) and position < len(node.elts)
+    return node.elts[position] if is_there and isinstance(node, ast.Tuple) else None
 
 
 def _all(bounds: Iterable[float | None]) -> float | None:

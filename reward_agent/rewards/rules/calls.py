@@ -59,13 +59,15 @@ def _takes_any_keyword(context: Context, function: ast.expr) -> bool:
         return function.id in _OPEN_KEYWORDS | language.LIBRARY_NAMES
     if isinstance(function, ast.Name):
         return function.id in context.dialect.names
-    return isinstance(function, ast.Attribute) and function.attr == "errstate"
+    return isinstance(function, ast.Attribute) and function.attr in ("errstate", "format", "update")
 
 
 def _allowed_keywords(context: Context, call: ast.Call, own: frozenset[str]) -> frozenset[str]:
-    """Return the keywords for a call; a name that holds a function may take a helper's."""
-    is_local = isinstance(call.func, ast.Name) and context.scopes.find(call.func) is not None
-    return language.KEYWORDS | (own - _DANGEROUS if is_local else frozenset())
+    """Return the keywords for a call; what may hold a helper may take a helper's."""
+    is_member = isinstance(call.func, ast.Attribute) or context.is_builtin(
+        call.func, language.BUILTINS
+    )
+    return language.KEYWORDS | (frozenset() if is_member else own - _DANGEROUS)
 
 
 # What NumPy understands under these names is not for programs, whoever calls it.
@@ -117,6 +119,7 @@ def check_where(context: Context) -> Iterator[Finding]:
         if (
             "where" in names
             and "out" not in names
+            and not context.find_definition(function)
             and not (isinstance(function, ast.Attribute) and function.attr in _REDUCTIONS)
         ):
             yield context.refuse(
@@ -136,6 +139,12 @@ def check_types_as_values(context: Context) -> Iterator[Finding]:
         parent = context.source.parents[name]
         if isinstance(parent, ast.keyword):
             is_fine = parent.arg in ("dtype", "key", "default")
+        elif isinstance(parent, ast.Compare):
+            is_fine = True
+        elif isinstance(parent, ast.arguments):
+            is_fine = name.id in ("bool", "float", "int", "str")
+        elif isinstance(parent, ast.Attribute):
+            is_fine = True  # what is read from a type is up to the rule on attributes
         elif isinstance(parent, ast.Call):
             is_fine = parent.func is name or not context.find_definition(parent.func)
             is_fine = is_fine and not isinstance(parent.func, ast.Lambda)

@@ -59,6 +59,23 @@ def check_recursion(context: Context) -> Iterator[Finding]:
                     waiting.append(used)
 
 
+def check_iterators(context: Context) -> Iterator[Finding]:
+    """Refuse ``iter(function, end)``, which never has to end, and iter or next as values."""
+    for name in context.source.find(ast.Name):
+        if not context.is_builtin(name, frozenset({"iter", "next"})):
+            continue
+        call = context.source.parents[name]
+        is_call = isinstance(call, ast.Call) and call.func is name
+        if not is_call or (name.id == "iter" and len(call.args) != 1):  # type: ignore[attr-defined]
+            yield context.refuse(
+                "loops/unbounded",
+                name,
+                name.id,
+                "is used as a value, or with an end that need not come",
+                "loop over the list, tuple or range itself",
+            )
+
+
 def check_ranges(context: Context) -> Iterator[Finding]:
     """Refuse a range without a bound wherever it stands: ``sum(range(n))`` is a loop, too."""
     bounds = Bounds(context)

@@ -11,6 +11,7 @@ from reward_agent.rewards.rules.context import Context
 from reward_agent.types import Finding
 
 _PYTHON_BUILTINS = frozenset(dir(builtins))
+_NUMPY_TYPING = frozenset({"ArrayLike", "NDArray"})
 _MODULE_BASES = frozenset({*language.MODULE_NAMES, "typing"})
 
 
@@ -146,11 +147,15 @@ def check_annotations(context: Context) -> Iterator[Finding]:
 def _is_type_name(name: str) -> bool:
     """Whether a name looks like a type: a builtin one, one of typing's, or a capitalised one."""
     if name in _PYTHON_BUILTINS:
-        return name in language.BUILTIN_TYPES
+        return isinstance(getattr(builtins, name), type) or name in ("any", "callable")
     return name in {*_MODULE_BASES} or (name[:1].isupper() and name.isidentifier())
 
 
 def _is_type_attribute(node: ast.Attribute) -> bool:
+    if isinstance(node.value, ast.Attribute):
+        return node.attr in _NUMPY_TYPING and _is_numpy_typing(node.value)
+    if _is_numpy_typing(node):
+        return True
     if not isinstance(node.value, ast.Name):
         return False
     if node.value.id == "typing":
@@ -158,6 +163,10 @@ def _is_type_attribute(node: ast.Attribute) -> bool:
     return node.value.id == "np" and node.attr in (
         language.NUMPY_TYPES | language.NUMPY_NAMED_TYPES
     )
+
+
+def _is_numpy_typing(node: ast.Attribute) -> bool:
+    return isinstance(node.value, ast.Name) and (node.value.id, node.attr) == ("np", "typing")
 
 
 def _refuse_dunder(context: Context, node: ast.AST, name: str) -> Finding:

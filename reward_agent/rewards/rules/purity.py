@@ -45,6 +45,35 @@ def check_module_state(context: Context) -> Iterator[Finding]:
             )
 
 
+def check_mutable_defaults(context: Context) -> Iterator[Finding]:
+    """Refuse writing into a parameter whose default stays from call to call."""
+    kept = set()
+    for arguments in context.source.find(ast.arguments):
+        positional = [*arguments.posonlyargs, *arguments.args]
+        pairs = list(zip(reversed(positional), reversed(arguments.defaults), strict=False))
+        pairs += [
+            (parameter, default)
+            for parameter, default in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
+            if default is not None
+        ]
+        kept |= {parameter for parameter, default in pairs if _is_mutable(default)}
+    for node, what in _find_written(context):
+        root = _find_root(what)
+        scope = context.scopes.find(root) if isinstance(root, ast.Name) else None
+        if scope and isinstance(root, ast.Name) and kept & set(scope.bindings[root.id]):
+            yield context.refuse(
+                "purity/default",
+                node,
+                root.id,
+                "has a default that stays from call to call, and is changed",
+                "take a copy first, or use init_memory",
+            )
+
+
+def _is_mutable(default: ast.expr) -> bool:
+    return not isinstance(default, ast.Constant | ast.UnaryOp)
+
+
 def _find_written(context: Context) -> Iterator[tuple[ast.AST, ast.expr]]:
     """Yield every place that changes an object, and the expression for that object."""
     for node in context.source.find(ast.Subscript):

@@ -206,7 +206,7 @@ def check_magic_numbers(context: Context) -> Iterator[Finding]:
 def _is_bare(context: Context, node: ast.Constant, function: ast.FunctionDef) -> bool:
     """Whether a number stands in an expression of the function, not in an assignment of its own."""
     parent = context.source.parents[node]
-    if isinstance(parent, ast.UnaryOp):
+    while isinstance(parent, ast.UnaryOp | ast.Tuple | ast.List):
         parent = context.source.parents[parent]
     named = isinstance(parent, ast.Assign | ast.AnnAssign | ast.keyword | ast.Slice | ast.Subscript)
     return not named and function in context.source.ancestors(node)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import string
 from collections.abc import Iterator
 
 from reward_agent.rewards import language
@@ -22,8 +23,7 @@ _REMEDIES: dict[str, str] = {
     "Nonlocal": "pass values as arguments and return them",
     "Match": "use if / elif on Python scalars, np.where on arrays",
     "TryStar": "use a plain try with named exceptions, or none",
-    "SetComp": "use a list; the order of a set changes from one process to the next",
-    "Set": "use a tuple; the order of a set changes from one process to the next",
+    "Set": "use a tuple, a list or sorted(…); a set has no order that stays",
 }
 _WORDS: dict[str, str] = {
     "While": "while",
@@ -37,11 +37,12 @@ _WORDS: dict[str, str] = {
     "TryStar": "except*",
     "Yield": "yield",
     "YieldFrom": "yield from",
-    "SetComp": "set comprehension",
 }
 _FORMAT_SPEC = re.compile(r"[<>=^]?[+\- ]?0?\d{0,2},?(\.\d{1,2})?[deEfFgGnsxX%]?")
 _PERCENT_SPEC = re.compile(r"%[-+ 0#]*\d{0,2}(\.\d{1,2})?[sdifeEgGxXr%]")
 _MAX_TEXT_CHARS = 1_000
+_SET_TYPES = frozenset({"set", "frozenset"})
+_ORDERLESS = frozenset({"all", "any", "frozenset", "len", "max", "min", "set", "sorted"})
 
 
 def check_nodes(context: Context) -> Iterator[Finding]:
@@ -84,7 +85,7 @@ def check_compiles(context: Context) -> Iterator[Finding]:
 
 
 def check_functions(context: Context) -> Iterator[Finding]:
-    """Refuse decorators, type parameters, and defaults that could hold state."""
+    """Refuse decorators, type parameters, and more functions than anyone reads."""
     functions: list[ast.AST] = [*context.source.find(ast.FunctionDef)]
     functions += context.source.find(ast.Lambda)
     if len(functions) > language.MAX_FUNCTIONS:
@@ -104,29 +105,37 @@ def check_functions(context: Context) -> Iterator[Finding]:
                 "has a decorator or type parameters, which run when it is defined",
                 "delete them",
             )
-    for arguments in context.source.find(ast.arguments):
-        for default in [*arguments.defaults, *arguments.kw_defaults]:
-            if default is not None and not _is_constant(context, default):
-                yield context.refuse(
-                    "syntax/default",
-                    default,
-                    context.text(default),
-                    "is a default that is not a constant",
-                    "use a number, a text, a tuple of them or None",
-                )
 
 
 def check_sets(context: Context) -> Iterator[Finding]:
-    """Accept a set only as the right side of `in`, where its order does not matter."""
-    for node in context.source.find(ast.Set):
-        parent = context.source.parents[node]
-        is_membership = isinstance(parent, ast.Compare) and all(
-            isinstance(operator, ast.In | ast.NotIn) for operator in parent.ops
+    """Accept a set where its order does not matter: to test, compare, count or sort it."""
+    sets: list[ast.expr] = [*context.source.find(ast.Set), *context.source.find(ast.SetComp)]
+    for name in context.source.find(ast.Name):
+        if context.is_builtin(name, _SET_TYPES):
+            call = context.source.parents[name]
+            is_call = isinstance(call, ast.Call) and call.func is name
+            sets.append(call if is_call else name)  # type: ignore[arg-type]
+    for node in sets:
+        if node not in context.annotations and not _is_unordered_use(context, node):
+            text = context.text(node)
+            yield context.refuse("syntax/set", node, text, "is a set in a place where order counts",
+                                 _REMEDIES["Set"])  # fmt: skip
+
+
+def _is_unordered_use(context: Context, node: ast.expr) -> bool:
+    """Whether the order of a set cannot be seen where it stands."""
+    parent = context.source.parents[node]
+    if isinstance(node, ast.Name):
+        return isinstance(parent, ast.Call) and context.is_builtin(
+            parent.func, frozenset({"isinstance"})
         )
-        if not is_membership:
-            yield context.refuse(
-                "syntax/set", node, context.text(node), "is a set", _REMEDIES["Set"]
-            )
+    if isinstance(parent, ast.Call):
+        return context.is_builtin(parent.func, _ORDERLESS) and node in parent.args
+    if isinstance(parent, ast.BinOp):
+        return _is_unordered_use(context, parent)
+    return isinstance(parent, ast.Compare | ast.If | ast.Assert | ast.IfExp | ast.BoolOp) or (
+        isinstance(parent, ast.UnaryOp) and isinstance(parent.op, ast.Not)
+    )
 
 
 def check_constants(context: Context) -> Iterator[Finding]:
@@ -157,8 +166,8 @@ def check_arithmetic(context: Context) -> Iterator[Finding]:
             problem = _judge_power(bounds, node)
         elif isinstance(node.op, ast.LShift):
             shift = bounds.upper(node.right)
-            if shift is None or shift > language.MAX_POWER:
-                problem = f"shifts by more than {language.MAX_POWER}, or by a number not known here"
+            if shift is None or shift > language.MAX_SHIFT:
+                problem = f"shifts by more than {language.MAX_SHIFT}, or by a number not known here"
         elif isinstance(node.op, ast.Mult):
             length = bounds.length(node)
             if length is not None and length > language.MAX_REPEAT:
@@ -276,6 +285,37 @@ def check_formatting(context: Context) -> Iterator[Finding]:
             )
 
 
+def check_format_calls(context: Context) -> Iterator[Finding]:
+    """Allow ``"leg_{}".format(i)`` on a text that is written out, with plain fields."""
+    for node in context.source.find(ast.Attribute):
+        if node.attr != "format":
+            continue
+        call = context.source.parents[node]
+        text = node.value.value if isinstance(node.value, ast.Constant) else None
+        is_call = isinstance(call, ast.Call) and call.func is node
+        if not is_call or not isinstance(text, str) or not _is_plain_template(text):
+            yield context.refuse(
+                "syntax/format",
+                node,
+                context.text(node),
+                "is a format whose fields could reach into objects",
+                "use an f-string such as f'leg_{i}'",
+            )
+
+
+def _is_plain_template(text: str) -> bool:
+    """Whether a template has plain fields only: ``{}``, ``{0}``, ``{name:.2f}``."""
+    try:
+        parts = list(string.Formatter().parse(text))
+    except ValueError:
+        return False
+    return all(
+        name is None
+        or (re.fullmatch(r"[a-z0-9_]{0,32}", name) and _FORMAT_SPEC.fullmatch(spec or ""))
+        for _, name, spec, _ in parts
+    )
+
+
 def _find_text(context: Context, node: ast.expr) -> str | None:
     if isinstance(node, ast.Name):
         value = context.find_value(node)
@@ -288,7 +328,8 @@ def _find_text(context: Context, node: ast.expr) -> str | None:
 
 
 def _is_exception(context: Context, node: ast.expr) -> bool:
-    return context.is_builtin(node, language.EXCEPTIONS)
+    is_linear_algebra = isinstance(node, ast.Attribute) and node.attr == "LinAlgError"
+    return is_linear_algebra or context.is_builtin(node, language.EXCEPTIONS)
 
 
 def _is_errstate(node: ast.expr) -> bool:
@@ -306,20 +347,6 @@ def _is_errstate(node: ast.expr) -> bool:
             for keyword in node.keywords
         )
     )
-
-
-def _is_constant(context: Context, node: ast.expr) -> bool:
-    """Whether a default is a number, a text, None, a tuple of them or a name for one."""
-    if isinstance(node, ast.Tuple):
-        return all(_is_constant(context, item) for item in node.elts)
-    if isinstance(node, ast.UnaryOp):
-        return _is_constant(context, node.operand)
-    if isinstance(node, ast.BinOp):
-        return _is_constant(context, node.left) and _is_constant(context, node.right)
-    if isinstance(node, ast.Attribute):
-        return isinstance(node.value, ast.Name) and node.value.id in language.MODULE_NAMES
-    # What a name of the module holds is frozen, whatever it is.
-    return isinstance(node, ast.Constant | ast.Name)
 
 
 def _is_docstring(context: Context, node: ast.Constant) -> bool:

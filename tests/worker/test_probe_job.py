@@ -1,0 +1,171 @@
+"""A dry run in a job's folder, on the steps of a real environment."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from reward_agent.errors import DataError
+from reward_agent.evaluation.metrics import Episode
+from reward_agent.evaluation.trajectories import make_trajectories
+from reward_agent.jobs import PROGRAM_FILE, TRAJECTORIES_FILE, ProbeJob
+from reward_agent.rewards.samples import make_extremes, roll_out_random_policy
+from reward_agent.sandbox.limits import Limits
+from reward_agent.sandbox.runner import run_job
+from reward_agent.simulation.card import load_env
+from reward_agent.types import RewardProgram
+from reward_agent.worker.probe import kendall_tau, run
+
+CARD = load_env("hopper")
+HOP = '''
+def compute_reward(state, action, next_state):
+    """Hop forward fast with the torso upright."""
+    upright = tolerance(next_state.torso_pitch, bounds=(-0.2, 0.2), margin=0.6)
+    speed = np.clip(next_state.forward_velocity, 0.0, 3.0)
+    effort = np.sum(np.square(action), axis=-1)
+    terms = {"upright": upright, "speed": upright * speed, "effort": -0.001 * effort}
+    return sum(terms.values()), terms
+'''
+
+
+def make_job(job_dir, source, **changes):
+    (job_dir / PROGRAM_FILE).write_bytes(source.encode())
+    return ProbeJob(card=CARD, program_sha256=RewardProgram(source).sha256, **changes)
+
+
+def probe(job_dir, source, **changes):
+    return run(make_job(job_dir, source, **changes), job_dir)
+
+
+def rules(report):
+    return [item.rule for item in report.findings]
+
+
+def test_good_program_is_accepted_and_measured(tmp_path):
+    report = probe(tmp_path, HOP)
+    assert report.is_accepted
+    assert report.findings == ()
+    assert [term.name for term in report.terms] == ["upright", "speed", "effort"]
+    assert report.is_additive
+    assert report.call_us > 0
+    assert report.rank_agreement is None
+
+
+def test_refused_program_is_not_run(tmp_path):
+    report = probe(tmp_path, HOP.replace("np.clip", "np.load"))
+    assert rules(report) == ["attributes/module"]
+
+
+def test_value_that_is_not_finite_comes_with_the_fields(tmp_path):
+    report = probe(tmp_path, HOP.replace("np.clip(next_state.forward_velocity, 0.0, 3.0)",
+                                         "np.log(next_state.forward_velocity)"))  # fmt: skip
+    assert rules(report) == ["probe/not-finite"]
+    assert "'speed' is nan" in report.findings[0].message
+    assert "forward_velocity=-" in report.findings[0].message
+
+
+def test_division_by_zero_at_the_goal_is_a_warning(tmp_path):
+    source = HOP.replace("np.clip(next_state.forward_velocity, 0.0, 3.0)",
+                         "1.0 / np.abs(next_state.x_position)")  # fmt: skip
+    report = probe(tmp_path, source)
+    assert report.is_accepted
+    assert "probe/extreme" in rules(report)
+
+
+def test_another_program_than_the_jobs_is_our_fault(tmp_path):
+    job = make_job(tmp_path, HOP)
+    (tmp_path / PROGRAM_FILE).write_text(HOP + "\n")
+    with pytest.raises(DataError, match="sha256"):
+        run(job, tmp_path)
+
+
+def make_episode(speed, n_steps=30):
+    """A made-up recording at constant speed."""
+    real = roll_out_random_policy(CARD, 0, n_sims=1, n_steps=1)[0].state
+    fields = {
+        name: np.repeat(np.asarray(values, dtype=float), n_steps + 1, axis=0)
+        for name, values in real.fields.items()
+    }
+    fields["forward_velocity"] = np.full(n_steps + 1, float(speed))
+    return Episode(fields, np.zeros((n_steps, CARD.n_actions)), CARD.control_dt)
+
+
+@pytest.mark.parametrize(("sign", "tau"), [("", 1.0), ("-", -1.0)])
+def test_stored_episodes_are_ranked(tmp_path, sign, tau):
+    episodes = [make_episode(speed) for speed in (0.1, 0.5, 1.0, 2.0)]
+    make_trajectories(episodes, ["truncated"] * 4).save(tmp_path / TRAJECTORIES_FILE)
+    source = HOP.replace('"speed": upright', f'"speed": {sign}upright')
+    report = probe(tmp_path, source, task_scores=(0.1, 0.5, 1.0, 2.0))
+    assert report.rank_agreement == pytest.approx(tau)
+    assert ("probe/prefers-worse" in rules(report)) == (tau < 0)
+    assert report.is_accepted
+
+
+def test_number_of_scores_must_be_that_of_the_episodes(tmp_path):
+    make_trajectories([make_episode(1.0)], ["truncated"]).save(tmp_path / TRAJECTORIES_FILE)
+    with pytest.raises(DataError, match="1 stored episodes but 2 task scores"):
+        probe(tmp_path, HOP, task_scores=(0.1, 0.5))
+
+
+@pytest.mark.parametrize(
+    ("one", "two", "tau"),
+    [
+        ([1.0, 2.0, 3.0], (1.0, 2.0, 3.0), 1.0),
+        ([3.0, 2.0, 1.0], (1.0, 2.0, 3.0), -1.0),
+        ([1.0, 1.0, 1.0], (1.0, 2.0, 3.0), None),
+        ([1.0, 2.0, 2.0], (1.0, 2.0, 3.0), 2 / np.sqrt(6)),
+        ([1.0, 3.0, 2.0], (1.0, 2.0, 3.0), 1 / 3),
+    ],
+)
+def test_kendall_tau_counts_pairs_and_ties(one, two, tau):
+    found = kendall_tau(one, two)
+    assert found == (None if tau is None else pytest.approx(tau))
+
+
+def test_sample_steps_follow_one_another_and_restart_the_fallen():
+    steps = roll_out_random_policy(CARD, seed=0)
+    for before, after in itertools.pairwise(steps):
+        alive = ~before.terminated
+        np.testing.assert_array_equal(
+            before.next_state.x_position[alive], after.state.x_position[alive]
+        )
+    ended = np.concatenate([step.terminated for step in steps])
+    assert ended.any()
+
+
+def test_sample_steps_repeat_with_the_seed():
+    one, two, other = (roll_out_random_policy(CARD, seed, 4, 6)[-1] for seed in (1, 1, 2))
+    np.testing.assert_array_equal(one.next_state.observation, two.next_state.observation)
+    assert not np.array_equal(one.next_state.observation, other.next_state.observation)
+
+
+def test_extremes_reach_the_ends_of_the_ranges():
+    step = roll_out_random_policy(CARD, 0, 2, 1)[0]
+    extremes = dict(make_extremes(CARD, step))
+    zero, low, high = list(extremes.values())[1:]
+    field = CARD.field("torso_height")
+    assert (zero.next_state.torso_height == 0).all()
+    assert (low.next_state.torso_height == field.range[0]).all()
+    assert (high.next_state.torso_height == min(field.range[1], 1e3)).all()
+
+
+def test_probe_runs_in_the_sandbox_and_memory_bombs_end_there(tmp_path):
+    exits = []
+    for name, source in {
+        "good": HOP,
+        # Each step doubles a text: no static rule sees how far that goes.
+        "bomb": HOP.replace(
+            "    effort =",
+            "    text = 'ab'\n    for _ in range(60):\n        text = text + text\n    effort =",
+        ),
+    }.items():
+        job_dir = tmp_path / name
+        job_dir.mkdir()
+        exits.append(
+            run_job(make_job(job_dir, source), job_dir, limits=Limits(wall_s=60, memory_mib=1024))
+        )
+    good, bomb = exits
+    assert good.outcome == "ok"
+    assert good.result.is_accepted
+    # The limit of the process makes it a MemoryError of the program, or ends the process.
+    assert bomb.outcome == "killed: memory" or not bomb.result.is_accepted
