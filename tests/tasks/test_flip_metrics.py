@@ -18,7 +18,7 @@ LAND = (0.1, 1.0, "foot")
 REAL_FLIP = (STAND, TAKE_OFF, FLIGHT, LAND)
 
 
-def make_episode(*phases, sign=1.0, n_steps=N_STEPS, is_folding=False):
+def make_episode(*phases, sign=1.0, n_steps=N_STEPS, is_folding=False, terminated=False):
     """Play phases, then hold the last one until the episode ends.
 
     The whole body turns, unless it is folding: then the foot stays as it is and the hip bends.
@@ -43,7 +43,7 @@ def make_episode(*phases, sign=1.0, n_steps=N_STEPS, is_folding=False):
         "leg_angle": np.zeros(rows),
         "foot_angle": np.zeros(rows),
     }
-    return Episode(fields, np.zeros((n_steps, 3)), DT)
+    return Episode(fields, np.zeros((n_steps, 3)), DT, terminated)
 
 
 @pytest.fixture(params=sorted(SIGNS))
@@ -67,6 +67,22 @@ def test_real_flip_is_success(judge):
     assert score.parts["landed"] == 1.0
     assert score.parts["flight"] == pytest.approx(0.4)
     assert score.parts["other_part_on_floor"] == 0.0
+
+
+def test_episode_that_ends_at_a_fall_has_not_stayed_up(judge):
+    n_steps = 200
+    score = judge(*REAL_FLIP, n_steps=n_steps, terminated=True)
+    assert score.parts["landed"] == 1.0
+    assert score.parts["stayed_up"] == pytest.approx(score.parts["stood"])
+    assert 0.8 < score.task_score < 0.95
+    assert not score.success
+
+
+def test_landing_in_the_last_instant_before_a_fall_earns_no_staying(judge):
+    n_steps = 115
+    score = judge(*REAL_FLIP, n_steps=n_steps, terminated=True)
+    assert score.parts["landed"] == 1.0
+    assert score.task_score < 0.64
 
 
 def test_second_try_counts_after_a_collapse(judge):

@@ -43,10 +43,15 @@ def test_task_without_overrides_leaves_the_card_as_it_is(write_task):
     assert apply_task(card, write_task(GOOD)) == card
 
 
-def test_flip_lifts_the_termination_and_shortens_the_episode():
+def test_flip_ends_at_a_fall_instead_of_a_tilt():
     card = apply_task(load_env("hopper"), load_task("hopper", "back_flip"))
-    assert card.termination == ()
+    ends = {bounds.field for bounds in card.termination}
+    assert ends == {"leg_floor_contact", "thigh_floor_contact", "torso_floor_contact"}
     assert card.max_episode_steps == 400
+
+
+def test_empty_termination_lifts_the_cards(write_task):
+    assert apply_task(load_env("hopper"), write_task(GOOD + "termination = []\n")).termination == ()
 
 
 def test_termination_of_the_task_replaces_the_cards(write_task):

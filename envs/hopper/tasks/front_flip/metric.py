@@ -1,5 +1,7 @@
 """A clean front flip of the hopper: turned in the air, landed on the foot, stayed up."""
 
+from types import SimpleNamespace
+
 import numpy as np
 
 from reward_agent.types import Score
@@ -8,6 +10,7 @@ DIRECTION = 1.0  # sign of torso_pitch when the top of the torso goes forward
 UPRIGHT = 30 / 360  # turns away from vertical that still count as standing
 FALLEN = 60 / 360  # turns away from vertical that count as fallen
 STAND_S = 0.5  # seconds that make a landing
+EPISODE_S = 3.2  # seconds that it must have stayed up to; the card ends the episode at a fall
 
 TURN_WEIGHT, LANDING_WEIGHT, STAND_WEIGHT, STAY_WEIGHT = 0.5, 0.1, 0.2, 0.2
 
@@ -37,17 +40,18 @@ def score(episode):
       of the torso or of the foot, whichever has turned less;
     - landed: the attempt ended, clean, in a stance exactly one turn further;
     - stood: the longest stance after that and before a fall, as a share of ``STAND_S``;
-    - stayed: time from the landing to the first fall, as a share of what was left of the episode,
-      or of ``STAND_S`` if less was left. A fall is any part but the foot on the floor, or the
-      torso beyond ``FALLEN``.
+    - stayed: time from the landing to the first fall, as a share of what was left until
+      ``EPISODE_S``, or of ``STAND_S`` if less was left. A fall is any part but the foot on the
+      floor, or the torso beyond ``FALLEN``.
 
-    ``success`` is a score of 1. Why the cheats stay below an honest try: a turn is worth nothing on
-    the floor, so rolling, a headstand and getting up again are worth what was turned in the air
-    before the first wrong contact; folding the torso over at the hip swings the legs the other way
-    and turns nothing; a collapse resets the stance, so half turns never add up; the later terms are
-    zero without a whole clean turn. Every step of a real flip (leave the floor, turn further, come
-    down on the foot, stand, stay) raises the score and none lowers it. Torques that pass it in
-    MuJoCo are among the tests: the strict form is within this robot's reach.
+    ``success`` is a score of 1 in an episode that did not end early. Why the cheats stay below an
+    honest try: a turn is worth nothing on the floor, so rolling, a headstand and getting up again
+    are worth what was turned in the air before the first wrong contact; folding the torso over at
+    the hip swings the legs the other way and turns nothing (a policy paid for the torso's turn
+    alone learned just that); a collapse resets the stance, so half turns never add up; the later
+    terms are zero without a whole clean turn. Every step of a real flip (leave the floor, turn
+    further, come down on the foot, stand, stay) raises the score and none lowers it. Torques that
+    pass it in MuJoCo are among the tests: the strict form is within this robot's reach.
 
     Parts: ``clean_turn`` (turns), ``any_turn`` (largest turn of the torso since a stance, on the
     ground or not), ``landed`` 0/1, ``stood`` s, ``stayed_up`` s after landing,
@@ -59,21 +63,22 @@ def score(episode):
     foot = episode.foot_floor_contact > 0.5
     other = find_other_contact(episode)
     inverted = np.cos(2 * np.pi * turn) < 0
-    motion = {
-        "turn": turn,
-        "counted_turn": np.minimum(turn, foot_turn),
-        "in_air": ~foot & ~other,
-        "stance": foot & ~other & (np.abs(turn - np.round(turn)) <= UPRIGHT),
-        "unclean": other | (foot & inverted),
-        "control_dt": episode.control_dt,
-    }
-    attempts = [judge_attempt(start, end, motion) for start, end in find_attempts(motion["stance"])]
+    motion = SimpleNamespace(
+        turn=turn,
+        counted_turn=np.minimum(turn, foot_turn),
+        in_air=~foot & ~other,
+        stance=foot & ~other & (np.abs(turn - np.round(turn)) <= UPRIGHT),
+        unclean=other | (foot & inverted),
+        control_dt=episode.control_dt,
+    )
+    attempts = [judge_attempt(start, end, motion) for start, end in find_attempts(motion.stance)]
     best = max(attempts, key=lambda parts: (add_up(parts), parts["any_turn"]), default=NO_ATTEMPT)
     parts = {name: value for name, value in best.items() if name != "stayed"}
     parts["any_turn"] = max((attempt["any_turn"] for attempt in attempts), default=0.0)
     parts["inverted_on_floor"] = np.sum(inverted & (foot | other)) * episode.control_dt
     parts["other_part_on_floor"] = np.sum(other) * episode.control_dt
-    return Score(add_up(best), add_up(best) > 1 - 1e-9, parts)
+    is_complete = add_up(best) > 1 - 1e-9 and not episode.terminated
+    return Score(add_up(best), is_complete, parts)
 
 
 def find_foot_pitch(episode):
@@ -100,37 +105,37 @@ def find_attempts(stance):
 
 def judge_attempt(start, end, motion):
     """Return the parts of one attempt, between the stances at ``start`` and ``end``."""
-    base = np.round(motion["turn"][start])
-    dirty = np.flatnonzero(motion["unclean"][start + 1 : end])
+    base = np.round(motion.turn[start])
+    dirty = np.flatnonzero(motion.unclean[start + 1 : end])
     clean_end = start + 1 + dirty[0] if len(dirty) else end
-    in_air = motion["in_air"][start + 1 : clean_end]
-    turned = motion["counted_turn"][start + 1 : clean_end][in_air] - base
+    in_air = motion.in_air[start + 1 : clean_end]
+    turned = motion.counted_turn[start + 1 : clean_end][in_air] - base
     parts = {
         **NO_ATTEMPT,
         "clean_turn": float(np.clip(np.max(turned, initial=0.0), 0.0, 1.0)),
-        "any_turn": float(np.max(motion["turn"][start : end + 1] - base, initial=0.0)),
-        "flight": float(np.sum(in_air)) * motion["control_dt"],
+        "any_turn": float(np.max(motion.turn[start : end + 1] - base, initial=0.0)),
+        "flight": float(np.sum(in_air)) * motion.control_dt,
     }
-    is_clean = clean_end == end < len(motion["turn"])
-    if is_clean and np.round(motion["turn"][end]) == base + 1:
+    is_clean = clean_end == end < len(motion.turn)
+    if is_clean and np.round(motion.turn[end]) == base + 1:
         parts |= judge_landing(end, motion)
     return parts
 
 
 def judge_landing(landing, motion):
     """Return the parts of what follows the stance at row ``landing``."""
-    tilt = motion["turn"][landing:] - np.round(motion["turn"][landing])
-    fallen = motion["unclean"][landing:] | (np.abs(tilt) > FALLEN)
+    tilt = motion.turn[landing:] - np.round(motion.turn[landing])
+    fallen = motion.unclean[landing:] | (np.abs(tilt) > FALLEN)
     falls = np.flatnonzero(fallen)
     n_up = int(falls[0]) if len(falls) else len(fallen)
-    n_stand = max(STAND_S / motion["control_dt"], 1.0)
-    n_stood = find_longest_run(motion["stance"][landing : landing + n_up])
+    left = EPISODE_S - (landing - 1) * motion.control_dt
+    n_stood = find_longest_run(motion.stance[landing : landing + n_up])
     return {
         "clean_turn": 1.0,
         "landed": 1.0,
-        "stood": n_stood * motion["control_dt"],
-        "stayed": n_up / max(len(fallen), n_stand),
-        "stayed_up": n_up * motion["control_dt"],
+        "stood": n_stood * motion.control_dt,
+        "stayed": min(n_up * motion.control_dt / max(left, STAND_S), 1.0),
+        "stayed_up": n_up * motion.control_dt,
         "fell_after_landing": float(len(falls) > 0),
     }
 
