@@ -9,7 +9,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from reward_agent.errors import DataError, JobError
@@ -38,31 +38,18 @@ class Child:
         job_dir: the only folder that it may change.
         limits: ceilings; the wall clock, resident memory and disk are watched here.
         mode: the isolation that is accepted.
-        read_paths: files and folders that it may read besides packages and env.
 
     Raises:
         JobError: it could not be started.
     """
 
-    def __init__(
-        self,
-        job: Job,
-        job_dir: Path,
-        limits: Limits,
-        mode: SandboxMode,
-        read_paths: Sequence[Path],
-    ) -> None:
+    def __init__(self, job: Job, job_dir: Path, limits: Limits, mode: SandboxMode) -> None:
         self._job_dir, self._limits = job_dir, limits
         self.report = SealReport(level="process", detail="it ended before it was sealed")
         self.peak_rss_mib = 0.0
         self.exit_code = 0
         self.wall_s = 0.0
-        isolation = Isolation(
-            mode=mode,
-            limits=limits,
-            read_paths=tuple(str(path.resolve()) for path in read_paths),
-            parent_pid=os.getpid(),
-        )
+        isolation = Isolation(mode=mode, limits=limits, parent_pid=os.getpid())
         self._pipe = -1
         try:
             with _make_pipe() as (self._pipe, pipe_end):

@@ -5,17 +5,14 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
-import subprocess
 import sys
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 
 from reward_agent.evaluation.graphics import find_graphics
-from reward_agent.sandbox.environment import find_import_roots, make_child_environment
-from reward_agent.sandbox.isolation import SealReport
+from reward_agent.sandbox.environment import find_import_roots
 from reward_agent.sandbox.landlock import read_abi
 from reward_agent.sandbox.syscalls import find_architecture
+from reward_agent.sandbox.trial import try_seal
 
 _PACKAGES = {
     "mujoco": "simulation",
@@ -29,7 +26,6 @@ _PACKAGES = {
     "anthropic": "provider anthropic",
     "av": "video as MP4 (optional)",
 }
-_TRIAL_S = 30.0
 
 
 @dataclass(frozen=True)
@@ -52,26 +48,6 @@ class Mechanism:
 def survey() -> list[Mechanism]:
     """Try everything out; takes a second or two and never fails."""
     return [*_survey_isolation(), _survey_graphics(), *_survey_python()]
-
-
-def try_seal() -> SealReport:
-    """Seal a child of this process and return what it reports."""
-    with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-s", "-P", "-m", "reward_agent.sandbox.trial", folder]
-        try:
-            trial = subprocess.run(
-                command,
-                env=make_child_environment(Path(folder), renders=False),
-                capture_output=True,
-                timeout=_TRIAL_S,
-                check=False,
-            )
-            return SealReport.model_validate_json(trial.stdout)
-        except (OSError, subprocess.TimeoutExpired) as error:
-            return SealReport(level="process", detail=str(error))
-        except ValueError:
-            words = trial.stderr.decode(errors="replace").strip()[-200:]
-            return SealReport(level="process", detail=f"the trial failed: {words}")
 
 
 def _survey_isolation() -> list[Mechanism]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
+from reward_agent.errors import SandboxError
 from reward_agent.sandbox.level import Level, SandboxMode
 from reward_agent.sandbox.limits import Limits
 from reward_agent.types import FileRecord, Record
@@ -19,7 +20,6 @@ class Isolation(FileRecord):
 
     mode: SandboxMode = "default"
     limits: Limits = Limits()
-    read_paths: tuple[str, ...] = ()
     parent_pid: int | None = None
     report_descriptor: int | None = Field(
         None, description="end of a pipe: the report is written there, then it is closed"
@@ -33,3 +33,12 @@ class SealReport(Record):
     is_accepted: bool = Field(True, description="whether the child goes on")
     detail: str = ""
     layers: tuple[str, ...] = ()
+
+
+def describe_refusal(report: SealReport, mode: SandboxMode) -> SandboxError:
+    """Return the error for a level that the mode does not accept, or a wall with a hole."""
+    detail = f" ({report.detail})" if report.detail else ""
+    return SandboxError(
+        f"sandbox mode {mode!r} is not to be had here: level {report.level!r}{detail}",
+        "run `reward-agent doctor` for what is missing, or accept less with --sandbox any",
+    )

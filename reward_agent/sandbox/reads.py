@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 import sysconfig
-from collections.abc import Iterable
 from pathlib import Path
 
 from reward_agent.sandbox.landlock import (
@@ -69,15 +68,12 @@ _GRAPHICS_DEVICES = (
 )
 
 
-def find_file_rules(
-    job_dir: Path, env_dir: Path | None, read_paths: Iterable[Path], *, has_devices: bool
-) -> list[FileRule]:
+def find_file_rules(job_dir: Path, env_dir: Path | None, *, has_devices: bool) -> list[FileRule]:
     """Return the file rules of one job.
 
     Args:
         job_dir: the folder that may be changed.
         env_dir: the folder of the env card; its ``tasks`` stay unreadable: they hold the metrics.
-        read_paths: further files and folders to read.
         has_devices: whether graphics devices may be used.
     """
     # The wheel carries envs and prompts inside the package: neither is for a child.
@@ -97,7 +93,6 @@ def find_file_rules(
         rules += allow_except(folder, hidden, RUN)
     if env_dir is not None:
         rules += allow_except(env_dir.resolve(), [env_dir.resolve() / "tasks"], READ)
-    rules += [FileRule(path, READ) for path in read_paths]
     if has_devices:
         rules += _find_graphics_rules()
     return rules

@@ -6,15 +6,14 @@ import contextlib
 import json
 import signal
 import threading
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from reward_agent.errors import DataError, JobError, SandboxError
+from reward_agent.errors import DataError, JobError
 from reward_agent.jobs import ERROR_FILE, RESULT_FILE, Job, Result
 from reward_agent.sandbox.child import OUTPUT_FILE, Child, ProgressCallback
 from reward_agent.sandbox.files import clean_text, read_capped, read_tail
-from reward_agent.sandbox.isolation import EXIT_INTERNAL, EXIT_REFUSED
+from reward_agent.sandbox.isolation import EXIT_INTERNAL, EXIT_REFUSED, describe_refusal
 from reward_agent.sandbox.level import Level, SandboxMode
 from reward_agent.sandbox.limits import Limits
 from reward_agent.sandbox.results import TRUSTED_KINDS, read_result
@@ -60,7 +59,6 @@ def run_job(
     mode: SandboxMode = "default",
     on_progress: ProgressCallback | None = None,
     cancel: threading.Event | None = None,
-    read_paths: Sequence[Path] = (),
 ) -> JobExit:
     """Run one job in a child process of its own and wait for its end.
 
@@ -73,7 +71,6 @@ def run_job(
         mode: the isolation that is accepted.
         on_progress: called in this thread with each new row of ``progress.csv``.
         cancel: ends the job when set.
-        read_paths: files and folders that the child may read besides packages and its env.
 
     Raises:
         SandboxError: the mode asks for more isolation than this machine has, or a probe of the
@@ -82,17 +79,13 @@ def run_job(
     """
     limits = limits or Limits()
     job_dir = job_dir.resolve()
-    child = Child(job, job_dir, limits, mode, read_paths)
+    child = Child(job, job_dir, limits, mode)
     try:
         outcome = child.watch(on_progress, cancel)
     finally:
         child.end()
     if outcome == "ok" and child.exit_code == EXIT_REFUSED and not child.report.is_accepted:
-        raise SandboxError(
-            f"sandbox mode {mode!r} is not to be had here: level {child.report.level!r}"
-            f" ({child.report.detail})",
-            "run `reward-agent doctor` for what is missing, or accept less with --sandbox any",
-        )
+        raise describe_refusal(child.report, mode)
     return _conclude(job, job_dir, limits, child, outcome)
 
 

@@ -72,7 +72,6 @@ class Seal:
         rules = find_file_rules(
             self._job_dir,
             self._env_dir,
-            [Path(path) for path in self._isolation.read_paths],
             has_devices=self._has_devices,
         )
         abi, arch = read_abi(), find_architecture()

@@ -38,6 +38,8 @@ def pretend(job_dir):
         seal.read_abi = lambda: 0
     if (job_dir / "no_filter").exists():
         seal.find_architecture = lambda: None
+    if (job_dir / "other_system").exists():
+        sys.platform = "darwin"
     if (job_dir / "leaky").exists():
         seal.restrict_files = lambda rules, abi: None
 

@@ -3,8 +3,10 @@ import sys
 
 import pytest
 
+from reward_agent.errors import SandboxError
 from reward_agent.evaluation.graphics import Graphics
-from reward_agent.sandbox import doctor
+from reward_agent.sandbox import doctor, trial
+from reward_agent.sandbox.isolation import SealReport
 from reward_agent.sandbox.landlock import read_abi
 from reward_agent.sandbox.syscalls import find_architecture
 
@@ -32,10 +34,19 @@ def test_survey_tries_the_sandbox_for_real(rows):
 
 
 def test_survey_of_a_broken_trial_is_a_row_and_no_crash(monkeypatch):
-    monkeypatch.setattr(doctor.sys, "executable", "/nonexistent/python")
-    report = doctor.try_seal()
+    monkeypatch.setattr(trial.sys, "executable", "/nonexistent/python")
+    report = trial.try_seal()
     assert report.level == "process"
     assert "nonexistent" in report.detail
+
+
+def test_run_below_its_mode_is_refused_before_it_starts(monkeypatch):
+    weak = SealReport(level="namespaces", detail="this kernel has no Landlock")
+    monkeypatch.setattr(trial, "try_seal", lambda: weak)
+    assert trial.check_isolation("default") == "namespaces"
+    assert trial.check_isolation("off") == "process"
+    with pytest.raises(SandboxError, match="no Landlock"):
+        trial.check_isolation("strict")
 
 
 def test_parent_side_imports_neither_torch_nor_mujoco():

@@ -36,19 +36,19 @@ def test_hidden_folder_is_left_out_and_all_else_is_not(tmp_path):
 
 def test_env_is_readable_but_for_its_tasks(tmp_path):
     env_dir = make_site_packages(tmp_path) / "reward_agent" / "_data" / "envs" / "hopper"
-    rules = find_file_rules(tmp_path / "job", env_dir, [], has_devices=False)
+    rules = find_file_rules(tmp_path / "job", env_dir, has_devices=False)
     assert is_readable(rules, env_dir / "env.toml")
     assert not is_readable(rules, env_dir / "tasks" / "hop_forward" / "metric.py")
 
 
 def test_only_the_jobs_folder_and_the_sink_may_be_written(tmp_path):
-    rules = find_file_rules(tmp_path / "job", None, [tmp_path / "more"], has_devices=False)
+    rules = find_file_rules(tmp_path / "job", None, has_devices=False)
     written = {str(rule.path) for rule in rules if rule.rights & (CHANGE & ~RUN | WRITE_FILE)}
     assert written == {str(tmp_path / "job"), "/dev/null"}
 
 
 def test_checkout_shows_its_package_only():
-    rules = find_file_rules(Path("/nonexistent/job"), None, [], has_devices=False)
+    rules = find_file_rules(Path("/nonexistent/job"), None, has_devices=False)
     assert is_readable(rules, PACKAGE / "errors.py")
     for name in ("envs", "runs", "prompts", "README.md"):
         assert not is_readable(rules, PACKAGE.parent / name), name
@@ -56,7 +56,7 @@ def test_checkout_shows_its_package_only():
 
 def test_graphics_devices_are_for_rendering_only(tmp_path):
     def find_devices(has_devices):
-        rules = find_file_rules(tmp_path, None, [], has_devices=has_devices)
+        rules = find_file_rules(tmp_path, None, has_devices=has_devices)
         return any(rule.path == Path("/dev/dri") for rule in rules)
 
     assert find_devices(True)
