@@ -64,8 +64,8 @@ class TrainJob(FileRecord):
 class EvaluateJob(FileRecord):
     """Fresh episodes of each snapshot, scored by the trusted ``metric.py`` if there is one.
 
-    Every snapshot gets ``n_curve_episodes``; the best of them by task score (the last, without a
-    metric) then gets ``n_episodes`` on other seeds. Writes ``trajectories.npz`` of these, and a
+    Every snapshot gets ``n_curve_episodes``, the three best by task score twice as many again;
+    the best of these (the last of all, without a metric) gets ``n_episodes`` on other seeds. Writes ``trajectories.npz`` of these, and a
     video and a strip of the median one if ``render``. Result: ``EvaluateResult``.
     """
 

@@ -79,13 +79,19 @@ def summarise_scores(
     )
 
 
-def choose_best(curve: Sequence[Evaluation]) -> int:
-    """Return the index of the evaluation with the highest task score, the later one of equals.
+def rank_policies(curve: Sequence[Evaluation]) -> list[int]:
+    """Return the indices from the highest task score down, the later one of equals first.
 
-    Without scores it is the last.
+    What has no score comes last.
     """
     scores = [float("-inf") if e.task_score is None else e.task_score for e in curve]
-    return max(range(len(scores)), key=lambda index: (scores[index], index))
+    return sorted(range(len(scores)), key=lambda index: (scores[index], index), reverse=True)
+
+
+def pool_evaluations(first: Evaluation, second: Evaluation) -> Evaluation:
+    """Return the evaluation of the episodes of both; they are of one policy."""
+    episodes = (*first.episodes, *second.episodes)
+    return summarise_scores(episodes, first.total_timesteps, first.seed)
 
 
 def rank_episodes(evaluation: Evaluation) -> list[int]:

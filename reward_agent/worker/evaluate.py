@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from reward_agent.errors import DataError
 from reward_agent.evaluation.graphics import find_graphics
 from reward_agent.evaluation.metrics import Metric, compile_metric
-from reward_agent.evaluation.scoring import choose_best, score_trajectories
+from reward_agent.evaluation.scoring import pool_evaluations, rank_policies, score_trajectories
 from reward_agent.jobs import (
     METRIC_FILE,
     STRIP_FILE,
@@ -29,8 +29,12 @@ if TYPE_CHECKING:
     from reward_agent.evaluation.rollout import Policy, Rollout
     from reward_agent.evaluation.video import Studio
 
-# The policy is chosen on one set of seeds and reported on another, this far away.
+# The policy is chosen on some seeds and reported on others, this far away.
+_FINALISTS_SEED_OFFSET = 250_000
 _REPORT_SEED_OFFSET = 500_000
+# A few episodes of each of ten policies often rank the luckiest first. So the first few are tried
+# again, with twice as many episodes.
+_N_FINALISTS = 3
 
 
 @dataclass
@@ -73,8 +77,11 @@ def run(job: EvaluateJob, job_dir: Path) -> EvaluateResult:
         raise DataError("the job has no snapshot to evaluate", "train the policy first")
     metric = compile_metric(job_dir / METRIC_FILE) if job.has_metric else None
     policies = [load_policy(job_dir / snapshot.file) for snapshot in job.snapshots]
-    curve = _score_curve(job, policies, metric) if len(policies) > 1 else ()
-    chosen = choose_best(curve) if curve else 0
+    curve: tuple[Evaluation, ...] = ()
+    if len(policies) > 1:
+        everyone = range(len(policies))
+        curve = _score_policies(job, everyone, policies, metric, job.n_curve_episodes, job.seed)
+    chosen = _choose(job, policies, curve, metric) if curve else 0
     seed = job.seed + _REPORT_SEED_OFFSET
     [rollout] = roll_out(job.card, [policies[chosen]], job.n_episodes, seed)
     timesteps = job.snapshots[chosen].total_timesteps
@@ -92,21 +99,46 @@ def run(job: EvaluateJob, job_dir: Path) -> EvaluateResult:
     )
 
 
-def _score_curve(
-    job: EvaluateJob, policies: Sequence[Policy], metric: Metric | None
+def _score_policies(
+    job: EvaluateJob,
+    indices: Sequence[int],
+    policies: Sequence[Policy],
+    metric: Metric | None,
+    n_episodes: int,
+    seed: int,
 ) -> tuple[Evaluation, ...]:
+    """Return fresh episodes of some of the policies, side by side."""
     from reward_agent.evaluation.rollout import roll_out
 
-    rollouts = roll_out(job.card, policies, job.n_curve_episodes, job.seed)
+    rollouts = roll_out(job.card, [policies[i] for i in indices], n_episodes, seed)
     return tuple(
         score_trajectories(
             rollout.trajectories,
             metric,
-            snapshot.total_timesteps,
-            job.seed + index * job.n_curve_episodes,
+            job.snapshots[index].total_timesteps,
+            seed + position * n_episodes,
         )
-        for index, (snapshot, rollout) in enumerate(zip(job.snapshots, rollouts, strict=True))
+        for position, (index, rollout) in enumerate(zip(indices, rollouts, strict=True))
     )
+
+
+def _choose(
+    job: EvaluateJob,
+    policies: Sequence[Policy],
+    curve: Sequence[Evaluation],
+    metric: Metric | None,
+) -> int:
+    """Return the index of the best policy; without a metric, of the last."""
+    if metric is None:
+        return len(policies) - 1
+    finalists = rank_policies(curve)[:_N_FINALISTS]
+    n_episodes, seed = 2 * job.n_curve_episodes, job.seed + _FINALISTS_SEED_OFFSET
+    again = _score_policies(job, finalists, policies, metric, n_episodes, seed)
+    pooled = [
+        pool_evaluations(curve[index], second)
+        for index, second in zip(finalists, again, strict=True)
+    ]
+    return finalists[rank_policies(pooled)[0]]
 
 
 def _open_studio(job: EvaluateJob) -> None:

@@ -6,12 +6,14 @@ from PIL import Image
 
 from reward_agent.errors import DataError, JobError
 from reward_agent.evaluation.graphics import Graphics, find_graphics
+from reward_agent.evaluation.metrics import compile_metric
+from reward_agent.evaluation.scoring import summarise_scores
 from reward_agent.evaluation.trajectories import Trajectories
 from reward_agent.jobs import EvaluateJob, EvaluateResult, ScoreJob
 from reward_agent.sandbox.limits import Limits
 from reward_agent.sandbox.runner import run_job
 from reward_agent.simulation.card import load_env
-from reward_agent.types import RewardProgram, Snapshot
+from reward_agent.types import EpisodeScore, RewardProgram, Snapshot
 from reward_agent.worker import evaluate, score
 
 METRIC = """
@@ -63,6 +65,31 @@ def test_best_snapshot_is_reported_on_seeds_it_was_not_chosen_by(job, tmp_path):
     recorded = Trajectories.load(tmp_path / "trajectories.npz")
     assert recorded.lengths.tolist() == [e.length for e in result.best.episodes]
     assert (result.video_file, result.video_note) == (None, "")
+
+
+def make_evaluation(index, scores):
+    episodes = [
+        EpisodeScore(task_score=v, success=False, length=9, end="truncated") for v in scores
+    ]
+    return summarise_scores(episodes, 1000 * index, 0)
+
+
+def test_luckiest_snapshot_of_the_curve_is_found_out_by_more_episodes(job, tmp_path, monkeypatch):
+    policies, tried = ["lucky", "steady", "poor"], []
+
+    def score_again(job, indices, policies, metric, n_episodes, seed):
+        tried.append((list(indices), n_episodes, seed))
+        later = {0: [0.0, 0.0], 1: [5.0, 5.0], 2: [1.0, 1.0]}
+        return tuple(make_evaluation(index, later[index]) for index in indices)
+
+    monkeypatch.setattr(evaluate, "_score_policies", score_again)
+    curve = [make_evaluation(i, [score]) for i, score in enumerate([6.0, 5.0, 1.0])]
+    metric = compile_metric(METRIC)
+    assert evaluate._choose(job, policies, curve, metric) == 1
+    [(indices, n_episodes, seed)] = tried
+    assert (indices, n_episodes) == ([0, 1, 2], 4)
+    assert seed not in range(job.seed, job.seed + 1000)
+    assert evaluate._choose(job, policies, curve, None) == 2
 
 
 def test_single_snapshot_is_evaluated_once(job, tmp_path):

@@ -4,8 +4,9 @@ import pytest
 from reward_agent.errors import DataError
 from reward_agent.evaluation.metrics import compile_metric
 from reward_agent.evaluation.scoring import (
-    choose_best,
+    pool_evaluations,
     rank_episodes,
+    rank_policies,
     score_trajectories,
     summarise_scores,
 )
@@ -92,14 +93,17 @@ def score(value, length=10):
     return EpisodeScore(task_score=value, success=False, length=length, end="truncated")
 
 
-def test_best_snapshot_is_the_later_of_equals():
-    curve = tuple(summarise_scores([score(v)], i, 0) for i, v in enumerate([1.0, 3.0, 3.0, 2.0]))
-    assert choose_best(curve) == 2
+def test_better_policies_come_first_and_the_later_of_equals():
+    values = [1.0, 3.0, None, 3.0, 2.0]
+    curve = [summarise_scores([score(value)], i, 0) for i, value in enumerate(values)]
+    assert rank_policies(curve) == [3, 1, 4, 0, 2]
 
 
-def test_last_snapshot_is_taken_where_nothing_is_scored():
-    curve = tuple(summarise_scores([score(None)], i, 0) for i in range(3))
-    assert choose_best(curve) == 2
+def test_pooled_evaluation_weighs_every_episode_alike():
+    first = summarise_scores([score(1.0)], 1000, 5)
+    second = summarise_scores([score(4.0), score(4.0)], 1000, 900)
+    pooled = pool_evaluations(first, second)
+    assert (pooled.task_score, pooled.n_episodes, pooled.seed) == (3.0, 3, 5)
 
 
 def test_episodes_are_ranked_by_score_then_length():
