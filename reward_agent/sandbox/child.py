@@ -15,7 +15,7 @@ from pathlib import Path
 from reward_agent.errors import DataError, JobError
 from reward_agent.jobs import ERROR_FILE, JOB_FILE, PROGRESS_FILE, RESULT_FILE, Job
 from reward_agent.sandbox.environment import make_child_command, make_child_environment
-from reward_agent.sandbox.files import read_tail, write_atomic
+from reward_agent.sandbox.files import read_tail, remove, write_atomic
 from reward_agent.sandbox.isolation import ISOLATION_FILE, Isolation, SealReport
 from reward_agent.sandbox.level import SandboxMode
 from reward_agent.sandbox.limits import Limits
@@ -45,7 +45,9 @@ class Child:
 
     def __init__(self, job: Job, job_dir: Path, limits: Limits, mode: SandboxMode) -> None:
         self._job_dir, self._limits = job_dir, limits
-        self.report = SealReport(level="process", detail="it ended before it was sealed")
+        self.report = SealReport(
+            level="process", is_accepted=False, detail="it ended before it was sealed"
+        )
         self.peak_rss_mib = 0.0
         self.exit_code = 0
         self.wall_s = 0.0
@@ -142,8 +144,8 @@ class Child:
 def _start(job: Job, job_dir: Path, isolation: Isolation) -> subprocess.Popen[bytes]:
     """Write the job, remove what an earlier one left as its answer, and start the process."""
     job_dir.mkdir(parents=True, exist_ok=True)
-    for name in (RESULT_FILE, ERROR_FILE, OUTPUT_FILE):
-        (job_dir / name).unlink(missing_ok=True)
+    for name in (JOB_FILE, ISOLATION_FILE, RESULT_FILE, ERROR_FILE, OUTPUT_FILE):
+        remove(job_dir / name)
     write_atomic(job_dir / JOB_FILE, job.model_dump_json(indent=1).encode())
     write_atomic(job_dir / ISOLATION_FILE, isolation.model_dump_json(indent=1).encode())
     descriptor = isolation.report_descriptor

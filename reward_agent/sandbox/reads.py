@@ -91,7 +91,7 @@ def find_file_rules(job_dir: Path, env_dir: Path | None, *, has_devices: bool) -
     rules.append(FileRule(Path(sys.prefix) / "pyvenv.cfg", READ))
     for folder in _find_code_folders():
         rules += allow_except(folder, hidden, RUN)
-    if env_dir is not None:
+    if env_dir is not None and env_dir.is_dir():
         rules += allow_except(env_dir.resolve(), [env_dir.resolve() / "tasks"], READ)
     if has_devices:
         rules += _find_graphics_rules()

@@ -60,8 +60,11 @@ class Seal:
             _die_with_parent(self._isolation.parent_pid)
         apply_limits(self._isolation.limits)
         self._layers.append("limits")
-        if sys.platform != "linux" or self._isolation.mode == "off":
-            self._gaps.append("switched off" if sys.platform == "linux" else sys.platform)
+        if self._isolation.mode == "off":
+            self._gaps.append("switched off")
+            return
+        if sys.platform != "linux":
+            self._gaps.append(f"{sys.platform} has no walls that are known here")
             return
         self._confine_files()
         _drop_capabilities()
@@ -69,13 +72,9 @@ class Seal:
 
     def _confine_files(self) -> None:
         """Close the file system with Landlock, or where there is none by a private root."""
-        rules = find_file_rules(
-            self._job_dir,
-            self._env_dir,
-            has_devices=self._has_devices,
-        )
         abi, arch = read_abi(), find_architecture()
         try:
+            rules = find_file_rules(self._job_dir, self._env_dir, has_devices=self._has_devices)
             if abi:
                 _prctl(_PR_SET_NO_NEW_PRIVS, 1)
                 restrict_files(rules, abi)

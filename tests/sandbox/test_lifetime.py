@@ -8,9 +8,11 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import said
+from conftest import make_card, said
 
 from reward_agent.errors import JobError
+from reward_agent.jobs import ProbeJob
+from reward_agent.sandbox.runner import run_job
 
 HERE = Path(__file__).parent
 PARENT = """
@@ -77,9 +79,8 @@ def test_interrupt_of_the_parent_ends_the_child(run_hostile, tmp_path):
     assert not is_running(pid)
 
 
-def test_folder_that_cannot_be_made_is_a_job_error(run_hostile, tmp_path):
-    (tmp_path / "job").mkdir()
-    (tmp_path / "job" / "job.json").mkdir()
-    (tmp_path / "job" / "job.json" / "x").touch()
+def test_folder_that_cannot_be_made_is_a_job_error(tmp_path):
+    (tmp_path / "file").touch()
+    job = ProbeJob(card=make_card(), program_sha256="0" * 64)
     with pytest.raises(JobError, match="could not be started"):
-        run_hostile("pass")
+        run_job(job, tmp_path / "file" / "job")

@@ -121,6 +121,15 @@ def test_job_that_leaves_a_trap_cannot_harm_the_next_one(run_hostile, tmp_path):
     assert target.read_text() == "private"
 
 
+def test_folders_under_our_names_do_not_stop_the_next_job(run_hostile):
+    source = (
+        "for name in ('job.json', 'isolation.json', 'result.json', 'error.json', 'output.txt'):\n"
+        "    (job_dir / name).unlink(missing_ok=True); (job_dir / name / 'deep').mkdir(parents=True)\n"
+    )
+    assert run_hostile(source).outcome != "ok"
+    assert said(run_hostile("report = 'well'")) == "well"
+
+
 def test_text_of_a_child_cannot_steer_a_terminal(run_hostile):
     job_exit = run_hostile(
         "print('\\x1b[2J\\x07\\u202eevil', flush=True); raise KeyError('\\x1b[1m')"
