@@ -83,7 +83,7 @@ def _list_common(body: Body, kind: Kind) -> list[Signal]:
     common = [Signal("effort", effort, 1.0, -0.01, "cost", "mean squared action", is_static=False)]
     if body.card.termination and kind not in ("flip", "lie"):
         code, doc = "np.ones(len(action))", "the episode goes on"
-        common.append(Signal("alive", code, 1.0, 0.2, "bonus", doc, is_static=False))
+        common.append(Signal("alive", code, 1.0, 0.4, "bonus", doc, is_static=False))
     return common
 
 

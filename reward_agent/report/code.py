@@ -1,0 +1,68 @@
+"""Programs as HTML: highlighted Python with numbered lines, and the difference to a parent."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable
+
+from markupsafe import Markup, escape
+from pygments import highlight
+from pygments.formatters import HtmlFormatter
+from pygments.lexers import PythonLexer
+
+from reward_agent.types import Finding
+
+_SPAN = re.compile(r"</?span[^>]*>")
+
+
+def highlight_program(source: str, findings: Iterable[Finding] = ()) -> Markup:
+    """Return a program with line numbers, each finding under its line.
+
+    Args:
+        source: the program's text; it is escaped.
+        findings: remarks with the lines that they are about.
+    """
+    formatter = HtmlFormatter(nowrap=True, classprefix="py-")
+    lines = highlight(source, PythonLexer(stripnl=False), formatter).rstrip("\n").split("\n")
+    remarks: dict[int, list[Finding]] = {}
+    for finding in findings:
+        remarks.setdefault(finding.line or 0, []).append(finding)
+    parts = []
+    for number, line in enumerate(_close_spans(lines), start=1):
+        parts.append(f'<span class="ln" data-n="{number}">{line}</span>\n')
+        parts += [_render_remark(finding) for finding in remarks.get(number, [])]
+    return Markup(f'<pre class="code" tabindex="0"><code>{"".join(parts)}</code></pre>')
+
+
+def _render_remark(finding: Finding) -> str:
+    text = f"{finding.severity} · {finding.rule}: {finding.message}"
+    remedy = f" → {finding.remedy}" if finding.remedy else ""
+    return f'<span class="remark {escape(finding.severity)}">{escape(text + remedy)}</span>\n'
+
+
+def _close_spans(lines: list[str]) -> list[str]:
+    """Close the spans that go over several lines (docstrings) at the end of each of them."""
+    closed, opened = [], []  # type: ignore[var-annotated]
+    for line in lines:
+        prefix = "".join(opened)
+        for tag in _SPAN.findall(line):
+            if tag.startswith("</"):
+                opened.pop()
+            else:
+                opened.append(tag)
+        closed.append(prefix + line + "</span>" * len(opened))
+    return closed
+
+
+def render_diff(before: str, after: str) -> Markup:
+    """Return what changed from a parent's program, as lines with their sign."""
+    lines = difflib.unified_diff(before.splitlines(), after.splitlines(), lineterm="", n=2)
+    names = {"+": "added", "-": "removed", "@": "place"}
+    parts = []
+    for line in list(lines)[2:]:
+        css = names.get(line[:1], "same")
+        parts.append(f'<span class="{css}">{escape(line)}</span>\n')
+    if not parts:
+        return Markup("")
+    return Markup(f'<pre class="diff" tabindex="0">{"".join(parts)}</pre>')

@@ -1,0 +1,168 @@
+"""The report's figures: which records become which chart."""
+
+from __future__ import annotations
+
+from reward_agent.report.charts import (
+    N_COLOURS,
+    Labels,
+    Point,
+    Series,
+    render_lines,
+    render_scores,
+    render_shares,
+    shorten,
+)
+from reward_agent.report.view import CandidateView, RunView
+from reward_agent.types import Evaluation, TermCurve
+
+_STEPS = "environment steps of the training"
+_SMALL = 180.0
+
+
+def draw_scores(view: RunView) -> str:
+    """Draw the task score of each candidate by round, with its interval."""
+    groups = []
+    for iteration in view.iterations:
+        items = [c for c in view.candidates if c.entry.candidate.iteration == iteration.index]
+        scored = [c for c in items if c.score is not None]
+        groups.append((f"round {iteration.index + 1}", [_mark(view, item) for item in scored]))
+    scores = [f"{c.id} {shorten(c.score)}" for c in view.candidates if c.score is not None]
+    labels = Labels(
+        "Task score of each candidate, by round",
+        f"One mark for each candidate with a score, in {view.run.task.unit or 'its unit'}, with a "
+        f"95 % interval over episodes: {', '.join(scores)}.",
+        "",
+        f"task score [{view.run.task.unit}]",
+    )
+    return render_scores(labels, groups, view.run.task.target_score)
+
+
+def _mark(view: RunView, item: CandidateView) -> Series:
+    evaluation = item.entry.candidate.evaluation
+    low, high = (evaluation.task_score_interval if evaluation else None) or (None, None)
+    score = item.score or 0.0
+    interval = "" if low is None or high is None else f" ({shorten(low)} … {shorten(high)})"
+    tip = (
+        f"{item.id} · {item.entry.candidate.idea}\n{shorten(score)} {view.run.task.unit}{interval}"
+    )
+    tip += f"\n{item.entry.candidate.outcome}"
+    point = Point(0.0, score, tip, low, high)
+    return Series(item.id, (point,), 0 if item.is_best else -1, item.is_best)
+
+
+def draw_learning(view: RunView) -> str:
+    """Draw the task score over training of every candidate, the best one in front."""
+    series = [_score_course(item, item.is_best) for item in view.trained]
+    shown = [item for item in series if item.points]
+    labels = Labels(
+        "Task score over training",
+        "The trusted metric on fresh episodes at about ten points of each training; "
+        f"{len(shown)} candidates, the best one in front with its 95 % interval.",
+        _STEPS,
+        f"task score [{view.run.task.unit}]",
+    )
+    return render_lines(labels, shown, view.run.task.target_score)
+
+
+def _score_course(item: CandidateView, is_main: bool) -> Series:
+    points = [_score_point(item, evaluation) for evaluation in item.entry.curve]
+    kept = tuple(point for point in points if point is not None)
+    return Series(item.id, kept, 0 if is_main else -1, is_main)
+
+
+def _score_point(item: CandidateView, evaluation: Evaluation) -> Point | None:
+    if evaluation.task_score is None:
+        return None
+    low, high = evaluation.task_score_interval or (None, None)
+    rate = "" if evaluation.success_rate is None else f"\nsuccess {evaluation.success_rate:.0%}"
+    tip = (
+        f"{item.id} at {evaluation.total_timesteps:,} steps\n{shorten(evaluation.task_score)}{rate}"
+    )
+    return Point(evaluation.total_timesteps, evaluation.task_score, tip, low, high)
+
+
+def draw_candidate_score(view: RunView, item: CandidateView) -> str:
+    """Draw one candidate's task score over training, small."""
+    labels = Labels(
+        f"Task score of {item.id} over training",
+        "The trusted metric on fresh episodes.",
+        _STEPS,
+        f"task score [{view.run.task.unit}]",
+    )
+    return render_lines(labels, [_score_course(item, True)], None, _SMALL)
+
+
+def draw_generated_return(item: CandidateView) -> str:
+    """Draw the generated return over training: the program's own view, on its own axis."""
+    training = item.entry.training
+    points = tuple(
+        Point(
+            point.total_timesteps,
+            point.generated_return,
+            f"{item.id} at {point.total_timesteps:,} steps\n{shorten(point.generated_return)}",
+        )
+        for point in (training.points if training else ())
+        if point.generated_return is not None
+    )
+    labels = Labels(
+        f"Generated return of {item.id} over training",
+        "What the generated reward paid per episode. Its size means nothing beside another "
+        "program's, nor beside the task score.",
+        _STEPS,
+        "generated return",
+    )
+    series = [Series("generated return", points, 1)] if points else []
+    return render_lines(labels, series, None, _SMALL)
+
+
+def draw_terms(item: CandidateView) -> str:
+    """Draw what each term paid per episode over training."""
+    curves = _list_terms(item)
+    series = [
+        Series(
+            curve.name,
+            tuple(
+                Point(
+                    point.total_timesteps,
+                    point.pay_per_episode,
+                    f"{curve.name} at {point.total_timesteps:,} steps\n"
+                    f"{shorten(point.pay_per_episode)} an episode, {point.share_of_return:.0%}",
+                )
+                for point in curve.points
+            ),
+            number % N_COLOURS,
+        )
+        for number, curve in enumerate(curves)
+    ]
+    labels = Labels(
+        f"Pay of each term of {item.id} per episode",
+        "; ".join(f"{c.name} ends at {shorten(c.points[-1].pay_per_episode)}" for c in curves),
+        _STEPS,
+        "pay per episode",
+    )
+    return render_lines(labels, series)
+
+
+def draw_shares(item: CandidateView) -> str:
+    """Draw each term's share of the return over training."""
+    curves = _list_terms(item)
+    series = [
+        Series(
+            curve.name,
+            tuple(Point(point.total_timesteps, point.share_of_return) for point in curve.points),
+            number % N_COLOURS,
+        )
+        for number, curve in enumerate(curves)
+    ]
+    labels = Labels(
+        f"Share of each term of {item.id} in the return",
+        "; ".join(f"{c.name} ends at {c.points[-1].share_of_return:.0%}" for c in curves),
+        _STEPS,
+        "share of the sum of |pay|",
+    )
+    return render_shares(labels, series)
+
+
+def _list_terms(item: CandidateView) -> tuple[TermCurve, ...]:
+    training = item.entry.training
+    return tuple(curve for curve in (training.terms if training else ()) if curve.points)

@@ -1,0 +1,140 @@
+"""The report: ``report.html``, one self-contained file that a stranger can read."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from reward_agent.report import figures
+from reward_agent.report.charts import shorten
+from reward_agent.report.verdict import (
+    DESIGNER_WORDS,
+    METRIC_WORDS,
+    describe_episodes,
+    find_headline,
+    judge_run,
+)
+from reward_agent.report.view import RunView, load_run_view
+from reward_agent.simulation.card_text import render_card
+from reward_agent.store import write_text
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+REPORT_FILE = "report.html"
+# Origins of settings that the same command finds again by itself.
+_IMPLIED = ("default", "card ", "preset ")
+
+
+def write_report(run_dir: Path) -> Path:
+    """Write a run's ``report.html`` from its directory; nothing else is changed.
+
+    Args:
+        run_dir: folder of the run, finished or not.
+
+    Returns:
+        Path of the page.
+
+    Raises:
+        DataError: the folder is not a run, or a record in it is not valid.
+    """
+    path = run_dir / REPORT_FILE
+    write_text(path, render_report(load_run_view(run_dir)))
+    return path
+
+
+def render_report(view: RunView) -> str:
+    """Return the page of a run.
+
+    A strict content security policy keeps it from loading or running anything that is not in it.
+    """
+    environment = _make_environment()
+    script = _read_asset("page.js")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    score, success_rate = find_headline(view)
+    return environment.get_template("page.html.j2").render(
+        view=view,
+        run=view.run,
+        best=view.best,
+        verdict=judge_run(view),
+        score=score,
+        success_rate=success_rate,
+        designer_words=DESIGNER_WORDS[view.designer_kind],
+        metric_words=METRIC_WORDS[view.run.metric_origin],
+        card_text=render_card(view.run.card),
+        command=_make_command(view),
+        video_uri=_make_uri(view.video),
+        style=_read_asset("page.css"),
+        script=script,
+        script_hash=f"sha256-{digest}",
+    )
+
+
+def _make_uri(video: bytes | None) -> str:
+    return f"data:image/webp;base64,{base64.b64encode(video).decode()}" if video else ""
+
+
+def _make_command(view: RunView) -> str:
+    """Return the command that repeats the run."""
+    run = view.run
+    is_named = run.metric_origin == "task"
+    task = run.task.name if is_named else f'"{run.task.description}"'
+    env = run.card.folder or run.card.name
+    words = ["reward-agent design", f"--env {env}", f"--task {task}"]
+    for name, value in run.config.items():
+        if name == "preset" or not run.config_sources.get(name, "default").startswith(_IMPLIED):
+            words.append(_write_option(name, value))
+    if run.config.get("provider") is None and view.designer_kind != "language model":
+        words.append(f"--provider {view.designer_kind}")
+    return " ".join(word for word in words if word)
+
+
+def _write_option(name: str, value: object) -> str:
+    option = name.replace("_", "-")
+    if isinstance(value, bool):
+        return f"--{option}" if value else f"--no-{option}"
+    return "" if value is None else f"--{option} {value}"
+
+
+def _read_asset(name: str) -> str:
+    return (Path(__file__).parent / name).read_text("utf-8")
+
+
+@cache
+def _make_environment() -> Environment:
+    import jinja2
+
+    # Here, not above: they cost 0.1 s that the command line's other commands do not need.
+    from reward_agent.report.code import highlight_program, render_diff
+
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        undefined=jinja2.StrictUndefined,
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "number": lambda value: "–" if value is None else shorten(value),
+        "percent": lambda value: "–" if value is None else f"{value:.0%}",
+        "steps": lambda value: f"{value:,}",
+        "duration": _format_duration,
+    }
+    environment.globals |= {
+        "draw": figures,
+        "highlight_program": highlight_program,
+        "render_diff": render_diff,
+        "describe_episodes": describe_episodes,
+    }
+    return environment
+
+
+def _format_duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"

@@ -1,0 +1,102 @@
+"""The verdict in a sentence, and who designed: what a reader should know first."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from reward_agent.report.charts import shorten
+from reward_agent.report.view import DesignerKind, RunView
+from reward_agent.types import Evaluation
+
+Tone = Literal["good", "fair", "poor", "open"]
+
+DESIGNER_WORDS: dict[DesignerKind, str] = {
+    "offline": "Offline designer: no language model. Keyword goals and seeded search over reward "
+    "terms; the baseline that a language model must beat.",
+    "scripted": "Scripted replies: the programs were read from a file; no language model took part "
+    "in this run.",
+    "replay": "Replayed replies: recorded in an earlier run and repeated; no language model took "
+    "part in this run.",
+    "language model": "The programs were written by a language model.",
+}
+METRIC_WORDS = {
+    "task": "the task's own metric, written by a person",
+    "file": "a metric that the user gave as a file",
+    "proposed: accepted": "a metric that the designer proposed and the user accepted",
+    "proposed: accepted unseen": "a metric that the designer proposed, accepted unseen (--yes)",
+    "none": "no metric: nothing is ranked",
+}
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """How the run stands, in one sentence."""
+
+    tone: Tone
+    word: str
+    sentence: str
+
+
+def judge_run(view: RunView) -> Verdict:
+    """Say in one sentence what came of the run."""
+    best = view.best
+    if best is None:
+        n = len(view.candidates)
+        what = f"None of {n} programs reached a training." if n else "No round is complete yet."
+        return Verdict("open", "no result", what)
+    if view.run.metric_origin == "none":
+        sentence = (
+            f"{_count(len(view.trained), 'policy was', 'policies were')} trained and nothing is "
+            "ranked, since the task has no metric: watch the video to judge."
+        )
+        return Verdict("open", "not ranked", sentence)
+    return _judge_score(view)
+
+
+def _judge_score(view: RunView) -> Verdict:
+    best = view.best
+    assert best is not None
+    score, rate = find_headline(view)
+    unit = view.run.task.unit
+    seeds = _describe_seeds(view)
+    reached = "" if score is None else f"a task score of {shorten(score)} {unit}".rstrip()
+    target = view.run.task.target_score
+    aim = "" if target is None else f" (target {shorten(target)})"
+    often = "" if rate is None else f" and meets the strict criterion in {rate:.0%} of episodes"
+    sentence = f"The best program ({best.id}) reaches {reached}{aim}{often}, {seeds}."
+    if score is None:
+        return Verdict("open", "no score", f"Program {best.id} was trained; it has no score.")
+    if rate is not None and rate >= 0.5:
+        word = "solved" if rate >= 0.95 else "mostly solved"
+        return Verdict("good" if rate >= 0.95 else "fair", word, sentence)
+    if target is not None and score >= target:
+        return Verdict("fair", "score reached", sentence)
+    return Verdict("poor", "not solved", sentence)
+
+
+def find_headline(view: RunView) -> tuple[float | None, float | None]:
+    """Return the task score and success rate that the run claims: on fresh seeds if there are."""
+    winner = view.run.winner
+    if winner is not None:
+        return winner.task_score, winner.success_rate
+    best = view.best
+    evaluation = best.entry.candidate.evaluation if best else None
+    return (evaluation.task_score, evaluation.success_rate) if evaluation else (None, None)
+
+
+def _describe_seeds(view: RunView) -> str:
+    winner = view.run.winner
+    if winner is not None and winner.is_confirmed:
+        n = len(winner.task_scores)
+        return f"confirmed by training it again with {_count(n, 'fresh seed', 'fresh seeds')}"
+    return "with the seed of the search, not confirmed by another training"
+
+
+def describe_episodes(evaluation: Evaluation) -> str:
+    """Say what an evaluation rests on."""
+    return f"{evaluation.n_episodes} fresh episodes, deterministic policy"
+
+
+def _count(n: int, one: str, many: str) -> str:
+    return f"{n} {one if n == 1 else many}"

@@ -1,0 +1,177 @@
+"""What the report shows, read from the run's directory; nothing is computed anew."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+from reward_agent.agents.brief import HistoryEntry
+from reward_agent.history import find_best, read_history
+from reward_agent.store import RunRecord, RunStore
+from reward_agent.types import Iteration
+
+DesignerKind = Literal["offline", "scripted", "replay", "language model"]
+
+
+@dataclass(frozen=True)
+class CandidateView:
+    """One candidate with everything that its folder holds.
+
+    Args:
+        entry: its records.
+        number: its place in the run, from 1.
+        parent: the candidate that it departed from, if it is in the run.
+        is_best: whether the report puts it first: the winner, else the best so far.
+        folder: its folder, relative to the run's.
+    """
+
+    entry: HistoryEntry
+    number: int
+    parent: HistoryEntry | None
+    is_best: bool
+    folder: str
+
+    @property
+    def id(self) -> str:
+        """Name of the candidate."""
+        return self.entry.candidate.id
+
+    @property
+    def score(self) -> float | None:
+        """Trusted task score of its best policy."""
+        return self.entry.candidate.task_score
+
+    @property
+    def kind(self) -> str:
+        """First word of the outcome: ``trained``, ``stopped``, ``rejected``, ``failed``, ``no``."""
+        return self.entry.candidate.outcome.partition(":")[0].split()[0]
+
+
+@dataclass(frozen=True)
+class RunView:
+    """A run as the report shows it.
+
+    Args:
+        run: ``run.json``.
+        iterations: the complete rounds.
+        candidates: theirs, in order.
+        video: bytes of the best policy's animated WebP, or None.
+        video_note: why there is none.
+        metric_source: the metric that judged the run, if there is one.
+    """
+
+    run: RunRecord
+    iterations: tuple[Iteration, ...]
+    candidates: tuple[CandidateView, ...]
+    video: bytes | None
+    video_note: str
+    metric_source: str
+
+    @cached_property
+    def best(self) -> CandidateView | None:
+        """The candidate that the report puts first."""
+        return next((item for item in self.candidates if item.is_best), None)
+
+    @cached_property
+    def trained(self) -> tuple[CandidateView, ...]:
+        """Candidates with a trusted evaluation of a policy."""
+        return tuple(item for item in self.candidates if item.entry.curve)
+
+    @cached_property
+    def designer_kind(self) -> DesignerKind:
+        """Who wrote the programs; results of different kinds are never mixed."""
+        name = self.run.designer.partition(":")[0].strip()
+        kinds: dict[str, DesignerKind] = {
+            "offline": "offline",
+            "scripted": "scripted",
+            "replay": "replay",
+        }
+        return kinds.get(name, "language model")
+
+
+# A page with three rounds of four candidates is to stay below 15 MB; base64 adds a third.
+MAX_VIDEO_BYTES = 6 * 2**20
+
+
+def load_run_view(run_dir: Path) -> RunView:
+    """Read a run, finished or not.
+
+    Raises:
+        DataError: the folder is not a run, or a record in it is not valid.
+    """
+    store = RunStore(run_dir)
+    run = store.read_run()
+    entries = read_history(store)
+    best = _find_shown(run, entries)
+    video, note = _read_video(store, run, best)
+    metric = run_dir / "metric.py"
+    return RunView(
+        run=run,
+        iterations=tuple(store.read_iteration(index) for index in store.list_iterations()),
+        candidates=_make_candidates(store, entries, best),
+        video=video,
+        video_note=note,
+        metric_source=metric.read_text("utf-8") if metric.is_file() else "",
+    )
+
+
+def _find_shown(run: RunRecord, entries: Sequence[HistoryEntry]) -> HistoryEntry | None:
+    """Return the winner, else the best so far, else the last that was trained."""
+    if run.winner is not None:
+        chosen = [e for e in entries if e.candidate.id == run.winner.candidate]
+        if chosen:
+            return chosen[-1]
+    best = find_best(list(entries))
+    trained = [entry for entry in entries if entry.training is not None]
+    return best or (trained[-1] if trained else None)
+
+
+def _make_candidates(
+    store: RunStore, entries: Sequence[HistoryEntry], best: HistoryEntry | None
+) -> tuple[CandidateView, ...]:
+    by_id = {entry.candidate.id: entry for entry in entries}
+    return tuple(
+        CandidateView(
+            entry=entry,
+            number=number,
+            parent=by_id.get(entry.candidate.parent or ""),
+            is_best=entry is best,
+            folder=store.candidate_dir(entry.candidate.iteration, entry.candidate.id)
+            .relative_to(store.dir)
+            .as_posix(),
+        )
+        for number, entry in enumerate(entries, start=1)
+    )
+
+
+def _read_video(
+    store: RunStore, run: RunRecord, best: HistoryEntry | None
+) -> tuple[bytes | None, str]:
+    """Return the best policy's video, or why there is none."""
+    if best is None:
+        return None, "no policy has been trained yet"
+    path = _find_video(store, run, best)
+    if path is None or not path.is_file():
+        return (
+            None,
+            "no video of this policy was rendered; `reward-agent doctor` says what it needs",
+        )
+    if path.stat().st_size > MAX_VIDEO_BYTES:
+        return None, f"the video is too large for this page: {path.relative_to(store.dir)}"
+    data = path.read_bytes()
+    # It was written by a child: only what is a WebP image gets into the page.
+    if data[:4] != b"RIFF" or data[8:12] != b"WEBP":
+        return None, f"{path.relative_to(store.dir)} is not a WebP animation"
+    return data, ""
+
+
+def _find_video(store: RunStore, run: RunRecord, best: HistoryEntry) -> Path | None:
+    if run.winner is not None and run.winner.video_file is not None:
+        return store.dir / run.winner.video_file
+    candidate = best.candidate
+    seed = best.training.seed if best.training else 0
+    folder = store.evaluation_dir(candidate.iteration, candidate.id, seed)
+    return next(iter(sorted(folder.glob("*.webp"))), None)
