@@ -60,6 +60,8 @@ def freeze(name: str, value: Any, depth: int = 0) -> Any:
         return FrozenList(freeze(name, item, depth + 1) for item in value)
     if type(value) is dict:
         return FrozenDict({key: freeze(name, item, depth + 1) for key, item in value.items()})
+    if type(value) in (set, frozenset):
+        return frozenset(value)
     if type(value) is tuple:
         return tuple(freeze(name, item, depth + 1) for item in value)
     if isinstance(value, FunctionType):

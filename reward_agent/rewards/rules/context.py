@@ -149,6 +149,18 @@ class Context:
         text: str = raw[start:stop].decode(errors="replace").strip()
         return text or type(node).__name__
 
+    def reads(self, name: str) -> list[ast.Name]:
+        """Return every place where a name is read, whichever scope it belongs to."""
+        return self._reads.get(name, [])
+
+    @cached_property
+    def _reads(self) -> dict[str, list[ast.Name]]:
+        reads = defaultdict(list)
+        for node in self.source.find(ast.Name):
+            if _is_read(node):
+                reads[node.id].append(node)
+        return reads
+
     @cached_property
     def evaluated_names(self) -> frozenset[str]:
         """Names that are read anywhere but in annotations."""

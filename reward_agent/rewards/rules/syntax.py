@@ -129,10 +129,19 @@ def _is_unordered_use(context: Context, node: ast.expr) -> bool:
         return isinstance(parent, ast.Call) and context.is_builtin(
             parent.func, frozenset({"isinstance"})
         )
-    if isinstance(parent, ast.Call):
-        return context.is_builtin(parent.func, _ORDERLESS) and node in parent.args
     if isinstance(parent, ast.BinOp):
         return _is_unordered_use(context, parent)
+    if isinstance(parent, ast.Assign) and isinstance(parent.targets[0], ast.Name):
+        # A set with a name: what counts is each place where the name is read.
+        return all(_is_order_hidden(context, use) for use in context.reads(parent.targets[0].id))
+    return _is_order_hidden(context, node)
+
+
+def _is_order_hidden(context: Context, node: ast.expr) -> bool:
+    """Whether a set is tested, compared, counted or sorted right where it stands."""
+    parent = context.source.parents[node]
+    if isinstance(parent, ast.Call):
+        return context.is_builtin(parent.func, _ORDERLESS) and node in parent.args
     return isinstance(parent, ast.Compare | ast.If | ast.Assert | ast.IfExp | ast.BoolOp) or (
         isinstance(parent, ast.UnaryOp) and isinstance(parent.op, ast.Not)
     )
