@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from pathlib import Path
 
 from reward_agent.errors import DataError
@@ -12,6 +13,8 @@ from reward_agent.sandbox.files import open_untrusted
 # A row of 32 terms takes about 1 KiB. More than this between two polls is not ours.
 _MAX_POLL_BYTES = 1 << 20
 _MAX_COLUMNS = 256
+# Names are shown to people: no control characters.
+_COLUMN = re.compile(r"[\w/]{1,80}", re.ASCII)
 
 
 class ProgressTail:
@@ -41,12 +44,14 @@ class ProgressTail:
         self._offset += len(whole)
         lines = whole.decode("utf-8", "replace").splitlines()
         if lines and not self._header:
-            self._header = lines.pop(0).strip().split(",")[:_MAX_COLUMNS]
+            self._header = lines.pop(0).split(",")[:_MAX_COLUMNS]
         return [self._parse_row(line) for line in lines if line]
 
     def _parse_row(self, line: str) -> dict[str, float]:
         row = {}
         for name, text in zip(self._header, line.split(","), strict=False):
+            if not _COLUMN.fullmatch(name):
+                continue
             try:
                 value = float(text)
             except ValueError:

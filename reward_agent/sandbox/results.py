@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from reward_agent.jobs import (
     RecordResult,
     RelabelResult,
     Result,
+    ScoreJob,
     ScoreResult,
     TrainJob,
 )
@@ -36,6 +38,9 @@ RESULT_TYPES: dict[str, type[Record]] = {
 TRUSTED_KINDS = frozenset({"evaluate", "record", "check_env"})
 # No honest number of a result comes near; a sum over results must not overflow either.
 _LARGEST = 1e15
+# A program may return 32 terms; the framework adds the potential's.
+_MOST_TERMS = 33
+_TERM_NAME = re.compile(r"\w{1,64}", re.ASCII)
 
 
 def read_result(job: Job, job_dir: Path, max_bytes: int) -> Result:
@@ -56,6 +61,7 @@ def read_result(job: Job, job_dir: Path, max_bytes: int) -> Result:
         raise DataError(f"{path} is not valid: {_first_line(error)}") from None
     _check_range(data, path)
     _check_belongs(job, result, path)
+    _check_term_names(result, path)
     return result  # type: ignore[return-value]
 
 
@@ -98,8 +104,29 @@ def _check_belongs(job: Job, result: Record, path: Path) -> None:
         expected, given = getattr(job, name, None), getattr(result, name, None)
         if expected is not None and given is not None and given != expected:
             raise DataError(f"{path} has {name} {given!r}, expected the job's {expected!r}")
+    if isinstance(job, ScoreJob) and isinstance(result, ScoreResult) and result.evaluation:
+        given_work = (result.evaluation.total_timesteps, result.evaluation.seed)
+        if given_work != (job.total_timesteps, job.seed):
+            raise DataError(f"{path} scores steps and seed {given_work}, which are not the job's")
     if isinstance(job, TrainJob) and isinstance(result, TrainingResult):
         _check_training(job, result, path)
+
+
+def _check_term_names(result: Record, path: Path) -> None:
+    """Refuse names that no program may give: they are shown to people and to language models.
+
+    Raises:
+        DataError: a name is not an identifier of at most 64 characters, or there are too many.
+    """
+    if isinstance(result, RelabelResult):
+        names = list(result.term_pay)
+    else:
+        names = [term.name for term in getattr(result, "terms", ())]
+    if len(names) > _MOST_TERMS:
+        raise DataError(f"{path} has {len(names)} terms, expected at most {_MOST_TERMS}")
+    for name in names:
+        if not _TERM_NAME.fullmatch(name):
+            raise DataError(f"{path} has a term named {name!r:.80}, expected letters and digits")
 
 
 def _check_training(job: TrainJob, result: TrainingResult, path: Path) -> None:

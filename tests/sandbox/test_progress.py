@@ -29,6 +29,13 @@ def test_what_is_no_finite_number_is_left_out(tmp_path):
     assert tail.read_rows() == [{"d": 1.0}, {"a": 1.0, "b": 2.0, "c": 3.0, "d": 4.0}, {}]
 
 
+def test_column_with_a_name_that_is_none_of_ours_is_left_out(tmp_path):
+    path = tmp_path / "progress.csv"
+    tail = ProgressTail(path)
+    path.write_text("step,\x1b[2J,,reward/speed\n1,2,3,4\n")
+    assert tail.read_rows() == [{"step": 1.0, "reward/speed": 4.0}]
+
+
 def test_link_in_place_of_the_file_is_not_followed(tmp_path):
     (tmp_path / "secret").write_text("step\n1\n2\n")
     tail = ProgressTail(tmp_path / "progress.csv")

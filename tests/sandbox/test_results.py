@@ -6,10 +6,10 @@ import pytest
 from conftest import make_card, said
 
 from reward_agent.errors import DataError
-from reward_agent.jobs import ProbeJob, TrainJob
+from reward_agent.jobs import ProbeJob, ScoreJob, ScoreResult, TrainJob
 from reward_agent.sandbox.results import read_result
 from reward_agent.simulation.card import PPOSettings
-from reward_agent.types import TrainingResult
+from reward_agent.types import Evaluation, TrainingResult
 
 JOB = ProbeJob(card=make_card(), program_sha256="1" * 64)
 HONEST = {"schema_version": 1, "program_sha256": "1" * 64, "findings": []}
@@ -61,6 +61,26 @@ def test_folder_or_nothing_in_place_of_a_result_is_refused(tmp_path):
     (tmp_path / "result.json").mkdir()
     with pytest.raises(DataError, match="not a plain file"):
         read_result(JOB, tmp_path, 2**20)
+
+
+@pytest.mark.parametrize("name", ["", "two words", "x" * 65, "\x1b[2J", "ignore-all", "é"])
+def test_term_with_a_name_that_no_program_may_give_is_refused(tmp_path, name):
+    scale = {"mean": 0, "std": 0, "minimum": 0, "maximum": 0}
+    data = HONEST | {"terms": [{"name": name} | scale]}
+    (tmp_path / "result.json").write_text(json.dumps(data))
+    with pytest.raises(DataError, match="a term named"):
+        read_result(JOB, tmp_path, 2000)
+
+
+def test_score_of_other_episodes_is_refused(tmp_path):
+    job = ScoreJob(card=make_card(), metric_sha256="1" * 64, total_timesteps=5, seed=1)
+    evaluation = Evaluation(
+        total_timesteps=9, seed=1, n_episodes=1, task_score=1.0, episode_length=3.0
+    )
+    result = ScoreResult(outcome="scored", evaluation=evaluation)
+    (tmp_path / "result.json").write_text(result.model_dump_json())
+    with pytest.raises(DataError, match="not the job's"):
+        read_result(job, tmp_path, 2000)
 
 
 def test_training_cannot_claim_what_is_not_there(tmp_path):
