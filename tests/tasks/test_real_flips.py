@@ -4,22 +4,15 @@
 the cross-entropy method (take-off to landing) and planning (standing), for the reset of seed 0.
 """
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 FLIPS = ("back_flip", "front_flip")
 
 
-def load_actions(flip):
-    with np.load(Path(__file__).parent / "data" / f"{flip}.npz", allow_pickle=False) as file:
-        return file["action_e4"] / 1e4
-
-
 @pytest.mark.parametrize("flip", FLIPS)
-def test_real_flip_passes_the_strict_metric(flip, record, load_metric):
-    score = load_metric("hopper", flip)(record("hopper", flip, load_actions(flip)))
+def test_real_flip_passes_the_strict_metric(flip, record, load_metric, load_flip_actions):
+    score = load_metric("hopper", flip)(record("hopper", flip, load_flip_actions(flip)))
     assert score.success, score
     assert score.task_score == pytest.approx(1.0)
     assert score.parts["other_part_on_floor"] == 0.0
@@ -27,15 +20,19 @@ def test_real_flip_passes_the_strict_metric(flip, record, load_metric):
 
 
 @pytest.mark.parametrize(("flip", "other"), [FLIPS, FLIPS[::-1]])
-def test_real_flip_is_worth_little_as_its_opposite(flip, other, record, load_metric):
-    score = load_metric("hopper", other)(record("hopper", other, load_actions(flip)))
+def test_real_flip_is_worth_little_as_its_opposite(
+    flip, other, record, load_metric, load_flip_actions
+):
+    score = load_metric("hopper", other)(record("hopper", other, load_flip_actions(flip)))
     assert score.task_score < 0.2
     assert not score.success
 
 
 @pytest.mark.parametrize("flip", FLIPS)
-def test_real_flip_that_goes_limp_after_landing_is_no_success(flip, record, load_metric):
-    actions = load_actions(flip)
+def test_real_flip_that_goes_limp_after_landing_is_no_success(
+    flip, record, load_metric, load_flip_actions
+):
+    actions = load_flip_actions(flip)
     actions[170:] = 0.0
     score = load_metric("hopper", flip)(record("hopper", flip, actions))
     assert score.parts["landed"] == 1.0
@@ -44,8 +41,10 @@ def test_real_flip_that_goes_limp_after_landing_is_no_success(flip, record, load
 
 
 @pytest.mark.parametrize(("flip", "row"), [("back_flip", 20), ("front_flip", 85)])
-def test_real_take_off_that_goes_limp_in_the_air_is_no_success(flip, row, record, load_metric):
-    actions = load_actions(flip)
+def test_real_take_off_that_goes_limp_in_the_air_is_no_success(
+    flip, row, record, load_metric, load_flip_actions
+):
+    actions = load_flip_actions(flip)
     actions[row:] = 0.0
     score = load_metric("hopper", flip)(record("hopper", flip, actions))
     assert 0.1 < score.task_score < 0.75
