@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from xml.sax.saxutils import escape, quoteattr
 
 N_COLOURS = 8
-_MARGIN = {"left": 52.0, "right": 14.0, "top": 14.0, "bottom": 34.0}
+# Widths of a chart over half the page and the whole of it: a unit is about a pixel.
+HALF, WIDE = 520.0, 1040.0
+_MARGIN = {"left": 52.0, "right": 14.0, "top": 26.0, "bottom": 34.0}
 _ids = itertools.count(1)
 
 
@@ -67,8 +69,8 @@ class Frame:
 
     x_range: tuple[float, float]
     y_range: tuple[float, float]
-    width: float = 640.0
-    height: float = 240.0
+    width: float = HALF
+    height: float = 230.0
 
     def x(self, value: float) -> float:
         """Horizontal place of a value."""
@@ -84,7 +86,10 @@ class Frame:
 
 
 def render_lines(
-    labels: Labels, series: Sequence[Series], target: float | None = None, height: float = 240.0
+    labels: Labels,
+    series: Sequence[Series],
+    target: float | None = None,
+    size: tuple[float, float] = (HALF, 230.0),
 ) -> str:
     """Return a line chart; lines behind come first, intervals of main lines are shaded.
 
@@ -92,7 +97,7 @@ def render_lines(
         labels: the words.
         series: at least one with at least one point, or the result is empty.
         target: a value of y to mark.
-        height: of the canvas, whose width is 640.
+        size: width and height of the canvas.
     """
     points = [point for item in series for point in item.points]
     if not points:
@@ -102,7 +107,7 @@ def render_lines(
     frame = Frame(
         _widen(0.0, max(point.x for point in points)),
         _round_range(min([0.0, *ends]), max(ends)),
-        height=height,
+        *size,
     )
     parts = [_render_axes(frame, labels, [shorten(tick) for tick in _ticks(*frame.x_range)])]
     parts += [_render_target(frame, target)] if target is not None else []
@@ -130,7 +135,8 @@ def render_scores(
     ends = [value for p in points for value in (p.y, p.low, p.high) if value is not None]
     ends += [target] if target is not None else []
     n_places = sum(len(items) for _, items in groups)
-    frame = Frame((-0.6, n_places - 0.4), _round_range(min([0.0, *ends]), max(ends)))
+    y_range = _round_range(min([0.0, *ends]), max(ends))
+    frame = Frame((-0.6, n_places - 0.4), y_range, WIDE, 280.0)
     parts = [_render_axes(frame, labels, [])]
     parts += [_render_target(frame, target)] if target is not None else []
     place = 0
@@ -170,8 +176,9 @@ def render_shares(labels: Labels, series: Sequence[Series]) -> str:
 
 def _wrap(labels: Labels, frame: Frame, content: str) -> str:
     number = next(_ids)
+    css = "chart wide" if frame.width == WIDE else "chart"
     return (
-        f'<svg class="chart" viewBox="0 0 {frame.width:g} {frame.height:g}" role="img" '
+        f'<svg class="{css}" viewBox="0 0 {frame.width:g} {frame.height:g}" role="img" '
         f'aria-labelledby="t{number} d{number}"><title id="t{number}">{escape(labels.title)}'
         f'</title><desc id="d{number}">{escape(labels.description)}</desc>{content}</svg>'
     )
@@ -192,7 +199,7 @@ def _render_axes(
     for tick, text in zip(_ticks(*frame.x_range), x_ticks, strict=False):
         parts.append(_text(frame.x(tick), bottom + 15, text, "tick", "middle"))
     parts.append(_text(frame.width - _MARGIN["right"], frame.height - 3, labels.x, "label", "end"))
-    parts.append(_text(2, 10, labels.y, "label", "start"))
+    parts.append(_text(2, 11, labels.y, "label", "start"))
     return "".join(parts)
 
 
@@ -257,10 +264,9 @@ def _text(x: float, y: float, text: str, css: str, anchor: str) -> str:
 
 def shorten(value: float) -> str:
     """Return a number with three significant digits; thousands and millions as k and M."""
-    for size, mark in ((1e6, "M"), (1e3, "k")):
-        if abs(value) >= size:
-            return f"{value / size:.3g}{mark}"
-    return f"{value:.3g}".replace("-", "−")
+    sizes = ((1e6, "M"), (1e3, "k"), (1.0, ""))
+    size, mark = next((item for item in sizes if abs(value) >= item[0]), sizes[-1])
+    return f"{value / size:.3g}{mark}".replace("-", "−")
 
 
 def _widen(low: float, high: float) -> tuple[float, float]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from reward_agent.report.charts import (
+    HALF,
     N_COLOURS,
+    WIDE,
     Labels,
     Point,
     Series,
@@ -16,7 +18,7 @@ from reward_agent.report.view import CandidateView, RunView
 from reward_agent.types import Evaluation, TermCurve
 
 _STEPS = "environment steps of the training"
-_SMALL = 180.0
+_SMALL = (HALF, 190.0)
 
 
 def draw_scores(view: RunView) -> str:
@@ -61,7 +63,7 @@ def draw_learning(view: RunView) -> str:
         _STEPS,
         f"task score [{view.run.task.unit}]",
     )
-    return render_lines(labels, shown, view.run.task.target_score)
+    return render_lines(labels, shown, view.run.task.target_score, (WIDE, 300.0))
 
 
 def _score_course(item: CandidateView, is_main: bool) -> Series:

@@ -23,6 +23,13 @@ for (const button of document.querySelectorAll("button[data-copy]")) {
     catch { button.textContent = "Select and copy by hand"; }
   });
 }
+// A link to a candidate opens it.
+function openTarget() {
+  const target = location.hash && document.getElementById(location.hash.slice(1));
+  if (target && target.tagName === "DETAILS") { target.open = true; target.scrollIntoView(); }
+}
+window.addEventListener("hashchange", openTarget);
+openTarget();
 // A printed page shows what a click would open.
 window.addEventListener("beforeprint", () => {
   for (const item of document.querySelectorAll("details:not(.long)")) item.open = true;

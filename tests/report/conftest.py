@@ -79,12 +79,12 @@ def make_training(level: float) -> TrainingResult:
         total_timesteps=STEPS[-1],
         wall_s=41.2,
         steps_per_s=4854,
-        snapshots=tuple(
-            Snapshot(total_timesteps=s, file=f"policy_{s}.safetensors") for s in STEPS
-        ),
+        snapshots=tuple(Snapshot(total_timesteps=s, file=f"policy_{s}.safetensors") for s in STEPS),
         points=tuple(
             TrainingPoint(
-                total_timesteps=s, generated_return=90 * level * math.sqrt(k + 1), episode_length=500
+                total_timesteps=s,
+                generated_return=90 * level * math.sqrt(k + 1),
+                episode_length=500,
             )
             for k, s in enumerate(STEPS)
         ),
@@ -104,12 +104,27 @@ def write_trained(store: RunStore, candidate: Candidate, source: str, level: flo
     folder = store.candidate_dir(candidate.iteration, candidate.id)
     curve = tuple(make_evaluation(s, level * math.sqrt((k + 1) / 10)) for k, s in enumerate(STEPS))
     assert candidate.evaluation is not None
-    judged = EvaluateResult(curve=curve, best=candidate.evaluation, best_file="policy_best.safetensors")
+    judged = EvaluateResult(
+        curve=curve, best=candidate.evaluation, best_file="policy_best.safetensors"
+    )
     write_text(folder / "reward.py", source)
     write_record(folder / "training.json", make_training(level))
     write_record(folder / "evaluation.json", judged)
-    write_record(folder / "check.json", CheckReport(program_sha256=RewardProgram(source).sha256, findings=(
-        Finding(rule="quality/magic", severity="hint", message="5.0 has no name", line=4, remedy="name it"),)))
+    write_record(
+        folder / "check.json",
+        CheckReport(
+            program_sha256=RewardProgram(source).sha256,
+            findings=(
+                Finding(
+                    rule="quality/magic",
+                    severity="hint",
+                    message="5.0 has no name",
+                    line=4,
+                    remedy="name it",
+                ),
+            ),
+        ),
+    )
     write_text(folder / "summary.md", "distance 5.9 m, falls in 1 of 16 episodes\n")
 
 
@@ -146,8 +161,13 @@ def write_run(path: Path, designer: str = "anthropic: claude-opus-5") -> Path:
     task = load_task("hopper", "hop_forward")
     card = apply_task(load_env("hopper"), task)
     store = RunStore(path)
-    sources = [SOURCE.format(top=top, weight=weight) for top, weight in ((5.0, 1.0), (3.0, 1.0), (3.0, 2.5))]
-    first = make_candidate(0, 0, 2.1, sources[0], outcome="stopped: at 100,000 steps: worse than half")
+    sources = [
+        SOURCE.format(top=top, weight=weight)
+        for top, weight in ((5.0, 1.0), (3.0, 1.0), (3.0, 2.5))
+    ]
+    first = make_candidate(
+        0, 0, 2.1, sources[0], outcome="stopped: at 100,000 steps: worse than half"
+    )
     second = make_candidate(1, 0, 4.4, sources[1])
     bad = RewardProgram("def compute_reward(state):\n    return state.speeed\n")
     rejected = Candidate(
@@ -162,19 +182,55 @@ def write_run(path: Path, designer: str = "anthropic: claude-opus-5") -> Path:
         write_trained(store, candidate, source, candidate.task_score or 0)
     write_text(store.candidate_dir(0, bad.id) / "reward.py", bad.source)
     folder = store.candidate_dir(1, third.id)
-    write_record(folder / "critique.json", Critique(verdict="accept", summary="Sound.", risks=(
-        Risk(kind="survival", line=5, evidence="upright pays when standing", remedy="gate it"),)))
-    write_record(folder / "analysis.json", Analysis(failure_mode="falls late", evidence=("12 of 16 episodes end by torso_pitch",), next_change="pay more for being upright", keep=True))
+    write_record(
+        folder / "critique.json",
+        Critique(
+            verdict="accept",
+            summary="Sound.",
+            risks=(
+                Risk(
+                    kind="survival", line=5, evidence="upright pays when standing", remedy="gate it"
+                ),
+            ),
+        ),
+    )
+    write_record(
+        folder / "analysis.json",
+        Analysis(
+            failure_mode="falls late",
+            evidence=("12 of 16 episodes end by torso_pitch",),
+            next_change="pay more for being upright",
+            keep=True,
+        ),
+    )
     video = store.evaluation_dir(1, third.id, 100) / "video.webp"
     video.parent.mkdir(parents=True)
     video.write_bytes(make_webp())
     usage = Usage(n_calls=6, input_tokens=15600, output_tokens=5400, usd=0.093)
-    store.write_iteration(Iteration(index=0, candidates=(first, second, rejected), best=second.id, best_task_score=4.4, wall_s=95, usage=usage))
-    store.write_iteration(Iteration(index=1, candidates=(third,), best=third.id, best_task_score=6.2, wall_s=60, usage=usage))
+    store.write_iteration(
+        Iteration(
+            index=0,
+            candidates=(first, second, rejected),
+            best=second.id,
+            best_task_score=4.4,
+            wall_s=95,
+            usage=usage,
+        )
+    )
+    store.write_iteration(
+        Iteration(
+            index=1, candidates=(third,), best=third.id, best_task_score=6.2, wall_s=60, usage=usage
+        )
+    )
     winner = Winner(candidate=third.id, iteration=1, seed=100, task_score=5.9, task_scores=(5.7, 6.1), success_rate=0.97,
                     is_confirmed=True, policy_file="p.safetensors", video_file=video.relative_to(path).as_posix())  # fmt: skip
     confirmations = tuple(
-        Confirmation(candidate=third.id, seed=seed, evaluation=make_evaluation(200_000, score), outcome="trained")
+        Confirmation(
+            candidate=third.id,
+            seed=seed,
+            evaluation=make_evaluation(200_000, score),
+            outcome="trained",
+        )
         for seed, score in ((100, 5.7), (101, 6.1))
     )
     write_text(path / "metric.py", "def score(episode):\n    return Score(1.0, True, {})\n")

@@ -1,0 +1,200 @@
+from __future__ import annotations
+
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from reward_agent.errors import DataError
+from reward_agent.report.page import write_report
+from reward_agent.store import RunStore
+
+VOID = {"meta", "img", "br", "input", "link", "hr"}
+
+
+class Outline(HTMLParser):
+    """Reads what a page consists of; complains about tags that do not match."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.attributes: list[tuple[str, dict[str, str | None]]] = []
+        self._open: list[str] = []
+        self.feed(text)
+        assert not self._open, f"never closed: {self._open}"
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self._open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.attributes.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag):
+        assert self._open
+        assert self._open[-1] == tag, f"</{tag}> closes <{self._open[-1]}>"
+        self._open.pop()
+
+    def find(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.attributes if name == tag]
+
+
+@pytest.fixture
+def page(run_dir: Path) -> str:
+    return write_report(run_dir).read_text("utf-8")
+
+
+def test_report_is_one_file_beside_the_records(run_dir: Path) -> None:
+    before = {path for path in run_dir.rglob("*") if path.is_file()}
+    path = write_report(run_dir)
+    assert path == run_dir / "report.html"
+    assert {item for item in run_dir.rglob("*") if item.is_file()} - before == {path}
+
+
+def test_page_loads_nothing_from_elsewhere(page: str) -> None:
+    outline = Outline(page)
+    links = [a[key] for _, a in outline.attributes for key in ("src", "href") if key in a]
+    assert links
+    assert all(link.startswith(("#", "data:image/webp;base64,")) for link in links)
+    assert "default-src 'none'" in page
+    assert "url(" not in page
+
+
+def test_page_has_the_marks_of_an_accessible_document(page: str) -> None:
+    outline = Outline(page)
+    assert outline.find("html") == [{"lang": "en"}]
+    assert all(outline.tags.count(tag) == 1 for tag in ("h1", "main", "header", "footer", "nav"))
+    assert re.search(r"<title>hopper: hop_forward · solved · reward-agent</title>", page)
+    levels = [int(tag[1]) for tag in outline.tags if re.fullmatch(r"h\d", tag)]
+    assert all(after <= before + 1 for before, after in zip(levels, levels[1:], strict=False))
+    ids = [a["id"] for _, a in outline.attributes if "id" in a]
+    assert len(ids) == len(set(ids))
+    assert all(image["alt"] for image in outline.find("img"))
+    charts = outline.find("svg")
+    assert charts
+    for chart in charts:
+        assert chart["role"] == "img"
+        assert set((chart["aria-labelledby"] or "").split()) <= set(ids)
+    targets = {a["href"][1:] for a in outline.find("a") if (a["href"] or "").startswith("#")}
+    assert targets <= set(ids)
+
+
+def test_text_of_a_model_is_escaped(page: str) -> None:
+    assert "<fast>" not in page
+    assert "&lt;fast&gt;" in page
+    assert "<b>takes</b>" not in page
+    assert "&lt;b&gt;takes&lt;/b&gt; (state)" in page
+
+
+def test_verdict_rests_on_fresh_seeds(page: str) -> None:
+    assert re.search(r"task score of 5\.9 m \(target 3\).*97% of episodes", page)
+    assert "confirmed by training it again with 2 fresh seeds" in page
+
+
+def test_every_candidate_and_every_lost_reply_is_shown_with_its_outcome(page: str) -> None:
+    for text in (
+        "stopped: at 100,000 steps: worse than half",
+        "rejected: check: line 2: state.speeed is not a field",
+        "no program: the reply holds no code",
+        "entry/signature",
+        "write (state, action, next_state)",
+    ):
+        assert text in page
+
+
+def test_change_from_the_parent_is_shown(page: str) -> None:
+    assert re.search(r'<span class="removed">-.*1\.0 \* speed', page)
+    assert re.search(r'<span class="added">\+.*2\.5 \* speed', page)
+
+
+def test_finding_stands_under_its_line(page: str) -> None:
+    line = page.index('data-n="4"', page.index('id="c-4"'))
+    remark = page.index("5.0 has no name", line)
+    assert line < remark < page.index('data-n="5"', line)
+
+
+def test_opinions_are_named_as_opinions(page: str) -> None:
+    assert page.count("a language model's opinion; it enters no score") == 2
+
+
+def test_command_names_what_the_defaults_do_not_give(page: str) -> None:
+    command = re.search(r'id="command"[^>]*>(.*?)</pre>', page, re.DOTALL)
+    assert command
+    assert command[1] == (
+        "reward-agent design --env hopper --task hop_forward --preset quick --provider anthropic"
+    )
+
+
+@pytest.mark.parametrize(
+    ("designer", "words"),
+    [
+        ("offline: no language model (…)", "Offline designer: no language model."),
+        ("scripted: replies.md", "Scripted replies: the programs were read from a file"),
+        ("openai: gpt-7", "written by a language model"),
+    ],
+)
+def test_kind_of_designer_is_said(run_dir: Path, designer: str, words: str) -> None:
+    store = RunStore(run_dir)
+    store.write_run(store.read_run().model_copy(update={"designer": designer}))
+    assert words in write_report(run_dir).read_text("utf-8")
+
+
+def test_run_without_a_complete_round_has_a_page(run_dir: Path) -> None:
+    for path in run_dir.glob("iterations/*/iteration.json"):
+        path.unlink()
+    store = RunStore(run_dir)
+    store.write_run(
+        store.read_run().model_copy(
+            update={"status": "running", "winner": None, "confirmations": ()}
+        )
+    )
+    page = write_report(run_dir).read_text("utf-8")
+    Outline(page)
+    assert "No round is complete yet." in page
+    assert "This run is <b>running</b>" in page
+
+
+def test_run_without_a_metric_claims_no_score(run_dir: Path) -> None:
+    changes = {"metric_origin": "none", "winner": None, "confirmations": ()}
+    store = RunStore(run_dir)
+    store.write_run(store.read_run().model_copy(update=changes))
+    for path in run_dir.rglob("evaluation.json"):
+        path.write_text(_drop_scores(path.read_text()))
+    for path in run_dir.glob("iterations/*/iteration.json"):
+        path.write_text(_drop_scores(path.read_text()))
+    page = write_report(run_dir).read_text("utf-8")
+    Outline(page)
+    assert "nothing is ranked" in page
+    assert "not ranked" in page
+
+
+def _drop_scores(text: str) -> str:
+    def drop(value: object) -> object:
+        if isinstance(value, dict):
+            lost = {
+                "task_score",
+                "task_score_interval",
+                "success_rate",
+                "success_interval",
+                "best_task_score",
+            }
+            return {k: None if k in lost else drop(v) for k, v in value.items()}
+        return [drop(item) for item in value] if isinstance(value, list) else value
+
+    return json.dumps(drop(json.loads(text)))
+
+
+def test_video_that_is_no_webp_stays_out(run_dir: Path) -> None:
+    next(run_dir.rglob("video.webp")).write_bytes(b"<svg onload=alert(1)>")
+    page = write_report(run_dir).read_text("utf-8")
+    assert "data:image" not in page.replace("img-src data:", "")
+    assert "is not a WebP animation" in page
+
+
+def test_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"run\.json is missing"):
+        write_report(tmp_path)
