@@ -279,7 +279,7 @@ KEYWORDS = split_names(
     axisb axisc b base bias bins choicelist condition condlist copy correction ddof decimals default
     default_value deg delta density destination discont dtype dx edge_order endpoint equal_nan
     fill_value fp full fweights indices indices_or_sections inf initial interpolation invert k
-    keepdims key kind kth left lower M max maxsplit method min minlength mode n N nan ndigits ndmin
+    keepdims key kind kth left lower M max maxsplit method min minlength mode N n nan ndigits ndmin
     neginf newshape num obj object offset optimize ord order out p period posinf prepend q range
     rcond rel_tol repeats reps retstep return_counts return_index return_inverse returned reverse
     right rowvar rtol sep shape shift side size sorter source stable start step stop strict
@@ -314,73 +314,43 @@ RESERVED_ATTRIBUTES = split_names(
     """
 )
 
-REMEDIES: dict[str, str] = {
-    "print": "delete it; return the value as a term to have it logged",
-    "eval": "write the expression itself",
-    "exec": "write the code itself",
-    "open": "a reward reads its arguments only",
-    "getattr": "write the attribute itself, such as state.NAME",
-    "hasattr": "the card says which fields there are: read state.NAME",
-    "setattr": "programs may not change objects; keep values in local variables",
-    "hash": "use a number of your own; hash() changes from one process to the next",
-    "id": "use a number of your own; id() changes from one process to the next",
-    "type": "use isinstance(x, float), or drop the test: every field is a float array",
-    "super": "write plain functions; there are no classes",
-    "object": "write plain functions; there are no classes",
-    "input": "a reward reads its arguments only",
-    "random": "a reward must be deterministic; use a function of the state",
-    "vectorize": "write it on whole arrays; np.where chooses by element",
-    "piecewise": "use np.where or np.select",
-    "apply_along_axis": "write it on whole arrays with axis=-1",
-    "frompyfunc": "write it on whole arrays; np.where chooses by element",
-    "fromfunction": "write it on whole arrays",
-    "factorial": "write the number itself",
-    "Inf": "use np.inf",
-    "NaN": "use np.nan",
-    "float_": "use np.float64",
-    "trapz": "use np.trapezoid",
-    "product": "use np.prod",
-    "in1d": "use np.isin",
-    "clamp": "use np.clip(x, low, high)",
-    "detach": "delete it: fields are NumPy arrays",
-    "numpy": "delete it: fields are NumPy arrays; `np` is there already",
-    "cpu": "delete it: fields are NumPy arrays",
-    "to": "delete it, or use .astype(np.float64): fields are NumPy arrays",
-    "unsqueeze": "use x[:, None]",
-    "norm": "use np.linalg.norm(x, axis=-1)",
-    "pow": "use x ** 2",
-    "exp": "use np.exp(x)",
-    "abs": "use np.abs(x)",
-    "format": "use an f-string",
-    "format_map": "use an f-string",
-    "view": "use .reshape(…)",
-    "resize": "use .reshape(…)",
-    "flat": "use .ravel()",
-    "base": "use .copy() for an array of your own",
-    "data": "read state.NAME; the fields are on the card",
-    "qpos": "read state.NAME; the fields are on the card",
-    "qvel": "read state.NAME; the fields are on the card",
-    "torch": "write it with NumPy: `np` is there already",
-    "jax": "write it with NumPy: `np` is there already",
-    "jnp": "write np instead of jnp: `np` is there already",
-    "scipy": "write it with NumPy: `np` is there already",
-}
+# What a prompt lists: all that a usual program needs. The rest is accepted all the same.
+_SHOWN_NUMPY = split_names(
+    """
+    abs all any arange arccos arcsin arctan2 argmax argmin array average broadcast_to ceil clip
+    column_stack concatenate convolve cos cosh count_nonzero cross cumprod cumsum diff dot einsum
+    exp expand_dims eye flatnonzero floor full full_like heaviside hypot interp isclose isfinite
+    isnan linspace log log1p logaddexp logical_and logical_not logical_or max maximum mean median
+    min minimum mod nan_to_num nonzero ones ones_like outer percentile power prod ptp repeat reshape
+    roll round searchsorted select sign sin sort split sqrt square squeeze stack std sum swapaxes
+    take_along_axis tan tanh tile transpose trapezoid unwrap var where zeros zeros_like
+    """
+)
+_SHOWN_MEMBERS = split_names(
+    """
+    all any append argmax argmin astype clip copy cumsum dtype extend get items keys max mean min
+    ndim pop prod ravel reshape shape size std sum T take transpose update values var
+    """
+)
+_SHOWN_BUILTINS = split_names(
+    """
+    abs all any bool dict enumerate float int isinstance len list map max min range reversed round
+    sorted str sum tuple zip
+    """
+)
 
 
 def describe_language() -> str:
     """Return what a program may use, as text for a prompt."""
-    numpy_names = sorted((NUMPY_UFUNCS | NUMPY_FUNCTIONS) - {"acos", "asin", "atan", "pow"})
     lines = [
-        "A program is plain Python over NumPy arrays: functions, constants, expressions, `if` on",
+        "A program is plain Python over NumPy arrays: functions, constants, expressions, `if` on "
         "Python scalars, `for` over short ranges, comprehensions, np.where for choices per row.",
         "Not allowed: while, class, yield, global, decorators, print, files, randomness, imports "
-        "other than numpy as np, math, typing; writing into an argument; state kept between calls.",
-        f"NumPy: np.{{{', '.join(numpy_names)}}}; np.linalg.{{{', '.join(sorted(NUMPY_LINALG))}}}; "
-        f"np.{{{', '.join(sorted(NUMPY_CONSTANTS))}}}; dtypes np.float64, np.float32, np.int64, "
-        "np.bool_.",
-        f"Array, list, dict and str members: {', '.join(sorted(METHODS))}.",
-        f"Builtins: {', '.join(sorted(BUILTIN_TYPES | BUILTIN_FUNCTIONS))}.",
-        f"math: {', '.join(sorted(MATH_NAMES))}.",
+        "other than numpy as np, math, typing; writing into an argument; state between calls.",
+        f"NumPy: np.{{{', '.join(sorted(_SHOWN_NUMPY))}}}, np.linalg.norm, np.pi, np.inf, "
+        "np.newaxis, np.float64, and the like; no np.random, np.vectorize, np.apply_along_axis.",
+        f"Members of arrays, lists and dicts: {', '.join(sorted(_SHOWN_MEMBERS))}.",
+        f"Builtins: {', '.join(sorted(_SHOWN_BUILTINS))}; math on Python numbers.",
     ]
     return "\n".join(
         wrapped for line in lines for wrapped in textwrap.wrap(line, 100, break_on_hyphens=False)

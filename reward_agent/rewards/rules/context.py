@@ -12,6 +12,7 @@ from typing import Literal
 
 from reward_agent.errors import find_closest_name
 from reward_agent.rewards import language
+from reward_agent.rewards.remedies import REMEDIES
 from reward_agent.rewards.rules.scopes import Scope, Scopes
 from reward_agent.rewards.source import ParsedSource
 from reward_agent.simulation.card import EnvCard
@@ -132,8 +133,8 @@ class Context:
 
     def suggest(self, name: str, known: frozenset[str], prefix: str = "", other: str = "") -> str:
         """Return a remedy: the one written for this name, the closest known name, or another."""
-        if name in language.REMEDIES:
-            return language.REMEDIES[name]
+        if name in REMEDIES:
+            return REMEDIES[name]
         closest = self.closest(name, known)
         return f"did you mean {prefix}{closest}?" if closest else other
 

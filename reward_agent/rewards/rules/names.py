@@ -7,6 +7,7 @@ import builtins
 from collections.abc import Iterator
 
 from reward_agent.rewards import language
+from reward_agent.rewards.remedies import REMEDIES
 from reward_agent.rewards.rules.context import Context
 from reward_agent.types import Finding
 
@@ -43,7 +44,7 @@ def _refuse_name(context: Context, node: ast.Name, known: frozenset[str]) -> Fin
         remedy = f"write {subject.split()[0]}.{name}"
         return context.refuse("names/unknown", node, name, "is a field of the state", remedy)
     if name in _PYTHON_BUILTINS:
-        remedy = language.REMEDIES.get(name, "leave it out; the language has no such function")
+        remedy = REMEDIES.get(name, "leave it out; the language has no such function")
         return context.refuse("names/builtin", node, name, "is not part of the language", remedy)
     near = context.scopes.module.bindings.keys() | context.scope_of(node).bindings.keys()
     remedy = context.suggest(name, known | frozenset(near), other="define it, or spell it right")
@@ -116,7 +117,7 @@ def _refuse_import(context: Context, node: ast.AST, name: str, known_as: str | N
     if known_as:
         remedy = f"write `import {name} as {known_as}`" if known_as != name else f"import {name}"
         return context.refuse("names/import", node, name, "is imported under another name", remedy)
-    remedy = language.REMEDIES.get(
+    remedy = REMEDIES.get(
         name.split(".")[0], "delete the import; np, math and the helpers are there already"
     )
     return context.refuse("names/import", node, name, "cannot be imported", remedy)
