@@ -49,6 +49,9 @@ user, under both levels) and of tests beside it:
 - **A result is a reply of a stranger**: its size, form, ranges and identity are checked. Tried by
   ``test_forged_result_is_refused``, ``test_broken_result_is_refused``,
   ``test_text_of_a_child_cannot_steer_a_terminal``.
+- **Attempts are told**: an attempt that fails raises in the program, the worst end the process, and
+  what a program hides stands in the output (best effort: native code can pass by). Tried by
+  ``test_attempt_that_the_program_hides_is_told``.
 
 Not covered:
 

@@ -15,6 +15,7 @@ import sys
 from pathlib import Path
 
 from reward_agent.errors import SandboxError
+from reward_agent.sandbox.attempts import report_attempts
 from reward_agent.sandbox.filter import install_program, make_guards, make_program
 from reward_agent.sandbox.isolation import Isolation, SealReport
 from reward_agent.sandbox.landlock import read_abi, restrict_files
@@ -108,6 +109,8 @@ class Seal:
         self._send(report)
         if not is_good_enough:
             raise SandboxError(f"level {level!r}, mode {self._isolation.mode!r}: {report.detail}")
+        if self._isolation.mode != "off":
+            report_attempts()
 
     def _find_level(self) -> Level:
         if "calls" not in self._layers:

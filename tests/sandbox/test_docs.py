@@ -14,7 +14,7 @@ def test_every_covered_property_names_tests_that_exist():
     text = reward_agent.sandbox.__doc__
     covered = text[text.index("\n- **") : text.index("\nNot covered")]
     properties = covered.split("\n- **")[1:]
-    assert len(properties) == 12
+    assert len(properties) == 13
     attacks = find_names(r"^@attack\ndef (\w+)", [HERE / "attacks.py"])
     tests = find_names(r"^def (test_\w+)", HERE.glob("test_*.py"))
     for words in properties:

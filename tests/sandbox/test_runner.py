@@ -54,3 +54,25 @@ def test_keys_of_the_parent_are_not_in_the_childs_environment(run_hostile, monke
     source = "import os\nreport = open('/proc/self/environ').read() + str(dict(os.environ))"
     job_exit = run_hostile(source)
     assert "canary" not in str(job_exit)
+
+
+def test_attempt_that_the_program_hides_is_told(run_hostile):
+    source = (
+        "import os, socket\n"
+        "for attempt in (socket.socket, os.fork, lambda: os.kill(os.getppid(), 9)):\n"
+        "    for _ in range(3):\n"
+        "        try: attempt()\n        except OSError: pass\n"
+    )
+    job_exit = run_hostile(source)
+    assert job_exit.outcome == "ok"
+    told = [line for line in job_exit.stderr_tail.splitlines() if "attempt" in line]
+    assert told == [
+        f"sandbox: attempt: {name}" for name in ("socket.__new__", "os.fork", "os.kill")
+    ]
+
+
+def test_honest_job_tells_nothing(run_hostile):
+    source = (
+        "import numpy, json\n(job_dir / 'x.json').write_text(json.dumps(numpy.ones(3).tolist()))"
+    )
+    assert run_hostile(source).stderr_tail == ""
