@@ -84,10 +84,13 @@ def _find_written(context: Context) -> Iterator[tuple[ast.AST, ast.expr]]:
             yield statement, statement.target
     for call in context.source.find(ast.Call):
         function = call.func
-        if isinstance(function, ast.Attribute) and function.attr in language.MUTATING_METHODS:
+        if (
+            isinstance(function, ast.Attribute)
+            and function.attr in language.MUTATING_METHODS
             # np.sort and np.append return new arrays.
-            if context.text(function.value) not in language.MODULE_NAMES:
-                yield call, function.value
+            and context.text(function.value) not in language.MODULE_NAMES
+        ):
+            yield call, function.value
         for keyword in call.keywords:
             if keyword.arg == "out":
                 targets = keyword.value
