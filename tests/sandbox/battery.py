@@ -53,6 +53,12 @@ HARMLESS = (
     "make_an_anonymous_file",
     "watch_a_folder",
 )
+# What the kernel pretends to lack, and the mode in which it is tried.
+KERNELS = {
+    "newest": (None, "strict"),
+    "first with Landlock": ("first_landlock", "strict"),
+    "without Landlock": ("no_landlock", "default"),
+}
 PRELUDE = """
 import ctypes, os
 from reward_agent.sandbox import syscalls
@@ -64,16 +70,16 @@ def syscall(name, *arguments): return LIBC.syscall(NUMBERS[name], *arguments)
 
 
 def main(world, kernel):
-    if kernel == "older":
+    lack, mode = KERNELS[kernel]
+    if lack:
         (world / "job").mkdir()
-        (world / "job" / "no_landlock").touch()
-    mode = "strict" if kernel == "newer" else "default"
+        (world / "job" / lack).touch()
     exits = {}
     attacks = (HERE / "attacks.py").read_text()
     job_exit = run_hostile_job(world / "job", attacks, mode=mode)
     verdicts = json.loads(job_exit.result.findings[0].message) if job_exit.result else {}
-    # The filter is the same on both kernels, so one call is enough on the older.
-    fatal = FATAL if kernel == "newer" else {"mount": FATAL["mount"]}
+    # The filter is the same on all kernels, so one call is enough on the older ones.
+    fatal = FATAL if kernel == "newest" else {"mount": FATAL["mount"]}
     for name, expression in fatal.items():
         fatal_exit = run_hostile_job(world / "job", PRELUDE + expression, mode=mode)
         exits[name] = fatal_exit.outcome

@@ -12,6 +12,7 @@ from conftest import make_card, said
 
 from reward_agent.errors import JobError
 from reward_agent.jobs import ProbeJob
+from reward_agent.sandbox.limits import Limits
 from reward_agent.sandbox.runner import run_job
 
 HERE = Path(__file__).parent
@@ -84,3 +85,15 @@ def test_folder_that_cannot_be_made_is_a_job_error(tmp_path):
     job = ProbeJob(card=make_card(), program_sha256="0" * 64)
     with pytest.raises(JobError, match="could not be started"):
         run_job(job, tmp_path / "file" / "job")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_parent_keeps_no_descriptor_and_no_zombie(run_hostile):
+    def look():
+        children = Path(f"/proc/self/task/{os.getpid()}/children").read_text()
+        return len(os.listdir("/proc/self/fd")), children
+
+    before = look()
+    run_hostile("report = 1")
+    run_hostile("while True: pass", limits=Limits(wall_s=0.5))
+    assert look() == before
