@@ -20,6 +20,7 @@ from reward_agent.rewards.text import clean_text
 Array = np.ndarray[Any, np.dtype[np.float64]]
 
 POTENTIAL_TERM = "potential_shaping"
+_FLOAT64 = np.dtype(np.float64)
 
 
 class ContractError(Exception):
@@ -93,8 +94,8 @@ def check_terms(terms: object, n_sims: int) -> dict[str, Array]:
 
 def check_term(name: str, value: object, n_sims: int) -> Array:
     """Return a copy of one term (N,) as float64."""
-    if type(value) is np.ndarray and value.shape == (n_sims,) and value.dtype.kind == "f":
-        values = value.astype(np.float64)
+    if type(value) is np.ndarray and value.dtype is _FLOAT64 and value.shape == (n_sims,):
+        values = value.copy()
     else:
         values = _spread(f"term {name!r}", value, n_sims)
     if not values.dot(values) <= MAX_TERM**2:
