@@ -6,4 +6,4 @@ from pathlib import Path
 from reward_agent.worker.dispatch import run_worker
 
 if __name__ == "__main__":
-    sys.exit(run_worker(Path(sys.argv[1])))
+    sys.exit(run_worker(Path(sys.argv[1]).resolve()))

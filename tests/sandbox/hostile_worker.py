@@ -3,6 +3,8 @@
 What the program binds to ``report`` comes back in the result.
 """
 
+import socket
+import subprocess
 import sys
 import types
 from pathlib import Path
@@ -11,6 +13,8 @@ from reward_agent.jobs import EvaluateResult
 from reward_agent.sandbox import seal
 from reward_agent.types import Evaluation, Finding, ProbeReport
 from reward_agent.worker.dispatch import run_worker
+
+PREPARED = []
 
 
 def run_probe(job, job_dir):
@@ -26,8 +30,15 @@ def run_evaluate(job, job_dir):
     return EvaluateResult(curve=(empty,), best=empty, best_file="x.safetensors", video_note=note)
 
 
+def prepare(job):
+    """Do what torch and glfw do at import: start a process and open a socket."""
+    subprocess.run([sys.executable, "-I", "-S", "-c", ""], check=True)
+    socket.socket().close()
+    PREPARED.append(job.kind)
+
+
 def run_raw(job, job_dir):
-    names = {"job": job, "job_dir": job_dir, "__name__": "hostile"}
+    names = {"job": job, "job_dir": job_dir, "prepared": PREPARED, "__name__": "hostile"}
     exec(compile((job_dir / "reward.py").read_text(), "reward.py", "exec"), names)
     return str(names.get("report", ""))
 
@@ -51,5 +62,7 @@ if __name__ == "__main__":
     for run in (run_probe, run_evaluate):
         module = types.ModuleType(run.__name__.replace("run_", "reward_agent.worker."))
         module.run = run
+        if (Path(sys.argv[1]) / "prepares").exists():
+            module.prepare = prepare
         sys.modules[module.__name__] = module
     sys.exit(run_worker(Path(sys.argv[1])))

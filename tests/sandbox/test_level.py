@@ -66,3 +66,12 @@ def test_wall_with_a_hole_ends_the_job_in_every_mode(on_machine, mode):
 def test_mode_off_says_so(run_hostile):
     job_exit = run_hostile("report = 'ran'", mode="off")
     assert job_exit.level == "process"
+
+
+@needs_full_sandbox
+def test_imports_that_start_processes_come_before_the_seal(tmp_path, run_hostile):
+    (tmp_path / "job").mkdir()
+    (tmp_path / "job" / "prepares").touch()
+    job_exit = run_hostile("report = prepared", mode="strict")
+    assert said(job_exit) == "['probe']"
+    assert job_exit.level == "full"
