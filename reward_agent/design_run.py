@@ -16,7 +16,7 @@ from reward_agent.errors import Interrupted, RewardAgentError, UsageError
 from reward_agent.executors.local import LocalExecutor
 from reward_agent.loop import run_design
 from reward_agent.paths import find_runs_dir
-from reward_agent.sandbox.level import LEVELS
+from reward_agent.sandbox.trial import check_isolation
 from reward_agent.search import Metric, Search
 from reward_agent.simulation.card import load_env
 from reward_agent.stages.metric import MetricChoice, ProposedMetric, choose_metric
@@ -141,10 +141,13 @@ def _follow(
 ) -> RunRecord:
     """Hold the run's lock, choose the metric, run the search; record how it ended."""
     config = DesignConfig.model_validate(run.config)
+    level = check_isolation(config.sandbox)
     with store.lock():
+        run = run.model_copy(update={"sandbox_level": level})
         store.write_run(run)
         search = _make_search(store, run, config, team, listen)
         search.notify("run_started", **_introduce(run))
+        search.notify("sandbox", level=level)
         try:
             search = choose_metric(search, store.read_run(), choice)
             if search.metric.source is not None:
@@ -166,15 +169,9 @@ def _follow(
 def _make_search(
     store: RunStore, run: RunRecord, config: DesignConfig, team: Team, listen: Listener
 ) -> Search:
-    def note_level(level: str) -> None:
-        """Record the weakest isolation that a child of the run had."""
-        known = store.read_run()
-        levels = [name for name in (known.sandbox_level, level) if name in LEVELS]
-        weakest = max(levels, key=lambda name: LEVELS.index(name))
-        store.write_run(known.model_copy(update={"sandbox_level": weakest}))
-        search.notify("sandbox", level=level)
-
-    search = Search(
+    # What the machine can do at the start it must do for every job: the level never changes.
+    mode = "strict" if run.sandbox_level == "full" else config.sandbox
+    return Search(
         store=store,
         card=run.card,
         task=run.task,
@@ -183,10 +180,9 @@ def _make_search(
         designer=team.designer,
         critic=team.critic,
         analyzer=team.analyzer,
-        executor=LocalExecutor(config.slots, config.sandbox, note_level),
+        executor=LocalExecutor(config.slots, mode),
         listen=listen,
     )
-    return search
 
 
 def _ignore(kind: str, data: dict[str, Any]) -> None:

@@ -14,7 +14,7 @@ from reward_agent.executors.journal import read_exit, write_exit
 from reward_agent.sandbox.runner import run_job
 
 if TYPE_CHECKING:
-    from reward_agent.sandbox.level import Level, SandboxMode
+    from reward_agent.sandbox.level import SandboxMode
     from reward_agent.sandbox.runner import JobExit
 
 ProgressCallback = Callable[[JobRequest, dict[str, float]], None]
@@ -26,19 +26,13 @@ class LocalExecutor:
     Args:
         n_slots: jobs side by side; 0 stands for the number of cores minus one.
         mode: how strictly generated code is isolated.
-        on_level: told the isolation that a child reached, when it is not that of the one before.
     """
 
-    def __init__(
-        self, n_slots: int, mode: SandboxMode, on_level: Callable[[Level], None] | None = None
-    ) -> None:
+    def __init__(self, n_slots: int, mode: SandboxMode) -> None:
         self.n_slots = n_slots or max(1, (os.cpu_count() or 2) - 1)
         self._mode = mode
         self._pool = ThreadPoolExecutor(self.n_slots, thread_name_prefix="job")
         self._cancel = threading.Event()
-        self._on_level = on_level
-        self._lock = threading.Lock()
-        self._level: Level | None = None
 
     def map(
         self, requests: Sequence[JobRequest], on_progress: ProgressCallback | None = None
@@ -74,11 +68,4 @@ class LocalExecutor:
         if job_exit.outcome == "cancelled":
             raise Interrupted("the run was stopped")
         write_exit(request.job, request.job_dir, job_exit)
-        self._report_level(job_exit.level)
         return job_exit
-
-    def _report_level(self, level: Level) -> None:
-        with self._lock:
-            if level != self._level and self._on_level is not None:
-                self._on_level(level)
-            self._level = level

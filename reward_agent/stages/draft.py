@@ -215,8 +215,9 @@ def _name_rejection(stage: str, findings: tuple[Finding, ...]) -> str:
     errors = [finding for finding in findings if finding.severity == "error"]
     first = errors[0]
     place = f"line {first.line}: " if first.line is not None else ""
+    remedy = f"; {first.remedy}" if first.remedy else ""
     more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
-    return f"rejected: {stage}: {place}{first.message}{more}"
+    return f"rejected: {stage}: {place}{first.message}{remedy}{more}"
 
 
 def _write_attempt(draft: _Draft, examination: Examination, outcome: str | None = None) -> None:

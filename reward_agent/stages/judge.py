@@ -182,12 +182,16 @@ def judge_rung(
 def judge_training(
     search: Search, job_dir: Path, training_dir: Path, result: TrainingResult, caption: str
 ) -> EvaluateResult:
-    """Score a training that has ended: its course, and its best policy on fresh episodes."""
+    """Score a training that has ended: its course, and its best policy on fresh episodes.
+
+    A training that was stopped on the way is not filmed.
+    """
+    is_whole = result.total_timesteps >= search.config.steps
     judgement = Judgement(
         job_dir,
         seed=EVALUATION_SEED + search.config.seed + result.seed,
         n_episodes=search.config.eval_episodes,
-        render=search.config.video,
+        render=search.config.video and is_whole,
         caption=caption,
     )
     return judge_policies(search.judge, training_dir, result.snapshots, judgement)
