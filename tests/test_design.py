@@ -264,7 +264,8 @@ def test_killed_at_random_points_it_repeats_no_finished_training(tmp_path: Path)
     assert run.status == "finished"
     outcomes = [c.outcome for c in read_candidates(tmp_path, run)]
     assert outcomes == ["trained"] * 3
-    events = [json.loads(line)["kind"] for line in (store.dir / "events.jsonl").open()]
+    lines = (store.dir / "events.jsonl").read_text().splitlines()
+    events = [json.loads(line)["kind"] for line in lines]
     assert events.count("finished") == 1
 
 

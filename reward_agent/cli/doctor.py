@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Annotated
 
 import typer
@@ -14,9 +15,14 @@ def doctor_command(
     from dataclasses import asdict
 
     from reward_agent.cli.output import answer_console, make_table, print_json
-    from reward_agent.sandbox.doctor import survey
+    from reward_agent.llm.registry import KEY_VARIABLES
+    from reward_agent.sandbox.doctor import Mechanism, survey
 
     mechanisms = survey()
+    for provider, variable in KEY_VARIABLES.items():
+        is_set = bool(os.environ.get(variable, "").strip())
+        detail = "set" if is_set else "not set; without a key the offline designer works"
+        mechanisms.append(Mechanism(variable, f"provider {provider}", is_set, detail))
     if as_json:
         print_json([asdict(mechanism) for mechanism in mechanisms])
         return

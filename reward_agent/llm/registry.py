@@ -31,7 +31,7 @@ _OWN_PROVIDERS = {
     "scripted": "reward_agent.llm.scripted:make_model",
     "offline": "reward_agent.llm.offline:make_model",
 }
-_KEY_VARIABLES = {"anthropic": "ANTHROPIC_API_KEY", "openai": "OPENAI_API_KEY"}
+KEY_VARIABLES = {"anthropic": "ANTHROPIC_API_KEY", "openai": "OPENAI_API_KEY"}
 # These answer from data of their own: nothing to wait for, nothing to repeat.
 _LOCAL_PROVIDERS = frozenset({"offline", "scripted"})
 
@@ -72,9 +72,9 @@ def choose_provider(environ: Mapping[str, str]) -> ProviderChoice:
     Returns:
         The choice, with the sentence for the first line of output.
     """
-    ready = [name for name, key in _KEY_VARIABLES.items() if environ.get(key, "").strip()]
+    ready = [name for name, key in KEY_VARIABLES.items() if environ.get(key, "").strip()]
     if not ready:
-        keys = " or ".join(_KEY_VARIABLES.values())
+        keys = " or ".join(KEY_VARIABLES.values())
         return ProviderChoice(
             "offline",
             "offline: no language model (keyword goals and seeded search over reward terms); "
@@ -82,8 +82,8 @@ def choose_provider(environ: Mapping[str, str]) -> ProviderChoice:
         )
     name = ready[0]
     model = load_models().default[name]
-    others = f" (also set: {_KEY_VARIABLES[ready[1]]}; --provider chooses)" if ready[1:] else ""
-    return ProviderChoice(name, f"{name}: {model}, because {_KEY_VARIABLES[name]} is set{others}")
+    others = f" (also set: {KEY_VARIABLES[ready[1]]}; --provider chooses)" if ready[1:] else ""
+    return ProviderChoice(name, f"{name}: {model}, because {KEY_VARIABLES[name]} is set{others}")
 
 
 def make_chat_model(
