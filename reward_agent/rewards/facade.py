@@ -38,6 +38,16 @@ class Namespace:
         return f"<{self._title}>"
 
 
+class _NamedType(type):
+    """Lets a stand-in answer isinstance for the type behind it; it can make nothing."""
+
+    def __instancecheck__(cls, value: object) -> bool:
+        return isinstance(value, getattr(np, cls.__name__))
+
+    def __call__(cls, *_: object, **__: object) -> NoReturn:
+        raise TypeError(f"np.{cls.__name__} cannot be called; make arrays with np.zeros, np.array")
+
+
 def _fill_blank(shape: Any, dtype: Any = np.float64) -> np.ndarray[Any, Any]:
     """Return what ``np.empty`` returns, but NaN or 0 where it leaves whatever was in memory.
 
@@ -63,6 +73,7 @@ def _make_numpy() -> Namespace:
     for name, allowed in language.NUMPY_SUBMODULES.items():
         members[name] = Namespace(f"np.{name}", _pick(getattr(np, name), allowed))
     members |= {"empty": _fill_blank, "empty_like": _fill_blank_like}
+    members |= {name: _NamedType(name, (), {}) for name in language.NUMPY_NAMED_TYPES}
     return Namespace("np", members)
 
 

@@ -307,6 +307,15 @@ def test_what_is_not_on_the_list_is_not_there(expression):
     assert failure(f"x = {expression}\nreturn action[:, 0], {{}}").rule == "contract/exception"
 
 
+def test_array_type_can_be_asked_for_and_not_called():
+    paid = call("return np.full(len(action), float(isinstance(action, np.ndarray))), {}")
+    assert paid.reward[0] == 1.0
+    paid = call("return np.full(len(action), float(isinstance(1, (np.integer, np.floating)))), {}")
+    assert paid.reward[0] == 0.0
+    error = failure("return np.ndarray((8,), buffer=b'A' * 64), {}")
+    assert "cannot be called" in error.message
+
+
 @pytest.mark.parametrize("module", ["os", "numpy.linalg", "numpy.f2py", "sys", "builtins"])
 def test_imports_reach_the_facades_only(module):
     assert "cannot be imported" in failure(f"import {module}\nreturn action[:, 0], {{}}").message

@@ -264,7 +264,8 @@ class Context:
             if isinstance(parent, ast.Assign):
                 target = parent.targets[0]
                 return (
-                    isinstance(target, ast.Name)
+                    len(parent.targets) == 1
+                    and isinstance(target, ast.Name)
                     and self.source.parents[parent] is self.source.tree
                     and target.id not in self.evaluated_names
                 )

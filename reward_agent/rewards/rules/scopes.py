@@ -22,6 +22,17 @@ class Scope:
     bindings: dict[str, list[ast.AST]] = field(default_factory=lambda: defaultdict(list))
 
 
+def _is_evaluated_outside(source: ParsedSource, node: ast.AST) -> bool:
+    """Whether a node is a default, or the first iterable of a comprehension: names are outside."""
+    parent = source.parents.get(node)
+    if isinstance(parent, ast.arguments):
+        return not isinstance(node, ast.arg)
+    if isinstance(parent, ast.comprehension) and node is parent.iter:
+        comprehension = source.parents[parent]
+        return isinstance(comprehension, _COMPREHENSIONS) and comprehension.generators[0] is parent
+    return False
+
+
 class Scopes:
     """The scopes of a program; ``of`` tells in which a node stands."""
 
@@ -32,7 +43,10 @@ class Scopes:
         for node in source.order:
             parent = source.parents.get(node)
             outer = self.module if parent is None else opened.get(parent, self.of.get(parent))
-            self.of[node] = outer or self.module
+            outer = outer or self.module
+            if outer.parent and _is_evaluated_outside(source, node):
+                outer = outer.parent
+            self.of[node] = outer
             if isinstance(node, _SCOPE_NODES[1:] + _COMPREHENSIONS):
                 opened[node] = Scope(node, outer)
         for node in source.order:

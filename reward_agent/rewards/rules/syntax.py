@@ -131,9 +131,12 @@ def _is_unordered_use(context: Context, node: ast.expr) -> bool:
         )
     if isinstance(parent, ast.BinOp):
         return _is_unordered_use(context, parent)
-    if isinstance(parent, ast.Assign) and isinstance(parent.targets[0], ast.Name):
+    if isinstance(parent, ast.Assign) and len(parent.targets) == 1:
         # A set with a name: what counts is each place where the name is read.
-        return all(_is_order_hidden(context, use) for use in context.reads(parent.targets[0].id))
+        target = parent.targets[0]
+        return isinstance(target, ast.Name) and all(
+            _is_order_hidden(context, use) for use in context.reads(target.id)
+        )
     return _is_order_hidden(context, node)
 
 
