@@ -31,7 +31,13 @@ def compute_reward(state, action, next_state, memory):
     return reward, {"reward": reward}, {"n": n}
 """
 SMALL = PPOSettings(
-    n_envs=8, n_steps=32, batch_size=64, n_epochs=10, net_arch=(32, 32), learning_rate=2e-3
+    n_envs=8,
+    n_steps=32,
+    batch_size=64,
+    n_epochs=10,
+    net_arch=(32, 32),
+    learning_rate=2e-3,
+    log_std_init=0.0,
 )
 
 
