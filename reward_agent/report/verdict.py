@@ -63,7 +63,7 @@ def _judge_score(view: RunView) -> Verdict:
     reached = "" if score is None else f"a task score of {shorten(score)} {unit}".rstrip()
     target = view.run.task.target_score
     aim = "" if target is None else f" (target {shorten(target)})"
-    often = "" if rate is None else f" and meets the strict criterion in {rate:.0%} of episodes"
+    often = _describe_success(rate)
     sentence = f"The best program ({best.id}) reaches {reached}{aim}{often}, {seeds}."
     if score is None:
         return Verdict("open", "no score", f"Program {best.id} was trained; it has no score.")
@@ -73,6 +73,15 @@ def _judge_score(view: RunView) -> Verdict:
     if target is not None and score >= target:
         return Verdict("fair", "score reached", sentence)
     return Verdict("poor", "not solved", sentence)
+
+
+def _describe_success(rate: float | None) -> str:
+    if rate is None:
+        return ""
+    if rate == 0:
+        return " but never meets the strict criterion"
+    how_often = "every episode" if rate == 1 else f"{rate:.0%} of episodes"
+    return f" and meets the strict criterion in {how_often}"
 
 
 def find_headline(view: RunView) -> tuple[float | None, float | None]:
@@ -95,7 +104,8 @@ def _describe_seeds(view: RunView) -> str:
 
 def describe_episodes(evaluation: Evaluation) -> str:
     """Say what an evaluation rests on."""
-    return f"{evaluation.n_episodes} fresh episodes, deterministic policy"
+    policy = f"the policy after {evaluation.total_timesteps:,} steps, deterministic"
+    return f"{evaluation.n_episodes} fresh episodes of {policy}; means over episodes"
 
 
 def _count(n: int, one: str, many: str) -> str:

@@ -11,7 +11,7 @@ from typing import Literal
 from reward_agent.agents.brief import HistoryEntry
 from reward_agent.history import find_best, read_history
 from reward_agent.store import RunRecord, RunStore
-from reward_agent.types import Iteration
+from reward_agent.types import Evaluation, Iteration
 
 DesignerKind = Literal["offline", "scripted", "replay", "language model"]
 
@@ -74,6 +74,23 @@ class RunView:
     def best(self) -> CandidateView | None:
         """The candidate that the report puts first."""
         return next((item for item in self.candidates if item.is_best), None)
+
+    @cached_property
+    def shown_seed(self) -> int | None:
+        """Seed of the training whose policy the video shows."""
+        if self.run.winner is not None:
+            return self.run.winner.seed
+        training = self.best.entry.training if self.best else None
+        return training.seed if training else None
+
+    @cached_property
+    def shown_evaluation(self) -> Evaluation | None:
+        """Evaluation of that policy."""
+        winner = self.run.winner
+        for item in self.run.confirmations:
+            if winner and (item.candidate, item.seed) == (winner.candidate, winner.seed):
+                return item.evaluation
+        return self.best.entry.candidate.evaluation if self.best else None
 
     @cached_property
     def trained(self) -> tuple[CandidateView, ...]:

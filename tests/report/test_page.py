@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from html.parser import HTMLParser
@@ -70,7 +71,7 @@ def test_page_has_the_marks_of_an_accessible_document(page: str) -> None:
     assert all(outline.tags.count(tag) == 1 for tag in ("h1", "main", "header", "footer", "nav"))
     assert re.search(r"<title>hopper: hop_forward · solved · reward-agent</title>", page)
     levels = [int(tag[1]) for tag in outline.tags if re.fullmatch(r"h\d", tag)]
-    assert all(after <= before + 1 for before, after in zip(levels, levels[1:], strict=False))
+    assert all(after <= before + 1 for before, after in itertools.pairwise(levels))
     ids = [a["id"] for _, a in outline.attributes if "id" in a]
     assert len(ids) == len(set(ids))
     assert all(image["alt"] for image in outline.find("img"))

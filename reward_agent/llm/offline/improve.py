@@ -135,7 +135,7 @@ def _raise_cap(plan: Plan, known: dict[str, Signal], evidence: Evidence) -> list
 def make_random_move(plan: Plan, signals: Sequence[Signal], rng: random.Random) -> Move:
     """Return a small seeded change: a step of the hill-climb where no rule speaks."""
     known = {signal.name: signal for signal in signals}
-    steps = [_perturb_weight, _perturb_scale, _toggle_gate, _add_term, _drop_term]
+    steps = [_perturb_weight, _perturb_scale, _toggle_gate, _swap_goal, _add_term, _drop_term]
     for step in rng.sample(steps, len(steps)):
         move = step(plan, known, rng)
         if move is not None:
@@ -144,7 +144,9 @@ def make_random_move(plan: Plan, signals: Sequence[Signal], rng: random.Random) 
 
 
 def _perturb_weight(plan: Plan, known: dict[str, Signal], rng: random.Random) -> Move | None:
-    term = rng.choice(plan.terms)
+    # A cost is small on purpose: its weight decides little.
+    telling = [term for term in plan.terms if known[term.signal].role != "cost"]
+    term = rng.choice(telling or list(plan.terms))
     new = _scale(term, rng.choice((0.4, 0.6, 1.6, 2.5)))
     reason = f"trial: weight of `{term.signal}` {term.weight:g} → {new.weight:g}"
     return Move(plan.replace_term(term, new), reason)
@@ -189,6 +191,23 @@ def _add_term(plan: Plan, known: dict[str, Signal], rng: random.Random) -> Move 
     return Move(
         plan.model_copy(update={"terms": (*plan.terms, term)}), f"trial: `{signal.name}` is added"
     )
+
+
+def _swap_goal(plan: Plan, known: dict[str, Signal], rng: random.Random) -> Move | None:
+    """Measure the goal in another way, where the card has one."""
+    used = {term.signal for term in plan.terms}
+    machines = {known[name].machine for name in used if known[name].machine}
+    others = [
+        signal
+        for signal in known.values()
+        if signal.role == "goal" and signal.name not in used and not (signal.machine and machines)
+    ]
+    goals = [term for term in plan.terms if known[term.signal].role == "goal"]
+    if not others or not goals:
+        return None
+    term, other = rng.choice(goals), rng.choice(others)
+    new = term.model_copy(update={"signal": other.name, "factor": 1.0})
+    return Move(plan.replace_term(term, new), f"trial: `{other.name}` in place of `{term.signal}`")
 
 
 def _drop_term(plan: Plan, known: dict[str, Signal], rng: random.Random) -> Move | None:

@@ -13,13 +13,13 @@ class Machine:
 
     Args:
         name: which one; a program has at most one.
-        initial: entry -> expression (N,) of ``state``.
+        initial: each entry with its expression (N,) of ``state``.
         lines: statements at the top of ``compute_reward``; they define ``next_memory``.
         doc: what is remembered.
     """
 
     name: str
-    initial: dict[str, str]
+    initial: tuple[tuple[str, str], ...]
     lines: tuple[str, ...]
     doc: str
 
@@ -35,7 +35,9 @@ def make_distance_machine(body: Body, direction: int) -> Machine | None:
         f'gained = (farthest - memory["farthest"]) / {body.card.control_dt:g}  # (N,) m/s',
         'next_memory = {"farthest": farthest}',
     )
-    return Machine("new_ground", {"farthest": f"{sign}{before}"}, lines, "The farthest point, m.")
+    return Machine(
+        "new_ground", (("farthest", f"{sign}{before}"),), lines, "The farthest point, m."
+    )
 
 
 # A turn begins at the last stance and is lost with the first wrong touch of the floor: what is
@@ -82,7 +84,7 @@ def make_turn_machine(body: Body, direction: int) -> Machine | None:
         "done": f"np.zeros_like({before})",
     }
     doc = "Angle of the last stance, whether the floor stayed clean since, turn paid, flip done."
-    return Machine("turn", initial, tuple(lines.splitlines()), doc)
+    return Machine("turn", tuple(initial.items()), tuple(lines.splitlines()), doc)
 
 
 def write_largest(measures: tuple[Measure, ...]) -> str:

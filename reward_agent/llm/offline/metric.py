@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 import re
 
+from reward_agent.agents.reply import parse_code
 from reward_agent.errors import RefusalError
 from reward_agent.llm.offline.words import read_goals
+from reward_agent.rewards.checks import check_metric
+from reward_agent.rewards.language import METRIC_ENTRY
 from reward_agent.simulation.card import EnvCard
 from reward_agent.tasks import METRIC_FILE, TaskSpec, find_task_dir, list_tasks, load_task
 
@@ -17,7 +20,8 @@ def reply_with_metric(card: EnvCard, description: str) -> str:
     """Return a reply that holds the metric of the task whose goals and words are nearest.
 
     Raises:
-        RefusalError: no task of the environment is about the same; the message lists them.
+        RefusalError: no task of the environment is about the same, and the message lists them; or
+            the nearest one has a metric beyond the language of proposed ones.
     """
     tasks = [load_task(_name(card), name) for name in list_tasks(_name(card))]
     ranked = sorted(tasks, key=lambda task: -measure_likeness(description, task))
@@ -28,7 +32,16 @@ def reply_with_metric(card: EnvCard, description: str) -> str:
             f"{known}",
             "give --metric FILE with a score(episode) of your own, or use a language model",
         )
-    return _render(card, ranked[0])
+    reply = _render(card, ranked[0])
+    # A metric that a person wrote may use all of Python; a proposed one is generated code.
+    source = parse_code(reply, METRIC_ENTRY).source
+    if source is None or not check_metric(source, card).is_accepted:
+        raise RefusalError(
+            f"the nearest task of {card.name} is {ranked[0].name!r}, whose metric says more than "
+            f"a proposed one may: ask for --task {ranked[0].name}",
+            "or give --metric FILE with a score(episode) of your own",
+        )
+    return reply
 
 
 def measure_likeness(description: str, task: TaskSpec) -> float:

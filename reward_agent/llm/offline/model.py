@@ -61,7 +61,8 @@ class OfflineChatModel:
             stop_reason="stop",
             model=self.name,
             provider=self.provider,
-            usage=Usage(n_calls=1),
+            # No call of a language model was made.
+            usage=Usage(),
         )
 
 

@@ -16,7 +16,7 @@ from reward_agent.types import Finite, Record
 
 _PLAN_LINE = re.compile(r"^# recipe: (\{.*\})$", re.MULTILINE)
 _POTENTIAL_FACTOR = 10.0
-_MAX_CHARS = 90
+_MAX_CHARS = 74
 
 
 class TermPlan(Record):
@@ -178,7 +178,7 @@ def render_program(plan: Plan, signals: Sequence[Signal], title: str) -> str:
     names = [*terms, *dict.fromkeys(gates)]
     needed = [name for name in known if name in names or _is_read(name, names, known)]
     machine = next((known[name].machine for name in names if known[name].machine), None)
-    parts = [f"# recipe: {json.dumps(plan.model_dump(exclude_defaults=True))}"]
+    parts = []
     if machine:
         parts.append(_render_memory(machine))
     if plan.potential:
@@ -192,6 +192,8 @@ def render_program(plan: Plan, signals: Sequence[Signal], title: str) -> str:
     parameters = "state, action, next_state" + (", memory" if machine else "")
     body = textwrap.indent("\n".join([f'"""{title}"""', *lines, f"return {returned}"]), "    ")
     parts.append(f"def compute_reward({parameters}):\n{body}")
+    # At the end: a person reads the program first.
+    parts.append(f"# recipe: {json.dumps(plan.model_dump(exclude_defaults=True))}")
     return "\n\n\n".join(parts) + "\n"
 
 
@@ -207,11 +209,12 @@ def _render_line(name: str, code: str, doc: str) -> list[str]:
 
 
 def _wrap(line: str) -> list[str]:
-    """Break a long statement after the commas of its call."""
+    """Break a long statement after the commas of its call; its comment goes above it."""
+    code, _, comment = line.partition("  # ")
     if len(line) <= _MAX_CHARS:
         return [line]
-    first, *rest = textwrap.wrap(line, _MAX_CHARS, break_long_words=False, break_on_hyphens=False)
-    return [first, *(f"    {part}" for part in rest)]
+    first, *rest = textwrap.wrap(code, _MAX_CHARS, break_long_words=False, break_on_hyphens=False)
+    return [*([f"# {comment}"] if comment else []), first, *(f"    {part}" for part in rest)]
 
 
 def _is_read(name: str, names: Sequence[str], known: dict[str, Signal]) -> bool:
@@ -226,7 +229,7 @@ def _render_term(term: TermPlan) -> str:
 
 
 def _render_memory(machine: Machine) -> str:
-    entries = "\n".join(f'        "{name}": {code},' for name, code in machine.initial.items())
+    entries = "\n".join(f'        "{name}": {code},' for name, code in machine.initial)
     return f'def init_memory(state):\n    """{machine.doc}"""\n    return {{\n{entries}\n    }}'
 
 

@@ -233,16 +233,20 @@ def _flip(body: Body, goal: Goal) -> list[Signal]:
         return []
     paid = "np.clip(turned / {scale}, 0.0, 1.0)"
     stays = "done * standing"
+    round_code = "clean * (best > 1.2 * np.pi) * tolerance(turn, margin={scale}, "
+    round_code += "bounds=(2 * np.pi - 0.3, 2 * np.pi + 0.3))"
+    round_doc = "clean, and about one whole turn further"
     signals = [
         Signal(
             "new_turn", paid, 0.1, 1.0, "goal", "new turn in the air, paid once", machine, False
         ),
         Signal("landed", stays, 1.0, 0.5, "goal", "stands after one whole turn", machine, False),
+        Signal("come_round", round_code, 1.5, 0.5, "goal", round_doc, machine, False),
     ]
     if body.vertical_velocity:
         code = f"(1.0 - done) * np.clip({body.vertical_velocity.code} / {{scale}}, 0.0, 1.0)"
         doc = "upward speed before the turn is done"
-        signals.append(Signal("take_off", code, 3.0, 0.05, "posture", doc, machine, False))
+        signals.append(Signal("take_off", code, 3.0, 0.2, "posture", doc, machine, False))
     if body.pitch_rate:
         rate = f"{'' if goal.direction > 0 else '-'}{body.pitch_rate.code}"
         code = f"(1.0 - done) * airborne * np.clip({rate} / {{scale}}, 0.0, 1.0)"
