@@ -125,8 +125,12 @@ def check_policy(path: Path, card: EnvCard) -> None:
 def _judge_by_generated_metric(
     judge: Judge, training_dir: Path, snapshots: Sequence[Snapshot], judgement: Judgement
 ) -> EvaluateResult:
-    """Record episodes without a metric, then score the records in a child of their own."""
+    """Record episodes without a metric, then score the records in a child of their own.
+
+    That takes two children a policy, so every other one of the course is left out.
+    """
     curve = []
+    snapshots = snapshots[-1::-2][::-1]
     for snapshot in snapshots:
         folder = judgement.job_dir / f"point_{snapshot.total_timesteps}"
         point = Judgement(folder, judgement.seed, judgement.n_curve_episodes)
