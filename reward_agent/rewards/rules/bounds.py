@@ -253,27 +253,9 @@ class Bounds:
 
     def _bound_of_parameter(self, parameter: ast.arg) -> float | None:
         """Return a bound over every call of the helper whose parameter this is."""
-        arguments = self._context.source.parents.get(parameter)
-        function = self._context.source.parents.get(arguments) if arguments else None
-        if not isinstance(function, ast.FunctionDef) or not isinstance(arguments, ast.arguments):
-            return None
-        names = [item.arg for item in arguments.args]
-        if parameter.arg not in names:
-            return None
-        position = names.index(parameter.arg)
-        found: list[float | None] = []
-        for call in self._context.calls_of(function):
-            named = {item.arg: item.value for item in call.keywords}
-            given = call.args[position] if position < len(call.args) else named.get(parameter.arg)
-            missing = given is None
-            found.append(self._default(function, position) if missing else self.upper(given))
-        return _all(found)
-
-    def _default(self, function: ast.FunctionDef, position: int) -> float | None:
-        missing = len(function.args.args) - len(function.args.defaults)
-        return (
-            self.upper(function.args.defaults[position - missing]) if position >= missing else None
-        )
+        function = self._context.scope_of(parameter).node
+        given = self._context.arguments_of(function, parameter.arg)
+        return _all(self.upper(node) for node in given)
 
 
 def _pick(node: ast.expr, position: int | None) -> ast.expr | None:

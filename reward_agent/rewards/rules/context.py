@@ -101,6 +101,8 @@ class Context:
     scopes: Scopes
     fields: frozenset[str]
     annotations: frozenset[ast.AST]
+    _arguments: dict[tuple[ast.AST, str], list[ast.expr | None]] = field(default_factory=dict)
+    _given_subjects: dict[ast.arg, bool] = field(default_factory=dict)
     _uses: dict[ast.AST, list[ast.Name]] | None = None
     _lines: list[str] = field(default_factory=list)
     _comparisons: int = 0
@@ -199,17 +201,58 @@ class Context:
                 return entry
         return None
 
-    def is_subject(self, node: ast.AST) -> bool:
-        """Whether an expression is the state, the next state or the episode itself."""
-        if not isinstance(node, ast.Name) or node.id not in self.dialect.subjects:
+    def is_subject(self, node: ast.AST | None) -> bool:
+        """Whether an expression is surely the state, the next state or the episode itself."""
+        if not isinstance(node, ast.Name):
             return False
         scope = self.scopes.find(node)
-        return (
-            scope is not None
-            and self.entry_of(scope.node) is not None
-            and len(scope.bindings[node.id]) == 1
-            and isinstance(scope.bindings[node.id][0], ast.arg)
-        )
+        bindings = scope.bindings[node.id] if scope else []
+        if scope is None or len(bindings) != 1 or not isinstance(bindings[0], ast.arg):
+            return False
+        if self.entry_of(scope.node):
+            return node.id in self.dialect.subjects
+        return self._is_given_subjects(bindings[0], scope.node)
+
+    def _is_given_subjects(self, parameter: ast.arg, function: ast.AST) -> bool:
+        """Whether every call of a helper gives it a subject for a parameter."""
+        if parameter not in self._given_subjects:
+            self._given_subjects[parameter] = False  # for helpers that call each other
+            given = self.arguments_of(function, parameter.arg)
+            is_given = bool(given) and all(self.is_subject(node) for node in given)
+            self._given_subjects[parameter] = is_given
+        return self._given_subjects[parameter]
+
+    def arguments_of(self, function: ast.AST, parameter: str) -> list[ast.expr | None]:
+        """Return what each use of a helper gives for a parameter; None where it is not known."""
+        key = (function, parameter)
+        if key not in self._arguments:
+            names = (
+                [item.arg for item in function.args.args]
+                if isinstance(function, ast.FunctionDef)
+                else []
+            )
+            is_known = isinstance(function, ast.FunctionDef) and parameter in names
+            self._arguments[key] = [
+                self._read_argument(function, use, names.index(parameter)) if is_known else None
+                for use in self.uses_of(function)
+            ]
+        return self._arguments[key]
+
+    def _read_argument(self, function: ast.AST, use: ast.Name, position: int) -> ast.expr | None:
+        """Return the argument at a place among the parameters, for one use of a helper."""
+        assert isinstance(function, ast.FunctionDef)
+        call = self.source.parents[use]
+        if not isinstance(call, ast.Call) or call.func is not use:
+            return None
+        named = {item.arg: item.value for item in call.keywords}
+        if any(isinstance(item, ast.Starred) for item in call.args) or None in named:
+            return None
+        if position < len(call.args):
+            return call.args[position]
+        defaults = function.args.defaults
+        missing = len(function.args.args) - len(defaults)
+        default = defaults[position - missing] if position >= missing else None
+        return named.get(function.args.args[position].arg, default)
 
     def is_builtin(self, node: ast.AST, names: frozenset[str]) -> bool:
         """Whether an expression is one of these names with the language's own meaning."""
@@ -235,13 +278,6 @@ class Context:
                 if definition is not None:
                     self._uses[definition].append(name)
         return self._uses.get(function, [])
-
-    def calls_of(self, function: ast.AST) -> Iterator[ast.Call]:
-        """Yield the calls, by name, of a function of the program."""
-        for name in self.uses_of(function):
-            parent = self.source.parents[name]
-            if isinstance(parent, ast.Call) and parent.func is name:
-                yield parent
 
     def find_value(self, node: ast.Name) -> ast.AST | None:
         """Return what a name is bound to, if it is bound once, by ``def`` or by assignment."""

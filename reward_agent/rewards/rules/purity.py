@@ -133,12 +133,25 @@ def _find_input_of_name(context: Context, node: ast.Name, depth: int) -> str | N
         if isinstance(parent, ast.AugAssign):
             continue
         if isinstance(binding, ast.arg):
-            is_input = binding.arg == "action" and context.entry_of(scope.node) is not None
-            found.append("action" if is_input else None)
+            found.append(_find_input_of_parameter(context, binding, scope.node, depth))
         elif isinstance(parent, ast.Assign | ast.AnnAssign) and parent.value is not None:
             found.append(_find_input(context, parent.value, depth + 1))
         else:
             found.append(None)
+    return found[0] if found and all(found) else None
+
+
+def _find_input_of_parameter(
+    context: Context, parameter: ast.arg, function: ast.AST, depth: int
+) -> str | None:
+    """Return which input a parameter is: the action, or what every call of a helper gives it."""
+    if context.entry_of(function):
+        return "action" if parameter.arg == "action" else None
+    given = context.arguments_of(function, parameter.arg)
+    found = [
+        None if node is None else _find_input(context, node, depth + 1)
+        for node in given[:_MAX_BINDINGS]
+    ]
     return found[0] if found and all(found) else None
 
 
