@@ -203,5 +203,15 @@ def test_metric_is_held_to_the_same_language(old, new, rule):
     assert rule in [item.rule for item in report.findings if item.severity == "error"]
 
 
+def test_metric_may_look_fields_up_by_name_and_not_write_them():
+    looked_up = METRIC.replace("episode.torso_height]", 'episode.fields["torso_height"]]')
+    assert check_metric(looked_up, make_card()).is_accepted
+    written = METRIC.replace(
+        "    longest = 0\n", '    episode.fields["torso_height"] = 1\n    longest = 0\n'
+    )
+    rules = [item.rule for item in check_metric(written, make_card()).findings]
+    assert "purity/writes-input" in rules
+
+
 def test_a_reward_is_no_metric():
     assert not check_metric(OWN_LEGITIMATE[0].source, make_card()).is_accepted

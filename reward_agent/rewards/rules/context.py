@@ -83,7 +83,7 @@ METRIC = Dialect(
     kind="metric",
     entries=(Entry(language.METRIC_ENTRY, ("episode",), None, required=True),),
     subjects=frozenset({"episode"}),
-    members=frozenset({"action", "control_dt", "duration_s", "n_steps", "terminated"}),
+    members=frozenset({"action", "control_dt", "duration_s", "fields", "n_steps", "terminated"}),
     names=frozenset({"Score"}),
     modules={"reward_agent.types": frozenset({"Score"})},
     rows=1_000,
