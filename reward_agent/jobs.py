@@ -65,8 +65,9 @@ class EvaluateJob(FileRecord):
     """Fresh episodes of each snapshot, scored by the trusted ``metric.py`` if there is one.
 
     Every snapshot gets ``n_curve_episodes``, the three best by task score twice as many again;
-    the best of these (the last of all, without a metric) gets ``n_episodes`` on other seeds. Writes ``trajectories.npz`` of these, and a
-    video and a strip of the median one if ``render``. Result: ``EvaluateResult``.
+    the best of these (the last of all, without a metric) gets ``n_episodes`` on other seeds.
+    Writes ``trajectories.npz`` of these, and a video and a strip of the median one if ``render``.
+    Result: ``EvaluateResult``.
     """
 
     kind: Literal["evaluate"] = "evaluate"
@@ -129,7 +130,7 @@ class RelabelResult(FileRecord):
 
     outcome: str = Field(max_length=600)
     generated_returns: tuple[float, ...] = ()
-    term_pay: dict[str, tuple[float, ...]] = {}
+    term_pay: dict[str, tuple[float, ...]] = Field(default_factory=dict)
 
 
 class RecordJob(FileRecord):
@@ -159,7 +160,7 @@ class CheckEnvResult(FileRecord):
     """Findings on a card; none means that it describes the model."""
 
     findings: tuple[str, ...] = ()
-    facts: dict[str, str] = {}
+    facts: dict[str, str] = Field(default_factory=dict)
 
 
 Job = Annotated[

@@ -287,4 +287,3 @@ class Iteration(FileRecord):
     best_task_score: Finite | None = None
     wall_s: float
     usage: Usage = Usage()
-
