@@ -5,11 +5,12 @@ import random
 import pytest
 
 from reward_agent.llm.offline.body import Body
-from reward_agent.llm.offline.improve import list_moves, make_random_move, read_evidence
+from reward_agent.llm.offline.improve import Evidence, list_moves, make_random_move, read_evidence
 from reward_agent.llm.offline.plan import Plan, TermPlan, make_plan, render_program
 from reward_agent.llm.offline.signals import list_signals
 from reward_agent.llm.offline.words import read_goals
 from reward_agent.simulation.card import load_env
+from reward_agent.types import TermPoint
 
 CARD = load_env("hopper")
 SIGNALS = list_signals(Body(CARD), read_goals("hop forward"))
@@ -20,6 +21,18 @@ HEALTHY = {
     "clean_floor": (0.0, 0.05, 0.1, 0.08),
     "effort": (-0.01, -0.005, 0.0, 0.02),
     "alive": (0.4, 0.4, 0.4, 0.1),
+}
+
+LAST = {
+    name: TermPoint(
+        total_timesteps=1,
+        minimum=low,
+        mean=mean,
+        maximum=high,
+        pay_per_episode=mean,
+        share_of_return=share,
+    )
+    for name, (low, mean, high, share) in HEALTHY.items()
 }
 
 
@@ -70,6 +83,18 @@ def test_goal_at_its_cap_gets_a_higher_one(entry) -> None:
     [move] = find_moves(entry, {"travel": (0.0, 0.9, 1.0, 0.7)})
     assert move.plan.terms[0].factor == pytest.approx(1.6)
     assert "/ 8" in render_program(move.plan, SIGNALS, "hop")
+
+
+def test_named_failures_are_answered() -> None:
+    def find_reasons(*failures: str) -> list[str]:
+        return [
+            move.reason
+            for move in list_moves(PLAN, SIGNALS, Evidence(LAST, 1.0, frozenset(failures)))
+        ]
+
+    assert find_reasons() == []
+    assert "oscillates" in find_reasons("oscillation")[0]
+    assert "three times" in find_reasons("standing still")[0]
 
 
 def test_random_moves_change_the_program_and_repeat_with_a_seed() -> None:

@@ -14,6 +14,8 @@ from reward_agent.types import TermPoint
 
 # Shares of the return, of the episode and of the cap from which a rule speaks.
 _FLOODS, _SHORT, _SATURATED, _WHOLE = 0.6, 0.6, 0.75, 0.95
+# Failure modes (evaluation/diagnostics.py) of a policy that has no need of the goal.
+_IDLE = frozenset({"survival exploit", "standing still"})
 
 
 @dataclass(frozen=True)
@@ -31,12 +33,12 @@ class Evidence:
     Args:
         last: the last point of each term's curve.
         length_share: mean episode length of the best policy as a share of the longest.
-        peak_share: step of the best policy as a share of the training.
+        failures: names of the failure modes that were recognised.
     """
 
     last: dict[str, TermPoint]
     length_share: float
-    peak_share: float
+    failures: frozenset[str] = frozenset()
 
 
 def read_evidence(entry: HistoryEntry, card: EnvCard) -> Evidence:
@@ -45,15 +47,15 @@ def read_evidence(entry: HistoryEntry, card: EnvCard) -> Evidence:
     curves = training.terms if training else ()
     last = {curve.name: curve.points[-1] for curve in curves if curve.points}
     length = evaluation.episode_length if evaluation else card.max_episode_steps
-    total = training.total_timesteps if training else 0
-    peak = evaluation.total_timesteps / total if evaluation and total else 1.0
-    return Evidence(last, length / card.max_episode_steps, peak)
+    diagnoses = entry.summary.diagnoses if entry.summary else ()
+    failures = frozenset(diagnosis.name for diagnosis in diagnoses)
+    return Evidence(last, length / card.max_episode_steps, failures)
 
 
 def list_moves(plan: Plan, signals: Sequence[Signal], evidence: Evidence) -> list[Move]:
     """Return the changes that the statistics call for, the most pressing first."""
     known = {signal.name: signal for signal in signals}
-    rules = (_drop_dead, _tame_flood, _hold_up, _wake_up, _raise_cap)
+    rules = (_drop_dead, _tame_flood, _hold_up, _wake_up, _calm_down, _raise_cap)
     return [move for rule in rules for move in rule(plan, known, evidence)]
 
 
@@ -110,11 +112,22 @@ def _wake_up(plan: Plan, known: dict[str, Signal], evidence: Evidence) -> list[M
         for term in plan.terms
         if known[term.signal].role == "goal" and term.signal in evidence.last
     ]
-    if not shares or sum(shares) > 1 - _FLOODS or evidence.length_share < _WHOLE:
+    lives_on_posture = sum(shares) <= 1 - _FLOODS and evidence.length_share >= _WHOLE
+    if not shares or not (lives_on_posture or evidence.failures & _IDLE):
         return []
     raised = _map_goals(plan, known, lambda term: _scale(term, 3.0))
-    reason = f"the goal made only {sum(shares):.0%} of the return and episodes last: three times it"
+    reason = f"the goal made {sum(shares):.0%} of the return and episodes last: three times it"
     return [Move(raised, reason)]
+
+
+def _calm_down(plan: Plan, known: dict[str, Signal], evidence: Evidence) -> list[Move]:
+    """Charge more for effort where the policy trembles."""
+    costs = [term for term in plan.terms if known[term.signal].role == "cost"]
+    if not costs or "oscillation" not in evidence.failures:
+        return []
+    more = _scale(costs[0], 5.0)
+    reason = f"the policy oscillates: `{more.signal}` costs {more.weight:g}"
+    return [Move(plan.replace_term(costs[0], more), reason)]
 
 
 def _raise_cap(plan: Plan, known: dict[str, Signal], evidence: Evidence) -> list[Move]:
