@@ -1,7 +1,5 @@
 """A clean back flip of the hopper: turned in the air, landed on the foot, stayed up."""
 
-from types import SimpleNamespace
-
 import numpy as np
 
 from reward_agent.types import Score
@@ -63,15 +61,15 @@ def score(episode):
     foot = episode.foot_floor_contact > 0.5
     other = find_other_contact(episode)
     inverted = np.cos(2 * np.pi * turn) < 0
-    motion = SimpleNamespace(
-        turn=turn,
-        counted_turn=np.minimum(turn, foot_turn),
-        in_air=~foot & ~other,
-        stance=foot & ~other & (np.abs(turn - np.round(turn)) <= UPRIGHT),
-        unclean=other | (foot & inverted),
-        control_dt=episode.control_dt,
-    )
-    attempts = [judge_attempt(start, end, motion) for start, end in find_attempts(motion.stance)]
+    motion = {
+        "turn": turn,
+        "counted_turn": np.minimum(turn, foot_turn),
+        "in_air": ~foot & ~other,
+        "stance": foot & ~other & (np.abs(turn - np.round(turn)) <= UPRIGHT),
+        "unclean": other | (foot & inverted),
+        "control_dt": episode.control_dt,
+    }
+    attempts = [judge_attempt(start, end, motion) for start, end in find_attempts(motion["stance"])]
     best = max(attempts, key=lambda parts: (add_up(parts), parts["any_turn"]), default=NO_ATTEMPT)
     parts = {name: value for name, value in best.items() if name != "stayed"}
     parts["any_turn"] = max((attempt["any_turn"] for attempt in attempts), default=0.0)
@@ -105,37 +103,37 @@ def find_attempts(stance):
 
 def judge_attempt(start, end, motion):
     """Return the parts of one attempt, between the stances at ``start`` and ``end``."""
-    base = np.round(motion.turn[start])
-    dirty = np.flatnonzero(motion.unclean[start + 1 : end])
+    base = np.round(motion["turn"][start])
+    dirty = np.flatnonzero(motion["unclean"][start + 1 : end])
     clean_end = start + 1 + dirty[0] if len(dirty) else end
-    in_air = motion.in_air[start + 1 : clean_end]
-    turned = motion.counted_turn[start + 1 : clean_end][in_air] - base
+    in_air = motion["in_air"][start + 1 : clean_end]
+    turned = motion["counted_turn"][start + 1 : clean_end][in_air] - base
     parts = {
         **NO_ATTEMPT,
         "clean_turn": float(np.clip(np.max(turned, initial=0.0), 0.0, 1.0)),
-        "any_turn": float(np.max(motion.turn[start : end + 1] - base, initial=0.0)),
-        "flight": float(np.sum(in_air)) * motion.control_dt,
+        "any_turn": float(np.max(motion["turn"][start : end + 1] - base, initial=0.0)),
+        "flight": float(np.sum(in_air)) * motion["control_dt"],
     }
-    is_clean = clean_end == end < len(motion.turn)
-    if is_clean and np.round(motion.turn[end]) == base + 1:
+    is_clean = clean_end == end < len(motion["turn"])
+    if is_clean and np.round(motion["turn"][end]) == base + 1:
         parts |= judge_landing(end, motion)
     return parts
 
 
 def judge_landing(landing, motion):
     """Return the parts of what follows the stance at row ``landing``."""
-    tilt = motion.turn[landing:] - np.round(motion.turn[landing])
-    fallen = motion.unclean[landing:] | (np.abs(tilt) > FALLEN)
+    tilt = motion["turn"][landing:] - np.round(motion["turn"][landing])
+    fallen = motion["unclean"][landing:] | (np.abs(tilt) > FALLEN)
     falls = np.flatnonzero(fallen)
     n_up = int(falls[0]) if len(falls) else len(fallen)
-    left = EPISODE_S - (landing - 1) * motion.control_dt
-    n_stood = find_longest_run(motion.stance[landing : landing + n_up])
+    left = EPISODE_S - (landing - 1) * motion["control_dt"]
+    n_stood = find_longest_run(motion["stance"][landing : landing + n_up])
     return {
         "clean_turn": 1.0,
         "landed": 1.0,
-        "stood": n_stood * motion.control_dt,
-        "stayed": min(n_up * motion.control_dt / max(left, STAND_S), 1.0),
-        "stayed_up": n_up * motion.control_dt,
+        "stood": n_stood * motion["control_dt"],
+        "stayed": min(n_up * motion["control_dt"] / max(left, STAND_S), 1.0),
+        "stayed_up": n_up * motion["control_dt"],
         "fell_after_landing": float(len(falls) > 0),
     }
 
