@@ -48,7 +48,7 @@ class ReferenceResult(Record):
     """All trainings of a case, and whether enough of them learned."""
 
     name: str
-    unit_steps: int
+    steps: int
     score: Finite
     is_reached: bool
     seeds: tuple[SeedResult, ...]
@@ -66,7 +66,7 @@ def run_reference(name: str, folder: Path) -> ReferenceResult:
     n_reached = sum(item.task_score is not None and item.task_score >= case.score for item in seeds)
     return ReferenceResult(
         name=name,
-        unit_steps=case.steps,
+        steps=case.steps,
         score=case.score,
         is_reached=n_reached >= case.n_needed,
         seeds=seeds,
@@ -76,7 +76,7 @@ def run_reference(name: str, folder: Path) -> ReferenceResult:
 def render_reference(result: ReferenceResult) -> str:
     """Return the table that a person reads."""
     lines = [
-        f"{result.name}: {result.unit_steps:,} steps, {result.score:g} to reach",
+        f"{result.name}: {result.steps:,} steps, {result.score:g} to reach",
         f"{'seed':>4} {'best':>7} {'last':>7} {'steps to score':>15} {'wall s':>7} {'steps/s':>8}",
     ]
     for item in result.seeds:
