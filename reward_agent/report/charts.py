@@ -1,22 +1,29 @@
 """Charts as inline SVG: lines, scores with intervals, shares. Colours come from the page's CSS.
 
-Each chart has a title and a description for those who do not see it, and a ``data-tip`` on each
+Each chart says in words what it shows to those who do not see it, and has a ``data-tip`` on each
 point that the page shows on hover. The task score and a generated return never share a chart.
+The same numbers give the same text: a report changes only where its run did.
 """
 
 from __future__ import annotations
 
-import itertools
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from xml.sax.saxutils import escape, quoteattr
 
+from reward_agent.report.numbers import make_ticks, round_range, shorten, widen
+
 N_COLOURS = 8
-# Widths of a chart over half the page and the whole of it: a unit is about a pixel.
-HALF, WIDE = 520.0, 1040.0
-_MARGIN = {"left": 52.0, "right": 14.0, "top": 26.0, "bottom": 34.0}
-_ids = itertools.count(1)
+# Widths of a chart over a third of the page, half and the whole of it: a unit is about a pixel.
+SMALL, HALF, WIDE = 330.0, 520.0, 1040.0
+_SIZE_NAMES = {SMALL: "small", HALF: "half", WIDE: "wide"}
+_LEFT, _RIGHT = 52.0, 14.0
+# Above and below the plot: a small chart has no words there.
+_MARGINS = {SMALL: (8.0, 22.0), HALF: (26.0, 34.0), WIDE: (26.0, 34.0)}
+# Room for the names of stacked shares, and the least share that has room for one.
+_NAMES_WIDTH, _MIN_NAMED_SHARE, _NAME_LENGTH = 124.0, 0.07, 15
+# Above so many candidates their names would touch each other.
+_MAX_NAMED_PLACES = 12
 
 
 @dataclass(frozen=True)
@@ -39,12 +46,14 @@ class Series:
         points: in order of x.
         colour: index of the page's palette; -1 is the quiet grey of what stands behind.
         is_main: drawn strong, with its interval and points.
+        note: what a mark says on hover that has no point, because it has no score.
     """
 
     name: str
     points: tuple[Point, ...]
     colour: int = 0
     is_main: bool = True
+    note: str = ""
 
     @property
     def css_class(self) -> str:
@@ -71,18 +80,24 @@ class Frame:
     y_range: tuple[float, float]
     width: float = HALF
     height: float = 230.0
+    right: float = _RIGHT
+
+    @property
+    def bottom(self) -> float:
+        """Vertical place of the lower axis."""
+        return self.height - _MARGINS[self.width][1]
 
     def x(self, value: float) -> float:
         """Horizontal place of a value."""
         low, high = self.x_range
-        inner = self.width - _MARGIN["left"] - _MARGIN["right"]
-        return _MARGIN["left"] + (value - low) / (high - low) * inner
+        inner = self.width - _LEFT - self.right
+        return _LEFT + (value - low) / (high - low) * inner
 
     def y(self, value: float) -> float:
         """Vertical place of a value."""
         low, high = self.y_range
-        inner = self.height - _MARGIN["top"] - _MARGIN["bottom"]
-        return self.height - _MARGIN["bottom"] - (value - low) / (high - low) * inner
+        inner = self.bottom - _MARGINS[self.width][0]
+        return self.bottom - (value - low) / (high - low) * inner
 
 
 def render_lines(
@@ -90,6 +105,7 @@ def render_lines(
     series: Sequence[Series],
     target: float | None = None,
     size: tuple[float, float] = (HALF, 230.0),
+    y_extent: tuple[float, float] | None = None,
 ) -> str:
     """Return a line chart; lines behind come first, intervals of main lines are shaded.
 
@@ -98,18 +114,16 @@ def render_lines(
         series: at least one with at least one point, or the result is empty.
         target: a value of y to mark.
         size: width and height of the canvas.
+        y_extent: values of y that must have room too, so that several charts share a scale.
     """
     points = [point for item in series for point in item.points]
     if not points:
         return ""
-    ends = [*(p.low for p in points if p.low is not None), *(p.y for p in points)]
-    ends += [*(p.high for p in points if p.high is not None), *([target] if target else [])]
+    ends = [*_list_ends(points, target), *(y_extent or ())]
     frame = Frame(
-        _widen(0.0, max(point.x for point in points)),
-        _round_range(min([0.0, *ends]), max(ends)),
-        *size,
+        widen(0.0, max(point.x for point in points)), round_range(min(ends), max(ends)), *size
     )
-    parts = [_render_axes(frame, labels, [shorten(tick) for tick in _ticks(*frame.x_range)])]
+    parts = [_render_axes(frame, labels, [shorten(tick) for tick in make_ticks(*frame.x_range)])]
     parts += [_render_target(frame, target)] if target is not None else []
     for item in sorted(series, key=lambda item: item.is_main):
         parts.append(_render_series(frame, item))
@@ -125,86 +139,107 @@ def render_scores(
 
     Args:
         labels: the words.
-        groups: the name of a round, and a series of one point for each of its candidates; the
-            point's x is not used.
+        groups: the name of a round, and a series of one point for each of its candidates, of none
+            for one without a score; the point's x is not used.
         target: a value of y to mark.
     """
     points = [point for _, items in groups for item in items for point in item.points]
     if not points:
         return ""
-    ends = [value for p in points for value in (p.y, p.low, p.high) if value is not None]
-    ends += [target] if target is not None else []
+    ends = _list_ends(points, target)
     n_places = sum(len(items) for _, items in groups)
-    y_range = _round_range(min([0.0, *ends]), max(ends))
-    frame = Frame((-0.6, n_places - 0.4), y_range, WIDE, 280.0)
+    y_range = round_range(min(ends), max(ends))
+    frame = Frame((-0.6, n_places - 0.4), y_range, WIDE, 290.0)
     parts = [_render_axes(frame, labels, [])]
     parts += [_render_target(frame, target)] if target is not None else []
     place = 0
     for name, items in groups:
         middle = frame.x(place + (len(items) - 1) / 2)
-        parts.append(_text(middle, frame.height - 18, name, "tick", "middle"))
+        parts.append(_text(middle, frame.height - 1, name, "label", "middle"))
         if place:
             parts.append(_line(frame.x(place - 0.5), frame.y_range, frame))
         for item in items:
-            parts += [_render_mark(frame, item, point, place) for point in item.points]
+            parts.append(_render_place(frame, item, place, n_places))
             place += 1
     return _wrap(labels, frame, "".join(parts))
 
 
 def render_shares(labels: Labels, series: Sequence[Series]) -> str:
-    """Return stacked shares, 0 to 1, of series that have the same x in order."""
+    """Return stacked shares, 0 to 1, of series that have the same x in order, with their names."""
     if not series or len(series[0].points) < 2:
         return ""
     xs = [point.x for point in series[0].points]
-    frame = Frame((min(xs), max(xs)), (0.0, 1.0))
+    frame = Frame((min(xs), max(xs)), (0.0, 1.0), right=_NAMES_WIDTH)
     base = [0.0] * len(xs)
-    parts = []
+    areas, names = [], []
     for item in series:
         top = [low + point.y for low, point in zip(base, item.points, strict=True)]
-        outline = [(x, y) for x, y in zip(xs, top, strict=True)]
-        outline += reversed([(x, y) for x, y in zip(xs, base, strict=True)])
-        path = " ".join(f"{frame.x(x):.1f},{frame.y(y):.1f}" for x, y in outline)
-        tip = quoteattr(f"{item.name}: {item.points[-1].y:.0%} at the end")
-        parts.append(f'<polygon class="{item.css_class} area" points="{path}" data-tip={tip}/>')
+        areas.append(_render_area(frame, item, xs, base, top))
+        names.append(_render_name(frame, item, (base[-1] + top[-1]) / 2))
         base = top
-    ticks = [shorten(tick) for tick in _ticks(*frame.x_range)]
-    return _wrap(labels, frame, "".join(parts) + _render_axes(frame, labels, ticks, is_share=True))
+    ticks = [shorten(tick) for tick in make_ticks(*frame.x_range)]
+    axes = _render_axes(frame, labels, ticks, is_share=True)
+    return _wrap(labels, frame, "".join([*areas, axes, *names]))
 
 
 # --- parts ----------------------------------------------------------------------------------------
 
 
+def _list_ends(points: Sequence[Point], target: float | None) -> list[float]:
+    """Return every value that needs room; 0 is always shown, so that sizes can be compared."""
+    values = [value for p in points for value in (p.y, p.low, p.high)]
+    return [0.0, *(value for value in (*values, target) if value is not None)]
+
+
 def _wrap(labels: Labels, frame: Frame, content: str) -> str:
-    number = next(_ids)
-    css = "chart wide" if frame.width == WIDE else "chart"
+    words = quoteattr(f"{labels.title}. {labels.description}")
     return (
-        f'<svg class="{css}" viewBox="0 0 {frame.width:g} {frame.height:g}" role="img" '
-        f'aria-labelledby="t{number} d{number}"><title id="t{number}">{escape(labels.title)}'
-        f'</title><desc id="d{number}">{escape(labels.description)}</desc>{content}</svg>'
+        f'<svg class="chart {_SIZE_NAMES[frame.width]}" '
+        f'viewBox="0 0 {frame.width:g} {frame.height:g}" role="img" aria-label={words}>'
+        f"{content}</svg>"
     )
 
 
+def _render_area(
+    frame: Frame, item: Series, xs: Sequence[float], base: Sequence[float], top: Sequence[float]
+) -> str:
+    outline = [*zip(xs, top, strict=True), *reversed([*zip(xs, base, strict=True)])]
+    path = " ".join(f"{frame.x(x):.1f},{frame.y(y):.1f}" for x, y in outline)
+    tip = quoteattr(f"{item.name}: {item.points[-1].y:.0%} at the end")
+    return f'<polygon class="{item.css_class} area" points="{path}" data-tip={tip}/>'
+
+
+def _render_name(frame: Frame, item: Series, middle: float) -> str:
+    """Return the name beside the end of its band: colour alone does not tell the terms apart."""
+    share = item.points[-1].y
+    if share < _MIN_NAMED_SHARE:
+        return ""
+    name = item.name if len(item.name) <= _NAME_LENGTH else item.name[: _NAME_LENGTH - 1] + "…"
+    x = frame.width - frame.right + 8
+    return _text(x, frame.y(middle) + 4, f"{name} {share:.0%}", "name", "start")
+
+
 def _render_axes(
-    frame: Frame, labels: Labels, x_ticks: Sequence[str], is_share: bool = False
+    frame: Frame, labels: Labels, xmake_ticks: Sequence[str], is_share: bool = False
 ) -> str:
     parts = []
-    left, bottom = _MARGIN["left"], frame.height - _MARGIN["bottom"]
-    for tick in _ticks(*frame.y_range):
+    left, bottom = _LEFT, frame.bottom
+    for tick in make_ticks(*frame.y_range):
         y = frame.y(tick)
         css = "zero" if tick == 0 else "grid"
-        right = frame.width - _MARGIN["right"]
+        right = frame.width - frame.right
         parts.append(f'<line class="{css}" x1="{left}" x2="{right}" y1="{y:.1f}" y2="{y:.1f}"/>')
         text = f"{tick:.0%}" if is_share else shorten(tick)
         parts.append(_text(left - 7, y + 4, text, "tick", "end"))
-    for tick, text in zip(_ticks(*frame.x_range), x_ticks, strict=False):
+    for tick, text in zip(make_ticks(*frame.x_range), xmake_ticks, strict=False):
         parts.append(_text(frame.x(tick), bottom + 15, text, "tick", "middle"))
-    parts.append(_text(frame.width - _MARGIN["right"], frame.height - 3, labels.x, "label", "end"))
+    parts.append(_text(frame.width - frame.right, frame.height - 3, labels.x, "label", "end"))
     parts.append(_text(2, 11, labels.y, "label", "start"))
     return "".join(parts)
 
 
 def _render_target(frame: Frame, target: float) -> str:
-    y, left, right = frame.y(target), _MARGIN["left"], frame.width - _MARGIN["right"]
+    y, left, right = frame.y(target), _LEFT, frame.width - frame.right
     line = f'<line class="target" x1="{left}" x2="{right}" y1="{y:.1f}" y2="{y:.1f}"/>'
     return line + _text(right, y - 5, f"target {shorten(target)}", "label target-label", "end")
 
@@ -215,12 +250,12 @@ def _render_series(frame: Frame, item: Series) -> str:
     parts = [_render_band(frame, item)] if item.is_main else []
     parts.append(f'<polyline class="{item.css_class} line" points="{path}"/>')
     for point, (x, y) in zip(item.points, places, strict=True):
-        tip = quoteattr(point.tip or f"{item.name}: {shorten(point.y)}")
+        tip = point.tip or f"{item.name}: {shorten(point.y)}"
         radius = 3.2 if item.is_main else 1.6
         parts.append(
             f'<circle class="{item.css_class} dot" cx="{x:.1f}" cy="{y:.1f}" r="{radius}"/>'
         )
-        parts.append(f'<circle class="hit" cx="{x:.1f}" cy="{y:.1f}" r="9" data-tip={tip}/>')
+        parts.append(_hit(x, y, 9, tip))
     return "".join(parts)
 
 
@@ -233,8 +268,20 @@ def _render_band(frame: Frame, item: Series) -> str:
     return f'<polygon class="{item.css_class} band" points="{path}"/>'
 
 
-def _render_mark(frame: Frame, item: Series, point: Point, place: int) -> str:
-    x, y = frame.x(place), frame.y(point.y)
+def _render_place(frame: Frame, item: Series, place: int, n_places: int) -> str:
+    """Return a candidate's place: its mark, or a cross on the axis where it has no score."""
+    x, bottom = frame.x(place), frame.bottom
+    parts = [_render_mark(frame, item, point, x) for point in item.points]
+    if not parts:
+        parts = [_text(x, bottom + 4, "×", "cross", "middle"), _hit(x, bottom, 13, item.note)]
+    if n_places <= _MAX_NAMED_PLACES:
+        css = "tick strong" if item.is_main else "tick"
+        parts.append(_text(x, bottom + 17, item.name, css, "middle"))
+    return "".join(parts)
+
+
+def _render_mark(frame: Frame, item: Series, point: Point, x: float) -> str:
+    y = frame.y(point.y)
     parts = []
     if point.low is not None and point.high is not None:
         low, high = frame.y(point.low), frame.y(point.high)
@@ -243,10 +290,15 @@ def _render_mark(frame: Frame, item: Series, point: Point, place: int) -> str:
             f'<line class="{css}" x1="{x:.1f}" x2="{x:.1f}" y1="{low:.1f}" y2="{high:.1f}"/>'
         )
     radius = 6 if item.is_main else 4.5
-    tip = quoteattr(point.tip)
     parts.append(f'<circle class="{item.css_class} dot" cx="{x:.1f}" cy="{y:.1f}" r="{radius}"/>')
-    parts.append(f'<circle class="hit" cx="{x:.1f}" cy="{y:.1f}" r="13" data-tip={tip}/>')
+    parts.append(_hit(x, y, 13, point.tip))
     return "".join(parts)
+
+
+def _hit(x: float, y: float, radius: float, tip: str) -> str:
+    """Return the invisible disc that a pointer finds more easily than the mark in it."""
+    place = f'cx="{x:.1f}" cy="{y:.1f}" r="{radius:g}"'
+    return f'<circle class="hit" {place} data-tip={quoteattr(tip)}/>'
 
 
 def _line(x: float, y_range: tuple[float, float], frame: Frame) -> str:
@@ -257,38 +309,3 @@ def _line(x: float, y_range: tuple[float, float], frame: Frame) -> str:
 def _text(x: float, y: float, text: str, css: str, anchor: str) -> str:
     place = f'x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"'
     return f'<text class="{css}" {place}>{escape(text)}</text>'
-
-
-# --- numbers --------------------------------------------------------------------------------------
-
-
-def shorten(value: float) -> str:
-    """Return a number with three significant digits; thousands and millions as k and M."""
-    sizes = ((1e6, "M"), (1e3, "k"), (1.0, ""))
-    size, mark = next((item for item in sizes if abs(value) >= item[0]), sizes[-1])
-    return f"{value / size:.3g}{mark}".replace("-", "−")
-
-
-def _widen(low: float, high: float) -> tuple[float, float]:
-    return (low, high) if high > low else (low, low + 1.0)
-
-
-def _round_range(low: float, high: float) -> tuple[float, float]:
-    """Return a range that ends at ticks."""
-    low, high = _widen(low, high)
-    step = _find_step(low, high)
-    return math.floor(low / step + 1e-9) * step, math.ceil(high / step - 1e-9) * step
-
-
-def _ticks(low: float, high: float) -> list[float]:
-    step = _find_step(low, high)
-    first = math.ceil(low / step - 1e-9)
-    last = math.floor(high / step + 1e-9)
-    return [number * step for number in range(first, last + 1)]
-
-
-def _find_step(low: float, high: float) -> float:
-    """Return 1, 2 or 5 times a power of ten that makes about five steps."""
-    rough = (high - low) / 5
-    power = 10.0 ** math.floor(math.log10(rough))
-    return next(power * size for size in (1, 2, 5, 10) if power * size >= rough * (1 - 1e-9))

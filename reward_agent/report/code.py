@@ -17,7 +17,7 @@ _SPAN = re.compile(r"</?span[^>]*>")
 
 
 def highlight_program(source: str, findings: Iterable[Finding] = ()) -> Markup:
-    """Return a program with line numbers, each finding under its line.
+    """Return a program with line numbers, each finding under its line, the others above.
 
     Args:
         source: the program's text; it is escaped.
@@ -27,8 +27,9 @@ def highlight_program(source: str, findings: Iterable[Finding] = ()) -> Markup:
     lines = highlight(source, PythonLexer(stripnl=False), formatter).rstrip("\n").split("\n")
     remarks: dict[int, list[Finding]] = {}
     for finding in findings:
-        remarks.setdefault(finding.line or 0, []).append(finding)
-    parts = []
+        place = finding.line if finding.line and finding.line <= len(lines) else 0
+        remarks.setdefault(place, []).append(finding)
+    parts = [_render_remark(finding) for finding in remarks.get(0, [])]
     for number, line in enumerate(_close_spans(lines), start=1):
         parts.append(f'<span class="ln" data-n="{number}">{line}</span>\n')
         parts += [_render_remark(finding) for finding in remarks.get(number, [])]
@@ -43,7 +44,8 @@ def _render_remark(finding: Finding) -> str:
 
 def _close_spans(lines: list[str]) -> list[str]:
     """Close the spans that go over several lines (docstrings) at the end of each of them."""
-    closed, opened = [], []  # type: ignore[var-annotated]
+    closed: list[str] = []
+    opened: list[str] = []
     for line in lines:
         prefix = "".join(opened)
         for tag in _SPAN.findall(line):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from reward_agent.report.charts import (
     HALF,
     N_COLOURS,
+    SMALL,
     WIDE,
     Labels,
     Point,
@@ -12,13 +13,13 @@ from reward_agent.report.charts import (
     render_lines,
     render_scores,
     render_shares,
-    shorten,
 )
+from reward_agent.report.numbers import shorten
 from reward_agent.report.view import CandidateView, RunView
 from reward_agent.types import Evaluation, TermCurve
 
 _STEPS = "environment steps of the training"
-_SMALL = (HALF, 190.0)
+_LOW, _TINY = (HALF, 190.0), (SMALL, 130.0)
 
 
 def draw_scores(view: RunView) -> str:
@@ -26,12 +27,13 @@ def draw_scores(view: RunView) -> str:
     groups = []
     for iteration in view.iterations:
         items = [c for c in view.candidates if c.entry.candidate.iteration == iteration.index]
-        scored = [c for c in items if c.score is not None]
-        groups.append((f"round {iteration.index + 1}", [_mark(view, item) for item in scored]))
-    scores = [f"{c.id} {shorten(c.score)}" for c in view.candidates if c.score is not None]
+        groups.append((f"round {iteration.index + 1}", [_mark(view, item) for item in items]))
+    scores = [
+        f"{c.id} {'no score' if c.score is None else shorten(c.score)}" for c in view.candidates
+    ]
     labels = Labels(
         "Task score of each candidate, by round",
-        f"One mark for each candidate with a score, in {view.run.task.unit or 'its unit'}, with a "
+        f"One mark for each candidate, in {view.run.task.unit or 'its unit'}, with a "
         f"95 % interval over episodes: {', '.join(scores)}.",
         "",
         f"task score [{view.run.task.unit}]",
@@ -40,16 +42,18 @@ def draw_scores(view: RunView) -> str:
 
 
 def _mark(view: RunView, item: CandidateView) -> Series:
+    name = f"{item.id} · {item.entry.candidate.idea}"
+    colour = 0 if item.is_best else -1
+    if item.score is None:
+        note = f"{name}\nno score: {item.entry.candidate.outcome}"
+        return Series(item.id, (), colour, item.is_best, note)
     evaluation = item.entry.candidate.evaluation
     low, high = (evaluation.task_score_interval if evaluation else None) or (None, None)
-    score = item.score or 0.0
     interval = "" if low is None or high is None else f" ({shorten(low)} … {shorten(high)})"
-    tip = (
-        f"{item.id} · {item.entry.candidate.idea}\n{shorten(score)} {view.run.task.unit}{interval}"
-    )
+    tip = f"{name}\n{shorten(item.score)} {view.run.task.unit}{interval}"
     tip += f"\n{item.entry.candidate.outcome}"
-    point = Point(0.0, score, tip, low, high)
-    return Series(item.id, (point,), 0 if item.is_best else -1, item.is_best)
+    point = Point(0.0, item.score, tip, low, high)
+    return Series(item.id, (point,), colour, item.is_best)
 
 
 def draw_learning(view: RunView) -> str:
@@ -91,7 +95,7 @@ def draw_candidate_score(view: RunView, item: CandidateView) -> str:
         _STEPS,
         f"task score [{view.run.task.unit}]",
     )
-    return render_lines(labels, [_score_course(item, True)], None, _SMALL)
+    return render_lines(labels, [_score_course(item, True)], None, _LOW)
 
 
 def draw_generated_return(item: CandidateView) -> str:
@@ -114,57 +118,50 @@ def draw_generated_return(item: CandidateView) -> str:
         "generated return",
     )
     series = [Series("generated return", points, 1)] if points else []
-    return render_lines(labels, series, None, _SMALL)
+    return render_lines(labels, series, None, _LOW)
 
 
-def draw_terms(item: CandidateView) -> str:
-    """Draw what each term paid per episode over training."""
-    curves = _list_terms(item)
-    series = [
-        Series(
-            curve.name,
-            tuple(
-                Point(
-                    point.total_timesteps,
-                    point.pay_per_episode,
-                    f"{curve.name} at {point.total_timesteps:,} steps\n"
-                    f"{shorten(point.pay_per_episode)} an episode, {point.share_of_return:.0%}",
-                )
-                for point in curve.points
-            ),
-            number % N_COLOURS,
-        )
-        for number, curve in enumerate(curves)
-    ]
+def draw_term(item: CandidateView, curve: TermCurve) -> str:
+    """Draw what one term paid per episode over training, on the scale of all terms."""
+    number = item.terms.index(curve)
+    pays = [point.pay_per_episode for other in item.terms for point in other.points]
+    last = curve.points[-1]
     labels = Labels(
-        f"Pay of each term of {item.id} per episode",
-        "; ".join(f"{c.name} ends at {shorten(c.points[-1].pay_per_episode)}" for c in curves),
-        _STEPS,
-        "pay per episode",
+        f"Pay of the term {curve.name} of {item.id} per episode",
+        f"It ends at {shorten(last.pay_per_episode)}, {last.share_of_return:.0%} of the return.",
+        "",
+        "",
     )
-    return render_lines(labels, series)
+    series = Series(curve.name, _list_pays(curve), number % N_COLOURS)
+    return render_lines(labels, [series], None, _TINY, (min(pays), max(pays)))
+
+
+def _list_pays(curve: TermCurve) -> tuple[Point, ...]:
+    return tuple(
+        Point(
+            point.total_timesteps,
+            point.pay_per_episode,
+            f"{curve.name} at {point.total_timesteps:,} steps\n"
+            f"{shorten(point.pay_per_episode)} an episode, {point.share_of_return:.0%}",
+        )
+        for point in curve.points
+    )
 
 
 def draw_shares(item: CandidateView) -> str:
     """Draw each term's share of the return over training."""
-    curves = _list_terms(item)
     series = [
         Series(
             curve.name,
             tuple(Point(point.total_timesteps, point.share_of_return) for point in curve.points),
             number % N_COLOURS,
         )
-        for number, curve in enumerate(curves)
+        for number, curve in enumerate(item.terms)
     ]
     labels = Labels(
         f"Share of each term of {item.id} in the return",
-        "; ".join(f"{c.name} ends at {c.points[-1].share_of_return:.0%}" for c in curves),
+        "; ".join(f"{c.name} ends at {c.points[-1].share_of_return:.0%}" for c in item.terms),
         _STEPS,
         "share of the sum of |pay|",
     )
     return render_shares(labels, series)
-
-
-def _list_terms(item: CandidateView) -> tuple[TermCurve, ...]:
-    training = item.entry.training
-    return tuple(curve for curve in (training.terms if training else ()) if curve.points)

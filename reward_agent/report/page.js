@@ -23,6 +23,14 @@ for (const button of document.querySelectorAll("button[data-copy]")) {
     catch { button.textContent = "Select and copy by hand"; }
   });
 }
+for (const button of document.querySelectorAll("button[data-hides]")) {
+  button.hidden = false;
+  button.addEventListener("click", () => {
+    const shown = document.getElementById(button.dataset.hides);
+    shown.hidden = !shown.hidden;
+    button.textContent = shown.hidden ? "Show the animation" : "Hide the animation";
+  });
+}
 // A link to a candidate opens it.
 function openTarget() {
   const target = location.hash && document.getElementById(location.hash.slice(1));

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reward_agent.report import figures
-from reward_agent.report.charts import shorten
+from reward_agent.report.numbers import shorten
 from reward_agent.report.verdict import (
     DESIGNER_WORDS,
     METRIC_WORDS,
+    describe_ends,
     describe_episodes,
     find_headline,
     judge_run,
@@ -66,15 +67,15 @@ def render_report(view: RunView) -> str:
         metric_words=METRIC_WORDS[view.run.metric_origin],
         card_text=render_card(view.run.card),
         command=_make_command(view),
-        video_uri=_make_uri(view.video),
+        video_uri=_make_uri(view.video) if view.video else "",
         style=_read_asset("page.css"),
         script=script,
         script_hash=f"sha256-{digest}",
     )
 
 
-def _make_uri(video: bytes | None) -> str:
-    return f"data:image/webp;base64,{base64.b64encode(video).decode()}" if video else ""
+def _make_uri(picture: bytes) -> str:
+    return f"data:image/webp;base64,{base64.b64encode(picture).decode()}"
 
 
 def _make_command(view: RunView) -> str:
@@ -123,11 +124,13 @@ def _make_environment() -> Environment:
         "steps": lambda value: f"{value:,}",
         "duration": _format_duration,
     }
+    environment.filters["data_uri"] = _make_uri
     environment.globals |= {
         "draw": figures,
         "highlight_program": highlight_program,
         "render_diff": render_diff,
         "describe_episodes": describe_episodes,
+        "describe_ends": describe_ends,
     }
     return environment
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import Literal
 
-from reward_agent.report.charts import shorten
+from reward_agent.report.numbers import shorten
 from reward_agent.report.view import DesignerKind, RunView
 from reward_agent.types import Evaluation
 
@@ -62,7 +63,7 @@ def _judge_score(view: RunView) -> Verdict:
     seeds = _describe_seeds(view)
     reached = "" if score is None else f"a task score of {shorten(score)} {unit}".rstrip()
     target = view.run.task.target_score
-    aim = "" if target is None else f" (target {shorten(target)})"
+    aim = "" if target is None else f" (target {shorten(target)} {unit}".rstrip() + ")"
     often = _describe_success(rate)
     sentence = f"The best program ({best.id}) reaches {reached}{aim}{often}, {seeds}."
     if score is None:
@@ -106,6 +107,16 @@ def describe_episodes(evaluation: Evaluation) -> str:
     """Say what an evaluation rests on."""
     policy = f"the policy after {evaluation.total_timesteps:,} steps, deterministic"
     return f"{evaluation.n_episodes} fresh episodes of {policy}; means over episodes"
+
+
+def describe_ends(evaluation: Evaluation) -> str:
+    """Say how its episodes ended, the most frequent way first."""
+    ends = Counter(episode.end for episode in evaluation.episodes)
+    words = [
+        f"{count} {'at the time limit' if end == 'truncated' else f'by {end}'}"
+        for end, count in ends.most_common()
+    ]
+    return f"They ended: {', '.join(words)}."
 
 
 def _count(n: int, one: str, many: str) -> str:

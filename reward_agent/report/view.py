@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,8 +11,9 @@ from typing import Literal
 
 from reward_agent.agents.brief import HistoryEntry
 from reward_agent.history import find_best, read_history
+from reward_agent.jobs import STRIP_FILE, VIDEO_FILE
 from reward_agent.store import RunRecord, RunStore
-from reward_agent.types import Evaluation, Iteration
+from reward_agent.types import Evaluation, Iteration, TermCurve
 
 DesignerKind = Literal["offline", "scripted", "replay", "language model"]
 
@@ -26,6 +28,7 @@ class CandidateView:
         parent: the candidate that it departed from, if it is in the run.
         is_best: whether the report puts it first: the winner, else the best so far.
         folder: its folder, relative to the run's.
+        strip: bytes of the WebP picture with key moments of its policy, or None.
     """
 
     entry: HistoryEntry
@@ -33,6 +36,7 @@ class CandidateView:
     parent: HistoryEntry | None
     is_best: bool
     folder: str
+    strip: bytes | None = None
 
     @property
     def id(self) -> str:
@@ -47,7 +51,13 @@ class CandidateView:
     @property
     def kind(self) -> str:
         """First word of the outcome: ``trained``, ``stopped``, ``rejected``, ``failed``, ``no``."""
-        return self.entry.candidate.outcome.partition(":")[0].split()[0]
+        return self.entry.candidate.outcome.partition(":")[0].partition(" ")[0]
+
+    @property
+    def terms(self) -> tuple[TermCurve, ...]:
+        """Course of each reward term over its training, where one was recorded."""
+        training = self.entry.training
+        return tuple(curve for curve in (training.terms if training else ()) if curve.points)
 
 
 @dataclass(frozen=True)
@@ -60,6 +70,7 @@ class RunView:
         candidates: theirs, in order.
         video: bytes of the best policy's animated WebP, or None.
         video_note: why there is none.
+        strip: bytes of the picture with key moments of the same episode, or None.
         metric_source: the metric that judged the run, if there is one.
     """
 
@@ -68,6 +79,7 @@ class RunView:
     candidates: tuple[CandidateView, ...]
     video: bytes | None
     video_note: str
+    strip: bytes | None
     metric_source: str
 
     @cached_property
@@ -98,6 +110,15 @@ class RunView:
         return tuple(item for item in self.candidates if item.entry.curve)
 
     @cached_property
+    def training_seconds(self) -> dict[str, float]:
+        """Where the time of the rounds' trainings went, summed over them."""
+        total: Counter[str] = Counter()
+        for item in self.candidates:
+            if item.entry.training is not None:
+                total.update(item.entry.training.seconds)
+        return dict(total.most_common())
+
+    @cached_property
     def designer_kind(self) -> DesignerKind:
         """Who wrote the programs; results of different kinds are never mixed."""
         name = self.run.designer.partition(":")[0].strip()
@@ -111,6 +132,7 @@ class RunView:
 
 # A page with three rounds of four candidates is to stay below 15 MB; base64 adds a third.
 MAX_VIDEO_BYTES = 6 * 2**20
+MAX_STRIP_BYTES = 128 * 2**10
 
 
 def load_run_view(run_dir: Path) -> RunView:
@@ -123,7 +145,8 @@ def load_run_view(run_dir: Path) -> RunView:
     run = store.read_run()
     entries = read_history(store)
     best = _find_shown(run, entries)
-    video, note = _read_video(store, run, best)
+    path = _find_video(store, run, best) if best else None
+    video, note = _read_video(store, path)
     metric = run_dir / "metric.py"
     return RunView(
         run=run,
@@ -131,6 +154,7 @@ def load_run_view(run_dir: Path) -> RunView:
         candidates=_make_candidates(store, entries, best),
         video=video,
         video_note=note,
+        strip=_read_picture(path.with_name(STRIP_FILE), MAX_STRIP_BYTES) if path else None,
         metric_source=metric.read_text("utf-8") if metric.is_file() else "",
     )
 
@@ -159,36 +183,44 @@ def _make_candidates(
             folder=store.candidate_dir(entry.candidate.iteration, entry.candidate.id)
             .relative_to(store.dir)
             .as_posix(),
+            strip=_read_picture(_find_film(store, entry).with_name(STRIP_FILE), MAX_STRIP_BYTES),
         )
         for number, entry in enumerate(entries, start=1)
     )
 
 
-def _read_video(
-    store: RunStore, run: RunRecord, best: HistoryEntry | None
-) -> tuple[bytes | None, str]:
+def _read_video(store: RunStore, path: Path | None) -> tuple[bytes | None, str]:
     """Return the best policy's video, or why there is none."""
-    if best is None:
+    if path is None:
         return None, "no policy has been trained yet"
-    path = _find_video(store, run, best)
-    if path is None or not path.is_file():
+    if not path.is_file():
         return (
             None,
             "no video of this policy was rendered; `reward-agent doctor` says what it needs",
         )
+    place = path.relative_to(store.dir)
     if path.stat().st_size > MAX_VIDEO_BYTES:
-        return None, f"the video is too large for this page: {path.relative_to(store.dir)}"
+        return None, f"the video is too large for this page: {place}"
+    video = _read_picture(path, MAX_VIDEO_BYTES)
+    return video, "" if video else f"{place} is not a WebP animation"
+
+
+def _read_picture(path: Path, max_bytes: int) -> bytes | None:
+    """Return a WebP image. A child wrote it: nothing else gets into the page."""
+    if not path.is_file() or path.stat().st_size > max_bytes:
+        return None
     data = path.read_bytes()
-    # It was written by a child: only what is a WebP image gets into the page.
-    if data[:4] != b"RIFF" or data[8:12] != b"WEBP":
-        return None, f"{path.relative_to(store.dir)} is not a WebP animation"
-    return data, ""
+    return data if data[:4] == b"RIFF" and data[8:12] == b"WEBP" else None
 
 
-def _find_video(store: RunStore, run: RunRecord, best: HistoryEntry) -> Path | None:
+def _find_video(store: RunStore, run: RunRecord, best: HistoryEntry) -> Path:
     if run.winner is not None and run.winner.video_file is not None:
         return store.dir / run.winner.video_file
-    candidate = best.candidate
-    seed = best.training.seed if best.training else 0
-    folder = store.evaluation_dir(candidate.iteration, candidate.id, seed)
-    return next(iter(sorted(folder.glob("*.webp"))), None)
+    return _find_film(store, best)
+
+
+def _find_film(store: RunStore, entry: HistoryEntry) -> Path:
+    """Return where the video of a candidate's policy lies, if one was rendered."""
+    candidate = entry.candidate
+    seed = entry.training.seed if entry.training else 0
+    return store.evaluation_dir(candidate.iteration, candidate.id, seed) / VIDEO_FILE
