@@ -88,6 +88,11 @@ class Body:
         )
 
     @cached_property
+    def com_height(self) -> Measure | None:
+        """Height of the centre of mass, m; of the torso where the card has none."""
+        return self._find("m", lambda f: f.name == "com_height") or self.height
+
+    @cached_property
     def standing_height(self) -> float:
         """Height of the torso when it stands, m: by the field's words, else by its range."""
         if self.height is None:

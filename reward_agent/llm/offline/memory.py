@@ -59,16 +59,17 @@ clean = np.where(is_new, 1.0, memory["clean"] * (1.0 - touched))
 flown = np.clip(angle - start, 0.0, 2 * np.pi) * clean * airborne
 best = np.maximum(memory["best"], flown)
 turned = best - memory["best"]  # (N,) rad of new turn, paid once
-next_memory = {"start": start, "clean": clean, "best": best, "done": done}
+peak = np.maximum(memory["peak"], {height} * clean * airborne)
+next_memory = {"start": start, "clean": clean, "best": best, "done": done, "peak": peak}
 """
 
 
 def make_turn_machine(body: Body, direction: int) -> Machine | None:
-    """Return the memory of a flip (``turned``, ``done``, ``standing``, ``airborne``, ``turn``).
+    """Return the memory of a flip: ``turned``, ``peak``, ``done``, ``standing`` and others.
 
-    None if the card has no unwrapped pitch or no contact of a foot.
+    None if the card has no unwrapped pitch, no height or no contact of a foot.
     """
-    if body.pitch is None or not body.foot_contacts:
+    if body.pitch is None or body.com_height is None or not body.foot_contacts:
         return None
     sign = _write_sign(direction)
     before = body.pitch.read("state")
@@ -76,14 +77,16 @@ def make_turn_machine(body: Body, direction: int) -> Machine | None:
         _TURN_LINES.replace("{angle}", f"{sign}{body.pitch.read()}")
         .replace("{foot}", write_largest(body.foot_contacts))
         .replace("{other}", write_largest(body.body_contacts))
+        .replace("{height}", body.com_height.read())
     )
     initial = {
         "start": f"2 * np.pi * np.round({sign}{before} / (2 * np.pi))",
         "clean": f"np.ones_like({before})",
         "best": f"np.zeros_like({before})",
         "done": f"np.zeros_like({before})",
+        "peak": body.com_height.read("state"),
     }
-    doc = "Angle of the last stance, whether the floor stayed clean since, turn paid, flip done."
+    doc = "Angle of the last stance, clean since then, turn paid, flip done, height paid."
     return Machine("turn", tuple(initial.items()), tuple(lines.splitlines()), doc)
 
 

@@ -243,10 +243,9 @@ def _flip(body: Body, goal: Goal) -> list[Signal]:
         Signal("landed", stays, 1.0, 0.5, "goal", "stands after one whole turn", machine, False),
         Signal("come_round", round_code, 1.5, 0.5, "goal", round_doc, machine, False),
     ]
-    if body.vertical_velocity:
-        code = f"(1.0 - done) * np.clip({body.vertical_velocity.code} / {{scale}}, 0.0, 1.0)"
-        doc = "upward speed before the turn is done"
-        signals.append(Signal("take_off", code, 3.0, 0.2, "posture", doc, machine, False))
+    code = "np.clip((peak - memory['peak']) / {scale}, 0.0, 1.0)"
+    doc = "new height in the air, paid once"
+    signals.append(Signal("climb", code, 0.02, 0.5, "posture", doc, machine, False))
     if body.pitch_rate:
         rate = f"{'' if goal.direction > 0 else '-'}{body.pitch_rate.code}"
         code = f"(1.0 - done) * airborne * np.clip({rate} / {{scale}}, 0.0, 1.0)"
