@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
+from pathlib import Path
 
 import pytest
 
@@ -12,7 +14,7 @@ from reward_agent.llm.chat import ChatMessage, ChatRequest
 from reward_agent.llm.offline import OfflineChatModel
 from reward_agent.llm.registry import make_chat_model
 from reward_agent.rewards.checks import check_metric
-from reward_agent.simulation.card import load_env
+from reward_agent.simulation.card import find_env_dir, load_env
 
 
 def test_provider_is_found_by_its_name_and_plays_the_designer_only() -> None:
@@ -119,8 +121,12 @@ def test_sentence_far_from_every_task_gets_no_metric_but_a_list() -> None:
     assert "wave_leg" in proposal.outcome
 
 
-def test_metric_beyond_the_language_is_named_and_not_copied() -> None:
-    brief = MetricBrief(load_env("hopper"), "jump backwards through a flip")
+def test_metric_beyond_the_language_is_named_and_not_copied(tmp_path: Path) -> None:
+    own = tmp_path / "hopper"
+    shutil.copytree(find_env_dir("hopper"), own)
+    metric = own / "tasks/back_flip/metric.py"
+    metric.write_text(metric.read_text() + "\n\ndef wait():\n    while True:\n        pass\n")
+    brief = MetricBrief(load_env(own), "jump backwards through a flip")
     with pytest.raises(RefusalError, match="the nearest task of hopper is 'back_flip'") as caught:
         OfflineChatModel().complete(
             ChatRequest("designer", "designer/metric", (ChatMessage("user", "…"),), inputs=brief)
