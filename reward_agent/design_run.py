@@ -64,7 +64,7 @@ def design(
     """
     environ = os.environ if environ is None else environ
     card = load_env(env)
-    spec = resolve_task(env, task)
+    spec = resolve_task(card, task)
     card = apply_task(card, spec)
     resolved = resolve_config(options, card.budget, card.name, environ)
     store = RunStore(find_runs_dir(runs_dir) / make_run_id(card.name, spec.name))
@@ -84,7 +84,7 @@ def design(
         sandbox_level="unknown",
         versions=read_versions(),
     )
-    choice = MetricChoice(metric, find_task_metric(env, spec), accept_metric, accept_unseen)
+    choice = MetricChoice(metric, find_task_metric(card, spec), accept_metric, accept_unseen)
     return _follow(store, run, team, listen, choice, cancel)
 
 

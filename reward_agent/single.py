@@ -131,7 +131,7 @@ def train(
         DataError: the program is refused, or its training failed.
     """
     setting = _resolve(env, task, metric, options)
-    program = RewardProgram(source if source is not None else _read_reference(env, setting))
+    program = RewardProgram(source if source is not None else _read_reference(setting))
     _refuse_bad(check_program(program, setting.card))
     folder = folder or find_runs_dir() / f"{make_run_id(setting.card.name, task)}_train"
     training_dir = folder / "training"
@@ -194,11 +194,11 @@ def check_env(env: str) -> CheckEnvResult:
 
 def _resolve(env: str, task: str | None, metric: Path | None, options: dict[str, Any]) -> _Setting:
     card = load_env(env)
-    spec = resolve_task(env, task) if task is not None else None
+    spec = resolve_task(card, task) if task is not None else None
     if spec is not None:
         card = apply_task(card, spec)
     config = resolve_config(options, card.budget, card.name).config
-    path = metric or (find_task_metric(env, spec) if spec is not None else None)
+    path = metric or (find_task_metric(card, spec) if spec is not None else None)
     chosen = Metric(None, "none")
     if path is not None:
         chosen = Metric(path.read_text("utf-8"), "file" if metric else "task")
@@ -242,14 +242,14 @@ def _judge(
         executor.close()
 
 
-def _read_reference(env: str, setting: _Setting) -> str:
+def _read_reference(setting: _Setting) -> str:
     """Return the task's reference reward.
 
     Raises:
         UsageError: the task has none.
     """
     assert setting.task is not None
-    path = find_task_dir(env, setting.task.name) / REFERENCE_REWARD_FILE
+    path = find_task_dir(setting.card, setting.task.name) / REFERENCE_REWARD_FILE
     if not path.is_file():
         raise UsageError(
             f"task {setting.task.name!r} has no reference reward",

@@ -63,7 +63,7 @@ class TaskSpec(FileRecord):
 
 def list_tasks(env: EnvCard | str, envs_dir: Path | None = None) -> list[str]:
     """Return the names of an environment's tasks, sorted."""
-    tasks_dir = find_env_dir(env, envs_dir) / "tasks"
+    tasks_dir = find_env_dir(_load_card(env, envs_dir)) / "tasks"
     return sorted(file.parent.name for file in tasks_dir.glob(f"*/{TASK_FILE}"))
 
 
@@ -73,10 +73,11 @@ def find_task_dir(env: EnvCard | str, name: str, envs_dir: Path | None = None) -
     Raises:
         UnknownNameError: the environment has no task of this name.
     """
-    known = list_tasks(env, envs_dir)
+    card = _load_card(env, envs_dir)
+    known = list_tasks(card)
     if name not in known:
-        raise UnknownNameError(f"{_name(env)} task", name, known)
-    return find_env_dir(env, envs_dir) / "tasks" / name
+        raise UnknownNameError(f"{card.name} task", name, known)
+    return find_env_dir(card) / "tasks" / name
 
 
 def load_task(env: EnvCard | str, name: str, envs_dir: Path | None = None) -> TaskSpec:
@@ -86,11 +87,12 @@ def load_task(env: EnvCard | str, name: str, envs_dir: Path | None = None) -> Ta
         UnknownNameError: the environment has no task of this name.
         DataError: the file is not TOML, or a key in it is unknown or does not have its form.
     """
-    file = find_task_dir(env, name, envs_dir) / TASK_FILE
+    card = _load_card(env, envs_dir)
+    file = find_task_dir(card, name) / TASK_FILE
     try:
         table = tomllib.loads(file.read_text(encoding="utf-8"))
-        task = TaskSpec.model_validate({**table, "env": _name(env)})
-    except tomllib.TOMLDecodeError as error:
+        task = TaskSpec.model_validate({**table, "env": card.name})
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise DataError(f"{file} is not TOML: {error}", "correct the file") from error
     except ValidationError as error:
         first = error.errors()[0]
@@ -114,25 +116,27 @@ def make_task(env: str, description: str, criterion: str = "", unit: str = "") -
     )
 
 
-def resolve_task(env: str, text: str) -> TaskSpec:
+def resolve_task(env: EnvCard | str, text: str) -> TaskSpec:
     """Return the environment's task of this name, or a task made of a sentence.
 
     Raises:
         UnknownNameError: a single word that is no task's name.
     """
-    known = list_tasks(env)
+    card = _load_card(env)
+    known = list_tasks(card)
     if text in known:
-        return load_task(env, text)
+        return load_task(card, text)
     if len(text.split()) < 2:
-        raise UnknownNameError(f"{env} task", text, known)
-    return make_task(load_env(env).name, text)
+        raise UnknownNameError(f"{card.name} task", text, known)
+    return make_task(card.name, text)
 
 
-def find_task_metric(env: str, task: TaskSpec) -> Path | None:
+def find_task_metric(env: EnvCard | str, task: TaskSpec) -> Path | None:
     """Return the ``metric.py`` that a task brings, or None."""
-    if task.name not in list_tasks(env):
+    card = _load_card(env)
+    if task.name not in list_tasks(card):
         return None
-    path = find_task_dir(env, task.name) / METRIC_FILE
+    path = find_task_dir(card, task.name) / METRIC_FILE
     return path if path.is_file() else None
 
 
@@ -155,5 +159,6 @@ def apply_task(card: EnvCard, task: TaskSpec) -> EnvCard:
     return card.model_copy(update=changes)
 
 
-def _name(env: EnvCard | str) -> str:
-    return env.name if isinstance(env, EnvCard) else env
+def _load_card(env: EnvCard | str, envs_dir: Path | None = None) -> EnvCard:
+    """Return the card: it alone knows its name and its folder, a path given by the user neither."""
+    return env if isinstance(env, EnvCard) else load_env(env, envs_dir)

@@ -236,15 +236,16 @@ def load_env(name_or_path: str | Path, envs_dir: Path | None = None) -> EnvCard:
         raise UnknownNameError("environment", text, known)
     folder = find_envs_dir(envs_dir) / text
     card = _read_card(folder / CARD_FILE)
-    # The child process that simulates looks for a model's file by the card alone.
-    return card.model_copy(update={"folder": str(folder)}) if card.model.file else card
+    # A child finds what belongs to a card by the card alone.
+    is_elsewhere = card.model.file is not None or envs_dir is not None
+    return card.model_copy(update={"folder": str(folder.resolve())}) if is_elsewhere else card
 
 
 def find_env_dir(card: EnvCard | str, envs_dir: Path | None = None) -> Path:
     """Return the folder of a card, where its model and its tasks lie."""
     if isinstance(card, EnvCard):
         return Path(card.folder) if card.folder else find_envs_dir(envs_dir) / card.name
-    return find_env_dir(load_env(card, envs_dir), envs_dir)
+    return find_env_dir(load_env(card, envs_dir))
 
 
 def _read_card(path: Path) -> EnvCard:

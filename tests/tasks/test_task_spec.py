@@ -1,10 +1,21 @@
 """Reading a task, and what it changes on the card."""
 
+import shutil
+
 import pytest
 
 from reward_agent.errors import DataError, UnknownNameError
-from reward_agent.simulation.card import load_env
-from reward_agent.tasks import TaskSpec, apply_task, list_tasks, load_task, make_task
+from reward_agent.simulation.card import find_env_dir, load_env
+from reward_agent.tasks import (
+    TaskSpec,
+    apply_task,
+    find_task_dir,
+    find_task_metric,
+    list_tasks,
+    load_task,
+    make_task,
+    resolve_task,
+)
 
 GOOD = """
 name = "hop"
@@ -33,8 +44,6 @@ def write_task(tmp_path):
 
 
 def _render_card_file(card):
-    from reward_agent.simulation.card import find_env_dir
-
     return find_env_dir(card).joinpath("env.toml").read_text(encoding="utf-8")
 
 
@@ -137,3 +146,24 @@ def test_any_sentence_becomes_a_task_with_a_name_for_a_folder(sentence, name):
     assert task.name == name
     assert task.description == sentence.strip()
     assert task.target_score is None
+
+
+def test_a_folder_of_ones_own_has_its_tasks_metrics_and_references(tmp_path):
+    own = tmp_path / "My Envs" / "hopper"
+    shutil.copytree(find_env_dir("hopper"), own)
+    metric = own / "tasks" / "back_flip" / "metric.py"
+    metric.write_text("# mine\n" + metric.read_text("utf-8"), encoding="utf-8")
+    card = load_env(str(own))
+    task = resolve_task(str(own), "back_flip")
+    assert (task.env, task.description) == ("hopper", load_task("hopper", "back_flip").description)
+    assert list_tasks(card) == list_tasks(str(own)) == list_tasks("hopper")
+    assert find_task_metric(card, task) == find_task_metric(str(own), task) == metric
+    assert find_task_dir(card, "back_flip") == metric.parent
+    with pytest.raises(UnknownNameError, match="unknown hopper task 'bak_flip'"):
+        resolve_task(str(own), "bak_flip")
+
+
+def test_a_card_of_another_folder_of_environments_keeps_its_folder(tmp_path):
+    shutil.copytree(find_env_dir("hopper"), tmp_path / "hopper")
+    shutil.rmtree(tmp_path / "hopper" / "tasks" / "back_flip")
+    assert "back_flip" not in list_tasks(load_env("hopper", tmp_path))

@@ -23,7 +23,7 @@ def reply_with_metric(card: EnvCard, description: str) -> str:
         RefusalError: no task of the environment is about the same, and the message lists them; or
             the nearest one has a metric beyond the language of proposed ones.
     """
-    tasks = [load_task(_name(card), name) for name in list_tasks(_name(card))]
+    tasks = [load_task(card, name) for name in list_tasks(card)]
     ranked = sorted(tasks, key=lambda task: -measure_likeness(description, task))
     if not ranked or measure_likeness(description, ranked[0]) < 1.0:
         known = "; ".join(f"{task.name}: {task.description}" for task in tasks) or "no task"
@@ -60,7 +60,7 @@ def _split(text: str) -> set[str]:
 
 
 def _render(card: EnvCard, task: TaskSpec) -> str:
-    source = (find_task_dir(_name(card), task.name) / METRIC_FILE).read_text("utf-8")
+    source = (find_task_dir(card, task.name) / METRIC_FILE).read_text("utf-8")
     words = {
         "meaning": f"The metric of the task {task.name!r} ({task.description}), which a person "
         "wrote; nearest to the sentence by its keywords. No language model has read the sentence.",
@@ -75,7 +75,3 @@ def _render(card: EnvCard, task: TaskSpec) -> str:
         f"this is its metric.\n\n```json\n{json.dumps(words, indent=2)}\n```\n\n"
         f"```python\n{code}\n```\n"
     )
-
-
-def _name(card: EnvCard) -> str:
-    return card.folder or card.name
