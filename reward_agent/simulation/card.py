@@ -5,6 +5,7 @@ Nothing here imports MuJoCo: the parent process reads cards, the child simulates
 
 from __future__ import annotations
 
+import re
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -225,20 +226,30 @@ def load_env(name_or_path: str | Path, envs_dir: Path | None = None) -> EnvCard:
         DataError: the card is not right; the message names the file and the key.
     """
     text = str(name_or_path)
-    if isinstance(name_or_path, Path) or "/" in text or text.endswith(".toml"):
-        path = Path(text).expanduser().resolve()
-        path = path if path.suffix == ".toml" else path / CARD_FILE
-        if not path.is_file():
-            raise DataError(f"{path} does not exist", f"give a folder with an {CARD_FILE} in it")
-        return _read_card(path).model_copy(update={"folder": str(path.parent)})
     known = list_envs(envs_dir)
-    if text not in known:
+    if text not in known or isinstance(name_or_path, Path):
+        if _is_path(name_or_path):
+            return _load_from_path(Path(text).expanduser().resolve())
         raise UnknownNameError("environment", text, known)
     folder = find_envs_dir(envs_dir) / text
     card = _read_card(folder / CARD_FILE)
     # A child finds what belongs to a card by the card alone.
     is_elsewhere = card.model.file is not None or envs_dir is not None
     return card.model_copy(update={"folder": str(folder.resolve())}) if is_elsewhere else card
+
+
+def _is_path(name_or_path: str | Path) -> bool:
+    """Whether a path is meant: by its look, or because something lies there."""
+    text = str(name_or_path)
+    is_meant = isinstance(name_or_path, Path) or "/" in text or text.endswith(".toml")
+    return is_meant or Path(text).exists()
+
+
+def _load_from_path(path: Path) -> EnvCard:
+    file = path if path.suffix == ".toml" else path / CARD_FILE
+    if not file.is_file():
+        raise DataError(f"{file} does not exist", f"give a folder with an {CARD_FILE} in it")
+    return _read_card(file).model_copy(update={"folder": str(file.parent)})
 
 
 def find_env_dir(card: EnvCard | str, envs_dir: Path | None = None) -> Path:
@@ -253,14 +264,22 @@ def _read_card(path: Path) -> EnvCard:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: not TOML: {error}", "correct the line it names") from error
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}", "correct it") from error
     if isinstance(data.get("state"), dict):
         data["state"] = _flatten_groups(data["state"])
     try:
-        return EnvCard.model_validate({"name": path.parent.name, **data})
+        return EnvCard.model_validate({"name": _make_name(path.parent), **data})
     except ValidationError as error:
         raise _explain(path, error.errors()[0], data) from error
     except (DataError, UnknownNameError) as error:
         raise DataError(f"{path}: {error.message}", error.remedy) from error
+
+
+def _make_name(folder: Path) -> str:
+    """Return the name of a card that does not say its own: that of its folder, as an identifier."""
+    name = re.sub(r"[^a-z0-9]+", "_", folder.name.lower()).strip("_")
+    return name if name[:1].isalpha() else f"env_{name}".rstrip("_")
 
 
 def _flatten_groups(groups: dict[str, Any]) -> list[Any]:

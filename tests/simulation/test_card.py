@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -110,6 +112,34 @@ def test_a_folder_of_environments_of_ones_own_is_read(slider_dir: Path) -> None:
     card = load_env("slider", slider_dir.parent)
     assert card.name == "slider"
     assert find_env_dir(card) == slider_dir
+
+
+@pytest.mark.parametrize("given", [".", "slider", "env.toml", "./"])
+def test_a_folder_is_found_from_where_the_user_stands(
+    given: str, slider_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(slider_dir.parent if given == "slider" else slider_dir)
+    assert load_env(given).folder == str(slider_dir)
+
+
+def test_a_known_name_is_not_taken_for_a_folder_of_the_same_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "hopper").mkdir()
+    assert load_env("hopper").name == "hopper"
+    with pytest.raises(DataError, match=r"env.toml does not exist"):
+        load_env("./hopper")
+
+
+def test_a_card_without_a_name_is_named_after_its_folder(slider_dir: Path) -> None:
+    path = slider_dir / "env.toml"
+    text = re.sub(r"^name = .*\n", "", path.read_text(), flags=re.MULTILINE)
+    for name, expected in {"My-Robot 2": "my_robot_2", "3legs": "env_3legs"}.items():
+        folder = slider_dir.parent / name
+        shutil.copytree(slider_dir, folder)
+        (folder / "env.toml").write_text(text)
+        assert load_env(folder).name == expected
 
 
 def test_fields_need_no_group(slider_dir: Path) -> None:
