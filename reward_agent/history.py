@@ -19,6 +19,7 @@ from reward_agent.types import (
     ProbeReport,
     RewardProgram,
     TrainingResult,
+    rank_value,
 )
 
 R = TypeVar("R", bound=BaseModel)
@@ -56,7 +57,7 @@ def read_entry(store: RunStore, candidate: Candidate) -> HistoryEntry:
 def find_best(entries: list[HistoryEntry]) -> HistoryEntry | None:
     """Return the candidate with the best task score; the earlier one of equals."""
     scored = [entry for entry in entries if entry.candidate.task_score is not None]
-    return max(scored, key=lambda entry: entry.candidate.task_score or 0.0, default=None)
+    return max(scored, key=lambda entry: rank_value(entry.candidate.task_score), default=None)
 
 
 def _read_optional(path: Path, kind: type[R]) -> R | None:

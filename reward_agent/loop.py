@@ -23,7 +23,7 @@ from reward_agent.stages.judge import StoredEpisodes, collect_episodes, judge_tr
 from reward_agent.stages.train import Entrant, Finish, race_candidates
 from reward_agent.stages.winner import choose_winner, confirm_best
 from reward_agent.store import RunRecord, read_record, write_record, write_text
-from reward_agent.types import Candidate, Iteration, RewardProgram, Usage
+from reward_agent.types import Candidate, Iteration, RewardProgram, Usage, rank_value
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -206,7 +206,7 @@ def _make_iteration(
     earlier = find_best(read_history(search.store))
     known = [*([earlier.candidate] if earlier else []), *candidates]
     scored = [candidate for candidate in known if candidate.task_score is not None]
-    best = max(scored, key=lambda candidate: candidate.task_score or 0.0, default=None)
+    best = max(scored, key=lambda candidate: rank_value(candidate.task_score), default=None)
     return Iteration(
         index=index,
         candidates=candidates,
@@ -220,7 +220,9 @@ def _make_iteration(
 def _is_target_reached(search: Search) -> bool:
     target = search.config.target_score
     best = find_best(read_history(search.store))
-    return target is not None and best is not None and (best.candidate.task_score or 0.0) >= target
+    return (
+        target is not None and best is not None and rank_value(best.candidate.task_score) >= target
+    )
 
 
 def _update_run(search: Search, started: float) -> RunRecord:

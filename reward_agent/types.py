@@ -196,6 +196,11 @@ class TrainingResult(FileRecord):
     )
 
 
+def rank_value(task_score: float | None) -> float:
+    """Return what to rank a task score by: what has none comes last, below any negative score."""
+    return float("-inf") if task_score is None else task_score
+
+
 class EpisodeScore(Record):
     """One fresh episode of a policy under the trusted metric."""
 

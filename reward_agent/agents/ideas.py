@@ -13,7 +13,7 @@ from functools import cache
 from reward_agent.agents.brief import DesignIdea, HistoryEntry
 from reward_agent.errors import DataError
 from reward_agent.paths import find_prompts_dir
-from reward_agent.types import Record
+from reward_agent.types import Record, rank_value
 
 # One fresh start in this many candidates of a later round: the average program fails, so most of
 # the budget goes to what already works, and some to leaving a dead end.
@@ -100,4 +100,4 @@ def _rank_parents(best: HistoryEntry | None, history: Sequence[HistoryEntry]) ->
         for entry in (*history, *([best] if best else []))
         if entry.program is not None and entry.candidate.task_score is not None
     }
-    return sorted(scored.values(), key=lambda entry: -(entry.candidate.task_score or 0.0))
+    return sorted(scored.values(), key=lambda entry: -rank_value(entry.candidate.task_score))

@@ -10,7 +10,7 @@ from reward_agent.errors import DataError
 from reward_agent.evaluation.metrics import Episode, Metric
 from reward_agent.evaluation.statistics import bootstrap_interval, wilson_interval
 from reward_agent.evaluation.trajectories import Trajectories
-from reward_agent.types import EpisodeScore, Evaluation
+from reward_agent.types import EpisodeScore, Evaluation, rank_value
 
 # Beginnings of an episode that are scored to find the moment of success.
 _N_PREFIXES = 24
@@ -84,7 +84,7 @@ def rank_policies(curve: Sequence[Evaluation]) -> list[int]:
 
     What has no score comes last.
     """
-    scores = [float("-inf") if e.task_score is None else e.task_score for e in curve]
+    scores = [rank_value(evaluation.task_score) for evaluation in curve]
     return sorted(range(len(scores)), key=lambda index: (scores[index], index), reverse=True)
 
 
@@ -98,7 +98,10 @@ def rank_episodes(evaluation: Evaluation) -> list[int]:
     """Return the episodes from the worst to the best, by score, then by length."""
     return sorted(
         range(len(evaluation.episodes)),
-        key=lambda i: (evaluation.episodes[i].task_score or 0.0, evaluation.episodes[i].length),
+        key=lambda i: (
+            rank_value(evaluation.episodes[i].task_score),
+            evaluation.episodes[i].length,
+        ),
     )
 
 

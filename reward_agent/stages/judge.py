@@ -21,7 +21,7 @@ from reward_agent.sandbox.files import read_capped
 from reward_agent.search import Judge, Search, copy_into
 from reward_agent.simulation.card import EnvCard
 from reward_agent.training.policy import load_policy
-from reward_agent.types import Evaluation, RewardProgram, Snapshot, TrainingResult
+from reward_agent.types import Evaluation, RewardProgram, Snapshot, TrainingResult, rank_value
 
 # A policy of two layers of 64 is 40 KiB; the largest that anyone trains here is far below.
 MAX_POLICY_BYTES = 64 * 2**20
@@ -135,7 +135,7 @@ def _judge_by_generated_metric(
         folder = judgement.job_dir / f"point_{snapshot.total_timesteps}"
         point = Judgement(folder, judgement.seed, judgement.n_curve_episodes)
         curve.append(_record_and_score(judge, training_dir, snapshot, point).best)
-    best_index = max(range(len(curve)), key=lambda i: _rank_value(curve[i]))
+    best_index = max(range(len(curve)), key=lambda i: rank_value(curve[i].task_score))
     final = _record_and_score(judge, training_dir, snapshots[best_index], judgement)
     return final.model_copy(update={"curve": tuple(curve)})
 
@@ -164,10 +164,6 @@ def score_recorded(judge: Judge, recorded_dir: Path, recorded: Evaluation) -> Ev
     if isinstance(job_exit.result, ScoreResult) and job_exit.result.evaluation is not None:
         return job_exit.result.evaluation
     return recorded
-
-
-def _rank_value(evaluation: Evaluation) -> float:
-    return float("-inf") if evaluation.task_score is None else evaluation.task_score
 
 
 def judge_rung(

@@ -13,7 +13,7 @@ from reward_agent.search import Search
 from reward_agent.stages.judge import judge_training
 from reward_agent.stages.train import Entrant, train_until
 from reward_agent.store import Confirmation, Winner, read_record
-from reward_agent.types import Candidate, TrainingResult
+from reward_agent.types import Candidate, TrainingResult, rank_value
 
 # Seeds of confirmations start here, above the run's own seed.
 FRESH_SEED = 100
@@ -22,7 +22,7 @@ FRESH_SEED = 100
 def confirm_best(search: Search, trained: Sequence[HistoryEntry]) -> list[Confirmation]:
     """Train the two best programs again, ``winner_seeds`` times each."""
     scored = [entry for entry in trained if entry.candidate.task_score is not None]
-    ranked = sorted(scored, key=lambda entry: -(entry.candidate.task_score or 0.0))
+    ranked = sorted(scored, key=lambda entry: -rank_value(entry.candidate.task_score))
     confirmations: list[Confirmation] = []
     for number in range(search.config.winner_seeds):
         seed = search.config.seed + FRESH_SEED + number
@@ -86,7 +86,7 @@ def choose_winner(
         chosen_id = max(scores, key=lambda name: fmean(scores[name]))
         chosen = next(candidate for candidate in scored if candidate.id == chosen_id)
     else:
-        chosen = max(scored, key=lambda candidate: candidate.task_score or 0.0)
+        chosen = max(scored, key=lambda candidate: rank_value(candidate.task_score))
     return _make_winner(search, chosen, confirmations, tuple(scores.get(chosen.id, ())))
 
 
@@ -108,7 +108,7 @@ def _make_winner(
     policies = {search.config.seed: chosen.evaluation}
     policies |= {c.seed: c.evaluation for c in confirmations if c.candidate == chosen.id}
     known = {seed: e for seed, e in policies.items() if e is not None and e.task_score is not None}
-    seed = max(known, key=lambda item: known[item].task_score or 0.0)
+    seed = max(known, key=lambda item: rank_value(known[item].task_score))
     folder = search.store.evaluation_dir(chosen.iteration, chosen.id, seed)
     judged = read_record(folder / RESULT_FILE, EvaluateResult)
     fresh = [known[c.seed] for c in confirmations if c.candidate == chosen.id and c.seed in known]

@@ -109,3 +109,11 @@ def test_pooled_evaluation_weighs_every_episode_alike():
 def test_episodes_are_ranked_by_score_then_length():
     evaluation = summarise_scores([score(2.0), score(1.0, 9), score(1.0, 5), score(-1.0)], 0, 0)
     assert rank_episodes(evaluation) == [3, 2, 1, 0]
+
+
+def test_episode_without_a_score_ranks_below_negative_ones():
+    episodes = [
+        EpisodeScore(task_score=score, success=False, length=length, end="truncated")
+        for score, length in ((-2.0, 10), (None, 0), (-7.0, 10))
+    ]
+    assert rank_episodes(summarise_scores(episodes, 0, 0)) == [1, 2, 0]
