@@ -1,0 +1,223 @@
+"""The server: a thread on loopback that plays a script, one step a request."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+from reward_agent.testing.steps import (
+    BreakStream,
+    DropConnection,
+    HttpFault,
+    RawBody,
+    Say,
+    Stall,
+    Step,
+)
+from reward_agent.testing.wires import AnthropicWire, OpenAIWire, Wire
+
+_STALL_S = 30.0
+
+
+@dataclass(frozen=True)
+class ReceivedRequest:
+    """A request as it came in."""
+
+    path: str
+    headers: Mapping[str, str]
+    body: dict[str, Any]
+
+    @property
+    def text(self) -> str:
+        """Everything that was said so far, system text included, for scripts that answer by it."""
+        turns = [self.body.get("system", ""), *self.body.get("messages", [])]
+        return json.dumps(turns, ensure_ascii=False)
+
+    @property
+    def is_streamed(self) -> bool:
+        """Whether the reply is wanted as events."""
+        return bool(self.body.get("stream"))
+
+
+Script = Iterable[Step] | Callable[[ReceivedRequest], Step]
+
+
+class FakeLLMServer:
+    """Plays a script; of a list, the request after the last step is refused.
+
+    Args:
+        script: what to answer.
+    """
+
+    def __init__(self, script: Script) -> None:
+        self.requests: list[ReceivedRequest] = []
+        self._choose = script if callable(script) else _play_in_order(list(script))
+        self._lock = threading.Lock()
+        self._closing = threading.Event()
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _make_handler(self))
+        self._server.daemon_threads = True
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, args=(0.02,), name="fake-llm", daemon=True
+        )
+
+    def __enter__(self) -> FakeLLMServer:
+        """Start to listen."""
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stop; stalled connections end."""
+        self._closing.set()
+        self._server.shutdown()
+        self._server.server_close()
+
+    @property
+    def url(self) -> str:
+        """Scheme, host and port."""
+        return f"http://127.0.0.1:{self._server.server_address[1]}"
+
+    @property
+    def openai_url(self) -> str:
+        """Base URL for the openai package."""
+        return f"{self.url}/v1"
+
+    @property
+    def anthropic_url(self) -> str:
+        """Base URL for the anthropic package."""
+        return self.url
+
+    @property
+    def n_requests(self) -> int:
+        """How many requests came in."""
+        return len(self.requests)
+
+    def next_step(self, request: ReceivedRequest) -> Step:
+        """Keep a request and return what to answer."""
+        with self._lock:
+            self.requests.append(request)
+            return self._choose(request)
+
+    def wait(self, seconds: float) -> bool:
+        """Wait, unless the server is closing; return whether it is."""
+        return self._closing.wait(seconds)
+
+
+def _play_in_order(steps: list[Step]) -> Callable[[ReceivedRequest], Step]:
+    ended = HttpFault(400, "script_ended", f"the script has {len(steps)} steps")
+    remaining = iter(steps)
+    return lambda _: next(remaining, ended)
+
+
+def _make_handler(server: FakeLLMServer) -> type[BaseHTTPRequestHandler]:
+    class Handler(_Handler):
+        fake = server
+
+    return Handler
+
+
+class _Handler(BaseHTTPRequestHandler):
+    """Answers one connection."""
+
+    fake: FakeLLMServer
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Stay silent."""
+
+    def do_POST(self) -> None:
+        """Take a request and play the next step."""
+        length = int(self.headers.get("content-length") or 0)
+        body = json.loads(self.rfile.read(length) or b"{}")
+        request = ReceivedRequest(self.path, dict(self.headers.items()), body)
+        try:
+            self._play(self.fake.next_step(request), request)
+        except (BrokenPipeError, ConnectionResetError):
+            # The client gave up, which is what some of the tests are about.
+            self.close_connection = True
+
+    def _play(self, step: Step, request: ReceivedRequest) -> None:
+        wire: Wire = AnthropicWire() if request.path.endswith("/messages") else OpenAIWire()
+        model = str(request.body.get("model", "fake"))
+        match step:
+            case Say() if request.is_streamed:
+                opening, closing = wire.make_events(step, model)
+                self._begin_stream([*opening, *closing])
+                self._end_stream()
+            case Say():
+                self._send(200, json.dumps(wire.make_whole(step, model)))
+            case HttpFault():
+                self._send(step.status, json.dumps(wire.make_error(step)), headers=step.headers)
+            case RawBody():
+                self._send(step.status, step.body, step.content_type)
+            case DropConnection():
+                self._drop(step)
+            case Stall():
+                self._stall(step)
+            case BreakStream():
+                opening, _ = wire.make_events(Say(step.after), model)
+                self._break(step, wire, opening)
+
+    def _send(
+        self,
+        status: int,
+        body: str,
+        content_type: str = "application/json",
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        data = body.encode("utf-8", "surrogatepass")
+        self.send_response(status)
+        self.send_header("content-type", content_type)
+        self.send_header("content-length", str(len(data)))
+        for name, value in (headers or {}).items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(data)
+
+    def _begin_stream(self, events: Iterable[str]) -> None:
+        self.send_response(200)
+        self.send_header("content-type", "text/event-stream")
+        self.send_header("transfer-encoding", "chunked")
+        self.end_headers()
+        for event in events:
+            data = event.encode()
+            self.wfile.write(f"{len(data):x}\r\n".encode() + data + b"\r\n")
+
+    def _end_stream(self) -> None:
+        self.wfile.write(b"0\r\n\r\n")
+
+    def _break(self, step: BreakStream, wire: Wire, opening: list[str]) -> None:
+        """Begin a stream and leave it in the way that the step asks for."""
+        self.close_connection = True
+        fault = step.by if isinstance(step.by, HttpFault) else None
+        self._begin_stream([*opening, *([wire.make_error_event(fault)] if fault else [])])
+        if step.by == "stall":
+            self.fake.wait(_STALL_S)
+        elif step.by != "drop":
+            self._end_stream()
+
+    def _drop(self, step: DropConnection) -> None:
+        self.close_connection = True
+        if step.after:
+            self.send_response(200)
+            self.send_header("content-type", "application/json")
+            self.send_header("content-length", "100000")
+            self.end_headers()
+            self.wfile.write(step.after.encode())
+
+    def _stall(self, step: Stall) -> None:
+        self.close_connection = True
+        if not step.drip:
+            self.fake.wait(step.seconds)
+            return
+        self.send_response(200)
+        self.send_header("content-type", "application/json")
+        self.send_header("transfer-encoding", "chunked")
+        self.end_headers()
+        for _ in range(int(step.seconds / 0.05)):
+            self.wfile.write(b"1\r\n \r\n")
+            if self.fake.wait(0.05):
+                return
