@@ -21,6 +21,10 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+from reward_agent.text import clean_text
+
+_MAX_CHARS = 4000
+
 
 class RewardAgentError(Exception):
     """An error with a remedy.
@@ -34,8 +38,9 @@ class RewardAgentError(Exception):
 
     def __init__(self, message: str, remedy: str = "") -> None:
         super().__init__(message)
-        self.message = message
-        self.remedy = remedy
+        # A message may quote a library, a model or a file: it stays one line of plain text.
+        self.message = clean_text(message, _MAX_CHARS)
+        self.remedy = clean_text(remedy, _MAX_CHARS)
 
 
 class UsageError(RewardAgentError):

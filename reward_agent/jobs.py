@@ -12,7 +12,14 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from reward_agent.simulation.card import EnvCard, PPOSettings
-from reward_agent.types import Evaluation, FileRecord, ProbeReport, Snapshot, TrainingResult
+from reward_agent.types import (
+    Evaluation,
+    FileRecord,
+    Outcome,
+    ProbeReport,
+    Snapshot,
+    TrainingResult,
+)
 
 # Names of the files in a job's folder.
 JOB_FILE = "job.json"
@@ -108,7 +115,7 @@ class ScoreJob(FileRecord):
 class ScoreResult(FileRecord):
     """What a generated metric says of recorded episodes. Untrusted."""
 
-    outcome: str = Field(max_length=600, description="'scored' or 'failed: …'")
+    outcome: Outcome = Field(max_length=600, description="'scored' or 'failed: …'")
     evaluation: Evaluation | None = None
 
 
@@ -128,7 +135,7 @@ class RelabelJob(FileRecord):
 class RelabelResult(FileRecord):
     """Pay of each term in each recorded episode. Untrusted."""
 
-    outcome: str = Field(max_length=600)
+    outcome: Outcome = Field(max_length=600)
     generated_returns: tuple[float, ...] = ()
     term_pay: dict[str, tuple[float, ...]] = Field(default_factory=dict)
 

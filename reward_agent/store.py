@@ -37,7 +37,16 @@ from reward_agent.paths import find_runs_dir
 from reward_agent.sandbox.files import write_atomic
 from reward_agent.simulation.card import EnvCard
 from reward_agent.tasks import TaskSpec
-from reward_agent.types import Candidate, Evaluation, FileRecord, Finite, Iteration, Record, Usage
+from reward_agent.types import (
+    Candidate,
+    Evaluation,
+    FileRecord,
+    Finite,
+    Iteration,
+    Outcome,
+    Record,
+    Usage,
+)
 
 R = TypeVar("R", bound=BaseModel)
 
@@ -51,7 +60,7 @@ class Confirmation(Record):
     candidate: str
     seed: int
     evaluation: Evaluation | None
-    outcome: str
+    outcome: Outcome
 
 
 class Winner(Record):
@@ -79,7 +88,7 @@ class RunRecord(FileRecord):
     id: str
     created: str
     status: Literal["running", "finished", "interrupted", "failed"]
-    note: str = ""
+    note: Outcome = ""
     card: EnvCard
     task: TaskSpec
     metric_origin: MetricOrigin

@@ -10,11 +10,15 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from reward_agent.text import clean_text
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Severity = Literal["error", "warning", "hint"]
+# What may hold words of generated code or of a failing library, and is shown in one line.
+Outcome = Annotated[str, AfterValidator(lambda text: clean_text(text, 2000))]
 
 
 class Record(BaseModel):
@@ -183,7 +187,7 @@ class Snapshot(Record):
 class TrainingResult(FileRecord):
     """What a training child reports. Untrusted: validated like a model's reply."""
 
-    outcome: str = Field(max_length=600, description="'finished', 'paused' or 'failed: …'")
+    outcome: Outcome = Field(max_length=600, description="'finished', 'paused' or 'failed: …'")
     seed: int
     total_timesteps: int
     wall_s: float
@@ -256,7 +260,7 @@ class Usage(Record):
 class Attempt(Record):
     """One reply of the Designer that did not become the candidate's program."""
 
-    outcome: str
+    outcome: Outcome
     program_sha256: Sha256 | None = None
     findings: tuple[Finding, ...] = ()
 
@@ -273,7 +277,7 @@ class Candidate(FileRecord):
     index: int
     idea: str
     parent: str | None = None
-    outcome: str
+    outcome: Outcome
     attempts: tuple[Attempt, ...] = Field((), description="replies before the last, in order")
     program_sha256: Sha256 | None = None
     is_revised: bool = False

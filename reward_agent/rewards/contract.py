@@ -15,7 +15,7 @@ from reward_agent.rewards.language import (
     MAX_TERMS,
     TERM_NAME,
 )
-from reward_agent.rewards.text import clean_text
+from reward_agent.text import clean_text
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 

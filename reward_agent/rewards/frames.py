@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from reward_agent.rewards.text import clean_text
+from reward_agent.text import clean_text
 from reward_agent.types import Finding
 
 _CONTEXT_LINES = 1

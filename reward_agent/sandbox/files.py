@@ -97,7 +97,7 @@ def read_tail(path: Path, n_bytes: int) -> bytes:
         return file.read(n_bytes)
 
 
-def clean_text(text: str) -> str:
+def clean_lines(text: str) -> str:
     """Return text of a child without control characters, which could steer a terminal."""
     return "".join(
         char if char.isprintable() or char == "\n" else "\N{REPLACEMENT CHARACTER}" for char in text

@@ -12,11 +12,12 @@ from pathlib import Path
 from reward_agent.errors import DataError, JobError
 from reward_agent.jobs import ERROR_FILE, RESULT_FILE, Job, Result
 from reward_agent.sandbox.child import OUTPUT_FILE, Child, ProgressCallback
-from reward_agent.sandbox.files import clean_text, read_capped, read_tail
+from reward_agent.sandbox.files import clean_lines, read_capped, read_tail
 from reward_agent.sandbox.isolation import EXIT_INTERNAL, EXIT_REFUSED, describe_refusal
 from reward_agent.sandbox.level import Level, SandboxMode
 from reward_agent.sandbox.limits import Limits
 from reward_agent.sandbox.results import TRUSTED_KINDS, read_result
+from reward_agent.text import clean_text
 
 _TAIL_BYTES = 4000
 _SIGNAL_OUTCOMES = {
@@ -107,7 +108,7 @@ def _conclude(job: Job, job_dir: Path, limits: Limits, child: Child, outcome: st
     if job.kind in TRUSTED_KINDS and outcome.startswith(("crashed", "invalid")):
         raise JobError(f"the {job.kind} job in {job_dir} {outcome}", f"see {job_dir / ERROR_FILE}")
     return JobExit(
-        outcome=outcome,
+        outcome=clean_text(outcome),
         result=result,
         result_path=job_dir / RESULT_FILE if result is not None else None,
         wall_s=child.wall_s,
@@ -135,7 +136,7 @@ def _read_error(job_dir: Path) -> str:
     """Return the last line of the traceback in ``error.json``."""
     try:
         record = json.loads(read_capped(job_dir / ERROR_FILE, 2**20))
-        return clean_text(f"{record['error']}: {record['message']}")[:300]
+        return clean_lines(f"{record['error']}: {record['message']}")[:300]
     except (OSError, DataError, ValueError, TypeError, KeyError, RecursionError):
         return "an internal error that left no record"
 
@@ -145,4 +146,4 @@ def _read_tail(path: Path) -> str:
         text = read_tail(path, _TAIL_BYTES)
     except (OSError, DataError):
         return ""
-    return clean_text(text.decode("utf-8", "replace"))
+    return clean_lines(text.decode("utf-8", "replace"))

@@ -24,6 +24,7 @@ from reward_agent.types import (
     Critique,
     FileRecord,
     Finding,
+    Outcome,
     ProbeReport,
     RewardProgram,
     Sha256,
@@ -41,7 +42,7 @@ class DraftRecord(FileRecord):
     index: int
     idea: str
     parent: str | None
-    outcome: str
+    outcome: Outcome
     program_sha256: Sha256 | None
     attempts: tuple[Attempt, ...]
     is_revised: bool

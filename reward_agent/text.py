@@ -1,4 +1,4 @@
-"""Text of generated code, made fit to be shown: on a terminal, in a log, in a prompt."""
+"""Text from outside, made fit to be shown on one line: of a terminal, a log, a prompt."""
 
 from __future__ import annotations
 

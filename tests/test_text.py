@@ -1,0 +1,38 @@
+"""Words of generated code and of failing libraries stay on one line wherever they are shown."""
+
+from __future__ import annotations
+
+import pytest
+
+from reward_agent.errors import DataError
+from reward_agent.store import Confirmation
+from reward_agent.text import clean_text
+from reward_agent.types import Attempt, Candidate, TrainingResult
+
+HOSTILE = "failed: line one\n\tline two\r\n\x1b[2J\x07\u202eend"
+CLEAN = "failed: line one  line two  [2Jend"
+
+
+def test_text_becomes_one_line_without_control_characters() -> None:
+    assert clean_text(HOSTILE) == CLEAN
+    assert clean_text("a" * 600, 10) == "a" * 9 + "…"
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        Candidate(id="a", iteration=0, index=0, idea="x", outcome=HOSTILE),
+        Attempt(outcome=HOSTILE),
+        TrainingResult(outcome=HOSTILE, seed=0, total_timesteps=0, wall_s=0, steps_per_s=0),
+        Confirmation(candidate="a", seed=0, evaluation=None, outcome=HOSTILE),
+    ],
+    ids=lambda record: type(record).__name__,
+)
+def test_an_outcome_is_one_line_in_every_record(record: Candidate) -> None:
+    assert record.outcome == CLEAN
+    assert type(record).model_validate_json(record.model_dump_json()).outcome == CLEAN
+
+
+def test_an_error_and_its_remedy_are_one_line_each() -> None:
+    error = DataError(HOSTILE, "first\nsecond")
+    assert (error.message, error.remedy) == (CLEAN, "first second")
