@@ -15,10 +15,11 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from reward_agent.text import clean_text
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
+Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-Severity = Literal["error", "warning", "hint"]
 # What may hold words of generated code or of a failing library, and is shown in one line.
 Outcome = Annotated[str, AfterValidator(lambda text: clean_text(text, 2000))]
+Severity = Literal["error", "warning", "hint"]
 
 
 class Record(BaseModel):
@@ -184,6 +185,31 @@ class Snapshot(Record):
     file: str = Field(pattern=r"^[A-Za-z0-9_.-]+\.safetensors$")
 
 
+class TimeUse(Record):
+    """Where the wall time of a training went, its earlier jobs included; two of them add up."""
+
+    physics_s: Seconds = Field(0.0, description="MuJoCo's steps")
+    state_s: Seconds = Field(0.0, description="reading the state; ends and starts of episodes")
+    reward_s: Seconds = Field(0.0, description="the generated reward and the log of its terms")
+    policy_s: Seconds = Field(0.0, description="actions, values, normalisation, advantages")
+    update_s: Seconds = Field(0.0, description="gradients and the optimiser")
+    other_s: Seconds = Field(0.0, description="set-up, snapshots, progress, checkpoints")
+
+    @property
+    def total_s(self) -> float:
+        """The whole wall time."""
+        return sum(self.to_dict().values())
+
+    def __add__(self, other: TimeUse) -> TimeUse:
+        """Add two uses."""
+        mine, theirs = self.to_dict(), other.to_dict()
+        return TimeUse(**{f"{name}_s": mine[name] + theirs[name] for name in mine})
+
+    def to_dict(self) -> dict[str, float]:
+        """Return the seconds by activity, without their suffix."""
+        return {name.removesuffix("_s"): value for name, value in self}
+
+
 class TrainingResult(FileRecord):
     """What a training child reports. Untrusted: validated like a model's reply."""
 
@@ -195,9 +221,7 @@ class TrainingResult(FileRecord):
     snapshots: tuple[Snapshot, ...] = ()
     points: tuple[TrainingPoint, ...] = ()
     terms: tuple[TermCurve, ...] = ()
-    seconds: dict[str, float] = Field(
-        default_factory=dict, description="where the time went: physics, reward, policy, update, …"
-    )
+    timing: TimeUse = TimeUse()
 
 
 def rank_value(task_score: float | None) -> float:

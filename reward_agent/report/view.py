@@ -115,7 +115,7 @@ class RunView:
         total: Counter[str] = Counter()
         for item in self.candidates:
             if item.entry.training is not None:
-                total.update(item.entry.training.seconds)
+                total.update(item.entry.training.timing.to_dict())
         return dict(total.most_common())
 
     @cached_property

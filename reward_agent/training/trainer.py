@@ -15,7 +15,7 @@ from reward_agent.simulation.term_log import Stretch
 from reward_agent.simulation.vec_env import RewardVecEnv
 from reward_agent.training.policy import NumpyPolicy, PolicyHeader, save_policy
 from reward_agent.training.ppo import BatchPPO
-from reward_agent.types import Snapshot
+from reward_agent.types import Snapshot, TimeUse
 
 CHECKPOINT_FILE = "checkpoint.pt"
 # Rows of progress.csv over a whole training.
@@ -43,8 +43,7 @@ class Trainer:
         self._job, self._job_dir = job, job_dir
         self._open: Stretch | None = None
         self._row: Stretch | None = None
-        self._seconds: dict[str, float] = {}
-        self._earlier_s = 0.0
+        self._earlier = TimeUse()
         self._started = time.perf_counter()
         checkpoint = _load_checkpoint(job_dir / CHECKPOINT_FILE)
         steps = checkpoint["total_timesteps"] if checkpoint else 0
@@ -63,14 +62,15 @@ class Trainer:
     @property
     def wall_s(self) -> float:
         """Wall time of this training, earlier jobs included."""
-        return self._earlier_s + time.perf_counter() - self._started
+        return self._earlier.total_s + time.perf_counter() - self._started
 
     @property
-    def seconds(self) -> dict[str, float]:
-        """Wall time by activity, earlier jobs included; ``other`` is the rest."""
-        now = self.env.seconds | self.model.seconds
-        seconds = {name: now[name] + self._seconds.get(name, 0.0) for name in now}
-        return seconds | {"other": max(self.wall_s - sum(seconds.values()), 0.0)}
+    def timing(self) -> TimeUse:
+        """Wall time by activity, earlier jobs included."""
+        seconds = self.env.seconds | self.model.seconds
+        other_s = max(time.perf_counter() - self._started - sum(seconds.values()), 0.0)
+        named = {f"{name}_s": value for name, value in seconds.items()}
+        return self._earlier + TimeUse(**named, other_s=other_s)
 
     def train(self) -> None:
         """Train until the job's ``until_timesteps``, then leave a snapshot and a checkpoint.
@@ -142,8 +142,7 @@ class Trainer:
             "course": {steps: stretch.to_plain() for steps, stretch in self.course.items()},
             "open": self._open.to_plain() if self._open else None,
             "snapshots": [snapshot.model_dump() for snapshot in self.snapshots],
-            "seconds": self.seconds,
-            "wall_s": self.wall_s,
+            "timing": self.timing.model_dump(),
         }
         path = self._job_dir / CHECKPOINT_FILE
         partial = path.with_suffix(".partial")
@@ -157,7 +156,7 @@ class Trainer:
         }
         self._open = Stretch.from_plain(checkpoint["open"]) if checkpoint["open"] else None
         self.snapshots = [Snapshot.model_validate(item) for item in checkpoint["snapshots"]]
-        self._seconds, self._earlier_s = checkpoint["seconds"], checkpoint["wall_s"]
+        self._earlier = TimeUse.model_validate(checkpoint["timing"])
 
 
 def make_policy(model: BatchPPO, job: TrainJob) -> NumpyPolicy:

@@ -82,7 +82,7 @@ def _make_result(job: TrainJob, trainer: Trainer, outcome: str) -> TrainingResul
         snapshots=tuple(trainer.snapshots),
         points=make_training_points(trainer.course),
         terms=make_term_curves(trainer.course, job.card.max_episode_steps),
-        seconds=trainer.seconds,
+        timing=trainer.timing,
     )
 
 

@@ -27,6 +27,7 @@ from reward_agent.types import (
     Snapshot,
     TermCurve,
     TermPoint,
+    TimeUse,
     TrainingPoint,
     TrainingResult,
     Usage,
@@ -89,7 +90,7 @@ def make_training(level: float) -> TrainingResult:
             for k, s in enumerate(STEPS)
         ),
         terms=(term("speed", level), term("upright", 0.8), term("effort", 0.1)),
-        seconds={"physics": 15.5, "reward": 2.1, "policy": 8.0, "update": 14.4},
+        timing=TimeUse(physics_s=15.5, reward_s=2.1, policy_s=8.0, update_s=14.4),
     )
 
 
