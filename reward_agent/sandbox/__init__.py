@@ -2,6 +2,8 @@
 
 The parent side is ``runner.run_job``; the child side is ``seal.Seal``. Everything works as an
 ordinary user, without a package beyond the standard library and without a container engine.
+A warm child (``warm.WarmServer``) is a fork of a process that imported the libraries and loaded
+nothing generated; it seals itself as a fresh one does, and every attack is tried in it as well.
 
 Covered at the levels ``full`` and ``namespaces``, with what enforces it; the names are those of
 attacks in ``tests/sandbox/attacks.py`` (each tried in a real child, as root and as an ordinary

@@ -21,6 +21,7 @@ from reward_agent.sandbox.level import SandboxMode
 from reward_agent.sandbox.limits import Limits
 from reward_agent.sandbox.progress import ProgressTail
 from reward_agent.sandbox.usage import measure_folder, measure_nameless_files, read_process
+from reward_agent.sandbox.warm import REPORT_DESCRIPTOR, WarmProcess, WarmServer
 
 OUTPUT_FILE = "output.txt"
 _POLL_S = 0.1
@@ -38,16 +39,26 @@ class Child:
         job_dir: the only folder that it may change.
         limits: ceilings; the wall clock, resident memory and disk are watched here.
         mode: the isolation that is accepted.
+        warm: starts the process in milliseconds; None for one that has to import everything.
 
     Raises:
         JobError: it could not be started.
     """
 
-    def __init__(self, job: Job, job_dir: Path, limits: Limits, mode: SandboxMode) -> None:
+    def __init__(
+        self,
+        job: Job,
+        job_dir: Path,
+        limits: Limits,
+        mode: SandboxMode,
+        warm: WarmServer | None = None,
+    ) -> None:
         self._job_dir, self._limits = job_dir, limits
         self.report = SealReport(
             level="process", is_accepted=False, detail="it ended before it was sealed"
         )
+        # Until then nothing generated was loaded: what fails before is not a program's fault.
+        self.has_reported = False
         self.peak_rss_mib = 0.0
         self.exit_code = 0
         self.wall_s = 0.0
@@ -56,7 +67,7 @@ class Child:
         try:
             with _make_pipe() as (self._pipe, pipe_end):
                 isolation = isolation.model_copy(update={"report_descriptor": pipe_end})
-                self._process = _start(job, job_dir, isolation)
+                self._process = _start(job, job_dir, isolation, warm)
         except OSError as error:
             if self._pipe >= 0:
                 os.close(self._pipe)
@@ -87,8 +98,8 @@ class Child:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             if os.name == "posix":
                 os.killpg(self._process.pid, signal.SIGKILL)
-            else:
-                self._process.kill()
+        # A fork has no group of its own in its first moment.
+        self._process.kill()
         self.exit_code = self._process.wait()
         self.wall_s = time.monotonic() - self._started
         if self._has_flooded_output():
@@ -97,6 +108,7 @@ class Child:
             with os.fdopen(self._pipe, "rb") as pipe, contextlib.suppress(ValueError):
                 os.set_blocking(pipe.fileno(), False)
                 self.report = SealReport.model_validate_json(pipe.read(4096) or b"")
+                self.has_reported = True
 
     def _wait(self, wake_up: int | None) -> bool:
         """Wait a moment; return whether the process has ended, without reaping it on Linux."""
@@ -141,18 +153,24 @@ class Child:
         return "killed: disk" if used > bound else None
 
 
-def _start(job: Job, job_dir: Path, isolation: Isolation) -> subprocess.Popen[bytes]:
+def _start(
+    job: Job, job_dir: Path, isolation: Isolation, warm: WarmServer | None
+) -> subprocess.Popen[bytes] | WarmProcess:
     """Write the job, remove what an earlier one left as its answer, and start the process."""
     job_dir.mkdir(parents=True, exist_ok=True)
     for name in (JOB_FILE, ISOLATION_FILE, RESULT_FILE, ERROR_FILE, OUTPUT_FILE):
         remove(job_dir / name)
     write_atomic(job_dir / JOB_FILE, job.model_dump_json(indent=1).encode())
-    write_atomic(job_dir / ISOLATION_FILE, isolation.model_dump_json(indent=1).encode())
-    descriptor = isolation.report_descriptor
+    environment = make_child_environment(job_dir, renders=bool(getattr(job, "render", False)))
     with open(job_dir / OUTPUT_FILE, "wb") as output:
+        if warm is not None and warm.can_start(job):
+            with contextlib.suppress(OSError):  # the server is gone: start as without it
+                return _start_warm(warm, job_dir, environment, isolation, output.fileno())
+        _write_isolation(job_dir, isolation)
+        descriptor = isolation.report_descriptor
         return subprocess.Popen(
             make_child_command(job_dir),
-            env=make_child_environment(job_dir, renders=bool(getattr(job, "render", False))),
+            env=environment,
             cwd=job_dir,
             stdin=subprocess.DEVNULL,
             stdout=output,
@@ -160,6 +178,29 @@ def _start(job: Job, job_dir: Path, isolation: Isolation) -> subprocess.Popen[by
             start_new_session=True,
             pass_fds=() if descriptor is None else (descriptor,),
         )
+
+
+def _start_warm(
+    warm: WarmServer,
+    job_dir: Path,
+    environment: dict[str, str],
+    isolation: Isolation,
+    output: int,
+) -> WarmProcess:
+    """Have the process forked.
+
+    Raises:
+        OSError: the server is gone.
+    """
+    pipe_end = isolation.report_descriptor
+    assert pipe_end is not None
+    changes = {"parent_pid": warm.pid, "report_descriptor": REPORT_DESCRIPTOR}
+    _write_isolation(job_dir, isolation.model_copy(update=changes))
+    return warm.start(job_dir, environment, output, pipe_end)
+
+
+def _write_isolation(job_dir: Path, isolation: Isolation) -> None:
+    write_atomic(job_dir / ISOLATION_FILE, isolation.model_dump_json(indent=1).encode())
 
 
 def _shorten(path: Path, n_bytes: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import signal
 import threading
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from reward_agent.sandbox.isolation import EXIT_INTERNAL, EXIT_REFUSED, describe
 from reward_agent.sandbox.level import Level, SandboxMode
 from reward_agent.sandbox.limits import Limits
 from reward_agent.sandbox.results import TRUSTED_KINDS, read_result
+from reward_agent.sandbox.warm import WarmServer
 from reward_agent.text import clean_text
 
 _TAIL_BYTES = 4000
@@ -24,6 +26,12 @@ _SIGNAL_OUTCOMES = {
     "SIGXCPU": "killed: cpu",
     "SIGXFSZ": "killed: file size",
     "SIGSYS": "killed: forbidden system call",
+}
+# What ends a child that only imports its libraries: limits too tight, or a machine too busy.
+_FALSE_START_REMEDIES = {
+    "timeout": "raise --training-timeout-s, or do less else on this machine",
+    "killed: memory": "raise --memory-mib",
+    "crashed: SIGKILL": "free memory: the system killed it",
 }
 
 
@@ -60,6 +68,7 @@ def run_job(
     mode: SandboxMode = "default",
     on_progress: ProgressCallback | None = None,
     cancel: threading.Event | None = None,
+    warm: WarmServer | None = None,
 ) -> JobExit:
     """Run one job in a child process of its own and wait for its end.
 
@@ -72,21 +81,25 @@ def run_job(
         mode: the isolation that is accepted.
         on_progress: called in this thread with each new row of ``progress.csv``.
         cancel: ends the job when set.
+        warm: starts the child in milliseconds; None for a fresh interpreter.
 
     Raises:
         SandboxError: the mode asks for more isolation than this machine has, or a probe of the
             sealed child found a hole.
-        JobError: the child could not be started, or a job without generated code failed.
+        JobError: the child could not be started, ended before it was sealed, or a job without
+            generated code failed.
     """
     limits = limits or Limits()
     job_dir = job_dir.resolve()
-    child = Child(job, job_dir, limits, mode)
+    child = Child(job, job_dir, limits, mode, warm)
     try:
         outcome = child.watch(on_progress, cancel)
     finally:
         child.end()
     if outcome == "ok" and child.exit_code == EXIT_REFUSED and not child.report.is_accepted:
         raise describe_refusal(child.report, mode)
+    if os.name == "posix" and outcome != "cancelled" and not child.has_reported:
+        raise _describe_false_start(job, job_dir, child, outcome)
     return _conclude(job, job_dir, limits, child, outcome)
 
 
@@ -116,6 +129,14 @@ def _conclude(job: Job, job_dir: Path, limits: Limits, child: Child, outcome: st
         level=child.report.level,
         stderr_tail=output,
     )
+
+
+def _describe_false_start(job: Job, job_dir: Path, child: Child, outcome: str) -> JobError:
+    """Return the error for a child that ended before it could load anything generated."""
+    if outcome == "ok":
+        outcome = _name_exit(child.exit_code, job_dir, _read_tail(job_dir / OUTPUT_FILE))
+    remedy = _FALSE_START_REMEDIES.get(outcome, f"see {job_dir / OUTPUT_FILE}, then run it again")
+    return JobError(f"the {job.kind} job did not get as far as its program: {outcome}", remedy)
 
 
 def _name_exit(code: int, job_dir: Path, output: str) -> str:

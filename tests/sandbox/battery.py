@@ -11,7 +11,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
 
-from conftest import run_hostile_job  # noqa: E402
+from conftest import make_hostile_server, run_hostile_job  # noqa: E402
 
 FATAL = {
     "trace_the_parent": "LIBC.ptrace(16, os.getppid(), 0, 0)",
@@ -56,6 +56,7 @@ HARMLESS = (
 # What the kernel pretends to lack, and the mode in which it is tried.
 KERNELS = {
     "newest": (None, "strict"),
+    "newest, warm child": (None, "strict"),
     "first with Landlock": ("first_landlock", "strict"),
     "without Landlock": ("no_landlock", "default"),
 }
@@ -76,14 +77,17 @@ def main(world, kernel):
         (world / "job" / lack).touch()
     exits = {}
     attacks = (HERE / "attacks.py").read_text()
-    job_exit = run_hostile_job(world / "job", attacks, mode=mode)
+    warm = make_hostile_server() if kernel.endswith("warm child") else None
+    job_exit = run_hostile_job(world / "job", attacks, mode=mode, warm=warm)
     verdicts = json.loads(job_exit.result.findings[0].message) if job_exit.result else {}
     # The filter is the same on all kernels, so one call is enough on the older ones.
-    fatal = FATAL if kernel == "newest" else {"mount": FATAL["mount"]}
+    fatal = FATAL if kernel.startswith("newest") else {"mount": FATAL["mount"]}
     for name, expression in fatal.items():
-        fatal_exit = run_hostile_job(world / "job", PRELUDE + expression, mode=mode)
+        fatal_exit = run_hostile_job(world / "job", PRELUDE + expression, mode=mode, warm=warm)
         exits[name] = fatal_exit.outcome
     open_exit = run_hostile_job(world / "open_job", f"only = {HARMLESS}\n{attacks}", mode="off")
+    if warm:
+        warm.close()
     answer = {
         "level_without": open_exit.level,
         "without_sandbox": json.loads(open_exit.result.findings[0].message),

@@ -6,7 +6,7 @@ from unittest import mock
 import pytest
 
 from reward_agent.jobs import EvaluateJob, ProbeJob
-from reward_agent.sandbox import child, runner
+from reward_agent.sandbox import child, runner, warm
 from reward_agent.sandbox.limits import Limits
 from reward_agent.simulation.card import EnvCard, ModelSource, StateField
 from reward_agent.types import RewardProgram
@@ -34,6 +34,17 @@ def make_card():
 
 def make_hostile_command(job_dir):
     return [sys.executable, "-s", "-P", str(HOSTILE_WORKER), str(job_dir)]
+
+
+def make_hostile_server():
+    """Start a server whose warm children run hostile jobs."""
+
+    def make_command(descriptor):
+        server = HOSTILE_WORKER.with_name("hostile_server.py")
+        return [sys.executable, "-s", "-P", str(server), str(descriptor)]
+
+    with mock.patch.object(warm, "make_server_command", make_command):
+        return warm.WarmServer()
 
 
 def run_hostile_job(job_dir, source, *, limits=None, mode="default", renders=False, **options):

@@ -57,12 +57,21 @@ def pretend(job_dir):
         seal.restrict_files = lambda rules, abi: None
 
 
-if __name__ == "__main__":
-    pretend(Path(sys.argv[1]))
+def replace_jobs(job_dir):
+    """Put the raw jobs in the place of the real ones."""
     for run in (run_probe, run_evaluate):
         module = types.ModuleType(run.__name__.replace("run_", "reward_agent.worker."))
         module.run = run
-        if (Path(sys.argv[1]) / "prepares").exists():
+        if (job_dir / "prepares").exists():
             module.prepare = prepare
         sys.modules[module.__name__] = module
-    sys.exit(run_worker(Path(sys.argv[1])))
+
+
+def run_hostile_worker(job_dir):
+    pretend(job_dir)
+    replace_jobs(job_dir)
+    return run_worker(job_dir)
+
+
+if __name__ == "__main__":
+    sys.exit(run_hostile_worker(Path(sys.argv[1])))

@@ -83,7 +83,10 @@ def run_battery(prefix, world, kernel):
     return json.loads(done.stdout)
 
 
-@pytest.fixture(scope="module", params=["newest", "first with Landlock", "without Landlock"])
+@pytest.fixture(
+    scope="module",
+    params=["newest", "newest, warm child", "first with Landlock", "without Landlock"],
+)
 def kernel(request):
     """What closes the files: all of Landlock, its first version, or namespaces."""
     return request.param

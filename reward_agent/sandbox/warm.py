@@ -1,0 +1,158 @@
+"""The parent's side of warm children: a server with everything imported forks one for each job.
+
+A fresh interpreter that imports torch and MuJoCo takes seconds; a fork takes milliseconds, and
+seals itself in the same way. Without Linux's pidfd, children start cold.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from reward_agent.sandbox.environment import make_child_environment
+
+# The number under which a child finds the pipe for its seal's report.
+REPORT_DESCRIPTOR = 3
+# Kinds of jobs whose imports the server has done.
+_WARM_KINDS = frozenset({"train", "probe", "relabel", "score", "evaluate", "record"})
+_READY_S = 120.0
+_ANSWER_S = 30.0
+_MAX_ANSWER = 4096
+
+
+class WarmProcess:
+    """A forked child; looks as much like ``Popen`` as is needed.
+
+    Args:
+        pid: its process id; it is not taken again before ``wait`` has been called.
+        server: whose child it is.
+    """
+
+    def __init__(self, pid: int, server: WarmServer) -> None:
+        self.pid = pid
+        self.returncode: int | None = None
+        self._server = server
+
+    def kill(self) -> None:
+        """Kill the process itself."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, 9)
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait for the end of the process, which is under way, and return its exit code."""
+        if self.returncode is None:
+            self.returncode = self._server.reap(self.pid)
+        return self.returncode
+
+
+class WarmServer:
+    """Starts the server at once; the first job waits until it is ready.
+
+    The thread that makes it must outlive it: Linux ends a process with the thread that started it.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._is_ready: bool | None = None
+        self._folder = tempfile.TemporaryDirectory(prefix="reward-agent-")
+        self._channel, theirs = socket.socketpair()
+        folder = Path(self._folder.name)
+        with theirs:
+            self._process = subprocess.Popen(
+                make_server_command(theirs.fileno()),
+                env=make_child_environment(folder, renders=False),
+                cwd=folder,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+                pass_fds=(theirs.fileno(),),
+            )
+
+    @property
+    def pid(self) -> int:
+        """Process id of the server: the parent of every warm child."""
+        return self._process.pid
+
+    def can_start(self, job: Any) -> bool:
+        """Return whether a job can start warm; waits for the imports at the first call."""
+        is_warm = job.kind in _WARM_KINDS and not getattr(job, "render", False)
+        return is_warm and self._wait_until_ready()
+
+    def start(
+        self, job_dir: Path, environment: Mapping[str, str], output: int, report: int
+    ) -> WarmProcess:
+        """Fork a child for the job in a folder.
+
+        Raises:
+            OSError: the server is gone.
+        """
+        own = {name: environment[name] for name in ("HOME", "TMPDIR", "TEMP")}
+        request = {"job_dir": str(job_dir), "environment": own}
+        return WarmProcess(int(self._ask(request, [output, report])["pid"]), self)
+
+    def reap(self, pid: int) -> int:
+        """Return the exit code of a child that has been killed or has ended.
+
+        Raises:
+            OSError: the server is gone.
+        """
+        return int(self._ask({"reap": pid})["status"])
+
+    def close(self) -> None:
+        """End the server, and with it what it started."""
+        self._channel.close()
+        try:
+            self._process.wait(_ANSWER_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._folder.cleanup()
+
+    def _wait_until_ready(self) -> bool:
+        with self._lock:
+            if self._is_ready is None:
+                self._channel.settimeout(_READY_S)
+                try:
+                    self._is_ready = bool(self._read()["ready"])
+                except OSError:
+                    self._is_ready = False
+                self._channel.settimeout(_ANSWER_S)
+            return self._is_ready
+
+    def _ask(self, request: dict[str, Any], descriptors: list[int] | None = None) -> dict[str, Any]:
+        with self._lock:
+            socket.send_fds(self._channel, [json.dumps(request).encode()], descriptors or [])
+            return self._read()
+
+    def _read(self) -> dict[str, Any]:
+        message = self._channel.recv(_MAX_ANSWER)
+        if not message:
+            raise ConnectionResetError("the server of warm children has ended")
+        reply: dict[str, Any] = json.loads(message)
+        return reply
+
+
+def make_server_command(descriptor: int) -> list[str]:
+    """Return the command line of the server, which inherits its socket."""
+    return [sys.executable, "-s", "-P", "-m", "reward_agent.worker.server", str(descriptor)]
+
+
+def make_warm_server() -> WarmServer | None:
+    """Start a server of warm children, or return None where a child could not be watched."""
+    if not sys.platform.startswith("linux"):
+        return None
+    try:
+        os.close(os.pidfd_open(os.getpid()))
+        return WarmServer()
+    except (OSError, AttributeError):
+        return None

@@ -1,0 +1,114 @@
+"""A process that has imported what jobs need, and forks a child for each: saves seconds a job.
+
+It is started before anything generated exists, loads none of it, and holds no secrets: what a
+forked child inherits is what a fresh one would import. Each child then seals itself as any other.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import importlib
+import json
+import os
+import signal
+import socket
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from reward_agent.worker.dispatch import run_worker
+
+# What a forked child finds under which number; the parent's record of isolation names the last.
+OUTPUT_DESCRIPTOR, REPORT_DESCRIPTOR = 1, 3
+MAX_REQUEST = 1 << 16
+_PR_SET_PDEATHSIG = 1
+# Everything that the jobs import; those of ``check_env`` and of a renderer start processes.
+_MODULES = (
+    *("train", "probe", "relabel", "score", "evaluate", "record"),
+    *("..evaluation.rollout", "..evaluation.footage", "..training.policy"),
+)
+
+
+def serve(channel: socket.socket) -> None:
+    """Answer requests until the parent closes the channel.
+
+    ``{"job_dir": …, "environment": {…}}`` with two descriptors, for the output and the report of
+    the seal, starts a job and is answered with its process id; ``{"reap": pid}`` with its status.
+    """
+    _preload()
+    _answer(channel, {"ready": _count_threads() == 1})
+    while True:
+        message, descriptors, _, _ = socket.recv_fds(channel, MAX_REQUEST, 2)
+        if not message:
+            return
+        request: dict[str, Any] = json.loads(message)
+        if "reap" in request:
+            _answer(channel, {"status": _reap(request["reap"])})
+            continue
+        pid = os.fork()
+        if pid == 0:
+            _become_child(request, descriptors)
+        for descriptor in descriptors:
+            os.close(descriptor)
+        _answer(channel, {"pid": pid})
+
+
+def _preload() -> None:
+    """Import everything, and keep the collector from copying it in each child."""
+    for name in _MODULES:
+        package = "reward_agent.worker"
+        importlib.import_module(name if name.startswith(".") else f".{name}", package)
+    importlib.import_module("mujoco.batch")
+    importlib.import_module("reward_agent.rewards.program").warm_numpy()
+    gc.collect()
+    gc.freeze()
+
+
+def _count_threads() -> int:
+    """Return the threads of this process: a fork copies one, and the locks of all."""
+    return len(os.listdir("/proc/self/task"))
+
+
+def _answer(channel: socket.socket, reply: dict[str, Any]) -> None:
+    channel.sendall(json.dumps(reply).encode())
+
+
+def _reap(pid: int) -> int:
+    """Wait for a child that has been killed; return its exit code, negative for a signal."""
+    _, status = os.waitpid(pid, 0)
+    return os.waitstatus_to_exitcode(status)
+
+
+def _become_child(request: dict[str, Any], descriptors: list[int]) -> None:
+    """Turn the fresh fork into what ``python -m reward_agent.worker`` starts as; never return."""
+    code = 1
+    try:
+        os.setsid()
+        # High numbers first: one may be the other's place.
+        output, report = (os.dup(descriptor) for descriptor in descriptors)
+        os.dup2(output, OUTPUT_DESCRIPTOR)
+        os.dup2(output, 2)
+        os.dup2(report, REPORT_DESCRIPTOR)
+        os.closerange(REPORT_DESCRIPTOR + 1, os.sysconf("SC_OPEN_MAX"))
+        os.environ.update(request["environment"])
+        tempfile.tempdir = None
+        os.chdir(request["job_dir"])
+        code = run_worker(Path(request["job_dir"]))
+        sys.stdout.flush()
+        sys.stderr.flush()
+    finally:
+        os._exit(code)
+
+
+def run_server(descriptor: int) -> int:
+    """Serve on an inherited socket; end with the process that started this one."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, ctypes.c_ulong(signal.SIGKILL))
+    with socket.socket(fileno=descriptor) as channel:
+        serve(channel)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(run_server(int(sys.argv[1])))
