@@ -1,8 +1,14 @@
+import sys
 import threading
 
-from conftest import said
+import pytest
+from conftest import make_card, said
 
+from reward_agent.errors import JobError
+from reward_agent.jobs import ProbeJob
+from reward_agent.sandbox import child
 from reward_agent.sandbox.limits import Limits
+from reward_agent.sandbox.runner import run_job
 
 
 def test_orderly_job_hands_back_its_result(run_hostile):
@@ -76,3 +82,24 @@ def test_honest_job_tells_nothing(run_hostile):
         "import numpy, json\n(job_dir / 'x.json').write_text(json.dumps(numpy.ones(3).tolist()))"
     )
     assert run_hostile(source).stderr_tail == ""
+
+
+@pytest.mark.parametrize(
+    ("worker", "cause", "remedy"),
+    [
+        ("raise RuntimeError('bad isolation record')", "bad isolation record", "output.txt"),
+        ("import time\ntime.sleep(30)", "timeout", "--training-timeout-s"),
+        ("import os\nos.kill(os.getpid(), 9)", "SIGKILL", "free memory"),
+    ],
+)
+def test_what_fails_before_the_seal_is_our_error_not_the_programs_outcome(
+    worker, cause, remedy, monkeypatch, tmp_path
+):
+    script = tmp_path / "worker.py"
+    script.write_text(worker)
+    monkeypatch.setattr(child, "make_child_command", lambda job_dir: [sys.executable, str(script)])
+    job = ProbeJob(card=make_card(), program_sha256="0" * 64)
+    with pytest.raises(JobError, match="did not get as far as its program") as caught:
+        run_job(job, tmp_path / "job", limits=Limits(wall_s=1.5))
+    assert cause in caught.value.message
+    assert remedy in caught.value.remedy
