@@ -47,6 +47,8 @@ def make_child_environment(
         HOME=folder,
         TMPDIR=folder,
         TEMP=folder,
+        # Otherwise torch leaves an empty torchinductor_<user> there.
+        TORCHINDUCTOR_CACHE_DIR=folder,
         # One thread a child: two torch threads on a busy machine were eight times slower.
         OMP_NUM_THREADS="1",
         OPENBLAS_NUM_THREADS="1",

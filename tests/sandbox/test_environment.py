@@ -82,3 +82,10 @@ def test_import_roots_hold_the_package_or_its_site_packages_do():
     roots = find_import_roots()
     assert all(root.is_dir() for root in roots)
     assert Path(sys.prefix) not in roots
+
+
+def test_torchs_compiler_leaves_no_folder_in_the_jobs(tmp_path):
+    code = "from torch._inductor.runtime.cache_dir_utils import cache_dir; cache_dir()"
+    environment = make_child_environment(tmp_path, renders=False)
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True)
+    assert list(tmp_path.iterdir()) == []

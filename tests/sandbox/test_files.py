@@ -20,6 +20,17 @@ def test_reader_finds_the_old_file_or_the_new_one(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o027, 0o640), (0o077, 0o600)])
+def test_files_are_for_whom_the_umask_says(umask, mode, tmp_path):
+    before = os.umask(umask)
+    try:
+        write_atomic(tmp_path / "report.html", b"shared")
+        write_atomic(tmp_path / "report.html", b"shared again")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "report.html").stat().st_mode & 0o777 == mode
+
+
 def test_write_replaces_a_link_and_leaves_its_target(tmp_path):
     (tmp_path / "target").write_text("private")
     (tmp_path / "link").symlink_to(tmp_path / "target")
