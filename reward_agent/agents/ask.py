@@ -8,6 +8,7 @@ from typing import Generic, TypeVar
 
 from reward_agent.agents.reply import parse_record
 from reward_agent.errors import (
+    ContextTooLongError,
     DataError,
     EmptyReplyError,
     RefusalError,
@@ -29,6 +30,7 @@ R = TypeVar("R", bound=Record)
 
 # A reply that was cut off is asked for once more with this much more room.
 _MORE_ROOM = 2
+_N_JSON_REPAIRS = 1
 
 
 @dataclass(frozen=True)
@@ -79,24 +81,30 @@ def ask(model: ChatModel, request: ChatRequest) -> Answer:
 def ask_for_record(model: ChatModel, request: ChatRequest, kind: type[R]) -> RecordAnswer[R]:
     """Ask for a JSON object, and once more with the error if it is not valid.
 
+    A prompt that does not fit into the model's context is an answer without a record: a run does
+    not end for want of an opinion.
+
     Raises:
         ModelError: no reply arrived.
     """
-    answer = ask(model, request)
-    if answer.text is None:
-        return RecordAnswer(None, answer.exchanges, answer.reason)
-    try:
-        return RecordAnswer(parse_record(answer.text, kind), answer.exchanges)
-    except DataError as error:
-        prompt = render("shared/invalid_json", error=error.message, fields=list(kind.model_fields))
-    again = ask(model, replace(request, messages=extend(request.messages, answer, prompt.text)))
-    exchanges = (*answer.exchanges, *again.exchanges)
-    if again.text is None:
-        return RecordAnswer(None, exchanges, again.reason)
-    try:
-        return RecordAnswer(parse_record(again.text, kind), exchanges)
-    except DataError as error:
-        return RecordAnswer(None, exchanges, error.message)
+    request = replace(request, reply_type=kind)
+    exchanges: tuple[Exchange, ...] = ()
+    reason = ""
+    for _ in range(1 + _N_JSON_REPAIRS):
+        try:
+            answer = ask(model, request)
+        except ContextTooLongError as error:
+            return RecordAnswer(None, exchanges, error.message)
+        exchanges += answer.exchanges
+        if answer.text is None:
+            return RecordAnswer(None, exchanges, answer.reason)
+        try:
+            return RecordAnswer(parse_record(answer.text, kind), exchanges)
+        except DataError as error:
+            reason = error.message
+        prompt = render("shared/invalid_json", error=reason, fields=list(kind.model_fields))
+        request = replace(request, messages=extend(request.messages, answer, prompt.text))
+    return RecordAnswer(None, exchanges, reason)
 
 
 def extend(

@@ -64,6 +64,7 @@ def make_team(
         base_url=config.base_url,
         environ=environ,
         cache_path=run_dir / REPLIES_FILE,
+        folder=run_dir,
         cancel=cancel,
         on_retry=on_retry,
     )

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-import time
+from collections.abc import Callable, Iterator
+from types import ModuleType
 from typing import Any
 
-from reward_agent.llm.chat import ChatRequest, Completion, StopReason
+from pydantic import BaseModel
+
+from reward_agent.llm.chat import ChatRequest, ReplyText, StopReason
 from reward_agent.llm.failures import (
     Endpoint,
+    explain_early_end,
     explain_malformed_reply,
     make_missing_key_error,
 )
 from reward_agent.llm.models import count_usage, load_models
 from reward_agent.llm.provider import ProviderOptions
-from reward_agent.llm.sdk import SdkChatModel, call_sdk
+from reward_agent.llm.sdk import Event, SdkChatModel, WireReply
 from reward_agent.types import Usage
 
 _BASE_URL = "https://api.anthropic.com"
@@ -22,6 +26,53 @@ _STOP_REASONS: dict[str, StopReason] = {
     "model_context_window_exceeded": "length",
     "refusal": "refusal",
 }
+
+
+class _OutputDetails(BaseModel):
+    thinking_tokens: int | None = None
+
+
+class _Usage(BaseModel):
+    input_tokens: int | None = None
+    cache_read_input_tokens: int | None = None
+    cache_creation_input_tokens: int | None = None
+    output_tokens: int | None = None
+    output_tokens_details: _OutputDetails | None = None
+
+
+class _Text(BaseModel):
+    """A block, or a piece of one; thoughts have other keys than ``text``."""
+
+    type: str = ""
+    text: ReplyText | None = None
+
+
+class _Details(BaseModel):
+    category: str | None = None
+
+
+class _Stop(BaseModel):
+    stop_reason: str | None = None
+    stop_details: _Details | None = None
+
+
+class _Message(_Stop):
+    model: str | None = None
+    content: list[_Text] | None = None
+    usage: _Usage | None = None
+
+
+class _Delta(_Text, _Stop):
+    """Of a block, or of the message."""
+
+
+class _Event(_Message):
+    """An event of a stream; a whole message is read as one too."""
+
+    type: str = ""
+    message: _Message | None = None
+    content_block: _Text | None = None
+    delta: _Delta | None = None
 
 
 def make_model(options: ProviderOptions) -> AnthropicChatModel:
@@ -40,7 +91,7 @@ def make_model(options: ProviderOptions) -> AnthropicChatModel:
         key_variable="ANTHROPIC_API_KEY",
         api_key=api_key,
     )
-    return AnthropicChatModel(endpoint, timeout_s=options.timeout_s)
+    return AnthropicChatModel(endpoint, options)
 
 
 class AnthropicChatModel(SdkChatModel):
@@ -49,20 +100,13 @@ class AnthropicChatModel(SdkChatModel):
     No temperature is sent: the API has none. Several samples differ by their prompts.
     """
 
-    def complete(self, request: ChatRequest) -> Completion:
-        """Send the request as one Messages call."""
+    def _import_sdk(self) -> tuple[ModuleType, Callable[..., Any]]:
         import anthropic
 
-        client = self._connect(anthropic.Anthropic, anthropic.Timeout)
-        body = self._make_body(request)
-        started = time.monotonic()
-        response = call_sdk(
-            anthropic,
-            lambda: client.messages.create(**body),
-            endpoint=self._endpoint,
-            timeout_s=self._timeout_s,
-        )
-        return self._read_response(response, time.monotonic() - started)
+        return anthropic, anthropic.Anthropic
+
+    def _open(self, client: Any, body: dict[str, Any]) -> Any:
+        return client.messages.create(**body, stream=True)
 
     def _make_body(self, request: ChatRequest) -> dict[str, Any]:
         system = "\n\n".join(turn.content for turn in request.messages if turn.role == "system")
@@ -82,39 +126,51 @@ class AnthropicChatModel(SdkChatModel):
             body["system"] = [{"type": "text", "text": system, "cache_control": cut}]
         return body
 
-    def _read_response(self, response: Any, wall_s: float) -> Completion:
-        content = getattr(response, "content", None)
-        if isinstance(response, str) or not isinstance(content, list):
-            what = (
-                "text instead of JSON" if isinstance(response, str) else "a message without content"
-            )
-            is_transient = not isinstance(response, str)
-            raise explain_malformed_reply(self._endpoint, what, is_transient=is_transient)
-        texts = [block.text for block in content if getattr(block, "type", "") == "text"]
-        details = getattr(response, "stop_details", None)
-        model = getattr(response, "model", None) or self.name
-        return Completion(
-            reply="".join(texts),
-            stop_reason=_STOP_REASONS.get(response.stop_reason or "", "stop"),
-            stop_detail=str(getattr(details, "category", None) or ""),
+    def _gather(self, events: Iterator[Event]) -> WireReply:
+        parsed = [_Event.model_validate(event) for event in events]
+        message = next((event.message for event in parsed if event.message), None)
+        whole = next((event for event in parsed if event.content is not None), None)
+        start = message or whole
+        if start is None:
+            what = "a message without content"
+            raise explain_malformed_reply(self._endpoint, what, is_transient=True)
+        texts = [block.text or "" for block in (whole.content if whole else None) or []]
+        for event in parsed:
+            texts += [part.text or "" for part in (event.content_block, event.delta) if part]
+        text = "".join(texts)
+        stops = [stop for event in parsed for stop in (event.delta, event) if stop]
+        stop = next((item for item in reversed(stops) if item.stop_reason), None)
+        if stop is None and whole is None:
+            raise explain_early_end(self._endpoint, len(text))
+        details = stop.stop_details if stop else None
+        model = start.model or self.name
+        usages = [item.usage for item in (start, *parsed) if item.usage]
+        return WireReply(
+            text=text,
+            stop_reason=_STOP_REASONS.get((stop and stop.stop_reason) or "", "stop"),
+            stop_detail=(details and details.category) or "",
             model=model,
-            provider=self.provider,
-            usage=_read_usage(model, getattr(response, "usage", None)),
-            wall_s=wall_s,
+            usage=_read_usage(model, usages),
         )
 
 
-def _read_usage(model: str, usage: Any) -> Usage:
-    """Read token counts; ``input_tokens`` does not hold the cached ones."""
-    if usage is None:
+def _read_usage(model: str, usages: list[_Usage]) -> Usage:
+    """Read token counts, of which each later one is the sum so far.
+
+    ``input_tokens`` does not hold the cached ones.
+    """
+    if not usages:
         return Usage(n_calls=1)
-    details = getattr(usage, "output_tokens_details", None)
-    reasoning = getattr(details, "thinking_tokens", None)
+    known: dict[str, Any] = {}
+    for item in usages:
+        known |= item.model_dump(exclude_none=True)
+    usage = _Usage.model_validate(known)
+    details = usage.output_tokens_details or _OutputDetails()
     return count_usage(
         model,
         fresh_input_tokens=usage.input_tokens or 0,
-        cached_input_tokens=getattr(usage, "cache_read_input_tokens", None) or 0,
-        cache_write_tokens=getattr(usage, "cache_creation_input_tokens", None) or 0,
+        cached_input_tokens=usage.cache_read_input_tokens or 0,
+        cache_write_tokens=usage.cache_creation_input_tokens or 0,
         output_tokens=usage.output_tokens or 0,
-        reasoning_tokens=reasoning or 0,
+        reasoning_tokens=details.thinking_tokens or 0,
     )

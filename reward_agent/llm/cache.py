@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from reward_agent.errors import DataError
 from reward_agent.llm.chat import ChatModel, ChatRequest, Completion
+from reward_agent.llm.structure import make_reply_schema
 from reward_agent.llm.wrappers import ChatModelWrapper
 
 _SCHEMA = """
@@ -122,11 +123,13 @@ class CachedChatModel(ChatModelWrapper):
 
 def make_cache_key(model: ChatModel, request: ChatRequest) -> str:
     """Return the sha256 of everything that is sent, of the model and of the sample index."""
+    kind = request.reply_type
     sent = {
         "provider": model.provider,
         "model": model.name,
         "messages": [[turn.role, turn.content] for turn in request.messages],
         "max_output_tokens": request.max_output_tokens,
         "sample_index": request.sample_index,
+        "reply_schema": None if kind is None else make_reply_schema(kind),
     }
     return hashlib.sha256(json.dumps(sent, sort_keys=True).encode()).hexdigest()

@@ -52,6 +52,8 @@ class ChatRequest:
         sample_index: tells requests with the same messages apart (in the cache's key).
         inputs: the typed inputs that the prompt was rendered from. Never sent; the offline
             provider reads them in place of the text.
+        reply_type: the record that the reply must hold as JSON, for providers that can enforce
+            its schema; the prompt asks for it in words all the same.
     """
 
     agent: AgentName
@@ -60,6 +62,7 @@ class ChatRequest:
     max_output_tokens: int = 16_000
     sample_index: int = 0
     inputs: object | None = field(default=None, compare=False, repr=False)
+    reply_type: type[Record] | None = None
 
     @property
     def prompt(self) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import datetime
+import email.utils
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -31,6 +33,19 @@ _CONTEXT = re.compile(
     r"context_length_exceeded|maximum context length|prompt is too long"
     r"|context (window|size|length)"
     r"|input is too long|too many tokens|exceed.{0,40}context"
+)
+
+
+# An error in the middle of a stream has a kind and no status: the one that it would have had.
+_STATUS_OF_KIND = (
+    ("overloaded", 529),
+    ("rate_limit|insufficient_quota", 429),
+    ("context_length|invalid_request", 400),
+    ("authentication|invalid_api_key", 401),
+    ("billing", 402),
+    ("permission", 403),
+    ("not_found", 404),
+    ("timeout", 504),
 )
 
 
@@ -66,12 +81,26 @@ class Endpoint:
 
 @dataclass(frozen=True)
 class HttpFailure:
-    """A response with an error status, as both SDKs report it."""
+    """An error that a provider tells, as both SDKs report it.
+
+    Args:
+        status: of the response, or the one that the kind of error stands for.
+        code: the provider's words for the kind.
+        message: the provider's text.
+        retry_after_s: how long it asks to wait.
+        is_in_reply: whether it came with success, such as in the middle of a stream.
+    """
 
     status: int
     code: str
     message: str
     retry_after_s: float | None = None
+    is_in_reply: bool = False
+
+    @property
+    def place(self) -> str:
+        """Where it came, for messages."""
+        return "in its reply" if self.is_in_reply else f"HTTP {self.status}"
 
     @property
     def text(self) -> str:
@@ -98,7 +127,7 @@ def explain_http_failure(endpoint: Endpoint, failure: HttpFailure) -> ModelError
         if is_it(failure):
             return make(endpoint, failure)
     return ModelError(
-        f"{endpoint.provider} refused the request with HTTP {failure.status}: "
+        f"{endpoint.provider} refused the request ({failure.place}): "
         f"{endpoint.scrub(failure.message)}",
         "check --model and the provider's limits; --debug shows where it failed",
     )
@@ -117,7 +146,7 @@ def explain_connection_failure(endpoint: Endpoint, cause: BaseException) -> Mode
     """Return the error for a connection that could not be made or was dropped."""
     reason = endpoint.scrub(str(cause.__cause__ or cause)) or type(cause).__name__
     return UnreachableError(
-        f"no connection to {endpoint.provider} at {endpoint.address}: {reason}",
+        f"the connection to {endpoint.provider} at {endpoint.address} failed: {reason}",
         "check the network, the proxy settings and the base URL; the run can be resumed",
         is_transient=True,
     )
@@ -132,10 +161,44 @@ def explain_malformed_reply(endpoint: Endpoint, what: str, *, is_transient: bool
     )
 
 
-def parse_retry_after(value: str | None) -> float | None:
-    """Return the seconds of a ``retry-after`` header; a date or nonsense counts as absent."""
+def explain_early_end(endpoint: Endpoint, n_chars: int) -> ModelError:
+    """Return the error for a stream that ended without saying why."""
+    return UnreachableError(
+        f"the reply of {endpoint.provider} ended early, after {n_chars} characters "
+        f"({endpoint.address})",
+        "try again later; if it happens each time, look at the proxy between; "
+        "the run can be resumed",
+        is_transient=True,
+    )
+
+
+def explain_deadline(provider: str, deadline_s: float) -> ModelError:
+    """Return the error for a reply that goes on and on."""
+    return UnreachableError(
+        f"{provider} did not finish its reply in {deadline_s:g} s",
+        "try again later, or use a faster model; the run can be resumed",
+        is_transient=True,
+    )
+
+
+def find_status(kind: str) -> int:
+    """Return the status that a kind of error stands for; an unknown one is the server's."""
+    if kind.strip().isdigit() and 400 <= int(kind) < 600:
+        return int(kind)
+    return next((s for words, s in _STATUS_OF_KIND if re.search(words, kind.lower())), 500)
+
+
+def parse_retry_after(headers: Mapping[str, str]) -> float | None:
+    """Return the seconds that the headers ask to wait; nonsense counts as absent."""
+    given = headers.get("retry-after") or ""
     try:
-        seconds = float(value or "")
+        if "retry-after-ms" in headers:
+            seconds = float(headers["retry-after-ms"]) / 1000
+        elif "GMT" in given:
+            moment = email.utils.parsedate_to_datetime(given)
+            seconds = max(0.0, (moment - datetime.datetime.now(datetime.UTC)).total_seconds())
+        else:
+            seconds = float(given)
     except ValueError:
         return None
     return seconds if 0 <= seconds < 86_400 else None
@@ -144,7 +207,7 @@ def parse_retry_after(value: str | None) -> float | None:
 def _explain_bad_key(endpoint: Endpoint, failure: HttpFailure) -> ModelError:
     # The provider's text is left out: some quote a part of the key.
     return RejectedKeyError(
-        f"{endpoint.provider} does not accept the API key (HTTP {failure.status})",
+        f"{endpoint.provider} does not accept the API key ({failure.place})",
         f"check {endpoint.key_variable}, and that the key may use {endpoint.model}",
     )
 
@@ -186,7 +249,7 @@ def _explain_rate_limit(endpoint: Endpoint, failure: HttpFailure) -> ModelError:
 def _explain_server_failure(endpoint: Endpoint, failure: HttpFailure) -> ModelError:
     what = "is overloaded" if failure.status == 529 else "is failing"
     return UnreachableError(
-        f"{endpoint.provider} {what} (HTTP {failure.status}): {endpoint.scrub(failure.message)}",
+        f"{endpoint.provider} {what} ({failure.place}): {endpoint.scrub(failure.message)}",
         "try again later; the run can be resumed",
         is_transient=True,
         retry_after_s=failure.retry_after_s,

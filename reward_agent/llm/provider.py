@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -16,6 +18,9 @@ class ProviderOptions:
         base_url: address of the API, or None for the provider's own.
         timeout_s: how long a connection may stay silent.
         environ: where keys are looked up; never recorded.
+        deadline_s: how long one call may take in all.
+        cancel: set when the run is stopped; whoever waits gives up.
+        folder: where a provider may keep files of the run, or None.
     """
 
     argument: str = ""
@@ -23,3 +28,6 @@ class ProviderOptions:
     base_url: str | None = None
     timeout_s: float = 600.0
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)
+    deadline_s: float = 900.0
+    cancel: threading.Event = field(default_factory=threading.Event)
+    folder: Path | None = None

@@ -28,12 +28,14 @@ _OWN_PROVIDERS = {
     "openai": "reward_agent.llm.openai:make_model",
     "anthropic": "reward_agent.llm.anthropic:make_model",
     "openai-compatible": "reward_agent.llm.openai:make_compatible_model",
+    "local": "reward_agent.llm.local:make_model",
+    "manual": "reward_agent.llm.manual:make_model",
     "scripted": "reward_agent.llm.scripted:make_model",
     "offline": "reward_agent.llm.offline:make_model",
 }
 KEY_VARIABLES = {"anthropic": "ANTHROPIC_API_KEY", "openai": "OPENAI_API_KEY"}
-# These answer from data of their own: nothing to wait for, nothing to repeat.
-_LOCAL_PROVIDERS = frozenset({"offline", "scripted"})
+# These answer from data of their own, or take the time that a person takes.
+_UNBOUNDED_PROVIDERS = frozenset({"manual", "offline", "scripted"})
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,7 @@ def make_chat_model(
     environ: Mapping[str, str] | None = None,
     policy: CallPolicy = CallPolicy(),
     cache_path: Path | None = None,
+    folder: Path | None = None,
     cancel: threading.Event | None = None,
     on_retry: Callable[[str], None] = lambda _: None,
     on_exchange: Callable[[Exchange], None] | None = None,
@@ -107,6 +110,7 @@ def make_chat_model(
         environ: where keys are looked up.
         policy: timeouts, attempts and concurrency.
         cache_path: SQLite file of replies; None stores nothing.
+        folder: where a provider may keep files of the run, such as prompts for people.
         cancel: ends waiting calls and pauses.
         on_retry: is told why we wait.
         on_exchange: is handed every request with its completion.
@@ -120,9 +124,19 @@ def make_chat_model(
     factories = _find_factories()
     if name not in factories:
         raise UnknownNameError("provider", name, factories)
-    options = ProviderOptions(argument, model, base_url, policy.timeout_s, environ or {})
+    cancel = cancel or threading.Event()
+    options = ProviderOptions(
+        argument,
+        model,
+        base_url,
+        policy.timeout_s,
+        environ or {},
+        policy.deadline_s,
+        cancel,
+        folder,
+    )
     chat_model = _load_provider(factories[name])(options)
-    if name not in _LOCAL_PROVIDERS:
+    if name not in _UNBOUNDED_PROVIDERS:
         chat_model = _make_patient(chat_model, policy, cancel, on_retry)
     chat_model = LimitedChatModel(chat_model, policy.max_concurrency)
     if cache_path is not None and name != "offline":
@@ -133,7 +147,7 @@ def make_chat_model(
 def _make_patient(
     chat_model: ChatModel,
     policy: CallPolicy,
-    cancel: threading.Event | None,
+    cancel: threading.Event,
     on_retry: Callable[[str], None],
 ) -> ChatModel:
     """Bound each call, and repeat what fails for a passing reason."""

@@ -1,27 +1,40 @@
-"""What the providers with an SDK share: the client, and one error of ours for every failure.
+"""What the providers with an SDK share: the client, the stream, one error for every failure.
 
 The openai and anthropic packages are made by the same generator: their exceptions have the same
 names and shapes, so one function serves both. Neither is imported here.
+
+Replies are streamed: a long one that is sent in one piece keeps a connection silent for minutes,
+which proxies cut (the anthropic SDK refuses such calls), and a stream can be stopped.
 """
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+import json
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from types import ModuleType
+from typing import Any
 
-from reward_agent.llm.chat import ALL_AGENTS
+from reward_agent.errors import Interrupted
+from reward_agent.llm.chat import ALL_AGENTS, ChatRequest, Completion, StopReason
 from reward_agent.llm.failures import (
     Endpoint,
     HttpFailure,
     explain_connection_failure,
+    explain_deadline,
     explain_http_failure,
     explain_malformed_reply,
     explain_timeout,
+    find_status,
     parse_retry_after,
 )
+from reward_agent.llm.provider import ProviderOptions
+from reward_agent.types import Usage
 
-T = TypeVar("T")
+Event = dict[str, Any]
 
 _CONNECT_S = 10.0
 
@@ -30,81 +43,201 @@ class ContentFilteredError(Exception):
     """The prompt was stopped by a filter in front of the model: an outcome, not an error."""
 
 
-class SdkChatModel:
+class OptionRefusedError(Exception):
+    """The server refused an option of the request that can be left out."""
+
+    def __init__(self, option: str) -> None:
+        super().__init__(option)
+        self.option = option
+
+
+@dataclass(frozen=True)
+class WireReply:
+    """A reply put together from its events."""
+
+    text: str = ""
+    stop_reason: StopReason = "stop"
+    stop_detail: str = ""
+    model: str = ""
+    usage: Usage = field(default_factory=lambda: Usage(n_calls=1))
+
+
+class SdkChatModel(ABC):
     """The part of a chat model that does not depend on the wire.
 
     Args:
         endpoint: address, model and key.
-        timeout_s: how long the connection may stay silent.
+        options: patience, and what ends it.
         max_concurrency: calls at the same time.
     """
 
     agents = ALL_AGENTS
 
-    def __init__(self, endpoint: Endpoint, *, timeout_s: float, max_concurrency: int = 8) -> None:
+    def __init__(
+        self, endpoint: Endpoint, options: ProviderOptions, *, max_concurrency: int = 8
+    ) -> None:
         self.provider = endpoint.provider
         self.name = endpoint.model
         self.max_concurrency = max_concurrency
         self._endpoint = endpoint
-        self._timeout_s = timeout_s
-        self._client: Any = None
-        self._lock = threading.Lock()
+        self._options = options
 
-    def _connect(self, make_client: Callable[..., Any], make_timeout: Callable[..., Any]) -> Any:
-        """Make the client once; it is safe to share between threads. Retries are ours."""
-        with self._lock:
-            if self._client is None:
-                self._client = make_client(
-                    # A server of one's own may want no key; the SDK insists on some text.
-                    api_key=self._endpoint.api_key or "none",
-                    base_url=self._endpoint.base_url,
-                    timeout=make_timeout(self._timeout_s, connect=_CONNECT_S),
-                    max_retries=0,
-                )
-            return self._client
+    def complete(self, request: ChatRequest) -> Completion:
+        """Send the request as one streamed call."""
+        started = time.monotonic()
+        try:
+            reply = self._ask(request)
+        except ContentFilteredError as error:
+            reply = WireReply(stop_reason="content_filter", stop_detail=str(error))
+        return Completion(
+            reply=reply.text,
+            stop_reason=reply.stop_reason,
+            stop_detail=self._endpoint.scrub(reply.stop_detail),
+            model=reply.model or self.name,
+            provider=self.provider,
+            usage=reply.usage,
+            wall_s=time.monotonic() - started,
+        )
 
+    @abstractmethod
+    def _import_sdk(self) -> tuple[ModuleType, Callable[..., Any]]:
+        """Return the package and its client class."""
 
-def call_sdk(sdk: Any, send: Callable[[], T], *, endpoint: Endpoint, timeout_s: float) -> T:
-    """Call ``send`` and return what it returns.
+    @abstractmethod
+    def _make_body(self, request: ChatRequest) -> dict[str, Any]:
+        """Return the arguments of the call."""
 
-    Args:
-        sdk: the imported openai or anthropic package.
-        send: makes one request; the SDK's own retries are off.
-        endpoint: whom it calls.
-        timeout_s: the read timeout, for the message.
+    @abstractmethod
+    def _open(self, client: Any, body: dict[str, Any]) -> Any:
+        """Make the call; return the SDK's stream."""
 
-    Raises:
-        ContentFilteredError: a filter stopped the prompt.
-        ModelError: every other failure. The SDK's exception is not chained, since its text may
-            quote a part of the key.
-    """
-    try:
-        return send()
-    except sdk.APITimeoutError:
-        error = explain_timeout(endpoint, timeout_s)
-    except sdk.APIConnectionError as failure:
-        error = explain_connection_failure(endpoint, failure)
-    except sdk.APIStatusError as failure:
-        response = _read_failure(failure)
-        if response.is_content_filter:
-            raise ContentFilteredError(endpoint.scrub(response.message)) from None
-        error = explain_http_failure(endpoint, response)
-    except (sdk.APIError, ValueError) as failure:
-        what = f"something that is not JSON of the expected form ({type(failure).__name__})"
-        error = explain_malformed_reply(endpoint, what, is_transient=True)
-    raise error from None
+    @abstractmethod
+    def _gather(self, events: Iterator[Event]) -> WireReply:
+        """Put a reply together.
+
+        Raises:
+            ModelError: the events are not a whole reply.
+            ValueError: one of them does not have its form.
+        """
+
+    def _find_refused_option(self, failure: HttpFailure, body: Mapping[str, Any]) -> str | None:
+        """Return which optional part of a body the server does not take."""
+        return None
+
+    def _ask(self, request: ChatRequest) -> WireReply:
+        sdk, make_client = self._import_sdk()
+        body = self._make_body(request)
+        with (
+            self._make_client(sdk, make_client) as client,
+            self._translate_failures(sdk, body),
+            closing(self._listen(self._open(client, body))) as events,
+        ):
+            return self._gather(events)
+
+    def _make_client(self, sdk: Any, make_client: Callable[..., Any]) -> Any:
+        """Make a client for one call.
+
+        Calls are minutes apart, while trainings run: a connection kept alive so long is often dead
+        at its next use.
+        """
+        return make_client(
+            # A server of one's own may want no key; the SDK insists on some text.
+            api_key=self._endpoint.api_key or "none",
+            base_url=self._endpoint.base_url,
+            timeout=sdk.Timeout(self._options.timeout_s, connect=_CONNECT_S),
+            max_retries=0,
+        )
+
+    def _listen(self, stream: Any) -> Generator[Event, None, None]:
+        """Yield the events of a stream; close it when the time or the run is over."""
+        end = time.monotonic() + self._options.deadline_s
+        with stream:
+            kind = stream.response.headers.get("content-type", "text/event-stream")
+            if "event-stream" not in kind:
+                yield self._read_whole(stream.response.read().decode("utf-8", "replace"))
+                return
+            for event in stream:
+                if self._options.cancel.is_set():
+                    raise Interrupted("stopped in the middle of a reply", "use --resume")
+                if time.monotonic() > end:
+                    raise explain_deadline(self.provider, self._options.deadline_s)
+                if not hasattr(event, "to_dict"):
+                    raise ValueError("an event that is not an object")
+                yield event.to_dict(warnings=False)
+
+    def _read_whole(self, text: str) -> Event:
+        """Read the body of a server that does not stream, as if it were one event."""
+        if "<html" in text.lower() or "<!doctype" in text.lower():
+            what = "a web page instead of JSON"
+            raise explain_malformed_reply(self._endpoint, what, is_transient=False)
+        body = json.loads(text)
+        if not isinstance(body, dict):
+            what = f"a {type(body).__name__} instead of an object"
+            raise explain_malformed_reply(self._endpoint, what, is_transient=True)
+        if body.get("error"):
+            raise explain_http_failure(self._endpoint, _read_detail(body["error"]))
+        return body
+
+    @contextmanager
+    def _translate_failures(self, sdk: Any, body: Mapping[str, Any]) -> Iterator[None]:
+        """Turn whatever a call raises into one ``ModelError``.
+
+        The SDK's exception is not chained, since its text may quote a part of the key.
+        """
+        import httpx2
+
+        try:
+            yield
+            return
+        except (sdk.APITimeoutError, httpx2.TimeoutException):
+            error = explain_timeout(self._endpoint, self._options.timeout_s)
+        # Once a stream has begun, anthropic lets the exceptions of its HTTP library through.
+        except (sdk.APIConnectionError, httpx2.HTTPError) as failure:
+            error = explain_connection_failure(self._endpoint, failure)
+        except (sdk.APIStatusError, sdk.APIError) as failure:
+            response = _read_failure(failure)
+            self._raise_if_no_error(response, body)
+            error = explain_http_failure(self._endpoint, response)
+        except ValueError as failure:
+            what = f"something that is not JSON of the expected form ({type(failure).__name__})"
+            error = explain_malformed_reply(self._endpoint, what, is_transient=True)
+        raise error from None
+
+    def _raise_if_no_error(self, failure: HttpFailure, body: Mapping[str, Any]) -> None:
+        if failure.is_content_filter:
+            raise ContentFilteredError(failure.message) from None
+        option = self._find_refused_option(failure, body)
+        if option is not None:
+            raise OptionRefusedError(option) from None
 
 
 def _read_failure(failure: Any) -> HttpFailure:
-    """Read status, code and message of an ``APIStatusError``."""
+    """Read status, code and message of an SDK's ``APIError``."""
     body = failure.body if isinstance(failure.body, Mapping) else {}
     inner = body.get("error")
     # openai unwraps the "error" object of a body, anthropic does not.
     detail: Mapping[str, Any] = inner if isinstance(inner, Mapping) else body
-    codes = (detail.get("type"), detail.get("code"), getattr(failure, "error_code", None))
+    status = int(getattr(failure, "status_code", None) or 200)
+    if status < 400:
+        return _read_detail(detail or str(inner or failure.message))
+    headers = failure.response.headers
     return HttpFailure(
-        status=int(failure.status_code),
-        code=" ".join(str(code) for code in codes if code),
+        status=status,
+        code=_join_codes(detail, getattr(failure, "error_code", None)),
         message=str(detail.get("message") or inner or failure.message),
-        retry_after_s=parse_retry_after(failure.response.headers.get("retry-after")),
+        retry_after_s=parse_retry_after(headers),
     )
+
+
+def _read_detail(detail: Any) -> HttpFailure:
+    """Read an error that came with success: in a stream, or as a whole body."""
+    if not isinstance(detail, Mapping):
+        return HttpFailure(find_status(""), "", str(detail), is_in_reply=True)
+    code = _join_codes(detail)
+    message = str(detail.get("message") or detail)
+    return HttpFailure(find_status(code), code, message, is_in_reply=True)
+
+
+def _join_codes(detail: Mapping[str, Any], *more: Any) -> str:
+    codes = (detail.get("type"), detail.get("code"), *more)
+    return " ".join(str(code) for code in codes if code)

@@ -8,8 +8,9 @@ import threading
 import time
 from collections.abc import Callable
 
-from reward_agent.errors import Interrupted, ModelError, UnreachableError
+from reward_agent.errors import Interrupted, ModelError
 from reward_agent.llm.chat import ChatModel, ChatRequest, Completion, Exchange, make_exchange
+from reward_agent.llm.failures import explain_deadline
 
 _POLL_S = 0.1
 
@@ -85,11 +86,7 @@ class DeadlineChatModel(ChatModelWrapper):
         while not self._cancel.is_set():
             remaining_s = end - time.monotonic()
             if remaining_s <= 0:
-                return UnreachableError(
-                    f"{self.provider} did not finish its reply in {self._deadline_s:g} s",
-                    "try again later, or use a faster model; the run can be resumed",
-                    is_transient=True,
-                )
+                return explain_deadline(self.provider, self._deadline_s)
             try:
                 return box.get(timeout=min(_POLL_S, remaining_s))
             except queue.Empty:

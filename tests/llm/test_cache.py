@@ -8,7 +8,7 @@ import pytest
 from reward_agent.errors import DataError
 from reward_agent.llm.cache import CachedChatModel, CompletionCache, make_cache_key
 from reward_agent.llm.chat import ALL_AGENTS, ChatMessage, Completion
-from reward_agent.types import Usage
+from reward_agent.types import Critique, Usage
 
 
 class CountingModel:
@@ -47,6 +47,7 @@ def test_same_request_is_paid_once_also_after_a_restart(tmp_path, request_):
     [
         {"sample_index": 1},
         {"max_output_tokens": 5},
+        {"reply_type": Critique},
         {"messages": (ChatMessage("user", "Hop."),)},
         {"messages": (ChatMessage("system", "You design."), ChatMessage("user", "Hop!"))},
         {"messages": (ChatMessage("system", "You design."), ChatMessage("assistant", "Hop."))},

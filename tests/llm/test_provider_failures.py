@@ -17,6 +17,7 @@ from reward_agent.errors import (
 from reward_agent.llm.registry import CallPolicy, make_chat_model
 from reward_agent.llm.wrappers import RetryingChatModel
 from reward_agent.testing import (
+    BreakStream,
     DropConnection,
     FakeLLMServer,
     HttpFault,
@@ -105,14 +106,71 @@ ROWS = [
     Row("internal error", HttpFault(500, "api_error", "oops"), UnreachableError, True, "HTTP 500"),
     Row("gateway page", RawBody(HTML, "text/html", 503), UnreachableError, True, "HTTP 503"),
     Row("conflict", HttpFault(409, "conflict", "later"), UnreachableError, True, "HTTP 409"),
-    Row("dropped", DropConnection(), UnreachableError, True, "no connection"),
+    Row("dropped", DropConnection(), UnreachableError, True, "the connection to"),
     Row(
         "dropped in the middle",
         DropConnection('{"id": "x", '),
         UnreachableError,
         True,
-        "no connection",
+        "the connection to",
     ),
+    Row(
+        "stream dropped in the middle",
+        BreakStream(by="drop"),
+        UnreachableError,
+        True,
+        "the connection to",
+    ),
+    Row(
+        "stream that ends early",
+        BreakStream("def compute", by="end"),
+        UnreachableError,
+        True,
+        "ended early, after 11 characters",
+    ),
+    Row(
+        "stream that stalls",
+        BreakStream(by="stall"),
+        UnreachableError,
+        True,
+        "sent nothing for 0.4 s",
+    ),
+    Row(
+        "overload in the middle",
+        BreakStream(by=HttpFault(529, "overloaded_error", "Overloaded")),
+        UnreachableError,
+        True,
+        "is overloaded (in its reply)",
+    ),
+    Row(
+        "rate limit in the middle",
+        BreakStream(by=HttpFault(429, "rate_limit_error", "slow down")),
+        RateLimitError,
+        True,
+        "asks to slow down: slow down",
+    ),
+    Row(
+        "internal error in the middle",
+        BreakStream(by=HttpFault(500, "server_error", "oops")),
+        UnreachableError,
+        True,
+        "is failing (in its reply): oops",
+    ),
+    Row(
+        "broken JSON in the middle",
+        RawBody('event: message_start\ndata: {"type": "mess\n\n', "text/event-stream"),
+        ModelError,
+        True,
+        "not JSON",
+    ),
+    Row(
+        "events that are no objects",
+        RawBody("event: message_start\ndata: [1]\n\n", "text/event-stream"),
+        ModelError,
+        True,
+        "not JSON of the expected form",
+    ),
+    Row("empty stream", RawBody("", "text/event-stream"), ModelError, True, "without c"),
     Row("stalled", Stall(30), UnreachableError, True, "sent nothing for 0.4 s"),
     Row(
         "prompt too long",
@@ -143,7 +201,7 @@ ROWS = [
     ),
     Row(
         "other bad request",
-        HttpFault(400, "invalid_request_error", "max_tokens: must be positive"),
+        HttpFault(400, "invalid_request_error", "messages: must not be empty"),
         ModelError,
         False,
         "HTTP 400",
@@ -156,10 +214,9 @@ ROWS = [
     Row(
         "error with success",
         RawBody('{"error": {"message": "upstream is down"}}'),
-        ModelError,
+        UnreachableError,
         True,
-        "upstream is down",
-        "openai",
+        "is failing (in its reply): upstream is down",
     ),
 ]
 CASES = [
@@ -252,7 +309,8 @@ def test_nobody_listens_at_the_address(request_):
         policy=CallPolicy(n_attempts=1),
     )
     with pytest.raises(
-        UnreachableError, match=r"no connection to openai-compatible at http://127.0.0.1:1/v1"
+        UnreachableError,
+        match=r"the connection to openai-compatible at http://127.0.0.1:1/v1 failed",
     ):
         model.complete(request_)
 
