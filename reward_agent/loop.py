@@ -7,11 +7,11 @@ up by running the same path again: what is finished is read, not repeated.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from reward_agent.agents.brief import DesignBrief, select_history
+from reward_agent.agents.brief import DesignBrief, HistoryEntry, select_history
 from reward_agent.agents.ideas import choose_ideas
 from reward_agent.errors import DataError, RewardAgentError
 from reward_agent.history import find_best, read_entry, read_history
@@ -55,10 +55,20 @@ def run_design(search: Search) -> RunRecord:
     return run
 
 
-def design_iteration(search: Search, index: int) -> Iteration:
-    """Run one round: draft, train, judge, explain."""
+def design_iteration(
+    search: Search, index: int, briefs: Sequence[DesignBrief] | None = None
+) -> Iteration:
+    """Run one round: draft, train, judge, explain.
+
+    Args:
+        search: the run in progress.
+        index: number of the round.
+        briefs: what each candidate is asked for; by default what the run so far suggests.
+    """
     started = time.monotonic()
-    briefs, stored = _make_briefs(search, index)
+    if briefs is None:
+        briefs = _make_briefs(search, index)
+    stored = _collect_stored(search, briefs[0].history)
     search.notify("iteration_started", iteration=index, ideas=[brief.idea.name for brief in briefs])
     drafts = _draft_all(search, index, briefs, stored)
     entrants = [_make_entrant(search, index, draft) for draft in drafts if draft.is_accepted]
@@ -73,26 +83,30 @@ def design_iteration(search: Search, index: int) -> Iteration:
     return _make_iteration(search, index, candidates, time.monotonic() - started)
 
 
-def _make_briefs(search: Search, index: int) -> tuple[list[DesignBrief], StoredEpisodes]:
-    """Say what each candidate of the round is asked for, and gather what it is tried on."""
+def _make_briefs(search: Search, index: int) -> list[DesignBrief]:
+    """Say what each candidate of the round is asked for."""
     entries = read_history(search.store)
     best, history = find_best(entries), select_history(entries)
     seed = search.config.seed
     ideas = choose_ideas(index, search.config.candidates, best=best, history=history, seed=seed)
-    briefs = [
+    return [
         DesignBrief(search.card, search.task, idea, index, number, best, history, seed)
         for number, idea in enumerate(ideas)
     ]
+
+
+def _collect_stored(search: Search, history: Iterable[HistoryEntry]) -> StoredEpisodes:
+    """Gather the recorded episodes that new programs are tried on."""
     folders = [
-        (search.store.evaluation_dir(c.iteration, c.id, seed), c.evaluation)
+        (search.store.evaluation_dir(c.iteration, c.id, search.config.seed), c.evaluation)
         for c in (entry.candidate for entry in history)
         if c.evaluation is not None
     ]
-    return briefs, collect_episodes(folders)
+    return collect_episodes(folders)
 
 
 def _draft_all(
-    search: Search, index: int, briefs: list[DesignBrief], stored: StoredEpisodes
+    search: Search, index: int, briefs: Sequence[DesignBrief], stored: StoredEpisodes
 ) -> list[DraftRecord]:
     """Draft what is not drafted yet, several at a time if the model allows it."""
     search.store.clear_drafts(index)
