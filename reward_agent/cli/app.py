@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import sys
 import traceback
@@ -12,7 +14,7 @@ import typer
 from reward_agent import __version__
 from reward_agent.cli import check, design, doctor, envs, runs, train
 from reward_agent.cli.output import print_error
-from reward_agent.errors import Interrupted, RewardAgentError
+from reward_agent.errors import Interrupted, RewardAgentError, UsageError
 
 app = typer.Typer(
     help="Describe a behaviour in words, get a reward function that a policy was trained with.",
@@ -31,37 +33,72 @@ app.command("report")(runs.report_command)
 app.command("doctor")(doctor.doctor_command)
 
 
+# What is wrong with the command line itself; typer brings click's errors without naming them.
+_UsageErrors = typer.BadParameter.__mro__[2]
+
+
+def _show_version(is_asked: bool) -> None:
+    if is_asked:
+        typer.echo(f"reward-agent {__version__}")
+        raise typer.Exit
+
+
 @app.callback()
 def _options(
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
-    version: Annotated[bool, typer.Option("--version", help="Show the version and exit.")] = False,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Show the version and exit.", callback=_show_version, is_eager=True
+        ),
+    ] = False,
 ) -> None:
     """Describe a behaviour in words, get a reward function that a policy was trained with."""
-    if version:
-        typer.echo(f"reward-agent {__version__}")
-        raise typer.Exit
     if debug:
         os.environ["REWARD_AGENT_DEBUG"] = "1"
 
 
 def run() -> None:
     """Run the command line and exit with its code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # an old terminal has no sign for everything
+            stream.reconfigure(errors="replace")
     try:
-        app()
-    except RewardAgentError as error:
-        _end(error, error.exit_code)
+        code = app(standalone_mode=False, prog_name="reward-agent")
+    except Exception as error:
+        _end(_explain(error))
     except KeyboardInterrupt:
-        _end(Interrupted("stopped"), Interrupted.exit_code)
-    except OSError as error:
-        _end(RewardAgentError(f"{error}", "check disk space and permissions"), 1)
+        _end(Interrupted("stopped"))
+    else:
+        sys.exit(code if isinstance(code, int) else 0)
 
 
-def _end(error: RewardAgentError, code: int) -> None:
+def _explain(error: Exception) -> RewardAgentError:
+    """Return the error that is shown to the user for one that nobody caught."""
+    if isinstance(error, RewardAgentError):
+        return error
+    if isinstance(error, _UsageErrors):
+        context = getattr(error, "ctx", None)
+        command = context.command_path if context else "reward-agent"
+        message = error.format_message()  # type: ignore[attr-defined]
+        return UsageError(message, f"`{command} --help` shows what it takes")
+    if isinstance(error, typer.Abort):
+        return Interrupted("stopped")
+    if isinstance(error, OSError):
+        return RewardAgentError(f"{error}", "check disk space and permissions")
+    return RewardAgentError(
+        f"internal error: {type(error).__name__}: {error}",
+        "this is a fault of reward-agent: run it again with --debug and report what it shows",
+    )
+
+
+def _end(error: RewardAgentError) -> None:
     """Show one line and a remedy, and leave at once."""
     if "REWARD_AGENT_DEBUG" in os.environ or "--debug" in sys.argv:
         traceback.print_exc()
-    print_error(error)
-    sys.stdout.flush()
-    sys.stderr.flush()
+    with contextlib.suppress(OSError):  # nobody reads any more
+        print_error(error)
+        sys.stdout.flush()
+        sys.stderr.flush()
     # A reply that is still under way must not keep the terminal waiting.
-    os._exit(code)
+    os._exit(error.exit_code)

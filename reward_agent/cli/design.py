@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from reward_agent.cli.settings import add_settings
-from reward_agent.errors import UsageError
+from reward_agent.errors import Interrupted, UsageError
 
 if TYPE_CHECKING:
     from reward_agent.stages.metric import ProposedMetric
@@ -67,7 +68,21 @@ def _ask_about_metric(display: Any, proposed: ProposedMetric) -> bool:
         for kind, scores in proposed.examples.items():
             shown = ", ".join(f"{score:.3g}" for score in scores)
             progress_console.print(f"episodes of {kind} score {shown} {proposal.unit}")
-        return typer.confirm("Judge the run by this metric?", default=False, err=True)
+        return _confirm("Judge the run by this metric?")
+
+
+def _confirm(question: str) -> bool:
+    """Ask; no is also what the end of a pipe says.
+
+    Raises:
+        Interrupted: Ctrl-C at the prompt.
+    """
+    try:
+        return typer.confirm(question, default=False, err=True)
+    except typer.Abort:
+        if sys.stdin.isatty():
+            raise Interrupted("stopped at the prompt") from None
+        return False
 
 
 def _show_end(run: RunRecord, runs_dir: Path | None, as_json: bool) -> None:

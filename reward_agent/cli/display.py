@@ -16,6 +16,7 @@ from rich.progress import (
 )
 
 from reward_agent.cli.output import answer_console, make_table, print_text, progress_console
+from reward_agent.timing import describe_shares
 
 if TYPE_CHECKING:
     from reward_agent.store import RunRecord, RunStore
@@ -32,6 +33,7 @@ def _make_progress() -> Progress:
         TimeRemainingColumn(compact=True),
         console=progress_console,
         transient=True,
+        disable=not progress_console.is_terminal,
     )
 
 
@@ -230,4 +232,6 @@ def _show_winner(store: RunStore, run: RunRecord) -> None:
         print_text(f"policy   {store.dir / winner.policy_file}")
         if winner.video_file:
             print_text(f"video    {store.dir / winner.video_file}")
+    if run.slot_seconds:
+        print_text(f"time     {describe_shares(run.slot_seconds)}")
     print_text(f"report   {store.dir / 'report.html'}")

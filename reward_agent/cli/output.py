@@ -31,9 +31,11 @@ answer_console = _make_console(stderr=False)
 
 def print_error(error: RewardAgentError) -> None:
     """Show an error in one line, and its remedy in the next."""
-    progress_console.print(f"[bold red]error:[/] {escape(error.message)}", highlight=False)
+    # Soft: a narrow terminal wraps the line, but whoever copies it gets one.
+    plain: dict[str, Any] = {"highlight": False, "soft_wrap": True}
+    progress_console.print(f"[bold red]error:[/] {escape(error.message)}", **plain)
     if error.remedy:
-        progress_console.print(f"  [dim]→[/] {escape(error.remedy)}", highlight=False)
+        progress_console.print(f"  [dim]→[/] {escape(error.remedy)}", **plain)
 
 
 def print_json(data: Any) -> None:

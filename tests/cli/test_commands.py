@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+import reward_agent
+from reward_agent.cli import app
+
 GOOD = """
 def compute_reward(state, action, next_state):
     speed = next_state.forward_velocity
@@ -114,3 +117,70 @@ def test_the_prompt_view_is_a_python_class(tmp_path: Path) -> None:
 
 def test_runs_list_is_empty_without_runs(tmp_path: Path) -> None:
     assert json.loads(run("runs", "list", "--json", cwd=tmp_path).stdout) == []
+
+
+def count_lines(text: str) -> int:
+    return len(text.strip().splitlines())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("bogus",), "No such command 'bogus'."),
+        (("train", "--env", "hopper", "--task", "hop_forward", "--steps", "x"), "'--steps'"),
+        (("train", "--env", "hopper", "--taks", "hop_forward"), "No such option: --taks"),
+        (("runs", "show"), "Missing argument"),
+    ],
+)
+def test_a_wrong_command_line_is_one_line_and_a_remedy(
+    arguments: tuple[str, ...], message: str, tmp_path: Path
+) -> None:
+    done = run(*arguments, cwd=tmp_path, COLUMNS="30")
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: ")
+    assert message in done.stderr
+    assert "--help` shows" in done.stderr
+    assert count_lines(done.stderr) == 2
+    assert done.stdout == ""
+
+
+def test_version_needs_no_command(tmp_path: Path) -> None:
+    done = run("--version", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (0, f"reward-agent {reward_agent.__version__}\n")
+
+
+def test_a_reader_that_goes_away_early_sees_no_traceback(tmp_path: Path) -> None:
+    done = subprocess.run(
+        f"{sys.executable} -m reward_agent envs show hopper | head -n 1",
+        shell=True, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=True,
+    )  # fmt: skip
+    assert done.stdout.strip() == "# hopper"
+    assert done.stderr == ""
+
+
+def test_a_terminal_without_unicode_gets_question_marks_not_a_traceback(tmp_path: Path) -> None:
+    environ = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
+    done = run("design", "--env", "hoper", "--task", "x y", cwd=tmp_path, **environ)
+    assert done.returncode == 2
+    assert "error: unknown environment" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_fault_of_ours_is_one_line_that_asks_for_a_report(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(**_: object) -> None:
+        raise TypeError("two\nlines")
+
+    def leave(code: int) -> None:
+        raise SystemExit(code)
+
+    monkeypatch.setattr(app, "app", fail)
+    monkeypatch.setattr(app.os, "_exit", leave)
+    monkeypatch.delenv("REWARD_AGENT_DEBUG", raising=False)
+    with pytest.raises(SystemExit) as caught:
+        app.run()
+    assert caught.value.code == 1
+    shown = capsys.readouterr().err
+    assert "internal error: TypeError: two lines" in shown
+    assert "--debug" in shown
