@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "reward_agent"
 
 # From the bottom up; a module may import from its own layer and from those below.
 LAYERS = [
-    ("errors", "paths", "text", "types"),
+    ("errors", "paths", "text", "timing", "types"),
     ("simulation.sources", "simulation.card", "jobs", "sandbox.files", "sandbox.limits", "tasks", "config"),
     (
         "llm", "prompts", "rewards", "simulation", "training", "evaluation", "sandbox", "worker",
@@ -28,7 +28,7 @@ LAYERS = [
 ]  # fmt: skip
 # Only the child may import these, and it does so in these modules alone.
 HEAVY = {"torch", "mujoco", "stable_baselines3", "gymnasium"}
-CHILD = ("worker", "training", "simulation", "evaluation", "rewards")
+CHILD = ("worker", "training", "simulation", "evaluation", "rewards", "bench.sides")
 MODULES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))
 
 

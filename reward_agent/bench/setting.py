@@ -1,0 +1,49 @@
+"""What both sides of a comparison are given: an environment, a task, its metric and its reward."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from reward_agent.simulation.card import EnvCard, load_env
+from reward_agent.tasks import (
+    REFERENCE_REWARD_FILE,
+    apply_task,
+    find_task_dir,
+    find_task_metric,
+    resolve_task,
+)
+
+# The task whose reference reward is Gymnasium's own.
+TASKS = {
+    "hopper": "hop_forward",
+    "walker2d": "run_forward",
+    "half_cheetah": "run_forward",
+    "ant": "run_forward",
+}
+
+
+@dataclass(frozen=True)
+class Setting:
+    """An environment under a task.
+
+    Args:
+        card: with the task's changes.
+        source: text of the reference reward, which is Gymnasium's own.
+        metric_path: the task's metric.
+    """
+
+    card: EnvCard
+    source: str
+    metric_path: Path
+
+
+def load_setting(env: str) -> Setting:
+    """Load the setting of an environment's task in ``TASKS``."""
+    plain = load_env(env)
+    task = resolve_task(plain, TASKS[env])
+    card = apply_task(plain, task)
+    metric_path = find_task_metric(card, task)
+    assert metric_path is not None
+    source = (find_task_dir(card, task.name) / REFERENCE_REWARD_FILE).read_text("utf-8")
+    return Setting(card, source, metric_path)

@@ -1,0 +1,132 @@
+"""``scripts/bench speed``: how fast trainings are and what is around them, as ratios."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from reward_agent.bench import learning, throughput
+from reward_agent.bench.measurements import Learned, Machine, Rate, SpeedReport
+from reward_agent.bench.options import Group, Options
+from reward_agent.bench.pool import run_calls
+from reward_agent.errors import UnknownNameError
+
+GROUPS: dict[str, Group] = {
+    "throughput": throughput.GROUP,
+    "learning": learning.GROUP,
+}
+
+
+def run_speed(names: Sequence[str], options: Options, path: Path | None = None) -> SpeedReport:
+    """Measure some groups of rows.
+
+    Args:
+        names: of ``GROUPS``.
+        options: how much is measured.
+        path: of the JSON file, written anew after each group.
+
+    Raises:
+        UnknownNameError: there is no such group.
+    """
+    for name in names:
+        if name not in GROUPS:
+            raise UnknownNameError("group of rows", name, GROUPS)
+    report = SpeedReport(machine=describe_machine(options), rows=())
+    for name in names:
+        group = GROUPS[name]
+        results = run_calls(group.plan(options), options.n_slots if group.has_slots else 1)
+        kept = tuple(item for item in results if isinstance(item, Learned | Rate))
+        report = report.model_copy(
+            update={
+                "rows": (*report.rows, *group.compute(options, results)),
+                "measurements": (*report.measurements, *kept),
+            }
+        )
+        if path is not None:
+            path.write_text(report.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    return report
+
+
+def describe_machine(options: Options) -> Machine:
+    """Return where and how the numbers are taken."""
+    names = ("mujoco", "gymnasium", "stable_baselines3", "torch", "numpy", "envpool")
+    return Machine(
+        processor=_find_processor(),
+        n_cores=os.cpu_count() or 1,
+        n_slots=options.n_slots,
+        load=os.getloadavg()[0],
+        versions={"python": platform.python_version(), **_find_versions(names)},
+        isolation="none: trained in the benchmark's process" if options.in_process else "sandbox",
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+
+
+def render_speed(report: SpeedReport) -> str:
+    """Return the table that a person reads."""
+    lines = [f"{'row':<52} {'value':>9} {'must be':>9}     ours (median)  theirs (median)"]
+    for row in report.rows:
+        mark = {True: "ok", False: "MISSED", None: ""}[row.is_reached]
+        value = "-" if row.value is None else f"{row.value:,.3g} {row.unit}"
+        sides = "".join(f"{_render_median(side):>17}" for side in (row.ours, row.theirs))
+        lines.append(f"{row.name:<52} {value:>9} {row.bar:>9} {mark:<7}{sides}")
+        if row.note:
+            lines.append(f"    {row.note}")
+    return "\n".join(lines)
+
+
+def parse_options(arguments: Sequence[str]) -> tuple[list[str], Options, Path | None]:
+    """Return the groups, the options and the JSON file of a command line."""
+    parser = argparse.ArgumentParser(prog="scripts/bench speed", description=__doc__)
+    parser.add_argument("--rows", default=",".join(GROUPS), help="groups of rows, by commas")
+    parser.add_argument("--seeds", type=int, default=5, help="trainings of each side")
+    parser.add_argument("--repeats", type=int, default=3, help="measurements of each rate")
+    parser.add_argument("--steps", type=int, help="env steps of a measurement")
+    parser.add_argument("--envs", default="", help="environments, by commas")
+    parser.add_argument("--slots", type=int, default=1, help="trainings side by side")
+    parser.add_argument("--limit-s", type=float, default=1200.0, help="of one foreign training")
+    parser.add_argument("--deadline-s", type=float, default=86_400.0, help="of all of them")
+    parser.add_argument("--in-process", action="store_true", help="train without isolation")
+    parser.add_argument("--corpus", type=Path, help="reward programs, JSON lines")
+    parser.add_argument("--run", type=Path, help="a finished run to read")
+    parser.add_argument("--json", type=Path, help="file for the numbers")
+    given = parser.parse_args(arguments)
+    options = Options(
+        seeds=given.seeds,
+        repeats=given.repeats,
+        steps=given.steps,
+        envs=tuple(given.envs.split(",")) if given.envs else (),
+        n_slots=given.slots,
+        limit_s=given.limit_s,
+        deadline=time.time() + given.deadline_s,
+        in_process=given.in_process,
+        corpus=given.corpus,
+        run_dir=given.run,
+    )
+    return given.rows.split(","), options, given.json
+
+
+def _render_median(values: Sequence[float]) -> str:
+    return f"{sorted(values)[len(values) // 2]:,.4g}" if values else ""
+
+
+def _find_processor() -> str:
+    path = Path("/proc/cpuinfo")
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.machine())
+
+
+def _find_versions(names: Sequence[str]) -> dict[str, str]:
+    found = {}
+    for name in names:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
