@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 from collections.abc import Callable, Mapping
@@ -13,15 +14,16 @@ from reward_agent import __version__
 from reward_agent.agents.team import Team, make_team
 from reward_agent.config import DesignConfig, resolve_config
 from reward_agent.errors import Interrupted, RewardAgentError, UsageError
-from reward_agent.executors.local import LocalExecutor
+from reward_agent.executors.local import LocalExecutor, count_slots
 from reward_agent.loop import run_design
 from reward_agent.paths import find_runs_dir
 from reward_agent.sandbox.trial import check_isolation
 from reward_agent.search import Metric, Search
 from reward_agent.simulation.card import load_env
-from reward_agent.stages.metric import MetricChoice, ProposedMetric, choose_metric
-from reward_agent.store import RunRecord, RunStore, find_run, make_run_id, now_utc
+from reward_agent.stages.metric import MetricChoice, ProposedMetric, choose_metric, read_metric
+from reward_agent.store import RunRecord, RunStore, find_run, name_new_run, now_utc
 from reward_agent.tasks import apply_task, find_task_metric, resolve_task
+from reward_agent.timing import TimeLedger
 
 Listener = Callable[[str, dict[str, Any]], None]
 # Packages whose versions decide what a run computes.
@@ -67,7 +69,8 @@ def design(
     spec = resolve_task(card, task)
     card = apply_task(card, spec)
     resolved = resolve_config(options, card.budget, card.name, environ)
-    store = RunStore(find_runs_dir(runs_dir) / make_run_id(card.name, spec.name))
+    own_metric = None if metric is None else read_metric(metric)
+    store = RunStore(name_new_run(find_runs_dir(runs_dir), card.name, spec.name))
     cancel = threading.Event()
     listen = listen or _ignore
     team = make_team(resolved.config, store.dir, environ, cancel, _tell_retries(listen))
@@ -84,7 +87,7 @@ def design(
         sandbox_level="unknown",
         versions=read_versions(),
     )
-    choice = MetricChoice(metric, find_task_metric(card, spec), accept_metric, accept_unseen)
+    choice = MetricChoice(own_metric, find_task_metric(card, spec), accept_metric, accept_unseen)
     return _follow(store, run, team, listen, choice, cancel)
 
 
@@ -161,6 +164,13 @@ def _follow(
         except RewardAgentError as error:
             _record_end(store, "failed", error.message)
             raise
+        except OSError as error:
+            _record_end(store, "failed", str(error))
+            raise RewardAgentError(
+                f"run {run.id} cannot go on: {error}",
+                f"free disk space or correct the permissions, then go on with "
+                f"`reward-agent design --resume {run.id}`",
+            ) from error
         finally:
             cancel.set()
             search.executor.close()
@@ -171,6 +181,7 @@ def _make_search(
 ) -> Search:
     # What the machine can do at the start it must do for every job: the level never changes.
     mode = "strict" if run.sandbox_level == "full" else config.sandbox
+    ledger = TimeLedger(count_slots(config.slots), run.slot_seconds, run.wall_s)
     return Search(
         store=store,
         card=run.card,
@@ -180,7 +191,8 @@ def _make_search(
         designer=team.designer,
         critic=team.critic,
         analyzer=team.analyzer,
-        executor=LocalExecutor(config.slots, mode),
+        executor=LocalExecutor(config.slots, mode, ledger, is_warm=True),
+        ledger=ledger,
         listen=listen,
     )
 
@@ -204,8 +216,9 @@ def _introduce(run: RunRecord) -> dict[str, Any]:
 
 
 def _record_end(store: RunStore, status: str, note: str) -> None:
-    """Note in run.json why the run is not finished."""
-    store.write_run(store.read_run().model_copy(update={"status": status, "note": note}))
+    """Note in run.json why the run is not finished, if the disk still takes it."""
+    with contextlib.suppress(RewardAgentError):
+        store.write_run(store.read_run().model_copy(update={"status": status, "note": note}))
 
 
 def read_versions() -> dict[str, str]:

@@ -97,6 +97,7 @@ class EvaluateResult(FileRecord):
     video_file: str | None = None
     video_note: str = Field("", description="why there is no video, and which package to install")
     strip_file: str | None = Field(None, description="key moments of the filmed episode, a picture")
+    rendering_s: float = Field(0.0, ge=0, description="of it, time to find a renderer and to film")
 
 
 class ScoreJob(FileRecord):

@@ -41,16 +41,15 @@ def run_design(search: Search) -> RunRecord:
     Raises:
         RewardAgentError: no program was accepted, or one of its kinds (a lost model, a full disk).
     """
-    started = time.monotonic() - search.store.read_run().wall_s
     for index in range(search.config.iterations):
         if index not in search.store.list_iterations():
             iteration = design_iteration(search, index)
             search.store.write_iteration(iteration)
             search.notify("iteration_finished", iteration=index, best=iteration.best)
-        _update_run(search, started)
+        _update_run(search)
         if _is_target_reached(search):
             break
-    run = _name_winner(search, started)
+    run = _name_winner(search)
     search.notify("finished", winner=run.winner.candidate if run.winner else None)
     return run
 
@@ -239,7 +238,7 @@ def _is_target_reached(search: Search) -> bool:
     )
 
 
-def _update_run(search: Search, started: float) -> RunRecord:
+def _update_run(search: Search) -> RunRecord:
     """Bring run.json, reward.py and the report up to date."""
     entries = read_history(search.store)
     best = find_best(entries)
@@ -247,17 +246,18 @@ def _update_run(search: Search, started: float) -> RunRecord:
         update={
             "usage": sum((entry.candidate.usage for entry in entries), Usage()),
             "total_timesteps": sum(entry.candidate.total_timesteps for entry in entries),
-            "wall_s": time.monotonic() - started,
+            **_read_clock(search),
         }
     )
     search.store.write_run(run)
     if best is not None and best.program is not None:
         write_text(search.store.dir / "reward.py", best.program.source)
-    write_report(search.store.dir)
+    with search.ledger.spend("report"):
+        write_report(search.store.dir)
     return run
 
 
-def _name_winner(search: Search, started: float) -> RunRecord:
+def _name_winner(search: Search) -> RunRecord:
     """Train the two best again with fresh seeds and name the winner."""
     entries = read_history(search.store)
     trained = [entry for entry in entries if entry.candidate.evaluation is not None]
@@ -265,7 +265,7 @@ def _name_winner(search: Search, started: float) -> RunRecord:
         raise RewardAgentError(*_explain_no_candidate(search, [e.candidate for e in entries]))
     confirmations = confirm_best(search, trained)
     winner = choose_winner(search, trained, confirmations)
-    run = _update_run(search, started)
+    run = _update_run(search)
     extra = sum(item.evaluation is not None for item in confirmations) * search.config.steps
     run = run.model_copy(
         update={
@@ -274,15 +274,20 @@ def _name_winner(search: Search, started: float) -> RunRecord:
             "confirmations": tuple(confirmations),
             "winner": winner,
             "total_timesteps": run.total_timesteps + extra,
-            "wall_s": time.monotonic() - started,
+            **_read_clock(search),
         }
     )
     search.store.write_run(run)
     if winner is not None:
         source = search.store.read_program(winner.iteration, winner.candidate)
         write_text(search.store.dir / "reward.py", source)
-    write_report(search.store.dir)
+    with search.ledger.spend("report"):
+        write_report(search.store.dir)
     return run
+
+
+def _read_clock(search: Search) -> dict[str, object]:
+    return {"wall_s": search.ledger.elapsed_s, "slot_seconds": search.ledger.account()}
 
 
 def _explain_no_candidate(search: Search, candidates: list[Candidate]) -> tuple[str, str]:

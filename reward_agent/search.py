@@ -14,6 +14,7 @@ from reward_agent.sandbox.limits import Limits
 from reward_agent.simulation.card import EnvCard
 from reward_agent.store import MetricOrigin, RunStore
 from reward_agent.tasks import TaskSpec
+from reward_agent.timing import TimeLedger
 
 if TYPE_CHECKING:
     from reward_agent.agents.analyzer import Analyzer
@@ -72,6 +73,7 @@ class Search:
         critic: reviews them; None leaves the stage out.
         analyzer: explains trainings; None leaves the stage out.
         executor: where jobs run.
+        ledger: notes where the time goes.
         listen: receives every event as ``(kind, data)``; progress of trainings included.
     """
 
@@ -84,6 +86,7 @@ class Search:
     critic: Critic | None
     analyzer: Analyzer | None
     executor: Executor
+    ledger: TimeLedger
     listen: Callable[[str, dict[str, Any]], None]
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 

@@ -20,6 +20,7 @@ Files are the truth. A record is written whole or not at all.
 from __future__ import annotations
 
 import fcntl
+import itertools
 import json
 import os
 import re
@@ -100,6 +101,9 @@ class RunRecord(FileRecord):
     usage: Usage = Usage()
     total_timesteps: int = 0
     wall_s: float = 0.0
+    slot_seconds: dict[str, float] = Field(
+        default_factory=dict, description="where slots times wall time went, by activity"
+    )
     confirmations: tuple[Confirmation, ...] = ()
     winner: Winner | None = None
 
@@ -254,6 +258,13 @@ def make_run_id(env: str, task: str) -> str:
     """Name a run after its time, environment and task."""
     moment = now_utc().replace(":", "-")
     return f"{moment}_{_slug(env)}_{_slug(task)}"
+
+
+def name_new_run(runs_dir: Path, env: str, task: str) -> Path:
+    """Return a folder that is not there yet: two runs may begin in the same second."""
+    name = make_run_id(env, task)
+    names = itertools.chain([name], (f"{name}-{number}" for number in itertools.count(2)))
+    return next(runs_dir / name for name in names if not (runs_dir / name).exists())
 
 
 def _slug(text: str) -> str:

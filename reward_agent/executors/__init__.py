@@ -1,4 +1,4 @@
-"""Where jobs run: ``map`` them, and ``close`` in the end."""
+"""Where jobs run: ``map`` them into ``n_slots``, and ``close`` in the end."""
 
 from __future__ import annotations
 
@@ -25,7 +25,13 @@ class JobRequest:
 
 
 class Executor(Protocol):
-    """Runs jobs, several at a time."""
+    """Runs jobs, several at a time.
+
+    Attributes:
+        n_slots: trainings side by side.
+    """
+
+    n_slots: int
 
     def map(
         self,

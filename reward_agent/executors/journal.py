@@ -15,7 +15,7 @@ from reward_agent.sandbox.limits import Limits
 from reward_agent.sandbox.results import read_result
 from reward_agent.sandbox.runner import JobExit
 from reward_agent.store import read_record, write_record
-from reward_agent.types import FileRecord, Sha256
+from reward_agent.types import FileRecord, Sha256, TimeUse, TrainingResult
 
 EXIT_FILE = "exit.json"
 
@@ -63,6 +63,9 @@ def read_exit(job: Job, job_dir: Path, limits: Limits) -> JobExit | None:
         record = read_record(job_dir / EXIT_FILE, ExitRecord)
         if not _is_same(job, record):
             return None
+        if isinstance(job, TrainJob) and record.until_timesteps is not None:
+            # It may have gone further than is asked for now; the result is of its last slice.
+            job = job.model_copy(update={"until_timesteps": record.until_timesteps})
         is_ok = record.outcome == "ok"
         result = read_result(job, job_dir, limits.result_mib * 2**20) if is_ok else None
     except DataError:
@@ -76,6 +79,13 @@ def read_exit(job: Job, job_dir: Path, limits: Limits) -> JobExit | None:
         level=record.level,
         stderr_tail=record.stderr_tail,
     )
+
+
+def read_earlier_timing(job: TrainJob, job_dir: Path, limits: Limits) -> TimeUse:
+    """Return where the time of a training went before this slice of it."""
+    known = read_exit(job.model_copy(update={"until_timesteps": 0}), job_dir, limits)
+    result = known.result if known is not None else None
+    return result.timing if isinstance(result, TrainingResult) else TimeUse()
 
 
 def _is_same(job: Job, record: ExitRecord) -> bool:

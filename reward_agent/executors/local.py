@@ -10,14 +10,34 @@ from typing import TYPE_CHECKING
 
 from reward_agent.errors import Interrupted
 from reward_agent.executors import JobRequest
-from reward_agent.executors.journal import read_exit, write_exit
+from reward_agent.executors.journal import read_earlier_timing, read_exit, write_exit
+from reward_agent.jobs import EvaluateResult, TrainJob
 from reward_agent.sandbox.runner import run_job
+from reward_agent.sandbox.warm import make_warm_server
+from reward_agent.timing import TimeLedger
+from reward_agent.types import TimeUse, TrainingResult
 
 if TYPE_CHECKING:
     from reward_agent.sandbox.level import SandboxMode
     from reward_agent.sandbox.runner import JobExit
 
 ProgressCallback = Callable[[JobRequest, dict[str, float]], None]
+
+# What a job's time is called where the job does not tell; a training's rest is its start.
+_ACTIVITIES = {
+    "train": "child start",
+    "evaluate": "evaluation",
+    "score": "evaluation",
+    "record": "evaluation",
+}
+# Jobs of a second or less that a candidate waits for: they have a lane of their own beside the
+# slots, since the core that is left to the parent is idle while trainings run.
+_SHORT_KINDS = frozenset({"probe", "relabel", "check_env"})
+
+
+def count_slots(n_slots: int) -> int:
+    """Return how many trainings run side by side; 0 stands for the number of cores minus one."""
+    return n_slots or max(1, (os.cpu_count() or 2) - 1)
 
 
 class LocalExecutor:
@@ -26,13 +46,26 @@ class LocalExecutor:
     Args:
         n_slots: jobs side by side; 0 stands for the number of cores minus one.
         mode: how strictly generated code is isolated.
+        ledger: notes what the slots did.
+        is_warm: whether many jobs are to come, so that a process with everything imported pays.
+            The thread that makes the executor must then outlive it.
     """
 
-    def __init__(self, n_slots: int, mode: SandboxMode) -> None:
-        self.n_slots = n_slots or max(1, (os.cpu_count() or 2) - 1)
+    def __init__(
+        self,
+        n_slots: int,
+        mode: SandboxMode,
+        ledger: TimeLedger | None = None,
+        *,
+        is_warm: bool = False,
+    ) -> None:
+        self.n_slots = count_slots(n_slots)
         self._mode = mode
+        self._ledger = ledger or TimeLedger(self.n_slots)
         self._pool = ThreadPoolExecutor(self.n_slots, thread_name_prefix="job")
+        self._short_pool = ThreadPoolExecutor(1, thread_name_prefix="short job")
         self._cancel = threading.Event()
+        self._warm = make_warm_server() if is_warm else None
 
     def map(
         self, requests: Sequence[JobRequest], on_progress: ProgressCallback | None = None
@@ -42,13 +75,21 @@ class LocalExecutor:
         Raises:
             Interrupted: the executor was closed meanwhile; no process is left behind.
         """
-        futures = [self._pool.submit(self._run, request, on_progress) for request in requests]
+        futures = [
+            (self._short_pool if request.job.kind in _SHORT_KINDS else self._pool).submit(
+                self._run, request, on_progress
+            )
+            for request in requests
+        ]
         return [future.result() for future in futures]
 
     def close(self) -> None:
         """Stop what runs and wait for its end."""
         self._cancel.set()
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        for pool in (self._pool, self._short_pool):
+            pool.shutdown(wait=True, cancel_futures=True)
+        if self._warm is not None:
+            self._warm.close()
 
     def _run(self, request: JobRequest, on_progress: ProgressCallback | None) -> JobExit:
         known = read_exit(request.job, request.job_dir, request.limits)
@@ -56,6 +97,17 @@ class LocalExecutor:
             return known
         if self._cancel.is_set():
             raise Interrupted("the run was stopped")
+        job, in_slot = request.job, request.job.kind not in _SHORT_KINDS
+        earlier = TimeUse()
+        if isinstance(job, TrainJob):
+            earlier = read_earlier_timing(job, request.job_dir, request.limits)
+        with self._ledger.spend(_ACTIVITIES.get(job.kind, job.kind), in_slot=in_slot) as parts:
+            job_exit = self._run_child(request, on_progress)
+            parts.update(_split_time(job_exit, earlier))
+        return job_exit
+
+    def _run_child(self, request: JobRequest, on_progress: ProgressCallback | None) -> JobExit:
+        """Run a job and note in its folder how it ended."""
         report = None if on_progress is None else lambda row: on_progress(request, row)
         job_exit = run_job(
             request.job,
@@ -64,8 +116,21 @@ class LocalExecutor:
             mode=self._mode,
             on_progress=report,
             cancel=self._cancel,
+            warm=self._warm,
         )
         if job_exit.outcome == "cancelled":
             raise Interrupted("the run was stopped")
         write_exit(request.job, request.job_dir, job_exit)
         return job_exit
+
+
+def _split_time(job_exit: JobExit, earlier: TimeUse) -> dict[str, float]:
+    """Return what a job says of its time, by activity; a training tells of earlier slices too."""
+    result = job_exit.result
+    if isinstance(result, TrainingResult):
+        before = earlier.to_dict()
+        use = result.timing.to_dict()
+        return {name: max(use[name] - before[name], 0.0) for name in use}
+    if isinstance(result, EvaluateResult):
+        return {"rendering": result.rendering_s}
+    return {}

@@ -21,6 +21,7 @@ from reward_agent.report.verdict import (
 from reward_agent.report.view import RunView, load_run_view
 from reward_agent.simulation.card_text import render_card
 from reward_agent.store import write_text
+from reward_agent.timing import find_waste
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -131,6 +132,7 @@ def _make_environment() -> Environment:
         "render_diff": render_diff,
         "describe_episodes": describe_episodes,
         "describe_ends": describe_ends,
+        "find_waste": find_waste,
     }
     return environment
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -108,15 +107,6 @@ class RunView:
     def trained(self) -> tuple[CandidateView, ...]:
         """Candidates with a trusted evaluation of a policy."""
         return tuple(item for item in self.candidates if item.entry.curve)
-
-    @cached_property
-    def training_seconds(self) -> dict[str, float]:
-        """Where the time of the rounds' trainings went, summed over them."""
-        total: Counter[str] = Counter()
-        for item in self.candidates:
-            if item.entry.training is not None:
-                total.update(item.entry.training.timing.to_dict())
-        return dict(total.most_common())
 
     @cached_property
     def designer_kind(self) -> DesignerKind:

@@ -94,7 +94,9 @@ def draft_candidate(search: Search, brief: DesignBrief, stored: StoredEpisodes) 
     """
     draft = _Draft(search.store.draft_dir(brief.iteration, brief.index))
     draft.folder.mkdir(parents=True, exist_ok=True)
-    examination = _examine(search, draft, search.designer.propose(brief), stored)
+    with search.ledger.spend("llm"):
+        proposal = search.designer.propose(brief)
+    examination = _examine(search, draft, proposal, stored)
     examination = _repair(search, draft, brief, examination, stored)
     if examination.is_accepted and search.critic is not None:
         examination = _review(search, draft, brief, examination, stored)
@@ -123,7 +125,9 @@ def _repair(
             break
         _write_attempt(draft, examination)
         request = RepairBrief(brief, examination.proposal, _list_findings(examination))
-        examination = _examine(search, draft, search.designer.repair(request), stored)
+        with search.ledger.spend("llm"):
+            proposal = search.designer.repair(request)
+        examination = _examine(search, draft, proposal, stored)
     return examination
 
 
@@ -137,14 +141,16 @@ def _review(
     """Ask the Critic once; a revision that fails the cheap stages is not taken."""
     assert search.critic is not None
     assert examination.proposal.program is not None
-    review = search.critic.review(
-        ReviewBrief(brief, examination.proposal.program, examination.findings)
-    )
+    request = ReviewBrief(brief, examination.proposal.program, examination.findings)
+    with search.ledger.spend("llm"):
+        review = search.critic.review(request)
     draft.exchanges.extend(review.exchanges)
     draft.critique = review.critique
     if review.critique is None or review.critique.verdict == "accept":
         return examination
-    proposal = search.designer.revise(RevisionBrief(brief, examination.proposal, review.critique))
+    revision = RevisionBrief(brief, examination.proposal, review.critique)
+    with search.ledger.spend("llm"):
+        proposal = search.designer.revise(revision)
     revised = _examine(search, draft, proposal, stored)
     revised = _repair(search, draft, brief, revised, stored)
     draft.is_revised = revised.is_accepted
@@ -160,7 +166,8 @@ def _examine(
     draft.exchanges.extend(proposal.exchanges)
     if proposal.program is None:
         return Examination(proposal, proposal.outcome)
-    check = check_program(proposal.program, search.card)
+    with search.ledger.spend("checks"):
+        check = check_program(proposal.program, search.card)
     if not check.is_accepted:
         return Examination(proposal, _name_rejection("check", check.findings), check)
     return _probe(search, draft, proposal, check, stored)

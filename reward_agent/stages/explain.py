@@ -30,10 +30,11 @@ def summarise_candidate(
 ) -> TrajectorySummary:
     """Summarise the recorded episodes of a candidate's best policy and write ``summary.json``."""
     relabelled = _relabel(search, candidate_dir / "relabel", evaluation_dir, program)
-    trajectories = Trajectories.load(evaluation_dir / TRAJECTORIES_FILE)
-    summary = summarise(search.card, search.task, training, judged, trajectories, relabelled)
-    write_record(candidate_dir / "summary.json", summary)
-    write_text(candidate_dir / "summary.md", render_summary(summary))
+    with search.ledger.spend("summary"):
+        trajectories = Trajectories.load(evaluation_dir / TRAJECTORIES_FILE)
+        summary = summarise(search.card, search.task, training, judged, trajectories, relabelled)
+        write_record(candidate_dir / "summary.json", summary)
+        write_text(candidate_dir / "summary.md", render_summary(summary))
     return summary
 
 
@@ -55,7 +56,8 @@ def analyse_candidate(
     """Let the Analyzer diagnose one training, write ``analysis.json``, return what it cost."""
     if search.analyzer is None:
         return Usage()
-    report = search.analyzer.analyse(AnalysisBrief(brief, entry))
+    with search.ledger.spend("llm"):
+        report = search.analyzer.analyse(AnalysisBrief(brief, entry))
     if report.analysis is not None:
         write_record(candidate_dir / "analysis.json", report.analysis)
     lines = [exchange.model_dump_json() for exchange in report.exchanges]

@@ -39,13 +39,13 @@ class MetricChoice:
     """Where a metric may come from, in this order.
 
     Args:
-        own: a ``metric.py`` that the user names.
+        own: source of a metric that the user brings.
         task: the task's own ``metric.py``.
         accept: asked about a metric that the Designer proposes for a sentence.
         accept_unseen: take such a proposal without asking; recorded as such.
     """
 
-    own: Path | None = None
+    own: str | None = None
     task: Path | None = None
     accept: Callable[[ProposedMetric], bool] | None = None
     accept_unseen: bool = False
@@ -57,9 +57,10 @@ def choose_metric(search: Search, run: RunRecord, choice: MetricChoice) -> Searc
     if run.metric_origin != "none" and stored.is_file():
         return replace(search, metric=Metric(stored.read_text("utf-8"), run.metric_origin))
     if choice.own is not None:
-        return _adopt(search, run, Metric(_read_metric(choice.own), "file"))
+        _refuse_failing(search, choice.own)
+        return _adopt(search, run, Metric(choice.own, "file"))
     if choice.task is not None:
-        return _adopt(search, run, Metric(_read_metric(choice.task), "task"))
+        return _adopt(search, run, Metric(read_metric(choice.task), "task"))
     proposed = propose_metric(search)
     origin = _ask(choice, proposed) if proposed is not None else None
     if proposed is None or origin is None:
@@ -79,13 +80,15 @@ def _ask(choice: MetricChoice, proposed: ProposedMetric) -> MetricOrigin | None:
     return None
 
 
-def _read_metric(path: Path) -> str:
-    try:
-        return path.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(
-            f"{path} cannot be read as a metric: {error}", "--metric FILE.py"
-        ) from error
+def _refuse_failing(search: Search, source: str) -> None:
+    """Try the user's metric on recorded episodes, before a training is spent on it.
+
+    Raises:
+        UsageError: it fails on one of them.
+    """
+    _, errors = _try_metric(search, search.store.dir / "metric" / "own", source)
+    if errors:
+        raise UsageError(errors[0].message, f"correct the metric: {errors[0].remedy}")
 
 
 def _adopt(search: Search, run: RunRecord, metric: Metric) -> Search:
@@ -116,7 +119,8 @@ def propose_metric(search: Search) -> ProposedMetric | None:
     """
     brief = MetricBrief(search.card, search.task.description)
     for number in range(search.config.max_repairs + 1):
-        proposal = search.designer.propose_metric(brief)
+        with search.ledger.spend("llm"):
+            proposal = search.designer.propose_metric(brief)
         folder = search.store.dir / "metric" / str(number)
         _write_proposal(folder, proposal)
         if proposal.source is None:

@@ -6,6 +6,7 @@ No generated code is loaded here: a policy is weights, and ``metric.py`` is a pe
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,6 +44,7 @@ class _Rendering:
 
     studio: Studio | None = None
     note: str = ""
+    seconds: float = 0.0
 
 
 _rendering = _Rendering()
@@ -50,6 +52,7 @@ _rendering = _Rendering()
 
 def prepare(job: EvaluateJob) -> None:
     """Before the seal: find a renderer, which takes a process, and import MuJoCo with it."""
+    started = time.perf_counter()
     _rendering.studio, _rendering.note = None, ""
     # Unless told otherwise MuJoCo imports a window system, which starts a process of its own.
     backend = "disable"
@@ -62,6 +65,7 @@ def prepare(job: EvaluateJob) -> None:
 
     if job.render and not _rendering.note:
         _open_studio(job)
+    _rendering.seconds = time.perf_counter() - started if job.render else 0.0
 
 
 def run(job: EvaluateJob, job_dir: Path) -> EvaluateResult:
@@ -87,7 +91,9 @@ def run(job: EvaluateJob, job_dir: Path) -> EvaluateResult:
     timesteps = job.snapshots[chosen].total_timesteps
     best = score_trajectories(rollout.trajectories, metric, timesteps, seed)
     rollout.trajectories.save(job_dir / TRAJECTORIES_FILE)
+    started = time.perf_counter()
     note = _film(job, job_dir, rollout, best)
+    _rendering.seconds += time.perf_counter() - started
     has_video = _rendering.studio is not None and not note
     return EvaluateResult(
         curve=curve or (best,),
@@ -96,6 +102,7 @@ def run(job: EvaluateJob, job_dir: Path) -> EvaluateResult:
         video_file=VIDEO_FILE if has_video else None,
         video_note=note,
         strip_file=STRIP_FILE if has_video else None,
+        rendering_s=_rendering.seconds if job.render else 0.0,
     )
 
 

@@ -241,7 +241,9 @@ def write_run(path: Path, designer: str = "anthropic: claude-opus-5") -> Path:
             config={"preset": "quick", "candidates": 3, "steps": 200_000, "seed": 0, "provider": "anthropic", "critic": True},
             config_sources={"preset": "command line", "candidates": "preset quick", "steps": "card hopper", "provider": "command line", "seed": "default", "critic": "default"},
             designer=designer, sandbox_level="landlock + seccomp + rlimits", versions={"reward-agent": "0.1.0", "mujoco": "4.0.0"},
-            usage=usage + usage, total_timesteps=1_000_000, wall_s=240, confirmations=confirmations, winner=winner,
+            usage=usage + usage, total_timesteps=1_000_000, wall_s=240,
+            slot_seconds={"physics": 120.0, "update": 90.0, "llm": 20.0, "child start": 10.0},
+            confirmations=confirmations, winner=winner,
         )
     )  # fmt: skip
     return path

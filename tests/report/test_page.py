@@ -199,3 +199,8 @@ def test_video_that_is_no_webp_stays_out(run_dir: Path) -> None:
 def test_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"run\.json is missing"):
         write_report(tmp_path)
+
+
+def test_the_page_says_where_the_slot_time_went(page: str) -> None:
+    assert "<td>child start</td>" in page
+    assert "4% beside LLM, physics, policy, update and evaluation" in page
