@@ -78,6 +78,45 @@ class HistoryEntry:
 
 
 @dataclass(frozen=True)
+class Remark:
+    """What a person said of a policy that they watched, and what was tried in answer.
+
+    Args:
+        candidate: id of the candidate that they watched.
+        description: what they saw.
+        wish: what they want to see instead; empty leaves it to the Designer.
+        answers: the candidates made in answer, each with its outcome, in words.
+    """
+
+    candidate: str
+    description: str
+    wish: str = ""
+    answers: tuple[str, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """The person's own words."""
+        return f"{self.description}\n{self.wish}".strip()
+
+
+@dataclass(frozen=True)
+class Feedback:
+    """A person's part in the run so far.
+
+    Args:
+        remarks: what they said, oldest first; the last one is to be answered now.
+        verdicts: what they decided and noted, in sentences, oldest first.
+    """
+
+    remarks: tuple[Remark, ...] = ()
+    verdicts: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        """Whether the person took part at all."""
+        return bool(self.remarks or self.verdicts)
+
+
+@dataclass(frozen=True)
 class DesignBrief:
     """Everything the Designer is told before it writes one program.
 
@@ -90,7 +129,7 @@ class DesignBrief:
         best: the best candidate of the run so far by task score.
         history: earlier candidates of the last rounds, oldest first.
         seed: for providers that search with a random generator.
-        feedback: a person's own words about what they saw, if any.
+        feedback: what a person who watched the policies said and decided.
     """
 
     card: EnvCard
@@ -101,7 +140,7 @@ class DesignBrief:
     best: HistoryEntry | None = None
     history: tuple[HistoryEntry, ...] = ()
     seed: int = 0
-    feedback: str = ""
+    feedback: Feedback = Feedback()
 
     @property
     def parent(self) -> HistoryEntry | None:

@@ -2,6 +2,7 @@
 
 A fresh idea names a way to build a reward. A departing idea names an earlier candidate and what to
 do with it. The first round is all fresh; later rounds mostly depart, from the best candidate first.
+An answering idea says how to turn a person's words into a change of the candidate they watched.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ class _IdeaTable(Record):
 
     fresh: dict[str, str]
     depart: dict[str, str]
+    answer: dict[str, str]
 
 
 @cache
@@ -76,6 +78,17 @@ def choose_ideas(
         parent = parents[1] if len(parents) > 1 and n_departed % 3 == 2 else parents[0]
         ideas.append(_pick_departure(table.depart, iteration, n_departed, parent.candidate.id))
     return tuple(ideas)
+
+
+def choose_answers(n_candidates: int, parent: str) -> tuple[DesignIdea, ...]:
+    """Choose an idea for each candidate that answers a person's words.
+
+    Args:
+        n_candidates: how many ideas.
+        parent: id of the candidate that the person watched.
+    """
+    table = load_ideas().answer
+    return tuple(_pick(table, index, parent) for index in range(n_candidates))
 
 
 def _pick(table: dict[str, str], turn: int, parent: str | None = None) -> DesignIdea:

@@ -21,8 +21,10 @@ from reward_agent.agents.brief import (
     AnalysisBrief,
     DesignBrief,
     DesignIdea,
+    Feedback,
     MetricBrief,
     Proposal,
+    Remark,
     RepairBrief,
     ReviewBrief,
     RevisionBrief,
@@ -82,10 +84,19 @@ def last(messages: tuple[ChatMessage, ...]) -> str:
     return messages[-1].content
 
 
+SHAKES = Feedback(
+    (
+        Remark("cccc3333", "It hardly moves.", "", ("aaaa1111: trained, task score 0.8 m/s",)),
+        Remark("aaaa1111", "It shakes too much.", "Make it glide."),
+    ),
+    ("prefers aaaa1111 to cccc3333",),
+)
+
+
 @pytest.fixture
 def next_brief(card, task, best, history) -> DesignBrief:
     idea = DesignIdea("rebalance", "Keep the terms, change their scales.", best.candidate.id)
-    return DesignBrief(card, task, idea, 2, 0, best, history, feedback="It shakes too much.")
+    return DesignBrief(card, task, idea, 2, 0, best, history, feedback=SHAKES)
 
 
 def test_designer_first_round(brief):
@@ -178,7 +189,7 @@ def test_constant_part_comes_first(next_brief, card, task, best, history):
         3,
         best,
         history,
-        feedback="It shakes too much.",
+        feedback=SHAKES,
     )
     ours, theirs = render_conversation(next_brief), render_conversation(other)
     assert ours[0] == theirs[0]

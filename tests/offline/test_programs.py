@@ -83,7 +83,17 @@ def test_recipe_is_read_back_from_the_program(brief, reply) -> None:
     assert plan is not None
     assert [term.signal for term in plan.terms] == re.findall(r'^        "(\w+)":', source, re.M)
     assert read_plan("def compute_reward(state, action, next_state): ...") is None
-    assert read_plan('# recipe: {"terms": 1}\n') is None
+    digest = RewardProgram("").id
+    assert read_plan(f'# recipe of {digest}: {{"terms": []}}\n') is not None
+    assert read_plan(f'# recipe of {digest}: {{"terms": 1}}\n') is None
+
+
+def test_recipe_of_a_program_that_a_person_changed_is_not_believed(brief, reply) -> None:
+    source = read_source(reply(brief("hopper", "hop_forward", "staged-gates")))
+    edited = source.replace("0.4 * alive", "0.1 * alive")
+    assert edited != source
+    assert read_plan(source) is not None
+    assert read_plan(edited) is None
 
 
 @pytest.mark.parametrize("direction", ["forward", "backward"])

@@ -82,10 +82,10 @@ def _tame_flood(plan: Plan, known: dict[str, Signal], evidence: Evidence) -> lis
         if point is None or signal.role == "goal" or point.share_of_return < _FLOODS:
             continue
         reason = f"`{term.signal}` made {point.share_of_return:.0%} of the return: "
-        halved = _scale(term, 0.4)
+        halved = scale_term(term, 0.4)
         moves = [Move(plan.replace_term(term, halved), reason + f"weight {halved.weight:g}")]
         if signal.role == "posture" and signal.machine is None:
-            gated = _gate_goals(plan.replace_term(term), known, term.signal)
+            gated = gate_goals(plan.replace_term(term), known, term.signal)
             moves.insert(0, Move(gated, reason + "now it gates the goal instead"))
         return moves
     return []
@@ -99,7 +99,7 @@ def _hold_up(plan: Plan, known: dict[str, Signal], evidence: Evidence) -> list[M
     moves = []
     for term in plan.terms:
         if known[term.signal].role in ("bonus", "posture"):
-            more = _scale(term, 2.5)
+            more = scale_term(term, 2.5)
             text = f"{reason}`{term.signal}` is worth {more.weight:g}"
             moves.append(Move(plan.replace_term(term, more), text))
     return moves[::-1][:2]
@@ -115,7 +115,7 @@ def _wake_up(plan: Plan, known: dict[str, Signal], evidence: Evidence) -> list[M
     lives_on_posture = sum(shares) <= 1 - _FLOODS and evidence.length_share >= _WHOLE
     if not shares or not (lives_on_posture or evidence.failures & _IDLE):
         return []
-    raised = _map_goals(plan, known, lambda term: _scale(term, 3.0))
+    raised = map_goals(plan, known, lambda term: scale_term(term, 3.0))
     reason = f"the goal made {sum(shares):.0%} of the return and episodes last: three times it"
     return [Move(raised, reason)]
 
@@ -125,7 +125,7 @@ def _calm_down(plan: Plan, known: dict[str, Signal], evidence: Evidence) -> list
     costs = [term for term in plan.terms if known[term.signal].role == "cost"]
     if not costs or "oscillation" not in evidence.failures:
         return []
-    more = _scale(costs[0], 5.0)
+    more = scale_term(costs[0], 5.0)
     reason = f"the policy oscillates: `{more.signal}` costs {more.weight:g}"
     return [Move(plan.replace_term(costs[0], more), reason)]
 
@@ -160,7 +160,7 @@ def _perturb_weight(plan: Plan, known: dict[str, Signal], rng: random.Random) ->
     # A cost is small on purpose: its weight decides little.
     telling = [term for term in plan.terms if known[term.signal].role != "cost"]
     term = rng.choice(telling or list(plan.terms))
-    new = _scale(term, rng.choice((0.4, 0.6, 1.6, 2.5)))
+    new = scale_term(term, rng.choice((0.4, 0.6, 1.6, 2.5)))
     reason = f"trial: weight of `{term.signal}` {term.weight:g} → {new.weight:g}"
     return Move(plan.replace_term(term, new), reason)
 
@@ -232,24 +232,26 @@ def _drop_term(plan: Plan, known: dict[str, Signal], rng: random.Random) -> Move
 
 
 def _jitter(plan: Plan, rng: random.Random) -> Move:
-    terms = tuple(_scale(term, rng.uniform(0.7, 1.4)) for term in plan.terms)
+    terms = tuple(scale_term(term, rng.uniform(0.7, 1.4)) for term in plan.terms)
     return Move(plan.model_copy(update={"terms": terms}), "trial: all weights moved a little")
 
 
-def _scale(term: TermPlan, factor: float) -> TermPlan:
+def scale_term(term: TermPlan, factor: float) -> TermPlan:
+    """Return the term with its weight multiplied."""
     return term.model_copy(update={"weight": float(f"{term.weight * factor:.3g}")})
 
 
-def _map_goals(
-    plan: Plan, known: dict[str, Signal], change: Callable[[TermPlan], TermPlan]
-) -> Plan:
+def map_goals(plan: Plan, known: dict[str, Signal], change: Callable[[TermPlan], TermPlan]) -> Plan:
+    """Return the plan with each term of a goal changed."""
     terms = (change(t) if known[t.signal].role == "goal" else t for t in plan.terms)
     return plan.model_copy(update={"terms": tuple(terms)})
 
 
-def _gate_goals(plan: Plan, known: dict[str, Signal], gate: str) -> Plan:
+def gate_goals(plan: Plan, known: dict[str, Signal], gate: str) -> Plan:
+    """Return the plan with its goals worth nothing where a signal is 0."""
+
     def add(term: TermPlan) -> TermPlan:
         gates = tuple(dict.fromkeys((*term.gates, gate)))
         return term.model_copy(update={"gates": gates})
 
-    return _map_goals(plan, known, add)
+    return map_goals(plan, known, add)

@@ -19,8 +19,9 @@ from reward_agent.llm.offline.body import Body
 from reward_agent.llm.offline.improve import list_moves, make_random_move, read_evidence
 from reward_agent.llm.offline.metric import reply_with_metric
 from reward_agent.llm.offline.plan import Plan, make_plan, read_plan, render_program
-from reward_agent.llm.offline.signals import Signal, list_signals
-from reward_agent.llm.offline.words import KEYWORDS, Goal, read_goals
+from reward_agent.llm.offline.remarks import EXAMPLES, list_answers, read_wishes
+from reward_agent.llm.offline.signals import Signal, list_conditions, list_signals
+from reward_agent.llm.offline.words import KEYWORDS, read_goals
 from reward_agent.llm.provider import ProviderOptions
 from reward_agent.types import RewardProgram, Usage
 
@@ -89,6 +90,8 @@ def _reply_with_program(brief: DesignBrief) -> str:
     rng = _make_generator(brief)
     tried = {entry.program.sha256 for entry in brief.history if entry.program}
     draft = _improve(brief, signals, rng) or _begin(brief, signals, rng)
+    if brief.feedback.remarks:
+        draft = _answer(brief, signals, draft)
     source = _render(brief, draft, signals)
     for _ in range(_MAX_TRIES):
         if RewardProgram(source).sha256 not in tried:
@@ -100,17 +103,20 @@ def _reply_with_program(brief: DesignBrief) -> str:
 
 
 def _list_signals(brief: DesignBrief) -> tuple[Signal, ...]:
-    """Return the signals for the task's sentence, and for what a person said of it.
+    """Return the signals for the task's sentence, and for what people ask for beside it.
 
     Raises:
         RefusalError: there are none.
     """
-    goals = _read_goals(brief)
-    signals = list_signals(Body(brief.card), goals)
+    goals = read_goals(brief.task.description)
+    body = Body(brief.card)
+    signals = list_signals(body, goals)
     if signals:
-        return signals
-    asked = ", ".join(goal.kind for goal in goals)
-    what = f"{brief.card.name} has no field to measure {asked}" if goals else "no word is known"
+        names = {signal.name for signal in signals}
+        asked = list_conditions(body, goals) if _has_conditions(brief, names) else ()
+        return (*signals, *(signal for signal in asked if signal.name not in names))
+    kinds = ", ".join(goal.kind for goal in goals)
+    what = f"{brief.card.name} has no field to measure {kinds}" if goals else "no word is known"
     raise RefusalError(
         f"the offline designer cannot read {brief.task.description!r}: {what}; it knows "
         f"{', '.join(KEYWORDS)}",
@@ -118,8 +124,12 @@ def _list_signals(brief: DesignBrief) -> tuple[Signal, ...]:
     )
 
 
-def _read_goals(brief: DesignBrief) -> tuple[Goal, ...]:
-    return read_goals(f"{brief.task.description} {brief.feedback}".strip())
+def _has_conditions(brief: DesignBrief, names: set[str]) -> bool:
+    """Return whether a person asks for more than the sentence, or did so for the parent."""
+    parent = brief.parent
+    plan = read_plan(parent.program.source) if parent and parent.program else None
+    has_more = plan is not None and any(term.signal not in names for term in plan.terms)
+    return bool(brief.feedback.remarks) or has_more
 
 
 def _make_generator(brief: DesignBrief) -> random.Random:
@@ -131,7 +141,7 @@ def _begin(brief: DesignBrief, signals: Sequence[Signal], rng: random.Random) ->
     """Start afresh in the manner of the idea."""
     plan = make_plan(signals, brief.idea.name, rng)
     paid = ", ".join(f"`{term.signal}`" for term in plan.terms)
-    goals = ", ".join(str(goal) for goal in _read_goals(brief))
+    goals = ", ".join(str(goal) for goal in read_goals(brief.task.description))
     lines = [
         f"- idea: {brief.idea.name}, from scratch",
         f"- read from the sentence: {goals}",
@@ -147,6 +157,8 @@ def _improve(brief: DesignBrief, signals: Sequence[Signal], rng: random.Random) 
     known = {signal.name for signal in signals}
     if entry is None or plan is None or not {t.signal for t in plan.terms} <= known:
         return None
+    if brief.feedback.remarks:
+        return Draft(plan, f"- from candidate {entry.candidate.id}, which the person watched")
     moves = list_moves(plan, signals, read_evidence(entry, brief.card))
     # Each candidate of a round takes another rule; beyond the rules the search is random.
     is_ruled = brief.index < len(moves)
@@ -158,6 +170,22 @@ def _improve(brief: DesignBrief, signals: Sequence[Signal], rng: random.Random) 
         f"- {move.reason}",
     ]
     return Draft(move.plan, "\n".join(lines))
+
+
+def _answer(brief: DesignBrief, signals: Sequence[Signal], draft: Draft) -> Draft:
+    """Work the words of a person into a plan, by known keywords; say so where none is known."""
+    remark, entry = brief.feedback.remarks[-1], brief.parent
+    wishes = read_wishes(remark.text)
+    if not wishes or entry is None:
+        reason = f"no word of the remark is known here, only such as: {EXAMPLES}"
+        return Draft(draft.plan, f"{draft.rationale}\n- {reason}; a random variation follows")
+    moves = list_answers(draft.plan, signals, wishes, entry)
+    lines = [draft.rationale, f"- read from the remark: {', '.join(wishes)}"]
+    if not moves:
+        lines.append(f"- {brief.card.name} has no field for that; a random variation follows")
+        return Draft(draft.plan, "\n".join(lines))
+    move = moves[brief.index % len(moves)]
+    return Draft(move.plan, "\n".join([*lines, f"- {move.reason}"]))
 
 
 def _render(brief: DesignBrief, draft: Draft, signals: Sequence[Signal]) -> str:

@@ -12,9 +12,9 @@ from pydantic import ValidationError
 
 from reward_agent.llm.offline.memory import Machine
 from reward_agent.llm.offline.signals import Signal
-from reward_agent.types import Finite, Record
+from reward_agent.types import Finite, Record, RewardProgram
 
-_PLAN_LINE = re.compile(r"^# recipe: (\{.*\})$", re.MULTILINE)
+_PLAN_LINE = re.compile(r"^# recipe of ([0-9a-f]{8}): (\{.*\})$", re.MULTILINE)
 _POTENTIAL_FACTOR = 10.0
 _MAX_CHARS = 74
 
@@ -45,10 +45,15 @@ class Plan(Record):
 
 
 def read_plan(source: str) -> Plan | None:
-    """Return the recipe that a program carries; None if it was not written here."""
+    """Return the recipe that a program carries.
+
+    None if it was not written here, or if a person changed the text above the recipe.
+    """
     match = _PLAN_LINE.search(source)
+    if match is None or match[1] != _digest(source[: match.start()]):
+        return None
     try:
-        return Plan.model_validate_json(match[1]) if match else None
+        return Plan.model_validate_json(match[2])
     except ValidationError:
         return None
 
@@ -193,8 +198,13 @@ def render_program(plan: Plan, signals: Sequence[Signal], title: str) -> str:
     body = textwrap.indent("\n".join([f'"""{title}"""', *lines, f"return {returned}"]), "    ")
     parts.append(f"def compute_reward({parameters}):\n{body}")
     # At the end: a person reads the program first.
-    parts.append(f"# recipe: {json.dumps(plan.model_dump(exclude_defaults=True))}")
-    return "\n\n\n".join(parts) + "\n"
+    text = "\n\n\n".join(parts)
+    recipe = json.dumps(plan.model_dump(exclude_defaults=True))
+    return f"{text}\n\n\n# recipe of {_digest(text)}: {recipe}\n"
+
+
+def _digest(text: str) -> str:
+    return RewardProgram(text.strip()).id
 
 
 def _render_line(name: str, code: str, doc: str) -> list[str]:

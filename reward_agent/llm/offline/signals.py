@@ -87,6 +87,31 @@ def _list_common(body: Body, kind: Kind) -> list[Signal]:
     return common
 
 
+def list_conditions(body: Body, goals: tuple[Goal, ...]) -> tuple[Signal, ...]:
+    """Return what a person who watches the policy may ask for beside the goals themselves."""
+    goal = goals[0]
+    if goal.kind in ("flip", "lie"):  # upright is what these are not
+        return ()
+    found = [
+        *_stand(body, goal),
+        *_straight(body, goal),
+        *_slow(body),
+        *(signal for signal in _jump(body, goal) if signal.name == "airborne"),
+    ]
+    conditions = [replace(signal, role="posture") for signal in found]
+    return (*conditions, *_paced(body, goal))
+
+
+def _paced(body: Body, goal: Goal) -> list[Signal]:
+    """Return a speed that is not to be passed, in place of the speed as such."""
+    travel = next((s for s in _travel(body, goal) if s.name == "travel"), None)
+    if goal.kind != "travel" or travel is None or "clip" not in travel.code:
+        return []
+    ratio = travel.code.removeprefix("np.clip(").removesuffix(", -1.0, 1.0)")
+    code = f"np.clip({ratio}, -1.0, 1.0) - np.clip({ratio} - 1.0, 0.0, 1.0)"
+    return [Signal("paced", code, travel.scale, 1.0, "goal", "speed, 1 at the one asked for")]
+
+
 def _posture(body: Body, *, weight: float = 0.2) -> list[Signal]:
     """Return upright, and tall where the card says how high standing is."""
     signals = []
