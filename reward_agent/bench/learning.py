@@ -53,7 +53,9 @@ def compute(options: Options, results: list[object]) -> list[Row]:
 
 def _make_call(options: Options, env: str, seed: int, side: str) -> Call:
     steps = options.steps or STEPS
-    arguments: dict[str, Any] = {"env": env, "seed": seed, "spacing": _SPACING}
+    # Where no time is compared, only the last policy counts.
+    spacing = _SPACING if env == RACE_ENV else steps
+    arguments: dict[str, Any] = {"env": env, "seed": seed, "spacing": spacing}
     if side == OURS:
         return Call("ours.learn", {**arguments, "steps": steps, "in_process": options.in_process})
     is_race = env == RACE_ENV

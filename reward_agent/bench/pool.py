@@ -7,7 +7,7 @@ import multiprocessing
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from typing import Any
@@ -32,7 +32,9 @@ class Call:
         return f"{self.side} {' '.join(shown)}"
 
 
-def run_calls(calls: Sequence[Call], n_slots: int = 1) -> list[Any]:
+def run_calls(
+    calls: Sequence[Call], n_slots: int = 1, on_result: Callable[[Any], None] | None = None
+) -> list[Any]:
     """Run each call in a fresh process and return what it returned, in order.
 
     A call that fails returns the exception: what else was measured is not lost.
@@ -40,6 +42,7 @@ def run_calls(calls: Sequence[Call], n_slots: int = 1) -> list[Any]:
     Args:
         calls: started in their order.
         n_slots: how many run side by side.
+        on_result: receives each result as soon as it is there.
     """
     # Libraries read it when they load; trainings run side by side instead of in threads.
     os.environ["OMP_NUM_THREADS"] = "1"
@@ -52,6 +55,8 @@ def run_calls(calls: Sequence[Call], n_slots: int = 1) -> list[Any]:
             index = futures[future]
             error = future.exception()
             results[index] = error if error is not None else future.result()
+            if on_result is not None:
+                on_result(results[index])
             elapsed = time.monotonic() - started
             state = f"failed: {error}" if error is not None else "done"
             print(f"[{elapsed:5.0f} s] {calls[index]}: {state}", file=sys.stderr, flush=True)

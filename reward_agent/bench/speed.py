@@ -12,7 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from reward_agent.bench import learning, throughput
-from reward_agent.bench.measurements import Learned, Machine, Rate, SpeedReport
+from reward_agent.bench.measurements import Learned, Machine, Rate, Row, SpeedReport
 from reward_agent.bench.options import Group, Options
 from reward_agent.bench.pool import run_calls
 from reward_agent.errors import UnknownNameError
@@ -29,7 +29,7 @@ def run_speed(names: Sequence[str], options: Options, path: Path | None = None) 
     Args:
         names: of ``GROUPS``.
         options: how much is measured.
-        path: of the JSON file, written anew after each group.
+        path: of the JSON file, written anew after each measurement.
 
     Raises:
         UnknownNameError: there is no such group.
@@ -37,20 +37,33 @@ def run_speed(names: Sequence[str], options: Options, path: Path | None = None) 
     for name in names:
         if name not in GROUPS:
             raise UnknownNameError("group of rows", name, GROUPS)
-    report = SpeedReport(machine=describe_machine(options), rows=())
+    keeper = _Keeper(SpeedReport(machine=describe_machine(options), rows=()), path)
     for name in names:
         group = GROUPS[name]
-        results = run_calls(group.plan(options), options.n_slots if group.has_slots else 1)
-        kept = tuple(item for item in results if isinstance(item, Learned | Rate))
-        report = report.model_copy(
-            update={
-                "rows": (*report.rows, *group.compute(options, results)),
-                "measurements": (*report.measurements, *kept),
-            }
-        )
-        if path is not None:
-            path.write_text(report.model_dump_json(indent=1) + "\n", encoding="utf-8")
-    return report
+        n_slots = options.n_slots if group.has_slots else 1
+        results = run_calls(group.plan(options), n_slots, keeper.add_measurement)
+        keeper.add_rows(group.compute(options, results))
+    return keeper.report
+
+
+class _Keeper:
+    """Keeps the report, and writes it whenever it grows: a benchmark that is killed leaves it."""
+
+    def __init__(self, report: SpeedReport, path: Path | None) -> None:
+        self.report = report
+        self._path = path
+
+    def add_measurement(self, result: object) -> None:
+        if isinstance(result, Learned | Rate):
+            self._update(measurements=(*self.report.measurements, result))
+
+    def add_rows(self, rows: Sequence[Row]) -> None:
+        self._update(rows=(*self.report.rows, *rows))
+
+    def _update(self, **changes: object) -> None:
+        self.report = self.report.model_copy(update=changes)
+        if self._path is not None:
+            self._path.write_text(self.report.model_dump_json(indent=1) + "\n", encoding="utf-8")
 
 
 def describe_machine(options: Options) -> Machine:
