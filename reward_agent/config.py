@@ -50,6 +50,7 @@ class DesignConfig(Record):
     provider: str | None = Field(None, description="openai, anthropic, scripted:FILE, offline, …")
     model: str | None = Field(None, description="model name; each provider has a default")
     base_url: str | None = Field(None, description="address of an OpenAI-compatible server")
+    reply_tokens: int = Field(16_000, ge=16, description="longest reply, reasoning included")
     critic: bool = Field(True, description="let the Critic review programs")
     analyzer: bool = Field(True, description="let the Analyzer explain trainings")
     sandbox: Literal["strict", "default", "any", "off"] = Field(

@@ -11,7 +11,7 @@ from reward_agent.agents.analyzer import Analyzer
 from reward_agent.agents.critic import Critic
 from reward_agent.agents.designer import Designer
 from reward_agent.config import DesignConfig
-from reward_agent.llm.registry import choose_provider, make_chat_model
+from reward_agent.llm.registry import CallPolicy, choose_provider, make_chat_model
 
 REPLIES_FILE = "replies.sqlite"
 
@@ -63,6 +63,7 @@ def make_team(
         model=config.model,
         base_url=config.base_url,
         environ=environ,
+        policy=CallPolicy(reply_tokens=config.reply_tokens),
         cache_path=run_dir / REPLIES_FILE,
         folder=run_dir,
         cancel=cancel,

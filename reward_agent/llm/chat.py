@@ -28,15 +28,24 @@ def _replace_surrogates(text: str) -> str:
 # JSON may carry half a surrogate pair, which no file can hold.
 ReplyText = Annotated[str, BeforeValidator(_replace_surrogates)]
 
+DEFAULT_REPLY_TOKENS = 16_000
 ALL_AGENTS: frozenset[str] = frozenset({"designer", "critic", "analyzer"})
 
 
 @dataclass(frozen=True)
 class ChatMessage:
-    """One turn of a conversation."""
+    """One turn of a conversation.
+
+    Args:
+        role: who speaks.
+        content: the text.
+        n_shared: how many characters at its start other calls of the round send too; a provider
+            that is told where to cut its prompt cache cuts there.
+    """
 
     role: Role
     content: str
+    n_shared: int = 0
 
 
 @dataclass(frozen=True)
@@ -49,7 +58,9 @@ class ChatRequest:
         messages: the conversation; the part that stays the same from call to call comes first,
             so that a provider's prompt cache can serve it.
         max_output_tokens: upper bound of the reply, reasoning included.
-        sample_index: tells requests with the same messages apart (in the cache's key).
+        sample_index: tells requests with the same messages apart (in the cache's key): the
+            candidate's number in its round.
+        iteration: the round that asks, for the record of what it cost; never sent.
         inputs: the typed inputs that the prompt was rendered from. Never sent; the offline
             provider reads them in place of the text.
         reply_type: the record that the reply must hold as JSON, for providers that can enforce
@@ -59,8 +70,9 @@ class ChatRequest:
     agent: AgentName
     template: str
     messages: tuple[ChatMessage, ...]
-    max_output_tokens: int = 16_000
+    max_output_tokens: int = DEFAULT_REPLY_TOKENS
     sample_index: int = 0
+    iteration: int | None = None
     inputs: object | None = field(default=None, compare=False, repr=False)
     reply_type: type[Record] | None = None
 

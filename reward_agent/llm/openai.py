@@ -149,14 +149,11 @@ class OpenAIChatModel(SdkChatModel):
 
     def _choose_options(self, request: ChatRequest) -> dict[str, dict[str, Any]]:
         """Return the arguments of each option that is sent."""
-        if self.provider == "openai":
-            limit = {"max_completion_tokens": request.max_output_tokens}
-        else:
-            # Half: models of one's own reason less, and their context is often small.
-            limit = {"max_tokens": request.max_output_tokens // 2}
+        # The name that OpenAI has left is the one that other servers know.
+        limit_name = "max_completion_tokens" if self.provider == "openai" else "max_tokens"
         options: dict[str, dict[str, Any]] = {
             "stream_options": {"stream_options": {"include_usage": True}},
-            "max_tokens": limit,
+            "max_tokens": {limit_name: request.max_output_tokens},
         }
         if request.reply_type is not None:
             schema = {

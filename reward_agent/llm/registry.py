@@ -10,7 +10,7 @@ from pathlib import Path
 
 from reward_agent.errors import UnknownNameError, UsageError
 from reward_agent.llm.cache import CachedChatModel, CompletionCache
-from reward_agent.llm.chat import ChatModel, Exchange
+from reward_agent.llm.chat import DEFAULT_REPLY_TOKENS, ChatModel, Exchange
 from reward_agent.llm.models import load_models
 from reward_agent.llm.provider import ProviderOptions
 from reward_agent.llm.scripted import ScriptedChatModel
@@ -19,6 +19,7 @@ from reward_agent.llm.wrappers import (
     LimitedChatModel,
     RecordingChatModel,
     RetryingChatModel,
+    RoomChatModel,
 )
 
 GROUP = "reward_agent.providers"
@@ -55,12 +56,14 @@ class CallPolicy:
         deadline_s: how long one call may take in all.
         n_attempts: calls for one reply, when they fail for a passing reason.
         max_concurrency: calls at the same time; None leaves it to the provider.
+        reply_tokens: longest reply, reasoning included.
     """
 
     timeout_s: float = 600.0
     deadline_s: float = 900.0
     n_attempts: int = 5
     max_concurrency: int | None = None
+    reply_tokens: int = DEFAULT_REPLY_TOKENS
 
 
 def list_providers() -> list[str]:
@@ -141,7 +144,9 @@ def make_chat_model(
     chat_model = LimitedChatModel(chat_model, policy.max_concurrency)
     if cache_path is not None and name != "offline":
         chat_model = _add_cache(chat_model, CompletionCache(cache_path))
-    return RecordingChatModel(chat_model, on_exchange) if on_exchange else chat_model
+    if on_exchange is not None:
+        chat_model = RecordingChatModel(chat_model, on_exchange)
+    return RoomChatModel(chat_model, policy.reply_tokens)
 
 
 def _make_patient(

@@ -7,9 +7,17 @@ import random
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 from reward_agent.errors import Interrupted, ModelError
-from reward_agent.llm.chat import ChatModel, ChatRequest, Completion, Exchange, make_exchange
+from reward_agent.llm.chat import (
+    DEFAULT_REPLY_TOKENS,
+    ChatModel,
+    ChatRequest,
+    Completion,
+    Exchange,
+    make_exchange,
+)
 from reward_agent.llm.failures import explain_deadline
 
 _POLL_S = 0.1
@@ -181,6 +189,24 @@ class LimitedChatModel(ChatModelWrapper):
         """Wait for a free place, then call."""
         with self._semaphore:
             return self.inner.complete(request)
+
+
+class RoomChatModel(ChatModelWrapper):
+    """Gives replies more or less room than usual, in proportion to what each request asks for.
+
+    Args:
+        inner: the model.
+        reply_tokens: the limit of a request that asks for the usual room.
+    """
+
+    def __init__(self, inner: ChatModel, reply_tokens: int) -> None:
+        super().__init__(inner)
+        self._share = reply_tokens / DEFAULT_REPLY_TOKENS
+
+    def complete(self, request: ChatRequest) -> Completion:
+        """Set the limit, then call."""
+        limit = max(1, round(request.max_output_tokens * self._share))
+        return self.inner.complete(replace(request, max_output_tokens=limit))
 
 
 class RecordingChatModel(ChatModelWrapper):

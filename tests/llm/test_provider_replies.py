@@ -61,7 +61,7 @@ def test_compatible_server_is_sent_max_tokens(request_, connect):
     with FakeLLMServer([Say("x")]) as server:
         connect("openai-compatible", server, environ={}).complete(request_)
         [received] = server.requests
-    assert received.body["max_tokens"] == 8000
+    assert received.body["max_tokens"] == 16_000
     assert "max_completion_tokens" not in received.body
 
 

@@ -1,0 +1,194 @@
+"""A GGUF file of the user's, served on loopback by a process of ours: ``--provider local:FILE``.
+
+llama.cpp runs in a process of its own (``gguf``), so that its log does not run over the screen and
+its end, for want of memory say, is not ours. From there on it is a server like any other.
+
+    LLAMA_ARG_CTX_SIZE, LLAMA_ARG_THREADS, LLAMA_ARG_N_GPU_LAYERS    as for llama.cpp's own server
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import subprocess
+import sys
+import tempfile
+import threading
+import weakref
+from collections.abc import Mapping
+from importlib.util import find_spec
+from pathlib import Path
+from typing import IO
+
+from reward_agent.errors import ModelError, UnreachableError, UsageError
+from reward_agent.llm.chat import ALL_AGENTS, ChatRequest, Completion
+from reward_agent.llm.failures import Endpoint
+from reward_agent.llm.openai import OpenAIChatModel
+from reward_agent.llm.provider import ProviderOptions
+
+_LOG_FILE = "local.log"
+_STOP_S = 5.0
+# Nothing that could be a key; the prefixes are llama.cpp's settings.
+_ALLOWED = ("PATH", "HOME", "LANG", "TMPDIR", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES")
+_ALLOWED_PREFIXES = ("LLAMA_ARG_", "GGML_")
+
+
+def make_model(options: ProviderOptions) -> LocalChatModel:
+    """Return the model of ``local:<file.gguf>``; it is loaded at the first call.
+
+    Raises:
+        UsageError: no file, or xllamacpp is not installed.
+    """
+    if not options.argument:
+        raise UsageError("local needs a model file", "give --provider local:path/to/model.gguf")
+    path = Path(options.argument).expanduser()
+    if not path.is_file():
+        raise UsageError(f"there is no model file {path}", "give the path of a GGUF file")
+    if find_spec("xllamacpp") is None:
+        raise UsageError(
+            "the provider local needs the package xllamacpp, which is not installed",
+            "pip install 'reward-agent[local]'",
+        )
+    return LocalChatModel(path, options)
+
+
+class LocalChatModel:
+    """A model file behind llama.cpp.
+
+    Args:
+        path: the GGUF file.
+        options: patience, where to log, settings in the environment.
+    """
+
+    provider = "local"
+    agents = ALL_AGENTS
+    # One conversation at a time: the cores are shared with the trainings.
+    max_concurrency = 1
+
+    def __init__(self, path: Path, options: ProviderOptions) -> None:
+        self.name = options.model or path.stem
+        self._path = path
+        self._options = options
+        self._server: Server | None = None
+        self._model: OpenAIChatModel | None = None
+        self._lock = threading.Lock()
+
+    def complete(self, request: ChatRequest) -> Completion:
+        """Answer one request; the first one waits for the model to load.
+
+        Raises:
+            ModelError: the file cannot be loaded, the server has ended, or what else a server of
+                this kind may say.
+        """
+        model = self._load()
+        try:
+            return model.complete(request)
+        except UnreachableError as error:
+            raise self._explain_end(error) from None
+
+    def close(self) -> None:
+        """Stop the server."""
+        with self._lock:
+            if self._server is not None:
+                self._server.stop()
+            self._server = None
+
+    def _load(self) -> OpenAIChatModel:
+        with self._lock:
+            if self._server is None or self._server.process.poll() is not None:
+                self._server = Server(self._path, self._options)
+                address, key = self._server.url, self._server.key
+                endpoint = Endpoint(self.provider, self.name, f"{address}/v1", "", key)
+                self._model = OpenAIChatModel(endpoint, self._options, max_concurrency=1)
+            assert self._model is not None
+            return self._model
+
+    def _explain_end(self, error: UnreachableError) -> ModelError:
+        server = self._server
+        code = None if server is None else server.process.poll()
+        if server is None or code is None:
+            return error
+        return UnreachableError(
+            f"llama.cpp ended with exit code {code} while it answered: {server.read_complaint()}",
+            "free memory, lower LLAMA_ARG_CTX_SIZE, or use a smaller model; the run can be resumed",
+            is_transient=True,
+        )
+
+
+class Server:
+    """The process; it ends when it is stopped, when nobody refers to it, or with us.
+
+    Args:
+        path: the GGUF file.
+        options: where to log, settings in the environment.
+
+    Raises:
+        ModelError: the file cannot be loaded.
+    """
+
+    def __init__(self, path: Path, options: ProviderOptions) -> None:
+        # Others on this machine can reach the port, too.
+        self.key = secrets.token_urlsafe(16)
+        self._log = _open_log(options.folder)
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "reward_agent.llm.gguf", str(path)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+            env=_choose_environment(os.environ) | _choose_environment(options.environ),
+        )
+        self._finalizer = weakref.finalize(self, _stop, self.process, self._log)
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write(self.key.encode() + b"\n")
+        self.process.stdin.flush()
+        line = self.process.stdout.readline()
+        if not line:
+            complaint = self.read_complaint()
+            self.stop()
+            raise ModelError(
+                f"the model file {path} cannot be loaded: {complaint}",
+                "check that it is a GGUF file of a chat model, and that memory is free",
+            )
+        self.url: str = json.loads(line)["url"]
+
+    def stop(self) -> None:
+        """End the process and close its log."""
+        self._finalizer()
+
+    def read_complaint(self) -> str:
+        """Return the first line of the log that llama.cpp marks as an error."""
+        self._log.seek(0)
+        lines = self._log.read().decode("utf-8", "replace").splitlines()
+        errors = [line.partition(" E ")[2].strip() for line in lines if " E " in line]
+        # The first says what failed, the later ones who noticed.
+        return errors[0] if errors else "it gave no reason"
+
+
+def _open_log(folder: Path | None) -> IO[bytes]:
+    if folder is None:
+        return tempfile.TemporaryFile()
+    folder.mkdir(parents=True, exist_ok=True)
+    return (folder / _LOG_FILE).open("w+b")
+
+
+def _choose_environment(environ: Mapping[str, str]) -> dict[str, str]:
+    return {
+        name: value
+        for name, value in environ.items()
+        if name in _ALLOWED or name.startswith(_ALLOWED_PREFIXES)
+    }
+
+
+def _stop(process: subprocess.Popen[bytes], log: IO[bytes]) -> None:
+    assert process.stdin is not None
+    assert process.stdout is not None
+    try:
+        process.stdin.close()  # what it waits for
+        process.wait(_STOP_S)
+    except (OSError, subprocess.TimeoutExpired):
+        process.kill()
+        process.wait()
+    process.stdout.close()
+    log.close()

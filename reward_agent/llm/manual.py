@@ -1,0 +1,147 @@
+"""A person with a chat window in the model's place: prompts to copy, replies to paste or to save.
+
+    001-designer-first-3fa9c1d2.prompt.md     written by us
+    001-designer-first-3fa9c1d2.reply.md      saved by the person, or by a script (001.reply.md too)
+
+A file's digits at the end are those of the prompt, so a run that is taken up again finds the
+replies that it has.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from reward_agent.errors import Interrupted, UsageError
+from reward_agent.llm.chat import ALL_AGENTS, ChatRequest, Completion
+from reward_agent.llm.paste import Terminal
+from reward_agent.llm.provider import ProviderOptions
+from reward_agent.types import Usage
+
+_FOLDER = "manual"
+_POLL_S = 0.2
+
+
+def make_model(options: ProviderOptions) -> ManualChatModel:
+    """Return the model of ``manual`` or ``manual:<folder>``.
+
+    Raises:
+        UsageError: there is no folder for the prompts.
+    """
+    if options.argument:
+        folder = Path(options.argument).expanduser()
+    elif options.folder is not None:
+        folder = options.folder / _FOLDER
+    else:
+        raise UsageError("manual needs a folder for its prompts", "give --provider manual:FOLDER")
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"manual: {folder} is not a folder", "give --provider manual:FOLDER")
+    return ManualChatModel(folder, options.model or "chat window", options.cancel)
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """One prompt and the place of its reply.
+
+    Args:
+        number: from 1, in the order in which the prompts came up.
+        prompt_path: what to paste into the chat.
+        reply_path: where the reply is saved.
+    """
+
+    number: int
+    prompt_path: Path
+    reply_path: Path
+
+    def read_reply(self) -> str:
+        """Return what is saved as the reply, under its full name or its number alone; else ''."""
+        for path in (self.reply_path, self.reply_path.parent / f"{self.number:03d}.reply.md"):
+            try:
+                text = path.read_text(encoding="utf-8-sig", errors="replace")
+            except FileNotFoundError:
+                continue
+            if text.strip():
+                return text
+        return ""
+
+
+class ManualChatModel:
+    """Waits for a person's replies, one prompt at a time.
+
+    Args:
+        folder: of prompts and replies; made when the first prompt comes up.
+        name: shown as the model's name.
+        cancel: ends the waiting.
+        terminal: where the person sits, if anywhere.
+    """
+
+    provider = "manual"
+    agents = ALL_AGENTS
+    max_concurrency = 1
+
+    def __init__(
+        self, folder: Path, name: str, cancel: threading.Event, terminal: Terminal | None = None
+    ) -> None:
+        self.name = name
+        self._folder = folder
+        self._cancel = cancel
+        self._terminal = terminal or Terminal()
+
+    def complete(self, request: ChatRequest) -> Completion:
+        """Write the prompt, show it, and wait for the reply.
+
+        Raises:
+            UsageError: the folder cannot be written.
+            Interrupted: the run was stopped.
+        """
+        started = time.monotonic()
+        sheet = self._lay_out(request)
+        reply = sheet.read_reply()
+        if not reply:
+            self._terminal.show(sheet.number, request, sheet.prompt_path, sheet.reply_path)
+            reply = self._wait(sheet)
+        return Completion(
+            reply=reply,
+            stop_reason="stop",
+            model=self.name,
+            provider=self.provider,
+            usage=Usage(n_calls=1),
+            wall_s=time.monotonic() - started,
+        )
+
+    def _lay_out(self, request: ChatRequest) -> Sheet:
+        """Write a prompt once; the same prompt gets the same files again."""
+        identity = hashlib.sha256(f"{request.sha256} {request.sample_index}".encode())
+        digest = identity.hexdigest()[:8]
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            known = sorted(self._folder.glob(f"*-{digest}.prompt.md"))
+            number = len(list(self._folder.glob("*.prompt.md"))) + 1
+            name = f"{number:03d}-{request.template.replace('/', '-')}-{digest}.prompt.md"
+            prompt_path = known[0] if known else self._folder / name
+            if not known:
+                prompt_path.write_text(request.prompt + "\n", encoding="utf-8")
+        except OSError as error:
+            raise UsageError(
+                f"manual: cannot write a prompt into {self._folder}: {error.strerror}",
+                "free the disk, or give another folder: --provider manual:FOLDER",
+            ) from error
+        reply_path = Path(str(prompt_path).removesuffix(".prompt.md") + ".reply.md")
+        return Sheet(int(prompt_path.name.partition("-")[0]), prompt_path, reply_path)
+
+    def _wait(self, sheet: Sheet) -> str:
+        """Wait until a reply is pasted, or saved and no longer growing."""
+        seen = ""
+        while not self._cancel.is_set():
+            pasted = self._terminal.read(_POLL_S)
+            if pasted.strip():
+                sheet.reply_path.write_text(pasted, encoding="utf-8")
+                return pasted
+            saved = sheet.read_reply()
+            if saved and saved == seen:
+                return saved
+            seen = saved
+        raise Interrupted("stopped while waiting for a reply", "resume the run with --resume")
