@@ -68,7 +68,6 @@ class RunDisplay:
         self._best: tuple[str, float] | None = None
 
     def __enter__(self) -> Self:
-        self._progress.start()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -78,10 +77,7 @@ class RunDisplay:
     def paused(self) -> Iterator[None]:
         """Leave the screen to a question."""
         self._progress.stop()
-        try:
-            yield
-        finally:
-            self._progress.start()
+        yield
 
     def listen(self, kind: str, data: dict[str, Any]) -> None:
         """Show one event; kinds without a line of their own are passed over."""
@@ -139,11 +135,15 @@ class RunDisplay:
                 f"{candidate} seed {seed}", total=total, rate="–", generated="–"
             )
         self._progress.update(self._tasks[key], visible=True, **_describe_row(row))
+        self._progress.start()
 
     def _show_trained_until(self, candidate: str, seed: int, outcome: str, **_: Any) -> None:
         task = self._tasks.get((candidate, seed))
         if task is not None:
             self._progress.update(task, visible=False)
+        # An idle display redraws its line all the same, over what a person types there.
+        if not any(task.visible for task in self._progress.tasks):
+            self._progress.stop()
         if outcome.startswith("failed"):
             self._say(f"  [red]✗[/] {candidate}  {escape(outcome)}")
 
