@@ -10,19 +10,22 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from reward_agent import __version__
 from reward_agent.agents.team import Team, make_team
 from reward_agent.config import DesignConfig, resolve_config
 from reward_agent.errors import Interrupted, RewardAgentError, UsageError
 from reward_agent.executors.local import LocalExecutor, count_slots
+from reward_agent.llm.registry import choose_provider
 from reward_agent.loop import run_design
 from reward_agent.paths import find_runs_dir
 from reward_agent.sandbox.trial import check_isolation
 from reward_agent.search import Metric, Search
 from reward_agent.simulation.card import load_env
-from reward_agent.stages.metric import MetricChoice, ProposedMetric, choose_metric, read_metric
+from reward_agent.stages.metric import MetricChoice, ProposedMetric, choose_metric
 from reward_agent.store import RunRecord, RunStore, find_run, name_new_run, now_utc
-from reward_agent.tasks import apply_task, find_task_metric, resolve_task
+from reward_agent.tasks import apply_task, find_task_metric, read_metric, resolve_task
 from reward_agent.timing import TimeLedger
 
 Listener = Callable[[str, dict[str, Any]], None]
@@ -73,7 +76,7 @@ def design(
     store = RunStore(name_new_run(find_runs_dir(runs_dir), card.name, spec.name))
     cancel = threading.Event()
     listen = listen or _ignore
-    team = make_team(resolved.config, store.dir, environ, cancel, _tell_retries(listen))
+    team = make_team(resolved.config, store.dir, environ, cancel, tell_retries(listen))
     run = RunRecord(
         id=store.dir.name,
         created=now_utc(),
@@ -81,7 +84,9 @@ def design(
         card=card,
         task=spec,
         metric_origin="none",
-        config=resolved.config.model_dump(),
+        # Pinned: a run that is taken up again without the key must not change its designer.
+        config=resolved.config.model_dump()
+        | {"provider": resolved.config.provider or choose_provider(environ).spec},
         config_sources=resolved.sources,
         designer=team.description,
         sandbox_level="unknown",
@@ -94,6 +99,7 @@ def design(
 def resume_run(
     name: str,
     *,
+    metric: Path | None = None,
     runs_dir: Path | None = None,
     listen: Listener | None = None,
     accept_metric: Callable[[ProposedMetric], bool] | None = None,
@@ -105,6 +111,7 @@ def resume_run(
 
     Args:
         name: the run's id, the start of it, its path, or ``last``.
+        metric: a ``metric.py`` of your own, for a run that has none yet.
         runs_dir: where runs lie.
         listen: receives every event.
         accept_metric: as for ``design``.
@@ -115,23 +122,59 @@ def resume_run(
     environ = os.environ if environ is None else environ
     store = find_run(name, find_runs_dir(runs_dir))
     run = store.read_run()
-    changes = {key: value for key, value in options.items() if value is not None}
+    changes = {
+        key: value
+        for key, value in options.items()
+        if value is not None and (key not in run.config or value != run.config[key])
+    }
+    if metric is not None and run.metric_origin != "none":
+        raise UsageError(
+            f"run {run.id} has its metric ({run.metric_origin}), and its scores are of that one",
+            "start a new run, or leave --metric out",
+        )
+    config = change_config(run, changes)
+    sources = run.config_sources | dict.fromkeys(changes, "command line of the resumption")
+    cancel = threading.Event()
+    listen = listen or _ignore
+    team = make_team(config, store.dir, environ, cancel, tell_retries(listen))
+    has_new_designer = bool({"provider", "model", "base_url"} & set(changes))
+    designer = f"{run.designer}; then {team.description}" if has_new_designer else run.designer
+    run = run.model_copy(
+        update={
+            "config": config.model_dump(),
+            "config_sources": sources,
+            "status": "running",
+            "designer": designer,
+        }
+    )
+    own_metric = None if metric is None else read_metric(metric)
+    choice = MetricChoice(
+        own_metric, find_task_metric(run.card, run.task), accept_metric, accept_unseen
+    )
+    return _follow(store, run, team, listen, choice, cancel)
+
+
+def change_config(run: RunRecord, changes: Mapping[str, Any]) -> DesignConfig:
+    """Return the run's settings with the changes.
+
+    Raises:
+        UsageError: a setting is unknown, out of its range, or decided the run so far.
+    """
     fixed = sorted(set(changes) & {"preset", "candidates", "steps", "seed"})
     if fixed:
         raise UsageError(
             f"{', '.join(fixed)} cannot change when a run is resumed",
             "start a new run, or leave the setting out",
         )
-    config = DesignConfig.model_validate(run.config | changes)
-    sources = run.config_sources | dict.fromkeys(changes, "command line of the resumption")
-    cancel = threading.Event()
-    listen = listen or _ignore
-    team = make_team(config, store.dir, environ, cancel, _tell_retries(listen))
-    run = run.model_copy(
-        update={"config": config.model_dump(), "config_sources": sources, "status": "running"}
-    )
-    choice = MetricChoice(accept=accept_metric, accept_unseen=accept_unseen)
-    return _follow(store, run, team, listen, choice, cancel)
+    try:
+        return DesignConfig.model_validate({**run.config, **changes})
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(map(str, first["loc"]))
+        raise UsageError(
+            f"{name} = {first['input']!r}: {first['msg']}",
+            f"correct the option; the run's own settings are in {run.id}/run.json",
+        ) from error
 
 
 def _follow(
@@ -148,7 +191,7 @@ def _follow(
     with store.lock():
         run = run.model_copy(update={"sandbox_level": level})
         store.write_run(run)
-        search = _make_search(store, run, config, team, listen)
+        search = make_search(store, run, config, team, listen)
         search.notify("run_started", **_introduce(run))
         search.notify("sandbox", level=level)
         try:
@@ -159,7 +202,7 @@ def _follow(
         except (KeyboardInterrupt, Interrupted):
             _record_end(store, "interrupted", "stopped by the user")
             raise Interrupted(
-                f"run {run.id} was stopped", f"go on with `reward-agent design --resume {run.id}`"
+                f"run {run.id} was stopped", f"go on with `{store.resume_command}`"
             ) from None
         except RewardAgentError as error:
             _record_end(store, "failed", error.message)
@@ -169,14 +212,14 @@ def _follow(
             raise RewardAgentError(
                 f"run {run.id} cannot go on: {error}",
                 f"free disk space or correct the permissions, then go on with "
-                f"`reward-agent design --resume {run.id}`",
+                f"`{store.resume_command}`",
             ) from error
         finally:
             cancel.set()
             search.executor.close()
 
 
-def _make_search(
+def make_search(
     store: RunStore, run: RunRecord, config: DesignConfig, team: Team, listen: Listener
 ) -> Search:
     # What the machine can do at the start it must do for every job: the level never changes.
@@ -201,7 +244,7 @@ def _ignore(kind: str, data: dict[str, Any]) -> None:
     """Listen to nothing."""
 
 
-def _tell_retries(listen: Listener) -> Callable[[str], None]:
+def tell_retries(listen: Listener) -> Callable[[str], None]:
     return lambda reason: listen("retry", {"reason": reason})
 
 

@@ -46,7 +46,7 @@ def run_design(search: Search) -> RunRecord:
             iteration = design_iteration(search, index)
             search.store.write_iteration(iteration)
             search.notify("iteration_finished", iteration=index, best=iteration.best)
-        _update_run(search)
+        update_run(search)
         if _is_target_reached(search):
             break
     run = _name_winner(search)
@@ -238,7 +238,7 @@ def _is_target_reached(search: Search) -> bool:
     )
 
 
-def _update_run(search: Search) -> RunRecord:
+def update_run(search: Search) -> RunRecord:
     """Bring run.json, reward.py and the report up to date."""
     entries = read_history(search.store)
     best = find_best(entries)
@@ -265,7 +265,7 @@ def _name_winner(search: Search) -> RunRecord:
         raise RewardAgentError(*_explain_no_candidate(search, [e.candidate for e in entries]))
     confirmations = confirm_best(search, trained)
     winner = choose_winner(search, trained, confirmations)
-    run = _update_run(search)
+    run = update_run(search)
     extra = sum(item.evaluation is not None for item in confirmations) * search.config.steps
     run = run.model_copy(
         update={
@@ -297,7 +297,7 @@ def _explain_no_candidate(search: Search, candidates: list[Candidate]) -> tuple[
         f"no candidate passed: {len(outcomes)} of {len(outcomes)} programs ended before a "
         f"result, most often '{common}'",
         f"reword the task, use another model, or go on with "
-        f"`reward-agent design --resume {search.store.dir.name} --iterations "
+        f"`{search.store.resume_command} --iterations "
         f"{search.config.iterations + 2}`",
     )
 

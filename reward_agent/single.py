@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,6 +39,8 @@ from reward_agent.tasks import (
     apply_task,
     find_task_dir,
     find_task_metric,
+    list_tasks,
+    read_metric,
     resolve_task,
 )
 from reward_agent.types import CheckReport, ProbeReport, RewardProgram, Snapshot, TrainingResult
@@ -174,9 +177,28 @@ def evaluate(
     """
     if not policy.is_file():
         raise UsageError(f"{policy} is not a file", "name a policy_<steps>.safetensors")
+    import tempfile
+
     setting = _resolve(env, task, metric, options)
-    snapshot = Snapshot(total_timesteps=0, file=policy.name)
-    return _judge(setting, policy.parent, (snapshot,), folder or policy.parent / "evaluation")
+    folder = folder or policy.parent / "evaluation"
+    # Under a name that a job takes, whatever the user calls the file, and never a link.
+    snapshot = Snapshot(total_timesteps=0, file=_make_policy_name(policy))
+    with tempfile.TemporaryDirectory(prefix="reward-agent-") as temporary:
+        (Path(temporary) / snapshot.file).write_bytes(_read_policy(policy))
+        return _judge(setting, Path(temporary), (snapshot,), folder)
+
+
+def _make_policy_name(path: Path) -> str:
+    return re.sub(r"[^A-Za-z0-9_.-]", "_", path.name.removesuffix(".safetensors")) + ".safetensors"
+
+
+def _read_policy(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UsageError(
+            f"{path} cannot be read: {error.strerror}", "name a policy file"
+        ) from error
 
 
 def check_env(env: str) -> CheckEnvResult:
@@ -201,7 +223,7 @@ def _resolve(env: str, task: str | None, metric: Path | None, options: dict[str,
     path = metric or (find_task_metric(card, spec) if spec is not None else None)
     chosen = Metric(None, "none")
     if path is not None:
-        chosen = Metric(path.read_text("utf-8"), "file" if metric else "task")
+        chosen = Metric(read_metric(path), "file" if metric else "task")
     return _Setting(card, spec, chosen, config)
 
 
@@ -249,12 +271,12 @@ def _read_reference(setting: _Setting) -> str:
         UsageError: the task has none.
     """
     assert setting.task is not None
-    path = find_task_dir(setting.card, setting.task.name) / REFERENCE_REWARD_FILE
-    if not path.is_file():
-        raise UsageError(
-            f"task {setting.task.name!r} has no reference reward",
-            "give a program with --reward FILE",
-        )
+    name = setting.task.name
+    is_known = name in list_tasks(setting.card)
+    path = find_task_dir(setting.card, name) / REFERENCE_REWARD_FILE if is_known else None
+    if path is None or not path.is_file():
+        what = f"task {name!r}" if is_known else "a task in your own words"
+        raise UsageError(f"{what} has no reference reward", "give a program with --reward FILE")
     return path.read_text("utf-8")
 
 
@@ -262,7 +284,8 @@ def _refuse_bad(report: CheckReport) -> None:
     errors = [finding for finding in report.findings if finding.severity == "error"]
     if errors:
         first = errors[0]
+        place = f"line {first.line}: " if first.line is not None else ""
         raise DataError(
-            f"the program is refused: line {first.line}: {first.message}",
+            f"the program is refused: {place}{first.message}",
             "`reward-agent check FILE --env NAME` shows every finding at its line",
         )

@@ -153,6 +153,12 @@ class RunStore:
     def __init__(self, run_dir: Path) -> None:
         self.dir = run_dir
 
+    @property
+    def resume_command(self) -> str:
+        """What to type to take the run up again."""
+        is_usual = self.dir.parent == find_runs_dir()
+        return f"reward-agent design --resume {self.dir.name if is_usual else self.dir}"
+
     # --- the run ---
 
     def read_run(self) -> RunRecord:

@@ -6,14 +6,16 @@ The folder also holds ``metric.py``, the trusted ``score(episode)``, and for som
 
 from __future__ import annotations
 
+import ast
 import re
 import tomllib
+import warnings
 from pathlib import Path
 from typing import Any
 
 from pydantic import Field, ValidationError, field_validator
 
-from reward_agent.errors import DataError, UnknownNameError, find_closest_name
+from reward_agent.errors import DataError, UnknownNameError, UsageError, find_closest_name
 from reward_agent.simulation.card import (
     EnvCard,
     FieldRange,
@@ -107,12 +109,12 @@ def load_task(env: EnvCard | str, name: str, envs_dir: Path | None = None) -> Ta
 
 def make_task(env: str, description: str, criterion: str = "", unit: str = "") -> TaskSpec:
     """Return a task of a user's own sentence; its name is made of the sentence's first words."""
-    words = re.findall(r"[a-z0-9]+", description.lower())
-    name = "_".join(words)[:_MAX_NAME_CHARS].strip("_")
-    if not name or not name[0].isalpha():
-        name = f"task_{name}".strip("_")
     return TaskSpec(
-        name=name, env=env, description=description.strip(), criterion=criterion, unit=unit
+        name=_make_name(description),
+        env=env,
+        description=description.strip(),
+        criterion=criterion,
+        unit=unit,
     )
 
 
@@ -124,8 +126,9 @@ def resolve_task(env: EnvCard | str, text: str) -> TaskSpec:
     """
     card = _load_card(env)
     known = list_tasks(card)
-    if text in known:
-        return load_task(card, text)
+    name = _make_name(text)
+    if name in known:  # "back flip" is back_flip
+        return load_task(card, name)
     if len(text.split()) < 2:
         raise UnknownNameError(f"{card.name} task", text, known)
     return make_task(card.name, text)
@@ -138,6 +141,34 @@ def find_task_metric(env: EnvCard | str, task: TaskSpec) -> Path | None:
         return None
     path = find_task_dir(card, task.name) / METRIC_FILE
     return path if path.is_file() else None
+
+
+def read_metric(path: Path) -> str:
+    """Read a metric that a person wrote, and see that it is one, without running it.
+
+    Raises:
+        UsageError: it cannot be read, is not Python, or defines no ``score``.
+    """
+    remedy = "give a Python file with a function score(episode) -> Score"
+    try:
+        source = path.read_text("utf-8")
+        with warnings.catch_warnings(action="ignore"):
+            tree = ast.parse(source)
+    except OSError as error:
+        raise UsageError(f"the metric {path} cannot be read: {error.strerror}", remedy) from error
+    except SyntaxError as error:
+        raise UsageError(f"the metric {path}, line {error.lineno}: {error.msg}", remedy) from error
+    except ValueError as error:
+        raise UsageError(f"the metric {path} is not Python text: {error}", remedy) from error
+    if not any(_defines_score(node) for node in ast.walk(tree)):
+        raise UsageError(f"the metric {path} defines no function score(episode)", remedy)
+    return source
+
+
+def _defines_score(node: ast.AST) -> bool:
+    if isinstance(node, ast.Name):
+        return node.id == "score" and isinstance(node.ctx, ast.Store)
+    return "score" in (getattr(node, "name", None), getattr(node, "asname", None))
 
 
 def apply_task(card: EnvCard, task: TaskSpec) -> EnvCard:
@@ -162,3 +193,9 @@ def apply_task(card: EnvCard, task: TaskSpec) -> EnvCard:
 def _load_card(env: EnvCard | str, envs_dir: Path | None = None) -> EnvCard:
     """Return the card: it alone knows its name and its folder, a path given by the user neither."""
     return env if isinstance(env, EnvCard) else load_env(env, envs_dir)
+
+
+def _make_name(sentence: str) -> str:
+    words = re.findall(r"[a-z0-9]+", sentence.lower())
+    name = "_".join(words)[:_MAX_NAME_CHARS].strip("_")
+    return name if name[:1].isalpha() else f"task_{name}".strip("_")

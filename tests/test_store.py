@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from reward_agent import store
 from reward_agent.errors import DataError, RewardAgentError, UnknownNameError, UsageError
 from reward_agent.store import (
     RunStore,
@@ -108,3 +109,25 @@ def test_usage_adds_up_and_knows_when_there_is_no_price() -> None:
     paid = Usage(n_calls=2, input_tokens=5, usd=0.5)
     assert (free + free).usd is None
     assert free + paid == Usage(n_calls=3, input_tokens=15, usd=0.5)
+
+
+def test_two_runs_of_one_second_do_not_share_a_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "now_utc", lambda: "2026-11-22T23:41:05Z")
+    names = []
+    for _ in range(3):
+        folder = store.name_new_run(tmp_path, "hopper", "hop_forward")
+        folder.mkdir()
+        names.append(folder.name)
+    first = "2026-11-22T23-41-05Z_hopper_hop-forward"
+    assert names == [first, f"{first}-2", f"{first}-3"]
+
+
+def test_the_command_that_resumes_names_a_run_elsewhere_by_its_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REWARD_AGENT_RUNS_DIR", str(tmp_path))
+    assert RunStore(tmp_path / "a").resume_command == "reward-agent design --resume a"
+    elsewhere = tmp_path / "elsewhere" / "a"
+    assert RunStore(elsewhere).resume_command == f"reward-agent design --resume {elsewhere}"

@@ -13,7 +13,7 @@ from reward_agent.errors import Interrupted, UsageError
 
 if TYPE_CHECKING:
     from reward_agent.stages.metric import ProposedMetric
-    from reward_agent.store import RunRecord
+    from reward_agent.store import RunRecord, RunStore
 
 BELOW_TARGET = 3
 
@@ -32,26 +32,36 @@ def design_command(
     """Design a reward function for a behaviour and train a policy with it."""
     from reward_agent.cli.display import RunDisplay
     from reward_agent.design_run import design, resume_run
+    from reward_agent.paths import find_runs_dir
+    from reward_agent.store import RunStore, find_run
 
     if resume is None and (env is None or task is None):
         raise UsageError(
             "design needs --env and --task",
             'for example: reward-agent design --env hopper --task "hop forward fast"',
         )
+    if resume is not None and (env or task):
+        raise UsageError(
+            "a run that is resumed has its environment and task",
+            "leave --env and --task out, or leave --resume out for a new run",
+        )
     with RunDisplay() as display:
         common: dict[str, Any] = {
+            "metric": metric,
             "runs_dir": runs_dir,
             "listen": display.listen,
             "accept_metric": lambda proposed: _ask_about_metric(display, proposed),
             "accept_unseen": yes,
         }
         if resume is not None:
-            run = resume_run(resume, **common, **settings)
+            store = find_run(resume, find_runs_dir(runs_dir))
+            run = resume_run(str(store.dir), **common, **settings)
         else:
             assert env is not None
             assert task is not None
-            run = design(env, task, metric=metric, **common, **settings)
-    _show_end(run, runs_dir, as_json)
+            run = design(env, task, **common, **settings)
+            store = RunStore(find_runs_dir(runs_dir) / run.id)
+    _show_end(store, run, as_json)
 
 
 def _ask_about_metric(display: Any, proposed: ProposedMetric) -> bool:
@@ -85,16 +95,14 @@ def _confirm(question: str) -> bool:
         return False
 
 
-def _show_end(run: RunRecord, runs_dir: Path | None, as_json: bool) -> None:
+def _show_end(store: RunStore, run: RunRecord, as_json: bool) -> None:
     from reward_agent.cli.display import show_run
     from reward_agent.cli.output import print_json
-    from reward_agent.paths import find_runs_dir
-    from reward_agent.store import RunStore
 
     if as_json:
         print_json(run.model_dump(mode="json"))
     else:
-        show_run(RunStore(find_runs_dir(runs_dir) / run.id), run)
+        show_run(store, run)
     target = run.config.get("target_score")
     score = run.winner.task_score if run.winner else None
     if target is not None and (score is None or score < target):

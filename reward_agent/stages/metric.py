@@ -17,7 +17,7 @@ from reward_agent.jobs import METRIC_FILE, TRAJECTORIES_FILE, RecordJob, ScoreJo
 from reward_agent.rewards.checks import check_metric
 from reward_agent.search import Metric, Search, copy_into
 from reward_agent.store import MetricOrigin, RunRecord, write_record, write_text
-from reward_agent.tasks import apply_task
+from reward_agent.tasks import apply_task, read_metric
 from reward_agent.types import Finding, RewardProgram
 
 

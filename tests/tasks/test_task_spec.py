@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 
-from reward_agent.errors import DataError, UnknownNameError
+from reward_agent.errors import DataError, UnknownNameError, UsageError
 from reward_agent.simulation.card import find_env_dir, load_env
 from reward_agent.tasks import (
     TaskSpec,
@@ -14,6 +14,7 @@ from reward_agent.tasks import (
     list_tasks,
     load_task,
     make_task,
+    read_metric,
     resolve_task,
 )
 
@@ -167,3 +168,36 @@ def test_a_card_of_another_folder_of_environments_keeps_its_folder(tmp_path):
     shutil.copytree(find_env_dir("hopper"), tmp_path / "hopper")
     shutil.rmtree(tmp_path / "hopper" / "tasks" / "back_flip")
     assert "back_flip" not in list_tasks(load_env("hopper", tmp_path))
+
+
+@pytest.mark.parametrize("text", ["back_flip", "back flip", "Back flip!"])
+def test_a_tasks_name_in_words_is_that_task(text):
+    assert resolve_task("hopper", text) == load_task("hopper", "back_flip")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"def score(episode)\n  return 1", "line 1: expected"),
+        (b"", "defines no function score"),
+        (b"score(1)", "defines no function score"),
+        (bytes(range(128, 160)), "is not Python text"),
+        (b"def score(episode):\n    return '\x00'", "is not Python text|null bytes"),
+        (None, "cannot be read"),
+    ],
+)
+def test_a_file_that_is_no_metric_is_refused_before_anything_is_trained(content, message, tmp_path):
+    path = tmp_path / "metric.py"
+    path.mkdir() if content is None else path.write_bytes(content)
+    with pytest.raises(UsageError, match=message):
+        read_metric(path)
+
+
+@pytest.mark.parametrize(
+    "source",
+    ["def score(episode): ...", "from mine import judge as score", "score = lambda episode: 1"],
+)
+def test_a_metric_may_define_score_in_any_way(source, tmp_path):
+    path = tmp_path / "metric.py"
+    path.write_text(source)
+    assert read_metric(path) == source
