@@ -7,10 +7,11 @@
     ├── ModelError                           a language model could not be used
     │   ├── MissingKeyError, RejectedKeyError, UnreachableError, RateLimitError, QuotaError
     │   ├── RefusalError, EmptyReplyError, TruncatedReplyError, ContextTooLongError
-    │   └── ScriptEndedError                 scripted replies ran out
+    │   ├── ScriptEndedError                 scripted replies ran out
+    │   └── ReplayError                      a replayed run holds no reply to a prompt
     ├── JobError                             a child process of ours failed (not its program)
     │   └── SandboxError                     the isolation that was asked for is not to be had
-    ├── BudgetError                 exit 3   the budget ended
+    ├── BudgetError                 exit 3   a limit of money, tokens or calls is reached
     └── Interrupted                 exit 130 stopped by the user; the run can be resumed
 
 A failure of *generated code* is not an error of ours: it is data, an outcome with a name.
@@ -73,6 +74,7 @@ class ModelError(RewardAgentError):
     Args:
         is_transient: whether the same call may succeed a little later.
         retry_after_s: how long the provider asks to wait before it, if it says so.
+        may_be_billed: whether a reply had begun, so that the provider may ask money for it.
     """
 
     def __init__(
@@ -82,10 +84,12 @@ class ModelError(RewardAgentError):
         *,
         is_transient: bool = False,
         retry_after_s: float | None = None,
+        may_be_billed: bool = False,
     ) -> None:
         super().__init__(message, remedy)
         self.is_transient = is_transient
         self.retry_after_s = retry_after_s
+        self.may_be_billed = may_be_billed
 
 
 class MissingKeyError(ModelError):
@@ -128,6 +132,10 @@ class ScriptEndedError(ModelError):
     """A script of replies has none left for the agent that asks."""
 
 
+class ReplayError(ModelError):
+    """The run that is replayed holds no reply to a prompt."""
+
+
 class JobError(RewardAgentError):
     """A child process of ours failed; not the program that it ran."""
 
@@ -137,7 +145,7 @@ class SandboxError(JobError):
 
 
 class BudgetError(RewardAgentError):
-    """The budget of the run ended."""
+    """A limit of money, tokens or calls is reached; a higher one lets the run go on."""
 
     exit_code = 3
 

@@ -267,6 +267,12 @@ class Usage(Record):
     cached_input_tokens: int = 0
     reasoning_tokens: int = 0
     usd: float | None = None
+    is_estimated: bool = Field(False, description="whether some tokens are a guess, counted high")
+
+    @property
+    def fresh_input_tokens(self) -> int:
+        """Input that was not read from the provider's prompt cache."""
+        return self.input_tokens - self.cached_input_tokens
 
     def __add__(self, other: Usage) -> Usage:
         """Add two usages; money is None only if neither has a price."""
@@ -278,6 +284,7 @@ class Usage(Record):
             cached_input_tokens=self.cached_input_tokens + other.cached_input_tokens,
             reasoning_tokens=self.reasoning_tokens + other.reasoning_tokens,
             usd=(self.usd or 0.0) + (other.usd or 0.0) if has_price else None,
+            is_estimated=self.is_estimated or other.is_estimated,
         )
 
 

@@ -139,6 +139,7 @@ def explain_timeout(endpoint: Endpoint, timeout_s: float) -> ModelError:
         f"{endpoint.provider} sent nothing for {timeout_s:g} s ({endpoint.address})",
         "try again later, or use a faster model; the run can be resumed",
         is_transient=True,
+        may_be_billed=True,
     )
 
 
@@ -169,6 +170,7 @@ def explain_early_end(endpoint: Endpoint, n_chars: int) -> ModelError:
         "try again later; if it happens each time, look at the proxy between; "
         "the run can be resumed",
         is_transient=True,
+        may_be_billed=True,
     )
 
 
@@ -178,6 +180,7 @@ def explain_deadline(provider: str, deadline_s: float) -> ModelError:
         f"{provider} did not finish its reply in {deadline_s:g} s",
         "try again later, or use a faster model; the run can be resumed",
         is_transient=True,
+        may_be_billed=True,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,6 +21,7 @@ class ProviderOptions:
         deadline_s: how long one call may take in all.
         cancel: set when the run is stopped; whoever waits gives up.
         folder: where a provider may keep files of the run, or None.
+        warn: is told what a user should know, in one line.
     """
 
     argument: str = ""
@@ -31,3 +32,4 @@ class ProviderOptions:
     deadline_s: float = 900.0
     cancel: threading.Event = field(default_factory=threading.Event)
     folder: Path | None = None
+    warn: Callable[[str], None] = lambda _: None

@@ -9,7 +9,8 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
 from reward_agent.errors import UnknownNameError, UsageError
-from reward_agent.llm.cache import CachedChatModel, CompletionCache
+from reward_agent.llm.budget import Budget, BudgetedChatModel
+from reward_agent.llm.cache import CachedChatModel, CacheMode, CompletionCache
 from reward_agent.llm.chat import DEFAULT_REPLY_TOKENS, ChatModel, Exchange
 from reward_agent.llm.models import load_models
 from reward_agent.llm.provider import ProviderOptions
@@ -32,11 +33,12 @@ _OWN_PROVIDERS = {
     "local": "reward_agent.llm.local:make_model",
     "manual": "reward_agent.llm.manual:make_model",
     "scripted": "reward_agent.llm.scripted:make_model",
+    "replay": "reward_agent.llm.replay:make_model",
     "offline": "reward_agent.llm.offline:make_model",
 }
 KEY_VARIABLES = {"anthropic": "ANTHROPIC_API_KEY", "openai": "OPENAI_API_KEY"}
 # These answer from data of their own, or take the time that a person takes.
-_UNBOUNDED_PROVIDERS = frozenset({"manual", "offline", "scripted"})
+_UNBOUNDED_PROVIDERS = frozenset({"manual", "offline", "replay", "scripted"})
 
 
 @dataclass(frozen=True)
@@ -99,9 +101,12 @@ def make_chat_model(
     environ: Mapping[str, str] | None = None,
     policy: CallPolicy = CallPolicy(),
     cache_path: Path | None = None,
+    cache_mode: CacheMode = "read-write",
+    budget: Budget | None = None,
     folder: Path | None = None,
     cancel: threading.Event | None = None,
     on_retry: Callable[[str], None] = lambda _: None,
+    warn: Callable[[str], None] = lambda _: None,
     on_exchange: Callable[[Exchange], None] | None = None,
 ) -> ChatModel:
     """Return the chat model of a provider, ready to use.
@@ -113,15 +118,18 @@ def make_chat_model(
         environ: where keys are looked up.
         policy: timeouts, attempts and concurrency.
         cache_path: SQLite file of replies; None stores nothing.
+        cache_mode: whether replies are looked up there and stored.
+        budget: what may be spent; by default there is no limit.
         folder: where a provider may keep files of the run, such as prompts for people.
         cancel: ends waiting calls and pauses.
         on_retry: is told why we wait.
+        warn: is told what a user should know.
         on_exchange: is handed every request with its completion.
 
     Raises:
         UnknownNameError: no such provider.
         MissingKeyError: the provider's key is not set.
-        UsageError: an option that the provider needs is missing.
+        UsageError: an option that the provider needs is missing, or a limit cannot be held.
     """
     name, _, argument = spec.partition(":")
     factories = _find_factories()
@@ -137,36 +145,27 @@ def make_chat_model(
         policy.deadline_s,
         cancel,
         folder,
+        warn,
     )
-    chat_model = _load_provider(factories[name])(options)
-    if name not in _UNBOUNDED_PROVIDERS:
-        chat_model = _make_patient(chat_model, policy, cancel, on_retry)
+    plain = _load_provider(factories[name])(options)
+    budget = budget or Budget(cancel=cancel)
+    is_patient = name not in _UNBOUNDED_PROVIDERS
+    bounded = DeadlineChatModel(plain, policy.deadline_s, cancel) if is_patient else plain
+    chat_model: ChatModel = BudgetedChatModel(bounded, budget)
+    if is_patient:
+        chat_model = RetryingChatModel(
+            chat_model, n_attempts=policy.n_attempts, cancel=cancel, on_retry=on_retry
+        )
     chat_model = LimitedChatModel(chat_model, policy.max_concurrency)
-    if cache_path is not None and name != "offline":
-        chat_model = _add_cache(chat_model, CompletionCache(cache_path))
+    if cache_path is not None and cache_mode != "off" and name != "offline":
+        cache = CompletionCache(cache_path, warn)
+        if isinstance(plain, ScriptedChatModel):
+            # A script goes on after the replies that lie in the cache.
+            plain.skip(cache.count_by_agent())
+        chat_model = CachedChatModel(chat_model, cache, cache_mode, budget.log)
     if on_exchange is not None:
         chat_model = RecordingChatModel(chat_model, on_exchange)
     return RoomChatModel(chat_model, policy.reply_tokens)
-
-
-def _make_patient(
-    chat_model: ChatModel,
-    policy: CallPolicy,
-    cancel: threading.Event,
-    on_retry: Callable[[str], None],
-) -> ChatModel:
-    """Bound each call, and repeat what fails for a passing reason."""
-    bounded = DeadlineChatModel(chat_model, policy.deadline_s, cancel)
-    return RetryingChatModel(
-        bounded, n_attempts=policy.n_attempts, cancel=cancel, on_retry=on_retry
-    )
-
-
-def _add_cache(chat_model: LimitedChatModel, cache: CompletionCache) -> ChatModel:
-    """Answer from the cache first; a script goes on after the replies that lie in it."""
-    if isinstance(chat_model.inner, ScriptedChatModel):
-        chat_model.inner.skip(cache.count_by_agent())
-    return CachedChatModel(chat_model, cache)
 
 
 def _find_factories() -> dict[str, EntryPoint]:

@@ -1,0 +1,158 @@
+"""A run repeated without a model: ``--provider replay:<run>`` answers from the replies of a run.
+
+A prompt that was sent before gets the reply that it got then. Where the prompts differ, because
+trainings on this machine come out differently in the last digits, the reply of the same place is
+taken (agent, template, round, candidate and turn) and the difference is told: the programs are
+those of the run, the numbers are this machine's.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections import Counter
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from reward_agent.errors import DataError, ReplayError, UsageError
+from reward_agent.llm.cache import REPLIES_FILE, digest_request
+from reward_agent.llm.chat import ChatRequest, Completion
+from reward_agent.llm.provider import ProviderOptions
+from reward_agent.paths import find_runs_dir
+from reward_agent.store import find_run
+from reward_agent.types import Usage
+
+_QUERY = (
+    "select request, agent, template, iteration, candidate, prompt, completion"
+    " from completions order by rowid"
+)
+Place = tuple[str, str, int | None, int]
+
+
+@dataclass(frozen=True)
+class StoredReply:
+    """One reply of the run, with what it answered."""
+
+    request: str
+    place: Place
+    prompt: str
+    completion: Completion
+
+
+def make_model(options: ProviderOptions) -> ReplayChatModel:
+    """Return the model of ``replay:<run>``.
+
+    Raises:
+        UsageError: no run is named, or there is none of that name.
+        DataError: the run holds no replies.
+    """
+    if not options.argument:
+        raise UsageError("replay needs a run", "give --provider replay:RUN, such as replay:last")
+    # The run in progress lies beside the one that it repeats, unless a path is given.
+    runs_dir = find_runs_dir(options.folder.parent if options.folder else None)
+    folder = find_run(options.argument, runs_dir).dir
+    return ReplayChatModel(read_replies(folder / REPLIES_FILE), folder.name, options.warn)
+
+
+def read_replies(path: Path) -> tuple[StoredReply, ...]:
+    """Read the replies of a run, oldest first; the file is not changed.
+
+    Raises:
+        DataError: there are none, or the file cannot be read.
+    """
+    remedy = "only a run that was made with a model and with --cache read-write can be replayed"
+    if not path.is_file():
+        raise DataError(f"there are no replies to replay: {path} is missing", remedy)
+    try:
+        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as db:
+            rows = db.execute(_QUERY).fetchall()
+        replies = tuple(
+            StoredReply(row[0], row[1:5], row[5], Completion.model_validate_json(row[6]))
+            for row in rows
+        )
+    except (sqlite3.Error, ValidationError) as error:
+        raise DataError(f"{path} cannot be read: {error}", remedy) from error
+    if not replies:
+        raise DataError(f"there are no replies to replay: {path} is empty", remedy)
+    return replies
+
+
+class ReplayChatModel:
+    """Answers with the replies of a run.
+
+    Args:
+        replies: what the run was answered, oldest first.
+        run: its id.
+        warn: is told where a prompt differs from the run's.
+    """
+
+    provider = "replay"
+    max_concurrency = 8
+
+    def __init__(
+        self,
+        replies: tuple[StoredReply, ...],
+        run: str,
+        warn: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self.name = run
+        self.agents = frozenset({"designer", *(reply.place[0] for reply in replies)})
+        self._warn = warn
+        self._lock = threading.Lock()
+        self._by_request = {reply.request: reply for reply in replies}
+        self._by_place: dict[Place, list[StoredReply]] = {}
+        for reply in replies:
+            self._by_place.setdefault(reply.place, []).append(reply)
+        self._turns: Counter[Place] = Counter()
+
+    def complete(self, request: ChatRequest) -> Completion:
+        """Return the reply of the run; it costs nothing.
+
+        Raises:
+            ReplayError: the run holds none for the prompt or its place.
+        """
+        place = (request.agent, request.template, request.iteration, request.sample_index)
+        with self._lock:
+            turn = self._turns[place]
+            self._turns[place] += 1
+        stored = self._by_request.get(digest_request(request)) or self._find(request, place, turn)
+        # What the run paid is in its own record; nothing new is paid here.
+        update = {"provider": self.provider, "usage": Usage(), "is_cached": False, "wall_s": 0.0}
+        return stored.completion.model_copy(update=update)
+
+    def _find(self, request: ChatRequest, place: Place, turn: int) -> StoredReply:
+        """Return the reply of the same place, and tell how the prompts differ."""
+        candidates = self._by_place.get(place, [])
+        if turn >= len(candidates):
+            raise ReplayError(
+                f"the run {self.name} holds no reply to {_name(place)}, turn {turn + 1}",
+                "replay with the settings of the run: the same task, candidates, iterations, "
+                "steps, repairs and seed",
+            )
+        stored = candidates[turn]
+        self._warn(
+            f"the prompt of {_name(place)} is not that of the run "
+            f"({describe_difference(stored.prompt, request.prompt)}); its reply is used anyway"
+        )
+        return stored
+
+
+def describe_difference(then: str, now: str) -> str:
+    """Say where two prompts part."""
+    pairs = zip(then.split("\n"), now.split("\n"), strict=False)
+    for number, (old, new) in enumerate(pairs, start=1):
+        if old != new:
+            at = next((i for i, (a, b) in enumerate(zip(old, new, strict=False)) if a != b), 0)
+            begin = max(at - 30, 0)
+            return f"line {number}: {old[begin : at + 30]!r} then, {new[begin : at + 30]!r} now"
+    return "one goes on where the other ends"
+
+
+def _name(place: Place) -> str:
+    _, template, iteration, candidate = place
+    where = "" if iteration is None else f", round {iteration}, candidate {candidate}"
+    return f"{template}{where}"
