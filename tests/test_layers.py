@@ -19,7 +19,7 @@ LAYERS = [
         "llm", "prompts", "rewards", "simulation", "training", "evaluation", "sandbox", "worker",
         "testing",
     ),
-    ("agents", "store", "executors", "history", "llm.offline"),
+    ("agents", "store", "executors", "history", "llm.offline", "llm.replay"),
     ("search",),
     ("stages",),
     ("report",),
