@@ -99,6 +99,7 @@ class RunRecord(FileRecord):
     sandbox_level: str
     versions: dict[str, str]
     usage: Usage = Usage()
+    limit: Outcome = Field("", description="the limit of money that ended it early")
     total_timesteps: int = 0
     wall_s: float = 0.0
     slot_seconds: dict[str, float] = Field(
@@ -138,13 +139,31 @@ def read_record(path: Path, kind: type[R]) -> R:
     try:
         return kind.model_validate_json(path.read_bytes())
     except FileNotFoundError as error:
-        raise DataError(f"{path} is missing", "is this a run directory?") from error
+        raise DataError(f"{path} is missing", _find_remedy(path)) from error
+    except OSError as error:
+        raise DataError(
+            f"{path} cannot be read: {error.strerror}", "correct its permissions"
+        ) from error
     except ValidationError as error:
         first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
+        if first["loc"] == ("schema_version",):
+            raise DataError(
+                f"{path} has the form of version {first['input']!r}, this program reads version 1",
+                "use the version of reward-agent that wrote it",
+            ) from error
+        place = "".join(f"{part}: " for part in first["loc"])
         raise DataError(
-            f"{path}: {place}: {first['msg']}", f"the file must hold a {kind.__name__}"
+            f"{path} is no {kind.__name__}: {place}{first['msg']}", _find_remedy(path)
         ) from error
+
+
+def _find_remedy(path: Path) -> str:
+    """Say what to do about a file of a run that is lost or spoilt."""
+    parts = path.parts
+    if "iterations" not in parts[:-2]:
+        return "restore the file, or use the version of reward-agent that wrote it"
+    end = len(parts) - parts[::-1].index("iterations") + 1
+    return f"restore it, or remove {Path(*parts[:end])} and resume: the round is run again"
 
 
 class RunStore:
@@ -219,7 +238,7 @@ class RunStore:
     def list_iterations(self) -> list[int]:
         """Return the indices of the complete iterations."""
         found = (self.dir / "iterations").glob("*/iteration.json")
-        return sorted(int(path.parent.name) for path in found)
+        return sorted(int(path.parent.name) for path in found if path.parent.name.isdecimal())
 
     def read_iteration(self, index: int) -> Iteration:
         """Read a complete iteration."""
@@ -228,6 +247,12 @@ class RunStore:
     def write_iteration(self, iteration: Iteration) -> None:
         """Commit an iteration."""
         write_record(self.iteration_dir(iteration.index) / "iteration.json", iteration)
+
+    def reopen_iteration(self, index: int, candidates: Iterable[str]) -> None:
+        """Make a complete iteration incomplete again, without some of its candidates."""
+        (self.iteration_dir(index) / "iteration.json").unlink()
+        for candidate_id in candidates:
+            shutil.rmtree(self.candidate_dir(index, candidate_id), ignore_errors=True)
 
     def list_candidates(self, iteration: int) -> list[Path]:
         """Return the candidates' folders of an iteration, complete or not."""

@@ -33,7 +33,7 @@ def test_a_record_survives_the_round_trip(tmp_path: Path) -> None:
 
 def test_a_record_with_an_unknown_key_is_refused_by_name(tmp_path: Path) -> None:
     write_text(tmp_path / "c.json", json.dumps({"verdict": "accept", "summary": "", "risk": 1}))
-    with pytest.raises(DataError, match=r"c\.json: risk"):
+    with pytest.raises(DataError, match=r"c\.json is no Critique: risk"):
         read_record(tmp_path / "c.json", Critique)
 
 
@@ -131,3 +131,31 @@ def test_the_command_that_resumes_names_a_run_elsewhere_by_its_path(
     assert RunStore(tmp_path / "a").resume_command == "reward-agent design --resume a"
     elsewhere = tmp_path / "elsewhere" / "a"
     assert RunStore(elsewhere).resume_command == f"reward-agent design --resume {elsewhere}"
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b'{"schema_version": 2}', "form of version 2, this program reads version 1"),
+        (b"{", "is no Iteration: Invalid JSON"),
+        (b"\x80\xff", "is no Iteration: Invalid JSON"),
+        (b'{"schema_version": 1, "index": "x"}', "is no Iteration: index: "),
+    ],
+)
+def test_a_spoilt_record_says_which_and_how_to_go_on(
+    content: bytes, message: str, tmp_path: Path
+) -> None:
+    run = RunStore(tmp_path / "iterations" / "run")
+    path = run.iteration_dir(3) / "iteration.json"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=message) as caught:
+        run.read_iteration(3)
+    if "version 2" not in message:
+        assert f"remove {run.iteration_dir(3)} and resume" in caught.value.remedy
+
+
+def test_a_folder_that_is_no_round_is_passed_over(tmp_path: Path) -> None:
+    for name in ("0", "x", "backup of 1"):
+        write_text(tmp_path / "iterations" / name / "iteration.json", "{}")
+    assert RunStore(tmp_path).list_iterations() == [0]

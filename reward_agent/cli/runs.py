@@ -16,20 +16,31 @@ RunName = Annotated[str, typer.Argument(help="A run: id, start of an id, path, o
 @app.command("list")
 def list_command(runs_dir: RunsDir = None, as_json: Json = False) -> None:
     """List the runs, newest last."""
-    from reward_agent.cli.output import answer_console, make_table, print_json
+    from rich.markup import escape
+
+    from reward_agent.cli.output import answer_console, make_table, print_error, print_json
+    from reward_agent.errors import DataError
     from reward_agent.paths import find_runs_dir
     from reward_agent.store import list_runs
 
-    runs = [store.read_run() for store in list_runs(find_runs_dir(runs_dir))]
+    runs, unreadable = [], []
+    for store in list_runs(find_runs_dir(runs_dir)):
+        try:
+            runs.append(store.read_run())
+        except DataError as error:  # the others are still worth a list
+            unreadable.append(error)
     if as_json:
         print_json([run.model_dump(mode="json", exclude={"card"}) for run in runs])
-        return
-    table = make_table("run", "status", "designer", ">score", "task")
-    for run in runs:
-        score = run.winner.task_score if run.winner else None
-        shown = "–" if score is None else f"{score:.3g} {run.task.unit}"
-        table.add_row(run.id, run.status, run.designer, shown, run.task.description)
-    answer_console.print(table)
+    else:
+        table = make_table("run", "status", "designer", ">score", "task")
+        for run in runs:
+            score = run.winner.task_score if run.winner else None
+            shown = "–" if score is None else f"{score:.3g} {escape(run.task.unit)}"
+            words = escape(run.designer), shown, escape(run.task.description)
+            table.add_row(escape(run.id), run.status, *words)
+        answer_console.print(table)
+    for reason in unreadable:
+        print_error(reason)
 
 
 @app.command("show")

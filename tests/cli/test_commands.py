@@ -184,3 +184,16 @@ def test_a_fault_of_ours_is_one_line_that_asks_for_a_report(
     shown = capsys.readouterr().err
     assert "internal error: TypeError: two lines" in shown
     assert "--debug" in shown
+
+
+def test_a_run_that_cannot_be_read_does_not_hide_the_others(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / "runs" / name).mkdir(parents=True)
+        (tmp_path / "runs" / name / "run.json").write_text("{")
+    done = run("runs", "list", cwd=tmp_path)
+    assert done.returncode == 0
+    assert done.stdout.startswith("run")
+    assert done.stderr.count("error: ") == 2
+    shown = run("runs", "show", "a", cwd=tmp_path)
+    assert shown.returncode == 1
+    assert "run.json is no RunRecord" in shown.stderr
