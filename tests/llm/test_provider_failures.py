@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import datetime
+import email.utils
+import time
 from dataclasses import dataclass
 
 import pytest
 
 from reward_agent.errors import (
     ContextTooLongError,
+    Interrupted,
     ModelError,
     QuotaError,
     RateLimitError,
     RejectedKeyError,
     UnreachableError,
 )
+from reward_agent.llm import anthropic as anthropic_wire
+from reward_agent.llm import openai as openai_wire
+from reward_agent.llm.provider import ProviderOptions
 from reward_agent.llm.registry import CallPolicy, make_chat_model
 from reward_agent.llm.wrappers import RetryingChatModel
 from reward_agent.testing import (
@@ -28,6 +35,7 @@ from reward_agent.testing import (
 )
 
 KEY = "sk-test-0123456789abcdef"  # the one of the fixtures
+ENVIRON = {"OPENAI_API_KEY": KEY, "ANTHROPIC_API_KEY": KEY}
 HTML = "<!doctype html><html><body>Sign in</body></html>"
 
 
@@ -290,6 +298,73 @@ def test_long_retry_after_is_not_waited_for(provider, request_, connect):
             model.complete(request_)
         assert server.n_requests == 1
     assert caught.value.retry_after_s == 3600
+
+
+def in_seconds(seconds: float) -> str:
+    return email.utils.format_datetime(
+        datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=seconds), usegmt=True
+    )
+
+
+@pytest.mark.parametrize(
+    ("headers", "expected"),
+    [
+        ({"retry-after": "7"}, 7),
+        ({"retry-after": "0.25"}, 0.25),
+        ({"retry-after-ms": "1500", "retry-after": "9"}, 1.5),
+        ({"retry-after": in_seconds(7200)}, 7200),
+        ({"retry-after": in_seconds(-100)}, 0),
+        ({"retry-after": "soon"}, None),
+        ({"retry-after": "-1"}, None),
+        ({"retry-after": "Mon, 99 GMT"}, None),
+        ({}, None),
+    ],
+)
+@pytest.mark.parametrize("provider", ["openai", "anthropic"])
+def test_time_to_wait_is_read_in_each_of_its_forms(provider, headers, expected, request_, connect):
+    fault = HttpFault(429, "rate_limit_error", headers=headers)
+    with FakeLLMServer([fault]) as server, pytest.raises(RateLimitError) as caught:
+        connect(provider, server).complete(request_)
+    if expected is None:
+        assert caught.value.retry_after_s is None
+    else:
+        assert caught.value.retry_after_s == pytest.approx(
+            expected, abs=1800 if expected == 7200 else 0.01
+        )
+
+
+@pytest.mark.parametrize("provider", ["openai", "anthropic"])
+def test_time_to_wait_is_obeyed_and_shown(provider, request_, connect):
+    told: list[str] = []
+    with FakeLLMServer([HttpFault(429, headers={"retry-after": "0.6"}), Say("done")]) as server:
+        model = RetryingChatModel(connect(provider, server), on_retry=told.append)
+        started = time.monotonic()
+        assert model.complete(request_).reply == "done"
+    assert time.monotonic() - started >= 0.6
+    assert told == [f"{provider} asks to slow down, for 0.6 s: scripted fault; trying again in 1 s"]
+
+
+@pytest.mark.parametrize("provider", ["openai", "anthropic"])
+def test_stopped_run_closes_a_stream_in_its_middle(provider, request_):
+    wire = {"openai": openai_wire, "anthropic": anthropic_wire}[provider]
+    with FakeLLMServer([BreakStream(by="stall")]) as server:
+        url = server.openai_url if provider == "openai" else server.anthropic_url
+        options = ProviderOptions(base_url=url, environ=ENVIRON)
+        options.cancel.set()
+        started = time.monotonic()
+        with pytest.raises(Interrupted):
+            wire.make_model(options).complete(request_)
+    assert time.monotonic() - started < 10
+
+
+@pytest.mark.parametrize("provider", ["openai", "anthropic"])
+def test_stream_past_its_deadline_is_closed(provider, request_):
+    wire = {"openai": openai_wire, "anthropic": anthropic_wire}[provider]
+    with FakeLLMServer([BreakStream(by="stall")]) as server:
+        url = server.openai_url if provider == "openai" else server.anthropic_url
+        options = ProviderOptions(base_url=url, environ=ENVIRON, deadline_s=0.0)
+        with pytest.raises(UnreachableError, match="did not finish its reply in 0 s"):
+            wire.make_model(options).complete(request_)
 
 
 @pytest.mark.parametrize("provider", ["openai", "anthropic"])

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from importlib.metadata import EntryPoint
@@ -103,3 +104,40 @@ def test_registry_imports_no_sdk():
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
     assert result.stdout == "[]\n"
+
+
+THIRD_PARTY = """
+from reward_agent.llm.chat import ALL_AGENTS, Completion
+
+class Parrot:
+    provider, name, agents, max_concurrency = "parrot", "parrot-1", ALL_AGENTS, 1
+
+    def complete(self, request):
+        text = request.messages[-1].content
+        return Completion(reply=text, stop_reason="stop", model=self.name, provider=self.provider)
+
+def make_model(options):
+    return Parrot()
+"""
+
+
+def test_installed_package_of_a_third_party_is_a_provider(tmp_path):
+    (tmp_path / "parrot.py").write_text(THIRD_PARTY)
+    info = tmp_path / "parrot-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: parrot\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[reward_agent.providers]\nparrot = parrot:make_model\n")
+    code = (
+        "from reward_agent.llm.chat import ChatMessage, ChatRequest\n"
+        "from reward_agent.llm.registry import list_providers, make_chat_model\n"
+        "request = ChatRequest('designer', 'designer/first', (ChatMessage('user', 'Hop.'),))\n"
+        "print('parrot' in list_providers(), make_chat_model('parrot').complete(request).reply)\n"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+    )
+    assert result.stdout == "True Hop.\n"
