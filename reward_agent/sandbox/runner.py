@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import signal
 import threading
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from reward_agent.sandbox.warm import WarmServer
 from reward_agent.text import clean_text
 
 _TAIL_BYTES = 4000
+_FULL_BYTES = 64 * 1024
 _SIGNAL_OUTCOMES = {
     "SIGXCPU": "killed: cpu",
     "SIGXFSZ": "killed: file size",
@@ -96,6 +98,11 @@ def run_job(
         outcome = child.watch(on_progress, cancel)
     finally:
         child.end()
+    if (outcome != "ok" or child.exit_code != 0) and _is_disk_full(job_dir):
+        raise JobError(
+            f"the disk is full: the {job.kind} job in {job_dir} could not go on",
+            "free disk space, then run it again",
+        )
     if outcome == "ok" and child.exit_code == EXIT_REFUSED and not child.report.is_accepted:
         raise describe_refusal(child.report, mode)
     if os.name == "posix" and outcome != "cancelled" and not child.has_reported:
@@ -129,6 +136,13 @@ def _conclude(job: Job, job_dir: Path, limits: Limits, child: Child, outcome: st
         level=child.report.level,
         stderr_tail=output,
     )
+
+
+def _is_disk_full(folder: Path) -> bool:
+    # A child that cannot write even its result leaves no better trace.
+    with contextlib.suppress(OSError):
+        return shutil.disk_usage(folder).free < _FULL_BYTES
+    return False
 
 
 def _describe_false_start(job: Job, job_dir: Path, child: Child, outcome: str) -> JobError:

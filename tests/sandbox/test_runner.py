@@ -1,5 +1,7 @@
+import shutil
 import sys
 import threading
+import types
 
 import pytest
 from conftest import make_card, said
@@ -103,3 +105,13 @@ def test_what_fails_before_the_seal_is_our_error_not_the_programs_outcome(
         run_job(job, tmp_path / "job", limits=Limits(wall_s=1.5))
     assert cause in caught.value.message
     assert remedy in caught.value.remedy
+
+
+def test_full_disk_is_not_the_programs_fault(run_hostile, monkeypatch):
+    def measure(folder):
+        return types.SimpleNamespace(free=0)
+
+    monkeypatch.setattr(shutil, "disk_usage", measure)
+    assert run_hostile("report = 1").outcome == "ok"
+    with pytest.raises(JobError, match="the disk is full"):
+        run_hostile("raise OSError(28, 'No space left on device')")
