@@ -42,15 +42,25 @@ class DesignConfig(Record):
     steps: int = Field(1_000_000, ge=1, description="env steps of one training")
     winner_seeds: int = Field(2, ge=0, le=50, description="fresh seeds for each of the two best")
     seed: int = Field(0, ge=0, description="seed of the run")
-    racing: Literal["none", "halving"] = Field("halving", description="how trainings are stopped")
+    racing: Literal["none", "halving", "bandit"] = Field(
+        "halving", description="which trainings go on after each slice"
+    )
     slots: int = Field(0, ge=0, description="trainings side by side; 0: cores minus one")
     eval_episodes: int = Field(16, ge=1, le=1024, description="fresh episodes of the final score")
     max_repairs: int = Field(2, ge=0, le=10, description="repairs of one program after findings")
-    target_score: float | None = Field(None, description="stop when the best task score is here")
+    target_score: float | None = Field(
+        None, description="stop a training that holds this task score, and with it the run"
+    )
     provider: str | None = Field(None, description="openai, anthropic, scripted:FILE, offline, …")
     model: str | None = Field(None, description="model name; each provider has a default")
     base_url: str | None = Field(None, description="address of an OpenAI-compatible server")
     reply_tokens: int = Field(16_000, ge=16, description="longest reply, reasoning included")
+    max_usd: float | None = Field(None, gt=0, description="hard limit of the run in US dollars")
+    max_tokens: int | None = Field(None, gt=0, description="hard limit of the run in tokens")
+    max_calls: int | None = Field(None, gt=0, description="hard limit of the run in model calls")
+    cache: Literal["read-write", "read-only", "refresh", "off"] = Field(
+        "read-write", description="whether stored replies of the run are used, new ones stored"
+    )
     critic: bool = Field(True, description="let the Critic review programs")
     analyzer: bool = Field(True, description="let the Analyzer explain trainings")
     sandbox: Literal["strict", "default", "any", "off"] = Field(

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from reward_agent import __version__
 from reward_agent.agents.team import Team, make_team
 from reward_agent.config import DesignConfig, resolve_config
-from reward_agent.errors import Interrupted, RewardAgentError, UsageError
+from reward_agent.errors import BudgetError, Interrupted, RewardAgentError, UsageError
 from reward_agent.executors.local import LocalExecutor, count_slots
 from reward_agent.llm.registry import choose_provider
 from reward_agent.loop import run_design
@@ -76,7 +76,9 @@ def design(
     store = RunStore(name_new_run(find_runs_dir(runs_dir), card.name, spec.name))
     cancel = threading.Event()
     listen = listen or _ignore
-    team = make_team(resolved.config, store.dir, environ, cancel, tell_retries(listen))
+    team = make_team(
+        resolved.config, store.dir, environ, cancel, tell_retries(listen), tell_warnings(listen)
+    )
     run = RunRecord(
         id=store.dir.name,
         created=now_utc(),
@@ -136,7 +138,9 @@ def resume_run(
     sources = run.config_sources | dict.fromkeys(changes, "command line of the resumption")
     cancel = threading.Event()
     listen = listen or _ignore
-    team = make_team(config, store.dir, environ, cancel, tell_retries(listen))
+    team = make_team(
+        config, store.dir, environ, cancel, tell_retries(listen), tell_warnings(listen)
+    )
     has_new_designer = bool({"provider", "model", "base_url"} & set(changes))
     designer = f"{run.designer}; then {team.description}" if has_new_designer else run.designer
     run = run.model_copy(
@@ -205,7 +209,8 @@ def _follow(
                 f"run {run.id} was stopped", f"go on with `{store.resume_command}`"
             ) from None
         except RewardAgentError as error:
-            _record_end(store, "failed", error.message)
+            status = "interrupted" if isinstance(error, BudgetError) else "failed"
+            _record_end(store, status, error.message)
             raise
         except OSError as error:
             _record_end(store, "failed", str(error))
@@ -237,6 +242,7 @@ def make_search(
         executor=LocalExecutor(config.slots, mode, ledger, is_warm=True),
         ledger=ledger,
         listen=listen,
+        budget=team.budget,
     )
 
 
@@ -246,6 +252,11 @@ def _ignore(kind: str, data: dict[str, Any]) -> None:
 
 def tell_retries(listen: Listener) -> Callable[[str], None]:
     return lambda reason: listen("retry", {"reason": reason})
+
+
+def tell_warnings(listen: Listener) -> Callable[[str], None]:
+    """Return what a listener is told of a warning by."""
+    return lambda reason: listen("warning", {"reason": reason})
 
 
 def _introduce(run: RunRecord) -> dict[str, Any]:

@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
+from reward_agent.agents.ask import LIMIT_MARK
 from reward_agent.agents.brief import DesignBrief, HistoryEntry, select_history
 from reward_agent.agents.ideas import choose_ideas
-from reward_agent.errors import DataError, RewardAgentError
+from reward_agent.errors import BudgetError, DataError, RewardAgentError
 from reward_agent.history import find_best, read_entry, read_history
 from reward_agent.report.page import write_report
 from reward_agent.search import Search
@@ -41,8 +42,11 @@ def run_design(search: Search) -> RunRecord:
     Raises:
         RewardAgentError: no program was accepted, or one of its kinds (a lost model, a full disk).
     """
+    _reopen_short_round(search)
     for index in range(search.config.iterations):
         if index not in search.store.list_iterations():
+            if search.budget.reached:
+                break
             iteration = design_iteration(search, index)
             search.store.write_iteration(iteration)
             search.notify("iteration_finished", iteration=index, best=iteration.best)
@@ -230,6 +234,18 @@ def _make_iteration(
     )
 
 
+def _reopen_short_round(search: Search) -> None:
+    """Take up the round whose candidates a limit of money kept from being written.
+
+    What was trained in it stays; only the candidates without a program are asked for again.
+    """
+    for index in search.store.list_iterations()[-1:]:
+        candidates = search.store.read_iteration(index).candidates
+        missing = [c for c in candidates if c.outcome.startswith(f"no program: {LIMIT_MARK}")]
+        if missing:
+            search.store.reopen_iteration(index, [candidate.id for candidate in missing])
+
+
 def _is_target_reached(search: Search) -> bool:
     target = search.config.target_score
     best = find_best(read_history(search.store))
@@ -244,7 +260,7 @@ def update_run(search: Search) -> RunRecord:
     best = find_best(entries)
     run = search.store.read_run().model_copy(
         update={
-            "usage": sum((entry.candidate.usage for entry in entries), Usage()),
+            "usage": search.budget.usage,
             "total_timesteps": sum(entry.candidate.total_timesteps for entry in entries),
             **_read_clock(search),
         }
@@ -261,6 +277,11 @@ def _name_winner(search: Search) -> RunRecord:
     """Train the two best again with fresh seeds and name the winner."""
     entries = read_history(search.store)
     trained = [entry for entry in entries if entry.candidate.evaluation is not None]
+    if not trained and search.budget.reached:
+        raise BudgetError(
+            f"{search.budget.reached}; no program was trained before",
+            f"go on with a higher limit: {search.store.resume_command}",
+        )
     if not trained:
         raise RewardAgentError(*_explain_no_candidate(search, [e.candidate for e in entries]))
     confirmations = confirm_best(search, trained)
@@ -271,6 +292,7 @@ def _name_winner(search: Search) -> RunRecord:
         update={
             "status": "finished",
             "note": "" if winner else "nothing was ranked: the task has no metric",
+            "limit": search.budget.reached,
             "confirmations": tuple(confirmations),
             "winner": winner,
             "total_timesteps": run.total_timesteps + extra,

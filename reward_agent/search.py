@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reward_agent.config import DesignConfig
+from reward_agent.llm.budget import Budget
 from reward_agent.sandbox.files import write_atomic
 from reward_agent.sandbox.limits import Limits
 from reward_agent.simulation.card import EnvCard
@@ -74,6 +75,7 @@ class Search:
         analyzer: explains trainings; None leaves the stage out.
         executor: where jobs run.
         ledger: notes where the time goes.
+        budget: what may be spent on the language model, and what has been.
         listen: receives every event as ``(kind, data)``; progress of trainings included.
     """
 
@@ -88,6 +90,7 @@ class Search:
     executor: Executor
     ledger: TimeLedger
     listen: Callable[[str, dict[str, Any]], None]
+    budget: Budget = field(default_factory=Budget)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def notify(self, kind: str, **data: Any) -> None:

@@ -50,6 +50,7 @@ class Analyzer:
             "analyzer/analyse",
             (ChatMessage("system", system.text), ChatMessage("user", user.text)),
             sample_index=design.index,
+            iteration=design.iteration,
             inputs=brief,
         )
         answer = ask_for_record(self._model, request, Analysis)

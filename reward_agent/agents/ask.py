@@ -8,6 +8,7 @@ from typing import Generic, TypeVar
 
 from reward_agent.agents.reply import parse_record
 from reward_agent.errors import (
+    BudgetError,
     ContextTooLongError,
     DataError,
     EmptyReplyError,
@@ -31,6 +32,8 @@ R = TypeVar("R", bound=Record)
 # A reply that was cut off is asked for once more with this much more room.
 _MORE_ROOM = 2
 _N_JSON_REPAIRS = 1
+# Begins the reason of what was not asked for want of money: a run with a higher limit asks again.
+LIMIT_MARK = "limit: "
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,8 @@ class RecordAnswer(Generic[R]):
 def ask(model: ChatModel, request: ChatRequest) -> Answer:
     """Ask, and once more with more room if the reply was cut at the output limit.
 
+    A limit of money is an answer without a text: the run goes on with what it has.
+
     Raises:
         ModelError: no reply arrived.
     """
@@ -72,6 +77,8 @@ def ask(model: ChatModel, request: ChatRequest) -> Answer:
             request = replace(request, max_output_tokens=request.max_output_tokens * _MORE_ROOM)
             exchanges.append(make_exchange(request, model.complete(request)))
         return Answer(read_reply(exchanges[-1].completion), tuple(exchanges))
+    except BudgetError as error:
+        return Answer(None, tuple(exchanges), f"{LIMIT_MARK}{error.message}", is_final=True)
     except (RefusalError, ScriptEndedError) as error:
         return Answer(None, tuple(exchanges), error.message, is_final=True)
     except (EmptyReplyError, TruncatedReplyError) as error:

@@ -55,6 +55,7 @@ class Critic:
             "critic/review",
             (ChatMessage("system", system.text), ChatMessage("user", user.text)),
             sample_index=design.index,
+            iteration=design.iteration,
             inputs=brief,
         )
         answer = ask_for_record(self._model, request, Critique)

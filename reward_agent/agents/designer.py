@@ -127,7 +127,12 @@ class Designer:
         while True:
             messages = finish(render_conversation(shortened))
             request = ChatRequest(
-                "designer", template, messages, sample_index=brief.index, inputs=inputs
+                "designer",
+                template,
+                messages,
+                sample_index=brief.index,
+                iteration=brief.iteration,
+                inputs=inputs,
             )
             try:
                 return _read_program(ask(self._model, request))

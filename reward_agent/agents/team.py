@@ -11,9 +11,10 @@ from reward_agent.agents.analyzer import Analyzer
 from reward_agent.agents.critic import Critic
 from reward_agent.agents.designer import Designer
 from reward_agent.config import DesignConfig
+from reward_agent.llm.budget import Budget, SpendingLimits
+from reward_agent.llm.cache import REPLIES_FILE
+from reward_agent.llm.costs import CALLS_FILE, CallLog
 from reward_agent.llm.registry import CallPolicy, choose_provider, make_chat_model
-
-REPLIES_FILE = "replies.sqlite"
 
 
 @dataclass(frozen=True)
@@ -25,12 +26,14 @@ class Team:
         critic: reviews them; None when switched off or not played by the model.
         analyzer: explains trainings; None likewise.
         description: provider and model, for the first line of output and the record.
+        budget: what the run may spend, and has spent.
     """
 
     designer: Designer
     critic: Critic | None
     analyzer: Analyzer | None
     description: str
+    budget: Budget
 
 
 def make_team(
@@ -39,6 +42,7 @@ def make_team(
     environ: Mapping[str, str],
     cancel: threading.Event,
     on_retry: Callable[[str], None] = lambda reason: None,
+    warn: Callable[[str], None] = lambda what: None,
 ) -> Team:
     """Return the agents that the settings ask for.
 
@@ -51,6 +55,7 @@ def make_team(
         environ: where keys are looked up.
         cancel: ends waiting calls.
         on_retry: is told why a call waits.
+        warn: is told what a user should know.
 
     Raises:
         UsageError: the provider is unknown, or something that it needs is missing.
@@ -58,6 +63,8 @@ def make_team(
     """
     choice = choose_provider(environ)
     spec = config.provider or choice.spec
+    limits = SpendingLimits(config.max_usd, config.max_tokens, config.max_calls)
+    budget = Budget(limits, CallLog(run_dir / CALLS_FILE), cancel)
     model = make_chat_model(
         spec,
         model=config.model,
@@ -65,9 +72,12 @@ def make_team(
         environ=environ,
         policy=CallPolicy(reply_tokens=config.reply_tokens),
         cache_path=run_dir / REPLIES_FILE,
+        cache_mode=config.cache,
+        budget=budget,
         folder=run_dir,
         cancel=cancel,
         on_retry=on_retry,
+        warn=warn,
     )
     description = f"{model.provider}: {model.name}" if config.provider else choice.sentence
     has_critic = config.critic and "critic" in model.agents
@@ -77,4 +87,5 @@ def make_team(
         Critic(model) if has_critic else None,
         Analyzer(model) if has_analyzer else None,
         description,
+        budget,
     )

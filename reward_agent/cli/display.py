@@ -106,6 +106,9 @@ class RunDisplay:
     def _show_retry(self, reason: str, **_: Any) -> None:
         self._say(f"  [yellow]waiting[/] {escape(reason)}")
 
+    def _show_warning(self, reason: str, **_: Any) -> None:
+        self._say(f"  [yellow]warning[/] {escape(reason)}")
+
     def _show_no_metric(self, reason: str, **_: Any) -> None:
         self._say(
             f"[yellow]no metric[/] {escape(reason)}: policies are trained and shown, "

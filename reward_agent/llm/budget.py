@@ -8,7 +8,6 @@ spending of the run, by name, and the run goes on with what it has.
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from reward_agent.errors import BudgetError, Interrupted, ModelError, UsageError
@@ -18,6 +17,7 @@ from reward_agent.llm.costs import (
     CallRecord,
     make_call_record,
     make_failure_record,
+    sum_charges,
     sum_usage,
 )
 from reward_agent.llm.models import ModelCard, find_model, load_models
@@ -67,15 +67,14 @@ class Budget:
         self.log = log or CallLog()
         self.reached = ""
         self._cancel = cancel or threading.Event()
-        self._spent = sum_usage(self.log.records)
+        self._spent = sum_charges(self.log.records)
         self._reserved: list[Usage] = []
         self._change = threading.Condition()
 
     @property
-    def spent(self) -> Usage:
-        """What the calls of the run have cost so far."""
-        with self._change:
-            return self._spent
+    def usage(self) -> Usage:
+        """What the replies of the run have cost so far."""
+        return sum_usage(self.log.records)
 
     def reserve(self, worst: Usage, what: str) -> None:
         """Set the worst case of a call aside.
@@ -106,7 +105,7 @@ class Budget:
         """Replace a reservation by what the call has cost, and note the call."""
         with self._change:
             self._reserved.remove(worst)
-            self._spent = self._spent + sum_usage([record])
+            self._spent = self._spent + sum_charges([record])
             self._change.notify_all()
         self.log.append(record)
 
@@ -238,14 +237,6 @@ def explain_no_price(model: str) -> UsageError:
         f"--max-usd needs the price of the model, and none is known for {model!r} "
         f"(the table is of {table.checked})",
         f"give --max-tokens or --max-calls instead; priced: {', '.join(sorted(table.model))}",
-    )
-
-
-def make_limits(settings: Mapping[str, float | None]) -> SpendingLimits:
-    """Return the limits of a run's settings."""
-    usd, tokens, calls = (settings.get(f"max_{name}") for name in ("usd", "tokens", "calls"))
-    return SpendingLimits(
-        usd, None if tokens is None else int(tokens), None if calls is None else int(calls)
     )
 
 

@@ -18,6 +18,7 @@ from reward_agent.llm.chat import AgentName, ChatRequest, Completion, ReplyText
 from reward_agent.types import Outcome, Record, Usage
 
 CALLS_FILE = "calls.jsonl"
+_FAILED = "failed: "
 Source = Literal["model", "cache", "replay"]
 
 
@@ -35,6 +36,11 @@ class CallRecord(Record):
     outcome: Outcome
     usage: Usage
     wall_s: float = 0.0
+
+    @property
+    def is_failed(self) -> bool:
+        """Whether no reply came back."""
+        return self.outcome.startswith(_FAILED)
 
 
 class CallLog:
@@ -100,7 +106,7 @@ def make_call_record(
 def make_failure_record(
     request: ChatRequest, provider: str, model: str, reason: str, usage: Usage
 ) -> CallRecord:
-    """Return the record of a request that was not answered."""
+    """Return the record of a request that was not answered; ``usage`` is the most it can cost."""
     return CallRecord(
         time=_now_utc(),
         agent=request.agent,
@@ -109,13 +115,18 @@ def make_failure_record(
         candidate=request.sample_index,
         provider=provider,
         model=model,
-        outcome=f"failed: {reason}",
+        outcome=f"{_FAILED}{reason}",
         usage=usage,
     )
 
 
 def sum_usage(records: Iterable[CallRecord]) -> Usage:
-    """Return what the calls cost; what was answered without a call cost nothing."""
+    """Return what the replies cost; what was answered without a call cost nothing."""
+    return sum_charges(record for record in records if not record.is_failed)
+
+
+def sum_charges(records: Iterable[CallRecord]) -> Usage:
+    """Return the most that the calls can have cost: failed ones, which may be billed, included."""
     return sum((record.usage for record in records if record.source == "model"), Usage())
 
 
