@@ -227,6 +227,7 @@ def _follow(
 def make_search(
     store: RunStore, run: RunRecord, config: DesignConfig, team: Team, listen: Listener
 ) -> Search:
+    """Open what the stages of a run share; its executor is to be closed."""
     # What the machine can do at the start it must do for every job: the level never changes.
     mode = "strict" if run.sandbox_level == "full" else config.sandbox
     ledger = TimeLedger(count_slots(config.slots), run.slot_seconds, run.wall_s)
@@ -251,6 +252,7 @@ def _ignore(kind: str, data: dict[str, Any]) -> None:
 
 
 def tell_retries(listen: Listener) -> Callable[[str], None]:
+    """Return what tells a listener why a call of a model waits."""
     return lambda reason: listen("retry", {"reason": reason})
 
 

@@ -24,6 +24,8 @@ LAYERS = [
     ("stages",),
     ("report",),
     ("loop", "design_run", "single"),
+    ("feedback",),
+    ("web",),
     ("cli",),
 ]  # fmt: skip
 # Only the child may import these, and it does so in these modules alone.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from reward_agent.errors import Interrupted
@@ -75,13 +75,18 @@ class LocalExecutor:
         Raises:
             Interrupted: the executor was closed meanwhile; no process is left behind.
         """
-        futures = [
-            (self._short_pool if request.job.kind in _SHORT_KINDS else self._pool).submit(
-                self._run, request, on_progress
-            )
-            for request in requests
-        ]
-        return [future.result() for future in futures]
+        try:
+            futures = [
+                (self._short_pool if request.job.kind in _SHORT_KINDS else self._pool).submit(
+                    self._run, request, on_progress
+                )
+                for request in requests
+            ]
+            return [future.result() for future in futures]
+        except (CancelledError, RuntimeError) as error:
+            if self._cancel.is_set():  # closed by another thread: nothing more is taken on
+                raise Interrupted("the run was stopped") from error
+            raise
 
     def close(self) -> None:
         """Stop what runs and wait for its end."""

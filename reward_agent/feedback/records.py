@@ -1,0 +1,213 @@
+"""What a feedback session is made of: ``feedback/session.jsonl`` in the run's directory.
+
+One entry a line, appended and made durable before it takes effect, never changed. The state of a
+session is a function of its entries and of the run's own files, so a session that ended anywhere,
+by a crash too, goes on where it was.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Literal, TypeVar
+
+from pydantic import Field, TypeAdapter, ValidationError
+
+from reward_agent.errors import DataError, RewardAgentError
+from reward_agent.store import now_utc
+from reward_agent.types import FileRecord, Finite, Outcome, Record, Sha256
+
+LOG_FILE = "feedback/session.jsonl"
+MAX_WORDS = 8000
+
+Words = Annotated[str, Field(max_length=MAX_WORDS)]
+Choice = Literal["a", "b", "same", "both bad"]
+
+
+class Shown(Record):
+    """A candidate as the person could see it: its program and its video, by their files."""
+
+    candidate: str
+    iteration: int
+    outcome: Outcome
+    program_sha256: Sha256 | None
+    program_file: str | None = Field(description="relative to the run's directory")
+    video_file: str | None = None
+    task_score: Finite | None = None
+
+
+class Entry(FileRecord):
+    """One entry of a session. ``number`` counts from 0, ``time`` is UTC ISO 8601."""
+
+    number: int
+    time: str
+
+
+class Opened(Entry):
+    """A front end was opened on the run."""
+
+    kind: Literal["opened"] = "opened"
+    front_end: str
+    designer: str
+
+
+class Remarked(Entry):
+    """The person said what they saw, and perhaps what they wish; a round answers it."""
+
+    kind: Literal["remarked"] = "remarked"
+    candidate: str
+    description: Words
+    wish: Words = ""
+
+
+class Edited(Entry):
+    """The person changed a program; a round trains it."""
+
+    kind: Literal["edited"] = "edited"
+    parent: str
+    program: Annotated[str, Field(max_length=200_000)]
+
+
+class RoundStarted(Entry):
+    """A round of the run began, in answer to an entry."""
+
+    kind: Literal["round_started"] = "round_started"
+    iteration: int
+    cause: int = Field(description="number of the remark or the edit")
+    n_candidates: int
+    before: Shown | None
+
+
+class RoundEnded(Entry):
+    """A round came to its end: ``finished``, ``stopped …`` or ``failed: …``."""
+
+    kind: Literal["round_ended"] = "round_ended"
+    iteration: int
+    outcome: Outcome
+    after: tuple[Shown, ...] = ()
+
+
+class Preferred(Entry):
+    """The person compared two candidates by their videos."""
+
+    kind: Literal["preferred"] = "preferred"
+    a: str
+    b: str
+    choice: Choice
+
+
+class Noted(Entry):
+    """The person wrote a note, for the record and for the Designer."""
+
+    kind: Literal["noted"] = "noted"
+    text: Words
+
+
+class Decided(Entry):
+    """The person accepted or rejected a candidate, or put it in front (``chosen``)."""
+
+    kind: Literal["decided"] = "decided"
+    candidate: str
+    verdict: Literal["accepted", "rejected", "chosen"]
+
+
+class MetricDecided(Entry):
+    """The person decided how policies are scored."""
+
+    kind: Literal["metric_decided"] = "metric_decided"
+    verdict: Literal["accepted", "edited", "replaced", "rejected"]
+    metric_sha256: Sha256 | None = None
+
+
+AnyEntry = Annotated[
+    Opened
+    | Remarked
+    | Edited
+    | RoundStarted
+    | RoundEnded
+    | Preferred
+    | Noted
+    | Decided
+    | MetricDecided,
+    Field(discriminator="kind"),
+]
+E = TypeVar("E", bound=Entry)
+_ENTRY: TypeAdapter[AnyEntry] = TypeAdapter(AnyEntry)
+
+
+class SessionLog:
+    """The entries of the sessions over one run.
+
+    Args:
+        run_dir: the run's directory.
+
+    Raises:
+        DataError: a line is not an entry.
+    """
+
+    def __init__(self, run_dir: Path) -> None:
+        self._path = run_dir / LOG_FILE
+        self._entries = list(_read(self._path))
+        self._lock = threading.Lock()
+
+    @property
+    def entries(self) -> tuple[AnyEntry, ...]:
+        """All entries, oldest first."""
+        with self._lock:
+            return tuple(self._entries)
+
+    def list(self, kind: type[E]) -> list[E]:
+        """Return the entries of one kind, oldest first."""
+        return [entry for entry in self.entries if isinstance(entry, kind)]
+
+    def append(self, kind: type[E], **fields: object) -> E:
+        """Append an entry, durably.
+
+        Raises:
+            RewardAgentError: the file cannot be written.
+        """
+        with self._lock:
+            number = len(self._entries)
+            entry = kind.model_validate({"number": number, "time": now_utc(), **fields})
+            _write_line(self._path, entry.model_dump_json())
+            self._entries.append(_ENTRY.validate_python(entry))
+            return entry
+
+
+def _read(path: Path) -> Iterator[AnyEntry]:
+    if not path.is_file():
+        return
+    # What follows the last line's end was cut off by a crash, and never took effect.
+    lines = path.read_text("utf-8", "replace").split("\n")[:-1]
+    for number, line in enumerate(lines, start=1):
+        try:
+            yield _ENTRY.validate_json(line)
+        except ValidationError as error:
+            first = error.errors()[0]
+            raise DataError(
+                f"{path}, line {number}: {first['msg']}", "restore the line, or remove it"
+            ) from error
+
+
+def _write_line(path: Path, line: str) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("ab+") as file:
+            _drop_torn_line(file.fileno())
+            file.write(line.encode() + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise RewardAgentError(
+            f"cannot write {path}: {error.strerror}", "free disk space or correct the permissions"
+        ) from error
+
+
+def _drop_torn_line(descriptor: int) -> None:
+    """Cut off a last line without its end: a crash left it, and it never took effect."""
+    size = os.fstat(descriptor).st_size
+    data = os.pread(descriptor, size, 0)
+    if data and not data.endswith(b"\n"):
+        os.ftruncate(descriptor, data.rfind(b"\n") + 1)

@@ -1,0 +1,212 @@
+"""A round in answer to a person: their words go to the Designer, their program to the training."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from reward_agent.agents.brief import (
+    DesignBrief,
+    DesignIdea,
+    Feedback,
+    HistoryEntry,
+    Remark,
+    select_history,
+)
+from reward_agent.agents.designer import Designer
+from reward_agent.agents.ideas import choose_answers
+from reward_agent.errors import ScriptEndedError
+from reward_agent.feedback.films import find_film
+from reward_agent.feedback.records import (
+    AnyEntry,
+    Decided,
+    Edited,
+    Noted,
+    Preferred,
+    Remarked,
+    RoundEnded,
+    RoundStarted,
+    Shown,
+)
+from reward_agent.jobs import PROGRAM_FILE
+from reward_agent.llm.chat import ChatRequest, Completion
+from reward_agent.loop import design_iteration, update_run
+from reward_agent.search import Search
+from reward_agent.store import RunStore
+from reward_agent.types import Candidate, Iteration, Usage
+
+EDIT_IDEA = DesignIdea("edited-by-hand", "The person's own change of the program.")
+_PREFERRED = {
+    "a": "prefers {a} to {b}",
+    "b": "prefers {b} to {a}",
+    "same": "sees no difference between {a} and {b}",
+    "both bad": "finds both {a} and {b} bad",
+}
+
+
+@dataclass(frozen=True)
+class Known:
+    """What a round builds on.
+
+    Args:
+        entries: every candidate of the run.
+        best: the best of them by the run's metric, or by ratings where there is none.
+        standings: ratings in words, where they are the score.
+    """
+
+    entries: Sequence[HistoryEntry]
+    best: HistoryEntry | None
+    standings: tuple[str, ...] = ()
+
+
+class PersonModel:
+    """Plays the Designer with one program, that of a person; it repairs and revises nothing."""
+
+    provider = "person"
+    name = "edited by hand"
+    agents = frozenset({"designer"})
+    max_concurrency = 1
+
+    def __init__(self, source: str) -> None:
+        self._source = source
+
+    def complete(self, request: ChatRequest) -> Completion:
+        """Answer with the program.
+
+        Raises:
+            ScriptEndedError: something else is asked for.
+        """
+        if request.template not in ("designer/first", "designer/next"):
+            raise ScriptEndedError("a person wrote this program", "change it and train it again")
+        # Longer than any fence that the program may hold in its docstrings.
+        mark = "`" * 12
+        return Completion(
+            reply=f"{mark}python\n{self._source}\n{mark}\n",
+            stop_reason="stop",
+            model=self.name,
+            provider=self.provider,
+            usage=Usage(),
+        )
+
+
+def run_round(
+    search: Search,
+    started: RoundStarted,
+    cause: Remarked | Edited,
+    feedback: Feedback,
+    known: Known,
+) -> Iteration:
+    """Run the round that answers a remark or trains an edited program.
+
+    It is a round of the run like any other: checked, probed, trained, judged and explained.
+    Nobody is stopped on the way, since the metric may not see what the person sees.
+    """
+    search = replace(search, config=search.config.model_copy(update={"racing": "none"}))
+    if isinstance(cause, Edited):
+        designer = Designer(PersonModel(cause.program))
+        search = replace(search, designer=designer, critic=None)
+        ideas: tuple[DesignIdea, ...] = (replace(EDIT_IDEA, parent=cause.parent),)
+    else:
+        ideas = choose_answers(started.n_candidates, cause.candidate)
+    briefs = _make_briefs(search, started.iteration, ideas, feedback, known)
+    iteration = design_iteration(search, started.iteration, briefs)
+    search.store.write_iteration(iteration)
+    search.notify("iteration_finished", iteration=iteration.index, best=iteration.best)
+    update_run(search)
+    return iteration
+
+
+def _make_briefs(
+    search: Search,
+    index: int,
+    ideas: Sequence[DesignIdea],
+    feedback: Feedback,
+    known: Known,
+) -> list[DesignBrief]:
+    history = select_history(known.entries)
+    # The candidate that the person watched may be older than what the Designer is told.
+    watched = [e for e in known.entries if e.candidate.id == ideas[0].parent and e not in history]
+    return [
+        DesignBrief(
+            card=search.card,
+            task=search.task,
+            idea=idea,
+            iteration=index,
+            index=number,
+            best=known.best,
+            history=(*watched[-1:], *history),
+            seed=search.config.seed,
+            feedback=feedback,
+        )
+        for number, idea in enumerate(ideas)
+    ]
+
+
+def choose_round_index(store: RunStore) -> int:
+    """Return the number of the next round: no folder has it, complete or not."""
+    folders = [path.name for path in (store.dir / "iterations").glob("*/") if path.name.isdigit()]
+    return max((int(name) for name in folders), default=-1) + 1
+
+
+def make_feedback(
+    entries: Sequence[AnyEntry], until: int, standings: Sequence[str] = ()
+) -> Feedback:
+    """Return the session as the Designer is told it, up to an entry.
+
+    Args:
+        entries: the session, oldest first.
+        until: number of the remark that is to be answered now.
+        standings: ratings in words.
+    """
+    rounds = {e.iteration: e.cause for e in entries if isinstance(e, RoundStarted)}
+    answers: dict[int, list[str]] = {}
+    for entry in entries:
+        if isinstance(entry, RoundEnded):
+            described = [describe_shown(shown) for shown in entry.after]
+            answers.setdefault(rounds[entry.iteration], []).extend(described)
+    remarks = [
+        Remark(e.candidate, e.description, e.wish, tuple(answers.get(e.number, ())))
+        for e in entries
+        if isinstance(e, Remarked) and e.number <= until
+    ]
+    verdicts = [_describe_verdict(e, answers) for e in entries if e.number <= until]
+    return Feedback(tuple(remarks), (*filter(None, verdicts), *standings))
+
+
+def _describe_verdict(entry: AnyEntry, answers: dict[int, list[str]]) -> str:
+    if isinstance(entry, Preferred):
+        return "The person " + _PREFERRED[entry.choice].format(a=entry.a, b=entry.b) + "."
+    if isinstance(entry, Decided) and entry.verdict != "chosen":
+        return f"The person {entry.verdict} {entry.candidate}."
+    if isinstance(entry, Noted):
+        return f"The person notes: {' '.join(entry.text.split())}"
+    if isinstance(entry, Edited):
+        became = "; ".join(answers.get(entry.number, ())) or "not trained"
+        return f"The person changed the program of {entry.parent} by hand, which became {became}."
+    return ""
+
+
+def describe_shown(shown: Shown) -> str:
+    """Return a candidate and what became of it, in a few words."""
+    score = "" if shown.task_score is None else f", task score {shown.task_score:.3g}"
+    return f"{shown.candidate}: {shown.outcome}{score}"
+
+
+def make_shown(store: RunStore, candidate: Candidate) -> Shown:
+    """Return what a person can see of a candidate."""
+    folder = store.candidate_dir(candidate.iteration, candidate.id)
+    program, film = folder / PROGRAM_FILE, find_film(store, candidate)
+    return Shown(
+        candidate=candidate.id,
+        iteration=candidate.iteration,
+        outcome=candidate.outcome,
+        program_sha256=candidate.program_sha256,
+        program_file=_name_in_run(store, program) if program.is_file() else None,
+        video_file=_name_in_run(store, film) if film else None,
+        task_score=candidate.task_score,
+    )
+
+
+def _name_in_run(store: RunStore, path: Path) -> str:
+    return path.relative_to(store.dir).as_posix()

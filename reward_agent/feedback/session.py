@@ -1,0 +1,328 @@
+"""``open_session``: a person watches policies and says what is wrong, until they are content.
+
+Both front ends are views of this library: what they show is read here, what they do is a method.
+A remark or an edit waits until ``work`` runs its round; everything else takes effect at once.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from reward_agent.agents.team import Team, make_team
+from reward_agent.config import DesignConfig
+from reward_agent.design_run import change_config, make_search, tell_retries
+from reward_agent.errors import Interrupted, RewardAgentError, UsageError
+from reward_agent.feedback.films import find_film, make_film
+from reward_agent.feedback.records import (
+    Choice,
+    Decided,
+    Edited,
+    Noted,
+    Opened,
+    Preferred,
+    Remarked,
+    RoundEnded,
+    RoundStarted,
+)
+from reward_agent.feedback.rounds import (
+    Known,
+    choose_round_index,
+    make_feedback,
+    make_shown,
+    run_round,
+)
+from reward_agent.feedback.state import SessionState
+from reward_agent.history import find_best, read_history
+from reward_agent.jobs import RESULT_FILE, EvaluateResult
+from reward_agent.paths import find_runs_dir
+from reward_agent.report.page import write_report
+from reward_agent.rewards.checks import check_program
+from reward_agent.sandbox.trial import check_isolation
+from reward_agent.search import Metric, Search
+from reward_agent.store import (
+    METRIC_FILE,
+    RunStore,
+    Winner,
+    find_run,
+    read_record,
+    write_text,
+)
+from reward_agent.types import Candidate, CheckReport, RewardProgram
+
+Listener = Callable[[str, dict[str, Any]], None]
+
+MAX_CANDIDATES = 3
+
+
+class Session(SessionState):
+    """A feedback session over one run; its lock is held by ``open_session``.
+
+    Args:
+        store: the run's directory.
+        config: the run's settings with the session's changes.
+        team: the agents that answer.
+        listen: receives every event, progress of trainings included.
+    """
+
+    def __init__(self, store: RunStore, config: DesignConfig, team: Team, listen: Listener) -> None:
+        super().__init__(store)
+        self.config = config
+        self._team = team
+        self._listen = listen
+        self._running: Search | None = None
+        self._is_stopped = threading.Event()
+
+    # --- what a person does -----------------------------------------------------------------------
+
+    def remark(self, description: str, wish: str = "", about: str = "") -> Remarked:
+        """Say what is wrong with a policy; ``work`` runs the round that answers.
+
+        Args:
+            description: what the person saw.
+            wish: what they want to see instead.
+            about: the candidate; the one in front by default.
+        """
+        if not (description.strip() or wish.strip()):
+            raise UsageError("the remark is empty", "say what you saw, or what you wish")
+        watched = self.find(about) if about else self.need_current()
+        return self.log.append(
+            Remarked,
+            candidate=watched.candidate.id,
+            description=description.strip() or wish.strip(),
+            wish=wish.strip() if description.strip() else "",
+        )
+
+    def check(self, program: str) -> CheckReport:
+        """Return the findings of the static rules on a program."""
+        return check_program(RewardProgram(program), self.run.card)
+
+    def edit(self, parent: str, program: str) -> CheckReport:
+        """Hand in a changed program; ``work`` trains it if the rules accept it.
+
+        Returns:
+            The findings; with an error among them nothing was recorded.
+        """
+        entry = self.find(parent)
+        report = self.check(program)
+        if entry.program is not None and entry.program.source.strip() == program.strip():
+            raise UsageError(f"the program of {parent} is unchanged", "change it, then train it")
+        if report.is_accepted:
+            self.log.append(Edited, parent=entry.candidate.id, program=program)
+        return report
+
+    def prefer(self, a: str, b: str, choice: Choice) -> Preferred:
+        """Record which of two policies the person prefers."""
+        first, second = self.find(a).candidate.id, self.find(b).candidate.id
+        if first == second:
+            raise UsageError(f"{first} cannot be compared with itself", "name two candidates")
+        return self.log.append(Preferred, a=first, b=second, choice=choice)
+
+    def note(self, text: str) -> Noted:
+        """Keep a note; the Designer reads it with the next remark."""
+        if not text.strip():
+            raise UsageError("the note is empty", "write something")
+        return self.log.append(Noted, text=text.strip())
+
+    def choose(self, name: str) -> None:
+        """Put a candidate in front."""
+        self.log.append(Decided, candidate=self.find(name).candidate.id, verdict="chosen")
+
+    def reject(self, name: str) -> None:
+        """Reject a candidate: it is no longer in front, nor compared."""
+        self.log.append(Decided, candidate=self.find(name).candidate.id, verdict="rejected")
+
+    def accept(self, name: str = "") -> Winner:
+        """Accept a candidate, the one in front by default: it becomes the run's result.
+
+        ``reward.py``, the winner in ``run.json`` and the report are made anew.
+        """
+        entry = self.find(name) if name else self.need_current()
+        candidate = entry.candidate
+        self.log.append(Decided, candidate=candidate.id, verdict="accepted")
+        winner = self._make_winner(candidate)
+        run = self.run.model_copy(
+            update={"winner": winner, "status": "finished", "note": "accepted by a person"}
+        )
+        self.store.write_run(run)
+        write_text(
+            self.store.dir / "reward.py",
+            self.store.read_program(candidate.iteration, candidate.id),
+        )
+        write_report(self.store.dir)
+        return winner
+
+    # --- rounds -----------------------------------------------------------------------------------
+
+    def work(self) -> list[RoundEnded]:
+        """Run the rounds that wait, one after the other; a round that was cut off goes on.
+
+        Returns:
+            How each ended; a round that failed is an outcome.
+
+        Raises:
+            Interrupted: by Ctrl-C; the round goes on when the session is opened again.
+        """
+        ended = []
+        while self.waiting:
+            ended.append(self._answer(self.waiting[0]))
+        return ended
+
+    def stop(self) -> None:
+        """Stop the round that is running; it ends as ``stopped by the person``."""
+        search = self._running
+        if search is not None:
+            self._is_stopped.set()
+            search.executor.close()
+
+    def film(self, name: str) -> str:
+        """Film a candidate that has no video; return why there is none in the end, if so."""
+        entry = self.find(name)
+        if self.find_film(name) is not None:
+            return ""
+        with self.searching() as search:
+            return make_film(search, entry)
+
+    @contextmanager
+    def searching(self) -> Iterator[Search]:
+        """Open what jobs need: the executor, with the run's metric."""
+        run = self.run
+        search = make_search(self.store, run, self.config, self._team, self._listen)
+        path = self.store.dir / METRIC_FILE
+        if run.metric_origin != "none":
+            search = replace(search, metric=Metric(path.read_text("utf-8"), run.metric_origin))
+        try:
+            yield search
+        finally:
+            search.executor.close()
+
+    def _answer(self, cause: Remarked | Edited) -> RoundEnded:
+        started = self._start(cause)
+        outcome = "finished"
+        with self.searching() as search:
+            self._running = search
+            try:
+                run_round(search, started, cause, self._tell(cause), self._gather())
+            except (Interrupted, KeyboardInterrupt):
+                if not self._is_stopped.is_set():
+                    raise
+                outcome = "stopped by the person"
+            except RewardAgentError as error:
+                outcome = f"failed: {error.message}"
+            finally:
+                self._running = None
+                self._is_stopped.clear()
+        after = self._list_after(started.iteration) if outcome == "finished" else ()
+        ended = self.log.append(
+            RoundEnded, iteration=started.iteration, outcome=outcome, after=after
+        )
+        self._listen("round_ended", {"iteration": started.iteration, "outcome": outcome})
+        return ended
+
+    def _start(self, cause: Remarked | Edited) -> RoundStarted:
+        """Begin a round, or take up the one that was cut off."""
+        open_rounds = [item for item in self.log.list(RoundStarted) if item.cause == cause.number]
+        if open_rounds:
+            return open_rounds[-1]
+        name = cause.candidate if isinstance(cause, Remarked) else cause.parent
+        return self.log.append(
+            RoundStarted,
+            iteration=choose_round_index(self.store),
+            cause=cause.number,
+            n_candidates=1 if isinstance(cause, Edited) else self.config.candidates,
+            before=make_shown(self.store, self.find(name).candidate),
+        )
+
+    def _tell(self, cause: Remarked | Edited) -> Any:
+        standings: list[str] = []
+        if not self.has_metric:
+            standings = [
+                f"By these preferences {item.candidate} has the rating {item.mean:.2f} "
+                f"({item.low:.2f} … {item.high:.2f}); 0 is just acceptable."
+                for item in self.rate()
+                if item.n_answers
+            ]
+        return make_feedback(self.log.entries, cause.number, standings)
+
+    def _gather(self) -> Known:
+        entries = read_history(self.store)
+        if self.has_metric:
+            return Known(entries, find_best(entries))
+        rated = [item.entry for item in self.rank() if item.rating and item.rating.n_answers]
+        return Known(entries, rated[0] if rated else self.current)
+
+    def _list_after(self, iteration: int) -> Sequence[Any]:
+        candidates = self.store.read_iteration(iteration).candidates
+        return [make_shown(self.store, candidate) for candidate in candidates]
+
+    # --- parts ------------------------------------------------------------------------------------
+
+    def _make_winner(self, candidate: Candidate) -> Winner:
+        """Describe the accepted candidate by the policy that the person watched."""
+        run = self.run
+        if run.winner is not None and run.winner.candidate == candidate.id:
+            return run.winner
+        seed = self.config.seed
+        folder = self.store.evaluation_dir(candidate.iteration, candidate.id, seed)
+        judged = read_record(folder / RESULT_FILE, EvaluateResult)
+        film = find_film(self.store, candidate)
+        rate_of_success = candidate.evaluation.success_rate if candidate.evaluation else None
+        return Winner(
+            candidate=candidate.id,
+            iteration=candidate.iteration,
+            seed=seed,
+            task_score=candidate.task_score,
+            success_rate=rate_of_success,
+            is_confirmed=False,
+            policy_file=(folder / judged.best_file).relative_to(self.store.dir).as_posix(),
+            video_file=film.relative_to(self.store.dir).as_posix() if film else None,
+        )
+
+
+@contextmanager
+def open_session(
+    name: str,
+    *,
+    runs_dir: Path | None = None,
+    listen: Listener | None = None,
+    front_end: str = "library",
+    environ: Mapping[str, str] | None = None,
+    **options: Any,
+) -> Iterator[Session]:
+    """Open a feedback session over a finished or paused run.
+
+    Args:
+        name: the run's id, the start of it, its path, or ``last``.
+        runs_dir: where runs lie.
+        listen: receives every event of the rounds.
+        front_end: who opens it, for the record.
+        environ: environment variables; the process's own by default.
+        options: settings that change, such as ``provider``; ``candidates`` are those of a round.
+
+    Raises:
+        UsageError: another process works on the run, or a setting cannot change.
+    """
+    environ = os.environ if environ is None else environ
+    store = find_run(name, find_runs_dir(runs_dir))
+    run = store.read_run()
+    given = {key: value for key, value in options.items() if value is not None}
+    n_candidates = given.pop("candidates", min(MAX_CANDIDATES, run.config["candidates"]))
+    config = change_config(run, given).model_copy(update={"candidates": n_candidates})
+    listen = listen or (lambda kind, data: None)
+    cancel = threading.Event()
+    level = check_isolation(config.sandbox)
+    with store.lock():
+        store.write_run(store.read_run().model_copy(update={"sandbox_level": level}))
+        team = make_team(config, store.dir, environ, cancel, tell_retries(listen))
+        session = Session(store, config, team, listen)
+        session.log.append(Opened, front_end=front_end, designer=team.description)
+        try:
+            yield session
+        finally:
+            cancel.set()
+            session.stop()

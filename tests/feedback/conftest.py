@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import reward_agent
+from reward_agent.feedback.session import Session, open_session
+
+PROGRAM = """```python
+def compute_reward(state, action, next_state):
+    upright = tolerance(next_state.pole_angle, bounds=(-0.05, 0.05), margin=%s)
+    return upright, {"upright": upright}
+```"""
+SMALL: dict[str, Any] = {
+    "steps": 2048,
+    "iterations": 1,
+    "winner_seeds": 0,
+    "eval_episodes": 2,
+    "racing": "none",
+    "video": False,
+}
+PROPOSAL = """```json
+{"meaning": "share of the time near the middle", "unit": "1", "criterion": "within 0.1 m"}
+```
+```python
+def score(episode):
+    share = float(np.mean(np.abs(episode.cart_position) < 0.1))
+    return Score(share, share > 0.9, {"share": share})
+```"""
+
+
+def write_script(folder: Path, *replies: str, before: str = "") -> str:
+    path = folder / "replies.md"
+    path.write_text(before + "".join(f"--- reply ---\n{reply}\n" for reply in replies))
+    return f"scripted:{path}"
+
+
+def design(folder: Path, task: str, *replies: str, **options: Any) -> None:
+    reward_agent.design(
+        "inverted_pendulum",
+        task,
+        provider=write_script(folder, *replies),
+        runs_dir=folder / "runs",
+        environ={},
+        **(SMALL | options),
+    )
+
+
+@pytest.fixture(scope="session")
+def judged_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run of a task with a trusted metric: two candidates."""
+    folder = tmp_path_factory.mktemp("judged")
+    design(folder, "balance", PROGRAM % 0.2, PROGRAM % 0.5, candidates=2)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def unjudged_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run of a sentence whose proposed metric was not accepted: three candidates."""
+    folder = tmp_path_factory.mktemp("unjudged")
+    programs = [PROGRAM % margin for margin in (0.2, 0.5, 0.8)]
+    design(folder, "stay in the middle of the rail", PROPOSAL, *programs, candidates=3)
+    return folder
+
+
+def make_opener(source: Path, tmp_path: Path) -> Callable[..., AbstractContextManager[Session]]:
+    runs = tmp_path / "runs"
+    shutil.copytree(source / "runs", runs)
+
+    @contextmanager
+    def open_copy(*replies: str, **options: Any) -> Iterator[Session]:
+        # A script goes on after the replies that the run has used.
+        text = (source / "replies.md").read_text()
+        provider = write_script(tmp_path, *(replies or (PROGRAM % 0.31,)), before=text)
+        chosen = {"provider": provider, "candidates": 1} | options
+        with open_session("last", runs_dir=runs, environ={}, **chosen) as session:
+            yield session
+
+    return open_copy
+
+
+@pytest.fixture
+def open_judged(judged_run: Path, tmp_path: Path) -> Callable[..., AbstractContextManager[Session]]:
+    """Open a session on a copy of the judged run; it is given the replies of its designer."""
+    return make_opener(judged_run, tmp_path)
+
+
+@pytest.fixture
+def open_unjudged(
+    unjudged_run: Path, tmp_path: Path
+) -> Callable[..., AbstractContextManager[Session]]:
+    """Open a session on a copy of the run without a metric."""
+    return make_opener(unjudged_run, tmp_path)
+
+
+@pytest.fixture
+def program() -> str:
+    """A reply of the Designer with a program that no run has seen."""
+    return PROGRAM % 0.33

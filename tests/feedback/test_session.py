@@ -1,0 +1,250 @@
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+
+import pytest
+
+from reward_agent.errors import RewardAgentError, UnknownNameError, UsageError
+from reward_agent.feedback.records import LOG_FILE, RoundEnded, RoundStarted
+from reward_agent.feedback.rounds import make_feedback
+from reward_agent.feedback.session import Session
+from reward_agent.types import RewardProgram
+
+OpenSession = Callable[..., AbstractContextManager[Session]]
+
+EDITED = """def compute_reward(state, action, next_state):
+    upright = tolerance(next_state.pole_angle, bounds=(-0.05, 0.05), margin=0.9)
+    calm = tolerance(next_state.cart_velocity, bounds=(-0.1, 0.1), margin=1.0)
+    return upright * calm, {"upright": upright * calm}
+"""
+
+
+def test_a_remark_becomes_a_round_that_is_recorded_with_before_and_after(
+    open_judged: OpenSession,
+) -> None:
+    with open_judged() as session:
+        before = session.current
+        assert before is not None
+        session.remark("It wobbles.", "Hold it still.")
+        [ended] = session.work()
+        [started] = session.log.list(RoundStarted)
+        assert started.before is not None
+        assert started.before.candidate == before.candidate.id
+        assert ended.outcome == "finished"
+        [after] = ended.after
+        assert after.outcome == "trained"
+        assert after.program_sha256 != started.before.program_sha256
+        assert after.program_file is not None
+        program = (session.store.dir / after.program_file).read_text()
+        assert RewardProgram(program).sha256 == after.program_sha256
+        assert session.current is not None
+        assert session.current.candidate.id == after.candidate
+        assert session.current.candidate.parent == before.candidate.id
+        assert session.waiting == []
+        folder = session.store.candidate_dir(started.iteration, after.candidate)
+        prompt = (folder / "prompt.md").read_text()
+        assert "> It wobbles." in prompt
+        assert "> Hold it still." in prompt
+
+
+def test_the_designer_is_told_the_whole_session(open_judged: OpenSession) -> None:
+    with open_judged("I would rather not.") as session:
+        first, second = [item.candidate.id for item in session.list_standings()]
+        session.remark("It wobbles.")
+        session.work()
+        session.prefer(first, second, "a")
+        session.note("A motor of a real robot.")
+        session.edit(first, EDITED)
+        last = session.remark("Still too quick.")
+        told = make_feedback(session.log.entries, last.number)
+    assert [remark.description for remark in told.remarks] == ["It wobbles.", "Still too quick."]
+    assert "no program: the reply holds no code" in told.remarks[0].answers[0]
+    assert told.remarks[1].answers == ()
+    assert [verdict.replace(first, "A").replace(second, "B") for verdict in told.verdicts] == [
+        "The person prefers A to B.",
+        "The person notes: A motor of a real robot.",
+        "The person changed the program of A by hand, which became not trained.",
+    ]
+
+
+def test_a_session_goes_on_where_it_was(open_judged: OpenSession) -> None:
+    with open_judged() as session:
+        session.remark("It wobbles.")
+        expected = session.log.entries
+    with open_judged() as session:
+        assert session.log.entries[: len(expected)] == expected
+        assert [entry.number for entry in session.waiting] == [expected[-1].number]
+
+
+def test_a_round_that_was_cut_off_keeps_its_number(open_judged: OpenSession) -> None:
+    with open_judged() as session:
+        remark = session.remark("It wobbles.")
+        session._start(remark)
+    with open_judged() as session:
+        [ended] = session.work()
+        [started] = session.log.list(RoundStarted)
+        assert ended.iteration == started.iteration
+
+
+def test_a_line_that_a_crash_tore_is_dropped(open_judged: OpenSession) -> None:
+    with open_judged() as session:
+        session.note("whole")
+        path = session.store.dir / LOG_FILE
+        count = len(session.log.entries)
+    with path.open("a") as file:
+        file.write('{"kind": "noted", "numb')
+    with open_judged() as session:
+        assert [entry.kind for entry in session.log.entries] == ["opened", "noted", "opened"]
+        assert session.log.entries[-1].number == count
+    assert len(path.read_text().splitlines()) == count + 1
+
+
+def test_a_line_that_is_no_entry_is_named(open_judged: OpenSession) -> None:
+    with open_judged() as session:
+        path = session.store.dir / LOG_FILE
+    path.write_text('{"kind": "noted", "number": 0}\n')
+    with pytest.raises(RewardAgentError, match="line 1"), open_judged():
+        pass
+
+
+def test_an_edited_program_is_checked_and_trained_like_any_candidate(
+    open_judged: OpenSession,
+) -> None:
+    with open_judged() as session:
+        assert session.current is not None
+        parent = session.current.candidate.id
+        assert session.edit(parent, EDITED).is_accepted
+        [ended] = session.work()
+        [after] = ended.after
+        candidate = session.find(after.candidate).candidate
+        assert candidate.outcome == "trained"
+        assert candidate.idea == "edited-by-hand"
+        assert candidate.parent == parent
+        assert candidate.task_score is not None
+        text = session.store.read_program(candidate.iteration, candidate.id)
+        assert text.strip() == EDITED.strip()
+
+
+def test_an_edit_with_an_error_is_answered_with_its_line_and_not_trained(
+    open_judged: OpenSession,
+) -> None:
+    with open_judged() as session:
+        assert session.current is not None
+        report = session.edit(
+            session.current.candidate.id, EDITED.replace("cart_velocity", "cart_velocty")
+        )
+        errors = [finding for finding in report.findings if finding.severity == "error"]
+        assert errors[0].line == 3
+        assert "cart_velocity" in errors[0].message + errors[0].remedy
+        assert session.waiting == []
+
+
+def test_an_unchanged_program_is_not_trained_again(open_judged: OpenSession) -> None:
+    with open_judged() as session:
+        assert session.current is not None
+        assert session.current.program is not None
+        with pytest.raises(UsageError, match="unchanged"):
+            session.edit(session.current.candidate.id, session.current.program.source)
+
+
+def test_accept_makes_the_candidate_the_result_of_the_run(open_judged: OpenSession) -> None:
+    with open_judged() as session:
+        other = session.rank()[-1].candidate
+        winner = session.accept(other.id[:5])
+        run = session.run
+        assert winner.candidate == other.id
+        assert run.winner == winner
+        assert run.note == "accepted by a person"
+        assert (session.store.dir / winner.policy_file).is_file()
+        program = session.store.read_program(other.iteration, other.id)
+        assert (session.store.dir / "reward.py").read_text() == program
+        assert session.current is not None
+        assert session.current.candidate.id == other.id
+
+
+def test_a_rejected_candidate_is_neither_in_front_nor_compared(open_judged: OpenSession) -> None:
+    with open_judged() as session:
+        assert session.current is not None
+        front = session.current.candidate.id
+        session.reject(front)
+        assert session.current.candidate.id != front
+        assert session.choose_pair() is None
+        session.choose(front)
+        assert session.current.candidate.id == front
+        assert session.choose_pair() is not None
+
+
+def test_a_reply_without_a_program_is_an_outcome_and_the_old_one_stays(
+    open_judged: OpenSession,
+) -> None:
+    with open_judged("I would rather not.") as session:
+        assert session.current is not None
+        before = session.current.candidate.id
+        session.remark("It wobbles.")
+        [ended] = session.work()
+        assert ended.after[0].outcome.startswith("no program")
+        assert session.current.candidate.id == before
+
+
+def test_a_round_can_be_stopped_and_the_session_goes_on(open_judged: OpenSession) -> None:
+    with open_judged() as session:
+        started = threading.Event()
+        session._listen = lambda kind, data: started.set() if kind == "drafted" else None
+        session.config = session.config.model_copy(update={"steps": 50_000_000})
+        session.remark("It wobbles.")
+        ended: list[RoundEnded] = []
+        worker = threading.Thread(target=lambda: ended.extend(session.work()))
+        worker.start()
+        assert started.wait(60)
+        time.sleep(0.5)
+        session.stop()
+        worker.join(30)
+        assert [item.outcome for item in ended] == ["stopped by the person"]
+        assert session.waiting == []
+
+
+def test_two_sessions_on_one_run_are_refused(open_judged: OpenSession) -> None:
+    with (
+        open_judged() as session,
+        pytest.raises(UsageError, match="another process"),
+        session.store.lock(),
+    ):
+        pass
+
+
+def test_without_a_metric_the_ratings_and_nothing_else_are_the_score(
+    open_unjudged: OpenSession,
+    program: str,
+) -> None:
+    with open_unjudged(program) as session:
+        a, b, c = [item.candidate.id for item in session.list_standings()]
+        assert session.rate() == []
+        for winner, loser in ((b, a), (b, c), (b, a), (c, a)):
+            session.prefer(winner, loser, "a")
+        ranked = session.rank()
+        assert [item.candidate.id for item in ranked] == [b, c, a]
+        assert all(item.candidate.task_score is None for item in ranked)
+        assert session.current is not None
+        assert session.current.candidate.id == b
+        session.remark("Nearer to the middle.")
+        [ended] = session.work()
+        folder = session.store.candidate_dir(ended.iteration, ended.after[0].candidate)
+        prompt = (folder / "prompt.md").read_text()
+        assert f"By these preferences {b} has the rating" in prompt
+        assert f"The best program so far: {b}" in prompt
+
+
+def test_unknown_candidates_and_empty_words_are_refused(open_judged: OpenSession) -> None:
+    with open_judged() as session:
+        with pytest.raises(UnknownNameError, match="candidate"):
+            session.find("zzz")
+        with pytest.raises(UnknownNameError, match="candidate"):
+            session.find("")
+        with pytest.raises(UsageError, match="empty"):
+            session.remark("  ")
+        name = session.list_standings()[0].candidate.id
+        with pytest.raises(UsageError, match="itself"):
+            session.prefer(name, name, "a")
