@@ -53,6 +53,9 @@ class CallLog:
     def __init__(self, path: Path | None = None) -> None:
         self.path = path
         self._records = read_calls(path) if path is not None else []
+        if path is not None and path.is_file() and not path.read_bytes().endswith(b"\n"):
+            # The next line must not join one that a killed process left half-written.
+            path.write_bytes(path.read_bytes() + b"\n")
         self._lock = threading.Lock()
 
     @property
