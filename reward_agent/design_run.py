@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -196,29 +196,15 @@ def _follow(
         run = run.model_copy(update={"sandbox_level": level})
         store.write_run(run)
         search = make_search(store, run, config, team, listen)
-        search.notify("run_started", **_introduce(run))
-        search.notify("sandbox", level=level)
         try:
-            search = choose_metric(search, store.read_run(), choice)
-            if search.metric.source is not None:
-                search.notify("metric_chosen", origin=search.metric.origin, unit=search.task.unit)
-            return run_design(search)
-        except (KeyboardInterrupt, Interrupted):
-            _record_end(store, "interrupted", "stopped by the user")
-            raise Interrupted(
-                f"run {run.id} was stopped", f"go on with `{store.resume_command}`"
-            ) from None
-        except RewardAgentError as error:
-            status = "interrupted" if isinstance(error, BudgetError) else "failed"
-            _record_end(store, status, error.message)
-            raise
-        except OSError as error:
-            _record_end(store, "failed", str(error))
-            raise RewardAgentError(
-                f"run {run.id} cannot go on: {error}",
-                f"free disk space or correct the permissions, then go on with "
-                f"`{store.resume_command}`",
-            ) from error
+            with _recording_end(store):
+                search.notify("run_started", **_introduce(run))
+                search.notify("sandbox", level=level)
+                search = choose_metric(search, store.read_run(), choice)
+                if search.metric.source is not None:
+                    origin, unit = search.metric.origin, search.task.unit
+                    search.notify("metric_chosen", origin=origin, unit=unit)
+                return run_design(search)
         finally:
             cancel.set()
             search.executor.close()
@@ -269,6 +255,32 @@ def _introduce(run: RunRecord) -> dict[str, Any]:
         "unit": run.task.unit,
         "designer": run.designer,
     }
+
+
+@contextlib.contextmanager
+def _recording_end(store: RunStore) -> Iterator[None]:
+    """Note in run.json why the run is not finished, and say how to go on."""
+    try:
+        yield
+    except (KeyboardInterrupt, Interrupted):
+        _record_end(store, "interrupted", "stopped by the user")
+        raise Interrupted(
+            f"run {store.dir.name} was stopped", f"go on with `{store.resume_command}`"
+        ) from None
+    except RewardAgentError as error:
+        _record_end(
+            store, "interrupted" if isinstance(error, BudgetError) else "failed", error.message
+        )
+        if store.resume_command not in error.remedy:
+            steps = [error.remedy, f"go on with `{store.resume_command}`"]
+            error.remedy = "; then ".join(filter(None, steps))
+        raise
+    except OSError as error:
+        _record_end(store, "failed", str(error))
+        raise RewardAgentError(
+            f"run {store.dir.name} cannot go on: {error}",
+            f"free disk space or correct the permissions; then go on with `{store.resume_command}`",
+        ) from error
 
 
 def _record_end(store: RunStore, status: str, note: str) -> None:

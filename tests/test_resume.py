@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -174,7 +176,8 @@ def test_a_metric_that_fails_costs_no_training_and_is_corrected_on_resuming(
     metric.write_text("def score(episode):\n    return Score(episode.cart_positon[0], True, {})\n")
     with pytest.raises(UsageError, match="cart_position") as caught:
         design(tmp_path, "stay in the middle", metric=metric, candidates=1, winner_seeds=0)
-    assert "correct the metric" in caught.value.remedy
+    assert "correct it and give it again with --metric" in caught.value.remedy
+    assert "--resume" in caught.value.remedy
     assert not list_trainings(tmp_path)
     metric.write_text(
         "def score(episode):\n    return Score(-abs(episode.cart_position[-1]), True, {})\n"
@@ -183,3 +186,16 @@ def test_a_metric_that_fails_costs_no_training_and_is_corrected_on_resuming(
     assert run.metric_origin == "file"
     assert run.winner is not None
     assert json.loads((open_run(tmp_path).dir / "run.json").read_text())["status"] == "finished"
+
+
+def test_a_run_whose_output_nobody_reads_is_interrupted(tmp_path: Path) -> None:
+    script = write_script(tmp_path, GOOD)
+    command = (
+        f"{sys.executable} -m reward_agent design --env inverted_pendulum --task balance "
+        f"--provider {script} --steps 1024 --candidates 1 --no-video 2>&1 | head -n 1"
+    )
+    done = subprocess.run(
+        command, shell=True, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=True
+    )
+    assert "Traceback" not in done.stdout + done.stderr
+    assert open_run(tmp_path).read_run().status == "interrupted"

@@ -16,6 +16,7 @@ from rich.progress import (
 )
 
 from reward_agent.cli.output import answer_console, make_table, print_text, progress_console
+from reward_agent.errors import Interrupted
 from reward_agent.timing import describe_shares
 
 if TYPE_CHECKING:
@@ -82,8 +83,12 @@ class RunDisplay:
     def listen(self, kind: str, data: dict[str, Any]) -> None:
         """Show one event; kinds without a line of their own are passed over."""
         show = getattr(self, f"_show_{kind}", None)
-        if show is not None:
+        if show is None:
+            return
+        try:
             show(**data)
+        except (BrokenPipeError, SystemExit):  # rich's way to say that nobody reads any more
+            raise Interrupted("nobody reads the output any more") from None
 
     def _say(self, text: str) -> None:
         progress_console.print(text, highlight=False)
@@ -150,14 +155,8 @@ class RunDisplay:
         if outcome.startswith("failed"):
             self._say(f"  [red]✗[/] {candidate}  {escape(outcome)}")
 
-    def _show_rung(
-        self, steps: int, scores: dict[str, float | None], survivors: list[str], **_: Any
-    ) -> None:
-        shown = ", ".join(
-            f"{name} {_show_number(score)}{'' if name in survivors else ' (stops)'}"
-            for name, score in scores.items()
-        )
-        self._say(f"  [dim]at {steps:,} steps:[/] {shown} {self._unit}")
+    def _show_scored(self, candidate: str, steps: int, score: float | None, **_: Any) -> None:
+        self._say(f"  [dim]{candidate} at {steps:,} steps:[/] {_show_number(score)} {self._unit}")
 
     def _show_concluded(
         self, candidate: str, outcome: str, task_score: float | None, **_: Any

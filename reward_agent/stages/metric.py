@@ -88,7 +88,7 @@ def _refuse_failing(search: Search, source: str) -> None:
     """
     _, errors = _try_metric(search, search.store.dir / "metric" / "own", source)
     if errors:
-        raise UsageError(errors[0].message, f"correct the metric: {errors[0].remedy}")
+        raise UsageError(errors[0].message, "correct it and give it again with --metric")
 
 
 def _adopt(search: Search, run: RunRecord, metric: Metric) -> Search:
