@@ -8,17 +8,16 @@ from reward_agent.types import FileRecord, Finite, Record, TimeUse
 
 
 class Rate(Record):
-    """How fast one side stepped its environments.
-
-    ``timing`` says where the time went; only our side knows.
-    """
+    """How fast one training of a side stepped its environments."""
 
     side: str
     env: str
     n_envs: int
     steps: int
     wall_s: Finite
-    timing: TimeUse | None = None
+    n_side_by_side: int = Field(1, description="trainings that ran at the same time")
+    timing: TimeUse | None = Field(None, description="where the time went; only we know of us")
+    peak_mib: Finite | None = Field(None, description="resident memory of the training's process")
 
     @property
     def steps_per_s(self) -> float:
@@ -65,6 +64,35 @@ class Learned(Record):
         )
 
 
+class RewardCost(Record):
+    """What one reward program costs at each step, as a share of the step, 0..1."""
+
+    program: str
+    n_envs: int
+    call_us: Finite
+    share: Finite
+
+
+class Course(Record):
+    """One candidate of a race trained to the end: its trusted scores along the way.
+
+    ``scores`` has mean, low and high of each tenth or so of the training, at ``steps``.
+    """
+
+    env: str
+    candidate: str
+    seed: int
+    steps: tuple[int, ...]
+    scores: tuple[tuple[Finite, Finite, Finite], ...]
+
+
+class Verdict(Record):
+    """Seconds from a program's text to its verdict, static rules and probe."""
+
+    child: str = Field(description="cold or warm")
+    wall_s: Finite
+
+
 class Row(Record):
     """One line of the table: a number, what it must be, and what it was computed from."""
 
@@ -85,6 +113,9 @@ class Row(Record):
         return self.value >= float(limit) if sign == ">=" else self.value <= float(limit)
 
 
+Measurement = Learned | Rate | RewardCost | Course | Verdict
+
+
 class Machine(Record):
     """Where and how the numbers were taken."""
 
@@ -102,4 +133,4 @@ class SpeedReport(FileRecord):
 
     machine: Machine
     rows: tuple[Row, ...]
-    measurements: tuple[Learned | Rate, ...] = ()
+    measurements: tuple[Measurement, ...] = ()

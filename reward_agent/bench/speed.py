@@ -11,15 +11,19 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from reward_agent.bench import learning, throughput
-from reward_agent.bench.measurements import Learned, Machine, Rate, Row, SpeedReport
+from reward_agent.bench import growth, learning, racing, reward_cost, throughput
+from reward_agent.bench.measurements import Machine, Measurement, Row, SpeedReport
 from reward_agent.bench.options import Group, Options
 from reward_agent.bench.pool import run_calls
 from reward_agent.errors import UnknownNameError
 
 GROUPS: dict[str, Group] = {
     "throughput": throughput.GROUP,
+    "envpool": throughput.ENVPOOL_GROUP,
     "learning": learning.GROUP,
+    "reward-cost": reward_cost.GROUP,
+    "racing": racing.GROUP,
+    "growth": growth.GROUP,
 }
 
 
@@ -54,7 +58,7 @@ class _Keeper:
         self._path = path
 
     def add_measurement(self, result: object) -> None:
-        if isinstance(result, Learned | Rate):
+        if isinstance(result, Measurement):
             self._update(measurements=(*self.report.measurements, result))
 
     def add_rows(self, rows: Sequence[Row]) -> None:

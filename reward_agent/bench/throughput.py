@@ -8,7 +8,7 @@ from reward_agent.bench.measurements import Rate, Row
 from reward_agent.bench.options import Group, Options, describe_failures, select_rates
 from reward_agent.bench.pool import Call
 
-OURS, DEFAULTS = "reward-agent", "sb3-defaults"
+OURS, DEFAULTS, ENVPOOL = "reward-agent", "sb3-defaults", "envpool"
 BARS = {"hopper": 3.5, "half_cheetah": 4.0, "ant": 2.5}
 # A few seconds of each side; Stable-Baselines3's default rollout with 8 environments is 16,384.
 _STEPS = {"hopper": 65_536, "half_cheetah": 65_536, "ant": 32_768}
@@ -58,4 +58,29 @@ def _make_physics_row(env: str, ours: list[Rate]) -> Row:
     )
 
 
+def plan_envpool(options: Options) -> list[Call]:
+    """Return the measurements against EnvPool, with our own settings on both sides."""
+    calls = []
+    arguments = {"env": "hopper", "steps": options.steps or _STEPS["hopper"]}
+    for seed in range(options.repeats):
+        ours = {**arguments, "seed": seed, "in_process": options.in_process}
+        calls.append(Call("ours.measure_rate", ours))
+        calls.append(Call("envpool.measure_rate", {**arguments, "seed": seed}))
+    return calls
+
+
+def compute_envpool(options: Options, results: list[object]) -> list[Row]:
+    """Return the ratio, or why EnvPool could not be measured."""
+    name, bar = "steps/s, hopper, against SB3 on EnvPool, same settings", ">= 1.0"
+    ours, theirs = (
+        tuple(item.steps_per_s for item in select_rates(results, side, "hopper"))
+        for side in (OURS, ENVPOOL)
+    )
+    if not ours or not theirs:
+        return [Row(name=name, bar=bar, note=describe_failures(results))]
+    ratio = median(ours) / median(theirs)
+    return [Row(name=name, value=ratio, bar=bar, ours=ours, theirs=theirs)]
+
+
 GROUP = Group(plan, compute)
+ENVPOOL_GROUP = Group(plan_envpool, compute_envpool)

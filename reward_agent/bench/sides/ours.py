@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import csv
+import resource
 import tempfile
 from pathlib import Path
 
 import numpy as np
 
 from reward_agent.bench.measurements import CurvePoint, Learned, Rate
+from reward_agent.bench.pool import Call, run_calls
 from reward_agent.bench.setting import Setting, load_setting
 from reward_agent.bench.sides.scores import score_policies
 from reward_agent.errors import DataError
@@ -30,7 +32,7 @@ def measure_rate(
     setting = load_setting(env)
     with tempfile.TemporaryDirectory(prefix="reward-agent-") as folder:
         job = make_job(setting, seed, steps, n_points=10, n_envs=n_envs)
-        result = run_training(setting, job, Path(folder), in_process)
+        result, peak_mib = run_training(setting, job, Path(folder), in_process)
     return Rate(
         side=NAME,
         env=env,
@@ -38,7 +40,16 @@ def measure_rate(
         steps=result.total_timesteps,
         wall_s=result.wall_s,
         timing=result.timing,
+        peak_mib=peak_mib,
     )
+
+
+def measure_side_by_side(env: str, steps: int, n: int, in_process: bool = False) -> list[Rate]:
+    """Return the rates of trainings that run at the same time."""
+    arguments = {"env": env, "steps": steps, "in_process": in_process}
+    calls = [Call("ours.measure_rate", {**arguments, "seed": seed}) for seed in range(n)]
+    rates = [rate for rate in run_calls(calls, n) if isinstance(rate, Rate)]
+    return [rate.model_copy(update={"n_side_by_side": n}) for rate in rates]
 
 
 def learn(env: str, seed: int, steps: int, spacing: int, in_process: bool = False) -> Learned:
@@ -55,7 +66,7 @@ def learn(env: str, seed: int, steps: int, spacing: int, in_process: bool = Fals
     with tempfile.TemporaryDirectory(prefix="reward-agent-") as name:
         folder = Path(name)
         job = make_job(setting, seed, steps, n_points=max(steps // spacing, 1))
-        result = run_training(setting, job, folder, in_process)
+        result, _ = run_training(setting, job, folder, in_process)
         policies = [load_policy(folder / snapshot.file) for snapshot in result.snapshots]
         counts = [snapshot.total_timesteps for snapshot in result.snapshots]
         walls = _read_walls(folder / PROGRESS_FILE, counts)
@@ -83,8 +94,13 @@ def make_job(
     )
 
 
-def run_training(setting: Setting, job: TrainJob, folder: Path, in_process: bool) -> TrainingResult:
+def run_training(
+    setting: Setting, job: TrainJob, folder: Path, in_process: bool
+) -> tuple[TrainingResult, float]:
     """Run a training in this process or in the isolated child that a user's runs in.
+
+    Returns:
+        Its result, and the most resident memory that its process took, in MiB.
 
     Raises:
         DataError: it failed.
@@ -92,13 +108,14 @@ def run_training(setting: Setting, job: TrainJob, folder: Path, in_process: bool
     (folder / PROGRAM_FILE).write_text(setting.source, encoding="utf-8")
     if in_process:
         worker.prepare(job)
-        return worker.run(job, folder)
+        trained = worker.run(job, folder)
+        return trained, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     job_exit = run_job(job, folder, limits=_LIMITS, mode="default")
-    if not isinstance(job_exit.result, TrainingResult) or job_exit.result.outcome != "finished":
-        raise DataError(
-            f"our training ended: {job_exit.outcome}", "give --in-process where no child can be"
-        )
-    return job_exit.result
+    result = job_exit.result
+    if not isinstance(result, TrainingResult) or result.outcome != "finished":
+        outcome = result.outcome if isinstance(result, TrainingResult) else job_exit.outcome
+        raise DataError(f"our training ended: {outcome}", "see --in-process")
+    return result, job_exit.peak_rss_mib
 
 
 def _read_walls(path: Path, counts: list[int]) -> list[float]:

@@ -1,0 +1,66 @@
+"""What the generated reward costs at each step of 64 environments, over a corpus of programs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from reward_agent.bench.measurements import RewardCost, Row
+from reward_agent.bench.options import Group, Options, describe_failures
+from reward_agent.bench.pool import Call
+from reward_agent.errors import DataError
+
+_N_ENVS, _STEPS = 64, 200
+_BAR = 3.0  # per cent of a step
+
+
+def plan(options: Options) -> list[Call]:
+    """Return one measurement of all programs in each environment."""
+    programs = load_programs(options.corpus) if options.corpus else {}
+    arguments: dict[str, Any] = {"n_envs": _N_ENVS, "steps": options.steps or _STEPS}
+    return [
+        Call("reward_cost.measure_costs", {"env": env, "programs": programs, **arguments})
+        for env in options.envs or ("hopper",)
+    ]
+
+
+def compute(options: Options, results: list[object]) -> list[Row]:
+    """Return the median share of the reward in a step."""
+    rows = []
+    for env, result in zip(options.envs or ("hopper",), results, strict=True):
+        name = f"reward's share of a step, {_N_ENVS} envs, {env}, median"
+        row = Row(name=name, unit="%", bar=f"<= {_BAR}", note=describe_failures([result]))
+        if isinstance(result, list):
+            costs = [item for item in result if isinstance(item, RewardCost)]
+            shares = tuple(100.0 * item.share for item in costs)
+            dearest = max(costs, key=lambda item: item.share)
+            note = (
+                f"{len(costs)} programs, median {median(c.call_us for c in costs):.0f} us a step; "
+                f"dearest {dearest.program}: {dearest.share:.1%}"
+            )
+            row = row.model_copy(update={"value": median(shares), "ours": shares, "note": note})
+        rows.append(row)
+    return rows
+
+
+def load_programs(path: Path) -> dict[str, str]:
+    """Return the programs of a JSON-lines file, by their ids.
+
+    Raises:
+        DataError: a line is no object with ``id`` and ``source``.
+    """
+    programs = {}
+    for number, line in enumerate(path.read_text("utf-8").splitlines(), start=1):
+        try:
+            item = json.loads(line)
+            programs[str(item["id"])] = str(item["source"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise DataError(
+                f"{path}:{number} is no program: {error}", 'give {"id": …, "source": …} a line'
+            ) from error
+    return programs
+
+
+GROUP = Group(plan, compute)
