@@ -52,7 +52,9 @@ from reward_agent.types import (
 R = TypeVar("R", bound=BaseModel)
 
 METRIC_FILE = "metric.py"
-MetricOrigin = Literal["task", "file", "proposed: accepted", "proposed: accepted unseen", "none"]
+MetricOrigin = Literal[
+    "task", "file", "proposed: accepted", "proposed: accepted unseen", "proposed: edited", "none"
+]
 
 
 class Confirmation(Record):

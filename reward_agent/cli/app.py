@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from reward_agent import __version__
-from reward_agent.cli import check, design, doctor, envs, runs, train
+from reward_agent.cli import check, design, doctor, envs, feedback, runs, train
 from reward_agent.cli.output import print_error
 from reward_agent.errors import Interrupted, RewardAgentError, UsageError
 
@@ -24,6 +24,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("design")(design.design_command)
+app.command("feedback")(feedback.feedback_command)
 app.command("check")(check.check_command)
 app.command("train")(train.train_command)
 app.command("evaluate")(train.evaluate_command)

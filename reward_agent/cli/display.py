@@ -167,6 +167,9 @@ class RunDisplay:
         score = _show_number(task_score)
         self._say(f"  {candidate}  [bold]{score}[/] {self._unit}  {escape(outcome)}[dim]{best}[/]")
 
+    def _show_rescored(self, candidate: str, task_score: float | None, **_: Any) -> None:
+        self._say(f"  {candidate}  [bold]{_show_number(task_score)}[/] {self._unit}  scored again")
+
     def _show_confirming(self, candidates: list[str], seed: int, **_: Any) -> None:
         names = " and ".join(candidates)
         self._say(f"\n[bold]confirming[/] {names} with fresh seed {seed}")

@@ -19,10 +19,12 @@ from reward_agent.config import DesignConfig
 from reward_agent.design_run import change_config, make_search, tell_retries
 from reward_agent.errors import Interrupted, RewardAgentError, UsageError
 from reward_agent.feedback.films import find_film, make_film
+from reward_agent.feedback.metric import MetricTrial, MetricView, adopt_metric, try_metric
 from reward_agent.feedback.records import (
     Choice,
     Decided,
     Edited,
+    MetricDecided,
     Noted,
     Opened,
     Preferred,
@@ -40,6 +42,7 @@ from reward_agent.feedback.rounds import (
 from reward_agent.feedback.state import SessionState
 from reward_agent.history import find_best, read_history
 from reward_agent.jobs import RESULT_FILE, EvaluateResult
+from reward_agent.loop import update_run
 from reward_agent.paths import find_runs_dir
 from reward_agent.report.page import write_report
 from reward_agent.rewards.checks import check_program
@@ -53,6 +56,7 @@ from reward_agent.store import (
     read_record,
     write_text,
 )
+from reward_agent.tasks import read_metric
 from reward_agent.types import Candidate, CheckReport, RewardProgram
 
 Listener = Callable[[str, dict[str, Any]], None]
@@ -156,6 +160,54 @@ class Session(SessionState):
         )
         write_report(self.store.dir)
         return winner
+
+    # --- the metric -------------------------------------------------------------------------------
+
+    def try_metric(self, source: str) -> MetricTrial:
+        """Score what was recorded by a metric, without adopting it."""
+        with self.searching() as search:
+            return try_metric(search, source, self.list_trained())
+
+    def accept_metric(self) -> None:
+        """Take the metric that the Designer proposed, as it is."""
+        view = self._need_proposal()
+        self._adopt("accepted", Metric(view.source, "proposed: accepted"), view)
+
+    def edit_metric(self, source: str) -> MetricTrial:
+        """Take the proposed metric with a person's changes, if it can score what was recorded.
+
+        It stays generated code: it runs sandboxed, apart from the policies.
+        """
+        view = self._need_proposal()
+        trial = self.try_metric(source)
+        if trial.is_usable:
+            self._adopt("edited", Metric(source, "proposed: edited"), view)
+        return trial
+
+    def replace_metric(self, path: Path) -> None:
+        """Take a ``metric.py`` of the person's own, which is trusted."""
+        words = MetricView("file", "", "", f"as {path.name} says", self.run.task.unit)
+        self._adopt("replaced", Metric(read_metric(path), "file"), words)
+
+    def reject_metric(self) -> None:
+        """Do without the proposed metric: nothing is ranked but by preferences."""
+        self._adopt("rejected", Metric(None, "none"), self._need_proposal())
+
+    def _adopt(self, verdict: str, metric: Metric, view: MetricView) -> None:
+        digest = RewardProgram(metric.source).sha256 if metric.source is not None else None
+        with self.searching() as search:
+            adopt_metric(search, metric, view)
+            update_run(search)
+        self.log.append(MetricDecided, verdict=verdict, metric_sha256=digest)
+
+    def _need_proposal(self) -> MetricView:
+        view = self.metric
+        if not view.is_proposed:
+            raise UsageError(
+                f"run {self.run.id} has no metric of the Designer's (it has: {view.origin})",
+                "only a proposed metric is accepted, edited or rejected",
+            )
+        return view
 
     # --- rounds -----------------------------------------------------------------------------------
 

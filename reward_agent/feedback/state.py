@@ -8,6 +8,7 @@ from pathlib import Path
 from reward_agent.agents.brief import HistoryEntry
 from reward_agent.errors import UnknownNameError, UsageError
 from reward_agent.feedback.films import find_film
+from reward_agent.feedback.metric import MetricView, load_metric_view
 from reward_agent.feedback.ratings import Answer, Rating, choose_pair, rate
 from reward_agent.feedback.records import (
     Decided,
@@ -63,6 +64,11 @@ class SessionState:
     def has_metric(self) -> bool:
         """Whether policies have a task score; if not, the ratings are their score."""
         return self.run.metric_origin != "none"
+
+    @property
+    def metric(self) -> MetricView:
+        """The run's metric, or the one that was proposed and not taken."""
+        return load_metric_view(self.store, self.run)
 
     def list_trained(self) -> list[HistoryEntry]:
         """Return the candidates that have a policy to watch, oldest first."""

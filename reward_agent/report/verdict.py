@@ -26,6 +26,7 @@ METRIC_WORDS = {
     "file": "a metric that the user gave as a file",
     "proposed: accepted": "a metric that the designer proposed and the user accepted",
     "proposed: accepted unseen": "a metric that the designer proposed, accepted unseen (--yes)",
+    "proposed: edited": "a metric that the designer proposed and the user changed",
     "none": "no metric: nothing is ranked",
 }
 

@@ -1,0 +1,221 @@
+"""A feedback session at the prompt: words are a remark, ``/commands`` are everything else."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+from rich.markup import escape
+from rich.syntax import Syntax
+
+from reward_agent.cli.editor import edit_text
+from reward_agent.cli.feedback_script import show_standings, work
+from reward_agent.cli.output import print_error, print_text, progress_console
+from reward_agent.errors import RewardAgentError, UnknownNameError, UsageError
+from reward_agent.rewards.frames import render_findings
+
+if TYPE_CHECKING:
+    from reward_agent.cli.display import RunDisplay
+    from reward_agent.feedback.records import Choice
+    from reward_agent.feedback.session import Session
+
+_HELP = """\
+Say in words what is wrong with the policy in front; the Designer answers with new programs.
+  /watch [ID]      where its video lies, opened if a viewer is there
+  /compare         two videos: a, b, s (same), n (neither is good), q (enough)
+  /show [ID]       its program          /edit [ID]     change it in $EDITOR, then train it
+  /list            all candidates       /choose ID     put a candidate in front
+  /accept [ID]     take it as result    /reject ID     leave it out from now on
+  /note WORDS      keep a note          /metric        how policies are scored
+  /help            this                 /quit          end the session; it can be taken up again"""
+_ANSWERS: dict[str, Choice] = {"a": "a", "b": "b", "s": "same", "n": "both bad"}
+_METRIC_ANSWERS = "accept, edit, replace FILE, reject, or Enter to leave it"
+
+
+class Conversation:
+    """The prompt of a session.
+
+    Args:
+        session: what it talks about.
+        display: shows the progress of rounds.
+        is_terminal: whether a person sits there; if not, lines come from a pipe.
+    """
+
+    def __init__(self, session: Session, display: RunDisplay, *, is_terminal: bool) -> None:
+        self._session = session
+        self._display = display
+        self._is_terminal = is_terminal
+        self._commands: dict[str, Callable[[str], None]] = {
+            "watch": self._watch,
+            "compare": self._compare,
+            "show": self._show,
+            "edit": self._edit,
+            "list": lambda _: show_standings(session),
+            "choose": session.choose,
+            "reject": session.reject,
+            "accept": self._accept,
+            "note": self._note,
+            "metric": self._metric,
+            "help": lambda _: print_text(_HELP),
+        }
+
+    def run(self) -> None:
+        """Talk until the person is content."""
+        self._work()
+        show_standings(self._session)
+        if self._session.metric.is_proposed and self._session.run.metric_origin != (
+            "proposed: accepted"
+        ):
+            print_text("The Designer proposed a metric that you have not read: /metric")
+        print_text(_HELP)
+        while True:
+            line = self._ask(f"\n{self._name_front()} > ")
+            if line is None or line in ("/quit", "/q", "quit", "exit"):
+                return
+            try:
+                if self._obey(line.strip()):
+                    return
+            except RewardAgentError as error:
+                print_error(error)
+
+    def _obey(self, line: str) -> bool:
+        """Do what a line says; return whether the person is content."""
+        if not line:
+            return False
+        if not line.startswith("/"):
+            wish = self._ask("What do you want instead? (Enter leaves it to the Designer) ") or ""
+            self._session.remark(line, wish)
+            self._work()
+            return False
+        name, _, rest = line[1:].partition(" ")
+        if name not in self._commands:
+            raise UnknownNameError("command", name, self._commands, "/help lists them")
+        self._commands[name](rest.strip())
+        return name == "accept"
+
+    def _ask(self, question: str) -> str | None:
+        """Read a line; None at the end of the input."""
+        with self._display.paused():
+            try:
+                return input(question if self._is_terminal else "")
+            except EOFError:
+                return None
+
+    def _name_front(self) -> str:
+        current = self._session.current
+        return current.candidate.id if current else "no policy"
+
+    def _work(self) -> None:
+        work(self._session)
+
+    def _resolve(self, name: str) -> str:
+        entry = self._session.find(name) if name else self._session.need_current()
+        return entry.candidate.id
+
+    def _note(self, text: str) -> None:
+        self._session.note(text)
+
+    def _watch(self, name: str) -> None:
+        print_text(f"{self._resolve(name)}  {self._film(self._resolve(name))}")
+
+    def _film(self, name: str) -> str:
+        note = self._session.film(name)
+        path = self._session.find_film(name)
+        if path is None:
+            return note
+        if self._is_terminal:
+            typer.launch(str(path))
+        return str(path)
+
+    def _compare(self, _: str) -> None:
+        while True:
+            pair = self._session.choose_pair()
+            if pair is None:
+                raise UsageError("there are no two policies to compare", "say what to change first")
+            for letter, name in zip("AB", pair, strict=True):
+                print_text(f"{letter}  {name}  {self._film(name)}")
+            answer = self._ask("Which is better? a, b, s (same), n (neither is good), q > ")
+            if answer is None or answer.strip().lower() not in _ANSWERS:
+                break
+            self._session.prefer(*pair, _ANSWERS[answer.strip().lower()])
+            best = self._session.rate()[0]
+            print_text(f"   in front: {best.candidate}, the best with {best.p_best:.0%}")
+        show_standings(self._session)
+
+    def _show(self, name: str) -> None:
+        entry = self._session.find(self._resolve(name))
+        source = entry.program.source if entry.program else ""
+        progress_console.print(Syntax(source, "python", line_numbers=True))
+
+    def _edit(self, name: str) -> None:
+        entry = self._session.find(self._resolve(name))
+        source = entry.program.source if entry.program else ""
+        while True:
+            changed = edit_text(source)
+            if changed is None:
+                print_text("not changed")
+                return
+            report = self._session.edit(entry.candidate.id, changed)
+            if report.is_accepted:
+                self._work()
+                return
+            print_text(render_findings(changed, report.findings))
+            if (self._ask("Enter edits again, q gives up > ") or "q").strip() == "q":
+                return
+            source = changed
+
+    def _accept(self, name: str) -> None:
+        winner = self._session.accept(name)
+        print_text(f"accepted {winner.candidate}")
+        print_text(f"reward   {self._session.store.dir / 'reward.py'}")
+
+    def _metric(self, _: str) -> None:
+        view = self._session.metric
+        progress_console.print(f"[bold]metric[/]    {escape(view.origin)}")
+        if not view.source:
+            print_text("no metric: ratings by your preferences are the only score")
+        else:
+            print_text("\n".join(filter(None, [view.meaning, view.criterion])))
+            progress_console.print(Syntax(view.source, "python", line_numbers=True))
+        if not view.is_proposed:
+            return
+        self._show_scores(view.source)
+        answer = (self._ask(f"{_METRIC_ANSWERS} > ") or "").strip()
+        if answer:
+            self._decide_metric(answer, view.source)
+
+    def _show_scores(self, source: str) -> None:
+        """Write what the metric says of each video, best first."""
+        scores = self._session.try_metric(source).scores
+        known = {name: item for name, item in scores.items() if item is not None}
+        ranked = sorted(known, key=lambda name: -(known[name].task_score or 0.0))
+        for name in ranked:
+            path = self._session.find_film(name)
+            print_text(f"{known[name].task_score:10.3g}  {name}  {path or '(no video: /watch)'}")
+
+    def _decide_metric(self, answer: str, source: str) -> None:
+        verb, *rest = shlex.split(answer)
+        if verb == "accept":
+            self._session.accept_metric()
+        elif verb == "reject":
+            self._session.reject_metric()
+        elif verb == "replace" and rest:
+            self._session.replace_metric(Path(rest[0]).expanduser())
+        elif verb == "edit":
+            self._edit_metric(source)
+        else:
+            raise UsageError(f"{answer!r} is no answer", _METRIC_ANSWERS)
+        show_standings(self._session)
+
+    def _edit_metric(self, source: str) -> None:
+        changed = edit_text(source)
+        if changed is None:
+            return
+        trial = self._session.edit_metric(changed)
+        if trial.check.findings:
+            print_text(render_findings(changed, trial.check.findings))
+        if not trial.is_usable:
+            raise UsageError("the metric was not taken: it cannot score what was recorded", "")

@@ -1,0 +1,180 @@
+"""A feedback session without a person at the prompt: what the options ask for, in one order."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from reward_agent.cli.output import answer_console, make_table, print_text
+from reward_agent.errors import DataError, UsageError
+from reward_agent.feedback.changes import read_rationale, render_change
+from reward_agent.feedback.records import RoundStarted
+from reward_agent.rewards.frames import render_findings
+
+if TYPE_CHECKING:
+    from reward_agent.feedback.records import Choice, RoundEnded, Shown
+    from reward_agent.feedback.session import Session
+
+_PREFERENCE = re.compile(r"^\s*([\w-]+)\s*([:=!])\s*([\w-]+)\s*$")
+_CHOICES: dict[str, Choice] = {":": "a", "=": "same", "!": "both bad"}
+FRONT = "front"
+
+
+@dataclass(frozen=True)
+class Script:
+    """What to do, in the order of the fields."""
+
+    metric: Path | None = None
+    edited_metric: Path | None = None
+    accepts_metric: bool = False
+    rejects_metric: bool = False
+    notes: tuple[str, ...] = ()
+    preferences: tuple[str, ...] = ()
+    rejected: tuple[str, ...] = ()
+    program: Path | None = None
+    remarks: tuple[str, ...] = ()
+    wish: str = ""
+    about: str = ""
+    accepted: str | None = None
+
+    def __bool__(self) -> bool:
+        """Whether there is anything to do."""
+        return any(getattr(self, field.name) for field in fields(self))
+
+
+def run_script(session: Session, script: Script) -> None:
+    """Do what a script asks for and say what came of it.
+
+    Raises:
+        UsageError: something in it cannot be done.
+        DataError: a program or a metric in it is refused.
+    """
+    work(session)  # what an earlier session left open
+    _change_metric(session, script)
+    for text in script.notes:
+        session.note(text)
+    for text in script.preferences:
+        session.prefer(*parse_preference(text))
+    for name in script.rejected:
+        session.reject(name)
+    if script.program is not None:
+        _train_edit(session, script)
+    remarks = script.remarks or (("",) if script.wish else ())
+    for text in remarks:
+        session.remark(text, script.wish, script.about)
+        work(session)
+    if script.accepted is not None:
+        winner = session.accept("" if script.accepted == FRONT else script.accepted)
+        print_text(f"accepted {winner.candidate}\nreward   {session.store.dir / 'reward.py'}")
+    show_standings(session)
+
+
+def parse_preference(text: str) -> tuple[str, str, Choice]:
+    """Read ``A:B``, ``A=B`` or ``A!B``.
+
+    Raises:
+        UsageError: it is none of these.
+    """
+    match = _PREFERENCE.match(text)
+    if match is None:
+        raise UsageError(
+            f"{text!r} is no preference",
+            "A:B prefers A to B, A=B finds them the same, A!B finds both bad",
+        )
+    return match[1], match[3], _CHOICES[match[2]]
+
+
+def _change_metric(session: Session, script: Script) -> None:
+    if script.metric is not None:
+        session.replace_metric(script.metric)
+    if script.edited_metric is not None:
+        trial = session.edit_metric(_read(script.edited_metric))
+        if not trial.is_usable:
+            errors = [item.message for item in trial.check.findings if item.severity == "error"]
+            reason = errors[0] if errors else "it cannot score what was recorded"
+            raise DataError(f"the metric is refused: {reason}", "correct it")
+    if script.accepts_metric:
+        session.accept_metric()
+    if script.rejects_metric:
+        session.reject_metric()
+
+
+def _train_edit(session: Session, script: Script) -> None:
+    assert script.program is not None
+    parent = session.find(script.about) if script.about else session.need_current()
+    source = _read(script.program)
+    report = session.edit(parent.candidate.id, source)
+    if not report.is_accepted:
+        print_text(render_findings(source, report.findings))
+        raise DataError(f"{script.program} is refused", "correct what is shown at its lines")
+    work(session)
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} cannot be read: {error}", "name a text file") from error
+
+
+def work(session: Session) -> None:
+    """Run what waits and show each round's end."""
+    for ended in session.work():
+        show_round(session, ended)
+
+
+def show_round(session: Session, ended: RoundEnded) -> None:
+    """Write what a round changed: the Designer's words, the program's diff, before and after."""
+    if ended.outcome != "finished":
+        print_text(f"round {ended.iteration} {ended.outcome}")
+        return
+    started = [e for e in session.log.list(RoundStarted) if e.iteration == ended.iteration][-1]
+    before = started.before
+    if before is not None:
+        print_text(f"\nbefore  {_describe(session, before)}")
+    for shown in ended.after:
+        print_text(f"after   {_describe(session, shown)}")
+    current = session.current
+    if current is None or before is None or current.candidate.id == before.candidate:
+        return
+    print_text(f"\n{read_rationale(session.store, current.candidate)}\n")
+    print_text(render_change(session.store, before, current.candidate))
+
+
+def _describe(session: Session, shown: Shown) -> str:
+    unit = session.run.task.unit
+    score = "" if shown.task_score is None else f"  {shown.task_score:.3g} {unit}".rstrip()
+    video = f"\n        {session.store.dir / shown.video_file}" if shown.video_file else ""
+    return f"{shown.candidate}  {shown.outcome}{score}{video}"
+
+
+def show_standings(session: Session) -> None:
+    """Write every candidate with its score and its rating, the best first."""
+    has_metric = session.has_metric
+    score = f">score [{session.run.task.unit}]" if has_metric else ""
+    columns = ["", "candidate", *([score] if score else []), ">rating", "95 %", ">answers", "from"]
+    table = make_table(*columns)
+    current = session.current
+    for item in session.rank():
+        candidate, rating = item.candidate, item.rating
+        is_front = current is not None and current.candidate.id == candidate.id
+        scores = [] if not has_metric else [_number(candidate.task_score)]
+        table.add_row(
+            "▶" if is_front else ("✗" if item.is_rejected else ""),
+            candidate.id,
+            *scores,
+            _number(rating.mean if rating else None),
+            f"{rating.low:.2g} … {rating.high:.2g}" if rating else "",
+            str(rating.n_answers) if rating else "0",
+            f"{candidate.idea}" + (f" of {candidate.parent}" if candidate.parent else ""),
+            style="dim" if item.is_rejected else "",
+        )
+    answer_console.print(table)
+    if not has_metric:
+        print_text("the task has no metric: ratings by your preferences are the only score")
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3g}"

@@ -1,0 +1,35 @@
+"""What a round changed, in words and as a diff."""
+
+from __future__ import annotations
+
+import difflib
+
+from reward_agent.agents.reply import find_fences
+from reward_agent.feedback.records import Shown
+from reward_agent.store import RunStore
+from reward_agent.types import Candidate
+
+_MAX_CHARS = 2000
+
+
+def read_rationale(store: RunStore, candidate: Candidate) -> str:
+    """Return what the Designer said beside its program; empty if nothing was said."""
+    path = store.candidate_dir(candidate.iteration, candidate.id) / "reply.md"
+    if not path.is_file():
+        return ""
+    text = path.read_text("utf-8")
+    for fence in find_fences(text):
+        if fence.body.strip():
+            text = text.replace(fence.body, "")
+    lines = [line for line in text.splitlines() if not line.lstrip().startswith(("```", "~~~"))]
+    return "\n".join(lines).strip()[:_MAX_CHARS]
+
+
+def render_change(store: RunStore, before: Shown, after: Candidate) -> str:
+    """Return the unified diff from a program to another."""
+    old = store.read_program(before.iteration, before.candidate)
+    new = store.read_program(after.iteration, after.id)
+    lines = difflib.unified_diff(
+        old.splitlines(), new.splitlines(), before.candidate, after.id, lineterm="", n=1
+    )
+    return "\n".join(lines)

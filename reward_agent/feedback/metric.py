@@ -1,0 +1,207 @@
+"""The metric of a run, before a person's eyes: in words, as code, on what was recorded.
+
+A metric that the Designer proposed is accepted, edited, replaced or rejected here, also after the
+trainings: their policies are kept, so every candidate is scored again by the new one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from reward_agent.agents.brief import HistoryEntry
+from reward_agent.agents.designer import MetricWords
+from reward_agent.agents.reply import parse_record
+from reward_agent.errors import DataError
+from reward_agent.executors.journal import EXIT_FILE
+from reward_agent.history import find_best, read_history
+from reward_agent.rewards.checks import check_metric
+from reward_agent.search import Metric, Search
+from reward_agent.stages.explain import summarise_candidate
+from reward_agent.stages.judge import judge_training, score_recorded
+from reward_agent.store import (
+    METRIC_FILE,
+    MetricOrigin,
+    RunRecord,
+    RunStore,
+    write_record,
+    write_text,
+)
+from reward_agent.types import Candidate, CheckReport, Evaluation, Iteration
+
+PROPOSED: frozenset[MetricOrigin] = frozenset(
+    {"proposed: accepted", "proposed: accepted unseen", "proposed: edited"}
+)
+_NO_WORDS = MetricWords(meaning="", unit="", criterion="")
+
+
+@dataclass(frozen=True)
+class MetricView:
+    """A run's metric as a person reads it.
+
+    Args:
+        origin: where it came from; ``none`` with a source is a proposal that nobody accepted.
+        source: its code; empty where there is none at all.
+        meaning: what it measures, in the Designer's words; empty if a person wrote it.
+        criterion: what counts, with its numbers.
+        unit: unit of the task score.
+    """
+
+    origin: MetricOrigin
+    source: str
+    meaning: str
+    criterion: str
+    unit: str
+
+    @property
+    def is_proposed(self) -> bool:
+        """Whether the Designer wrote it, or a person changed what it wrote."""
+        return bool(self.source) and (self.origin in PROPOSED or self.origin == "none")
+
+
+@dataclass(frozen=True)
+class MetricTrial:
+    """What a metric says of the recorded episodes, before it is adopted.
+
+    Args:
+        check: findings of the static rules; with an error nothing was scored.
+        scores: candidate id to its evaluation by this metric; None where the metric failed.
+    """
+
+    check: CheckReport
+    scores: dict[str, Evaluation | None]
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether it can score every episode that was recorded."""
+        return self.check.is_accepted and None not in self.scores.values()
+
+
+def load_metric_view(store: RunStore, run: RunRecord) -> MetricView:
+    """Read the metric of a run, or the one that was proposed and not taken."""
+    folder = _find_proposal(store)
+    words = (
+        _read_words(folder)
+        if folder is not None
+        else MetricWords(meaning="", unit="", criterion="")
+    )
+    path = store.dir / METRIC_FILE
+    if run.metric_origin != "none":
+        meaning = words.meaning if run.metric_origin in PROPOSED else ""
+        source = path.read_text("utf-8")
+        return MetricView(run.metric_origin, source, meaning, run.task.criterion, run.task.unit)
+    source = (folder / METRIC_FILE).read_text("utf-8") if folder is not None else ""
+    return MetricView("none", source, words.meaning, words.criterion, words.unit)
+
+
+def _find_proposal(store: RunStore) -> Path | None:
+    """Return the folder of the Designer's last proposal that holds code."""
+    folders = [path.parent for path in (store.dir / "metric").glob(f"*/{METRIC_FILE}")]
+    return max(folders, key=lambda folder: int(folder.name), default=None)
+
+
+def _read_words(folder: Path | None) -> MetricWords:
+    try:
+        if folder is None:
+            return _NO_WORDS
+        return parse_record((folder / "reply.md").read_text("utf-8"), MetricWords)
+    except (DataError, OSError):
+        return _NO_WORDS
+
+
+def try_metric(search: Search, source: str, trained: Iterable[HistoryEntry]) -> MetricTrial:
+    """Score the recorded episodes of the candidates by a metric, in the sandbox.
+
+    Args:
+        search: the run.
+        source: the metric, in the language of proposed ones.
+        trained: candidates with recorded episodes.
+    """
+    check = check_metric(source, search.card)
+    scores: dict[str, Evaluation | None] = {}
+    if check.is_accepted:
+        judge = replace(search.judge, metric=Metric(source, "proposed: edited"))
+        for entry in trained:
+            candidate = entry.candidate
+            assert candidate.evaluation is not None
+            recorded = search.store.evaluation_dir(
+                candidate.iteration, candidate.id, search.config.seed
+            )
+            blank = candidate.evaluation.model_copy(update={"task_score": None})
+            scored = score_recorded(judge, recorded, blank)
+            scores[candidate.id] = scored if scored.task_score is not None else None
+    return MetricTrial(check, scores)
+
+
+def adopt_metric(search: Search, metric: Metric, view: MetricView) -> None:
+    """Make a metric that of the run, and score every policy again by it.
+
+    Args:
+        search: the run with its metric so far.
+        metric: the new one; without a source nothing is ranked any more.
+        view: the new one's words.
+    """
+    store = search.store
+    task = search.task.model_copy(update={"criterion": view.criterion, "unit": view.unit})
+    if metric.source is None:
+        (store.dir / METRIC_FILE).unlink(missing_ok=True)
+    else:
+        write_text(store.dir / METRIC_FILE, metric.source)
+    is_same = metric.source == search.metric.source
+    # Scores of another metric are gone, and with them what was concluded from them.
+    gone = {} if is_same else {"winner": None, "confirmations": (), "note": "the metric changed"}
+    store.write_run(
+        store.read_run().model_copy(update={"metric_origin": metric.origin, "task": task} | gone)
+    )
+    if not is_same:
+        _score_again(replace(search, metric=metric, task=task))
+    search.notify("metric_chosen", origin=metric.origin, unit=task.unit)
+
+
+def _score_again(search: Search) -> None:
+    """Judge every candidate's training anew and rewrite the rounds' records."""
+    best: Candidate | None = None
+    for index in search.store.list_iterations():
+        iteration = search.store.read_iteration(index)
+        candidates = tuple(_judge_again(search, item) for item in iteration.candidates)
+        known = [*([best] if best else []), *candidates]
+        best = _find_best(known)
+        search.store.write_iteration(_renew(iteration, candidates, best))
+
+
+def _judge_again(search: Search, candidate: Candidate) -> Candidate:
+    store, seed = search.store, search.config.seed
+    [entry] = [item for item in read_history(store) if item.candidate.id == candidate.id]
+    if candidate.evaluation is None or entry.training is None or entry.program is None:
+        return candidate
+    folder = store.candidate_dir(candidate.iteration, candidate.id)
+    evaluation_dir = store.evaluation_dir(candidate.iteration, candidate.id, seed)
+    training_dir = store.training_dir(candidate.iteration, candidate.id, seed)
+    # A job is known by what it asks for, and that does not name the trusted metric.
+    (evaluation_dir / EXIT_FILE).unlink(missing_ok=True)
+    judged = judge_training(search, evaluation_dir, training_dir, entry.training, candidate.id)
+    write_record(folder / "evaluation.json", judged)
+    summarise_candidate(search, folder, evaluation_dir, entry.program, entry.training, judged)
+    changes = {"task_score": judged.best.task_score, "evaluation": judged.best}
+    candidate = candidate.model_copy(update=changes)
+    write_record(folder / "candidate.json", candidate)
+    search.notify("rescored", candidate=candidate.id, task_score=candidate.task_score)
+    return candidate
+
+
+def _find_best(candidates: Iterable[Candidate]) -> Candidate | None:
+    best = find_best([HistoryEntry(candidate) for candidate in candidates])
+    return best.candidate if best else None
+
+
+def _renew(
+    iteration: Iteration, candidates: tuple[Candidate, ...], best: Candidate | None
+) -> Iteration:
+    return iteration.model_copy(
+        update={
+            "candidates": candidates,
+            "best": best.id if best else None,
+            "best_task_score": best.task_score if best else None,
+        }
+    )
