@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from reward_agent.rewards.rules import QUALITY_RULES, RULES
 from reward_agent.rewards.rules.context import METRIC, REWARD, Context, Dialect, make_context
+from reward_agent.rewards.rules.syntax import check_compiles
 from reward_agent.rewards.source import parse_source
 from reward_agent.simulation.card import EnvCard
 from reward_agent.types import CheckReport, Finding, RewardProgram
@@ -46,6 +47,9 @@ def _apply_rules(context: Context) -> tuple[Finding, ...]:
             found.append(finding)
             if len(found) >= 4 * MAX_FINDINGS:
                 break
+    if not found:
+        # Python's compiler takes time without bound for some of what the rules refuse.
+        found = list(check_compiles(context))
     if not found:
         # Remarks on style only for what is accepted: a model repairs errors first.
         found = [finding for rule in QUALITY_RULES for finding in rule(context)]

@@ -63,6 +63,13 @@ def _fill_blank_like(prototype: Any, dtype: Any = None) -> np.ndarray[Any, Any]:
     return _fill_blank(given.shape, given.dtype if dtype is None else dtype)
 
 
+def _pad(array: Any, pad_width: Any, mode: str = "constant", **options: Any) -> Any:
+    """Return what ``np.pad`` returns, for the modes that neither call back nor show old memory."""
+    if type(mode) is not str or mode not in language.PAD_MODES:
+        raise ValueError(f"np.pad: mode is one of {', '.join(sorted(language.PAD_MODES))}")
+    return np.pad(array, pad_width, mode, **options)  # type: ignore[call-overload]
+
+
 def _pick(module: ModuleType, names: frozenset[str]) -> dict[str, Any]:
     """Return the named members that this version of the module has."""
     return {name: getattr(module, name) for name in sorted(names) if hasattr(module, name)}
@@ -72,7 +79,7 @@ def _make_numpy() -> Namespace:
     members = _pick(np, language.NUMPY_NAMES)
     for name, allowed in language.NUMPY_SUBMODULES.items():
         members[name] = Namespace(f"np.{name}", _pick(getattr(np, name), allowed))
-    members |= {"empty": _fill_blank, "empty_like": _fill_blank_like}
+    members |= {"empty": _fill_blank, "empty_like": _fill_blank_like, "pad": _pad}
     members |= {name: _NamedType(name, (), {}) for name in language.NUMPY_NAMED_TYPES}
     return Namespace("np", members)
 

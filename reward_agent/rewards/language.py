@@ -220,7 +220,7 @@ MATH_NAMES = split_names(
 )
 TYPING_NAMES = split_names(
     """
-    Any Callable Dict Final Iterable List Literal Mapping Optional Sequence Tuple Union
+    Any Callable Dict Final Iterable List Literal Mapping Optional Sequence Tuple TypeAlias Union
     """
 )
 MODULE_NAMES: dict[str, frozenset[str]] = {"np": NUMPY_NAMES, "math": MATH_NAMES}
@@ -275,15 +275,16 @@ MUTATING_METHODS = split_names(
 )
 KEYWORDS = split_names(
     """
-    a a_max a_min abs_tol append arr arrays assume_unique atol aweights axes axis axis1 axis2 axisa
-    axisb axisc b base bias bins choicelist condition condlist copy correction ddof decimals default
-    default_value deg delta density destination discont dtype dx edge_order endpoint equal_nan
-    fill_value fp full fweights indices indices_or_sections inf initial interpolation invert k
-    keepdims key kind kth left lower M max maxsplit method min minlength mode N n nan ndigits ndmin
-    neginf newshape num obj object offset optimize ord order out p period posinf prepend q range
-    rcond rel_tol repeats reps retstep return_counts return_index return_inverse returned reverse
-    right rowvar rtol sep shape shift side size sorter source stable start step stop strict
-    subscripts t tol trim upper v values weights where x x1 x2 xp xs y
+    a a_max a_min abs_tol append arr array arrays assume_unique atol aweights axes axis axis1 axis2
+    axisa axisb axisc b base bias bins choicelist condition condlist constant_values copy correction
+    ddof decimals default default_value deg delta density destination discont dtype dx edge_order
+    element end_values endpoint equal_nan fill_value fp full fweights indices indices_or_sections
+    inf initial interpolation invert k keepdims key kind kth left lower M max maxsplit method min
+    minlength mode N n nan ndigits ndmin neginf newshape num obj object offset optimize ord order
+    out p pad_width period posinf prepend q range rcond rel_tol repeats reps retstep return_counts
+    return_index return_inverse returned reverse right rowvar rtol sep shape shift side size sorter
+    source stable start step stop strict subscripts t test_elements tol trim upper v values weights
+    where x x1 x2 xp xs y
     """
 )
 ERRSTATE_KEYWORDS = split_names("all divide over under invalid")
@@ -293,6 +294,10 @@ DTYPE_STRINGS = split_names(
     bool d f f2 f4 f8 float float16 float32 float64 i i4 i8 int int16 int32 int64 int8 uint16 uint32
     uint64 uint8
     """
+)
+# Without "empty", which shows what was in memory before, and without functions.
+PAD_MODES = split_names(
+    "constant edge linear_ramp maximum mean median minimum reflect symmetric wrap"
 )
 # Attributes that NumPy arrays, strings, functions and their like have beside METHODS. A card's
 # field of such a name can be read from `state` and `next_state` only, never from another object.

@@ -25,7 +25,6 @@ Rule = Callable[[Context], Iterator[Finding]]
 
 RULES: tuple[Rule, ...] = (
     syntax.check_nodes,
-    syntax.check_compiles,
     syntax.check_functions,
     syntax.check_sets,
     syntax.check_constants,
@@ -46,7 +45,10 @@ RULES: tuple[Rule, ...] = (
     calls.check_dtypes,
     calls.check_sizes,
     calls.check_where,
+    calls.check_pad_modes,
+    calls.check_addresses,
     calls.check_types_as_values,
+    calls.check_typing_names,
     loops.check_growing_loops,
     loops.check_recursion,
     loops.check_ranges,

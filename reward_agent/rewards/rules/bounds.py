@@ -27,6 +27,7 @@ class Bounds:
         self._context = context
         self._known: dict[ast.AST, float | None] = {}
         self._names: dict[tuple[Scope, str], float | None] = {}
+        self._steps: dict[ast.AST, float | None] = {}
         self._depth = 0
 
     def upper(self, node: ast.AST | None) -> float | None:
@@ -47,19 +48,25 @@ class Bounds:
 
     def steps(self, node: ast.AST) -> float | None:
         """Return a bound on how many items iterating an expression gives."""
+        if node not in self._steps:
+            self._steps[node] = None  # for names that are bound to each other
+            self._depth += 1
+            try:
+                self._steps[node] = self._count_steps(node)
+            finally:
+                self._depth -= 1
+        return self._steps[node]
+
+    def _count_steps(self, node: ast.AST) -> float | None:
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
             return self._steps_of_call(node, node.func.id)
         length = self.length(node)
         if length is not None:
             return length
-        if isinstance(node, ast.Name):
+        if isinstance(node, ast.Name) and self._depth < _MAX_DEPTH:
             value = self._context.find_value(node)
-            if value is not None and value is not node and self._depth < _MAX_DEPTH:
-                self._depth += 1
-                try:
-                    return self.steps(value)
-                finally:
-                    self._depth -= 1
+            if value is not None and value is not node:
+                return self.steps(value)
         # Arrays, dicts and lists of the program are as long as there are rows, at most.
         return float(self._context.dialect.rows)
 

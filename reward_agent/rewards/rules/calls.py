@@ -26,6 +26,15 @@ _SIZE_KEYWORDS = frozenset({"num", "repeats", "reps", "shape", "stop"})
 _REDUCTIONS = frozenset(
     {"all", "any", "max", "mean", "min", "prod", "std", "sum", "var", "amax", "amin", "reduce"}
 )
+_MUTABLE_TYPES = frozenset({"dict", "list", "set", "slice"})
+# Builtins that call a type, or ask for it, and never give it away.
+_APPLYING = frozenset({"isinstance", "map"})
+_NEW_ARRAYS = language.split_names(
+    """
+    array asarray astype copy empty empty_like full full_like ones ones_like zeros zeros_like
+    """
+)
+_ITERATORS = frozenset({"enumerate", "filter", "iter", "map", "reversed", "zip"})
 _OPEN_KEYWORDS = frozenset({"dict", "Score"})
 
 
@@ -114,13 +123,14 @@ def _multiply(bounds: Bounds, nodes: list[ast.expr]) -> float:
 def check_where(context: Context) -> Iterator[Finding]:
     """Refuse ``where=`` without ``out=``: what is not written is whatever was in memory."""
     for call in context.source.find(ast.Call):
-        names = {keyword.arg for keyword in call.keywords}
+        given = {keyword.arg: keyword.value for keyword in call.keywords}
         function = call.func
+        is_reduction = isinstance(function, ast.Attribute) and function.attr in _REDUCTIONS
         if (
-            "where" in names
-            and "out" not in names
+            "where" in given
+            and not is_reduction
             and not context.find_definition(function)
-            and not (isinstance(function, ast.Attribute) and function.attr in _REDUCTIONS)
+            and not _is_new_array(context, given.get("out"))
         ):
             yield context.refuse(
                 "calls/where",
@@ -131,26 +141,72 @@ def check_where(context: Context) -> Iterator[Finding]:
             )
 
 
+def _is_new_array(context: Context, node: ast.expr | None) -> bool:
+    """Whether an expression is surely an array, and not None: one that was just made."""
+    if isinstance(node, ast.Name):
+        value = context.find_value(node)
+        return isinstance(value, ast.Call) and _is_new_array(context, value)
+    return (
+        isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr in _NEW_ARRAYS
+    )
+
+
+def check_pad_modes(context: Context) -> Iterator[Finding]:
+    """Refuse ``np.pad`` with a mode that is not written out: one of them shows old memory."""
+    for call in context.source.find(ast.Call):
+        if not isinstance(call.func, ast.Attribute) or call.func.attr != "pad":
+            continue
+        modes = [*call.args[2:3], *(item.value for item in call.keywords if item.arg == "mode")]
+        for mode in modes:
+            if not isinstance(mode, ast.Constant) or mode.value not in language.PAD_MODES:
+                yield context.refuse(
+                    "calls/pad-mode",
+                    mode,
+                    context.text(mode),
+                    "is not a mode of np.pad in the language",
+                    f"write one of: {', '.join(sorted(language.PAD_MODES))}",
+                )
+
+
+def check_addresses(context: Context) -> Iterator[Finding]:
+    """Refuse a function or iterator as text: the text is an address, another in each process."""
+    shown: list[ast.expr] = [item.value for item in context.source.find(ast.FormattedValue)]
+    for call in context.source.find(ast.Call):
+        is_format = isinstance(call.func, ast.Attribute) and call.func.attr == "format"
+        if is_format or context.is_builtin(call.func, frozenset({"str"})):
+            shown += [*call.args, *(item.value for item in call.keywords)]
+    for operation in context.source.find(ast.BinOp):
+        if isinstance(operation.op, ast.Mod):
+            right = operation.right
+            shown += right.elts if isinstance(right, ast.Tuple) else [right]
+    for node in shown:
+        if _has_address(context, node):
+            yield context.refuse(
+                "calls/address",
+                node,
+                context.text(node),
+                "is written as text, which holds its address in memory",
+                "write the text itself",
+            )
+
+
+def _has_address(context: Context, node: ast.AST | None) -> bool:
+    if isinstance(node, ast.Name):
+        value = context.find_value(node)
+        return not isinstance(value, ast.Name) and _has_address(context, value)
+    return isinstance(node, ast.FunctionDef | ast.Lambda | ast.GeneratorExp) or (
+        isinstance(node, ast.Call) and context.is_builtin(node.func, _ITERATORS)
+    )
+
+
 def check_types_as_values(context: Context) -> Iterator[Finding]:
     """Refuse a type handed around: its methods reach into any list or dict."""
     for name in context.source.find(ast.Name):
         if name in context.annotations or not context.is_builtin(name, language.BUILTIN_TYPES):
             continue
-        parent = context.source.parents[name]
-        if isinstance(parent, ast.keyword):
-            is_fine = parent.arg in ("dtype", "key", "default")
-        elif isinstance(parent, ast.Compare):
-            is_fine = True
-        elif isinstance(parent, ast.arguments):
-            is_fine = name.id in ("bool", "float", "int", "str")
-        elif isinstance(parent, ast.Attribute):
-            is_fine = True  # what is read from a type is up to the rule on attributes
-        elif isinstance(parent, ast.Call):
-            is_fine = parent.func is name or not context.find_definition(parent.func)
-            is_fine = is_fine and not isinstance(parent.func, ast.Lambda)
-        else:
-            is_fine = _is_type_expression(context, name, parent)
-        if not is_fine:
+        if not _is_type_use(context, name):
             yield context.refuse(
                 "calls/type-as-value",
                 name,
@@ -158,6 +214,48 @@ def check_types_as_values(context: Context) -> Iterator[Finding]:
                 "is a type used as a value",
                 f"call it, {name.id}(x), or leave it out",
             )
+
+
+def _is_type_use(context: Context, name: ast.Name) -> bool:
+    """Whether a builtin type stands where it cannot become a value of the program."""
+    parent = context.source.parents[name]
+    is_own_call = isinstance(parent, ast.Call) and parent.func is name
+    if is_own_call or isinstance(parent, ast.Attribute):
+        return True  # what is read from a type is up to the rule on attributes
+    if name.id in _MUTABLE_TYPES and isinstance(parent, ast.Call):
+        # Who got hold of the type itself could change a frozen list by way of it.
+        return context.is_builtin(parent.func, _APPLYING) and len(parent.args) > 1
+    if isinstance(parent, ast.keyword):
+        return parent.arg in ("dtype", "key", "default") and name.id not in _MUTABLE_TYPES
+    if isinstance(parent, ast.Compare):
+        return True
+    if isinstance(parent, ast.arguments):
+        return name.id in ("bool", "float", "int", "str")
+    if isinstance(parent, ast.Call):
+        return not context.find_definition(parent.func) and not isinstance(parent.func, ast.Lambda)
+    return _is_type_expression(context, name, parent)
+
+
+def check_typing_names(context: Context) -> Iterator[Finding]:
+    """Refuse names of typing outside of annotations: they lead to the types themselves."""
+    for name in context.source.find(ast.Name):
+        if name in context.annotations or not isinstance(name.ctx, ast.Load):
+            continue
+        if _is_from_typing(context, name) and not context.is_type_alias(name):
+            yield context.refuse(
+                "calls/type-as-value",
+                name,
+                name.id,
+                "is a type used as a value",
+                "use it in annotations only",
+            )
+
+
+def _is_from_typing(context: Context, name: ast.Name) -> bool:
+    scope = context.scopes.find(name)
+    bindings = scope.bindings[name.id] if scope else []
+    statements = [context.source.parents.get(item) for item in bindings]
+    return any(isinstance(item, ast.ImportFrom) and item.module == "typing" for item in statements)
 
 
 def _is_type_expression(context: Context, name: ast.Name, parent: ast.AST) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+import re
 from collections.abc import Iterator
 
 from reward_agent.rewards import language
@@ -13,6 +14,8 @@ from reward_agent.types import Finding
 
 _PYTHON_BUILTINS = frozenset(dir(builtins))
 _NUMPY_TYPING = frozenset({"ArrayLike", "NDArray"})
+# A type as text, or a remark such as "(N,) metres"; nothing that could be meant to be evaluated.
+_TYPE_TEXT = re.compile(r"(?!.*__)[\w\[\]., |()/^-]*")
 _MODULE_BASES = frozenset({*language.MODULE_NAMES, "typing"})
 
 
@@ -135,6 +138,8 @@ def check_annotations(context: Context) -> Iterator[Finding]:
             is_fine = _is_type_name(node.id)
         elif isinstance(node, ast.Attribute):
             is_fine = _is_type_attribute(node)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            is_fine = _TYPE_TEXT.fullmatch(node.value) is not None
         if not is_fine:
             yield context.refuse(
                 "names/annotation",

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from reward_agent.rewards import language
 from reward_agent.rewards.rules.context import Context
+from reward_agent.rewards.rules.scopes import Scope
 from reward_agent.types import Finding
 
 # What these return shares memory with the array they are called on.
@@ -17,8 +18,9 @@ _MAX_BINDINGS = 8
 
 def check_writes_to_inputs(context: Context) -> Iterator[Finding]:
     """Refuse writing into the state, the action, or a name that is a part of them."""
+    inputs = _Inputs(context)
     for node, what in _find_written(context):
-        source = _find_input(context, what)
+        source = inputs.find(what)
         if source:
             yield context.refuse(
                 "purity/writes-input",
@@ -100,59 +102,68 @@ def _find_written(context: Context) -> Iterator[tuple[ast.AST, ast.expr]]:
                 )
 
 
-def _find_input(context: Context, node: ast.expr, depth: int = 0) -> str | None:
-    """Return which input an expression shares memory with, if it surely does."""
-    if depth > _MAX_DEPTH:
-        return None
-    if isinstance(node, ast.Attribute):
-        if context.is_subject(node.value):
-            return context.text(node)
-        return _find_input(context, node.value, depth + 1) if node.attr == "T" else None
-    if isinstance(node, ast.Subscript):
-        is_part = _is_view_index(node.slice)
-        return _find_input(context, node.value, depth + 1) if is_part else None
-    if isinstance(node, ast.Call):
-        function = node.func
-        if isinstance(function, ast.Attribute) and function.attr in _VIEWS:
-            return _find_input(context, function.value, depth + 1)
-        return None
-    if isinstance(node, ast.Name):
-        return _find_input_of_name(context, node, depth)
-    return None
+class _Inputs:
+    """Which expressions share memory with an input of the program, each found once."""
 
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._known: dict[tuple[Scope, str], str | None] = {}
+        self._depth = 0
 
-def _find_input_of_name(context: Context, node: ast.Name, depth: int) -> str | None:
-    """Return which input a name shares memory with, wherever it was bound."""
-    scope = context.scopes.find(node)
-    if scope is None:
-        return None
-    bindings = scope.bindings[node.id]
-    found = []
-    for binding in bindings[:_MAX_BINDINGS]:
-        parent = context.source.parents.get(binding)
-        if isinstance(parent, ast.AugAssign):
-            continue
-        if isinstance(binding, ast.arg):
-            found.append(_find_input_of_parameter(context, binding, scope.node, depth))
-        elif isinstance(parent, ast.Assign | ast.AnnAssign) and parent.value is not None:
-            found.append(_find_input(context, parent.value, depth + 1))
-        else:
-            found.append(None)
-    return found[0] if found and all(found) else None
+    def find(self, node: ast.expr | None) -> str | None:
+        """Return which input an expression shares memory with, if it surely does."""
+        if node is None or self._depth > _MAX_DEPTH:
+            return None
+        self._depth += 1
+        try:
+            return self._find(node)
+        finally:
+            self._depth -= 1
 
+    def _find(self, node: ast.expr) -> str | None:
+        if isinstance(node, ast.Attribute):
+            if self._context.is_subject(node.value):
+                return self._context.text(node)
+            return self.find(node.value) if node.attr == "T" else None
+        if isinstance(node, ast.Subscript):
+            return self.find(node.value) if _is_view_index(node.slice) else None
+        if isinstance(node, ast.Call):
+            is_view = isinstance(node.func, ast.Attribute) and node.func.attr in _VIEWS
+            return self.find(node.func.value) if is_view else None  # type: ignore[attr-defined]
+        return self._find_name(node) if isinstance(node, ast.Name) else None
 
-def _find_input_of_parameter(
-    context: Context, parameter: ast.arg, function: ast.AST, depth: int
-) -> str | None:
-    """Return which input a parameter is: the action, or what every call of a helper gives it."""
-    if context.entry_of(function):
-        return "action" if parameter.arg == "action" else None
-    given = context.arguments_of(function, parameter.arg)
-    found = [
-        None if node is None else _find_input(context, node, depth + 1)
-        for node in given[:_MAX_BINDINGS]
-    ]
-    return found[0] if found and all(found) else None
+    def _find_name(self, node: ast.Name) -> str | None:
+        """Return which input a name shares memory with, wherever it was bound."""
+        scope = self._context.scopes.find(node)
+        if scope is None:
+            return None
+        key = (scope, node.id)
+        if key not in self._known:
+            self._known[key] = None  # for names that are bound to each other
+            self._known[key] = self._find_bindings(scope, scope.bindings[node.id])
+        return self._known[key]
+
+    def _find_bindings(self, scope: Scope, bindings: list[ast.AST]) -> str | None:
+        found: list[str | None] = []
+        for binding in bindings[:_MAX_BINDINGS]:
+            parent = self._context.source.parents.get(binding)
+            if isinstance(parent, ast.AugAssign):
+                continue
+            if isinstance(binding, ast.arg):
+                found.append(self._find_parameter(binding, scope.node))
+            elif isinstance(parent, ast.Assign | ast.AnnAssign):
+                found.append(self.find(parent.value))
+            else:
+                found.append(None)
+        return found[0] if found and all(found) else None
+
+    def _find_parameter(self, parameter: ast.arg, function: ast.AST) -> str | None:
+        """Return which input a parameter is: the action, or what every call of a helper gives."""
+        if self._context.entry_of(function):
+            return "action" if parameter.arg == "action" else None
+        given = self._context.arguments_of(function, parameter.arg)
+        found = [self.find(node) for node in given[:_MAX_BINDINGS]]
+        return found[0] if found and all(found) else None
 
 
 def _is_view_index(index: ast.expr) -> bool:

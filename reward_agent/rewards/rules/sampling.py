@@ -40,20 +40,24 @@ class Sampling:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._ranges = {item.name: item.range for item in context.card.state}
+        self._known: dict[ast.AST, Values | None] = {}
         self._depth = 0
 
     def evaluate(self, node: ast.AST) -> Values | None:
         """Return values of an expression, or None where it is out of reach."""
+        if node in self._known:
+            return self._known[node]
         if self._depth > _MAX_DEPTH:
             return None
+        self._known[node] = None  # for names that are bound to each other
         self._depth += 1
         try:
             values = self._evaluate(node)
         finally:
             self._depth -= 1
-        if values is None or not all(abs(value) < _LARGE for value in values):
-            return None
-        return values
+        if values is not None and all(abs(value) < _LARGE for value in values):
+            self._known[node] = values
+        return self._known[node]
 
     def _evaluate(self, node: ast.AST) -> Values | None:
         if isinstance(node, ast.Constant):

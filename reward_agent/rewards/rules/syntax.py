@@ -144,7 +144,10 @@ def _is_order_hidden(context: Context, node: ast.expr) -> bool:
     """Whether a set is tested, compared, counted or sorted right where it stands."""
     parent = context.source.parents[node]
     if isinstance(parent, ast.Call):
-        return context.is_builtin(parent.func, _ORDERLESS) and node in parent.args
+        # With a key, the first of those that are equal by it is what comes out.
+        has_key = any(keyword.arg == "key" for keyword in parent.keywords)
+        is_orderless = context.is_builtin(parent.func, _ORDERLESS) and node in parent.args
+        return is_orderless and not has_key
     return isinstance(parent, ast.Compare | ast.If | ast.Assert | ast.IfExp | ast.BoolOp) or (
         isinstance(parent, ast.UnaryOp) and isinstance(parent.op, ast.Not)
     )
