@@ -167,6 +167,10 @@ class RunDisplay:
         score = _show_number(task_score)
         self._say(f"  {candidate}  [bold]{score}[/] {self._unit}  {escape(outcome)}[dim]{best}[/]")
 
+    def _show_session_opened(self, designer: str, unit: str) -> None:
+        self._unit = unit
+        self._say(f"[bold]designer[/]  {escape(designer)}")
+
     def _show_rescored(self, candidate: str, task_score: float | None, **_: Any) -> None:
         self._say(f"  {candidate}  [bold]{_show_number(task_score)}[/] {self._unit}  scored again")
 

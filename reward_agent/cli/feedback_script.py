@@ -153,18 +153,17 @@ def _describe(session: Session, shown: Shown) -> str:
 def show_standings(session: Session) -> None:
     """Write every candidate with its score and its rating, the best first."""
     has_metric = session.has_metric
-    score = f">score [{session.run.task.unit}]" if has_metric else ""
-    columns = ["", "candidate", *([score] if score else []), ">rating", "95 %", ">answers", "from"]
-    table = make_table(*columns)
+    scores = [f">score [{session.run.task.unit}]"] if has_metric else []
+    table = make_table("", "candidate", *scores, ">rating", ">95 %", ">answers", "from")
     current = session.current
     for item in session.rank():
         candidate, rating = item.candidate, item.rating
         is_front = current is not None and current.candidate.id == candidate.id
-        scores = [] if not has_metric else [_number(candidate.task_score)]
+        score = [_number(candidate.task_score)] if has_metric else []
         table.add_row(
             "▶" if is_front else ("✗" if item.is_rejected else ""),
             candidate.id,
-            *scores,
+            *score,
             _number(rating.mean if rating else None),
             f"{rating.low:.2g} … {rating.high:.2g}" if rating else "",
             str(rating.n_answers) if rating else "0",

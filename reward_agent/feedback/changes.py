@@ -6,6 +6,7 @@ import difflib
 
 from reward_agent.agents.reply import find_fences
 from reward_agent.feedback.records import Shown
+from reward_agent.llm.offline.plan import remove_plan
 from reward_agent.store import RunStore
 from reward_agent.types import Candidate
 
@@ -27,8 +28,8 @@ def read_rationale(store: RunStore, candidate: Candidate) -> str:
 
 def render_change(store: RunStore, before: Shown, after: Candidate) -> str:
     """Return the unified diff from a program to another."""
-    old = store.read_program(before.iteration, before.candidate)
-    new = store.read_program(after.iteration, after.id)
+    old = remove_plan(store.read_program(before.iteration, before.candidate))
+    new = remove_plan(store.read_program(after.iteration, after.id))
     lines = difflib.unified_diff(
         old.splitlines(), new.splitlines(), before.candidate, after.id, lineterm="", n=1
     )

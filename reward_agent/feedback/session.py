@@ -373,6 +373,7 @@ def open_session(
         team = make_team(config, store.dir, environ, cancel, tell_retries(listen))
         session = Session(store, config, team, listen)
         session.log.append(Opened, front_end=front_end, designer=team.description)
+        listen("session_opened", {"designer": team.description, "unit": run.task.unit})
         try:
             yield session
         finally:

@@ -138,3 +138,10 @@ def test_a_program_of_another_hand_is_not_pretended_to_be_known(answer) -> None:
     _, _, text = answer("keep upright", 0, source=foreign)
     assert "from scratch" in text
     assert "upright" in read_weights(read_source(text))
+
+
+@pytest.mark.parametrize("wish", WISHES)
+def test_two_candidates_of_a_round_answer_in_different_ways(answer, wish) -> None:
+    """In a card without a field for the wish, both are random variations."""
+    sources = {read_source(answer(SAID[wish], index)[2]) for index in (0, 1)}
+    assert len(sources) == 2

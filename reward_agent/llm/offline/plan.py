@@ -44,6 +44,11 @@ class Plan(Record):
         return self.model_copy(update={"terms": terms})
 
 
+def remove_plan(source: str) -> str:
+    """Return a program's text without the recipe at its end, which says the same once more."""
+    return _PLAN_LINE.sub("", source).rstrip() + "\n"
+
+
 def read_plan(source: str) -> Plan | None:
     """Return the recipe that a program carries.
 

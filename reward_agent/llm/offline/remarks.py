@@ -39,17 +39,30 @@ _CONDITIONS: dict[str, tuple[str, ...]] = {
 }
 # Most of the time the robot is not there: a gate would close off all learning.
 _NEVER_GATES = frozenset({"airborne"})
-_LEAST_WEIGHT = 0.5
-_FASTER, _MORE, _SLOWER = 1.6, 2.5, 0.6
+_LEAST_PAY = 0.2
+_FASTER, _SLOWER, _MUCH_SLOWER = 1.6, 0.7, 0.5
+_MUCH_MORE, _MORE = 2.5, 1.5
 
 
 @dataclass(frozen=True)
 class Answer:
-    """How a wish changes a plan: by a gate, or by pay."""
+    """How a wish changes a plan.
+
+    Args:
+        known: the signals by their names.
+        is_bold: whether to gate the goals by what is asked for and to pay much more for it; if
+            not, it is only paid somewhat more.
+        entry: the candidate that the person watched.
+    """
 
     known: dict[str, Signal]
-    is_gated: bool
+    is_bold: bool
     entry: HistoryEntry
+
+    @property
+    def dose(self) -> float:
+        """How many times as much is paid."""
+        return _MUCH_MORE if self.is_bold else _MORE
 
     def change(self, plan: Plan, wish: str) -> Plan:
         """Return the plan with one wish worked in; the same plan where the card cannot."""
@@ -58,7 +71,7 @@ class Answer:
             plan = special(self, plan)
         for name in _CONDITIONS.get(wish, ()):
             if name in self.known:
-                is_gate = self.is_gated and name not in _NEVER_GATES
+                is_gate = self.is_bold and name not in _NEVER_GATES
                 # A gate alone leaves no slope where the goal pays nothing yet.
                 plan = self._pay(gate_goals(plan, self.known, name) if is_gate else plan, name)
                 break
@@ -70,7 +83,7 @@ class Answer:
         def raise_cap(term: TermPlan) -> TermPlan:
             has_cap = "clip" in self.known[term.signal].code
             factor = round(term.factor * _FASTER, 3) if has_cap else term.factor
-            return scale_term(term, _MORE).model_copy(update={"factor": factor})
+            return scale_term(term, self.dose).model_copy(update={"factor": factor})
 
         return map_goals(plan, self.known, raise_cap)
 
@@ -80,7 +93,8 @@ class Answer:
             return plan
         goals = [t for t in plan.terms if self.known[t.signal].role == "goal"]
         moving = [t for t in goals if t.signal in ("travel", "momentum", "new_ground", "paced")]
-        factor = round(self._measure_speed() * _SLOWER / self.known["paced"].scale, 3)
+        share = _MUCH_SLOWER if self.is_bold else _SLOWER
+        factor = round(self._measure_speed() * share / self.known["paced"].scale, 3)
         for number, term in enumerate(moving):
             new = term.model_copy(update={"signal": "paced", "factor": max(factor, 0.02)})
             plan = plan.replace_term(term, *([new] if number == 0 else []))
@@ -97,14 +111,14 @@ class Answer:
             effort = self.known["effort"]
             costs = [TermPlan(signal="effort", weight=effort.weight)]
             plan = plan.model_copy(update={"terms": (*plan.terms, *costs)})
-        return plan.replace_term(costs[0], scale_term(costs[0], 2 * _MORE))
+        return plan.replace_term(costs[0], scale_term(costs[0], 2 * self.dose))
 
     def _pay(self, plan: Plan, name: str) -> Plan:
         """Add a term for a signal, or raise the one that is there."""
         paid = next((term for term in plan.terms if term.signal == name), None)
         if paid is not None:
-            return plan.replace_term(paid, scale_term(paid, _MORE))
-        new = TermPlan(signal=name, weight=max(self.known[name].weight, _LEAST_WEIGHT))
+            return plan.replace_term(paid, scale_term(paid, self.dose))
+        new = TermPlan(signal=name, weight=max(self.known[name].weight, _LEAST_PAY) * self.dose)
         return plan.model_copy(update={"terms": (*plan.terms, new)})
 
     def _measure_speed(self) -> float:
@@ -132,11 +146,11 @@ def read_wishes(text: str) -> tuple[str, ...]:
 def list_answers(
     plan: Plan, signals: Sequence[Signal], wishes: Sequence[str], entry: HistoryEntry
 ) -> list[Move]:
-    """Return changed plans that answer the wishes, the boldest first: by gates, then by pay."""
+    """Return changed plans that answer the wishes: a bold one, then a cautious one."""
     known = {signal.name: signal for signal in signals}
     moves = []
-    for is_gated, manner in ((True, "by gates"), (False, "by pay")):
-        answer = Answer(known, is_gated, entry)
+    for is_bold, manner in ((True, "boldly"), (False, "cautiously")):
+        answer = Answer(known, is_bold, entry)
         changed = reduce(answer.change, wishes, plan)
         unmet = [wish for wish in wishes if answer.change(plan, wish) == plan]
         if changed != plan:
