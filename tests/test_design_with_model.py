@@ -3,6 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +18,19 @@ import pytest
 
 import reward_agent
 from reward_agent.errors import RejectedKeyError
-from reward_agent.store import find_run, list_runs
-from reward_agent.testing import FakeLLMServer, HttpFault, Say
+from reward_agent.llm.models import load_models
+from reward_agent.store import RunStore, find_run, list_runs
+from reward_agent.testing import (
+    BreakStream,
+    DropConnection,
+    FakeLLMServer,
+    HttpFault,
+    RawBody,
+    ReceivedRequest,
+    Say,
+    Stall,
+    Step,
+)
 
 PROGRAM = """```python
 def compute_reward(state, action, next_state):
@@ -23,6 +42,7 @@ def compute_reward(state, action, next_state):
 REVISED = PROGRAM.replace("0.001", "0.0005")
 RISK = {"kind": "flooding", "line": 3, "evidence": "effort is small", "remedy": "lower it"}
 CRITIQUE = json.dumps({"verdict": "revise", "summary": "effort fights balance", "risks": [RISK]})
+ACCEPTED = json.dumps({"verdict": "accept", "summary": "sound", "risks": []})
 ANALYSIS = json.dumps(
     {
         "failure_mode": "drift",
@@ -32,33 +52,114 @@ ANALYSIS = json.dumps(
     }
 )
 KEY = "sk-test-4f7b2c9e1a"
+VARIABLES = {"openai": "OPENAI_API_KEY", "anthropic": "ANTHROPIC_API_KEY"}
+PROVIDERS = sorted(VARIABLES)
+SMALL = {"steps": 2048, "winner_seeds": 0, "eval_episodes": 2, "video": False}
+OPENINGS = {"You design": "designer", "You review": "critic", "You explain": "analyzer"}
+
+
+def get_url(provider: str, server: FakeLLMServer) -> str:
+    return server.anthropic_url if provider == "anthropic" else server.openai_url
 
 
 def design(folder: Path, provider: str, server: FakeLLMServer, **options: Any) -> Any:
-    is_anthropic = provider == "anthropic"
-    variable = "ANTHROPIC_API_KEY" if is_anthropic else "OPENAI_API_KEY"
     return reward_agent.design(
         "inverted_pendulum",
         "balance",
         provider=provider,
-        base_url=server.anthropic_url if is_anthropic else server.openai_url,
-        environ={variable: KEY},
+        base_url=get_url(provider, server),
+        environ={VARIABLES[provider]: KEY},
         runs_dir=folder / "runs",
-        candidates=1,
-        iterations=1,
-        steps=4096,
-        winner_seeds=0,
-        eval_episodes=2,
-        video=False,
-        **options,
+        **{"candidates": 1, "iterations": 1} | SMALL | options,
     )
 
 
-@pytest.mark.parametrize("provider", ["openai", "anthropic"])
-def test_a_model_designs_reviews_and_analyses(provider: str, tmp_path: Path) -> None:
-    steps = [Say(PROGRAM), Say(CRITIQUE), Say(REVISED), HttpFault(529), Say(ANALYSIS)]
+class Model:
+    """A model that plays all agents, with a fault now and then.
+
+    The first prompt with a history does not fit into its context.
+
+    Args:
+        faults: what is answered in place of the n-th request, from 0.
+        odd: what an agent says in its n-th reply in place of a good one.
+    """
+
+    def __init__(
+        self, faults: Mapping[int, Step] = {}, odd: Mapping[tuple[str, int], Say] = {}
+    ) -> None:
+        self.n_requests = 0
+        self.said: list[tuple[ReceivedRequest, Say]] = []
+        self.too_long: ReceivedRequest | None = None
+        self._faults = faults
+        self._odd = odd
+        self._counts: Counter[str] = Counter()
+
+    def __call__(self, request: ReceivedRequest) -> Step:
+        self.n_requests += 1
+        fault = self._faults.get(self.n_requests - 1)
+        if fault is not None:
+            return fault
+        if self.too_long is None and "Diagnosis:" in request.text:
+            self.too_long = request
+            text = "prompt is too long: maximum context length is 8192 tokens"
+            return HttpFault(400, "invalid_request_error", text)
+        return self.answer(request)
+
+    def answer(self, request: ReceivedRequest) -> Say:
+        agent = find_agent(request)
+        number = self._counts[agent]
+        self._counts[agent] += 1
+        texts = {
+            "designer": PROGRAM.replace("0.001", f"0.00{number + 1}"),
+            "critic": ACCEPTED,
+            "analyzer": ANALYSIS,
+        }
+        say = self._odd.get((agent, number)) or Say(
+            texts[agent], input_tokens=1000 + number, cached_tokens=600, output_tokens=70 + number
+        )
+        self.said.append((request, say))
+        return say
+
+
+def find_agent(request: ReceivedRequest) -> str:
+    return next(agent for words, agent in OPENINGS.items() if words in request.text)
+
+
+def read_exchanges(store: RunStore) -> list[dict[str, Any]]:
+    files = sorted(store.dir.rglob("*exchanges.jsonl"))
+    return [json.loads(line) for path in files for line in path.read_text().splitlines()]
+
+
+def price(says: list[Say], provider: str) -> float:
+    table = load_models()
+    card = table.model[table.default[provider]]
+    return (
+        sum(
+            (say.input_tokens - say.cached_tokens) * card.input
+            + say.cached_tokens * card.cached_input
+            + say.output_tokens * card.output
+            for say in says
+        )
+        / 1e6
+    )
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_a_model_designs_reviews_and_analyses_and_nobody_sees_the_key(
+    provider: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(VARIABLES[provider], KEY)
+    events: list[str] = []
+    environments: dict[int, bytes] = {}
+
+    def listen(kind: str, data: dict[str, Any]) -> None:
+        events.append(json.dumps([kind, data], default=str))
+        environments.update(read_environments_of_descendants())
+
+    quoting = HttpFault(529, "overloaded", f"key {KEY} failed", {"retry-after": "0.01"})
+    steps = [Say(PROGRAM), Say(CRITIQUE), Say(REVISED), quoting, Say(ANALYSIS)]
     with FakeLLMServer(steps) as server:
-        run = design(tmp_path, provider, server)
+        run = design(tmp_path, provider, server, listen=listen)
         assert server.n_requests == len(steps)
     store = find_run(run.id, tmp_path / "runs")
     [candidate] = store.read_iteration(0).candidates
@@ -69,9 +170,61 @@ def test_a_model_designs_reviews_and_analyses(provider: str, tmp_path: Path) -> 
     assert json.loads((folder / "analysis.json").read_text())["failure_mode"] == "drift"
     assert run.designer.startswith(f"{provider}: ")
     assert run.usage.output_tokens == 40
+
     written = [path for path in store.dir.rglob("*") if path.is_file()]
-    assert written
-    assert not [path for path in written if KEY.encode() in path.read_bytes()]
+    assert len(written) > 20
+    assert [path for path in written if KEY.encode() in path.read_bytes()] == []
+    assert any('"retry"' in event for event in events)
+    assert KEY not in "".join(events)
+    assert environments
+    assert [pid for pid, text in environments.items() if KEY.encode() in text] == []
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_faults_in_the_middle_change_neither_result_nor_cost(provider: str, tmp_path: Path) -> None:
+    faults = {
+        1: HttpFault(529, "overloaded_error", headers={"retry-after": "0.01"}),
+        3: BreakStream("```python\ndef comp", by="end"),
+        5: HttpFault(429, "rate_limit_error", "slow down", {"retry-after": "0.01"}),
+        8: DropConnection(),
+        9: RawBody("<html>busy</html>", "text/html", 503),
+        11: BreakStream(by=HttpFault(500, "api_error", "oops")),
+    }
+    odd = {
+        ("designer", 1): Say("```python\ndef compute_rew", "length", output_tokens=500),
+        ("critic", 0): Say("I would accept it.", output_tokens=5),
+    }
+    model = Model(faults, odd)
+    with FakeLLMServer(model) as server:
+        run = design(tmp_path, provider, server, candidates=2, iterations=2)
+        n_requests = server.n_requests
+    says = [say for _, say in model.said]
+    store = find_run(run.id, tmp_path / "runs")
+    candidates = [c for index in (0, 1) for c in store.read_iteration(index).candidates]
+    exchanges = read_exchanges(store)
+    assert [candidate.outcome for candidate in candidates] == ["trained"] * 4
+    assert run.winner is not None
+    # Two odd replies cost a call more each; a fault costs a request and no call, and so does the
+    # prompt that was too long, whose history was shortened.
+    assert model.too_long is not None
+    assert model.too_long.text not in [request.text for request, _ in model.said]
+    assert len(says) == 4 * 3 + 2
+    assert n_requests == len(says) + len(faults) + 1
+    assert len(exchanges) == run.usage.n_calls == len(says)
+    assert run.usage.output_tokens == sum(say.output_tokens for say in says)
+    assert run.usage.usd == pytest.approx(price(says, provider))
+    assert sum(len(item["completion"]["retries"]) for item in exchanges) == len(faults)
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_a_refusal_ends_one_candidate_by_name(provider: str, tmp_path: Path) -> None:
+    odd = {("designer", 0): Say("", "refusal", "frontier_llm")}
+    with FakeLLMServer(Model(odd=odd)) as server:
+        run = design(tmp_path, provider, server, candidates=2)
+    store = find_run(run.id, tmp_path / "runs")
+    outcomes = sorted(candidate.outcome for candidate in store.read_iteration(0).candidates)
+    assert outcomes == ["no program: the model refused (frontier_llm)", "trained"]
+    assert run.winner is not None
 
 
 def test_a_rejected_key_stops_the_run_and_resuming_pays_for_nothing_twice(tmp_path: Path) -> None:
@@ -88,3 +241,91 @@ def test_a_rejected_key_stops_the_run_and_resuming_pays_for_nothing_twice(tmp_pa
         )
         assert server.n_requests == 3
     assert run.winner is not None
+
+
+class StallingModel(Model):
+    """Leaves one request hanging, so that the run can be killed while it waits."""
+
+    def __init__(self, agent: str, number: int) -> None:
+        super().__init__()
+        self.is_stalled = threading.Event()
+        self._place = (agent, number)
+
+    def __call__(self, request: ReceivedRequest) -> Step:
+        agent = find_agent(request)
+        if not self.is_stalled.is_set() and self._place == (agent, self._counts[agent]):
+            self.is_stalled.set()
+            return Stall(60)
+        return super().__call__(request)
+
+
+def wait_until_quiet(model: Model) -> None:
+    """Wait for what the other candidate still asks, and for its replies to be stored."""
+    n_said = -1
+    while n_said != len(model.said):
+        n_said = len(model.said)
+        time.sleep(2)
+
+
+@pytest.mark.parametrize(
+    ("provider", "agent", "number"), [("openai", "designer", 1), ("anthropic", "analyzer", 1)]
+)
+def test_killed_run_pays_for_nothing_twice(
+    provider: str, agent: str, number: int, tmp_path: Path
+) -> None:
+    settings = [f"--{name.replace('_', '-')}={value}" for name, value in SMALL.items() if value]
+    task = ["--env=inverted_pendulum", "--task=balance", "--candidates=2", "--iterations=1"]
+    command = [sys.executable, "-m", "reward_agent", "design", f"--runs-dir={tmp_path}/runs"]
+    model = StallingModel(agent, number)
+    with FakeLLMServer(model) as server:
+        # The SDKs' own logs, at their most talkative, are looked through for the key.
+        environ = {VARIABLES[provider]: KEY, "OPENAI_LOG": "debug", "ANTHROPIC_LOG": "debug"}
+        where = [f"--provider={provider}", f"--base-url={get_url(provider, server)}"]
+        with (tmp_path / "log").open("wb") as log_file:
+            first = subprocess.Popen(
+                [*command, *task, *settings, "--winner-seeds=0", "--no-video", *where],
+                env={**os.environ, **environ},
+                stderr=log_file,
+            )
+        try:
+            assert model.is_stalled.wait(60)
+            wait_until_quiet(model)
+        finally:
+            first.send_signal(signal.SIGKILL)
+            first.wait(30)
+        resumed = subprocess.run(
+            [*command, "--resume=last", "--json"],
+            env={**os.environ, **environ},
+            capture_output=True,
+            timeout=120,
+            check=True,
+        )
+    run, log = json.loads(resumed.stdout), (tmp_path / "log").read_bytes()
+    bodies = Counter(json.dumps(request.body, sort_keys=True) for request, _ in model.said)
+    assert run["status"] == "finished"
+    assert max(bodies.values()) == 1
+    assert len(model.said) == 6
+    assert run["usage"]["n_calls"] == 6
+    assert run["usage"]["usd"] == pytest.approx(price([say for _, say in model.said], provider))
+    assert b"HTTP Re" in log  # they did talk
+    assert KEY.encode() not in log + resumed.stderr + resumed.stdout
+
+
+def read_environments_of_descendants() -> dict[int, bytes]:
+    """Return the environment with which each process below this one was started."""
+    parents = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            parents[int(stat.parent.name)] = int(stat.read_text().rpartition(")")[2].split()[1])
+        except (OSError, IndexError):
+            continue
+    found = {os.getpid()}
+    for _ in range(4):
+        found |= {pid for pid, parent in parents.items() if parent in found}
+    texts = {}
+    for pid in found - {os.getpid()}:
+        try:
+            texts[pid] = Path(f"/proc/{pid}/environ").read_bytes()
+        except OSError:
+            continue
+    return texts

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -58,8 +59,7 @@ class FakeLLMServer:
         self._choose = script if callable(script) else _play_in_order(list(script))
         self._lock = threading.Lock()
         self._closing = threading.Event()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _make_handler(self))
-        self._server.daemon_threads = True
+        self._server = _Server(("127.0.0.1", 0), _make_handler(self))
         self._thread = threading.Thread(
             target=self._server.serve_forever, args=(0.02,), name="fake-llm", daemon=True
         )
@@ -110,6 +110,15 @@ def _play_in_order(steps: list[Step]) -> Callable[[ReceivedRequest], Step]:
     ended = HttpFault(400, "script_ended", f"the script has {len(steps)} steps")
     remaining = iter(steps)
     return lambda _: next(remaining, ended)
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Stay silent about clients that were killed."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
 
 
 def _make_handler(server: FakeLLMServer) -> type[BaseHTTPRequestHandler]:
