@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from itertools import pairwise
 
 import mujoco
 import numpy as np
@@ -66,6 +67,7 @@ class BatchSimulation:
         self._action_scale, self._action_offset = self._find_action_map()
         self._draws = ResetDraws(card.reset, self.model, n_sims, seed)
         self._has_diverged = np.zeros(n_sims, dtype=bool)
+        self._limits = _Limits(card, n_sims)
 
     @property
     def observation(self) -> FloatArray:
@@ -131,34 +133,20 @@ class BatchSimulation:
 
     def find_terminated(self) -> NDArray[np.bool_]:
         """Return ``(N,)``: which simulations have left a healthy range, or diverged."""
-        terminated = self._find_unstable()
-        for bounds in self.card.termination:
-            terminated |= self._find_outside(bounds.field, bounds.min, bounds.max)
-        return terminated
+        return self._find_unstable() | self._limits.find_left(self._readers).any(axis=1)
 
     def termination_reason(self, sim: int) -> str | None:
         """Return the field whose range simulation ``sim`` has left, or ``unstable physics``."""
         if self._find_unstable()[sim]:
             return UNSTABLE
-        for bounds in self.card.termination:
-            if self._find_outside(bounds.field, bounds.min, bounds.max)[sim]:
-                return bounds.field
-        return None
+        has_left = self._limits.find_left(self._readers)[sim]
+        fields = self._limits.fields
+        return fields[int(has_left.argmax())] if has_left.any() else None
 
     def _find_unstable(self) -> NDArray[np.bool_]:
         is_finite = np.isfinite(self._qpos).all(axis=1) & np.isfinite(self._qvel).all(axis=1)
         unstable: NDArray[np.bool_] = self._has_diverged | ~is_finite
         return unstable
-
-    def _find_outside(self, field: str, low: float | None, high: float | None) -> NDArray[np.bool_]:
-        values = self._readers[field]()
-        inside: NDArray[np.bool_] = np.ones(values.shape, dtype=bool)
-        if low is not None:
-            inside &= values > low
-        if high is not None:
-            inside &= values < high
-        has_left: NDArray[np.bool_] = np.any(~inside.reshape(self.n_sims, -1), axis=1)
-        return has_left
 
     def _make_reader(self, field: StateField) -> Reader:
         """Compile the source of a field and check its size against the card."""
@@ -206,6 +194,42 @@ class BatchSimulation:
         if chosen.dtype == bool:
             chosen = np.flatnonzero(chosen)
         return chosen.astype(np.int32)
+
+
+class _Limits:
+    """The healthy ranges of a card, compared all at once.
+
+    Args:
+        card: whose ``termination`` they are.
+        n_sims: number of simulations N.
+
+    Attributes:
+        fields: the field of each of the K columns that are compared.
+    """
+
+    def __init__(self, card: EnvCard, n_sims: int) -> None:
+        sizes = [card.field(bounds.field).size or 1 for bounds in card.termination]
+        ends = [0, *np.cumsum(sizes, dtype=int).tolist()]
+        self._columns = [
+            (bounds.field, slice(start, end))
+            for bounds, (start, end) in zip(card.termination, pairwise(ends), strict=True)
+        ]
+        self.fields = [name for name, part in self._columns for _ in range(part.start, part.stop)]
+        low = [-np.inf if bounds.min is None else bounds.min for bounds in card.termination]
+        high = [np.inf if bounds.max is None else bounds.max for bounds in card.termination]
+        repeats = np.array(sizes, dtype=int)
+        self._low, self._high = np.repeat(low, repeats), np.repeat(high, repeats)
+        self._values = np.empty((n_sims, ends[-1]))
+
+    def find_left(self, readers: Mapping[str, Reader]) -> NDArray[np.bool_]:
+        """Return ``(N, K)``: which values are not within their range; NaN is not."""
+        values = self._values
+        for name, part in self._columns:
+            values[:, part] = readers[name]().reshape(len(values), -1)
+        # Infinity is outside a range without a bound, too: it is no number to go on with.
+        is_inside = (values > self._low) & (values < self._high)
+        has_left: NDArray[np.bool_] = ~is_inside
+        return has_left
 
 
 def _copy(read: Reader) -> FloatArray:
