@@ -23,7 +23,10 @@ def find_envs_dir(option: Path | None = None) -> Path:
 def find_runs_dir(option: Path | None = None) -> Path:
     """Return the folder for runs: option, ``REWARD_AGENT_RUNS_DIR``, else ``./runs``."""
     chosen = option or os.environ.get("REWARD_AGENT_RUNS_DIR") or "runs"
-    return Path(chosen).expanduser().resolve()
+    folder = Path(chosen).expanduser().resolve()
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"{folder} is not a folder", "name the folder of runs with --runs-dir")
+    return folder
 
 
 def _find_data_dir(name: str, option: Path | None) -> Path:

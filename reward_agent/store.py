@@ -183,8 +183,11 @@ class RunStore:
     # --- the run ---
 
     def read_run(self) -> RunRecord:
-        """Read ``run.json``."""
-        return read_record(self.dir / "run.json", RunRecord)
+        """Read ``run.json``; a run whose process is gone was interrupted."""
+        run = read_record(self.dir / "run.json", RunRecord)
+        if run.status != "running" or self.is_locked():
+            return run
+        return run.model_copy(update={"status": "interrupted", "note": "its process ended"})
 
     def write_run(self, run: RunRecord) -> None:
         """Write ``run.json``."""
@@ -197,8 +200,15 @@ class RunStore:
         Raises:
             UsageError: another process works on the run.
         """
-        self.dir.mkdir(parents=True, exist_ok=True)
-        with (self.dir / "LOCK").open("w") as file:
+        try:
+            self.dir.mkdir(parents=True, exist_ok=True)
+            lock_file = (self.dir / "LOCK").open("w")
+        except OSError as error:
+            raise RewardAgentError(
+                f"the run's folder {self.dir} cannot be written: {error.strerror}",
+                "give a folder that you may write to with --runs-dir",
+            ) from error
+        with lock_file as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError as error:
@@ -206,6 +216,17 @@ class RunStore:
                     f"another process works on run {self.dir.name}", "wait for it, or stop it"
                 ) from error
             yield
+
+    def is_locked(self) -> bool:
+        """Whether a process works on the run."""
+        try:
+            with (self.dir / "LOCK").open() as file:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except FileNotFoundError:
+            return False
+        except OSError:
+            return True
+        return False
 
     def append_event(self, kind: str, data: dict[str, Any]) -> None:
         """Append one line to ``events.jsonl``, durably."""
@@ -252,7 +273,7 @@ class RunStore:
 
     def reopen_iteration(self, index: int, candidates: Iterable[str]) -> None:
         """Make a complete iteration incomplete again, without some of its candidates."""
-        (self.iteration_dir(index) / "iteration.json").unlink()
+        (self.iteration_dir(index) / "iteration.json").unlink(missing_ok=True)
         for candidate_id in candidates:
             shutil.rmtree(self.candidate_dir(index, candidate_id), ignore_errors=True)
 

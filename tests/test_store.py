@@ -9,7 +9,10 @@ import pytest
 
 from reward_agent import store
 from reward_agent.errors import DataError, RewardAgentError, UnknownNameError, UsageError
+from reward_agent.paths import find_runs_dir
+from reward_agent.simulation.card import load_env
 from reward_agent.store import (
+    RunRecord,
     RunStore,
     find_run,
     make_run_id,
@@ -17,6 +20,7 @@ from reward_agent.store import (
     write_record,
     write_text,
 )
+from reward_agent.tasks import make_task
 from reward_agent.types import Critique, Iteration, Usage
 
 
@@ -159,3 +163,38 @@ def test_a_folder_that_is_no_round_is_passed_over(tmp_path: Path) -> None:
     for name in ("0", "x", "backup of 1"):
         write_text(tmp_path / "iterations" / name / "iteration.json", "{}")
     assert RunStore(tmp_path).list_iterations() == [0]
+
+
+def test_a_run_whose_process_is_gone_was_interrupted(tmp_path: Path) -> None:
+    run = RunStore(tmp_path / "run")
+    with run.lock():
+        assert run.is_locked()
+    assert not run.is_locked()
+    record = make_record("run")
+    with run.lock():
+        run.write_run(record)
+        assert run.read_run().status == "running"
+    assert run.read_run().status == "interrupted"
+    run.write_run(record.model_copy(update={"status": "finished"}))
+    assert run.read_run().status == "finished"
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with (
+        pytest.raises(RewardAgentError, match="cannot be written") as caught,
+        RunStore(tmp_path / "file" / "run").lock(),
+    ):
+        pass
+    assert "--runs-dir" in caught.value.remedy
+    with pytest.raises(UsageError, match="is not a folder"):
+        find_runs_dir(tmp_path / "file")
+
+
+def make_record(name: str) -> RunRecord:
+    card = load_env("inverted_pendulum")
+    return RunRecord(
+        id=name, created="2026-11-22T23:41:05Z", status="running", card=card,
+        task=make_task(card.name, "balance the pole"), metric_origin="none", config={},
+        config_sources={}, designer="x", sandbox_level="full", versions={},
+    )  # fmt: skip

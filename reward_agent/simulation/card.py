@@ -242,7 +242,7 @@ def _is_path(name_or_path: str | Path) -> bool:
     """Whether a path is meant: by its look, or because something lies there."""
     text = str(name_or_path)
     is_meant = isinstance(name_or_path, Path) or "/" in text or text.endswith(".toml")
-    return is_meant or Path(text).exists()
+    return is_meant or (text != "" and Path(text).exists())
 
 
 def _load_from_path(path: Path) -> EnvCard:

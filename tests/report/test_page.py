@@ -153,10 +153,13 @@ def test_run_without_a_complete_round_has_a_page(run_dir: Path) -> None:
             update={"status": "running", "winner": None, "confirmations": ()}
         )
     )
-    page = write_report(run_dir).read_text("utf-8")
+    with store.lock():
+        page = write_report(run_dir).read_text("utf-8")
     Outline(page)
     assert "No round is complete yet." in page
     assert "This run is <b>running</b>" in page
+    page = write_report(run_dir).read_text("utf-8")
+    assert "This run is <b>interrupted</b>: its process ended" in page
 
 
 def test_run_without_a_metric_claims_no_score(run_dir: Path) -> None:

@@ -150,3 +150,9 @@ def test_fields_need_no_group(slider_dir: Path) -> None:
         "height", "x_position", "floor_contact", "velocity",
     ]  # fmt: skip
     assert {field.group for field in fields} == {""}
+
+
+def test_no_name_is_no_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UnknownNameError):
+        load_env("")
