@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import string
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 from reward_agent.agents.reply import find_fences, parse_code, parse_record
 from reward_agent.errors import DataError
 from reward_agent.rewards.source import parse_source
-from reward_agent.types import Analysis, Critique
+from reward_agent.types import Analysis, Critique, Risk
 
 MAIN = """\
 def compute_reward(state, action, next_state):
@@ -243,3 +244,78 @@ def test_json_survives_any_prose(before, after):
     except DataError:
         # Only prose that opens a fence of its own, or braces, may swallow the object.
         assert any(mark in before for mark in ("```", "~~~", "{", "<think"))
+
+
+LANGUAGES = ["bash", "json", "text", "toml", "yaml", "javascript", "c++", "diff", "console"]
+# Any character of a comment or a docstring, also those that only some programs count as line ends.
+WORDS = st.text(
+    alphabet=st.characters(exclude_categories=["Cs"], exclude_characters="\r\n\x00`~\\\"'"),
+    max_size=60,
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    others=st.lists(
+        st.tuples(st.sampled_from(LANGUAGES), st.sampled_from([MAIN, OTHER, '{"a": 1}\n', "ls\n"])),
+        max_size=4,
+    ),
+    place=st.integers(min_value=0, max_value=4),
+)
+def test_program_is_told_from_blocks_of_other_languages(others, place):
+    # A block that is tagged as another language and defines the function may be one that a model
+    # tagged wrongly; it never beats the one that says Python and comes after it.
+    blocks = [fence(body, tag) for tag, body in others if "def" not in body]
+    blocks.insert(min(place, len(blocks)), fence(USING))
+    assert parse("\n".join(blocks)) == USING
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    weights=st.lists(st.integers(min_value=0, max_value=99), min_size=1, max_size=6),
+    prose=st.lists(PROSE, min_size=6, max_size=6),
+)
+def test_last_of_any_number_of_candidates_is_taken_whole(weights, prose):
+    programs = [MAIN.replace("return speed,", f"return {w} * speed,") for w in weights]
+    reply = "\n".join(f"{p}\n{fence(body)}" for p, body in zip(prose, programs, strict=False))
+    assert parse(reply) == programs[-1]
+
+
+@settings(max_examples=150, deadline=None)
+@given(doc=WORDS, comment=WORDS, mark=st.sampled_from(["```", "~~~"]))
+def test_any_character_in_a_comment_comes_through_to_the_letter(doc, comment, mark):
+    source = MAIN.replace(":\n", f':\n    """{doc}."""\n    # {comment}.\n', 1)
+    assert parse(f"Voilà 🙂\n\n{fence(source, mark=mark)}") == source
+
+
+RECORDS = st.builds(
+    Critique,
+    verdict=st.sampled_from(["accept", "revise"]),
+    summary=st.text(alphabet=st.characters(exclude_categories=["Cs"]), max_size=80),
+    risks=st.lists(
+        st.builds(
+            Risk,
+            kind=st.text(alphabet="abc -", max_size=10),
+            line=st.none() | st.integers(min_value=1, max_value=99),
+            evidence=st.text(alphabet='ab{}[]":,\\\n é😀', max_size=40),
+            remedy=st.text(alphabet="ab`~ \n", max_size=40),
+        ),
+        max_size=3,
+    ).map(tuple),
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(record=RECORDS, indent=st.sampled_from([None, 2]), is_ascii=st.booleans(), prose=PROSE)
+def test_record_comes_back_as_it_was_written(record, indent, is_ascii, prose):
+    text = json.dumps(record.model_dump(mode="json"), indent=indent, ensure_ascii=is_ascii)
+    assert parse_record(f"{prose}\n```json\n{text}\n```\n{prose}", Critique) == record
+    assert parse_record(text, Critique) == record
+
+
+@settings(max_examples=150, deadline=None)
+@given(record=RECORDS, share=st.floats(min_value=0, max_value=0.99))
+def test_record_that_was_cut_off_is_never_taken_for_another(record, share):
+    text = json.dumps(record.model_dump(mode="json"))
+    with pytest.raises(DataError):
+        parse_record("```json\n" + text[: int(share * len(text))], Critique)
