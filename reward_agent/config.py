@@ -85,6 +85,7 @@ def resolve_config(
     card_name: str,
     environ: Mapping[str, str] | None = None,
     directory: Path | None = None,
+    repeated: tuple[str, Mapping[str, Any]] | None = None,
 ) -> ResolvedConfig:
     """Merge the layers of settings.
 
@@ -94,6 +95,7 @@ def resolve_config(
         card_name: the card's name, for the record.
         environ: environment variables; the process's own by default.
         directory: where ``reward-agent.toml`` is looked for; the working directory by default.
+        repeated: name and settings of a run that is repeated; only the command line goes first.
 
     Raises:
         UsageError: an unknown setting or a value out of its range.
@@ -103,6 +105,7 @@ def resolve_config(
     given = {key: value for key, value in options.items() if value is not None}
     layers: list[tuple[str, Mapping[str, Any]]] = [
         ("command line", given),
+        *([repeated] if repeated else []),
         ("environment", environment),
         (CONFIG_FILE, file_settings),
     ]

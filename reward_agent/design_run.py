@@ -14,18 +14,26 @@ from pydantic import ValidationError
 
 from reward_agent import __version__
 from reward_agent.agents.team import Team, make_team
-from reward_agent.config import DesignConfig, resolve_config
+from reward_agent.config import DesignConfig, ResolvedConfig, resolve_config
 from reward_agent.errors import BudgetError, Interrupted, RewardAgentError, UsageError
 from reward_agent.executors.local import LocalExecutor, count_slots
 from reward_agent.llm.registry import choose_provider
 from reward_agent.loop import run_design
 from reward_agent.paths import find_runs_dir
+from reward_agent.repeat import Repeated, find_repeated
 from reward_agent.sandbox.trial import check_isolation
 from reward_agent.search import Metric, Search
-from reward_agent.simulation.card import load_env
+from reward_agent.simulation.card import EnvCard, load_env
 from reward_agent.stages.metric import MetricChoice, ProposedMetric, choose_metric
 from reward_agent.store import RunRecord, RunStore, find_run, name_new_run, now_utc
-from reward_agent.tasks import apply_task, find_task_metric, read_metric, resolve_task
+from reward_agent.tasks import (
+    TaskSpec,
+    apply_task,
+    find_task_metric,
+    list_tasks,
+    read_metric,
+    resolve_task,
+)
 from reward_agent.timing import TimeLedger
 
 Listener = Callable[[str, dict[str, Any]], None]
@@ -37,8 +45,8 @@ _PACKAGES = (
 
 
 def design(
-    env: str,
-    task: str,
+    env: str | None = None,
+    task: str | None = None,
     *,
     metric: Path | None = None,
     accept_metric: Callable[[ProposedMetric], bool] | None = None,
@@ -51,8 +59,9 @@ def design(
     """Design a reward function for a behaviour and train a policy with it.
 
     Args:
-        env: name of an environment, or the path of a folder with an ``env.toml``.
-        task: name of a task of the environment, or any sentence.
+        env: name of an environment, or the path of a folder with an ``env.toml``; needed unless a
+            run is replayed.
+        task: name of a task of the environment, or any sentence; likewise.
         metric: a ``metric.py`` of your own for a sentence, or in place of a task's.
         accept_metric: asked about a metric that the Designer proposes for a sentence.
         accept_unseen: take such a proposal without asking; recorded as such.
@@ -68,11 +77,12 @@ def design(
         RewardAgentError: one of its kinds; the run can be resumed.
     """
     environ = os.environ if environ is None else environ
-    card = load_env(env)
-    spec = resolve_task(card, task)
-    card = apply_task(card, spec)
-    resolved = resolve_config(options, card.budget, card.name, environ)
+    repeated = find_repeated(options.get("provider"), runs_dir)
+    card, spec = _find_task(env, task, repeated)
+    resolved = _resolve(options, card, environ, repeated)
     own_metric = None if metric is None else read_metric(metric)
+    if repeated is not None:
+        own_metric, accept_metric = own_metric or repeated.own_metric, repeated.is_accepted
     store = RunStore(name_new_run(find_runs_dir(runs_dir), card.name, spec.name))
     cancel = threading.Event()
     listen = listen or _ignore
@@ -96,6 +106,44 @@ def design(
     )
     choice = MetricChoice(own_metric, find_task_metric(card, spec), accept_metric, accept_unseen)
     return _follow(store, run, team, listen, choice, cancel)
+
+
+def _find_task(
+    env: str | None, task: str | None, repeated: Repeated | None
+) -> tuple[EnvCard, TaskSpec]:
+    """Return the card with the task applied, and the task.
+
+    Raises:
+        UsageError: one of them is not given.
+    """
+    if repeated is not None:
+        spec = repeated.run.task
+        card = load_env(env or repeated.run.card.name)
+        known = spec.name in list_tasks(card)
+        task = task or (spec.name if known else spec.description)
+    elif env is None or task is None:
+        raise UsageError(
+            "design needs --env and --task",
+            'for example: reward-agent design --env hopper --task "hop forward fast"',
+        )
+    else:
+        card = load_env(env)
+    spec = resolve_task(card, task)
+    return apply_task(card, spec), spec
+
+
+def _resolve(
+    options: Mapping[str, Any],
+    card: EnvCard,
+    environ: Mapping[str, str],
+    repeated: Repeated | None,
+) -> ResolvedConfig:
+    layer = None
+    if repeated is not None:
+        layer = (f"run {repeated.run.id}", repeated.settings)
+        # The settings of the run name it for good, where the command line may say "last".
+        options = {name: value for name, value in options.items() if name != "provider"}
+    return resolve_config(options, card.budget, card.name, environ, repeated=layer)
 
 
 def resume_run(

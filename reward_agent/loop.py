@@ -48,6 +48,10 @@ def run_design(search: Search) -> RunRecord:
             if search.budget.reached:
                 break
             iteration = design_iteration(search, index)
+            unasked = _list_unasked(iteration)
+            if len(unasked) == len(iteration.candidates):
+                search.store.reopen_iteration(index, unasked)
+                break
             search.store.write_iteration(iteration)
             search.notify("iteration_finished", iteration=index, best=iteration.best)
         update_run(search)
@@ -240,10 +244,15 @@ def _reopen_short_round(search: Search) -> None:
     What was trained in it stays; only the candidates without a program are asked for again.
     """
     for index in search.store.list_iterations()[-1:]:
-        candidates = search.store.read_iteration(index).candidates
-        missing = [c for c in candidates if c.outcome.startswith(f"no program: {LIMIT_MARK}")]
-        if missing:
-            search.store.reopen_iteration(index, [candidate.id for candidate in missing])
+        unasked = _list_unasked(search.store.read_iteration(index))
+        if unasked:
+            search.store.reopen_iteration(index, unasked)
+
+
+def _list_unasked(iteration: Iteration) -> list[str]:
+    """Return the candidates for which there was no money."""
+    mark = f"no program: {LIMIT_MARK}"
+    return [c.id for c in iteration.candidates if c.outcome.startswith(mark)]
 
 
 def _is_target_reached(search: Search) -> bool:

@@ -23,7 +23,7 @@ LAYERS = [
     ("search",),
     ("stages",),
     ("report",),
-    ("loop", "design_run", "single"),
+    ("loop", "design_run", "repeat", "single"),
     ("feedback",),
     ("web",),
     ("cli",),

@@ -35,11 +35,6 @@ def design_command(
     from reward_agent.paths import find_runs_dir
     from reward_agent.store import RunStore, find_run
 
-    if resume is None and (env is None or task is None):
-        raise UsageError(
-            "design needs --env and --task",
-            'for example: reward-agent design --env hopper --task "hop forward fast"',
-        )
     if resume is not None and (env or task):
         raise UsageError(
             "a run that is resumed has its environment and task",
@@ -57,8 +52,6 @@ def design_command(
             store = find_run(resume, find_runs_dir(runs_dir))
             run = resume_run(str(store.dir), **common, **settings)
         else:
-            assert env is not None
-            assert task is not None
             run = design(env, task, **common, **settings)
             store = RunStore(find_runs_dir(runs_dir) / run.id)
     _show_end(store, run, as_json)

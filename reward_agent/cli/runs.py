@@ -60,6 +60,32 @@ def show_command(run: RunName, runs_dir: RunsDir = None, as_json: Json = False) 
         show_run(store, store.read_run())
 
 
+@app.command("costs")
+def costs_command(
+    run: RunName,
+    runs_dir: RunsDir = None,
+    calls: Annotated[bool, typer.Option("--calls", help="Show every call.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Show what a run paid its language model: by agent, by round, by call."""
+    from reward_agent.cli.money import show_calls, show_costs
+    from reward_agent.cli.output import print_json
+    from reward_agent.llm.costs import CALLS_FILE, read_calls, summarise_costs
+    from reward_agent.paths import find_runs_dir
+    from reward_agent.store import find_run
+
+    store = find_run(run, find_runs_dir(runs_dir))
+    records = read_calls(store.dir / CALLS_FILE)
+    summary = summarise_costs(records)
+    if as_json:
+        listed = {"calls": [call.model_dump(mode="json") for call in records]} if calls else {}
+        print_json(summary.model_dump(mode="json") | listed)
+        return
+    if calls:
+        show_calls(records)
+    show_costs(summary, store.read_run())
+
+
 def report_command(run: RunName, runs_dir: RunsDir = None) -> None:
     """Write a run's report.html again and print its path."""
     from reward_agent.cli.output import print_text

@@ -43,6 +43,23 @@ class CallRecord(Record):
         return self.outcome.startswith(_FAILED)
 
 
+class CostSummary(Record):
+    """What a run paid a language model, and what it did not have to pay.
+
+    ``by_agent`` and ``by_round`` each add up to ``total``. A failed call may be billed all the
+    same: ``may_add_usd`` is the most that all of them can cost.
+    """
+
+    total: Usage
+    by_agent: dict[str, Usage]
+    by_round: dict[str, Usage]
+    n_failed: int
+    may_add_usd: float
+    n_from_cache: int
+    n_replayed: int
+    models_without_price: tuple[str, ...] = ()
+
+
 class CallLog:
     """The calls of a run, in a file that only grows.
 
@@ -120,6 +137,24 @@ def make_failure_record(
         model=model,
         outcome=f"{_FAILED}{reason}",
         usage=usage,
+    )
+
+
+def summarise_costs(records: Iterable[CallRecord]) -> CostSummary:
+    """Return what calls cost, by agent and by round."""
+    calls = list(records)
+    paid = [call for call in calls if call.source == "model" and not call.is_failed]
+    failed = [call for call in calls if call.is_failed]
+    unpriced = {call.model for call in paid if call.usage.usd is None and call.usage.input_tokens}
+    return CostSummary(
+        total=sum_usage(paid),
+        by_agent=group_usage(paid, lambda call: call.agent),
+        by_round=group_usage(paid, name_round),
+        n_failed=len(failed),
+        may_add_usd=sum_charges(failed).usd or 0.0,
+        n_from_cache=sum(call.source == "cache" for call in calls),
+        n_replayed=sum(call.source == "replay" for call in calls),
+        models_without_price=tuple(sorted(unpriced)),
     )
 
 

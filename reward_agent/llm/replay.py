@@ -18,7 +18,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from reward_agent.errors import DataError, ReplayError, UsageError
+from reward_agent.errors import BudgetError, DataError, ReplayError, UsageError
 from reward_agent.llm.cache import REPLIES_FILE, digest_request
 from reward_agent.llm.chat import ChatRequest, Completion
 from reward_agent.llm.provider import ProviderOptions
@@ -54,8 +54,9 @@ def make_model(options: ProviderOptions) -> ReplayChatModel:
         raise UsageError("replay needs a run", "give --provider replay:RUN, such as replay:last")
     # The run in progress lies beside the one that it repeats, unless a path is given.
     runs_dir = find_runs_dir(options.folder.parent if options.folder else None)
-    folder = find_run(options.argument, runs_dir).dir
-    return ReplayChatModel(read_replies(folder / REPLIES_FILE), folder.name, options.warn)
+    store = find_run(options.argument, runs_dir)
+    replies = read_replies(store.dir / REPLIES_FILE)
+    return ReplayChatModel(replies, store.dir.name, store.read_run().limit, options.warn)
 
 
 def read_replies(path: Path) -> tuple[StoredReply, ...]:
@@ -87,6 +88,7 @@ class ReplayChatModel:
     Args:
         replies: what the run was answered, oldest first.
         run: its id.
+        limit: the limit of money at which it stopped asking, if it did.
         warn: is told where a prompt differs from the run's.
     """
 
@@ -97,10 +99,12 @@ class ReplayChatModel:
         self,
         replies: tuple[StoredReply, ...],
         run: str,
+        limit: str = "",
         warn: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.name = run
         self.agents = frozenset({"designer", *(reply.place[0] for reply in replies)})
+        self._limit = limit
         self._warn = warn
         self._lock = threading.Lock()
         self._by_request = {reply.request: reply for reply in replies}
@@ -114,6 +118,7 @@ class ReplayChatModel:
 
         Raises:
             ReplayError: the run holds none for the prompt or its place.
+            BudgetError: likewise, and the run stopped asking at a limit.
         """
         place = (request.agent, request.template, request.iteration, request.sample_index)
         with self._lock:
@@ -127,6 +132,8 @@ class ReplayChatModel:
     def _find(self, request: ChatRequest, place: Place, turn: int) -> StoredReply:
         """Return the reply of the same place, and tell how the prompts differ."""
         candidates = self._by_place.get(place, [])
+        if turn >= len(candidates) and self._limit:
+            raise BudgetError(f"the run stopped asking here: {self._limit}", "replay another run")
         if turn >= len(candidates):
             raise ReplayError(
                 f"the run {self.name} holds no reply to {_name(place)}, turn {turn + 1}",

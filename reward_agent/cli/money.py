@@ -1,0 +1,77 @@
+"""Money on screen: what a run has paid, and what one is expected to cost."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from rich.markup import escape
+
+from reward_agent.cli.output import answer_console, make_table, print_text
+
+if TYPE_CHECKING:
+    from reward_agent.llm.costs import CallRecord, CostSummary
+    from reward_agent.store import RunRecord
+    from reward_agent.types import Usage
+
+_COLUMNS = (">calls", ">input fresh", ">from cache", ">output", ">of it reasoning", ">USD")
+
+
+def show_costs(summary: CostSummary, run: RunRecord) -> None:
+    """Write a run's costs by agent and by round."""
+    table = make_table("", *_COLUMNS, title=run.id)
+    for groups in (summary.by_agent, summary.by_round):
+        for name, usage in groups.items():
+            table.add_row(name, *_describe(usage))
+        table.add_section()
+    table.add_row("run", *_describe(summary.total), style="bold")
+    answer_console.print(table)
+    for line in _list_notes(summary, run):
+        print_text(line)
+
+
+def show_calls(records: Sequence[CallRecord]) -> None:
+    """Write every call in a line."""
+    table = make_table("time", "prompt", ">round", ">candidate", "model", *_COLUMNS[1:], "how")
+    for call in records:
+        how = call.outcome if call.source == "model" else f"from the {call.source}"
+        round_ = "–" if call.iteration is None else str(call.iteration)
+        tokens = _describe(call.usage)[1:]
+        table.add_row(
+            call.time, call.template, round_, str(call.candidate), call.model, *tokens, escape(how)
+        )
+    answer_console.print(table)
+
+
+def _describe(usage: Usage) -> tuple[str, ...]:
+    mark = "≤ " if usage.is_estimated else ""
+    return (
+        f"{usage.n_calls:,}",
+        f"{mark}{usage.fresh_input_tokens:,}",
+        f"{usage.cached_input_tokens:,}",
+        f"{mark}{usage.output_tokens:,}",
+        f"{usage.reasoning_tokens:,}",
+        "–" if usage.usd is None else f"{mark}{usage.usd:.4f}",
+    )
+
+
+def _list_notes(summary: CostSummary, run: RunRecord) -> list[str]:
+    """Return what the table does not say, in a line each."""
+    notes = []
+    if summary.models_without_price:
+        names = ", ".join(summary.models_without_price)
+        notes.append(f"no price is known for {names}: tokens are counted, USD are not")
+    if summary.n_failed:
+        may_add = f", which may add up to {summary.may_add_usd:.4f} USD"
+        notes.append(f"{summary.n_failed} calls failed{may_add if summary.may_add_usd else ''}")
+    if summary.n_from_cache:
+        notes.append(f"{summary.n_from_cache} replies came from the cache, paid for before")
+    if summary.n_replayed:
+        notes.append(f"{summary.n_replayed} replies were replayed; nothing was paid")
+    limits = {name: run.config.get(f"max_{name}") for name in ("usd", "tokens", "calls")}
+    given = [f"--max-{name} {value:,}" for name, value in limits.items() if value is not None]
+    if given:
+        notes.append(f"limits: {', '.join(given)}")
+    if run.limit:
+        notes.append(f"ended by its limit: {run.limit}")
+    return notes

@@ -1,0 +1,204 @@
+"""Money and replay over whole runs: real SDK, fake server, real trainings."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import reward_agent
+from reward_agent.errors import BudgetError, ReplayError, UsageError
+from reward_agent.llm.costs import read_calls, summarise_costs
+from reward_agent.store import RunRecord, RunStore, find_run
+from reward_agent.testing import FakeLLMServer, ReceivedRequest, Say, Step
+from reward_agent.types import Candidate
+
+PROGRAM = """```python
+def compute_reward(state, action, next_state):
+    upright = tolerance(next_state.pole_angle, bounds=(-0.05, 0.05), margin=0.2)
+    effort = np.sum(np.square(action), axis=-1)
+    terms = {"upright": upright, "effort": -0.00N * effort}
+    return sum(terms.values()), terms
+```"""
+ACCEPTED = json.dumps({"verdict": "accept", "summary": "sound", "risks": []})
+ANALYSIS = json.dumps(
+    {"failure_mode": "none", "evidence": ["it holds"], "next_change": "less effort", "keep": True}
+)
+KEY = {"OPENAI_API_KEY": "sk-test-0123456789"}
+SMALL: dict[str, Any] = {
+    "steps": 2048,
+    "winner_seeds": 0,
+    "eval_episodes": 2,
+    "video": False,
+    "slots": 1,
+}
+
+
+class Model:
+    """Plays all agents; every program differs from the others."""
+
+    def __init__(self) -> None:
+        self.n_programs = 0
+
+    def __call__(self, request: ReceivedRequest) -> Step:
+        if "You review" in request.text:
+            return Say(ACCEPTED, input_tokens=800, output_tokens=30)
+        if "You explain" in request.text:
+            return Say(ANALYSIS, input_tokens=900, output_tokens=40)
+        self.n_programs += 1
+        text = PROGRAM.replace("0.00N", f"0.00{self.n_programs}")
+        return Say(text, input_tokens=5000, cached_tokens=3000, output_tokens=300)
+
+
+def design(folder: Path, server: FakeLLMServer, **options: Any) -> RunRecord:
+    return reward_agent.design(
+        "inverted_pendulum",
+        "balance",
+        provider="openai",
+        base_url=server.openai_url,
+        environ=KEY,
+        runs_dir=folder / "runs",
+        **(SMALL | {"candidates": 2, "iterations": 1} | options),
+    )
+
+
+def read_candidates(store: RunStore) -> list[Candidate]:
+    return [c for i in store.list_iterations() for c in store.read_iteration(i).candidates]
+
+
+def read_all(store: RunStore, pattern: str) -> dict[str, str]:
+    found = sorted(store.dir.glob(f"iterations/*/candidates/*/{pattern}"))
+    return {str(path.relative_to(store.dir)): path.read_text("utf-8") for path in found}
+
+
+def read_prompts(store: RunStore) -> list[tuple[str, str]]:
+    """Return every prompt that was sent, with its template."""
+    files = sorted(store.dir.glob("iterations/*/candidates/*/*exchanges.jsonl"))
+    lines = [json.loads(line) for path in files for line in path.read_text().splitlines()]
+    return [(line["template"], line["prompt"]) for line in lines]
+
+
+def test_a_limit_keeps_what_is_trained_names_a_winner_and_can_be_raised(tmp_path: Path) -> None:
+    with FakeLLMServer(Model()) as server:
+        run = design(tmp_path, server, iterations=2, max_calls=4, critic=False)
+        assert server.n_requests == 4
+        store = find_run(run.id, tmp_path / "runs")
+        assert run.limit == "--max-calls 4 is reached: 4 calls were made"
+        assert run.status == "finished"
+        assert run.winner is not None
+        assert store.list_iterations() == [0]
+        assert (store.dir / "report.html").is_file()
+        before = {path: path.stat().st_mtime_ns for path in store.dir.rglob("training/*/exit.json")}
+        again = reward_agent.resume_run(
+            run.id, runs_dir=tmp_path / "runs", environ=KEY, max_calls=20
+        )
+        assert server.n_requests == 8
+    assert again.limit == ""
+    assert store.list_iterations() == [0, 1]
+    assert all(path.stat().st_mtime_ns == then for path, then in before.items())
+    assert [candidate.outcome for candidate in read_candidates(store)] == ["trained"] * 4
+
+
+def test_a_limit_in_the_middle_of_a_round_trains_what_there_is_and_takes_the_rest_up_later(
+    tmp_path: Path,
+) -> None:
+    with FakeLLMServer(Model()) as server:
+        run = design(tmp_path, server, candidates=3, max_calls=2, critic=False)
+        assert server.n_requests == 2
+        store = find_run(run.id, tmp_path / "runs")
+        outcomes = sorted(candidate.outcome for candidate in read_candidates(store))
+        assert outcomes[0].startswith("no program: limit: --max-calls 2 is reached")
+        assert outcomes[1:] == ["trained"] * 2
+        assert run.winner is not None
+        reward_agent.resume_run(run.id, runs_dir=tmp_path / "runs", environ=KEY, max_calls=20)
+        # One program and three analyses, no call twice.
+        assert server.n_requests == 6
+    outcomes = [candidate.outcome for candidate in read_candidates(store)]
+    assert outcomes == ["trained"] * 3
+    assert len(read_all(store, "analysis.json")) == 3
+
+
+def test_a_limit_before_the_first_program_is_a_named_error(tmp_path: Path) -> None:
+    with FakeLLMServer(Model()) as server:
+        with pytest.raises(BudgetError, match="no program was trained") as caught:
+            design(tmp_path, server, max_usd=0.001)
+        assert server.n_requests == 0
+        assert "--resume" in caught.value.remedy
+        run = reward_agent.resume_run("last", runs_dir=tmp_path / "runs", environ=KEY, max_usd=5.0)
+    assert run.winner is not None
+    assert run.usage.usd is not None
+    assert run.usage.usd < 5.0
+
+
+def test_a_limit_in_usd_without_a_price_is_refused_before_anything_is_sent(tmp_path: Path) -> None:
+    with FakeLLMServer(Model()) as server:
+        with pytest.raises(UsageError, match="--max-usd needs the price"):
+            design(tmp_path, server, model="my-own-model", max_usd=1.0)
+        assert server.n_requests == 0
+    assert not (tmp_path / "runs").exists()
+
+
+def test_costs_add_up_by_agent_by_round_and_to_the_run(tmp_path: Path) -> None:
+    with FakeLLMServer(Model()) as server:
+        run = design(tmp_path, server, iterations=2)
+    store = find_run(run.id, tmp_path / "runs")
+    summary = summarise_costs(read_calls(store.dir / "calls.jsonl"))
+    assert summary.total == run.usage
+    assert {k: v.n_calls for k, v in summary.by_agent.items()} == {
+        "designer": 4,
+        "critic": 4,
+        "analyzer": 4,
+    }
+    assert {k: v.n_calls for k, v in summary.by_round.items()} == {"round 0": 6, "round 1": 6}
+    for index in (0, 1):
+        iteration = store.read_iteration(index)
+        assert iteration.usage.n_calls == 6
+        assert iteration.usage.usd == pytest.approx(summary.by_round[f"round {index}"].usd)
+    assert summary.by_agent["designer"].cached_input_tokens == 4 * 3000
+
+
+def test_a_moved_run_is_replayed_to_the_byte_without_a_model_and_without_cost(
+    tmp_path: Path,
+) -> None:
+    with FakeLLMServer(Model()) as server:
+        run = design(tmp_path / "here", server, iterations=2, reply_tokens=9000)
+    original = find_run(run.id, tmp_path / "here" / "runs")
+    there = tmp_path / "there"
+    shutil.copytree(original.dir, there / "given")
+    shutil.rmtree(tmp_path / "here")
+    warnings: list[str] = []
+    copy = RunStore(there / "given")
+    again = reward_agent.design(
+        provider=f"replay:{there / 'given'}",
+        runs_dir=there / "runs",
+        environ={},
+        slots=1,
+        listen=lambda kind, data: warnings.append(data["reason"]) if kind == "warning" else None,
+    )
+    replayed = find_run(again.id, there / "runs")
+    assert warnings == []
+    assert len(read_prompts(copy)) == 12
+    assert read_prompts(replayed) == read_prompts(copy)
+    assert read_all(replayed, "prompt.md") == read_all(copy, "prompt.md")
+    assert read_all(replayed, "reward.py") == read_all(copy, "reward.py")
+    assert read_all(replayed, "reply.md") == read_all(copy, "reply.md")
+    assert (replayed.dir / "reward.py").read_text() == (copy.dir / "reward.py").read_text()
+    assert again.usage.n_calls == 0
+    assert again.usage.usd is None
+    summary = summarise_costs(read_calls(replayed.dir / "calls.jsonl"))
+    assert summary.n_replayed == 12
+    assert summary.total.n_calls == 0
+    assert again.config_sources["reply_tokens"] == f"run {run.id}"
+    assert again.designer.startswith("replay: ")
+
+
+def test_a_reply_that_the_run_does_not_hold_is_a_named_error(tmp_path: Path) -> None:
+    with FakeLLMServer(Model()) as server:
+        run = design(tmp_path, server, candidates=1, critic=False, analyzer=False)
+    with pytest.raises(ReplayError, match="no reply to designer/first, round 0, candidate 1"):
+        reward_agent.design(
+            provider=f"replay:{run.id}", runs_dir=tmp_path / "runs", environ={}, candidates=2
+        )
