@@ -101,7 +101,7 @@ class EvaluateResult(FileRecord):
 
 
 class ScoreJob(FileRecord):
-    """A metric of a language model over the recorded ``trajectories.npz``; generated code.
+    """A metric over the recorded ``trajectories.npz``; generated code unless a person wrote it.
 
     Result: ``ScoreResult``.
     """
@@ -109,6 +109,7 @@ class ScoreJob(FileRecord):
     kind: Literal["score"] = "score"
     card: EnvCard
     metric_sha256: str
+    is_trusted: bool = Field(False, description="a person's own metric may use all of Python")
     total_timesteps: int = 0
     seed: int = 0
 

@@ -11,7 +11,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from reward_agent.errors import DataError, find_closest_name
 from reward_agent.rewards import library
+from reward_agent.rewards.checks import check_metric
+from reward_agent.rewards.contract import ContractError
+from reward_agent.rewards.frozen import FILE_NAME
 from reward_agent.rewards.language import LIBRARY_NAMES
+from reward_agent.rewards.program import load_functions
+from reward_agent.simulation.card import EnvCard
 from reward_agent.types import Score
 
 FloatArray = NDArray[np.float64]
@@ -94,9 +99,10 @@ class Episode:
 
 
 def compile_metric(source: str | Path) -> Metric:
-    """Return the ``score`` function of a metric, guarded.
+    """Return the ``score`` function of a person's metric, guarded; it may use all of Python.
 
-    Runs the module's top level: for a metric of a language model, call it in the sandbox only.
+    Runs the module's top level. A metric of a language model goes by
+    ``compile_generated_metric``.
     The returned function trims an episode to its finite part and raises ``DataError`` when the
     metric fails or returns anything but a finite ``Score``.
 
@@ -108,7 +114,42 @@ def compile_metric(source: str | Path) -> Metric:
     """
     text = source.read_text(encoding="utf-8") if isinstance(source, Path) else source
     file = str(source) if isinstance(source, Path) else "<metric>"
-    score = _load_score(text, file)
+    return _guard(_load_score(text, file), file, file)
+
+
+def compile_generated_metric(source: str, card: EnvCard) -> Metric:
+    """Return the ``score`` function of a metric that a language model wrote, guarded.
+
+    It is held to the reward language: by the static rules, and at run time by the few builtins
+    and the facade of NumPy that reward programs get. To be called in the sandbox only.
+
+    Args:
+        source: the text.
+        card: the environment whose fields it reads.
+
+    Raises:
+        DataError: the rules refuse it, or its top level fails.
+    """
+    file = "<metric>"
+    errors = [item for item in check_metric(source, card).findings if item.severity == "error"]
+    if errors:
+        place = f" line {errors[0].line}" if errors[0].line else ""
+        raise DataError(f"{file}{place}: {errors[0].message}", errors[0].remedy)
+    try:
+        functions = load_functions(source, {"Score": Score})
+    except ContractError as error:
+        raise DataError(f"{file}: {error.message}", error.remedy) from error
+    return _guard(functions[METRIC_NAME], file, FILE_NAME)
+
+
+def _guard(score: Callable[[Episode], object], file: str, code_file: str) -> Metric:
+    """Return a function that gives a metric finite states and takes a finite ``Score`` only.
+
+    Args:
+        score: the metric's own function.
+        file: what messages call its file.
+        code_file: what Python calls it in a traceback.
+    """
 
     def run_metric(episode: Episode) -> Score:
         try:
@@ -116,7 +157,8 @@ def compile_metric(source: str | Path) -> Metric:
         except DataError:
             raise
         except Exception as error:
-            raise DataError(f"{file}{_locate(error, file)}: {_describe(error)}") from error
+            place = _locate(error, code_file)
+            raise DataError(f"{file}{place}: {_describe(error)}") from error
         return _check_score(given, file)
 
     run_metric.__doc__ = score.__doc__

@@ -26,6 +26,7 @@ from reward_agent.rewards.language import (
     MAX_SOURCE_CHARS,
     MAX_TREE_DEPTH,
 )
+from reward_agent.simulation.card import EnvCard
 from reward_agent.types import Finding
 
 Node = TypeVar("Node", bound=ast.AST)
@@ -97,6 +98,15 @@ def compile_tree(tree: ast.Module, file_name: str) -> CodeType:
         warnings.simplefilter("ignore")
         code: CodeType = compile(tree, file_name, "exec", flags=flags, dont_inherit=True)
     return code
+
+
+def find_read_fields(text: str, card: EnvCard) -> list[str]:
+    """Return the fields that a checked program can read: those whose name it has as an attribute.
+
+    The language has no other way to a field, so what is not named need not be extracted.
+    """
+    named = {node.attr for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Attribute)}
+    return [field.name for field in card.fields if field.name in named]
 
 
 def _parse(text: str) -> ast.Module | Finding:

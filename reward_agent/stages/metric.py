@@ -86,7 +86,7 @@ def _refuse_failing(search: Search, source: str) -> None:
     Raises:
         UsageError: it fails on one of them.
     """
-    _, errors = _try_metric(search, search.store.dir / "metric" / "own", source)
+    _, errors = _try_metric(search, search.store.dir / "metric" / "own", source, is_trusted=True)
     if errors:
         raise UsageError(errors[0].message, "correct it and give it again with --metric")
 
@@ -148,7 +148,7 @@ def _write_proposal(folder: Path, proposal: MetricProposal) -> None:
 
 
 def _try_metric(
-    search: Search, folder: Path, source: str
+    search: Search, folder: Path, source: str, is_trusted: bool = False
 ) -> tuple[dict[str, tuple[float, ...]], tuple[Finding, ...]]:
     """Score standing still and random actions; a metric that cannot is a finding."""
     examples: dict[str, tuple[float, ...]] = {}
@@ -159,7 +159,11 @@ def _try_metric(
         score_dir = folder / f"score_{actions}"
         recorded = (record_dir / TRAJECTORIES_FILE).read_bytes()
         copy_into(score_dir, {METRIC_FILE: source.encode(), TRAJECTORIES_FILE: recorded})
-        job = ScoreJob(card=search.card, metric_sha256=RewardProgram(source).sha256)
+        job = ScoreJob(
+            card=search.card,
+            metric_sha256=RewardProgram(source).sha256,
+            is_trusted=is_trusted,
+        )
         [job_exit] = search.executor.map([JobRequest(job, score_dir, search.short_limits)])
         result = job_exit.result
         if not isinstance(result, ScoreResult) or result.evaluation is None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +18,7 @@ from reward_agent.rewards.program import (
 )
 from reward_agent.rewards.replay import replay_episode
 from reward_agent.rewards.samples import make_extremes, roll_out_random_policy
+from reward_agent.rewards.source import find_read_fields
 from reward_agent.rewards.trial import Trial
 from reward_agent.simulation.card import EnvCard
 from reward_agent.types import Finding, ProbeReport, RewardProgram
@@ -86,8 +86,8 @@ def read_program(job_dir: Path, sha256: str) -> str:
 
 def _find_shown_fields(source: str, card: EnvCard) -> tuple[str, ...]:
     """Return the scalar fields of the card that a program reads, in the card's order."""
-    read = {node.attr for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Attribute)}
-    return tuple(item.name for item in card.state if item.size is None and item.name in read)
+    scalar = {item.name for item in card.state if item.size is None}
+    return tuple(name for name in find_read_fields(source, card) if name in scalar)
 
 
 def _refuse(error: ContractError) -> Finding:

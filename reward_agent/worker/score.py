@@ -1,11 +1,11 @@
-"""A generated metric over recorded episodes: ``ScoreJob`` → ``ScoreResult``."""
+"""A metric over recorded episodes: ``ScoreJob`` → ``ScoreResult``."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from reward_agent.errors import DataError
-from reward_agent.evaluation.metrics import compile_metric
+from reward_agent.evaluation.metrics import compile_generated_metric, compile_metric
 from reward_agent.evaluation.scoring import score_trajectories
 from reward_agent.evaluation.trajectories import Trajectories
 from reward_agent.jobs import METRIC_FILE, TRAJECTORIES_FILE, ScoreJob, ScoreResult
@@ -31,12 +31,14 @@ def run(job: ScoreJob, job_dir: Path) -> ScoreResult:
         raise DataError(f"{job_dir / METRIC_FILE} is not the metric of the job", "run it again")
     trajectories = Trajectories.load(job_dir / TRAJECTORIES_FILE)
     try:
-        metric = compile_metric(source)
+        metric = (
+            compile_metric(source) if job.is_trusted else compile_generated_metric(source, job.card)
+        )
         evaluation = score_trajectories(trajectories, metric, job.total_timesteps, job.seed)
     except DataError as error:
         return _fail(error.message)
-    # Generated code may also end the process or recurse: neither is an Exception of its own.
-    except (SystemExit, RecursionError) as error:
+    # A person's metric may also end the process.
+    except SystemExit as error:
         return _fail(f"{type(error).__name__}: {error}")
     return ScoreResult(outcome="scored", evaluation=evaluation)
 

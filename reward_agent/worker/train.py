@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import ast
 from pathlib import Path
 
 import torch
 
 from reward_agent.jobs import TrainJob
 from reward_agent.rewards.program import ContractError, compile_program, warm_numpy
+from reward_agent.rewards.source import find_read_fields
 from reward_agent.simulation.batch import BatchSimulation
-from reward_agent.simulation.card import EnvCard
 from reward_agent.simulation.vec_env import RewardVecEnv
 from reward_agent.training.curves import make_term_curves, make_training_points
 from reward_agent.training.ppo import TrainingFailure
@@ -48,7 +47,7 @@ def run(job: TrainJob, job_dir: Path) -> TrainingResult:
 
 def _make_trainer(job: TrainJob, job_dir: Path, source: str) -> Trainer:
     reward = compile_program(source, job.card, job.ppo.gamma)
-    fields = find_read_fields(source, job.card)
+    fields = find_read_fields(source, job.card) or ["observation"]
 
     def make_env(seed: int) -> RewardVecEnv:
         simulation = BatchSimulation(job.card, job.ppo.n_envs, seed, fields=fields)
@@ -84,12 +83,3 @@ def _make_result(job: TrainJob, trainer: Trainer, outcome: str) -> TrainingResul
         terms=make_term_curves(trainer.course, job.card.max_episode_steps),
         timing=trainer.timing,
     )
-
-
-def find_read_fields(source: str, card: EnvCard) -> list[str]:
-    """Return the fields that a program can read: those whose name it has as an attribute.
-
-    The language has no other way to a field, so what is not named need not be extracted.
-    """
-    named = {node.attr for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Attribute)}
-    return [field.name for field in card.fields if field.name in named] or ["observation"]

@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 
 from reward_agent.errors import DataError, JobError
+from reward_agent.evaluation import metrics
 from reward_agent.evaluation.graphics import Graphics, find_graphics
 from reward_agent.evaluation.metrics import compile_metric
 from reward_agent.evaluation.scoring import summarise_scores
@@ -13,7 +14,7 @@ from reward_agent.jobs import EvaluateJob, EvaluateResult, ScoreJob
 from reward_agent.sandbox.limits import Limits
 from reward_agent.sandbox.runner import run_job
 from reward_agent.simulation.card import load_env
-from reward_agent.types import EpisodeScore, RewardProgram, Snapshot
+from reward_agent.types import CheckReport, EpisodeScore, RewardProgram, Snapshot
 from reward_agent.worker import evaluate, score
 
 METRIC = """
@@ -173,11 +174,13 @@ def test_generated_metric_scores_recorded_episodes(hopper, recorded_dir):
     [
         ("def score(episode):\n    return Score(float('nan'), False)\n", "task_score is nan"),
         ("def score(episode):\n    return 3.0\n", "returned float, expected a Score"),
-        ("def score(episode):\n    return episode.torso_hight[0]\n", "line 2: AttributeError"),
-        ("def score(episode):\n    raise SystemExit('enough')\n", "SystemExit: enough"),
-        ("def score(episode):\n    return score(episode)\n", "RecursionError"),
-        ("score = 3\n", "defines no function score"),
-        ("def score(episode)\n", "line 1: SyntaxError"),
+        ("def score(episode):\n    return 1 / 0\n", "line 2: ZeroDivisionError"),
+        ("def score(episode):\n    return episode.torso_hight[0]\n", "line 2: episode.torso_hight"),
+        ("def score(episode):\n    raise SystemExit('enough')\n", "line 2: raise SystemExit"),
+        ("def score(episode):\n    return score(episode)\n", "line 1: score calls itself"),
+        ("def score(episode):\n    return open('metric.py')\n", "line 2: open is not part"),
+        ("score = 3\n", "score is not defined"),
+        ("def score(episode)\n", "line 1: expected ':'"),
     ],
 )
 def test_generated_metric_that_fails_is_an_outcome(hopper, recorded_dir, source, reason):
@@ -186,6 +189,24 @@ def test_generated_metric_that_fails_is_an_outcome(hopper, recorded_dir, source,
     assert result.outcome.startswith("failed: ")
     assert reason in result.outcome
     assert result.evaluation is None
+
+
+def test_generated_metric_finds_few_builtins_even_past_the_rules(hopper, recorded_dir, monkeypatch):
+    source = "def score(episode):\n    return open('metric.py')\n"
+    (recorded_dir / "metric.py").write_text(source)
+    accepting = CheckReport(program_sha256="0" * 64, findings=())
+    monkeypatch.setattr(metrics, "check_metric", lambda source, card: accepting)
+    result = score.run(score_job(source, hopper), recorded_dir)
+    assert result.outcome == "failed: <metric> line 2: NameError: name 'open' is not defined"
+
+
+def test_a_persons_own_metric_may_use_all_of_python(hopper, recorded_dir):
+    source = "import os\n\n\ndef score(episode):\n    return Score(len(os.getcwd()), True)\n"
+    (recorded_dir / "metric.py").write_text(source)
+    generated = score_job(source, hopper)
+    assert score.run(generated, recorded_dir).outcome.startswith("failed: <metric> line 1: os ")
+    own = generated.model_copy(update={"is_trusted": True})
+    assert score.run(own, recorded_dir).outcome == "scored"
 
 
 def test_metric_that_is_not_the_one_of_the_job_is_refused(hopper, recorded_dir):

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 
 from reward_agent.jobs import PROGRAM_FILE, PROGRESS_FILE, TrainJob
+from reward_agent.rewards.source import find_read_fields
 from reward_agent.simulation.batch import BatchSimulation
 from reward_agent.simulation.card import PPOSettings, load_env
 from reward_agent.training.policy import load_policy
 from reward_agent.types import RewardProgram, TrainingResult
-from reward_agent.worker.train import find_read_fields, run
+from reward_agent.worker.train import run
 
 ALIVE = """
 def compute_reward(state, action, next_state):
@@ -197,4 +198,4 @@ def test_policy_that_blows_up_is_an_outcome(tmp_path: Path, learning_rate: float
 def test_only_fields_that_the_program_names_are_read() -> None:
     card = load_env("inverted_pendulum")
     assert find_read_fields(ALIVE, card) == ["pole_angle"]
-    assert find_read_fields("x = 1", card) == ["observation"]
+    assert find_read_fields("x = 1", card) == []
