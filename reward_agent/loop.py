@@ -6,6 +6,7 @@ up by running the same path again: what is finished is read, not repeated.
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,10 +22,18 @@ from reward_agent.search import Search
 from reward_agent.stages.draft import DRAFT_FILE, DraftRecord, draft_candidate
 from reward_agent.stages.explain import analyse_candidate, summarise_candidate
 from reward_agent.stages.judge import StoredEpisodes, collect_episodes, judge_training
-from reward_agent.stages.train import Entrant, Finish, race_candidates
+from reward_agent.stages.race import Race
+from reward_agent.stages.train import Entrant, Finish
 from reward_agent.stages.winner import choose_winner, confirm_best
 from reward_agent.store import RunRecord, read_record, write_record, write_text
-from reward_agent.types import Candidate, Iteration, RewardProgram, Usage, rank_value
+from reward_agent.types import (
+    Candidate,
+    Iteration,
+    RewardProgram,
+    TrainingResult,
+    Usage,
+    rank_value,
+)
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -77,17 +86,21 @@ def design_iteration(
         briefs = _make_briefs(search, index)
     stored = _collect_stored(search, briefs[0].history)
     search.notify("iteration_started", iteration=index, ideas=[brief.idea.name for brief in briefs])
-    drafts = _draft_all(search, index, briefs, stored)
-    entrants = [_make_entrant(search, index, draft) for draft in drafts if draft.is_accepted]
-    finishes = race_candidates(search, entrants)
-    candidates = tuple(
-        _map_threads(
-            search.designer.max_concurrency,
-            lambda draft: _conclude(search, briefs[draft.index], draft, finishes.get(draft.id)),
-            drafts,
-        )
+    race = Race(search, len(briefs))
+    with race.run():
+        drafts = _draft_all(search, race, briefs, stored)
+    finishes = race.list_finishes()
+    judged = _map_threads(
+        search.executor.n_slots,
+        lambda draft: _judge(search, briefs[draft.index], draft, finishes.get(draft.id)),
+        drafts,
     )
-    return _make_iteration(search, index, candidates, time.monotonic() - started)
+    candidates = _map_threads(
+        search.designer.max_concurrency,
+        lambda candidate: _conclude(search, briefs[candidate.index], candidate),
+        judged,
+    )
+    return _make_iteration(search, index, tuple(candidates), time.monotonic() - started)
 
 
 def _make_briefs(search: Search, index: int) -> list[DesignBrief]:
@@ -113,20 +126,34 @@ def _collect_stored(search: Search, history: Iterable[HistoryEntry]) -> StoredEp
 
 
 def _draft_all(
-    search: Search, index: int, briefs: Sequence[DesignBrief], stored: StoredEpisodes
+    search: Search, race: Race, briefs: Sequence[DesignBrief], stored: StoredEpisodes
 ) -> list[DraftRecord]:
-    """Draft what is not drafted yet, several at a time if the model allows it."""
+    """Draft what is not drafted yet, several at a time if the model allows it.
+
+    Each candidate enters the race, or leaves it, as soon as its draft is finished.
+    """
+    index, adopting = briefs[0].iteration, threading.Lock()
     search.store.clear_drafts(index)
     drafts = {draft.index: draft for draft in _read_drafts(search, index)}
+    for draft in drafts.values():
+        _enter(search, race, draft, index)
+
+    def make(brief: DesignBrief) -> None:
+        draft = draft_candidate(search, brief, stored)
+        with adopting:
+            drafts[brief.index] = _adopt(search, index, draft)
+        _enter(search, race, drafts[brief.index], index)
+
     missing = [brief for brief in briefs if brief.index not in drafts]
-    new = _map_threads(
-        search.designer.max_concurrency,
-        lambda brief: draft_candidate(search, brief, stored),
-        missing,
-    )
-    for draft in new:
-        drafts[draft.index] = _adopt(search, index, draft)
+    _map_threads(search.designer.max_concurrency, make, missing)
     return [drafts[number] for number in sorted(drafts)]
+
+
+def _enter(search: Search, race: Race, draft: DraftRecord, index: int) -> None:
+    if draft.is_accepted:
+        race.enter(_make_entrant(search, index, draft))
+    else:
+        race.settle(1)
 
 
 def _read_drafts(search: Search, index: int) -> list[DraftRecord]:
@@ -163,10 +190,10 @@ def _make_entrant(search: Search, index: int, draft: DraftRecord) -> Entrant:
     )
 
 
-def _conclude(
+def _judge(
     search: Search, brief: DesignBrief, draft: DraftRecord, finish: Finish | None
 ) -> Candidate:
-    """Judge and explain what was trained; write ``candidate.json``."""
+    """Say what became of a draft; what was trained is scored and summarised."""
     candidate = Candidate(
         id=draft.id,
         iteration=brief.iteration,
@@ -181,11 +208,19 @@ def _conclude(
     )
     if finish is not None and finish.result is not None and finish.result.snapshots:
         try:
-            candidate = _judge_and_explain(search, brief, candidate, finish)
+            return _judge_training(search, candidate, finish.result)
         except DataError as error:  # what the training left cannot be evaluated
             outcome = f"failed: evaluation: {error.message}"
-            candidate = candidate.model_copy(update={"outcome": outcome})
+            return candidate.model_copy(update={"outcome": outcome})
+    return candidate
+
+
+def _conclude(search: Search, brief: DesignBrief, candidate: Candidate) -> Candidate:
+    """Let the Analyzer explain what was trained; write ``candidate.json``."""
     folder = search.store.candidate_dir(candidate.iteration, candidate.id)
+    if candidate.evaluation is not None:
+        usage = analyse_candidate(search, folder, brief, read_entry(search.store, candidate))
+        candidate = candidate.model_copy(update={"usage": candidate.usage + usage})
     write_record(folder / "candidate.json", candidate)
     search.notify(
         "concluded",
@@ -197,28 +232,23 @@ def _conclude(
     return candidate
 
 
-def _judge_and_explain(
-    search: Search, brief: DesignBrief, candidate: Candidate, finish: Finish
-) -> Candidate:
-    assert finish.result is not None
+def _judge_training(search: Search, candidate: Candidate, result: TrainingResult) -> Candidate:
     store, seed = search.store, search.config.seed
     folder = store.candidate_dir(candidate.iteration, candidate.id)
     evaluation_dir = store.evaluation_dir(candidate.iteration, candidate.id, seed)
     training_dir = store.training_dir(candidate.iteration, candidate.id, seed)
-    write_record(folder / "training.json", finish.result)
-    judged = judge_training(search, evaluation_dir, training_dir, finish.result, candidate.id)
+    write_record(folder / "training.json", result)
+    judged = judge_training(search, evaluation_dir, training_dir, result, candidate.id)
     write_record(folder / "evaluation.json", judged)
     program = RewardProgram(store.read_program(candidate.iteration, candidate.id))
-    summarise_candidate(search, folder, evaluation_dir, program, finish.result, judged)
-    candidate = candidate.model_copy(
+    summarise_candidate(search, folder, evaluation_dir, program, result, judged)
+    return candidate.model_copy(
         update={
-            "total_timesteps": finish.result.total_timesteps,
+            "total_timesteps": result.total_timesteps,
             "task_score": judged.best.task_score,
             "evaluation": judged.best,
         }
     )
-    usage = analyse_candidate(search, folder, brief, read_entry(store, candidate))
-    return candidate.model_copy(update={"usage": candidate.usage + usage})
 
 
 def _make_iteration(

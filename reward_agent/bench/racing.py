@@ -77,7 +77,7 @@ def _compare(mode: RacingMode, races: Sequence[Mapping[str, Course]], note: str)
     """Yield the rows of one mode: means of the ratios over the races."""
     full, raced = ([_run(courses, item) for courses in races] for item in ("none", mode))
     name = f"racing ({mode}), {len(PROGRAMS)} candidates:"
-    sides = {
+    sides: dict[str, tuple[str, Sequence[float], Sequence[float]]] = {
         f"{name} steps spent": (
             f"<= {_STEPS_BAR}",
             [r.spent for r in raced],

@@ -20,6 +20,7 @@ from reward_agent.jobs import (
 from reward_agent.sandbox.files import read_capped
 from reward_agent.search import Judge, Search, copy_into
 from reward_agent.simulation.card import EnvCard
+from reward_agent.stages.train import Entrant
 from reward_agent.training.policy import load_policy
 from reward_agent.types import Evaluation, RewardProgram, Snapshot, TrainingResult, rank_value
 
@@ -166,17 +167,15 @@ def score_recorded(judge: Judge, recorded_dir: Path, recorded: Evaluation) -> Ev
     return recorded
 
 
-def judge_rung(
-    search: Search, candidate_dir: Path, training_dir: Path, result: TrainingResult
-) -> Evaluation:
-    """Score the newest policy of a paused training on fresh episodes."""
-    newest = result.snapshots[-1]
+def judge_rung(search: Search, entrant: Entrant, snapshot: Snapshot) -> Evaluation:
+    """Score the policy that a training had when it paused, on a few fresh episodes."""
+    steps, seed = snapshot.total_timesteps, entrant.seed
     judgement = Judgement(
-        candidate_dir / "evaluation" / f"rung_{result.total_timesteps}_seed_{result.seed}",
+        entrant.candidate_dir / "evaluation" / f"rung_{steps}_seed_{seed}",
         seed=RUNG_SEED + search.config.seed,
         n_episodes=max(4, search.config.eval_episodes // 2),
     )
-    return judge_policies(search.judge, training_dir, [newest], judgement).best
+    return judge_policies(search.judge, entrant.training_dir, [snapshot], judgement).best
 
 
 def judge_training(
