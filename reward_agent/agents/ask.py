@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Generic, TypeVar
 
@@ -75,7 +76,9 @@ def ask(model: ChatModel, request: ChatRequest) -> Answer:
         exchanges.append(make_exchange(request, model.complete(request)))
         if exchanges[-1].completion.stop_reason == "length":
             request = replace(request, max_output_tokens=request.max_output_tokens * _MORE_ROOM)
-            exchanges.append(make_exchange(request, model.complete(request)))
+            # Where more room is more than the context holds, the cut reply is what there is.
+            with suppress(ContextTooLongError):
+                exchanges.append(make_exchange(request, model.complete(request)))
         return Answer(read_reply(exchanges[-1].completion), tuple(exchanges))
     except BudgetError as error:
         return Answer(None, tuple(exchanges), f"{LIMIT_MARK}{error.message}", is_final=True)

@@ -136,10 +136,13 @@ class Designer:
             )
             try:
                 return _read_program(ask(self._model, request))
-            except ContextTooLongError:
-                if not shortened.history:
-                    raise
-                shortened = shortened.without_oldest_round()
+            except ContextTooLongError as error:
+                if shortened.history:
+                    shortened = shortened.without_oldest_round()
+                elif inputs is brief:
+                    raise  # no program of this run would fit
+                else:
+                    return Proposal(None, f"no program: {error.message}", is_final=True)
 
 
 def choose_template(brief: DesignBrief) -> str:

@@ -141,6 +141,21 @@ def test_context_that_cannot_be_shortened_is_an_exception(play, brief):
         Designer(play(ContextTooLongError("too long"))).propose(brief)
 
 
+def test_repair_that_does_not_fit_ends_the_candidate_and_not_the_run(play, brief):
+    too_long = ContextTooLongError("the prompt does not fit")
+    designer = Designer(play("prose", too_long))
+    proposal = designer.repair(RepairBrief(brief, designer.propose(brief), ()))
+    assert proposal.outcome == "no program: the prompt does not fit"
+    assert proposal.is_final
+
+
+def test_more_room_than_the_context_holds_leaves_the_cut_reply(play, brief):
+    cut = completion("def comp", "length")
+    proposal = Designer(play(cut, ContextTooLongError("too long"))).propose(brief)
+    assert "cut at the output limit" in proposal.outcome
+    assert len(proposal.exchanges) == 1
+
+
 def test_repair_goes_on_with_the_conversation(play, brief, source):
     model = play(
         f"```python\n{source.replace('cart_velocity', 'cart_speed')}```", f"```python\n{source}```"
@@ -235,6 +250,8 @@ def test_invalid_json_is_repaired_once_with_the_error(play, brief, source):
         ),
         ([completion("", "refusal", "cyber")], "no critique: the model refused (cyber)", 1),
         (["prose", completion("", "refusal")], "no critique: the model refused", 2),
+        ([ContextTooLongError("it does not fit")], "no critique: it does not fit", 0),
+        (["prose", ContextTooLongError("it does not fit")], "no critique: it does not fit", 1),
     ],
 )
 def test_missing_critique_is_an_outcome(steps, outcome, n_exchanges, play, brief, source):
