@@ -23,6 +23,7 @@ from reward_agent.jobs import (
 from reward_agent.paths import find_runs_dir
 from reward_agent.rewards.checks import check_program
 from reward_agent.sandbox.limits import Limits
+from reward_agent.sandbox.runner import JobExit
 from reward_agent.search import (
     Judge,
     Metric,
@@ -31,6 +32,7 @@ from reward_agent.search import (
     make_training_limits,
 )
 from reward_agent.simulation.card import EnvCard, load_env
+from reward_agent.stages.draft import read_probe
 from reward_agent.stages.judge import EVALUATION_SEED, Judgement, judge_policies
 from reward_agent.store import make_run_id
 from reward_agent.tasks import (
@@ -102,11 +104,14 @@ def check(
     with tempfile.TemporaryDirectory(prefix="reward-agent-") as temporary:
         job_dir = folder or Path(temporary)
         copy_into(job_dir, {PROGRAM_FILE: source.encode()})
-        job = ProbeJob(card=setting.card, program_sha256=program.sha256, seed=setting.config.seed)
-        result = _run_one(job, job_dir, make_short_limits(setting.config), setting.config)
-    if not isinstance(result, ProbeReport):
-        raise DataError("the probe gave no report", "run it again with --sandbox any")
-    return Examined(report, result)
+        job = ProbeJob(
+            card=setting.card,
+            program_sha256=program.sha256,
+            seed=setting.config.seed,
+            gamma=setting.card.ppo.gamma,
+        )
+        job_exit = _exit_one(job, job_dir, make_short_limits(setting.config), setting.config)
+    return Examined(report, read_probe(program, job_exit))
 
 
 def train(
@@ -234,15 +239,26 @@ def _run_one(
     config: DesignConfig,
     on_progress: Progress | None = None,
 ) -> Any:
+    job_exit = _exit_one(job, job_dir, limits, config, on_progress)
+    if job_exit.result is None:
+        raise DataError(f"the {job.kind} job ended: {job_exit.outcome}", f"see {job_dir}")
+    return job_exit.result
+
+
+def _exit_one(
+    job: Any,
+    job_dir: Path,
+    limits: Limits,
+    config: DesignConfig,
+    on_progress: Progress | None = None,
+) -> JobExit:
     executor = LocalExecutor(1, config.sandbox)
     report = None if on_progress is None else lambda request, row: on_progress(row)
     try:
         [job_exit] = executor.map([JobRequest(job, job_dir, limits)], report)
     finally:
         executor.close()
-    if job_exit.result is None:
-        raise DataError(f"the {job.kind} job ended: {job_exit.outcome}", f"see {job_dir}")
-    return job_exit.result
+    return job_exit
 
 
 def _judge(

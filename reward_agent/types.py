@@ -123,6 +123,14 @@ class ProbeReport(FileRecord):
         return not any(finding.severity == "error" for finding in self.findings)
 
 
+class CheckAnswer(FileRecord):
+    """What ``reward-agent check --json`` prints."""
+
+    accepted: bool = Field(description="no finding of severity error")
+    check: CheckReport
+    probe: ProbeReport | None = Field(None, description="with --probe, if the rules accept it")
+
+
 class Risk(Record):
     """One concern of the Critic, with its place."""
 

@@ -14,11 +14,30 @@ if TYPE_CHECKING:
     from reward_agent.single import Examined
 
 
+def _print_schema(is_asked: bool) -> None:
+    if not is_asked:
+        return
+    from reward_agent.cli.output import print_json
+    from reward_agent.types import CheckAnswer
+
+    print_json(CheckAnswer.model_json_schema(mode="serialization"))
+    raise typer.Exit
+
+
 def check_command(
     file: Annotated[str, typer.Argument(help="A reward program; '-' reads standard input.")],
     env: Annotated[str, typer.Option(help="Environment: a name or a folder.")],
     probe: Annotated[bool, typer.Option("--probe", help="Also dry-run it in the sandbox.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
+    schema: Annotated[
+        bool,
+        typer.Option(
+            "--json-schema",
+            help="Print the schema of --json.",
+            is_eager=True,
+            callback=_print_schema,
+        ),
+    ] = False,
 ) -> None:
     """Check a reward program: findings at their lines, exit code 1 if it is refused."""
     from reward_agent.cli.output import print_json, print_text
@@ -43,12 +62,10 @@ def _read_source(file: str) -> str:
 
 
 def _to_data(examined: Examined) -> dict[str, Any]:
-    return {
-        "schema_version": 1,
-        "accepted": examined.is_accepted,
-        "check": examined.check.model_dump(mode="json"),
-        "probe": examined.probe.model_dump(mode="json") if examined.probe else None,
-    }
+    from reward_agent.types import CheckAnswer
+
+    answer = CheckAnswer(accepted=examined.is_accepted, check=examined.check, probe=examined.probe)
+    return answer.model_dump(mode="json")
 
 
 def _render(examined: Examined, source: str) -> str:

@@ -15,6 +15,7 @@ from reward_agent.executors import JobRequest
 from reward_agent.jobs import PROGRAM_FILE, TRAJECTORIES_FILE, ProbeJob
 from reward_agent.llm.chat import Exchange
 from reward_agent.rewards.checks import check_program
+from reward_agent.sandbox.runner import JobExit
 from reward_agent.search import Search, copy_into
 from reward_agent.stages.judge import StoredEpisodes
 from reward_agent.store import write_record, write_text
@@ -201,6 +202,11 @@ def run_probe(
         task_scores=stored.task_scores,
     )
     [job_exit] = search.executor.map([JobRequest(job, job_dir, search.short_limits)])
+    return read_probe(program, job_exit)
+
+
+def read_probe(program: RewardProgram, job_exit: JobExit) -> ProbeReport:
+    """Return the report of a probe; that a child died of the program is a finding."""
     if isinstance(job_exit.result, ProbeReport):
         return job_exit.result
     finding = Finding(

@@ -94,6 +94,50 @@ def test_check_reads_standard_input_and_answers_in_json(
     assert answer["schema_version"] == 1
 
 
+def test_answer_of_check_has_the_schema_that_it_prints(tmp_path: Path) -> None:
+    from reward_agent.types import CheckAnswer
+
+    schema = json.loads(run("check", "-", "--env", "hopper", "--json-schema", cwd=tmp_path).stdout)
+    assert schema == CheckAnswer.model_json_schema(mode="serialization")
+    done = run("check", "-", "--env", "hopper", "--json", cwd=tmp_path, text=BAD)
+    answer = json.loads(done.stdout)
+    assert set(answer) == set(schema["properties"])
+    [finding] = [item for item in answer["check"]["findings"] if item["rule"] == "attributes/field"]
+    assert set(finding) == set(schema["$defs"]["Finding"]["properties"])
+    assert finding["line"] > 0
+    assert finding["column"] > 0
+    assert CheckAnswer.model_validate_json(done.stdout).accepted is False
+
+
+@pytest.mark.parametrize(
+    ("file", "env", "word"),
+    [("nothing.py", "hopper", "nothing.py"), (".", "hopper", "read"), ("-", "hoper", "'hopper'")],
+)
+def test_check_of_nothing_is_a_usage_error(file: str, env: str, word: str, tmp_path: Path) -> None:
+    done = run("check", file, "--env", env, cwd=tmp_path, text=GOOD)
+    assert done.returncode == 2
+    assert word in done.stderr
+
+
+KILLER = """
+def compute_reward(state, action, next_state):
+    deep = ()
+    for _ in range(15000):
+        deep = (((((((((deep,),),),),),),),),)
+    table = {deep: 1.0}
+    return next_state.torso_height * len(table), {}
+"""
+
+
+def test_program_that_kills_the_probe_is_refused(tmp_path: Path) -> None:
+    done = run("check", "-", "--env", "hopper", "--probe", "--json", cwd=tmp_path, text=KILLER)
+    answer = json.loads(done.stdout)
+    assert done.returncode == 1
+    assert answer["accepted"] is False
+    assert [item["rule"] for item in answer["probe"]["findings"]] == ["probe/child-ended"]
+    assert "SIGSEGV" in answer["probe"]["findings"][0]["message"]
+
+
 def test_check_shows_the_finding_under_its_line(tmp_path: Path) -> None:
     done = run("check", "-", "--env", "hopper", cwd=tmp_path, text=BAD)
     assert done.returncode == 1
