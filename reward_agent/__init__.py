@@ -7,18 +7,29 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from reward_agent.design_run import design, resume_run
+    from reward_agent.export.package import export_run
     from reward_agent.simulation.card import load_env
     from reward_agent.single import check, evaluate, train
     from reward_agent.store import load_run
 
 __version__ = "0.1.0"
-__all__ = ["check", "design", "evaluate", "load_env", "load_run", "resume_run", "train"]
+__all__ = [
+    "check",
+    "design",
+    "evaluate",
+    "export_run",
+    "load_env",
+    "load_run",
+    "resume_run",
+    "train",
+]
 
 # Loaded on use, so that `reward-agent --help` does not pay for them.
 _HOMES = {
     "check": "reward_agent.single",
     "design": "reward_agent.design_run",
     "evaluate": "reward_agent.single",
+    "export_run": "reward_agent.export.package",
     "load_env": "reward_agent.simulation.card",
     "load_run": "reward_agent.store",
     "resume_run": "reward_agent.design_run",

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from reward_agent import __version__
-from reward_agent.cli import check, design, doctor, envs, feedback, runs, train
+from reward_agent.cli import check, design, doctor, envs, export, feedback, prompts, runs, train
 from reward_agent.cli.output import print_error
 from reward_agent.errors import Interrupted, RewardAgentError, UsageError
 
@@ -30,7 +30,9 @@ app.command("train")(train.train_command)
 app.command("evaluate")(train.evaluate_command)
 app.add_typer(envs.app, name="envs")
 app.add_typer(runs.app, name="runs")
+app.add_typer(prompts.app, name="prompts")
 app.command("report")(runs.report_command)
+app.command("export")(export.export_command)
 app.command("doctor")(doctor.doctor_command)
 
 

@@ -1,0 +1,1 @@
+"""A run's reward and policy as files that need nothing of this project."""

@@ -1,0 +1,193 @@
+"""One file from a program: its helpers, what calls it, and its fields in Gymnasium's words."""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import pprint
+import textwrap
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from reward_agent.export.fields import write_expression
+from reward_agent.export.pieces import (
+    Pieces,
+    drop_future_imports,
+    find_bound_names,
+    find_used_names,
+    rename_globals,
+    take_pieces,
+    write_imports,
+)
+from reward_agent.rewards.language import (
+    LIBRARY_NAMES,
+    MEMORY_ENTRY,
+    MEMORY_PARAMETER,
+    POTENTIAL_ENTRY,
+    REWARD_ENTRY,
+)
+from reward_agent.simulation.card import EnvCard
+
+_PACKAGE = Path(__file__).resolve().parent.parent
+# Those of Gymnasium's environments whose own termination can be turned off.
+_CAN_GO_ON = ("Ant", "Hopper", "Humanoid", "Walker2d")
+_RULE = "# --- {} " + "-" * 80
+
+
+def compose_reward(
+    card: EnvCard, source: str, metadata: dict[str, Any], has_own_termination: bool
+) -> str:
+    """Return the text of ``reward.py``.
+
+    Args:
+        card: the environment, with the task's changes.
+        source: the program, which passed the static rules.
+        metadata: what it is and where it came from, for a reader.
+        has_own_termination: whether the task's healthy ranges replace the environment's.
+
+    Raises:
+        DataError: a field that the program reads cannot be had outside.
+    """
+    program = drop_future_imports(source)
+    tree = ast.parse(program)
+    is_wrapped = card.gymnasium_id is not None
+    own = find_bound_names(tree.body)
+    used = find_used_names(tree) & LIBRARY_NAMES - own
+    library = take_pieces(_read("rewards/library.py"), used)
+    roots = ["State", "RewardFunction", *(["FieldRewardWrapper", "concat"] if is_wrapped else [])]
+    runtime = take_pieces(_read("export/runtime.py"), roots)
+    tail = _write_tail(card, tree, has_own_termination)
+    framework = "\n\n\n".join(part for part in (library.text, runtime.text, tail) if part)
+    taken = find_bound_names(ast.parse(framework).body) | set(dir(builtins)) | {"METADATA"}
+    return _join(metadata, library, runtime, rename_globals(program, taken), tail)
+
+
+def find_fields(card: EnvCard, source: str) -> list[str]:
+    """Return the fields of the card that a program reads, in the card's order."""
+    read = {node.attr for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Attribute)}
+    return [field.name for field in card.fields if field.name in read]
+
+
+def has_memory(source: str) -> bool:
+    """Return whether a program remembers something within an episode."""
+    return MEMORY_PARAMETER in (_find_parameters(ast.parse(source), REWARD_ENTRY) or ())
+
+
+def _read(name: str) -> str:
+    return (_PACKAGE / name).read_text("utf-8")
+
+
+def _join(
+    metadata: dict[str, Any], library: Pieces, runtime: Pieces, program: str, tail: str
+) -> str:
+    """Put the parts in order, each under a line that says what it is."""
+    imports = write_imports({"math": {""}, "numpy": {"as np"}}, library.imports, runtime.imports)
+    title = textwrap.fill(" ".join(metadata["task"].split()), 96).replace("\\", "/")
+    title = title.replace('"""', "'''").rstrip('"')
+    parts = [
+        f'"""{title}\n\n{_HOW_TO}"""\n\nfrom __future__ import annotations\n\n{imports}',
+        f"METADATA = {pprint.pformat(metadata, width=96, sort_dicts=False)}",
+        *_head("the reward", program.strip("\n")),
+        *_head("helpers of the reward language", library.text),
+        *_head("memory, shaping, fields", runtime.text),
+        *_head("in this environment", tail),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+_HOW_TO = """\
+Made by reward-agent; needs NumPy, and Gymnasium with MuJoCo for the environment.
+
+    env = make_env()           # Gymnasium's own environment under this reward: an ordinary Env
+    env = RewardWrapper(env)   # or around one that you made
+    reward = make_reward()     # or without Gymnasium, N simulations at a time:
+    reward.begin(state); paid, terms = reward.step(state, action, next_state, terminated)
+"""
+
+
+def _head(title: str, text: str) -> Iterable[str]:
+    return [f"{_RULE.format(title)[:96]}\n\n{text}"] if text else []
+
+
+def _write_tail(card: EnvCard, tree: ast.Module, has_own_termination: bool) -> str:
+    parts = [_write_maker(card, tree)]
+    if card.gymnasium_id is not None:
+        fields = _write_fields(card, tree, has_own_termination)
+        parts += [fields, _write_wrapper(card, fields, has_own_termination)]
+        parts += [_write_env(card, has_own_termination)]
+    return "\n\n".join(parts)
+
+
+def _write_maker(card: EnvCard, tree: ast.Module) -> str:
+    remembers = MEMORY_PARAMETER in (_find_parameters(tree, REWARD_ENTRY) or ())
+    shapes = _find_parameters(tree, POTENTIAL_ENTRY) == ("state",)
+    memory = MEMORY_ENTRY if remembers else None
+    potential = POTENTIAL_ENTRY if shapes else None
+    return (
+        "def make_reward() -> RewardFunction:\n"
+        '    """Return the reward of N simulations side by side, as it was in the run."""\n'
+        f"    return RewardFunction({REWARD_ENTRY}, {memory}, {potential}, "
+        f"gamma={card.ppo.gamma!r})\n"
+    )
+
+
+def _find_parameters(tree: ast.Module, name: str) -> tuple[str, ...] | None:
+    """Return the parameters of a function of the module; None if it has none of that name."""
+    found: tuple[str, ...] | None = None
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef) and node.name == name:
+            found = tuple(item.arg for item in node.args.args)
+        elif isinstance(node, ast.Assign) and name in find_bound_names([node]):
+            arguments = node.value.args.args if isinstance(node.value, ast.Lambda) else None
+            found = None if arguments is None else tuple(item.arg for item in arguments)
+    return found
+
+
+def _write_fields(card: EnvCard, tree: ast.Module, has_own_termination: bool) -> str:
+    names = find_fields(card, ast.unparse(tree))
+    names += [bound.field for bound in card.termination] if has_own_termination else []
+    # A reward of actions alone still needs to know how many simulations there are.
+    names = list(dict.fromkeys(names)) or [card.fields[0].name]
+    lines = [
+        "# What the reward reads: shape and reader. s.data is MuJoCo's, s.now derived from it."
+    ]
+    lines.append("FIELDS = {")
+    for name in names:
+        field = card.field(name)
+        shape = "()" if field.size is None else f"({field.size},)"
+        lines.append(f"    # {field.unit}: {' '.join(field.doc.split())}")
+        lines.append(f"    {name!r}: ({shape}, lambda s: {write_expression(card, field)}),")
+    return "\n".join([*lines, "}\n"])
+
+
+def _write_wrapper(card: EnvCard, fields: str, has_own_termination: bool) -> str:
+    healthy = [(b.field, b.min, b.max) for b in card.termination] if has_own_termination else None
+    is_current = card.model.derived_fields == "current"
+    is_sensed = not is_current and ("s.touches(" in fields or "s.velocity(" in fields)
+    action_range = card.action_range if card.action_mapping == "rescaled" else None
+    return (
+        "class RewardWrapper(FieldRewardWrapper):\n"
+        f'    """Gymnasium\'s {card.gymnasium_id} under this reward."""\n\n'
+        "    def __init__(self, env: Any) -> None:\n"
+        "        super().__init__(\n"
+        "            env,\n            make_reward(),\n            FIELDS,\n"
+        f"            is_current={is_current},\n"
+        f"            frame_skip={card.model.frame_skip if is_sensed else 0},\n"
+        f"            healthy={healthy!r},\n"
+        f"            action_range={action_range!r},\n"
+        "        )\n"
+    )
+
+
+def _write_env(card: EnvCard, has_own_termination: bool) -> str:
+    options: dict[str, Any] = dict(card.gymnasium_kwargs)
+    if has_own_termination and (card.gymnasium_id or "").startswith(_CAN_GO_ON):
+        options["terminate_when_unhealthy"] = False
+    options["max_episode_steps"] = card.max_episode_steps
+    return (
+        "def make_env(**options: Any) -> Any:\n"
+        '    """Return the environment with the run\'s episodes, under this reward."""\n'
+        f"    options = {options!r} | options\n"
+        f"    return RewardWrapper(gymnasium.make({card.gymnasium_id!r}, **options))\n"
+    )

@@ -1,0 +1,217 @@
+"""``export``: a candidate of a run as a folder that needs nothing of this project."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reward_agent import __version__
+from reward_agent.agents.brief import HistoryEntry
+from reward_agent.errors import DataError, UnknownNameError, UsageError
+from reward_agent.evaluation.trajectories import Trajectories
+from reward_agent.export.compose import compose_reward, find_fields, has_memory
+from reward_agent.history import read_history
+from reward_agent.jobs import RESULT_FILE, TRAJECTORIES_FILE, EvaluateResult, RelabelResult
+from reward_agent.sandbox.files import read_capped
+from reward_agent.stages.judge import MAX_POLICY_BYTES
+from reward_agent.store import RunRecord, RunStore, load_run, read_record, write_text
+from reward_agent.training.policy import load_policy
+
+REWARD_FILE, TEST_FILE, RECORD_FILE = "reward.py", "test_reward.py", "recorded.npz"
+POLICY_FILE, LOADER_FILE = "policy.safetensors", "policy.py"
+_HERE = Path(__file__).resolve().parent
+# Of the recorded episodes, as many as have this many steps together; one at least.
+_MAX_STEPS = 3000
+_N_POLICY_ROWS = 256
+
+
+@dataclass(frozen=True)
+class Export:
+    """What was written.
+
+    Args:
+        folder: where.
+        candidate: whose program it is.
+        files: names of the files in the folder.
+    """
+
+    folder: Path
+    candidate: str
+    files: tuple[str, ...]
+
+
+def export_run(
+    run: str | Path, output: Path, candidate: str | None = None, runs_dir: Path | None = None
+) -> Export:
+    """Write the winning reward of a run, its policy, and a test of both.
+
+    Args:
+        run: a run's path, id, start of its id, or ``last``.
+        output: folder to write into; files of the same names in it are replaced.
+        candidate: whose program, by its id or the start of it; the winner's by default.
+        runs_dir: where runs lie; ``./runs`` by default.
+
+    Raises:
+        UsageError: the run has no winner, or no such candidate.
+        DataError: the candidate was not trained, or a field that its program reads cannot be had
+            outside of this project.
+    """
+    store = load_run(str(run), runs_dir)
+    record = store.read_run()
+    entry = _find_candidate(record, read_history(store), candidate)
+    source = _read_source(entry)
+    evaluation_dir = _find_policy_dir(store, record, entry)
+    judged = read_record(evaluation_dir / RESULT_FILE, EvaluateResult)
+    metadata = _describe(record, entry, judged, source)
+    text = compose_reward(record.card, source, metadata, record.task.termination is not None)
+    if output.exists() and not output.is_dir():
+        raise UsageError(f"{output} is a file", "name a folder with -o")
+    write_text(output / REWARD_FILE, text)
+    _write_policy(output, evaluation_dir / judged.best_file)
+    _write_record(output, store, record, entry, evaluation_dir)
+    shutil.copyfile(_HERE / "exported_test.py.txt", output / TEST_FILE)
+    files = (REWARD_FILE, POLICY_FILE, LOADER_FILE, RECORD_FILE, TEST_FILE)
+    return Export(output, entry.candidate.id, files)
+
+
+def _find_candidate(
+    run: RunRecord, entries: list[HistoryEntry], wanted: str | None
+) -> HistoryEntry:
+    if wanted is None:
+        if run.winner is None:
+            names = ", ".join(e.candidate.id for e in entries if e.candidate.evaluation)
+            raise UsageError(
+                f"run {run.id} has no winner: it is {run.status}{_quote(run.note)}",
+                f"name a program with --candidate; trained were: {names or 'none'}",
+            )
+        wanted = run.winner.candidate
+    matches = [entry for entry in entries if entry.candidate.id.startswith(wanted)]
+    if len({entry.candidate.id for entry in matches}) != 1:
+        raise UnknownNameError("candidate", wanted, [entry.candidate.id for entry in entries])
+    return matches[-1]
+
+
+def _quote(note: str) -> str:
+    return f" ({note})" if note else ""
+
+
+def _read_source(entry: HistoryEntry) -> str:
+    if entry.program is None or entry.candidate.evaluation is None:
+        raise DataError(
+            f"candidate {entry.candidate.id} has no policy: {entry.candidate.outcome}",
+            "export one that was trained; the run's report lists them",
+        )
+    return entry.program.source
+
+
+def _find_policy_dir(store: RunStore, run: RunRecord, entry: HistoryEntry) -> Path:
+    """Return the evaluation of the policy that goes with a program."""
+    candidate, winner = entry.candidate, run.winner
+    if winner is not None and winner.candidate == candidate.id:
+        return store.dir / Path(winner.policy_file).parent
+    return _find_search_dir(store, run, entry)
+
+
+def _find_search_dir(store: RunStore, run: RunRecord, entry: HistoryEntry) -> Path:
+    """Return the evaluation of the policy that the search trained."""
+    candidate = entry.candidate
+    seed = entry.training.seed if entry.training else int(run.config["seed"])
+    return store.evaluation_dir(candidate.iteration, candidate.id, seed)
+
+
+def _describe(
+    run: RunRecord, entry: HistoryEntry, judged: EvaluateResult, source: str
+) -> dict[str, Any]:
+    candidate, card = entry.candidate, run.card
+    winner = run.winner if run.winner and run.winner.candidate == candidate.id else None
+    return {
+        "task": run.task.description,
+        "criterion": run.task.criterion,
+        "environment": card.name,
+        "gymnasium_id": card.gymnasium_id,
+        "run": run.id,
+        "candidate": candidate.id,
+        "program_sha256": candidate.program_sha256,
+        "designer": run.designer,
+        "judged_by": run.metric_origin,
+        "task_score": winner.task_score if winner else candidate.task_score,
+        "task_scores_of_fresh_seeds": list(winner.task_scores) if winner else [],
+        "unit": run.task.unit,
+        "policy_timesteps": judged.best.total_timesteps,
+        "policy_task_score": judged.best.task_score,
+        "has_memory": has_memory(source),
+        "fields": find_fields(card, source),
+        "control_dt": card.control_dt,
+        "max_episode_steps": card.max_episode_steps,
+        "actions": list(card.actions),
+        "ppo": card.ppo.model_dump(mode="json"),
+        "versions": run.versions,
+        "exported_by": f"reward-agent {__version__}",
+    }
+
+
+def _write_policy(output: Path, path: Path) -> None:
+    """Copy a policy, which a child wrote, and put its loader beside it."""
+    content = read_capped(path, MAX_POLICY_BYTES)
+    load_policy(path)
+    (output / POLICY_FILE).write_bytes(content)
+    shutil.copyfile(_HERE / "policy.py", output / LOADER_FILE)
+
+
+def _write_record(
+    output: Path, store: RunStore, run: RunRecord, entry: HistoryEntry, policy_dir: Path
+) -> None:
+    """Write recorded states, actions and what they were paid, and what the policy did."""
+    evaluation_dir = _find_search_dir(store, run, entry)
+    candidate = entry.candidate
+    relabel_dir = store.candidate_dir(candidate.iteration, candidate.id) / "relabel"
+    recorded = Trajectories.load(evaluation_dir / TRAJECTORIES_FILE)
+    paid = read_record(relabel_dir / RESULT_FILE, RelabelResult)
+    assert entry.program is not None
+    names = find_fields(run.card, entry.program.source) or [next(iter(recorded.fields))]
+    n_episodes = _count_episodes(recorded)
+    n_states = int(recorded.starts[n_episodes])
+    n_steps = n_states - n_episodes
+    judged = read_record(evaluation_dir / RESULT_FILE, EvaluateResult)
+    played = Trajectories.load(policy_dir / TRAJECTORIES_FILE).episode(0)
+    np.savez_compressed(
+        output / RECORD_FILE,
+        allow_pickle=False,
+        seed=np.int64(judged.best.seed),
+        starts=recorded.starts[: n_episodes + 1],
+        action=recorded.action[:n_steps],
+        terminated=recorded.terminated[:n_episodes],
+        **{f"field.{name}": recorded.fields[name][:n_states] for name in names},
+        **{f"term.{n}": v[:n_steps] for n, v in _read_terms(relabel_dir, paid, recorded).items()},
+        **{"return": np.array(paid.generated_returns[:n_episodes])},
+        **{"policy.observation": played.fields["observation"][:-1][:_N_POLICY_ROWS]},
+        **{"policy.action": played.action[:_N_POLICY_ROWS]},
+    )
+
+
+def _count_episodes(recorded: Trajectories) -> int:
+    total = np.cumsum(recorded.lengths)
+    return max(1, int(np.searchsorted(total, _MAX_STEPS, side="right")))
+
+
+def _read_terms(
+    folder: Path, paid: RelabelResult, recorded: Trajectories
+) -> dict[str, NDArray[np.float64]]:
+    """Read what each term paid at each recorded step; a child that held the program wrote it."""
+    path = folder / "terms.npz"
+    remedy = "export another candidate, or run the design again"
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            terms = {name: np.asarray(archive[name]) for name in paid.term_pay}
+    except (OSError, ValueError, KeyError, EOFError) as error:
+        raise DataError(f"{path} cannot be read: {error}", remedy) from error
+    n_steps = int(recorded.lengths.sum())
+    for name, values in terms.items():
+        if values.shape != (n_steps,) or values.dtype != np.float64:
+            raise DataError(f"{path}: {name} is {values.dtype}{values.shape}", remedy)
+    return terms

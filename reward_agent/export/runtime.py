@@ -1,0 +1,298 @@
+"""What surrounds an exported reward: its text is copied into the exported file, as it is here.
+
+So nothing in it may import from this project, and it needs NumPy alone until an environment is
+wrapped. ``compose.py`` puts imports and the generated parts in front of it and behind it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+try:
+    import gymnasium
+except ImportError:  # a batch of one's own simulations needs NumPy alone
+    gymnasium = None
+
+_Wrapper: Any = gymnasium.Wrapper if gymnasium is not None else object
+
+
+class State:
+    """N simulations at one instant: an attribute ``(N,)`` or ``(N, k)`` for each field."""
+
+    def __init__(self, fields: Mapping[str, Any]) -> None:
+        self.fields = {name: np.asarray(values, np.float64) for name, values in fields.items()}
+        self.n_sims = len(next(iter(self.fields.values()), ()))
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return self.__dict__["fields"][name]
+        except KeyError:
+            raise AttributeError(f"the state has no field {name!r}") from None
+
+
+class RewardFunction:
+    """A reward over N simulations at a time, with its memory and its potential-based shaping.
+
+    Call ``begin`` with the first state, ``step`` after each step, and ``restart`` for the
+    simulations that were reset.
+    """
+
+    def __init__(
+        self,
+        compute_reward: Callable[..., Any],
+        init_memory: Callable[..., Any] | None = None,
+        potential: Callable[..., Any] | None = None,
+        gamma: float = 0.99,
+    ) -> None:
+        self._compute_reward, self._init_memory = compute_reward, init_memory
+        self._potential, self._gamma = potential, gamma
+        self._memory: dict[str, Any] = {}
+
+    def begin(self, state: State) -> None:
+        """Start episodes in all simulations."""
+        self._memory = self._make_memory(state)
+
+    def restart(self, ids: Any, state: State) -> None:
+        """Start new episodes in some simulations; only the rows ``ids`` of the state are used."""
+        for name, values in self._make_memory(state).items():
+            self._memory[name][ids] = values[ids]
+
+    def step(
+        self, state: State, action: Any, next_state: State, terminated: Any
+    ) -> tuple[Any, dict[str, Any]]:
+        """Return the reward ``(N,)`` and its terms, each ``(N,)``; shaping is in both.
+
+        Args:
+            state: before the step.
+            action: ``(N, n_actions)``.
+            next_state: after the step and before any reset.
+            terminated: ``(N,)`` bool, true terminals; not truncations.
+        """
+        action = np.asarray(action, np.float64)
+        with np.errstate(all="ignore"):
+            if self._init_memory:
+                lent = {name: values.copy() for name, values in self._memory.items()}
+                reward, given, kept = self._compute_reward(state, action, next_state, lent)
+                self._memory = {name: values.copy() for name, values in kept.items()}
+            else:
+                reward, given = self._compute_reward(state, action, next_state)
+            reward = np.array(reward, np.float64)
+            terms = {
+                re.sub(r"\W", "_", name, flags=re.ASCII): np.zeros(len(action)) + value
+                for name, value in given.items()
+            }
+            if self._potential:
+                # Ng, Harada, Russell 1999: 0 at true terminals, not at truncation.
+                after = np.where(terminated, 0.0, self._potential(next_state))
+                terms["potential_shaping"] = self._gamma * after - self._potential(state)
+                reward = reward + terms["potential_shaping"]
+        return reward, terms
+
+    def _make_memory(self, state: State) -> dict[str, Any]:
+        if not self._init_memory:
+            return {}
+        with np.errstate(all="ignore"):
+            return {name: values.copy() for name, values in self._init_memory(state).items()}
+
+
+class Simulation:
+    """What a reward reads of one MuJoCo simulation, at the instants that the run read it.
+
+    Args:
+        model: ``env.unwrapped.model``.
+        data: ``env.unwrapped.data``.
+        is_current: whether positions of bodies, contacts and their like are those of the very
+            state that ``qpos`` and ``qvel`` say; otherwise they are as MuJoCo's step leaves them.
+        frame_skip: physics steps of a step, where contacts or velocities of centres of mass are
+            read and not current: they are those at the start of the last physics step, which
+            only repeating the others tells. Else 0.
+    """
+
+    def __init__(self, model: Any, data: Any, is_current: bool, frame_skip: int = 0) -> None:
+        import mujoco
+
+        self._mujoco, self.model, self.data = mujoco, model, data
+        self._frame_skip = 0 if is_current else frame_skip
+        self.now = mujoco.MjData(model) if is_current else data
+        self.sensed = mujoco.MjData(model) if self._frame_skip else self.now
+
+    def hold(self) -> None:
+        """Keep the state before a step, from which ``update`` will repeat it."""
+        if self._frame_skip:
+            self._mujoco.mj_copyData(self.sensed, self.model, self.data)
+
+    def update(self, has_stepped: bool) -> None:
+        """Compute what is derived from the state; the simulation itself is not touched."""
+        mujoco, model = self._mujoco, self.model
+        if self.now is not self.data:
+            for name in ("qpos", "qvel", "act", "mocap_pos", "mocap_quat"):
+                getattr(self.now, name)[:] = getattr(self.data, name)
+            mujoco.mj_fwdPosition(model, self.now)
+            mujoco.mj_fwdVelocity(model, self.now)
+        if self._frame_skip:
+            self.sensed.ctrl[:] = self.data.ctrl
+            for _ in range(self._frame_skip - 1 if has_stepped else 0):
+                mujoco.mj_step(model, self.sensed)
+            mujoco.mj_forward(model, self.sensed)
+        mujoco.mj_subtreeVel(model, self.sensed)
+
+    def point(self, kind: str, name: str, offset: Any) -> Any:
+        """Return a point ``(3,)``, m, that is given in the frame of a body, geom or site."""
+        view = getattr(self.now, kind)(name)
+        return view.xpos + view.xmat.reshape(3, 3) @ np.array(offset)
+
+    def velocity(self, body: str) -> Any:
+        """Return the velocity ``(3,)``, m/s, of the centre of mass of a body with all on it."""
+        return self.sensed.subtree_linvel[self.model.body(body).id]
+
+    def touches(self, kind: str, name: str, floor: str) -> float:
+        """Return 1.0 while a geom, or any of a body, touches the floor, else 0.0."""
+        item = getattr(self.model, kind)(name).id
+        ours = {item} if kind == "geom" else set(np.flatnonzero(self.model.geom_bodyid == item))
+        ground = self.model.geom(floor).id
+        pairs = self.sensed.contact.geom
+        return float(any(ground in pair and ours & {*pair} - {ground} for pair in pairs.tolist()))
+
+    def lowest(self, kind: str, name: str, floor: str | None) -> float:
+        """Return the lowest point, m, of a geom, or of a body with what hangs on it.
+
+        Measured from the floor, a plane; from z = 0 without one. A capsule is a ball and a
+        segment, and so on: the extents below the centre of such parts of a shape add up.
+        """
+        origin, normal = np.zeros(3), np.array([0.0, 0.0, 1.0])
+        if floor is not None:
+            plane = self.now.geom(floor)
+            origin, normal = plane.xpos, plane.xmat.reshape(3, 3)[:, 2]
+        item = getattr(self.model, kind)(name).id
+        geoms = [item] if kind == "geom" else self._find_geoms(item)
+        return min(
+            float((self.now.geom_xpos[geom] - origin) @ normal - self._find_extent(geom, normal))
+            for geom in geoms
+        )
+
+    def _find_geoms(self, body: int) -> list[int]:
+        """Return the geoms of a body and its descendants; only those that collide, if any does."""
+        bodies = {body}
+        for child in range(body + 1, self.model.nbody):
+            if self.model.body_parentid[child] in bodies:
+                bodies.add(child)
+        geoms = [g for g in range(self.model.ngeom) if self.model.geom_bodyid[g] in bodies]
+        model = self.model
+        return [g for g in geoms if model.geom_contype[g] or model.geom_conaffinity[g]] or geoms
+
+    def _find_extent(self, geom: int, normal: Any) -> float:
+        """Return how far a geom reaches below its centre, m, against the normal."""
+        along = self.now.geom_xmat[geom].reshape(3, 3).T @ normal
+        first, second, third = self.model.geom_size[geom]
+        shape, kinds = self.model.geom_type[geom], self._mujoco.mjtGeom
+        if shape == kinds.mjGEOM_SPHERE:
+            return float(first)
+        if shape == kinds.mjGEOM_CAPSULE:
+            return float(first + second * abs(along[2]))
+        if shape == kinds.mjGEOM_CYLINDER:
+            return float(second * abs(along[2]) + first * np.hypot(along[0], along[1]))
+        if shape == kinds.mjGEOM_BOX:
+            return float(np.abs(along) @ [first, second, third])
+        if shape == kinds.mjGEOM_ELLIPSOID:
+            return float(np.linalg.norm(along * [first, second, third]))
+        if shape == kinds.mjGEOM_MESH:
+            mesh = self.model.geom_dataid[geom]
+            start, count = self.model.mesh_vertadr[mesh], self.model.mesh_vertnum[mesh]
+            return float(-np.min(self.model.mesh_vert[start : start + count] @ along))
+        raise ValueError(f"geom {geom} has no lowest point")
+
+
+class FieldRewardWrapper(_Wrapper):  # type: ignore[misc]
+    """A MuJoCo environment of Gymnasium under another reward.
+
+    ``info`` tells ``reward_terms``, by name, and ``own_reward``, what the environment itself pays;
+    ``state`` is the newest state that the reward has seen.
+
+    Args:
+        env: the environment.
+        reward: the reward, for one simulation.
+        fields: shape and reader of each field that the reward needs.
+        is_current: see ``Simulation``, as for ``frame_skip``.
+        frame_skip: of the environment where it matters, else 0.
+        healthy: ``(field, min, max)`` outside of which an episode terminates; None leaves that to
+            the environment.
+        action_range: of the actions that are stretched to the actuators' ranges; None passes
+            actions on as they are.
+    """
+
+    def __init__(
+        self,
+        env: Any,
+        reward: RewardFunction,
+        fields: Mapping[str, tuple[tuple[int, ...], Callable[[Simulation], Any]]],
+        is_current: bool,
+        frame_skip: int = 0,
+        healthy: list[tuple[str, float | None, float | None]] | None = None,
+        action_range: tuple[float, float] | None = None,
+    ) -> None:
+        super().__init__(env)
+        self._reward, self._fields, self._healthy = reward, fields, healthy
+        inner = env.unwrapped
+        self._simulation = Simulation(inner.model, inner.data, is_current, frame_skip)
+        self._scale: tuple[Any, Any] | None = None
+        self.state = State({})
+        if action_range is not None:
+            low, high = action_range
+            lowest, highest = inner.model.actuator_ctrlrange.T
+            factor = (highest - lowest) / (high - low)
+            self._scale = factor, lowest - factor * low
+            self.action_space = gymnasium.spaces.Box(low, high, lowest.shape, np.float32)
+
+    def reset(self, **kwargs: Any) -> tuple[Any, dict[str, Any]]:
+        """Start an episode."""
+        observation, info = self.env.reset(**kwargs)
+        self._simulation.hold()
+        self.state = self._read(has_stepped=False)
+        self._reward.begin(self.state)
+        return observation, info
+
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        """Take a step; the reward is ours."""
+        given = np.asarray(action, np.float64)
+        applied = action if self._scale is None else given * self._scale[0] + self._scale[1]
+        self._simulation.hold()
+        observation, own_reward, terminated, truncated, info = self.env.step(applied)
+        next_state = self._read()
+        if self._healthy is not None:
+            terminated = any(_is_outside(next_state, *bounds) for bounds in self._healthy)
+        ended = np.array([terminated])
+        reward, terms = self._reward.step(self.state, given[None], next_state, ended)
+        self.state = next_state
+        paid = {name: float(values[0]) for name, values in terms.items()}
+        info = {**info, "reward_terms": paid, "own_reward": own_reward}
+        return observation, float(reward[0]), bool(terminated), truncated, info
+
+    def _read(self, has_stepped: bool = True) -> State:
+        """Return the fields of the simulation as it is now, each with a first axis of 1."""
+        self._simulation.update(has_stepped)
+        return State(
+            {
+                name: np.array(read(self._simulation), np.float64).reshape(1, *shape)
+                for name, (shape, read) in self._fields.items()
+            }
+        )
+
+
+def _is_outside(state: State, field: str, low: float | None, high: float | None) -> bool:
+    """Return whether a field of the only simulation has left its healthy range."""
+    values = state.fields[field]
+    is_healthy = np.ones(values.shape, bool)
+    if low is not None:
+        is_healthy &= values > low
+    if high is not None:
+        is_healthy &= values < high
+    return not is_healthy.all()
+
+
+def concat(*parts: Any) -> Any:
+    """Return the parts end to end."""
+    return np.concatenate([np.ravel(part) for part in parts])

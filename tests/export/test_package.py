@@ -1,0 +1,178 @@
+"""The exported folder of a real run, used as a stranger would."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+import reward_agent
+from reward_agent.cli.app import app
+from reward_agent.errors import DataError, UnknownNameError, UsageError
+from reward_agent.export.package import export_run
+from reward_agent.store import RunStore, write_record
+
+REPLIES = '''--- reply ---
+```python
+def init_memory(state):
+    return {"best": state.x_position.copy()}
+
+def potential(state):
+    return 2.0 * state.torso_height
+
+def compute_reward(state, action, next_state, memory):
+    """Pay new ground once, and standing."""
+    best = np.maximum(memory["best"], next_state.x_position)
+    upright = tolerance(next_state.torso_pitch, bounds=(-0.2, 0.2), margin=0.6)
+    down = next_state.foot_floor_contact * 0.1
+    terms = {"new ground": 10.0 * (best - memory["best"]), "upright": upright, "down": down}
+    return sum(terms.values()), terms, {"best": best}
+```
+--- reply ---
+```python
+def compute_reward(state, action, next_state):
+    return next_state.torso_hight, {"height": next_state.torso_hight}
+```
+'''
+
+
+@pytest.fixture(scope="module")
+def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("design")
+    (folder / "replies.md").write_text(REPLIES)
+    run = reward_agent.design(
+        "hopper", "hop_forward", provider=f"scripted:{folder / 'replies.md'}", environ={},
+        runs_dir=folder / "runs", steps=4096, iterations=1, candidates=2, winner_seeds=0,
+        eval_episodes=2, max_repairs=0, critic=False, analyzer=False, video=False,
+    )  # fmt: skip
+    return folder / "runs" / run.id
+
+
+@pytest.fixture(scope="module")
+def exported(run_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return export_run(run_dir, tmp_path_factory.mktemp("exported") / "hop").folder
+
+
+@pytest.fixture(scope="module")
+def module(exported: Path, import_exported) -> ModuleType:
+    return import_exported(exported / "reward.py")
+
+
+def test_the_folders_own_test_passes_and_sees_a_changed_reward(exported: Path, tmp_path) -> None:
+    import shutil
+
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+    run: dict[str, Any] = {"capture_output": True, "text": True, "check": False}
+    good = subprocess.run([*command, "test_reward.py"], cwd=exported, **run)
+    assert good.returncode == 0, good.stdout
+    assert "5 passed" in good.stdout
+    wrong = shutil.copytree(exported, tmp_path / "wrong")
+    text = (wrong / "reward.py").read_text()
+    assert "10.0 * (best" in text
+    (wrong / "reward.py").write_text(text.replace("10.0 * (best", "10.001 * (best"))
+    bad = subprocess.run([*command, "test_reward.py"], cwd=wrong, **run)
+    assert "4 failed, 1 passed" in bad.stdout
+
+
+def test_stable_baselines3_trains_with_it_on_gymnasiums_own_environment(module) -> None:
+    from stable_baselines3 import PPO
+    from stable_baselines3.common.monitor import Monitor
+
+    env = Monitor(module.make_env())
+    model = PPO("MlpPolicy", env, n_steps=256, batch_size=64, n_epochs=2, seed=0, device="cpu")
+    model.learn(512)
+    paid = [episode["r"] for episode in model.ep_info_buffer]
+    assert len(paid) > 2
+    assert all(np.isfinite(paid))
+    assert type(env.unwrapped).__name__ == "HopperEnv"
+
+
+def test_a_cleanrl_style_loop_takes_it_in_a_vector(module) -> None:
+    import gymnasium as gym
+
+    envs = gym.vector.SyncVectorEnv([module.make_env for _ in range(2)])
+    envs = gym.wrappers.vector.RecordEpisodeStatistics(envs)
+    observation, _ = envs.reset(seed=1)
+    envs.action_space.seed(1)
+    n_ended = 0
+    for _ in range(150):
+        observation, reward, _, _, info = envs.step(envs.action_space.sample())
+        assert reward.shape == (2,)
+        assert np.isfinite(reward).all()
+        assert info["reward_terms"]["upright"].shape == (2,)
+        n_ended += int(info.get("_episode", np.zeros(2)).sum())
+    assert observation.shape == (2, 11)
+    assert n_ended > 1
+    envs.close()
+
+
+def test_the_policy_loader_is_short_and_acts_as_ours(
+    run_dir: Path, exported: Path, import_exported
+) -> None:
+    from reward_agent.training.policy import load_policy
+
+    loader = import_exported(exported / "policy.py")
+    body = (exported / "policy.py").read_text().split("class Policy")[1]
+    assert len([line for line in body.splitlines() if line.strip()]) <= 32
+    observation = np.random.default_rng(0).normal(0, 3, (20, 11))
+    run = RunStore(run_dir).read_run()
+    assert run.winner is not None
+    ours = load_policy(run_dir / run.winner.policy_file)
+    theirs = loader.Policy(exported / "policy.safetensors")
+    np.testing.assert_allclose(theirs.act(observation), ours.act(observation), atol=1e-5)
+
+
+def test_the_file_says_where_it_came_from(run_dir: Path, module: ModuleType) -> None:
+    run = RunStore(run_dir).read_run()
+    assert run.winner is not None
+    assert module.METADATA["run"] == run.id
+    assert module.METADATA["candidate"] == run.winner.candidate
+    assert module.METADATA["task_score"] == run.winner.task_score
+    assert module.METADATA["designer"].startswith("scripted")
+    assert module.METADATA["fields"] == [
+        "x_position", "torso_height", "torso_pitch", "foot_floor_contact",
+    ]  # fmt: skip
+    assert (module.__doc__ or "").startswith(run.task.description)
+
+
+def test_a_run_without_a_winner_names_its_candidates(run_dir: Path, tmp_path: Path) -> None:
+    import shutil
+
+    copy = RunStore(shutil.copytree(run_dir, tmp_path / "copy"))
+    run = copy.read_run()
+    assert run.winner is not None
+    changes = {"winner": None, "status": "interrupted", "note": "stopped by the user"}
+    write_record(copy.dir / "run.json", run.model_copy(update=changes))
+    with pytest.raises(UsageError, match=r"interrupted \(stopped by the user\)") as caught:
+        export_run(copy.dir, tmp_path / "out")
+    assert run.winner.candidate in caught.value.remedy
+    export = export_run(copy.dir, tmp_path / "out", candidate=run.winner.candidate[:6])
+    assert export.candidate == run.winner.candidate
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(export.files)
+
+
+def test_a_candidate_that_was_not_trained_or_is_not_there_is_refused(run_dir, tmp_path) -> None:
+    [iteration] = [RunStore(run_dir).read_iteration(0)]
+    [rejected] = [item for item in iteration.candidates if item.evaluation is None]
+    with pytest.raises(DataError, match=f"{rejected.id} has no policy: rejected"):
+        export_run(run_dir, tmp_path / "out", candidate=rejected.id)
+    with pytest.raises(UnknownNameError, match="unknown candidate 'zzz'"):
+        export_run(run_dir, tmp_path / "out", candidate="zzz")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UsageError, match="is a file"):
+        export_run(run_dir, tmp_path / "file")
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_command_writes_the_folder_and_says_what_is_in_it(run_dir: Path, tmp_path) -> None:
+    arguments = ["export", str(run_dir), "-o", str(tmp_path / "out"), "--json"]
+    result = CliRunner().invoke(app, arguments, catch_exceptions=False)
+    shown = json.loads(result.stdout)
+    assert all((tmp_path / "out" / name).is_file() for name in shown["files"])
