@@ -53,5 +53,8 @@ def make_table(*columns: str, title: str | None = None) -> Table:
     table = Table(title=title, title_justify="left", header_style="bold", box=None, pad_edge=False)
     for column in columns:
         is_number = column.startswith(">")
-        table.add_column(column.removeprefix(">"), justify="right" if is_number else "left")
+        # Folded, not cut: a narrow terminal must not hide a name.
+        table.add_column(
+            column.removeprefix(">"), justify="right" if is_number else "left", overflow="fold"
+        )
     return table

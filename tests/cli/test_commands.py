@@ -241,3 +241,8 @@ def test_a_run_that_cannot_be_read_does_not_hide_the_others(tmp_path: Path) -> N
     shown = run("runs", "show", "a", cwd=tmp_path)
     assert shown.returncode == 1
     assert "run.json is no RunRecord" in shown.stderr
+
+
+def test_a_narrow_terminal_folds_a_table_and_cuts_nothing(tmp_path: Path) -> None:
+    shown = run("envs", "list", cwd=tmp_path, COLUMNS="30").stdout
+    assert "…" not in shown
