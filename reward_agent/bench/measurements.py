@@ -89,8 +89,20 @@ class Course(Record):
 class Verdict(Record):
     """Seconds from a program's text to its verdict, static rules and probe."""
 
-    child: str = Field(description="cold or warm")
+    is_warm: bool = Field(description="the child is forked of a process with everything imported")
+    program: str
     wall_s: Finite
+
+
+class WholeRun(Record):
+    """What a design run took beside its purpose."""
+
+    run_dir: str
+    wall_s: Finite
+    waste: Finite = Field(description="share of slot time outside its purpose, 0..1")
+    slot_seconds: dict[str, Finite]
+    parent_peak_mib: Finite | None = Field(None, description="None: of a run that was found")
+    candidate_bytes: tuple[int, ...] = Field(description="on disk, of each trained candidate")
 
 
 class Row(Record):
@@ -113,7 +125,7 @@ class Row(Record):
         return self.value >= float(limit) if sign == ">=" else self.value <= float(limit)
 
 
-Measurement = Learned | Rate | RewardCost | Course | Verdict
+Measurement = Learned | Rate | RewardCost | Course | Verdict | WholeRun
 
 
 class Machine(Record):

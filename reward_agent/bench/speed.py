@@ -11,7 +11,15 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from reward_agent.bench import growth, learning, racing, reward_cost, throughput
+from reward_agent.bench import (
+    growth,
+    learning,
+    racing,
+    reward_cost,
+    throughput,
+    verdict,
+    whole_run,
+)
 from reward_agent.bench.measurements import Machine, Measurement, Row, SpeedReport
 from reward_agent.bench.options import Group, Options
 from reward_agent.bench.pool import run_calls
@@ -24,6 +32,8 @@ GROUPS: dict[str, Group] = {
     "reward-cost": reward_cost.GROUP,
     "racing": racing.GROUP,
     "growth": growth.GROUP,
+    "verdict": verdict.GROUP,
+    "run": whole_run.GROUP,
 }
 
 
@@ -58,8 +68,9 @@ class _Keeper:
         self._path = path
 
     def add_measurement(self, result: object) -> None:
-        if isinstance(result, Measurement):
-            self._update(measurements=(*self.report.measurements, result))
+        found = result if isinstance(result, list) else [result]
+        kept = [item for item in found if isinstance(item, Measurement)]
+        self._update(measurements=(*self.report.measurements, *kept))
 
     def add_rows(self, rows: Sequence[Row]) -> None:
         self._update(rows=(*self.report.rows, *rows))
