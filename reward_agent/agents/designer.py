@@ -16,6 +16,7 @@ from reward_agent.agents.brief import (
     RepairBrief,
     RevisionBrief,
 )
+from reward_agent.agents.changes import describe_changes
 from reward_agent.agents.context import describe_environment, describe_rules
 from reward_agent.agents.reply import parse_code, parse_record
 from reward_agent.errors import ContextTooLongError, DataError
@@ -163,8 +164,17 @@ def render_conversation(brief: DesignBrief) -> Conversation:
         task=brief.task,
         card=brief.card,
     )
-    user = render(choose_template(brief), brief=brief, card=brief.card)
-    return (ChatMessage("system", system.text), ChatMessage("user", user.text))
+    # Of the best, too, that may be older than the history.
+    known = (*([brief.best] if brief.best else []), *brief.history)
+    changes = describe_changes(known)
+    user = render(choose_template(brief), brief=brief, card=brief.card, changes=changes).text
+    n_shared = user.rindex(_quote(brief.idea.text))
+    return (ChatMessage("system", system.text), ChatMessage("user", user, n_shared))
+
+
+def _quote(idea: str) -> str:
+    """Return an idea as the templates show it; what stands before it is the same for a round."""
+    return "> " + idea.strip().replace("\n", "\n> ")
 
 
 def _read_program(answer: Answer) -> Proposal:

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from reward_agent.llm.chat import ChatRequest, ReplyText, StopReason
+from reward_agent.llm.chat import ChatMessage, ChatRequest, ReplyText, StopReason
 from reward_agent.llm.failures import (
     Endpoint,
     explain_early_end,
@@ -26,6 +26,12 @@ _STOP_REASONS: dict[str, StopReason] = {
     "model_context_window_exceeded": "length",
     "refusal": "refusal",
 }
+
+
+# Where the prompt cache is cut; what is shorter than 1024 tokens is not cached.
+# https://platform.claude.com/docs/en/build-with-claude/prompt-caching
+_CUT = {"type": "ephemeral"}
+_MIN_CACHED_CHARS = 4 * 1024
 
 
 class _OutputDetails(BaseModel):
@@ -111,7 +117,7 @@ class AnthropicChatModel(SdkChatModel):
     def _make_body(self, request: ChatRequest) -> dict[str, Any]:
         system = "\n\n".join(turn.content for turn in request.messages if turn.role == "system")
         turns = [
-            {"role": turn.role, "content": turn.content}
+            {"role": turn.role, "content": _cut(turn)}
             for turn in request.messages
             if turn.role != "system"
         ]
@@ -122,8 +128,7 @@ class AnthropicChatModel(SdkChatModel):
         }
         if system:
             # The system text is the same in every call of a run: its end is where the cache is cut.
-            cut = {"type": "ephemeral"}
-            body["system"] = [{"type": "text", "text": system, "cache_control": cut}]
+            body["system"] = [{"type": "text", "text": system, "cache_control": _CUT}]
         return body
 
     def _gather(self, events: Iterator[Event]) -> WireReply:
@@ -152,6 +157,17 @@ class AnthropicChatModel(SdkChatModel):
             model=model,
             usage=_read_usage(model, usages),
         )
+
+
+def _cut(turn: ChatMessage) -> str | list[dict[str, Any]]:
+    """Return the content of a turn, cut behind what the other calls of a round send too."""
+    if turn.n_shared < _MIN_CACHED_CHARS:
+        return turn.content
+    shared, own = turn.content[: turn.n_shared], turn.content[turn.n_shared :]
+    return [
+        {"type": "text", "text": shared, "cache_control": _CUT},
+        {"type": "text", "text": own},
+    ]
 
 
 def _read_usage(model: str, usages: list[_Usage]) -> Usage:

@@ -12,7 +12,8 @@ from reward_agent.errors import UnknownNameError, UsageError
 from reward_agent.llm.budget import Budget, BudgetedChatModel
 from reward_agent.llm.cache import CachedChatModel, CacheMode, CompletionCache
 from reward_agent.llm.chat import DEFAULT_REPLY_TOKENS, ChatModel, Exchange
-from reward_agent.llm.models import load_models
+from reward_agent.llm.models import find_model, load_models
+from reward_agent.llm.prefix import LeadingChatModel
 from reward_agent.llm.provider import ProviderOptions
 from reward_agent.llm.scripted import ScriptedChatModel
 from reward_agent.llm.wrappers import (
@@ -157,6 +158,9 @@ def make_chat_model(
             chat_model, n_attempts=policy.n_attempts, cancel=cancel, on_retry=on_retry
         )
     chat_model = LimitedChatModel(chat_model, policy.max_concurrency)
+    if find_model(plain.name) is not None:
+        # A model with a price has a prompt cache that makes it lower.
+        chat_model = LeadingChatModel(chat_model, cancel=cancel)
     if cache_path is not None and cache_mode != "off" and name != "offline":
         cache = CompletionCache(cache_path, warn)
         if isinstance(plain, ScriptedChatModel):

@@ -32,6 +32,7 @@ from reward_agent.agents.brief import (
 from reward_agent.agents.context import Rules
 from reward_agent.agents.critic import Critic
 from reward_agent.agents.designer import Designer, render_conversation
+from reward_agent.agents.ideas import choose_ideas
 from reward_agent.agents.reply import parse_code
 from reward_agent.errors import DataError, UnknownNameError
 from reward_agent.evaluation import diagnostics
@@ -198,6 +199,35 @@ def test_constant_part_comes_first(next_brief, card, task, best, history):
     assert best.summary_text.strip() in shared
     assert history[0].candidate.outcome in shared
     assert len(shared) > 0.75 * len(ours[1].content)
+
+
+@pytest.mark.parametrize("iteration", [0, 2])
+def test_k_prompts_of_a_round_share_their_prefix_to_the_byte(iteration, card, task, best, history):
+    """All that eight candidates share stands before what each is asked for, and is marked so."""
+    known = {"best": best, "history": history} if iteration else {}
+    ideas = choose_ideas(iteration, 8, **known)
+    conversations = [
+        render_conversation(DesignBrief(card, task, idea, iteration, number, **known))
+        for number, idea in enumerate(ideas)
+    ]
+    systems = {messages[0].content.encode() for messages in conversations}
+    users = [messages[1] for messages in conversations]
+    assert len(systems) == 1
+    assert len({user.n_shared for user in users}) == 1
+    assert len({user.content[: user.n_shared].encode() for user in users}) == 1
+    own = {user.content[user.n_shared :] for user in users}
+    assert len(own) == 8
+    for idea, user in zip(ideas, users, strict=True):
+        first_line = idea.text.strip().split("\n")[0]
+        assert user.content[user.n_shared :].startswith(f"> {first_line}")
+    if iteration:
+        shared = users[0].content[: users[0].n_shared]
+        assert best.summary_text.strip() in shared
+        assert history[0].candidate.outcome in shared
+
+
+def test_rounds_share_the_system_text(brief, next_brief):
+    assert render_conversation(brief)[0] == render_conversation(next_brief)[0]
 
 
 def test_metric_source_is_never_shown(next_brief):
