@@ -140,7 +140,7 @@ class BatchPPO(PPO):  # type: ignore[misc]
     ) -> bool:
         """Fill the buffer with ``n_rollout_steps`` steps of all environments."""
         callback.on_rollout_start()
-        rollout_buffer.reset()
+        # Not reset, which would make new arrays: every entry is written anew.
         raw, done, ends = self._step_environments(env, rollout_buffer, n_rollout_steps)
         started = time.perf_counter()
         _check_finite(rollout_buffer, raw)
