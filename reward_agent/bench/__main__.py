@@ -6,22 +6,27 @@ import sys
 import tempfile
 from pathlib import Path
 
+from reward_agent.bench.diversity import main as run_diversity
+from reward_agent.bench.diversity import render_diversity
 from reward_agent.bench.reference import CASES, render_reference, run_reference
 from reward_agent.bench.speed import parse_options, render_speed, run_speed
 from reward_agent.errors import RewardAgentError, UnknownNameError, UsageError
 
-SPEED = "speed"
+SPEED, DIVERSITY = "speed", "diversity"
 
 
 def main(arguments: list[str]) -> int:
     """Run the named benchmark; 0 if what it promises was reached, 1 if not."""
-    known = [*CASES, SPEED]
+    known = [*CASES, SPEED, DIVERSITY]
     try:
         if not arguments:
             raise UsageError("give the name of a benchmark", f"known: {', '.join(sorted(known))}")
         name, *rest = arguments
         if name not in known:
             raise UnknownNameError("benchmark", name, known)
+        if name == DIVERSITY:
+            print(render_diversity(run_diversity(rest)))
+            return 0
         return _run_speed(rest) if name == SPEED else _run_reference(name, rest)
     except RewardAgentError as error:
         print(f"error: {error.message}\n{error.remedy}".strip(), file=sys.stderr)
