@@ -122,5 +122,17 @@ def _serve(
             f"the page needs {error.name}, which is not installed",
             "pip install 'reward-agent[web]'",
         ) from error
-    address = Address(host, port, is_exposed=expose)
-    serve(run, address, runs_dir=runs_dir, open_browser=open_browser, **settings)
+    from reward_agent.cli.output import print_text, progress_console
+
+    def announce(url: str) -> None:
+        print_text(url)
+        progress_console.print("The page is for whoever has this address. Ctrl-C ends the session.")
+
+    serve(
+        run,
+        Address(host, port, is_exposed=expose),
+        runs_dir=runs_dir,
+        open_browser=open_browser,
+        announce=announce,
+        **settings,
+    )

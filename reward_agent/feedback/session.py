@@ -227,9 +227,14 @@ class Session(SessionState):
 
     def stop(self) -> None:
         """Stop the round that is running; it ends as ``stopped by the person``."""
+        if self._running is not None:
+            self._is_stopped.set()
+            self.interrupt()
+
+    def interrupt(self) -> None:
+        """Cut off the round that is running; it goes on when the session is opened again."""
         search = self._running
         if search is not None:
-            self._is_stopped.set()
             search.executor.close()
 
     def film(self, name: str) -> str:
@@ -378,4 +383,4 @@ def open_session(
             yield session
         finally:
             cancel.set()
-            session.stop()
+            session.interrupt()

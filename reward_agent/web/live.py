@@ -1,0 +1,127 @@
+"""A session that is served: its rounds run in a thread, its events reach every open page."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from collections.abc import AsyncIterator
+from typing import Any
+
+from reward_agent.errors import Interrupted, RewardAgentError
+from reward_agent.feedback.session import Session
+
+# A page that does not read its events for so long is told to load anew.
+_MAX_QUEUED = 500
+_BEAT_S = 15.0
+
+
+class EventHub:
+    """Passes the events of the rounds' threads on to the pages."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._queues: dict[asyncio.Queue[str], asyncio.AbstractEventLoop] = {}
+        self._trainings: dict[str, str] = {}
+
+    def listen(self, kind: str, data: dict[str, Any]) -> None:
+        """Receive an event; called by any thread."""
+        message = json.dumps({"kind": kind, **data}, default=str)
+        with self._lock:
+            self._remember(kind, data, message)
+            for queue, loop in self._queues.items():
+                loop.call_soon_threadsafe(_put, queue, message)
+
+    def _remember(self, kind: str, data: dict[str, Any], message: str) -> None:
+        """Keep where each training stands, for a page that is opened meanwhile."""
+        name = f"{data.get('candidate')} {data.get('seed')}"
+        if kind == "training_progress":
+            self._trainings[name] = message
+        elif kind == "trained_until":
+            self._trainings.pop(name, None)
+        elif kind == "round_ended":
+            self._trainings.clear()
+
+    async def follow(self) -> AsyncIterator[str]:
+        """Yield server-sent events for one page, for as long as it is open."""
+        queue: asyncio.Queue[str] = asyncio.Queue(_MAX_QUEUED)
+        with self._lock:
+            self._queues[queue] = asyncio.get_running_loop()
+            running = list(self._trainings.values())
+        try:
+            for message in running:
+                yield f"data: {message}\n\n"
+            while True:
+                try:
+                    yield f"data: {await asyncio.wait_for(queue.get(), _BEAT_S)}\n\n"
+                except TimeoutError:
+                    yield ": still here\n\n"
+        finally:
+            with self._lock:
+                self._queues.pop(queue, None)
+
+
+def _put(queue: asyncio.Queue[str], message: str) -> None:
+    if queue.full():
+        queue.get_nowait()
+    queue.put_nowait(message)
+
+
+class LiveSession:
+    """A session whose rounds run in a thread of their own.
+
+    Args:
+        session: the open session.
+        hub: where its events go.
+    """
+
+    def __init__(self, session: Session, hub: EventHub) -> None:
+        self.session = session
+        self.hub = hub
+        self._wake = threading.Event()
+        self._is_closing = False
+        self._is_working = False
+        self._thread = threading.Thread(target=self._run, name="rounds", daemon=True)
+
+    @property
+    def is_working(self) -> bool:
+        """Whether a round is running."""
+        return self._is_working
+
+    def start(self) -> None:
+        """Begin with what waits from an earlier session."""
+        self._thread.start()
+        self.wake()
+
+    def wake(self) -> None:
+        """Look for rounds that wait."""
+        self._wake.set()
+
+    def close(self) -> None:
+        """Interrupt what runs; it goes on when the session is opened again."""
+        self._is_closing = True
+        self._wake.set()
+        self.session.interrupt()
+        self._thread.join(30)
+
+    def tell_changed(self) -> None:
+        """Let every page read the session anew."""
+        self.hub.listen("changed", {})
+
+    def _run(self) -> None:
+        while not self._is_closing:
+            self._wake.wait()
+            self._wake.clear()
+            if self._is_closing or not self.session.waiting:
+                continue
+            self._is_working = True
+            self.tell_changed()
+            try:
+                self.session.work()
+            except Interrupted:
+                return
+            except RewardAgentError as error:
+                self.hub.listen("failed", {"reason": f"{error.message} {error.remedy}".strip()})
+            finally:
+                self._is_working = False
+                self.tell_changed()

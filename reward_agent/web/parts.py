@@ -1,0 +1,300 @@
+"""What the page shows: the session's state, rendered by the templates beside this file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from reward_agent.agents.brief import HistoryEntry
+from reward_agent.feedback.changes import read_rationale
+from reward_agent.feedback.metric import MetricTrial
+from reward_agent.feedback.ratings import Rating
+from reward_agent.feedback.records import AnyEntry, RoundEnded, RoundStarted, Shown
+from reward_agent.feedback.state import Standing
+from reward_agent.llm.offline.plan import remove_plan
+from reward_agent.report import figures
+from reward_agent.report.code import highlight_program, render_diff
+from reward_agent.report.numbers import shorten
+from reward_agent.report.view import CandidateView, RunView, load_run_view
+from reward_agent.types import CheckReport, Finding
+from reward_agent.web.live import LiveSession
+
+
+@dataclass(frozen=True)
+class Node:
+    """A candidate in the tree of who departed from whom."""
+
+    entry: HistoryEntry
+    standing: Standing | None
+    children: tuple[Node, ...]
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One entry of the chat, with what the round that answers it has come to."""
+
+    entry: AnyEntry
+    started: RoundStarted | None = None
+    ended: RoundEnded | None = None
+    rationale: str = ""
+
+
+class Parts:
+    """Renders the parts of one session's page.
+
+    Args:
+        live: the session.
+    """
+
+    def __init__(self, live: LiveSession) -> None:
+        self._live = live
+        self._session = live.session
+        self._environment = jinja2.Environment(
+            loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
+            undefined=jinja2.StrictUndefined,
+            autoescape=True,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self._environment.filters["number"] = lambda x: "–" if x is None else shorten(x)
+        self._environment.globals |= {"draw": figures, "film": self._describe_film}
+
+    def render_page(self) -> str:
+        """Return the whole page."""
+        return self._render(
+            "page",
+            run=self._session.run,
+            status=self.render_status(),
+            tree=self.render_tree(),
+            chat=self.render_chat(),
+            stage=self.render_watch(),
+            has_proposal=self._session.metric.is_proposed,
+        )
+
+    def render_status(self) -> str:
+        """Return the head: what is in front, and whether something runs."""
+        current = self._session.current
+        return self._render(
+            "status",
+            run=self._session.run,
+            front=self._stand(current),
+            has_metric=self._session.has_metric,
+            is_working=self._live.is_working,
+            n_waiting=len(self._session.waiting),
+        )
+
+    def render_tree(self) -> str:
+        """Return every candidate of the run below the one that it departed from."""
+        from reward_agent.history import read_history
+
+        entries = read_history(self._session.store)
+        standings = {item.candidate.id: item for item in self._session.list_standings()}
+        current = self._session.current
+        return self._render(
+            "tree",
+            nodes=_grow(entries, standings),
+            front=current.candidate.id if current else "",
+            has_metric=self._session.has_metric,
+        )
+
+    def render_chat(self) -> str:
+        """Return what was said, and what came of it."""
+        current = self._session.current
+        return self._render(
+            "chat", turns=self._list_turns(), front=current.candidate.id if current else ""
+        )
+
+    def render_watch(self) -> str:
+        """Return the candidate in front beside the one that it departed from."""
+        current = self._session.current
+        standings = {item.candidate.id: item for item in self._session.list_standings()}
+        parent = standings.get(current.candidate.parent or "") if current else None
+        return self._render(
+            "watch",
+            before=parent,
+            after=self._stand(current),
+            has_metric=self._session.has_metric,
+            unit=self._session.run.task.unit,
+        )
+
+    def render_compare(self) -> str:
+        """Return the pair to be compared, and the ratings so far."""
+        standings = {item.candidate.id: item for item in self._session.list_standings()}
+        pair = self._session.choose_pair()
+        ratings = self._session.rate()
+        return self._render(
+            "compare",
+            pair=[standings[name] for name in pair] if pair else [],
+            ratings=ratings,
+            scale=_make_scale(ratings),
+            standings=standings,
+            n_answers=len(self._session.list_answers()),
+            has_metric=self._session.has_metric,
+            unit=self._session.run.task.unit,
+        )
+
+    def render_candidate(self, name: str) -> str:
+        """Return a candidate: video, program with remarks at their lines, diff, curves."""
+        entry = self._session.find(name)
+        view, item = self._find_view(entry)
+        return self._render(
+            "candidate",
+            standing=self._stand(entry),
+            view=view,
+            item=item,
+            program=_highlight(entry),
+            diff=_diff(item),
+            has_metric=self._session.has_metric,
+            unit=view.run.task.unit,
+        )
+
+    def render_editor(self, name: str) -> str:
+        """Return the editor on a candidate's program."""
+        entry = self._session.find(name)
+        source = entry.program.source if entry.program else ""
+        return self._render("editor", entry=entry, source=remove_plan(source), findings="")
+
+    def render_findings(self, program: str, *, is_handed_in: bool = False) -> str:
+        """Return a program with its findings at their lines."""
+        report = self._session.check(program.replace("\r\n", "\n"))
+        return self._render(
+            "findings",
+            report=report,
+            errors=[item for item in report.findings if item.severity == "error"],
+            code=highlight_program(program, report.findings),
+            is_handed_in=is_handed_in and report.is_accepted,
+        )
+
+    def render_film(self, name: str, note: str) -> str:
+        """Return a candidate's video, or why there is none."""
+        return self._render("film_part", standing=self._stand(self._session.find(name)), note=note)
+
+    def render_metric(self, refusal: str = "", source: str = "") -> str:
+        """Return the metric in words, as code and on the videos."""
+        view = self._session.metric
+        scores: dict[str, Any] = {}
+        if view.is_proposed and not self._live.is_working:
+            scores = self._session.try_metric(view.source).scores
+        standings = self._session.list_standings()
+        ranked = sorted(
+            (item for item in standings if scores.get(item.candidate.id) is not None),
+            key=lambda item: -(scores[item.candidate.id].task_score or 0.0),
+        )
+        return self._render(
+            "metric",
+            view=view,
+            scores=scores,
+            ranked=ranked,
+            refusal=refusal,
+            source=source or view.source,
+            code=highlight_program(view.source) if view.source else "",
+            is_working=self._live.is_working,
+        )
+
+    def render_refused_metric(self, source: str, trial: MetricTrial) -> str:
+        """Return the metric's part with what is wrong with a changed one."""
+        errors = [item.message for item in trial.check.findings if item.severity == "error"]
+        reason = errors[0] if errors else "it cannot score what was recorded"
+        return self.render_metric(f"not taken: {reason}", source)
+
+    def _render(self, name: str, **inputs: Any) -> str:
+        return self._environment.get_template(f"{name}.html.j2").render(**inputs)
+
+    def _stand(self, entry: HistoryEntry | None) -> Standing | None:
+        standings = self._session.list_standings()
+        name = entry.candidate.id if entry else None
+        return next((item for item in standings if item.candidate.id == name), None)
+
+    def _describe_film(self, name: str) -> str:
+        """Return the kind of a candidate's video: ``webp``, ``mp4``, or nothing."""
+        path = self._session.find_film(name)
+        return path.suffix[1:] if path else ""
+
+    def _find_view(self, entry: HistoryEntry) -> tuple[RunView, CandidateView]:
+        view = load_run_view(self._session.store.dir)
+        return view, next(item for item in view.candidates if item.id == entry.candidate.id)
+
+    def _list_turns(self) -> list[Turn]:
+        log = self._session.log
+        started = {item.cause: item for item in log.list(RoundStarted)}
+        ended = {item.iteration: item for item in log.list(RoundEnded)}
+        turns = []
+        for entry in log.entries:
+            if isinstance(entry, RoundStarted | RoundEnded):
+                continue
+            begun = started.get(entry.number)
+            over = ended.get(begun.iteration) if begun else None
+            turns.append(Turn(entry, begun, over, self._read_rationale(over)))
+        return turns
+
+    def _read_rationale(self, ended: RoundEnded | None) -> str:
+        """Return what the Designer said with the best candidate of a round."""
+        trained = [item for item in (ended.after if ended else ()) if item.outcome == "trained"]
+        if not trained:
+            return ""
+        best = max(trained, key=_rank_shown)
+        store = self._session.store
+        return read_rationale(store, store.read_candidate(best.iteration, best.candidate))
+
+
+def _rank_shown(shown: Shown) -> float:
+    return float("-inf") if shown.task_score is None else shown.task_score
+
+
+def _grow(
+    entries: list[HistoryEntry], standings: dict[str, Standing], parent: str | None = None
+) -> tuple[Node, ...]:
+    known = {entry.candidate.id for entry in entries}
+
+    def is_child(entry: HistoryEntry) -> bool:
+        above = entry.candidate.parent
+        return above == parent if parent else above not in known or above == entry.candidate.id
+
+    return tuple(
+        Node(
+            entry,
+            standings.get(entry.candidate.id),
+            _grow(entries, standings, entry.candidate.id),
+        )
+        for entry in entries
+        if is_child(entry) and entry.candidate.id != parent
+    )
+
+
+def _make_scale(ratings: list[Rating]) -> tuple[float, float]:
+    """Return the ends of the axis that all intervals fit on; 0 is always on it."""
+    low = min([rating.low for rating in ratings], default=-1.0)
+    high = max([rating.high for rating in ratings], default=1.0)
+    return min(low, -0.5), max(high, 0.5)
+
+
+def _highlight(entry: HistoryEntry) -> str:
+    """Return the program with the findings and the critique at their lines."""
+    if entry.program is None:
+        return ""
+    reports: list[CheckReport | Any] = [item for item in (entry.check, entry.probe) if item]
+    findings = [finding for report in reports for finding in report.findings]
+    risks = entry.critique.risks if entry.critique else ()
+    findings += [
+        Finding(
+            rule=f"critic/{risk.kind}",
+            severity="warning",
+            message=risk.evidence,
+            remedy=risk.remedy,
+            line=risk.line,
+        )
+        for risk in risks
+    ]
+    return highlight_program(remove_plan(entry.program.source), findings)
+
+
+def _diff(item: CandidateView) -> str:
+    """Return what changed from the parent's program; empty without a parent."""
+    parent = item.parent.program if item.parent else None
+    own = item.entry.program
+    if parent is None or own is None:
+        return ""
+    return render_diff(remove_plan(parent.source), remove_plan(own.source))

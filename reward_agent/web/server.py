@@ -1,0 +1,116 @@
+"""The address of the page, and the server behind it."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import webbrowser
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+
+from reward_agent.errors import UsageError
+from reward_agent.feedback.session import open_session
+from reward_agent.web.app import make_app
+from reward_agent.web.live import EventHub, LiveSession
+from reward_agent.web.security import Guard, is_loopback, make_token
+
+# Pages hold their event stream open; the end of the session does not wait for them.
+_SHUTDOWN_S = 2
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where the page listens.
+
+    Args:
+        host: name or number to bind to.
+        port: its port; 0 takes a free one.
+        is_exposed: whether a host that others can reach is meant.
+
+    Raises:
+        UsageError: others could reach the host, and that was not said to be meant.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 0
+    is_exposed: bool = False
+
+    def __post_init__(self) -> None:
+        if not is_loopback(self.host) and not self.is_exposed:
+            raise UsageError(
+                f"--host {self.host} lets others reach the page, which starts trainings here",
+                "leave --host out, or add --expose-to-network if that is meant",
+            )
+
+
+def serve(
+    run: str,
+    address: Address,
+    *,
+    runs_dir: Path | None = None,
+    open_browser: bool = False,
+    announce: Callable[[str], None] = print,
+    **options: Any,
+) -> None:
+    """Serve the page of a feedback session until Ctrl-C.
+
+    Args:
+        run: the run's id, the start of it, its path, or ``last``.
+        address: where to listen.
+        runs_dir: where runs lie.
+        open_browser: whether to open the page.
+        announce: is told the page's address with its token.
+        options: settings of the session.
+    """
+    hub, token = EventHub(), make_token()
+    with (
+        open_session(
+            run, runs_dir=runs_dir, listen=hub.listen, front_end="page", **options
+        ) as session,
+        _bind(address) as listener,
+    ):
+        port = listener.getsockname()[1]
+        live = LiveSession(session, hub)
+        guarded = Guard(make_app(live), token, address.host, port)
+        url = f"http://{_name(address.host)}:{port}/?token={token}"
+        announce(url)
+        config = uvicorn.Config(
+            guarded,
+            log_level="warning",
+            timeout_graceful_shutdown=_SHUTDOWN_S,
+            server_header=False,
+            lifespan="off",
+        )
+        live.start()
+        if open_browser:
+            threading.Timer(0.5, webbrowser.open, [url]).start()
+        try:
+            # Ctrl-C is the way to end a session; uvicorn raises it again once all is closed.
+            with suppress(KeyboardInterrupt):
+                uvicorn.Server(config).run([listener])
+        finally:
+            live.close()
+
+
+def _bind(address: Address) -> socket.socket:
+    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((address.host, address.port))
+    except OSError as error:
+        listener.close()
+        raise UsageError(
+            f"{address.host}:{address.port} cannot be listened on: {error.strerror or error}",
+            "choose another --port, or 0 for a free one",
+        ) from error
+    return listener
+
+
+def _name(host: str) -> str:
+    return f"[{host}]" if ":" in host else host

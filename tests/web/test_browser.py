@@ -1,0 +1,146 @@
+"""The page in a real Chromium, over a real run, with a real training behind it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or ""
+FLAGS = (
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+)  # fmt: skip
+sync_api = pytest.importorskip(
+    "playwright.sync_api", reason="no browser test: pip install playwright"
+)
+pytestmark = pytest.mark.skipif(
+    not BROWSER, reason="no browser test: chromium is not installed (apt-get install chromium)"
+)
+
+
+@pytest.fixture(scope="module")
+def context(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    folder = tmp_path_factory.mktemp("browser")
+    with sync_api.sync_playwright() as playwright:
+        context = playwright.chromium.launch_persistent_context(
+            folder, executable_path=BROWSER, headless=True, args=list(FLAGS)
+        )
+        yield context
+        context.close()
+
+
+@pytest.fixture
+def page(context: Any, server: Any) -> Iterator[Any]:
+    """The open page; an error of its scripts, or a breach of its policy, fails the test."""
+    problems: list[str] = []
+    page = context.new_page()
+    page.set_default_timeout(20_000)
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.on("console", lambda m: problems.append(m.text) if m.type == "error" else None)
+    page.goto(server.url)
+    page.wait_for_selector("#tree .leaf")
+    yield page
+    page.close()
+    expected = ("422", "ERR_INCOMPLETE_CHUNKED_ENCODING")
+    assert [text for text in problems if not any(mark in text for mark in expected)] == []
+
+
+def test_without_the_token_the_page_stays_shut(context: Any, server: Any) -> None:
+    context.clear_cookies()
+    page = context.new_page()
+    response = page.goto(f"http://127.0.0.1:{server.port}/")
+    assert response.status == 403
+    assert page.locator("#tree").count() == 0
+    page.close()
+
+
+def test_the_token_opens_it_and_leaves_the_address(page: Any, server: Any) -> None:
+    assert page.url == f"http://127.0.0.1:{server.port}/"
+    assert page.locator("#tree button.leaf").count() >= 2
+    assert page.locator("h1").inner_text() != ""
+
+
+def test_a_video_plays(page: Any) -> None:
+    image = page.locator("#stage .film img, #stage .film video").first
+    image.wait_for()
+    page.wait_for_function(
+        """() => { const film = document.querySelector("#stage .film img, #stage .film video");
+        return film && ((film.naturalWidth || film.videoWidth || 0) > 100); }"""
+    )
+    first = image.screenshot()
+    page.wait_for_timeout(700)
+    assert image.screenshot() != first, "the picture does not move"
+
+
+def test_a_vote_by_key_changes_the_ratings(page: Any) -> None:
+    page.click("text=Compare")
+    page.wait_for_selector("#vote")
+    before = page.locator("h3", has_text="Ratings").inner_text()
+    page.keyboard.press("a")
+    page.wait_for_function(
+        "(before) => document.querySelector('#stage h3').innerText !== before", arg=before
+    )
+    assert page.locator(".ratings tbody tr").count() >= 2
+    assert "over" in page.locator("#chat").inner_text()
+
+
+def test_a_program_with_an_error_shows_the_finding_at_its_line(page: Any) -> None:
+    page.locator("#tree button.leaf").first.click()
+    page.click("text=Edit the program")
+    editor = page.locator("#program")
+    editor.wait_for()
+    editor.fill(editor.input_value().replace("pole_angle", "pole_angel"))
+    remark = page.locator("#findings .remark.error")
+    remark.first.wait_for()
+    assert "pole_angle" in remark.first.inner_text()
+    number = page.evaluate(
+        "document.querySelector('#findings .remark.error').previousElementSibling.dataset.n"
+    )
+    lines = editor.input_value().split("\n")
+    assert "pole_angel" in lines[int(number) - 1]
+    page.click("text=Check and train")
+    page.locator("#findings .bad-note").wait_for()
+    assert "changed the program" not in page.locator("#chat").inner_text()
+
+
+def test_feedback_starts_a_training_whose_progress_is_seen_live(page: Any, server: Any) -> None:
+    front = page.locator("#status code").first.inner_text()
+    page.fill("#description", "It wobbles.")
+    page.fill("#wish", "Hold it still.")
+    page.click("text=Send and train")
+    page.locator("#chat .me", has_text="It wobbles.").wait_for()
+    bar = page.locator("#jobs progress")
+    bar.wait_for(timeout=60_000)
+    page.wait_for_function(
+        "() => { const bar = document.querySelector('#jobs progress'); return bar && bar.value > 0; }",
+        timeout=60_000,
+    )
+    assert float(bar.get_attribute("max")) == 60_000
+    page.locator("#chat .it button", has_text="").first.wait_for(timeout=90_000)
+    page.wait_for_function(
+        "(front) => document.querySelector('#status code').innerText !== front",
+        arg=front,
+        timeout=30_000,
+    )
+    assert page.locator("#description").input_value() == ""
+    assert page.locator("#stage figcaption", has_text="before").count() == 1
+
+
+def test_it_fits_a_phone(page: Any) -> None:
+    page.set_viewport_size({"width": 390, "height": 844})
+    for tab in ("Watch", "Compare", "Metric"):
+        page.click(f".tab:has-text('{tab}')")
+        page.wait_for_timeout(300)
+        width = page.evaluate("document.documentElement.scrollWidth")
+        assert width <= 390, f"{tab} is {width} px wide"
+
+
+def test_an_empty_remark_is_answered_in_words(page: Any, tmp_path: Path) -> None:
+    page.click("text=Send and train")
+    problem = page.locator("#problem")
+    problem.wait_for()
+    assert "the remark is empty" in problem.inner_text()
