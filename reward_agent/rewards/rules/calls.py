@@ -196,6 +196,9 @@ def _has_address(context: Context, node: ast.AST | None) -> bool:
     if isinstance(node, ast.Name):
         value = context.find_value(node)
         return not isinstance(value, ast.Name) and _has_address(context, value)
+    if isinstance(node, ast.Attribute):
+        is_numpy = isinstance(node.value, ast.Name) and node.value.id == "np"
+        return is_numpy and node.attr in language.NUMPY_FUNCTIONS
     return isinstance(node, ast.FunctionDef | ast.Lambda | ast.GeneratorExp) or (
         isinstance(node, ast.Call) and context.is_builtin(node.func, _ITERATORS)
     )

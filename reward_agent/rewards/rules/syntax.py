@@ -115,11 +115,28 @@ def check_sets(context: Context) -> Iterator[Finding]:
             call = context.source.parents[name]
             is_call = isinstance(call, ast.Call) and call.func is name
             sets.append(call if is_call else name)  # type: ignore[arg-type]
+    sets += [node for node in context.source.find(ast.BinOp) if _combines_views(context, node)]
     for node in sets:
         if node not in context.annotations and not _is_unordered_use(context, node):
             text = context.text(node)
             yield context.refuse("syntax/set", node, text, "is a set in a place where order counts",
                                  _REMEDIES["Set"])  # fmt: skip
+
+
+def _combines_views(context: Context, node: ast.BinOp) -> bool:
+    """Whether an operation makes a set of a dict's keys or items: ``a.keys() - b``."""
+    if not isinstance(node.op, ast.BitOr | ast.BitAnd | ast.BitXor | ast.Sub):
+        return False
+    sides = [
+        context.find_value(side) if isinstance(side, ast.Name) else side
+        for side in (node.left, node.right)
+    ]
+    return any(
+        isinstance(side, ast.Call)
+        and isinstance(side.func, ast.Attribute)
+        and side.func.attr in ("keys", "items")
+        for side in sides
+    )
 
 
 def _is_unordered_use(context: Context, node: ast.expr) -> bool:
@@ -129,8 +146,10 @@ def _is_unordered_use(context: Context, node: ast.expr) -> bool:
         return isinstance(parent, ast.Call) and context.is_builtin(
             parent.func, frozenset({"isinstance"})
         )
-    if isinstance(parent, ast.BinOp):
-        return _is_unordered_use(context, parent)
+    # What these give may be the set itself.
+    is_branch = isinstance(parent, ast.IfExp) and node is not parent.test
+    if isinstance(parent, ast.BinOp | ast.BoolOp) or is_branch:
+        return _is_unordered_use(context, parent)  # type: ignore[arg-type]
     if isinstance(parent, ast.Assign) and len(parent.targets) == 1:
         # A set with a name: what counts is each place where the name is read.
         target = parent.targets[0]
@@ -148,7 +167,7 @@ def _is_order_hidden(context: Context, node: ast.expr) -> bool:
         has_key = any(keyword.arg == "key" for keyword in parent.keywords)
         is_orderless = context.is_builtin(parent.func, _ORDERLESS) and node in parent.args
         return is_orderless and not has_key
-    return isinstance(parent, ast.Compare | ast.If | ast.Assert | ast.IfExp | ast.BoolOp) or (
+    return isinstance(parent, ast.Compare | ast.If | ast.Assert | ast.IfExp) or (
         isinstance(parent, ast.UnaryOp) and isinstance(parent.op, ast.Not)
     )
 
