@@ -36,10 +36,23 @@ class Transition:
         )
 
 
+# The last steps that were rolled out, by what they depend on: a process with everything imported
+# does it once for all that it forks.
+_remembered: dict[tuple[str, int, int, int], list[Transition]] = {}
+
+
 def roll_out_random_policy(
     card: EnvCard, seed: int, n_sims: int = 64, n_steps: int = 40
 ) -> list[Transition]:
     """Return consecutive steps of random actions, from reset states on; the fallen restart."""
+    key = (card.model_dump_json(), seed, n_sims, n_steps)
+    if key not in _remembered:
+        _remembered.clear()
+        _remembered[key] = _roll_out(card, seed, n_sims, n_steps)
+    return list(_remembered[key])
+
+
+def _roll_out(card: EnvCard, seed: int, n_sims: int, n_steps: int) -> list[Transition]:
     from reward_agent.simulation.batch import BatchSimulation
 
     generator = np.random.default_rng(seed)
@@ -54,12 +67,18 @@ def roll_out_random_policy(
             action = generator.uniform(low, high, size=(n_sims, card.n_actions))
         simulation.step(action)
         next_state, terminated = simulation.read_state(), simulation.find_terminated().copy()
-        steps.append(Transition(state, action.copy(), next_state, terminated))
+        steps.append(_freeze(Transition(state, action.copy(), next_state, terminated)))
         state = next_state
         if terminated.any():
             simulation.reset(np.flatnonzero(terminated))
             state = simulation.read_state()
     return steps
+
+
+def _freeze(step: Transition) -> Transition:
+    """Make a step read-only, as its states are: it is shared."""
+    step.action.flags.writeable = step.terminated.flags.writeable = False
+    return step
 
 
 def make_extremes(card: EnvCard, real: Transition) -> Iterator[tuple[str, Transition]]:

@@ -6,6 +6,7 @@ forked child inherits is what a fresh one would import. Each child then seals it
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import gc
 import importlib
@@ -18,6 +19,10 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter
+
+from reward_agent.jobs import JOB_FILE, Job
+from reward_agent.rewards.samples import roll_out_random_policy
 from reward_agent.worker.dispatch import run_worker
 
 # What a forked child finds under which number; the parent's record of isolation names the last.
@@ -47,6 +52,7 @@ def serve(channel: socket.socket) -> None:
         if "reap" in request:
             _answer(channel, {"status": _reap(request["reap"])})
             continue
+        _warm_up(Path(request["job_dir"]))
         pid = os.fork()
         if pid == 0:
             _become_child(request, descriptors)
@@ -64,6 +70,18 @@ def _preload() -> None:
     importlib.import_module("reward_agent.rewards.program").warm_numpy()
     gc.collect()
     gc.freeze()
+
+
+def _warm_up(job_dir: Path) -> None:
+    """Do what a job needs that has nothing to do with its program; forks inherit it.
+
+    A probe tries its program on random steps of the environment, the same for each program.
+    """
+    # The child meets what fails here again, and reports it.
+    with contextlib.suppress(Exception):
+        job: Any = TypeAdapter(Job).validate_json((job_dir / JOB_FILE).read_bytes())
+        if job.kind == "probe":
+            roll_out_random_policy(job.card, job.seed)
 
 
 def _count_threads() -> int:
