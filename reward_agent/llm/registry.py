@@ -38,6 +38,7 @@ _OWN_PROVIDERS = {
     "offline": "reward_agent.llm.offline:make_model",
 }
 KEY_VARIABLES = {"anthropic": "ANTHROPIC_API_KEY", "openai": "OPENAI_API_KEY"}
+_PRICED_PROVIDERS = frozenset({"openai", "anthropic", "openai-compatible"})
 # These answer from data of their own, or take the time that a person takes.
 _UNBOUNDED_PROVIDERS = frozenset({"manual", "offline", "replay", "scripted"})
 
@@ -149,6 +150,11 @@ def make_chat_model(
         warn,
     )
     plain = _load_provider(factories[name])(options)
+    if name in _PRICED_PROVIDERS and find_model(plain.name) is None:
+        warn(
+            f"no price is known for {plain.name} (table of {load_models().checked}): "
+            "its tokens are counted, its cost is not"
+        )
     budget = budget or Budget(cancel=cancel)
     is_patient = name not in _UNBOUNDED_PROVIDERS
     bounded = DeadlineChatModel(plain, policy.deadline_s, cancel) if is_patient else plain

@@ -39,9 +39,14 @@ def test_reply_and_usage_are_read(provider, request_, connect):
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
-def test_unknown_model_has_tokens_and_no_price(provider, request_, connect):
+def test_unknown_model_has_tokens_and_no_price_and_says_so(provider, request_, connect):
+    told: list[str] = []
     with FakeLLMServer([Say("here")]) as server:
-        completion = connect(provider, server, model="brand-new").complete(request_)
+        completion = connect(provider, server, model="brand-new", warn=told.append).complete(
+            request_
+        )
+        connect(provider, server, warn=told.append)
+    assert [text.split(" (")[0] for text in told] == ["no price is known for brand-new"]
     assert completion.model == "brand-new"
     assert completion.usage.input_tokens == 100
     assert completion.usage.usd is None
