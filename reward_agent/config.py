@@ -51,7 +51,9 @@ class DesignConfig(Record):
     target_score: float | None = Field(
         None, description="stop a training that holds this task score, and with it the run"
     )
-    provider: str | None = Field(None, description="openai, anthropic, scripted:FILE, offline, …")
+    provider: str | None = Field(
+        None, description="openai, anthropic, local:FILE, manual, offline, … (see README)"
+    )
     model: str | None = Field(None, description="model name; each provider has a default")
     base_url: str | None = Field(None, description="address of an OpenAI-compatible server")
     reply_tokens: int = Field(16_000, ge=16, description="longest reply, reasoning included")

@@ -36,6 +36,7 @@ _CONTEXT = re.compile(
 )
 
 
+_FILTER = re.compile(r"content[ _](filter|policy|management policy)")
 # An error in the middle of a stream has a kind and no status: the one that it would have had.
 _STATUS_OF_KIND = (
     ("overloaded", 529),
@@ -110,7 +111,7 @@ class HttpFailure:
     @property
     def is_content_filter(self) -> bool:
         """Whether a filter in front of the model stopped the prompt."""
-        return self.status == 400 and bool(re.search(r"content_(filter|policy)", self.text))
+        return self.status == 400 and bool(_FILTER.search(self.text))
 
 
 def make_missing_key_error(provider: str, key_variable: str) -> MissingKeyError:

@@ -183,4 +183,4 @@ def _named(kind: str, **data: Any) -> str:
 def _event(data: Json, name: str = "") -> str:
     """Return one server-sent event."""
     head = f"event: {name}\n" if name else ""
-    return f"{head}data: {json.dumps(data)}\n\n"
+    return f"{head}data: {json.dumps(data, ensure_ascii=False)}\n\n"

@@ -17,7 +17,7 @@ from reward_agent.errors import (
 )
 from reward_agent.llm.chat import ChatMessage, ChatRequest, read_reply
 from reward_agent.llm.registry import make_chat_model
-from reward_agent.testing import FakeLLMServer, HttpFault, RawBody, Say
+from reward_agent.testing import BreakStream, FakeLLMServer, HttpFault, RawBody, Say
 
 KEY = "sk-test-0123456789abcdef"  # the one of the fixtures
 PROVIDERS = ["openai", "anthropic"]
@@ -108,15 +108,45 @@ def test_unusable_reply_is_a_completion_with_its_cost(
     assert says in caught.value.message
 
 
-def test_filtered_reply_and_filtered_prompt_are_named(request_, connect):
-    with FakeLLMServer(
-        [Say("", "content_filter"), HttpFault(400, "content_filter", "hate: high")]
-    ) as server:
-        model = connect("openai", server)
-        completions = [model.complete(request_), model.complete(request_)]
-    assert [completion.stop_reason for completion in completions] == ["content_filter"] * 2
-    with pytest.raises(RefusalError, match=r"content filter stopped the reply \(hate: high\)"):
+FILTERED = {
+    "openai": [
+        Say("", "content_filter"),
+        HttpFault(400, "content_filter", "hate: high"),
+        HttpFault(400, "error", "The prompt triggered Azure's content management policy"),
+    ],
+    "anthropic": [
+        HttpFault(400, "invalid_request_error", "Output blocked by content filtering policy"),
+        BreakStream(
+            by=HttpFault(400, "invalid_request_error", "Output blocked by content filtering policy")
+        ),
+    ],
+}
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_filtered_reply_and_filtered_prompt_are_named(provider, request_, connect):
+    steps = FILTERED[provider]
+    with FakeLLMServer(steps) as server:
+        model = connect(provider, server)
+        completions = [model.complete(request_) for _ in steps]
+    assert {completion.stop_reason for completion in completions} == {"content_filter"}
+    with pytest.raises(RefusalError, match=r"content filter stopped the reply \(.*\w"):
         read_reply(completions[1])
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+@pytest.mark.parametrize(
+    "text",
+    [
+        "data: [DONE]\n\nevent: error\n\n",
+        "a\r\nb\rc\x0bd\x85e\u2028f\x00g",
+        "漢字 🙂 é " * 40,
+        "  leading and trailing  \n\n",
+    ],
+)
+def test_any_text_comes_through_the_stream_to_the_letter(text, provider, request_, connect):
+    with FakeLLMServer([Say(text)]) as server:
+        assert connect(provider, server).complete(request_).reply == text
 
 
 def test_half_a_surrogate_pair_does_not_break_the_record(request_, connect):
