@@ -19,6 +19,7 @@ from reward_agent.errors import BudgetError, DataError, RewardAgentError
 from reward_agent.history import find_best, read_entry, read_history
 from reward_agent.report.page import write_report
 from reward_agent.search import Search
+from reward_agent.stages.adopt import adopt_draft
 from reward_agent.stages.draft import DRAFT_FILE, DraftRecord, draft_candidate
 from reward_agent.stages.explain import analyse_candidate, summarise_candidate
 from reward_agent.stages.judge import StoredEpisodes, collect_episodes, judge_training
@@ -141,7 +142,7 @@ def _draft_all(
     def make(brief: DesignBrief) -> None:
         draft = draft_candidate(search, brief, stored)
         with adopting:
-            drafts[brief.index] = _adopt(search, index, draft)
+            drafts[brief.index] = adopt_draft(search, index, draft)
         _enter(search, race, drafts[brief.index], index)
 
     missing = [brief for brief in briefs if brief.index not in drafts]
@@ -159,24 +160,6 @@ def _enter(search: Search, race: Race, draft: DraftRecord, index: int) -> None:
 def _read_drafts(search: Search, index: int) -> list[DraftRecord]:
     folders = search.store.list_candidates(index)
     return [read_record(folder / DRAFT_FILE, DraftRecord) for folder in folders]
-
-
-def _adopt(search: Search, index: int, draft: DraftRecord) -> DraftRecord:
-    """Give a draft its place; a program that is known already is not trained again."""
-    twin = _find_twin(search, draft)
-    if twin is not None:
-        changes: dict[str, str] = {"id": f"{draft.id}-{draft.index}"}
-        if draft.is_accepted:
-            changes["outcome"] = f"rejected: the same program as candidate {twin}"
-        draft = draft.model_copy(update=changes)
-        write_record(search.store.draft_dir(index, draft.index) / DRAFT_FILE, draft)
-    search.store.adopt_draft(index, draft.index, draft.id)
-    return draft
-
-
-def _find_twin(search: Search, draft: DraftRecord) -> str | None:
-    folders = search.store.dir.glob(f"iterations/*/candidates/{draft.id}/{DRAFT_FILE}")
-    return next((f"{path.parent.name} of round {path.parts[-4]}" for path in folders), None)
 
 
 def _make_entrant(search: Search, index: int, draft: DraftRecord) -> Entrant:
@@ -204,6 +187,8 @@ def _judge(
         attempts=draft.attempts,
         program_sha256=draft.program_sha256,
         is_revised=draft.is_revised,
+        twin=draft.twin,
+        rank_agreement=draft.rank_agreement,
         usage=draft.usage,
     )
     if finish is not None and finish.result is not None and finish.result.snapshots:

@@ -114,7 +114,10 @@ class ProbeReport(FileRecord):
     call_us: float | None = Field(None, description="microseconds a call at 64 simulations")
     is_additive: bool | None = Field(None, description="whether the terms add up to the reward")
     rank_agreement: float | None = Field(
-        None, ge=-1, le=1, description="Kendall tau of return and task score on stored episodes"
+        None, ge=-1, le=1, description="Spearman's rho of return and task score, stored episodes"
+    )
+    values_sha256: Sha256 | None = Field(
+        None, description="digest of the rewards of the probe's steps; None if they are all the same"
     )
 
     @property
@@ -320,6 +323,12 @@ class Candidate(FileRecord):
     attempts: tuple[Attempt, ...] = Field((), description="replies before the last, in order")
     program_sha256: Sha256 | None = None
     is_revised: bool = False
+    twin: str | None = Field(
+        None, description="earlier candidate that pays the same in every state tried"
+    )
+    rank_agreement: float | None = Field(
+        None, ge=-1, le=1, description="Spearman's rho with the task score on stored episodes"
+    )
     total_timesteps: int = 0
     task_score: Finite | None = None
     evaluation: Evaluation | None = None

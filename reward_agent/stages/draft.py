@@ -33,6 +33,7 @@ from reward_agent.types import (
 )
 
 DRAFT_FILE = "draft.json"
+PROBE_FILE = "probe.json"
 ACCEPTED = "accepted"
 
 
@@ -47,6 +48,8 @@ class DraftRecord(FileRecord):
     program_sha256: Sha256 | None
     attempts: tuple[Attempt, ...]
     is_revised: bool
+    twin: str | None = None
+    rank_agreement: float | None = None
     usage: Usage
 
     @property
@@ -258,7 +261,7 @@ def _write_examination(folder: Path, examination: Examination) -> None:
     if examination.check is not None:
         write_record(folder / "check.json", examination.check)
     if examination.probe is not None:
-        write_record(folder / "probe.json", examination.probe)
+        write_record(folder / PROBE_FILE, examination.probe)
 
 
 def _write_draft(
@@ -282,6 +285,7 @@ def _write_draft(
         program_sha256=program.sha256 if program else None,
         attempts=tuple(draft.attempts),
         is_revised=draft.is_revised,
+        rank_agreement=examination.probe.rank_agreement if examination.probe else None,
         usage=usage,
     )
     write_record(draft.folder / DRAFT_FILE, record)

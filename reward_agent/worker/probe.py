@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from reward_agent.errors import DataError
 from reward_agent.evaluation.trajectories import Trajectories
@@ -19,7 +22,7 @@ from reward_agent.rewards.program import (
 from reward_agent.rewards.replay import replay_episode
 from reward_agent.rewards.samples import make_extremes, roll_out_random_policy
 from reward_agent.rewards.source import find_read_fields
-from reward_agent.rewards.trial import Trial
+from reward_agent.rewards.trial import Trial, pay_steps
 from reward_agent.simulation.card import EnvCard
 from reward_agent.types import Finding, ProbeReport, RewardProgram
 
@@ -27,6 +30,8 @@ _MAX_FINDINGS = 10
 _SEVERITIES = ("error", "warning", "hint")
 # Fewer episodes than this say nothing about an order.
 _MIN_RANKED_EPISODES = 4
+# Digits of a reward that count when two programs are compared, in bits, and what is noise.
+_KEPT_BITS, _NOISE = 20, 1e-9
 
 
 def prepare(job: ProbeJob) -> None:
@@ -53,8 +58,10 @@ def run(job: ProbeJob, job_dir: Path) -> ProbeReport:
         _find_shown_fields(source, job.card),
     )
     trial.run()
-    agreement = None
+    agreement = digest = None
     if not trial.has_errors:
+        paid = pay_steps(compile_program(source, job.card, job.gamma), trial.steps)
+        digest = digest_values(np.concatenate([step.reward for step in paid]))
         trial.try_extremes(make_extremes(job.card, trial.steps[0]))
         agreement = _rank_stored_episodes(job, job_dir, reward, trial.findings)
     ranked = sorted(trial.findings, key=lambda finding: _SEVERITIES.index(finding.severity))
@@ -65,6 +72,7 @@ def run(job: ProbeJob, job_dir: Path) -> ProbeReport:
         call_us=trial.call_us,
         is_additive=trial.is_additive,
         rank_agreement=agreement,
+        values_sha256=digest,
     )
 
 
@@ -121,26 +129,47 @@ def _rank_stored_episodes(
     except ContractError as error:
         findings.append(_refuse(error))
         return None
-    agreement = kendall_tau(returns, job.task_scores)
+    agreement = find_rank_agreement(returns, job.task_scores)
     if agreement is not None and agreement < 0 and stored.n_episodes >= _MIN_RANKED_EPISODES:
         findings.append(
             Finding(
                 rule="probe/prefers-worse",
                 severity="warning",
                 message=f"the return ranks {stored.n_episodes} stored episodes against their task "
-                f"score (Kendall tau {agreement:.2f})",
+                f"score (Spearman's rho {agreement:.2f})",
                 remedy="pay more for what the task asks than for what the worse episodes do",
             )
         )
     return agreement
 
 
-def kendall_tau(one: list[float], two: tuple[float, ...]) -> float | None:
-    """Return Kendall's tau-b of two rankings, -1..1; None where one has no order.
+def find_rank_agreement(one: Sequence[float], two: Sequence[float]) -> float | None:
+    """Return Spearman's rho of two rankings, -1..1; None where one has no order.
 
-    Source: Kendall 1945, The treatment of ties in ranking problems.
+    Source: Spearman 1904; ties have the mean of their ranks.
     """
-    first = np.sign(np.subtract.outer(one, one))
-    second = np.sign(np.subtract.outer(two, two))
+    first, second = (_rank(np.asarray(values)) for values in (one, two))
     norm = float(np.sqrt((first**2).sum() * (second**2).sum()))
     return float(np.clip((first * second).sum() / norm, -1, 1)) if norm else None
+
+
+def _rank(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return ranks (n,) around zero; equal values share the mean of theirs."""
+    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
+    ends = np.cumsum(counts)
+    return (ends - (counts - 1) / 2)[inverse] - (len(values) + 1) / 2
+
+
+def digest_values(values: NDArray[np.float64]) -> str | None:
+    """Return the digest of rewards to six digits; None if they are all the same.
+
+    Two programs that compute the same in another order differ in the last digits only.
+    """
+    size = np.abs(values)
+    if values.size == 0 or values.min() == values.max():
+        return None
+    # Where terms cancel, what is left is rounding.
+    kept = np.where(size > _NOISE * size.max(), values, 0.0)
+    mantissa, exponent = np.frexp(kept)
+    coarse = np.ldexp(np.round(mantissa * 2.0**_KEPT_BITS), exponent - _KEPT_BITS) + 0.0
+    return hashlib.sha256(coarse.tobytes()).hexdigest()

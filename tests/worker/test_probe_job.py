@@ -14,7 +14,7 @@ from reward_agent.sandbox.limits import Limits
 from reward_agent.sandbox.runner import run_job
 from reward_agent.simulation.card import load_env
 from reward_agent.types import RewardProgram
-from reward_agent.worker.probe import kendall_tau, run
+from reward_agent.worker.probe import digest_values, find_rank_agreement, run
 
 CARD = load_env("hopper")
 HOP = '''
@@ -90,14 +90,14 @@ def make_episode(speed, n_steps=30):
     return Episode(fields, np.zeros((n_steps, CARD.n_actions)), CARD.control_dt)
 
 
-@pytest.mark.parametrize(("sign", "tau"), [("", 1.0), ("-", -1.0)])
-def test_stored_episodes_are_ranked(tmp_path, sign, tau):
+@pytest.mark.parametrize(("sign", "rho"), [("", 1.0), ("-", -1.0)])
+def test_stored_episodes_are_ranked(tmp_path, sign, rho):
     episodes = [make_episode(speed) for speed in (0.1, 0.5, 1.0, 2.0)]
     make_trajectories(episodes, ["truncated"] * 4).save(tmp_path / TRAJECTORIES_FILE)
     source = HOP.replace('"speed": upright', f'"speed": {sign}upright')
     report = probe(tmp_path, source, task_scores=(0.1, 0.5, 1.0, 2.0))
-    assert report.rank_agreement == pytest.approx(tau)
-    assert ("probe/prefers-worse" in rules(report)) == (tau < 0)
+    assert report.rank_agreement == pytest.approx(rho)
+    assert ("probe/prefers-worse" in rules(report)) == (rho < 0)
     assert report.is_accepted
 
 
@@ -108,18 +108,36 @@ def test_number_of_scores_must_be_that_of_the_episodes(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("one", "two", "tau"),
+    ("one", "two", "rho"),
     [
         ([1.0, 2.0, 3.0], (1.0, 2.0, 3.0), 1.0),
         ([3.0, 2.0, 1.0], (1.0, 2.0, 3.0), -1.0),
         ([1.0, 1.0, 1.0], (1.0, 2.0, 3.0), None),
-        ([1.0, 2.0, 2.0], (1.0, 2.0, 3.0), 2 / np.sqrt(6)),
-        ([1.0, 3.0, 2.0], (1.0, 2.0, 3.0), 1 / 3),
+        ([1.0, 2.0, 2.0], (1.0, 2.0, 3.0), np.sqrt(3) / 2),
+        ([1.0, 30.0, 20.0], (1.0, 2.0, 3.0), 1 / 2),
     ],
 )
-def test_kendall_tau_counts_pairs_and_ties(one, two, tau):
-    found = kendall_tau(one, two)
-    assert found == (None if tau is None else pytest.approx(tau))
+def test_rank_agreement_is_spearmans_with_ties(one, two, rho):
+    found = find_rank_agreement(one, two)
+    assert found == (None if rho is None else pytest.approx(rho))
+
+
+def test_the_same_values_in_another_order_of_computing_have_one_digest(tmp_path):
+    terms = ("upright * np.clip(next_state.forward_velocity, 0.0, 3.0)", "0.1 * upright")
+    source = HOP.replace('"speed": upright', f'"speed": {terms[0]} + {terms[1]}')
+    other = HOP.replace('"speed": upright', f'"speed": {terms[1]} + {terms[0]}')
+    assert source != HOP
+    digests = [probe(tmp_path, text).values_sha256 for text in (source, other, HOP)]
+    assert digests[0] == digests[1]
+    assert digests[0] != digests[2]
+
+
+def test_digest_forgives_rounding_and_nothing_else():
+    values = np.random.default_rng(0).normal(size=200)
+    assert digest_values(values * (1 + 1e-14)) == digest_values(values)
+    assert digest_values(np.append(values, 1e-17)) == digest_values(np.append(values, -0.0))
+    assert digest_values(values * (1 + 1e-4)) != digest_values(values)
+    assert digest_values(np.ones(5)) is None
 
 
 def test_sample_steps_follow_one_another_and_restart_the_fallen():
