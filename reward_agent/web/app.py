@@ -140,9 +140,12 @@ class _Page:
 
     async def send_film(self, request: Request) -> Response:
         """Send a candidate's video."""
-        path = await run_in_threadpool(self._session.find_film, request.path_params["name"])
+        try:
+            path = await run_in_threadpool(self._session.find_film, request.path_params["name"])
+        except UsageError as error:  # no such candidate
+            return Response(error.message, 404, media_type="text/plain")
         if path is None:
-            return Response("no video", 404)
+            return Response("no video", 404, media_type="text/plain")
         return FileResponse(path, media_type=_MEDIA_TYPES.get(path.suffix, "image/webp"))
 
     async def follow(self, request: Request) -> Response:

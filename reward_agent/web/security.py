@@ -110,8 +110,8 @@ class Guard:
 
     def _is_known_host(self, host: str) -> bool:
         """Return whether a Host header names this server; names that could be rebound do not."""
-        parts = urlsplit(f"//{host}")
         try:
+            parts = urlsplit(f"//{host}")
             name, port = parts.hostname or "", parts.port or 80
         except ValueError:
             return False

@@ -136,6 +136,8 @@ def server(run_folder: Path) -> Iterator[Server]:
     process.send_signal(signal.SIGINT)
     assert process.wait(40) == 0
     drain.join(5)
+    process.stdout.close()
+    process.stderr.close()
     assert "Traceback" not in "".join(server.lines), "".join(server.lines)
 
 
