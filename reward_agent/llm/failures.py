@@ -244,7 +244,7 @@ def _explain_rate_limit(endpoint: Endpoint, failure: HttpFailure) -> ModelError:
     wait = "" if failure.retry_after_s is None else f", for {failure.retry_after_s:g} s"
     return RateLimitError(
         f"{endpoint.provider} asks to slow down{wait}: {endpoint.scrub(failure.message)}",
-        "wait and resume the run, or lower --concurrency",
+        "wait and resume the run, or ask for fewer --candidates",
         is_transient=True,
         retry_after_s=failure.retry_after_s,
     )

@@ -29,6 +29,8 @@ from reward_agent.llm.provider import ProviderOptions
 
 _LOG_FILE = "local.log"
 _STOP_S = 5.0
+# A connection is lost a moment before the process at its other end is gone.
+_NOTICE_S = 1.0
 # Nothing that could be a key; the prefixes are llama.cpp's settings.
 _ALLOWED = ("PATH", "HOME", "LANG", "TMPDIR", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES")
 _ALLOWED_PREFIXES = ("LLAMA_ARG_", "GGML_")
@@ -106,7 +108,10 @@ class LocalChatModel:
 
     def _explain_end(self, error: UnreachableError) -> ModelError:
         server = self._server
-        code = None if server is None else server.process.poll()
+        try:
+            code = None if server is None else server.process.wait(_NOTICE_S)
+        except subprocess.TimeoutExpired:
+            code = None
         if server is None or code is None:
             return error
         return UnreachableError(
