@@ -4,33 +4,59 @@ from __future__ import annotations
 
 import sys
 import tempfile
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from reward_agent.bench.diversity import main as run_diversity
 from reward_agent.bench.diversity import render_diversity
+from reward_agent.bench.preferences import (
+    is_promise_held,
+    render_preferences,
+    simulate_preferences,
+)
 from reward_agent.bench.reference import CASES, render_reference, run_reference
 from reward_agent.bench.speed import parse_options, render_speed, run_speed
 from reward_agent.errors import RewardAgentError, UnknownNameError, UsageError
 
-SPEED, DIVERSITY = "speed", "diversity"
+Benchmark = Callable[[list[str]], int]
 
 
 def main(arguments: list[str]) -> int:
     """Run the named benchmark; 0 if what it promises was reached, 1 if not."""
-    known = [*CASES, SPEED, DIVERSITY]
+    known = _list_benchmarks()
     try:
         if not arguments:
             raise UsageError("give the name of a benchmark", f"known: {', '.join(sorted(known))}")
         name, *rest = arguments
         if name not in known:
             raise UnknownNameError("benchmark", name, known)
-        if name == DIVERSITY:
-            print(render_diversity(run_diversity(rest)))
-            return 0
-        return _run_speed(rest) if name == SPEED else _run_reference(name, rest)
+        return known[name](rest)
     except RewardAgentError as error:
         print(f"error: {error.message}\n{error.remedy}".strip(), file=sys.stderr)
         return error.exit_code
+
+
+def _list_benchmarks() -> dict[str, Benchmark]:
+    return {
+        "speed": _run_speed,
+        "diversity": _run_diversity,
+        "preferences": _run_preferences,
+        **{case: partial(_run_reference, case) for case in CASES},
+    }
+
+
+def _run_diversity(arguments: list[str]) -> int:
+    print(render_diversity(run_diversity(arguments)))
+    return 0
+
+
+def _run_preferences(arguments: list[str]) -> int:
+    if arguments:
+        raise UsageError(f"preferences takes no arguments, {arguments[0]!r} was given")
+    results = simulate_preferences()
+    print(render_preferences(results))
+    return 0 if is_promise_held(results) else 1
 
 
 def _run_speed(arguments: list[str]) -> int:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from reward_agent.bench.measurements import Learned, Rate, Row
-from reward_agent.bench.pool import Call
+from reward_agent.bench.pool import Call, MeasurementError
 
 
 @dataclass(frozen=True)
@@ -70,5 +70,5 @@ def select_trainings(results: list[object], side: str, env: str) -> list[Learned
 
 def describe_failures(results: list[object]) -> str:
     """Return what failed, in one line."""
-    errors = [item for item in results if isinstance(item, BaseException)]
-    return "; ".join(dict.fromkeys(f"{type(item).__name__}: {item}"[:200] for item in errors))
+    errors = [str(item)[:200] for item in results if isinstance(item, MeasurementError)]
+    return "; ".join(dict.fromkeys(errors))

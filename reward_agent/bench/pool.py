@@ -8,8 +8,9 @@ import os
 import sys
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
 from typing import Any
 
 SIDES = "reward_agent.bench.sides"
@@ -32,12 +33,16 @@ class Call:
         return f"{self.side} {' '.join(shown)}"
 
 
+class MeasurementError(Exception):
+    """A measurement that failed; the message says what with."""
+
+
 def run_calls(
     calls: Sequence[Call], n_slots: int = 1, on_result: Callable[[Any], None] | None = None
 ) -> list[Any]:
     """Run each call in a fresh process and return what it returned, in order.
 
-    A call that fails returns the exception: what else was measured is not lost.
+    A call that fails returns a ``MeasurementError``: what else was measured is not lost.
 
     Args:
         calls: started in their order.
@@ -48,21 +53,40 @@ def run_calls(
     os.environ["OMP_NUM_THREADS"] = "1"
     results: dict[int, Any] = {}
     started = time.monotonic()
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(n_slots, mp_context=context, max_tasks_per_child=1) as pool:
-        futures = {pool.submit(_run, call): index for index, call in enumerate(calls)}
+    with ThreadPoolExecutor(n_slots, thread_name_prefix="measurement") as pool:
+        futures = {pool.submit(_run_in_process, call): index for index, call in enumerate(calls)}
         for future in as_completed(futures):
-            index = futures[future]
-            error = future.exception()
-            results[index] = error if error is not None else future.result()
+            index, result = futures[future], future.result()
+            results[index] = result
             if on_result is not None:
-                on_result(results[index])
+                on_result(result)
+            state = f"failed: {result}" if isinstance(result, MeasurementError) else "done"
             elapsed = time.monotonic() - started
-            state = f"failed: {error}" if error is not None else "done"
             print(f"[{elapsed:5.0f} s] {calls[index]}: {state}", file=sys.stderr, flush=True)
     return [results[index] for index in range(len(calls))]
 
 
-def _run(call: Call) -> Any:
+def _run_in_process(call: Call) -> Any:
+    """Return what a call returned or failed with, a process that was killed included."""
+    context = multiprocessing.get_context("spawn")
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=_run, args=(call, sender))
+    process.start()
+    sender.close()
+    try:
+        return receiver.recv()
+    except EOFError:
+        process.join()
+        return MeasurementError(f"its process ended with {process.exitcode}")
+    finally:
+        process.join()
+        receiver.close()
+
+
+def _run(call: Call, sender: Connection) -> None:
     module, _, name = call.side.rpartition(".")
-    return getattr(importlib.import_module(f"{SIDES}.{module}"), name)(**call.arguments)
+    try:
+        result = getattr(importlib.import_module(f"{SIDES}.{module}"), name)(**call.arguments)
+    except Exception as error:  # whatever it is, it is what became of the measurement
+        result = MeasurementError(f"{type(error).__name__}: {error}")
+    sender.send(result)

@@ -12,11 +12,11 @@ from reward_agent.rewards.program import (
     load_functions,
     warm_numpy,
 )
+from reward_agent.rewards.source import find_read_fields
 from reward_agent.simulation.batch import BatchSimulation
 from reward_agent.simulation.card import EnvCard
 from reward_agent.simulation.state import FloatArray, State
 from reward_agent.simulation.vec_env import Reward, RewardVecEnv
-from reward_agent.rewards.source import find_read_fields
 
 # What the programs of a foreign corpus are written for.
 _CORPUS_OBSERVATION_SIZE, _CORPUS_N_ACTIONS = 24, 6

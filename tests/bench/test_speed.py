@@ -1,0 +1,188 @@
+"""The table of the speed benchmark follows from what was measured, and says what was not."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from reward_agent.bench import growth, learning, speed, throughput, verdict, whole_run
+from reward_agent.bench.__main__ import main
+from reward_agent.bench.measurements import CurvePoint, Learned, Rate, Row, Verdict, WholeRun
+from reward_agent.bench.options import Group, Options
+from reward_agent.bench.pool import Call, MeasurementError, run_calls
+from reward_agent.errors import UnknownNameError
+from reward_agent.types import TimeUse
+
+OPTIONS = Options(repeats=2, seeds=3)
+
+
+def make_rate(side: str, per_s: float, **changes: object) -> Rate:
+    timing = TimeUse(physics_s=6.0, update_s=4.0) if side == throughput.OURS else None
+    rate = Rate(side=side, env="hopper", n_envs=16, steps=1000, wall_s=1000 / per_s, timing=timing)
+    return rate.model_copy(update=changes)
+
+
+def make_training(side: str, seed: int, scores: list[float], **changes: object) -> Learned:
+    """Return a training with a policy every 100 k steps and 10 s."""
+    curve = tuple(
+        CurvePoint(total_timesteps=100_000 * k, wall_s=10.0 * k, task_score=score)
+        for k, score in enumerate(scores, start=1)
+    )
+    training = Learned(side=side, env="hopper", seed=seed, wall_s=10.0 * len(scores), curve=curve)
+    return training.model_copy(update=changes)
+
+
+def find(rows: list[Row], part: str) -> Row:
+    [row] = [row for row in rows if part in row.name]
+    return row
+
+
+@pytest.mark.parametrize(
+    ("bar", "value", "expected"),
+    [(">= 2", 2.0, True), (">= 2", 1.9, False), ("<= 0.2", 0.2, True), ("<= 0.2", 0.3, False),
+     ("", 1.0, None), (">= 2", None, None)],
+)  # fmt: skip
+def test_bar_is_kept_or_missed_or_open(bar: str, value: float | None, expected: bool) -> None:
+    assert Row(name="row", value=value, bar=bar).is_reached is expected
+
+
+def test_sides_alternate() -> None:
+    sides = [call.side for call in throughput.plan(OPTIONS)]
+    assert sides == ["ours.measure_rate", "baselines.measure_rate"] * (len(sides) // 2)
+    assert len(sides) == 2 * 2 * 3
+
+
+def test_throughput_is_a_ratio_of_medians() -> None:
+    rates = [make_rate("reward-agent", v) for v in (7000.0, 9000.0, 8000.0)]
+    rates += [make_rate("sb3-defaults", v) for v in (2000.0, 1000.0, 9000.0)]
+    options = Options(envs=("hopper",))
+    rows = throughput.compute(options, [*rates, MeasurementError("one failed")])
+    assert rows[0].value == pytest.approx(4.0)
+    assert rows[0].is_reached
+    assert rows[1].value == pytest.approx(60.0)
+    assert "update 40.0%" in rows[1].note
+
+
+def test_what_cannot_be_measured_has_no_value_and_a_reason() -> None:
+    [row] = throughput.compute_envpool(
+        OPTIONS, [make_rate("reward-agent", 1.0), MeasurementError("ImportError: no")]
+    )
+    assert (row.value, row.is_reached) == (None, None)
+    assert "ImportError: no" in row.note
+
+
+def test_time_to_the_score_counts_who_was_cut_as_long_as_he_ran() -> None:
+    ours = [make_training("reward-agent", s, [9.0] if s else [1.0, 8.0]) for s in range(3)]
+    theirs = [make_training("rl-zoo", 0, [1.0] * 9 + [8.5])]
+    theirs += [make_training("rl-zoo", s, [1.0] * 6, limit_s=60.0) for s in (1, 2)]
+    rows = learning.compute(Options(envs=("hopper",)), [*ours, *theirs])
+    row = find(rows, "against rl-zoo")
+    assert row.ours == (20.0, 10.0, 10.0)
+    assert row.theirs == (100.0, 60.0, 60.0)
+    assert row.value == pytest.approx(10.0 / 60.0)
+    assert "2 of 3 of theirs ended before it" in row.note
+
+
+def test_our_side_that_does_not_reach_the_score_gives_no_time() -> None:
+    ours = [make_training("reward-agent", s, [9.0] if s == 0 else [1.0]) for s in range(3)]
+    theirs = [make_training("rl-zoo", s, [9.0]) for s in range(3)]
+    row = find(learning.compute(Options(envs=("hopper",)), [*ours, *theirs]), "against rl-zoo")
+    assert row.value is None
+    assert "2 of 3 of ours did not reach it" in row.note
+
+
+def test_score_after_steps_is_a_ratio_of_interquartile_means() -> None:
+    ours = [make_training("reward-agent", s, [0.0] * 4 + [v]) for s, v in enumerate((4, 8, 90, 6))]
+    theirs = [make_training("sb3-defaults", s, [0.0] * 5 + [9.0]) for s in range(2)]
+    theirs += [make_training("sb3-defaults", 2, [1.0, 1.0], limit_s=20.0)]
+    theirs = [item.model_copy(update={"curve": (*item.curve[:4], *item.curve[5:])})
+              for item in theirs]  # fmt: skip
+    row = find(learning.compute(Options(envs=("hopper",)), [*ours, *theirs]), "score after")
+    assert row.ours == (4.0, 8.0, 90.0, 6.0)
+    assert row.theirs == (9.0, 9.0)
+    assert row.value == pytest.approx(7.0 / 9.0)
+    assert "1 trainings ended before" in row.note
+
+
+def test_growth_shows_memory_of_an_environment_and_many_cores_on_paper() -> None:
+    rates = [make_rate("reward-agent", 1e4, n_envs=64, peak_mib=500.0),
+             make_rate("reward-agent", 1e4, n_envs=1024, peak_mib=530.0)]  # fmt: skip
+    together = [[make_rate("reward-agent", 1e4)], [make_rate("reward-agent", 8e3)] * 2]
+    rows = growth.compute(OPTIONS, [*rates, *together])
+    assert find(rows, "peak memory").value == 500.0
+    assert find(rows, "each further env").value == pytest.approx(32.0)
+    paper = find(rows, "64 cores")
+    assert "on paper" in paper.note
+    # 2 r / (1 + s) = 16,000 gives s = 1/4; 63 trainings then have 63 r / (1 + 62/4).
+    assert paper.value == pytest.approx(63e4 / 16.5)
+
+
+def test_verdicts_and_whole_run_become_rows() -> None:
+    times = [Verdict(is_warm=warm, program="a", wall_s=s)
+             for warm, s in ((False, 1.2), (True, 0.1), (False, 1.4), (True, 0.2))]  # fmt: skip
+    cold, warm = verdict.compute(OPTIONS, [times])
+    assert (cold.value, warm.value) == (pytest.approx(1.3), pytest.approx(0.15))
+    run = WholeRun(
+        run_dir="r", wall_s=10.0, waste=0.02, slot_seconds={"physics": 9.8, "checks": 0.2},
+        parent_peak_mib=90.0, candidate_bytes=(2**20, 2**21),
+    )  # fmt: skip
+    waste, disk, memory = whole_run.compute(OPTIONS, [run])
+    assert (waste.value, disk.value, memory.value) == (pytest.approx(2.0), 2.0, 90.0)
+    assert "physics 98.0%" in waste.note
+
+
+def test_report_is_written_after_each_measurement_and_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, seen = tmp_path / "speed.json", []
+
+    def run(calls: list[Call], n_slots: int, on_result: object) -> list[object]:
+        on_result(make_rate("reward-agent", 1e4))
+        seen.append(json.loads(path.read_text())["measurements"])
+        return ["x"] * len(calls)
+
+    group = Group(lambda _: [Call("a.b")], lambda _, results: [Row(name="row", value=3.0)])
+    monkeypatch.setattr(speed, "run_calls", run)
+    monkeypatch.setitem(speed.GROUPS, "one", group)
+    report = speed.run_speed(["one"], OPTIONS, path)
+    assert [len(item) for item in seen] == [1]
+    assert json.loads(path.read_text())["rows"][0]["value"] == 3.0
+    assert "3 x" in speed.render_speed(report)
+    assert report.machine.isolation == "sandbox"
+    with pytest.raises(UnknownNameError, match="one"):
+        speed.run_speed(["onne"], OPTIONS)
+
+
+def test_failed_measurement_is_a_result_and_others_go_on() -> None:
+    calls = [
+        Call("missing.measure"),
+        Call("whole_run.read_run", {"run_dir": "no-such-run"}),
+        Call("whole_run.find_waste", {"seconds": {"llm": 3.0, "probe": 1.0}}),
+    ]
+    missing, unknown, waste = run_calls(calls, n_slots=2)
+    assert isinstance(missing, MeasurementError)
+    assert "no-such-run" in str(unknown)
+    assert waste == 0.25
+
+
+class DiesOnArrival:
+    """Ends the process that it is sent to."""
+
+    def __reduce__(self) -> object:
+        return os._exit, (7,)
+
+
+def test_process_that_dies_fails_alone() -> None:
+    seconds = {"seconds": {"llm": 1.0}}
+    calls = [Call("any.thing", {"it": DiesOnArrival()}), Call("whole_run.find_waste", seconds)]
+    died, waste = run_calls(calls)
+    assert "ended with 7" in str(died)
+    assert waste == 0.0
+
+
+def test_unknown_rows_are_answered_with_the_known(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["speed", "--rows", "trouput"]) == 2
+    assert "throughput" in capsys.readouterr().err
