@@ -23,7 +23,7 @@ LAYERS = [
     ("search",),
     ("stages",),
     ("report", "export"),
-    ("loop", "design_run", "repeat", "single"),
+    ("loop", "design_run", "repeat", "single", "estimate"),
     ("feedback",),
     ("web",),
     ("cli",),

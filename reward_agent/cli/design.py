@@ -25,6 +25,9 @@ def design_command(
     resume: Annotated[str | None, typer.Option(help="Take up a run: id, path or 'last'.")] = None,
     metric: Annotated[Path | None, typer.Option(help="Your own metric.py.")] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Accept a proposed metric unseen.")] = False,
+    estimate: Annotated[
+        bool, typer.Option("--estimate", help="Print what the run may cost, and do nothing.")
+    ] = False,
     runs_dir: Annotated[Path | None, typer.Option(help="Where runs lie [default: ./runs].")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the run's record.")] = False,
     **settings: Any,
@@ -35,6 +38,9 @@ def design_command(
     from reward_agent.paths import find_runs_dir
     from reward_agent.store import RunStore, find_run
 
+    if estimate:
+        _show_estimate(env, task, runs_dir, as_json, settings)
+        return
     if resume is not None and (env or task):
         raise UsageError(
             "a run that is resumed has its environment and task",
@@ -55,6 +61,20 @@ def design_command(
             run = design(env, task, **common, **settings)
             store = RunStore(find_runs_dir(runs_dir) / run.id)
     _show_end(store, run, as_json)
+
+
+def _show_estimate(
+    env: str | None, task: str | None, runs_dir: Path | None, as_json: bool, settings: Any
+) -> None:
+    from reward_agent.cli.money import show_estimate
+    from reward_agent.cli.output import print_json
+    from reward_agent.estimate import estimate_design
+
+    estimated = estimate_design(env, task, runs_dir=runs_dir, **settings)
+    if as_json:
+        print_json(estimated.model_dump(mode="json"))
+    else:
+        show_estimate(estimated)
 
 
 def _ask_about_metric(display: Any, proposed: ProposedMetric) -> bool:
@@ -98,5 +118,7 @@ def _show_end(store: RunStore, run: RunRecord, as_json: bool) -> None:
         show_run(store, run)
     target = run.config.get("target_score")
     score = run.winner.task_score if run.winner else None
+    if run.limit:
+        raise typer.Exit(BELOW_TARGET)
     if target is not None and (score is None or score < target):
         raise typer.Exit(BELOW_TARGET)

@@ -21,7 +21,7 @@ from reward_agent.timing import describe_shares
 
 if TYPE_CHECKING:
     from reward_agent.store import RunRecord, RunStore
-    from reward_agent.types import Candidate
+    from reward_agent.types import Candidate, Usage
 
 
 def _make_progress() -> Progress:
@@ -227,6 +227,14 @@ def _add_rows(table: Any, index: int, candidate: Candidate, run: RunRecord) -> N
     )
 
 
+def _describe_usage(usage: Usage) -> str:
+    usd = "no price known" if usage.usd is None else f"{usage.usd:.4f} USD"
+    return (
+        f"{usage.n_calls} calls, {usage.input_tokens:,} tokens in "
+        f"({usage.cached_input_tokens:,} from the prompt cache), {usage.output_tokens:,} out, {usd}"
+    )
+
+
 def _show_winner(store: RunStore, run: RunRecord) -> None:
     if run.winner is None:
         print_text(f"\n{run.status}: {run.note}" if run.note else f"\n{run.status}")
@@ -241,6 +249,10 @@ def _show_winner(store: RunStore, run: RunRecord) -> None:
         print_text(f"policy   {store.dir / winner.policy_file}")
         if winner.video_file:
             print_text(f"video    {store.dir / winner.video_file}")
+    if run.usage.n_calls:
+        print_text(f"model    {_describe_usage(run.usage)}; `reward-agent runs costs {run.id}`")
+    if run.limit:
+        print_text(f"limit    {run.limit}; with a higher one: {store.resume_command}")
     if run.slot_seconds:
         print_text(f"time     {describe_shares(run.slot_seconds)}")
     print_text(f"report   {store.dir / 'report.html'}")

@@ -10,6 +10,7 @@ from rich.markup import escape
 from reward_agent.cli.output import answer_console, make_table, print_text
 
 if TYPE_CHECKING:
+    from reward_agent.estimate import Estimate, Range
     from reward_agent.llm.costs import CallRecord, CostSummary
     from reward_agent.store import RunRecord
     from reward_agent.types import Usage
@@ -28,6 +29,26 @@ def show_costs(summary: CostSummary, run: RunRecord) -> None:
     answer_console.print(table)
     for line in _list_notes(summary, run):
         print_text(line)
+
+
+def show_estimate(estimate: Estimate) -> None:
+    """Write what a run is expected to take."""
+    title = f"{estimate.provider}: {estimate.model}"
+    table = make_table("", ">at least", ">likely", ">up to", title=title)
+    rows: list[tuple[str, Range | None, str]] = [
+        ("calls", estimate.calls, ",.0f"),
+        ("input tokens", estimate.input_tokens, ",.0f"),
+        ("output tokens", estimate.output_tokens, ",.0f"),
+        ("USD", estimate.usd, ",.2f"),
+        ("env steps", estimate.env_steps, ",.0f"),
+        ("minutes", estimate.wall_s * (1 / 60), ",.0f"),
+    ]
+    for name, size, form in rows:
+        ends = (size.low, size.likely, size.high) if size is not None else (None, None, None)
+        table.add_row(name, *("–" if end is None else format(end, form) for end in ends))
+    answer_console.print(table)
+    for note in estimate.notes:
+        print_text(note)
 
 
 def show_calls(records: Sequence[CallRecord]) -> None:

@@ -158,7 +158,8 @@ def make_chat_model(
     budget = budget or Budget(cancel=cancel)
     is_patient = name not in _UNBOUNDED_PROVIDERS
     bounded = DeadlineChatModel(plain, policy.deadline_s, cancel) if is_patient else plain
-    chat_model: ChatModel = BudgetedChatModel(bounded, budget)
+    # What asks no model is no call.
+    chat_model = bounded if name == "offline" else BudgetedChatModel(bounded, budget)
     if is_patient:
         chat_model = RetryingChatModel(
             chat_model, n_attempts=policy.n_attempts, cancel=cancel, on_retry=on_retry

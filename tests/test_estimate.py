@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import pytest
+
+from reward_agent.errors import UsageError
+from reward_agent.estimate import estimate_design
+from reward_agent.llm.models import load_models
+
+KEY = {"ANTHROPIC_API_KEY": "x"}
+
+
+def estimate(tmp_path, task="hop_forward", environ=KEY, **options):
+    return estimate_design("hopper", task, runs_dir=tmp_path, environ=environ, **options)
+
+
+def test_every_number_is_a_range_and_nothing_is_written(tmp_path):
+    result = estimate(tmp_path)
+    sizes = [result.calls, result.input_tokens, result.output_tokens, result.usd]
+    for size in [*sizes, result.env_steps, result.wall_s]:
+        assert 0 < size.low < size.likely < size.high
+    assert result.model == load_models().default["anthropic"]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_more_programs_cost_more(tmp_path):
+    small, large = (estimate(tmp_path, candidates=n) for n in (3, 6))
+    assert large.calls.likely == pytest.approx(2 * small.calls.likely)
+    assert large.usd.likely > 1.9 * small.usd.likely
+    assert large.env_steps.likely > small.env_steps.likely
+
+
+def test_agents_that_are_left_out_are_not_paid(tmp_path):
+    alone = estimate(tmp_path, critic=False, analyzer=False, max_repairs=0, candidates=2)
+    assert alone.calls.low == alone.calls.high == 2 * 4
+
+
+def test_dear_model_costs_more(tmp_path):
+    cheap, dear = (
+        estimate(tmp_path, model=name) for name in ("claude-sonnet-5-5", "claude-opus-5-5")
+    )
+    assert dear.usd.likely > 1.5 * cheap.usd.likely
+    assert dear.calls == cheap.calls
+
+
+def test_unknown_price_is_said(tmp_path):
+    result = estimate(tmp_path, provider="openai-compatible", model="mine")
+    assert result.usd is None
+    assert result.input_tokens.likely > 0
+    assert any("no price is known for 'mine'" in note for note in result.notes)
+
+
+def test_offline_costs_nothing(tmp_path):
+    result = estimate(tmp_path, environ={})
+    assert result.provider == "offline"
+    assert result.calls.high == 0
+    assert result.usd.high == 0
+    assert result.env_steps.likely > 0
+
+
+def test_sentence_without_a_metric_needs_one_more_call(tmp_path):
+    known, free = estimate(tmp_path), estimate(tmp_path, "hop on the spot")
+    assert free.calls.low == known.calls.low + 1
+    assert any("has no metric" in note for note in free.notes)
+
+
+def test_environment_and_task_are_needed():
+    with pytest.raises(UsageError, match="needs --env and --task"):
+        estimate_design("hopper", None)
