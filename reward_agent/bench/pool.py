@@ -70,7 +70,7 @@ def _run_in_process(call: Call) -> Any:
     """Return what a call returned or failed with, a process that was killed included."""
     context = multiprocessing.get_context("spawn")
     receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=_run, args=(call, sender))
+    process = context.Process(target=_send_result, args=(call, sender))
     process.start()
     sender.close()
     try:
@@ -83,10 +83,14 @@ def _run_in_process(call: Call) -> Any:
         receiver.close()
 
 
-def _run(call: Call, sender: Connection) -> None:
-    module, _, name = call.side.rpartition(".")
+def _send_result(call: Call, sender: Connection) -> None:
     try:
-        result = getattr(importlib.import_module(f"{SIDES}.{module}"), name)(**call.arguments)
+        result = _run(call)
     except Exception as error:  # whatever it is, it is what became of the measurement
         result = MeasurementError(f"{type(error).__name__}: {error}")
     sender.send(result)
+
+
+def _run(call: Call) -> Any:
+    module, _, name = call.side.rpartition(".")
+    return getattr(importlib.import_module(f"{SIDES}.{module}"), name)(**call.arguments)
