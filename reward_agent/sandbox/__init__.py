@@ -5,7 +5,6 @@ ordinary user, without a package beyond the standard library and without a conta
 A warm child (``warm.WarmServer``) is a fork of a process that imported the libraries and loaded
 nothing generated; it seals itself as a fresh one does, and every attack is tried in it as well.
 
-Each property below stands with the mechanism that enforces it and the tests that try it.
 Covered at the levels ``full`` and ``namespaces``, with what enforces it; the names are those of
 attacks in ``tests/sandbox/attacks.py`` (each tried in a real child, as root and as an ordinary
 user, under both levels) and of tests beside it:
