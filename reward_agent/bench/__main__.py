@@ -16,7 +16,7 @@ from reward_agent.bench.preferences import (
     simulate_preferences,
 )
 from reward_agent.bench.reference import CASES, render_reference, run_reference
-from reward_agent.bench.speed import parse_options, render_speed, run_speed
+from reward_agent.bench.speed import parse_order, recompute_rows, render_speed, run_speed
 from reward_agent.errors import RewardAgentError, UnknownNameError, UsageError
 
 Benchmark = Callable[[list[str]], int]
@@ -60,8 +60,11 @@ def _run_preferences(arguments: list[str]) -> int:
 
 
 def _run_speed(arguments: list[str]) -> int:
-    names, options, path = parse_options(arguments)
-    report = run_speed(names, options, path)
+    order = parse_order(arguments)
+    if order.measured is None:
+        report = run_speed(order.names, order.options, order.path)
+    else:
+        report = recompute_rows(order.names, order.options, order.measured)
     print(render_speed(report))
     return 1 if any(row.is_reached is False for row in report.rows) else 0
 

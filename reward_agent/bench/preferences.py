@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from reward_agent.feedback.ratings import Answer, choose_pair, rate
 
 N_CANDIDATES, N_ANSWERS, ERROR_RATE, N_SIMULATIONS = 8, 20, 0.1, 200
+PROMISED = 0.9
 Pairing = Callable[[Sequence[str], Sequence[Answer]], tuple[str, str] | None]
 
 
@@ -82,10 +83,20 @@ def _make_round_robin(rng: random.Random) -> Pairing:
     return choose
 
 
+def is_promise_held(results: Sequence[PreferenceResult]) -> bool:
+    """Return whether adaptive pairs find the best of eight in nine of ten simulations."""
+    return results[0].found[N_ANSWERS] >= PROMISED
+
+
 def render_preferences(results: Sequence[PreferenceResult]) -> str:
     """Return the results as a table."""
     shown = [n for n in results[0].found if n % 4 == 0]
-    lines = ["answers      " + "".join(f"{n:>7}" for n in shown)]
-    for result in results:
-        lines.append(f"{result.pairing:<13}" + "".join(f"{result.found[n]:>7.0%}" for n in shown))
-    return "\n".join(lines)
+    title = (
+        f"share of {N_SIMULATIONS} simulations whose best rating is the best of {N_CANDIDATES} "
+        f"candidates;\na simulated person errs in {ERROR_RATE:.0%} of answers"
+    )
+    rows = [
+        f"{result.pairing:<13}" + "".join(f"{result.found[n]:>7.0%}" for n in shown)
+        for result in results
+    ]
+    return "\n".join([title, "answers      " + "".join(f"{n:>7}" for n in shown), *rows])
