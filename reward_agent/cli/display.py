@@ -251,6 +251,8 @@ def _show_winner(store: RunStore, run: RunRecord) -> None:
             print_text(f"video    {store.dir / winner.video_file}")
     if run.usage.n_calls:
         print_text(f"model    {_describe_usage(run.usage)}; `reward-agent runs costs {run.id}`")
+    if str(run.config.get("provider")).startswith("replay:"):
+        print_text("model    none: the replies were replayed, nothing was paid")
     if run.limit:
         print_text(f"limit    {run.limit}; with a higher one: {store.resume_command}")
     if run.slot_seconds:
