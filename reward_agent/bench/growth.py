@@ -7,6 +7,7 @@ from reward_agent.bench.options import Group, Options, describe_failures
 from reward_agent.bench.pool import Call
 
 ENV = "hopper"
+# The first is the card's, which trainings side by side have.
 N_ENVS = (16, 64, 256, 1024)
 _STEPS = 65_536
 _CHILD_BAR, _ENV_BAR = 700, 64  # MiB, KiB
@@ -25,14 +26,18 @@ def plan(options: Options) -> list[Call]:
 
 def compute(options: Options, results: list[object]) -> list[Row]:
     """Return rates, memory, and what follows on paper for many cores."""
-    rates = {item.n_envs: item for item in results if isinstance(item, Rate)}
+    found = [item for item in results if isinstance(item, Rate)]
+    rates = {item.n_envs: item for item in found if item.n_side_by_side == 1}
     rows = [
         Row(name=f"steps/s, {ENV}, {n} envs", value=rate.steps_per_s, unit="/s")
         for n, rate in rates.items()
     ]
     rows += _make_memory_rows(rates)
-    groups = [item for item in results if isinstance(item, list) and item]
-    totals = {len(group): sum(rate.steps_per_s for rate in group) for group in groups}
+    totals = {1: rates[N_ENVS[0]].steps_per_s} if N_ENVS[0] in rates else {}
+    for rate in found:
+        if rate.n_side_by_side > 1:
+            so_far = totals.get(rate.n_side_by_side, 0.0)
+            totals[rate.n_side_by_side] = so_far + rate.steps_per_s
     rows += [
         Row(name=f"steps/s, {ENV}, {n} trainings side by side", value=total, unit="/s")
         for n, total in totals.items()
@@ -44,8 +49,8 @@ def compute(options: Options, results: list[object]) -> list[Row]:
 
 
 def _list_side_by_side(n_slots: int) -> list[int]:
-    """Return 1, 2, 4, … up to the number of slots."""
-    counts = [1, 2]
+    """Return 2, 4, … up to the number of slots."""
+    counts = [2]
     while counts[-1] * 2 <= n_slots:
         counts.append(counts[-1] * 2)
     return counts

@@ -67,6 +67,7 @@ class Learned(Record):
 class RewardCost(Record):
     """What one reward program costs at each step, as a share of the step, 0..1."""
 
+    env: str
     program: str
     n_envs: int
     call_us: Finite

@@ -28,21 +28,25 @@ def plan(options: Options) -> list[Call]:
 
 def compute(options: Options, results: list[object]) -> list[Row]:
     """Return the median share of the reward in a step."""
-    rows = []
-    for env, result in zip(options.envs or ("hopper",), results, strict=True):
-        name = f"reward's share of a step, {_N_ENVS} envs, {env}, median"
-        row = Row(name=name, unit="%", bar=f"<= {_BAR}", note=describe_failures([result]))
-        if isinstance(result, list):
-            costs = [item for item in result if isinstance(item, RewardCost)]
-            shares = tuple(100.0 * item.share for item in costs)
-            dearest = max(costs, key=lambda item: item.share)
-            note = (
-                f"{len(costs)} programs, median {median(c.call_us for c in costs):.0f} us a step; "
-                f"dearest {dearest.program}: {dearest.share:.1%}"
-            )
-            row = row.model_copy(update={"value": median(shares), "ours": shares, "note": note})
-        rows.append(row)
-    return rows
+    costs = [item for item in results if isinstance(item, RewardCost)]
+    envs = dict.fromkeys(item.env for item in costs)
+    rows = [_make_row(env, [item for item in costs if item.env == env]) for env in envs]
+    failures = describe_failures(results)
+    return [*rows, Row(name="costs of the reward", note=failures)] if failures else rows
+
+
+def _make_row(env: str, costs: list[RewardCost]) -> Row:
+    shares = tuple(100.0 * item.share for item in costs)
+    dearest = max(costs, key=lambda item: item.share)
+    return Row(
+        name=f"reward's share of a step, {_N_ENVS} envs, {env}, median",
+        value=median(shares),
+        unit="%",
+        bar=f"<= {_BAR}",
+        ours=shares,
+        note=f"{len(costs)} programs, median {median(c.call_us for c in costs):.0f} us a step; "
+        f"dearest {dearest.program}: {dearest.share:.1%}",
+    )
 
 
 def load_programs(path: Path) -> dict[str, str]:

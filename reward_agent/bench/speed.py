@@ -6,10 +6,13 @@ import argparse
 import os
 import platform
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+
+from pydantic import ValidationError
 
 from reward_agent.bench import (
     growth,
@@ -23,7 +26,7 @@ from reward_agent.bench import (
 from reward_agent.bench.measurements import Machine, Measurement, Row, SpeedReport
 from reward_agent.bench.options import Group, Options
 from reward_agent.bench.pool import run_calls
-from reward_agent.errors import UnknownNameError
+from reward_agent.errors import DataError, UnknownNameError
 
 GROUPS: dict[str, Group] = {
     "throughput": throughput.GROUP,
@@ -48,16 +51,43 @@ def run_speed(names: Sequence[str], options: Options, path: Path | None = None) 
     Raises:
         UnknownNameError: there is no such group.
     """
+    groups = _find_groups(names)
+    keeper = _Keeper(SpeedReport(machine=describe_machine(options), rows=()), path)
+    for group in groups:
+        n_slots = options.n_slots if group.has_slots else 1
+        results = run_calls(group.plan(options), n_slots, keeper.add_measurements)
+        keeper.add_rows(group.compute(options, list(_flatten(results))))
+    return keeper.report
+
+
+def recompute_rows(names: Sequence[str], options: Options, path: Path) -> SpeedReport:
+    """Return a stored report with its rows computed anew from its measurements.
+
+    Raises:
+        UnknownNameError: there is no such group.
+        DataError: the file is no report.
+    """
+    try:
+        report = SpeedReport.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError) as error:
+        reason = str(error).splitlines()[0]
+        raise DataError(f"{path} is no report: {reason}", "give a file of --json") from error
+    measured = list(report.measurements)
+    rows = [row for group in _find_groups(names) for row in group.compute(options, [*measured])]
+    return report.model_copy(update={"rows": tuple(rows)})
+
+
+def _find_groups(names: Sequence[str]) -> list[Group]:
     for name in names:
         if name not in GROUPS:
             raise UnknownNameError("group of rows", name, GROUPS)
-    keeper = _Keeper(SpeedReport(machine=describe_machine(options), rows=()), path)
-    for name in names:
-        group = GROUPS[name]
-        n_slots = options.n_slots if group.has_slots else 1
-        results = run_calls(group.plan(options), n_slots, keeper.add_measurement)
-        keeper.add_rows(group.compute(options, results))
-    return keeper.report
+    return [GROUPS[name] for name in names]
+
+
+def _flatten(results: Sequence[object]) -> Iterator[object]:
+    """Yield each result; a call may measure several things."""
+    for result in results:
+        yield from result if isinstance(result, list) else [result]
 
 
 class _Keeper:
@@ -67,9 +97,8 @@ class _Keeper:
         self.report = report
         self._path = path
 
-    def add_measurement(self, result: object) -> None:
-        found = result if isinstance(result, list) else [result]
-        kept = [item for item in found if isinstance(item, Measurement)]
+    def add_measurements(self, result: object) -> None:
+        kept = [item for item in _flatten([result]) if isinstance(item, Measurement)]
         self._update(measurements=(*self.report.measurements, *kept))
 
     def add_rows(self, rows: Sequence[Row]) -> None:
@@ -108,8 +137,25 @@ def render_speed(report: SpeedReport) -> str:
     return "\n".join(lines)
 
 
-def parse_options(arguments: Sequence[str]) -> tuple[list[str], Options, Path | None]:
-    """Return the groups, the options and the JSON file of a command line."""
+@dataclass(frozen=True)
+class Order:
+    """What a command line asks for.
+
+    Args:
+        names: groups of rows.
+        options: how much is measured.
+        path: file for the numbers.
+        measured: a report whose measurements are used; None to measure.
+    """
+
+    names: list[str]
+    options: Options
+    path: Path | None
+    measured: Path | None
+
+
+def parse_order(arguments: Sequence[str]) -> Order:
+    """Return what the arguments after ``speed`` ask for."""
     parser = argparse.ArgumentParser(prog="scripts/bench speed", description=__doc__)
     parser.add_argument("--rows", default=",".join(GROUPS), help="groups of rows, by commas")
     parser.add_argument("--seeds", type=int, default=5, help="trainings of each side")
@@ -123,6 +169,7 @@ def parse_options(arguments: Sequence[str]) -> tuple[list[str], Options, Path | 
     parser.add_argument("--corpus", type=Path, help="reward programs, JSON lines")
     parser.add_argument("--run", type=Path, help="a finished run to read")
     parser.add_argument("--json", type=Path, help="file for the numbers")
+    parser.add_argument("--measured", type=Path, help="compute rows from the numbers of a file")
     given = parser.parse_args(arguments)
     options = Options(
         seeds=given.seeds,
@@ -136,7 +183,7 @@ def parse_options(arguments: Sequence[str]) -> tuple[list[str], Options, Path | 
         corpus=given.corpus,
         run_dir=given.run,
     )
-    return given.rows.split(","), options, given.json
+    return Order(given.rows.split(","), options, given.json, given.measured)
 
 
 def _render_median(values: Sequence[float]) -> str:

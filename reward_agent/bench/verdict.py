@@ -18,8 +18,7 @@ def plan(options: Options) -> list[Call]:
 
 def compute(options: Options, results: list[object]) -> list[Row]:
     """Return the median of each kind."""
-    lists = (item if isinstance(item, list) else [item] for item in results)
-    verdicts = [item for found in lists for item in found if isinstance(item, Verdict)]
+    verdicts = [item for item in results if isinstance(item, Verdict)]
     rows = []
     for is_warm, bar in _BARS.items():
         times = tuple(item.wall_s for item in verdicts if item.is_warm is is_warm)

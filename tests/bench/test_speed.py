@@ -13,7 +13,7 @@ from reward_agent.bench.__main__ import main
 from reward_agent.bench.measurements import CurvePoint, Learned, Rate, Row, Verdict, WholeRun
 from reward_agent.bench.options import Group, Options
 from reward_agent.bench.pool import Call, MeasurementError, run_calls
-from reward_agent.errors import UnknownNameError
+from reward_agent.errors import DataError, UnknownNameError
 from reward_agent.types import TimeUse
 
 OPTIONS = Options(repeats=2, seeds=3)
@@ -108,9 +108,10 @@ def test_score_after_steps_is_a_ratio_of_interquartile_means() -> None:
 
 
 def test_growth_shows_memory_of_an_environment_and_many_cores_on_paper() -> None:
-    rates = [make_rate("reward-agent", 1e4, n_envs=64, peak_mib=500.0),
+    rates = [make_rate("reward-agent", 1e4),
+             make_rate("reward-agent", 1e4, n_envs=64, peak_mib=500.0),
              make_rate("reward-agent", 1e4, n_envs=1024, peak_mib=530.0)]  # fmt: skip
-    together = [[make_rate("reward-agent", 1e4)], [make_rate("reward-agent", 8e3)] * 2]
+    together = [make_rate("reward-agent", 8e3, n_side_by_side=2)] * 2
     rows = growth.compute(OPTIONS, [*rates, *together])
     assert find(rows, "peak memory").value == 500.0
     assert find(rows, "each further env").value == pytest.approx(32.0)
@@ -123,7 +124,7 @@ def test_growth_shows_memory_of_an_environment_and_many_cores_on_paper() -> None
 def test_verdicts_and_whole_run_become_rows() -> None:
     times = [Verdict(is_warm=warm, program="a", wall_s=s)
              for warm, s in ((False, 1.2), (True, 0.1), (False, 1.4), (True, 0.2))]  # fmt: skip
-    cold, warm = verdict.compute(OPTIONS, [times])
+    cold, warm = verdict.compute(OPTIONS, [*times])
     assert (cold.value, warm.value) == (pytest.approx(1.3), pytest.approx(0.15))
     run = WholeRun(
         run_dir="r", wall_s=10.0, waste=0.02, slot_seconds={"physics": 9.8, "checks": 0.2},
@@ -154,6 +155,21 @@ def test_report_is_written_after_each_measurement_and_shown(
     assert report.machine.isolation == "sandbox"
     with pytest.raises(UnknownNameError, match="one"):
         speed.run_speed(["onne"], OPTIONS)
+
+
+def test_rows_are_computed_again_from_a_stored_report(tmp_path: Path) -> None:
+    rates = [make_rate("reward-agent", 9e3), make_rate("sb3-defaults", 2e3)]
+    machine = speed.describe_machine(OPTIONS)
+    path = tmp_path / "speed.json"
+    path.write_text(
+        speed.SpeedReport(machine=machine, rows=(), measurements=rates).model_dump_json()
+    )
+    report = speed.recompute_rows(["throughput"], Options(envs=("hopper",)), path)
+    assert report.rows[0].value == pytest.approx(4.5)
+    assert report.measurements == tuple(rates)
+    path.write_text("{}")
+    with pytest.raises(DataError, match="no report"):
+        speed.recompute_rows(["throughput"], OPTIONS, path)
 
 
 def test_failed_measurement_is_a_result_and_others_go_on() -> None:

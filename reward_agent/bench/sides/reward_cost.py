@@ -50,6 +50,7 @@ def _measure(
         vec_env.step(action)
     seconds = vec_env.seconds
     return RewardCost(
+        env=card.name,
         program=name,
         n_envs=n_envs,
         call_us=1e6 * seconds["reward"] / steps,
