@@ -45,6 +45,9 @@ class DesignConfig(Record):
     racing: Literal["none", "halving", "bandit"] = Field(
         "halving", description="which trainings go on after each slice"
     )
+    warm_start: bool = Field(
+        False, description="trainings of later rounds begin with the best policy so far"
+    )
     slots: int = Field(0, ge=0, description="trainings side by side; 0: cores minus one")
     eval_episodes: int = Field(16, ge=1, le=1024, description="fresh episodes of the final score")
     max_repairs: int = Field(2, ge=0, le=10, description="repairs of one program after findings")

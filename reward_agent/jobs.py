@@ -17,6 +17,7 @@ from reward_agent.types import (
     FileRecord,
     Outcome,
     ProbeReport,
+    Sha256,
     Snapshot,
     TrainingResult,
 )
@@ -30,6 +31,7 @@ METRIC_FILE = "metric.py"
 TRAJECTORIES_FILE = "trajectories.npz"
 POLICY_FILE = "policy.safetensors"
 PROGRESS_FILE = "progress.csv"
+INITIAL_POLICY_FILE = "initial.safetensors"
 VIDEO_FILE = "video.webp"
 STRIP_FILE = "strip.webp"
 
@@ -66,6 +68,9 @@ class TrainJob(FileRecord):
     until_timesteps: int
     n_points: int = 10
     ppo: PPOSettings
+    initial_policy_sha256: Sha256 | None = Field(
+        None, description="of initial.safetensors, the policy that the training begins with"
+    )
 
 
 class EvaluateJob(FileRecord):

@@ -6,11 +6,8 @@ up by running the same path again: what is finished is read, not repeated.
 
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from collections.abc import Iterable, Sequence
 
 from reward_agent.agents.ask import LIMIT_MARK
 from reward_agent.agents.brief import DesignBrief, HistoryEntry, select_history
@@ -19,14 +16,15 @@ from reward_agent.errors import BudgetError, DataError, RewardAgentError
 from reward_agent.history import find_best, read_entry, read_history
 from reward_agent.report.page import write_report
 from reward_agent.search import Search
-from reward_agent.stages.adopt import adopt_draft
-from reward_agent.stages.draft import DRAFT_FILE, DraftRecord, draft_candidate
+from reward_agent.stages.draft import DraftRecord
+from reward_agent.stages.enlist import draft_all
 from reward_agent.stages.explain import analyse_candidate, summarise_candidate
 from reward_agent.stages.judge import StoredEpisodes, collect_episodes, judge_training
 from reward_agent.stages.race import Race
-from reward_agent.stages.train import Entrant, Finish
+from reward_agent.stages.train import Finish, read_initial_policy
 from reward_agent.stages.winner import choose_winner, confirm_best
-from reward_agent.store import RunRecord, read_record, write_record, write_text
+from reward_agent.store import RunRecord, write_record, write_text
+from reward_agent.threads import map_threads
 from reward_agent.types import (
     Candidate,
     Iteration,
@@ -35,9 +33,6 @@ from reward_agent.types import (
     Usage,
     rank_value,
 )
-
-T = TypeVar("T")
-R = TypeVar("R")
 
 
 def run_design(search: Search) -> RunRecord:
@@ -89,14 +84,14 @@ def design_iteration(
     search.notify("iteration_started", iteration=index, ideas=[brief.idea.name for brief in briefs])
     race = Race(search, len(briefs))
     with race.run():
-        drafts = _draft_all(search, race, briefs, stored)
+        drafts = draft_all(search, race, briefs, stored)
     finishes = race.list_finishes()
-    judged = _map_threads(
+    judged = map_threads(
         search.executor.n_slots,
         lambda draft: _judge(search, briefs[draft.index], draft, finishes.get(draft.id)),
         drafts,
     )
-    candidates = _map_threads(
+    candidates = map_threads(
         search.designer.max_concurrency,
         lambda candidate: _conclude(search, briefs[candidate.index], candidate),
         judged,
@@ -126,57 +121,12 @@ def _collect_stored(search: Search, history: Iterable[HistoryEntry]) -> StoredEp
     return collect_episodes(folders)
 
 
-def _draft_all(
-    search: Search, race: Race, briefs: Sequence[DesignBrief], stored: StoredEpisodes
-) -> list[DraftRecord]:
-    """Draft what is not drafted yet, several at a time if the model allows it.
-
-    Each candidate enters the race, or leaves it, as soon as its draft is finished.
-    """
-    index, adopting = briefs[0].iteration, threading.Lock()
-    search.store.clear_drafts(index)
-    drafts = {draft.index: draft for draft in _read_drafts(search, index)}
-    for draft in drafts.values():
-        _enter(search, race, draft, index)
-
-    def make(brief: DesignBrief) -> None:
-        draft = draft_candidate(search, brief, stored)
-        with adopting:
-            drafts[brief.index] = adopt_draft(search, index, draft)
-        _enter(search, race, drafts[brief.index], index)
-
-    missing = [brief for brief in briefs if brief.index not in drafts]
-    _map_threads(search.designer.max_concurrency, make, missing)
-    return [drafts[number] for number in sorted(drafts)]
-
-
-def _enter(search: Search, race: Race, draft: DraftRecord, index: int) -> None:
-    if draft.is_accepted:
-        race.enter(_make_entrant(search, index, draft))
-    else:
-        race.settle(1)
-
-
-def _read_drafts(search: Search, index: int) -> list[DraftRecord]:
-    folders = search.store.list_candidates(index)
-    return [read_record(folder / DRAFT_FILE, DraftRecord) for folder in folders]
-
-
-def _make_entrant(search: Search, index: int, draft: DraftRecord) -> Entrant:
-    seed = search.config.seed
-    return Entrant(
-        draft.id,
-        search.store.candidate_dir(index, draft.id),
-        search.store.training_dir(index, draft.id, seed),
-        RewardProgram(search.store.read_program(index, draft.id)),
-        seed,
-    )
-
-
 def _judge(
     search: Search, brief: DesignBrief, draft: DraftRecord, finish: Finish | None
 ) -> Candidate:
     """Say what became of a draft; what was trained is scored and summarised."""
+    folder = search.store.candidate_dir(brief.iteration, draft.id)
+    has_start = read_initial_policy(folder) is not None
     candidate = Candidate(
         id=draft.id,
         iteration=brief.iteration,
@@ -187,6 +137,7 @@ def _judge(
         attempts=draft.attempts,
         program_sha256=draft.program_sha256,
         is_revised=draft.is_revised,
+        started_from=brief.best.candidate.id if has_start and brief.best else None,
         twin=draft.twin,
         rank_agreement=draft.rank_agreement,
         usage=draft.usage,
@@ -346,13 +297,3 @@ def _explain_no_candidate(search: Search, candidates: list[Candidate]) -> tuple[
         f"`{search.store.resume_command} --iterations "
         f"{search.config.iterations + 2}`",
     )
-
-
-def _map_threads(n_threads: int, function: Callable[[T], R], items: Iterable[T]) -> list[R]:
-    """Apply a function to the items, several at a time; the order of results is the items'."""
-    pool = ThreadPoolExecutor(max(1, n_threads), thread_name_prefix="candidate")
-    try:
-        return list(pool.map(function, items))
-    finally:
-        # Not waiting: after Ctrl-C a reply that is still under way must not hold up the end.
-        pool.shutdown(wait=False, cancel_futures=True)

@@ -323,6 +323,9 @@ class Candidate(FileRecord):
     attempts: tuple[Attempt, ...] = Field((), description="replies before the last, in order")
     program_sha256: Sha256 | None = None
     is_revised: bool = False
+    started_from: str | None = Field(
+        None, description="candidate whose policy its trainings began with; None: a new policy"
+    )
     twin: str | None = Field(
         None, description="earlier candidate that pays the same in every state tried"
     )

@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "reward_agent"
 
 # From the bottom up; a module may import from its own layer and from those below.
 LAYERS = [
-    ("errors", "paths", "text", "timing", "types"),
+    ("errors", "paths", "text", "threads", "timing", "types"),
     ("simulation.sources", "simulation.card", "jobs", "sandbox.files", "sandbox.limits", "tasks", "config"),
     (
         "llm", "prompts", "rewards", "simulation", "training", "evaluation", "sandbox", "worker",

@@ -18,9 +18,8 @@ from reward_agent.export.compose import compose_reward, find_fields, has_memory
 from reward_agent.history import read_history
 from reward_agent.jobs import RESULT_FILE, TRAJECTORIES_FILE, EvaluateResult, RelabelResult
 from reward_agent.sandbox.files import read_capped
-from reward_agent.stages.judge import MAX_POLICY_BYTES
 from reward_agent.store import RunRecord, RunStore, load_run, read_record, write_text
-from reward_agent.training.policy import load_policy
+from reward_agent.training.policy import MAX_POLICY_BYTES, load_policy
 
 REWARD_FILE, TEST_FILE, RECORD_FILE = "reward.py", "test_reward.py", "recorded.npz"
 POLICY_FILE, LOADER_FILE = "policy.safetensors", "policy.py"

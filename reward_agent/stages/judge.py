@@ -19,13 +19,10 @@ from reward_agent.jobs import (
 )
 from reward_agent.sandbox.files import read_capped
 from reward_agent.search import Judge, Search, copy_into
-from reward_agent.simulation.card import EnvCard
-from reward_agent.stages.train import Entrant
-from reward_agent.training.policy import load_policy
+from reward_agent.stages.train import Entrant, check_policy
+from reward_agent.training.policy import MAX_POLICY_BYTES
 from reward_agent.types import Evaluation, RewardProgram, Snapshot, TrainingResult, rank_value
 
-# A policy of two layers of 64 is 40 KiB; the largest that anyone trains here is far below.
-MAX_POLICY_BYTES = 64 * 2**20
 # Stored episodes that a new program is tried on; more would only repeat what they show.
 MAX_STORED_EPISODES = 32
 # Seeds of evaluations: far from the seeds of trainings, and apart from each other.
@@ -105,22 +102,6 @@ def _evaluate(
             "raise --training-timeout-s or --memory-mib",
         )
     return job_exit.result
-
-
-def check_policy(path: Path, card: EnvCard) -> None:
-    """Refuse a file that is no policy for this environment: a child may have written anything.
-
-    Raises:
-        DataError: it is not a policy, or one of another size.
-    """
-    header = load_policy(path).header
-    expected = (card.observation_size, card.n_actions)
-    if (header.observation_size, header.n_actions) != expected:
-        raise DataError(
-            f"{path.name} takes {header.observation_size} numbers and gives {header.n_actions}, "
-            f"{card.name} has observations of {expected[0]} and {expected[1]} actions",
-            "use a policy that was trained in this environment",
-        )
 
 
 def _judge_by_generated_metric(

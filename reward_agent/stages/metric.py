@@ -17,7 +17,7 @@ from reward_agent.jobs import METRIC_FILE, TRAJECTORIES_FILE, RecordJob, ScoreJo
 from reward_agent.rewards.checks import check_metric
 from reward_agent.search import Metric, Search, copy_into
 from reward_agent.store import MetricOrigin, RunRecord, write_record, write_text
-from reward_agent.tasks import apply_task, read_metric
+from reward_agent.tasks import apply_task
 from reward_agent.types import Finding, RewardProgram
 
 
@@ -40,13 +40,13 @@ class MetricChoice:
 
     Args:
         own: source of a metric that the user brings.
-        task: the task's own ``metric.py``.
+        task: source of the task's own metric.
         accept: asked about a metric that the Designer proposes for a sentence.
         accept_unseen: take such a proposal without asking; recorded as such.
     """
 
     own: str | None = None
-    task: Path | None = None
+    task: str | None = None
     accept: Callable[[ProposedMetric], bool] | None = None
     accept_unseen: bool = False
 
@@ -60,7 +60,7 @@ def choose_metric(search: Search, run: RunRecord, choice: MetricChoice) -> Searc
         _refuse_failing(search, choice.own)
         return _adopt(search, run, Metric(choice.own, "file"))
     if choice.task is not None:
-        return _adopt(search, run, Metric(read_metric(choice.task), "task"))
+        return _adopt(search, run, Metric(choice.task, "task"))
     proposed = propose_metric(search)
     origin = _ask(choice, proposed) if proposed is not None else None
     if proposed is None or origin is None:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from reward_agent.errors import DataError
 from reward_agent.executors import JobRequest
-from reward_agent.jobs import PROGRAM_FILE, TrainJob
+from reward_agent.jobs import INITIAL_POLICY_FILE, PROGRAM_FILE, TrainJob
+from reward_agent.sandbox.files import read_capped
 from reward_agent.search import Search, copy_into
+from reward_agent.simulation.card import EnvCard
+from reward_agent.training.policy import MAX_POLICY_BYTES, load_policy
 from reward_agent.types import RewardProgram, TrainingResult
 
 TRAINED = "trained"
@@ -81,7 +86,11 @@ def train_until(search: Search, entrants: Sequence[Entrant], until: int) -> dict
 
 
 def _make_request(search: Search, entrant: Entrant, until: int) -> JobRequest:
-    copy_into(entrant.training_dir, {PROGRAM_FILE: entrant.program.source.encode()})
+    files = {PROGRAM_FILE: entrant.program.source.encode()}
+    initial = read_initial_policy(entrant.candidate_dir)
+    if initial is not None:
+        files[INITIAL_POLICY_FILE] = initial
+    copy_into(entrant.training_dir, files)
     job = TrainJob(
         card=search.card,
         program_sha256=entrant.program.sha256,
@@ -89,8 +98,42 @@ def _make_request(search: Search, entrant: Entrant, until: int) -> JobRequest:
         total_timesteps=search.config.steps,
         until_timesteps=until,
         ppo=search.card.ppo,
+        initial_policy_sha256=hashlib.sha256(initial).hexdigest() if initial else None,
     )
     return JobRequest(job, entrant.training_dir, search.training_limits)
+
+
+def check_policy(path: Path, card: EnvCard) -> None:
+    """Refuse a file that is no policy for this environment: a child may have written anything.
+
+    Raises:
+        DataError: it is not a policy, or one of another size.
+    """
+    header = load_policy(path).header
+    expected = (card.observation_size, card.n_actions)
+    if (header.observation_size, header.n_actions) != expected:
+        raise DataError(
+            f"{path.name} takes {header.observation_size} numbers and gives {header.n_actions}, "
+            f"{card.name} has observations of {expected[0]} and {expected[1]} actions",
+            "use a policy that was trained in this environment",
+        )
+
+
+def set_initial_policy(candidate_dir: Path, policy: Path, card: EnvCard) -> None:
+    """Let every training of a candidate begin with a policy.
+
+    Raises:
+        DataError: it is no policy for the environment.
+    """
+    check_policy(policy, card)
+    if not (candidate_dir / INITIAL_POLICY_FILE).is_file():
+        copy_into(candidate_dir, {INITIAL_POLICY_FILE: read_capped(policy, MAX_POLICY_BYTES)})
+
+
+def read_initial_policy(candidate_dir: Path) -> bytes | None:
+    """Return the policy that trainings of a candidate begin with; None: a new one."""
+    path = candidate_dir / INITIAL_POLICY_FILE
+    return path.read_bytes() if path.is_file() else None
 
 
 def _name_finish(job_outcome: str, result: TrainingResult | None) -> Finish:

@@ -56,6 +56,15 @@ class ObservationNormalizer:
         if self._is_on:
             self._share_moments()
 
+    def adopt(self, mean: FloatArray, scale: FloatArray, count: float) -> None:
+        """Begin with the statistics of a policy, as if of so many observations."""
+        if not self._is_on:
+            return
+        self._moments.mean = mean.astype(np.float64)
+        self._moments.var = 1.0 / np.square(scale.astype(np.float64)) - _EPSILON
+        self._moments.count = count
+        self._share_moments()
+
     def _share_moments(self) -> None:
         self.mean[:] = self._moments.mean
         self.scale[:] = 1.0 / np.sqrt(self._moments.var + _EPSILON)

@@ -23,6 +23,8 @@ from reward_agent.types import FileRecord, Finite
 FloatArray: TypeAlias = NDArray[np.float32]
 
 _HEADER_KEY = "policy"
+# A policy of two layers of 64 is 40 KiB; the largest that anyone trains here is far below.
+MAX_POLICY_BYTES = 64 * 2**20
 
 
 class PolicyHeader(FileRecord):

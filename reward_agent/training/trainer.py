@@ -10,10 +10,11 @@ from typing import Any
 
 import torch
 
-from reward_agent.jobs import PROGRESS_FILE, TrainJob
+from reward_agent.errors import DataError
+from reward_agent.jobs import INITIAL_POLICY_FILE, PROGRESS_FILE, TrainJob
 from reward_agent.simulation.term_log import Stretch
 from reward_agent.simulation.vec_env import RewardVecEnv
-from reward_agent.training.policy import NumpyPolicy, PolicyHeader, save_policy
+from reward_agent.training.policy import NumpyPolicy, PolicyHeader, load_policy, save_policy
 from reward_agent.training.ppo import BatchPPO
 from reward_agent.types import Snapshot, TimeUse
 
@@ -52,6 +53,8 @@ class Trainer:
         self.model = BatchPPO(self.env, job.ppo, job.total_timesteps, job.seed)
         if checkpoint:
             self._restore(checkpoint)
+        elif job.initial_policy_sha256 is not None:
+            adopt_policy(self.model, load_policy(job_dir / INITIAL_POLICY_FILE))
         _drop_rows_after(job_dir / PROGRESS_FILE, steps)
 
     @property
@@ -176,6 +179,27 @@ def make_policy(model: BatchPPO, job: TrainJob) -> NumpyPolicy:
     normalizer = model.observation_normalizer
     log_std = model.networks.log_std
     return NumpyPolicy(header, model.networks.actor, normalizer.mean, normalizer.scale, log_std)
+
+
+def adopt_policy(model: BatchPPO, policy: NumpyPolicy) -> None:
+    """Begin with a trained policy; the critic is new, since another reward has other values.
+
+    Raises:
+        DataError: the policy is of another size.
+    """
+    shapes = [layer.weight.shape for layer in model.networks.actor]
+    if [layer.weight.shape for layer in policy.layers] != shapes:
+        raise DataError(
+            f"the initial policy has layers {[layer.weight.shape for layer in policy.layers]}, "
+            f"expected {shapes}",
+            "start without --warm-start",
+        )
+    for own, given in zip(model.networks.actor, policy.layers, strict=True):
+        own.weight[:], own.bias[:] = given.weight, given.bias
+    model.networks.log_std[:] = policy.log_std
+    normalizer = model.observation_normalizer
+    count = float(max(policy.header.total_timesteps, 1))
+    normalizer.adopt(policy.observation_mean, policy.observation_scale, count)
 
 
 def _drop_rows_after(path: Path, steps: int) -> None:
