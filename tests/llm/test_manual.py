@@ -66,18 +66,18 @@ def test_reply_that_is_still_being_written_is_waited_for(tmp_path, request_):
     path = tmp_path / "001.reply.md"
     path.write_text("  \n")
 
-    def write_slowly():
-        with path.open("w") as file:
-            for _ in range(12):
-                file.write("line of a reply\n")
-                file.flush()
-                time.sleep(0.05)
+    class Writer(Terminal):
+        """Writes a line of the reply each time that the model looks up, twelve times."""
 
-    thread = threading.Thread(target=write_slowly)
-    thread.start()
-    reply = make_chat_model(f"manual:{tmp_path}").complete(request_).reply
-    thread.join()
-    assert reply == "line of a reply\n" * 12
+        lines = 0
+
+        def read(self, wait_s):
+            self.lines += 1
+            path.write_text("line of a reply\n" * min(self.lines, 12))
+            return ""
+
+    model = ManualChatModel(tmp_path, "chat", threading.Event(), Writer())
+    assert model.complete(request_).reply == "line of a reply\n" * 12
 
 
 def test_stopped_run_does_not_wait_on(tmp_path, request_):
