@@ -11,6 +11,7 @@ from typing import Literal
 from reward_agent.agents.brief import HistoryEntry
 from reward_agent.history import find_best, read_history
 from reward_agent.jobs import STRIP_FILE, VIDEO_FILE
+from reward_agent.llm.costs import CALLS_FILE, CostSummary, read_calls, summarise_costs
 from reward_agent.store import RunRecord, RunStore
 from reward_agent.types import Evaluation, Iteration, TermCurve
 
@@ -71,6 +72,7 @@ class RunView:
         video_note: why there is none.
         strip: bytes of the picture with key moments of the same episode, or None.
         metric_source: the metric that judged the run, if there is one.
+        costs: what its language model was paid.
     """
 
     run: RunRecord
@@ -80,6 +82,7 @@ class RunView:
     video_note: str
     strip: bytes | None
     metric_source: str
+    costs: CostSummary
 
     @cached_property
     def best(self) -> CandidateView | None:
@@ -146,6 +149,7 @@ def load_run_view(run_dir: Path) -> RunView:
         video_note=note,
         strip=_read_picture(path.with_name(STRIP_FILE), MAX_STRIP_BYTES) if path else None,
         metric_source=metric.read_text("utf-8") if metric.is_file() else "",
+        costs=summarise_costs(read_calls(run_dir / CALLS_FILE)),
     )
 
 
