@@ -74,7 +74,7 @@ class Labels:
 
 @dataclass(frozen=True)
 class Frame:
-    """Where values lie on the canvas, in its units."""
+    """Where values lie on the canvas, in its units; what is off every chart lies on its edge."""
 
     x_range: tuple[float, float]
     y_range: tuple[float, float]
@@ -91,13 +91,13 @@ class Frame:
         """Horizontal place of a value."""
         low, high = self.x_range
         inner = self.width - _LEFT - self.right
-        return _LEFT + (value - low) / (high - low) * inner
+        return _LEFT + (min(max(value, low), high) - low) / (high - low) * inner
 
     def y(self, value: float) -> float:
         """Vertical place of a value."""
         low, high = self.y_range
         inner = self.bottom - _MARGINS[self.width][0]
-        return self.bottom - (value - low) / (high - low) * inner
+        return self.bottom - (min(max(value, low), high) - low) / (high - low) * inner
 
 
 def render_lines(

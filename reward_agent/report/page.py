@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reward_agent.report import figures
+from reward_agent.report.hacking import check_pay
 from reward_agent.report.numbers import shorten
 from reward_agent.report.verdict import (
     DESIGNER_WORDS,
     METRIC_WORDS,
+    describe_choice,
     describe_ends,
     describe_episodes,
     find_headline,
@@ -62,6 +64,7 @@ def render_report(view: RunView) -> str:
         run=view.run,
         best=view.best,
         verdict=judge_run(view),
+        pay_checks=[check for check in map(check_pay, view.trained) if check],
         score=score,
         success_rate=success_rate,
         designer_words=DESIGNER_WORDS[view.designer_kind],
@@ -131,6 +134,7 @@ def _make_environment() -> Environment:
         "highlight_program": highlight_program,
         "render_diff": render_diff,
         "describe_episodes": describe_episodes,
+        "describe_choice": describe_choice,
         "describe_ends": describe_ends,
         "find_waste": find_waste,
     }

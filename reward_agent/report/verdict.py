@@ -8,7 +8,7 @@ from typing import Literal
 
 from reward_agent.report.numbers import shorten
 from reward_agent.report.view import DesignerKind, RunView
-from reward_agent.types import Evaluation
+from reward_agent.types import Evaluation, rank_value
 
 Tone = Literal["good", "fair", "poor", "open"]
 
@@ -94,6 +94,25 @@ def find_headline(view: RunView) -> tuple[float | None, float | None]:
     best = view.best
     evaluation = best.entry.candidate.evaluation if best else None
     return (evaluation.task_score, evaluation.success_rate) if evaluation else (None, None)
+
+
+def describe_choice(view: RunView) -> str:
+    """Say why the winner is not the program with the highest score of the search, if it is not."""
+    scored = [item for item in view.candidates if item.score is not None]
+    top = max(scored, key=lambda item: rank_value(item.score), default=None)
+    winner = view.run.winner
+    if top is None or winner is None or not winner.is_confirmed or top.id == winner.candidate:
+        return ""
+    again = [
+        item.evaluation.task_score
+        for item in view.run.confirmations
+        if item.candidate == top.id and item.evaluation and item.evaluation.task_score is not None
+    ]
+    reached = f"only {shorten(sum(again) / len(again))}" if again else "no score"
+    return (
+        f"In the search {top.id} scored more, {shorten(top.score or 0.0)} {view.run.task.unit}; "
+        f"trained again it reached {reached}."
+    )
 
 
 def _describe_seeds(view: RunView) -> str:

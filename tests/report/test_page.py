@@ -206,4 +206,4 @@ def test_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
 
 def test_the_page_says_where_the_slot_time_went(page: str) -> None:
     assert "<td>child start</td>" in page
-    assert "4% beside LLM, physics, policy, update and evaluation" in page
+    assert "4% of it is beside LLM, physics, policy, update and evaluation" in page
