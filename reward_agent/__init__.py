@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from reward_agent.design_run import design, resume_run
+    from reward_agent.estimate import estimate_design
     from reward_agent.export.package import export_run
     from reward_agent.simulation.card import load_env
     from reward_agent.single import check, evaluate, train
@@ -16,6 +17,7 @@ __version__ = "0.1.0"
 __all__ = [
     "check",
     "design",
+    "estimate_design",
     "evaluate",
     "export_run",
     "load_env",
@@ -28,6 +30,7 @@ __all__ = [
 _HOMES = {
     "check": "reward_agent.single",
     "design": "reward_agent.design_run",
+    "estimate_design": "reward_agent.estimate",
     "evaluate": "reward_agent.single",
     "export_run": "reward_agent.export.package",
     "load_env": "reward_agent.simulation.card",

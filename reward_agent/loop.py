@@ -255,7 +255,8 @@ def _name_winner(search: Search) -> RunRecord:
     if not trained and search.budget.reached:
         raise BudgetError(
             f"{search.budget.reached}; no program was trained before",
-            f"go on with a higher limit: {search.store.resume_command}",
+            "give a higher limit, or lower the most that a call can cost with --reply-tokens, and "
+            f"go on with: {search.store.resume_command}",
         )
     if not trained:
         raise RewardAgentError(*_explain_no_candidate(search, [e.candidate for e in entries]))
