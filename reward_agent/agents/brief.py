@@ -208,11 +208,20 @@ class MetricProposal:
 
 @dataclass(frozen=True)
 class RepairBrief:
-    """A program, or a reply without one, and what was found wrong with it."""
+    """A program, or a reply without one, and what was found wrong with it.
+
+    Args:
+        brief: what was asked for.
+        proposal: what came back.
+        findings: what is wrong with it.
+        number: how many repairs of the candidate came before, so that a model that repeats its
+            mistake is asked in other words.
+    """
 
     brief: DesignBrief
     proposal: Proposal
     findings: tuple[Finding, ...]
+    number: int = 0
 
 
 @dataclass(frozen=True)

@@ -73,6 +73,7 @@ class Designer:
             outcome=repair.proposal.outcome,
             findings=_sort_findings(repair.findings),
             lines=program.source.split("\n") if program else [],
+            number=repair.number,
         )
         return self._follow_up("designer/repair", repair, prompt.text)
 

@@ -124,11 +124,11 @@ def _repair(
     stored: StoredEpisodes,
 ) -> Examination:
     """Give findings back to the Designer, a bounded number of times."""
-    for _ in range(search.config.max_repairs):
+    for number in range(search.config.max_repairs):
         if examination.is_accepted or examination.proposal.is_final:
             break
         _write_attempt(draft, examination)
-        request = RepairBrief(brief, examination.proposal, _list_findings(examination))
+        request = RepairBrief(brief, examination.proposal, _list_findings(examination), number)
         with search.ledger.spend("llm"):
             proposal = search.designer.repair(request)
         examination = _examine(search, draft, proposal, stored)

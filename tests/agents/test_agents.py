@@ -7,6 +7,7 @@ from reward_agent.agents.brief import (
     AnalysisBrief,
     DesignBrief,
     MetricBrief,
+    Proposal,
     RepairBrief,
     ReviewBrief,
     RevisionBrief,
@@ -282,3 +283,14 @@ def test_history_holds_the_last_four_rounds(make_entry):
     kept = select_history(entries)
     assert sorted({entry.candidate.iteration for entry in kept}) == [2, 3, 4, 7]
     assert len(kept) == 8
+
+
+def test_second_repair_is_asked_for_in_other_words(play, brief, source):
+    """A model that repeats its mistake is not answered from the cache, nor asked the same again."""
+    model = play(f"```python\n{source}```", f"```python\n{source}```")
+    proposal = Proposal(RewardProgram(source), "rejected: check: line 3", ())
+    for number in (0, 1):
+        Designer(model).repair(RepairBrief(brief, proposal, (), number))
+    first, second = (request.messages for request in model.requests)
+    assert first != second
+    assert "This is repair 2 of this candidate" in second[-1].content
