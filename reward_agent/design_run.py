@@ -29,9 +29,9 @@ from reward_agent.store import RunRecord, RunStore, find_run, name_new_run, now_
 from reward_agent.tasks import (
     TaskSpec,
     apply_task,
-    find_task_metric,
     list_tasks,
     read_metric,
+    read_task_metric,
     resolve_task,
 )
 from reward_agent.timing import TimeLedger
@@ -104,7 +104,7 @@ def design(
         sandbox_level="unknown",
         versions=read_versions(),
     )
-    choice = MetricChoice(own_metric, find_task_metric(card, spec), accept_metric, accept_unseen)
+    choice = MetricChoice(own_metric, read_task_metric(card, spec), accept_metric, accept_unseen)
     return _follow(store, run, team, listen, choice, cancel)
 
 
@@ -201,7 +201,7 @@ def resume_run(
     )
     own_metric = None if metric is None else read_metric(metric)
     choice = MetricChoice(
-        own_metric, find_task_metric(run.card, run.task), accept_metric, accept_unseen
+        own_metric, read_task_metric(run.card, run.task), accept_metric, accept_unseen
     )
     return _follow(store, run, team, listen, choice, cancel)
 

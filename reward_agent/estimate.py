@@ -23,7 +23,7 @@ from reward_agent.llm.registry import choose_provider
 from reward_agent.paths import find_runs_dir
 from reward_agent.simulation.card import EnvCard, load_env
 from reward_agent.store import RunStore, list_runs, read_record
-from reward_agent.tasks import TaskSpec, apply_task, find_task_metric, resolve_task
+from reward_agent.tasks import TaskSpec, apply_task, read_task_metric, resolve_task
 from reward_agent.types import Record, TrainingResult
 
 # Env steps a second of one training, where none was measured; the fastest costs the least time.
@@ -105,7 +105,7 @@ def estimate_design(
     config = resolve_config(options, card.budget, card.name, environ).config
     provider = (config.provider or choose_provider(environ).spec).partition(":")[0]
     model = config.model or load_models().default.get(provider, provider)
-    has_metric = find_task_metric(card, spec) is not None
+    has_metric = read_task_metric(card, spec) is not None
     calls = _count_calls(config, provider, has_metric)
     inputs, outputs = _count_tokens(Subject(card, spec), config, calls)
     rate, how = _find_rate(card, find_runs_dir(runs_dir))

@@ -40,9 +40,9 @@ from reward_agent.tasks import (
     TaskSpec,
     apply_task,
     find_task_dir,
-    find_task_metric,
     list_tasks,
     read_metric,
+    read_task_metric,
     resolve_task,
 )
 from reward_agent.types import CheckReport, ProbeReport, RewardProgram, Snapshot, TrainingResult
@@ -225,11 +225,15 @@ def _resolve(env: str, task: str | None, metric: Path | None, options: dict[str,
     if spec is not None:
         card = apply_task(card, spec)
     config = resolve_config(options, card.budget, card.name).config
-    path = metric or (find_task_metric(card, spec) if spec is not None else None)
-    chosen = Metric(None, "none")
-    if path is not None:
-        chosen = Metric(read_metric(path), "file" if metric else "task")
-    return _Setting(card, spec, chosen, config)
+    return _Setting(card, spec, _choose_metric(card, spec, metric), config)
+
+
+def _choose_metric(card: EnvCard, task: TaskSpec | None, own: Path | None) -> Metric:
+    """Return the user's metric, else the task's, else none."""
+    if own is not None:
+        return Metric(read_metric(own), "file")
+    source = read_task_metric(card, task) if task is not None else None
+    return Metric(source, "none" if source is None else "task")
 
 
 def _run_one(

@@ -1,7 +1,8 @@
 """A behaviour in words: the ``TaskSpec`` read from ``envs/<env>/tasks/<task>/task.toml``.
 
-The folder also holds ``metric.py``, the trusted ``score(episode)``, and for some tasks
-``reference_reward.py``, a person's reward in the reward language.
+The folder also holds ``metric.py``, the trusted ``score(episode)``, unless ``task.toml`` names the
+metric of another task with other constants, and for some tasks ``reference_reward.py``, a person's
+reward in the reward language.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any
 
 from pydantic import Field, ValidationError, field_validator
 
+from reward_agent.constants import replace_constants
 from reward_agent.errors import DataError, UnknownNameError, UsageError, find_closest_name
 from reward_agent.simulation.card import (
     EnvCard,
@@ -25,13 +27,23 @@ from reward_agent.simulation.card import (
     find_env_dir,
     load_env,
 )
-from reward_agent.types import FileRecord, Finite
+from reward_agent.types import FileRecord, Finite, Record
 
 TASK_FILE = "task.toml"
 METRIC_FILE = "metric.py"
 REFERENCE_REWARD_FILE = "reference_reward.py"
 
 _MAX_NAME_CHARS = 40
+
+
+class MetricVariant(Record):
+    """A metric that is another task's with other constants."""
+
+    of: str = Field(
+        pattern=r"^([a-z][a-z0-9_]*/)?[a-z][a-z0-9_]*$",
+        description="the other task; 'walker2d/run_forward' for one of another environment",
+    )
+    constants: dict[str, int | Finite] = Field({}, description="module-level constants, by name")
 
 
 class TaskSpec(FileRecord):
@@ -50,6 +62,7 @@ class TaskSpec(FileRecord):
     termination: tuple[FieldRange, ...] | None = None
     ppo: dict[str, Any] = Field({}, description="PPOSettings to replace, by name")
     budget: TrainingBudget | None = None
+    metric: MetricVariant | None = Field(None, description="in place of a metric.py of its own")
 
     @field_validator("ppo")
     @classmethod
@@ -134,13 +147,49 @@ def resolve_task(env: EnvCard | str, text: str) -> TaskSpec:
     return make_task(card.name, text)
 
 
-def find_task_metric(env: EnvCard | str, task: TaskSpec) -> Path | None:
-    """Return the ``metric.py`` that a task brings, or None."""
+def read_task_metric(env: EnvCard | str, task: TaskSpec) -> str | None:
+    """Return the source of the metric that a task brings, or None.
+
+    For a task that names another's metric this is the other's with this one's constants in it: one
+    text, which is what judges and what a run records.
+
+    Raises:
+        UsageError: the ``metric.py`` is none.
+        DataError: ``task.toml`` names a task or a constant that is not there.
+    """
     card = _load_card(env)
     if task.name not in list_tasks(card):
         return None
-    path = find_task_dir(card, task.name) / METRIC_FILE
-    return path if path.is_file() else None
+    folder = find_task_dir(card, task.name)
+    path = folder / METRIC_FILE
+    if task.metric is None:
+        return read_metric(path) if path.is_file() else None
+    if path.is_file():
+        raise DataError(
+            f"task {task.name!r} has a {METRIC_FILE} and names the metric of {task.metric.of!r}",
+            f"remove {path}, or the key 'metric' of its {TASK_FILE}",
+        )
+    other = _find_other_metric(card, task.metric.of, folder / TASK_FILE)
+    place = f"the metric of {task.metric.of!r}, named by {folder / TASK_FILE},"
+    return replace_constants(read_metric(other), task.metric.constants, place)
+
+
+def _find_other_metric(card: EnvCard, name: str, place: Path) -> Path:
+    """Return the ``metric.py`` of the task that another task names.
+
+    Raises:
+        DataError: there is no such task, or it has no ``metric.py`` of its own.
+    """
+    env_name, _, task_name = name.rpartition("/")
+    try:
+        path = find_task_dir(env_name or card, task_name) / METRIC_FILE
+    except UnknownNameError as error:
+        raise DataError(f"{place}, metric of {name!r}: {error.message}", error.remedy) from error
+    if not path.is_file():
+        raise DataError(
+            f"{place}: task {name!r} has no {METRIC_FILE} of its own", "name a task that has one"
+        )
+    return path
 
 
 def read_metric(path: Path) -> str:

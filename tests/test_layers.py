@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "reward_agent"
 
 # From the bottom up; a module may import from its own layer and from those below.
 LAYERS = [
-    ("errors", "paths", "text", "threads", "timing", "types"),
+    ("constants", "errors", "paths", "text", "threads", "timing", "types"),
     ("simulation.sources", "simulation.card", "jobs", "sandbox.files", "sandbox.limits", "tasks", "config"),
     (
         "llm", "prompts", "rewards", "simulation", "training", "evaluation", "sandbox", "worker",
@@ -22,7 +22,7 @@ LAYERS = [
     ("agents", "store", "executors", "history", "llm.offline", "llm.replay"),
     ("search",),
     ("stages",),
-    ("report", "export"),
+    ("report", "export", "trackers"),
     ("loop", "design_run", "repeat", "single", "estimate"),
     ("feedback",),
     ("web",),

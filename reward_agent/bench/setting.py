@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from reward_agent.simulation.card import EnvCard, load_env
 from reward_agent.tasks import (
     REFERENCE_REWARD_FILE,
     apply_task,
     find_task_dir,
-    find_task_metric,
+    read_task_metric,
     resolve_task,
 )
 
@@ -30,12 +29,12 @@ class Setting:
     Args:
         card: with the task's changes.
         source: text of the reference reward, which is Gymnasium's own.
-        metric_path: the task's metric.
+        metric: source of the task's metric.
     """
 
     card: EnvCard
     source: str
-    metric_path: Path
+    metric: str
 
 
 def load_setting(env: str) -> Setting:
@@ -43,7 +42,7 @@ def load_setting(env: str) -> Setting:
     plain = load_env(env)
     task = resolve_task(plain, TASKS[env])
     card = apply_task(plain, task)
-    metric_path = find_task_metric(card, task)
-    assert metric_path is not None
+    metric = read_task_metric(card, task)
+    assert metric is not None
     source = (find_task_dir(card, task.name) / REFERENCE_REWARD_FILE).read_text("utf-8")
-    return Setting(card, source, metric_path)
+    return Setting(card, source, metric)

@@ -124,7 +124,7 @@ def test_sentence_far_from_every_task_gets_no_metric_but_a_list() -> None:
 def test_metric_beyond_the_language_is_named_and_not_copied(tmp_path: Path) -> None:
     own = tmp_path / "hopper"
     shutil.copytree(find_env_dir("hopper"), own)
-    metric = own / "tasks/back_flip/metric.py"
+    metric = own / "tasks/front_flip/metric.py"
     metric.write_text(metric.read_text() + "\n\ndef wait():\n    while True:\n        pass\n")
     brief = MetricBrief(load_env(own), "jump backwards through a flip")
     with pytest.raises(RefusalError, match="the nearest task of hopper is 'back_flip'") as caught:

@@ -8,7 +8,7 @@ import pytest
 from reward_agent.evaluation.metrics import Episode, compile_metric
 from reward_agent.simulation.batch import BatchSimulation
 from reward_agent.simulation.card import load_env
-from reward_agent.tasks import apply_task, find_task_dir, load_task
+from reward_agent.tasks import apply_task, load_task, read_task_metric
 
 DATA_DIR = Path(__file__).parent / "data"
 
@@ -18,7 +18,7 @@ def load_metric():
     """Return the compiled metric of a task."""
 
     def load(env, task):
-        return compile_metric(find_task_dir(env, task) / "metric.py")
+        return compile_metric(read_task_metric(env, load_task(env, task)))
 
     return load
 

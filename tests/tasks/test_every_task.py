@@ -9,12 +9,12 @@ import pytest
 from reward_agent.rewards.checks import check_metric, check_program
 from reward_agent.simulation.card import list_envs, load_env
 from reward_agent.tasks import (
-    METRIC_FILE,
     REFERENCE_REWARD_FILE,
     apply_task,
     find_task_dir,
     list_tasks,
     load_task,
+    read_task_metric,
 )
 from reward_agent.types import RewardProgram
 
@@ -56,7 +56,7 @@ def test_task_says_what_is_asked_and_how_it_is_judged(env, task):
 
 @every_task
 def test_metric_is_in_the_language_that_a_designer_may_propose_it_in(env, task):
-    source = (find_task_dir(env, task) / METRIC_FILE).read_text()
+    source = read_task_metric(env, load_task(env, task))
     report = check_metric(re.sub(r"^(?:import|from) .*\n", "", source, flags=re.M), load_env(env))
     assert [finding.message for finding in report.findings if finding.severity == "error"] == []
 

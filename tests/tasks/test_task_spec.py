@@ -10,11 +10,11 @@ from reward_agent.tasks import (
     TaskSpec,
     apply_task,
     find_task_dir,
-    find_task_metric,
     list_tasks,
     load_task,
     make_task,
     read_metric,
+    read_task_metric,
     resolve_task,
 )
 
@@ -152,14 +152,16 @@ def test_any_sentence_becomes_a_task_with_a_name_for_a_folder(sentence, name):
 def test_a_folder_of_ones_own_has_its_tasks_metrics_and_references(tmp_path):
     own = tmp_path / "My Envs" / "hopper"
     shutil.copytree(find_env_dir("hopper"), own)
-    metric = own / "tasks" / "back_flip" / "metric.py"
+    metric = own / "tasks" / "front_flip" / "metric.py"
     metric.write_text("# mine\n" + metric.read_text("utf-8"), encoding="utf-8")
     card = load_env(str(own))
     task = resolve_task(str(own), "back_flip")
     assert (task.env, task.description) == ("hopper", load_task("hopper", "back_flip").description)
     assert list_tasks(card) == list_tasks(str(own)) == list_tasks("hopper")
-    assert find_task_metric(card, task) == find_task_metric(str(own), task) == metric
-    assert find_task_dir(card, "back_flip") == metric.parent
+    source = read_task_metric(card, task)
+    assert source == read_task_metric(str(own), task)
+    assert source.startswith("# mine\n")
+    assert find_task_dir(card, "front_flip") == metric.parent
     with pytest.raises(UnknownNameError, match="unknown hopper task 'bak_flip'"):
         resolve_task(str(own), "bak_flip")
 

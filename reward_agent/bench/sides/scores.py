@@ -32,7 +32,7 @@ def evaluate_policies(
         policies: in any order.
         seed: of the episodes.
     """
-    metric = compile_metric(setting.metric_path)
+    metric = compile_metric(setting.metric)
     evaluations = []
     for start in range(0, len(policies), _N_AT_ONCE):
         chunk, first = policies[start : start + _N_AT_ONCE], _SEED + 10_000 * seed + 1000 * start

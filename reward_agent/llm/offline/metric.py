@@ -11,7 +11,7 @@ from reward_agent.llm.offline.words import read_goals
 from reward_agent.rewards.checks import check_metric
 from reward_agent.rewards.language import METRIC_ENTRY
 from reward_agent.simulation.card import EnvCard
-from reward_agent.tasks import METRIC_FILE, TaskSpec, find_task_dir, list_tasks, load_task
+from reward_agent.tasks import TaskSpec, list_tasks, load_task, read_task_metric
 
 _IMPORT = re.compile(r"^(?:import|from) .*\n", re.MULTILINE)
 
@@ -60,7 +60,7 @@ def _split(text: str) -> set[str]:
 
 
 def _render(card: EnvCard, task: TaskSpec) -> str:
-    source = (find_task_dir(card, task.name) / METRIC_FILE).read_text("utf-8")
+    source = read_task_metric(card, task) or ""
     words = {
         "meaning": f"The metric of the task {task.name!r} ({task.description}), which a person "
         "wrote; nearest to the sentence by its keywords. No language model has read the sentence.",

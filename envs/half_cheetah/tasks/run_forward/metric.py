@@ -1,10 +1,10 @@
-"""Metres that the half cheetah gets forward, the right way up."""
+"""Metres that the half cheetah gets in one direction, the right way up."""
 
 import numpy as np
 
 from reward_agent.types import Score
 
-DIRECTION = 1.0  # sign of x_position forward
+DIRECTION = 1.0  # of x_position: 1 forward, -1 backward
 MIN_DISTANCE = 100.0  # m
 MAX_INVERTED_SHARE = 0.01
 MAX_BODY_SHARE = 0.05

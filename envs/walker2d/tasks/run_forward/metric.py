@@ -1,10 +1,10 @@
-"""Metres that the walker gets forward."""
+"""Metres that the walker gets in one direction."""
 
 import numpy as np
 
 from reward_agent.types import Score
 
-DIRECTION = 1.0  # sign of x_position forward
+DIRECTION = 1.0  # of x_position: 1 forward, -1 backward
 MIN_DISTANCE = 5.0  # m
 MIN_STEPS = 4  # touch-downs of each foot
 MIN_SWING_S = 0.04  # shorter losses of contact are chatter
