@@ -5,6 +5,8 @@ import time
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from reward_agent.errors import (
     BudgetError,
@@ -21,7 +23,7 @@ from reward_agent.llm.budget import (
     estimate_worst_case,
     price_usage,
 )
-from reward_agent.llm.chat import ALL_AGENTS, ChatMessage, Completion
+from reward_agent.llm.chat import ALL_AGENTS, ChatMessage, ChatRequest, Completion
 from reward_agent.llm.costs import CallLog, group_usage, name_round, read_calls, sum_usage
 from reward_agent.llm.models import find_model, load_models
 from reward_agent.types import Usage
@@ -280,3 +282,27 @@ def test_half_written_line_of_a_killed_process_is_passed_over(tmp_path, small):
 @pytest.mark.parametrize("name", sorted(load_models().model))
 def test_every_priced_model_has_a_worst_case(name, small):
     assert estimate_worst_case(small, find_model(name)).usd > 0
+
+
+@given(
+    limit=st.floats(0.001, 0.2),
+    calls=st.lists(st.tuples(st.integers(1, 4000), st.integers(1, 4000), st.floats(0, 1))),
+)
+def test_no_sequence_of_calls_passes_a_limit_in_usd(limit, calls):
+    """As long as a reply is not longer than asked for, and a prompt not dearer than counted."""
+    budget = Budget(SpendingLimits(usd=limit))
+    for n_chars, max_output, share in calls:
+        request = ChatRequest(
+            "designer", "x", (ChatMessage("user", "a" * n_chars),), max_output_tokens=max_output
+        )
+        usage = Usage(
+            n_calls=1,
+            input_tokens=count_prompt_tokens(request),
+            output_tokens=int(share * max_output),
+        )
+        try:
+            BudgetedChatModel(PaidModel(usage=usage), budget).complete(request)
+        except BudgetError:
+            assert budget.reached
+            break
+    assert (budget.usage.usd or 0.0) <= limit
