@@ -261,6 +261,7 @@ def _name_winner(search: Search) -> RunRecord:
     if not trained:
         raise RewardAgentError(*_explain_no_candidate(search, [e.candidate for e in entries]))
     confirmations = confirm_best(search, trained)
+    search.background.finish()
     winner = choose_winner(search, trained, confirmations)
     run = update_run(search)
     extra = sum(item.evaluation is not None for item in confirmations) * search.config.steps

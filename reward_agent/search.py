@@ -15,6 +15,7 @@ from reward_agent.sandbox.limits import Limits
 from reward_agent.simulation.card import EnvCard
 from reward_agent.store import MetricOrigin, RunStore
 from reward_agent.tasks import TaskSpec
+from reward_agent.threads import Background
 from reward_agent.timing import TimeLedger
 
 if TYPE_CHECKING:
@@ -91,6 +92,7 @@ class Search:
     ledger: TimeLedger
     listen: Callable[[str, dict[str, Any]], None]
     budget: Budget = field(default_factory=Budget)
+    background: Background = field(default_factory=Background, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def notify(self, kind: str, **data: Any) -> None:

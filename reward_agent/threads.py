@@ -1,9 +1,9 @@
-"""Several calls at a time, in the order of their arguments."""
+"""Several calls at a time, and calls that nobody waits for yet."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -18,3 +18,21 @@ def map_threads(n_threads: int, function: Callable[[T], R], items: Iterable[T]) 
     finally:
         # Not waiting: after Ctrl-C a reply that is still under way must not hold up the end.
         pool.shutdown(wait=False, cancel_futures=True)
+
+
+class Background:
+    """Runs calls one after the other, in a thread of its own."""
+
+    def __init__(self) -> None:
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="background")
+        self._futures: list[Future[None]] = []
+
+    def add(self, call: Callable[[], None]) -> None:
+        """Run a call when those before it have ended."""
+        self._futures.append(self._pool.submit(call))
+
+    def finish(self) -> None:
+        """Wait for all calls; an exception of the first that raised one is raised here."""
+        pending, self._futures = self._futures, []
+        for future in pending:
+            future.result()

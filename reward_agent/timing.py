@@ -19,7 +19,7 @@ OWN_OVERHEAD = "own overhead"
 # A slot had nothing to do while another one trained: too few candidates for the machine.
 FREE_SLOT = "free slot"
 # What a free slot waited for, if several things were under way.
-_WAITS = ("llm", "probe", "relabel", "checks", "summary", "report")
+_WAITS = ("llm", "probe", "relabel", "checks", "summary", "report", "rendering")
 # What a run is for; the rest is to stay small.
 PURPOSE = ("llm", "physics", "policy", "update", "evaluation", FREE_SLOT)
 

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING
 from reward_agent.errors import Interrupted
 from reward_agent.executors import JobRequest
 from reward_agent.executors.journal import read_earlier_timing, read_exit, write_exit
-from reward_agent.jobs import EvaluateResult, TrainJob
+from reward_agent.jobs import EvaluateJob, TrainJob
 from reward_agent.sandbox.runner import run_job
 from reward_agent.sandbox.warm import make_warm_server
 from reward_agent.timing import TimeLedger
 from reward_agent.types import TimeUse, TrainingResult
 
 if TYPE_CHECKING:
+    from reward_agent.jobs import Job
     from reward_agent.sandbox.level import SandboxMode
     from reward_agent.sandbox.runner import JobExit
 
@@ -30,8 +31,8 @@ _ACTIVITIES = {
     "score": "evaluation",
     "record": "evaluation",
 }
-# Jobs of a second or less that a candidate waits for: they have a lane of their own beside the
-# slots, since the core that is left to the parent is idle while trainings run.
+# Jobs of a second or less that a candidate waits for. They and films have a lane of their own each
+# beside the slots, since the core that is left to the parent is idle while trainings run.
 _SHORT_KINDS = frozenset({"probe", "relabel", "check_env"})
 
 
@@ -64,6 +65,7 @@ class LocalExecutor:
         self._ledger = ledger or TimeLedger(self.n_slots)
         self._pool = ThreadPoolExecutor(self.n_slots, thread_name_prefix="job")
         self._short_pool = ThreadPoolExecutor(1, thread_name_prefix="short job")
+        self._film_pool = ThreadPoolExecutor(1, thread_name_prefix="film")
         self._cancel = threading.Event()
         self._warm = make_warm_server() if is_warm else None
 
@@ -77,9 +79,7 @@ class LocalExecutor:
         """
         try:
             futures = [
-                (self._short_pool if request.job.kind in _SHORT_KINDS else self._pool).submit(
-                    self._run, request, on_progress
-                )
+                self._find_lane(request.job).submit(self._run, request, on_progress)
                 for request in requests
             ]
             return [future.result() for future in futures]
@@ -91,10 +91,15 @@ class LocalExecutor:
     def close(self) -> None:
         """Stop what runs and wait for its end."""
         self._cancel.set()
-        for pool in (self._pool, self._short_pool):
+        for pool in (self._pool, self._short_pool, self._film_pool):
             pool.shutdown(wait=True, cancel_futures=True)
         if self._warm is not None:
             self._warm.close()
+
+    def _find_lane(self, job: Job) -> ThreadPoolExecutor:
+        if job.kind in _SHORT_KINDS:
+            return self._short_pool
+        return self._film_pool if _is_film(job) else self._pool
 
     def _run(self, request: JobRequest, on_progress: ProgressCallback | None) -> JobExit:
         known = read_exit(request.job, request.job_dir, request.limits)
@@ -102,11 +107,13 @@ class LocalExecutor:
             return known
         if self._cancel.is_set():
             raise Interrupted("the run was stopped")
-        job, in_slot = request.job, request.job.kind not in _SHORT_KINDS
+        job = request.job
+        activity = "rendering" if _is_film(job) else _ACTIVITIES.get(job.kind, job.kind)
+        in_slot = self._find_lane(job) is self._pool
         earlier = TimeUse()
         if isinstance(job, TrainJob):
             earlier = read_earlier_timing(job, request.job_dir, request.limits)
-        with self._ledger.spend(_ACTIVITIES.get(job.kind, job.kind), in_slot=in_slot) as parts:
+        with self._ledger.spend(activity, in_slot=in_slot) as parts:
             job_exit = self._run_child(request, on_progress)
             parts.update(_split_time(job_exit, earlier))
         return job_exit
@@ -129,6 +136,10 @@ class LocalExecutor:
         return job_exit
 
 
+def _is_film(job: Job) -> bool:
+    return isinstance(job, EvaluateJob) and job.render
+
+
 def _split_time(job_exit: JobExit, earlier: TimeUse) -> dict[str, float]:
     """Return what a job says of its time, by activity; a training tells of earlier slices too."""
     result = job_exit.result
@@ -136,6 +147,4 @@ def _split_time(job_exit: JobExit, earlier: TimeUse) -> dict[str, float]:
         before = earlier.to_dict()
         use = result.timing.to_dict()
         return {name: max(use[name] - before[name], 0.0) for name in use}
-    if isinstance(result, EvaluateResult):
-        return {"rendering": result.rendering_s}
     return {}

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from reward_agent.errors import DataError
+from reward_agent.errors import DataError, JobError
 from reward_agent.evaluation.trajectories import Trajectories, join_trajectories
 from reward_agent.executors import JobRequest
 from reward_agent.jobs import (
     METRIC_FILE,
+    RESULT_FILE,
     TRAJECTORIES_FILE,
     EvaluateJob,
     EvaluateResult,
@@ -20,9 +21,12 @@ from reward_agent.jobs import (
 from reward_agent.sandbox.files import read_capped
 from reward_agent.search import Judge, Search, copy_into
 from reward_agent.stages.train import Entrant, check_policy
+from reward_agent.store import write_record
 from reward_agent.training.policy import MAX_POLICY_BYTES
 from reward_agent.types import Evaluation, RewardProgram, Snapshot, TrainingResult, rank_value
 
+# The report takes smaller ones only.
+MAX_FILM_BYTES = 64 * 2**20
 # Stored episodes that a new program is tried on; more would only repeat what they show.
 MAX_STORED_EPISODES = 32
 # Seeds of evaluations: far from the seeds of trainings, and apart from each other.
@@ -164,17 +168,34 @@ def judge_training(
 ) -> EvaluateResult:
     """Score a training that has ended: its course, and its best policy on fresh episodes.
 
-    A training that was stopped on the way is not filmed.
+    A whole training is filmed as well, in the background.
     """
-    is_whole = result.total_timesteps >= search.config.steps
     judgement = Judgement(
         job_dir,
         seed=EVALUATION_SEED + search.config.seed + result.seed,
         n_episodes=search.config.eval_episodes,
-        render=search.config.video and is_whole,
         caption=caption,
     )
-    return judge_policies(search.judge, training_dir, result.snapshots, judgement)
+    judged = judge_policies(search.judge, training_dir, result.snapshots, judgement)
+    if search.config.video and result.total_timesteps >= search.config.steps:
+        search.background.add(lambda: film_policy(search, judged, judgement))
+    return judged
+
+
+def film_policy(search: Search, judged: EvaluateResult, judgement: Judgement) -> None:
+    """Repeat the episodes that a policy was judged by, film one, and put the film beside them."""
+    folder, film_dir = judgement.job_dir, judgement.job_dir / "film"
+    snapshot = Snapshot(total_timesteps=judged.best.total_timesteps, file=judged.best_file)
+    changes: dict[str, object] = {}
+    try:
+        filming = replace(judgement, job_dir=film_dir, render=True)
+        film = _evaluate(search.judge, folder, [snapshot], filming)
+        for name in filter(None, (film.video_file, film.strip_file)):
+            copy_into(folder, {name: read_capped(film_dir / name, MAX_FILM_BYTES)})
+        changes = film.model_dump(include={"video_file", "video_note", "strip_file", "rendering_s"})
+    except (DataError, JobError, FileNotFoundError) as error:  # it costs the video, not the scores
+        changes["video_note"] = f"no video: {error}"
+    write_record(folder / RESULT_FILE, judged.model_copy(update=changes))
 
 
 def collect_episodes(folders: Sequence[tuple[Path, Evaluation]]) -> StoredEpisodes:
