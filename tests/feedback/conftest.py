@@ -61,10 +61,10 @@ def judged_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def unjudged_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A finished run of a sentence whose proposed metric was not accepted: three candidates."""
+    """A finished run of a sentence whose proposed metric was not accepted: two candidates."""
     folder = tmp_path_factory.mktemp("unjudged")
-    programs = [PROGRAM % margin for margin in (0.2, 0.5, 0.8)]
-    design(folder, "stay in the middle of the rail", PROPOSAL, *programs, candidates=3)
+    programs = [PROGRAM % margin for margin in (0.2, 0.5)]
+    design(folder, "stay in the middle of the rail", PROPOSAL, *programs, candidates=2)
     return folder
 
 

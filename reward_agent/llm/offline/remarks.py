@@ -149,12 +149,12 @@ def list_answers(
     """Return changed plans that answer the wishes: a bold one, then a cautious one."""
     known = {signal.name: signal for signal in signals}
     moves = []
-    for is_bold, manner in ((True, "boldly"), (False, "cautiously")):
+    for is_bold, manner in ((True, "bold"), (False, "cautious")):
         answer = Answer(known, is_bold, entry)
         changed = reduce(answer.change, wishes, plan)
         unmet = [wish for wish in wishes if answer.change(plan, wish) == plan]
         if changed != plan:
-            reason = f"answers {', '.join(w for w in wishes if w not in unmet)} {manner}"
+            reason = f"{manner} answer to {', '.join(w for w in wishes if w not in unmet)}"
             lacking = f"; the card has no field for {', '.join(unmet)}"
             moves.append(Move(changed, reason + (lacking if unmet else "")))
     return moves

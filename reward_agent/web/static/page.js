@@ -117,7 +117,7 @@ document.addEventListener("keydown", (event) => {
   }
   if (event.ctrlKey || event.metaKey || event.altKey) return;
   const button = document.querySelector('#vote [data-key="' + CSS.escape(event.key.toLowerCase()) + '"]');
-  if (button) { event.preventDefault(); button.click(); }
+  if (button && !document.querySelector("#vote .pending")) { event.preventDefault(); button.click(); }
 });
 
 // --- what a point of a chart says ---

@@ -1,0 +1,122 @@
+"""The terminal: options for scripts, and the prompt fed by a pipe."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from reward_agent.cli.feedback_script import parse_preference
+from reward_agent.errors import UsageError
+
+
+@pytest.fixture
+def folder(judged_run: Path, tmp_path: Path) -> Path:
+    shutil.copytree(judged_run, tmp_path, dirs_exist_ok=True)
+    return tmp_path
+
+
+def feedback(folder: Path, *arguments: str, text: str = "", code: int = 0, **environ: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "reward_agent", "feedback", "last", *arguments],
+        cwd=folder, input=text, capture_output=True, text=True, timeout=200,
+        env={k: v for k, v in os.environ.items() if not k.endswith("_API_KEY")}
+        | {"COLUMNS": "200"} | environ,
+    )  # fmt: skip
+    assert "Traceback" not in done.stderr
+    assert done.returncode == code, done.stderr
+    return done.stdout if code == 0 else done.stderr
+
+
+def list_candidates(folder: Path) -> list[str]:
+    shown = json.loads(feedback(folder, "--json"))
+    return [item["candidate"] for item in shown["candidates"]]
+
+
+def test_options_prefer_note_and_accept_are_recorded_in_order(folder: Path) -> None:
+    a, b = list_candidates(folder)
+    shown = feedback(folder, "--accept", b, "--prefer", f"{b}:{a}", "--note", "good", "--json")
+    data = json.loads(shown[shown.index("{") :])
+    kinds = [entry["kind"] for entry in data["entries"]]
+    assert kinds[-3:] == ["noted", "preferred", "decided"]
+    assert data["accepted"] == data["current"] == b
+    ratings = {item["candidate"]: item["rating"]["mean"] for item in data["candidates"]}
+    assert ratings[b] > ratings[a]
+
+
+def test_an_edit_by_option_shows_findings_at_their_lines(folder: Path) -> None:
+    bad = folder / "bad.py"
+    bad.write_text(
+        "def compute_reward(state, action, next_state):\n"
+        "    upright = next_state.pole_angel\n"
+        '    return upright, {"upright": upright}\n'
+    )
+    message = feedback(folder, "--edit", str(bad), code=1)
+    assert "bad.py is refused" in message
+
+
+def test_the_prompt_takes_words_and_commands_from_a_pipe(folder: Path) -> None:
+    _, b = list_candidates(folder)
+    editor = folder / "editor"
+    editor.write_text('#!/bin/sh\nsed -i s/margin=0.[25]/margin=0.77/ "$1"\n')
+    editor.chmod(0o755)
+    lines = [
+        "/nosuch",
+        f"/choose {b}",
+        "/note hello",
+        "/show",
+        "/metric",
+        "/edit",
+        "/list",
+        "/quit",
+    ]
+    shown = feedback(folder, text="\n".join(lines) + "\n", EDITOR=str(editor))
+    assert "after" in shown
+    assert "edited-by-hand of " + b in shown
+    record = json.loads(feedback(folder, "--json"))
+    kinds = [entry["kind"] for entry in record["entries"]]
+    assert {"decided", "noted", "edited", "round_started", "round_ended"} <= set(kinds)
+    assert len(record["candidates"]) == 3
+
+
+def test_a_wrong_command_names_the_closest_one(folder: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "reward_agent", "feedback", "last"],
+        cwd=folder, input="/acept\n", capture_output=True, text=True, timeout=100,
+    )  # fmt: skip
+    assert "did you mean 'accept'?" in done.stderr
+    assert done.returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("a:b", ("a", "b", "a")), ("a=b", ("a", "b", "same")), (" a ! b ", ("a", "b", "both bad"))],
+)
+def test_preferences_are_read(text: str, expected: tuple[str, str, str]) -> None:
+    assert parse_preference(text) == expected
+
+
+@pytest.mark.parametrize("text", ["", "a", "a:", "a b", "a:b:c"])
+def test_what_is_no_preference_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="no preference"):
+        parse_preference(text)
+
+
+def test_the_page_names_the_extra_that_it_needs(folder: Path) -> None:
+    blocked = folder / "blocked"
+    (blocked / "uvicorn").mkdir(parents=True)
+    (blocked / "uvicorn" / "__init__.py").write_text(
+        "raise ModuleNotFoundError('no uvicorn', name='uvicorn')\n"
+    )
+    message = feedback(folder, "--web", code=2, PYTHONPATH=str(blocked))
+    assert "uvicorn" in message
+    assert "pip install 'reward-agent[web]'" in message
+
+
+def test_options_of_a_script_do_not_mix_with_the_page(folder: Path) -> None:
+    assert "--web takes no" in feedback(folder, "--web", "--note", "x", code=2)
