@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -29,6 +30,9 @@ def design_command(
         bool, typer.Option("--estimate", help="Print what the run may cost, and do nothing.")
     ] = False,
     runs_dir: Annotated[Path | None, typer.Option(help="Where runs lie [default: ./runs].")] = None,
+    tracker: Annotated[
+        list[str] | None, typer.Option(help="Log to tensorboard, wandb or mlflow; repeatable.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the run's record.")] = False,
     **settings: Any,
 ) -> None:
@@ -37,6 +41,7 @@ def design_command(
     from reward_agent.design_run import design, resume_run
     from reward_agent.paths import find_runs_dir
     from reward_agent.store import RunStore, find_run
+    from reward_agent.trackers.follow import TrackedRun
 
     if estimate:
         _show_estimate(env, task, runs_dir, as_json, settings)
@@ -46,11 +51,12 @@ def design_command(
             "a run that is resumed has its environment and task",
             "leave --env and --task out, or leave --resume out for a new run",
         )
-    with RunDisplay() as display:
+    trackers = TrackedRun(tracker or (), lambda name: find_run(name, find_runs_dir(runs_dir)))
+    with RunDisplay() as display, closing(trackers):
         common: dict[str, Any] = {
             "metric": metric,
             "runs_dir": runs_dir,
-            "listen": display.listen,
+            "listen": trackers.listen_with(display.listen),
             "accept_metric": lambda proposed: _ask_about_metric(display, proposed),
             "accept_unseen": yes,
         }

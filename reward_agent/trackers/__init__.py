@@ -1,0 +1,5 @@
+"""A run in a tracker: TensorBoard, Weights & Biases or MLflow.
+
+A tracker is one class with the four methods of ``base.Tracker`` and a row in ``registry.TRACKERS``.
+It runs in the parent and is fed from the run's directory: no child knows of it, or of its key.
+"""
