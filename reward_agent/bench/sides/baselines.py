@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import gymnasium
+import mujoco
 import numpy as np
 import torch
 from stable_baselines3 import PPO
@@ -131,6 +132,8 @@ def learn(env: str, seed: int, side: str, goal: dict[str, float], spacing: int) 
 
 def make_model(baseline: Baseline, card: EnvCard, seed: int) -> PPO:
     """Return Stable-Baselines3's PPO on Gymnasium's environment of a card."""
+    # Gymnasium's models have settings of old that MuJoCo warns of, once for each environment.
+    mujoco.set_mju_user_warning(lambda message: None)
     kwargs = dict(card.gymnasium_kwargs)
     assert card.gymnasium_id is not None
     env: VecEnv = make_vec_env(
