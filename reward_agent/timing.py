@@ -20,8 +20,8 @@ OWN_OVERHEAD = "own overhead"
 FREE_SLOT = "free slot"
 # What a free slot waited for, if several things were under way.
 _WAITS = ("llm", "probe", "relabel", "checks", "summary", "report", "rendering")
-# What a run is for; the rest is to stay small.
-PURPOSE = ("llm", "physics", "policy", "update", "evaluation", FREE_SLOT)
+# What a run is for; the rest is to stay small. To read the state is part of a step of the physics.
+PURPOSE = ("llm", "physics", "state", "policy", "update", "evaluation", FREE_SLOT)
 
 
 @dataclass(frozen=True)

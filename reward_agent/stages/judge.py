@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -177,7 +178,8 @@ def judge_training(
         caption=caption,
     )
     judged = judge_policies(search.judge, training_dir, result.snapshots, judgement)
-    if search.config.video and result.total_timesteps >= search.config.steps:
+    is_whole = result.total_timesteps >= search.config.steps
+    if search.config.video and is_whole and judged.video_file is None:
         search.background.add(lambda: film_policy(search, judged, judgement))
     return judged
 
@@ -196,6 +198,7 @@ def film_policy(search: Search, judged: EvaluateResult, judgement: Judgement) ->
     except (DataError, JobError, FileNotFoundError) as error:  # it costs the video, not the scores
         changes["video_note"] = f"no video: {error}"
     write_record(folder / RESULT_FILE, judged.model_copy(update=changes))
+    shutil.rmtree(film_dir, ignore_errors=True)
 
 
 def collect_episodes(folders: Sequence[tuple[Path, Evaluation]]) -> StoredEpisodes:

@@ -9,6 +9,7 @@ import pytest
 import reward_agent
 from reward_agent.errors import JobError
 from reward_agent.jobs import RESULT_FILE, EvaluateResult
+from reward_agent.stages import judge
 from reward_agent.store import RunRecord, RunStore, find_run, read_record
 from reward_agent.threads import Background
 
@@ -30,11 +31,16 @@ def design(folder: Path) -> tuple[RunRecord, RunStore]:
     return run, find_run(run.id, folder / "runs")
 
 
-def test_the_film_shows_the_episodes_that_were_judged(tmp_path: Path) -> None:
+def test_the_film_shows_the_episodes_that_were_judged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    removed: list[Path] = []
+    monkeypatch.setattr(judge.shutil, "rmtree", lambda path, **_: removed.append(path))
     run, store = design(tmp_path)
     assert run.winner is not None
     folder = store.evaluation_dir(0, run.winner.candidate, run.config["seed"])
     judged = read_record(folder / RESULT_FILE, EvaluateResult)
+    assert folder / "film" in removed
     film = read_record(folder / "film" / RESULT_FILE, EvaluateResult)
     assert film.best.episodes == judged.best.episodes
     if judged.video_note:  # this machine cannot render
