@@ -8,7 +8,9 @@ An answering idea says how to turn a person's words into a change of the candida
 from __future__ import annotations
 
 import tomllib
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
 
 from reward_agent.agents.brief import DesignIdea, HistoryEntry
@@ -27,6 +29,7 @@ class _IdeaTable(Record):
     fresh: dict[str, str]
     depart: dict[str, str]
     answer: dict[str, str]
+    twist: dict[str, str]
 
 
 @cache
@@ -63,21 +66,21 @@ def choose_ideas(
         seed: shifts the order of the fresh ideas between runs.
 
     Returns:
-        One idea each; texts repeat only when there are more candidates than ideas.
+        One idea each. When there are more candidates than ideas, the later ones have a twist.
     """
     parents = _rank_parents(best, history)
     table = load_ideas()
+    fresh = _order_fresh(table.fresh, history, seed)
     ideas: list[DesignIdea] = []
     for index in range(n_candidates):
         n_departed = sum(idea.parent is not None for idea in ideas)
         if not parents or index % _FRESH_EVERY == _FRESH_EVERY - 1:
-            turn = iteration * n_candidates + index + seed
-            ideas.append(_pick(table.fresh, turn))
+            ideas.append(_pick(fresh, index - n_departed))
             continue
         # The best is departed from twice as often as the runner-up.
         parent = parents[1] if len(parents) > 1 and n_departed % 3 == 2 else parents[0]
         ideas.append(_pick_departure(table.depart, iteration, n_departed, parent.candidate.id))
-    return tuple(ideas)
+    return _twist_repeats(ideas)
 
 
 def choose_answers(n_candidates: int, parent: str) -> tuple[DesignIdea, ...]:
@@ -88,7 +91,33 @@ def choose_answers(n_candidates: int, parent: str) -> tuple[DesignIdea, ...]:
         parent: id of the candidate that the person watched.
     """
     table = load_ideas().answer
-    return tuple(_pick(table, index, parent) for index in range(n_candidates))
+    return _twist_repeats([_pick(table, index, parent) for index in range(n_candidates)])
+
+
+def _order_fresh(
+    table: dict[str, str], history: Sequence[HistoryEntry], seed: int
+) -> dict[str, str]:
+    """Return the fresh ideas, those first that were tried least in the rounds in sight."""
+    names = list(table)
+    shift = seed % len(names)
+    n_tried = Counter(entry.candidate.idea for entry in history)
+    ordered = sorted(names[shift:] + names[:shift], key=lambda name: n_tried[name])
+    return {name: table[name] for name in ordered}
+
+
+def _twist_repeats(ideas: Sequence[DesignIdea]) -> tuple[DesignIdea, ...]:
+    """Ask for something else beside an idea that the round has already."""
+    twists = list(load_ideas().twist.values())
+    seen: Counter[tuple[str, str | None]] = Counter()
+    twisted = []
+    for idea in ideas:
+        n_before = seen[idea.name, idea.parent]
+        seen[idea.name, idea.parent] += 1
+        if n_before:
+            twist = twists[(n_before - 1) % len(twists)]
+            idea = replace(idea, text=f"{idea.text.strip()}\n{twist.strip()}")
+        twisted.append(idea)
+    return tuple(twisted)
 
 
 def _pick(table: dict[str, str], turn: int, parent: str | None = None) -> DesignIdea:

@@ -15,8 +15,27 @@ def test_first_round_asks_for_different_ideas(n_candidates):
     assert all(idea.parent is None for idea in chosen)
 
 
-def test_more_candidates_than_ideas_repeat_some():
-    assert len(choose_ideas(0, 16)) == 16
+@pytest.mark.parametrize("n_candidates", [16, 32])
+def test_more_candidates_than_ideas_ask_with_a_twist(n_candidates):
+    chosen = choose_ideas(0, n_candidates)
+    assert len({idea.text for idea in chosen}) == n_candidates
+    assert len({idea.name for idea in chosen}) == len(load_ideas().fresh)
+
+
+def test_later_round_of_many_candidates_asks_for_something_else_each_time(best, history):
+    chosen = choose_ideas(1, 16, best=best, history=history)
+    assert len({(idea.text, idea.parent) for idea in chosen}) == 16
+
+
+def test_fresh_ideas_that_were_not_tried_come_first(make_entry):
+    program = RewardProgram("x")
+    names = list(load_ideas().fresh)
+    tried = [make_entry(f"id{number}", 0, float(number), program=program) for number in range(6)]
+    for entry, name in zip(tried, names, strict=False):
+        changed = entry.candidate.model_copy(update={"idea": name})
+        object.__setattr__(entry, "candidate", changed)
+    chosen = choose_ideas(1, 6, best=tried[-1], history=tried)
+    assert [idea.name for idea in chosen if idea.parent is None] == names[6:8]
 
 
 def test_later_rounds_depart_from_the_best_most(best, history):
