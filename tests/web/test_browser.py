@@ -128,7 +128,7 @@ def test_feedback_starts_a_training_whose_progress_is_seen_live(page: Any, serve
         timeout=30_000,
     )
     assert page.locator("#description").input_value() == ""
-    assert page.locator("#stage figcaption", has_text="before").count() == 1
+    page.locator("#stage figcaption", has_text="before").wait_for()
 
 
 def test_it_fits_a_phone(page: Any) -> None:
