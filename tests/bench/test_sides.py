@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gymnasium
 import numpy as np
 import pytest
 import torch
 
-from reward_agent.bench.sides import baselines, ours, reward_cost
+from reward_agent.bench.setting import load_setting
+from reward_agent.bench.sides import baselines, ours, reward_cost, scores
 from reward_agent.bench.sides.baselines import DEFAULTS, TUNED_HOPPER, export_policy, make_model
 from reward_agent.simulation.card import load_env
 
@@ -25,6 +27,21 @@ def test_judged_policy_is_that_of_stable_baselines(baseline: baselines.Baseline)
     found = export_policy(model, card).act(observation)
     np.testing.assert_allclose(found, expected, atol=1e-5)
     assert (env is not None) == baseline.normalize
+
+
+def test_judge_sees_the_episodes_of_gymnasium() -> None:
+    setting = load_setting("walker2d")
+    model = make_model(DEFAULTS, setting.card, seed=0)
+    [judged] = scores.evaluate_policies(setting, [export_policy(model, setting.card)])
+    env = gymnasium.make("Walker2d-v5")
+    observation, _ = env.reset(seed=judged.seed)
+    start, has_ended = env.unwrapped.data.qpos[0], False
+    while not has_ended:
+        action, _ = model.predict(observation, deterministic=True)
+        observation, _, terminated, truncated, _ = env.step(action)
+        has_ended = terminated or truncated
+    distance = env.unwrapped.data.qpos[0] - start
+    assert judged.episodes[0].parts["distance"] == pytest.approx(distance, abs=1e-4)
 
 
 def test_tuned_settings_reach_the_learner() -> None:
