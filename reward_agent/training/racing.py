@@ -219,8 +219,10 @@ def find_next_stop(policy: RacingPolicy, steps: int) -> int:
 def choose_survivors(scores: Mapping[str, RungScore | None]) -> list[str]:
     """Return the candidates that go on, best first.
 
-    The better half goes on, and of the rest those whose interval reaches the mean of the last of
-    that half. A candidate without a score (None) stops, unless nobody has one.
+    The better half goes on, and near ties with it: of the rest up to an eighth of all, best first,
+    whose interval reaches the mean of the last of that half. Ties among bad ones are none: the
+    interval must also reach the middle between the best and the worst. A candidate without a score
+    (None) stops, unless nobody has one.
 
     Args:
         scores: candidate id to its score at this rung.
@@ -230,9 +232,10 @@ def choose_survivors(scores: Mapping[str, RungScore | None]) -> list[str]:
         return list(scores)
     ranked = sorted(known, key=lambda name: known[name].mean, reverse=True)
     half = ranked[: (len(ranked) + 1) // 2]
-    bar = known[half[-1]].mean
+    middle = (known[ranked[0]].mean + known[ranked[-1]].mean) / 2
+    bar = max(known[half[-1]].mean, middle)
     near_ties = [name for name in ranked[len(half) :] if known[name].high >= bar]
-    return half + near_ties
+    return half + near_ties[: max(1, len(ranked) // 8)]
 
 
 def has_held(scores: Mapping[int, RungScore | None], target: float) -> bool:
