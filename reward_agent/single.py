@@ -36,12 +36,11 @@ from reward_agent.stages.draft import read_probe
 from reward_agent.stages.judge import EVALUATION_SEED, Judgement, judge_policies
 from reward_agent.store import make_run_id
 from reward_agent.tasks import (
-    REFERENCE_REWARD_FILE,
     TaskSpec,
     apply_task,
-    find_task_dir,
     list_tasks,
     read_metric,
+    read_reference_reward,
     read_task_metric,
     resolve_task,
 )
@@ -291,13 +290,13 @@ def _read_reference(setting: _Setting) -> str:
         UsageError: the task has none.
     """
     assert setting.task is not None
-    name = setting.task.name
-    is_known = name in list_tasks(setting.card)
-    path = find_task_dir(setting.card, name) / REFERENCE_REWARD_FILE if is_known else None
-    if path is None or not path.is_file():
+    source = read_reference_reward(setting.card, setting.task)
+    if source is None:
+        name = setting.task.name
+        is_known = name in list_tasks(setting.card)
         what = f"task {name!r}" if is_known else "a task in your own words"
         raise UsageError(f"{what} has no reference reward", "give a program with --reward FILE")
-    return path.read_text("utf-8")
+    return source
 
 
 def _refuse_bad(report: CheckReport) -> None:

@@ -1,8 +1,9 @@
 """A behaviour in words: the ``TaskSpec`` read from ``envs/<env>/tasks/<task>/task.toml``.
 
 The folder also holds ``metric.py``, the trusted ``score(episode)``, unless ``task.toml`` names the
-metric of another task with other constants, and for some tasks ``reference_reward.py``, a person's
-reward in the reward language.
+metric of another task with other constants, and for some tasks rewards in the reward language:
+``reference_reward.py``, a person's, and ``sparse_reward.py``, which pays success alone. They too
+may be another task's.
 """
 
 from __future__ import annotations
@@ -32,12 +33,13 @@ from reward_agent.types import FileRecord, Finite, Record
 TASK_FILE = "task.toml"
 METRIC_FILE = "metric.py"
 REFERENCE_REWARD_FILE = "reference_reward.py"
+SPARSE_REWARD_FILE = "sparse_reward.py"
 
 _MAX_NAME_CHARS = 40
 
 
-class MetricVariant(Record):
-    """A metric that is another task's with other constants."""
+class Variant(Record):
+    """A metric or a reward that is another task's with other constants."""
 
     of: str = Field(
         pattern=r"^([a-z][a-z0-9_]*/)?[a-z][a-z0-9_]*$",
@@ -62,7 +64,9 @@ class TaskSpec(FileRecord):
     termination: tuple[FieldRange, ...] | None = None
     ppo: dict[str, Any] = Field({}, description="PPOSettings to replace, by name")
     budget: TrainingBudget | None = None
-    metric: MetricVariant | None = Field(None, description="in place of a metric.py of its own")
+    metric: Variant | None = Field(None, description="in place of a metric.py of its own")
+    reference_reward: Variant | None = Field(None, description="in place of a file of its own")
+    sparse_reward: Variant | None = Field(None, description="in place of a file of its own")
 
     @field_validator("ppo")
     @classmethod
@@ -157,37 +161,64 @@ def read_task_metric(env: EnvCard | str, task: TaskSpec) -> str | None:
         UsageError: the ``metric.py`` is none.
         DataError: ``task.toml`` names a task or a constant that is not there.
     """
-    card = _load_card(env)
+    return _read_source(_load_card(env), task, METRIC_FILE, task.metric)
+
+
+def read_reference_reward(env: EnvCard | str, task: TaskSpec) -> str | None:
+    """Return the source of the reward that a person wrote for a task, or None.
+
+    Raises:
+        DataError: as for ``read_task_metric``.
+    """
+    return _read_source(_load_card(env), task, REFERENCE_REWARD_FILE, task.reference_reward)
+
+
+def read_sparse_reward(env: EnvCard | str, task: TaskSpec) -> str | None:
+    """Return the source of the reward that pays a task's success alone, or None.
+
+    Raises:
+        DataError: as for ``read_task_metric``.
+    """
+    return _read_source(_load_card(env), task, SPARSE_REWARD_FILE, task.sparse_reward)
+
+
+def _read_source(card: EnvCard, task: TaskSpec, file: str, variant: Variant | None) -> str | None:
+    """Return a task's own file, or another task's with this one's constants, or None."""
     if task.name not in list_tasks(card):
         return None
     folder = find_task_dir(card, task.name)
-    path = folder / METRIC_FILE
-    if task.metric is None:
-        return read_metric(path) if path.is_file() else None
+    path = folder / file
+    read = read_metric if file == METRIC_FILE else _read_text
+    if variant is None:
+        return read(path) if path.is_file() else None
     if path.is_file():
         raise DataError(
-            f"task {task.name!r} has a {METRIC_FILE} and names the metric of {task.metric.of!r}",
-            f"remove {path}, or the key 'metric' of its {TASK_FILE}",
+            f"task {task.name!r} has a {file} and names that of {variant.of!r}",
+            f"remove {path}, or the key {path.stem!r} of its {TASK_FILE}",
         )
-    other = _find_other_metric(card, task.metric.of, folder / TASK_FILE)
-    place = f"the metric of {task.metric.of!r}, named by {folder / TASK_FILE},"
-    return replace_constants(read_metric(other), task.metric.constants, place)
+    other = _find_other_file(card, variant.of, file, folder / TASK_FILE)
+    place = f"the {file} of {variant.of!r}, named by {folder / TASK_FILE},"
+    return replace_constants(read(other), variant.constants, place)
 
 
-def _find_other_metric(card: EnvCard, name: str, place: Path) -> Path:
-    """Return the ``metric.py`` of the task that another task names.
+def _read_text(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
+
+
+def _find_other_file(card: EnvCard, name: str, file: str, place: Path) -> Path:
+    """Return the file of the task that another task names.
 
     Raises:
-        DataError: there is no such task, or it has no ``metric.py`` of its own.
+        DataError: there is no such task, or it has no such file of its own.
     """
     env_name, _, task_name = name.rpartition("/")
     try:
-        path = find_task_dir(env_name or card, task_name) / METRIC_FILE
+        path = find_task_dir(env_name or card, task_name) / file
     except UnknownNameError as error:
-        raise DataError(f"{place}, metric of {name!r}: {error.message}", error.remedy) from error
+        raise DataError(f"{place}, {file} of {name!r}: {error.message}", error.remedy) from error
     if not path.is_file():
         raise DataError(
-            f"{place}: task {name!r} has no {METRIC_FILE} of its own", "name a task that has one"
+            f"{place}: task {name!r} has no {file} of its own", "name a task that has one"
         )
     return path
 

@@ -34,11 +34,10 @@ from reward_agent.paths import find_runs_dir
 from reward_agent.simulation.card import EnvCard, load_env
 from reward_agent.store import find_run
 from reward_agent.tasks import (
-    REFERENCE_REWARD_FILE,
     TaskSpec,
     apply_task,
-    find_task_dir,
     list_tasks,
+    read_reference_reward,
     resolve_task,
 )
 from reward_agent.types import Candidate, Critique, Evaluation, Finding, RewardProgram, Risk
@@ -127,8 +126,7 @@ def load_subject(
     card = load_env(env)
     known = list_tasks(card)
     spec = resolve_task(card, task or (known[0] if known else "move forward"))
-    path = find_task_dir(card, spec.name) / REFERENCE_REWARD_FILE if spec.name in known else None
-    reference = path.read_text("utf-8") if path is not None and path.is_file() else None
+    reference = read_reference_reward(card, spec)
     return Subject(apply_task(card, spec), spec, reference, (), index)
 
 

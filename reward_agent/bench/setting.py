@@ -6,9 +6,8 @@ from dataclasses import dataclass
 
 from reward_agent.simulation.card import EnvCard, load_env
 from reward_agent.tasks import (
-    REFERENCE_REWARD_FILE,
     apply_task,
-    find_task_dir,
+    read_reference_reward,
     read_task_metric,
     resolve_task,
 )
@@ -42,7 +41,8 @@ def load_setting(env: str) -> Setting:
     plain = load_env(env)
     task = resolve_task(plain, TASKS[env])
     card = apply_task(plain, task)
+    source = read_reference_reward(card, task)
     metric = read_task_metric(card, task)
+    assert source is not None
     assert metric is not None
-    source = (find_task_dir(card, task.name) / REFERENCE_REWARD_FILE).read_text("utf-8")
     return Setting(card, source, metric)

@@ -9,20 +9,22 @@ import pytest
 from reward_agent.rewards.checks import check_metric, check_program
 from reward_agent.simulation.card import list_envs, load_env
 from reward_agent.tasks import (
-    REFERENCE_REWARD_FILE,
     apply_task,
-    find_task_dir,
     list_tasks,
     load_task,
+    read_reference_reward,
+    read_sparse_reward,
     read_task_metric,
 )
 from reward_agent.types import RewardProgram
 
 TASKS = [(env, task) for env in list_envs() for task in list_tasks(env)]
-WITH_REFERENCE = [
-    (env, task)
+READERS = {"reference": read_reference_reward, "sparse": read_sparse_reward}
+REWARDS = [
+    pytest.param(env, task, read, id=f"{env}-{task}-{kind}")
     for env, task in TASKS
-    if (find_task_dir(env, task) / REFERENCE_REWARD_FILE).exists()
+    for kind, read in READERS.items()
+    if read(env, load_task(env, task)) is not None
 ]
 N_STEPS = 150
 # A target next to where the fingertip starts would be reached by not moving.
@@ -102,10 +104,13 @@ def test_very_short_episode_is_no_success(env, task, n_steps, load_metric, recor
     ).success
 
 
-@pytest.mark.parametrize(
-    ("env", "task"), [pytest.param(*names, id="-".join(names)) for names in WITH_REFERENCE]
-)
-def test_reference_reward_is_a_program_of_the_reward_language(env, task):
-    source = (find_task_dir(env, task) / REFERENCE_REWARD_FILE).read_text(encoding="utf-8")
+@pytest.mark.parametrize(("env", "task", "read"), REWARDS)
+def test_persons_reward_is_a_program_of_the_reward_language(env, task, read):
+    source = read(env, load_task(env, task))
     report = check_program(RewardProgram(source), load_env(env))
     assert report.is_accepted, report.findings
+
+
+@every_task
+def test_every_task_has_a_sparse_reward(env, task):
+    assert read_sparse_reward(env, load_task(env, task))

@@ -100,5 +100,5 @@ def test_a_metric_that_is_not_there_is_a_clear_error(table, message, make_varian
 def test_a_task_has_one_metric(make_variant):
     own, task = make_variant('of = "front_flip"')
     (make_variant.folder / "metric.py").write_text("def score(episode): ...\n")
-    with pytest.raises(DataError, match="and names the metric of 'front_flip'"):
+    with pytest.raises(DataError, match="and names that of 'front_flip'"):
         read_task_metric(str(own), task)

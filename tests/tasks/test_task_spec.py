@@ -124,7 +124,7 @@ def test_environment_without_tasks_has_none(tmp_path):
 
 
 def test_hopper_has_the_tasks_of_the_founding_papers():
-    assert set(list_tasks("hopper")) == {"hop_forward", "front_flip", "back_flip"}
+    assert {"hop_forward", "front_flip", "back_flip"} <= set(list_tasks("hopper"))
     assert set(list_tasks("ant")) == {"run_forward", "lie_down", "wave_leg"}
 
 

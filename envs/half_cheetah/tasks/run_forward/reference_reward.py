@@ -7,12 +7,13 @@ import numpy as np
 
 CONTROL_DT = 0.05  # s
 CONTROL_WEIGHT = 0.1
+DIRECTION = 1.0  # of x_position: 1 forward, -1 backward
 
 
 def compute_reward(state, action, next_state):
-    """Pay forward speed (m/s); charge effort."""
+    """Pay speed in the asked direction (m/s); charge effort."""
     terms = {
-        "forward": (next_state.x_position - state.x_position) / CONTROL_DT,
+        "forward": DIRECTION * (next_state.x_position - state.x_position) / CONTROL_DT,
         "control": -CONTROL_WEIGHT * np.sum(np.square(action), axis=-1),
     }
     return sum(terms.values()), terms

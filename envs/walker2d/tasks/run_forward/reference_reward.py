@@ -5,11 +5,12 @@ import numpy as np
 CONTROL_DT = 0.008  # s
 HEALTHY_REWARD = 1.0
 CONTROL_WEIGHT = 1e-3
+DIRECTION = 1.0  # of x_position: 1 forward, -1 backward
 
 
 def compute_reward(state, action, next_state):
-    """Pay forward speed (m/s) and health; charge effort."""
-    forward = (next_state.x_position - state.x_position) / CONTROL_DT
+    """Pay speed in the asked direction (m/s) and health; charge effort."""
+    forward = DIRECTION * (next_state.x_position - state.x_position) / CONTROL_DT
     is_high = (next_state.torso_height > 0.8) & (next_state.torso_height < 2.0)
     is_healthy = is_high & (np.abs(next_state.torso_pitch) < 1.0)
     terms = {
