@@ -13,8 +13,10 @@ def doctor_command(
 ) -> None:
     """Say what this machine offers: isolation, rendering, packages, keys."""
     from dataclasses import asdict
+    from importlib.util import find_spec
 
     from reward_agent.cli.output import answer_console, make_table, print_json
+    from reward_agent.llm.local import INSTALL_COMMAND
     from reward_agent.llm.registry import KEY_VARIABLES
     from reward_agent.sandbox.doctor import Mechanism, survey
 
@@ -23,6 +25,9 @@ def doctor_command(
         is_set = bool(os.environ.get(variable, "").strip())
         detail = "set" if is_set else "not set; without a key the offline designer works"
         mechanisms.append(Mechanism(variable, f"provider {provider}", is_set, detail))
+    is_there = find_spec("xllamacpp") is not None
+    detail = "installed" if is_there else f"not installed: {INSTALL_COMMAND}"
+    mechanisms.append(Mechanism("xllamacpp", "provider local", is_there, detail))
     if as_json:
         print_json([asdict(mechanism) for mechanism in mechanisms])
         return

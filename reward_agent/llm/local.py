@@ -27,6 +27,8 @@ from reward_agent.llm.failures import Endpoint
 from reward_agent.llm.openai import OpenAIChatModel
 from reward_agent.llm.provider import ProviderOptions
 
+INSTALL_COMMAND = "pip install 'reward-agent[local]'"
+
 _LOG_FILE = "local.log"
 _STOP_S = 5.0
 # A connection is lost a moment before the process at its other end is gone.
@@ -50,7 +52,7 @@ def make_model(options: ProviderOptions) -> LocalChatModel:
     if find_spec("xllamacpp") is None:
         raise UsageError(
             "the provider local needs the package xllamacpp, which is not installed",
-            "pip install 'reward-agent[local]'",
+            INSTALL_COMMAND,
         )
     return LocalChatModel(path, options)
 
