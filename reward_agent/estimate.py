@@ -32,8 +32,10 @@ _RATES = (10_000.0, 4_000.0, 1_500.0)
 _RACED = (0.3, 0.45, 1.0)
 _REPLY_S = (8.0, 25.0, 90.0)
 _N_RUNS_READ = 20
-# Tokens beside the rendered prompt: what was measured of the best program, and of an earlier one.
-_SUMMARY_TOKENS, _ENTRY_TOKENS = 2_600, 130
+# Tokens beside the rendered prompt: what was measured of the best program (few fields, many), and
+# of an earlier one.
+_SUMMARY_TOKENS = (900, 2_600, 3_500)
+_ENTRY_TOKENS = (90, 150, 400)
 _REPLY_TOKENS = {
     "designer": (900, 2_500, 8_000),
     "critic": (200, 700, 4_000),
@@ -156,25 +158,34 @@ def _count_tokens(
     subject: Subject, config: DesignConfig, calls: Mapping[str, Range]
 ) -> tuple[Range, Range]:
     """Return input and output tokens, from prompts that are rendered for the purpose."""
-    n_rounds = min(_N_HISTORY_ROUNDS, config.iterations) / 2
-    history = _SUMMARY_TOKENS + _ENTRY_TOKENS * config.candidates * n_rounds
+    n_earlier = config.candidates * min(_N_HISTORY_ROUNDS, config.iterations) / 2
     later = (config.iterations - 1) / config.iterations
+    summary = _make_range(_SUMMARY_TOKENS)
+    history = (summary + _make_range(_ENTRY_TOKENS) * n_earlier) * later
     prompts = {
-        "designer": _measure("designer/first", subject) + later * history,
+        "designer": _measure("designer/first", subject) + history,
         "critic": _measure("critic/review", subject),
-        "analyzer": _measure("analyzer/analyse", subject) + _SUMMARY_TOKENS,
+        "analyzer": _measure("analyzer/analyse", subject) + summary,
     }
     inputs, outputs = _make_range((0, 0, 0)), _make_range((0, 0, 0))
     for agent, n_calls in calls.items():
-        reply = [min(size, config.reply_tokens) for size in _REPLY_TOKENS[agent]]
-        ends = (n_calls.low, n_calls.likely, n_calls.high)
-        inputs += n_calls * prompts[agent]
-        outputs += _make_range(n * size for n, size in zip(ends, reply, strict=True))
+        reply = _make_range(min(size, config.reply_tokens) for size in _REPLY_TOKENS[agent])
+        inputs += _multiply(n_calls, prompts[agent])
+        outputs += _multiply(n_calls, reply)
     return inputs, outputs
 
 
-def _measure(name: str, subject: Subject) -> int:
-    return estimate_tokens(preview_prompt(name, subject).prompt)
+def _multiply(left: Range, right: Range) -> Range:
+    """Multiply two ranges end by end."""
+    return Range(
+        low=left.low * right.low, likely=left.likely * right.likely, high=left.high * right.high
+    )
+
+
+def _measure(name: str, subject: Subject) -> Range:
+    """Return the tokens of a prompt; tokenisers differ by about as much as this."""
+    n_tokens = estimate_tokens(preview_prompt(name, subject).prompt)
+    return _make_range((0.85 * n_tokens, n_tokens, 1.3 * n_tokens))
 
 
 def _price(card: ModelCard | None, inputs: Range, outputs: Range, *, is_free: bool) -> Range | None:

@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 
 import reward_agent
+from reward_agent.agents.preview import estimate_tokens
 from reward_agent.errors import BudgetError, ReplayError, UsageError
+from reward_agent.estimate import estimate_design
 from reward_agent.llm.costs import read_calls, summarise_costs
 from reward_agent.store import RunRecord, RunStore, find_run
 from reward_agent.testing import FakeLLMServer, ReceivedRequest, Say, Step
@@ -124,7 +126,7 @@ def test_a_limit_in_the_middle_of_a_round_trains_what_there_is_and_takes_the_res
 def test_a_limit_before_the_first_program_is_a_named_error(tmp_path: Path) -> None:
     with FakeLLMServer(Model()) as server:
         with pytest.raises(BudgetError, match="no program was trained") as caught:
-            design(tmp_path, server, max_usd=0.001)
+            design(tmp_path, server, max_usd=0.001, candidates=1, critic=False)
         assert server.n_requests == 0
         assert "--resume" in caught.value.remedy
         run = reward_agent.resume_run("last", runs_dir=tmp_path / "runs", environ=KEY, max_usd=5.0)
@@ -141,64 +143,84 @@ def test_a_limit_in_usd_without_a_price_is_refused_before_anything_is_sent(tmp_p
     assert not (tmp_path / "runs").exists()
 
 
-def test_costs_add_up_by_agent_by_round_and_to_the_run(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> RunStore:
+    """A run of two rounds, whose directory was moved elsewhere."""
+    folder = tmp_path_factory.mktemp("here")
     with FakeLLMServer(Model()) as server:
-        run = design(tmp_path, server, iterations=2)
-    store = find_run(run.id, tmp_path / "runs")
-    summary = summarise_costs(read_calls(store.dir / "calls.jsonl"))
-    assert summary.total == run.usage
-    assert {k: v.n_calls for k, v in summary.by_agent.items()} == {
-        "designer": 4,
-        "critic": 4,
-        "analyzer": 4,
-    }
-    assert {k: v.n_calls for k, v in summary.by_round.items()} == {"round 0": 6, "round 1": 6}
+        run = design(folder, server, iterations=2, reply_tokens=9000)
+    moved = tmp_path_factory.mktemp("there") / "given"
+    shutil.copytree(find_run(run.id, folder / "runs").dir, moved)
+    shutil.rmtree(folder)
+    return RunStore(moved)
+
+
+def test_costs_add_up_by_agent_by_round_and_to_the_run(finished: RunStore) -> None:
+    summary = summarise_costs(read_calls(finished.dir / "calls.jsonl"))
+    assert summary.total == finished.read_run().usage
+    calls = {name: usage.n_calls for name, usage in summary.by_agent.items()}
+    assert calls == {"designer": 4, "critic": 4, "analyzer": 4}
+    calls = {name: usage.n_calls for name, usage in summary.by_round.items()}
+    assert calls == {"round 0": 6, "round 1": 6}
     for index in (0, 1):
-        iteration = store.read_iteration(index)
+        iteration = finished.read_iteration(index)
         assert iteration.usage.n_calls == 6
         assert iteration.usage.usd == pytest.approx(summary.by_round[f"round {index}"].usd)
     assert summary.by_agent["designer"].cached_input_tokens == 4 * 3000
 
 
+def test_estimate_holds_for_a_run(finished: RunStore) -> None:
+    run = finished.read_run()
+    settings = {name: run.config[name] for name in ("candidates", "iterations", "steps")}
+    estimate = estimate_design(
+        run.card.name,
+        run.task.name,
+        provider="openai",
+        environ={},
+        winner_seeds=0,
+        runs_dir=finished.dir.parent,
+        **settings,
+    )
+    assert estimate.calls.low <= run.usage.n_calls <= estimate.calls.high
+    assert estimate.env_steps.low <= run.total_timesteps <= estimate.env_steps.high
+    sent = sum(estimate_tokens(prompt) for _, prompt in read_prompts(finished))
+    assert estimate.input_tokens.low <= sent <= estimate.input_tokens.high
+
+
 def test_a_moved_run_is_replayed_to_the_byte_without_a_model_and_without_cost(
-    tmp_path: Path,
+    finished: RunStore, tmp_path: Path
 ) -> None:
-    with FakeLLMServer(Model()) as server:
-        run = design(tmp_path / "here", server, iterations=2, reply_tokens=9000)
-    original = find_run(run.id, tmp_path / "here" / "runs")
-    there = tmp_path / "there"
-    shutil.copytree(original.dir, there / "given")
-    shutil.rmtree(tmp_path / "here")
     warnings: list[str] = []
-    copy = RunStore(there / "given")
     again = reward_agent.design(
-        provider=f"replay:{there / 'given'}",
-        runs_dir=there / "runs",
+        provider=f"replay:{finished.dir}",
+        runs_dir=tmp_path / "runs",
         environ={},
         slots=1,
         listen=lambda kind, data: warnings.append(data["reason"]) if kind == "warning" else None,
     )
-    replayed = find_run(again.id, there / "runs")
+    replayed = find_run(again.id, tmp_path / "runs")
     assert warnings == []
-    assert len(read_prompts(copy)) == 12
-    assert read_prompts(replayed) == read_prompts(copy)
-    assert read_all(replayed, "prompt.md") == read_all(copy, "prompt.md")
-    assert read_all(replayed, "reward.py") == read_all(copy, "reward.py")
-    assert read_all(replayed, "reply.md") == read_all(copy, "reply.md")
-    assert (replayed.dir / "reward.py").read_text() == (copy.dir / "reward.py").read_text()
+    assert len(read_prompts(finished)) == 12
+    assert read_prompts(replayed) == read_prompts(finished)
+    for name in ("prompt.md", "reply.md", "reward.py", "critique.json", "analysis.json"):
+        assert read_all(replayed, name) == read_all(finished, name)
+    assert (replayed.dir / "reward.py").read_text() == (finished.dir / "reward.py").read_text()
     assert again.usage.n_calls == 0
     assert again.usage.usd is None
     summary = summarise_costs(read_calls(replayed.dir / "calls.jsonl"))
     assert summary.n_replayed == 12
     assert summary.total.n_calls == 0
-    assert again.config_sources["reply_tokens"] == f"run {run.id}"
+    assert again.config_sources["reply_tokens"] == f"run {finished.read_run().id}"
     assert again.designer.startswith("replay: ")
 
 
-def test_a_reply_that_the_run_does_not_hold_is_a_named_error(tmp_path: Path) -> None:
-    with FakeLLMServer(Model()) as server:
-        run = design(tmp_path, server, candidates=1, critic=False, analyzer=False)
-    with pytest.raises(ReplayError, match="no reply to designer/first, round 0, candidate 1"):
+def test_a_reply_that_the_run_does_not_hold_is_a_named_error(
+    finished: RunStore, tmp_path: Path
+) -> None:
+    with pytest.raises(ReplayError, match="no reply to designer/first, round 0, candidate 2"):
         reward_agent.design(
-            provider=f"replay:{run.id}", runs_dir=tmp_path / "runs", environ={}, candidates=2
+            provider=f"replay:{finished.dir}",
+            runs_dir=tmp_path / "runs",
+            environ={},
+            candidates=3,
         )
