@@ -6,34 +6,28 @@ from pathlib import Path
 
 from reward_agent.agents.brief import HistoryEntry
 from reward_agent.jobs import RESULT_FILE, EvaluateResult
-from reward_agent.search import Judge, Metric, Search
-from reward_agent.stages.judge import Judgement, judge_policies
+from reward_agent.search import Search
+from reward_agent.stages.judge import EVALUATION_SEED, Judgement, film_policy
 from reward_agent.store import RunStore, read_record
-from reward_agent.types import Candidate, Snapshot
-
-_N_EPISODES = 4
+from reward_agent.types import Candidate
 
 
 def find_film(store: RunStore, candidate: Candidate) -> Path | None:
     """Return the video of a candidate's best policy, or None if there is none yet."""
-    winner = store.read_run().winner
-    if winner is not None and winner.candidate == candidate.id and winner.video_file:
-        return store.dir / winner.video_file
-    folder = store.candidate_dir(candidate.iteration, candidate.id)
-    for evaluation_dir in (_find_evaluation(store, candidate), folder / "film"):
-        if evaluation_dir is not None and (evaluation_dir / RESULT_FILE).is_file():
-            judged = read_record(evaluation_dir / RESULT_FILE, EvaluateResult)
-            path = evaluation_dir / judged.video_file if judged.video_file else None
-            if path is not None and path.is_file():
-                return path
-    return None
+    run = store.read_run()
+    if run.winner is not None and run.winner.candidate == candidate.id and run.winner.video_file:
+        return _choose_form(store.dir / run.winner.video_file)
+    folder = store.evaluation_dir(candidate.iteration, candidate.id, run.config["seed"])
+    if not (folder / RESULT_FILE).is_file():
+        return None
+    name = read_record(folder / RESULT_FILE, EvaluateResult).video_file
+    return _choose_form(folder / name) if name else None
 
 
-def _find_evaluation(store: RunStore, candidate: Candidate) -> Path | None:
-    """Return the folder of the evaluation of a candidate's training in the search."""
-    seed = store.read_run().config.get("seed", 0)
-    folder = store.evaluation_dir(candidate.iteration, candidate.id, seed)
-    return folder if folder.is_dir() else None
+def _choose_form(path: Path) -> Path | None:
+    """Return the MP4 of a film, which can be paused, where there is one beside the WebP."""
+    forms = (path.with_suffix(".mp4"), path)
+    return next((form for form in forms if form.is_file()), None)
 
 
 def make_film(search: Search, entry: HistoryEntry) -> str:
@@ -42,15 +36,17 @@ def make_film(search: Search, entry: HistoryEntry) -> str:
     A policy that a race stopped, or one of a run without videos, is filmed only when somebody
     wants to see it.
     """
-    candidate = entry.candidate
-    evaluated = _find_evaluation(search.store, candidate)
-    if candidate.evaluation is None or evaluated is None:
+    candidate, seed = entry.candidate, search.config.seed
+    folder = search.store.evaluation_dir(candidate.iteration, candidate.id, seed)
+    if candidate.evaluation is None or not (folder / RESULT_FILE).is_file():
         return f"{candidate.id} has no policy to watch: {candidate.outcome}"
-    judged = read_record(evaluated / RESULT_FILE, EvaluateResult)
-    snapshot = Snapshot(total_timesteps=candidate.evaluation.total_timesteps, file=judged.best_file)
-    folder = search.store.candidate_dir(candidate.iteration, candidate.id) / "film"
+    judged = read_record(folder / RESULT_FILE, EvaluateResult)
+    # The seed of the evaluation: the episodes that the score speaks of are the ones to be seen.
     judgement = Judgement(
-        folder, candidate.evaluation.seed, _N_EPISODES, render=True, caption=candidate.id
+        folder,
+        EVALUATION_SEED + search.config.seed + seed,
+        search.config.eval_episodes,
+        caption=candidate.id,
     )
-    judge = Judge(search.card, Metric(None, "none"), search.executor, search.training_limits)
-    return judge_policies(judge, evaluated, [snapshot], judgement).video_note
+    film_policy(search, judged, judgement)
+    return read_record(folder / RESULT_FILE, EvaluateResult).video_note

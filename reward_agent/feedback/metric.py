@@ -168,6 +168,7 @@ def _score_again(search: Search) -> None:
         known = [*([best] if best else []), *candidates]
         best = _find_best(known)
         search.store.write_iteration(_renew(iteration, candidates, best))
+    search.background.finish()
 
 
 def _judge_again(search: Search, candidate: Candidate) -> Candidate:

@@ -111,6 +111,7 @@ def run_round(
         ideas = choose_answers(started.n_candidates, cause.candidate)
     briefs = _make_briefs(search, started.iteration, ideas, feedback, known)
     iteration = design_iteration(search, started.iteration, briefs)
+    search.background.finish()  # the person is to see the films
     search.background.finish()
     search.store.write_iteration(iteration)
     search.notify("iteration_finished", iteration=iteration.index, best=iteration.best)

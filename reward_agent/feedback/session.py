@@ -50,6 +50,7 @@ from reward_agent.sandbox.trial import check_isolation
 from reward_agent.search import Metric, Search
 from reward_agent.store import (
     METRIC_FILE,
+    RunRecord,
     RunStore,
     Winner,
     find_run,
@@ -267,7 +268,10 @@ class Session(SessionState):
                 run_round(search, started, cause, self._tell(cause), self._gather())
             except (Interrupted, KeyboardInterrupt):
                 if not self._is_stopped.is_set():
-                    raise
+                    raise Interrupted(
+                        "the round was cut off",
+                        f"`reward-agent feedback {self.store.dir.name}` goes on with it",
+                    ) from None
                 outcome = "stopped by the person"
             except RewardAgentError as error:
                 outcome = f"failed: {error.message}"
@@ -367,9 +371,7 @@ def open_session(
     environ = os.environ if environ is None else environ
     store = find_run(name, find_runs_dir(runs_dir))
     run = store.read_run()
-    given = {key: value for key, value in options.items() if value is not None}
-    n_candidates = given.pop("candidates", min(MAX_CANDIDATES, run.config["candidates"]))
-    config = change_config(run, given).model_copy(update={"candidates": n_candidates})
+    config = _change_config(run, options)
     listen = listen or (lambda kind, data: None)
     cancel = threading.Event()
     level = check_isolation(config.sandbox)
@@ -384,3 +386,10 @@ def open_session(
         finally:
             cancel.set()
             session.interrupt()
+
+
+def _change_config(run: RunRecord, options: Mapping[str, Any]) -> DesignConfig:
+    """Return the run's settings with the session's; ``candidates`` is no setting of the run."""
+    given = {key: value for key, value in options.items() if value is not None}
+    n_candidates = given.pop("candidates", min(MAX_CANDIDATES, run.config["candidates"]))
+    return change_config(run, given).model_copy(update={"candidates": n_candidates})

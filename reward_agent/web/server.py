@@ -79,22 +79,27 @@ def serve(
         guarded = Guard(make_app(live), token, address.host, port)
         url = f"http://{_name(address.host)}:{port}/?token={token}"
         announce(url)
-        config = uvicorn.Config(
-            guarded,
-            log_level="warning",
-            timeout_graceful_shutdown=_SHUTDOWN_S,
-            server_header=False,
-            lifespan="off",
-        )
         live.start()
         if open_browser:
             threading.Timer(0.5, webbrowser.open, [url]).start()
         try:
-            # Ctrl-C is the way to end a session; uvicorn raises it again once all is closed.
-            with suppress(KeyboardInterrupt):
-                uvicorn.Server(config).run([listener])
+            _run(guarded, listener)
         finally:
             live.close()
+
+
+def _run(app: Guard, listener: socket.socket) -> None:
+    """Serve until Ctrl-C, which is the way to end a session."""
+    config = uvicorn.Config(
+        app,
+        log_level="warning",
+        timeout_graceful_shutdown=_SHUTDOWN_S,
+        server_header=False,
+        lifespan="off",
+    )
+    # Once all is closed, uvicorn raises it again.
+    with suppress(KeyboardInterrupt):
+        uvicorn.Server(config).run([listener])
 
 
 def _bind(address: Address) -> socket.socket:

@@ -1,3 +1,5 @@
+"""Finished runs that a feedback session can be opened on."""
+
 from __future__ import annotations
 
 import shutil

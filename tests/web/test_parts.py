@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+
+from reward_agent.feedback.session import Session
+from reward_agent.web.live import EventHub, LiveSession
+from reward_agent.web.parts import Parts
+
+OpenSession = Callable[..., AbstractContextManager[Session]]
+
+
+def make_parts(session: Session) -> Parts:
+    return Parts(LiveSession(session, EventHub()))
+
+
+def test_without_a_metric_only_ratings_are_shown_as_score(open_unjudged: OpenSession) -> None:
+    with open_unjudged() as session:
+        parts = make_parts(session)
+        assert "not rated" in parts.render_tree()
+        a, b = [item.candidate.id for item in session.list_standings()]
+        session.prefer(a, b, "b")
+        assert re.search(r"rating \+\d", parts.render_tree())
+        compare = parts.render_compare()
+        assert "these are the only score" in compare
+        assert "task score" not in compare
+        assert "Task score of" not in parts.render_candidate(a)
+
+
+def test_a_proposed_metric_is_shown_in_words_as_code_and_with_each_policy(
+    open_unjudged: OpenSession,
+) -> None:
+    with open_unjudged() as session:
+        parts = make_parts(session)
+        shown = parts.render_metric()
+        assert "share of the time near the middle" in shown
+        assert "def score(episode)" in shown
+        assert "Accept as proposed" in shown
+        for item in session.list_standings():
+            assert f"<code>{item.candidate.id}</code>" in shown
+        assert 'title="proposed by the designer"' in parts.render_page()
+
+
+def test_an_accepted_candidate_without_a_score_is_the_result(open_unjudged: OpenSession) -> None:
+    with open_unjudged() as session:
+        name = session.list_standings()[0].candidate.id
+        winner = session.accept(name)
+        assert winner.task_score is None
+        assert (session.store.dir / "report.html").is_file()
+        assert "accepted by a person" in make_parts(session).render_status()
+
+
+def test_findings_stand_below_their_lines(open_judged: OpenSession) -> None:
+    program = (
+        "def compute_reward(state, action, next_state):\n"
+        "    upright = next_state.pole_angel\n"
+        '    return upright, {"upright": upright}\n'
+    )
+    with open_judged() as session:
+        shown = make_parts(session).render_findings(program)
+    line = shown.index('data-n="2"')
+    remark = shown.index('class="remark error"')
+    assert line < remark < shown.index('data-n="3"')
+    assert "not trained until" in shown
+
+
+def test_a_page_that_is_opened_late_is_told_where_the_trainings_stand() -> None:
+    import asyncio
+
+    hub = EventHub()
+    hub.listen("training_progress", {"candidate": "a", "seed": 0, "total_timesteps": 10})
+    hub.listen("training_progress", {"candidate": "b", "seed": 0, "total_timesteps": 20})
+    hub.listen("trained_until", {"candidate": "a", "seed": 0})
+
+    async def read_first() -> str:
+        events = hub.follow()
+        first = await anext(events)
+        await events.aclose()
+        return first
+
+    assert '"candidate": "b"' in asyncio.run(read_first())
