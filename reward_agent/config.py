@@ -17,7 +17,7 @@ from pydantic import Field, ValidationError
 
 from reward_agent.errors import UnknownNameError, UsageError
 from reward_agent.simulation.card import TrainingBudget
-from reward_agent.types import Record
+from reward_agent.types import Record, VideoQuality
 
 CONFIG_FILE = "reward-agent.toml"
 ENVIRONMENT_PREFIX = "REWARD_AGENT_"
@@ -74,6 +74,9 @@ class DesignConfig(Record):
     training_timeout_s: float = Field(7200, gt=0, description="wall-clock limit of one training")
     memory_mib: int = Field(4096, ge=256, description="memory limit of one child")
     video: bool = Field(True, description="render a video of the best policies")
+    video_quality: VideoQuality = Field(
+        "normal", description="size of the video; high shows four episodes side by side"
+    )
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from reward_agent.types import (
     Sha256,
     Snapshot,
     TrainingResult,
+    VideoQuality,
 )
 
 # Names of the files in a job's folder.
@@ -33,6 +34,7 @@ POLICY_FILE = "policy.safetensors"
 PROGRESS_FILE = "progress.csv"
 INITIAL_POLICY_FILE = "initial.safetensors"
 VIDEO_FILE = "video.webp"
+MP4_FILE = "video.mp4"
 STRIP_FILE = "strip.webp"
 
 
@@ -90,7 +92,8 @@ class EvaluateJob(FileRecord):
     n_curve_episodes: int = 4
     has_metric: bool = True
     render: bool = False
-    caption: str = ""
+    caption: str = Field("", description="first lines on the pictures")
+    video_quality: VideoQuality = "normal"
 
 
 class EvaluateResult(FileRecord):
@@ -100,6 +103,8 @@ class EvaluateResult(FileRecord):
     best: Evaluation
     best_file: str
     video_file: str | None = None
+    mp4_file: str | None = Field(None, description="the same film, with the extra 'video'")
+    renderer: str = Field("", description="OpenGL that drew: egl, osmesa, …; empty if none did")
     video_note: str = Field("", description="why there is no video, and which package to install")
     strip_file: str | None = Field(None, description="key moments of the filmed episode, a picture")
     rendering_s: float = Field(0.0, ge=0, description="of it, time to find a renderer and to film")

@@ -20,6 +20,7 @@ Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 # What may hold words of generated code or of a failing library, and is shown in one line.
 Outcome = Annotated[str, AfterValidator(lambda text: clean_text(text, 2000))]
 Severity = Literal["error", "warning", "hint"]
+VideoQuality = Literal["low", "normal", "high"]
 
 
 class Record(BaseModel):

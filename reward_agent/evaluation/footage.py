@@ -12,24 +12,42 @@ from reward_agent.types import EpisodeScore, Evaluation
 _N_MOMENTS = 7
 
 
-def make_footage(card: EnvCard, rollout: Rollout, best: Evaluation, caption: str) -> Footage:
-    """Return the median episode: the best one would flatter the policy.
+def make_footages(
+    card: EnvCard, rollout: Rollout, best: Evaluation, caption: str, n_episodes: int = 1
+) -> list[Footage]:
+    """Return the median episode, for the best one would flatter the policy; then others.
 
     Args:
         card: the environment.
         rollout: of the policy.
         best: the scores of these episodes.
-        caption: of the run.
+        caption: of the run; its first line is completed by which episode it is.
+        n_episodes: how many, as far as there are: median, best, worst, upper quartile.
     """
     order = rank_episodes(best)
-    index = order[len(order) // 2]
-    shown = f"median of {len(order)} episodes"
-    return Footage(
-        qpos=rollout.qpos[index],
-        caption=f"{caption}, {shown}" if caption else shown,
-        verdict=_describe(best.episodes[index]),
-        moments=_choose_moments(card, rollout, index, best.episodes[index]),
-    )
+    places = {
+        "median": len(order) // 2,
+        "best": 0,
+        "worst": len(order) - 1,
+        "upper quartile": len(order) // 4,
+    }
+    chosen = {order[place]: name for name, place in reversed(places.items())}
+    names = {name: index for index, name in chosen.items()}
+    first, _, rest = caption.partition("\n")
+    footages = []
+    for name in [name for name in places if name in names][:n_episodes]:
+        index = names[name]
+        shown = f"{name} of {len(order)} episodes"
+        title = f"{first}, {shown}" if first else shown
+        footages.append(
+            Footage(
+                qpos=rollout.qpos[index],
+                caption=f"{title}\n{rest}" if rest else title,
+                verdict=_describe(best.episodes[index]),
+                moments=_choose_moments(card, rollout, index, best.episodes[index]),
+            )
+        )
+    return footages
 
 
 def _describe(score: EpisodeScore) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -116,3 +117,98 @@ def _check_sample(values: ArrayLike) -> FloatArray:
             "give at least one number, all of them finite",
         )
     return sample
+
+
+# --- several tasks: the scores of each task are the runs of one stratum -----------------------------
+
+
+def stratified_interval(
+    strata: Sequence[ArrayLike],
+    statistic: Callable[[FloatArray], float] = interquartile_mean,
+    level: float = 0.95,
+    seed: int = 0,
+) -> Interval:
+    """Return the percentile bootstrap interval of a statistic of all scores together.
+
+    Runs are drawn again within each task, never across tasks, so that every resample has the same
+    tasks in the same shares.
+
+    Args:
+        strata: for each task its scores, ``(n_runs,)`` each, finite, at least one.
+        statistic: of all scores together, ``(n,)``.
+        level: how often the interval should cover the statistic.
+        seed: of the resampling.
+
+    Raises:
+        UsageError: there is no task, or one has no scores, or one score is not finite.
+
+    Source: Agarwal et al. (2021), section 4.1: stratified bootstrap with percentiles, as rliable's
+    ``get_interval_estimates``.
+    """
+    samples = _check_strata(strata)
+    rng = np.random.default_rng(seed)
+    values = [
+        statistic(np.concatenate([rng.choice(sample, len(sample)) for sample in samples]))
+        for _ in range(_N_RESAMPLES)
+    ]
+    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
+
+
+def probability_of_improvement(
+    strata: Sequence[ArrayLike], others: Sequence[ArrayLike]
+) -> float:
+    """Return how likely a run scores higher than one of the others on a random task, 0 to 1.
+
+    Args:
+        strata: for each task its scores, ``(n_runs,)`` each.
+        others: for the same tasks in the same order the scores to compare with.
+
+    Raises:
+        UsageError: there is no task, or one has no scores, or the tasks are not as many.
+
+    Source: Agarwal et al. (2021), section 4.3: mean over tasks of P(X > Y) + P(X = Y) / 2, which
+    is the Mann-Whitney U statistic over the number of pairs.
+    """
+    mine, theirs = _check_strata(strata), _check_strata(others)
+    if len(mine) != len(theirs):
+        raise UsageError(
+            f"{len(mine)} tasks against {len(theirs)}", "compare scores of the same tasks"
+        )
+    wins = [
+        np.mean((x[:, None] > y[None]) + 0.5 * (x[:, None] == y[None]))
+        for x, y in zip(mine, theirs, strict=True)
+    ]
+    return float(np.mean(wins))
+
+
+def performance_profile(strata: Sequence[ArrayLike], thresholds: ArrayLike) -> FloatArray:
+    """Return the share of all runs that score above each threshold, ``(n_thresholds,)``.
+
+    Args:
+        strata: for each task its scores, ``(n_runs,)`` each.
+        thresholds: ``(n_thresholds,)``.
+
+    Source: Agarwal et al. (2021), section 4.2: the run-score distribution.
+    """
+    scores = np.concatenate(_check_strata(strata))
+    taus = np.asarray(thresholds, dtype=np.float64).reshape(-1)
+    shares: FloatArray = np.mean(scores[None] > taus[:, None], axis=1)
+    return shares
+
+
+def normalise_score(score: float, sparse: float, reference: float) -> float | None:
+    """Return (score - sparse) / |reference - sparse|; None where the two are the same.
+
+    0 is what paying for success alone reaches, 1 is a person's reward where that is the better one.
+
+    Source: Ma et al. (2024), Eureka, section 4.1: human normalised score.
+    """
+    width = abs(reference - sparse)
+    return None if width <= 1e-9 * max(1.0, abs(sparse)) else (score - sparse) / width
+
+
+def _check_strata(strata: Sequence[ArrayLike]) -> list[FloatArray]:
+    if len(strata) == 0:
+        raise UsageError("statistics of no task", "give the scores of at least one task")
+    return [_check_sample(scores) for scores in strata]

@@ -1,4 +1,4 @@
-"""Pictures of an episode: an animated WebP in real time, and a strip of its key moments.
+"""Pictures of episodes: a film in real time, several side by side, and a strip of key moments.
 
 Import this only after ``MUJOCO_GL`` is set: MuJoCo chooses its renderer when it is imported.
 """
@@ -19,22 +19,42 @@ from reward_agent.evaluation.camera import plan_camera
 from reward_agent.simulation.card import EnvCard
 from reward_agent.simulation.model import make_model
 from reward_agent.simulation.state import FloatArray
+from reward_agent.types import VideoQuality
 
 Frame = NDArray[np.uint8]
 
-_WIDTH, _HEIGHT = 400, 270
 _BAND = 36
-_FRAMES_PER_S = 25
+_LINE = 16
 # Of a longer episode the beginning and the end are shown.
 _MAX_S = 10.0
 _BEGINNING = 0.6
-_HOLD_MS = 1000
-_QUALITY = 45
-# WebP's effort, 0 to 6: higher is smaller and slower.
-_EFFORT = 2
 _TILE = 180
 _SQUARE_M, _MEAN_TEXEL, _CONTRAST = 0.5, 110, 0.2
 _INK, _PAPER = (255, 255, 255), (20, 24, 32)
+
+
+@dataclass(frozen=True)
+class Quality:
+    """How a film looks, and so what it costs: time goes with pictures times their size.
+
+    Args:
+        width: of one episode's picture, pixels.
+        height: the same.
+        frames_per_s: pictures of a second.
+        n_episodes: side by side, two in a row.
+    """
+
+    width: int
+    height: int
+    frames_per_s: int
+    n_episodes: int
+
+
+QUALITIES: dict[VideoQuality, Quality] = {
+    "low": Quality(320, 216, 12, 1),
+    "normal": Quality(400, 270, 25, 1),
+    "high": Quality(480, 324, 25, 4),
+}
 
 
 @dataclass(frozen=True)
@@ -43,7 +63,7 @@ class Footage:
 
     Args:
         qpos: ``(T, nq)``.
-        caption: what it is, for a person.
+        caption: what it is, for a person; one line or more.
         verdict: what the metric says of the whole episode.
         moments: state index to what happens there, for the strip.
     """
@@ -61,7 +81,9 @@ class Studio:
         DataError: the card's model is missing or wrong.
     """
 
-    def __init__(self, card: EnvCard, width: int = _WIDTH, height: int = _HEIGHT) -> None:
+    def __init__(self, card: EnvCard, quality: Quality = QUALITIES["normal"]) -> None:
+        self.quality = quality
+        width, height = quality.width, quality.height
         self._control_dt = card.control_dt
         self._model = make_model(card, fields=())
         _make_cheap(self._model, width, height)
@@ -111,32 +133,29 @@ class Studio:
             pen.multiline_text((index * _TILE + 4, _TILE + 3), words, _INK, font)
         strip.save(path, format="WEBP", quality=70, method=4)
 
-    def film(self, footage: Footage, path: Path) -> None:
-        """Write an animated WebP of an episode, in real time."""
-        steps = choose_video_steps(len(footage.qpos), self._control_dt)
-        stride = steps[1] - steps[0] if len(steps) > 1 else 1
-        pictures = []
-        for step, frame in zip(steps, self.draw(footage.qpos, steps), strict=True):
-            line = f"step {step}   {step * self._control_dt:.2f} s   {footage.verdict}"
-            pictures.append(_caption(frame, (footage.caption, line)))
-        frame_ms = max(20, round(stride * self._control_dt * 1000))
-        durations = [frame_ms] * (len(pictures) - 1) + [_HOLD_MS]
-        pictures[0].save(
-            path,
-            format="WEBP",
-            save_all=True,
-            append_images=pictures[1:],
-            duration=durations,
-            loop=0,
-            quality=_QUALITY,
-            method=_EFFORT,
-            minimize_size=False,
-        )
+    def film(self, footages: Sequence[Footage]) -> tuple[list[Image.Image], int]:
+        """Return the pictures of episodes side by side, in real time, and their ms.
+
+        An episode that has ended stays at its last picture until the others have.
+        """
+        rate = self.quality.frames_per_s
+        choices = [choose_video_steps(len(f.qpos), self._control_dt, rate) for f in footages]
+        stride = max(c[1] - c[0] if len(c) > 1 else 1 for c in choices)
+        films = [
+            [
+                _caption(frame, footage, step, step * self._control_dt)
+                for step, frame in zip(steps, self.draw(footage.qpos, steps), strict=True)
+            ]
+            for footage, steps in zip(footages, choices, strict=True)
+        ]
+        length = max(map(len, films))
+        pictures = [_tile([film[min(i, len(film) - 1)] for film in films]) for i in range(length)]
+        return pictures, max(20, round(stride * self._control_dt * 1000))
 
 
-def choose_video_steps(n_states: int, control_dt: float) -> list[int]:
-    """Return the states to draw: about 25 a second; of a long episode its two ends."""
-    stride = max(1, round(1 / (_FRAMES_PER_S * control_dt)))
+def choose_video_steps(n_states: int, control_dt: float, frames_per_s: int = 25) -> list[int]:
+    """Return the states to draw, so many a second; of a long episode its two ends."""
+    stride = max(1, round(1 / (frames_per_s * control_dt)))
     steps = list(range(0, n_states, stride))
     n_most = max(2, round(_MAX_S / (stride * control_dt)))
     if len(steps) <= n_most:
@@ -178,12 +197,25 @@ def _cut_square(frame: Frame) -> Image.Image:
     return Image.fromarray(frame[:, left : left + height]).resize((_TILE, _TILE))
 
 
-def _caption(frame: Frame, lines: Sequence[str]) -> Image.Image:
-    """Return the picture under a band with the lines on it."""
+def _caption(frame: Frame, footage: Footage, step: int, time_s: float) -> Image.Image:
+    """Return the picture under a band with the episode's words, and its step, time and score."""
+    lines = [*footage.caption.splitlines(), f"step {step}   {time_s:.2f} s   {footage.verdict}"]
     height, width = frame.shape[:2]
-    picture = Image.new("RGB", (width, height + _BAND), _PAPER)
-    picture.paste(Image.fromarray(frame), (0, _BAND))
+    band = 4 + _LINE * len(lines)
+    picture = Image.new("RGB", (width, height + band), _PAPER)
+    picture.paste(Image.fromarray(frame), (0, band))
     pen, font = ImageDraw.Draw(picture), ImageFont.load_default(size=13)
     for index, line in enumerate(lines):
-        pen.text((6, 1 + 16 * index), line, _INK, font)
+        pen.text((6, 1 + _LINE * index), line, _INK, font)
     return picture
+
+
+def _tile(pictures: Sequence[Image.Image]) -> Image.Image:
+    """Return pictures of one size side by side, two in a row."""
+    if len(pictures) == 1:
+        return pictures[0]
+    width, height = pictures[0].size
+    whole = Image.new("RGB", (2 * width, height * ((len(pictures) + 1) // 2)), _PAPER)
+    for index, picture in enumerate(pictures):
+        whole.paste(picture, (index % 2 * width, index // 2 * height))
+    return whole

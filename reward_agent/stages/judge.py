@@ -24,7 +24,14 @@ from reward_agent.search import Judge, Search, copy_into
 from reward_agent.stages.train import Entrant, check_policy
 from reward_agent.store import write_record
 from reward_agent.training.policy import MAX_POLICY_BYTES
-from reward_agent.types import Evaluation, RewardProgram, Snapshot, TrainingResult, rank_value
+from reward_agent.types import (
+    Evaluation,
+    RewardProgram,
+    Snapshot,
+    TrainingResult,
+    VideoQuality,
+    rank_value,
+)
 
 # The report takes smaller ones only.
 MAX_FILM_BYTES = 64 * 2**20
@@ -33,6 +40,13 @@ MAX_STORED_EPISODES = 32
 # Seeds of evaluations: far from the seeds of trainings, and apart from each other.
 EVALUATION_SEED = 1_000_000
 RUNG_SEED = 2_000_000
+
+
+# A film takes seconds; longer means that a driver hangs, which costs the film and nothing else.
+FILM_S = 240.0
+_OF_THE_FILM = {
+    "video_file", "mp4_file", "renderer", "video_note", "strip_file", "rendering_s",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -53,6 +67,7 @@ class Judgement:
     n_curve_episodes: int = 4
     render: bool = False
     caption: str = ""
+    video_quality: VideoQuality = "normal"
 
 
 def judge_policies(
@@ -98,6 +113,7 @@ def _evaluate(
         has_metric=has_metric,
         render=judgement.render,
         caption=judgement.caption,
+        video_quality=judgement.video_quality,
     )
     request = JobRequest(job, judgement.job_dir, judge.limits)
     [job_exit] = judge.executor.map([request])
@@ -175,13 +191,23 @@ def judge_training(
         job_dir,
         seed=EVALUATION_SEED + search.config.seed + result.seed,
         n_episodes=search.config.eval_episodes,
-        caption=caption,
+        caption="\n".join(filter(None, (caption, describe_terms(result)))),
+        video_quality=search.config.video_quality,
     )
     judged = judge_policies(search.judge, training_dir, result.snapshots, judgement)
     is_whole = result.total_timesteps >= search.config.steps
     if search.config.video and is_whole and judged.video_file is None:
         search.background.add(lambda: film_policy(search, judged, judgement))
     return judged
+
+
+def describe_terms(result: TrainingResult) -> str:
+    """Say in a line what the reward paid at the end of a training, the weightiest terms first."""
+    shares = {
+        curve.name: curve.points[-1].share_of_return for curve in result.terms if curve.points
+    }
+    ranked = sorted(shares, key=lambda name: -shares[name])[:3]
+    return "pay: " + ", ".join(f"{name} {shares[name]:.0%}" for name in ranked) if ranked else ""
 
 
 def film_policy(search: Search, judged: EvaluateResult, judgement: Judgement) -> None:
@@ -191,10 +217,13 @@ def film_policy(search: Search, judged: EvaluateResult, judgement: Judgement) ->
     changes: dict[str, object] = {}
     try:
         filming = replace(judgement, job_dir=film_dir, render=True)
-        film = _evaluate(search.judge, folder, [snapshot], filming)
-        for name in filter(None, (film.video_file, film.strip_file)):
+        judge = replace(
+            search.judge, limits=search.judge.limits.model_copy(update={"wall_s": FILM_S})
+        )
+        film = _evaluate(judge, folder, [snapshot], filming)
+        for name in filter(None, (film.video_file, film.mp4_file, film.strip_file)):
             copy_into(folder, {name: read_capped(film_dir / name, MAX_FILM_BYTES)})
-        changes = film.model_dump(include={"video_file", "video_note", "strip_file", "rendering_s"})
+        changes = film.model_dump(include=_OF_THE_FILM)
     except (DataError, JobError, FileNotFoundError) as error:  # it costs the video, not the scores
         changes["video_note"] = f"no video: {error}"
     write_record(folder / RESULT_FILE, judged.model_copy(update=changes))

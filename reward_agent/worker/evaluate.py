@@ -6,6 +6,7 @@ No generated code is loaded here: a policy is weights, and ``metric.py`` is a pe
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,15 +16,19 @@ from typing import TYPE_CHECKING
 from reward_agent.errors import DataError
 from reward_agent.evaluation.graphics import find_graphics
 from reward_agent.evaluation.metrics import Metric, compile_metric
+from reward_agent.evaluation.movie import has_mp4, load_mp4, write_mp4, write_webp
 from reward_agent.evaluation.scoring import pool_evaluations, rank_policies, score_trajectories
 from reward_agent.jobs import (
     METRIC_FILE,
+    MP4_FILE,
+    RESULT_FILE,
     STRIP_FILE,
     TRAJECTORIES_FILE,
     VIDEO_FILE,
     EvaluateJob,
     EvaluateResult,
 )
+from reward_agent.sandbox.files import write_atomic
 from reward_agent.types import Evaluation
 
 if TYPE_CHECKING:
@@ -43,17 +48,20 @@ class _Rendering:
     """What ``prepare`` leaves for ``run``: a renderer, or the reason why there is none."""
 
     studio: Studio | None = None
+    renderer: str = ""
     note: str = ""
     seconds: float = 0.0
 
 
 _rendering = _Rendering()
+# A film takes seconds; a driver that hangs must not cost the scores.
+_RENDER_S = 180.0
 
 
 def prepare(job: EvaluateJob) -> None:
     """Before the seal: find a renderer, which takes a process, and import MuJoCo with it."""
     started = time.perf_counter()
-    _rendering.studio, _rendering.note = None, ""
+    _rendering.studio, _rendering.note, _rendering.renderer = None, "", ""
     # Unless told otherwise MuJoCo imports a window system, which starts a process of its own.
     backend = "disable"
     if job.render:
@@ -64,7 +72,10 @@ def prepare(job: EvaluateJob) -> None:
     import reward_agent.training.policy  # noqa: F401
 
     if job.render and not _rendering.note:
+        _rendering.renderer = backend
         _open_studio(job)
+        if has_mp4():
+            load_mp4()
     _rendering.seconds = time.perf_counter() - started if job.render else 0.0
 
 
@@ -91,19 +102,8 @@ def run(job: EvaluateJob, job_dir: Path) -> EvaluateResult:
     timesteps = job.snapshots[chosen].total_timesteps
     best = score_trajectories(rollout.trajectories, metric, timesteps, seed)
     rollout.trajectories.save(job_dir / TRAJECTORIES_FILE)
-    started = time.perf_counter()
-    note = _film(job, job_dir, rollout, best)
-    _rendering.seconds += time.perf_counter() - started
-    has_video = _rendering.studio is not None and not note
-    return EvaluateResult(
-        curve=curve or (best,),
-        best=best,
-        best_file=job.snapshots[chosen].file,
-        video_file=VIDEO_FILE if has_video else None,
-        video_note=note,
-        strip_file=STRIP_FILE if has_video else None,
-        rendering_s=_rendering.seconds if job.render else 0.0,
-    )
+    result = EvaluateResult(curve=curve or (best,), best=best, best_file=job.snapshots[chosen].file)
+    return _film(job, job_dir, rollout, result) if job.render else result
 
 
 def _score_policies(
@@ -149,24 +149,59 @@ def _choose(
 
 
 def _open_studio(job: EvaluateJob) -> None:
-    from reward_agent.evaluation.video import Studio
+    from reward_agent.evaluation.video import QUALITIES, Studio
 
     try:
-        _rendering.studio = Studio(job.card)
+        _rendering.studio = Studio(job.card, QUALITIES[job.video_quality])
     except Exception as error:  # a driver's failure costs the video, not the scores
         _rendering.note = f"no video: {type(error).__name__}: {error}"
 
 
-def _film(job: EvaluateJob, job_dir: Path, rollout: Rollout, best: Evaluation) -> str:
-    """Write the video and the strip of the median episode; return why not, if not."""
-    if _rendering.studio is None:
-        return _rendering.note
-    from reward_agent.evaluation.footage import make_footage
+def _film(
+    job: EvaluateJob, job_dir: Path, rollout: Rollout, result: EvaluateResult
+) -> EvaluateResult:
+    """Write the video and the strip; return the result with their names, or why there are none.
 
-    footage = make_footage(job.card, rollout, best, job.caption)
-    try:
-        _rendering.studio.film(footage, job_dir / VIDEO_FILE)
-        _rendering.studio.draw_strip(footage, job_dir / STRIP_FILE)
-    except Exception as error:  # a driver's failure costs the video, not the scores
-        return f"no video: {type(error).__name__}: {error}"
-    return ""
+    Drawing is in a library that cannot be interrupted. If it does not end in time, the scores are
+    written from beside it, and the process ends.
+    """
+    late = {"video_note": f"no video: {_rendering.renderer} drew none within {_RENDER_S:g} s"}
+    watchdog = threading.Timer(_RENDER_S, _end, [job_dir, result.model_copy(update=late)])
+    watchdog.daemon = True
+    watchdog.start()
+    started = time.perf_counter()
+    changes: dict[str, object] = {"video_note": _rendering.note}
+    if _rendering.studio is not None:
+        try:
+            changes = _write_film(_rendering.studio, job, job_dir, rollout, result.best)
+        except Exception as error:  # a driver's failure costs the video, not the scores
+            changes = {"video_note": f"no video: {type(error).__name__}: {error}"}
+    watchdog.cancel()
+    seconds = _rendering.seconds + time.perf_counter() - started
+    return result.model_copy(update=changes | {"rendering_s": seconds})
+
+
+def _end(job_dir: Path, result: EvaluateResult) -> None:
+    """Write the result and leave, whatever the main thread is doing."""
+    write_atomic(job_dir / RESULT_FILE, result.model_dump_json(indent=1).encode())
+    os._exit(0)
+
+
+def _write_film(
+    studio: Studio, job: EvaluateJob, job_dir: Path, rollout: Rollout, best: Evaluation
+) -> dict[str, object]:
+    """Draw the chosen episodes and write the files; return what the result says of them."""
+    from reward_agent.evaluation.footage import make_footages
+
+    footages = make_footages(job.card, rollout, best, job.caption, studio.quality.n_episodes)
+    studio.draw_strip(footages[0], job_dir / STRIP_FILE)
+    pictures, frame_ms = studio.film(footages)
+    write_webp(pictures, job_dir / VIDEO_FILE, frame_ms)
+    if has_mp4():
+        write_mp4(pictures, job_dir / MP4_FILE, frame_ms)
+    return {
+        "video_file": VIDEO_FILE,
+        "mp4_file": MP4_FILE if has_mp4() else None,
+        "strip_file": STRIP_FILE,
+        "renderer": _rendering.renderer,
+    }

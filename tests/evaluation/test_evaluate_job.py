@@ -8,6 +8,7 @@ from reward_agent.errors import DataError, JobError
 from reward_agent.evaluation import metrics
 from reward_agent.evaluation.graphics import Graphics, find_graphics
 from reward_agent.evaluation.metrics import compile_metric
+from reward_agent.evaluation.movie import has_mp4
 from reward_agent.evaluation.scoring import summarise_scores
 from reward_agent.evaluation.trajectories import Trajectories
 from reward_agent.jobs import EvaluateJob, EvaluateResult, ScoreJob
@@ -128,6 +129,8 @@ def test_sandboxed_child_films_the_median_episode(job, tmp_path):
     result = EvaluateResult.model_validate_json((tmp_path / "result.json").read_bytes())
     assert done.outcome == "ok"
     assert result.video_note == ""
+    assert result.renderer in ("egl", "osmesa", "cgl", "glfw")
+    assert (tmp_path / "video.mp4").is_file() == has_mp4() == (result.mp4_file is not None)
     with Image.open(tmp_path / "video.webp") as video:
         assert video.is_animated
         # 25 frames a second of a step of 8 ms: every fifth state.

@@ -1,0 +1,141 @@
+"""Films: several episodes side by side, words on the pictures, mp4, and no wait for a driver."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from reward_agent.evaluation.footage import make_footages
+from reward_agent.evaluation.graphics import find_graphics
+from reward_agent.evaluation.movie import has_mp4, write_mp4, write_webp
+from reward_agent.evaluation.rollout import roll_out
+from reward_agent.evaluation.scoring import score_trajectories
+from reward_agent.jobs import EvaluateResult
+from reward_agent.simulation.card import load_env
+
+HANG = """
+import sys, time
+from pathlib import Path
+from reward_agent.evaluation.video import QUALITIES
+from reward_agent.jobs import EvaluateResult
+from reward_agent.worker import evaluate
+
+class Studio:
+    quality = QUALITIES["low"]
+    def draw_strip(self, *_):
+        time.sleep(60)
+
+evaluate._RENDER_S = 0.3
+evaluate._rendering.studio, evaluate._rendering.renderer = Studio(), "egl"
+evaluate._write_film = lambda studio, *_: studio.draw_strip()
+result = EvaluateResult.model_validate_json(Path("given.json").read_text())
+evaluate._film(None, Path("."), None, result)
+sys.exit(3)
+"""
+
+
+class Still:
+    def act(self, observation):
+        return np.zeros((len(observation), 3))
+
+
+@pytest.fixture(scope="module")
+def played():
+    card = load_env("hopper").model_copy(update={"max_episode_steps": 60})
+    [rollout] = roll_out(card, [Still()], n_episodes=5, seed=3)
+    return card, rollout, score_trajectories(rollout.trajectories, None, 0, 3)
+
+
+def test_the_median_comes_first_and_others_by_name(played) -> None:
+    card, rollout, best = played
+    [median] = make_footages(card, rollout, best, "abc\npay: alive 90%")
+    assert median.caption == "abc, median of 5 episodes\npay: alive 90%"
+    four = make_footages(card, rollout, best, "", 4)
+    names = [footage.caption.split(" of ")[0] for footage in four]
+    assert names == ["median", "best", "worst", "upper quartile"]
+    assert len({footage.qpos.tobytes() for footage in four}) == 4
+
+
+def test_of_one_episode_there_is_one(played) -> None:
+    card, _, _ = played
+    [rollout] = roll_out(card, [Still()], n_episodes=1, seed=3)
+    best = score_trajectories(rollout.trajectories, None, 0, 3)
+    assert len(make_footages(card, rollout, best, "", 4)) == 1
+
+
+def test_a_driver_that_hangs_costs_the_film_and_not_the_scores(played, tmp_path: Path) -> None:
+    _, _, best = played
+    given = EvaluateResult(curve=(best,), best=best, best_file="policy_1.safetensors")
+    (tmp_path / "given.json").write_text(given.model_dump_json())
+    done = subprocess.run([sys.executable, "-c", HANG], cwd=tmp_path, timeout=50, check=False)
+    assert done.returncode == 0
+    result = EvaluateResult.model_validate_json((tmp_path / "result.json").read_bytes())
+    assert result.video_note == "no video: egl drew none within 0.3 s"
+    assert result.best == best
+
+
+def test_four_episodes_lie_side_by_side(tmp_path: Path) -> None:
+    graphics = find_graphics()
+    if graphics.backend is None:
+        pytest.skip("no OpenGL without a display on this machine")
+    code = (
+        "from pathlib import Path\n"
+        "import numpy as np\n"
+        "from reward_agent.evaluation.video import Footage, Quality, Studio\n"
+        "from reward_agent.simulation.card import load_env\n"
+        "card = load_env('hopper')\n"
+        "qpos = np.tile([0, 1.25, 0, 0, 0, 0], (40, 1)).astype(float)\n"
+        "qpos[:, 0] = np.linspace(0, 3, 40)\n"
+        "shots = [Footage(qpos[:n], 'one\\ntwo', 'good', {0: 'start'}) for n in (40, 20, 40)]\n"
+        "with Studio(card, Quality(160, 108, 12, 4)) as studio:\n"
+        "    pictures, frame_ms = studio.film(shots)\n"
+        "print(len(pictures), frame_ms, *pictures[0].size)\n"
+        "for i in (0, -1):\n"
+        "    pictures[i].save(f'picture{i}.png')\n"
+    )
+    import os
+
+    environment = os.environ | {"MUJOCO_GL": graphics.backend}
+    command = [sys.executable, "-c", code]
+    said = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
+    )
+    # Every tenth state of 8 ms; three lines of words above each picture.
+    assert said.stdout.split() == ["4", "80", "320", str(2 * (108 + 52))]
+    first, last = (np.asarray(Image.open(tmp_path / f"picture{i}.png"), float) for i in (0, -1))
+    ground = np.s_[130:160, :160]
+    assert np.abs(first[ground] - last[ground]).mean() > 1, "the ground does not move"
+    assert first[:52, :160].max() > 200, "there are no words"
+    assert np.ptp(first[160:, 160:]) == np.ptp(last[160:, 160:]), "the fourth place stays empty"
+
+
+def make_pictures() -> list[Image.Image]:
+    return [Image.new("RGB", (81, 61), (20 * k, 90, 140)) for k in range(12)]
+
+
+def test_webp_plays_in_real_time_and_holds_its_end(tmp_path: Path) -> None:
+    write_webp(make_pictures(), tmp_path / "film.webp", 40)
+    with Image.open(tmp_path / "film.webp") as film:
+        assert film.n_frames == 12
+        film.seek(11)
+        film.load()
+        assert film.info["duration"] == 1000
+
+
+def test_mp4_is_read_back_with_its_pictures_and_rate(tmp_path: Path) -> None:
+    if not has_mp4():
+        pytest.skip("no mp4: pip install 'reward-agent[video]'")
+    import av
+
+    write_mp4(make_pictures(), tmp_path / "film.mp4", 40)
+    with av.open(str(tmp_path / "film.mp4")) as film:
+        stream = film.streams.video[0]
+        pictures = [frame.to_ndarray(format="rgb24") for frame in film.decode(stream)]
+        assert (stream.width, stream.height, stream.average_rate) == (80, 60, 25)
+    assert len(pictures) == 12
+    assert pictures[-1][..., 0].mean() > pictures[0][..., 0].mean() + 150
