@@ -94,7 +94,7 @@ def make_episode(speed, n_steps=30):
 def test_stored_episodes_are_ranked(tmp_path, sign, rho):
     episodes = [make_episode(speed) for speed in (0.1, 0.5, 1.0, 2.0)]
     make_trajectories(episodes, ["truncated"] * 4).save(tmp_path / TRAJECTORIES_FILE)
-    source = HOP.replace('"speed": upright', f'"speed": {sign}upright')
+    source = HOP.replace('"speed": upright * speed', f'"speed": {sign}upright')
     report = probe(tmp_path, source, task_scores=(0.1, 0.5, 1.0, 2.0))
     assert report.rank_agreement == pytest.approx(rho)
     assert ("probe/prefers-worse" in rules(report)) == (rho < 0)
@@ -124,8 +124,8 @@ def test_rank_agreement_is_spearmans_with_ties(one, two, rho):
 
 def test_the_same_values_in_another_order_of_computing_have_one_digest(tmp_path):
     terms = ("upright * np.clip(next_state.forward_velocity, 0.0, 3.0)", "0.1 * upright")
-    source = HOP.replace('"speed": upright', f'"speed": {terms[0]} + {terms[1]}')
-    other = HOP.replace('"speed": upright', f'"speed": {terms[1]} + {terms[0]}')
+    source = HOP.replace('"speed": upright * speed', f'"speed": {terms[0]} + {terms[1]}')
+    other = HOP.replace('"speed": upright * speed', f'"speed": {terms[1]} + {terms[0]}')
     assert source != HOP
     digests = [probe(tmp_path, text).values_sha256 for text in (source, other, HOP)]
     assert digests[0] == digests[1]
