@@ -19,7 +19,8 @@ from reward_agent.agents.designer import Designer
 from reward_agent.agents.ideas import choose_ideas
 from reward_agent.errors import ModelError
 from reward_agent.llm.budget import Budget, SpendingLimits
-from reward_agent.llm.registry import make_chat_model
+from reward_agent.llm.chat import DEFAULT_REPLY_TOKENS
+from reward_agent.llm.registry import CallPolicy, make_chat_model
 from reward_agent.rewards.checks import check_program
 from reward_agent.rewards.duplicates import list_ingredients, normalize_program
 from reward_agent.simulation.card import EnvCard, list_envs, load_env
@@ -78,6 +79,7 @@ def main(arguments: Sequence[str]) -> DiversityReport:
     parser.add_argument("--env", help="default: every environment")
     parser.add_argument("--task", help="default: every task of the environment")
     parser.add_argument("--candidates", type=int, default=8)
+    parser.add_argument("--reply-tokens", type=int, default=DEFAULT_REPLY_TOKENS)
     parser.add_argument("--max-usd", type=float)
     given = parser.parse_args(list(arguments))
     budget = Budget(SpendingLimits(usd=given.max_usd))
@@ -86,6 +88,7 @@ def main(arguments: Sequence[str]) -> DiversityReport:
         model=given.model,
         base_url=given.base_url,
         environ=os.environ,
+        policy=CallPolicy(reply_tokens=given.reply_tokens),
         budget=budget,
     )
     rows = [

@@ -9,6 +9,7 @@ import pytest
 
 from reward_agent.llm.chat import ALL_AGENTS, ChatMessage, ChatRequest, Completion
 from reward_agent.llm.prefix import LeadingChatModel, digest_prefix
+from reward_agent.llm.registry import make_chat_model
 from reward_agent.testing import FakeLLMServer, Say
 
 
@@ -138,3 +139,20 @@ def test_calls_of_a_round_share_their_prefix_to_the_byte_on_the_wire(provider, c
     starts = {text.partition(shared)[0] for text in texts}
     assert len(starts) == 1
     assert all(text.count(shared) == 1 for text in texts)
+
+
+def list_wrappers(model):
+    while model is not None:
+        yield type(model).__name__
+        model = getattr(model, "inner", None)
+
+
+@pytest.mark.parametrize(
+    ("provider", "model", "leads"),
+    [("anthropic", None, True), ("openai", None, True), ("openai-compatible", "my-own", False)],
+)
+def test_models_with_a_price_let_the_first_call_lead(provider, model, leads):
+    environ = {"OPENAI_API_KEY": "x", "ANTHROPIC_API_KEY": "x"}
+    made = make_chat_model(provider, model=model, base_url="http://127.0.0.1:9", environ=environ)
+    assert ("LeadingChatModel" in list_wrappers(made)) is leads
+    assert "BudgetedChatModel" in list_wrappers(made)
