@@ -94,7 +94,7 @@ def make_episode(speed, n_steps=30):
 def test_stored_episodes_are_ranked(tmp_path, sign, rho):
     episodes = [make_episode(speed) for speed in (0.1, 0.5, 1.0, 2.0)]
     make_trajectories(episodes, ["truncated"] * 4).save(tmp_path / TRAJECTORIES_FILE)
-    source = HOP.replace('"speed": upright * speed', f'"speed": {sign}upright')
+    source = HOP.replace('"speed": upright', f'"speed": {sign}upright')
     report = probe(tmp_path, source, task_scores=(0.1, 0.5, 1.0, 2.0))
     assert report.rank_agreement == pytest.approx(rho)
     assert ("probe/prefers-worse" in rules(report)) == (rho < 0)
