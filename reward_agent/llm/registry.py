@@ -156,27 +156,56 @@ def make_chat_model(
             "its tokens are counted, its cost is not"
         )
     budget = budget or Budget(cancel=cancel)
-    is_patient = name not in _UNBOUNDED_PROVIDERS
-    bounded = DeadlineChatModel(plain, policy.deadline_s, cancel) if is_patient else plain
-    # What asks no model is no call.
-    chat_model = bounded if name == "offline" else BudgetedChatModel(bounded, budget)
-    if is_patient:
-        chat_model = RetryingChatModel(
-            chat_model, n_attempts=policy.n_attempts, cancel=cancel, on_retry=on_retry
-        )
-    chat_model = LimitedChatModel(chat_model, policy.max_concurrency)
-    if find_model(plain.name) is not None:
-        # A model with a price has a prompt cache that makes it lower.
-        chat_model = LeadingChatModel(chat_model, cancel=cancel)
-    if cache_path is not None and cache_mode != "off" and name != "offline":
-        cache = CompletionCache(cache_path, warn)
-        if isinstance(plain, ScriptedChatModel):
-            # A script goes on after the replies that lie in the cache.
-            plain.skip(cache.count_by_agent())
-        chat_model = CachedChatModel(chat_model, cache, cache_mode, budget.log)
+    if name == "offline":  # what asks no model has nothing to pay, to bound or to store
+        chat_model: ChatModel = LimitedChatModel(plain, policy.max_concurrency)
+    else:
+        is_patient = name not in _UNBOUNDED_PROVIDERS
+        chat_model = _wrap_calls(plain, policy, budget, cancel, on_retry if is_patient else None)
+        if cache_path is not None and cache_mode != "off":
+            cache = CompletionCache(cache_path, warn)
+            chat_model = _add_cache(chat_model, plain, cache, cache_mode, budget)
     if on_exchange is not None:
         chat_model = RecordingChatModel(chat_model, on_exchange)
     return RoomChatModel(chat_model, policy.reply_tokens)
+
+
+def _wrap_calls(
+    plain: ChatModel,
+    policy: CallPolicy,
+    budget: Budget,
+    cancel: threading.Event,
+    on_retry: Callable[[str], None] | None,
+) -> ChatModel:
+    """Bound each call in time and money; without ``on_retry``, in money alone."""
+    if on_retry is None:
+        chat_model: ChatModel = BudgetedChatModel(plain, budget)
+    else:
+        # The budget is inside the retries: each attempt is a call that may cost.
+        bounded = DeadlineChatModel(plain, policy.deadline_s, cancel)
+        chat_model = RetryingChatModel(
+            BudgetedChatModel(bounded, budget),
+            n_attempts=policy.n_attempts,
+            cancel=cancel,
+            on_retry=on_retry,
+        )
+    chat_model = LimitedChatModel(chat_model, policy.max_concurrency)
+    if find_model(plain.name) is None:
+        return chat_model
+    # A model with a price has a prompt cache that makes it lower.
+    return LeadingChatModel(chat_model, cancel=cancel)
+
+
+def _add_cache(
+    chat_model: ChatModel,
+    plain: ChatModel,
+    cache: CompletionCache,
+    mode: CacheMode,
+    budget: Budget,
+) -> ChatModel:
+    """Answer from the cache first; a script goes on after the replies that lie in it."""
+    if isinstance(plain, ScriptedChatModel):
+        plain.skip(cache.count_by_agent())
+    return CachedChatModel(chat_model, cache, mode, budget.log)
 
 
 def _find_factories() -> dict[str, EntryPoint]:
