@@ -209,7 +209,8 @@ def _price(card: ModelCard | None, inputs: Range, outputs: Range, *, is_free: bo
 def _count_steps(config: DesignConfig) -> Range:
     search = config.candidates * config.iterations * config.steps
     shares = (1.0, 1.0, 1.0) if config.racing == "none" or config.candidates < 2 else _RACED
-    confirmations = 2 * config.winner_seeds * config.steps
+    n_confirmed = min(2, config.candidates * config.iterations)
+    confirmations = n_confirmed * config.winner_seeds * config.steps
     return _make_range(search * share + confirmations for share in shares)
 
 

@@ -24,7 +24,7 @@ LAYERS = [
     ("stages",),
     ("report", "export", "trackers"),
     ("loop", "design_run", "repeat", "single", "estimate"),
-    ("feedback",),
+    ("feedback", "bench"),
     ("web",),
     ("cli",),
 ]  # fmt: skip

@@ -12,7 +12,18 @@ from typing import Annotated
 import typer
 
 from reward_agent import __version__
-from reward_agent.cli import check, design, doctor, envs, export, feedback, prompts, runs, train
+from reward_agent.cli import (
+    bench,
+    check,
+    design,
+    doctor,
+    envs,
+    export,
+    feedback,
+    prompts,
+    runs,
+    train,
+)
 from reward_agent.cli.output import print_error
 from reward_agent.errors import Interrupted, RewardAgentError, UsageError
 
@@ -31,6 +42,7 @@ app.command("evaluate")(train.evaluate_command)
 app.add_typer(envs.app, name="envs")
 app.add_typer(runs.app, name="runs")
 app.add_typer(prompts.app, name="prompts")
+app.add_typer(bench.app, name="bench")
 app.command("report")(runs.report_command)
 app.command("export")(export.export_command)
 app.command("doctor")(doctor.doctor_command)

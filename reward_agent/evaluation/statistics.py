@@ -119,7 +119,7 @@ def _check_sample(values: ArrayLike) -> FloatArray:
     return sample
 
 
-# --- several tasks: the scores of each task are the runs of one stratum -----------------------------
+# --- several tasks: the scores of each task are the runs of one stratum -------------------------
 
 
 def stratified_interval(
@@ -147,17 +147,15 @@ def stratified_interval(
     """
     samples = _check_strata(strata)
     rng = np.random.default_rng(seed)
-    values = [
-        statistic(np.concatenate([rng.choice(sample, len(sample)) for sample in samples]))
-        for _ in range(_N_RESAMPLES)
+    draws = [
+        sample[rng.integers(len(sample), size=(_N_RESAMPLES, len(sample)))] for sample in samples
     ]
+    values = [statistic(draw) for draw in np.concatenate(draws, axis=1)]
     low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
 
 
-def probability_of_improvement(
-    strata: Sequence[ArrayLike], others: Sequence[ArrayLike]
-) -> float:
+def probability_of_improvement(strata: Sequence[ArrayLike], others: Sequence[ArrayLike]) -> float:
     """Return how likely a run scores higher than one of the others on a random task, 0 to 1.
 
     Args:

@@ -1,0 +1,131 @@
+"""The page of a sweep, and its tables as files beside it."""
+
+from __future__ import annotations
+
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+
+from reward_agent.bench.results import Results, list_normalised, summarise_sweep
+from reward_agent.bench.sweep import SweepStore
+from reward_agent.bench.tables import (
+    describe_cell,
+    make_column_rows,
+    render_csv,
+    render_latex,
+    render_markdown,
+    render_number,
+    render_settings,
+)
+from reward_agent.evaluation.statistics import performance_profile
+from reward_agent.report.charts import Labels, Point, Series, render_lines, render_scores
+from reward_agent.store import write_record, write_text
+
+PAGE_FILE = "report.html"
+_N_THRESHOLDS = 61
+
+
+def write_results(store: SweepStore) -> Results:
+    """Write a sweep's page, tables and charts into its folder; derived from its jobs alone.
+
+    Returns:
+        The numbers in them.
+    """
+    results = summarise_sweep(store)
+    write_record(store.dir / "results.json", results)
+    write_text(store.dir / "results.md", render_markdown(results))
+    write_text(store.dir / "results.csv", render_csv(results))
+    write_text(store.dir / "results.tex", render_latex(results))
+    for name, chart in draw_charts(results).items():
+        picture = chart.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1)
+        picture = picture.replace(">", f"><style>{_read_style()}</style>", 1)
+        write_text(store.dir / f"{name}.svg", picture)
+    write_text(store.dir / PAGE_FILE, render_page(results))
+    return results
+
+
+def render_page(results: Results) -> str:
+    """Return the page; a strict content security policy keeps it from loading anything."""
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        undefined=jinja2.StrictUndefined,
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("page.html.j2").render(
+        results=results,
+        charts=list(draw_charts(results).values()),
+        legend=[(series.name, series.css_class) for series in _make_profiles(results)],
+        column_rows=make_column_rows(results),
+        describe_cell=describe_cell,
+        render_number=render_number,
+        settings=render_settings(results),
+        style=_read_style(),
+    )
+
+
+def draw_charts(results: Results) -> dict[str, str]:
+    """Return the charts that have anything to show, as SVG, by their names."""
+    charts = {
+        "normalised": render_scores(
+            Labels(
+                "Normalised score",
+                "Interquartile mean of each method with its 95 % interval",
+                "",
+                "normalised score",
+            ),
+            [(series.name, [series]) for series in _make_marks(results)],
+            target=1.0,
+        ),
+        "profile": render_lines(
+            Labels(
+                "Performance profile",
+                "Share of the runs of each method that score above a threshold",
+                "normalised score",
+                "share of runs above",
+            ),
+            _make_profiles(results),
+        ),
+    }
+    return {name: chart for name, chart in charts.items() if chart}
+
+
+def _make_marks(results: Results) -> list[Series]:
+    marks = []
+    for colour, column in enumerate(results.columns):
+        if column.iqm is None:
+            continue
+        low, high = column.interval or (None, None)
+        tip = f"{column.label}: {render_number(column.iqm, column.interval)}"
+        point = Point(0.0, column.iqm, tip, low, high)
+        marks.append(Series(column.label, (point,), colour))
+    return marks
+
+
+def _make_profiles(results: Results) -> list[Series]:
+    """Return the share of runs above each threshold from 0 to the best score."""
+    strata = {
+        column.label: [
+            scores
+            for cell in results.cells
+            if cell.label == column.label and (scores := list_normalised(cell))
+        ]
+        for column in results.columns
+    }
+    known = [score for groups in strata.values() for scores in groups for score in scores]
+    thresholds = np.linspace(0.0, max([1.0, *known]), _N_THRESHOLDS)
+    series = []
+    for colour, (label, groups) in enumerate(strata.items()):
+        if groups:
+            shares = performance_profile(groups, thresholds)
+            points = zip(thresholds.tolist(), shares.tolist(), strict=True)
+            series.append(Series(label, tuple(Point(x, y) for x, y in points), colour))
+    return series
+
+
+def _read_style() -> str:
+    return (resources.files("reward_agent.report") / "page.css").read_text("utf-8")

@@ -1,0 +1,174 @@
+"""The jobs of a sweep: one design run each, named by the digest of all that decides its result."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+
+from reward_agent.bench.methods import METHODS, Method, Program, make_settings
+from reward_agent.bench.suite import Suite
+from reward_agent.config import ENVIRONMENT_PREFIX, PRESETS, resolve_config
+from reward_agent.errors import UsageError
+from reward_agent.llm.registry import choose_provider
+from reward_agent.simulation.card import load_env
+from reward_agent.tasks import (
+    TaskSpec,
+    apply_task,
+    load_task,
+    read_reference_reward,
+    read_sparse_reward,
+    read_task_metric,
+)
+from reward_agent.types import FileRecord
+
+# What decides how a job runs but not what comes out of it.
+_NOT_IN_DIGEST = ("slots", "sandbox", "training_timeout_s", "memory_mib", "video", "cache")
+
+
+class Job(FileRecord):
+    """One cell of the table: a method on a task with a seed.
+
+    ``label`` is the column: the method, and the designer where that is a language model, so that
+    results of different ones are never mixed.
+    """
+
+    id: str
+    env: str
+    task: str
+    method: str
+    label: str
+    seed: int
+    settings: dict[str, Any]
+    program: str | None = Field(None, description="source of the reward, of a method with its own")
+    unit: str = ""
+
+    @property
+    def task_name(self) -> str:
+        """``env/task``."""
+        return f"{self.env}/{self.task}"
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What a command line may change of a suite.
+
+    Args:
+        provider: the language model of the methods that need one.
+        model: its name.
+        environ: where keys are looked up.
+    """
+
+    provider: str | None = None
+    model: str | None = None
+    environ: Mapping[str, str] | None = None
+
+
+def plan_jobs(suite: Suite, choices: Choices | None = None) -> list[Job]:
+    """Return the jobs of a suite: tasks within seeds, so that every table is early complete.
+
+    Raises:
+        UsageError: a method needs a language model and none was chosen, or a task lacks what a
+            method needs.
+        UnknownNameError: there is no such environment or task.
+    """
+    choices = choices or Choices()
+    designers = {name: _choose_designer(METHODS[name], name, choices) for name in suite.methods}
+    return [
+        _make_job(suite, task, method, seed, designers[method], choices.model)
+        for seed in range(suite.seeds)
+        for task in suite.tasks
+        for method in suite.methods
+    ]
+
+
+def _choose_designer(method: Method, name: str, choices: Choices) -> str:
+    """Return the provider of a method: ``scripted`` stands for the program of the task's folder.
+
+    Raises:
+        UsageError: the method needs a language model and none was chosen.
+    """
+    if method.program is not None:
+        return "scripted"
+    if not method.needs_model:
+        return "offline"
+    provider = choices.provider or choose_provider(choices.environ or {}).spec
+    if provider.partition(":")[0] == "offline":
+        raise UsageError(
+            f"the method {name!r} needs a language model",
+            "give --provider, or set a key (`reward-agent doctor`); without a model there are "
+            f"{', '.join(key for key, item in METHODS.items() if not item.needs_model)}",
+        )
+    return provider
+
+
+def _make_job(
+    suite: Suite, name: str, method_name: str, seed: int, provider: str, model: str | None
+) -> Job:
+    env, _, task_name = name.rpartition("/")
+    card = load_env(env)
+    task = load_task(card, task_name)
+    card = apply_task(card, task)
+    method = METHODS[method_name]
+    metric = read_task_metric(card, task)
+    if metric is None:
+        raise UsageError(f"task {name!r} has no metric", "a sweep needs tasks that bring one")
+    program = _read_program(env, task, method.program)
+    is_asked = method.needs_model
+    options = make_settings(method, suite.candidates, suite.iterations) | {
+        "provider": provider,
+        "model": model if is_asked else None,
+        "seed": seed,
+        "winner_seeds": suite.winner_seeds,
+        "eval_episodes": suite.eval_episodes,
+        "video": False,
+        "slots": 1,
+        ("preset" if suite.budget in PRESETS else "steps"): suite.budget,
+    }
+    # Only the suite decides: a setting of the machine's own would make numbers incomparable.
+    config = resolve_config(options, card.budget, card.name, {}, Path("/nonexistent")).config
+    settings = config.model_dump()
+    words = [card.model_dump_json(), task.model_dump_json(), metric, program or "", method_name]
+    decisive = {key: value for key, value in settings.items() if key not in _NOT_IN_DIGEST}
+    return Job(
+        id=_digest([*words, json.dumps(decisive, sort_keys=True)]),
+        env=env,
+        task=task.name,
+        method=method_name,
+        label=_make_label(method_name, provider, model) if is_asked else method_name,
+        seed=seed,
+        settings=settings,
+        program=program,
+        unit=task.unit,
+    )
+
+
+def _read_program(env: str, task: TaskSpec, program: Program | None) -> str | None:
+    if program is None:
+        return None
+    read = read_reference_reward if program == "reference" else read_sparse_reward
+    source = read(env, task)
+    if source is None:
+        raise UsageError(
+            f"task {env}/{task.name} has no {program}_reward.py",
+            f"leave the method {program!r} or the task out, or write the file",
+        )
+    return source
+
+
+def _make_label(method: str, provider: str, model: str | None) -> str:
+    return f"{method} ({provider}{': ' + model if model else ''})"
+
+
+def _digest(words: list[str]) -> str:
+    return hashlib.sha256("\0".join(words).encode()).hexdigest()[:16]
+
+
+def make_environ(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment of a job's design run: keys, but no settings."""
+    return {key: text for key, text in environ.items() if not key.startswith(ENVIRONMENT_PREFIX)}

@@ -1,0 +1,230 @@
+"""The numbers of a sweep: a cell for each task and column, and each column over all tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from statistics import fmean
+
+from pydantic import Field
+
+from reward_agent.bench.plan import Job
+from reward_agent.bench.sweep import JobResult, Sweep, SweepStore
+from reward_agent.evaluation.statistics import (
+    Interval,
+    bootstrap_interval,
+    interquartile_mean,
+    normalise_score,
+    probability_of_improvement,
+    stratified_interval,
+    wilson_interval,
+)
+from reward_agent.types import FileRecord, Finite, Record
+
+
+class RunScore(Record):
+    """One job's score: the mean over its fresh seeds; None if it failed."""
+
+    job: str
+    seed: int
+    score: Finite | None
+    normalised: Finite | None = None
+    run: str | None
+    outcome: str = ""
+
+
+class Cell(Record):
+    """A column's runs on one task."""
+
+    task: str
+    label: str
+    unit: str
+    runs: tuple[RunScore, ...]
+    n_missing: int = Field(0, description="jobs that are not over")
+    mean: Finite | None = None
+    interval: tuple[Finite, Finite] | None = None
+    n_successes: int = 0
+    n_episodes: int = 0
+    success_interval: tuple[Finite, Finite] | None = None
+
+    @property
+    def n_failed(self) -> int:
+        """Jobs that ended without a score."""
+        return sum(run.score is None for run in self.runs)
+
+    @property
+    def success_rate(self) -> float | None:
+        """Share of the episodes that were a success."""
+        return self.n_successes / self.n_episodes if self.n_episodes else None
+
+
+class Column(Record):
+    """A method over all tasks on which the normalised score is defined.
+
+    ``improvement`` is the probability that a run of it scores higher than one of the first column,
+    on the tasks that both have.
+    """
+
+    label: str
+    n_tasks: int
+    n_runs: int
+    n_failed: int
+    n_missing: int
+    iqm: Finite | None = None
+    interval: tuple[Finite, Finite] | None = None
+    success_rate: Finite | None = None
+    success_interval: tuple[Finite, Finite] | None = None
+    improvement: Finite | None = None
+    env_steps: int = 0
+    n_calls: int = 0
+    usd: float | None = None
+
+
+class Results(FileRecord):
+    """``results.json``: everything that the tables and the page show."""
+
+    suite: str
+    description: str
+    settings: dict[str, int | str]
+    cells: tuple[Cell, ...]
+    columns: tuple[Column, ...]
+    versions: tuple[dict[str, str], ...] = Field((), description="each set that a job ran with")
+
+    def find_cell(self, task: str, label: str) -> Cell | None:
+        """Return the cell of a task and a column."""
+        return next((c for c in self.cells if (c.task, c.label) == (task, label)), None)
+
+    @property
+    def tasks(self) -> list[str]:
+        """The tasks, in the suite's order."""
+        return list(dict.fromkeys(cell.task for cell in self.cells))
+
+
+def summarise_sweep(store: SweepStore) -> Results:
+    """Return the numbers of a sweep, as far as it is."""
+    sweep, results = store.read(), store.read_results()
+    groups: dict[tuple[str, str], list[Job]] = {}
+    for job in sweep.jobs:
+        groups.setdefault((job.task_name, job.label), []).append(job)
+    cells = [_make_cell(jobs, results) for jobs in groups.values()]
+    cells = _normalise(cells)
+    labels = list(dict.fromkeys(job.label for job in sweep.jobs))
+    finished = {job.id: job for job in sweep.jobs if job.id in results}
+    columns = [
+        _make_column(
+            label, cells, labels[0], [results[i] for i, j in finished.items() if j.label == label]
+        )
+        for label in labels
+    ]
+    return Results(
+        suite=sweep.suite.name,
+        description=sweep.suite.description,
+        settings=_list_settings(sweep),
+        cells=tuple(cells),
+        columns=tuple(columns),
+        versions=_list_versions(results.values()),
+    )
+
+
+def _list_settings(sweep: Sweep) -> dict[str, int | str]:
+    names = ("seeds", "budget", "candidates", "iterations", "winner_seeds", "eval_episodes")
+    return {name: getattr(sweep.suite, name) for name in names}
+
+
+def _list_versions(results: Iterable[JobResult]) -> tuple[dict[str, str], ...]:
+    return tuple({str(result.versions): result.versions for result in results}.values())
+
+
+def _make_cell(jobs: Sequence[Job], results: dict[str, JobResult]) -> Cell:
+    over = [(job, results[job.id]) for job in jobs if job.id in results]
+    runs = tuple(
+        RunScore(
+            job=job.id,
+            seed=job.seed,
+            score=fmean(result.scores) if result.scores else None,
+            run=result.run,
+            outcome=result.outcome,
+        )
+        for job, result in over
+    )
+    scores = [run.score for run in runs if run.score is not None]
+    scored = [result for _, result in over if result.scores]
+    n_successes = sum(result.n_successes for result in scored)
+    n_episodes = sum(result.n_episodes for result in scored)
+    return Cell(
+        task=jobs[0].task_name,
+        label=jobs[0].label,
+        unit=jobs[0].unit,
+        runs=runs,
+        n_missing=len(jobs) - len(over),
+        mean=fmean(scores) if scores else None,
+        interval=bootstrap_interval(scores) if len(scores) > 1 else None,
+        n_successes=n_successes,
+        n_episodes=n_episodes,
+        success_interval=wilson_interval(n_successes, n_episodes) if n_episodes else None,
+    )
+
+
+def _normalise(cells: Sequence[Cell]) -> list[Cell]:
+    """Add normalised scores on the tasks that have both ends of the scale."""
+    means = {(cell.task, cell.label): cell.mean for cell in cells}
+    changed = []
+    for cell in cells:
+        ends = [means.get((cell.task, label)) for label in ("sparse", "reference")]
+        runs = [_normalise_run(run, *ends) for run in cell.runs]
+        changed.append(cell.model_copy(update={"runs": tuple(runs)}))
+    return changed
+
+
+def _normalise_run(run: RunScore, sparse: float | None, reference: float | None) -> RunScore:
+    if run.score is None or sparse is None or reference is None:
+        return run
+    normalised = normalise_score(run.score, sparse, reference)
+    return run.model_copy(update={"normalised": normalised})
+
+
+def _make_column(
+    label: str, cells: Sequence[Cell], first: str, results: Sequence[JobResult]
+) -> Column:
+    own = [cell for cell in cells if cell.label == label]
+    strata = [scores for cell in own if (scores := list_normalised(cell))]
+    n_successes, n_episodes = sum(c.n_successes for c in own), sum(c.n_episodes for c in own)
+    prices = [result.usage.usd for result in results if result.usage.usd is not None]
+    return Column(
+        label=label,
+        n_tasks=len(strata),
+        n_runs=sum(len(scores) for scores in strata),
+        n_failed=sum(cell.n_failed for cell in own),
+        n_missing=sum(cell.n_missing for cell in own),
+        iqm=interquartile_mean([s for scores in strata for s in scores]) if strata else None,
+        interval=stratified_interval(strata) if sum(map(len, strata)) > 1 else None,
+        success_rate=n_successes / n_episodes if n_episodes else None,
+        success_interval=_find_success_interval(n_successes, n_episodes),
+        improvement=None if label == first else compare_cells(own, cells, first),
+        env_steps=sum(result.env_steps for result in results),
+        n_calls=sum(result.usage.n_calls for result in results),
+        usd=sum(prices) if prices else None,
+    )
+
+
+def _find_success_interval(n_successes: int, n_episodes: int) -> Interval | None:
+    return wilson_interval(n_successes, n_episodes) if n_episodes else None
+
+
+def list_normalised(cell: Cell) -> list[float]:
+    """Return the normalised scores of a cell's runs that have one."""
+    return [run.normalised for run in cell.runs if run.normalised is not None]
+
+
+def list_scores(cell: Cell) -> list[float]:
+    """Return the scores of a cell's runs that have one."""
+    return [run.score for run in cell.runs if run.score is not None]
+
+
+def compare_cells(own: Sequence[Cell], others: Sequence[Cell], label: str) -> float | None:
+    """Return the probability of improvement over another column, on the tasks that both have."""
+    theirs = {cell.task: list_scores(cell) for cell in others if cell.label == label}
+    pairs = [(list_scores(cell), theirs.get(cell.task, [])) for cell in own]
+    pairs = [(mine, other) for mine, other in pairs if mine and other]
+    if not pairs:
+        return None
+    return probability_of_improvement([a for a, _ in pairs], [b for _, b in pairs])

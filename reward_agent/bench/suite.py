@@ -1,0 +1,111 @@
+"""A suite of a sweep: which tasks, by which methods, with how many seeds and how much training."""
+
+from __future__ import annotations
+
+import tomllib
+from importlib import resources
+from importlib.resources.abc import Traversable
+from pathlib import Path
+
+from pydantic import Field, ValidationError, field_validator
+
+from reward_agent.bench.methods import METHODS
+from reward_agent.config import PRESETS
+from reward_agent.errors import DataError, UnknownNameError
+from reward_agent.types import Record
+
+
+class Suite(Record):
+    """What a sweep runs; a TOML file holds all but the name.
+
+    Every training of every method has the same env steps, and every method that searches the same
+    number of trainings.
+    """
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
+    description: str = ""
+    tasks: tuple[str, ...] = Field(min_length=1, description="'env/task' each")
+    methods: tuple[str, ...] = Field(("reference", "sparse", "offline"), min_length=1)
+    seeds: int = Field(3, ge=1, le=1000, description="runs of each method on each task")
+    budget: str | int = Field("quick", description="a preset of the card, or env steps a training")
+    candidates: int = Field(4, ge=1, le=64)
+    iterations: int = Field(3, ge=1, le=100)
+    winner_seeds: int = Field(2, ge=1, le=50, description="fresh seeds that a result is scored by")
+    eval_episodes: int = Field(16, ge=1, le=1024)
+
+    @field_validator("tasks")
+    @classmethod
+    def _check_tasks(cls, tasks: tuple[str, ...]) -> tuple[str, ...]:
+        for name in tasks:
+            if not all(name.rpartition("/")[::2]):
+                raise ValueError(f"{name!r} is not of the form 'env/task'")
+        if len(set(tasks)) != len(tasks):
+            raise ValueError("a task is named twice")
+        return tasks
+
+    @field_validator("methods")
+    @classmethod
+    def _check_methods(cls, methods: tuple[str, ...]) -> tuple[str, ...]:
+        for name in methods:
+            if name not in METHODS:
+                raise UnknownNameError("method", name, METHODS)
+        return tuple(dict.fromkeys(methods))
+
+    @field_validator("budget")
+    @classmethod
+    def _check_budget(cls, budget: str | int) -> str | int:
+        if isinstance(budget, str) and budget.isdecimal():
+            budget = int(budget)
+        if isinstance(budget, str) and budget not in PRESETS:
+            raise UnknownNameError("budget", budget, PRESETS)
+        if isinstance(budget, int) and budget < 1:
+            raise ValueError("a training takes at least one env step")
+        return budget
+
+
+def list_suites() -> list[str]:
+    """Return the names of the suites that come with the program."""
+    return sorted(item.name.removesuffix(".toml") for item in _find_suites().iterdir())
+
+
+def _find_suites() -> Traversable:
+    return resources.files("reward_agent.bench") / "suites"
+
+
+def load_suite(name: str) -> Suite:
+    """Read a suite, by its name or by the path of a TOML file.
+
+    Raises:
+        UnknownNameError: there is neither, or it names an unknown method.
+        DataError: the file does not have the form of a suite.
+    """
+    path = Path(name)
+    if name in list_suites():
+        text = (_find_suites() / f"{name}.toml").read_text("utf-8")
+    elif path.suffix == ".toml" and path.is_file():
+        text = path.read_text("utf-8")
+    else:
+        remedy = f"known: {', '.join(list_suites())}; or the path of a .toml file"
+        raise UnknownNameError("suite", name, list_suites(), remedy)
+    try:
+        return make_suite({"name": path.stem, **tomllib.loads(text)})
+    except tomllib.TOMLDecodeError as error:
+        raise DataError(f"{name} is not TOML: {error}", "correct the file") from error
+
+
+def make_suite(table: dict[str, object]) -> Suite:
+    """Return the suite of a table.
+
+    Raises:
+        UnknownNameError: it names an unknown method or budget.
+        DataError: a key is unknown or does not have its form.
+    """
+    try:
+        return Suite.model_validate(table)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(map(str, first["loc"]))
+        raise DataError(
+            f"suite {table['name']!r}, key {key!r}: {first['msg']}",
+            f"the keys of a suite: {', '.join(Suite.model_fields)}",
+        ) from error

@@ -1,0 +1,293 @@
+"""A sweep: a queue of design runs that may be interrupted anywhere and never repeats a job.
+
+    DIR/
+      sweep.json                the suite and its jobs
+      LOCK                      held by the process that works on the sweep
+      jobs/<id>/job.json        what is asked
+      jobs/<id>/runs/<run>/     the design run, which itself goes on where it was interrupted
+      jobs/<id>/result.json     written last: existing means that the job is over
+      report.html, results.md, results.csv, results.json, results.tex     derived
+
+The driver may be killed at any moment: started again it finds what is finished by its files alone.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field
+
+from reward_agent.bench.plan import Choices, Job, make_environ, plan_jobs
+from reward_agent.bench.suite import Suite
+from reward_agent.design_run import design, read_versions, resume_run
+from reward_agent.errors import (
+    BudgetError,
+    DataError,
+    Interrupted,
+    MissingKeyError,
+    QuotaError,
+    RejectedKeyError,
+    RewardAgentError,
+    SandboxError,
+    UsageError,
+)
+from reward_agent.paths import find_runs_dir
+from reward_agent.store import (
+    RunRecord,
+    RunStore,
+    list_runs,
+    now_utc,
+    read_record,
+    write_record,
+    write_text,
+)
+from reward_agent.types import FileRecord, Finite, Outcome, Usage
+
+SWEEP_FILE, JOB_FILE, RESULT_FILE = "sweep.json", "job.json", "result.json"
+# A job that failed is tried again, since a machine may fail; then it is a result that says so.
+N_ATTEMPTS = 3
+# These would meet every job: the sweep stops, and goes on when they are mended.
+_STOPPING = (
+    Interrupted, BudgetError, UsageError, SandboxError, MissingKeyError, RejectedKeyError,
+    QuotaError,
+)  # fmt: skip
+
+Listener = Callable[[str, dict[str, Any]], None]
+
+
+class Sweep(FileRecord):
+    """``sweep.json``: the suite as it was run, and its jobs in order."""
+
+    suite: Suite
+    created: str
+    jobs: tuple[Job, ...]
+
+
+class JobResult(FileRecord):
+    """What became of a job; a job that failed has no score.
+
+    ``scores`` are those of the winner, trained again with fresh seeds that took no part in its
+    choice, one each.
+    """
+
+    job: str
+    status: Literal["finished", "failed"]
+    outcome: Outcome = ""
+    n_attempts: int
+    scores: tuple[Finite, ...] = ()
+    n_successes: int = 0
+    n_episodes: int = 0
+    env_steps: int = 0
+    usage: Usage = Usage()
+    wall_s: float = 0.0
+    run: str | None = Field(None, description="the design run, relative to the sweep's folder")
+    designer: str = ""
+    sandbox_level: str = ""
+    versions: dict[str, str] = Field(default_factory=dict)
+    finished: str
+
+
+class SweepStore:
+    """The directory of one sweep."""
+
+    def __init__(self, folder: Path) -> None:
+        self.dir = folder
+
+    def read(self) -> Sweep:
+        """Read ``sweep.json``."""
+        return read_record(self.dir / SWEEP_FILE, Sweep)
+
+    def job_dir(self, job_id: str) -> Path:
+        """Folder of a job."""
+        return self.dir / "jobs" / job_id
+
+    def read_result(self, job_id: str) -> JobResult | None:
+        """Read what became of a job; None while it is not over."""
+        path = self.job_dir(job_id) / RESULT_FILE
+        return read_record(path, JobResult) if path.is_file() else None
+
+    def read_results(self) -> dict[str, JobResult]:
+        """Read the results of the sweep's jobs that are over, by id."""
+        read = {job.id: self.read_result(job.id) for job in self.read().jobs}
+        return {job_id: result for job_id, result in read.items() if result is not None}
+
+
+def find_sweep(name: str) -> SweepStore:
+    """Find a sweep by its folder, or by the name of its suite among the runs.
+
+    Raises:
+        DataError: there is none.
+    """
+    places = [Path(name), find_runs_dir() / "bench" / name]
+    for place in places:
+        if (place / SWEEP_FILE).is_file():
+            return SweepStore(place)
+    raise DataError(
+        f"no sweep at {places[0]} or {places[1]}", "run it: reward-agent bench run SUITE"
+    )
+
+
+def run_sweep(
+    suite: Suite,
+    choices: Choices | None = None,
+    folder: Path | None = None,
+    slots: int = 1,
+    listen: Listener = lambda kind, data: None,
+    *,
+    retry_failed: bool = False,
+) -> SweepStore:
+    """Run the jobs of a suite that are not over, several at a time.
+
+    Args:
+        suite: what to run.
+        choices: the language model, if a method needs one.
+        folder: where the sweep lies; ``runs/bench/<suite>`` by default. One that is there is taken
+            up again: jobs that are the same to the digest are not repeated.
+        slots: jobs side by side, one training each.
+        listen: receives ``("started" | "retried" | "over", data)``.
+        retry_failed: take up jobs again that were recorded as failed.
+
+    Raises:
+        Interrupted: the user stopped it; the same call goes on.
+        RewardAgentError: what would meet every job, such as a missing key or a limit of money.
+    """
+    choices = choices or Choices()
+    jobs = plan_jobs(suite, choices)
+    store = SweepStore(folder or find_runs_dir() / "bench" / suite.name)
+    environ = os.environ if choices.environ is None else choices.environ
+    with RunStore(store.dir).lock():
+        _write_plan(store, suite, jobs)
+        queue = [job for job in jobs if not _is_over(store, job, retry_failed)]
+        try:
+            _run_all(queue, slots, lambda job: _run_job(store, job, make_environ(environ), listen))
+        except (KeyboardInterrupt, Interrupted):
+            raise Interrupted(
+                f"the sweep {store.dir} was stopped", "the same command goes on with it"
+            ) from None
+    return store
+
+
+def _is_over(store: SweepStore, job: Job, retry_failed: bool) -> bool:
+    result = store.read_result(job.id)
+    return result is not None and not (retry_failed and result.status == "failed")
+
+
+def _write_plan(store: SweepStore, suite: Suite, jobs: list[Job]) -> None:
+    known = store.dir / SWEEP_FILE
+    created = read_record(known, Sweep).created if known.is_file() else now_utc()
+    write_record(known, Sweep(suite=suite, created=created, jobs=tuple(jobs)))
+    for job in jobs:
+        write_record(store.job_dir(job.id) / JOB_FILE, job)
+
+
+def _run_all(jobs: Sequence[Job], slots: int, run: Callable[[Job], None]) -> None:
+    """Run the jobs in order; the first error of ours, or Ctrl-C, lets no further one begin."""
+    if slots <= 1:  # in this thread, so that Ctrl-C reaches the job itself
+        for job in jobs:
+            run(job)
+        return
+    pool = ThreadPoolExecutor(slots, thread_name_prefix="job")
+    pending = {pool.submit(run, job) for job in jobs}
+    is_waiting = True
+    try:
+        for future in as_completed(pending):
+            future.result()
+    except KeyboardInterrupt:
+        is_waiting = False
+        raise
+    finally:
+        pool.shutdown(wait=is_waiting, cancel_futures=True)
+
+
+def _run_job(store: SweepStore, job: Job, environ: Mapping[str, str], listen: Listener) -> None:
+    """Bring one job to its end and write its result."""
+    listen("started", {"job": job})
+    for attempt in range(1, N_ATTEMPTS + 1):
+        try:
+            run = _follow_run(store, job, environ)
+            result = _read_run(store, job, run, attempt)
+        except _STOPPING:
+            raise
+        except RewardAgentError as error:
+            listen("retried", {"job": job, "attempt": attempt, "reason": error.message})
+            result = _describe_failure(store, job, error, attempt)
+        if result.status == "finished":
+            break
+    write_record(store.job_dir(job.id) / RESULT_FILE, result)
+    listen("over", {"job": job, "result": result})
+
+
+def _follow_run(store: SweepStore, job: Job, environ: Mapping[str, str]) -> RunRecord:
+    """Start the design run of a job, or take it up again."""
+    folder = store.job_dir(job.id)
+    settings = {key: value for key, value in job.settings.items() if value is not None}
+    if job.program is not None:
+        script = folder / "program.md"
+        write_text(script, f"```python\n{job.program}\n```\n")
+        settings["provider"] = f"scripted:{script.resolve()}"
+    known = list_runs(folder / "runs")
+    if not known:
+        return design(job.env, job.task, runs_dir=folder / "runs", environ=environ, **settings)
+    run = known[-1].read_run()
+    if run.status == "finished":
+        return run
+    changes = {"provider": settings["provider"]}
+    return resume_run(str(known[-1].dir), environ=environ, **changes)
+
+
+def _read_run(store: SweepStore, job: Job, run: RunRecord, attempt: int) -> JobResult:
+    """Return the result of a design run that is finished."""
+    folder = store.job_dir(job.id) / "runs" / run.id
+    chosen = [
+        item.evaluation
+        for item in run.confirmations
+        if run.winner is not None
+        and item.candidate == run.winner.candidate
+        and item.evaluation is not None
+        and item.evaluation.task_score is not None
+    ]
+    is_whole = len(chosen) == job.settings["winner_seeds"]
+    n_successes = [round((item.success_rate or 0.0) * item.n_episodes) for item in chosen]
+    return JobResult(
+        job=job.id,
+        status="finished" if is_whole else "failed",
+        outcome="" if is_whole else _explain_missing(run, len(chosen)),
+        n_attempts=attempt,
+        scores=tuple(item.task_score for item in chosen if item.task_score is not None)
+        if is_whole
+        else (),
+        n_successes=sum(n_successes),
+        n_episodes=sum(item.n_episodes for item in chosen),
+        env_steps=run.total_timesteps,
+        usage=run.usage if job.program is None else Usage(),
+        wall_s=run.wall_s,
+        run=folder.relative_to(store.dir).as_posix(),
+        designer=run.designer,
+        sandbox_level=run.sandbox_level,
+        versions=run.versions,
+        finished=now_utc(),
+    )
+
+
+def _explain_missing(run: RunRecord, n_scored: int) -> str:
+    reasons = {item.outcome for item in run.confirmations if item.evaluation is None}
+    return f"{n_scored} trainings with fresh seeds were scored; {'; '.join(sorted(reasons))}"
+
+
+def _describe_failure(
+    store: SweepStore, job: Job, error: RewardAgentError, attempt: int
+) -> JobResult:
+    runs = list_runs(store.job_dir(job.id) / "runs")
+    return JobResult(
+        job=job.id,
+        status="failed",
+        outcome=f"failed: {error.message}",
+        n_attempts=attempt,
+        run=runs[-1].dir.relative_to(store.dir).as_posix() if runs else None,
+        versions=read_versions(),
+        finished=now_utc(),
+    )

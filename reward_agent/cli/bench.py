@@ -1,0 +1,176 @@
+"""``reward-agent bench``: sweeps of tasks, methods and seeds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from reward_agent.bench.plan import Choices
+    from reward_agent.bench.suite import Suite
+    from reward_agent.bench.sweep import SweepStore
+
+app = typer.Typer(
+    help="Run tasks x methods x seeds; resumable, with honest statistics.", no_args_is_help=True
+)
+Json = Annotated[bool, typer.Option("--json", help="Print as JSON.")]
+SuiteName = Annotated[str, typer.Argument(help="A suite's name, or the path of a .toml file.")]
+SweepName = Annotated[str, typer.Argument(help="A sweep's folder, or the name of its suite.")]
+
+
+@app.command("run")
+def run_command(
+    suite: SuiteName,
+    methods: Annotated[
+        str | None, typer.Option(help="Methods, with commas [default: the suite's].")
+    ] = None,
+    seeds: Annotated[int | None, typer.Option(help="Runs of each method on each task.")] = None,
+    budget: Annotated[
+        str | None, typer.Option(help="quick, standard, thorough, or env steps a training.")
+    ] = None,
+    provider: Annotated[
+        str | None, typer.Option(help="Language model of the methods that need one.")
+    ] = None,
+    model: Annotated[str | None, typer.Option(help="Its name.")] = None,
+    slots: Annotated[int, typer.Option(min=1, help="Jobs side by side.")] = 1,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Folder [default: runs/bench/SUITE].")
+    ] = None,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Run jobs again that were recorded as failed.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show jobs, env steps, time and money; run nothing.")
+    ] = False,
+) -> None:
+    """Run a suite, or go on with it: jobs that are over are not repeated."""
+    import os
+
+    from reward_agent.bench.page import PAGE_FILE, write_results
+    from reward_agent.bench.plan import Choices
+    from reward_agent.bench.sweep import run_sweep
+    from reward_agent.bench.tables import render_markdown
+    from reward_agent.cli.output import print_text
+
+    changes = {"methods": methods.split(",") if methods else None, "seeds": seeds, "budget": budget}
+    chosen = _load(suite, changes)
+    choices = Choices(provider, model, os.environ)
+    if dry_run:
+        _show_forecast(chosen, choices, slots, output)
+        return
+    store = run_sweep(chosen, choices, output, slots, _report, retry_failed=retry_failed)
+    print_text(render_markdown(write_results(store)))
+    print_text(str(store.dir / PAGE_FILE))
+
+
+def _load(name: str, changes: dict[str, Any]) -> Suite:
+    from reward_agent.bench.suite import load_suite, make_suite
+
+    given = {key: value for key, value in changes.items() if value is not None}
+    return make_suite(load_suite(name).model_dump() | given)
+
+
+def _report(kind: str, data: dict[str, Any]) -> None:
+    """Tell of each job's beginning and end on standard error."""
+    from rich.markup import escape
+
+    from reward_agent.cli.output import progress_console
+
+    job = data["job"]
+    words = f"{job.task_name} {job.label} seed {job.seed}"
+    if kind == "retried":
+        words += f": attempt {data['attempt']} failed: {data['reason']}"
+    elif kind == "over":
+        scores = ", ".join(f"{score:.3g}" for score in data["result"].scores)
+        words += f": {scores} {job.unit}" if scores else f": {data['result'].outcome}"
+    progress_console.print(f"{kind:8} {escape(words)}", highlight=False)
+
+
+def _show_forecast(suite: Suite, choices: Choices, slots: int, output: Path | None) -> None:
+    from reward_agent.bench.forecast import forecast_jobs
+    from reward_agent.bench.plan import plan_jobs
+    from reward_agent.bench.sweep import SweepStore
+    from reward_agent.cli.output import answer_console, make_table, print_text
+    from reward_agent.paths import find_runs_dir
+
+    folder = output or find_runs_dir() / "bench" / suite.name
+    rows = forecast_jobs(plan_jobs(suite, choices), SweepStore(folder))
+    table = make_table("task", "method", ">jobs", ">over", ">env steps", ">hours", ">USD")
+    for row in rows:
+        money = "unknown" if row.usd is None else f"{row.usd:.2f}"
+        counts = str(row.n_jobs), str(row.n_over), f"{row.env_steps:,.0f}", f"{row.hours:.2f}"
+        table.add_row(row.task, row.label, *counts, money)
+    answer_console.print(table)
+    hours = sum(row.hours for row in rows) / slots
+    n_left = sum(row.n_jobs - row.n_over for row in rows)
+    steps = sum(row.env_steps for row in rows)
+    usd = sum(row.usd or 0.0 for row in rows)
+    size = f"{n_left} jobs, {steps:,.0f} env steps"
+    print_text(f"{size}, {hours:.1f} h on {slots} slots, {usd:.2f} USD")
+
+
+@app.command("status")
+def status_command(sweep: SweepName, as_json: Json = False) -> None:
+    """Say how far a sweep is."""
+    from reward_agent.bench.sweep import find_sweep
+    from reward_agent.cli.output import print_json, print_text
+
+    store = find_sweep(sweep)
+    counts = _count_jobs(store)
+    if as_json:
+        print_json(counts)
+    else:
+        print_text(", ".join(f"{count} {name}" for name, count in counts.items()))
+
+
+def _count_jobs(store: SweepStore) -> dict[str, int]:
+    results = store.read_results()
+    n_jobs = len(store.read().jobs)
+    n_finished = sum(result.status == "finished" for result in results.values())
+    return {
+        "jobs": n_jobs,
+        "finished": n_finished,
+        "failed": len(results) - n_finished,
+        "open": n_jobs - len(results),
+    }
+
+
+@app.command("report")
+def report_command(sweep: SweepName, as_json: Json = False) -> None:
+    """Write a sweep's tables, charts and page again, and show the tables."""
+    from reward_agent.bench.page import PAGE_FILE, write_results
+    from reward_agent.bench.sweep import find_sweep
+    from reward_agent.bench.tables import render_markdown
+    from reward_agent.cli.output import print_json, print_text
+
+    store = find_sweep(sweep)
+    results = write_results(store)
+    if as_json:
+        print_json(results.model_dump(mode="json"))
+        return
+    print_text(render_markdown(results))
+    print_text(str(store.dir / PAGE_FILE))
+
+
+@app.command("compare")
+def compare_command(first: SweepName, second: SweepName, as_json: Json = False) -> None:
+    """Compare two sweeps on the tasks and methods that both have."""
+    from reward_agent.bench.compare import compare_sweeps
+    from reward_agent.bench.sweep import find_sweep
+    from reward_agent.bench.tables import render_number
+    from reward_agent.cli.output import answer_console, make_table, print_json
+
+    rows = compare_sweeps(find_sweep(first), find_sweep(second))
+    if as_json:
+        print_json([row.model_dump(mode="json") for row in rows])
+        return
+    table = make_table("task", "method", ">first", ">second", ">P(second better)", "unit")
+    for row in rows:
+        scores = (
+            render_number(row.first, row.first_interval),
+            render_number(row.second, row.second_interval),
+        )
+        table.add_row(row.task, row.label, *scores, render_number(row.improvement), row.unit)
+    answer_console.print(table)

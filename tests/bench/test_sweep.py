@@ -1,0 +1,359 @@
+"""A sweep: the queue, its records and its numbers; design runs are played where they do not matter."""
+
+import csv
+import io
+import json
+
+import pytest
+
+from reward_agent.bench import sweep as sweep_module
+from reward_agent.bench.compare import compare_sweeps
+from reward_agent.bench.forecast import forecast_jobs
+from reward_agent.bench.methods import METHODS
+from reward_agent.bench.page import write_results
+from reward_agent.bench.plan import Choices, plan_jobs
+from reward_agent.bench.results import summarise_sweep
+from reward_agent.bench.suite import list_suites, load_suite, make_suite
+from reward_agent.bench.sweep import N_ATTEMPTS, find_sweep, run_sweep
+from reward_agent.bench.tables import render_csv, render_latex, render_markdown
+from reward_agent.errors import (
+    BudgetError,
+    DataError,
+    Interrupted,
+    JobError,
+    RewardAgentError,
+    UnknownNameError,
+    UsageError,
+)
+from reward_agent.simulation.card import load_env
+from reward_agent.store import Confirmation, RunRecord, RunStore, Winner, name_new_run
+from reward_agent.tasks import load_task
+from reward_agent.types import Evaluation, Usage
+
+TINY = {
+    "name": "tiny",
+    "tasks": ["inverted_pendulum/balance", "reacher/reach"],
+    "methods": ["reference", "sparse", "offline"],
+    "seeds": 2,
+    "budget": 2048,
+    "candidates": 1,
+    "iterations": 1,
+    "winner_seeds": 2,
+    "eval_episodes": 4,
+}
+SCORES = {"reference": 3.0, "sparse": 1.0, "offline": 2.0}
+
+
+def make_run(env, task, settings, scores):
+    evaluations = [
+        Evaluation(
+            total_timesteps=2048, seed=100 + number, n_episodes=4, task_score=score,
+            success_rate=0.5, episode_length=10,
+        )
+        for number, score in enumerate(scores)
+    ]  # fmt: skip
+    return {
+        "created": "2026-11-23T00:00:00Z",
+        "status": "finished",
+        "card": load_env(env),
+        "task": load_task(env, task),
+        "metric_origin": "task",
+        "config": settings,
+        "config_sources": {},
+        "designer": "played",
+        "sandbox_level": "full",
+        "versions": {"reward-agent": "0"},
+        "usage": Usage(n_calls=3, usd=0.25),
+        "total_timesteps": 6144,
+        "confirmations": [
+            Confirmation(candidate="a", seed=e.seed, evaluation=e, outcome="trained")
+            for e in evaluations
+        ],
+        "winner": Winner(
+            candidate="a", iteration=0, seed=100, task_score=scores[0], is_confirmed=True,
+            policy_file="p",
+        ) if scores else None,
+    }  # fmt: skip
+
+
+class Player:
+    """Plays design runs: counts them, and raises what a test says."""
+
+    def __init__(self, monkeypatch):
+        self.played = []
+        self.errors = {}
+        self.n_scores = 2
+        monkeypatch.setattr(sweep_module, "design", self.design)
+        monkeypatch.setattr(sweep_module, "resume_run", self.resume)
+
+    def design(self, env, task, *, runs_dir, environ, **settings):
+        store = RunStore(name_new_run(runs_dir, env, task))
+        script = settings["provider"].partition(":")[2]
+        method = "offline"
+        if script:
+            method = json.loads((runs_dir.parent / "job.json").read_text())["method"]
+        self.played.append((env, method, settings["seed"]))
+        error = self.errors.pop((env, method, settings["seed"], len(self.played)), None)
+        error = error or self.errors.get((env, method, settings["seed"]))
+        scores = [SCORES[method] + settings["seed"] + 0.1 * n for n in range(self.n_scores)]
+        run = RunRecord(id=store.dir.name, **make_run(env, task, settings, scores))
+        if error is not None:
+            store.write_run(run.model_copy(update={"status": "interrupted"}))
+            raise error
+        store.write_run(run)
+        return run
+
+    def resume(self, name, *, environ, **changes):
+        store = RunStore(sweep_module.Path(name))
+        run = store.read_run().model_copy(update={"status": "finished"})
+        self.played.append(("resumed", run.card.name, run.config["seed"]))
+        error = self.errors.get(("resumed", run.card.name))
+        if error is not None:
+            raise error
+        store.write_run(run)
+        return run
+
+
+@pytest.fixture
+def player(monkeypatch):
+    return Player(monkeypatch)
+
+
+@pytest.fixture
+def suite():
+    return make_suite(TINY)
+
+
+def test_every_job_runs_once_and_a_second_call_repeats_none(player, suite, tmp_path):
+    store = run_sweep(suite, folder=tmp_path)
+    assert len(player.played) == 12
+    assert len(store.read_results()) == 12
+    run_sweep(suite, folder=tmp_path)
+    assert len(player.played) == 12
+
+
+def test_several_slots_run_the_same_jobs(player, suite, tmp_path):
+    run_sweep(suite, folder=tmp_path / "two", slots=3)
+    assert len(set(player.played)) == len(player.played) == 12
+    ids = {job.id for job in run_sweep(suite, folder=tmp_path / "one").read().jobs}
+    assert ids == {path.name for path in (tmp_path / "two" / "jobs").iterdir()}
+
+
+def test_more_seeds_add_jobs_and_keep_those_that_are_over(player, suite, tmp_path):
+    run_sweep(suite, folder=tmp_path)
+    run_sweep(make_suite(TINY | {"seeds": 3}), folder=tmp_path)
+    assert len(player.played) == 18
+    assert {seed for *_, seed in player.played[12:]} == {2}
+
+
+def test_what_decides_a_result_is_in_the_jobs_name(suite, monkeypatch):
+    names = {job.id for job in plan_jobs(suite)}
+    assert len(names) == 12
+    for change in ({"budget": 4096}, {"winner_seeds": 1}, {"eval_episodes": 5}):
+        assert names.isdisjoint(job.id for job in plan_jobs(make_suite(TINY | change)))
+    monkeypatch.setenv("REWARD_AGENT_STEPS", "7")
+    assert names == {job.id for job in plan_jobs(suite)}, "settings of the machine do not count"
+
+
+def test_an_interrupted_sweep_goes_on_with_the_run_that_was_begun(player, suite, tmp_path):
+    player.errors["inverted_pendulum", "offline", 0, 3] = Interrupted("stopped")
+    with pytest.raises(Interrupted, match="was stopped"):
+        run_sweep(suite, folder=tmp_path)
+    assert len(player.played) == 3
+    store = run_sweep(suite, folder=tmp_path)
+    assert player.played[3] == ("resumed", "inverted_pendulum", 0)
+    assert len(player.played) == 3 + 1 + 9
+    assert all(result.status == "finished" for result in store.read_results().values())
+
+
+def test_a_job_that_failed_once_is_tried_again(player, suite, tmp_path):
+    player.errors["reacher", "sparse", 1] = JobError("a child died")
+    store = run_sweep(suite, folder=tmp_path)
+    [result] = [r for r in store.read_results().values() if r.n_attempts > 1]
+    assert (result.status, result.n_attempts) == ("finished", 2)
+    assert ("resumed", "reacher", 1) in player.played
+
+
+def test_a_job_that_fails_is_recorded_as_failed_and_never_as_zero(player, suite, tmp_path):
+    player.errors["reacher", "sparse", 1] = JobError("a child died")
+    player.errors["resumed", "reacher"] = JobError("again")
+    store = run_sweep(suite, folder=tmp_path)
+    [result] = [r for r in store.read_results().values() if r.status == "failed"]
+    assert (result.n_attempts, result.scores, result.outcome) == (N_ATTEMPTS, (), "failed: again")
+    cell = summarise_sweep(store).find_cell("reacher/reach", "sparse")
+    assert (cell.n_failed, cell.mean) == (1, pytest.approx(1.05))
+    assert "1.05 (1 failed)" in render_markdown(summarise_sweep(store))
+    [row] = [
+        r for r in csv.DictReader(io.StringIO(render_csv(summarise_sweep(store)))) if r["outcome"]
+    ]
+    assert row["score"] == ""
+    player.errors.clear()
+    assert len(run_sweep(suite, folder=tmp_path).read_results()) == 12
+    retried = run_sweep(suite, folder=tmp_path, retry_failed=True).read_results()
+    assert all(item.status == "finished" for item in retried.values())
+
+
+@pytest.mark.parametrize("error", [UsageError("no key"), BudgetError("limit reached")])
+def test_what_would_meet_every_job_stops_the_sweep(error, player, suite, tmp_path):
+    player.errors["inverted_pendulum", "reference", 0] = error
+    with pytest.raises(RewardAgentError, match=error.message):
+        run_sweep(suite, folder=tmp_path)
+    assert len(player.played) == 1
+    assert find_sweep(str(tmp_path)).read_results() == {}
+
+
+def test_a_winner_without_all_its_fresh_seeds_is_a_failure(player, suite, tmp_path):
+    player.n_scores = 1
+    store = run_sweep(suite, folder=tmp_path)
+    assert {result.status for result in store.read_results().values()} == {"failed"}
+    assert all(not result.scores for result in store.read_results().values())
+    assert all(column.iqm is None for column in summarise_sweep(store).columns)
+
+
+def test_numbers_are_those_of_the_runs(player, suite, tmp_path):
+    results = summarise_sweep(run_sweep(suite, folder=tmp_path))
+    cell = results.find_cell("reacher/reach", "offline")
+    assert [run.score for run in cell.runs] == pytest.approx([2.05, 3.05])
+    assert cell.mean == pytest.approx(2.55)
+    assert (cell.n_successes, cell.n_episodes) == (8, 16)
+    # sparse is 1.55 on average, reference 3.55
+    assert [run.normalised for run in cell.runs] == pytest.approx([0.25, 0.75])
+    columns = {column.label: column for column in results.columns}
+    assert columns["offline"].iqm == pytest.approx(0.5)
+    assert columns["reference"].iqm == pytest.approx(1.0)
+    assert columns["sparse"].iqm == pytest.approx(0.0)
+    assert columns["sparse"].improvement == 0.0
+    assert columns["reference"].improvement is None
+    assert columns["offline"].improvement == pytest.approx(0.125)  # one tie in four pairs
+    assert (columns["offline"].n_calls, columns["offline"].usd) == (12, 1.0)
+    assert columns["reference"].n_calls == 0, "a program of the task's folder costs no call"
+
+
+def test_every_number_of_the_page_leads_to_its_run(player, suite, tmp_path):
+    store = run_sweep(suite, folder=tmp_path)
+    results = write_results(store)
+    page = (tmp_path / "report.html").read_text()
+    for cell in results.cells:
+        for run in cell.runs:
+            assert f'href="{run.run}/report.html"' in page
+            assert (tmp_path / run.run / "run.json").is_file()
+    assert page.count("<svg") == 2
+    for name in ("results.md", "results.csv", "results.json", "results.tex", "profile.svg"):
+        assert (tmp_path / name).stat().st_size > 100
+    assert r"inverted\_pendulum/balance" in render_latex(results)
+
+
+def test_a_sweep_that_has_just_begun_has_a_page(player, suite, tmp_path):
+    player.errors["inverted_pendulum", "reference", 0] = UsageError("no key")
+    with pytest.raises(UsageError):
+        run_sweep(suite, folder=tmp_path)
+    results = write_results(find_sweep(str(tmp_path)))
+    assert all(cell.n_missing == 2 and cell.mean is None for cell in results.cells)
+    assert "– (2 open)" in render_markdown(results)
+
+
+def test_two_sweeps_are_compared_where_they_meet(player, suite, tmp_path):
+    first = run_sweep(suite, folder=tmp_path / "a")
+    second = run_sweep(
+        make_suite(TINY | {"methods": ["offline"], "budget": 4096}), folder=tmp_path / "b"
+    )
+    rows = compare_sweeps(first, second)
+    assert [(row.task, row.label, row.improvement) for row in rows] == [
+        ("inverted_pendulum/balance", "offline", 0.5), ("reacher/reach", "offline", 0.5),
+    ]  # fmt: skip
+
+
+def test_a_method_of_a_language_model_refuses_without_one():
+    suite = make_suite(TINY | {"methods": ["full"]})
+    for choices in (None, Choices(provider="offline")):
+        with pytest.raises(UsageError, match="'full' needs a language model"):
+            plan_jobs(suite, choices)
+
+
+def test_results_of_different_designers_are_never_in_one_column():
+    suite = make_suite(TINY | {"methods": ["full", "offline"]})
+    labels, ids = set(), set()
+    for choices in (
+        Choices("scripted:a.md"), Choices("openai", "big"), Choices("openai", "small"),
+    ):  # fmt: skip
+        jobs = plan_jobs(suite, choices)
+        labels |= {job.label for job in jobs}
+        ids |= {job.id for job in jobs if job.method == "full"}
+    assert labels == {
+        "offline",
+        "full (scripted:a.md)",
+        "full (openai: big)",
+        "full (openai: small)",
+    }
+    assert len(ids) == 12
+
+
+def test_every_search_has_the_same_number_of_trainings():
+    suite = make_suite(TINY | {"methods": list(METHODS), "candidates": 3, "iterations": 2})
+    for job in plan_jobs(suite, Choices("scripted:a.md")):
+        n_trainings = job.settings["candidates"] * job.settings["iterations"]
+        is_alone = METHODS[job.method].rounds == "one training"
+        assert n_trainings == (1 if is_alone else 6)
+        assert job.settings["steps"] == 2048
+        assert job.settings["winner_seeds"] == 2
+
+
+@pytest.mark.parametrize("name", list_suites())
+def test_suites_that_come_with_it_can_be_planned(name):
+    suite = load_suite(name)
+    jobs = plan_jobs(suite)
+    assert len(jobs) == len(suite.tasks) * len(suite.methods) * suite.seeds
+    assert len({job.id for job in jobs}) == len(jobs)
+
+
+def test_gym_mujoco_asks_at_least_fifteen_behaviours_of_all_seven_robots():
+    tasks = load_suite("gym_mujoco").tasks
+    assert len(tasks) >= 15
+    assert len({task.partition("/")[0] for task in tasks}) == 7
+
+
+def test_forecast_counts_what_is_left(player, suite, tmp_path):
+    store = run_sweep(make_suite(TINY | {"seeds": 1}), folder=tmp_path)
+    rows = forecast_jobs(plan_jobs(suite), store)
+    assert {(row.n_jobs, row.n_over) for row in rows} == {(2, 1)}
+    [reference] = [r for r in rows if (r.task, r.label) == ("reacher/reach", "reference")]
+    assert reference.env_steps == 3 * 2048  # one training, two with fresh seeds
+    assert reference.usd == 0.0
+
+
+@pytest.mark.parametrize(
+    ("text", "error", "message"),
+    [
+        ("tasks = []", DataError, "tasks"),
+        ('tasks = ["hopper"]', DataError, "env/task"),
+        ('tasks = ["a/b", "a/b"]', DataError, "named twice"),
+        ('tasks = ["a/b"]\nseed = 3', DataError, "seed"),
+        ('tasks = ["a/b"]\nmethods = ["ful"]', UnknownNameError, "did you mean 'full'"),
+        ('tasks = ["a/b"]\nbudget = "quik"', UnknownNameError, "did you mean 'quick'"),
+        ("tasks = [", DataError, "not TOML"),
+    ],
+)
+def test_a_suite_that_is_none_is_a_clear_error(text, error, message, tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text(text)
+    with pytest.raises(error, match=message):
+        load_suite(str(path))
+
+
+def test_unknown_suites_and_sweeps_are_named(tmp_path):
+    with pytest.raises(UnknownNameError, match="did you mean 'smoke'"):
+        load_suite("smok")
+    with pytest.raises(DataError, match="no sweep at"):
+        find_sweep(str(tmp_path))
+
+
+def test_a_small_sweep_runs_for_real(tmp_path):
+    tiny = {"tasks": ["inverted_pendulum/balance"], "methods": ["reference"], "seeds": 1}
+    suite = make_suite(TINY | tiny | {"winner_seeds": 1, "eval_episodes": 2})
+    store = run_sweep(suite, folder=tmp_path)
+    [result] = store.read_results().values()
+    assert result.status == "finished", result.outcome
+    assert len(result.scores) == 1
+    assert result.env_steps == 4096
+    assert result.versions["mujoco"]
+    assert (tmp_path / result.run / "report.html").is_file()
