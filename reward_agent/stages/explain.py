@@ -47,6 +47,8 @@ def _relabel(
     copy_into(job_dir, files)
     job = RelabelJob(card=search.card, program_sha256=program.sha256, gamma=search.card.ppo.gamma)
     [job_exit] = search.executor.map([JobRequest(job, job_dir, search.short_limits)])
+    # A copy, of megabytes; the episodes stay where they were evaluated.
+    (job_dir / TRAJECTORIES_FILE).unlink(missing_ok=True)
     return job_exit.result if isinstance(job_exit.result, RelabelResult) else None
 
 

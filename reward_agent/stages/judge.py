@@ -177,7 +177,10 @@ def judge_rung(search: Search, entrant: Entrant, snapshot: Snapshot) -> Evaluati
         seed=RUNG_SEED + search.config.seed,
         n_episodes=max(4, search.config.eval_episodes // 2),
     )
-    return judge_policies(search.judge, entrant.training_dir, [snapshot], judgement).best
+    judged = judge_policies(search.judge, entrant.training_dir, [snapshot], judgement)
+    # Only the score is asked for; episodes of each slice would be the most that a run leaves.
+    (judgement.job_dir / TRAJECTORIES_FILE).unlink(missing_ok=True)
+    return judged.best
 
 
 def judge_training(
