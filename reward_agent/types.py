@@ -118,7 +118,8 @@ class ProbeReport(FileRecord):
         None, ge=-1, le=1, description="Spearman's rho of return and task score, stored episodes"
     )
     values_sha256: Sha256 | None = Field(
-        None, description="digest of the rewards of the probe's steps; None if they are all the same"
+        None,
+        description="digest of the rewards of the probe's steps; None if they are all the same",
     )
 
     @property

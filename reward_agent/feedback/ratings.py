@@ -163,29 +163,35 @@ def choose_pair(names: Sequence[str], answers: Sequence[Answer]) -> tuple[str, s
     """
     if len(names) < 2:
         return None
-    draws = fit_ratings(names, answers).draw()
-    best = draws.argmax(axis=1)
     asked = [frozenset((answer.a, answer.b)) for answer in answers]
     pairs = list(itertools.combinations(range(len(names)), 2))
-    gains = [round(_measure_gain(draws, best, a, b), 4) for a, b in pairs]
+    gains = _measure_gains(fit_ratings(names, answers).draw(), pairs).round(4)
     counts = [asked.count(frozenset((names[a], names[b]))) for a, b in pairs]
     a, b = pairs[max(range(len(pairs)), key=lambda k: (gains[k], -counts[k]))]
     # Left and right change, lest a habit of the person counts for one of the two.
     return (names[a], names[b]) if len(answers) % 2 == 0 else (names[b], names[a])
 
 
-def _measure_gain(draws: FloatArray, best: NDArray[np.intp], a: int, b: int) -> float:
-    """Return the information (bits) between the answer of a pair and the best candidate."""
-    wins = LAPSE + (1.0 - 2.0 * LAPSE) / (1.0 + np.exp(draws[:, b] - draws[:, a]))
-    gain = _entropy(wins.mean())
-    for name in np.unique(best):
-        chosen = best == name
-        gain -= chosen.mean() * _entropy(wins[chosen].mean())
-    return float(gain)
+def _measure_gains(draws: FloatArray, pairs: Sequence[tuple[int, int]]) -> FloatArray:
+    """Return the information (bits) between each pair's answer and the best candidate ``(m,)``.
+
+    Args:
+        draws: ratings ``(n_samples, n)``.
+        pairs: places of two candidates.
+    """
+    first, second = np.array(pairs).T
+    wins = LAPSE + (1.0 - 2.0 * LAPSE) / (1.0 + np.exp(draws[:, second] - draws[:, first]))
+    is_best = np.eye(draws.shape[1])[draws.argmax(axis=1)]  # (n_samples, n)
+    share = is_best.mean(axis=0)
+    given = (is_best.T @ wins) / np.maximum(is_best.sum(axis=0), 1.0)[:, None]
+    gains = _measure_entropy(wins.mean(axis=0)) - share @ _measure_entropy(given)
+    return np.asarray(gains, dtype=np.float64)
 
 
-def _entropy(p: float) -> float:
-    return float(-p * np.log2(p) - (1.0 - p) * np.log2(1.0 - p))
+def _measure_entropy(p: FloatArray) -> FloatArray:
+    """Return the entropy (bits) of yes-or-no answers; 0 at certainty."""
+    q = np.clip(p, 1e-12, 1.0 - 1e-12)
+    return np.asarray(-q * np.log2(q) - (1.0 - q) * np.log2(1.0 - q), dtype=np.float64)
 
 
 def _find_p_best(draws: FloatArray) -> FloatArray:

@@ -79,16 +79,6 @@ def test_a_session_goes_on_where_it_was(open_judged: OpenSession) -> None:
         assert [entry.number for entry in session.waiting] == [expected[-1].number]
 
 
-def test_a_round_that_was_cut_off_keeps_its_number(open_judged: OpenSession) -> None:
-    with open_judged() as session:
-        remark = session.remark("It wobbles.")
-        session._start(remark)
-    with open_judged() as session:
-        [ended] = session.work()
-        [started] = session.log.list(RoundStarted)
-        assert ended.iteration == started.iteration
-
-
 def test_a_line_that_a_crash_tore_is_dropped(open_judged: OpenSession) -> None:
     with open_judged() as session:
         session.note("whole")
@@ -110,14 +100,18 @@ def test_a_line_that_is_no_entry_is_named(open_judged: OpenSession) -> None:
         pass
 
 
-def test_an_edited_program_is_checked_and_trained_like_any_candidate(
+def test_an_edited_program_is_trained_like_any_candidate_after_a_cut_too(
     open_judged: OpenSession,
 ) -> None:
     with open_judged() as session:
         assert session.current is not None
         parent = session.current.candidate.id
         assert session.edit(parent, EDITED).is_accepted
+        session._start(session.waiting[0])  # and the process dies
+    with open_judged() as session:
         [ended] = session.work()
+        [started] = session.log.list(RoundStarted)
+        assert ended.iteration == started.iteration
         [after] = ended.after
         candidate = session.find(after.candidate).candidate
         assert candidate.outcome == "trained"
