@@ -1,9 +1,7 @@
 """No text, however it was made to be slow, takes the checker more than a quarter of a second."""
 
-import time
-
 import pytest
-from conftest import make_card
+from conftest import make_card, takes_less_than
 
 from reward_agent.rewards.checks import check_metric, check_program
 from reward_agent.types import RewardProgram
@@ -86,9 +84,5 @@ SLOW = {
 
 @pytest.mark.parametrize("name", SLOW)
 def test_text_made_to_be_slow_is_answered_in_time(name):
-    start = time.process_time()
-    check_program(RewardProgram(SLOW[name]), CARD)
-    middle = time.process_time()
-    check_metric(SLOW[name], CARD)
-    assert middle - start < BOUND_S
-    assert time.process_time() - middle < BOUND_S
+    assert takes_less_than(BOUND_S, lambda: check_program(RewardProgram(SLOW[name]), CARD))
+    assert takes_less_than(BOUND_S, lambda: check_metric(SLOW[name], CARD))

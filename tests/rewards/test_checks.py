@@ -1,9 +1,7 @@
 """The checker separates hostile from legitimate programs."""
 
-import time
-
 import pytest
-from conftest import make_card, read_cases, read_corpus
+from conftest import make_card, read_cases, read_corpus, takes_less_than
 
 from reward_agent.rewards.checks import MAX_FINDINGS, check_metric, check_program
 from reward_agent.rewards.rules import QUALITY_RULES, RULES
@@ -152,12 +150,7 @@ def test_identical_findings_are_told_once():
 
 @pytest.mark.parametrize("case", OWN_LEGITIMATE, ids=lambda case: case.name)
 def test_usual_program_takes_less_than_ten_milliseconds(case):
-    def elapse():
-        start = time.process_time()
-        check(case.source)
-        return time.process_time() - start
-
-    assert min(elapse() for _ in range(3)) < 0.010
+    assert takes_less_than(0.010, lambda: check(case.source))
 
 
 METRIC = '''

@@ -1,8 +1,7 @@
 """Parsing holds its bounds for any text."""
 
-import time
-
 import pytest
+from conftest import takes_less_than
 
 from reward_agent.rewards.language import (
     MAX_BRACKET_DEPTH,
@@ -87,7 +86,5 @@ ATOMS = ["(", "[", "{", "[(", "-", "~", "not ", "lambda:", "a.", "a[", "a(", "{1
 def test_repetition_of_anything_is_parsed_or_refused_in_time(atom, width):
     line = (atom * width)[:width]
     text = "\n".join(line for _ in range(max(1, (MAX_SOURCE_CHARS - 20) // (width + 1))))[:19_990]
-    start = time.process_time()
-    parse_source(text)
-    parse_source("def f():\n    x = " + line)
-    assert time.process_time() - start < 0.25
+    assert takes_less_than(0.25, lambda: parse_source(text))
+    assert takes_less_than(0.25, lambda: parse_source("def f():\n    x = " + line))
