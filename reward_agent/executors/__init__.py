@@ -1,7 +1,18 @@
-"""Where jobs run: ``map`` them into ``n_slots``, and ``close`` in the end."""
+"""Where jobs run: ``map`` them into ``n_slots``, and ``close`` in the end.
+
+    slots.SlotExecutor      the one executor: lanes, the journal of what is done, where time goes
+      local.LocalPlace      jobs in child processes of this machine
+      ray.RayPlace          jobs on the nodes of a Ray cluster
+      slurm.SlurmPlace      jobs of a Slurm cluster
+    parcel                  a job's folder as bytes, to a node and back
+    node                    the node's side: a parcel in, the same sandbox, a parcel out
+
+A stranger's place is an entry point of the group ``reward_agent.executors`` (see ``registry``).
+"""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +23,7 @@ if TYPE_CHECKING:
     from reward_agent.sandbox.limits import Limits
     from reward_agent.sandbox.runner import JobExit
 
-__all__ = ["Executor", "JobRequest"]
+__all__ = ["Executor", "JobRequest", "Place"]
 
 
 @dataclass(frozen=True)
@@ -43,4 +54,33 @@ class Executor(Protocol):
 
     def close(self) -> None:
         """Stop what runs and wait for its end."""
+        ...
+
+
+class Place(Protocol):
+    """Where one job runs; called by ``n_slots`` threads side by side.
+
+    Attributes:
+        n_slots: jobs that it can run side by side.
+        is_remote: whether a job's folder has to travel there.
+    """
+
+    n_slots: int
+    is_remote: bool
+
+    def run(
+        self,
+        request: JobRequest,
+        on_progress: Callable[[dict[str, float]], None] | None,
+        cancel: threading.Event,
+    ) -> JobExit:
+        """Run a job to its end; its folder then holds all that it left.
+
+        A place that loses a job, with its node or otherwise, runs it again. The outcome of a job
+        that ``cancel`` ended is ``cancelled``.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of the place; no job runs there any more."""
         ...

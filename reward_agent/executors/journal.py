@@ -9,7 +9,7 @@ import hashlib
 from pathlib import Path
 
 from reward_agent.errors import DataError
-from reward_agent.jobs import RESULT_FILE, Job, TrainJob
+from reward_agent.jobs import RESULT_FILE, Job, Result, TrainJob
 from reward_agent.sandbox.level import Level
 from reward_agent.sandbox.limits import Limits
 from reward_agent.sandbox.results import read_result
@@ -43,7 +43,12 @@ def digest_job(job: Job) -> str:
 
 def write_exit(job: Job, job_dir: Path, job_exit: JobExit) -> None:
     """Record the end of a job."""
-    record = ExitRecord(
+    write_record(job_dir / EXIT_FILE, describe_exit(job, job_exit))
+
+
+def describe_exit(job: Job, job_exit: JobExit) -> ExitRecord:
+    """Return the record of a job's end."""
+    return ExitRecord(
         job_sha256=digest_job(job),
         until_timesteps=job.until_timesteps if isinstance(job, TrainJob) else None,
         outcome=job_exit.outcome,
@@ -52,7 +57,6 @@ def write_exit(job: Job, job_dir: Path, job_exit: JobExit) -> None:
         level=job_exit.level,
         stderr_tail=job_exit.stderr_tail,
     )
-    write_record(job_dir / EXIT_FILE, record)
 
 
 def read_exit(job: Job, job_dir: Path, limits: Limits) -> JobExit | None:
@@ -70,10 +74,15 @@ def read_exit(job: Job, job_dir: Path, limits: Limits) -> JobExit | None:
         result = read_result(job, job_dir, limits.result_mib * 2**20) if is_ok else None
     except DataError:
         return None
+    return restore_exit(record, job_dir, result)
+
+
+def restore_exit(record: ExitRecord, job_dir: Path, result: Result | None) -> JobExit:
+    """Return the end that a record tells of, with the result that lies beside it."""
     return JobExit(
         outcome=record.outcome,
         result=result,
-        result_path=job_dir / RESULT_FILE if is_ok else None,
+        result_path=job_dir / RESULT_FILE if result is not None else None,
         wall_s=record.wall_s,
         peak_rss_mib=record.peak_rss_mib,
         level=record.level,

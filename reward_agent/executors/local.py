@@ -4,36 +4,18 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Sequence
-from concurrent.futures import CancelledError, ThreadPoolExecutor
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from reward_agent.errors import Interrupted
 from reward_agent.executors import JobRequest
-from reward_agent.executors.journal import read_earlier_timing, read_exit, write_exit
-from reward_agent.jobs import EvaluateJob, TrainJob
+from reward_agent.executors.slots import SlotExecutor
 from reward_agent.sandbox.runner import run_job
 from reward_agent.sandbox.warm import make_warm_server
 from reward_agent.timing import TimeLedger
-from reward_agent.types import TimeUse, TrainingResult
 
 if TYPE_CHECKING:
-    from reward_agent.jobs import Job
     from reward_agent.sandbox.level import SandboxMode
     from reward_agent.sandbox.runner import JobExit
-
-ProgressCallback = Callable[[JobRequest, dict[str, float]], None]
-
-# What a job's time is called where the job does not tell; a training's rest is its start.
-_ACTIVITIES = {
-    "train": "child start",
-    "evaluate": "evaluation",
-    "score": "evaluation",
-    "record": "evaluation",
-}
-# Jobs of a second or less that a candidate waits for. They and films have a lane of their own each
-# beside the slots, since the core that is left to the parent is idle while trainings run.
-_SHORT_KINDS = frozenset({"probe", "relabel", "check_env"})
 
 
 def count_slots(n_slots: int) -> int:
@@ -41,15 +23,54 @@ def count_slots(n_slots: int) -> int:
     return n_slots or max(1, (os.cpu_count() or 2) - 1)
 
 
-class LocalExecutor:
-    """Runs up to ``n_slots`` jobs side by side; a finished job is never run again.
+class LocalPlace:
+    """Child processes of this machine.
+
+    Args:
+        n_slots: jobs side by side; 0 stands for the number of cores minus one.
+        mode: how strictly generated code is isolated.
+        is_warm: whether many jobs are to come, so that a process with everything imported pays.
+            The thread that makes the place must then outlive it.
+    """
+
+    is_remote = False
+
+    def __init__(self, n_slots: int, mode: SandboxMode, *, is_warm: bool = False) -> None:
+        self.n_slots = count_slots(n_slots)
+        self._mode = mode
+        self._warm = make_warm_server() if is_warm else None
+
+    def run(
+        self,
+        request: JobRequest,
+        on_progress: Callable[[dict[str, float]], None] | None,
+        cancel: threading.Event,
+    ) -> JobExit:
+        """Run a job in a child of its own."""
+        return run_job(
+            request.job,
+            request.job_dir,
+            limits=request.limits,
+            mode=self._mode,
+            on_progress=on_progress,
+            cancel=cancel,
+            warm=self._warm,
+        )
+
+    def close(self) -> None:
+        """End the process that starts the children."""
+        if self._warm is not None:
+            self._warm.close()
+
+
+class LocalExecutor(SlotExecutor):
+    """Jobs of this machine in slots; the arguments are those of ``LocalPlace``.
 
     Args:
         n_slots: jobs side by side; 0 stands for the number of cores minus one.
         mode: how strictly generated code is isolated.
         ledger: notes what the slots did.
-        is_warm: whether many jobs are to come, so that a process with everything imported pays.
-            The thread that makes the executor must then outlive it.
+        is_warm: whether a process with everything imported starts the children.
     """
 
     def __init__(
@@ -60,91 +81,4 @@ class LocalExecutor:
         *,
         is_warm: bool = False,
     ) -> None:
-        self.n_slots = count_slots(n_slots)
-        self._mode = mode
-        self._ledger = ledger or TimeLedger(self.n_slots)
-        self._pool = ThreadPoolExecutor(self.n_slots, thread_name_prefix="job")
-        self._short_pool = ThreadPoolExecutor(1, thread_name_prefix="short job")
-        self._film_pool = ThreadPoolExecutor(1, thread_name_prefix="film")
-        self._cancel = threading.Event()
-        self._warm = make_warm_server() if is_warm else None
-
-    def map(
-        self, requests: Sequence[JobRequest], on_progress: ProgressCallback | None = None
-    ) -> list[JobExit]:
-        """Run the jobs and return how each ended, in the order of the requests.
-
-        Raises:
-            Interrupted: the executor was closed meanwhile; no process is left behind.
-        """
-        try:
-            futures = [
-                self._find_lane(request.job).submit(self._run, request, on_progress)
-                for request in requests
-            ]
-            return [future.result() for future in futures]
-        except (CancelledError, RuntimeError) as error:
-            if self._cancel.is_set():  # closed by another thread: nothing more is taken on
-                raise Interrupted("the run was stopped") from error
-            raise
-
-    def close(self) -> None:
-        """Stop what runs and wait for its end."""
-        self._cancel.set()
-        for pool in (self._pool, self._short_pool, self._film_pool):
-            pool.shutdown(wait=True, cancel_futures=True)
-        if self._warm is not None:
-            self._warm.close()
-
-    def _find_lane(self, job: Job) -> ThreadPoolExecutor:
-        if job.kind in _SHORT_KINDS:
-            return self._short_pool
-        return self._film_pool if _is_film(job) else self._pool
-
-    def _run(self, request: JobRequest, on_progress: ProgressCallback | None) -> JobExit:
-        known = read_exit(request.job, request.job_dir, request.limits)
-        if known is not None:
-            return known
-        if self._cancel.is_set():
-            raise Interrupted("the run was stopped")
-        job = request.job
-        activity = "rendering" if _is_film(job) else _ACTIVITIES.get(job.kind, job.kind)
-        in_slot = self._find_lane(job) is self._pool
-        earlier = TimeUse()
-        if isinstance(job, TrainJob):
-            earlier = read_earlier_timing(job, request.job_dir, request.limits)
-        with self._ledger.spend(activity, in_slot=in_slot) as parts:
-            job_exit = self._run_child(request, on_progress)
-            parts.update(_split_time(job_exit, earlier))
-        return job_exit
-
-    def _run_child(self, request: JobRequest, on_progress: ProgressCallback | None) -> JobExit:
-        """Run a job and note in its folder how it ended."""
-        report = None if on_progress is None else lambda row: on_progress(request, row)
-        job_exit = run_job(
-            request.job,
-            request.job_dir,
-            limits=request.limits,
-            mode=self._mode,
-            on_progress=report,
-            cancel=self._cancel,
-            warm=self._warm,
-        )
-        if job_exit.outcome == "cancelled":
-            raise Interrupted("the run was stopped")
-        write_exit(request.job, request.job_dir, job_exit)
-        return job_exit
-
-
-def _is_film(job: Job) -> bool:
-    return isinstance(job, EvaluateJob) and job.render
-
-
-def _split_time(job_exit: JobExit, earlier: TimeUse) -> dict[str, float]:
-    """Return what a job says of its time, by activity; a training tells of earlier slices too."""
-    result = job_exit.result
-    if isinstance(result, TrainingResult):
-        before = earlier.to_dict()
-        use = result.timing.to_dict()
-        return {name: max(use[name] - before[name], 0.0) for name in use}
-    return {}
+        super().__init__(LocalPlace(n_slots, mode, is_warm=is_warm), ledger)

@@ -41,7 +41,7 @@ def make_child_environment(
         renders: whether MuJoCo may load a graphics library.
         parent: the parent's environment.
     """
-    environment = {name: parent[name] for name in _ALLOWED if name in parent}
+    environment = select_allowed(parent)
     folder = str(job_dir)
     environment.update(
         HOME=folder,
@@ -71,6 +71,11 @@ def make_child_environment(
     if roots:
         environment["PYTHONPATH"] = os.pathsep.join(map(str, roots))
     return environment
+
+
+def select_allowed(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables that may be seen outside of the process that holds the keys."""
+    return {name: environ[name] for name in _ALLOWED if name in environ}
 
 
 def make_child_command(job_dir: Path) -> list[str]:

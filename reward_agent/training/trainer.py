@@ -11,14 +11,13 @@ from typing import Any
 import torch
 
 from reward_agent.errors import DataError
-from reward_agent.jobs import INITIAL_POLICY_FILE, PROGRESS_FILE, TrainJob
+from reward_agent.jobs import CHECKPOINT_FILE, INITIAL_POLICY_FILE, PROGRESS_FILE, TrainJob
 from reward_agent.simulation.term_log import Stretch
 from reward_agent.simulation.vec_env import RewardVecEnv
 from reward_agent.training.policy import NumpyPolicy, PolicyHeader, load_policy, save_policy
 from reward_agent.training.ppo import BatchPPO
 from reward_agent.types import Snapshot, TimeUse
 
-CHECKPOINT_FILE = "checkpoint.pt"
 # Rows of progress.csv over a whole training.
 _N_ROWS = 100
 

@@ -1,0 +1,311 @@
+"""Jobs on the nodes of a Ray cluster; without an address, on one that is started here.
+
+Nothing but bytes goes in and out of a task, so nodes need no disk in common, and the driver
+unpickles nothing that a job made. A driver that dies takes its tasks with it, and what had ended
+by then is not repeated. Only the driver's own connection is ever closed, never a cluster.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import queue
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+from reward_agent.errors import JobError, UsageError
+from reward_agent.executors.local import count_slots
+from reward_agent.executors.node import work
+from reward_agent.executors.remote import (
+    ClusterOptions,
+    NodeLost,
+    ProgressCallback,
+    make_node_environment,
+)
+
+_POLL_S = 0.5
+_START_S = 120.0
+# Parcels of a few MiB pass through it.
+_STORE_BYTES = 256 * 2**20
+
+
+def make_nodes(options: ClusterOptions) -> RayNodes:
+    """Connect to a cluster, or start one on this machine.
+
+    Raises:
+        UsageError: Ray is not installed, the cluster does not answer, or no node of it can run a
+            job.
+    """
+    if importlib.util.find_spec("ray") is None:
+        raise UsageError(
+            "the executor ray needs the package ray, which is not installed",
+            "pip install 'reward-agent[ray]', here and on every node",
+        )
+    return RayNodes(options)
+
+
+class RayNodes:
+    """A Ray cluster.
+
+    Args:
+        options: its address, and what is reserved for a job.
+    """
+
+    def __init__(self, options: ClusterOptions) -> None:
+        import ray
+
+        self._connection = _connect(options)
+        try:
+            _check_size(options)
+            cpus = int(ray.cluster_resources().get("CPU", 0))
+        except BaseException:
+            self._connection.close()
+            raise
+        self.n_slots = options.slots or max(1, cpus // options.job_cpus)
+        # A lost task is ordered again by us: then its rows are counted from the start.
+        self._task = ray.remote(
+            num_cpus=options.job_cpus,
+            num_gpus=options.job_gpus,
+            max_retries=0,
+            num_returns="streaming",
+        )(work_on_node)
+
+    def work(
+        self, order: bytes, on_progress: ProgressCallback | None, cancel: threading.Event
+    ) -> bytes | None:
+        """Run an order as a task.
+
+        Raises:
+            NodeLost: its node or its process died.
+        """
+        import ray
+        from ray.exceptions import RayError, RayTaskError
+
+        stream: Any = None
+        try:
+            stream = self._task.remote(ray.put(order))
+            return _follow(stream, on_progress, cancel)
+        except RayTaskError as error:
+            raise JobError(f"a node failed: {error.cause!r}", "see Ray's logs on it") from error
+        except RayError as error:
+            raise NodeLost(f"{type(error).__name__}: {str(error).splitlines()[0]}") from error
+        finally:
+            if stream is not None and not stream.is_finished():
+                ray.cancel(stream)
+
+    def close(self) -> None:
+        """Close the connection, and end the cluster if it was started here."""
+        self._connection.close()
+
+
+def _follow(
+    stream: Any, on_progress: ProgressCallback | None, cancel: threading.Event
+) -> bytes | None:
+    """Pass a task's rows on and return its reply; None when ``cancel`` is set first.
+
+    Raises:
+        NodeLost: the task ended without a reply.
+    """
+    import ray
+
+    while not cancel.is_set():
+        ready, _ = ray.wait([stream], timeout=_POLL_S)
+        if not ready:
+            continue
+        item = ray.get(next(stream, None) or ray.put(b""))
+        if not item.startswith(b"{"):
+            if not item:
+                raise NodeLost("the task ended without a reply")
+            return bytes(item)
+        if on_progress is not None:
+            on_progress(json.loads(item))
+    return None
+
+
+def work_on_node(order: bytes) -> Iterator[bytes]:
+    """The task: each row of progress as JSON, then the reply, which is an archive."""
+    items: queue.SimpleQueue[bytes | BaseException] = queue.SimpleQueue()
+    cancel = threading.Event()
+
+    def run() -> None:
+        try:
+            items.put(work(order, lambda row: items.put(json.dumps(row).encode()), cancel))
+        except BaseException as error:
+            items.put(error)
+
+    thread = threading.Thread(target=run, name="job", daemon=True)
+    thread.start()
+    try:
+        while True:
+            item = _wait_for(items)
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+            if not item.startswith(b"{"):
+                return
+    finally:
+        cancel.set()
+        thread.join()
+
+
+def _wait_for(items: queue.SimpleQueue[bytes | BaseException]) -> bytes | BaseException:
+    # Ray cancels a task by a flag that a thread sees when it wakes.
+    while True:
+        try:
+            return items.get(timeout=_POLL_S)
+        except queue.Empty:
+            continue
+
+
+def _check_size(options: ClusterOptions) -> None:
+    """Raise a UsageError if a job would wait for ever for a node that is large enough."""
+    import ray
+
+    largest = [
+        (node["Resources"].get("CPU", 0.0), node["Resources"].get("GPU", 0.0))
+        for node in ray.nodes()
+        if node["Alive"]
+    ]
+    if not any(cpus >= options.job_cpus and gpus >= options.job_gpus for cpus, gpus in largest):
+        shown = ", ".join(f"{cpus:g} CPUs and {gpus:g} GPUs" for cpus, gpus in largest) or "none"
+        raise UsageError(
+            f"no node has {options.job_cpus} CPUs and {options.job_gpus:g} GPUs for a job",
+            f"lower --job-cpus or --job-gpus; the nodes: {shown}",
+        )
+
+
+class _Connection:
+    """The connection of this process to a cluster, shared by all who use it.
+
+    A process has one: Ray keeps it in globals.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._n_users = 0
+        self._address: str | None = None
+        self._is_own = False
+        self._head: subprocess.Popen[str] | None = None
+
+    def open(self, options: ClusterOptions) -> None:
+        with self._lock:
+            if not self._n_users:
+                self._start(options)
+            elif options.address not in (None, self._address):
+                raise UsageError(
+                    f"this process uses the Ray cluster {self._address}, not {options.address}",
+                    "one cluster at a time",
+                )
+            self._n_users += 1
+
+    def close(self) -> None:
+        import ray
+
+        with self._lock:
+            self._n_users -= 1
+            if self._n_users:
+                return
+            if self._is_own:
+                ray.shutdown()
+            self._end_head()
+
+    def _start(self, options: ClusterOptions) -> None:
+        import ray
+
+        self._address, self._is_own = options.address, not ray.is_initialized()
+        if not self._is_own:  # a notebook, or a program around this one, has connected
+            return
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        if options.address is None:
+            self._address = self._start_head(options)
+        try:
+            ray.init(
+                address=self._address,
+                log_to_driver=False,
+                logging_level="error",
+                configure_logging=False,
+            )
+        except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
+            self._end_head()
+            raise UsageError(
+                f"no Ray cluster answers at {self._address}: {error}",
+                "start one (`ray start --head`) on this machine or name another that this one is a "
+                "node of, as host:port",
+            ) from error
+
+    def _start_head(self, options: ClusterOptions) -> str:
+        """Start a cluster of this machine, as a process that ends with this one.
+
+        It gets an environment of its own: keys stay with the driver.
+        """
+        n_cpus = count_slots(options.slots) * options.job_cpus
+        self._head = subprocess.Popen(
+            [sys.executable, "-m", "reward_agent.executors.ray", str(n_cpus)],
+            env=make_node_environment() | {"RAY_USAGE_STATS_ENABLED": "0"},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+            text=True,
+        )
+        assert self._head.stdout is not None
+        address = self._head.stdout.readline().strip()
+        if not address:
+            self._end_head()
+            raise UsageError("Ray did not start on this machine", "see /tmp/ray/session_latest")
+        return address
+
+    def _end_head(self) -> None:
+        if self._head is None:
+            return
+        assert self._head.stdin is not None
+        self._head.stdin.close()
+        try:
+            self._head.wait(_START_S)
+        except subprocess.TimeoutExpired:
+            self._head.kill()
+            self._head.wait()
+        self._head = None
+
+
+_shared = _Connection()
+
+
+def _connect(options: ClusterOptions) -> _Connection:
+    """Use the connection of this process, opened if need be.
+
+    Raises:
+        UsageError: the cluster does not answer, or cannot be used from here.
+    """
+    if options.address and options.address.startswith("ray://"):
+        raise UsageError(
+            f"{options.address} is the address of a Ray client, which passes no progress on",
+            "run the driver on a node of the cluster, with --ray-address host:6379 or auto",
+        )
+    _shared.open(options)
+    return _shared
+
+
+def run_head(n_cpus: int) -> None:
+    """Hold a cluster of this machine, bound to loopback, until standard input ends."""
+    import ray
+
+    ray.init(
+        num_cpus=n_cpus,
+        include_dashboard=False,
+        object_store_memory=_STORE_BYTES,
+        log_to_driver=False,
+        logging_level="error",
+        _node_ip_address="127.0.0.1",
+    )
+    print(ray.get_runtime_context().gcs_address, flush=True)
+    sys.stdin.read()
+    ray.shutdown()
+
+
+if __name__ == "__main__":
+    run_head(int(sys.argv[1]))
