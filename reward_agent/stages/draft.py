@@ -205,6 +205,7 @@ def run_probe(
         task_scores=stored.task_scores,
     )
     [job_exit] = search.executor.map([JobRequest(job, job_dir, search.short_limits)])
+    (job_dir / TRAJECTORIES_FILE).unlink(missing_ok=True)  # they lie where they were recorded
     return read_probe(program, job_exit)
 
 

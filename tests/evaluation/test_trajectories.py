@@ -5,6 +5,7 @@ import pytest
 
 from reward_agent.errors import DataError
 from reward_agent.evaluation import trajectories as module
+from reward_agent.evaluation.metrics import Episode
 from reward_agent.evaluation.trajectories import (
     Trajectories,
     join_trajectories,
@@ -66,8 +67,12 @@ def test_episode_beyond_the_last_is_refused(stored):
         ({"starts": np.array([0, 4, 4, 6])}, "starts must begin with 0 and rise"),
         ({"starts": np.array([1, 4, 6])}, "starts must begin with 0 and rise"),
         ({"starts": np.array([0.0, 4.0, 6.0])}, "starts is float64, expected int64"),
-        ({"field.x_position": np.zeros(5, "f4")}, "'x_position' has shape .5,., expected 6 rows"),
-        ({"field.x_position": np.zeros(6)}, "field.x_position is float64, expected float32"),
+        ({"columns": np.zeros((9, 4, 5), "u1")}, "has shape .5,., expected 6 rows"),
+        ({"columns": np.zeros((9, 5, 6), "u1")}, "columns has shape .9, 5, 6., expected"),
+        ({"columns": np.zeros((9, 4, 6))}, "columns is float64, expected uint8"),
+        ({"field.x_position": np.int64(9)}, "a field names a column beyond the"),
+        ({"field.x_position": np.int64(-1)}, "a field names a column beyond the"),
+        ({"field.x_position": np.zeros((1, 1, 1), "i8")}, "'x_position' has shape"),
         ({"action": np.zeros((6, 1), "f4")}, "action has shape .6, 1., expected 4 rows"),
         ({"terminated": np.zeros(3, bool)}, "one entry for each of 2 episodes"),
         ({"end": np.array(["truncated"])}, "one entry for each of 2 episodes"),
@@ -130,3 +135,17 @@ def test_episodes_of_different_fields_do_not_join(make_episode):
 def test_no_episode_is_no_recording():
     with pytest.raises(DataError, match="no episode"):
         make_trajectories([], [])
+
+
+def test_columns_that_are_equal_are_kept_once(tmp_path):
+    height = np.random.default_rng(0).normal(size=400)
+    nans = np.full(400, np.nan)
+    twice = {"height": height, "observation": np.stack([height, nans, height], axis=1)}
+    make_trajectories([Episode(twice, np.zeros((399, 1)), 0.1, False)], ["truncated"]).save(
+        tmp_path / "twice.npz"
+    )
+    with np.load(tmp_path / "twice.npz") as archive:
+        assert archive["columns"].shape == (2, 4, 400)
+    loaded = Trajectories.load(tmp_path / "twice.npz")
+    for name, values in twice.items():
+        np.testing.assert_array_equal(loaded.fields[name], values.astype(np.float32))
