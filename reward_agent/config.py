@@ -48,7 +48,17 @@ class DesignConfig(Record):
     warm_start: bool = Field(
         False, description="trainings of later rounds begin with the best policy so far"
     )
-    slots: int = Field(0, ge=0, description="trainings side by side; 0: cores minus one")
+    slots: int = Field(
+        0, ge=0, description="trainings side by side; 0: cores minus one, or all of a cluster"
+    )
+    executor: str = Field(
+        "local", description="where trainings run: local, ray, or an installed one"
+    )
+    ray_address: str | None = Field(
+        None, description="Ray cluster, host:port or auto; without it one starts on this machine"
+    )
+    job_cpus: int = Field(1, ge=1, description="processors reserved for a job on a cluster")
+    job_gpus: float = Field(0.0, ge=0, description="accelerators reserved for a job on a cluster")
     eval_episodes: int = Field(16, ge=1, le=1024, description="fresh episodes of the final score")
     max_repairs: int = Field(2, ge=0, le=10, description="repairs of one program after findings")
     target_score: float | None = Field(

@@ -16,7 +16,9 @@ from reward_agent import __version__
 from reward_agent.agents.team import Team, make_team
 from reward_agent.config import DesignConfig, ResolvedConfig, resolve_config
 from reward_agent.errors import BudgetError, Interrupted, RewardAgentError, UsageError
-from reward_agent.executors.local import LocalExecutor, count_slots
+from reward_agent.executors.registry import make_places
+from reward_agent.executors.remote import ClusterOptions
+from reward_agent.executors.slots import SlotExecutor
 from reward_agent.llm.registry import choose_provider
 from reward_agent.loop import run_design
 from reward_agent.paths import find_runs_dir
@@ -264,7 +266,17 @@ def make_search(
     """Open what the stages of a run share; its executor is to be closed."""
     # What the machine can do at the start it must do for every job: the level never changes.
     mode = "strict" if run.sandbox_level == "full" else config.sandbox
-    ledger = TimeLedger(count_slots(config.slots), run.slot_seconds, run.wall_s)
+    options = ClusterOptions(
+        slots=config.slots,
+        job_cpus=config.job_cpus,
+        job_gpus=config.job_gpus,
+        memory_mib=config.memory_mib,
+        folder=store.dir,
+        address=config.ray_address,
+        tell=tell_warnings(listen),
+    )
+    place, home = make_places(config.executor, options, mode, is_warm=True)
+    ledger = TimeLedger(place.n_slots, run.slot_seconds, run.wall_s)
     return Search(
         store=store,
         card=run.card,
@@ -274,7 +286,7 @@ def make_search(
         designer=team.designer,
         critic=team.critic,
         analyzer=team.analyzer,
-        executor=LocalExecutor(config.slots, mode, ledger, is_warm=True),
+        executor=SlotExecutor(place, ledger, home),
         ledger=ledger,
         listen=listen,
         budget=team.budget,

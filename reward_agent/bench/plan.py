@@ -28,7 +28,10 @@ from reward_agent.tasks import (
 from reward_agent.types import FileRecord
 
 # What decides how a job runs but not what comes out of it.
-_NOT_IN_DIGEST = ("slots", "sandbox", "training_timeout_s", "memory_mib", "video", "cache")
+_NOT_IN_DIGEST = (
+    "slots", "sandbox", "training_timeout_s", "memory_mib", "video", "cache", "executor",
+    "ray_address", "job_cpus", "job_gpus",
+)  # fmt: skip
 
 
 class Job(FileRecord):

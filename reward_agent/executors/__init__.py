@@ -2,12 +2,12 @@
 
     slots.SlotExecutor      the one executor: lanes, the journal of what is done, where time goes
       local.LocalPlace      jobs in child processes of this machine
-      ray.RayPlace          jobs on the nodes of a Ray cluster
-      slurm.SlurmPlace      jobs of a Slurm cluster
+      remote.RemotePlace    jobs on the nodes of a cluster
+        ray.RayNodes        those of a Ray cluster
     parcel                  a job's folder as bytes, to a node and back
     node                    the node's side: a parcel in, the same sandbox, a parcel out
 
-A stranger's place is an entry point of the group ``reward_agent.executors`` (see ``registry``).
+A stranger's nodes are an entry point of the group ``reward_agent.executors`` (see ``registry``).
 """
 
 from __future__ import annotations

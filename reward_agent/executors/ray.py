@@ -29,6 +29,7 @@ from reward_agent.executors.remote import (
 
 _POLL_S = 0.5
 _START_S = 120.0
+_LOOPBACK = "127.0.0.1"
 # Parcels of a few MiB pass through it.
 _STORE_BYTES = 256 * 2**20
 
@@ -45,6 +46,9 @@ def make_nodes(options: ClusterOptions) -> RayNodes:
             "the executor ray needs the package ray, which is not installed",
             "pip install 'reward-agent[ray]', here and on every node",
         )
+    if (options.address or _LOOPBACK).partition(":")[0] in (_LOOPBACK, "localhost"):
+        # Else Ray takes the name of loopback for the machine's outer address, where nobody answers.
+        os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
     return RayNodes(options)
 
 
@@ -300,7 +304,7 @@ def run_head(n_cpus: int) -> None:
         object_store_memory=_STORE_BYTES,
         log_to_driver=False,
         logging_level="error",
-        _node_ip_address="127.0.0.1",
+        _node_ip_address=_LOOPBACK,
     )
     print(ray.get_runtime_context().gcs_address, flush=True)
     sys.stdin.read()

@@ -41,7 +41,6 @@ class ClusterOptions:
         memory_mib: what a job may take.
         folder: a folder of the run, for places that need files of their own.
         address: where the cluster is found.
-        settings: further words of a place's own, by the names of ``DesignConfig``.
         tell: is told what a user should know.
     """
 
@@ -51,7 +50,6 @@ class ClusterOptions:
     memory_mib: int = 4096
     folder: Path = Path()
     address: str | None = None
-    settings: Mapping[str, str] | None = None
     tell: Callable[[str], None] = lambda _: None
 
 

@@ -119,12 +119,10 @@ class RaySite(RemoteSite):
     name = "ray"
 
     def __init__(self, folder: Path) -> None:
-        import ray
+        os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
         from ray.cluster_utils import Cluster
 
         super().__init__(folder)
-        os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-        self._ray = ray
         common = {"node_ip_address": "127.0.0.1", "object_store_memory": 80 * 2**20}
         self.cluster = Cluster(
             initialize_head=True,
