@@ -11,6 +11,7 @@ import importlib.util
 import json
 import os
 import queue
+import secrets
 import subprocess
 import sys
 import threading
@@ -30,6 +31,8 @@ from reward_agent.executors.remote import (
 _POLL_S = 0.5
 _START_S = 120.0
 _LOOPBACK = "127.0.0.1"
+_FOR_LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_USAGE_STATS_ENABLED": "0"}
+_FOR_HEAD = (*_FOR_LOOPBACK, "RAY_AUTH_MODE", "RAY_AUTH_TOKEN")
 # Parcels of a few MiB pass through it.
 _STORE_BYTES = 256 * 2**20
 
@@ -48,7 +51,10 @@ def make_nodes(options: ClusterOptions) -> RayNodes:
         )
     if (options.address or _LOOPBACK).partition(":")[0] in (_LOOPBACK, "localhost"):
         # Else Ray takes the name of loopback for the machine's outer address, where nobody answers.
-        os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
+        os.environ.update(_FOR_LOOPBACK)
+    if options.address is None:  # a cluster of our own has a token of its own
+        os.environ["RAY_AUTH_MODE"] = "token"
+        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
     return RayNodes(options)
 
 
@@ -249,7 +255,7 @@ class _Connection:
         n_cpus = count_slots(options.slots) * options.job_cpus
         self._head = subprocess.Popen(
             [sys.executable, "-m", "reward_agent.executors.ray", str(n_cpus)],
-            env=make_node_environment() | {"RAY_USAGE_STATS_ENABLED": "0"},
+            env=make_node_environment() | {name: os.environ[name] for name in _FOR_HEAD},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -299,6 +305,7 @@ def run_head(n_cpus: int) -> None:
     import ray
 
     ray.init(
+        address="local",  # never one that happens to be there
         num_cpus=n_cpus,
         include_dashboard=False,
         object_store_memory=_STORE_BYTES,
