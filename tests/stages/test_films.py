@@ -41,6 +41,7 @@ def test_the_film_shows_the_episodes_that_were_judged(
     folder = store.evaluation_dir(0, run.winner.candidate, run.config["seed"])
     judged = read_record(folder / RESULT_FILE, EvaluateResult)
     assert folder / "film" in removed
+    assert (folder / "film" / RESULT_FILE).is_file(), judged.video_note
     film = read_record(folder / "film" / RESULT_FILE, EvaluateResult)
     assert film.best.episodes == judged.best.episodes
     if judged.video_note:  # this machine cannot render

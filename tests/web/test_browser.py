@@ -85,7 +85,7 @@ def test_a_vote_by_key_changes_the_ratings(page: Any) -> None:
         "(before) => document.querySelector('#stage h3').innerText !== before", arg=before
     )
     assert page.locator(".ratings tbody tr").count() >= 2
-    assert "over" in page.locator("#chat").inner_text()
+    page.locator("#chat", has_text="over").wait_for()
 
 
 def test_a_program_with_an_error_shows_the_finding_at_its_line(page: Any) -> None:
