@@ -34,11 +34,3 @@ def connect() -> Callable[..., ChatModel]:
         return make_chat_model(provider, base_url=url, policy=policy, **options)
 
     return connect_to
-
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what asks a real model unless it is asked for by name: it takes minutes."""
-    if "local_llm" not in config.option.markexpr:
-        asking = [item for item in items if item.get_closest_marker("local_llm")]
-        items[:] = [item for item in items if item not in asking]
-        config.hook.pytest_deselected(items=asking)

@@ -49,15 +49,19 @@ def make_hostile_server():
 
 def run_hostile_job(job_dir, source, *, limits=None, mode="default", renders=False, **options):
     """Run Python source in the child with every static rule out of the way."""
+    job = make_hostile_job(job_dir, source, renders=renders)
+    limits = limits or Limits(wall_s=30)
+    # Not in two threads: of two patches that overlap, the second puts the first one's back.
+    with mock.patch.object(child, "make_child_command", make_hostile_command):
+        return runner.run_job(job, job_dir, limits=limits, mode=mode, **options)
+
+
+def make_hostile_job(job_dir, source, *, renders=False):
     job_dir.mkdir(parents=True, exist_ok=True)
     (job_dir / "reward.py").write_text(source)
     if renders:
-        job = EvaluateJob(card=make_card(), snapshots=(), seed=0, render=True)
-    else:
-        job = ProbeJob(card=make_card(), program_sha256=RewardProgram(source).sha256)
-    limits = limits or Limits(wall_s=30)
-    with mock.patch.object(child, "make_child_command", make_hostile_command):
-        return runner.run_job(job, job_dir, limits=limits, mode=mode, **options)
+        return EvaluateJob(card=make_card(), snapshots=(), seed=0, render=True)
+    return ProbeJob(card=make_card(), program_sha256=RewardProgram(source).sha256)
 
 
 @pytest.fixture

@@ -7,9 +7,10 @@ import threading
 import time
 
 import pytest
-from conftest import make_hostile_server, run_hostile_job, said
+from conftest import make_hostile_job, make_hostile_server, run_hostile_job, said
 
 from reward_agent.sandbox.limits import Limits
+from reward_agent.sandbox.runner import run_job
 from reward_agent.sandbox.warm import make_warm_server
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="children start cold elsewhere")
@@ -61,8 +62,8 @@ def test_side_by_side_children_keep_apart(warm, tmp_path):
     answers = {}
 
     def run(number):
-        job_exit = run_hostile_job(tmp_path / str(number), f"report = {number}", warm=warm)
-        answers[number] = said(job_exit)
+        job = make_hostile_job(tmp_path / str(number), f"report = {number}")
+        answers[number] = said(run_job(job, tmp_path / str(number), warm=warm))
 
     threads = [threading.Thread(target=run, args=(number,)) for number in range(4)]
     for thread in threads:
