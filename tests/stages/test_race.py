@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import reward_agent
-from reward_agent.executors import journal, local
+from reward_agent.executors import journal, local, slots
 from reward_agent.jobs import TrainJob
 from reward_agent.stages import race as race_module
 from reward_agent.store import RunRecord, find_run
@@ -115,7 +115,7 @@ def test_a_bandit_race_that_was_killed_goes_on_where_it_was(
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(local, "write_exit", write_and_die)
+        patch.setattr(slots, "write_exit", write_and_die)
         with pytest.raises(reward_agent.errors.Interrupted):
             design(tmp_path, racing="bandit", slots=1)
     before = list(slices)
