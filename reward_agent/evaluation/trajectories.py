@@ -28,7 +28,6 @@ from numpy.typing import NDArray
 
 from reward_agent.errors import DataError
 from reward_agent.evaluation.metrics import Episode
-from reward_agent.simulation.state import State
 
 # A minute of 64 humanoids is a tenth of this; a file that unpacks to more is not ours.
 MAX_UNPACKED_BYTES = 2**30
@@ -78,14 +77,13 @@ class Trajectories:
 
     def episode(self, index: int) -> Episode:
         """Return one episode; its arrays are copies in float64."""
-        states, actions = self._slices(index)
+        if not 0 <= index < self.n_episodes:
+            raise IndexError(f"episode {index} of {self.n_episodes}")
+        start, stop = int(self.starts[index]), int(self.starts[index + 1])
+        # Each earlier episode has one action less than states.
+        states, actions = slice(start, stop), slice(start - index, stop - index - 1)
         fields = {name: values[states] for name, values in self.fields.items()}
         return Episode(fields, self.action[actions], self.control_dt, bool(self.terminated[index]))
-
-    def states(self, index: int) -> State:
-        """Return one episode's states as if they were ``T_e`` parallel simulations."""
-        states, _ = self._slices(index)
-        return State({name: v[states].astype(np.float64) for name, v in self.fields.items()})
 
     def save(self, path: Path) -> None:
         """Write the file."""
@@ -117,13 +115,6 @@ class Trajectories:
             raise DataError(f"{path}: array {error} is missing", _REMEDY) from error
         except DataError as error:
             raise DataError(f"{path}: {error.message}", _REMEDY) from error
-
-    def _slices(self, index: int) -> tuple[slice, slice]:
-        if not 0 <= index < self.n_episodes:
-            raise IndexError(f"episode {index} of {self.n_episodes}")
-        start, stop = int(self.starts[index]), int(self.starts[index + 1])
-        # Each earlier episode has one action less than states.
-        return slice(start, stop), slice(start - index, stop - index - 1)
 
 
 def make_trajectories(episodes: Sequence[Episode], ends: Sequence[str]) -> Trajectories:

@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 
-from reward_agent.rewards.program import CompiledReward
+from reward_agent.rewards.program import CompiledReward, StepReward
 from reward_agent.simulation.state import State
 
 Array = np.ndarray[Any, Any]
 
 
-class RecordedEpisode(Protocol):
-    """What is read of an episode: T states, T - 1 actions."""
+class Recording(Protocol):
+    """What is read of recorded episodes, end to end: T states and T - 1 actions of each."""
+
+    @property
+    def starts(self) -> Array: ...  # noqa: D102
+
+    @property
+    def fields(self) -> Mapping[str, Array]: ...  # noqa: D102
 
     @property
     def action(self) -> Array: ...  # noqa: D102
 
     @property
-    def terminated(self) -> bool: ...  # noqa: D102
+    def terminated(self) -> Array: ...  # noqa: D102
 
 
 @dataclass(frozen=True)
@@ -31,46 +38,85 @@ class EpisodePay:
     terms: dict[str, Array]
 
 
-def replay_episode(reward: CompiledReward, states: State, episode: RecordedEpisode) -> EpisodePay:
-    """Return what a program pays for an episode.
+def replay_episodes(reward: CompiledReward, recording: Recording) -> list[EpisodePay]:
+    """Return what a program pays for each episode.
 
-    A program without memory sees all steps at once, as so many simulations; one with memory sees
-    them one after the other.
-
-    Args:
-        reward: the program.
-        states: the T states of the episode, the reset state first.
-        episode: its actions (T - 1, n_actions) and whether it ended in a true terminal.
+    A program without memory sees all steps of an episode at once, as so many simulations; one with
+    memory sees all episodes side by side, step by step.
 
     Raises:
         ContractError: the program fails or breaks the contract.
     """
-    action = np.asarray(episode.action, dtype=np.float64)
-    n_steps = len(action)
-    terminated = np.zeros(n_steps, dtype=bool)
-    terminated[-1:] = episode.terminated
-    reward.begin(_rows(states, 0, 1))
-    width = 1 if reward.has_memory else n_steps
-    paid = [
-        reward.step(
-            _rows(states, at, at + width),
-            action[at : at + width],
-            _rows(states, at + 1, at + 1 + width),
-            terminated[at : at + width],
-        )
-        for at in range(0, n_steps, max(width, 1))
+    steps = _Steps(recording)
+    if reward.has_memory:
+        return _replay_side_by_side(reward, steps)
+    return [_replay_at_once(reward, steps, index) for index in range(len(steps.lengths))]
+
+
+class _Steps:
+    """The steps of a recording, to be paid in any order.
+
+    Args:
+        recording: the episodes; in double precision afterwards, as a program sees them.
+    """
+
+    def __init__(self, recording: Recording) -> None:
+        self._starts = np.asarray(recording.starts[:-1])
+        self.lengths = np.diff(recording.starts) - 1
+        self._terminated = recording.terminated
+        self._fields = {name: v.astype(np.float64) for name, v in recording.fields.items()}
+        self._action = recording.action.astype(np.float64)
+
+    def find_first_states(self, episodes: Array) -> State:
+        """Return the reset states of some episodes."""
+        return self._pick(self._starts[episodes])
+
+    def pay(self, reward: CompiledReward, episodes: Array, steps: Array) -> StepReward:
+        """Pay one step of each simulation: which episode it is in, and which of its steps."""
+        rows = self._starts[episodes] + steps
+        ended = self._terminated[episodes] & (steps + 1 == self.lengths[episodes])
+        # Each earlier episode has one action less than states.
+        action = self._action[rows - episodes]
+        return reward.step(self._pick(rows), action, self._pick(rows + 1), ended)
+
+    def _pick(self, rows: Array) -> State:
+        return State({name: values[rows] for name, values in self._fields.items()})
+
+
+def _replay_at_once(reward: CompiledReward, recorded: _Steps, index: int) -> EpisodePay:
+    if not recorded.lengths[index]:
+        return _collect([], 0)
+    steps = np.arange(recorded.lengths[index])
+    episode = np.full_like(steps, index)
+    reward.begin(recorded.find_first_states(episode))
+    paid = recorded.pay(reward, episode, steps)
+    return EpisodePay(paid.reward, paid.terms)
+
+
+def _replay_side_by_side(reward: CompiledReward, recorded: _Steps) -> list[EpisodePay]:
+    """Pay all episodes; one that is over starts again, as it would in a training, unpaid."""
+    moving = np.flatnonzero(recorded.lengths)
+    lengths = recorded.lengths[moving]
+    reward.begin(recorded.find_first_states(moving))
+    steps = np.zeros_like(lengths)
+    paid = []
+    for _ in range(lengths.max(initial=0)):
+        paid.append(recorded.pay(reward, moving, steps))
+        steps = (steps + 1) % lengths
+        over = np.flatnonzero(steps == 0)
+        if len(over):
+            reward.restart(over, recorded.find_first_states(moving))
+    columns = np.cumsum(recorded.lengths > 0) - 1
+    return [
+        _collect(paid[:length], column)
+        for length, column in zip(recorded.lengths, columns, strict=True)
     ]
+
+
+def _collect(paid: Sequence[StepReward], column: int) -> EpisodePay:
+    """Return the pay of one simulation over its steps."""
+    names = paid[0].terms if paid else {}
     return EpisodePay(
-        np.concatenate([step.reward for step in paid]) if paid else np.zeros(0),
-        {
-            name: np.concatenate([step.terms[name] for step in paid])
-            for name in (paid[0].terms if paid else {})
-        },
-    )
-
-
-def _rows(states: State, start: int, stop: int) -> State:
-    """Return some instants as simulations side by side, in double precision."""
-    return State(
-        {name: values[start:stop].astype(np.float64) for name, values in states.fields.items()}
+        np.array([step.reward[column] for step in paid], dtype=np.float64),
+        {name: np.array([step.terms[name][column] for step in paid]) for name in names},
     )

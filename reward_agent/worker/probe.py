@@ -19,7 +19,7 @@ from reward_agent.rewards.program import (
     load_functions,
     warm_numpy,
 )
-from reward_agent.rewards.replay import replay_episode
+from reward_agent.rewards.replay import replay_episodes
 from reward_agent.rewards.samples import make_extremes, roll_out_random_policy
 from reward_agent.rewards.source import find_read_fields
 from reward_agent.rewards.trial import Trial, pay_steps
@@ -122,10 +122,7 @@ def _rank_stored_episodes(
             "give one task score an episode",
         )
     try:
-        returns = [
-            float(replay_episode(reward, stored.states(index), stored.episode(index)).reward.sum())
-            for index in range(stored.n_episodes)
-        ]
+        returns = [float(paid.reward.sum()) for paid in replay_episodes(reward, stored)]
     except ContractError as error:
         findings.append(_refuse(error))
         return None

@@ -11,7 +11,7 @@ from reward_agent.evaluation.trajectories import Trajectories
 from reward_agent.jobs import TRAJECTORIES_FILE, RelabelJob, RelabelResult
 from reward_agent.rewards.contract import ContractError
 from reward_agent.rewards.program import compile_program, warm_numpy
-from reward_agent.rewards.replay import EpisodePay, replay_episode
+from reward_agent.rewards.replay import EpisodePay, replay_episodes
 from reward_agent.worker.probe import read_program
 
 TERMS_FILE = "terms.npz"
@@ -32,10 +32,7 @@ def run(job: RelabelJob, job_dir: Path) -> RelabelResult:
     stored = Trajectories.load(job_dir / TRAJECTORIES_FILE)
     try:
         reward = compile_program(source, job.card, job.gamma)
-        paid = [
-            replay_episode(reward, stored.states(index), stored.episode(index))
-            for index in range(stored.n_episodes)
-        ]
+        paid = replay_episodes(reward, stored)
     except ContractError as error:
         return RelabelResult(outcome=f"failed: {error.message}")
     _save_terms(job_dir / TERMS_FILE, paid)

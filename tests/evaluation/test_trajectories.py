@@ -48,13 +48,6 @@ def test_file_gives_back_every_episode(stored):
     assert second.com_position.shape == (2, 3)
 
 
-def test_states_of_an_episode_are_as_many_simulations(stored):
-    state = Trajectories.load(stored).states(0)
-    assert state.n_sims == 4
-    assert state.x_position.dtype == np.float64
-    assert state.com_position.shape == (4, 3)
-
-
 def test_episode_beyond_the_last_is_refused(stored):
     with pytest.raises(IndexError, match="episode 2 of 2"):
         Trajectories.load(stored).episode(2)

@@ -6,6 +6,8 @@ import pytest
 from reward_agent.evaluation.metrics import Episode
 from reward_agent.evaluation.trajectories import make_trajectories
 from reward_agent.jobs import PROGRAM_FILE, TRAJECTORIES_FILE, RelabelJob
+from reward_agent.rewards.program import CompiledReward, compile_program
+from reward_agent.rewards.replay import replay_episodes
 from reward_agent.rewards.samples import roll_out_random_policy
 from reward_agent.simulation.card import load_env
 from reward_agent.types import RewardProgram
@@ -91,3 +93,40 @@ def test_failing_program_is_an_outcome(job_dir):
     )
     assert result.outcome.startswith("failed: term 'upright' is nan")
     assert result.generated_returns == ()
+
+
+MIXED = """
+def init_memory(state):
+    return {"best": np.cos(state.pole_angle)}
+
+
+def potential(state):
+    return np.abs(state.pole_angle)
+
+
+def compute_reward(state, action, next_state, memory):
+    best = np.minimum(memory["best"], np.cos(next_state.pole_angle))
+    effort = -0.1 * np.sum(action ** 2, axis=-1)
+    return best + effort, {"best": best, "effort": effort}, {"best": best}
+"""
+
+
+def test_episodes_side_by_side_are_paid_as_one_by_one(monkeypatch):
+    lengths = (4, 9, 1, 6)
+    episodes = [record(n, n % 2 == 0, seed=n) for n in lengths]
+    calls = []
+    step = CompiledReward.step
+    monkeypatch.setattr(CompiledReward, "step", lambda *given: calls.append(1) or step(*given))
+
+    def replay(chosen):
+        stored = make_trajectories(chosen, ["truncated"] * len(chosen))
+        return replay_episodes(compile_program(MIXED, CARD, 0.9), stored)
+
+    together = replay(episodes)
+    assert len(calls) == max(lengths)
+    for episode, paid in zip(episodes, together, strict=True):
+        [alone] = replay([episode])
+        np.testing.assert_array_equal(paid.reward, alone.reward)
+        assert list(paid.terms) == ["best", "effort", "potential_shaping"]
+        for name, values in paid.terms.items():
+            np.testing.assert_array_equal(values, alone.terms[name])
