@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -12,6 +13,9 @@ import pytest
 
 import reward_agent
 from reward_agent.feedback.session import Session, open_session
+
+# A shell ignores Ctrl-C for what it starts in the background, and children inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 PROGRAM = """```python
 def compute_reward(state, action, next_state):

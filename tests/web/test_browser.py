@@ -93,6 +93,8 @@ def test_a_program_with_an_error_shows_the_finding_at_its_line(page: Any) -> Non
     page.click("text=Edit the program")
     editor = page.locator("#program")
     editor.wait_for()
+    # Faster than a person: what is typed before the page has wired the editor goes unseen.
+    page.locator(".htmx-settling").first.wait_for(state="detached")
     editor.fill(editor.input_value().replace("pole_angle", "pole_angel"))
     remark = page.locator("#findings .remark.error")
     remark.first.wait_for()
