@@ -45,8 +45,12 @@ def page(context: Any, server: Any) -> Iterator[Any]:
     page.wait_for_selector("#tree .leaf")
     yield page
     page.close()
-    expected = ("422", "ERR_INCOMPLETE_CHUNKED_ENCODING")
-    assert [text for text in problems if not any(mark in text for mark in expected)] == []
+    # The last two: a click that comes before the answer to the one before it.
+    expected = (
+        "422", "ERR_INCOMPLETE_CHUNKED_ENCODING", "htmx:sendAbort", "htmx:afterRequest",
+    )  # fmt: skip
+    found = [text for text in problems if not any(mark in text for mark in expected)]
+    assert not found, found
 
 
 def test_without_the_token_the_page_stays_shut(context: Any, server: Any) -> None:
