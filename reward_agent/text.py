@@ -7,6 +7,11 @@ import unicodedata
 MAX_MESSAGE_CHARS = 500
 
 
+def name_round(iteration: int) -> str:
+    """Return what people call an iteration: they count rounds from 1, folders from 0."""
+    return f"round {iteration + 1}"
+
+
 def clean_text(text: str, limit: int = MAX_MESSAGE_CHARS) -> str:
     """Return text on one line, without control and format characters, at most ``limit`` long."""
     kept = "".join(

@@ -161,7 +161,7 @@ def test_costs_add_up_by_agent_by_round_and_to_the_run(finished: RunStore) -> No
     calls = {name: usage.n_calls for name, usage in summary.by_agent.items()}
     assert calls == {"designer": 4, "critic": 4, "analyzer": 4}
     calls = {name: usage.n_calls for name, usage in summary.by_round.items()}
-    assert calls == {"round 0": 6, "round 1": 6}
+    assert calls == {"round 1": 6, "round 2": 6}
     for index in (0, 1):
         iteration = finished.read_iteration(index)
         assert iteration.usage.n_calls == 6
@@ -217,7 +217,7 @@ def test_a_moved_run_is_replayed_to_the_byte_without_a_model_and_without_cost(
 def test_a_reply_that_the_run_does_not_hold_is_a_named_error(
     finished: RunStore, tmp_path: Path
 ) -> None:
-    with pytest.raises(ReplayError, match="no reply to designer/first, round 0, candidate 2"):
+    with pytest.raises(ReplayError, match="no reply to designer/first, round 1, candidate 2"):
         reward_agent.design(
             provider=f"replay:{finished.dir}",
             runs_dir=tmp_path / "runs",

@@ -17,6 +17,7 @@ from rich.progress import (
 
 from reward_agent.cli.output import answer_console, make_table, print_text, progress_console
 from reward_agent.errors import Interrupted
+from reward_agent.text import name_round
 from reward_agent.timing import describe_shares
 
 if TYPE_CHECKING:
@@ -128,7 +129,7 @@ class RunDisplay:
         self._say(f"  proposed metric: {escape(outcome)}")
 
     def _show_iteration_started(self, iteration: int, **_: Any) -> None:
-        self._say(f"\n[bold]iteration {iteration}[/]")
+        self._say(f"\n[bold]{name_round(iteration)}[/]")
 
     def _show_drafted(self, id: str, outcome: str, idea: str, **_: Any) -> None:
         mark = "[green]✓[/]" if outcome == "accepted" else "[red]✗[/]"

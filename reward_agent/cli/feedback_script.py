@@ -12,6 +12,7 @@ from reward_agent.errors import DataError, UsageError
 from reward_agent.feedback.changes import read_rationale, render_change
 from reward_agent.feedback.records import RoundStarted
 from reward_agent.rewards.frames import render_findings
+from reward_agent.text import name_round
 
 if TYPE_CHECKING:
     from reward_agent.feedback.records import Choice, RoundEnded, Shown
@@ -128,7 +129,7 @@ def work(session: Session) -> None:
 def show_round(session: Session, ended: RoundEnded) -> None:
     """Write what a round changed: the Designer's words, the program's diff, before and after."""
     if ended.outcome != "finished":
-        print_text(f"round {ended.iteration} {ended.outcome}")
+        print_text(f"{name_round(ended.iteration)} {ended.outcome}")
         return
     started = [e for e in session.log.list(RoundStarted) if e.iteration == ended.iteration][-1]
     before = started.before

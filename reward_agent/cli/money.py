@@ -56,7 +56,7 @@ def show_calls(records: Sequence[CallRecord]) -> None:
     table = make_table("time", "prompt", ">round", ">candidate", "model", *_COLUMNS[1:], "how")
     for call in records:
         how = call.outcome if call.source == "model" else f"from the {call.source}"
-        round_ = "–" if call.iteration is None else str(call.iteration)
+        round_ = "–" if call.iteration is None else str(call.iteration + 1)
         tokens = _describe(call.usage)[1:]
         table.add_row(
             call.time, call.template, round_, str(call.candidate), call.model, *tokens, escape(how)

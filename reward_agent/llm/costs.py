@@ -15,6 +15,7 @@ from typing import Literal
 from pydantic import ValidationError
 
 from reward_agent.llm.chat import AgentName, ChatRequest, Completion, ReplyText
+from reward_agent.text import name_round
 from reward_agent.types import Outcome, Record, Usage
 
 CALLS_FILE = "calls.jsonl"
@@ -149,7 +150,7 @@ def summarise_costs(records: Iterable[CallRecord]) -> CostSummary:
     return CostSummary(
         total=sum_usage(paid),
         by_agent=group_usage(paid, lambda call: call.agent),
-        by_round=group_usage(paid, name_round),
+        by_round=group_usage(paid, name_round_of),
         n_failed=len(failed),
         may_add_usd=sum_charges(failed).usd or 0.0,
         n_from_cache=sum(call.source == "cache" for call in calls),
@@ -178,9 +179,9 @@ def group_usage(
     return {key: sum_usage(items) for key, items in groups.items()}
 
 
-def name_round(record: CallRecord) -> str:
+def name_round_of(record: CallRecord) -> str:
     """Return the round of a call, for people."""
-    return "before the rounds" if record.iteration is None else f"round {record.iteration}"
+    return "before the rounds" if record.iteration is None else name_round(record.iteration)
 
 
 def _now_utc() -> str:

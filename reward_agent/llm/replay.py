@@ -24,6 +24,7 @@ from reward_agent.llm.chat import ChatRequest, Completion
 from reward_agent.llm.provider import ProviderOptions
 from reward_agent.paths import find_runs_dir
 from reward_agent.store import find_run
+from reward_agent.text import name_round
 from reward_agent.types import Usage
 
 _QUERY = (
@@ -161,5 +162,5 @@ def describe_difference(then: str, now: str) -> str:
 
 def _name(place: Place) -> str:
     _, template, iteration, candidate = place
-    where = "" if iteration is None else f", round {iteration}, candidate {candidate}"
+    where = "" if iteration is None else f", {name_round(iteration)}, candidate {candidate}"
     return f"{template}{where}"

@@ -11,6 +11,7 @@ from reward_agent.rewards.duplicates import list_ingredients, normalize_program
 from reward_agent.search import Search
 from reward_agent.stages.draft import DRAFT_FILE, PROBE_FILE, DraftRecord
 from reward_agent.store import read_record, write_record
+from reward_agent.text import name_round
 from reward_agent.types import ProbeReport
 
 
@@ -32,7 +33,7 @@ class Twin:
     is_certain: bool
 
     def __str__(self) -> str:
-        return f"{self.id} of round {self.iteration}"
+        return f"{self.id} of {name_round(self.iteration)}"
 
 
 def adopt_draft(search: Search, index: int, draft: DraftRecord) -> DraftRecord:

@@ -43,7 +43,7 @@ def test_prompts_of_a_run_speak_of_its_programs(card, task, best, history):
     subject = Subject(card, task, None, history)
     following = preview_prompt("designer/next", subject).messages[-1].content
     assert "best program so far: aaaa1111" in following
-    assert "This is round 2" in following
+    assert "This is round 3" in following
     assert "Candidate aaaa1111" in preview_prompt("analyzer/analyse", subject).messages[-1].content
     assert "cart_velocity" in preview_prompt("critic/review", subject).messages[-1].content
 

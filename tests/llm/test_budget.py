@@ -24,7 +24,7 @@ from reward_agent.llm.budget import (
     price_usage,
 )
 from reward_agent.llm.chat import ALL_AGENTS, ChatMessage, ChatRequest, Completion
-from reward_agent.llm.costs import CallLog, group_usage, name_round, read_calls, sum_usage
+from reward_agent.llm.costs import CallLog, group_usage, name_round_of, read_calls, sum_usage
 from reward_agent.llm.models import find_model, load_models
 from reward_agent.types import Usage
 
@@ -260,9 +260,9 @@ def test_costs_by_agent_and_round_add_up(tmp_path, small):
         model.complete(replace(small, agent=agent, iteration=iteration))
     records = read_calls(path)
     by_agent = group_usage(records, lambda record: record.agent)
-    by_round = group_usage(records, name_round)
+    by_round = group_usage(records, name_round_of)
     assert {name: usage.n_calls for name, usage in by_agent.items()} == {"designer": 3, "critic": 1}
-    assert list(by_round) == ["before the rounds", "round 0", "round 1"]
+    assert list(by_round) == ["before the rounds", "round 1", "round 2"]
     for groups in (by_agent, by_round):
         assert sum(groups.values(), Usage()).usd == pytest.approx(sum_usage(records).usd)
 

@@ -73,7 +73,7 @@ def test_prompt_that_differs_gets_the_reply_of_its_place_and_the_difference_is_t
     changed = replace(asked[1], messages=(ChatMessage("user", "Hop. It scored 0.82."),))
     assert model.complete(changed).reply == "reply 2"
     [warning] = warnings
-    assert "designer/first, round 0, candidate 1" in warning
+    assert "designer/first, round 1, candidate 1" in warning
     assert "then" in warning
     assert "now" in warning
 
