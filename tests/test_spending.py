@@ -165,7 +165,7 @@ def test_costs_add_up_by_agent_by_round_and_to_the_run(finished: RunStore) -> No
     for index in (0, 1):
         iteration = finished.read_iteration(index)
         assert iteration.usage.n_calls == 6
-        assert iteration.usage.usd == pytest.approx(summary.by_round[f"round {index}"].usd)
+        assert iteration.usage.usd == pytest.approx(summary.by_round[f"round {index + 1}"].usd)
     assert summary.by_agent["designer"].cached_input_tokens == 4 * 3000
 
 
