@@ -211,13 +211,13 @@ def _add_rows(table: Any, index: int, candidate: Candidate, run: RunRecord) -> N
     """Add a candidate, after the replies that did not become its program."""
     for attempt in candidate.attempts:
         name = attempt.program_sha256[:8] if attempt.program_sha256 else "–"
-        table.add_row(str(index), name, "–", "", "", "", escape(attempt.outcome), style="dim")
+        table.add_row(str(index + 1), name, "–", "", "", "", escape(attempt.outcome), style="dim")
     evaluation = candidate.evaluation
     interval = evaluation.task_score_interval if evaluation else None
     rate = evaluation.success_rate if evaluation else None
     is_winner = run.winner is not None and run.winner.candidate == candidate.id
     table.add_row(
-        str(index),
+        str(index + 1),
         candidate.id,
         _show_number(candidate.task_score),
         "" if interval is None else f"{interval[0]:.3g} … {interval[1]:.3g}",
