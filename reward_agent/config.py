@@ -25,6 +25,7 @@ ENVIRONMENT_PREFIX = "REWARD_AGENT_"
 OTHER_VARIABLES = {"RUNS_DIR", "ENVS_DIR", "PROMPTS_DIR", "DEBUG"}
 
 Preset = Literal["quick", "standard", "thorough"]
+Recall = Literal["rounds", "terms", "score"]
 
 PRESETS: dict[str, dict[str, int]] = {
     "quick": {"candidates": 3, "iterations": 2, "winner_seeds": 1},
@@ -78,6 +79,14 @@ class DesignConfig(Record):
     )
     critic: bool = Field(True, description="let the Critic review programs")
     analyzer: bool = Field(True, description="let the Analyzer explain trainings")
+    recall: Recall = Field(
+        "rounds",
+        description="what the Designer is told of earlier programs: the last rounds, or of the "
+        "last round's best only its terms, or only its score",
+    )
+    screens: bool = Field(
+        True, description="refuse programs that pay what earlier ones pay, try them on old episodes"
+    )
     sandbox: Literal["strict", "default", "any", "off"] = Field(
         "default", description="isolation of generated code; any: whatever is to be had"
     )

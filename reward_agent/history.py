@@ -7,8 +7,9 @@ from typing import TypeVar
 
 from pydantic import BaseModel
 
-from reward_agent.agents.brief import HistoryEntry
-from reward_agent.evaluation.summary import TrajectorySummary
+from reward_agent.agents.brief import HistoryEntry, select_history
+from reward_agent.config import Recall
+from reward_agent.evaluation.summary import TrajectorySummary, render_training
 from reward_agent.jobs import EvaluateResult
 from reward_agent.store import RunStore, read_record
 from reward_agent.types import (
@@ -58,6 +59,27 @@ def find_best(entries: list[HistoryEntry]) -> HistoryEntry | None:
     """Return the candidate with the best task score; the earlier one of equals."""
     scored = [entry for entry in entries if entry.candidate.task_score is not None]
     return max(scored, key=lambda entry: rank_value(entry.candidate.task_score), default=None)
+
+
+def recall(
+    entries: list[HistoryEntry], kind: Recall
+) -> tuple[HistoryEntry | None, tuple[HistoryEntry, ...]]:
+    """Return what the Designer is told: the best candidate, and others of the last rounds.
+
+    Args:
+        entries: the run so far.
+        kind: ``rounds`` for everything; ``terms`` for the last round's best alone, with its course
+            and its terms (Eureka, Ma et al. 2023, section 3.3); ``score`` for the same program
+            with its score alone.
+    """
+    if kind == "rounds" or not entries:
+        return find_best(entries), select_history(entries)
+    last = [e for e in entries if e.candidate.iteration == entries[-1].candidate.iteration]
+    best = find_best(last) or find_best(entries)
+    if best is None:
+        return None, ()
+    text = render_training(best.summary) if kind == "terms" and best.summary else ""
+    return HistoryEntry(best.candidate, best.program, summary_text=text), ()
 
 
 def _read_optional(path: Path, kind: type[R]) -> R | None:

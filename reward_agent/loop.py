@@ -10,10 +10,10 @@ import time
 from collections.abc import Iterable, Sequence
 
 from reward_agent.agents.ask import LIMIT_MARK
-from reward_agent.agents.brief import DesignBrief, HistoryEntry, select_history
+from reward_agent.agents.brief import DesignBrief, HistoryEntry
 from reward_agent.agents.ideas import choose_ideas
 from reward_agent.errors import BudgetError, DataError, RewardAgentError
-from reward_agent.history import find_best, read_entry, read_history
+from reward_agent.history import find_best, read_entry, read_history, recall
 from reward_agent.report.page import write_report
 from reward_agent.search import Search
 from reward_agent.stages.draft import DraftRecord
@@ -80,7 +80,7 @@ def design_iteration(
     started = time.monotonic()
     if briefs is None:
         briefs = _make_briefs(search, index)
-    stored = _collect_stored(search, briefs[0].history)
+    stored = _collect_stored(search, briefs[0].history if search.config.screens else ())
     search.notify("iteration_started", iteration=index, ideas=[brief.idea.name for brief in briefs])
     race = Race(search, len(briefs))
     with race.run():
@@ -102,11 +102,18 @@ def design_iteration(
 def _make_briefs(search: Search, index: int) -> list[DesignBrief]:
     """Say what each candidate of the round is asked for."""
     entries = read_history(search.store)
-    best, history = find_best(entries), select_history(entries)
-    seed = search.config.seed
-    ideas = choose_ideas(index, search.config.candidates, best=best, history=history, seed=seed)
+    best, history = recall(entries, search.config.recall)
+    config = search.config
+    ideas = choose_ideas(
+        index,
+        config.candidates,
+        best=best,
+        history=history,
+        seed=config.seed,
+        is_greedy=config.recall != "rounds",
+    )
     return [
-        DesignBrief(search.card, search.task, idea, index, number, best, history, seed)
+        DesignBrief(search.card, search.task, idea, index, number, best, history, config.seed)
         for number, idea in enumerate(ideas)
     ]
 

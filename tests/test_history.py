@@ -1,11 +1,14 @@
-"""The best of a run so far."""
+"""The best of a run so far, and what the Designer is told of it."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import pytest
 
 from reward_agent.agents.brief import HistoryEntry
-from reward_agent.history import find_best
+from reward_agent.config import Recall
+from reward_agent.history import find_best, recall
 from reward_agent.types import Candidate, rank_value
 
 
@@ -41,3 +44,30 @@ def test_nothing_scored_has_no_best() -> None:
 
 def test_what_has_no_score_ranks_below_every_score() -> None:
     assert sorted([0.0, None, -1e12, 3.0], key=rank_value) == [None, -1e12, 0.0, 3.0]
+
+
+def make_round(iteration: int, *scores: float | None) -> list[HistoryEntry]:
+    return [
+        replace(entry, candidate=entry.candidate.model_copy(update={"iteration": iteration}))
+        for entry in (make_entry(f"{iteration}-{i}", score) for i, score in enumerate(scores))
+    ]
+
+
+def test_recall_of_rounds_is_the_best_of_all_and_everything_of_late() -> None:
+    entries = make_round(0, 9.0, 1.0) + make_round(1, 2.0, 3.0)
+    best, history = recall(entries, "rounds")
+    assert best is not None
+    assert best.candidate.id == "0-0"
+    assert len(history) == 4
+
+
+@pytest.mark.parametrize("kind", ["terms", "score"])
+def test_recall_of_one_is_the_last_rounds_best(kind: Recall) -> None:
+    assert recall([], kind) == (None, ())
+    entries = make_round(0, 9.0, 1.0) + make_round(1, 2.0, 3.0)
+    best, history = recall(entries, kind)
+    assert best is not None
+    assert (best.candidate.id, history) == ("1-1", ())
+    best, _ = recall(entries + make_round(2, None), kind)
+    assert best is not None
+    assert best.candidate.id == "0-0", "a round in which all failed has no best"

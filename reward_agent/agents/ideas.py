@@ -55,6 +55,7 @@ def choose_ideas(
     best: HistoryEntry | None = None,
     history: Sequence[HistoryEntry] = (),
     seed: int = 0,
+    is_greedy: bool = False,
 ) -> tuple[DesignIdea, ...]:
     """Choose a different idea for each candidate of a round.
 
@@ -64,6 +65,7 @@ def choose_ideas(
         best: the best candidate so far; without one, every idea is fresh.
         history: earlier candidates; those with a task score may be departed from.
         seed: shifts the order of the fresh ideas between runs.
+        is_greedy: whether all depart as soon as there is a program to depart from.
 
     Returns:
         One idea each. When there are more candidates than ideas, the later ones have a twist.
@@ -74,7 +76,8 @@ def choose_ideas(
     ideas: list[DesignIdea] = []
     for index in range(n_candidates):
         n_departed = sum(idea.parent is not None for idea in ideas)
-        if not parents or index % _FRESH_EVERY == _FRESH_EVERY - 1:
+        is_turn_of_fresh = not is_greedy and index % _FRESH_EVERY == _FRESH_EVERY - 1
+        if not parents or is_turn_of_fresh:
             ideas.append(_pick(fresh, index - n_departed))
             continue
         # The best is departed from twice as often as the runner-up.

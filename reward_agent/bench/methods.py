@@ -18,19 +18,20 @@ class Method:
         meaning: one line for a person.
         program: the reward of the task's folder that is trained with, if no designer writes one.
         needs_model: whether the designer must be a language model.
-        rounds: how the trainings of a search are used: as the suite says, all in one round, or one
-            alone.
+        rounds: how the trainings of a search are used: as the suite says, all in one round, one
+            in each round, or one alone.
         settings: what it changes in a design run.
     """
 
     meaning: str
     program: Program | None = None
     needs_model: bool = True
-    rounds: Literal["suite", "one round", "one training"] = "suite"
+    rounds: Literal["suite", "one round", "one by one", "one training"] = "suite"
     settings: Mapping[str, Any] = field(default_factory=dict)
 
 
 _ALONE: dict[str, Any] = {"critic": False, "analyzer": False}
+_PLAIN: dict[str, Any] = {"screens": False, "racing": "none"}
 
 METHODS: dict[str, Method] = {
     "reference": Method(
@@ -49,7 +50,19 @@ METHODS: dict[str, Method] = {
     "full": Method("everything"),
     "no_critic": Method("without the Critic", settings={"critic": False}),
     "no_analyzer": Method("without the Analyzer", settings={"analyzer": False}),
+    "no_screen": Method(
+        "no program is refused as a twin or tried on old episodes", settings={"screens": False}
+    ),
     "no_racing": Method("every training goes on to its end", settings={"racing": "none"}),
+    "text2reward": Method(
+        "one program after the other, told the last one's score, no terms",
+        rounds="one by one",
+        settings=_ALONE | {"recall": "score"} | _PLAIN,
+    ),
+    "eureka": Method(
+        "told the terms of the last round's best alone, all depart from it",
+        settings=_ALONE | {"recall": "terms"} | _PLAIN,
+    ),
 }
 
 
@@ -64,6 +77,7 @@ def make_settings(method: Method, candidates: int, iterations: int) -> dict[str,
     shapes = {
         "suite": (candidates, iterations),
         "one round": (candidates * iterations, 1),
+        "one by one": (1, candidates * iterations),
         "one training": (1, 1),
     }
     n_candidates, n_iterations = shapes[method.rounds]

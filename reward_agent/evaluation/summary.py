@@ -106,9 +106,16 @@ def summarise(
 
 def render_summary(summary: TrajectorySummary) -> str:
     """Return the summary as compact text with small tables, for prompts and for people."""
+    sections = [_render_verdict(summary), _render_ends(summary), render_training(summary)]
+    sections.append(f"Fields, all episodes:\n{render_fields(summary.fields, summary.contacts)}")
+    sections += [_render_episode(sample) for sample in summary.episodes]
+    sections.append(_render_diagnoses(summary.diagnoses))
+    return "\n\n".join(sections) + "\n"
+
+
+def render_training(summary: TrajectorySummary) -> str:
+    """Return the course of the training and what each term paid: numbers without behaviour."""
     sections = [
-        _render_verdict(summary),
-        _render_ends(summary),
         "Over training (left of the bar: the task metric on fresh episodes; right of it: what the "
         f"training saw; never compare the two):\n{render_course(summary.course, summary.unit)}",
     ]
@@ -117,10 +124,7 @@ def render_summary(summary: TrajectorySummary) -> str:
             "Reward terms in these episodes (r: rank correlation of pay and task_score):\n"
             + render_terms(summary.terms)
         )
-    sections.append(f"Fields, all episodes:\n{render_fields(summary.fields, summary.contacts)}")
-    sections += [_render_episode(sample) for sample in summary.episodes]
-    sections.append(_render_diagnoses(summary.diagnoses))
-    return "\n\n".join(sections) + "\n"
+    return "\n\n".join(sections)
 
 
 def _sample_episodes(

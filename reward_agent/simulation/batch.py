@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from itertools import pairwise
+from collections.abc import Collection
 
 import mujoco
 import numpy as np
@@ -11,11 +10,13 @@ from mujoco.batch import Batch, SimulationError
 from numpy.typing import ArrayLike, NDArray
 
 from reward_agent.errors import DataError
-from reward_agent.simulation.card import EnvCard, StateField
-from reward_agent.simulation.model import blame_field, make_model
-from reward_agent.simulation.readers import Reader, compile_source, is_derived
+from reward_agent.simulation.card import EnvCard
+from reward_agent.simulation.expressions import Reader, compile_field, copy_values
+from reward_agent.simulation.healthy import HealthyRanges
+from reward_agent.simulation.model import make_model
+from reward_agent.simulation.readers import compile_measurement, is_derived
 from reward_agent.simulation.reset import ResetDraws
-from reward_agent.simulation.sources import parse_source
+from reward_agent.simulation.sources import Source, parse_source
 from reward_agent.simulation.state import FloatArray, State
 
 UNSTABLE = "unstable physics"
@@ -60,19 +61,21 @@ class BatchSimulation:
         self.model = make_model(card, needed)
         self._batch = Batch(self.model, n_sims, n_threads)
         self._names = names
-        self._readers = {name: self._make_reader(card.field(name)) for name in needed}
+        self._readers = {
+            name: compile_field(card, card.field(name), self._compile_leaf) for name in needed
+        }
         self._stage = self._choose_stage(needed)
         self._qpos, self._qvel = self._batch.bind("qpos"), self._batch.bind("qvel")
         self._ctrl = self._batch.bind("ctrl")
         self._action_scale, self._action_offset = self._find_action_map()
         self._draws = ResetDraws(card.reset, self.model, n_sims, seed)
         self._has_diverged = np.zeros(n_sims, dtype=bool)
-        self._limits = _Limits(card, n_sims)
+        self._limits = HealthyRanges(card, n_sims)
 
     @property
     def observation(self) -> FloatArray:
         """What the policy sees, ``(N, observation_size)``, a copy."""
-        return _copy(self._readers["observation"])
+        return copy_values(self._readers["observation"])
 
     @property
     def qpos(self) -> FloatArray:
@@ -129,7 +132,7 @@ class BatchSimulation:
 
     def read_state(self) -> State:
         """Return the fields of all simulations, in fresh arrays that are safe to keep."""
-        return State({name: _copy(self._readers[name]) for name in self._names})
+        return State({name: copy_values(self._readers[name]) for name in self._names})
 
     def find_terminated(self) -> NDArray[np.bool_]:
         """Return ``(N,)``: which simulations have left a healthy range, or diverged."""
@@ -148,21 +151,8 @@ class BatchSimulation:
         unstable: NDArray[np.bool_] = self._has_diverged | ~is_finite
         return unstable
 
-    def _make_reader(self, field: StateField) -> Reader:
-        """Compile the source of a field and check its size against the card."""
-        try:
-            read = compile_source(parse_source(field.source), self._batch, self.card.model.floor)
-        except DataError as error:
-            raise blame_field(self.card, field.name, error) from error
-        size = read().shape[1] if read().ndim > 1 else None
-        if size != field.size:
-            wrong = DataError(
-                f"the card gives size {field.size or 'none (a scalar)'}, the model gives "
-                f"{size or 'a scalar'}",
-                "correct the size, or index the source",
-            )
-            raise blame_field(self.card, field.name, wrong)
-        return read
+    def _compile_leaf(self, source: Source) -> Reader:
+        return compile_measurement(source, self._batch, self.card.model.floor)
 
     def _choose_stage(self, needed: Collection[str]) -> int:
         """Compute derived fields at the new state, unless none is read or the card says lagged."""
@@ -194,43 +184,3 @@ class BatchSimulation:
         if chosen.dtype == bool:
             chosen = np.flatnonzero(chosen)
         return chosen.astype(np.int32)
-
-
-class _Limits:
-    """The healthy ranges of a card, compared all at once.
-
-    Args:
-        card: whose ``termination`` they are.
-        n_sims: number of simulations N.
-
-    Attributes:
-        fields: the field of each of the K columns that are compared.
-    """
-
-    def __init__(self, card: EnvCard, n_sims: int) -> None:
-        sizes = [card.field(bounds.field).size or 1 for bounds in card.termination]
-        ends = [0, *np.cumsum(sizes, dtype=int).tolist()]
-        self._columns = [
-            (bounds.field, slice(start, end))
-            for bounds, (start, end) in zip(card.termination, pairwise(ends), strict=True)
-        ]
-        self.fields = [name for name, part in self._columns for _ in range(part.start, part.stop)]
-        low = [-np.inf if bounds.min is None else bounds.min for bounds in card.termination]
-        high = [np.inf if bounds.max is None else bounds.max for bounds in card.termination]
-        repeats = np.array(sizes, dtype=int)
-        self._low, self._high = np.repeat(low, repeats), np.repeat(high, repeats)
-        self._values = np.empty((n_sims, ends[-1]))
-
-    def find_left(self, readers: Mapping[str, Reader]) -> NDArray[np.bool_]:
-        """Return ``(N, K)``: which values are not within their range; NaN is not."""
-        values = self._values
-        for name, part in self._columns:
-            values[:, part] = readers[name]().reshape(len(values), -1)
-        # Infinity is outside a range without a bound, too: it is no number to go on with.
-        is_inside = (values > self._low) & (values < self._high)
-        has_left: NDArray[np.bool_] = ~is_inside
-        return has_left
-
-
-def _copy(read: Reader) -> FloatArray:
-    return np.array(read(), dtype=np.float64, order="C")

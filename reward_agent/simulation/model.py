@@ -14,6 +14,7 @@ import mujoco
 
 from reward_agent.errors import DataError, find_closest_name
 from reward_agent.simulation.card import EnvCard, find_env_dir
+from reward_agent.simulation.expressions import blame_field
 from reward_agent.simulation.sources import Measure, find_measures, parse_source
 
 _OBJECTS = {"body": mujoco.mjtObj.mjOBJ_BODY, "geom": mujoco.mjtObj.mjOBJ_GEOM}
@@ -76,12 +77,6 @@ def check_object(known: Collection[str], kind: str, name: str) -> None:
     hint = f"; did you mean {closest!r}?" if closest else ""
     listing = ", ".join(sorted(filter(None, known))) or "none"
     raise DataError(f"the model has no {kind} named {name!r}{hint}", f"its {kind} names: {listing}")
-
-
-def blame_field(card: EnvCard, field: str, error: DataError) -> DataError:
-    """Return the error with the environment and the field that it is about."""
-    message = f"environment {card.name!r}, field {field!r}: {error.message}"
-    return DataError(message, error.remedy)
 
 
 def _find_gymnasium_assets() -> Path:

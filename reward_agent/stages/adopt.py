@@ -37,14 +37,14 @@ class Twin:
 
 
 def adopt_draft(search: Search, index: int, draft: DraftRecord) -> DraftRecord:
-    """Give a draft its place; one that pays what an earlier one pays is not trained.
+    """Give a draft its place; one that pays what an earlier one pays is screened out.
 
     Drafts of a round are adopted one at a time.
     """
     folder = search.store.draft_dir(index, draft.index)
     twin = find_twin(search.store.dir, folder, draft)
     changes: dict[str, str] = {}
-    if twin is not None:
+    if twin is not None and search.config.screens:
         changes["twin"] = twin.id
         if draft.is_accepted and twin.is_certain:
             changes["outcome"] = f"rejected: the same program as candidate {twin}{twin.likeness}"
