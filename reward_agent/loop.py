@@ -113,7 +113,7 @@ def _make_briefs(search: Search, index: int) -> list[DesignBrief]:
         is_greedy=config.recall != "rounds",
     )
     return [
-        DesignBrief(search.card, search.task, idea, index, number, best, history, config.seed)
+        DesignBrief(search.shown_card, search.task, idea, index, number, best, history, config.seed)
         for number, idea in enumerate(ideas)
     ]
 

@@ -107,6 +107,12 @@ class Search:
             self.listen("training_progress", data)
 
     @property
+    def shown_card(self) -> EnvCard:
+        """What the designer knows of the environment; a script may hold a person's program."""
+        is_scripted = self.config.provider.partition(":")[0] == "scripted"
+        return self.card if is_scripted else self.card.for_designer
+
+    @property
     def judge(self) -> Judge:
         """What it takes to score this run's policies."""
         return Judge(self.card, self.metric, self.executor, self.training_limits)

@@ -23,6 +23,7 @@ from reward_agent.simulation.card import (
     EnvCard,
     FieldRange,
     Identifier,
+    ModelSource,
     PPOSettings,
     TrainingBudget,
     find_env_dir,
@@ -60,6 +61,9 @@ class TaskSpec(FileRecord):
     criterion: str = Field("", description="what the metric asks, in words with its numbers")
     unit: str = Field("", description="unit of task_score")
     target_score: Finite | None = Field(None, description="task_score that counts as done")
+    simulation: str | None = Field(
+        None, description="id of EnvPool's environment, in place of the card's model.envpool"
+    )
     max_episode_steps: int | None = Field(None, ge=1)
     termination: tuple[FieldRange, ...] | None = None
     ppo: dict[str, Any] = Field({}, description="PPOSettings to replace, by name")
@@ -256,9 +260,12 @@ def apply_task(card: EnvCard, task: TaskSpec) -> EnvCard:
 
     Raises:
         UnknownNameError: a range of the task's termination names no field of the card.
+        DataError: the task names a simulation of EnvPool's, the card is of something else.
     """
     ppo = PPOSettings.model_validate(card.ppo.model_dump() | task.ppo)
     changes: dict[str, Any] = {"ppo": ppo}
+    if task.simulation is not None:
+        changes["model"] = _choose_simulation(card, task.simulation)
     if task.max_episode_steps is not None:
         changes["max_episode_steps"] = task.max_episode_steps
     if task.termination is not None:
@@ -268,6 +275,15 @@ def apply_task(card: EnvCard, task: TaskSpec) -> EnvCard:
     if task.budget is not None:
         changes["budget"] = task.budget
     return card.model_copy(update=changes)
+
+
+def _choose_simulation(card: EnvCard, name: str) -> ModelSource:
+    if card.model.envpool is None:
+        raise DataError(
+            f"a task of {card.name!r} has simulation = {name!r}, its card is not of EnvPool",
+            "remove the key from the task, or give the card model.envpool",
+        )
+    return card.model.model_copy(update={"envpool": name})
 
 
 def _load_card(env: EnvCard | str, envs_dir: Path | None = None) -> EnvCard:

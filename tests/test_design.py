@@ -270,7 +270,10 @@ def test_killed_at_random_points_it_repeats_no_finished_training(tmp_path: Path)
     assert events[-1] == "finished"
 
 
-def test_ctrl_c_ends_with_130_and_leaves_the_run_resumable(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_with_its_code_and_leaves_the_run_resumable(
+    tmp_path: Path, number: signal.Signals, code: int
+) -> None:
     provider = write_script(tmp_path, GOOD)
     process = subprocess.Popen(
         [sys.executable, "-m", "reward_agent", "design", "--env", "inverted_pendulum",
@@ -282,9 +285,9 @@ def test_ctrl_c_ends_with_130_and_leaves_the_run_resumable(tmp_path: Path) -> No
         tmp_path.glob("runs/*/iterations/*/*/*/training/*/progress.csv")
     ):
         time.sleep(0.1)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     _, shown = process.communicate(timeout=30)
-    assert process.returncode == 130
+    assert process.returncode == code
     assert "design --resume" in shown
     assert "Traceback" not in shown
     assert find_run("last", tmp_path / "runs").read_run().status == "interrupted"

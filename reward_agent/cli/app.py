@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import signal
 import sys
 import traceback
+from types import FrameType
 from typing import Annotated
 
 import typer
@@ -78,14 +80,31 @@ def run() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # an old terminal has no sign for everything
             stream.reconfigure(errors="replace")
+    ended_by = _listen_for_ends()
     try:
         code = app(standalone_mode=False, prog_name="reward-agent")
     except Exception as error:
-        _end(_explain(error))
+        _end(_explain(error), ended_by)
     except KeyboardInterrupt:
-        _end(Interrupted("stopped"))
+        _end(Interrupted("stopped"), ended_by)
     else:
         sys.exit(code if isinstance(code, int) else 0)
+
+
+def _listen_for_ends() -> list[int]:
+    """Take a scheduler's end, or a closed terminal, as Ctrl-C; return a list that notes which."""
+    ended_by: list[int] = []
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        ended_by.append(number)
+        signal.default_int_handler(number, frame)
+
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)  # Windows lacks one
+        # What started us with it ignored (nohup) wants it ignored.
+        if number is not None and signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, interrupt)
+    return ended_by
 
 
 def _explain(error: Exception) -> RewardAgentError:
@@ -107,7 +126,7 @@ def _explain(error: Exception) -> RewardAgentError:
     )
 
 
-def _end(error: RewardAgentError) -> None:
+def _end(error: RewardAgentError, ended_by: list[int]) -> None:
     """Show one line and a remedy, and leave at once."""
     if "REWARD_AGENT_DEBUG" in os.environ or "--debug" in sys.argv:
         traceback.print_exc()
@@ -116,4 +135,5 @@ def _end(error: RewardAgentError) -> None:
         sys.stdout.flush()
         sys.stderr.flush()
     # A reply that is still under way must not keep the terminal waiting.
-    os._exit(error.exit_code)
+    code = 128 + ended_by[0] if ended_by and isinstance(error, Interrupted) else error.exit_code
+    os._exit(code)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from reward_agent.evaluation.metrics import Episode
 from reward_agent.evaluation.trajectories import TRUNCATED, Trajectories, make_trajectories
-from reward_agent.simulation.batch import BatchSimulation
+from reward_agent.simulation.backend import make_simulation
 from reward_agent.simulation.card import EnvCard
 from reward_agent.simulation.state import FloatArray
 
@@ -77,7 +77,7 @@ class _Recorder:
     """The simulations, and what was seen of them at each step."""
 
     def __init__(self, card: EnvCard, n_sims: int, seed: int) -> None:
-        self.simulation = BatchSimulation(card, n_sims, seed)
+        self.simulation = make_simulation(card, n_sims, seed)
         self.active = np.ones(n_sims, dtype=bool)
         self._card = card
         self._n_steps = np.zeros(n_sims, dtype=int)

@@ -53,11 +53,11 @@ def roll_out_random_policy(
 
 
 def _roll_out(card: EnvCard, seed: int, n_sims: int, n_steps: int) -> list[Transition]:
-    from reward_agent.simulation.batch import BatchSimulation
+    from reward_agent.simulation.backend import make_simulation
 
     generator = np.random.default_rng(seed)
     low, high = card.action_range
-    simulation = BatchSimulation(card, n_sims, seed)
+    simulation = make_simulation(card, n_sims, seed)
     simulation.reset()
     state = simulation.read_state()
     action = np.zeros((n_sims, card.n_actions))

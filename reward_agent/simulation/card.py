@@ -24,10 +24,16 @@ Identifier = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 
 
 class ModelSource(Record):
-    """Where the MJCF lies: ``gymnasium`` is a file of its assets, ``file`` one beside the card."""
+    """What is simulated, one of three: an MJCF of Gymnasium's assets, a ``file``, or EnvPool's."""
 
-    gymnasium: str | None = None
-    file: str | None = None
+    gymnasium: str | None = Field(None, description="file name of an MJCF among its assets")
+    file: str | None = Field(None, description="an MJCF beside the card")
+    envpool: str | None = Field(
+        None, description="id of an environment of EnvPool; a task may name another"
+    )
+    envpool_options: dict[str, bool | int | float | str] = Field(
+        {}, description="arguments for EnvPool's make"
+    )
     frame_skip: int = Field(ge=1, description="physics steps of one control step")
     floor: str | None = Field(None, description="name of the plane geom that is the floor")
     derived_fields: Literal["current", "lagged"] = Field(
@@ -39,15 +45,19 @@ class ModelSource(Record):
 
     @model_validator(mode="after")
     def _check_one_place(self) -> Self:
-        if (self.gymnasium is None) == (self.file is None):
-            raise ValueError("give either gymnasium = 'FILE.xml' or file = 'FILE.xml'")
+        if [self.gymnasium, self.file, self.envpool].count(None) != 2:
+            raise ValueError(
+                "give one of gymnasium = 'FILE.xml', file = 'FILE.xml' and envpool = 'ID'"
+            )
         return self
 
 
 class StateField(Record):
     """One named measurement of the simulation.
 
-    ``size`` is None for a scalar field, ``(N,)``, else the field is ``(N, size)``.
+    ``size`` is None for a scalar field, ``(N,)``, else the field is ``(N, size)``. A field for
+    people only is read by metrics and by rewards that a person wrote, such as a verdict or a dense
+    reward that comes with an environment: a designer is not shown it, nor may its programs read it.
     """
 
     name: Identifier
@@ -57,6 +67,7 @@ class StateField(Record):
     unit: str = Field(min_length=1)
     range: tuple[Finite, Finite]
     doc: str = Field(min_length=1)
+    people_only: bool = False
 
 
 class FieldRange(Record):
@@ -177,6 +188,12 @@ class EnvCard(FileRecord):
     def fields(self) -> tuple[StateField, ...]:
         """Every field of a ``State``: those of the card and ``observation``."""
         return (*self.state, self._observation_field())
+
+    @property
+    def for_designer(self) -> EnvCard:
+        """The card without the fields that are for people only."""
+        shown = tuple(field for field in self.state if not field.people_only)
+        return self.model_copy(update={"state": shown}) if shown != self.state else self
 
     def field(self, name: str) -> StateField:
         """Return the field of that name.

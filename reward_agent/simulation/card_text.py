@@ -10,11 +10,10 @@ from reward_agent.simulation.card import EnvCard, StateField
 
 def render_card(card: EnvCard) -> str:
     """Write a card as a person reads it, in Markdown, with the source of each field."""
-    mjcf = card.model.file or f"{card.model.gymnasium} of Gymnasium"
     low, high = card.action_range
     lines = [f"# {card.name}", "", card.title, "", *_wrap(card.description), ""]
     lines += [
-        f"- model: {mjcf}" + (f"; the same as {card.gymnasium_id}" if card.gymnasium_id else ""),
+        f"- model: {_render_model(card)}" + (f"; the same as {card.gymnasium_id}" if card.gymnasium_id else ""),
         f"- control step: {card.control_dt:g} s, of {card.model.frame_skip} physics steps",
         f"- episode: at most {card.max_episode_steps} steps "
         f"({card.max_episode_steps * card.control_dt:g} s); {_render_termination(card)}",
@@ -27,7 +26,8 @@ def render_card(card: EnvCard) -> str:
     for field, row, is_first in zip(card.state, rows, _find_group_starts(card), strict=True):
         lines += ["", f"## {field.group}", ""] if is_first else []
         cells = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        lines += [f"    {cells.rstrip()}", f"        {field.doc}"]
+        note = " (not for designers)" if field.people_only else ""
+        lines += [f"    {cells.rstrip()}", f"        {field.doc}{note}"]
     return "\n".join(lines) + "\n"
 
 
@@ -36,6 +36,7 @@ def render_card_as_prompt(card: EnvCard) -> str:
 
     Source: Text2Reward (Xie et al., ICLR 2024), for the Pythonic class.
     """
+    card = card.for_designer
     low, high = card.action_range
     episode_s = card.max_episode_steps * card.control_dt
     lines = [*_comment(f"{card.title}. {card.description}"), ""]
@@ -53,6 +54,12 @@ def render_card_as_prompt(card: EnvCard) -> str:
     lines += [f"max_episode_steps = {card.max_episode_steps}  # {episode_s:g} s"]
     lines += _comment(f"An episode {_render_termination(card)}.")
     return "\n".join(lines) + "\n"
+
+
+def _render_model(card: EnvCard) -> str:
+    if card.model.envpool:
+        return f"{card.model.envpool} of EnvPool, or the one that a task names"
+    return card.model.file or f"{card.model.gymnasium} of Gymnasium"
 
 
 def _find_group_starts(card: EnvCard) -> list[bool]:

@@ -171,7 +171,7 @@ def _examine(
     if proposal.program is None:
         return Examination(proposal, proposal.outcome)
     with search.ledger.spend("checks"):
-        check = check_program(proposal.program, search.card)
+        check = check_program(proposal.program, search.shown_card)
     if not check.is_accepted:
         return Examination(proposal, _name_rejection("check", check.findings), check)
     return _probe(search, draft, proposal, check, stored)

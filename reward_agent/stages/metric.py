@@ -117,7 +117,7 @@ def propose_metric(search: Search) -> ProposedMetric | None:
     Returns:
         The proposal with its scores of recorded episodes; None if none passed.
     """
-    brief = MetricBrief(search.card, search.task.description)
+    brief = MetricBrief(search.shown_card, search.task.description)
     for number in range(search.config.max_repairs + 1):
         with search.ledger.spend("llm"):
             proposal = search.designer.propose_metric(brief)
@@ -126,7 +126,7 @@ def propose_metric(search: Search) -> ProposedMetric | None:
         if proposal.source is None:
             search.notify("metric_rejected", outcome=proposal.outcome)
             return None
-        findings = list(check_metric(proposal.source, search.card).findings)
+        findings = list(check_metric(proposal.source, search.shown_card).findings)
         errors = tuple(finding for finding in findings if finding.severity == "error")
         if not errors:
             changed = _take_words(search, proposal)

@@ -18,6 +18,7 @@ from reward_agent.jobs import ERROR_FILE, JOB_FILE, RESULT_FILE, Job
 from reward_agent.sandbox.files import write_atomic
 from reward_agent.sandbox.isolation import EXIT_INTERNAL, EXIT_REFUSED, ISOLATION_FILE, Isolation
 from reward_agent.sandbox.seal import Seal
+from reward_agent.simulation.backend import prepare_simulation
 from reward_agent.simulation.card import find_env_dir
 
 
@@ -36,6 +37,7 @@ def run_worker(job_dir: Path) -> int:
             has_devices=bool(getattr(job, "render", False)),
         )
         seal.confine()
+        prepare_simulation(job.card)
         module = importlib.import_module(f"reward_agent.worker.{job.kind}")
         _prepare(module, job)
         seal.close()

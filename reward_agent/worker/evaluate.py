@@ -64,7 +64,9 @@ def prepare(job: EvaluateJob) -> None:
     _rendering.studio, _rendering.note, _rendering.renderer = None, "", ""
     # Unless told otherwise MuJoCo imports a window system, which starts a process of its own.
     backend = "disable"
-    if job.render:
+    if job.render and job.card.model.envpool:
+        _rendering.note = "no video: what EnvPool simulates is not drawn"
+    elif job.render:
         graphics = find_graphics()
         backend, _rendering.note = graphics.backend or backend, graphics.note
     os.environ["MUJOCO_GL"] = backend

@@ -80,7 +80,8 @@ def _warm_up(job_dir: Path) -> None:
     # The child meets what fails here again, and reports it.
     with contextlib.suppress(Exception):
         job: Any = TypeAdapter(Job).validate_json((job_dir / JOB_FILE).read_bytes())
-        if job.kind == "probe":
+        # EnvPool starts threads, which a fork loses.
+        if job.kind == "probe" and not job.card.model.envpool:
             roll_out_random_policy(job.card, job.seed)
 
 

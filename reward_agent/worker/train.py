@@ -9,7 +9,7 @@ import torch
 from reward_agent.jobs import TrainJob
 from reward_agent.rewards.program import ContractError, compile_program, warm_numpy
 from reward_agent.rewards.source import find_read_fields
-from reward_agent.simulation.batch import BatchSimulation
+from reward_agent.simulation.backend import make_simulation
 from reward_agent.simulation.vec_env import RewardVecEnv
 from reward_agent.training.curves import make_term_curves, make_training_points
 from reward_agent.training.ppo import TrainingFailure
@@ -50,7 +50,7 @@ def _make_trainer(job: TrainJob, job_dir: Path, source: str) -> Trainer:
     fields = find_read_fields(source, job.card) or ["observation"]
 
     def make_env(seed: int) -> RewardVecEnv:
-        simulation = BatchSimulation(job.card, job.ppo.n_envs, seed, fields=fields)
+        simulation = make_simulation(job.card, job.ppo.n_envs, seed, fields=fields)
         return RewardVecEnv(job.card, simulation, reward)
 
     return Trainer(job, job_dir, make_env)

@@ -13,7 +13,7 @@ from reward_agent.rewards.program import (
     warm_numpy,
 )
 from reward_agent.rewards.source import find_read_fields
-from reward_agent.simulation.batch import BatchSimulation
+from reward_agent.simulation.backend import make_simulation
 from reward_agent.simulation.card import EnvCard
 from reward_agent.simulation.state import FloatArray, State
 from reward_agent.simulation.vec_env import Reward, RewardVecEnv
@@ -38,7 +38,7 @@ def _measure(
     card: EnvCard, name: str, source: str, n_envs: int, steps: int, is_foreign: bool
 ) -> RewardCost:
     fields = ["observation"] if is_foreign else find_read_fields(source, card)
-    simulation = BatchSimulation(card, n_envs, seed=0, fields=fields)
+    simulation = make_simulation(card, n_envs, seed=0, fields=fields)
     reward = CompiledReward(load_functions(source), card.ppo.gamma)
     payer: Reward = _Foreign(reward) if is_foreign else reward
     vec_env = RewardVecEnv(card, simulation, payer)
