@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -15,6 +16,7 @@ import pytest
 import reward_agent
 from reward_agent import loop
 from reward_agent.errors import Interrupted, RewardAgentError, UsageError
+from reward_agent.simulation.card import find_env_dir
 from reward_agent.stages import metric as metric_stage
 from reward_agent.store import RunRecord, RunStore, find_run
 
@@ -199,3 +201,28 @@ def test_a_run_whose_output_nobody_reads_is_interrupted(tmp_path: Path) -> None:
     )
     assert "Traceback" not in done.stdout + done.stderr
     assert open_run(tmp_path).read_run().status == "interrupted"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "return Score(episode.cart_positon[0], True, {})",
+        "return Score(float('nan'), False, {})",
+        "return episode.n_steps",
+        "return Score(np.zeros(2), False, {})",
+        "return Score(1 / len(episode.action[:0]), False, {})",
+    ],
+)
+def test_a_task_of_ones_own_whose_metric_fails_costs_no_training(tmp_path: Path, body: str) -> None:
+    folder = tmp_path / "pole"
+    shutil.copytree(find_env_dir("inverted_pendulum"), folder)
+    metric = folder / "tasks" / "balance" / "metric.py"
+    metric.write_text(f"def score(episode):\n    {body}\n")
+    with pytest.raises(
+        UsageError, match="the metric failed on an episode of zero actions"
+    ) as caught:
+        reward_agent.design(
+            str(folder), "balance", runs_dir=tmp_path / "runs", environ={}, **SETTINGS
+        )
+    assert str(metric) in caught.value.remedy
+    assert not list_trainings(tmp_path)
