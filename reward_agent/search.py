@@ -109,7 +109,7 @@ class Search:
     @property
     def shown_card(self) -> EnvCard:
         """What the designer knows of the environment; a script may hold a person's program."""
-        is_scripted = self.config.provider.partition(":")[0] == "scripted"
+        is_scripted = (self.config.provider or "").partition(":")[0] == "scripted"
         return self.card if is_scripted else self.card.for_designer
 
     @property

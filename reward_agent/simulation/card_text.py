@@ -13,7 +13,8 @@ def render_card(card: EnvCard) -> str:
     low, high = card.action_range
     lines = [f"# {card.name}", "", card.title, "", *_wrap(card.description), ""]
     lines += [
-        f"- model: {_render_model(card)}" + (f"; the same as {card.gymnasium_id}" if card.gymnasium_id else ""),
+        f"- model: {_render_model(card)}"
+        + (f"; the same as {card.gymnasium_id}" if card.gymnasium_id else ""),
         f"- control step: {card.control_dt:g} s, of {card.model.frame_skip} physics steps",
         f"- episode: at most {card.max_episode_steps} steps "
         f"({card.max_episode_steps * card.control_dt:g} s); {_render_termination(card)}",

@@ -32,7 +32,9 @@ def summarise_candidate(
     relabelled = _relabel(search, candidate_dir / "relabel", evaluation_dir, program)
     with search.ledger.spend("summary"):
         trajectories = Trajectories.load(evaluation_dir / TRAJECTORIES_FILE)
-        summary = summarise(search.shown_card, search.task, training, judged, trajectories, relabelled)
+        summary = summarise(
+            search.shown_card, search.task, training, judged, trajectories, relabelled
+        )
         write_record(candidate_dir / "summary.json", summary)
         write_text(candidate_dir / "summary.md", render_summary(summary))
     return summary
