@@ -13,7 +13,7 @@ from reward_agent.simulation.batch import UNSTABLE, BatchSimulation
 from reward_agent.simulation.card import FieldRange, list_envs, load_env
 from reward_agent.simulation.state import State
 
-ENVS = list_envs()
+ENVS = [name for name in list_envs() if load_env(name).gymnasium_id]
 
 
 def make_started(name: str = "hopper", n_sims: int = 3, **options: object) -> BatchSimulation:

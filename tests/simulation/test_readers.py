@@ -14,7 +14,7 @@ from reward_agent.simulation.card import EnvCard, StateField, list_envs, load_en
 from reward_agent.simulation.sources import Measure, find_measures, parse_source
 from reward_agent.simulation.state import State
 
-ENVS = list_envs()
+ENVS = [name for name in list_envs() if load_env(name).gymnasium_id]
 
 
 def roll(card: EnvCard, n_steps: int = 60) -> Iterator[tuple[State, list[mujoco.MjData]]]:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from reward_agent.evaluation.metrics import Episode, compile_metric
-from reward_agent.simulation.batch import BatchSimulation
+from reward_agent.simulation.backend import make_simulation
 from reward_agent.simulation.card import load_env
 from reward_agent.tasks import apply_task, load_task, read_task_metric
 
@@ -26,7 +26,7 @@ def load_metric():
 def play(env, task, actions, seed=0):
     """Return card, states, actions and whether it terminated, up to the episode's end."""
     card = apply_task(load_env(env), load_task(env, task))
-    sim = BatchSimulation(card, 1, seed)
+    sim = make_simulation(card, 1, seed)
     sim.reset()
     states, terminated = [sim.read_state()], False
     for action in actions[: card.max_episode_steps]:

@@ -25,7 +25,9 @@ REFERENCES = [
 
 
 def test_every_gymnasium_environment_has_its_reference():
-    assert {case.values[0] for case in REFERENCES} == set(list_envs())
+    assert {case.values[0] for case in REFERENCES} == {
+        name for name in list_envs() if load_env(name).gymnasium_id
+    }
 
 
 @pytest.mark.parametrize(("env", "task"), REFERENCES)
