@@ -18,7 +18,7 @@ def test_the_prompt_is_python_that_declares_every_field(name: str) -> None:
     tree = ast.parse(render_card_as_prompt(card))
     (state,) = [node for node in tree.body if isinstance(node, ast.ClassDef)]
     declared = [node.target.id for node in state.body if isinstance(node, ast.AnnAssign)]  # type: ignore[union-attr]
-    assert declared == [field.name for field in card.state]
+    assert declared == [field.name for field in card.for_designer.state]
 
 
 @pytest.mark.parametrize("name", ENVS)
@@ -28,7 +28,8 @@ def test_both_views_tell_actions_times_and_every_meaning(name: str, render: obje
     text = render(card)  # type: ignore[operator]
     for word in (*card.actions, f"{card.control_dt:g}", str(card.max_episode_steps)):
         assert word in text
-    for field in card.state:
+    shown = card if render is render_card else card.for_designer
+    for field in shown.state:
         assert field.doc in text
 
 

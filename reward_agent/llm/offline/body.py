@@ -131,7 +131,17 @@ class Body:
     @cached_property
     def distance(self) -> Measure | None:
         """Distance to a target, m."""
-        return self._find("m", lambda f: "distance" in f.name)
+        return self._find("m", lambda f: "distance" in f.name and "object" not in f.name)
+
+    @cached_property
+    def object_distance(self) -> Measure | None:
+        """Distance from the hand to an object that it may handle, m."""
+        return self._find("m", lambda f: f.name.endswith("to_object_distance"))
+
+    @cached_property
+    def object_goal_distance(self) -> Measure | None:
+        """Distance from that object to where it is to be, m."""
+        return self._find("m", lambda f: f.name.startswith("object_to"))
 
     @cached_property
     def speed(self) -> Measure | None:

@@ -21,7 +21,7 @@ from reward_agent.llm.offline.metric import reply_with_metric
 from reward_agent.llm.offline.plan import Plan, make_plan, read_plan, render_program
 from reward_agent.llm.offline.remarks import EXAMPLES, list_answers, read_wishes
 from reward_agent.llm.offline.signals import Signal, list_conditions, list_signals
-from reward_agent.llm.offline.words import KEYWORDS, read_goals
+from reward_agent.llm.offline.words import HANDLING, KEYWORDS, read_goals
 from reward_agent.llm.provider import ProviderOptions
 from reward_agent.types import RewardProgram, Usage
 
@@ -108,8 +108,8 @@ def _list_signals(brief: DesignBrief) -> tuple[Signal, ...]:
     Raises:
         RefusalError: there are none.
     """
-    goals = read_goals(brief.task.description)
     body = Body(brief.card)
+    goals = read_goals(brief.task.description, body.object_distance is not None)
     signals = list_signals(body, goals)
     if signals:
         names = {signal.name for signal in signals}
@@ -119,7 +119,7 @@ def _list_signals(brief: DesignBrief) -> tuple[Signal, ...]:
     what = f"{brief.card.name} has no field to measure {kinds}" if goals else "no word is known"
     raise RefusalError(
         f"the offline designer cannot read {brief.task.description!r}: {what}; it knows "
-        f"{', '.join(KEYWORDS)}",
+        f"{', '.join(KEYWORDS)}; on an arm with an object {', '.join(sorted(HANDLING))}",
         "reword the task with one of these, or use a language model",
     )
 
@@ -141,7 +141,8 @@ def _begin(brief: DesignBrief, signals: Sequence[Signal], rng: random.Random) ->
     """Start afresh in the manner of the idea."""
     plan = make_plan(signals, brief.idea.name, rng)
     paid = ", ".join(f"`{term.signal}`" for term in plan.terms)
-    goals = ", ".join(str(goal) for goal in read_goals(brief.task.description))
+    has_object = Body(brief.card).object_distance is not None
+    goals = ", ".join(map(str, read_goals(brief.task.description, has_object)))
     lines = [
         f"- idea: {brief.idea.name}, from scratch",
         f"- read from the sentence: {goals}",

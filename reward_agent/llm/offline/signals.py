@@ -22,6 +22,7 @@ _SLOW_M_PER_S, _TOP_M_PER_S = 0.5, 5.0
 _LIFTED_M = 0.15  # m above the floor that a raised foot has for sure
 _SWING_RAD_PER_S = 3.0
 _SPIN_RAD_PER_S = 4.0
+_HANDLED_M = 0.4  # m, about what an object and the hand on its way to it are moved over a table
 
 
 @dataclass(frozen=True)
@@ -330,6 +331,20 @@ def _reach(body: Body, goal: Goal) -> list[Signal]:
     ]
 
 
+def _handle(body: Body, goal: Goal) -> list[Signal]:
+    if body.object_distance is None or body.object_goal_distance is None:
+        return []
+    shape = "bounds=(0.0, 0.02), margin={scale}, sigmoid='linear', value_at_margin=0.0)"
+    placed = f"tolerance({body.object_goal_distance.code}, {shape}"
+    near = f"tolerance({body.object_distance.code}, {shape}"
+    exact = f"tolerance({body.object_goal_distance.code}, bounds=(0.0, 0.02), margin={{scale}})"
+    return [
+        Signal("placed", placed, _HANDLED_M, 1.0, "goal", "1 with the object at the goal"),
+        Signal("exact", exact, 0.2 * _HANDLED_M, 0.5, "goal", "1 at the goal, 0 far from it"),
+        Signal("near", near, _HANDLED_M, 0.3, "goal", "1 with the hand at the object"),
+    ]
+
+
 _RECIPES: dict[Kind, Callable[[Body, Goal], list[Signal]]] = {
     "flip": _flip,
     "spin": _spin,
@@ -342,4 +357,5 @@ _RECIPES: dict[Kind, Callable[[Body, Goal], list[Signal]]] = {
     "jump": _jump,
     "stand": _stand,
     "still": _still,
+    "handle": _handle,
 }

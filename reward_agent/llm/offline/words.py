@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 Kind = Literal[
-    "flip", "spin", "wave", "raise", "lie", "reach", "travel", "jump", "crouch", "stand", "still"
+    "flip", "spin", "wave", "raise", "lie", "reach", "travel", "jump", "crouch", "stand", "still",
+    "handle",
 ]  # fmt: skip
 
 # The kind that comes first is what the sentence is about; the others are conditions on it.
@@ -30,6 +31,42 @@ KEYWORDS: dict[Kind, str] = {
     "stand": "stand stands standing balance balances upright up tall stay",
     "still": "still motionless quiet quietly calm calmly freeze stop rest steady steadily",
 }
+# What an arm does to an object; on a robot without one they mean something else, or nothing.
+HANDLING = frozenset(
+    [
+        "push",
+        "press",
+        "pull",
+        "open",
+        "close",
+        "shut",
+        "lock",
+        "unlock",
+        "put",
+        "place",
+        "pick",
+        "take",
+        "grasp",
+        "grip",
+        "insert",
+        "plug",
+        "unplug",
+        "hook",
+        "drag",
+        "drop",
+        "carry",
+        "slide",
+        "swing",
+        "turn",
+        "lift",
+        "raise",
+        "sweep",
+        "drive",
+        "set",
+        "remove",
+        "bring",
+    ]
+)
 # A main kind makes these meaningless: a flip is a jump, and nobody stands while lying.
 _SUBSUMED: dict[Kind, frozenset[Kind]] = {
     "flip": frozenset({"spin", "travel", "jump", "stand", "reach", "raise", "still", "crouch"}),
@@ -83,9 +120,16 @@ class Goal:
         return " ".join(filter(None, [self.kind, way, speed, *self.limb]))
 
 
-def read_goals(sentence: str) -> tuple[Goal, ...]:
-    """Return the goals of a sentence, the main one first; empty if no word is known."""
+def read_goals(sentence: str, has_object: bool = False) -> tuple[Goal, ...]:
+    """Return the goals of a sentence, the main one first; empty if no word is known.
+
+    Args:
+        sentence: what is wanted.
+        has_object: whether there is an object that the robot may handle.
+    """
     tokens = _TOKEN.findall(sentence.lower().replace("'", "").replace("-", " "))
+    if has_object and any(_names_handling(token) for token in tokens):
+        return (Goal("handle"),)
     found = _find_kinds(tokens)
     ordered = [kind for kind in KINDS if kind in found]
     if not ordered:
@@ -93,6 +137,10 @@ def read_goals(sentence: str) -> tuple[Goal, ...]:
     dropped = _SUBSUMED.get(ordered[0], frozenset())
     kept = [kind for kind in ordered if kind not in dropped]
     return tuple(_describe(kind, sentence.lower(), tokens) for kind in kept)
+
+
+def _names_handling(token: str) -> bool:
+    return token in HANDLING or token.removesuffix("s") in HANDLING or token == "presses"
 
 
 def _find_kinds(tokens: list[str]) -> set[Kind]:
