@@ -12,12 +12,12 @@ from reward_agent.errors import Interrupted
 from reward_agent.executors import JobRequest, Place
 from reward_agent.executors.journal import read_earlier_timing, read_exit, write_exit
 from reward_agent.jobs import EvaluateJob, TrainJob
+from reward_agent.sandbox.runner import KILLED_FROM_OUTSIDE, JobExit
 from reward_agent.timing import TimeLedger
 from reward_agent.types import TimeUse, TrainingResult
 
 if TYPE_CHECKING:
     from reward_agent.jobs import Job
-    from reward_agent.sandbox.runner import JobExit
 
 ProgressCallback = Callable[[JobRequest, dict[str, float]], None]
 
@@ -32,6 +32,8 @@ _ACTIVITIES = {
 # beside the slots and never travel, since the core that is left to the parent is idle while
 # trainings run.
 _SHORT_KINDS = frozenset({"probe", "relabel", "check_env"})
+
+_N_STARTS = 3
 
 
 class SlotExecutor:
@@ -113,11 +115,20 @@ class SlotExecutor:
     ) -> JobExit:
         """Run a job and note in its folder how it ended."""
         report = None if on_progress is None else lambda row: on_progress(request, row)
-        job_exit = place.run(request, report, self._cancel)
+        job_exit = _run_again_if_killed(lambda: place.run(request, report, self._cancel))
         if job_exit.outcome == "cancelled":
             raise Interrupted("the run was stopped")
         write_exit(request.job, request.job_dir, job_exit)
         return job_exit
+
+
+def _run_again_if_killed(run: Callable[[], JobExit]) -> JobExit:
+    """Run a job once more when something outside ended it: that says nothing of its program."""
+    for _ in range(_N_STARTS - 1):
+        job_exit = run()
+        if job_exit.outcome != KILLED_FROM_OUTSIDE:
+            return job_exit
+    return run()
 
 
 def _is_film(job: Job) -> bool:

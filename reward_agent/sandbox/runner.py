@@ -24,7 +24,10 @@ from reward_agent.text import clean_text
 
 _TAIL_BYTES = 4000
 _FULL_BYTES = 64 * 1024
+# Not for a limit of ours: the system was short of memory, or somebody ended it.
+KILLED_FROM_OUTSIDE = "killed: from outside"
 _SIGNAL_OUTCOMES = {
+    "SIGKILL": KILLED_FROM_OUTSIDE,
     "SIGXCPU": "killed: cpu",
     "SIGXFSZ": "killed: file size",
     "SIGSYS": "killed: forbidden system call",
@@ -33,7 +36,6 @@ _SIGNAL_OUTCOMES = {
 _FALSE_START_REMEDIES = {
     "timeout": "raise --training-timeout-s, or do less else on this machine",
     "killed: memory": "raise --memory-mib",
-    "crashed: SIGKILL": "free memory: the system killed it",
 }
 
 
@@ -105,21 +107,21 @@ def run_job(
         )
     if outcome == "ok" and child.exit_code == EXIT_REFUSED and not child.report.is_accepted:
         raise describe_refusal(child.report, mode)
-    if os.name == "posix" and outcome != "cancelled" and not child.has_reported:
-        raise _describe_false_start(job, job_dir, child, outcome)
+    if outcome == "ok":
+        outcome = _name_exit(child.exit_code, job_dir, _read_tail(job_dir / OUTPUT_FILE))
+    is_early = os.name == "posix" and not child.has_reported
+    if is_early and outcome not in ("cancelled", KILLED_FROM_OUTSIDE):
+        raise _describe_false_start(job, job_dir, outcome)
     return _conclude(job, job_dir, limits, child, outcome)
 
 
 def _conclude(job: Job, job_dir: Path, limits: Limits, child: Child, outcome: str) -> JobExit:
-    """Name the outcome, and read the result of an orderly end.
+    """Read the result of an orderly end.
 
     Raises:
         JobError: a job without generated code failed: that is ours.
     """
-    output = _read_tail(job_dir / OUTPUT_FILE)
     result = None
-    if outcome == "ok":
-        outcome = _name_exit(child.exit_code, job_dir, output)
     if outcome == "ok":
         try:
             result = read_result(job, job_dir, limits.result_mib * 2**20)
@@ -134,7 +136,7 @@ def _conclude(job: Job, job_dir: Path, limits: Limits, child: Child, outcome: st
         wall_s=child.wall_s,
         peak_rss_mib=child.peak_rss_mib,
         level=child.report.level,
-        stderr_tail=output,
+        stderr_tail=_read_tail(job_dir / OUTPUT_FILE),
     )
 
 
@@ -145,10 +147,8 @@ def _is_disk_full(folder: Path) -> bool:
     return False
 
 
-def _describe_false_start(job: Job, job_dir: Path, child: Child, outcome: str) -> JobError:
+def _describe_false_start(job: Job, job_dir: Path, outcome: str) -> JobError:
     """Return the error for a child that ended before it could load anything generated."""
-    if outcome == "ok":
-        outcome = _name_exit(child.exit_code, job_dir, _read_tail(job_dir / OUTPUT_FILE))
     remedy = _FALSE_START_REMEDIES.get(outcome, f"see {job_dir / OUTPUT_FILE}, then run it again")
     return JobError(f"the {job.kind} job did not get as far as its program: {outcome}", remedy)
 

@@ -91,7 +91,7 @@ def test_honest_job_tells_nothing(run_hostile):
     [
         ("raise RuntimeError('bad isolation record')", "bad isolation record", "output.txt"),
         ("import time\ntime.sleep(30)", "timeout", "--training-timeout-s"),
-        ("import os\nos.kill(os.getpid(), 9)", "SIGKILL", "free memory"),
+        ("import os\nos.kill(os.getpid(), 6)", "SIGABRT", "output.txt"),
     ],
 )
 def test_what_fails_before_the_seal_is_our_error_not_the_programs_outcome(

@@ -1,0 +1,68 @@
+"""What slots do whatever the place: a job that something outside ended is run again."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from executors_jobs import make_request
+
+from reward_agent.executors import JobRequest
+from reward_agent.executors.local import LocalPlace
+from reward_agent.executors.slots import SlotExecutor
+from reward_agent.sandbox.runner import KILLED_FROM_OUTSIDE, JobExit
+from reward_agent.types import TrainingResult
+
+
+class UnluckyPlace(LocalPlace):
+    """A real place, whose children are killed while they train: so many of them."""
+
+    def __init__(self, n_losses: int) -> None:
+        super().__init__(1, "default")
+        self.n_losses, self.outcomes = n_losses, list[str]()
+
+    def run(self, request: JobRequest, on_progress, cancel: threading.Event) -> JobExit:
+        is_lost = len(self.outcomes) < self.n_losses
+
+        def report(row: dict[str, float]) -> None:
+            if is_lost:
+                for child in list_descendants(os.getpid()):
+                    os.kill(child, signal.SIGKILL)
+
+        job_exit = super().run(request, report, cancel)
+        self.outcomes.append(job_exit.outcome)
+        return job_exit
+
+
+def list_descendants(pid: int) -> list[int]:
+    """Return what a process has started, and what that has."""
+    listed = [
+        int(child)
+        for path in Path(f"/proc/{pid}/task").glob("*/children")
+        for child in path.read_text().split()
+    ]
+    return [other for child in listed for other in (child, *list_descendants(child))]
+
+
+@pytest.mark.parametrize(("n_losses", "ends"), [(1, "ok"), (5, KILLED_FROM_OUTSIDE)])
+def test_a_training_that_is_killed_is_run_again_but_not_for_ever(
+    tmp_path: Path, n_losses: int, ends: str
+) -> None:
+    # Some 3 s of training: a row of progress comes every few hundredths.
+    request = make_request(tmp_path / "job", steps=40_000)
+    place = UnluckyPlace(n_losses)
+    executor = SlotExecutor(place)
+    [job_exit] = executor.map([request], lambda request, row: None)
+    executor.close()
+    assert place.outcomes[0] == KILLED_FROM_OUTSIDE
+    assert job_exit.outcome == ends
+    if ends == "ok":
+        assert isinstance(job_exit.result, TrainingResult)
+        assert job_exit.result.total_timesteps >= 40_000
+    else:
+        assert len(place.outcomes) == 3
+    assert replace(job_exit, result=None).level == "full"
