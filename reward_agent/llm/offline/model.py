@@ -119,7 +119,7 @@ def _list_signals(brief: DesignBrief) -> tuple[Signal, ...]:
     what = f"{brief.card.name} has no field to measure {kinds}" if goals else "no word is known"
     raise RefusalError(
         f"the offline designer cannot read {brief.task.description!r}: {what}; it knows "
-        f"{', '.join(KEYWORDS)}; on an arm with an object {', '.join(sorted(HANDLING))}",
+        f"{', '.join(KEYWORDS)}; on an arm with an object {', '.join(HANDLING.split())}",
         "reword the task with one of these, or use a language model",
     )
 

@@ -32,40 +32,9 @@ KEYWORDS: dict[Kind, str] = {
     "still": "still motionless quiet quietly calm calmly freeze stop rest steady steadily",
 }
 # What an arm does to an object; on a robot without one they mean something else, or nothing.
-HANDLING = frozenset(
-    [
-        "push",
-        "press",
-        "pull",
-        "open",
-        "close",
-        "shut",
-        "lock",
-        "unlock",
-        "put",
-        "place",
-        "pick",
-        "take",
-        "grasp",
-        "grip",
-        "insert",
-        "plug",
-        "unplug",
-        "hook",
-        "drag",
-        "drop",
-        "carry",
-        "slide",
-        "swing",
-        "turn",
-        "lift",
-        "raise",
-        "sweep",
-        "drive",
-        "set",
-        "remove",
-        "bring",
-    ]
+HANDLING = (
+    "push press pull open close shut lock unlock put place pick take grasp grip insert plug unplug "
+    "hook drag drop carry slide swing turn lift raise sweep drive set remove bring"
 )
 # A main kind makes these meaningless: a flip is a jump, and nobody stands while lying.
 _SUBSUMED: dict[Kind, frozenset[Kind]] = {
@@ -140,7 +109,7 @@ def read_goals(sentence: str, has_object: bool = False) -> tuple[Goal, ...]:
 
 
 def _names_handling(token: str) -> bool:
-    return token in HANDLING or token.removesuffix("s") in HANDLING or token == "presses"
+    return bool({token, token.removesuffix("s"), token.removesuffix("es")} & {*HANDLING.split()})
 
 
 def _find_kinds(tokens: list[str]) -> set[Kind]:
