@@ -29,7 +29,7 @@ LAYERS = [
     ("cli",),
 ]  # fmt: skip
 # Only the child may import these, and it does so in these modules alone.
-HEAVY = {"torch", "mujoco", "stable_baselines3", "gymnasium"}
+HEAVY = {"torch", "mujoco", "stable_baselines3", "gymnasium", "envpool"}
 # What stands in an exported file is written there as text; nothing here imports it.
 CHILD = (
     "worker", "training", "simulation", "evaluation", "rewards", "bench.sides", "export.runtime",
