@@ -25,6 +25,7 @@ from reward_agent.paths import find_runs_dir
 from reward_agent.repeat import Repeated, find_repeated
 from reward_agent.sandbox.trial import check_isolation
 from reward_agent.search import Metric, Search
+from reward_agent.simulation.backend import require_backend
 from reward_agent.simulation.card import EnvCard, load_env
 from reward_agent.stages.metric import MetricChoice, ProposedMetric, choose_metric
 from reward_agent.store import RunRecord, RunStore, find_run, name_new_run, now_utc
@@ -241,6 +242,8 @@ def _follow(
 ) -> RunRecord:
     """Hold the run's lock, choose the metric, run the search; record how it ended."""
     config = DesignConfig.model_validate(run.config)
+    if config.executor == "local":
+        require_backend(run.card)
     level = check_isolation(config.sandbox)
     with store.lock():
         run = run.model_copy(update={"sandbox_level": level})

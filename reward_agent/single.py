@@ -31,6 +31,7 @@ from reward_agent.search import (
     make_short_limits,
     make_training_limits,
 )
+from reward_agent.simulation.backend import require_backend
 from reward_agent.simulation.card import EnvCard, load_env
 from reward_agent.stages.draft import read_probe
 from reward_agent.stages.judge import EVALUATION_SEED, Judgement, judge_policies
@@ -255,6 +256,7 @@ def _exit_one(
     config: DesignConfig,
     on_progress: Progress | None = None,
 ) -> JobExit:
+    require_backend(job.card)
     executor = LocalExecutor(1, config.sandbox)
     report = None if on_progress is None else lambda request, row: on_progress(row)
     try:
@@ -267,6 +269,7 @@ def _exit_one(
 def _judge(
     setting: _Setting, training_dir: Path, snapshots: tuple[Snapshot, ...], job_dir: Path
 ) -> EvaluateResult:
+    require_backend(setting.card)
     executor = LocalExecutor(1, setting.config.sandbox)
     judgement = Judgement(
         job_dir,

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from importlib.util import find_spec
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from reward_agent.errors import UsageError
 from reward_agent.simulation.card import EnvCard
 from reward_agent.simulation.state import FloatArray, State
+
+INSTALL = "pip install 'reward-agent[metaworld]' (Linux)"
 
 
 class Simulation(Protocol):
@@ -52,6 +56,16 @@ def make_simulation(
     from reward_agent.simulation.batch import BatchSimulation
 
     return BatchSimulation(card, n_sims, seed, fields=fields)
+
+
+def require_backend(card: EnvCard) -> None:
+    """See that what simulates a card is installed here, without importing it.
+
+    Raises:
+        UsageError: it is not; the message names the install command.
+    """
+    if card.model.envpool and find_spec("envpool") is None:
+        raise UsageError(f"{card.name} is simulated by EnvPool, which is not installed", INSTALL)
 
 
 def prepare_simulation(card: EnvCard) -> None:

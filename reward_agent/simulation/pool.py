@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from reward_agent.errors import DataError, UsageError, find_closest_name
+from reward_agent.simulation.backend import INSTALL
 from reward_agent.simulation.card import EnvCard
 from reward_agent.simulation.expressions import Reader, compile_field, copy_values, make_constant
 from reward_agent.simulation.healthy import HealthyRanges
@@ -182,10 +183,7 @@ def import_envpool() -> Any:
     try:
         return importlib.import_module("envpool")
     except ImportError as error:
-        raise UsageError(
-            f"EnvPool cannot be imported ({error})",
-            "pip install 'reward-agent[metaworld]' (Linux)",
-        ) from error
+        raise UsageError(f"EnvPool cannot be imported ({error})", INSTALL) from error
 
 
 def _make_pool(card: EnvCard, n_sims: int, seed: int, n_threads: int) -> Any:

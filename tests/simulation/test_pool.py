@@ -198,6 +198,21 @@ def test_a_missing_envpool_is_told_with_its_remedy(
         make_simulation(card, 1, 0)
 
 
+def test_commands_tell_it_before_they_start_anything(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from reward_agent import single
+    from reward_agent.design_run import design
+
+    monkeypatch.setattr("reward_agent.simulation.backend.find_spec", lambda name: None)
+    with pytest.raises(UsageError, match="EnvPool, which is not installed") as caught:
+        single.check_env("metaworld")
+    assert "pip install 'reward-agent[metaworld]'" in caught.value.remedy
+    with pytest.raises(UsageError, match="EnvPool, which is not installed"):
+        design("metaworld", "reach", runs_dir=tmp_path, environ={}, provider="offline")
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_designer_neither_sees_nor_reads_what_is_for_people_only(card: EnvCard) -> None:
     prompt = render_card_as_prompt(card)
     assert "own_reward" not in prompt
