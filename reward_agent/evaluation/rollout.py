@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from reward_agent.evaluation.metrics import Episode
 from reward_agent.evaluation.trajectories import TRUNCATED, Trajectories, make_trajectories
-from reward_agent.simulation.backend import make_simulation
+from reward_agent.simulation.backend import find_most_simulations, make_simulation
 from reward_agent.simulation.card import EnvCard
 from reward_agent.simulation.state import FloatArray
 
@@ -41,7 +41,7 @@ class Rollout:
 def roll_out(
     card: EnvCard, policies: Sequence[Policy], n_episodes: int, seed: int
 ) -> list[Rollout]:
-    """Run each policy for some episodes, all side by side, and record every field.
+    """Run each policy for some episodes side by side, and record every field.
 
     Episode e of policy p is simulation ``p * n_episodes + e``, which has the seed ``seed + p *
     n_episodes + e``. An episode that has ended is not stepped any more. A policy whose action is
@@ -53,24 +53,53 @@ def roll_out(
         n_episodes: of each policy.
         seed: of the first simulation.
     """
-    recorder = _Recorder(card, len(policies) * n_episodes, seed)
+    owners = np.repeat(np.arange(len(policies)), n_episodes)
+    size = find_most_simulations(card) or len(owners)
+    recorded = [
+        episode
+        for start in range(0, len(owners), size)
+        for episode in _record(card, policies, owners[start : start + size], seed + start)
+    ]
+    return [
+        _collect(recorded[index * n_episodes : (index + 1) * n_episodes])
+        for index in range(len(policies))
+    ]
+
+
+def _record(
+    card: EnvCard, policies: Sequence[Policy], owners: NDArray[np.int_], seed: int
+) -> list[_Recorded]:
+    """Return one episode of policy ``owners[i]`` in each simulation i, all side by side."""
+    recorder = _Recorder(card, len(owners), seed)
     simulation = recorder.simulation
     for _ in range(card.max_episode_steps):
         observation = simulation.observation
         action = np.zeros((simulation.n_sims, card.n_actions))
-        for index, policy in enumerate(policies):
-            rows = np.arange(index * n_episodes, (index + 1) * n_episodes)
-            rows = rows[recorder.active[rows]]
+        for index in np.unique(owners):
+            rows = np.flatnonzero((owners == index) & recorder.active)
             if len(rows):
-                action[rows] = policy.act(observation[rows])
+                action[rows] = policies[index].act(observation[rows])
         recorder.step(action)
         if not recorder.active.any():
             break
     record = recorder.finish()
-    return [
-        record.collect(range(index * n_episodes, (index + 1) * n_episodes))
-        for index in range(len(policies))
-    ]
+    return [record.make_recorded(sim) for sim in range(len(owners))]
+
+
+@dataclass(frozen=True)
+class _Recorded:
+    """One episode, why it ended, and ``(T, nq)`` to draw it."""
+
+    episode: Episode
+    end: str
+    qpos: FloatArray
+
+
+def _collect(recorded: Sequence[_Recorded]) -> Rollout:
+    trajectories = make_trajectories(
+        [item.episode for item in recorded], [item.end for item in recorded]
+    )
+    return Rollout(trajectories, tuple(item.qpos for item in recorded))
 
 
 class _Recorder:
@@ -141,13 +170,10 @@ class _Record:
     n_steps: NDArray[np.int_]
     ends: list[str]
 
-    def collect(self, sims: range) -> Rollout:
-        """Return the episodes of some simulations."""
-        trajectories = make_trajectories(
-            [self._make_episode(sim) for sim in sims], [self.ends[sim] for sim in sims]
-        )
-        qpos = tuple(self.qpos[: self.n_steps[sim] + 1, sim] for sim in sims)
-        return Rollout(trajectories, qpos)
+    def make_recorded(self, sim: int) -> _Recorded:
+        """Return the episode of a simulation."""
+        qpos = self.qpos[: self.n_steps[sim] + 1, sim]
+        return _Recorded(self._make_episode(sim), self.ends[sim], qpos)
 
     def _make_episode(self, sim: int) -> Episode:
         n_steps = int(self.n_steps[sim])

@@ -15,6 +15,9 @@ from reward_agent.simulation.state import FloatArray, State
 
 INSTALL = "pip install 'reward-agent[metaworld]' (Linux)"
 
+# One of EnvPool's takes some 20 MiB and a twentieth of a second to make.
+_MOST_OF_ENVPOOL = 32
+
 
 class Simulation(Protocol):
     """N simulations of a card side by side; see ``simulation.batch.BatchSimulation``."""
@@ -56,6 +59,11 @@ def make_simulation(
     from reward_agent.simulation.batch import BatchSimulation
 
     return BatchSimulation(card, n_sims, seed, fields=fields)
+
+
+def find_most_simulations(card: EnvCard) -> int | None:
+    """Return how many simulations of a card it is worth to have at a time; None: any number."""
+    return _MOST_OF_ENVPOOL if card.model.envpool else None
 
 
 def require_backend(card: EnvCard) -> None:
