@@ -16,7 +16,7 @@ from reward_agent.bench.suite import Suite
 from reward_agent.config import ENVIRONMENT_PREFIX, PRESETS, resolve_config
 from reward_agent.errors import UsageError
 from reward_agent.llm.registry import choose_provider
-from reward_agent.simulation.card import load_env
+from reward_agent.simulation.card import EnvCard, load_env
 from reward_agent.tasks import (
     TaskSpec,
     apply_task,
@@ -82,8 +82,9 @@ def plan_jobs(suite: Suite, choices: Choices | None = None) -> list[Job]:
     """
     choices = choices or Choices()
     designers = {name: _choose_designer(METHODS[name], name, choices) for name in suite.methods}
+    files = {name: _read_task(name) for name in suite.tasks}
     return [
-        _make_job(suite, task, method, seed, designers[method], choices.model)
+        _make_job(suite, files[task], method, seed, designers[method], choices.model)
         for seed in range(suite.seeds)
         for task in suite.tasks
         for method in suite.methods
@@ -110,18 +111,45 @@ def _choose_designer(method: Method, name: str, choices: Choices) -> str:
     return provider
 
 
-def _make_job(
-    suite: Suite, name: str, method_name: str, seed: int, provider: str, model: str | None
-) -> Job:
+@dataclass(frozen=True)
+class _TaskFiles:
+    """What a task's folder says, read once for all of its jobs.
+
+    Args:
+        env: the environment as the suite names it.
+        card: its card with the task applied.
+        task: the task.
+        digested: all of it as text, for the digest of a job.
+    """
+
+    env: str
+    card: EnvCard
+    task: TaskSpec
+    digested: tuple[str, ...]
+
+
+def _read_task(name: str) -> _TaskFiles:
+    """Read the task of an ``env/task``.
+
+    Raises:
+        UnknownNameError: there is no such environment or task.
+        UsageError: it has no metric.
+    """
     env, _, task_name = name.rpartition("/")
     card = load_env(env)
     task = load_task(card, task_name)
     card = apply_task(card, task)
-    method = METHODS[method_name]
     metric = read_task_metric(card, task)
     if metric is None:
         raise UsageError(f"task {name!r} has no metric", "a sweep needs tasks that bring one")
-    program = _read_program(env, task, method.program)
+    return _TaskFiles(env, card, task, (card.model_dump_json(), task.model_dump_json(), metric))
+
+
+def _make_job(
+    suite: Suite, files: _TaskFiles, method_name: str, seed: int, provider: str, model: str | None
+) -> Job:
+    card, task, method = files.card, files.task, METHODS[method_name]
+    program = _read_program(card, task, method.program)
     is_asked = method.needs_model
     options = make_settings(method, suite.candidates, suite.iterations) | {
         "provider": provider,
@@ -136,11 +164,11 @@ def _make_job(
     # Only the suite decides: a setting of the machine's own would make numbers incomparable.
     config = resolve_config(options, card.budget, card.name, {}, Path("/nonexistent")).config
     settings = config.model_dump()
-    words = [card.model_dump_json(), task.model_dump_json(), metric, program or "", method_name]
+    words = [*files.digested, program or "", method_name]
     decisive = {key: value for key, value in settings.items() if key not in _NOT_IN_DIGEST}
     return Job(
         id=_digest([*words, json.dumps(decisive, sort_keys=True)]),
-        env=env,
+        env=files.env,
         task=task.name,
         method=method_name,
         label=_make_label(method_name, provider, model) if is_asked else method_name,
@@ -151,14 +179,14 @@ def _make_job(
     )
 
 
-def _read_program(env: str, task: TaskSpec, program: Program | None) -> str | None:
+def _read_program(card: EnvCard, task: TaskSpec, program: Program | None) -> str | None:
     if program is None:
         return None
     read = read_reference_reward if program == "reference" else read_sparse_reward
-    source = read(env, task)
+    source = read(card, task)
     if source is None:
         raise UsageError(
-            f"task {env}/{task.name} has no {program}_reward.py",
+            f"task {card.name}/{task.name} has no {program}_reward.py",
             f"leave the method {program!r} or the task out, or write the file",
         )
     return source

@@ -38,6 +38,19 @@ def test_episode_is_that_of_a_simulation_alone(hopper):
     assert rollouts[1].trajectories.ends[1] == alone.termination_reason(0)
 
 
+def test_a_few_simulations_at_a_time_give_the_same_episodes(hopper, monkeypatch):
+    policies = [Constant(0.3), Constant(-0.3)]
+    together = roll_out(hopper, policies, n_episodes=4, seed=40)
+    monkeypatch.setattr("reward_agent.evaluation.rollout.find_most_simulations", lambda card: 3)
+    apart = roll_out(hopper, policies, n_episodes=4, seed=40)
+    for one, other in zip(together, apart, strict=True):
+        assert one.trajectories.ends == other.trajectories.ends
+        for index in range(4):
+            first, second = one.trajectories.episode(index), other.trajectories.episode(index)
+            np.testing.assert_array_equal(first.observation, second.observation)
+            np.testing.assert_array_equal(one.qpos[index], other.qpos[index])
+
+
 def test_every_field_action_and_position_is_recorded(hopper):
     [rollout] = roll_out(hopper, [Constant(0.1)], n_episodes=2, seed=0)
     for index, qpos in enumerate(rollout.qpos):
