@@ -7,6 +7,7 @@ by then is not repeated. Only the driver's own connection is ever closed, never 
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
 import os
@@ -15,6 +16,7 @@ import secrets
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -30,6 +32,8 @@ from reward_agent.executors.remote import (
 
 _POLL_S = 0.5
 _START_S = 120.0
+# A job ends within a poll of it; a node that takes longer is not well.
+_END_S = 20.0
 _LOOPBACK = "127.0.0.1"
 _FOR_LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_USAGE_STATS_ENABLED": "0"}
 _FOR_HEAD = (*_FOR_LOOPBACK, "RAY_AUTH_MODE", "RAY_AUTH_TOKEN")
@@ -68,12 +72,13 @@ class RayNodes:
     def __init__(self, options: ClusterOptions) -> None:
         import ray
 
-        self._connection = _connect(options)
+        # Others of this process may use the same connection: each lets go of it once.
+        self._connection: _Connection | None = _connect(options)
         try:
             _check_size(options)
             cpus = int(ray.cluster_resources().get("CPU", 0))
         except BaseException:
-            self._connection.close()
+            self.close()
             raise
         self.n_slots = options.slots or max(1, cpus // options.job_cpus)
         # A lost task is ordered again by us: then its rows are counted from the start.
@@ -105,11 +110,13 @@ class RayNodes:
             raise NodeLost(f"{type(error).__name__}: {str(error).splitlines()[0]}") from error
         finally:
             if stream is not None and not stream.is_finished():
-                ray.cancel(stream)
+                _end(stream)
 
     def close(self) -> None:
-        """Close the connection, and end the cluster if it was started here."""
-        self._connection.close()
+        """Close the connection, and end the cluster if it was started here; once is enough."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
 
 
 def _follow(
@@ -134,6 +141,21 @@ def _follow(
         if on_progress is not None:
             on_progress(json.loads(item))
     return None
+
+
+def _end(stream: Any) -> None:
+    """Cancel a task and wait for its end: a driver that leaves at once takes the message along."""
+    import ray
+    from ray.exceptions import RayError
+
+    deadline = time.monotonic() + _END_S
+    with contextlib.suppress(RayError):
+        ray.cancel(stream)
+        while time.monotonic() < deadline:
+            ready, _ = ray.wait([stream], timeout=_POLL_S)
+            if ready and next(stream, None) is None:
+                return
+        ray.cancel(stream, force=True)
 
 
 def work_on_node(order: bytes) -> Iterator[bytes]:

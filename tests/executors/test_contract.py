@@ -81,6 +81,7 @@ def test_closing_cancels_and_leaves_nothing_running(site: Site, tmp_path: Path) 
         with pytest.raises(Interrupted):
             executor.map([request], lambda *_: begun.set())
         closer.join()
+    assert begun.is_set(), "it was closed before it trained: the test shows nothing"
     assert site.wait_for_quiet()
 
 
