@@ -89,7 +89,9 @@ def _find_candidate(
                 f"name a program with --candidate; trained were: {names or 'none'}",
             )
         wanted = run.winner.candidate
-    matches = [entry for entry in entries if entry.candidate.id.startswith(wanted)]
+    # The twin of a candidate has its name with -1 behind it: the whole name comes first.
+    exact = [entry for entry in entries if entry.candidate.id == wanted]
+    matches = exact or [entry for entry in entries if entry.candidate.id.startswith(wanted)]
     if len({entry.candidate.id for entry in matches}) != 1:
         raise UnknownNameError("candidate", wanted, [entry.candidate.id for entry in entries])
     return matches[-1]

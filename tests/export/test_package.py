@@ -176,3 +176,14 @@ def test_the_command_writes_the_folder_and_says_what_is_in_it(run_dir: Path, tmp
     result = CliRunner().invoke(app, arguments, catch_exceptions=False)
     shown = json.loads(result.stdout)
     assert all((tmp_path / "out" / name).is_file() for name in shown["files"])
+
+
+def test_a_whole_name_is_not_taken_for_the_beginning_of_its_twins() -> None:
+    from types import SimpleNamespace
+
+    from reward_agent.export.package import _find_candidate
+
+    entries = [SimpleNamespace(candidate=SimpleNamespace(id=name)) for name in ("ab12-1", "ab12")]
+    run = SimpleNamespace(winner=SimpleNamespace(candidate="ab12"))
+    assert _find_candidate(run, entries, None).candidate.id == "ab12"  # type: ignore[arg-type]
+    assert _find_candidate(run, entries, "ab12-1").candidate.id == "ab12-1"  # type: ignore[arg-type]
