@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +27,11 @@ from reward_agent.tasks import (
 )
 from reward_agent.types import FileRecord
 
+# Settings that say where trainings run.
+PLACE_SETTINGS = ("executor", "ray_address", "job_cpus", "job_gpus")
 # What decides how a job runs but not what comes out of it.
 _NOT_IN_DIGEST = (
-    "slots", "sandbox", "training_timeout_s", "memory_mib", "video", "cache", "executor",
-    "ray_address", "job_cpus", "job_gpus",
+    "slots", "sandbox", "training_timeout_s", "memory_mib", "video", "cache", *PLACE_SETTINGS,
 )  # fmt: skip
 
 
@@ -65,11 +66,13 @@ class Choices:
         provider: the language model of the methods that need one.
         model: its name.
         environ: where keys are looked up.
+        place: where trainings run: the settings of ``PLACE_SETTINGS`` that are given.
     """
 
     provider: str | None = None
     model: str | None = None
     environ: Mapping[str, str] | None = None
+    place: Mapping[str, Any] = field(default_factory=dict)
 
 
 def plan_jobs(suite: Suite, choices: Choices | None = None) -> list[Job]:
@@ -84,7 +87,7 @@ def plan_jobs(suite: Suite, choices: Choices | None = None) -> list[Job]:
     designers = {name: _choose_designer(METHODS[name], name, choices) for name in suite.methods}
     files = {name: _read_task(name) for name in suite.tasks}
     return [
-        _make_job(suite, files[task], method, seed, designers[method], choices.model)
+        _make_job(suite, files[task], method, seed, designers[method], choices)
         for seed in range(suite.seeds)
         for task in suite.tasks
         for method in suite.methods
@@ -146,20 +149,21 @@ def _read_task(name: str) -> _TaskFiles:
 
 
 def _make_job(
-    suite: Suite, files: _TaskFiles, method_name: str, seed: int, provider: str, model: str | None
+    suite: Suite, files: _TaskFiles, method_name: str, seed: int, provider: str, choices: Choices
 ) -> Job:
     card, task, method = files.card, files.task, METHODS[method_name]
     program = _read_program(card, task, method.program)
-    is_asked = method.needs_model
+    model = choices.model if method.needs_model else None
     options = make_settings(method, suite.candidates, suite.iterations) | {
         "provider": provider,
-        "model": model if is_asked else None,
+        "model": model,
         "seed": seed,
         "winner_seeds": suite.winner_seeds,
         "eval_episodes": suite.eval_episodes,
         "video": False,
         "slots": 1,
         ("preset" if suite.budget in PRESETS else "steps"): suite.budget,
+        **choices.place,
     }
     # Only the suite decides: a setting of the machine's own would make numbers incomparable.
     config = resolve_config(options, card.budget, card.name, {}, Path("/nonexistent")).config
@@ -171,7 +175,7 @@ def _make_job(
         env=files.env,
         task=task.name,
         method=method_name,
-        label=_make_label(method_name, provider, model) if is_asked else method_name,
+        label=_make_label(method_name, provider, model) if method.needs_model else method_name,
         seed=seed,
         settings=settings,
         program=program,

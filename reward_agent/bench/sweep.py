@@ -14,15 +14,17 @@ The driver may be killed at any moment: started again it finds what is finished 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field
 
-from reward_agent.bench.plan import Choices, Job, make_environ, plan_jobs
+from reward_agent.bench.plan import PLACE_SETTINGS, Choices, Job, make_environ, plan_jobs
 from reward_agent.bench.suite import Suite
+from reward_agent.config import DesignConfig
 from reward_agent.design_run import design, read_versions, resume_run
 from reward_agent.errors import (
     BudgetError,
@@ -35,6 +37,8 @@ from reward_agent.errors import (
     SandboxError,
     UsageError,
 )
+from reward_agent.executors.registry import make_places
+from reward_agent.executors.remote import ClusterOptions
 from reward_agent.paths import find_runs_dir
 from reward_agent.store import (
     RunRecord,
@@ -135,7 +139,7 @@ def run_sweep(
     suite: Suite,
     choices: Choices | None = None,
     folder: Path | None = None,
-    slots: int = 1,
+    slots: int = 0,
     listen: Listener = lambda kind, data: None,
     *,
     retry_failed: bool = False,
@@ -147,7 +151,7 @@ def run_sweep(
         choices: the language model, if a method needs one.
         folder: where the sweep lies; ``runs/bench/<suite>`` by default. One that is there is taken
             up again: jobs that are the same to the digest are not repeated.
-        slots: jobs side by side, one training each.
+        slots: jobs side by side, one training each; 0: one, or as many as a cluster has.
         listen: receives ``("started" | "retried" | "over", data)``.
         retry_failed: take up jobs again that were recorded as failed.
 
@@ -163,12 +167,38 @@ def run_sweep(
         _write_plan(store, suite, jobs)
         queue = [job for job in jobs if not _is_over(store, job, retry_failed)]
         try:
-            _run_all(queue, slots, lambda job: _run_job(store, job, make_environ(environ), listen))
+            with _hold_place(store, choices.place, slots) as n_slots:
+                _run_all(
+                    queue, n_slots, lambda job: _run_job(store, job, make_environ(environ), listen)
+                )
         except (KeyboardInterrupt, Interrupted):
             raise Interrupted(
                 f"the sweep {store.dir} was stopped", "the same command goes on with it"
             ) from None
     return store
+
+
+@contextmanager
+def _hold_place(store: SweepStore, place: Mapping[str, Any], slots: int) -> Iterator[int]:
+    """Keep the cluster of a sweep open for all of its jobs; yield how many run side by side."""
+    config = DesignConfig.model_validate(place)
+    if config.executor == "local":
+        yield slots or 1
+        return
+    options = ClusterOptions(
+        slots=slots,
+        job_cpus=config.job_cpus,
+        job_gpus=config.job_gpus,
+        memory_mib=config.memory_mib,
+        folder=store.dir,
+        address=config.ray_address,
+    )
+    held, home = make_places(config.executor, options, config.sandbox, is_warm=False)
+    try:
+        yield held.n_slots
+    finally:
+        held.close()
+        home.close()
 
 
 def _is_over(store: SweepStore, job: Job, retry_failed: bool) -> bool:
@@ -235,7 +265,7 @@ def _follow_run(store: SweepStore, job: Job, environ: Mapping[str, str]) -> RunR
     run = known[-1].read_run()
     if run.status == "finished":
         return run
-    changes = {"provider": settings["provider"]}
+    changes: dict[str, Any] = {name: settings.get(name) for name in ("provider", *PLACE_SETTINGS)}
     return resume_run(str(known[-1].dir), environ=environ, **changes)
 
 

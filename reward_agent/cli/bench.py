@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from reward_agent.cli.settings import add_settings
+
 if TYPE_CHECKING:
     from reward_agent.bench.plan import Choices
     from reward_agent.bench.suite import Suite
@@ -21,10 +23,11 @@ SweepName = Annotated[str, typer.Argument(help="A sweep's folder, or the name of
 
 
 @app.command("run")
+@add_settings("executor", "ray_address", "job_cpus", "job_gpus")
 def run_command(
     suite: SuiteName,
     methods: Annotated[
-        str | None, typer.Option(help="Methods, with commas [default: the suite's].")
+        str | None, typer.Option(help="Methods, with commas; the suite's by default.")
     ] = None,
     seeds: Annotated[int | None, typer.Option(help="Runs of each method on each task.")] = None,
     budget: Annotated[
@@ -34,9 +37,16 @@ def run_command(
         str | None, typer.Option(help="Language model of the methods that need one.")
     ] = None,
     model: Annotated[str | None, typer.Option(help="Its name.")] = None,
-    slots: Annotated[int, typer.Option(min=1, help="Jobs side by side.")] = 1,
+    candidates: Annotated[int | None, typer.Option(help="Programs a round, of a search.")] = None,
+    iterations: Annotated[int | None, typer.Option(help="Its rounds.")] = None,
+    winner_seeds: Annotated[
+        int | None, typer.Option(help="Fresh seeds that a result is scored by.")
+    ] = None,
+    slots: Annotated[
+        int, typer.Option(min=0, help="Jobs side by side; 0: one, or all a cluster has.")
+    ] = 0,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Folder [default: runs/bench/SUITE].")
+        Path | None, typer.Option("--output", "-o", help="Folder; runs/bench/SUITE by default.")
     ] = None,
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Run jobs again that were recorded as failed.")
@@ -44,6 +54,7 @@ def run_command(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show jobs, env steps, time and money; run nothing.")
     ] = False,
+    **place: Any,
 ) -> None:
     """Run a suite, or go on with it: jobs that are over are not repeated."""
     import os
@@ -54,9 +65,17 @@ def run_command(
     from reward_agent.bench.tables import render_markdown
     from reward_agent.cli.output import print_text
 
-    changes = {"methods": methods.split(",") if methods else None, "seeds": seeds, "budget": budget}
+    changes = {
+        "methods": [name.strip() for name in methods.split(",")] if methods else None,
+        "seeds": seeds,
+        "budget": budget,
+        "candidates": candidates,
+        "iterations": iterations,
+        "winner_seeds": winner_seeds,
+    }
     chosen = _load(suite, changes)
-    choices = Choices(provider, model, os.environ)
+    given = {name: value for name, value in place.items() if value is not None}
+    choices = Choices(provider, model, os.environ, given)
     if dry_run:
         _show_forecast(chosen, choices, slots, output)
         return
@@ -103,12 +122,13 @@ def _show_forecast(suite: Suite, choices: Choices, slots: int, output: Path | No
         counts = str(row.n_jobs), str(row.n_over), f"{row.env_steps:,.0f}", f"{row.hours:.2f}"
         table.add_row(row.task, row.label, *counts, money)
     answer_console.print(table)
-    hours = sum(row.hours for row in rows) / slots
+    n_slots = slots or 1  # a cluster is not asked before it is needed
+    hours = sum(row.hours for row in rows) / n_slots
     n_left = sum(row.n_jobs - row.n_over for row in rows)
     steps = sum(row.env_steps for row in rows)
     usd = sum(row.usd or 0.0 for row in rows)
     size = f"{n_left} jobs, {steps:,.0f} env steps"
-    print_text(f"{size}, {hours:.1f} h on {slots} slots, {usd:.2f} USD")
+    print_text(f"{size}, {hours:.1f} h on {n_slots} slots, {usd:.2f} USD")
 
 
 @app.command("status")

@@ -139,6 +139,31 @@ def test_several_slots_run_the_same_jobs(player, suite, tmp_path):
     assert ids == {path.name for path in (tmp_path / "two" / "jobs").iterdir()}
 
 
+def test_a_sweep_holds_its_cluster_until_the_last_job(player, suite, tmp_path, monkeypatch):
+    told = []
+
+    class Held:
+        n_slots = 2
+
+        def close(self):
+            told.append(f"closed after {len(player.played)} jobs")
+
+    def make_places(name, options, mode, *, is_warm):
+        told.append(f"{name} at {options.address}, {options.slots} slots")
+        return Held(), Held()
+
+    monkeypatch.setattr(sweep_module, "make_places", make_places)
+    place = {"executor": "ray", "ray_address": "head:6379"}
+    store = run_sweep(suite, Choices(place=place), tmp_path)
+    assert told == ["ray at head:6379, 0 slots", *["closed after 12 jobs"] * 2]
+    assert all(place.items() <= job.settings.items() for job in store.read().jobs)
+
+
+def test_where_a_job_runs_is_not_in_its_name(suite):
+    elsewhere = Choices(place={"executor": "ray", "job_cpus": 2})
+    assert [job.id for job in plan_jobs(suite, elsewhere)] == [job.id for job in plan_jobs(suite)]
+
+
 def test_more_seeds_add_jobs_and_keep_those_that_are_over(player, suite, tmp_path):
     run_sweep(suite, folder=tmp_path)
     run_sweep(make_suite(TINY | {"seeds": 3}), folder=tmp_path)
