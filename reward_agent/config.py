@@ -53,7 +53,7 @@ class DesignConfig(Record):
         0, ge=0, description="trainings side by side; 0: cores minus one, or all of a cluster"
     )
     executor: str = Field(
-        "local", description="where trainings run: local, ray, or an installed one"
+        "local", description="where trainings run: local, ray, slurm, or an installed one"
     )
     ray_address: str | None = Field(
         None, description="Ray cluster, host:port or auto; without it one starts on this machine"

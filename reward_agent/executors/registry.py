@@ -18,7 +18,10 @@ GROUP = "reward_agent.executors"
 LOCAL = "local"
 # Nodes of ours are loaded in the way of a stranger's: by the name of their factory, which takes
 # ``ClusterOptions`` and returns ``Nodes``.
-_OWN = {"ray": "reward_agent.executors.ray:make_nodes"}
+_OWN = {
+    "ray": "reward_agent.executors.ray:make_nodes",
+    "slurm": "reward_agent.executors.slurm:make_nodes",
+}
 
 
 def make_places(

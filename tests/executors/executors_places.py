@@ -5,11 +5,17 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import shutil
+import signal
+import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+
+import pytest
 
 from reward_agent.executors.local import LocalExecutor, LocalPlace
 from reward_agent.executors.remote import ClusterOptions, Nodes, RemotePlace
@@ -146,4 +152,121 @@ class RaySite(RemoteSite):
         self.cluster.shutdown()
 
 
-SITES: dict[str, type[Site]] = {"local": Site, "ray": RaySite}
+class SlurmSite(RemoteSite):
+    """Two nodes of one slot each: daemons of this machine that speak over loopback alone."""
+
+    name = "slurm"
+
+    def __init__(self, folder: Path) -> None:
+        missing = [name for name in ("slurmctld", "slurmd", "munged") if not shutil.which(name)]
+        if missing or os.geteuid():
+            pytest.skip(f"a Slurm of our own needs root and {', '.join(missing) or 'no more'}")
+        super().__init__(folder)
+        self.home = Path(tempfile.mkdtemp(prefix="slurm-"))  # a socket's path must be short
+        self.home.chmod(0o755)
+        os.environ["SLURM_CONF"] = str(self.home / "slurm.conf")
+        ports = _find_ports(3)
+        (self.home / "slurm.conf").write_text(
+            SLURM_CONF.format(
+                home=self.home, host=socket.gethostname().partition(".")[0], ports=ports
+            )
+        )
+        (self.home / "key").write_bytes(os.urandom(128))
+        (self.home / "key").chmod(0o600)
+        self._daemons: dict[str, subprocess.Popen[bytes]] = {}
+        files = [f"--{name}-file={self.home / name}" for name in ("key", "pid", "log", "seed")]
+        self._start("munged", "-F", "--force", f"--socket={self.home}/munge", *files)
+        self._start("slurmctld", "-D", "-c")
+        for node in ("n1", "n2"):
+            self._start(node, "slurmd", "-D", "-N", node)
+        self._wait_for_nodes(2)
+
+    def _start(self, name: str, *arguments: str) -> None:
+        command = arguments if arguments[0] == "slurmd" else (name, *arguments)
+        self._daemons[name] = subprocess.Popen(
+            command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+
+    def _wait_for_nodes(self, n_nodes: int) -> None:
+        deadline = time.monotonic() + 90
+        said = ""
+        while time.monotonic() < deadline:
+            done = subprocess.run(
+                ["sinfo", "-h", "-N", "-o", "%T"], capture_output=True, text=True, check=False
+            )
+            said = done.stdout + done.stderr
+            if done.stdout.split().count("idle") == n_nodes:
+                return
+            time.sleep(0.5)
+        logs = "\n".join(path.read_text()[-800:] for path in self.home.glob("*.log"))
+        raise RuntimeError(f"Slurm did not come up: {said}\n{logs}")
+
+    def lose_node(self) -> None:
+        """Kill a node's daemon and all that it started, as a power cut does."""
+        self._daemons["n2"].kill()
+        for pid in _list_processes_of("n2"):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+    def close(self) -> None:
+        for name in ("n1", "n2", "slurmctld", "munged"):
+            daemon = self._daemons[name]
+            daemon.terminate()
+            try:
+                daemon.wait(20)
+            except subprocess.TimeoutExpired:
+                daemon.kill()
+                daemon.wait()
+        os.environ.pop("SLURM_CONF")
+        shutil.rmtree(self.home, ignore_errors=True)
+
+
+# No cgroups: containers have none that a daemon may write. CPUs are counted, not pinned.
+SLURM_CONF = """\
+ClusterName=own
+SlurmctldHost={host}(127.0.0.1)
+SlurmctldPort={ports[0]}
+CommunicationParameters=NoCtldInAddrAny,NoInAddrAny
+AuthType=auth/munge
+AuthInfo=socket={home}/munge
+SlurmUser=root
+SlurmdUser=root
+StateSaveLocation={home}/state
+SlurmdSpoolDir={home}/spool-%n
+SlurmctldPidFile={home}/slurmctld.pid
+SlurmdPidFile={home}/%n.pid
+SlurmctldLogFile={home}/slurmctld.log
+SlurmdLogFile={home}/%n.log
+PlugStackConfig=/dev/null
+ProctrackType=proctrack/pgid
+TaskPlugin=task/none
+SelectType=select/cons_tres
+SelectTypeParameters=CR_CPU
+SlurmdTimeout=10
+MpiDefault=none
+NodeName=n1 NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[1]} CPUs=1 RealMemory=2000
+NodeName=n2 NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[2]} CPUs=1 RealMemory=2000
+PartitionName=main Nodes=n1,n2 Default=YES MaxTime=INFINITE State=UP
+"""
+
+
+def _find_ports(n_ports: int) -> list[int]:
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(n_ports)]
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in sockets]
+
+
+def _list_processes_of(node: str) -> list[int]:
+    """Return the processes of a node's jobs, and those that started them."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError, IndexError):
+            if f"SLURMD_NODENAME={node}".encode() in (path / "environ").read_bytes().split(b"\0"):
+                parent = int((path / "stat").read_text().rpartition(")")[2].split()[1])
+                found += [parent, int(path.name)]
+    return [pid for pid in dict.fromkeys(found) if pid > 1]
+
+
+SITES: dict[str, type[Site]] = {"local": Site, "ray": RaySite, "slurm": SlurmSite}

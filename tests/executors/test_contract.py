@@ -1,4 +1,4 @@
-"""What every executor holds, each on a real place: processes of this machine, a Ray cluster."""
+"""What every executor holds, each on a real place: this machine, Ray, Slurm."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from reward_agent.types import TrainingResult
     params=[
         pytest.param("local", marks=pytest.mark.slow),
         pytest.param("ray", marks=pytest.mark.ray),
+        pytest.param("slurm", marks=pytest.mark.slurm),
     ],
 )
 def site(
