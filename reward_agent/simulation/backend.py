@@ -86,3 +86,13 @@ def prepare_simulation(card: EnvCard) -> None:
         from reward_agent.simulation.pool import import_envpool
 
         import_envpool()
+
+
+def list_ids(ids: ArrayLike | None, n_sims: int) -> NDArray[np.int32]:
+    """Return the numbers of the simulations that numbers, a mask ``(N,)`` or None (all) mean."""
+    if ids is None:
+        return np.arange(n_sims, dtype=np.int32)
+    chosen = np.asarray(ids)
+    if chosen.dtype == bool:
+        chosen = np.flatnonzero(chosen)
+    return chosen.astype(np.int32)

@@ -10,6 +10,7 @@ from mujoco.batch import Batch, SimulationError
 from numpy.typing import ArrayLike, NDArray
 
 from reward_agent.errors import DataError
+from reward_agent.simulation.backend import list_ids
 from reward_agent.simulation.card import EnvCard
 from reward_agent.simulation.expressions import Reader, compile_field, copy_values
 from reward_agent.simulation.healthy import HealthyRanges
@@ -93,7 +94,7 @@ class BatchSimulation:
         Args:
             ids: sorted numbers of the simulations, or a mask ``(N,)``; None for all.
         """
-        chosen = self._list_ids(ids)
+        chosen = list_ids(ids, self.n_sims)
         if not len(chosen):
             return
         self._batch.reset(chosen, self._draws.keyframe, stage=mujoco.mjtStage.mjSTAGE_NONE)
@@ -176,11 +177,3 @@ class BatchSimulation:
         ctrl_low, ctrl_high = self.model.actuator_ctrlrange.T
         scale = (ctrl_high - ctrl_low) / (high - low)
         return scale, ctrl_low - scale * low
-
-    def _list_ids(self, ids: ArrayLike | None) -> NDArray[np.int32]:
-        if ids is None:
-            return np.arange(self.n_sims, dtype=np.int32)
-        chosen = np.asarray(ids)
-        if chosen.dtype == bool:
-            chosen = np.flatnonzero(chosen)
-        return chosen.astype(np.int32)

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from reward_agent.errors import DataError, UsageError, find_closest_name
-from reward_agent.simulation.backend import INSTALL
+from reward_agent.simulation.backend import INSTALL, list_ids
 from reward_agent.simulation.card import EnvCard
 from reward_agent.simulation.expressions import Reader, compile_field, copy_values, make_constant
 from reward_agent.simulation.healthy import HealthyRanges
@@ -85,7 +85,7 @@ class PoolSimulation:
         Args:
             ids: sorted numbers of the simulations, or a mask ``(N,)``; None for all.
         """
-        chosen = self._list_ids(ids)
+        chosen = list_ids(ids, self.n_sims)
         if not len(chosen):
             return
         observation, info = self._pool.reset(chosen)
@@ -111,7 +111,7 @@ class PoolSimulation:
             raise ValueError(f"action must have shape {shape}, got {values.shape}")
         if not np.isfinite(values).all():
             raise ValueError("action must be finite: the policy returned NaN or infinity")
-        chosen = self._list_ids(ids)
+        chosen = list_ids(ids, self.n_sims)
         chosen = chosen[~self._has_ended[chosen]]
         if not len(chosen):
             return
@@ -165,14 +165,6 @@ class PoolSimulation:
                 f"it returns {', '.join(sorted(self._values))}",
             )
         return make_constant(self._values[name])
-
-    def _list_ids(self, ids: ArrayLike | None) -> NDArray[np.int32]:
-        if ids is None:
-            return np.arange(self.n_sims, dtype=np.int32)
-        chosen = np.asarray(ids)
-        if chosen.dtype == bool:
-            chosen = np.flatnonzero(chosen)
-        return chosen.astype(np.int32)
 
 
 def import_envpool() -> Any:
