@@ -45,6 +45,8 @@ _PACKAGES = (
     "reward-agent", "mujoco", "gymnasium", "stable-baselines3", "torch", "numpy", "openai",
     "anthropic",
 )  # fmt: skip
+# What is named only where it is installed.
+_OPTIONAL_PACKAGES = ("envpool",)
 
 
 def design(
@@ -360,4 +362,7 @@ def read_versions() -> dict[str, str]:
             versions[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
             versions[name] = __version__ if name == "reward-agent" else "not installed"
+    for name in _OPTIONAL_PACKAGES:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            versions[name] = metadata.version(name)
     return versions

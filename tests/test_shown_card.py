@@ -1,0 +1,27 @@
+"""What a designer knows of an environment, and what a person's program may read."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+
+from reward_agent.search import Search
+from reward_agent.simulation.card import load_env
+
+
+@pytest.mark.parametrize(
+    ("provider", "is_shown"),
+    [("scripted:reply.md", True), ("offline", False), ("openai", False), (None, False)],
+)
+def test_the_verdict_is_shown_to_a_persons_program_alone(provider, is_shown) -> None:
+    card = load_env("metaworld")
+    search = SimpleNamespace(card=card, config=SimpleNamespace(provider=provider))
+    names = {field.name for field in Search.shown_card.fget(search).state}
+    assert ({"success", "own_reward"} <= names) is is_shown
+    assert {"object_position", "goal_position", "gripper_opening"} <= names
+
+
+def test_a_card_without_such_fields_is_shown_as_it_is() -> None:
+    card = load_env("hopper")
+    assert card.for_designer is card
