@@ -53,6 +53,7 @@ from reward_agent.types import FileRecord, Finite, Outcome, Usage
 
 SWEEP_FILE, JOB_FILE, RESULT_FILE = "sweep.json", "job.json", "result.json"
 # A job that failed is tried again, since a machine may fail; then it is a result that says so.
+# Its run goes on where it failed; the last attempt begins anew, since what failed stays in a run.
 N_ATTEMPTS = 3
 # These would meet every job: the sweep stops, and goes on when they are mended.
 _STOPPING = (
@@ -238,7 +239,7 @@ def _run_job(store: SweepStore, job: Job, environ: Mapping[str, str], listen: Li
     listen("started", {"job": job})
     for attempt in range(1, N_ATTEMPTS + 1):
         try:
-            run = _follow_run(store, job, environ)
+            run = _follow_run(store, job, environ, is_last=attempt == N_ATTEMPTS)
             result = _read_run(store, job, run, attempt)
         except _STOPPING:
             raise
@@ -251,7 +252,9 @@ def _run_job(store: SweepStore, job: Job, environ: Mapping[str, str], listen: Li
     listen("over", {"job": job, "result": result})
 
 
-def _follow_run(store: SweepStore, job: Job, environ: Mapping[str, str]) -> RunRecord:
+def _follow_run(
+    store: SweepStore, job: Job, environ: Mapping[str, str], *, is_last: bool
+) -> RunRecord:
     """Start the design run of a job, or take it up again."""
     folder = store.job_dir(job.id)
     settings = {key: value for key, value in job.settings.items() if value is not None}
@@ -260,7 +263,7 @@ def _follow_run(store: SweepStore, job: Job, environ: Mapping[str, str]) -> RunR
         write_text(script, f"```python\n{job.program}\n```\n")
         settings["provider"] = f"scripted:{script.resolve()}"
     known = list_runs(folder / "runs")
-    if not known:
+    if is_last or not known:
         return design(job.env, job.task, runs_dir=folder / "runs", environ=environ, **settings)
     run = known[-1].read_run()
     if run.status == "finished":

@@ -200,11 +200,17 @@ def test_a_job_that_failed_once_is_tried_again(player, suite, tmp_path):
 
 
 def test_a_job_that_fails_is_recorded_as_failed_and_never_as_zero(player, suite, tmp_path):
-    player.errors["reacher", "sparse", 1] = JobError("a child died")
+    player.errors["reacher", "sparse", 1] = JobError("once more")
     player.errors["resumed", "reacher"] = JobError("again")
     store = run_sweep(suite, folder=tmp_path)
     [result] = [r for r in store.read_results().values() if r.status == "failed"]
-    assert (result.n_attempts, result.scores, result.outcome) == (N_ATTEMPTS, (), "failed: again")
+    assert (result.n_attempts, result.scores, result.outcome) == (
+        N_ATTEMPTS, (), "failed: once more",
+    )  # fmt: skip
+    played = [call for call in player.played if call[0] != "inverted_pendulum" and call[2] == 1]
+    assert played[1:4] == [
+        ("reacher", "sparse", 1), ("resumed", "reacher", 1), ("reacher", "sparse", 1),
+    ], "it goes on, then it begins anew"  # fmt: skip
     cell = summarise_sweep(store).find_cell("reacher/reach", "sparse")
     assert (cell.n_failed, cell.mean) == (1, pytest.approx(1.05))
     assert "1.05 (1 failed)" in render_markdown(summarise_sweep(store))
