@@ -18,12 +18,13 @@ from reward_agent.bench.tables import (
     render_number,
     render_settings,
 )
-from reward_agent.evaluation.statistics import performance_profile
+from reward_agent.evaluation.statistics import FloatArray, performance_profile
 from reward_agent.report.charts import Labels, Point, Series, render_lines, render_scores
 from reward_agent.store import write_record, write_text
 
 PAGE_FILE = "report.html"
-_N_THRESHOLDS = 61
+# A profile is steps: a mark at each would hide them.
+_PROFILE_STYLE = ".dot { display: none; }"
 
 
 def write_results(store: SweepStore) -> Results:
@@ -39,7 +40,8 @@ def write_results(store: SweepStore) -> Results:
     write_text(store.dir / "results.tex", render_latex(results))
     for name, chart in draw_charts(results).items():
         picture = chart.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1)
-        picture = picture.replace(">", f"><style>{_read_style()}</style>", 1)
+        style = _read_style() + (_PROFILE_STYLE if name == "profile" else "")
+        picture = picture.replace(">", f"><style>{style}</style>", 1)
         write_text(store.dir / f"{name}.svg", picture)
     write_text(store.dir / PAGE_FILE, render_page(results))
     return results
@@ -58,7 +60,8 @@ def render_page(results: Results) -> str:
     )
     return environment.get_template("page.html.j2").render(
         results=results,
-        charts=list(draw_charts(results).values()),
+        charts=draw_charts(results),
+        profile_style=_PROFILE_STYLE,
         legend=[(series.name, series.css_class) for series in _make_profiles(results)],
         column_rows=make_column_rows(results),
         describe_cell=describe_cell,
@@ -78,7 +81,7 @@ def draw_charts(results: Results) -> dict[str, str]:
                 "",
                 "normalised score",
             ),
-            [(series.name, [series]) for series in _make_marks(results)],
+            [("", [series]) for series in _make_marks(results)],
             target=1.0,
         ),
         "profile": render_lines(
@@ -107,7 +110,7 @@ def _make_marks(results: Results) -> list[Series]:
 
 
 def _make_profiles(results: Results) -> list[Series]:
-    """Return the share of runs above each threshold from 0 to the best score."""
+    """Return the share of runs above each threshold from 0 to the best score, as steps."""
     strata = {
         column.label: [
             scores
@@ -117,14 +120,19 @@ def _make_profiles(results: Results) -> list[Series]:
         for column in results.columns
     }
     known = [score for groups in strata.values() for scores in groups for score in scores]
-    thresholds = np.linspace(0.0, max([1.0, *known]), _N_THRESHOLDS)
-    series = []
-    for colour, (label, groups) in enumerate(strata.items()):
-        if groups:
-            shares = performance_profile(groups, thresholds)
-            points = zip(thresholds.tolist(), shares.tolist(), strict=True)
-            series.append(Series(label, tuple(Point(x, y) for x, y in points), colour))
-    return series
+    thresholds = np.unique(np.clip([0.0, 1.0, *known], 0.0, None))
+    return [
+        Series(label, _make_steps(groups, thresholds), colour)
+        for colour, (label, groups) in enumerate(strata.items())
+        if groups
+    ]
+
+
+def _make_steps(strata: list[list[float]], thresholds: FloatArray) -> tuple[Point, ...]:
+    """Return both ends of each step; thresholds ``(n,)`` hold every score at which one is."""
+    shares = performance_profile(strata, thresholds)
+    corners = zip(np.repeat(thresholds, 2)[1:], np.repeat(shares, 2), strict=False)
+    return tuple(Point(float(x), float(y)) for x, y in corners)
 
 
 def _read_style() -> str:

@@ -188,6 +188,7 @@ def _make_column(
     own = [cell for cell in cells if cell.label == label]
     strata = [scores for cell in own if (scores := list_normalised(cell))]
     n_successes, n_episodes = sum(c.n_successes for c in own), sum(c.n_episodes for c in own)
+    n_calls = sum(result.usage.n_calls for result in results)
     prices = [result.usage.usd for result in results if result.usage.usd is not None]
     return Column(
         label=label,
@@ -201,8 +202,8 @@ def _make_column(
         success_interval=_find_success_interval(n_successes, n_episodes),
         improvement=None if label == first else compare_cells(own, cells, first),
         env_steps=sum(result.env_steps for result in results),
-        n_calls=sum(result.usage.n_calls for result in results),
-        usd=sum(prices) if prices else None,
+        n_calls=n_calls,
+        usd=sum(prices) if prices or not n_calls else None,
     )
 
 

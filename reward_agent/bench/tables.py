@@ -19,8 +19,13 @@ def render_number(value: float | None, interval: tuple[float, float] | None = No
     """Return a number with its interval; a missing one is a dash, never a zero."""
     if value is None:
         return "–"
-    text = f"{value:.3g}"
-    return f"{text} [{interval[0]:.3g}, {interval[1]:.3g}]" if interval else text
+    text = _shorten(value)
+    return f"{text} [{', '.join(map(_shorten, interval))}]" if interval else text
+
+
+def _shorten(value: float) -> str:
+    """Return three digits; what rounding errors leave of a zero is a zero."""
+    return f"{round(value, 9) + 0.0:.3g}"
 
 
 def render_percent(value: float | None, interval: tuple[float, float] | None = None) -> str:

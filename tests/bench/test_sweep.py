@@ -2,10 +2,13 @@
 
 import csv
 import io
+import itertools
 import json
+import re
 
 import pytest
 
+from reward_agent.bench import page as page_module
 from reward_agent.bench import sweep as sweep_module
 from reward_agent.bench.compare import compare_sweeps
 from reward_agent.bench.forecast import forecast_jobs
@@ -15,7 +18,7 @@ from reward_agent.bench.plan import Choices, plan_jobs
 from reward_agent.bench.results import summarise_sweep
 from reward_agent.bench.suite import list_suites, load_suite, make_suite
 from reward_agent.bench.sweep import N_ATTEMPTS, find_sweep, run_sweep
-from reward_agent.bench.tables import render_csv, render_latex, render_markdown
+from reward_agent.bench.tables import render_csv, render_latex, render_markdown, render_number
 from reward_agent.errors import (
     BudgetError,
     DataError,
@@ -272,6 +275,20 @@ def test_every_number_of_the_page_leads_to_its_run(player, suite, tmp_path):
     for name in ("results.md", "results.csv", "results.json", "results.tex", "profile.svg"):
         assert (tmp_path / name).stat().st_size > 100
     assert r"inverted\_pendulum/balance" in render_latex(results)
+
+
+def test_a_profile_falls_in_steps_at_the_scores(player, suite, tmp_path):
+    profile = page_module.draw_charts(summarise_sweep(run_sweep(suite, folder=tmp_path)))["profile"]
+    lines = re.findall(r'points="([^"]+)"', profile)
+    assert len(lines) == 3
+    for line in lines:
+        points = [tuple(map(float, point.split(","))) for point in line.split()]
+        pairs = itertools.pairwise(points)
+        assert all(a[0] == b[0] or a[1] == b[1] for a, b in pairs), "each part is level or upright"
+
+
+def test_what_rounding_leaves_of_a_zero_is_shown_as_zero():
+    assert render_number(9.62e-19, (-1e-12, 0.5)) == "0 [0, 0.5]"
 
 
 def test_a_sweep_that_has_just_begun_has_a_page(player, suite, tmp_path):
