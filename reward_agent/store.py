@@ -207,8 +207,8 @@ class RunStore:
             lock_file = (self.dir / "LOCK").open("w")
         except OSError as error:
             raise RewardAgentError(
-                f"the run's folder {self.dir} cannot be written: {error.strerror}",
-                "give a folder that you may write to with --runs-dir",
+                f"the folder {self.dir} cannot be written: {error.strerror}",
+                "give a folder that you may write to: --runs-dir, or --output of a sweep",
             ) from error
         with lock_file as file:
             try:

@@ -22,16 +22,21 @@ class Suite(Record):
     number of trainings.
     """
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
+    name: str = Field(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$",
+        description="letters, digits, '_', '.' and '-'; that of the file by default",
+    )
     description: str = ""
     tasks: tuple[str, ...] = Field(min_length=1, description="'env/task' each")
-    methods: tuple[str, ...] = Field(("reference", "sparse", "offline"), min_length=1)
+    methods: tuple[str, ...] = Field(
+        ("reference", "sparse", "offline"), min_length=1, description="names of methods"
+    )
     seeds: int = Field(3, ge=1, le=1000, description="runs of each method on each task")
     budget: str | int = Field("quick", description="a preset of the card, or env steps a training")
-    candidates: int = Field(4, ge=1, le=64)
-    iterations: int = Field(3, ge=1, le=100)
+    candidates: int = Field(4, ge=1, le=64, description="programs a round, of a search")
+    iterations: int = Field(3, ge=1, le=100, description="its rounds")
     winner_seeds: int = Field(2, ge=1, le=50, description="fresh seeds that a result is scored by")
-    eval_episodes: int = Field(16, ge=1, le=1024)
+    eval_episodes: int = Field(16, ge=1, le=1024, description="episodes of each score")
 
     @field_validator("tasks")
     @classmethod
@@ -51,15 +56,15 @@ class Suite(Record):
                 raise UnknownNameError("method", name, METHODS)
         return tuple(dict.fromkeys(methods))
 
-    @field_validator("budget")
+    @field_validator("budget", mode="before")
     @classmethod
-    def _check_budget(cls, budget: str | int) -> str | int:
+    def _check_budget(cls, budget: object) -> object:
         if isinstance(budget, str) and budget.isdecimal():
             budget = int(budget)
         if isinstance(budget, str) and budget not in PRESETS:
             raise UnknownNameError("budget", budget, PRESETS)
-        if isinstance(budget, int) and budget < 1:
-            raise ValueError("a training takes at least one env step")
+        if not isinstance(budget, str) and (type(budget) is not int or budget < 1):
+            raise ValueError(f"it is {', '.join(PRESETS)}, or a whole number of env steps from 1")
         return budget
 
 
@@ -83,7 +88,9 @@ def load_suite(name: str) -> Suite:
     if name in list_suites():
         text = (_find_suites() / f"{name}.toml").read_text("utf-8")
     elif path.suffix == ".toml" and path.is_file():
-        text = path.read_text("utf-8")
+        text = _read_text(path)
+    elif path.suffix == ".toml":
+        raise DataError(f"no file {path}", f"give its path, or one of {', '.join(list_suites())}")
     else:
         remedy = f"known: {', '.join(list_suites())}; or the path of a .toml file"
         raise UnknownNameError("suite", name, list_suites(), remedy)
@@ -93,19 +100,36 @@ def load_suite(name: str) -> Suite:
         raise DataError(f"{name} is not TOML: {error}", "correct the file") from error
 
 
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path} cannot be read: {error}", "give a text file in UTF-8") from error
+
+
 def make_suite(table: dict[str, object]) -> Suite:
     """Return the suite of a table.
 
     Raises:
-        UnknownNameError: it names an unknown method or budget.
-        DataError: a key is unknown or does not have its form.
+        UnknownNameError: it has an unknown key, or names an unknown method or budget.
+        DataError: a key is missing or does not have its form.
     """
+    for key in table:
+        if key not in Suite.model_fields:
+            raise UnknownNameError("suite key", key, Suite.model_fields)
     try:
         return Suite.model_validate(table)
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(map(str, first["loc"]))
-        raise DataError(
-            f"suite {table['name']!r}, key {key!r}: {first['msg']}",
-            f"the keys of a suite: {', '.join(Suite.model_fields)}",
-        ) from error
+        raise _explain(error, table) from error
+
+
+def _explain(error: ValidationError, table: dict[str, object]) -> DataError:
+    """Say what the first wrong key holds and what it should."""
+    first = error.errors()[0]
+    key = str(first["loc"][0])
+    meaning = Suite.model_fields[key].description
+    remedy = f"{key}: {meaning}" if meaning else f"correct {key}"
+    if first["type"] == "missing":
+        return DataError(f"suite {table['name']!r} has no {key!r}", remedy)
+    reason = first["msg"].replace("Tuple", "List").replace("tuple", "list")
+    return DataError(f"suite {table['name']!r}, {key} = {table[key]!r}: {reason}", remedy)

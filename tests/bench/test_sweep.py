@@ -372,10 +372,13 @@ def test_forecast_counts_what_is_left(player, suite, tmp_path):
 @pytest.mark.parametrize(
     ("text", "error", "message"),
     [
-        ("tasks = []", DataError, "tasks"),
+        ("tasks = []", DataError, r"tasks = \[\]: List should have at least 1"),
+        ("seeds = 1", DataError, "has no 'tasks'"),
+        ('tasks = ["a/b"]\nseeds = "three"', DataError, "seeds = 'three': .* integer"),
+        ('tasks = ["a/b"]\nbudget = 1.5', DataError, "whole number of env steps"),
         ('tasks = ["hopper"]', DataError, "env/task"),
         ('tasks = ["a/b", "a/b"]', DataError, "named twice"),
-        ('tasks = ["a/b"]\nseed = 3', DataError, "seed"),
+        ('tasks = ["a/b"]\nseed = 3', UnknownNameError, "did you mean 'seeds'"),
         ('tasks = ["a/b"]\nmethods = ["ful"]', UnknownNameError, "did you mean 'full'"),
         ('tasks = ["a/b"]\nbudget = "quik"', UnknownNameError, "did you mean 'quick'"),
         ("tasks = [", DataError, "not TOML"),
@@ -391,6 +394,11 @@ def test_a_suite_that_is_none_is_a_clear_error(text, error, message, tmp_path):
 def test_unknown_suites_and_sweeps_are_named(tmp_path):
     with pytest.raises(UnknownNameError, match="did you mean 'smoke'"):
         load_suite("smok")
+    with pytest.raises(DataError, match=r"no file lost\.toml"):
+        load_suite("lost.toml")
+    (tmp_path / "binary.toml").write_bytes(b"\xff\xfe")
+    with pytest.raises(DataError, match="cannot be read"):
+        load_suite(str(tmp_path / "binary.toml"))
     with pytest.raises(DataError, match="no sweep at"):
         find_sweep(str(tmp_path))
 
