@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
+from xml.sax.saxutils import escape
 
 import numpy as np
 
@@ -19,7 +21,7 @@ from reward_agent.bench.tables import (
     render_settings,
 )
 from reward_agent.evaluation.statistics import FloatArray, performance_profile
-from reward_agent.report.charts import Labels, Point, Series, render_lines, render_scores
+from reward_agent.report.charts import HALF, Labels, Point, Series, render_lines, render_scores
 from reward_agent.store import write_record, write_text
 
 PAGE_FILE = "report.html"
@@ -40,7 +42,10 @@ def write_results(store: SweepStore) -> Results:
     write_text(store.dir / "results.tex", render_latex(results))
     for name, chart in draw_charts(results).items():
         picture = chart.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1)
-        style = _read_style() + (_PROFILE_STYLE if name == "profile" else "")
+        style = _read_style()
+        if name == "profile":
+            style += _PROFILE_STYLE
+            picture = picture.replace("</svg>", f"{_render_names(_make_profiles(results))}</svg>")
         picture = picture.replace(">", f"><style>{style}</style>", 1)
         write_text(store.dir / f"{name}.svg", picture)
     write_text(store.dir / PAGE_FILE, render_page(results))
@@ -68,6 +73,15 @@ def render_page(results: Results) -> str:
         render_number=render_number,
         settings=render_settings(results),
         style=_read_style(),
+    )
+
+
+def _render_names(series: Sequence[Series]) -> str:
+    """Return the names in their colours, top right where a profile leaves room."""
+    return "".join(
+        f'<text class="{item.css_class}" style="fill: var(--s)" text-anchor="end" '
+        f'x="{HALF - 12:g}" y="{30 + 15 * place}">{escape(item.name)}</text>'
+        for place, item in enumerate(series)
     )
 
 

@@ -5,6 +5,7 @@ import io
 import itertools
 import json
 import re
+from xml.etree import ElementTree
 
 import pytest
 
@@ -275,6 +276,13 @@ def test_every_number_of_the_page_leads_to_its_run(player, suite, tmp_path):
     for name in ("results.md", "results.csv", "results.json", "results.tex", "profile.svg"):
         assert (tmp_path / name).stat().st_size > 100
     assert r"inverted\_pendulum/balance" in render_latex(results)
+
+
+def test_a_profile_as_a_file_names_its_lines(player, suite, tmp_path):
+    write_results(run_sweep(suite, folder=tmp_path))
+    picture = ElementTree.parse(tmp_path / "profile.svg")
+    words = [item.text for item in picture.iter("{http://www.w3.org/2000/svg}text")]
+    assert words[-3:] == ["reference", "sparse", "offline"]
 
 
 def test_a_profile_falls_in_steps_at_the_scores(player, suite, tmp_path):
