@@ -16,7 +16,10 @@ from reward_agent.bench.preferences import (
     simulate_preferences,
 )
 from reward_agent.bench.reference import CASES, render_reference, run_reference
+from reward_agent.bench.scale import render_scale, simulate_cases
 from reward_agent.bench.speed import parse_order, recompute_rows, render_speed, run_speed
+from reward_agent.bench.utilisation import PROMISED, render_utilisation
+from reward_agent.bench.utilisation import main as run_utilisation
 from reward_agent.errors import RewardAgentError, UnknownNameError, UsageError
 
 Benchmark = Callable[[list[str]], int]
@@ -42,6 +45,8 @@ def _list_benchmarks() -> dict[str, Benchmark]:
         "speed": _run_speed,
         "diversity": _run_diversity,
         "preferences": _run_preferences,
+        "utilisation": _run_utilisation,
+        "scale": _run_scale,
         **{case: partial(_run_reference, case) for case in CASES},
     }
 
@@ -57,6 +62,19 @@ def _run_preferences(arguments: list[str]) -> int:
     results = simulate_preferences()
     print(render_preferences(results))
     return 0 if is_promise_held(results) else 1
+
+
+def _run_scale(arguments: list[str]) -> int:
+    if arguments:
+        raise UsageError(f"scale takes no arguments, {arguments[0]!r} was given")
+    print(render_scale(simulate_cases()))
+    return 0
+
+
+def _run_utilisation(arguments: list[str]) -> int:
+    found = run_utilisation(arguments)
+    print(render_utilisation(found))
+    return 0 if found.busy >= PROMISED else 1
 
 
 def _run_speed(arguments: list[str]) -> int:

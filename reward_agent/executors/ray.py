@@ -100,17 +100,18 @@ class RayNodes:
         import ray
         from ray.exceptions import RayError, RayTaskError
 
-        stream: Any = None
+        stream, reply = None, None
         try:
             stream = self._task.remote(ray.put(order))
-            return _follow(stream, on_progress, cancel)
+            reply = _follow(stream, on_progress, cancel)
+            return reply
         except RayTaskError as error:
             raise JobError(f"a node failed: {error.cause!r}", "see Ray's logs on it") from error
         except RayError as error:
             raise NodeLost(f"{type(error).__name__}: {str(error).splitlines()[0]}") from error
         finally:
             if stream is not None and not stream.is_finished():
-                _end(stream)
+                _end(stream, is_cancelled=reply is None)
 
     def close(self) -> None:
         """Close the connection, and end the cluster if it was started here; once is enough."""
@@ -143,14 +144,19 @@ def _follow(
     return None
 
 
-def _end(stream: Any) -> None:
-    """Cancel a task and wait for its end: a driver that leaves at once takes the message along."""
+def _end(stream: Any, *, is_cancelled: bool) -> None:
+    """Wait for a task's end, after its reply or cancelled.
+
+    A driver that leaves at once takes the message along. A task that has replied is not cancelled:
+    Ray 2.60 aborts the driver when it cancels a task in the moment in which it ends.
+    """
     import ray
     from ray.exceptions import RayError
 
     deadline = time.monotonic() + _END_S
     with contextlib.suppress(RayError):
-        ray.cancel(stream)
+        if is_cancelled:
+            ray.cancel(stream)
         while time.monotonic() < deadline:
             ready, _ = ray.wait([stream], timeout=_POLL_S)
             if ready and next(stream, None) is None:

@@ -55,7 +55,7 @@ class Site:
     can_lose_a_node = False
 
     def __init__(self, folder: Path) -> None:
-        self.folder, self.address = folder, None
+        self.folder, self.address, self.temporary = folder, None, str(folder)
         self.losses: list[str] = []
 
     @contextlib.contextmanager
@@ -89,7 +89,7 @@ class Site:
         """Tell whether soon no worker runs that was started from here."""
         deadline = time.monotonic() + 30
         while time.monotonic() < deadline:
-            if not _list_workers(str(self.folder.parent)):
+            if not _list_workers([str(self.folder.parent), self.temporary]):
                 return True
             time.sleep(0.2)
         return False
@@ -100,14 +100,14 @@ class Site:
     def close(self) -> None: ...
 
 
-def _list_workers(part: str) -> list[int]:
+def _list_workers(parts: list[str]) -> list[int]:
     """Return processes that do a job; those of other tests' folders are none of ours."""
     found = []
     for path in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             words = (path / "cmdline").read_bytes().decode().split("\0")
             is_job = "reward_agent.worker" in words
-            if is_job and (part in words[-2] or "/reward-agent-" in words[-2]):
+            if is_job and any(part in words[-2] for part in parts):
                 found.append(int(path.name))
     return found
 
@@ -115,9 +115,19 @@ def _list_workers(part: str) -> list[int]:
 class RemoteSite(Site):
     can_lose_a_node = True
 
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        # Nodes work in temporary folders; others of this machine may do the same in theirs.
+        self.temporary = tempfile.mkdtemp(prefix="site-")
+        os.environ["TMPDIR"] = self.temporary
+
     def make_place(self) -> RemotePlace:
         nodes = make_nodes(self.name, self.address, self.folder)
         return RemotePlace(nodes, "default", self.losses.append)
+
+    def close(self) -> None:
+        os.environ.pop("TMPDIR", None)
+        shutil.rmtree(self.temporary, ignore_errors=True)
 
 
 class RaySite(RemoteSite):
@@ -150,6 +160,7 @@ class RaySite(RemoteSite):
 
     def close(self) -> None:
         self.cluster.shutdown()
+        super().close()
 
 
 class SlurmSite(RemoteSite):
@@ -219,6 +230,7 @@ class SlurmSite(RemoteSite):
                 daemon.wait()
         os.environ.pop("SLURM_CONF")
         shutil.rmtree(self.home, ignore_errors=True)
+        super().close()
 
 
 # No cgroups: containers have none that a daemon may write. CPUs are counted, not pinned.
