@@ -131,5 +131,6 @@ def _explain(error: ValidationError, table: dict[str, object]) -> DataError:
     remedy = f"{key}: {meaning}" if meaning else f"correct {key}"
     if first["type"] == "missing":
         return DataError(f"suite {table['name']!r} has no {key!r}", remedy)
-    reason = first["msg"].replace("Tuple", "List").replace("tuple", "list")
+    reason = first["msg"].removeprefix("Value error, ")
+    reason = reason.replace("Tuple", "List").replace("tuple", "list")
     return DataError(f"suite {table['name']!r}, {key} = {table[key]!r}: {reason}", remedy)

@@ -383,7 +383,7 @@ def test_forecast_counts_what_is_left(player, suite, tmp_path):
         ("tasks = []", DataError, r"tasks = \[\]: List should have at least 1"),
         ("seeds = 1", DataError, "has no 'tasks'"),
         ('tasks = ["a/b"]\nseeds = "three"', DataError, "seeds = 'three': .* integer"),
-        ('tasks = ["a/b"]\nbudget = 1.5', DataError, "whole number of env steps"),
+        ('tasks = ["a/b"]\nbudget = 1.5', DataError, "budget = 1.5: it is .* whole number"),
         ('tasks = ["hopper"]', DataError, "env/task"),
         ('tasks = ["a/b", "a/b"]', DataError, "named twice"),
         ('tasks = ["a/b"]\nseed = 3', UnknownNameError, "did you mean 'seeds'"),
