@@ -5,6 +5,7 @@ The child's side is ``python -m reward_agent.sandbox.trial FOLDER``.
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 import tempfile
@@ -35,23 +36,29 @@ def check_isolation(mode: SandboxMode) -> Level:
 
 def try_seal() -> SealReport:
     """Start a child that seals itself, and return what it reports."""
+    try:
+        trial = _run_trial()
+        if trial.returncode == -signal.SIGKILL:  # from outside: the filter's own signal is another
+            trial = _run_trial()
+        return SealReport.model_validate_json(trial.stdout)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return SealReport(level="process", detail=str(error))
+    except ValueError:
+        words = trial.stderr.decode(errors="replace").strip()[-200:]
+        words = words or f"it ended with {trial.returncode} and said nothing"
+        return SealReport(level="process", detail=f"the trial failed: {words}")
+
+
+def _run_trial() -> subprocess.CompletedProcess[bytes]:
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-s", "-P", "-m", "reward_agent.sandbox.trial", folder]
-        try:
-            trial = subprocess.run(
-                command,
-                cwd=folder,
-                env=make_child_environment(Path(folder), renders=False),
-                capture_output=True,
-                timeout=_TRIAL_S,
-                check=False,
-            )
-            return SealReport.model_validate_json(trial.stdout)
-        except (OSError, subprocess.TimeoutExpired) as error:
-            return SealReport(level="process", detail=str(error))
-        except ValueError:
-            words = trial.stderr.decode(errors="replace").strip()[-200:]
-            return SealReport(level="process", detail=f"the trial failed: {words}")
+        return subprocess.run(
+            [sys.executable, "-s", "-P", "-m", "reward_agent.sandbox.trial", folder],
+            cwd=folder,
+            env=make_child_environment(Path(folder), renders=False),
+            capture_output=True,
+            timeout=_TRIAL_S,
+            check=False,
+        )
 
 
 def _seal_this_process(folder: Path) -> None:

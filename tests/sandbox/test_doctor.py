@@ -40,6 +40,22 @@ def test_survey_of_a_broken_trial_is_a_row_and_no_crash(monkeypatch):
     assert "nonexistent" in report.detail
 
 
+@pytest.mark.parametrize("n_kills", [1, 2])
+def test_a_trial_that_something_outside_killed_is_tried_once_more(n_kills, tmp_path, monkeypatch):
+    marks, python = tmp_path / "marks", tmp_path / "python"
+    marks.write_text("")
+    python.write_text(
+        f"#!/bin/sh\nif [ $(wc -c < {marks}) -lt {n_kills} ]; then\n"
+        f'printf x >> {marks}; kill -KILL $$; fi\nexec {sys.executable} "$@"\n'
+    )
+    python.chmod(0o700)
+    expected = trial.try_seal().level if n_kills == 1 else "process"
+    monkeypatch.setattr(trial.sys, "executable", str(python))
+    report = trial.try_seal()
+    assert report.level == expected
+    assert n_kills == 1 or "ended with -9" in report.detail
+
+
 def test_run_below_its_mode_is_refused_before_it_starts(monkeypatch):
     weak = SealReport(level="namespaces", detail="this kernel has no Landlock")
     monkeypatch.setattr(trial, "try_seal", lambda: weak)
