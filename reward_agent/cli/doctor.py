@@ -11,11 +11,12 @@ import typer
 def doctor_command(
     as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
 ) -> None:
-    """Say what this machine offers: isolation, rendering, packages, keys."""
+    """Say what this machine offers: isolation, rendering, packages, keys, clusters."""
     from dataclasses import asdict
     from importlib.util import find_spec
 
     from reward_agent.cli.output import answer_console, make_table, print_json
+    from reward_agent.executors.survey import survey_executors
     from reward_agent.llm.local import INSTALL_COMMAND
     from reward_agent.llm.registry import KEY_VARIABLES
     from reward_agent.sandbox.doctor import Mechanism, survey
@@ -28,6 +29,7 @@ def doctor_command(
     is_there = find_spec("xllamacpp") is not None
     detail = "installed" if is_there else f"not installed: {INSTALL_COMMAND}"
     mechanisms.append(Mechanism("xllamacpp", "provider local", is_there, detail))
+    mechanisms += survey_executors()
     if as_json:
         print_json([asdict(mechanism) for mechanism in mechanisms])
         return

@@ -307,6 +307,8 @@ class _Connection:
         except subprocess.TimeoutExpired:
             self._head.kill()
             self._head.wait()
+        assert self._head.stdout is not None
+        self._head.stdout.close()
         self._head = None
 
 

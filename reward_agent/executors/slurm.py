@@ -33,7 +33,7 @@ from reward_agent.executors.remote import (
 )
 from reward_agent.sandbox.files import clean_lines, read_tail, write_atomic
 
-_COMMANDS = ("sbatch", "squeue", "scancel", "sinfo")
+COMMANDS = ("sbatch", "squeue", "scancel", "sinfo")
 _POLL_S = 1.0
 _COMMAND_S = 60.0
 # A shared disk may show a reply this much later than Slurm shows the end of its job.
@@ -69,7 +69,7 @@ def make_nodes(options: ClusterOptions) -> SlurmNodes:
     Raises:
         UsageError: they are not here, the cluster does not answer, or cannot give what is asked.
     """
-    missing = [command for command in _COMMANDS if shutil.which(command) is None]
+    missing = [command for command in COMMANDS if shutil.which(command) is None]
     if missing:
         raise UsageError(
             f"the executor slurm needs {', '.join(missing)}, not found on PATH",

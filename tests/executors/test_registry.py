@@ -1,0 +1,100 @@
+"""A stranger's executor is an entry point; what this machine can use is told."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+import threading
+from dataclasses import replace
+from importlib.metadata import EntryPoint
+from pathlib import Path
+
+import pytest
+from executors_jobs import make_request
+
+from reward_agent.errors import UnknownNameError, UsageError
+from reward_agent.executors import node, registry, survey
+from reward_agent.executors.remote import ClusterOptions, RemotePlace
+from reward_agent.executors.slots import SlotExecutor
+from reward_agent.simulation.card import find_env_dir, load_env
+from reward_agent.types import TrainingResult
+
+
+class InHouse:
+    """Nodes that a stranger wrote: this process, with bytes in between."""
+
+    def __init__(self, options: ClusterOptions) -> None:
+        self.n_slots = options.slots or 1
+
+    def work(self, order: bytes, on_progress, cancel: threading.Event) -> bytes | None:
+        reply = node.work(order, on_progress, cancel)
+        return None if cancel.is_set() else reply
+
+    def close(self) -> None: ...
+
+
+def set_entries(monkeypatch: pytest.MonkeyPatch, **entries: str) -> None:
+    found = [EntryPoint(name, value, registry.GROUP) for name, value in entries.items()]
+    for module in (registry, survey.importlib.metadata):
+        monkeypatch.setattr(module, "entry_points", lambda group: found)
+
+
+def test_an_entry_point_is_an_executor_and_cannot_replace_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_entries(monkeypatch, inhouse="test_registry:InHouse", ray="test_registry:InHouse")
+    place, home = registry.make_places("inhouse", ClusterOptions(slots=1), "default", is_warm=False)
+    assert isinstance(place, RemotePlace)
+    executor = SlotExecutor(place, None, home)
+    [job_exit] = executor.map([make_request(tmp_path / "job")])
+    executor.close()
+    assert isinstance(job_exit.result, TrainingResult)
+    assert registry._load_factory("ray") is not InHouse
+    with pytest.raises(UnknownNameError, match="inhouse"):
+        registry.make_places("inhousr", ClusterOptions(), "default", is_warm=False)
+
+
+def test_an_entry_point_that_cannot_be_loaded_says_which(monkeypatch: pytest.MonkeyPatch) -> None:
+    set_entries(monkeypatch, broken="no_such_package:make")
+    with pytest.raises(UsageError, match="no_such_package:make"):
+        registry.make_places("broken", ClusterOptions(), "default", is_warm=False)
+
+
+def test_the_survey_names_every_cluster_and_what_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_entries(monkeypatch, inhouse="test_registry:InHouse")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    rows = {row.name: row for row in survey.survey_executors()}
+    assert not rows["Slurm"].available
+    assert "sbatch" in rows["Slurm"].detail
+    assert rows["inhouse"].available
+    assert rows["ray"].available or "reward-agent[ray]" in rows["ray"].detail
+
+
+def test_an_environment_of_the_users_own_travels_to_the_node(tmp_path: Path) -> None:
+    own = tmp_path / "own"
+    shutil.copytree(find_env_dir(load_env("inverted_pendulum")), own)
+    card_file = own / "env.toml"
+    text = card_file.read_text()
+    name = "inverted_pendulum.xml"
+    assert f'gymnasium = "{name}"' in text
+    card_file.write_text(text.replace("gymnasium = ", "file = "))
+    package = importlib.util.find_spec("gymnasium")
+    assert package is not None
+    assert package.origin is not None
+    shutil.copy(Path(package.origin).parent / "envs/mujoco/assets" / name, own / name)
+
+    class Elsewhere(InHouse):
+        """Has no disk in common: what is not in the order is not there."""
+
+        def work(self, order: bytes, on_progress, cancel: threading.Event) -> bytes | None:
+            own.rename(tmp_path / "away")
+            return super().work(order, on_progress, cancel)
+
+    request = make_request(tmp_path / "job")
+    job = request.job.model_copy(update={"card": load_env(own)})
+    place = RemotePlace(Elsewhere(ClusterOptions()), "default")
+    job_exit = place.run(replace(request, job=job), None, threading.Event())
+    assert (tmp_path / "away").is_dir()
+    assert isinstance(job_exit.result, TrainingResult)
