@@ -297,8 +297,8 @@ class _Run:
             self.simulation.ask_model(min(setting.calls, 1), self.begin_round)
 
 
-# What is changed, a few things at a time. Many runs side by side are what fills slots: a run trains
-# three or four candidates at a time, and none while the model thinks.
+# What is changed, a few things at a time. Many runs side by side are what fills slots: a run
+# waits for the model and, at each rung, for its slowest training.
 _ALONE: dict[str, float | str] = {
     "calls": 0,
     "candidates": 1,
