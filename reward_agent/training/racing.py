@@ -23,7 +23,7 @@ RUNG_SHARES = (0.125, 0.25, 0.5)
 BANDIT_SHARE = 0.375
 # Weight of the bonus for what is little known, in units of the spread of all scores; and share of
 # the growth so far that may hold on. Chosen on simulated curves, see tests/training/test_racing.py.
-EXPLORATION = 0.5
+EXPLORATION = 0.75
 GROWTH_SHARE = 0.5
 
 
