@@ -18,7 +18,11 @@ from reward_agent.simulation.card import EnvCard, list_envs, load_env
 from reward_agent.tasks import apply_task, list_tasks, load_task
 
 CARDS = [card for card in map(load_env, list_envs()) if card.gymnasium_id]
-REFERENCES = sorted(find_envs_dir().glob("*/tasks/*/reference_reward.py"))
+REFERENCES = [
+    path
+    for card in CARDS
+    for path in sorted(find_envs_dir().glob(f"{card.name}/tasks/*/reference_reward.py"))
+]
 MEMORY = """\
 BEST = {"limit": 50.0}
 
