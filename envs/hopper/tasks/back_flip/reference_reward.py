@@ -4,8 +4,8 @@ What trials taught: paid for the torso's turn alone, a policy folds over at the 
 the whole body (the lesser of torso and foot) is paid too; what comes after the landing is gated by
 it, and lost for good by a foot on the floor while inverted or by leaning far after landing. That
 the task's episode ends at a fall matters as much: without it the same terms never learned to land.
-With the task's PPO settings one seed passed the metric in 16 of 16 fresh episodes after 0.53 M
-steps; another landed every time after 0.06 M and stayed up 1.7 of 2.6 s after 0.45 M.
+With the task's PPO settings one seed passed the metric in 16 of 16 fresh episodes after 0.53 M and
+0.61 M steps, but in 1 of 16 after 0.70 M; another landed but never passed it up to 0.45 M.
 """
 
 import numpy as np
