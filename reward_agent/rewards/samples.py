@@ -3,37 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from reward_agent.simulation.card import EnvCard
 from reward_agent.simulation.state import State
+from reward_agent.simulation.transition import Transition
 
 Array = np.ndarray[Any, Any]
 
 # An action held for a few steps moves the robot further than noise at every step.
 _HOLD_STEPS = 4
-
-
-@dataclass(frozen=True)
-class Transition:
-    """One step of N simulations: ``action`` (N, n_actions), ``terminated`` (N,) bool."""
-
-    state: State
-    action: Array
-    next_state: State
-    terminated: Array
-
-    def take(self, ids: Array) -> Transition:
-        """Return a copy of some simulations, in the order of ``ids``."""
-        return Transition(
-            self.state.take(ids),
-            self.action[ids].copy(),
-            self.next_state.take(ids),
-            self.terminated[ids].copy(),
-        )
 
 
 # The last steps that were rolled out, by what they depend on: a process with everything imported

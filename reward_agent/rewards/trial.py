@@ -14,7 +14,7 @@ import numpy as np
 
 from reward_agent.rewards.contract import POTENTIAL_TERM, ContractError
 from reward_agent.rewards.program import CompiledReward, StepReward
-from reward_agent.rewards.samples import Transition
+from reward_agent.simulation.transition import Transition
 from reward_agent.types import Finding, Severity, TermScale
 
 Array = np.ndarray[Any, Any]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -82,46 +83,66 @@ class Stretch:
         return cls(**(plain | arrays))
 
 
+class EpisodePay(NamedTuple):
+    """One episode that ended: its return, and its length in control steps."""
+
+    generated_return: float
+    n_steps: int
+
+
 class TermLog:
-    """Adds up what each term pays, with a few NumPy calls a step.
+    """Adds up what each term pays, with a few NumPy calls for many steps.
 
     Args:
         n_envs: number of environments N.
     """
 
+    _minimum: FloatArray
+    _maximum: FloatArray
+    _n_episodes: int
+
     def __init__(self, n_envs: int) -> None:
         self._n_envs = n_envs
-        self._names: tuple[str, ...] = ()
-        # Rows: the terms, then the reward. Of the episodes under way:
-        self._running = np.zeros((1, n_envs))
-        self._clear()
+        self._begin(())
 
-    def add(self, terms: dict[str, FloatArray], reward: FloatArray) -> None:
-        """Add one step of all environments: each term and the reward are (N,)."""
-        if not self._names:
-            self._names = tuple(terms)
-            self._running = np.zeros((len(terms) + 1, self._n_envs))
-            self._clear()
-        values = np.array([*(terms[name] for name in self._names), reward])
-        self._running += values
-        self._total += values
-        np.minimum(self._minimum, values, out=self._minimum)
-        np.maximum(self._maximum, values, out=self._maximum)
-        self._n_steps += self._n_envs
-
-    def end_episodes(self, ids: NDArray[np.intp], lengths: NDArray[np.int64]) -> FloatArray:
-        """Close the episodes of some environments and return their returns.
+    def add(
+        self, terms: Mapping[str, FloatArray], reward: FloatArray, done: NDArray[np.bool_]
+    ) -> list[EpisodePay]:
+        """Add steps of all environments and return the episodes that they ended.
 
         Args:
-            ids: the environments.
-            lengths: control steps of their episodes.
+            terms: each (n_steps, N).
+            reward: (n_steps, N).
+            done: (n_steps, N), whether a step ended an episode.
         """
-        pay = self._running[:, ids]
-        self._running[:, ids] = 0.0
+        if not self._names:
+            self._begin(tuple(terms))
+        # Rows: the terms, the reward, and a count of the steps.
+        rows = [*(terms[name] for name in self._names), reward, np.ones_like(reward)]
+        values = np.array(rows)
+        self._total += values.sum(axis=(1, 2))
+        self._minimum = np.minimum(self._minimum, values.min(axis=(1, 2)))
+        self._maximum = np.maximum(self._maximum, values.max(axis=(1, 2)))
+        pay = self._end_episodes(values, done)
         self._episode_pay += pay.sum(axis=1)
-        self._n_episodes += len(ids)
-        self._episode_steps += int(lengths.sum())
-        return np.asarray(pay[-1])
+        self._n_episodes += pay.shape[1]
+        return [EpisodePay(float(paid), round(n)) for paid, n in zip(*pay[-2:], strict=True)]
+
+    def _end_episodes(self, values: FloatArray, done: NDArray[np.bool_]) -> FloatArray:
+        """Return (rows, E): the sums of the episodes that ended, environment by environment."""
+        n_steps = len(done)
+        # One environment after the other, so that the steps of an episode lie side by side.
+        columns = values.transpose(0, 2, 1).reshape(len(values), -1)
+        ends = done.T.ravel()
+        begins = np.roll(ends, 1)
+        begins[::n_steps] = True
+        starts = np.flatnonzero(begins)
+        pay = np.add.reduceat(columns, starts, axis=1)
+        pay[:, starts % n_steps == 0] += self._running
+        is_over = ends[np.append(starts[1:], len(ends)) - 1]
+        self._running[:] = 0.0
+        self._running[:, starts[~is_over] // n_steps] = pay[:, ~is_over]
+        return np.asarray(pay[:, is_over])
 
     def drop_episodes(self) -> None:
         """Forget the episodes under way: their environments were reset."""
@@ -131,21 +152,26 @@ class TermLog:
         """Return what was added since the last call, at least one step."""
         stretch = Stretch(
             names=self._names,
-            n_steps=self._n_steps,
-            minimum=self._minimum.min(axis=1)[:-1],
-            total=self._total.sum(axis=1)[:-1],
-            maximum=self._maximum.max(axis=1)[:-1],
+            n_steps=round(self._total[-1]),
+            minimum=self._minimum[:-2],
+            total=self._total[:-2],
+            maximum=self._maximum[:-2],
             n_episodes=self._n_episodes,
-            episode_pay=self._episode_pay[:-1].copy(),
-            episode_return=float(self._episode_pay[-1]),
-            episode_steps=self._episode_steps,
+            episode_pay=self._episode_pay[:-2],
+            episode_return=float(self._episode_pay[-2]),
+            episode_steps=round(self._episode_pay[-1]),
         )
         self._clear()
         return stretch
 
+    def _begin(self, names: tuple[str, ...]) -> None:
+        self._names = names
+        # Of the episodes under way.
+        self._running = np.zeros((len(names) + 2, self._n_envs))
+        self._clear()
+
     def _clear(self) -> None:
-        self._total = np.zeros_like(self._running)
-        self._minimum = np.full_like(self._running, np.inf)
-        self._maximum = np.full_like(self._running, -np.inf)
-        self._episode_pay = np.zeros(len(self._running))
-        self._n_steps = self._n_episodes = self._episode_steps = 0
+        size = len(self._names) + 2
+        self._total, self._episode_pay = np.zeros(size), np.zeros(size)
+        self._minimum, self._maximum = np.full(size, np.inf), np.full(size, -np.inf)
+        self._n_episodes = 0

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -15,8 +16,10 @@ from numpy.typing import NDArray
 from stable_baselines3.common.vec_env import VecEnv
 
 from reward_agent.simulation.card import EnvCard
+from reward_agent.simulation.payment import Payment, Reward
 from reward_agent.simulation.state import FloatArray, State
-from reward_agent.simulation.term_log import TermLog
+from reward_agent.simulation.term_log import EpisodePay, TermLog
+from reward_agent.simulation.transition import Transition
 
 
 class Simulation(Protocol):
@@ -32,23 +35,19 @@ class Simulation(Protocol):
     def find_terminated(self) -> NDArray[np.bool_]: ...  # noqa: D102
 
 
-class StepReward(Protocol):
-    """Reward (N,) of a step and its terms, each (N,)."""
+@dataclass(frozen=True)
+class Ended:
+    """The episodes that a step ended, E of them.
 
-    @property
-    def reward(self) -> FloatArray: ...  # noqa: D102
-    @property
-    def terms(self) -> dict[str, FloatArray]: ...  # noqa: D102
+    Args:
+        ids: (E,) the environments.
+        is_time_out: (E,) whether the time limit ended them, not the card's termination.
+        observation: (E, observation_size), the last one.
+    """
 
-
-class Reward(Protocol):
-    """What is needed of ``rewards.program.CompiledReward``."""
-
-    def begin(self, state: State) -> None: ...  # noqa: D102
-    def restart(self, ids: NDArray[np.intp], state: State) -> None: ...  # noqa: D102
-    def step(  # noqa: D102
-        self, state: State, action: FloatArray, next_state: State, terminated: NDArray[np.bool_]
-    ) -> StepReward: ...
+    ids: NDArray[np.intp]
+    is_time_out: NDArray[np.bool_]
+    observation: NDArray[np.float32]
 
 
 class RewardVecEnv(VecEnv):  # type: ignore[misc]
@@ -77,74 +76,116 @@ class RewardVecEnv(VecEnv):  # type: ignore[misc]
         )
         self.terms = TermLog(simulation.n_sims)
         self.seconds = {"physics": 0.0, "reward": 0.0, "state": 0.0}
-        self._simulation, self._reward = simulation, reward
+        self._simulation = simulation
+        self._payment = Payment(reward, simulation.n_sims)
         self._max_episode_steps = card.max_episode_steps
         self._lengths = np.zeros(simulation.n_sims, dtype=np.int64)
+        self._dones: list[NDArray[np.bool_]] = []
         self._state: State
-        self._actions: FloatArray
+        self._actions: NDArray[np.float32]
 
     def reset(self) -> NDArray[np.float32]:
         """Start all episodes anew and return the observation (N, observation_size)."""
         self._simulation.reset()
         self._lengths[:] = 0
         self._state = self._simulation.read_state()
-        self._reward.begin(self._state)
+        self._payment.begin(self._state)
+        self._dones = []
         self.terms.drop_episodes()
         return self._simulation.observation.astype(np.float32)
 
-    def step_async(self, actions: NDArray[np.float32]) -> None:
-        """Keep the actions (N, n_actions) for ``step_wait``."""
-        self._actions = actions.astype(np.float64)
-
-    def step_wait(
-        self,
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_], list[dict[str, Any]]]:
+    def advance(
+        self, actions: NDArray[np.float32]
+    ) -> tuple[NDArray[np.float32], NDArray[np.bool_], Ended | None]:
         """Step all simulations; those whose episode ended are at the start of the next.
+
+        What the step pays is asked for afterwards, for many steps at once, with ``pay``.
+
+        Args:
+            actions: (N, n_actions).
+
+        Returns:
+            Observation (N, observation_size), ends of episodes (N,), and what ended, if any.
 
         Raises:
             ContractError: the program failed or broke its contract.
         """
+        action = actions.astype(np.float64)
         started = time.perf_counter()
-        self._simulation.step(self._actions)
+        self._simulation.step(action)
         stepped = time.perf_counter()
         next_state = self._simulation.read_state()
         observation = self._simulation.observation.astype(np.float32)
         terminated = self._simulation.find_terminated()
         measured = time.perf_counter()
-        paid = self._reward.step(self._state, self._actions, next_state, terminated)
-        self.terms.add(paid.terms, paid.reward)
-        rewarded = time.perf_counter()
+        self._payment.add(Transition(self._state, action, next_state, terminated))
+        taken = time.perf_counter()
         self._state = next_state
         self._lengths += 1
         done = terminated | (self._lengths >= self._max_episode_steps)
-        infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
-        if done.any():
-            self._end_episodes(np.flatnonzero(done), terminated, observation, infos)
+        self._dones.append(done)
+        ended = self._end_episodes(done, terminated, observation) if done.any() else None
         self.seconds["physics"] += stepped - started
-        self.seconds["reward"] += rewarded - measured
-        self.seconds["state"] += measured - stepped + time.perf_counter() - rewarded
-        return observation, paid.reward.astype(np.float32), done, infos
+        self.seconds["reward"] += taken - measured
+        self.seconds["state"] += measured - stepped + time.perf_counter() - taken
+        return observation, done, ended
+
+    def pay(self) -> FloatArray:
+        """Return the rewards (n_steps, N) of the steps since it was last called.
+
+        Raises:
+            ContractError: the program failed or broke its contract.
+        """
+        return self._pay()[0]
+
+    def _pay(self) -> tuple[FloatArray, list[EpisodePay]]:
+        started = time.perf_counter()
+        rewards, terms = self._payment.collect()
+        done, self._dones = np.array(self._dones), []
+        episodes = self.terms.add(terms, rewards, done)
+        self.seconds["reward"] += time.perf_counter() - started
+        return rewards, episodes
 
     def _end_episodes(
         self,
-        ids: NDArray[np.intp],
+        done: NDArray[np.bool_],
         terminated: NDArray[np.bool_],
         observation: NDArray[np.float32],
-        infos: list[dict[str, Any]],
-    ) -> None:
-        """Describe the episodes that ended, and begin the next in the same simulations."""
-        returns = self.terms.end_episodes(ids, self._lengths[ids])
-        for i, generated_return in zip(ids, returns, strict=True):
-            infos[i] = {
-                "terminal_observation": observation[i].copy(),
-                "TimeLimit.truncated": not terminated[i],
-                "episode": {"r": float(generated_return), "l": int(self._lengths[i])},
-            }
+    ) -> Ended:
+        """Begin the next episodes in the simulations whose episode ended."""
+        ids = np.flatnonzero(done)
+        ended = Ended(ids, ~terminated[ids], observation[ids])
         self._simulation.reset(ids)
         self._lengths[ids] = 0
         self._state = self._simulation.read_state()
-        self._reward.restart(ids, self._state)
+        self._payment.restart(ids, self._state)
         observation[ids] = self._simulation.observation[ids]
+        return ended
+
+    def step_async(self, actions: NDArray[np.float32]) -> None:
+        """Keep the actions (N, n_actions) for ``step_wait``."""
+        self._actions = actions
+
+    def step_wait(
+        self,
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_], list[dict[str, Any]]]:
+        """Step all simulations and pay the step, as Stable-Baselines3 expects it.
+
+        Raises:
+            ContractError: the program failed or broke its contract.
+        """
+        observation, done, ended = self.advance(self._actions)
+        rewards, episodes = self._pay()
+        infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
+        if ended:
+            rows = zip(ended.ids, ended.is_time_out, ended.observation, episodes, strict=True)
+            for i, is_time_out, last, episode in rows:
+                infos[i] = {
+                    "terminal_observation": last,
+                    "TimeLimit.truncated": bool(is_time_out),
+                    "episode": {"r": episode.generated_return, "l": episode.n_steps},
+                }
+        return observation, rewards[-1].astype(np.float32), done, infos
 
     def close(self) -> None:
         """Nothing to close."""

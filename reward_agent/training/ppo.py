@@ -24,6 +24,7 @@ from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.vec_env import VecEnv
 
 from reward_agent.simulation.card import PPOSettings
+from reward_agent.simulation.vec_env import Ended, RewardVecEnv
 from reward_agent.training.gradients import (
     Adam,
     Networks,
@@ -78,7 +79,9 @@ class BatchPPO(PPO):  # type: ignore[misc]
         seconds: wall time by activity.
     """
 
-    def __init__(self, env: VecEnv, settings: PPOSettings, total_timesteps: int, seed: int) -> None:
+    def __init__(
+        self, env: RewardVecEnv, settings: PPOSettings, total_timesteps: int, seed: int
+    ) -> None:
         final_share = settings.final_learning_rate_share
         super().__init__(
             "MlpPolicy",
@@ -155,7 +158,7 @@ class BatchPPO(PPO):  # type: ignore[misc]
         return True
 
     def _step_environments(
-        self, env: VecEnv, buffer: RolloutBuffer, n_steps: int
+        self, env: RewardVecEnv, buffer: RolloutBuffer, n_steps: int
     ) -> tuple[FloatArray, NDArray[np.bool_], list[_TimeOut]]:
         """Act for ``n_steps``; observations, actions, rewards and starts go to the buffer.
 
@@ -176,13 +179,11 @@ class BatchPPO(PPO):  # type: ignore[misc]
             buffer.actions[step] = action
             buffer.episode_starts[step] = self._last_episode_starts
             self.seconds["policy"] += time.perf_counter() - started
-            self._last_obs, buffer.rewards[step], ended, infos = env.step(
-                np.clip(action, low, high)
-            )
-            done[step] = self._last_episode_starts = ended
-            for i in np.flatnonzero(ended):
-                if infos[i]["TimeLimit.truncated"]:
-                    time_outs.append(_TimeOut(step, int(i), infos[i]["terminal_observation"]))
+            self._last_obs, done[step], ended = env.advance(np.clip(action, low, high))
+            self._last_episode_starts = done[step]
+            if ended:
+                time_outs += _list_time_outs(step, ended)
+        buffer.rewards[:] = env.pay()
         buffer.pos, buffer.full = n_steps, True
         return raw, done, time_outs
 
@@ -252,6 +253,11 @@ class BatchPPO(PPO):  # type: ignore[misc]
                 self.networks.flat, self._gradient.flat, learning_rate, self.max_grad_norm
             )
         return True
+
+
+def _list_time_outs(step: int, ended: Ended) -> list[_TimeOut]:
+    rows = zip(ended.ids, ended.observation, ended.is_time_out, strict=True)
+    return [_TimeOut(step, int(i), last) for i, last, is_time_out in rows if is_time_out]
 
 
 def _share_networks(policy: ActorCriticPolicy, settings: PPOSettings) -> Networks:

@@ -4,25 +4,63 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from reward_agent.simulation.term_log import Stretch, TermLog
+from reward_agent.simulation.term_log import EpisodePay, Stretch, TermLog
 
 
-def fill(log: TermLog, values: np.ndarray) -> None:
+def fill(log: TermLog, values: np.ndarray, done: np.ndarray | None = None) -> list[EpisodePay]:
     """Add steps: values (n_steps, N) of one term, which is the whole reward."""
-    for row in values:
-        log.add({"speed": row}, row)
+    ended = np.zeros(values.shape, dtype=bool) if done is None else done
+    return log.add({"speed": values}, values, ended)
+
+
+def cut(values: np.ndarray, done: np.ndarray) -> list[list[float]]:
+    """Return the steps of each episode that ended, environment by environment."""
+    episodes = []
+    for column, ends in zip(values.T, done.T, strict=True):
+        for part in np.split(column, np.flatnonzero(ends) + 1)[:-1]:
+            episodes.append(part.tolist())
+    return episodes
+
+
+@given(
+    st.integers(1, 6),
+    st.lists(st.integers(1, 9), min_size=1, max_size=4),
+    st.integers(0, 2**32 - 1),
+)
+def test_episodes_are_paid_whole_however_the_steps_come(
+    n_envs: int, rollouts: list[int], seed: int
+) -> None:
+    generator = np.random.default_rng(seed)
+    values = generator.normal(size=(sum(rollouts), n_envs))
+    done = generator.random(values.shape) < 0.3
+    log = TermLog(n_envs)
+    paid: list[EpisodePay] = []
+    for part in np.split(np.arange(len(values)), np.cumsum(rollouts)[:-1]):
+        paid += fill(log, values[part], done[part])
+    expected = cut(values, done)
+    assert sorted(item.n_steps for item in paid) == sorted(map(len, expected))
+    returns = sorted(item.generated_return for item in paid)
+    np.testing.assert_allclose(returns, sorted(map(sum, expected)), atol=1e-12)
+    stretch = log.pop()
+    assert (stretch.n_steps, stretch.n_episodes) == (values.size, len(expected))
+    assert stretch.episode_steps == sum(map(len, expected))
+    assert stretch.episode_return == pytest.approx(sum(map(sum, expected)), abs=1e-9)
+    assert stretch.total == pytest.approx([values.sum()])
+    assert (stretch.minimum, stretch.maximum) == (values.min(), values.max())
 
 
 def test_two_stretches_add_up_to_one() -> None:
     values = np.random.default_rng(0).normal(size=(6, 3))
+    done = np.zeros((6, 3), dtype=bool)
+    done[3, 1] = done[5, 0] = done[5, 1] = True
     whole, parts = TermLog(3), TermLog(3)
-    for log in (whole, parts):
-        fill(log, values[:4])
-        log.end_episodes(np.array([1]), np.array([4]))
-        first = None if log is whole else log.pop()
-        fill(log, values[4:])
-        log.end_episodes(np.array([0, 1]), np.array([6, 2]))
+    fill(whole, values, done)
+    fill(parts, values[:4], done[:4])
+    first = parts.pop()
+    fill(parts, values[4:], done[4:])
     joined, expected = first + parts.pop(), whole.pop()
     assert joined.n_steps == expected.n_steps == 18
     assert joined.episode_return == pytest.approx(expected.episode_return)
@@ -53,5 +91,4 @@ def test_dropped_episodes_are_never_paid() -> None:
     log = TermLog(1)
     fill(log, np.ones((3, 1)))
     log.drop_episodes()
-    fill(log, np.ones((2, 1)))
-    assert log.end_episodes(np.array([0]), np.array([2])).tolist() == [2.0]
+    assert fill(log, np.ones((2, 1)), np.array([[False], [True]])) == [(2.0, 2)]

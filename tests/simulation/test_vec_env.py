@@ -53,6 +53,7 @@ class Paid:
 class CountReward:
     """Pays the count after the step, and keeps what it was told."""
 
+    has_memory: bool = True
     restarts: list[list[int]] = field(default_factory=list)
     before: list[np.ndarray] = field(default_factory=list)
 

@@ -90,13 +90,14 @@ def test_truncated_episode_is_paid_the_value_of_its_last_state(
 ) -> None:
     short = card.model_copy(update={"max_episode_steps": 2})
     env = make_env(short)
-    model, seen = BatchPPO(env, SETTINGS, 10_000, seed=0), []
-    step_wait = env.step_wait
-    monkeypatch.setattr(env, "step_wait", lambda: seen.append(step_wait()) or seen[-1])
+    model, seen, paid = BatchPPO(env, SETTINGS, 10_000, seed=0), [], []
+    advance, pay = env.advance, env.pay
+    monkeypatch.setattr(env, "advance", lambda action: seen.append(advance(action)) or seen[-1])
+    monkeypatch.setattr(env, "pay", lambda: paid.append(pay()) or paid[-1])
     collect(model, monkeypatch)
-    rewards = np.array([step[1] for step in seen])
+    rewards = paid[0].astype(np.float32)
     np.testing.assert_array_equal(model.rollout_buffer.rewards[0::2], rewards[0::2])
-    last = np.array([[info["terminal_observation"] for info in step[3]] for step in seen[1::2]])
+    last = np.array([ended.observation for _, _, ended in seen[1::2]])
     with torch.no_grad():
         values = model.policy.predict_values(torch.from_numpy(last.reshape(32, -1))).numpy()
     bonus = model.rollout_buffer.rewards[1::2] - rewards[1::2]

@@ -15,8 +15,9 @@ from reward_agent.rewards.program import (
 from reward_agent.rewards.source import find_read_fields
 from reward_agent.simulation.backend import make_simulation
 from reward_agent.simulation.card import EnvCard
+from reward_agent.simulation.payment import Reward
 from reward_agent.simulation.state import FloatArray, State
-from reward_agent.simulation.vec_env import Reward, RewardVecEnv
+from reward_agent.simulation.vec_env import RewardVecEnv
 
 # What the programs of a foreign corpus are written for.
 _CORPUS_OBSERVATION_SIZE, _CORPUS_N_ACTIONS = 24, 6
@@ -46,8 +47,10 @@ def _measure(
     low, high = card.action_range
     generator = np.random.default_rng(0)
     actions = generator.uniform(low, high, (steps, n_envs, card.n_actions)).astype(np.float32)
-    for action in actions:
-        vec_env.step(action)
+    for number, action in enumerate(actions, start=1):
+        vec_env.advance(action)
+        if number % card.ppo.n_steps == 0 or number == steps:
+            vec_env.pay()
     seconds = vec_env.seconds
     return RewardCost(
         env=card.name,
@@ -63,6 +66,10 @@ class _Foreign:
 
     def __init__(self, reward: CompiledReward) -> None:
         self._reward = reward
+
+    @property
+    def has_memory(self) -> bool:
+        return self._reward.has_memory
 
     def begin(self, state: State) -> None:
         self._reward.begin(_widen(state))
