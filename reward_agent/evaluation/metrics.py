@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -17,12 +18,16 @@ from reward_agent.rewards.frozen import FILE_NAME
 from reward_agent.rewards.language import LIBRARY_NAMES
 from reward_agent.rewards.program import load_functions
 from reward_agent.simulation.card import EnvCard
+from reward_agent.simulation.state import State
 from reward_agent.types import Score
 
 FloatArray = NDArray[np.float64]
 Metric = Callable[["Episode"], Score]
+# Which episodes (N,) a state has decided: their score is what it is, whatever follows.
+Decision = Callable[[State], NDArray[np.bool_]]
 
 METRIC_NAME = "score"
+DECISION_NAME = "is_decided"
 
 
 class Episode:
@@ -112,8 +117,7 @@ def compile_metric(source: str | Path) -> Metric:
     Raises:
         DataError: the text does not compile, fails at its top level, or defines no ``score``.
     """
-    text = source.read_text(encoding="utf-8") if isinstance(source, Path) else source
-    file = str(source) if isinstance(source, Path) else "<metric>"
+    text, file = _read_source(source)
     return _guard(_load_score(text, file), file, file)
 
 
@@ -165,7 +169,40 @@ def _guard(score: Callable[[Episode], object], file: str, code_file: str) -> Met
     return run_metric
 
 
+def load_decision(source: str | Path) -> Decision | None:
+    """Return the function ``is_decided(state)`` of a person's metric, if it defines one.
+
+    It says of states ``(N,)`` at which nothing that follows can change the score or the success
+    of the episode: where only these are asked for, the episode ends there.
+
+    Args:
+        source: the text, or the path of a ``metric.py``.
+
+    Raises:
+        DataError: the text does not compile or fails at its top level.
+    """
+    decision = _run_module(*_read_source(source)).get(DECISION_NAME)
+    return cast("Decision", decision) if callable(decision) else None
+
+
+def _read_source(source: str | Path) -> tuple[str, str]:
+    """Return the text, and what messages call its file."""
+    if isinstance(source, Path):
+        return source.read_text(encoding="utf-8"), str(source)
+    return source, "<metric>"
+
+
 def _load_score(text: str, file: str) -> Callable[[Episode], object]:
+    score = _run_module(text, file).get(METRIC_NAME)
+    if not callable(score):
+        raise DataError(
+            f"{file} defines no function {METRIC_NAME}(episode)",
+            f"define {METRIC_NAME}(episode) -> Score(task_score, success, parts)",
+        )
+    return score
+
+
+def _run_module(text: str, file: str) -> dict[str, object]:
     # What the reward language offers without an import is there without an import here too.
     namespace: dict[str, object] = {name: getattr(library, name) for name in LIBRARY_NAMES}
     namespace |= {"np": np, "math": math, "Score": Score, "__name__": "metric"}
@@ -173,13 +210,7 @@ def _load_score(text: str, file: str) -> Callable[[Episode], object]:
         exec(compile(text, file, "exec"), namespace)
     except Exception as error:
         raise DataError(f"{file}{_locate(error, file)}: {_describe(error)}") from error
-    score = namespace.get(METRIC_NAME)
-    if not callable(score):
-        raise DataError(
-            f"{file} defines no function {METRIC_NAME}(episode)",
-            f"define {METRIC_NAME}(episode) -> Score(task_score, success, parts)",
-        )
-    return score
+    return namespace
 
 
 def _check_score(given: object, file: str) -> Score:

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from reward_agent.evaluation.metrics import Episode
-from reward_agent.evaluation.trajectories import TRUNCATED, Trajectories, make_trajectories
-from reward_agent.simulation.backend import find_most_simulations, make_simulation
+from reward_agent.evaluation.metrics import Decision, Episode
+from reward_agent.evaluation.trajectories import (
+    DECIDED,
+    TRUNCATED,
+    Trajectories,
+    make_trajectories,
+)
+from reward_agent.simulation.backend import Simulation, find_most_simulations, make_simulation
 from reward_agent.simulation.card import EnvCard
-from reward_agent.simulation.state import FloatArray
+from reward_agent.simulation.state import FloatArray, State
 
 NOT_FINITE = "action not finite"
 
@@ -38,28 +44,59 @@ class Rollout:
     qpos: tuple[FloatArray, ...]
 
 
+class KeptSimulations:
+    """Simulations of a card that later rollouts go on with, where they are dear to make.
+
+    An episode on a kept simulation is the next that its generator draws; ``seed`` says no more
+    than where the first of them began.
+
+    Args:
+        card: the environment, with the task applied.
+    """
+
+    def __init__(self, card: EnvCard) -> None:
+        self._card = card
+        self._kept: Simulation | None = None
+
+    def take(self, n_sims: int, seed: int) -> Simulation:
+        """Return at least ``n_sims`` simulations, to be reset."""
+        if find_most_simulations(self._card) is None:
+            return make_simulation(self._card, n_sims, seed)
+        if self._kept is None or self._kept.n_sims < n_sims:
+            self._kept = make_simulation(self._card, n_sims, seed)
+        return self._kept
+
+
 def roll_out(
-    card: EnvCard, policies: Sequence[Policy], n_episodes: int, seed: int
+    card: EnvCard,
+    policies: Sequence[Policy],
+    n_episodes: int,
+    seed: int,
+    kept: KeptSimulations | None = None,
+    is_decided: Decision | None = None,
 ) -> list[Rollout]:
     """Run each policy for some episodes side by side, and record every field.
 
     Episode e of policy p is simulation ``p * n_episodes + e``, which has the seed ``seed + p *
-    n_episodes + e``. An episode that has ended is not stepped any more. A policy whose action is
-    not finite ends its episode there, terminated.
+    n_episodes + e``, unless simulations are kept. An episode that has ended is not stepped any
+    more. A policy whose action is not finite ends its episode there, terminated.
 
     Args:
         card: the environment, with the task applied.
         policies: at least one.
         n_episodes: of each policy.
         seed: of the first simulation.
+        kept: where the simulations come from; None makes fresh ones.
+        is_decided: ends an episode early, ``DECIDED``; None lets all run to their end.
     """
     owners = np.repeat(np.arange(len(policies)), n_episodes)
     size = find_most_simulations(card) or len(owners)
-    recorded = [
-        episode
-        for start in range(0, len(owners), size)
-        for episode in _record(card, policies, owners[start : start + size], seed + start)
-    ]
+    recorded: list[_Recorded] = []
+    for start in range(0, len(owners), size):
+        part = owners[start : start + size]
+        take = kept.take if kept else partial(make_simulation, card)
+        recorder = _Recorder(card, take(len(part), seed + start), len(part), is_decided)
+        recorded += _record(recorder, policies, part)
     return [
         _collect(recorded[index * n_episodes : (index + 1) * n_episodes])
         for index in range(len(policies))
@@ -67,18 +104,17 @@ def roll_out(
 
 
 def _record(
-    card: EnvCard, policies: Sequence[Policy], owners: NDArray[np.int_], seed: int
+    recorder: _Recorder, policies: Sequence[Policy], owners: NDArray[np.int_]
 ) -> list[_Recorded]:
     """Return one episode of policy ``owners[i]`` in each simulation i, all side by side."""
-    recorder = _Recorder(card, len(owners), seed)
-    simulation = recorder.simulation
+    simulation, card = recorder.simulation, recorder.simulation.card
     for _ in range(card.max_episode_steps):
         observation = simulation.observation
         action = np.zeros((simulation.n_sims, card.n_actions))
-        for index in np.unique(owners):
-            rows = np.flatnonzero((owners == index) & recorder.active)
-            if len(rows):
-                action[rows] = policies[index].act(observation[rows])
+        active = recorder.active[: len(owners)]
+        for index in np.unique(owners[active]):
+            rows = np.flatnonzero((owners == index) & active)
+            action[rows] = policies[index].act(observation[rows])
         recorder.step(action)
         if not recorder.active.any():
             break
@@ -103,18 +139,21 @@ def _collect(recorded: Sequence[_Recorded]) -> Rollout:
 
 
 class _Recorder:
-    """The simulations, and what was seen of them at each step."""
+    """The first ``n_used`` of the simulations, and what was seen of all at each step."""
 
-    def __init__(self, card: EnvCard, n_sims: int, seed: int) -> None:
-        self.simulation = make_simulation(card, n_sims, seed)
-        self.active = np.ones(n_sims, dtype=bool)
-        self._card = card
+    def __init__(
+        self, card: EnvCard, simulation: Simulation, n_used: int, is_decided: Decision | None
+    ) -> None:
+        n_sims = simulation.n_sims
+        self.simulation = simulation
+        self.active = np.arange(n_sims) < n_used
+        self._card, self._is_decided = card, is_decided
         self._n_steps = np.zeros(n_sims, dtype=int)
         self._ends = [TRUNCATED] * n_sims
         self._states: dict[str, list[NDArray[np.float32]]] = {f.name: [] for f in card.fields}
         self._qpos: list[FloatArray] = []
         self._actions: list[NDArray[np.float32]] = []
-        self.simulation.reset()
+        self.simulation.reset(self.active)
         self._read()
 
     def step(self, action: FloatArray) -> None:
@@ -124,8 +163,10 @@ class _Recorder:
         self.simulation.step(np.where(is_finite[:, None], action, 0.0), self.active)
         self._n_steps[self.active] += 1
         self._actions.append(action.astype(np.float32))
-        self._read()
+        state = self._read()
         self._end(self.active & self.simulation.find_terminated())
+        if self._is_decided is not None:
+            self._end(self.active & self._is_decided(state), DECIDED)
 
     def finish(self) -> _Record:
         """Return what was recorded."""
@@ -138,11 +179,13 @@ class _Recorder:
             ends=self._ends,
         )
 
-    def _read(self) -> None:
+    def _read(self) -> State:
         """Keep the state in single precision: what is scored is what will be stored."""
-        for name, values in self.simulation.read_state().fields.items():
+        state = self.simulation.read_state()
+        for name, values in state.fields.items():
             self._states[name].append(values.astype(np.float32))
         self._qpos.append(self.simulation.qpos)
+        return state
 
     def _end(self, mask: NDArray[np.bool_], reason: str | None = None) -> None:
         for sim in np.flatnonzero(mask):
@@ -181,5 +224,5 @@ class _Record:
             {name: values[: n_steps + 1, sim] for name, values in self.fields.items()},
             self.action[:n_steps, sim],
             self.card.control_dt,
-            terminated=self.ends[sim] != TRUNCATED,
+            terminated=self.ends[sim] not in (TRUNCATED, DECIDED),
         )

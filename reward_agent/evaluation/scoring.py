@@ -94,6 +94,12 @@ def pool_evaluations(first: Evaluation, second: Evaluation) -> Evaluation:
     return summarise_scores(episodes, first.total_timesteps, first.seed)
 
 
+def drop_parts(evaluation: Evaluation) -> Evaluation:
+    """Return the evaluation without the numbers that explain its scores."""
+    episodes = tuple(episode.model_copy(update={"parts": {}}) for episode in evaluation.episodes)
+    return evaluation.model_copy(update={"episodes": episodes, "parts": {}})
+
+
 def rank_episodes(evaluation: Evaluation) -> list[int]:
     """Return the episodes from the worst to the best, by score, then by length."""
     return sorted(

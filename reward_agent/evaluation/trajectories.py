@@ -33,6 +33,8 @@ from reward_agent.evaluation.metrics import Episode
 MAX_UNPACKED_BYTES = 2**30
 # How an episode is said to end that no field ended.
 TRUNCATED = "truncated"
+# How one is that was cut off where nothing could change its score any more.
+DECIDED = "decided"
 _FIELD_PREFIX = "field."
 _REMEDY = "delete the file and evaluate the policy again"
 

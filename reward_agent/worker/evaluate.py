@@ -15,9 +15,14 @@ from typing import TYPE_CHECKING
 
 from reward_agent.errors import DataError
 from reward_agent.evaluation.graphics import find_graphics
-from reward_agent.evaluation.metrics import Metric, compile_metric
+from reward_agent.evaluation.metrics import Decision, Metric, compile_metric, load_decision
 from reward_agent.evaluation.movie import has_mp4, load_mp4, write_mp4, write_webp
-from reward_agent.evaluation.scoring import pool_evaluations, rank_policies, score_trajectories
+from reward_agent.evaluation.scoring import (
+    drop_parts,
+    pool_evaluations,
+    rank_policies,
+    score_trajectories,
+)
 from reward_agent.jobs import (
     METRIC_FILE,
     MP4_FILE,
@@ -93,12 +98,14 @@ def run(job: EvaluateJob, job_dir: Path) -> EvaluateResult:
     if not job.snapshots:
         raise DataError("the job has no snapshot to evaluate", "train the policy first")
     metric = compile_metric(job_dir / METRIC_FILE) if job.has_metric else None
+    is_decided = load_decision(job_dir / METRIC_FILE) if job.has_metric else None
     policies = [load_policy(job_dir / snapshot.file) for snapshot in job.snapshots]
     curve: tuple[Evaluation, ...] = ()
+    chosen = 0
     if len(policies) > 1:
-        everyone = range(len(policies))
-        curve = _score_policies(job, everyone, policies, metric, job.n_curve_episodes, job.seed)
-    chosen = _choose(job, policies, curve, metric) if curve else 0
+        jury = _Jury(job, policies, metric, is_decided)
+        curve = jury.score(range(len(policies)), job.n_curve_episodes, job.seed)
+        chosen = jury.choose(curve)
     seed = job.seed + _REPORT_SEED_OFFSET
     [rollout] = roll_out(job.card, [policies[chosen]], job.n_episodes, seed)
     timesteps = job.snapshots[chosen].total_timesteps
@@ -108,46 +115,54 @@ def run(job: EvaluateJob, job_dir: Path) -> EvaluateResult:
     return _film(job, job_dir, rollout, result) if job.render else result
 
 
-def _score_policies(
-    job: EvaluateJob,
-    indices: Sequence[int],
-    policies: Sequence[Policy],
-    metric: Metric | None,
-    n_episodes: int,
-    seed: int,
-) -> tuple[Evaluation, ...]:
-    """Return fresh episodes of some of the policies, side by side."""
-    from reward_agent.evaluation.rollout import roll_out
+class _Jury:
+    """Scores snapshots to choose one of them: of an episode it wants the score, not the rest."""
 
-    rollouts = roll_out(job.card, [policies[i] for i in indices], n_episodes, seed)
-    return tuple(
-        score_trajectories(
-            rollout.trajectories,
-            metric,
-            job.snapshots[index].total_timesteps,
-            seed + position * n_episodes,
+    def __init__(
+        self,
+        job: EvaluateJob,
+        policies: Sequence[Policy],
+        metric: Metric | None,
+        is_decided: Decision | None,
+    ) -> None:
+        from reward_agent.evaluation.rollout import KeptSimulations
+
+        self._job, self._policies, self._metric = job, policies, metric
+        self._is_decided = is_decided
+        self._kept = KeptSimulations(job.card)
+
+    def score(self, indices: Sequence[int], n_episodes: int, seed: int) -> tuple[Evaluation, ...]:
+        """Return fresh episodes of some of the policies, side by side."""
+        from reward_agent.evaluation.rollout import roll_out
+
+        policies = [self._policies[i] for i in indices]
+        rollouts = roll_out(
+            self._job.card, policies, n_episodes, seed, self._kept, self._is_decided
         )
-        for position, (index, rollout) in enumerate(zip(indices, rollouts, strict=True))
-    )
+        return tuple(
+            self._score_one(rollout, index, seed + position * n_episodes)
+            for position, (index, rollout) in enumerate(zip(indices, rollouts, strict=True))
+        )
 
+    def choose(self, curve: Sequence[Evaluation]) -> int:
+        """Return the index of the best policy; without a metric, of the last."""
+        if self._metric is None:
+            return len(self._policies) - 1
+        finalists = rank_policies(curve)[:_N_FINALISTS]
+        n_episodes, seed = 2 * self._job.n_curve_episodes, self._job.seed + _FINALISTS_SEED_OFFSET
+        pooled = [
+            pool_evaluations(curve[index], second)
+            for index, second in zip(
+                finalists, self.score(finalists, n_episodes, seed), strict=True
+            )
+        ]
+        return finalists[rank_policies(pooled)[0]]
 
-def _choose(
-    job: EvaluateJob,
-    policies: Sequence[Policy],
-    curve: Sequence[Evaluation],
-    metric: Metric | None,
-) -> int:
-    """Return the index of the best policy; without a metric, of the last."""
-    if metric is None:
-        return len(policies) - 1
-    finalists = rank_policies(curve)[:_N_FINALISTS]
-    n_episodes, seed = 2 * job.n_curve_episodes, job.seed + _FINALISTS_SEED_OFFSET
-    again = _score_policies(job, finalists, policies, metric, n_episodes, seed)
-    pooled = [
-        pool_evaluations(curve[index], second)
-        for index, second in zip(finalists, again, strict=True)
-    ]
-    return finalists[rank_policies(pooled)[0]]
+    def _score_one(self, rollout: Rollout, index: int, seed: int) -> Evaluation:
+        timesteps = self._job.snapshots[index].total_timesteps
+        evaluation = score_trajectories(rollout.trajectories, self._metric, timesteps, seed)
+        # What else the metric says is of the whole episode, which was not run.
+        return drop_parts(evaluation) if self._is_decided else evaluation
 
 
 def _open_studio(job: EvaluateJob) -> None:

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import functools
 import gc
 import importlib
 import json
 import os
+import select
 import signal
 import socket
 import sys
@@ -23,28 +25,38 @@ from pydantic import TypeAdapter
 
 from reward_agent.jobs import JOB_FILE, Job
 from reward_agent.rewards.samples import roll_out_random_policy
+from reward_agent.simulation.backend import prepare_simulation
 from reward_agent.worker.dispatch import run_worker
 
 # What a forked child finds under which number; the parent's record of isolation names the last.
 OUTPUT_DESCRIPTOR, REPORT_DESCRIPTOR = 1, 3
 MAX_REQUEST = 1 << 16
 _PR_SET_PDEATHSIG = 1
-# Everything that the jobs import; those of ``check_env`` and of a renderer start processes.
+# What short jobs import; those of ``check_env`` and of a renderer start processes.
 _MODULES = (
-    *("train", "probe", "relabel", "score", "evaluate", "record"),
-    *("..evaluation.rollout", "..evaluation.footage", "..training.policy"),
+    *("worker.probe", "worker.relabel", "worker.score", "worker.evaluate", "worker.record"),
+    *("evaluation.rollout", "evaluation.footage", "training.policy", "rewards.program"),
 )
+# What trainings import besides: torch takes longer than all others, and no probe waits for it.
+_TRAINING_MODULES = ("worker.train",)
+# So long without a request, the time is used to import them; a job that waited comes sooner.
+_IDLE_S = 0.2
 
 
 def serve(channel: socket.socket) -> None:
     """Answer requests until the parent closes the channel.
 
     ``{"job_dir": …, "environment": {…}}`` with two descriptors, for the output and the report of
-    the seal, starts a job and is answered with its process id; ``{"reap": pid}`` with its status.
+    the seal, starts a job and is answered with its process id, or with nothing if the process must
+    not be forked; ``{"reap": pid}`` with its status.
     """
-    _preload()
+    _preload(_MODULES)
+    importlib.import_module("mujoco.batch")
+    importlib.import_module("reward_agent.rewards.program").warm_numpy()
     _answer(channel, {"ready": _count_threads() == 1})
     while True:
+        if not select.select([channel], [], [], _IDLE_S)[0]:
+            _preload(_TRAINING_MODULES)
         message, descriptors, _, _ = socket.recv_fds(channel, MAX_REQUEST, 2)
         if not message:
             return
@@ -52,22 +64,27 @@ def serve(channel: socket.socket) -> None:
         if "reap" in request:
             _answer(channel, {"status": _reap(request["reap"])})
             continue
-        _warm_up(Path(request["job_dir"]))
-        pid = os.fork()
-        if pid == 0:
-            _become_child(request, descriptors)
+        _answer(channel, _start(request, descriptors))
         for descriptor in descriptors:
             os.close(descriptor)
-        _answer(channel, {"pid": pid})
 
 
-def _preload() -> None:
-    """Import everything, and keep the collector from copying it in each child."""
-    for name in _MODULES:
-        package = "reward_agent.worker"
-        importlib.import_module(name if name.startswith(".") else f".{name}", package)
-    importlib.import_module("mujoco.batch")
-    importlib.import_module("reward_agent.rewards.program").warm_numpy()
+def _start(request: dict[str, Any], descriptors: list[int]) -> dict[str, int]:
+    """Fork a child for a job and return its process id, in the parent."""
+    _warm_up(Path(request["job_dir"]))
+    if _count_threads() > 1:
+        return {}
+    pid = os.fork()
+    if pid == 0:
+        _become_child(request, descriptors)
+    return {"pid": pid}
+
+
+@functools.cache
+def _preload(names: tuple[str, ...]) -> None:
+    """Import modules once, and keep the collector from copying them in each child."""
+    for name in names:
+        importlib.import_module(f"reward_agent.{name}")
     gc.collect()
     gc.freeze()
 
@@ -80,7 +97,10 @@ def _warm_up(job_dir: Path) -> None:
     # The child meets what fails here again, and reports it.
     with contextlib.suppress(Exception):
         job: Any = TypeAdapter(Job).validate_json((job_dir / JOB_FILE).read_bytes())
-        # EnvPool starts threads, which a fork loses.
+        if job.kind == "train":
+            _preload(_TRAINING_MODULES)
+        # To import EnvPool takes a second; its simulations have threads, which a fork loses.
+        prepare_simulation(job.card)
         if job.kind == "probe" and not job.card.model.envpool:
             roll_out_random_policy(job.card, job.seed)
 

@@ -10,7 +10,7 @@ from reward_agent.evaluation.graphics import Graphics, find_graphics
 from reward_agent.evaluation.metrics import compile_metric
 from reward_agent.evaluation.movie import has_mp4
 from reward_agent.evaluation.scoring import summarise_scores
-from reward_agent.evaluation.trajectories import Trajectories
+from reward_agent.evaluation.trajectories import DECIDED, Trajectories
 from reward_agent.jobs import EvaluateJob, EvaluateResult, ScoreJob
 from reward_agent.sandbox.limits import Limits
 from reward_agent.sandbox.runner import run_job
@@ -54,6 +54,33 @@ def job(hopper, tmp_path, write_policy):
     )
 
 
+def test_only_what_is_reported_is_run_beyond_where_the_score_is_decided(job, tmp_path):
+    source = """
+def score(episode):
+    best = float(episode.torso_height.max())
+    return Score(min(best, 1.26), best > 1.26, {"best": best})
+
+def is_decided(state):
+    return state.torso_height > 1.26
+"""
+    (tmp_path / "metric.py").write_text(source)
+    evaluate.prepare(job)
+    result = evaluate.run(job, tmp_path)
+    assert result.best.parts["best"] > 0
+    for evaluation in result.curve:
+        assert not evaluation.parts
+        for episode in evaluation.episodes:
+            assert (episode.end == DECIDED) == episode.success
+    (tmp_path / "metric.py").write_text(source.replace("is_decided", "is_something_else"))
+    whole = evaluate.run(job, tmp_path)
+    assert [e.task_score for e in whole.curve] == pytest.approx(
+        [e.task_score for e in result.curve]
+    )
+    lengths = zip(whole.curve, result.curve, strict=True)
+    assert any(long.episode_length > short.episode_length for long, short in lengths)
+    assert whole.best == result.best
+
+
 def test_best_snapshot_is_reported_on_seeds_it_was_not_chosen_by(job, tmp_path):
     evaluate.prepare(job)
     result = evaluate.run(job, tmp_path)
@@ -79,19 +106,19 @@ def make_evaluation(index, scores):
 def test_luckiest_snapshot_of_the_curve_is_found_out_by_more_episodes(job, tmp_path, monkeypatch):
     policies, tried = ["lucky", "steady", "poor"], []
 
-    def score_again(job, indices, policies, metric, n_episodes, seed):
+    def score_again(jury, indices, n_episodes, seed):
         tried.append((list(indices), n_episodes, seed))
         later = {0: [0.0, 0.0], 1: [5.0, 5.0], 2: [1.0, 1.0]}
         return tuple(make_evaluation(index, later[index]) for index in indices)
 
-    monkeypatch.setattr(evaluate, "_score_policies", score_again)
+    monkeypatch.setattr(evaluate._Jury, "score", score_again)
     curve = [make_evaluation(i, [score]) for i, score in enumerate([6.0, 5.0, 1.0])]
     metric = compile_metric(METRIC)
-    assert evaluate._choose(job, policies, curve, metric) == 1
+    assert evaluate._Jury(job, policies, metric, None).choose(curve) == 1
     [(indices, n_episodes, seed)] = tried
     assert (indices, n_episodes) == ([0, 1, 2], 4)
     assert seed not in range(job.seed, job.seed + 1000)
-    assert evaluate._choose(job, policies, curve, None) == 2
+    assert evaluate._Jury(job, policies, None, None).choose(curve) == 2
 
 
 def test_single_snapshot_is_evaluated_once(job, tmp_path):

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from reward_agent.evaluation.rollout import NOT_FINITE, roll_out
-from reward_agent.evaluation.trajectories import TRUNCATED
+from reward_agent.evaluation.rollout import NOT_FINITE, KeptSimulations, roll_out
+from reward_agent.evaluation.trajectories import DECIDED, TRUNCATED
 from reward_agent.simulation.batch import BatchSimulation
 from reward_agent.simulation.card import load_env
 
@@ -92,3 +92,46 @@ def test_same_seed_gives_the_same_episodes_and_another_does_not(hopper):
     )
     np.testing.assert_array_equal(first.torso_height, again.torso_height)
     assert first.torso_height[0] != other.torso_height[0]
+
+
+def test_an_episode_ends_where_it_is_decided(hopper):
+    [whole] = roll_out(hopper, [Constant(0.0)], n_episodes=3, seed=0)
+    falls = [whole.trajectories.episode(i).torso_height < 1.24 for i in range(3)]
+    [cut] = roll_out(
+        hopper,
+        [Constant(0.0)],
+        n_episodes=3,
+        seed=0,
+        is_decided=lambda state: state.torso_height < 1.24,
+    )
+    for index, has_fallen in enumerate(falls):
+        episode = cut.trajectories.episode(index)
+        assert 0 < episode.n_steps == int(has_fallen[1:].argmax()) + 1
+        assert cut.trajectories.ends[index] == DECIDED
+        assert not episode.terminated
+        np.testing.assert_array_equal(
+            episode.torso_height,
+            whole.trajectories.episode(index).torso_height[: episode.n_steps + 1],
+        )
+
+
+def test_kept_simulations_are_made_once_and_go_on_with_their_draws(hopper, monkeypatch):
+    module = "reward_agent.evaluation.rollout"
+    made = []
+
+    def make(card, n_sims, seed):
+        made.append(n_sims)
+        return BatchSimulation(card, n_sims, seed)
+
+    monkeypatch.setattr(f"{module}.make_simulation", make)
+    monkeypatch.setattr(f"{module}.find_most_simulations", lambda card: 3)
+    kept = KeptSimulations(hopper)
+    starts = []
+    for n_episodes in (4, 2):
+        [rollout] = roll_out(hopper, [Constant(0.1)], n_episodes, seed=0, kept=kept)
+        assert rollout.trajectories.n_episodes == n_episodes
+        starts += [tuple(rollout.trajectories.episode(i).observation[0]) for i in range(n_episodes)]
+    assert made == [3]
+    assert len(set(starts)) == len(starts)
+    [fresh] = roll_out(hopper, [Constant(0.1)], 1, seed=0)
+    assert tuple(fresh.trajectories.episode(0).observation[0]) == starts[0]

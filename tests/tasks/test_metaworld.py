@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from reward_agent.bench.suite import load_suite
-from reward_agent.evaluation.metrics import Episode, compile_metric
+from reward_agent.evaluation.metrics import Episode, compile_metric, load_decision
 from reward_agent.llm.offline.words import read_goals
 from reward_agent.simulation.card import load_env
+from reward_agent.simulation.state import State
 from reward_agent.tasks import apply_task, list_tasks, load_task, read_task_metric
 
 CARD = load_env("metaworld")
@@ -51,6 +52,20 @@ def test_every_sentence_tells_the_offline_designer_what_to_do() -> None:
     reaching = {"reach", "reach_wall"}
     assert {name for name in TASKS if kinds[name] == ["reach"]} == reaching
     assert {name for name in TASKS if kinds[name] == ["handle"]} == set(TASKS) - reaching
+
+
+def test_nothing_that_follows_changes_the_score_where_it_is_decided(score) -> None:
+    is_decided = load_decision(read_task_metric(CARD, SPECS["button_press"]))
+    assert is_decided is not None
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        success = (rng.random(20) < 0.1).astype(float)
+        reward = rng.uniform(0, 10, 20)
+        decided = is_decided(State({"success": success}))
+        n_steps = int(decided.argmax()) + 1 if decided.any() else 20
+        whole = score(make_episode(list(success), list(reward)))
+        cut = score(make_episode(list(success[:n_steps]), list(reward[:n_steps])))
+        assert (cut.task_score, cut.success) == (whole.task_score, whole.success)
 
 
 def test_success_at_any_step_counts(score) -> None:
