@@ -94,11 +94,14 @@ class WarmServer:
         """Fork a child for the job in a folder.
 
         Raises:
-            OSError: the server is gone.
+            OSError: the server is gone, or must not be forked.
         """
         own = {name: environment[name] for name in ("HOME", "TMPDIR", "TEMP")}
         request = {"job_dir": str(job_dir), "environment": own}
-        return WarmProcess(int(self._ask(request, [output, report])["pid"]), self)
+        reply = self._ask(request, [output, report])
+        if "pid" not in reply:
+            raise OSError("the server of warm children has threads, which a fork would lose")
+        return WarmProcess(int(reply["pid"]), self)
 
     def reap(self, pid: int) -> int:
         """Return the exit code of a child that has been killed or has ended.
@@ -111,6 +114,7 @@ class WarmServer:
     def close(self) -> None:
         """End the server, and with it what it started."""
         self._channel.close()
+        self._process.terminate()  # it may be in the middle of an import
         try:
             self._process.wait(_ANSWER_S)
         except subprocess.TimeoutExpired:

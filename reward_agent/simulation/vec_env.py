@@ -110,8 +110,8 @@ class RewardVecEnv(VecEnv):  # type: ignore[misc]
         Raises:
             ContractError: the program failed or broke its contract.
         """
-        action = actions.astype(np.float64)
         started = time.perf_counter()
+        action = actions.astype(np.float64)
         self._simulation.step(action)
         stepped = time.perf_counter()
         next_state = self._simulation.read_state()

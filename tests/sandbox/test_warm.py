@@ -17,7 +17,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="children start 
 
 TELL = """
 import os, sys
-report = repr((os.getcwd(), os.environ["HOME"], os.getpgrp() == os.getpid(), "torch" in sys.modules,
+report = repr((os.getcwd(), os.environ["HOME"], os.getpgrp() == os.getpid(), "mujoco" in sys.modules,
                sorted(map(int, os.listdir("/proc/self/fd")))[:3], os.environ.get("OPENAI_API_KEY")))
 """
 

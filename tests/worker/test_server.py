@@ -1,0 +1,26 @@
+"""The server of warm children: what it imports, and when."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from reward_agent.sandbox.environment import make_child_environment
+
+SHORT_JOBS = """
+import sys
+from reward_agent.worker import server
+server._preload(server._MODULES)
+assert "torch" not in sys.modules, "a probe would wait for torch"
+server._preload(server._TRAINING_MODULES)
+assert "torch" in sys.modules
+if sys.platform == "linux":
+    assert server._count_threads() == 1
+"""
+
+
+def test_short_jobs_do_not_wait_for_what_trainings_import(tmp_path: Path) -> None:
+    environment = make_child_environment(tmp_path, renders=False)
+    command = [sys.executable, "-c", SHORT_JOBS]
+    subprocess.run(command, check=True, timeout=120, env=environment)
