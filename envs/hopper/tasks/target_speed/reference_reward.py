@@ -8,7 +8,9 @@ CONTROL_WEIGHT = 1e-3
 
 def compute_reward(state, action, next_state):
     """Pay the asked speed and an upright torso; charge effort."""
-    near = tolerance(next_state.forward_velocity, bounds=(TARGET - 0.1, TARGET + 0.1), margin=1.0)
+    bounds = (TARGET - 0.1, TARGET + 0.1)
+    # As wide as the speed is high: standing still must be worse than starting to move.
+    near = tolerance(next_state.forward_velocity, bounds=bounds, margin=TARGET)
     upright = np.clip(next_state.torso_up, 0.0, 1.0)
     terms = {
         "speed": near * upright,
