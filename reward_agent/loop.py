@@ -87,7 +87,8 @@ def design_iteration(
         drafts = draft_all(search, race, briefs, stored)
     finishes = race.list_finishes()
     judged = map_threads(
-        search.executor.n_slots,
+        # One more than there are slots: the next is evaluated while this one is summarised.
+        search.executor.n_slots + 1,
         lambda draft: _judge(search, briefs[draft.index], draft, finishes.get(draft.id)),
         drafts,
     )
