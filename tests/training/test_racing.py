@@ -112,20 +112,61 @@ def test_a_clear_best_is_trained_whole_and_the_rest_is_spared() -> None:
         assert sum(reached.values()) <= 0.4 * TOTAL * len(curves)
 
 
-def test_halving_goes_on_with_half_at_each_rung() -> None:
+def make_swinging(level: float, width: float = 0.0) -> dict[int, RungScore | None]:
+    """Return a curve that swings about a level by more than levels differ."""
+    return make_curve(*[level + (5.0 if k % 2 else -5.0) for k in range(N_SLICES)], width=width)
+
+
+def test_of_near_ties_a_kth_part_goes_through_the_kth_slice() -> None:
+    curves = {name: make_swinging(0.1 * rank) for rank, name in enumerate("abcdefgh")}
+    slices = [TOTAL // N_SLICES * k for k in (8, 8, 3, 2, 1, 1, 1, 1)]
+    assert sorted(race("halving", curves).values(), reverse=True) == slices
+
+
+def test_halving_stops_early_who_will_not_end_best() -> None:
     curves = {name: make_curve(float(rank)) for rank, name in enumerate("abcdefgh")}
-    assert sorted(race("halving", curves).values()) == [10_000] * 4 + [20_000] * 2 + [
-        40_000,
-        80_000,
-    ]
+    slices = [TOTAL // N_SLICES * k for k in (8, 2, 2, 2, 1, 1, 1, 1)]
+    assert sorted(race("halving", curves).values(), reverse=True) == slices
 
 
-def test_few_candidates_have_few_rungs() -> None:
-    assert make_policy("halving", TOTAL, 2).stops == (40_000, 80_000)
-    assert make_policy("halving", TOTAL, 3).stops == (20_000, 40_000, 80_000)
+@pytest.mark.parametrize(("n_candidates", "n_slices"), [(2, 16), (4, 21), (6, 23), (8, 25)])
+def test_what_halving_spends_at_most_is_known_beforehand(n_candidates: int, n_slices: int) -> None:
+    curves = {name: make_swinging(0.0, width=10.0) for name in "abcdefgh"[:n_candidates]}
+    done = replay_race(make_policy("halving", TOTAL, n_candidates), curves)
+    assert len(done.order) == n_slices
+
+
+@given(curves=CURVES, n_slots=st.integers(1, 4))
+@settings(max_examples=50)
+def test_halving_of_eight_or_less_spends_no_more_than_eight_near_ties(
+    curves: dict[str, dict[int, RungScore | None]], n_slots: int
+) -> None:
+    done = replay_race(make_policy("halving", TOTAL, len(curves)), curves, n_slots)
+    through = [sum(len(scores) >= k for scores in done.scores.values()) for k in range(1, 9)]
+    assert all(n <= most for n, most in zip(through, (8, 4, 3, 2, 2, 2, 2, 2), strict=True))
+
+
+def test_the_larger_the_race_the_fewer_of_a_hundred_go_on() -> None:
+    curves = {str(number): make_swinging(0.01 * number) for number in range(64)}
+    done = replay_race(make_policy("halving", TOTAL, 64), curves)
+    assert done.spent == (64 + 32 + 22 + 16 + 13 + 11 + 10 + 8) * TOTAL // N_SLICES
+
+
+def test_a_training_is_scored_at_even_stops_unless_nobody_asks() -> None:
+    assert make_policy("halving", TOTAL, 2).stops == EVEN
     assert make_policy("halving", TOTAL, 1).stops == (80_000,)
     assert make_policy("none", TOTAL, 8).stops == (80_000,)
     assert make_policy("none", TOTAL, 8, watched=True).stops == EVEN
+    assert make_policy("halving", 3, 8).stops == (1, 2, 3)
+
+
+def test_a_late_bloomer_within_its_own_growth_overtakes_in_halving() -> None:
+    plateau = make_curve(3.0, 4.0, 4.0, 4.0, 4.0)
+    late = make_curve(0.5, 1.5, 2.5, 3.5, 4.5, 5.5, 6.5, 7.5)
+    flat = make_curve(1.0, 1.1, 1.0, 1.1)
+    reached = race("halving", {"plateau": plateau, "late": late, "flat": flat})
+    assert reached["late"] == TOTAL
+    assert reached["flat"] < TOTAL / 2
 
 
 def test_a_late_bloomer_is_found_by_a_bandit_while_it_grows() -> None:
@@ -150,12 +191,13 @@ def test_a_bandit_revives_a_training_when_the_leader_falls_back() -> None:
 def test_when_a_survivor_fails_the_best_of_the_stopped_takes_its_place() -> None:
     policy = make_policy("halving", TOTAL, 3)
     scores = {"a": 3.0, "b": 2.0, "c": 1.0}
-    at_rung = [Standing(name, {20_000: score(mean)}) for name, mean in scores.items()]
-    a, b, c = at_rung
-    assert policy.choose(at_rung, 0) == "a"
-    b_running = Standing("b", b.scores, is_running=True)
+    courses = {name: {stop: score(mean) for stop in EVEN[:2]} for name, mean in scores.items()}
+    a, b, c = (Standing(name, course) for name, course in courses.items())
+    assert policy.choose([a, b, c], 0) == "a"
+    a_running = Standing("a", a.scores, is_running=True)
+    assert policy.choose([a_running, b, c], 0) is None
     failed = Standing("a", a.scores, has_ended=True)
-    assert policy.choose([failed, b_running, c], 0) is None
+    assert policy.choose([failed, b, c], 0) == "b"
     b_failed = Standing("b", b.scores, has_ended=True)
     assert policy.choose([failed, b_failed, c], 0) == "c"
 
@@ -169,7 +211,7 @@ def test_first_slices_do_not_wait_for_candidates_that_are_still_drafted() -> Non
 
 def test_halving_waits_at_a_rung_for_those_who_may_still_enter() -> None:
     policy = make_policy("halving", TOTAL, 2)
-    at_rung = Standing("a", {40_000: score(1.0)})
+    at_rung = Standing("a", {10_000: score(1.0)})
     assert policy.choose([at_rung], 1) is None
     assert policy.choose([at_rung], 0) == "a"
 
@@ -190,32 +232,83 @@ def test_nobody_runs_twice_at_the_same_time(mode: RacingMode) -> None:
     assert policy.choose([Standing("a", is_running=True)], 0) is None
 
 
-def test_the_better_half_goes_on_best_first() -> None:
-    scores = {"a": score(1.0), "b": score(4.0), "c": score(3.0), "d": score(2.0)}
-    assert choose_survivors(scores) == ["b", "c"]
+COURSES = st.dictionaries(
+    st.sampled_from("abcdefgh"),
+    st.lists(st.builds(score, st.floats(-5, 5), st.floats(0, 2)), max_size=N_SLICES),
+    min_size=1,
+)
 
 
-def test_near_ties_go_on() -> None:
-    scores = {"a": score(1.0), "b": score(0.9, 0.2), "c": score(0.1, 0.2), "d": score(2.0)}
-    assert choose_survivors(scores) == ["d", "a", "b"]
+@given(courses=COURSES, n_kept=st.integers(2, 8), n_left=st.integers(1, 7))
+def test_the_best_of_now_always_goes_on_first(
+    courses: dict[str, list[RungScore]], n_kept: int, n_left: int
+) -> None:
+    going_on = choose_survivors(courses, n_kept, n_left)
+    levels = {
+        name: np.mean([item.mean for item in course[-2:]])
+        for name, course in courses.items()
+        if course
+    }
+    if levels:
+        assert levels[going_on[0]] == pytest.approx(max(levels.values()))
+        assert len(going_on) <= n_kept
+
+
+@given(courses=COURSES, n_left=st.integers(1, 6))
+def test_the_more_is_to_come_the_more_go_on(
+    courses: dict[str, list[RungScore]], n_left: int
+) -> None:
+    later = choose_survivors(courses, 8, n_left)
+    assert set(later) <= set(choose_survivors(courses, 8, n_left + 1))
+
+
+def scores(*means: float, width: float = 0.0) -> list[RungScore]:
+    return [score(mean, width) for mean in means]
+
+
+def test_who_swings_by_more_than_is_missing_goes_on() -> None:
+    courses = {"best": scores(4.0, 4.0), "swings": scores(2.0, 3.0), "steady": scores(2.6, 2.6)}
+    assert choose_survivors(courses, 3, 4) == ["best", "swings"]
+
+
+def test_near_ties_of_the_evaluation_go_on() -> None:
+    courses = {"best": scores(4.0, 4.0), "near": scores(3.9, 3.9, width=0.2)}
+    assert choose_survivors(courses, 2, 1) == ["best", "near"]
+    courses["near"] = scores(3.9, 3.9, width=0.02)
+    assert choose_survivors(courses, 2, 1) == ["best"]
 
 
 def test_ties_among_bad_ones_are_none() -> None:
-    scores = {"a": score(9.0), "b": score(0.2, 1.0), "c": score(0.1, 1.0), "d": score(0.0, 1.0)}
-    assert choose_survivors(scores) == ["a", "b"]
+    courses = {"best": scores(9.0, 9.0), "b": scores(0.2, 0.1), "c": scores(0.1, 0.2)}
+    assert choose_survivors(courses, 3, 7) == ["best"]
 
 
-def test_where_most_are_alike_an_eighth_goes_on_besides_the_half() -> None:
-    alike = {name: score(1.0, 0.5) for name in "abcdefgh"}
-    assert choose_survivors(alike) == list("abcde")
+def test_a_lucky_policy_is_no_level() -> None:
+    courses = {"lucky": scores(9.0, 1.0, 1.0), "steady": scores(3.0, 3.0, 3.0)}
+    assert choose_survivors(courses, 2, 1)[0] == "steady"
+
+
+def test_after_one_score_as_many_go_on_as_may() -> None:
+    courses = {name: scores(mean) for name, mean in zip("abcd", (1.0, 4.0, 3.0, 2.0), strict=True)}
+    assert choose_survivors(courses, 2, 7) == ["b", "c"]
 
 
 def test_a_candidate_without_a_score_stops() -> None:
-    assert choose_survivors({"a": None, "b": score(0.0)}) == ["b"]
+    assert choose_survivors({"a": [], "b": scores(0.0)}, 2, 1) == ["b"]
 
 
 def test_all_go_on_when_nobody_has_a_score() -> None:
-    assert choose_survivors({"a": None, "b": None}) == ["a", "b"]
+    assert choose_survivors({"a": [], "b": []}, 2, 1) == ["a", "b"]
+
+
+@pytest.mark.parametrize("mode", ["none", "halving", "bandit"])
+def test_scores_that_are_no_numbers_count_as_none(mode: RacingMode) -> None:
+    nan, none = make_curve(np.nan), dict.fromkeys(EVEN)
+    reached = race(mode, {"nan": nan, "none": none, "good": make_curve(1.0, 2.0)})
+    assert reached["good"] == TOTAL
+    if mode != "none":
+        assert max(reached["nan"], reached["none"]) < TOTAL / 2
+    assert Standing("a", nan).score is None
 
 
 def test_a_target_is_held_by_the_last_two_scores() -> None:
