@@ -127,13 +127,12 @@ def find_sweep(name: str) -> SweepStore:
     Raises:
         DataError: there is none.
     """
-    places = [Path(name), find_runs_dir() / "bench" / name]
+    places = list(dict.fromkeys([Path(name), find_runs_dir() / "bench" / name]))
     for place in places:
         if (place / SWEEP_FILE).is_file():
             return SweepStore(place)
-    raise DataError(
-        f"no sweep at {places[0]} or {places[1]}", "run it: reward-agent bench run SUITE"
-    )
+    shown = " or ".join(map(str, places))
+    raise DataError(f"no sweep at {shown}", "run it: reward-agent bench run SUITE")
 
 
 def run_sweep(

@@ -128,7 +128,8 @@ def _show_forecast(suite: Suite, choices: Choices, slots: int, output: Path | No
     steps = sum(row.env_steps for row in rows)
     usd = sum(row.usd or 0.0 for row in rows)
     size = f"{n_left} jobs, {steps:,.0f} env steps"
-    print_text(f"{size}, {hours:.1f} h on {n_slots} slots, {usd:.2f} USD")
+    place = "1 slot" if n_slots == 1 else f"{n_slots} slots"
+    print_text(f"{size}, {hours:.1f} h on {place}, {usd:.2f} USD")
 
 
 @app.command("status")
