@@ -27,7 +27,7 @@ def test_dry_run_shows_jobs_steps_time_and_money_and_runs_nothing(call, tmp_path
     text = call("run", "smoke", "--dry-run", "--methods", "reference,offline", "--seeds", "4")
     assert "inverted_pendulum/balance  reference     4" in text
     assert text.splitlines()[-1].startswith("16 jobs, ")
-    assert text.splitlines()[-1].endswith(" h on 1 slots, 0.00 USD")
+    assert text.splitlines()[-1].endswith(" h on 1 slot, 0.00 USD")
     assert list(tmp_path.iterdir()) == []
 
 
