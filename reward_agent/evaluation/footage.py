@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from reward_agent.evaluation.artist import Footage
 from reward_agent.evaluation.events import find_events
 from reward_agent.evaluation.rollout import Rollout
 from reward_agent.evaluation.scoring import rank_episodes
-from reward_agent.evaluation.video import Footage
 from reward_agent.simulation.card import EnvCard
 from reward_agent.types import EpisodeScore, Evaluation
 
@@ -42,6 +42,8 @@ def make_footages(
         footages.append(
             Footage(
                 qpos=rollout.qpos[index],
+                action=rollout.trajectories.episode(index).action,
+                seed=best.seed + index,
                 caption=f"{title}\n{rest}" if rest else title,
                 verdict=_describe(best.episodes[index]),
                 moments=_choose_moments(card, rollout, index, best.episodes[index]),

@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 
 # On Linux a window system is rarely there; elsewhere MuJoCo's own choice draws without one.
 _BACKENDS = {"linux": ("egl", "osmesa"), "darwin": ("cgl",)}
@@ -18,6 +19,7 @@ _REMEDY = (
     "to get videos, install a software renderer: apt-get install libegl1 libgl1-mesa-dri "
     "(EGL) or libosmesa6 (OSMesa)"
 )
+_ENVPOOL_REMEDY = "EnvPool draws by EGL alone: apt-get install libegl1 libgl1-mesa-dri"
 
 # What rendering does later, in small: a driver may load and still crash at its first frame.
 _TRIAL = """
@@ -31,6 +33,7 @@ renderer = mujoco.Renderer(model, 16, 16)
 renderer.update_scene(data)
 assert renderer.render().any()
 """
+_ENVPOOL_TRIAL = Path(__file__).parents[1] / "simulation" / "pool_drawing.py"
 
 
 @dataclass(frozen=True)
@@ -46,22 +49,31 @@ class Graphics:
     note: str = ""
 
 
+EGL = Graphics("egl")
+
+
 def find_graphics() -> Graphics:
     """Try the backends in turn; never crashes, takes half a second, at most a minute."""
     chosen = os.environ.get("MUJOCO_GL", "").lower().strip()
     backends = (chosen,) if chosen else _BACKENDS.get(sys.platform, _OTHERWISE)
     reasons = []
     for backend in backends:
-        reason = _try_backend(backend)
+        reason = _try_backend(backend, "-c", _TRIAL)
         if reason is None:
             return Graphics(backend)
         reasons.append(f"{backend}: {reason}")
     return Graphics(None, f"no video ({'; '.join(reasons)}); {_REMEDY}")
 
 
-def _try_backend(backend: str) -> str | None:
+def find_envpool_graphics() -> Graphics:
+    """Try whether EnvPool draws, which it does itself; never crashes, takes some seconds."""
+    reason = _try_backend("egl", str(_ENVPOOL_TRIAL))
+    return Graphics(None, f"no video (egl: {reason}); {_ENVPOOL_REMEDY}") if reason else EGL
+
+
+def _try_backend(backend: str, *program: str) -> str | None:
     """Return why a backend does not draw, or None."""
-    command = [sys.executable, "-s", "-P", "-W", "ignore", "-c", _TRIAL]
+    command = [sys.executable, "-s", "-P", "-W", "ignore", *program]
     environment = os.environ | {"MUJOCO_GL": backend}
     try:
         trial = subprocess.run(

@@ -7,21 +7,14 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-import mujoco
-import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from reward_agent.evaluation.camera import plan_camera
+from reward_agent.evaluation.artist import Footage, Frame, make_artist
 from reward_agent.simulation.card import EnvCard
-from reward_agent.simulation.model import make_model
-from reward_agent.simulation.state import FloatArray
 from reward_agent.types import VideoQuality
-
-Frame = NDArray[np.uint8]
 
 _BAND = 36
 _LINE = 16
@@ -29,7 +22,6 @@ _LINE = 16
 _MAX_S = 10.0
 _BEGINNING = 0.6
 _TILE = 180
-_SQUARE_M, _MEAN_TEXEL, _CONTRAST = 0.5, 110, 0.2
 _INK, _PAPER = (255, 255, 255), (20, 24, 32)
 
 
@@ -57,73 +49,29 @@ QUALITIES: dict[VideoQuality, Quality] = {
 }
 
 
-@dataclass(frozen=True)
-class Footage:
-    """An episode to be drawn.
-
-    Args:
-        qpos: ``(T, nq)``.
-        caption: what it is, for a person; one line or more.
-        verdict: what the metric says of the whole episode.
-        moments: state index to what happens there, for the strip.
-    """
-
-    qpos: FloatArray
-    caption: str
-    verdict: str
-    moments: dict[int, str]
-
-
 class Studio:
-    """A renderer for one environment.
+    """What makes pictures of one environment's episodes.
 
     Raises:
         DataError: the card's model is missing or wrong.
     """
 
     def __init__(self, card: EnvCard, quality: Quality = QUALITIES["normal"]) -> None:
-        self.quality = quality
-        width, height = quality.width, quality.height
         self._control_dt = card.control_dt
-        self._model = make_model(card, fields=())
-        _make_cheap(self._model, width, height)
-        self._data = mujoco.MjData(self._model)
-        self._renderer = mujoco.Renderer(self._model, height, width)
-        for flag in (mujoco.mjtRndFlag.mjRND_SHADOW, mujoco.mjtRndFlag.mjRND_REFLECTION):
-            self._renderer.scene.flags[flag] = 0
-        self._size = (width, height)
+        self._artist = make_artist(card, quality.width, quality.height)
+        rate = min(quality.frames_per_s, self._artist.most_frames_per_s)
+        self.quality = replace(quality, frames_per_s=rate)
 
     def __enter__(self) -> Studio:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._renderer.close()
-
-    def draw(self, qpos: FloatArray, steps: Sequence[int]) -> list[Frame]:
-        """Return a picture ``(height, width, 3)`` of each of the steps.
-
-        Args:
-            qpos: ``(T, nq)`` of the whole episode.
-            steps: rows of it, rising.
-        """
-        shown = qpos[list(steps)]
-        frame_s = self._control_dt * (steps[-1] - steps[0]) / max(1, len(steps) - 1)
-        width, height = self._size
-        path = plan_camera(self._model, shown, max(frame_s, self._control_dt), width / height)
-        frames = []
-        for index, row in enumerate(shown):
-            self._data.qpos[:] = row
-            mujoco.mj_kinematics(self._model, self._data)
-            mujoco.mj_comPos(self._model, self._data)
-            mujoco.mj_camlight(self._model, self._data)
-            self._renderer.update_scene(self._data, path.make_camera(index))
-            frames.append(self._renderer.render())
-        return frames
+        self._artist.close()
 
     def draw_strip(self, footage: Footage, path: Path) -> None:
         """Write the key moments of an episode side by side, each with its words beneath."""
         steps = sorted(footage.moments)
-        frames = self.draw(footage.qpos, steps)
+        frames = self._artist.draw(footage, steps)
         strip = Image.new("RGB", (_TILE * len(frames), _TILE + _BAND), _PAPER)
         pen, font = ImageDraw.Draw(strip), ImageFont.load_default(size=11)
         for index, (step, frame) in enumerate(zip(steps, frames, strict=True)):
@@ -144,7 +92,7 @@ class Studio:
         films = [
             [
                 _caption(frame, footage, step, step * self._control_dt)
-                for step, frame in zip(steps, self.draw(footage.qpos, steps), strict=True)
+                for step, frame in zip(steps, self._artist.draw(footage, steps), strict=True)
             ]
             for footage, steps in zip(footages, choices, strict=True)
         ]
@@ -162,32 +110,6 @@ def choose_video_steps(n_states: int, control_dt: float, frames_per_s: int = 25)
         return steps
     n_first = round(_BEGINNING * n_most)
     return steps[:n_first] + steps[n_first - n_most :]
-
-
-def _make_cheap(model: mujoco.MjModel, width: int, height: int) -> None:
-    """Turn off what costs time, and let the floor reach to the horizon."""
-    model.vis.global_.offwidth = max(width, model.vis.global_.offwidth)
-    model.vis.global_.offheight = max(height, model.vis.global_.offheight)
-    model.vis.quality.offsamples = 0
-    model.vis.quality.shadowsize = 0
-    for geom in np.flatnonzero(model.geom_type == mujoco.mjtGeom.mjGEOM_PLANE):
-        if model.geom_bodyid[geom] == 0:
-            model.geom_size[geom, :2] = 0.0
-            _calm_checks(model, int(model.geom_matid[geom]))
-
-
-def _calm_checks(model: mujoco.MjModel, material: int) -> None:
-    """Make the squares of a floor large and pale: fine bright ones flicker and compress badly."""
-    if material < 0:
-        return
-    model.mat_texuniform[material] = 1
-    model.mat_texrepeat[material] = 1 / (2 * _SQUARE_M)
-    texture = int(model.mat_texid[material][mujoco.mjtTextureRole.mjTEXROLE_RGB])
-    if texture >= 0:
-        size = model.tex_width[texture] * model.tex_height[texture] * model.tex_nchannel[texture]
-        start = model.tex_adr[texture]
-        texels = model.tex_data[start : start + size]
-        texels[:] = _MEAN_TEXEL + _CONTRAST * (texels - texels.mean())
 
 
 def _cut_square(frame: Frame) -> Image.Image:

@@ -34,6 +34,10 @@ class ModelSource(Record):
     envpool_options: dict[str, bool | int | float | str] = Field(
         {}, description="arguments for EnvPool's make"
     )
+    envpool_camera: int = Field(
+        -1, ge=-1, description="number of the model's camera that films; -1 is EnvPool's own"
+    )
+    envpool_camera_is_upside_down: bool = False
     frame_skip: int = Field(ge=1, description="physics steps of one control step")
     floor: str | None = Field(None, description="name of the plane geom that is the floor")
     derived_fields: Literal["current", "lagged"] = Field(

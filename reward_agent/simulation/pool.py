@@ -19,6 +19,7 @@ from reward_agent.simulation.backend import INSTALL, list_ids
 from reward_agent.simulation.card import EnvCard
 from reward_agent.simulation.expressions import Reader, compile_field, copy_values, make_constant
 from reward_agent.simulation.healthy import HealthyRanges
+from reward_agent.simulation.pool_drawing import make_drawing_options
 from reward_agent.simulation.sources import Array, Source
 from reward_agent.simulation.state import FloatArray, State
 
@@ -41,6 +42,7 @@ class PoolSimulation:
         seed: of simulation 0.
         n_threads: threads that step them, beside the caller's.
         fields: names of the fields that ``read_state`` returns; None for all of the card.
+        picture: width and height in pixels of what ``draw`` draws; None: nothing is drawn.
 
     Raises:
         UsageError: EnvPool is not installed.
@@ -55,12 +57,15 @@ class PoolSimulation:
         seed: int,
         n_threads: int = 1,
         fields: Collection[str] | None = None,
+        picture: tuple[int, int] | None = None,
     ) -> None:
         self.card = card
         self.n_sims = n_sims
         names = [f.name for f in card.fields] if fields is None else list(dict.fromkeys(fields))
         needed = dict.fromkeys([*names, "observation", *(r.field for r in card.termination)])
-        self._pool = _make_pool(card, n_sims, seed, n_threads)
+        import_envpool()
+        options = make_drawing_options(*picture) if picture else {}
+        self._pool = _make_pool(card, n_sims, seed, n_threads, options)
         self._values = self._make_values()
         self._names = names
         self._readers = {
@@ -76,8 +81,14 @@ class PoolSimulation:
 
     @property
     def qpos(self) -> FloatArray:
-        """Nothing, ``(N, 0)``: EnvPool keeps what a picture would be drawn from."""
+        """Nothing, ``(N, 0)``: EnvPool keeps what a picture is drawn from, and draws it."""
         return np.zeros((self.n_sims, 0))
+
+    def draw(self) -> NDArray[np.uint8]:
+        """Return a picture ``(height, width, 3)`` of simulation 0, by the card's camera."""
+        model = self.card.model
+        frame: NDArray[np.uint8] = self._pool.render([0], model.envpool_camera)[0]
+        return frame[::-1, ::-1] if model.envpool_camera_is_upside_down else frame
 
     def reset(self, ids: ArrayLike | None = None) -> None:
         """Start new episodes.
@@ -186,7 +197,9 @@ def _return_freed_memory() -> None:
         trim(0)
 
 
-def _make_pool(card: EnvCard, n_sims: int, seed: int, n_threads: int) -> Any:
+def _make_pool(
+    card: EnvCard, n_sims: int, seed: int, n_threads: int, options: dict[str, Any]
+) -> Any:
     envpool = import_envpool()
     _return_freed_memory()
     name = str(card.model.envpool)
@@ -205,6 +218,7 @@ def _make_pool(card: EnvCard, n_sims: int, seed: int, n_threads: int) -> Any:
         num_threads=n_threads,
         max_episode_steps=_ENDLESS,
         **card.model.envpool_options,
+        **options,
     )
     shapes = {
         "observation_size": (pool.observation_space.shape, (card.observation_size,)),

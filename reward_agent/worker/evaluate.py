@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reward_agent.errors import DataError
-from reward_agent.evaluation.graphics import find_graphics
+from reward_agent.evaluation.graphics import find_envpool_graphics, find_graphics
 from reward_agent.evaluation.metrics import Decision, Metric, compile_metric, load_decision
 from reward_agent.evaluation.movie import has_mp4, load_mp4, write_mp4, write_webp
 from reward_agent.evaluation.scoring import (
@@ -69,17 +69,16 @@ def prepare(job: EvaluateJob) -> None:
     _rendering.studio, _rendering.note, _rendering.renderer = None, "", ""
     # Unless told otherwise MuJoCo imports a window system, which starts a process of its own.
     backend = "disable"
-    if job.render and job.card.model.envpool:
-        _rendering.note = "no video: what EnvPool simulates is not drawn"
-    elif job.render:
-        graphics = find_graphics()
-        backend, _rendering.note = graphics.backend or backend, graphics.note
+    if job.render:
+        draws_itself = bool(job.card.model.envpool)
+        graphics = find_envpool_graphics() if draws_itself else find_graphics()
+        _rendering.renderer, _rendering.note = graphics.backend or "", graphics.note
+        backend = graphics.backend if graphics.backend and not draws_itself else backend
     os.environ["MUJOCO_GL"] = backend
     import reward_agent.evaluation.rollout
     import reward_agent.training.policy  # noqa: F401
 
     if job.render and not _rendering.note:
-        _rendering.renderer = backend
         _open_studio(job)
         if has_mp4():
             load_mp4()

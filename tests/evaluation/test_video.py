@@ -86,7 +86,8 @@ def test_four_episodes_lie_side_by_side(tmp_path: Path) -> None:
     code = (
         "from pathlib import Path\n"
         "import numpy as np\n"
-        "from reward_agent.evaluation.video import Footage, Quality, Studio\n"
+        "from reward_agent.evaluation.artist import Footage\n"
+        "from reward_agent.evaluation.video import Quality, Studio\n"
         "from reward_agent.simulation.card import load_env\n"
         "card = load_env('hopper')\n"
         "qpos = np.tile([0, 1.25, 0, 0, 0, 0], (40, 1)).astype(float)\n"

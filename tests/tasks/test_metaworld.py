@@ -126,7 +126,15 @@ def test_a_training_and_its_score_run_in_the_sandbox(tmp_path: Path) -> None:
     from reward_agent.cli.app import app
 
     words = ["train", "--env", "metaworld", "--task", "drawer_close", "--steps", "4000"]
-    words += ["--eval-episodes", "2", "--sandbox", "default", "-o", str(tmp_path / "out")]
+    words += [
+        "--eval-episodes",
+        "2",
+        "--no-video",
+        "--sandbox",
+        "default",
+        "-o",
+        str(tmp_path / "out"),
+    ]
     answer = CliRunner().invoke(app, words)
     assert answer.exit_code == 0, answer.output
     assert "task score" in answer.output
