@@ -79,6 +79,34 @@ def test_first_round_holds_different_programs(brief, reply) -> None:
         assert len(set(sources[:3])) >= 2, (env, task)
 
 
+def pay(reward, card: EnvCard, before: dict[str, float], after: dict[str, float]) -> float:
+    rng = np.random.default_rng(0)
+    first, second = make_state(card, rng, **before), make_state(card, rng, **after)
+    reward.begin(first)
+    action = np.zeros((N, card.n_actions))
+    return float(reward.step(first, action, second, np.zeros(N, bool)).reward[0])
+
+
+@pytest.mark.parametrize("idea", IDEAS)
+@pytest.mark.parametrize("task", ["button_press", "drawer_close"])
+def test_an_arm_is_paid_for_each_step_of_the_way(brief, reply, task: str, idea: str) -> None:
+    """The hand to the object, then the object to the goal: each moves the pay the right way."""
+    each = brief("metaworld", task, idea)
+    reward = compile_program(read_source(reply(each)), each.card, 0.99)
+    hand, placed = "end_effector_to_object_distance", "object_to_goal_distance"
+    far, near = {hand: 0.25, placed: 0.2}, {hand: 0.05, placed: 0.2}
+    there = {hand: 0.05, placed: 0.05}
+    assert pay(reward, each.card, near, there) > pay(reward, each.card, near, near)
+    assert pay(reward, each.card, far, near) > pay(reward, each.card, far, far)
+
+
+def test_ideas_differ_on_an_arm(brief, reply) -> None:
+    for task, least in {"button_press": 6, "reach": 4}.items():
+        sources = [source for _, source in write_programs(brief, reply, "metaworld", task, 0)]
+        bodies = {source.split("# recipe")[0] for source in sources}
+        assert len(bodies) >= least
+
+
 def test_recipe_is_read_back_from_the_program(brief, reply) -> None:
     source = read_source(reply(brief("hopper", "hop_forward", "staged-gates")))
     plan = read_plan(source)

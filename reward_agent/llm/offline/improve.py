@@ -84,7 +84,7 @@ def _tame_flood(plan: Plan, known: dict[str, Signal], evidence: Evidence) -> lis
         reason = f"`{term.signal}` made {point.share_of_return:.0%} of the return: "
         halved = scale_term(term, 0.4)
         moves = [Move(plan.replace_term(term, halved), reason + f"weight {halved.weight:g}")]
-        if signal.role == "posture" and signal.machine is None:
+        if signal.role in ("guide", "posture") and signal.machine is None:
             gated = gate_goals(plan.replace_term(term), known, term.signal)
             moves.insert(0, Move(gated, reason + "now it gates the goal instead"))
         return moves
@@ -178,7 +178,7 @@ def _perturb_scale(plan: Plan, known: dict[str, Signal], rng: random.Random) -> 
 
 def _toggle_gate(plan: Plan, known: dict[str, Signal], rng: random.Random) -> Move | None:
     goals = [term for term in plan.terms if known[term.signal].role == "goal"]
-    gates = [s for s in known.values() if s.role == "posture" and s.machine is None]
+    gates = [s for s in known.values() if s.role in ("guide", "posture") and s.machine is None]
     if not goals or not gates:
         return None
     term, gate = rng.choice(goals), rng.choice(gates).name

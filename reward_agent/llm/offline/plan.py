@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from pydantic import ValidationError
 
 from reward_agent.llm.offline.memory import Machine
-from reward_agent.llm.offline.signals import Signal
+from reward_agent.llm.offline.signals import Role, Signal
 from reward_agent.types import Finite, Record, RewardProgram
 
 _PLAN_LINE = re.compile(r"^# recipe of ([0-9a-f]{8}): (\{.*\})$", re.MULTILINE)
@@ -72,12 +72,15 @@ def make_plan(signals: Sequence[Signal], idea: str, rng: random.Random) -> Plan:
     return manner(signals)
 
 
-def _pick(signals: Sequence[Signal], *roles: str, but: Sequence[str] = ()) -> list[Signal]:
+def _pick(signals: Sequence[Signal], *roles: Role, but: Sequence[str] = ()) -> list[Signal]:
     return [s for s in signals if s.role in roles and s.name not in but]
 
 
+# Pay for a step towards the goal rather than for being there.
+_ONCE = ("new_ground", "progress")
 # Another measure of the same goal; a plan uses one of the two.
-_ALTERNATIVES = ("new_ground", "momentum")
+_ALTERNATIVES = (*_ONCE, "momentum")
+_GATES: tuple[Role, ...] = ("guide", "posture")
 
 
 def _goals(signals: Sequence[Signal]) -> list[Signal]:
@@ -90,8 +93,8 @@ def _pay(signal: Signal, share: float = 1.0, gates: Sequence[Signal] = ()) -> Te
 
 
 def _gating(signals: Sequence[Signal], count: int = 2) -> list[Signal]:
-    """Return the postures that gate: those that need no memory of their own."""
-    return [signal for signal in _pick(signals, "posture") if signal.machine is None][:count]
+    """Return what gates: guides and postures that need no memory of their own."""
+    return [signal for signal in _pick(signals, *_GATES) if signal.machine is None][:count]
 
 
 def _make_product(signals: Sequence[Signal]) -> Plan:
@@ -103,7 +106,7 @@ def _make_product(signals: Sequence[Signal]) -> Plan:
 
 
 def _make_sum(signals: Sequence[Signal]) -> Plan:
-    chosen = [*_goals(signals), *_pick(signals, "posture", "bonus", "cost")]
+    chosen = [*_goals(signals), *_pick(signals, *_GATES, "bonus", "cost")]
     return Plan(terms=tuple(_pay(signal) for signal in chosen))
 
 
@@ -118,8 +121,8 @@ def _make_stages(signals: Sequence[Signal]) -> Plan:
 
 
 def _make_progress(signals: Sequence[Signal]) -> Plan:
-    """Pay each bit of new ground once, where the card has a position."""
-    once = _pick(signals, "goal", but=[s.name for s in signals if s.name != "new_ground"])
+    """Pay each bit of the way once, where the card has a position or a distance."""
+    once = [signal for signal in _pick(signals, "goal") if signal.name in _ONCE]
     goals = once or _goals(signals)
     chosen = [*goals, *_gating(signals, 1), *_pick(signals, "bonus", "cost")]
     return Plan(terms=tuple(_pay(signal) for signal in chosen))
@@ -127,7 +130,7 @@ def _make_progress(signals: Sequence[Signal]) -> Plan:
 
 def _make_potential(signals: Sequence[Signal]) -> Plan:
     """Guide by a potential; pay the goal, and being alive."""
-    guides = [s for s in _pick(signals, "posture") if s.is_static and s.machine is None][:3]
+    guides = [s for s in _pick(signals, *_GATES) if s.is_static and s.machine is None][:3]
     paid = [*_goals(signals), *_pick(signals, "bonus", "cost")]
     return Plan(
         terms=tuple(_pay(signal) for signal in paid),
@@ -145,13 +148,13 @@ def _make_momentum(signals: Sequence[Signal]) -> Plan:
 
 
 def _make_minimal(signals: Sequence[Signal]) -> Plan:
-    chosen = [*_goals(signals), *_pick(signals, "bonus")]
+    chosen = [*_goals(signals), *_pick(signals, "guide", "bonus")]
     return Plan(terms=tuple(_pay(signal) for signal in chosen))
 
 
 def _make_safe(signals: Sequence[Signal]) -> Plan:
     """Gate the goal by every posture, pay posture too, charge effort more."""
-    postures = _pick(signals, "posture")
+    postures = _pick(signals, *_GATES)
     terms = [_pay(signal, 2.0, _gating(signals, 4)) for signal in _goals(signals)]
     terms += [_pay(signal, 0.5) for signal in postures]
     terms += [_pay(signal) for signal in _pick(signals, "bonus")]

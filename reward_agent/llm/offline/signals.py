@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from reward_agent.llm.offline.body import Body, Limb
+from reward_agent.llm.offline.body import Body, Limb, Measure
 from reward_agent.llm.offline.memory import (
     Machine,
     make_distance_machine,
@@ -15,7 +15,7 @@ from reward_agent.llm.offline.memory import (
 )
 from reward_agent.llm.offline.words import Goal, Kind
 
-Role = Literal["goal", "posture", "bonus", "cost"]
+Role = Literal["goal", "guide", "posture", "bonus", "cost"]
 
 # Speeds (m/s) asked for without a number: the slow one, and the ceiling of the fast one.
 _SLOW_M_PER_S, _TOP_M_PER_S = 0.5, 5.0
@@ -23,6 +23,7 @@ _LIFTED_M = 0.15  # m above the floor that a raised foot has for sure
 _SWING_RAD_PER_S = 3.0
 _SPIN_RAD_PER_S = 4.0
 _HANDLED_M = 0.4  # m, about what an object and the hand on its way to it are moved over a table
+_STEP_SHARE = 0.01  # of a distance's range: a good step
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,8 @@ class Signal:
         code: expression (N,) with ``{scale}`` and ``{s}``, the state that it is read from.
         scale: the characteristic size that the expression is measured by.
         weight: pay of the signal at 1, as a term of its own; negative for a cost.
-        role: ``goal`` what is wanted; ``posture`` 0..1, can gate; ``bonus`` paid for being alive;
+        role: ``goal`` what is wanted; ``guide`` 0..1, without which the goal is out of reach, can
+            gate; ``posture`` 0..1, can gate; ``bonus`` paid for being alive;
             ``cost``.
         doc: what it means, for the comment on its line.
         machine: memory that the expression reads, if any.
@@ -327,8 +329,18 @@ def _reach(body: Body, goal: Goal) -> list[Signal]:
     return [
         Signal("near", far + near, top, 1.0, "goal", "1 at the target, 0 far from it"),
         Signal("precise", close, 0.1 * top, 0.5, "goal", "1 at the target, 0 beyond a tenth"),
+        _progress(body.distance),
         *[replace(signal, weight=0.1) for signal in _slow(body)[-1:]],
     ]
+
+
+def _progress(distance: Measure) -> Signal:
+    """Return pay for each bit that a distance shrinks; what is lost again is charged."""
+    way = f"({distance.read('state')} - {distance.read()})"
+    code = f"np.clip({way} / {{scale}}, -1.0, 1.0)"
+    step = round(_STEP_SHARE * distance.range[1], 4)
+    doc = f"nearer than a step ago, 1 for {step:g} m"
+    return Signal("progress", code, step, 1.0, "goal", doc, is_static=False)
 
 
 def _handle(body: Body, goal: Goal) -> list[Signal]:
@@ -341,7 +353,8 @@ def _handle(body: Body, goal: Goal) -> list[Signal]:
     return [
         Signal("placed", placed, _HANDLED_M, 1.0, "goal", "1 with the object at the goal"),
         Signal("exact", exact, 0.2 * _HANDLED_M, 0.5, "goal", "1 at the goal, 0 far from it"),
-        Signal("near", near, _HANDLED_M, 0.3, "goal", "1 with the hand at the object"),
+        _progress(body.object_goal_distance),
+        Signal("near", near, _HANDLED_M, 0.3, "guide", "1 with the hand at the object"),
     ]
 
 
