@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
+from reward_agent.bench import racing
 from reward_agent.bench.candidates import PROGRAMS
 from reward_agent.bench.measurements import Course
 from reward_agent.bench.options import Options
 from reward_agent.bench.pool import MeasurementError
-from reward_agent.bench.racing import ENVS, compute, plan
+from reward_agent.bench.racing import ENVS, compute, plan, simulate_races
 
 STEPS = tuple(1_000 * number for number in range(1, 17))
+
+
+@pytest.fixture(autouse=True)
+def few_simulated_races(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(racing, "_N_SIMULATED", 4)
 
 
 def make_course(candidate: str, level: float, seed: int = 0) -> Course:
@@ -46,10 +53,32 @@ def test_a_best_that_starts_slowly_costs_score() -> None:
     scores = tuple((mean, mean, mean) for mean in late)
     slow = Course(env="hopper", candidate=next(iter(PROGRAMS)), seed=0, steps=STEPS, scores=scores)
     rows = compute(Options(), [slow, *courses])
-    assert [row.is_reached for row in rows if row.name.endswith("best score")] == [False, False]
+    reached = [row.is_reached for row in rows if row.name.endswith("candidates: best score")]
+    assert reached == [False, False]
 
 
 def test_a_failed_training_is_told_instead_of_a_ratio() -> None:
     [row] = compute(Options(), [make_course("speed", 1.0), MeasurementError("no child")])
     assert row.value is None
     assert "no child" in row.note
+
+
+def test_simulated_races_are_told_beside_the_measured_ones_without_a_bar() -> None:
+    rows = compute(Options(), [make_course(name, 1.0) for name in PROGRAMS])
+    simulated = {row.name: row for row in rows if "simulated" in row.name}
+    assert len(simulated) == 4
+    assert all(row.value is not None and not row.bar for row in simulated.values())
+
+
+def test_simulated_trainings_learn_as_measured_ones_do() -> None:
+    good = []
+    for courses in simulate_races(100):
+        means = [[mean for mean, _, _ in course.scores] for course in courses.values()]
+        best = max(map(max, means))
+        good += [
+            [mean / max(course) for mean in course] for course in means if max(course) > best / 3
+        ]
+    after_an_eighth, after_a_quarter = (np.median([course[k] for course in good]) for k in (1, 3))
+    assert 0.1 < after_an_eighth < 0.25
+    assert 0.3 < after_a_quarter < 0.5
+    assert simulate_races(3) == simulate_races(3)
