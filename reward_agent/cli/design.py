@@ -51,7 +51,9 @@ def design_command(
             "a run that is resumed has its environment and task",
             "leave --env and --task out, or leave --resume out for a new run",
         )
-    trackers = TrackedRun(tracker or (), lambda name: find_run(name, find_runs_dir(runs_dir)))
+    folder = find_runs_dir(runs_dir)
+    resumed = find_run(resume, folder) if resume is not None else None
+    trackers = TrackedRun(tracker or (), lambda name: resumed or RunStore(folder / name))
     with RunDisplay() as display, closing(trackers):
         common: dict[str, Any] = {
             "metric": metric,
@@ -60,13 +62,11 @@ def design_command(
             "accept_metric": lambda proposed: _ask_about_metric(display, proposed),
             "accept_unseen": yes,
         }
-        if resume is not None:
-            store = find_run(resume, find_runs_dir(runs_dir))
-            run = resume_run(str(store.dir), **common, **settings)
+        if resumed is not None:
+            run = resume_run(str(resumed.dir), **common, **settings)
         else:
             run = design(env, task, **common, **settings)
-            store = RunStore(find_runs_dir(runs_dir) / run.id)
-    _show_end(store, run, as_json)
+    _show_end(resumed or RunStore(folder / run.id), run, as_json)
 
 
 def _show_estimate(
