@@ -140,7 +140,9 @@ def _make_potential(signals: Sequence[Signal]) -> Plan:
 
 def _make_momentum(signals: Sequence[Signal]) -> Plan:
     cause = [s for s in signals if s.name == "momentum"]
-    goals = cause or _goals(signals)
+    # Of an arm the cause is the motion towards the goal; what it is for is paid beside it.
+    way = [s for s in signals if s.name == "progress"]
+    goals = cause or [*way, *_goals(signals)]
     guides = [s for s in _pick(signals, "posture") if s.machine]
     terms = [_pay(signal) for signal in goals] + [_pay(signal, 2.0) for signal in guides]
     terms += [_pay(signal) for signal in [*_gating(signals), *_pick(signals, "bonus", "cost")]]
