@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from math import ceil, inf, isfinite, log, sqrt
+from math import ceil, hypot, inf, isfinite, log, sqrt
 from statistics import fmean
 from typing import Literal, Protocol
 
@@ -22,8 +22,8 @@ N_SLICES = 8
 # How many may go on by halving while they may still end best: which of the last two does is open
 # until the end, since policies swing by more than what is between them.
 LEAST_KEPT = 2
-# Standard errors of what may still change by which a training may be behind: 1 in 40 overtakes.
-DOUBT = 2.0
+# Standard errors of what may still change by which a training may be behind: 1 in 6 overtakes.
+DOUBT = 1.0
 # Share of the steps of training everyone to the end that a bandit may spend.
 BANDIT_SHARE = 0.375
 # Weight of the bonus for what is little known, in units of the spread of all scores; and share of
@@ -240,7 +240,9 @@ def choose_survivors(
     Ranked is by level and not by the best policy so far: that one is kept in any case, and says
     less of those to come. What may still change is the error of the evaluation, and what the
     training itself does: its scores so far are taken as a random walk, whose steps are growth and
-    swings alike. After one score a walk is unknown; the best ``n_kept`` go on.
+    swings alike. The best may have got ahead by such a step, so one of its own counts as well (one
+    success where others had none yet says little); what it may lose later costs nothing. After one
+    score a walk is unknown, and the best ``n_kept`` go on.
 
     Args:
         courses: candidate id to its scores so far, oldest first; one without any stops, unless
@@ -252,11 +254,12 @@ def choose_survivors(
     if not levels:
         return list(courses)
     ranked = sorted(levels, key=lambda name: levels[name], reverse=True)
-    best = levels[ranked[0]]
+    best = ranked[0]
+    of_best = _find_doubt(courses[best], 1)
     return [
         name
         for name in ranked[:n_kept]
-        if levels[name] + DOUBT * _find_doubt(courses[name], n_left) >= best
+        if levels[best] - levels[name] <= DOUBT * hypot(of_best, _find_doubt(courses[name], n_left))
     ]
 
 
@@ -284,11 +287,11 @@ def _find_level(course: Sequence[RungScore]) -> float:
     return fmean(score.mean for score in course[-2:])
 
 
-def _find_doubt(course: Sequence[RungScore], n_left: int) -> float:
+def _find_doubt(course: Sequence[RungScore], n_ahead: int) -> float:
     """Return the standard error of a score that is some slices ahead."""
     if len(course) < 2:
         return inf
     changes = [new.mean - old.mean for old, new in pairwise(course)]
     # An interval of 95 % is four standard errors wide.
     evaluation = (course[-1].high - course[-1].low) / 4
-    return sqrt(evaluation**2 + n_left * fmean(change**2 for change in changes))
+    return sqrt(evaluation**2 + n_ahead * fmean(change**2 for change in changes))

@@ -132,14 +132,14 @@ def test_a_bandit_race_that_was_killed_goes_on_where_it_was(
 def test_halving_stops_who_will_not_end_best_the_slower_the_later(
     tmp_path: Path, slices: list[tuple[str, int]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    decide_scores(monkeypatch, [[1.0], [2.0, 3.0], [1.0, 1.5]])
+    decide_scores(monkeypatch, [[1.0], [2.0, 3.0], [1.0, 1.8]])
     design(tmp_path, slots=2)
     reached = sorted(max(u for n, u in slices if n == name) for name, _ in set(slices))
     assert sorted(set(reached)) == [STEPS // 4, STEPS // 2, STEPS]
     outcomes = [candidate.outcome for candidate in read_candidates(tmp_path)]
     assert outcomes[1] == "trained"
     assert outcomes[0] == f"stopped: 1 s at {STEPS // 4:,} steps, the best had 3"
-    assert outcomes[2] == f"stopped: 1.5 s at {STEPS // 2:,} steps, the best had 3"
+    assert outcomes[2] == f"stopped: 1.8 s at {STEPS // 2:,} steps, the best had 3"
 
 
 def test_a_training_that_holds_the_target_ends_the_race(

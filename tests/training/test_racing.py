@@ -273,7 +273,7 @@ def test_who_swings_by_more_than_is_missing_goes_on() -> None:
 
 
 def test_near_ties_of_the_evaluation_go_on() -> None:
-    courses = {"best": scores(4.0, 4.0), "near": scores(3.9, 3.9, width=0.2)}
+    courses = {"best": scores(4.0, 4.0), "near": scores(3.9, 3.9, width=0.3)}
     assert choose_survivors(courses, 2, 1) == ["best", "near"]
     courses["near"] = scores(3.9, 3.9, width=0.02)
     assert choose_survivors(courses, 2, 1) == ["best"]
@@ -282,6 +282,11 @@ def test_near_ties_of_the_evaluation_go_on() -> None:
 def test_ties_among_bad_ones_are_none() -> None:
     courses = {"best": scores(9.0, 9.0), "b": scores(0.2, 0.1), "c": scores(0.1, 0.2)}
     assert choose_survivors(courses, 3, 7) == ["best"]
+
+
+def test_a_first_success_does_not_end_the_race() -> None:
+    courses = {"lucky": scores(0.0, 0.125), "none yet": scores(0.0, 0.0)}
+    assert choose_survivors(courses, 2, 6) == ["lucky", "none yet"]
 
 
 def test_a_lucky_policy_is_no_level() -> None:
