@@ -61,7 +61,8 @@ class Column(Record):
     """A method over all tasks on which the normalised score is defined.
 
     ``improvement`` is the probability that a run of it scores higher than one of the first column,
-    on the tasks that both have.
+    on the tasks that both have. Calls and money are all that were paid for, env steps those of the
+    runs that the numbers come from; ``abandoned_env_steps`` were trained in attempts given up.
     """
 
     label: str
@@ -75,6 +76,7 @@ class Column(Record):
     success_interval: tuple[Finite, Finite] | None = None
     improvement: Finite | None = None
     env_steps: int = 0
+    abandoned_env_steps: int = 0
     n_calls: int = 0
     usd: float | None = None
 
@@ -188,8 +190,9 @@ def _make_column(
     own = [cell for cell in cells if cell.label == label]
     strata = [scores for cell in own if (scores := list_normalised(cell))]
     n_successes, n_episodes = sum(c.n_successes for c in own), sum(c.n_episodes for c in own)
-    n_calls = sum(result.usage.n_calls for result in results)
-    prices = [result.usage.usd for result in results if result.usage.usd is not None]
+    paid = [usage for result in results for usage in (result.usage, result.abandoned_usage)]
+    n_calls = sum(usage.n_calls for usage in paid)
+    prices = [usage.usd for usage in paid if usage.usd is not None]
     return Column(
         label=label,
         n_tasks=len(strata),
@@ -202,6 +205,7 @@ def _make_column(
         success_interval=_find_success_interval(n_successes, n_episodes),
         improvement=None if label == first else compare_cells(own, cells, first),
         env_steps=sum(result.env_steps for result in results),
+        abandoned_env_steps=sum(result.abandoned_env_steps for result in results),
         n_calls=n_calls,
         usd=sum(prices) if prices or not n_calls else None,
     )

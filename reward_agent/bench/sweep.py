@@ -76,7 +76,8 @@ class JobResult(FileRecord):
     """What became of a job; a job that failed has no score.
 
     ``scores`` are those of the winner, trained again with fresh seeds that took no part in its
-    choice, one each.
+    choice, one each. What runs took that were given up before is counted apart: it was spent, but
+    the scores do not come from it.
     """
 
     job: str
@@ -88,6 +89,8 @@ class JobResult(FileRecord):
     n_episodes: int = 0
     env_steps: int = 0
     usage: Usage = Usage()
+    abandoned_env_steps: int = 0
+    abandoned_usage: Usage = Usage()
     wall_s: float = 0.0
     run: str | None = Field(None, description="the design run, relative to the sweep's folder")
     designer: str = ""
@@ -274,6 +277,7 @@ def _follow_run(
 def _read_run(store: SweepStore, job: Job, run: RunRecord, attempt: int) -> JobResult:
     """Return the result of a design run that is finished."""
     folder = store.job_dir(job.id) / "runs" / run.id
+    abandoned = _list_abandoned(store, job, run.id)
     chosen = [
         item.evaluation
         for item in run.confirmations
@@ -295,7 +299,9 @@ def _read_run(store: SweepStore, job: Job, run: RunRecord, attempt: int) -> JobR
         n_successes=sum(n_successes),
         n_episodes=sum(item.n_episodes for item in chosen),
         env_steps=run.total_timesteps,
-        usage=run.usage if job.program is None else Usage(),
+        usage=_read_usage(job, run),
+        abandoned_env_steps=sum(other.total_timesteps for other in abandoned),
+        abandoned_usage=sum((_read_usage(job, other) for other in abandoned), Usage()),
         wall_s=run.wall_s,
         run=folder.relative_to(store.dir).as_posix(),
         designer=run.designer,
@@ -303,6 +309,17 @@ def _read_run(store: SweepStore, job: Job, run: RunRecord, attempt: int) -> JobR
         versions=run.versions,
         finished=now_utc(),
     )
+
+
+def _list_abandoned(store: SweepStore, job: Job, kept: str | None = None) -> list[RunRecord]:
+    """Return the runs of a job but the one that was kept, as far as they got."""
+    runs = [other.read_run() for other in list_runs(store.job_dir(job.id) / "runs")]
+    return [run for run in runs if run.id != kept]
+
+
+def _read_usage(job: Job, run: RunRecord) -> Usage:
+    """Return what a run paid for; a program that is given is no call of a model."""
+    return run.usage if job.program is None else Usage()
 
 
 def _explain_missing(run: RunRecord, n_scored: int) -> str:
@@ -314,11 +331,14 @@ def _describe_failure(
     store: SweepStore, job: Job, error: RewardAgentError, attempt: int
 ) -> JobResult:
     runs = list_runs(store.job_dir(job.id) / "runs")
+    abandoned = _list_abandoned(store, job)
     return JobResult(
         job=job.id,
         status="failed",
         outcome=f"failed: {error.message}",
         n_attempts=attempt,
+        abandoned_env_steps=sum(run.total_timesteps for run in abandoned),
+        abandoned_usage=sum((_read_usage(job, run) for run in abandoned), Usage()),
         run=runs[-1].dir.relative_to(store.dir).as_posix() if runs else None,
         versions=read_versions(),
         finished=now_utc(),

@@ -84,7 +84,9 @@ def render_settings(results: Results) -> str:
         ", ".join(f"{name} {version}" for name, version in versions.items())
         for versions in results.versions
     )
-    return f"{settings}. Versions: {versions or 'nothing has run'}."
+    abandoned = sum(column.abandoned_env_steps for column in results.columns)
+    spent = f" Attempts that were given up took {abandoned:,} env steps more." if abandoned else ""
+    return f"{settings}.{spent} Versions: {versions or 'nothing has run'}."
 
 
 def render_markdown(results: Results) -> str:

@@ -228,6 +228,23 @@ def test_a_job_that_fails_is_recorded_as_failed_and_never_as_zero(player, suite,
     assert all(item.status == "finished" for item in retried.values())
 
 
+def test_what_given_up_attempts_took_is_recorded_apart(player, suite, tmp_path):
+    player.errors["reacher", "offline", 1] = JobError("once more")
+    player.errors["resumed", "reacher"] = JobError("again")
+    store = run_sweep(suite, folder=tmp_path)
+    [failed] = [r for r in store.read_results().values() if r.status == "failed"]
+    assert (failed.env_steps, failed.abandoned_env_steps) == (0, 2 * 6144), "two runs, no score"
+    assert (failed.abandoned_usage.n_calls, failed.abandoned_usage.usd) == (6, 0.5)
+    player.errors.clear()
+    store = run_sweep(suite, folder=tmp_path, retry_failed=True)
+    mended = store.read_result(failed.job)
+    assert (mended.status, mended.env_steps, mended.abandoned_env_steps) == ("finished", 6144, 6144)
+    columns = {column.label: column for column in summarise_sweep(store).columns}
+    assert (columns["offline"].n_calls, columns["offline"].usd) == (3 * 4 + 3, pytest.approx(1.25))
+    assert (columns["offline"].env_steps, columns["sparse"].abandoned_env_steps) == (4 * 6144, 0)
+    assert "given up took 6,144 env steps more" in render_markdown(summarise_sweep(store))
+
+
 @pytest.mark.parametrize("error", [UsageError("no key"), BudgetError("limit reached")])
 def test_what_would_meet_every_job_stops_the_sweep(error, player, suite, tmp_path):
     player.errors["inverted_pendulum", "reference", 0] = error
