@@ -28,7 +28,7 @@ from reward_agent.types import Record, TrainingResult
 
 # Env steps a second of one training, where none was measured; the fastest costs the least time.
 _RATES = (10_000.0, 4_000.0, 1_500.0)
-# Share of the full budget that racing spends; all of it if every program is a near tie.
+# Share of the full budget that racing spends; all of it where two near ties are alone.
 _RACED = (0.3, 0.45, 1.0)
 _REPLY_S = (8.0, 25.0, 90.0)
 _N_RUNS_READ = 20
