@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+from processes import list_descendants
 
 from reward_agent.bench.results import summarise_sweep
 from reward_agent.bench.sweep import SweepStore
@@ -36,17 +37,6 @@ def start(folder: Path, name: str) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
             [sys.executable, "-m", "reward_agent", *words], cwd=folder, stdout=log, stderr=log
         )
-
-
-def list_descendants(pid: int) -> list[int]:
-    """Return what a process has started, and what that has."""
-    listed: list[int] = []
-    for path in Path(f"/proc/{pid}/task").glob("*/children"):
-        try:
-            listed += [int(child) for child in path.read_text().split()]
-        except OSError:  # it has just ended
-            continue
-    return [other for child in listed for other in (child, *list_descendants(child))]
 
 
 def count_results(folder: Path) -> int:

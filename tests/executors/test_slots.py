@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from executors_jobs import make_request
+from processes import list_descendants
 
 from reward_agent.executors import JobRequest
 from reward_agent.executors.local import LocalPlace
@@ -36,16 +37,6 @@ class UnluckyPlace(LocalPlace):
         job_exit = super().run(request, report, cancel)
         self.outcomes.append(job_exit.outcome)
         return job_exit
-
-
-def list_descendants(pid: int) -> list[int]:
-    """Return what a process has started, and what that has."""
-    listed = [
-        int(child)
-        for path in Path(f"/proc/{pid}/task").glob("*/children")
-        for child in path.read_text().split()
-    ]
-    return [other for child in listed for other in (child, *list_descendants(child))]
 
 
 @pytest.mark.parametrize(("n_losses", "ends"), [(1, "ok"), (5, KILLED_FROM_OUTSIDE)])
