@@ -114,8 +114,8 @@ class SuccessiveHalving:
 
     Halving gives every stretch of training the same env steps: half as many go twice as far. Here
     that holds at each stop instead of at powers of two alone: of ``n`` trainings, ``n / k`` go
-    through slice ``k``. That is ``n * (1 + 1/2 + ... + 1/8)`` slices at most, 0.34 of all, 0.39
-    for eight by rounding. Fewer than one a slice are halved as if they were that many.
+    through slice ``k``, two at least. That is 0.34 of the steps of all of many trainings at most,
+    and 0.39 of eight. Fewer than eight are thinned out as if they were eight.
 
     Who goes on is found anew from the scores each time, so when a training fails, the best of those
     that stopped before takes its place.
