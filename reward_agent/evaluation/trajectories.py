@@ -87,6 +87,19 @@ class Trajectories:
         fields = {name: values[states] for name, values in self.fields.items()}
         return Episode(fields, self.action[actions], self.control_dt, bool(self.terminated[index]))
 
+    def keep(self, n_episodes: int) -> Trajectories:
+        """Return the first episodes only."""
+        n_kept = min(n_episodes, self.n_episodes)
+        n_states = int(self.starts[n_kept])
+        return Trajectories(
+            starts=self.starts[: n_kept + 1],
+            fields={name: values[:n_states] for name, values in self.fields.items()},
+            action=self.action[: n_states - n_kept],
+            terminated=self.terminated[:n_kept],
+            ends=self.ends[:n_kept],
+            control_dt=self.control_dt,
+        )
+
     def save(self, path: Path) -> None:
         """Write the file."""
         columns, places = _split_columns(self.fields)

@@ -119,6 +119,17 @@ def test_joined_recordings_keep_their_order(stored):
     assert joined.episode(2).action.tolist() == [[0.5]] * 3
 
 
+def test_first_episodes_are_kept_as_they_were(stored):
+    whole = Trajectories.load(stored)
+    whole.keep(1).save(stored)
+    kept = Trajectories.load(stored)
+    assert (kept.n_episodes, whole.n_episodes) == (1, 2)
+    assert kept.ends == ("torso_height",)
+    assert kept.episode(0).x_position.tolist() == [0, 1, 2, 3]
+    assert kept.episode(0).action.tolist() == [[0.5]] * 3
+    assert whole.keep(99).n_episodes == 2
+
+
 def test_episodes_of_different_fields_do_not_join(make_episode):
     other = make_episode(2, wind=np.zeros(3))
     with pytest.raises(DataError, match="not every episode has the fields wind"):
