@@ -37,6 +37,7 @@ INITIAL_POLICY_FILE = "initial.safetensors"
 VIDEO_FILE = "video.webp"
 MP4_FILE = "video.mp4"
 STRIP_FILE = "strip.webp"
+FOOTAGE_FILE = "footage.npz"
 
 
 class ProbeJob(FileRecord):
@@ -81,8 +82,8 @@ class EvaluateJob(FileRecord):
 
     Every snapshot gets ``n_curve_episodes``, the three best by task score twice as many again;
     the best of these (the last of all, without a metric) gets ``n_episodes`` on other seeds.
-    Writes ``trajectories.npz`` of these, and a video and a strip of the median one if ``render``.
-    Result: ``EvaluateResult``.
+    Writes ``trajectories.npz`` of these, and in ``footage.npz`` what it takes to draw
+    ``n_filmed`` of them. Result: ``EvaluateResult``.
     """
 
     kind: Literal["evaluate"] = "evaluate"
@@ -92,23 +93,39 @@ class EvaluateJob(FileRecord):
     n_episodes: int = 16
     n_curve_episodes: int = 4
     has_metric: bool = True
-    render: bool = False
+    n_filmed: int = Field(0, ge=0, description="median first, then best, worst, upper quartile")
     caption: str = Field("", description="first lines on the pictures")
+
+
+class FilmJob(FileRecord):
+    """Draw the episodes of ``footage.npz``: a video of all, a strip of the first.
+
+    Result: ``FilmResult``.
+    """
+
+    kind: Literal["film"] = "film"
+    card: EnvCard
     video_quality: VideoQuality = "normal"
+    renderer: str = Field("", description="OpenGL that is known to draw here; empty: try")
 
 
-class EvaluateResult(FileRecord):
-    """Evaluation of every snapshot, in order, and of the best of them on seeds of its own."""
+class FilmResult(FileRecord):
+    """A film of an evaluation's episodes, or why there is none."""
 
-    curve: tuple[Evaluation, ...]
-    best: Evaluation
-    best_file: str
     video_file: str | None = None
     mp4_file: str | None = Field(None, description="the same film, with the extra 'video'")
     renderer: str = Field("", description="OpenGL that drew: egl, osmesa, …; empty if none did")
     video_note: str = Field("", description="why there is no video, and which package to install")
     strip_file: str | None = Field(None, description="key moments of the filmed episode, a picture")
-    rendering_s: float = Field(0.0, ge=0, description="of it, time to find a renderer and to film")
+    rendering_s: float = Field(0.0, ge=0, description="time to find a renderer and to film")
+
+
+class EvaluateResult(FilmResult):
+    """Evaluation of every snapshot, in order, and of the best of them on seeds of its own."""
+
+    curve: tuple[Evaluation, ...]
+    best: Evaluation
+    best_file: str
 
 
 class ScoreJob(FileRecord):
@@ -184,13 +201,14 @@ class CheckEnvResult(FileRecord):
 
 
 Job = Annotated[
-    ProbeJob | TrainJob | EvaluateJob | ScoreJob | RelabelJob | RecordJob | CheckEnvJob,
+    ProbeJob | TrainJob | EvaluateJob | FilmJob | ScoreJob | RelabelJob | RecordJob | CheckEnvJob,
     Field(discriminator="kind"),
 ]
 Result = (
     ProbeReport
     | TrainingResult
     | EvaluateResult
+    | FilmResult
     | ScoreResult
     | RelabelResult
     | RecordResult

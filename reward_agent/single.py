@@ -34,6 +34,7 @@ from reward_agent.search import (
 from reward_agent.simulation.backend import require_backend
 from reward_agent.simulation.card import EnvCard, load_env
 from reward_agent.stages.draft import read_probe
+from reward_agent.stages.film import N_FILMED, film
 from reward_agent.stages.judge import EVALUATION_SEED, Judgement, judge_policies
 from reward_agent.store import make_run_id
 from reward_agent.tasks import (
@@ -275,13 +276,16 @@ def _judge(
         job_dir,
         seed=EVALUATION_SEED + setting.config.seed,
         n_episodes=setting.config.eval_episodes,
-        render=setting.config.video,
+        n_filmed=N_FILMED[setting.config.video_quality] if setting.config.video else 0,
         caption=setting.task.name if setting.task else setting.card.name,
     )
     limits = make_training_limits(setting.config)
     try:
         judge = Judge(setting.card, setting.metric, executor, limits)
-        return judge_policies(judge, training_dir, snapshots, judgement)
+        judged = judge_policies(judge, training_dir, snapshots, judgement)
+        if setting.config.video:
+            judged = film(judge, job_dir, judged, setting.config.video_quality)
+        return judged
     finally:
         executor.close()
 

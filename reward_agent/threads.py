@@ -25,9 +25,9 @@ class Background:
 
     def __init__(self) -> None:
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="background")
-        self._futures: list[Future[None]] = []
+        self._futures: list[Future[object]] = []
 
-    def add(self, call: Callable[[], None]) -> None:
+    def add(self, call: Callable[[], object]) -> None:
         """Run a call when those before it have ended."""
         self._futures.append(self._pool.submit(call))
 

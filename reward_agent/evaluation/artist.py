@@ -6,7 +6,6 @@ Import this only after ``MUJOCO_GL`` is set: MuJoCo chooses its renderer when it
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 import mujoco
@@ -14,35 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reward_agent.evaluation.camera import plan_camera
+from reward_agent.evaluation.footage import Footage
 from reward_agent.simulation.card import EnvCard
 from reward_agent.simulation.model import make_model
 from reward_agent.simulation.pool import PoolSimulation
-from reward_agent.simulation.state import FloatArray
 
 Frame = NDArray[np.uint8]
 
 _SQUARE_M, _MEAN_TEXEL, _CONTRAST = 0.5, 110, 0.2
-
-
-@dataclass(frozen=True)
-class Footage:
-    """An episode to be drawn.
-
-    Args:
-        qpos: ``(T, nq)``; ``(T, 0)`` where EnvPool keeps it.
-        caption: what it is, for a person; one line or more.
-        verdict: what the metric says of the whole episode.
-        moments: state index to what happens there, for the strip.
-        action: ``(T - 1, n_actions)``.
-        seed: of its simulation, of which it is the first episode.
-    """
-
-    qpos: FloatArray
-    caption: str
-    verdict: str
-    moments: dict[int, str]
-    action: FloatArray | None = None
-    seed: int = 0
+_SLICES, _STACKS = 14, 7
 
 
 class Artist(Protocol):
@@ -133,6 +112,9 @@ def _make_cheap(model: mujoco.MjModel, width: int, height: int) -> None:
     model.vis.global_.offheight = max(height, model.vis.global_.offheight)
     model.vis.quality.offsamples = 0
     model.vis.quality.shadowsize = 0
+    # A software renderer pays for each corner; so few still look round in a small picture.
+    model.vis.quality.numslices, model.vis.quality.numstacks = _SLICES, _STACKS
+    model.vis.quality.numquads = 1
     for geom in np.flatnonzero(model.geom_type == mujoco.mjtGeom.mjGEOM_PLANE):
         if model.geom_bodyid[geom] == 0:
             model.geom_size[geom, :2] = 0.0

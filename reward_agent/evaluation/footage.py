@@ -2,14 +2,92 @@
 
 from __future__ import annotations
 
-from reward_agent.evaluation.artist import Footage
+import io
+import json
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from reward_agent.errors import DataError
 from reward_agent.evaluation.events import find_events
-from reward_agent.evaluation.rollout import Rollout
 from reward_agent.evaluation.scoring import rank_episodes
 from reward_agent.simulation.card import EnvCard
+from reward_agent.simulation.state import FloatArray
 from reward_agent.types import EpisodeScore, Evaluation
 
+if TYPE_CHECKING:
+    from reward_agent.evaluation.rollout import Rollout
+
 _N_MOMENTS = 7
+
+
+@dataclass(frozen=True)
+class Footage:
+    """An episode to be drawn.
+
+    Args:
+        qpos: ``(T, nq)``; ``(T, 0)`` where EnvPool keeps it.
+        caption: what it is, for a person; one line or more.
+        verdict: what the metric says of the whole episode.
+        moments: state index to what happens there, for the strip.
+        action: ``(T - 1, n_actions)``.
+        seed: of its simulation, of which it is the first episode.
+    """
+
+    qpos: FloatArray
+    caption: str
+    verdict: str
+    moments: dict[int, str]
+    action: FloatArray | None = None
+    seed: int = 0
+
+
+def save_footages(footages: Sequence[Footage], path: Path) -> None:
+    """Write ``footage.npz``: words, and in single precision qpos and actions of each episode."""
+    words = [
+        {
+            "caption": f.caption,
+            "verdict": f.verdict,
+            "moments": list(f.moments.items()),
+            "seed": f.seed,
+        }
+        for f in footages
+    ]
+    arrays = {"words": np.array(json.dumps(words))}
+    for number, footage in enumerate(footages):
+        arrays[f"qpos_{number}"] = footage.qpos.astype(np.float32)
+        # Positions are enough where there are any.
+        if footage.action is not None and not footage.qpos.size:
+            arrays[f"action_{number}"] = footage.action.astype(np.float32)
+    np.savez_compressed(path, allow_pickle=False, **arrays)
+
+
+def load_footages(path: Path) -> list[Footage]:
+    """Read what ``save_footages`` wrote.
+
+    Raises:
+        DataError: the file is missing or something else.
+    """
+    try:
+        # Through memory: of a file that is no archive NumPy leaves the handle open.
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as arrays:
+            return [
+                Footage(
+                    qpos=arrays[f"qpos_{number}"].astype(np.float64),
+                    caption=words["caption"],
+                    verdict=words["verdict"],
+                    moments=dict(words["moments"]),
+                    action=arrays.get(f"action_{number}"),
+                    seed=words["seed"],
+                )
+                for number, words in enumerate(json.loads(str(arrays["words"])))
+            ]
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+        raise DataError(f"{path}: no footage: {error}", "evaluate the policy again") from error
 
 
 def make_footages(

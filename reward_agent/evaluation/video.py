@@ -5,6 +5,7 @@ Import this only after ``MUJOCO_GL`` is set: MuJoCo chooses its renderer when it
 
 from __future__ import annotations
 
+import functools
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -12,14 +13,15 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
-from reward_agent.evaluation.artist import Footage, Frame, make_artist
+from reward_agent.evaluation.artist import Frame, make_artist
+from reward_agent.evaluation.footage import Footage
 from reward_agent.simulation.card import EnvCard
 from reward_agent.types import VideoQuality
 
 _BAND = 36
 _LINE = 16
 # Of a longer episode the beginning and the end are shown.
-_MAX_S = 10.0
+_MAX_S = 8.0
 _BEGINNING = 0.6
 _TILE = 180
 _INK, _PAPER = (255, 255, 255), (20, 24, 32)
@@ -33,19 +35,17 @@ class Quality:
         width: of one episode's picture, pixels.
         height: the same.
         frames_per_s: pictures of a second.
-        n_episodes: side by side, two in a row.
     """
 
     width: int
     height: int
     frames_per_s: int
-    n_episodes: int
 
 
 QUALITIES: dict[VideoQuality, Quality] = {
-    "low": Quality(320, 216, 12, 1),
-    "normal": Quality(400, 270, 25, 1),
-    "high": Quality(480, 324, 25, 4),
+    "low": Quality(320, 216, 10),
+    "normal": Quality(400, 270, 15),
+    "high": Quality(480, 324, 25),
 }
 
 
@@ -73,7 +73,7 @@ class Studio:
         steps = sorted(footage.moments)
         frames = self._artist.draw(footage, steps)
         strip = Image.new("RGB", (_TILE * len(frames), _TILE + _BAND), _PAPER)
-        pen, font = ImageDraw.Draw(strip), ImageFont.load_default(size=11)
+        pen, font = ImageDraw.Draw(strip), _load_font(11)
         for index, (step, frame) in enumerate(zip(steps, frames, strict=True)):
             strip.paste(_cut_square(frame), (index * _TILE, 0))
             time = f"{step * self._control_dt:.2f} s"
@@ -90,15 +90,22 @@ class Studio:
         choices = [choose_video_steps(len(f.qpos), self._control_dt, rate) for f in footages]
         stride = max(c[1] - c[0] if len(c) > 1 else 1 for c in choices)
         films = [
-            [
-                _caption(frame, footage, step, step * self._control_dt)
-                for step, frame in zip(steps, self._artist.draw(footage, steps), strict=True)
-            ]
-            for footage, steps in zip(footages, choices, strict=True)
+            self._film_one(footage, steps) for footage, steps in zip(footages, choices, strict=True)
         ]
         length = max(map(len, films))
         pictures = [_tile([film[min(i, len(film) - 1)] for film in films]) for i in range(length)]
         return pictures, max(20, round(stride * self._control_dt * 1000))
+
+    def _film_one(self, footage: Footage, steps: Sequence[int]) -> list[Image.Image]:
+        frames = self._artist.draw(footage, steps)
+        height, width = frames[0].shape[:2]
+        blank = _make_blank(footage.caption.splitlines(), width, height)
+        return [
+            _fill(
+                blank, frame, f"step {step}   {step * self._control_dt:.2f} s   {footage.verdict}"
+            )
+            for step, frame in zip(steps, frames, strict=True)
+        ]
 
 
 def choose_video_steps(n_states: int, control_dt: float, frames_per_s: int = 25) -> list[int]:
@@ -112,6 +119,12 @@ def choose_video_steps(n_states: int, control_dt: float, frames_per_s: int = 25)
     return steps[:n_first] + steps[n_first - n_most :]
 
 
+@functools.cache
+def _load_font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """Return Pillow's own font; to unpack it takes as long as to write a line with it."""
+    return ImageFont.load_default(size=size)
+
+
 def _cut_square(frame: Frame) -> Image.Image:
     """Return the middle of a picture as a tile of the strip."""
     height, width = frame.shape[:2]
@@ -119,16 +132,20 @@ def _cut_square(frame: Frame) -> Image.Image:
     return Image.fromarray(frame[:, left : left + height]).resize((_TILE, _TILE))
 
 
-def _caption(frame: Frame, footage: Footage, step: int, time_s: float) -> Image.Image:
-    """Return the picture under a band with the episode's words, and its step, time and score."""
-    lines = [*footage.caption.splitlines(), f"step {step}   {time_s:.2f} s   {footage.verdict}"]
-    height, width = frame.shape[:2]
-    band = 4 + _LINE * len(lines)
-    picture = Image.new("RGB", (width, height + band), _PAPER)
-    picture.paste(Image.fromarray(frame), (0, band))
-    pen, font = ImageDraw.Draw(picture), ImageFont.load_default(size=13)
+def _make_blank(lines: Sequence[str], width: int, height: int) -> Image.Image:
+    """Return a picture with the words that stay, and room for a line and a frame under them."""
+    picture = Image.new("RGB", (width, height + 4 + _LINE * (len(lines) + 1)), _PAPER)
     for index, line in enumerate(lines):
-        pen.text((6, 1 + _LINE * index), line, _INK, font)
+        ImageDraw.Draw(picture).text((6, 1 + _LINE * index), line, _INK, _load_font(13))
+    return picture
+
+
+def _fill(blank: Image.Image, frame: Frame, words: str) -> Image.Image:
+    """Return the picture with its frame, and a line that changes above it."""
+    picture = blank.copy()
+    top = picture.height - frame.shape[0]
+    ImageDraw.Draw(picture).text((6, top - 3 - _LINE), words, _INK, _load_font(13))
+    picture.paste(Image.fromarray(frame), (0, top))
     return picture
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from reward_agent.errors import Interrupted
 from reward_agent.executors import JobRequest, Place
 from reward_agent.executors.journal import read_earlier_timing, read_exit, write_exit
-from reward_agent.jobs import EvaluateJob, TrainJob
+from reward_agent.jobs import TrainJob
 from reward_agent.sandbox.runner import KILLED_FROM_OUTSIDE, JobExit
 from reward_agent.timing import TimeLedger
 from reward_agent.types import TimeUse, TrainingResult
@@ -25,6 +25,7 @@ ProgressCallback = Callable[[JobRequest, dict[str, float]], None]
 _ACTIVITIES = {
     "train": "child start",
     "evaluate": "evaluation",
+    "film": "rendering",
     "score": "evaluation",
     "record": "evaluation",
 }
@@ -87,7 +88,7 @@ class SlotExecutor:
     def _find_lane(self, job: Job) -> ThreadPoolExecutor:
         if job.kind in _SHORT_KINDS:
             return self._short_pool
-        return self._film_pool if _is_film(job) else self._pool
+        return self._film_pool if job.kind == "film" else self._pool
 
     def _run(self, request: JobRequest, on_progress: ProgressCallback | None) -> JobExit:
         known = read_exit(request.job, request.job_dir, request.limits)
@@ -96,7 +97,7 @@ class SlotExecutor:
         if self._cancel.is_set():
             raise Interrupted("the run was stopped")
         job = request.job
-        activity = "rendering" if _is_film(job) else _ACTIVITIES.get(job.kind, job.kind)
+        activity = _ACTIVITIES.get(job.kind, job.kind)
         in_slot = self._find_lane(job) is self._pool
         earlier = TimeUse()
         if isinstance(job, TrainJob):
@@ -129,10 +130,6 @@ def _run_again_if_killed(run: Callable[[], JobExit]) -> JobExit:
         if job_exit.outcome != KILLED_FROM_OUTSIDE:
             return job_exit
     return run()
-
-
-def _is_film(job: Job) -> bool:
-    return isinstance(job, EvaluateJob) and job.render
 
 
 def _split_time(job_exit: JobExit, earlier: TimeUse) -> dict[str, float]:

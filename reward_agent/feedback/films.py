@@ -7,7 +7,7 @@ from pathlib import Path
 from reward_agent.agents.brief import HistoryEntry
 from reward_agent.jobs import RESULT_FILE, EvaluateResult
 from reward_agent.search import Search
-from reward_agent.stages.judge import EVALUATION_SEED, Judgement, film_policy
+from reward_agent.stages.judge import film_training
 from reward_agent.store import RunStore, read_record
 from reward_agent.types import Candidate
 
@@ -41,12 +41,4 @@ def make_film(search: Search, entry: HistoryEntry) -> str:
     if candidate.evaluation is None or not (folder / RESULT_FILE).is_file():
         return f"{candidate.id} has no policy to watch: {candidate.outcome}"
     judged = read_record(folder / RESULT_FILE, EvaluateResult)
-    # The seed of the evaluation: the episodes that the score speaks of are the ones to be seen.
-    judgement = Judgement(
-        folder,
-        EVALUATION_SEED + search.config.seed + seed,
-        search.config.eval_episodes,
-        caption=candidate.id,
-    )
-    film_policy(search, judged, judgement)
-    return read_record(folder / RESULT_FILE, EvaluateResult).video_note
+    return film_training(search, folder, judged).video_note

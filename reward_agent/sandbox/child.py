@@ -161,7 +161,7 @@ def _start(
     for name in (JOB_FILE, ISOLATION_FILE, RESULT_FILE, ERROR_FILE, OUTPUT_FILE):
         remove(job_dir / name)
     write_atomic(job_dir / JOB_FILE, job.model_dump_json(indent=1).encode())
-    environment = make_child_environment(job_dir, renders=bool(getattr(job, "render", False)))
+    environment = make_child_environment(job_dir, renders=job.kind == "film")
     with open(job_dir / OUTPUT_FILE, "wb") as output:
         if warm is not None and warm.can_start(job):
             with contextlib.suppress(OSError):  # the server is gone: start as without it

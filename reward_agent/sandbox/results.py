@@ -14,6 +14,7 @@ from reward_agent.jobs import (
     RESULT_FILE,
     CheckEnvResult,
     EvaluateResult,
+    FilmResult,
     Job,
     RecordResult,
     RelabelResult,
@@ -29,13 +30,14 @@ RESULT_TYPES: dict[str, type[Record]] = {
     "probe": ProbeReport,
     "train": TrainingResult,
     "evaluate": EvaluateResult,
+    "film": FilmResult,
     "score": ScoreResult,
     "relabel": RelabelResult,
     "record": RecordResult,
     "check_env": CheckEnvResult,
 }
 # Jobs that load no generated code: when one fails, it is our failure.
-TRUSTED_KINDS = frozenset({"evaluate", "record", "check_env"})
+TRUSTED_KINDS = frozenset({"evaluate", "film", "record", "check_env"})
 # No honest number of a result comes near; a sum over results must not overflow either.
 _LARGEST = 1e15
 # A program may return 32 terms; the framework adds the potential's.

@@ -85,8 +85,7 @@ class WarmServer:
 
     def can_start(self, job: Any) -> bool:
         """Return whether a job can start warm; waits for the imports at the first call."""
-        is_warm = job.kind in _WARM_KINDS and not getattr(job, "render", False)
-        return is_warm and self._wait_until_ready()
+        return job.kind in _WARM_KINDS and self._wait_until_ready()
 
     def start(
         self, job_dir: Path, environment: Mapping[str, str], output: int, report: int

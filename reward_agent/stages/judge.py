@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
-from reward_agent.errors import DataError, JobError
+from reward_agent.errors import DataError
 from reward_agent.evaluation.trajectories import Trajectories, join_trajectories
 from reward_agent.executors import JobRequest
 from reward_agent.jobs import (
     METRIC_FILE,
-    RESULT_FILE,
     TRAJECTORIES_FILE,
     EvaluateJob,
     EvaluateResult,
@@ -21,32 +19,22 @@ from reward_agent.jobs import (
 )
 from reward_agent.sandbox.files import read_capped
 from reward_agent.search import Judge, Search, copy_into
+from reward_agent.stages.film import N_FILMED, film
 from reward_agent.stages.train import Entrant, check_policy
-from reward_agent.store import write_record
 from reward_agent.training.policy import MAX_POLICY_BYTES
 from reward_agent.types import (
     Evaluation,
     RewardProgram,
     Snapshot,
     TrainingResult,
-    VideoQuality,
     rank_value,
 )
 
-# The report takes smaller ones only.
-MAX_FILM_BYTES = 64 * 2**20
 # Stored episodes that a new program is tried on; more would only repeat what they show.
 MAX_STORED_EPISODES = 32
 # Seeds of evaluations: far from the seeds of trainings, and apart from each other.
 EVALUATION_SEED = 1_000_000
 RUNG_SEED = 2_000_000
-
-
-# A film takes seconds; longer means that a driver hangs, which costs the film and nothing else.
-FILM_S = 240.0
-_OF_THE_FILM = {
-    "video_file", "mp4_file", "renderer", "video_note", "strip_file", "rendering_s",
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -65,9 +53,8 @@ class Judgement:
     seed: int
     n_episodes: int
     n_curve_episodes: int = 4
-    render: bool = False
+    n_filmed: int = 0
     caption: str = ""
-    video_quality: VideoQuality = "normal"
 
 
 def judge_policies(
@@ -111,9 +98,8 @@ def _evaluate(
         n_episodes=judgement.n_episodes,
         n_curve_episodes=judgement.n_curve_episodes,
         has_metric=has_metric,
-        render=judgement.render,
+        n_filmed=judgement.n_filmed,
         caption=judgement.caption,
-        video_quality=judgement.video_quality,
     )
     request = JobRequest(job, judgement.job_dir, judge.limits)
     [job_exit] = judge.executor.map([request])
@@ -122,6 +108,9 @@ def _evaluate(
             f"the evaluation in {judgement.job_dir} ended without a result: {job_exit.outcome}",
             "raise --training-timeout-s or --memory-mib",
         )
+    # Those that were not chosen lie where they were trained.
+    for name in set(files) - {METRIC_FILE, job_exit.result.best_file}:
+        (judgement.job_dir / name).unlink(missing_ok=True)
     return job_exit.result
 
 
@@ -138,6 +127,8 @@ def _judge_by_generated_metric(
         folder = judgement.job_dir / f"point_{snapshot.total_timesteps}"
         point = Judgement(folder, judgement.seed, judgement.n_curve_episodes)
         curve.append(_record_and_score(judge, training_dir, snapshot, point).best)
+        for name in (TRAJECTORIES_FILE, snapshot.file):
+            (folder / name).unlink(missing_ok=True)
     best_index = max(range(len(curve)), key=lambda i: rank_value(curve[i].task_score))
     final = _record_and_score(judge, training_dir, snapshots[best_index], judgement)
     return final.model_copy(update={"curve": tuple(curve)})
@@ -155,8 +146,11 @@ def score_recorded(judge: Judge, recorded_dir: Path, recorded: Evaluation) -> Ev
     """Score recorded episodes by the generated metric; without a score if it fails."""
     assert judge.metric.source is not None
     job_dir = recorded_dir / "score"
-    trajectories = (recorded_dir / TRAJECTORIES_FILE).read_bytes()
-    copy_into(job_dir, {METRIC_FILE: judge.metric.source.encode(), TRAJECTORIES_FILE: trajectories})
+    files = {METRIC_FILE: judge.metric.source.encode()}
+    recording = recorded_dir / TRAJECTORIES_FILE
+    if recording.is_file():  # else it was scored, and is not kept
+        files[TRAJECTORIES_FILE] = recording.read_bytes()
+    copy_into(job_dir, files)
     job = ScoreJob(
         card=judge.card,
         metric_sha256=RewardProgram(judge.metric.source).sha256,
@@ -164,6 +158,7 @@ def score_recorded(judge: Judge, recorded_dir: Path, recorded: Evaluation) -> Ev
         seed=recorded.seed,
     )
     [job_exit] = judge.executor.map([JobRequest(job, job_dir, judge.limits)])
+    (job_dir / TRAJECTORIES_FILE).unlink(missing_ok=True)
     if isinstance(job_exit.result, ScoreResult) and job_exit.result.evaluation is not None:
         return job_exit.result.evaluation
     return recorded
@@ -179,29 +174,41 @@ def judge_rung(search: Search, entrant: Entrant, snapshot: Snapshot) -> Evaluati
     )
     judged = judge_policies(search.judge, entrant.training_dir, [snapshot], judgement)
     # Only the score is asked for; episodes of each slice would be the most that a run leaves.
-    (judgement.job_dir / TRAJECTORIES_FILE).unlink(missing_ok=True)
+    for name in (TRAJECTORIES_FILE, snapshot.file):
+        (judgement.job_dir / name).unlink(missing_ok=True)
     return judged.best
 
 
 def judge_training(
-    search: Search, job_dir: Path, training_dir: Path, result: TrainingResult, caption: str
+    search: Search,
+    job_dir: Path,
+    training_dir: Path,
+    result: TrainingResult,
+    caption: str,
+    *,
+    is_filmed: bool = True,
 ) -> EvaluateResult:
     """Score a training that has ended: its course, and its best policy on fresh episodes.
 
-    A whole training is filmed as well, in the background.
+    A whole training is filmed as well, in the background, unless ``is_filmed`` says otherwise.
     """
     judgement = Judgement(
         job_dir,
         seed=EVALUATION_SEED + search.config.seed + result.seed,
         n_episodes=search.config.eval_episodes,
         caption="\n".join(filter(None, (caption, describe_terms(result)))),
-        video_quality=search.config.video_quality,
+        n_filmed=N_FILMED[search.config.video_quality],
     )
     judged = judge_policies(search.judge, training_dir, result.snapshots, judgement)
     is_whole = result.total_timesteps >= search.config.steps
-    if search.config.video and is_whole and judged.video_file is None:
-        search.background.add(lambda: film_policy(search, judged, judgement))
+    if search.config.video and is_filmed and is_whole and judged.video_file is None:
+        search.background.add(lambda: film_training(search, job_dir, judged))
     return judged
+
+
+def film_training(search: Search, job_dir: Path, judged: EvaluateResult) -> EvaluateResult:
+    """Film the best policy of a training that was judged."""
+    return film(search.judge, job_dir, judged, search.config.video_quality)
 
 
 def describe_terms(result: TrainingResult) -> str:
@@ -211,26 +218,6 @@ def describe_terms(result: TrainingResult) -> str:
     }
     ranked = sorted(shares, key=lambda name: -shares[name])[:3]
     return "pay: " + ", ".join(f"{name} {shares[name]:.0%}" for name in ranked) if ranked else ""
-
-
-def film_policy(search: Search, judged: EvaluateResult, judgement: Judgement) -> None:
-    """Repeat the episodes that a policy was judged by, film one, and put the film beside them."""
-    folder, film_dir = judgement.job_dir, judgement.job_dir / "film"
-    snapshot = Snapshot(total_timesteps=judged.best.total_timesteps, file=judged.best_file)
-    changes: dict[str, object] = {}
-    try:
-        filming = replace(judgement, job_dir=film_dir, render=True)
-        judge = replace(
-            search.judge, limits=search.judge.limits.model_copy(update={"wall_s": FILM_S})
-        )
-        film = _evaluate(judge, folder, [snapshot], filming)
-        for name in filter(None, (film.video_file, film.mp4_file, film.strip_file)):
-            copy_into(folder, {name: read_capped(film_dir / name, MAX_FILM_BYTES)})
-        changes = film.model_dump(include=_OF_THE_FILM)
-    except (DataError, JobError, FileNotFoundError) as error:  # it costs the video, not the scores
-        changes["video_note"] = f"no video: {error}"
-    write_record(folder / RESULT_FILE, judged.model_copy(update=changes))
-    shutil.rmtree(film_dir, ignore_errors=True)
 
 
 def collect_episodes(folders: Sequence[tuple[Path, Evaluation]]) -> StoredEpisodes:

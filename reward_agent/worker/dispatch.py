@@ -34,7 +34,7 @@ def run_worker(job_dir: Path) -> int:
             _load_isolation(job_dir),
             job_dir,
             find_env_dir(job.card),
-            has_devices=bool(getattr(job, "render", False)),
+            has_devices=job.kind == "film",
         )
         seal.confine()
         prepare_simulation(job.card)

@@ -11,7 +11,7 @@ from PIL import Image
 
 from reward_agent.evaluation import graphics
 from reward_agent.evaluation.graphics import find_envpool_graphics
-from reward_agent.jobs import EvaluateJob, EvaluateResult
+from reward_agent.jobs import EvaluateJob, FilmJob, FilmResult
 from reward_agent.sandbox.limits import Limits
 from reward_agent.sandbox.runner import run_job
 from reward_agent.simulation.card import load_env
@@ -70,11 +70,11 @@ def test_the_sealed_child_films_it(card: Any, task: Any, tmp_path: Path, write_p
         snapshots=(Snapshot(total_timesteps=1, file="policy_1.safetensors"),),
         seed=3,
         n_episodes=2,
-        render=True,
-        video_quality="low",
+        n_filmed=1,
     )
-    assert run_job(job, tmp_path, limits=Limits(wall_s=300), mode="default").outcome == "ok"
-    result = EvaluateResult.model_validate_json((tmp_path / "result.json").read_bytes())
+    for step in (job, FilmJob(card=card, video_quality="low")):
+        assert run_job(step, tmp_path, limits=Limits(wall_s=300), mode="default").outcome == "ok"
+    result = FilmResult.model_validate_json((tmp_path / "result.json").read_bytes())
     assert (result.video_note, result.renderer) == ("", "egl")
     with Image.open(tmp_path / "video.webp") as film:
         first = np.asarray(film.convert("RGB"), float)

@@ -11,12 +11,12 @@ from reward_agent.evaluation.metrics import compile_metric
 from reward_agent.evaluation.movie import has_mp4
 from reward_agent.evaluation.scoring import summarise_scores
 from reward_agent.evaluation.trajectories import DECIDED, Trajectories
-from reward_agent.jobs import EvaluateJob, EvaluateResult, ScoreJob
+from reward_agent.jobs import EvaluateJob, FilmJob, ScoreJob
 from reward_agent.sandbox.limits import Limits
 from reward_agent.sandbox.runner import run_job
 from reward_agent.simulation.card import load_env
 from reward_agent.types import CheckReport, EpisodeScore, RewardProgram, Snapshot
-from reward_agent.worker import evaluate, score
+from reward_agent.worker import evaluate, film, score
 
 METRIC = """
 def score(episode):
@@ -138,30 +138,36 @@ def test_job_without_snapshots_is_our_mistake(job, tmp_path):
         evaluate.run(job.model_copy(update={"snapshots": ()}), tmp_path)
 
 
-def test_run_goes_on_without_a_renderer(job, tmp_path, monkeypatch):
+def test_without_a_renderer_the_film_says_why(job, tmp_path, monkeypatch):
     note = "no video (egl: none); install libegl1"
-    monkeypatch.setattr(evaluate, "find_graphics", lambda: Graphics(None, note))
-    rendering = job.model_copy(update={"render": True})
-    evaluate.prepare(rendering)
-    result = evaluate.run(rendering, tmp_path)
+    monkeypatch.setattr(film, "find_graphics", lambda: Graphics(None, note))
+    monkeypatch.setenv("MUJOCO_GL", "disable")
+    filming = FilmJob(card=job.card)
+    film.prepare(filming)
+    result = film.run(filming, tmp_path)
     assert (result.video_file, result.video_note) == (None, note)
-    assert result.best.task_score > 0
+
+
+def test_a_renderer_that_is_known_is_not_tried(job, monkeypatch):
+    monkeypatch.setattr(film, "find_graphics", lambda: pytest.fail("tried again"))
+    assert film._find_graphics(FilmJob(card=job.card, renderer="egl")).backend == "egl"
 
 
 def test_sandboxed_child_films_the_median_episode(job, tmp_path):
     if find_graphics().backend is None:
         pytest.skip("no OpenGL without a display on this machine")
-    rendering = job.model_copy(update={"render": True, "caption": "hopper"})
-    done = run_job(rendering, tmp_path, limits=Limits(wall_s=120), mode="default")
-    result = EvaluateResult.model_validate_json((tmp_path / "result.json").read_bytes())
+    judging = job.model_copy(update={"n_filmed": 1, "caption": "hopper"})
+    evaluated = run_job(judging, tmp_path, limits=Limits(wall_s=120), mode="default").result
+    done = run_job(FilmJob(card=job.card), tmp_path, limits=Limits(wall_s=120), mode="default")
+    result = done.result
     assert done.outcome == "ok"
     assert result.video_note == ""
     assert result.renderer in ("egl", "osmesa", "cgl", "glfw")
     assert (tmp_path / "video.mp4").is_file() == has_mp4() == (result.mp4_file is not None)
     with Image.open(tmp_path / "video.webp") as video:
         assert video.is_animated
-        # 25 frames a second of a step of 8 ms: every fifth state.
-        assert video.n_frames == result.best.episodes[0].length // 5 + 1
+        # 15 frames a second of a step of 8 ms: every eighth state.
+        assert video.n_frames == evaluated.best.episodes[0].length // 8 + 1
         frames = []
         for index in (0, video.n_frames - 1):
             video.seek(index)

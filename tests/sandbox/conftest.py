@@ -5,7 +5,7 @@ from unittest import mock
 
 import pytest
 
-from reward_agent.jobs import EvaluateJob, ProbeJob
+from reward_agent.jobs import FilmJob, ProbeJob
 from reward_agent.sandbox import child, runner, warm
 from reward_agent.sandbox.limits import Limits
 from reward_agent.simulation.card import EnvCard, ModelSource, StateField
@@ -60,7 +60,7 @@ def make_hostile_job(job_dir, source, *, renders=False):
     job_dir.mkdir(parents=True, exist_ok=True)
     (job_dir / "reward.py").write_text(source)
     if renders:
-        return EvaluateJob(card=make_card(), snapshots=(), seed=0, render=True)
+        return FilmJob(card=make_card())
     return ProbeJob(card=make_card(), program_sha256=RewardProgram(source).sha256)
 
 

@@ -9,9 +9,9 @@ import sys
 import types
 from pathlib import Path
 
-from reward_agent.jobs import EvaluateResult
+from reward_agent.jobs import FilmResult
 from reward_agent.sandbox import seal
-from reward_agent.types import Evaluation, Finding, ProbeReport
+from reward_agent.types import Finding, ProbeReport
 from reward_agent.worker.dispatch import run_worker
 
 PREPARED = []
@@ -22,12 +22,8 @@ def run_probe(job, job_dir):
     return ProbeReport(program_sha256=job.program_sha256, findings=(finding,))
 
 
-def run_evaluate(job, job_dir):
-    empty = Evaluation(
-        total_timesteps=0, seed=job.seed, n_episodes=0, task_score=None, episode_length=0
-    )
-    note = run_raw(job, job_dir)
-    return EvaluateResult(curve=(empty,), best=empty, best_file="x.safetensors", video_note=note)
+def run_film(job, job_dir):
+    return FilmResult(video_note=run_raw(job, job_dir))
 
 
 def prepare(job):
@@ -59,7 +55,7 @@ def pretend(job_dir):
 
 def replace_jobs(job_dir):
     """Put the raw jobs in the place of the real ones."""
-    for run in (run_probe, run_evaluate):
+    for run in (run_probe, run_film):
         module = types.ModuleType(run.__name__.replace("run_", "reward_agent.worker."))
         module.run = run
         if (job_dir / "prepares").exists():

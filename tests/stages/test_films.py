@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 import reward_agent
 from reward_agent.errors import JobError
-from reward_agent.jobs import RESULT_FILE, EvaluateResult
-from reward_agent.stages import judge
+from reward_agent.evaluation.footage import load_footages
+from reward_agent.evaluation.trajectories import Trajectories
+from reward_agent.executors import JobRequest
+from reward_agent.jobs import FOOTAGE_FILE, RESULT_FILE, TRAJECTORIES_FILE, EvaluateResult
+from reward_agent.sandbox.limits import Limits
+from reward_agent.search import Judge, Metric
+from reward_agent.simulation.card import load_env
+from reward_agent.stages import film
 from reward_agent.store import RunRecord, RunStore, find_run, read_record
 from reward_agent.threads import Background
+from reward_agent.types import Evaluation
 
 PROGRAM = """```python
 def compute_reward(state, action, next_state):
@@ -31,19 +40,18 @@ def design(folder: Path) -> tuple[RunRecord, RunStore]:
     return run, find_run(run.id, folder / "runs")
 
 
-def test_the_film_shows_the_episodes_that_were_judged(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    removed: list[Path] = []
-    monkeypatch.setattr(judge.shutil, "rmtree", lambda path, **_: removed.append(path))
+def test_the_film_shows_an_episode_that_was_judged(tmp_path: Path) -> None:
     run, store = design(tmp_path)
     assert run.winner is not None
     folder = store.evaluation_dir(0, run.winner.candidate, run.config["seed"])
     judged = read_record(folder / RESULT_FILE, EvaluateResult)
-    assert folder / "film" in removed
-    assert (folder / "film" / RESULT_FILE).is_file(), judged.video_note
-    film = read_record(folder / "film" / RESULT_FILE, EvaluateResult)
-    assert film.best.episodes == judged.best.episodes
+    [footage] = load_footages(folder / FOOTAGE_FILE)
+    lengths = Trajectories.load(folder / TRAJECTORIES_FILE).lengths
+    assert len(footage.qpos) - 1 in lengths
+    assert footage.verdict.removeprefix("episode score ").split(",")[0] in {
+        f"{episode.task_score:.3g}" for episode in judged.best.episodes
+    }
+    assert not (folder / "film").exists()
     if judged.video_note:  # this machine cannot render
         assert run.winner.video_file is None
     else:
@@ -52,6 +60,34 @@ def test_the_film_shows_the_episodes_that_were_judged(
         assert judged.strip_file is not None
         assert "data:image/webp" in (store.dir / "report.html").read_text()
     assert "rendering" not in run.slot_seconds or run.slot_seconds["rendering"] < run.wall_s
+
+
+class Hanging:
+    """An executor whose job does not end in time."""
+
+    def map(self, requests: list[JobRequest]) -> list[Any]:
+        [request] = requests
+        assert request.limits.wall_s == film.FILM_S
+        return [SimpleNamespace(result=None, outcome="timeout")]
+
+
+def test_a_film_that_does_not_end_costs_itself_alone(tmp_path: Path) -> None:
+    best = Evaluation(total_timesteps=1, seed=0, n_episodes=1, task_score=None, episode_length=1.0)
+    judged = EvaluateResult(curve=(best,), best=best, best_file="policy_1.safetensors")
+    (tmp_path / FOOTAGE_FILE).write_bytes(b"drawn by nobody")
+    judge = Judge(load_env("hopper"), Metric(None, "none"), Hanging(), Limits())
+    filmed = film.film(judge, tmp_path, judged, "normal")
+    assert filmed.video_note == "no video: the film ended without a result: timeout"
+    assert filmed.best == judged.best
+    assert read_record(tmp_path / RESULT_FILE, EvaluateResult) == filmed
+    assert not (tmp_path / "film").exists()
+
+
+def test_without_footage_there_is_a_note(tmp_path: Path) -> None:
+    best = Evaluation(total_timesteps=1, seed=0, n_episodes=1, task_score=None, episode_length=1.0)
+    judged = EvaluateResult(curve=(best,), best=best, best_file="policy_1.safetensors")
+    judge = Judge(load_env("hopper"), Metric(None, "none"), Hanging(), Limits())
+    assert FOOTAGE_FILE in film.film(judge, tmp_path, judged, "normal").video_note
 
 
 def test_calls_of_the_background_run_in_order_and_tell_their_failure() -> None:

@@ -1,0 +1,90 @@
+"""Draw recorded episodes: ``FilmJob`` → ``FilmResult``. No generated code is loaded here."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from reward_agent.evaluation.footage import load_footages
+from reward_agent.evaluation.graphics import Graphics, find_envpool_graphics, find_graphics
+from reward_agent.evaluation.movie import has_mp4, load_mp4, write_mp4, write_webp
+from reward_agent.jobs import FOOTAGE_FILE, MP4_FILE, STRIP_FILE, VIDEO_FILE, FilmJob, FilmResult
+
+if TYPE_CHECKING:
+    from reward_agent.evaluation.video import Studio
+
+
+@dataclass
+class _Rendering:
+    """What ``prepare`` leaves for ``run``: a renderer, or the reason why there is none."""
+
+    studio: Studio | None = None
+    renderer: str = ""
+    note: str = ""
+    started: float = 0.0
+
+
+_rendering = _Rendering()
+
+
+def prepare(job: FilmJob) -> None:
+    """Before the seal: find a renderer, which takes a process, and import MuJoCo with it."""
+    _rendering.studio, _rendering.started = None, time.perf_counter()
+    found = _find_graphics(job)
+    _rendering.renderer, _rendering.note = found.backend or "", found.note
+    # Unless told otherwise MuJoCo imports a window system, which starts a process of its own.
+    draws_itself = bool(job.card.model.envpool)
+    os.environ["MUJOCO_GL"] = "disable" if draws_itself else found.backend or "disable"
+    if found.backend:
+        _open_studio(job)
+        if has_mp4():
+            load_mp4()
+
+
+def run(job: FilmJob, job_dir: Path) -> FilmResult:
+    """Write the video and the strip, or say why there are none."""
+    found = FilmResult(video_note=_rendering.note)
+    if _rendering.studio is not None:
+        try:
+            found = _write_film(_rendering.studio, job_dir)
+        except Exception as error:  # a driver fails in many ways
+            found = FilmResult(video_note=_describe(error))
+    seconds = time.perf_counter() - _rendering.started
+    return found.model_copy(update={"rendering_s": seconds})
+
+
+def _find_graphics(job: FilmJob) -> Graphics:
+    if job.renderer:
+        return Graphics(job.renderer)
+    return find_envpool_graphics() if job.card.model.envpool else find_graphics()
+
+
+def _open_studio(job: FilmJob) -> None:
+    from reward_agent.evaluation.video import QUALITIES, Studio
+
+    try:
+        _rendering.studio = Studio(job.card, QUALITIES[job.video_quality])
+    except Exception as error:  # a driver fails in many ways
+        _rendering.note = _describe(error)
+
+
+def _describe(error: Exception) -> str:
+    return f"no video: {type(error).__name__}: {error}"
+
+
+def _write_film(studio: Studio, job_dir: Path) -> FilmResult:
+    footages = load_footages(job_dir / FOOTAGE_FILE)
+    studio.draw_strip(footages[0], job_dir / STRIP_FILE)
+    pictures, frame_ms = studio.film(footages)
+    write_webp(pictures, job_dir / VIDEO_FILE, frame_ms)
+    if has_mp4():
+        write_mp4(pictures, job_dir / MP4_FILE, frame_ms)
+    return FilmResult(
+        video_file=VIDEO_FILE,
+        mp4_file=MP4_FILE if has_mp4() else None,
+        strip_file=STRIP_FILE,
+        renderer=_rendering.renderer,
+    )
