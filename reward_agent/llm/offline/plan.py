@@ -79,7 +79,7 @@ def _pick(signals: Sequence[Signal], *roles: Role, but: Sequence[str] = ()) -> l
 # Pay for a step towards the goal rather than for being there.
 _ONCE = ("new_ground", "progress")
 # Another measure of the same goal; a plan uses one of the two.
-_ALTERNATIVES = (*_ONCE, "momentum")
+_ALTERNATIVES = ("new_ground", "momentum")
 _GATES: tuple[Role, ...] = ("guide", "posture")
 
 
@@ -140,9 +140,7 @@ def _make_potential(signals: Sequence[Signal]) -> Plan:
 
 def _make_momentum(signals: Sequence[Signal]) -> Plan:
     cause = [s for s in signals if s.name == "momentum"]
-    # Of an arm the cause is the motion towards the goal; what it is for is paid beside it.
-    way = [s for s in signals if s.name == "progress"]
-    goals = cause or [*way, *_goals(signals)]
+    goals = cause or _goals(signals)
     guides = [s for s in _pick(signals, "posture") if s.machine]
     terms = [_pay(signal) for signal in goals] + [_pay(signal, 2.0) for signal in guides]
     terms += [_pay(signal) for signal in [*_gating(signals), *_pick(signals, "bonus", "cost")]]
