@@ -22,7 +22,7 @@ from reward_agent.stages.explain import analyse_candidate, summarise_candidate
 from reward_agent.stages.judge import StoredEpisodes, collect_episodes, judge_training
 from reward_agent.stages.race import Race
 from reward_agent.stages.train import Finish, read_initial_policy
-from reward_agent.stages.winner import choose_winner, confirm_best
+from reward_agent.stages.winner import choose_winner, confirm_best, film_winner
 from reward_agent.store import RunRecord, write_record, write_text
 from reward_agent.threads import map_threads
 from reward_agent.types import (
@@ -271,6 +271,7 @@ def _name_winner(search: Search) -> RunRecord:
     confirmations = confirm_best(search, trained)
     search.background.finish()
     winner = choose_winner(search, trained, confirmations)
+    winner = film_winner(search, winner) if winner else None
     run = update_run(search)
     extra = sum(item.evaluation is not None for item in confirmations) * search.config.steps
     run = run.model_copy(

@@ -8,9 +8,10 @@ from statistics import fmean
 
 from reward_agent.agents.brief import HistoryEntry
 from reward_agent.errors import DataError
-from reward_agent.jobs import RESULT_FILE, EvaluateResult
+from reward_agent.evaluation.trajectories import Trajectories
+from reward_agent.jobs import CHECKPOINT_FILE, RESULT_FILE, TRAJECTORIES_FILE, EvaluateResult
 from reward_agent.search import Search
-from reward_agent.stages.judge import judge_training
+from reward_agent.stages.judge import film_training, judge_training
 from reward_agent.stages.train import Entrant, train_until
 from reward_agent.store import Confirmation, Winner, read_record
 from reward_agent.types import Candidate, TrainingResult, rank_value
@@ -57,9 +58,22 @@ def _confirm_with_seed(
 def _judge(
     search: Search, candidate: Candidate, entrant: Entrant, result: TrainingResult
 ) -> EvaluateResult:
+    """Score a confirming training; of what it left, keep what somebody reads later."""
     job_dir = search.store.evaluation_dir(candidate.iteration, candidate.id, entrant.seed)
     caption = f"{candidate.id} seed {entrant.seed}"
-    return judge_training(search, job_dir, entrant.training_dir, result, caption)
+    judged = judge_training(search, job_dir, entrant.training_dir, result, caption, is_filmed=False)
+    # It is never gone on with, and the Designer is shown the episodes of the search's seed.
+    (entrant.training_dir / CHECKPOINT_FILE).unlink(missing_ok=True)
+    _keep_first_episode(job_dir / TRAJECTORIES_FILE)
+    return judged
+
+
+def _keep_first_episode(recording: Path) -> None:
+    episodes = Trajectories.load(recording)
+    if episodes.n_episodes > 1:
+        part = recording.with_name("first.npz")
+        episodes.keep(1).save(part)
+        part.replace(recording)
 
 
 def _make_entrant(search: Search, entry: HistoryEntry, seed: int) -> Entrant:
@@ -72,6 +86,17 @@ def _make_entrant(search: Search, entry: HistoryEntry, seed: int) -> Entrant:
         entry.program,
         seed,
     )
+
+
+def film_winner(search: Search, winner: Winner) -> Winner:
+    """Film the winner's policy unless it was; of confirming trainings no other is looked at."""
+    folder = (search.store.dir / winner.policy_file).parent
+    judged = read_record(folder / RESULT_FILE, EvaluateResult)
+    if not search.config.video or judged.video_file is not None:
+        return winner
+    filmed = film_training(search, folder, judged)
+    name = _name_in_run(search, folder / filmed.video_file) if filmed.video_file else None
+    return winner.model_copy(update={"video_file": name})
 
 
 def choose_winner(

@@ -6,11 +6,18 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
+import pytest
+
 from reward_agent.agents.brief import HistoryEntry
-from reward_agent.jobs import RESULT_FILE, EvaluateResult
-from reward_agent.stages.winner import choose_winner
-from reward_agent.store import Confirmation, RunStore, write_record
-from reward_agent.types import Candidate, Evaluation
+from reward_agent.evaluation.metrics import Episode
+from reward_agent.evaluation.trajectories import Trajectories, make_trajectories
+from reward_agent.jobs import CHECKPOINT_FILE, RESULT_FILE, TRAJECTORIES_FILE, EvaluateResult
+from reward_agent.stages import winner as stage
+from reward_agent.stages.train import Entrant
+from reward_agent.stages.winner import choose_winner, film_winner
+from reward_agent.store import Confirmation, RunStore, Winner, write_record
+from reward_agent.types import Candidate, Evaluation, RewardProgram
 
 SEARCH_SEED = 0
 
@@ -77,3 +84,74 @@ def test_without_fresh_scores_the_search_decides_and_says_so(tmp_path: Path) -> 
 def test_nothing_scored_has_no_winner(tmp_path: Path) -> None:
     trained = [add_candidate(tmp_path, "a", None)]
     assert choose_winner(make_search(tmp_path), trained, []) is None
+
+
+def make_winner(folder: Path, *, video: bool) -> tuple[Any, Winner]:
+    search = make_search(folder)
+    search.config.video = video
+    trained = [add_candidate(folder, "a", 2.0)]
+    winner = choose_winner(search, trained, [confirm(folder, "a", 100, 3.0)])
+    assert winner is not None
+    return search, winner
+
+
+def test_the_policy_that_wins_is_filmed_though_others_of_its_kind_are_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    filmed: list[Path] = []
+
+    def film(_: Any, folder: Path, judged: EvaluateResult) -> EvaluateResult:
+        filmed.append(folder)
+        judged = judged.model_copy(update={"video_file": "video.webp"})
+        write_record(folder / RESULT_FILE, judged)
+        return judged
+
+    monkeypatch.setattr(stage, "film_training", film)
+    search, winner = make_winner(tmp_path, video=True)
+    shown = film_winner(search, winner)
+    folder = RunStore(tmp_path).evaluation_dir(0, "a", 100)
+    assert filmed == [folder]
+    assert shown.video_file == "iterations/0/candidates/a/evaluation/seed_100/video.webp"
+    film_winner(search, shown)
+    assert filmed == [folder], "a film that is there is not made again"
+
+
+def test_without_videos_the_winner_is_not_filmed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stage, "film_training", lambda *_: pytest.fail("it was filmed"))
+    search, winner = make_winner(tmp_path, video=False)
+    assert film_winner(search, winner).video_file is None
+
+
+def test_a_confirming_training_leaves_one_episode_and_nothing_to_go_on_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    search, entry = make_search(tmp_path), add_candidate(tmp_path, "a", 2.0)
+    store: RunStore = search.store
+    entrant = Entrant(
+        "a", store.candidate_dir(0, "a"), store.training_dir(0, "a", 100), RewardProgram(""), 100
+    )
+    entrant.training_dir.mkdir(parents=True)
+    (entrant.training_dir / CHECKPOINT_FILE).write_bytes(b"state")
+    recording = store.evaluation_dir(0, "a", 100) / TRAJECTORIES_FILE
+    options: list[dict[str, bool]] = []
+
+    def judge_training(*_: Any, **given: bool) -> EvaluateResult:
+        options.append(given)
+        episodes = [
+            Episode({"height": np.full(4, value)}, np.zeros((3, 1)), 0.02, False)
+            for value in (1.0, 2.0)
+        ]
+        recording.parent.mkdir(parents=True, exist_ok=True)
+        make_trajectories(episodes, ["truncated"] * 2).save(recording)
+        best = evaluate(3.0)
+        return EvaluateResult(curve=(best,), best=best, best_file="p.safetensors")
+
+    monkeypatch.setattr(stage, "judge_training", judge_training)
+    stage._judge(search, entry.candidate, entrant, SimpleNamespace())
+    assert options == [{"is_filmed": False}]
+    kept = Trajectories.load(recording)
+    assert kept.n_episodes == 1
+    assert kept.episode(0).height.tolist() == [1.0] * 4
+    assert not (entrant.training_dir / CHECKPOINT_FILE).exists()
