@@ -76,7 +76,7 @@ def test_the_folders_own_test_passes_and_sees_a_changed_reward(exported: Path, t
     wrong = shutil.copytree(exported, tmp_path / "wrong")
     text = (wrong / "reward.py").read_text()
     assert "10.0 * (best" in text
-    (wrong / "reward.py").write_text(text.replace("10.0 * (best", "10.001 * (best"))
+    (wrong / "reward.py").write_text(text.replace("10.0 * (best", "12.0 * (best"))
     bad = subprocess.run([*command, "test_reward.py"], cwd=wrong, **run)
     assert "4 failed, 1 passed" in bad.stdout
 
