@@ -108,7 +108,7 @@ def test_a_limit_in_the_middle_of_a_round_trains_what_there_is_and_takes_the_res
     tmp_path: Path,
 ) -> None:
     with FakeLLMServer(Model()) as server:
-        run = design(tmp_path, server, candidates=3, max_calls=2, critic=False)
+        run = design(tmp_path, server, candidates=3, max_calls=2, critic=False, racing="none")
         assert server.n_requests == 2
         store = find_run(run.id, tmp_path / "runs")
         outcomes = sorted(candidate.outcome for candidate in read_candidates(store))
