@@ -44,7 +44,7 @@ class Quality:
 
 QUALITIES: dict[VideoQuality, Quality] = {
     "low": Quality(320, 216, 10),
-    "normal": Quality(400, 270, 15),
+    "normal": Quality(400, 270, 12),
     "high": Quality(480, 324, 25),
 }
 

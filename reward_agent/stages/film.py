@@ -46,6 +46,8 @@ def film(
     shutil.rmtree(folder / "film", ignore_errors=True)
     filmed = judged.model_copy(update=changes)
     write_record(folder / RESULT_FILE, filmed)
+    if filmed.video_file:
+        (folder / FOOTAGE_FILE).unlink()  # nobody draws it twice
     return filmed
 
 
@@ -60,7 +62,7 @@ def _draw(judge: Judge, folder: Path, quality: VideoQuality) -> FilmResult:
         raise JobError(f"the film ended without a result: {job_exit.outcome}")
     for name in filter(None, _list_files(job_exit.result)):
         copy_into(folder, {name: read_capped(film_dir / name, MAX_FILM_BYTES)})
-    if job_exit.result.renderer:
+    if job_exit.result.video_file:
         _found[draws_itself] = job_exit.result.renderer
     return job_exit.result
 

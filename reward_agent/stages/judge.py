@@ -10,6 +10,7 @@ from reward_agent.errors import DataError
 from reward_agent.evaluation.trajectories import Trajectories, join_trajectories
 from reward_agent.executors import JobRequest
 from reward_agent.jobs import (
+    CHECKPOINT_FILE,
     METRIC_FILE,
     TRAJECTORIES_FILE,
     EvaluateJob,
@@ -201,6 +202,8 @@ def judge_training(
     )
     judged = judge_policies(search.judge, training_dir, result.snapshots, judgement)
     is_whole = result.total_timesteps >= search.config.steps
+    if is_whole:
+        (training_dir / CHECKPOINT_FILE).unlink(missing_ok=True)  # it does not go on
     if search.config.video and is_filmed and is_whole and judged.video_file is None:
         search.background.add(lambda: film_training(search, job_dir, judged))
     return judged

@@ -9,7 +9,7 @@ from statistics import fmean
 from reward_agent.agents.brief import HistoryEntry
 from reward_agent.errors import DataError
 from reward_agent.evaluation.trajectories import Trajectories
-from reward_agent.jobs import CHECKPOINT_FILE, RESULT_FILE, TRAJECTORIES_FILE, EvaluateResult
+from reward_agent.jobs import RESULT_FILE, TRAJECTORIES_FILE, EvaluateResult
 from reward_agent.search import Search
 from reward_agent.stages.judge import film_training, judge_training
 from reward_agent.stages.train import Entrant, train_until
@@ -62,8 +62,7 @@ def _judge(
     job_dir = search.store.evaluation_dir(candidate.iteration, candidate.id, entrant.seed)
     caption = f"{candidate.id} seed {entrant.seed}"
     judged = judge_training(search, job_dir, entrant.training_dir, result, caption, is_filmed=False)
-    # It is never gone on with, and the Designer is shown the episodes of the search's seed.
-    (entrant.training_dir / CHECKPOINT_FILE).unlink(missing_ok=True)
+    # The Designer is shown the episodes of the search's seed.
     _keep_first_episode(job_dir / TRAJECTORIES_FILE)
     return judged
 

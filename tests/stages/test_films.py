@@ -13,7 +13,13 @@ from reward_agent.errors import JobError
 from reward_agent.evaluation.footage import load_footages
 from reward_agent.evaluation.trajectories import Trajectories
 from reward_agent.executors import JobRequest
-from reward_agent.jobs import FOOTAGE_FILE, RESULT_FILE, TRAJECTORIES_FILE, EvaluateResult
+from reward_agent.jobs import (
+    CHECKPOINT_FILE,
+    FOOTAGE_FILE,
+    RESULT_FILE,
+    TRAJECTORIES_FILE,
+    EvaluateResult,
+)
 from reward_agent.sandbox.limits import Limits
 from reward_agent.search import Judge, Metric
 from reward_agent.simulation.card import load_env
@@ -29,19 +35,19 @@ def compute_reward(state, action, next_state):
 ```"""
 
 
-def design(folder: Path) -> tuple[RunRecord, RunStore]:
+def design(folder: Path, **options: Any) -> tuple[RunRecord, RunStore]:
     script = folder / "replies.md"
     script.write_text(f"--- reply ---\n{PROGRAM}\n")
     run = reward_agent.design(
         "inverted_pendulum", "balance", provider=f"scripted:{script}", runs_dir=folder / "runs",
         environ={}, candidates=1, iterations=1, winner_seeds=0, steps=2048, eval_episodes=4,
-        critic=False, analyzer=False,
+        critic=False, analyzer=False, **options,
     )  # fmt: skip
     return run, find_run(run.id, folder / "runs")
 
 
-def test_the_film_shows_an_episode_that_was_judged(tmp_path: Path) -> None:
-    run, store = design(tmp_path)
+def test_what_is_kept_to_be_drawn_is_an_episode_that_was_judged(tmp_path: Path) -> None:
+    run, store = design(tmp_path, video=False)
     assert run.winner is not None
     folder = store.evaluation_dir(0, run.winner.candidate, run.config["seed"])
     judged = read_record(folder / RESULT_FILE, EvaluateResult)
@@ -51,7 +57,16 @@ def test_the_film_shows_an_episode_that_was_judged(tmp_path: Path) -> None:
     assert footage.verdict.removeprefix("episode score ").split(",")[0] in {
         f"{episode.task_score:.3g}" for episode in judged.best.episodes
     }
+
+
+def test_the_run_ends_with_its_film(tmp_path: Path) -> None:
+    run, store = design(tmp_path)
+    assert run.winner is not None
+    folder = store.evaluation_dir(0, run.winner.candidate, run.config["seed"])
+    judged = read_record(folder / RESULT_FILE, EvaluateResult)
     assert not (folder / "film").exists()
+    assert (folder / FOOTAGE_FILE).exists() == (judged.video_file is None)
+    assert not list(store.dir.rglob(CHECKPOINT_FILE)), "whole trainings do not go on"
     if judged.video_note:  # this machine cannot render
         assert run.winner.video_file is None
     else:
