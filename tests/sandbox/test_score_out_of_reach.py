@@ -154,10 +154,13 @@ os._exit(0)
 
 def test_filling_the_disk_ends_the_training_by_name(world):
     source = """
+import os, time
+
 def compute_reward(state, action, next_state):
-    with open(f"junk{len(__import__('os').listdir('.'))}", "wb") as file:
-        file.write(b"x" * (1 << 22))
-    return action[:, 0], {"x": action[:, 0]}
+    while True:
+        with open(f"junk{len(os.listdir('.'))}", "wb") as file:
+            file.write(b"x" * (1 << 22))
+        time.sleep(0.02)
 """
     job_exit = train_raw(world / "job", source, disk_mib=32)
     assert job_exit.outcome in {"killed: disk", "killed: file size"}
