@@ -5,15 +5,16 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from reward_agent.design_run import design, resume_run
-    from reward_agent.estimate import estimate_design
-    from reward_agent.export.package import export_run
-    from reward_agent.simulation.card import load_env
-    from reward_agent.single import check, evaluate, train
-    from reward_agent.store import load_run
+from reward_agent.version import __version__ as __version__
 
-__version__ = "0.1.0"
+if TYPE_CHECKING:
+    from reward_agent.definitions.card import load_env
+    from reward_agent.export.package import export_run
+    from reward_agent.records.store import load_run
+    from reward_agent.run.estimate import estimate_design
+    from reward_agent.run.open import design, resume_run
+    from reward_agent.run.single import check, evaluate, train
+
 __all__ = [
     "check",
     "design",
@@ -28,15 +29,15 @@ __all__ = [
 
 # Loaded on use, so that `reward-agent --help` does not pay for them.
 _HOMES = {
-    "check": "reward_agent.single",
-    "design": "reward_agent.design_run",
-    "estimate_design": "reward_agent.estimate",
-    "evaluate": "reward_agent.single",
+    "check": "reward_agent.run.single",
+    "design": "reward_agent.run.open",
+    "estimate_design": "reward_agent.run.estimate",
+    "evaluate": "reward_agent.run.single",
     "export_run": "reward_agent.export.package",
-    "load_env": "reward_agent.simulation.card",
-    "load_run": "reward_agent.store",
-    "resume_run": "reward_agent.design_run",
-    "train": "reward_agent.single",
+    "load_env": "reward_agent.definitions.card",
+    "load_run": "reward_agent.records.store",
+    "resume_run": "reward_agent.run.open",
+    "train": "reward_agent.run.single",
 }
 
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from reward_agent.config import DesignConfig, ResolvedConfig, resolve_config
+from reward_agent.definitions.card import TrainingBudget
 from reward_agent.errors import UnknownNameError, UsageError
-from reward_agent.simulation.card import TrainingBudget
+from reward_agent.records.settings import DesignConfig, ResolvedConfig, resolve_config
 
 BUDGET = TrainingBudget(quick=1_000, standard=2_000, thorough=3_000)
 

@@ -16,7 +16,7 @@ import pytest
 
 import reward_agent
 from reward_agent.errors import RewardAgentError, UsageError
-from reward_agent.store import RunRecord, RunStore, find_run
+from reward_agent.records.store import RunRecord, RunStore, find_run
 from reward_agent.types import Candidate
 
 PROSE = "I would reward the pole for staying upright, but I will not write code today."

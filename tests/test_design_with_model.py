@@ -19,7 +19,7 @@ import pytest
 import reward_agent
 from reward_agent.errors import RejectedKeyError
 from reward_agent.llm.models import load_models
-from reward_agent.store import RunStore, find_run, list_runs
+from reward_agent.records.store import RunStore, find_run, list_runs
 from reward_agent.testing import (
     BreakStream,
     DropConnection,

@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 
 from reward_agent.errors import UsageError
-from reward_agent.estimate import estimate_design
 from reward_agent.llm.models import load_models
+from reward_agent.run.estimate import estimate_design
 
 KEY = {"ANTHROPIC_API_KEY": "x"}
 

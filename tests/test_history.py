@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from reward_agent.agents.brief import HistoryEntry
-from reward_agent.config import Recall
-from reward_agent.history import find_best, recall
+from reward_agent.designers.brief import HistoryEntry
+from reward_agent.designers.history import find_best, recall
+from reward_agent.records.settings import Recall
 from reward_agent.types import Candidate, rank_value
 
 

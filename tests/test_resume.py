@@ -14,11 +14,11 @@ from typing import Any
 import pytest
 
 import reward_agent
-from reward_agent import loop
+from reward_agent.definitions.card import find_env_dir
 from reward_agent.errors import Interrupted, RewardAgentError, UsageError
-from reward_agent.simulation.card import find_env_dir
-from reward_agent.stages import metric as metric_stage
-from reward_agent.store import RunRecord, RunStore, find_run
+from reward_agent.records.store import RunRecord, RunStore, find_run
+from reward_agent.run import loop
+from reward_agent.run import metric as metric_stage
 
 GOOD = """```python
 def compute_reward(state, action, next_state):

@@ -6,8 +6,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from reward_agent.search import Search
-from reward_agent.simulation.card import load_env
+from reward_agent.definitions.card import load_env
+from reward_agent.run.search import Search
 
 
 @pytest.mark.parametrize(

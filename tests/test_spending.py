@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 import reward_agent
-from reward_agent.agents.preview import estimate_tokens
+from reward_agent.designers.preview import estimate_tokens
 from reward_agent.errors import BudgetError, ReplayError, UsageError
-from reward_agent.estimate import estimate_design
 from reward_agent.llm.costs import read_calls, summarise_costs
-from reward_agent.store import RunRecord, RunStore, find_run
+from reward_agent.records.store import RunRecord, RunStore, find_run
+from reward_agent.run.estimate import estimate_design
 from reward_agent.testing import FakeLLMServer, ReceivedRequest, Say, Step
 from reward_agent.types import Candidate
 

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from reward_agent import store
+from reward_agent.definitions.card import load_env
+from reward_agent.definitions.paths import find_runs_dir
+from reward_agent.definitions.task import make_task
 from reward_agent.errors import DataError, RewardAgentError, UnknownNameError, UsageError
-from reward_agent.paths import find_runs_dir
-from reward_agent.simulation.card import load_env
-from reward_agent.store import (
+from reward_agent.records import store
+from reward_agent.records.store import (
     RunRecord,
     RunStore,
     find_run,
@@ -20,7 +21,6 @@ from reward_agent.store import (
     write_record,
     write_text,
 )
-from reward_agent.tasks import make_task
 from reward_agent.types import Critique, Iteration, Usage
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from reward_agent.errors import DataError
-from reward_agent.store import Confirmation
+from reward_agent.records.store import Confirmation
 from reward_agent.text import clean_text
 from reward_agent.types import Attempt, Candidate, TrainingResult
 

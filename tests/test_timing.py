@@ -8,7 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reward_agent.timing import FREE_SLOT, OWN_OVERHEAD, TimeLedger, describe_shares, find_waste
+from reward_agent.records.timing import (
+    FREE_SLOT,
+    OWN_OVERHEAD,
+    TimeLedger,
+    describe_shares,
+    find_waste,
+)
 
 
 @dataclass

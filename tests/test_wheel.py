@@ -41,8 +41,8 @@ def installed_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_wheel_finds_its_environments_and_prompts(installed_python: Path, tmp_path: Path) -> None:
     code = (
-        "from reward_agent import paths, __file__ as home\n"
-        "from reward_agent.simulation.card import list_envs\n"
+        "from reward_agent import __file__ as home; from reward_agent.definitions import paths\n"
+        "from reward_agent.definitions.card import list_envs\n"
         "assert 'site-packages' in home, home\n"
         "assert str(paths.find_prompts_dir()).startswith(home.rsplit('/', 1)[0])\n"
         "assert (paths.find_prompts_dir() / 'designer').is_dir()\n"

@@ -14,17 +14,17 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from statistics import fmean
 
-from reward_agent.agents.brief import DesignBrief
-from reward_agent.agents.designer import Designer
-from reward_agent.agents.ideas import choose_ideas
+from reward_agent.definitions.card import EnvCard, list_envs, load_env
+from reward_agent.definitions.task import TaskSpec, apply_task, list_tasks, resolve_task
+from reward_agent.designers.brief import DesignBrief
+from reward_agent.designers.designer import Designer
+from reward_agent.designers.ideas import choose_ideas
 from reward_agent.errors import ModelError
 from reward_agent.llm.budget import Budget, SpendingLimits
 from reward_agent.llm.chat import DEFAULT_REPLY_TOKENS
 from reward_agent.llm.registry import CallPolicy, make_chat_model
 from reward_agent.rewards.checks import check_program
 from reward_agent.rewards.duplicates import list_ingredients, normalize_program
-from reward_agent.simulation.card import EnvCard, list_envs, load_env
-from reward_agent.tasks import TaskSpec, apply_task, list_tasks, resolve_task
 from reward_agent.types import Record, RewardProgram, Usage
 
 SAME_IDEA, OWN_IDEA = "one idea", "an idea each"

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from reward_agent.bench.plan import Job
 from reward_agent.bench.sweep import SweepStore
-from reward_agent.estimate import Estimate, estimate_design
+from reward_agent.run.estimate import Estimate, estimate_design
 from reward_agent.types import Record
 
 

@@ -21,8 +21,8 @@ from reward_agent.bench.tables import (
     render_settings,
 )
 from reward_agent.evaluation.statistics import FloatArray, performance_profile
+from reward_agent.records.store import write_record, write_text
 from reward_agent.report.charts import HALF, Labels, Point, Series, render_lines, render_scores
-from reward_agent.store import write_record, write_text
 
 PAGE_FILE = "report.html"
 # A profile is steps: a mark at each would hide them.

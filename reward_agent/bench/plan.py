@@ -13,11 +13,8 @@ from pydantic import Field
 
 from reward_agent.bench.methods import METHODS, Method, Program, make_settings
 from reward_agent.bench.suite import Suite
-from reward_agent.config import ENVIRONMENT_PREFIX, PRESETS, resolve_config
-from reward_agent.errors import UsageError
-from reward_agent.llm.registry import choose_provider
-from reward_agent.simulation.card import EnvCard, load_env
-from reward_agent.tasks import (
+from reward_agent.definitions.card import EnvCard, load_env
+from reward_agent.definitions.task import (
     TaskSpec,
     apply_task,
     load_task,
@@ -25,6 +22,9 @@ from reward_agent.tasks import (
     read_sparse_reward,
     read_task_metric,
 )
+from reward_agent.errors import UsageError
+from reward_agent.llm.registry import choose_provider
+from reward_agent.records.settings import ENVIRONMENT_PREFIX, PRESETS, resolve_config
 from reward_agent.types import FileRecord
 
 # Settings that say where trainings run.

@@ -19,7 +19,7 @@ from reward_agent.bench.measurements import Course, Row
 from reward_agent.bench.options import Group, Options, describe_failures
 from reward_agent.bench.pool import Call
 from reward_agent.bench.simulated_races import simulate_race
-from reward_agent.training.racing import (
+from reward_agent.run.racing import (
     RacingMode,
     RacingPolicy,
     RungScore,

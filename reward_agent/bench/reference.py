@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from reward_agent.single import train
+from reward_agent.run.single import train
 from reward_agent.types import Finite, Record
 
 

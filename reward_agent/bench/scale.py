@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from reward_agent.executors.remote import N_ATTEMPTS
-from reward_agent.training.racing import (
+from reward_agent.run.racing import (
     RacingMode,
     RungScore,
     Standing,

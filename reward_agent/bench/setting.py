@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from reward_agent.simulation.card import EnvCard, load_env
-from reward_agent.tasks import (
+from reward_agent.definitions.card import EnvCard, load_env
+from reward_agent.definitions.task import (
     apply_task,
     read_reference_reward,
     read_task_metric,

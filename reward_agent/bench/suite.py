@@ -10,8 +10,8 @@ from pathlib import Path
 from pydantic import Field, ValidationError, field_validator
 
 from reward_agent.bench.methods import METHODS
-from reward_agent.config import PRESETS
 from reward_agent.errors import DataError, UnknownNameError
+from reward_agent.records.settings import PRESETS
 from reward_agent.types import Record
 
 

@@ -24,8 +24,7 @@ from pydantic import Field
 
 from reward_agent.bench.plan import PLACE_SETTINGS, Choices, Job, make_environ, plan_jobs
 from reward_agent.bench.suite import Suite
-from reward_agent.config import DesignConfig
-from reward_agent.design_run import design, read_versions, resume_run
+from reward_agent.definitions.paths import find_runs_dir
 from reward_agent.errors import (
     BudgetError,
     DataError,
@@ -39,8 +38,8 @@ from reward_agent.errors import (
 )
 from reward_agent.executors.registry import make_places
 from reward_agent.executors.remote import ClusterOptions
-from reward_agent.paths import find_runs_dir
-from reward_agent.store import (
+from reward_agent.records.settings import DesignConfig
+from reward_agent.records.store import (
     RunRecord,
     RunStore,
     list_runs,
@@ -49,6 +48,7 @@ from reward_agent.store import (
     write_record,
     write_text,
 )
+from reward_agent.run.open import design, read_versions, resume_run
 from reward_agent.types import FileRecord, Finite, Outcome, Usage
 
 SWEEP_FILE, JOB_FILE, RESULT_FILE = "sweep.json", "job.json", "result.json"

@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from reward_agent.bench.candidates import PROGRAMS
+from reward_agent.definitions.card import PPOSettings, load_env
 from reward_agent.executors import JobRequest
 from reward_agent.executors.registry import make_places
 from reward_agent.executors.remote import ClusterOptions
 from reward_agent.executors.slots import SlotExecutor
-from reward_agent.jobs import PROGRAM_FILE, TrainJob
-from reward_agent.sandbox.limits import Limits
-from reward_agent.simulation.card import PPOSettings, load_env
-from reward_agent.timing import FREE_SLOT, OWN_OVERHEAD, TimeLedger, describe_shares
+from reward_agent.records.jobs import PROGRAM_FILE, TrainJob
+from reward_agent.records.limits import Limits
+from reward_agent.records.timing import FREE_SLOT, OWN_OVERHEAD, TimeLedger, describe_shares
 from reward_agent.types import RewardProgram
 
 PROMISED = 0.9

@@ -13,7 +13,6 @@ from typing import Annotated
 
 import typer
 
-from reward_agent import __version__
 from reward_agent.cli import (
     bench,
     check,
@@ -28,6 +27,7 @@ from reward_agent.cli import (
 )
 from reward_agent.cli.output import print_error
 from reward_agent.errors import Interrupted, RewardAgentError, UsageError
+from reward_agent.version import __version__
 
 app = typer.Typer(
     help="Describe a behaviour in words, get a reward function that a policy was trained with.",

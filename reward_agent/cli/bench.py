@@ -112,7 +112,7 @@ def _show_forecast(suite: Suite, choices: Choices, slots: int, output: Path | No
     from reward_agent.bench.plan import plan_jobs
     from reward_agent.bench.sweep import SweepStore
     from reward_agent.cli.output import answer_console, make_table, print_text
-    from reward_agent.paths import find_runs_dir
+    from reward_agent.definitions.paths import find_runs_dir
 
     folder = output or find_runs_dir() / "bench" / suite.name
     rows = forecast_jobs(plan_jobs(suite, choices), SweepStore(folder))

@@ -11,7 +11,7 @@ import typer
 from reward_agent.errors import UsageError
 
 if TYPE_CHECKING:
-    from reward_agent.single import Examined
+    from reward_agent.run.single import Examined
 
 
 def _print_schema(is_asked: bool) -> None:
@@ -41,7 +41,7 @@ def check_command(
 ) -> None:
     """Check a reward program: findings at their lines, exit code 1 if it is refused."""
     from reward_agent.cli.output import print_json, print_text
-    from reward_agent.single import check
+    from reward_agent.run.single import check
 
     source = _read_source(file)
     examined = check(source, env, probe=probe)

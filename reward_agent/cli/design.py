@@ -13,8 +13,8 @@ from reward_agent.cli.settings import add_settings
 from reward_agent.errors import Interrupted, UsageError
 
 if TYPE_CHECKING:
-    from reward_agent.stages.metric import ProposedMetric
-    from reward_agent.store import RunRecord, RunStore
+    from reward_agent.records.store import RunRecord, RunStore
+    from reward_agent.run.metric import ProposedMetric
 
 BELOW_TARGET = 3
 
@@ -38,9 +38,9 @@ def design_command(
 ) -> None:
     """Design a reward function for a behaviour and train a policy with it."""
     from reward_agent.cli.display import RunDisplay
-    from reward_agent.design_run import design, resume_run
-    from reward_agent.paths import find_runs_dir
-    from reward_agent.store import RunStore, find_run
+    from reward_agent.definitions.paths import find_runs_dir
+    from reward_agent.records.store import RunStore, find_run
+    from reward_agent.run.open import design, resume_run
     from reward_agent.trackers.follow import TrackedRun
 
     if estimate:
@@ -74,7 +74,7 @@ def _show_estimate(
 ) -> None:
     from reward_agent.cli.money import show_estimate
     from reward_agent.cli.output import print_json
-    from reward_agent.estimate import estimate_design
+    from reward_agent.run.estimate import estimate_design
 
     estimated = estimate_design(env, task, runs_dir=runs_dir, **settings)
     if as_json:

@@ -17,11 +17,11 @@ from rich.progress import (
 
 from reward_agent.cli.output import answer_console, make_table, print_text, progress_console
 from reward_agent.errors import Interrupted
+from reward_agent.records.timing import describe_shares
 from reward_agent.text import name_round
-from reward_agent.timing import describe_shares
 
 if TYPE_CHECKING:
-    from reward_agent.store import RunRecord, RunStore
+    from reward_agent.records.store import RunRecord, RunStore
     from reward_agent.types import Candidate, Usage
 
 

@@ -15,8 +15,8 @@ Name = Annotated[str, typer.Argument(help="An environment: a name or a folder.")
 def list_command(as_json: Json = False) -> None:
     """List the environments and their tasks."""
     from reward_agent.cli.output import answer_console, make_table, print_json
-    from reward_agent.simulation.card import list_envs, load_env
-    from reward_agent.tasks import list_tasks
+    from reward_agent.definitions.card import list_envs, load_env
+    from reward_agent.definitions.task import list_tasks
 
     cards = [load_env(name) for name in list_envs()]
     if as_json:
@@ -38,8 +38,8 @@ def show_command(
 ) -> None:
     """Show an environment's card."""
     from reward_agent.cli.output import print_json, print_text
-    from reward_agent.simulation.card import load_env
-    from reward_agent.simulation.card_text import render_card, render_card_as_prompt
+    from reward_agent.definitions.card import load_env
+    from reward_agent.definitions.card_text import render_card, render_card_as_prompt
 
     card = load_env(name)
     if as_json:
@@ -52,7 +52,7 @@ def show_command(
 def check_command(name: Name, as_json: Json = False) -> None:
     """Compare a card with the live model; exit code 1 if they disagree."""
     from reward_agent.cli.output import print_json, print_text
-    from reward_agent.single import check_env
+    from reward_agent.run.single import check_env
 
     result = check_env(name)
     if as_json:

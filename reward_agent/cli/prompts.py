@@ -17,8 +17,8 @@ Run = Annotated[str | None, typer.Option(help="Take programs and trainings of th
 @app.command("list")
 def list_command(as_json: Json = False) -> None:
     """List the prompts: what each asks for, and its parts."""
-    from reward_agent.agents.preview import PURPOSES
     from reward_agent.cli.output import answer_console, make_table, print_json
+    from reward_agent.designers.preview import PURPOSES
 
     if as_json:
         print_json([{"name": name, "asks_for": text} for name, text in PURPOSES.items()])
@@ -40,8 +40,8 @@ def show_command(
     as_json: Json = False,
 ) -> None:
     """Show a prompt word for word, as it would be sent."""
-    from reward_agent.agents.preview import estimate_tokens, load_subject, preview_prompt
     from reward_agent.cli.output import print_json, print_text, progress_console
+    from reward_agent.designers.preview import estimate_tokens, load_subject, preview_prompt
 
     request = preview_prompt(name, load_subject(env, task, run, runs_dir, candidate))
     n_tokens = estimate_tokens(request.prompt)

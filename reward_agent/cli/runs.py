@@ -19,9 +19,9 @@ def list_command(runs_dir: RunsDir = None, as_json: Json = False) -> None:
     from rich.markup import escape
 
     from reward_agent.cli.output import answer_console, make_table, print_error, print_json
+    from reward_agent.definitions.paths import find_runs_dir
     from reward_agent.errors import DataError
-    from reward_agent.paths import find_runs_dir
-    from reward_agent.store import list_runs
+    from reward_agent.records.store import list_runs
 
     runs, unreadable = [], []
     for store in list_runs(find_runs_dir(runs_dir)):
@@ -48,8 +48,8 @@ def show_command(run: RunName, runs_dir: RunsDir = None, as_json: Json = False) 
     """Show one run: its candidates, their outcomes and the winner."""
     from reward_agent.cli.display import show_run
     from reward_agent.cli.output import print_json
-    from reward_agent.paths import find_runs_dir
-    from reward_agent.store import find_run
+    from reward_agent.definitions.paths import find_runs_dir
+    from reward_agent.records.store import find_run
 
     store = find_run(run, find_runs_dir(runs_dir))
     if as_json:
@@ -70,9 +70,9 @@ def costs_command(
     """Show what a run paid its language model: by agent, by round, by call."""
     from reward_agent.cli.money import show_calls, show_costs
     from reward_agent.cli.output import print_json
+    from reward_agent.definitions.paths import find_runs_dir
     from reward_agent.llm.costs import CALLS_FILE, read_calls, summarise_costs
-    from reward_agent.paths import find_runs_dir
-    from reward_agent.store import find_run
+    from reward_agent.records.store import find_run
 
     store = find_run(run, find_runs_dir(runs_dir))
     records = read_calls(store.dir / CALLS_FILE)
@@ -89,8 +89,8 @@ def costs_command(
 def report_command(run: RunName, runs_dir: RunsDir = None) -> None:
     """Write a run's report.html again and print its path."""
     from reward_agent.cli.output import print_text
-    from reward_agent.paths import find_runs_dir
+    from reward_agent.definitions.paths import find_runs_dir
+    from reward_agent.records.store import find_run
     from reward_agent.report.page import write_report
-    from reward_agent.store import find_run
 
     print_text(str(write_report(find_run(run, find_runs_dir(runs_dir)).dir)))

@@ -8,7 +8,7 @@ from typing import Annotated, Any, get_args
 
 import typer
 
-from reward_agent.config import DesignConfig
+from reward_agent.records.settings import DesignConfig
 
 
 def add_settings(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:

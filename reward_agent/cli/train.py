@@ -35,7 +35,7 @@ def train_command(
     """Train a policy with one reward program and score it by the task's metric."""
     from reward_agent.cli.display import TrainingBar
     from reward_agent.cli.output import print_json, print_text
-    from reward_agent.single import train
+    from reward_agent.run.single import train
 
     source = _read_program(reward) if reward is not None else None
     with TrainingBar() as bar:
@@ -72,7 +72,7 @@ def evaluate_command(
 ) -> None:
     """Score a policy on fresh episodes by the task's metric."""
     from reward_agent.cli.output import print_json, print_text
-    from reward_agent.single import evaluate
+    from reward_agent.run.single import evaluate
 
     result = evaluate(policy, env, task, metric=metric, folder=output, **settings)
     if as_json:

@@ -10,6 +10,7 @@ from typing import cast
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from reward_agent.definitions.card import EnvCard
 from reward_agent.errors import DataError, find_closest_name
 from reward_agent.rewards import library
 from reward_agent.rewards.checks import check_metric
@@ -17,7 +18,6 @@ from reward_agent.rewards.contract import ContractError
 from reward_agent.rewards.frozen import FILE_NAME
 from reward_agent.rewards.language import LIBRARY_NAMES
 from reward_agent.rewards.program import load_functions
-from reward_agent.simulation.card import EnvCard
 from reward_agent.simulation.state import State
 from reward_agent.types import Score
 

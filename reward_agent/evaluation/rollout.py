@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from reward_agent.definitions.card import EnvCard
 from reward_agent.evaluation.metrics import Decision, Episode
 from reward_agent.evaluation.trajectories import (
     DECIDED,
@@ -18,7 +19,6 @@ from reward_agent.evaluation.trajectories import (
     make_trajectories,
 )
 from reward_agent.simulation.backend import Simulation, find_most_simulations, make_simulation
-from reward_agent.simulation.card import EnvCard
 from reward_agent.simulation.state import FloatArray, State
 
 NOT_FINITE = "action not finite"

@@ -9,12 +9,12 @@ import hashlib
 from pathlib import Path
 
 from reward_agent.errors import DataError
-from reward_agent.jobs import RESULT_FILE, Job, Result, TrainJob
+from reward_agent.records.jobs import RESULT_FILE, Job, Result, TrainJob
+from reward_agent.records.limits import Limits
+from reward_agent.records.store import read_record, write_record
 from reward_agent.sandbox.level import Level
-from reward_agent.sandbox.limits import Limits
 from reward_agent.sandbox.results import read_result
 from reward_agent.sandbox.runner import JobExit
-from reward_agent.store import read_record, write_record
 from reward_agent.types import FileRecord, Sha256, TimeUse, TrainingResult
 
 EXIT_FILE = "exit.json"

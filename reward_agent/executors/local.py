@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from reward_agent.executors import JobRequest
 from reward_agent.executors.slots import SlotExecutor
+from reward_agent.records.timing import TimeLedger
 from reward_agent.sandbox.runner import run_job
 from reward_agent.sandbox.warm import make_warm_server
-from reward_agent.timing import TimeLedger
 
 if TYPE_CHECKING:
     from reward_agent.sandbox.level import SandboxMode

@@ -20,12 +20,12 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from reward_agent import __version__
 from reward_agent.errors import RewardAgentError, UsageError
 from reward_agent.executors.journal import describe_exit
 from reward_agent.executors.parcel import Order, Reply, pack_reply, read_files, unpack_order
-from reward_agent.sandbox.files import write_atomic
+from reward_agent.files import write_atomic
 from reward_agent.sandbox.runner import JobExit, run_job
+from reward_agent.version import __version__
 
 ORDER_FILE, REPLY_FILE, ROWS_FILE = "order.zip", "reply.zip", "rows.jsonl"
 

@@ -17,7 +17,7 @@ from typing import TypeVar
 
 from pydantic import ValidationError
 
-from reward_agent import __version__
+from reward_agent.definitions.card import find_env_dir
 from reward_agent.errors import (
     DataError,
     JobError,
@@ -27,16 +27,16 @@ from reward_agent.errors import (
 )
 from reward_agent.executors import JobRequest
 from reward_agent.executors.journal import EXIT_FILE, ExitRecord, restore_exit
-from reward_agent.jobs import CHECKPOINT_FILE, ERROR_FILE, JOB_FILE, RESULT_FILE, Job
+from reward_agent.files import read_capped, remove, write_atomic
+from reward_agent.records.jobs import CHECKPOINT_FILE, ERROR_FILE, JOB_FILE, RESULT_FILE, Job
+from reward_agent.records.limits import Limits
 from reward_agent.sandbox.child import OUTPUT_FILE
-from reward_agent.sandbox.files import read_capped, remove, write_atomic
 from reward_agent.sandbox.isolation import ISOLATION_FILE
 from reward_agent.sandbox.level import SandboxMode
-from reward_agent.sandbox.limits import Limits
 from reward_agent.sandbox.results import read_result
 from reward_agent.sandbox.runner import JobExit
-from reward_agent.simulation.card import find_env_dir
 from reward_agent.types import FileRecord
+from reward_agent.version import __version__
 
 R = TypeVar("R", bound=FileRecord)
 

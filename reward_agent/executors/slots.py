@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 from reward_agent.errors import Interrupted
 from reward_agent.executors import JobRequest, Place
 from reward_agent.executors.journal import read_earlier_timing, read_exit, write_exit
-from reward_agent.jobs import TrainJob
+from reward_agent.records.jobs import TrainJob
+from reward_agent.records.timing import TimeLedger
 from reward_agent.sandbox.runner import KILLED_FROM_OUTSIDE, JobExit
-from reward_agent.timing import TimeLedger
 from reward_agent.types import TimeUse, TrainingResult
 
 if TYPE_CHECKING:
-    from reward_agent.jobs import Job
+    from reward_agent.records.jobs import Job
 
 ProgressCallback = Callable[[JobRequest, dict[str, float]], None]
 

@@ -31,7 +31,7 @@ from reward_agent.executors.remote import (
     ProgressCallback,
     make_node_environment,
 )
-from reward_agent.sandbox.files import clean_lines, read_tail, write_atomic
+from reward_agent.files import clean_lines, read_tail, write_atomic
 
 COMMANDS = ("sbatch", "squeue", "scancel", "sinfo")
 _POLL_S = 1.0

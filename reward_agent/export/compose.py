@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from reward_agent.definitions.card import EnvCard
 from reward_agent.export.fields import write_expression
 from reward_agent.export.pieces import (
     Pieces,
@@ -27,7 +28,6 @@ from reward_agent.rewards.language import (
     POTENTIAL_ENTRY,
     REWARD_ENTRY,
 )
-from reward_agent.simulation.card import EnvCard
 
 _PACKAGE = Path(__file__).resolve().parent.parent
 # Those of Gymnasium's environments whose own termination can be turned off.

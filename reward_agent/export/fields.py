@@ -6,10 +6,8 @@ is derived from it, at the instant that the run read it.
 
 from __future__ import annotations
 
-from reward_agent.errors import DataError
-from reward_agent.rewards.language import split_names
-from reward_agent.simulation.card import EnvCard, StateField
-from reward_agent.simulation.sources import (
+from reward_agent.definitions.card import EnvCard, StateField
+from reward_agent.definitions.sources import (
     Array,
     Attribute,
     Call,
@@ -17,6 +15,8 @@ from reward_agent.simulation.sources import (
     Source,
     parse_source,
 )
+from reward_agent.errors import DataError
+from reward_agent.rewards.language import split_names
 
 # What the integrator keeps; and what a step leaves behind, the same in the run and outside.
 _STEPPED = split_names(

@@ -10,16 +10,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from reward_agent import __version__
-from reward_agent.agents.brief import HistoryEntry
+from reward_agent.designers.brief import HistoryEntry
+from reward_agent.designers.history import read_history
 from reward_agent.errors import DataError, UnknownNameError, UsageError
 from reward_agent.evaluation.trajectories import Trajectories
 from reward_agent.export.compose import compose_reward, find_fields, has_memory
-from reward_agent.history import read_history
-from reward_agent.jobs import RESULT_FILE, TRAJECTORIES_FILE, EvaluateResult, RelabelResult
-from reward_agent.sandbox.files import read_capped
-from reward_agent.store import RunRecord, RunStore, load_run, read_record, write_text
-from reward_agent.training.policy import MAX_POLICY_BYTES, load_policy
+from reward_agent.files import read_capped
+from reward_agent.learning.policy import MAX_POLICY_BYTES, load_policy
+from reward_agent.records.jobs import RESULT_FILE, TRAJECTORIES_FILE, EvaluateResult, RelabelResult
+from reward_agent.records.store import RunRecord, RunStore, load_run, read_record, write_text
+from reward_agent.version import __version__
 
 REWARD_FILE, TEST_FILE, RECORD_FILE = "reward.py", "test_reward.py", "recorded.npz"
 POLICY_FILE, LOADER_FILE = "policy.safetensors", "policy.py"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import difflib
 
-from reward_agent.agents.reply import find_fences
+from reward_agent.designers.offline.plan import remove_plan
+from reward_agent.designers.reply import find_fences
 from reward_agent.feedback.records import Shown
-from reward_agent.llm.offline.plan import remove_plan
-from reward_agent.store import RunStore
+from reward_agent.records.store import RunStore
 from reward_agent.types import Candidate
 
 _MAX_CHARS = 2000

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from reward_agent.agents.brief import HistoryEntry
-from reward_agent.jobs import RESULT_FILE, EvaluateResult
-from reward_agent.search import Search
-from reward_agent.stages.judge import film_training
-from reward_agent.store import RunStore, read_record
+from reward_agent.designers.brief import HistoryEntry
+from reward_agent.records.jobs import RESULT_FILE, EvaluateResult
+from reward_agent.records.store import RunStore, read_record
+from reward_agent.run.judge import film_training
+from reward_agent.run.search import Search
 from reward_agent.types import Candidate
 
 

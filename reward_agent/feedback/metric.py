@@ -10,17 +10,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from reward_agent.agents.brief import HistoryEntry
-from reward_agent.agents.designer import MetricWords
-from reward_agent.agents.reply import parse_record
+from reward_agent.designers.brief import HistoryEntry
+from reward_agent.designers.designer import MetricWords
+from reward_agent.designers.history import find_best, read_history
+from reward_agent.designers.reply import parse_record
 from reward_agent.errors import DataError
 from reward_agent.executors.journal import EXIT_FILE
-from reward_agent.history import find_best, read_history
-from reward_agent.rewards.checks import check_metric
-from reward_agent.search import Metric, Search
-from reward_agent.stages.explain import summarise_candidate
-from reward_agent.stages.judge import judge_training, score_recorded
-from reward_agent.store import (
+from reward_agent.records.store import (
     METRIC_FILE,
     MetricOrigin,
     RunRecord,
@@ -28,6 +24,10 @@ from reward_agent.store import (
     write_record,
     write_text,
 )
+from reward_agent.rewards.checks import check_metric
+from reward_agent.run.explain import summarise_candidate
+from reward_agent.run.judge import judge_training, score_recorded
+from reward_agent.run.search import Metric, Search
 from reward_agent.types import Candidate, CheckReport, Evaluation, Iteration
 
 PROPOSED: frozenset[MetricOrigin] = frozenset(

@@ -16,7 +16,7 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import Field, TypeAdapter, ValidationError
 
 from reward_agent.errors import DataError, RewardAgentError
-from reward_agent.store import now_utc
+from reward_agent.records.store import now_utc
 from reward_agent.types import FileRecord, Finite, Outcome, Record, Sha256
 
 LOG_FILE = "feedback/session.jsonl"

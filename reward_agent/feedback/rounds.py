@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from reward_agent.agents.brief import (
+from reward_agent.designers.brief import (
     DesignBrief,
     DesignIdea,
     Feedback,
@@ -14,8 +14,8 @@ from reward_agent.agents.brief import (
     Remark,
     select_history,
 )
-from reward_agent.agents.designer import Designer
-from reward_agent.agents.ideas import choose_answers
+from reward_agent.designers.designer import Designer
+from reward_agent.designers.ideas import choose_answers
 from reward_agent.errors import ScriptEndedError
 from reward_agent.feedback.films import find_film
 from reward_agent.feedback.records import (
@@ -29,11 +29,11 @@ from reward_agent.feedback.records import (
     RoundStarted,
     Shown,
 )
-from reward_agent.jobs import PROGRAM_FILE
 from reward_agent.llm.chat import ChatRequest, Completion
-from reward_agent.loop import design_iteration, update_run
-from reward_agent.search import Search
-from reward_agent.store import RunStore
+from reward_agent.records.jobs import PROGRAM_FILE
+from reward_agent.records.store import RunStore
+from reward_agent.run.loop import design_iteration, update_run
+from reward_agent.run.search import Search
 from reward_agent.types import Candidate, Iteration, Usage
 
 EDIT_IDEA = DesignIdea("edited-by-hand", "The person's own change of the program.")

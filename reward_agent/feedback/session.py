@@ -14,9 +14,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from reward_agent.agents.team import Team, make_team
-from reward_agent.config import DesignConfig
-from reward_agent.design_run import change_config, make_search, tell_retries
+from reward_agent.definitions.paths import find_runs_dir
+from reward_agent.definitions.task import read_metric
+from reward_agent.designers.history import find_best, read_history
+from reward_agent.designers.team import Team, make_team
 from reward_agent.errors import Interrupted, RewardAgentError, UsageError
 from reward_agent.feedback.films import find_film, make_film
 from reward_agent.feedback.metric import MetricTrial, MetricView, adopt_metric, try_metric
@@ -40,15 +41,9 @@ from reward_agent.feedback.rounds import (
     run_round,
 )
 from reward_agent.feedback.state import SessionState
-from reward_agent.history import find_best, read_history
-from reward_agent.jobs import RESULT_FILE, EvaluateResult
-from reward_agent.loop import update_run
-from reward_agent.paths import find_runs_dir
-from reward_agent.report.page import write_report
-from reward_agent.rewards.checks import check_program
-from reward_agent.sandbox.trial import check_isolation
-from reward_agent.search import Metric, Search
-from reward_agent.store import (
+from reward_agent.records.jobs import RESULT_FILE, EvaluateResult
+from reward_agent.records.settings import DesignConfig
+from reward_agent.records.store import (
     METRIC_FILE,
     RunRecord,
     RunStore,
@@ -57,7 +52,12 @@ from reward_agent.store import (
     read_record,
     write_text,
 )
-from reward_agent.tasks import read_metric
+from reward_agent.report.page import write_report
+from reward_agent.rewards.checks import check_program
+from reward_agent.run.loop import update_run
+from reward_agent.run.open import change_config, make_search, tell_retries
+from reward_agent.run.search import Metric, Search
+from reward_agent.sandbox.trial import check_isolation
 from reward_agent.types import Candidate, CheckReport, RewardProgram
 
 Listener = Callable[[str, dict[str, Any]], None]

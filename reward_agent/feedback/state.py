@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from reward_agent.agents.brief import HistoryEntry
+from reward_agent.designers.brief import HistoryEntry
+from reward_agent.designers.history import read_history
 from reward_agent.errors import UnknownNameError, UsageError
 from reward_agent.feedback.films import find_film
 from reward_agent.feedback.metric import MetricView, load_metric_view
@@ -19,8 +20,7 @@ from reward_agent.feedback.records import (
     RoundStarted,
     SessionLog,
 )
-from reward_agent.history import read_history
-from reward_agent.store import RunRecord, RunStore
+from reward_agent.records.store import RunRecord, RunStore
 from reward_agent.types import Candidate, rank_value
 
 

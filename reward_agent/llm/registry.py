@@ -35,7 +35,7 @@ _OWN_PROVIDERS = {
     "manual": "reward_agent.llm.manual:make_model",
     "scripted": "reward_agent.llm.scripted:make_model",
     "replay": "reward_agent.llm.replay:make_model",
-    "offline": "reward_agent.llm.offline:make_model",
+    "offline": "reward_agent.designers.offline:make_model",
 }
 KEY_VARIABLES = {"anthropic": "ANTHROPIC_API_KEY", "openai": "OPENAI_API_KEY"}
 _PRICED_PROVIDERS = frozenset({"openai", "anthropic", "openai-compatible"})

@@ -18,12 +18,12 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from reward_agent.definitions.paths import find_runs_dir
 from reward_agent.errors import BudgetError, DataError, ReplayError, UsageError
 from reward_agent.llm.cache import REPLIES_FILE, digest_request
 from reward_agent.llm.chat import ChatRequest, Completion
 from reward_agent.llm.provider import ProviderOptions
-from reward_agent.paths import find_runs_dir
-from reward_agent.store import find_run
+from reward_agent.records.store import find_run
 from reward_agent.text import name_round
 from reward_agent.types import Usage
 

@@ -8,6 +8,9 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from reward_agent.definitions.card_text import render_card
+from reward_agent.records.store import write_text
+from reward_agent.records.timing import find_waste
 from reward_agent.report import figures
 from reward_agent.report.hacking import check_pay
 from reward_agent.report.numbers import shorten
@@ -21,9 +24,6 @@ from reward_agent.report.verdict import (
     judge_run,
 )
 from reward_agent.report.view import RunView, load_run_view
-from reward_agent.simulation.card_text import render_card
-from reward_agent.store import write_text
-from reward_agent.timing import find_waste
 
 if TYPE_CHECKING:
     from jinja2 import Environment

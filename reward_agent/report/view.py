@@ -8,11 +8,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
-from reward_agent.agents.brief import HistoryEntry
-from reward_agent.history import find_best, read_history
-from reward_agent.jobs import STRIP_FILE, VIDEO_FILE
+from reward_agent.designers.brief import HistoryEntry
+from reward_agent.designers.history import find_best, read_history
 from reward_agent.llm.costs import CALLS_FILE, CostSummary, read_calls, summarise_costs
-from reward_agent.store import RunRecord, RunStore
+from reward_agent.records.jobs import STRIP_FILE, VIDEO_FILE
+from reward_agent.records.store import RunRecord, RunStore
 from reward_agent.types import Evaluation, Iteration, TermCurve
 
 DesignerKind = Literal["offline", "scripted", "replay", "language model"]

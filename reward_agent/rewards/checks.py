@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from reward_agent.definitions.card import EnvCard
 from reward_agent.rewards.rules import QUALITY_RULES, RULES
 from reward_agent.rewards.rules.context import METRIC, REWARD, Context, Dialect, make_context
 from reward_agent.rewards.rules.syntax import check_compiles
 from reward_agent.rewards.source import parse_source
-from reward_agent.simulation.card import EnvCard
 from reward_agent.types import CheckReport, Finding, RewardProgram
 
 MAX_FINDINGS = 10

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from reward_agent.definitions.card import EnvCard
 from reward_agent.rewards.checks import check_program
 from reward_agent.rewards.contract import (
     POTENTIAL_TERM,
@@ -36,7 +37,6 @@ from reward_agent.rewards.language import (
     REWARD_ENTRY,
 )
 from reward_agent.rewards.source import compile_tree, parse_source
-from reward_agent.simulation.card import EnvCard
 from reward_agent.simulation.state import State
 from reward_agent.types import RewardProgram
 

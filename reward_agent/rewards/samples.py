@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from reward_agent.simulation.card import EnvCard
+from reward_agent.definitions.card import EnvCard
 from reward_agent.simulation.state import State
 from reward_agent.simulation.transition import Transition
 

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from types import CodeType
 from typing import TypeVar
 
+from reward_agent.definitions.card import EnvCard
 from reward_agent.rewards.language import (
     MAX_BRACKET_DEPTH,
     MAX_LINE_CHARS,
@@ -26,7 +27,6 @@ from reward_agent.rewards.language import (
     MAX_SOURCE_CHARS,
     MAX_TREE_DEPTH,
 )
-from reward_agent.simulation.card import EnvCard
 from reward_agent.types import Finding
 
 Node = TypeVar("Node", bound=ast.AST)

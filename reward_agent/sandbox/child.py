@@ -13,12 +13,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from reward_agent.errors import DataError, JobError
-from reward_agent.jobs import ERROR_FILE, JOB_FILE, PROGRESS_FILE, RESULT_FILE, Job
+from reward_agent.files import read_tail, remove, write_atomic
+from reward_agent.records.jobs import ERROR_FILE, JOB_FILE, PROGRESS_FILE, RESULT_FILE, Job
+from reward_agent.records.limits import Limits
 from reward_agent.sandbox.environment import make_child_command, make_child_environment
-from reward_agent.sandbox.files import read_tail, remove, write_atomic
 from reward_agent.sandbox.isolation import ISOLATION_FILE, Isolation, SealReport
 from reward_agent.sandbox.level import SandboxMode
-from reward_agent.sandbox.limits import Limits
 from reward_agent.sandbox.progress import ProgressTail
 from reward_agent.sandbox.usage import measure_folder, measure_nameless_files, read_process
 from reward_agent.sandbox.warm import REPORT_DESCRIPTOR, WarmProcess, WarmServer

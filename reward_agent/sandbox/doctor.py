@@ -8,7 +8,7 @@ import platform
 import sys
 from dataclasses import dataclass
 
-from reward_agent.evaluation.graphics import find_graphics
+from reward_agent.film.graphics import find_graphics
 from reward_agent.sandbox.environment import find_import_roots
 from reward_agent.sandbox.landlock import read_abi
 from reward_agent.sandbox.syscalls import find_architecture

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pydantic import Field
 
 from reward_agent.errors import SandboxError
+from reward_agent.records.limits import Limits
 from reward_agent.sandbox.level import Level, SandboxMode
-from reward_agent.sandbox.limits import Limits
 from reward_agent.types import FileRecord, Record
 
 ISOLATION_FILE = "isolation.json"

@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 
 from reward_agent.errors import DataError
-from reward_agent.sandbox.files import open_untrusted
+from reward_agent.files import open_untrusted
 
 # A row of 32 terms takes about 1 KiB. More than this between two polls is not ours.
 _MAX_POLL_BYTES = 1 << 20

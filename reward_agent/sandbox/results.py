@@ -10,7 +10,8 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from reward_agent.errors import DataError
-from reward_agent.jobs import (
+from reward_agent.files import read_capped
+from reward_agent.records.jobs import (
     RESULT_FILE,
     CheckEnvResult,
     EvaluateResult,
@@ -23,7 +24,6 @@ from reward_agent.jobs import (
     ScoreResult,
     TrainJob,
 )
-from reward_agent.sandbox.files import read_capped
 from reward_agent.types import ProbeReport, Record, TrainingResult
 
 RESULT_TYPES: dict[str, type[Record]] = {

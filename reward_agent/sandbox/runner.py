@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from reward_agent.errors import DataError, JobError
-from reward_agent.jobs import ERROR_FILE, RESULT_FILE, Job, Result
+from reward_agent.files import clean_lines, read_capped, read_tail
+from reward_agent.records.jobs import ERROR_FILE, RESULT_FILE, Job, Result
+from reward_agent.records.limits import Limits
 from reward_agent.sandbox.child import OUTPUT_FILE, Child, ProgressCallback
-from reward_agent.sandbox.files import clean_lines, read_capped, read_tail
 from reward_agent.sandbox.isolation import EXIT_INTERNAL, EXIT_REFUSED, describe_refusal
 from reward_agent.sandbox.level import Level, SandboxMode
-from reward_agent.sandbox.limits import Limits
 from reward_agent.sandbox.results import TRUSTED_KINDS, read_result
 from reward_agent.sandbox.warm import WarmServer
 from reward_agent.text import clean_text

@@ -15,12 +15,12 @@ import sys
 from pathlib import Path
 
 from reward_agent.errors import SandboxError
+from reward_agent.records.limits import apply_limits
 from reward_agent.sandbox.attempts import report_attempts
 from reward_agent.sandbox.filter import install_program, make_guards, make_program
 from reward_agent.sandbox.isolation import Isolation, SealReport
 from reward_agent.sandbox.landlock import read_abi, restrict_files
 from reward_agent.sandbox.level import Level, is_accepted
-from reward_agent.sandbox.limits import apply_limits
 from reward_agent.sandbox.namespaces import enter_private_root
 from reward_agent.sandbox.probes import find_holes
 from reward_agent.sandbox.reads import find_file_rules

@@ -9,8 +9,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from reward_agent.definitions.card import EnvCard
 from reward_agent.errors import UsageError
-from reward_agent.simulation.card import EnvCard
 from reward_agent.simulation.state import FloatArray, State
 
 INSTALL = "pip install 'reward-agent[metaworld]' (Linux)"

@@ -9,15 +9,15 @@ import numpy as np
 from mujoco.batch import Batch, SimulationError
 from numpy.typing import ArrayLike, NDArray
 
+from reward_agent.definitions.card import EnvCard
+from reward_agent.definitions.sources import Source, parse_source
 from reward_agent.errors import DataError
 from reward_agent.simulation.backend import list_ids
-from reward_agent.simulation.card import EnvCard
 from reward_agent.simulation.expressions import Reader, compile_field, copy_values
 from reward_agent.simulation.healthy import HealthyRanges
 from reward_agent.simulation.model import make_model
 from reward_agent.simulation.readers import compile_measurement, is_derived
 from reward_agent.simulation.reset import ResetDraws
-from reward_agent.simulation.sources import Source, parse_source
 from reward_agent.simulation.state import FloatArray, State
 
 UNSTABLE = "unstable physics"

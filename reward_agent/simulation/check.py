@@ -7,11 +7,11 @@ from collections.abc import Iterator
 import mujoco
 import numpy as np
 
+from reward_agent.definitions.card import EnvCard
 from reward_agent.errors import DataError, UsageError
-from reward_agent.jobs import CheckEnvResult
+from reward_agent.records.jobs import CheckEnvResult
 from reward_agent.simulation.backend import Simulation, make_simulation
 from reward_agent.simulation.batch import BatchSimulation
-from reward_agent.simulation.card import EnvCard
 from reward_agent.simulation.model import make_model
 from reward_agent.simulation.parity import compare_with_gymnasium
 from reward_agent.simulation.state import FloatArray

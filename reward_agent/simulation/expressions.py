@@ -11,9 +11,9 @@ from typing import TypeAlias
 
 import numpy as np
 
+from reward_agent.definitions.card import EnvCard, StateField
+from reward_agent.definitions.sources import Call, Indexed, Source, parse_source
 from reward_agent.errors import DataError
-from reward_agent.simulation.card import EnvCard, StateField
-from reward_agent.simulation.sources import Call, Indexed, Source, parse_source
 from reward_agent.simulation.state import FloatArray
 
 # Returns (N,) or (N, …): live memory of the back end or a fresh array. Copy it before keeping it.

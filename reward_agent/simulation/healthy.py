@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from reward_agent.simulation.card import EnvCard
+from reward_agent.definitions.card import EnvCard
 from reward_agent.simulation.expressions import Reader
 
 

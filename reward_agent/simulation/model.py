@@ -12,10 +12,10 @@ from pathlib import Path
 
 import mujoco
 
+from reward_agent.definitions.card import EnvCard, find_env_dir
+from reward_agent.definitions.sources import Measure, find_measures, parse_source
 from reward_agent.errors import DataError, find_closest_name
-from reward_agent.simulation.card import EnvCard, find_env_dir
 from reward_agent.simulation.expressions import blame_field
-from reward_agent.simulation.sources import Measure, find_measures, parse_source
 
 _OBJECTS = {"body": mujoco.mjtObj.mjOBJ_BODY, "geom": mujoco.mjtObj.mjOBJ_GEOM}
 # Contact sensor: report how many contacts were found, of all of them, in one slot.

@@ -8,8 +8,8 @@ from typing import Any
 import gymnasium
 import numpy as np
 
+from reward_agent.definitions.card import EnvCard
 from reward_agent.simulation.batch import BatchSimulation
-from reward_agent.simulation.card import EnvCard
 from reward_agent.simulation.state import FloatArray
 
 TOLERANCE = 1e-9

@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from reward_agent.definitions.card import EnvCard
+from reward_agent.definitions.sources import Array, Source
 from reward_agent.errors import DataError, UsageError, find_closest_name
 from reward_agent.simulation.backend import INSTALL, list_ids
-from reward_agent.simulation.card import EnvCard
 from reward_agent.simulation.expressions import Reader, compile_field, copy_values, make_constant
 from reward_agent.simulation.healthy import HealthyRanges
 from reward_agent.simulation.pool_drawing import make_drawing_options
-from reward_agent.simulation.sources import Array, Source
 from reward_agent.simulation.state import FloatArray, State
 
 ENDED = "ended by EnvPool"

@@ -8,11 +8,11 @@ import mujoco
 import numpy as np
 from mujoco.batch import DATA_FIELDS, Batch
 
+from reward_agent.definitions.sources import Array, Attribute, Call, Indexed, Measure, Source
 from reward_agent.errors import DataError, find_closest_name
 from reward_agent.simulation.expressions import Reader, make_constant
 from reward_agent.simulation.lowest import make_lowest_reader
 from reward_agent.simulation.model import check_object, get_sensor_name
-from reward_agent.simulation.sources import Array, Attribute, Call, Indexed, Measure, Source
 from reward_agent.simulation.state import FloatArray
 
 # What the integrator itself keeps; all else is derived from it by the stages of a step.

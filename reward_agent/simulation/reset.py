@@ -7,8 +7,8 @@ from typing import NamedTuple
 import mujoco
 import numpy as np
 
+from reward_agent.definitions.card import GoalDisc, ResetNoise
 from reward_agent.errors import DataError
-from reward_agent.simulation.card import GoalDisc, ResetNoise
 from reward_agent.simulation.model import check_object
 from reward_agent.simulation.state import FloatArray
 

@@ -15,7 +15,7 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 from stable_baselines3.common.vec_env import VecEnv
 
-from reward_agent.simulation.card import EnvCard
+from reward_agent.definitions.card import EnvCard
 from reward_agent.simulation.payment import Payment, Reward
 from reward_agent.simulation.state import FloatArray, State
 from reward_agent.simulation.term_log import EpisodePay, TermLog

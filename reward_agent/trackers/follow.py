@@ -12,12 +12,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from reward_agent.agents.brief import HistoryEntry
+from reward_agent.designers.brief import HistoryEntry
+from reward_agent.designers.history import read_history
 from reward_agent.errors import RewardAgentError
-from reward_agent.history import read_history
-from reward_agent.jobs import PROGRESS_FILE
-from reward_agent.sandbox.files import read_capped, write_atomic
-from reward_agent.store import RunStore
+from reward_agent.files import read_capped, write_atomic
+from reward_agent.records.jobs import PROGRESS_FILE
+from reward_agent.records.store import RunStore
 from reward_agent.trackers.base import Opener, Tracker
 from reward_agent.trackers.registry import find_openers
 from reward_agent.types import Evaluation

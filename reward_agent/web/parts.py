@@ -8,13 +8,13 @@ from typing import Any
 
 import jinja2
 
-from reward_agent.agents.brief import HistoryEntry
+from reward_agent.designers.brief import HistoryEntry
+from reward_agent.designers.offline.plan import remove_plan
 from reward_agent.feedback.changes import read_rationale
 from reward_agent.feedback.metric import MetricTrial
 from reward_agent.feedback.ratings import Rating
 from reward_agent.feedback.records import AnyEntry, RoundEnded, RoundStarted, Shown
 from reward_agent.feedback.state import Standing
-from reward_agent.llm.offline.plan import remove_plan
 from reward_agent.report import figures
 from reward_agent.report.code import highlight_program, render_diff
 from reward_agent.report.numbers import shorten
@@ -88,7 +88,7 @@ class Parts:
 
     def render_tree(self) -> str:
         """Return every candidate of the run below the one that it departed from."""
-        from reward_agent.history import read_history
+        from reward_agent.designers.history import read_history
 
         entries = read_history(self._session.store)
         standings = {item.candidate.id: item for item in self._session.list_standings()}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from pathlib import Path
 
-from reward_agent.jobs import CheckEnvJob, CheckEnvResult
+from reward_agent.records.jobs import CheckEnvJob, CheckEnvResult
 from reward_agent.simulation.check import check_env
 
 

@@ -13,13 +13,13 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from reward_agent.definitions.card import find_env_dir
 from reward_agent.errors import SandboxError
-from reward_agent.jobs import ERROR_FILE, JOB_FILE, RESULT_FILE, Job
-from reward_agent.sandbox.files import write_atomic
+from reward_agent.files import write_atomic
+from reward_agent.records.jobs import ERROR_FILE, JOB_FILE, RESULT_FILE, Job
 from reward_agent.sandbox.isolation import EXIT_INTERNAL, EXIT_REFUSED, ISOLATION_FILE, Isolation
 from reward_agent.sandbox.seal import Seal
 from reward_agent.simulation.backend import prepare_simulation
-from reward_agent.simulation.card import find_env_dir
 
 
 def run_worker(job_dir: Path) -> int:

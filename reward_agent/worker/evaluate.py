@@ -18,7 +18,7 @@ from reward_agent.evaluation.scoring import (
     rank_policies,
     score_trajectories,
 )
-from reward_agent.jobs import (
+from reward_agent.records.jobs import (
     FOOTAGE_FILE,
     METRIC_FILE,
     TRAJECTORIES_FILE,
@@ -41,9 +41,9 @@ _N_FINALISTS = 3
 def prepare(job: EvaluateJob) -> None:
     """Before the seal: import MuJoCo, without the window system that it looks for otherwise."""
     os.environ["MUJOCO_GL"] = "disable"
-    import reward_agent.evaluation.footage
     import reward_agent.evaluation.rollout
-    import reward_agent.training.policy  # noqa: F401
+    import reward_agent.film.footage
+    import reward_agent.learning.policy  # noqa: F401
 
 
 def run(job: EvaluateJob, job_dir: Path) -> EvaluateResult:
@@ -52,9 +52,9 @@ def run(job: EvaluateJob, job_dir: Path) -> EvaluateResult:
     Raises:
         DataError: a policy or the metric cannot be used.
     """
-    from reward_agent.evaluation.footage import make_footages, save_footages
     from reward_agent.evaluation.rollout import roll_out
-    from reward_agent.training.policy import load_policy
+    from reward_agent.film.footage import make_footages, save_footages
+    from reward_agent.learning.policy import load_policy
 
     if not job.snapshots:
         raise DataError("the job has no snapshot to evaluate", "train the policy first")

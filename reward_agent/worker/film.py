@@ -8,13 +8,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reward_agent.evaluation.footage import load_footages
-from reward_agent.evaluation.graphics import Graphics, find_envpool_graphics, find_graphics
-from reward_agent.evaluation.movie import has_mp4, load_mp4, write_mp4, write_webp
-from reward_agent.jobs import FOOTAGE_FILE, MP4_FILE, STRIP_FILE, VIDEO_FILE, FilmJob, FilmResult
+from reward_agent.film.footage import load_footages
+from reward_agent.film.graphics import Graphics, find_envpool_graphics, find_graphics
+from reward_agent.film.movie import has_mp4, load_mp4, write_mp4, write_webp
+from reward_agent.records.jobs import (
+    FOOTAGE_FILE,
+    MP4_FILE,
+    STRIP_FILE,
+    VIDEO_FILE,
+    FilmJob,
+    FilmResult,
+)
 
 if TYPE_CHECKING:
-    from reward_agent.evaluation.video import Studio
+    from reward_agent.film.video import Studio
 
 
 @dataclass
@@ -63,7 +70,7 @@ def _find_graphics(job: FilmJob) -> Graphics:
 
 
 def _open_studio(job: FilmJob) -> None:
-    from reward_agent.evaluation.video import QUALITIES, Studio
+    from reward_agent.film.video import QUALITIES, Studio
 
     try:
         _rendering.studio = Studio(job.card, QUALITIES[job.video_quality])

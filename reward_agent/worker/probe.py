@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from reward_agent.definitions.card import EnvCard
 from reward_agent.errors import DataError
 from reward_agent.evaluation.trajectories import Trajectories
-from reward_agent.jobs import PROGRAM_FILE, TRAJECTORIES_FILE, ProbeJob
+from reward_agent.records.jobs import PROGRAM_FILE, TRAJECTORIES_FILE, ProbeJob
 from reward_agent.rewards.contract import ContractError
 from reward_agent.rewards.program import (
     CompiledReward,
@@ -23,7 +24,6 @@ from reward_agent.rewards.replay import replay_episodes
 from reward_agent.rewards.samples import make_extremes, roll_out_random_policy
 from reward_agent.rewards.source import find_read_fields
 from reward_agent.rewards.trial import Trial, pay_steps
-from reward_agent.simulation.card import EnvCard
 from reward_agent.types import Finding, ProbeReport, RewardProgram
 
 _MAX_FINDINGS = 10

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
+from reward_agent.definitions.card import EnvCard
 from reward_agent.evaluation.rollout import roll_out
-from reward_agent.jobs import TRAJECTORIES_FILE, RecordJob, RecordResult
-from reward_agent.simulation.card import EnvCard
+from reward_agent.records.jobs import TRAJECTORIES_FILE, RecordJob, RecordResult
 from reward_agent.simulation.state import FloatArray
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from reward_agent.evaluation.trajectories import Trajectories
-from reward_agent.jobs import TRAJECTORIES_FILE, RelabelJob, RelabelResult
+from reward_agent.records.jobs import TRAJECTORIES_FILE, RelabelJob, RelabelResult
 from reward_agent.rewards.contract import ContractError
 from reward_agent.rewards.program import compile_program, warm_numpy
 from reward_agent.rewards.replay import EpisodePay, replay_episodes

@@ -8,7 +8,7 @@ from reward_agent.errors import DataError
 from reward_agent.evaluation.metrics import compile_generated_metric, compile_metric
 from reward_agent.evaluation.scoring import score_trajectories
 from reward_agent.evaluation.trajectories import Trajectories
-from reward_agent.jobs import METRIC_FILE, TRAJECTORIES_FILE, ScoreJob, ScoreResult
+from reward_agent.records.jobs import METRIC_FILE, TRAJECTORIES_FILE, ScoreJob, ScoreResult
 from reward_agent.rewards.program import warm_numpy
 from reward_agent.types import RewardProgram
 

@@ -23,7 +23,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from reward_agent.jobs import JOB_FILE, Job
+from reward_agent.records.jobs import JOB_FILE, Job
 from reward_agent.rewards.samples import roll_out_random_policy
 from reward_agent.simulation.backend import prepare_simulation
 from reward_agent.worker.dispatch import run_worker
@@ -35,7 +35,7 @@ _PR_SET_PDEATHSIG = 1
 # What short jobs import; those of ``check_env`` and of a renderer start processes.
 _MODULES = (
     *("worker.probe", "worker.relabel", "worker.score", "worker.evaluate", "worker.record"),
-    *("evaluation.rollout", "evaluation.footage", "training.policy", "rewards.program"),
+    *("evaluation.rollout", "film.footage", "learning.policy", "rewards.program"),
 )
 # What trainings import besides: torch takes longer than all others, and no probe waits for it.
 _TRAINING_MODULES = ("worker.train",)

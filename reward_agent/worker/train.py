@@ -6,14 +6,14 @@ from pathlib import Path
 
 import torch
 
-from reward_agent.jobs import TrainJob
+from reward_agent.learning.curves import make_term_curves, make_training_points
+from reward_agent.learning.ppo import TrainingFailure
+from reward_agent.learning.trainer import Trainer
+from reward_agent.records.jobs import TrainJob
 from reward_agent.rewards.program import ContractError, compile_program, warm_numpy
 from reward_agent.rewards.source import find_read_fields
 from reward_agent.simulation.backend import make_simulation
 from reward_agent.simulation.vec_env import RewardVecEnv
-from reward_agent.training.curves import make_term_curves, make_training_points
-from reward_agent.training.ppo import TrainingFailure
-from reward_agent.training.trainer import Trainer
 from reward_agent.types import TrainingResult
 from reward_agent.worker.probe import read_program
 

@@ -10,7 +10,7 @@ import torch
 from reward_agent.bench.setting import load_setting
 from reward_agent.bench.sides import baselines, ours, reward_cost, scores
 from reward_agent.bench.sides.baselines import DEFAULTS, TUNED_HOPPER, export_policy, make_model
-from reward_agent.simulation.card import load_env
+from reward_agent.definitions.card import load_env
 
 
 @pytest.mark.parametrize("baseline", [DEFAULTS, TUNED_HOPPER], ids=lambda item: item.name)

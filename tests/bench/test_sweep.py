@@ -20,6 +20,8 @@ from reward_agent.bench.results import summarise_sweep
 from reward_agent.bench.suite import list_suites, load_suite, make_suite
 from reward_agent.bench.sweep import N_ATTEMPTS, find_sweep, run_sweep
 from reward_agent.bench.tables import render_csv, render_latex, render_markdown, render_number
+from reward_agent.definitions.card import load_env
+from reward_agent.definitions.task import load_task
 from reward_agent.errors import (
     BudgetError,
     DataError,
@@ -29,9 +31,7 @@ from reward_agent.errors import (
     UnknownNameError,
     UsageError,
 )
-from reward_agent.simulation.card import load_env
-from reward_agent.store import Confirmation, RunRecord, RunStore, Winner, name_new_run
-from reward_agent.tasks import load_task
+from reward_agent.records.store import Confirmation, RunRecord, RunStore, Winner, name_new_run
 from reward_agent.types import Evaluation, Usage
 
 TINY = {

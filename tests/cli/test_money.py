@@ -6,12 +6,12 @@ import pytest
 from typer.testing import CliRunner
 
 from reward_agent.cli.app import app
+from reward_agent.definitions.card import load_env
+from reward_agent.definitions.task import load_task
 from reward_agent.llm.budget import Budget, BudgetedChatModel
 from reward_agent.llm.chat import ALL_AGENTS, ChatMessage, ChatRequest, Completion
 from reward_agent.llm.costs import CALLS_FILE, CallLog
-from reward_agent.simulation.card import load_env
-from reward_agent.store import RunRecord, RunStore
-from reward_agent.tasks import load_task
+from reward_agent.records.store import RunRecord, RunStore
 from reward_agent.types import Usage
 
 

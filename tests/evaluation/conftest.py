@@ -4,9 +4,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from reward_agent.definitions.card import EnvCard, FieldRange, ModelSource, StateField
 from reward_agent.evaluation.metrics import Episode
-from reward_agent.simulation.card import EnvCard, FieldRange, ModelSource, StateField
-from reward_agent.training.policy import Layer, NumpyPolicy, PolicyHeader, save_policy
+from reward_agent.learning.policy import Layer, NumpyPolicy, PolicyHeader, save_policy
 
 DT = 0.02
 

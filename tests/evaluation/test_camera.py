@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from reward_agent.evaluation.camera import plan_camera
-from reward_agent.simulation.card import load_env
+from reward_agent.definitions.card import load_env
+from reward_agent.film.camera import plan_camera
 from reward_agent.simulation.model import make_model
 
 

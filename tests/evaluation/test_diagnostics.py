@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from reward_agent.evaluation.course import CoursePoint
-from reward_agent.evaluation.diagnostics import (
+from reward_agent.summary.course import CoursePoint
+from reward_agent.summary.diagnostics import (
     Case,
     diagnose,
     find_contrary_term,
@@ -18,7 +18,7 @@ from reward_agent.evaluation.diagnostics import (
     find_standing_still,
     find_survival_exploit,
 )
-from reward_agent.evaluation.terms import TermSummary
+from reward_agent.summary.terms import TermSummary
 from reward_agent.types import Evaluation
 
 FLAT = (1.0, 1.1, 0.9, 1.0, 1.1, 0.9)

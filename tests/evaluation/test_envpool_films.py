@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from reward_agent.evaluation import graphics
-from reward_agent.evaluation.graphics import find_envpool_graphics
-from reward_agent.jobs import EvaluateJob, FilmJob, FilmResult
-from reward_agent.sandbox.limits import Limits
+from reward_agent.definitions.card import load_env
+from reward_agent.definitions.task import apply_task, load_task, read_task_metric
+from reward_agent.film import graphics
+from reward_agent.film.graphics import find_envpool_graphics
+from reward_agent.records.jobs import EvaluateJob, FilmJob, FilmResult
+from reward_agent.records.limits import Limits
 from reward_agent.sandbox.runner import run_job
-from reward_agent.simulation.card import load_env
-from reward_agent.tasks import apply_task, load_task, read_task_metric
 from reward_agent.types import Snapshot
 
 N_STEPS = 24

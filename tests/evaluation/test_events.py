@@ -1,6 +1,6 @@
 import numpy as np
 
-from reward_agent.evaluation.events import find_airborne, find_events, find_runs
+from reward_agent.summary.events import find_airborne, find_events, find_runs
 
 
 def labels(events):

@@ -1,7 +1,7 @@
 import pytest
 
-from reward_agent.evaluation import graphics
-from reward_agent.evaluation.graphics import find_graphics
+from reward_agent.film import graphics
+from reward_agent.film.graphics import find_graphics
 
 
 def test_missing_renderer_is_a_note_that_names_the_packages(monkeypatch):

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
+from reward_agent.definitions.card import load_env
 from reward_agent.evaluation.rollout import NOT_FINITE, KeptSimulations, roll_out
 from reward_agent.evaluation.trajectories import DECIDED, TRUNCATED
 from reward_agent.simulation.batch import BatchSimulation
-from reward_agent.simulation.card import load_env
 
 
 class Constant:

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from reward_agent.evaluation.columns import choose_columns
-from reward_agent.evaluation.samples import choose_steps, render_sample, sample_episode
+from reward_agent.summary.columns import choose_columns
+from reward_agent.summary.samples import choose_steps, render_sample, sample_episode
 from reward_agent.types import EpisodeScore
 
 

@@ -1,6 +1,6 @@
 import pytest
 
-from reward_agent.evaluation.tables import (
+from reward_agent.summary.tables import (
     format_number,
     format_share,
     format_steps,

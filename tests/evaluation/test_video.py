@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from reward_agent.definitions.card import load_env
 from reward_agent.errors import DataError
-from reward_agent.evaluation.footage import load_footages, make_footages, save_footages
-from reward_agent.evaluation.graphics import find_graphics
-from reward_agent.evaluation.movie import has_mp4, write_mp4, write_webp
 from reward_agent.evaluation.rollout import roll_out
 from reward_agent.evaluation.scoring import score_trajectories
-from reward_agent.simulation.card import load_env
+from reward_agent.film.footage import load_footages, make_footages, save_footages
+from reward_agent.film.graphics import find_graphics
+from reward_agent.film.movie import has_mp4, write_mp4, write_webp
 
 
 class Still:
@@ -74,9 +74,9 @@ def test_four_episodes_lie_side_by_side(tmp_path: Path) -> None:
     code = (
         "from pathlib import Path\n"
         "import numpy as np\n"
-        "from reward_agent.evaluation.footage import Footage\n"
-        "from reward_agent.evaluation.video import Quality, Studio\n"
-        "from reward_agent.simulation.card import load_env\n"
+        "from reward_agent.film.footage import Footage\n"
+        "from reward_agent.film.video import Quality, Studio\n"
+        "from reward_agent.definitions.card import load_env\n"
         "card = load_env('hopper')\n"
         "qpos = np.tile([0, 1.25, 0, 0, 0, 0], (40, 1)).astype(float)\n"
         "qpos[:, 0] = np.linspace(0, 3, 40)\n"

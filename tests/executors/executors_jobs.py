@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from reward_agent.definitions.card import PPOSettings, load_env
 from reward_agent.executors import JobRequest
-from reward_agent.jobs import PROGRAM_FILE, TrainJob
-from reward_agent.sandbox.limits import Limits
-from reward_agent.simulation.card import PPOSettings, load_env
+from reward_agent.records.jobs import PROGRAM_FILE, TrainJob
+from reward_agent.records.limits import Limits
 from reward_agent.types import RewardProgram
 
 ALIVE = """

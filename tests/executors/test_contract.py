@@ -11,7 +11,7 @@ from executors_jobs import ENDLESS, FAILS, make_request
 from executors_places import SITES, Site
 
 from reward_agent.errors import Interrupted
-from reward_agent.sandbox.limits import Limits
+from reward_agent.records.limits import Limits
 from reward_agent.types import TrainingResult
 
 

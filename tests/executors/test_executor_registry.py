@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 from executors_jobs import make_request
 
+from reward_agent.definitions.card import find_env_dir, load_env
 from reward_agent.errors import UnknownNameError, UsageError
 from reward_agent.executors import node, registry, survey
 from reward_agent.executors.remote import ClusterOptions, RemotePlace
 from reward_agent.executors.slots import SlotExecutor
-from reward_agent.simulation.card import find_env_dir, load_env
 from reward_agent.types import TrainingResult
 
 

@@ -9,8 +9,8 @@ from types import ModuleType
 
 import pytest
 
+from reward_agent.definitions.card import EnvCard
 from reward_agent.export.compose import compose_reward
-from reward_agent.simulation.card import EnvCard
 
 Load = Callable[[EnvCard, str], ModuleType]
 

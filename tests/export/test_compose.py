@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from reward_agent.definitions.card import EnvCard, list_envs, load_env
+from reward_agent.definitions.paths import find_envs_dir
+from reward_agent.definitions.task import apply_task, list_tasks, load_task
 from reward_agent.errors import DataError
 from reward_agent.export.compose import compose_reward
-from reward_agent.paths import find_envs_dir
 from reward_agent.rewards.language import MAX_TERMS
 from reward_agent.rewards.program import compile_program
 from reward_agent.simulation.batch import BatchSimulation
-from reward_agent.simulation.card import EnvCard, list_envs, load_env
-from reward_agent.tasks import apply_task, list_tasks, load_task
 
 CARDS = [card for card in map(load_env, list_envs()) if card.gymnasium_id]
 REFERENCES = [

@@ -17,7 +17,7 @@ import reward_agent
 from reward_agent.cli.app import app
 from reward_agent.errors import DataError, UnknownNameError, UsageError
 from reward_agent.export.package import export_run
-from reward_agent.store import RunStore, write_record
+from reward_agent.records.store import RunStore, write_record
 
 REPLIES = '''--- reply ---
 ```python
@@ -116,7 +116,7 @@ def test_a_cleanrl_style_loop_takes_it_in_a_vector(module) -> None:
 def test_the_policy_loader_is_short_and_acts_as_ours(
     run_dir: Path, exported: Path, import_exported
 ) -> None:
-    from reward_agent.training.policy import load_policy
+    from reward_agent.learning.policy import load_policy
 
     loader = import_exported(exported / "policy.py")
     body = (exported / "policy.py").read_text().split("class Policy")[1]

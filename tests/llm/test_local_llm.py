@@ -20,7 +20,7 @@ from reward_agent.llm.chat import ChatMessage, ChatRequest, read_reply
 from reward_agent.llm.local import Server
 from reward_agent.llm.provider import ProviderOptions
 from reward_agent.llm.registry import CallPolicy, make_chat_model
-from reward_agent.store import list_runs
+from reward_agent.records.store import list_runs
 from reward_agent.types import Critique
 
 pytestmark = pytest.mark.local_llm

@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from reward_agent.agents.brief import DesignBrief, DesignIdea
-from reward_agent.agents.designer import Designer
+from reward_agent.definitions.card import load_env
+from reward_agent.definitions.task import TaskSpec
+from reward_agent.designers.brief import DesignBrief, DesignIdea
+from reward_agent.designers.designer import Designer
 from reward_agent.llm.registry import CallPolicy, make_chat_model
-from reward_agent.simulation.card import load_env
-from reward_agent.tasks import TaskSpec
 from reward_agent.testing import DropConnection, FakeLLMServer, HttpFault, Say
 
 KEY = "sk-test-0123456789abcdef"

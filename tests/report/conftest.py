@@ -9,10 +9,17 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from reward_agent.jobs import EvaluateResult
-from reward_agent.simulation.card import load_env
-from reward_agent.store import Confirmation, RunRecord, RunStore, Winner, write_record, write_text
-from reward_agent.tasks import apply_task, load_task
+from reward_agent.definitions.card import load_env
+from reward_agent.definitions.task import apply_task, load_task
+from reward_agent.records.jobs import EvaluateResult
+from reward_agent.records.store import (
+    Confirmation,
+    RunRecord,
+    RunStore,
+    Winner,
+    write_record,
+    write_text,
+)
 from reward_agent.types import (
     Analysis,
     Attempt,

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from reward_agent.errors import DataError
+from reward_agent.records.store import RunStore
 from reward_agent.report.page import write_report
-from reward_agent.store import RunStore
 
 VOID = {"meta", "img", "br", "input", "link", "hr"}
 

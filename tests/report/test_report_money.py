@@ -7,8 +7,8 @@ import pytest
 from reward_agent.llm.budget import Budget, BudgetedChatModel
 from reward_agent.llm.chat import ALL_AGENTS, ChatRequest, Completion
 from reward_agent.llm.costs import CALLS_FILE, CallLog
+from reward_agent.records.store import RunStore
 from reward_agent.report.page import write_report
-from reward_agent.store import RunStore
 from reward_agent.types import Usage
 
 

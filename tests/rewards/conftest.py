@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from reward_agent.simulation.card import EnvCard, ModelSource, StateField
+from reward_agent.definitions.card import EnvCard, ModelSource, StateField
 from reward_agent.simulation.state import State
 
 HERE = Path(__file__).parent

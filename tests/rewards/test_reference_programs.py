@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from reward_agent.paths import find_envs_dir
+from reward_agent.definitions.card import load_env
+from reward_agent.definitions.paths import find_envs_dir
 from reward_agent.rewards.checks import check_program
-from reward_agent.simulation.card import load_env
 from reward_agent.types import RewardProgram
 
 REFERENCES = sorted(find_envs_dir().glob("*/tasks/*/reference_reward.py"))

@@ -5,10 +5,10 @@ from unittest import mock
 
 import pytest
 
-from reward_agent.jobs import FilmJob, ProbeJob
+from reward_agent.definitions.card import EnvCard, ModelSource, StateField
+from reward_agent.records.jobs import FilmJob, ProbeJob
+from reward_agent.records.limits import Limits
 from reward_agent.sandbox import child, runner, warm
-from reward_agent.sandbox.limits import Limits
-from reward_agent.simulation.card import EnvCard, ModelSource, StateField
 from reward_agent.types import RewardProgram
 
 HOSTILE_WORKER = Path(__file__).with_name("hostile_worker.py")

@@ -4,7 +4,7 @@ import sys
 import pytest
 
 from reward_agent.errors import SandboxError
-from reward_agent.evaluation.graphics import Graphics
+from reward_agent.film.graphics import Graphics
 from reward_agent.sandbox import doctor, trial
 from reward_agent.sandbox.isolation import SealReport
 from reward_agent.sandbox.landlock import read_abi

@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from reward_agent.errors import DataError
-from reward_agent.sandbox.files import read_capped, read_tail, write_atomic
+from reward_agent.files import read_capped, read_tail, write_atomic
 from reward_agent.sandbox.usage import measure_folder, measure_nameless_files, read_process
 
 

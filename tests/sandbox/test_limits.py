@@ -1,7 +1,7 @@
 import pytest
 from conftest import said
 
-from reward_agent.sandbox.limits import Limits
+from reward_agent.records.limits import Limits
 
 
 def test_memory_hog_ends(run_hostile):

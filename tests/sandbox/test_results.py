@@ -5,10 +5,10 @@ import json
 import pytest
 from conftest import make_card, said
 
+from reward_agent.definitions.card import PPOSettings
 from reward_agent.errors import DataError
-from reward_agent.jobs import ProbeJob, ScoreJob, ScoreResult, TrainJob
+from reward_agent.records.jobs import ProbeJob, ScoreJob, ScoreResult, TrainJob
 from reward_agent.sandbox.results import read_result
-from reward_agent.simulation.card import PPOSettings
 from reward_agent.types import Evaluation, TrainingResult
 
 JOB = ProbeJob(card=make_card(), program_sha256="1" * 64)

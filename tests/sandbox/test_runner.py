@@ -7,9 +7,9 @@ import pytest
 from conftest import make_card, said
 
 from reward_agent.errors import JobError
-from reward_agent.jobs import ProbeJob
+from reward_agent.records.jobs import ProbeJob
+from reward_agent.records.limits import Limits
 from reward_agent.sandbox import child
-from reward_agent.sandbox.limits import Limits
 from reward_agent.sandbox.runner import run_job
 
 

@@ -8,12 +8,12 @@ from unittest import mock
 
 import pytest
 
-from reward_agent.jobs import EvaluateJob, TrainJob
+from reward_agent.definitions.card import find_env_dir, load_env
+from reward_agent.records.jobs import EvaluateJob, TrainJob
+from reward_agent.records.limits import Limits
 from reward_agent.sandbox import child
 from reward_agent.sandbox.landlock import read_abi
-from reward_agent.sandbox.limits import Limits
 from reward_agent.sandbox.runner import run_job
-from reward_agent.simulation.card import find_env_dir, load_env
 from reward_agent.types import RewardProgram, Snapshot
 
 RAW_WORKER = Path(__file__).with_name("raw_worker.py")

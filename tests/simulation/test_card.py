@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from reward_agent.errors import DataError, UnknownNameError
-from reward_agent.simulation.card import (
+from reward_agent.definitions.card import (
     EnvCard,
     FieldRange,
     find_env_dir,
     list_envs,
     load_env,
 )
+from reward_agent.errors import DataError, UnknownNameError
 
 ENVS = list_envs()
 

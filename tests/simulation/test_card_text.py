@@ -6,8 +6,8 @@ import ast
 
 import pytest
 
-from reward_agent.simulation.card import list_envs, load_env
-from reward_agent.simulation.card_text import render_card, render_card_as_prompt
+from reward_agent.definitions.card import list_envs, load_env
+from reward_agent.definitions.card_text import render_card, render_card_as_prompt
 
 ENVS = list_envs()
 

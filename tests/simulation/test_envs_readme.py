@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from reward_agent.paths import find_envs_dir
-from reward_agent.simulation.card import load_env
+from reward_agent.definitions.card import load_env
+from reward_agent.definitions.paths import find_envs_dir
+from reward_agent.definitions.sources import FUNCTIONS, MEASURES
 from reward_agent.simulation.check import check_env
-from reward_agent.simulation.sources import FUNCTIONS, MEASURES
 
 README = (find_envs_dir() / "README.md").read_text(encoding="utf-8")
 

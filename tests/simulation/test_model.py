@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from reward_agent.definitions.card import list_envs, load_env
 from reward_agent.errors import DataError
-from reward_agent.simulation.card import list_envs, load_env
 from reward_agent.simulation.model import find_model_path, make_model
 
 

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from reward_agent.definitions.card import EnvCard, load_env
+from reward_agent.definitions.card_text import render_card, render_card_as_prompt
+from reward_agent.definitions.task import apply_task, load_task, make_task, read_reference_reward
 from reward_agent.errors import DataError, UsageError
 from reward_agent.rewards.checks import check_program
 from reward_agent.rewards.program import compile_program
 from reward_agent.simulation.backend import make_simulation, prepare_simulation
-from reward_agent.simulation.card import EnvCard, load_env
-from reward_agent.simulation.card_text import render_card, render_card_as_prompt
-from reward_agent.tasks import apply_task, load_task, make_task, read_reference_reward
 from reward_agent.types import RewardProgram
 
 N_SIMS, SEED = 3, 3
@@ -201,8 +201,8 @@ def test_a_missing_envpool_is_told_with_its_remedy(
 def test_commands_tell_it_before_they_start_anything(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from reward_agent import single
-    from reward_agent.design_run import design
+    from reward_agent.run import single
+    from reward_agent.run.open import design
 
     monkeypatch.setattr("reward_agent.simulation.backend.find_spec", lambda name: None)
     with pytest.raises(UsageError, match="EnvPool, which is not installed") as caught:

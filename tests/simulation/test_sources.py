@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reward_agent.errors import DataError
-from reward_agent.simulation.sources import (
+from reward_agent.definitions.sources import (
     Array,
     Attribute,
     Call,
@@ -19,6 +18,7 @@ from reward_agent.simulation.sources import (
     find_measures,
     parse_source,
 )
+from reward_agent.errors import DataError
 
 GOOD: list[tuple[str, Source]] = [
     ("qpos", Array("qpos")),

@@ -9,9 +9,9 @@ import pytest
 from stable_baselines3 import PPO
 from stable_baselines3.common.vec_env import VecNormalize
 
+from reward_agent.definitions.card import EnvCard, load_env
 from reward_agent.rewards.program import compile_program
 from reward_agent.simulation.batch import BatchSimulation
-from reward_agent.simulation.card import EnvCard, load_env
 from reward_agent.simulation.state import State
 from reward_agent.simulation.vec_env import RewardVecEnv
 

@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from reward_agent.definitions.card import load_env
+from reward_agent.definitions.task import apply_task, load_task, read_task_metric
 from reward_agent.evaluation.metrics import Episode, compile_metric
 from reward_agent.simulation.backend import make_simulation
-from reward_agent.simulation.card import load_env
-from reward_agent.tasks import apply_task, load_task, read_task_metric
 
 DATA_DIR = Path(__file__).parent / "data"
 

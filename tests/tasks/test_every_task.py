@@ -6,9 +6,8 @@ import re
 import numpy as np
 import pytest
 
-from reward_agent.rewards.checks import check_metric, check_program
-from reward_agent.simulation.card import list_envs, load_env
-from reward_agent.tasks import (
+from reward_agent.definitions.card import list_envs, load_env
+from reward_agent.definitions.task import (
     apply_task,
     list_tasks,
     load_task,
@@ -16,6 +15,7 @@ from reward_agent.tasks import (
     read_sparse_reward,
     read_task_metric,
 )
+from reward_agent.rewards.checks import check_metric, check_program
 from reward_agent.types import RewardProgram
 
 TASKS = [(env, task) for env in list_envs() for task in list_tasks(env)]

@@ -193,8 +193,8 @@ def test_a_fall_right_after_the_landing_is_no_success(load_metric):
 
 @pytest.mark.parametrize("task", ["target_speed", "stand", "hop_in_place", "jump"])
 def test_the_reward_for_success_alone_pays_random_actions_next_to_nothing(task, record_states):
+    from reward_agent.definitions.task import load_task, read_sparse_reward
     from reward_agent.rewards.program import compile_program
-    from reward_agent.tasks import load_task, read_sparse_reward
 
     rng = np.random.default_rng(0)
     card, (states, actions) = record_states("hopper", task, rng.uniform(-1, 1, (200, 3)))

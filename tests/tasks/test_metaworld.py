@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from reward_agent.bench.suite import load_suite
+from reward_agent.definitions.card import load_env
+from reward_agent.definitions.task import apply_task, list_tasks, load_task, read_task_metric
+from reward_agent.designers.offline.words import read_goals
 from reward_agent.evaluation.metrics import Episode, compile_metric, load_decision
-from reward_agent.llm.offline.words import read_goals
-from reward_agent.simulation.card import load_env
 from reward_agent.simulation.state import State
-from reward_agent.tasks import apply_task, list_tasks, load_task, read_task_metric
 
 CARD = load_env("metaworld")
 TASKS = list_tasks(CARD)

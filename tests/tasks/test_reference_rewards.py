@@ -4,10 +4,15 @@ import gymnasium
 import numpy as np
 import pytest
 
+from reward_agent.definitions.card import list_envs, load_env
+from reward_agent.definitions.task import (
+    list_tasks,
+    load_task,
+    read_reference_reward,
+    read_sparse_reward,
+)
 from reward_agent.rewards.program import compile_program
 from reward_agent.simulation.batch import BatchSimulation
-from reward_agent.simulation.card import list_envs, load_env
-from reward_agent.tasks import list_tasks, load_task, read_reference_reward, read_sparse_reward
 
 N_STEPS = 1_000
 

@@ -4,9 +4,8 @@ import shutil
 
 import pytest
 
-from reward_agent.errors import DataError, UnknownNameError, UsageError
-from reward_agent.simulation.card import find_env_dir, load_env
-from reward_agent.tasks import (
+from reward_agent.definitions.card import find_env_dir, load_env
+from reward_agent.definitions.task import (
     TaskSpec,
     apply_task,
     find_task_dir,
@@ -17,6 +16,7 @@ from reward_agent.tasks import (
     read_task_metric,
     resolve_task,
 )
+from reward_agent.errors import DataError, UnknownNameError, UsageError
 
 GOOD = """
 name = "hop"

@@ -10,7 +10,7 @@ import pytest
 
 import reward_agent
 from reward_agent.errors import UnknownNameError, UsageError
-from reward_agent.store import RunStore
+from reward_agent.records.store import RunStore
 from reward_agent.trackers import registry
 from reward_agent.trackers.follow import RunLog, TrackedRun, read_progress
 

@@ -4,8 +4,8 @@ import sys
 
 import pytest
 
-from reward_agent.jobs import CheckEnvJob
-from reward_agent.simulation.card import load_env
+from reward_agent.definitions.card import load_env
+from reward_agent.records.jobs import CheckEnvJob
 
 
 @pytest.fixture

@@ -5,14 +5,14 @@ import itertools
 import numpy as np
 import pytest
 
+from reward_agent.definitions.card import load_env
 from reward_agent.errors import DataError
 from reward_agent.evaluation.metrics import Episode
 from reward_agent.evaluation.trajectories import make_trajectories
-from reward_agent.jobs import PROGRAM_FILE, TRAJECTORIES_FILE, ProbeJob
+from reward_agent.records.jobs import PROGRAM_FILE, TRAJECTORIES_FILE, ProbeJob
+from reward_agent.records.limits import Limits
 from reward_agent.rewards.samples import make_extremes, roll_out_random_policy
-from reward_agent.sandbox.limits import Limits
 from reward_agent.sandbox.runner import run_job
-from reward_agent.simulation.card import load_env
 from reward_agent.types import RewardProgram
 from reward_agent.worker.probe import digest_values, find_rank_agreement, run
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from reward_agent.jobs import PROGRAM_FILE, PROGRESS_FILE, TrainJob
+from reward_agent.definitions.card import PPOSettings, load_env
+from reward_agent.learning.policy import load_policy
+from reward_agent.records.jobs import PROGRAM_FILE, PROGRESS_FILE, TrainJob
 from reward_agent.rewards.source import find_read_fields
 from reward_agent.simulation.batch import BatchSimulation
-from reward_agent.simulation.card import PPOSettings, load_env
-from reward_agent.training.policy import load_policy
 from reward_agent.types import RewardProgram, TrainingResult
 from reward_agent.worker.train import run
 

@@ -18,8 +18,8 @@ from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 from reward_agent.bench.measurements import CurvePoint, Learned, Rate
 from reward_agent.bench.setting import Setting, load_setting
 from reward_agent.bench.sides.scores import score_policies
-from reward_agent.simulation.card import EnvCard
-from reward_agent.training.policy import Layer, NumpyPolicy, PolicyHeader
+from reward_agent.definitions.card import EnvCard
+from reward_agent.learning.policy import Layer, NumpyPolicy, PolicyHeader
 
 
 @dataclass(frozen=True)

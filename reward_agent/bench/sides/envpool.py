@@ -17,8 +17,8 @@ from stable_baselines3.common.vec_env import VecEnv, VecMonitor, VecNormalize
 
 from reward_agent.bench.measurements import Rate
 from reward_agent.bench.setting import load_setting
+from reward_agent.definitions.card import PPOSettings
 from reward_agent.errors import UsageError
-from reward_agent.simulation.card import PPOSettings
 
 NAME = "envpool"
 

@@ -14,10 +14,10 @@ from reward_agent.bench.pool import Call, run_calls
 from reward_agent.bench.setting import Setting, load_setting
 from reward_agent.bench.sides.scores import score_policies
 from reward_agent.errors import DataError
-from reward_agent.jobs import PROGRAM_FILE, PROGRESS_FILE, TrainJob
-from reward_agent.sandbox.limits import Limits
+from reward_agent.learning.policy import load_policy
+from reward_agent.records.jobs import PROGRAM_FILE, PROGRESS_FILE, TrainJob
+from reward_agent.records.limits import Limits
 from reward_agent.sandbox.runner import run_job
-from reward_agent.training.policy import load_policy
 from reward_agent.types import RewardProgram, TrainingResult
 from reward_agent.worker import train as worker
 

@@ -12,7 +12,7 @@ from reward_agent.bench.setting import load_setting
 from reward_agent.bench.sides.ours import make_job, run_training
 from reward_agent.bench.sides.scores import evaluate_policies
 from reward_agent.errors import DataError
-from reward_agent.training.policy import load_policy
+from reward_agent.learning.policy import load_policy
 
 
 def measure_course(

@@ -6,6 +6,7 @@ import numpy as np
 
 from reward_agent.bench.measurements import RewardCost
 from reward_agent.bench.setting import load_setting
+from reward_agent.definitions.card import EnvCard
 from reward_agent.rewards.program import (
     CompiledReward,
     StepReward,
@@ -14,7 +15,6 @@ from reward_agent.rewards.program import (
 )
 from reward_agent.rewards.source import find_read_fields
 from reward_agent.simulation.backend import make_simulation
-from reward_agent.simulation.card import EnvCard
 from reward_agent.simulation.payment import Reward
 from reward_agent.simulation.state import FloatArray, State
 from reward_agent.simulation.vec_env import RewardVecEnv

@@ -9,13 +9,13 @@ from pathlib import Path
 from reward_agent.bench.candidates import PROGRAMS
 from reward_agent.bench.measurements import Verdict
 from reward_agent.bench.setting import load_setting
+from reward_agent.definitions.card import EnvCard
 from reward_agent.errors import DataError
 from reward_agent.executors import JobRequest
 from reward_agent.executors.local import LocalExecutor
-from reward_agent.jobs import PROGRAM_FILE, ProbeJob
+from reward_agent.records.jobs import PROGRAM_FILE, ProbeJob
+from reward_agent.records.limits import Limits
 from reward_agent.rewards.checks import check_program
-from reward_agent.sandbox.limits import Limits
-from reward_agent.simulation.card import EnvCard
 from reward_agent.types import ProbeReport, RewardProgram
 
 _LIMITS = Limits(wall_s=60.0, memory_mib=4096)

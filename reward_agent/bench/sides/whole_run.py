@@ -11,9 +11,9 @@ from pathlib import Path
 from reward_agent.bench.measurements import WholeRun
 from reward_agent.bench.setting import TASKS
 from reward_agent.errors import DataError
+from reward_agent.records.store import load_run
+from reward_agent.records.timing import find_waste
 from reward_agent.sandbox.usage import measure_folder, read_process
-from reward_agent.store import load_run
-from reward_agent.timing import find_waste
 
 _POLL_S = 0.2
 

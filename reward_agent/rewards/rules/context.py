@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 
+from reward_agent.definitions.card import EnvCard
 from reward_agent.errors import find_closest_name
 from reward_agent.rewards import language
 from reward_agent.rewards.remedies import REMEDIES
 from reward_agent.rewards.rules.scopes import Scope, Scopes
 from reward_agent.rewards.source import ParsedSource
-from reward_agent.simulation.card import EnvCard
 from reward_agent.types import Finding, Severity
 
 # Names are compared with known ones at a cost; a hostile text must not ask for it many times.

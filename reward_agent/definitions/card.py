@@ -1,0 +1,343 @@
+"""An environment as data: the ``EnvCard`` read from ``envs/<env>/env.toml``.
+
+Nothing here imports MuJoCo: the parent process reads cards, the child simulates them.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails
+
+from reward_agent.definitions.paths import find_envs_dir
+from reward_agent.definitions.sources import parse_source
+from reward_agent.errors import DataError, UnknownNameError, find_closest_name
+from reward_agent.types import FileRecord, Finite, Record
+
+CARD_FILE = "env.toml"
+
+Identifier = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+
+
+class ModelSource(Record):
+    """What is simulated, one of three: an MJCF of Gymnasium's assets, a ``file``, or EnvPool's."""
+
+    gymnasium: str | None = Field(None, description="file name of an MJCF among its assets")
+    file: str | None = Field(None, description="an MJCF beside the card")
+    envpool: str | None = Field(
+        None, description="id of an environment of EnvPool; a task may name another"
+    )
+    envpool_options: dict[str, bool | int | float | str] = Field(
+        {}, description="arguments for EnvPool's make"
+    )
+    envpool_camera: int = Field(
+        -1, ge=-1, description="number of the model's camera that films; -1 is EnvPool's own"
+    )
+    envpool_camera_is_upside_down: bool = False
+    frame_skip: int = Field(ge=1, description="physics steps of one control step")
+    floor: str | None = Field(None, description="name of the plane geom that is the floor")
+    derived_fields: Literal["current", "lagged"] = Field(
+        "current",
+        description="'lagged': what MuJoCo derives from qpos and qvel (positions of bodies, "
+        "contacts, sensors) is as mj_step leaves it, of a state within the last physics step, "
+        "as Gymnasium's own environment reads it",
+    )
+
+    @model_validator(mode="after")
+    def _check_one_place(self) -> Self:
+        if [self.gymnasium, self.file, self.envpool].count(None) != 2:
+            raise ValueError(
+                "give one of gymnasium = 'FILE.xml', file = 'FILE.xml' and envpool = 'ID'"
+            )
+        return self
+
+
+class StateField(Record):
+    """One named measurement of the simulation.
+
+    ``size`` is None for a scalar field, ``(N,)``, else the field is ``(N, size)``. A field for
+    people only is read by metrics and by rewards that a person wrote, such as a verdict or a dense
+    reward that comes with an environment: a designer is not shown it, nor may its programs read it.
+    """
+
+    name: Identifier
+    source: str
+    group: str = ""
+    size: int | None = Field(None, ge=1)
+    unit: str = Field(min_length=1)
+    range: tuple[Finite, Finite]
+    doc: str = Field(min_length=1)
+    people_only: bool = False
+
+
+class FieldRange(Record):
+    """Healthy range of a field, exclusive; the episode terminates outside of it.
+
+    A bound of None is open. Of a vector field every entry must be within.
+    """
+
+    field: Identifier
+    min: Finite | None = None
+    max: Finite | None = None
+
+    @model_validator(mode="after")
+    def _check_order(self) -> Self:
+        low, high = self.min, self.max
+        if low is None and high is None:
+            raise ValueError("give min, max or both")
+        if low is not None and high is not None and low >= high:
+            raise ValueError(f"min {low:g} must be below max {high:g}")
+        return self
+
+
+class GoalDisc(Record):
+    """A goal drawn anew at each reset: two slide joints, uniform in a disc, at rest.
+
+    Points of the square around the disc are drawn until one lies within, as Gymnasium's Reacher
+    does.
+    """
+
+    joints: tuple[str, str]
+    radius: float = Field(gt=0, description="m")
+
+
+class ResetNoise(Record):
+    """Noise around the model's initial state, in Gymnasium's draws and their order."""
+
+    keyframe: str | None = Field(None, description="of the model, to start from; None: qpos0")
+    qpos_uniform: float = Field(0.0, ge=0, description="half width")
+    qvel_uniform: float = Field(0.0, ge=0, description="half width")
+    qvel_normal: float = Field(0.0, ge=0, description="standard deviation")
+    goal: GoalDisc | None = None
+
+
+class PPOSettings(Record):
+    """PPO hyper-parameters, in Stable-Baselines3's names.
+
+    The defaults are what served most of the cards best: short rollouts and small first actions.
+    """
+
+    n_envs: int = 16
+    n_steps: int = 64
+    batch_size: int = 256
+    n_epochs: int = 10
+    learning_rate: float = 3e-4
+    final_learning_rate_share: float = Field(
+        1.0, ge=0, le=1, description="it falls linearly to this share of itself over the training"
+    )
+    gamma: float = 0.99
+    gae_lambda: float = 0.95
+    clip_range: float = 0.2
+    ent_coef: float = 0.0
+    vf_coef: float = 0.5
+    max_grad_norm: float = 0.5
+    target_kl: float | None = None
+    net_arch: tuple[int, ...] = (64, 64)
+    activation: Literal["tanh", "relu"] = "tanh"
+    log_std_init: float = -1.0
+    normalize_observation: bool = True
+    normalize_reward: bool = True
+
+
+class TrainingBudget(Record):
+    """Environment steps of one training under each preset."""
+
+    quick: int = 200_000
+    standard: int = 1_000_000
+    thorough: int = 2_000_000
+
+
+class EnvCard(FileRecord):
+    """An environment: model, state fields, actions, observation, reset, termination, PPO."""
+
+    name: Identifier
+    title: str
+    folder: str | None = Field(
+        None, description="where the card and its model's file lie; None: by the name"
+    )
+    description: str
+    notes: tuple[str, ...] = ()
+    gymnasium_id: str | None = None
+    gymnasium_kwargs: dict[str, bool | float | str] = Field(default_factory=dict)
+    model: ModelSource
+    control_dt: float = Field(gt=0, description="seconds of one control step")
+    max_episode_steps: int = Field(ge=1)
+    actions: tuple[str, ...] = Field(min_length=1, description="name of each action, in order")
+    action_range: tuple[Finite, Finite] = Field((-1.0, 1.0), description="of every action")
+    action_mapping: Literal["direct", "rescaled"] = Field(
+        "direct",
+        description="'direct': an action is MuJoCo's control; 'rescaled': action_range is "
+        "stretched to the control range of each actuator",
+    )
+    action_doc: str = ""
+    state: tuple[StateField, ...]
+    observation: tuple[str, ...] = Field(description="sources, concatenated in this order")
+    observation_size: int = Field(ge=1)
+    observation_range: tuple[Finite, Finite] = (-10.0, 10.0)
+    reset: ResetNoise = ResetNoise()
+    termination: tuple[FieldRange, ...] = ()
+    ppo: PPOSettings = PPOSettings()
+    budget: TrainingBudget = TrainingBudget()
+
+    @property
+    def n_actions(self) -> int:
+        """How many numbers an action has."""
+        return len(self.actions)
+
+    @property
+    def fields(self) -> tuple[StateField, ...]:
+        """Every field of a ``State``: those of the card and ``observation``."""
+        return (*self.state, self._observation_field())
+
+    @property
+    def for_designer(self) -> EnvCard:
+        """The card without the fields that are for people only."""
+        shown = tuple(field for field in self.state if not field.people_only)
+        return self.model_copy(update={"state": shown}) if shown != self.state else self
+
+    def field(self, name: str) -> StateField:
+        """Return the field of that name.
+
+        Raises:
+            UnknownNameError: the card has no such field.
+        """
+        for field in self.fields:
+            if field.name == name:
+                return field
+        raise UnknownNameError("state field", name, [field.name for field in self.fields])
+
+    def _observation_field(self) -> StateField:
+        return StateField(
+            name="observation",
+            source=f"concat({', '.join(self.observation)})",
+            group="observation",
+            size=self.observation_size,
+            unit="mixed",
+            range=self.observation_range,
+            doc="what the policy sees",
+        )
+
+    @model_validator(mode="after")
+    def _check_names(self) -> Self:
+        names = [field.name for field in self.state]
+        repeated = {name for name in names if names.count(name) > 1 or name == "observation"}
+        if repeated:
+            raise ValueError(f"state field {min(repeated)!r} is named twice")
+        for bounds in self.termination:
+            self.field(bounds.field)
+        for field in self.fields:
+            parse_source(field.source)
+        return self
+
+
+def list_envs(envs_dir: Path | None = None) -> list[str]:
+    """Return the names of the environments in the folder of environments."""
+    return sorted(path.parent.name for path in find_envs_dir(envs_dir).glob(f"*/{CARD_FILE}"))
+
+
+def load_env(name_or_path: str | Path, envs_dir: Path | None = None) -> EnvCard:
+    """Load a card by the name of its environment, or by the path of its folder or file.
+
+    Raises:
+        UnknownNameError: there is no environment of that name.
+        DataError: the card is not right; the message names the file and the key.
+    """
+    text = str(name_or_path)
+    known = list_envs(envs_dir)
+    if text not in known or isinstance(name_or_path, Path):
+        if _is_path(name_or_path):
+            return _load_from_path(Path(text).expanduser().resolve())
+        raise UnknownNameError("environment", text, known)
+    folder = find_envs_dir(envs_dir) / text
+    card = _read_card(folder / CARD_FILE)
+    # A child finds what belongs to a card by the card alone.
+    is_elsewhere = card.model.file is not None or envs_dir is not None
+    return card.model_copy(update={"folder": str(folder.resolve())}) if is_elsewhere else card
+
+
+def _is_path(name_or_path: str | Path) -> bool:
+    """Whether a path is meant: by its look, or because something lies there."""
+    text = str(name_or_path)
+    is_meant = isinstance(name_or_path, Path) or "/" in text or text.endswith(".toml")
+    return is_meant or (text != "" and Path(text).exists())
+
+
+def _load_from_path(path: Path) -> EnvCard:
+    file = path if path.suffix == ".toml" else path / CARD_FILE
+    if not file.is_file():
+        raise DataError(f"{file} does not exist", f"give a folder with an {CARD_FILE} in it")
+    return _read_card(file).model_copy(update={"folder": str(file.parent)})
+
+
+def find_env_dir(card: EnvCard | str, envs_dir: Path | None = None) -> Path:
+    """Return the folder of a card, where its model and its tasks lie."""
+    if isinstance(card, EnvCard):
+        return Path(card.folder) if card.folder else find_envs_dir(envs_dir) / card.name
+    return find_env_dir(load_env(card, envs_dir))
+
+
+def _read_card(path: Path) -> EnvCard:
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: not TOML: {error}", "correct the line it names") from error
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}", "correct it") from error
+    if isinstance(data.get("state"), dict):
+        data["state"] = _flatten_groups(data["state"])
+    try:
+        return EnvCard.model_validate({"name": _make_name(path.parent), **data})
+    except ValidationError as error:
+        raise _explain(path, error.errors()[0], data) from error
+    except (DataError, UnknownNameError) as error:
+        raise DataError(f"{path}: {error.message}", error.remedy) from error
+
+
+def _make_name(folder: Path) -> str:
+    """Return the name of a card that does not say its own: that of its folder, as an identifier."""
+    name = re.sub(r"[^a-z0-9]+", "_", folder.name.lower()).strip("_")
+    return name if name[:1].isalpha() else f"env_{name}".rstrip("_")
+
+
+def _flatten_groups(groups: dict[str, Any]) -> list[Any]:
+    """Turn ``[state.GROUP] name = {…}``, or ``name = {…}`` in no group, into a list of fields."""
+    fields: list[Any] = []
+    for group, members in groups.items():
+        if not isinstance(members, dict) or isinstance(members.get("source"), str):
+            fields.append(_flatten_field("", group, members))
+        else:
+            fields += [_flatten_field(group, *member) for member in members.items()]
+    return fields
+
+
+def _flatten_field(group: str, name: str, keys: Any) -> dict[str, Any]:
+    return {"name": name, "group": group, **(keys if isinstance(keys, dict) else {"source": keys})}
+
+
+def _explain(path: Path, wrong: ErrorDetails, data: dict[str, Any]) -> DataError:
+    """Say what is wrong at which key, a field by its name instead of its number."""
+    keys = list(wrong["loc"])
+    hint = ""
+    if wrong["type"] == "extra_forbidden":
+        record = _RECORDS.get(str(keys[0]), EnvCard)
+        closest = find_closest_name(str(keys[-1]), record.model_fields)
+        hint = f"; did you mean {closest!r}?" if closest else ""
+    if keys[:1] == ["state"] and len(keys) > 1 and isinstance(keys[1], int):
+        field = data["state"][keys[1]]
+        keys[1:2] = [word for word in (field["group"], field["name"]) if word]
+    place = ".".join(map(str, keys)) or "card"
+    return DataError(f"{path}: {place}: {wrong['msg']}{hint}", "see envs/README.md for the keys")
+
+
+_RECORDS: dict[str, type[Record]] = {
+    "budget": TrainingBudget,
+    "model": ModelSource,
+    "ppo": PPOSettings,
+    "reset": ResetNoise,
+    "state": StateField,
+    "termination": FieldRange,
+}

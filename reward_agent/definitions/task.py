@@ -1,0 +1,297 @@
+"""A behaviour in words: the ``TaskSpec`` read from ``envs/<env>/tasks/<task>/task.toml``.
+
+The folder also holds ``metric.py``, the trusted ``score(episode)``, unless ``task.toml`` names the
+metric of another task with other constants, and for some tasks rewards in the reward language:
+``reference_reward.py``, a person's, and ``sparse_reward.py``, which pays success alone. They too
+may be another task's.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import tomllib
+import warnings
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, ValidationError, field_validator
+
+from reward_agent.definitions.card import (
+    EnvCard,
+    FieldRange,
+    Identifier,
+    ModelSource,
+    PPOSettings,
+    TrainingBudget,
+    find_env_dir,
+    load_env,
+)
+from reward_agent.definitions.constants import replace_constants
+from reward_agent.errors import DataError, UnknownNameError, UsageError, find_closest_name
+from reward_agent.types import FileRecord, Finite, Record
+
+TASK_FILE = "task.toml"
+METRIC_FILE = "metric.py"
+REFERENCE_REWARD_FILE = "reference_reward.py"
+SPARSE_REWARD_FILE = "sparse_reward.py"
+
+_MAX_NAME_CHARS = 40
+
+
+class Variant(Record):
+    """A metric or a reward that is another task's with other constants."""
+
+    of: str = Field(
+        pattern=r"^([a-z][a-z0-9_]*/)?[a-z][a-z0-9_]*$",
+        description="the other task; 'walker2d/run_forward' for one of another environment",
+    )
+    constants: dict[str, int | Finite] = Field({}, description="module-level constants, by name")
+
+
+class TaskSpec(FileRecord):
+    """A task: what to do, how it is judged, and what it changes on the environment's card.
+
+    Of the overrides, None keeps what the card says; an empty ``termination`` lifts the card's.
+    """
+
+    name: Identifier
+    env: Identifier
+    description: str = Field(min_length=1, description="the behaviour, one sentence")
+    criterion: str = Field("", description="what the metric asks, in words with its numbers")
+    unit: str = Field("", description="unit of task_score")
+    target_score: Finite | None = Field(None, description="task_score that counts as done")
+    simulation: str | None = Field(
+        None, description="id of EnvPool's environment, in place of the card's model.envpool"
+    )
+    max_episode_steps: int | None = Field(None, ge=1)
+    termination: tuple[FieldRange, ...] | None = None
+    ppo: dict[str, Any] = Field({}, description="PPOSettings to replace, by name")
+    budget: TrainingBudget | None = None
+    metric: Variant | None = Field(None, description="in place of a metric.py of its own")
+    reference_reward: Variant | None = Field(None, description="in place of a file of its own")
+    sparse_reward: Variant | None = Field(None, description="in place of a file of its own")
+
+    @field_validator("ppo")
+    @classmethod
+    def _check_ppo(cls, ppo: dict[str, Any]) -> dict[str, Any]:
+        for name in ppo:
+            if name not in PPOSettings.model_fields:
+                closest = find_closest_name(name, PPOSettings.model_fields)
+                hint = f"; did you mean {closest!r}?" if closest else ""
+                raise ValueError(f"unknown PPO setting {name!r}{hint}")
+        PPOSettings.model_validate(ppo)
+        return ppo
+
+
+def list_tasks(env: EnvCard | str, envs_dir: Path | None = None) -> list[str]:
+    """Return the names of an environment's tasks, sorted."""
+    tasks_dir = find_env_dir(_load_card(env, envs_dir)) / "tasks"
+    return sorted(file.parent.name for file in tasks_dir.glob(f"*/{TASK_FILE}"))
+
+
+def find_task_dir(env: EnvCard | str, name: str, envs_dir: Path | None = None) -> Path:
+    """Return the folder of a task.
+
+    Raises:
+        UnknownNameError: the environment has no task of this name.
+    """
+    card = _load_card(env, envs_dir)
+    known = list_tasks(card)
+    if name not in known:
+        raise UnknownNameError(f"{card.name} task", name, known)
+    return find_env_dir(card) / "tasks" / name
+
+
+def load_task(env: EnvCard | str, name: str, envs_dir: Path | None = None) -> TaskSpec:
+    """Read a task of an environment.
+
+    Raises:
+        UnknownNameError: the environment has no task of this name.
+        DataError: the file is not TOML, or a key in it is unknown or does not have its form.
+    """
+    card = _load_card(env, envs_dir)
+    file = find_task_dir(card, name) / TASK_FILE
+    try:
+        table = tomllib.loads(file.read_text(encoding="utf-8"))
+        task = TaskSpec.model_validate({**table, "env": card.name})
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise DataError(f"{file} is not TOML: {error}", "correct the file") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise DataError(f"{file}, key {key!r}: {first['msg']}", "correct the key") from error
+    if task.name != name:
+        raise DataError(
+            f"{file} says name = {task.name!r}, its folder is {name!r}", "make them the same"
+        )
+    return task
+
+
+def make_task(env: str, description: str, criterion: str = "", unit: str = "") -> TaskSpec:
+    """Return a task of a user's own sentence; its name is made of the sentence's first words."""
+    return TaskSpec(
+        name=_make_name(description),
+        env=env,
+        description=description.strip(),
+        criterion=criterion,
+        unit=unit,
+    )
+
+
+def resolve_task(env: EnvCard | str, text: str) -> TaskSpec:
+    """Return the environment's task of this name, or a task made of a sentence.
+
+    Raises:
+        UnknownNameError: a single word that is no task's name.
+    """
+    card = _load_card(env)
+    known = list_tasks(card)
+    name = _make_name(text)
+    if name in known:  # "back flip" is back_flip
+        return load_task(card, name)
+    if len(text.split()) < 2:
+        raise UnknownNameError(f"{card.name} task", text, known)
+    return make_task(card.name, text)
+
+
+def read_task_metric(env: EnvCard | str, task: TaskSpec) -> str | None:
+    """Return the source of the metric that a task brings, or None.
+
+    For a task that names another's metric this is the other's with this one's constants in it: one
+    text, which is what judges and what a run records.
+
+    Raises:
+        UsageError: the ``metric.py`` is none.
+        DataError: ``task.toml`` names a task or a constant that is not there.
+    """
+    return _read_source(_load_card(env), task, METRIC_FILE, task.metric)
+
+
+def read_reference_reward(env: EnvCard | str, task: TaskSpec) -> str | None:
+    """Return the source of the reward that a person wrote for a task, or None.
+
+    Raises:
+        DataError: as for ``read_task_metric``.
+    """
+    return _read_source(_load_card(env), task, REFERENCE_REWARD_FILE, task.reference_reward)
+
+
+def read_sparse_reward(env: EnvCard | str, task: TaskSpec) -> str | None:
+    """Return the source of the reward that pays a task's success alone, or None.
+
+    Raises:
+        DataError: as for ``read_task_metric``.
+    """
+    return _read_source(_load_card(env), task, SPARSE_REWARD_FILE, task.sparse_reward)
+
+
+def _read_source(card: EnvCard, task: TaskSpec, file: str, variant: Variant | None) -> str | None:
+    """Return a task's own file, or another task's with this one's constants, or None."""
+    if task.name not in list_tasks(card):
+        return None
+    folder = find_task_dir(card, task.name)
+    path = folder / file
+    read = read_metric if file == METRIC_FILE else _read_text
+    if variant is None:
+        return read(path) if path.is_file() else None
+    if path.is_file():
+        raise DataError(
+            f"task {task.name!r} has a {file} and names that of {variant.of!r}",
+            f"remove {path}, or the key {path.stem!r} of its {TASK_FILE}",
+        )
+    other = _find_other_file(card, variant.of, file, folder / TASK_FILE)
+    place = f"the {file} of {variant.of!r}, named by {folder / TASK_FILE},"
+    return replace_constants(read(other), variant.constants, place)
+
+
+def _read_text(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
+
+
+def _find_other_file(card: EnvCard, name: str, file: str, place: Path) -> Path:
+    """Return the file of the task that another task names.
+
+    Raises:
+        DataError: there is no such task, or it has no such file of its own.
+    """
+    env_name, _, task_name = name.rpartition("/")
+    try:
+        path = find_task_dir(env_name or card, task_name) / file
+    except UnknownNameError as error:
+        raise DataError(f"{place}, {file} of {name!r}: {error.message}", error.remedy) from error
+    if not path.is_file():
+        raise DataError(
+            f"{place}: task {name!r} has no {file} of its own", "name a task that has one"
+        )
+    return path
+
+
+def read_metric(path: Path) -> str:
+    """Read a metric that a person wrote, and see that it is one, without running it.
+
+    Raises:
+        UsageError: it cannot be read, is not Python, or defines no ``score``.
+    """
+    remedy = "give a Python file with a function score(episode) -> Score"
+    try:
+        source = path.read_text("utf-8")
+        with warnings.catch_warnings(action="ignore"):
+            tree = ast.parse(source)
+    except OSError as error:
+        raise UsageError(f"the metric {path} cannot be read: {error.strerror}", remedy) from error
+    except SyntaxError as error:
+        raise UsageError(f"the metric {path}, line {error.lineno}: {error.msg}", remedy) from error
+    except ValueError as error:
+        raise UsageError(f"the metric {path} is not Python text: {error}", remedy) from error
+    if not any(_defines_score(node) for node in ast.walk(tree)):
+        raise UsageError(f"the metric {path} defines no function score(episode)", remedy)
+    return source
+
+
+def _defines_score(node: ast.AST) -> bool:
+    if isinstance(node, ast.Name):
+        return node.id == "score" and isinstance(node.ctx, ast.Store)
+    return "score" in (getattr(node, "name", None), getattr(node, "asname", None))
+
+
+def apply_task(card: EnvCard, task: TaskSpec) -> EnvCard:
+    """Return the card with the task's overrides.
+
+    Raises:
+        UnknownNameError: a range of the task's termination names no field of the card.
+        DataError: the task names a simulation of EnvPool's, the card is of something else.
+    """
+    ppo = PPOSettings.model_validate(card.ppo.model_dump() | task.ppo)
+    changes: dict[str, Any] = {"ppo": ppo}
+    if task.simulation is not None:
+        changes["model"] = _choose_simulation(card, task.simulation)
+    if task.max_episode_steps is not None:
+        changes["max_episode_steps"] = task.max_episode_steps
+    if task.termination is not None:
+        for field_range in task.termination:
+            card.field(field_range.field)
+        changes["termination"] = task.termination
+    if task.budget is not None:
+        changes["budget"] = task.budget
+    return card.model_copy(update=changes)
+
+
+def _choose_simulation(card: EnvCard, name: str) -> ModelSource:
+    if card.model.envpool is None:
+        raise DataError(
+            f"a task of {card.name!r} has simulation = {name!r}, its card is not of EnvPool",
+            "remove the key from the task, or give the card model.envpool",
+        )
+    return card.model.model_copy(update={"envpool": name})
+
+
+def _load_card(env: EnvCard | str, envs_dir: Path | None = None) -> EnvCard:
+    """Return the card: it alone knows its name and its folder, a path given by the user neither."""
+    return env if isinstance(env, EnvCard) else load_env(env, envs_dir)
+
+
+def _make_name(sentence: str) -> str:
+    words = re.findall(r"[a-z0-9]+", sentence.lower())
+    name = "_".join(words)[:_MAX_NAME_CHARS].strip("_")
+    return name if name[:1].isalpha() else f"task_{name}".strip("_")

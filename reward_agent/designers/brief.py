@@ -1,0 +1,269 @@
+"""What an agent is told: plain frozen dataclasses that a prompt is rendered from.
+
+They travel as ``ChatRequest.inputs`` too, for a provider that reads data in place of text. Which
+class a request carries follows from its template:
+
+    designer/first, designer/next   DesignBrief
+    designer/repair                 RepairBrief
+    designer/revise                 RevisionBrief
+    designer/metric                 MetricBrief
+    critic/review                   ReviewBrief
+    analyzer/analyse                AnalysisBrief
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from reward_agent.definitions.card import EnvCard
+from reward_agent.llm.chat import Exchange
+from reward_agent.types import (
+    Analysis,
+    Candidate,
+    CheckReport,
+    Critique,
+    Evaluation,
+    Finding,
+    ProbeReport,
+    RewardProgram,
+    TrainingResult,
+)
+
+if TYPE_CHECKING:
+    from reward_agent.definitions.task import TaskSpec
+    from reward_agent.summary.summary import TrajectorySummary
+
+N_HISTORY_ROUNDS = 4
+PROGRAM = "program"
+
+
+@dataclass(frozen=True)
+class DesignIdea:
+    """The direction asked for in one candidate; it makes the K programs of a round differ.
+
+    Args:
+        name: short, in kebab-case; it becomes ``Candidate.idea``.
+        text: what the Designer is asked, in words.
+        parent: id of the earlier candidate to depart from; None means a fresh start.
+    """
+
+    name: str
+    text: str
+    parent: str | None = None
+
+
+@dataclass(frozen=True)
+class HistoryEntry:
+    """One earlier candidate and everything known of it.
+
+    Args:
+        candidate: the record with its outcome, scores and final evaluation.
+        curve: trusted evaluations of the snapshots on the way, oldest first.
+        summary: what the policy does, as data.
+        summary_text: the same in words, as the agents read it.
+    """
+
+    candidate: Candidate
+    program: RewardProgram | None = None
+    check: CheckReport | None = None
+    probe: ProbeReport | None = None
+    critique: Critique | None = None
+    training: TrainingResult | None = None
+    curve: tuple[Evaluation, ...] = ()
+    summary: TrajectorySummary | None = None
+    summary_text: str = ""
+    analysis: Analysis | None = None
+
+
+@dataclass(frozen=True)
+class Remark:
+    """What a person said of a policy that they watched, and what was tried in answer.
+
+    Args:
+        candidate: id of the candidate that they watched.
+        description: what they saw.
+        wish: what they want to see instead; empty leaves it to the Designer.
+        answers: the candidates made in answer, each with its outcome, in words.
+    """
+
+    candidate: str
+    description: str
+    wish: str = ""
+    answers: tuple[str, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """The person's own words."""
+        return f"{self.description}\n{self.wish}".strip()
+
+
+@dataclass(frozen=True)
+class Feedback:
+    """A person's part in the run so far.
+
+    Args:
+        remarks: what they said, oldest first; the last one is to be answered now.
+        verdicts: what they decided and noted, in sentences, oldest first.
+    """
+
+    remarks: tuple[Remark, ...] = ()
+    verdicts: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        """Whether the person took part at all."""
+        return bool(self.remarks or self.verdicts)
+
+
+@dataclass(frozen=True)
+class DesignBrief:
+    """Everything the Designer is told before it writes one program.
+
+    Args:
+        card: the environment, with the task already applied.
+        task: the behaviour in words, with its criterion.
+        idea: the direction asked for in this candidate.
+        iteration: the round, from 0.
+        index: the candidate in its round, from 0.
+        best: the best candidate of the run so far by task score.
+        history: earlier candidates of the last rounds, oldest first.
+        seed: for providers that search with a random generator.
+        feedback: what a person who watched the policies said and decided.
+    """
+
+    card: EnvCard
+    task: TaskSpec
+    idea: DesignIdea
+    iteration: int = 0
+    index: int = 0
+    best: HistoryEntry | None = None
+    history: tuple[HistoryEntry, ...] = ()
+    seed: int = 0
+    feedback: Feedback = Feedback()
+
+    @property
+    def parent(self) -> HistoryEntry | None:
+        """The earlier candidate that the idea departs from, if it is still in sight."""
+        entries = (*self.history, *([self.best] if self.best else []))
+        matches = [entry for entry in entries if entry.candidate.id == self.idea.parent]
+        return matches[-1] if matches else None
+
+    def without_oldest_round(self) -> DesignBrief:
+        """Return the brief with one round of history less, for a small context."""
+        rounds = {entry.candidate.iteration for entry in self.history}
+        kept = (e for e in self.history if e.candidate.iteration > min(rounds))
+        return replace(self, history=tuple(kept))
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """What became of the Designer's reply.
+
+    Args:
+        program: the program that the reply holds, or None.
+        outcome: ``program``, or ``no program: …`` with the reason.
+        exchanges: the calls that it took, in order.
+        is_final: whether asking again cannot help: the model refused, or a script has ended.
+    """
+
+    program: RewardProgram | None
+    outcome: str
+    exchanges: tuple[Exchange, ...] = ()
+    is_final: bool = False
+
+    @property
+    def reply(self) -> str:
+        """Text of the last reply."""
+        return self.exchanges[-1].completion.reply if self.exchanges else ""
+
+
+@dataclass(frozen=True)
+class MetricProposal:
+    """A metric that a language model wrote for a sentence; generated code, never trusted.
+
+    Args:
+        source: ``score(episode)`` in the form of a task's ``metric.py``, or None.
+        meaning: what it measures, in words for the user.
+        unit: unit of the task score.
+        criterion: the criterion in words with its numbers, as a task's card states it.
+        outcome: ``metric``, or ``no metric: …`` with the reason.
+        exchanges: the calls that it took, in order.
+    """
+
+    source: str | None
+    meaning: str
+    unit: str
+    criterion: str
+    outcome: str
+    exchanges: tuple[Exchange, ...] = ()
+    lift_termination: bool = False
+    max_episode_steps: int | None = None
+
+    @property
+    def reply(self) -> str:
+        """Text of the last reply."""
+        return self.exchanges[-1].completion.reply if self.exchanges else ""
+
+
+@dataclass(frozen=True)
+class RepairBrief:
+    """A program, or a reply without one, and what was found wrong with it.
+
+    Args:
+        brief: what was asked for.
+        proposal: what came back.
+        findings: what is wrong with it.
+        number: how many repairs of the candidate came before, so that a model that repeats its
+            mistake is asked in other words.
+    """
+
+    brief: DesignBrief
+    proposal: Proposal
+    findings: tuple[Finding, ...]
+    number: int = 0
+
+
+@dataclass(frozen=True)
+class RevisionBrief:
+    """A program and the critique that asks for a change."""
+
+    brief: DesignBrief
+    proposal: Proposal
+    critique: Critique
+
+
+@dataclass(frozen=True)
+class MetricBrief:
+    """A sentence that needs a metric, with the findings on an earlier try."""
+
+    card: EnvCard
+    description: str
+    previous: MetricProposal | None = None
+    findings: tuple[Finding, ...] = ()
+
+
+@dataclass(frozen=True)
+class ReviewBrief:
+    """A program for the Critic, with the static findings on it."""
+
+    brief: DesignBrief
+    program: RewardProgram
+    findings: tuple[Finding, ...] = ()
+
+
+@dataclass(frozen=True)
+class AnalysisBrief:
+    """A trained candidate for the Analyzer."""
+
+    brief: DesignBrief
+    entry: HistoryEntry
+
+
+def select_history(
+    entries: Iterable[HistoryEntry], n_rounds: int = N_HISTORY_ROUNDS
+) -> tuple[HistoryEntry, ...]:
+    """Return the entries of the last rounds, in the order given."""
+    all_entries = tuple(entries)
+    rounds = sorted({entry.candidate.iteration for entry in all_entries})[-n_rounds:]
+    return tuple(entry for entry in all_entries if entry.candidate.iteration in rounds)

@@ -1,0 +1,148 @@
+"""Ideas: what makes the K programs of one round differ, since models have no temperature.
+
+A fresh idea names a way to build a reward. A departing idea names an earlier candidate and what to
+do with it. The first round is all fresh; later rounds mostly depart, from the best candidate first.
+An answering idea says how to turn a person's words into a change of the candidate they watched.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cache
+
+from reward_agent.definitions.paths import find_prompts_dir
+from reward_agent.designers.brief import DesignIdea, HistoryEntry
+from reward_agent.errors import DataError
+from reward_agent.types import Record, rank_value
+
+# One fresh start in this many candidates of a later round: the average program fails, so most of
+# the budget goes to what already works, and some to leaving a dead end.
+_FRESH_EVERY = 3
+
+
+class _IdeaTable(Record):
+    """``prompts/designer/ideas.toml``: name -> text, in the order of use."""
+
+    fresh: dict[str, str]
+    depart: dict[str, str]
+    answer: dict[str, str]
+    twist: dict[str, str]
+
+
+@cache
+def load_ideas() -> _IdeaTable:
+    """Read the table of ideas.
+
+    Raises:
+        DataError: the table does not have its form.
+    """
+    path = find_prompts_dir() / "designer" / "ideas.toml"
+    try:
+        return _IdeaTable.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError) as error:
+        raise DataError(
+            f"{path} is not a table of ideas: {error}", "restore the file, or reinstall"
+        ) from error
+
+
+def choose_ideas(
+    iteration: int,
+    n_candidates: int,
+    *,
+    best: HistoryEntry | None = None,
+    history: Sequence[HistoryEntry] = (),
+    seed: int = 0,
+    is_greedy: bool = False,
+) -> tuple[DesignIdea, ...]:
+    """Choose a different idea for each candidate of a round.
+
+    Args:
+        iteration: the round, from 0.
+        n_candidates: how many ideas.
+        best: the best candidate so far; without one, every idea is fresh.
+        history: earlier candidates; those with a task score may be departed from.
+        seed: shifts the order of the fresh ideas between runs.
+        is_greedy: whether all depart as soon as there is a program to depart from.
+
+    Returns:
+        One idea each. When there are more candidates than ideas, the later ones have a twist.
+    """
+    parents = _rank_parents(best, history)
+    table = load_ideas()
+    fresh = _order_fresh(table.fresh, history, seed)
+    ideas: list[DesignIdea] = []
+    for index in range(n_candidates):
+        n_departed = sum(idea.parent is not None for idea in ideas)
+        is_turn_of_fresh = not is_greedy and index % _FRESH_EVERY == _FRESH_EVERY - 1
+        if not parents or is_turn_of_fresh:
+            ideas.append(_pick(fresh, index - n_departed))
+            continue
+        # The best is departed from twice as often as the runner-up.
+        parent = parents[1] if len(parents) > 1 and n_departed % 3 == 2 else parents[0]
+        ideas.append(_pick_departure(table.depart, iteration, n_departed, parent.candidate.id))
+    return _twist_repeats(ideas)
+
+
+def choose_answers(n_candidates: int, parent: str) -> tuple[DesignIdea, ...]:
+    """Choose an idea for each candidate that answers a person's words.
+
+    Args:
+        n_candidates: how many ideas.
+        parent: id of the candidate that the person watched.
+    """
+    table = load_ideas().answer
+    return _twist_repeats([_pick(table, index, parent) for index in range(n_candidates)])
+
+
+def _order_fresh(
+    table: dict[str, str], history: Sequence[HistoryEntry], seed: int
+) -> dict[str, str]:
+    """Return the fresh ideas, those first that were tried least in the rounds in sight."""
+    names = list(table)
+    shift = seed % len(names)
+    n_tried = Counter(entry.candidate.idea for entry in history)
+    ordered = sorted(names[shift:] + names[:shift], key=lambda name: n_tried[name])
+    return {name: table[name] for name in ordered}
+
+
+def _twist_repeats(ideas: Sequence[DesignIdea]) -> tuple[DesignIdea, ...]:
+    """Ask for something else beside an idea that the round has already."""
+    twists = list(load_ideas().twist.values())
+    seen: Counter[tuple[str, str | None]] = Counter()
+    twisted = []
+    for idea in ideas:
+        n_before = seen[idea.name, idea.parent]
+        seen[idea.name, idea.parent] += 1
+        if n_before:
+            twist = twists[(n_before - 1) % len(twists)]
+            idea = replace(idea, text=f"{idea.text.strip()}\n{twist.strip()}")
+        twisted.append(idea)
+    return tuple(twisted)
+
+
+def _pick(table: dict[str, str], turn: int, parent: str | None = None) -> DesignIdea:
+    name = list(table)[turn % len(table)]
+    return DesignIdea(name, table[name], parent)
+
+
+def _pick_departure(
+    table: dict[str, str], iteration: int, n_departed: int, parent: str
+) -> DesignIdea:
+    """Ask for the first idea of the table in every round, and for the others in turn."""
+    if n_departed == 0:
+        return _pick(table, 0, parent)
+    others = dict(list(table.items())[1:])
+    return _pick(others, iteration + n_departed - 2, parent)
+
+
+def _rank_parents(best: HistoryEntry | None, history: Sequence[HistoryEntry]) -> list[HistoryEntry]:
+    """Return distinct scored candidates, best task score first."""
+    scored = {
+        entry.candidate.id: entry
+        for entry in (*history, *([best] if best else []))
+        if entry.program is not None and entry.candidate.task_score is not None
+    }
+    return sorted(scored.values(), key=lambda entry: -rank_value(entry.candidate.task_score))

@@ -1,0 +1,242 @@
+"""What the fields of a card are good for: roles found by their names, units and one-line docs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+from reward_agent.definitions.card import EnvCard, StateField
+
+_NUMBER = r"(-?\d+(?:\.\d+)?)"
+_STANDING = re.compile(rf"{_NUMBER} (?:m )?standing|standing(?: at)? {_NUMBER}")
+_START = re.compile(rf"{_NUMBER} (?:m )?at the start")
+# Parts of a robot whose own height, speed or angle is not that of the whole.
+_LIMB_WORDS = ("foot", "hand", "leg", "thigh", "shin", "head", "arm", "joint", "knee", "hip")
+LIMB_ENDS = ("foot", "hand")
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A scalar (N,) of the simulations, as source text of the reward language.
+
+    ``code`` has ``{s}`` in place of ``state`` or ``next_state``.
+    """
+
+    code: str
+    unit: str
+    range: tuple[float, float]
+    doc: str
+
+    def read(self, state: str = "next_state") -> str:
+        """Return the code that reads it from a state."""
+        return self.code.replace("{s}", state)
+
+
+@dataclass(frozen=True)
+class Limb:
+    """A limb with a name such as ``front_left``; measures that the card lacks are None."""
+
+    name: str
+    height: Measure | None
+    contact: Measure | None
+    angles: tuple[Measure, ...]
+
+
+class Body:
+    """The roles of a card's fields; a role is None where no field plays it."""
+
+    def __init__(self, card: EnvCard) -> None:
+        self.card = card
+
+    @cached_property
+    def x_position(self) -> Measure | None:
+        """Place along x, m."""
+        scalar = self._find("m", lambda f: f.name == "x_position")
+        field = self._field("m", lambda f: f.name.endswith("torso_position") and f.size == 3)
+        return scalar or (_entry(field, 0) if field else None)
+
+    @cached_property
+    def forward_velocity(self) -> Measure | None:
+        """Speed along x, m/s."""
+        return self._find("m/s", lambda f: "forward" in f.name) or self._find(
+            "m/s", lambda f: re.search(r"along (x|the track|the rail)", f.doc) is not None, True
+        )
+
+    @cached_property
+    def com_forward_velocity(self) -> Measure | None:
+        """Speed of the centre of mass along x, m/s."""
+        field = self._field("m/s", lambda f: "com" in f.name and f.size is not None)
+        return _entry(field, 0) if field else None
+
+    @cached_property
+    def sideways_velocity(self) -> Measure | None:
+        """Speed to the left, m/s."""
+        return self._find("m/s", lambda f: "sideways" in f.name or "lateral" in f.name)
+
+    @cached_property
+    def vertical_velocity(self) -> Measure | None:
+        """Speed upward, m/s."""
+        return self._find("m/s", lambda f: "vertical" in f.name)
+
+    @cached_property
+    def height(self) -> Measure | None:
+        """Height of the torso, or of the centre of mass, m."""
+        return self._find("m", lambda f: f.name == "torso_height") or self._find(
+            "m", lambda f: f.name.endswith("height")
+        )
+
+    @cached_property
+    def com_height(self) -> Measure | None:
+        """Height of the centre of mass, m; of the torso where the card has none."""
+        return self._find("m", lambda f: f.name == "com_height") or self.height
+
+    @cached_property
+    def standing_height(self) -> float:
+        """Height of the torso when it stands, m: by the field's words, else by its range."""
+        if self.height is None:
+            return 0.0
+        match = _STANDING.search(self.height.doc) or _START.search(self.height.doc)
+        if match:
+            return float(next(group for group in match.groups() if group))
+        return 0.6 * self.height.range[1]
+
+    @cached_property
+    def up(self) -> Measure | None:
+        """Cosine of the tilt: 1 upright, -1 upside down."""
+        return self._find("1", lambda f: f.name.endswith("_up") or "1 upright" in f.doc)
+
+    @cached_property
+    def pitch(self) -> Measure | None:
+        """Unwrapped angle of the torso, positive tips forward, rad."""
+        return self._find("rad", lambda f: f.name.endswith("pitch"))
+
+    @cached_property
+    def pitch_rate(self) -> Measure | None:
+        """Rate of the pitch, rad/s."""
+        scalar = self._find("rad/s", lambda f: "pitch" in f.name)
+        return scalar or self._find_turning(1)
+
+    @cached_property
+    def yaw_rate(self) -> Measure | None:
+        """Rate of the turn to the left, rad/s; of the pitch where the robot is planar."""
+        return self._find_turning(2) or self._find("rad/s", lambda f: "pitch" in f.name)
+
+    @cached_property
+    def lowest_point(self) -> Measure | None:
+        """Lowest point of the robot above the floor, m."""
+        return self._find("m", lambda f: f.name == "lowest_point")
+
+    @cached_property
+    def distance(self) -> Measure | None:
+        """Distance to a target, m."""
+        return self._find("m", lambda f: "distance" in f.name and "object" not in f.name)
+
+    @cached_property
+    def object_distance(self) -> Measure | None:
+        """Distance from the hand to an object that it may handle, m."""
+        return self._find("m", lambda f: f.name.endswith("to_object_distance"))
+
+    @cached_property
+    def object_goal_distance(self) -> Measure | None:
+        """Distance from that object to where it is to be, m."""
+        return self._find("m", lambda f: f.name.startswith("object_to"))
+
+    @cached_property
+    def speed(self) -> Measure | None:
+        """Speed of the torso or the centre of mass in any direction, m/s."""
+        for word in ("torso", "com", ""):
+            field = self._field("m/s", lambda f, w=word: w in f.name and f.size is not None)  # type: ignore[misc]
+            if field:
+                return _norm(field)
+        forward = self.forward_velocity
+        if forward is None:
+            return None
+        return Measure(f"np.abs({forward.code})", "m/s", (0.0, forward.range[1]), forward.doc)
+
+    @cached_property
+    def joint_speed(self) -> Measure | None:
+        """Root mean square of the joints' velocities, rad/s."""
+        vector = self._field("rad/s", lambda f: "joint" in f.name and f.size is not None)
+        if vector:
+            code = f"np.sqrt(np.mean(np.square({{s}}.{vector.name}), axis=-1))"
+            return Measure(code, "rad/s", (0.0, vector.range[1]), "root mean square of the joints")
+        scalars = [f for f in self.card.state if f.unit == "rad/s" and f.size is None]
+        if not scalars:
+            return None
+        squares = " + ".join(f"np.square({{s}}.{f.name})" for f in scalars)
+        top = max(f.range[1] for f in scalars)
+        return Measure(
+            f"np.sqrt(({squares}) / {len(scalars)})", "rad/s", (0.0, top), "of all joints"
+        )
+
+    @cached_property
+    def foot_contacts(self) -> tuple[Measure, ...]:
+        """Contacts of the feet with the floor, 0 or 1 each."""
+        return tuple(_scalar(f) for f in self._contacts() if "foot" in f.name)
+
+    @cached_property
+    def body_contacts(self) -> tuple[Measure, ...]:
+        """Contacts of everything but the feet with the floor, 0 or 1 each."""
+        return tuple(_scalar(f) for f in self._contacts() if "foot" not in f.name)
+
+    @cached_property
+    def limbs(self) -> tuple[Limb, ...]:
+        """Limbs that end in a foot or a hand, in the order of the card."""
+        names = []
+        for field in self.card.state:
+            match = re.match(rf"(?:(.*)_)?({'|'.join(LIMB_ENDS)})_(?:height|position)$", field.name)
+            if match:
+                names.append("_".join(part for part in match.groups() if part))
+        return tuple(self._make_limb(name) for name in dict.fromkeys(names))
+
+    def _make_limb(self, name: str) -> Limb:
+        side = name.rpartition("_")[0]
+        known = {f.name: f for f in self.card.state}
+        height = known.get(f"{name}_height")
+        position = known.get(f"{name}_position")
+        contact = known.get(f"{name}_floor_contact")
+        angles = [
+            f
+            for f in self.card.state
+            if f.unit == "rad" and f.size is None and f.name.startswith(side)
+        ]
+        return Limb(
+            name,
+            _scalar(height) if height else _entry(position, 2) if position else None,
+            _scalar(contact) if contact else None,
+            tuple(_scalar(f) for f in angles if "torso" not in f.name),
+        )
+
+    def _contacts(self) -> list[StateField]:
+        return [f for f in self.card.state if f.unit == "0/1" and "contact" in f.name]
+
+    def _find(
+        self, unit: str, accepts: Callable[[StateField], bool], is_anywhere: bool = False
+    ) -> Measure | None:
+        """Return the first scalar field that fits, one of the whole body before a limb's."""
+        fields = [f for f in self.card.state if f.unit == unit and f.size is None and accepts(f)]
+        whole = [f for f in fields if not any(word in f.name for word in _LIMB_WORDS)]
+        chosen = whole or (fields if is_anywhere else [])
+        return _scalar(chosen[0]) if chosen else None
+
+    def _find_turning(self, axis: int) -> Measure | None:
+        field = self._field("rad/s", lambda f: "angular_velocity" in f.name and f.size == 3)
+        return _entry(field, axis) if field else None
+
+    def _field(self, unit: str, accepts: Callable[[StateField], bool]) -> StateField | None:
+        return next((f for f in self.card.state if f.unit == unit and accepts(f)), None)
+
+
+def _scalar(field: StateField) -> Measure:
+    return Measure(f"{{s}}.{field.name}", field.unit, field.range, field.doc)
+
+
+def _entry(field: StateField, index: int) -> Measure:
+    return Measure(f"{{s}}.{field.name}[:, {index}]", field.unit, field.range, field.doc)
+
+
+def _norm(field: StateField) -> Measure:
+    code = f"np.linalg.norm({{s}}.{field.name}, axis=-1)"
+    return Measure(code, field.unit, (0.0, field.range[1]), field.doc)

@@ -1,0 +1,303 @@
+"""Prompts to look at: what an agent would send, made by the agent itself and not sent.
+
+Where a prompt speaks of programs and trainings, those of a run are taken, or else an example: the
+task's reference reward, with a mistake where the prompt is about one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from reward_agent.definitions.card import EnvCard, load_env
+from reward_agent.definitions.paths import find_runs_dir
+from reward_agent.definitions.task import (
+    TaskSpec,
+    apply_task,
+    list_tasks,
+    read_reference_reward,
+    resolve_task,
+)
+from reward_agent.designers.analyzer import Analyzer
+from reward_agent.designers.brief import (
+    PROGRAM,
+    AnalysisBrief,
+    DesignBrief,
+    HistoryEntry,
+    MetricBrief,
+    MetricProposal,
+    Proposal,
+    RepairBrief,
+    ReviewBrief,
+    RevisionBrief,
+    select_history,
+)
+from reward_agent.designers.critic import Critic
+from reward_agent.designers.designer import Designer
+from reward_agent.designers.history import find_best, read_history
+from reward_agent.designers.ideas import choose_ideas
+from reward_agent.errors import UnknownNameError
+from reward_agent.llm.chat import ALL_AGENTS, ChatRequest, Completion, make_exchange
+from reward_agent.records.store import find_run
+from reward_agent.types import Candidate, Critique, Evaluation, Finding, RewardProgram, Risk
+
+# English and code, as today's tokenisers count them; prices and limits use a bound instead.
+BYTES_PER_TOKEN = 3.6
+N_CANDIDATES = 6
+
+PURPOSES = {
+    "designer/first": "a program, in the first round",
+    "designer/next": "a program, in a later round, with four rounds of history",
+    "designer/repair": "the program again, without what was found wrong with it",
+    "designer/revise": "the program again, after the Critic asked for a change",
+    "designer/metric": "a metric for a sentence that has none",
+    "designer/metric_repair": "the metric again, without what was found wrong with it",
+    "critic/review": "the risks of a program, before it is trained",
+    "analyzer/analyse": "why a trained policy does what it does, and the next change",
+}
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What the prompts are about.
+
+    Args:
+        card: the environment, with the task applied.
+        task: the behaviour.
+        reference: source of a person's reward for it, or None.
+        entries: the candidates of a run, oldest first; empty for an example.
+        index: which candidate of its round is asked for, from 0.
+    """
+
+    card: EnvCard
+    task: TaskSpec
+    reference: str | None = None
+    entries: tuple[HistoryEntry, ...] = ()
+    index: int = 0
+
+    @property
+    def program(self) -> RewardProgram:
+        """A program to speak of: the best of the run, the reference, or a small one."""
+        best = find_best(list(self.entries))
+        if best is not None and best.program is not None:
+            return best.program
+        return RewardProgram(self.reference or _write_program(self.card))
+
+    @property
+    def entry(self) -> HistoryEntry:
+        """A trained candidate to speak of."""
+        best = find_best(list(self.entries))
+        return best or _make_example(self.program, self.task)
+
+    def make_brief(self, entries: Sequence[HistoryEntry] = ()) -> DesignBrief:
+        """Return what the Designer is told after these candidates."""
+        best = find_best(list(entries))
+        iteration = max((e.candidate.iteration for e in entries), default=-1) + 1
+        history = select_history(entries)
+        n_ideas = max(N_CANDIDATES, self.index + 1)
+        idea = choose_ideas(iteration, n_ideas, best=best, history=history)[self.index]
+        return DesignBrief(self.card, self.task, idea, iteration, self.index, best, history)
+
+
+def load_subject(
+    env: str,
+    task: str | None = None,
+    run: str | None = None,
+    runs_dir: Path | None = None,
+    index: int = 0,
+) -> Subject:
+    """Find what a prompt is about.
+
+    Args:
+        env: name of an environment or its folder.
+        task: name of a task or a sentence; the environment's first task by default.
+        run: a run whose environment, task, programs and trainings are taken instead.
+        runs_dir: where runs lie.
+        index: which candidate of its round is asked for.
+
+    Raises:
+        UnknownNameError: there is no such environment, task or run.
+    """
+    if run is not None:
+        store = find_run(run, find_runs_dir(runs_dir))
+        record = store.read_run()
+        return Subject(record.card, record.task, None, tuple(read_history(store)), index)
+    card = load_env(env)
+    known = list_tasks(card)
+    spec = resolve_task(card, task or (known[0] if known else "move forward"))
+    reference = read_reference_reward(card, spec)
+    return Subject(apply_task(card, spec), spec, reference, (), index)
+
+
+class _Shown(Exception):
+    """The request that would be sent."""
+
+    def __init__(self, request: ChatRequest) -> None:
+        super().__init__()
+        self.request = request
+
+
+class _ShowingModel:
+    """A chat model that keeps the request in place of sending it."""
+
+    provider = "none"
+    name = "none"
+    agents = ALL_AGENTS
+    max_concurrency = 1
+
+    def complete(self, request: ChatRequest) -> Completion:
+        """Show the request to whoever waits for it."""
+        raise _Shown(request)
+
+
+def preview_prompt(name: str, subject: Subject) -> ChatRequest:
+    """Return the request that the agent would send.
+
+    Args:
+        name: a key of ``PURPOSES``.
+        subject: what it is about.
+
+    Raises:
+        UnknownNameError: no such prompt.
+    """
+    if name not in _ASKERS:
+        raise UnknownNameError("prompt", name, PURPOSES)
+    try:
+        _ASKERS[name](subject)
+    except _Shown as shown:
+        return shown.request
+    raise AssertionError(f"{name} sends nothing")
+
+
+def estimate_tokens(text: str) -> int:
+    """Return about how many tokens a text has."""
+    return round(len(text.encode("utf-8", "replace")) / BYTES_PER_TOKEN)
+
+
+def _ask_first(subject: Subject) -> None:
+    Designer(_ShowingModel()).propose(subject.make_brief())
+
+
+def _ask_next(subject: Subject) -> None:
+    entries = subject.entries or (subject.entry,)
+    Designer(_ShowingModel()).propose(subject.make_brief(entries))
+
+
+def _ask_repair(subject: Subject) -> None:
+    # Here, not above: the checks need more time to import than listing prompts takes.
+    from reward_agent.rewards.checks import check_program
+
+    program = _break(subject.program, subject.card)
+    findings = check_program(program, subject.card).findings
+    first = next((item for item in findings if item.severity == "error"), None)
+    outcome = f"rejected: check: {first.message}" if first else PROGRAM
+    proposal = _propose(program, outcome)
+    Designer(_ShowingModel()).repair(RepairBrief(subject.make_brief(), proposal, findings))
+
+
+def _ask_revision(subject: Subject) -> None:
+    risk = Risk(
+        kind="flooding",
+        line=6,
+        evidence="(the Critic's evidence, with numbers)",
+        remedy="(the smallest change that removes it)",
+    )
+    critique = Critique(verdict="revise", summary="(the Critic's summary)", risks=(risk,))
+    proposal = _propose(subject.program)
+    Designer(_ShowingModel()).revise(RevisionBrief(subject.make_brief(), proposal, critique))
+
+
+def _propose(program: RewardProgram, outcome: str = PROGRAM) -> Proposal:
+    """Return a program as the reply that it came in."""
+    reply = f"(A few lines of prose.)\n\n```python\n{program.source.strip()}\n```"
+    completion = Completion(reply=reply, stop_reason="stop", model="none", provider="none")
+    request = ChatRequest("designer", "designer/first", ())
+    return Proposal(program, outcome, (make_exchange(request, completion),))
+
+
+def _ask_metric(subject: Subject) -> None:
+    brief = MetricBrief(subject.card, subject.task.description)
+    Designer(_ShowingModel()).propose_metric(brief)
+
+
+def _ask_metric_repair(subject: Subject) -> None:
+    finding = Finding(
+        rule="metric/failed",
+        severity="error",
+        message="the metric failed on an episode of random actions: (why)",
+        remedy="return Score(task_score, success, parts) with finite numbers",
+    )
+    previous = MetricProposal("(the metric)", "", "", "", "metric")
+    description = subject.task.description
+    Designer(_ShowingModel()).propose_metric(
+        MetricBrief(subject.card, description, previous, (finding,))
+    )
+
+
+def _ask_review(subject: Subject) -> None:
+    Critic(_ShowingModel()).review(ReviewBrief(subject.make_brief(), subject.program))
+
+
+def _ask_analysis(subject: Subject) -> None:
+    brief = subject.make_brief(subject.entries)
+    Analyzer(_ShowingModel()).analyse(AnalysisBrief(brief, subject.entry))
+
+
+_ASKERS: dict[str, Callable[[Subject], object]] = {
+    "designer/first": _ask_first,
+    "designer/next": _ask_next,
+    "designer/repair": _ask_repair,
+    "designer/revise": _ask_revision,
+    "designer/metric": _ask_metric,
+    "designer/metric_repair": _ask_metric_repair,
+    "critic/review": _ask_review,
+    "analyzer/analyse": _ask_analysis,
+}
+
+
+def _write_program(card: EnvCard) -> str:
+    """Write a program over the first scalar field of a card."""
+    name = next(field.name for field in card.state if field.size is None)
+    return (
+        "def compute_reward(state, action, next_state):\n"
+        f'    """Pay for change of {name}."""\n'
+        f"    change = next_state.{name} - state.{name}  # (N,)\n"
+        '    terms = {"change": change}\n'
+        "    return change, terms\n"
+    )
+
+
+def _break(program: RewardProgram, card: EnvCard) -> RewardProgram:
+    """Return the program with the name of a field misspelt."""
+    used = [f.name for f in card.state if f"state.{f.name}" in program.source]
+    name = used[0] if used else card.state[0].name
+    wrong = f"{name[:-2]}{name[-1]}{name[-2]}"
+    return RewardProgram(program.source.replace(f"state.{name}", f"state.{wrong}"))
+
+
+def _make_example(program: RewardProgram, task: TaskSpec) -> HistoryEntry:
+    """Return a candidate of nobody's run, which says so."""
+    score = 0.3 * (task.target_score or 1.0)
+    evaluation = Evaluation(
+        total_timesteps=200_000,
+        seed=1,
+        n_episodes=16,
+        task_score=score,
+        task_score_interval=(0.8 * score, 1.2 * score),
+        success_rate=0.0,
+        episode_length=200.0,
+    )
+    candidate = Candidate(
+        id="example0",
+        iteration=0,
+        index=0,
+        idea="weighted-sum",
+        outcome="trained",
+        program_sha256=program.sha256,
+        total_timesteps=200_000,
+        task_score=score,
+        evaluation=evaluation,
+    )
+    text = "(Here stands what its policy does, in words and tables; --run RUN shows a real one.)"
+    return HistoryEntry(candidate, program=program, summary_text=text)

@@ -1,0 +1,155 @@
+"""Which episode is shown to a person, and what is written on its pictures."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from reward_agent.definitions.card import EnvCard
+from reward_agent.errors import DataError
+from reward_agent.evaluation.scoring import rank_episodes
+from reward_agent.simulation.state import FloatArray
+from reward_agent.summary.events import find_events
+from reward_agent.types import EpisodeScore, Evaluation
+
+if TYPE_CHECKING:
+    from reward_agent.evaluation.rollout import Rollout
+
+_N_MOMENTS = 7
+
+
+@dataclass(frozen=True)
+class Footage:
+    """An episode to be drawn.
+
+    Args:
+        qpos: ``(T, nq)``; ``(T, 0)`` where EnvPool keeps it.
+        caption: what it is, for a person; one line or more.
+        verdict: what the metric says of the whole episode.
+        moments: state index to what happens there, for the strip.
+        action: ``(T - 1, n_actions)``.
+        seed: of its simulation, of which it is the first episode.
+    """
+
+    qpos: FloatArray
+    caption: str
+    verdict: str
+    moments: dict[int, str]
+    action: FloatArray | None = None
+    seed: int = 0
+
+
+def save_footages(footages: Sequence[Footage], path: Path) -> None:
+    """Write ``footage.npz``: words, and in single precision qpos and actions of each episode."""
+    words = [
+        {
+            "caption": f.caption,
+            "verdict": f.verdict,
+            "moments": list(f.moments.items()),
+            "seed": f.seed,
+        }
+        for f in footages
+    ]
+    arrays = {"words": np.array(json.dumps(words))}
+    for number, footage in enumerate(footages):
+        arrays[f"qpos_{number}"] = footage.qpos.astype(np.float32)
+        # Positions are enough where there are any.
+        if footage.action is not None and not footage.qpos.size:
+            arrays[f"action_{number}"] = footage.action.astype(np.float32)
+    np.savez_compressed(path, allow_pickle=False, **arrays)
+
+
+def load_footages(path: Path) -> list[Footage]:
+    """Read what ``save_footages`` wrote.
+
+    Raises:
+        DataError: the file is missing or something else.
+    """
+    try:
+        # Through memory: of a file that is no archive NumPy leaves the handle open.
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as arrays:
+            return [
+                Footage(
+                    qpos=arrays[f"qpos_{number}"].astype(np.float64),
+                    caption=words["caption"],
+                    verdict=words["verdict"],
+                    moments=dict(words["moments"]),
+                    action=arrays.get(f"action_{number}"),
+                    seed=words["seed"],
+                )
+                for number, words in enumerate(json.loads(str(arrays["words"])))
+            ]
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+        raise DataError(f"{path}: no footage: {error}", "evaluate the policy again") from error
+
+
+def make_footages(
+    card: EnvCard, rollout: Rollout, best: Evaluation, caption: str, n_episodes: int = 1
+) -> list[Footage]:
+    """Return the median episode, for the best one would flatter the policy; then others.
+
+    Args:
+        card: the environment.
+        rollout: of the policy.
+        best: the scores of these episodes.
+        caption: of the run; its first line is completed by which episode it is.
+        n_episodes: how many, as far as there are: median, best, worst, upper quartile.
+    """
+    order = rank_episodes(best)
+    places = {
+        "median": len(order) // 2,
+        "best": 0,
+        "worst": len(order) - 1,
+        "upper quartile": len(order) // 4,
+    }
+    chosen = {order[place]: name for name, place in reversed(places.items())}
+    names = {name: index for index, name in chosen.items()}
+    first, _, rest = caption.partition("\n")
+    footages = []
+    for name in [name for name in places if name in names][:n_episodes]:
+        index = names[name]
+        shown = f"{name} of {len(order)} episodes"
+        title = f"{first}, {shown}" if first else shown
+        footages.append(
+            Footage(
+                qpos=rollout.qpos[index],
+                action=rollout.trajectories.episode(index).action,
+                seed=best.seed + index,
+                caption=f"{title}\n{rest}" if rest else title,
+                verdict=_describe(best.episodes[index]),
+                moments=_choose_moments(card, rollout, index, best.episodes[index]),
+            )
+        )
+    return footages
+
+
+def _describe(score: EpisodeScore) -> str:
+    if score.task_score is None:
+        return ""
+    return f"episode score {score.task_score:.3g}" + (", success" if score.success else "")
+
+
+def _choose_moments(
+    card: EnvCard, rollout: Rollout, index: int, score: EpisodeScore
+) -> dict[int, str]:
+    """Return the start, the weightiest events, and evenly spaced steps where these are few."""
+    episode = rollout.trajectories.episode(index)
+    moments = {0: "start"}
+    events = find_events(card, episode, rollout.trajectories.ends[index], score.success_step)
+    gap = max(1, episode.n_steps // 40)
+    for event in sorted(events, key=lambda event: -event.weight):
+        if all(abs(event.step - step) >= gap for step in moments):
+            moments[event.step] = event.label
+    moments = dict(list(moments.items())[:_N_MOMENTS])
+    for part in range(1, _N_MOMENTS):
+        step = episode.n_steps * part // (_N_MOMENTS - 1)
+        if len(moments) < _N_MOMENTS and all(abs(step - other) >= gap for other in moments):
+            moments[step] = ""
+    return moments

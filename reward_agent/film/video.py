@@ -1,0 +1,160 @@
+"""Pictures of episodes: a film in real time, several side by side, and a strip of key moments.
+
+Import this only after ``MUJOCO_GL`` is set: MuJoCo chooses its renderer when it is imported.
+"""
+
+from __future__ import annotations
+
+import functools
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from PIL import Image, ImageDraw, ImageFont
+
+from reward_agent.definitions.card import EnvCard
+from reward_agent.film.artist import Frame, make_artist
+from reward_agent.film.footage import Footage
+from reward_agent.types import VideoQuality
+
+_BAND = 36
+_LINE = 16
+# Of a longer episode the beginning and the end are shown.
+_MAX_S = 8.0
+_BEGINNING = 0.6
+_TILE = 180
+_INK, _PAPER = (255, 255, 255), (20, 24, 32)
+
+
+@dataclass(frozen=True)
+class Quality:
+    """How a film looks, and so what it costs: time goes with pictures times their size.
+
+    Args:
+        width: of one episode's picture, pixels.
+        height: the same.
+        frames_per_s: pictures of a second.
+    """
+
+    width: int
+    height: int
+    frames_per_s: int
+
+
+QUALITIES: dict[VideoQuality, Quality] = {
+    "low": Quality(320, 216, 10),
+    "normal": Quality(400, 270, 12),
+    "high": Quality(480, 324, 25),
+}
+
+
+class Studio:
+    """What makes pictures of one environment's episodes.
+
+    Raises:
+        DataError: the card's model is missing or wrong.
+    """
+
+    def __init__(self, card: EnvCard, quality: Quality = QUALITIES["normal"]) -> None:
+        self._control_dt = card.control_dt
+        self._artist = make_artist(card, quality.width, quality.height)
+        rate = min(quality.frames_per_s, self._artist.most_frames_per_s)
+        self.quality = replace(quality, frames_per_s=rate)
+
+    def __enter__(self) -> Studio:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._artist.close()
+
+    def draw_strip(self, footage: Footage, path: Path) -> None:
+        """Write the key moments of an episode side by side, each with its words beneath."""
+        steps = sorted(footage.moments)
+        frames = self._artist.draw(footage, steps)
+        strip = Image.new("RGB", (_TILE * len(frames), _TILE + _BAND), _PAPER)
+        pen, font = ImageDraw.Draw(strip), _load_font(11)
+        for index, (step, frame) in enumerate(zip(steps, frames, strict=True)):
+            strip.paste(_cut_square(frame), (index * _TILE, 0))
+            time = f"{step * self._control_dt:.2f} s"
+            words = "\n".join((time, *textwrap.wrap(footage.moments[step], 30)[:1]))
+            pen.multiline_text((index * _TILE + 4, _TILE + 3), words, _INK, font)
+        strip.save(path, format="WEBP", quality=70, method=4)
+
+    def film(self, footages: Sequence[Footage]) -> tuple[list[Image.Image], int]:
+        """Return the pictures of episodes side by side, in real time, and their ms.
+
+        An episode that has ended stays at its last picture until the others have.
+        """
+        rate = self.quality.frames_per_s
+        choices = [choose_video_steps(len(f.qpos), self._control_dt, rate) for f in footages]
+        stride = max(c[1] - c[0] if len(c) > 1 else 1 for c in choices)
+        films = [
+            self._film_one(footage, steps) for footage, steps in zip(footages, choices, strict=True)
+        ]
+        length = max(map(len, films))
+        pictures = [_tile([film[min(i, len(film) - 1)] for film in films]) for i in range(length)]
+        return pictures, max(20, round(stride * self._control_dt * 1000))
+
+    def _film_one(self, footage: Footage, steps: Sequence[int]) -> list[Image.Image]:
+        frames = self._artist.draw(footage, steps)
+        height, width = frames[0].shape[:2]
+        blank = _make_blank(footage.caption.splitlines(), width, height)
+        return [
+            _fill(
+                blank, frame, f"step {step}   {step * self._control_dt:.2f} s   {footage.verdict}"
+            )
+            for step, frame in zip(steps, frames, strict=True)
+        ]
+
+
+def choose_video_steps(n_states: int, control_dt: float, frames_per_s: int = 25) -> list[int]:
+    """Return the states to draw, so many a second; of a long episode its two ends."""
+    stride = max(1, round(1 / (frames_per_s * control_dt)))
+    steps = list(range(0, n_states, stride))
+    n_most = max(2, round(_MAX_S / (stride * control_dt)))
+    if len(steps) <= n_most:
+        return steps
+    n_first = round(_BEGINNING * n_most)
+    return steps[:n_first] + steps[n_first - n_most :]
+
+
+@functools.cache
+def _load_font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """Return Pillow's own font; to unpack it takes as long as to write a line with it."""
+    return ImageFont.load_default(size=size)
+
+
+def _cut_square(frame: Frame) -> Image.Image:
+    """Return the middle of a picture as a tile of the strip."""
+    height, width = frame.shape[:2]
+    left = (width - height) // 2
+    return Image.fromarray(frame[:, left : left + height]).resize((_TILE, _TILE))
+
+
+def _make_blank(lines: Sequence[str], width: int, height: int) -> Image.Image:
+    """Return a picture with the words that stay, and room for a line and a frame under them."""
+    picture = Image.new("RGB", (width, height + 4 + _LINE * (len(lines) + 1)), _PAPER)
+    for index, line in enumerate(lines):
+        ImageDraw.Draw(picture).text((6, 1 + _LINE * index), line, _INK, _load_font(13))
+    return picture
+
+
+def _fill(blank: Image.Image, frame: Frame, words: str) -> Image.Image:
+    """Return the picture with its frame, and a line that changes above it."""
+    picture = blank.copy()
+    top = picture.height - frame.shape[0]
+    ImageDraw.Draw(picture).text((6, top - 3 - _LINE), words, _INK, _load_font(13))
+    picture.paste(Image.fromarray(frame), (0, top))
+    return picture
+
+
+def _tile(pictures: Sequence[Image.Image]) -> Image.Image:
+    """Return pictures of one size side by side, two in a row."""
+    if len(pictures) == 1:
+        return pictures[0]
+    width, height = pictures[0].size
+    whole = Image.new("RGB", (2 * width, height * ((len(pictures) + 1) // 2)), _PAPER)
+    for index, picture in enumerate(pictures):
+        whole.paste(picture, (index % 2 * width, index // 2 * height))
+    return whole

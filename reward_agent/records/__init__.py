@@ -1,0 +1,1 @@
+"""Closed records: jobs, the run directory, settings, limits, where time goes."""

@@ -1,0 +1,304 @@
+"""Draft: a program is proposed, checked, probed and reviewed until it may be trained.
+
+Cheap examinations come first: the static rules cost milliseconds, the probe about a second, the
+Critic a call of a language model.
+"""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from reward_agent.designers.brief import (
+    DesignBrief,
+    Proposal,
+    RepairBrief,
+    ReviewBrief,
+    RevisionBrief,
+)
+from reward_agent.executors import JobRequest
+from reward_agent.llm.chat import Exchange
+from reward_agent.records.jobs import PROGRAM_FILE, TRAJECTORIES_FILE, ProbeJob
+from reward_agent.records.store import write_record, write_text
+from reward_agent.rewards.checks import check_program
+from reward_agent.run.judge import StoredEpisodes
+from reward_agent.run.search import Search, copy_into
+from reward_agent.sandbox.runner import JobExit
+from reward_agent.types import (
+    Attempt,
+    CheckReport,
+    Critique,
+    FileRecord,
+    Finding,
+    Outcome,
+    ProbeReport,
+    RewardProgram,
+    Sha256,
+    Usage,
+)
+
+DRAFT_FILE = "draft.json"
+PROBE_FILE = "probe.json"
+ACCEPTED = "accepted"
+
+
+class DraftRecord(FileRecord):
+    """``draft.json``: a candidate before its training, written last."""
+
+    id: str
+    index: int
+    idea: str
+    parent: str | None
+    outcome: Outcome
+    program_sha256: Sha256 | None
+    attempts: tuple[Attempt, ...]
+    is_revised: bool
+    twin: str | None = None
+    rank_agreement: float | None = None
+    usage: Usage
+
+    @property
+    def is_accepted(self) -> bool:
+        """Whether the program may be trained."""
+        return self.outcome == ACCEPTED
+
+
+@dataclass(frozen=True)
+class Examination:
+    """A proposal and what the cheap stages say of it."""
+
+    proposal: Proposal
+    outcome: str
+    check: CheckReport | None = None
+    probe: ProbeReport | None = None
+
+    @property
+    def is_accepted(self) -> bool:
+        """Whether neither stage refuses the program."""
+        return self.outcome == ACCEPTED
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """All remarks, the probe's last."""
+        reports = [report for report in (self.check, self.probe) if report is not None]
+        return tuple(finding for report in reports for finding in report.findings)
+
+
+@dataclass
+class _Draft:
+    """The draft in the making."""
+
+    folder: Path
+    attempts: list[Attempt] = field(default_factory=list)
+    critique: Critique | None = None
+    exchanges: list[Exchange] = field(default_factory=list)
+    is_revised: bool = False
+
+
+def draft_candidate(search: Search, brief: DesignBrief, stored: StoredEpisodes) -> DraftRecord:
+    """Bring one candidate to the point where it may be trained, or give it up.
+
+    Raises:
+        ModelError: the language model cannot be used.
+    """
+    draft = _Draft(search.store.draft_dir(brief.iteration, brief.index))
+    draft.folder.mkdir(parents=True, exist_ok=True)
+    with search.ledger.spend("llm"):
+        proposal = search.designer.propose(brief)
+    examination = _examine(search, draft, proposal, stored)
+    examination = _repair(search, draft, brief, examination, stored)
+    if examination.is_accepted and search.critic is not None:
+        examination = _review(search, draft, brief, examination, stored)
+    record = _write_draft(search, draft, brief, examination)
+    search.notify(
+        "drafted",
+        iteration=brief.iteration,
+        index=brief.index,
+        id=record.id,
+        idea=record.idea,
+        outcome=record.outcome,
+    )
+    return record
+
+
+def _repair(
+    search: Search,
+    draft: _Draft,
+    brief: DesignBrief,
+    examination: Examination,
+    stored: StoredEpisodes,
+) -> Examination:
+    """Give findings back to the Designer, a bounded number of times."""
+    for number in range(search.config.max_repairs):
+        if examination.is_accepted or examination.proposal.is_final:
+            break
+        _write_attempt(draft, examination)
+        request = RepairBrief(brief, examination.proposal, _list_findings(examination), number)
+        with search.ledger.spend("llm"):
+            proposal = search.designer.repair(request)
+        examination = _examine(search, draft, proposal, stored)
+    return examination
+
+
+def _review(
+    search: Search,
+    draft: _Draft,
+    brief: DesignBrief,
+    examination: Examination,
+    stored: StoredEpisodes,
+) -> Examination:
+    """Ask the Critic once; a revision that fails the cheap stages is not taken."""
+    assert search.critic is not None
+    assert examination.proposal.program is not None
+    request = ReviewBrief(brief, examination.proposal.program, examination.findings)
+    with search.ledger.spend("llm"):
+        review = search.critic.review(request)
+    draft.exchanges.extend(review.exchanges)
+    draft.critique = review.critique
+    if review.critique is None or review.critique.verdict == "accept":
+        return examination
+    revision = RevisionBrief(brief, examination.proposal, review.critique)
+    with search.ledger.spend("llm"):
+        proposal = search.designer.revise(revision)
+    revised = _examine(search, draft, proposal, stored)
+    revised = _repair(search, draft, brief, revised, stored)
+    draft.is_revised = revised.is_accepted
+    rejected = examination if revised.is_accepted else revised
+    _write_attempt(draft, rejected, "revised" if revised.is_accepted else rejected.outcome)
+    return revised if revised.is_accepted else examination
+
+
+def _examine(
+    search: Search, draft: _Draft, proposal: Proposal, stored: StoredEpisodes
+) -> Examination:
+    """Check a proposal, then probe it if the static rules accept it."""
+    draft.exchanges.extend(proposal.exchanges)
+    if proposal.program is None:
+        return Examination(proposal, proposal.outcome)
+    with search.ledger.spend("checks"):
+        check = check_program(proposal.program, search.shown_card)
+    if not check.is_accepted:
+        return Examination(proposal, _name_rejection("check", check.findings), check)
+    return _probe(search, draft, proposal, check, stored)
+
+
+def _probe(
+    search: Search, draft: _Draft, proposal: Proposal, check: CheckReport, stored: StoredEpisodes
+) -> Examination:
+    """Dry-run an accepted program in the sandbox."""
+    assert proposal.program is not None
+    job_dir = draft.folder / "probe"
+    probe = run_probe(search, proposal.program, job_dir, stored)
+    if not probe.is_accepted:
+        return Examination(proposal, _name_rejection("probe", probe.findings), check, probe)
+    return Examination(proposal, ACCEPTED, check, probe)
+
+
+def run_probe(
+    search: Search, program: RewardProgram, job_dir: Path, stored: StoredEpisodes
+) -> ProbeReport:
+    """Run the probe job; a child that dies of the program is a finding."""
+    shutil.rmtree(job_dir, ignore_errors=True)
+    copy_into(job_dir, {PROGRAM_FILE: program.source.encode()})
+    if stored.trajectories is not None:
+        stored.trajectories.save(job_dir / TRAJECTORIES_FILE)
+    job = ProbeJob(
+        card=search.card,
+        program_sha256=program.sha256,
+        seed=search.config.seed,
+        gamma=search.card.ppo.gamma,
+        task_scores=stored.task_scores,
+    )
+    [job_exit] = search.executor.map([JobRequest(job, job_dir, search.short_limits)])
+    (job_dir / TRAJECTORIES_FILE).unlink(missing_ok=True)  # they lie where they were recorded
+    return read_probe(program, job_exit)
+
+
+def read_probe(program: RewardProgram, job_exit: JobExit) -> ProbeReport:
+    """Return the report of a probe; that a child died of the program is a finding."""
+    if isinstance(job_exit.result, ProbeReport):
+        return job_exit.result
+    finding = Finding(
+        rule="probe/child-ended",
+        severity="error",
+        message=f"the dry run ended without a result: {job_exit.outcome}",
+        remedy="use less time and memory; do nothing but arithmetic on the arguments",
+    )
+    return ProbeReport(program_sha256=program.sha256, findings=(finding,))
+
+
+def _list_findings(examination: Examination) -> tuple[Finding, ...]:
+    """Return the findings; a reply without a program is one as well."""
+    if examination.findings:
+        return examination.findings
+    return (Finding(rule="reply/no-program", severity="error", message=examination.outcome),)
+
+
+def _name_rejection(stage: str, findings: tuple[Finding, ...]) -> str:
+    errors = [finding for finding in findings if finding.severity == "error"]
+    first = errors[0]
+    place = f"line {first.line}: " if first.line is not None else ""
+    remedy = f"; {first.remedy}" if first.remedy else ""
+    more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+    return f"rejected: {stage}: {place}{first.message}{remedy}{more}"
+
+
+def _write_attempt(draft: _Draft, examination: Examination, outcome: str | None = None) -> None:
+    """Keep a reply that did not become the program."""
+    folder = draft.folder / "attempts" / str(len(draft.attempts))
+    _write_examination(folder, examination)
+    program = examination.proposal.program
+    draft.attempts.append(
+        Attempt(
+            outcome=outcome or examination.outcome,
+            program_sha256=program.sha256 if program else None,
+            findings=examination.findings,
+        )
+    )
+
+
+def _write_examination(folder: Path, examination: Examination) -> None:
+    proposal = examination.proposal
+    if proposal.exchanges:
+        write_text(folder / "prompt.md", proposal.exchanges[-1].prompt)
+        write_text(folder / "reply.md", proposal.reply)
+    if proposal.program is not None:
+        write_text(folder / PROGRAM_FILE, proposal.program.source)
+    if examination.check is not None:
+        write_record(folder / "check.json", examination.check)
+    if examination.probe is not None:
+        write_record(folder / PROBE_FILE, examination.probe)
+
+
+def _write_draft(
+    search: Search, draft: _Draft, brief: DesignBrief, examination: Examination
+) -> DraftRecord:
+    """Write the draft's files, the record last."""
+    _write_examination(draft.folder, examination)
+    if draft.critique is not None:
+        write_record(draft.folder / "critique.json", draft.critique)
+    usage = sum((exchange.completion.usage for exchange in draft.exchanges), Usage())
+    write_record(draft.folder / "usage.json", usage)
+    _write_exchanges(draft)
+    program = examination.proposal.program
+    identity = program.id if program else RewardProgram(examination.proposal.reply).id
+    record = DraftRecord(
+        id=identity,
+        index=brief.index,
+        idea=brief.idea.name,
+        parent=brief.idea.parent,
+        outcome=examination.outcome,
+        program_sha256=program.sha256 if program else None,
+        attempts=tuple(draft.attempts),
+        is_revised=draft.is_revised,
+        rank_agreement=examination.probe.rank_agreement if examination.probe else None,
+        usage=usage,
+    )
+    write_record(draft.folder / DRAFT_FILE, record)
+    return record
+
+
+def _write_exchanges(draft: _Draft) -> None:
+    lines = [exchange.model_dump_json() for exchange in draft.exchanges]
+    write_text(draft.folder / "exchanges.jsonl", "\n".join(lines) + "\n")

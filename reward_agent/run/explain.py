@@ -1,0 +1,69 @@
+"""Explain: what a trained policy does, in numbers, and what the Analyzer makes of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from reward_agent.designers.brief import AnalysisBrief, DesignBrief, HistoryEntry
+from reward_agent.evaluation.trajectories import Trajectories
+from reward_agent.executors import JobRequest
+from reward_agent.records.jobs import (
+    PROGRAM_FILE,
+    TRAJECTORIES_FILE,
+    EvaluateResult,
+    RelabelJob,
+    RelabelResult,
+)
+from reward_agent.records.store import write_record, write_text
+from reward_agent.run.search import Search, copy_into
+from reward_agent.summary.summary import TrajectorySummary, render_summary, summarise
+from reward_agent.types import RewardProgram, TrainingResult, Usage
+
+
+def summarise_candidate(
+    search: Search,
+    candidate_dir: Path,
+    evaluation_dir: Path,
+    program: RewardProgram,
+    training: TrainingResult,
+    judged: EvaluateResult,
+) -> TrajectorySummary:
+    """Summarise the recorded episodes of a candidate's best policy and write ``summary.json``."""
+    relabelled = _relabel(search, candidate_dir / "relabel", evaluation_dir, program)
+    with search.ledger.spend("summary"):
+        trajectories = Trajectories.load(evaluation_dir / TRAJECTORIES_FILE)
+        summary = summarise(
+            search.shown_card, search.task, training, judged, trajectories, relabelled
+        )
+        write_record(candidate_dir / "summary.json", summary)
+        write_text(candidate_dir / "summary.md", render_summary(summary))
+    return summary
+
+
+def _relabel(
+    search: Search, job_dir: Path, evaluation_dir: Path, program: RewardProgram
+) -> RelabelResult | None:
+    """Compute the pay of each term in each recorded episode, in the sandbox."""
+    recorded = (evaluation_dir / TRAJECTORIES_FILE).read_bytes()
+    files = {PROGRAM_FILE: program.source.encode(), TRAJECTORIES_FILE: recorded}
+    copy_into(job_dir, files)
+    job = RelabelJob(card=search.card, program_sha256=program.sha256, gamma=search.card.ppo.gamma)
+    [job_exit] = search.executor.map([JobRequest(job, job_dir, search.short_limits)])
+    # A copy, of megabytes; the episodes stay where they were evaluated.
+    (job_dir / TRAJECTORIES_FILE).unlink(missing_ok=True)
+    return job_exit.result if isinstance(job_exit.result, RelabelResult) else None
+
+
+def analyse_candidate(
+    search: Search, candidate_dir: Path, brief: DesignBrief, entry: HistoryEntry
+) -> Usage:
+    """Let the Analyzer diagnose one training, write ``analysis.json``, return what it cost."""
+    if search.analyzer is None:
+        return Usage()
+    with search.ledger.spend("llm"):
+        report = search.analyzer.analyse(AnalysisBrief(brief, entry))
+    if report.analysis is not None:
+        write_record(candidate_dir / "analysis.json", report.analysis)
+    lines = [exchange.model_dump_json() for exchange in report.exchanges]
+    write_text(candidate_dir / "analysis_exchanges.jsonl", "\n".join(lines) + "\n")
+    return sum((exchange.completion.usage for exchange in report.exchanges), Usage())

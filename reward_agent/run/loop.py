@@ -1,0 +1,310 @@
+"""The main path: ``run_design`` repeats ``design_iteration``, then confirms the winner.
+
+Every expensive step (a reply, a job) is remembered on disk, so a run that was interrupted is taken
+up by running the same path again: what is finished is read, not repeated.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+
+from reward_agent.designers.ask import LIMIT_MARK
+from reward_agent.designers.brief import DesignBrief, HistoryEntry
+from reward_agent.designers.history import find_best, read_entry, read_history, recall
+from reward_agent.designers.ideas import choose_ideas
+from reward_agent.errors import BudgetError, DataError, RewardAgentError
+from reward_agent.records.store import RunRecord, write_record, write_text
+from reward_agent.report.page import write_report
+from reward_agent.run.draft import DraftRecord
+from reward_agent.run.enlist import draft_all
+from reward_agent.run.explain import analyse_candidate, summarise_candidate
+from reward_agent.run.judge import StoredEpisodes, collect_episodes, judge_training
+from reward_agent.run.race import Race
+from reward_agent.run.search import Search
+from reward_agent.run.train import Finish, read_initial_policy
+from reward_agent.run.winner import choose_winner, confirm_best, film_winner
+from reward_agent.threads import map_threads
+from reward_agent.types import (
+    Candidate,
+    Iteration,
+    RewardProgram,
+    TrainingResult,
+    Usage,
+    rank_value,
+)
+
+
+def run_design(search: Search) -> RunRecord:
+    """Design, train and judge until the budget ends or the target is reached.
+
+    Args:
+        search: the run in progress; its lock is held by the caller.
+
+    Returns:
+        The record with its winner.
+
+    Raises:
+        RewardAgentError: no program was accepted, or one of its kinds (a lost model, a full disk).
+    """
+    _reopen_short_round(search)
+    for index in range(search.config.iterations):
+        if index not in search.store.list_iterations():
+            if search.budget.reached:
+                break
+            iteration = design_iteration(search, index)
+            unasked = _list_unasked(iteration)
+            if len(unasked) == len(iteration.candidates):
+                search.store.reopen_iteration(index, unasked)
+                break
+            search.store.write_iteration(iteration)
+            search.notify("iteration_finished", iteration=index, best=iteration.best)
+        update_run(search)
+        if _is_target_reached(search):
+            break
+    run = _name_winner(search)
+    search.notify("finished", winner=run.winner.candidate if run.winner else None)
+    return run
+
+
+def design_iteration(
+    search: Search, index: int, briefs: Sequence[DesignBrief] | None = None
+) -> Iteration:
+    """Run one round: draft, train, judge, explain.
+
+    Args:
+        search: the run in progress.
+        index: number of the round.
+        briefs: what each candidate is asked for; by default what the run so far suggests.
+    """
+    started = time.monotonic()
+    if briefs is None:
+        briefs = _make_briefs(search, index)
+    stored = _collect_stored(search, briefs[0].history if search.config.screens else ())
+    search.notify("iteration_started", iteration=index, ideas=[brief.idea.name for brief in briefs])
+    race = Race(search, len(briefs))
+    with race.run():
+        drafts = draft_all(search, race, briefs, stored)
+    finishes = race.list_finishes()
+    judged = map_threads(
+        # One more than there are slots: the next is evaluated while this one is summarised.
+        search.executor.n_slots + 1,
+        lambda draft: _judge(search, briefs[draft.index], draft, finishes.get(draft.id)),
+        drafts,
+    )
+    candidates = map_threads(
+        search.designer.max_concurrency,
+        lambda candidate: _conclude(search, briefs[candidate.index], candidate),
+        judged,
+    )
+    return _make_iteration(search, index, tuple(candidates), time.monotonic() - started)
+
+
+def _make_briefs(search: Search, index: int) -> list[DesignBrief]:
+    """Say what each candidate of the round is asked for."""
+    entries = read_history(search.store)
+    best, history = recall(entries, search.config.recall)
+    config = search.config
+    ideas = choose_ideas(
+        index,
+        config.candidates,
+        best=best,
+        history=history,
+        seed=config.seed,
+        is_greedy=config.recall != "rounds",
+    )
+    return [
+        DesignBrief(search.shown_card, search.task, idea, index, number, best, history, config.seed)
+        for number, idea in enumerate(ideas)
+    ]
+
+
+def _collect_stored(search: Search, history: Iterable[HistoryEntry]) -> StoredEpisodes:
+    """Gather the recorded episodes that new programs are tried on."""
+    folders = [
+        (search.store.evaluation_dir(c.iteration, c.id, search.config.seed), c.evaluation)
+        for c in (entry.candidate for entry in history)
+        if c.evaluation is not None
+    ]
+    return collect_episodes(folders)
+
+
+def _judge(
+    search: Search, brief: DesignBrief, draft: DraftRecord, finish: Finish | None
+) -> Candidate:
+    """Say what became of a draft; what was trained is scored and summarised."""
+    folder = search.store.candidate_dir(brief.iteration, draft.id)
+    has_start = read_initial_policy(folder) is not None
+    candidate = Candidate(
+        id=draft.id,
+        iteration=brief.iteration,
+        index=draft.index,
+        idea=draft.idea,
+        parent=draft.parent,
+        outcome=finish.outcome if finish else draft.outcome,
+        attempts=draft.attempts,
+        program_sha256=draft.program_sha256,
+        is_revised=draft.is_revised,
+        started_from=brief.best.candidate.id if has_start and brief.best else None,
+        twin=draft.twin,
+        rank_agreement=draft.rank_agreement,
+        usage=draft.usage,
+    )
+    if finish is not None and finish.result is not None and finish.result.snapshots:
+        try:
+            return _judge_training(search, candidate, finish.result)
+        except DataError as error:  # what the training left cannot be evaluated
+            outcome = f"failed: evaluation: {error.message}"
+            return candidate.model_copy(update={"outcome": outcome})
+    return candidate
+
+
+def _conclude(search: Search, brief: DesignBrief, candidate: Candidate) -> Candidate:
+    """Let the Analyzer explain what was trained; write ``candidate.json``."""
+    folder = search.store.candidate_dir(candidate.iteration, candidate.id)
+    if candidate.evaluation is not None:
+        usage = analyse_candidate(search, folder, brief, read_entry(search.store, candidate))
+        candidate = candidate.model_copy(update={"usage": candidate.usage + usage})
+    write_record(folder / "candidate.json", candidate)
+    search.notify(
+        "concluded",
+        iteration=candidate.iteration,
+        candidate=candidate.id,
+        outcome=candidate.outcome,
+        task_score=candidate.task_score,
+    )
+    return candidate
+
+
+def _judge_training(search: Search, candidate: Candidate, result: TrainingResult) -> Candidate:
+    store, seed = search.store, search.config.seed
+    folder = store.candidate_dir(candidate.iteration, candidate.id)
+    evaluation_dir = store.evaluation_dir(candidate.iteration, candidate.id, seed)
+    training_dir = store.training_dir(candidate.iteration, candidate.id, seed)
+    write_record(folder / "training.json", result)
+    judged = judge_training(search, evaluation_dir, training_dir, result, candidate.id)
+    write_record(folder / "evaluation.json", judged)
+    program = RewardProgram(store.read_program(candidate.iteration, candidate.id))
+    summarise_candidate(search, folder, evaluation_dir, program, result, judged)
+    return candidate.model_copy(
+        update={
+            "total_timesteps": result.total_timesteps,
+            "task_score": judged.best.task_score,
+            "evaluation": judged.best,
+        }
+    )
+
+
+def _make_iteration(
+    search: Search, index: int, candidates: tuple[Candidate, ...], wall_s: float
+) -> Iteration:
+    earlier = find_best(read_history(search.store))
+    known = [*([earlier.candidate] if earlier else []), *candidates]
+    scored = [candidate for candidate in known if candidate.task_score is not None]
+    best = max(scored, key=lambda candidate: rank_value(candidate.task_score), default=None)
+    return Iteration(
+        index=index,
+        candidates=candidates,
+        best=best.id if best else None,
+        best_task_score=best.task_score if best else None,
+        wall_s=wall_s,
+        usage=sum((candidate.usage for candidate in candidates), Usage()),
+    )
+
+
+def _reopen_short_round(search: Search) -> None:
+    """Take up the round whose candidates a limit of money kept from being written.
+
+    What was trained in it stays; only the candidates without a program are asked for again.
+    """
+    for index in search.store.list_iterations()[-1:]:
+        unasked = _list_unasked(search.store.read_iteration(index))
+        if unasked:
+            search.store.reopen_iteration(index, unasked)
+
+
+def _list_unasked(iteration: Iteration) -> list[str]:
+    """Return the candidates for which there was no money."""
+    mark = f"no program: {LIMIT_MARK}"
+    return [c.id for c in iteration.candidates if c.outcome.startswith(mark)]
+
+
+def _is_target_reached(search: Search) -> bool:
+    target = search.config.target_score
+    best = find_best(read_history(search.store))
+    return (
+        target is not None and best is not None and rank_value(best.candidate.task_score) >= target
+    )
+
+
+def update_run(search: Search) -> RunRecord:
+    """Bring run.json, reward.py and the report up to date."""
+    entries = read_history(search.store)
+    best = find_best(entries)
+    run = search.store.read_run().model_copy(
+        update={
+            "usage": search.budget.usage,
+            "total_timesteps": sum(entry.candidate.total_timesteps for entry in entries),
+            **_read_clock(search),
+        }
+    )
+    search.store.write_run(run)
+    if best is not None and best.program is not None:
+        write_text(search.store.dir / "reward.py", best.program.source)
+    with search.ledger.spend("report"):
+        write_report(search.store.dir)
+    return run
+
+
+def _name_winner(search: Search) -> RunRecord:
+    """Train the two best again with fresh seeds and name the winner."""
+    entries = read_history(search.store)
+    trained = [entry for entry in entries if entry.candidate.evaluation is not None]
+    if not trained and search.budget.reached:
+        raise BudgetError(
+            f"{search.budget.reached}; no program was trained before",
+            "give a higher limit, or lower the most that a call can cost with --reply-tokens, and "
+            f"go on with: {search.store.resume_command}",
+        )
+    if not trained:
+        raise RewardAgentError(*_explain_no_candidate(search, [e.candidate for e in entries]))
+    confirmations = confirm_best(search, trained)
+    search.background.finish()
+    winner = choose_winner(search, trained, confirmations)
+    winner = film_winner(search, winner) if winner else None
+    run = update_run(search)
+    extra = sum(item.evaluation is not None for item in confirmations) * search.config.steps
+    run = run.model_copy(
+        update={
+            "status": "finished",
+            "note": "" if winner else "nothing was ranked: the task has no metric",
+            "limit": search.budget.reached,
+            "confirmations": tuple(confirmations),
+            "winner": winner,
+            "total_timesteps": run.total_timesteps + extra,
+            **_read_clock(search),
+        }
+    )
+    search.store.write_run(run)
+    if winner is not None:
+        source = search.store.read_program(winner.iteration, winner.candidate)
+        write_text(search.store.dir / "reward.py", source)
+    with search.ledger.spend("report"):
+        write_report(search.store.dir)
+    return run
+
+
+def _read_clock(search: Search) -> dict[str, object]:
+    return {"wall_s": search.ledger.elapsed_s, "slot_seconds": search.ledger.account()}
+
+
+def _explain_no_candidate(search: Search, candidates: list[Candidate]) -> tuple[str, str]:
+    outcomes = [candidate.outcome for candidate in candidates]
+    common = max(set(outcomes), key=outcomes.count)
+    return (
+        f"no candidate passed: {len(outcomes)} of {len(outcomes)} programs ended before a "
+        f"result, most often '{common}'",
+        f"reword the task, use another model, or go on with "
+        f"`{search.store.resume_command} --iterations "
+        f"{search.config.iterations + 2}`",
+    )

@@ -1,0 +1,189 @@
+"""Metric: how a run is judged, chosen before anything is trained.
+
+A task brings its metric, a person may bring one, and for a sentence the Designer proposes one,
+which is generated code: it runs sandboxed over recorded episodes and is taken only when accepted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from reward_agent.definitions.task import apply_task
+from reward_agent.designers.brief import MetricBrief, MetricProposal
+from reward_agent.errors import UsageError
+from reward_agent.executors import JobRequest
+from reward_agent.records.jobs import (
+    METRIC_FILE,
+    TRAJECTORIES_FILE,
+    RecordJob,
+    ScoreJob,
+    ScoreResult,
+)
+from reward_agent.records.store import MetricOrigin, RunRecord, write_record, write_text
+from reward_agent.rewards.checks import check_metric
+from reward_agent.run.search import Metric, Search, copy_into
+from reward_agent.types import Finding, RewardProgram
+
+
+@dataclass(frozen=True)
+class ProposedMetric:
+    """A proposal with what it says of recorded episodes, to be accepted or not.
+
+    Args:
+        proposal: source, meaning, unit and criterion.
+        examples: what kind of episode, and the score of each such episode.
+    """
+
+    proposal: MetricProposal
+    examples: dict[str, tuple[float, ...]]
+
+
+@dataclass(frozen=True)
+class MetricChoice:
+    """Where a metric may come from, in this order.
+
+    Args:
+        own: source of a metric that the user brings.
+        task: source of the task's own metric.
+        accept: asked about a metric that the Designer proposes for a sentence.
+        accept_unseen: take such a proposal without asking; recorded as such.
+    """
+
+    own: str | None = None
+    task: str | None = None
+    accept: Callable[[ProposedMetric], bool] | None = None
+    accept_unseen: bool = False
+
+
+def choose_metric(search: Search, run: RunRecord, choice: MetricChoice) -> Search:
+    """Return the search with its metric, and record it in the run's directory."""
+    stored = search.store.dir / METRIC_FILE
+    if run.metric_origin != "none" and stored.is_file():
+        return replace(search, metric=Metric(stored.read_text("utf-8"), run.metric_origin))
+    if choice.own is not None:
+        _refuse_failing(search, choice.own, "correct it and give it again with --metric")
+        return _adopt(search, run, Metric(choice.own, "file"))
+    if choice.task is not None:
+        if search.card.folder:  # the metrics that come with the program are tried by its tests
+            place = Path(search.card.folder) / "tasks" / search.task.name / METRIC_FILE
+            _refuse_failing(search, choice.task, f"correct {place}")
+        return _adopt(search, run, Metric(choice.task, "task"))
+    proposed = propose_metric(search)
+    origin = _ask(choice, proposed) if proposed is not None else None
+    if proposed is None or origin is None:
+        reason = "none was proposed" if proposed is None else "the proposed one was not accepted"
+        search.notify("no_metric", reason=reason)
+        return search
+    search = _take_words(search, proposed.proposal)
+    run = run.model_copy(update={"task": search.task, "card": search.card})
+    return _adopt(search, run, Metric(proposed.proposal.source, origin))
+
+
+def _ask(choice: MetricChoice, proposed: ProposedMetric) -> MetricOrigin | None:
+    if choice.accept_unseen:
+        return "proposed: accepted unseen"
+    if choice.accept is not None and choice.accept(proposed):
+        return "proposed: accepted"
+    return None
+
+
+def _refuse_failing(search: Search, source: str, remedy: str) -> None:
+    """Try a person's metric on recorded episodes, before a training is spent on it.
+
+    Raises:
+        UsageError: it fails on one of them.
+    """
+    _, errors = _try_metric(search, search.store.dir / "metric" / "own", source, is_trusted=True)
+    if errors:
+        raise UsageError(errors[0].message, remedy)
+
+
+def _adopt(search: Search, run: RunRecord, metric: Metric) -> Search:
+    assert metric.source is not None
+    write_text(search.store.dir / METRIC_FILE, metric.source)
+    search.store.write_run(run.model_copy(update={"metric_origin": metric.origin}))
+    return replace(search, metric=metric)
+
+
+def _take_words(search: Search, proposal: MetricProposal) -> Search:
+    """Put what the proposal says beside its code into the task, and the task onto the card."""
+    task = search.task.model_copy(
+        update={
+            "criterion": proposal.criterion,
+            "unit": proposal.unit,
+            "max_episode_steps": proposal.max_episode_steps,
+            "termination": () if proposal.lift_termination else None,
+        }
+    )
+    return replace(search, task=task, card=apply_task(search.card, task))
+
+
+def propose_metric(search: Search) -> ProposedMetric | None:
+    """Let the Designer propose a metric for the task's sentence, and try it.
+
+    Returns:
+        The proposal with its scores of recorded episodes; None if none passed.
+    """
+    brief = MetricBrief(search.shown_card, search.task.description)
+    for number in range(search.config.max_repairs + 1):
+        with search.ledger.spend("llm"):
+            proposal = search.designer.propose_metric(brief)
+        folder = search.store.dir / "metric" / str(number)
+        _write_proposal(folder, proposal)
+        if proposal.source is None:
+            search.notify("metric_rejected", outcome=proposal.outcome)
+            return None
+        findings = list(check_metric(proposal.source, search.shown_card).findings)
+        errors = tuple(finding for finding in findings if finding.severity == "error")
+        if not errors:
+            changed = _take_words(search, proposal)
+            examples, errors = _try_metric(changed, folder, proposal.source)
+        if not errors:
+            return ProposedMetric(proposal, examples)
+        search.notify("metric_rejected", outcome=errors[0].message)
+        brief = replace(brief, previous=proposal, findings=errors)
+    return None
+
+
+def _write_proposal(folder: Path, proposal: MetricProposal) -> None:
+    if proposal.exchanges:
+        write_text(folder / "prompt.md", proposal.exchanges[-1].prompt)
+        write_text(folder / "reply.md", proposal.exchanges[-1].completion.reply)
+        write_record(folder / "usage.json", proposal.exchanges[-1].completion.usage)
+    if proposal.source is not None:
+        write_text(folder / METRIC_FILE, proposal.source)
+
+
+def _try_metric(
+    search: Search, folder: Path, source: str, is_trusted: bool = False
+) -> tuple[dict[str, tuple[float, ...]], tuple[Finding, ...]]:
+    """Score standing still and random actions; a metric that cannot is a finding."""
+    examples: dict[str, tuple[float, ...]] = {}
+    for actions in ("zero", "random"):
+        record_dir = folder / f"record_{actions}"
+        record = RecordJob(card=search.card, seed=search.config.seed, actions=actions)
+        search.executor.map([JobRequest(record, record_dir, search.short_limits)])
+        score_dir = folder / f"score_{actions}"
+        recorded = (record_dir / TRAJECTORIES_FILE).read_bytes()
+        copy_into(score_dir, {METRIC_FILE: source.encode(), TRAJECTORIES_FILE: recorded})
+        job = ScoreJob(
+            card=search.card,
+            metric_sha256=RewardProgram(source).sha256,
+            is_trusted=is_trusted,
+        )
+        [job_exit] = search.executor.map([JobRequest(job, score_dir, search.short_limits)])
+        result = job_exit.result
+        if not isinstance(result, ScoreResult) or result.evaluation is None:
+            outcome = result.outcome if isinstance(result, ScoreResult) else job_exit.outcome
+            finding = Finding(
+                rule="metric/failed",
+                severity="error",
+                message=f"the metric failed on an episode of {actions} actions: {outcome}",
+                remedy="return Score(task_score, success, parts) with finite numbers",
+            )
+            return {}, (finding,)
+        scores = [episode.task_score for episode in result.evaluation.episodes]
+        examples[f"{actions} actions"] = tuple(score for score in scores if score is not None)
+    return examples, ()

@@ -1,0 +1,211 @@
+"""Race: the candidates of a round train side by side; racing says whose slice is next.
+
+A candidate enters as soon as it is accepted, while others are still being drafted. Everything that
+a race knows is on disk, so a run that is taken up again goes on in the middle of one: slices that
+are finished are read, and the next is chosen from all scores so far.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from reward_agent.errors import DataError
+from reward_agent.run.judge import judge_rung
+from reward_agent.run.racing import (
+    RacingPolicy,
+    RungScore,
+    Standing,
+    describe_stop,
+    find_next_stop,
+    has_held,
+    make_policy,
+)
+from reward_agent.run.search import Search
+from reward_agent.run.train import Entrant, Finish, train_until
+from reward_agent.types import TrainingResult
+
+
+class Race:
+    """The trainings of one round.
+
+    Args:
+        search: the run.
+        n_candidates: how many may enter.
+    """
+
+    def __init__(self, search: Search, n_candidates: int) -> None:
+        self._search = search
+        self._policy = _make_policy(search, n_candidates)
+        self._n_awaited = n_candidates
+        self._entrants: dict[str, Entrant] = {}
+        self._standings: dict[str, Standing] = {}
+        self._finishes: dict[str, Finish] = {}
+        self._winner: str | None = None
+        self._error: BaseException | None = None
+        self._changed = threading.Condition()
+
+    @contextmanager
+    def run(self) -> Iterator[None]:
+        """Train in all slots while candidates are made inside; leave when the race is over.
+
+        Raises:
+            RewardAgentError: a slice failed for a reason that is ours, or the run was stopped.
+        """
+        threads = [
+            threading.Thread(target=self._fill_slot, name=f"slot {number}", daemon=True)
+            for number in range(self._search.executor.n_slots)
+        ]
+        for thread in threads:
+            thread.start()
+        try:
+            yield
+            self.settle(self._n_awaited)
+            for thread in threads:
+                thread.join()
+        except BaseException as error:
+            self._end(error)
+            raise
+        if self._error is not None:
+            raise self._error
+
+    def enter(self, entrant: Entrant) -> None:
+        """Let a candidate take part."""
+        with self._changed:
+            self._entrants[entrant.candidate_id] = entrant
+            self._standings[entrant.candidate_id] = Standing(entrant.candidate_id)
+            self._n_awaited -= 1
+            self._changed.notify_all()
+
+    def settle(self, n_absent: int) -> None:
+        """Say that so many candidates will not enter."""
+        with self._changed:
+            self._n_awaited -= n_absent
+            self._changed.notify_all()
+
+    def list_finishes(self) -> dict[str, Finish]:
+        """Return how each training ended, by candidate id."""
+        return {name: self._name_end(name, finish) for name, finish in self._finishes.items()}
+
+    def _fill_slot(self) -> None:
+        """Take one slice after the other until the race is over."""
+        try:
+            while (name := self._wait_for_slice()) is not None:
+                self._take_slice(self._entrants[name], self._standings[name])
+        except BaseException as error:
+            self._end(error)
+
+    def _end(self, error: BaseException) -> None:
+        with self._changed:
+            self._error = self._error or error
+            self._changed.notify_all()
+
+    def _wait_for_slice(self) -> str | None:
+        """Return who gets the next slice, marked as running; None when the race is over."""
+        with self._changed:
+            while self._error is None and self._winner is None:
+                standings = list(self._standings.values())
+                name = self._policy.choose(standings, self._n_awaited)
+                if name is not None:
+                    self._update(name, is_running=True)
+                    return name
+                if not self._n_awaited and not any(item.is_running for item in standings):
+                    break
+                self._changed.wait()
+            return None
+
+    def _take_slice(self, entrant: Entrant, standing: Standing) -> None:
+        """Train and score up to the next stop, or as far as the training is already."""
+        stop = find_next_stop(self._policy, standing.steps)
+        finish = train_until(self._search, [entrant], stop)[entrant.candidate_id]
+        scores = dict(standing.scores)
+        if finish.result is not None and not finish.has_failed:
+            for passed in self._policy.stops:
+                if standing.steps < passed <= max(stop, finish.result.total_timesteps):
+                    scores[passed] = self._score(entrant, finish.result, passed)
+        target = self._search.config.target_score
+        has_reached = target is not None and has_held(scores, target)
+        with self._changed:
+            self._finishes[entrant.candidate_id] = finish
+            self._update(
+                entrant.candidate_id,
+                scores=scores,
+                is_running=False,
+                has_ended=finish.has_failed or has_reached,
+            )
+            if has_reached and self._winner is None:
+                self._winner = entrant.candidate_id
+            self._changed.notify_all()
+
+    def _score(self, entrant: Entrant, result: TrainingResult, stop: int) -> RungScore | None:
+        """Score the policy at a stop; the whole training is judged more carefully later."""
+        if stop == self._policy.stops[-1]:
+            return None
+        score = score_stop(self._search, entrant, result, stop)
+        self._search.notify(
+            "scored",
+            candidate=entrant.candidate_id,
+            steps=stop,
+            score=score.mean if score else None,
+        )
+        return score
+
+    def _update(self, name: str, **changes: object) -> None:
+        values = vars(self._standings[name]) | changes
+        self._standings[name] = Standing(**values)
+
+    def _name_end(self, name: str, finish: Finish) -> Finish:
+        """Say whether a training went to the end, and why not."""
+        standing, unit = self._standings[name], self._search.task.unit
+        if finish.has_failed:
+            return finish
+        if name == self._winner:
+            target = self._search.config.target_score
+            outcome = f"reached {target:g} {unit} twice running by {standing.steps:,} steps"
+            return Finish(outcome, finish.result)
+        if standing.steps >= self._policy.stops[-1]:
+            return finish
+        if self._winner is not None:
+            outcome = (
+                f"stopped: at {standing.steps:,} steps candidate {self._winner} reached the target"
+            )
+            return Finish(outcome, finish.result)
+        scores = [item.score for item in self._standings.values()]
+        known = [score for score in scores if score is not None]
+        return Finish(describe_stop(standing.steps, standing.score, known, unit), finish.result)
+
+
+def race_candidates(search: Search, entrants: Sequence[Entrant]) -> dict[str, Finish]:
+    """Train all entrants, none more being awaited; return how each training ended."""
+    race = Race(search, len(entrants))
+    with race.run():
+        for entrant in entrants:
+            race.enter(entrant)
+    return race.list_finishes()
+
+
+def _make_policy(search: Search, n_candidates: int) -> RacingPolicy:
+    """Return the policy; without a metric nothing is ranked, so everybody goes to the end."""
+    config = search.config
+    has_metric = search.metric.source is not None
+    mode = config.racing if has_metric else "none"
+    watched = has_metric and config.target_score is not None
+    return make_policy(mode, config.steps, n_candidates, watched=watched)
+
+
+def score_stop(
+    search: Search, entrant: Entrant, result: TrainingResult, stop: int
+) -> RungScore | None:
+    """Score the policy that a training had at a stop; None where there is none to score."""
+    snapshots = [item for item in result.snapshots if item.total_timesteps >= stop]
+    if not snapshots:
+        return None
+    try:
+        evaluation = judge_rung(search, entrant, snapshots[0])
+    except DataError:  # what the child left is no policy; the candidate goes on without a score
+        return None
+    if evaluation.task_score is None:
+        return None
+    low, high = evaluation.task_score_interval or (evaluation.task_score,) * 2
+    return RungScore(evaluation.task_score, low, high)

@@ -1,0 +1,145 @@
+"""What every stage of a design run shares."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from reward_agent.definitions.card import EnvCard
+from reward_agent.definitions.task import TaskSpec
+from reward_agent.files import write_atomic
+from reward_agent.llm.budget import Budget
+from reward_agent.records.limits import Limits
+from reward_agent.records.settings import DesignConfig
+from reward_agent.records.store import MetricOrigin, RunStore
+from reward_agent.records.timing import TimeLedger
+from reward_agent.threads import Background
+
+if TYPE_CHECKING:
+    from reward_agent.designers.analyzer import Analyzer
+    from reward_agent.designers.critic import Critic
+    from reward_agent.designers.designer import Designer
+    from reward_agent.executors import Executor
+
+# Short jobs: seconds are usual, minutes mean that something hangs.
+SHORT_JOB_S = 120.0
+
+
+@dataclass(frozen=True)
+class Metric:
+    """The task's metric: its source and where it came from.
+
+    ``source`` is None when there is none: then nothing is ranked.
+    """
+
+    source: str | None
+    origin: MetricOrigin
+
+    @property
+    def is_trusted(self) -> bool:
+        """Whether a person wrote it; otherwise it is generated code."""
+        return self.origin in ("task", "file")
+
+
+@dataclass(frozen=True)
+class Judge:
+    """What it takes to score policies.
+
+    Args:
+        card: the environment with the task's changes.
+        metric: how an episode is scored.
+        executor: where jobs run.
+        limits: ceilings of an evaluation.
+    """
+
+    card: EnvCard
+    metric: Metric
+    executor: Executor
+    limits: Limits
+
+
+@dataclass(frozen=True)
+class Search:
+    """One design run in progress.
+
+    Args:
+        store: the run directory.
+        card: the environment with the task's changes.
+        task: what is wanted.
+        metric: how it is judged.
+        config: resolved settings.
+        designer: writes programs.
+        critic: reviews them; None leaves the stage out.
+        analyzer: explains trainings; None leaves the stage out.
+        executor: where jobs run.
+        ledger: notes where the time goes.
+        budget: what may be spent on the language model, and what has been.
+        listen: receives every event as ``(kind, data)``; progress of trainings included.
+    """
+
+    store: RunStore
+    card: EnvCard
+    task: TaskSpec
+    metric: Metric
+    config: DesignConfig
+    designer: Designer
+    critic: Critic | None
+    analyzer: Analyzer | None
+    executor: Executor
+    ledger: TimeLedger
+    listen: Callable[[str, dict[str, Any]], None]
+    budget: Budget = field(default_factory=Budget)
+    background: Background = field(default_factory=Background, repr=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    def notify(self, kind: str, **data: Any) -> None:
+        """Record an event and pass it on."""
+        with self._lock:
+            self.store.append_event(kind, data)
+            self.listen(kind, data)
+
+    def report_progress(self, **data: Any) -> None:
+        """Pass on the progress of a training, which is not worth a record."""
+        with self._lock:
+            self.listen("training_progress", data)
+
+    @property
+    def shown_card(self) -> EnvCard:
+        """What the designer knows of the environment; a script may hold a person's program."""
+        is_scripted = (self.config.provider or "").partition(":")[0] == "scripted"
+        return self.card if is_scripted else self.card.for_designer
+
+    @property
+    def judge(self) -> Judge:
+        """What it takes to score this run's policies."""
+        return Judge(self.card, self.metric, self.executor, self.training_limits)
+
+    @property
+    def short_limits(self) -> Limits:
+        """Limits of a probe or another short job."""
+        return make_short_limits(self.config)
+
+    @property
+    def training_limits(self) -> Limits:
+        """Limits of a training or an evaluation."""
+        return make_training_limits(self.config)
+
+
+def make_short_limits(config: DesignConfig) -> Limits:
+    """Return the limits of a probe or another short job."""
+    return Limits(wall_s=SHORT_JOB_S, memory_mib=config.memory_mib)
+
+
+def make_training_limits(config: DesignConfig) -> Limits:
+    """Return the limits of a training or an evaluation."""
+    return Limits(wall_s=config.training_timeout_s, memory_mib=config.memory_mib)
+
+
+def copy_into(job_dir: Path, files: dict[str, bytes]) -> None:
+    """Put input files into a job's folder; a link that a child left there is replaced."""
+    job_dir.mkdir(parents=True, exist_ok=True)
+    for name, content in files.items():
+        write_atomic(job_dir / name, content)

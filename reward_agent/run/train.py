@@ -1,0 +1,144 @@
+"""Train: one program up to some env steps, in the sandbox."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from reward_agent.definitions.card import EnvCard
+from reward_agent.errors import DataError
+from reward_agent.executors import JobRequest
+from reward_agent.files import read_capped
+from reward_agent.learning.policy import MAX_POLICY_BYTES, load_policy
+from reward_agent.records.jobs import INITIAL_POLICY_FILE, PROGRAM_FILE, TrainJob
+from reward_agent.run.search import Search, copy_into
+from reward_agent.types import RewardProgram, TrainingResult
+
+TRAINED = "trained"
+
+
+@dataclass(frozen=True)
+class Entrant:
+    """One program in the race.
+
+    Args:
+        candidate_id: the candidate's name.
+        candidate_dir: its folder.
+        training_dir: folder of its training job.
+        program: what it is trained with.
+        seed: seed of the training.
+    """
+
+    candidate_id: str
+    candidate_dir: Path
+    training_dir: Path
+    program: RewardProgram
+    seed: int
+
+
+@dataclass(frozen=True)
+class Finish:
+    """How one training ended: ``trained``, ``reached …``, ``stopped: …`` or ``failed: …``."""
+
+    outcome: str
+    result: TrainingResult | None
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether nothing more can come of the training."""
+        return self.outcome.startswith("failed")
+
+
+def train_until(search: Search, entrants: Sequence[Entrant], until: int) -> dict[str, Finish]:
+    """Train each entrant up to ``until`` steps, side by side as far as there are slots.
+
+    Returns:
+        Candidate id to how its training ended.
+    """
+    requests = [_make_request(search, entrant, until) for entrant in entrants]
+    by_dir = {entrant.training_dir: entrant for entrant in entrants}
+
+    def report(request: JobRequest, row: dict[str, float]) -> None:
+        entrant = by_dir[request.job_dir]
+        search.report_progress(
+            candidate=entrant.candidate_id,
+            seed=entrant.seed,
+            until=until,
+            total=search.config.steps,
+            **row,
+        )
+
+    exits = search.executor.map(requests, report)
+    finishes = {}
+    for entrant, job_exit in zip(entrants, exits, strict=True):
+        result = job_exit.result if isinstance(job_exit.result, TrainingResult) else None
+        finishes[entrant.candidate_id] = _name_finish(job_exit.outcome, result)
+        search.notify(
+            "trained_until",
+            candidate=entrant.candidate_id,
+            seed=entrant.seed,
+            until=until,
+            outcome=finishes[entrant.candidate_id].outcome,
+        )
+    return finishes
+
+
+def _make_request(search: Search, entrant: Entrant, until: int) -> JobRequest:
+    files = {PROGRAM_FILE: entrant.program.source.encode()}
+    initial = read_initial_policy(entrant.candidate_dir)
+    if initial is not None:
+        files[INITIAL_POLICY_FILE] = initial
+    copy_into(entrant.training_dir, files)
+    job = TrainJob(
+        card=search.card,
+        program_sha256=entrant.program.sha256,
+        seed=entrant.seed,
+        total_timesteps=search.config.steps,
+        until_timesteps=until,
+        ppo=search.card.ppo,
+        initial_policy_sha256=hashlib.sha256(initial).hexdigest() if initial else None,
+    )
+    return JobRequest(job, entrant.training_dir, search.training_limits)
+
+
+def check_policy(path: Path, card: EnvCard) -> None:
+    """Refuse a file that is no policy for this environment: a child may have written anything.
+
+    Raises:
+        DataError: it is not a policy, or one of another size.
+    """
+    header = load_policy(path).header
+    expected = (card.observation_size, card.n_actions)
+    if (header.observation_size, header.n_actions) != expected:
+        raise DataError(
+            f"{path.name} takes {header.observation_size} numbers and gives {header.n_actions}, "
+            f"{card.name} has observations of {expected[0]} and {expected[1]} actions",
+            "use a policy that was trained in this environment",
+        )
+
+
+def set_initial_policy(candidate_dir: Path, policy: Path, card: EnvCard) -> None:
+    """Let every training of a candidate begin with a policy.
+
+    Raises:
+        DataError: it is no policy for the environment.
+    """
+    check_policy(policy, card)
+    if not (candidate_dir / INITIAL_POLICY_FILE).is_file():
+        copy_into(candidate_dir, {INITIAL_POLICY_FILE: read_capped(policy, MAX_POLICY_BYTES)})
+
+
+def read_initial_policy(candidate_dir: Path) -> bytes | None:
+    """Return the policy that trainings of a candidate begin with; None: a new one."""
+    path = candidate_dir / INITIAL_POLICY_FILE
+    return path.read_bytes() if path.is_file() else None
+
+
+def _name_finish(job_outcome: str, result: TrainingResult | None) -> Finish:
+    if result is None:
+        return Finish(f"failed: training: {job_outcome}", None)
+    if result.outcome.startswith("failed"):
+        return Finish(result.outcome, result)
+    return Finish(TRAINED, result)

@@ -1,0 +1,1 @@
+"""What policies do, in numbers and words: pure functions of recorded arrays."""

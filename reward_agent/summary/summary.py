@@ -1,0 +1,205 @@
+"""What a trained policy does, in numbers that help to write the next reward."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+
+from reward_agent.definitions.card import EnvCard
+from reward_agent.definitions.task import TaskSpec
+from reward_agent.evaluation.metrics import Episode
+from reward_agent.evaluation.scoring import rank_episodes
+from reward_agent.evaluation.trajectories import Trajectories
+from reward_agent.records.jobs import EvaluateResult, RelabelResult
+from reward_agent.summary.columns import Column, choose_columns
+from reward_agent.summary.course import CoursePoint, make_course, render_course
+from reward_agent.summary.diagnostics import Case, Diagnosis, diagnose
+from reward_agent.summary.fields import (
+    ContactSummary,
+    FieldSummary,
+    render_fields,
+    summarise_contacts,
+    summarise_fields,
+)
+from reward_agent.summary.samples import EpisodeSample, render_sample, sample_episode
+from reward_agent.summary.tables import format_number, format_share, format_steps
+from reward_agent.summary.terms import TermSummary, render_terms, summarise_terms
+from reward_agent.types import Evaluation, FileRecord, Finite, Record, TrainingResult
+
+_N_COLUMNS = 7
+# The median episode tells most; of the other two a glance is enough.
+_ROWS = {"median": 13, "best": 6, "worst": 6}
+
+
+class EndCount(Record):
+    """Why some of the episodes ended."""
+
+    end: str
+    n_episodes: int
+    mean_length: Finite
+
+
+class TrajectorySummary(FileRecord):
+    """What one policy does: the one of a training that the task metric likes best.
+
+    ``course`` keeps the task score and the generated return apart; they are never compared.
+    """
+
+    env: str
+    task: str
+    unit: str
+    control_dt: Finite
+    max_episode_steps: int
+    best: Evaluation
+    total_timesteps: int
+    course: tuple[CoursePoint, ...] = ()
+    terms: tuple[TermSummary, ...] = ()
+    ends: tuple[EndCount, ...] = ()
+    fields: tuple[FieldSummary, ...] = ()
+    contacts: ContactSummary = ContactSummary()
+    episodes: tuple[EpisodeSample, ...] = ()
+    diagnoses: tuple[Diagnosis, ...] = ()
+
+
+def summarise(
+    card: EnvCard,
+    task: TaskSpec,
+    training: TrainingResult,
+    judged: EvaluateResult,
+    trajectories: Trajectories,
+    relabelled: RelabelResult | None = None,
+) -> TrajectorySummary:
+    """Return the summary of a training's best policy.
+
+    Args:
+        card: the environment with the task applied.
+        task: what was wanted.
+        training: its own view of itself.
+        judged: trusted scores of its snapshots, and of the best one.
+        trajectories: the best one's episodes.
+        relabelled: what the reward's terms paid in these, if it is known.
+    """
+    episodes = [trajectories.episode(i).keep_finite() for i in range(trajectories.n_episodes)]
+    columns = choose_columns(card, f"{task.description} {task.criterion}", episodes)
+    course = make_course(training, judged)
+    terms = summarise_terms(training, judged, relabelled)
+    case = Case(card, task.target_score, course, terms, judged.best, episodes)
+    return TrajectorySummary(
+        env=card.name,
+        task=task.name,
+        unit=task.unit,
+        control_dt=card.control_dt,
+        max_episode_steps=card.max_episode_steps,
+        best=judged.best,
+        total_timesteps=training.total_timesteps,
+        course=course,
+        terms=terms,
+        ends=_count_ends(judged.best),
+        fields=summarise_fields(columns, episodes),
+        contacts=summarise_contacts(card, episodes),
+        episodes=_sample_episodes(card, columns, judged.best, episodes),
+        diagnoses=diagnose(case),
+    )
+
+
+def render_summary(summary: TrajectorySummary) -> str:
+    """Return the summary as compact text with small tables, for prompts and for people."""
+    sections = [_render_verdict(summary), _render_ends(summary), render_training(summary)]
+    sections.append(f"Fields, all episodes:\n{render_fields(summary.fields, summary.contacts)}")
+    sections += [_render_episode(sample) for sample in summary.episodes]
+    sections.append(_render_diagnoses(summary.diagnoses))
+    return "\n\n".join(sections) + "\n"
+
+
+def render_training(summary: TrajectorySummary) -> str:
+    """Return the course of the training and what each term paid: numbers without behaviour."""
+    sections = [
+        "Over training (left of the bar: the task metric on fresh episodes; right of it: what the "
+        f"training saw; never compare the two):\n{render_course(summary.course, summary.unit)}",
+    ]
+    if summary.terms:
+        sections.append(
+            "Reward terms in these episodes (r: rank correlation of pay and task_score):\n"
+            + render_terms(summary.terms)
+        )
+    return "\n\n".join(sections)
+
+
+def _sample_episodes(
+    card: EnvCard, columns: Sequence[Column], best: Evaluation, episodes: Sequence[Episode]
+) -> tuple[EpisodeSample, ...]:
+    """Return the median, the best and the worst episode, each once."""
+    order = rank_episodes(best)
+    roles = {"median": order[len(order) // 2], "best": order[-1], "worst": order[0]}
+    shown: dict[int, str] = {}
+    for role, index in roles.items():
+        shown.setdefault(index, role)
+    return tuple(
+        sample_episode(
+            card,
+            episodes[index],
+            best.episodes[index],
+            columns[:_N_COLUMNS],
+            role,
+            index,
+            _ROWS[role],
+        )
+        for index, role in shown.items()
+    )
+
+
+def _count_ends(best: Evaluation) -> tuple[EndCount, ...]:
+    counts = Counter(episode.end for episode in best.episodes)
+    return tuple(
+        EndCount(
+            end=end,
+            n_episodes=count,
+            mean_length=float(np.mean([e.length for e in best.episodes if e.end == end])),
+        )
+        for end, count in counts.most_common()
+    )
+
+
+def _render_verdict(summary: TrajectorySummary) -> str:
+    best = summary.best
+    at = f"{format_steps(best.total_timesteps)} of {format_steps(summary.total_timesteps)} steps"
+    lines = [
+        f"{best.n_episodes} fresh episodes of the best policy (at {at} of training), deterministic:"
+    ]
+    score = f"task_score {format_number(best.task_score)} {summary.unit}".rstrip()
+    if best.task_score_interval is not None:
+        score += f" (95%: {' to '.join(map(format_number, best.task_score_interval))})"
+    if best.success_rate is not None and best.success_interval is not None:
+        low, high = best.success_interval
+        score += f"; success {format_share(best.success_rate)} (95%: {low:.0%} to {high:.0%})"
+    lines.append(score)
+    if best.parts:
+        parts = (f"{name} {format_number(value)}" for name, value in best.parts.items())
+        lines.append(f"parts of the score: {', '.join(parts)}")
+    return "\n".join(lines)
+
+
+def _render_ends(summary: TrajectorySummary) -> str:
+    limit = f"of at most {summary.max_episode_steps} ({summary.control_dt:g} s each)"
+    ends = (
+        f"{count.n_episodes} × {count.end} after {format_number(count.mean_length)} steps"
+        for count in summary.ends
+    )
+    return f"Episodes end: {', '.join(ends)} {limit}"
+
+
+def _render_episode(sample: EpisodeSample) -> str:
+    text = render_sample(sample)
+    return text[0].upper() + text[1:]
+
+
+def _render_diagnoses(diagnoses: Sequence[Diagnosis]) -> str:
+    if not diagnoses:
+        return "Known failure modes: none seen."
+    lines = [
+        f"- {d.name}: {d.meaning}. Evidence: {d.evidence}. What helps: {d.advice}."
+        for d in diagnoses
+    ]
+    return "Known failure modes seen (by rules on these numbers):\n" + "\n".join(lines)

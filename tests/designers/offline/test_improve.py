@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from reward_agent.definitions.card import load_env
+from reward_agent.designers.offline.body import Body
+from reward_agent.designers.offline.improve import (
+    Evidence,
+    list_moves,
+    make_random_move,
+    read_evidence,
+)
+from reward_agent.designers.offline.plan import Plan, TermPlan, make_plan, render_program
+from reward_agent.designers.offline.signals import list_signals
+from reward_agent.designers.offline.words import read_goals
+from reward_agent.types import TermPoint
+
+CARD = load_env("hopper")
+SIGNALS = list_signals(Body(CARD), read_goals("hop forward"))
+PLAN = make_plan(SIGNALS, "weighted-sum", random.Random(0))
+HEALTHY = {
+    "travel": (-1.0, 0.4, 1.0, 0.6),
+    "upright": (0.0, 0.1, 0.2, 0.2),
+    "clean_floor": (0.0, 0.05, 0.1, 0.08),
+    "effort": (-0.01, -0.005, 0.0, 0.02),
+    "alive": (0.4, 0.4, 0.4, 0.1),
+}
+
+LAST = {
+    name: TermPoint(
+        total_timesteps=1,
+        minimum=low,
+        mean=mean,
+        maximum=high,
+        pay_per_episode=mean,
+        share_of_return=share,
+    )
+    for name, (low, mean, high, share) in HEALTHY.items()
+}
+
+
+def find_moves(entry, changes: dict, length: float = 1000.0) -> list:
+    source = render_program(PLAN, SIGNALS, "hop")
+    return list_moves(
+        PLAN, SIGNALS, read_evidence(entry(source, HEALTHY | changes, length=length), CARD)
+    )
+
+
+def weigh(plan: Plan, signal: str) -> float:
+    return next((term.weight for term in plan.terms if term.signal == signal), 0.0)
+
+
+def test_healthy_training_calls_for_no_rule(entry) -> None:
+    assert find_moves(entry, {}) == []
+
+
+def test_flooding_bonus_is_cut_and_said_so(entry) -> None:
+    [move, *_] = find_moves(entry, {"alive": (0.4, 0.4, 0.4, 0.8)})
+    assert weigh(move.plan, "alive") < weigh(PLAN, "alive")
+    assert "80%" in move.reason
+
+
+def test_flooding_posture_becomes_a_gate(entry) -> None:
+    [move, *_] = find_moves(entry, {"upright": (0.0, 0.1, 0.2, 0.9)})
+    assert weigh(move.plan, "upright") == 0
+    assert move.plan.terms[0].gates == ("upright",)
+
+
+def test_dead_term_is_dropped(entry) -> None:
+    [move] = find_moves(entry, {"clean_floor": (0.0, 0.0, 0.0, 0.0)})
+    assert weigh(move.plan, "clean_floor") == 0
+
+
+def test_falling_early_makes_posture_and_life_worth_more(entry) -> None:
+    moves = find_moves(entry, {}, length=200.0)
+    assert any(weigh(move.plan, "alive") > weigh(PLAN, "alive") for move in moves)
+    assert "20%" in moves[0].reason
+
+
+def test_standing_still_raises_the_goal(entry) -> None:
+    [move] = find_moves(entry, {"travel": (0.0, 0.01, 0.02, 0.03), "upright": (0.0, 0.1, 0.2, 0.5)})
+    assert weigh(move.plan, "travel") == pytest.approx(3 * weigh(PLAN, "travel"))
+
+
+def test_goal_at_its_cap_gets_a_higher_one(entry) -> None:
+    [move] = find_moves(entry, {"travel": (0.0, 0.9, 1.0, 0.7)})
+    assert move.plan.terms[0].factor == pytest.approx(1.6)
+    assert "/ 8" in render_program(move.plan, SIGNALS, "hop")
+
+
+def test_named_failures_are_answered() -> None:
+    def find_reasons(*failures: str) -> list[str]:
+        return [
+            move.reason
+            for move in list_moves(PLAN, SIGNALS, Evidence(LAST, 1.0, frozenset(failures)))
+        ]
+
+    assert find_reasons() == []
+    assert "oscillates" in find_reasons("oscillation")[0]
+    assert "three times" in find_reasons("standing still")[0]
+
+
+def test_random_moves_change_the_program_and_repeat_with_a_seed() -> None:
+    before = render_program(PLAN, SIGNALS, "hop")
+    for seed in range(60):
+        move = make_random_move(PLAN, SIGNALS, random.Random(seed))
+        assert render_program(move.plan, SIGNALS, "hop") != before, move.reason
+        assert move == make_random_move(PLAN, SIGNALS, random.Random(seed))
+
+
+def test_random_move_never_drops_the_goal() -> None:
+    goals = {signal.name for signal in SIGNALS if signal.role == "goal"}
+    plan = Plan(terms=(TermPlan(signal="travel", weight=1.0),))
+    for seed in range(60):
+        plan = make_random_move(plan, SIGNALS, random.Random(seed)).plan
+        assert goals & {term.signal for term in plan.terms}

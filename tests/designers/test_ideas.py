@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import pytest
+
+from reward_agent.designers import ideas
+from reward_agent.designers.ideas import choose_ideas, load_ideas
+from reward_agent.errors import DataError
+from reward_agent.types import RewardProgram
+
+
+@pytest.mark.parametrize("n_candidates", [1, 3, 6, 8])
+def test_first_round_asks_for_different_ideas(n_candidates):
+    chosen = choose_ideas(0, n_candidates)
+    assert len({idea.text for idea in chosen}) == n_candidates
+    assert all(idea.parent is None for idea in chosen)
+
+
+@pytest.mark.parametrize("n_candidates", [16, 32])
+def test_more_candidates_than_ideas_ask_with_a_twist(n_candidates):
+    chosen = choose_ideas(0, n_candidates)
+    assert len({idea.text for idea in chosen}) == n_candidates
+    assert len({idea.name for idea in chosen}) == len(load_ideas().fresh)
+
+
+def test_later_round_of_many_candidates_asks_for_something_else_each_time(best, history):
+    chosen = choose_ideas(1, 16, best=best, history=history)
+    assert len({(idea.text, idea.parent) for idea in chosen}) == 16
+
+
+def test_fresh_ideas_that_were_not_tried_come_first(make_entry):
+    program = RewardProgram("x")
+    names = list(load_ideas().fresh)
+    tried = [make_entry(f"id{number}", 0, float(number), program=program) for number in range(6)]
+    for entry, name in zip(tried, names, strict=False):
+        changed = entry.candidate.model_copy(update={"idea": name})
+        object.__setattr__(entry, "candidate", changed)
+    chosen = choose_ideas(1, 6, best=tried[-1], history=tried)
+    assert [idea.name for idea in chosen if idea.parent is None] == names[6:8]
+
+
+def test_later_rounds_depart_from_the_best_most(best, history):
+    chosen = choose_ideas(2, 6, best=best, history=history)
+    assert [idea.parent for idea in chosen] == [
+        "aaaa1111",
+        "aaaa1111",
+        None,
+        "cccc3333",
+        "aaaa1111",
+        None,
+    ]
+    assert len({idea.text for idea in chosen}) == 6
+
+
+def test_rounds_differ_and_so_do_seeds(best, history):
+    rounds = [
+        tuple(idea.name for idea in choose_ideas(n, 3, best=best, history=history))
+        for n in (1, 2, 3)
+    ]
+    assert len(set(rounds)) == 3
+    assert choose_ideas(0, 3, seed=1) != choose_ideas(0, 3, seed=0)
+    assert choose_ideas(0, 3, seed=1) == choose_ideas(0, 3, seed=1)
+
+
+def test_nothing_is_departed_from_without_a_score_and_a_program(history):
+    unscored = [entry for entry in history if entry.candidate.task_score is None]
+    assert all(idea.parent is None for idea in choose_ideas(1, 4, history=unscored))
+
+
+def test_negative_score_of_the_best_is_ranked_right(make_entry):
+    program = RewardProgram("x")
+    entries = [
+        make_entry(name, 0, score, program=program)
+        for name, score in (("low", -3.0), ("high", -1.0), ("mid", -2.0))
+    ]
+    chosen = choose_ideas(1, 5, best=entries[1], history=entries)
+    assert {idea.parent for idea in chosen} == {"high", "mid", None}
+
+
+def test_table_that_is_not_valid_is_named(tmp_path, monkeypatch):
+    (tmp_path / "designer").mkdir()
+    (tmp_path / "designer" / "ideas.toml").write_text("[fresh]\na = 1\n")
+    monkeypatch.setattr(ideas, "find_prompts_dir", lambda: tmp_path)
+    load_ideas.cache_clear()
+    with pytest.raises(DataError, match=r"ideas\.toml is not a table of ideas"):
+        load_ideas()
+    load_ideas.cache_clear()

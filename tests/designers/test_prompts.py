@@ -1,0 +1,302 @@
+"""What is sent, word for word: goldens under ``tests/goldens/prompts``.
+
+After a change of a template, run ``UPDATE_GOLDENS=1 pytest tests/agents`` and read the
+difference before it is committed.
+"""
+
+from __future__ import annotations
+
+import inspect
+import itertools
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+from reward_agent.definitions.card import load_env
+from reward_agent.definitions.paths import find_prompts_dir
+from reward_agent.designers import analyzer, critic, designer, prompts
+from reward_agent.designers.analyzer import Analyzer
+from reward_agent.designers.brief import (
+    AnalysisBrief,
+    DesignBrief,
+    DesignIdea,
+    Feedback,
+    MetricBrief,
+    Proposal,
+    Remark,
+    RepairBrief,
+    ReviewBrief,
+    RevisionBrief,
+)
+from reward_agent.designers.context import Rules
+from reward_agent.designers.critic import Critic
+from reward_agent.designers.designer import Designer, render_conversation
+from reward_agent.designers.ideas import choose_ideas
+from reward_agent.designers.prompts import list_prompts, render
+from reward_agent.designers.reply import parse_code
+from reward_agent.errors import DataError, UnknownNameError
+from reward_agent.llm.chat import ChatMessage
+from reward_agent.rewards.checks import check_metric, check_program
+from reward_agent.summary import diagnostics
+from reward_agent.types import Critique, Finding, RewardProgram, Risk
+
+GOLDENS = Path(__file__).resolve().parent.parent / "goldens" / "prompts"
+FINDINGS = (
+    Finding(rule="style", severity="hint", message="a loop over terms is slow", line=2),
+    Finding(
+        rule="names/unknown-field",
+        severity="error",
+        message="the card has no field 'cart_speed'",
+        remedy="did you mean 'cart_velocity'?",
+        line=3,
+    ),
+)
+CRITIQUE = Critique(
+    verdict="revise",
+    summary="The bound ends the learning.",
+    risks=(
+        Risk(kind="flooding", line=3, evidence="speed pays 960 an episode", remedy="scale it"),
+        Risk(kind="other", evidence="nothing else is paid", remedy="none"),
+    ),
+)
+
+
+@pytest.fixture(autouse=True)
+def _fixed_context(monkeypatch):
+    # The language and the card are described by other modules; their words are not ours to fix.
+    for module in (designer, critic, analyzer):
+        monkeypatch.setattr(module, "describe_environment", lambda card: "class State: ...")
+    monkeypatch.setattr(designer, "describe_rules", lambda: Rules("LANGUAGE", "HELPERS"))
+
+
+def check_golden(name: str, text: str) -> None:
+    path = GOLDENS / f"{name}.md"
+    if os.environ.get("UPDATE_GOLDENS"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    assert path.is_file(), f"no golden {path.name}; see the top of this file"
+    assert text == path.read_text(encoding="utf-8")
+
+
+def last(messages: tuple[ChatMessage, ...]) -> str:
+    return messages[-1].content
+
+
+SHAKES = Feedback(
+    (
+        Remark("cccc3333", "It hardly moves.", "", ("aaaa1111: trained, task score 0.8 m/s",)),
+        Remark("aaaa1111", "It shakes too much.", "Make it glide."),
+    ),
+    ("prefers aaaa1111 to cccc3333",),
+)
+
+
+@pytest.fixture
+def next_brief(card, task, best, history) -> DesignBrief:
+    idea = DesignIdea("rebalance", "Keep the terms, change their scales.", best.candidate.id)
+    return DesignBrief(card, task, idea, 2, 0, best, history, feedback=SHAKES)
+
+
+def test_designer_first_round(brief):
+    system, user = render_conversation(brief)
+    check_golden("designer_system", system.content)
+    check_golden("designer_first", user.content)
+
+
+def test_designer_next_round_from_the_best(next_brief):
+    check_golden("designer_next_from_best", last(render_conversation(next_brief)))
+
+
+def test_designer_next_round_from_an_earlier_program(card, task, best, history):
+    idea = DesignIdea("simplify", "Remove what is not needed.", "cccc3333")
+    check_golden(
+        "designer_next_from_earlier",
+        last(render_conversation(DesignBrief(card, task, idea, 2, 1, best, history))),
+    )
+
+
+def test_designer_next_round_after_nothing_worked(card, task, idea, history):
+    brief = DesignBrief(card, task, idea, 1, 0, None, history[:1])
+    check_golden("designer_next_nothing_worked", last(render_conversation(brief)))
+
+
+def test_designer_repair(play, brief, source):
+    model = play(f"```python\n{source}```")
+    proposal = Proposal(RewardProgram(source), "rejected: check: line 3: unknown field", ())
+    Designer(model).repair(RepairBrief(brief, proposal, FINDINGS))
+    check_golden("designer_repair", last(model.requests[0].messages))
+
+
+def test_designer_repair_of_a_reply_without_a_program(play, brief, source):
+    model = play(f"```python\n{source}```")
+    proposal = Proposal(None, "no program: the reply holds no code", ())
+    Designer(model).repair(RepairBrief(brief, proposal, ()))
+    check_golden("designer_repair_no_program", last(model.requests[0].messages))
+
+
+def test_designer_revise(play, brief, source):
+    model = play(f"```python\n{source}```")
+    proposal = Proposal(RewardProgram(source), "program", ())
+    Designer(model).revise(RevisionBrief(brief, proposal, CRITIQUE))
+    check_golden("designer_revise", last(model.requests[0].messages))
+
+
+def test_designer_metric_and_its_repair(play, card):
+    words = '```json\n{"meaning": "m", "unit": "u", "criterion": "c"}\n```\n'
+    model = play(f"{words}```python\ndef score(episode):\n    return 1\n```", "no")
+    metric_brief = MetricBrief(card, "Slide forward\nand stop.")
+    proposal = Designer(model).propose_metric(metric_brief)
+    Designer(model).propose_metric(MetricBrief(card, "Slide", proposal, FINDINGS[1:]))
+    check_golden("designer_metric", last(model.requests[0].messages))
+    check_golden("designer_metric_repair", last(model.requests[1].messages))
+
+
+def test_critic(play, brief, source):
+    model = play('{"verdict": "accept", "summary": "fine"}')
+    Critic(model).review(ReviewBrief(brief, RewardProgram(source), FINDINGS[:1]))
+    system, user = model.requests[0].messages
+    check_golden("critic_system", system.content)
+    check_golden("critic_review", user.content)
+
+
+def test_analyzer(play, next_brief, history, best):
+    reply = '{"failure_mode": "none", "evidence": ["a"], "next_change": "b", "keep": true}'
+    model = play(reply, reply)
+    Analyzer(model).analyse(AnalysisBrief(next_brief, best))
+    Analyzer(model).analyse(AnalysisBrief(next_brief, history[1]))
+    system, user = model.requests[0].messages
+    check_golden("analyzer_system", system.content)
+    check_golden("analyzer_analyse", user.content)
+    check_golden("analyzer_analyse_not_best", last(model.requests[1].messages))
+
+
+def test_no_task_without_a_metric_claims_to_have_one(card, task, idea):
+    brief = DesignBrief(card, task.model_copy(update={"criterion": "", "unit": ""}), idea)
+    text = render_conversation(brief)[0].content
+    assert "There is no metric for this task" in text
+    assert "How it is judged" not in text
+
+
+def test_constant_part_comes_first(next_brief, card, task, best, history):
+    """Within a round, what differs between candidates stands after all that they share."""
+    other = DesignBrief(
+        card,
+        task,
+        DesignIdea("minimal", "Another idea."),
+        2,
+        3,
+        best,
+        history,
+        feedback=SHAKES,
+    )
+    ours, theirs = render_conversation(next_brief), render_conversation(other)
+    assert ours[0] == theirs[0]
+    pairs = zip(ours[1].content, theirs[1].content, strict=False)
+    shared = "".join(a for a, _ in itertools.takewhile(lambda pair: pair[0] == pair[1], pairs))
+    assert best.summary_text.strip() in shared
+    assert history[0].candidate.outcome in shared
+    assert len(shared) > 0.75 * len(ours[1].content)
+
+
+@pytest.mark.parametrize("iteration", [0, 2])
+def test_k_prompts_of_a_round_share_their_prefix_to_the_byte(iteration, card, task, best, history):
+    """All that eight candidates share stands before what each is asked for, and is marked so."""
+    known = {"best": best, "history": history} if iteration else {}
+    ideas = choose_ideas(iteration, 8, **known)
+    conversations = [
+        render_conversation(DesignBrief(card, task, idea, iteration, number, **known))
+        for number, idea in enumerate(ideas)
+    ]
+    systems = {messages[0].content.encode() for messages in conversations}
+    users = [messages[1] for messages in conversations]
+    assert len(systems) == 1
+    assert len({user.n_shared for user in users}) == 1
+    assert len({user.content[: user.n_shared].encode() for user in users}) == 1
+    own = {user.content[user.n_shared :] for user in users}
+    assert len(own) == 8
+    for idea, user in zip(ideas, users, strict=True):
+        first_line = idea.text.strip().split("\n")[0]
+        assert user.content[user.n_shared :].startswith(f"> {first_line}")
+    if iteration:
+        shared = users[0].content[: users[0].n_shared]
+        assert best.summary_text.strip() in shared
+        assert history[0].candidate.outcome in shared
+
+
+def test_rounds_share_the_system_text(brief, next_brief):
+    assert render_conversation(brief)[0] == render_conversation(next_brief)[0]
+
+
+def test_metric_source_is_never_shown(next_brief):
+    text = "".join(turn.content for turn in render_conversation(next_brief))
+    assert "def score" not in text
+
+
+@pytest.mark.parametrize("name", ["designer/system", "designer/metric"])
+def test_example_programs_of_the_prompts_pass_the_checks(name):
+    text = (find_prompts_dir() / f"{name}.md.j2").read_text(encoding="utf-8")
+    entry = "score" if name.endswith("metric") else "compute_reward"
+    programs = [
+        item
+        for item in re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+        if f"def {entry}(" in item
+    ]
+    assert programs
+    card = load_env("hopper")
+    for source in programs:
+        assert parse_code(f"```python\n{source}```", entry).source == source
+        report = (
+            check_metric(source, card)
+            if entry == "score"
+            else check_program(RewardProgram(source), card)
+        )
+        assert report.is_accepted, report.findings
+
+
+def test_every_template_can_be_compiled_and_is_listed():
+    environment = prompts._make_environment(find_prompts_dir())
+    names = [
+        path.relative_to(find_prompts_dir()).as_posix() for path in find_prompts_dir().rglob("*.j2")
+    ]
+    for name in names:
+        environment.get_template(name)
+    assert len(list_prompts()) == sum(not name.startswith("shared/") for name in names)
+    assert "designer/first" in list_prompts()
+
+
+def test_missing_input_is_an_error():
+    with pytest.raises(
+        DataError, match=r"designer/revise\.md\.j2 cannot be rendered: 'critique' is undefined"
+    ):
+        render("designer/revise")
+
+
+def test_unknown_prompt_gets_the_closest_name():
+    with pytest.raises(UnknownNameError, match="did you mean 'designer/first'"):
+        render("designer/frist")
+
+
+def test_digest_is_of_the_text():
+    prompt = render("designer/revise", critique=CRITIQUE)
+    assert len(prompt.sha256) == 64
+    assert prompt.sha256 == render("designer/revise", critique=CRITIQUE).sha256
+    assert (
+        prompt.sha256
+        != render("designer/revise", critique=Critique(verdict="revise", summary="x")).sha256
+    )
+
+
+def test_braces_in_a_program_are_text_not_template(play, brief):
+    model = play('{"verdict": "accept", "summary": "fine"}')
+    Critic(model).review(ReviewBrief(brief, RewardProgram("x = '{{ task }} {% raw %}'\n")))
+    assert "x = '{{ task }} {% raw %}'" in last(model.requests[0].messages)
+
+
+def test_every_diagnosis_of_the_evaluation_is_explained_to_the_agents():
+    text = (find_prompts_dir() / "shared" / "failures.md.j2").read_text(encoding="utf-8")
+    explained = set(re.findall(r"^- \*\*(.+?)\*\*", text, re.MULTILINE))
+    named = set(re.findall(r'name="([^"]+)"', inspect.getsource(diagnostics)))
+    assert named
+    assert named <= explained

@@ -1,0 +1,105 @@
+"""The hand-written update is that of torch and of Stable-Baselines3."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from reward_agent.definitions.card import PPOSettings
+from reward_agent.learning.gradients import (
+    Adam,
+    Networks,
+    Steps,
+    compute_gradient,
+    compute_log_probs,
+    make_networks,
+)
+
+SIZE, N_ACTIONS = 5, 2
+
+
+def make_random_networks(activation: str, generator: np.random.Generator) -> Networks:
+    networks = make_networks(SIZE, (8, 6), N_ACTIONS, activation)
+    networks.flat[:] = 0.4 * generator.standard_normal(len(networks.flat))
+    return networks
+
+
+def make_steps(generator: np.random.Generator, n: int = 64) -> Steps:
+    def draw(*shape: int) -> np.ndarray:
+        return generator.standard_normal(shape).astype(np.float32)
+
+    return Steps(draw(n, SIZE), draw(n, N_ACTIONS), draw(n), draw(n), draw(n) * 0.5 - 2.5)
+
+
+def run_torch(layers, activation, values):
+    for index, (weight, bias) in enumerate(layers):
+        values = torch.nn.functional.linear(values, weight, bias)
+        if index < len(layers) - 1:
+            values = getattr(torch, activation)(values)
+    return values
+
+
+def compute_torch_gradient(networks: Networks, steps: Steps, settings: PPOSettings) -> np.ndarray:
+    """Stable-Baselines3's loss (ppo.py: PPO.train), differentiated by autograd."""
+    leaves = [torch.tensor(part, requires_grad=True)
+              for layer in (*networks.actor, *networks.critic)
+              for part in (layer.weight, layer.bias)]  # fmt: skip
+    log_std = torch.tensor(networks.log_std, requires_grad=True)
+    layers = list(zip(leaves[::2], leaves[1::2], strict=True))
+    observations, actions, advantages, returns, old = (
+        torch.from_numpy(values) for values in vars(steps).values()
+    )
+    half = len(networks.actor)
+    mean = run_torch(layers[:half], networks.activation, observations)
+    values = run_torch(layers[half:], networks.activation, observations).flatten()
+    distribution = torch.distributions.Normal(mean, log_std.exp())
+    log_prob = distribution.log_prob(actions).sum(dim=1)
+    advantages = (advantages - advantages.mean()) / (advantages.std() + 1e-8)
+    ratio = torch.exp(log_prob - old)
+    low, high = 1 - settings.clip_range, 1 + settings.clip_range
+    policy_loss = -torch.min(advantages * ratio, advantages * ratio.clamp(low, high)).mean()
+    value_loss = torch.nn.functional.mse_loss(returns, values)
+    entropy_loss = -distribution.entropy().sum(dim=1).mean()
+    loss = policy_loss + settings.ent_coef * entropy_loss + settings.vf_coef * value_loss
+    loss.backward()
+    return np.concatenate([leaf.grad.numpy().ravel() for leaf in (*leaves, log_std)])
+
+
+@pytest.mark.parametrize("activation", ["tanh", "relu"])
+def test_gradient_equals_autograd(activation: str) -> None:
+    generator = np.random.default_rng(0)
+    settings = PPOSettings(ent_coef=0.01, activation=activation)
+    networks, steps = make_random_networks(activation, generator), make_steps(generator)
+    gradient = networks.make_zeros()
+    compute_gradient(networks, steps, settings, gradient)
+    expected = compute_torch_gradient(networks, steps, settings)
+    np.testing.assert_allclose(gradient.flat, expected, rtol=1e-4, atol=1e-6)
+
+
+def test_log_probs_equal_torch() -> None:
+    generator = np.random.default_rng(1)
+    networks, steps = make_random_networks("tanh", generator), make_steps(generator)
+    mean = 0.5 * steps.actions
+    distribution = torch.distributions.Normal(
+        torch.from_numpy(mean), torch.from_numpy(networks.log_std).exp()
+    )
+    expected = distribution.log_prob(torch.from_numpy(steps.actions)).sum(dim=1)
+    found = compute_log_probs(networks, mean, steps.actions)
+    np.testing.assert_allclose(found, expected.numpy(), rtol=1e-5)
+
+
+def test_adam_with_clipped_norm_equals_torch() -> None:
+    generator = np.random.default_rng(2)
+    weights = generator.standard_normal(50).astype(np.float32)
+    parameter = torch.nn.Parameter(torch.from_numpy(weights.copy()))
+    reference = torch.optim.Adam([parameter], lr=3e-3, eps=1e-5)
+    adam = Adam(len(weights))
+    # From far above the norm that is clipped to far below it.
+    for scale in np.geomspace(10.0, 1e-3, 20):
+        gradient = (scale * generator.standard_normal(50)).astype(np.float32)
+        parameter.grad = torch.from_numpy(gradient.copy())
+        torch.nn.utils.clip_grad_norm_([parameter], 0.5)
+        reference.step()
+        adam.step(weights, gradient, 3e-3, 0.5)
+    np.testing.assert_allclose(weights, parameter.detach().numpy(), rtol=1e-4, atol=1e-6)

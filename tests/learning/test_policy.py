@@ -1,0 +1,98 @@
+"""A policy survives its file and acts as torch's does."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+
+from reward_agent.errors import DataError
+from reward_agent.learning.policy import Layer, NumpyPolicy, PolicyHeader, load_policy, save_policy
+
+
+@pytest.fixture
+def policy() -> NumpyPolicy:
+    generator = np.random.default_rng(0)
+
+    def draw(*shape: int) -> np.ndarray:
+        return generator.standard_normal(shape).astype(np.float32)
+
+    header = PolicyHeader(
+        card="hopper", n_actions=2, observation_size=3, net_arch=(4,), activation="tanh",
+        action_range=(-0.5, 0.5),
+    )  # fmt: skip
+    layers = (Layer(draw(4, 3), draw(4)), Layer(draw(2, 4), draw(2)))
+    return NumpyPolicy(header, layers, draw(3), np.abs(draw(3)), draw(2))
+
+
+def test_loaded_policy_acts_as_the_saved_one(policy: NumpyPolicy, tmp_path: Path) -> None:
+    save_policy(tmp_path / "policy.safetensors", policy)
+    loaded = load_policy(tmp_path / "policy.safetensors")
+    observation = np.random.default_rng(1).normal(size=(7, 3))
+    assert loaded.header == policy.header
+    np.testing.assert_array_equal(loaded.act(observation), policy.act(observation))
+    assert [path.name for path in tmp_path.iterdir()] == ["policy.safetensors"]
+
+
+def test_action_is_within_the_range_and_the_observation_clipped(policy: NumpyPolicy) -> None:
+    huge = np.full((1, 3), 1e30)
+    clipped = policy.observation_mean + 10.0 / policy.observation_scale
+    assert np.abs(policy.act(huge)).max() <= 0.5
+    np.testing.assert_allclose(policy.act(huge), policy.act(clipped[None]), rtol=1e-4)
+
+
+def test_each_row_is_acted_on_alone(policy: NumpyPolicy) -> None:
+    observation = np.random.default_rng(1).normal(size=(5, 3))
+    rows = np.concatenate([policy.act(row[None]) for row in observation])
+    np.testing.assert_allclose(policy.act(observation), rows, rtol=1e-5, atol=1e-7)
+
+
+def test_policy_that_is_not_finite_is_not_saved(policy: NumpyPolicy, tmp_path: Path) -> None:
+    broken = replace(policy, log_std=np.array([np.nan, 0.0], dtype=np.float32))
+    with pytest.raises(ValueError, match="log_std of the policy is not finite"):
+        save_policy(tmp_path / "policy.safetensors", broken)
+    assert not list(tmp_path.iterdir())
+
+
+def damage(path: Path, **changes: np.ndarray) -> None:
+    header = {"policy": load_policy(path).header.model_dump_json()}
+    save_file(load_file(path) | changes, path, metadata=header)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"actor.0.bias": np.zeros(5, np.float32)}, r"actor.0.bias is float32\(5,\)"),
+        ({"actor.0.bias": np.zeros(4)}, "is float64"),
+        ({"actor.1.bias": np.array([0, np.inf], np.float32)}, "actor.1.bias is not finite"),
+    ],
+)
+def test_weights_that_do_not_fit_are_refused(
+    policy: NumpyPolicy, tmp_path: Path, changes: dict[str, np.ndarray], message: str
+) -> None:
+    path = tmp_path / "policy.safetensors"
+    save_policy(path, policy)
+    damage(path, **changes)
+    with pytest.raises(DataError, match=message):
+        load_policy(path)
+
+
+@pytest.mark.parametrize("content", [b"", b"\x08\0\0\0\0\0\0\0{}      ", b"PK\x03\x04" * 9])
+def test_file_that_is_no_policy_is_refused(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "policy.safetensors"
+    path.write_bytes(content)
+    with pytest.raises(DataError, match="is not a policy"):
+        load_policy(path)
+
+
+def test_header_is_closed(policy: NumpyPolicy, tmp_path: Path) -> None:
+    path = tmp_path / "policy.safetensors"
+    save_policy(path, policy)
+    header = json.loads(policy.header.model_dump_json()) | {"extra": 1}
+    save_file(load_file(path), path, metadata={"policy": json.dumps(header)})
+    with pytest.raises(DataError, match="is not a policy"):
+        load_policy(path)

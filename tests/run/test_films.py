@@ -1,0 +1,121 @@
+"""Films are made beside the trainings: the run's end has them, its course does not wait."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+import reward_agent
+from reward_agent.definitions.card import load_env
+from reward_agent.errors import JobError
+from reward_agent.evaluation.trajectories import Trajectories
+from reward_agent.executors import JobRequest
+from reward_agent.film.footage import load_footages
+from reward_agent.records.jobs import (
+    CHECKPOINT_FILE,
+    FOOTAGE_FILE,
+    RESULT_FILE,
+    TRAJECTORIES_FILE,
+    EvaluateResult,
+)
+from reward_agent.records.limits import Limits
+from reward_agent.records.store import RunRecord, RunStore, find_run, read_record
+from reward_agent.run import film
+from reward_agent.run.search import Judge, Metric
+from reward_agent.threads import Background
+from reward_agent.types import Evaluation
+
+PROGRAM = """```python
+def compute_reward(state, action, next_state):
+    upright = tolerance(next_state.pole_angle, bounds=(-0.05, 0.05), margin=0.2)
+    return upright, {"upright": upright}
+```"""
+
+
+def design(folder: Path, **options: Any) -> tuple[RunRecord, RunStore]:
+    script = folder / "replies.md"
+    script.write_text(f"--- reply ---\n{PROGRAM}\n")
+    run = reward_agent.design(
+        "inverted_pendulum", "balance", provider=f"scripted:{script}", runs_dir=folder / "runs",
+        environ={}, candidates=1, iterations=1, winner_seeds=0, steps=2048, eval_episodes=4,
+        critic=False, analyzer=False, **options,
+    )  # fmt: skip
+    return run, find_run(run.id, folder / "runs")
+
+
+def test_what_is_kept_to_be_drawn_is_an_episode_that_was_judged(tmp_path: Path) -> None:
+    run, store = design(tmp_path, video=False)
+    assert run.winner is not None
+    folder = store.evaluation_dir(0, run.winner.candidate, run.config["seed"])
+    judged = read_record(folder / RESULT_FILE, EvaluateResult)
+    [footage] = load_footages(folder / FOOTAGE_FILE)
+    lengths = Trajectories.load(folder / TRAJECTORIES_FILE).lengths
+    assert len(footage.qpos) - 1 in lengths
+    assert footage.verdict.removeprefix("episode score ").split(",")[0] in {
+        f"{episode.task_score:.3g}" for episode in judged.best.episodes
+    }
+
+
+def test_the_run_ends_with_its_film(tmp_path: Path) -> None:
+    run, store = design(tmp_path)
+    assert run.winner is not None
+    folder = store.evaluation_dir(0, run.winner.candidate, run.config["seed"])
+    judged = read_record(folder / RESULT_FILE, EvaluateResult)
+    assert not (folder / "film").exists()
+    assert (folder / FOOTAGE_FILE).exists() == (judged.video_file is None)
+    assert not list(store.dir.rglob(CHECKPOINT_FILE)), "whole trainings do not go on"
+    if judged.video_note:  # this machine cannot render
+        assert run.winner.video_file is None
+    else:
+        assert run.winner.video_file is not None
+        assert (store.dir / run.winner.video_file).stat().st_size > 1_000
+        assert judged.strip_file is not None
+        assert "data:image/webp" in (store.dir / "report.html").read_text()
+    assert "rendering" not in run.slot_seconds or run.slot_seconds["rendering"] < run.wall_s
+
+
+class Hanging:
+    """An executor whose job does not end in time."""
+
+    def map(self, requests: list[JobRequest]) -> list[Any]:
+        [request] = requests
+        assert request.limits.wall_s == film.FILM_S
+        return [SimpleNamespace(result=None, outcome="timeout")]
+
+
+def test_a_film_that_does_not_end_costs_itself_alone(tmp_path: Path) -> None:
+    best = Evaluation(total_timesteps=1, seed=0, n_episodes=1, task_score=None, episode_length=1.0)
+    judged = EvaluateResult(curve=(best,), best=best, best_file="policy_1.safetensors")
+    (tmp_path / FOOTAGE_FILE).write_bytes(b"drawn by nobody")
+    judge = Judge(load_env("hopper"), Metric(None, "none"), Hanging(), Limits())
+    filmed = film.film(judge, tmp_path, judged, "normal")
+    assert filmed.video_note == "no video: the film ended without a result: timeout"
+    assert filmed.best == judged.best
+    assert read_record(tmp_path / RESULT_FILE, EvaluateResult) == filmed
+    assert not (tmp_path / "film").exists()
+
+
+def test_without_footage_there_is_a_note(tmp_path: Path) -> None:
+    best = Evaluation(total_timesteps=1, seed=0, n_episodes=1, task_score=None, episode_length=1.0)
+    judged = EvaluateResult(curve=(best,), best=best, best_file="policy_1.safetensors")
+    judge = Judge(load_env("hopper"), Metric(None, "none"), Hanging(), Limits())
+    assert FOOTAGE_FILE in film.film(judge, tmp_path, judged, "normal").video_note
+
+
+def test_calls_of_the_background_run_in_order_and_tell_their_failure() -> None:
+    background, seen = Background(), []
+    background.add(lambda: seen.append(1))
+    background.add(lambda: seen.append(2))
+    background.finish()
+    assert seen == [1, 2]
+
+    def fail() -> None:
+        raise JobError("the disk is full", "free some")
+
+    background.add(fail)
+    with pytest.raises(JobError, match="full"):
+        background.finish()
+    background.finish()

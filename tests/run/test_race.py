@@ -1,0 +1,165 @@
+"""A real race: slices of trainings, paused, continued, revived, taken up again after a kill."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import reward_agent
+from reward_agent.executors import journal, local, slots
+from reward_agent.records.jobs import TrainJob
+from reward_agent.records.store import RunRecord, find_run
+from reward_agent.run import race as race_module
+from reward_agent.run.racing import RungScore
+from reward_agent.types import Candidate
+
+PROGRAM = """```python
+def compute_reward(state, action, next_state):
+    upright = tolerance(next_state.pole_angle, bounds=(-0.05, 0.05), margin={margin})
+    return upright, {{"upright": upright}}
+```"""
+STEPS = 8_192
+
+
+def design(folder: Path, n_candidates: int = 3, **options: Any) -> RunRecord:
+    script = folder / "replies.md"
+    replies = [PROGRAM.format(margin=0.1 * (number + 2)) for number in range(n_candidates)]
+    script.write_text("".join(f"--- reply ---\n{reply}\n" for reply in replies))
+    settings = {
+        "candidates": n_candidates, "iterations": 1, "winner_seeds": 0, "steps": STEPS,
+        "eval_episodes": 4, "video": False, "critic": False, "analyzer": False,
+    }  # fmt: skip
+    return reward_agent.design(
+        "inverted_pendulum", "balance", provider=f"scripted:{script}",
+        runs_dir=folder / "runs", environ={}, **(settings | options),
+    )  # fmt: skip
+
+
+def read_candidates(folder: Path) -> list[Candidate]:
+    store = find_run("last", folder / "runs")
+    return list(store.read_iteration(0).candidates)
+
+
+def read_events(folder: Path, kind: str) -> list[dict[str, Any]]:
+    store = find_run("last", folder / "runs")
+    events = map(json.loads, (store.dir / "events.jsonl").read_text().splitlines())
+    return [event for event in events if event["kind"] == kind]
+
+
+@pytest.fixture
+def slices(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
+    """Every slice that really runs: the start of the program's digest, and its last step."""
+    ran = []
+    run_job = local.run_job
+
+    def note(job: Any, *arguments: Any, **options: Any) -> Any:
+        if isinstance(job, TrainJob):
+            ran.append((job.program_sha256[:8], job.until_timesteps))
+        return run_job(job, *arguments, **options)
+
+    monkeypatch.setattr(local, "run_job", note)
+    return ran
+
+
+def decide_scores(monkeypatch: pytest.MonkeyPatch, courses: list[list[float]]) -> None:
+    """Let candidates score as given, in the order in which they enter; the policies are real."""
+    order: list[str] = []
+
+    def score(search: Any, entrant: Any, result: Any, stop: int) -> RungScore:
+        if entrant.candidate_id not in order:
+            order.append(entrant.candidate_id)
+        assert any(item.total_timesteps >= stop for item in result.snapshots)
+        course = courses[order.index(entrant.candidate_id)]
+        mean = course[min(stop * 8 // STEPS, len(course)) - 1]
+        return RungScore(mean, mean, mean)
+
+    monkeypatch.setattr(race_module, "score_stop", score)
+
+
+def test_a_bandit_pauses_goes_on_and_revives(
+    tmp_path: Path, slices: list[tuple[str, int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The first leads, falls back, and comes into its own when the second stalls lower still.
+    decide_scores(monkeypatch, [[3.0, 0.0, 5.0], [2.0, 2.5, 0.0, 0.0], [0.1]])
+    design(tmp_path, racing="bandit", slots=1)
+    order = [name for name, _ in slices]
+    first = order[0]
+    assert first in order[order.index(order[1]) + 1 :], "it was not taken up after a pause"
+    revived = [
+        k for k in range(2, len(order)) if order[k] != order[k - 1] and order[k] in order[:k]
+    ]
+    assert revived
+    for name in set(order):
+        stops = [until for other, until in slices if other == name]
+        assert stops == [STEPS * (k + 1) // 8 for k in range(len(stops))], "a slice was repeated"
+    kinds = [candidate.outcome.split(":")[0] for candidate in read_candidates(tmp_path)]
+    assert kinds.count("trained") == 1
+    assert kinds.count("stopped") == 2
+    whole = next(c for c in read_candidates(tmp_path) if c.outcome == "trained")
+    assert whole.total_timesteps >= STEPS
+
+
+def test_a_bandit_race_that_was_killed_goes_on_where_it_was(
+    tmp_path: Path, slices: list[tuple[str, int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_exit = journal.write_exit
+    n_left = [5]
+
+    def write_and_die(job: Any, *arguments: Any) -> None:
+        write_exit(job, *arguments)
+        n_left[0] -= isinstance(job, TrainJob)
+        if n_left[0] == 0:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(slots, "write_exit", write_and_die)
+        with pytest.raises(reward_agent.errors.Interrupted):
+            design(tmp_path, racing="bandit", slots=1)
+    before = list(slices)
+    assert len(before) == 5
+    run = reward_agent.resume_run("last", runs_dir=tmp_path / "runs", environ={})
+    assert run.status == "finished"
+    assert len(set(slices)) == len(slices), "a finished slice ran again"
+    for name in {name for name, _ in slices}:
+        stops = [until for other, until in slices if other == name]
+        assert stops == [STEPS * (k + 1) // 8 for k in range(len(stops))]
+    assert len(slices) <= 12
+
+
+def test_halving_stops_who_will_not_end_best_the_slower_the_later(
+    tmp_path: Path, slices: list[tuple[str, int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decide_scores(monkeypatch, [[1.0], [2.0, 3.0], [1.0, 1.8]])
+    design(tmp_path, slots=2)
+    reached = sorted(max(u for n, u in slices if n == name) for name, _ in set(slices))
+    assert sorted(set(reached)) == [STEPS // 4, STEPS // 2, STEPS]
+    outcomes = [candidate.outcome for candidate in read_candidates(tmp_path)]
+    assert outcomes[1] == "trained"
+    assert outcomes[0] == f"stopped: 1 s at {STEPS // 4:,} steps, the best had 3"
+    assert outcomes[2] == f"stopped: 1.8 s at {STEPS // 2:,} steps, the best had 3"
+
+
+def test_a_training_that_holds_the_target_ends_the_race(
+    tmp_path: Path, slices: list[tuple[str, int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decide_scores(monkeypatch, [[0.0], [0.0, 3.5, 3.1]])
+    design(tmp_path, 2, racing="none", slots=2, target_score=3.0)
+    first, second = read_candidates(tmp_path)
+    assert second.outcome.startswith("reached 3 s twice running by ")
+    assert first.outcome.startswith("stopped: ")
+    assert second.id in first.outcome
+    assert max(until for name, until in slices if second.id.startswith(name)) < STEPS
+
+
+def test_a_failure_of_ours_in_a_slice_ends_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> None:
+        raise reward_agent.errors.JobError("the evaluation is broken", "mend it")
+
+    monkeypatch.setattr(race_module, "score_stop", fail)
+    with pytest.raises(reward_agent.errors.JobError, match="broken"):
+        design(tmp_path, slots=2)

@@ -1,0 +1,154 @@
+"""The winner, chosen among scores of any sign."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from reward_agent.designers.brief import HistoryEntry
+from reward_agent.evaluation.metrics import Episode
+from reward_agent.evaluation.trajectories import Trajectories, make_trajectories
+from reward_agent.records.jobs import RESULT_FILE, TRAJECTORIES_FILE, EvaluateResult
+from reward_agent.records.store import Confirmation, RunStore, Winner, write_record
+from reward_agent.run import winner as stage
+from reward_agent.run.train import Entrant
+from reward_agent.run.winner import choose_winner, film_winner
+from reward_agent.types import Candidate, Evaluation, RewardProgram
+
+SEARCH_SEED = 0
+
+
+def evaluate(task_score: float | None) -> Evaluation:
+    return Evaluation(
+        total_timesteps=10, seed=1, n_episodes=1, task_score=task_score, episode_length=5.0
+    )
+
+
+def make_search(folder: Path) -> Any:
+    return SimpleNamespace(store=RunStore(folder), config=SimpleNamespace(seed=SEARCH_SEED))
+
+
+def add_evaluation(folder: Path, name: str, seed: int, evaluation: Evaluation) -> None:
+    path = RunStore(folder).evaluation_dir(0, name, seed) / RESULT_FILE
+    write_record(
+        path, EvaluateResult(curve=(evaluation,), best=evaluation, best_file="p.safetensors")
+    )
+
+
+def add_candidate(folder: Path, name: str, task_score: float | None) -> HistoryEntry:
+    evaluation = evaluate(task_score)
+    add_evaluation(folder, name, SEARCH_SEED, evaluation)
+    candidate = Candidate(
+        id=name, iteration=0, index=0, idea="x", outcome="trained",
+        task_score=task_score, evaluation=evaluation,
+    )  # fmt: skip
+    return HistoryEntry(candidate)
+
+
+def confirm(folder: Path, name: str, seed: int, task_score: float | None) -> Confirmation:
+    evaluation = evaluate(task_score)
+    add_evaluation(folder, name, seed, evaluation)
+    return Confirmation(candidate=name, seed=seed, evaluation=evaluation, outcome="trained")
+
+
+def test_of_negative_scores_the_highest_wins_and_gives_the_policy(tmp_path: Path) -> None:
+    trained = [
+        add_candidate(tmp_path, name, score)
+        for name, score in {"a": -9.0, "b": -4.0, "c": None}.items()
+    ]
+    confirmations = [
+        confirm(tmp_path, "a", 100, -8.0),
+        confirm(tmp_path, "b", 100, -5.0),
+        confirm(tmp_path, "b", 101, -3.0),
+        Confirmation(candidate="a", seed=101, evaluation=None, outcome="failed: training: timeout"),
+    ]
+    winner = choose_winner(make_search(tmp_path), trained, confirmations)
+    assert winner is not None
+    assert (winner.candidate, winner.task_score, winner.is_confirmed) == ("b", -4.0, True)
+    assert winner.task_scores == (-5.0, -3.0)
+    assert winner.seed == 101
+    assert winner.policy_file == "iterations/0/candidates/b/evaluation/seed_101/p.safetensors"
+
+
+def test_without_fresh_scores_the_search_decides_and_says_so(tmp_path: Path) -> None:
+    trained = [add_candidate(tmp_path, "a", -9.0), add_candidate(tmp_path, "b", -4.0)]
+    winner = choose_winner(make_search(tmp_path), trained, [confirm(tmp_path, "a", 100, None)])
+    assert winner is not None
+    assert (winner.candidate, winner.task_score, winner.is_confirmed) == ("b", -4.0, False)
+
+
+def test_nothing_scored_has_no_winner(tmp_path: Path) -> None:
+    trained = [add_candidate(tmp_path, "a", None)]
+    assert choose_winner(make_search(tmp_path), trained, []) is None
+
+
+def make_winner(folder: Path, *, video: bool) -> tuple[Any, Winner]:
+    search = make_search(folder)
+    search.config.video = video
+    trained = [add_candidate(folder, "a", 2.0)]
+    winner = choose_winner(search, trained, [confirm(folder, "a", 100, 3.0)])
+    assert winner is not None
+    return search, winner
+
+
+def test_the_policy_that_wins_is_filmed_though_others_of_its_kind_are_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    filmed: list[Path] = []
+
+    def film(_: Any, folder: Path, judged: EvaluateResult) -> EvaluateResult:
+        filmed.append(folder)
+        judged = judged.model_copy(update={"video_file": "video.webp"})
+        write_record(folder / RESULT_FILE, judged)
+        return judged
+
+    monkeypatch.setattr(stage, "film_training", film)
+    search, winner = make_winner(tmp_path, video=True)
+    shown = film_winner(search, winner)
+    folder = RunStore(tmp_path).evaluation_dir(0, "a", 100)
+    assert filmed == [folder]
+    assert shown.video_file == "iterations/0/candidates/a/evaluation/seed_100/video.webp"
+    film_winner(search, shown)
+    assert filmed == [folder], "a film that is there is not made again"
+
+
+def test_without_videos_the_winner_is_not_filmed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stage, "film_training", lambda *_: pytest.fail("it was filmed"))
+    search, winner = make_winner(tmp_path, video=False)
+    assert film_winner(search, winner).video_file is None
+
+
+def test_a_confirming_training_leaves_one_episode(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    search, entry = make_search(tmp_path), add_candidate(tmp_path, "a", 2.0)
+    store: RunStore = search.store
+    entrant = Entrant(
+        "a", store.candidate_dir(0, "a"), store.training_dir(0, "a", 100), RewardProgram(""), 100
+    )
+    recording = store.evaluation_dir(0, "a", 100) / TRAJECTORIES_FILE
+    options: list[dict[str, bool]] = []
+
+    def judge_training(*_: Any, **given: bool) -> EvaluateResult:
+        options.append(given)
+        episodes = [
+            Episode({"height": np.full(4, value)}, np.zeros((3, 1)), 0.02, False)
+            for value in (1.0, 2.0)
+        ]
+        recording.parent.mkdir(parents=True, exist_ok=True)
+        make_trajectories(episodes, ["truncated"] * 2).save(recording)
+        best = evaluate(3.0)
+        return EvaluateResult(curve=(best,), best=best, best_file="p.safetensors")
+
+    monkeypatch.setattr(stage, "judge_training", judge_training)
+    stage._judge(search, entry.candidate, entrant, SimpleNamespace())
+    assert options == [{"is_filmed": False}]
+    kept = Trajectories.load(recording)
+    assert kept.n_episodes == 1
+    assert kept.episode(0).height.tolist() == [1.0] * 4
