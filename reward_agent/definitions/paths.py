@@ -7,7 +7,7 @@ from pathlib import Path
 
 from reward_agent.errors import UsageError
 
-_PACKAGE_DIR = Path(__file__).resolve().parent
+_PACKAGE_DIR = Path(__file__).resolve().parents[1]
 
 
 def find_prompts_dir(option: Path | None = None) -> Path:

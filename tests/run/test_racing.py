@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reward_agent.bench.racing import find_best, replay_race, run_race, simulate_races
-from reward_agent.learning import racing
+from reward_agent.run import racing
 from reward_agent.run.racing import (
     BANDIT_SHARE,
     N_SLICES,
