@@ -101,3 +101,20 @@ def test_help_loads_no_sdk() -> None:
     )
     loaded = output.stdout.strip().splitlines()[-1]
     assert loaded in ("loaded: []", "loaded: ['pydantic']")
+
+
+def test_the_parent_imports_without_what_windows_lacks() -> None:
+    parents = [name_module(path) for path in MODULES if path.name != "__main__.py"]
+    names = [f"reward_agent.{name}" for name in parents if name and not name.startswith(CHILD)]
+    code = (
+        "import sys, importlib, warnings\n"
+        "sys.modules |= dict.fromkeys(('fcntl', 'resource', 'pwd', 'grp', 'pty'))\n"
+        # filelock says on Linux that it finds no lock; on Windows it has another.
+        "warnings.simplefilter('ignore')\n"
+        f"for name in {names!r}: importlib.import_module(name)\n"
+        "print(len(sys.modules))"
+    )
+    output = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False
+    )
+    assert output.returncode == 0, output.stderr

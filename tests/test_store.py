@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -177,6 +181,46 @@ def test_a_run_whose_process_is_gone_was_interrupted(tmp_path: Path) -> None:
     assert run.read_run().status == "interrupted"
     run.write_run(record.model_copy(update={"status": "finished"}))
     assert run.read_run().status == "finished"
+
+
+def test_a_lock_is_seen_from_outside_and_dies_with_its_process(tmp_path: Path) -> None:
+    code = (
+        "import sys, time\nfrom pathlib import Path\nfrom reward_agent.records.store import RunStore\n"
+        "with RunStore(Path(sys.argv[1])).lock():\n    print('held', flush=True)\n    time.sleep(60)"
+    )
+    run = RunStore(tmp_path / "run")
+    command = [sys.executable, "-c", code, str(run.dir)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        assert run.is_locked()
+        with pytest.raises(UsageError, match="another process works on run"), run.lock():
+            pass
+        holder.kill()
+    assert not run.is_locked()
+
+
+def test_who_looks_whether_a_run_is_locked_stops_nobody(tmp_path: Path) -> None:
+    run = RunStore(tmp_path / "run")
+    with run.lock():
+        pass
+    stop = threading.Event()
+
+    def look() -> None:
+        while not stop.is_set():
+            run.is_locked()
+            time.sleep(0.001)
+
+    looker = threading.Thread(target=look)
+    looker.start()
+    try:
+        for _ in range(50):
+            assert not run.is_locked()
+            with run.lock():
+                pass
+    finally:
+        stop.set()
+        looker.join()
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:

@@ -21,18 +21,19 @@ Files are the truth. A record is written whole or not at all.
 
 from __future__ import annotations
 
-import fcntl
 import itertools
 import json
 import os
 import re
 import shutil
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import IO, Any, Literal, TypeVar
 
+from filelock import lock_descriptor
 from pydantic import BaseModel, Field, ValidationError
 
 from reward_agent.definitions.card import EnvCard
@@ -54,6 +55,8 @@ from reward_agent.types import (
 R = TypeVar("R", bound=BaseModel)
 
 METRIC_FILE = "metric.py"
+# Who asks whether a run is locked holds the lock for a moment: it takes more than one try.
+_N_LOCK_TRIES, _LOCK_PAUSE_S = 3, 0.01
 MetricOrigin = Literal[
     "task", "file", "proposed: accepted", "proposed: accepted unseen", "proposed: edited", "none"
 ]
@@ -211,24 +214,23 @@ class RunStore:
                 "give a folder that you may write to: --runs-dir, or --output of a sweep",
             ) from error
         with lock_file as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
+            if not _take_lock(file):
                 raise UsageError(
                     f"another process works on run {self.dir.name}", "wait for it, or stop it"
-                ) from error
+                )
             yield
 
     def is_locked(self) -> bool:
         """Whether a process works on the run."""
+        path = self.dir / "LOCK"
         try:
-            with (self.dir / "LOCK").open() as file:
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            # Over NFS what is locked has to be open for writing; another's run cannot be.
+            with path.open("r+" if os.access(path, os.W_OK) else "r") as file:
+                return not _take_lock(file)
         except FileNotFoundError:
             return False
         except OSError:
             return True
-        return False
 
     def append_event(self, kind: str, data: dict[str, Any]) -> None:
         """Append one line to ``events.jsonl``, durably."""
@@ -303,6 +305,18 @@ class RunStore:
     def clear_drafts(self, iteration: int) -> None:
         """Remove drafts that an interrupted process left behind."""
         shutil.rmtree(self.iteration_dir(iteration) / "drafts", ignore_errors=True)
+
+
+def _take_lock(file: IO[str]) -> bool:
+    """Take the lock of an open file until it is closed; return whether no other process has it."""
+    for _ in range(_N_LOCK_TRIES):
+        try:
+            if lock_descriptor(file.fileno(), blocking=False):
+                return True
+        except OSError:
+            return False
+        time.sleep(_LOCK_PAUSE_S)
+    return False
 
 
 def now_utc() -> str:
