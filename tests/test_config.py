@@ -9,23 +9,23 @@ import pytest
 
 from reward_agent.definitions.card import TrainingBudget
 from reward_agent.errors import UnknownNameError, UsageError
-from reward_agent.records.settings import DesignConfig, ResolvedConfig, resolve_config
+from reward_agent.records.settings import ResolvedSettings, RunSettings, resolve_settings
 
 BUDGET = TrainingBudget(quick=1_000, standard=2_000, thorough=3_000)
 
 
 def resolve(
     tmp_path: Path, options: dict[str, Any] | None = None, environ: dict[str, str] | None = None
-) -> ResolvedConfig:
-    return resolve_config(options or {}, BUDGET, "hopper", environ or {}, tmp_path)
+) -> ResolvedSettings:
+    return resolve_settings(options or {}, BUDGET, "hopper", environ or {}, tmp_path)
 
 
 def test_command_line_goes_before_environment_before_file_before_card(tmp_path: Path) -> None:
     (tmp_path / "reward-agent.toml").write_text("seed = 3\ncandidates = 4\niterations = 9\n")
     environ = {"REWARD_AGENT_SEED": "2", "REWARD_AGENT_CANDIDATES": "5"}
     resolved = resolve(tmp_path, {"seed": 1}, environ)
-    assert (resolved.config.seed, resolved.config.candidates) == (1, 5)
-    assert (resolved.config.iterations, resolved.config.steps) == (9, 2_000)
+    assert (resolved.settings.seed, resolved.settings.candidates) == (1, 5)
+    assert (resolved.settings.iterations, resolved.settings.steps) == (9, 2_000)
     assert resolved.sources["seed"] == "command line"
     assert resolved.sources["candidates"] == "environment"
     assert resolved.sources["iterations"] == "reward-agent.toml"
@@ -36,8 +36,8 @@ def test_command_line_goes_before_environment_before_file_before_card(tmp_path: 
 
 def test_preset_of_the_file_chooses_the_card_s_budget(tmp_path: Path) -> None:
     (tmp_path / "reward-agent.toml").write_text('preset = "quick"\n')
-    config = resolve(tmp_path).config
-    assert (config.steps, config.candidates, config.iterations) == (1_000, 3, 2)
+    settings = resolve(tmp_path).settings
+    assert (settings.steps, settings.candidates, settings.iterations) == (1_000, 3, 2)
 
 
 def test_unknown_setting_is_refused_with_the_closest_name(tmp_path: Path) -> None:
@@ -52,7 +52,7 @@ def test_unknown_environment_variable_is_refused(tmp_path: Path) -> None:
 
 
 def test_folders_of_the_environment_are_no_settings(tmp_path: Path) -> None:
-    assert resolve(tmp_path, environ={"REWARD_AGENT_RUNS_DIR": "/tmp"}).config == DesignConfig(
+    assert resolve(tmp_path, environ={"REWARD_AGENT_RUNS_DIR": "/tmp"}).settings == RunSettings(
         steps=2_000
     )
 

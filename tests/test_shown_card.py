@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from reward_agent.definitions.card import load_env
-from reward_agent.run.search import Search
+from reward_agent.run.active import ActiveRun
 
 
 @pytest.mark.parametrize(
@@ -16,8 +16,8 @@ from reward_agent.run.search import Search
 )
 def test_the_verdict_is_shown_to_a_persons_program_alone(provider, is_shown) -> None:
     card = load_env("metaworld")
-    search = SimpleNamespace(card=card, config=SimpleNamespace(provider=provider))
-    names = {field.name for field in Search.shown_card.fget(search).state}
+    run = SimpleNamespace(card=card, settings=SimpleNamespace(provider=provider))
+    names = {field.name for field in ActiveRun.shown_card.fget(run).state}
     assert ({"success", "own_reward"} <= names) is is_shown
     assert {"object_position", "goal_position", "gripper_opening"} <= names
 

@@ -24,7 +24,7 @@ from reward_agent.definitions.task import (
 )
 from reward_agent.errors import UsageError
 from reward_agent.llm.registry import choose_provider
-from reward_agent.records.settings import ENVIRONMENT_PREFIX, PRESETS, resolve_config
+from reward_agent.records.settings import ENVIRONMENT_PREFIX, PRESETS, resolve_settings
 from reward_agent.types import FileRecord
 
 # Settings that say where trainings run.
@@ -166,7 +166,7 @@ def _make_job(
         **choices.place,
     }
     # Only the suite decides: a setting of the machine's own would make numbers incomparable.
-    config = resolve_config(options, card.budget, card.name, {}, Path("/nonexistent")).config
+    config = resolve_settings(options, card.budget, card.name, {}, Path("/nonexistent")).settings
     settings = config.model_dump()
     words = [*files.digested, program or "", method_name]
     decisive = {key: value for key, value in settings.items() if key not in _NOT_IN_DIGEST}

@@ -38,7 +38,7 @@ from reward_agent.errors import (
 )
 from reward_agent.executors.registry import make_places
 from reward_agent.executors.remote import ClusterOptions
-from reward_agent.records.settings import DesignConfig
+from reward_agent.records.settings import RunSettings
 from reward_agent.records.store import (
     RunRecord,
     RunStore,
@@ -184,7 +184,7 @@ def run_sweep(
 @contextmanager
 def _hold_place(store: SweepStore, place: Mapping[str, Any], slots: int) -> Iterator[int]:
     """Keep the cluster of a sweep open for all of its jobs; yield how many run side by side."""
-    config = DesignConfig.model_validate(place)
+    config = RunSettings.model_validate(place)
     if config.executor == "local":
         yield slots or 1
         return

@@ -1,4 +1,4 @@
-"""Settings of a run as command-line options, made from ``DesignConfig`` itself."""
+"""Settings of a run as command-line options, made from ``RunSettings`` itself."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated, Any, get_args
 
 import typer
 
-from reward_agent.records.settings import DesignConfig
+from reward_agent.records.settings import RunSettings
 
 
 def add_settings(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -16,7 +16,7 @@ def add_settings(*names: str) -> Callable[[Callable[..., None]], Callable[..., N
 
     The command receives those that were given as keyword arguments, None otherwise.
     """
-    chosen = names or tuple(DesignConfig.model_fields)
+    chosen = names or tuple(RunSettings.model_fields)
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         signature = inspect.signature(command, eval_str=True)
@@ -30,7 +30,7 @@ def add_settings(*names: str) -> Callable[[Callable[..., None]], Callable[..., N
 
 
 def _make_parameter(name: str) -> inspect.Parameter:
-    field = DesignConfig.model_fields[name]
+    field = RunSettings.model_fields[name]
     flag = "--" + name.replace("_", "-")
     kind = _get_plain_type(field.annotation)
     declared = f"{flag}/--no-{flag[2:]}" if kind is bool else flag

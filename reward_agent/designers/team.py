@@ -14,7 +14,7 @@ from reward_agent.llm.budget import Budget, SpendingLimits
 from reward_agent.llm.cache import REPLIES_FILE
 from reward_agent.llm.costs import CALLS_FILE, CallLog
 from reward_agent.llm.registry import CallPolicy, choose_provider, make_chat_model
-from reward_agent.records.settings import DesignConfig
+from reward_agent.records.settings import RunSettings
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Team:
 
 
 def make_team(
-    config: DesignConfig,
+    settings: RunSettings,
     run_dir: Path,
     environ: Mapping[str, str],
     cancel: threading.Event,
@@ -50,7 +50,7 @@ def make_team(
     twice.
 
     Args:
-        config: settings of the run.
+        settings: settings of the run.
         run_dir: the run's directory.
         environ: where keys are looked up.
         cancel: ends waiting calls.
@@ -62,26 +62,26 @@ def make_team(
         MissingKeyError: its key is not set.
     """
     choice = choose_provider(environ)
-    spec = config.provider or choice.spec
-    limits = SpendingLimits(config.max_usd, config.max_tokens, config.max_calls)
+    spec = settings.provider or choice.spec
+    limits = SpendingLimits(settings.max_usd, settings.max_tokens, settings.max_calls)
     budget = Budget(limits, CallLog(run_dir / CALLS_FILE), cancel)
     model = make_chat_model(
         spec,
-        model=config.model,
-        base_url=config.base_url,
+        model=settings.model,
+        base_url=settings.base_url,
         environ=environ,
-        policy=CallPolicy(reply_tokens=config.reply_tokens),
+        policy=CallPolicy(reply_tokens=settings.reply_tokens),
         cache_path=run_dir / REPLIES_FILE,
-        cache_mode=config.cache,
+        cache_mode=settings.cache,
         budget=budget,
         folder=run_dir,
         cancel=cancel,
         on_retry=on_retry,
         warn=warn,
     )
-    description = f"{model.provider}: {model.name}" if config.provider else choice.sentence
-    has_critic = config.critic and "critic" in model.agents
-    has_analyzer = config.analyzer and "analyzer" in model.agents
+    description = f"{model.provider}: {model.name}" if settings.provider else choice.sentence
+    has_critic = settings.critic and "critic" in model.agents
+    has_analyzer = settings.analyzer and "analyzer" in model.agents
     return Team(
         Designer(model),
         Critic(model) if has_critic else None,

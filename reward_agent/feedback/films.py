@@ -7,8 +7,8 @@ from pathlib import Path
 from reward_agent.designers.brief import HistoryEntry
 from reward_agent.records.jobs import RESULT_FILE, EvaluateResult
 from reward_agent.records.store import RunStore, read_record
-from reward_agent.run.judge import film_training
-from reward_agent.run.search import Search
+from reward_agent.run.active import ActiveRun
+from reward_agent.run.evaluate import film_training
 from reward_agent.types import Candidate
 
 
@@ -30,15 +30,15 @@ def _choose_form(path: Path) -> Path | None:
     return next((form for form in forms if form.is_file()), None)
 
 
-def make_film(search: Search, entry: HistoryEntry) -> str:
+def make_film(run: ActiveRun, entry: HistoryEntry) -> str:
     """Film a candidate's best policy; return why there is no video, if there is none.
 
     A policy that a race stopped, or one of a run without videos, is filmed only when somebody
     wants to see it.
     """
-    candidate, seed = entry.candidate, search.config.seed
-    folder = search.store.evaluation_dir(candidate.iteration, candidate.id, seed)
+    candidate, seed = entry.candidate, run.settings.seed
+    folder = run.store.evaluation_dir(candidate.iteration, candidate.id, seed)
     if candidate.evaluation is None or not (folder / RESULT_FILE).is_file():
         return f"{candidate.id} has no policy to watch: {candidate.outcome}"
-    judged = read_record(folder / RESULT_FILE, EvaluateResult)
-    return film_training(search, folder, judged).video_note
+    evaluated = read_record(folder / RESULT_FILE, EvaluateResult)
+    return film_training(run, folder, evaluated).video_note

@@ -25,9 +25,9 @@ from reward_agent.records.store import (
     write_text,
 )
 from reward_agent.rewards.checks import check_metric
+from reward_agent.run.active import ActiveRun, Metric
+from reward_agent.run.evaluate import evaluate_recorded, evaluate_training
 from reward_agent.run.explain import summarise_candidate
-from reward_agent.run.judge import judge_training, score_recorded
-from reward_agent.run.search import Metric, Search
 from reward_agent.types import Candidate, CheckReport, Evaluation, Iteration
 
 PROPOSED: frozenset[MetricOrigin] = frozenset(
@@ -110,69 +110,69 @@ def _read_words(folder: Path | None) -> MetricWords:
         return _NO_WORDS
 
 
-def try_metric(search: Search, source: str, trained: Iterable[HistoryEntry]) -> MetricTrial:
+def try_metric(run: ActiveRun, source: str, trained: Iterable[HistoryEntry]) -> MetricTrial:
     """Score the recorded episodes of the candidates by a metric, in the sandbox.
 
     Args:
-        search: the run.
+        run: the run in progress.
         source: the metric, in the language of proposed ones.
         trained: candidates with recorded episodes.
     """
-    check = check_metric(source, search.card)
+    check = check_metric(source, run.card)
     scores: dict[str, Evaluation | None] = {}
     if check.is_accepted:
-        judge = replace(search.judge, metric=Metric(source, "proposed: edited"))
+        evaluator = replace(run.evaluator, metric=Metric(source, "proposed: edited"))
         for entry in trained:
             candidate = entry.candidate
             assert candidate.evaluation is not None
-            recorded = search.store.evaluation_dir(
-                candidate.iteration, candidate.id, search.config.seed
+            recorded = run.store.evaluation_dir(
+                candidate.iteration, candidate.id, run.settings.seed
             )
             blank = candidate.evaluation.model_copy(update={"task_score": None})
-            scored = score_recorded(judge, recorded, blank)
+            scored = evaluate_recorded(evaluator, recorded, blank)
             scores[candidate.id] = scored if scored.task_score is not None else None
     return MetricTrial(check, scores)
 
 
-def adopt_metric(search: Search, metric: Metric, view: MetricView) -> None:
+def adopt_metric(run: ActiveRun, metric: Metric, view: MetricView) -> None:
     """Make a metric that of the run, and score every policy again by it.
 
     Args:
-        search: the run with its metric so far.
+        run: the run with its metric so far.
         metric: the new one; without a source nothing is ranked any more.
         view: the new one's words.
     """
-    store = search.store
-    task = search.task.model_copy(update={"criterion": view.criterion, "unit": view.unit})
+    store = run.store
+    task = run.task.model_copy(update={"criterion": view.criterion, "unit": view.unit})
     if metric.source is None:
         (store.dir / METRIC_FILE).unlink(missing_ok=True)
     else:
         write_text(store.dir / METRIC_FILE, metric.source)
-    is_same = metric.source == search.metric.source
+    is_same = metric.source == run.metric.source
     # Scores of another metric are gone, and with them what was concluded from them.
     gone = {} if is_same else {"winner": None, "confirmations": (), "note": "the metric changed"}
     store.write_run(
         store.read_run().model_copy(update={"metric_origin": metric.origin, "task": task} | gone)
     )
     if not is_same:
-        _score_again(replace(search, metric=metric, task=task))
-    search.notify("metric_chosen", origin=metric.origin, unit=task.unit)
+        _evaluate_all(replace(run, metric=metric, task=task))
+    run.notify("metric_chosen", origin=metric.origin, unit=task.unit)
 
 
-def _score_again(search: Search) -> None:
+def _evaluate_all(run: ActiveRun) -> None:
     """Judge every candidate's training anew and rewrite the rounds' records."""
     best: Candidate | None = None
-    for index in search.store.list_iterations():
-        iteration = search.store.read_iteration(index)
-        candidates = tuple(_judge_again(search, item) for item in iteration.candidates)
+    for index in run.store.list_iterations():
+        iteration = run.store.read_iteration(index)
+        candidates = tuple(_evaluate_again(run, item) for item in iteration.candidates)
         known = [*([best] if best else []), *candidates]
         best = _find_best(known)
-        search.store.write_iteration(_renew(iteration, candidates, best))
-    search.background.finish()
+        run.store.write_iteration(_renew(iteration, candidates, best))
+    run.background.finish()
 
 
-def _judge_again(search: Search, candidate: Candidate) -> Candidate:
-    store, seed = search.store, search.config.seed
+def _evaluate_again(run: ActiveRun, candidate: Candidate) -> Candidate:
+    store, seed = run.store, run.settings.seed
     [entry] = [item for item in read_history(store) if item.candidate.id == candidate.id]
     if candidate.evaluation is None or entry.training is None or entry.program is None:
         return candidate
@@ -181,13 +181,13 @@ def _judge_again(search: Search, candidate: Candidate) -> Candidate:
     training_dir = store.training_dir(candidate.iteration, candidate.id, seed)
     # A job is known by what it asks for, and that does not name the trusted metric.
     (evaluation_dir / EXIT_FILE).unlink(missing_ok=True)
-    judged = judge_training(search, evaluation_dir, training_dir, entry.training, candidate.id)
-    write_record(folder / "evaluation.json", judged)
-    summarise_candidate(search, folder, evaluation_dir, entry.program, entry.training, judged)
-    changes = {"task_score": judged.best.task_score, "evaluation": judged.best}
+    evaluated = evaluate_training(run, evaluation_dir, training_dir, entry.training, candidate.id)
+    write_record(folder / "evaluation.json", evaluated)
+    summarise_candidate(run, folder, evaluation_dir, entry.program, entry.training, evaluated)
+    changes = {"task_score": evaluated.best.task_score, "evaluation": evaluated.best}
     candidate = candidate.model_copy(update=changes)
     write_record(folder / "candidate.json", candidate)
-    search.notify("rescored", candidate=candidate.id, task_score=candidate.task_score)
+    run.notify("rescored", candidate=candidate.id, task_score=candidate.task_score)
     return candidate
 
 

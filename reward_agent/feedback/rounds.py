@@ -32,8 +32,8 @@ from reward_agent.feedback.records import (
 from reward_agent.llm.chat import ChatRequest, Completion
 from reward_agent.records.jobs import PROGRAM_FILE
 from reward_agent.records.store import RunStore
+from reward_agent.run.active import ActiveRun
 from reward_agent.run.loop import design_iteration, update_run
-from reward_agent.run.search import Search
 from reward_agent.types import Candidate, Iteration, Usage
 
 EDIT_IDEA = DesignIdea("edited-by-hand", "The person's own change of the program.")
@@ -91,7 +91,7 @@ class PersonModel:
 
 
 def run_round(
-    search: Search,
+    run: ActiveRun,
     started: RoundStarted,
     cause: Remarked | Edited,
     feedback: Feedback,
@@ -99,28 +99,28 @@ def run_round(
 ) -> Iteration:
     """Run the round that answers a remark or trains an edited program.
 
-    It is a round of the run like any other: checked, probed, trained, judged and explained.
+    It is a round of the run like any other: checked, probed, trained, evaluated and explained.
     Nobody is stopped on the way, since the metric may not see what the person sees.
     """
-    search = replace(search, config=search.config.model_copy(update={"racing": "none"}))
+    run = replace(run, settings=run.settings.model_copy(update={"racing": "none"}))
     if isinstance(cause, Edited):
         designer = Designer(PersonModel(cause.program))
-        search = replace(search, designer=designer, critic=None)
+        run = replace(run, designer=designer, critic=None)
         ideas: tuple[DesignIdea, ...] = (replace(EDIT_IDEA, parent=cause.parent),)
     else:
         ideas = choose_answers(started.n_candidates, cause.candidate)
-    briefs = _make_briefs(search, started.iteration, ideas, feedback, known)
-    iteration = design_iteration(search, started.iteration, briefs)
-    search.background.finish()  # the person is to see the films
-    search.background.finish()
-    search.store.write_iteration(iteration)
-    search.notify("iteration_finished", iteration=iteration.index, best=iteration.best)
-    update_run(search)
+    briefs = _make_briefs(run, started.iteration, ideas, feedback, known)
+    iteration = design_iteration(run, started.iteration, briefs)
+    run.background.finish()  # the person is to see the films
+    run.background.finish()
+    run.store.write_iteration(iteration)
+    run.notify("iteration_finished", iteration=iteration.index, best=iteration.best)
+    update_run(run)
     return iteration
 
 
 def _make_briefs(
-    search: Search,
+    run: ActiveRun,
     index: int,
     ideas: Sequence[DesignIdea],
     feedback: Feedback,
@@ -131,14 +131,14 @@ def _make_briefs(
     watched = [e for e in known.entries if e.candidate.id == ideas[0].parent and e not in history]
     return [
         DesignBrief(
-            card=search.card,
-            task=search.task,
+            card=run.card,
+            task=run.task,
             idea=idea,
             iteration=index,
             index=number,
             best=known.best,
             history=(*watched[-1:], *history),
-            seed=search.config.seed,
+            seed=run.settings.seed,
             feedback=feedback,
         )
         for number, idea in enumerate(ideas)

@@ -42,7 +42,7 @@ from reward_agent.feedback.rounds import (
 )
 from reward_agent.feedback.state import SessionState
 from reward_agent.records.jobs import RESULT_FILE, EvaluateResult
-from reward_agent.records.settings import DesignConfig
+from reward_agent.records.settings import RunSettings
 from reward_agent.records.store import (
     METRIC_FILE,
     RunRecord,
@@ -54,9 +54,9 @@ from reward_agent.records.store import (
 )
 from reward_agent.report.page import write_report
 from reward_agent.rewards.checks import check_program
+from reward_agent.run.active import ActiveRun, Metric
 from reward_agent.run.loop import update_run
-from reward_agent.run.open import change_config, make_search, tell_retries
-from reward_agent.run.search import Metric, Search
+from reward_agent.run.open import change_settings, make_active_run, tell_retries
 from reward_agent.sandbox.trial import check_isolation
 from reward_agent.types import Candidate, CheckReport, RewardProgram
 
@@ -70,17 +70,19 @@ class Session(SessionState):
 
     Args:
         store: the run's directory.
-        config: the run's settings with the session's changes.
+        settings: the run's settings with the session's changes.
         team: the agents that answer.
         listen: receives every event, progress of trainings included.
     """
 
-    def __init__(self, store: RunStore, config: DesignConfig, team: Team, listen: Listener) -> None:
+    def __init__(
+        self, store: RunStore, settings: RunSettings, team: Team, listen: Listener
+    ) -> None:
         super().__init__(store)
-        self.config = config
+        self.settings = settings
         self._team = team
         self._listen = listen
-        self._running: Search | None = None
+        self._running: ActiveRun | None = None
         self._is_stopped = threading.Event()
 
     # --- what a person does -----------------------------------------------------------------------
@@ -166,8 +168,8 @@ class Session(SessionState):
 
     def try_metric(self, source: str) -> MetricTrial:
         """Score what was recorded by a metric, without adopting it."""
-        with self.searching() as search:
-            return try_metric(search, source, self.list_trained())
+        with self.opened() as active:
+            return try_metric(active, source, self.list_trained())
 
     def accept_metric(self) -> None:
         """Take the metric that the Designer proposed, as it is."""
@@ -196,9 +198,9 @@ class Session(SessionState):
 
     def _adopt(self, verdict: str, metric: Metric, view: MetricView) -> None:
         digest = RewardProgram(metric.source).sha256 if metric.source is not None else None
-        with self.searching() as search:
-            adopt_metric(search, metric, view)
-            update_run(search)
+        with self.opened() as active:
+            adopt_metric(active, metric, view)
+            update_run(active)
         self.log.append(MetricDecided, verdict=verdict, metric_sha256=digest)
 
     def _need_proposal(self) -> MetricView:
@@ -234,38 +236,38 @@ class Session(SessionState):
 
     def interrupt(self) -> None:
         """Cut off the round that is running; it goes on when the session is opened again."""
-        search = self._running
-        if search is not None:
-            search.executor.close()
+        active = self._running
+        if active is not None:
+            active.executor.close()
 
     def film(self, name: str) -> str:
         """Film a candidate that has no video; return why there is none in the end, if so."""
         entry = self.find(name)
         if self.find_film(name) is not None:
             return ""
-        with self.searching() as search:
-            return make_film(search, entry)
+        with self.opened() as active:
+            return make_film(active, entry)
 
     @contextmanager
-    def searching(self) -> Iterator[Search]:
+    def opened(self) -> Iterator[ActiveRun]:
         """Open what jobs need: the executor, with the run's metric."""
         run = self.run
-        search = make_search(self.store, run, self.config, self._team, self._listen)
+        active = make_active_run(self.store, run, self.settings, self._team, self._listen)
         path = self.store.dir / METRIC_FILE
         if run.metric_origin != "none":
-            search = replace(search, metric=Metric(path.read_text("utf-8"), run.metric_origin))
+            active = replace(active, metric=Metric(path.read_text("utf-8"), run.metric_origin))
         try:
-            yield search
+            yield active
         finally:
-            search.executor.close()
+            active.executor.close()
 
     def _answer(self, cause: Remarked | Edited) -> RoundEnded:
         started = self._start(cause)
         outcome = "finished"
-        with self.searching() as search:
-            self._running = search
+        with self.opened() as active:
+            self._running = active
             try:
-                run_round(search, started, cause, self._tell(cause), self._gather())
+                run_round(active, started, cause, self._tell(cause), self._gather())
             except (Interrupted, KeyboardInterrupt):
                 if not self._is_stopped.is_set():
                     raise Interrupted(
@@ -295,7 +297,7 @@ class Session(SessionState):
             RoundStarted,
             iteration=choose_round_index(self.store),
             cause=cause.number,
-            n_candidates=1 if isinstance(cause, Edited) else self.config.candidates,
+            n_candidates=1 if isinstance(cause, Edited) else self.settings.candidates,
             before=make_shown(self.store, self.find(name).candidate),
         )
 
@@ -328,9 +330,9 @@ class Session(SessionState):
         run = self.run
         if run.winner is not None and run.winner.candidate == candidate.id:
             return run.winner
-        seed = self.config.seed
+        seed = self.settings.seed
         folder = self.store.evaluation_dir(candidate.iteration, candidate.id, seed)
-        judged = read_record(folder / RESULT_FILE, EvaluateResult)
+        evaluated = read_record(folder / RESULT_FILE, EvaluateResult)
         film = find_film(self.store, candidate)
         rate_of_success = candidate.evaluation.success_rate if candidate.evaluation else None
         return Winner(
@@ -340,7 +342,7 @@ class Session(SessionState):
             task_score=candidate.task_score,
             success_rate=rate_of_success,
             is_confirmed=False,
-            policy_file=(folder / judged.best_file).relative_to(self.store.dir).as_posix(),
+            policy_file=(folder / evaluated.best_file).relative_to(self.store.dir).as_posix(),
             video_file=film.relative_to(self.store.dir).as_posix() if film else None,
         )
 
@@ -371,14 +373,14 @@ def open_session(
     environ = os.environ if environ is None else environ
     store = find_run(name, find_runs_dir(runs_dir))
     run = store.read_run()
-    config = _change_config(run, options)
+    settings = _change_settings(run, options)
     listen = listen or (lambda kind, data: None)
     cancel = threading.Event()
-    level = check_isolation(config.sandbox)
+    level = check_isolation(settings.sandbox)
     with store.lock():
         store.write_run(store.read_run().model_copy(update={"sandbox_level": level}))
-        team = make_team(config, store.dir, environ, cancel, tell_retries(listen))
-        session = Session(store, config, team, listen)
+        team = make_team(settings, store.dir, environ, cancel, tell_retries(listen))
+        session = Session(store, settings, team, listen)
         session.log.append(Opened, front_end=front_end, designer=team.description)
         listen("session_opened", {"designer": team.description, "unit": run.task.unit})
         try:
@@ -388,8 +390,8 @@ def open_session(
             session.interrupt()
 
 
-def _change_config(run: RunRecord, options: Mapping[str, Any]) -> DesignConfig:
+def _change_settings(run: RunRecord, options: Mapping[str, Any]) -> RunSettings:
     """Return the run's settings with the session's; ``candidates`` is no setting of the run."""
     given = {key: value for key, value in options.items() if value is not None}
     n_candidates = given.pop("candidates", min(MAX_CANDIDATES, run.config["candidates"]))
-    return change_config(run, given).model_copy(update={"candidates": n_candidates})
+    return change_settings(run, given).model_copy(update={"candidates": n_candidates})

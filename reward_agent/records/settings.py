@@ -34,7 +34,7 @@ PRESETS: dict[str, dict[str, int]] = {
 }
 
 
-class DesignConfig(Record):
+class RunSettings(Record):
     """Every number and switch behind a design run."""
 
     preset: Preset = "standard"
@@ -99,21 +99,21 @@ class DesignConfig(Record):
 
 
 @dataclass(frozen=True)
-class ResolvedConfig:
+class ResolvedSettings:
     """A configuration with the origin of each of its values."""
 
-    config: DesignConfig
+    settings: RunSettings
     sources: dict[str, str]
 
 
-def resolve_config(
+def resolve_settings(
     options: Mapping[str, Any],
     budget: TrainingBudget,
     card_name: str,
     environ: Mapping[str, str] | None = None,
     directory: Path | None = None,
     repeated: tuple[str, Mapping[str, Any]] | None = None,
-) -> ResolvedConfig:
+) -> ResolvedSettings:
     """Merge the layers of settings.
 
     Args:
@@ -138,7 +138,7 @@ def resolve_config(
     ]
     for origin, layer in layers:
         _refuse_unknown_settings(origin, layer)
-    preset, _ = _find_first(layers, "preset", DesignConfig().preset)
+    preset, _ = _find_first(layers, "preset", RunSettings().preset)
     if preset not in PRESETS:
         raise UnknownNameError("preset", str(preset), PRESETS)
     layers.append((f"card {card_name}", {"steps": getattr(budget, preset)}))
@@ -146,18 +146,18 @@ def resolve_config(
     return _merge(layers)
 
 
-def _merge(layers: list[tuple[str, Mapping[str, Any]]]) -> ResolvedConfig:
+def _merge(layers: list[tuple[str, Mapping[str, Any]]]) -> ResolvedSettings:
     values, sources = {}, {}
-    for name, field in DesignConfig.model_fields.items():
+    for name, field in RunSettings.model_fields.items():
         values[name], sources[name] = _find_first(layers, name, field.default)
     try:
-        return ResolvedConfig(DesignConfig.model_validate(values), sources)
+        return ResolvedSettings(RunSettings.model_validate(values), sources)
     except ValidationError as error:
         first = error.errors()[0]
         name = str(first["loc"][0])
         raise UsageError(
             f"{name} = {first['input']!r} (from {sources[name]}): {first['msg']}",
-            f"{name}: {DesignConfig.model_fields[name].description}",
+            f"{name}: {RunSettings.model_fields[name].description}",
         ) from error
 
 
@@ -172,8 +172,8 @@ def _find_first(
 
 def _refuse_unknown_settings(origin: str, layer: Mapping[str, Any]) -> None:
     for name in layer:
-        if name not in DesignConfig.model_fields:
-            raise UnknownNameError(f"setting (from {origin})", name, DesignConfig.model_fields)
+        if name not in RunSettings.model_fields:
+            raise UnknownNameError(f"setting (from {origin})", name, RunSettings.model_fields)
 
 
 def _read_environment(environ: Mapping[str, str]) -> dict[str, str]:

@@ -9,8 +9,8 @@ from pathlib import Path
 from reward_agent.records.jobs import PROGRAM_FILE
 from reward_agent.records.store import read_record, write_record
 from reward_agent.rewards.duplicates import list_ingredients, normalize_program
+from reward_agent.run.active import ActiveRun
 from reward_agent.run.draft import DRAFT_FILE, PROBE_FILE, DraftRecord
-from reward_agent.run.search import Search
 from reward_agent.text import name_round
 from reward_agent.types import ProbeReport
 
@@ -36,24 +36,24 @@ class Twin:
         return f"{self.id} of {name_round(self.iteration)}"
 
 
-def adopt_draft(search: Search, index: int, draft: DraftRecord) -> DraftRecord:
+def adopt_draft(run: ActiveRun, index: int, draft: DraftRecord) -> DraftRecord:
     """Give a draft its place; one that pays what an earlier one pays is screened out.
 
     Drafts of a round are adopted one at a time.
     """
-    folder = search.store.draft_dir(index, draft.index)
-    twin = find_twin(search.store.dir, folder, draft)
+    folder = run.store.draft_dir(index, draft.index)
+    twin = find_twin(run.store.dir, folder, draft)
     changes: dict[str, str] = {}
-    if twin is not None and search.config.screens:
+    if twin is not None and run.settings.screens:
         changes["twin"] = twin.id
         if draft.is_accepted and twin.is_certain:
             changes["outcome"] = f"rejected: the same program as candidate {twin}{twin.likeness}"
-    if search.store.candidate_dir(index, draft.id).exists() or (twin and twin.id == draft.id):
+    if run.store.candidate_dir(index, draft.id).exists() or (twin and twin.id == draft.id):
         changes["id"] = f"{draft.id}-{draft.index}"
     if changes:
         draft = draft.model_copy(update=changes)
         write_record(folder / DRAFT_FILE, draft)
-    search.store.adopt_draft(index, draft.index, draft.id)
+    run.store.adopt_draft(index, draft.index, draft.id)
     return draft
 
 

@@ -22,8 +22,8 @@ from reward_agent.llm.chat import Exchange
 from reward_agent.records.jobs import PROGRAM_FILE, TRAJECTORIES_FILE, ProbeJob
 from reward_agent.records.store import write_record, write_text
 from reward_agent.rewards.checks import check_program
-from reward_agent.run.judge import StoredEpisodes
-from reward_agent.run.search import Search, copy_into
+from reward_agent.run.active import ActiveRun, copy_into
+from reward_agent.run.evaluate import StoredEpisodes
 from reward_agent.sandbox.runner import JobExit
 from reward_agent.types import (
     Attempt,
@@ -96,22 +96,22 @@ class _Draft:
     is_revised: bool = False
 
 
-def draft_candidate(search: Search, brief: DesignBrief, stored: StoredEpisodes) -> DraftRecord:
+def draft_candidate(run: ActiveRun, brief: DesignBrief, stored: StoredEpisodes) -> DraftRecord:
     """Bring one candidate to the point where it may be trained, or give it up.
 
     Raises:
         ModelError: the language model cannot be used.
     """
-    draft = _Draft(search.store.draft_dir(brief.iteration, brief.index))
+    draft = _Draft(run.store.draft_dir(brief.iteration, brief.index))
     draft.folder.mkdir(parents=True, exist_ok=True)
-    with search.ledger.spend("llm"):
-        proposal = search.designer.propose(brief)
-    examination = _examine(search, draft, proposal, stored)
-    examination = _repair(search, draft, brief, examination, stored)
-    if examination.is_accepted and search.critic is not None:
-        examination = _review(search, draft, brief, examination, stored)
-    record = _write_draft(search, draft, brief, examination)
-    search.notify(
+    with run.ledger.spend("llm"):
+        proposal = run.designer.propose(brief)
+    examination = _examine(run, draft, proposal, stored)
+    examination = _repair(run, draft, brief, examination, stored)
+    if examination.is_accepted and run.critic is not None:
+        examination = _review(run, draft, brief, examination, stored)
+    record = _write_draft(run, draft, brief, examination)
+    run.notify(
         "drafted",
         iteration=brief.iteration,
         index=brief.index,
@@ -123,46 +123,46 @@ def draft_candidate(search: Search, brief: DesignBrief, stored: StoredEpisodes) 
 
 
 def _repair(
-    search: Search,
+    run: ActiveRun,
     draft: _Draft,
     brief: DesignBrief,
     examination: Examination,
     stored: StoredEpisodes,
 ) -> Examination:
     """Give findings back to the Designer, a bounded number of times."""
-    for number in range(search.config.max_repairs):
+    for number in range(run.settings.max_repairs):
         if examination.is_accepted or examination.proposal.is_final:
             break
         _write_attempt(draft, examination)
         request = RepairBrief(brief, examination.proposal, _list_findings(examination), number)
-        with search.ledger.spend("llm"):
-            proposal = search.designer.repair(request)
-        examination = _examine(search, draft, proposal, stored)
+        with run.ledger.spend("llm"):
+            proposal = run.designer.repair(request)
+        examination = _examine(run, draft, proposal, stored)
     return examination
 
 
 def _review(
-    search: Search,
+    run: ActiveRun,
     draft: _Draft,
     brief: DesignBrief,
     examination: Examination,
     stored: StoredEpisodes,
 ) -> Examination:
     """Ask the Critic once; a revision that fails the cheap stages is not taken."""
-    assert search.critic is not None
+    assert run.critic is not None
     assert examination.proposal.program is not None
     request = ReviewBrief(brief, examination.proposal.program, examination.findings)
-    with search.ledger.spend("llm"):
-        review = search.critic.review(request)
+    with run.ledger.spend("llm"):
+        review = run.critic.review(request)
     draft.exchanges.extend(review.exchanges)
     draft.critique = review.critique
     if review.critique is None or review.critique.verdict == "accept":
         return examination
     revision = RevisionBrief(brief, examination.proposal, review.critique)
-    with search.ledger.spend("llm"):
-        proposal = search.designer.revise(revision)
-    revised = _examine(search, draft, proposal, stored)
-    revised = _repair(search, draft, brief, revised, stored)
+    with run.ledger.spend("llm"):
+        proposal = run.designer.revise(revision)
+    revised = _examine(run, draft, proposal, stored)
+    revised = _repair(run, draft, brief, revised, stored)
     draft.is_revised = revised.is_accepted
     rejected = examination if revised.is_accepted else revised
     _write_attempt(draft, rejected, "revised" if revised.is_accepted else rejected.outcome)
@@ -170,33 +170,33 @@ def _review(
 
 
 def _examine(
-    search: Search, draft: _Draft, proposal: Proposal, stored: StoredEpisodes
+    run: ActiveRun, draft: _Draft, proposal: Proposal, stored: StoredEpisodes
 ) -> Examination:
     """Check a proposal, then probe it if the static rules accept it."""
     draft.exchanges.extend(proposal.exchanges)
     if proposal.program is None:
         return Examination(proposal, proposal.outcome)
-    with search.ledger.spend("checks"):
-        check = check_program(proposal.program, search.shown_card)
+    with run.ledger.spend("checks"):
+        check = check_program(proposal.program, run.shown_card)
     if not check.is_accepted:
         return Examination(proposal, _name_rejection("check", check.findings), check)
-    return _probe(search, draft, proposal, check, stored)
+    return _probe(run, draft, proposal, check, stored)
 
 
 def _probe(
-    search: Search, draft: _Draft, proposal: Proposal, check: CheckReport, stored: StoredEpisodes
+    run: ActiveRun, draft: _Draft, proposal: Proposal, check: CheckReport, stored: StoredEpisodes
 ) -> Examination:
     """Dry-run an accepted program in the sandbox."""
     assert proposal.program is not None
     job_dir = draft.folder / "probe"
-    probe = run_probe(search, proposal.program, job_dir, stored)
+    probe = run_probe(run, proposal.program, job_dir, stored)
     if not probe.is_accepted:
         return Examination(proposal, _name_rejection("probe", probe.findings), check, probe)
     return Examination(proposal, ACCEPTED, check, probe)
 
 
 def run_probe(
-    search: Search, program: RewardProgram, job_dir: Path, stored: StoredEpisodes
+    run: ActiveRun, program: RewardProgram, job_dir: Path, stored: StoredEpisodes
 ) -> ProbeReport:
     """Run the probe job; a child that dies of the program is a finding."""
     shutil.rmtree(job_dir, ignore_errors=True)
@@ -204,13 +204,13 @@ def run_probe(
     if stored.trajectories is not None:
         stored.trajectories.save(job_dir / TRAJECTORIES_FILE)
     job = ProbeJob(
-        card=search.card,
+        card=run.card,
         program_sha256=program.sha256,
-        seed=search.config.seed,
-        gamma=search.card.ppo.gamma,
+        seed=run.settings.seed,
+        gamma=run.card.ppo.gamma,
         task_scores=stored.task_scores,
     )
-    [job_exit] = search.executor.map([JobRequest(job, job_dir, search.short_limits)])
+    [job_exit] = run.executor.map([JobRequest(job, job_dir, run.short_limits)])
     (job_dir / TRAJECTORIES_FILE).unlink(missing_ok=True)  # they lie where they were recorded
     return read_probe(program, job_exit)
 
@@ -272,7 +272,7 @@ def _write_examination(folder: Path, examination: Examination) -> None:
 
 
 def _write_draft(
-    search: Search, draft: _Draft, brief: DesignBrief, examination: Examination
+    run: ActiveRun, draft: _Draft, brief: DesignBrief, examination: Examination
 ) -> DraftRecord:
     """Write the draft's files, the record last."""
     _write_examination(draft.folder, examination)

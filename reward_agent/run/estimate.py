@@ -22,7 +22,7 @@ from reward_agent.executors.local import count_slots
 from reward_agent.llm.budget import FREE_PROVIDERS
 from reward_agent.llm.models import ModelCard, find_model, load_models
 from reward_agent.llm.registry import choose_provider
-from reward_agent.records.settings import DesignConfig, resolve_config
+from reward_agent.records.settings import RunSettings, resolve_settings
 from reward_agent.records.store import RunStore, list_runs, read_record
 from reward_agent.types import Record, TrainingResult
 
@@ -93,7 +93,7 @@ def estimate_design(
         task: name of a task, or a sentence.
         runs_dir: earlier runs there tell how fast this machine trains.
         environ: environment variables; the process's own by default.
-        options: settings by the names of ``DesignConfig``.
+        options: settings by the names of ``RunSettings``.
 
     Raises:
         UsageError: the environment or the task is missing, or a setting is not right.
@@ -104,14 +104,14 @@ def estimate_design(
     card = load_env(env)
     spec = resolve_task(card, task)
     card = apply_task(card, spec)
-    config = resolve_config(options, card.budget, card.name, environ).config
-    provider = (config.provider or choose_provider(environ).spec).partition(":")[0]
-    model = config.model or load_models().default.get(provider, provider)
+    settings = resolve_settings(options, card.budget, card.name, environ).settings
+    provider = (settings.provider or choose_provider(environ).spec).partition(":")[0]
+    model = settings.model or load_models().default.get(provider, provider)
     has_metric = read_task_metric(card, spec) is not None
-    calls = _count_calls(config, provider, has_metric)
-    inputs, outputs = _count_tokens(Subject(card, spec), config, calls)
+    calls = _count_calls(settings, provider, has_metric)
+    inputs, outputs = _count_tokens(Subject(card, spec), settings, calls)
     rate, how = _find_rate(card, find_runs_dir(runs_dir))
-    steps = _count_steps(config)
+    steps = _count_steps(settings)
     total = sum(calls.values(), _make_range((0, 0, 0)))
     price = None if provider in FREE_PROVIDERS else find_model(model)
     return Estimate(
@@ -122,8 +122,8 @@ def estimate_design(
         output_tokens=outputs,
         usd=_price(price, inputs, outputs, is_free=provider in FREE_PROVIDERS),
         env_steps=steps,
-        wall_s=_estimate_time(config, total, steps, rate),
-        notes=tuple(_list_notes(config, price, provider, model, how, spec, has_metric)),
+        wall_s=_estimate_time(settings, total, steps, rate),
+        notes=tuple(_list_notes(settings, price, provider, model, how, spec, has_metric)),
     )
 
 
@@ -132,14 +132,14 @@ def _make_range(values: Iterable[float]) -> Range:
     return Range(low=low, likely=likely, high=high)
 
 
-def _count_calls(config: DesignConfig, provider: str, has_metric: bool) -> dict[str, Range]:
+def _count_calls(settings: RunSettings, provider: str, has_metric: bool) -> dict[str, Range]:
     """Return the calls of each agent."""
     if provider == "offline":
         return {}
-    n = config.candidates * config.iterations
-    repairs = config.max_repairs
+    n = settings.candidates * settings.iterations
+    repairs = settings.max_repairs
     # Repairs and revisions: none; one program in two needs one; every one needs all.
-    revisions = (0.0, 0.3, 1.0 + repairs) if config.critic else (0.0, 0.0, 0.0)
+    revisions = (0.0, 0.3, 1.0 + repairs) if settings.critic else (0.0, 0.0, 0.0)
     per_program = (1.0, 1.5 if repairs else 1.0, 1.0 + repairs)
     calls = {
         "designer": _make_range(a + b for a, b in zip(per_program, revisions, strict=True)) * n
@@ -147,19 +147,19 @@ def _count_calls(config: DesignConfig, provider: str, has_metric: bool) -> dict[
     if not has_metric:
         calls["designer"] += _make_range((1, 1, 1 + repairs))
     # A reply of theirs that is not valid is asked for once more.
-    if config.critic:
+    if settings.critic:
         calls["critic"] = _make_range((1.0, 1.0, 2.0)) * n
-    if config.analyzer:
+    if settings.analyzer:
         calls["analyzer"] = _make_range((0.8, 1.0, 2.0)) * n
     return calls
 
 
 def _count_tokens(
-    subject: Subject, config: DesignConfig, calls: Mapping[str, Range]
+    subject: Subject, settings: RunSettings, calls: Mapping[str, Range]
 ) -> tuple[Range, Range]:
     """Return input and output tokens, from prompts that are rendered for the purpose."""
-    n_earlier = config.candidates * min(_N_HISTORY_ROUNDS, config.iterations) / 2
-    later = (config.iterations - 1) / config.iterations
+    n_earlier = settings.candidates * min(_N_HISTORY_ROUNDS, settings.iterations) / 2
+    later = (settings.iterations - 1) / settings.iterations
     summary = _make_range(_SUMMARY_TOKENS)
     history = (summary + _make_range(_ENTRY_TOKENS) * n_earlier) * later
     prompts = {
@@ -169,7 +169,7 @@ def _count_tokens(
     }
     inputs, outputs = _make_range((0, 0, 0)), _make_range((0, 0, 0))
     for agent, n_calls in calls.items():
-        reply = _make_range(min(size, config.reply_tokens) for size in _REPLY_TOKENS[agent])
+        reply = _make_range(min(size, settings.reply_tokens) for size in _REPLY_TOKENS[agent])
         inputs += _multiply(n_calls, prompts[agent])
         outputs += _multiply(n_calls, reply)
     return inputs, outputs
@@ -206,18 +206,18 @@ def _price(card: ModelCard | None, inputs: Range, outputs: Range, *, is_free: bo
     return _make_range((n * price + out * card.output) / 1e6 for n, price, out in ends)
 
 
-def _count_steps(config: DesignConfig) -> Range:
-    search = config.candidates * config.iterations * config.steps
-    shares = (1.0, 1.0, 1.0) if config.racing == "none" or config.candidates < 2 else _RACED
-    n_confirmed = min(2, config.candidates * config.iterations)
-    confirmations = n_confirmed * config.winner_seeds * config.steps
+def _count_steps(settings: RunSettings) -> Range:
+    search = settings.candidates * settings.iterations * settings.steps
+    shares = (1.0, 1.0, 1.0) if settings.racing == "none" or settings.candidates < 2 else _RACED
+    n_confirmed = min(2, settings.candidates * settings.iterations)
+    confirmations = n_confirmed * settings.winner_seeds * settings.steps
     return _make_range(search * share + confirmations for share in shares)
 
 
-def _estimate_time(config: DesignConfig, calls: Range, steps: Range, rate: Range) -> Range:
+def _estimate_time(settings: RunSettings, calls: Range, steps: Range, rate: Range) -> Range:
     """Return seconds: trainings side by side, and replies of which several come at a time."""
-    n_slots = count_slots(config.slots)
-    n_at_a_time = min(8, config.candidates)
+    n_slots = count_slots(settings.slots)
+    n_at_a_time = min(8, settings.candidates)
     training = (steps.low / rate.low, steps.likely / rate.likely, steps.high / rate.high)
     replies = (calls.low, calls.likely, calls.high)
     return _make_range(
@@ -255,7 +255,7 @@ def _read_rates(store: RunStore, env: str) -> list[float]:
 
 
 def _list_notes(
-    config: DesignConfig,
+    settings: RunSettings,
     price: ModelCard | None,
     provider: str,
     model: str,
@@ -264,8 +264,8 @@ def _list_notes(
     has_metric: bool,
 ) -> list[str]:
     notes = [
-        f"{config.candidates} programs x {config.iterations} rounds x {config.steps:,} steps, "
-        f"{config.winner_seeds} fresh seeds for each of the two best",
+        f"{settings.candidates} programs x {settings.iterations} rounds x {settings.steps:,} "
+        f"steps, {settings.winner_seeds} fresh seeds for each of the two best",
         speed,
     ]
     if provider in FREE_PROVIDERS:

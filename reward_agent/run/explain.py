@@ -15,53 +15,51 @@ from reward_agent.records.jobs import (
     RelabelResult,
 )
 from reward_agent.records.store import write_record, write_text
-from reward_agent.run.search import Search, copy_into
+from reward_agent.run.active import ActiveRun, copy_into
 from reward_agent.summary.summary import TrajectorySummary, render_summary, summarise
 from reward_agent.types import RewardProgram, TrainingResult, Usage
 
 
 def summarise_candidate(
-    search: Search,
+    run: ActiveRun,
     candidate_dir: Path,
     evaluation_dir: Path,
     program: RewardProgram,
     training: TrainingResult,
-    judged: EvaluateResult,
+    evaluated: EvaluateResult,
 ) -> TrajectorySummary:
     """Summarise the recorded episodes of a candidate's best policy and write ``summary.json``."""
-    relabelled = _relabel(search, candidate_dir / "relabel", evaluation_dir, program)
-    with search.ledger.spend("summary"):
+    relabelled = _relabel(run, candidate_dir / "relabel", evaluation_dir, program)
+    with run.ledger.spend("summary"):
         trajectories = Trajectories.load(evaluation_dir / TRAJECTORIES_FILE)
-        summary = summarise(
-            search.shown_card, search.task, training, judged, trajectories, relabelled
-        )
+        summary = summarise(run.shown_card, run.task, training, evaluated, trajectories, relabelled)
         write_record(candidate_dir / "summary.json", summary)
         write_text(candidate_dir / "summary.md", render_summary(summary))
     return summary
 
 
 def _relabel(
-    search: Search, job_dir: Path, evaluation_dir: Path, program: RewardProgram
+    run: ActiveRun, job_dir: Path, evaluation_dir: Path, program: RewardProgram
 ) -> RelabelResult | None:
     """Compute the pay of each term in each recorded episode, in the sandbox."""
     recorded = (evaluation_dir / TRAJECTORIES_FILE).read_bytes()
     files = {PROGRAM_FILE: program.source.encode(), TRAJECTORIES_FILE: recorded}
     copy_into(job_dir, files)
-    job = RelabelJob(card=search.card, program_sha256=program.sha256, gamma=search.card.ppo.gamma)
-    [job_exit] = search.executor.map([JobRequest(job, job_dir, search.short_limits)])
+    job = RelabelJob(card=run.card, program_sha256=program.sha256, gamma=run.card.ppo.gamma)
+    [job_exit] = run.executor.map([JobRequest(job, job_dir, run.short_limits)])
     # A copy, of megabytes; the episodes stay where they were evaluated.
     (job_dir / TRAJECTORIES_FILE).unlink(missing_ok=True)
     return job_exit.result if isinstance(job_exit.result, RelabelResult) else None
 
 
 def analyse_candidate(
-    search: Search, candidate_dir: Path, brief: DesignBrief, entry: HistoryEntry
+    run: ActiveRun, candidate_dir: Path, brief: DesignBrief, entry: HistoryEntry
 ) -> Usage:
     """Let the Analyzer diagnose one training, write ``analysis.json``, return what it cost."""
-    if search.analyzer is None:
+    if run.analyzer is None:
         return Usage()
-    with search.ledger.spend("llm"):
-        report = search.analyzer.analyse(AnalysisBrief(brief, entry))
+    with run.ledger.spend("llm"):
+        report = run.analyzer.analyse(AnalysisBrief(brief, entry))
     if report.analysis is not None:
         write_record(candidate_dir / "analysis.json", report.analysis)
     lines = [exchange.model_dump_json() for exchange in report.exchanges]

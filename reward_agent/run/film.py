@@ -10,7 +10,7 @@ from reward_agent.executors import JobRequest
 from reward_agent.files import read_capped
 from reward_agent.records.jobs import FOOTAGE_FILE, RESULT_FILE, EvaluateResult, FilmJob, FilmResult
 from reward_agent.records.store import write_record
-from reward_agent.run.search import Judge, copy_into
+from reward_agent.run.active import Evaluator, copy_into
 from reward_agent.types import VideoQuality
 
 # Episodes in a film: four lie two by two.
@@ -26,38 +26,38 @@ _found: dict[bool, str] = {}
 
 
 def film(
-    judge: Judge, folder: Path, judged: EvaluateResult, quality: VideoQuality
+    evaluator: Evaluator, folder: Path, evaluated: EvaluateResult, quality: VideoQuality
 ) -> EvaluateResult:
     """Film what an evaluation left in its folder, put the film beside it, and note it there.
 
     What fails costs the film: the result then says why there is none.
 
     Args:
-        judge: the environment and where jobs run.
+        evaluator: the environment and where jobs run.
         folder: of the evaluation, with its footage.
-        judged: its result.
+        evaluated: its result.
         quality: of the pictures.
     """
     try:
-        found = _draw(judge, folder, quality)
+        found = _draw(evaluator, folder, quality)
         changes = found.model_dump(include=_OF_THE_FILM)
     except (DataError, JobError, FileNotFoundError) as error:
         changes = {"video_note": f"no video: {error}"}
     shutil.rmtree(folder / "film", ignore_errors=True)
-    filmed = judged.model_copy(update=changes)
+    filmed = evaluated.model_copy(update=changes)
     write_record(folder / RESULT_FILE, filmed)
     if filmed.video_file:
         (folder / FOOTAGE_FILE).unlink()  # nobody draws it twice
     return filmed
 
 
-def _draw(judge: Judge, folder: Path, quality: VideoQuality) -> FilmResult:
+def _draw(evaluator: Evaluator, folder: Path, quality: VideoQuality) -> FilmResult:
     """Run the child and take its files over."""
-    film_dir, draws_itself = folder / "film", bool(judge.card.model.envpool)
+    film_dir, draws_itself = folder / "film", bool(evaluator.card.model.envpool)
     copy_into(film_dir, {FOOTAGE_FILE: read_capped(folder / FOOTAGE_FILE, MAX_FILM_BYTES)})
-    job = FilmJob(card=judge.card, video_quality=quality, renderer=_found.get(draws_itself, ""))
-    limits = judge.limits.model_copy(update={"wall_s": FILM_S})
-    [job_exit] = judge.executor.map([JobRequest(job, film_dir, limits)])
+    job = FilmJob(card=evaluator.card, video_quality=quality, renderer=_found.get(draws_itself, ""))
+    limits = evaluator.limits.model_copy(update={"wall_s": FILM_S})
+    [job_exit] = evaluator.executor.map([JobRequest(job, film_dir, limits)])
     if not isinstance(job_exit.result, FilmResult):
         raise JobError(f"the film ended without a result: {job_exit.outcome}")
     for name in filter(None, _list_files(job_exit.result)):

@@ -16,12 +16,12 @@ from reward_agent.designers.ideas import choose_ideas
 from reward_agent.errors import BudgetError, DataError, RewardAgentError
 from reward_agent.records.store import RunRecord, write_record, write_text
 from reward_agent.report.page import write_report
+from reward_agent.run.active import ActiveRun
 from reward_agent.run.draft import DraftRecord
 from reward_agent.run.enlist import draft_all
+from reward_agent.run.evaluate import StoredEpisodes, collect_episodes, evaluate_training
 from reward_agent.run.explain import analyse_candidate, summarise_candidate
-from reward_agent.run.judge import StoredEpisodes, collect_episodes, judge_training
 from reward_agent.run.race import Race
-from reward_agent.run.search import Search
 from reward_agent.run.train import Finish, read_initial_policy
 from reward_agent.run.winner import choose_winner, confirm_best, film_winner
 from reward_agent.threads import map_threads
@@ -35,11 +35,11 @@ from reward_agent.types import (
 )
 
 
-def run_design(search: Search) -> RunRecord:
-    """Design, train and judge until the budget ends or the target is reached.
+def run_design(run: ActiveRun) -> RunRecord:
+    """Design, train and evaluate until the budget ends or the target is reached.
 
     Args:
-        search: the run in progress; its lock is held by the caller.
+        run: the run in progress; its lock is held by the caller.
 
     Returns:
         The record with its winner.
@@ -47,93 +47,93 @@ def run_design(search: Search) -> RunRecord:
     Raises:
         RewardAgentError: no program was accepted, or one of its kinds (a lost model, a full disk).
     """
-    _reopen_short_round(search)
-    for index in range(search.config.iterations):
-        if index not in search.store.list_iterations():
-            if search.budget.reached:
+    _reopen_short_round(run)
+    for index in range(run.settings.iterations):
+        if index not in run.store.list_iterations():
+            if run.budget.reached:
                 break
-            iteration = design_iteration(search, index)
+            iteration = design_iteration(run, index)
             unasked = _list_unasked(iteration)
             if len(unasked) == len(iteration.candidates):
-                search.store.reopen_iteration(index, unasked)
+                run.store.reopen_iteration(index, unasked)
                 break
-            search.store.write_iteration(iteration)
-            search.notify("iteration_finished", iteration=index, best=iteration.best)
-        update_run(search)
-        if _is_target_reached(search):
+            run.store.write_iteration(iteration)
+            run.notify("iteration_finished", iteration=index, best=iteration.best)
+        update_run(run)
+        if _is_target_reached(run):
             break
-    run = _name_winner(search)
-    search.notify("finished", winner=run.winner.candidate if run.winner else None)
-    return run
+    record = _name_winner(run)
+    run.notify("finished", winner=record.winner.candidate if record.winner else None)
+    return record
 
 
 def design_iteration(
-    search: Search, index: int, briefs: Sequence[DesignBrief] | None = None
+    run: ActiveRun, index: int, briefs: Sequence[DesignBrief] | None = None
 ) -> Iteration:
-    """Run one round: draft, train, judge, explain.
+    """Run one round: draft, train, evaluate, explain.
 
     Args:
-        search: the run in progress.
+        run: the run in progress.
         index: number of the round.
         briefs: what each candidate is asked for; by default what the run so far suggests.
     """
     started = time.monotonic()
     if briefs is None:
-        briefs = _make_briefs(search, index)
-    stored = _collect_stored(search, briefs[0].history if search.config.screens else ())
-    search.notify("iteration_started", iteration=index, ideas=[brief.idea.name for brief in briefs])
-    race = Race(search, len(briefs))
+        briefs = _make_briefs(run, index)
+    stored = _collect_stored(run, briefs[0].history if run.settings.screens else ())
+    run.notify("iteration_started", iteration=index, ideas=[brief.idea.name for brief in briefs])
+    race = Race(run, len(briefs))
     with race.run():
-        drafts = draft_all(search, race, briefs, stored)
+        drafts = draft_all(run, race, briefs, stored)
     finishes = race.list_finishes()
-    judged = map_threads(
+    evaluated = map_threads(
         # One more than there are slots: the next is evaluated while this one is summarised.
-        search.executor.n_slots + 1,
-        lambda draft: _judge(search, briefs[draft.index], draft, finishes.get(draft.id)),
+        run.executor.n_slots + 1,
+        lambda draft: _conclude_draft(run, briefs[draft.index], draft, finishes.get(draft.id)),
         drafts,
     )
     candidates = map_threads(
-        search.designer.max_concurrency,
-        lambda candidate: _conclude(search, briefs[candidate.index], candidate),
-        judged,
+        run.designer.max_concurrency,
+        lambda candidate: _conclude(run, briefs[candidate.index], candidate),
+        evaluated,
     )
-    return _make_iteration(search, index, tuple(candidates), time.monotonic() - started)
+    return _make_iteration(run, index, tuple(candidates), time.monotonic() - started)
 
 
-def _make_briefs(search: Search, index: int) -> list[DesignBrief]:
+def _make_briefs(run: ActiveRun, index: int) -> list[DesignBrief]:
     """Say what each candidate of the round is asked for."""
-    entries = read_history(search.store)
-    best, history = recall(entries, search.config.recall)
-    config = search.config
+    entries = read_history(run.store)
+    best, history = recall(entries, run.settings.recall)
+    settings = run.settings
     ideas = choose_ideas(
         index,
-        config.candidates,
+        settings.candidates,
         best=best,
         history=history,
-        seed=config.seed,
-        is_greedy=config.recall != "rounds",
+        seed=settings.seed,
+        is_greedy=settings.recall != "rounds",
     )
     return [
-        DesignBrief(search.shown_card, search.task, idea, index, number, best, history, config.seed)
+        DesignBrief(run.shown_card, run.task, idea, index, number, best, history, settings.seed)
         for number, idea in enumerate(ideas)
     ]
 
 
-def _collect_stored(search: Search, history: Iterable[HistoryEntry]) -> StoredEpisodes:
+def _collect_stored(run: ActiveRun, history: Iterable[HistoryEntry]) -> StoredEpisodes:
     """Gather the recorded episodes that new programs are tried on."""
     folders = [
-        (search.store.evaluation_dir(c.iteration, c.id, search.config.seed), c.evaluation)
+        (run.store.evaluation_dir(c.iteration, c.id, run.settings.seed), c.evaluation)
         for c in (entry.candidate for entry in history)
         if c.evaluation is not None
     ]
     return collect_episodes(folders)
 
 
-def _judge(
-    search: Search, brief: DesignBrief, draft: DraftRecord, finish: Finish | None
+def _conclude_draft(
+    run: ActiveRun, brief: DesignBrief, draft: DraftRecord, finish: Finish | None
 ) -> Candidate:
     """Say what became of a draft; what was trained is scored and summarised."""
-    folder = search.store.candidate_dir(brief.iteration, draft.id)
+    folder = run.store.candidate_dir(brief.iteration, draft.id)
     has_start = read_initial_policy(folder) is not None
     candidate = Candidate(
         id=draft.id,
@@ -152,21 +152,21 @@ def _judge(
     )
     if finish is not None and finish.result is not None and finish.result.snapshots:
         try:
-            return _judge_training(search, candidate, finish.result)
+            return _evaluate_candidate(run, candidate, finish.result)
         except DataError as error:  # what the training left cannot be evaluated
             outcome = f"failed: evaluation: {error.message}"
             return candidate.model_copy(update={"outcome": outcome})
     return candidate
 
 
-def _conclude(search: Search, brief: DesignBrief, candidate: Candidate) -> Candidate:
+def _conclude(run: ActiveRun, brief: DesignBrief, candidate: Candidate) -> Candidate:
     """Let the Analyzer explain what was trained; write ``candidate.json``."""
-    folder = search.store.candidate_dir(candidate.iteration, candidate.id)
+    folder = run.store.candidate_dir(candidate.iteration, candidate.id)
     if candidate.evaluation is not None:
-        usage = analyse_candidate(search, folder, brief, read_entry(search.store, candidate))
+        usage = analyse_candidate(run, folder, brief, read_entry(run.store, candidate))
         candidate = candidate.model_copy(update={"usage": candidate.usage + usage})
     write_record(folder / "candidate.json", candidate)
-    search.notify(
+    run.notify(
         "concluded",
         iteration=candidate.iteration,
         candidate=candidate.id,
@@ -176,29 +176,29 @@ def _conclude(search: Search, brief: DesignBrief, candidate: Candidate) -> Candi
     return candidate
 
 
-def _judge_training(search: Search, candidate: Candidate, result: TrainingResult) -> Candidate:
-    store, seed = search.store, search.config.seed
+def _evaluate_candidate(run: ActiveRun, candidate: Candidate, result: TrainingResult) -> Candidate:
+    store, seed = run.store, run.settings.seed
     folder = store.candidate_dir(candidate.iteration, candidate.id)
     evaluation_dir = store.evaluation_dir(candidate.iteration, candidate.id, seed)
     training_dir = store.training_dir(candidate.iteration, candidate.id, seed)
     write_record(folder / "training.json", result)
-    judged = judge_training(search, evaluation_dir, training_dir, result, candidate.id)
-    write_record(folder / "evaluation.json", judged)
+    evaluated = evaluate_training(run, evaluation_dir, training_dir, result, candidate.id)
+    write_record(folder / "evaluation.json", evaluated)
     program = RewardProgram(store.read_program(candidate.iteration, candidate.id))
-    summarise_candidate(search, folder, evaluation_dir, program, result, judged)
+    summarise_candidate(run, folder, evaluation_dir, program, result, evaluated)
     return candidate.model_copy(
         update={
             "total_timesteps": result.total_timesteps,
-            "task_score": judged.best.task_score,
-            "evaluation": judged.best,
+            "task_score": evaluated.best.task_score,
+            "evaluation": evaluated.best,
         }
     )
 
 
 def _make_iteration(
-    search: Search, index: int, candidates: tuple[Candidate, ...], wall_s: float
+    run: ActiveRun, index: int, candidates: tuple[Candidate, ...], wall_s: float
 ) -> Iteration:
-    earlier = find_best(read_history(search.store))
+    earlier = find_best(read_history(run.store))
     known = [*([earlier.candidate] if earlier else []), *candidates]
     scored = [candidate for candidate in known if candidate.task_score is not None]
     best = max(scored, key=lambda candidate: rank_value(candidate.task_score), default=None)
@@ -212,15 +212,15 @@ def _make_iteration(
     )
 
 
-def _reopen_short_round(search: Search) -> None:
+def _reopen_short_round(run: ActiveRun) -> None:
     """Take up the round whose candidates a limit of money kept from being written.
 
     What was trained in it stays; only the candidates without a program are asked for again.
     """
-    for index in search.store.list_iterations()[-1:]:
-        unasked = _list_unasked(search.store.read_iteration(index))
+    for index in run.store.list_iterations()[-1:]:
+        unasked = _list_unasked(run.store.read_iteration(index))
         if unasked:
-            search.store.reopen_iteration(index, unasked)
+            run.store.reopen_iteration(index, unasked)
 
 
 def _list_unasked(iteration: Iteration) -> list[str]:
@@ -229,82 +229,82 @@ def _list_unasked(iteration: Iteration) -> list[str]:
     return [c.id for c in iteration.candidates if c.outcome.startswith(mark)]
 
 
-def _is_target_reached(search: Search) -> bool:
-    target = search.config.target_score
-    best = find_best(read_history(search.store))
+def _is_target_reached(run: ActiveRun) -> bool:
+    target = run.settings.target_score
+    best = find_best(read_history(run.store))
     return (
         target is not None and best is not None and rank_value(best.candidate.task_score) >= target
     )
 
 
-def update_run(search: Search) -> RunRecord:
+def update_run(run: ActiveRun) -> RunRecord:
     """Bring run.json, reward.py and the report up to date."""
-    entries = read_history(search.store)
+    entries = read_history(run.store)
     best = find_best(entries)
-    run = search.store.read_run().model_copy(
+    record = run.store.read_run().model_copy(
         update={
-            "usage": search.budget.usage,
+            "usage": run.budget.usage,
             "total_timesteps": sum(entry.candidate.total_timesteps for entry in entries),
-            **_read_clock(search),
+            **_read_clock(run),
         }
     )
-    search.store.write_run(run)
+    run.store.write_run(record)
     if best is not None and best.program is not None:
-        write_text(search.store.dir / "reward.py", best.program.source)
-    with search.ledger.spend("report"):
-        write_report(search.store.dir)
-    return run
+        write_text(run.store.dir / "reward.py", best.program.source)
+    with run.ledger.spend("report"):
+        write_report(run.store.dir)
+    return record
 
 
-def _name_winner(search: Search) -> RunRecord:
+def _name_winner(run: ActiveRun) -> RunRecord:
     """Train the two best again with fresh seeds and name the winner."""
-    entries = read_history(search.store)
+    entries = read_history(run.store)
     trained = [entry for entry in entries if entry.candidate.evaluation is not None]
-    if not trained and search.budget.reached:
+    if not trained and run.budget.reached:
         raise BudgetError(
-            f"{search.budget.reached}; no program was trained before",
+            f"{run.budget.reached}; no program was trained before",
             "give a higher limit, or lower the most that a call can cost with --reply-tokens, and "
-            f"go on with: {search.store.resume_command}",
+            f"go on with: {run.store.resume_command}",
         )
     if not trained:
-        raise RewardAgentError(*_explain_no_candidate(search, [e.candidate for e in entries]))
-    confirmations = confirm_best(search, trained)
-    search.background.finish()
-    winner = choose_winner(search, trained, confirmations)
-    winner = film_winner(search, winner) if winner else None
-    run = update_run(search)
-    extra = sum(item.evaluation is not None for item in confirmations) * search.config.steps
-    run = run.model_copy(
+        raise RewardAgentError(*_explain_no_candidate(run, [e.candidate for e in entries]))
+    confirmations = confirm_best(run, trained)
+    run.background.finish()
+    winner = choose_winner(run, trained, confirmations)
+    winner = film_winner(run, winner) if winner else None
+    record = update_run(run)
+    extra = sum(item.evaluation is not None for item in confirmations) * run.settings.steps
+    record = record.model_copy(
         update={
             "status": "finished",
             "note": "" if winner else "nothing was ranked: the task has no metric",
-            "limit": search.budget.reached,
+            "limit": run.budget.reached,
             "confirmations": tuple(confirmations),
             "winner": winner,
-            "total_timesteps": run.total_timesteps + extra,
-            **_read_clock(search),
+            "total_timesteps": record.total_timesteps + extra,
+            **_read_clock(run),
         }
     )
-    search.store.write_run(run)
+    run.store.write_run(record)
     if winner is not None:
-        source = search.store.read_program(winner.iteration, winner.candidate)
-        write_text(search.store.dir / "reward.py", source)
-    with search.ledger.spend("report"):
-        write_report(search.store.dir)
-    return run
+        source = run.store.read_program(winner.iteration, winner.candidate)
+        write_text(run.store.dir / "reward.py", source)
+    with run.ledger.spend("report"):
+        write_report(run.store.dir)
+    return record
 
 
-def _read_clock(search: Search) -> dict[str, object]:
-    return {"wall_s": search.ledger.elapsed_s, "slot_seconds": search.ledger.account()}
+def _read_clock(run: ActiveRun) -> dict[str, object]:
+    return {"wall_s": run.ledger.elapsed_s, "slot_seconds": run.ledger.account()}
 
 
-def _explain_no_candidate(search: Search, candidates: list[Candidate]) -> tuple[str, str]:
+def _explain_no_candidate(run: ActiveRun, candidates: list[Candidate]) -> tuple[str, str]:
     outcomes = [candidate.outcome for candidate in candidates]
     common = max(set(outcomes), key=outcomes.count)
     return (
         f"no candidate passed: {len(outcomes)} of {len(outcomes)} programs ended before a "
         f"result, most often '{common}'",
         f"reword the task, use another model, or go on with "
-        f"`{search.store.resume_command} --iterations "
-        f"{search.config.iterations + 2}`",
+        f"`{run.store.resume_command} --iterations "
+        f"{run.settings.iterations + 2}`",
     )

@@ -23,7 +23,7 @@ from reward_agent.records.jobs import (
 )
 from reward_agent.records.store import MetricOrigin, RunRecord, write_record, write_text
 from reward_agent.rewards.checks import check_metric
-from reward_agent.run.search import Metric, Search, copy_into
+from reward_agent.run.active import ActiveRun, Metric, copy_into
 from reward_agent.types import Finding, RewardProgram
 
 
@@ -57,28 +57,28 @@ class MetricChoice:
     accept_unseen: bool = False
 
 
-def choose_metric(search: Search, run: RunRecord, choice: MetricChoice) -> Search:
-    """Return the search with its metric, and record it in the run's directory."""
-    stored = search.store.dir / METRIC_FILE
-    if run.metric_origin != "none" and stored.is_file():
-        return replace(search, metric=Metric(stored.read_text("utf-8"), run.metric_origin))
+def choose_metric(run: ActiveRun, record: RunRecord, choice: MetricChoice) -> ActiveRun:
+    """Return the run with its metric, and note it in the run's directory."""
+    stored = run.store.dir / METRIC_FILE
+    if record.metric_origin != "none" and stored.is_file():
+        return replace(run, metric=Metric(stored.read_text("utf-8"), record.metric_origin))
     if choice.own is not None:
-        _refuse_failing(search, choice.own, "correct it and give it again with --metric")
-        return _adopt(search, run, Metric(choice.own, "file"))
+        _refuse_failing(run, choice.own, "correct it and give it again with --metric")
+        return _adopt(run, record, Metric(choice.own, "file"))
     if choice.task is not None:
-        if search.card.folder:  # the metrics that come with the program are tried by its tests
-            place = Path(search.card.folder) / "tasks" / search.task.name / METRIC_FILE
-            _refuse_failing(search, choice.task, f"correct {place}")
-        return _adopt(search, run, Metric(choice.task, "task"))
-    proposed = propose_metric(search)
+        if run.card.folder:  # the metrics that come with the program are tried by its tests
+            place = Path(run.card.folder) / "tasks" / run.task.name / METRIC_FILE
+            _refuse_failing(run, choice.task, f"correct {place}")
+        return _adopt(run, record, Metric(choice.task, "task"))
+    proposed = propose_metric(run)
     origin = _ask(choice, proposed) if proposed is not None else None
     if proposed is None or origin is None:
         reason = "none was proposed" if proposed is None else "the proposed one was not accepted"
-        search.notify("no_metric", reason=reason)
-        return search
-    search = _take_words(search, proposed.proposal)
-    run = run.model_copy(update={"task": search.task, "card": search.card})
-    return _adopt(search, run, Metric(proposed.proposal.source, origin))
+        run.notify("no_metric", reason=reason)
+        return run
+    run = _take_words(run, proposed.proposal)
+    record = record.model_copy(update={"task": run.task, "card": run.card})
+    return _adopt(run, record, Metric(proposed.proposal.source, origin))
 
 
 def _ask(choice: MetricChoice, proposed: ProposedMetric) -> MetricOrigin | None:
@@ -89,27 +89,27 @@ def _ask(choice: MetricChoice, proposed: ProposedMetric) -> MetricOrigin | None:
     return None
 
 
-def _refuse_failing(search: Search, source: str, remedy: str) -> None:
+def _refuse_failing(run: ActiveRun, source: str, remedy: str) -> None:
     """Try a person's metric on recorded episodes, before a training is spent on it.
 
     Raises:
         UsageError: it fails on one of them.
     """
-    _, errors = _try_metric(search, search.store.dir / "metric" / "own", source, is_trusted=True)
+    _, errors = _try_metric(run, run.store.dir / "metric" / "own", source, is_trusted=True)
     if errors:
         raise UsageError(errors[0].message, remedy)
 
 
-def _adopt(search: Search, run: RunRecord, metric: Metric) -> Search:
+def _adopt(run: ActiveRun, record: RunRecord, metric: Metric) -> ActiveRun:
     assert metric.source is not None
-    write_text(search.store.dir / METRIC_FILE, metric.source)
-    search.store.write_run(run.model_copy(update={"metric_origin": metric.origin}))
-    return replace(search, metric=metric)
+    write_text(run.store.dir / METRIC_FILE, metric.source)
+    run.store.write_run(record.model_copy(update={"metric_origin": metric.origin}))
+    return replace(run, metric=metric)
 
 
-def _take_words(search: Search, proposal: MetricProposal) -> Search:
+def _take_words(run: ActiveRun, proposal: MetricProposal) -> ActiveRun:
     """Put what the proposal says beside its code into the task, and the task onto the card."""
-    task = search.task.model_copy(
+    task = run.task.model_copy(
         update={
             "criterion": proposal.criterion,
             "unit": proposal.unit,
@@ -117,32 +117,32 @@ def _take_words(search: Search, proposal: MetricProposal) -> Search:
             "termination": () if proposal.lift_termination else None,
         }
     )
-    return replace(search, task=task, card=apply_task(search.card, task))
+    return replace(run, task=task, card=apply_task(run.card, task))
 
 
-def propose_metric(search: Search) -> ProposedMetric | None:
+def propose_metric(run: ActiveRun) -> ProposedMetric | None:
     """Let the Designer propose a metric for the task's sentence, and try it.
 
     Returns:
         The proposal with its scores of recorded episodes; None if none passed.
     """
-    brief = MetricBrief(search.shown_card, search.task.description)
-    for number in range(search.config.max_repairs + 1):
-        with search.ledger.spend("llm"):
-            proposal = search.designer.propose_metric(brief)
-        folder = search.store.dir / "metric" / str(number)
+    brief = MetricBrief(run.shown_card, run.task.description)
+    for number in range(run.settings.max_repairs + 1):
+        with run.ledger.spend("llm"):
+            proposal = run.designer.propose_metric(brief)
+        folder = run.store.dir / "metric" / str(number)
         _write_proposal(folder, proposal)
         if proposal.source is None:
-            search.notify("metric_rejected", outcome=proposal.outcome)
+            run.notify("metric_rejected", outcome=proposal.outcome)
             return None
-        findings = list(check_metric(proposal.source, search.shown_card).findings)
+        findings = list(check_metric(proposal.source, run.shown_card).findings)
         errors = tuple(finding for finding in findings if finding.severity == "error")
         if not errors:
-            changed = _take_words(search, proposal)
+            changed = _take_words(run, proposal)
             examples, errors = _try_metric(changed, folder, proposal.source)
         if not errors:
             return ProposedMetric(proposal, examples)
-        search.notify("metric_rejected", outcome=errors[0].message)
+        run.notify("metric_rejected", outcome=errors[0].message)
         brief = replace(brief, previous=proposal, findings=errors)
     return None
 
@@ -157,23 +157,23 @@ def _write_proposal(folder: Path, proposal: MetricProposal) -> None:
 
 
 def _try_metric(
-    search: Search, folder: Path, source: str, is_trusted: bool = False
+    run: ActiveRun, folder: Path, source: str, is_trusted: bool = False
 ) -> tuple[dict[str, tuple[float, ...]], tuple[Finding, ...]]:
     """Score standing still and random actions; a metric that cannot is a finding."""
     examples: dict[str, tuple[float, ...]] = {}
     for actions in ("zero", "random"):
         record_dir = folder / f"record_{actions}"
-        record = RecordJob(card=search.card, seed=search.config.seed, actions=actions)
-        search.executor.map([JobRequest(record, record_dir, search.short_limits)])
+        record = RecordJob(card=run.card, seed=run.settings.seed, actions=actions)
+        run.executor.map([JobRequest(record, record_dir, run.short_limits)])
         score_dir = folder / f"score_{actions}"
         recorded = (record_dir / TRAJECTORIES_FILE).read_bytes()
         copy_into(score_dir, {METRIC_FILE: source.encode(), TRAJECTORIES_FILE: recorded})
         job = ScoreJob(
-            card=search.card,
+            card=run.card,
             metric_sha256=RewardProgram(source).sha256,
             is_trusted=is_trusted,
         )
-        [job_exit] = search.executor.map([JobRequest(job, score_dir, search.short_limits)])
+        [job_exit] = run.executor.map([JobRequest(job, score_dir, run.short_limits)])
         result = job_exit.result
         if not isinstance(result, ScoreResult) or result.evaluation is None:
             outcome = result.outcome if isinstance(result, ScoreResult) else job_exit.outcome

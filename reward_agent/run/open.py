@@ -28,13 +28,13 @@ from reward_agent.executors.registry import make_places
 from reward_agent.executors.remote import ClusterOptions
 from reward_agent.executors.slots import SlotExecutor
 from reward_agent.llm.registry import choose_provider
-from reward_agent.records.settings import DesignConfig, ResolvedConfig, resolve_config
+from reward_agent.records.settings import ResolvedSettings, RunSettings, resolve_settings
 from reward_agent.records.store import RunRecord, RunStore, find_run, name_new_run, now_utc
 from reward_agent.records.timing import TimeLedger
+from reward_agent.run.active import ActiveRun, Metric
 from reward_agent.run.loop import run_design
 from reward_agent.run.metric import MetricChoice, ProposedMetric, choose_metric
 from reward_agent.run.repeat import Repeated, find_repeated
-from reward_agent.run.search import Metric, Search
 from reward_agent.sandbox.trial import check_isolation
 from reward_agent.simulation.backend import require_backend
 from reward_agent.version import __version__
@@ -73,7 +73,7 @@ def design(
         runs_dir: where the run's directory is made; ``./runs`` by default.
         listen: receives every event of the run as ``(kind, data)``.
         environ: environment variables; the process's own by default.
-        options: settings by the names of ``DesignConfig``.
+        options: settings by the names of ``RunSettings``.
 
     Returns:
         The record of the run, with its winner.
@@ -92,7 +92,7 @@ def design(
     cancel = threading.Event()
     listen = listen or _ignore
     team = make_team(
-        resolved.config, store.dir, environ, cancel, tell_retries(listen), tell_warnings(listen)
+        resolved.settings, store.dir, environ, cancel, tell_retries(listen), tell_warnings(listen)
     )
     run = RunRecord(
         id=store.dir.name,
@@ -102,8 +102,8 @@ def design(
         task=spec,
         metric_origin="none",
         # Pinned: a run that is taken up again without the key must not change its designer.
-        config=resolved.config.model_dump()
-        | {"provider": resolved.config.provider or choose_provider(environ).spec},
+        config=resolved.settings.model_dump()
+        | {"provider": resolved.settings.provider or choose_provider(environ).spec},
         config_sources=resolved.sources,
         designer=team.description,
         sandbox_level="unknown",
@@ -142,13 +142,13 @@ def _resolve(
     card: EnvCard,
     environ: Mapping[str, str],
     repeated: Repeated | None,
-) -> ResolvedConfig:
+) -> ResolvedSettings:
     layer = None
     if repeated is not None:
         layer = (f"run {repeated.run.id}", repeated.settings)
         # The settings of the run name it for good, where the command line may say "last".
         options = {name: value for name, value in options.items() if name != "provider"}
-    return resolve_config(options, card.budget, card.name, environ, repeated=layer)
+    return resolve_settings(options, card.budget, card.name, environ, repeated=layer)
 
 
 def resume_run(
@@ -187,18 +187,18 @@ def resume_run(
             f"run {run.id} has its metric ({run.metric_origin}), and its scores are of that one",
             "start a new run, or leave --metric out",
         )
-    config = change_config(run, changes)
+    settings = change_settings(run, changes)
     sources = run.config_sources | dict.fromkeys(changes, "command line of the resumption")
     cancel = threading.Event()
     listen = listen or _ignore
     team = make_team(
-        config, store.dir, environ, cancel, tell_retries(listen), tell_warnings(listen)
+        settings, store.dir, environ, cancel, tell_retries(listen), tell_warnings(listen)
     )
     has_new_designer = bool({"provider", "model", "base_url"} & set(changes))
     designer = f"{run.designer}; then {team.description}" if has_new_designer else run.designer
     run = run.model_copy(
         update={
-            "config": config.model_dump(),
+            "config": settings.model_dump(),
             "config_sources": sources,
             "status": "running",
             "designer": designer,
@@ -211,7 +211,7 @@ def resume_run(
     return _follow(store, run, team, listen, choice, cancel)
 
 
-def change_config(run: RunRecord, changes: Mapping[str, Any]) -> DesignConfig:
+def change_settings(run: RunRecord, changes: Mapping[str, Any]) -> RunSettings:
     """Return the run's settings with the changes.
 
     Raises:
@@ -224,7 +224,7 @@ def change_config(run: RunRecord, changes: Mapping[str, Any]) -> DesignConfig:
             "start a new run, or leave the setting out",
         )
     try:
-        return DesignConfig.model_validate({**run.config, **changes})
+        return RunSettings.model_validate({**run.config, **changes})
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(map(str, first["loc"]))
@@ -242,52 +242,52 @@ def _follow(
     choice: MetricChoice,
     cancel: threading.Event,
 ) -> RunRecord:
-    """Hold the run's lock, choose the metric, run the search; record how it ended."""
-    config = DesignConfig.model_validate(run.config)
-    if config.executor == "local":
+    """Hold the run's lock, choose the metric, run the loop; record how it ended."""
+    settings = RunSettings.model_validate(run.config)
+    if settings.executor == "local":
         require_backend(run.card)
-    level = check_isolation(config.sandbox)
+    level = check_isolation(settings.sandbox)
     with store.lock():
         run = run.model_copy(update={"sandbox_level": level})
         store.write_run(run)
-        search = make_search(store, run, config, team, listen)
+        active = make_active_run(store, run, settings, team, listen)
         try:
             with _recording_end(store):
-                search.notify("run_started", **_introduce(run))
-                search.notify("sandbox", level=level)
-                search = choose_metric(search, store.read_run(), choice)
-                if search.metric.source is not None:
-                    origin, unit = search.metric.origin, search.task.unit
-                    search.notify("metric_chosen", origin=origin, unit=unit)
-                return run_design(search)
+                active.notify("run_started", **_introduce(run))
+                active.notify("sandbox", level=level)
+                active = choose_metric(active, store.read_run(), choice)
+                if active.metric.source is not None:
+                    origin, unit = active.metric.origin, active.task.unit
+                    active.notify("metric_chosen", origin=origin, unit=unit)
+                return run_design(active)
         finally:
             cancel.set()
-            search.executor.close()
+            active.executor.close()
 
 
-def make_search(
-    store: RunStore, run: RunRecord, config: DesignConfig, team: Team, listen: Listener
-) -> Search:
+def make_active_run(
+    store: RunStore, run: RunRecord, settings: RunSettings, team: Team, listen: Listener
+) -> ActiveRun:
     """Open what the stages of a run share; its executor is to be closed."""
     # What the machine can do at the start it must do for every job: the level never changes.
-    mode = "strict" if run.sandbox_level == "full" else config.sandbox
+    mode = "strict" if run.sandbox_level == "full" else settings.sandbox
     options = ClusterOptions(
-        slots=config.slots,
-        job_cpus=config.job_cpus,
-        job_gpus=config.job_gpus,
-        memory_mib=config.memory_mib,
+        slots=settings.slots,
+        job_cpus=settings.job_cpus,
+        job_gpus=settings.job_gpus,
+        memory_mib=settings.memory_mib,
         folder=store.dir,
-        address=config.ray_address,
+        address=settings.ray_address,
         tell=tell_warnings(listen),
     )
-    place, home = make_places(config.executor, options, mode, is_warm=True)
+    place, home = make_places(settings.executor, options, mode, is_warm=True)
     ledger = TimeLedger(place.n_slots, run.slot_seconds, run.wall_s)
-    return Search(
+    return ActiveRun(
         store=store,
         card=run.card,
         task=run.task,
         metric=Metric(None, "none"),
-        config=config,
+        settings=settings,
         designer=team.designer,
         critic=team.critic,
         analyzer=team.analyzer,

@@ -12,7 +12,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from reward_agent.errors import DataError
-from reward_agent.run.judge import judge_rung
+from reward_agent.run.active import ActiveRun
+from reward_agent.run.evaluate import evaluate_rung
 from reward_agent.run.racing import (
     RacingPolicy,
     RungScore,
@@ -22,7 +23,6 @@ from reward_agent.run.racing import (
     has_held,
     make_policy,
 )
-from reward_agent.run.search import Search
 from reward_agent.run.train import Entrant, Finish, train_until
 from reward_agent.types import TrainingResult
 
@@ -31,13 +31,13 @@ class Race:
     """The trainings of one round.
 
     Args:
-        search: the run.
+        run: the run in progress.
         n_candidates: how many may enter.
     """
 
-    def __init__(self, search: Search, n_candidates: int) -> None:
-        self._search = search
-        self._policy = _make_policy(search, n_candidates)
+    def __init__(self, run: ActiveRun, n_candidates: int) -> None:
+        self._run = run
+        self._policy = _make_policy(run, n_candidates)
         self._n_awaited = n_candidates
         self._entrants: dict[str, Entrant] = {}
         self._standings: dict[str, Standing] = {}
@@ -55,7 +55,7 @@ class Race:
         """
         threads = [
             threading.Thread(target=self._fill_slot, name=f"slot {number}", daemon=True)
-            for number in range(self._search.executor.n_slots)
+            for number in range(self._run.executor.n_slots)
         ]
         for thread in threads:
             thread.start()
@@ -118,13 +118,13 @@ class Race:
     def _take_slice(self, entrant: Entrant, standing: Standing) -> None:
         """Train and score up to the next stop, or as far as the training is already."""
         stop = find_next_stop(self._policy, standing.steps)
-        finish = train_until(self._search, [entrant], stop)[entrant.candidate_id]
+        finish = train_until(self._run, [entrant], stop)[entrant.candidate_id]
         scores = dict(standing.scores)
         if finish.result is not None and not finish.has_failed:
             for passed in self._policy.stops:
                 if standing.steps < passed <= max(stop, finish.result.total_timesteps):
-                    scores[passed] = self._score(entrant, finish.result, passed)
-        target = self._search.config.target_score
+                    scores[passed] = self._evaluate(entrant, finish.result, passed)
+        target = self._run.settings.target_score
         has_reached = target is not None and has_held(scores, target)
         with self._changed:
             self._finishes[entrant.candidate_id] = finish
@@ -138,12 +138,12 @@ class Race:
                 self._winner = entrant.candidate_id
             self._changed.notify_all()
 
-    def _score(self, entrant: Entrant, result: TrainingResult, stop: int) -> RungScore | None:
-        """Score the policy at a stop; the whole training is judged more carefully later."""
+    def _evaluate(self, entrant: Entrant, result: TrainingResult, stop: int) -> RungScore | None:
+        """Score the policy at a stop; the whole training is evaluated more carefully later."""
         if stop == self._policy.stops[-1]:
             return None
-        score = score_stop(self._search, entrant, result, stop)
-        self._search.notify(
+        score = evaluate_stop(self._run, entrant, result, stop)
+        self._run.notify(
             "scored",
             candidate=entrant.candidate_id,
             steps=stop,
@@ -157,11 +157,11 @@ class Race:
 
     def _name_end(self, name: str, finish: Finish) -> Finish:
         """Say whether a training went to the end, and why not."""
-        standing, unit = self._standings[name], self._search.task.unit
+        standing, unit = self._standings[name], self._run.task.unit
         if finish.has_failed:
             return finish
         if name == self._winner:
-            target = self._search.config.target_score
+            target = self._run.settings.target_score
             outcome = f"reached {target:g} {unit} twice running by {standing.steps:,} steps"
             return Finish(outcome, finish.result)
         if standing.steps >= self._policy.stops[-1]:
@@ -176,33 +176,33 @@ class Race:
         return Finish(describe_stop(standing.steps, standing.score, known, unit), finish.result)
 
 
-def race_candidates(search: Search, entrants: Sequence[Entrant]) -> dict[str, Finish]:
+def race_candidates(run: ActiveRun, entrants: Sequence[Entrant]) -> dict[str, Finish]:
     """Train all entrants, none more being awaited; return how each training ended."""
-    race = Race(search, len(entrants))
+    race = Race(run, len(entrants))
     with race.run():
         for entrant in entrants:
             race.enter(entrant)
     return race.list_finishes()
 
 
-def _make_policy(search: Search, n_candidates: int) -> RacingPolicy:
+def _make_policy(run: ActiveRun, n_candidates: int) -> RacingPolicy:
     """Return the policy; without a metric nothing is ranked, so everybody goes to the end."""
-    config = search.config
-    has_metric = search.metric.source is not None
-    mode = config.racing if has_metric else "none"
-    watched = has_metric and config.target_score is not None
-    return make_policy(mode, config.steps, n_candidates, watched=watched)
+    settings = run.settings
+    has_metric = run.metric.source is not None
+    mode = settings.racing if has_metric else "none"
+    watched = has_metric and settings.target_score is not None
+    return make_policy(mode, settings.steps, n_candidates, watched=watched)
 
 
-def score_stop(
-    search: Search, entrant: Entrant, result: TrainingResult, stop: int
+def evaluate_stop(
+    run: ActiveRun, entrant: Entrant, result: TrainingResult, stop: int
 ) -> RungScore | None:
     """Score the policy that a training had at a stop; None where there is none to score."""
     snapshots = [item for item in result.snapshots if item.total_timesteps >= stop]
     if not snapshots:
         return None
     try:
-        evaluation = judge_rung(search, entrant, snapshots[0])
+        evaluation = evaluate_rung(run, entrant, snapshots[0])
     except DataError:  # what the child left is no policy; the candidate goes on without a score
         return None
     if evaluation.task_score is None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from reward_agent.definitions.paths import find_runs_dir
 from reward_agent.errors import UsageError
-from reward_agent.records.settings import DesignConfig
+from reward_agent.records.settings import RunSettings
 from reward_agent.records.store import METRIC_FILE, RunRecord, find_run
 from reward_agent.run.metric import ProposedMetric
 
@@ -36,7 +36,7 @@ class Repeated:
     @property
     def settings(self) -> dict[str, Any]:
         """The settings that decide what is asked of a model."""
-        kept = DesignConfig.model_fields.keys() - _OWN
+        kept = RunSettings.model_fields.keys() - _OWN
         settings = {name: value for name, value in self.run.config.items() if name in kept}
         return settings | {"provider": self.provider}
 

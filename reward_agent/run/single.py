@@ -31,19 +31,19 @@ from reward_agent.records.jobs import (
     TrainJob,
 )
 from reward_agent.records.limits import Limits
-from reward_agent.records.settings import DesignConfig, resolve_config
+from reward_agent.records.settings import RunSettings, resolve_settings
 from reward_agent.records.store import make_run_id
 from reward_agent.rewards.checks import check_program
-from reward_agent.run.draft import read_probe
-from reward_agent.run.film import N_FILMED, film
-from reward_agent.run.judge import EVALUATION_SEED, Judgement, judge_policies
-from reward_agent.run.search import (
-    Judge,
+from reward_agent.run.active import (
+    Evaluator,
     Metric,
     copy_into,
     make_short_limits,
     make_training_limits,
 )
+from reward_agent.run.draft import read_probe
+from reward_agent.run.evaluate import EVALUATION_SEED, EvaluationPlan, evaluate_policies
+from reward_agent.run.film import N_FILMED, film
 from reward_agent.sandbox.runner import JobExit
 from reward_agent.simulation.backend import require_backend
 from reward_agent.types import CheckReport, ProbeReport, RewardProgram, Snapshot, TrainingResult
@@ -80,7 +80,7 @@ class _Setting:
     card: EnvCard
     task: TaskSpec | None
     metric: Metric
-    config: DesignConfig
+    settings: RunSettings
 
 
 def check(
@@ -93,7 +93,7 @@ def check(
         env: name or folder of the environment.
         probe: also dry-run it in the sandbox.
         folder: where the probe works; a temporary folder by default.
-        options: settings by the names of ``DesignConfig``.
+        options: settings by the names of ``RunSettings``.
     """
     import tempfile
 
@@ -108,10 +108,10 @@ def check(
         job = ProbeJob(
             card=setting.card,
             program_sha256=program.sha256,
-            seed=setting.config.seed,
+            seed=setting.settings.seed,
             gamma=setting.card.ppo.gamma,
         )
-        job_exit = _exit_one(job, job_dir, make_short_limits(setting.config), setting.config)
+        job_exit = _exit_one(job, job_dir, make_short_limits(setting.settings), setting.settings)
     return Examined(report, read_probe(program, job_exit))
 
 
@@ -134,7 +134,7 @@ def train(
         metric: a ``metric.py`` of your own.
         folder: where the training is kept; a new folder under ``./runs`` by default.
         on_progress: receives each row of the training's progress.
-        options: settings by the names of ``DesignConfig``.
+        options: settings by the names of ``RunSettings``.
 
     Raises:
         DataError: the program is refused, or its training failed.
@@ -148,18 +148,18 @@ def train(
     job = TrainJob(
         card=setting.card,
         program_sha256=program.sha256,
-        seed=setting.config.seed,
-        total_timesteps=setting.config.steps,
-        until_timesteps=setting.config.steps,
+        seed=setting.settings.seed,
+        total_timesteps=setting.settings.steps,
+        until_timesteps=setting.settings.steps,
         ppo=setting.card.ppo,
     )
-    limits = make_training_limits(setting.config)
-    result = _run_one(job, training_dir, limits, setting.config, on_progress)
+    limits = make_training_limits(setting.settings)
+    result = _run_one(job, training_dir, limits, setting.settings, on_progress)
     if not isinstance(result, TrainingResult) or result.outcome.startswith("failed"):
         outcome = result.outcome if isinstance(result, TrainingResult) else "no result"
         raise DataError(f"the training ended: {outcome}", f"see {training_dir}")
-    judged = _judge(setting, training_dir, result.snapshots, folder / "evaluation")
-    return Trained(folder, result, judged)
+    evaluated = _evaluate(setting, training_dir, result.snapshots, folder / "evaluation")
+    return Trained(folder, result, evaluated)
 
 
 def evaluate(
@@ -179,7 +179,7 @@ def evaluate(
         task: name of a task, or a sentence.
         metric: a ``metric.py`` of your own.
         folder: where trajectories and video are kept; beside the policy by default.
-        options: settings by the names of ``DesignConfig``.
+        options: settings by the names of ``RunSettings``.
     """
     if not policy.is_file():
         raise UsageError(f"{policy} is not a file", "name a policy_<steps>.safetensors")
@@ -191,7 +191,7 @@ def evaluate(
     snapshot = Snapshot(total_timesteps=0, file=_make_policy_name(policy))
     with tempfile.TemporaryDirectory(prefix="reward-agent-") as temporary:
         (Path(temporary) / snapshot.file).write_bytes(_read_policy(policy))
-        return _judge(setting, Path(temporary), (snapshot,), folder)
+        return _evaluate(setting, Path(temporary), (snapshot,), folder)
 
 
 def _make_policy_name(path: Path) -> str:
@@ -214,8 +214,8 @@ def check_env(env: str) -> CheckEnvResult:
     setting = _resolve(env, None, None, {})
     with tempfile.TemporaryDirectory(prefix="reward-agent-") as temporary:
         job = CheckEnvJob(card=setting.card)
-        limits = make_short_limits(setting.config)
-        result = _run_one(job, Path(temporary), limits, setting.config)
+        limits = make_short_limits(setting.settings)
+        result = _run_one(job, Path(temporary), limits, setting.settings)
     assert isinstance(result, CheckEnvResult)
     return result
 
@@ -225,8 +225,8 @@ def _resolve(env: str, task: str | None, metric: Path | None, options: dict[str,
     spec = resolve_task(card, task) if task is not None else None
     if spec is not None:
         card = apply_task(card, spec)
-    config = resolve_config(options, card.budget, card.name).config
-    return _Setting(card, spec, _choose_metric(card, spec, metric), config)
+    settings = resolve_settings(options, card.budget, card.name).settings
+    return _Setting(card, spec, _choose_metric(card, spec, metric), settings)
 
 
 def _choose_metric(card: EnvCard, task: TaskSpec | None, own: Path | None) -> Metric:
@@ -241,10 +241,10 @@ def _run_one(
     job: Any,
     job_dir: Path,
     limits: Limits,
-    config: DesignConfig,
+    settings: RunSettings,
     on_progress: Progress | None = None,
 ) -> Any:
-    job_exit = _exit_one(job, job_dir, limits, config, on_progress)
+    job_exit = _exit_one(job, job_dir, limits, settings, on_progress)
     if job_exit.result is None:
         raise DataError(f"the {job.kind} job ended: {job_exit.outcome}", f"see {job_dir}")
     return job_exit.result
@@ -254,11 +254,11 @@ def _exit_one(
     job: Any,
     job_dir: Path,
     limits: Limits,
-    config: DesignConfig,
+    settings: RunSettings,
     on_progress: Progress | None = None,
 ) -> JobExit:
     require_backend(job.card)
-    executor = LocalExecutor(1, config.sandbox)
+    executor = LocalExecutor(1, settings.sandbox)
     report = None if on_progress is None else lambda request, row: on_progress(row)
     try:
         [job_exit] = executor.map([JobRequest(job, job_dir, limits)], report)
@@ -267,25 +267,25 @@ def _exit_one(
     return job_exit
 
 
-def _judge(
+def _evaluate(
     setting: _Setting, training_dir: Path, snapshots: tuple[Snapshot, ...], job_dir: Path
 ) -> EvaluateResult:
     require_backend(setting.card)
-    executor = LocalExecutor(1, setting.config.sandbox)
-    judgement = Judgement(
+    executor = LocalExecutor(1, setting.settings.sandbox)
+    plan = EvaluationPlan(
         job_dir,
-        seed=EVALUATION_SEED + setting.config.seed,
-        n_episodes=setting.config.eval_episodes,
-        n_filmed=N_FILMED[setting.config.video_quality] if setting.config.video else 0,
+        seed=EVALUATION_SEED + setting.settings.seed,
+        n_episodes=setting.settings.eval_episodes,
+        n_filmed=N_FILMED[setting.settings.video_quality] if setting.settings.video else 0,
         caption=setting.task.name if setting.task else setting.card.name,
     )
-    limits = make_training_limits(setting.config)
+    limits = make_training_limits(setting.settings)
     try:
-        judge = Judge(setting.card, setting.metric, executor, limits)
-        judged = judge_policies(judge, training_dir, snapshots, judgement)
-        if setting.config.video:
-            judged = film(judge, job_dir, judged, setting.config.video_quality)
-        return judged
+        evaluator = Evaluator(setting.card, setting.metric, executor, limits)
+        evaluated = evaluate_policies(evaluator, training_dir, snapshots, plan)
+        if setting.settings.video:
+            evaluated = film(evaluator, job_dir, evaluated, setting.settings.video_quality)
+        return evaluated
     finally:
         executor.close()
 

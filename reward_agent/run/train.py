@@ -13,7 +13,7 @@ from reward_agent.executors import JobRequest
 from reward_agent.files import read_capped
 from reward_agent.learning.policy import MAX_POLICY_BYTES, load_policy
 from reward_agent.records.jobs import INITIAL_POLICY_FILE, PROGRAM_FILE, TrainJob
-from reward_agent.run.search import Search, copy_into
+from reward_agent.run.active import ActiveRun, copy_into
 from reward_agent.types import RewardProgram, TrainingResult
 
 TRAINED = "trained"
@@ -51,31 +51,31 @@ class Finish:
         return self.outcome.startswith("failed")
 
 
-def train_until(search: Search, entrants: Sequence[Entrant], until: int) -> dict[str, Finish]:
+def train_until(run: ActiveRun, entrants: Sequence[Entrant], until: int) -> dict[str, Finish]:
     """Train each entrant up to ``until`` steps, side by side as far as there are slots.
 
     Returns:
         Candidate id to how its training ended.
     """
-    requests = [_make_request(search, entrant, until) for entrant in entrants]
+    requests = [_make_request(run, entrant, until) for entrant in entrants]
     by_dir = {entrant.training_dir: entrant for entrant in entrants}
 
     def report(request: JobRequest, row: dict[str, float]) -> None:
         entrant = by_dir[request.job_dir]
-        search.report_progress(
+        run.report_progress(
             candidate=entrant.candidate_id,
             seed=entrant.seed,
             until=until,
-            total=search.config.steps,
+            total=run.settings.steps,
             **row,
         )
 
-    exits = search.executor.map(requests, report)
+    exits = run.executor.map(requests, report)
     finishes = {}
     for entrant, job_exit in zip(entrants, exits, strict=True):
         result = job_exit.result if isinstance(job_exit.result, TrainingResult) else None
         finishes[entrant.candidate_id] = _name_finish(job_exit.outcome, result)
-        search.notify(
+        run.notify(
             "trained_until",
             candidate=entrant.candidate_id,
             seed=entrant.seed,
@@ -85,22 +85,22 @@ def train_until(search: Search, entrants: Sequence[Entrant], until: int) -> dict
     return finishes
 
 
-def _make_request(search: Search, entrant: Entrant, until: int) -> JobRequest:
+def _make_request(run: ActiveRun, entrant: Entrant, until: int) -> JobRequest:
     files = {PROGRAM_FILE: entrant.program.source.encode()}
     initial = read_initial_policy(entrant.candidate_dir)
     if initial is not None:
         files[INITIAL_POLICY_FILE] = initial
     copy_into(entrant.training_dir, files)
     job = TrainJob(
-        card=search.card,
+        card=run.card,
         program_sha256=entrant.program.sha256,
         seed=entrant.seed,
-        total_timesteps=search.config.steps,
+        total_timesteps=run.settings.steps,
         until_timesteps=until,
-        ppo=search.card.ppo,
+        ppo=run.card.ppo,
         initial_policy_sha256=hashlib.sha256(initial).hexdigest() if initial else None,
     )
-    return JobRequest(job, entrant.training_dir, search.training_limits)
+    return JobRequest(job, entrant.training_dir, run.training_limits)
 
 
 def check_policy(path: Path, card: EnvCard) -> None:

@@ -11,8 +11,8 @@ from reward_agent.errors import DataError
 from reward_agent.evaluation.trajectories import Trajectories
 from reward_agent.records.jobs import RESULT_FILE, TRAJECTORIES_FILE, EvaluateResult
 from reward_agent.records.store import Confirmation, Winner, read_record
-from reward_agent.run.judge import film_training, judge_training
-from reward_agent.run.search import Search
+from reward_agent.run.active import ActiveRun
+from reward_agent.run.evaluate import evaluate_training, film_training
 from reward_agent.run.train import Entrant, train_until
 from reward_agent.types import Candidate, TrainingResult, rank_value
 
@@ -20,23 +20,23 @@ from reward_agent.types import Candidate, TrainingResult, rank_value
 FRESH_SEED = 100
 
 
-def confirm_best(search: Search, trained: Sequence[HistoryEntry]) -> list[Confirmation]:
+def confirm_best(run: ActiveRun, trained: Sequence[HistoryEntry]) -> list[Confirmation]:
     """Train the two best programs again, ``winner_seeds`` times each."""
     scored = [entry for entry in trained if entry.candidate.task_score is not None]
     ranked = sorted(scored, key=lambda entry: -rank_value(entry.candidate.task_score))
     confirmations: list[Confirmation] = []
-    for number in range(search.config.winner_seeds):
-        seed = search.config.seed + FRESH_SEED + number
-        confirmations += _confirm_with_seed(search, ranked[:2], seed)
+    for number in range(run.settings.winner_seeds):
+        seed = run.settings.seed + FRESH_SEED + number
+        confirmations += _confirm_with_seed(run, ranked[:2], seed)
     return confirmations
 
 
 def _confirm_with_seed(
-    search: Search, entries: Sequence[HistoryEntry], seed: int
+    run: ActiveRun, entries: Sequence[HistoryEntry], seed: int
 ) -> list[Confirmation]:
-    search.notify("confirming", candidates=[e.candidate.id for e in entries], seed=seed)
-    entrants = [_make_entrant(search, entry, seed) for entry in entries]
-    finishes = train_until(search, entrants, search.config.steps)
+    run.notify("confirming", candidates=[e.candidate.id for e in entries], seed=seed)
+    entrants = [_make_entrant(run, entry, seed) for entry in entries]
+    finishes = train_until(run, entrants, run.settings.steps)
     confirmations = []
     for entrant, entry in zip(entrants, entries, strict=True):
         finish = finishes[entrant.candidate_id]
@@ -44,7 +44,7 @@ def _confirm_with_seed(
         outcome = finish.outcome
         if finish.result is not None and finish.result.snapshots:
             try:
-                evaluation = _judge(search, entry.candidate, entrant, finish.result).best
+                evaluation = _evaluate(run, entry.candidate, entrant, finish.result).best
             except DataError as error:
                 outcome = f"failed: evaluation: {error.message}"
         confirmations.append(
@@ -55,16 +55,18 @@ def _confirm_with_seed(
     return confirmations
 
 
-def _judge(
-    search: Search, candidate: Candidate, entrant: Entrant, result: TrainingResult
+def _evaluate(
+    run: ActiveRun, candidate: Candidate, entrant: Entrant, result: TrainingResult
 ) -> EvaluateResult:
     """Score a confirming training; of what it left, keep what somebody reads later."""
-    job_dir = search.store.evaluation_dir(candidate.iteration, candidate.id, entrant.seed)
+    job_dir = run.store.evaluation_dir(candidate.iteration, candidate.id, entrant.seed)
     caption = f"{candidate.id} seed {entrant.seed}"
-    judged = judge_training(search, job_dir, entrant.training_dir, result, caption, is_filmed=False)
+    evaluated = evaluate_training(
+        run, job_dir, entrant.training_dir, result, caption, is_filmed=False
+    )
     # The Designer is shown the episodes of the search's seed.
     _keep_first_episode(job_dir / TRAJECTORIES_FILE)
-    return judged
+    return evaluated
 
 
 def _keep_first_episode(recording: Path) -> None:
@@ -75,31 +77,31 @@ def _keep_first_episode(recording: Path) -> None:
         part.replace(recording)
 
 
-def _make_entrant(search: Search, entry: HistoryEntry, seed: int) -> Entrant:
+def _make_entrant(run: ActiveRun, entry: HistoryEntry, seed: int) -> Entrant:
     candidate = entry.candidate
     assert entry.program is not None
     return Entrant(
         candidate.id,
-        search.store.candidate_dir(candidate.iteration, candidate.id),
-        search.store.training_dir(candidate.iteration, candidate.id, seed),
+        run.store.candidate_dir(candidate.iteration, candidate.id),
+        run.store.training_dir(candidate.iteration, candidate.id, seed),
         entry.program,
         seed,
     )
 
 
-def film_winner(search: Search, winner: Winner) -> Winner:
+def film_winner(run: ActiveRun, winner: Winner) -> Winner:
     """Film the winner's policy unless it was; of confirming trainings no other is looked at."""
-    folder = (search.store.dir / winner.policy_file).parent
-    judged = read_record(folder / RESULT_FILE, EvaluateResult)
-    if not search.config.video or judged.video_file is not None:
+    folder = (run.store.dir / winner.policy_file).parent
+    evaluated = read_record(folder / RESULT_FILE, EvaluateResult)
+    if not run.settings.video or evaluated.video_file is not None:
         return winner
-    filmed = film_training(search, folder, judged)
-    name = _name_in_run(search, folder / filmed.video_file) if filmed.video_file else None
+    filmed = film_training(run, folder, evaluated)
+    name = _name_in_run(run, folder / filmed.video_file) if filmed.video_file else None
     return winner.model_copy(update={"video_file": name})
 
 
 def choose_winner(
-    search: Search, trained: Sequence[HistoryEntry], confirmations: Sequence[Confirmation]
+    run: ActiveRun, trained: Sequence[HistoryEntry], confirmations: Sequence[Confirmation]
 ) -> Winner | None:
     """Name the program with the best mean over fresh seeds; None where nothing is ranked."""
     scored = [entry.candidate for entry in trained if entry.candidate.task_score is not None]
@@ -111,7 +113,7 @@ def choose_winner(
         chosen = next(candidate for candidate in scored if candidate.id == chosen_id)
     else:
         chosen = max(scored, key=lambda candidate: rank_value(candidate.task_score))
-    return _make_winner(search, chosen, confirmations, tuple(scores.get(chosen.id, ())))
+    return _make_winner(run, chosen, confirmations, tuple(scores.get(chosen.id, ())))
 
 
 def _group_scores(confirmations: Sequence[Confirmation]) -> dict[str, list[float]]:
@@ -123,18 +125,18 @@ def _group_scores(confirmations: Sequence[Confirmation]) -> dict[str, list[float
 
 
 def _make_winner(
-    search: Search,
+    run: ActiveRun,
     chosen: Candidate,
     confirmations: Sequence[Confirmation],
     fresh_scores: tuple[float, ...],
 ) -> Winner:
     """Describe the winner; its policy is the best of all that were trained with the program."""
-    policies = {search.config.seed: chosen.evaluation}
+    policies = {run.settings.seed: chosen.evaluation}
     policies |= {c.seed: c.evaluation for c in confirmations if c.candidate == chosen.id}
     known = {seed: e for seed, e in policies.items() if e is not None and e.task_score is not None}
     seed = max(known, key=lambda item: rank_value(known[item].task_score))
-    folder = search.store.evaluation_dir(chosen.iteration, chosen.id, seed)
-    judged = read_record(folder / RESULT_FILE, EvaluateResult)
+    folder = run.store.evaluation_dir(chosen.iteration, chosen.id, seed)
+    evaluated = read_record(folder / RESULT_FILE, EvaluateResult)
     fresh = [known[c.seed] for c in confirmations if c.candidate == chosen.id and c.seed in known]
     rates = [item.success_rate for item in fresh or [known[seed]] if item.success_rate is not None]
     return Winner(
@@ -145,10 +147,12 @@ def _make_winner(
         task_scores=fresh_scores,
         success_rate=fmean(rates) if rates else None,
         is_confirmed=bool(fresh_scores),
-        policy_file=_name_in_run(search, folder / judged.best_file),
-        video_file=_name_in_run(search, folder / judged.video_file) if judged.video_file else None,
+        policy_file=_name_in_run(run, folder / evaluated.best_file),
+        video_file=_name_in_run(run, folder / evaluated.video_file)
+        if evaluated.video_file
+        else None,
     )
 
 
-def _name_in_run(search: Search, path: Path) -> str:
-    return path.relative_to(search.store.dir).as_posix()
+def _name_in_run(run: ActiveRun, path: Path) -> str:
+    return path.relative_to(run.store.dir).as_posix()

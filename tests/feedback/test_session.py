@@ -187,7 +187,7 @@ def test_a_round_can_be_stopped_and_the_session_goes_on(open_judged: OpenSession
     with open_judged() as session:
         started = threading.Event()
         session._listen = lambda kind, data: started.set() if kind == "drafted" else None
-        session.config = session.config.model_copy(update={"steps": 50_000_000})
+        session.settings = session.settings.model_copy(update={"steps": 50_000_000})
         session.remark("It wobbles.")
         ended: list[RoundEnded] = []
         worker = threading.Thread(target=lambda: ended.extend(session.work()))

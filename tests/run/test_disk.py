@@ -9,7 +9,7 @@ import pytest
 
 from reward_agent.definitions.card import load_env
 from reward_agent.records.jobs import TRAJECTORIES_FILE, RelabelResult
-from reward_agent.run import explain, judge
+from reward_agent.run import evaluate, explain
 from reward_agent.types import RewardProgram, Snapshot
 
 
@@ -27,9 +27,9 @@ def test_episodes_given_to_a_job_are_not_kept_twice(tmp_path: Path) -> None:
     (tmp_path / "evaluation").mkdir()
     kept = tmp_path / "evaluation" / TRAJECTORIES_FILE
     kept.write_bytes(b"episodes")
-    search = SimpleNamespace(card=load_env("hopper"), executor=CopyReader(), short_limits=None)
+    run = SimpleNamespace(card=load_env("hopper"), executor=CopyReader(), short_limits=None)
     program = RewardProgram("def compute_reward(state, action, next_state): ...")
-    found = explain._relabel(search, tmp_path / "relabel", tmp_path / "evaluation", program)
+    found = explain._relabel(run, tmp_path / "relabel", tmp_path / "evaluation", program)
     assert found.generated_returns == (1.0,)
     assert kept.exists()
     assert not (tmp_path / "relabel" / TRAJECTORIES_FILE).exists()
@@ -38,15 +38,15 @@ def test_episodes_given_to_a_job_are_not_kept_twice(tmp_path: Path) -> None:
 def test_episodes_of_a_slice_are_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folders = []
 
-    def judge_policies(_: object, training_dir: Path, snapshots: object, judgement: object):
-        folders.append(judgement.job_dir)
-        judgement.job_dir.mkdir(parents=True)
-        (judgement.job_dir / TRAJECTORIES_FILE).write_bytes(b"episodes")
+    def evaluate_policies(_: object, training_dir: Path, snapshots: object, plan: object):
+        folders.append(plan.job_dir)
+        plan.job_dir.mkdir(parents=True)
+        (plan.job_dir / TRAJECTORIES_FILE).write_bytes(b"episodes")
         return SimpleNamespace(best="score")
 
-    monkeypatch.setattr(judge, "judge_policies", judge_policies)
+    monkeypatch.setattr(evaluate, "evaluate_policies", evaluate_policies)
     entrant = SimpleNamespace(candidate_dir=tmp_path, training_dir=tmp_path, seed=0)
-    search = SimpleNamespace(judge=None, config=SimpleNamespace(seed=0, eval_episodes=16))
+    run = SimpleNamespace(evaluator=None, settings=SimpleNamespace(seed=0, eval_episodes=16))
     snapshot = Snapshot(total_timesteps=1000, file="policy_1000.safetensors")
-    assert judge.judge_rung(search, entrant, snapshot) == "score"
+    assert evaluate.evaluate_rung(run, entrant, snapshot) == "score"
     assert not list(folders[0].iterdir())

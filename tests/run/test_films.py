@@ -24,7 +24,7 @@ from reward_agent.records.jobs import (
 from reward_agent.records.limits import Limits
 from reward_agent.records.store import RunRecord, RunStore, find_run, read_record
 from reward_agent.run import film
-from reward_agent.run.search import Judge, Metric
+from reward_agent.run.active import Evaluator, Metric
 from reward_agent.threads import Background
 from reward_agent.types import Evaluation
 
@@ -50,12 +50,12 @@ def test_what_is_kept_to_be_drawn_is_an_episode_that_was_judged(tmp_path: Path) 
     run, store = design(tmp_path, video=False)
     assert run.winner is not None
     folder = store.evaluation_dir(0, run.winner.candidate, run.config["seed"])
-    judged = read_record(folder / RESULT_FILE, EvaluateResult)
+    evaluated = read_record(folder / RESULT_FILE, EvaluateResult)
     [footage] = load_footages(folder / FOOTAGE_FILE)
     lengths = Trajectories.load(folder / TRAJECTORIES_FILE).lengths
     assert len(footage.qpos) - 1 in lengths
     assert footage.verdict.removeprefix("episode score ").split(",")[0] in {
-        f"{episode.task_score:.3g}" for episode in judged.best.episodes
+        f"{episode.task_score:.3g}" for episode in evaluated.best.episodes
     }
 
 
@@ -63,16 +63,16 @@ def test_the_run_ends_with_its_film(tmp_path: Path) -> None:
     run, store = design(tmp_path)
     assert run.winner is not None
     folder = store.evaluation_dir(0, run.winner.candidate, run.config["seed"])
-    judged = read_record(folder / RESULT_FILE, EvaluateResult)
+    evaluated = read_record(folder / RESULT_FILE, EvaluateResult)
     assert not (folder / "film").exists()
-    assert (folder / FOOTAGE_FILE).exists() == (judged.video_file is None)
+    assert (folder / FOOTAGE_FILE).exists() == (evaluated.video_file is None)
     assert not list(store.dir.rglob(CHECKPOINT_FILE)), "whole trainings do not go on"
-    if judged.video_note:  # this machine cannot render
+    if evaluated.video_note:  # this machine cannot render
         assert run.winner.video_file is None
     else:
         assert run.winner.video_file is not None
         assert (store.dir / run.winner.video_file).stat().st_size > 1_000
-        assert judged.strip_file is not None
+        assert evaluated.strip_file is not None
         assert "data:image/webp" in (store.dir / "report.html").read_text()
     assert "rendering" not in run.slot_seconds or run.slot_seconds["rendering"] < run.wall_s
 
@@ -88,21 +88,21 @@ class Hanging:
 
 def test_a_film_that_does_not_end_costs_itself_alone(tmp_path: Path) -> None:
     best = Evaluation(total_timesteps=1, seed=0, n_episodes=1, task_score=None, episode_length=1.0)
-    judged = EvaluateResult(curve=(best,), best=best, best_file="policy_1.safetensors")
+    evaluated = EvaluateResult(curve=(best,), best=best, best_file="policy_1.safetensors")
     (tmp_path / FOOTAGE_FILE).write_bytes(b"drawn by nobody")
-    judge = Judge(load_env("hopper"), Metric(None, "none"), Hanging(), Limits())
-    filmed = film.film(judge, tmp_path, judged, "normal")
+    evaluator = Evaluator(load_env("hopper"), Metric(None, "none"), Hanging(), Limits())
+    filmed = film.film(evaluator, tmp_path, evaluated, "normal")
     assert filmed.video_note == "no video: the film ended without a result: timeout"
-    assert filmed.best == judged.best
+    assert filmed.best == evaluated.best
     assert read_record(tmp_path / RESULT_FILE, EvaluateResult) == filmed
     assert not (tmp_path / "film").exists()
 
 
 def test_without_footage_there_is_a_note(tmp_path: Path) -> None:
     best = Evaluation(total_timesteps=1, seed=0, n_episodes=1, task_score=None, episode_length=1.0)
-    judged = EvaluateResult(curve=(best,), best=best, best_file="policy_1.safetensors")
-    judge = Judge(load_env("hopper"), Metric(None, "none"), Hanging(), Limits())
-    assert FOOTAGE_FILE in film.film(judge, tmp_path, judged, "normal").video_note
+    evaluated = EvaluateResult(curve=(best,), best=best, best_file="policy_1.safetensors")
+    evaluator = Evaluator(load_env("hopper"), Metric(None, "none"), Hanging(), Limits())
+    assert FOOTAGE_FILE in film.film(evaluator, tmp_path, evaluated, "normal").video_note
 
 
 def test_calls_of_the_background_run_in_order_and_tell_their_failure() -> None:

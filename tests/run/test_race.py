@@ -68,7 +68,7 @@ def decide_scores(monkeypatch: pytest.MonkeyPatch, courses: list[list[float]]) -
     """Let candidates score as given, in the order in which they enter; the policies are real."""
     order: list[str] = []
 
-    def score(search: Any, entrant: Any, result: Any, stop: int) -> RungScore:
+    def score(run: Any, entrant: Any, result: Any, stop: int) -> RungScore:
         if entrant.candidate_id not in order:
             order.append(entrant.candidate_id)
         assert any(item.total_timesteps >= stop for item in result.snapshots)
@@ -76,7 +76,7 @@ def decide_scores(monkeypatch: pytest.MonkeyPatch, courses: list[list[float]]) -
         mean = course[min(stop * 8 // STEPS, len(course)) - 1]
         return RungScore(mean, mean, mean)
 
-    monkeypatch.setattr(race_module, "score_stop", score)
+    monkeypatch.setattr(race_module, "evaluate_stop", score)
 
 
 def test_a_bandit_pauses_goes_on_and_revives(
@@ -160,6 +160,6 @@ def test_a_failure_of_ours_in_a_slice_ends_the_run(
     def fail(*_: Any) -> None:
         raise reward_agent.errors.JobError("the evaluation is broken", "mend it")
 
-    monkeypatch.setattr(race_module, "score_stop", fail)
+    monkeypatch.setattr(race_module, "evaluate_stop", fail)
     with pytest.raises(reward_agent.errors.JobError, match="broken"):
         design(tmp_path, slots=2)

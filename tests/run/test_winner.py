@@ -28,8 +28,8 @@ def evaluate(task_score: float | None) -> Evaluation:
     )
 
 
-def make_search(folder: Path) -> Any:
-    return SimpleNamespace(store=RunStore(folder), config=SimpleNamespace(seed=SEARCH_SEED))
+def make_run(folder: Path) -> Any:
+    return SimpleNamespace(store=RunStore(folder), settings=SimpleNamespace(seed=SEARCH_SEED))
 
 
 def add_evaluation(folder: Path, name: str, seed: int, evaluation: Evaluation) -> None:
@@ -66,7 +66,7 @@ def test_of_negative_scores_the_highest_wins_and_gives_the_policy(tmp_path: Path
         confirm(tmp_path, "b", 101, -3.0),
         Confirmation(candidate="a", seed=101, evaluation=None, outcome="failed: training: timeout"),
     ]
-    winner = choose_winner(make_search(tmp_path), trained, confirmations)
+    winner = choose_winner(make_run(tmp_path), trained, confirmations)
     assert winner is not None
     assert (winner.candidate, winner.task_score, winner.is_confirmed) == ("b", -4.0, True)
     assert winner.task_scores == (-5.0, -3.0)
@@ -76,23 +76,23 @@ def test_of_negative_scores_the_highest_wins_and_gives_the_policy(tmp_path: Path
 
 def test_without_fresh_scores_the_search_decides_and_says_so(tmp_path: Path) -> None:
     trained = [add_candidate(tmp_path, "a", -9.0), add_candidate(tmp_path, "b", -4.0)]
-    winner = choose_winner(make_search(tmp_path), trained, [confirm(tmp_path, "a", 100, None)])
+    winner = choose_winner(make_run(tmp_path), trained, [confirm(tmp_path, "a", 100, None)])
     assert winner is not None
     assert (winner.candidate, winner.task_score, winner.is_confirmed) == ("b", -4.0, False)
 
 
 def test_nothing_scored_has_no_winner(tmp_path: Path) -> None:
     trained = [add_candidate(tmp_path, "a", None)]
-    assert choose_winner(make_search(tmp_path), trained, []) is None
+    assert choose_winner(make_run(tmp_path), trained, []) is None
 
 
 def make_winner(folder: Path, *, video: bool) -> tuple[Any, Winner]:
-    search = make_search(folder)
-    search.config.video = video
+    run = make_run(folder)
+    run.settings.video = video
     trained = [add_candidate(folder, "a", 2.0)]
-    winner = choose_winner(search, trained, [confirm(folder, "a", 100, 3.0)])
+    winner = choose_winner(run, trained, [confirm(folder, "a", 100, 3.0)])
     assert winner is not None
-    return search, winner
+    return run, winner
 
 
 def test_the_policy_that_wins_is_filmed_though_others_of_its_kind_are_not(
@@ -107,12 +107,12 @@ def test_the_policy_that_wins_is_filmed_though_others_of_its_kind_are_not(
         return judged
 
     monkeypatch.setattr(stage, "film_training", film)
-    search, winner = make_winner(tmp_path, video=True)
-    shown = film_winner(search, winner)
+    run, winner = make_winner(tmp_path, video=True)
+    shown = film_winner(run, winner)
     folder = RunStore(tmp_path).evaluation_dir(0, "a", 100)
     assert filmed == [folder]
     assert shown.video_file == "iterations/0/candidates/a/evaluation/seed_100/video.webp"
-    film_winner(search, shown)
+    film_winner(run, shown)
     assert filmed == [folder], "a film that is there is not made again"
 
 
@@ -120,22 +120,22 @@ def test_without_videos_the_winner_is_not_filmed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(stage, "film_training", lambda *_: pytest.fail("it was filmed"))
-    search, winner = make_winner(tmp_path, video=False)
-    assert film_winner(search, winner).video_file is None
+    run, winner = make_winner(tmp_path, video=False)
+    assert film_winner(run, winner).video_file is None
 
 
 def test_a_confirming_training_leaves_one_episode(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    search, entry = make_search(tmp_path), add_candidate(tmp_path, "a", 2.0)
-    store: RunStore = search.store
+    run, entry = make_run(tmp_path), add_candidate(tmp_path, "a", 2.0)
+    store: RunStore = run.store
     entrant = Entrant(
         "a", store.candidate_dir(0, "a"), store.training_dir(0, "a", 100), RewardProgram(""), 100
     )
     recording = store.evaluation_dir(0, "a", 100) / TRAJECTORIES_FILE
     options: list[dict[str, bool]] = []
 
-    def judge_training(*_: Any, **given: bool) -> EvaluateResult:
+    def evaluate_training(*_: Any, **given: bool) -> EvaluateResult:
         options.append(given)
         episodes = [
             Episode({"height": np.full(4, value)}, np.zeros((3, 1)), 0.02, False)
@@ -146,8 +146,8 @@ def test_a_confirming_training_leaves_one_episode(
         best = evaluate(3.0)
         return EvaluateResult(curve=(best,), best=best, best_file="p.safetensors")
 
-    monkeypatch.setattr(stage, "judge_training", judge_training)
-    stage._judge(search, entry.candidate, entrant, SimpleNamespace())
+    monkeypatch.setattr(stage, "evaluate_training", evaluate_training)
+    stage._evaluate(run, entry.candidate, entrant, SimpleNamespace())
     assert options == [{"is_filmed": False}]
     kept = Trajectories.load(recording)
     assert kept.n_episodes == 1

@@ -13,7 +13,7 @@ from reward_agent.definitions.task import TaskSpec
 from reward_agent.files import write_atomic
 from reward_agent.llm.budget import Budget
 from reward_agent.records.limits import Limits
-from reward_agent.records.settings import DesignConfig
+from reward_agent.records.settings import RunSettings
 from reward_agent.records.store import MetricOrigin, RunStore
 from reward_agent.records.timing import TimeLedger
 from reward_agent.threads import Background
@@ -45,7 +45,7 @@ class Metric:
 
 
 @dataclass(frozen=True)
-class Judge:
+class Evaluator:
     """What it takes to score policies.
 
     Args:
@@ -62,15 +62,15 @@ class Judge:
 
 
 @dataclass(frozen=True)
-class Search:
+class ActiveRun:
     """One design run in progress.
 
     Args:
         store: the run directory.
         card: the environment with the task's changes.
         task: what is wanted.
-        metric: how it is judged.
-        config: resolved settings.
+        metric: how it is evaluated.
+        settings: resolved settings.
         designer: writes programs.
         critic: reviews them; None leaves the stage out.
         analyzer: explains trainings; None leaves the stage out.
@@ -84,7 +84,7 @@ class Search:
     card: EnvCard
     task: TaskSpec
     metric: Metric
-    config: DesignConfig
+    settings: RunSettings
     designer: Designer
     critic: Critic | None
     analyzer: Analyzer | None
@@ -109,33 +109,33 @@ class Search:
     @property
     def shown_card(self) -> EnvCard:
         """What the designer knows of the environment; a script may hold a person's program."""
-        is_scripted = (self.config.provider or "").partition(":")[0] == "scripted"
+        is_scripted = (self.settings.provider or "").partition(":")[0] == "scripted"
         return self.card if is_scripted else self.card.for_designer
 
     @property
-    def judge(self) -> Judge:
+    def evaluator(self) -> Evaluator:
         """What it takes to score this run's policies."""
-        return Judge(self.card, self.metric, self.executor, self.training_limits)
+        return Evaluator(self.card, self.metric, self.executor, self.training_limits)
 
     @property
     def short_limits(self) -> Limits:
         """Limits of a probe or another short job."""
-        return make_short_limits(self.config)
+        return make_short_limits(self.settings)
 
     @property
     def training_limits(self) -> Limits:
         """Limits of a training or an evaluation."""
-        return make_training_limits(self.config)
+        return make_training_limits(self.settings)
 
 
-def make_short_limits(config: DesignConfig) -> Limits:
+def make_short_limits(settings: RunSettings) -> Limits:
     """Return the limits of a probe or another short job."""
-    return Limits(wall_s=SHORT_JOB_S, memory_mib=config.memory_mib)
+    return Limits(wall_s=SHORT_JOB_S, memory_mib=settings.memory_mib)
 
 
-def make_training_limits(config: DesignConfig) -> Limits:
+def make_training_limits(settings: RunSettings) -> Limits:
     """Return the limits of a training or an evaluation."""
-    return Limits(wall_s=config.training_timeout_s, memory_mib=config.memory_mib)
+    return Limits(wall_s=settings.training_timeout_s, memory_mib=settings.memory_mib)
 
 
 def copy_into(job_dir: Path, files: dict[str, bytes]) -> None:

@@ -1,4 +1,4 @@
-"""Judge: policies are scored by the task's metric, in children that hold no reward program."""
+"""Evaluate: policies are scored by the task's metric, in children that hold no reward program."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from reward_agent.records.jobs import (
     ScoreJob,
     ScoreResult,
 )
+from reward_agent.run.active import ActiveRun, Evaluator, copy_into
 from reward_agent.run.film import N_FILMED, film
-from reward_agent.run.search import Judge, Search, copy_into
 from reward_agent.run.train import Entrant, check_policy
 from reward_agent.types import (
     Evaluation,
@@ -47,7 +47,7 @@ class StoredEpisodes:
 
 
 @dataclass(frozen=True)
-class Judgement:
+class EvaluationPlan:
     """What to evaluate, where, and how carefully."""
 
     job_dir: Path
@@ -58,65 +58,65 @@ class Judgement:
     caption: str = ""
 
 
-def judge_policies(
-    judge: Judge, training_dir: Path, snapshots: Sequence[Snapshot], judgement: Judgement
+def evaluate_policies(
+    evaluator: Evaluator, training_dir: Path, snapshots: Sequence[Snapshot], plan: EvaluationPlan
 ) -> EvaluateResult:
     """Evaluate the snapshots of one training.
 
     Args:
-        judge: the environment, the metric and where jobs run.
+        evaluator: the environment, the metric and where jobs run.
         training_dir: folder of the training job, where the snapshots lie.
         snapshots: policies, oldest first.
-        judgement: where and how carefully.
+        plan: where and how carefully.
 
     Raises:
         DataError: a snapshot is not a policy for this environment.
         JobError: the evaluation itself failed.
     """
-    if judge.metric.source is not None and not judge.metric.is_trusted:
-        return _judge_by_generated_metric(judge, training_dir, snapshots, judgement)
-    return _evaluate(judge, training_dir, snapshots, judgement)
+    if evaluator.metric.source is not None and not evaluator.metric.is_trusted:
+        return _evaluate_by_generated_metric(evaluator, training_dir, snapshots, plan)
+    return _run_evaluation(evaluator, training_dir, snapshots, plan)
 
 
-def _evaluate(
-    judge: Judge, training_dir: Path, snapshots: Sequence[Snapshot], judgement: Judgement
+def _run_evaluation(
+    evaluator: Evaluator, training_dir: Path, snapshots: Sequence[Snapshot], plan: EvaluationPlan
 ) -> EvaluateResult:
     """Run the evaluation child; a trusted metric goes with it."""
     files = {
         item.file: read_capped(training_dir / item.file, MAX_POLICY_BYTES) for item in snapshots
     }
-    has_metric = judge.metric.is_trusted
+    has_metric = evaluator.metric.is_trusted
     if has_metric:
-        assert judge.metric.source is not None
-        files[METRIC_FILE] = judge.metric.source.encode()
-    copy_into(judgement.job_dir, files)
+        assert evaluator.metric.source is not None
+        files[METRIC_FILE] = evaluator.metric.source.encode()
+    copy_into(plan.job_dir, files)
     for item in snapshots:
-        check_policy(judgement.job_dir / item.file, judge.card)
+        check_policy(plan.job_dir / item.file, evaluator.card)
     job = EvaluateJob(
-        card=judge.card,
+        card=evaluator.card,
         snapshots=tuple(snapshots),
-        seed=judgement.seed,
-        n_episodes=judgement.n_episodes,
-        n_curve_episodes=judgement.n_curve_episodes,
+        seed=plan.seed,
+        n_episodes=plan.n_episodes,
+        n_curve_episodes=plan.n_curve_episodes,
         has_metric=has_metric,
-        n_filmed=judgement.n_filmed,
-        caption=judgement.caption,
+        n_filmed=plan.n_filmed,
+        caption=plan.caption,
     )
-    request = JobRequest(job, judgement.job_dir, judge.limits)
-    [job_exit] = judge.executor.map([request])
+    request = JobRequest(job, plan.job_dir, evaluator.limits)
+    [job_exit] = evaluator.executor.map([request])
     if not isinstance(job_exit.result, EvaluateResult):
         raise DataError(
-            f"the evaluation in {judgement.job_dir} ended without a result: {job_exit.outcome}",
+            f"the evaluation in {plan.job_dir} ended without a result: {job_exit.outcome}",
             "raise --training-timeout-s or --memory-mib",
         )
     # Those that were not chosen lie where they were trained.
     for name in set(files) - {METRIC_FILE, job_exit.result.best_file}:
-        (judgement.job_dir / name).unlink(missing_ok=True)
+        (plan.job_dir / name).unlink(missing_ok=True)
     return job_exit.result
 
 
-def _judge_by_generated_metric(
-    judge: Judge, training_dir: Path, snapshots: Sequence[Snapshot], judgement: Judgement
+def _evaluate_by_generated_metric(
+    evaluator: Evaluator, training_dir: Path, snapshots: Sequence[Snapshot], plan: EvaluationPlan
 ) -> EvaluateResult:
     """Record episodes without a metric, then score the records in a child of their own.
 
@@ -125,63 +125,63 @@ def _judge_by_generated_metric(
     curve = []
     snapshots = snapshots[-1::-2][::-1]
     for snapshot in snapshots:
-        folder = judgement.job_dir / f"point_{snapshot.total_timesteps}"
-        point = Judgement(folder, judgement.seed, judgement.n_curve_episodes)
-        curve.append(_record_and_score(judge, training_dir, snapshot, point).best)
+        folder = plan.job_dir / f"point_{snapshot.total_timesteps}"
+        point = EvaluationPlan(folder, plan.seed, plan.n_curve_episodes)
+        curve.append(_record_and_evaluate(evaluator, training_dir, snapshot, point).best)
         for name in (TRAJECTORIES_FILE, snapshot.file):
             (folder / name).unlink(missing_ok=True)
     best_index = max(range(len(curve)), key=lambda i: rank_value(curve[i].task_score))
-    final = _record_and_score(judge, training_dir, snapshots[best_index], judgement)
+    final = _record_and_evaluate(evaluator, training_dir, snapshots[best_index], plan)
     return final.model_copy(update={"curve": tuple(curve)})
 
 
-def _record_and_score(
-    judge: Judge, training_dir: Path, snapshot: Snapshot, judgement: Judgement
+def _record_and_evaluate(
+    evaluator: Evaluator, training_dir: Path, snapshot: Snapshot, plan: EvaluationPlan
 ) -> EvaluateResult:
-    recorded = _evaluate(judge, training_dir, [snapshot], judgement)
-    evaluation = score_recorded(judge, judgement.job_dir, recorded.best)
+    recorded = _run_evaluation(evaluator, training_dir, [snapshot], plan)
+    evaluation = evaluate_recorded(evaluator, plan.job_dir, recorded.best)
     return recorded.model_copy(update={"best": evaluation, "curve": (evaluation,)})
 
 
-def score_recorded(judge: Judge, recorded_dir: Path, recorded: Evaluation) -> Evaluation:
+def evaluate_recorded(evaluator: Evaluator, recorded_dir: Path, recorded: Evaluation) -> Evaluation:
     """Score recorded episodes by the generated metric; without a score if it fails."""
-    assert judge.metric.source is not None
+    assert evaluator.metric.source is not None
     job_dir = recorded_dir / "score"
-    files = {METRIC_FILE: judge.metric.source.encode()}
+    files = {METRIC_FILE: evaluator.metric.source.encode()}
     recording = recorded_dir / TRAJECTORIES_FILE
     if recording.is_file():  # else it was scored, and is not kept
         files[TRAJECTORIES_FILE] = recording.read_bytes()
     copy_into(job_dir, files)
     job = ScoreJob(
-        card=judge.card,
-        metric_sha256=RewardProgram(judge.metric.source).sha256,
+        card=evaluator.card,
+        metric_sha256=RewardProgram(evaluator.metric.source).sha256,
         total_timesteps=recorded.total_timesteps,
         seed=recorded.seed,
     )
-    [job_exit] = judge.executor.map([JobRequest(job, job_dir, judge.limits)])
+    [job_exit] = evaluator.executor.map([JobRequest(job, job_dir, evaluator.limits)])
     (job_dir / TRAJECTORIES_FILE).unlink(missing_ok=True)
     if isinstance(job_exit.result, ScoreResult) and job_exit.result.evaluation is not None:
         return job_exit.result.evaluation
     return recorded
 
 
-def judge_rung(search: Search, entrant: Entrant, snapshot: Snapshot) -> Evaluation:
+def evaluate_rung(run: ActiveRun, entrant: Entrant, snapshot: Snapshot) -> Evaluation:
     """Score the policy that a training had when it paused, on a few fresh episodes."""
     steps, seed = snapshot.total_timesteps, entrant.seed
-    judgement = Judgement(
+    plan = EvaluationPlan(
         entrant.candidate_dir / "evaluation" / f"rung_{steps}_seed_{seed}",
-        seed=RUNG_SEED + search.config.seed,
-        n_episodes=max(4, search.config.eval_episodes // 2),
+        seed=RUNG_SEED + run.settings.seed,
+        n_episodes=max(4, run.settings.eval_episodes // 2),
     )
-    judged = judge_policies(search.judge, entrant.training_dir, [snapshot], judgement)
+    evaluated = evaluate_policies(run.evaluator, entrant.training_dir, [snapshot], plan)
     # Only the score is asked for; episodes of each slice would be the most that a run leaves.
     for name in (TRAJECTORIES_FILE, snapshot.file):
-        (judgement.job_dir / name).unlink(missing_ok=True)
-    return judged.best
+        (plan.job_dir / name).unlink(missing_ok=True)
+    return evaluated.best
 
 
-def judge_training(
-    search: Search,
+def evaluate_training(
+    run: ActiveRun,
     job_dir: Path,
     training_dir: Path,
     result: TrainingResult,
@@ -193,25 +193,25 @@ def judge_training(
 
     A whole training is filmed as well, in the background, unless ``is_filmed`` says otherwise.
     """
-    judgement = Judgement(
+    plan = EvaluationPlan(
         job_dir,
-        seed=EVALUATION_SEED + search.config.seed + result.seed,
-        n_episodes=search.config.eval_episodes,
+        seed=EVALUATION_SEED + run.settings.seed + result.seed,
+        n_episodes=run.settings.eval_episodes,
         caption="\n".join(filter(None, (caption, describe_terms(result)))),
-        n_filmed=N_FILMED[search.config.video_quality],
+        n_filmed=N_FILMED[run.settings.video_quality],
     )
-    judged = judge_policies(search.judge, training_dir, result.snapshots, judgement)
-    is_whole = result.total_timesteps >= search.config.steps
+    evaluated = evaluate_policies(run.evaluator, training_dir, result.snapshots, plan)
+    is_whole = result.total_timesteps >= run.settings.steps
     if is_whole:
         (training_dir / CHECKPOINT_FILE).unlink(missing_ok=True)  # it does not go on
-    if search.config.video and is_filmed and is_whole and judged.video_file is None:
-        search.background.add(lambda: film_training(search, job_dir, judged))
-    return judged
+    if run.settings.video and is_filmed and is_whole and evaluated.video_file is None:
+        run.background.add(lambda: film_training(run, job_dir, evaluated))
+    return evaluated
 
 
-def film_training(search: Search, job_dir: Path, judged: EvaluateResult) -> EvaluateResult:
-    """Film the best policy of a training that was judged."""
-    return film(search.judge, job_dir, judged, search.config.video_quality)
+def film_training(run: ActiveRun, job_dir: Path, evaluated: EvaluateResult) -> EvaluateResult:
+    """Film the best policy of a training that was evaluated."""
+    return film(run.evaluator, job_dir, evaluated, run.settings.video_quality)
 
 
 def describe_terms(result: TrainingResult) -> str:
