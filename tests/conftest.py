@@ -2,59 +2,18 @@
 
 from __future__ import annotations
 
-import shutil
 import signal
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
 
 import pytest
+from support.runs import PROGRAM, PROPOSAL, design, make_opener
 
-import reward_agent
-from reward_agent.feedback.session import Session, open_session
+from reward_agent.feedback.session import Session
 
 # A shell ignores Ctrl-C for what it starts in the background, and children inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
-
-PROGRAM = """```python
-def compute_reward(state, action, next_state):
-    upright = tolerance(next_state.pole_angle, bounds=(-0.05, 0.05), margin=%s)
-    return upright, {"upright": upright}
-```"""
-SMALL: dict[str, Any] = {
-    "steps": 2048,
-    "iterations": 1,
-    "winner_seeds": 0,
-    "eval_episodes": 2,
-    "racing": "none",
-    "video": False,
-}
-PROPOSAL = """```json
-{"meaning": "share of the time near the middle", "unit": "1", "criterion": "within 0.1 m"}
-```
-```python
-def score(episode):
-    share = float(np.mean(np.abs(episode.cart_position) < 0.1))
-    return Score(share, share > 0.9, {"share": share})
-```"""
-
-
-def write_script(folder: Path, *replies: str, before: str = "") -> str:
-    path = folder / "replies.md"
-    path.write_text(before + "".join(f"--- reply ---\n{reply}\n" for reply in replies))
-    return f"scripted:{path}"
-
-
-def design(folder: Path, task: str, *replies: str, **options: Any) -> None:
-    reward_agent.design(
-        "inverted_pendulum",
-        task,
-        provider=write_script(folder, *replies),
-        runs_dir=folder / "runs",
-        environ={},
-        **(SMALL | options),
-    )
 
 
 @pytest.fixture(scope="session")
@@ -72,22 +31,6 @@ def unjudged_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     programs = [PROGRAM % margin for margin in (0.2, 0.5)]
     design(folder, "stay in the middle of the rail", PROPOSAL, *programs, candidates=2)
     return folder
-
-
-def make_opener(source: Path, tmp_path: Path) -> Callable[..., AbstractContextManager[Session]]:
-    runs = tmp_path / "runs"
-    shutil.copytree(source / "runs", runs)
-
-    @contextmanager
-    def open_copy(*replies: str, **options: Any) -> Iterator[Session]:
-        # A script goes on after the replies that the run has used.
-        text = (source / "replies.md").read_text()
-        provider = write_script(tmp_path, *(replies or (PROGRAM % 0.31,)), before=text)
-        chosen = {"provider": provider, "candidates": 1} | options
-        with open_session("last", runs_dir=runs, environ={}, **chosen) as session:
-            yield session
-
-    return open_copy
 
 
 @pytest.fixture

@@ -27,7 +27,7 @@ DOUBT = 1.0
 # Share of the steps of training everyone to the end that a bandit may spend.
 BANDIT_SHARE = 0.375
 # Weight of the bonus for what is little known, in units of the spread of all scores; and share of
-# the growth so far that may hold on. Chosen on simulated curves, see tests/training/test_racing.py.
+# the growth so far that may hold on. Chosen on simulated curves, see tests/run/test_racing.py.
 EXPLORATION = 0.75
 GROWTH_SHARE = 0.5
 

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
-from processes import list_descendants
+from support.processes import list_descendants
 
 from reward_agent.bench.results import summarise_sweep
 from reward_agent.bench.sweep import SweepStore

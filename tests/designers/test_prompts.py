@@ -1,6 +1,6 @@
 """What is sent, word for word: goldens under ``tests/goldens/prompts``.
 
-After a change of a template, run ``UPDATE_GOLDENS=1 pytest tests/agents`` and read the
+After a change of a template, run ``UPDATE_GOLDENS=1 pytest tests/designers`` and read the
 difference before it is committed.
 """
 

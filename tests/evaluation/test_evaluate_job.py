@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from PIL import Image
+from support.toy import write_policy
 
 from reward_agent.definitions.card import load_env
 from reward_agent.errors import DataError, JobError
@@ -37,7 +38,7 @@ def _graphics_as_it_was(monkeypatch):
 
 
 @pytest.fixture
-def job(hopper, tmp_path, write_policy):
+def job(hopper, tmp_path):
     """Three snapshots: one that stands for a while, two that throw themselves over at once."""
     actions = {1000: 1.0, 2000: 0.0, 3000: -1.0}
     for steps, action in actions.items():

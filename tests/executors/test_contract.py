@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from executors_jobs import ENDLESS, FAILS, make_request
-from executors_places import SITES, Site
+from support.places import SITES, Site
+from support.trainings import ENDLESS, FAILS, make_request
 
 from reward_agent.errors import Interrupted
 from reward_agent.records.limits import Limits

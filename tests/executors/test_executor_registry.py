@@ -10,7 +10,7 @@ from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import pytest
-from executors_jobs import make_request
+from support.trainings import make_request
 
 from reward_agent.definitions.card import find_env_dir, load_env
 from reward_agent.errors import UnknownNameError, UsageError
@@ -42,9 +42,7 @@ def set_entries(monkeypatch: pytest.MonkeyPatch, **entries: str) -> None:
 def test_an_entry_point_is_an_executor_and_cannot_replace_ours(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    set_entries(
-        monkeypatch, inhouse="test_executor_registry:InHouse", ray="test_executor_registry:InHouse"
-    )
+    set_entries(monkeypatch, inhouse=f"{__name__}:InHouse", ray=f"{__name__}:InHouse")
     place, home = registry.make_places("inhouse", ClusterOptions(slots=1), "default", is_warm=False)
     assert isinstance(place, RemotePlace)
     executor = SlotExecutor(place, None, home)
@@ -65,7 +63,7 @@ def test_an_entry_point_that_cannot_be_loaded_says_which(monkeypatch: pytest.Mon
 def test_the_survey_names_every_cluster_and_what_is_missing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    set_entries(monkeypatch, inhouse="test_executor_registry:InHouse")
+    set_entries(monkeypatch, inhouse=f"{__name__}:InHouse")
     monkeypatch.setenv("PATH", str(tmp_path))
     rows = {row.name: row for row in survey.survey_executors()}
     assert not rows["Slurm"].available

@@ -8,7 +8,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from executors_jobs import make_request
+from support.trainings import make_request
 
 from reward_agent.errors import DataError, SandboxError, UsageError
 from reward_agent.executors import node, parcel

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from processes import list_descendants
+from support.processes import list_descendants
 
 from reward_agent.errors import UsageError
 from reward_agent.executors.remote import ClusterOptions

@@ -9,8 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from executors_jobs import make_request
-from processes import list_descendants
+from support.processes import list_descendants
+from support.trainings import make_request
 
 from reward_agent.executors import JobRequest
 from reward_agent.executors.local import LocalPlace

@@ -1,7 +1,7 @@
 """No text, however it was made to be slow, takes the checker more than a quarter of a second."""
 
 import pytest
-from conftest import make_card, takes_less_than
+from support.rewards import make_card, takes_less_than
 
 from reward_agent.rewards.checks import check_metric, check_program
 from reward_agent.types import RewardProgram

@@ -5,9 +5,9 @@ import string
 import warnings
 
 import numpy as np
-from conftest import make_card, make_state, read_cases, takes_less_than
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support.rewards import make_card, make_state, read_cases, takes_less_than
 
 from reward_agent.rewards.checks import MAX_FINDINGS, check_metric, check_program
 from reward_agent.rewards.language import MAX_SOURCE_CHARS

@@ -1,7 +1,7 @@
 """The checker separates hostile from legitimate programs."""
 
 import pytest
-from conftest import make_card, read_cases, read_corpus, takes_less_than
+from support.rewards import make_card, read_cases, read_corpus, takes_less_than
 
 from reward_agent.rewards.checks import MAX_FINDINGS, check_metric, check_program
 from reward_agent.rewards.rules import QUALITY_RULES, RULES

@@ -1,6 +1,6 @@
 """Findings are shown under their line, and show no control characters."""
 
-from conftest import make_card
+from support.rewards import make_card
 
 from reward_agent.rewards.checks import check_program
 from reward_agent.rewards.frames import render_findings

@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
-from conftest import make_card, make_state
+from support.rewards import make_card, make_state
 
 from reward_agent.rewards.program import ContractError, compile_program
 from reward_agent.simulation.state import State

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from conftest import make_card, make_state, read_cases, read_corpus
+from support.rewards import make_card, make_state, read_cases, read_corpus
 
 from reward_agent.rewards import language
 from reward_agent.rewards.facade import MATH, NUMPY, make_globals

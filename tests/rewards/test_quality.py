@@ -1,7 +1,7 @@
 """What a reviewer would raise is said, and does not refuse a program."""
 
 import pytest
-from conftest import make_card
+from support.rewards import make_card
 
 from reward_agent.rewards.checks import check_program
 from reward_agent.types import RewardProgram

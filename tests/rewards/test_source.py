@@ -1,7 +1,7 @@
 """Parsing holds its bounds for any text."""
 
 import pytest
-from conftest import takes_less_than
+from support.rewards import takes_less_than
 
 from reward_agent.rewards.language import (
     MAX_BRACKET_DEPTH,

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from conftest import make_card, make_state, read_corpus
+from support.rewards import make_card, make_state, read_corpus
 
 from reward_agent.rewards.checks import check_program
 from reward_agent.rewards.program import CompiledReward, load_functions

@@ -9,9 +9,9 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE))
+sys.path.insert(0, str(HERE.parent))
 
-from conftest import make_hostile_server, run_hostile_job  # noqa: E402
+from support.hostile import make_hostile_server, run_hostile_job  # noqa: E402
 
 FATAL = {
     "trace_the_parent": "LIBC.ptrace(16, os.getppid(), 0, 0)",

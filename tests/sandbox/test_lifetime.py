@@ -8,18 +8,18 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import make_card, said
+from support.hostile import make_card, said
 
 from reward_agent.errors import JobError
 from reward_agent.records.jobs import ProbeJob
 from reward_agent.records.limits import Limits
 from reward_agent.sandbox.runner import run_job
 
-HERE = Path(__file__).parent
+TESTS = Path(__file__).resolve().parents[1]
 PARENT = """
-import sys; sys.path.insert(0, {here!r})
+import sys; sys.path.insert(0, {tests!r})
 from pathlib import Path
-from conftest import run_hostile_job
+from support.hostile import run_hostile_job
 run_hostile_job(Path({job_dir!r}), "import os, time\\n(job_dir / 'pid').write_text(str(os.getpid()))\\ntime.sleep(60)", mode={mode!r})
 """
 
@@ -43,7 +43,7 @@ def wait_until(condition, seconds=15.0):
 @pytest.mark.parametrize("mode", ["default", "off"])
 def test_sigkill_of_the_parent_ends_the_child(tmp_path, mode):
     job_dir = tmp_path / "job"
-    code = PARENT.format(here=str(HERE), job_dir=str(job_dir), mode=mode)
+    code = PARENT.format(tests=str(TESTS), job_dir=str(job_dir), mode=mode)
     parent = subprocess.Popen([sys.executable, "-c", code])
     pid_file = job_dir / "pid"
     try:

@@ -1,5 +1,5 @@
 import pytest
-from conftest import said
+from support.hostile import said
 
 from reward_agent.records.limits import Limits
 

@@ -3,7 +3,7 @@
 import ctypes.util
 
 import pytest
-from conftest import run_hostile_job
+from support.hostile import run_hostile_job
 
 DRAW = """
 import os

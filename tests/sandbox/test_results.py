@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from conftest import make_card, said
+from support.hostile import make_card, said
 
 from reward_agent.definitions.card import PPOSettings
 from reward_agent.errors import DataError

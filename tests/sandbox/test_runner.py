@@ -4,7 +4,7 @@ import threading
 import types
 
 import pytest
-from conftest import make_card, said
+from support.hostile import make_card, said
 
 from reward_agent.errors import JobError
 from reward_agent.records.jobs import ProbeJob

@@ -7,7 +7,7 @@ import threading
 import time
 
 import pytest
-from conftest import make_hostile_job, make_hostile_server, run_hostile_job, said
+from support.hostile import make_hostile_job, make_hostile_server, run_hostile_job, said
 
 from reward_agent.records.limits import Limits
 from reward_agent.sandbox.runner import run_job

@@ -1,7 +1,7 @@
 """The static rules: each is one function that yields findings on a program.
 
 A new rule is one function in one of these modules, one row in ``RULES``, and one good and one bad
-snippet in ``tests/rewards/test_rules.py``.
+snippet in ``tests/rewards/test_checks.py``.
 """
 
 from __future__ import annotations

@@ -25,8 +25,8 @@ DRIVER = """
 import sys
 from pathlib import Path
 sys.path.insert(0, {tests!r})
-import executors_places as places
-from executors_jobs import make_request
+from support import places
+from support.trainings import make_request
 executor = places.open_named({name!r}, {address!r}, Path({folder!r}))
 first = make_request(Path({folder!r}) / "job0")
 executor.map([first])
@@ -72,7 +72,7 @@ class Site:
     def kill_driver_after_first(self, folder: Path) -> None:
         """Run a driver of three jobs and kill it when the first has ended."""
         code = DRIVER.format(
-            tests=str(Path(__file__).parent),
+            tests=str(Path(__file__).resolve().parents[1]),
             name=self.name,
             address=self.address,
             folder=str(folder),

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from support.toy import write_policy
 
 from reward_agent.definitions.card import load_env
 from reward_agent.definitions.task import apply_task, load_task, read_task_metric
@@ -59,7 +60,7 @@ def test_an_episode_is_played_again_to_the_bit_from_its_seed_and_actions(card: A
 
 
 @pytest.mark.metaworld
-def test_the_sealed_child_films_it(card: Any, task: Any, tmp_path: Path, write_policy: Any) -> None:
+def test_the_sealed_child_films_it(card: Any, task: Any, tmp_path: Path) -> None:
     pytest.importorskip("envpool", reason="pip install 'reward-agent[metaworld]'")
     if find_envpool_graphics().backend is None:
         pytest.skip("no EGL on this machine")

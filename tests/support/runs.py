@@ -1,0 +1,67 @@
+"""Finished runs that a feedback session can be opened on."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import reward_agent
+from reward_agent.feedback.session import Session, open_session
+
+PROGRAM = """```python
+def compute_reward(state, action, next_state):
+    upright = tolerance(next_state.pole_angle, bounds=(-0.05, 0.05), margin=%s)
+    return upright, {"upright": upright}
+```"""
+SMALL: dict[str, Any] = {
+    "steps": 2048,
+    "iterations": 1,
+    "winner_seeds": 0,
+    "eval_episodes": 2,
+    "racing": "none",
+    "video": False,
+}
+PROPOSAL = """```json
+{"meaning": "share of the time near the middle", "unit": "1", "criterion": "within 0.1 m"}
+```
+```python
+def score(episode):
+    share = float(np.mean(np.abs(episode.cart_position) < 0.1))
+    return Score(share, share > 0.9, {"share": share})
+```"""
+
+
+def write_script(folder: Path, *replies: str, before: str = "") -> str:
+    path = folder / "replies.md"
+    path.write_text(before + "".join(f"--- reply ---\n{reply}\n" for reply in replies))
+    return f"scripted:{path}"
+
+
+def design(folder: Path, task: str, *replies: str, **options: Any) -> None:
+    reward_agent.design(
+        "inverted_pendulum",
+        task,
+        provider=write_script(folder, *replies),
+        runs_dir=folder / "runs",
+        environ={},
+        **(SMALL | options),
+    )
+
+
+def make_opener(source: Path, tmp_path: Path) -> Callable[..., AbstractContextManager[Session]]:
+    runs = tmp_path / "runs"
+    shutil.copytree(source / "runs", runs)
+
+    @contextmanager
+    def open_copy(*replies: str, **options: Any) -> Iterator[Session]:
+        # A script goes on after the replies that the run has used.
+        text = (source / "replies.md").read_text()
+        provider = write_script(tmp_path, *(replies or (PROGRAM % 0.31,)), before=text)
+        chosen = {"provider": provider, "candidates": 1} | options
+        with open_session("last", runs_dir=runs, environ={}, **chosen) as session:
+            yield session
+
+    return open_copy
