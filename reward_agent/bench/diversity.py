@@ -24,7 +24,7 @@ from reward_agent.llm.budget import Budget, SpendingLimits
 from reward_agent.llm.chat import DEFAULT_REPLY_TOKENS
 from reward_agent.llm.registry import CallPolicy, make_chat_model
 from reward_agent.rewards.checks import check_program
-from reward_agent.rewards.duplicates import list_ingredients, normalize_program
+from reward_agent.rewards.source import list_ingredients, parse_source
 from reward_agent.types import Record, RewardProgram, Usage
 
 SAME_IDEA, OWN_IDEA = "one idea", "an idea each"
@@ -113,7 +113,7 @@ def measure_round(designer: Designer, goal: Goal, n_candidates: int, asked: str)
         proposals = list(pool.map(lambda brief: _propose(designer, brief), briefs))
     sources = [source for source, _ in proposals if source is not None]
     reports = [check_program(RewardProgram(source), goal.card) for source in sources]
-    forms = [normalize_program(source) or source for source in sources]
+    forms = [" ".join(source.split()) for source in sources]
     return DiversityRow(
         env=goal.card.name,
         task=goal.task.name,
@@ -189,7 +189,7 @@ def _propose(designer: Designer, brief: DesignBrief) -> tuple[str | None, str]:
 
 def _measure_overlap(sources: Sequence[str]) -> float | None:
     """Return the mean Jaccard index of what two programs read and call."""
-    parsed = [source for source in sources if normalize_program(source) is not None]
+    parsed = [source for source in sources if parse_source(source).source is not None]
     sets = [set(list_ingredients(source)[0]) for source in parsed]
     pairs = [(a, b) for number, a in enumerate(sets) for b in sets[:number] if a | b]
     return fmean(len(a & b) / len(a | b) for a, b in pairs) if pairs else None

@@ -69,7 +69,7 @@ def _to_data(examined: Examined) -> dict[str, Any]:
 
 
 def _render(examined: Examined, source: str) -> str:
-    from reward_agent.rewards.frames import render_findings
+    from reward_agent.rewards.checks import render_findings
 
     findings = examined.check.findings + (examined.probe.findings if examined.probe else ())
     verdict = "accepted" if examined.is_accepted else "refused"

@@ -15,7 +15,7 @@ from reward_agent.cli.editor import edit_text
 from reward_agent.cli.feedback_script import show_standings, work
 from reward_agent.cli.output import print_error, print_text, progress_console
 from reward_agent.errors import RewardAgentError, UnknownNameError, UsageError
-from reward_agent.rewards.frames import render_findings
+from reward_agent.rewards.checks import render_findings
 
 if TYPE_CHECKING:
     from reward_agent.cli.display import RunDisplay

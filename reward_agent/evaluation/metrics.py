@@ -15,7 +15,7 @@ from reward_agent.errors import DataError, find_closest_name
 from reward_agent.rewards import library
 from reward_agent.rewards.checks import check_metric
 from reward_agent.rewards.contract import ContractError
-from reward_agent.rewards.frozen import FILE_NAME
+from reward_agent.rewards.facade import FILE_NAME
 from reward_agent.rewards.language import LIBRARY_NAMES
 from reward_agent.rewards.program import load_functions
 from reward_agent.simulation.state import State

@@ -1,13 +1,81 @@
-"""The static rules, applied: a program's text → a ``CheckReport``. Never raises, runs nothing."""
+"""The static rules, applied: a program's text → a ``CheckReport``. Never raises, runs nothing.
+
+A new rule is one function that yields findings, in one of the modules of ``rules``, one row in
+``RULES``, and one good and one bad snippet in ``tests/rewards``.
+"""
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Callable, Iterable, Iterator
+
 from reward_agent.definitions.card import EnvCard
-from reward_agent.rewards.rules import QUALITY_RULES, RULES
+from reward_agent.rewards.rules import (
+    attributes,
+    calls,
+    entry,
+    names,
+    purity,
+    quality,
+    syntax,
+    work,
+)
 from reward_agent.rewards.rules.context import METRIC, REWARD, Context, Dialect, make_context
-from reward_agent.rewards.rules.syntax import check_compiles
 from reward_agent.rewards.source import parse_source
+from reward_agent.text import clean_text
 from reward_agent.types import CheckReport, Finding, RewardProgram
+
+Rule = Callable[[Context], Iterator[Finding]]
+
+RULES: tuple[Rule, ...] = (
+    syntax.check_nodes,
+    syntax.check_functions,
+    syntax.check_sets,
+    syntax.check_constants,
+    syntax.check_exceptions,
+    syntax.check_with,
+    syntax.check_formatting,
+    syntax.check_format_calls,
+    names.check_imports,
+    names.check_modules,
+    names.check_bindings,
+    names.check_names,
+    names.check_dunder_keywords,
+    names.check_annotations,
+    attributes.check_attributes,
+    calls.check_keywords,
+    calls.check_dtypes,
+    calls.check_where,
+    calls.check_pad_modes,
+    calls.check_addresses,
+    calls.check_types_as_values,
+    calls.check_typing_names,
+    work.check_growing_loops,
+    work.check_recursion,
+    work.check_ranges,
+    work.check_iterators,
+    work.check_sizes,
+    work.check_arithmetic,
+    work.check_power_calls,
+    purity.check_writes_to_inputs,
+    purity.check_module_state,
+    purity.check_mutable_defaults,
+    entry.check_module,
+    entry.check_duplicates,
+    entry.check_entries,
+    entry.check_memory,
+    entry.check_returns,
+)
+QUALITY_RULES: tuple[Rule, ...] = (
+    quality.check_ignored_next_state,
+    quality.check_unused_terms,
+    quality.check_exponents,
+    quality.check_potential_calls,
+    quality.check_slow_loops,
+    quality.check_broad_excepts,
+    quality.check_portability,
+    quality.check_magic_numbers,
+)
 
 MAX_FINDINGS = 10
 _SEVERITIES = ("error", "warning", "hint")
@@ -43,20 +111,75 @@ def _apply_rules(context: Context) -> tuple[Finding, ...]:
     """Return the findings of all rules, the most important ones first."""
     found: list[Finding] = []
     for rule in RULES:
-        for finding in rule(context):
-            found.append(finding)
-            if len(found) >= 4 * MAX_FINDINGS:
-                break
+        found += _apply(rule, context)
     if not found:
         # Python's compiler takes time without bound for some of what the rules refuse.
-        found = list(check_compiles(context))
+        found = _apply(syntax.check_compiles, context)
     if not found:
         # Remarks on style only for what is accepted: a model repairs errors first.
-        found = [finding for rule in QUALITY_RULES for finding in rule(context)]
+        found = [finding for rule in QUALITY_RULES for finding in _apply(rule, context)]
     unique = {(item.rule, item.line, item.message): item for item in found}.values()
     return tuple(sorted(unique, key=_rank)[:MAX_FINDINGS])
+
+
+def _apply(rule: Rule, context: Context) -> list[Finding]:
+    """Return a rule's findings; that it gives up on a program is one that refuses the program."""
+    try:
+        return list(itertools.islice(rule(context), 4 * MAX_FINDINGS))
+    except Exception as error:  # no text may end a run
+        name = f"{rule.__name__}: {type(error).__name__}"
+        return [context.refuse("check/gave-up", context.source.tree, name, "on this", "write less")]
 
 
 def _rank(finding: Finding) -> tuple[int, int, int]:
     severity = _SEVERITIES.index(finding.severity)
     return severity, finding.line or 0, finding.column or 0
+
+
+# --- findings as a person reads them ------------------------------------------------------------
+
+_CONTEXT_LINES = 1
+_MAX_LINE_CHARS = 120
+
+
+def render_findings(source: str, findings: Iterable[Finding]) -> str:
+    """Return every finding with the line it is about.
+
+    ::
+
+        error attributes/field: next_state.torso_hight is not a field of hopper
+          2 |     # Keep the torso up.
+          3 |     up = next_state.torso_hight
+            |          ^
+          remedy: did you mean next_state.torso_height?
+    """
+    lines = source.split("\n")
+    return "\n\n".join(_render_finding(lines, finding) for finding in findings)
+
+
+def _render_finding(lines: list[str], finding: Finding) -> str:
+    parts = [f"{finding.severity} {finding.rule}: {clean_text(finding.message)}"]
+    if finding.line is not None and 1 <= finding.line <= len(lines):
+        parts += _render_frame(lines, finding.line, finding.column)
+    if finding.remedy:
+        parts.append(f"  remedy: {clean_text(finding.remedy)}")
+    return "\n".join(parts)
+
+
+def _render_frame(lines: list[str], line: int, column: int | None) -> list[str]:
+    """Return the line with the one before it, and a caret under the column."""
+    first = max(1, line - _CONTEXT_LINES)
+    width = len(str(line))
+    rows = [
+        f"  {number:>{width}} | {_clean_line(lines[number - 1])}".rstrip()
+        for number in range(first, line + 1)
+    ]
+    if column is not None and 1 <= column <= _MAX_LINE_CHARS:
+        # A tab before the caret was shown as four spaces.
+        before = lines[line - 1][: column - 1]
+        rows.append(f"  {' ' * width} | {' ' * len(before.expandtabs(4))}^")
+    return rows
+
+
+def _clean_line(text: str) -> str:
+    return clean_text(text.expandtabs(4), _MAX_LINE_CHARS)

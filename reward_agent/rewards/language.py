@@ -20,9 +20,7 @@ MAX_BRACKET_DEPTH = 24
 MAX_TREE_DEPTH = 80
 MAX_NODES = 5_000
 MAX_FUNCTIONS = 48
-MAX_LOOP_STEPS = 20_000
-# Loops over the simulations are bounded as if there were this many of them.
-ASSUMED_SIMULATIONS = 128
+MAX_RANGE = 2_000_000
 MAX_POWER = 256
 MAX_SHIFT = 64
 MAX_INTEGER = 2**63
@@ -318,6 +316,67 @@ RESERVED_ATTRIBUTES = split_names(
     view with_traceback zfill
     """
 )
+
+# What to write instead of names that models reach for and the language does not have.
+REMEDIES: dict[str, str] = {
+    "print": "delete it; return the value as a term to have it logged",
+    "eval": "write the expression itself",
+    "exec": "write the code itself",
+    "open": "a reward reads its arguments only",
+    "getattr": "write the attribute itself, such as state.NAME",
+    "hasattr": "the card says which fields there are: read state.NAME",
+    "setattr": "programs may not change objects; keep values in local variables",
+    "hash": "use a number of your own; hash() changes from one process to the next",
+    "id": "use a number of your own; id() changes from one process to the next",
+    "type": "use isinstance(x, float), or drop the test: every field is a float array",
+    "super": "write plain functions; there are no classes",
+    "object": "write plain functions; there are no classes",
+    "input": "a reward reads its arguments only",
+    "random": "a reward must be deterministic; use a function of the state",
+    "load": "a reward reads its arguments only; write constants into the program",
+    "loadtxt": "a reward reads its arguments only; write constants into the program",
+    "genfromtxt": "a reward reads its arguments only; write constants into the program",
+    "fromfile": "a reward reads its arguments only; write constants into the program",
+    "memmap": "a reward reads its arguments only; write constants into the program",
+    "save": "delete it; return the value as a term to have it logged",
+    "savetxt": "delete it; return the value as a term to have it logged",
+    "tofile": "delete it; return the value as a term to have it logged",
+    "vectorize": "write it on whole arrays; np.where chooses by element",
+    "piecewise": "use np.where or np.select",
+    "apply_along_axis": "write it on whole arrays with axis=-1",
+    "frompyfunc": "write it on whole arrays; np.where chooses by element",
+    "fromfunction": "write it on whole arrays",
+    "factorial": "write the number itself",
+    "Inf": "use np.inf",
+    "NaN": "use np.nan",
+    "float_": "use np.float64",
+    "trapz": "use np.trapezoid",
+    "product": "use np.prod",
+    "in1d": "use np.isin",
+    "clamp": "use np.clip(x, low, high)",
+    "detach": "delete it: fields are NumPy arrays",
+    "numpy": "delete it: fields are NumPy arrays; `np` is there already",
+    "cpu": "delete it: fields are NumPy arrays",
+    "to": "delete it, or use .astype(np.float64): fields are NumPy arrays",
+    "unsqueeze": "use x[:, None]",
+    "norm": "use np.linalg.norm(x, axis=-1)",
+    "pow": "use x ** 2",
+    "exp": "use np.exp(x)",
+    "abs": "use np.abs(x)",
+    "format": "use an f-string",
+    "format_map": "use an f-string",
+    "view": "use .reshape(…)",
+    "resize": "use .reshape(…)",
+    "flat": "use .ravel()",
+    "base": "use .copy() for an array of your own",
+    "data": "read state.NAME; the fields are on the card",
+    "qpos": "read state.NAME; the fields are on the card",
+    "qvel": "read state.NAME; the fields are on the card",
+    "torch": "write it with NumPy: `np` is there already",
+    "jax": "write it with NumPy: `np` is there already",
+    "jnp": "write np instead of jnp: `np` is there already",
+    "scipy": "write it with NumPy: `np` is there already",
+}
 
 # What a prompt lists: all that a usual program needs. The rest is accepted all the same.
 _SHOWN_NUMPY = split_names(

@@ -8,10 +8,13 @@ that a program cannot remember anything but its declared memory.
 from __future__ import annotations
 
 import inspect
+import signal
+import threading
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from types import FunctionType, TracebackType
+from functools import cache
+from types import FrameType, FunctionType, TracebackType
 from typing import Any
 
 import numpy as np
@@ -28,8 +31,7 @@ from reward_agent.rewards.contract import (
     check_terms,
     normalize_term_names,
 )
-from reward_agent.rewards.facade import make_globals, warm_numpy
-from reward_agent.rewards.frozen import FILE_NAME, freeze
+from reward_agent.rewards.facade import FILE_NAME, freeze, make_globals, warm_numpy
 from reward_agent.rewards.language import (
     MEMORY_ENTRY,
     MEMORY_PARAMETER,
@@ -39,6 +41,9 @@ from reward_agent.rewards.language import (
 from reward_agent.rewards.source import compile_tree, parse_source
 from reward_agent.simulation.state import State
 from reward_agent.types import RewardProgram
+
+# Processor time that one call of generated code may take, for a thousand rows at most.
+MAX_CALL_S = 5.0
 
 __all__ = [
     "CompiledReward",
@@ -50,14 +55,39 @@ __all__ = [
 ]
 
 
+class _CallTookTooLong(BaseException):
+    """A call of generated code used up its time; ``except Exception`` does not catch it."""
+
+
+def _end_call(number: int, frame: FrameType | None) -> None:
+    raise _CallTookTooLong
+
+
+@cache
+def _has_clock() -> bool:
+    """Set the alarm of calls up, where there is one: in the main thread of a POSIX process."""
+    if (
+        not hasattr(signal, "setitimer")
+        or threading.current_thread() is not threading.main_thread()
+    ):
+        return False
+    signal.signal(signal.SIGVTALRM, _end_call)
+    return True
+
+
 class _Reporting:
-    """Turns any exception of generated code into a ``ContractError`` with its line."""
+    """Turns any exception of generated code into a ``ContractError`` with its line.
+
+    A call that takes more than ``MAX_CALL_S`` of processor time is ended: what a loop does may
+    depend on states that the dry run did not come to.
+    """
 
     def __init__(self, where: str) -> None:
         self._where = where
 
     def __enter__(self) -> None:
-        return None
+        if _has_clock():
+            signal.setitimer(signal.ITIMER_VIRTUAL, MAX_CALL_S)
 
     def __exit__(
         self,
@@ -65,7 +95,10 @@ class _Reporting:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if error is None or isinstance(error, ContractError) or not isinstance(error, Exception):
+        if _has_clock():
+            signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        is_late = isinstance(error, _CallTookTooLong)
+        if isinstance(error, ContractError) or not (is_late or isinstance(error, Exception)):
             return
         line = next(
             (
@@ -76,14 +109,18 @@ class _Reporting:
             None,
         )
         place = f" in line {line}" if line else ""
+        if is_late:
+            message = f"{self._where} took more than {MAX_CALL_S:g} s{place}"
+            raise ContractError("contract/time", message, _SHORTER, line) from None
         message = f"{self._where} raised {type(error).__name__}{place}: {error}"
         raise ContractError(_name_failure(error), message, _REMEDY, line) from None
 
 
+_SHORTER = "compute with whole arrays; loop over short ranges only"
 _REMEDY = "compute with whole arrays of shape (N,) and (N, k), and write into arrays of your own"
 
 
-def _name_failure(error: Exception) -> str:
+def _name_failure(error: BaseException | None) -> str:
     """Return the rule that an exception breaks."""
     if isinstance(error, ValueError) and "read-only" in str(error):
         return "contract/writes-input"

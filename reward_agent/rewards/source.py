@@ -1,4 +1,4 @@
-"""Source text → syntax tree, with bounds that hold for any text whatsoever.
+"""Source text → syntax tree, with bounds that hold for any text whatsoever, and its scopes.
 
 Cheap rules on the text come first (size, brackets, odd characters), then Python's own parser, then
 bounds on the tree. Nothing here raises, recurses into the tree, or runs anything.
@@ -107,6 +107,15 @@ def find_read_fields(text: str, card: EnvCard) -> list[str]:
     """
     named = {node.attr for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Attribute)}
     return [field.name for field in card.fields if field.name in named]
+
+
+def list_ingredients(text: str) -> tuple[tuple[str, ...], tuple[float, ...]]:
+    """Return the attributes that a checked program reads and its numbers, each once, in order."""
+    nodes = list(ast.walk(ast.parse(text)))
+    attributes = {node.attr for node in nodes if isinstance(node, ast.Attribute)}
+    values = [node.value for node in nodes if isinstance(node, ast.Constant)]
+    numbers = {float(value) for value in values if isinstance(value, int | float)}
+    return tuple(sorted(attributes)), tuple(sorted(numbers))
 
 
 def _parse(text: str) -> ast.Module | Finding:
@@ -255,3 +264,79 @@ def _refuse(
         line=line,
         column=column,
     )
+
+
+# --- names --------------------------------------------------------------------------------------
+
+_SCOPE_NODES = (ast.Module, ast.FunctionDef, ast.Lambda)
+_COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+
+
+@dataclass(eq=False)
+class Scope:
+    """A module, function, lambda or comprehension, with the nodes that bind each name in it."""
+
+    node: ast.AST
+    parent: Scope | None
+    bindings: dict[str, list[ast.AST]] = field(default_factory=lambda: defaultdict(list))
+
+
+def _is_evaluated_outside(source: ParsedSource, node: ast.AST) -> bool:
+    """Whether a node is a default, or the first iterable of a comprehension: names are outside."""
+    parent = source.parents.get(node)
+    if isinstance(parent, ast.arguments):
+        return not isinstance(node, ast.arg)
+    if isinstance(parent, ast.comprehension) and node is parent.iter:
+        comprehension = source.parents[parent]
+        return isinstance(comprehension, _COMPREHENSIONS) and comprehension.generators[0] is parent
+    return False
+
+
+class Scopes:
+    """The scopes of a program; ``of`` tells in which a node stands."""
+
+    def __init__(self, source: ParsedSource) -> None:
+        self.module = Scope(source.tree, None)
+        self.of: dict[ast.AST, Scope] = {}
+        opened: dict[ast.AST, Scope] = {source.tree: self.module}
+        for node in source.order:
+            parent = source.parents.get(node)
+            outer = self.module if parent is None else opened.get(parent, self.of.get(parent))
+            outer = outer or self.module
+            if outer.parent and _is_evaluated_outside(source, node):
+                outer = outer.parent
+            self.of[node] = outer
+            if isinstance(node, _SCOPE_NODES[1:] + _COMPREHENSIONS):
+                opened[node] = Scope(node, outer)
+        for node in source.order:
+            for name, scope in self._bind(node):
+                scope.bindings[name].append(node)
+
+    def find(self, name: ast.Name) -> Scope | None:
+        """Return the scope that binds a name; None for a name of the language."""
+        return self.find_by_name(name.id, self.of[name])
+
+    def find_by_name(self, name: str, scope: Scope | None) -> Scope | None:
+        """Return the nearest scope outwards that binds a name."""
+        while scope is not None:
+            if name in scope.bindings:
+                return scope
+            scope = scope.parent
+        return None
+
+    def _bind(self, node: ast.AST) -> Iterator[tuple[str, Scope]]:
+        """Yield the names that a node binds, and where."""
+        scope = self.of[node]
+        if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
+            yield node.id, scope
+        elif isinstance(node, ast.NamedExpr) and isinstance(node.target, ast.Name):
+            # An assignment expression in a comprehension binds in the function around it.
+            while isinstance(scope.node, _COMPREHENSIONS) and scope.parent:
+                scope = scope.parent
+            yield node.target.id, scope
+        elif isinstance(node, ast.arg):
+            yield node.arg, scope
+        elif isinstance(node, ast.FunctionDef):
+            yield node.name, scope
+        elif isinstance(node, ast.alias):
+            yield node.asname or node.name.split(".")[0], scope

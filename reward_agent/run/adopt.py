@@ -8,7 +8,7 @@ from pathlib import Path
 
 from reward_agent.records.jobs import PROGRAM_FILE
 from reward_agent.records.store import read_record, write_record
-from reward_agent.rewards.duplicates import list_ingredients, normalize_program
+from reward_agent.rewards.source import list_ingredients
 from reward_agent.run.active import ActiveRun
 from reward_agent.run.draft import DRAFT_FILE, PROBE_FILE, DraftRecord
 from reward_agent.text import name_round
@@ -74,18 +74,17 @@ def find_twin(run_dir: Path, folder: Path, draft: DraftRecord) -> Twin | None:
 
 
 def _find_like(run_dir: Path, folder: Path) -> Iterator[Twin]:
-    """Yield the accepted candidates whose program or whose rewards are those of a draft."""
+    """Yield the accepted candidates whose rewards in the probe are those of a draft.
+
+    Where fields and numbers are the same, too, the programs differ in words only.
+    """
     source, digest = _read_program(folder), _read_digest(folder)
-    text = normalize_program(source)
     for path in sorted(run_dir.glob(f"iterations/*/candidates/*/{DRAFT_FILE}")):
         other, place = path.parent, int(path.parts[-4])
-        if not read_record(path, DraftRecord).is_accepted:
+        if digest is None or not read_record(path, DraftRecord).is_accepted:
             continue
-        other_source = _read_program(other)
-        if text is not None and normalize_program(other_source) == text:
-            yield Twin(other.name, place, ", names and comments aside", True)
-        elif digest is not None and _read_digest(other) == digest:
-            is_certain = list_ingredients(other_source) == list_ingredients(source)
+        if _read_digest(other) == digest:
+            is_certain = list_ingredients(_read_program(other)) == list_ingredients(source)
             yield Twin(other.name, place, ": it pays the same in every state tried", is_certain)
 
 

@@ -36,7 +36,7 @@ _FREE = {
         getpid 39/172 getppid 110/173 getpgid 121/155 getpgrp 111/- getsid 124/156
         getuid 102/174 geteuid 107/175 getgid 104/176 getegid 108/177 getresuid 118/148
         getresgid 120/150 getgroups 115/158 getrusage 98/165 getrlimit 97/163
-        getpriority 140/141 umask 95/166 rt_sigaction 13/134 rt_sigprocmask 14/135
+        getpriority 140/141 umask 95/166 rt_sigaction 13/134 rt_sigprocmask 14/135 setitimer 38/103
         rt_sigreturn 15/139 sigaltstack 131/132 rt_sigpending 127/136 rt_sigtimedwait 128/137
         rt_sigsuspend 130/133""",
     "paths: the file rules decide": """

@@ -21,9 +21,8 @@ from reward_agent.rewards.program import (
     warm_numpy,
 )
 from reward_agent.rewards.replay import replay_episodes
-from reward_agent.rewards.samples import make_extremes, roll_out_random_policy
 from reward_agent.rewards.source import find_read_fields
-from reward_agent.rewards.trial import Trial, pay_steps
+from reward_agent.rewards.trial import Trial, make_extremes, pay_steps, roll_out_random_policy
 from reward_agent.types import Finding, ProbeReport, RewardProgram
 
 _MAX_FINDINGS = 10

@@ -24,7 +24,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from reward_agent.records.jobs import JOB_FILE, Job
-from reward_agent.rewards.samples import roll_out_random_policy
+from reward_agent.rewards.trial import roll_out_random_policy
 from reward_agent.simulation.backend import prepare_simulation
 from reward_agent.worker.dispatch import run_worker
 

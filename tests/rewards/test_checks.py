@@ -3,8 +3,13 @@
 import pytest
 from support.rewards import make_card, read_cases, read_corpus, takes_less_than
 
-from reward_agent.rewards.checks import MAX_FINDINGS, check_metric, check_program
-from reward_agent.rewards.rules import QUALITY_RULES, RULES
+from reward_agent.rewards.checks import (
+    MAX_FINDINGS,
+    QUALITY_RULES,
+    RULES,
+    check_metric,
+    check_program,
+)
 from reward_agent.types import RewardProgram
 
 OWN_LEGITIMATE = read_cases("legitimate.txt")
@@ -46,6 +51,32 @@ def test_hostile_program_of_the_corpus_is_refused(case):
     report = check(case["source"])
     assert not report.is_accepted
     assert all(item.message and item.remedy for item in report.findings)
+
+
+def test_a_rule_that_gives_up_refuses_the_program_and_no_text_ends_a_run(monkeypatch):
+    def fail(context):
+        raise RecursionError
+        yield
+
+    monkeypatch.setattr("reward_agent.rewards.checks.RULES", (*RULES, fail))
+    [finding] = check(OWN_LEGITIMATE[0].source).findings
+    assert (finding.rule, finding.severity) == ("check/gave-up", "error")
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ["a = b", "b = a", "for x in a: pass", "for i in range(a): pass"],
+        ["a = a + 1", "y = np.zeros(a)", "z = 2 ** a", "w = [1] * a"],
+        ["a = f'{b}'", "b = f'{a}'", "y = str(a)"],
+        [*(f"x{i} = x{i + 1} + 1" for i in range(700)), "for i in range(x0): pass"],
+    ],
+)
+def test_names_that_are_bound_to_each_other_end_every_look_up(lines):
+    body = "".join(f"    {line}\n" for line in lines)
+    head = "def compute_reward(state, action, next_state):\n"
+    report = check(f"{head}{body}    return next_state.torso_height, {{}}\n")
+    assert "check/gave-up" not in [item.rule for item in report.findings]
 
 
 def test_every_rule_that_refuses_has_a_case():

@@ -2,8 +2,7 @@
 
 from support.rewards import make_card
 
-from reward_agent.rewards.checks import check_program
-from reward_agent.rewards.frames import render_findings
+from reward_agent.rewards.checks import check_program, render_findings
 from reward_agent.types import Finding, RewardProgram
 
 

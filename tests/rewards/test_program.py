@@ -1,6 +1,7 @@
 """The contract of a compiled program, checked at every call."""
 
 import json
+import time
 
 import numpy as np
 import pytest
@@ -37,6 +38,39 @@ def failure(body):
     with pytest.raises(ContractError) as caught:
         call(body)
     return caught.value
+
+
+# --- how long a call takes ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "n = int(np.sum(np.abs(action)) * 1e9)\nfor _ in range(n):\n    pass\nreturn 1.0, {}",
+        "x = [i for _, n in [(0, 10**9), (1, 3)] for i in range(n)]\nreturn 1.0, {}",
+        "try:\n    x = [i for i in range(10**9)]\nexcept Exception:\n    x = 0\nreturn 1.0, {}",
+    ],
+)
+def test_a_call_that_loops_for_long_is_ended_by_its_clock(body, monkeypatch):
+    monkeypatch.setattr("reward_agent.rewards.program.MAX_CALL_S", 0.2)
+    error = failure(body)
+    assert error.rule == "contract/time"
+    assert error.line is not None
+
+
+def test_the_clock_of_a_call_stops_with_it(monkeypatch):
+    monkeypatch.setattr("reward_agent.rewards.program.MAX_CALL_S", 0.1)
+    call("return next_state.torso_height * 1.0, {}")
+    end = time.process_time() + 0.3
+    while time.process_time() < end:
+        pass
+
+
+def test_a_module_that_loops_for_long_is_ended_by_the_clock(monkeypatch):
+    monkeypatch.setattr("reward_agent.rewards.program.MAX_CALL_S", 0.2)
+    with pytest.raises(ContractError) as caught:
+        load_functions("X = [i for i in range(10**9)]\n")
+    assert caught.value.rule == "contract/time"
 
 
 # --- what comes back -----------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from reward_agent.evaluation.metrics import Episode
 from reward_agent.evaluation.trajectories import make_trajectories
 from reward_agent.records.jobs import PROGRAM_FILE, TRAJECTORIES_FILE, ProbeJob
 from reward_agent.records.limits import Limits
-from reward_agent.rewards.samples import make_extremes, roll_out_random_policy
+from reward_agent.rewards.trial import make_extremes, roll_out_random_policy
 from reward_agent.sandbox.runner import run_job
 from reward_agent.types import RewardProgram
 from reward_agent.worker.probe import digest_values, find_rank_agreement, run
@@ -188,3 +188,19 @@ def test_probe_runs_in_the_sandbox_and_memory_bombs_end_there(tmp_path):
     # The limit of the process makes it a MemoryError of the program, or ends the process.
     if bomb.outcome != "killed: memory":
         assert "probe/exception" in rules(bomb.result), bomb.result.model_dump_json()
+
+
+def test_a_loop_inside_numpy_or_a_builtin_is_ended_by_the_clock_of_the_job(tmp_path):
+    source = HOP.replace('"""\n', '"""\n    count = range\n    x = sum(count(10**11))\n', 1)
+    job_exit = run_job(make_job(tmp_path, source), tmp_path, limits=Limits(wall_s=4.0))
+    assert str(job_exit.outcome) == "timeout"
+
+
+def test_a_loop_of_the_program_is_a_finding_at_its_line(tmp_path):
+    source = HOP.replace(
+        '"""\n', '"""\n    for _ in range(int(1e9 + effort_of(action))):\n        pass\n'
+    )
+    source += "\n\ndef effort_of(action):\n    return float(np.sum(action))\n"
+    job_exit = run_job(make_job(tmp_path, source), tmp_path, limits=Limits(wall_s=60.0))
+    assert rules(job_exit.result) == ["probe/time"]
+    assert job_exit.result.findings[0].line == 4

@@ -9,7 +9,7 @@ from reward_agent.evaluation.trajectories import make_trajectories
 from reward_agent.records.jobs import PROGRAM_FILE, TRAJECTORIES_FILE, RelabelJob
 from reward_agent.rewards.program import CompiledReward, compile_program
 from reward_agent.rewards.replay import replay_episodes
-from reward_agent.rewards.samples import roll_out_random_policy
+from reward_agent.rewards.trial import roll_out_random_policy
 from reward_agent.types import RewardProgram
 from reward_agent.worker.relabel import TERMS_FILE, run
 

@@ -6,7 +6,6 @@ import ast
 from collections.abc import Iterator
 
 from reward_agent.rewards import language
-from reward_agent.rewards.rules.bounds import Bounds
 from reward_agent.rewards.rules.context import Context
 from reward_agent.types import Finding
 
@@ -17,12 +16,6 @@ _DTYPE_POSITION = {
     "arange": 3, "eye": 3, "sum": 2, "prod": 2, "mean": 2, "std": 2, "var": 2, "cumsum": 2,
     "cumprod": 2, "linspace": 5,
 }  # fmt: skip
-# Position of the size, or of the first of several.
-_SIZE_POSITION = {
-    "arange": 0, "broadcast_to": 1, "empty": 0, "eye": 0, "full": 0, "identity": 0, "linspace": 2,
-    "logspace": 2, "ones": 0, "repeat": 1, "tile": 1, "tri": 0, "vander": 1, "zeros": 0,
-}  # fmt: skip
-_SIZE_KEYWORDS = frozenset({"num", "repeats", "reps", "shape", "stop"})
 _REDUCTIONS = frozenset(
     {"all", "any", "max", "mean", "min", "prod", "std", "sum", "var", "amax", "amin", "reduce"}
 )
@@ -86,38 +79,6 @@ _DANGEROUS = language.split_names(
     overwrite_a overwrite_input overwrite_x refcheck sig signature strides subok
     """
 )
-
-
-def check_sizes(context: Context) -> Iterator[Finding]:
-    """Refuse new arrays of a size, written in the text, that no reward needs."""
-    bounds = Bounds(context)
-    for call in context.source.find(ast.Call):
-        function = call.func
-        if not isinstance(function, ast.Attribute) or function.attr not in _SIZE_POSITION:
-            continue
-        start = _SIZE_POSITION[function.attr]
-        is_method = not (isinstance(function.value, ast.Name) and function.value.id == "np")
-        # The array itself is the first argument of the function, and none of the method.
-        given = call.args[max(start - is_method, 0) :][: 1 if start or is_method else None]
-        given += [item.value for item in call.keywords if item.arg in _SIZE_KEYWORDS]
-        size = _multiply(bounds, given)
-        if size > language.MAX_ARRAY_SIZE:
-            yield context.refuse(
-                "calls/size",
-                call,
-                context.text(call),
-                f"makes {size:.0e} elements; at most {language.MAX_ARRAY_SIZE:.0e} are allowed",
-                "make arrays of one row a simulation: np.zeros(action.shape[0])",
-            )
-
-
-def _multiply(bounds: Bounds, nodes: list[ast.expr]) -> float:
-    """Return the product of the sizes that are known."""
-    size = 1.0
-    for node in nodes:
-        for item in node.elts if isinstance(node, ast.Tuple | ast.List) else [node]:
-            size *= max(bounds.upper(item) or 1.0, 1.0)
-    return size
 
 
 def check_where(context: Context) -> Iterator[Finding]:

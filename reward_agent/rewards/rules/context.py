@@ -13,9 +13,8 @@ from typing import Literal
 from reward_agent.definitions.card import EnvCard
 from reward_agent.errors import find_closest_name
 from reward_agent.rewards import language
-from reward_agent.rewards.remedies import REMEDIES
-from reward_agent.rewards.rules.scopes import Scope, Scopes
-from reward_agent.rewards.source import ParsedSource
+from reward_agent.rewards.language import REMEDIES
+from reward_agent.rewards.source import ParsedSource, Scope, Scopes
 from reward_agent.types import Finding, Severity
 
 # Names are compared with known ones at a cost; a hostile text must not ask for it many times.
@@ -51,8 +50,6 @@ class Dialect:
         members: attributes of a subject beside the fields.
         names: global names beside the language's.
         modules: further modules to import from, with their names.
-        rows: how many rows an array is taken to have, to bound loops.
-        max_steps: bound on loop steps in one call.
     """
 
     kind: Literal["reward", "metric"]
@@ -61,8 +58,6 @@ class Dialect:
     members: frozenset[str]
     names: frozenset[str]
     modules: Mapping[str, frozenset[str]]
-    rows: int
-    max_steps: int
 
 
 REWARD = Dialect(
@@ -76,8 +71,6 @@ REWARD = Dialect(
     members=frozenset(),
     names=frozenset(),
     modules={},
-    rows=language.ASSUMED_SIMULATIONS,
-    max_steps=language.MAX_LOOP_STEPS,
 )
 METRIC = Dialect(
     kind="metric",
@@ -86,8 +79,6 @@ METRIC = Dialect(
     members=frozenset({"action", "control_dt", "duration_s", "fields", "n_steps", "terminated"}),
     names=frozenset({"Score"}),
     modules={"reward_agent.types": frozenset({"Score"})},
-    rows=1_000,
-    max_steps=2_000_000,
 )
 
 
@@ -101,6 +92,7 @@ class Context:
     scopes: Scopes
     fields: frozenset[str]
     annotations: frozenset[ast.AST]
+    bounds: dict[ast.AST, float | None] = field(default_factory=dict)
     _arguments: dict[tuple[ast.AST, str], list[ast.expr | None]] = field(default_factory=dict)
     _given_subjects: dict[ast.arg, bool] = field(default_factory=dict)
     _uses: dict[ast.AST, list[ast.Name]] | None = None

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 
 from reward_agent.rewards import language
-from reward_agent.rewards.remedies import REMEDIES
+from reward_agent.rewards.language import REMEDIES
 from reward_agent.rewards.rules.context import Context
 from reward_agent.types import Finding
 

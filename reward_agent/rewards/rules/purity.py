@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from reward_agent.rewards import language
 from reward_agent.rewards.rules.context import Context
-from reward_agent.rewards.rules.scopes import Scope
+from reward_agent.rewards.source import Scope
 from reward_agent.types import Finding
 
 # What these return shares memory with the array they are called on.

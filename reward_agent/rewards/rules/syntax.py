@@ -8,7 +8,6 @@ import string
 from collections.abc import Iterator
 
 from reward_agent.rewards import language
-from reward_agent.rewards.rules.bounds import Bounds
 from reward_agent.rewards.rules.context import Context
 from reward_agent.rewards.source import compile_tree
 from reward_agent.types import Finding
@@ -189,54 +188,6 @@ def check_constants(context: Context) -> Iterator[Finding]:
         else:
             continue
         yield context.refuse("syntax/constant", node, context.text(node), problem, remedy)
-
-
-def check_arithmetic(context: Context) -> Iterator[Finding]:
-    """Refuse powers, shifts and repetitions whose result could be of any size."""
-    bounds = Bounds(context)
-    for node in context.source.find(ast.BinOp):
-        problem = None
-        if isinstance(node.op, ast.Pow):
-            problem = _judge_power(bounds, node)
-        elif isinstance(node.op, ast.LShift):
-            shift = bounds.upper(node.right)
-            if shift is None or shift > language.MAX_SHIFT:
-                problem = f"shifts by more than {language.MAX_SHIFT}, or by a number not known here"
-        elif isinstance(node.op, ast.Mult):
-            length = bounds.length(node)
-            if length is not None and length > language.MAX_REPEAT:
-                problem = f"repeats a text or list to more than {language.MAX_REPEAT} items"
-        if problem:
-            text = context.text(node)
-            yield context.refuse(
-                "syntax/arithmetic", node, text, problem, "use floats or arrays of the size needed"
-            )
-
-
-def check_power_calls(context: Context) -> Iterator[Finding]:
-    """Refuse ``pow`` with an exponent of any size; ``**`` has a rule of its own."""
-    bounds = Bounds(context)
-    for call in context.source.find(ast.Call):
-        if not context.is_builtin(call.func, frozenset({"pow"})):
-            continue
-        operation = ast.BinOp(call.args[0], ast.Pow(), call.args[1]) if len(call.args) > 1 else None
-        problem = _judge_power(bounds, operation) if operation else "needs two arguments"
-        if problem:
-            yield context.refuse(
-                "syntax/arithmetic", call, context.text(call), problem, "write x ** 2"
-            )
-
-
-def _judge_power(bounds: Bounds, node: ast.BinOp) -> str | None:
-    exponent = bounds.upper(node.right)
-    if exponent is not None and exponent > language.MAX_POWER:
-        return f"has an exponent above {language.MAX_POWER}"
-    base = bounds.upper(node.left)
-    if base is not None and exponent is not None and base > 1:
-        digits = exponent * len(f"{int(min(base, 10.0**300)):d}")
-        if digits > 300:
-            return "has more than 300 digits"
-    return None
 
 
 def check_exceptions(context: Context) -> Iterator[Finding]:
