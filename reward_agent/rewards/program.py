@@ -43,7 +43,7 @@ from reward_agent.simulation.state import State
 from reward_agent.types import RewardProgram
 
 # Processor time that one call of generated code may take, for a thousand rows at most.
-MAX_CALL_S = 5.0
+MAX_CALL_S = 2.0
 
 __all__ = [
     "CompiledReward",

@@ -55,9 +55,11 @@ def test_duplicates_are_named_not_trained_and_shown_to_the_designer(tmp_path: Pa
     first, renamed, reordered, gated = store.read_iteration(0).candidates
     assert first.outcome == "trained"
     assert first.twin is None
-    same = f"rejected: the same program as candidate {first.id} of round 1"
-    assert renamed.outcome == f"{same}, names and comments aside"
-    assert reordered.outcome == f"{same}: it pays the same in every state tried"
+    same = (
+        f"rejected: the same program as candidate {first.id} of round 1: "
+        "it pays the same in every state tried"
+    )
+    assert (renamed.outcome, reordered.outcome) == (same, same)
     assert (renamed.twin, reordered.twin) == (first.id, first.id)
     assert gated.outcome == "trained"
     assert gated.twin == first.id
