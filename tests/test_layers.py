@@ -22,7 +22,7 @@ LAYERS = (
 HEAVY = {"torch", "mujoco", "stable_baselines3", "gymnasium", "envpool"}
 # What stands in an exported file is written there as text; nothing here imports it.
 CHILD = (
-    "worker", "learning", "simulation", "evaluation", "film", "rewards", "bench.sides",
+    "worker", "learning", "simulation", "evaluation", "film", "rewards",
     "export.runtime",
 )  # fmt: skip
 MODULES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))

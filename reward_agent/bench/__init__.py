@@ -1,1 +1,1 @@
-"""Benchmarks: what this program promises, measured. Run by ``scripts/bench``."""
+"""Sweeps: tasks x methods x seeds, with honest statistics."""

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reward_agent.bench.racing import find_best, replay_race, run_race, simulate_races
+from benchmarks.racing import find_best, replay_race, run_race, simulate_races
 from reward_agent.run import racing
 from reward_agent.run.racing import (
     BANDIT_SHARE,

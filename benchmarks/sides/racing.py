@@ -6,11 +6,11 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-from reward_agent.bench.candidates import PROGRAMS
-from reward_agent.bench.measurements import Course
-from reward_agent.bench.setting import load_setting
-from reward_agent.bench.sides.ours import make_job, run_training
-from reward_agent.bench.sides.scores import evaluate_policies
+from benchmarks.candidates import PROGRAMS
+from benchmarks.measurements import Course
+from benchmarks.setting import load_setting
+from benchmarks.sides.ours import make_job, run_training
+from benchmarks.sides.scores import evaluate_policies
 from reward_agent.errors import DataError
 from reward_agent.learning.policy import load_policy
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from reward_agent.bench.candidates import PROGRAMS
+from benchmarks.candidates import PROGRAMS
 from reward_agent.definitions.card import PPOSettings, load_env
 from reward_agent.executors import JobRequest
 from reward_agent.executors.registry import make_places

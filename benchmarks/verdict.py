@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from statistics import median
 
-from reward_agent.bench.measurements import Row, Verdict
-from reward_agent.bench.options import Group, Options, describe_failures
-from reward_agent.bench.pool import Call
+from benchmarks.measurements import Row, Verdict
+from benchmarks.options import Group, Options, describe_failures
+from benchmarks.pool import Call
 
 _BARS = {False: 1.5, True: 0.15}  # s, cold and warm
 

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from stable_baselines3 import PPO
 from stable_baselines3.common.vec_env import VecEnv, VecMonitor, VecNormalize
 
-from reward_agent.bench.measurements import Rate
-from reward_agent.bench.setting import load_setting
+from benchmarks.measurements import Rate
+from benchmarks.setting import load_setting
 from reward_agent.definitions.card import PPOSettings
 from reward_agent.errors import UsageError
 

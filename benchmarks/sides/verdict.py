@@ -6,9 +6,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from reward_agent.bench.candidates import PROGRAMS
-from reward_agent.bench.measurements import Verdict
-from reward_agent.bench.setting import load_setting
+from benchmarks.candidates import PROGRAMS
+from benchmarks.measurements import Verdict
+from benchmarks.setting import load_setting
 from reward_agent.definitions.card import EnvCard
 from reward_agent.errors import DataError
 from reward_agent.executors import JobRequest

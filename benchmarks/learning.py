@@ -5,10 +5,10 @@ from __future__ import annotations
 from statistics import median
 from typing import Any
 
-from reward_agent.bench.measurements import Learned, Row
-from reward_agent.bench.options import Group, Options, describe_failures, select_trainings
-from reward_agent.bench.pool import Call
-from reward_agent.bench.throughput import DEFAULTS, OURS
+from benchmarks.measurements import Learned, Row
+from benchmarks.options import Group, Options, describe_failures, select_trainings
+from benchmarks.pool import Call
+from benchmarks.throughput import DEFAULTS, OURS
 from reward_agent.evaluation.statistics import interquartile_mean
 
 TUNED = "rl-zoo"

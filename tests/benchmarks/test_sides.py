@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from reward_agent.bench.setting import load_setting
-from reward_agent.bench.sides import baselines, ours, reward_cost, scores
-from reward_agent.bench.sides.baselines import DEFAULTS, TUNED_HOPPER, export_policy, make_model
+from benchmarks.setting import load_setting
+from benchmarks.sides import baselines, ours, reward_cost, scores
+from benchmarks.sides.baselines import DEFAULTS, TUNED_HOPPER, export_policy, make_model
 from reward_agent.definitions.card import load_env
 
 

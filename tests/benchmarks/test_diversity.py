@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from reward_agent.bench.diversity import OWN_IDEA, SAME_IDEA, main, render_diversity
+from benchmarks.diversity import OWN_IDEA, SAME_IDEA, main, render_diversity
 
 PROGRAM = """```python
 def compute_reward(state, action, next_state):

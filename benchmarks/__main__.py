@@ -1,4 +1,4 @@
-"""``python -m reward_agent.bench NAME``: run a benchmark, print its table, write its numbers."""
+"""``python -m benchmarks NAME``: run a benchmark, print its table, write its numbers."""
 
 from __future__ import annotations
 
@@ -8,18 +8,12 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from reward_agent.bench.diversity import main as run_diversity
-from reward_agent.bench.diversity import render_diversity
-from reward_agent.bench.preferences import (
-    is_promise_held,
-    render_preferences,
-    simulate_preferences,
-)
-from reward_agent.bench.reference import CASES, render_reference, run_reference
-from reward_agent.bench.scale import render_scale, simulate_cases
-from reward_agent.bench.speed import parse_order, recompute_rows, render_speed, run_speed
-from reward_agent.bench.utilisation import PROMISED, render_utilisation
-from reward_agent.bench.utilisation import main as run_utilisation
+from benchmarks.diversity import main as run_diversity
+from benchmarks.diversity import render_diversity
+from benchmarks.reference import CASES, render_reference, run_reference
+from benchmarks.speed import parse_order, recompute_rows, render_speed, run_speed
+from benchmarks.utilisation import PROMISED, render_utilisation
+from benchmarks.utilisation import main as run_utilisation
 from reward_agent.errors import RewardAgentError, UnknownNameError, UsageError
 
 Benchmark = Callable[[list[str]], int]
@@ -44,30 +38,13 @@ def _list_benchmarks() -> dict[str, Benchmark]:
     return {
         "speed": _run_speed,
         "diversity": _run_diversity,
-        "preferences": _run_preferences,
         "utilisation": _run_utilisation,
-        "scale": _run_scale,
         **{case: partial(_run_reference, case) for case in CASES},
     }
 
 
 def _run_diversity(arguments: list[str]) -> int:
     print(render_diversity(run_diversity(arguments)))
-    return 0
-
-
-def _run_preferences(arguments: list[str]) -> int:
-    if arguments:
-        raise UsageError(f"preferences takes no arguments, {arguments[0]!r} was given")
-    results = simulate_preferences()
-    print(render_preferences(results))
-    return 0 if is_promise_held(results) else 1
-
-
-def _run_scale(arguments: list[str]) -> int:
-    if arguments:
-        raise UsageError(f"scale takes no arguments, {arguments[0]!r} was given")
-    print(render_scale(simulate_cases()))
     return 0
 
 

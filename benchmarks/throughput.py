@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from statistics import median
 
-from reward_agent.bench.measurements import Rate, Row
-from reward_agent.bench.options import Group, Options, describe_failures, select_rates
-from reward_agent.bench.pool import Call
+from benchmarks.measurements import Rate, Row
+from benchmarks.options import Group, Options, describe_failures, select_rates
+from benchmarks.pool import Call
 
 OURS, DEFAULTS, ENVPOOL = "reward-agent", "sb3-defaults", "envpool"
 BARS = {"hopper": 3.5, "half_cheetah": 4.0, "ant": 2.5}

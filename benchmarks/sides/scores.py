@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from reward_agent.bench.setting import Setting
+from benchmarks.setting import Setting
 from reward_agent.evaluation.metrics import compile_metric
 from reward_agent.evaluation.rollout import Policy, roll_out
 from reward_agent.evaluation.scoring import score_trajectories

@@ -72,7 +72,7 @@ def main(arguments: Sequence[str]) -> DiversityReport:
     Raises:
         RewardAgentError: the provider, the environment or the task is not there.
     """
-    parser = argparse.ArgumentParser(prog="python -m reward_agent.bench diversity")
+    parser = argparse.ArgumentParser(prog="python -m benchmarks diversity")
     parser.add_argument("--provider", default="offline")
     parser.add_argument("--model")
     parser.add_argument("--base-url")

@@ -15,9 +15,9 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
-from reward_agent.bench.measurements import CurvePoint, Learned, Rate
-from reward_agent.bench.setting import Setting, load_setting
-from reward_agent.bench.sides.scores import score_policies
+from benchmarks.measurements import CurvePoint, Learned, Rate
+from benchmarks.setting import Setting, load_setting
+from benchmarks.sides.scores import score_policies
 from reward_agent.definitions.card import EnvCard
 from reward_agent.learning.policy import Layer, NumpyPolicy, PolicyHeader
 

@@ -8,8 +8,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from reward_agent.bench import reference
-from reward_agent.bench.__main__ import main
+from benchmarks import reference
+from benchmarks.__main__ import main
 
 
 @dataclass

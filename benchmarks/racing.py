@@ -14,11 +14,11 @@ from statistics import mean
 
 import numpy as np
 
-from reward_agent.bench.candidates import PROGRAMS
-from reward_agent.bench.measurements import Course, Row
-from reward_agent.bench.options import Group, Options, describe_failures
-from reward_agent.bench.pool import Call
-from reward_agent.bench.simulated_races import simulate_race
+from benchmarks.candidates import PROGRAMS
+from benchmarks.measurements import Course, Row
+from benchmarks.options import Group, Options, describe_failures
+from benchmarks.pool import Call
+from benchmarks.simulated_races import simulate_race
 from reward_agent.run.racing import (
     RacingMode,
     RacingPolicy,

@@ -7,9 +7,9 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from reward_agent.bench.measurements import RewardCost, Row
-from reward_agent.bench.options import Group, Options, describe_failures
-from reward_agent.bench.pool import Call
+from benchmarks.measurements import RewardCost, Row
+from benchmarks.options import Group, Options, describe_failures
+from benchmarks.pool import Call
 from reward_agent.errors import DataError
 
 _N_ENVS, _STEPS = 64, 200

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from reward_agent.bench.measurements import RewardCost
-from reward_agent.bench.setting import load_setting
+from benchmarks.measurements import RewardCost
+from benchmarks.setting import load_setting
 from reward_agent.definitions.card import EnvCard
 from reward_agent.rewards.program import (
     CompiledReward,

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from reward_agent.bench import growth, learning, speed, throughput, verdict, whole_run
-from reward_agent.bench.__main__ import main
-from reward_agent.bench.measurements import CurvePoint, Learned, Rate, Row, Verdict, WholeRun
-from reward_agent.bench.options import Group, Options
-from reward_agent.bench.pool import Call, MeasurementError, run_calls
+from benchmarks import growth, learning, speed, throughput, verdict, whole_run
+from benchmarks.__main__ import main
+from benchmarks.measurements import CurvePoint, Learned, Rate, Row, Verdict, WholeRun
+from benchmarks.options import Group, Options
+from benchmarks.pool import Call, MeasurementError, run_calls
 from reward_agent.errors import DataError, UnknownNameError
 from reward_agent.types import TimeUse
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from reward_agent.bench.measurements import Row, WholeRun
-from reward_agent.bench.options import Group, Options, describe_failures
-from reward_agent.bench.pool import Call
+from benchmarks.measurements import Row, WholeRun
+from benchmarks.options import Group, Options, describe_failures
+from benchmarks.pool import Call
 
 _WASTE_BAR, _PARENT_BAR, _DISK_BAR = 3.0, 150, 3.0  # %, MiB, MiB
 

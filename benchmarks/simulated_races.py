@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from reward_agent.bench.measurements import Course
+from benchmarks.measurements import Course
 from reward_agent.simulation.state import FloatArray
 
 N_POINTS = 16

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from reward_agent.bench import racing
-from reward_agent.bench.candidates import PROGRAMS
-from reward_agent.bench.measurements import Course
-from reward_agent.bench.options import Options
-from reward_agent.bench.pool import MeasurementError
-from reward_agent.bench.racing import ENVS, compute, plan, simulate_races
+from benchmarks import racing
+from benchmarks.candidates import PROGRAMS
+from benchmarks.measurements import Course
+from benchmarks.options import Options
+from benchmarks.pool import MeasurementError
+from benchmarks.racing import ENVS, compute, plan, simulate_races
 
 STEPS = tuple(1_000 * number for number in range(1, 17))
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from reward_agent.bench.measurements import Rate, Row
-from reward_agent.bench.options import Group, Options, describe_failures
-from reward_agent.bench.pool import Call
+from benchmarks.measurements import Rate, Row
+from benchmarks.options import Group, Options, describe_failures
+from benchmarks.pool import Call
 
 ENV = "hopper"
 # The first is the card's, which trainings side by side have.

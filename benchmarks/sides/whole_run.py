@@ -8,8 +8,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from reward_agent.bench.measurements import WholeRun
-from reward_agent.bench.setting import TASKS
+from benchmarks.measurements import WholeRun
+from benchmarks.setting import TASKS
 from reward_agent.errors import DataError
 from reward_agent.records.store import load_run
 from reward_agent.records.timing import find_waste

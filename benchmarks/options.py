@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from reward_agent.bench.measurements import Learned, Rate, Row
-from reward_agent.bench.pool import Call, MeasurementError
+from benchmarks.measurements import Learned, Rate, Row
+from benchmarks.pool import Call, MeasurementError
 
 
 @dataclass(frozen=True)

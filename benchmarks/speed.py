@@ -14,7 +14,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from reward_agent.bench import (
+from benchmarks import (
     growth,
     learning,
     racing,
@@ -23,9 +23,9 @@ from reward_agent.bench import (
     verdict,
     whole_run,
 )
-from reward_agent.bench.measurements import Machine, Measurement, Row, SpeedReport
-from reward_agent.bench.options import Group, Options
-from reward_agent.bench.pool import run_calls
+from benchmarks.measurements import Machine, Measurement, Row, SpeedReport
+from benchmarks.options import Group, Options
+from benchmarks.pool import run_calls
 from reward_agent.errors import DataError, UnknownNameError
 
 GROUPS: dict[str, Group] = {

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from reward_agent.bench.measurements import CurvePoint, Learned, Rate
-from reward_agent.bench.pool import Call, run_calls
-from reward_agent.bench.setting import Setting, load_setting
-from reward_agent.bench.sides.scores import score_policies
+from benchmarks.measurements import CurvePoint, Learned, Rate
+from benchmarks.pool import Call, run_calls
+from benchmarks.setting import Setting, load_setting
+from benchmarks.sides.scores import score_policies
 from reward_agent.errors import DataError
 from reward_agent.learning.policy import load_policy
 from reward_agent.records.jobs import PROGRAM_FILE, PROGRESS_FILE, TrainJob

@@ -13,12 +13,12 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from typing import Any
 
-SIDES = "reward_agent.bench.sides"
+SIDES = "benchmarks.sides"
 
 
 @dataclass(frozen=True)
 class Call:
-    """One measurement: a function of ``reward_agent.bench.sides`` and its arguments.
+    """One measurement: a function of ``benchmarks.sides`` and its arguments.
 
     Args:
         side: ``module.function``.

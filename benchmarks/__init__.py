@@ -1,0 +1,1 @@
+"""What this project promises, measured: ``scripts/bench NAME``. Not in the wheel."""
