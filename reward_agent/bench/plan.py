@@ -23,6 +23,7 @@ from reward_agent.definitions.task import (
     read_task_metric,
 )
 from reward_agent.errors import UsageError
+from reward_agent.llm.provider import find_provider
 from reward_agent.llm.registry import choose_provider
 from reward_agent.records.settings import ENVIRONMENT_PREFIX, PRESETS, resolve_settings
 from reward_agent.types import FileRecord
@@ -105,7 +106,7 @@ def _choose_designer(method: Method, name: str, choices: Choices) -> str:
     if not method.needs_model:
         return "offline"
     provider = choices.provider or choose_provider(choices.environ or {}).spec
-    if provider.partition(":")[0] == "offline":
+    if find_provider(provider).makes == "designer":
         raise UsageError(
             f"the method {name!r} needs a language model",
             "give --provider, or set a key (`reward-agent doctor`); without a model there are "

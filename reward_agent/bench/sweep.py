@@ -36,7 +36,7 @@ from reward_agent.errors import (
     SandboxError,
     UsageError,
 )
-from reward_agent.executors.registry import make_places
+from reward_agent.executors.registry import EXECUTORS, make_places
 from reward_agent.executors.remote import ClusterOptions
 from reward_agent.records.settings import RunSettings
 from reward_agent.records.store import (
@@ -185,7 +185,7 @@ def run_sweep(
 def _hold_place(store: SweepStore, place: Mapping[str, Any], slots: int) -> Iterator[int]:
     """Keep the cluster of a sweep open for all of its jobs; yield how many run side by side."""
     config = RunSettings.model_validate(place)
-    if config.executor == "local":
+    if EXECUTORS.find(config.executor).is_here:
         yield slots or 1
         return
     options = ClusterOptions(

@@ -17,6 +17,7 @@ from rich.progress import (
 
 from reward_agent.cli.output import answer_console, make_table, print_text, progress_console
 from reward_agent.errors import Interrupted
+from reward_agent.llm.provider import PROVIDERS
 from reward_agent.records.timing import describe_shares
 from reward_agent.text import name_round
 
@@ -252,7 +253,8 @@ def _show_winner(store: RunStore, run: RunRecord) -> None:
             print_text(f"video    {store.dir / winner.video_file}")
     if run.usage.n_calls:
         print_text(f"model    {_describe_usage(run.usage)}; `reward-agent runs costs {run.id}`")
-    if str(run.config.get("provider")).startswith("replay:"):
+    row = PROVIDERS.find_own(str(run.config.get("provider")).partition(":")[0])
+    if row is not None and row.is_replay:
         print_text("model    none: the replies were replayed, nothing was paid")
     if run.limit:
         print_text(f"limit    {run.limit}; with a higher one: {store.resume_command}")

@@ -13,23 +13,22 @@ def doctor_command(
 ) -> None:
     """Say what this machine offers: isolation, rendering, packages, keys, clusters."""
     from dataclasses import asdict
-    from importlib.util import find_spec
 
     from reward_agent.cli.output import answer_console, make_table, print_json
-    from reward_agent.executors.survey import survey_executors
-    from reward_agent.llm.local import INSTALL_COMMAND
-    from reward_agent.llm.registry import KEY_VARIABLES
-    from reward_agent.sandbox.doctor import Mechanism, survey
+    from reward_agent.executors.registry import EXECUTORS
+    from reward_agent.llm.provider import PROVIDERS
+    from reward_agent.sandbox.doctor import Mechanism, survey, survey_members
+    from reward_agent.trackers.registry import TRACKERS
 
     mechanisms = survey()
-    for provider, variable in KEY_VARIABLES.items():
-        is_set = bool(os.environ.get(variable, "").strip())
-        detail = "set" if is_set else "not set; without a key the offline designer works"
-        mechanisms.append(Mechanism(variable, f"provider {provider}", is_set, detail))
-    is_there = find_spec("xllamacpp") is not None
-    detail = "installed" if is_there else f"not installed: {INSTALL_COMMAND}"
-    mechanisms.append(Mechanism("xllamacpp", "provider local", is_there, detail))
-    mechanisms += survey_executors()
+    for row in PROVIDERS.own:
+        if row.key_variable:
+            is_set = bool(os.environ.get(row.key_variable, "").strip())
+            detail = "set" if is_set else "not set; without a key the offline designer works"
+            covers = f"provider {row.name}"
+            mechanisms.append(Mechanism(row.key_variable, covers, is_set, detail))
+    for seam in (PROVIDERS, EXECUTORS, TRACKERS):
+        mechanisms += survey_members(seam)
     if as_json:
         print_json([asdict(mechanism) for mechanism in mechanisms])
         return

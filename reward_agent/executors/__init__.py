@@ -5,7 +5,6 @@
       remote.RemotePlace    jobs on the nodes of a cluster
         ray.RayNodes        those of a Ray cluster
         slurm.SlurmNodes    those of a Slurm cluster, over a disk in common
-    survey                  which of them this machine can use
     parcel                  a job's folder as bytes, to a node and back
     node                    the node's side: a parcel in, the same sandbox, a parcel out
 

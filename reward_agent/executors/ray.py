@@ -8,7 +8,6 @@ by then is not repeated. Only the driver's own connection is ever closed, never 
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import json
 import os
 import queue
@@ -45,14 +44,8 @@ def make_nodes(options: ClusterOptions) -> RayNodes:
     """Connect to a cluster, or start one on this machine.
 
     Raises:
-        UsageError: Ray is not installed, the cluster does not answer, or no node of it can run a
-            job.
+        UsageError: the cluster does not answer, or no node of it can run a job.
     """
-    if importlib.util.find_spec("ray") is None:
-        raise UsageError(
-            "the executor ray needs the package ray, which is not installed",
-            "pip install 'reward-agent[ray]', here and on every node",
-        )
     if (options.address or _LOOPBACK).partition(":")[0] in (_LOOPBACK, "localhost"):
         # Else Ray takes the name of loopback for the machine's outer address, where nobody answers.
         os.environ.update(_FOR_LOOPBACK)

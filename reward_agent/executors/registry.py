@@ -2,26 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from importlib.metadata import EntryPoint, entry_points
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from reward_agent.errors import UnknownNameError, UsageError
 from reward_agent.executors import Place
 from reward_agent.executors.local import LocalPlace
 from reward_agent.executors.remote import ClusterOptions, Nodes, RemotePlace
+from reward_agent.plugins import Plugin, Seam
 
 if TYPE_CHECKING:
     from reward_agent.sandbox.level import SandboxMode
 
-GROUP = "reward_agent.executors"
-LOCAL = "local"
-# Nodes of ours are loaded in the way of a stranger's: by the name of their factory, which takes
-# ``ClusterOptions`` and returns ``Nodes``.
-_OWN = {
-    "ray": "reward_agent.executors.ray:make_nodes",
-    "slurm": "reward_agent.executors.slurm:make_nodes",
-}
+
+@dataclass(frozen=True)
+class Whereabouts(Plugin):
+    """Where trainings run; the factory of a cluster takes ``ClusterOptions``, returns ``Nodes``.
+
+    Args:
+        is_here: whether they run on this machine, which then has to have what they need.
+    """
+
+    is_here: bool = False
+
+
+EXECUTORS = Seam(
+    "executor",
+    "reward_agent.executors",
+    Whereabouts,
+    (
+        Whereabouts(
+            "local",
+            "reward_agent.executors.local:LocalPlace",
+            "child processes of this machine",
+            is_here=True,
+        ),
+        Whereabouts(
+            "ray",
+            "reward_agent.executors.ray:make_nodes",
+            "the nodes of a Ray cluster",
+            package="ray",
+            remedy="pip install 'reward-agent[ray]', here and on every node",
+        ),
+        Whereabouts(
+            "slurm",
+            "reward_agent.executors.slurm:make_nodes",
+            "the nodes of a Slurm cluster, over a disk in common",
+            commands=("sbatch", "squeue", "scancel", "sinfo"),
+            remedy="start the run on a login node of the cluster",
+        ),
+    ),
+)
 
 
 def make_places(
@@ -33,24 +63,8 @@ def make_places(
         UnknownNameError: there is no such executor.
         UsageError: what it needs is not installed, or its cluster cannot be used.
     """
-    if name == LOCAL:
+    if EXECUTORS.find(name).is_here:
         place = LocalPlace(options.slots, mode, is_warm=is_warm)
         return place, place
-    nodes = _load_factory(name)(options)
+    nodes: Nodes = EXECUTORS.load(name)(options)
     return RemotePlace(nodes, mode, options.tell), LocalPlace(1, mode, is_warm=is_warm)
-
-
-def _load_factory(name: str) -> Callable[[ClusterOptions], Nodes]:
-    found = {entry.name: entry for entry in entry_points(group=GROUP)}
-    # A stranger cannot replace one of ours.
-    found |= {own: EntryPoint(own, value, GROUP) for own, value in _OWN.items()}
-    if name not in found:
-        raise UnknownNameError("executor", name, [LOCAL, *found])
-    try:
-        factory: Callable[[ClusterOptions], Nodes] = found[name].load()
-    except (ImportError, AttributeError) as error:
-        raise UsageError(
-            f"the executor {name!r} ({found[name].value}) cannot be loaded: {error}",
-            "install what it needs, or remove its package",
-        ) from error
-    return factory

@@ -33,7 +33,6 @@ from reward_agent.executors.remote import (
 )
 from reward_agent.files import clean_lines, read_tail, write_atomic
 
-COMMANDS = ("sbatch", "squeue", "scancel", "sinfo")
 _POLL_S = 1.0
 _COMMAND_S = 60.0
 # A shared disk may show a reply this much later than Slurm shows the end of its job.
@@ -67,14 +66,8 @@ def make_nodes(options: ClusterOptions) -> SlurmNodes:
     """Use the cluster that this machine's Slurm commands speak to.
 
     Raises:
-        UsageError: they are not here, the cluster does not answer, or cannot give what is asked.
+        UsageError: the cluster does not answer, or cannot give what is asked.
     """
-    missing = [command for command in COMMANDS if shutil.which(command) is None]
-    if missing:
-        raise UsageError(
-            f"the executor slurm needs {', '.join(missing)}, not found on PATH",
-            "start the run on a login node of the cluster",
-        )
     if options.job_gpus % 1:
         raise UsageError(
             f"Slurm gives whole GPUs, not {options.job_gpus:g} for a job", "--job-gpus 1, or 0"

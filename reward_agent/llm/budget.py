@@ -29,8 +29,6 @@ BYTES_PER_TOKEN = 2
 # A turn of a conversation costs a few tokens beside its text.
 _TOKENS_PER_TURN = 16
 _POLL_S = 0.1
-# These ask no money, whatever the model is called.
-FREE_PROVIDERS = frozenset({"offline", "scripted", "manual", "local", "replay"})
 
 
 @dataclass(frozen=True)
@@ -141,16 +139,17 @@ class BudgetedChatModel(ChatModelWrapper):
     Args:
         inner: the model; each of its calls is sent and paid.
         budget: the limits.
+        is_free: whether it asks no money, whatever it is called.
 
     Raises:
         UsageError: a limit in USD for a model without a price.
     """
 
-    def __init__(self, inner: ChatModel, budget: Budget) -> None:
+    def __init__(self, inner: ChatModel, budget: Budget, *, is_free: bool = False) -> None:
         super().__init__(inner)
         self._budget = budget
+        self._is_free = is_free
         self._card = find_model(inner.name)
-        is_free = inner.provider in FREE_PROVIDERS
         if budget.limits.usd is not None and self._card is None and not is_free:
             raise explain_no_price(inner.name)
 
@@ -173,7 +172,7 @@ class BudgetedChatModel(ChatModelWrapper):
     def _count(self, request: ChatRequest, completion: Completion) -> Completion:
         """Return the completion with the tokens and the price that its provider did not tell."""
         usage = completion.usage
-        if not usage.n_calls or self.provider in FREE_PROVIDERS:
+        if not usage.n_calls or self._is_free:
             return completion
         if not usage.input_tokens:
             counts = {

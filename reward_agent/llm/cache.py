@@ -86,13 +86,6 @@ class CompletionCache:
                     statement = f"insert or replace into completions ({_COLUMNS}) values ({marks})"
                     self._db.execute(statement, values)
 
-    def count_by_agent(self) -> dict[str, int]:
-        """Return how many replies of each agent are stored."""
-        query = "select agent, count(*) from completions group by agent"
-        with self._lock, self._guard():
-            return dict(self._db.execute(query).fetchall()) if self._db else {}
-        return {}
-
     def close(self) -> None:
         """Close the file."""
         with self._lock:
@@ -175,6 +168,18 @@ class CachedChatModel(ChatModelWrapper):
         if self._writes:
             self._cache.write(key, request, completion)
         return completion
+
+
+def count_by_agent(path: Path) -> dict[str, int]:
+    """Return how many replies of each agent are stored; of a file that is not one of ours none."""
+    if not path.is_file():
+        return {}
+    try:
+        with contextlib.closing(sqlite3.connect(path, timeout=30)) as db:
+            query = "select agent, count(*) from completions group by agent"
+            return dict(db.execute(query).fetchall())
+    except sqlite3.Error:
+        return {}
 
 
 def make_cache_key(model: ChatModel, request: ChatRequest) -> str:

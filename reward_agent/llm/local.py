@@ -17,7 +17,6 @@ import tempfile
 import threading
 import weakref
 from collections.abc import Mapping
-from importlib.util import find_spec
 from pathlib import Path
 from typing import IO
 
@@ -26,8 +25,6 @@ from reward_agent.llm.chat import ALL_AGENTS, ChatRequest, Completion
 from reward_agent.llm.failures import Endpoint
 from reward_agent.llm.openai import OpenAIChatModel
 from reward_agent.llm.provider import ProviderOptions
-
-INSTALL_COMMAND = "pip install 'reward-agent[local]'"
 
 _LOG_FILE = "local.log"
 _STOP_S = 5.0
@@ -42,18 +39,13 @@ def make_model(options: ProviderOptions) -> LocalChatModel:
     """Return the model of ``local:<file.gguf>``; it is loaded at the first call.
 
     Raises:
-        UsageError: no file, or xllamacpp is not installed.
+        UsageError: there is no file.
     """
     if not options.argument:
         raise UsageError("local needs a model file", "give --provider local:path/to/model.gguf")
     path = Path(options.argument).expanduser()
     if not path.is_file():
         raise UsageError(f"there is no model file {path}", "give the path of a GGUF file")
-    if find_spec("xllamacpp") is None:
-        raise UsageError(
-            "the provider local needs the package xllamacpp, which is not installed",
-            INSTALL_COMMAND,
-        )
     return LocalChatModel(path, options)
 
 

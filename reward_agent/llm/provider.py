@@ -1,4 +1,9 @@
-"""What a provider is made from, the same for ours and for a third party's."""
+"""The providers: who can answer, one row each, and what a factory of theirs is handed.
+
+A provider of ours and a third party's are the same: a ``Provider`` record, whose factory is
+``make_model(options: ProviderOptions) -> ChatModel``. A third party's is an entry point of the
+group ``reward_agent.providers``, for the record or for the factory alone.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +11,148 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
+
+from reward_agent.llm.chat import ALL_AGENTS
+from reward_agent.plugins import Plugin, Seam
+
+
+@dataclass(frozen=True)
+class Provider(Plugin):
+    """Who answers, and the facts about it.
+
+    Args:
+        argument: what may follow its name, as the help writes it.
+        needs: what a user has to give, in words.
+        makes: what its factory makes: a chat model that the agents ask, or a designer that asks
+            no model, so that there is nothing to pay, to bound or to store.
+        agents: the agents that it can play.
+        key_variable: environment variable of the key that it cannot do without; where it is set,
+            the provider is the default.
+        address_variable: environment variable of another address.
+        base_url: its address.
+        is_free: whether it asks no money, whatever the model is called.
+        is_patient: whether it takes the time that a person takes or answers from data of its own,
+            so that a call has no deadline and is not tried again.
+        is_replay: whether it repeats the replies of a run.
+        sees_whole_card: whether its programs may be a person's, who knows every field.
+        disclosure: what a report says where no language model took part; '' where one did.
+    """
+
+    argument: str = ""
+    needs: str = "nothing"
+    makes: Literal["chat model", "designer"] = "chat model"
+    agents: frozenset[str] = ALL_AGENTS
+    key_variable: str = ""
+    address_variable: str = ""
+    base_url: str = ""
+    is_free: bool = False
+    is_patient: bool = False
+    is_replay: bool = False
+    sees_whole_card: bool = False
+    disclosure: str = ""
+
+
+PROVIDERS = Seam(
+    "provider",
+    "reward_agent.providers",
+    Provider,
+    (
+        # Of several keys the first one's provider is the default.
+        Provider(
+            "anthropic",
+            "reward_agent.llm.anthropic:make_model",
+            "Anthropic's models, streamed",
+            needs="a key; `--model` for another than the default",
+            key_variable="ANTHROPIC_API_KEY",
+            address_variable="ANTHROPIC_BASE_URL",
+            base_url="https://api.anthropic.com",
+        ),
+        Provider(
+            "openai",
+            "reward_agent.llm.openai:make_model",
+            "OpenAI's models, streamed",
+            needs="a key; `--model` for another than the default",
+            key_variable="OPENAI_API_KEY",
+            address_variable="OPENAI_BASE_URL",
+            base_url="https://api.openai.com/v1",
+        ),
+        Provider(
+            "openai-compatible",
+            "reward_agent.llm.openai:make_compatible_model",
+            "Ollama, vLLM, LM Studio, llama.cpp, a gateway",
+            needs="`--base-url`, `--model`; a key is optional",
+            address_variable="OPENAI_BASE_URL",
+        ),
+        Provider(
+            "local",
+            "reward_agent.llm.local:make_model",
+            "a model file, served by llama.cpp in a process of its own",
+            package="xllamacpp",
+            extra="local",
+            argument=":FILE.gguf",
+            needs="`pip install 'reward-agent[local]'`",
+            is_free=True,
+        ),
+        Provider(
+            "manual",
+            "reward_agent.llm.manual:make_model",
+            "you, with any chat window",
+            argument="[:FOLDER]",
+            is_free=True,
+            is_patient=True,
+        ),
+        Provider(
+            "scripted",
+            "reward_agent.llm.scripted:make_model",
+            "replies from a file, in order",
+            argument=":FILE",
+            is_free=True,
+            is_patient=True,
+            sees_whole_card=True,
+            disclosure="Scripted replies: the programs were read from a file; no language model "
+            "took part in this run.",
+        ),
+        Provider(
+            "replay",
+            "reward_agent.llm.replay:make_model",
+            "the replies of an earlier run",
+            argument=":RUN",
+            needs="its directory",
+            is_free=True,
+            is_patient=True,
+            is_replay=True,
+            disclosure="Replayed replies: recorded in an earlier run and repeated; no language "
+            "model took part in this run.",
+        ),
+        Provider(
+            "offline",
+            "reward_agent.designers.offline:make_model",
+            "the built-in designer, no model",
+            makes="designer",
+            agents=frozenset({"designer"}),
+            is_free=True,
+            is_patient=True,
+            disclosure="Offline designer: no language model. Keyword goals and seeded search over "
+            "reward terms; the baseline that a language model must beat.",
+        ),
+    ),
+)
+
+
+def find_provider(spec: str) -> Provider:
+    """Return the record of ``name`` or ``name:argument``.
+
+    Raises:
+        UnknownNameError: there is no such provider.
+        UsageError: it is a third party's and cannot be loaded.
+    """
+    return PROVIDERS.find(spec.partition(":")[0])
 
 
 @dataclass(frozen=True)
 class ProviderOptions:
-    """Arguments of a provider's ``make_model(options) -> ChatModel``.
+    """What a factory is handed.
 
     Args:
         argument: what follows the colon in ``--provider name:argument``.
@@ -22,6 +164,7 @@ class ProviderOptions:
         cancel: set when the run is stopped; whoever waits gives up.
         folder: where a provider may keep files of the run, or None.
         warn: is told what a user should know, in one line.
+        answered: how many replies of each agent the run holds already, where it is taken up again.
     """
 
     argument: str = ""
@@ -33,3 +176,4 @@ class ProviderOptions:
     cancel: threading.Event = field(default_factory=threading.Event)
     folder: Path | None = None
     warn: Callable[[str], None] = lambda _: None
+    answered: Mapping[str, int] = field(default_factory=dict)

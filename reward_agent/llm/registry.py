@@ -5,17 +5,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
-from reward_agent.errors import UnknownNameError, UsageError
 from reward_agent.llm.budget import Budget, BudgetedChatModel
-from reward_agent.llm.cache import CachedChatModel, CacheMode, CompletionCache
+from reward_agent.llm.cache import CachedChatModel, CacheMode, CompletionCache, count_by_agent
 from reward_agent.llm.chat import DEFAULT_REPLY_TOKENS, ChatModel, Exchange
 from reward_agent.llm.models import find_model, load_models
 from reward_agent.llm.prefix import LeadingChatModel
-from reward_agent.llm.provider import ProviderOptions
-from reward_agent.llm.scripted import ScriptedChatModel
+from reward_agent.llm.provider import PROVIDERS, Provider, ProviderOptions, find_provider
 from reward_agent.llm.wrappers import (
     DeadlineChatModel,
     LimitedChatModel,
@@ -23,24 +20,6 @@ from reward_agent.llm.wrappers import (
     RetryingChatModel,
     RoomChatModel,
 )
-
-GROUP = "reward_agent.providers"
-
-# A provider of ours is loaded in the way of a stranger's: by the name of its factory.
-_OWN_PROVIDERS = {
-    "openai": "reward_agent.llm.openai:make_model",
-    "anthropic": "reward_agent.llm.anthropic:make_model",
-    "openai-compatible": "reward_agent.llm.openai:make_compatible_model",
-    "local": "reward_agent.llm.local:make_model",
-    "manual": "reward_agent.llm.manual:make_model",
-    "scripted": "reward_agent.llm.scripted:make_model",
-    "replay": "reward_agent.llm.replay:make_model",
-    "offline": "reward_agent.designers.offline:make_model",
-}
-KEY_VARIABLES = {"anthropic": "ANTHROPIC_API_KEY", "openai": "OPENAI_API_KEY"}
-_PRICED_PROVIDERS = frozenset({"openai", "anthropic", "openai-compatible"})
-# These answer from data of their own, or take the time that a person takes.
-_UNBOUNDED_PROVIDERS = frozenset({"manual", "offline", "replay", "scripted"})
 
 
 @dataclass(frozen=True)
@@ -70,29 +49,25 @@ class CallPolicy:
     reply_tokens: int = DEFAULT_REPLY_TOKENS
 
 
-def list_providers() -> list[str]:
-    """Return the names of all providers, ours and installed ones."""
-    return sorted(_find_factories())
-
-
 def choose_provider(environ: Mapping[str, str]) -> ProviderChoice:
     """Choose the provider whose key is set, else the offline designer.
 
     Returns:
         The choice, with the sentence for the first line of output.
     """
-    ready = [name for name, key in KEY_VARIABLES.items() if environ.get(key, "").strip()]
+    with_key = [row for row in PROVIDERS.own if row.key_variable]
+    ready = [row for row in with_key if environ.get(row.key_variable, "").strip()]
     if not ready:
-        keys = " or ".join(KEY_VARIABLES.values())
+        keys = " or ".join(row.key_variable for row in with_key)
         return ProviderChoice(
             "offline",
             "offline: no language model (keyword goals and seeded search over reward terms); "
             f"set {keys}, or give --provider, for a real one",
         )
-    name = ready[0]
+    name, key = ready[0].name, ready[0].key_variable
+    others = f" (also set: {ready[1].key_variable}; --provider chooses)" if ready[1:] else ""
     model = load_models().default[name]
-    others = f" (also set: {KEY_VARIABLES[ready[1]]}; --provider chooses)" if ready[1:] else ""
-    return ProviderChoice(name, f"{name}: {model}, because {KEY_VARIABLES[name]} is set{others}")
+    return ProviderChoice(name, f"{name}: {model}, because {key} is set{others}")
 
 
 def make_chat_model(
@@ -131,15 +106,15 @@ def make_chat_model(
     Raises:
         UnknownNameError: no such provider.
         MissingKeyError: the provider's key is not set.
-        UsageError: an option that the provider needs is missing, or a limit cannot be held.
+        UsageError: something that the provider needs is missing, or a limit cannot be held.
     """
-    name, _, argument = spec.partition(":")
-    factories = _find_factories()
-    if name not in factories:
-        raise UnknownNameError("provider", name, factories)
+    row = find_provider(spec)
     cancel = cancel or threading.Event()
+    budget = budget or Budget(cancel=cancel)
+    if cache_mode == "off" or row.makes == "designer":
+        cache_path = None
     options = ProviderOptions(
-        argument,
+        spec.partition(":")[2],
         model,
         base_url,
         policy.timeout_s,
@@ -148,22 +123,21 @@ def make_chat_model(
         cancel,
         folder,
         warn,
+        count_by_agent(cache_path) if cache_path else {},
     )
-    plain = _load_provider(factories[name])(options)
-    if name in _PRICED_PROVIDERS and find_model(plain.name) is None:
+    plain: ChatModel = PROVIDERS.load(row.name)(options)
+    if not row.is_free and find_model(plain.name) is None:
         warn(
             f"no price is known for {plain.name} (table of {load_models().checked}): "
             "its tokens are counted, its cost is not"
         )
-    budget = budget or Budget(cancel=cancel)
-    if name == "offline":  # what asks no model has nothing to pay, to bound or to store
+    if row.makes == "designer":  # what asks no model has nothing to pay, to bound or to store
         chat_model: ChatModel = LimitedChatModel(plain, policy.max_concurrency)
     else:
-        is_patient = name not in _UNBOUNDED_PROVIDERS
-        chat_model = _wrap_calls(plain, policy, budget, cancel, on_retry if is_patient else None)
-        if cache_path is not None and cache_mode != "off":
-            cache = CompletionCache(cache_path, warn)
-            chat_model = _add_cache(chat_model, plain, cache, cache_mode, budget)
+        chat_model = _wrap_calls(plain, row, policy, budget, cancel, on_retry)
+    if cache_path is not None:
+        cache = CompletionCache(cache_path, warn)
+        chat_model = CachedChatModel(chat_model, cache, cache_mode, budget.log)
     if on_exchange is not None:
         chat_model = RecordingChatModel(chat_model, on_exchange)
     return RoomChatModel(chat_model, policy.reply_tokens)
@@ -171,19 +145,20 @@ def make_chat_model(
 
 def _wrap_calls(
     plain: ChatModel,
+    row: Provider,
     policy: CallPolicy,
     budget: Budget,
     cancel: threading.Event,
-    on_retry: Callable[[str], None] | None,
+    on_retry: Callable[[str], None],
 ) -> ChatModel:
-    """Bound each call in time and money; without ``on_retry``, in money alone."""
-    if on_retry is None:
-        chat_model: ChatModel = BudgetedChatModel(plain, budget)
+    """Bound each call in time and money; one that needs patience in money alone."""
+    if row.is_patient:
+        chat_model: ChatModel = BudgetedChatModel(plain, budget, is_free=row.is_free)
     else:
         # The budget is inside the retries: each attempt is a call that may cost.
         bounded = DeadlineChatModel(plain, policy.deadline_s, cancel)
         chat_model = RetryingChatModel(
-            BudgetedChatModel(bounded, budget),
+            BudgetedChatModel(bounded, budget, is_free=row.is_free),
             n_attempts=policy.n_attempts,
             cancel=cancel,
             on_retry=on_retry,
@@ -193,34 +168,3 @@ def _wrap_calls(
         return chat_model
     # A model with a price has a prompt cache that makes it lower.
     return LeadingChatModel(chat_model, cancel=cancel)
-
-
-def _add_cache(
-    chat_model: ChatModel,
-    plain: ChatModel,
-    cache: CompletionCache,
-    mode: CacheMode,
-    budget: Budget,
-) -> ChatModel:
-    """Answer from the cache first; a script goes on after the replies that lie in it."""
-    if isinstance(plain, ScriptedChatModel):
-        plain.skip(cache.count_by_agent())
-    return CachedChatModel(chat_model, cache, mode, budget.log)
-
-
-def _find_factories() -> dict[str, EntryPoint]:
-    """Return every provider's factory by name; a stranger cannot replace one of ours."""
-    found = {entry.name: entry for entry in entry_points(group=GROUP)}
-    own = {name: EntryPoint(name, value, GROUP) for name, value in _OWN_PROVIDERS.items()}
-    return {**found, **own}
-
-
-def _load_provider(entry: EntryPoint) -> Callable[[ProviderOptions], ChatModel]:
-    try:
-        factory: Callable[[ProviderOptions], ChatModel] = entry.load()
-    except (ImportError, AttributeError) as error:
-        raise UsageError(
-            f"the provider {entry.name!r} ({entry.value}) cannot be loaded: {error}",
-            "install what it needs, or remove its package",
-        ) from error
-    return factory

@@ -20,6 +20,7 @@ import threading
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from pydantic import ValidationError
 
@@ -53,7 +54,7 @@ def make_model(options: ProviderOptions) -> ScriptedChatModel:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"cannot read the script {path}: {error}", "check the path") from error
-    return ScriptedChatModel(parse_script(text, path.name), path.name)
+    return ScriptedChatModel(parse_script(text, path.name), path.name, options.answered)
 
 
 def parse_script(text: str, name: str) -> tuple[ScriptedReply, ...]:
@@ -109,23 +110,24 @@ class ScriptedChatModel:
     Args:
         replies: the script, in order.
         name: shown as the model's name.
+        answered: each agent's replies that an interrupted run has used; they are passed over.
     """
 
     provider = "scripted"
     # Replies are told apart by their order only, so calls must not overtake each other.
     max_concurrency = 1
 
-    def __init__(self, replies: tuple[ScriptedReply, ...], name: str = "script") -> None:
+    def __init__(
+        self,
+        replies: tuple[ScriptedReply, ...],
+        name: str = "script",
+        answered: Mapping[str, int] = MappingProxyType({}),
+    ) -> None:
         self.name = name
         self.agents = frozenset({"designer", *(reply.agent for reply in replies)})
         self._replies = replies
-        self._cursors: Counter[str] = Counter()
+        self._cursors = Counter(answered)
         self._lock = threading.Lock()
-
-    def skip(self, counts: Mapping[str, int]) -> None:
-        """Move each agent's cursor past the replies that an interrupted run has used."""
-        with self._lock:
-            self._cursors.update(counts)
 
     def complete(self, request: ChatRequest) -> Completion:
         """Return the agent's next reply.

@@ -15,8 +15,8 @@ from reward_agent.report import figures
 from reward_agent.report.hacking import check_pay
 from reward_agent.report.numbers import shorten
 from reward_agent.report.verdict import (
-    DESIGNER_WORDS,
     METRIC_WORDS,
+    MODEL_WORDS,
     describe_choice,
     describe_ends,
     describe_episodes,
@@ -67,7 +67,7 @@ def render_report(view: RunView) -> str:
         pay_checks=[check for check in map(check_pay, view.trained) if check],
         score=score,
         success_rate=success_rate,
-        designer_words=DESIGNER_WORDS[view.designer_kind],
+        designer_words=view.stand_in.disclosure if view.stand_in else MODEL_WORDS,
         metric_words=METRIC_WORDS[view.run.metric_origin],
         card_text=render_card(view.run.card),
         command=_make_command(view),
@@ -92,8 +92,8 @@ def _make_command(view: RunView) -> str:
     for name, value in run.config.items():
         if name == "preset" or not run.config_sources.get(name, "default").startswith(_IMPLIED):
             words.append(_write_option(name, value))
-    if run.config.get("provider") is None and view.designer_kind != "language model":
-        words.append(f"--provider {view.designer_kind}")
+    if run.config.get("provider") is None and view.stand_in:
+        words.append(f"--provider {view.stand_in.name}")
     return " ".join(word for word in words if word)
 
 

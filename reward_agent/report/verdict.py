@@ -7,20 +7,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 from reward_agent.report.numbers import shorten
-from reward_agent.report.view import DesignerKind, RunView
+from reward_agent.report.view import RunView
 from reward_agent.types import Evaluation, rank_value
 
 Tone = Literal["good", "fair", "poor", "open"]
 
-DESIGNER_WORDS: dict[DesignerKind, str] = {
-    "offline": "Offline designer: no language model. Keyword goals and seeded search over reward "
-    "terms; the baseline that a language model must beat.",
-    "scripted": "Scripted replies: the programs were read from a file; no language model took part "
-    "in this run.",
-    "replay": "Replayed replies: recorded in an earlier run and repeated; no language model took "
-    "part in this run.",
-    "language model": "The programs were written by a language model.",
-}
+MODEL_WORDS = "The programs were written by a language model."
 METRIC_WORDS = {
     "task": "the task's own metric, written by a person",
     "file": "a metric that the user gave as a file",

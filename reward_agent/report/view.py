@@ -6,16 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
 
 from reward_agent.designers.brief import HistoryEntry
 from reward_agent.designers.history import find_best, read_history
 from reward_agent.llm.costs import CALLS_FILE, CostSummary, read_calls, summarise_costs
+from reward_agent.llm.provider import PROVIDERS, Provider
 from reward_agent.records.jobs import STRIP_FILE, VIDEO_FILE
 from reward_agent.records.store import RunRecord, RunStore
 from reward_agent.types import Evaluation, Iteration, TermCurve
-
-DesignerKind = Literal["offline", "scripted", "replay", "language model"]
 
 
 @dataclass(frozen=True)
@@ -112,15 +110,10 @@ class RunView:
         return tuple(item for item in self.candidates if item.entry.curve)
 
     @cached_property
-    def designer_kind(self) -> DesignerKind:
-        """Who wrote the programs; results of different kinds are never mixed."""
-        name = self.run.designer.partition(":")[0].strip()
-        kinds: dict[str, DesignerKind] = {
-            "offline": "offline",
-            "scripted": "scripted",
-            "replay": "replay",
-        }
-        return kinds.get(name, "language model")
+    def stand_in(self) -> Provider | None:
+        """Who designed, where no language model did; results of different kinds are never mixed."""
+        row = PROVIDERS.find_own(self.run.designer.partition(":")[0].strip())
+        return row if row is not None and row.disclosure else None
 
 
 # A page with three rounds of four candidates is to stay below 15 MB; base64 adds a third.

@@ -12,6 +12,7 @@ from reward_agent.definitions.card import EnvCard
 from reward_agent.definitions.task import TaskSpec
 from reward_agent.files import write_atomic
 from reward_agent.llm.budget import Budget
+from reward_agent.llm.provider import find_provider
 from reward_agent.records.limits import Limits
 from reward_agent.records.settings import RunSettings
 from reward_agent.records.store import MetricOrigin, RunStore
@@ -109,8 +110,9 @@ class ActiveRun:
     @property
     def shown_card(self) -> EnvCard:
         """What the designer knows of the environment; a script may hold a person's program."""
-        is_scripted = (self.settings.provider or "").partition(":")[0] == "scripted"
-        return self.card if is_scripted else self.card.for_designer
+        spec = self.settings.provider
+        is_whole = spec is not None and find_provider(spec).sees_whole_card
+        return self.card if is_whole else self.card.for_designer
 
     @property
     def evaluator(self) -> Evaluator:

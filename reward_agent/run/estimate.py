@@ -19,8 +19,8 @@ from reward_agent.definitions.task import TaskSpec, apply_task, read_task_metric
 from reward_agent.designers.preview import Subject, estimate_tokens, preview_prompt
 from reward_agent.errors import DataError, UsageError
 from reward_agent.executors.local import count_slots
-from reward_agent.llm.budget import FREE_PROVIDERS
 from reward_agent.llm.models import ModelCard, find_model, load_models
+from reward_agent.llm.provider import Provider, find_provider
 from reward_agent.llm.registry import choose_provider
 from reward_agent.records.settings import RunSettings, resolve_settings
 from reward_agent.records.store import RunStore, list_runs, read_record
@@ -105,22 +105,22 @@ def estimate_design(
     spec = resolve_task(card, task)
     card = apply_task(card, spec)
     settings = resolve_settings(options, card.budget, card.name, environ).settings
-    provider = (settings.provider or choose_provider(environ).spec).partition(":")[0]
-    model = settings.model or load_models().default.get(provider, provider)
+    provider = find_provider(settings.provider or choose_provider(environ).spec)
+    model = settings.model or load_models().default.get(provider.name, provider.name)
     has_metric = read_task_metric(card, spec) is not None
     calls = _count_calls(settings, provider, has_metric)
     inputs, outputs = _count_tokens(Subject(card, spec), settings, calls)
     rate, how = _find_rate(card, find_runs_dir(runs_dir))
     steps = _count_steps(settings)
     total = sum(calls.values(), _make_range((0, 0, 0)))
-    price = None if provider in FREE_PROVIDERS else find_model(model)
+    price = None if provider.is_free else find_model(model)
     return Estimate(
-        provider=provider,
+        provider=provider.name,
         model=model,
         calls=total,
         input_tokens=inputs,
         output_tokens=outputs,
-        usd=_price(price, inputs, outputs, is_free=provider in FREE_PROVIDERS),
+        usd=_price(price, inputs, outputs, is_free=provider.is_free),
         env_steps=steps,
         wall_s=_estimate_time(settings, total, steps, rate),
         notes=tuple(_list_notes(settings, price, provider, model, how, spec, has_metric)),
@@ -132,9 +132,9 @@ def _make_range(values: Iterable[float]) -> Range:
     return Range(low=low, likely=likely, high=high)
 
 
-def _count_calls(settings: RunSettings, provider: str, has_metric: bool) -> dict[str, Range]:
+def _count_calls(settings: RunSettings, provider: Provider, has_metric: bool) -> dict[str, Range]:
     """Return the calls of each agent."""
-    if provider == "offline":
+    if provider.makes == "designer":
         return {}
     n = settings.candidates * settings.iterations
     repairs = settings.max_repairs
@@ -257,7 +257,7 @@ def _read_rates(store: RunStore, env: str) -> list[float]:
 def _list_notes(
     settings: RunSettings,
     price: ModelCard | None,
-    provider: str,
+    provider: Provider,
     model: str,
     speed: str,
     task: TaskSpec,
@@ -268,8 +268,8 @@ def _list_notes(
         f"steps, {settings.winner_seeds} fresh seeds for each of the two best",
         speed,
     ]
-    if provider in FREE_PROVIDERS:
-        notes.append(f"{provider} costs nothing")
+    if provider.is_free:
+        notes.append(f"{provider.name} costs nothing")
     elif price is None:
         notes.append(f"no price is known for {model!r}; --max-tokens and --max-calls bound a run")
     else:

@@ -24,7 +24,7 @@ from reward_agent.definitions.task import (
 )
 from reward_agent.designers.team import Team, make_team
 from reward_agent.errors import BudgetError, Interrupted, RewardAgentError, UsageError
-from reward_agent.executors.registry import make_places
+from reward_agent.executors.registry import EXECUTORS, make_places
 from reward_agent.executors.remote import ClusterOptions
 from reward_agent.executors.slots import SlotExecutor
 from reward_agent.llm.registry import choose_provider
@@ -244,7 +244,7 @@ def _follow(
 ) -> RunRecord:
     """Hold the run's lock, choose the metric, run the loop; record how it ended."""
     settings = RunSettings.model_validate(run.config)
-    if settings.executor == "local":
+    if EXECUTORS.find(settings.executor).is_here:
         require_backend(run.card)
     level = check_isolation(settings.sandbox)
     with store.lock():

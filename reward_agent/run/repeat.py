@@ -8,6 +8,7 @@ from typing import Any
 
 from reward_agent.definitions.paths import find_runs_dir
 from reward_agent.errors import UsageError
+from reward_agent.llm.provider import PROVIDERS
 from reward_agent.records.settings import RunSettings
 from reward_agent.records.store import METRIC_FILE, RunRecord, find_run
 from reward_agent.run.metric import ProposedMetric
@@ -57,7 +58,8 @@ def find_repeated(provider: object, runs_dir: Path | None = None) -> Repeated | 
         UsageError: no run is named, or there is none of that name.
     """
     kind, _, name = str(provider or "").partition(":")
-    if kind != "replay":
+    row = PROVIDERS.find_own(kind)
+    if row is None or not row.is_replay:
         return None
     if not name:
         raise UsageError("replay needs a run", "give --provider replay:RUN, such as replay:last")
@@ -66,4 +68,4 @@ def find_repeated(provider: object, runs_dir: Path | None = None) -> Repeated | 
     where = store.dir.name if store.dir.parent == folder else str(store.dir)
     path = store.dir / METRIC_FILE
     metric = path.read_text("utf-8") if path.is_file() else None
-    return Repeated(store.read_run(), f"replay:{where}", metric)
+    return Repeated(store.read_run(), f"{kind}:{where}", metric)

@@ -7,8 +7,10 @@ import os
 import platform
 import sys
 from dataclasses import dataclass
+from typing import Any
 
 from reward_agent.film.graphics import find_graphics
+from reward_agent.plugins import Plugin, Seam
 from reward_agent.sandbox.environment import find_import_roots
 from reward_agent.sandbox.landlock import read_abi
 from reward_agent.sandbox.syscalls import find_architecture
@@ -48,6 +50,27 @@ class Mechanism:
 def survey() -> list[Mechanism]:
     """Try everything out; takes a second or two and never fails."""
     return [*_survey_isolation(), _survey_graphics(), *_survey_python()]
+
+
+def survey_members(seam: Seam[Any]) -> list[Mechanism]:
+    """Tell which members of a seam can be used, strangers' included; nothing is imported."""
+    rows = []
+    for row in seam.own:
+        if not row.package and not row.commands:
+            continue
+        detail = f"needs {row.missing}: {row.way_out}" if row.missing else _find_version(row)
+        covers = f"{seam.noun} {row.name} (optional)"
+        rows.append(Mechanism(row.package or row.name, covers, not row.missing, detail))
+    for name, entry in seam.strangers.items():
+        rows.append(Mechanism(name, f"{seam.noun} {name}", True, entry.value))
+    return rows
+
+
+def _find_version(row: Plugin) -> str:
+    try:
+        return importlib.metadata.version(row.package) if row.package else "found"
+    except importlib.metadata.PackageNotFoundError:
+        return "found"
 
 
 def _survey_isolation() -> list[Mechanism]:

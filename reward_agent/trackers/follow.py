@@ -18,8 +18,7 @@ from reward_agent.errors import RewardAgentError
 from reward_agent.files import read_capped, write_atomic
 from reward_agent.records.jobs import PROGRESS_FILE
 from reward_agent.records.store import RunStore
-from reward_agent.trackers.base import Opener, Tracker
-from reward_agent.trackers.registry import find_openers
+from reward_agent.trackers.registry import Opener, Tracker, find_openers
 from reward_agent.types import Evaluation
 
 Listener = Callable[[str, dict[str, Any]], None]

@@ -1,30 +1,58 @@
-"""The trackers by name; a package is imported when its tracker is asked for."""
+"""The seam of trackers, and its members by name; a package is imported when it is asked for."""
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Protocol
 
-from reward_agent.errors import UnknownNameError, UsageError
-from reward_agent.trackers.base import Opener
+from reward_agent.plugins import Plugin, Seam
 
 
-@dataclass(frozen=True)
-class Row:
-    """Where a tracker lives, and the package that it needs."""
+class Tracker(Protocol):
+    """Where a run is logged. A group is what has steps of its own, such as one training."""
 
-    module: str
-    package: str
+    def log_scalars(self, group: str, scalars: Mapping[str, float], step: int) -> None:
+        """Log numbers of one step; their names may hold slashes."""
+
+    def log_text(self, name: str, text: str) -> None:
+        """Log a text: a program, a critique, what a person said."""
+
+    def log_video(self, name: str, path: Path) -> None:
+        """Log an animated WebP or an mp4."""
+
+    def close(self) -> None:
+        """Write what is still to be written."""
 
 
-# The name of each is the extra that installs its package.
-TRACKERS = {
-    "tensorboard": Row("reward_agent.trackers.tensorboard", "tensorboard"),
-    "wandb": Row("reward_agent.trackers.wandb", "wandb"),
-    "mlflow": Row("reward_agent.trackers.mlflow", "mlflow"),
-}
+class Opener(Protocol):
+    """The factory of a tracker: makes one for a run."""
+
+    def __call__(self, run_id: str, folder: Path, config: Mapping[str, Any]) -> Tracker:
+        """Open a tracker.
+
+        Args:
+            run_id: name of the run.
+            folder: the tracker's own, in the run's directory.
+            config: settings of the run.
+        """
+
+
+def _make_row(name: str, help: str) -> Plugin:
+    factory = f"reward_agent.trackers.{name}:open_tracker"
+    return Plugin(name, factory, help, package=name, extra=name)
+
+
+TRACKERS = Seam(
+    "tracker",
+    "reward_agent.trackers",
+    Plugin,
+    (
+        _make_row("tensorboard", "TensorBoard's event files"),
+        _make_row("wandb", "Weights & Biases"),
+        _make_row("mlflow", "an MLflow server, or its files"),
+    ),
+)
 
 
 def find_openers(names: Iterable[str]) -> dict[str, Opener]:
@@ -34,15 +62,4 @@ def find_openers(names: Iterable[str]) -> dict[str, Opener]:
         UnknownNameError: there is no such tracker.
         UsageError: its package is not installed.
     """
-    openers: dict[str, Opener] = {}
-    for name in names:
-        if name not in TRACKERS:
-            raise UnknownNameError("tracker", name, TRACKERS)
-        row = TRACKERS[name]
-        if importlib.util.find_spec(row.package) is None:
-            raise UsageError(
-                f"the tracker {name} needs the package {row.package}, which is not installed",
-                f"pip install 'reward-agent[{name}]'",
-            )
-        openers[name] = importlib.import_module(row.module).open_tracker
-    return openers
+    return {name: TRACKERS.load(name) for name in names}

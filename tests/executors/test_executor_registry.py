@@ -12,11 +12,14 @@ from pathlib import Path
 import pytest
 from support.trainings import make_request
 
+from reward_agent import plugins
 from reward_agent.definitions.card import find_env_dir, load_env
 from reward_agent.errors import UnknownNameError, UsageError
-from reward_agent.executors import node, registry, survey
+from reward_agent.executors import node
+from reward_agent.executors.registry import EXECUTORS, make_places
 from reward_agent.executors.remote import ClusterOptions, RemotePlace
 from reward_agent.executors.slots import SlotExecutor
+from reward_agent.sandbox.doctor import survey_members
 from reward_agent.types import TrainingResult
 
 
@@ -34,30 +37,29 @@ class InHouse:
 
 
 def set_entries(monkeypatch: pytest.MonkeyPatch, **entries: str) -> None:
-    found = [EntryPoint(name, value, registry.GROUP) for name, value in entries.items()]
-    for module in (registry, survey.importlib.metadata):
-        monkeypatch.setattr(module, "entry_points", lambda group: found)
+    found = [EntryPoint(name, value, EXECUTORS.group) for name, value in entries.items()]
+    monkeypatch.setattr(plugins, "entry_points", lambda group: found)
 
 
 def test_an_entry_point_is_an_executor_and_cannot_replace_ours(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     set_entries(monkeypatch, inhouse=f"{__name__}:InHouse", ray=f"{__name__}:InHouse")
-    place, home = registry.make_places("inhouse", ClusterOptions(slots=1), "default", is_warm=False)
+    place, home = make_places("inhouse", ClusterOptions(slots=1), "default", is_warm=False)
     assert isinstance(place, RemotePlace)
     executor = SlotExecutor(place, None, home)
     [job_exit] = executor.map([make_request(tmp_path / "job")])
     executor.close()
     assert isinstance(job_exit.result, TrainingResult)
-    assert registry._load_factory("ray") is not InHouse
+    assert EXECUTORS.find("ray").factory == "reward_agent.executors.ray:make_nodes"
     with pytest.raises(UnknownNameError, match="inhouse"):
-        registry.make_places("inhousr", ClusterOptions(), "default", is_warm=False)
+        make_places("inhousr", ClusterOptions(), "default", is_warm=False)
 
 
 def test_an_entry_point_that_cannot_be_loaded_says_which(monkeypatch: pytest.MonkeyPatch) -> None:
     set_entries(monkeypatch, broken="no_such_package:make")
     with pytest.raises(UsageError, match="no_such_package:make"):
-        registry.make_places("broken", ClusterOptions(), "default", is_warm=False)
+        make_places("broken", ClusterOptions(), "default", is_warm=False)
 
 
 def test_the_survey_names_every_cluster_and_what_is_missing(
@@ -65,9 +67,9 @@ def test_the_survey_names_every_cluster_and_what_is_missing(
 ) -> None:
     set_entries(monkeypatch, inhouse=f"{__name__}:InHouse")
     monkeypatch.setenv("PATH", str(tmp_path))
-    rows = {row.name: row for row in survey.survey_executors()}
-    assert not rows["Slurm"].available
-    assert "sbatch" in rows["Slurm"].detail
+    rows = {row.name: row for row in survey_members(EXECUTORS)}
+    assert not rows["slurm"].available
+    assert "sbatch" in rows["slurm"].detail
     assert rows["inhouse"].available
     assert rows["ray"].available or "reward-agent[ray]" in rows["ray"].detail
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from reward_agent.errors import UsageError
+from reward_agent.executors.registry import EXECUTORS
 from reward_agent.executors.remote import ClusterOptions
 from reward_agent.executors.slurm import make_nodes, write_script
 
@@ -47,7 +48,7 @@ def test_without_slurm_the_message_names_its_commands(
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(UsageError, match="sbatch, squeue, scancel, sinfo"):
-        make_nodes(ClusterOptions(folder=tmp_path))
+        EXECUTORS.load("slurm")
 
 
 def test_a_part_of_a_gpu_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

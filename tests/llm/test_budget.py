@@ -26,6 +26,7 @@ from reward_agent.llm.budget import (
 from reward_agent.llm.chat import ALL_AGENTS, ChatMessage, ChatRequest, Completion
 from reward_agent.llm.costs import CallLog, group_usage, name_round_of, read_calls, sum_usage
 from reward_agent.llm.models import find_model, load_models
+from reward_agent.llm.provider import find_provider
 from reward_agent.types import Usage
 
 PRICED = load_models().default["anthropic"]
@@ -59,7 +60,9 @@ class PaidModel:
 
 def make_model(inner=None, path=None, **limits):
     budget = Budget(SpendingLimits(**limits), CallLog(path))
-    return BudgetedChatModel(inner or PaidModel(), budget), budget
+    inner = inner or PaidModel()
+    row = find_provider(inner.provider)
+    return BudgetedChatModel(inner, budget, is_free=row.is_free), budget
 
 
 @pytest.fixture

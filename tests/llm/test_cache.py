@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from reward_agent.errors import DataError
-from reward_agent.llm.cache import CachedChatModel, CompletionCache, make_cache_key
+from reward_agent.llm.cache import CachedChatModel, CompletionCache, count_by_agent, make_cache_key
 from reward_agent.llm.chat import ALL_AGENTS, ChatMessage, Completion
 from reward_agent.llm.costs import CallLog, read_calls, sum_usage
 from reward_agent.types import Critique, Usage
@@ -81,7 +81,7 @@ def test_threads_share_the_cache(tmp_path, request_):
         thread.start()
     for thread in threads:
         thread.join()
-    assert cache.count_by_agent() == {"designer": 16}
+    assert count_by_agent(cache.path) == {"designer": 16}
 
 
 def damage(path, how):
@@ -186,7 +186,7 @@ def test_processes_share_the_file(tmp_path, request_):
         thread.start()
     for thread in threads:
         thread.join()
-    assert CompletionCache(path).count_by_agent() == {"designer": 32}
+    assert count_by_agent(path) == {"designer": 32}
 
 
 def test_hits_are_noted_and_cost_nothing(tmp_path, request_):
@@ -207,4 +207,4 @@ def test_failure_is_not_stored(tmp_path, request_):
     cache = CompletionCache(tmp_path / "replies.sqlite")
     with pytest.raises(DataError, match="down"):
         CachedChatModel(FailingModel(), cache).complete(request_)
-    assert cache.count_by_agent() == {}
+    assert count_by_agent(cache.path) == {}

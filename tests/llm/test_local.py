@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from reward_agent import plugins
 from reward_agent.errors import ModelError, UnreachableError, UsageError
 from reward_agent.llm import local
 from reward_agent.llm.provider import ProviderOptions
@@ -51,7 +52,7 @@ class Server:
 def make_file(tmp_path, monkeypatch):
     """Return a function that makes a model file, which llama.cpp's stand-in can load."""
     (tmp_path / "xllamacpp.py").write_text(LLAMA)
-    monkeypatch.setattr(local, "find_spec", lambda name: object())
+    monkeypatch.setattr(plugins, "find_spec", lambda name: object())
     monkeypatch.setattr(local, "_ALLOWED", (*local._ALLOWED, "PYTHONPATH"))
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     monkeypatch.setenv("OPENAI_API_KEY", "sk-not-for-a-child")
@@ -63,7 +64,8 @@ def make_file(tmp_path, monkeypatch):
     ("spec", "says"),
     [("local", "needs a model file"), ("local:/nowhere/m.gguf", "no model file /nowhere/m.gguf")],
 )
-def test_missing_file_is_named(spec, says):
+def test_missing_file_is_named(spec, says, monkeypatch):
+    monkeypatch.setattr(plugins, "find_spec", lambda name: object())
     with pytest.raises(UsageError, match=says):
         make_chat_model(spec)
 
@@ -71,7 +73,7 @@ def test_missing_file_is_named(spec, says):
 def test_missing_package_names_the_command_that_installs_it(tmp_path, monkeypatch):
     path = tmp_path / "m.gguf"
     path.write_bytes(b"GGUF")
-    monkeypatch.setattr(local, "find_spec", lambda name: None)
+    monkeypatch.setattr(plugins, "find_spec", lambda name: None)
     with pytest.raises(UsageError) as caught:
         make_chat_model(f"local:{path}")
     assert "xllamacpp" in caught.value.message

@@ -4,14 +4,16 @@ import os
 import subprocess
 import sys
 from importlib.metadata import EntryPoint
+from pathlib import Path
 
 import pytest
 
+from reward_agent import plugins
 from reward_agent.errors import UnknownNameError, UsageError
-from reward_agent.llm import registry
 from reward_agent.llm.chat import ALL_AGENTS, Completion
 from reward_agent.llm.models import find_model, load_models
-from reward_agent.llm.registry import choose_provider, list_providers, make_chat_model
+from reward_agent.llm.provider import PROVIDERS
+from reward_agent.llm.registry import choose_provider, make_chat_model
 
 
 class EchoModel:
@@ -37,11 +39,11 @@ def make_echo(options):
 @pytest.fixture
 def echo(monkeypatch):
     entries = [
-        EntryPoint("echo", f"{__name__}:make_echo", registry.GROUP),
-        EntryPoint("openai", f"{__name__}:make_echo", registry.GROUP),
-        EntryPoint("broken", "no_such_package:make", registry.GROUP),
+        EntryPoint("echo", f"{__name__}:make_echo", PROVIDERS.group),
+        EntryPoint("openai", f"{__name__}:make_echo", PROVIDERS.group),
+        EntryPoint("broken", "no_such_package:make", PROVIDERS.group),
     ]
-    monkeypatch.setattr(registry, "entry_points", lambda group: entries)
+    monkeypatch.setattr(plugins, "entry_points", lambda group: entries)
 
 
 def test_third_party_provider_is_found_by_its_entry_point(echo, request_):
@@ -51,13 +53,19 @@ def test_third_party_provider_is_found_by_its_entry_point(echo, request_):
 
 
 def test_third_party_cannot_replace_a_provider_of_ours(echo):
-    assert list_providers().count("openai") == 1
+    assert PROVIDERS.names.count("openai") == 1
     assert make_chat_model("openai", environ={"OPENAI_API_KEY": "k"}).provider == "openai"
 
 
 def test_provider_that_cannot_be_loaded_is_named(echo):
     with pytest.raises(UsageError, match=r"'broken' \(no_such_package:make\) cannot be loaded"):
         make_chat_model("broken")
+
+
+def test_readme_has_the_table_of_providers():
+    rows = [f"| `{p.name}{p.argument}` | {p.help} | {p.needs} |" for p in PROVIDERS.own]
+    readme = Path(__file__).parents[2] / "README.md"
+    assert "\n".join(rows) in readme.read_text("utf-8")
 
 
 def test_unknown_provider_gets_the_closest_name():
@@ -129,9 +137,10 @@ def test_installed_package_of_a_third_party_is_a_provider(tmp_path):
     (info / "entry_points.txt").write_text("[reward_agent.providers]\nparrot = parrot:make_model\n")
     code = (
         "from reward_agent.llm.chat import ChatMessage, ChatRequest\n"
-        "from reward_agent.llm.registry import list_providers, make_chat_model\n"
+        "from reward_agent.llm.provider import PROVIDERS\n"
+        "from reward_agent.llm.registry import make_chat_model\n"
         "request = ChatRequest('designer', 'designer/first', (ChatMessage('user', 'Hop.'),))\n"
-        "print('parrot' in list_providers(), make_chat_model('parrot').complete(request).reply)\n"
+        "print('parrot' in PROVIDERS.names, make_chat_model('parrot').complete(request).reply)\n"
     )
     result = subprocess.run(
         [sys.executable, "-c", code],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from reward_agent.errors import UnknownNameError, UsageError
 from reward_agent.records.store import RunStore
 from reward_agent.trackers import registry
 from reward_agent.trackers.follow import RunLog, TrackedRun, read_progress
+from reward_agent.trackers.registry import TRACKERS
 
 REPLY = """--- reply ---
 ```python
@@ -135,8 +137,8 @@ def test_rows_that_a_child_spoilt_are_left_out(tmp_path: Path) -> None:
 
 
 def test_a_missing_package_is_named_with_its_command(monkeypatch: pytest.MonkeyPatch) -> None:
-    row = registry.Row("reward_agent.trackers.wandb", "not_there_at_all")
-    monkeypatch.setitem(registry.TRACKERS, "wandb", row)
+    rows = tuple(replace(row, package="not_there_at_all") for row in TRACKERS.own)
+    monkeypatch.setattr(registry, "TRACKERS", replace(TRACKERS, own=rows))
     with pytest.raises(UsageError, match="not_there_at_all") as caught:
         registry.find_openers(["wandb"])
     assert caught.value.remedy == "pip install 'reward-agent[wandb]'"

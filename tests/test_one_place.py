@@ -1,0 +1,143 @@
+"""A new member of a seam is one new file: it is installed as a stranger's package and really used."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from pathlib import Path
+
+import pytest
+
+import reward_agent
+from reward_agent.records.store import RunStore
+from reward_agent.trackers.follow import TrackedRun
+
+REPLY = """```python
+def compute_reward(state, action, next_state):
+    upright = tolerance(next_state.pole_angle, bounds=(-0.05, 0.05), margin=0.2)
+    return upright, {"upright": upright}
+```"""
+SMALL = {
+    "candidates": 1, "iterations": 1, "steps": 2048, "winner_seeds": 0, "eval_episodes": 2,
+    "racing": "none", "video": False, "environ": {},
+}  # fmt: skip
+
+
+@pytest.fixture
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Return a function that installs a package of one module, with one entry point."""
+
+    def install_module(group: str, name: str, source: str, entry: str) -> None:
+        site = tmp_path / "site"
+        info = site / f"{name}-1.0.dist-info"
+        info.mkdir(parents=True)
+        (site / f"{name}.py").write_text(source)
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+        (info / "entry_points.txt").write_text(f"[{group}]\n{name} = {name}:{entry}\n")
+        monkeypatch.syspath_prepend(str(site))
+        importlib.invalidate_caches()
+        monkeypatch.delitem(sys.modules, name, raising=False)
+
+    return install_module
+
+
+PARROT = f"""
+from reward_agent.llm.chat import ALL_AGENTS, Completion
+from reward_agent.llm.provider import Provider
+
+class Parrot:
+    provider, name, agents, max_concurrency = "parrot", "parrot-1", frozenset({{"designer"}}), 1
+
+    def complete(self, request):
+        return Completion(
+            reply={REPLY!r}, stop_reason="stop", model=self.name, provider=self.provider
+        )
+
+PROVIDER = Provider("parrot", "parrot:make_model", "a parrot", is_free=True, is_patient=True)
+
+def make_model(options):
+    return Parrot()
+"""
+
+
+def test_a_provider_is_one_file(install, tmp_path: Path) -> None:
+    install("reward_agent.providers", "parrot", PARROT, "PROVIDER")
+    run = reward_agent.design(
+        "inverted_pendulum", "balance", provider="parrot", max_usd=1.0, runs_dir=tmp_path, **SMALL
+    )
+    assert run.designer == "parrot: parrot-1"
+    assert run.usage.n_calls == 1
+    assert run.winner is not None
+    estimate = reward_agent.estimate_design(
+        "inverted_pendulum", "balance", provider="parrot", environ={}
+    )
+    assert "parrot costs nothing" in estimate.notes
+
+
+NEXT_DOOR = """
+from pathlib import Path
+from reward_agent.executors import node
+
+class Nodes:
+    def __init__(self, options):
+        self.n_slots = 1
+
+    def work(self, order, on_progress, cancel):
+        Path(__file__).with_name("worked").touch()
+        return node.work(order, on_progress, cancel)
+
+    def close(self):
+        pass
+"""
+
+
+def test_an_executor_is_one_file(install, tmp_path: Path) -> None:
+    install("reward_agent.executors", "next_door", NEXT_DOOR, "Nodes")
+    run = reward_agent.design(
+        "inverted_pendulum", "balance", provider="offline", executor="next_door",
+        runs_dir=tmp_path / "runs", **SMALL,
+    )  # fmt: skip
+    assert run.winner is not None
+    assert (tmp_path / "site" / "worked").exists()
+
+
+DIARY = """
+import json
+
+class Diary:
+    def __init__(self, folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        self._path = folder / "diary.jsonl"
+
+    def _write(self, *words):
+        with self._path.open("a") as file:
+            file.write(json.dumps(words) + chr(10))
+
+    def log_scalars(self, group, scalars, step):
+        self._write("scalars", group, step)
+
+    def log_text(self, name, text):
+        self._write("text", name)
+
+    def log_video(self, name, path):
+        self._write("video", name)
+
+    def close(self):
+        self._write("closed")
+
+def open_diary(run_id, folder, config):
+    return Diary(folder)
+"""
+
+
+def test_a_tracker_is_one_file(install, tmp_path: Path) -> None:
+    install("reward_agent.trackers", "diary", DIARY, "open_diary")
+    tracked = TrackedRun(["diary"], lambda name: RunStore(tmp_path / "runs" / name))
+    run = reward_agent.design(
+        "inverted_pendulum", "balance", provider="offline", runs_dir=tmp_path / "runs",
+        listen=tracked.listen_with(lambda kind, data: None), **SMALL,
+    )  # fmt: skip
+    tracked.close()
+    told = (tmp_path / "runs" / run.id / "tracking" / "diary" / "diary.jsonl").read_text()
+    assert '["scalars", ' in told
+    assert told.endswith('["closed"]\n')
