@@ -17,6 +17,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -38,6 +39,7 @@ from reward_agent.errors import (
 )
 from reward_agent.executors.registry import EXECUTORS, make_places
 from reward_agent.executors.remote import ClusterOptions
+from reward_agent.records.events import Event, Listener, ignore
 from reward_agent.records.settings import RunSettings
 from reward_agent.records.store import (
     RunRecord,
@@ -60,8 +62,6 @@ _STOPPING = (
     Interrupted, BudgetError, UsageError, SandboxError, MissingKeyError, RejectedKeyError,
     QuotaError,
 )  # fmt: skip
-
-Listener = Callable[[str, dict[str, Any]], None]
 
 
 class Sweep(FileRecord):
@@ -97,6 +97,33 @@ class JobResult(FileRecord):
     sandbox_level: str = ""
     versions: dict[str, str] = Field(default_factory=dict)
     finished: str
+
+
+@dataclass(frozen=True)
+class JobStarted(Event):
+    """A job of a sweep begins."""
+
+    kind = "started"
+    job: Job
+
+
+@dataclass(frozen=True)
+class JobRetried(Event):
+    """An attempt of a job failed, and another may follow."""
+
+    kind = "retried"
+    job: Job
+    attempt: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class JobOver(Event):
+    """A job has its result."""
+
+    kind = "over"
+    job: Job
+    result: JobResult
 
 
 class SweepStore:
@@ -143,7 +170,7 @@ def run_sweep(
     choices: Choices | None = None,
     folder: Path | None = None,
     slots: int = 0,
-    listen: Listener = lambda kind, data: None,
+    listen: Listener = ignore,
     *,
     retry_failed: bool = False,
 ) -> SweepStore:
@@ -155,7 +182,7 @@ def run_sweep(
         folder: where the sweep lies; ``runs/bench/<suite>`` by default. One that is there is taken
             up again: jobs that are the same to the digest are not repeated.
         slots: jobs side by side, one training each; 0: one, or as many as a cluster has.
-        listen: receives ``("started" | "retried" | "over", data)``.
+        listen: receives ``JobStarted``, ``JobRetried`` and ``JobOver``.
         retry_failed: take up jobs again that were recorded as failed.
 
     Raises:
@@ -238,7 +265,7 @@ def _run_all(jobs: Sequence[Job], slots: int, run: Callable[[Job], None]) -> Non
 
 def _run_job(store: SweepStore, job: Job, environ: Mapping[str, str], listen: Listener) -> None:
     """Bring one job to its end and write its result."""
-    listen("started", {"job": job})
+    listen(JobStarted(job))
     for attempt in range(1, N_ATTEMPTS + 1):
         try:
             run = _follow_run(store, job, environ, is_last=attempt == N_ATTEMPTS)
@@ -246,12 +273,12 @@ def _run_job(store: SweepStore, job: Job, environ: Mapping[str, str], listen: Li
         except _STOPPING:
             raise
         except RewardAgentError as error:
-            listen("retried", {"job": job, "attempt": attempt, "reason": error.message})
+            listen(JobRetried(job, attempt, error.message))
             result = _describe_failure(store, job, error, attempt)
         if result.status == "finished":
             break
     write_record(store.job_dir(job.id) / RESULT_FILE, result)
-    listen("over", {"job": job, "result": result})
+    listen(JobOver(job, result))
 
 
 def _follow_run(

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from reward_agent.cli.settings import add_settings
+from reward_agent.records.events import Event
 
 if TYPE_CHECKING:
     from reward_agent.bench.plan import Choices
     from reward_agent.bench.suite import Suite
     from reward_agent.bench.sweep import SweepStore
+    from reward_agent.records.events import Event
 
 app = typer.Typer(
     help="Run tasks x methods x seeds; resumable, with honest statistics.", no_args_is_help=True
@@ -91,20 +93,25 @@ def _load(name: str, changes: dict[str, Any]) -> Suite:
     return make_suite(load_suite(name).model_dump() | given)
 
 
-def _report(kind: str, data: dict[str, Any]) -> None:
+def _report(event: Event) -> None:
     """Tell of each job's beginning and end on standard error."""
     from rich.markup import escape
 
+    from reward_agent.bench.sweep import JobOver, JobRetried, JobStarted
     from reward_agent.cli.output import progress_console
 
-    job = data["job"]
-    words = f"{job.task_name} {job.label} seed {job.seed}"
-    if kind == "retried":
-        words += f": attempt {data['attempt']} failed: {data['reason']}"
-    elif kind == "over":
-        scores = ", ".join(f"{score:.3g}" for score in data["result"].scores)
-        words += f": {scores} {job.unit}" if scores else f": {data['result'].outcome}"
-    progress_console.print(f"{kind:8} {escape(words)}", highlight=False)
+    match event:
+        case JobStarted(job):
+            news = ""
+        case JobRetried(job):
+            news = f": attempt {event.attempt} failed: {event.reason}"
+        case JobOver(job, result):
+            scores = ", ".join(f"{score:.3g}" for score in result.scores)
+            news = f": {scores} {job.unit}" if scores else f": {result.outcome}"
+        case _:
+            return
+    words = f"{job.task_name} {job.label} seed {job.seed}{news}"
+    progress_console.print(f"{event.kind:8} {escape(words)}", highlight=False)
 
 
 def _show_forecast(suite: Suite, choices: Choices, slots: int, output: Path | None) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Self
 
@@ -18,6 +18,25 @@ from rich.progress import (
 from reward_agent.cli.output import answer_console, make_table, print_text, progress_console
 from reward_agent.errors import Interrupted
 from reward_agent.llm.provider import PROVIDERS
+from reward_agent.records.events import (
+    Concluded,
+    Confirming,
+    Drafted,
+    Event,
+    IterationStarted,
+    MetricChosen,
+    MetricRejected,
+    NoMetric,
+    Rescored,
+    Retrying,
+    RunStarted,
+    SandboxChosen,
+    Scored,
+    SessionOpened,
+    TrainedUntil,
+    TrainingProgress,
+    Warned,
+)
 from reward_agent.records.timing import describe_shares
 from reward_agent.text import name_round
 
@@ -68,7 +87,7 @@ class RunDisplay:
         self._progress = _make_progress()
         self._tasks: dict[tuple[str, int], TaskID] = {}
         self._unit = ""
-        self._best: tuple[str, float] | None = None
+        self._best: float | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -82,106 +101,113 @@ class RunDisplay:
         self._progress.stop()
         yield
 
-    def listen(self, kind: str, data: dict[str, Any]) -> None:
+    def listen(self, event: Event) -> None:
         """Show one event; kinds without a line of their own are passed over."""
-        show = getattr(self, f"_show_{kind}", None)
-        if show is None:
-            return
+        if isinstance(event, RunStarted | SessionOpened | MetricChosen):
+            self._unit = event.unit
         try:
-            show(**data)
+            match event:
+                case TrainingProgress():
+                    self._show_progress(event)
+                case TrainedUntil():
+                    self._hide_progress(event)
+                case Concluded():
+                    self._show_concluded(event)
+                case _ if text := _describe(event, self._unit):
+                    self._say(text)
         except (BrokenPipeError, SystemExit):  # rich's way to say that nobody reads any more
             raise Interrupted("nobody reads the output any more") from None
 
     def _say(self, text: str) -> None:
         progress_console.print(text, highlight=False)
 
-    def _show_run_started(self, run: str, designer: str, task: str, unit: str, **_: Any) -> None:
-        self._unit = unit
-        self._say(f"[bold]designer[/]  {escape(designer)}")
-        self._say(f"[bold]task[/]      {escape(task)}")
-        self._say(f"[bold]run[/]       {escape(run)}")
-
-    def _show_sandbox(self, level: str) -> None:
-        if level == "full":
-            self._say("[bold]sandbox[/]   [green]full[/]")
-        else:
-            self._say(
-                f"[bold]sandbox[/]   [yellow]{level}[/]: generated code is isolated less than it "
-                "can be; `reward-agent doctor` says what is missing"
-            )
-
-    def _show_retry(self, reason: str, **_: Any) -> None:
-        self._say(f"  [yellow]waiting[/] {escape(reason)}")
-
-    def _show_warning(self, reason: str, **_: Any) -> None:
-        self._say(f"  [yellow]warning[/] {escape(reason)}")
-
-    def _show_no_metric(self, reason: str, **_: Any) -> None:
-        self._say(
-            f"[yellow]no metric[/] {escape(reason)}: policies are trained and shown, "
-            "nothing is ranked. Give one with --metric FILE."
-        )
-
-    def _show_metric_chosen(self, origin: str, unit: str, **_: Any) -> None:
-        self._unit = unit
-        self._say(f"[bold]metric[/]    {escape(origin)}")
-
-    def _show_metric_rejected(self, outcome: str, **_: Any) -> None:
-        self._say(f"  proposed metric: {escape(outcome)}")
-
-    def _show_iteration_started(self, iteration: int, **_: Any) -> None:
-        self._say(f"\n[bold]{name_round(iteration)}[/]")
-
-    def _show_drafted(self, id: str, outcome: str, idea: str, **_: Any) -> None:
-        mark = "[green]✓[/]" if outcome == "accepted" else "[red]✗[/]"
-        self._say(f"  {mark} {id}  [dim]{escape(idea)}[/]  {escape(outcome)}")
-
-    def _show_training_progress(
-        self, candidate: str, seed: int, until: int, total: int, **row: float
-    ) -> None:
-        key = (candidate, seed)
+    def _show_progress(self, event: TrainingProgress) -> None:
+        key = (event.candidate, event.seed)
         if key not in self._tasks:
             self._tasks[key] = self._progress.add_task(
-                f"{candidate} seed {seed}", total=total, rate="–", generated="–"
+                f"{event.candidate} seed {event.seed}", total=event.total, rate="–", generated="–"
             )
-        self._progress.update(self._tasks[key], visible=True, **_describe_row(row))
+        self._progress.update(self._tasks[key], visible=True, **_describe_row(event.row))
         self._progress.start()
 
-    def _show_trained_until(self, candidate: str, seed: int, outcome: str, **_: Any) -> None:
-        task = self._tasks.get((candidate, seed))
+    def _hide_progress(self, event: TrainedUntil) -> None:
+        task = self._tasks.get((event.candidate, event.seed))
         if task is not None:
             self._progress.update(task, visible=False)
         # An idle display redraws its line all the same, over what a person types there.
         if not any(task.visible for task in self._progress.tasks):
             self._progress.stop()
-        if outcome.startswith("failed"):
-            self._say(f"  [red]✗[/] {candidate}  {escape(outcome)}")
+        if event.outcome.startswith("failed"):
+            self._say(f"  [red]✗[/] {event.candidate}  {escape(event.outcome)}")
 
-    def _show_scored(self, candidate: str, steps: int, score: float | None, **_: Any) -> None:
-        self._say(f"  [dim]{candidate} at {steps:,} steps:[/] {_show_number(score)} {self._unit}")
-
-    def _show_concluded(
-        self, candidate: str, outcome: str, task_score: float | None, **_: Any
-    ) -> None:
-        if task_score is not None and (self._best is None or task_score > self._best[1]):
-            self._best = (candidate, task_score)
-        best = "" if self._best is None else f"  best {self._best[1]:.3g}"
-        score = _show_number(task_score)
-        self._say(f"  {candidate}  [bold]{score}[/] {self._unit}  {escape(outcome)}[dim]{best}[/]")
-
-    def _show_session_opened(self, designer: str, unit: str) -> None:
-        self._unit = unit
-        self._say(f"[bold]designer[/]  {escape(designer)}")
-
-    def _show_rescored(self, candidate: str, task_score: float | None, **_: Any) -> None:
-        self._say(f"  {candidate}  [bold]{_show_number(task_score)}[/] {self._unit}  scored again")
-
-    def _show_confirming(self, candidates: list[str], seed: int, **_: Any) -> None:
-        names = " and ".join(candidates)
-        self._say(f"\n[bold]confirming[/] {names} with fresh seed {seed}")
+    def _show_concluded(self, event: Concluded) -> None:
+        score = event.task_score
+        if score is not None:
+            self._best = score if self._best is None else max(score, self._best)
+        best = "" if self._best is None else f"  best {self._best:.3g}"
+        self._say(
+            f"  {event.candidate}  [bold]{_show_number(score)}[/] {self._unit}  "
+            f"{escape(event.outcome)}[dim]{best}[/]"
+        )
 
 
-def _describe_row(row: dict[str, float]) -> dict[str, Any]:
+def _describe(event: Event, unit: str) -> str:
+    """Return the lines of an event; empty if it has none."""
+    match event:
+        case RunStarted():
+            return (
+                f"[bold]designer[/]  {escape(event.designer)}\n"
+                f"[bold]task[/]      {escape(event.task)}\n[bold]run[/]       {escape(event.run)}"
+            )
+        case SessionOpened():
+            return f"[bold]designer[/]  {escape(event.designer)}"
+        case SandboxChosen():
+            return _describe_sandbox(event.level)
+        case Retrying():
+            return f"  [yellow]waiting[/] {escape(event.reason)}"
+        case Warned():
+            return f"  [yellow]warning[/] {escape(event.reason)}"
+        case NoMetric():
+            return (
+                f"[yellow]no metric[/] {escape(event.reason)}: policies are trained and shown, "
+                "nothing is ranked. Give one with --metric FILE."
+            )
+        case MetricChosen():
+            return f"[bold]metric[/]    {escape(event.origin)}"
+        case MetricRejected():
+            return f"  proposed metric: {escape(event.outcome)}"
+    return _describe_round(event, unit)
+
+
+def _describe_round(event: Event, unit: str) -> str:
+    match event:
+        case IterationStarted():
+            return f"\n[bold]{name_round(event.iteration)}[/]"
+        case Drafted():
+            mark = "[green]✓[/]" if event.outcome == "accepted" else "[red]✗[/]"
+            return f"  {mark} {event.id}  [dim]{escape(event.idea)}[/]  {escape(event.outcome)}"
+        case Scored():
+            at = f"{event.candidate} at {event.steps:,} steps:"
+            return f"  [dim]{at}[/] {_show_number(event.score)} {unit}"
+        case Rescored():
+            score = _show_number(event.task_score)
+            return f"  {event.candidate}  [bold]{score}[/] {unit}  scored again"
+        case Confirming():
+            names = " and ".join(event.candidates)
+            return f"\n[bold]confirming[/] {names} with fresh seed {event.seed}"
+    return ""
+
+
+def _describe_sandbox(level: str) -> str:
+    if level == "full":
+        return "[bold]sandbox[/]   [green]full[/]"
+    return (
+        f"[bold]sandbox[/]   [yellow]{level}[/]: generated code is isolated less than it can be; "
+        "`reward-agent doctor` says what is missing"
+    )
+
+
+def _describe_row(row: Mapping[str, float]) -> dict[str, Any]:
     """Turn a row of progress.csv into the fields of a bar."""
     generated = row.get("generated_return")
     return {

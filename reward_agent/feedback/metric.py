@@ -16,6 +16,7 @@ from reward_agent.designers.history import find_best, read_history
 from reward_agent.designers.reply import parse_record
 from reward_agent.errors import DataError
 from reward_agent.executors.journal import EXIT_FILE
+from reward_agent.records.events import MetricChosen, Rescored
 from reward_agent.records.store import (
     METRIC_FILE,
     MetricOrigin,
@@ -156,7 +157,7 @@ def adopt_metric(run: ActiveRun, metric: Metric, view: MetricView) -> None:
     )
     if not is_same:
         _evaluate_all(replace(run, metric=metric, task=task))
-    run.notify("metric_chosen", origin=metric.origin, unit=task.unit)
+    run.notify(MetricChosen(metric.origin, task.unit))
 
 
 def _evaluate_all(run: ActiveRun) -> None:
@@ -187,7 +188,7 @@ def _evaluate_again(run: ActiveRun, candidate: Candidate) -> Candidate:
     changes = {"task_score": evaluated.best.task_score, "evaluation": evaluated.best}
     candidate = candidate.model_copy(update=changes)
     write_record(folder / "candidate.json", candidate)
-    run.notify("rescored", candidate=candidate.id, task_score=candidate.task_score)
+    run.notify(Rescored(candidate.id, candidate.task_score))
     return candidate
 
 

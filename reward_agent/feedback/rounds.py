@@ -30,6 +30,7 @@ from reward_agent.feedback.records import (
     Shown,
 )
 from reward_agent.llm.chat import ChatRequest, Completion
+from reward_agent.records.events import IterationFinished
 from reward_agent.records.jobs import PROGRAM_FILE
 from reward_agent.records.store import RunStore
 from reward_agent.run.active import ActiveRun
@@ -114,7 +115,7 @@ def run_round(
     run.background.finish()  # the person is to see the films
     run.background.finish()
     run.store.write_iteration(iteration)
-    run.notify("iteration_finished", iteration=iteration.index, best=iteration.best)
+    run.notify(IterationFinished(iteration.index, iteration.best))
     update_run(run)
     return iteration
 

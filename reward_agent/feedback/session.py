@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -41,6 +41,7 @@ from reward_agent.feedback.rounds import (
     run_round,
 )
 from reward_agent.feedback.state import SessionState
+from reward_agent.records.events import Listener, RoundAnswered, SessionOpened, ignore
 from reward_agent.records.jobs import RESULT_FILE, EvaluateResult
 from reward_agent.records.settings import RunSettings
 from reward_agent.records.store import (
@@ -59,8 +60,6 @@ from reward_agent.run.loop import update_run
 from reward_agent.run.open import change_settings, make_active_run, tell_retries
 from reward_agent.sandbox.trial import check_isolation
 from reward_agent.types import Candidate, CheckReport, RewardProgram
-
-Listener = Callable[[str, dict[str, Any]], None]
 
 MAX_CANDIDATES = 3
 
@@ -284,7 +283,7 @@ class Session(SessionState):
         ended = self.log.append(
             RoundEnded, iteration=started.iteration, outcome=outcome, after=after
         )
-        self._listen("round_ended", {"iteration": started.iteration, "outcome": outcome})
+        self._listen(RoundAnswered(started.iteration, outcome))
         return ended
 
     def _start(self, cause: Remarked | Edited) -> RoundStarted:
@@ -352,7 +351,7 @@ def open_session(
     name: str,
     *,
     runs_dir: Path | None = None,
-    listen: Listener | None = None,
+    listen: Listener = ignore,
     front_end: str = "library",
     environ: Mapping[str, str] | None = None,
     **options: Any,
@@ -374,7 +373,6 @@ def open_session(
     store = find_run(name, find_runs_dir(runs_dir))
     run = store.read_run()
     settings = _change_settings(run, options)
-    listen = listen or (lambda kind, data: None)
     cancel = threading.Event()
     level = check_isolation(settings.sandbox)
     with store.lock():
@@ -382,7 +380,7 @@ def open_session(
         team = make_team(settings, store.dir, environ, cancel, tell_retries(listen))
         session = Session(store, settings, team, listen)
         session.log.append(Opened, front_end=front_end, designer=team.description)
-        listen("session_opened", {"designer": team.description, "unit": run.task.unit})
+        listen(SessionOpened(team.description, run.task.unit))
         try:
             yield session
         finally:

@@ -41,6 +41,7 @@ from reward_agent.definitions.paths import find_runs_dir
 from reward_agent.definitions.task import TaskSpec
 from reward_agent.errors import DataError, RewardAgentError, UnknownNameError, UsageError
 from reward_agent.files import write_atomic
+from reward_agent.records.events import Event
 from reward_agent.types import (
     Candidate,
     Evaluation,
@@ -232,9 +233,9 @@ class RunStore:
         except OSError:
             return True
 
-    def append_event(self, kind: str, data: dict[str, Any]) -> None:
+    def append_event(self, event: Event) -> None:
         """Append one line to ``events.jsonl``, durably."""
-        line = json.dumps({"time": now_utc(), "kind": kind, **data})
+        line = json.dumps({"time": now_utc(), **event.to_dict()})
         with (self.dir / "events.jsonl").open("a", encoding="utf-8") as file:
             file.write(line + "\n")
             file.flush()

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from reward_agent.definitions.card import EnvCard
 from reward_agent.definitions.task import TaskSpec
 from reward_agent.files import write_atomic
 from reward_agent.llm.budget import Budget
 from reward_agent.llm.provider import find_provider
+from reward_agent.records.events import Event, Listener
 from reward_agent.records.limits import Limits
 from reward_agent.records.settings import RunSettings
 from reward_agent.records.store import MetricOrigin, RunStore
@@ -78,7 +78,7 @@ class ActiveRun:
         executor: where jobs run.
         ledger: notes where the time goes.
         budget: what may be spent on the language model, and what has been.
-        listen: receives every event as ``(kind, data)``; progress of trainings included.
+        listen: receives every event, progress of trainings included.
     """
 
     store: RunStore
@@ -91,21 +91,17 @@ class ActiveRun:
     analyzer: Analyzer | None
     executor: Executor
     ledger: TimeLedger
-    listen: Callable[[str, dict[str, Any]], None]
+    listen: Listener
     budget: Budget = field(default_factory=Budget)
     background: Background = field(default_factory=Background, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
-    def notify(self, kind: str, **data: Any) -> None:
-        """Record an event and pass it on."""
+    def notify(self, event: Event) -> None:
+        """Pass an event on, recorded if it is worth it."""
         with self._lock:
-            self.store.append_event(kind, data)
-            self.listen(kind, data)
-
-    def report_progress(self, **data: Any) -> None:
-        """Pass on the progress of a training, which is not worth a record."""
-        with self._lock:
-            self.listen("training_progress", data)
+            if event.is_recorded:
+                self.store.append_event(event)
+            self.listen(event)
 
     @property
     def shown_card(self) -> EnvCard:

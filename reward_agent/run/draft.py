@@ -19,6 +19,7 @@ from reward_agent.designers.brief import (
 )
 from reward_agent.executors import JobRequest
 from reward_agent.llm.chat import Exchange
+from reward_agent.records.events import Drafted
 from reward_agent.records.jobs import PROGRAM_FILE, TRAJECTORIES_FILE, ProbeJob
 from reward_agent.records.store import write_record, write_text
 from reward_agent.rewards.checks import check_program
@@ -111,14 +112,7 @@ def draft_candidate(run: ActiveRun, brief: DesignBrief, stored: StoredEpisodes) 
     if examination.is_accepted and run.critic is not None:
         examination = _review(run, draft, brief, examination, stored)
     record = _write_draft(run, draft, brief, examination)
-    run.notify(
-        "drafted",
-        iteration=brief.iteration,
-        index=brief.index,
-        id=record.id,
-        idea=record.idea,
-        outcome=record.outcome,
-    )
+    run.notify(Drafted(brief.iteration, brief.index, record.id, record.idea, record.outcome))
     return record
 
 

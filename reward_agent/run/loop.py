@@ -14,6 +14,7 @@ from reward_agent.designers.brief import DesignBrief, HistoryEntry
 from reward_agent.designers.history import find_best, read_entry, read_history, recall
 from reward_agent.designers.ideas import choose_ideas
 from reward_agent.errors import BudgetError, DataError, RewardAgentError
+from reward_agent.records.events import Concluded, Finished, IterationFinished, IterationStarted
 from reward_agent.records.store import RunRecord, write_record, write_text
 from reward_agent.report.page import write_report
 from reward_agent.run.active import ActiveRun
@@ -58,12 +59,12 @@ def run_design(run: ActiveRun) -> RunRecord:
                 run.store.reopen_iteration(index, unasked)
                 break
             run.store.write_iteration(iteration)
-            run.notify("iteration_finished", iteration=index, best=iteration.best)
+            run.notify(IterationFinished(index, iteration.best))
         update_run(run)
         if _is_target_reached(run):
             break
     record = _name_winner(run)
-    run.notify("finished", winner=record.winner.candidate if record.winner else None)
+    run.notify(Finished(record.winner.candidate if record.winner else None))
     return record
 
 
@@ -81,7 +82,7 @@ def design_iteration(
     if briefs is None:
         briefs = _make_briefs(run, index)
     stored = _collect_stored(run, briefs[0].history if run.settings.screens else ())
-    run.notify("iteration_started", iteration=index, ideas=[brief.idea.name for brief in briefs])
+    run.notify(IterationStarted(index, tuple(brief.idea.name for brief in briefs)))
     race = Race(run, len(briefs))
     with race.run():
         drafts = draft_all(run, race, briefs, stored)
@@ -167,11 +168,7 @@ def _conclude(run: ActiveRun, brief: DesignBrief, candidate: Candidate) -> Candi
         candidate = candidate.model_copy(update={"usage": candidate.usage + usage})
     write_record(folder / "candidate.json", candidate)
     run.notify(
-        "concluded",
-        iteration=candidate.iteration,
-        candidate=candidate.id,
-        outcome=candidate.outcome,
-        task_score=candidate.task_score,
+        Concluded(candidate.iteration, candidate.id, candidate.outcome, candidate.task_score)
     )
     return candidate
 

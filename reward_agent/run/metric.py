@@ -14,6 +14,7 @@ from reward_agent.definitions.task import apply_task
 from reward_agent.designers.brief import MetricBrief, MetricProposal
 from reward_agent.errors import UsageError
 from reward_agent.executors import JobRequest
+from reward_agent.records.events import MetricRejected, NoMetric
 from reward_agent.records.jobs import (
     METRIC_FILE,
     TRAJECTORIES_FILE,
@@ -74,7 +75,7 @@ def choose_metric(run: ActiveRun, record: RunRecord, choice: MetricChoice) -> Ac
     origin = _ask(choice, proposed) if proposed is not None else None
     if proposed is None or origin is None:
         reason = "none was proposed" if proposed is None else "the proposed one was not accepted"
-        run.notify("no_metric", reason=reason)
+        run.notify(NoMetric(reason))
         return run
     run = _take_words(run, proposed.proposal)
     record = record.model_copy(update={"task": run.task, "card": run.card})
@@ -133,7 +134,7 @@ def propose_metric(run: ActiveRun) -> ProposedMetric | None:
         folder = run.store.dir / "metric" / str(number)
         _write_proposal(folder, proposal)
         if proposal.source is None:
-            run.notify("metric_rejected", outcome=proposal.outcome)
+            run.notify(MetricRejected(proposal.outcome))
             return None
         findings = list(check_metric(proposal.source, run.shown_card).findings)
         errors = tuple(finding for finding in findings if finding.severity == "error")
@@ -142,7 +143,7 @@ def propose_metric(run: ActiveRun) -> ProposedMetric | None:
             examples, errors = _try_metric(changed, folder, proposal.source)
         if not errors:
             return ProposedMetric(proposal, examples)
-        run.notify("metric_rejected", outcome=errors[0].message)
+        run.notify(MetricRejected(errors[0].message))
         brief = replace(brief, previous=proposal, findings=errors)
     return None
 

@@ -28,6 +28,15 @@ from reward_agent.executors.registry import EXECUTORS, make_places
 from reward_agent.executors.remote import ClusterOptions
 from reward_agent.executors.slots import SlotExecutor
 from reward_agent.llm.registry import choose_provider
+from reward_agent.records.events import (
+    Listener,
+    MetricChosen,
+    Retrying,
+    RunStarted,
+    SandboxChosen,
+    Warned,
+    ignore,
+)
 from reward_agent.records.settings import ResolvedSettings, RunSettings, resolve_settings
 from reward_agent.records.store import RunRecord, RunStore, find_run, name_new_run, now_utc
 from reward_agent.records.timing import TimeLedger
@@ -39,7 +48,6 @@ from reward_agent.sandbox.trial import check_isolation
 from reward_agent.simulation.backend import require_backend
 from reward_agent.version import __version__
 
-Listener = Callable[[str, dict[str, Any]], None]
 # Packages whose versions decide what a run computes.
 _PACKAGES = (
     "reward-agent", "mujoco", "gymnasium", "stable-baselines3", "torch", "numpy", "openai",
@@ -57,7 +65,7 @@ def design(
     accept_metric: Callable[[ProposedMetric], bool] | None = None,
     accept_unseen: bool = False,
     runs_dir: Path | None = None,
-    listen: Listener | None = None,
+    listen: Listener = ignore,
     environ: Mapping[str, str] | None = None,
     **options: Any,
 ) -> RunRecord:
@@ -71,7 +79,7 @@ def design(
         accept_metric: asked about a metric that the Designer proposes for a sentence.
         accept_unseen: take such a proposal without asking; recorded as such.
         runs_dir: where the run's directory is made; ``./runs`` by default.
-        listen: receives every event of the run as ``(kind, data)``.
+        listen: receives every event of the run; see ``reward_agent.records.events``.
         environ: environment variables; the process's own by default.
         options: settings by the names of ``RunSettings``.
 
@@ -90,7 +98,6 @@ def design(
         own_metric, accept_metric = own_metric or repeated.own_metric, repeated.is_accepted
     store = RunStore(name_new_run(find_runs_dir(runs_dir), card.name, spec.name))
     cancel = threading.Event()
-    listen = listen or _ignore
     team = make_team(
         resolved.settings, store.dir, environ, cancel, tell_retries(listen), tell_warnings(listen)
     )
@@ -156,7 +163,7 @@ def resume_run(
     *,
     metric: Path | None = None,
     runs_dir: Path | None = None,
-    listen: Listener | None = None,
+    listen: Listener = ignore,
     accept_metric: Callable[[ProposedMetric], bool] | None = None,
     accept_unseen: bool = False,
     environ: Mapping[str, str] | None = None,
@@ -190,7 +197,6 @@ def resume_run(
     settings = change_settings(run, changes)
     sources = run.config_sources | dict.fromkeys(changes, "command line of the resumption")
     cancel = threading.Event()
-    listen = listen or _ignore
     team = make_team(
         settings, store.dir, environ, cancel, tell_retries(listen), tell_warnings(listen)
     )
@@ -253,12 +259,11 @@ def _follow(
         active = make_active_run(store, run, settings, team, listen)
         try:
             with _recording_end(store):
-                active.notify("run_started", **_introduce(run))
-                active.notify("sandbox", level=level)
+                active.notify(_introduce(run))
+                active.notify(SandboxChosen(level))
                 active = choose_metric(active, store.read_run(), choice)
                 if active.metric.source is not None:
-                    origin, unit = active.metric.origin, active.task.unit
-                    active.notify("metric_chosen", origin=origin, unit=unit)
+                    active.notify(MetricChosen(active.metric.origin, active.task.unit))
                 return run_design(active)
         finally:
             cancel.set()
@@ -298,28 +303,20 @@ def make_active_run(
     )
 
 
-def _ignore(kind: str, data: dict[str, Any]) -> None:
-    """Listen to nothing."""
-
-
 def tell_retries(listen: Listener) -> Callable[[str], None]:
     """Return what tells a listener why a call of a model waits."""
-    return lambda reason: listen("retry", {"reason": reason})
+    return lambda reason: listen(Retrying(reason))
 
 
 def tell_warnings(listen: Listener) -> Callable[[str], None]:
     """Return what a listener is told of a warning by."""
-    return lambda reason: listen("warning", {"reason": reason})
+    return lambda reason: listen(Warned(reason))
 
 
-def _introduce(run: RunRecord) -> dict[str, Any]:
-    return {
-        "run": run.id,
-        "env": run.card.name,
-        "task": run.task.description,
-        "unit": run.task.unit,
-        "designer": run.designer,
-    }
+def _introduce(run: RunRecord) -> RunStarted:
+    return RunStarted(
+        run.id, run.card.name, run.task.description, run.task.unit, designer=run.designer
+    )
 
 
 @contextlib.contextmanager

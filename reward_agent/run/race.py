@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from reward_agent.errors import DataError
+from reward_agent.records.events import Scored
 from reward_agent.run.active import ActiveRun
 from reward_agent.run.evaluate import evaluate_rung
 from reward_agent.run.racing import (
@@ -143,12 +144,7 @@ class Race:
         if stop == self._policy.stops[-1]:
             return None
         score = evaluate_stop(self._run, entrant, result, stop)
-        self._run.notify(
-            "scored",
-            candidate=entrant.candidate_id,
-            steps=stop,
-            score=score.mean if score else None,
-        )
+        self._run.notify(Scored(entrant.candidate_id, stop, score.mean if score else None))
         return score
 
     def _update(self, name: str, **changes: object) -> None:

@@ -12,6 +12,7 @@ from reward_agent.errors import DataError
 from reward_agent.executors import JobRequest
 from reward_agent.files import read_capped
 from reward_agent.learning.policy import MAX_POLICY_BYTES, load_policy
+from reward_agent.records.events import TrainedUntil, TrainingProgress
 from reward_agent.records.jobs import INITIAL_POLICY_FILE, PROGRAM_FILE, TrainJob
 from reward_agent.run.active import ActiveRun, copy_into
 from reward_agent.types import RewardProgram, TrainingResult
@@ -62,26 +63,17 @@ def train_until(run: ActiveRun, entrants: Sequence[Entrant], until: int) -> dict
 
     def report(request: JobRequest, row: dict[str, float]) -> None:
         entrant = by_dir[request.job_dir]
-        run.report_progress(
-            candidate=entrant.candidate_id,
-            seed=entrant.seed,
-            until=until,
-            total=run.settings.steps,
-            **row,
+        run.notify(
+            TrainingProgress(entrant.candidate_id, entrant.seed, until, run.settings.steps, row)
         )
 
     exits = run.executor.map(requests, report)
     finishes = {}
     for entrant, job_exit in zip(entrants, exits, strict=True):
         result = job_exit.result if isinstance(job_exit.result, TrainingResult) else None
-        finishes[entrant.candidate_id] = _name_finish(job_exit.outcome, result)
-        run.notify(
-            "trained_until",
-            candidate=entrant.candidate_id,
-            seed=entrant.seed,
-            until=until,
-            outcome=finishes[entrant.candidate_id].outcome,
-        )
+        finish = _name_finish(job_exit.outcome, result)
+        finishes[entrant.candidate_id] = finish
+        run.notify(TrainedUntil(entrant.candidate_id, entrant.seed, until, finish.outcome))
     return finishes
 
 

@@ -9,6 +9,7 @@ from statistics import fmean
 from reward_agent.designers.brief import HistoryEntry
 from reward_agent.errors import DataError
 from reward_agent.evaluation.trajectories import Trajectories
+from reward_agent.records.events import Confirming
 from reward_agent.records.jobs import RESULT_FILE, TRAJECTORIES_FILE, EvaluateResult
 from reward_agent.records.store import Confirmation, Winner, read_record
 from reward_agent.run.active import ActiveRun
@@ -34,7 +35,7 @@ def confirm_best(run: ActiveRun, trained: Sequence[HistoryEntry]) -> list[Confir
 def _confirm_with_seed(
     run: ActiveRun, entries: Sequence[HistoryEntry], seed: int
 ) -> list[Confirmation]:
-    run.notify("confirming", candidates=[e.candidate.id for e in entries], seed=seed)
+    run.notify(Confirming(tuple(e.candidate.id for e in entries), seed))
     entrants = [_make_entrant(run, entry, seed) for entry in entries]
     finishes = train_until(run, entrants, run.settings.steps)
     confirmations = []

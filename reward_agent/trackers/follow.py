@@ -16,18 +16,16 @@ from reward_agent.designers.brief import HistoryEntry
 from reward_agent.designers.history import read_history
 from reward_agent.errors import RewardAgentError
 from reward_agent.files import read_capped, write_atomic
+from reward_agent.records.events import Event, Listener, RunStarted, Warned, ignore
 from reward_agent.records.jobs import PROGRESS_FILE
 from reward_agent.records.store import RunStore
 from reward_agent.trackers.registry import Opener, Tracker, find_openers
 from reward_agent.types import Evaluation
 
-Listener = Callable[[str, dict[str, Any]], None]
-
 TRACKING_DIR = "tracking"
 _MAX_PROGRESS_BYTES = 16 * 2**20
 _NAME = re.compile(r"[\w/.\- ]{1,120}", re.ASCII)
-# Events after which there is something new; trainings say how far they are many times a second.
-_NEWS = {"trained_until", "concluded", "iteration_finished", "finished"}
+# Trainings say how far they are many times a second.
 _LIVE_S = 5.0
 
 
@@ -175,12 +173,14 @@ class TrackedRun:
 
     def listen_with(self, listen: Listener) -> Listener:
         """Return a listener that feeds the trackers after another one was told."""
+        if not self._openers:
+            return listen
 
-        def both(kind: str, data: dict[str, Any]) -> None:
-            listen(kind, data)
-            if kind == "run_started":
-                self._open(self._find_store(str(data["run"])), listen)
-            elif kind in _NEWS or time.monotonic() - self._updated_at > _LIVE_S:
+        def both(event: Event) -> None:
+            listen(event)
+            if isinstance(event, RunStarted):
+                self._open(self._find_store(event.run), listen)
+            elif event.is_news or time.monotonic() - self._updated_at > _LIVE_S:
                 self._updated_at = time.monotonic()
                 self._each(RunLog.update, listen)
 
@@ -188,8 +188,8 @@ class TrackedRun:
 
     def close(self) -> None:
         """Write what is still to be written."""
-        self._each(RunLog.update, lambda *_: None)
-        self._each(RunLog.close, lambda *_: None)
+        self._each(RunLog.update, ignore)
+        self._each(RunLog.close, ignore)
 
     def _open(self, store: RunStore, listen: Listener) -> None:
         run = store.read_run()
@@ -199,7 +199,7 @@ class TrackedRun:
             try:
                 self._logs[name] = RunLog(store, folder, opener(run.id, folder, config))
             except Exception as error:  # a stranger's package, a server that is away
-                listen("warning", {"reason": _blame(name, error)})
+                listen(Warned(_blame(name, error)))
 
     def _each(self, act: Callable[[RunLog], object], listen: Listener) -> None:
         for name, log in list(self._logs.items()):
@@ -207,7 +207,7 @@ class TrackedRun:
                 act(log)
             except Exception as error:  # a stranger's package, a server that is away
                 del self._logs[name]
-                listen("warning", {"reason": _blame(name, error)})
+                listen(Warned(_blame(name, error)))
 
 
 def _blame(name: str, error: Exception) -> str:

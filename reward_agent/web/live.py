@@ -6,10 +6,17 @@ import asyncio
 import json
 import threading
 from collections.abc import AsyncIterator
-from typing import Any
 
 from reward_agent.errors import Interrupted, RewardAgentError
 from reward_agent.feedback.session import Session
+from reward_agent.records.events import (
+    Changed,
+    Event,
+    Failed,
+    RoundAnswered,
+    TrainedUntil,
+    TrainingProgress,
+)
 
 # A page that does not read its events for so long is told to load anew.
 _MAX_QUEUED = 500
@@ -22,25 +29,25 @@ class EventHub:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._queues: dict[asyncio.Queue[str], asyncio.AbstractEventLoop] = {}
-        self._trainings: dict[str, str] = {}
+        self._trainings: dict[tuple[str, int], str] = {}
 
-    def listen(self, kind: str, data: dict[str, Any]) -> None:
+    def listen(self, event: Event) -> None:
         """Receive an event; called by any thread."""
-        message = json.dumps({"kind": kind, **data}, default=str)
+        message = json.dumps(event.to_dict(), default=str)
         with self._lock:
-            self._remember(kind, data, message)
+            self._remember(event, message)
             for queue, loop in self._queues.items():
                 loop.call_soon_threadsafe(_put, queue, message)
 
-    def _remember(self, kind: str, data: dict[str, Any], message: str) -> None:
+    def _remember(self, event: Event, message: str) -> None:
         """Keep where each training stands, for a page that is opened meanwhile."""
-        name = f"{data.get('candidate')} {data.get('seed')}"
-        if kind == "training_progress":
-            self._trainings[name] = message
-        elif kind == "trained_until":
-            self._trainings.pop(name, None)
-        elif kind == "round_ended":
-            self._trainings.clear()
+        match event:
+            case TrainingProgress():
+                self._trainings[event.candidate, event.seed] = message
+            case TrainedUntil():
+                self._trainings.pop((event.candidate, event.seed), None)
+            case RoundAnswered():
+                self._trainings.clear()
 
     async def follow(self) -> AsyncIterator[str]:
         """Yield server-sent events for one page, for as long as it is open."""
@@ -106,7 +113,7 @@ class LiveSession:
 
     def tell_changed(self) -> None:
         """Let every page read the session anew."""
-        self.hub.listen("changed", {})
+        self.hub.listen(Changed())
 
     def _run(self) -> None:
         while not self._is_closing:
@@ -121,7 +128,7 @@ class LiveSession:
             except Interrupted:
                 return
             except RewardAgentError as error:
-                self.hub.listen("failed", {"reason": f"{error.message} {error.remedy}".strip()})
+                self.hub.listen(Failed(f"{error.message} {error.remedy}".strip()))
             finally:
                 self._is_working = False
                 self.tell_changed()

@@ -11,6 +11,7 @@ from reward_agent.errors import RewardAgentError, UnknownNameError, UsageError
 from reward_agent.feedback.records import LOG_FILE, RoundEnded, RoundStarted
 from reward_agent.feedback.rounds import make_feedback
 from reward_agent.feedback.session import Session
+from reward_agent.records.events import Drafted
 from reward_agent.types import RewardProgram
 
 OpenSession = Callable[..., AbstractContextManager[Session]]
@@ -186,7 +187,7 @@ def test_a_reply_without_a_program_is_an_outcome_and_the_old_one_stays(
 def test_a_round_can_be_stopped_and_the_session_goes_on(open_judged: OpenSession) -> None:
     with open_judged() as session:
         started = threading.Event()
-        session._listen = lambda kind, data: started.set() if kind == "drafted" else None
+        session._listen = lambda event: started.set() if isinstance(event, Drafted) else None
         session.settings = session.settings.model_copy(update={"steps": 50_000_000})
         session.remark("It wobbles.")
         ended: list[RoundEnded] = []

@@ -19,6 +19,7 @@ import pytest
 import reward_agent
 from reward_agent.errors import RejectedKeyError
 from reward_agent.llm.models import load_models
+from reward_agent.records.events import Event
 from reward_agent.records.store import RunStore, find_run, list_runs
 from reward_agent.testing import (
     BreakStream,
@@ -152,8 +153,8 @@ def test_a_model_designs_reviews_and_analyses_and_nobody_sees_the_key(
     events: list[str] = []
     environments: dict[int, bytes] = {}
 
-    def listen(kind: str, data: dict[str, Any]) -> None:
-        events.append(json.dumps([kind, data], default=str))
+    def listen(event: Event) -> None:
+        events.append(json.dumps(event.to_dict(), default=str))
         environments.update(read_environments_of_descendants())
 
     quoting = HttpFault(529, "overloaded", f"key {KEY} failed", {"retry-after": "0.01"})

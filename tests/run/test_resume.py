@@ -16,6 +16,7 @@ import pytest
 import reward_agent
 from reward_agent.definitions.card import find_env_dir
 from reward_agent.errors import Interrupted, RewardAgentError, UsageError
+from reward_agent.records.events import Drafted, Event
 from reward_agent.records.store import RunRecord, RunStore, find_run
 from reward_agent.run import loop
 from reward_agent.run import metric as metric_stage
@@ -113,10 +114,10 @@ def test_a_full_disk_ends_the_run_with_what_to_do(
 ) -> None:
     real = RunStore.append_event
 
-    def fill(self: RunStore, kind: str, data: dict[str, Any]) -> None:
-        if kind == "drafted":
+    def fill(self: RunStore, event: Event) -> None:
+        if isinstance(event, Drafted):
             raise OSError(errno.ENOSPC, "No space left on device")
-        real(self, kind, data)
+        real(self, event)
 
     with monkeypatch.context() as patch:
         patch.setattr(RunStore, "append_event", fill)

@@ -13,6 +13,7 @@ import reward_agent
 from reward_agent.designers.preview import estimate_tokens
 from reward_agent.errors import BudgetError, ReplayError, UsageError
 from reward_agent.llm.costs import read_calls, summarise_costs
+from reward_agent.records.events import Warned
 from reward_agent.records.store import RunRecord, RunStore, find_run
 from reward_agent.run.estimate import estimate_design
 from reward_agent.testing import FakeLLMServer, ReceivedRequest, Say, Step
@@ -196,7 +197,7 @@ def test_a_moved_run_is_replayed_to_the_byte_without_a_model_and_without_cost(
         runs_dir=tmp_path / "runs",
         environ={},
         slots=1,
-        listen=lambda kind, data: warnings.append(data["reason"]) if kind == "warning" else None,
+        listen=lambda event: warnings.append(event.reason) if isinstance(event, Warned) else None,
     )
     replayed = find_run(again.id, tmp_path / "runs")
     assert warnings == []

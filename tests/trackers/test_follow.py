@@ -11,6 +11,7 @@ import pytest
 
 import reward_agent
 from reward_agent.errors import UnknownNameError, UsageError
+from reward_agent.records.events import Concluded, Event, RunStarted, Warned
 from reward_agent.records.store import RunStore
 from reward_agent.trackers import registry
 from reward_agent.trackers.follow import RunLog, TrackedRun, read_progress
@@ -61,13 +62,13 @@ def design(folder: Path, listen: Any) -> RunStore:
 
 
 @pytest.fixture(scope="module")
-def followed(tmp_path_factory) -> tuple[RunStore, FakeTracker, list[tuple[str, dict[str, Any]]]]:
+def followed(tmp_path_factory) -> tuple[RunStore, FakeTracker, list[Event]]:
     """A real run, followed while it ran."""
     folder = tmp_path_factory.mktemp("tracked")
     tracker, events = FakeTracker(), []
     tracked = TrackedRun((), lambda name: RunStore(folder / "runs" / name))
     tracked._openers["fake"] = lambda run_id, folder, config: tracker
-    store = design(folder, tracked.listen_with(lambda kind, data: events.append((kind, data))))
+    store = design(folder, tracked.listen_with(events.append))
     tracked.close()
     return store, tracker, events
 
@@ -87,7 +88,7 @@ def test_a_run_tells_terms_scores_programs_and_its_winner(followed) -> None:
     assert last[0] == "run"
     assert last[1]["winner/task_score"] == winner.task_score
     assert tracker.n_closed == 1
-    assert not [data for kind, data in events if kind == "warning"]
+    assert not [event for event in events if isinstance(event, Warned)]
 
 
 def test_a_resumed_run_is_told_only_what_is_new(followed, tmp_path: Path) -> None:
@@ -110,13 +111,13 @@ def test_a_tracker_that_fails_costs_its_log_and_not_the_run(followed) -> None:
     tracker, warnings = FakeTracker(), []
     tracked = TrackedRun((), lambda name: store)
     tracked._openers["fake"] = lambda run_id, folder, config: tracker
-    listen = tracked.listen_with(lambda kind, data: warnings.append((kind, data)))
+    listen = tracked.listen_with(warnings.append)
     (store.dir / "tracking" / "fake" / "told.json").unlink()
     tracker.fails = True
-    listen("run_started", {"run": store.dir.name})
-    listen("concluded", {})
-    listen("concluded", {})
-    reasons = [data["reason"] for kind, data in warnings if kind == "warning"]
+    listen(RunStarted(store.dir.name, "inverted_pendulum", "balance", "s", "scripted"))
+    listen(Concluded(0, "a", "trained", 1.0))
+    listen(Concluded(0, "a", "trained", 1.0))
+    reasons = [event.reason for event in warnings if isinstance(event, Warned)]
     assert reasons == ["the tracker fake is left out: ConnectionError: the server is away"]
 
 

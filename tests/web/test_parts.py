@@ -5,6 +5,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 
 from reward_agent.feedback.session import Session
+from reward_agent.records.events import TrainedUntil, TrainingProgress
 from reward_agent.web.live import EventHub, LiveSession
 from reward_agent.web.parts import Parts
 
@@ -69,9 +70,9 @@ def test_a_page_that_is_opened_late_is_told_where_the_trainings_stand() -> None:
     import asyncio
 
     hub = EventHub()
-    hub.listen("training_progress", {"candidate": "a", "seed": 0, "total_timesteps": 10})
-    hub.listen("training_progress", {"candidate": "b", "seed": 0, "total_timesteps": 20})
-    hub.listen("trained_until", {"candidate": "a", "seed": 0})
+    hub.listen(TrainingProgress("a", 0, 100, 100, {"total_timesteps": 10}))
+    hub.listen(TrainingProgress("b", 0, 100, 100, {"total_timesteps": 20}))
+    hub.listen(TrainedUntil("a", 0, 100, "trained"))
 
     async def read_first() -> str:
         events = hub.follow()
