@@ -11,8 +11,7 @@ from typing import Any
 
 from pydantic import Field
 
-from reward_agent.bench.methods import METHODS, Method, Program, make_settings
-from reward_agent.bench.suite import Suite
+from reward_agent.bench.suite import METHODS, Method, Program, Suite, make_settings
 from reward_agent.definitions.card import EnvCard, load_env
 from reward_agent.definitions.task import (
     TaskSpec,

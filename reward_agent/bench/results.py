@@ -1,4 +1,4 @@
-"""The numbers of a sweep: a cell for each task and column, and each column over all tasks."""
+"""The numbers of a sweep: a cell for each task and column, columns over all tasks, two sweeps."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pydantic import Field
 
 from reward_agent.bench.plan import Job
 from reward_agent.bench.sweep import JobResult, Sweep, SweepStore
+from reward_agent.errors import DataError
 from reward_agent.evaluation.statistics import (
     Interval,
     bootstrap_interval,
@@ -233,3 +234,51 @@ def compare_cells(own: Sequence[Cell], others: Sequence[Cell], label: str) -> fl
     if not pairs:
         return None
     return probability_of_improvement([a for a, _ in pairs], [b for _, b in pairs])
+
+
+class Comparison(Record):
+    """A method on a task in both sweeps; ``improvement`` is P(a run of the second is better)."""
+
+    task: str
+    label: str
+    unit: str
+    first: Finite | None
+    first_interval: tuple[Finite, Finite] | None
+    second: Finite | None
+    second_interval: tuple[Finite, Finite] | None
+    improvement: Finite | None
+
+
+def compare_sweeps(first: SweepStore, second: SweepStore) -> list[Comparison]:
+    """Compare two sweeps.
+
+    Raises:
+        DataError: they have no task and method in common.
+    """
+    theirs = summarise_sweep(second)
+    pairs = [
+        (cell, other)
+        for cell in summarise_sweep(first).cells
+        if (other := theirs.find_cell(cell.task, cell.label)) is not None
+    ]
+    if not pairs:
+        raise DataError(
+            f"{first.dir} and {second.dir} have no task and method in common",
+            "compare sweeps of the same suite",
+        )
+    return [_compare(cell, other) for cell, other in pairs]
+
+
+def _compare(cell: Cell, other: Cell) -> Comparison:
+    mine, theirs = list_scores(cell), list_scores(other)
+    is_known = bool(mine and theirs)
+    return Comparison(
+        task=cell.task,
+        label=cell.label,
+        unit=cell.unit,
+        first=cell.mean,
+        first_interval=cell.interval,
+        second=other.mean,
+        second_interval=other.interval,
+        improvement=probability_of_improvement([theirs], [mine]) if is_known else None,
+    )

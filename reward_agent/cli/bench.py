@@ -61,10 +61,9 @@ def run_command(
     """Run a suite, or go on with it: jobs that are over are not repeated."""
     import os
 
-    from reward_agent.bench.page import PAGE_FILE, write_results
+    from reward_agent.bench.page import PAGE_FILE, render_markdown, write_results
     from reward_agent.bench.plan import Choices
     from reward_agent.bench.sweep import run_sweep
-    from reward_agent.bench.tables import render_markdown
     from reward_agent.cli.output import print_text
 
     changes = {
@@ -115,9 +114,8 @@ def _report(event: Event) -> None:
 
 
 def _show_forecast(suite: Suite, choices: Choices, slots: int, output: Path | None) -> None:
-    from reward_agent.bench.forecast import forecast_jobs
     from reward_agent.bench.plan import plan_jobs
-    from reward_agent.bench.sweep import SweepStore
+    from reward_agent.bench.sweep import SweepStore, forecast_jobs
     from reward_agent.cli.output import answer_console, make_table, print_text
     from reward_agent.definitions.paths import find_runs_dir
 
@@ -168,9 +166,8 @@ def _count_jobs(store: SweepStore) -> dict[str, int]:
 @app.command("report")
 def report_command(sweep: SweepName, as_json: Json = False) -> None:
     """Write a sweep's tables, charts and page again, and show the tables."""
-    from reward_agent.bench.page import PAGE_FILE, write_results
+    from reward_agent.bench.page import PAGE_FILE, render_markdown, write_results
     from reward_agent.bench.sweep import find_sweep
-    from reward_agent.bench.tables import render_markdown
     from reward_agent.cli.output import print_json, print_text
 
     store = find_sweep(sweep)
@@ -185,9 +182,9 @@ def report_command(sweep: SweepName, as_json: Json = False) -> None:
 @app.command("compare")
 def compare_command(first: SweepName, second: SweepName, as_json: Json = False) -> None:
     """Compare two sweeps on the tasks and methods that both have."""
-    from reward_agent.bench.compare import compare_sweeps
+    from reward_agent.bench.page import render_number
+    from reward_agent.bench.results import compare_sweeps
     from reward_agent.bench.sweep import find_sweep
-    from reward_agent.bench.tables import render_number
     from reward_agent.cli.output import answer_console, make_table, print_json
 
     rows = compare_sweeps(find_sweep(first), find_sweep(second))

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 from support.processes import list_descendants
 
+from reward_agent.bench.page import render_csv
 from reward_agent.bench.results import summarise_sweep
 from reward_agent.bench.sweep import SweepStore
-from reward_agent.bench.tables import render_csv
 
 SUITE = """
 name = "killed"

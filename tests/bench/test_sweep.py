@@ -11,15 +11,17 @@ import pytest
 
 from reward_agent.bench import page as page_module
 from reward_agent.bench import sweep as sweep_module
-from reward_agent.bench.compare import compare_sweeps
-from reward_agent.bench.forecast import forecast_jobs
-from reward_agent.bench.methods import METHODS
-from reward_agent.bench.page import write_results
+from reward_agent.bench.page import (
+    render_csv,
+    render_latex,
+    render_markdown,
+    render_number,
+    write_results,
+)
 from reward_agent.bench.plan import Choices, plan_jobs
-from reward_agent.bench.results import summarise_sweep
-from reward_agent.bench.suite import list_suites, load_suite, make_suite
-from reward_agent.bench.sweep import N_ATTEMPTS, find_sweep, run_sweep
-from reward_agent.bench.tables import render_csv, render_latex, render_markdown, render_number
+from reward_agent.bench.results import compare_sweeps, summarise_sweep
+from reward_agent.bench.suite import METHODS, list_suites, load_suite, make_suite
+from reward_agent.bench.sweep import N_ATTEMPTS, find_sweep, forecast_jobs, run_sweep
 from reward_agent.definitions.card import load_env
 from reward_agent.definitions.task import load_task
 from reward_agent.errors import (
