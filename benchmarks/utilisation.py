@@ -95,7 +95,7 @@ def measure_utilisation(
         wall_s, seconds = ledger.elapsed_s, ledger.account()
     finally:
         slots.close()
-    bad = [job_exit.outcome for job_exit in exits if job_exit.outcome != "ok"]
+    bad = [job_exit.outcome for job_exit in exits if not job_exit.outcome.is_ok]
     if bad:
         raise RuntimeError(f"{len(bad)} of {n_jobs} trainings did not end well: {bad[0]}")
     return Utilisation(executor, n_jobs, slots.n_slots, wall_s, seconds)

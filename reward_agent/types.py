@@ -7,10 +7,11 @@ errors. Counts are ``n_…``, seconds ``…_s``; times are UTC ISO 8601.
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass, field
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from reward_agent.text import clean_text
 
@@ -19,8 +20,21 @@ Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 # What may hold words of generated code or of a failing library, and is shown in one line.
 Outcome = Annotated[str, AfterValidator(lambda text: clean_text(text, 2000))]
+# A program may return 32 terms; the framework adds the potential's.
+MOST_TERMS = 33
+_MOST_REASON_CHARS = 600
 Severity = Literal["error", "warning", "hint"]
 VideoQuality = Literal["low", "normal", "high"]
+
+
+def _check_term_name(name: str) -> str:
+    """Refuse a name that no program may give: it is shown to people and to language models."""
+    if not re.fullmatch(r"\w{1,64}", name, re.ASCII):
+        raise ValueError(f"a term named {name!r:.80}, expected letters and digits")
+    return name
+
+
+TermName = Annotated[str, AfterValidator(_check_term_name)]
 
 
 class Record(BaseModel):
@@ -99,7 +113,7 @@ class CheckReport(FileRecord):
 class TermScale(Record):
     """What one reward term did on the probe's states (reward per step)."""
 
-    name: str
+    name: TermName
     mean: Finite
     std: Finite
     minimum: Finite
@@ -111,7 +125,7 @@ class ProbeReport(FileRecord):
 
     program_sha256: Sha256
     findings: tuple[Finding, ...] = ()
-    terms: tuple[TermScale, ...] = ()
+    terms: tuple[TermScale, ...] = Field((), max_length=MOST_TERMS)
     call_us: float | None = Field(None, description="microseconds a call at 64 simulations")
     is_additive: bool | None = Field(None, description="whether the terms add up to the reward")
     rank_agreement: float | None = Field(
@@ -179,7 +193,7 @@ class TermPoint(Record):
 class TermCurve(Record):
     """One reward term over the whole training."""
 
-    name: str
+    name: TermName
     points: tuple[TermPoint, ...]
 
 
@@ -194,7 +208,7 @@ class TrainingPoint(Record):
 class Snapshot(Record):
     """A policy saved on the way."""
 
-    total_timesteps: int
+    total_timesteps: int = Field(ge=0)
     file: str = Field(pattern=r"^[A-Za-z0-9_.-]+\.safetensors$")
 
 
@@ -223,17 +237,52 @@ class TimeUse(Record):
         return {name.removesuffix("_s"): value for name, value in self}
 
 
+class WorkOutcome(Record):
+    """How the work of a job went, as the child says."""
+
+    kind: Literal["finished", "paused", "failed"]
+    reason: Annotated[Outcome, Field(max_length=_MOST_REASON_CHARS)] = Field(
+        "", description="of a failure"
+    )
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether the generated code is at fault."""
+        return self.kind == "failed"
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.reason}" if self.reason else self.kind
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_words(cls, data: Any) -> Any:
+        """Read how runs of earlier versions say it."""
+        if not isinstance(data, str):
+            return data
+        word, _, reason = data.partition(": ")
+        return {"kind": _EARLIER_WORDS.get(word, word), "reason": reason}
+
+
+_EARLIER_WORDS = {"scored": "finished", "relabelled": "finished"}
+FINISHED = WorkOutcome(kind="finished")
+
+
+def name_failure(reason: str) -> WorkOutcome:
+    """Return the outcome of work that generated code made impossible."""
+    return WorkOutcome(kind="failed", reason=clean_text(reason, _MOST_REASON_CHARS))
+
+
 class TrainingResult(FileRecord):
     """What a training child reports. Untrusted: validated like a model's reply."""
 
-    outcome: Outcome = Field(max_length=600, description="'finished', 'paused' or 'failed: …'")
+    outcome: WorkOutcome
     seed: int
-    total_timesteps: int
-    wall_s: float
-    steps_per_s: float
+    total_timesteps: int = Field(ge=0)
+    wall_s: Seconds
+    steps_per_s: float = Field(ge=0)
     snapshots: tuple[Snapshot, ...] = ()
     points: tuple[TrainingPoint, ...] = ()
-    terms: tuple[TermCurve, ...] = ()
+    terms: tuple[TermCurve, ...] = Field((), max_length=MOST_TERMS)
     timing: TimeUse = TimeUse()
 
 

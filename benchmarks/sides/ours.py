@@ -112,7 +112,7 @@ def run_training(
         return trained, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     job_exit = run_job(job, folder, limits=_LIMITS, mode="default")
     result = job_exit.result
-    if not isinstance(result, TrainingResult) or result.outcome != "finished":
+    if not isinstance(result, TrainingResult) or result.outcome.kind != "finished":
         outcome = result.outcome if isinstance(result, TrainingResult) else job_exit.outcome
         raise DataError(f"our training ended: {outcome}", "see --in-process")
     return result, job_exit.peak_rss_mib

@@ -29,11 +29,20 @@ __all__ = ["Executor", "JobRequest", "Place"]
 
 @dataclass(frozen=True)
 class JobRequest:
-    """A job, the folder that it lives in, and the limits that it runs under."""
+    """A job, the folder that it lives in, and the limits that it runs under.
+
+    Args:
+        job: what to do.
+        job_dir: holds the job's input files.
+        limits: those of a run; the clock becomes the job's own where its kind has one.
+    """
 
     job: Job
     job_dir: Path
     limits: Limits
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "limits", self.job.limit(self.limits))
 
 
 class Executor(Protocol):

@@ -5,17 +5,16 @@ A job is known by what it asks for, so a run that is taken up again repeats noth
 
 from __future__ import annotations
 
-import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 
 from reward_agent.errors import DataError
-from reward_agent.records.jobs import RESULT_FILE, Job, Result, TrainJob
+from reward_agent.records.jobs import RESULT_FILE, Job, JobOutcome
 from reward_agent.records.limits import Limits
 from reward_agent.records.store import read_record, write_record
 from reward_agent.sandbox.level import Level
-from reward_agent.sandbox.results import read_result
-from reward_agent.sandbox.runner import JobExit
-from reward_agent.types import FileRecord, Sha256, TimeUse, TrainingResult
+from reward_agent.sandbox.runner import JobExit, read_result
+from reward_agent.types import FileRecord, Sha256
 
 EXIT_FILE = "exit.json"
 
@@ -25,20 +24,11 @@ class ExitRecord(FileRecord):
 
     job_sha256: Sha256
     until_timesteps: int | None = None
-    outcome: str
+    outcome: JobOutcome
     wall_s: float
     peak_rss_mib: float
     level: Level
     stderr_tail: str
-
-
-def digest_job(job: Job) -> str:
-    """Return the identity of a job: the digest of all that it asks for.
-
-    How far a training goes is left out: a further slice is the same training.
-    """
-    excluded = {"until_timesteps"} if isinstance(job, TrainJob) else set()
-    return hashlib.sha256(job.model_dump_json(exclude=excluded).encode()).hexdigest()
 
 
 def write_exit(job: Job, job_dir: Path, job_exit: JobExit) -> None:
@@ -49,8 +39,8 @@ def write_exit(job: Job, job_dir: Path, job_exit: JobExit) -> None:
 def describe_exit(job: Job, job_exit: JobExit) -> ExitRecord:
     """Return the record of a job's end."""
     return ExitRecord(
-        job_sha256=digest_job(job),
-        until_timesteps=job.until_timesteps if isinstance(job, TrainJob) else None,
+        job_sha256=job.digest(),
+        until_timesteps=job.until,
         outcome=job_exit.outcome,
         wall_s=job_exit.wall_s,
         peak_rss_mib=job_exit.peak_rss_mib,
@@ -67,17 +57,17 @@ def read_exit(job: Job, job_dir: Path, limits: Limits) -> JobExit | None:
         record = read_record(job_dir / EXIT_FILE, ExitRecord)
         if not _is_same(job, record):
             return None
-        if isinstance(job, TrainJob) and record.until_timesteps is not None:
+        if record.until_timesteps is not None:
             # It may have gone further than is asked for now; the result is of its last slice.
-            job = job.model_copy(update={"until_timesteps": record.until_timesteps})
-        is_ok = record.outcome == "ok"
+            job = job.go_on(record.until_timesteps)
+        is_ok = record.outcome.is_ok
         result = read_result(job, job_dir, limits.result_mib * 2**20) if is_ok else None
     except DataError:
         return None
     return restore_exit(record, job_dir, result)
 
 
-def restore_exit(record: ExitRecord, job_dir: Path, result: Result | None) -> JobExit:
+def restore_exit(record: ExitRecord, job_dir: Path, result: FileRecord | None) -> JobExit:
     """Return the end that a record tells of, with the result that lies beside it."""
     return JobExit(
         outcome=record.outcome,
@@ -90,15 +80,14 @@ def restore_exit(record: ExitRecord, job_dir: Path, result: Result | None) -> Jo
     )
 
 
-def read_earlier_timing(job: TrainJob, job_dir: Path, limits: Limits) -> TimeUse:
-    """Return where the time of a training went before this slice of it."""
-    known = read_exit(job.model_copy(update={"until_timesteps": 0}), job_dir, limits)
-    result = known.result if known is not None else None
-    return result.timing if isinstance(result, TrainingResult) else TimeUse()
+def read_earlier_times(job: Job, job_dir: Path, limits: Limits) -> Mapping[str, float]:
+    """Return where the time of a job went before this slice of it."""
+    known = read_exit(job.go_on(0), job_dir, limits) if job.until is not None else None
+    return {} if known is None or known.result is None else job.list_times(known.result)
 
 
 def _is_same(job: Job, record: ExitRecord) -> bool:
-    if record.job_sha256 != digest_job(job):
+    if record.job_sha256 != job.digest():
         return False
-    is_short = isinstance(job, TrainJob) and (record.until_timesteps or 0) < job.until_timesteps
-    return not (is_short and record.outcome == "ok")
+    is_short = (record.until_timesteps or 0) < (job.until or 0)
+    return not (is_short and record.outcome.is_ok)

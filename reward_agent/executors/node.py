@@ -18,12 +18,12 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
-from typing import Any
 
 from reward_agent.errors import RewardAgentError, UsageError
 from reward_agent.executors.journal import describe_exit
 from reward_agent.executors.parcel import Order, Reply, pack_reply, read_files, unpack_order
 from reward_agent.files import write_atomic
+from reward_agent.records.jobs import Job
 from reward_agent.sandbox.runner import JobExit, run_job
 from reward_agent.version import __version__
 
@@ -85,7 +85,7 @@ def _check_version(order: Order) -> None:
         )
 
 
-def _place_env(job: Any, env: bytes, folder: Path) -> Any:
+def _place_env(job: Job, env: bytes, folder: Path) -> Job:
     """Return the job with the environment's own folder, if it brought one, on this node."""
     if not env:
         return job

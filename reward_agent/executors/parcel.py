@@ -28,13 +28,20 @@ from reward_agent.errors import (
 from reward_agent.executors import JobRequest
 from reward_agent.executors.journal import EXIT_FILE, ExitRecord, restore_exit
 from reward_agent.files import read_capped, remove, write_atomic
-from reward_agent.records.jobs import CHECKPOINT_FILE, ERROR_FILE, JOB_FILE, RESULT_FILE, Job
+from reward_agent.records.jobs import (
+    CHECKPOINT_FILE,
+    ERROR_FILE,
+    JOB_FILE,
+    RESULT_FILE,
+    AnyJob,
+    Job,
+    JobOutcome,
+)
 from reward_agent.records.limits import Limits
 from reward_agent.sandbox.child import OUTPUT_FILE
 from reward_agent.sandbox.isolation import ISOLATION_FILE
 from reward_agent.sandbox.level import SandboxMode
-from reward_agent.sandbox.results import read_result
-from reward_agent.sandbox.runner import JobExit
+from reward_agent.sandbox.runner import JobExit, read_result
 from reward_agent.types import FileRecord
 from reward_agent.version import __version__
 
@@ -58,7 +65,7 @@ class Order(FileRecord):
     """What a node is asked to do."""
 
     version: str = __version__
-    job: Job
+    job: AnyJob
     limits: Limits
     mode: SandboxMode
 
@@ -190,11 +197,12 @@ def _take_record(files: dict[str, bytes], name: str, kind: type[R]) -> R:
 def _read_end(record: ExitRecord, request: JobRequest) -> JobExit:
     """Return a job's end with its result, read as that of a child of this machine."""
     result = None
-    if record.outcome == "ok":
+    if record.outcome.is_ok:
         try:
             result = read_result(request.job, request.job_dir, request.limits.result_mib * _MIB)
         except DataError as error:
-            record = record.model_copy(update={"outcome": f"invalid: {error.message}"})
+            outcome = JobOutcome(kind="invalid", detail=error.message)
+            record = record.model_copy(update={"outcome": outcome})
     return restore_exit(record, request.job_dir, result)
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 from reward_agent.errors import JobError, SandboxError
 from reward_agent.executors import JobRequest
 from reward_agent.executors.parcel import accept_reply, pack_order
+from reward_agent.records.jobs import CANCELLED
 from reward_agent.sandbox.environment import find_import_roots, select_allowed
 from reward_agent.sandbox.runner import JobExit
 
@@ -148,4 +149,4 @@ def _give_up(what: str, error: Exception) -> JobError:
 
 
 def _make_cancelled() -> JobExit:
-    return JobExit("cancelled", None, None, 0.0, 0.0, "process", "")
+    return JobExit(CANCELLED, None, None, 0.0, 0.0, "process", "")

@@ -4,35 +4,18 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import get_args
 
 from reward_agent.errors import Interrupted
 from reward_agent.executors import JobRequest, Place
-from reward_agent.executors.journal import read_earlier_timing, read_exit, write_exit
-from reward_agent.records.jobs import TrainJob
+from reward_agent.executors.journal import read_earlier_times, read_exit, write_exit
+from reward_agent.records.jobs import CANCELLED, KILLED_FROM_OUTSIDE, Job, Lane
 from reward_agent.records.timing import TimeLedger
-from reward_agent.sandbox.runner import KILLED_FROM_OUTSIDE, JobExit
-from reward_agent.types import TimeUse, TrainingResult
-
-if TYPE_CHECKING:
-    from reward_agent.records.jobs import Job
+from reward_agent.sandbox.runner import JobExit
 
 ProgressCallback = Callable[[JobRequest, dict[str, float]], None]
-
-# What a job's time is called where the job does not tell; a training's rest is its start.
-_ACTIVITIES = {
-    "train": "child start",
-    "evaluate": "evaluation",
-    "film": "rendering",
-    "score": "evaluation",
-    "record": "evaluation",
-}
-# Jobs of a second or less that a candidate waits for. They and films have a lane of their own each
-# beside the slots and never travel, since the core that is left to the parent is idle while
-# trainings run.
-_SHORT_KINDS = frozenset({"probe", "relabel", "check_env"})
 
 _N_STARTS = 3
 
@@ -52,9 +35,8 @@ class SlotExecutor:
         self.n_slots = place.n_slots
         self._place, self._home = place, home or place
         self._ledger = ledger or TimeLedger(self.n_slots)
-        self._pool = ThreadPoolExecutor(self.n_slots, thread_name_prefix="job")
-        self._short_pool = ThreadPoolExecutor(1, thread_name_prefix="short job")
-        self._film_pool = ThreadPoolExecutor(1, thread_name_prefix="film")
+        # What is not for a slot never travels.
+        self._lanes = {lane: _make_lane(lane, self.n_slots) for lane in get_args(Lane)}
         self._cancel = threading.Event()
 
     def map(
@@ -67,7 +49,7 @@ class SlotExecutor:
         """
         try:
             futures = [
-                self._find_lane(request.job).submit(self._run, request, on_progress)
+                self._lanes[request.job.lane].submit(self._run, request, on_progress)
                 for request in requests
             ]
             return [future.result() for future in futures]
@@ -79,16 +61,11 @@ class SlotExecutor:
     def close(self) -> None:
         """Stop what runs and wait for its end."""
         self._cancel.set()
-        for pool in (self._pool, self._short_pool, self._film_pool):
+        for pool in self._lanes.values():
             pool.shutdown(wait=True, cancel_futures=True)
         self._place.close()
         if self._home is not self._place:
             self._home.close()
-
-    def _find_lane(self, job: Job) -> ThreadPoolExecutor:
-        if job.kind in _SHORT_KINDS:
-            return self._short_pool
-        return self._film_pool if job.kind == "film" else self._pool
 
     def _run(self, request: JobRequest, on_progress: ProgressCallback | None) -> JobExit:
         known = read_exit(request.job, request.job_dir, request.limits)
@@ -97,16 +74,13 @@ class SlotExecutor:
         if self._cancel.is_set():
             raise Interrupted("the run was stopped")
         job = request.job
-        activity = _ACTIVITIES.get(job.kind, job.kind)
-        in_slot = self._find_lane(job) is self._pool
-        earlier = TimeUse()
-        if isinstance(job, TrainJob):
-            earlier = read_earlier_timing(job, request.job_dir, request.limits)
-        with self._ledger.spend(activity, in_slot=in_slot) as parts:
+        in_slot = job.lane == "slot"
+        earlier = read_earlier_times(job, request.job_dir, request.limits)
+        with self._ledger.spend(job.activity, in_slot=in_slot) as parts:
             started = time.monotonic()
             place = self._place if in_slot else self._home
             job_exit = self._run_there(place, request, on_progress)
-            parts.update(_split_time(job_exit, earlier))
+            parts.update(_split_time(job, job_exit, earlier))
             if place.is_remote:
                 parts["cluster"] = max(time.monotonic() - started - job_exit.wall_s, 0.0)
         return job_exit
@@ -117,10 +91,14 @@ class SlotExecutor:
         """Run a job and note in its folder how it ended."""
         report = None if on_progress is None else lambda row: on_progress(request, row)
         job_exit = _run_again_if_killed(lambda: place.run(request, report, self._cancel))
-        if job_exit.outcome == "cancelled":
+        if job_exit.outcome == CANCELLED:
             raise Interrupted("the run was stopped")
         write_exit(request.job, request.job_dir, job_exit)
         return job_exit
+
+
+def _make_lane(lane: Lane, n_slots: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(n_slots if lane == "slot" else 1, thread_name_prefix=f"{lane} job")
 
 
 def _run_again_if_killed(run: Callable[[], JobExit]) -> JobExit:
@@ -132,11 +110,9 @@ def _run_again_if_killed(run: Callable[[], JobExit]) -> JobExit:
     return run()
 
 
-def _split_time(job_exit: JobExit, earlier: TimeUse) -> dict[str, float]:
-    """Return what the job says of its time, by activity; a training tells of earlier slices too."""
-    result = job_exit.result
-    if isinstance(result, TrainingResult):
-        before = earlier.to_dict()
-        use = result.timing.to_dict()
-        return {name: max(use[name] - before[name], 0.0) for name in use}
-    return {}
+def _split_time(job: Job, job_exit: JobExit, earlier: Mapping[str, float]) -> dict[str, float]:
+    """Return what the job says of its time, by activity; it tells of earlier slices too."""
+    if job_exit.result is None:
+        return {}
+    use = job.list_times(job_exit.result)
+    return {name: max(use[name] - earlier.get(name, 0.0), 0.0) for name in use}

@@ -3,24 +3,43 @@
 A job is a folder. The parent writes ``job.json`` and the input files, the child
 ``python -m reward_agent.worker FOLDER`` reads them and writes ``result.json`` beside. The child
 may write nowhere else. What a job that loads generated code writes is untrusted.
+
+A kind of job is a class in ``JOBS``, which says all that the parent has to know of it, and the
+module ``worker/<kind>.py``, which does it.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
-from pydantic import Field
+from pydantic import (
+    AfterValidator,
+    Field,
+    PlainValidator,
+    SerializeAsAny,
+    TypeAdapter,
+    model_validator,
+)
 
 from reward_agent.definitions.card import EnvCard, PPOSettings
+from reward_agent.errors import DataError
+from reward_agent.records.limits import Limits
+from reward_agent.text import clean_text
 from reward_agent.types import (
+    MOST_TERMS,
     Evaluation,
     FileRecord,
-    Outcome,
     ProbeReport,
+    Record,
     Sha256,
     Snapshot,
+    TermName,
     TrainingResult,
     VideoQuality,
+    WorkOutcome,
 )
 
 # Names of the files in a job's folder.
@@ -39,15 +58,141 @@ MP4_FILE = "video.mp4"
 STRIP_FILE = "strip.webp"
 FOOTAGE_FILE = "footage.npz"
 
+# Where a job waits for its turn: a slot; or a lane of its own beside them, one job at a time, on
+# the core that is left to the parent, for what takes seconds and would otherwise wait for hours.
+Lane = Literal["slot", "short", "film"]
+# Longer than a second or two means that something hangs.
+_SHORT_S, _FILM_S = 120.0, 240.0
+# Of processor time, so that what is refused does not depend on what else the machine does.
+_PROGRAM_CPU_S = 10
 
-class ProbeJob(FileRecord):
-    """Dry run of ``reward.py``; ranks the stored episodes of ``trajectories.npz`` if present.
+Ceiling = Literal[
+    "memory", "cpu", "disk", "output", "threads", "file size", "forbidden system call",
+    "from outside",
+]  # fmt: skip
 
-    Result: ``ProbeReport``.
+
+class JobOutcome(Record):
+    """How a child's process ended: ``str`` of it is what people and models read.
+
+    ``killed`` has a ``Ceiling`` as its detail, ``crashed`` (the process died or raised) and
+    ``invalid`` (its result is refused) say what happened.
     """
 
-    kind: Literal["probe"] = "probe"
+    kind: Literal["ok", "timeout", "cancelled", "killed", "crashed", "invalid"]
+    detail: Annotated[str, AfterValidator(clean_text)] = ""
+
+    @property
+    def is_ok(self) -> bool:
+        """Whether there is a result."""
+        return self.kind == "ok"
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.detail}" if self.detail else self.kind
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_words(cls, data: Any) -> Any:
+        """Read how runs of earlier versions say it."""
+        if not isinstance(data, str):
+            return data
+        kind, _, detail = data.partition(": ")
+        return {"kind": kind, "detail": detail}
+
+
+OK = JobOutcome(kind="ok")
+TIMEOUT = JobOutcome(kind="timeout")
+CANCELLED = JobOutcome(kind="cancelled")
+
+
+def name_kill(ceiling: Ceiling) -> JobOutcome:
+    """Return the outcome of a job that was killed."""
+    return JobOutcome(kind="killed", detail=ceiling)
+
+
+# Not for a limit of ours: the system was short of memory, or somebody ended it.
+KILLED_FROM_OUTSIDE = name_kill("from outside")
+
+
+class Job(FileRecord):
+    """What a child is asked to do, and what is true of every job of its kind.
+
+    Class attributes:
+        result_type: what it hands back.
+        loads_generated_code: whether its failure is the program's; that of another job is ours.
+        lane: where it waits for its turn.
+        activity: what its time is called in the ledger, where the result does not say more.
+        starts_warm: whether a process that has imported the libraries may be forked for it; not
+            where an import or a driver starts processes or threads.
+        uses_graphics: whether it may use the graphics driver.
+        wall_s: its wall clock; None: the run's setting.
+        cpu_s: its processor time; None: as much as the wall clock allows.
+        reach: the field that says how far it goes, if with a larger number it is the same job.
+    """
+
+    result_type: ClassVar[type[FileRecord]]
+    loads_generated_code: ClassVar[bool] = True
+    lane: ClassVar[Lane] = "slot"
+    activity: ClassVar[str]
+    starts_warm: ClassVar[bool] = True
+    uses_graphics: ClassVar[bool] = False
+    wall_s: ClassVar[float | None] = _SHORT_S
+    cpu_s: ClassVar[int | None] = None
+    reach: ClassVar[str | None] = None
+
+    kind: str
     card: EnvCard
+
+    @classmethod
+    def limit(cls, limits: Limits) -> Limits:
+        """Return the limits of a run with the clock of this kind of job."""
+        clock = {"wall_s": cls.wall_s, "cpu_s": cls.cpu_s}
+        return limits.model_copy(update=clock) if cls.wall_s is not None else limits
+
+    @property
+    def until(self) -> int | None:
+        """How far it goes; None where that is part of which job it is."""
+        return getattr(self, self.reach) if self.reach else None
+
+    def go_on(self, until: int) -> Job:
+        """Return the same job with another reach."""
+        assert self.reach is not None
+        return self.model_copy(update={self.reach: until})
+
+    def digest(self) -> str:
+        """Return its identity: the digest of all that it asks for, but for how far it goes."""
+        excluded = {self.reach} if self.reach else set()
+        return hashlib.sha256(self.model_dump_json(exclude=excluded).encode()).hexdigest()
+
+    def check_result(self, result: Any, folder: Path) -> None:
+        """Refuse a result that answers another question than this job asks.
+
+        Args:
+            result: of its ``result_type``.
+            folder: of the job.
+
+        Raises:
+            DataError: identity, seed or step count is not the job's.
+        """
+        for name in ("program_sha256", "seed"):
+            expected, given = getattr(self, name, None), getattr(result, name, None)
+            if expected is not None and given is not None and given != expected:
+                raise DataError(f"it has {name} {given!r}, expected the job's {expected!r}")
+
+    def list_times(self, result: Any) -> Mapping[str, float]:
+        """Return where its seconds went by activity, those of earlier slices included."""
+        return {}
+
+
+class ProbeJob(Job):
+    """Dry run of ``reward.py``; ranks the stored episodes of ``trajectories.npz`` if present."""
+
+    result_type = ProbeReport
+    lane = "short"
+    activity = "probe"
+    cpu_s = _PROGRAM_CPU_S
+
+    kind: Literal["probe"] = "probe"
     program_sha256: str
     seed: int = 0
     gamma: float = 0.99
@@ -56,16 +201,20 @@ class ProbeJob(FileRecord):
     )
 
 
-class TrainJob(FileRecord):
+class TrainJob(Job):
     """Training of a policy under ``reward.py``, up to ``until_timesteps``.
 
     Writes ``policy_<steps>.safetensors`` at about ``n_points`` evenly spaced points of
     ``total_timesteps``, ``progress.csv`` and a checkpoint of its own from which a later job in the
-    same folder with a larger ``until_timesteps`` goes on. Result: ``TrainingResult``.
+    same folder with a larger ``until_timesteps`` goes on.
     """
 
+    result_type = TrainingResult
+    activity = "child start"
+    wall_s = None
+    reach = "until_timesteps"
+
     kind: Literal["train"] = "train"
-    card: EnvCard
     program_sha256: str
     seed: int
     total_timesteps: int
@@ -76,37 +225,22 @@ class TrainJob(FileRecord):
         None, description="of initial.safetensors, the policy that the training begins with"
     )
 
+    def check_result(self, result: TrainingResult, folder: Path) -> None:
+        """Refuse steps and policies that the job cannot have made."""
+        super().check_result(result, folder)
+        # The last rollout is never cut.
+        most = self.until_timesteps + self.ppo.n_envs * self.ppo.n_steps
+        if result.total_timesteps > most:
+            raise DataError(f"it has total_timesteps {result.total_timesteps}, at most {most}")
+        for snapshot in result.snapshots:
+            if snapshot.total_timesteps > result.total_timesteps:
+                raise DataError(f"it has a snapshot at {snapshot.total_timesteps} steps")
+            if not (folder / snapshot.file).is_file():
+                raise DataError(f"it names {snapshot.file}, which is not there")
 
-class EvaluateJob(FileRecord):
-    """Fresh episodes of each snapshot, scored by the trusted ``metric.py`` if there is one.
-
-    Every snapshot gets ``n_curve_episodes``, the three best by task score twice as many again;
-    the best of these (the last of all, without a metric) gets ``n_episodes`` on other seeds.
-    Writes ``trajectories.npz`` of these, and in ``footage.npz`` what it takes to draw
-    ``n_filmed`` of them. Result: ``EvaluateResult``.
-    """
-
-    kind: Literal["evaluate"] = "evaluate"
-    card: EnvCard
-    snapshots: tuple[Snapshot, ...]
-    seed: int
-    n_episodes: int = 16
-    n_curve_episodes: int = 4
-    has_metric: bool = True
-    n_filmed: int = Field(0, ge=0, description="median first, then best, worst, upper quartile")
-    caption: str = Field("", description="first lines on the pictures")
-
-
-class FilmJob(FileRecord):
-    """Draw the episodes of ``footage.npz``: a video of all, a strip of the first.
-
-    Result: ``FilmResult``.
-    """
-
-    kind: Literal["film"] = "film"
-    card: EnvCard
-    video_quality: VideoQuality = "normal"
-    renderer: str = Field("", description="OpenGL that is known to draw here; empty: try")
+    def list_times(self, result: TrainingResult) -> Mapping[str, float]:
+        """Return the parts of the training; the rest is the start of the child."""
+        return result.timing.to_dict()
 
 
 class FilmResult(FileRecord):
@@ -128,56 +262,95 @@ class EvaluateResult(FilmResult):
     best_file: str
 
 
-class ScoreJob(FileRecord):
-    """A metric over the recorded ``trajectories.npz``; generated code unless a person wrote it.
+class EvaluateJob(Job):
+    """Fresh episodes of each snapshot, scored by the trusted ``metric.py`` if there is one.
 
-    Result: ``ScoreResult``.
+    Every snapshot gets ``n_curve_episodes``, the three best by task score twice as many again;
+    the best of these (the last of all, without a metric) gets ``n_episodes`` on other seeds.
+    Writes ``trajectories.npz`` of these, and in ``footage.npz`` what it takes to draw
+    ``n_filmed`` of them.
     """
 
-    kind: Literal["score"] = "score"
-    card: EnvCard
-    metric_sha256: str
-    is_trusted: bool = Field(False, description="a person's own metric may use all of Python")
-    total_timesteps: int = 0
-    seed: int = 0
+    result_type = EvaluateResult
+    loads_generated_code = False
+    activity = "evaluation"
+    wall_s = None
+
+    kind: Literal["evaluate"] = "evaluate"
+    snapshots: tuple[Snapshot, ...]
+    seed: int
+    n_episodes: int = 16
+    n_curve_episodes: int = 4
+    has_metric: bool = True
+    n_filmed: int = Field(0, ge=0, description="median first, then best, worst, upper quartile")
+    caption: str = Field("", description="first lines on the pictures")
+
+
+class FilmJob(Job):
+    """Draw the episodes of ``footage.npz``: a video of all, a strip of the first."""
+
+    result_type = FilmResult
+    loads_generated_code = False
+    lane = "film"
+    activity = "rendering"
+    starts_warm = False
+    uses_graphics = True
+    wall_s = _FILM_S
+
+    kind: Literal["film"] = "film"
+    video_quality: VideoQuality = "normal"
+    renderer: str = Field("", description="OpenGL that is known to draw here; empty: try")
 
 
 class ScoreResult(FileRecord):
     """What a generated metric says of recorded episodes. Untrusted."""
 
-    outcome: Outcome = Field(max_length=600, description="'scored' or 'failed: …'")
+    outcome: WorkOutcome
     evaluation: Evaluation | None = None
 
 
-class RelabelJob(FileRecord):
-    """The terms of ``reward.py`` over the recorded ``trajectories.npz``.
+class ScoreJob(Job):
+    """A metric over the recorded ``trajectories.npz``; generated code unless a person wrote it."""
 
-    Writes ``terms.npz``: for each term ``(n_steps,)`` over all episodes end to end. Result:
-    ``RelabelResult``.
-    """
+    result_type = ScoreResult
+    activity = "evaluation"
 
-    kind: Literal["relabel"] = "relabel"
-    card: EnvCard
-    program_sha256: str
-    gamma: float = 0.99
+    kind: Literal["score"] = "score"
+    metric_sha256: str
+    is_trusted: bool = Field(False, description="a person's own metric may use all of Python")
+    total_timesteps: int = 0
+    seed: int = 0
+
+    def check_result(self, result: ScoreResult, folder: Path) -> None:
+        """Refuse a score of other episodes."""
+        if result.evaluation is not None:
+            given = (result.evaluation.total_timesteps, result.evaluation.seed)
+            if given != (self.total_timesteps, self.seed):
+                raise DataError(f"it scores steps and seed {given}, which are not the job's")
 
 
 class RelabelResult(FileRecord):
     """Pay of each term in each recorded episode. Untrusted."""
 
-    outcome: Outcome = Field(max_length=600)
+    outcome: WorkOutcome
     generated_returns: tuple[float, ...] = ()
-    term_pay: dict[str, tuple[float, ...]] = Field(default_factory=dict)
+    term_pay: dict[TermName, tuple[float, ...]] = Field(default_factory=dict, max_length=MOST_TERMS)
 
 
-class RecordJob(FileRecord):
-    """Episodes without a policy, recorded in ``trajectories.npz``. Result: ``RecordResult``."""
+class RelabelJob(Job):
+    """The terms of ``reward.py`` over the recorded ``trajectories.npz``.
 
-    kind: Literal["record"] = "record"
-    card: EnvCard
-    seed: int
-    actions: Literal["zero", "random"]
-    n_episodes: int = 4
+    Writes ``terms.npz``: for each term ``(n_steps,)`` over all episodes end to end.
+    """
+
+    result_type = RelabelResult
+    lane = "short"
+    activity = "relabel"
+    cpu_s = _PROGRAM_CPU_S
+
+    kind: Literal["relabel"] = "relabel"
+    program_sha256: str
+    gamma: float = 0.99
 
 
 class RecordResult(FileRecord):
@@ -186,11 +359,17 @@ class RecordResult(FileRecord):
     lengths: tuple[int, ...]
 
 
-class CheckEnvJob(FileRecord):
-    """Comparison of a card with its live model. Result: ``CheckEnvResult``."""
+class RecordJob(Job):
+    """Episodes without a policy, recorded in ``trajectories.npz``."""
 
-    kind: Literal["check_env"] = "check_env"
-    card: EnvCard
+    result_type = RecordResult
+    loads_generated_code = False
+    activity = "evaluation"
+
+    kind: Literal["record"] = "record"
+    seed: int
+    actions: Literal["zero", "random"]
+    n_episodes: int = 4
 
 
 class CheckEnvResult(FileRecord):
@@ -200,17 +379,42 @@ class CheckEnvResult(FileRecord):
     facts: dict[str, str] = Field(default_factory=dict)
 
 
-Job = Annotated[
-    ProbeJob | TrainJob | EvaluateJob | FilmJob | ScoreJob | RelabelJob | RecordJob | CheckEnvJob,
-    Field(discriminator="kind"),
-]
-Result = (
-    ProbeReport
-    | TrainingResult
-    | EvaluateResult
-    | FilmResult
-    | ScoreResult
-    | RelabelResult
-    | RecordResult
-    | CheckEnvResult
-)
+class CheckEnvJob(Job):
+    """Comparison of a card with its live model."""
+
+    result_type = CheckEnvResult
+    loads_generated_code = False
+    lane = "short"
+    activity = "check_env"
+    starts_warm = False
+
+    kind: Literal["check_env"] = "check_env"
+
+
+JOBS: tuple[type[Job], ...] = (
+    ProbeJob, TrainJob, EvaluateJob, FilmJob, ScoreJob, RelabelJob, RecordJob, CheckEnvJob,
+)  # fmt: skip
+
+
+def _find_and_validate(data: Any) -> Job:
+    """Validate a job as the class in ``JOBS`` that its kind names."""
+    if isinstance(data, Job):
+        return data
+    kinds = {get_args(job.model_fields["kind"].annotation)[0]: job for job in JOBS}
+    kind = data.get("kind") if isinstance(data, dict) else None
+    if kind not in kinds:
+        raise ValueError(f"kind is {kind!r:.40}, expected one of {', '.join(kinds)}")
+    return kinds[kind].model_validate(data)
+
+
+AnyJob = Annotated[SerializeAsAny[Job], PlainValidator(_find_and_validate)]
+_ANY_JOB: TypeAdapter[Job] = TypeAdapter(AnyJob)
+
+
+def parse_job(text: bytes) -> Job:
+    """Return the job that a ``job.json`` holds.
+
+    Raises:
+        ValidationError: it holds none.
+    """
+    return _ANY_JOB.validate_json(text)

@@ -25,9 +25,6 @@ if TYPE_CHECKING:
     from reward_agent.designers.designer import Designer
     from reward_agent.executors import Executor
 
-# Short jobs: seconds are usual, minutes mean that something hangs.
-SHORT_JOB_S = 120.0
-
 
 @dataclass(frozen=True)
 class Metric:
@@ -113,26 +110,16 @@ class ActiveRun:
     @property
     def evaluator(self) -> Evaluator:
         """What it takes to score this run's policies."""
-        return Evaluator(self.card, self.metric, self.executor, self.training_limits)
+        return Evaluator(self.card, self.metric, self.executor, self.limits)
 
     @property
-    def short_limits(self) -> Limits:
-        """Limits of a probe or another short job."""
-        return make_short_limits(self.settings)
-
-    @property
-    def training_limits(self) -> Limits:
-        """Limits of a training or an evaluation."""
-        return make_training_limits(self.settings)
+    def limits(self) -> Limits:
+        """Limits of a job that has no clock of its own."""
+        return make_limits(self.settings)
 
 
-def make_short_limits(settings: RunSettings) -> Limits:
-    """Return the limits of a probe or another short job."""
-    return Limits(wall_s=SHORT_JOB_S, memory_mib=settings.memory_mib)
-
-
-def make_training_limits(settings: RunSettings) -> Limits:
-    """Return the limits of a training or an evaluation."""
+def make_limits(settings: RunSettings) -> Limits:
+    """Return the limits of a job that has no clock of its own: a training, an evaluation."""
     return Limits(wall_s=settings.training_timeout_s, memory_mib=settings.memory_mib)
 
 

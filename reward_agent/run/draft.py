@@ -204,7 +204,7 @@ def run_probe(
         gamma=run.card.ppo.gamma,
         task_scores=stored.task_scores,
     )
-    [job_exit] = run.executor.map([JobRequest(job, job_dir, run.short_limits)])
+    [job_exit] = run.executor.map([JobRequest(job, job_dir, run.limits)])
     (job_dir / TRAJECTORIES_FILE).unlink(missing_ok=True)  # they lie where they were recorded
     return read_probe(program, job_exit)
 

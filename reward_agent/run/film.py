@@ -17,8 +17,6 @@ from reward_agent.types import VideoQuality
 N_FILMED: dict[VideoQuality, int] = {"low": 1, "normal": 1, "high": 4}
 # The report takes smaller ones only.
 MAX_FILM_BYTES = 64 * 2**20
-# A film takes seconds; longer means that a driver hangs, which costs the film and nothing else.
-FILM_S = 240.0
 _OF_THE_FILM = set(FilmResult.model_fields) - {"schema_version"}
 
 # What drew the first film of this process, by who draws: it takes half a second to find.
@@ -56,8 +54,7 @@ def _draw(evaluator: Evaluator, folder: Path, quality: VideoQuality) -> FilmResu
     film_dir, draws_itself = folder / "film", bool(evaluator.card.model.envpool)
     copy_into(film_dir, {FOOTAGE_FILE: read_capped(folder / FOOTAGE_FILE, MAX_FILM_BYTES)})
     job = FilmJob(card=evaluator.card, video_quality=quality, renderer=_found.get(draws_itself, ""))
-    limits = evaluator.limits.model_copy(update={"wall_s": FILM_S})
-    [job_exit] = evaluator.executor.map([JobRequest(job, film_dir, limits)])
+    [job_exit] = evaluator.executor.map([JobRequest(job, film_dir, evaluator.limits)])
     if not isinstance(job_exit.result, FilmResult):
         raise JobError(f"the film ended without a result: {job_exit.outcome}")
     for name in filter(None, _list_files(job_exit.result)):

@@ -165,7 +165,7 @@ def _try_metric(
     for actions in ("zero", "random"):
         record_dir = folder / f"record_{actions}"
         record = RecordJob(card=run.card, seed=run.settings.seed, actions=actions)
-        run.executor.map([JobRequest(record, record_dir, run.short_limits)])
+        run.executor.map([JobRequest(record, record_dir, run.limits)])
         score_dir = folder / f"score_{actions}"
         recorded = (record_dir / TRAJECTORIES_FILE).read_bytes()
         copy_into(score_dir, {METRIC_FILE: source.encode(), TRAJECTORIES_FILE: recorded})
@@ -174,7 +174,7 @@ def _try_metric(
             metric_sha256=RewardProgram(source).sha256,
             is_trusted=is_trusted,
         )
-        [job_exit] = run.executor.map([JobRequest(job, score_dir, run.short_limits)])
+        [job_exit] = run.executor.map([JobRequest(job, score_dir, run.limits)])
         result = job_exit.result
         if not isinstance(result, ScoreResult) or result.evaluation is None:
             outcome = result.outcome if isinstance(result, ScoreResult) else job_exit.outcome

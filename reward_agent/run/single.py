@@ -38,8 +38,7 @@ from reward_agent.run.active import (
     Evaluator,
     Metric,
     copy_into,
-    make_short_limits,
-    make_training_limits,
+    make_limits,
 )
 from reward_agent.run.draft import read_probe
 from reward_agent.run.evaluate import EVALUATION_SEED, EvaluationPlan, evaluate_policies
@@ -111,7 +110,7 @@ def check(
             seed=setting.settings.seed,
             gamma=setting.card.ppo.gamma,
         )
-        job_exit = _exit_one(job, job_dir, make_short_limits(setting.settings), setting.settings)
+        job_exit = _exit_one(job, job_dir, make_limits(setting.settings), setting.settings)
     return Examined(report, read_probe(program, job_exit))
 
 
@@ -153,11 +152,10 @@ def train(
         until_timesteps=setting.settings.steps,
         ppo=setting.card.ppo,
     )
-    limits = make_training_limits(setting.settings)
+    limits = make_limits(setting.settings)
     result = _run_one(job, training_dir, limits, setting.settings, on_progress)
-    if not isinstance(result, TrainingResult) or result.outcome.startswith("failed"):
-        outcome = result.outcome if isinstance(result, TrainingResult) else "no result"
-        raise DataError(f"the training ended: {outcome}", f"see {training_dir}")
+    if result.outcome.has_failed:
+        raise DataError(f"the training ended: {result.outcome}", f"see {training_dir}")
     evaluated = _evaluate(setting, training_dir, result.snapshots, folder / "evaluation")
     return Trained(folder, result, evaluated)
 
@@ -214,7 +212,7 @@ def check_env(env: str) -> CheckEnvResult:
     setting = _resolve(env, None, None, {})
     with tempfile.TemporaryDirectory(prefix="reward-agent-") as temporary:
         job = CheckEnvJob(card=setting.card)
-        limits = make_short_limits(setting.settings)
+        limits = make_limits(setting.settings)
         result = _run_one(job, Path(temporary), limits, setting.settings)
     assert isinstance(result, CheckEnvResult)
     return result
@@ -279,7 +277,7 @@ def _evaluate(
         n_filmed=N_FILMED[setting.settings.video_quality] if setting.settings.video else 0,
         caption=setting.task.name if setting.task else setting.card.name,
     )
-    limits = make_training_limits(setting.settings)
+    limits = make_limits(setting.settings)
     try:
         evaluator = Evaluator(setting.card, setting.metric, executor, limits)
         evaluated = evaluate_policies(evaluator, training_dir, snapshots, plan)

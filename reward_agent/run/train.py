@@ -13,7 +13,7 @@ from reward_agent.executors import JobRequest
 from reward_agent.files import read_capped
 from reward_agent.learning.policy import MAX_POLICY_BYTES, load_policy
 from reward_agent.records.events import TrainedUntil, TrainingProgress
-from reward_agent.records.jobs import INITIAL_POLICY_FILE, PROGRAM_FILE, TrainJob
+from reward_agent.records.jobs import INITIAL_POLICY_FILE, PROGRAM_FILE, JobOutcome, TrainJob
 from reward_agent.run.active import ActiveRun, copy_into
 from reward_agent.types import RewardProgram, TrainingResult
 
@@ -92,7 +92,7 @@ def _make_request(run: ActiveRun, entrant: Entrant, until: int) -> JobRequest:
         ppo=run.card.ppo,
         initial_policy_sha256=hashlib.sha256(initial).hexdigest() if initial else None,
     )
-    return JobRequest(job, entrant.training_dir, run.training_limits)
+    return JobRequest(job, entrant.training_dir, run.limits)
 
 
 def check_policy(path: Path, card: EnvCard) -> None:
@@ -128,9 +128,9 @@ def read_initial_policy(candidate_dir: Path) -> bytes | None:
     return path.read_bytes() if path.is_file() else None
 
 
-def _name_finish(job_outcome: str, result: TrainingResult | None) -> Finish:
+def _name_finish(job_outcome: JobOutcome, result: TrainingResult | None) -> Finish:
     if result is None:
         return Finish(f"failed: training: {job_outcome}", None)
-    if result.outcome.startswith("failed"):
-        return Finish(result.outcome, result)
+    if result.outcome.has_failed:
+        return Finish(str(result.outcome), result)
     return Finish(TRAINED, result)

@@ -14,7 +14,18 @@ from pathlib import Path
 
 from reward_agent.errors import DataError, JobError
 from reward_agent.files import read_tail, remove, write_atomic
-from reward_agent.records.jobs import ERROR_FILE, JOB_FILE, PROGRESS_FILE, RESULT_FILE, Job
+from reward_agent.records.jobs import (
+    CANCELLED,
+    ERROR_FILE,
+    JOB_FILE,
+    OK,
+    PROGRESS_FILE,
+    RESULT_FILE,
+    TIMEOUT,
+    Job,
+    JobOutcome,
+    name_kill,
+)
 from reward_agent.records.limits import Limits
 from reward_agent.sandbox.environment import make_child_command, make_child_environment
 from reward_agent.sandbox.isolation import ISOLATION_FILE, Isolation, SealReport
@@ -79,7 +90,9 @@ class Child:
         self._disk_before = measure_folder(job_dir)
         self._next_disk_poll = self._started
 
-    def watch(self, on_progress: ProgressCallback | None, cancel: threading.Event | None) -> str:
+    def watch(
+        self, on_progress: ProgressCallback | None, cancel: threading.Event | None
+    ) -> JobOutcome:
         """Wait for its end, or for a reason to end it; return the outcome so far."""
         tail = ProgressTail(self._job_dir / PROGRESS_FILE)
         with _open_wake_up(self._process.pid) as wake_up:
@@ -90,7 +103,7 @@ class Child:
                         on_progress(row)
                 reason = None if has_ended else self._find_reason_to_end(cancel)
                 if has_ended or reason:
-                    return reason or ("killed: output" if self._has_flooded_output() else "ok")
+                    return reason or (name_kill("output") if self._has_flooded_output() else OK)
 
     def end(self) -> None:
         """Kill what is left of the process group, and read the report of the seal."""
@@ -121,20 +134,20 @@ class Child:
             self._process.wait(_POLL_S)
         return self._process.returncode is not None
 
-    def _find_reason_to_end(self, cancel: threading.Event | None) -> str | None:
+    def _find_reason_to_end(self, cancel: threading.Event | None) -> JobOutcome | None:
         if cancel is not None and cancel.is_set():
-            return "cancelled"
+            return CANCELLED
         now = time.monotonic()
         if now - self._started > self._limits.wall_s:
-            return "timeout"
+            return TIMEOUT
         use = read_process(self._process.pid)
         self.peak_rss_mib = max(self.peak_rss_mib, use.peak_memory_mib)
         if use.memory_mib > self._limits.memory_mib:
-            return "killed: memory"
+            return name_kill("memory")
         if use.n_threads > self._limits.n_threads:
-            return "killed: threads"
+            return name_kill("threads")
         if self._has_flooded_output():
-            return "killed: output"
+            return name_kill("output")
         if now >= self._next_disk_poll:
             self._next_disk_poll = now + _DISK_POLL_S
             return self._find_disk_reason()
@@ -147,10 +160,10 @@ class Child:
             return False
         return size > self._limits.output_kib * 1024
 
-    def _find_disk_reason(self) -> str | None:
+    def _find_disk_reason(self) -> JobOutcome | None:
         bound = self._disk_before + self._limits.disk_mib * _MIB
         used = measure_folder(self._job_dir, bound) + measure_nameless_files(self._process.pid)
-        return "killed: disk" if used > bound else None
+        return name_kill("disk") if used > bound else None
 
 
 def _start(
@@ -161,7 +174,7 @@ def _start(
     for name in (JOB_FILE, ISOLATION_FILE, RESULT_FILE, ERROR_FILE, OUTPUT_FILE):
         remove(job_dir / name)
     write_atomic(job_dir / JOB_FILE, job.model_dump_json(indent=1).encode())
-    environment = make_child_environment(job_dir, renders=job.kind == "film")
+    environment = make_child_environment(job_dir, renders=job.uses_graphics)
     with open(job_dir / OUTPUT_FILE, "wb") as output:
         if warm is not None and warm.can_start(job):
             with contextlib.suppress(OSError):  # the server is gone: start as without it

@@ -1,4 +1,7 @@
-"""The parent's side of a job: run it in a child process, and turn its end into an outcome."""
+"""The parent's side of a job: run it in a child process, and turn its end into an outcome.
+
+What the child hands back is read as an untrusted reply: sized, parsed, validated, in range.
+"""
 
 from __future__ import annotations
 
@@ -10,33 +13,45 @@ import signal
 import threading
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
 
 from reward_agent.errors import DataError, JobError
 from reward_agent.files import clean_lines, read_capped, read_tail
-from reward_agent.records.jobs import ERROR_FILE, RESULT_FILE, Job, Result
+from reward_agent.records.jobs import (
+    CANCELLED,
+    ERROR_FILE,
+    KILLED_FROM_OUTSIDE,
+    OK,
+    RESULT_FILE,
+    TIMEOUT,
+    Job,
+    JobOutcome,
+    name_kill,
+)
 from reward_agent.records.limits import Limits
 from reward_agent.sandbox.child import OUTPUT_FILE, Child, ProgressCallback
 from reward_agent.sandbox.isolation import EXIT_INTERNAL, EXIT_REFUSED, describe_refusal
 from reward_agent.sandbox.level import Level, SandboxMode
-from reward_agent.sandbox.results import TRUSTED_KINDS, read_result
 from reward_agent.sandbox.warm import WarmServer
-from reward_agent.text import clean_text
+from reward_agent.types import FileRecord
 
 _TAIL_BYTES = 4000
 _FULL_BYTES = 64 * 1024
-# Not for a limit of ours: the system was short of memory, or somebody ended it.
-KILLED_FROM_OUTSIDE = "killed: from outside"
 _SIGNAL_OUTCOMES = {
     "SIGKILL": KILLED_FROM_OUTSIDE,
-    "SIGXCPU": "killed: cpu",
-    "SIGXFSZ": "killed: file size",
-    "SIGSYS": "killed: forbidden system call",
+    "SIGXCPU": name_kill("cpu"),
+    "SIGXFSZ": name_kill("file size"),
+    "SIGSYS": name_kill("forbidden system call"),
 }
 # What ends a child that only imports its libraries: limits too tight, or a machine too busy.
 _FALSE_START_REMEDIES = {
-    "timeout": "raise --training-timeout-s, or do less else on this machine",
-    "killed: memory": "raise --memory-mib",
+    TIMEOUT: "raise --training-timeout-s, or do less else on this machine",
+    name_kill("memory"): "raise --memory-mib",
 }
+# No honest number of a result comes near; a sum over results must not overflow either.
+_LARGEST = 1e15
 
 
 @dataclass(frozen=True)
@@ -44,9 +59,7 @@ class JobExit:
     """How a job ended.
 
     Args:
-        outcome: ``ok``, ``timeout``, ``cancelled``, ``killed: …`` (memory, cpu, disk, output,
-            threads, file size, forbidden system call), ``crashed: …`` (the process died or
-            raised) or ``invalid: …`` (its result is refused).
+        outcome: of its process.
         result: the validated result; there if and only if the outcome is ``ok``.
         result_path: its file, or None.
         wall_s: seconds from start to end.
@@ -55,8 +68,8 @@ class JobExit:
         stderr_tail: the end of what it wrote to its output, control characters removed.
     """
 
-    outcome: str
-    result: Result | None
+    outcome: JobOutcome
+    result: FileRecord | None
     result_path: Path | None
     wall_s: float
     peak_rss_mib: float
@@ -100,37 +113,39 @@ def run_job(
         outcome = child.watch(on_progress, cancel)
     finally:
         child.end()
-    if (outcome != "ok" or child.exit_code != 0) and _is_disk_full(job_dir):
+    if not (outcome.is_ok and child.exit_code == 0) and _is_disk_full(job_dir):
         raise JobError(
             f"the disk is full: the {job.kind} job in {job_dir} could not go on",
             "free disk space, then run it again",
         )
-    if outcome == "ok" and child.exit_code == EXIT_REFUSED and not child.report.is_accepted:
+    if outcome.is_ok and child.exit_code == EXIT_REFUSED and not child.report.is_accepted:
         raise describe_refusal(child.report, mode)
-    if outcome == "ok":
+    if outcome.is_ok:
         outcome = _name_exit(child.exit_code, job_dir, _read_tail(job_dir / OUTPUT_FILE))
     is_early = os.name == "posix" and not child.has_reported
-    if is_early and outcome not in ("cancelled", KILLED_FROM_OUTSIDE):
+    if is_early and outcome not in (CANCELLED, KILLED_FROM_OUTSIDE):
         raise _describe_false_start(job, job_dir, outcome)
     return _conclude(job, job_dir, limits, child, outcome)
 
 
-def _conclude(job: Job, job_dir: Path, limits: Limits, child: Child, outcome: str) -> JobExit:
+def _conclude(
+    job: Job, job_dir: Path, limits: Limits, child: Child, outcome: JobOutcome
+) -> JobExit:
     """Read the result of an orderly end.
 
     Raises:
         JobError: a job without generated code failed: that is ours.
     """
     result = None
-    if outcome == "ok":
+    if outcome.is_ok:
         try:
             result = read_result(job, job_dir, limits.result_mib * 2**20)
         except DataError as error:
-            outcome = f"invalid: {error.message}"
-    if job.kind in TRUSTED_KINDS and outcome.startswith(("crashed", "invalid")):
+            outcome = JobOutcome(kind="invalid", detail=error.message)
+    if not job.loads_generated_code and outcome.kind in ("crashed", "invalid"):
         raise JobError(f"the {job.kind} job in {job_dir} {outcome}", f"see {job_dir / ERROR_FILE}")
     return JobExit(
-        outcome=clean_text(outcome),
+        outcome=outcome,
         result=result,
         result_path=job_dir / RESULT_FILE if result is not None else None,
         wall_s=child.wall_s,
@@ -147,24 +162,24 @@ def _is_disk_full(folder: Path) -> bool:
     return False
 
 
-def _describe_false_start(job: Job, job_dir: Path, outcome: str) -> JobError:
+def _describe_false_start(job: Job, job_dir: Path, outcome: JobOutcome) -> JobError:
     """Return the error for a child that ended before it could load anything generated."""
     remedy = _FALSE_START_REMEDIES.get(outcome, f"see {job_dir / OUTPUT_FILE}, then run it again")
     return JobError(f"the {job.kind} job did not get as far as its program: {outcome}", remedy)
 
 
-def _name_exit(code: int, job_dir: Path, output: str) -> str:
+def _name_exit(code: int, job_dir: Path, output: str) -> JobOutcome:
     """Return the outcome that an exit code stands for."""
     if code == 0:
-        return "ok"
+        return OK
     if code == EXIT_INTERNAL:
-        return f"crashed: {_read_error(job_dir)}"
+        return JobOutcome(kind="crashed", detail=_read_error(job_dir))
     if code < 0:
         with contextlib.suppress(ValueError):
             name = signal.Signals(-code).name
-            return _SIGNAL_OUTCOMES.get(name, f"crashed: {name}")
+            return _SIGNAL_OUTCOMES.get(name, JobOutcome(kind="crashed", detail=name))
     last_line = output.strip().splitlines()[-1:] or ["no output"]
-    return f"crashed: exit code {code}, {last_line[0][:200]}"
+    return JobOutcome(kind="crashed", detail=f"exit code {code}, {last_line[0][:200]}")
 
 
 def _read_error(job_dir: Path) -> str:
@@ -182,3 +197,53 @@ def _read_tail(path: Path) -> str:
     except (OSError, DataError):
         return ""
     return clean_lines(text.decode("utf-8", "replace"))
+
+
+def read_result(job: Job, job_dir: Path, max_bytes: int) -> FileRecord:
+    """Read and validate the ``result.json`` of a job.
+
+    Raises:
+        DataError: it is missing, too large, not of its form, of another job, or out of range.
+    """
+    path = job_dir / RESULT_FILE
+    try:
+        text = read_capped(path, max_bytes)
+    except FileNotFoundError:
+        raise DataError(f"{path} is missing", "the child ended without a result") from None
+    try:
+        data = json.loads(text, parse_constant=_refuse_constant)
+        _check_range(data)
+        result = job.result_type.model_validate_json(text)
+        job.check_result(result, job_dir)
+    except (ValidationError, ValueError, RecursionError, DataError) as error:
+        raise DataError(f"{path} is not valid: {_first_line(error)}") from None
+    return result
+
+
+def _first_line(error: Exception) -> str:
+    if isinstance(error, ValidationError):
+        first = error.errors(include_url=False, include_input=False)[0]
+        return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+    return str(error)[:200]
+
+
+def _refuse_constant(name: str) -> float:
+    raise ValueError(f"{name} is not a number of JSON")
+
+
+def _check_range(data: Any) -> None:
+    """Refuse numbers that no computation of ours makes.
+
+    Raises:
+        DataError: a number is not finite or larger than 1e15 in size.
+    """
+    pending = [data]
+    while pending:
+        value = pending.pop()
+        if isinstance(value, dict):
+            pending.extend(value.values())
+        elif isinstance(value, list):
+            pending.extend(value)
+        # NaN fails the comparison; an integer of 400 digits does not fit a float.
+        elif isinstance(value, int | float) and not -_LARGEST <= value <= _LARGEST:
+            raise DataError(f"it holds {value!r:.40}, expected a number up to {_LARGEST:g}")

@@ -18,12 +18,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from reward_agent.records.jobs import Job
 from reward_agent.sandbox.environment import make_child_environment
 
 # The number under which a child finds the pipe for its seal's report.
 REPORT_DESCRIPTOR = 3
-# Kinds of jobs whose imports the server has done.
-_WARM_KINDS = frozenset({"train", "probe", "relabel", "score", "evaluate", "record"})
 _READY_S = 120.0
 _ANSWER_S = 30.0
 _MAX_ANSWER = 4096
@@ -83,9 +82,9 @@ class WarmServer:
         """Process id of the server: the parent of every warm child."""
         return self._process.pid
 
-    def can_start(self, job: Any) -> bool:
+    def can_start(self, job: Job) -> bool:
         """Return whether a job can start warm; waits for the imports at the first call."""
-        return job.kind in _WARM_KINDS and self._wait_until_ready()
+        return job.starts_warm and self._wait_until_ready()
 
     def start(
         self, job_dir: Path, environment: Mapping[str, str], output: int, report: int

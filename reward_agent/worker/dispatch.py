@@ -9,14 +9,11 @@ import sys
 import traceback
 from pathlib import Path
 from types import ModuleType
-from typing import Any
-
-from pydantic import TypeAdapter
 
 from reward_agent.definitions.card import find_env_dir
 from reward_agent.errors import SandboxError
 from reward_agent.files import write_atomic
-from reward_agent.records.jobs import ERROR_FILE, JOB_FILE, RESULT_FILE, Job
+from reward_agent.records.jobs import ERROR_FILE, JOB_FILE, RESULT_FILE, Job, parse_job
 from reward_agent.sandbox.isolation import EXIT_INTERNAL, EXIT_REFUSED, ISOLATION_FILE, Isolation
 from reward_agent.sandbox.seal import Seal
 from reward_agent.simulation.backend import prepare_simulation
@@ -27,19 +24,21 @@ def run_worker(job_dir: Path) -> int:
 
     The module ``worker/<kind>.py`` may have ``prepare(job)`` for what must precede the seal:
     imports that start processes, the search for a renderer. Its ``run(job, job_dir)`` comes after.
+    ``warm_up(job)``, if there is one, is called in the process that is forked for such jobs.
     """
     try:
-        job: Any = TypeAdapter(Job).validate_json((job_dir / JOB_FILE).read_bytes())
+        job = parse_job((job_dir / JOB_FILE).read_bytes())
         seal = Seal(
             _load_isolation(job_dir),
             job_dir,
             find_env_dir(job.card),
-            has_devices=job.kind == "film",
+            has_devices=job.uses_graphics,
         )
         seal.confine()
         prepare_simulation(job.card)
-        module = importlib.import_module(f"reward_agent.worker.{job.kind}")
-        _prepare(module, job)
+        module = find_worker(job)
+        if hasattr(module, "prepare"):
+            module.prepare(job)
         seal.close()
         result = module.run(job, job_dir)
         write_atomic(job_dir / RESULT_FILE, result.model_dump_json(indent=1).encode())
@@ -52,16 +51,15 @@ def run_worker(job_dir: Path) -> int:
     return 0
 
 
+def find_worker(job: Job) -> ModuleType:
+    """Import the module that does a job."""
+    return importlib.import_module(f"reward_agent.worker.{job.kind}")
+
+
 def _load_isolation(job_dir: Path) -> Isolation:
     """Read what the parent asks for; a folder without it is run by hand, with the defaults."""
     path = job_dir / ISOLATION_FILE
     return Isolation.model_validate_json(path.read_bytes()) if path.exists() else Isolation()
-
-
-def _prepare(module: ModuleType, job: Any) -> None:
-    prepare = getattr(module, "prepare", None)
-    if prepare is not None:
-        prepare(job)
 
 
 def _write_error(job_dir: Path, error: BaseException) -> None:

@@ -40,6 +40,12 @@ def prepare(job: ProbeJob) -> None:
     warm_numpy()
 
 
+def warm_up(job: ProbeJob) -> None:
+    """Make the random steps of the environment, which are the same for each program."""
+    if not job.card.model.envpool:  # its simulations have threads, which a fork loses
+        roll_out_random_policy(job.card, job.seed)
+
+
 def run(job: ProbeJob, job_dir: Path) -> ProbeReport:
     """Try a program and report; a failing program is a finding, never an exception.
 

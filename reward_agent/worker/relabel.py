@@ -12,6 +12,7 @@ from reward_agent.records.jobs import TRAJECTORIES_FILE, RelabelJob, RelabelResu
 from reward_agent.rewards.contract import ContractError
 from reward_agent.rewards.program import compile_program, warm_numpy
 from reward_agent.rewards.replay import EpisodePay, replay_episodes
+from reward_agent.types import FINISHED, name_failure
 from reward_agent.worker.probe import read_program
 
 TERMS_FILE = "terms.npz"
@@ -34,10 +35,10 @@ def run(job: RelabelJob, job_dir: Path) -> RelabelResult:
         reward = compile_program(source, job.card, job.gamma)
         paid = replay_episodes(reward, stored)
     except ContractError as error:
-        return RelabelResult(outcome=f"failed: {error.message}")
+        return RelabelResult(outcome=name_failure(error.message))
     _save_terms(job_dir / TERMS_FILE, paid)
     return RelabelResult(
-        outcome="relabelled",
+        outcome=FINISHED,
         generated_returns=tuple(float(episode.reward.sum()) for episode in paid),
         term_pay={
             name: tuple(float(episode.terms[name].sum()) for episode in paid)

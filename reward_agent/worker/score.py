@@ -10,9 +10,7 @@ from reward_agent.evaluation.scoring import score_trajectories
 from reward_agent.evaluation.trajectories import Trajectories
 from reward_agent.records.jobs import METRIC_FILE, TRAJECTORIES_FILE, ScoreJob, ScoreResult
 from reward_agent.rewards.program import warm_numpy
-from reward_agent.types import RewardProgram
-
-_MAX_OUTCOME_CHARS = 600
+from reward_agent.types import FINISHED, RewardProgram, name_failure
 
 
 def prepare(job: ScoreJob) -> None:
@@ -36,12 +34,8 @@ def run(job: ScoreJob, job_dir: Path) -> ScoreResult:
         )
         evaluation = score_trajectories(trajectories, metric, job.total_timesteps, job.seed)
     except DataError as error:
-        return _fail(error.message)
+        return ScoreResult(outcome=name_failure(error.message))
     # A person's metric may also end the process.
     except SystemExit as error:
-        return _fail(f"{type(error).__name__}: {error}")
-    return ScoreResult(outcome="scored", evaluation=evaluation)
-
-
-def _fail(reason: str) -> ScoreResult:
-    return ScoreResult(outcome=f"failed: {reason}"[:_MAX_OUTCOME_CHARS])
+        return ScoreResult(outcome=name_failure(f"{type(error).__name__}: {error}"))
+    return ScoreResult(outcome=FINISHED, evaluation=evaluation)

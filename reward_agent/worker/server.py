@@ -21,12 +21,9 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter
-
-from reward_agent.records.jobs import JOB_FILE, Job
-from reward_agent.rewards.trial import roll_out_random_policy
+from reward_agent.records.jobs import JOB_FILE, parse_job
 from reward_agent.simulation.backend import prepare_simulation
-from reward_agent.worker.dispatch import run_worker
+from reward_agent.worker.dispatch import find_worker, run_worker
 
 # What a forked child finds under which number; the parent's record of isolation names the last.
 OUTPUT_DESCRIPTOR, REPORT_DESCRIPTOR = 1, 3
@@ -90,19 +87,16 @@ def _preload(names: tuple[str, ...]) -> None:
 
 
 def _warm_up(job_dir: Path) -> None:
-    """Do what a job needs that has nothing to do with its program; forks inherit it.
-
-    A probe tries its program on random steps of the environment, the same for each program.
-    """
+    """Do what a job needs that has nothing to do with its program; forks inherit it."""
     # The child meets what fails here again, and reports it.
     with contextlib.suppress(Exception):
-        job: Any = TypeAdapter(Job).validate_json((job_dir / JOB_FILE).read_bytes())
-        if job.kind == "train":
-            _preload(_TRAINING_MODULES)
-        # To import EnvPool takes a second; its simulations have threads, which a fork loses.
+        job = parse_job((job_dir / JOB_FILE).read_bytes())
+        _preload((f"worker.{job.kind}",))
+        # To import EnvPool takes a second.
         prepare_simulation(job.card)
-        if job.kind == "probe" and not job.card.model.envpool:
-            roll_out_random_policy(job.card, job.seed)
+        warm_up = getattr(find_worker(job), "warm_up", None)
+        if warm_up is not None:
+            warm_up(job)
 
 
 def _count_threads() -> int:

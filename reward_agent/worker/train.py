@@ -14,10 +14,8 @@ from reward_agent.rewards.program import ContractError, compile_program, warm_nu
 from reward_agent.rewards.source import find_read_fields
 from reward_agent.simulation.backend import make_simulation
 from reward_agent.simulation.vec_env import RewardVecEnv
-from reward_agent.types import TrainingResult
+from reward_agent.types import FINISHED, TrainingResult, WorkOutcome, name_failure
 from reward_agent.worker.probe import read_program
-
-_MAX_OUTCOME_CHARS = 600
 
 
 def prepare(job: TrainJob) -> None:
@@ -40,7 +38,7 @@ def run(job: TrainJob, job_dir: Path) -> TrainingResult:
         trainer = _make_trainer(job, job_dir, source)
     except ContractError as error:
         return TrainingResult(
-            outcome=_name_failure(error), seed=job.seed, total_timesteps=0, wall_s=0, steps_per_s=0
+            outcome=_describe(error), seed=job.seed, total_timesteps=0, wall_s=0, steps_per_s=0
         )
     return _make_result(job, trainer, _train(trainer))
 
@@ -56,21 +54,21 @@ def _make_trainer(job: TrainJob, job_dir: Path, source: str) -> Trainer:
     return Trainer(job, job_dir, make_env)
 
 
-def _train(trainer: Trainer) -> str:
+def _train(trainer: Trainer) -> WorkOutcome:
     """Train and return the outcome."""
     try:
         trainer.train()
     except (ContractError, TrainingFailure) as error:
-        return _name_failure(error)
-    return "finished" if trainer.is_finished else "paused"
+        return _describe(error)
+    return FINISHED if trainer.is_finished else WorkOutcome(kind="paused")
 
 
-def _name_failure(error: ContractError | TrainingFailure) -> str:
+def _describe(error: ContractError | TrainingFailure) -> WorkOutcome:
     rule = f"{error.rule}: " if isinstance(error, ContractError) else ""
-    return f"failed: {rule}{error}"[:_MAX_OUTCOME_CHARS]
+    return name_failure(f"{rule}{error}")
 
 
-def _make_result(job: TrainJob, trainer: Trainer, outcome: str) -> TrainingResult:
+def _make_result(job: TrainJob, trainer: Trainer, outcome: WorkOutcome) -> TrainingResult:
     total, wall_s = trainer.model.num_timesteps, trainer.wall_s
     return TrainingResult(
         outcome=outcome,

@@ -53,11 +53,11 @@ def test_success_and_slices_leave_the_same_as_a_plain_training(
         [ended] = executor.map([make_request(tmp_path / "sliced")])
         assert executor.map([whole])[0] == first
     assert isinstance(first.result, TrainingResult)
-    assert (first.outcome, first.result.outcome) == ("ok", "finished")
+    assert (str(first.outcome), str(first.result.outcome)) == ("ok", "finished")
     assert (whole.job_dir / first.result.snapshots[-1].file).read_bytes() == plain
     assert isinstance(paused.result, TrainingResult)
     assert isinstance(ended.result, TrainingResult)
-    assert (paused.result.outcome, ended.result.outcome) == ("paused", "finished")
+    assert (str(paused.result.outcome), str(ended.result.outcome)) == ("paused", "finished")
     assert ended.result.snapshots[0] == paused.result.snapshots[0]
     assert 512.0 in rows
 
@@ -69,8 +69,8 @@ def test_bad_ends_are_data_and_have_the_same_names(site: Site, tmp_path: Path) -
     with site.open_executor() as executor:
         exits = executor.map([raises, dies, late])
     assert isinstance(exits[0].result, TrainingResult)
-    assert exits[0].result.outcome.startswith("failed: ")
-    assert [item.outcome for item in exits[1:]] == ["killed: cpu", "timeout"]
+    assert str(exits[0].result.outcome).startswith("failed: ")
+    assert [str(item.outcome) for item in exits[1:]] == ["killed: cpu", "timeout"]
 
 
 def test_closing_cancels_and_leaves_nothing_running(site: Site, tmp_path: Path) -> None:
@@ -95,7 +95,7 @@ def test_a_driver_that_is_killed_comes_back_and_repeats_nothing_that_ended(
     before = {path: path.stat().st_mtime_ns for path in ended}
     with site.open_executor() as executor:
         exits = executor.map([make_request(tmp_path / f"job{number}") for number in range(3)])
-    assert [item.outcome for item in exits] == ["ok"] * 3
+    assert [str(item.outcome) for item in exits] == ["ok"] * 3
     assert {path: path.stat().st_mtime_ns for path in ended} == before
     for number, item in enumerate(exits):
         assert isinstance(item.result, TrainingResult)
@@ -125,7 +125,7 @@ def test_a_node_that_is_lost_in_a_training_loses_nothing(site: Site, tmp_path: P
         exits = executor.map(requests, watch)
     loser.join()
     assert has_both.is_set()
-    assert [item.outcome for item in exits] == ["ok", "ok"]
+    assert [str(item.outcome) for item in exits] == ["ok", "ok"]
     policies = {
         (item.job_dir / done.result.snapshots[-1].file).read_bytes()  # type: ignore[union-attr]
         for item, done in zip(requests, exits, strict=True)

@@ -15,7 +15,8 @@ from support.trainings import make_request
 from reward_agent.executors import JobRequest
 from reward_agent.executors.local import LocalPlace
 from reward_agent.executors.slots import SlotExecutor
-from reward_agent.sandbox.runner import KILLED_FROM_OUTSIDE, JobExit
+from reward_agent.records.jobs import KILLED_FROM_OUTSIDE, OK, JobOutcome
+from reward_agent.sandbox.runner import JobExit
 from reward_agent.types import TrainingResult
 
 
@@ -24,7 +25,7 @@ class UnluckyPlace(LocalPlace):
 
     def __init__(self, n_losses: int) -> None:
         super().__init__(1, "default")
-        self.n_losses, self.outcomes = n_losses, list[str]()
+        self.n_losses, self.outcomes = n_losses, list[JobOutcome]()
 
     def run(self, request: JobRequest, on_progress, cancel: threading.Event) -> JobExit:
         is_lost = len(self.outcomes) < self.n_losses
@@ -39,9 +40,9 @@ class UnluckyPlace(LocalPlace):
         return job_exit
 
 
-@pytest.mark.parametrize(("n_losses", "ends"), [(1, "ok"), (5, KILLED_FROM_OUTSIDE)])
+@pytest.mark.parametrize(("n_losses", "ends"), [(1, OK), (5, KILLED_FROM_OUTSIDE)])
 def test_a_training_that_is_killed_is_run_again_but_not_for_ever(
-    tmp_path: Path, n_losses: int, ends: str
+    tmp_path: Path, n_losses: int, ends: JobOutcome
 ) -> None:
     # Some 3 s of training: a row of progress comes every few hundredths.
     request = make_request(tmp_path / "job", steps=40_000)
@@ -51,7 +52,7 @@ def test_a_training_that_is_killed_is_run_again_but_not_for_ever(
     executor.close()
     assert place.outcomes[0] == KILLED_FROM_OUTSIDE
     assert job_exit.outcome == ends
-    if ends == "ok":
+    if ends.is_ok:
         assert isinstance(job_exit.result, TrainingResult)
         assert job_exit.result.total_timesteps >= 40_000
     else:

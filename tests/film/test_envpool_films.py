@@ -74,7 +74,9 @@ def test_the_sealed_child_films_it(card: Any, task: Any, tmp_path: Path) -> None
         n_filmed=1,
     )
     for step in (job, FilmJob(card=card, video_quality="low")):
-        assert run_job(step, tmp_path, limits=Limits(wall_s=300), mode="default").outcome == "ok"
+        assert (
+            str(run_job(step, tmp_path, limits=Limits(wall_s=300), mode="default").outcome) == "ok"
+        )
     result = FilmResult.model_validate_json((tmp_path / "result.json").read_bytes())
     assert (result.video_note, result.renderer) == ("", "egl")
     with Image.open(tmp_path / "video.webp") as film:

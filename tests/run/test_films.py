@@ -20,6 +20,7 @@ from reward_agent.records.jobs import (
     RESULT_FILE,
     TRAJECTORIES_FILE,
     EvaluateResult,
+    FilmJob,
 )
 from reward_agent.records.limits import Limits
 from reward_agent.records.store import RunRecord, RunStore, find_run, read_record
@@ -82,7 +83,7 @@ class Hanging:
 
     def map(self, requests: list[JobRequest]) -> list[Any]:
         [request] = requests
-        assert request.limits.wall_s == film.FILM_S
+        assert request.limits.wall_s == FilmJob.wall_s
         return [SimpleNamespace(result=None, outcome="timeout")]
 
 

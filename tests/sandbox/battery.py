@@ -84,7 +84,7 @@ def main(world, kernel):
     fatal = FATAL if kernel.startswith("newest") else {"mount": FATAL["mount"]}
     for name, expression in fatal.items():
         fatal_exit = run_hostile_job(world / "job", PRELUDE + expression, mode=mode, warm=warm)
-        exits[name] = fatal_exit.outcome
+        exits[name] = str(fatal_exit.outcome)
     open_exit = run_hostile_job(world / "open_job", f"only = {HARMLESS}\n{attacks}", mode="off")
     if warm:
         warm.close()
@@ -93,7 +93,7 @@ def main(world, kernel):
         "without_sandbox": json.loads(open_exit.result.findings[0].message),
         "uid": os.getuid(),
         "level": job_exit.level,
-        "outcome": job_exit.outcome,
+        "outcome": str(job_exit.outcome),
         "tail": job_exit.stderr_tail,
         "verdicts": verdicts,
         "fatal": exits,

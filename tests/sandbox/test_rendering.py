@@ -26,5 +26,5 @@ def test_frame_is_drawn_inside(tmp_path, backend, library):
     if ctypes.util.find_library(library) is None:
         pytest.skip(f"{library} is not installed")
     job_exit = run_hostile_job(tmp_path / "job", DRAW.format(backend=backend), renders=True)
-    assert job_exit.outcome == "ok"
+    assert str(job_exit.outcome) == "ok"
     assert int(job_exit.result.video_note) > 50

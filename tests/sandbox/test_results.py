@@ -8,7 +8,7 @@ from support.hostile import make_card, said
 from reward_agent.definitions.card import PPOSettings
 from reward_agent.errors import DataError
 from reward_agent.records.jobs import ProbeJob, ScoreJob, ScoreResult, TrainJob
-from reward_agent.sandbox.results import read_result
+from reward_agent.sandbox.runner import read_result
 from reward_agent.types import Evaluation, TrainingResult
 
 JOB = ProbeJob(card=make_card(), program_sha256="1" * 64)
@@ -18,7 +18,7 @@ HONEST = {"schema_version": 1, "program_sha256": "1" * 64, "findings": []}
 def test_child_that_forges_its_result_is_found_out(run_hostile, tmp_path):
     source = "import os; (job_dir / 'result.json').write_text('{\"call_us\": 1e300}'); os._exit(0)"
     job_exit = run_hostile(source)
-    assert job_exit.outcome.startswith(f"invalid: {tmp_path / 'job' / 'result.json'}")
+    assert str(job_exit.outcome).startswith(f"invalid: {tmp_path / 'job' / 'result.json'}")
     assert job_exit.result is None
 
 
@@ -97,7 +97,7 @@ def test_training_cannot_claim_what_is_not_there(tmp_path):
     )
     for changes, complaint in (
         ({"seed": 4}, "has seed 4, expected the job's 3"),
-        ({"total_timesteps": -1}, "expected at least 0"),
+        ({"total_timesteps": -1}, "total_timesteps: Input should be greater than or equal to 0"),
         ({"total_timesteps": 10**6}, f"at most {10 + job.ppo.n_envs * job.ppo.n_steps}"),
         ({"snapshots": [{"total_timesteps": 99, "file": "a.safetensors"}]}, "snapshot at 99"),
         ({"snapshots": [{"total_timesteps": 9, "file": "a.safetensors"}]}, "which is not there"),
@@ -120,13 +120,13 @@ def test_links_and_pipes_in_the_folder_are_never_followed(run_hostile, tmp_path)
         secret.write_text(json.dumps({"program_sha256": "0" * 64}))
         # Without the sandbox, so that the parent's own care is what is tried.
         job_exit = run_hostile(f"import os\n{mischief}\nos._exit(0)", mode="off")
-        assert job_exit.outcome.startswith("invalid: "), mischief
+        assert str(job_exit.outcome).startswith("invalid: "), mischief
         (job_dir / "result.json").unlink()
 
 
 def test_what_an_earlier_job_left_does_not_stand_in_for_a_result(run_hostile):
     said(run_hostile("report = 'first'"))
-    assert run_hostile("import os; os._exit(0)").outcome.startswith("invalid: ")
+    assert str(run_hostile("import os; os._exit(0)").outcome).startswith("invalid: ")
 
 
 def test_job_that_leaves_a_trap_cannot_harm_the_next_one(run_hostile, tmp_path):
@@ -146,7 +146,7 @@ def test_folders_under_our_names_do_not_stop_the_next_job(run_hostile):
         "for name in ('job.json', 'isolation.json', 'result.json', 'error.json', 'output.txt'):\n"
         "    (job_dir / name).unlink(missing_ok=True); (job_dir / name / 'deep').mkdir(parents=True)\n"
     )
-    assert run_hostile(source).outcome != "ok"
+    assert str(run_hostile(source).outcome) != "ok"
     assert said(run_hostile("report = 'well'")) == "well"
 
 
@@ -154,5 +154,5 @@ def test_text_of_a_child_cannot_steer_a_terminal(run_hostile):
     job_exit = run_hostile(
         "print('\\x1b[2J\\x07\\u202eevil', flush=True); raise KeyError('\\x1b[1m')"
     )
-    assert "\x1b" not in job_exit.stderr_tail + job_exit.outcome
+    assert "\x1b" not in job_exit.stderr_tail + str(job_exit.outcome)
     assert "\u202e" not in job_exit.stderr_tail

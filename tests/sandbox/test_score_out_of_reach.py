@@ -112,7 +112,7 @@ def test_a_program_without_rules_reaches_neither_metric_nor_card_nor_jobs_nor_th
     with socket.create_server(("127.0.0.1", 0)) as server:
         source = name_targets(world, server.getsockname()[1]) + ATTACKS + REWARD
         hostile = train_raw(world / "hostile", source)
-    assert hostile.result.outcome == "finished"
+    assert str(hostile.result.outcome) == "finished"
     answers = json.loads((world / "hostile/answers.json").read_text())
     assert len(answers) == ATTACKS.count("\nattempt(")
     assert set(answers.values()) == {"PermissionError"}, answers
@@ -148,8 +148,8 @@ os._exit(0)
 """
     job_exit = train_raw(world / "job", source + REWARD)
     assert job_exit.result is None
-    assert job_exit.outcome.startswith("invalid: "), job_exit
-    assert complaint in job_exit.outcome
+    assert str(job_exit.outcome).startswith("invalid: "), job_exit
+    assert complaint in str(job_exit.outcome)
 
 
 def test_filling_the_disk_ends_the_training_by_name(world):
@@ -163,4 +163,4 @@ def compute_reward(state, action, next_state):
         time.sleep(0.02)
 """
     job_exit = train_raw(world / "job", source, disk_mib=32)
-    assert job_exit.outcome in {"killed: disk", "killed: file size"}
+    assert str(job_exit.outcome) in {"killed: disk", "killed: file size"}

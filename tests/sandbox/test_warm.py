@@ -54,7 +54,7 @@ def test_ends_of_a_warm_child_have_the_same_names(warm, tmp_path):
     for number, (source, expected) in enumerate(ends.items()):
         limits = Limits(wall_s=2.0, memory_mib=500)
         job_exit = run_hostile_job(tmp_path / str(number), source, limits=limits, warm=warm)
-        assert job_exit.outcome.startswith((expected, "crashed: MemoryError")), job_exit
+        assert str(job_exit.outcome).startswith((expected, "crashed: MemoryError")), job_exit
         assert job_exit.level == "full"
 
 

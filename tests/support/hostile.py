@@ -65,5 +65,5 @@ def make_hostile_job(job_dir, source, *, renders=False):
 
 def said(job_exit):
     """Return what the program bound to ``report``."""
-    assert job_exit.outcome == "ok", job_exit
+    assert str(job_exit.outcome) == "ok", job_exit
     return job_exit.result.findings[0].message

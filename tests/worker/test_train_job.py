@@ -78,7 +78,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[TrainingResult, P
 
 def test_training_learns_to_balance(trained: tuple[TrainingResult, Path]) -> None:
     result, job_dir = trained
-    assert result.outcome == "finished"
+    assert str(result.outcome) == "finished"
     assert measure_length(job_dir / result.snapshots[0].file) < 100
     assert measure_length(job_dir / result.snapshots[-1].file) == 200
 
@@ -145,11 +145,11 @@ def test_same_seed_gives_the_same_weights_and_another_does_not(tmp_path: Path) -
 def test_paused_training_goes_on_where_it_stopped(tmp_path: Path) -> None:
     paused = train(tmp_path, until_timesteps=1024)
     before = load_policy(tmp_path / paused.snapshots[-1].file)
-    assert (paused.outcome, paused.total_timesteps) == ("paused", 1024)
+    assert (str(paused.outcome), paused.total_timesteps) == ("paused", 1024)
     same = train(tmp_path, until_timesteps=1024)
-    assert (same.outcome, same.snapshots) == ("paused", paused.snapshots)
+    assert (str(same.outcome), same.snapshots) == ("paused", paused.snapshots)
     finished = train(tmp_path)
-    assert (finished.outcome, finished.total_timesteps) == ("finished", 2560)
+    assert (str(finished.outcome), finished.total_timesteps) == ("finished", 2560)
     assert finished.snapshots[: len(paused.snapshots)] == paused.snapshots
     assert len(finished.points) == 10
     assert finished.timing.total_s == pytest.approx(finished.wall_s, rel=0.05)
@@ -175,7 +175,7 @@ def test_rows_of_a_killed_attempt_are_dropped(tmp_path: Path) -> None:
 
 def test_program_that_fails_in_training_is_an_outcome(tmp_path: Path) -> None:
     result = train(tmp_path, FAILS_LATER)
-    assert result.outcome.startswith("failed: contract/not-finite: ")
+    assert str(result.outcome).startswith("failed: contract/not-finite: ")
     assert result.total_timesteps == 0
 
 
@@ -183,7 +183,7 @@ def test_program_that_the_rules_refuse_is_an_outcome(tmp_path: Path) -> None:
     result = train(
         tmp_path, "def compute_reward(state, action, next_state):\n    return open('x')\n"
     )
-    assert result.outcome.startswith("failed: ")
+    assert str(result.outcome).startswith("failed: ")
     assert not result.snapshots
 
 
@@ -191,7 +191,7 @@ def test_program_that_the_rules_refuse_is_an_outcome(tmp_path: Path) -> None:
 def test_policy_that_blows_up_is_an_outcome(tmp_path: Path, learning_rate: float) -> None:
     with np.errstate(all="ignore"):
         result = train(tmp_path, ppo=SMALL.model_copy(update={"learning_rate": learning_rate}))
-    assert result.outcome.startswith("failed: the policy's weights blew up: the largest is ")
+    assert str(result.outcome).startswith("failed: the policy's weights blew up: the largest is ")
     assert all(snapshot.total_timesteps < 2560 for snapshot in result.snapshots)
 
 
