@@ -24,15 +24,13 @@ from reward_agent.definitions.task import (
 from reward_agent.errors import UsageError
 from reward_agent.llm.provider import find_provider
 from reward_agent.llm.registry import choose_provider
-from reward_agent.records.settings import ENVIRONMENT_PREFIX, PRESETS, resolve_settings
+from reward_agent.records.settings import (
+    ENVIRONMENT_PREFIX,
+    PRESETS,
+    list_settings,
+    resolve_settings,
+)
 from reward_agent.types import FileRecord
-
-# Settings that say where trainings run.
-PLACE_SETTINGS = ("executor", "ray_address", "job_cpus", "job_gpus")
-# What decides how a job runs but not what comes out of it.
-_NOT_IN_DIGEST = (
-    "slots", "sandbox", "training_timeout_s", "memory_mib", "video", "cache", *PLACE_SETTINGS,
-)  # fmt: skip
 
 
 class Job(FileRecord):
@@ -66,7 +64,7 @@ class Choices:
         provider: the language model of the methods that need one.
         model: its name.
         environ: where keys are looked up.
-        place: where trainings run: the settings of ``PLACE_SETTINGS`` that are given.
+        place: where trainings run: the ``ClusterSettings`` that are given.
     """
 
     provider: str | None = None
@@ -168,8 +166,11 @@ def _make_job(
     # Only the suite decides: a setting of the machine's own would make numbers incomparable.
     config = resolve_settings(options, card.budget, card.name, {}, Path("/nonexistent")).settings
     settings = config.model_dump()
+    decisive = {key: settings[key] for key in list_settings(in_digest=True)}
     words = [*files.digested, program or "", method_name]
-    decisive = {key: value for key, value in settings.items() if key not in _NOT_IN_DIGEST}
+    decisive = {
+        key: value for key, value in settings.items() if key in list_settings(in_digest=True)
+    }
     return Job(
         id=_digest([*words, json.dumps(decisive, sort_keys=True)]),
         env=files.env,

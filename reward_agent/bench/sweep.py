@@ -24,7 +24,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from reward_agent.bench.plan import PLACE_SETTINGS, Choices, Job, make_environ, plan_jobs
+from reward_agent.bench.plan import Choices, Job, make_environ, plan_jobs
 from reward_agent.bench.suite import Suite
 from reward_agent.definitions.paths import find_runs_dir
 from reward_agent.errors import (
@@ -41,7 +41,7 @@ from reward_agent.errors import (
 from reward_agent.executors.registry import EXECUTORS, make_places
 from reward_agent.executors.remote import ClusterOptions
 from reward_agent.records.events import Event, Listener, ignore
-from reward_agent.records.settings import RunSettings
+from reward_agent.records.settings import ClusterSettings, RunSettings
 from reward_agent.records.store import (
     RunRecord,
     RunStore,
@@ -299,7 +299,8 @@ def _follow_run(
     run = known[-1].read_run()
     if run.status == "finished":
         return run
-    changes: dict[str, Any] = {name: settings.get(name) for name in ("provider", *PLACE_SETTINGS)}
+    changing = ("provider", *ClusterSettings.model_fields)
+    changes: dict[str, Any] = {name: settings.get(name) for name in changing}
     return resume_run(str(known[-1].dir), environ=environ, **changes)
 
 

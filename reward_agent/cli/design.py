@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from reward_agent.cli.settings import add_settings
+from reward_agent.cli.settings import RunsDir, add_settings
 from reward_agent.errors import Interrupted, UsageError
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def design_command(
     estimate: Annotated[
         bool, typer.Option("--estimate", help="Print what the run may cost, and do nothing.")
     ] = False,
-    runs_dir: Annotated[Path | None, typer.Option(help="Where runs lie [default: ./runs].")] = None,
+    runs_dir: RunsDir = None,
     tracker: Annotated[
         list[str] | None, typer.Option(help="Log to tensorboard, wandb or mlflow; repeatable.")
     ] = None,

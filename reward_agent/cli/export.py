@@ -7,14 +7,16 @@ from typing import Annotated
 
 import typer
 
+from reward_agent.cli.settings import RunsDir
+
 
 def export_command(
     run: Annotated[str, typer.Argument(help="A run: id, start of an id, path, or 'last'.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write into.")],
     candidate: Annotated[
-        str | None, typer.Option(help="Whose program [default: the winner's].")
+        str | None, typer.Option(help="Whose program \\[default: the winner's].")
     ] = None,
-    runs_dir: Annotated[Path | None, typer.Option(help="Where runs lie [default: ./runs].")] = None,
+    runs_dir: RunsDir = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
 ) -> None:
     """Write a run's reward as one file that needs NumPy alone, its policy and a test."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from reward_agent.cli.settings import add_settings
+from reward_agent.cli.settings import RunsDir, add_settings
 from reward_agent.errors import UsageError
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def feedback_command(
     open_browser: Annotated[
         bool, typer.Option("--browser/--no-browser", help="Open the page in a browser.")
     ] = True,
-    runs_dir: Annotated[Path | None, typer.Option(help="Where runs lie [default: ./runs].")] = None,
+    runs_dir: RunsDir = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the session as JSON.")] = False,
     **settings: Any,
 ) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from reward_agent.cli.settings import RunsDir
 
 app = typer.Typer(help="Show what language models are sent.", no_args_is_help=True)
 Json = Annotated[bool, typer.Option("--json", help="Print as JSON.")]
@@ -36,7 +37,7 @@ def show_command(
     task: Task = None,
     run: Run = None,
     candidate: Annotated[int, typer.Option(min=0, help="Which idea of the round.")] = 0,
-    runs_dir: Annotated[Path | None, typer.Option(help="Where runs lie [default: ./runs].")] = None,
+    runs_dir: RunsDir = None,
     as_json: Json = False,
 ) -> None:
     """Show a prompt word for word, as it would be sent."""

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from reward_agent.cli.settings import RunsDir
+
 app = typer.Typer(help="Show runs.", no_args_is_help=True)
 Json = Annotated[bool, typer.Option("--json", help="Print as JSON.")]
-RunsDir = Annotated[Path | None, typer.Option(help="Where runs lie [default: ./runs].")]
 RunName = Annotated[str, typer.Argument(help="A run: id, start of an id, path, or 'last'.")]
 
 

@@ -1,14 +1,18 @@
-"""Settings of a run as command-line options, made from ``RunSettings`` itself."""
+"""Settings of a run as command-line options, made from ``RunSettings`` and its groups."""
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated, Any, get_args
 
 import typer
 
-from reward_agent.records.settings import RunSettings
+from reward_agent.records.settings import RunSettings, find_group
+
+# Typer reads help as markup, where a bracket begins a style unless it is escaped.
+RunsDir = Annotated[Path | None, typer.Option(help="Where runs lie \\[default: ./runs].")]
 
 
 def add_settings(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -35,12 +39,14 @@ def _make_parameter(name: str) -> inspect.Parameter:
     kind = _get_plain_type(field.annotation)
     declared = f"{flag}/--no-{flag[2:]}" if kind is bool else flag
     default = field.default
-    shown = "" if default is None else f" [default: {default}]"
+    shown = "" if default is None else rf" \[default: {default}]"
     choices = _get_choices(field.annotation)
     help_text = (
         (field.description or name) + (f" ({', '.join(choices)})" if choices else "") + shown
     )
-    option = typer.Option(declared, help=help_text, show_default=False)
+    option = typer.Option(
+        declared, help=help_text, show_default=False, rich_help_panel=find_group(name)
+    )
     return inspect.Parameter(
         name,
         inspect.Parameter.KEYWORD_ONLY,

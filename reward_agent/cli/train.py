@@ -25,7 +25,7 @@ def train_command(
     env: Env,
     task: Task,
     reward: Annotated[
-        Path | None, typer.Option(help="A reward program [default: the task's reference].")
+        Path | None, typer.Option(help="A reward program \\[default: the task's reference].")
     ] = None,
     metric: MetricOption = None,
     output: Folder = None,

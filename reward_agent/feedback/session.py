@@ -43,7 +43,7 @@ from reward_agent.feedback.rounds import (
 from reward_agent.feedback.state import SessionState
 from reward_agent.records.events import Listener, RoundAnswered, SessionOpened, ignore
 from reward_agent.records.jobs import RESULT_FILE, EvaluateResult
-from reward_agent.records.settings import RunSettings
+from reward_agent.records.settings import RunSettings, change_settings
 from reward_agent.records.store import (
     METRIC_FILE,
     RunRecord,
@@ -57,7 +57,7 @@ from reward_agent.report.page import write_report
 from reward_agent.rewards.checks import check_program
 from reward_agent.run.active import ActiveRun, Metric
 from reward_agent.run.loop import update_run
-from reward_agent.run.open import change_settings, make_active_run, tell_retries
+from reward_agent.run.open import make_active_run, tell_retries
 from reward_agent.sandbox.trial import check_isolation
 from reward_agent.types import Candidate, CheckReport, RewardProgram
 
@@ -392,4 +392,6 @@ def _change_settings(run: RunRecord, options: Mapping[str, Any]) -> RunSettings:
     """Return the run's settings with the session's; ``candidates`` is no setting of the run."""
     given = {key: value for key, value in options.items() if value is not None}
     n_candidates = given.pop("candidates", min(MAX_CANDIDATES, run.config["candidates"]))
-    return change_settings(run, given).model_copy(update={"candidates": n_candidates})
+    return change_settings(run.config, given, f"{run.id}/run.json").model_copy(
+        update={"candidates": n_candidates}
+    )

@@ -11,9 +11,10 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field, ValidationError
+from pydantic.config import JsonDict
 
 from reward_agent.definitions.card import TrainingBudget
 from reward_agent.errors import UnknownNameError, UsageError
@@ -34,67 +35,192 @@ PRESETS: dict[str, dict[str, int]] = {
 }
 
 
-class RunSettings(Record):
-    """Every number and switch behind a design run."""
+def setting(
+    default: Any,
+    description: str,
+    *,
+    is_personal: bool = False,
+    changes_on_resume: bool = True,
+    in_digest: bool = True,
+    **bounds: Any,
+) -> Any:
+    """Declare a setting with what others have to know of it; ``list_settings`` asks for that.
 
-    preset: Preset = "standard"
-    candidates: int = Field(6, ge=1, le=64, description="programs an iteration")
-    iterations: int = Field(4, ge=1, le=100, description="rounds of design")
-    steps: int = Field(1_000_000, ge=1, description="env steps of one training")
-    winner_seeds: int = Field(2, ge=0, le=50, description="fresh seeds for each of the two best")
-    seed: int = Field(0, ge=0, description="seed of the run")
-    racing: Literal["none", "halving", "bandit"] = Field(
-        "halving", description="which trainings go on after each slice"
+    Args:
+        default: its value where nobody says anything.
+        description: what it is, for ``--help`` and for messages.
+        is_personal: whether it is of this person and machine (isolation, addresses, keys, money)
+            and not of the search; a run that is repeated takes the former from whoever repeats it.
+        changes_on_resume: whether a run that is taken up again may have another value.
+        in_digest: whether it decides what comes out of a run, and with it the identity of a job of
+            a sweep; if not, only how and where it runs.
+        bounds: limits of the value, as pydantic's ``Field`` takes them.
+    """
+    facts: JsonDict = {
+        "is_personal": is_personal,
+        "changes_on_resume": changes_on_resume,
+        "in_digest": in_digest,
+    }
+    return Field(default, description=description, json_schema_extra=facts, **bounds)
+
+
+class SearchSettings(Record):
+    """How programs are looked for: they decide what a run finds."""
+
+    title: ClassVar[str] = "Search"
+
+    preset: Preset = setting(
+        "standard",
+        "size of the run: candidates, iterations, steps and winner seeds at once",
+        changes_on_resume=False,
     )
-    warm_start: bool = Field(
-        False, description="trainings of later rounds begin with the best policy so far"
+    candidates: int = setting(6, "programs an iteration", changes_on_resume=False, ge=1, le=64)
+    iterations: int = setting(4, "rounds of design", ge=1, le=100)
+    steps: int = setting(1_000_000, "env steps of one training", changes_on_resume=False, ge=1)
+    winner_seeds: int = setting(2, "fresh seeds for each of the two best", ge=0, le=50)
+    seed: int = setting(0, "seed of the run", changes_on_resume=False, ge=0)
+    racing: Literal["none", "halving", "bandit"] = setting(
+        "halving", "which trainings go on after each slice"
     )
-    slots: int = Field(
-        0, ge=0, description="trainings side by side; 0: cores minus one, or all of a cluster"
+    warm_start: bool = setting(False, "trainings of later rounds begin with the best policy so far")
+    eval_episodes: int = setting(16, "fresh episodes of the final score", ge=1, le=1024)
+    target_score: float | None = setting(
+        None, "stop a training that holds this task score, and with it the run"
     )
-    executor: str = Field(
-        "local", description="where trainings run: local, ray, slurm, or an installed one"
-    )
-    ray_address: str | None = Field(
-        None, description="Ray cluster, host:port or auto; without it one starts on this machine"
-    )
-    job_cpus: int = Field(1, ge=1, description="processors reserved for a job on a cluster")
-    job_gpus: float = Field(0.0, ge=0, description="accelerators reserved for a job on a cluster")
-    eval_episodes: int = Field(16, ge=1, le=1024, description="fresh episodes of the final score")
-    max_repairs: int = Field(2, ge=0, le=10, description="repairs of one program after findings")
-    target_score: float | None = Field(
-        None, description="stop a training that holds this task score, and with it the run"
-    )
-    provider: str | None = Field(
-        None, description="openai, anthropic, local:FILE, manual, offline, … (see README)"
-    )
-    model: str | None = Field(None, description="model name; each provider has a default")
-    base_url: str | None = Field(None, description="address of an OpenAI-compatible server")
-    reply_tokens: int = Field(16_000, ge=16, description="longest reply, reasoning included")
-    max_usd: float | None = Field(None, gt=0, description="hard limit of the run in US dollars")
-    max_tokens: int | None = Field(None, gt=0, description="hard limit of the run in tokens")
-    max_calls: int | None = Field(None, gt=0, description="hard limit of the run in model calls")
-    cache: Literal["read-write", "read-only", "refresh", "off"] = Field(
-        "read-write", description="whether stored replies of the run are used, new ones stored"
-    )
-    critic: bool = Field(True, description="let the Critic review programs")
-    analyzer: bool = Field(True, description="let the Analyzer explain trainings")
-    recall: Recall = Field(
+    max_repairs: int = setting(2, "repairs of one program after findings", ge=0, le=10)
+    critic: bool = setting(True, "let the Critic review programs")
+    analyzer: bool = setting(True, "let the Analyzer explain trainings")
+    recall: Recall = setting(
         "rounds",
-        description="what the Designer is told of earlier programs: the last rounds, or of the "
-        "last round's best only its terms, or only its score",
+        "what the Designer is told of earlier programs: the last rounds, or of the last round's "
+        "best only its terms, or only its score",
     )
-    screens: bool = Field(
-        True, description="refuse programs that pay what earlier ones pay, try them on old episodes"
+    screens: bool = setting(
+        True, "refuse programs that pay what earlier ones pay, try them on old episodes"
     )
-    sandbox: Literal["strict", "default", "any", "off"] = Field(
-        "default", description="isolation of generated code; any: whatever is to be had"
+
+
+class ModelSettings(Record):
+    """Who writes, reviews and explains programs."""
+
+    title: ClassVar[str] = "Language model"
+
+    provider: str | None = setting(
+        None, "openai, anthropic, local:FILE, manual, offline, … (see README)", is_personal=True
     )
-    training_timeout_s: float = Field(7200, gt=0, description="wall-clock limit of one training")
-    memory_mib: int = Field(4096, ge=256, description="memory limit of one child")
-    video: bool = Field(True, description="render a video of the best policies")
-    video_quality: VideoQuality = Field(
-        "normal", description="size of the video; high shows four episodes side by side"
+    model: str | None = setting(None, "model name; each provider has a default", is_personal=True)
+    base_url: str | None = setting(None, "address of an OpenAI-compatible server", is_personal=True)
+    reply_tokens: int = setting(16_000, "longest reply, reasoning included", ge=16)
+
+
+class MoneySettings(Record):
+    """What a language model may cost, and which of its replies are paid for again."""
+
+    title: ClassVar[str] = "Money and cache"
+
+    max_usd: float | None = setting(
+        None, "hard limit of the run in US dollars", is_personal=True, gt=0
+    )
+    max_tokens: int | None = setting(
+        None, "hard limit of the run in tokens", is_personal=True, gt=0
+    )
+    max_calls: int | None = setting(
+        None, "hard limit of the run in model calls", is_personal=True, gt=0
+    )
+    cache: Literal["read-write", "read-only", "refresh", "off"] = setting(
+        "read-write",
+        "whether stored replies of the run are used, new ones stored",
+        is_personal=True,
+        in_digest=False,
+    )
+
+
+class ClusterSettings(Record):
+    """Which machines run trainings, and what a job takes of them."""
+
+    executor: str = setting(
+        "local",
+        "where trainings run: local, ray, slurm, or an installed one",
+        is_personal=True,
+        in_digest=False,
+    )
+    ray_address: str | None = setting(
+        None,
+        "Ray cluster, host:port or auto; without it one starts on this machine",
+        is_personal=True,
+        in_digest=False,
+    )
+    job_cpus: int = setting(
+        1,
+        "processors reserved for a job on a cluster",
+        is_personal=True,
+        in_digest=False,
+        ge=1,
+    )
+    job_gpus: float = setting(
+        0.0,
+        "accelerators reserved for a job on a cluster",
+        is_personal=True,
+        in_digest=False,
+        ge=0,
+    )
+
+
+class PlaceSettings(ClusterSettings):
+    """Where jobs run, behind which border, within which limits, and what is filmed."""
+
+    title: ClassVar[str] = "Place and sandbox"
+
+    slots: int = setting(
+        0,
+        "trainings side by side; 0: cores minus one, or all of a cluster",
+        is_personal=True,
+        in_digest=False,
+        ge=0,
+    )
+    sandbox: Literal["strict", "default", "any", "off"] = setting(
+        "default",
+        "isolation of generated code; any: whatever is to be had",
+        is_personal=True,
+        in_digest=False,
+    )
+    training_timeout_s: float = setting(
+        7200, "wall-clock limit of one training", is_personal=True, in_digest=False, gt=0
+    )
+    memory_mib: int = setting(
+        4096, "memory limit of one child", is_personal=True, in_digest=False, ge=256
+    )
+    video: bool = setting(True, "render a video of the best policies", in_digest=False)
+    video_quality: VideoQuality = setting(
+        "normal", "size of the video; high shows four episodes side by side"
+    )
+
+
+# The last base comes first in pydantic's order of fields.
+class RunSettings(PlaceSettings, MoneySettings, ModelSettings, SearchSettings):
+    """Every number and switch behind a run: all four groups, each name once.
+
+    What needs one group takes that group; the settings of a run are one of each.
+    """
+
+    title: ClassVar[str] = "Settings"
+
+
+GROUPS = (SearchSettings, ModelSettings, MoneySettings, PlaceSettings)
+
+
+def find_group(name: str) -> str:
+    """Return the title of the group that a setting is in."""
+    return next(group.title for group in GROUPS if name in group.model_fields)
+
+
+def list_settings(**facts: bool) -> tuple[str, ...]:
+    """Return the settings of which all these facts are told, such as ``is_personal=False``."""
+    return tuple(
+        name
+        for name, field in RunSettings.model_fields.items()
+        if isinstance(field.json_schema_extra, dict)
+        and all(field.json_schema_extra[fact] is told for fact, told in facts.items())
     )
 
 
@@ -197,4 +323,34 @@ def _read_file(path: Path) -> dict[str, Any]:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(
             f"{path} is not valid TOML: {error}", "correct or remove the file"
+        ) from error
+
+
+def change_settings(
+    config: Mapping[str, Any], changes: Mapping[str, Any], place: str
+) -> RunSettings:
+    """Return the settings of a run that is taken up again.
+
+    Args:
+        config: those that it was made with, by their names.
+        changes: those that are to be others.
+        place: where the former are written, for messages.
+
+    Raises:
+        UsageError: a setting is unknown, out of its range, or decided the run so far.
+    """
+    fixed = sorted(set(changes) & set(list_settings(changes_on_resume=False)))
+    if fixed:
+        raise UsageError(
+            f"{', '.join(fixed)} cannot change when a run is resumed",
+            "start a new run, or leave the setting out",
+        )
+    try:
+        return RunSettings.model_validate({**config, **changes})
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(map(str, first["loc"]))
+        raise UsageError(
+            f"{name} = {first['input']!r}: {first['msg']}",
+            f"correct the option; the run's own settings are in {place}",
         ) from error

@@ -10,8 +10,6 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from reward_agent.definitions.card import EnvCard, load_env
 from reward_agent.definitions.paths import find_runs_dir
 from reward_agent.definitions.task import (
@@ -37,7 +35,12 @@ from reward_agent.records.events import (
     Warned,
     ignore,
 )
-from reward_agent.records.settings import ResolvedSettings, RunSettings, resolve_settings
+from reward_agent.records.settings import (
+    ResolvedSettings,
+    RunSettings,
+    change_settings,
+    resolve_settings,
+)
 from reward_agent.records.store import RunRecord, RunStore, find_run, name_new_run, now_utc
 from reward_agent.records.timing import TimeLedger
 from reward_agent.run.active import ActiveRun, Metric
@@ -194,7 +197,7 @@ def resume_run(
             f"run {run.id} has its metric ({run.metric_origin}), and its scores are of that one",
             "start a new run, or leave --metric out",
         )
-    settings = change_settings(run, changes)
+    settings = change_settings(run.config, changes, f"{run.id}/run.json")
     sources = run.config_sources | dict.fromkeys(changes, "command line of the resumption")
     cancel = threading.Event()
     team = make_team(
@@ -215,29 +218,6 @@ def resume_run(
         own_metric, read_task_metric(run.card, run.task), accept_metric, accept_unseen
     )
     return _follow(store, run, team, listen, choice, cancel)
-
-
-def change_settings(run: RunRecord, changes: Mapping[str, Any]) -> RunSettings:
-    """Return the run's settings with the changes.
-
-    Raises:
-        UsageError: a setting is unknown, out of its range, or decided the run so far.
-    """
-    fixed = sorted(set(changes) & {"preset", "candidates", "steps", "seed"})
-    if fixed:
-        raise UsageError(
-            f"{', '.join(fixed)} cannot change when a run is resumed",
-            "start a new run, or leave the setting out",
-        )
-    try:
-        return RunSettings.model_validate({**run.config, **changes})
-    except ValidationError as error:
-        first = error.errors()[0]
-        name = ".".join(map(str, first["loc"]))
-        raise UsageError(
-            f"{name} = {first['input']!r}: {first['msg']}",
-            f"correct the option; the run's own settings are in {run.id}/run.json",
-        ) from error
 
 
 def _follow(

@@ -9,15 +9,9 @@ from typing import Any
 from reward_agent.definitions.paths import find_runs_dir
 from reward_agent.errors import UsageError
 from reward_agent.llm.provider import PROVIDERS
-from reward_agent.records.settings import RunSettings
+from reward_agent.records.settings import list_settings
 from reward_agent.records.store import METRIC_FILE, RunRecord, find_run
 from reward_agent.run.metric import ProposedMetric
-
-# What belongs to the machine or to the model, not to the search.
-_OWN = frozenset(
-    {"provider", "model", "base_url", "slots", "sandbox", "memory_mib", "cache"}
-    | {"max_usd", "max_tokens", "max_calls", "training_timeout_s"}
-)
 
 
 @dataclass(frozen=True)
@@ -37,7 +31,7 @@ class Repeated:
     @property
     def settings(self) -> dict[str, Any]:
         """The settings that decide what is asked of a model."""
-        kept = RunSettings.model_fields.keys() - _OWN
+        kept = list_settings(is_personal=False)
         settings = {name: value for name, value in self.run.config.items() if name in kept}
         return settings | {"provider": self.provider}
 

@@ -9,7 +9,14 @@ import pytest
 
 from reward_agent.definitions.card import TrainingBudget
 from reward_agent.errors import UnknownNameError, UsageError
-from reward_agent.records.settings import ResolvedSettings, RunSettings, resolve_settings
+from reward_agent.records.settings import (
+    GROUPS,
+    ResolvedSettings,
+    RunSettings,
+    change_settings,
+    list_settings,
+    resolve_settings,
+)
 
 BUDGET = TrainingBudget(quick=1_000, standard=2_000, thorough=3_000)
 
@@ -71,3 +78,41 @@ def test_file_that_is_no_toml_is_refused(tmp_path: Path) -> None:
     (tmp_path / "reward-agent.toml").write_text("seed = = 1")
     with pytest.raises(UsageError, match="not valid TOML"):
         resolve(tmp_path)
+
+
+@pytest.mark.parametrize("name", RunSettings.model_fields)
+def test_every_setting_says_its_group_its_sort_and_what_it_is(name: str) -> None:
+    field = RunSettings.model_fields[name]
+    assert [name in group.model_fields for group in GROUPS].count(True) == 1
+    facts = field.json_schema_extra
+    assert isinstance(facts, dict)
+    assert set(facts) == {"is_personal", "changes_on_resume", "in_digest"}
+    assert field.description
+
+
+def test_a_run_decides_nothing_about_this_person_and_machine() -> None:
+    assert set(list_settings(is_personal=True)) == {
+        "provider", "model", "base_url", "max_usd", "max_tokens", "max_calls", "cache",
+        "executor", "ray_address", "job_cpus", "job_gpus", "slots", "sandbox",
+        "training_timeout_s", "memory_mib",
+    }  # fmt: skip
+
+
+def test_where_and_how_a_run_is_carried_out_is_not_in_the_digest_of_a_sweep() -> None:
+    assert set(list_settings(in_digest=False)) == {
+        "executor", "ray_address", "job_cpus", "job_gpus", "slots", "sandbox",
+        "training_timeout_s", "memory_mib", "video", "cache",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["preset", "candidates", "steps", "seed"])
+def test_what_decided_the_run_so_far_does_not_change_on_resume(name: str) -> None:
+    config = RunSettings().model_dump()
+    with pytest.raises(UsageError, match=f"{name} cannot change when a run is resumed"):
+        change_settings(config, {name: config[name]}, "run.json")
+
+
+def test_settings_of_an_older_run_take_the_defaults_of_newer_ones() -> None:
+    assert change_settings({"steps": 3}, {"iterations": 7}, "run.json") == RunSettings(
+        steps=3, iterations=7
+    )
