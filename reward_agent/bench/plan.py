@@ -168,9 +168,6 @@ def _make_job(
     settings = config.model_dump()
     decisive = {key: settings[key] for key in list_settings(in_digest=True)}
     words = [*files.digested, program or "", method_name]
-    decisive = {
-        key: value for key, value in settings.items() if key in list_settings(in_digest=True)
-    }
     return Job(
         id=_digest([*words, json.dumps(decisive, sort_keys=True)]),
         env=files.env,
