@@ -8,6 +8,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+from benchmarks import house
 from benchmarks.diversity import main as run_diversity
 from benchmarks.diversity import render_diversity
 from benchmarks.reference import CASES, render_reference, run_reference
@@ -39,6 +40,7 @@ def _list_benchmarks() -> dict[str, Benchmark]:
         "speed": _run_speed,
         "diversity": _run_diversity,
         "utilisation": _run_utilisation,
+        "house": house.main,
         **{case: partial(_run_reference, case) for case in CASES},
     }
 

@@ -2,69 +2,37 @@
 
 from __future__ import annotations
 
-import ast
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).resolve().parent.parent / "reward_agent"
+from benchmarks.house import find_layer, list_imports, read_house
 
-# From the bottom up. A folder is a layer: a module imports from its own folder and from those below;
-# modules beside the folders (errors, types, …) are below all of them.
-LAYERS = (
-    "definitions", "records", "simulation", "rewards", "learning", "evaluation", "summary", "film",
-    "llm", "testing", "designers", "sandbox", "worker", "executors", "report", "export", "trackers",
-    "run", "feedback", "bench", "web", "cli",
-)  # fmt: skip
+HOUSE = read_house(Path(__file__).resolve().parent.parent)
+MODULES = sorted(HOUSE.modules)
 # Only the child may import these, and it does so in these modules alone.
 HEAVY = {"torch", "mujoco", "stable_baselines3", "gymnasium", "envpool"}
 # What stands in an exported file is written there as text; nothing here imports it.
-CHILD = (
-    "worker", "learning", "simulation", "evaluation", "film", "rewards",
-    "export.runtime",
-)  # fmt: skip
-MODULES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))
+CHILD = ("worker", "learning", "simulation", "evaluation", "film", "rewards", "export.runtime")
 
 
-def find_layer(module: str) -> int:
-    """Return the layer of a dotted module name, -1 for those below all folders."""
-    folder = module.partition(".")[0]
-    if folder in LAYERS:
-        return LAYERS.index(folder)
-    # The package itself and its ``__main__`` open the door to everything.
-    return -1 if module not in ("", "__init__", "__main__") else len(LAYERS)
-
-
-def list_imports(tree: ast.AST) -> list[str]:
-    names = []
-    for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and node.module:
-            names.append(node.module)
-        elif isinstance(node, ast.Import):
-            names += [alias.name for alias in node.names]
-    return names
-
-
-def name_module(path: Path) -> str:
-    return ".".join(path.with_suffix("").parts).removesuffix(".__init__")
-
-
-@pytest.mark.parametrize("path", MODULES, ids=str)
-def test_imports_point_down(path: Path) -> None:
-    module = name_module(path)
-    tree = ast.parse((PACKAGE / path).read_text())
-    own = [name.removeprefix("reward_agent.") for name in list_imports(tree)
-           if name.startswith("reward_agent.")]  # fmt: skip
-    upward = [name for name in own if find_layer(name) > find_layer(module)]
+@pytest.mark.parametrize("module", MODULES)
+def test_imports_point_down(module: str) -> None:
+    upward = [name for name in HOUSE.imports[module] if find_layer(name) > find_layer(module)]
     assert not upward, f"{module} imports from above: {upward}"
 
 
-@pytest.mark.parametrize("path", MODULES, ids=str)
-def test_only_the_child_imports_physics_and_torch(path: Path) -> None:
-    module = name_module(path)
-    heavy = {name.split(".")[0] for name in list_imports(ast.parse((PACKAGE / path).read_text()))}
+@pytest.mark.parametrize("module", MODULES)
+def test_what_is_shipped_imports_nothing_that_is_not(module: str) -> None:
+    roots = {name.split(".")[0] for name in list_imports(HOUSE.modules[module].tree)}
+    assert not roots & {"benchmarks", "support", "tests"}
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_only_the_child_imports_physics_and_torch(module: str) -> None:
+    heavy = {name.split(".")[0] for name in list_imports(HOUSE.modules[module].tree)}
     if not module.startswith(CHILD):
         assert not heavy & HEAVY, f"{module} imports {heavy & HEAVY}"
 
@@ -104,8 +72,8 @@ def test_help_loads_no_sdk() -> None:
 
 
 def test_the_parent_imports_without_what_windows_lacks() -> None:
-    parents = [name_module(path) for path in MODULES if path.name != "__main__.py"]
-    names = [f"reward_agent.{name}" for name in parents if name and not name.startswith(CHILD)]
+    parents = [name for name in MODULES if name and not name.endswith("__main__")]
+    names = [f"reward_agent.{name}" for name in parents if not name.startswith(CHILD)]
     code = (
         "import sys, importlib, warnings\n"
         "sys.modules |= dict.fromkeys(('fcntl', 'resource', 'pwd', 'grp', 'pty'))\n"
