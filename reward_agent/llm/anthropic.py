@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
 from pydantic import BaseModel
 
 from reward_agent.llm.chat import ChatMessage, ChatRequest, ReplyText, StopReason
-from reward_agent.llm.failures import (
-    Endpoint,
-    explain_early_end,
-    explain_malformed_reply,
-    make_missing_key_error,
-)
-from reward_agent.llm.models import count_usage, load_models
+from reward_agent.llm.models import count_usage
 from reward_agent.llm.provider import ProviderOptions
-from reward_agent.llm.sdk import Event, SdkChatModel, WireReply
-from reward_agent.types import Usage
+from reward_agent.llm.sdk import Event, SdkChatModel, WireReply, find_in, make_endpoint, read_event
 
-_BASE_URL = "https://api.anthropic.com"
 _STOP_REASONS: dict[str, StopReason] = {
     "max_tokens": "length",
     "model_context_window_exceeded": "length",
@@ -34,51 +26,25 @@ _CUT = {"type": "ephemeral"}
 _MIN_CACHED_CHARS = 4 * 1024
 
 
-class _OutputDetails(BaseModel):
-    thinking_tokens: int | None = None
-
-
-class _Usage(BaseModel):
-    input_tokens: int | None = None
-    cache_read_input_tokens: int | None = None
-    cache_creation_input_tokens: int | None = None
-    output_tokens: int | None = None
-    output_tokens_details: _OutputDetails | None = None
-
-
-class _Text(BaseModel):
-    """A block, or a piece of one; thoughts have other keys than ``text``."""
+class _Block(BaseModel):
+    """A part of the content; thoughts have other keys than ``text``."""
 
     type: str = ""
     text: ReplyText | None = None
 
 
-class _Details(BaseModel):
-    category: str | None = None
+class _Message(BaseModel):
+    """What is read of a message; ``input_tokens`` does not hold the cached ones."""
 
-
-class _Stop(BaseModel):
+    model: str = ""
+    content: list[_Block] | None = None
     stop_reason: str | None = None
-    stop_details: _Details | None = None
-
-
-class _Message(_Stop):
-    model: str | None = None
-    content: list[_Text] | None = None
-    usage: _Usage | None = None
-
-
-class _Delta(_Text, _Stop):
-    """Of a block, or of the message."""
-
-
-class _Event(_Message):
-    """An event of a stream; a whole message is read as one too."""
-
-    type: str = ""
-    message: _Message | None = None
-    content_block: _Text | None = None
-    delta: _Delta | None = None
+    refusal: ReplyText | None = find_in("stop_details.category")
+    input_tokens: int | None = find_in("usage.input_tokens")
+    cached_tokens: int | None = find_in("usage.cache_read_input_tokens")
+    written_tokens: int | None = find_in("usage.cache_creation_input_tokens")
+    output_tokens: int | None = find_in("usage.output_tokens")
+    thinking_tokens: int | None = find_in("usage.output_tokens_details.thinking_tokens")
 
 
 def make_model(options: ProviderOptions) -> AnthropicChatModel:
@@ -87,17 +53,7 @@ def make_model(options: ProviderOptions) -> AnthropicChatModel:
     Raises:
         MissingKeyError: before the SDK is imported.
     """
-    api_key = options.environ.get("ANTHROPIC_API_KEY", "").strip()
-    if not api_key:
-        raise make_missing_key_error("anthropic", "ANTHROPIC_API_KEY")
-    endpoint = Endpoint(
-        provider="anthropic",
-        model=options.model or load_models().default["anthropic"],
-        base_url=options.base_url or options.environ.get("ANTHROPIC_BASE_URL") or _BASE_URL,
-        key_variable="ANTHROPIC_API_KEY",
-        api_key=api_key,
-    )
-    return AnthropicChatModel(endpoint, options)
+    return AnthropicChatModel(make_endpoint("anthropic", options), options)
 
 
 class AnthropicChatModel(SdkChatModel):
@@ -112,7 +68,7 @@ class AnthropicChatModel(SdkChatModel):
         return anthropic, anthropic.Anthropic
 
     def _open(self, client: Any, body: dict[str, Any]) -> Any:
-        return client.messages.create(**body, stream=True)
+        return client.messages.stream(**body)
 
     def _make_body(self, request: ChatRequest) -> dict[str, Any]:
         system = "\n\n".join(turn.content for turn in request.messages if turn.role == "system")
@@ -131,31 +87,36 @@ class AnthropicChatModel(SdkChatModel):
             body["system"] = [{"type": "text", "text": system, "cache_control": _CUT}]
         return body
 
-    def _gather(self, events: Iterator[Event]) -> WireReply:
-        parsed = [_Event.model_validate(event) for event in events]
-        message = next((event.message for event in parsed if event.message), None)
-        whole = next((event for event in parsed if event.content is not None), None)
-        start = message or whole
-        if start is None:
-            what = "a message without content"
-            raise explain_malformed_reply(self._endpoint, what, is_transient=True)
-        texts = [block.text or "" for block in (whole.content if whole else None) or []]
-        for event in parsed:
-            texts += [part.text or "" for part in (event.content_block, event.delta) if part]
-        text = "".join(texts)
-        stops = [stop for event in parsed for stop in (event.delta, event) if stop]
-        stop = next((item for item in reversed(stops) if item.stop_reason), None)
-        if stop is None and whole is None:
-            raise explain_early_end(self._endpoint, len(text))
-        details = stop.stop_details if stop else None
-        model = start.model or self.name
-        usages = [item.usage for item in (start, *parsed) if item.usage]
+    def _gather(self, stream: Any) -> WireReply | None:
+        """Let the SDK put the message together, as far as it comes."""
+        has_begun = False
+        try:
+            for event in self._watch(stream):
+                has_begun = has_begun or event.type == "message_start"
+        # What the SDK's accumulation raises on events that do not have their form.
+        except (AttributeError, IndexError, TypeError) as error:
+            raise ValueError("events that are no message") from error
+        return self._read(read_event(stream.current_message_snapshot)) if has_begun else None
+
+    def _read(self, body: Event) -> WireReply | None:
+        message = _Message.model_validate(body)
+        if message.content is None:
+            return None
+        model = message.model or self.name
         return WireReply(
-            text=text,
-            stop_reason=_STOP_REASONS.get((stop and stop.stop_reason) or "", "stop"),
-            stop_detail=(details and details.category) or "",
+            text="".join(block.text or "" for block in message.content),
+            stop_reason=_STOP_REASONS.get(message.stop_reason or "", "stop"),
+            stop_detail=message.refusal or "",
+            has_ended=message.stop_reason is not None,
             model=model,
-            usage=_read_usage(model, usages),
+            usage=count_usage(
+                model,
+                fresh_input_tokens=message.input_tokens or 0,
+                cached_input_tokens=message.cached_tokens or 0,
+                cache_write_tokens=message.written_tokens or 0,
+                output_tokens=message.output_tokens or 0,
+                reasoning_tokens=message.thinking_tokens or 0,
+            ),
         )
 
 
@@ -168,25 +129,3 @@ def _cut(turn: ChatMessage) -> str | list[dict[str, Any]]:
         {"type": "text", "text": shared, "cache_control": _CUT},
         {"type": "text", "text": own},
     ]
-
-
-def _read_usage(model: str, usages: list[_Usage]) -> Usage:
-    """Read token counts, of which each later one is the sum so far.
-
-    ``input_tokens`` does not hold the cached ones.
-    """
-    if not usages:
-        return Usage(n_calls=1)
-    known: dict[str, Any] = {}
-    for item in usages:
-        known |= item.model_dump(exclude_none=True)
-    usage = _Usage.model_validate(known)
-    details = usage.output_tokens_details or _OutputDetails()
-    return count_usage(
-        model,
-        fresh_input_tokens=usage.input_tokens or 0,
-        cached_input_tokens=usage.cache_read_input_tokens or 0,
-        cache_write_tokens=usage.cache_creation_input_tokens or 0,
-        output_tokens=usage.output_tokens or 0,
-        reasoning_tokens=details.thinking_tokens or 0,
-    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from types import ModuleType
 from typing import Any
 
@@ -11,21 +11,21 @@ from pydantic import BaseModel
 
 from reward_agent.errors import UsageError
 from reward_agent.llm.chat import ChatRequest, ReplyText, StopReason
-from reward_agent.llm.failures import (
-    Endpoint,
-    HttpFailure,
-    explain_early_end,
-    explain_malformed_reply,
-    make_missing_key_error,
-)
-from reward_agent.llm.models import count_usage, load_models
+from reward_agent.llm.failures import Endpoint, HttpFailure
+from reward_agent.llm.models import count_usage
 from reward_agent.llm.provider import ProviderOptions
-from reward_agent.llm.sdk import Event, OptionRefusedError, SdkChatModel, WireReply
+from reward_agent.llm.sdk import (
+    Event,
+    OptionRefusedError,
+    SdkChatModel,
+    WireReply,
+    find_in,
+    make_endpoint,
+    read_event,
+)
 from reward_agent.llm.structure import make_reply_schema
-from reward_agent.types import Usage
 
 _COMPATIBLE_KEY = "OPENAI_COMPATIBLE_API_KEY"
-_BASE_URL = "https://api.openai.com/v1"
 _STOP_REASONS: dict[str, StopReason] = {"length": "length", "content_filter": "content_filter"}
 # What a server may not know or not allow, and the words with which it says so. It is left out then:
 # a structured reply falls back from json_schema to json_object to the words of the prompt.
@@ -38,36 +38,24 @@ _OPTION_WORDS = {
 }
 
 
-class _Details(BaseModel):
-    cached_tokens: int | None = None
-    cache_write_tokens: int | None = None
-    reasoning_tokens: int | None = None
-
-
-class _Usage(BaseModel):
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
-    prompt_tokens_details: _Details | None = None
-    completion_tokens_details: _Details | None = None
-
-
-class _Part(BaseModel):
-    content: ReplyText | None = None
-    refusal: ReplyText | None = None
-
-
-class _Choice(BaseModel):
-    """A choice of a chunk has a ``delta``, one of a whole completion a ``message``."""
-
-    delta: _Part | None = None
-    message: _Part | None = None
-    finish_reason: str | None = None
-
-
 class _Chunk(BaseModel):
+    """What is read of a chunk, which has a ``delta``, or of a whole completion, a ``message``.
+
+    The SDK's own accumulation (``ChatCompletionStreamState``) is not used: it loses a usage that
+    does not come last, and stops at what compatible servers send, such as choices without an
+    index, a ``delta`` of null, or lists of reasoning.
+    """
+
     model: str | None = None
-    choices: list[_Choice] | None = None
-    usage: _Usage | None = None
+    choices: list[Any] | None = None
+    text: ReplyText | None = find_in("choices.0.delta.content", "choices.0.message.content")
+    refusal: ReplyText | None = find_in("choices.0.delta.refusal", "choices.0.message.refusal")
+    finish_reason: str | None = find_in("choices.0.finish_reason")
+    input_tokens: int | None = find_in("usage.prompt_tokens")
+    cached_tokens: int | None = find_in("usage.prompt_tokens_details.cached_tokens")
+    written_tokens: int | None = find_in("usage.prompt_tokens_details.cache_write_tokens")
+    output_tokens: int | None = find_in("usage.completion_tokens")
+    reasoning_tokens: int | None = find_in("usage.completion_tokens_details.reasoning_tokens")
 
 
 def make_model(options: ProviderOptions) -> OpenAIChatModel:
@@ -76,17 +64,7 @@ def make_model(options: ProviderOptions) -> OpenAIChatModel:
     Raises:
         MissingKeyError: before the SDK is imported.
     """
-    api_key = options.environ.get("OPENAI_API_KEY", "").strip()
-    if not api_key:
-        raise make_missing_key_error("openai", "OPENAI_API_KEY")
-    endpoint = Endpoint(
-        provider="openai",
-        model=options.model or load_models().default["openai"],
-        base_url=options.base_url or options.environ.get("OPENAI_BASE_URL") or _BASE_URL,
-        key_variable="OPENAI_API_KEY",
-        api_key=api_key,
-    )
-    return OpenAIChatModel(endpoint, options)
+    return OpenAIChatModel(make_endpoint("openai", options), options)
 
 
 def make_compatible_model(options: ProviderOptions) -> OpenAIChatModel:
@@ -178,42 +156,33 @@ class OpenAIChatModel(SdkChatModel):
         refused = (name for name, words in _OPTION_WORDS.items() if words.search(failure.text))
         return next((name for name in refused if name in sent), None)
 
-    def _gather(self, events: Iterator[Event]) -> WireReply:
-        chunks = [_Chunk.model_validate(event) for event in events]
+    def _gather(self, stream: Any) -> WireReply | None:
+        return self._join([_Chunk.model_validate(read_event(it)) for it in self._watch(stream)])
+
+    def _read(self, body: Event) -> WireReply | None:
+        return self._join([_Chunk.model_validate(body)])
+
+    def _join(self, chunks: list[_Chunk]) -> WireReply | None:
         # Some servers send a chunk without choices first or last.
-        choices = [chunk.choices[0] for chunk in chunks if chunk.choices]
-        if not choices:
-            what = "a completion without choices"
-            raise explain_malformed_reply(self._endpoint, what, is_transient=True)
-        parts = [part for choice in choices for part in (choice.delta, choice.message) if part]
-        text = "".join(part.content or "" for part in parts)
-        refusal = "".join(part.refusal or "" for part in parts)
-        finish = next((choice.finish_reason for choice in choices if choice.finish_reason), None)
-        if finish is None and not any(choice.message for choice in choices):
-            raise explain_early_end(self._endpoint, len(text))
+        if not any(chunk.choices for chunk in chunks):
+            return None
+        refusal = "".join(chunk.refusal or "" for chunk in chunks)
+        finish = next((chunk.finish_reason for chunk in chunks if chunk.finish_reason), None)
         model = next((chunk.model for chunk in chunks if chunk.model), self.name)
-        usage = next((chunk.usage for chunk in reversed(chunks) if chunk.usage), None)
+        counted = next((it for it in reversed(chunks) if it.input_tokens is not None), chunks[-1])
+        cached, written = counted.cached_tokens or 0, counted.written_tokens or 0
         return WireReply(
-            text=text,
+            text="".join(chunk.text or "" for chunk in chunks),
             stop_reason="refusal" if refusal else _STOP_REASONS.get(finish or "", "stop"),
             stop_detail=refusal,
+            has_ended=finish is not None,
             model=model,
-            usage=_read_usage(model, usage),
+            usage=count_usage(
+                model,
+                fresh_input_tokens=max((counted.input_tokens or 0) - cached - written, 0),
+                cached_input_tokens=cached,
+                cache_write_tokens=written,
+                output_tokens=counted.output_tokens or 0,
+                reasoning_tokens=counted.reasoning_tokens or 0,
+            ),
         )
-
-
-def _read_usage(model: str, usage: _Usage | None) -> Usage:
-    """Read token counts; a server that reports none counts as one call."""
-    if usage is None:
-        return Usage(n_calls=1)
-    prompt = usage.prompt_tokens_details or _Details()
-    completion = usage.completion_tokens_details or _Details()
-    cached, written = prompt.cached_tokens or 0, prompt.cache_write_tokens or 0
-    return count_usage(
-        model,
-        fresh_input_tokens=max((usage.prompt_tokens or 0) - cached - written, 0),
-        cached_input_tokens=cached,
-        cache_write_tokens=written,
-        output_tokens=usage.completion_tokens or 0,
-        reasoning_tokens=completion.reasoning_tokens or 0,
-    )

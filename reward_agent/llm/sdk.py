@@ -12,11 +12,13 @@ from __future__ import annotations
 import json
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any
+
+from pydantic import AliasChoices, AliasPath, Field
 
 from reward_agent.errors import Interrupted
 from reward_agent.llm.chat import ALL_AGENTS, ChatRequest, Completion, StopReason
@@ -25,13 +27,16 @@ from reward_agent.llm.failures import (
     HttpFailure,
     explain_connection_failure,
     explain_deadline,
+    explain_early_end,
     explain_http_failure,
     explain_malformed_reply,
     explain_timeout,
     find_status,
+    make_missing_key_error,
     parse_retry_after,
 )
-from reward_agent.llm.provider import ProviderOptions
+from reward_agent.llm.models import load_models
+from reward_agent.llm.provider import PROVIDERS, ProviderOptions
 from reward_agent.types import Usage
 
 Event = dict[str, Any]
@@ -53,11 +58,12 @@ class OptionRefusedError(Exception):
 
 @dataclass(frozen=True)
 class WireReply:
-    """A reply put together from its events."""
+    """A reply as the wire tells it; one that has not ended does not say why it stopped."""
 
     text: str = ""
     stop_reason: StopReason = "stop"
     stop_detail: str = ""
+    has_ended: bool = True
     model: str = ""
     usage: Usage = field(default_factory=lambda: Usage(n_calls=1))
 
@@ -112,12 +118,19 @@ class SdkChatModel(ABC):
         """Make the call; return the SDK's stream."""
 
     @abstractmethod
-    def _gather(self, events: Iterator[Event]) -> WireReply:
-        """Put a reply together.
+    def _gather(self, stream: Any) -> WireReply | None:
+        """Put a reply together from the SDK's stream; None if nothing of one came.
 
         Raises:
-            ModelError: the events are not a whole reply.
-            ValueError: one of them does not have its form.
+            ValueError: an event does not have its form.
+        """
+
+    @abstractmethod
+    def _read(self, body: Event) -> WireReply | None:
+        """Read a reply that came in one piece; None if it is none.
+
+        Raises:
+            ValueError: it does not have its form.
         """
 
     def _find_refused_option(self, failure: HttpFailure, body: Mapping[str, Any]) -> str | None:
@@ -130,9 +143,21 @@ class SdkChatModel(ABC):
         with (
             self._make_client(sdk, make_client) as client,
             self._translate_failures(sdk, body),
-            closing(self._listen(self._open(client, body))) as events,
+            self._open(client, body) as stream,
         ):
-            return self._gather(events)
+            kind = stream.response.headers.get("content-type", "text/event-stream")
+            if "event-stream" not in kind:
+                # A server that does not stream.
+                text = stream.response.read().decode("utf-8", "replace")
+                reply = self._read(self._parse(text))
+            else:
+                reply = self._gather(stream)
+                if reply is not None and not reply.has_ended:
+                    raise explain_early_end(self._endpoint, len(reply.text))
+            if reply is None:
+                what = "a reply without content"
+                raise explain_malformed_reply(self._endpoint, what, is_transient=True)
+            return reply
 
     def _make_client(self, sdk: Any, make_client: Callable[..., Any]) -> Any:
         """Make a client for one call.
@@ -148,25 +173,18 @@ class SdkChatModel(ABC):
             max_retries=0,
         )
 
-    def _listen(self, stream: Any) -> Generator[Event, None, None]:
-        """Yield the events of a stream; close it when the time or the run is over."""
+    def _watch(self, stream: Iterable[Any]) -> Iterator[Any]:
+        """Yield the events of a stream until the time or the run is over."""
         end = time.monotonic() + self._options.deadline_s
-        with stream:
-            kind = stream.response.headers.get("content-type", "text/event-stream")
-            if "event-stream" not in kind:
-                yield self._read_whole(stream.response.read().decode("utf-8", "replace"))
-                return
-            for event in stream:
-                if self._options.cancel.is_set():
-                    raise Interrupted("stopped in the middle of a reply", "use --resume")
-                if time.monotonic() > end:
-                    raise explain_deadline(self.provider, self._options.deadline_s)
-                if not hasattr(event, "to_dict"):
-                    raise ValueError("an event that is not an object")
-                yield event.to_dict(warnings=False)
+        for event in stream:
+            if self._options.cancel.is_set():
+                raise Interrupted("stopped in the middle of a reply", "use --resume")
+            if time.monotonic() > end:
+                raise explain_deadline(self.provider, self._options.deadline_s)
+            yield event
 
-    def _read_whole(self, text: str) -> Event:
-        """Read the body of a server that does not stream, as if it were one event."""
+    def _parse(self, text: str) -> Event:
+        """Parse a body that came with success."""
         if "<html" in text.lower() or "<!doctype" in text.lower():
             what = "a web page instead of JSON"
             raise explain_malformed_reply(self._endpoint, what, is_transient=False)
@@ -209,6 +227,47 @@ class SdkChatModel(ABC):
         option = self._find_refused_option(failure, body)
         if option is not None:
             raise OptionRefusedError(option) from None
+
+
+def find_in(*paths: str) -> Any:
+    """Return a field that is read from the first of several places, such as ``usage.x``."""
+    split = (path.split(".") for path in paths)
+    places = [
+        AliasPath(first, *(int(step) if step.isdigit() else step for step in rest))
+        for first, *rest in split
+    ]
+    return Field(None, validation_alias=AliasChoices(*places))
+
+
+def make_endpoint(name: str, options: ProviderOptions) -> Endpoint:
+    """Return whom a provider of ours with a key calls.
+
+    Raises:
+        MissingKeyError: the key is not set.
+    """
+    row = PROVIDERS.find(name)
+    api_key = options.environ.get(row.key_variable, "").strip()
+    if not api_key:
+        raise make_missing_key_error(name, row.key_variable)
+    return Endpoint(
+        provider=name,
+        model=options.model or load_models().default[name],
+        base_url=options.base_url or options.environ.get(row.address_variable) or row.base_url,
+        key_variable=row.key_variable,
+        api_key=api_key,
+    )
+
+
+def read_event(event: Any) -> Event:
+    """Return an event of a stream as it was sent.
+
+    Raises:
+        ValueError: it is not an object.
+    """
+    if not hasattr(event, "to_dict"):
+        raise ValueError("an event that is not an object")
+    sent: Event = event.to_dict(warnings=False)
+    return sent
 
 
 def _read_failure(failure: Any) -> HttpFailure:

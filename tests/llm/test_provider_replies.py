@@ -176,6 +176,33 @@ def test_server_that_reports_no_usage_counts_one_call(request_, connect):
     assert completion.usage.usd is None
 
 
+USED = {"prompt_tokens": 7, "completion_tokens": 2, "total_tokens": 9}
+END = {"index": 0, "delta": {}, "finish_reason": "stop"}
+ODD_STREAMS = {
+    "choices without an index": [{"choices": [{"delta": {"content": text}}]} for text in "hi"],
+    "no object": [{"object": None, "choices": [{"index": 0, "delta": {"content": "hi"}}]}],
+    "choices of null": [{"choices": None}, {"choices": [{"index": 0, "delta": {"content": "hi"}}]}],
+    "a delta of null": [
+        {"choices": [{"index": 0, "delta": {"content": "hi"}}]}, {"choices": [{"delta": None}]},
+    ],
+    "lists of reasoning": [
+        {"choices": [{"index": 0, "delta": {"content": text, "reasoning_details": [{"text": "?"}]}}]}
+        for text in "hi"
+    ],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ODD_STREAMS)
+def test_odd_stream_of_a_compatible_server_is_read(name, request_, connect):
+    # The usage does not come last either.
+    chunks = [*ODD_STREAMS[name], {"choices": [END], "usage": USED}, {"choices": []}]
+    body = "".join(f"data: {json.dumps(chunk)}\n\n" for chunk in chunks)
+    with FakeLLMServer([RawBody(body, "text/event-stream")]) as server:
+        completion = connect("openai-compatible", server).complete(request_)
+    assert completion.reply == "hi"
+    assert (completion.usage.input_tokens, completion.usage.output_tokens) == (7, 2)
+
+
 def test_openai_key_is_sent_only_where_it_belongs(request_, connect):
     with FakeLLMServer([Say("x")] * 3) as server:
         connect("openai-compatible", server).complete(request_)
