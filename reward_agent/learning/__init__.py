@@ -1,1 +1,1 @@
-"""Training a policy: PPO, its gradients, snapshots and checkpoints; racing decides who goes on."""
+"""Training a policy: the learners, snapshots and checkpoints."""

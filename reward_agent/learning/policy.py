@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ from pydantic import Field, ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
+from reward_agent.definitions.card import EnvCard
 from reward_agent.errors import DataError
 from reward_agent.types import FileRecord, Finite
 
@@ -40,6 +41,17 @@ class PolicyHeader(FileRecord):
     activation: Literal["tanh", "relu"]
     action_range: tuple[Finite, Finite] = Field(description="the mean action is clipped to it")
     observation_clip: Finite = Field(10.0, gt=0, description="of the normalised observation")
+
+    @classmethod
+    def for_card(cls, card: EnvCard, **values: Any) -> Self:
+        """Return the header of a policy for an environment."""
+        return cls(
+            card=card.name,
+            n_actions=card.n_actions,
+            observation_size=card.observation_size,
+            action_range=card.action_range,
+            **values,
+        )
 
 
 @dataclass(frozen=True)
@@ -92,6 +104,23 @@ class NumpyPolicy:
         low, high = self.header.action_range
         mean = run_layers(self.layers, self.header.activation, normal)
         return np.asarray(np.clip(mean, low, high, out=mean))
+
+
+def adopt_layers(layers: Sequence[Layer], policy: NumpyPolicy) -> None:
+    """Write the layers of a trained policy into those of a new one.
+
+    Raises:
+        DataError: they are of another size.
+    """
+    shapes = [layer.weight.shape for layer in layers]
+    given = [layer.weight.shape for layer in policy.layers]
+    if given != shapes:
+        raise DataError(
+            f"the initial policy has layers {given}, expected {shapes}",
+            "start without --warm-start",
+        )
+    for own, other in zip(layers, policy.layers, strict=True):
+        own.weight[:], own.bias[:] = other.weight, other.bias
 
 
 def normalize(

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import csv
+import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import torch
+import numpy as np
 
-from reward_agent.errors import DataError
-from reward_agent.learning.policy import NumpyPolicy, PolicyHeader, load_policy, save_policy
-from reward_agent.learning.ppo import BatchPPO
+from reward_agent.learning.learner import Arrays, Learner
+from reward_agent.learning.policy import NumpyPolicy, load_policy, save_policy
+from reward_agent.learning.ppo import PPO
 from reward_agent.records.jobs import CHECKPOINT_FILE, INITIAL_POLICY_FILE, PROGRESS_FILE, TrainJob
 from reward_agent.simulation.term_log import Stretch
 from reward_agent.simulation.vec_env import RewardVecEnv
@@ -46,20 +48,20 @@ class Trainer:
         self._earlier = TimeUse()
         self._started = time.perf_counter()
         checkpoint = _load_checkpoint(job_dir / CHECKPOINT_FILE)
-        steps = checkpoint["total_timesteps"] if checkpoint else 0
+        steps = int(checkpoint["num_timesteps"]) if checkpoint else 0
         # A continued training begins new episodes: others than those that it began with.
         self.env = make_env(job.seed * 1_000_003 + steps)
-        self.model = BatchPPO(self.env, job.ppo, job.total_timesteps, job.seed)
+        self.learner: Learner = PPO(self.env, job.ppo, job.total_timesteps, job.seed)
         if checkpoint:
             self._restore(checkpoint)
         elif job.initial_policy_sha256 is not None:
-            adopt_policy(self.model, load_policy(job_dir / INITIAL_POLICY_FILE))
+            self.learner.adopt(load_policy(job_dir / INITIAL_POLICY_FILE))
         _drop_rows_after(job_dir / PROGRESS_FILE, steps)
 
     @property
     def is_finished(self) -> bool:
         """Whether the whole training is done, not only this job's part of it."""
-        return bool(self.model.num_timesteps >= self._job.total_timesteps)
+        return bool(self.learner.num_timesteps >= self._job.total_timesteps)
 
     @property
     def wall_s(self) -> float:
@@ -69,7 +71,7 @@ class Trainer:
     @property
     def timing(self) -> TimeUse:
         """Wall time by activity, earlier jobs included."""
-        seconds = self.env.seconds | self.model.seconds
+        seconds = self.env.seconds | self.learner.seconds
         other_s = max(time.perf_counter() - self._started - sum(seconds.values()), 0.0)
         named = {f"{name}_s": value for name, value in seconds.items()}
         return self._earlier + TimeUse(**named, other_s=other_s)
@@ -81,10 +83,10 @@ class Trainer:
             ContractError: the program failed or broke its contract.
             TrainingFailure: the training cannot go on.
         """
-        if self.model.num_timesteps >= self._job.until_timesteps:
+        if self.learner.num_timesteps >= self._job.until_timesteps:
             return
-        while self.model.num_timesteps < self._job.until_timesteps:
-            self.model.learn_rollout()
+        while self.learner.num_timesteps < self._job.until_timesteps:
+            self.learner.learn()
             self._record()
         if self._row:
             self._append_progress(self._row)
@@ -94,7 +96,7 @@ class Trainer:
     def _record(self) -> None:
         """Note the rollout that was just learned from."""
         stretch = self.env.terms.pop()
-        steps = self.model.num_timesteps
+        steps = self.learner.num_timesteps
         self._row = stretch if self._row is None else self._row + stretch
         self._open = stretch if self._open is None else self._open + stretch
         if self._has_passed_point(stretch.n_steps, _N_ROWS):
@@ -107,24 +109,24 @@ class Trainer:
 
     def _has_passed_point(self, n_steps: int, n_points: int) -> bool:
         """Return whether one of evenly spaced points of the training lies in its last steps."""
-        now, total = self.model.num_timesteps, self._job.total_timesteps
+        now, total = self.learner.num_timesteps, self._job.total_timesteps
         return bool(now * n_points // total > (now - n_steps) * n_points // total)
 
     def _save_snapshot(self) -> None:
         """Write the policy as it is now, unless it was written at this step."""
-        steps = self.model.num_timesteps
+        steps = self.learner.num_timesteps
         if self.snapshots and self.snapshots[-1].total_timesteps == steps:
             return
         name = f"policy_{steps}.safetensors"
-        save_policy(self._job_dir / name, make_policy(self.model, self._job))
+        save_policy(self._job_dir / name, self._make_policy())
         self.snapshots.append(Snapshot(total_timesteps=steps, file=name))
 
     def _append_progress(self, stretch: Stretch) -> None:
         path = self._job_dir / PROGRESS_FILE
         row = {
-            "total_timesteps": self.model.num_timesteps,
+            "total_timesteps": self.learner.num_timesteps,
             "wall_s": round(self.wall_s, 3),
-            "steps_per_s": round(self.model.num_timesteps / self.wall_s, 1),
+            "steps_per_s": round(self.learner.num_timesteps / self.wall_s, 1),
             "generated_return": stretch.generated_return,
             "episode_length": stretch.episode_length,
         }
@@ -137,68 +139,34 @@ class Trainer:
                 writer.writeheader()
             writer.writerow(row)
 
+    def _make_policy(self) -> NumpyPolicy:
+        policy = self.learner.make_policy()
+        origin = {"program_sha256": self._job.program_sha256, "seed": self._job.seed}
+        return replace(policy, header=policy.header.model_copy(update=origin))
+
     def _save_checkpoint(self) -> None:
-        checkpoint = {
-            "total_timesteps": self.model.num_timesteps,
-            "model": self.model.read_state(),
+        record = {
             "course": {steps: stretch.to_plain() for steps, stretch in self.course.items()},
             "open": self._open.to_plain() if self._open else None,
             "snapshots": [snapshot.model_dump() for snapshot in self.snapshots],
             "timing": self.timing.model_dump(),
         }
+        arrays: dict[str, Any] = {**self.learner.read_state(), "record": json.dumps(record)}
         path = self._job_dir / CHECKPOINT_FILE
         partial = path.with_suffix(".partial")
-        torch.save(checkpoint, partial)
+        with partial.open("wb") as file:
+            np.savez(file, **arrays)
         partial.replace(path)
 
-    def _restore(self, checkpoint: Mapping[str, Any]) -> None:
-        self.model.restore(checkpoint["model"])
+    def _restore(self, checkpoint: Arrays) -> None:
+        self.learner.restore(checkpoint)
+        record = json.loads(str(checkpoint["record"]))
         self.course = {
-            steps: Stretch.from_plain(item) for steps, item in checkpoint["course"].items()
+            int(steps): Stretch.from_plain(plain) for steps, plain in record["course"].items()
         }
-        self._open = Stretch.from_plain(checkpoint["open"]) if checkpoint["open"] else None
-        self.snapshots = [Snapshot.model_validate(item) for item in checkpoint["snapshots"]]
-        self._earlier = TimeUse.model_validate(checkpoint["timing"])
-
-
-def make_policy(model: BatchPPO, job: TrainJob) -> NumpyPolicy:
-    """Return the policy as it is now; it shares the memory of the model's weights."""
-    header = PolicyHeader(
-        card=job.card.name,
-        program_sha256=job.program_sha256,
-        seed=job.seed,
-        total_timesteps=model.num_timesteps,
-        n_actions=job.card.n_actions,
-        observation_size=job.card.observation_size,
-        net_arch=job.ppo.net_arch,
-        activation=job.ppo.activation,
-        action_range=job.card.action_range,
-        observation_clip=model.observation_normalizer.clip,
-    )
-    normalizer = model.observation_normalizer
-    log_std = model.networks.log_std
-    return NumpyPolicy(header, model.networks.actor, normalizer.mean, normalizer.scale, log_std)
-
-
-def adopt_policy(model: BatchPPO, policy: NumpyPolicy) -> None:
-    """Begin with a trained policy; the critic is new, since another reward has other values.
-
-    Raises:
-        DataError: the policy is of another size.
-    """
-    shapes = [layer.weight.shape for layer in model.networks.actor]
-    if [layer.weight.shape for layer in policy.layers] != shapes:
-        raise DataError(
-            f"the initial policy has layers {[layer.weight.shape for layer in policy.layers]}, "
-            f"expected {shapes}",
-            "start without --warm-start",
-        )
-    for own, given in zip(model.networks.actor, policy.layers, strict=True):
-        own.weight[:], own.bias[:] = given.weight, given.bias
-    model.networks.log_std[:] = policy.log_std
-    normalizer = model.observation_normalizer
-    count = float(max(policy.header.total_timesteps, 1))
-    normalizer.adopt(policy.observation_mean, policy.observation_scale, count)
+        self._open = Stretch.from_plain(record["open"]) if record["open"] else None
+        self.snapshots = [Snapshot.model_validate(item) for item in record["snapshots"]]
+        self._earlier = TimeUse.model_validate(record["timing"])
 
 
 def _drop_rows_after(path: Path, steps: int) -> None:
@@ -213,8 +181,9 @@ def _drop_rows_after(path: Path, steps: int) -> None:
         path.unlink()
 
 
-def _load_checkpoint(path: Path) -> dict[str, Any] | None:
-    """Load a checkpoint if there is one; plain values and tensors only, nothing is unpickled."""
+def _load_checkpoint(path: Path) -> Arrays | None:
+    """Open a checkpoint if there is one; arrays are read as they are asked for, none is pickled."""
     if not path.exists():
         return None
-    return dict(torch.load(path, weights_only=True))
+    checkpoint: Arrays = np.load(path, allow_pickle=False)
+    return checkpoint

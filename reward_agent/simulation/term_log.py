@@ -80,7 +80,7 @@ class Stretch:
     def from_plain(cls, plain: dict[str, Any]) -> Self:
         """Return what ``to_plain`` was called on."""
         arrays: dict[str, Any] = {k: np.array(v) for k, v in plain.items() if isinstance(v, list)}
-        return cls(**(plain | arrays))
+        return cls(**(plain | arrays | {"names": tuple(plain["names"])}))
 
 
 class EpisodePay(NamedTuple):

@@ -1,4 +1,4 @@
-"""The Stable-Baselines3 edge: many simulations and one generated reward as a ``VecEnv``.
+"""Many simulations under one generated reward: what a learner acts in.
 
 There is no work per environment in a step: only episodes that end cost Python of their own.
 """
@@ -6,33 +6,17 @@ There is no work per environment in a step: only episodes that end cost Python o
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
 
 import numpy as np
-from gymnasium import spaces
 from numpy.typing import NDArray
-from stable_baselines3.common.vec_env import VecEnv
 
 from reward_agent.definitions.card import EnvCard
+from reward_agent.simulation.backend import Simulation
 from reward_agent.simulation.payment import Payment, Reward
 from reward_agent.simulation.state import FloatArray, State
 from reward_agent.simulation.term_log import EpisodePay, TermLog
 from reward_agent.simulation.transition import Transition
-
-
-class Simulation(Protocol):
-    """What is needed of ``simulation.batch.BatchSimulation``."""
-
-    n_sims: int
-
-    @property
-    def observation(self) -> FloatArray: ...  # noqa: D102
-    def reset(self, ids: NDArray[np.intp] | None = None) -> None: ...  # noqa: D102
-    def step(self, action: FloatArray) -> None: ...  # noqa: D102
-    def read_state(self) -> State: ...  # noqa: D102
-    def find_terminated(self) -> NDArray[np.bool_]: ...  # noqa: D102
 
 
 @dataclass(frozen=True)
@@ -50,11 +34,8 @@ class Ended:
     observation: NDArray[np.float32]
 
 
-class RewardVecEnv(VecEnv):  # type: ignore[misc]
+class RewardVecEnv:
     """N simulations of a card under one reward; episodes restart by themselves.
-
-    ``infos`` is empty except for episodes that end: ``terminal_observation``,
-    ``TimeLimit.truncated`` (the time limit, not the card's termination, ended it) and ``episode``.
 
     Args:
         card: the environment.
@@ -62,27 +43,20 @@ class RewardVecEnv(VecEnv):  # type: ignore[misc]
         reward: the compiled program.
 
     Attributes:
+        n_envs: number of simulations N.
         terms: what each reward term paid since it was last read.
         seconds: wall time by activity.
     """
 
     def __init__(self, card: EnvCard, simulation: Simulation, reward: Reward) -> None:
-        low, high = card.action_range
-        self.render_mode = None
-        super().__init__(
-            simulation.n_sims,
-            spaces.Box(-np.inf, np.inf, (card.observation_size,), np.float32),
-            spaces.Box(low, high, (card.n_actions,), np.float32),
-        )
+        self.card, self.n_envs = card, simulation.n_sims
         self.terms = TermLog(simulation.n_sims)
         self.seconds = {"physics": 0.0, "reward": 0.0, "state": 0.0}
         self._simulation = simulation
         self._payment = Payment(reward, simulation.n_sims)
-        self._max_episode_steps = card.max_episode_steps
         self._lengths = np.zeros(simulation.n_sims, dtype=np.int64)
         self._dones: list[NDArray[np.bool_]] = []
         self._state: State
-        self._actions: NDArray[np.float32]
 
     def reset(self) -> NDArray[np.float32]:
         """Start all episodes anew and return the observation (N, observation_size)."""
@@ -122,7 +96,7 @@ class RewardVecEnv(VecEnv):  # type: ignore[misc]
         taken = time.perf_counter()
         self._state = next_state
         self._lengths += 1
-        done = terminated | (self._lengths >= self._max_episode_steps)
+        done = terminated | (self._lengths >= self.card.max_episode_steps)
         self._dones.append(done)
         ended = self._end_episodes(done, terminated, observation) if done.any() else None
         self.seconds["physics"] += stepped - started
@@ -136,9 +110,10 @@ class RewardVecEnv(VecEnv):  # type: ignore[misc]
         Raises:
             ContractError: the program failed or broke its contract.
         """
-        return self._pay()[0]
+        return self.pay_episodes()[0]
 
-    def _pay(self) -> tuple[FloatArray, list[EpisodePay]]:
+    def pay_episodes(self) -> tuple[FloatArray, list[EpisodePay]]:
+        """Return what ``pay`` returns, and the episodes that ended, environment by environment."""
         started = time.perf_counter()
         rewards, terms = self._payment.collect()
         done, self._dones = np.array(self._dones), []
@@ -161,60 +136,3 @@ class RewardVecEnv(VecEnv):  # type: ignore[misc]
         self._payment.restart(ids, self._state)
         observation[ids] = self._simulation.observation[ids]
         return ended
-
-    def step_async(self, actions: NDArray[np.float32]) -> None:
-        """Keep the actions (N, n_actions) for ``step_wait``."""
-        self._actions = actions
-
-    def step_wait(
-        self,
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_], list[dict[str, Any]]]:
-        """Step all simulations and pay the step, as Stable-Baselines3 expects it.
-
-        Raises:
-            ContractError: the program failed or broke its contract.
-        """
-        observation, done, ended = self.advance(self._actions)
-        rewards, episodes = self._pay()
-        infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
-        if ended:
-            rows = zip(ended.ids, ended.is_time_out, ended.observation, episodes, strict=True)
-            for i, is_time_out, last, episode in rows:
-                infos[i] = {
-                    "terminal_observation": last,
-                    "TimeLimit.truncated": bool(is_time_out),
-                    "episode": {"r": episode.generated_return, "l": episode.n_steps},
-                }
-        return observation, rewards[-1].astype(np.float32), done, infos
-
-    def close(self) -> None:
-        """Nothing to close."""
-
-    def get_attr(self, attr_name: str, indices: int | Iterable[int] | None = None) -> list[Any]:
-        """Return an attribute, which all environments share, once for each."""
-        return [getattr(self, attr_name)] * len(self._list_indices(indices))
-
-    def set_attr(
-        self, attr_name: str, value: Any, indices: int | Iterable[int] | None = None
-    ) -> None:
-        """Refuse: one environment of a batch has no attributes of its own."""
-        raise NotImplementedError(f"{attr_name} cannot be set on one simulation of a batch")
-
-    def env_method(
-        self,
-        method_name: str,
-        *args: Any,
-        indices: int | Iterable[int] | None = None,
-        **kwargs: Any,
-    ) -> list[Any]:
-        """Refuse: one environment of a batch has no methods of its own."""
-        raise NotImplementedError(f"{method_name} cannot be called on one simulation of a batch")
-
-    def env_is_wrapped(
-        self, wrapper_class: type[Any], indices: int | Iterable[int] | None = None
-    ) -> list[bool]:
-        """Return False for each environment: nothing wraps a simulation of a batch."""
-        return [False] * len(self._list_indices(indices))
-
-    def _list_indices(self, indices: int | Iterable[int] | None) -> Sequence[int]:
-        return list(self._get_indices(indices))

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import torch
-
 from reward_agent.learning.curves import make_term_curves, make_training_points
-from reward_agent.learning.ppo import TrainingFailure
+from reward_agent.learning.learner import TrainingFailure
 from reward_agent.learning.trainer import Trainer
 from reward_agent.records.jobs import TrainJob
 from reward_agent.rewards.program import ContractError, compile_program, warm_numpy
@@ -31,8 +29,6 @@ def run(job: TrainJob, job_dir: Path) -> TrainingResult:
     Raises:
         DataError: the program in the folder is not that of the job.
     """
-    # Two threads on a busy machine are slower than one; trainings run side by side instead.
-    torch.set_num_threads(1)
     source = read_program(job_dir, job.program_sha256)
     try:
         trainer = _make_trainer(job, job_dir, source)
@@ -69,7 +65,7 @@ def _describe(error: ContractError | TrainingFailure) -> WorkOutcome:
 
 
 def _make_result(job: TrainJob, trainer: Trainer, outcome: WorkOutcome) -> TrainingResult:
-    total, wall_s = trainer.model.num_timesteps, trainer.wall_s
+    total, wall_s = trainer.learner.num_timesteps, trainer.wall_s
     return TrainingResult(
         outcome=outcome,
         seed=job.seed,

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from reward_agent.definitions.card import PPOSettings
-from reward_agent.learning.gradients import (
+from reward_agent.learning.ppo import (
     Adam,
     Networks,
     Steps,
@@ -19,8 +19,8 @@ from reward_agent.learning.gradients import (
 SIZE, N_ACTIONS = 5, 2
 
 
-def make_random_networks(activation: str, generator: np.random.Generator) -> Networks:
-    networks = make_networks(SIZE, (8, 6), N_ACTIONS, activation)
+def make_random_networks(generator: np.random.Generator) -> Networks:
+    networks = make_networks(SIZE, (8, 6), N_ACTIONS)
     networks.flat[:] = 0.4 * generator.standard_normal(len(networks.flat))
     return networks
 
@@ -51,8 +51,8 @@ def compute_torch_gradient(networks: Networks, steps: Steps, settings: PPOSettin
         torch.from_numpy(values) for values in vars(steps).values()
     )
     half = len(networks.actor)
-    mean = run_torch(layers[:half], networks.activation, observations)
-    values = run_torch(layers[half:], networks.activation, observations).flatten()
+    mean = run_torch(layers[:half], settings.activation, observations)
+    values = run_torch(layers[half:], settings.activation, observations).flatten()
     distribution = torch.distributions.Normal(mean, log_std.exp())
     log_prob = distribution.log_prob(actions).sum(dim=1)
     advantages = (advantages - advantages.mean()) / (advantages.std() + 1e-8)
@@ -70,8 +70,8 @@ def compute_torch_gradient(networks: Networks, steps: Steps, settings: PPOSettin
 def test_gradient_equals_autograd(activation: str) -> None:
     generator = np.random.default_rng(0)
     settings = PPOSettings(ent_coef=0.01, activation=activation)
-    networks, steps = make_random_networks(activation, generator), make_steps(generator)
-    gradient = networks.make_zeros()
+    networks, steps = make_random_networks(generator), make_steps(generator)
+    gradient = make_networks(SIZE, (8, 6), N_ACTIONS)
     compute_gradient(networks, steps, settings, gradient)
     expected = compute_torch_gradient(networks, steps, settings)
     np.testing.assert_allclose(gradient.flat, expected, rtol=1e-4, atol=1e-6)
@@ -79,13 +79,13 @@ def test_gradient_equals_autograd(activation: str) -> None:
 
 def test_log_probs_equal_torch() -> None:
     generator = np.random.default_rng(1)
-    networks, steps = make_random_networks("tanh", generator), make_steps(generator)
+    networks, steps = make_random_networks(generator), make_steps(generator)
     mean = 0.5 * steps.actions
     distribution = torch.distributions.Normal(
         torch.from_numpy(mean), torch.from_numpy(networks.log_std).exp()
     )
     expected = distribution.log_prob(torch.from_numpy(steps.actions)).sum(dim=1)
-    found = compute_log_probs(networks, mean, steps.actions)
+    found = compute_log_probs(mean, networks.log_std, steps.actions)
     np.testing.assert_allclose(found, expected.numpy(), rtol=1e-5)
 
 

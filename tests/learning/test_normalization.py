@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from reward_agent.learning.normalization import ObservationNormalizer, ReturnNormalizer
+from reward_agent.learning.ppo import ObservationNormalizer, RewardNormalizer
 
 
 def test_observation_is_centred_and_scaled_by_all_that_was_seen() -> None:
@@ -25,7 +25,7 @@ def test_normalizer_that_is_off_changes_nothing() -> None:
     normalizer.update(values[None])
     np.testing.assert_array_equal(normalizer(values), values)
     rewards = np.ones((3, 1), dtype=np.float32)
-    off = ReturnNormalizer(1, 0.9, is_on=False)
+    off = RewardNormalizer(1, 0.9, is_on=False)
     assert off(rewards, np.zeros((3, 1), dtype=bool)) is rewards
 
 
@@ -38,19 +38,6 @@ def test_reward_is_divided_by_the_spread_of_the_discounted_return() -> None:
         running = 0.9 * running + reward
         returns.append(running)
         running = 0.0 if ended else running
-    found = ReturnNormalizer(1, 0.9, is_on=True)(rewards, done)
+    found = RewardNormalizer(1, 0.9, is_on=True)(rewards, done)
     expected = np.clip(rewards / np.std(returns), -10, 10)
     np.testing.assert_allclose(found, expected, rtol=1e-3)
-
-
-def test_statistics_survive_a_checkpoint() -> None:
-    data = np.random.default_rng(0).normal(3.0, 0.5, size=(20, 4, 2)).astype(np.float32)
-    done = np.zeros((20, 4), dtype=bool)
-    first, again = ObservationNormalizer(2, is_on=True), ObservationNormalizer(2, is_on=True)
-    first.update(data)
-    again.restore(first.read_state())
-    np.testing.assert_array_equal(first(data), again(data))
-    paid, later = ReturnNormalizer(4, 0.9, is_on=True), ReturnNormalizer(4, 0.9, is_on=True)
-    paid(data[..., 0], done)
-    later.restore(paid.read_state())
-    assert later.read_state() == paid.read_state()

@@ -10,11 +10,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 from reward_agent.definitions.card import EnvCard, PPOSettings, load_env
-from reward_agent.learning import ppo
-from reward_agent.learning.ppo import BatchPPO
+from reward_agent.learning.ppo import PPO
 from reward_agent.rewards.program import compile_program
 from reward_agent.simulation.batch import BatchSimulation
 from reward_agent.simulation.vec_env import RewardVecEnv
@@ -45,9 +43,9 @@ def make_env(card: EnvCard, n_envs: int, source: str = SOURCE) -> RewardVecEnv:
     return RewardVecEnv(card, simulation, compile_program(source, card, 0.99))
 
 
-def make_model(card: EnvCard, **changes: Any) -> BatchPPO:
+def make_model(card: EnvCard, **changes: Any) -> PPO:
     settings = SETTINGS.model_copy(update=changes)
-    return BatchPPO(make_env(card, settings.n_envs), settings, 100_000, seed=0)
+    return PPO(make_env(card, settings.n_envs), settings, 100_000, seed=0)
 
 
 def count_calls(function: Callable[[], object]) -> Counter[str]:
@@ -84,24 +82,24 @@ def test_a_step_makes_as_many_calls_for_many_environments_as_for_few(card: EnvCa
 
 def test_a_program_without_memory_is_called_once_for_a_thousand_rows(card: EnvCard) -> None:
     model = make_model(card, n_envs=64, n_steps=64, batch_size=1024)
-    model.learn_rollout()
-    assert count_calls(model.learn_rollout)["compute_reward"] == 64 * 64 // 1024
+    model.learn()
+    assert count_calls(model.learn)["compute_reward"] == 64 * 64 // 1024
 
 
 def test_a_program_with_memory_is_called_once_a_step(card: EnvCard) -> None:
     settings = SETTINGS.model_copy(update={"n_envs": 64})
     env = make_env(card, settings.n_envs, REMEMBERING)
-    model = BatchPPO(env, settings, 100_000, seed=0)
-    model.learn_rollout()
-    assert count_calls(model.learn_rollout)["compute_reward"] == settings.n_steps
+    model = PPO(env, settings, 100_000, seed=0)
+    model.learn()
+    assert count_calls(model.learn)["compute_reward"] == settings.n_steps
 
 
 def test_a_rollout_steps_the_batch_once_a_step(card: EnvCard) -> None:
     model = make_model(card)
-    model.learn_rollout()
-    calls = count_calls(model.learn_rollout)
+    model.learn()
+    calls = count_calls(model.learn)
     assert calls["Batch.step"] == SETTINGS.n_steps
-    assert calls["BatchPPO._predict_values"] == 2  # of the whole rollout, and of what follows it
+    assert calls["PPO._predict_values"] == 2  # of the whole rollout, and of what follows it
     assert calls["compute_gradient"] == SETTINGS.n_epochs * 8 * 16 // SETTINGS.batch_size
 
 
@@ -110,39 +108,19 @@ def test_calls_of_a_rollout_do_not_grow_with_the_environments(card: EnvCard) -> 
     for n_envs in (8, 64):
         # As many minibatches of a rollout in both.
         model = make_model(card, n_envs=n_envs, batch_size=4 * n_envs)
-        model.learn_rollout()
-        totals.append(count_calls(model.learn_rollout).total())
+        model.learn()
+        totals.append(count_calls(model.learn).total())
     assert totals[1] <= totals[0]
-
-
-def test_torch_neither_runs_nor_differentiates_a_network(
-    card: EnvCard, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refuse(*_: object, **__: object) -> None:
-        raise AssertionError("torch ran a network")
-
-    model = make_model(card)
-    monkeypatch.setattr(torch.nn.Linear, "forward", refuse)
-    monkeypatch.setattr(torch.Tensor, "backward", refuse)
-    before = model.networks.flat.copy()
-    model.learn_rollout()
-    assert np.abs(model.networks.flat - before).max() > 1e-4
 
 
 def test_the_update_reads_the_rollout_where_it_lies(card: EnvCard) -> None:
     model = make_model(card)
-    model.learn_rollout()
-    steps, buffer = ppo._flatten(model.rollout_buffer), model.rollout_buffer
+    model.learn()
+    steps, rollout = model.rollout.flatten(), model.rollout
     for name in ("observations", "actions", "advantages", "returns", "log_probs"):
-        assert np.shares_memory(getattr(steps, name), getattr(buffer, name))
+        assert np.shares_memory(getattr(steps, name), getattr(rollout, name))
     part = steps.take(slice(0, 32))
-    assert np.shares_memory(part.observations, buffer.observations)
-
-
-def test_torch_and_the_update_share_the_weights(card: EnvCard) -> None:
-    model = make_model(card)
-    weight = model.policy.action_net.weight.detach().numpy()
-    assert np.shares_memory(weight, model.networks.flat)
+    assert np.shares_memory(part.observations, rollout.observations)
 
 
 def measure_arrays() -> int:
@@ -157,8 +135,8 @@ def test_rollouts_leave_no_array_behind(card: EnvCard) -> None:
     tracemalloc.start()
     try:
         for _ in range(6):
-            model.learn_rollout()
-            model.env.terms.pop()
+            model.learn()
+            model._env.terms.pop()
             sizes.append(measure_arrays())
     finally:
         tracemalloc.stop()
@@ -167,14 +145,12 @@ def test_rollouts_leave_no_array_behind(card: EnvCard) -> None:
 
 def test_a_rollout_holds_at_most_a_few_copies_of_itself(card: EnvCard) -> None:
     model = make_model(card, n_envs=64, n_steps=64, batch_size=1024)
-    model.learn_rollout()
-    buffer = model.rollout_buffer
-    arrays = (buffer.observations, buffer.actions, buffer.rewards, buffer.values)
-    size = sum(array.nbytes for array in (*arrays, buffer.returns, buffer.log_probs))
+    model.learn()
+    size = sum(values.nbytes for values in vars(model.rollout).values())
     tracemalloc.start()
     try:
         before, _ = tracemalloc.get_traced_memory()
-        model.learn_rollout()
+        model.learn()
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()

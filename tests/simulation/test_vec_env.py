@@ -1,4 +1,4 @@
-"""Ends of episodes, restarts and the log of terms at the Stable-Baselines3 edge."""
+"""Ends of episodes, restarts and the log of terms."""
 
 from __future__ import annotations
 
@@ -6,12 +6,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
-from stable_baselines3 import PPO
-from stable_baselines3.common.vec_env import VecNormalize
 
 from reward_agent.definitions.card import EnvCard, load_env
-from reward_agent.rewards.program import compile_program
-from reward_agent.simulation.batch import BatchSimulation
 from reward_agent.simulation.state import State
 from reward_agent.simulation.vec_env import RewardVecEnv
 
@@ -85,30 +81,32 @@ def make_env(card: EnvCard, ends: list[int]) -> tuple[RewardVecEnv, CountReward]
 
 
 def run_steps(env: RewardVecEnv, n_steps: int) -> list[tuple]:
-    return [env.step(np.zeros((env.num_envs, 3), dtype=np.float32)) for _ in range(n_steps)]
+    action = np.zeros((env.n_envs, 3), dtype=np.float32)
+    return [(*env.advance(action), env.pay_episodes()) for _ in range(n_steps)]
 
 
 def test_termination_is_not_truncation(card: EnvCard) -> None:
     env, _ = make_env(card, [2, 100])
     steps = run_steps(env, LIMIT)
-    assert [step[2].tolist() for step in steps] == [
+    assert [step[1].tolist() for step in steps] == [
         [False, False], [True, False], [False, False], [True, False], [False, True]
     ]  # fmt: skip
-    assert steps[1][3][0]["TimeLimit.truncated"] is False
-    assert steps[4][3][1]["TimeLimit.truncated"] is True
+    assert [step[2] is None for step in steps] == [True, False, True, False, False]
+    assert (steps[1][2].ids.tolist(), steps[1][2].is_time_out.tolist()) == ([0], [False])
+    assert (steps[4][2].ids.tolist(), steps[4][2].is_time_out.tolist()) == ([1], [True])
 
 
 def test_termination_at_the_time_limit_is_termination(card: EnvCard) -> None:
     env, _ = make_env(card, [LIMIT])
-    assert run_steps(env, LIMIT)[-1][3][0]["TimeLimit.truncated"] is False
+    assert not run_steps(env, LIMIT)[-1][2].is_time_out.any()
 
 
 def test_last_observation_is_kept_and_the_next_is_of_the_new_episode(card: EnvCard) -> None:
     env, _ = make_env(card, [2, 100])
-    observation, _, _, infos = run_steps(env, 2)[-1]
-    assert infos[0]["terminal_observation"][0] == 2.0
+    observation, _, ended, _ = run_steps(env, 2)[-1]
+    assert ended.ids.tolist() == [0]
+    assert ended.observation[:, 0].tolist() == [2.0]
     assert observation[:, 0].tolist() == [0.0, 2.0]
-    assert infos[1] == {}
 
 
 def test_program_is_told_of_each_new_episode(card: EnvCard) -> None:
@@ -121,8 +119,9 @@ def test_program_is_told_of_each_new_episode(card: EnvCard) -> None:
 
 def test_terms_are_added_up_by_step_and_by_episode(card: EnvCard) -> None:
     env, _ = make_env(card, [2, 100])
-    infos = run_steps(env, 4)[-1][3]
-    assert infos[0]["episode"] == {"r": 5.0, "l": 2}
+    rewards, episodes = run_steps(env, 4)[-1][3]
+    assert rewards.tolist() == [[3.0, 5.0]]
+    assert [tuple(episode) for episode in episodes] == [(5.0, 2)]
     stretch = env.terms.pop()
     assert stretch.names == ("count", "bonus")
     assert (stretch.n_steps, stretch.n_episodes, stretch.episode_steps) == (8, 2, 4)
@@ -153,14 +152,3 @@ def test_no_python_per_environment_in_a_step_without_ends(card: EnvCard) -> None
         run_steps(env, 1)
         counts.append(len(calls))
     assert counts[0] == counts[1] == 4
-
-
-def test_stable_baselines_trains_on_it() -> None:
-    card = load_env("inverted_pendulum")
-    source = "def compute_reward(state, action, next_state):\n    alive = np.ones(len(action))\n    return alive, {'alive': alive}\n"
-    simulation = BatchSimulation(card, 4, seed=0, fields=["observation"])
-    env = VecNormalize(RewardVecEnv(card, simulation, compile_program(source, card, 0.99)))
-    model = PPO("MlpPolicy", env, n_steps=32, batch_size=64, n_epochs=1, seed=0, device="cpu")
-    model.learn(256)
-    assert model.num_timesteps == 256
-    assert 1 <= np.mean([episode["l"] for episode in model.ep_info_buffer]) <= 64

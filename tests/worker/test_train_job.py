@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import csv
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from reward_agent.definitions.card import PPOSettings, load_env
+from reward_agent.definitions.card import PPOSettings, find_env_dir, load_env
 from reward_agent.learning.policy import load_policy
-from reward_agent.records.jobs import PROGRAM_FILE, PROGRESS_FILE, TrainJob
+from reward_agent.records.jobs import JOB_FILE, PROGRAM_FILE, PROGRESS_FILE, TrainJob
 from reward_agent.rewards.source import find_read_fields
+from reward_agent.sandbox.environment import make_child_environment
 from reward_agent.simulation.batch import BatchSimulation
 from reward_agent.types import RewardProgram, TrainingResult
 from reward_agent.worker.train import run
@@ -199,3 +202,31 @@ def test_only_fields_that_the_program_names_are_read() -> None:
     card = load_env("inverted_pendulum")
     assert find_read_fields(ALIVE, card) == ["pole_angle"]
     assert find_read_fields("x = 1", card) == []
+
+
+IN_A_CHILD = """
+import resource, sys
+from pathlib import Path
+from reward_agent.worker.dispatch import run_worker
+code = run_worker(Path(sys.argv[1]))
+heavy = {"torch", "stable_baselines3", "gymnasium"} & set(sys.modules)
+print(code, sorted(heavy), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="getrusage counts KiB on Linux")
+def test_child_imports_no_torch_and_stays_small_with_many_environments(tmp_path: Path) -> None:
+    card = load_env("hopper")
+    source = (find_env_dir(card) / "tasks" / "hop_forward" / "reference_reward.py").read_text()
+    (tmp_path / PROGRAM_FILE).write_text(source)
+    job = TrainJob(
+        card=card, program_sha256=RewardProgram(source).sha256, seed=0, total_timesteps=16384,
+        until_timesteps=16384, ppo=card.ppo.model_copy(update={"n_envs": 64}),
+    )  # fmt: skip
+    (tmp_path / JOB_FILE).write_text(job.model_dump_json())
+    command = [sys.executable, "-c", IN_A_CHILD, str(tmp_path)]
+    environment = make_child_environment(tmp_path, renders=False)
+    output = subprocess.run(command, env=environment, capture_output=True, text=True)
+    code, heavy, mib = output.stdout.split()
+    assert (code, heavy) == ("0", "[]"), output.stderr
+    assert int(mib) <= 150
