@@ -13,7 +13,6 @@ import gc
 import importlib
 import json
 import os
-import select
 import signal
 import socket
 import sys
@@ -29,15 +28,12 @@ from reward_agent.worker.dispatch import find_worker, run_worker
 OUTPUT_DESCRIPTOR, REPORT_DESCRIPTOR = 1, 3
 MAX_REQUEST = 1 << 16
 _PR_SET_PDEATHSIG = 1
-# What short jobs import; those of ``check_env`` and of a renderer start processes.
+# What jobs import; those of ``check_env`` and of a renderer start processes.
 _MODULES = (
     *("worker.probe", "worker.relabel", "worker.score", "worker.evaluate", "worker.record"),
+    "worker.train",
     *("evaluation.rollout", "film.footage", "learning.policy", "rewards.program"),
 )
-# What trainings import besides: torch takes longer than all others, and no probe waits for it.
-_TRAINING_MODULES = ("worker.train",)
-# So long without a request, the time is used to import them; a job that waited comes sooner.
-_IDLE_S = 0.2
 
 
 def serve(channel: socket.socket) -> None:
@@ -52,8 +48,6 @@ def serve(channel: socket.socket) -> None:
     importlib.import_module("reward_agent.rewards.program").warm_numpy()
     _answer(channel, {"ready": _count_threads() == 1})
     while True:
-        if not select.select([channel], [], [], _IDLE_S)[0]:
-            _preload(_TRAINING_MODULES)
         message, descriptors, _, _ = socket.recv_fds(channel, MAX_REQUEST, 2)
         if not message:
             return
