@@ -10,14 +10,12 @@ import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from reward_agent.definitions.paths import find_runs_dir
 from reward_agent.definitions.task import read_metric
 from reward_agent.designers.history import find_best, read_history
-from reward_agent.designers.team import Team, make_team
 from reward_agent.errors import Interrupted, RewardAgentError, UsageError
 from reward_agent.feedback.films import find_film, make_film
 from reward_agent.feedback.metric import MetricTrial, MetricView, adopt_metric, try_metric
@@ -45,9 +43,7 @@ from reward_agent.records.events import Listener, RoundAnswered, SessionOpened, 
 from reward_agent.records.jobs import RESULT_FILE, EvaluateResult
 from reward_agent.records.settings import RunSettings, change_settings
 from reward_agent.records.store import (
-    METRIC_FILE,
     RunRecord,
-    RunStore,
     Winner,
     find_run,
     read_record,
@@ -57,30 +53,22 @@ from reward_agent.report.page import write_report
 from reward_agent.rewards.checks import check_program
 from reward_agent.run.active import ActiveRun, Metric
 from reward_agent.run.loop import update_run
-from reward_agent.run.open import make_active_run, tell_retries
-from reward_agent.sandbox.trial import check_isolation
+from reward_agent.run.open import HeldRun, open_run
 from reward_agent.types import Candidate, CheckReport, RewardProgram
 
 MAX_CANDIDATES = 3
 
 
 class Session(SessionState):
-    """A feedback session over one run; its lock is held by ``open_session``.
+    """A feedback session over one run, which ``open_session`` holds.
 
     Args:
-        store: the run's directory.
-        settings: the run's settings with the session's changes.
-        team: the agents that answer.
-        listen: receives every event, progress of trainings included.
+        held: the run, with the session's changes of its settings.
     """
 
-    def __init__(
-        self, store: RunStore, settings: RunSettings, team: Team, listen: Listener
-    ) -> None:
-        super().__init__(store)
-        self.settings = settings
-        self._team = team
-        self._listen = listen
+    def __init__(self, held: HeldRun) -> None:
+        super().__init__(held.store)
+        self._held = held
         self._running: ActiveRun | None = None
         self._is_stopped = threading.Event()
 
@@ -167,7 +155,7 @@ class Session(SessionState):
 
     def try_metric(self, source: str) -> MetricTrial:
         """Score what was recorded by a metric, without adopting it."""
-        with self.opened() as active:
+        with self._held.activate() as active:
             return try_metric(active, source, self.list_trained())
 
     def accept_metric(self) -> None:
@@ -197,7 +185,7 @@ class Session(SessionState):
 
     def _adopt(self, verdict: str, metric: Metric, view: MetricView) -> None:
         digest = RewardProgram(metric.source).sha256 if metric.source is not None else None
-        with self.opened() as active:
+        with self._held.activate() as active:
             adopt_metric(active, metric, view)
             update_run(active)
         self.log.append(MetricDecided, verdict=verdict, metric_sha256=digest)
@@ -244,26 +232,13 @@ class Session(SessionState):
         entry = self.find(name)
         if self.find_film(name) is not None:
             return ""
-        with self.opened() as active:
+        with self._held.activate() as active:
             return make_film(active, entry)
-
-    @contextmanager
-    def opened(self) -> Iterator[ActiveRun]:
-        """Open what jobs need: the executor, with the run's metric."""
-        run = self.run
-        active = make_active_run(self.store, run, self.settings, self._team, self._listen)
-        path = self.store.dir / METRIC_FILE
-        if run.metric_origin != "none":
-            active = replace(active, metric=Metric(path.read_text("utf-8"), run.metric_origin))
-        try:
-            yield active
-        finally:
-            active.executor.close()
 
     def _answer(self, cause: Remarked | Edited) -> RoundEnded:
         started = self._start(cause)
         outcome = "finished"
-        with self.opened() as active:
+        with self._held.activate() as active:
             self._running = active
             try:
                 run_round(active, started, cause, self._tell(cause), self._gather())
@@ -283,7 +258,7 @@ class Session(SessionState):
         ended = self.log.append(
             RoundEnded, iteration=started.iteration, outcome=outcome, after=after
         )
-        self._listen(RoundAnswered(started.iteration, outcome))
+        self._held.listen(RoundAnswered(started.iteration, outcome))
         return ended
 
     def _start(self, cause: Remarked | Edited) -> RoundStarted:
@@ -296,7 +271,7 @@ class Session(SessionState):
             RoundStarted,
             iteration=choose_round_index(self.store),
             cause=cause.number,
-            n_candidates=1 if isinstance(cause, Edited) else self.settings.candidates,
+            n_candidates=1 if isinstance(cause, Edited) else self._held.settings.candidates,
             before=make_shown(self.store, self.find(name).candidate),
         )
 
@@ -329,7 +304,7 @@ class Session(SessionState):
         run = self.run
         if run.winner is not None and run.winner.candidate == candidate.id:
             return run.winner
-        seed = self.settings.seed
+        seed = self._held.settings.seed
         folder = self.store.evaluation_dir(candidate.iteration, candidate.id, seed)
         evaluated = read_record(folder / RESULT_FILE, EvaluateResult)
         film = find_film(self.store, candidate)
@@ -371,20 +346,14 @@ def open_session(
     """
     environ = os.environ if environ is None else environ
     store = find_run(name, find_runs_dir(runs_dir))
-    run = store.read_run()
-    settings = _change_settings(run, options)
-    cancel = threading.Event()
-    level = check_isolation(settings.sandbox)
-    with store.lock():
-        store.write_run(store.read_run().model_copy(update={"sandbox_level": level}))
-        team = make_team(settings, store.dir, environ, cancel, tell_retries(listen))
-        session = Session(store, settings, team, listen)
-        session.log.append(Opened, front_end=front_end, designer=team.description)
-        listen(SessionOpened(team.description, run.task.unit))
+    settings = _change_settings(store.read_run(), options)
+    with open_run(store, settings, lambda _: store.read_run(), listen, environ) as held:
+        session = Session(held)
+        session.log.append(Opened, front_end=front_end, designer=held.team.description)
+        listen(SessionOpened(held.team.description, session.run.task.unit))
         try:
             yield session
         finally:
-            cancel.set()
             session.interrupt()
 
 

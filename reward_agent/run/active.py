@@ -15,7 +15,7 @@ from reward_agent.llm.provider import find_provider
 from reward_agent.records.events import Event, Listener
 from reward_agent.records.limits import Limits
 from reward_agent.records.settings import RunSettings
-from reward_agent.records.store import MetricOrigin, RunStore
+from reward_agent.records.store import METRIC_FILE, MetricOrigin, RunRecord, RunStore
 from reward_agent.records.timing import TimeLedger
 from reward_agent.threads import Background
 
@@ -40,6 +40,14 @@ class Metric:
     def is_trusted(self) -> bool:
         """Whether a person wrote it; otherwise it is generated code."""
         return self.origin in ("task", "file")
+
+
+def read_run_metric(store: RunStore, record: RunRecord) -> Metric:
+    """Return the metric that a run was given, or none."""
+    path = store.dir / METRIC_FILE
+    if record.metric_origin == "none" or not path.is_file():
+        return Metric(None, "none")
+    return Metric(path.read_text("utf-8"), record.metric_origin)
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from reward_agent.records.jobs import (
     ScoreJob,
     ScoreResult,
 )
-from reward_agent.records.store import MetricOrigin, RunRecord, write_record, write_text
+from reward_agent.records.store import MetricOrigin, write_record, write_text
 from reward_agent.rewards.checks import check_metric
 from reward_agent.run.active import ActiveRun, Metric, copy_into
 from reward_agent.types import Finding, RewardProgram
@@ -58,19 +58,18 @@ class MetricChoice:
     accept_unseen: bool = False
 
 
-def choose_metric(run: ActiveRun, record: RunRecord, choice: MetricChoice) -> ActiveRun:
+def choose_metric(run: ActiveRun, choice: MetricChoice) -> ActiveRun:
     """Return the run with its metric, and note it in the run's directory."""
-    stored = run.store.dir / METRIC_FILE
-    if record.metric_origin != "none" and stored.is_file():
-        return replace(run, metric=Metric(stored.read_text("utf-8"), record.metric_origin))
+    if run.metric.source is not None:
+        return run
     if choice.own is not None:
         _refuse_failing(run, choice.own, "correct it and give it again with --metric")
-        return _adopt(run, record, Metric(choice.own, "file"))
+        return _adopt(run, Metric(choice.own, "file"))
     if choice.task is not None:
         if run.card.folder:  # the metrics that come with the program are tried by its tests
             place = Path(run.card.folder) / "tasks" / run.task.name / METRIC_FILE
             _refuse_failing(run, choice.task, f"correct {place}")
-        return _adopt(run, record, Metric(choice.task, "task"))
+        return _adopt(run, Metric(choice.task, "task"))
     proposed = propose_metric(run)
     origin = _ask(choice, proposed) if proposed is not None else None
     if proposed is None or origin is None:
@@ -78,8 +77,7 @@ def choose_metric(run: ActiveRun, record: RunRecord, choice: MetricChoice) -> Ac
         run.notify(NoMetric(reason))
         return run
     run = _take_words(run, proposed.proposal)
-    record = record.model_copy(update={"task": run.task, "card": run.card})
-    return _adopt(run, record, Metric(proposed.proposal.source, origin))
+    return _adopt(run, Metric(proposed.proposal.source, origin))
 
 
 def _ask(choice: MetricChoice, proposed: ProposedMetric) -> MetricOrigin | None:
@@ -101,10 +99,11 @@ def _refuse_failing(run: ActiveRun, source: str, remedy: str) -> None:
         raise UsageError(errors[0].message, remedy)
 
 
-def _adopt(run: ActiveRun, record: RunRecord, metric: Metric) -> ActiveRun:
+def _adopt(run: ActiveRun, metric: Metric) -> ActiveRun:
     assert metric.source is not None
     write_text(run.store.dir / METRIC_FILE, metric.source)
-    run.store.write_run(record.model_copy(update={"metric_origin": metric.origin}))
+    changes = {"metric_origin": metric.origin, "task": run.task, "card": run.card}
+    run.store.write_run(run.store.read_run().model_copy(update=changes))
     return replace(run, metric=metric)
 
 

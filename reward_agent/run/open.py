@@ -6,6 +6,7 @@ import contextlib
 import os
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from reward_agent.definitions.task import (
 )
 from reward_agent.designers.team import Team, make_team
 from reward_agent.errors import BudgetError, Interrupted, RewardAgentError, UsageError
+from reward_agent.executors import Place
 from reward_agent.executors.registry import EXECUTORS, make_places
 from reward_agent.executors.remote import ClusterOptions
 from reward_agent.executors.slots import SlotExecutor
@@ -43,7 +45,7 @@ from reward_agent.records.settings import (
 )
 from reward_agent.records.store import RunRecord, RunStore, find_run, name_new_run, now_utc
 from reward_agent.records.timing import TimeLedger
-from reward_agent.run.active import ActiveRun, Metric
+from reward_agent.run.active import ActiveRun, read_run_metric
 from reward_agent.run.loop import run_design
 from reward_agent.run.metric import MetricChoice, ProposedMetric, choose_metric
 from reward_agent.run.repeat import Repeated, find_repeated
@@ -100,27 +102,25 @@ def design(
     if repeated is not None:
         own_metric, accept_metric = own_metric or repeated.own_metric, repeated.is_accepted
     store = RunStore(name_new_run(find_runs_dir(runs_dir), card.name, spec.name))
-    cancel = threading.Event()
-    team = make_team(
-        resolved.settings, store.dir, environ, cancel, tell_retries(listen), tell_warnings(listen)
-    )
-    run = RunRecord(
-        id=store.dir.name,
-        created=now_utc(),
-        status="running",
-        card=card,
-        task=spec,
-        metric_origin="none",
-        # Pinned: a run that is taken up again without the key must not change its designer.
-        config=resolved.settings.model_dump()
-        | {"provider": resolved.settings.provider or choose_provider(environ).spec},
-        config_sources=resolved.sources,
-        designer=team.description,
-        sandbox_level="unknown",
-        versions=read_versions(),
-    )
+
+    def describe(held: HeldRun) -> RunRecord:
+        return RunRecord(
+            id=store.dir.name,
+            created=now_utc(),
+            status="running",
+            card=card,
+            task=spec,
+            metric_origin="none",
+            config=held.settings.model_dump(),
+            config_sources=resolved.sources,
+            designer=held.team.description,
+            sandbox_level="unknown",
+            versions=read_versions(),
+        )
+
     choice = MetricChoice(own_metric, read_task_metric(card, spec), accept_metric, accept_unseen)
-    return _follow(store, run, team, listen, choice, cancel)
+    with open_run(store, resolved.settings, describe, listen, environ) as held:
+        return _follow(held, choice)
 
 
 def _find_task(
@@ -186,117 +186,162 @@ def resume_run(
     """
     environ = os.environ if environ is None else environ
     store = find_run(name, find_runs_dir(runs_dir))
-    run = store.read_run()
+    record = store.read_run()
     changes = {
         key: value
         for key, value in options.items()
-        if value is not None and (key not in run.config or value != run.config[key])
+        if value is not None and (key not in record.config or value != record.config[key])
     }
-    if metric is not None and run.metric_origin != "none":
+    if metric is not None and record.metric_origin != "none":
         raise UsageError(
-            f"run {run.id} has its metric ({run.metric_origin}), and its scores are of that one",
+            f"run {record.id} has its metric ({record.metric_origin}), and its scores are of that "
+            "one",
             "start a new run, or leave --metric out",
         )
-    settings = change_settings(run.config, changes, f"{run.id}/run.json")
-    sources = run.config_sources | dict.fromkeys(changes, "command line of the resumption")
-    cancel = threading.Event()
-    team = make_team(
-        settings, store.dir, environ, cancel, tell_retries(listen), tell_warnings(listen)
-    )
-    has_new_designer = bool({"provider", "model", "base_url"} & set(changes))
-    designer = f"{run.designer}; then {team.description}" if has_new_designer else run.designer
-    run = run.model_copy(
-        update={
-            "config": settings.model_dump(),
-            "config_sources": sources,
-            "status": "running",
-            "designer": designer,
-        }
-    )
+    settings = change_settings(record.config, changes, f"{record.id}/run.json")
+
+    def describe(held: HeldRun) -> RunRecord:
+        others = {"provider", "model", "base_url"} & set(changes)
+        designer = f"{record.designer}; then {held.team.description}" if others else record.designer
+        origin = "command line of the resumption"
+        return record.model_copy(
+            update={
+                "config": held.settings.model_dump(),
+                "config_sources": record.config_sources | dict.fromkeys(changes, origin),
+                "status": "running",
+                "designer": designer,
+            }
+        )
+
     own_metric = None if metric is None else read_metric(metric)
     choice = MetricChoice(
-        own_metric, read_task_metric(run.card, run.task), accept_metric, accept_unseen
+        own_metric, read_task_metric(record.card, record.task), accept_metric, accept_unseen
     )
-    return _follow(store, run, team, listen, choice, cancel)
+    with open_run(store, settings, describe, listen, environ) as held:
+        return _follow(held, choice)
 
 
-def _follow(
+def _follow(held: HeldRun, choice: MetricChoice) -> RunRecord:
+    """Choose the metric, then run the loop to its end."""
+    record = held.store.read_run()
+    with held.activate() as run:
+        run.notify(
+            RunStarted(
+                record.id, run.card.name, run.task.description, run.task.unit, record.designer
+            )
+        )
+        run.notify(SandboxChosen(record.sandbox_level))
+        run = choose_metric(run, choice)
+        if run.metric.source is not None:
+            run.notify(MetricChosen(run.metric.origin, run.task.unit))
+        return run_design(run)
+
+
+@dataclass(frozen=True)
+class HeldRun:
+    """A run that this process holds, and nobody else works on.
+
+    Args:
+        store: its directory.
+        settings: what it is worked on with.
+        team: the agents that answer.
+        listen: receives every event.
+    """
+
+    store: RunStore
+    settings: RunSettings
+    team: Team
+    listen: Listener
+
+    @contextlib.contextmanager
+    def activate(self) -> Iterator[ActiveRun]:
+        """Open executor and ledger, with card, task and metric as the record has them now.
+
+        How a run ends that is ``running`` is recorded.
+        """
+        record = self.store.read_run()
+        is_running = record.status == "running"
+        with _recording_end(self.store) if is_running else contextlib.nullcontext():
+            place, home = self._make_places(record)
+            ledger = TimeLedger(place.n_slots, record.slot_seconds, record.wall_s)
+            executor = SlotExecutor(place, ledger, home)
+            try:
+                yield ActiveRun(
+                    store=self.store,
+                    card=record.card,
+                    task=record.task,
+                    metric=read_run_metric(self.store, record),
+                    settings=self.settings,
+                    designer=self.team.designer,
+                    critic=self.team.critic,
+                    analyzer=self.team.analyzer,
+                    executor=executor,
+                    ledger=ledger,
+                    listen=self.listen,
+                    budget=self.team.budget,
+                )
+            finally:
+                executor.close()
+
+    def _make_places(self, record: RunRecord) -> tuple[Place, Place]:
+        """Return where trainings run, and where short jobs do."""
+        settings = self.settings
+        options = ClusterOptions(
+            slots=settings.slots,
+            job_cpus=settings.job_cpus,
+            job_gpus=settings.job_gpus,
+            memory_mib=settings.memory_mib,
+            folder=self.store.dir,
+            address=settings.ray_address,
+            tell=lambda reason: self.listen(Warned(reason)),
+        )
+        # What the machine can do at the start it must do for every job: the level never changes.
+        mode = "strict" if record.sandbox_level == "full" else settings.sandbox
+        return make_places(settings.executor, options, mode, is_warm=True)
+
+
+@contextlib.contextmanager
+def open_run(
     store: RunStore,
-    run: RunRecord,
-    team: Team,
+    settings: RunSettings,
+    describe: Callable[[HeldRun], RunRecord],
     listen: Listener,
-    choice: MetricChoice,
-    cancel: threading.Event,
-) -> RunRecord:
-    """Hold the run's lock, choose the metric, run the loop; record how it ended."""
-    settings = RunSettings.model_validate(run.config)
-    if EXECUTORS.find(settings.executor).is_here:
-        require_backend(run.card)
+    environ: Mapping[str, str],
+) -> Iterator[HeldRun]:
+    """Hold a run, new or not, once everything is there that it needs.
+
+    Args:
+        store: its directory, which may not be there yet.
+        settings: what it is worked on with.
+        describe: returns the record that is written, but for the sandbox.
+        listen: receives every event.
+        environ: where keys are looked up.
+
+    Raises:
+        UsageError: another process works on the run, or something that it needs is missing.
+    """
+    cancel = threading.Event()
+    team = make_team(
+        settings,
+        store.dir,
+        environ,
+        cancel,
+        lambda reason: listen(Retrying(reason)),
+        lambda reason: listen(Warned(reason)),
+    )
+    # Pinned: a run that is taken up again without the key must not change its designer.
+    provider = settings.provider or choose_provider(environ).spec
+    held = HeldRun(store, settings.model_copy(update={"provider": provider}), team, listen)
+    record = describe(held)
+    if record.status == "running" and EXECUTORS.find(settings.executor).is_here:
+        require_backend(record.card)
     level = check_isolation(settings.sandbox)
     with store.lock():
-        run = run.model_copy(update={"sandbox_level": level})
-        store.write_run(run)
-        active = make_active_run(store, run, settings, team, listen)
+        store.write_run(record.model_copy(update={"sandbox_level": level}))
         try:
-            with _recording_end(store):
-                active.notify(_introduce(run))
-                active.notify(SandboxChosen(level))
-                active = choose_metric(active, store.read_run(), choice)
-                if active.metric.source is not None:
-                    active.notify(MetricChosen(active.metric.origin, active.task.unit))
-                return run_design(active)
+            yield held
         finally:
             cancel.set()
-            active.executor.close()
-
-
-def make_active_run(
-    store: RunStore, run: RunRecord, settings: RunSettings, team: Team, listen: Listener
-) -> ActiveRun:
-    """Open what the stages of a run share; its executor is to be closed."""
-    # What the machine can do at the start it must do for every job: the level never changes.
-    mode = "strict" if run.sandbox_level == "full" else settings.sandbox
-    options = ClusterOptions(
-        slots=settings.slots,
-        job_cpus=settings.job_cpus,
-        job_gpus=settings.job_gpus,
-        memory_mib=settings.memory_mib,
-        folder=store.dir,
-        address=settings.ray_address,
-        tell=tell_warnings(listen),
-    )
-    place, home = make_places(settings.executor, options, mode, is_warm=True)
-    ledger = TimeLedger(place.n_slots, run.slot_seconds, run.wall_s)
-    return ActiveRun(
-        store=store,
-        card=run.card,
-        task=run.task,
-        metric=Metric(None, "none"),
-        settings=settings,
-        designer=team.designer,
-        critic=team.critic,
-        analyzer=team.analyzer,
-        executor=SlotExecutor(place, ledger, home),
-        ledger=ledger,
-        listen=listen,
-        budget=team.budget,
-    )
-
-
-def tell_retries(listen: Listener) -> Callable[[str], None]:
-    """Return what tells a listener why a call of a model waits."""
-    return lambda reason: listen(Retrying(reason))
-
-
-def tell_warnings(listen: Listener) -> Callable[[str], None]:
-    """Return what a listener is told of a warning by."""
-    return lambda reason: listen(Warned(reason))
-
-
-def _introduce(run: RunRecord) -> RunStarted:
-    return RunStarted(
-        run.id, run.card.name, run.task.description, run.task.unit, designer=run.designer
-    )
 
 
 @contextlib.contextmanager

@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from dataclasses import replace
 
 import pytest
 
@@ -187,8 +188,11 @@ def test_a_reply_without_a_program_is_an_outcome_and_the_old_one_stays(
 def test_a_round_can_be_stopped_and_the_session_goes_on(open_judged: OpenSession) -> None:
     with open_judged() as session:
         started = threading.Event()
-        session._listen = lambda event: started.set() if isinstance(event, Drafted) else None
-        session.settings = session.settings.model_copy(update={"steps": 50_000_000})
+        session._held = replace(
+            session._held,
+            listen=lambda event: started.set() if isinstance(event, Drafted) else None,
+            settings=session._held.settings.model_copy(update={"steps": 50_000_000}),
+        )
         session.remark("It wobbles.")
         ended: list[RoundEnded] = []
         worker = threading.Thread(target=lambda: ended.extend(session.work()))
