@@ -9,20 +9,23 @@ from __future__ import annotations
 
 import argparse
 import os
+import threading
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from pathlib import Path
 from statistics import fmean
+from tempfile import TemporaryDirectory
 
 from reward_agent.definitions.card import EnvCard, list_envs, load_env
 from reward_agent.definitions.task import TaskSpec, apply_task, list_tasks, resolve_task
 from reward_agent.designers.brief import DesignBrief
-from reward_agent.designers.designer import Designer
 from reward_agent.designers.ideas import choose_ideas
+from reward_agent.designers.roles import Designer
+from reward_agent.designers.team import make_team
 from reward_agent.errors import ModelError
-from reward_agent.llm.budget import Budget, SpendingLimits
 from reward_agent.llm.chat import DEFAULT_REPLY_TOKENS
-from reward_agent.llm.registry import CallPolicy, make_chat_model
+from reward_agent.records.settings import RunSettings
 from reward_agent.rewards.checks import check_program
 from reward_agent.rewards.source import list_ingredients, parse_source
 from reward_agent.types import Record, RewardProgram, Usage
@@ -82,22 +85,24 @@ def main(arguments: Sequence[str]) -> DiversityReport:
     parser.add_argument("--reply-tokens", type=int, default=DEFAULT_REPLY_TOKENS)
     parser.add_argument("--max-usd", type=float)
     given = parser.parse_args(list(arguments))
-    budget = Budget(SpendingLimits(usd=given.max_usd))
-    model = make_chat_model(
-        given.provider,
+    settings = RunSettings(
+        provider=given.provider,
         model=given.model,
         base_url=given.base_url,
-        environ=os.environ,
-        policy=CallPolicy(reply_tokens=given.reply_tokens),
-        budget=budget,
+        reply_tokens=given.reply_tokens,
+        max_usd=given.max_usd,
+        cache="off",
     )
-    rows = [
-        measure_round(Designer(model), goal, given.candidates, asked)
-        for goal in _list_goals(given.env, given.task)
-        for asked in (OWN_IDEA, SAME_IDEA)
-    ]
+    with TemporaryDirectory() as folder:
+        team = make_team(settings, Path(folder), os.environ, threading.Event())
+        rows = [
+            measure_round(team.designer, goal, given.candidates, asked)
+            for goal in _list_goals(given.env, given.task)
+            for asked in (OWN_IDEA, SAME_IDEA)
+        ]
+    provider, _, model = team.description.partition(": ")
     return DiversityReport(
-        provider=model.provider, model=model.name, rows=tuple(rows), usage=budget.usage
+        provider=provider, model=model, rows=tuple(rows), usage=team.budget.usage
     )
 
 

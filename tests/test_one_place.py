@@ -135,7 +135,7 @@ def test_a_tracker_is_one_file(install, tmp_path: Path) -> None:
     tracked = TrackedRun(["diary"], lambda name: RunStore(tmp_path / "runs" / name))
     run = reward_agent.design(
         "inverted_pendulum", "balance", provider="offline", runs_dir=tmp_path / "runs",
-        listen=tracked.listen_with(lambda kind, data: None), **SMALL,
+        listen=tracked.listen_with(lambda event: None), **SMALL,
     )  # fmt: skip
     tracked.close()
     told = (tmp_path / "runs" / run.id / "tracking" / "diary" / "diary.jsonl").read_text()

@@ -93,13 +93,13 @@ def plan_jobs(suite: Suite, choices: Choices | None = None) -> list[Job]:
 
 
 def _choose_designer(method: Method, name: str, choices: Choices) -> str:
-    """Return the provider of a method: ``scripted`` stands for the program of the task's folder.
+    """Return the provider of a method: ``given`` stands for the program of the task's folder.
 
     Raises:
         UsageError: the method needs a language model and none was chosen.
     """
     if method.program is not None:
-        return "scripted"
+        return "given"
     if not method.needs_model:
         return "offline"
     provider = choices.provider or choose_provider(choices.environ or {}).spec

@@ -41,6 +41,7 @@ from reward_agent.errors import (
 from reward_agent.executors.registry import EXECUTORS, make_places
 from reward_agent.executors.remote import ClusterOptions
 from reward_agent.records.events import Event, Listener, ignore
+from reward_agent.records.jobs import PROGRAM_FILE
 from reward_agent.records.settings import ClusterSettings, RunSettings
 from reward_agent.records.store import (
     RunRecord,
@@ -290,9 +291,8 @@ def _follow_run(
     folder = store.job_dir(job.id)
     settings = {key: value for key, value in job.settings.items() if value is not None}
     if job.program is not None:
-        script = folder / "program.md"
-        write_text(script, f"```python\n{job.program}\n```\n")
-        settings["provider"] = f"scripted:{script.resolve()}"
+        write_text(folder / PROGRAM_FILE, job.program)
+        settings["provider"] = f"given:{(folder / PROGRAM_FILE).resolve()}"
     known = list_runs(folder / "runs")
     if is_last or not known:
         return design(job.env, job.task, runs_dir=folder / "runs", environ=environ, **settings)
@@ -329,9 +329,9 @@ def _read_run(store: SweepStore, job: Job, run: RunRecord, attempt: int) -> JobR
         n_successes=sum(n_successes),
         n_episodes=sum(item.n_episodes for item in chosen),
         env_steps=run.total_timesteps,
-        usage=_read_usage(job, run),
+        usage=run.usage,
         abandoned_env_steps=sum(other.total_timesteps for other in abandoned),
-        abandoned_usage=sum((_read_usage(job, other) for other in abandoned), Usage()),
+        abandoned_usage=sum((other.usage for other in abandoned), Usage()),
         wall_s=run.wall_s,
         run=folder.relative_to(store.dir).as_posix(),
         designer=run.designer,
@@ -345,11 +345,6 @@ def _list_abandoned(store: SweepStore, job: Job, kept: str | None = None) -> lis
     """Return the runs of a job but the one that was kept, as far as they got."""
     runs = [other.read_run() for other in list_runs(store.job_dir(job.id) / "runs")]
     return [run for run in runs if run.id != kept]
-
-
-def _read_usage(job: Job, run: RunRecord) -> Usage:
-    """Return what a run paid for; a program that is given is no call of a model."""
-    return run.usage if job.program is None else Usage()
 
 
 def _explain_missing(run: RunRecord, n_scored: int) -> str:
@@ -368,7 +363,7 @@ def _describe_failure(
         outcome=f"failed: {error.message}",
         n_attempts=attempt,
         abandoned_env_steps=sum(run.total_timesteps for run in abandoned),
-        abandoned_usage=sum((_read_usage(job, run) for run in abandoned), Usage()),
+        abandoned_usage=sum((run.usage for run in abandoned), Usage()),
         run=runs[-1].dir.relative_to(store.dir).as_posix() if runs else None,
         versions=read_versions(),
         finished=now_utc(),

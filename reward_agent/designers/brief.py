@@ -1,31 +1,18 @@
-"""What an agent is told: plain frozen dataclasses that a prompt is rendered from.
-
-They travel as ``ChatRequest.inputs`` too, for a provider that reads data in place of text. Which
-class a request carries follows from its template:
-
-    designer/first, designer/next   DesignBrief
-    designer/repair                 RepairBrief
-    designer/revise                 RevisionBrief
-    designer/metric                 MetricBrief
-    critic/review                   ReviewBrief
-    analyzer/analyse                AnalysisBrief
-"""
+"""What those who design are told: plain frozen dataclasses that a prompt is rendered from."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from reward_agent.definitions.card import EnvCard
-from reward_agent.llm.chat import Exchange
 from reward_agent.types import (
     Analysis,
     Candidate,
     CheckReport,
     Critique,
     Evaluation,
-    Finding,
     ProbeReport,
     RewardProgram,
     TrainingResult,
@@ -36,7 +23,6 @@ if TYPE_CHECKING:
     from reward_agent.summary.summary import TrajectorySummary
 
 N_HISTORY_ROUNDS = 4
-PROGRAM = "program"
 
 
 @dataclass(frozen=True)
@@ -60,6 +46,7 @@ class HistoryEntry:
 
     Args:
         candidate: the record with its outcome, scores and final evaluation.
+        plan: data of its designer's own about the program, if that is as it was written.
         curve: trusted evaluations of the snapshots on the way, oldest first.
         summary: what the policy does, as data.
         summary_text: the same in words, as the agents read it.
@@ -67,6 +54,7 @@ class HistoryEntry:
 
     candidate: Candidate
     program: RewardProgram | None = None
+    plan: Mapping[str, Any] | None = None
     check: CheckReport | None = None
     probe: ProbeReport | None = None
     critique: Critique | None = None
@@ -128,7 +116,7 @@ class DesignBrief:
         index: the candidate in its round, from 0.
         best: the best candidate of the run so far by task score.
         history: earlier candidates of the last rounds, oldest first.
-        seed: for providers that search with a random generator.
+        seed: for designers that search with a random generator.
         feedback: what a person who watched the policies said and decided.
     """
 
@@ -154,110 +142,6 @@ class DesignBrief:
         rounds = {entry.candidate.iteration for entry in self.history}
         kept = (e for e in self.history if e.candidate.iteration > min(rounds))
         return replace(self, history=tuple(kept))
-
-
-@dataclass(frozen=True)
-class Proposal:
-    """What became of the Designer's reply.
-
-    Args:
-        program: the program that the reply holds, or None.
-        outcome: ``program``, or ``no program: …`` with the reason.
-        exchanges: the calls that it took, in order.
-        is_final: whether asking again cannot help: the model refused, or a script has ended.
-    """
-
-    program: RewardProgram | None
-    outcome: str
-    exchanges: tuple[Exchange, ...] = ()
-    is_final: bool = False
-
-    @property
-    def reply(self) -> str:
-        """Text of the last reply."""
-        return self.exchanges[-1].completion.reply if self.exchanges else ""
-
-
-@dataclass(frozen=True)
-class MetricProposal:
-    """A metric that a language model wrote for a sentence; generated code, never trusted.
-
-    Args:
-        source: ``score(episode)`` in the form of a task's ``metric.py``, or None.
-        meaning: what it measures, in words for the user.
-        unit: unit of the task score.
-        criterion: the criterion in words with its numbers, as a task's card states it.
-        outcome: ``metric``, or ``no metric: …`` with the reason.
-        exchanges: the calls that it took, in order.
-    """
-
-    source: str | None
-    meaning: str
-    unit: str
-    criterion: str
-    outcome: str
-    exchanges: tuple[Exchange, ...] = ()
-    lift_termination: bool = False
-    max_episode_steps: int | None = None
-
-    @property
-    def reply(self) -> str:
-        """Text of the last reply."""
-        return self.exchanges[-1].completion.reply if self.exchanges else ""
-
-
-@dataclass(frozen=True)
-class RepairBrief:
-    """A program, or a reply without one, and what was found wrong with it.
-
-    Args:
-        brief: what was asked for.
-        proposal: what came back.
-        findings: what is wrong with it.
-        number: how many repairs of the candidate came before, so that a model that repeats its
-            mistake is asked in other words.
-    """
-
-    brief: DesignBrief
-    proposal: Proposal
-    findings: tuple[Finding, ...]
-    number: int = 0
-
-
-@dataclass(frozen=True)
-class RevisionBrief:
-    """A program and the critique that asks for a change."""
-
-    brief: DesignBrief
-    proposal: Proposal
-    critique: Critique
-
-
-@dataclass(frozen=True)
-class MetricBrief:
-    """A sentence that needs a metric, with the findings on an earlier try."""
-
-    card: EnvCard
-    description: str
-    previous: MetricProposal | None = None
-    findings: tuple[Finding, ...] = ()
-
-
-@dataclass(frozen=True)
-class ReviewBrief:
-    """A program for the Critic, with the static findings on it."""
-
-    brief: DesignBrief
-    program: RewardProgram
-    findings: tuple[Finding, ...] = ()
-
-
-@dataclass(frozen=True)
-class AnalysisBrief:
-    """A trained candidate for the Analyzer."""
-
-    brief: DesignBrief
-    entry: HistoryEntry
 
 
 def select_history(

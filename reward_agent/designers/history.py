@@ -2,28 +2,49 @@
 
 from __future__ import annotations
 
+import json
+import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
 from reward_agent.designers.brief import HistoryEntry, select_history
 from reward_agent.records.jobs import EvaluateResult
 from reward_agent.records.settings import Recall
-from reward_agent.records.store import RunStore, read_record
+from reward_agent.records.store import RunStore, read_record, write_record
 from reward_agent.summary.summary import TrajectorySummary, render_training
 from reward_agent.types import (
     Analysis,
     Candidate,
     CheckReport,
     Critique,
+    FileRecord,
     ProbeReport,
     RewardProgram,
+    Sha256,
     TrainingResult,
     rank_value,
 )
 
+PLAN_FILE = "plan.json"
+# Where the offline designer's plan stood before it had a file: at the end of the program.
+_RECIPE = re.compile(r"^# recipe of ([0-9a-f]{8}): (\{.*\})$", re.MULTILINE)
 R = TypeVar("R", bound=BaseModel)
+
+
+class PlanRecord(FileRecord):
+    """``plan.json``: data of a designer's own about a program, void once the program is changed."""
+
+    program_sha256: Sha256
+    plan: dict[str, Any]
+
+
+def write_plan(folder: Path, program: RewardProgram, plan: Mapping[str, Any]) -> None:
+    """Keep a plan beside its program."""
+    record = PlanRecord(program_sha256=program.sha256, plan=dict(plan))
+    write_record(folder / PLAN_FILE, record)
 
 
 def read_history(store: RunStore) -> list[HistoryEntry]:
@@ -39,11 +60,16 @@ def read_entry(store: RunStore, candidate: Candidate) -> HistoryEntry:
     """Return one candidate with everything that its folder holds."""
     folder = store.candidate_dir(candidate.iteration, candidate.id)
     judged = _read_optional(folder / "evaluation.json", EvaluateResult)
-    source = store.read_program(candidate.iteration, candidate.id)
+    source, plan = _split_recipe(store.read_program(candidate.iteration, candidate.id))
+    program = RewardProgram(source) if source else None
+    stored = _read_optional(folder / PLAN_FILE, PlanRecord)
+    if stored is not None and program is not None and stored.program_sha256 == program.sha256:
+        plan = stored.plan
     text = folder / "summary.md"
     return HistoryEntry(
         candidate=candidate,
-        program=RewardProgram(source) if source else None,
+        program=program,
+        plan=plan,
         check=_read_optional(folder / "check.json", CheckReport),
         probe=_read_optional(folder / "probe.json", ProbeReport),
         critique=_read_optional(folder / "critique.json", Critique),
@@ -53,6 +79,16 @@ def read_entry(store: RunStore, candidate: Candidate) -> HistoryEntry:
         summary_text=text.read_text("utf-8") if text.is_file() else "",
         analysis=_read_optional(folder / "analysis.json", Analysis),
     )
+
+
+def _split_recipe(source: str) -> tuple[str, dict[str, Any] | None]:
+    """Return the program of an earlier version without its plan, and the plan if it is valid."""
+    match = _RECIPE.search(source)
+    if match is None:
+        return source, None
+    is_as_written = match[1] == RewardProgram(source[: match.start()].strip()).id
+    plan = json.loads(match[2]) if is_as_written else None
+    return _RECIPE.sub("", source).rstrip() + "\n", plan
 
 
 def find_best(entries: list[HistoryEntry]) -> HistoryEntry | None:
@@ -79,7 +115,7 @@ def recall(
     if best is None:
         return None, ()
     text = render_training(best.summary) if kind == "terms" and best.summary else ""
-    return HistoryEntry(best.candidate, best.program, summary_text=text), ()
+    return HistoryEntry(best.candidate, best.program, best.plan, summary_text=text), ()
 
 
 def _read_optional(path: Path, kind: type[R]) -> R | None:

@@ -1,4 +1,4 @@
-"""Prompts to look at: what an agent would send, made by the agent itself and not sent.
+"""Prompts to look at: the requests that are made of a language model, made and not sent.
 
 Where a prompt speaks of programs and trainings, those of a run are taken, or else an example: the
 task's reference reward, with a mistake where the prompt is about one.
@@ -19,26 +19,20 @@ from reward_agent.definitions.task import (
     read_reference_reward,
     resolve_task,
 )
-from reward_agent.designers.analyzer import Analyzer
-from reward_agent.designers.brief import (
-    PROGRAM,
-    AnalysisBrief,
-    DesignBrief,
-    HistoryEntry,
-    MetricBrief,
-    MetricProposal,
-    Proposal,
-    RepairBrief,
-    ReviewBrief,
-    RevisionBrief,
-    select_history,
-)
-from reward_agent.designers.critic import Critic
-from reward_agent.designers.designer import Designer
+from reward_agent.designers.brief import DesignBrief, HistoryEntry, select_history
 from reward_agent.designers.history import find_best, read_history
 from reward_agent.designers.ideas import choose_ideas
+from reward_agent.designers.prompts import (
+    make_analysis_request,
+    make_metric_request,
+    make_program_request,
+    make_repair_request,
+    make_review_request,
+    make_revision_request,
+)
+from reward_agent.designers.roles import PROGRAM, MetricProposal, Proposal
 from reward_agent.errors import UnknownNameError
-from reward_agent.llm.chat import ALL_AGENTS, ChatRequest, Completion, make_exchange
+from reward_agent.llm.chat import ChatRequest
 from reward_agent.records.store import find_run
 from reward_agent.types import Candidate, Critique, Evaluation, Finding, RewardProgram, Risk
 
@@ -130,27 +124,6 @@ def load_subject(
     return Subject(apply_task(card, spec), spec, reference, (), index)
 
 
-class _Shown(Exception):
-    """The request that would be sent."""
-
-    def __init__(self, request: ChatRequest) -> None:
-        super().__init__()
-        self.request = request
-
-
-class _ShowingModel:
-    """A chat model that keeps the request in place of sending it."""
-
-    provider = "none"
-    name = "none"
-    agents = ALL_AGENTS
-    max_concurrency = 1
-
-    def complete(self, request: ChatRequest) -> Completion:
-        """Show the request to whoever waits for it."""
-        raise _Shown(request)
-
-
 def preview_prompt(name: str, subject: Subject) -> ChatRequest:
     """Return the request that the agent would send.
 
@@ -161,13 +134,9 @@ def preview_prompt(name: str, subject: Subject) -> ChatRequest:
     Raises:
         UnknownNameError: no such prompt.
     """
-    if name not in _ASKERS:
+    if name not in _MAKERS:
         raise UnknownNameError("prompt", name, PURPOSES)
-    try:
-        _ASKERS[name](subject)
-    except _Shown as shown:
-        return shown.request
-    raise AssertionError(f"{name} sends nothing")
+    return _MAKERS[name](subject)
 
 
 def estimate_tokens(text: str) -> int:
@@ -175,16 +144,11 @@ def estimate_tokens(text: str) -> int:
     return round(len(text.encode("utf-8", "replace")) / BYTES_PER_TOKEN)
 
 
-def _ask_first(subject: Subject) -> None:
-    Designer(_ShowingModel()).propose(subject.make_brief())
+def _make_next(subject: Subject) -> ChatRequest:
+    return make_program_request(subject.make_brief(subject.entries or (subject.entry,)))
 
 
-def _ask_next(subject: Subject) -> None:
-    entries = subject.entries or (subject.entry,)
-    Designer(_ShowingModel()).propose(subject.make_brief(entries))
-
-
-def _ask_repair(subject: Subject) -> None:
+def _make_repair(subject: Subject) -> ChatRequest:
     # Here, not above: the checks need more time to import than listing prompts takes.
     from reward_agent.rewards.checks import check_program
 
@@ -192,11 +156,10 @@ def _ask_repair(subject: Subject) -> None:
     findings = check_program(program, subject.card).findings
     first = next((item for item in findings if item.severity == "error"), None)
     outcome = f"rejected: check: {first.message}" if first else PROGRAM
-    proposal = _propose(program, outcome)
-    Designer(_ShowingModel()).repair(RepairBrief(subject.make_brief(), proposal, findings))
+    return make_repair_request(subject.make_brief(), _propose(program, outcome), findings)
 
 
-def _ask_revision(subject: Subject) -> None:
+def _make_revision(subject: Subject) -> ChatRequest:
     risk = Risk(
         kind="flooding",
         line=6,
@@ -204,55 +167,37 @@ def _ask_revision(subject: Subject) -> None:
         remedy="(the smallest change that removes it)",
     )
     critique = Critique(verdict="revise", summary="(the Critic's summary)", risks=(risk,))
-    proposal = _propose(subject.program)
-    Designer(_ShowingModel()).revise(RevisionBrief(subject.make_brief(), proposal, critique))
+    return make_revision_request(subject.make_brief(), _propose(subject.program), critique)
 
 
 def _propose(program: RewardProgram, outcome: str = PROGRAM) -> Proposal:
-    """Return a program as the reply that it came in."""
+    """Return a program as if it came in a reply."""
     reply = f"(A few lines of prose.)\n\n```python\n{program.source.strip()}\n```"
-    completion = Completion(reply=reply, stop_reason="stop", model="none", provider="none")
-    request = ChatRequest("designer", "designer/first", ())
-    return Proposal(program, outcome, (make_exchange(request, completion),))
+    return Proposal(program, outcome, reply)
 
 
-def _ask_metric(subject: Subject) -> None:
-    brief = MetricBrief(subject.card, subject.task.description)
-    Designer(_ShowingModel()).propose_metric(brief)
-
-
-def _ask_metric_repair(subject: Subject) -> None:
+def _make_metric_repair(subject: Subject) -> ChatRequest:
     finding = Finding(
         rule="metric/failed",
         severity="error",
         message="the metric failed on an episode of random actions: (why)",
         remedy="return Score(task_score, success, parts) with finite numbers",
     )
-    previous = MetricProposal("(the metric)", "", "", "", "metric")
-    description = subject.task.description
-    Designer(_ShowingModel()).propose_metric(
-        MetricBrief(subject.card, description, previous, (finding,))
-    )
+    previous = MetricProposal("(the metric)")
+    return make_metric_request(subject.card, subject.task.description, previous, (finding,))
 
 
-def _ask_review(subject: Subject) -> None:
-    Critic(_ShowingModel()).review(ReviewBrief(subject.make_brief(), subject.program))
-
-
-def _ask_analysis(subject: Subject) -> None:
-    brief = subject.make_brief(subject.entries)
-    Analyzer(_ShowingModel()).analyse(AnalysisBrief(brief, subject.entry))
-
-
-_ASKERS: dict[str, Callable[[Subject], object]] = {
-    "designer/first": _ask_first,
-    "designer/next": _ask_next,
-    "designer/repair": _ask_repair,
-    "designer/revise": _ask_revision,
-    "designer/metric": _ask_metric,
-    "designer/metric_repair": _ask_metric_repair,
-    "critic/review": _ask_review,
-    "analyzer/analyse": _ask_analysis,
+_MAKERS: dict[str, Callable[[Subject], ChatRequest]] = {
+    "designer/first": lambda subject: make_program_request(subject.make_brief()),
+    "designer/next": _make_next,
+    "designer/repair": _make_repair,
+    "designer/revise": _make_revision,
+    "designer/metric": lambda subject: make_metric_request(subject.card, subject.task.description),
+    "designer/metric_repair": _make_metric_repair,
+    "critic/review": lambda subject: make_review_request(subject.make_brief(), subject.program),
+    "analyzer/analyse": lambda subject: make_analysis_request(
+        subject.make_brief(subject.entries), subject.entry
+    ),
 }
 
 

@@ -1,23 +1,40 @@
-"""Prompts: jinja2 templates under ``prompts/<agent>/<name>.md.j2``, rendered to text.
+"""What a language model is sent: requests, made from templates ``prompts/<agent>/<name>.md.j2``.
 
 An input that a template names and the caller does not give is an error, never an empty string.
+What is the same for the whole run comes first in a conversation, what is the same for a round
+next, what is asked of one candidate last, so that prompt caches hit.
 """
 
 from __future__ import annotations
 
+import difflib
 import hashlib
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from reward_agent.definitions.card import EnvCard
+from reward_agent.definitions.card_text import render_card_as_prompt
 from reward_agent.definitions.paths import find_prompts_dir
+from reward_agent.designers.brief import DesignBrief, HistoryEntry
+from reward_agent.designers.roles import MetricProposal, Proposal
 from reward_agent.errors import DataError, UnknownNameError
+from reward_agent.llm.chat import AgentName, ChatMessage, ChatRequest
+from reward_agent.rewards.language import describe_language
+from reward_agent.types import Critique, Finding, RewardProgram
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
+Conversation = tuple[ChatMessage, ...]
+
 _SUFFIX = ".md.j2"
+# Of an earlier candidate's changes: enough to see what was tried; the whole programs of four
+# rounds would fill the prompt.
+_MAX_LINES = 8
+_MAX_CHARS = 110
 
 
 @dataclass(frozen=True)
@@ -93,3 +110,201 @@ def _make_environment(folder: Path) -> Environment:
 def _format_number(value: float | None, digits: int = 3) -> str:
     """Return a number with so many significant digits, or a dash for None."""
     return "–" if value is None else f"{value:.{digits}g}"
+
+
+# --- the Designer ---------------------------------------------------------------------------------
+
+
+def choose_template(brief: DesignBrief) -> str:
+    """Return the template of a brief: the first round knows nothing of earlier ones."""
+    return "designer/next" if brief.best or brief.history else "designer/first"
+
+
+def make_program_request(brief: DesignBrief) -> ChatRequest:
+    """Ask for a program."""
+    return _address("designer", choose_template(brief), _open_conversation(brief), brief)
+
+
+def make_repair_request(
+    brief: DesignBrief, proposal: Proposal, findings: Sequence[Finding], number: int = 0
+) -> ChatRequest:
+    """Ask for the program again, without what was found wrong with it."""
+    prompt = render(
+        "designer/repair",
+        outcome=proposal.outcome,
+        findings=_sort_findings(findings),
+        lines=proposal.program.source.split("\n") if proposal.program else [],
+        number=number,
+    )
+    return _follow_up("designer/repair", brief, proposal, prompt.text)
+
+
+def make_revision_request(
+    brief: DesignBrief, proposal: Proposal, critique: Critique
+) -> ChatRequest:
+    """Ask for a change of the program that answers a critique."""
+    prompt = render("designer/revise", critique=critique)
+    return _follow_up("designer/revise", brief, proposal, prompt.text)
+
+
+def make_metric_request(
+    card: EnvCard,
+    description: str,
+    previous: MetricProposal | None = None,
+    findings: Sequence[Finding] = (),
+) -> ChatRequest:
+    """Ask for a metric of a behaviour; again, where an earlier one had findings."""
+    prompt = render(
+        "designer/metric",
+        environment=describe_environment(card),
+        rules=describe_rules(),
+        description=description,
+    )
+    messages: Conversation = (ChatMessage("user", prompt.text),)
+    if previous is not None:
+        repair = render("designer/metric_repair", findings=findings, outcome=previous.outcome)
+        messages = extend(messages, previous.reply, repair.text)
+    return ChatRequest("designer", "designer/metric", messages)
+
+
+def _open_conversation(brief: DesignBrief) -> Conversation:
+    """Return the opening of the conversation about one candidate."""
+    system = render(
+        "designer/system",
+        rules=describe_rules(),
+        environment=describe_environment(brief.card),
+        task=brief.task,
+        card=brief.card,
+    )
+    # Of the best, too, that may be older than the history.
+    known = (*([brief.best] if brief.best else []), *brief.history)
+    changes = describe_changes(known)
+    user = render(choose_template(brief), brief=brief, card=brief.card, changes=changes).text
+    n_shared = user.rindex(_quote(brief.idea.text))
+    return (ChatMessage("system", system.text), ChatMessage("user", user, n_shared))
+
+
+def _quote(idea: str) -> str:
+    """Return an idea as the templates show it; what stands before it is the same for a round."""
+    return "> " + idea.strip().replace("\n", "\n> ")
+
+
+def _follow_up(template: str, brief: DesignBrief, proposal: Proposal, prompt: str) -> ChatRequest:
+    # Only the last reply is kept: a long argument about earlier tries confuses more than it
+    # helps, and the constant part stays in the provider's cache.
+    messages = extend(_open_conversation(brief), proposal.reply, prompt)
+    return _address("designer", template, messages, brief)
+
+
+def extend(messages: Sequence[ChatMessage], reply: str, prompt: str) -> Conversation:
+    """Return the conversation with the reply and the next turn of ours."""
+    # Providers refuse an empty turn of the assistant.
+    turns = [ChatMessage("assistant", reply)] if reply.strip() else []
+    return (*messages, *turns, ChatMessage("user", prompt))
+
+
+def _address(
+    agent: AgentName, template: str, messages: Conversation, brief: DesignBrief
+) -> ChatRequest:
+    return ChatRequest(
+        agent, template, messages, sample_index=brief.index, iteration=brief.iteration
+    )
+
+
+def _sort_findings(findings: Sequence[Finding]) -> list[Finding]:
+    """Return errors before warnings before hints, each by line."""
+    order = ("error", "warning", "hint")
+    return sorted(findings, key=lambda item: (order.index(item.severity), item.line or 0))
+
+
+# --- the Critic and the Analyzer ------------------------------------------------------------------
+
+
+def make_review_request(
+    brief: DesignBrief, program: RewardProgram, findings: Sequence[Finding] = ()
+) -> ChatRequest:
+    """Ask for the risks of a program."""
+    user = render(
+        "critic/review",
+        numbered_source=number_lines(program.source),
+        idea=brief.idea,
+        findings=findings,
+    )
+    return _address("critic", "critic/review", _introduce("critic", brief, user), brief)
+
+
+def make_analysis_request(brief: DesignBrief, entry: HistoryEntry) -> ChatRequest:
+    """Ask why a trained policy does what it does, and for the next change."""
+    user = render("analyzer/analyse", entry=entry, best=brief.best)
+    return _address("analyzer", "analyzer/analyse", _introduce("analyzer", brief, user), brief)
+
+
+def _introduce(agent: AgentName, brief: DesignBrief, user: RenderedPrompt) -> Conversation:
+    system = render(
+        f"{agent}/system",
+        environment=describe_environment(brief.card),
+        task=brief.task,
+        card=brief.card,
+    )
+    return (ChatMessage("system", system.text), ChatMessage("user", user.text))
+
+
+def number_lines(source: str) -> str:
+    """Return a source with its line numbers, so that a reply can name them."""
+    lines = source.rstrip("\n").split("\n")
+    width = len(str(len(lines)))
+    return "\n".join(f"{number:>{width}}  {line}" for number, line in enumerate(lines, start=1))
+
+
+# --- what they are shown of the world -------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Rules:
+    """The reward language in words."""
+
+    language: str
+    helpers: str
+
+
+def describe_rules() -> Rules:
+    """Return what a program may use."""
+    # Here, not above: the library needs NumPy, which the commands that only list do not.
+    from reward_agent.rewards.library import describe_library
+
+    return Rules(describe_language(), describe_library())
+
+
+def describe_environment(card: EnvCard) -> str:
+    """Return the card as the compact class that a model reads."""
+    return render_card_as_prompt(card).strip()
+
+
+def describe_changes(entries: Iterable[HistoryEntry]) -> dict[str, list[str]]:
+    """Return, by candidate, the lines by which its program differs from its parent's.
+
+    A line begins with ``+`` or ``-``. A candidate without a program, or whose parent is not among
+    the entries, has none.
+    """
+    known = {entry.candidate.id: entry for entry in entries}
+    return {name: list_changes(entry, known) for name, entry in known.items()}
+
+
+def list_changes(entry: HistoryEntry, known: Mapping[str, HistoryEntry]) -> list[str]:
+    """Return the changed lines of one candidate, the longest changes cut."""
+    parent = known.get(entry.candidate.parent or "")
+    if entry.program is None or parent is None or parent.program is None:
+        return []
+    lines = difflib.unified_diff(
+        _list_code(parent.program.source), _list_code(entry.program.source), lineterm="", n=0
+    )
+    changed = [line for line in lines if not line.startswith(("---", "+++", "@@"))]
+    shown = [line[:_MAX_CHARS] for line in changed[:_MAX_LINES]]
+    n_more = len(changed) - len(shown)
+    return shown + ([f"({n_more} more changed lines)"] if n_more else [])
+
+
+def _list_code(source: str) -> Sequence[str]:
+    """Return the lines that are code: what comments say of a change is not the change."""
+    lines = (line.strip() for line in source.split("\n"))
+    return [line for line in lines if line and not line.startswith("#")]

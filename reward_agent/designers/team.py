@@ -1,39 +1,22 @@
-"""The agents of a run: which roles its model plays, and how the run names its designer."""
+"""From ``--provider name[:argument]`` to the team of a run."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from reward_agent.designers.analyzer import Analyzer
-from reward_agent.designers.critic import Critic
-from reward_agent.designers.designer import Designer
+from reward_agent.designers.model import ModelAnalyzer, ModelCritic, ModelDesigner
+from reward_agent.designers.roles import Team
 from reward_agent.llm.budget import Budget, SpendingLimits
 from reward_agent.llm.cache import REPLIES_FILE
+from reward_agent.llm.chat import ChatModel
 from reward_agent.llm.costs import CALLS_FILE, CallLog
+from reward_agent.llm.provider import PROVIDERS, Provider, ProviderOptions, find_provider
 from reward_agent.llm.registry import CallPolicy, choose_provider, make_chat_model
 from reward_agent.records.settings import RunSettings
-
-
-@dataclass(frozen=True)
-class Team:
-    """The agents of one run.
-
-    Args:
-        designer: writes programs.
-        critic: reviews them; None when switched off or not played by the model.
-        analyzer: explains trainings; None likewise.
-        description: provider and model, for the first line of output and the record.
-        budget: what the run may spend, and has spent.
-    """
-
-    designer: Designer
-    critic: Critic | None
-    analyzer: Analyzer | None
-    description: str
-    budget: Budget
 
 
 def make_team(
@@ -44,7 +27,7 @@ def make_team(
     on_retry: Callable[[str], None] = lambda reason: None,
     warn: Callable[[str], None] = lambda what: None,
 ) -> Team:
-    """Return the agents that the settings ask for.
+    """Return who plays the roles of a run, as its settings ask for.
 
     Replies are kept in the run's directory, so that a run that is taken up again pays for none
     twice.
@@ -65,27 +48,59 @@ def make_team(
     spec = settings.provider or choice.spec
     limits = SpendingLimits(settings.max_usd, settings.max_tokens, settings.max_calls)
     budget = Budget(limits, CallLog(run_dir / CALLS_FILE), cancel)
-    model = make_chat_model(
-        spec,
-        model=settings.model,
-        base_url=settings.base_url,
-        environ=environ,
-        policy=CallPolicy(reply_tokens=settings.reply_tokens),
-        cache_path=run_dir / REPLIES_FILE,
-        cache_mode=settings.cache,
-        budget=budget,
-        folder=run_dir,
-        cancel=cancel,
-        on_retry=on_retry,
-        warn=warn,
+    row, argument = find_provider(spec), spec.partition(":")[2]
+    if row.makes == "designer":
+        options = ProviderOptions(
+            argument,
+            settings.model,
+            settings.base_url,
+            environ=environ,
+            cancel=cancel,
+            folder=run_dir,
+            warn=warn,
+        )
+        team = _cast_member(row, PROVIDERS.load(row.name)(options), budget)
+    else:
+        model = make_chat_model(
+            spec,
+            model=settings.model,
+            base_url=settings.base_url,
+            environ=environ,
+            policy=CallPolicy(reply_tokens=settings.reply_tokens),
+            cache_path=run_dir / REPLIES_FILE,
+            cache_mode=settings.cache,
+            budget=budget,
+            folder=run_dir,
+            cancel=cancel,
+            on_retry=on_retry,
+            warn=warn,
+        )
+        team = _cast_model(row, model, budget)
+    return replace(
+        team,
+        critic=team.critic if settings.critic else None,
+        analyzer=team.analyzer if settings.analyzer else None,
+        description=team.description if settings.provider else choice.sentence,
     )
-    description = f"{model.provider}: {model.name}" if settings.provider else choice.sentence
-    has_critic = settings.critic and "critic" in model.agents
-    has_analyzer = settings.analyzer and "analyzer" in model.agents
+
+
+def _cast_member(row: Provider, member: Any, budget: Budget) -> Team:
+    """Return a team of one that asks no model; it may play more roles than the Designer's."""
     return Team(
-        Designer(model),
-        Critic(model) if has_critic else None,
-        Analyzer(model) if has_analyzer else None,
-        description,
+        member,
+        member if "critic" in row.agents else None,
+        member if "analyzer" in row.agents else None,
+        f"{row.name}: {member.name}",
+        budget,
+    )
+
+
+def _cast_model(row: Provider, model: ChatModel, budget: Budget) -> Team:
+    """Return a language model in all roles that it can play."""
+    return Team(
+        ModelDesigner(model, sees_whole_card=row.sees_whole_card),
+        ModelCritic(model) if "critic" in model.agents else None,
+        ModelAnalyzer(model) if "analyzer" in model.agents else None,
+        f"{model.provider}: {model.name}",
         budget,
     )

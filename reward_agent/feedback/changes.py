@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 
-from reward_agent.designers.offline.plan import remove_plan
+from reward_agent.designers.history import read_entry
 from reward_agent.designers.reply import find_fences
 from reward_agent.feedback.records import Shown
 from reward_agent.records.store import RunStore
@@ -28,9 +28,12 @@ def read_rationale(store: RunStore, candidate: Candidate) -> str:
 
 def render_change(store: RunStore, before: Shown, after: Candidate) -> str:
     """Return the unified diff from a program to another."""
-    old = remove_plan(store.read_program(before.iteration, before.candidate))
-    new = remove_plan(store.read_program(after.iteration, after.id))
-    lines = difflib.unified_diff(
-        old.splitlines(), new.splitlines(), before.candidate, after.id, lineterm="", n=1
-    )
+    earlier = store.read_candidate(before.iteration, before.candidate)
+    old, new = _list_lines(store, earlier), _list_lines(store, after)
+    lines = difflib.unified_diff(old, new, before.candidate, after.id, lineterm="", n=1)
     return "\n".join(lines)
+
+
+def _list_lines(store: RunStore, candidate: Candidate) -> list[str]:
+    program = read_entry(store, candidate).program
+    return program.source.splitlines() if program else []

@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from reward_agent.designers.brief import HistoryEntry
-from reward_agent.designers.designer import MetricWords
 from reward_agent.designers.history import find_best, read_history
 from reward_agent.designers.reply import parse_record
+from reward_agent.designers.roles import MetricWords
 from reward_agent.errors import DataError
 from reward_agent.executors.journal import EXIT_FILE
 from reward_agent.records.events import MetricChosen, Rescored
@@ -22,6 +22,7 @@ from reward_agent.records.store import (
     MetricOrigin,
     RunRecord,
     RunStore,
+    read_record,
     write_record,
     write_text,
 )
@@ -29,6 +30,7 @@ from reward_agent.rewards.checks import check_metric
 from reward_agent.run.active import ActiveRun, Metric
 from reward_agent.run.evaluate import evaluate_recorded, evaluate_training
 from reward_agent.run.explain import summarise_candidate
+from reward_agent.run.metric import WORDS_FILE
 from reward_agent.types import Candidate, CheckReport, Evaluation, Iteration
 
 PROPOSED: frozenset[MetricOrigin] = frozenset(
@@ -82,11 +84,7 @@ class MetricTrial:
 def load_metric_view(store: RunStore, run: RunRecord) -> MetricView:
     """Read the metric of a run, or the one that was proposed and not taken."""
     folder = _find_proposal(store)
-    words = (
-        _read_words(folder)
-        if folder is not None
-        else MetricWords(meaning="", unit="", criterion="")
-    )
+    words = _read_words(folder)
     path = store.dir / METRIC_FILE
     if run.metric_origin != "none":
         meaning = words.meaning if run.metric_origin in PROPOSED else ""
@@ -106,6 +104,9 @@ def _read_words(folder: Path | None) -> MetricWords:
     try:
         if folder is None:
             return _NO_WORDS
+        if (folder / WORDS_FILE).is_file():
+            return read_record(folder / WORDS_FILE, MetricWords)
+        # A run of an earlier version has them in the reply alone.
         return parse_record((folder / "reply.md").read_text("utf-8"), MetricWords)
     except (DataError, OSError):
         return _NO_WORDS

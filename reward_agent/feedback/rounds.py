@@ -14,9 +14,8 @@ from reward_agent.designers.brief import (
     Remark,
     select_history,
 )
-from reward_agent.designers.designer import Designer
+from reward_agent.designers.given import GivenDesigner
 from reward_agent.designers.ideas import choose_answers
-from reward_agent.errors import ScriptEndedError
 from reward_agent.feedback.films import find_film
 from reward_agent.feedback.records import (
     AnyEntry,
@@ -29,13 +28,12 @@ from reward_agent.feedback.records import (
     RoundStarted,
     Shown,
 )
-from reward_agent.llm.chat import ChatRequest, Completion
 from reward_agent.records.events import IterationFinished
 from reward_agent.records.jobs import PROGRAM_FILE
 from reward_agent.records.store import RunStore
 from reward_agent.run.active import ActiveRun
 from reward_agent.run.loop import design_iteration, update_run
-from reward_agent.types import Candidate, Iteration, Usage
+from reward_agent.types import Candidate, Iteration, RewardProgram
 
 EDIT_IDEA = DesignIdea("edited-by-hand", "The person's own change of the program.")
 _PREFERRED = {
@@ -61,36 +59,6 @@ class Known:
     standings: tuple[str, ...] = ()
 
 
-class PersonModel:
-    """Plays the Designer with one program, that of a person; it repairs and revises nothing."""
-
-    provider = "person"
-    name = "edited by hand"
-    agents = frozenset({"designer"})
-    max_concurrency = 1
-
-    def __init__(self, source: str) -> None:
-        self._source = source
-
-    def complete(self, request: ChatRequest) -> Completion:
-        """Answer with the program.
-
-        Raises:
-            ScriptEndedError: something else is asked for.
-        """
-        if request.template not in ("designer/first", "designer/next"):
-            raise ScriptEndedError("a person wrote this program", "change it and train it again")
-        # Longer than any fence that the program may hold in its docstrings.
-        mark = "`" * 12
-        return Completion(
-            reply=f"{mark}python\n{self._source}\n{mark}\n",
-            stop_reason="stop",
-            model=self.name,
-            provider=self.provider,
-            usage=Usage(),
-        )
-
-
 def run_round(
     run: ActiveRun,
     started: RoundStarted,
@@ -105,7 +73,7 @@ def run_round(
     """
     run = replace(run, settings=run.settings.model_copy(update={"racing": "none"}))
     if isinstance(cause, Edited):
-        designer = Designer(PersonModel(cause.program))
+        designer = GivenDesigner(RewardProgram(cause.program), "edited by hand")
         run = replace(run, designer=designer, critic=None)
         ideas: tuple[DesignIdea, ...] = (replace(EDIT_IDEA, parent=cause.parent),)
     else:
@@ -132,7 +100,7 @@ def _make_briefs(
     watched = [e for e in known.entries if e.candidate.id == ideas[0].parent and e not in history]
     return [
         DesignBrief(
-            card=run.card,
+            card=run.shown_card,
             task=run.task,
             idea=idea,
             iteration=index,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Protocol
 
 from pydantic import BeforeValidator
@@ -61,8 +61,6 @@ class ChatRequest:
         sample_index: tells requests with the same messages apart (in the cache's key): the
             candidate's number in its round.
         iteration: the round that asks, for the record of what it cost; never sent.
-        inputs: the typed inputs that the prompt was rendered from. Never sent; the offline
-            provider reads them in place of the text.
         reply_type: the record that the reply must hold as JSON, for providers that can enforce
             its schema; the prompt asks for it in words all the same.
     """
@@ -73,7 +71,6 @@ class ChatRequest:
     max_output_tokens: int = DEFAULT_REPLY_TOKENS
     sample_index: int = 0
     iteration: int | None = None
-    inputs: object | None = field(default=None, compare=False, repr=False)
     reply_type: type[Record] | None = None
 
     @property

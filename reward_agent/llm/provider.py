@@ -1,8 +1,9 @@
 """The providers: who can answer, one row each, and what a factory of theirs is handed.
 
 A provider of ours and a third party's are the same: a ``Provider`` record, whose factory is
-``make_model(options: ProviderOptions) -> ChatModel``. A third party's is an entry point of the
-group ``reward_agent.providers``, for the record or for the factory alone.
+``make_model(options: ProviderOptions) -> ChatModel``, or makes a ``designers.roles.Designer`` where
+the record says so. A third party's is an entry point of the group ``reward_agent.providers``, for
+the record or, of a chat model, for the factory alone.
 """
 
 from __future__ import annotations
@@ -127,7 +128,7 @@ PROVIDERS = Seam(
         ),
         Provider(
             "offline",
-            "reward_agent.designers.offline:make_model",
+            "reward_agent.designers.offline:make_designer",
             "the built-in designer, no model",
             makes="designer",
             agents=frozenset({"designer"}),
@@ -135,6 +136,20 @@ PROVIDERS = Seam(
             is_patient=True,
             disclosure="Offline designer: no language model. Keyword goals and seeded search over "
             "reward terms; the baseline that a language model must beat.",
+        ),
+        Provider(
+            "given",
+            "reward_agent.designers.given:make_designer",
+            "a reward of yours, trained and scored as it is",
+            makes="designer",
+            argument=":FILE",
+            needs="a `reward.py`",
+            agents=frozenset({"designer"}),
+            is_free=True,
+            is_patient=True,
+            sees_whole_card=True,
+            disclosure="A given program: it was there before the run, and nobody designed it in "
+            "this run.",
         ),
     ),
 )

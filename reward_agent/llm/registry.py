@@ -111,7 +111,7 @@ def make_chat_model(
     row = find_provider(spec)
     cancel = cancel or threading.Event()
     budget = budget or Budget(cancel=cancel)
-    if cache_mode == "off" or row.makes == "designer":
+    if cache_mode == "off":
         cache_path = None
     options = ProviderOptions(
         spec.partition(":")[2],
@@ -131,10 +131,7 @@ def make_chat_model(
             f"no price is known for {plain.name} (table of {load_models().checked}): "
             "its tokens are counted, its cost is not"
         )
-    if row.makes == "designer":  # what asks no model has nothing to pay, to bound or to store
-        chat_model: ChatModel = LimitedChatModel(plain, policy.max_concurrency)
-    else:
-        chat_model = _wrap_calls(plain, row, policy, budget, cancel, on_retry)
+    chat_model = _wrap_calls(plain, row, policy, budget, cancel, on_retry)
     if cache_path is not None:
         cache = CompletionCache(cache_path, warn)
         chat_model = CachedChatModel(chat_model, cache, cache_mode, budget.log)

@@ -11,7 +11,6 @@ from reward_agent.definitions.card import EnvCard
 from reward_agent.definitions.task import TaskSpec
 from reward_agent.files import write_atomic
 from reward_agent.llm.budget import Budget
-from reward_agent.llm.provider import find_provider
 from reward_agent.records.events import Event, Listener
 from reward_agent.records.limits import Limits
 from reward_agent.records.settings import RunSettings
@@ -20,9 +19,7 @@ from reward_agent.records.timing import TimeLedger
 from reward_agent.threads import Background
 
 if TYPE_CHECKING:
-    from reward_agent.designers.analyzer import Analyzer
-    from reward_agent.designers.critic import Critic
-    from reward_agent.designers.designer import Designer
+    from reward_agent.designers.roles import Analyzer, Critic, Designer
     from reward_agent.executors import Executor
 
 
@@ -110,10 +107,8 @@ class ActiveRun:
 
     @property
     def shown_card(self) -> EnvCard:
-        """What the designer knows of the environment; a script may hold a person's program."""
-        spec = self.settings.provider
-        is_whole = spec is not None and find_provider(spec).sees_whole_card
-        return self.card if is_whole else self.card.for_designer
+        """What the designer knows of the environment; a person may know more than a model."""
+        return self.card if self.designer.sees_whole_card else self.card.for_designer
 
     @property
     def evaluator(self) -> Evaluator:

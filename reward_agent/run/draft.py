@@ -10,13 +10,9 @@ import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from reward_agent.designers.brief import (
-    DesignBrief,
-    Proposal,
-    RepairBrief,
-    ReviewBrief,
-    RevisionBrief,
-)
+from reward_agent.designers.brief import DesignBrief
+from reward_agent.designers.history import write_plan
+from reward_agent.designers.roles import Proposal
 from reward_agent.executors import JobRequest
 from reward_agent.llm.chat import Exchange
 from reward_agent.records.events import Drafted
@@ -128,9 +124,9 @@ def _repair(
         if examination.is_accepted or examination.proposal.is_final:
             break
         _write_attempt(draft, examination)
-        request = RepairBrief(brief, examination.proposal, _list_findings(examination), number)
+        findings = _list_findings(examination)
         with run.ledger.spend("llm"):
-            proposal = run.designer.repair(request)
+            proposal = run.designer.repair(brief, examination.proposal, findings, number)
         examination = _examine(run, draft, proposal, stored)
     return examination
 
@@ -145,16 +141,14 @@ def _review(
     """Ask the Critic once; a revision that fails the cheap stages is not taken."""
     assert run.critic is not None
     assert examination.proposal.program is not None
-    request = ReviewBrief(brief, examination.proposal.program, examination.findings)
     with run.ledger.spend("llm"):
-        review = run.critic.review(request)
-    draft.exchanges.extend(review.exchanges)
-    draft.critique = review.critique
-    if review.critique is None or review.critique.verdict == "accept":
+        opinion = run.critic.review(brief, examination.proposal.program, examination.findings)
+    draft.exchanges.extend(opinion.exchanges)
+    draft.critique = opinion.record
+    if opinion.record is None or opinion.record.verdict == "accept":
         return examination
-    revision = RevisionBrief(brief, examination.proposal, review.critique)
     with run.ledger.spend("llm"):
-        proposal = run.designer.revise(revision)
+        proposal = run.designer.revise(brief, examination.proposal, opinion.record)
     revised = _examine(run, draft, proposal, stored)
     revised = _repair(run, draft, brief, revised, stored)
     draft.is_revised = revised.is_accepted
@@ -256,9 +250,12 @@ def _write_examination(folder: Path, examination: Examination) -> None:
     proposal = examination.proposal
     if proposal.exchanges:
         write_text(folder / "prompt.md", proposal.exchanges[-1].prompt)
+    if proposal.reply:
         write_text(folder / "reply.md", proposal.reply)
     if proposal.program is not None:
         write_text(folder / PROGRAM_FILE, proposal.program.source)
+        if proposal.plan is not None:
+            write_plan(folder, proposal.program, proposal.plan)
     if examination.check is not None:
         write_record(folder / "check.json", examination.check)
     if examination.probe is not None:

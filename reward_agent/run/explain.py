@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from reward_agent.designers.brief import AnalysisBrief, DesignBrief, HistoryEntry
+from reward_agent.designers.brief import DesignBrief, HistoryEntry
 from reward_agent.evaluation.trajectories import Trajectories
 from reward_agent.executors import JobRequest
 from reward_agent.records.jobs import (
@@ -59,9 +59,9 @@ def analyse_candidate(
     if run.analyzer is None:
         return Usage()
     with run.ledger.spend("llm"):
-        report = run.analyzer.analyse(AnalysisBrief(brief, entry))
-    if report.analysis is not None:
-        write_record(candidate_dir / "analysis.json", report.analysis)
-    lines = [exchange.model_dump_json() for exchange in report.exchanges]
+        opinion = run.analyzer.analyse(brief, entry)
+    if opinion.record is not None:
+        write_record(candidate_dir / "analysis.json", opinion.record)
+    lines = [exchange.model_dump_json() for exchange in opinion.exchanges]
     write_text(candidate_dir / "analysis_exchanges.jsonl", "\n".join(lines) + "\n")
-    return sum((exchange.completion.usage for exchange in report.exchanges), Usage())
+    return sum((exchange.completion.usage for exchange in opinion.exchanges), Usage())

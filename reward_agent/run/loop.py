@@ -9,10 +9,10 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Sequence
 
-from reward_agent.designers.ask import LIMIT_MARK
 from reward_agent.designers.brief import DesignBrief, HistoryEntry
 from reward_agent.designers.history import find_best, read_entry, read_history, recall
 from reward_agent.designers.ideas import choose_ideas
+from reward_agent.designers.model import LIMIT_MARK
 from reward_agent.errors import BudgetError, DataError, RewardAgentError
 from reward_agent.records.events import Concluded, Finished, IterationFinished, IterationStarted
 from reward_agent.records.store import RunRecord, write_record, write_text

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from reward_agent.definitions.task import apply_task
-from reward_agent.designers.brief import MetricBrief, MetricProposal
+from reward_agent.designers.roles import MetricProposal
 from reward_agent.errors import UsageError
 from reward_agent.executors import JobRequest
 from reward_agent.records.events import MetricRejected, NoMetric
@@ -26,6 +26,8 @@ from reward_agent.records.store import MetricOrigin, write_record, write_text
 from reward_agent.rewards.checks import check_metric
 from reward_agent.run.active import ActiveRun, Metric, copy_into
 from reward_agent.types import Finding, RewardProgram
+
+WORDS_FILE = "words.json"
 
 
 @dataclass(frozen=True)
@@ -126,10 +128,13 @@ def propose_metric(run: ActiveRun) -> ProposedMetric | None:
     Returns:
         The proposal with its scores of recorded episodes; None if none passed.
     """
-    brief = MetricBrief(run.shown_card, run.task.description)
+    previous: MetricProposal | None = None
+    errors: tuple[Finding, ...] = ()
     for number in range(run.settings.max_repairs + 1):
         with run.ledger.spend("llm"):
-            proposal = run.designer.propose_metric(brief)
+            proposal = run.designer.propose_metric(
+                run.shown_card, run.task.description, previous, errors
+            )
         folder = run.store.dir / "metric" / str(number)
         _write_proposal(folder, proposal)
         if proposal.source is None:
@@ -143,16 +148,18 @@ def propose_metric(run: ActiveRun) -> ProposedMetric | None:
         if not errors:
             return ProposedMetric(proposal, examples)
         run.notify(MetricRejected(errors[0].message))
-        brief = replace(brief, previous=proposal, findings=errors)
+        previous = proposal
     return None
 
 
 def _write_proposal(folder: Path, proposal: MetricProposal) -> None:
     if proposal.exchanges:
         write_text(folder / "prompt.md", proposal.exchanges[-1].prompt)
-        write_text(folder / "reply.md", proposal.exchanges[-1].completion.reply)
         write_record(folder / "usage.json", proposal.exchanges[-1].completion.usage)
+    if proposal.reply:
+        write_text(folder / "reply.md", proposal.reply)
     if proposal.source is not None:
+        write_record(folder / WORDS_FILE, proposal.words)
         write_text(folder / METRIC_FILE, proposal.source)
 
 

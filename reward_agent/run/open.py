@@ -21,7 +21,8 @@ from reward_agent.definitions.task import (
     read_task_metric,
     resolve_task,
 )
-from reward_agent.designers.team import Team, make_team
+from reward_agent.designers.roles import Team
+from reward_agent.designers.team import make_team
 from reward_agent.errors import BudgetError, Interrupted, RewardAgentError, UsageError
 from reward_agent.executors import Place
 from reward_agent.executors.registry import EXECUTORS, make_places

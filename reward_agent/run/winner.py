@@ -15,7 +15,7 @@ from reward_agent.records.store import Confirmation, Winner, read_record
 from reward_agent.run.active import ActiveRun
 from reward_agent.run.evaluate import evaluate_training, film_training
 from reward_agent.run.train import Entrant, train_until
-from reward_agent.types import Candidate, TrainingResult, rank_value
+from reward_agent.types import Candidate, RewardProgram, TrainingResult, rank_value
 
 # Seeds of confirmations start here, above the run's own seed.
 FRESH_SEED = 100
@@ -80,12 +80,11 @@ def _keep_first_episode(recording: Path) -> None:
 
 def _make_entrant(run: ActiveRun, entry: HistoryEntry, seed: int) -> Entrant:
     candidate = entry.candidate
-    assert entry.program is not None
     return Entrant(
         candidate.id,
         run.store.candidate_dir(candidate.iteration, candidate.id),
         run.store.training_dir(candidate.iteration, candidate.id, seed),
-        entry.program,
+        RewardProgram(run.store.read_program(candidate.iteration, candidate.id)),
         seed,
     )
 

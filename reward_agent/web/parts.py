@@ -9,7 +9,6 @@ from typing import Any
 import jinja2
 
 from reward_agent.designers.brief import HistoryEntry
-from reward_agent.designers.offline.plan import remove_plan
 from reward_agent.feedback.changes import read_rationale
 from reward_agent.feedback.metric import MetricTrial
 from reward_agent.feedback.ratings import Rating
@@ -155,7 +154,7 @@ class Parts:
         """Return the editor on a candidate's program."""
         entry = self._session.find(name)
         source = entry.program.source if entry.program else ""
-        return self._render("editor", entry=entry, source=remove_plan(source), findings="")
+        return self._render("editor", entry=entry, source=source, findings="")
 
     def render_findings(self, program: str, *, is_handed_in: bool = False) -> str:
         """Return a program with its findings at their lines."""
@@ -288,7 +287,7 @@ def _highlight(entry: HistoryEntry) -> str:
         )
         for risk in risks
     ]
-    return highlight_program(remove_plan(entry.program.source), findings)
+    return highlight_program(entry.program.source, findings)
 
 
 def _diff(item: CandidateView) -> str:
@@ -297,4 +296,4 @@ def _diff(item: CandidateView) -> str:
     own = item.entry.program
     if parent is None or own is None:
         return ""
-    return render_diff(remove_plan(parent.source), remove_plan(own.source))
+    return render_diff(parent.source, own.source)

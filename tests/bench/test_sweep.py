@@ -5,6 +5,7 @@ import io
 import itertools
 import json
 import re
+from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
@@ -47,6 +48,7 @@ TINY = {
     "winner_seeds": 2,
     "eval_episodes": 4,
 }
+PAID = Usage(n_calls=3, usd=0.25)
 SCORES = {"reference": 3.0, "sparse": 1.0, "offline": 2.0}
 
 
@@ -69,7 +71,7 @@ def make_run(env, task, settings, scores):
         "designer": "played",
         "sandbox_level": "full",
         "versions": {"reward-agent": "0"},
-        "usage": Usage(n_calls=3, usd=0.25),
+        "usage": Usage() if settings["provider"].startswith("given:") else PAID,
         "total_timesteps": 6144,
         "confirmations": [
             Confirmation(candidate="a", seed=e.seed, evaluation=e, outcome="trained")
@@ -94,9 +96,10 @@ class Player:
 
     def design(self, env, task, *, runs_dir, environ, **settings):
         store = RunStore(name_new_run(runs_dir, env, task))
-        script = settings["provider"].partition(":")[2]
+        program = settings["provider"].partition(":")[2]
         method = "offline"
-        if script:
+        if program:
+            assert "def compute_reward(" in Path(program).read_text()
             method = json.loads((runs_dir.parent / "job.json").read_text())["method"]
         self.played.append((env, method, settings["seed"]))
         error = self.errors.pop((env, method, settings["seed"], len(self.played)), None)

@@ -2,19 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from reward_agent.designers.analyzer import Analyzer
-from reward_agent.designers.brief import (
-    AnalysisBrief,
-    DesignBrief,
-    MetricBrief,
-    Proposal,
-    RepairBrief,
-    ReviewBrief,
-    RevisionBrief,
-    select_history,
-)
-from reward_agent.designers.critic import Critic
-from reward_agent.designers.designer import Designer
+from reward_agent.designers.brief import DesignBrief, select_history
+from reward_agent.designers.model import ModelAnalyzer, ModelCritic, ModelDesigner
+from reward_agent.designers.roles import Proposal
 from reward_agent.errors import ContextTooLongError, UnreachableError
 from reward_agent.llm.chat import Completion
 from reward_agent.types import Critique, Finding, RewardProgram, Usage
@@ -38,7 +28,7 @@ def completion(reply: str = "", stop_reason: str = "stop", detail: str = "") -> 
 
 def test_good_reply_becomes_a_program_with_its_exchange(play, brief, source):
     model = play(f"I pay speed.\n```python\n{source}```")
-    proposal = Designer(model).propose(brief)
+    proposal = ModelDesigner(model).propose(brief)
     assert proposal.program == RewardProgram(source)
     assert proposal.outcome == "program"
     [exchange] = proposal.exchanges
@@ -47,16 +37,16 @@ def test_good_reply_becomes_a_program_with_its_exchange(play, brief, source):
     assert proposal.reply.startswith("I pay speed.")
 
 
-def test_request_carries_the_brief_for_providers_that_read_data(play, brief, source):
+def test_request_names_the_place_of_the_call(play, brief, source):
     model = play(f"```python\n{source}```")
-    Designer(model).propose(brief)
+    ModelDesigner(model).propose(brief)
     [request] = model.requests
-    assert request.inputs is brief
-    assert (request.agent, request.sample_index) == ("designer", brief.index)
+    assert (request.agent, request.template) == ("designer", "designer/first")
+    assert (request.iteration, request.sample_index) == (brief.iteration, brief.index)
 
 
 def test_reply_without_a_program_is_an_outcome_that_can_be_repaired(play, brief):
-    proposal = Designer(play("I would pay speed.")).propose(brief)
+    proposal = ModelDesigner(play("I would pay speed.")).propose(brief)
     assert proposal.program is None
     assert proposal.outcome.startswith("no program: the reply holds no code")
     assert not proposal.is_final
@@ -74,21 +64,21 @@ def test_reply_without_a_program_is_an_outcome_that_can_be_repaired(play, brief)
     ],
 )
 def test_refusal_is_a_final_outcome_that_keeps_its_cost(answer, outcome, play, brief):
-    proposal = Designer(play(answer)).propose(brief)
+    proposal = ModelDesigner(play(answer)).propose(brief)
     assert proposal.outcome == outcome
     assert proposal.is_final
     assert proposal.exchanges[0].completion.usage.output_tokens == 9
 
 
 def test_empty_reply_is_an_outcome(play, brief):
-    proposal = Designer(play("  ")).propose(brief)
+    proposal = ModelDesigner(play("  ")).propose(brief)
     assert proposal.outcome == "no program: the model answered with nothing"
     assert not proposal.is_final
 
 
 def test_cut_reply_is_asked_for_once_more_with_more_room(play, brief, source):
     model = play(completion("```python\ndef comp", "length"), f"```python\n{source}```")
-    proposal = Designer(model).propose(brief)
+    proposal = ModelDesigner(model).propose(brief)
     first, second = model.requests
     assert second.max_output_tokens == 2 * first.max_output_tokens
     assert proposal.program == RewardProgram(source)
@@ -97,18 +87,18 @@ def test_cut_reply_is_asked_for_once_more_with_more_room(play, brief, source):
 
 def test_reply_that_is_cut_twice_is_an_outcome(play, brief):
     cut = completion("```python\ndef comp", "length")
-    proposal = Designer(play(cut, cut)).propose(brief)
+    proposal = ModelDesigner(play(cut, cut)).propose(brief)
     assert "cut at the output limit, after 9 tokens" in proposal.outcome
     assert len(proposal.exchanges) == 2
 
 
 def test_unreachable_provider_is_an_exception(play, brief):
     with pytest.raises(UnreachableError):
-        Designer(play(UnreachableError("down"))).propose(brief)
+        ModelDesigner(play(UnreachableError("down"))).propose(brief)
 
 
 def test_script_that_ended_is_a_final_outcome(script, brief, source):
-    designer = Designer(script(f"```python\n{source}```"))
+    designer = ModelDesigner(script(f"```python\n{source}```"))
     assert designer.propose(brief).program is not None
     proposal = designer.propose(brief)
     assert proposal.outcome.startswith("no program: the script script has ended")
@@ -119,7 +109,7 @@ def test_history_is_shortened_until_it_fits(play, card, task, idea, best, histor
     too_long = ContextTooLongError("too long")
     model = play(too_long, too_long, f"```python\n{source}```")
     brief = DesignBrief(card, task, idea, 2, 0, best, history)
-    proposal = Designer(model).propose(brief)
+    proposal = ModelDesigner(model).propose(brief)
     texts = [request.messages[-1].content for request in model.requests]
     assert ["bbbb2222" in text for text in texts] == [True, False, False]
     assert ["dddd4444" in text for text in texts] == [True, True, False]
@@ -130,8 +120,8 @@ def test_history_is_shortened_until_it_fits(play, card, task, idea, best, histor
 def test_repair_is_shortened_too(play, card, task, idea, best, history, source):
     model = play("prose", ContextTooLongError("too long"), f"```python\n{source}```")
     brief = DesignBrief(card, task, idea, 2, 0, best, history)
-    designer = Designer(model)
-    assert designer.repair(RepairBrief(brief, designer.propose(brief), ())).program is not None
+    designer = ModelDesigner(model)
+    assert designer.repair(brief, designer.propose(brief), ()).program is not None
     shortened = model.requests[-1].messages
     assert "bbbb2222" not in shortened[1].content
     assert shortened[2].content == "prose"
@@ -139,20 +129,20 @@ def test_repair_is_shortened_too(play, card, task, idea, best, history, source):
 
 def test_context_that_cannot_be_shortened_is_an_exception(play, brief):
     with pytest.raises(ContextTooLongError):
-        Designer(play(ContextTooLongError("too long"))).propose(brief)
+        ModelDesigner(play(ContextTooLongError("too long"))).propose(brief)
 
 
 def test_repair_that_does_not_fit_ends_the_candidate_and_not_the_run(play, brief):
     too_long = ContextTooLongError("the prompt does not fit")
-    designer = Designer(play("prose", too_long))
-    proposal = designer.repair(RepairBrief(brief, designer.propose(brief), ()))
+    designer = ModelDesigner(play("prose", too_long))
+    proposal = designer.repair(brief, designer.propose(brief), ())
     assert proposal.outcome == "no program: the prompt does not fit"
     assert proposal.is_final
 
 
 def test_more_room_than_the_context_holds_leaves_the_cut_reply(play, brief):
     cut = completion("def comp", "length")
-    proposal = Designer(play(cut, ContextTooLongError("too long"))).propose(brief)
+    proposal = ModelDesigner(play(cut, ContextTooLongError("too long"))).propose(brief)
     assert "cut at the output limit" in proposal.outcome
     assert len(proposal.exchanges) == 1
 
@@ -161,10 +151,10 @@ def test_repair_goes_on_with_the_conversation(play, brief, source):
     model = play(
         f"```python\n{source.replace('cart_velocity', 'cart_speed')}```", f"```python\n{source}```"
     )
-    designer = Designer(model)
+    designer = ModelDesigner(model)
     proposal = designer.propose(brief)
     finding = Finding(rule="r", severity="error", message="no field 'cart_speed'", line=3)
-    repaired = designer.repair(RepairBrief(brief, proposal, (finding,)))
+    repaired = designer.repair(brief, proposal, (finding,))
     before, after = (request.messages for request in model.requests)
     assert after[: len(before)] == before
     assert [turn.role for turn in after] == ["system", "user", "assistant", "user"]
@@ -175,16 +165,16 @@ def test_repair_goes_on_with_the_conversation(play, brief, source):
 
 def test_repair_of_an_empty_reply_sends_no_empty_turn(play, brief, source):
     model = play("", f"```python\n{source}```")
-    designer = Designer(model)
-    designer.repair(RepairBrief(brief, designer.propose(brief), ()))
+    designer = ModelDesigner(model)
+    designer.repair(brief, designer.propose(brief), ())
     assert [turn.role for turn in model.requests[1].messages] == ["system", "user", "user"]
 
 
 def test_revision_carries_the_critique(play, brief, source):
     model = play(f"```python\n{source}```", f"```python\n{source}# bounded\n```")
-    designer = Designer(model)
+    designer = ModelDesigner(model)
     critique = Critique(verdict="revise", summary="It floods.")
-    revised = designer.revise(RevisionBrief(brief, designer.propose(brief), critique))
+    revised = designer.revise(brief, designer.propose(brief), critique)
     assert "It floods." in model.requests[1].messages[-1].content
     assert revised.program == RewardProgram(f"{source}# bounded\n")
 
@@ -193,7 +183,7 @@ METRIC = '```json\n{"meaning": "speed", "unit": "m/s", "criterion": "1 m/s"}\n``
 
 
 def test_metric_comes_with_its_meaning(play, card):
-    proposal = Designer(play(METRIC)).propose_metric(MetricBrief(card, "Slide."))
+    proposal = ModelDesigner(play(METRIC)).propose_metric(card, "Slide.")
     assert proposal.outcome == "metric"
     assert (proposal.meaning, proposal.unit, proposal.criterion) == ("speed", "m/s", "1 m/s")
     assert proposal.source is not None
@@ -213,28 +203,28 @@ def test_metric_comes_with_its_meaning(play, card):
     ],
 )
 def test_metric_that_is_not_complete_is_an_outcome(reply, says, play, card):
-    proposal = Designer(play(reply)).propose_metric(MetricBrief(card, "Slide."))
+    proposal = ModelDesigner(play(reply)).propose_metric(card, "Slide.")
     assert proposal.source is None
     assert says in proposal.outcome
     assert len(proposal.exchanges) == 1
 
 
 def test_critique_is_read(play, brief, source):
-    review = Critic(play(ACCEPT)).review(ReviewBrief(brief, RewardProgram(source)))
-    assert review.critique is not None
-    assert review.outcome == "accept"
+    review = ModelCritic(play(ACCEPT)).review(brief, RewardProgram(source))
+    assert review.record is not None
+    assert review.record.verdict == "accept"
 
 
 def test_critic_is_shown_line_numbers(play, brief, source):
     model = play(ACCEPT)
-    Critic(model).review(ReviewBrief(brief, RewardProgram(source * 3)))
+    ModelCritic(model).review(brief, RewardProgram(source * 3))
     assert "\n 1  def compute_reward" in model.requests[0].messages[-1].content
 
 
 def test_invalid_json_is_repaired_once_with_the_error(play, brief, source):
     model = play('{"verdict": "perhaps", "summary": "x"}', ACCEPT)
-    review = Critic(model).review(ReviewBrief(brief, RewardProgram(source)))
-    assert review.critique is not None
+    review = ModelCritic(model).review(brief, RewardProgram(source))
+    assert review.record is not None
     assert len(review.exchanges) == 2
     repair = model.requests[1].messages[-1].content
     assert "verdict: Input should be 'accept' or 'revise'" in repair
@@ -242,38 +232,37 @@ def test_invalid_json_is_repaired_once_with_the_error(play, brief, source):
 
 
 @pytest.mark.parametrize(
-    ("steps", "outcome", "n_exchanges"),
+    ("steps", "reason", "n_exchanges"),
     [
         (
             ["prose", "prose"],
-            "no critique: the reply holds no JSON object (Critique was asked for)",
+            "the reply holds no JSON object (Critique was asked for)",
             2,
         ),
-        ([completion("", "refusal", "cyber")], "no critique: the model refused (cyber)", 1),
-        (["prose", completion("", "refusal")], "no critique: the model refused", 2),
-        ([ContextTooLongError("it does not fit")], "no critique: it does not fit", 0),
-        (["prose", ContextTooLongError("it does not fit")], "no critique: it does not fit", 1),
+        ([completion("", "refusal", "cyber")], "the model refused (cyber)", 1),
+        (["prose", completion("", "refusal")], "the model refused", 2),
+        ([ContextTooLongError("it does not fit")], "it does not fit", 0),
+        (["prose", ContextTooLongError("it does not fit")], "it does not fit", 1),
     ],
 )
-def test_missing_critique_is_an_outcome(steps, outcome, n_exchanges, play, brief, source):
-    review = Critic(play(*steps)).review(ReviewBrief(brief, RewardProgram(source)))
-    assert review.critique is None
-    assert review.outcome == outcome
+def test_missing_critique_has_a_reason(steps, reason, n_exchanges, play, brief, source):
+    review = ModelCritic(play(*steps)).review(brief, RewardProgram(source))
+    assert review.record is None
+    assert review.reason == reason
     assert len(review.exchanges) == n_exchanges
 
 
 def test_analysis_is_read(play, brief, best):
     model = play(ANALYSIS)
-    diagnosis = Analyzer(model).analyse(AnalysisBrief(brief, best))
-    assert diagnosis.analysis is not None
-    assert diagnosis.analysis.failure_mode == "flooding"
-    assert model.requests[0].inputs == AnalysisBrief(brief, best)
+    diagnosis = ModelAnalyzer(model).analyse(brief, best)
+    assert diagnosis.record is not None
+    assert diagnosis.record.failure_mode == "flooding"
 
 
-def test_missing_analysis_is_an_outcome(play, brief, best):
-    diagnosis = Analyzer(play("", "")).analyse(AnalysisBrief(brief, best))
-    assert diagnosis.analysis is None
-    assert diagnosis.outcome == "no analysis: the model answered with nothing"
+def test_missing_analysis_has_a_reason(play, brief, best):
+    diagnosis = ModelAnalyzer(play("", "")).analyse(brief, best)
+    assert diagnosis.record is None
+    assert diagnosis.reason == "the model answered with nothing"
 
 
 def test_history_holds_the_last_four_rounds(make_entry):
@@ -288,9 +277,9 @@ def test_history_holds_the_last_four_rounds(make_entry):
 def test_second_repair_is_asked_for_in_other_words(play, brief, source):
     """A model that repeats its mistake is not answered from the cache, nor asked the same again."""
     model = play(f"```python\n{source}```", f"```python\n{source}```")
-    proposal = Proposal(RewardProgram(source), "rejected: check: line 3", ())
+    proposal = Proposal(RewardProgram(source), "rejected: check: line 3")
     for number in (0, 1):
-        Designer(model).repair(RepairBrief(brief, proposal, (), number))
+        ModelDesigner(model).repair(brief, proposal, (), number)
     first, second = (request.messages for request in model.requests)
     assert first != second
     assert "This is repair 2 of this candidate" in second[-1].content

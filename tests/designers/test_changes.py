@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from reward_agent.designers.changes import describe_changes
+from reward_agent.designers.prompts import describe_changes
 from reward_agent.types import RewardProgram
 
 

@@ -16,26 +16,13 @@ import pytest
 
 from reward_agent.definitions.card import load_env
 from reward_agent.definitions.paths import find_prompts_dir
-from reward_agent.designers import analyzer, critic, designer, prompts
-from reward_agent.designers.analyzer import Analyzer
-from reward_agent.designers.brief import (
-    AnalysisBrief,
-    DesignBrief,
-    DesignIdea,
-    Feedback,
-    MetricBrief,
-    Proposal,
-    Remark,
-    RepairBrief,
-    ReviewBrief,
-    RevisionBrief,
-)
-from reward_agent.designers.context import Rules
-from reward_agent.designers.critic import Critic
-from reward_agent.designers.designer import Designer, render_conversation
+from reward_agent.designers import prompts
+from reward_agent.designers.brief import DesignBrief, DesignIdea, Feedback, Remark
 from reward_agent.designers.ideas import choose_ideas
-from reward_agent.designers.prompts import list_prompts, render
+from reward_agent.designers.model import ModelAnalyzer, ModelCritic, ModelDesigner
+from reward_agent.designers.prompts import Rules, list_prompts, make_program_request, render
 from reward_agent.designers.reply import parse_code
+from reward_agent.designers.roles import Proposal
 from reward_agent.errors import DataError, UnknownNameError
 from reward_agent.llm.chat import ChatMessage
 from reward_agent.rewards.checks import check_metric, check_program
@@ -66,9 +53,8 @@ CRITIQUE = Critique(
 @pytest.fixture(autouse=True)
 def _fixed_context(monkeypatch):
     # The language and the card are described by other modules; their words are not ours to fix.
-    for module in (designer, critic, analyzer):
-        monkeypatch.setattr(module, "describe_environment", lambda card: "class State: ...")
-    monkeypatch.setattr(designer, "describe_rules", lambda: Rules("LANGUAGE", "HELPERS"))
+    monkeypatch.setattr(prompts, "describe_environment", lambda card: "class State: ...")
+    monkeypatch.setattr(prompts, "describe_rules", lambda: Rules("LANGUAGE", "HELPERS"))
 
 
 def check_golden(name: str, text: str) -> None:
@@ -78,6 +64,10 @@ def check_golden(name: str, text: str) -> None:
         path.write_text(text, encoding="utf-8")
     assert path.is_file(), f"no golden {path.name}; see the top of this file"
     assert text == path.read_text(encoding="utf-8")
+
+
+def open_conversation(brief: DesignBrief) -> tuple[ChatMessage, ...]:
+    return make_program_request(brief).messages
 
 
 def last(messages: tuple[ChatMessage, ...]) -> str:
@@ -100,62 +90,61 @@ def next_brief(card, task, best, history) -> DesignBrief:
 
 
 def test_designer_first_round(brief):
-    system, user = render_conversation(brief)
+    system, user = open_conversation(brief)
     check_golden("designer_system", system.content)
     check_golden("designer_first", user.content)
 
 
 def test_designer_next_round_from_the_best(next_brief):
-    check_golden("designer_next_from_best", last(render_conversation(next_brief)))
+    check_golden("designer_next_from_best", last(open_conversation(next_brief)))
 
 
 def test_designer_next_round_from_an_earlier_program(card, task, best, history):
     idea = DesignIdea("simplify", "Remove what is not needed.", "cccc3333")
     check_golden(
         "designer_next_from_earlier",
-        last(render_conversation(DesignBrief(card, task, idea, 2, 1, best, history))),
+        last(open_conversation(DesignBrief(card, task, idea, 2, 1, best, history))),
     )
 
 
 def test_designer_next_round_after_nothing_worked(card, task, idea, history):
     brief = DesignBrief(card, task, idea, 1, 0, None, history[:1])
-    check_golden("designer_next_nothing_worked", last(render_conversation(brief)))
+    check_golden("designer_next_nothing_worked", last(open_conversation(brief)))
 
 
 def test_designer_repair(play, brief, source):
     model = play(f"```python\n{source}```")
-    proposal = Proposal(RewardProgram(source), "rejected: check: line 3: unknown field", ())
-    Designer(model).repair(RepairBrief(brief, proposal, FINDINGS))
+    proposal = Proposal(RewardProgram(source), "rejected: check: line 3: unknown field")
+    ModelDesigner(model).repair(brief, proposal, FINDINGS)
     check_golden("designer_repair", last(model.requests[0].messages))
 
 
 def test_designer_repair_of_a_reply_without_a_program(play, brief, source):
     model = play(f"```python\n{source}```")
-    proposal = Proposal(None, "no program: the reply holds no code", ())
-    Designer(model).repair(RepairBrief(brief, proposal, ()))
+    proposal = Proposal(None, "no program: the reply holds no code")
+    ModelDesigner(model).repair(brief, proposal, ())
     check_golden("designer_repair_no_program", last(model.requests[0].messages))
 
 
 def test_designer_revise(play, brief, source):
     model = play(f"```python\n{source}```")
-    proposal = Proposal(RewardProgram(source), "program", ())
-    Designer(model).revise(RevisionBrief(brief, proposal, CRITIQUE))
+    proposal = Proposal(RewardProgram(source), "program")
+    ModelDesigner(model).revise(brief, proposal, CRITIQUE)
     check_golden("designer_revise", last(model.requests[0].messages))
 
 
 def test_designer_metric_and_its_repair(play, card):
     words = '```json\n{"meaning": "m", "unit": "u", "criterion": "c"}\n```\n'
     model = play(f"{words}```python\ndef score(episode):\n    return 1\n```", "no")
-    metric_brief = MetricBrief(card, "Slide forward\nand stop.")
-    proposal = Designer(model).propose_metric(metric_brief)
-    Designer(model).propose_metric(MetricBrief(card, "Slide", proposal, FINDINGS[1:]))
+    proposal = ModelDesigner(model).propose_metric(card, "Slide forward\nand stop.")
+    ModelDesigner(model).propose_metric(card, "Slide", proposal, FINDINGS[1:])
     check_golden("designer_metric", last(model.requests[0].messages))
     check_golden("designer_metric_repair", last(model.requests[1].messages))
 
 
 def test_critic(play, brief, source):
     model = play('{"verdict": "accept", "summary": "fine"}')
-    Critic(model).review(ReviewBrief(brief, RewardProgram(source), FINDINGS[:1]))
+    ModelCritic(model).review(brief, RewardProgram(source), FINDINGS[:1])
     system, user = model.requests[0].messages
     check_golden("critic_system", system.content)
     check_golden("critic_review", user.content)
@@ -164,8 +153,8 @@ def test_critic(play, brief, source):
 def test_analyzer(play, next_brief, history, best):
     reply = '{"failure_mode": "none", "evidence": ["a"], "next_change": "b", "keep": true}'
     model = play(reply, reply)
-    Analyzer(model).analyse(AnalysisBrief(next_brief, best))
-    Analyzer(model).analyse(AnalysisBrief(next_brief, history[1]))
+    ModelAnalyzer(model).analyse(next_brief, best)
+    ModelAnalyzer(model).analyse(next_brief, history[1])
     system, user = model.requests[0].messages
     check_golden("analyzer_system", system.content)
     check_golden("analyzer_analyse", user.content)
@@ -174,7 +163,7 @@ def test_analyzer(play, next_brief, history, best):
 
 def test_no_task_without_a_metric_claims_to_have_one(card, task, idea):
     brief = DesignBrief(card, task.model_copy(update={"criterion": "", "unit": ""}), idea)
-    text = render_conversation(brief)[0].content
+    text = open_conversation(brief)[0].content
     assert "There is no metric for this task" in text
     assert "How it is judged" not in text
 
@@ -191,7 +180,7 @@ def test_constant_part_comes_first(next_brief, card, task, best, history):
         history,
         feedback=SHAKES,
     )
-    ours, theirs = render_conversation(next_brief), render_conversation(other)
+    ours, theirs = open_conversation(next_brief), open_conversation(other)
     assert ours[0] == theirs[0]
     pairs = zip(ours[1].content, theirs[1].content, strict=False)
     shared = "".join(a for a, _ in itertools.takewhile(lambda pair: pair[0] == pair[1], pairs))
@@ -206,7 +195,7 @@ def test_k_prompts_of_a_round_share_their_prefix_to_the_byte(iteration, card, ta
     known = {"best": best, "history": history} if iteration else {}
     ideas = choose_ideas(iteration, 8, **known)
     conversations = [
-        render_conversation(DesignBrief(card, task, idea, iteration, number, **known))
+        open_conversation(DesignBrief(card, task, idea, iteration, number, **known))
         for number, idea in enumerate(ideas)
     ]
     systems = {messages[0].content.encode() for messages in conversations}
@@ -226,11 +215,11 @@ def test_k_prompts_of_a_round_share_their_prefix_to_the_byte(iteration, card, ta
 
 
 def test_rounds_share_the_system_text(brief, next_brief):
-    assert render_conversation(brief)[0] == render_conversation(next_brief)[0]
+    assert open_conversation(brief)[0] == open_conversation(next_brief)[0]
 
 
 def test_metric_source_is_never_shown(next_brief):
-    text = "".join(turn.content for turn in render_conversation(next_brief))
+    text = "".join(turn.content for turn in open_conversation(next_brief))
     assert "def score" not in text
 
 
@@ -290,7 +279,7 @@ def test_digest_is_of_the_text():
 
 def test_braces_in_a_program_are_text_not_template(play, brief):
     model = play('{"verdict": "accept", "summary": "fine"}')
-    Critic(model).review(ReviewBrief(brief, RewardProgram("x = '{{ task }} {% raw %}'\n")))
+    ModelCritic(model).review(brief, RewardProgram("x = '{{ task }} {% raw %}'\n"))
     assert "x = '{{ task }} {% raw %}'" in last(model.requests[0].messages)
 
 

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import re
 
 from reward_agent.definitions.card import EnvCard
 from reward_agent.definitions.task import TaskSpec, list_tasks, load_task, read_task_metric
 from reward_agent.designers.offline.words import read_goals
-from reward_agent.designers.reply import parse_code
+from reward_agent.designers.roles import MetricProposal
 from reward_agent.errors import RefusalError
 from reward_agent.rewards.checks import check_metric
-from reward_agent.rewards.language import METRIC_ENTRY
 
 _IMPORT = re.compile(r"^(?:import|from) .*\n", re.MULTILINE)
 
 
-def reply_with_metric(card: EnvCard, description: str) -> str:
-    """Return a reply that holds the metric of the task whose goals and words are nearest.
+def adapt_metric(card: EnvCard, description: str) -> MetricProposal:
+    """Return the metric of the task whose goals and words are nearest.
 
     Raises:
         RefusalError: no task of the environment is about the same, and the message lists them; or
@@ -32,16 +30,16 @@ def reply_with_metric(card: EnvCard, description: str) -> str:
             f"{known}",
             "give --metric FILE with a score(episode) of your own, or use a language model",
         )
-    reply = _render(card, ranked[0])
+    task = ranked[0]
+    source = _IMPORT.sub("", read_task_metric(card, task) or "").strip() + "\n"
     # A metric that a person wrote may use all of Python; a proposed one is generated code.
-    source = parse_code(reply, METRIC_ENTRY).source
-    if source is None or not check_metric(source, card).is_accepted:
+    if not check_metric(source, card).is_accepted:
         raise RefusalError(
-            f"the nearest task of {card.name} is {ranked[0].name!r}, whose metric says more than "
-            f"a proposed one may: ask for --task {ranked[0].name}",
+            f"the nearest task of {card.name} is {task.name!r}, whose metric says more than "
+            f"a proposed one may: ask for --task {task.name}",
             "or give --metric FILE with a score(episode) of your own",
         )
-    return reply
+    return _describe(card, task, source)
 
 
 def measure_likeness(description: str, task: TaskSpec) -> float:
@@ -59,19 +57,15 @@ def _split(text: str) -> set[str]:
     return set(re.findall(r"[a-z]{3,}", text.lower().replace("_", " ")))
 
 
-def _render(card: EnvCard, task: TaskSpec) -> str:
-    source = read_task_metric(card, task) or ""
-    words = {
-        "meaning": f"The metric of the task {task.name!r} ({task.description}), which a person "
+def _describe(card: EnvCard, task: TaskSpec, source: str) -> MetricProposal:
+    return MetricProposal(
+        source,
+        meaning=f"The metric of the task {task.name!r} ({task.description}), which a person "
         "wrote; nearest to the sentence by its keywords. No language model has read the sentence.",
-        "unit": task.unit or "1",
-        "criterion": task.criterion or task.description,
-        "lift_termination": task.termination == (),
-        "max_episode_steps": task.max_episode_steps,
-    }
-    code = _IMPORT.sub("", source).strip()
-    return (
-        f"No language model: the nearest task of {card.name} by its words is `{task.name}`; "
-        f"this is its metric.\n\n```json\n{json.dumps(words, indent=2)}\n```\n\n"
-        f"```python\n{code}\n```\n"
+        unit=task.unit or "1",
+        criterion=task.criterion or task.description,
+        lift_termination=task.termination == (),
+        max_episode_steps=task.max_episode_steps,
+        reply=f"No language model: the nearest task of {card.name} by its words is "
+        f"`{task.name}`; this is its metric.\n",
     )

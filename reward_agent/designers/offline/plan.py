@@ -1,20 +1,19 @@
-"""The recipe of a program: which signals it pays for, how much, gated by what; and its text."""
+"""The plan of a program: which signals it pays for, how much, gated by what; and its text."""
 
 from __future__ import annotations
 
-import json
 import random
 import re
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from pydantic import ValidationError
 
 from reward_agent.designers.offline.memory import Machine
 from reward_agent.designers.offline.signals import Role, Signal
-from reward_agent.types import Finite, Record, RewardProgram
+from reward_agent.types import Finite, Record
 
-_PLAN_LINE = re.compile(r"^# recipe of ([0-9a-f]{8}): (\{.*\})$", re.MULTILINE)
 _POTENTIAL_FACTOR = 10.0
 _MAX_CHARS = 74
 
@@ -33,7 +32,7 @@ class TermPlan(Record):
 
 
 class Plan(Record):
-    """The recipe of a program; it stands in the program's text, so that it can be read back."""
+    """What a program pays for; kept beside it, so that a later one can depart from it."""
 
     terms: tuple[TermPlan, ...]
     potential: tuple[TermPlan, ...] = ()
@@ -44,21 +43,10 @@ class Plan(Record):
         return self.model_copy(update={"terms": terms})
 
 
-def remove_plan(source: str) -> str:
-    """Return a program's text without the recipe at its end, which says the same once more."""
-    return _PLAN_LINE.sub("", source).rstrip() + "\n"
-
-
-def read_plan(source: str) -> Plan | None:
-    """Return the recipe that a program carries.
-
-    None if it was not written here, or if a person changed the text above the recipe.
-    """
-    match = _PLAN_LINE.search(source)
-    if match is None or match[1] != _digest(source[: match.start()]):
-        return None
+def read_plan(data: Mapping[str, Any] | None) -> Plan | None:
+    """Return the plan that was kept with a program; None if it was not made here."""
     try:
-        return Plan.model_validate_json(match[2])
+        return None if data is None else Plan.model_validate(data)
     except ValidationError:
         return None
 
@@ -205,14 +193,7 @@ def render_program(plan: Plan, signals: Sequence[Signal], title: str) -> str:
     parameters = "state, action, next_state" + (", memory" if machine else "")
     body = textwrap.indent("\n".join([f'"""{title}"""', *lines, f"return {returned}"]), "    ")
     parts.append(f"def compute_reward({parameters}):\n{body}")
-    # At the end: a person reads the program first.
-    text = "\n\n\n".join(parts)
-    recipe = json.dumps(plan.model_dump(exclude_defaults=True))
-    return f"{text}\n\n\n# recipe of {_digest(text)}: {recipe}\n"
-
-
-def _digest(text: str) -> str:
-    return RewardProgram(text.strip()).id
+    return "\n\n\n".join(parts) + "\n"
 
 
 def _render_line(name: str, code: str, doc: str) -> list[str]:

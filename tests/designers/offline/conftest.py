@@ -7,12 +7,11 @@ import pytest
 from reward_agent.definitions.card import EnvCard, load_env
 from reward_agent.definitions.task import TaskSpec, apply_task, load_task, make_task
 from reward_agent.designers.brief import DesignBrief, DesignIdea, HistoryEntry
-from reward_agent.designers.offline import OfflineChatModel
-from reward_agent.llm.chat import ChatMessage, ChatRequest
+from reward_agent.designers.offline import OfflineDesigner
+from reward_agent.designers.roles import Proposal
 from reward_agent.types import (
     Candidate,
     Evaluation,
-    RewardProgram,
     TermCurve,
     TermPoint,
     TrainingResult,
@@ -26,21 +25,17 @@ def make_brief(env: str, task: str, idea: str = "weighted-sum", **changes) -> De
     return DesignBrief(card, spec, DesignIdea(idea, "…", parent), **changes)
 
 
-def ask(inputs: object, template: str = "designer/first") -> str:
-    request = ChatRequest("designer", template, (ChatMessage("user", "…"),), inputs=inputs)
-    return OfflineChatModel().complete(request).reply
-
-
 def make_entry(
-    source: str, shares: dict[str, tuple[float, float, float, float]], **changes
+    proposal: Proposal, shares: dict[str, tuple[float, float, float, float]], **changes
 ) -> HistoryEntry:
     """Return a trained candidate.
 
     Args:
-        source: its program.
+        proposal: its program, with the plan.
         shares: of each term: minimum, mean, maximum, share of the return.
     """
-    program = RewardProgram(source)
+    program = proposal.program
+    assert program is not None
     curves = tuple(
         TermCurve(
             name=name,
@@ -67,7 +62,7 @@ def make_entry(
     training = TrainingResult(
         outcome="finished", seed=0, total_timesteps=1000, wall_s=1, steps_per_s=1000, terms=curves
     )
-    return HistoryEntry(candidate, program=program, training=training)
+    return HistoryEntry(candidate, program=program, plan=proposal.plan, training=training)
 
 
 @pytest.fixture
@@ -76,8 +71,8 @@ def brief() -> Callable[..., DesignBrief]:
 
 
 @pytest.fixture
-def reply() -> Callable[..., str]:
-    return ask
+def propose() -> Callable[[DesignBrief], Proposal]:
+    return OfflineDesigner().propose
 
 
 @pytest.fixture

@@ -15,7 +15,8 @@ from reward_agent.designers.offline.improve import (
 from reward_agent.designers.offline.plan import Plan, TermPlan, make_plan, render_program
 from reward_agent.designers.offline.signals import list_signals
 from reward_agent.designers.offline.words import read_goals
-from reward_agent.types import TermPoint
+from reward_agent.designers.roles import Proposal
+from reward_agent.types import RewardProgram, TermPoint
 
 CARD = load_env("hopper")
 SIGNALS = list_signals(Body(CARD), read_goals("hop forward"))
@@ -42,10 +43,9 @@ LAST = {
 
 
 def find_moves(entry, changes: dict, length: float = 1000.0) -> list:
-    source = render_program(PLAN, SIGNALS, "hop")
-    return list_moves(
-        PLAN, SIGNALS, read_evidence(entry(source, HEALTHY | changes, length=length), CARD)
-    )
+    proposal = Proposal(RewardProgram(render_program(PLAN, SIGNALS, "hop")))
+    trained = entry(proposal, HEALTHY | changes, length=length)
+    return list_moves(PLAN, SIGNALS, read_evidence(trained, CARD))
 
 
 def weigh(plan: Plan, signal: str) -> float:

@@ -5,13 +5,12 @@ from dataclasses import replace
 
 import pytest
 
-from reward_agent.designers.brief import Feedback, Remark
+from reward_agent.designers.brief import Feedback, HistoryEntry, Remark
 from reward_agent.designers.ideas import choose_answers
 from reward_agent.designers.offline.plan import read_plan
 from reward_agent.designers.offline.remarks import WISHES, read_wishes
-from reward_agent.designers.reply import parse_code
+from reward_agent.designers.roles import Proposal
 from reward_agent.rewards.checks import check_program
-from reward_agent.rewards.language import REWARD_ENTRY
 from reward_agent.types import RewardProgram
 
 SHARES = {"travel": (0.0, 0.3, 1.0, 0.5), "alive": (0.4, 0.4, 0.4, 0.5)}
@@ -38,12 +37,12 @@ def test_words_become_wishes(said: str, wishes: tuple[str, ...]) -> None:
 
 
 @pytest.fixture
-def answer(brief, reply, entry):
-    """Return the reply to a remark on an offline program for a task."""
+def answer(brief, propose, entry):
+    """Return what is proposed after a remark on an offline program for a task."""
 
     def make(said: str, index: int = 0, task: str = "hop_forward", env: str = "hopper", **changes):
         first = brief(env, task, "weighted-sum")
-        parent = entry(changes.get("source") or read_source(reply(first)), SHARES)
+        parent = entry(changes.get("watched") or propose(first), SHARES)
         idea = choose_answers(2, parent.candidate.id)[index]
         remarks = Feedback((Remark(parent.candidate.id, said),))
         asked = replace(
@@ -55,19 +54,13 @@ def answer(brief, reply, entry):
             history=(parent,),
             feedback=remarks,
         )
-        return parent, asked.card, reply(asked, "designer/next")
+        return parent, asked.card, propose(asked)
 
     return make
 
 
-def read_source(text: str) -> str:
-    source = parse_code(text, REWARD_ENTRY).source
-    assert source is not None
-    return source
-
-
-def read_weights(source: str) -> dict[str, float]:
-    plan = read_plan(source)
+def read_weights(known: Proposal | HistoryEntry) -> dict[str, float]:
+    plan = read_plan(known.plan)
     assert plan is not None
     return {term.signal: term.weight for term in plan.terms}
 
@@ -91,42 +84,40 @@ SAID = {
     ],
 )
 def test_every_answer_is_a_program_that_the_rules_accept(answer, wish, index, env, task) -> None:
-    parent, card, text = answer(SAID[wish], index, task, env)
-    source = read_source(text)
-    assert source != parent.program.source
-    findings = check_program(RewardProgram(source), card).findings
+    parent, card, proposal = answer(SAID[wish], index, task, env)
+    assert proposal.program != parent.program
+    findings = check_program(proposal.program, card).findings
     assert [finding for finding in findings if finding.severity != "hint"] == []
 
 
 def test_an_answer_changes_what_was_asked_for(answer) -> None:
-    parent, _, text = answer("It rolls on its back, keep the feet under you", 0)
-    assert "read from the remark: upright, feet" in text
-    before, after = read_weights(parent.program.source), read_weights(read_source(text))
+    parent, _, proposal = answer("It rolls on its back, keep the feet under you", 0)
+    assert "read from the remark: upright, feet" in proposal.reply
+    before, after = read_weights(parent), read_weights(proposal)
     assert after["upright"] > before["upright"]
-    assert "* upright" in re.search(r'"travel": (.*),', read_source(text))[1]
+    assert "* upright" in re.search(r'"travel": (.*),', proposal.program.source)[1]
     _, _, by_pay = answer("keep upright", 1)
-    assert "* upright" not in re.search(r'"travel": (.*),', read_source(by_pay))[1]
+    assert "* upright" not in re.search(r'"travel": (.*),', by_pay.program.source)[1]
 
 
 def test_faster_raises_the_goal_and_slower_caps_the_speed(answer) -> None:
     parent, _, faster = answer("faster")
-    before, after = read_weights(parent.program.source), read_weights(read_source(faster))
-    assert after["travel"] > before["travel"]
+    assert read_weights(faster)["travel"] > read_weights(parent)["travel"]
     _, _, slower = answer("slower")
-    assert "paced" in read_weights(read_source(slower))
-    assert "travel" not in read_weights(read_source(slower))
+    assert "paced" in read_weights(slower)
+    assert "travel" not in read_weights(slower)
 
 
 def test_a_flip_is_not_asked_to_stay_upright(answer) -> None:
-    _, _, text = answer("keep upright", 0, "back_flip")
-    assert "upright" not in read_weights(read_source(text))
-    assert "has no field for that" in text
+    _, _, proposal = answer("keep upright", 0, "back_flip")
+    assert "upright" not in read_weights(proposal)
+    assert "has no field for that" in proposal.reply
 
 
 def test_unknown_words_are_said_to_be_unknown(answer) -> None:
-    parent, _, text = answer("I like blue")
-    assert "no word of the remark is known" in text
-    assert read_source(text) != parent.program.source
+    parent, _, proposal = answer("I like blue")
+    assert "no word of the remark is known" in proposal.reply
+    assert proposal.program != parent.program
 
 
 def test_a_program_of_another_hand_is_not_pretended_to_be_known(answer) -> None:
@@ -135,13 +126,13 @@ def test_a_program_of_another_hand_is_not_pretended_to_be_known(answer) -> None:
         "    speed = next_state.forward_velocity\n"
         '    return speed, {"speed": speed}\n'
     )
-    _, _, text = answer("keep upright", 0, source=foreign)
-    assert "from scratch" in text
-    assert "upright" in read_weights(read_source(text))
+    _, _, proposal = answer("keep upright", 0, watched=Proposal(RewardProgram(foreign)))
+    assert "from scratch" in proposal.reply
+    assert "upright" in read_weights(proposal)
 
 
 @pytest.mark.parametrize("wish", WISHES)
 def test_two_candidates_of_a_round_answer_in_different_ways(answer, wish) -> None:
     """In a card without a field for the wish, both are random variations."""
-    sources = {read_source(answer(SAID[wish], index)[2]) for index in (0, 1)}
-    assert len(sources) == 2
+    programs = {answer(SAID[wish], index)[2].program for index in (0, 1)}
+    assert len(programs) == 2

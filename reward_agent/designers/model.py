@@ -1,0 +1,256 @@
+"""A language model in each of the three roles: it is sent a prompt, and its reply is read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+from reward_agent.definitions.card import EnvCard
+from reward_agent.designers.brief import DesignBrief, HistoryEntry
+from reward_agent.designers.prompts import (
+    choose_template,
+    extend,
+    make_analysis_request,
+    make_metric_request,
+    make_program_request,
+    make_repair_request,
+    make_review_request,
+    make_revision_request,
+    render,
+)
+from reward_agent.designers.reply import parse_code, parse_record
+from reward_agent.designers.roles import MetricProposal, MetricWords, Opinion, Proposal
+from reward_agent.errors import (
+    BudgetError,
+    ContextTooLongError,
+    DataError,
+    EmptyReplyError,
+    RefusalError,
+    ScriptEndedError,
+    TruncatedReplyError,
+)
+from reward_agent.llm.chat import ChatModel, ChatRequest, Exchange, make_exchange, read_reply
+from reward_agent.rewards.language import METRIC_ENTRY, REWARD_ENTRY
+from reward_agent.types import Analysis, Critique, Finding, Record, RewardProgram
+
+R = TypeVar("R", bound=Record)
+
+# A reply that was cut off is asked for once more with this much more room.
+_MORE_ROOM = 2
+_N_JSON_REPAIRS = 1
+# Begins the reason of what was not asked for want of money: a run with a higher limit asks again.
+LIMIT_MARK = "limit: "
+
+
+class ModelDesigner:
+    """Asks a language model for reward programs.
+
+    Args:
+        model: the model that plays the role.
+        sees_whole_card: whether the replies may be a person's.
+    """
+
+    def __init__(self, model: ChatModel, *, sees_whole_card: bool = False) -> None:
+        self._model = model
+        self.sees_whole_card = sees_whole_card
+
+    @property
+    def name(self) -> str:
+        """The model's id."""
+        return self._model.name
+
+    @property
+    def max_concurrency(self) -> int:
+        """How many calls may run at the same time."""
+        return self._model.max_concurrency
+
+    def propose(self, brief: DesignBrief) -> Proposal:
+        """Ask for a program."""
+        # Also where the history is left out in the end: the template names the place of the call.
+        template = choose_template(brief)
+        return self._ask(
+            brief,
+            lambda told: replace(make_program_request(told), template=template),
+            is_opening=True,
+        )
+
+    def repair(
+        self,
+        brief: DesignBrief,
+        proposal: Proposal,
+        findings: tuple[Finding, ...],
+        number: int = 0,
+    ) -> Proposal:
+        """Ask for the same program without what was found wrong with it."""
+        return self._ask(brief, lambda told: make_repair_request(told, proposal, findings, number))
+
+    def revise(self, brief: DesignBrief, proposal: Proposal, critique: Critique) -> Proposal:
+        """Ask for a change of the program that answers a critique."""
+        return self._ask(brief, lambda told: make_revision_request(told, proposal, critique))
+
+    def propose_metric(
+        self,
+        card: EnvCard,
+        description: str,
+        previous: MetricProposal | None = None,
+        findings: tuple[Finding, ...] = (),
+    ) -> MetricProposal:
+        """Ask for a metric of a behaviour that has none."""
+        request = make_metric_request(card, description, previous, findings)
+        return _read_metric(ask(self._model, request))
+
+    def _ask(
+        self,
+        brief: DesignBrief,
+        make_request: Callable[[DesignBrief], ChatRequest],
+        *,
+        is_opening: bool = False,
+    ) -> Proposal:
+        """Ask for a program; a history that does not fit is shortened round by round."""
+        while True:
+            try:
+                return _read_program(ask(self._model, make_request(brief)))
+            except ContextTooLongError as error:
+                if brief.history:
+                    brief = brief.without_oldest_round()
+                elif is_opening:
+                    raise  # no program of this run would fit
+                else:
+                    return Proposal(None, f"no program: {error.message}", is_final=True)
+
+
+class ModelCritic:
+    """Asks a language model to review programs.
+
+    Args:
+        model: the model that plays the role.
+    """
+
+    def __init__(self, model: ChatModel) -> None:
+        self._model = model
+
+    def review(
+        self, brief: DesignBrief, program: RewardProgram, findings: tuple[Finding, ...] = ()
+    ) -> Opinion[Critique]:
+        """Ask for the risks of one program."""
+        return ask_for_record(self._model, make_review_request(brief, program, findings), Critique)
+
+
+class ModelAnalyzer:
+    """Asks a language model to explain trainings.
+
+    Args:
+        model: the model that plays the role.
+    """
+
+    def __init__(self, model: ChatModel) -> None:
+        self._model = model
+
+    def analyse(self, brief: DesignBrief, entry: HistoryEntry) -> Opinion[Analysis]:
+        """Ask why a policy does what it does, and what to change."""
+        return ask_for_record(self._model, make_analysis_request(brief, entry), Analysis)
+
+
+# --- one question, asked once more where that helps, with every call kept -------------------------
+
+
+@dataclass(frozen=True)
+class Reply:
+    """Text of a reply, or why there is none to use.
+
+    Args:
+        text: the whole reply, or None.
+        exchanges: the calls that it took.
+        reason: why there is none.
+        is_final: whether asking again cannot help.
+    """
+
+    text: str | None
+    exchanges: tuple[Exchange, ...]
+    reason: str = ""
+    is_final: bool = False
+
+    @property
+    def said(self) -> str:
+        """What was said last, whole or not."""
+        return self.exchanges[-1].completion.reply if self.exchanges else ""
+
+
+def ask(model: ChatModel, request: ChatRequest) -> Reply:
+    """Ask, and once more with more room if the reply was cut at the output limit.
+
+    A limit of money is an answer without a text: the run goes on with what it has.
+
+    Raises:
+        ModelError: no reply arrived.
+    """
+    exchanges: list[Exchange] = []
+    try:
+        exchanges.append(make_exchange(request, model.complete(request)))
+        if exchanges[-1].completion.stop_reason == "length":
+            request = replace(request, max_output_tokens=request.max_output_tokens * _MORE_ROOM)
+            # Where more room is more than the context holds, the cut reply is what there is.
+            with suppress(ContextTooLongError):
+                exchanges.append(make_exchange(request, model.complete(request)))
+        return Reply(read_reply(exchanges[-1].completion), tuple(exchanges))
+    except BudgetError as error:
+        return Reply(None, tuple(exchanges), f"{LIMIT_MARK}{error.message}", is_final=True)
+    except (RefusalError, ScriptEndedError) as error:
+        return Reply(None, tuple(exchanges), error.message, is_final=True)
+    except (EmptyReplyError, TruncatedReplyError) as error:
+        return Reply(None, tuple(exchanges), error.message)
+
+
+def ask_for_record(model: ChatModel, request: ChatRequest, kind: type[R]) -> Opinion[R]:
+    """Ask for a JSON object, and once more with the error if it is not valid.
+
+    A prompt that does not fit into the model's context is an answer without a record: a run does
+    not end for want of an opinion.
+
+    Raises:
+        ModelError: no reply arrived.
+    """
+    request = replace(request, reply_type=kind)
+    exchanges: tuple[Exchange, ...] = ()
+    reason = ""
+    for _ in range(1 + _N_JSON_REPAIRS):
+        try:
+            reply = ask(model, request)
+        except ContextTooLongError as error:
+            return Opinion(None, exchanges, error.message)
+        exchanges += reply.exchanges
+        if reply.text is None:
+            return Opinion(None, exchanges, reply.reason)
+        try:
+            return Opinion(parse_record(reply.text, kind), exchanges)
+        except DataError as error:
+            reason = error.message
+        prompt = render("shared/invalid_json", error=reason, fields=list(kind.model_fields))
+        request = replace(request, messages=extend(request.messages, reply.text, prompt.text))
+    return Opinion(None, exchanges, reason)
+
+
+def _read_program(reply: Reply) -> Proposal:
+    if reply.text is None:
+        outcome = f"no program: {reply.reason}"
+        return Proposal(None, outcome, reply.said, reply.exchanges, is_final=reply.is_final)
+    parsed = parse_code(reply.text, REWARD_ENTRY)
+    if parsed.source is None:
+        return Proposal(None, f"no program: {parsed.reason}", reply.said, reply.exchanges)
+    return Proposal(RewardProgram(parsed.source), reply=reply.said, exchanges=reply.exchanges)
+
+
+def _read_metric(reply: Reply) -> MetricProposal:
+    kept = MetricProposal(None, reply=reply.said, exchanges=reply.exchanges)
+    if reply.text is None:
+        return replace(kept, outcome=f"no metric: {reply.reason}")
+    try:
+        words = parse_record(reply.text, MetricWords)
+    except DataError as error:
+        return replace(kept, outcome=f"no metric: {error.message}")
+    parsed = parse_code(reply.text, METRIC_ENTRY)
+    if parsed.source is None:
+        return replace(kept, outcome=f"no metric: {parsed.reason}")
+    return replace(kept, source=parsed.source, **words.model_dump())

@@ -1,0 +1,217 @@
+"""Who designs: a protocol for each role, what each hands back, and the team of a run.
+
+A language model plays all three (``model``); the ``offline`` designer, and programs that are
+``given``, play the Designer alone. A stranger's is a provider like any other (``llm.provider``)
+whose factory makes a designer in place of a chat model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeVar
+
+from pydantic import Field
+
+from reward_agent.definitions.card import EnvCard
+from reward_agent.designers.brief import DesignBrief, HistoryEntry
+from reward_agent.llm.budget import Budget
+from reward_agent.llm.chat import Exchange
+from reward_agent.types import Analysis, Critique, Finding, Record, RewardProgram
+
+PROGRAM = "program"
+R = TypeVar("R", bound=Record)
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """What became of a request for a program.
+
+    Args:
+        program: the program, or None.
+        outcome: ``program``, or ``no program: …`` with the reason.
+        reply: what the designer said, word for word; it goes on from there when it repairs.
+        exchanges: the calls of a language model that it took, in order.
+        is_final: whether asking again cannot help.
+        plan: data of the designer's own about the program; it is kept beside the program, and
+            handed back with it in ``HistoryEntry.plan``.
+    """
+
+    program: RewardProgram | None
+    outcome: str = PROGRAM
+    reply: str = ""
+    exchanges: tuple[Exchange, ...] = ()
+    is_final: bool = False
+    plan: Mapping[str, Any] | None = None
+
+
+class MetricWords(Record):
+    """What is said of a proposed metric beside the code."""
+
+    meaning: str
+    unit: str
+    criterion: str
+    lift_termination: bool = False
+    max_episode_steps: int | None = Field(None, ge=10, le=10_000)
+
+
+@dataclass(frozen=True)
+class MetricProposal:
+    """A metric that a designer proposes for a sentence; generated code, never trusted.
+
+    Args:
+        source: ``score(episode)`` in the form of a task's ``metric.py``, or None.
+        outcome: ``metric``, or ``no metric: …`` with the reason.
+        meaning: what it measures, in words for the user.
+        unit: unit of the task score.
+        criterion: the criterion in words with its numbers, as a task's card states it.
+        lift_termination: whether episodes are to go on where the card ends them.
+        max_episode_steps: their greatest length; None leaves the card's.
+        reply: what the designer said, word for word.
+        exchanges: the calls of a language model that it took, in order.
+    """
+
+    source: str | None
+    outcome: str = "metric"
+    meaning: str = ""
+    unit: str = ""
+    criterion: str = ""
+    lift_termination: bool = False
+    max_episode_steps: int | None = None
+    reply: str = ""
+    exchanges: tuple[Exchange, ...] = ()
+
+    @property
+    def words(self) -> MetricWords:
+        """What is said beside the code, as a record."""
+        return MetricWords(**{name: getattr(self, name) for name in MetricWords.model_fields})
+
+
+@dataclass(frozen=True)
+class Opinion(Generic[R]):
+    """A critique or an analysis, or the reason why there is none; then the run goes on without."""
+
+    record: R | None
+    exchanges: tuple[Exchange, ...] = ()
+    reason: str = ""
+
+
+class Designer(Protocol):
+    """Writes reward programs.
+
+    Attributes:
+        name: what it is called beside its provider's name, such as a model's id.
+        max_concurrency: how many programs may be asked for at the same time.
+        sees_whole_card: whether its programs may use fields that are for people only.
+    """
+
+    @property
+    def name(self) -> str: ...  # noqa: D102
+
+    @property
+    def max_concurrency(self) -> int: ...  # noqa: D102
+
+    @property
+    def sees_whole_card(self) -> bool: ...  # noqa: D102
+
+    def propose(self, brief: DesignBrief) -> Proposal:
+        """Write a program.
+
+        Raises:
+            ModelError: no reply arrived, and asking again will not help now.
+        """
+        ...
+
+    def repair(
+        self,
+        brief: DesignBrief,
+        proposal: Proposal,
+        findings: tuple[Finding, ...],
+        number: int = 0,
+    ) -> Proposal:
+        """Write the same program without what was found wrong with it.
+
+        Args:
+            brief: what was asked for.
+            proposal: what came back, with or without a program.
+            findings: what is wrong with it.
+            number: how many repairs of the candidate came before, so that a model that repeats its
+                mistake is asked in other words.
+
+        Raises:
+            ModelError: no reply arrived.
+        """
+        ...
+
+    def revise(self, brief: DesignBrief, proposal: Proposal, critique: Critique) -> Proposal:
+        """Change a program in answer to a critique.
+
+        Raises:
+            ModelError: no reply arrived.
+        """
+        ...
+
+    def propose_metric(
+        self,
+        card: EnvCard,
+        description: str,
+        previous: MetricProposal | None = None,
+        findings: tuple[Finding, ...] = (),
+    ) -> MetricProposal:
+        """Write a metric of a behaviour that has none; it is shown to the user, not trusted.
+
+        Args:
+            card: the environment.
+            description: the behaviour, in a sentence.
+            previous: an earlier try.
+            findings: what is wrong with that.
+
+        Raises:
+            ModelError: no reply arrived.
+        """
+        ...
+
+
+class Critic(Protocol):
+    """Reviews programs before they are trained; it never scores."""
+
+    def review(
+        self, brief: DesignBrief, program: RewardProgram, findings: tuple[Finding, ...] = ()
+    ) -> Opinion[Critique]:
+        """Name the risks of a program that the static rules accept, with their findings on it.
+
+        Raises:
+            ModelError: no reply arrived.
+        """
+        ...
+
+
+class Analyzer(Protocol):
+    """Explains what a trained policy does."""
+
+    def analyse(self, brief: DesignBrief, entry: HistoryEntry) -> Opinion[Analysis]:
+        """Say why a policy does what it does, and what to change.
+
+        Raises:
+            ModelError: no reply arrived.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Team:
+    """Who plays the three roles of one run.
+
+    Args:
+        designer: writes programs.
+        critic: reviews them; None leaves the role empty.
+        analyzer: explains trainings; None likewise.
+        description: who they are, for the first line of output and the record.
+        budget: what the run may spend on language models, and has spent.
+    """
+
+    designer: Designer
+    critic: Critic | None
+    analyzer: Analyzer | None
+    description: str
+    budget: Budget
