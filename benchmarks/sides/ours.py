@@ -107,7 +107,6 @@ def run_training(
     """
     (folder / PROGRAM_FILE).write_text(setting.source, encoding="utf-8")
     if in_process:
-        worker.prepare(job)
         trained = worker.run(job, folder)
         return trained, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     job_exit = run_job(job, folder, limits=_LIMITS, mode="default")

@@ -13,7 +13,7 @@ from benchmarks.setting import TASKS
 from reward_agent.errors import DataError
 from reward_agent.records.store import load_run
 from reward_agent.records.timing import find_waste
-from reward_agent.sandbox.usage import measure_folder, read_process
+from reward_agent.sandbox.child import measure_folder, read_process
 
 _POLL_S = 0.2
 

@@ -1,7 +1,7 @@
 """Where jobs run: ``map`` them into ``n_slots``, and ``close`` in the end.
 
     slots.SlotExecutor      the one executor: lanes, the journal of what is done, where time goes
-      local.LocalPlace      jobs in child processes of this machine
+      slots.LocalPlace      jobs in child processes of this machine
       remote.RemotePlace    jobs on the nodes of a cluster
         ray.RayNodes        those of a Ray cluster
         slurm.SlurmNodes    those of a Slurm cluster, over a disk in common

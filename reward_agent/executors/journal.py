@@ -12,7 +12,7 @@ from reward_agent.errors import DataError
 from reward_agent.records.jobs import RESULT_FILE, Job, JobOutcome
 from reward_agent.records.limits import Limits
 from reward_agent.records.store import read_record, write_record
-from reward_agent.sandbox.level import Level
+from reward_agent.sandbox.isolation import Level
 from reward_agent.sandbox.runner import JobExit, read_result
 from reward_agent.types import FileRecord, Sha256
 

@@ -39,8 +39,7 @@ from reward_agent.records.jobs import (
 )
 from reward_agent.records.limits import Limits
 from reward_agent.sandbox.child import OUTPUT_FILE
-from reward_agent.sandbox.isolation import ISOLATION_FILE
-from reward_agent.sandbox.level import SandboxMode
+from reward_agent.sandbox.isolation import ISOLATION_FILE, SandboxMode
 from reward_agent.sandbox.runner import JobExit, read_result
 from reward_agent.types import FileRecord
 from reward_agent.version import __version__

@@ -20,7 +20,6 @@ from collections.abc import Iterator
 from typing import Any
 
 from reward_agent.errors import JobError, UsageError
-from reward_agent.executors.local import count_slots
 from reward_agent.executors.node import work
 from reward_agent.executors.remote import (
     ClusterOptions,
@@ -28,6 +27,7 @@ from reward_agent.executors.remote import (
     ProgressCallback,
     make_node_environment,
 )
+from reward_agent.executors.slots import count_slots
 
 _POLL_S = 0.5
 _START_S = 120.0

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from reward_agent.executors import Place
-from reward_agent.executors.local import LocalPlace
 from reward_agent.executors.remote import ClusterOptions, Nodes, RemotePlace
+from reward_agent.executors.slots import LocalPlace
 from reward_agent.plugins import Plugin, Seam
 
 if TYPE_CHECKING:
-    from reward_agent.sandbox.level import SandboxMode
+    from reward_agent.sandbox.isolation import SandboxMode
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ EXECUTORS = Seam(
     (
         Whereabouts(
             "local",
-            "reward_agent.executors.local:LocalPlace",
+            "reward_agent.executors.slots:LocalPlace",
             "child processes of this machine",
             is_here=True,
         ),

@@ -17,7 +17,7 @@ from reward_agent.sandbox.environment import find_import_roots, select_allowed
 from reward_agent.sandbox.runner import JobExit
 
 if TYPE_CHECKING:
-    from reward_agent.sandbox.level import SandboxMode
+    from reward_agent.sandbox.isolation import SandboxMode
 
 ProgressCallback = Callable[[dict[str, float]], None]
 

@@ -1,23 +1,76 @@
-"""Jobs in slots: so many side by side, none repeated that has ended, and where the time went."""
+"""Jobs in slots: so many side by side, none repeated that has ended, and where the time went.
+
+``LocalPlace`` is this machine; ``executors.remote`` has the nodes of a cluster.
+"""
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor
-from typing import get_args
+from typing import TYPE_CHECKING, get_args
 
 from reward_agent.errors import Interrupted
 from reward_agent.executors import JobRequest, Place
 from reward_agent.executors.journal import read_earlier_times, read_exit, write_exit
 from reward_agent.records.jobs import CANCELLED, KILLED_FROM_OUTSIDE, Job, Lane
 from reward_agent.records.timing import TimeLedger
-from reward_agent.sandbox.runner import JobExit
+from reward_agent.sandbox.runner import JobExit, run_job
+from reward_agent.sandbox.warm import make_warm_server
+
+if TYPE_CHECKING:
+    from reward_agent.sandbox.isolation import SandboxMode
 
 ProgressCallback = Callable[[JobRequest, dict[str, float]], None]
 
 _N_STARTS = 3
+
+
+def count_slots(n_slots: int) -> int:
+    """Return how many trainings run side by side; 0 stands for the number of cores minus one."""
+    return n_slots or max(1, (os.cpu_count() or 2) - 1)
+
+
+class LocalPlace:
+    """Child processes of this machine.
+
+    Args:
+        n_slots: jobs side by side; 0 stands for the number of cores minus one.
+        mode: how strictly generated code is isolated.
+        is_warm: whether many jobs are to come, so that a process with everything imported pays.
+            The thread that makes the place must then outlive it.
+    """
+
+    is_remote = False
+
+    def __init__(self, n_slots: int, mode: SandboxMode, *, is_warm: bool = False) -> None:
+        self.n_slots = count_slots(n_slots)
+        self._mode = mode
+        self._warm = make_warm_server() if is_warm else None
+
+    def run(
+        self,
+        request: JobRequest,
+        on_progress: Callable[[dict[str, float]], None] | None,
+        cancel: threading.Event,
+    ) -> JobExit:
+        """Run a job in a child of its own."""
+        return run_job(
+            request.job,
+            request.job_dir,
+            limits=request.limits,
+            mode=self._mode,
+            on_progress=on_progress,
+            cancel=cancel,
+            warm=self._warm,
+        )
+
+    def close(self) -> None:
+        """End the process that starts the children."""
+        if self._warm is not None:
+            self._warm.close()
 
 
 class SlotExecutor:
@@ -95,6 +148,27 @@ class SlotExecutor:
             raise Interrupted("the run was stopped")
         write_exit(request.job, request.job_dir, job_exit)
         return job_exit
+
+
+class LocalExecutor(SlotExecutor):
+    """Jobs of this machine in slots; the arguments are those of ``LocalPlace``.
+
+    Args:
+        n_slots: jobs side by side; 0 stands for the number of cores minus one.
+        mode: how strictly generated code is isolated.
+        ledger: notes what the slots did.
+        is_warm: whether a process with everything imported starts the children.
+    """
+
+    def __init__(
+        self,
+        n_slots: int,
+        mode: SandboxMode,
+        ledger: TimeLedger | None = None,
+        *,
+        is_warm: bool = False,
+    ) -> None:
+        super().__init__(LocalPlace(n_slots, mode, is_warm=is_warm), ledger)
 
 
 def _make_lane(lane: Lane, n_slots: int) -> ThreadPoolExecutor:

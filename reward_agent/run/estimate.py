@@ -18,7 +18,7 @@ from reward_agent.definitions.paths import find_runs_dir
 from reward_agent.definitions.task import TaskSpec, apply_task, read_task_metric, resolve_task
 from reward_agent.designers.preview import Subject, estimate_tokens, preview_prompt
 from reward_agent.errors import DataError, UsageError
-from reward_agent.executors.local import count_slots
+from reward_agent.executors.slots import count_slots
 from reward_agent.llm.models import ModelCard, find_model, load_models
 from reward_agent.llm.provider import Provider, find_provider
 from reward_agent.llm.registry import choose_provider

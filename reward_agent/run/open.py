@@ -50,7 +50,7 @@ from reward_agent.run.active import ActiveRun, read_run_metric
 from reward_agent.run.loop import run_design
 from reward_agent.run.metric import MetricChoice, ProposedMetric, choose_metric
 from reward_agent.run.repeat import Repeated, find_repeated
-from reward_agent.sandbox.trial import check_isolation
+from reward_agent.sandbox.isolation import check_isolation
 from reward_agent.simulation.backend import require_backend
 from reward_agent.version import __version__
 

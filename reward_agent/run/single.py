@@ -21,7 +21,7 @@ from reward_agent.definitions.task import (
 )
 from reward_agent.errors import DataError, UsageError
 from reward_agent.executors import JobRequest
-from reward_agent.executors.local import LocalExecutor
+from reward_agent.executors.slots import LocalExecutor
 from reward_agent.records.jobs import (
     PROGRAM_FILE,
     CheckEnvJob,

@@ -1,19 +1,22 @@
-"""One running child process, from its start to its end."""
+"""One running child process, from its start to its end: what it takes, and what it tells."""
 
 from __future__ import annotations
 
 import contextlib
+import math
 import os
+import re
 import select
 import signal
 import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from reward_agent.errors import DataError, JobError
-from reward_agent.files import read_tail, remove, write_atomic
+from reward_agent.files import open_untrusted, read_tail, remove, write_atomic
 from reward_agent.records.jobs import (
     CANCELLED,
     ERROR_FILE,
@@ -28,16 +31,21 @@ from reward_agent.records.jobs import (
 )
 from reward_agent.records.limits import Limits
 from reward_agent.sandbox.environment import make_child_command, make_child_environment
-from reward_agent.sandbox.isolation import ISOLATION_FILE, Isolation, SealReport
-from reward_agent.sandbox.level import SandboxMode
-from reward_agent.sandbox.progress import ProgressTail
-from reward_agent.sandbox.usage import measure_folder, measure_nameless_files, read_process
+from reward_agent.sandbox.isolation import ISOLATION_FILE, Isolation, SandboxMode, SealReport
 from reward_agent.sandbox.warm import REPORT_DESCRIPTOR, WarmProcess, WarmServer
 
 OUTPUT_FILE = "output.txt"
 _POLL_S = 0.1
 _DISK_POLL_S = 1.0
 _MIB = 2**20
+_BLOCK = 512
+# An empty file takes an inode: a million of them fills a disk as well.
+_LEAST_PER_ENTRY = 4096
+# A row of 32 terms takes about 1 KiB. More than this between two polls is not ours.
+_MAX_POLL_BYTES = 1 << 20
+_MAX_COLUMNS = 256
+# Names are shown to people: no control characters.
+_COLUMN = re.compile(r"[\w/]{1,80}", re.ASCII)
 
 ProgressCallback = Callable[[dict[str, float]], None]
 
@@ -247,3 +255,110 @@ def _open_wake_up(pid: int) -> Iterator[int | None]:
         yield descriptor
     finally:
         os.close(descriptor)
+
+
+@dataclass(frozen=True)
+class ProcessUse:
+    """Resident memory in MiB and threads of a process; zero where the platform does not tell."""
+
+    memory_mib: float = 0.0
+    peak_memory_mib: float = 0.0
+    n_threads: int = 0
+
+
+def read_process(pid: int) -> ProcessUse:
+    """Read what a process uses from ``/proc``."""
+    try:
+        text = Path(f"/proc/{pid}/status").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return ProcessUse()
+    facts = dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
+    memory, peak, n_threads = (
+        int(facts.get(name, "0").split()[0]) for name in ("VmRSS", "VmHWM", "Threads")
+    )
+    return ProcessUse(memory / 1024, peak / 1024, n_threads)
+
+
+def measure_folder(folder: Path, stop_at: float = float("inf")) -> int:
+    """Return the bytes that a folder takes on disk, links not followed, up to about a bound."""
+    total = 0
+    pending = [folder]
+    while pending and total <= stop_at:
+        try:
+            with os.scandir(pending.pop()) as entries:
+                for entry in entries:
+                    total += _measure(entry.stat(follow_symlinks=False))
+                    if entry.is_dir(follow_symlinks=False):
+                        pending.append(Path(entry.path))
+                    if total > stop_at:
+                        break
+        except OSError:
+            # The child removes files while they are counted.
+            continue
+    return total
+
+
+def measure_nameless_files(pid: int) -> int:
+    """Return the bytes of files that a process holds open after removing their names."""
+    total = 0
+    try:
+        entries = os.listdir(f"/proc/{pid}/fd")
+    except OSError:
+        return 0
+    for entry in entries:
+        path = f"/proc/{pid}/fd/{entry}"
+        try:
+            if os.readlink(path).endswith(" (deleted)"):
+                total += _measure(os.stat(path))
+        except OSError:
+            continue
+    return total
+
+
+def _measure(status: os.stat_result) -> int:
+    # Windows has no st_blocks.
+    return max(getattr(status, "st_blocks", status.st_size // _BLOCK) * _BLOCK, _LEAST_PER_ENTRY)
+
+
+class ProgressTail:
+    """Reads a CSV file of numbers as it grows. The rows are untrusted.
+
+    Args:
+        path: the file, which need not exist yet; rows that it has already are skipped.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._offset = 0
+        self._header: list[str] = []
+        self.read_rows()
+
+    def read_rows(self) -> list[dict[str, float]]:
+        """Return the rows written since the last call; what is not a finite number is left out."""
+        try:
+            descriptor = open_untrusted(self._path)
+        except (FileNotFoundError, DataError):
+            return []
+        with os.fdopen(descriptor, "rb") as file:
+            file.seek(self._offset)
+            chunk = file.read(_MAX_POLL_BYTES)
+        # A line without its end is still being written.
+        whole = chunk[: chunk.rfind(b"\n") + 1]
+        self._offset += len(whole)
+        lines = whole.decode("utf-8", "replace").splitlines()
+        if lines and not self._header:
+            self._header = lines.pop(0).split(",")[:_MAX_COLUMNS]
+        return [self._parse_row(line) for line in lines if line]
+
+    def _parse_row(self, line: str) -> dict[str, float]:
+        row = {}
+        for name, text in zip(self._header, line.split(","), strict=False):
+            if not _COLUMN.fullmatch(name):
+                continue
+            try:
+                value = float(text)
+            except ValueError:
+                continue
+            if math.isfinite(value):
+                row[name] = value
+        return row

@@ -1,5 +1,9 @@
 """The system-call filter: a seccomp program that denies by default, for all threads at once.
 
+Calls stand with their numbers ``x86_64/aarch64`` as in the kernel's ``unistd`` headers, ``-`` where
+an architecture has no such call. What is not here fails with EPERM, or with ENOSYS where it is
+newer than this list, so that libraries fall back as they do on an older kernel.
+
 Source: Linux ``Documentation/userspace-api/seccomp_filter.rst``; instructions as in
 ``linux/bpf_common.h``.
 """
@@ -9,10 +13,10 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import platform
 import struct
+import sys
 from dataclasses import dataclass
-
-from reward_agent.sandbox.syscalls import FIRST_RECENT_CALL, Architecture
 
 _LOAD, _AND, _RETURN = 0x20, 0x54, 0x06
 _IF_EQUAL, _IF_AT_LEAST = 0x15, 0x35
@@ -30,6 +34,107 @@ _O_TRUNC, _O_TMPFILE, _O_ACCMODE = 0o1000, 0o20000000, 0o3
 _SET_ID_BITS = 0o6000
 
 Instruction = tuple[int, int, int, int]
+
+_AUDIT = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
+_FREE = {
+    "threads and time, the hot ones first": """
+        futex 202/98 clock_gettime 228/113 sched_yield 24/124 clock_nanosleep 230/115
+        nanosleep 35/101 clock_getres 229/114 gettimeofday 96/169 time 201/- times 100/153
+        futex_waitv 449/449 set_robust_list 273/99 get_robust_list 274/100 rseq 334/293
+        set_tid_address 218/96 gettid 186/178 getcpu 309/168 membarrier 324/283
+        sched_getaffinity 204/123 sched_getparam 143/121 sched_getscheduler 145/120
+        sched_get_priority_max 146/125 sched_get_priority_min 147/126
+        exit 60/93 exit_group 231/94 restart_syscall 219/128""",
+    "memory": """
+        mmap 9/222 munmap 11/215 mprotect 10/226 mremap 25/216 madvise 28/233 brk 12/214
+        msync 26/227 get_mempolicy 239/236""",
+    "descriptors that are open": """
+        read 0/63 write 1/64 readv 19/65 writev 20/66 pread64 17/67 pwrite64 18/68
+        preadv 295/69 pwritev 296/70 preadv2 327/286 pwritev2 328/287 lseek 8/62 close 3/57
+        close_range 436/436 fstat 5/80 fstatfs 138/44 dup 32/23 dup2 33/- dup3 292/24
+        flock 73/32 ftruncate 77/46 fallocate 285/47 fsync 74/82 fdatasync 75/83
+        sync_file_range 277/84 fadvise64 221/223 sendfile 40/71 copy_file_range 326/285
+        pipe 22/- pipe2 293/59 eventfd2 290/19 poll 7/- ppoll 271/73 select 23/-
+        pselect6 270/72 epoll_create1 291/20 epoll_ctl 233/21 epoll_wait 232/-
+        epoll_pwait 281/22 getdents64 217/61 getdents 78/-""",
+    "this process": """
+        getpid 39/172 getppid 110/173 getpgid 121/155 getpgrp 111/- getsid 124/156
+        getuid 102/174 geteuid 107/175 getgid 104/176 getegid 108/177 getresuid 118/148
+        getresgid 120/150 getgroups 115/158 getrusage 98/165 getrlimit 97/163
+        getpriority 140/141 umask 95/166 rt_sigaction 13/134 rt_sigprocmask 14/135 setitimer 38/103
+        rt_sigreturn 15/139 sigaltstack 131/132 rt_sigpending 127/136 rt_sigtimedwait 128/137
+        rt_sigsuspend 130/133""",
+    "paths: the file rules decide": """
+        newfstatat 262/79 stat 4/- lstat 6/- statx 332/291 statfs 137/43 access 21/-
+        faccessat 269/48 faccessat2 439/439 readlink 89/- readlinkat 267/78 getcwd 79/17
+        mkdir 83/- mkdirat 258/34 rmdir 84/- unlink 87/- unlinkat 263/35 rename 82/-
+        renameat 264/38 renameat2 316/276""",
+    "the machine": "uname 63/160 sysinfo 99/179 getrandom 318/278",
+}
+_GUARDED = """
+    open 2/- openat 257/56 clone 56/220 fcntl 72/25 ioctl 16/29 tgkill 234/131 kill 62/129
+    prlimit64 302/261 prctl 157/167 sched_setaffinity 203/122 memfd_create 319/279"""
+# No library of ours makes these: an attempt ends the process, and the outcome names it.
+FATAL_CALLS = """
+    ptrace 101/117 process_vm_readv 310/270 process_vm_writev 311/271 bpf 321/280
+    keyctl 250/219 add_key 248/217 request_key 249/218 unshare 272/97 setns 308/268
+    mount 165/40 umount2 166/39 pivot_root 155/41 chroot 161/51 userfaultfd 323/282
+    perf_event_open 298/241 io_uring_setup 425/425 io_uring_enter 426/426
+    io_uring_register 427/427 kexec_load 246/104 init_module 175/105 finit_module 313/273
+    delete_module 176/106 open_by_handle_at 304/265"""
+_SETUP = "capset 126/91 seccomp 317/277 pivot_root 155/41"
+
+# From here on the numbers are the same everywhere, and the calls are newer than this list's core.
+FIRST_RECENT_CALL = 424
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """The calling convention of one processor family.
+
+    Args:
+        audit: its AUDIT_ARCH number, which the filter compares.
+        free: numbers that are allowed whatever their arguments.
+        guarded: numbers that are allowed with some arguments, by name.
+        fatal: numbers that end the process.
+        setup: numbers that the seal itself needs, by name.
+    """
+
+    audit: int
+    free: tuple[int, ...]
+    guarded: dict[str, int]
+    fatal: tuple[int, ...]
+    setup: dict[str, int]
+
+
+def find_architecture() -> Architecture | None:
+    """Return this machine's table, or None where there is none (then there is no filter)."""
+    # A 32-bit Python on a 64-bit kernel uses other numbers.
+    if sys.platform != "linux" or sys.maxsize < 2**32 or sys.byteorder != "little":
+        return None
+    return make_architecture(platform.machine())
+
+
+def make_architecture(machine: str) -> Architecture | None:
+    """Return the table of a machine as ``uname -m`` names it, or None."""
+    if machine not in _AUDIT:
+        return None
+    column = list(_AUDIT).index(machine)
+    return Architecture(
+        audit=_AUDIT[machine],
+        free=tuple(parse_numbers(" ".join(_FREE.values()), column).values()),
+        guarded=parse_numbers(_GUARDED, column),
+        fatal=tuple(parse_numbers(FATAL_CALLS, column).values()),
+        setup=parse_numbers(_SETUP, column),
+    )
+
+
+def parse_numbers(text: str, column: int) -> dict[str, int]:
+    """Return name and number of the calls that an architecture has (0 x86-64, 1 aarch64)."""
+    words = text.split()
+    pairs = zip(words[::2], words[1::2], strict=True)
+    numbers = {name: numbers.split("/")[column] for name, numbers in pairs}
+    return {name: int(number) for name, number in numbers.items() if number != "-"}
 
 
 @dataclass(frozen=True)

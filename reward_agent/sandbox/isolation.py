@@ -1,18 +1,49 @@
-"""What the parent tells the child about its isolation, and what the child reports of it."""
+"""What isolation is asked of a child, what it reports of it, and a trial before it is needed."""
 
 from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Literal, get_args
 
 from pydantic import Field
 
 from reward_agent.errors import SandboxError
 from reward_agent.records.limits import Limits
-from reward_agent.sandbox.level import Level, SandboxMode
+from reward_agent.sandbox.environment import make_child_environment
 from reward_agent.types import FileRecord, Record
 
 ISOLATION_FILE = "isolation.json"
 # 70 is EX_SOFTWARE of sysexits.h, 77 its EX_NOPERM.
-EXIT_INTERNAL = 70
-EXIT_REFUSED = 77
+EXIT_INTERNAL, EXIT_REFUSED = 70, 77
+_TRIAL_S = 30.0
+
+Level = Literal["full", "namespaces", "process"]
+"""From the strongest to the weakest:
+
+- ``full``: Landlock's file rules and a default-deny system-call filter.
+- ``namespaces``: the same filter, and in place of Landlock a private root of bind mounts.
+- ``process``: a process of its own with limits, and nothing else to rely on.
+"""
+
+SandboxMode = Literal["strict", "default", "any", "off"]
+"""What a run accepts: ``full``; ``namespaces`` or better; whatever is there; no sandbox at all."""
+
+LEVELS: tuple[Level, ...] = get_args(Level)
+_WEAKEST_ACCEPTED: dict[SandboxMode, Level] = {
+    "strict": "full",
+    "default": "namespaces",
+    "any": "process",
+    "off": "process",
+}
+
+
+def is_accepted(level: Level, mode: SandboxMode) -> bool:
+    """Tell whether a run in this mode may go on at this level."""
+    return LEVELS.index(level) <= LEVELS.index(_WEAKEST_ACCEPTED[mode])
 
 
 class Isolation(FileRecord):
@@ -42,3 +73,44 @@ def describe_refusal(report: SealReport, mode: SandboxMode) -> SandboxError:
         f"sandbox mode {mode!r} is not to be had here: level {report.level!r}{detail}",
         "run `reward-agent doctor` for what is missing, or accept less with --sandbox any",
     )
+
+
+def check_isolation(mode: SandboxMode) -> Level:
+    """Return the level that children will reach on this machine; takes a fifth of a second.
+
+    Raises:
+        SandboxError: the mode does not accept it.
+    """
+    if mode == "off":
+        return "process"
+    report = try_seal()
+    if not is_accepted(report.level, mode):
+        raise describe_refusal(report, mode)
+    return report.level
+
+
+def try_seal() -> SealReport:
+    """Start a child that seals itself, and return what it reports."""
+    try:
+        trial = _run_trial()
+        if trial.returncode == -signal.SIGKILL:  # from outside: the filter's own signal is another
+            trial = _run_trial()
+        return SealReport.model_validate_json(trial.stdout)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return SealReport(level="process", detail=str(error))
+    except ValueError:
+        words = trial.stderr.decode(errors="replace").strip()[-200:]
+        words = words or f"it ended with {trial.returncode} and said nothing"
+        return SealReport(level="process", detail=f"the trial failed: {words}")
+
+
+def _run_trial() -> subprocess.CompletedProcess[bytes]:
+    with tempfile.TemporaryDirectory() as folder:
+        return subprocess.run(
+            [sys.executable, "-s", "-P", "-m", "reward_agent.sandbox.seal", folder],
+            cwd=folder,
+            env=make_child_environment(Path(folder), renders=False),
+            capture_output=True,
+            timeout=_TRIAL_S,
+            check=False,
+        )

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from reward_agent.errors import SandboxError
+from reward_agent.sandbox.filter import Architecture
 from reward_agent.sandbox.landlock import READ_FILE, WRITE_FILE, FileRule
-from reward_agent.sandbox.syscalls import Architecture
 
 _NEW_MOUNTS, _NEW_IPC, _NEW_USER, _NEW_NETWORK = 0x00020000, 0x08000000, 0x10000000, 0x40000000
 _READ_ONLY, _NO_SUID, _NO_DEVICES, _REMOUNT = 1, 2, 4, 32

@@ -32,8 +32,13 @@ from reward_agent.records.jobs import (
 )
 from reward_agent.records.limits import Limits
 from reward_agent.sandbox.child import OUTPUT_FILE, Child, ProgressCallback
-from reward_agent.sandbox.isolation import EXIT_INTERNAL, EXIT_REFUSED, describe_refusal
-from reward_agent.sandbox.level import Level, SandboxMode
+from reward_agent.sandbox.isolation import (
+    EXIT_INTERNAL,
+    EXIT_REFUSED,
+    Level,
+    SandboxMode,
+    describe_refusal,
+)
 from reward_agent.sandbox.warm import WarmServer
 from reward_agent.types import FileRecord
 

@@ -10,26 +10,40 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
+import socket
 import struct
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from reward_agent.errors import SandboxError
 from reward_agent.records.limits import apply_limits
-from reward_agent.sandbox.attempts import report_attempts
-from reward_agent.sandbox.filter import install_program, make_guards, make_program
-from reward_agent.sandbox.isolation import Isolation, SealReport
-from reward_agent.sandbox.landlock import read_abi, restrict_files
-from reward_agent.sandbox.level import Level, is_accepted
+from reward_agent.sandbox.filter import (
+    find_architecture,
+    install_program,
+    make_guards,
+    make_program,
+)
+from reward_agent.sandbox.isolation import Isolation, Level, SealReport, is_accepted
+from reward_agent.sandbox.landlock import find_file_rules, read_abi, restrict_files
 from reward_agent.sandbox.namespaces import enter_private_root
-from reward_agent.sandbox.probes import find_holes
-from reward_agent.sandbox.reads import find_file_rules
-from reward_agent.sandbox.syscalls import find_architecture
 
 _PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS = 1, 38
 _CAPABILITY_VERSION_3 = 0x20080522
 # CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH: root may run in a folder of another user.
 _KEPT_CAPABILITIES = 0b110
+# No library of ours does any of these once the process is sealed.
+_SUSPECT = frozenset(
+    {
+        *("socket.__new__", "socket.bind", "socket.connect"),
+        *("subprocess.Popen", "os.fork", "os.forkpty", "os.exec", "os.posix_spawn", "os.system"),
+        *("os.kill", "os.killpg", "signal.pthread_kill"),
+        *("os.symlink", "os.link", "os.chmod", "os.chown", "os.setxattr", "os.truncate"),
+        *("resource.setrlimit", "resource.prlimit"),
+    }
+)
+_STANDARD_ERROR = 2
 
 
 class Seal:
@@ -178,3 +192,71 @@ def _read_capabilities() -> int:
         if line.startswith("CapPrm:"):
             return int(line.split()[1], 16)
     return 0
+
+
+def find_holes(job_dir: Path, parent_pid: int) -> list[str]:
+    """Try the walls from within; return the names of attempts that succeeded, none if all hold."""
+    attempts: dict[str, Callable[[], None]] = {
+        "reads /etc/passwd": lambda: _open("/etc/passwd", os.O_RDONLY),
+        "reads the parent's environment": lambda: _open(f"/proc/{parent_pid}/environ", os.O_RDONLY),
+        "writes beside its folder": lambda: _write_outside(job_dir.parent),
+        "opens an internet socket": lambda: socket.socket(socket.AF_INET).close(),
+        "opens a local socket": lambda: socket.socket(socket.AF_UNIX).close(),
+        "starts a process": _fork,
+        "signals its parent": lambda: os.kill(parent_pid, 0),
+    }
+    return [name for name, attempt in attempts.items() if _succeeds(attempt)]
+
+
+def _succeeds(attempt: Callable[[], None]) -> bool:
+    try:
+        attempt()
+    except OSError:
+        return False
+    return True
+
+
+def _open(path: str, flags: int) -> None:
+    os.close(os.open(path, flags))
+
+
+def _write_outside(folder: Path) -> None:
+    path = folder / f".reward-agent-probe-{os.getpid()}"
+    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+    path.unlink(missing_ok=True)
+
+
+def _fork() -> None:
+    pid = os.fork()
+    if pid == 0:
+        os._exit(0)
+    os.waitpid(pid, 0)
+
+
+def report_attempts() -> None:
+    """Write a line to standard error at the first attempt of each kind, for good.
+
+    The walls hold without this: it is a Python audit hook, which native code can pass by.
+    """
+    told: set[str] = set()
+
+    def tell(event: str, arguments: tuple[Any, ...]) -> None:
+        if event in _SUSPECT and event not in told:
+            told.add(event)
+            os.write(_STANDARD_ERROR, f"sandbox: attempt: {event}\n".encode())
+
+    sys.addaudithook(tell)
+
+
+def _try_alone(folder: Path) -> None:
+    """Seal with the least demand; the report goes to standard output."""
+    seal = Seal(Isolation(mode="any", report_descriptor=1), folder)
+    try:
+        seal.confine()
+        seal.close()
+    except SandboxError as error:
+        print(error, file=sys.stderr)
+
+
+if __name__ == "__main__":
+    _try_alone(Path(sys.argv[1]))

@@ -37,8 +37,7 @@ def run_worker(job_dir: Path) -> int:
         seal.confine()
         prepare_simulation(job.card)
         module = find_worker(job)
-        if hasattr(module, "prepare"):
-            module.prepare(job)
+        _prepare(module, job)
         seal.close()
         result = module.run(job, job_dir)
         write_atomic(job_dir / RESULT_FILE, result.model_dump_json(indent=1).encode())
@@ -49,6 +48,16 @@ def run_worker(job_dir: Path) -> int:
         _write_error(job_dir, error)
         return EXIT_INTERNAL
     return 0
+
+
+def _prepare(module: ModuleType, job: Job) -> None:
+    """Import what must be imported before the process is sealed."""
+    if job.loads_generated_code:
+        from reward_agent.rewards.program import warm_numpy
+
+        warm_numpy()
+    if hasattr(module, "prepare"):
+        module.prepare(job)
 
 
 def find_worker(job: Job) -> ModuleType:

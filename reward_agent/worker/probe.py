@@ -18,7 +18,6 @@ from reward_agent.rewards.program import (
     CompiledReward,
     compile_program,
     load_functions,
-    warm_numpy,
 )
 from reward_agent.rewards.replay import replay_episodes
 from reward_agent.rewards.source import find_read_fields
@@ -36,8 +35,6 @@ _KEPT_BITS, _NOISE = 20, 1e-9
 def prepare(job: ProbeJob) -> None:
     """Import what must be imported before the process is sealed."""
     import mujoco.batch  # noqa: F401
-
-    warm_numpy()
 
 
 def warm_up(job: ProbeJob) -> None:

@@ -9,13 +9,7 @@ from reward_agent.evaluation.metrics import compile_generated_metric, compile_me
 from reward_agent.evaluation.scoring import score_trajectories
 from reward_agent.evaluation.trajectories import Trajectories
 from reward_agent.records.jobs import METRIC_FILE, TRAJECTORIES_FILE, ScoreJob, ScoreResult
-from reward_agent.rewards.program import warm_numpy
 from reward_agent.types import FINISHED, RewardProgram, name_failure
-
-
-def prepare(job: ScoreJob) -> None:
-    """Run NumPy's lazy imports before the process is sealed."""
-    warm_numpy()
 
 
 def run(job: ScoreJob, job_dir: Path) -> ScoreResult:

@@ -8,17 +8,12 @@ from reward_agent.learning.curves import make_term_curves, make_training_points
 from reward_agent.learning.learner import TrainingFailure
 from reward_agent.learning.trainer import Trainer
 from reward_agent.records.jobs import TrainJob
-from reward_agent.rewards.program import ContractError, compile_program, warm_numpy
+from reward_agent.rewards.program import ContractError, compile_program
 from reward_agent.rewards.source import find_read_fields
 from reward_agent.simulation.backend import make_simulation
 from reward_agent.simulation.vec_env import RewardVecEnv
 from reward_agent.types import FINISHED, TrainingResult, WorkOutcome, name_failure
 from reward_agent.worker.probe import read_program
-
-
-def prepare(job: TrainJob) -> None:
-    """Run NumPy's lazy imports before the process is sealed."""
-    warm_numpy()
 
 
 def run(job: TrainJob, job_dir: Path) -> TrainingResult:

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from reward_agent.definitions.card import load_env
 from reward_agent.executors import JobRequest
 from reward_agent.executors.journal import EXIT_FILE
-from reward_agent.executors.local import LocalExecutor
+from reward_agent.executors.slots import LocalExecutor
 from reward_agent.records import jobs
 from reward_agent.records.limits import Limits
 from reward_agent.records.timing import TimeLedger

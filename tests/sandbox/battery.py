@@ -62,10 +62,10 @@ KERNELS = {
 }
 PRELUDE = """
 import ctypes, os
-from reward_agent.sandbox import syscalls
+from reward_agent.sandbox import filter as calls
 LIBC = ctypes.CDLL(None)
 COLUMN = ["x86_64", "aarch64"].index(os.uname().machine)
-NUMBERS = syscalls.parse_numbers(syscalls.FATAL_CALLS, COLUMN)
+NUMBERS = calls.parse_numbers(calls.FATAL_CALLS, COLUMN)
 def syscall(name, *arguments): return LIBC.syscall(NUMBERS[name], *arguments)
 """
 

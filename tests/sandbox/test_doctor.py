@@ -5,10 +5,10 @@ import pytest
 
 from reward_agent.errors import SandboxError
 from reward_agent.film.graphics import Graphics
-from reward_agent.sandbox import doctor, trial
+from reward_agent.sandbox import doctor, isolation
+from reward_agent.sandbox.filter import find_architecture
 from reward_agent.sandbox.isolation import SealReport
 from reward_agent.sandbox.landlock import read_abi
-from reward_agent.sandbox.syscalls import find_architecture
 
 
 @pytest.fixture
@@ -34,8 +34,8 @@ def test_survey_tries_the_sandbox_for_real(rows):
 
 
 def test_survey_of_a_broken_trial_is_a_row_and_no_crash(monkeypatch):
-    monkeypatch.setattr(trial.sys, "executable", "/nonexistent/python")
-    report = trial.try_seal()
+    monkeypatch.setattr(isolation.sys, "executable", "/nonexistent/python")
+    report = isolation.try_seal()
     assert report.level == "process"
     assert "nonexistent" in report.detail
 
@@ -49,20 +49,20 @@ def test_a_trial_that_something_outside_killed_is_tried_once_more(n_kills, tmp_p
         f'printf x >> {marks}; kill -KILL $$; fi\nexec {sys.executable} "$@"\n'
     )
     python.chmod(0o700)
-    expected = trial.try_seal().level if n_kills == 1 else "process"
-    monkeypatch.setattr(trial.sys, "executable", str(python))
-    report = trial.try_seal()
+    expected = isolation.try_seal().level if n_kills == 1 else "process"
+    monkeypatch.setattr(isolation.sys, "executable", str(python))
+    report = isolation.try_seal()
     assert report.level == expected
     assert n_kills == 1 or "ended with -9" in report.detail
 
 
 def test_run_below_its_mode_is_refused_before_it_starts(monkeypatch):
     weak = SealReport(level="namespaces", detail="this kernel has no Landlock")
-    monkeypatch.setattr(trial, "try_seal", lambda: weak)
-    assert trial.check_isolation("default") == "namespaces"
-    assert trial.check_isolation("off") == "process"
+    monkeypatch.setattr(isolation, "try_seal", lambda: weak)
+    assert isolation.check_isolation("default") == "namespaces"
+    assert isolation.check_isolation("off") == "process"
     with pytest.raises(SandboxError, match="no Landlock"):
-        trial.check_isolation("strict")
+        isolation.check_isolation("strict")
 
 
 def test_parent_side_imports_neither_torch_nor_mujoco():

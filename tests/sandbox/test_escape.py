@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from reward_agent.sandbox.filter import find_architecture
 from reward_agent.sandbox.landlock import read_abi
-from reward_agent.sandbox.syscalls import find_architecture
 
 HERE = Path(__file__).parent
 NOBODY = 65534

@@ -6,7 +6,7 @@ import pytest
 
 from reward_agent.errors import DataError
 from reward_agent.files import read_capped, read_tail, write_atomic
-from reward_agent.sandbox.usage import measure_folder, measure_nameless_files, read_process
+from reward_agent.sandbox.child import measure_folder, measure_nameless_files, read_process
 
 
 def test_reader_finds_the_old_file_or_the_new_one(tmp_path):

@@ -9,9 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from reward_agent.sandbox import syscalls
-from reward_agent.sandbox.filter import make_guards, make_program
-from reward_agent.sandbox.syscalls import make_architecture, parse_numbers
+from reward_agent.sandbox import filter as calls
+from reward_agent.sandbox.filter import make_architecture, make_guards, make_program, parse_numbers
 
 MACHINES = ("x86_64", "aarch64")
 ALLOWED, KILLED = 0x7FFF0000, 0x80000000
@@ -52,7 +51,7 @@ def judge(request):
     arch = make_architecture(request.param)
     column = MACHINES.index(request.param)
     program = make_program(arch, make_guards(OWN_PID, has_devices=False))
-    tables = [*vars(syscalls).values()]
+    tables = [*vars(calls).values()]
     texts = [text for text in tables if isinstance(text, str) and "/" in text]
     for table in tables:
         if isinstance(table, dict):
@@ -150,7 +149,7 @@ def test_numbers_are_those_of_the_kernels_headers(machine):
     known.setdefault("newfstatat", known.get("fstatat", 0))
     column = MACHINES.index(machine)
     checked = 0
-    for table in vars(syscalls).values():
+    for table in vars(calls).values():
         for text in table.values() if isinstance(table, dict) else [table]:
             if isinstance(text, str) and re.fullmatch(r"(\s*\w+ [\d-]+/[\d-]+)+\s*", text):
                 for name, number in parse_numbers(text, column).items():

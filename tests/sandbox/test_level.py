@@ -2,9 +2,9 @@ import pytest
 from support.hostile import said
 
 from reward_agent.errors import SandboxError
+from reward_agent.sandbox.filter import find_architecture
+from reward_agent.sandbox.isolation import is_accepted
 from reward_agent.sandbox.landlock import read_abi
-from reward_agent.sandbox.level import is_accepted
-from reward_agent.sandbox.syscalls import find_architecture
 
 needs_full_sandbox = pytest.mark.skipif(
     not read_abi() or find_architecture() is None, reason="this machine has no full sandbox"

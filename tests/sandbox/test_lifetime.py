@@ -95,5 +95,5 @@ def test_parent_keeps_no_descriptor_and_no_zombie(run_hostile):
 
     before = look()
     run_hostile("report = 1")
-    run_hostile("while True: pass", limits=Limits(wall_s=0.5))
+    run_hostile("while True: pass", limits=Limits(wall_s=2))
     assert look() == before

@@ -1,4 +1,4 @@
-from reward_agent.sandbox.progress import ProgressTail
+from reward_agent.sandbox.child import ProgressTail
 
 
 def test_half_written_row_waits_for_its_end(tmp_path):

@@ -1,8 +1,15 @@
 from pathlib import Path
 
 import reward_agent
-from reward_agent.sandbox.landlock import CHANGE, READ_DIR, READ_FILE, RUN, WRITE_FILE
-from reward_agent.sandbox.reads import allow_except, find_file_rules
+from reward_agent.sandbox.landlock import (
+    CHANGE,
+    READ_DIR,
+    READ_FILE,
+    RUN,
+    WRITE_FILE,
+    allow_except,
+    find_file_rules,
+)
 
 PACKAGE = Path(reward_agent.__file__).resolve().parent
 

@@ -17,9 +17,8 @@ from pathlib import Path
 
 import pytest
 
-from reward_agent.executors.local import LocalExecutor, LocalPlace
 from reward_agent.executors.remote import ClusterOptions, Nodes, RemotePlace
-from reward_agent.executors.slots import SlotExecutor
+from reward_agent.executors.slots import LocalExecutor, LocalPlace, SlotExecutor
 
 DRIVER = """
 import sys
