@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import importlib
+import shutil
 import sys
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 import reward_agent
+from reward_agent.cli.app import app
+from reward_agent.definitions.paths import find_prompts_dir
+from reward_agent.designers.preview import PREVIEWS, Preview, Subject
+from reward_agent.designers.prompts import list_prompts, render
+from reward_agent.llm.chat import ChatMessage, ChatRequest
 from reward_agent.records.store import RunStore
 from reward_agent.trackers.follow import TrackedRun
 
@@ -72,6 +79,82 @@ def test_a_provider_is_one_file(install, tmp_path: Path) -> None:
         "inverted_pendulum", "balance", provider="parrot", environ={}
     )
     assert "parrot costs nothing" in estimate.notes
+
+
+CARPENTER = """
+from reward_agent.designers.roles import MetricProposal, Opinion, Proposal
+from reward_agent.llm.provider import Provider
+from reward_agent.types import Critique, RewardProgram
+
+PROGRAM = '''
+def compute_reward(state, action, next_state):
+    upright = tolerance(next_state.pole_angle, bounds=(-0.05, 0.05), margin={margin})
+    return upright, {{"upright": upright}}
+'''
+
+class Carpenter:
+    name, max_concurrency, sees_whole_card = "two planks", 2, False
+
+    def propose(self, brief):
+        margin = 2 * brief.best.plan["margin"] if brief.best else 0.1
+        program = RewardProgram(PROGRAM.format(margin=margin))
+        return Proposal(program, reply=f"Sawn at {margin}.", plan={"margin": margin})
+
+    def repair(self, brief, proposal, findings, number=0):
+        return proposal
+
+    def revise(self, brief, proposal, critique):
+        return proposal
+
+    def propose_metric(self, card, description, previous=None, findings=()):
+        return MetricProposal(None, "no metric: no ruler at hand")
+
+    def review(self, brief, program, findings=()):
+        return Opinion(Critique(verdict="accept", summary="it holds"))
+
+PROVIDER = Provider(
+    "carpenter", "carpenter:make_designer", "wood", makes="designer",
+    agents=frozenset({"designer", "critic"}), is_free=True,
+)
+
+def make_designer(options):
+    return Carpenter()
+"""
+
+
+def test_a_designer_is_one_file(install, tmp_path: Path) -> None:
+    install("reward_agent.providers", "carpenter", CARPENTER, "PROVIDER")
+    run = reward_agent.design(
+        "inverted_pendulum", "balance", provider="carpenter", runs_dir=tmp_path,
+        **SMALL | {"iterations": 2},
+    )  # fmt: skip
+    assert run.designer == "carpenter: two planks"
+    assert run.usage.n_calls == 0
+    assert run.winner is not None
+    store = RunStore(tmp_path / run.id)
+    first, second = (
+        store.candidate_dir(index, store.read_iteration(index).candidates[0].id)
+        for index in range(2)
+    )
+    assert "margin=0.2" in (second / "reward.py").read_text(), "its own data came back to it"
+    assert (second / "reply.md").read_text() == "Sawn at 0.2."
+    assert "it holds" in (first / "critique.json").read_text()
+
+
+def test_a_prompt_is_one_file_and_a_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = shutil.copytree(find_prompts_dir(), tmp_path / "prompts")
+    (folder / "critic" / "second.md.j2").write_text("Is {{ idea.name }} sound?\n")
+    monkeypatch.setenv("REWARD_AGENT_PROMPTS_DIR", str(folder))
+
+    def make_request(subject: Subject) -> ChatRequest:
+        prompt = render("critic/second", idea=subject.make_brief().idea)
+        return ChatRequest("critic", prompt.name, (ChatMessage("user", prompt.text),))
+
+    monkeypatch.setitem(PREVIEWS, "critic/second", Preview("a second opinion", make_request))
+    shown = CliRunner().invoke(app, ["prompts", "show", "critic/second", "--env", "hopper"])
+    assert "Is product-of-goals sound?" in shown.stdout
+    assert "a second opinion" in CliRunner().invoke(app, ["prompts", "list"]).stdout
+    assert "critic/second" in list_prompts()
 
 
 NEXT_DOOR = """

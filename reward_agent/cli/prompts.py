@@ -19,14 +19,15 @@ Run = Annotated[str | None, typer.Option(help="Take programs and trainings of th
 def list_command(as_json: Json = False) -> None:
     """List the prompts: what each asks for, and its parts."""
     from reward_agent.cli.output import answer_console, make_table, print_json
-    from reward_agent.designers.preview import PURPOSES
+    from reward_agent.designers.preview import PREVIEWS
 
     if as_json:
-        print_json([{"name": name, "asks_for": text} for name, text in PURPOSES.items()])
+        rows = [{"name": name, "asks_for": item.asks_for} for name, item in PREVIEWS.items()]
+        print_json(rows)
         return
     table = make_table("prompt", "asks for")
-    for name, text in PURPOSES.items():
-        table.add_row(name, text)
+    for name, item in PREVIEWS.items():
+        table.add_row(name, item.asks_for)
     answer_console.print(table)
 
 

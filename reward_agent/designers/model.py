@@ -157,7 +157,7 @@ class ModelAnalyzer:
 
 
 @dataclass(frozen=True)
-class Reply:
+class ModelReply:
     """Text of a reply, or why there is none to use.
 
     Args:
@@ -178,7 +178,7 @@ class Reply:
         return self.exchanges[-1].completion.reply if self.exchanges else ""
 
 
-def ask(model: ChatModel, request: ChatRequest) -> Reply:
+def ask(model: ChatModel, request: ChatRequest) -> ModelReply:
     """Ask, and once more with more room if the reply was cut at the output limit.
 
     A limit of money is an answer without a text: the run goes on with what it has.
@@ -194,13 +194,13 @@ def ask(model: ChatModel, request: ChatRequest) -> Reply:
             # Where more room is more than the context holds, the cut reply is what there is.
             with suppress(ContextTooLongError):
                 exchanges.append(make_exchange(request, model.complete(request)))
-        return Reply(read_reply(exchanges[-1].completion), tuple(exchanges))
+        return ModelReply(read_reply(exchanges[-1].completion), tuple(exchanges))
     except BudgetError as error:
-        return Reply(None, tuple(exchanges), f"{LIMIT_MARK}{error.message}", is_final=True)
+        return ModelReply(None, tuple(exchanges), f"{LIMIT_MARK}{error.message}", is_final=True)
     except (RefusalError, ScriptEndedError) as error:
-        return Reply(None, tuple(exchanges), error.message, is_final=True)
+        return ModelReply(None, tuple(exchanges), error.message, is_final=True)
     except (EmptyReplyError, TruncatedReplyError) as error:
-        return Reply(None, tuple(exchanges), error.message)
+        return ModelReply(None, tuple(exchanges), error.message)
 
 
 def ask_for_record(model: ChatModel, request: ChatRequest, kind: type[R]) -> Opinion[R]:
@@ -232,7 +232,7 @@ def ask_for_record(model: ChatModel, request: ChatRequest, kind: type[R]) -> Opi
     return Opinion(None, exchanges, reason)
 
 
-def _read_program(reply: Reply) -> Proposal:
+def _read_program(reply: ModelReply) -> Proposal:
     if reply.text is None:
         outcome = f"no program: {reply.reason}"
         return Proposal(None, outcome, reply.said, reply.exchanges, is_final=reply.is_final)
@@ -242,7 +242,7 @@ def _read_program(reply: Reply) -> Proposal:
     return Proposal(RewardProgram(parsed.source), reply=reply.said, exchanges=reply.exchanges)
 
 
-def _read_metric(reply: Reply) -> MetricProposal:
+def _read_metric(reply: ModelReply) -> MetricProposal:
     kept = MetricProposal(None, reply=reply.said, exchanges=reply.exchanges)
     if reply.text is None:
         return replace(kept, outcome=f"no metric: {reply.reason}")

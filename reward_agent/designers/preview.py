@@ -40,17 +40,6 @@ from reward_agent.types import Candidate, Critique, Evaluation, Finding, RewardP
 BYTES_PER_TOKEN = 3.6
 N_CANDIDATES = 6
 
-PURPOSES = {
-    "designer/first": "a program, in the first round",
-    "designer/next": "a program, in a later round, with four rounds of history",
-    "designer/repair": "the program again, without what was found wrong with it",
-    "designer/revise": "the program again, after the Critic asked for a change",
-    "designer/metric": "a metric for a sentence that has none",
-    "designer/metric_repair": "the metric again, without what was found wrong with it",
-    "critic/review": "the risks of a program, before it is trained",
-    "analyzer/analyse": "why a trained policy does what it does, and the next change",
-}
-
 
 @dataclass(frozen=True)
 class Subject:
@@ -128,15 +117,15 @@ def preview_prompt(name: str, subject: Subject) -> ChatRequest:
     """Return the request that the agent would send.
 
     Args:
-        name: a key of ``PURPOSES``.
+        name: a key of ``PREVIEWS``.
         subject: what it is about.
 
     Raises:
         UnknownNameError: no such prompt.
     """
-    if name not in _MAKERS:
-        raise UnknownNameError("prompt", name, PURPOSES)
-    return _MAKERS[name](subject)
+    if name not in PREVIEWS:
+        raise UnknownNameError("prompt", name, PREVIEWS)
+    return PREVIEWS[name].make(subject)
 
 
 def estimate_tokens(text: str) -> int:
@@ -187,16 +176,41 @@ def _make_metric_repair(subject: Subject) -> ChatRequest:
     return make_metric_request(subject.card, subject.task.description, previous, (finding,))
 
 
-_MAKERS: dict[str, Callable[[Subject], ChatRequest]] = {
-    "designer/first": lambda subject: make_program_request(subject.make_brief()),
-    "designer/next": _make_next,
-    "designer/repair": _make_repair,
-    "designer/revise": _make_revision,
-    "designer/metric": lambda subject: make_metric_request(subject.card, subject.task.description),
-    "designer/metric_repair": _make_metric_repair,
-    "critic/review": lambda subject: make_review_request(subject.make_brief(), subject.program),
-    "analyzer/analyse": lambda subject: make_analysis_request(
-        subject.make_brief(subject.entries), subject.entry
+@dataclass(frozen=True)
+class Preview:
+    """A prompt that can be shown: what it asks for, and how its request is made."""
+
+    asks_for: str
+    make: Callable[[Subject], ChatRequest]
+
+
+PREVIEWS = {
+    "designer/first": Preview(
+        "a program, in the first round", lambda subject: make_program_request(subject.make_brief())
+    ),
+    "designer/next": Preview(
+        "a program, in a later round, with four rounds of history", _make_next
+    ),
+    "designer/repair": Preview(
+        "the program again, without what was found wrong with it", _make_repair
+    ),
+    "designer/revise": Preview(
+        "the program again, after the Critic asked for a change", _make_revision
+    ),
+    "designer/metric": Preview(
+        "a metric for a sentence that has none",
+        lambda subject: make_metric_request(subject.card, subject.task.description),
+    ),
+    "designer/metric_repair": Preview(
+        "the metric again, without what was found wrong with it", _make_metric_repair
+    ),
+    "critic/review": Preview(
+        "the risks of a program, before it is trained",
+        lambda subject: make_review_request(subject.make_brief(), subject.program),
+    ),
+    "analyzer/analyse": Preview(
+        "why a trained policy does what it does, and the next change",
+        lambda subject: make_analysis_request(subject.make_brief(subject.entries), subject.entry),
     ),
 }
 

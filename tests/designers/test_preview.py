@@ -6,7 +6,7 @@ from reward_agent.definitions.card import list_envs
 from reward_agent.designers.brief import DesignBrief
 from reward_agent.designers.ideas import choose_ideas
 from reward_agent.designers.model import ModelDesigner
-from reward_agent.designers.preview import PURPOSES, Subject, load_subject, preview_prompt
+from reward_agent.designers.preview import PREVIEWS, Subject, load_subject, preview_prompt
 from reward_agent.designers.prompts import list_prompts
 from reward_agent.designers.reply import parse_code
 from reward_agent.errors import UnknownNameError
@@ -14,7 +14,7 @@ from reward_agent.rewards.checks import check_program
 from reward_agent.types import RewardProgram
 
 
-@pytest.mark.parametrize("name", PURPOSES)
+@pytest.mark.parametrize("name", PREVIEWS)
 @pytest.mark.parametrize("env", list_envs())
 def test_every_prompt_can_be_shown_for_every_environment(env, name):
     request = preview_prompt(name, load_subject(env))
@@ -28,7 +28,7 @@ def test_every_prompt_can_be_shown_for_every_environment(env, name):
 
 def test_every_template_that_is_sent_can_be_shown():
     sent = {name for name in list_prompts() if not name.endswith("/system")}
-    assert sent == set(PURPOSES)
+    assert sent == set(PREVIEWS)
 
 
 def test_what_is_shown_is_what_is_sent(play, card, task, source):

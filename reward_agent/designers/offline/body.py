@@ -1,4 +1,7 @@
-"""What the fields of a card are good for: roles found by their names, units and one-line docs."""
+"""What the fields of a card are good for: roles found by their names, units and one-line docs.
+
+And what a program may remember of them, so that each bit of progress is paid once.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ LIMB_ENDS = ("foot", "hand")
 
 
 @dataclass(frozen=True)
-class Measure:
+class Quantity:
     """A scalar (N,) of the simulations, as source text of the reward language.
 
     ``code`` has ``{s}`` in place of ``state`` or ``next_state``.
@@ -39,9 +42,9 @@ class Limb:
     """A limb with a name such as ``front_left``; measures that the card lacks are None."""
 
     name: str
-    height: Measure | None
-    contact: Measure | None
-    angles: tuple[Measure, ...]
+    height: Quantity | None
+    contact: Quantity | None
+    angles: tuple[Quantity, ...]
 
 
 class Body:
@@ -51,44 +54,44 @@ class Body:
         self.card = card
 
     @cached_property
-    def x_position(self) -> Measure | None:
+    def x_position(self) -> Quantity | None:
         """Place along x, m."""
         scalar = self._find("m", lambda f: f.name == "x_position")
         field = self._field("m", lambda f: f.name.endswith("torso_position") and f.size == 3)
         return scalar or (_entry(field, 0) if field else None)
 
     @cached_property
-    def forward_velocity(self) -> Measure | None:
+    def forward_velocity(self) -> Quantity | None:
         """Speed along x, m/s."""
         return self._find("m/s", lambda f: "forward" in f.name) or self._find(
             "m/s", lambda f: re.search(r"along (x|the track|the rail)", f.doc) is not None, True
         )
 
     @cached_property
-    def com_forward_velocity(self) -> Measure | None:
+    def com_forward_velocity(self) -> Quantity | None:
         """Speed of the centre of mass along x, m/s."""
         field = self._field("m/s", lambda f: "com" in f.name and f.size is not None)
         return _entry(field, 0) if field else None
 
     @cached_property
-    def sideways_velocity(self) -> Measure | None:
+    def sideways_velocity(self) -> Quantity | None:
         """Speed to the left, m/s."""
         return self._find("m/s", lambda f: "sideways" in f.name or "lateral" in f.name)
 
     @cached_property
-    def vertical_velocity(self) -> Measure | None:
+    def vertical_velocity(self) -> Quantity | None:
         """Speed upward, m/s."""
         return self._find("m/s", lambda f: "vertical" in f.name)
 
     @cached_property
-    def height(self) -> Measure | None:
+    def height(self) -> Quantity | None:
         """Height of the torso, or of the centre of mass, m."""
         return self._find("m", lambda f: f.name == "torso_height") or self._find(
             "m", lambda f: f.name.endswith("height")
         )
 
     @cached_property
-    def com_height(self) -> Measure | None:
+    def com_height(self) -> Quantity | None:
         """Height of the centre of mass, m; of the torso where the card has none."""
         return self._find("m", lambda f: f.name == "com_height") or self.height
 
@@ -103,48 +106,48 @@ class Body:
         return 0.6 * self.height.range[1]
 
     @cached_property
-    def up(self) -> Measure | None:
+    def up(self) -> Quantity | None:
         """Cosine of the tilt: 1 upright, -1 upside down."""
         return self._find("1", lambda f: f.name.endswith("_up") or "1 upright" in f.doc)
 
     @cached_property
-    def pitch(self) -> Measure | None:
+    def pitch(self) -> Quantity | None:
         """Unwrapped angle of the torso, positive tips forward, rad."""
         return self._find("rad", lambda f: f.name.endswith("pitch"))
 
     @cached_property
-    def pitch_rate(self) -> Measure | None:
+    def pitch_rate(self) -> Quantity | None:
         """Rate of the pitch, rad/s."""
         scalar = self._find("rad/s", lambda f: "pitch" in f.name)
         return scalar or self._find_turning(1)
 
     @cached_property
-    def yaw_rate(self) -> Measure | None:
+    def yaw_rate(self) -> Quantity | None:
         """Rate of the turn to the left, rad/s; of the pitch where the robot is planar."""
         return self._find_turning(2) or self._find("rad/s", lambda f: "pitch" in f.name)
 
     @cached_property
-    def lowest_point(self) -> Measure | None:
+    def lowest_point(self) -> Quantity | None:
         """Lowest point of the robot above the floor, m."""
         return self._find("m", lambda f: f.name == "lowest_point")
 
     @cached_property
-    def distance(self) -> Measure | None:
+    def distance(self) -> Quantity | None:
         """Distance to a target, m."""
         return self._find("m", lambda f: "distance" in f.name and "object" not in f.name)
 
     @cached_property
-    def object_distance(self) -> Measure | None:
+    def object_distance(self) -> Quantity | None:
         """Distance from the hand to an object that it may handle, m."""
         return self._find("m", lambda f: f.name.endswith("to_object_distance"))
 
     @cached_property
-    def object_goal_distance(self) -> Measure | None:
+    def object_goal_distance(self) -> Quantity | None:
         """Distance from that object to where it is to be, m."""
         return self._find("m", lambda f: f.name.startswith("object_to"))
 
     @cached_property
-    def speed(self) -> Measure | None:
+    def speed(self) -> Quantity | None:
         """Speed of the torso or the centre of mass in any direction, m/s."""
         for word in ("torso", "com", ""):
             field = self._field("m/s", lambda f, w=word: w in f.name and f.size is not None)  # type: ignore[misc]
@@ -153,31 +156,31 @@ class Body:
         forward = self.forward_velocity
         if forward is None:
             return None
-        return Measure(f"np.abs({forward.code})", "m/s", (0.0, forward.range[1]), forward.doc)
+        return Quantity(f"np.abs({forward.code})", "m/s", (0.0, forward.range[1]), forward.doc)
 
     @cached_property
-    def joint_speed(self) -> Measure | None:
+    def joint_speed(self) -> Quantity | None:
         """Root mean square of the joints' velocities, rad/s."""
         vector = self._field("rad/s", lambda f: "joint" in f.name and f.size is not None)
         if vector:
             code = f"np.sqrt(np.mean(np.square({{s}}.{vector.name}), axis=-1))"
-            return Measure(code, "rad/s", (0.0, vector.range[1]), "root mean square of the joints")
+            return Quantity(code, "rad/s", (0.0, vector.range[1]), "root mean square of the joints")
         scalars = [f for f in self.card.state if f.unit == "rad/s" and f.size is None]
         if not scalars:
             return None
         squares = " + ".join(f"np.square({{s}}.{f.name})" for f in scalars)
         top = max(f.range[1] for f in scalars)
-        return Measure(
+        return Quantity(
             f"np.sqrt(({squares}) / {len(scalars)})", "rad/s", (0.0, top), "of all joints"
         )
 
     @cached_property
-    def foot_contacts(self) -> tuple[Measure, ...]:
+    def foot_contacts(self) -> tuple[Quantity, ...]:
         """Contacts of the feet with the floor, 0 or 1 each."""
         return tuple(_scalar(f) for f in self._contacts() if "foot" in f.name)
 
     @cached_property
-    def body_contacts(self) -> tuple[Measure, ...]:
+    def body_contacts(self) -> tuple[Quantity, ...]:
         """Contacts of everything but the feet with the floor, 0 or 1 each."""
         return tuple(_scalar(f) for f in self._contacts() if "foot" not in f.name)
 
@@ -214,14 +217,14 @@ class Body:
 
     def _find(
         self, unit: str, accepts: Callable[[StateField], bool], is_anywhere: bool = False
-    ) -> Measure | None:
+    ) -> Quantity | None:
         """Return the first scalar field that fits, one of the whole body before a limb's."""
         fields = [f for f in self.card.state if f.unit == unit and f.size is None and accepts(f)]
         whole = [f for f in fields if not any(word in f.name for word in _LIMB_WORDS)]
         chosen = whole or (fields if is_anywhere else [])
         return _scalar(chosen[0]) if chosen else None
 
-    def _find_turning(self, axis: int) -> Measure | None:
+    def _find_turning(self, axis: int) -> Quantity | None:
         field = self._field("rad/s", lambda f: "angular_velocity" in f.name and f.size == 3)
         return _entry(field, axis) if field else None
 
@@ -229,14 +232,113 @@ class Body:
         return next((f for f in self.card.state if f.unit == unit and accepts(f)), None)
 
 
-def _scalar(field: StateField) -> Measure:
-    return Measure(f"{{s}}.{field.name}", field.unit, field.range, field.doc)
+def _scalar(field: StateField) -> Quantity:
+    return Quantity(f"{{s}}.{field.name}", field.unit, field.range, field.doc)
 
 
-def _entry(field: StateField, index: int) -> Measure:
-    return Measure(f"{{s}}.{field.name}[:, {index}]", field.unit, field.range, field.doc)
+def _entry(field: StateField, index: int) -> Quantity:
+    return Quantity(f"{{s}}.{field.name}[:, {index}]", field.unit, field.range, field.doc)
 
 
-def _norm(field: StateField) -> Measure:
+def _norm(field: StateField) -> Quantity:
     code = f"np.linalg.norm({{s}}.{field.name}, axis=-1)"
-    return Measure(code, field.unit, (0.0, field.range[1]), field.doc)
+    return Quantity(code, field.unit, (0.0, field.range[1]), field.doc)
+
+
+# --- memory of a program --------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Memory, and the lines that read and renew it.
+
+    Args:
+        name: which one; a program has at most one.
+        initial: each entry with its expression (N,) of ``state``.
+        lines: statements at the top of ``compute_reward``; they define ``next_memory``.
+        doc: what is remembered.
+    """
+
+    name: str
+    initial: tuple[tuple[str, str], ...]
+    lines: tuple[str, ...]
+    doc: str
+
+
+def make_distance_machine(body: Body, direction: int) -> Machine | None:
+    """Return the memory of new ground (``gained``, m/s); None without a position along x."""
+    if body.x_position is None:
+        return None
+    sign = _write_sign(direction)
+    before, now = body.x_position.read("state"), body.x_position.read()
+    lines = (
+        f'farthest = np.maximum(memory["farthest"], {sign}{now})  # (N,) m',
+        f'gained = (farthest - memory["farthest"]) / {body.card.control_dt:g}  # (N,) m/s',
+        'next_memory = {"farthest": farthest}',
+    )
+    return Machine(
+        "new_ground", (("farthest", f"{sign}{before}"),), lines, "The farthest point, m."
+    )
+
+
+# A turn begins at the last stance and is lost with the first wrong touch of the floor: what is
+# rolled on the ground pays nothing.
+_TURN_LINES = """\
+angle = {angle}  # (N,) rad, growing the way of the flip
+foot = {foot}
+other = {other}
+airborne = (1.0 - foot) * (1.0 - other)
+standing = foot * (1.0 - other) * (np.cos(angle) > 0.85)
+turn = angle - memory["start"]
+is_landed = standing * memory["clean"] * (np.abs(turn - 2 * np.pi) < 0.6)
+done = np.maximum(memory["done"], is_landed)
+is_new = standing * (1.0 - done) > 0.5
+upright_angle = 2 * np.pi * np.round(angle / (2 * np.pi))
+start = np.where(is_new, upright_angle, memory["start"])
+touched = np.maximum(other, foot * (np.cos(angle) < 0.0))
+clean = np.where(is_new, 1.0, memory["clean"] * (1.0 - touched))
+flown = np.clip(angle - start, 0.0, 2 * np.pi) * clean * airborne
+best = np.maximum(memory["best"], flown)
+turned = best - memory["best"]  # (N,) rad of new turn, paid once
+peak = np.maximum(memory["peak"], {height} * clean * airborne)
+next_memory = {"start": start, "clean": clean, "best": best, "done": done, "peak": peak}
+"""
+
+
+def make_turn_machine(body: Body, direction: int) -> Machine | None:
+    """Return the memory of a flip: ``turned``, ``peak``, ``done``, ``standing`` and others.
+
+    None if the card has no unwrapped pitch, no height or no contact of a foot.
+    """
+    if body.pitch is None or body.com_height is None or not body.foot_contacts:
+        return None
+    sign = _write_sign(direction)
+    before = body.pitch.read("state")
+    lines = (
+        _TURN_LINES.replace("{angle}", f"{sign}{body.pitch.read()}")
+        .replace("{foot}", write_largest(body.foot_contacts))
+        .replace("{other}", write_largest(body.body_contacts))
+        .replace("{height}", body.com_height.read())
+    )
+    initial = {
+        "start": f"2 * np.pi * np.round({sign}{before} / (2 * np.pi))",
+        "clean": f"np.ones_like({before})",
+        "best": f"np.zeros_like({before})",
+        "done": f"np.zeros_like({before})",
+        "peak": body.com_height.read("state"),
+    }
+    doc = "Angle of the last stance, clean since then, turn paid, flip done, height paid."
+    return Machine("turn", tuple(initial.items()), tuple(lines.splitlines()), doc)
+
+
+def write_largest(measures: tuple[Quantity, ...]) -> str:
+    """Return the code of the largest of measures read from ``next_state``; 0 without any."""
+    if not measures:
+        return "np.zeros(len(action))"
+    if len(measures) == 1:
+        return measures[0].read()
+    return f"np.max(np.stack([{', '.join(measure.read() for measure in measures)}]), axis=0)"
+
+
+def _write_sign(direction: int) -> str:
+    return "" if direction > 0 else "-"

@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from reward_agent.designers.offline.memory import Machine
+from reward_agent.designers.offline.body import Machine
 from reward_agent.designers.offline.signals import Role, Signal
 from reward_agent.types import Finite, Record
 

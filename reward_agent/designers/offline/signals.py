@@ -6,9 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from reward_agent.designers.offline.body import Body, Limb, Measure
-from reward_agent.designers.offline.memory import (
+from reward_agent.designers.offline.body import (
+    Body,
+    Limb,
     Machine,
+    Quantity,
     make_distance_machine,
     make_turn_machine,
     write_largest,
@@ -334,7 +336,7 @@ def _reach(body: Body, goal: Goal) -> list[Signal]:
     ]
 
 
-def _progress(distance: Measure) -> Signal:
+def _progress(distance: Quantity) -> Signal:
     """Return pay for each bit that a distance shrinks; what is lost again is charged."""
     way = f"({distance.read('state')} - {distance.read()})"
     code = f"np.clip({way} / {{scale}}, -1.0, 1.0)"

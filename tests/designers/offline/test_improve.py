@@ -6,7 +6,7 @@ import pytest
 
 from reward_agent.definitions.card import load_env
 from reward_agent.designers.offline.body import Body
-from reward_agent.designers.offline.improve import (
+from reward_agent.designers.offline.moves import (
     Evidence,
     list_moves,
     make_random_move,

@@ -7,8 +7,8 @@ import pytest
 
 from reward_agent.designers.brief import Feedback, HistoryEntry, Remark
 from reward_agent.designers.ideas import choose_answers
+from reward_agent.designers.offline.moves import WISHES, read_wishes
 from reward_agent.designers.offline.plan import read_plan
-from reward_agent.designers.offline.remarks import WISHES, read_wishes
 from reward_agent.designers.roles import Proposal
 from reward_agent.rewards.checks import check_program
 from reward_agent.types import RewardProgram
