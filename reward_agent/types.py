@@ -19,7 +19,7 @@ Finite = Annotated[float, Field(allow_inf_nan=False)]
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 # What may hold words of generated code or of a failing library, and is shown in one line.
-Outcome = Annotated[str, AfterValidator(lambda text: clean_text(text, 2000))]
+OneLine = Annotated[str, AfterValidator(lambda text: clean_text(text, 2000))]
 # A program may return 32 terms; the framework adds the potential's.
 MOST_TERMS = 33
 _MOST_REASON_CHARS = 600
@@ -241,7 +241,7 @@ class WorkOutcome(Record):
     """How the work of a job went, as the child says."""
 
     kind: Literal["finished", "paused", "failed"]
-    reason: Annotated[Outcome, Field(max_length=_MOST_REASON_CHARS)] = Field(
+    reason: Annotated[OneLine, Field(max_length=_MOST_REASON_CHARS)] = Field(
         "", description="of a failure"
     )
 
@@ -348,53 +348,3 @@ class Usage(Record):
             usd=(self.usd or 0.0) + (other.usd or 0.0) if has_price else None,
             is_estimated=self.is_estimated or other.is_estimated,
         )
-
-
-class Attempt(Record):
-    """One reply of the Designer that did not become the candidate's program."""
-
-    outcome: Outcome
-    program_sha256: Sha256 | None = None
-    findings: tuple[Finding, ...] = ()
-
-
-class Candidate(FileRecord):
-    """One program and all that happened to it.
-
-    ``outcome`` is the name of how it ended, shown to the Designer verbatim: ``trained``,
-    ``stopped: …``, ``rejected: …``, ``failed: …`` or ``no program: …``.
-    """
-
-    id: str
-    iteration: int
-    index: int
-    idea: str
-    parent: str | None = None
-    outcome: Outcome
-    attempts: tuple[Attempt, ...] = Field((), description="replies before the last, in order")
-    program_sha256: Sha256 | None = None
-    is_revised: bool = False
-    started_from: str | None = Field(
-        None, description="candidate whose policy its trainings began with; None: a new policy"
-    )
-    twin: str | None = Field(
-        None, description="earlier candidate that pays the same in every state tried"
-    )
-    rank_agreement: float | None = Field(
-        None, ge=-1, le=1, description="Spearman's rho with the task score on stored episodes"
-    )
-    total_timesteps: int = 0
-    task_score: Finite | None = None
-    evaluation: Evaluation | None = None
-    usage: Usage = Usage()
-
-
-class Iteration(FileRecord):
-    """One finished round. Its file is written last: existing means complete."""
-
-    index: int
-    candidates: tuple[Candidate, ...]
-    best: str | None = Field(None, description="best candidate of the run so far, by task_score")
-    best_task_score: Finite | None = None
-    wall_s: float
-    usage: Usage = Usage()

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from reward_agent.errors import DataError
-from reward_agent.records.store import Confirmation
+from reward_agent.records.store import Attempt, Candidate, Confirmation
 from reward_agent.text import clean_text
-from reward_agent.types import Attempt, Candidate, TrainingResult
+from reward_agent.types import TrainingResult
 
 HOSTILE = "failed: line one\n\tline two\r\n\x1b[2J\x07\u202eend"
 CLEAN = "failed: line one  line two  [2Jend"

@@ -54,7 +54,7 @@ from reward_agent.records.store import (
 )
 from reward_agent.run.estimate import Estimate, estimate_design
 from reward_agent.run.open import design, read_versions, resume_run
-from reward_agent.types import FileRecord, Finite, Outcome, Record, Usage
+from reward_agent.types import FileRecord, Finite, OneLine, Record, Usage
 
 SWEEP_FILE, JOB_FILE, RESULT_FILE = "sweep.json", "job.json", "result.json"
 # A job that failed is tried again, since a machine may fail; then it is a result that says so.
@@ -85,7 +85,7 @@ class JobResult(FileRecord):
 
     job: str
     status: Literal["finished", "failed"]
-    outcome: Outcome = ""
+    outcome: OneLine = ""
     n_attempts: int
     scores: tuple[Finite, ...] = ()
     n_successes: int = 0
@@ -348,7 +348,7 @@ def _list_abandoned(store: SweepStore, job: Job, kept: str | None = None) -> lis
 
 
 def _explain_missing(run: RunRecord, n_scored: int) -> str:
-    reasons = {item.outcome for item in run.confirmations if item.evaluation is None}
+    reasons = {str(item.outcome) for item in run.confirmations if item.evaluation is None}
     return f"{n_scored} trainings with fresh seeds were scored; {'; '.join(sorted(reasons))}"
 
 

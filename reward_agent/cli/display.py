@@ -41,8 +41,8 @@ from reward_agent.records.timing import describe_shares
 from reward_agent.text import name_round
 
 if TYPE_CHECKING:
-    from reward_agent.records.store import RunRecord, RunStore
-    from reward_agent.types import Candidate, Usage
+    from reward_agent.records.store import Candidate, RunRecord, RunStore
+    from reward_agent.types import Usage
 
 
 def _make_progress() -> Progress:
@@ -137,8 +137,8 @@ class RunDisplay:
         # An idle display redraws its line all the same, over what a person types there.
         if not any(task.visible for task in self._progress.tasks):
             self._progress.stop()
-        if event.outcome.startswith("failed"):
-            self._say(f"  [red]✗[/] {event.candidate}  {escape(event.outcome)}")
+        if event.outcome.kind == "failed":
+            self._say(f"  [red]✗[/] {event.candidate}  {escape(str(event.outcome))}")
 
     def _show_concluded(self, event: Concluded) -> None:
         score = event.task_score
@@ -147,7 +147,7 @@ class RunDisplay:
         best = "" if self._best is None else f"  best {self._best:.3g}"
         self._say(
             f"  {event.candidate}  [bold]{_show_number(score)}[/] {self._unit}  "
-            f"{escape(event.outcome)}[dim]{best}[/]"
+            f"{escape(str(event.outcome))}[dim]{best}[/]"
         )
 
 
@@ -175,7 +175,7 @@ def _describe(event: Event, unit: str) -> str:
         case MetricChosen():
             return f"[bold]metric[/]    {escape(event.origin)}"
         case MetricRejected():
-            return f"  proposed metric: {escape(event.outcome)}"
+            return f"  proposed metric: {escape(event.reason)}"
     return _describe_round(event, unit)
 
 
@@ -184,8 +184,10 @@ def _describe_round(event: Event, unit: str) -> str:
         case IterationStarted():
             return f"\n[bold]{name_round(event.iteration)}[/]"
         case Drafted():
-            mark = "[green]✓[/]" if event.outcome == "accepted" else "[red]✗[/]"
-            return f"  {mark} {event.id}  [dim]{escape(event.idea)}[/]  {escape(event.outcome)}"
+            mark = "[green]✓[/]" if event.outcome.kind == "accepted" else "[red]✗[/]"
+            return (
+                f"  {mark} {event.id}  [dim]{escape(event.idea)}[/]  {escape(str(event.outcome))}"
+            )
         case Scored():
             at = f"{event.candidate} at {event.steps:,} steps:"
             return f"  [dim]{at}[/] {_show_number(event.score)} {unit}"
@@ -238,7 +240,9 @@ def _add_rows(table: Any, index: int, candidate: Candidate, run: RunRecord) -> N
     """Add a candidate, after the replies that did not become its program."""
     for attempt in candidate.attempts:
         name = attempt.program_sha256[:8] if attempt.program_sha256 else "–"
-        table.add_row(str(index + 1), name, "–", "", "", "", escape(attempt.outcome), style="dim")
+        table.add_row(
+            str(index + 1), name, "–", "", "", "", escape(str(attempt.outcome)), style="dim"
+        )
     evaluation = candidate.evaluation
     interval = evaluation.task_score_interval if evaluation else None
     rate = evaluation.success_rate if evaluation else None
@@ -250,7 +254,7 @@ def _add_rows(table: Any, index: int, candidate: Candidate, run: RunRecord) -> N
         "" if interval is None else f"{interval[0]:.3g} … {interval[1]:.3g}",
         "" if rate is None else f"{rate:.0%}",
         f"{candidate.total_timesteps:,}",
-        escape(candidate.outcome),
+        escape(str(candidate.outcome)),
         style="bold green" if is_winner else "",
     )
 

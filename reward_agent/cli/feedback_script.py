@@ -128,7 +128,7 @@ def work(session: Session) -> None:
 
 def show_round(session: Session, ended: RoundEnded) -> None:
     """Write what a round changed: the Designer's words, the program's diff, before and after."""
-    if ended.outcome != "finished":
+    if ended.outcome.kind != "finished":
         print_text(f"{name_round(ended.iteration)} {ended.outcome}")
         return
     started = [e for e in session.log.list(RoundStarted) if e.iteration == ended.iteration][-1]

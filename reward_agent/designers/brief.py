@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from reward_agent.definitions.card import EnvCard
+from reward_agent.records.store import Candidate
 from reward_agent.types import (
     Analysis,
-    Candidate,
     CheckReport,
     Critique,
     Evaluation,

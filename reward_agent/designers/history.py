@@ -13,11 +13,10 @@ from pydantic import BaseModel
 from reward_agent.designers.brief import HistoryEntry, select_history
 from reward_agent.records.jobs import EvaluateResult
 from reward_agent.records.settings import Recall
-from reward_agent.records.store import RunStore, read_record, write_record
+from reward_agent.records.store import Candidate, RunStore, read_record, write_record
 from reward_agent.summary.summary import TrajectorySummary, render_training
 from reward_agent.types import (
     Analysis,
-    Candidate,
     CheckReport,
     Critique,
     FileRecord,

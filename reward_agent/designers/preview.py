@@ -33,8 +33,8 @@ from reward_agent.designers.prompts import (
 from reward_agent.designers.roles import PROGRAM, MetricProposal, Proposal
 from reward_agent.errors import UnknownNameError
 from reward_agent.llm.chat import ChatRequest
-from reward_agent.records.store import find_run
-from reward_agent.types import Candidate, Critique, Evaluation, Finding, RewardProgram, Risk
+from reward_agent.records.store import Candidate, find_run
+from reward_agent.types import Critique, Evaluation, Finding, RewardProgram, Risk
 
 # English and code, as today's tokenisers count them; prices and limits use a bound instead.
 BYTES_PER_TOKEN = 3.6

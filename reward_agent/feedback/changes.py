@@ -7,8 +7,7 @@ import difflib
 from reward_agent.designers.history import read_entry
 from reward_agent.designers.reply import find_fences
 from reward_agent.feedback.records import Shown
-from reward_agent.records.store import RunStore
-from reward_agent.types import Candidate
+from reward_agent.records.store import Candidate, RunStore
 
 _MAX_CHARS = 2000
 

@@ -6,10 +6,9 @@ from pathlib import Path
 
 from reward_agent.designers.brief import HistoryEntry
 from reward_agent.records.jobs import RESULT_FILE, EvaluateResult
-from reward_agent.records.store import RunStore, read_record
+from reward_agent.records.store import Candidate, RunStore, read_record
 from reward_agent.run.active import ActiveRun
 from reward_agent.run.evaluate import film_training
-from reward_agent.types import Candidate
 
 
 def find_film(store: RunStore, candidate: Candidate) -> Path | None:

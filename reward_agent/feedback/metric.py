@@ -19,6 +19,8 @@ from reward_agent.executors.journal import EXIT_FILE
 from reward_agent.records.events import MetricChosen, Rescored
 from reward_agent.records.store import (
     METRIC_FILE,
+    Candidate,
+    Iteration,
     MetricOrigin,
     RunRecord,
     RunStore,
@@ -31,7 +33,7 @@ from reward_agent.run.active import ActiveRun, Metric
 from reward_agent.run.evaluate import evaluate_recorded, evaluate_training
 from reward_agent.run.explain import summarise_candidate
 from reward_agent.run.metric import WORDS_FILE
-from reward_agent.types import Candidate, CheckReport, Evaluation, Iteration
+from reward_agent.types import CheckReport, Evaluation
 
 PROPOSED: frozenset[MetricOrigin] = frozenset(
     {"proposed: accepted", "proposed: accepted unseen", "proposed: edited"}

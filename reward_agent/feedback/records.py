@@ -16,8 +16,9 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import Field, TypeAdapter, ValidationError
 
 from reward_agent.errors import DataError, RewardAgentError
+from reward_agent.records.outcomes import Outcome
 from reward_agent.records.store import now_utc
-from reward_agent.types import FileRecord, Finite, Outcome, Record, Sha256
+from reward_agent.types import FileRecord, Finite, Record, Sha256
 
 LOG_FILE = "feedback/session.jsonl"
 MAX_WORDS = 8000

@@ -30,10 +30,10 @@ from reward_agent.feedback.records import (
 )
 from reward_agent.records.events import IterationFinished
 from reward_agent.records.jobs import PROGRAM_FILE
-from reward_agent.records.store import RunStore
+from reward_agent.records.store import Candidate, Iteration, RunStore
 from reward_agent.run.active import ActiveRun
 from reward_agent.run.loop import design_iteration, update_run
-from reward_agent.types import Candidate, Iteration, RewardProgram
+from reward_agent.types import RewardProgram
 
 EDIT_IDEA = DesignIdea("edited-by-hand", "The person's own change of the program.")
 _PREFERRED = {

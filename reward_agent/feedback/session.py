@@ -41,8 +41,10 @@ from reward_agent.feedback.rounds import (
 from reward_agent.feedback.state import SessionState
 from reward_agent.records.events import Listener, RoundAnswered, SessionOpened, ignore
 from reward_agent.records.jobs import RESULT_FILE, EvaluateResult
+from reward_agent.records.outcomes import FINISHED, INTERRUPTED, Outcome
 from reward_agent.records.settings import RunSettings, change_settings
 from reward_agent.records.store import (
+    Candidate,
     RunRecord,
     Winner,
     find_run,
@@ -54,7 +56,7 @@ from reward_agent.rewards.checks import check_program
 from reward_agent.run.active import ActiveRun, Metric
 from reward_agent.run.loop import update_run
 from reward_agent.run.open import HeldRun, open_run
-from reward_agent.types import Candidate, CheckReport, RewardProgram
+from reward_agent.types import CheckReport, RewardProgram
 
 MAX_CANDIDATES = 3
 
@@ -237,7 +239,7 @@ class Session(SessionState):
 
     def _answer(self, cause: Remarked | Edited) -> RoundEnded:
         started = self._start(cause)
-        outcome = "finished"
+        outcome = FINISHED
         with self._held.activate() as active:
             self._running = active
             try:
@@ -248,13 +250,13 @@ class Session(SessionState):
                         "the round was cut off",
                         f"`reward-agent feedback {self.store.dir.name}` goes on with it",
                     ) from None
-                outcome = "stopped by the person"
+                outcome = INTERRUPTED
             except RewardAgentError as error:
-                outcome = f"failed: {error.message}"
+                outcome = Outcome(kind="failed", detail=error.message)
             finally:
                 self._running = None
                 self._is_stopped.clear()
-        after = self._list_after(started.iteration) if outcome == "finished" else ()
+        after = self._list_after(started.iteration) if outcome.kind == "finished" else ()
         ended = self.log.append(
             RoundEnded, iteration=started.iteration, outcome=outcome, after=after
         )

@@ -20,8 +20,8 @@ from reward_agent.feedback.records import (
     RoundStarted,
     SessionLog,
 )
-from reward_agent.records.store import RunRecord, RunStore
-from reward_agent.types import Candidate, rank_value
+from reward_agent.records.store import Candidate, RunRecord, RunStore
+from reward_agent.types import rank_value
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from reward_agent.llm.chat import AgentName, ChatRequest, Completion, ReplyText
 from reward_agent.text import name_round
-from reward_agent.types import Outcome, Record, Usage
+from reward_agent.types import OneLine, Record, Usage
 
 CALLS_FILE = "calls.jsonl"
 _FAILED = "failed: "
@@ -34,7 +34,7 @@ class CallRecord(Record):
     provider: str
     model: ReplyText
     source: Source = "model"
-    outcome: Outcome
+    outcome: OneLine
     usage: Usage
     wall_s: float = 0.0
 

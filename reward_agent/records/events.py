@@ -12,6 +12,8 @@ from typing import Any, ClassVar
 
 from pydantic import BaseModel
 
+from reward_agent.records.outcomes import Outcome
+
 
 @dataclass(frozen=True)
 class Event:
@@ -77,7 +79,7 @@ class MetricRejected(Event):
     """A metric that the Designer proposed is not taken."""
 
     kind = "metric_rejected"
-    outcome: str
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -106,7 +108,7 @@ class Drafted(Event):
     index: int
     id: str
     idea: str
-    outcome: str
+    outcome: Outcome
 
 
 @dataclass(frozen=True)
@@ -144,7 +146,7 @@ class TrainedUntil(Event):
     candidate: str
     seed: int
     until: int
-    outcome: str
+    outcome: Outcome
 
 
 @dataclass(frozen=True)
@@ -165,7 +167,7 @@ class Concluded(Event):
     is_news = True
     iteration: int
     candidate: str
-    outcome: str
+    outcome: Outcome
     task_score: float | None
 
 
@@ -231,7 +233,7 @@ class RoundAnswered(Event):
 
     kind = "round_ended"
     iteration: int
-    outcome: str
+    outcome: Outcome
 
 
 @dataclass(frozen=True)

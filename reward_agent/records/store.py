@@ -42,14 +42,15 @@ from reward_agent.definitions.task import TaskSpec
 from reward_agent.errors import DataError, RewardAgentError, UnknownNameError, UsageError
 from reward_agent.files import write_atomic
 from reward_agent.records.events import Event
+from reward_agent.records.outcomes import Outcome
 from reward_agent.types import (
-    Candidate,
     Evaluation,
     FileRecord,
+    Finding,
     Finite,
-    Iteration,
-    Outcome,
+    OneLine,
     Record,
+    Sha256,
     Usage,
 )
 
@@ -61,6 +62,55 @@ _N_LOCK_TRIES, _LOCK_PAUSE_S = 3, 0.01
 MetricOrigin = Literal[
     "task", "file", "proposed: accepted", "proposed: accepted unseen", "proposed: edited", "none"
 ]
+
+
+class Attempt(Record):
+    """One reply of the Designer that did not become the candidate's program."""
+
+    outcome: Outcome
+    program_sha256: Sha256 | None = None
+    findings: tuple[Finding, ...] = ()
+
+
+class Candidate(FileRecord):
+    """One program and all that happened to it.
+
+    ``outcome`` says how it ended; its words are shown to the Designer verbatim.
+    """
+
+    id: str
+    iteration: int
+    index: int
+    idea: str
+    parent: str | None = None
+    outcome: Outcome
+    attempts: tuple[Attempt, ...] = Field((), description="replies before the last, in order")
+    program_sha256: Sha256 | None = None
+    is_revised: bool = False
+    started_from: str | None = Field(
+        None, description="candidate whose policy its trainings began with; None: a new policy"
+    )
+    twin: str | None = Field(
+        None, description="earlier candidate that pays the same in every state tried"
+    )
+    rank_agreement: float | None = Field(
+        None, ge=-1, le=1, description="Spearman's rho with the task score on stored episodes"
+    )
+    total_timesteps: int = 0
+    task_score: Finite | None = None
+    evaluation: Evaluation | None = None
+    usage: Usage = Usage()
+
+
+class Iteration(FileRecord):
+    """One finished round. Its file is written last: existing means complete."""
+
+    index: int
+    candidates: tuple[Candidate, ...]
+    best: str | None = Field(None, description="best candidate of the run so far, by task_score")
+    best_task_score: Finite | None = None
+    wall_s: float
+    usage: Usage = Usage()
 
 
 class Confirmation(Record):
@@ -97,7 +147,7 @@ class RunRecord(FileRecord):
     id: str
     created: str
     status: Literal["running", "finished", "interrupted", "failed"]
-    note: Outcome = ""
+    note: OneLine = ""
     card: EnvCard
     task: TaskSpec
     metric_origin: MetricOrigin
@@ -107,7 +157,7 @@ class RunRecord(FileRecord):
     sandbox_level: str
     versions: dict[str, str]
     usage: Usage = Usage()
-    limit: Outcome = Field("", description="the limit of money that ended it early")
+    limit: OneLine = Field("", description="the limit of money that ended it early")
     total_timesteps: int = 0
     wall_s: float = 0.0
     slot_seconds: dict[str, float] = Field(

@@ -12,8 +12,8 @@ from reward_agent.designers.history import find_best, read_history
 from reward_agent.llm.costs import CALLS_FILE, CostSummary, read_calls, summarise_costs
 from reward_agent.llm.provider import PROVIDERS, Provider
 from reward_agent.records.jobs import STRIP_FILE, VIDEO_FILE
-from reward_agent.records.store import RunRecord, RunStore
-from reward_agent.types import Evaluation, Iteration, TermCurve
+from reward_agent.records.store import Iteration, RunRecord, RunStore
+from reward_agent.types import Evaluation, TermCurve
 
 
 @dataclass(frozen=True)
@@ -45,11 +45,6 @@ class CandidateView:
     def score(self) -> float | None:
         """Trusted task score of its best policy."""
         return self.entry.candidate.task_score
-
-    @property
-    def kind(self) -> str:
-        """First word of the outcome: ``trained``, ``stopped``, ``rejected``, ``failed``, ``no``."""
-        return self.entry.candidate.outcome.partition(":")[0].partition(" ")[0]
 
     @property
     def terms(self) -> tuple[TermCurve, ...]:

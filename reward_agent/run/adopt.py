@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from reward_agent.records.jobs import PROGRAM_FILE
+from reward_agent.records.outcomes import Outcome
 from reward_agent.records.store import read_record, write_record
 from reward_agent.rewards.source import list_ingredients
 from reward_agent.run.active import ActiveRun
@@ -43,11 +44,12 @@ def adopt_draft(run: ActiveRun, index: int, draft: DraftRecord) -> DraftRecord:
     """
     folder = run.store.draft_dir(index, draft.index)
     twin = find_twin(run.store.dir, folder, draft)
-    changes: dict[str, str] = {}
+    changes: dict[str, object] = {}
     if twin is not None and run.settings.screens:
         changes["twin"] = twin.id
         if draft.is_accepted and twin.is_certain:
-            changes["outcome"] = f"rejected: the same program as candidate {twin}{twin.likeness}"
+            detail = f"the same program as candidate {twin}{twin.likeness}"
+            changes["outcome"] = Outcome(kind="rejected", stage="twin", detail=detail)
     if run.store.candidate_dir(index, draft.id).exists() or (twin and twin.id == draft.id):
         changes["id"] = f"{draft.id}-{draft.index}"
     if changes:

@@ -17,18 +17,17 @@ from reward_agent.executors import JobRequest
 from reward_agent.llm.chat import Exchange
 from reward_agent.records.events import Drafted
 from reward_agent.records.jobs import PROGRAM_FILE, TRAJECTORIES_FILE, ProbeJob
-from reward_agent.records.store import write_record, write_text
+from reward_agent.records.outcomes import ACCEPTED, REVISED, Outcome, Stage
+from reward_agent.records.store import Attempt, write_record, write_text
 from reward_agent.rewards.checks import check_program
 from reward_agent.run.active import ActiveRun, copy_into
 from reward_agent.run.evaluate import StoredEpisodes
 from reward_agent.sandbox.runner import JobExit
 from reward_agent.types import (
-    Attempt,
     CheckReport,
     Critique,
     FileRecord,
     Finding,
-    Outcome,
     ProbeReport,
     RewardProgram,
     Sha256,
@@ -37,7 +36,6 @@ from reward_agent.types import (
 
 DRAFT_FILE = "draft.json"
 PROBE_FILE = "probe.json"
-ACCEPTED = "accepted"
 
 
 class DraftRecord(FileRecord):
@@ -58,7 +56,7 @@ class DraftRecord(FileRecord):
     @property
     def is_accepted(self) -> bool:
         """Whether the program may be trained."""
-        return self.outcome == ACCEPTED
+        return self.outcome.kind == "accepted"
 
 
 @dataclass(frozen=True)
@@ -66,14 +64,14 @@ class Examination:
     """A proposal and what the cheap stages say of it."""
 
     proposal: Proposal
-    outcome: str
+    outcome: Outcome
     check: CheckReport | None = None
     probe: ProbeReport | None = None
 
     @property
     def is_accepted(self) -> bool:
         """Whether neither stage refuses the program."""
-        return self.outcome == ACCEPTED
+        return self.outcome.kind == "accepted"
 
     @property
     def findings(self) -> tuple[Finding, ...]:
@@ -153,7 +151,7 @@ def _review(
     revised = _repair(run, draft, brief, revised, stored)
     draft.is_revised = revised.is_accepted
     rejected = examination if revised.is_accepted else revised
-    _write_attempt(draft, rejected, "revised" if revised.is_accepted else rejected.outcome)
+    _write_attempt(draft, rejected, REVISED if revised.is_accepted else rejected.outcome)
     return revised if revised.is_accepted else examination
 
 
@@ -163,7 +161,7 @@ def _examine(
     """Check a proposal, then probe it if the static rules accept it."""
     draft.exchanges.extend(proposal.exchanges)
     if proposal.program is None:
-        return Examination(proposal, proposal.outcome)
+        return Examination(proposal, Outcome.model_validate(proposal.outcome))
     with run.ledger.spend("checks"):
         check = check_program(proposal.program, run.shown_card)
     if not check.is_accepted:
@@ -220,19 +218,20 @@ def _list_findings(examination: Examination) -> tuple[Finding, ...]:
     """Return the findings; a reply without a program is one as well."""
     if examination.findings:
         return examination.findings
-    return (Finding(rule="reply/no-program", severity="error", message=examination.outcome),)
+    return (Finding(rule="reply/no-program", severity="error", message=str(examination.outcome)),)
 
 
-def _name_rejection(stage: str, findings: tuple[Finding, ...]) -> str:
+def _name_rejection(stage: Stage, findings: tuple[Finding, ...]) -> Outcome:
     errors = [finding for finding in findings if finding.severity == "error"]
     first = errors[0]
     place = f"line {first.line}: " if first.line is not None else ""
     remedy = f"; {first.remedy}" if first.remedy else ""
     more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
-    return f"rejected: {stage}: {place}{first.message}{remedy}{more}"
+    detail = f"{place}{first.message}{remedy}{more}"
+    return Outcome(kind="rejected", stage=stage, detail=detail)
 
 
-def _write_attempt(draft: _Draft, examination: Examination, outcome: str | None = None) -> None:
+def _write_attempt(draft: _Draft, examination: Examination, outcome: Outcome | None = None) -> None:
     """Keep a reply that did not become the program."""
     folder = draft.folder / "attempts" / str(len(draft.attempts))
     _write_examination(folder, examination)

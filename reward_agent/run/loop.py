@@ -12,10 +12,10 @@ from collections.abc import Iterable, Sequence
 from reward_agent.designers.brief import DesignBrief, HistoryEntry
 from reward_agent.designers.history import find_best, read_entry, read_history, recall
 from reward_agent.designers.ideas import choose_ideas
-from reward_agent.designers.model import LIMIT_MARK
 from reward_agent.errors import BudgetError, DataError, RewardAgentError
 from reward_agent.records.events import Concluded, Finished, IterationFinished, IterationStarted
-from reward_agent.records.store import RunRecord, write_record, write_text
+from reward_agent.records.outcomes import Outcome
+from reward_agent.records.store import Candidate, Iteration, RunRecord, write_record, write_text
 from reward_agent.report.page import write_report
 from reward_agent.run.active import ActiveRun
 from reward_agent.run.draft import DraftRecord
@@ -26,14 +26,7 @@ from reward_agent.run.race import Race
 from reward_agent.run.train import Finish, read_initial_policy
 from reward_agent.run.winner import choose_winner, confirm_best, film_winner
 from reward_agent.threads import map_threads
-from reward_agent.types import (
-    Candidate,
-    Iteration,
-    RewardProgram,
-    TrainingResult,
-    Usage,
-    rank_value,
-)
+from reward_agent.types import RewardProgram, TrainingResult, Usage, rank_value
 
 
 def run_design(run: ActiveRun) -> RunRecord:
@@ -155,7 +148,7 @@ def _conclude_draft(
         try:
             return _evaluate_candidate(run, candidate, finish.result)
         except DataError as error:  # what the training left cannot be evaluated
-            outcome = f"failed: evaluation: {error.message}"
+            outcome = Outcome(kind="failed", stage="evaluation", detail=error.message)
             return candidate.model_copy(update={"outcome": outcome})
     return candidate
 
@@ -222,8 +215,7 @@ def _reopen_short_round(run: ActiveRun) -> None:
 
 def _list_unasked(iteration: Iteration) -> list[str]:
     """Return the candidates for which there was no money."""
-    mark = f"no program: {LIMIT_MARK}"
-    return [c.id for c in iteration.candidates if c.outcome.startswith(mark)]
+    return [c.id for c in iteration.candidates if c.outcome.kind == "limit"]
 
 
 def _is_target_reached(run: ActiveRun) -> bool:

@@ -138,7 +138,7 @@ def propose_metric(run: ActiveRun) -> ProposedMetric | None:
         folder = run.store.dir / "metric" / str(number)
         _write_proposal(folder, proposal)
         if proposal.source is None:
-            run.notify(MetricRejected(proposal.outcome))
+            run.notify(MetricRejected(str(proposal.outcome)))
             return None
         findings = list(check_metric(proposal.source, run.shown_card).findings)
         errors = tuple(finding for finding in findings if finding.severity == "error")

@@ -13,16 +13,17 @@ from contextlib import contextmanager
 
 from reward_agent.errors import DataError
 from reward_agent.records.events import Scored
+from reward_agent.records.outcomes import Outcome
 from reward_agent.run.active import ActiveRun
 from reward_agent.run.evaluate import evaluate_rung
 from reward_agent.run.racing import (
     RacingPolicy,
     RungScore,
     Standing,
-    describe_stop,
     find_next_stop,
     has_held,
     make_policy,
+    name_stop,
 )
 from reward_agent.run.train import Entrant, Finish, train_until
 from reward_agent.types import TrainingResult
@@ -158,18 +159,18 @@ class Race:
             return finish
         if name == self._winner:
             target = self._run.settings.target_score
-            outcome = f"reached {target:g} {unit} twice running by {standing.steps:,} steps"
+            how = f"{target:g} {unit} twice running by {standing.steps:,} steps"
+            outcome = Outcome(kind="reached", detail=how, at_steps=standing.steps)
             return Finish(outcome, finish.result)
         if standing.steps >= self._policy.stops[-1]:
             return finish
         if self._winner is not None:
-            outcome = (
-                f"stopped: at {standing.steps:,} steps candidate {self._winner} reached the target"
-            )
+            why = f"at {standing.steps:,} steps candidate {self._winner} reached the target"
+            outcome = Outcome(kind="stopped", detail=why, at_steps=standing.steps)
             return Finish(outcome, finish.result)
         scores = [item.score for item in self._standings.values()]
         known = [score for score in scores if score is not None]
-        return Finish(describe_stop(standing.steps, standing.score, known, unit), finish.result)
+        return Finish(name_stop(standing.steps, standing.score, known, unit), finish.result)
 
 
 def race_candidates(run: ActiveRun, entrants: Sequence[Entrant]) -> dict[str, Finish]:

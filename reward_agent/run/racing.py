@@ -14,6 +14,8 @@ from math import ceil, hypot, inf, isfinite, log, sqrt
 from statistics import fmean
 from typing import Literal, Protocol
 
+from reward_agent.records.outcomes import Outcome
+
 RacingMode = Literal["none", "halving", "bandit"]
 
 # Slices of a training. After an eighth the best is among the better half (48 trainings of hopper
@@ -269,12 +271,14 @@ def has_held(scores: Mapping[int, RungScore | None], target: float) -> bool:
     return len(last) == 2 and all(score is not None and score.mean >= target for score in last)
 
 
-def describe_stop(steps: int, own: RungScore | None, best: Sequence[RungScore], unit: str) -> str:
-    """Say in one line why a candidate did not train to the end."""
+def name_stop(steps: int, own: RungScore | None, best: Sequence[RungScore], unit: str) -> Outcome:
+    """Say why a candidate did not train to the end."""
     if own is None:
-        return f"stopped: no score at {steps:,} steps"
-    top = max(score.mean for score in best)
-    return f"stopped: {own.mean:.3g} {unit} at {steps:,} steps, the best had {top:.3g}"
+        why = f"no score at {steps:,} steps"
+    else:
+        top = max(score.mean for score in best)
+        why = f"{own.mean:.3g} {unit} at {steps:,} steps, the best had {top:.3g}"
+    return Outcome(kind="stopped", detail=why, at_steps=steps)
 
 
 def _list_ready(standings: Sequence[Standing], until: int) -> list[Standing]:

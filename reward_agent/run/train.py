@@ -14,10 +14,9 @@ from reward_agent.files import read_capped
 from reward_agent.learning.policy import MAX_POLICY_BYTES, load_policy
 from reward_agent.records.events import TrainedUntil, TrainingProgress
 from reward_agent.records.jobs import INITIAL_POLICY_FILE, PROGRAM_FILE, JobOutcome, TrainJob
+from reward_agent.records.outcomes import TRAINED, Outcome
 from reward_agent.run.active import ActiveRun, copy_into
 from reward_agent.types import RewardProgram, TrainingResult
-
-TRAINED = "trained"
 
 
 @dataclass(frozen=True)
@@ -41,15 +40,15 @@ class Entrant:
 
 @dataclass(frozen=True)
 class Finish:
-    """How one training ended: ``trained``, ``reached …``, ``stopped: …`` or ``failed: …``."""
+    """How one training ended, and what it left."""
 
-    outcome: str
+    outcome: Outcome
     result: TrainingResult | None
 
     @property
     def has_failed(self) -> bool:
         """Whether nothing more can come of the training."""
-        return self.outcome.startswith("failed")
+        return self.outcome.kind == "failed"
 
 
 def train_until(run: ActiveRun, entrants: Sequence[Entrant], until: int) -> dict[str, Finish]:
@@ -130,7 +129,9 @@ def read_initial_policy(candidate_dir: Path) -> bytes | None:
 
 def _name_finish(job_outcome: JobOutcome, result: TrainingResult | None) -> Finish:
     if result is None:
-        return Finish(f"failed: training: {job_outcome}", None)
-    if result.outcome.has_failed:
-        return Finish(str(result.outcome), result)
-    return Finish(TRAINED, result)
+        outcome = Outcome(kind="failed", stage="training", detail=str(job_outcome))
+    elif result.outcome.has_failed:
+        outcome = Outcome(kind="failed", detail=result.outcome.reason)
+    else:
+        outcome = TRAINED
+    return Finish(outcome, result)

@@ -11,11 +11,12 @@ from reward_agent.errors import DataError
 from reward_agent.evaluation.trajectories import Trajectories
 from reward_agent.records.events import Confirming
 from reward_agent.records.jobs import RESULT_FILE, TRAJECTORIES_FILE, EvaluateResult
-from reward_agent.records.store import Confirmation, Winner, read_record
+from reward_agent.records.outcomes import Outcome
+from reward_agent.records.store import Candidate, Confirmation, Winner, read_record
 from reward_agent.run.active import ActiveRun
 from reward_agent.run.evaluate import evaluate_training, film_training
 from reward_agent.run.train import Entrant, train_until
-from reward_agent.types import Candidate, RewardProgram, TrainingResult, rank_value
+from reward_agent.types import RewardProgram, TrainingResult, rank_value
 
 # Seeds of confirmations start here, above the run's own seed.
 FRESH_SEED = 100
@@ -47,7 +48,7 @@ def _confirm_with_seed(
             try:
                 evaluation = _evaluate(run, entry.candidate, entrant, finish.result).best
             except DataError as error:
-                outcome = f"failed: evaluation: {error.message}"
+                outcome = Outcome(kind="failed", stage="evaluation", detail=error.message)
         confirmations.append(
             Confirmation(
                 candidate=entrant.candidate_id, seed=seed, evaluation=evaluation, outcome=outcome

@@ -231,7 +231,9 @@ class Parts:
 
     def _read_rationale(self, ended: RoundEnded | None) -> str:
         """Return what the Designer said with the best candidate of a round."""
-        trained = [item for item in (ended.after if ended else ()) if item.outcome == "trained"]
+        trained = [
+            item for item in (ended.after if ended else ()) if item.outcome.kind == "trained"
+        ]
         if not trained:
             return ""
         best = max(trained, key=_rank_shown)

@@ -9,10 +9,9 @@ from reward_agent.definitions.task import TaskSpec
 from reward_agent.designers.brief import DesignBrief, DesignIdea, HistoryEntry
 from reward_agent.llm.chat import ALL_AGENTS, ChatRequest, Completion
 from reward_agent.llm.scripted import ScriptedChatModel, ScriptedReply
+from reward_agent.records.store import Attempt, Candidate
 from reward_agent.types import (
     Analysis,
-    Attempt,
-    Candidate,
     Evaluation,
     RewardProgram,
     TermCurve,

@@ -12,8 +12,8 @@ from reward_agent.designers.brief import HistoryEntry
 from reward_agent.designers.history import find_best, read_entry, recall, write_plan
 from reward_agent.designers.offline.plan import read_plan
 from reward_agent.records.settings import Recall
-from reward_agent.records.store import RunStore
-from reward_agent.types import Candidate, RewardProgram, rank_value
+from reward_agent.records.store import Candidate, RunStore
+from reward_agent.types import RewardProgram, rank_value
 
 
 def make_entry(name: str, task_score: float | None) -> HistoryEntry:

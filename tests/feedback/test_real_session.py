@@ -26,7 +26,7 @@ def test_words_change_the_program_and_the_new_policy_scores_higher(tmp_path: Pat
         )
         [ended] = session.work()
         after = session.current
-        assert ended.outcome == "finished"
+        assert str(ended.outcome) == "finished"
         assert after is not None
         assert after.candidate.parent == before.candidate.id
         assert after.candidate.program_sha256 != before.candidate.program_sha256

@@ -13,6 +13,7 @@ from reward_agent.feedback.records import LOG_FILE, RoundEnded, RoundStarted
 from reward_agent.feedback.rounds import make_feedback
 from reward_agent.feedback.session import Session
 from reward_agent.records.events import Drafted
+from reward_agent.records.outcomes import FINISHED, INTERRUPTED, TRAINED
 from reward_agent.types import RewardProgram
 
 OpenSession = Callable[..., AbstractContextManager[Session]]
@@ -35,9 +36,9 @@ def test_a_remark_becomes_a_round_that_is_recorded_with_before_and_after(
         [started] = session.log.list(RoundStarted)
         assert started.before is not None
         assert started.before.candidate == before.candidate.id
-        assert ended.outcome == "finished"
+        assert ended.outcome == FINISHED
         [after] = ended.after
-        assert after.outcome == "trained"
+        assert after.outcome == TRAINED
         assert after.program_sha256 != started.before.program_sha256
         assert after.program_file is not None
         program = (session.store.dir / after.program_file).read_text()
@@ -116,7 +117,7 @@ def test_an_edited_program_is_trained_like_any_candidate_after_a_cut_too(
         assert ended.iteration == started.iteration
         [after] = ended.after
         candidate = session.find(after.candidate).candidate
-        assert candidate.outcome == "trained"
+        assert candidate.outcome == TRAINED
         assert candidate.idea == "edited-by-hand"
         assert candidate.parent == parent
         assert candidate.task_score is not None
@@ -181,7 +182,7 @@ def test_a_reply_without_a_program_is_an_outcome_and_the_old_one_stays(
         before = session.current.candidate.id
         session.remark("It wobbles.")
         [ended] = session.work()
-        assert ended.after[0].outcome.startswith("no program")
+        assert ended.after[0].outcome.kind == "no_program"
         assert session.current.candidate.id == before
 
 
@@ -201,7 +202,7 @@ def test_a_round_can_be_stopped_and_the_session_goes_on(open_judged: OpenSession
         time.sleep(0.5)
         session.stop()
         worker.join(30)
-        assert [item.outcome for item in ended] == ["stopped by the person"]
+        assert [item.outcome for item in ended] == [INTERRUPTED]
         assert session.waiting == []
 
 

@@ -10,6 +10,7 @@ import pytest
 from reward_agent.cli.display import RunDisplay
 from reward_agent.records import events
 from reward_agent.records.events import Concluded, Event, TrainedUntil, TrainingProgress
+from reward_agent.records.outcomes import TRAINED
 from reward_agent.records.store import RunStore
 from reward_agent.trackers.follow import TrackedRun
 from reward_agent.web.live import EventHub
@@ -17,7 +18,14 @@ from reward_agent.web.live import EventHub
 KINDS = [
     kind for kind in vars(events).values() if isinstance(kind, type) and kind.__base__ is Event
 ]
-VALUES = {"str": "a", "int": 1, "float | None": 0.5, "str | None": "a", "tuple[str, ...]": ("a",)}
+VALUES = {
+    "Outcome": TRAINED,
+    "str": "a",
+    "int": 1,
+    "float | None": 0.5,
+    "str | None": "a",
+    "tuple[str, ...]": ("a",),
+}
 
 
 def make(kind: type[Event]) -> Event:
@@ -54,11 +62,11 @@ def test_progress_alone_is_not_worth_a_line() -> None:
 
 
 def test_an_event_is_a_line_of_the_runs_file(tmp_path: Path) -> None:
-    RunStore(tmp_path).append_event(Concluded(0, "a", "trained", 1.5))
+    RunStore(tmp_path).append_event(Concluded(0, "a", TRAINED, 1.5))
     written = json.loads((tmp_path / "events.jsonl").read_text())
     assert written.pop("time").endswith("Z")
     assert written == {
-        "kind": "concluded", "iteration": 0, "candidate": "a", "outcome": "trained",
+        "kind": "concluded", "iteration": 0, "candidate": "a", "outcome": {"kind": "trained", "text": "trained"},
         "task_score": 1.5,
     }  # fmt: skip
 

@@ -17,6 +17,7 @@ from reward_agent.definitions.task import make_task
 from reward_agent.errors import DataError, RewardAgentError, UnknownNameError, UsageError
 from reward_agent.records import store
 from reward_agent.records.store import (
+    Iteration,
     RunRecord,
     RunStore,
     find_run,
@@ -25,7 +26,7 @@ from reward_agent.records.store import (
     write_record,
     write_text,
 )
-from reward_agent.types import Critique, Iteration, Usage
+from reward_agent.types import Critique, Usage
 
 
 def make_runs(folder: Path, *names: str) -> None:

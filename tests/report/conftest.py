@@ -13,7 +13,10 @@ from reward_agent.definitions.card import load_env
 from reward_agent.definitions.task import apply_task, load_task
 from reward_agent.records.jobs import EvaluateResult
 from reward_agent.records.store import (
+    Attempt,
+    Candidate,
     Confirmation,
+    Iteration,
     RunRecord,
     RunStore,
     Winner,
@@ -22,13 +25,10 @@ from reward_agent.records.store import (
 )
 from reward_agent.types import (
     Analysis,
-    Attempt,
-    Candidate,
     CheckReport,
     Critique,
     Evaluation,
     Finding,
-    Iteration,
     RewardProgram,
     Risk,
     Snapshot,

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import reward_agent
+from reward_agent.records.outcomes import TRAINED
 from reward_agent.records.store import find_run
 from reward_agent.report.page import write_report
 
@@ -53,15 +54,15 @@ def test_duplicates_are_named_not_trained_and_shown_to_the_designer(tmp_path: Pa
     )  # fmt: skip
     store = find_run(run.id, tmp_path / "runs")
     first, renamed, reordered, gated = store.read_iteration(0).candidates
-    assert first.outcome == "trained"
+    assert first.outcome == TRAINED
     assert first.twin is None
     same = (
         f"rejected: the same program as candidate {first.id} of round 1: "
         "it pays the same in every state tried"
     )
-    assert (renamed.outcome, reordered.outcome) == (same, same)
+    assert (str(renamed.outcome), str(reordered.outcome)) == (same, same)
     assert (renamed.twin, reordered.twin) == (first.id, first.id)
-    assert gated.outcome == "trained"
+    assert gated.outcome == TRAINED
     assert gated.twin == first.id
     trained = {path.parts[-3] for path in store.dir.glob("iterations/0/*/*/training/*")}
     assert trained == {first.id, gated.id}
@@ -70,7 +71,7 @@ def test_duplicates_are_named_not_trained_and_shown_to_the_designer(tmp_path: Pa
     folder = store.candidate_dir(1, later.id)
     assert json.loads((folder / "candidate.json").read_text())["rank_agreement"] is not None
     prompt = (folder / "prompt.md").read_text()
-    assert renamed.outcome in prompt
+    assert str(renamed.outcome) in prompt
     assert f"pays the same as {first.id} in every state" in prompt
     page = write_report(store.dir).read_text()
     assert "Spearman" in page

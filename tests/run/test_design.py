@@ -16,8 +16,8 @@ import pytest
 
 import reward_agent
 from reward_agent.errors import RewardAgentError, UsageError
-from reward_agent.records.store import RunRecord, RunStore, find_run
-from reward_agent.types import Candidate
+from reward_agent.records.outcomes import TRAINED
+from reward_agent.records.store import Candidate, RunRecord, RunStore, find_run
 
 PROSE = "I would reward the pole for staying upright, but I will not write code today."
 SYNTAX_ERROR = "```python\ndef compute_reward(state, action, next_state)\n    return 1\n```"
@@ -76,7 +76,7 @@ def read_candidates(folder: Path, run: RunRecord) -> list[Candidate]:
 def test_bad_replies_have_named_outcomes_and_the_good_one_is_trained(tmp_path: Path) -> None:
     provider = write_script(tmp_path, PROSE, SYNTAX_ERROR, UNKNOWN_FIELD, NOT_FINITE, GOOD)
     run = design(tmp_path, provider, candidates=5, max_repairs=0)
-    outcomes = [candidate.outcome for candidate in read_candidates(tmp_path, run)]
+    outcomes = [str(candidate.outcome) for candidate in read_candidates(tmp_path, run)]
     assert outcomes[0].startswith("no program: ")
     assert outcomes[1].startswith("rejected: check: line 1: ")
     assert "pole_angel" in outcomes[2]
@@ -95,18 +95,18 @@ def test_findings_are_repaired_within_bounds(tmp_path: Path) -> None:
     provider = write_script(tmp_path, PROSE, SYNTAX_ERROR, UNKNOWN_FIELD, NOT_FINITE, GOOD)
     run = design(tmp_path, provider, candidates=2, max_repairs=2)
     first, second = read_candidates(tmp_path, run)
-    assert first.outcome.startswith("rejected: check: ")
-    assert [attempt.outcome.split(":")[0] for attempt in first.attempts] == [
+    assert str(first.outcome).startswith("rejected: check: ")
+    assert [attempt.outcome.label for attempt in first.attempts] == [
         "no program",
         "rejected",
     ]
-    assert second.outcome == "trained"
-    assert second.attempts[0].outcome.startswith("rejected: probe: ")
+    assert second.outcome == TRAINED
+    assert str(second.attempts[0].outcome).startswith("rejected: probe: ")
 
 
 def test_a_script_that_ends_is_an_outcome_not_the_end_of_the_run(tmp_path: Path) -> None:
     run = design(tmp_path, write_script(tmp_path, GOOD), candidates=2, iterations=2)
-    outcomes = [candidate.outcome for candidate in read_candidates(tmp_path, run)]
+    outcomes = [str(candidate.outcome) for candidate in read_candidates(tmp_path, run)]
     assert outcomes[0] == "trained"
     assert all(outcome.startswith("no program: ") for outcome in outcomes[1:])
     assert run.winner is not None
@@ -114,7 +114,7 @@ def test_a_script_that_ends_is_an_outcome_not_the_end_of_the_run(tmp_path: Path)
 
 def test_the_same_program_is_not_trained_twice(tmp_path: Path) -> None:
     run = design(tmp_path, write_script(tmp_path, GOOD, GOOD), candidates=2)
-    outcomes = [candidate.outcome for candidate in read_candidates(tmp_path, run)]
+    outcomes = [str(candidate.outcome) for candidate in read_candidates(tmp_path, run)]
     assert outcomes[0] == "trained"
     assert outcomes[1].startswith("rejected: the same program as candidate ")
 
@@ -215,7 +215,7 @@ def test_without_an_accepted_metric_nothing_is_ranked(tmp_path: Path) -> None:
     assert run.winner is None
     assert "no metric" in run.note
     [candidate] = read_candidates(tmp_path, run)
-    assert candidate.outcome == "trained"
+    assert candidate.outcome == TRAINED
     assert candidate.task_score is None
 
 
@@ -263,7 +263,7 @@ def test_killed_at_random_points_it_repeats_no_finished_training(tmp_path: Path)
     run = store.read_run()
     assert run.status == "finished"
     outcomes = [c.outcome for c in read_candidates(tmp_path, run)]
-    assert outcomes == ["trained"] * 3
+    assert outcomes == [TRAINED] * 3
     lines = (store.dir / "events.jsonl").read_text().splitlines()
     events = [json.loads(line)["kind"] for line in lines]
     # More than one where the kill met a process that had just finished.

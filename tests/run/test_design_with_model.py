@@ -20,6 +20,7 @@ import reward_agent
 from reward_agent.errors import RejectedKeyError
 from reward_agent.llm.models import load_models
 from reward_agent.records.events import Event
+from reward_agent.records.outcomes import TRAINED
 from reward_agent.records.store import RunStore, find_run, list_runs
 from reward_agent.testing import (
     BreakStream,
@@ -203,7 +204,7 @@ def test_faults_in_the_middle_change_neither_result_nor_cost(provider: str, tmp_
     store = find_run(run.id, tmp_path / "runs")
     candidates = [c for index in (0, 1) for c in store.read_iteration(index).candidates]
     exchanges = read_exchanges(store)
-    assert [candidate.outcome for candidate in candidates] == ["trained"] * 4
+    assert [candidate.outcome for candidate in candidates] == [TRAINED] * 4
     assert run.winner is not None
     # Two odd replies cost a call more each; a fault costs a request and no call, and so does the
     # prompt that was too long, whose history was shortened.
@@ -223,7 +224,7 @@ def test_a_refusal_ends_one_candidate_by_name(provider: str, tmp_path: Path) -> 
     with FakeLLMServer(Model(odd=odd)) as server:
         run = design(tmp_path, provider, server, candidates=2)
     store = find_run(run.id, tmp_path / "runs")
-    outcomes = sorted(candidate.outcome for candidate in store.read_iteration(0).candidates)
+    outcomes = sorted(str(candidate.outcome) for candidate in store.read_iteration(0).candidates)
     assert outcomes == ["no program: the model refused (frontier_llm)", "trained"]
     assert run.winner is not None
 

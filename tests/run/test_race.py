@@ -11,10 +11,10 @@ import pytest
 import reward_agent
 from reward_agent.executors import journal, local, slots
 from reward_agent.records.jobs import TrainJob
-from reward_agent.records.store import RunRecord, find_run
+from reward_agent.records.outcomes import TRAINED
+from reward_agent.records.store import Candidate, RunRecord, find_run
 from reward_agent.run import race as race_module
 from reward_agent.run.racing import RungScore
-from reward_agent.types import Candidate
 
 PROGRAM = """```python
 def compute_reward(state, action, next_state):
@@ -95,10 +95,10 @@ def test_a_bandit_pauses_goes_on_and_revives(
     for name in set(order):
         stops = [until for other, until in slices if other == name]
         assert stops == [STEPS * (k + 1) // 8 for k in range(len(stops))], "a slice was repeated"
-    kinds = [candidate.outcome.split(":")[0] for candidate in read_candidates(tmp_path)]
+    kinds = [candidate.outcome.label for candidate in read_candidates(tmp_path)]
     assert kinds.count("trained") == 1
     assert kinds.count("stopped") == 2
-    whole = next(c for c in read_candidates(tmp_path) if c.outcome == "trained")
+    whole = next(c for c in read_candidates(tmp_path) if c.outcome == TRAINED)
     assert whole.total_timesteps >= STEPS
 
 
@@ -136,7 +136,7 @@ def test_halving_stops_who_will_not_end_best_the_slower_the_later(
     design(tmp_path, slots=2)
     reached = sorted(max(u for n, u in slices if n == name) for name, _ in set(slices))
     assert sorted(set(reached)) == [STEPS // 4, STEPS // 2, STEPS]
-    outcomes = [candidate.outcome for candidate in read_candidates(tmp_path)]
+    outcomes = [str(candidate.outcome) for candidate in read_candidates(tmp_path)]
     assert outcomes[1] == "trained"
     assert outcomes[0] == f"stopped: 1 s at {STEPS // 4:,} steps, the best had 3"
     assert outcomes[2] == f"stopped: 1.8 s at {STEPS // 2:,} steps, the best had 3"
@@ -148,9 +148,9 @@ def test_a_training_that_holds_the_target_ends_the_race(
     decide_scores(monkeypatch, [[0.0], [0.0, 3.5, 3.1]])
     design(tmp_path, 2, racing="none", slots=2, target_score=3.0)
     first, second = read_candidates(tmp_path)
-    assert second.outcome.startswith("reached 3 s twice running by ")
-    assert first.outcome.startswith("stopped: ")
-    assert second.id in first.outcome
+    assert str(second.outcome).startswith("reached 3 s twice running by ")
+    assert first.outcome.kind == "stopped"
+    assert second.id in first.outcome.detail
     assert max(until for name, until in slices if second.id.startswith(name)) < STEPS
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import reward_agent
+from reward_agent.records.outcomes import TRAINED
 from reward_agent.records.store import find_run
 
 PROGRAM = """```python
@@ -27,7 +28,7 @@ def test_the_second_prompt_says_as_much_as_is_recalled(tmp_path: Path, kind: str
     )  # fmt: skip
     store = find_run(run.id, tmp_path)
     [first], [second] = (store.read_iteration(index).candidates for index in (0, 1))
-    assert first.outcome == "trained"
+    assert first.outcome == TRAINED
     prompt = (store.candidate_dir(1, second.id) / "prompt.md").read_text()
     told = {
         "program": "upright = tolerance(" in prompt,
@@ -38,6 +39,6 @@ def test_the_second_prompt_says_as_much_as_is_recalled(tmp_path: Path, kind: str
     known = {"rounds": 4, "terms": 2, "score": 1}[kind]
     assert list(told.values()) == [True] * known + [False] * (4 - known), told
     # Without screens the same program is trained once more.
-    is_refused = second.outcome.startswith("rejected: the same program")
+    is_refused = str(second.outcome).startswith("rejected: the same program")
     assert is_refused == (kind == "rounds"), second.outcome
     assert second.id != first.id

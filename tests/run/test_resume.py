@@ -17,6 +17,7 @@ import reward_agent
 from reward_agent.definitions.card import find_env_dir
 from reward_agent.errors import Interrupted, RewardAgentError, UsageError
 from reward_agent.records.events import Drafted, Event
+from reward_agent.records.outcomes import TRAINED
 from reward_agent.records.store import RunRecord, RunStore, find_run
 from reward_agent.run import loop
 from reward_agent.run import metric as metric_stage
@@ -105,7 +106,7 @@ def test_stopped_anywhere_it_ends_as_if_it_had_not_been(
     assert run.winner is not None
     assert run.winner.is_confirmed
     [iteration] = [open_run(tmp_path).read_iteration(0)]
-    assert [candidate.outcome for candidate in iteration.candidates] == ["trained"] * 2
+    assert [candidate.outcome for candidate in iteration.candidates] == [TRAINED] * 2
     assert (open_run(tmp_path).dir / "report.html").is_file()
 
 

@@ -14,10 +14,10 @@ from reward_agent.designers.preview import estimate_tokens
 from reward_agent.errors import BudgetError, ReplayError, UsageError
 from reward_agent.llm.costs import read_calls, summarise_costs
 from reward_agent.records.events import Warned
-from reward_agent.records.store import RunRecord, RunStore, find_run
+from reward_agent.records.outcomes import TRAINED
+from reward_agent.records.store import Candidate, RunRecord, RunStore, find_run
 from reward_agent.run.estimate import estimate_design
 from reward_agent.testing import FakeLLMServer, ReceivedRequest, Say, Step
-from reward_agent.types import Candidate
 
 PROGRAM = """```python
 def compute_reward(state, action, next_state):
@@ -102,7 +102,7 @@ def test_a_limit_keeps_what_is_trained_names_a_winner_and_can_be_raised(tmp_path
     assert again.limit == ""
     assert store.list_iterations() == [0, 1]
     assert all(path.stat().st_mtime_ns == then for path, then in before.items())
-    assert [candidate.outcome for candidate in read_candidates(store)] == ["trained"] * 4
+    assert [candidate.outcome for candidate in read_candidates(store)] == [TRAINED] * 4
 
 
 def test_a_limit_in_the_middle_of_a_round_trains_what_there_is_and_takes_the_rest_up_later(
@@ -112,7 +112,7 @@ def test_a_limit_in_the_middle_of_a_round_trains_what_there_is_and_takes_the_res
         run = design(tmp_path, server, candidates=3, max_calls=2, critic=False, racing="none")
         assert server.n_requests == 2
         store = find_run(run.id, tmp_path / "runs")
-        outcomes = sorted(candidate.outcome for candidate in read_candidates(store))
+        outcomes = sorted(str(candidate.outcome) for candidate in read_candidates(store))
         assert outcomes[0].startswith("no program: limit: --max-calls 2 is reached")
         assert outcomes[1:] == ["trained"] * 2
         assert run.winner is not None
@@ -120,7 +120,7 @@ def test_a_limit_in_the_middle_of_a_round_trains_what_there_is_and_takes_the_res
         # One program and three analyses, no call twice.
         assert server.n_requests == 6
     outcomes = [candidate.outcome for candidate in read_candidates(store)]
-    assert outcomes == ["trained"] * 3
+    assert outcomes == [TRAINED] * 3
     assert len(read_all(store, "analysis.json")) == 3
 
 

@@ -13,11 +13,12 @@ from reward_agent.designers.brief import HistoryEntry
 from reward_agent.evaluation.metrics import Episode
 from reward_agent.evaluation.trajectories import Trajectories, make_trajectories
 from reward_agent.records.jobs import RESULT_FILE, TRAJECTORIES_FILE, EvaluateResult
-from reward_agent.records.store import Confirmation, RunStore, Winner, write_record
+from reward_agent.records.outcomes import TRAINED, Outcome
+from reward_agent.records.store import Candidate, Confirmation, RunStore, Winner, write_record
 from reward_agent.run import winner as stage
 from reward_agent.run.train import Entrant
 from reward_agent.run.winner import choose_winner, film_winner
-from reward_agent.types import Candidate, Evaluation, RewardProgram
+from reward_agent.types import Evaluation, RewardProgram
 
 SEARCH_SEED = 0
 
@@ -43,7 +44,7 @@ def add_candidate(folder: Path, name: str, task_score: float | None) -> HistoryE
     evaluation = evaluate(task_score)
     add_evaluation(folder, name, SEARCH_SEED, evaluation)
     candidate = Candidate(
-        id=name, iteration=0, index=0, idea="x", outcome="trained",
+        id=name, iteration=0, index=0, idea="x", outcome=TRAINED,
         task_score=task_score, evaluation=evaluation,
     )  # fmt: skip
     return HistoryEntry(candidate)
@@ -52,7 +53,7 @@ def add_candidate(folder: Path, name: str, task_score: float | None) -> HistoryE
 def confirm(folder: Path, name: str, seed: int, task_score: float | None) -> Confirmation:
     evaluation = evaluate(task_score)
     add_evaluation(folder, name, seed, evaluation)
-    return Confirmation(candidate=name, seed=seed, evaluation=evaluation, outcome="trained")
+    return Confirmation(candidate=name, seed=seed, evaluation=evaluation, outcome=TRAINED)
 
 
 def test_of_negative_scores_the_highest_wins_and_gives_the_policy(tmp_path: Path) -> None:
@@ -64,7 +65,12 @@ def test_of_negative_scores_the_highest_wins_and_gives_the_policy(tmp_path: Path
         confirm(tmp_path, "a", 100, -8.0),
         confirm(tmp_path, "b", 100, -5.0),
         confirm(tmp_path, "b", 101, -3.0),
-        Confirmation(candidate="a", seed=101, evaluation=None, outcome="failed: training: timeout"),
+        Confirmation(
+            candidate="a",
+            seed=101,
+            evaluation=None,
+            outcome=Outcome(kind="failed", stage="training", detail="timeout"),
+        ),
     ]
     winner = choose_winner(make_run(tmp_path), trained, confirmations)
     assert winner is not None

@@ -12,6 +12,7 @@ import pytest
 import reward_agent
 from reward_agent.errors import UnknownNameError, UsageError
 from reward_agent.records.events import Concluded, Event, RunStarted, Warned
+from reward_agent.records.outcomes import TRAINED
 from reward_agent.records.store import RunStore
 from reward_agent.trackers import registry
 from reward_agent.trackers.follow import RunLog, TrackedRun, read_progress
@@ -115,8 +116,8 @@ def test_a_tracker_that_fails_costs_its_log_and_not_the_run(followed) -> None:
     (store.dir / "tracking" / "fake" / "told.json").unlink()
     tracker.fails = True
     listen(RunStarted(store.dir.name, "inverted_pendulum", "balance", "s", "scripted"))
-    listen(Concluded(0, "a", "trained", 1.0))
-    listen(Concluded(0, "a", "trained", 1.0))
+    listen(Concluded(0, "a", TRAINED, 1.0))
+    listen(Concluded(0, "a", TRAINED, 1.0))
     reasons = [event.reason for event in warnings if isinstance(event, Warned)]
     assert reasons == ["the tracker fake is left out: ConnectionError: the server is away"]
 

@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager
 
 from reward_agent.feedback.session import Session
 from reward_agent.records.events import TrainedUntil, TrainingProgress
+from reward_agent.records.outcomes import TRAINED
 from reward_agent.web.live import EventHub, LiveSession
 from reward_agent.web.parts import Parts
 
@@ -72,7 +73,7 @@ def test_a_page_that_is_opened_late_is_told_where_the_trainings_stand() -> None:
     hub = EventHub()
     hub.listen(TrainingProgress("a", 0, 100, 100, {"total_timesteps": 10}))
     hub.listen(TrainingProgress("b", 0, 100, 100, {"total_timesteps": 20}))
-    hub.listen(TrainedUntil("a", 0, 100, "trained"))
+    hub.listen(TrainedUntil("a", 0, 100, TRAINED))
 
     async def read_first() -> str:
         events = hub.follow()

@@ -49,12 +49,12 @@ function showStage(text) {
 const told = {
   training_progress: showProgress,
   iteration_started: (event) => showStage("Round " + (event.iteration + 1) + ": the designer writes programs …"),
-  drafted: (event) => showStage(event.id + ": " + event.outcome),
+  drafted: (event) => showStage(event.id + ": " + event.outcome.text),
   trained_until: (event) => {
     document.getElementById("job-" + event.candidate + "-" + event.seed)?.remove();
     showStage(event.candidate + ": judged on fresh episodes …");
   },
-  concluded: (event) => showStage(event.candidate + ": " + event.outcome),
+  concluded: (event) => showStage(event.candidate + ": " + event.outcome.text),
   retry: (event) => showStage("waiting: " + event.reason),
   failed: (event) => showProblem(event.reason),
   changed: announceChange,

@@ -9,13 +9,8 @@ from reward_agent.definitions.task import TaskSpec, apply_task, load_task, make_
 from reward_agent.designers.brief import DesignBrief, DesignIdea, HistoryEntry
 from reward_agent.designers.offline import OfflineDesigner
 from reward_agent.designers.roles import Proposal
-from reward_agent.types import (
-    Candidate,
-    Evaluation,
-    TermCurve,
-    TermPoint,
-    TrainingResult,
-)
+from reward_agent.records.store import Candidate
+from reward_agent.types import Evaluation, TermCurve, TermPoint, TrainingResult
 
 
 def make_brief(env: str, task: str, idea: str = "weighted-sum", **changes) -> DesignBrief:
