@@ -55,13 +55,12 @@ class UnknownNameError(UsageError):
 
     def __init__(self, kind: str, given: str, known: Iterable[str], remedy: str = "") -> None:
         names = sorted(known)
-        closest = find_closest_name(given, names)
-        hint = f"; did you mean {closest!r}?" if closest else ""
         listing = ", ".join(names) if names else "none"
         super().__init__(
-            f"unknown {kind} {given!r}{hint}", remedy or f"known {kind} names: {listing}"
+            f"unknown {kind} {given!r}{hint_closest(given, names)}",
+            remedy or f"known {kind} names: {listing}",
         )
-        self.closest = closest
+        self.closest = find_closest_name(given, names)
 
 
 class DataError(RewardAgentError):
@@ -162,3 +161,9 @@ def find_closest_name(given: str, known: Iterable[str]) -> str | None:
     if not matches:
         return None
     return next(name for name in known if name.lower() == matches[0])
+
+
+def hint_closest(given: str, known: Iterable[str]) -> str:
+    """Return ``; did you mean 'NAME'?``, to end a message with, or nothing when none is near."""
+    closest = find_closest_name(given, known)
+    return f"; did you mean {closest!r}?" if closest else ""

@@ -14,7 +14,7 @@ from reward_agent.rewards.program import (
     warm_numpy,
 )
 from reward_agent.rewards.source import find_read_fields
-from reward_agent.simulation.backend import make_simulation
+from reward_agent.simulation.backends import make_simulation
 from reward_agent.simulation.payment import Reward
 from reward_agent.simulation.state import FloatArray, State
 from reward_agent.simulation.vec_env import RewardVecEnv

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from benchmarks.setting import Setting
 from reward_agent.evaluation.metrics import compile_metric
-from reward_agent.evaluation.rollout import Policy, roll_out
+from reward_agent.evaluation.rollout import Actor, roll_out
 from reward_agent.evaluation.scoring import score_trajectories
 from reward_agent.types import Evaluation
 
@@ -17,13 +17,13 @@ _SEED = 77_000_000
 _N_AT_ONCE = 16
 
 
-def score_policies(setting: Setting, policies: Sequence[Policy]) -> list[float | None]:
+def score_policies(setting: Setting, policies: Sequence[Actor]) -> list[float | None]:
     """Return the mean task score of each policy."""
     return [evaluation.task_score for evaluation in evaluate_policies(setting, policies)]
 
 
 def evaluate_policies(
-    setting: Setting, policies: Sequence[Policy], seed: int = 0
+    setting: Setting, policies: Sequence[Actor], seed: int = 0
 ) -> list[Evaluation]:
     """Return what fresh episodes say of each policy.
 

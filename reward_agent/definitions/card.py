@@ -15,7 +15,7 @@ from pydantic_core import ErrorDetails
 
 from reward_agent.definitions.paths import find_envs_dir
 from reward_agent.definitions.sources import parse_source
-from reward_agent.errors import DataError, UnknownNameError, find_closest_name
+from reward_agent.errors import DataError, UnknownNameError, hint_closest
 from reward_agent.types import FileRecord, Finite, Record
 
 CARD_FILE = "env.toml"
@@ -24,20 +24,27 @@ Identifier = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 
 
 class ModelSource(Record):
-    """What is simulated, one of three: an MJCF of Gymnasium's assets, a ``file``, or EnvPool's."""
+    """What is simulated, and by which back end.
 
+    One of three says what: an MJCF of Gymnasium's assets, a ``file``, or an ``id`` that the back
+    end knows. ``envpool = ID`` is short for ``backend = "envpool"`` with this id.
+    """
+
+    backend: str = Field("mujoco", description="what simulates it, by name")
     gymnasium: str | None = Field(None, description="file name of an MJCF among its assets")
-    file: str | None = Field(None, description="an MJCF beside the card")
-    envpool: str | None = Field(
-        None, description="id of an environment of EnvPool; a task may name another"
+    file: str | None = Field(
+        None, description="an MJCF, or what the back end reads, beside the card"
     )
-    envpool_options: dict[str, bool | int | float | str] = Field(
-        {}, description="arguments for EnvPool's make"
+    id: str | None = Field(
+        None, description="name of an environment that the back end has; a task may name another"
     )
-    envpool_camera: int = Field(
-        -1, ge=-1, description="number of the model's camera that films; -1 is EnvPool's own"
+    options: dict[str, bool | int | float | str] = Field(
+        {}, description="arguments for the back end"
     )
-    envpool_camera_is_upside_down: bool = False
+    camera: int = Field(
+        -1, ge=-1, description="number of the model's camera that films; -1: the back end's own"
+    )
+    camera_is_upside_down: bool = False
     frame_skip: int = Field(ge=1, description="physics steps of one control step")
     floor: str | None = Field(None, description="name of the plane geom that is the floor")
     derived_fields: Literal["current", "lagged"] = Field(
@@ -47,11 +54,28 @@ class ModelSource(Record):
         "as Gymnasium's own environment reads it",
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _read_short_form(cls, given: Any) -> Any:
+        """Take ``envpool = ID`` and the keys that went with it, which older runs recorded."""
+        if not isinstance(given, dict) or "envpool" not in given:
+            return given
+        keys = {key: value for key, value in given.items() if not key.startswith("envpool")}
+        if given["envpool"] is None:
+            return keys
+        others = {
+            key.removeprefix("envpool_"): value
+            for key, value in given.items()
+            if key.startswith("envpool_")
+        }
+        return {"backend": "envpool", "id": given["envpool"], **others, **keys}
+
     @model_validator(mode="after")
     def _check_one_place(self) -> Self:
-        if [self.gymnasium, self.file, self.envpool].count(None) != 2:
+        if [self.gymnasium, self.file, self.id].count(None) != 2:
             raise ValueError(
-                "give one of gymnasium = 'FILE.xml', file = 'FILE.xml' and envpool = 'ID'"
+                "give one of gymnasium = 'FILE.xml', file = 'FILE.xml', and id = 'NAME' of "
+                "something that the back end has"
             )
         return self
 
@@ -324,8 +348,7 @@ def _explain(path: Path, wrong: ErrorDetails, data: dict[str, Any]) -> DataError
     hint = ""
     if wrong["type"] == "extra_forbidden":
         record = _RECORDS.get(str(keys[0]), EnvCard)
-        closest = find_closest_name(str(keys[-1]), record.model_fields)
-        hint = f"; did you mean {closest!r}?" if closest else ""
+        hint = hint_closest(str(keys[-1]), record.model_fields)
     if keys[:1] == ["state"] and len(keys) > 1 and isinstance(keys[1], int):
         field = data["state"][keys[1]]
         keys[1:2] = [word for word in (field["group"], field["name"]) if word]

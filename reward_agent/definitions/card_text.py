@@ -58,8 +58,8 @@ def render_card_as_prompt(card: EnvCard) -> str:
 
 
 def _render_model(card: EnvCard) -> str:
-    if card.model.envpool:
-        return f"{card.model.envpool} of EnvPool, or the one that a task names"
+    if card.model.id:
+        return f"{card.model.id} of {card.model.backend}, or the one that a task names"
     return card.model.file or f"{card.model.gymnasium} of Gymnasium"
 
 

@@ -12,7 +12,7 @@ mass of the same and its velocity. ``contact:`` and ``lowest:`` take ``body:`` o
 the name. ``geom:NAME.point(x, y, z)`` is a point given in the geom's own frame. A name with odd
 characters is written in single quotes.
 
-Nothing here imports MuJoCo, so that a card can be read without it; ``readers.py`` compiles.
+Nothing here imports MuJoCo, so that a card can be read without it; a back end compiles.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from reward_agent.errors import DataError, find_closest_name
+from reward_agent.errors import DataError, hint_closest
 
 KINDS = ("actuator", "body", "geom", "joint", "site", "tendon")
 # Each measure, with the kinds of object that it takes; the first is meant when none is named.
@@ -42,6 +42,8 @@ FUNCTIONS: dict[str, tuple[int | None, int]] = {
     "sin": (1, 0),
     "subtract": (2, 0),
 }
+# What MuJoCo's integrator itself keeps; all else is derived from it by the stages of a step.
+INTEGRATED = frozenset({"qpos", "qvel", "ctrl", "act", "time", "mocap_pos", "mocap_quat"})
 
 
 @dataclass(frozen=True)
@@ -113,6 +115,19 @@ def find_measures(source: Source) -> set[Measure]:
     if isinstance(source, Call):
         return set().union(*(find_measures(part) for part in source.sources))
     return set()
+
+
+def is_derived(source: Source) -> bool:
+    """Return whether a source needs more than what the integrator keeps."""
+    if isinstance(source, Array):
+        return source.name not in INTEGRATED
+    if isinstance(source, Attribute):
+        return source.attribute not in INTEGRATED
+    if isinstance(source, Indexed):
+        return is_derived(source.source)
+    if isinstance(source, Call):
+        return any(is_derived(part) for part in source.sources)
+    return True
 
 
 class _Parser:
@@ -254,11 +269,8 @@ class _Parser:
         return int(text)
 
     def _check_known(self, word: str, known: Collection[str], what: str) -> None:
-        if word in known:
-            return
-        closest = find_closest_name(word, known)
-        hint = f"; did you mean {closest!r}?" if closest else ""
-        raise DataError(
-            f"source {self._text!r}: unknown {what} {word!r}{hint}",
-            f"known: {', '.join(sorted(known))}",
-        )
+        if word not in known:
+            raise DataError(
+                f"source {self._text!r}: unknown {what} {word!r}{hint_closest(word, known)}",
+                f"known: {', '.join(sorted(known))}",
+            )

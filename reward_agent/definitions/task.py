@@ -12,6 +12,7 @@ import ast
 import re
 import tomllib
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +28,7 @@ from reward_agent.definitions.card import (
     find_env_dir,
     load_env,
 )
-from reward_agent.definitions.constants import replace_constants
-from reward_agent.errors import DataError, UnknownNameError, UsageError, find_closest_name
+from reward_agent.errors import DataError, UnknownNameError, UsageError, hint_closest
 from reward_agent.types import FileRecord, Finite, Record
 
 TASK_FILE = "task.toml"
@@ -62,7 +62,7 @@ class TaskSpec(FileRecord):
     unit: str = Field("", description="unit of task_score")
     target_score: Finite | None = Field(None, description="task_score that counts as done")
     simulation: str | None = Field(
-        None, description="id of EnvPool's environment, in place of the card's model.envpool"
+        None, description="id of another environment of the back end, in place of model.id"
     )
     max_episode_steps: int | None = Field(None, ge=1)
     termination: tuple[FieldRange, ...] | None = None
@@ -77,8 +77,7 @@ class TaskSpec(FileRecord):
     def _check_ppo(cls, ppo: dict[str, Any]) -> dict[str, Any]:
         for name in ppo:
             if name not in PPOSettings.model_fields:
-                closest = find_closest_name(name, PPOSettings.model_fields)
-                hint = f"; did you mean {closest!r}?" if closest else ""
+                hint = hint_closest(name, PPOSettings.model_fields)
                 raise ValueError(f"unknown PPO setting {name!r}{hint}")
         PPOSettings.model_validate(ppo)
         return ppo
@@ -260,7 +259,7 @@ def apply_task(card: EnvCard, task: TaskSpec) -> EnvCard:
 
     Raises:
         UnknownNameError: a range of the task's termination names no field of the card.
-        DataError: the task names a simulation of EnvPool's, the card is of something else.
+        DataError: the task names another ``model.id``, the card has none.
     """
     ppo = PPOSettings.model_validate(card.ppo.model_dump() | task.ppo)
     changes: dict[str, Any] = {"ppo": ppo}
@@ -278,12 +277,12 @@ def apply_task(card: EnvCard, task: TaskSpec) -> EnvCard:
 
 
 def _choose_simulation(card: EnvCard, name: str) -> ModelSource:
-    if card.model.envpool is None:
+    if card.model.id is None:
         raise DataError(
-            f"a task of {card.name!r} has simulation = {name!r}, its card is not of EnvPool",
-            "remove the key from the task, or give the card model.envpool",
+            f"a task of {card.name!r} has simulation = {name!r}, its card has no model.id",
+            "remove the key from the task, or give the card model.id and model.backend",
         )
-    return card.model.model_copy(update={"envpool": name})
+    return card.model.model_copy(update={"id": name})
 
 
 def _load_card(env: EnvCard | str, envs_dir: Path | None = None) -> EnvCard:
@@ -295,3 +294,59 @@ def _make_name(sentence: str) -> str:
     words = re.findall(r"[a-z0-9]+", sentence.lower())
     name = "_".join(words)[:_MAX_NAME_CHARS].strip("_")
     return name if name[:1].isalpha() else f"task_{name}".strip("_")
+
+
+def replace_constants(source: str, constants: Mapping[str, float], place: str) -> str:
+    """Return the source with the values of some of its module-level constants replaced.
+
+    Only ``NAME = value`` counts as a constant, assigned once; everything else stays as it was
+    written, comments included.
+
+    Args:
+        source: text of a Python module.
+        constants: the new value of each, by name.
+        place: what the source is, for messages.
+
+    Raises:
+        DataError: the source is not Python, or has no such constant.
+    """
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError) as error:
+        raise DataError(f"{place} is not Python: {error}", "correct the file") from error
+    values = _find_constants(tree)
+    for name in constants:
+        if name not in values:
+            known = ", ".join(values) or "none"
+            raise DataError(
+                f"{place} has no constant {name!r}{hint_closest(name, values)}",
+                f"its constants: {known}",
+            )
+    lines = source.encode().splitlines(keepends=True)
+    # From the last one up, so that the places of the others stay as they are.
+    for name in sorted(constants, key=lambda name: -values[name].lineno):
+        _replace(lines, values[name], repr(constants[name]).encode())
+    return b"".join(lines).decode()
+
+
+def _find_constants(tree: ast.Module) -> dict[str, ast.expr]:
+    """Return the value of every name that the module assigns once, alone and on one line."""
+    assigned = [
+        (target.id, node.value)
+        for node in tree.body
+        if isinstance(node, ast.Assign)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    ]
+    names = [name for name, _ in assigned]
+    return {
+        name: value
+        for name, value in assigned
+        if names.count(name) == 1 and value.lineno == value.end_lineno
+    }
+
+
+def _replace(lines: list[bytes], value: ast.expr, text: bytes) -> None:
+    """Put a text in the place of an expression; its columns count bytes of UTF-8."""
+    line = lines[value.lineno - 1]
+    lines[value.lineno - 1] = line[: value.col_offset] + text + line[value.end_col_offset :]

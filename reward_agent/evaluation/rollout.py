@@ -18,13 +18,13 @@ from reward_agent.evaluation.trajectories import (
     Trajectories,
     make_trajectories,
 )
-from reward_agent.simulation.backend import Simulation, find_most_simulations, make_simulation
+from reward_agent.simulation.backends import Simulation, find_backend, make_simulation
 from reward_agent.simulation.state import FloatArray, State
 
 NOT_FINITE = "action not finite"
 
 
-class Policy(Protocol):
+class Actor(Protocol):
     """Anything that turns observations into actions, deterministically."""
 
     def act(self, observation: FloatArray) -> NDArray[Any]:
@@ -60,7 +60,7 @@ class KeptSimulations:
 
     def take(self, n_sims: int, seed: int) -> Simulation:
         """Return at least ``n_sims`` simulations, to be reset."""
-        if find_most_simulations(self._card) is None:
+        if find_backend(self._card).most_simulations is None:
             return make_simulation(self._card, n_sims, seed)
         if self._kept is None or self._kept.n_sims < n_sims:
             self._kept = make_simulation(self._card, n_sims, seed)
@@ -69,7 +69,7 @@ class KeptSimulations:
 
 def roll_out(
     card: EnvCard,
-    policies: Sequence[Policy],
+    policies: Sequence[Actor],
     n_episodes: int,
     seed: int,
     kept: KeptSimulations | None = None,
@@ -90,7 +90,7 @@ def roll_out(
         is_decided: ends an episode early, ``DECIDED``; None lets all run to their end.
     """
     owners = np.repeat(np.arange(len(policies)), n_episodes)
-    size = find_most_simulations(card) or len(owners)
+    size = find_backend(card).most_simulations or len(owners)
     recorded: list[_Recorded] = []
     for start in range(0, len(owners), size):
         part = owners[start : start + size]
@@ -104,7 +104,7 @@ def roll_out(
 
 
 def _record(
-    recorder: _Recorder, policies: Sequence[Policy], owners: NDArray[np.int_]
+    recorder: _Recorder, policies: Sequence[Actor], owners: NDArray[np.int_]
 ) -> list[_Recorded]:
     """Return one episode of policy ``owners[i]`` in each simulation i, all side by side."""
     simulation, card = recorder.simulation, recorder.simulation.card

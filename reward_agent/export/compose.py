@@ -1,4 +1,9 @@
-"""One file from a program: its helpers, what calls it, and its fields in Gymnasium's words."""
+"""One file from a program: its helpers, what calls it, and its fields in Gymnasium's words.
+
+Fields are Python expressions over ``env.unwrapped.data`` of Gymnasium's environment. In them ``s``
+is ``runtime.Physics``: ``s.data`` holds what the integrator keeps, ``s.now`` what is derived from
+it, at the instant that the run read it.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +12,19 @@ import builtins
 import pprint
 import textwrap
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
-from reward_agent.definitions.card import EnvCard
-from reward_agent.export.fields import write_expression
+from reward_agent.definitions.card import EnvCard, StateField
+from reward_agent.definitions.sources import (
+    INTEGRATED,
+    Array,
+    Attribute,
+    Call,
+    Measure,
+    Source,
+    parse_source,
+)
+from reward_agent.errors import DataError
 from reward_agent.export.pieces import (
     Pieces,
     drop_future_imports,
@@ -27,12 +40,31 @@ from reward_agent.rewards.language import (
     MEMORY_PARAMETER,
     POTENTIAL_ENTRY,
     REWARD_ENTRY,
+    split_names,
 )
+from reward_agent.simulation.backends import find_backend
 
-_PACKAGE = Path(__file__).resolve().parent.parent
+_OF_WRAPPER = ("FieldRewardWrapper", "concat")
 # Those of Gymnasium's environments whose own termination can be turned off.
 _CAN_GO_ON = ("Ant", "Hopper", "Humanoid", "Walker2d")
 _RULE = "# --- {} " + "-" * 80
+# What the integrator keeps; and what a step leaves behind, the same in the run and outside.
+_STEPPED = INTEGRATED | split_names("qacc qfrc_actuator actuator_force force")
+# What MuJoCo computes from positions and velocities alone. Gymnasium computes the accelerations
+# and forces of bodies (cacc, cfrc_…) where a batch does not, so those are not to be had.
+_DERIVED = split_names(
+    "xpos xquat xmat xipos ximat xanchor xaxis geom_xpos geom_xmat site_xpos site_xmat "
+    "subtree_com cinert cvel cdof ten_length ten_velocity length velocity actuator_length "
+    "actuator_velocity qfrc_bias"
+)
+_CALLS = {
+    "clip": "np.clip({})",
+    "concat": "concat({})",
+    "cos": "np.cos({})",
+    "sin": "np.sin({})",
+    "norm": "np.linalg.norm({})",
+    "subtract": "np.subtract({})",
+}
 
 
 def compose_reward(
@@ -51,12 +83,12 @@ def compose_reward(
     """
     program = drop_future_imports(source)
     tree = ast.parse(program)
-    is_wrapped = card.gymnasium_id is not None
+    is_wrapped = _has_wrapper(card)
     own = find_bound_names(tree.body)
     used = find_used_names(tree) & LIBRARY_NAMES - own
-    library = take_pieces(_read("rewards/library.py"), used)
-    roots = ["State", "RewardFunction", *(["FieldRewardWrapper", "concat"] if is_wrapped else [])]
-    runtime = take_pieces(_read("export/runtime.py"), roots)
+    library = take_pieces("rewards.library", used)
+    roots = ["make_state", "RewardFunction"]
+    runtime = take_pieces("export.runtime", [*roots, *(_OF_WRAPPER if is_wrapped else ())])
     tail = _write_tail(card, tree, has_own_termination)
     framework = "\n\n\n".join(part for part in (library.text, runtime.text, tail) if part)
     taken = find_bound_names(ast.parse(framework).body) | set(dir(builtins)) | {"METADATA"}
@@ -72,10 +104,6 @@ def find_fields(card: EnvCard, source: str) -> list[str]:
 def has_memory(source: str) -> bool:
     """Return whether a program remembers something within an episode."""
     return MEMORY_PARAMETER in (_find_parameters(ast.parse(source), REWARD_ENTRY) or ())
-
-
-def _read(name: str) -> str:
-    return (_PACKAGE / name).read_text("utf-8")
 
 
 def _join(
@@ -110,9 +138,14 @@ def _head(title: str, text: str) -> Iterable[str]:
     return [f"{_RULE.format(title)[:96]}\n\n{text}"] if text else []
 
 
+def _has_wrapper(card: EnvCard) -> bool:
+    """Return whether fields can be read from an environment of Gymnasium's."""
+    return card.gymnasium_id is not None and find_backend(card).is_mujoco
+
+
 def _write_tail(card: EnvCard, tree: ast.Module, has_own_termination: bool) -> str:
     parts = [_write_maker(card, tree)]
-    if card.gymnasium_id is not None:
+    if _has_wrapper(card):
         fields = _write_fields(card, tree, has_own_termination)
         parts += [fields, _write_wrapper(card, fields, has_own_termination)]
         parts += [_write_env(card, has_own_termination)]
@@ -191,3 +224,68 @@ def _write_env(card: EnvCard, has_own_termination: bool) -> str:
         f"    options = {options!r} | options\n"
         f"    return RewardWrapper(gymnasium.make({card.gymnasium_id!r}, **options))\n"
     )
+
+
+def write_expression(card: EnvCard, field: StateField) -> str:
+    """Return the expression that reads a field.
+
+    Raises:
+        DataError: it cannot be had in Gymnasium's own environment; the message names the field.
+    """
+    try:
+        return _write(parse_source(field.source), card.model.floor)
+    except DataError as error:
+        raise DataError(
+            f"field {field.name!r} of {card.name} cannot be had outside of reward-agent: "
+            f"{error.message}",
+            "export a program that does not read it, or add the field to the environment's card "
+            "from another source",
+        ) from error
+
+
+def _write(source: Source, floor: str | None) -> str:
+    if isinstance(source, Array):
+        return f"{_choose_data(source.name)}.{source.name}"
+    if isinstance(source, Attribute):
+        return _write_attribute(source)
+    if isinstance(source, Measure):
+        return _write_measure(source, floor)
+    if isinstance(source, Call):
+        parts = [_write(part, floor) for part in source.sources]
+        return _CALLS[source.function].format(", ".join([*parts, *map(repr, source.numbers)]))
+    return f"{_write(source.source, floor)}[{_write_index(source.index)}]"
+
+
+def _write_attribute(source: Attribute) -> str:
+    if source.attribute == "point":
+        return f"s.point({source.kind!r}, {source.name!r}, {source.numbers!r})"
+    return f"{_choose_data(source.attribute)}.{source.kind}({source.name!r}).{source.attribute}"
+
+
+def _write_measure(source: Measure, floor: str | None) -> str:
+    kind, name = source.kind, source.name
+    if source.measure == "contact":
+        return f"s.touches({kind!r}, {name!r}, {floor!r})"
+    if source.measure == "lowest":
+        return f"s.lowest({kind!r}, {name!r}, {floor!r})"
+    if source.measure == "com":
+        return f"s.now.body({name!r}).subtree_com"
+    if source.measure == "com_velocity":
+        return f"s.velocity({name!r})"
+    raise DataError(f"sensor {name!r} is read as a batch leaves it, at an instant of its own")
+
+
+def _choose_data(name: str) -> str:
+    if name in _STEPPED:
+        return "s.data"
+    if name in _DERIVED:
+        return "s.now"
+    raise DataError(f"{name} is not the same in a single environment as in a batch")
+
+
+def _write_index(index: int | slice) -> str:
+    if isinstance(index, int):
+        return str(index)
+    start = "" if index.start is None else index.start
+    stop = "" if index.stop is None else index.stop
+    return f"{start}:{stop}"

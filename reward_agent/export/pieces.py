@@ -8,8 +8,11 @@ from __future__ import annotations
 import ast
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 from reward_agent.errors import DataError
+
+_PACKAGE, _OWN = Path(__file__).resolve().parent.parent, "reward_agent."
 
 
 @dataclass(frozen=True)
@@ -26,9 +29,26 @@ class Pieces:
     imports: dict[str, set[str]]
 
 
-def take_pieces(source: str, names: Iterable[str]) -> Pieces:
-    """Return the definitions of some names in a module, with all that these use of it."""
+def take_pieces(module: str, names: Iterable[str]) -> Pieces:
+    """Return the definitions of some names in a module of ours, with all that these use.
+
+    What they import from another module of ours is taken from there in the same way.
+    """
+    source = _PACKAGE.joinpath(*module.split(".")).with_suffix(".py").read_text("utf-8")
     tree = ast.parse(source)
+    chosen, used = _find_definitions(tree, names)
+    texts = [ast.get_source_segment(source, node) or "" for node in chosen]
+    imports = _find_imports(tree, used)
+    for name in [name for name in imports if name.startswith(_OWN)]:
+        other = take_pieces(name.removeprefix(_OWN), sorted(imports.pop(name)))
+        texts.insert(0, other.text)
+        for place, taken in other.imports.items():
+            imports.setdefault(place, set()).update(taken)
+    return Pieces("\n\n\n".join(texts), imports)
+
+
+def _find_definitions(tree: ast.Module, names: Iterable[str]) -> tuple[list[ast.stmt], set[str]]:
+    """Return the statements that define names and what they use, in order, and all they use."""
     definitions = {
         name: node
         for node in tree.body
@@ -36,8 +56,8 @@ def take_pieces(source: str, names: Iterable[str]) -> Pieces:
         for name in find_bound_names([node])
     }
     taken: set[str] = set()
-    waiting = [name for name in names if name in definitions]
     used: set[str] = set()
+    waiting = [name for name in names if name in definitions]
     while waiting:
         name = waiting.pop()
         taken.add(name)
@@ -45,8 +65,7 @@ def take_pieces(source: str, names: Iterable[str]) -> Pieces:
         used |= needs
         waiting += [other for other in needs if other in definitions and other not in taken]
     chosen = {definitions[name].lineno: definitions[name] for name in taken}
-    texts = [ast.get_source_segment(source, chosen[line]) or "" for line in sorted(chosen)]
-    return Pieces("\n\n\n".join(texts), _find_imports(tree, used))
+    return [chosen[line] for line in sorted(chosen)], used
 
 
 def find_bound_names(body: Iterable[ast.stmt]) -> set[str]:

@@ -1,7 +1,8 @@
 """What surrounds an exported reward: its text is copied into the exported file, as it is here.
 
-So nothing in it may import from this project, and it needs NumPy alone until an environment is
-wrapped. ``compose.py`` puts imports and the generated parts in front of it and behind it.
+What it takes from this project is copied with it, as are the helpers of the reward language. It
+needs NumPy alone until an environment is wrapped. ``compose.py`` puts imports and the generated
+parts in front of it and behind it.
 """
 
 from __future__ import annotations
@@ -12,6 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from reward_agent.simulation.measures import HeightMeasure, locate_point, make_lowest_measure
+from reward_agent.simulation.state import State
+
 try:
     import gymnasium
 except ImportError:  # a batch of one's own simulations needs NumPy alone
@@ -20,18 +24,9 @@ except ImportError:  # a batch of one's own simulations needs NumPy alone
 _Wrapper: Any = gymnasium.Wrapper if gymnasium is not None else object
 
 
-class State:
-    """N simulations at one instant: an attribute ``(N,)`` or ``(N, k)`` for each field."""
-
-    def __init__(self, fields: Mapping[str, Any]) -> None:
-        self.fields = {name: np.asarray(values, np.float64) for name, values in fields.items()}
-        self.n_sims = len(next(iter(self.fields.values()), ()))
-
-    def __getattr__(self, name: str) -> Any:
-        try:
-            return self.__dict__["fields"][name]
-        except KeyError:
-            raise AttributeError(f"the state has no field {name!r}") from None
+def make_state(fields: Mapping[str, Any]) -> State:
+    """Return N simulations at one instant: numbers ``(N,)`` or ``(N, k)`` by field."""
+    return State({name: np.array(values, np.float64) for name, values in fields.items()})
 
 
 class RewardFunction:
@@ -99,7 +94,7 @@ class RewardFunction:
             return {name: values.copy() for name, values in self._init_memory(state).items()}
 
 
-class Simulation:
+class Physics:
     """What a reward reads of one MuJoCo simulation, at the instants that the run read it.
 
     Args:
@@ -119,6 +114,7 @@ class Simulation:
         self._frame_skip = 0 if is_current else frame_skip
         self.now = mujoco.MjData(model) if is_current else data
         self.sensed = mujoco.MjData(model) if self._frame_skip else self.now
+        self._lowest: dict[tuple[str, str, str | None], HeightMeasure] = {}
 
     def hold(self) -> None:
         """Keep the state before a step, from which ``update`` will repeat it."""
@@ -143,7 +139,7 @@ class Simulation:
     def point(self, kind: str, name: str, offset: Any) -> Any:
         """Return a point ``(3,)``, m, that is given in the frame of a body, geom or site."""
         view = getattr(self.now, kind)(name)
-        return view.xpos + view.xmat.reshape(3, 3) @ np.array(offset)
+        return locate_point(view.xpos, view.xmat, offset)
 
     def velocity(self, body: str) -> Any:
         """Return the velocity ``(3,)``, m/s, of the centre of mass of a body with all on it."""
@@ -158,52 +154,11 @@ class Simulation:
         return float(any(ground in pair and ours & {*pair} - {ground} for pair in pairs.tolist()))
 
     def lowest(self, kind: str, name: str, floor: str | None) -> float:
-        """Return the lowest point, m, of a geom, or of a body with what hangs on it.
-
-        Measured from the floor, a plane; from z = 0 without one. A capsule is a ball and a
-        segment, and so on: the extents below the centre of such parts of a shape add up.
-        """
-        origin, normal = np.zeros(3), np.array([0.0, 0.0, 1.0])
-        if floor is not None:
-            plane = self.now.geom(floor)
-            origin, normal = plane.xpos, plane.xmat.reshape(3, 3)[:, 2]
-        item = getattr(self.model, kind)(name).id
-        geoms = [item] if kind == "geom" else self._find_geoms(item)
-        return min(
-            float((self.now.geom_xpos[geom] - origin) @ normal - self._find_extent(geom, normal))
-            for geom in geoms
-        )
-
-    def _find_geoms(self, body: int) -> list[int]:
-        """Return the geoms of a body and its descendants; only those that collide, if any does."""
-        bodies = {body}
-        for child in range(body + 1, self.model.nbody):
-            if self.model.body_parentid[child] in bodies:
-                bodies.add(child)
-        geoms = [g for g in range(self.model.ngeom) if self.model.geom_bodyid[g] in bodies]
-        model = self.model
-        return [g for g in geoms if model.geom_contype[g] or model.geom_conaffinity[g]] or geoms
-
-    def _find_extent(self, geom: int, normal: Any) -> float:
-        """Return how far a geom reaches below its centre, m, against the normal."""
-        along = self.now.geom_xmat[geom].reshape(3, 3).T @ normal
-        first, second, third = self.model.geom_size[geom]
-        shape, kinds = self.model.geom_type[geom], self._mujoco.mjtGeom
-        if shape == kinds.mjGEOM_SPHERE:
-            return float(first)
-        if shape == kinds.mjGEOM_CAPSULE:
-            return float(first + second * abs(along[2]))
-        if shape == kinds.mjGEOM_CYLINDER:
-            return float(second * abs(along[2]) + first * np.hypot(along[0], along[1]))
-        if shape == kinds.mjGEOM_BOX:
-            return float(np.abs(along) @ [first, second, third])
-        if shape == kinds.mjGEOM_ELLIPSOID:
-            return float(np.linalg.norm(along * [first, second, third]))
-        if shape == kinds.mjGEOM_MESH:
-            mesh = self.model.geom_dataid[geom]
-            start, count = self.model.mesh_vertadr[mesh], self.model.mesh_vertnum[mesh]
-            return float(-np.min(self.model.mesh_vert[start : start + count] @ along))
-        raise ValueError(f"geom {geom} has no lowest point")
+        """Return the height, m, of the lowest point of a geom, or of a body with all on it."""
+        key = kind, name, floor
+        if key not in self._lowest:
+            self._lowest[key] = make_lowest_measure(self.model, *key)
+        return float(self._lowest[key](self.now.geom_xpos[None], self.now.geom_xmat[None])[0])
 
 
 class FieldRewardWrapper(_Wrapper):  # type: ignore[misc]
@@ -216,7 +171,7 @@ class FieldRewardWrapper(_Wrapper):  # type: ignore[misc]
         env: the environment.
         reward: the reward, for one simulation.
         fields: shape and reader of each field that the reward needs.
-        is_current: see ``Simulation``, as for ``frame_skip``.
+        is_current: see ``Physics``, as for ``frame_skip``.
         frame_skip: of the environment where it matters, else 0.
         healthy: ``(field, min, max)`` outside of which an episode terminates; None leaves that to
             the environment.
@@ -228,7 +183,7 @@ class FieldRewardWrapper(_Wrapper):  # type: ignore[misc]
         self,
         env: Any,
         reward: RewardFunction,
-        fields: Mapping[str, tuple[tuple[int, ...], Callable[[Simulation], Any]]],
+        fields: Mapping[str, tuple[tuple[int, ...], Callable[[Physics], Any]]],
         is_current: bool,
         frame_skip: int = 0,
         healthy: list[tuple[str, float | None, float | None]] | None = None,
@@ -237,9 +192,9 @@ class FieldRewardWrapper(_Wrapper):  # type: ignore[misc]
         super().__init__(env)
         self._reward, self._fields, self._healthy = reward, fields, healthy
         inner = env.unwrapped
-        self._simulation = Simulation(inner.model, inner.data, is_current, frame_skip)
+        self._physics = Physics(inner.model, inner.data, is_current, frame_skip)
         self._scale: tuple[Any, Any] | None = None
-        self.state = State({})
+        self.state: State
         if action_range is not None:
             low, high = action_range
             lowest, highest = inner.model.actuator_ctrlrange.T
@@ -250,7 +205,7 @@ class FieldRewardWrapper(_Wrapper):  # type: ignore[misc]
     def reset(self, **kwargs: Any) -> tuple[Any, dict[str, Any]]:
         """Start an episode."""
         observation, info = self.env.reset(**kwargs)
-        self._simulation.hold()
+        self._physics.hold()
         self.state = self._read(has_stepped=False)
         self._reward.begin(self.state)
         return observation, info
@@ -259,7 +214,7 @@ class FieldRewardWrapper(_Wrapper):  # type: ignore[misc]
         """Take a step; the reward is ours."""
         given = np.asarray(action, np.float64)
         applied = action if self._scale is None else given * self._scale[0] + self._scale[1]
-        self._simulation.hold()
+        self._physics.hold()
         observation, own_reward, terminated, truncated, info = self.env.step(applied)
         next_state = self._read()
         if self._healthy is not None:
@@ -273,10 +228,10 @@ class FieldRewardWrapper(_Wrapper):  # type: ignore[misc]
 
     def _read(self, has_stepped: bool = True) -> State:
         """Return the fields of the simulation as it is now, each with a first axis of 1."""
-        self._simulation.update(has_stepped)
-        return State(
+        self._physics.update(has_stepped)
+        return make_state(
             {
-                name: np.array(read(self._simulation), np.float64).reshape(1, *shape)
+                name: np.reshape(read(self._physics), (1, *shape))
                 for name, (shape, read) in self._fields.items()
             }
         )

@@ -30,7 +30,7 @@ class Footage:
     """An episode to be drawn.
 
     Args:
-        qpos: ``(T, nq)``; ``(T, 0)`` where EnvPool keeps it.
+        qpos: ``(T, nq)``; ``(T, 0)`` where an episode is played again to be drawn.
         caption: what it is, for a person; one line or more.
         verdict: what the metric says of the whole episode.
         moments: state index to what happens there, for the strip.

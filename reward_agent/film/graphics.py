@@ -9,31 +9,13 @@ import os
 import subprocess
 import sys
 from dataclasses import dataclass
-from pathlib import Path
+
+from reward_agent.simulation.backends import MUJOCO, Backend
 
 # On Linux a window system is rarely there; elsewhere MuJoCo's own choice draws without one.
 _BACKENDS = {"linux": ("egl", "osmesa"), "darwin": ("cgl",)}
 _OTHERWISE = ("glfw",)
 _TRY_S = 30.0
-_REMEDY = (
-    "to get videos, install a software renderer: apt-get install libegl1 libgl1-mesa-dri "
-    "(EGL) or libosmesa6 (OSMesa)"
-)
-_ENVPOOL_REMEDY = "EnvPool draws by EGL alone: apt-get install libegl1 libgl1-mesa-dri"
-
-# What rendering does later, in small: a driver may load and still crash at its first frame.
-_TRIAL = """
-import mujoco
-model = mujoco.MjModel.from_xml_string(
-    "<mujoco><worldbody><light pos='0 0 3'/><geom size='1'/></worldbody></mujoco>"
-)
-data = mujoco.MjData(model)
-mujoco.mj_forward(model, data)
-renderer = mujoco.Renderer(model, 16, 16)
-renderer.update_scene(data)
-assert renderer.render().any()
-"""
-_ENVPOOL_TRIAL = Path(__file__).parents[1] / "simulation" / "pool_drawing.py"
 
 
 @dataclass(frozen=True)
@@ -49,31 +31,25 @@ class Graphics:
     note: str = ""
 
 
-EGL = Graphics("egl")
+def find_graphics(row: Backend = MUJOCO) -> Graphics:
+    """Try the OpenGLs that a back end may draw by in turn.
 
-
-def find_graphics() -> Graphics:
-    """Try the backends in turn; never crashes, takes half a second, at most a minute."""
+    Never crashes; takes some seconds, at most half a minute for each.
+    """
     chosen = os.environ.get("MUJOCO_GL", "").lower().strip()
-    backends = (chosen,) if chosen else _BACKENDS.get(sys.platform, _OTHERWISE)
+    backends = row.opengl or ((chosen,) if chosen else _BACKENDS.get(sys.platform, _OTHERWISE))
     reasons = []
     for backend in backends:
-        reason = _try_backend(backend, "-c", _TRIAL)
+        reason = _try_backend(backend, row.trial)
         if reason is None:
             return Graphics(backend)
         reasons.append(f"{backend}: {reason}")
-    return Graphics(None, f"no video ({'; '.join(reasons)}); {_REMEDY}")
+    return Graphics(None, f"no video ({'; '.join(reasons)}); {row.graphics}")
 
 
-def find_envpool_graphics() -> Graphics:
-    """Try whether EnvPool draws, which it does itself; never crashes, takes some seconds."""
-    reason = _try_backend("egl", str(_ENVPOOL_TRIAL))
-    return Graphics(None, f"no video (egl: {reason}); {_ENVPOOL_REMEDY}") if reason else EGL
-
-
-def _try_backend(backend: str, *program: str) -> str | None:
-    """Return why a backend does not draw, or None."""
-    command = [sys.executable, "-s", "-P", "-W", "ignore", *program]
+def _try_backend(backend: str, program: str) -> str | None:
+    """Return why a program that draws does not with an OpenGL, or None."""
+    command = [sys.executable, "-s", "-P", "-W", "ignore", "-c", program]
     environment = os.environ | {"MUJOCO_GL": backend}
     try:
         trial = subprocess.run(

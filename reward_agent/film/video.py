@@ -1,21 +1,24 @@
 """Pictures of episodes: a film in real time, several side by side, and a strip of key moments.
 
-Import this only after ``MUJOCO_GL`` is set: MuJoCo chooses its renderer when it is imported.
+A film is an animated WebP, and an mp4 as well with the extra ``video``. Open a ``Studio`` only
+after ``MUJOCO_GL`` is set: MuJoCo chooses its renderer when it is imported.
 """
 
 from __future__ import annotations
 
 import functools
+import importlib.util
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
 from reward_agent.definitions.card import EnvCard
-from reward_agent.film.artist import Frame, make_artist
 from reward_agent.film.footage import Footage
+from reward_agent.simulation.backends import Frame, make_artist
 from reward_agent.types import VideoQuality
 
 _BAND = 36
@@ -25,6 +28,14 @@ _MAX_S = 8.0
 _BEGINNING = 0.6
 _TILE = 180
 _INK, _PAPER = (255, 255, 255), (20, 24, 32)
+
+_HOLD_MS = 1000
+_QUALITY = 40
+# WebP's effort, 0 to 6: higher is smaller and slower.
+_EFFORT = 2
+# H.264's measure of loss, 0 to 51: 30 takes a tenth of the bytes of a fixed rate, for drawn robots.
+_H264_OPTIONS = {"preset": "veryfast", "crf": "30"}
+_BITS_PER_S = 600_000
 
 
 @dataclass(frozen=True)
@@ -57,7 +68,7 @@ class Studio:
     """
 
     def __init__(self, card: EnvCard, quality: Quality = QUALITIES["normal"]) -> None:
-        self._control_dt = card.control_dt
+        self._control_dt, self._is_upside_down = card.control_dt, card.model.camera_is_upside_down
         self._artist = make_artist(card, quality.width, quality.height)
         rate = min(quality.frames_per_s, self._artist.most_frames_per_s)
         self.quality = replace(quality, frames_per_s=rate)
@@ -71,7 +82,7 @@ class Studio:
     def draw_strip(self, footage: Footage, path: Path) -> None:
         """Write the key moments of an episode side by side, each with its words beneath."""
         steps = sorted(footage.moments)
-        frames = self._artist.draw(footage, steps)
+        frames = self._draw(footage, steps)
         strip = Image.new("RGB", (_TILE * len(frames), _TILE + _BAND), _PAPER)
         pen, font = ImageDraw.Draw(strip), _load_font(11)
         for index, (step, frame) in enumerate(zip(steps, frames, strict=True)):
@@ -96,8 +107,12 @@ class Studio:
         pictures = [_tile([film[min(i, len(film) - 1)] for film in films]) for i in range(length)]
         return pictures, max(20, round(stride * self._control_dt * 1000))
 
-    def _film_one(self, footage: Footage, steps: Sequence[int]) -> list[Image.Image]:
+    def _draw(self, footage: Footage, steps: Sequence[int]) -> list[Frame]:
         frames = self._artist.draw(footage, steps)
+        return [frame[::-1, ::-1] for frame in frames] if self._is_upside_down else frames
+
+    def _film_one(self, footage: Footage, steps: Sequence[int]) -> list[Image.Image]:
+        frames = self._draw(footage, steps)
         height, width = frames[0].shape[:2]
         blank = _make_blank(footage.caption.splitlines(), width, height)
         return [
@@ -158,3 +173,60 @@ def _tile(pictures: Sequence[Image.Image]) -> Image.Image:
     for index, picture in enumerate(pictures):
         whole.paste(picture, (index % 2 * width, index // 2 * height))
     return whole
+
+
+def write_webp(pictures: Sequence[Image.Image], path: Path, frame_ms: int) -> None:
+    """Write an animation that holds its last picture for a second, then begins again."""
+    pictures[0].save(
+        path,
+        format="WEBP",
+        save_all=True,
+        append_images=list(pictures[1:]),
+        duration=[frame_ms] * (len(pictures) - 1) + [_HOLD_MS],
+        loop=0,
+        quality=_QUALITY,
+        method=_EFFORT,
+        minimize_size=False,
+    )
+
+
+def has_mp4() -> bool:
+    """Return whether the package that writes mp4 is installed."""
+    return importlib.util.find_spec("av") is not None
+
+
+def load_mp4() -> None:
+    """Import what writes mp4 and its encoder, which nothing can load once a child is sealed."""
+    import av
+
+    av.codec.Codec(_choose_codec(), "w")
+
+
+def write_mp4(pictures: Sequence[Image.Image], path: Path, frame_ms: int) -> None:
+    """Write an mp4 that any player shows."""
+    import av
+
+    rate = Fraction(1000, frame_ms).limit_denominator(1000)
+    # The usual pixel format halves the colours' resolution, so sizes must be even.
+    width, height = (size - size % 2 for size in pictures[0].size)
+    with av.open(str(path), "w") as container:
+        codec = _choose_codec()
+        options = _H264_OPTIONS if codec == "libx264" else {}
+        stream = container.add_stream(codec, rate=rate, options=options)
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        stream.codec_context.thread_count = 1
+        if not options:  # the other encoders know a rate only
+            stream.bit_rate = _BITS_PER_S
+        for picture in pictures:
+            frame = av.VideoFrame.from_image(picture.crop((0, 0, width, height)))
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+
+
+def _choose_codec() -> str:
+    """Return H.264 where the package was built with it, else what it always has."""
+    import av
+
+    return next(
+        (name for name in ("libx264", "libopenh264") if name in av.codecs_available), "mpeg4"
+    )

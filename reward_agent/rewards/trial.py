@@ -15,8 +15,7 @@ import numpy as np
 from reward_agent.definitions.card import EnvCard
 from reward_agent.rewards.contract import POTENTIAL_TERM, ContractError
 from reward_agent.rewards.program import CompiledReward, StepReward
-from reward_agent.simulation.state import State
-from reward_agent.simulation.transition import Transition
+from reward_agent.simulation.state import State, Transition
 from reward_agent.types import Finding, Severity, TermScale
 
 Array = np.ndarray[Any, Any]
@@ -332,7 +331,7 @@ def roll_out_random_policy(
 
 
 def _roll_out(card: EnvCard, seed: int, n_sims: int, n_steps: int) -> list[Transition]:
-    from reward_agent.simulation.backend import make_simulation
+    from reward_agent.simulation.backends import make_simulation
 
     generator = np.random.default_rng(seed)
     low, high = card.action_range

@@ -19,8 +19,8 @@ N_FILMED: dict[VideoQuality, int] = {"low": 1, "normal": 1, "high": 4}
 MAX_FILM_BYTES = 64 * 2**20
 _OF_THE_FILM = set(FilmResult.model_fields) - {"schema_version"}
 
-# What drew the first film of this process, by who draws: it takes half a second to find.
-_found: dict[bool, str] = {}
+# What drew the first film of this process, by back end: it takes half a second to find.
+_found: dict[str, str] = {}
 
 
 def film(
@@ -51,16 +51,16 @@ def film(
 
 def _draw(evaluator: Evaluator, folder: Path, quality: VideoQuality) -> FilmResult:
     """Run the child and take its files over."""
-    film_dir, draws_itself = folder / "film", bool(evaluator.card.model.envpool)
+    film_dir, backend = folder / "film", evaluator.card.model.backend
     copy_into(film_dir, {FOOTAGE_FILE: read_capped(folder / FOOTAGE_FILE, MAX_FILM_BYTES)})
-    job = FilmJob(card=evaluator.card, video_quality=quality, renderer=_found.get(draws_itself, ""))
+    job = FilmJob(card=evaluator.card, video_quality=quality, renderer=_found.get(backend, ""))
     [job_exit] = evaluator.executor.map([JobRequest(job, film_dir, evaluator.limits)])
     if not isinstance(job_exit.result, FilmResult):
         raise JobError(f"the film ended without a result: {job_exit.outcome}")
     for name in filter(None, _list_files(job_exit.result)):
         copy_into(folder, {name: read_capped(film_dir / name, MAX_FILM_BYTES)})
     if job_exit.result.video_file:
-        _found[draws_itself] = job_exit.result.renderer
+        _found[backend] = job_exit.result.renderer
     return job_exit.result
 
 

@@ -51,7 +51,7 @@ from reward_agent.run.loop import run_design
 from reward_agent.run.metric import MetricChoice, ProposedMetric, choose_metric
 from reward_agent.run.repeat import Repeated, find_repeated
 from reward_agent.sandbox.isolation import check_isolation
-from reward_agent.simulation.backend import require_backend
+from reward_agent.simulation.backends import list_packages, require_backend
 from reward_agent.version import __version__
 
 # Packages whose versions decide what a run computes.
@@ -59,8 +59,6 @@ _PACKAGES = (
     "reward-agent", "mujoco", "gymnasium", "stable-baselines3", "torch", "numpy", "openai",
     "anthropic",
 )  # fmt: skip
-# What is named only where it is installed.
-_OPTIONAL_PACKAGES = ("envpool",)
 
 
 def design(
@@ -385,7 +383,7 @@ def read_versions() -> dict[str, str]:
             versions[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
             versions[name] = __version__ if name == "reward-agent" else "not installed"
-    for name in _OPTIONAL_PACKAGES:
+    for name in list_packages():  # named only where they are installed
         with contextlib.suppress(metadata.PackageNotFoundError):
             versions[name] = metadata.version(name)
     return versions

@@ -44,7 +44,7 @@ from reward_agent.run.draft import read_probe
 from reward_agent.run.evaluate import EVALUATION_SEED, EvaluationPlan, evaluate_policies
 from reward_agent.run.film import N_FILMED, film
 from reward_agent.sandbox.runner import JobExit
-from reward_agent.simulation.backend import require_backend
+from reward_agent.simulation.backends import require_backend
 from reward_agent.types import CheckReport, ProbeReport, RewardProgram, Snapshot, TrainingResult
 
 Progress = Callable[[dict[str, float]], None]

@@ -1,19 +1,20 @@
-"""Comparison of a card with the live model that it describes."""
+"""Comparison of a card with what simulates it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-import mujoco
 import numpy as np
 
 from reward_agent.definitions.card import EnvCard
 from reward_agent.errors import DataError, UsageError
 from reward_agent.records.jobs import CheckEnvResult
-from reward_agent.simulation.backend import Simulation, make_simulation
-from reward_agent.simulation.batch import BatchSimulation
-from reward_agent.simulation.model import make_model
-from reward_agent.simulation.parity import compare_with_gymnasium
+from reward_agent.simulation.backends import (
+    Simulation,
+    compare_card,
+    find_backend,
+    make_simulation,
+)
 from reward_agent.simulation.state import FloatArray
 
 _N_SIMS = 16
@@ -33,19 +34,11 @@ def check_env(card: EnvCard) -> CheckEnvResult:
     except (DataError, UsageError) as error:
         return CheckEnvResult(findings=(f"{error.message} ({error.remedy})",))
     seen = _roll(simulation)
-    findings = [*_check_values(card, seen), *_check_repeats(card)]
-    facts = {"fields": str(len(card.state))}
-    if isinstance(simulation, BatchSimulation):
-        findings += [
-            *_check_times(card, simulation.model),
-            *_check_actions(card, simulation.model),
-        ]
-        facts = {**_describe(simulation), **facts}
-    if card.gymnasium_id:
-        parity = compare_with_gymnasium(card)
-        findings += parity.findings
-        facts[f"parity with {card.gymnasium_id}"] = parity.fact
-    return CheckEnvResult(findings=tuple(findings), facts=facts)
+    compared = compare_card(simulation)
+    return CheckEnvResult(
+        findings=(*_check_values(card, seen), *_check_repeats(card), *compared.findings),
+        facts={"fields": str(len(card.state))} | compared.facts,
+    )
 
 
 def _roll(simulation: Simulation) -> dict[str, FloatArray]:
@@ -69,28 +62,6 @@ def _roll(simulation: Simulation) -> dict[str, FloatArray]:
     return {f.name: np.stack([state.fields[f.name] for state in states]) for f in card.fields}
 
 
-def _check_times(card: EnvCard, model: mujoco.MjModel) -> Iterator[str]:
-    control_dt = model.opt.timestep * card.model.frame_skip
-    if not np.isclose(card.control_dt, control_dt, rtol=1e-9):
-        yield (
-            f"control_dt is {card.control_dt:g} s, but {card.model.frame_skip} physics steps of "
-            f"{model.opt.timestep:g} s make {control_dt:g} s"
-        )
-
-
-def _check_actions(card: EnvCard, model: mujoco.MjModel) -> Iterator[str]:
-    for name, limits, is_limited in zip(
-        card.actions, model.actuator_ctrlrange, model.actuator_ctrllimited, strict=True
-    ):
-        if not is_limited:
-            yield f"action {name!r}: its actuator has no ctrlrange in the MJCF"
-        elif card.action_mapping == "direct" and not np.allclose(limits, card.action_range):
-            yield (
-                f"action {name!r}: action_range is {_render(card.action_range)}, its actuator's "
-                f"ctrlrange is {_render(limits)}; correct it, or set action_mapping = 'rescaled'"
-            )
-
-
 def _check_values(card: EnvCard, seen: dict[str, FloatArray]) -> Iterator[str]:
     for field in card.fields:
         values, (low, high) = seen[field.name], field.range
@@ -98,20 +69,20 @@ def _check_values(card: EnvCard, seen: dict[str, FloatArray]) -> Iterator[str]:
         if not np.isfinite(values).all():
             yield f"field {field.name!r}: not finite in episodes of random actions"
         elif low >= high:
-            yield f"field {field.name!r}: range {_render(field.range)} is empty"
+            yield f"field {field.name!r}: range {show_range(field.range)} is empty"
         elif found[0] == found[1]:
-            if card.model.envpool:  # one layout for many tasks: most have no second object
+            if find_backend(card).is_shared_layout:  # most tasks have no second object
                 continue
             yield f"field {field.name!r}: always {found[0]:g} in episodes of random actions"
         elif found[0] < low - (high - low) or found[1] > high + (high - low):
             yield (
-                f"field {field.name!r}: range {_render(field.range)} {field.unit} is too narrow: "
-                f"random actions reach {_render(found)}"
+                f"field {field.name!r}: range {show_range(field.range)} {field.unit} is too "
+                f"narrow: random actions reach {show_range(found)}"
             )
         elif high - low > 100 * (found[1] - found[0]):
             yield (
-                f"field {field.name!r}: range {_render(field.range)} {field.unit} is too wide: "
-                f"random actions reach {_render(found)}; is the unit right?"
+                f"field {field.name!r}: range {show_range(field.range)} {field.unit} is too "
+                f"wide: random actions reach {show_range(found)}; is the unit right?"
             )
 
 
@@ -132,14 +103,6 @@ def _roll_shortly(card: EnvCard, seed: int) -> FloatArray:
     return simulation.observation
 
 
-def _describe(simulation: BatchSimulation) -> dict[str, str]:
-    model = make_model(simulation.card, fields=())
-    return {
-        "model": f"{model.nbody - 1} bodies, {model.njnt} joints, {model.nu} actuators, "
-        f"{sum(model.body_mass):.3g} kg",
-        "physics step": f"{model.opt.timestep:g} s",
-    }
-
-
-def _render(limits: tuple[float, float] | FloatArray) -> str:
+def show_range(limits: tuple[float, float] | FloatArray) -> str:
+    """Write a range."""
     return f"{limits[0]:.4g}..{limits[1]:.4g}"

@@ -8,15 +8,14 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from reward_agent.simulation.state import FloatArray, State
-from reward_agent.simulation.transition import Transition
+from reward_agent.simulation.state import FloatArray, State, Transition
 
 # A call costs about as much for a thousand rows as for some dozens. Not more of them: arrays of
 # this size stay in the caches, and a program that makes N x N numbers stays within its memory.
 _ROWS_PER_CALL = 1024
 
 
-class StepReward(Protocol):
+class Paid(Protocol):
     """Reward (N,) of a step and its terms, each (N,)."""
 
     @property
@@ -34,7 +33,7 @@ class Reward(Protocol):
     def restart(self, ids: NDArray[np.intp], state: State) -> None: ...  # noqa: D102
     def step(  # noqa: D102
         self, state: State, action: FloatArray, next_state: State, terminated: NDArray[np.bool_]
-    ) -> StepReward: ...
+    ) -> Paid: ...
 
 
 class Payment:
@@ -52,7 +51,7 @@ class Payment:
         self._reward, self._n_sims = reward, n_sims
         self._steps_per_call = 1 if reward.has_memory else max(_ROWS_PER_CALL // n_sims, 1)
         self._open: list[Transition] = []
-        self._paid: list[StepReward] = []
+        self._paid: list[Paid] = []
 
     def begin(self, state: State) -> None:
         """Start episodes in all simulations; steps that were not collected are forgotten."""

@@ -1,14 +1,16 @@
-"""What a reward function sees: a read-only view of N parallel simulations."""
+"""What a reward function sees: read-only views of N parallel simulations, and the steps between."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from reward_agent.errors import find_closest_name
+from reward_agent.errors import hint_closest
 
 FloatArray = NDArray[np.float64]
 
@@ -55,8 +57,7 @@ class State:
         try:
             return self._fields[name]
         except KeyError:
-            closest = find_closest_name(name, self._fields)
-            hint = f"; did you mean {closest!r}?" if closest else ""
+            hint = hint_closest(name, self._fields)
             raise AttributeError(f"the state has no field {name!r}{hint}") from None
 
     def __setattr__(self, name: str, value: object) -> None:
@@ -70,3 +71,40 @@ class State:
 
     def __repr__(self) -> str:
         return f"State({self.n_sims} simulations: {', '.join(self._fields)})"
+
+
+@dataclass(frozen=True)
+class Transition:
+    """One step of N simulations: ``action`` (N, n_actions), ``terminated`` (N,) bool."""
+
+    state: State
+    action: NDArray[Any]
+    next_state: State
+    terminated: NDArray[Any]
+
+    def take(self, ids: NDArray[Any]) -> Transition:
+        """Return a copy of some simulations, in the order of ``ids``."""
+        return Transition(
+            self.state.take(ids),
+            self.action[ids].copy(),
+            self.next_state.take(ids),
+            self.terminated[ids].copy(),
+        )
+
+    @classmethod
+    def join(cls, steps: Sequence[Self]) -> Transition:
+        """Return the steps as one of so many simulations, in their order."""
+        if len(steps) == 1:
+            return steps[0]
+        return cls(
+            _join_states([step.state for step in steps]),
+            np.concatenate([step.action for step in steps]),
+            _join_states([step.next_state for step in steps]),
+            np.concatenate([step.terminated for step in steps]),
+        )
+
+
+def _join_states(states: Sequence[State]) -> State:
+    """Return the states of one simulation as one; they name their fields in the same order."""
+    columns = zip(*(state.fields.values() for state in states), strict=True)
+    return State(dict(zip(states[0].fields, map(np.concatenate, columns), strict=True)))

@@ -83,7 +83,7 @@ class Stretch:
         return cls(**(plain | arrays | {"names": tuple(plain["names"])}))
 
 
-class EpisodePay(NamedTuple):
+class EndedEpisode(NamedTuple):
     """One episode that ended: its return, and its length in control steps."""
 
     generated_return: float
@@ -107,7 +107,7 @@ class TermLog:
 
     def add(
         self, terms: Mapping[str, FloatArray], reward: FloatArray, done: NDArray[np.bool_]
-    ) -> list[EpisodePay]:
+    ) -> list[EndedEpisode]:
         """Add steps of all environments and return the episodes that they ended.
 
         Args:
@@ -126,7 +126,7 @@ class TermLog:
         pay = self._end_episodes(values, done)
         self._episode_pay += pay.sum(axis=1)
         self._n_episodes += pay.shape[1]
-        return [EpisodePay(float(paid), round(n)) for paid, n in zip(*pay[-2:], strict=True)]
+        return [EndedEpisode(float(paid), round(n)) for paid, n in zip(*pay[-2:], strict=True)]
 
     def _end_episodes(self, values: FloatArray, done: NDArray[np.bool_]) -> FloatArray:
         """Return (rows, E): the sums of the episodes that ended, environment by environment."""

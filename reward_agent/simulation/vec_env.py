@@ -12,11 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reward_agent.definitions.card import EnvCard
-from reward_agent.simulation.backend import Simulation
+from reward_agent.simulation.backends import Simulation
 from reward_agent.simulation.payment import Payment, Reward
-from reward_agent.simulation.state import FloatArray, State
-from reward_agent.simulation.term_log import EpisodePay, TermLog
-from reward_agent.simulation.transition import Transition
+from reward_agent.simulation.state import FloatArray, State, Transition
+from reward_agent.simulation.term_log import EndedEpisode, TermLog
 
 
 @dataclass(frozen=True)
@@ -112,7 +111,7 @@ class RewardVecEnv:
         """
         return self.pay_episodes()[0]
 
-    def pay_episodes(self) -> tuple[FloatArray, list[EpisodePay]]:
+    def pay_episodes(self) -> tuple[FloatArray, list[EndedEpisode]]:
         """Return what ``pay`` returns, and the episodes that ended, environment by environment."""
         started = time.perf_counter()
         rewards, terms = self._payment.collect()

@@ -16,7 +16,7 @@ from reward_agent.files import write_atomic
 from reward_agent.records.jobs import ERROR_FILE, JOB_FILE, RESULT_FILE, Job, parse_job
 from reward_agent.sandbox.isolation import EXIT_INTERNAL, EXIT_REFUSED, ISOLATION_FILE, Isolation
 from reward_agent.sandbox.seal import Seal
-from reward_agent.simulation.backend import prepare_simulation
+from reward_agent.simulation.backends import prepare_simulation
 
 
 def run_worker(job_dir: Path) -> int:

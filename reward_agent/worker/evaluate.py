@@ -28,7 +28,7 @@ from reward_agent.records.jobs import (
 from reward_agent.types import Evaluation
 
 if TYPE_CHECKING:
-    from reward_agent.evaluation.rollout import Policy, Rollout
+    from reward_agent.evaluation.rollout import Actor, Rollout
 
 # The policy is chosen on some seeds and reported on others, this far away.
 _FINALISTS_SEED_OFFSET = 250_000
@@ -84,7 +84,7 @@ class _Jury:
     def __init__(
         self,
         job: EvaluateJob,
-        policies: Sequence[Policy],
+        policies: Sequence[Actor],
         metric: Metric | None,
         is_decided: Decision | None,
     ) -> None:

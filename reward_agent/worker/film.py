@@ -6,11 +6,10 @@ import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from reward_agent.film.footage import load_footages
-from reward_agent.film.graphics import Graphics, find_envpool_graphics, find_graphics
-from reward_agent.film.movie import has_mp4, load_mp4, write_mp4, write_webp
+from reward_agent.film.graphics import Graphics, find_graphics
+from reward_agent.film.video import QUALITIES, Studio, has_mp4, load_mp4, write_mp4, write_webp
 from reward_agent.records.jobs import (
     FOOTAGE_FILE,
     MP4_FILE,
@@ -19,9 +18,7 @@ from reward_agent.records.jobs import (
     FilmJob,
     FilmResult,
 )
-
-if TYPE_CHECKING:
-    from reward_agent.film.video import Studio
+from reward_agent.simulation.backends import find_backend
 
 
 @dataclass
@@ -43,8 +40,7 @@ def prepare(job: FilmJob) -> None:
     found = _find_graphics(job)
     _rendering.renderer, _rendering.note = found.backend or "", found.note
     # Unless told otherwise MuJoCo imports a window system, which starts a process of its own.
-    draws_itself = bool(job.card.model.envpool)
-    os.environ["MUJOCO_GL"] = "disable" if draws_itself else found.backend or "disable"
+    os.environ["MUJOCO_GL"] = found.backend or "disable"
     if found.backend:
         _open_studio(job)
         if has_mp4():
@@ -66,12 +62,10 @@ def run(job: FilmJob, job_dir: Path) -> FilmResult:
 def _find_graphics(job: FilmJob) -> Graphics:
     if job.renderer:
         return Graphics(job.renderer)
-    return find_envpool_graphics() if job.card.model.envpool else find_graphics()
+    return find_graphics(find_backend(job.card))
 
 
 def _open_studio(job: FilmJob) -> None:
-    from reward_agent.film.video import QUALITIES, Studio
-
     try:
         _rendering.studio = Studio(job.card, QUALITIES[job.video_quality])
     except Exception as error:  # a driver fails in many ways

@@ -22,6 +22,7 @@ from reward_agent.rewards.program import (
 from reward_agent.rewards.replay import replay_episodes
 from reward_agent.rewards.source import find_read_fields
 from reward_agent.rewards.trial import Trial, make_extremes, pay_steps, roll_out_random_policy
+from reward_agent.simulation.backends import find_backend
 from reward_agent.types import Finding, ProbeReport, RewardProgram
 
 _MAX_FINDINGS = 10
@@ -39,7 +40,7 @@ def prepare(job: ProbeJob) -> None:
 
 def warm_up(job: ProbeJob) -> None:
     """Make the random steps of the environment, which are the same for each program."""
-    if not job.card.model.envpool:  # its simulations have threads, which a fork loses
+    if find_backend(job.card).is_inherited:
         roll_out_random_policy(job.card, job.seed)
 
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from reward_agent.records.jobs import JOB_FILE, parse_job
-from reward_agent.simulation.backend import prepare_simulation
+from reward_agent.simulation.backends import prepare_simulation
 from reward_agent.worker.dispatch import find_worker, run_worker
 
 # What a forked child finds under which number; the parent's record of isolation names the last.
@@ -86,7 +86,6 @@ def _warm_up(job_dir: Path) -> None:
     with contextlib.suppress(Exception):
         job = parse_job((job_dir / JOB_FILE).read_bytes())
         _preload((f"worker.{job.kind}",))
-        # To import EnvPool takes a second.
         prepare_simulation(job.card)
         warm_up = getattr(find_worker(job), "warm_up", None)
         if warm_up is not None:

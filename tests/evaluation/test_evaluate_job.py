@@ -12,7 +12,7 @@ from reward_agent.evaluation.metrics import compile_metric
 from reward_agent.evaluation.scoring import summarise_scores
 from reward_agent.evaluation.trajectories import DECIDED, Trajectories
 from reward_agent.film.graphics import Graphics, find_graphics
-from reward_agent.film.movie import has_mp4
+from reward_agent.film.video import has_mp4
 from reward_agent.records.jobs import EvaluateJob, FilmJob, ScoreJob
 from reward_agent.records.limits import Limits
 from reward_agent.sandbox.runner import run_job
@@ -141,7 +141,7 @@ def test_job_without_snapshots_is_our_mistake(job, tmp_path):
 
 def test_without_a_renderer_the_film_says_why(job, tmp_path, monkeypatch):
     note = "no video (egl: none); install libegl1"
-    monkeypatch.setattr(film, "find_graphics", lambda: Graphics(None, note))
+    monkeypatch.setattr(film, "find_graphics", lambda row: Graphics(None, note))
     monkeypatch.setenv("MUJOCO_GL", "disable")
     filming = FilmJob(card=job.card)
     film.prepare(filming)
@@ -150,7 +150,7 @@ def test_without_a_renderer_the_film_says_why(job, tmp_path, monkeypatch):
 
 
 def test_a_renderer_that_is_known_is_not_tried(job, monkeypatch):
-    monkeypatch.setattr(film, "find_graphics", lambda: pytest.fail("tried again"))
+    monkeypatch.setattr(film, "find_graphics", lambda row: pytest.fail("tried again"))
     assert film._find_graphics(FilmJob(card=job.card, renderer="egl")).backend == "egl"
 
 

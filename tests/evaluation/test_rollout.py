@@ -1,10 +1,15 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from reward_agent.definitions.card import load_env
 from reward_agent.evaluation.rollout import NOT_FINITE, KeptSimulations, roll_out
 from reward_agent.evaluation.trajectories import DECIDED, TRUNCATED
-from reward_agent.simulation.batch import BatchSimulation
+from reward_agent.simulation.backends import MUJOCO
+from reward_agent.simulation.mujoco_batch import BatchSimulation
+
+FEW = replace(MUJOCO, most_simulations=3)
 
 
 class Constant:
@@ -41,7 +46,7 @@ def test_episode_is_that_of_a_simulation_alone(hopper):
 def test_a_few_simulations_at_a_time_give_the_same_episodes(hopper, monkeypatch):
     policies = [Constant(0.3), Constant(-0.3)]
     together = roll_out(hopper, policies, n_episodes=4, seed=40)
-    monkeypatch.setattr("reward_agent.evaluation.rollout.find_most_simulations", lambda card: 3)
+    monkeypatch.setattr("reward_agent.evaluation.rollout.find_backend", lambda card: FEW)
     apart = roll_out(hopper, policies, n_episodes=4, seed=40)
     for one, other in zip(together, apart, strict=True):
         assert one.trajectories.ends == other.trajectories.ends
@@ -124,7 +129,7 @@ def test_kept_simulations_are_made_once_and_go_on_with_their_draws(hopper, monke
         return BatchSimulation(card, n_sims, seed)
 
     monkeypatch.setattr(f"{module}.make_simulation", make)
-    monkeypatch.setattr(f"{module}.find_most_simulations", lambda card: 3)
+    monkeypatch.setattr(f"{module}.find_backend", lambda card: FEW)
     kept = KeptSimulations(hopper)
     starts = []
     for n_episodes in (4, 2):

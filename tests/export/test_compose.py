@@ -15,7 +15,7 @@ from reward_agent.errors import DataError
 from reward_agent.export.compose import compose_reward
 from reward_agent.rewards.language import MAX_TERMS
 from reward_agent.rewards.program import compile_program
-from reward_agent.simulation.batch import BatchSimulation
+from reward_agent.simulation.mujoco_batch import BatchSimulation
 
 CARDS = [card for card in map(load_env, list_envs()) if card.gymnasium_id]
 REFERENCES = [

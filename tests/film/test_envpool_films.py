@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,11 @@ from support.toy import write_policy
 
 from reward_agent.definitions.card import load_env
 from reward_agent.definitions.task import apply_task, load_task, read_task_metric
-from reward_agent.film import graphics
-from reward_agent.film.graphics import find_envpool_graphics
+from reward_agent.film.graphics import find_graphics
 from reward_agent.records.jobs import EvaluateJob, FilmJob, FilmResult
 from reward_agent.records.limits import Limits
 from reward_agent.sandbox.runner import run_job
+from reward_agent.simulation.backends import ENVPOOL
 from reward_agent.types import Snapshot
 
 N_STEPS = 24
@@ -46,7 +47,7 @@ class Wobbling:
 def test_an_episode_is_played_again_to_the_bit_from_its_seed_and_actions(card: Any) -> None:
     pytest.importorskip("envpool", reason="pip install 'reward-agent[metaworld]'")
     from reward_agent.evaluation.rollout import roll_out
-    from reward_agent.simulation.pool import PoolSimulation
+    from reward_agent.simulation.envpool import PoolSimulation
 
     [rollout] = roll_out(card, [Wobbling()], n_episodes=3, seed=7)
     episode = rollout.trajectories.episode(2)
@@ -62,7 +63,7 @@ def test_an_episode_is_played_again_to_the_bit_from_its_seed_and_actions(card: A
 @pytest.mark.metaworld
 def test_the_sealed_child_films_it(card: Any, task: Any, tmp_path: Path) -> None:
     pytest.importorskip("envpool", reason="pip install 'reward-agent[metaworld]'")
-    if find_envpool_graphics().backend is None:
+    if find_graphics(ENVPOOL).backend is None:
         pytest.skip("no EGL on this machine")
     write_policy(tmp_path / "policy_1.safetensors", card, 0.7)
     (tmp_path / "metric.py").write_text(read_task_metric(load_env("metaworld"), task))
@@ -88,12 +89,9 @@ def test_the_sealed_child_films_it(card: Any, task: Any, tmp_path: Path) -> None
     assert np.abs(first[40:] - last[40:]).max() > 60, "nothing moves"
 
 
-def test_without_egl_the_note_says_what_to_install(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    (tmp_path / "trial.py").write_text("raise RuntimeError('failed to initialize EGL')")
-    monkeypatch.setattr(graphics, "_ENVPOOL_TRIAL", tmp_path / "trial.py")
-    found = find_envpool_graphics()
+def test_without_egl_the_note_says_what_to_install() -> None:
+    trial = "raise RuntimeError('failed to initialize EGL')"
+    found = find_graphics(replace(ENVPOOL, trial=trial))
     assert found.backend is None
     assert "RuntimeError: failed to initialize EGL" in found.note
     assert "apt-get install libegl1 libgl1-mesa-dri" in found.note

@@ -10,7 +10,7 @@ from stable_baselines3.common.vec_env import VecNormalize
 from reward_agent.definitions.card import EnvCard, load_env
 from reward_agent.learning.sb3 import Sb3VecEnv
 from reward_agent.rewards.program import compile_program
-from reward_agent.simulation.batch import BatchSimulation
+from reward_agent.simulation.mujoco_batch import BatchSimulation
 from reward_agent.simulation.vec_env import RewardVecEnv
 
 SOURCE = """

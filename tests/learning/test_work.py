@@ -14,7 +14,7 @@ import pytest
 from reward_agent.definitions.card import EnvCard, PPOSettings, load_env
 from reward_agent.learning.ppo import PPO
 from reward_agent.rewards.program import compile_program
-from reward_agent.simulation.batch import BatchSimulation
+from reward_agent.simulation.mujoco_batch import BatchSimulation
 from reward_agent.simulation.vec_env import RewardVecEnv
 
 SOURCE = """

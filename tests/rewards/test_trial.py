@@ -7,7 +7,7 @@ from support.rewards import make_card, make_state, read_corpus
 from reward_agent.rewards.checks import check_program
 from reward_agent.rewards.program import CompiledReward, load_functions
 from reward_agent.rewards.trial import Trial, make_extremes
-from reward_agent.simulation.transition import Transition
+from reward_agent.simulation.state import Transition
 from reward_agent.types import RewardProgram
 
 CARD = make_card()

@@ -10,7 +10,7 @@ from mujoco.batch import SimulationError
 
 from reward_agent.definitions.card import FieldRange, list_envs, load_env
 from reward_agent.errors import DataError, UnknownNameError
-from reward_agent.simulation.batch import UNSTABLE, BatchSimulation
+from reward_agent.simulation.mujoco_batch import UNSTABLE, BatchSimulation
 from reward_agent.simulation.state import State
 
 ENVS = [name for name in list_envs() if load_env(name).gymnasium_id]

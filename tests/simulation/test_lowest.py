@@ -8,7 +8,7 @@ import pytest
 from mujoco.batch import Batch
 
 from reward_agent.errors import DataError
-from reward_agent.simulation.lowest import make_lowest_reader
+from reward_agent.simulation.mujoco_batch import compile_lowest
 from reward_agent.simulation.state import FloatArray
 
 SHAPES = {
@@ -66,7 +66,7 @@ def sample_surface(model: mujoco.MjModel, geom: int) -> FloatArray:
 def make_batch(upper: str, lower: str, tilt: str = "") -> Batch:
     text = MJCF.format(upper=SHAPES[upper], lower=SHAPES[lower], tilt=tilt)
     batch = Batch(mujoco.MjModel.from_xml_string(text), 6, 1)
-    make_lowest_reader(batch, "body", "arm", "floor")  # binds what a step must copy out
+    compile_lowest(batch, "body", "arm", "floor")  # binds what a step must copy out
     batch.reset()
     batch.bind("qpos")[:, 2:] = RNG.normal(size=(6, 6))
     batch.forward()
@@ -95,34 +95,34 @@ def find_lowest(batch: Batch, names: list[str]) -> list[float]:
 @pytest.mark.parametrize("shape", SHAPES)
 def test_the_lowest_point_is_that_of_the_surface(shape: str, tilt: str) -> None:
     batch = make_batch(shape, "capsule", tilt)
-    arm = make_lowest_reader(batch, "body", "arm", "floor")
-    geom = make_lowest_reader(batch, "geom", "upper", "floor")
+    arm = compile_lowest(batch, "body", "arm", "floor")
+    geom = compile_lowest(batch, "geom", "upper", "floor")
     assert arm() == pytest.approx(find_lowest(batch, ["upper", "lower"]), abs=2e-3)
     assert geom() == pytest.approx(find_lowest(batch, ["upper"]), abs=2e-3)
 
 
 def test_a_geom_that_never_collides_is_counted_only_if_asked_for() -> None:
     batch = make_batch("sphere", "sphere")
-    hand = make_lowest_reader(batch, "body", "hand", "floor")()
+    hand = compile_lowest(batch, "body", "hand", "floor")()
     assert hand == pytest.approx(find_lowest(batch, ["lower"]), abs=2e-3)
-    ghost = make_lowest_reader(batch, "geom", "ghost", "floor")()
+    ghost = compile_lowest(batch, "geom", "ghost", "floor")()
     assert ghost == pytest.approx(find_lowest(batch, ["ghost"]), abs=2e-2)
 
 
 def test_without_a_floor_height_is_above_zero() -> None:
     batch = make_batch("sphere", "sphere")
-    above_plane = make_lowest_reader(batch, "body", "arm", "floor")()
-    above_zero = make_lowest_reader(batch, "body", "arm", None)()
+    above_plane = compile_lowest(batch, "body", "arm", "floor")()
+    above_zero = compile_lowest(batch, "body", "arm", None)()
     assert above_zero == pytest.approx(above_plane + 0.2)
 
 
 def test_a_plane_has_no_lowest_point() -> None:
     batch = make_batch("sphere", "sphere")
     with pytest.raises(DataError, match="'floor' is a mjGEOM_PLANE"):
-        make_lowest_reader(batch, "geom", "floor", None)
+        compile_lowest(batch, "geom", "floor", None)
 
 
 def test_a_floor_that_is_no_plane_is_refused() -> None:
     batch = make_batch("sphere", "sphere")
     with pytest.raises(DataError, match="'upper' is not a plane"):
-        make_lowest_reader(batch, "body", "arm", "upper")
+        compile_lowest(batch, "body", "arm", "upper")

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from reward_agent.definitions.card import EnvCard, list_envs, load_env
-from reward_agent.simulation.batch import BatchSimulation
-from reward_agent.simulation.parity import compare_with_gymnasium, make_gymnasium_env
+from reward_agent.simulation.mujoco_batch import BatchSimulation
+from reward_agent.simulation.mujoco_check import compare_with_gymnasium, make_gymnasium_env
 from reward_agent.simulation.state import FloatArray
 
 CARDS = [load_env(name) for name in list_envs()]

@@ -7,8 +7,7 @@ import pytest
 
 from reward_agent.rewards.program import CompiledReward, ContractError, load_functions
 from reward_agent.simulation.payment import Payment
-from reward_agent.simulation.state import State
-from reward_agent.simulation.transition import Transition
+from reward_agent.simulation.state import State, Transition
 
 FORGETFUL = """
 def potential(state):

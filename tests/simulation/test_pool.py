@@ -15,7 +15,7 @@ from reward_agent.definitions.task import apply_task, load_task, make_task, read
 from reward_agent.errors import DataError, UsageError
 from reward_agent.rewards.checks import check_program
 from reward_agent.rewards.program import compile_program
-from reward_agent.simulation.backend import make_simulation, prepare_simulation
+from reward_agent.simulation.backends import make_simulation, prepare_simulation
 from reward_agent.types import RewardProgram
 
 N_SIMS, SEED = 3, 3
@@ -166,7 +166,7 @@ def test_going_to_the_goal_is_the_success_of_reach() -> None:
 
 @pytest.mark.metaworld
 def test_what_envpool_has_not_is_named_with_the_closest(card: EnvCard, envpool: Any) -> None:
-    model = card.model.model_copy(update={"envpool": "MetaWorld/ButonPress-v3"})
+    model = card.model.model_copy(update={"id": "MetaWorld/ButonPress-v3"})
     with pytest.raises(DataError, match="did you mean 'MetaWorld/ButtonPress-v3'"):
         make_simulation(card.model_copy(update={"model": model}), 1, 0)
     [field] = [f for f in card.state if f.name == "success"]
@@ -204,7 +204,7 @@ def test_commands_tell_it_before_they_start_anything(
     from reward_agent.run import single
     from reward_agent.run.open import design
 
-    monkeypatch.setattr("reward_agent.simulation.backend.find_spec", lambda name: None)
+    monkeypatch.setattr("reward_agent.plugins.find_spec", lambda name: None)
     with pytest.raises(UsageError, match="EnvPool, which is not installed") as caught:
         single.check_env("metaworld")
     assert "pip install 'reward-agent[metaworld]'" in caught.value.remedy
@@ -225,10 +225,10 @@ def test_a_designer_neither_sees_nor_reads_what_is_for_people_only(card: EnvCard
     assert any("own_reward" in item.message for item in refused.findings)
 
 
-def test_a_task_may_name_its_simulation_only_where_envpool_simulates(card: EnvCard) -> None:
-    assert card.model.envpool == "MetaWorld/ButtonPress-v3"
+def test_a_task_may_name_its_simulation_only_where_the_card_has_one(card: EnvCard) -> None:
+    assert card.model.id == "MetaWorld/ButtonPress-v3"
     task = make_task("hopper", "hop over there").model_copy(update={"simulation": "Reach"})
-    with pytest.raises(DataError, match="not of EnvPool"):
+    with pytest.raises(DataError, match="has no model"):
         apply_task(load_env("hopper"), task)
 
 

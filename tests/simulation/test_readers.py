@@ -11,7 +11,7 @@ import pytest
 from reward_agent.definitions.card import EnvCard, StateField, list_envs, load_env
 from reward_agent.definitions.sources import Measure, find_measures, parse_source
 from reward_agent.errors import DataError
-from reward_agent.simulation.batch import BatchSimulation
+from reward_agent.simulation.mujoco_batch import BatchSimulation
 from reward_agent.simulation.state import State
 
 ENVS = [name for name in list_envs() if load_env(name).gymnasium_id]

@@ -9,7 +9,7 @@ import pytest
 
 from reward_agent.definitions.card import load_env
 from reward_agent.errors import DataError
-from reward_agent.simulation.batch import BatchSimulation
+from reward_agent.simulation.mujoco_batch import BatchSimulation
 
 
 def test_reachers_goal_lies_in_the_disc_at_rest() -> None:

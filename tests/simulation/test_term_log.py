@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reward_agent.simulation.term_log import EpisodePay, Stretch, TermLog
+from reward_agent.simulation.term_log import EndedEpisode, Stretch, TermLog
 
 
-def fill(log: TermLog, values: np.ndarray, done: np.ndarray | None = None) -> list[EpisodePay]:
+def fill(log: TermLog, values: np.ndarray, done: np.ndarray | None = None) -> list[EndedEpisode]:
     """Add steps: values (n_steps, N) of one term, which is the whole reward."""
     ended = np.zeros(values.shape, dtype=bool) if done is None else done
     return log.add({"speed": values}, values, ended)
@@ -37,7 +37,7 @@ def test_episodes_are_paid_whole_however_the_steps_come(
     values = generator.normal(size=(sum(rollouts), n_envs))
     done = generator.random(values.shape) < 0.3
     log = TermLog(n_envs)
-    paid: list[EpisodePay] = []
+    paid: list[EndedEpisode] = []
     for part in np.split(np.arange(len(values)), np.cumsum(rollouts)[:-1]):
         paid += fill(log, values[part], done[part])
     expected = cut(values, done)

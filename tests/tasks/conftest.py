@@ -8,7 +8,7 @@ import pytest
 from reward_agent.definitions.card import load_env
 from reward_agent.definitions.task import apply_task, load_task, read_task_metric
 from reward_agent.evaluation.metrics import Episode, compile_metric
-from reward_agent.simulation.backend import make_simulation
+from reward_agent.simulation.backends import make_simulation
 
 DATA_DIR = Path(__file__).parent / "data"
 

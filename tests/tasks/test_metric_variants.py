@@ -6,8 +6,7 @@ import shutil
 import pytest
 
 from reward_agent.definitions.card import find_env_dir
-from reward_agent.definitions.constants import replace_constants
-from reward_agent.definitions.task import load_task, read_task_metric
+from reward_agent.definitions.task import load_task, read_task_metric, replace_constants
 from reward_agent.errors import DataError
 
 SOURCE = """\"\"\"Métres.\"\"\"

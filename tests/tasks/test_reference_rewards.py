@@ -12,7 +12,7 @@ from reward_agent.definitions.task import (
     read_sparse_reward,
 )
 from reward_agent.rewards.program import compile_program
-from reward_agent.simulation.batch import BatchSimulation
+from reward_agent.simulation.mujoco_batch import BatchSimulation
 
 N_STEPS = 1_000
 

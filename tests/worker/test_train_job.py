@@ -15,7 +15,7 @@ from reward_agent.learning.policy import load_policy
 from reward_agent.records.jobs import JOB_FILE, PROGRAM_FILE, PROGRESS_FILE, TrainJob
 from reward_agent.rewards.source import find_read_fields
 from reward_agent.sandbox.environment import make_child_environment
-from reward_agent.simulation.batch import BatchSimulation
+from reward_agent.simulation.mujoco_batch import BatchSimulation
 from reward_agent.types import RewardProgram, TrainingResult
 from reward_agent.worker.train import run
 

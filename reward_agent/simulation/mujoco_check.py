@@ -1,20 +1,67 @@
-"""A card beside the Gymnasium environment that it stands for, step by step."""
+"""A card beside its MuJoCo model, and beside the Gymnasium environment that it stands for."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import gymnasium
+import mujoco
 import numpy as np
 
 from reward_agent.definitions.card import EnvCard
-from reward_agent.simulation.batch import BatchSimulation
+from reward_agent.records.jobs import CheckEnvResult
+from reward_agent.simulation.check import show_range
+from reward_agent.simulation.mujoco_batch import BatchSimulation, make_model
 from reward_agent.simulation.state import FloatArray
 
 TOLERANCE = 1e-9
 _N_SIMS = 4
 _N_STEPS = 250
+
+
+def compare_with_model(simulation: BatchSimulation) -> CheckEnvResult:
+    """Compare a card's times and actions with its model, and its motion with Gymnasium's."""
+    card, model = simulation.card, simulation.model
+    findings = [*_check_times(card, model), *_check_actions(card, model)]
+    facts = _describe(card)
+    if card.gymnasium_id:
+        parity = compare_with_gymnasium(card)
+        findings += parity.findings
+        facts[f"parity with {card.gymnasium_id}"] = parity.fact
+    return CheckEnvResult(findings=tuple(findings), facts=facts)
+
+
+def _check_times(card: EnvCard, model: mujoco.MjModel) -> Iterator[str]:
+    control_dt = model.opt.timestep * card.model.frame_skip
+    if not np.isclose(card.control_dt, control_dt, rtol=1e-9):
+        yield (
+            f"control_dt is {card.control_dt:g} s, but {card.model.frame_skip} physics steps of "
+            f"{model.opt.timestep:g} s make {control_dt:g} s"
+        )
+
+
+def _check_actions(card: EnvCard, model: mujoco.MjModel) -> Iterator[str]:
+    for name, limits, is_limited in zip(
+        card.actions, model.actuator_ctrlrange, model.actuator_ctrllimited, strict=True
+    ):
+        if not is_limited:
+            yield f"action {name!r}: its actuator has no ctrlrange in the MJCF"
+        elif card.action_mapping == "direct" and not np.allclose(limits, card.action_range):
+            yield (
+                f"action {name!r}: action_range is {show_range(card.action_range)}, its actuator's "
+                f"ctrlrange is {show_range(limits)}; correct it, or set action_mapping = 'rescaled'"
+            )
+
+
+def _describe(card: EnvCard) -> dict[str, str]:
+    model = make_model(card, fields=())
+    return {
+        "model": f"{model.nbody - 1} bodies, {model.njnt} joints, {model.nu} actuators, "
+        f"{sum(model.body_mass):.3g} kg",
+        "physics step": f"{model.opt.timestep:g} s",
+    }
 
 
 @dataclass(frozen=True)

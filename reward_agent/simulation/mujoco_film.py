@@ -1,25 +1,99 @@
-"""Where the camera stands: a side view of what moves in a plane, a slanted one of the rest.
+"""MuJoCo's pictures of an episode, drawn from its positions.
 
-It follows a robot that leaves its place and stands still before one that does not.
+The camera looks from the side at what moves in a plane, aslant at the rest; it follows a robot that
+leaves its place and stands still before one that does not.
+
+Import this only after ``MUJOCO_GL`` is set: MuJoCo chooses its renderer when it is imported.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
+from reward_agent.definitions.card import EnvCard
+from reward_agent.simulation.backends import Frame, Shown
+from reward_agent.simulation.mujoco_batch import make_model
 from reward_agent.simulation.state import FloatArray
 
+_SQUARE_M, _MEAN_TEXEL, _CONTRAST = 0.5, 110, 0.2
+_SLICES, _STACKS = 14, 7
 _MARGIN = 1.25
 # Seconds over which the camera's motion is averaged; a hop should not shake the picture.
 _SMOOTHING_S = 0.6
 # A robot all of which goes this many times its own size is followed.
 _FOLLOW_FACTOR = 1.2
 _FLAT_M = 1e-6
+
+
+class MujocoArtist:
+    """Draws as ``backends.Artist`` says: by a camera of the card's choice, or by one of ours."""
+
+    most_frames_per_s = 1000
+
+    def __init__(self, card: EnvCard, width: int, height: int) -> None:
+        self._control_dt, self._fixed = card.control_dt, card.model.camera
+        self._model = make_model(card, fields=())
+        _make_cheap(self._model, width, height)
+        self._data = mujoco.MjData(self._model)
+        self._renderer = mujoco.Renderer(self._model, height, width)
+        for flag in (mujoco.mjtRndFlag.mjRND_SHADOW, mujoco.mjtRndFlag.mjRND_REFLECTION):
+            self._renderer.scene.flags[flag] = 0
+        self._aspect = width / height
+
+    def draw(self, shown: Shown, steps: Sequence[int]) -> list[Frame]:
+        """Return a picture ``(height, width, 3)`` of each of the steps."""
+        rows = shown.qpos[list(steps)]
+        frame_s = self._control_dt * (steps[-1] - steps[0]) / max(1, len(steps) - 1)
+        path = plan_camera(self._model, rows, max(frame_s, self._control_dt), self._aspect)
+        frames = []
+        for index, row in enumerate(rows):
+            self._data.qpos[:] = row
+            mujoco.mj_kinematics(self._model, self._data)
+            mujoco.mj_comPos(self._model, self._data)
+            mujoco.mj_camlight(self._model, self._data)
+            camera = path.make_camera(index) if self._fixed < 0 else self._fixed
+            self._renderer.update_scene(self._data, camera)
+            frames.append(self._renderer.render())
+        return frames
+
+    def close(self) -> None:
+        """Free the renderer."""
+        self._renderer.close()
+
+
+def _make_cheap(model: mujoco.MjModel, width: int, height: int) -> None:
+    """Turn off what costs time, and let the floor reach to the horizon."""
+    model.vis.global_.offwidth = max(width, model.vis.global_.offwidth)
+    model.vis.global_.offheight = max(height, model.vis.global_.offheight)
+    model.vis.quality.offsamples = 0
+    model.vis.quality.shadowsize = 0
+    # A software renderer pays for each corner; so few still look round in a small picture.
+    model.vis.quality.numslices, model.vis.quality.numstacks = _SLICES, _STACKS
+    model.vis.quality.numquads = 1
+    for geom in np.flatnonzero(model.geom_type == mujoco.mjtGeom.mjGEOM_PLANE):
+        if model.geom_bodyid[geom] == 0:
+            model.geom_size[geom, :2] = 0.0
+            _calm_checks(model, int(model.geom_matid[geom]))
+
+
+def _calm_checks(model: mujoco.MjModel, material: int) -> None:
+    """Make the squares of a floor large and pale: fine bright ones flicker and compress badly."""
+    if material < 0:
+        return
+    model.mat_texuniform[material] = 1
+    model.mat_texrepeat[material] = 1 / (2 * _SQUARE_M)
+    texture = int(model.mat_texid[material][mujoco.mjtTextureRole.mjTEXROLE_RGB])
+    if texture >= 0:
+        size = model.tex_width[texture] * model.tex_height[texture] * model.tex_nchannel[texture]
+        start = model.tex_adr[texture]
+        texels = model.tex_data[start : start + size]
+        texels[:] = _MEAN_TEXEL + _CONTRAST * (texels - texels.mean())
 
 
 @dataclass(frozen=True)

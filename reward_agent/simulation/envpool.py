@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import ctypes
 import importlib
-from collections.abc import Collection
+import sys
+from collections.abc import Collection, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,11 +18,15 @@ from numpy.typing import ArrayLike, NDArray
 
 from reward_agent.definitions.card import EnvCard
 from reward_agent.definitions.sources import Array, Source
-from reward_agent.errors import DataError, UsageError, find_closest_name
-from reward_agent.simulation.backend import INSTALL, list_ids
-from reward_agent.simulation.expressions import Reader, compile_field, copy_values, make_constant
-from reward_agent.simulation.healthy import HealthyRanges
-from reward_agent.simulation.pool_drawing import make_drawing_options
+from reward_agent.errors import DataError, hint_closest
+from reward_agent.simulation.backends import (
+    Frame,
+    Shown,
+    check_action,
+    list_ids,
+    prepare_simulation,
+)
+from reward_agent.simulation.fields import Fields, Reader, make_constant
 from reward_agent.simulation.state import FloatArray, State
 
 ENDED = "ended by EnvPool"
@@ -29,15 +35,15 @@ ENDED = "ended by EnvPool"
 _ENDLESS = 2**31 - 1
 _SEEDS = 2**31 - 2**20
 _INFO = "info:"
+# Where a wheel has the libraries that it brings.
+_LIBRARIES = "envpool.libs"
 
 
 class PoolSimulation:
-    """N simulations of a card by EnvPool; call ``reset`` before the first ``step``.
-
-    Simulation i draws from a generator of its own, seeded ``seed + i``.
+    """N simulations of a card by EnvPool, as ``backends.Simulation`` says.
 
     Args:
-        card: the environment; ``model.envpool`` names EnvPool's.
+        card: the environment; ``model.id`` names EnvPool's.
         n_sims: number of simulations N.
         seed: of simulation 0.
         n_threads: threads that step them, beside the caller's.
@@ -61,41 +67,30 @@ class PoolSimulation:
     ) -> None:
         self.card = card
         self.n_sims = n_sims
-        names = [f.name for f in card.fields] if fields is None else list(dict.fromkeys(fields))
-        needed = dict.fromkeys([*names, "observation", *(r.field for r in card.termination)])
-        import_envpool()
-        options = make_drawing_options(*picture) if picture else {}
+        prepare_simulation(card)
+        options = _make_drawing_options(*picture) if picture else {}
         self._pool = _make_pool(card, n_sims, seed, n_threads, options)
         self._values = self._make_values()
-        self._names = names
-        self._readers = {
-            name: compile_field(card, card.field(name), self._compile_leaf) for name in needed
-        }
+        self._fields = Fields(card, n_sims, fields, self._compile_leaf)
         self._has_ended = np.zeros(n_sims, dtype=bool)
-        self._limits = HealthyRanges(card, n_sims)
 
     @property
     def observation(self) -> FloatArray:
         """What the policy sees, ``(N, observation_size)``, a copy."""
-        return copy_values(self._readers["observation"])
+        return self._fields.observation
 
     @property
     def qpos(self) -> FloatArray:
         """Nothing, ``(N, 0)``: EnvPool keeps what a picture is drawn from, and draws it."""
         return np.zeros((self.n_sims, 0))
 
-    def draw(self) -> NDArray[np.uint8]:
+    def draw(self) -> Frame:
         """Return a picture ``(height, width, 3)`` of simulation 0, by the card's camera."""
-        model = self.card.model
-        frame: NDArray[np.uint8] = self._pool.render([0], model.envpool_camera)[0]
-        return frame[::-1, ::-1] if model.envpool_camera_is_upside_down else frame
+        frame: Frame = self._pool.render([0], self.card.model.camera)[0]
+        return frame
 
     def reset(self, ids: ArrayLike | None = None) -> None:
-        """Start new episodes.
-
-        Args:
-            ids: sorted numbers of the simulations, or a mask ``(N,)``; None for all.
-        """
+        """Start new episodes."""
         chosen = list_ids(ids, self.n_sims)
         if not len(chosen):
             return
@@ -109,19 +104,13 @@ class PoolSimulation:
         A simulation whose episode EnvPool has ended stays where it is until it is reset.
 
         Args:
-            action: ``(N, n_actions)``, clipped to the card's ``action_range``; rows of
-                simulations that are not stepped are ignored.
-            ids: sorted numbers of the simulations, or a mask ``(N,)``; None for all.
+            action: ``(N, n_actions)``, clipped to the card's ``action_range``.
+            ids: which; as for ``reset``.
 
         Raises:
             ValueError: the action has another shape, or is not finite.
         """
-        values = np.asarray(action, dtype=np.float64)
-        shape = (self.n_sims, self.card.n_actions)
-        if values.shape != shape:
-            raise ValueError(f"action must have shape {shape}, got {values.shape}")
-        if not np.isfinite(values).all():
-            raise ValueError("action must be finite: the policy returned NaN or infinity")
+        values = check_action(action, (self.n_sims, self.card.n_actions))
         chosen = list_ids(ids, self.n_sims)
         chosen = chosen[~self._has_ended[chosen]]
         if not len(chosen):
@@ -134,18 +123,15 @@ class PoolSimulation:
 
     def read_state(self) -> State:
         """Return the fields of all simulations, in fresh arrays that are safe to keep."""
-        return State({name: copy_values(self._readers[name]) for name in self._names})
+        return self._fields.read_state()
 
     def find_terminated(self) -> NDArray[np.bool_]:
         """Return ``(N,)``: which simulations have left a healthy range, or EnvPool has ended."""
-        return self._has_ended | self._limits.find_left(self._readers).any(axis=1)
+        return self._has_ended | self._fields.find_left()
 
     def termination_reason(self, sim: int) -> str | None:
         """Return the field whose range simulation ``sim`` has left, or that EnvPool ended it."""
-        if self._has_ended[sim]:
-            return ENDED
-        has_left = self._limits.find_left(self._readers)[sim]
-        return self._limits.fields[int(has_left.argmax())] if has_left.any() else None
+        return ENDED if self._has_ended[sim] else self._fields.name_left(sim)
 
     def _make_values(self) -> dict[str, FloatArray]:
         """Return what EnvPool returns by name, each ``(N,)`` or ``(N, k)``, to be filled."""
@@ -169,25 +155,56 @@ class PoolSimulation:
     def _compile_leaf(self, source: Source) -> Reader:
         name = source.name if isinstance(source, Array) else str(source)
         if name not in self._values:
-            closest = find_closest_name(name, self._values)
-            hint = f"; did you mean {closest!r}?" if closest else ""
             raise DataError(
-                f"{self.card.model.envpool} of EnvPool returns no {name!r}{hint}",
+                f"{self.card.model.id} of EnvPool returns no {name!r}"
+                f"{hint_closest(name, self._values)}",
                 f"it returns {', '.join(sorted(self._values))}",
             )
         return make_constant(self._values[name])
 
 
-def import_envpool() -> Any:
-    """Return the module.
+class PoolArtist:
+    """Draws as ``backends.Artist`` says: EnvPool plays the episode once more."""
 
-    Raises:
-        UsageError: it is not installed.
+    # A picture takes a seventh of a second, for shadows that cannot be turned off.
+    most_frames_per_s = 12
+
+    def __init__(self, card: EnvCard, width: int, height: int) -> None:
+        self._card, self._size = card, (width, height)
+        # A first picture loads the driver, which a sealed process could not.
+        self._begin(0).draw()
+
+    def draw(self, shown: Shown, steps: Sequence[int]) -> list[Frame]:
+        """Return a picture ``(height, width, 3)`` of each of the steps, which rise."""
+        if shown.action is None:
+            raise ValueError("EnvPool draws an episode from its seed and its actions")
+        simulation, frames, at = self._begin(shown.seed), [], 0
+        for step in steps:
+            for action in shown.action[at:step]:
+                simulation.step(action[None])
+            frames.append(simulation.draw())
+            at = step
+        return frames
+
+    def close(self) -> None:
+        """Each pool frees its own."""
+
+    def _begin(self, seed: int) -> PoolSimulation:
+        simulation = PoolSimulation(self._card, 1, seed, fields=(), picture=self._size)
+        simulation.reset()
+        return simulation
+
+
+def _make_drawing_options(width: int, height: int) -> dict[str, Any]:
+    """Return the options of EnvPool's make, and let its MuJoCo find the EGL that came with it.
+
+    MuJoCo looks for EGL among the symbols of the whole process, but Python has loaded EnvPool's
+    libraries for EnvPool alone.
     """
-    try:
-        return importlib.import_module("envpool")
-    except ImportError as error:
-        raise UsageError(f"EnvPool cannot be imported ({error})", INSTALL) from error
+    package = Path(str(sys.modules["envpool"].__file__)).parent
+    for path in sorted((package.parent / _LIBRARIES).glob("libEGL*")):
+        ctypes.CDLL(str(path), mode=ctypes.RTLD_GLOBAL)
+    return {"render_mode": "rgb_array", "render_width": width, "render_height": height}
 
 
 def _return_freed_memory() -> None:
@@ -200,16 +217,14 @@ def _return_freed_memory() -> None:
 def _make_pool(
     card: EnvCard, n_sims: int, seed: int, n_threads: int, options: dict[str, Any]
 ) -> Any:
-    envpool = import_envpool()
+    envpool = importlib.import_module("envpool")
     _return_freed_memory()
-    name = str(card.model.envpool)
+    name = str(card.model.id)
     known = envpool.list_all_envs()
     if name not in known:
-        closest = find_closest_name(name, known)
-        hint = f"; did you mean {closest!r}?" if closest else ""
         raise DataError(
-            f"environment {card.name!r}: EnvPool has no {name!r}{hint}",
-            "correct model.envpool of the card, or simulation of the task",
+            f"environment {card.name!r}: EnvPool has no {name!r}{hint_closest(name, known)}",
+            "correct model.id of the card, or simulation of the task",
         )
     pool = envpool.make_gymnasium(
         name,
@@ -217,7 +232,7 @@ def _make_pool(
         seed=seed % _SEEDS,
         num_threads=n_threads,
         max_episode_steps=_ENDLESS,
-        **card.model.envpool_options,
+        **card.model.options,
         **options,
     )
     shapes = {

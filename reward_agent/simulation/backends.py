@@ -1,0 +1,300 @@
+"""Who simulates a card: one row a back end, with what must be known of it before it is imported.
+
+A new back end is a file with its factory and a row here, or an entry point of the group
+``reward_agent.backends`` that names a ``Backend``. ``[model] backend = "NAME"`` of a card chooses
+it. What it measures, and how, is in its own file; nobody else asks which one it is.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol, cast
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from reward_agent.definitions.card import EnvCard
+from reward_agent.errors import UsageError
+from reward_agent.plugins import Plugin, Seam
+from reward_agent.records.jobs import CheckEnvResult
+from reward_agent.simulation.state import FloatArray, State
+
+Frame = NDArray[np.uint8]
+
+
+class Simulation(Protocol):
+    """N simulations of a card side by side; call ``reset`` before the first ``step``.
+
+    Simulation i draws from a generator of its own, seeded ``seed + i``. ``ids`` are sorted numbers
+    of simulations, or a mask ``(N,)``; None means all.
+    """
+
+    card: EnvCard
+    n_sims: int
+
+    @property
+    def observation(self) -> FloatArray:
+        """What the policy sees, ``(N, observation_size)``, a copy."""
+
+    @property
+    def qpos(self) -> FloatArray:
+        """Positions ``(N, nq)`` to draw, a copy; ``(N, 0)`` where an episode is played again."""
+
+    def reset(self, ids: ArrayLike | None = None) -> None:
+        """Start new episodes."""
+
+    def step(self, action: ArrayLike, ids: ArrayLike | None = None) -> None:
+        """Advance by one control step.
+
+        Args:
+            action: ``(N, n_actions)``, clipped to what the actuators can do; rows of simulations
+                that are not stepped are ignored.
+            ids: which.
+
+        Raises:
+            ValueError: the action has another shape, or is not finite.
+        """
+
+    def read_state(self) -> State:
+        """Return the fields of all simulations, in fresh arrays that are safe to keep."""
+
+    def find_terminated(self) -> NDArray[np.bool_]:
+        """Return ``(N,)``: which simulations have left a healthy range, or cannot go on."""
+
+    def termination_reason(self, sim: int) -> str | None:
+        """Return why a simulation has terminated, such as the field whose range it has left."""
+
+
+class Shown(Protocol):
+    """An episode to draw: ``film.footage.Footage``."""
+
+    @property
+    def qpos(self) -> FloatArray: ...  # noqa: D102
+    @property
+    def action(self) -> FloatArray | None: ...  # noqa: D102
+    @property
+    def seed(self) -> int: ...  # noqa: D102
+
+
+class Artist(Protocol):
+    """Draws a card's episodes in one size, made with (card, width, height); see ``Backend``."""
+
+    most_frames_per_s: int
+
+    def draw(self, shown: Shown, steps: Sequence[int]) -> list[Frame]:
+        """Return a picture ``(height, width, 3)`` of each of the steps, which rise."""
+
+    def close(self) -> None:
+        """Free what it draws with."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Backend(Plugin):
+    """What simulates cards: its factory makes a ``Simulation`` of (card, n_sims, seed, fields=…).
+
+    Args:
+        label: what a person calls it; by default its name.
+        imports: modules that start processes to find their libraries, which no sealed process
+            could: they are imported before.
+        most_simulations: how many it is worth to have at a time; None: any number.
+        is_inherited: whether a forked process can go on with simulations; those with threads
+            of their own are lost.
+        is_shared_layout: whether cards have entries that stay constant, as one layout for many
+            tasks has.
+        is_mujoco: whether fields are MuJoCo's, of a model: an exported reward can then read them
+            from Gymnasium's own environment.
+        comparison: ``module:function`` that compares a card with what is simulated, beyond what
+            any simulation shows: takes a simulation, returns ``CheckEnvResult``.
+        artist: ``module:function`` that makes an ``Artist``; '' where there are no films.
+        trial: program that draws a small picture, as the artist does: tried with ``MUJOCO_GL``.
+        opengl: values of ``MUJOCO_GL`` to try; none: what MuJoCo has on this system.
+        graphics: what to install where the trial fails.
+    """
+
+    label: str = ""
+    imports: tuple[str, ...] = ()
+    most_simulations: int | None = None
+    is_inherited: bool = True
+    is_shared_layout: bool = False
+    is_mujoco: bool = False
+    comparison: str = ""
+    artist: str = ""
+    trial: str = ""
+    opengl: tuple[str, ...] = ()
+    graphics: str = ""
+
+
+# What rendering does later, in small: a driver may load and still crash at its first frame.
+MUJOCO = Backend(
+    name="mujoco",
+    label="MuJoCo",
+    factory="reward_agent.simulation.mujoco_batch:BatchSimulation",
+    is_mujoco=True,
+    comparison="reward_agent.simulation.mujoco_check:compare_with_model",
+    artist="reward_agent.simulation.mujoco_film:MujocoArtist",
+    trial="""
+import mujoco
+model = mujoco.MjModel.from_xml_string(
+    "<mujoco><worldbody><light pos='0 0 3'/><geom size='1'/></worldbody></mujoco>"
+)
+data = mujoco.MjData(model)
+mujoco.mj_forward(model, data)
+renderer = mujoco.Renderer(model, 16, 16)
+renderer.update_scene(data)
+assert renderer.render().any()
+""",
+    graphics="to get videos, install a software renderer: apt-get install libegl1 libgl1-mesa-dri "
+    "(EGL) or libosmesa6 (OSMesa)",
+)
+ENVPOOL = Backend(
+    name="envpool",
+    label="EnvPool",
+    factory="reward_agent.simulation.envpool:PoolSimulation",
+    package="envpool",
+    extra="metaworld",
+    remedy="pip install 'reward-agent[metaworld]' (Linux)",
+    imports=("envpool",),
+    # One takes some 20 MiB and a twentieth of a second to make.
+    most_simulations=32,
+    is_inherited=False,
+    is_shared_layout=True,
+    artist="reward_agent.simulation.envpool:PoolArtist",
+    # A confined process may not search the folders that lead to this package: no import of it.
+    trial="""
+import ctypes, envpool, pathlib
+for path in sorted((pathlib.Path(envpool.__file__).parents[1] / "envpool.libs").glob("libEGL*")):
+    ctypes.CDLL(str(path), mode=ctypes.RTLD_GLOBAL)
+size = {"render_width": 32, "render_height": 24}
+pool = envpool.make_gymnasium("MetaWorld/Reach-v3", num_envs=1, render_mode="rgb_array", **size)
+pool.reset()
+assert pool.render().any(), "the picture is black"
+""",
+    opengl=("egl",),
+    graphics="EnvPool draws by EGL alone: apt-get install libegl1 libgl1-mesa-dri",
+)
+BACKENDS = Seam("back end", "reward_agent.backends", Backend, (MUJOCO, ENVPOOL))
+
+
+def find_backend(card: EnvCard) -> Backend:
+    """Return what simulates a card.
+
+    Raises:
+        UnknownNameError: the card names a back end that is not there.
+        UsageError: a stranger's cannot be loaded.
+    """
+    return _find(card.model.backend)
+
+
+@functools.cache
+def _find(name: str) -> Backend:
+    """Look once: to search the installed packages takes some milliseconds."""
+    row = BACKENDS.find(name)
+    return row if row.label else replace(row, label=name)
+
+
+def list_packages() -> list[str]:
+    """Return the packages that back ends of ours need beside what every installation has."""
+    return [row.package for row in BACKENDS.own if row.package]
+
+
+def make_simulation(
+    card: EnvCard, n_sims: int, seed: int, fields: Collection[str] | None = None
+) -> Simulation:
+    """Return N simulations of a card, not yet reset.
+
+    Args:
+        card: the environment.
+        n_sims: number of simulations N.
+        seed: of simulation 0; simulation i has ``seed + i``.
+        fields: names of the fields that ``read_state`` returns; None for all of the card.
+
+    Raises:
+        UsageError: what simulates it is not installed.
+        UnknownNameError: ``fields`` names one that the card has not.
+        DataError: the card does not fit its model.
+    """
+    factory = _load(find_backend(card).factory)
+    return cast("Simulation", factory(card, n_sims, seed, fields=fields))
+
+
+def make_artist(card: EnvCard, width: int, height: int) -> Artist:
+    """Return who draws a card's episodes, in pixels.
+
+    Import MuJoCo, and so call this, only after ``MUJOCO_GL`` is set.
+
+    Raises:
+        UsageError: nothing draws them.
+        DataError: the card's model is missing or wrong.
+    """
+    row = find_backend(card)
+    if not row.artist:
+        raise UsageError(f"{row.label} draws no films", "watch the numbers, or turn films off")
+    return cast("Artist", _load(row.artist)(card, width, height))
+
+
+def compare_card(simulation: Simulation) -> CheckEnvResult:
+    """Return what a back end itself can tell of a card beside what it simulates."""
+    row = find_backend(simulation.card)
+    if not row.comparison:
+        return CheckEnvResult()
+    return cast("CheckEnvResult", _load(row.comparison)(simulation))
+
+
+def require_backend(card: EnvCard) -> None:
+    """See that what simulates a card is installed here, without importing it.
+
+    Raises:
+        UsageError: it is not; the message names the install command.
+    """
+    row = find_backend(card)
+    if row.missing:
+        raise UsageError(
+            f"{card.name} is simulated by {row.label}, which is not installed", row.way_out
+        )
+
+
+def prepare_simulation(card: EnvCard) -> None:
+    """Import what a sealed process could not.
+
+    Raises:
+        UsageError: what simulates the card cannot be imported.
+    """
+    row = find_backend(card)
+    try:
+        for name in row.imports:
+            importlib.import_module(name)
+    except ImportError as error:
+        raise UsageError(f"{row.label} cannot be imported ({error})", row.way_out) from error
+
+
+def _load(place: str) -> Any:
+    """Import what ``module:name`` says."""
+    module, _, name = place.partition(":")
+    return getattr(importlib.import_module(module), name)
+
+
+def list_ids(ids: ArrayLike | None, n_sims: int) -> NDArray[np.int32]:
+    """Return the numbers of the simulations that numbers, a mask ``(N,)`` or None (all) mean."""
+    if ids is None:
+        return np.arange(n_sims, dtype=np.int32)
+    chosen = np.asarray(ids)
+    if chosen.dtype == bool:
+        chosen = np.flatnonzero(chosen)
+    return chosen.astype(np.int32)
+
+
+def check_action(action: ArrayLike, shape: tuple[int, int]) -> FloatArray:
+    """Return an action ``(N, n_actions)`` as float64.
+
+    Raises:
+        ValueError: it has another shape, or is not finite.
+    """
+    values = np.asarray(action, dtype=np.float64)
+    if values.shape != shape:
+        raise ValueError(f"action must have shape {shape}, got {values.shape}")
+    if not np.isfinite(values).all():
+        raise ValueError("action must be finite: the policy returned NaN or infinity")
+    return values

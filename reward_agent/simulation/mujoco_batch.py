@@ -1,0 +1,431 @@
+"""Many simulations of one MJCF, stepped together on ``mujoco.batch``."""
+
+from __future__ import annotations
+
+import importlib.util
+import warnings
+from collections.abc import Collection
+from pathlib import Path
+from typing import NamedTuple
+
+import mujoco
+import numpy as np
+from mujoco.batch import DATA_FIELDS, Batch, SimulationError
+from numpy.typing import ArrayLike, NDArray
+
+from reward_agent.definitions.card import EnvCard, GoalDisc, ResetNoise, find_env_dir
+from reward_agent.definitions.sources import (
+    Array,
+    Attribute,
+    Measure,
+    Source,
+    find_measures,
+    is_derived,
+    parse_source,
+)
+from reward_agent.errors import DataError, hint_closest
+from reward_agent.simulation.backends import check_action, list_ids
+from reward_agent.simulation.fields import Fields, Reader, blame_field, list_needed, make_constant
+from reward_agent.simulation.measures import locate_point, make_lowest_measure
+from reward_agent.simulation.state import FloatArray, State
+
+UNSTABLE = "unstable physics"
+_DIVERGED = [
+    int(mujoco.mjtWarning.mjWARN_BADQPOS),
+    int(mujoco.mjtWarning.mjWARN_BADQVEL),
+    int(mujoco.mjtWarning.mjWARN_BADQACC),
+]
+_OBJECTS = {"body": mujoco.mjtObj.mjOBJ_BODY, "geom": mujoco.mjtObj.mjOBJ_GEOM}
+# Contact sensor: report how many contacts were found, of all of them, in one slot.
+_FOUND_ALL_ONE = [1, 0, 1]
+
+
+class BatchSimulation:
+    """N simulations of a card, as ``backends.Simulation`` says.
+
+    Simulation i draws from a generator of its own, seeded as Gymnasium seeds an environment by
+    ``env.reset(seed=seed + i)``: with the same actions it moves as that environment does.
+
+    Args:
+        card: the environment.
+        n_sims: number of simulations N.
+        seed: of simulation 0; simulation i has ``seed + i``.
+        n_threads: threads that step them, with the caller's.
+        fields: names of the fields that ``read_state`` returns; None for all of the card. Fewer
+            are faster.
+
+    Raises:
+        UnknownNameError: ``fields`` names one that the card has not.
+        DataError: the card does not fit its model.
+    """
+
+    def __init__(
+        self,
+        card: EnvCard,
+        n_sims: int,
+        seed: int,
+        n_threads: int = 1,
+        fields: Collection[str] | None = None,
+    ) -> None:
+        self.card = card
+        self.n_sims = n_sims
+        needed = list_needed(card, fields)
+        self.model = make_model(card, needed)
+        self._batch = Batch(self.model, n_sims, n_threads)
+        self._fields = Fields(card, n_sims, fields, self._compile_leaf)
+        self._stage = self._choose_stage(needed)
+        self._qpos, self._qvel = self._batch.bind("qpos"), self._batch.bind("qvel")
+        self._ctrl = self._batch.bind("ctrl")
+        self._action_scale, self._action_offset = self._find_action_map()
+        self._draws = ResetDraws(card.reset, self.model, n_sims, seed)
+        self._has_diverged = np.zeros(n_sims, dtype=bool)
+
+    @property
+    def observation(self) -> FloatArray:
+        """What the policy sees, ``(N, observation_size)``, a copy."""
+        return self._fields.observation
+
+    @property
+    def qpos(self) -> FloatArray:
+        """MuJoCo's generalised positions, ``(N, nq)``, a copy."""
+        return np.array(self._qpos)
+
+    @property
+    def qvel(self) -> FloatArray:
+        """MuJoCo's generalised velocities, ``(N, nv)``, a copy."""
+        return np.array(self._qvel)
+
+    def reset(self, ids: ArrayLike | None = None) -> None:
+        """Start new episodes."""
+        chosen = list_ids(ids, self.n_sims)
+        if not len(chosen):
+            return
+        self._batch.reset(chosen, self._draws.keyframe, stage=mujoco.mjtStage.mjSTAGE_NONE)
+        for i in chosen:
+            self._qpos[i], self._qvel[i] = self._draws.draw(i)
+        # Gymnasium runs all stages here, and the next step starts from the forces found.
+        self._batch.forward(chosen)
+        self._has_diverged[chosen] = False
+
+    def step(self, action: ArrayLike, ids: ArrayLike | None = None) -> None:
+        """Advance by one control step.
+
+        MuJoCo clips an action to the actuators' control range. A simulation whose physics
+        diverges stays where it is put, and counts as terminated until it is reset.
+
+        Args:
+            action: ``(N, n_actions)`` in the card's ``action_range``.
+            ids: which; as for ``reset``.
+
+        Raises:
+            ValueError: the action has another shape, or is not finite.
+        """
+        values = check_action(action, self._ctrl.shape)
+        np.multiply(values, self._action_scale, out=self._ctrl)
+        self._ctrl += self._action_offset
+        try:
+            self._batch.step(ids, self.card.model.frame_skip, self._stage)
+        except SimulationError as error:
+            self._has_diverged[error.ids] = True
+        self._has_diverged |= (self._batch.warning[:, _DIVERGED, 1] > 0).any(axis=1)
+
+    def read_state(self) -> State:
+        """Return the fields of all simulations, in fresh arrays that are safe to keep."""
+        return self._fields.read_state()
+
+    def find_terminated(self) -> NDArray[np.bool_]:
+        """Return ``(N,)``: which simulations have left a healthy range, or diverged."""
+        return self._find_unstable() | self._fields.find_left()
+
+    def termination_reason(self, sim: int) -> str | None:
+        """Return the field whose range simulation ``sim`` has left, or ``unstable physics``."""
+        return UNSTABLE if self._find_unstable()[sim] else self._fields.name_left(sim)
+
+    def _find_unstable(self) -> NDArray[np.bool_]:
+        is_finite = np.isfinite(self._qpos).all(axis=1) & np.isfinite(self._qvel).all(axis=1)
+        unstable: NDArray[np.bool_] = self._has_diverged | ~is_finite
+        return unstable
+
+    def _compile_leaf(self, source: Source) -> Reader:
+        return compile_measurement(source, self._batch, self.card.model.floor)
+
+    def _choose_stage(self, needed: Collection[str]) -> int:
+        """Compute derived fields at the new state, unless none is read or the card says lagged."""
+        sources = [parse_source(self.card.field(name).source) for name in needed]
+        is_current = self.card.model.derived_fields == "current"
+        if is_current and any(is_derived(source) for source in sources):
+            return int(mujoco.mjtStage.mjSTAGE_VEL)
+        return int(mujoco.mjtStage.mjSTAGE_NONE)
+
+    def _find_action_map(self) -> tuple[FloatArray, FloatArray]:
+        """Return scale and offset ``(n_actions,)`` from the card's actions to MuJoCo's controls."""
+        if self.model.nu != self.card.n_actions:
+            raise DataError(
+                f"environment {self.card.name!r} names {self.card.n_actions} actions, the model "
+                f"has {self.model.nu} actuators",
+                "name one action for each actuator, in their order",
+            )
+        if self.card.action_mapping == "direct":
+            return np.ones(self.model.nu), np.zeros(self.model.nu)
+        low, high = self.card.action_range
+        ctrl_low, ctrl_high = self.model.actuator_ctrlrange.T
+        scale = (ctrl_high - ctrl_low) / (high - low)
+        return scale, ctrl_low - scale * low
+
+
+class InitialState(NamedTuple):
+    """Where an episode starts: ``(nq,)`` and ``(nv,)``."""
+
+    qpos: FloatArray
+    qvel: FloatArray
+
+
+class ResetDraws:
+    """The initial states of N simulations, in the draws of Gymnasium's own environments.
+
+    Args:
+        reset: the noise.
+        model: the model whose initial state it is added to.
+        n_sims: number of simulations N.
+        seed: of simulation 0; simulation i has ``seed + i``, as in ``env.reset(seed=seed + i)``.
+    """
+
+    def __init__(self, reset: ResetNoise, model: mujoco.MjModel, n_sims: int, seed: int) -> None:
+        self._reset = reset
+        self.keyframe = _find_keyframe(reset, model)
+        has_keyframe = self.keyframe >= 0
+        self._qpos = np.array(model.key_qpos[self.keyframe] if has_keyframe else model.qpos0)
+        self._qvel = np.array(model.key_qvel[self.keyframe] if has_keyframe else np.zeros(model.nv))
+        self._goal = _GoalDraw(reset.goal, model) if reset.goal else None
+        # Source: gymnasium.utils.seeding.np_random, which is numpy's default generator.
+        self._generators = [np.random.default_rng(seed + i) for i in range(n_sims)]
+
+    def draw(self, sim: int) -> InitialState:
+        """Return a new initial state for simulation ``sim``."""
+        generator, noise = self._generators[sim], self._reset
+        qpos, qvel = self._qpos.copy(), self._qvel.copy()
+        if noise.qpos_uniform:
+            qpos += generator.uniform(-noise.qpos_uniform, noise.qpos_uniform, len(qpos))
+        if self._goal:
+            self._goal.draw(generator, qpos)
+        if noise.qvel_uniform:
+            qvel += generator.uniform(-noise.qvel_uniform, noise.qvel_uniform, len(qvel))
+        if noise.qvel_normal:
+            qvel += noise.qvel_normal * generator.standard_normal(len(qvel))
+        if self._goal:
+            qvel[self._goal.dofs] = 0.0
+        return InitialState(qpos, qvel)
+
+
+class _GoalDraw:
+    """Draws a goal in a disc into the two joints that hold it."""
+
+    def __init__(self, goal: GoalDisc, model: mujoco.MjModel) -> None:
+        for name in goal.joints:
+            _check_object(_list_names(model, "joint"), "joint", name)
+        joints = [model.joint(name) for name in goal.joints]
+        self._addresses = [int(joint.qposadr[0]) for joint in joints]
+        self.dofs = [int(joint.dofadr[0]) for joint in joints]
+        self._radius = goal.radius
+
+    def draw(self, generator: np.random.Generator, qpos: FloatArray) -> None:
+        # Source: gymnasium.envs.mujoco.reacher_v5, whose draws are repeated here one for one.
+        point = generator.uniform(-self._radius, self._radius, 2)
+        while np.linalg.norm(point) >= self._radius:
+            point = generator.uniform(-self._radius, self._radius, 2)
+        qpos[self._addresses] = point
+
+
+def _find_keyframe(reset: ResetNoise, model: mujoco.MjModel) -> int:
+    if reset.keyframe is None:
+        return -1
+    names = _list_names(model, "key")
+    if reset.keyframe not in names:
+        listing = ", ".join(names) or "none"
+        raise DataError(
+            f"the model has no keyframe {reset.keyframe!r}", f"its keyframes: {listing}"
+        )
+    return names.index(reset.keyframe)
+
+
+def make_model(card: EnvCard, fields: Collection[str] | None = None) -> mujoco.MjModel:
+    """Compile the card's MJCF with a sensor for each contact and velocity that is measured.
+
+    Sensors only observe: the simulated motion is that of the MJCF, to the last bit.
+
+    Args:
+        card: the environment.
+        fields: names of the fields that will be read; None for all.
+
+    Raises:
+        DataError: the MJCF is missing or wrong, or the card names something it does not have.
+    """
+    path = find_model_path(card)
+    names = [field.name for field in card.fields] if fields is None else fields
+    try:
+        spec = mujoco.MjSpec.from_file(str(path))
+        _add_sensors(spec, card, names)
+        # A simulation that diverges must come back with finite numbers, not stay at NaN.
+        spec.option.disableflags &= ~int(mujoco.mjtDisableBit.mjDSBL_AUTORESET)
+        with warnings.catch_warnings():
+            # Gymnasium's half_cheetah.xml has an attribute that MuJoCo will drop.
+            warnings.filterwarnings("ignore", ".*deprecated", UserWarning)
+            return spec.compile()
+    except (ValueError, mujoco.FatalError) as error:
+        raise DataError(f"{path}: {error}", "correct the MJCF, or the card's names") from error
+
+
+def find_model_path(card: EnvCard) -> Path:
+    """Return the path of the card's MJCF.
+
+    Raises:
+        DataError: the file is not there, or the card names none.
+    """
+    model = card.model
+    if model.gymnasium is not None:
+        path = _find_gymnasium_assets() / model.gymnasium
+        remedy = "correct model.gymnasium, or install another gymnasium"
+    elif model.file is not None:
+        path = find_env_dir(card) / model.file
+        remedy = "put the file beside env.toml, or correct model.file"
+    else:
+        raise DataError(
+            f"environment {card.name!r} gives model.id = {model.id!r}, MuJoCo simulates an MJCF",
+            "give model.file, or the model.backend that knows this id",
+        )
+    if not path.is_file():
+        raise DataError(f"environment {card.name!r}: {path} does not exist", remedy)
+    return path
+
+
+def _find_gymnasium_assets() -> Path:
+    spec = importlib.util.find_spec("gymnasium")
+    if spec is None or spec.origin is None:
+        raise DataError("gymnasium is not installed", "pip install 'gymnasium[mujoco]'")
+    return Path(spec.origin).parent / "envs" / "mujoco" / "assets"
+
+
+def _add_sensors(spec: mujoco.MjSpec, card: EnvCard, names: Collection[str]) -> None:
+    added: set[Measure] = set()
+    for name in names:
+        measures = find_measures(parse_source(card.field(name).source)) - added
+        try:
+            for measure in sorted(measures, key=_name_sensor):
+                _add_sensor(spec, measure, card)
+        except DataError as error:
+            raise blame_field(card, name, error) from error
+        added |= measures
+
+
+def _add_sensor(spec: mujoco.MjSpec, measure: Measure, card: EnvCard) -> None:
+    name = _name_sensor(measure)
+    if measure.measure == "contact":
+        if card.model.floor is None:
+            raise DataError(
+                "contacts are measured, but the card names no floor",
+                "set model.floor to the name of the floor's geom",
+            )
+        _check_object([geom.name for geom in spec.geoms], "geom", card.model.floor)
+        _check_measured(spec, measure)
+        spec.add_sensor(
+            name=name,
+            type=mujoco.mjtSensor.mjSENS_CONTACT,
+            objtype=_OBJECTS[measure.kind],
+            objname=measure.name,
+            reftype=mujoco.mjtObj.mjOBJ_GEOM,
+            refname=card.model.floor,
+            intprm=_FOUND_ALL_ONE,
+        )
+    elif measure.measure == "com_velocity":
+        _check_measured(spec, measure)
+        spec.add_sensor(
+            name=name,
+            type=mujoco.mjtSensor.mjSENS_SUBTREELINVEL,
+            objtype=mujoco.mjtObj.mjOBJ_BODY,
+            objname=measure.name,
+        )
+
+
+def _name_sensor(measure: Measure) -> str:
+    """Return the name of the sensor that serves a measure."""
+    return f"reward_agent.{measure.measure}.{measure.kind}.{measure.name}"
+
+
+def _check_measured(spec: mujoco.MjSpec, measure: Measure) -> None:
+    objects = spec.bodies if measure.kind == "body" else spec.geoms
+    _check_object([each.name for each in objects], measure.kind, measure.name)
+
+
+def _check_object(known: Collection[str], kind: str, name: str) -> None:
+    """Raise a DataError with the closest name unless ``name`` is one of the model's objects."""
+    if name not in known:
+        listing = ", ".join(sorted(filter(None, known))) or "none"
+        raise DataError(
+            f"the model has no {kind} named {name!r}{hint_closest(name, known)}",
+            f"its {kind} names: {listing}",
+        )
+
+
+def _list_names(model: mujoco.MjModel, kind: str) -> list[str]:
+    attribute = {"joint": "njnt", "actuator": "nu"}.get(kind, f"n{kind}")
+    count: int = getattr(model, attribute)
+    return [getattr(model, kind)(i).name for i in range(count)]
+
+
+def compile_measurement(source: Source, batch: Batch, floor: str | None) -> Reader:
+    """Compile what MuJoCo measures itself: an array, an object's part of one, or a measure.
+
+    Raises:
+        DataError: the model has no such object or array.
+    """
+    if isinstance(source, Array):
+        if source.name not in DATA_FIELDS:
+            hint = hint_closest(source.name, DATA_FIELDS)
+            raise DataError(f"MuJoCo's data has no array {source.name!r}{hint}")
+        return make_constant(batch.bind(source.name))
+    if isinstance(source, Attribute):
+        return _compile_attribute(source, batch)
+    assert isinstance(source, Measure)
+    return _compile_measure(source, batch, floor)
+
+
+def _compile_attribute(source: Attribute, batch: Batch) -> Reader:
+    _check_object(_list_names(batch.model, source.kind), source.kind, source.name)
+    view = getattr(batch, source.kind)(source.name)
+    if source.attribute == "point":
+        xpos, xmat, offset = view.xpos, view.xmat, np.array(source.numbers)
+        return lambda: locate_point(xpos, xmat, offset)
+    try:
+        values = getattr(view, source.attribute)
+    except AttributeError as error:
+        raise DataError(f"{source.kind}:{source.name}.{source.attribute}: {error}") from error
+    return make_constant(values[:, 0] if values.shape[1:] == (1,) else values)
+
+
+def _compile_measure(source: Measure, batch: Batch, floor: str | None) -> Reader:
+    if source.measure == "lowest":
+        _check_object(_list_names(batch.model, source.kind), source.kind, source.name)
+        return compile_lowest(batch, source.kind, source.name, floor)
+    if source.measure == "com":
+        _check_object(_list_names(batch.model, "body"), "body", source.name)
+        return make_constant(batch.body(source.name).subtree_com)
+    if source.measure == "sensor":
+        return _compile_attribute(Attribute("sensor", source.name, "data"), batch)
+    data = batch.sensor(_name_sensor(source)).data
+    if source.measure == "contact":
+        return lambda: (data[:, 0] > 0).astype(np.float64)
+    return make_constant(data)
+
+
+def compile_lowest(batch: Batch, kind: str, name: str, floor: str | None) -> Reader:
+    """Read ``(N,)``, m: the lowest point of a body or geom; see ``make_lowest_measure``.
+
+    Raises:
+        DataError: there is no geom, or one whose shape has no lowest point.
+    """
+    try:
+        measure = make_lowest_measure(batch.model, kind, name, floor)
+    except ValueError as error:
+        raise DataError(str(error)) from error
+    xpos, xmat = batch.bind("geom_xpos"), batch.bind("geom_xmat")
+    return lambda: measure(xpos, xmat)
