@@ -75,8 +75,8 @@ def test_the_folders_own_test_passes_and_sees_a_changed_reward(exported: Path, t
     assert "5 passed" in good.stdout
     wrong = shutil.copytree(exported, tmp_path / "wrong")
     text = (wrong / "reward.py").read_text()
-    assert "10.0 * (best" in text
-    (wrong / "reward.py").write_text(text.replace("10.0 * (best", "12.0 * (best"))
+    assert "contact * 0.1" in text
+    (wrong / "reward.py").write_text(text.replace("contact * 0.1", "contact * 0.2"))
     bad = subprocess.run([*command, "test_reward.py"], cwd=wrong, **run)
     assert "4 failed, 1 passed" in bad.stdout
 
