@@ -10,7 +10,8 @@ from rich.markup import escape
 from reward_agent.cli.output import answer_console, make_table, print_text
 
 if TYPE_CHECKING:
-    from reward_agent.llm.costs import CallRecord, CostSummary
+    from reward_agent.llm.costs import CostSummary
+    from reward_agent.llm.replies import CallRecord
     from reward_agent.records.store import RunRecord
     from reward_agent.run.estimate import Estimate, Range
     from reward_agent.types import Usage

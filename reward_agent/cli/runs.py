@@ -71,11 +71,12 @@ def costs_command(
     from reward_agent.cli.money import show_calls, show_costs
     from reward_agent.cli.output import print_json
     from reward_agent.definitions.paths import find_runs_dir
-    from reward_agent.llm.costs import CALLS_FILE, read_calls, summarise_costs
+    from reward_agent.llm.costs import summarise_costs
+    from reward_agent.llm.replies import read_calls
     from reward_agent.records.store import find_run
 
     store = find_run(run, find_runs_dir(runs_dir))
-    records = read_calls(store.dir / CALLS_FILE)
+    records = read_calls(store.dir)
     summary = summarise_costs(records)
     if as_json:
         listed = {"calls": [call.model_dump(mode="json") for call in records]} if calls else {}

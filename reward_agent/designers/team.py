@@ -11,11 +11,10 @@ from typing import Any
 from reward_agent.designers.model import ModelAnalyzer, ModelCritic, ModelDesigner
 from reward_agent.designers.roles import Team
 from reward_agent.llm.budget import Budget, SpendingLimits
-from reward_agent.llm.cache import REPLIES_FILE
 from reward_agent.llm.chat import ChatModel
-from reward_agent.llm.costs import CALLS_FILE, CallLog
 from reward_agent.llm.provider import PROVIDERS, Provider, ProviderOptions, find_provider
 from reward_agent.llm.registry import CallPolicy, choose_provider, make_chat_model
+from reward_agent.llm.replies import REPLIES_FILE, Replies
 from reward_agent.records.settings import RunSettings
 
 
@@ -47,7 +46,8 @@ def make_team(
     choice = choose_provider(environ)
     spec = settings.provider or choice.spec
     limits = SpendingLimits(settings.max_usd, settings.max_tokens, settings.max_calls)
-    budget = Budget(limits, CallLog(run_dir / CALLS_FILE), cancel)
+    replies = Replies(run_dir / REPLIES_FILE, settings.cache, warn)
+    budget = Budget(limits, replies, cancel)
     row, argument = find_provider(spec), spec.partition(":")[2]
     if row.makes == "designer":
         options = ProviderOptions(
@@ -67,8 +67,6 @@ def make_team(
             base_url=settings.base_url,
             environ=environ,
             policy=CallPolicy(reply_tokens=settings.reply_tokens),
-            cache_path=run_dir / REPLIES_FILE,
-            cache_mode=settings.cache,
             budget=budget,
             folder=run_dir,
             cancel=cancel,

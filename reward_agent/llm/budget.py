@@ -12,15 +12,16 @@ from dataclasses import dataclass
 
 from reward_agent.errors import BudgetError, Interrupted, ModelError, UsageError
 from reward_agent.llm.chat import ChatModel, ChatRequest, Completion
-from reward_agent.llm.costs import (
-    CallLog,
+from reward_agent.llm.costs import sum_charges, sum_usage
+from reward_agent.llm.models import ModelCard, find_model, load_models
+from reward_agent.llm.replies import (
     CallRecord,
+    Replies,
+    Source,
+    make_cache_key,
     make_call_record,
     make_failure_record,
-    sum_charges,
-    sum_usage,
 )
-from reward_agent.llm.models import ModelCard, find_model, load_models
 from reward_agent.llm.wrappers import ChatModelWrapper
 from reward_agent.types import Usage
 
@@ -51,28 +52,28 @@ class Budget:
 
     Args:
         limits: hard limits.
-        log: the calls so far; every further call is noted there.
+        replies: the record of the calls so far; every further call is noted there.
         cancel: ends waiting.
     """
 
     def __init__(
         self,
         limits: SpendingLimits = SpendingLimits(),
-        log: CallLog | None = None,
+        replies: Replies | None = None,
         cancel: threading.Event | None = None,
     ) -> None:
         self.limits = limits
-        self.log = log or CallLog()
+        self.replies = replies or Replies()
         self.reached = ""
         self._cancel = cancel or threading.Event()
-        self._spent = sum_charges(self.log.records)
+        self._spent = sum_charges(self.replies.calls)
         self._reserved: list[Usage] = []
         self._change = threading.Condition()
 
     @property
     def usage(self) -> Usage:
         """What the replies of the run have cost so far."""
-        return sum_usage(self.log.records)
+        return sum_usage(self.replies.calls)
 
     def reserve(self, worst: Usage, what: str) -> None:
         """Set the worst case of a call aside.
@@ -100,12 +101,11 @@ class Budget:
         raise BudgetError(self.reached, "go on with --resume and a higher limit")
 
     def settle(self, worst: Usage, record: CallRecord) -> None:
-        """Replace a reservation by what the call has cost, and note the call."""
+        """Replace a reservation by what the call has cost."""
         with self._change:
             self._reserved.remove(worst)
             self._spent = self._spent + sum_charges([record])
             self._change.notify_all()
-        self.log.append(record)
 
     def _find_passed(self, total: Usage) -> str:
         """Return the option of the limit that a total would pass."""
@@ -140,15 +140,23 @@ class BudgetedChatModel(ChatModelWrapper):
         inner: the model; each of its calls is sent and paid.
         budget: the limits.
         is_free: whether it asks no money, whatever it is called.
+        source: where its replies come from.
 
     Raises:
         UsageError: a limit in USD for a model without a price.
     """
 
-    def __init__(self, inner: ChatModel, budget: Budget, *, is_free: bool = False) -> None:
+    def __init__(
+        self,
+        inner: ChatModel,
+        budget: Budget,
+        *,
+        is_free: bool = False,
+        source: Source = "model",
+    ) -> None:
         super().__init__(inner)
         self._budget = budget
-        self._is_free = is_free
+        self._is_free, self._source = is_free, source
         self._card = find_model(inner.name)
         if budget.limits.usd is not None and self._card is None and not is_free:
             raise explain_no_price(inner.name)
@@ -164,9 +172,14 @@ class BudgetedChatModel(ChatModelWrapper):
         try:
             completion = self._count(request, self.inner.complete(request))
         except BaseException as error:
-            self._budget.settle(worst, self._record_failure(request, worst, error))
+            failure = self._record_failure(request, worst, error)
+            self._budget.replies.note(failure)
+            self._budget.settle(worst, failure)
             raise
-        self._budget.settle(worst, make_call_record(request, completion))
+        call = make_call_record(request, completion, self._source)
+        key = make_cache_key(self.inner, request)
+        self._budget.replies.note(call, key, request, completion)
+        self._budget.settle(worst, call)
         return completion
 
     def _count(self, request: ChatRequest, completion: Completion) -> Completion:
@@ -195,7 +208,7 @@ class BudgetedChatModel(ChatModelWrapper):
         is_billed = isinstance(error, ModelError) and error.may_be_billed
         usage = worst.model_copy(update={"is_estimated": True}) if is_billed else Usage(n_calls=1)
         reason = error.message if isinstance(error, ModelError) else type(error).__name__
-        return make_failure_record(request, self.provider, self.name, reason, usage)
+        return make_failure_record(request, self, reason, usage)
 
 
 def estimate_worst_case(request: ChatRequest, card: ModelCard | None) -> Usage:

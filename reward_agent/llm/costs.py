@@ -1,47 +1,16 @@
-"""What calls cost: one line a call in ``calls.jsonl``, summed by agent and by round.
+"""What calls cost: sums of a run's record by agent and by round.
 
-The file is the truth about money: it holds failed calls and those of rounds that were interrupted
-too, and what was answered without a call is marked as such.
+Failed calls and those of rounds that were interrupted count too; what was answered without a call
+costs nothing.
 """
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime
-from pathlib import Path
-from typing import Literal
 
-from pydantic import ValidationError
-
-from reward_agent.llm.chat import AgentName, ChatRequest, Completion, ReplyText
+from reward_agent.llm.replies import CallRecord
 from reward_agent.text import name_round
-from reward_agent.types import OneLine, Record, Usage
-
-CALLS_FILE = "calls.jsonl"
-_FAILED = "failed: "
-Source = Literal["model", "cache", "replay"]
-
-
-class CallRecord(Record):
-    """One call of a language model, or one that was answered without."""
-
-    time: str
-    agent: AgentName
-    template: str
-    iteration: int | None = None
-    candidate: int = 0
-    provider: str
-    model: ReplyText
-    source: Source = "model"
-    outcome: OneLine
-    usage: Usage
-    wall_s: float = 0.0
-
-    @property
-    def is_failed(self) -> bool:
-        """Whether no reply came back."""
-        return self.outcome.startswith(_FAILED)
+from reward_agent.types import Record, Usage
 
 
 class CostSummary(Record):
@@ -59,86 +28,6 @@ class CostSummary(Record):
     n_from_cache: int
     n_replayed: int
     models_without_price: tuple[str, ...] = ()
-
-
-class CallLog:
-    """The calls of a run, in a file that only grows.
-
-    Args:
-        path: the file; None keeps the calls in memory.
-    """
-
-    def __init__(self, path: Path | None = None) -> None:
-        self.path = path
-        self._records = read_calls(path) if path is not None else []
-        if path is not None and path.is_file() and not path.read_bytes().endswith(b"\n"):
-            # The next line must not join one that a killed process left half-written.
-            path.write_bytes(path.read_bytes() + b"\n")
-        self._lock = threading.Lock()
-
-    @property
-    def records(self) -> tuple[CallRecord, ...]:
-        """All calls so far, oldest first."""
-        with self._lock:
-            return tuple(self._records)
-
-    def append(self, record: CallRecord) -> None:
-        """Note one call, durably enough for the next process."""
-        with self._lock:
-            self._records.append(record)
-            if self.path is not None:
-                self.path.parent.mkdir(parents=True, exist_ok=True)
-                with self.path.open("a", encoding="utf-8") as file:
-                    file.write(record.model_dump_json() + "\n")
-
-
-def read_calls(path: Path) -> list[CallRecord]:
-    """Read the calls of a run; a line that a killed process left half-written is passed over."""
-    if not path.is_file():
-        return []
-    records = []
-    for line in path.read_text("utf-8", "replace").splitlines():
-        try:
-            records.append(CallRecord.model_validate_json(line))
-        except ValidationError:
-            continue
-    return records
-
-
-def make_call_record(
-    request: ChatRequest, completion: Completion, source: Source = "model"
-) -> CallRecord:
-    """Return the record of a request that was answered."""
-    return CallRecord(
-        time=_now_utc(),
-        agent=request.agent,
-        template=request.template,
-        iteration=request.iteration,
-        candidate=request.sample_index,
-        provider=completion.provider,
-        model=completion.model,
-        source="replay" if completion.provider == "replay" else source,
-        outcome=completion.stop_reason,
-        usage=completion.usage,
-        wall_s=completion.wall_s,
-    )
-
-
-def make_failure_record(
-    request: ChatRequest, provider: str, model: str, reason: str, usage: Usage
-) -> CallRecord:
-    """Return the record of a request that was not answered; ``usage`` is the most it can cost."""
-    return CallRecord(
-        time=_now_utc(),
-        agent=request.agent,
-        template=request.template,
-        iteration=request.iteration,
-        candidate=request.sample_index,
-        provider=provider,
-        model=model,
-        outcome=f"{_FAILED}{reason}",
-        usage=usage,
-    )
 
 
 def summarise_costs(records: Iterable[CallRecord]) -> CostSummary:
@@ -182,7 +71,3 @@ def group_usage(
 def name_round_of(record: CallRecord) -> str:
     """Return the round of a call, for people."""
     return "before the rounds" if record.iteration is None else name_round(record.iteration)
-
-
-def _now_utc() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -8,15 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from reward_agent.llm.budget import Budget, BudgetedChatModel
-from reward_agent.llm.cache import CachedChatModel, CacheMode, CompletionCache, count_by_agent
-from reward_agent.llm.chat import DEFAULT_REPLY_TOKENS, ChatModel, Exchange
+from reward_agent.llm.chat import DEFAULT_REPLY_TOKENS, ChatModel
 from reward_agent.llm.models import find_model, load_models
 from reward_agent.llm.prefix import LeadingChatModel
 from reward_agent.llm.provider import PROVIDERS, Provider, ProviderOptions, find_provider
+from reward_agent.llm.replies import CachedChatModel
 from reward_agent.llm.wrappers import (
     DeadlineChatModel,
     LimitedChatModel,
-    RecordingChatModel,
     RetryingChatModel,
     RoomChatModel,
 )
@@ -77,14 +76,11 @@ def make_chat_model(
     base_url: str | None = None,
     environ: Mapping[str, str] | None = None,
     policy: CallPolicy = CallPolicy(),
-    cache_path: Path | None = None,
-    cache_mode: CacheMode = "read-write",
     budget: Budget | None = None,
     folder: Path | None = None,
     cancel: threading.Event | None = None,
     on_retry: Callable[[str], None] = lambda _: None,
     warn: Callable[[str], None] = lambda _: None,
-    on_exchange: Callable[[Exchange], None] | None = None,
 ) -> ChatModel:
     """Return the chat model of a provider, ready to use.
 
@@ -94,14 +90,12 @@ def make_chat_model(
         base_url: address of the API, for a provider that takes one.
         environ: where keys are looked up.
         policy: timeouts, attempts and concurrency.
-        cache_path: SQLite file of replies; None stores nothing.
-        cache_mode: whether replies are looked up there and stored.
-        budget: what may be spent; by default there is no limit.
+        budget: what may be spent, and where calls and replies are recorded and found again; by
+            default there is no limit and no record on disk.
         folder: where a provider may keep files of the run, such as prompts for people.
         cancel: ends waiting calls and pauses.
         on_retry: is told why we wait.
         warn: is told what a user should know.
-        on_exchange: is handed every request with its completion.
 
     Raises:
         UnknownNameError: no such provider.
@@ -111,8 +105,6 @@ def make_chat_model(
     row = find_provider(spec)
     cancel = cancel or threading.Event()
     budget = budget or Budget(cancel=cancel)
-    if cache_mode == "off":
-        cache_path = None
     options = ProviderOptions(
         spec.partition(":")[2],
         model,
@@ -123,7 +115,7 @@ def make_chat_model(
         cancel,
         folder,
         warn,
-        count_by_agent(cache_path) if cache_path else {},
+        budget.replies.count_by_agent(),
     )
     plain: ChatModel = PROVIDERS.load(row.name)(options)
     if not row.is_free and find_model(plain.name) is None:
@@ -132,11 +124,7 @@ def make_chat_model(
             "its tokens are counted, its cost is not"
         )
     chat_model = _wrap_calls(plain, row, policy, budget, cancel, on_retry)
-    if cache_path is not None:
-        cache = CompletionCache(cache_path, warn)
-        chat_model = CachedChatModel(chat_model, cache, cache_mode, budget.log)
-    if on_exchange is not None:
-        chat_model = RecordingChatModel(chat_model, on_exchange)
+    chat_model = CachedChatModel(chat_model, budget.replies)
     return RoomChatModel(chat_model, policy.reply_tokens)
 
 
@@ -149,16 +137,14 @@ def _wrap_calls(
     on_retry: Callable[[str], None],
 ) -> ChatModel:
     """Bound each call in time and money; one that needs patience in money alone."""
-    if row.is_patient:
-        chat_model: ChatModel = BudgetedChatModel(plain, budget, is_free=row.is_free)
-    else:
+    bounded = plain if row.is_patient else DeadlineChatModel(plain, policy.deadline_s, cancel)
+    chat_model: ChatModel = BudgetedChatModel(
+        bounded, budget, is_free=row.is_free, source="replay" if row.is_replay else "model"
+    )
+    if not row.is_patient:
         # The budget is inside the retries: each attempt is a call that may cost.
-        bounded = DeadlineChatModel(plain, policy.deadline_s, cancel)
         chat_model = RetryingChatModel(
-            BudgetedChatModel(bounded, budget, is_free=row.is_free),
-            n_attempts=policy.n_attempts,
-            cancel=cancel,
-            on_retry=on_retry,
+            chat_model, n_attempts=policy.n_attempts, cancel=cancel, on_retry=on_retry
         )
     chat_model = LimitedChatModel(chat_model, policy.max_concurrency)
     if find_model(plain.name) is None:

@@ -8,40 +8,17 @@ those of the run, the numbers are this machine's.
 
 from __future__ import annotations
 
-import sqlite3
 import threading
 from collections import Counter
 from collections.abc import Callable
-from contextlib import closing
-from dataclasses import dataclass
-from pathlib import Path
-
-from pydantic import ValidationError
 
 from reward_agent.definitions.paths import find_runs_dir
-from reward_agent.errors import BudgetError, DataError, ReplayError, UsageError
-from reward_agent.llm.cache import REPLIES_FILE, digest_request
+from reward_agent.errors import BudgetError, ReplayError, UsageError
 from reward_agent.llm.chat import ChatRequest, Completion
 from reward_agent.llm.provider import ProviderOptions
+from reward_agent.llm.replies import Place, StoredReply, digest_request, read_replies
 from reward_agent.records.store import find_run
-from reward_agent.text import name_round
 from reward_agent.types import Usage
-
-_QUERY = (
-    "select request, agent, template, iteration, candidate, prompt, completion"
-    " from completions order by rowid"
-)
-Place = tuple[str, str, int | None, int]
-
-
-@dataclass(frozen=True)
-class StoredReply:
-    """One reply of the run, with what it answered."""
-
-    request: str
-    place: Place
-    prompt: str
-    completion: Completion
 
 
 def make_model(options: ProviderOptions) -> ReplayChatModel:
@@ -56,31 +33,8 @@ def make_model(options: ProviderOptions) -> ReplayChatModel:
     # The run in progress lies beside the one that it repeats, unless a path is given.
     runs_dir = find_runs_dir(options.folder.parent if options.folder else None)
     store = find_run(options.argument, runs_dir)
-    replies = read_replies(store.dir / REPLIES_FILE)
+    replies = read_replies(store.dir)
     return ReplayChatModel(replies, store.dir.name, store.read_run().limit, options.warn)
-
-
-def read_replies(path: Path) -> tuple[StoredReply, ...]:
-    """Read the replies of a run, oldest first; the file is not changed.
-
-    Raises:
-        DataError: there are none, or the file cannot be read.
-    """
-    remedy = "only a run that was made with a model and with --cache read-write can be replayed"
-    if not path.is_file():
-        raise DataError(f"there are no replies to replay: {path} is missing", remedy)
-    try:
-        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as db:
-            rows = db.execute(_QUERY).fetchall()
-        replies = tuple(
-            StoredReply(row[0], row[1:5], row[5], Completion.model_validate_json(row[6]))
-            for row in rows
-        )
-    except (sqlite3.Error, ValidationError) as error:
-        raise DataError(f"{path} cannot be read: {error}", remedy) from error
-    if not replies:
-        raise DataError(f"there are no replies to replay: {path} is empty", remedy)
-    return replies
 
 
 class ReplayChatModel:
@@ -104,7 +58,7 @@ class ReplayChatModel:
         warn: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.name = run
-        self.agents = frozenset({"designer", *(reply.place[0] for reply in replies)})
+        self.agents = frozenset({"designer", *(reply.place.agent for reply in replies)})
         self._limit = limit
         self._warn = warn
         self._lock = threading.Lock()
@@ -121,7 +75,7 @@ class ReplayChatModel:
             ReplayError: the run holds none for the prompt or its place.
             BudgetError: likewise, and the run stopped asking at a limit.
         """
-        place = (request.agent, request.template, request.iteration, request.sample_index)
+        place = Place(request.agent, request.template, request.iteration, request.sample_index)
         with self._lock:
             turn = self._turns[place]
             self._turns[place] += 1
@@ -137,13 +91,13 @@ class ReplayChatModel:
             raise BudgetError(f"the run stopped asking here: {self._limit}", "replay another run")
         if turn >= len(candidates):
             raise ReplayError(
-                f"the run {self.name} holds no reply to {_name(place)}, turn {turn + 1}",
+                f"the run {self.name} holds no reply to {place}, turn {turn + 1}",
                 "replay with the settings of the run: the same task, candidates, iterations, "
                 "steps, repairs and seed",
             )
         stored = candidates[turn]
         self._warn(
-            f"the prompt of {_name(place)} is not that of the run "
+            f"the prompt of {place} is not that of the run "
             f"({describe_difference(stored.prompt, request.prompt)}); its reply is used anyway"
         )
         return stored
@@ -158,9 +112,3 @@ def describe_difference(then: str, now: str) -> str:
             begin = max(at - 30, 0)
             return f"line {number}: {old[begin : at + 30]!r} then, {new[begin : at + 30]!r} now"
     return "one goes on where the other ends"
-
-
-def _name(place: Place) -> str:
-    _, template, iteration, candidate = place
-    where = "" if iteration is None else f", {name_round(iteration)}, candidate {candidate}"
-    return f"{template}{where}"

@@ -1,4 +1,4 @@
-"""Wrappers of the shape of a ``ChatModel``: deadline, retry, concurrency limit, record."""
+"""Wrappers of the shape of a ``ChatModel``: deadline, retry, concurrency limit, room."""
 
 from __future__ import annotations
 
@@ -15,8 +15,6 @@ from reward_agent.llm.chat import (
     ChatModel,
     ChatRequest,
     Completion,
-    Exchange,
-    make_exchange,
 )
 from reward_agent.llm.failures import explain_deadline
 
@@ -207,17 +205,3 @@ class RoomChatModel(ChatModelWrapper):
         """Set the limit, then call."""
         limit = max(1, round(request.max_output_tokens * self._share))
         return self.inner.complete(replace(request, max_output_tokens=limit))
-
-
-class RecordingChatModel(ChatModelWrapper):
-    """Hands every request and its completion to ``on_exchange``, in the thread of the call."""
-
-    def __init__(self, inner: ChatModel, on_exchange: Callable[[Exchange], None]) -> None:
-        super().__init__(inner)
-        self._on_exchange = on_exchange
-
-    def complete(self, request: ChatRequest) -> Completion:
-        """Call, then record."""
-        completion = self.inner.complete(request)
-        self._on_exchange(make_exchange(request, completion))
-        return completion

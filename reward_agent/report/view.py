@@ -9,8 +9,9 @@ from pathlib import Path
 
 from reward_agent.designers.brief import HistoryEntry
 from reward_agent.designers.history import find_best, read_history
-from reward_agent.llm.costs import CALLS_FILE, CostSummary, read_calls, summarise_costs
+from reward_agent.llm.costs import CostSummary, summarise_costs
 from reward_agent.llm.provider import PROVIDERS, Provider
+from reward_agent.llm.replies import read_calls
 from reward_agent.records.jobs import STRIP_FILE, VIDEO_FILE
 from reward_agent.records.store import Iteration, RunRecord, RunStore
 from reward_agent.types import Evaluation, TermCurve
@@ -137,7 +138,7 @@ def load_run_view(run_dir: Path) -> RunView:
         video_note=note,
         strip=_read_picture(path.with_name(STRIP_FILE), MAX_STRIP_BYTES) if path else None,
         metric_source=metric.read_text("utf-8") if metric.is_file() else "",
-        costs=summarise_costs(read_calls(run_dir / CALLS_FILE)),
+        costs=summarise_costs(read_calls(run_dir)),
     )
 
 

@@ -10,7 +10,7 @@ from reward_agent.definitions.card import load_env
 from reward_agent.definitions.task import load_task
 from reward_agent.llm.budget import Budget, BudgetedChatModel
 from reward_agent.llm.chat import ALL_AGENTS, ChatMessage, ChatRequest, Completion
-from reward_agent.llm.costs import CALLS_FILE, CallLog
+from reward_agent.llm.replies import REPLIES_FILE, Replies
 from reward_agent.records.store import RunRecord, RunStore
 from reward_agent.types import Usage
 
@@ -51,7 +51,7 @@ def runs_dir(tmp_path):
             versions={},
         )
     )
-    model = BudgetedChatModel(Model(), Budget(log=CallLog(store.dir / CALLS_FILE)))
+    model = BudgetedChatModel(Model(), Budget(replies=Replies(store.dir / REPLIES_FILE)))
     for agent, iteration in (("designer", 0), ("critic", 0), ("designer", 1)):
         turns = (ChatMessage("user", "Hop."),)
         model.complete(ChatRequest(agent, f"{agent}/x", turns, iteration=iteration))

@@ -24,9 +24,10 @@ from reward_agent.llm.budget import (
     price_usage,
 )
 from reward_agent.llm.chat import ALL_AGENTS, ChatMessage, ChatRequest, Completion
-from reward_agent.llm.costs import CallLog, group_usage, name_round_of, read_calls, sum_usage
+from reward_agent.llm.costs import group_usage, name_round_of, sum_usage
 from reward_agent.llm.models import find_model, load_models
 from reward_agent.llm.provider import find_provider
+from reward_agent.llm.replies import OLD_CALLS_FILE, Replies, read_calls
 from reward_agent.types import Usage
 
 PRICED = load_models().default["anthropic"]
@@ -59,7 +60,7 @@ class PaidModel:
 
 
 def make_model(inner=None, path=None, **limits):
-    budget = Budget(SpendingLimits(**limits), CallLog(path))
+    budget = Budget(SpendingLimits(**limits), Replies(path))
     inner = inner or PaidModel()
     row = find_provider(inner.provider)
     return BudgetedChatModel(inner, budget, is_free=row.is_free), budget
@@ -181,7 +182,7 @@ def test_waiting_for_others_ends_when_the_run_is_stopped(small):
 
 
 def test_what_an_earlier_process_spent_counts(tmp_path, small):
-    path = tmp_path / "calls.jsonl"
+    path = tmp_path / "replies.sqlite"
     model, _ = make_model(path=path, calls=2)
     model.complete(small)
     again, budget = make_model(path=path, calls=2)
@@ -233,14 +234,14 @@ def test_tokens_that_a_server_does_not_report_are_counted_high(small):
 
 def test_failed_call_counts_as_a_call_and_costs_nothing(tmp_path, small):
     inner = PaidModel(failures=[RateLimitError("slow down", is_transient=True)])
-    model, budget = make_model(inner, tmp_path / "calls.jsonl", calls=2)
+    model, budget = make_model(inner, tmp_path / "replies.sqlite", calls=2)
     with pytest.raises(RateLimitError):
         model.complete(small)
     model.complete(small)
     assert budget.usage == PaidModel().usage.model_copy(update={"usd": budget.usage.usd})
     with pytest.raises(BudgetError, match="2 calls were made"):
         model.complete(small)
-    failed, paid = read_calls(tmp_path / "calls.jsonl")
+    failed, paid = read_calls(tmp_path)
     assert failed.outcome == "failed: slow down"
     assert paid.outcome == "stop"
 
@@ -257,11 +258,11 @@ def test_reply_that_broke_off_counts_with_its_worst_case(small):
 
 
 def test_costs_by_agent_and_round_add_up(tmp_path, small):
-    path = tmp_path / "calls.jsonl"
+    path = tmp_path / "replies.sqlite"
     model, _budget = make_model(path=path)
     for agent, iteration in (("designer", None), ("designer", 0), ("critic", 0), ("designer", 1)):
         model.complete(replace(small, agent=agent, iteration=iteration))
-    records = read_calls(path)
+    records = read_calls(tmp_path)
     by_agent = group_usage(records, lambda record: record.agent)
     by_round = group_usage(records, name_round_of)
     assert {name: usage.n_calls for name, usage in by_agent.items()} == {"designer": 3, "critic": 1}
@@ -270,16 +271,25 @@ def test_costs_by_agent_and_round_add_up(tmp_path, small):
         assert sum(groups.values(), Usage()).usd == pytest.approx(sum_usage(records).usd)
 
 
-def test_half_written_line_of_a_killed_process_is_passed_over(tmp_path, small):
-    path = tmp_path / "calls.jsonl"
-    model, _ = make_model(path=path)
+def write_old_calls(folder, model):
+    """Leave the calls of a model as earlier versions did: a file of lines, the last one cut off."""
+    text = "".join(f"{call.model_dump_json()}\n" for call in model._budget.replies.calls)
+    (folder / OLD_CALLS_FILE).write_text(text + '{"time": "2026')
+
+
+def test_calls_of_an_earlier_version_are_read_and_a_half_written_line_is_passed_over(
+    tmp_path, small
+):
+    model, _ = make_model()
     model.complete(small)
-    with path.open("a") as file:
-        file.write('{"time": "2026')
-    assert len(read_calls(path)) == 1
-    again, _ = make_model(path=path)
-    again.complete(small)
-    assert len(read_calls(path)) == 2
+    write_old_calls(tmp_path, model)
+    assert len(read_calls(tmp_path)) == 1
+    again, budget = make_model(path=tmp_path / "replies.sqlite", calls=2)
+    assert budget.usage.n_calls == 1
+    again.complete(replace(small, sample_index=1))
+    with pytest.raises(BudgetError):
+        again.complete(replace(small, sample_index=2))
+    assert len(read_calls(tmp_path)) == 2
 
 
 @pytest.mark.parametrize("name", sorted(load_models().model))

@@ -5,10 +5,11 @@ from dataclasses import replace
 import pytest
 
 from reward_agent.errors import BudgetError, DataError, ReplayError, UsageError
-from reward_agent.llm.cache import REPLIES_FILE, CachedChatModel, CompletionCache
+from reward_agent.llm.budget import Budget, BudgetedChatModel
 from reward_agent.llm.chat import ALL_AGENTS, ChatMessage, Completion
 from reward_agent.llm.provider import ProviderOptions
-from reward_agent.llm.replay import ReplayChatModel, describe_difference, make_model, read_replies
+from reward_agent.llm.replay import ReplayChatModel, describe_difference, make_model
+from reward_agent.llm.replies import REPLIES_FILE, Replies, read_replies
 from reward_agent.types import Critique, Usage
 
 
@@ -41,18 +42,22 @@ def asked(request_):
     ]
 
 
+def record(folder, requests):
+    replies = Replies(folder / REPLIES_FILE)
+    model = BudgetedChatModel(Model(), Budget(replies=replies))
+    for item in requests:
+        model.complete(item)
+    replies.close()
+
+
 @pytest.fixture
 def path(tmp_path, asked):
-    cache = CompletionCache(tmp_path / REPLIES_FILE)
-    model = CachedChatModel(Model(), cache)
-    for item in asked:
-        model.complete(item)
-    cache.close()
+    record(tmp_path, asked)
     return tmp_path / REPLIES_FILE
 
 
 def test_what_was_asked_is_answered_as_it_was_and_costs_nothing(path, asked):
-    model = ReplayChatModel(read_replies(path), "run-1")
+    model = ReplayChatModel(read_replies(path.parent), "run-1")
     completions = [model.complete(item) for item in asked]
     assert [item.reply for item in completions] == ["reply 1", "reply 2", "reply 3"]
     assert {item.usage for item in completions} == {Usage()}
@@ -61,15 +66,14 @@ def test_what_was_asked_is_answered_as_it_was_and_costs_nothing(path, asked):
 
 
 def test_agents_that_took_no_part_take_none(tmp_path, asked):
-    cache = CompletionCache(tmp_path / REPLIES_FILE)
-    CachedChatModel(Model(), cache).complete(asked[0])
-    model = ReplayChatModel(read_replies(tmp_path / REPLIES_FILE), "run-1")
+    record(tmp_path, asked[:1])
+    model = ReplayChatModel(read_replies(tmp_path), "run-1")
     assert model.agents == {"designer"}
 
 
 def test_prompt_that_differs_gets_the_reply_of_its_place_and_the_difference_is_told(path, asked):
     warnings = []
-    model = ReplayChatModel(read_replies(path), "run-1", warn=warnings.append)
+    model = ReplayChatModel(read_replies(path.parent), "run-1", warn=warnings.append)
     changed = replace(asked[1], messages=(ChatMessage("user", "Hop. It scored 0.82."),))
     assert model.complete(changed).reply == "reply 2"
     [warning] = warnings
@@ -82,14 +86,14 @@ def test_prompt_that_differs_gets_the_reply_of_its_place_and_the_difference_is_t
     "change", [{"sample_index": 7}, {"iteration": 3}, {"template": "designer/repair"}]
 )
 def test_place_that_the_run_does_not_hold_is_a_named_error(change, path, asked):
-    model = ReplayChatModel(read_replies(path), "run-1")
+    model = ReplayChatModel(read_replies(path.parent), "run-1")
     changed = replace(asked[0], messages=(ChatMessage("user", "Else."),), **change)
     with pytest.raises(ReplayError, match="the run run-1 holds no reply to designer/"):
         model.complete(changed)
 
 
 def test_second_turn_of_a_place_is_not_answered_with_the_first(path, asked):
-    model = ReplayChatModel(read_replies(path), "run-1")
+    model = ReplayChatModel(read_replies(path.parent), "run-1")
     for text in ("Once.", "Twice."):
         changed = replace(asked[0], messages=(ChatMessage("user", text),))
         if text == "Once.":
@@ -100,7 +104,7 @@ def test_second_turn_of_a_place_is_not_answered_with_the_first(path, asked):
 
 
 def test_run_that_stopped_at_a_limit_stops_there_again(path, asked):
-    model = ReplayChatModel(read_replies(path), "run-1", "--max-calls 3 is reached")
+    model = ReplayChatModel(read_replies(path.parent), "run-1", "--max-calls 3 is reached")
     with pytest.raises(BudgetError, match="stopped asking here: --max-calls 3"):
         model.complete(replace(asked[0], sample_index=9))
 
@@ -111,13 +115,13 @@ def test_replies_that_are_not_there_are_a_named_error(content, tmp_path):
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(DataError, match=r"replies\.sqlite"):
-        read_replies(path)
+        read_replies(path.parent)
 
 
 def test_replaying_changes_nothing_in_the_run(path):
     before = {item: item.read_bytes() for item in path.parent.iterdir()}
     path.chmod(0o400)
-    assert len(read_replies(path)) == 3
+    assert len(read_replies(path.parent)) == 3
     assert {item: item.read_bytes() for item in path.parent.iterdir()} == before
 
 

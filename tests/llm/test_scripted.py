@@ -5,7 +5,9 @@ from dataclasses import replace
 import pytest
 
 from reward_agent.errors import DataError, ScriptEndedError, UsageError
+from reward_agent.llm.budget import Budget
 from reward_agent.llm.registry import make_chat_model
+from reward_agent.llm.replies import Replies
 from reward_agent.llm.scripted import ScriptedChatModel, parse_script
 
 SCRIPT = """\
@@ -89,10 +91,15 @@ def test_missing_script_is_a_usage_error(spec):
 def test_resumed_script_goes_on_after_the_replies_that_were_used(tmp_path, request_):
     script = tmp_path / "s.md"
     script.write_text("one\n--- reply ---\ntwo\n--- reply ---\nthree\n")
-    cache_path = tmp_path / "replies.sqlite"
+
+    def make_model():
+        return make_chat_model(
+            f"scripted:{script}", budget=Budget(replies=Replies(tmp_path / "replies.sqlite"))
+        )
+
     requests = [replace(request_, sample_index=index) for index in range(3)]
 
-    before = make_chat_model(f"scripted:{script}", cache_path=cache_path)
+    before = make_model()
     said = [before.complete(item).reply for item in requests[:2]]
-    after = make_chat_model(f"scripted:{script}", cache_path=cache_path)
+    after = make_model()
     assert [after.complete(item).reply for item in requests] == [*said, "three"]

@@ -10,7 +10,9 @@ from reward_agent.definitions.card import load_env
 from reward_agent.definitions.task import TaskSpec
 from reward_agent.designers.brief import DesignBrief, DesignIdea
 from reward_agent.designers.model import ModelDesigner
+from reward_agent.llm.budget import Budget
 from reward_agent.llm.registry import CallPolicy, make_chat_model
+from reward_agent.llm.replies import Replies, read_calls
 from reward_agent.testing import DropConnection, FakeLLMServer, HttpFault, Say
 
 KEY = "sk-test-0123456789abcdef"
@@ -31,7 +33,7 @@ def make_model(provider, server, tmp_path, **options):
         base_url=url,
         environ={"OPENAI_API_KEY": KEY, "ANTHROPIC_API_KEY": KEY},
         policy=CallPolicy(timeout_s=5, deadline_s=20),
-        cache_path=tmp_path / "replies.sqlite",
+        budget=Budget(replies=Replies(tmp_path / "replies.sqlite")),
         **options,
     )
 
@@ -63,13 +65,12 @@ def test_resumed_run_pays_for_no_reply_twice(provider, brief, tmp_path):
 
 @pytest.mark.parametrize("provider", PROVIDERS)
 def test_key_is_in_no_record_and_no_cache(provider, brief, tmp_path):
-    exchanges = []
     steps = [HttpFault(500, message=f"key {KEY} failed"), Say("prose")]
     with FakeLLMServer(steps) as server:
-        model = make_model(provider, server, tmp_path, on_exchange=exchanges.append)
+        model = make_model(provider, server, tmp_path)
         proposal = ModelDesigner(model).propose(brief)
-    texts = [exchange.model_dump_json() for exchange in (*exchanges, *proposal.exchanges)]
-    assert len(texts) == 2
+    texts = [record.model_dump_json() for record in (*read_calls(tmp_path), *proposal.exchanges)]
+    assert len(texts) == 3
     assert "HTTP 500" in texts[0]
     stored = b"".join(path.read_bytes() for path in tmp_path.iterdir())
     assert KEY not in "".join(texts) + repr(model)

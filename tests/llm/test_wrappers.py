@@ -10,7 +10,6 @@ from reward_agent.llm.chat import ALL_AGENTS, Completion
 from reward_agent.llm.wrappers import (
     DeadlineChatModel,
     LimitedChatModel,
-    RecordingChatModel,
     RetryingChatModel,
 )
 
@@ -113,18 +112,8 @@ def test_limit_holds_calls_back(request_):
     assert seen[0] == 2
 
 
-def test_record_holds_prompt_and_reply(request_):
-    exchanges = []
-    RecordingChatModel(StubModel(lambda _: "reply"), exchanges.append).complete(request_)
-    [exchange] = exchanges
-    assert exchange.prompt == "## system\n\nYou design.\n\n## user\n\nHop."
-    assert exchange.prompt_sha256 == request_.sha256
-    assert exchange.completion.reply == "reply"
-    assert exchange.template == "designer/first"
-
-
 def test_wrappers_show_the_inner_model():
-    model = RecordingChatModel(RetryingChatModel(StubModel(str)), lambda _: None)
+    model = LimitedChatModel(RetryingChatModel(StubModel(str)))
     assert (model.provider, model.name, model.agents, model.max_concurrency) == (
         "stub",
         "stub-1",

@@ -6,7 +6,8 @@ import pytest
 
 from reward_agent.llm.budget import Budget, BudgetedChatModel
 from reward_agent.llm.chat import ALL_AGENTS, ChatRequest, Completion
-from reward_agent.llm.costs import CALLS_FILE, CallLog
+from reward_agent.llm.provider import find_provider
+from reward_agent.llm.replies import REPLIES_FILE, Replies
 from reward_agent.records.store import RunStore
 from reward_agent.report.page import write_report
 from reward_agent.types import Usage
@@ -32,7 +33,9 @@ USAGE = Usage(n_calls=1, input_tokens=5000, cached_input_tokens=4000, output_tok
 
 
 def spend(run_dir, model):
-    paid = BudgetedChatModel(model, Budget(log=CallLog(run_dir / CALLS_FILE)))
+    budget = Budget(replies=Replies(run_dir / REPLIES_FILE))
+    source = "replay" if find_provider(model.provider).is_replay else "model"
+    paid = BudgetedChatModel(model, budget, source=source)
     for agent in ("designer", "designer", "critic"):
         paid.complete(ChatRequest(agent, f"{agent}/x", (), iteration=0))
 

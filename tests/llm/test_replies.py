@@ -1,15 +1,25 @@
 from __future__ import annotations
 
+import signal
 import sqlite3
+import subprocess
+import sys
 import threading
 from dataclasses import replace
 
 import pytest
 
 from reward_agent.errors import DataError
-from reward_agent.llm.cache import CachedChatModel, CompletionCache, count_by_agent, make_cache_key
+from reward_agent.llm.budget import Budget, BudgetedChatModel
 from reward_agent.llm.chat import ALL_AGENTS, ChatMessage, Completion
-from reward_agent.llm.costs import CallLog, read_calls, sum_usage
+from reward_agent.llm.costs import sum_usage
+from reward_agent.llm.replies import (
+    CachedChatModel,
+    Replies,
+    make_cache_key,
+    read_calls,
+    read_replies,
+)
 from reward_agent.types import Critique, Usage
 
 
@@ -34,10 +44,22 @@ class CountingModel:
         )
 
 
+def keep(model, replies):
+    """Return a model whose calls are recorded and answered from the record."""
+    return CachedChatModel(BudgetedChatModel(model, Budget(replies=replies)), replies)
+
+
+def count_replies(folder):
+    with sqlite3.connect(folder / "replies.sqlite") as db:
+        [count] = db.execute("select count(*) from completions").fetchone()
+    db.close()
+    return count
+
+
 def test_same_request_is_paid_once_also_after_a_restart(tmp_path, request_):
     model = CountingModel()
-    first = CachedChatModel(model, CompletionCache(tmp_path / "replies.sqlite")).complete(request_)
-    again = CachedChatModel(model, CompletionCache(tmp_path / "replies.sqlite")).complete(request_)
+    first = keep(model, Replies(tmp_path / "replies.sqlite")).complete(request_)
+    again = keep(model, Replies(tmp_path / "replies.sqlite")).complete(request_)
     assert model.n_calls == 1
     assert not first.is_cached
     assert again.is_cached
@@ -72,23 +94,25 @@ def test_inputs_and_template_are_not_sent_and_not_in_the_key(request_):
     assert make_cache_key(model, request_) == make_cache_key(model, changed)
 
 
-def test_threads_share_the_cache(tmp_path, request_):
-    cache = CompletionCache(tmp_path / "replies.sqlite")
-    model = CachedChatModel(CountingModel(), cache)
+def test_threads_share_the_record(tmp_path, request_):
+    replies = Replies(tmp_path / "replies.sqlite")
+    model = keep(CountingModel(), replies)
     requests = [replace(request_, sample_index=index) for index in range(16)]
     threads = [threading.Thread(target=model.complete, args=(item,)) for item in requests]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert count_by_agent(cache.path) == {"designer": 16}
+    assert count_replies(tmp_path) == 16
 
 
 def damage(path, how):
     if how == "no database":
         path.write_text("not a database " * 100)
     elif how == "cut off":
-        CompletionCache(path).close()
+        replies = Replies(path)
+        replies.find("makes the file")
+        replies.close()
         path.write_bytes(path.read_bytes()[:1500])
     else:
         with sqlite3.connect(path) as db:
@@ -102,9 +126,9 @@ def test_broken_file_is_one_warning_and_put_aside(how, tmp_path, request_):
     damage(path, how)
     warnings = []
     model = CountingModel()
-    cache = CompletionCache(path, warnings.append)
+    replies = Replies(path, warn=warnings.append)
     for _ in range(2):
-        CachedChatModel(model, cache).complete(request_)
+        keep(model, replies).complete(request_)
     assert model.n_calls == 1
     [warning] = warnings
     assert "replies.sqlite cannot be used" in warning
@@ -117,7 +141,7 @@ def test_folder_that_cannot_be_made_is_one_warning_and_calls_go_on(tmp_path, req
     warnings = []
     model = CountingModel()
     cached = CachedChatModel(
-        model, CompletionCache(tmp_path / "file" / "replies.sqlite", warnings.append)
+        model, Replies(tmp_path / "file" / "replies.sqlite", warn=warnings.append)
     )
     cached.complete(request_)
     cached.complete(request_)
@@ -129,9 +153,9 @@ def test_folder_that_cannot_be_made_is_one_warning_and_calls_go_on(tmp_path, req
 def test_file_damaged_while_in_use_is_one_warning_and_calls_go_on(tmp_path, request_):
     path = tmp_path / "replies.sqlite"
     warnings = []
-    cache = CompletionCache(path, warnings.append)
+    replies = Replies(path, warn=warnings.append)
     model = CountingModel()
-    cached = CachedChatModel(model, cache)
+    cached = keep(model, replies)
     cached.complete(request_)
     path.write_bytes(b"x" * path.stat().st_size)
     for index in range(1, 4):
@@ -142,12 +166,12 @@ def test_file_damaged_while_in_use_is_one_warning_and_calls_go_on(tmp_path, requ
 def test_stored_reply_that_cannot_be_read_is_asked_for_again(tmp_path, request_):
     path = tmp_path / "replies.sqlite"
     model = CountingModel()
-    CachedChatModel(model, CompletionCache(path)).complete(request_)
+    keep(model, Replies(path)).complete(request_)
     with sqlite3.connect(path) as db:
         db.execute("update completions set completion = 'garbage'")
     db.close()
     warnings = []
-    cached = CachedChatModel(model, CompletionCache(path, warnings.append))
+    cached = keep(model, Replies(path, warn=warnings.append))
     assert cached.complete(request_).reply == "reply 2"
     assert cached.complete(request_).is_cached
     assert len(warnings) == 1
@@ -159,22 +183,73 @@ def test_stored_reply_that_cannot_be_read_is_asked_for_again(tmp_path, request_)
         ("read-write", 2, ["reply 1", "reply 2", "reply 2"]),
         ("read-only", 3, ["reply 1", "reply 2", "reply 3"]),
         ("refresh", 4, ["reply 2", "reply 3", "reply 4"]),
+        ("off", 4, ["reply 2", "reply 3", "reply 4"]),
     ],
 )
 def test_modes(mode, n_calls, replies, tmp_path, request_):
     path = tmp_path / "replies.sqlite"
     model = CountingModel()
-    CachedChatModel(model, CompletionCache(path)).complete(request_)
-    cached = CachedChatModel(model, CompletionCache(path), mode)
+    keep(model, Replies(path)).complete(request_)
+    cached = keep(model, Replies(path, mode))
     other = replace(request_, sample_index=7)
     assert [cached.complete(item).reply for item in (request_, other, other)] == replies
     assert model.n_calls == n_calls
+    assert len(read_calls(tmp_path)) == 4
+    # What was said is on record, whatever is found again.
+    assert {item.completion.reply for item in read_replies(tmp_path)} >= {replies[-1]}
+    again = keep(model, Replies(path)).complete(other)
+    assert again.is_cached is (mode in ("read-write", "refresh"))
+
+
+def test_record_holds_prompt_and_reply_and_what_it_cost(tmp_path, request_):
+    keep(CountingModel(), Replies(tmp_path / "replies.sqlite")).complete(request_)
+    [stored] = read_replies(tmp_path)
+    assert stored.prompt == "## system\n\nYou design.\n\n## user\n\nHop."
+    assert stored.completion.reply == "reply 1"
+    assert str(stored.place) == "designer/first"
+    [call] = read_calls(tmp_path)
+    assert (call.agent, call.outcome, call.usage.usd) == ("designer", "stop", 0.5)
+
+
+KILLED = """
+import os, sys
+from pathlib import Path
+from reward_agent.llm import replies
+from reward_agent.llm.chat import ChatMessage, ChatRequest, Completion
+from reward_agent.types import Usage
+
+record = replies.Replies(Path(sys.argv[1]))
+insert = replies._insert_call
+def insert_and_die(db, call, key):
+    if call.candidate == 3:
+        os.kill(os.getpid(), 9)
+    insert(db, call, key)
+replies._insert_call = insert_and_die
+for index in range(9):
+    turn = ChatMessage("user", "x" * 100_000)
+    request = ChatRequest("designer", "designer/first", (turn,), sample_index=index)
+    completion = Completion(reply="r", stop_reason="stop", model="m", provider="p", usage=Usage())
+    call = replies.make_call_record(request, completion)
+    record.note(call, f"key-{index}", request, completion)
+"""
+
+
+def test_killed_process_loses_at_most_the_call_under_way(tmp_path):
+    path = tmp_path / "replies.sqlite"
+    done = subprocess.run([sys.executable, "-c", KILLED, path], check=False)
+    assert done.returncode == -signal.SIGKILL
+    # Neither a reply without its cost nor a cost without its reply.
+    assert (len(read_replies(tmp_path)), len(read_calls(tmp_path))) == (3, 3)
+    record = Replies(path)
+    assert [record.find(f"key-{index}") is not None for index in range(5)] == [True] * 3 + [
+        False
+    ] * 2
 
 
 def test_processes_share_the_file(tmp_path, request_):
     path = tmp_path / "replies.sqlite"
-    caches = [CompletionCache(path) for _ in range(4)]
-    models = [CachedChatModel(CountingModel(f"model-{n}"), c) for n, c in enumerate(caches)]
+    caches = [Replies(path) for _ in range(4)]
+    models = [keep(CountingModel(f"model-{n}"), c) for n, c in enumerate(caches)]
     requests = [replace(request_, sample_index=index) for index in range(8)]
 
     def work(model):
@@ -186,16 +261,16 @@ def test_processes_share_the_file(tmp_path, request_):
         thread.start()
     for thread in threads:
         thread.join()
-    assert count_by_agent(path) == {"designer": 32}
+    assert count_replies(tmp_path) == 32
 
 
 def test_hits_are_noted_and_cost_nothing(tmp_path, request_):
-    log = CallLog(tmp_path / "calls.jsonl")
-    model = CachedChatModel(CountingModel(), CompletionCache(tmp_path / "r.sqlite"), log=log)
+    model = keep(CountingModel(), Replies(tmp_path / "replies.sqlite"))
     for _ in range(2):
         model.complete(request_)
-    [hit] = read_calls(tmp_path / "calls.jsonl")
-    assert hit.source == "cache"
+    paid, hit = read_calls(tmp_path)
+    assert (paid.source, hit.source) == ("model", "cache")
+    assert paid.usage == hit.usage
     assert sum_usage([hit]) == Usage()
 
 
@@ -204,7 +279,7 @@ def test_failure_is_not_stored(tmp_path, request_):
         def complete(self, request):
             raise DataError("down")
 
-    cache = CompletionCache(tmp_path / "replies.sqlite")
+    replies = Replies(tmp_path / "replies.sqlite")
     with pytest.raises(DataError, match="down"):
-        CachedChatModel(FailingModel(), cache).complete(request_)
-    assert count_by_agent(cache.path) == {}
+        keep(FailingModel(), replies).complete(request_)
+    assert count_replies(tmp_path) == 0

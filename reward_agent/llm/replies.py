@@ -1,0 +1,414 @@
+"""The record of a run's replies, ``replies.sqlite``: what was asked, answered and paid.
+
+A call and its reply are written in one step, before the reply is used: a run that is taken up again
+pays for none twice, its limits of money hold, and it can be replayed. A file that breaks costs
+money, not the run: it is put aside with one warning, and the calls go on without.
+
+Runs of earlier versions kept their costs in ``calls.jsonl``, which is read where it is found.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import sqlite3
+import threading
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import ValidationError
+
+from reward_agent.errors import DataError
+from reward_agent.llm.chat import AgentName, ChatModel, ChatRequest, Completion, ReplyText
+from reward_agent.llm.structure import make_reply_schema
+from reward_agent.llm.wrappers import ChatModelWrapper
+from reward_agent.text import name_round
+from reward_agent.types import OneLine, Record, Usage
+
+REPLIES_FILE = "replies.sqlite"
+OLD_CALLS_FILE = "calls.jsonl"
+# How replies are used again; they are recorded in any case.
+CacheMode = Literal["read-write", "read-only", "refresh", "off"]
+Source = Literal["model", "cache", "replay"]
+
+_FAILED = "failed: "
+_REPLIES = """
+create table if not exists completions (
+    key text primary key, request text not null, agent text not null, template text not null,
+    iteration integer, candidate integer not null, prompt text not null, completion text not null,
+    created_at text not null default (strftime('%Y-%m-%dT%H:%M:%SZ', 'now'))
+)
+"""
+_CALLS = """
+create table calls (
+    id integer primary key, key text, time text not null, agent text not null,
+    template text not null, iteration integer, candidate integer not null, provider text not null,
+    model text not null, source text not null, outcome text not null, usage text not null,
+    wall_s real not null
+)
+"""
+_HAS_CALLS = "select count(*) from sqlite_master where type = 'table' and name = 'calls'"
+_COLUMNS = "request, agent, template, iteration, candidate, prompt, completion"
+# Errors of a file that is not one of ours, or is damaged; a locked or unreadable one stays.
+_BROKEN = frozenset({sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_ERROR})
+# Ends the key of a reply that is not to be found again.
+_APART = "#"
+
+
+class CallRecord(Record):
+    """One call of a language model, or one that was answered without."""
+
+    time: str
+    agent: AgentName
+    template: str
+    iteration: int | None = None
+    candidate: int = 0
+    provider: str
+    model: ReplyText
+    source: Source = "model"
+    outcome: OneLine
+    usage: Usage
+    wall_s: float = 0.0
+
+    @property
+    def is_failed(self) -> bool:
+        """Whether no reply came back."""
+        return self.outcome.startswith(_FAILED)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where in a run a reply belongs; the turns of a conversation share theirs."""
+
+    agent: str
+    template: str
+    iteration: int | None
+    candidate: int
+
+    def __str__(self) -> str:
+        """Name it for people."""
+        if self.iteration is None:
+            return self.template
+        return f"{self.template}, {name_round(self.iteration)}, candidate {self.candidate}"
+
+
+@dataclass(frozen=True)
+class StoredReply:
+    """One reply of a run, with the digest and the text of what it answers."""
+
+    request: str
+    place: Place
+    prompt: str
+    completion: Completion
+
+
+class Replies:
+    """The record of a run in progress.
+
+    Args:
+        path: the file, made with the first call; one that is no record is put aside. Without, the
+            calls are kept in memory and no reply is found again.
+        mode: whether replies are looked up, and whether new ones may be found again.
+        warn: is told, once, what is wrong with the file.
+    """
+
+    def __init__(
+        self,
+        path: Path | None = None,
+        mode: CacheMode = "read-write",
+        warn: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self.path = path
+        self._reads = mode in ("read-write", "read-only")
+        self._writes = mode in ("read-write", "refresh")
+        self._warn = warn
+        self._has_warned = False
+        self._lock = threading.RLock()
+        self._db: sqlite3.Connection | None = None
+        self._is_open = False
+        if path is not None and path.is_file():
+            self._open()
+        self._calls = [] if path is None else read_calls(path.parent)
+
+    @property
+    def calls(self) -> tuple[CallRecord, ...]:
+        """All calls so far, oldest first."""
+        with self._lock:
+            return tuple(self._calls)
+
+    def find(self, key: str) -> Completion | None:
+        """Return a stored completion, marked as cached."""
+        row = None
+        with self._lock, self._guard():
+            db = self._open() if self._reads else None
+            query = "select completion from completions where key = ?"
+            row = db.execute(query, (key,)).fetchone() if db is not None else None
+        if row is None:
+            return None
+        try:
+            stored = Completion.model_validate_json(row[0])
+        except ValidationError:
+            self._tell("it holds a reply that cannot be read, which is asked for again")
+            return None
+        return stored.model_copy(update={"is_cached": True})
+
+    def note(
+        self,
+        call: CallRecord,
+        key: str | None = None,
+        request: ChatRequest | None = None,
+        completion: Completion | None = None,
+    ) -> None:
+        """Record a call for good, with the reply that it brought."""
+        with self._lock, self._guard():
+            self._calls.append(call)
+            db = self._open()
+            if db is not None:
+                with db:
+                    if request is not None and completion is not None:
+                        key = f"{key}" if self._writes else f"{key}{_APART}{uuid.uuid4()}"
+                        _insert_reply(db, key, request, completion)
+                    _insert_call(db, call, key)
+
+    def count_by_agent(self) -> dict[str, int]:
+        """Return how many replies of each agent can be found again."""
+        query = f"select agent, count(*) from completions where key not like '%{_APART}%'"
+        with self._lock, self._guard():
+            if self._reads and self._db is not None:
+                return dict(self._db.execute(f"{query} group by agent").fetchall())
+        return {}
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock:
+            if self._db is not None:
+                self._db.close()
+                self._db = None
+
+    def _open(self) -> sqlite3.Connection | None:
+        """Return the file, opened once, or a new one in place of a broken one; None if neither."""
+        if self._is_open or self.path is None:
+            return self._db
+        self._is_open = True
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                self._db = _connect(self.path)
+            except sqlite3.Error as error:
+                if error.sqlite_errorcode not in _BROKEN:
+                    raise
+                aside = self.path.replace(self.path.with_name(f"{self.path.name}.broken"))
+                self._tell(
+                    f"{error}; it was moved to {aside.name}: its replies are paid again, and what "
+                    "they cost counts no more"
+                )
+                self._db = _connect(self.path)
+        except (sqlite3.Error, OSError) as error:
+            self._tell(f"{error}; the run goes on without, and a resumed one pays again")
+        return self._db
+
+    @contextlib.contextmanager
+    def _guard(self) -> Iterator[None]:
+        """Go on without the file when it fails."""
+        try:
+            yield
+        except sqlite3.Error as error:
+            self._tell(f"{error}; replies that it does not hold are paid for again on --resume")
+
+    def _tell(self, what: str) -> None:
+        if not self._has_warned:
+            self._has_warned = True
+            self._warn(f"the record of replies {self.path} cannot be used: {what}")
+
+
+class CachedChatModel(ChatModelWrapper):
+    """Answers from the record what was asked before; the usage is that of the call that was paid.
+
+    Args:
+        inner: the model, which notes its own calls.
+        replies: the record.
+    """
+
+    def __init__(self, inner: ChatModel, replies: Replies) -> None:
+        super().__init__(inner)
+        self._replies = replies
+
+    def complete(self, request: ChatRequest) -> Completion:
+        """Look up, else call."""
+        key = make_cache_key(self.inner, request)
+        stored = self._replies.find(key)
+        if stored is None:
+            return self.inner.complete(request)
+        self._replies.note(make_call_record(request, stored, "cache"), key)
+        return stored
+
+
+def read_calls(run_dir: Path) -> list[CallRecord]:
+    """Read the calls of a run, oldest first; what cannot be read is passed over."""
+    path = run_dir / REPLIES_FILE
+    if path.is_file():
+        with contextlib.suppress(sqlite3.Error), contextlib.closing(_peek(path)) as db:
+            if db.execute(_HAS_CALLS).fetchone()[0]:
+                return list(_select_calls(db))
+    return _read_old_calls(run_dir / OLD_CALLS_FILE)
+
+
+def read_replies(run_dir: Path) -> tuple[StoredReply, ...]:
+    """Read the replies of a run, oldest first; the file is not changed.
+
+    Raises:
+        DataError: there are none, or the file cannot be read.
+    """
+    path = run_dir / REPLIES_FILE
+    remedy = "only a run that asked a model, or was answered in its place, has replies"
+    if not path.is_file():
+        raise DataError(f"there are no replies: {path} is missing", remedy)
+    try:
+        with contextlib.closing(_peek(path)) as db:
+            rows = db.execute(f"select {_COLUMNS} from completions order by rowid").fetchall()
+        replies = tuple(
+            StoredReply(row[0], Place(*row[1:5]), row[5], Completion.model_validate_json(row[6]))
+            for row in rows
+        )
+    except (sqlite3.Error, ValidationError) as error:
+        raise DataError(f"{path} cannot be read: {error}", remedy) from error
+    if not replies:
+        raise DataError(f"there are no replies: {path} is empty", remedy)
+    return replies
+
+
+def make_call_record(
+    request: ChatRequest, completion: Completion, source: Source = "model"
+) -> CallRecord:
+    """Return the record of a request that was answered."""
+    return CallRecord(
+        **_describe_call(request),
+        provider=completion.provider,
+        model=completion.model,
+        source=source,
+        outcome=completion.stop_reason,
+        usage=completion.usage,
+        wall_s=completion.wall_s,
+    )
+
+
+def make_failure_record(
+    request: ChatRequest, model: ChatModel, reason: str, usage: Usage
+) -> CallRecord:
+    """Return the record of a request that was not answered; ``usage`` is the most it can cost."""
+    return CallRecord(
+        **_describe_call(request),
+        provider=model.provider,
+        model=model.name,
+        outcome=f"{_FAILED}{reason}",
+        usage=usage,
+    )
+
+
+def make_cache_key(model: ChatModel, request: ChatRequest) -> str:
+    """Return the sha256 of everything that is sent, of the model and of the sample index."""
+    sent = {"provider": model.provider, "model": model.name, **_describe(request)}
+    return _digest(sent)
+
+
+def digest_request(request: ChatRequest) -> str:
+    """Return the sha256 of everything that is sent, whatever the model, and of the sample index."""
+    return _digest(_describe(request))
+
+
+def _describe_call(request: ChatRequest) -> dict[str, Any]:
+    return {
+        "time": datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+        "agent": request.agent,
+        "template": request.template,
+        "iteration": request.iteration,
+        "candidate": request.sample_index,
+    }
+
+
+def _describe(request: ChatRequest) -> dict[str, object]:
+    kind = request.reply_type
+    return {
+        "messages": [[turn.role, turn.content] for turn in request.messages],
+        "max_output_tokens": request.max_output_tokens,
+        "sample_index": request.sample_index,
+        "reply_schema": None if kind is None else make_reply_schema(kind),
+    }
+
+
+def _digest(sent: dict[str, object]) -> str:
+    return hashlib.sha256(json.dumps(sent, sort_keys=True).encode()).hexdigest()
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    """Open a record, or make one; that of an earlier version takes in its calls."""
+    db = sqlite3.connect(path, check_same_thread=False, timeout=30)
+    try:
+        with db:
+            # Processes that make the file at the same time do it one after the other.
+            db.execute("begin immediate")
+            db.execute(_REPLIES)
+            if not db.execute(_HAS_CALLS).fetchone()[0]:
+                db.execute(_CALLS)
+                for call in _read_old_calls(path.with_name(OLD_CALLS_FILE)):
+                    _insert_call(db, call, None)
+            db.execute(f"select key, {_COLUMNS} from completions limit 1")
+    except sqlite3.Error:
+        db.close()
+        raise
+    return db
+
+
+def _peek(path: Path) -> sqlite3.Connection:
+    """Open a record that may be a stranger's to read it."""
+    # What a killed process left half-written can be taken back only by who may write.
+    mode = "rw" if path.with_name(f"{path.name}-journal").exists() else "ro"
+    db = sqlite3.connect(f"{path.resolve().as_uri()}?mode={mode}", uri=True)
+    db.execute("pragma trusted_schema = off")
+    return db
+
+
+def _insert_reply(
+    db: sqlite3.Connection, key: str, request: ChatRequest, completion: Completion
+) -> None:
+    values = (
+        key,
+        digest_request(request),
+        request.agent,
+        request.template,
+        request.iteration,
+        request.sample_index,
+        request.prompt,
+        completion.model_dump_json(),
+    )
+    marks = ", ".join("?" * len(values))
+    db.execute(f"insert or replace into completions (key, {_COLUMNS}) values ({marks})", values)
+
+
+def _insert_call(db: sqlite3.Connection, call: CallRecord, key: str | None) -> None:
+    values = call.model_dump() | {"key": key, "usage": call.usage.model_dump_json()}
+    names, marks = ", ".join(values), ", ".join("?" * len(values))
+    db.execute(f"insert into calls ({names}) values ({marks})", tuple(values.values()))
+
+
+def _select_calls(db: sqlite3.Connection) -> Iterator[CallRecord]:
+    names = list(CallRecord.model_fields)
+    for row in db.execute(f"select {', '.join(names)} from calls order by id"):
+        values = dict(zip(names, row, strict=True))
+        with contextlib.suppress(ValueError):
+            usage = json.loads(values["usage"])
+            yield CallRecord.model_validate(values | {"usage": usage})
+
+
+def _read_old_calls(path: Path) -> list[CallRecord]:
+    """Read the lines of an earlier version; one that was left half-written is passed over."""
+    records = []
+    for line in path.read_text("utf-8", "replace").splitlines() if path.is_file() else ():
+        with contextlib.suppress(ValidationError):
+            records.append(CallRecord.model_validate_json(line))
+    return records
