@@ -3,8 +3,8 @@
     runs/<id>/
       run.json                what was asked, with which settings, versions and sandbox; the winner
       events.jsonl            append-only log of what happened
-      calls.jsonl             append-only log of what a language model was paid
-      replies.sqlite          its complete replies; what a resumed run and a replay answer from
+      replies.sqlite          what a language model was asked, answered and paid: resumed runs and
+                              replays answer from it
       report.html, reward.py  derived: the page, the best program so far
       LOCK                    held by the process that works on the run
       iterations/<i>/iteration.json            written last: existing means complete

@@ -12,7 +12,8 @@ import pytest
 import reward_agent
 from reward_agent.designers.preview import estimate_tokens
 from reward_agent.errors import BudgetError, ReplayError, UsageError
-from reward_agent.llm.costs import read_calls, summarise_costs
+from reward_agent.llm.costs import summarise_costs
+from reward_agent.llm.replies import read_calls
 from reward_agent.records.events import Warned
 from reward_agent.records.outcomes import TRAINED
 from reward_agent.records.store import Candidate, RunRecord, RunStore, find_run
@@ -157,7 +158,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> RunStore:
 
 
 def test_costs_add_up_by_agent_by_round_and_to_the_run(finished: RunStore) -> None:
-    summary = summarise_costs(read_calls(finished.dir / "calls.jsonl"))
+    summary = summarise_costs(read_calls(finished.dir))
     assert summary.total == finished.read_run().usage
     calls = {name: usage.n_calls for name, usage in summary.by_agent.items()}
     assert calls == {"designer": 4, "critic": 4, "analyzer": 4}
@@ -208,7 +209,7 @@ def test_a_moved_run_is_replayed_to_the_byte_without_a_model_and_without_cost(
     assert (replayed.dir / "reward.py").read_text() == (finished.dir / "reward.py").read_text()
     assert again.usage.n_calls == 0
     assert again.usage.usd is None
-    summary = summarise_costs(read_calls(replayed.dir / "calls.jsonl"))
+    summary = summarise_costs(read_calls(replayed.dir))
     assert summary.n_replayed == 12
     assert summary.total.n_calls == 0
     assert again.config_sources["reply_tokens"] == f"run {finished.read_run().id}"
