@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from statistics import median
 from typing import Any
 
-from benchmarks.measurements import Learned, Row
-from benchmarks.options import Group, Options, describe_failures, select_trainings
-from benchmarks.pool import Call
-from benchmarks.throughput import DEFAULTS, OURS
+from benchmarks.measure import (
+    OURS,
+    Call,
+    Group,
+    Learned,
+    Measurement,
+    Options,
+    Row,
+    select_trainings,
+)
+from benchmarks.rates import DEFAULTS
 from reward_agent.evaluation.statistics import interquartile_mean
 
 TUNED = "rl-zoo"
@@ -32,7 +40,24 @@ def plan(options: Options) -> list[Call]:
     return calls
 
 
-def compute(options: Options, results: list[object]) -> list[Row]:
+def _make_call(options: Options, env: str, seed: int, side: str) -> Call:
+    steps, is_race = options.steps or STEPS, env == RACE_ENV
+    arguments: dict[str, Any] = {"env": env, "seed": seed}
+    # Where no time is compared, only the last policy counts.
+    if side == OURS:
+        n_points = steps // _SPACING if is_race else 1
+        return Call("ours.learn", {**arguments, "steps": steps, "n_points": n_points})
+    goal = {
+        "steps": _FAR if is_race else steps,
+        "score": RACE_SCORE if is_race else float("inf"),
+        "min_steps": steps if side == DEFAULTS else 0,
+        "limit_s": options.limit_s,
+        "spacing": _SPACING if is_race else steps,
+    }
+    return Call("baselines.learn", {**arguments, "side": side, "goal": goal})
+
+
+def compute(options: Options, results: Sequence[Measurement]) -> list[Row]:
     """Return times to the score and scores after ``STEPS``."""
     rows = []
     for env in options.envs or ENVS:
@@ -42,31 +67,9 @@ def compute(options: Options, results: list[object]) -> list[Row]:
                 _compare_times(side, ours, select_trainings(results, side, env))
                 for side in _TIME_BARS
             ]
-        rows.append(
-            _compare_scores(
-                options.steps or STEPS, env, ours, select_trainings(results, DEFAULTS, env)
-            )
-        )
-    failures = describe_failures(results)
-    return [*rows, Row(name="trainings that failed", note=failures)] if failures else rows
-
-
-def _make_call(options: Options, env: str, seed: int, side: str) -> Call:
-    steps = options.steps or STEPS
-    # Where no time is compared, only the last policy counts.
-    spacing = _SPACING if env == RACE_ENV else steps
-    arguments: dict[str, Any] = {"env": env, "seed": seed, "spacing": spacing}
-    if side == OURS:
-        return Call("ours.learn", {**arguments, "steps": steps, "in_process": options.in_process})
-    is_race = env == RACE_ENV
-    goal = {
-        "steps": _FAR if is_race else steps,
-        "score": RACE_SCORE if is_race else float("inf"),
-        "min_steps": steps if side == DEFAULTS else 0,
-        "limit_s": options.limit_s,
-        "deadline": options.deadline,
-    }
-    return Call("baselines.learn", {**arguments, "side": side, "goal": goal})
+        theirs = select_trainings(results, DEFAULTS, env)
+        rows.append(_compare_scores(options.steps or STEPS, env, ours, theirs))
+    return rows
 
 
 def _compare_times(side: str, ours: list[Learned], theirs: list[Learned]) -> Row:
@@ -76,27 +79,30 @@ def _compare_times(side: str, ours: list[Learned], theirs: list[Learned]) -> Row
     if not ours or not theirs:
         return row
     our_times = [item.find_time_to(RACE_SCORE) for item in ours]
-    their_times = [item.find_time_to(RACE_SCORE) for item in theirs]
-    known = tuple(
-        item.wall_s if found is None else found
-        for item, found in zip(theirs, their_times, strict=True)
-    )
-    n_open = their_times.count(None)
+    their_times = [(item.find_time_to(RACE_SCORE), item.wall_s) for item in theirs]
+    known = tuple(wall_s if found is None else found for found, wall_s in their_times)
+    n_open = sum(found is None for found, _ in their_times)
     note = f"{n_open} of {len(theirs)} of theirs ended before it: at least so long" * (n_open > 0)
-    reached = sorted(float("inf") if found is None else found for found in our_times)
-    update: dict[str, Any] = {"theirs": known, "note": note}
-    if median(reached) == float("inf"):
-        update["note"] = f"{our_times.count(None)} of {len(ours)} of ours did not reach it"
-    else:
-        update["value"] = median(reached) / median(known)
-    update["ours"] = tuple(found for found in our_times if found is not None)
-    return row.model_copy(update=update)
+    reached = median(float("inf") if found is None else found for found in our_times)
+    if reached == float("inf"):
+        note = f"{our_times.count(None)} of {len(ours)} of ours did not reach it"
+    return row.model_copy(
+        update={
+            "value": None if reached == float("inf") else reached / median(known),
+            "ours": tuple(found for found in our_times if found is not None),
+            "theirs": known,
+            "note": note,
+        }
+    )
 
 
 def _compare_scores(steps: int, env: str, ours: list[Learned], theirs: list[Learned]) -> Row:
-    name = f"score after {steps:,} steps, {env}, against SB3 defaults"
+    name = f"score after {steps:,} steps, {env}, against {DEFAULTS}"
     row = Row(name=name, bar=f">= {_SCORE_BAR}")
-    our_scores, their_scores = (_list_scores(steps, side) for side in (ours, theirs))
+    our_scores, their_scores = (
+        tuple(found for item in side if (found := item.find_score_at(steps)) is not None)
+        for side in (ours, theirs)
+    )
     if not our_scores or not their_scores:
         return row.model_copy(update={"note": "a side has no policy with so many steps"})
     mean, other = interquartile_mean(our_scores), interquartile_mean(their_scores)
@@ -109,11 +115,6 @@ def _compare_scores(steps: int, env: str, ours: list[Learned], theirs: list[Lear
     return row.model_copy(
         update={"value": value, "ours": our_scores, "theirs": their_scores, "note": note}
     )
-
-
-def _list_scores(steps: int, trainings: list[Learned]) -> tuple[float, ...]:
-    found = (item.find_score_at(steps) for item in trainings)
-    return tuple(score for score in found if score is not None)
 
 
 GROUP = Group(plan, compute, has_slots=True)

@@ -11,7 +11,13 @@ from xml.sax.saxutils import escape
 
 import numpy as np
 
-from reward_agent.bench.results import Cell, Column, Results, list_normalised, summarise_sweep
+from reward_agent.bench.results import (
+    Cell,
+    MethodSummary,
+    Results,
+    list_normalised,
+    summarise_sweep,
+)
 from reward_agent.bench.sweep import SweepStore
 from reward_agent.evaluation.statistics import FloatArray, performance_profile
 from reward_agent.records.store import write_record, write_text
@@ -73,7 +79,7 @@ def make_column_rows(results: Results) -> list[list[str]]:
     return [head, *(_describe_column(column) for column in results.columns)]
 
 
-def _describe_column(column: Column) -> list[str]:
+def _describe_column(column: MethodSummary) -> list[str]:
     return [
         column.label,
         render_number(column.iqm, column.interval),

@@ -33,7 +33,7 @@ from reward_agent.records.settings import (
 from reward_agent.types import FileRecord
 
 
-class Job(FileRecord):
+class SweepJob(FileRecord):
     """One cell of the table: a method on a task with a seed.
 
     ``label`` is the column: the method, and the designer where that is a language model, so that
@@ -73,7 +73,7 @@ class Choices:
     place: Mapping[str, Any] = field(default_factory=dict)
 
 
-def plan_jobs(suite: Suite, choices: Choices | None = None) -> list[Job]:
+def plan_jobs(suite: Suite, choices: Choices | None = None) -> list[SweepJob]:
     """Return the jobs of a suite: tasks within seeds, so that every table is early complete.
 
     Raises:
@@ -148,7 +148,7 @@ def _read_task(name: str) -> _TaskFiles:
 
 def _make_job(
     suite: Suite, files: _TaskFiles, method_name: str, seed: int, provider: str, choices: Choices
-) -> Job:
+) -> SweepJob:
     card, task, method = files.card, files.task, METHODS[method_name]
     program = _read_program(card, task, method.program)
     model = choices.model if method.needs_model else None
@@ -168,7 +168,7 @@ def _make_job(
     settings = config.model_dump()
     decisive = {key: settings[key] for key in list_settings(in_digest=True)}
     words = [*files.digested, program or "", method_name]
-    return Job(
+    return SweepJob(
         id=_digest([*words, json.dumps(decisive, sort_keys=True)]),
         env=files.env,
         task=task.name,

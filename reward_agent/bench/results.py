@@ -7,7 +7,7 @@ from statistics import fmean
 
 from pydantic import Field
 
-from reward_agent.bench.plan import Job
+from reward_agent.bench.plan import SweepJob
 from reward_agent.bench.sweep import JobResult, Sweep, SweepStore
 from reward_agent.errors import DataError
 from reward_agent.evaluation.statistics import (
@@ -58,7 +58,7 @@ class Cell(Record):
         return self.n_successes / self.n_episodes if self.n_episodes else None
 
 
-class Column(Record):
+class MethodSummary(Record):
     """A method over all tasks on which the normalised score is defined.
 
     ``improvement`` is the probability that a run of it scores higher than one of the first column,
@@ -89,7 +89,7 @@ class Results(FileRecord):
     description: str
     settings: dict[str, int | str]
     cells: tuple[Cell, ...]
-    columns: tuple[Column, ...]
+    columns: tuple[MethodSummary, ...]
     versions: tuple[dict[str, str], ...] = Field((), description="each set that a job ran with")
 
     def find_cell(self, task: str, label: str) -> Cell | None:
@@ -105,7 +105,7 @@ class Results(FileRecord):
 def summarise_sweep(store: SweepStore) -> Results:
     """Return the numbers of a sweep, as far as it is."""
     sweep, results = store.read(), store.read_results()
-    groups: dict[tuple[str, str], list[Job]] = {}
+    groups: dict[tuple[str, str], list[SweepJob]] = {}
     for job in sweep.jobs:
         groups.setdefault((job.task_name, job.label), []).append(job)
     cells = [_make_cell(jobs, results) for jobs in groups.values()]
@@ -137,7 +137,7 @@ def _list_versions(results: Iterable[JobResult]) -> tuple[dict[str, str], ...]:
     return tuple({str(result.versions): result.versions for result in results}.values())
 
 
-def _make_cell(jobs: Sequence[Job], results: dict[str, JobResult]) -> Cell:
+def _make_cell(jobs: Sequence[SweepJob], results: dict[str, JobResult]) -> Cell:
     over = [(job, results[job.id]) for job in jobs if job.id in results]
     runs = tuple(
         RunScore(
@@ -187,14 +187,14 @@ def _normalise_run(run: RunScore, sparse: float | None, reference: float | None)
 
 def _make_column(
     label: str, cells: Sequence[Cell], first: str, results: Sequence[JobResult]
-) -> Column:
+) -> MethodSummary:
     own = [cell for cell in cells if cell.label == label]
     strata = [scores for cell in own if (scores := list_normalised(cell))]
     n_successes, n_episodes = sum(c.n_successes for c in own), sum(c.n_episodes for c in own)
     paid = [usage for result in results for usage in (result.usage, result.abandoned_usage)]
     n_calls = sum(usage.n_calls for usage in paid)
     prices = [usage.usd for usage in paid if usage.usd is not None]
-    return Column(
+    return MethodSummary(
         label=label,
         n_tasks=len(strata),
         n_runs=sum(len(scores) for scores in strata),

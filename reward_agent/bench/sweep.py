@@ -24,7 +24,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from reward_agent.bench.plan import Choices, Job, make_environ, plan_jobs
+from reward_agent.bench.plan import Choices, SweepJob, make_environ, plan_jobs
 from reward_agent.bench.suite import Suite
 from reward_agent.definitions.paths import find_runs_dir
 from reward_agent.errors import (
@@ -72,7 +72,7 @@ class Sweep(FileRecord):
 
     suite: Suite
     created: str
-    jobs: tuple[Job, ...]
+    jobs: tuple[SweepJob, ...]
 
 
 class JobResult(FileRecord):
@@ -107,7 +107,7 @@ class JobStarted(Event):
     """A job of a sweep begins."""
 
     kind = "started"
-    job: Job
+    job: SweepJob
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ class JobRetried(Event):
     """An attempt of a job failed, and another may follow."""
 
     kind = "retried"
-    job: Job
+    job: SweepJob
     attempt: int
     reason: str
 
@@ -125,7 +125,7 @@ class JobOver(Event):
     """A job has its result."""
 
     kind = "over"
-    job: Job
+    job: SweepJob
     result: JobResult
 
 
@@ -234,12 +234,12 @@ def _hold_place(store: SweepStore, place: Mapping[str, Any], slots: int) -> Iter
         home.close()
 
 
-def _is_over(store: SweepStore, job: Job, retry_failed: bool) -> bool:
+def _is_over(store: SweepStore, job: SweepJob, retry_failed: bool) -> bool:
     result = store.read_result(job.id)
     return result is not None and not (retry_failed and result.status == "failed")
 
 
-def _write_plan(store: SweepStore, suite: Suite, jobs: list[Job]) -> None:
+def _write_plan(store: SweepStore, suite: Suite, jobs: list[SweepJob]) -> None:
     known = store.dir / SWEEP_FILE
     created = read_record(known, Sweep).created if known.is_file() else now_utc()
     write_record(known, Sweep(suite=suite, created=created, jobs=tuple(jobs)))
@@ -247,7 +247,7 @@ def _write_plan(store: SweepStore, suite: Suite, jobs: list[Job]) -> None:
         write_record(store.job_dir(job.id) / JOB_FILE, job)
 
 
-def _run_all(jobs: Sequence[Job], slots: int, run: Callable[[Job], None]) -> None:
+def _run_all(jobs: Sequence[SweepJob], slots: int, run: Callable[[SweepJob], None]) -> None:
     """Run the jobs in order; the first error of ours, or Ctrl-C, lets no further one begin."""
     if slots <= 1:  # in this thread, so that Ctrl-C reaches the job itself
         for job in jobs:
@@ -266,7 +266,9 @@ def _run_all(jobs: Sequence[Job], slots: int, run: Callable[[Job], None]) -> Non
         pool.shutdown(wait=is_waiting, cancel_futures=True)
 
 
-def _run_job(store: SweepStore, job: Job, environ: Mapping[str, str], listen: Listener) -> None:
+def _run_job(
+    store: SweepStore, job: SweepJob, environ: Mapping[str, str], listen: Listener
+) -> None:
     """Bring one job to its end and write its result."""
     listen(JobStarted(job))
     for attempt in range(1, N_ATTEMPTS + 1):
@@ -285,7 +287,7 @@ def _run_job(store: SweepStore, job: Job, environ: Mapping[str, str], listen: Li
 
 
 def _follow_run(
-    store: SweepStore, job: Job, environ: Mapping[str, str], *, is_last: bool
+    store: SweepStore, job: SweepJob, environ: Mapping[str, str], *, is_last: bool
 ) -> RunRecord:
     """Start the design run of a job, or take it up again."""
     folder = store.job_dir(job.id)
@@ -304,7 +306,7 @@ def _follow_run(
     return resume_run(str(known[-1].dir), environ=environ, **changes)
 
 
-def _read_run(store: SweepStore, job: Job, run: RunRecord, attempt: int) -> JobResult:
+def _read_run(store: SweepStore, job: SweepJob, run: RunRecord, attempt: int) -> JobResult:
     """Return the result of a design run that is finished."""
     folder = store.job_dir(job.id) / "runs" / run.id
     abandoned = _list_abandoned(store, job, run.id)
@@ -341,7 +343,7 @@ def _read_run(store: SweepStore, job: Job, run: RunRecord, attempt: int) -> JobR
     )
 
 
-def _list_abandoned(store: SweepStore, job: Job, kept: str | None = None) -> list[RunRecord]:
+def _list_abandoned(store: SweepStore, job: SweepJob, kept: str | None = None) -> list[RunRecord]:
     """Return the runs of a job but the one that was kept, as far as they got."""
     runs = [other.read_run() for other in list_runs(store.job_dir(job.id) / "runs")]
     return [run for run in runs if run.id != kept]
@@ -353,7 +355,7 @@ def _explain_missing(run: RunRecord, n_scored: int) -> str:
 
 
 def _describe_failure(
-    store: SweepStore, job: Job, error: RewardAgentError, attempt: int
+    store: SweepStore, job: SweepJob, error: RewardAgentError, attempt: int
 ) -> JobResult:
     runs = list_runs(store.job_dir(job.id) / "runs")
     abandoned = _list_abandoned(store, job)
@@ -382,7 +384,7 @@ class ForecastRow(Record):
     usd: float | None
 
 
-def forecast_jobs(jobs: Sequence[Job], store: SweepStore | None = None) -> list[ForecastRow]:
+def forecast_jobs(jobs: Sequence[SweepJob], store: SweepStore | None = None) -> list[ForecastRow]:
     """Estimate the jobs that are not over.
 
     Args:
@@ -399,12 +401,12 @@ def forecast_jobs(jobs: Sequence[Job], store: SweepStore | None = None) -> list[
     ]
 
 
-def _estimate(job: Job) -> Estimate:
+def _estimate(job: SweepJob) -> Estimate:
     settings = {key: value for key, value in job.settings.items() if value is not None}
     return estimate_design(job.env, job.task, environ={}, **settings)
 
 
-def _make_row(job: Job, n_jobs: int, n_over: int, estimate: Estimate) -> ForecastRow:
+def _make_row(job: SweepJob, n_jobs: int, n_over: int, estimate: Estimate) -> ForecastRow:
     n_left = n_jobs - n_over
     return ForecastRow(
         task=job.task_name,

@@ -72,13 +72,13 @@ def count() -> Count:
 @pytest.mark.parametrize(
     ("number", "most"),
     [
-        ("lines", 38_900),
+        ("lines", 39_400),
         ("modules", 265),
         ("closure, modules", 164),
         ("cycles of packages", 0),
         ("imports that point up", 0),
-        ("one name, two classes", 9),
-        ("module, longest", 450),
+        ("one name, two classes", 8),
+        ("module, longest", 550),
         ("function, longest", 40),
         ("function, 90th percentile", 16),
         ("function, median", 6),

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from benchmarks import reference
-from benchmarks.__main__ import main
+from benchmarks.__main__ import BENCHMARKS, main
 
 
 @dataclass
@@ -38,17 +38,34 @@ class FakeTraining:
     ],
 )
 def test_two_of_three_seeds_must_reach_the_score(
-    curves: list[list[float]], is_reached: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    curves: list[list[float]],
+    is_reached: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr(reference, "train", FakeTraining(curves))
-    result = reference.run_reference("hopper-reference", tmp_path)
+    path = tmp_path / "numbers.json"
+    assert main(["reference", "--json", str(path)]) == (0 if is_reached else 1)
+    result = reference.ReferenceResult.model_validate_json(path.read_bytes())
     assert result.is_reached is is_reached
     assert [item.steps_to_score for item in result.seeds][1:] == [1000, None]
-    table = reference.render_reference(result).splitlines()
+    table = capsys.readouterr().out.splitlines()
     assert table[-1] == ("reached" if is_reached else "NOT reached")
     assert len(table) == 2 + 3 + 1
 
 
 def test_unknown_benchmark_is_answered_with_the_closest(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["hoper-reference"]) == 2
-    assert "hopper-reference" in capsys.readouterr().err
+    assert main(["referense"]) == 2
+    assert "reference" in capsys.readouterr().err
+
+
+def test_every_benchmark_says_what_it_is_and_how_it_is_asked(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["--help"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == len(BENCHMARKS)
+    for name in BENCHMARKS:
+        with pytest.raises(SystemExit, match="0"):
+            main([name, "--help"])
+        assert f"scripts/bench {name}" in capsys.readouterr().out

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.setting import load_setting
-from benchmarks.sides import baselines, ours, reward_cost, scores
-from benchmarks.sides.baselines import DEFAULTS, TUNED_HOPPER, export_policy, make_model
+from benchmarks import baselines, costs, ours
+from benchmarks.baselines import DEFAULTS, TUNED_HOPPER, export_policy, make_model
+from benchmarks.measure import load_setting
 from reward_agent.definitions.card import load_env
 
 
@@ -32,7 +32,7 @@ def test_judged_policy_is_that_of_stable_baselines(baseline: baselines.Baseline)
 def test_judge_sees_the_episodes_of_gymnasium() -> None:
     setting = load_setting("walker2d")
     model = make_model(DEFAULTS, setting.card, seed=0)
-    [judged] = scores.evaluate_policies(setting, [export_policy(model, setting.card)])
+    [judged] = ours.evaluate_policies(setting, [export_policy(model, setting.card)])
     env = gymnasium.make("Walker2d-v5")
     observation, _ = env.reset(seed=judged.seed)
     start, has_ended = env.unwrapped.data.qpos[0], False
@@ -54,8 +54,8 @@ def test_tuned_settings_reach_the_learner() -> None:
 
 
 def test_foreign_training_is_cut_at_its_limit_and_judged_on_the_way() -> None:
-    goal = {"steps": 10**6, "score": 1e9, "min_steps": 0, "limit_s": 3.0, "deadline": 1e12}
-    learned = baselines.learn("hopper", 0, TUNED_HOPPER.name, goal, spacing=512)
+    goal = {"steps": 10**6, "score": 1e9, "min_steps": 0, "limit_s": 3.0, "spacing": 512}
+    learned = baselines.learn("hopper", 0, TUNED_HOPPER.name, goal)
     assert learned.limit_s is not None
     assert 3.0 <= learned.wall_s < 6.0
     assert learned.curve
@@ -64,7 +64,7 @@ def test_foreign_training_is_cut_at_its_limit_and_judged_on_the_way() -> None:
 
 
 def test_our_training_is_judged_where_it_left_policies() -> None:
-    learned = ours.learn("hopper", 0, steps=4096, spacing=2048, in_process=True)
+    learned = ours.learn("hopper", 0, steps=4096, n_points=2)
     assert [point.total_timesteps for point in learned.curve] == [2048, 4096]
     assert 0 < learned.curve[0].wall_s < learned.curve[1].wall_s <= learned.wall_s
     assert learned.find_score_at(4096) == learned.curve[-1].task_score
@@ -84,8 +84,8 @@ def test_cost_of_foreign_programs_is_measured_in_their_own_shapes() -> None:
         "wide": "def compute_reward(state, action, next_state):\n"
         "    r = next_state.observation[:, 23] + action[:, 5]\n    return r, {'r': r}\n"
     }
-    [cost] = reward_cost.measure_costs("hopper", programs, n_envs=8, steps=5)
-    assert cost.program == "wide"
-    assert 0 < cost.share < 1
-    [own] = reward_cost.measure_costs("hopper", {}, n_envs=8, steps=5)
-    assert own.program == "reference"
+    [cost] = costs.measure_rewards("hopper", programs, n_envs=8, steps=5)
+    assert cost.name == "wide"
+    assert 0 < cost.value < 100
+    [own] = costs.measure_rewards("hopper", {}, n_envs=8, steps=5)
+    assert own.name == "reference"

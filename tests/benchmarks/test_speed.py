@@ -8,11 +8,22 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import growth, learning, speed, throughput, verdict, whole_run
+from benchmarks import costs, learning, rates, speed
 from benchmarks.__main__ import main
-from benchmarks.measurements import CurvePoint, Learned, Rate, Row, Verdict, WholeRun
-from benchmarks.options import Group, Options
-from benchmarks.pool import Call, MeasurementError, run_calls
+from benchmarks.measure import (
+    OURS,
+    Call,
+    Group,
+    Learned,
+    MeasurementError,
+    Options,
+    Point,
+    Rate,
+    Row,
+    Sample,
+    render_rows,
+    run_calls,
+)
 from reward_agent.errors import DataError, UnknownNameError
 from reward_agent.types import TimeUse
 
@@ -20,7 +31,7 @@ OPTIONS = Options(repeats=2, seeds=3)
 
 
 def make_rate(side: str, per_s: float, **changes: object) -> Rate:
-    timing = TimeUse(physics_s=6.0, update_s=4.0) if side == throughput.OURS else None
+    timing = TimeUse(physics_s=6.0, update_s=4.0) if side == OURS else None
     rate = Rate(side=side, env="hopper", n_envs=16, steps=1000, wall_s=1000 / per_s, timing=timing)
     return rate.model_copy(update=changes)
 
@@ -28,7 +39,7 @@ def make_rate(side: str, per_s: float, **changes: object) -> Rate:
 def make_training(side: str, seed: int, scores: list[float], **changes: object) -> Learned:
     """Return a training with a policy every 100 k steps and 10 s."""
     curve = tuple(
-        CurvePoint(total_timesteps=100_000 * k, wall_s=10.0 * k, task_score=score)
+        Point(total_timesteps=100_000 * k, wall_s=10.0 * k, task_score=score)
         for k, score in enumerate(scores, start=1)
     )
     training = Learned(side=side, env="hopper", seed=seed, wall_s=10.0 * len(scores), curve=curve)
@@ -50,28 +61,27 @@ def test_bar_is_kept_or_missed_or_open(bar: str, value: float | None, expected: 
 
 
 def test_sides_alternate() -> None:
-    sides = [call.side for call in throughput.plan(OPTIONS)]
+    sides = [call.function for call in rates.THROUGHPUT.plan(OPTIONS)]
     assert sides == ["ours.measure_rate", "baselines.measure_rate"] * (len(sides) // 2)
     assert len(sides) == 2 * 2 * 3
 
 
 def test_throughput_is_a_ratio_of_medians() -> None:
-    rates = [make_rate("reward-agent", v) for v in (7000.0, 9000.0, 8000.0)]
-    rates += [make_rate("sb3-defaults", v) for v in (2000.0, 1000.0, 9000.0)]
-    options = Options(envs=("hopper",))
-    rows = throughput.compute(options, [*rates, MeasurementError("one failed")])
-    assert rows[0].value == pytest.approx(4.0)
-    assert rows[0].is_reached
-    assert rows[1].value == pytest.approx(60.0)
-    assert "update 40.0%" in rows[1].note
+    measured = [make_rate(OURS, v) for v in (7000.0, 9000.0, 8000.0)]
+    measured += [make_rate("sb3-defaults", v) for v in (2000.0, 1000.0, 9000.0)]
+    ratio, physics = rates.THROUGHPUT.compute(Options(envs=("hopper",)), measured)
+    assert ratio.value == pytest.approx(4.0)
+    assert ratio.is_reached
+    assert physics.value == pytest.approx(60.0)
+    assert "update 40.0%" in physics.note
 
 
-def test_what_cannot_be_measured_has_no_value_and_a_reason() -> None:
-    [row] = throughput.compute_envpool(
-        OPTIONS, [make_rate("reward-agent", 1.0), MeasurementError("ImportError: no")]
-    )
+def test_what_cannot_be_measured_has_no_value_and_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    results = [make_rate(OURS, 1.0), MeasurementError("ImportError: no")]
+    monkeypatch.setattr(speed, "run_calls", lambda calls, n_slots, keep: results)
+    row, failure = speed.run_speed(["envpool"], OPTIONS).rows
     assert (row.value, row.is_reached) == (None, None)
-    assert "ImportError: no" in row.note
+    assert "ImportError: no" in failure.note
 
 
 def test_time_to_the_score_counts_who_was_cut_as_long_as_he_ran() -> None:
@@ -107,32 +117,28 @@ def test_score_after_steps_is_a_ratio_of_interquartile_means() -> None:
     assert "1 trainings ended before" in row.note
 
 
-def test_growth_shows_memory_of_an_environment_and_many_cores_on_paper() -> None:
-    rates = [make_rate("reward-agent", 1e4),
-             make_rate("reward-agent", 1e4, n_envs=64, peak_mib=500.0),
-             make_rate("reward-agent", 1e4, n_envs=1024, peak_mib=530.0)]  # fmt: skip
-    together = [make_rate("reward-agent", 8e3, n_side_by_side=2)] * 2
-    rows = growth.compute(OPTIONS, [*rates, *together])
-    assert find(rows, "peak memory").value == 500.0
+def test_growth_shows_memory_of_an_environment_and_trainings_side_by_side() -> None:
+    measured = [make_rate(OURS, 1e4),
+                make_rate(OURS, 1e4, n_envs=64, peak_mib=120.0),
+                make_rate(OURS, 1e4, n_envs=1024, peak_mib=150.0)]  # fmt: skip
+    together = [make_rate(OURS, 8e3, n_side_by_side=2)] * 2
+    rows = rates.GROWTH.compute(OPTIONS, [*measured, *together])
+    assert find(rows, "peak memory").value == 120.0
     assert find(rows, "each further env").value == pytest.approx(32.0)
-    paper = find(rows, "64 cores")
-    assert "on paper" in paper.note
-    # 2 r / (1 + s) = 16,000 gives s = 1/4; 63 trainings then have 63 r / (1 + 62/4).
-    assert paper.value == pytest.approx(63e4 / 16.5)
+    assert find(rows, "2 trainings side by side").value == pytest.approx(16e3)
 
 
 def test_verdicts_and_whole_run_become_rows() -> None:
-    times = [Verdict(is_warm=warm, program="a", wall_s=s)
-             for warm, s in ((False, 1.2), (True, 0.1), (False, 1.4), (True, 0.2))]  # fmt: skip
-    cold, warm = verdict.compute(OPTIONS, [*times])
-    assert (cold.value, warm.value) == (pytest.approx(1.3), pytest.approx(0.15))
-    run = WholeRun(
-        run_dir="r", wall_s=10.0, waste=0.02, slot_seconds={"physics": 9.8, "checks": 0.2},
-        parent_peak_mib=90.0, candidate_bytes=(2**20, 2**21),
-    )  # fmt: skip
-    waste, disk, memory = whole_run.compute(OPTIONS, [run])
-    assert (waste.value, disk.value, memory.value) == (pytest.approx(2.0), 2.0, 90.0)
+    times = [Sample(what=f"verdict, {kind}", name="a", value=s)
+             for kind, s in (("cold", 0.3), ("warm", 0.1), ("cold", 0.5), ("warm", 0.2))]  # fmt: skip
+    cold, warm = costs.VERDICT.compute(OPTIONS, times)
+    assert (cold.value, warm.value) == (pytest.approx(0.4), pytest.approx(0.15))
+    run = [Sample(what=name, name="r", value=value, note="of 10 s: physics 98.0%")
+           for name, value in zip(costs._RUN_BARS, (2.0, 2.5, 90.0), strict=True)]  # fmt: skip
+    waste, disk, memory = costs.RUN.compute(OPTIONS, run)
+    assert (waste.value, disk.value, memory.value) == (2.0, 2.5, 90.0)
     assert "physics 98.0%" in waste.note
+    assert waste.is_reached
 
 
 def test_report_is_written_after_each_measurement_and_shown(
@@ -151,22 +157,21 @@ def test_report_is_written_after_each_measurement_and_shown(
     report = speed.run_speed(["one"], OPTIONS, path)
     assert [len(item) for item in seen] == [1]
     assert json.loads(path.read_text())["rows"][0]["value"] == 3.0
-    assert "3 x" in speed.render_speed(report)
-    assert report.machine.isolation == "sandbox"
+    assert "3 x" in render_rows(report.rows)
     with pytest.raises(UnknownNameError, match="one"):
         speed.run_speed(["onne"], OPTIONS)
 
 
 def test_rows_are_computed_again_from_a_stored_report(tmp_path: Path) -> None:
-    rates = [make_rate("reward-agent", 9e3), make_rate("sb3-defaults", 2e3)]
-    machine = speed.describe_machine(OPTIONS)
+    measured = [make_rate("reward-agent", 9e3), make_rate("sb3-defaults", 2e3)]
+    machine = speed.describe_machine(1)
     path = tmp_path / "speed.json"
     path.write_text(
-        speed.SpeedReport(machine=machine, rows=(), measurements=rates).model_dump_json()
+        speed.SpeedReport(machine=machine, rows=(), measurements=measured).model_dump_json()
     )
     report = speed.recompute_rows(["throughput"], Options(envs=("hopper",)), path)
     assert report.rows[0].value == pytest.approx(4.5)
-    assert report.measurements == tuple(rates)
+    assert report.measurements == tuple(measured)
     path.write_text("{}")
     with pytest.raises(DataError, match="no report"):
         speed.recompute_rows(["throughput"], OPTIONS, path)
@@ -175,8 +180,8 @@ def test_rows_are_computed_again_from_a_stored_report(tmp_path: Path) -> None:
 def test_failed_measurement_is_a_result_and_others_go_on() -> None:
     calls = [
         Call("missing.measure"),
-        Call("whole_run.read_run", {"run_dir": "no-such-run"}),
-        Call("whole_run.find_waste", {"seconds": {"llm": 3.0, "probe": 1.0}}),
+        Call("costs.read_run", {"run_dir": "no-such-run"}),
+        Call("costs.find_waste", {"seconds": {"llm": 3.0, "probe": 1.0}}),
     ]
     missing, unknown, waste = run_calls(calls, n_slots=2)
     assert isinstance(missing, MeasurementError)
@@ -193,7 +198,7 @@ class DiesOnArrival:
 
 def test_process_that_dies_fails_alone() -> None:
     seconds = {"seconds": {"llm": 1.0}}
-    calls = [Call("any.thing", {"it": DiesOnArrival()}), Call("whole_run.find_waste", seconds)]
+    calls = [Call("any.thing", {"it": DiesOnArrival()}), Call("costs.find_waste", seconds)]
     died, waste = run_calls(calls)
     assert "ended with 7" in str(died)
     assert waste == 0.0

@@ -1,8 +1,12 @@
-"""The other sides: Stable-Baselines3's PPO as its users run it, on Gymnasium or on EnvPool."""
+"""The other sides: Stable-Baselines3's PPO as its users run it, on Gymnasium or on EnvPool.
+
+EnvPool is no dependency: ``pip install envpool`` where this is to be measured.
+"""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,15 +14,17 @@ import gymnasium
 import mujoco
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from stable_baselines3 import PPO
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.env_util import make_vec_env
-from stable_baselines3.common.vec_env import VecEnv, VecNormalize
+from stable_baselines3.common.vec_env import VecEnv, VecMonitor, VecNormalize
 
-from benchmarks.measurements import CurvePoint, Learned, Rate
-from benchmarks.setting import Setting, load_setting
-from benchmarks.sides.scores import score_policies
-from reward_agent.definitions.card import EnvCard
+from benchmarks.measure import Learned, Point, Rate, Setting, load_setting
+from benchmarks.ours import evaluate_policies
+from benchmarks.rates import DEFAULTS as DEFAULTS_NAME
+from benchmarks.rates import ENVPOOL_SIDE
+from reward_agent.definitions.card import EnvCard, PPOSettings
 from reward_agent.learning.policy import Layer, NumpyPolicy, PolicyHeader
 
 
@@ -39,7 +45,7 @@ class Baseline:
     settings: dict[str, Any] = field(default_factory=dict)
 
 
-DEFAULTS = Baseline("sb3-defaults", n_envs=8)
+DEFAULTS = Baseline(DEFAULTS_NAME, n_envs=8)
 # Source: https://github.com/DLR-RM/rl-baselines3-zoo, hyperparams/ppo.yml at commit 208b6fd,
 # entry Hopper-v4 ("Tuned"); the same as in https://huggingface.co/sb3/ppo-Hopper-v3.
 TUNED_HOPPER = Baseline(
@@ -68,20 +74,56 @@ TUNED_HOPPER = Baseline(
 BASELINES = {item.name: item for item in (DEFAULTS, TUNED_HOPPER)}
 
 
-def measure_rate(env: str, steps: int, seed: int = 0, side: str = DEFAULTS.name) -> Rate:
-    """Train for at least some steps and return how fast that went."""
+def measure_rate(env: str, steps: int, seed: int = 0) -> Rate:
+    """Train with the defaults for at least some steps and return how fast that went."""
     torch.set_num_threads(1)
-    baseline, setting = BASELINES[side], load_setting(env)
+    card = load_setting(env).card
     started = time.perf_counter()
-    model = make_model(baseline, setting.card, seed)
+    model = make_model(DEFAULTS, card, seed)
+    return _time(model, DEFAULTS.name, env, steps, started)
+
+
+def measure_envpool(env: str, steps: int, seed: int = 0) -> Rate:
+    """Train with the card's settings on EnvPool and return how fast that went."""
+    torch.set_num_threads(1)
+    card = load_setting(env).card
+    started = time.perf_counter()
+    pool = VecMonitor(_EnvPool(str(card.gymnasium_id), card.ppo.n_envs, seed))
+    pool = VecNormalize(
+        pool,
+        norm_obs=card.ppo.normalize_observation,
+        norm_reward=card.ppo.normalize_reward,
+        gamma=card.ppo.gamma,
+    )
+    model = PPO("MlpPolicy", pool, seed=seed, device="cpu", **translate_settings(card.ppo))
+    return _time(model, ENVPOOL_SIDE, env, steps, started)
+
+
+def _time(model: PPO, side: str, env: str, steps: int, started: float) -> Rate:
     model.learn(steps)
     return Rate(
         side=side,
         env=env,
-        n_envs=baseline.n_envs,
+        n_envs=model.n_envs,
         steps=model.num_timesteps,
         wall_s=time.perf_counter() - started,
     )
+
+
+def translate_settings(ppo: PPOSettings) -> dict[str, Any]:
+    """Return the settings of a card as Stable-Baselines3's PPO takes them."""
+    activations = {"tanh": torch.nn.Tanh, "relu": torch.nn.ReLU}
+    names = (
+        "n_steps", "batch_size", "n_epochs", "learning_rate", "gamma", "gae_lambda", "clip_range",
+        "ent_coef", "vf_coef", "max_grad_norm", "target_kl",
+    )  # fmt: skip
+    return {name: getattr(ppo, name) for name in names} | {
+        "policy_kwargs": {
+            "net_arch": list(ppo.net_arch),
+            "activation_fn": activations[ppo.activation],
+            "log_std_init": ppo.log_std_init,
+        }
+    }
 
 
 @dataclass(frozen=True)
@@ -93,17 +135,17 @@ class Goal:
         score: task score that ends it, once ``min_steps`` are done.
         min_steps: env steps, at least.
         limit_s: seconds of training, at most.
-        deadline: time of day, in s since 1970, at most.
+        spacing: env steps from one judged policy to the next, at least.
     """
 
     steps: int
     score: float
     min_steps: int
     limit_s: float
-    deadline: float = float("inf")
+    spacing: int
 
 
-def learn(env: str, seed: int, side: str, goal: dict[str, float], spacing: int) -> Learned:
+def learn(env: str, seed: int, side: str, goal: dict[str, Any]) -> Learned:
     """Train, and judge policies on the way while the clock stands.
 
     Args:
@@ -111,11 +153,10 @@ def learn(env: str, seed: int, side: str, goal: dict[str, float], spacing: int) 
         seed: of the training.
         side: name of a baseline.
         goal: a ``Goal`` as a dict.
-        spacing: env steps from one judged policy to the next, at least.
     """
     torch.set_num_threads(1)
     baseline, setting = BASELINES[side], load_setting(env)
-    judge = _Judge(setting, Goal(**goal), spacing)  # type: ignore[arg-type]
+    judge = _Judge(setting, Goal(**goal))
     model = make_model(baseline, setting.card, seed)
     model.learn(int(goal["steps"]), callback=judge)
     judge.note()
@@ -147,11 +188,11 @@ def make_model(baseline: Baseline, card: EnvCard, seed: int) -> PPO:
 class _Judge(BaseCallback):  # type: ignore[misc]
     """Scores the policy after updates, with the clock of the training stopped."""
 
-    def __init__(self, setting: Setting, goal: Goal, spacing: int) -> None:
+    def __init__(self, setting: Setting, goal: Goal) -> None:
         super().__init__()
-        self.curve: list[CurvePoint] = []
+        self.curve: list[Point] = []
         self.has_reached = False
-        self._setting, self._goal, self._spacing = setting, goal, spacing
+        self._setting, self._goal = setting, goal
         self._paused_s = 0.0
         self._started = time.perf_counter()
 
@@ -164,10 +205,11 @@ class _Judge(BaseCallback):  # type: ignore[misc]
         """Score the policy as it is now, unless one was scored shortly before."""
         steps, wall_s = self.model.num_timesteps, self.wall_s
         last = self.curve[-1].total_timesteps if self.curve else 0
-        if steps - last < self._spacing and steps < self._goal.steps:
+        if steps - last < self._goal.spacing and steps < self._goal.steps:
             return
-        [score] = score_policies(self._setting, [export_policy(self.model, self._setting.card)])
-        self.curve.append(CurvePoint(total_timesteps=steps, wall_s=wall_s, task_score=score))
+        policy = export_policy(self.model, self._setting.card)
+        score = evaluate_policies(self._setting, [policy])[0].task_score
+        self.curve.append(Point(total_timesteps=steps, wall_s=wall_s, task_score=score))
         self.has_reached |= score is not None and score >= self._goal.score
         self._paused_s += self.wall_s - wall_s
 
@@ -177,9 +219,8 @@ class _Judge(BaseCallback):  # type: ignore[misc]
             self.note()
 
     def _on_step(self) -> bool:
-        goal = self._goal
-        is_done = self.has_reached and self.model.num_timesteps >= goal.min_steps
-        return not (is_done or self.wall_s > goal.limit_s or time.time() > goal.deadline)
+        is_done = self.has_reached and self.model.num_timesteps >= self._goal.min_steps
+        return not (is_done or self.wall_s > self._goal.limit_s)
 
 
 def export_policy(model: PPO, card: EnvCard) -> NumpyPolicy:
@@ -216,3 +257,51 @@ def _find_normalization(model: PPO) -> tuple[Any, Any, float]:
 
 def _copy(values: torch.Tensor) -> Any:
     return values.detach().numpy().copy()
+
+
+class _EnvPool(VecEnv):  # type: ignore[misc]
+    """EnvPool as a ``VecEnv``: an episode that ended is begun anew at once."""
+
+    def __init__(self, gymnasium_id: str, n_envs: int, seed: int) -> None:
+        import envpool
+
+        self.render_mode = None
+        self._pool = envpool.make_gymnasium(gymnasium_id, num_envs=n_envs, seed=seed)
+        super().__init__(n_envs, self._pool.observation_space, self._pool.action_space)
+        self._actions: NDArray[Any]
+
+    def reset(self) -> NDArray[Any]:
+        return np.asarray(self._pool.reset()[0])
+
+    def step_async(self, actions: NDArray[Any]) -> None:
+        self._actions = actions.astype(np.float64)
+
+    def step_wait(self) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], list[dict[str, Any]]]:
+        observations, rewards, terminated, truncated, _ = self._pool.step(self._actions)
+        done = terminated | truncated
+        infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
+        for i in np.flatnonzero(done):
+            infos[i] = {
+                "terminal_observation": observations[i].copy(),
+                "TimeLimit.truncated": bool(truncated[i] and not terminated[i]),
+            }
+        if done.any():
+            ended = np.flatnonzero(done)
+            observations = observations.copy()
+            observations[ended] = self._pool.reset(ended.astype(np.int32))[0]
+        return observations, rewards, done, infos
+
+    def close(self) -> None:
+        self._pool.close()
+
+    def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
+        return [getattr(self, attr_name, None)] * self.num_envs
+
+    def set_attr(self, attr_name: str, value: Any, indices: Any = None) -> None:
+        raise NotImplementedError(attr_name)
+
+    def env_method(self, method_name: str, *args: Any, **kwargs: Any) -> list[Any]:
+        raise NotImplementedError(method_name)
+
+    def env_is_wrapped(self, wrapper_class: type[Any], indices: Any = None) -> Sequence[bool]:
+        return [False] * self.num_envs

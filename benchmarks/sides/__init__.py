@@ -1,1 +1,0 @@
-"""What runs in the processes of a benchmark: our trainings, and those they are compared with."""
