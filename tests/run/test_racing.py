@@ -19,10 +19,10 @@ from reward_agent.run.racing import (
     RungScore,
     Standing,
     choose_survivors,
-    describe_stop,
     find_next_stop,
     has_held,
     make_policy,
+    name_stop,
 )
 
 TOTAL = 80_000
@@ -325,8 +325,8 @@ def test_a_target_is_held_by_the_last_two_scores() -> None:
 
 
 def test_the_reason_of_a_stop_names_both_scores() -> None:
-    text = describe_stop(50_000, score(0.5), [score(0.5), score(2.0)], "m")
-    assert text == "stopped: 0.5 m at 50,000 steps, the best had 2"
+    outcome = name_stop(50_000, score(0.5), [score(0.5), score(2.0)], "m")
+    assert str(outcome) == "stopped: 0.5 m at 50,000 steps, the best had 2"
 
 
 @pytest.mark.parametrize(("mode", "least"), [("halving", 0.93), ("bandit", 0.93)])
