@@ -32,7 +32,8 @@ from reward_agent.records.events import IterationFinished
 from reward_agent.records.jobs import PROGRAM_FILE
 from reward_agent.records.store import Candidate, Iteration, RunStore
 from reward_agent.run.active import ActiveRun
-from reward_agent.run.loop import design_iteration, update_run
+from reward_agent.run.loop import design_iteration
+from reward_agent.run.winner import update_run
 from reward_agent.types import RewardProgram
 
 EDIT_IDEA = DesignIdea("edited-by-hand", "The person's own change of the program.")
@@ -81,7 +82,6 @@ def run_round(
     briefs = _make_briefs(run, started.iteration, ideas, feedback, known)
     iteration = design_iteration(run, started.iteration, briefs)
     run.background.finish()  # the person is to see the films
-    run.background.finish()
     run.store.write_iteration(iteration)
     run.notify(IterationFinished(iteration.index, iteration.best))
     update_run(run)

@@ -49,13 +49,11 @@ from reward_agent.records.store import (
     Winner,
     find_run,
     read_record,
-    write_text,
 )
-from reward_agent.report.page import write_report
 from reward_agent.rewards.checks import check_program
 from reward_agent.run.active import ActiveRun, Metric
-from reward_agent.run.loop import update_run
 from reward_agent.run.open import HeldRun, open_run
+from reward_agent.run.winner import update_run, write_results
 from reward_agent.types import CheckReport, RewardProgram
 
 MAX_CANDIDATES = 3
@@ -142,15 +140,8 @@ class Session(SessionState):
         candidate = entry.candidate
         self.log.append(Decided, candidate=candidate.id, verdict="accepted")
         winner = self._make_winner(candidate)
-        run = self.run.model_copy(
-            update={"winner": winner, "status": "finished", "note": "accepted by a person"}
-        )
-        self.store.write_run(run)
-        write_text(
-            self.store.dir / "reward.py",
-            self.store.read_program(candidate.iteration, candidate.id),
-        )
-        write_report(self.store.dir)
+        changes = {"winner": winner, "status": "finished", "note": "accepted by a person"}
+        write_results(self.store, self.run.model_copy(update=changes))
         return winner
 
     # --- the metric -------------------------------------------------------------------------------

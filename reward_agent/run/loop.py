@@ -12,11 +12,10 @@ from collections.abc import Iterable, Sequence
 from reward_agent.designers.brief import DesignBrief, HistoryEntry
 from reward_agent.designers.history import find_best, read_entry, read_history, recall
 from reward_agent.designers.ideas import choose_ideas
-from reward_agent.errors import BudgetError, DataError, RewardAgentError
+from reward_agent.errors import DataError
 from reward_agent.records.events import Concluded, Finished, IterationFinished, IterationStarted
 from reward_agent.records.outcomes import Outcome
-from reward_agent.records.store import Candidate, Iteration, RunRecord, write_record, write_text
-from reward_agent.report.page import write_report
+from reward_agent.records.store import Candidate, Iteration, RunRecord, write_record
 from reward_agent.run.active import ActiveRun
 from reward_agent.run.draft import DraftRecord
 from reward_agent.run.enlist import draft_all
@@ -24,7 +23,7 @@ from reward_agent.run.evaluate import StoredEpisodes, collect_episodes, evaluate
 from reward_agent.run.explain import analyse_candidate, summarise_candidate
 from reward_agent.run.race import Race
 from reward_agent.run.train import Finish, read_initial_policy
-from reward_agent.run.winner import choose_winner, confirm_best, film_winner
+from reward_agent.run.winner import name_winner, update_run
 from reward_agent.threads import map_threads
 from reward_agent.types import RewardProgram, TrainingResult, Usage, rank_value
 
@@ -56,7 +55,7 @@ def run_design(run: ActiveRun) -> RunRecord:
         update_run(run)
         if _is_target_reached(run):
             break
-    record = _name_winner(run)
+    record = name_winner(run)
     run.notify(Finished(record.winner.candidate if record.winner else None))
     return record
 
@@ -223,77 +222,4 @@ def _is_target_reached(run: ActiveRun) -> bool:
     best = find_best(read_history(run.store))
     return (
         target is not None and best is not None and rank_value(best.candidate.task_score) >= target
-    )
-
-
-def update_run(run: ActiveRun) -> RunRecord:
-    """Bring run.json, reward.py and the report up to date."""
-    entries = read_history(run.store)
-    best = find_best(entries)
-    record = run.store.read_run().model_copy(
-        update={
-            "usage": run.budget.usage,
-            "total_timesteps": sum(entry.candidate.total_timesteps for entry in entries),
-            **_read_clock(run),
-        }
-    )
-    run.store.write_run(record)
-    if best is not None and best.program is not None:
-        write_text(run.store.dir / "reward.py", best.program.source)
-    with run.ledger.spend("report"):
-        write_report(run.store.dir)
-    return record
-
-
-def _name_winner(run: ActiveRun) -> RunRecord:
-    """Train the two best again with fresh seeds and name the winner."""
-    entries = read_history(run.store)
-    trained = [entry for entry in entries if entry.candidate.evaluation is not None]
-    if not trained and run.budget.reached:
-        raise BudgetError(
-            f"{run.budget.reached}; no program was trained before",
-            "give a higher limit, or lower the most that a call can cost with --reply-tokens, and "
-            f"go on with: {run.store.resume_command}",
-        )
-    if not trained:
-        raise RewardAgentError(*_explain_no_candidate(run, [e.candidate for e in entries]))
-    confirmations = confirm_best(run, trained)
-    run.background.finish()
-    winner = choose_winner(run, trained, confirmations)
-    winner = film_winner(run, winner) if winner else None
-    record = update_run(run)
-    extra = sum(item.evaluation is not None for item in confirmations) * run.settings.steps
-    record = record.model_copy(
-        update={
-            "status": "finished",
-            "note": "" if winner else "nothing was ranked: the task has no metric",
-            "limit": run.budget.reached,
-            "confirmations": tuple(confirmations),
-            "winner": winner,
-            "total_timesteps": record.total_timesteps + extra,
-            **_read_clock(run),
-        }
-    )
-    run.store.write_run(record)
-    if winner is not None:
-        source = run.store.read_program(winner.iteration, winner.candidate)
-        write_text(run.store.dir / "reward.py", source)
-    with run.ledger.spend("report"):
-        write_report(run.store.dir)
-    return record
-
-
-def _read_clock(run: ActiveRun) -> dict[str, object]:
-    return {"wall_s": run.ledger.elapsed_s, "slot_seconds": run.ledger.account()}
-
-
-def _explain_no_candidate(run: ActiveRun, candidates: list[Candidate]) -> tuple[str, str]:
-    outcomes = [candidate.outcome for candidate in candidates]
-    common = max(set(outcomes), key=outcomes.count)
-    return (
-        f"no candidate passed: {len(outcomes)} of {len(outcomes)} programs ended before a "
-        f"result, most often '{common}'",
-        f"reword the task, use another model, or go on with "
-        f"`{run.store.resume_command} --iterations "
-        f"{run.settings.iterations + 2}`",
     )

@@ -1,4 +1,4 @@
-"""``design``: set a run up, or take one up again, and follow it to its end."""
+"""Where a run begins: ``design`` sets one up, ``resume_run`` takes it up, ``open_run`` holds it."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ from reward_agent.executors import Place
 from reward_agent.executors.registry import EXECUTORS, make_places
 from reward_agent.executors.remote import ClusterOptions
 from reward_agent.executors.slots import SlotExecutor
+from reward_agent.llm.provider import PROVIDERS
 from reward_agent.llm.registry import choose_provider
 from reward_agent.records.events import (
     Listener,
@@ -42,14 +43,21 @@ from reward_agent.records.settings import (
     ResolvedSettings,
     RunSettings,
     change_settings,
+    list_settings,
     resolve_settings,
 )
-from reward_agent.records.store import RunRecord, RunStore, find_run, name_new_run, now_utc
+from reward_agent.records.store import (
+    METRIC_FILE,
+    RunRecord,
+    RunStore,
+    find_run,
+    name_new_run,
+    now_utc,
+)
 from reward_agent.records.timing import TimeLedger
 from reward_agent.run.active import ActiveRun, read_run_metric
 from reward_agent.run.loop import run_design
 from reward_agent.run.metric import MetricChoice, ProposedMetric, choose_metric
-from reward_agent.run.repeat import Repeated, find_repeated
 from reward_agent.sandbox.isolation import check_isolation
 from reward_agent.simulation.backends import list_packages, require_backend
 from reward_agent.version import __version__
@@ -120,6 +128,57 @@ def design(
     choice = MetricChoice(own_metric, read_task_metric(card, spec), accept_metric, accept_unseen)
     with open_run(store, resolved.settings, describe, listen, environ) as held:
         return _follow(held, choice)
+
+
+@dataclass(frozen=True)
+class Repeated:
+    """A run that is repeated without a model.
+
+    Args:
+        run: its record.
+        provider: the provider that names it for good, also where ``last`` was given.
+        metric: source of the metric that it was judged by, or None.
+    """
+
+    run: RunRecord
+    provider: str
+    metric: str | None
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The settings that decide what is asked of a model."""
+        kept = list_settings(is_personal=False)
+        settings = {name: value for name, value in self.run.config.items() if name in kept}
+        return settings | {"provider": self.provider}
+
+    @property
+    def own_metric(self) -> str | None:
+        """The metric, where a person gave it to the run."""
+        return self.metric if self.run.metric_origin == "file" else None
+
+    def is_accepted(self, proposed: ProposedMetric) -> bool:
+        """Tell whether a proposed metric is the one that was accepted in the run."""
+        return proposed.proposal.source == self.metric
+
+
+def find_repeated(provider: object, runs_dir: Path | None = None) -> Repeated | None:
+    """Return the run that ``--provider replay:RUN`` names, or None for another provider.
+
+    Raises:
+        UsageError: no run is named, or there is none of that name.
+    """
+    kind, _, name = str(provider or "").partition(":")
+    row = PROVIDERS.find_own(kind)
+    if row is None or not row.is_replay:
+        return None
+    if not name:
+        raise UsageError("replay needs a run", "give --provider replay:RUN, such as replay:last")
+    folder = find_runs_dir(runs_dir)
+    store = find_run(name, folder)
+    where = store.dir.name if store.dir.parent == folder else str(store.dir)
+    path = store.dir / METRIC_FILE
+    metric = path.read_text("utf-8") if path.is_file() else None
+    return Repeated(store.read_run(), f"{kind}:{where}", metric)
 
 
 def _find_task(

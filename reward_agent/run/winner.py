@@ -1,4 +1,4 @@
-"""Winner: the two best programs are trained again with seeds that took no part in the choice."""
+"""Winner: the two best are trained again, with seeds that took no part in the choice."""
 
 from __future__ import annotations
 
@@ -7,12 +7,22 @@ from pathlib import Path
 from statistics import fmean
 
 from reward_agent.designers.brief import HistoryEntry
-from reward_agent.errors import DataError
+from reward_agent.designers.history import find_best, read_history
+from reward_agent.errors import BudgetError, DataError, RewardAgentError
 from reward_agent.evaluation.trajectories import Trajectories
 from reward_agent.records.events import Confirming
 from reward_agent.records.jobs import RESULT_FILE, TRAJECTORIES_FILE, EvaluateResult
 from reward_agent.records.outcomes import Outcome
-from reward_agent.records.store import Candidate, Confirmation, Winner, read_record
+from reward_agent.records.store import (
+    Candidate,
+    Confirmation,
+    RunRecord,
+    RunStore,
+    Winner,
+    read_record,
+    write_text,
+)
+from reward_agent.report.page import write_report
 from reward_agent.run.active import ActiveRun
 from reward_agent.run.evaluate import evaluate_training, film_training
 from reward_agent.run.train import Entrant, train_until
@@ -20,6 +30,83 @@ from reward_agent.types import RewardProgram, TrainingResult, rank_value
 
 # Seeds of confirmations start here, above the run's own seed.
 FRESH_SEED = 100
+
+
+def name_winner(run: ActiveRun) -> RunRecord:
+    """Train the two best again with fresh seeds, name the winner and write the run's results.
+
+    Raises:
+        RewardAgentError: nothing was trained.
+    """
+    entries = read_history(run.store)
+    trained = [entry for entry in entries if entry.candidate.evaluation is not None]
+    if not trained and run.budget.reached:
+        raise BudgetError(
+            f"{run.budget.reached}; no program was trained before",
+            "give a higher limit, or lower the most that a call can cost with --reply-tokens, and "
+            f"go on with: {run.store.resume_command}",
+        )
+    if not trained:
+        raise RewardAgentError(*_explain_no_candidate(run, [e.candidate for e in entries]))
+    confirmations = confirm_best(run, trained)
+    run.background.finish()
+    winner = choose_winner(run, trained, confirmations)
+    return update_run(
+        run,
+        status="finished",
+        note="" if winner else "nothing was ranked: the task has no metric",
+        limit=run.budget.reached,
+        confirmations=tuple(confirmations),
+        winner=film_winner(run, winner) if winner else None,
+    )
+
+
+def update_run(run: ActiveRun, **changes: object) -> RunRecord:
+    """Bring run.json, reward.py and the report up to date.
+
+    Args:
+        run: the run in progress.
+        changes: of its record, beside what was spent.
+    """
+    record = run.store.read_run().model_copy(update=changes)
+    entries = read_history(run.store)
+    n_confirmed = sum(item.evaluation is not None for item in record.confirmations)
+    spent = {
+        "usage": run.budget.usage,
+        "total_timesteps": sum(entry.candidate.total_timesteps for entry in entries)
+        + n_confirmed * run.settings.steps,
+        "wall_s": run.ledger.elapsed_s,
+        "slot_seconds": run.ledger.account(),
+    }
+    record = record.model_copy(update=spent)
+    with run.ledger.spend("report"):
+        write_results(run.store, record)
+    return record
+
+
+def write_results(store: RunStore, record: RunRecord) -> None:
+    """Write run.json, and what follows from it: the program in reward.py, the report."""
+    store.write_run(record)
+    if record.winner is not None:
+        source = store.read_program(record.winner.iteration, record.winner.candidate)
+    else:
+        best = find_best(read_history(store))
+        source = best.program.source if best and best.program else ""
+    if source:
+        write_text(store.dir / "reward.py", source)
+    write_report(store.dir)
+
+
+def _explain_no_candidate(run: ActiveRun, candidates: list[Candidate]) -> tuple[str, str]:
+    outcomes = [candidate.outcome for candidate in candidates]
+    common = max(set(outcomes), key=outcomes.count)
+    return (
+        f"no candidate passed: {len(outcomes)} of {len(outcomes)} programs ended before a "
+        f"result, most often '{common}'",
+        f"reword the task, use another model, or go on with "
+        f"`{run.store.resume_command} --iterations "
+        f"{run.settings.iterations + 2}`",
+    )
 
 
 def confirm_best(run: ActiveRun, trained: Sequence[HistoryEntry]) -> list[Confirmation]:

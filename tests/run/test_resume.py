@@ -19,8 +19,8 @@ from reward_agent.errors import Interrupted, RewardAgentError, UsageError
 from reward_agent.records.events import Drafted, Event
 from reward_agent.records.outcomes import TRAINED
 from reward_agent.records.store import RunRecord, RunStore, find_run
-from reward_agent.run import loop
 from reward_agent.run import metric as metric_stage
+from reward_agent.run import winner as winner_stage
 
 GOOD = """```python
 def compute_reward(state, action, next_state):
@@ -83,10 +83,10 @@ def fail_at_call(monkeypatch: pytest.MonkeyPatch, place: Any, name: str, number:
         (metric_stage, "_adopt", 1),
         (RunStore, "adopt_draft", 2),
         (RunStore, "write_iteration", 1),
-        (loop, "write_report", 1),
-        (loop, "confirm_best", 1),
-        (loop, "choose_winner", 1),
-        (loop, "write_report", 3),
+        (winner_stage, "write_report", 1),
+        (winner_stage, "confirm_best", 1),
+        (winner_stage, "choose_winner", 1),
+        (winner_stage, "write_report", 2),
     ],
 )
 def test_stopped_anywhere_it_ends_as_if_it_had_not_been(
@@ -108,6 +108,23 @@ def test_stopped_anywhere_it_ends_as_if_it_had_not_been(
     [iteration] = [open_run(tmp_path).read_iteration(0)]
     assert [candidate.outcome for candidate in iteration.candidates] == [TRAINED] * 2
     assert (open_run(tmp_path).dir / "report.html").is_file()
+
+
+def test_results_are_written_once_a_round_and_once_at_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[str] = []
+    for place, name in ((winner_stage, "write_report"), (winner_stage, "write_text")):
+        real = getattr(place, name)
+
+        def count(*arguments: Any, real: Any = real, name: str = name) -> Any:
+            written.append(name)
+            return real(*arguments)
+
+        monkeypatch.setattr(place, name, count)
+    run = design(tmp_path)
+    assert run.status == "finished"
+    assert (written.count("write_report"), written.count("write_text")) == (2, 2)
 
 
 def test_a_full_disk_ends_the_run_with_what_to_do(
