@@ -84,6 +84,7 @@ def test_a_provider_is_one_file(install, tmp_path: Path) -> None:
 CARPENTER = """
 from reward_agent.designers.roles import MetricProposal, Opinion, Proposal
 from reward_agent.llm.provider import Provider
+from reward_agent.records.outcomes import Outcome
 from reward_agent.types import Critique, RewardProgram
 
 PROGRAM = '''
@@ -107,7 +108,7 @@ class Carpenter:
         return proposal
 
     def propose_metric(self, card, description, previous=None, findings=()):
-        return MetricProposal(None, "no metric: no ruler at hand")
+        return MetricProposal(None, Outcome(kind="no_metric", detail="no ruler at hand"))
 
     def review(self, brief, program, findings=()):
         return Opinion(Critique(verdict="accept", summary="it holds"))

@@ -9,6 +9,7 @@ from reward_agent.designers.brief import DesignBrief
 from reward_agent.designers.roles import MetricProposal, Proposal
 from reward_agent.errors import UsageError
 from reward_agent.llm.provider import ProviderOptions
+from reward_agent.records.outcomes import Outcome
 from reward_agent.types import Critique, Finding, RewardProgram
 
 
@@ -69,6 +70,5 @@ class GivenDesigner:
         findings: tuple[Finding, ...] = (),
     ) -> MetricProposal:
         """Say that there is none."""
-        return MetricProposal(
-            None, f"no metric: {self.name} is a reward; give --metric FILE of your own"
-        )
+        why = f"{self.name} is a reward; give --metric FILE of your own"
+        return MetricProposal(None, Outcome(kind="no_metric", detail=why))

@@ -32,6 +32,7 @@ from reward_agent.errors import (
     TruncatedReplyError,
 )
 from reward_agent.llm.chat import ChatModel, ChatRequest, Exchange, make_exchange, read_reply
+from reward_agent.records.outcomes import Outcome
 from reward_agent.rewards.language import METRIC_ENTRY, REWARD_ENTRY
 from reward_agent.types import Analysis, Critique, Finding, Record, RewardProgram
 
@@ -40,8 +41,6 @@ R = TypeVar("R", bound=Record)
 # A reply that was cut off is asked for once more with this much more room.
 _MORE_ROOM = 2
 _N_JSON_REPAIRS = 1
-# Begins the reason of what was not asked for want of money: a run with a higher limit asks again.
-LIMIT_MARK = "limit: "
 
 
 class ModelDesigner:
@@ -118,7 +117,8 @@ class ModelDesigner:
                 elif is_opening:
                     raise  # no program of this run would fit
                 else:
-                    return Proposal(None, f"no program: {error.message}", is_final=True)
+                    outcome = Outcome(kind="no_program", detail=error.message)
+                    return Proposal(None, outcome, is_final=True)
 
 
 class ModelCritic:
@@ -165,12 +165,14 @@ class ModelReply:
         exchanges: the calls that it took.
         reason: why there is none.
         is_final: whether asking again cannot help.
+        is_limit: whether it was not asked for want of money: a run with a higher limit asks again.
     """
 
     text: str | None
     exchanges: tuple[Exchange, ...]
     reason: str = ""
     is_final: bool = False
+    is_limit: bool = False
 
     @property
     def said(self) -> str:
@@ -196,7 +198,7 @@ def ask(model: ChatModel, request: ChatRequest) -> ModelReply:
                 exchanges.append(make_exchange(request, model.complete(request)))
         return ModelReply(read_reply(exchanges[-1].completion), tuple(exchanges))
     except BudgetError as error:
-        return ModelReply(None, tuple(exchanges), f"{LIMIT_MARK}{error.message}", is_final=True)
+        return ModelReply(None, tuple(exchanges), error.message, is_final=True, is_limit=True)
     except (RefusalError, ScriptEndedError) as error:
         return ModelReply(None, tuple(exchanges), error.message, is_final=True)
     except (EmptyReplyError, TruncatedReplyError) as error:
@@ -234,23 +236,24 @@ def ask_for_record(model: ChatModel, request: ChatRequest, kind: type[R]) -> Opi
 
 def _read_program(reply: ModelReply) -> Proposal:
     if reply.text is None:
-        outcome = f"no program: {reply.reason}"
+        outcome = Outcome(kind="limit" if reply.is_limit else "no_program", detail=reply.reason)
         return Proposal(None, outcome, reply.said, reply.exchanges, is_final=reply.is_final)
     parsed = parse_code(reply.text, REWARD_ENTRY)
     if parsed.source is None:
-        return Proposal(None, f"no program: {parsed.reason}", reply.said, reply.exchanges)
+        outcome = Outcome(kind="no_program", detail=parsed.reason)
+        return Proposal(None, outcome, reply.said, reply.exchanges)
     return Proposal(RewardProgram(parsed.source), reply=reply.said, exchanges=reply.exchanges)
 
 
 def _read_metric(reply: ModelReply) -> MetricProposal:
     kept = MetricProposal(None, reply=reply.said, exchanges=reply.exchanges)
     if reply.text is None:
-        return replace(kept, outcome=f"no metric: {reply.reason}")
+        return replace(kept, outcome=Outcome(kind="no_metric", detail=reply.reason))
     try:
         words = parse_record(reply.text, MetricWords)
     except DataError as error:
-        return replace(kept, outcome=f"no metric: {error.message}")
+        return replace(kept, outcome=Outcome(kind="no_metric", detail=error.message))
     parsed = parse_code(reply.text, METRIC_ENTRY)
     if parsed.source is None:
-        return replace(kept, outcome=f"no metric: {parsed.reason}")
+        return replace(kept, outcome=Outcome(kind="no_metric", detail=parsed.reason))
     return replace(kept, source=parsed.source, **words.model_dump())

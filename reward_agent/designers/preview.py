@@ -30,9 +30,10 @@ from reward_agent.designers.prompts import (
     make_review_request,
     make_revision_request,
 )
-from reward_agent.designers.roles import PROGRAM, MetricProposal, Proposal
+from reward_agent.designers.roles import MetricProposal, Proposal
 from reward_agent.errors import UnknownNameError
 from reward_agent.llm.chat import ChatRequest
+from reward_agent.records.outcomes import TRAINED, Outcome
 from reward_agent.records.store import Candidate, find_run
 from reward_agent.types import Critique, Evaluation, Finding, RewardProgram, Risk
 
@@ -144,7 +145,8 @@ def _make_repair(subject: Subject) -> ChatRequest:
     program = _break(subject.program, subject.card)
     findings = check_program(program, subject.card).findings
     first = next((item for item in findings if item.severity == "error"), None)
-    outcome = f"rejected: check: {first.message}" if first else PROGRAM
+    detail = first.message if first else ""
+    outcome = Outcome(kind="rejected", stage="check", detail=detail)
     return make_repair_request(subject.make_brief(), _propose(program, outcome), findings)
 
 
@@ -159,7 +161,7 @@ def _make_revision(subject: Subject) -> ChatRequest:
     return make_revision_request(subject.make_brief(), _propose(subject.program), critique)
 
 
-def _propose(program: RewardProgram, outcome: str = PROGRAM) -> Proposal:
+def _propose(program: RewardProgram, outcome: Outcome | None = None) -> Proposal:
     """Return a program as if it came in a reply."""
     reply = f"(A few lines of prose.)\n\n```python\n{program.source.strip()}\n```"
     return Proposal(program, outcome, reply)
@@ -252,7 +254,7 @@ def _make_example(program: RewardProgram, task: TaskSpec) -> HistoryEntry:
         iteration=0,
         index=0,
         idea="weighted-sum",
-        outcome="trained",
+        outcome=TRAINED,
         program_sha256=program.sha256,
         total_timesteps=200_000,
         task_score=score,

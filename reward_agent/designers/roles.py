@@ -17,9 +17,9 @@ from reward_agent.definitions.card import EnvCard
 from reward_agent.designers.brief import DesignBrief, HistoryEntry
 from reward_agent.llm.budget import Budget
 from reward_agent.llm.chat import Exchange
+from reward_agent.records.outcomes import Outcome
 from reward_agent.types import Analysis, Critique, Finding, Record, RewardProgram
 
-PROGRAM = "program"
 R = TypeVar("R", bound=Record)
 
 
@@ -29,7 +29,8 @@ class Proposal:
 
     Args:
         program: the program, or None.
-        outcome: ``program``, or ``no program: …`` with the reason.
+        outcome: why it is not trained as it is, as far as is known: it holds no program, or what
+            examined its program refused it.
         reply: what the designer said, word for word; it goes on from there when it repairs.
         exchanges: the calls of a language model that it took, in order.
         is_final: whether asking again cannot help.
@@ -38,7 +39,7 @@ class Proposal:
     """
 
     program: RewardProgram | None
-    outcome: str = PROGRAM
+    outcome: Outcome | None = None
     reply: str = ""
     exchanges: tuple[Exchange, ...] = ()
     is_final: bool = False
@@ -61,7 +62,7 @@ class MetricProposal:
 
     Args:
         source: ``score(episode)`` in the form of a task's ``metric.py``, or None.
-        outcome: ``metric``, or ``no metric: …`` with the reason.
+        outcome: why there is none.
         meaning: what it measures, in words for the user.
         unit: unit of the task score.
         criterion: the criterion in words with its numbers, as a task's card states it.
@@ -72,7 +73,7 @@ class MetricProposal:
     """
 
     source: str | None
-    outcome: str = "metric"
+    outcome: Outcome | None = None
     meaning: str = ""
     unit: str = ""
     criterion: str = ""

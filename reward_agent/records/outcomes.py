@@ -18,9 +18,10 @@ Stage = Literal["check", "probe", "twin", "training", "evaluation"]
 _LABELS = {
     "no_program": "no program",
     "limit": "no program",
+    "no_metric": "no metric",
     "interrupted": "stopped by the person",
 }
-_EARLIER_KINDS = {"no program": "no_program", "stopped by the person": "interrupted"}
+_KINDS = {label: kind for kind, label in _LABELS.items() if kind != "limit"}
 
 
 class Outcome(Record):
@@ -29,14 +30,15 @@ class Outcome(Record):
     Kinds of a draft: ``accepted``; ``rejected`` at a stage; ``no_program`` in the reply;
     ``limit``: not asked for want of money, so a run with a higher limit asks again.
     Kinds of an earlier reply: those, and ``revised`` after a critique.
+    Kind of a proposed metric: ``no_metric`` in the reply.
     Kinds of a training: ``trained`` to its end; ``reached`` the target before; ``stopped`` by
     racing; ``failed``, with the stage where the program is not to blame by itself.
     Kinds of a feedback round: ``finished``, ``interrupted`` by the person, ``failed``.
     """
 
     kind: Literal[
-        "accepted", "rejected", "no_program", "limit", "revised", "trained", "reached", "stopped",
-        "failed", "finished", "interrupted",
+        "accepted", "rejected", "no_program", "limit", "revised", "no_metric", "trained", "reached",
+        "stopped", "failed", "finished", "interrupted",
     ]  # fmt: skip
     detail: OneLine = Field("", description="why, in words")
     stage: Stage | None = Field(None, description="where it was rejected or failed")
@@ -85,7 +87,7 @@ def _read_words(text: str) -> dict[str, Any]:
     word, _, detail = text.partition(": ")
     if text.startswith("no program: limit: "):
         return {"kind": "limit", "detail": detail.partition(": ")[2]}
-    facts: dict[str, Any] = {"kind": _EARLIER_KINDS.get(word, word), "detail": detail}
+    facts: dict[str, Any] = {"kind": _KINDS.get(word, word), "detail": detail}
     if word == "stopped":
         facts["at_steps"] = _read_steps(text)
     if word in ("rejected", "failed"):

@@ -7,7 +7,7 @@ Critic a call of a language model.
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from reward_agent.designers.brief import DesignBrief
@@ -161,11 +161,11 @@ def _examine(
     """Check a proposal, then probe it if the static rules accept it."""
     draft.exchanges.extend(proposal.exchanges)
     if proposal.program is None:
-        return Examination(proposal, Outcome.model_validate(proposal.outcome))
+        return Examination(proposal, proposal.outcome or Outcome(kind="no_program"))
     with run.ledger.spend("checks"):
         check = check_program(proposal.program, run.shown_card)
     if not check.is_accepted:
-        return Examination(proposal, _name_rejection("check", check.findings), check)
+        return _refuse(proposal, _name_rejection("check", check.findings), check)
     return _probe(run, draft, proposal, check, stored)
 
 
@@ -177,8 +177,15 @@ def _probe(
     job_dir = draft.folder / "probe"
     probe = run_probe(run, proposal.program, job_dir, stored)
     if not probe.is_accepted:
-        return Examination(proposal, _name_rejection("probe", probe.findings), check, probe)
+        return _refuse(proposal, _name_rejection("probe", probe.findings), check, probe)
     return Examination(proposal, ACCEPTED, check, probe)
+
+
+def _refuse(
+    proposal: Proposal, outcome: Outcome, check: CheckReport, probe: ProbeReport | None = None
+) -> Examination:
+    """Return a refused proposal, which tells the Designer why when it is to be repaired."""
+    return Examination(replace(proposal, outcome=outcome), outcome, check, probe)
 
 
 def run_probe(

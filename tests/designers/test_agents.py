@@ -7,6 +7,7 @@ from reward_agent.designers.model import ModelAnalyzer, ModelCritic, ModelDesign
 from reward_agent.designers.roles import Proposal
 from reward_agent.errors import ContextTooLongError, UnreachableError
 from reward_agent.llm.chat import Completion
+from reward_agent.records.outcomes import Outcome
 from reward_agent.types import Critique, Finding, RewardProgram, Usage
 
 ACCEPT = '{"verdict": "accept", "summary": "fine"}'
@@ -30,7 +31,7 @@ def test_good_reply_becomes_a_program_with_its_exchange(play, brief, source):
     model = play(f"I pay speed.\n```python\n{source}```")
     proposal = ModelDesigner(model).propose(brief)
     assert proposal.program == RewardProgram(source)
-    assert proposal.outcome == "program"
+    assert proposal.outcome is None
     [exchange] = proposal.exchanges
     assert exchange.template == "designer/first"
     assert "Slide forward." in exchange.prompt
@@ -48,7 +49,7 @@ def test_request_names_the_place_of_the_call(play, brief, source):
 def test_reply_without_a_program_is_an_outcome_that_can_be_repaired(play, brief):
     proposal = ModelDesigner(play("I would pay speed.")).propose(brief)
     assert proposal.program is None
-    assert proposal.outcome.startswith("no program: the reply holds no code")
+    assert str(proposal.outcome).startswith("no program: the reply holds no code")
     assert not proposal.is_final
     assert len(proposal.exchanges) == 1
 
@@ -65,14 +66,14 @@ def test_reply_without_a_program_is_an_outcome_that_can_be_repaired(play, brief)
 )
 def test_refusal_is_a_final_outcome_that_keeps_its_cost(answer, outcome, play, brief):
     proposal = ModelDesigner(play(answer)).propose(brief)
-    assert proposal.outcome == outcome
+    assert str(proposal.outcome) == outcome
     assert proposal.is_final
     assert proposal.exchanges[0].completion.usage.output_tokens == 9
 
 
 def test_empty_reply_is_an_outcome(play, brief):
     proposal = ModelDesigner(play("  ")).propose(brief)
-    assert proposal.outcome == "no program: the model answered with nothing"
+    assert str(proposal.outcome) == "no program: the model answered with nothing"
     assert not proposal.is_final
 
 
@@ -88,7 +89,7 @@ def test_cut_reply_is_asked_for_once_more_with_more_room(play, brief, source):
 def test_reply_that_is_cut_twice_is_an_outcome(play, brief):
     cut = completion("```python\ndef comp", "length")
     proposal = ModelDesigner(play(cut, cut)).propose(brief)
-    assert "cut at the output limit, after 9 tokens" in proposal.outcome
+    assert "cut at the output limit, after 9 tokens" in proposal.outcome.detail
     assert len(proposal.exchanges) == 2
 
 
@@ -101,7 +102,7 @@ def test_script_that_ended_is_a_final_outcome(script, brief, source):
     designer = ModelDesigner(script(f"```python\n{source}```"))
     assert designer.propose(brief).program is not None
     proposal = designer.propose(brief)
-    assert proposal.outcome.startswith("no program: the script script has ended")
+    assert str(proposal.outcome).startswith("no program: the script script has ended")
     assert proposal.is_final
 
 
@@ -136,14 +137,14 @@ def test_repair_that_does_not_fit_ends_the_candidate_and_not_the_run(play, brief
     too_long = ContextTooLongError("the prompt does not fit")
     designer = ModelDesigner(play("prose", too_long))
     proposal = designer.repair(brief, designer.propose(brief), ())
-    assert proposal.outcome == "no program: the prompt does not fit"
+    assert str(proposal.outcome) == "no program: the prompt does not fit"
     assert proposal.is_final
 
 
 def test_more_room_than_the_context_holds_leaves_the_cut_reply(play, brief):
     cut = completion("def comp", "length")
     proposal = ModelDesigner(play(cut, ContextTooLongError("too long"))).propose(brief)
-    assert "cut at the output limit" in proposal.outcome
+    assert "cut at the output limit" in proposal.outcome.detail
     assert len(proposal.exchanges) == 1
 
 
@@ -184,7 +185,7 @@ METRIC = '```json\n{"meaning": "speed", "unit": "m/s", "criterion": "1 m/s"}\n``
 
 def test_metric_comes_with_its_meaning(play, card):
     proposal = ModelDesigner(play(METRIC)).propose_metric(card, "Slide.")
-    assert proposal.outcome == "metric"
+    assert proposal.outcome is None
     assert (proposal.meaning, proposal.unit, proposal.criterion) == ("speed", "m/s", "1 m/s")
     assert proposal.source is not None
     assert proposal.source.startswith("def score")
@@ -205,7 +206,7 @@ def test_metric_comes_with_its_meaning(play, card):
 def test_metric_that_is_not_complete_is_an_outcome(reply, says, play, card):
     proposal = ModelDesigner(play(reply)).propose_metric(card, "Slide.")
     assert proposal.source is None
-    assert says in proposal.outcome
+    assert says in str(proposal.outcome)
     assert len(proposal.exchanges) == 1
 
 
@@ -277,7 +278,7 @@ def test_history_holds_the_last_four_rounds(make_entry):
 def test_second_repair_is_asked_for_in_other_words(play, brief, source):
     """A model that repeats its mistake is not answered from the cache, nor asked the same again."""
     model = play(f"```python\n{source}```", f"```python\n{source}```")
-    proposal = Proposal(RewardProgram(source), "rejected: check: line 3")
+    proposal = Proposal(RewardProgram(source), Outcome(kind="rejected", detail="check: line 3"))
     for number in (0, 1):
         ModelDesigner(model).repair(brief, proposal, (), number)
     first, second = (request.messages for request in model.requests)

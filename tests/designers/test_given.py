@@ -56,7 +56,7 @@ def test_what_is_wrong_with_it_is_its_outcome_and_nobody_repairs_it(brief) -> No
 def test_it_brings_no_metric(card) -> None:
     proposal = GivenDesigner(RewardProgram(PROGRAM), "mine").propose_metric(card, "Slide.")
     assert proposal.source is None
-    assert "--metric FILE" in proposal.outcome
+    assert "--metric FILE" in proposal.outcome.detail
 
 
 @pytest.mark.parametrize(("spec", "says"), [("given", "needs a file"), ("given:no.py", "no.py")])

@@ -25,6 +25,7 @@ from reward_agent.designers.reply import parse_code
 from reward_agent.designers.roles import Proposal
 from reward_agent.errors import DataError, UnknownNameError
 from reward_agent.llm.chat import ChatMessage
+from reward_agent.records.outcomes import Outcome
 from reward_agent.rewards.checks import check_metric, check_program
 from reward_agent.summary import diagnostics
 from reward_agent.types import Critique, Finding, RewardProgram, Risk
@@ -114,21 +115,23 @@ def test_designer_next_round_after_nothing_worked(card, task, idea, history):
 
 def test_designer_repair(play, brief, source):
     model = play(f"```python\n{source}```")
-    proposal = Proposal(RewardProgram(source), "rejected: check: line 3: unknown field")
+    proposal = Proposal(
+        RewardProgram(source), Outcome.model_validate("rejected: check: line 3: unknown field")
+    )
     ModelDesigner(model).repair(brief, proposal, FINDINGS)
     check_golden("designer_repair", last(model.requests[0].messages))
 
 
 def test_designer_repair_of_a_reply_without_a_program(play, brief, source):
     model = play(f"```python\n{source}```")
-    proposal = Proposal(None, "no program: the reply holds no code")
+    proposal = Proposal(None, Outcome.model_validate("no program: the reply holds no code"))
     ModelDesigner(model).repair(brief, proposal, ())
     check_golden("designer_repair_no_program", last(model.requests[0].messages))
 
 
 def test_designer_revise(play, brief, source):
     model = play(f"```python\n{source}```")
-    proposal = Proposal(RewardProgram(source), "program")
+    proposal = Proposal(RewardProgram(source))
     ModelDesigner(model).revise(brief, proposal, CRITIQUE)
     check_golden("designer_revise", last(model.requests[0].messages))
 

@@ -98,6 +98,11 @@ WORDS = [
         "no program",
     ),
     (
+        "no metric: the model answered with nothing",
+        Outcome(kind="no_metric", detail="the model answered with nothing"),
+        "no metric",
+    ),
+    (
         "no program: limit: --max-calls 2 is reached",
         Outcome(kind="limit", detail="--max-calls 2 is reached"),
         "no program",

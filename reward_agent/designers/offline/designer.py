@@ -32,6 +32,7 @@ from reward_agent.designers.offline.words import HANDLING, KEYWORDS, read_goals
 from reward_agent.designers.roles import MetricProposal, Proposal
 from reward_agent.errors import RefusalError
 from reward_agent.llm.provider import ProviderOptions
+from reward_agent.records.outcomes import Outcome
 from reward_agent.rewards.checks import check_metric
 from reward_agent.types import Critique, Finding, RewardProgram
 
@@ -65,7 +66,8 @@ class OfflineDesigner:
         try:
             return _write(brief)
         except RefusalError as error:
-            return Proposal(None, f"no program: {error.message}", is_final=True)
+            outcome = Outcome(kind="no_program", detail=error.message)
+            return Proposal(None, outcome, is_final=True)
 
     def repair(
         self,
@@ -91,11 +93,12 @@ class OfflineDesigner:
     ) -> MetricProposal:
         """Take over the metric of the nearest task of the environment."""
         if previous is not None:
-            return MetricProposal(None, "no metric: the offline designer knows no other metric")
+            detail = "the offline designer knows no other metric"
+            return MetricProposal(None, Outcome(kind="no_metric", detail=detail))
         try:
             return adapt_metric(card, description)
         except RefusalError as error:
-            return MetricProposal(None, f"no metric: {error.message}")
+            return MetricProposal(None, Outcome(kind="no_metric", detail=error.message))
 
 
 def _write(brief: DesignBrief) -> Proposal:

@@ -37,12 +37,12 @@ def test_sentence_without_a_known_word_is_refused_with_what_is_known(brief, prop
     proposal = propose(brief("hopper", "paint the fence"))
     assert proposal.program is None
     assert proposal.is_final
-    assert "paint the fence" in proposal.outcome
-    assert "travel" in proposal.outcome
+    assert "paint the fence" in proposal.outcome.detail
+    assert "travel" in proposal.outcome.detail
 
 
 def test_goal_that_the_card_cannot_measure_is_refused(brief, propose) -> None:
-    outcome = propose(brief("reacher", "do a flip")).outcome
+    outcome = propose(brief("reacher", "do a flip")).outcome.detail
     assert "reacher has no field to measure flip" in outcome
 
 
@@ -112,8 +112,8 @@ def test_sentence_gets_the_metric_of_the_nearest_task(env: str, sentence: str, t
 def test_sentence_far_from_every_task_gets_no_metric_but_a_list() -> None:
     proposal = OfflineDesigner().propose_metric(load_env("ant"), "spin around like a top")
     assert proposal.source is None
-    assert "run_forward" in proposal.outcome
-    assert "wave_leg" in proposal.outcome
+    assert "run_forward" in proposal.outcome.detail
+    assert "wave_leg" in proposal.outcome.detail
 
 
 def test_metric_beyond_the_language_is_named_and_not_copied(tmp_path: Path) -> None:
@@ -123,8 +123,8 @@ def test_metric_beyond_the_language_is_named_and_not_copied(tmp_path: Path) -> N
     metric.write_text(metric.read_text() + "\n\ndef wait():\n    while True:\n        pass\n")
     proposal = OfflineDesigner().propose_metric(load_env(own), "jump backwards through a flip")
     assert proposal.source is None
-    assert "the nearest task of hopper is 'back_flip'" in proposal.outcome
-    assert "--task back_flip" in proposal.outcome
+    assert "the nearest task of hopper is 'back_flip'" in proposal.outcome.detail
+    assert "--task back_flip" in proposal.outcome.detail
 
 
 def test_metric_that_could_not_be_used_is_followed_by_no_other() -> None:
@@ -132,4 +132,4 @@ def test_metric_that_could_not_be_used_is_followed_by_no_other() -> None:
     proposal = OfflineDesigner().propose_metric(card, "go forward quickly")
     again = OfflineDesigner().propose_metric(card, "go forward quickly", proposal, ())
     assert again.source is None
-    assert "knows no other metric" in again.outcome
+    assert "knows no other metric" in again.outcome.detail
