@@ -56,7 +56,8 @@ def show_calls(records: Sequence[CallRecord]) -> None:
     """Write every call in a line."""
     table = make_table("time", "prompt", ">round", ">candidate", "model", *_COLUMNS[1:], "how")
     for call in records:
-        how = call.outcome if call.source == "model" else f"from the {call.source}"
+        how = f"{'failed: ' if call.is_failed else ''}{call.outcome}"
+        how = how if call.source == "model" else f"from the {call.source}"
         round_ = "–" if call.iteration is None else str(call.iteration + 1)
         tokens = _describe(call.usage)[1:]
         table.add_row(

@@ -21,7 +21,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from reward_agent.errors import DataError
 from reward_agent.llm.chat import AgentName, ChatModel, ChatRequest, Completion, ReplyText
@@ -36,7 +36,6 @@ OLD_CALLS_FILE = "calls.jsonl"
 CacheMode = Literal["read-write", "read-only", "refresh", "off"]
 Source = Literal["model", "cache", "replay"]
 
-_FAILED = "failed: "
 _REPLIES = """
 create table if not exists completions (
     key text primary key, request text not null, agent text not null, template text not null,
@@ -48,8 +47,8 @@ _CALLS = """
 create table calls (
     id integer primary key, key text, time text not null, agent text not null,
     template text not null, iteration integer, candidate integer not null, provider text not null,
-    model text not null, source text not null, outcome text not null, usage text not null,
-    wall_s real not null
+    model text not null, source text not null, outcome text not null, is_failed integer not null,
+    usage text not null, wall_s real not null
 )
 """
 _HAS_CALLS = "select count(*) from sqlite_master where type = 'table' and name = 'calls'"
@@ -71,14 +70,10 @@ class CallRecord(Record):
     provider: str
     model: ReplyText
     source: Source = "model"
-    outcome: OneLine
+    outcome: OneLine = Field(description="why the reply stopped, or why there is none")
+    is_failed: bool = False
     usage: Usage
     wall_s: float = 0.0
-
-    @property
-    def is_failed(self) -> bool:
-        """Whether no reply came back."""
-        return self.outcome.startswith(_FAILED)
 
 
 @dataclass(frozen=True)
@@ -305,7 +300,8 @@ def make_failure_record(
         **_describe_call(request),
         provider=model.provider,
         model=model.name,
-        outcome=f"{_FAILED}{reason}",
+        outcome=reason,
+        is_failed=True,
         usage=usage,
     )
 
@@ -410,5 +406,7 @@ def _read_old_calls(path: Path) -> list[CallRecord]:
     records = []
     for line in path.read_text("utf-8", "replace").splitlines() if path.is_file() else ():
         with contextlib.suppress(ValidationError):
-            records.append(CallRecord.model_validate_json(line))
+            call = CallRecord.model_validate_json(line)
+            is_failed = call.outcome.startswith("failed: ")
+            records.append(call.model_copy(update={"is_failed": is_failed}))
     return records

@@ -242,7 +242,7 @@ def test_failed_call_counts_as_a_call_and_costs_nothing(tmp_path, small):
     with pytest.raises(BudgetError, match="2 calls were made"):
         model.complete(small)
     failed, paid = read_calls(tmp_path)
-    assert failed.outcome == "failed: slow down"
+    assert (failed.outcome, failed.is_failed) == ("slow down", True)
     assert paid.outcome == "stop"
 
 
