@@ -64,7 +64,7 @@ def feedback_command(
     from reward_agent.cli.feedback_script import Script, run_script
     from reward_agent.cli.output import print_json
     from reward_agent.feedback.session import open_session
-    from reward_agent.feedback.view import describe_session
+    from reward_agent.feedback.state import describe_session
 
     script = Script(
         notes=tuple(note or ()),

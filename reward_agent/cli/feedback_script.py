@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from reward_agent.cli.output import answer_console, make_table, print_text
 from reward_agent.errors import DataError, UsageError
-from reward_agent.feedback.changes import read_rationale, render_change
 from reward_agent.feedback.records import RoundStarted
+from reward_agent.feedback.state import read_rationale, render_change
 from reward_agent.rewards.checks import render_findings
 from reward_agent.text import name_round
 

@@ -30,8 +30,7 @@ from reward_agent.records.store import (
 )
 from reward_agent.rewards.checks import check_metric
 from reward_agent.run.active import ActiveRun, Metric
-from reward_agent.run.evaluate import evaluate_recorded, evaluate_training
-from reward_agent.run.explain import summarise_candidate
+from reward_agent.run.evaluate import evaluate_recorded, evaluate_training, summarise_candidate
 from reward_agent.run.metric import WORDS_FILE
 from reward_agent.types import CheckReport, Evaluation
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from reward_agent.designers.brief import (
     DesignBrief,
@@ -16,7 +15,6 @@ from reward_agent.designers.brief import (
 )
 from reward_agent.designers.given import GivenDesigner
 from reward_agent.designers.ideas import choose_answers
-from reward_agent.feedback.films import find_film
 from reward_agent.feedback.records import (
     AnyEntry,
     Decided,
@@ -29,8 +27,7 @@ from reward_agent.feedback.records import (
     Shown,
 )
 from reward_agent.records.events import IterationFinished
-from reward_agent.records.jobs import PROGRAM_FILE
-from reward_agent.records.store import Candidate, Iteration, RunStore
+from reward_agent.records.store import Iteration, RunStore
 from reward_agent.run.active import ActiveRun
 from reward_agent.run.loop import design_iteration
 from reward_agent.run.winner import update_run
@@ -162,22 +159,3 @@ def describe_shown(shown: Shown) -> str:
     """Return a candidate and what became of it, in a few words."""
     score = "" if shown.task_score is None else f", task score {shown.task_score:.3g}"
     return f"{shown.candidate}: {shown.outcome}{score}"
-
-
-def make_shown(store: RunStore, candidate: Candidate) -> Shown:
-    """Return what a person can see of a candidate."""
-    folder = store.candidate_dir(candidate.iteration, candidate.id)
-    program, film = folder / PROGRAM_FILE, find_film(store, candidate)
-    return Shown(
-        candidate=candidate.id,
-        iteration=candidate.iteration,
-        outcome=candidate.outcome,
-        program_sha256=candidate.program_sha256,
-        program_file=_name_in_run(store, program) if program.is_file() else None,
-        video_file=_name_in_run(store, film) if film else None,
-        task_score=candidate.task_score,
-    )
-
-
-def _name_in_run(store: RunStore, path: Path) -> str:
-    return path.relative_to(store.dir).as_posix()

@@ -15,9 +15,9 @@ from typing import Any
 
 from reward_agent.definitions.paths import find_runs_dir
 from reward_agent.definitions.task import read_metric
+from reward_agent.designers.brief import HistoryEntry
 from reward_agent.designers.history import find_best, read_history
 from reward_agent.errors import Interrupted, RewardAgentError, UsageError
-from reward_agent.feedback.films import find_film, make_film
 from reward_agent.feedback.metric import MetricTrial, MetricView, adopt_metric, try_metric
 from reward_agent.feedback.records import (
     Choice,
@@ -35,10 +35,9 @@ from reward_agent.feedback.rounds import (
     Known,
     choose_round_index,
     make_feedback,
-    make_shown,
     run_round,
 )
-from reward_agent.feedback.state import SessionState
+from reward_agent.feedback.state import SessionState, find_film, make_shown
 from reward_agent.records.events import Listener, RoundAnswered, SessionOpened, ignore
 from reward_agent.records.jobs import RESULT_FILE, EvaluateResult
 from reward_agent.records.outcomes import FINISHED, INTERRUPTED, Outcome
@@ -52,6 +51,7 @@ from reward_agent.records.store import (
 )
 from reward_agent.rewards.checks import check_program
 from reward_agent.run.active import ActiveRun, Metric
+from reward_agent.run.evaluate import film_training
 from reward_agent.run.open import HeldRun, open_run
 from reward_agent.run.winner import update_run, write_results
 from reward_agent.types import CheckReport, RewardProgram
@@ -357,3 +357,17 @@ def _change_settings(run: RunRecord, options: Mapping[str, Any]) -> RunSettings:
     return change_settings(run.config, given, f"{run.id}/run.json").model_copy(
         update={"candidates": n_candidates}
     )
+
+
+def make_film(run: ActiveRun, entry: HistoryEntry) -> str:
+    """Film a candidate's best policy; return why there is no video, if there is none.
+
+    A policy that a race stopped, or one of a run without videos, is filmed only when somebody
+    wants to see it.
+    """
+    candidate, seed = entry.candidate, run.settings.seed
+    folder = run.store.evaluation_dir(candidate.iteration, candidate.id, seed)
+    if candidate.evaluation is None or not (folder / RESULT_FILE).is_file():
+        return f"{candidate.id} has no policy to watch: {candidate.outcome}"
+    evaluated = read_record(folder / RESULT_FILE, EvaluateResult)
+    return film_training(run, folder, evaluated).video_note

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import difflib
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from reward_agent.designers.brief import HistoryEntry
-from reward_agent.designers.history import read_history
+from reward_agent.designers.history import read_entry, read_history
+from reward_agent.designers.reply import find_fences
 from reward_agent.errors import UnknownNameError, UsageError
-from reward_agent.feedback.films import find_film
 from reward_agent.feedback.metric import MetricView, load_metric_view
 from reward_agent.feedback.ratings import Answer, Rating, choose_pair, rate
 from reward_agent.feedback.records import (
@@ -19,13 +21,15 @@ from reward_agent.feedback.records import (
     RoundEnded,
     RoundStarted,
     SessionLog,
+    Shown,
 )
-from reward_agent.records.store import Candidate, RunRecord, RunStore
+from reward_agent.records.jobs import PROGRAM_FILE, RESULT_FILE, EvaluateResult
+from reward_agent.records.store import Candidate, RunRecord, RunStore, read_record
 from reward_agent.types import rank_value
 
 
 @dataclass(frozen=True)
-class Standing:
+class RatedCandidate:
     """A candidate with a policy, and where it stands.
 
     Args:
@@ -74,13 +78,13 @@ class SessionState:
         """Return the candidates that have a policy to watch, oldest first."""
         return [e for e in read_history(self.store) if e.candidate.evaluation is not None]
 
-    def list_standings(self) -> list[Standing]:
+    def list_standings(self) -> list[RatedCandidate]:
         """Return every candidate with a policy, in the order of the run."""
         entries = self.list_trained()
         ratings = {rating.candidate: rating for rating in self.rate()}
         rejected = self._find_rejected()
         return [
-            Standing(entry, ratings.get(entry.candidate.id), entry.candidate.id in rejected)
+            RatedCandidate(entry, ratings.get(entry.candidate.id), entry.candidate.id in rejected)
             for entry in entries
         ]
 
@@ -90,11 +94,11 @@ class SessionState:
         names = [entry.candidate.id for entry in self.list_trained()]
         return rate(names, answers) if answers else []
 
-    def rank(self) -> list[Standing]:
+    def rank(self) -> list[RatedCandidate]:
         """Return the candidates with a policy, best first: by task score, else by rating alone."""
         has_metric = self.has_metric
 
-        def value(standing: Standing) -> float:
+        def value(standing: RatedCandidate) -> float:
             if has_metric:
                 return rank_value(standing.candidate.task_score)
             return rank_value(standing.rating.mean if standing.rating else None)
@@ -175,3 +179,90 @@ class SessionState:
                 "the run has no policy to speak of yet", "take it up with `reward-agent design`"
             )
         return current
+
+
+def find_film(store: RunStore, candidate: Candidate) -> Path | None:
+    """Return the video of a candidate's best policy, or None if there is none yet."""
+    run = store.read_run()
+    if run.winner is not None and run.winner.candidate == candidate.id and run.winner.video_file:
+        return _choose_form(store.dir / run.winner.video_file)
+    folder = store.evaluation_dir(candidate.iteration, candidate.id, run.config["seed"])
+    if not (folder / RESULT_FILE).is_file():
+        return None
+    name = read_record(folder / RESULT_FILE, EvaluateResult).video_file
+    return _choose_form(folder / name) if name else None
+
+
+def _choose_form(path: Path) -> Path | None:
+    """Return the MP4 of a film, which can be paused, where there is one beside the WebP."""
+    forms = (path.with_suffix(".mp4"), path)
+    return next((form for form in forms if form.is_file()), None)
+
+
+def make_shown(store: RunStore, candidate: Candidate) -> Shown:
+    """Return what a person can see of a candidate."""
+    folder = store.candidate_dir(candidate.iteration, candidate.id)
+    program, film = folder / PROGRAM_FILE, find_film(store, candidate)
+    return Shown(
+        candidate=candidate.id,
+        iteration=candidate.iteration,
+        outcome=candidate.outcome,
+        program_sha256=candidate.program_sha256,
+        program_file=_name_in_run(store, program) if program.is_file() else None,
+        video_file=_name_in_run(store, film) if film else None,
+        task_score=candidate.task_score,
+    )
+
+
+def _name_in_run(store: RunStore, path: Path) -> str:
+    return path.relative_to(store.dir).as_posix()
+
+
+_MAX_CHARS = 2000
+
+
+def read_rationale(store: RunStore, candidate: Candidate) -> str:
+    """Return what the Designer said beside its program; empty if nothing was said."""
+    path = store.candidate_dir(candidate.iteration, candidate.id) / "reply.md"
+    if not path.is_file():
+        return ""
+    text = path.read_text("utf-8")
+    for fence in find_fences(text):
+        if fence.body.strip():
+            text = text.replace(fence.body, "")
+    lines = [line for line in text.splitlines() if not line.lstrip().startswith(("```", "~~~"))]
+    return "\n".join(lines).strip()[:_MAX_CHARS]
+
+
+def render_change(store: RunStore, before: Shown, after: Candidate) -> str:
+    """Return the unified diff from a program to another."""
+    earlier = store.read_candidate(before.iteration, before.candidate)
+    old, new = _list_lines(store, earlier), _list_lines(store, after)
+    lines = difflib.unified_diff(old, new, before.candidate, after.id, lineterm="", n=1)
+    return "\n".join(lines)
+
+
+def _list_lines(store: RunStore, candidate: Candidate) -> list[str]:
+    program = read_entry(store, candidate).program
+    return program.source.splitlines() if program else []
+
+
+def describe_session(session: SessionState) -> dict[str, Any]:
+    """Return candidates, ratings, what is in front and every entry, as JSON data."""
+    current, run = session.current, session.run
+    return {
+        "schema_version": 1,
+        "run": run.id,
+        "metric_origin": run.metric_origin,
+        "current": current.candidate.id if current else None,
+        "accepted": run.winner.candidate if run.winner else None,
+        "candidates": [
+            make_shown(session.store, item.candidate).model_dump(mode="json")
+            | {
+                "is_rejected": item.is_rejected,
+                "rating": asdict(item.rating) if item.rating else None,
+            }
+            for item in session.list_standings()
+        ],
+        "entries": [entry.model_dump(mode="json") for entry in session.log.entries],
+    }

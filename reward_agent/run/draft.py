@@ -1,12 +1,14 @@
-"""Draft: a program is proposed, checked, probed and reviewed until it may be trained.
+"""Draft: a program is proposed, checked, probed and reviewed until it may enter the race.
 
 Cheap examinations come first: the static rules cost milliseconds, the probe about a second, the
-Critic a call of a language model.
+Critic a call of a language model. A program that pays what an earlier one pays is screened out.
 """
 
 from __future__ import annotations
 
 import shutil
+import threading
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -16,13 +18,24 @@ from reward_agent.designers.roles import Proposal
 from reward_agent.executors import JobRequest
 from reward_agent.llm.chat import Exchange
 from reward_agent.records.events import Drafted
-from reward_agent.records.jobs import PROGRAM_FILE, TRAJECTORIES_FILE, ProbeJob
+from reward_agent.records.jobs import (
+    PROGRAM_FILE,
+    RESULT_FILE,
+    TRAJECTORIES_FILE,
+    EvaluateResult,
+    ProbeJob,
+)
 from reward_agent.records.outcomes import ACCEPTED, REVISED, Outcome, Stage
-from reward_agent.records.store import Attempt, write_record, write_text
+from reward_agent.records.store import Attempt, read_record, write_record, write_text
 from reward_agent.rewards.checks import check_program
+from reward_agent.rewards.source import list_ingredients
 from reward_agent.run.active import ActiveRun, copy_into
 from reward_agent.run.evaluate import StoredEpisodes
+from reward_agent.run.race import Race
+from reward_agent.run.train import Entrant, set_initial_policy
 from reward_agent.sandbox.runner import JobExit
+from reward_agent.text import name_round
+from reward_agent.threads import map_threads
 from reward_agent.types import (
     CheckReport,
     Critique,
@@ -57,6 +70,59 @@ class DraftRecord(FileRecord):
     def is_accepted(self) -> bool:
         """Whether the program may be trained."""
         return self.outcome.kind == "accepted"
+
+
+def draft_all(
+    run: ActiveRun, race: Race, briefs: Sequence[DesignBrief], stored: StoredEpisodes
+) -> list[DraftRecord]:
+    """Draft what is not drafted yet, several at a time if the model allows it.
+
+    Each candidate enters the race, or leaves it, as soon as its draft is finished.
+    """
+    index, adopting = briefs[0].iteration, threading.Lock()
+    run.store.clear_drafts(index)
+    drafts = {draft.index: draft for draft in _read_drafts(run, index)}
+    for draft in drafts.values():
+        _enter(run, race, draft, briefs[draft.index])
+
+    def make(brief: DesignBrief) -> None:
+        draft = draft_candidate(run, brief, stored)
+        with adopting:
+            drafts[brief.index] = adopt_draft(run, index, draft)
+        _enter(run, race, drafts[brief.index], brief)
+
+    missing = [brief for brief in briefs if brief.index not in drafts]
+    map_threads(run.designer.max_concurrency, make, missing)
+    return [drafts[number] for number in sorted(drafts)]
+
+
+def _enter(run: ActiveRun, race: Race, draft: DraftRecord, brief: DesignBrief) -> None:
+    if not draft.is_accepted:
+        race.settle(1)
+        return
+    entrant = _make_entrant(run, brief.iteration, draft)
+    if run.settings.warm_start and brief.best is not None:
+        store, best = run.store, brief.best.candidate
+        folder = store.evaluation_dir(best.iteration, best.id, run.settings.seed)
+        evaluated = read_record(folder / RESULT_FILE, EvaluateResult)
+        set_initial_policy(entrant.candidate_dir, folder / evaluated.best_file, run.card)
+    race.enter(entrant)
+
+
+def _read_drafts(run: ActiveRun, index: int) -> list[DraftRecord]:
+    folders = run.store.list_candidates(index)
+    return [read_record(folder / DRAFT_FILE, DraftRecord) for folder in folders]
+
+
+def _make_entrant(run: ActiveRun, index: int, draft: DraftRecord) -> Entrant:
+    seed = run.settings.seed
+    return Entrant(
+        draft.id,
+        run.store.candidate_dir(index, draft.id),
+        run.store.training_dir(index, draft.id, seed),
+        RewardProgram(run.store.read_program(index, draft.id)),
+        seed,
+    )
 
 
 @dataclass(frozen=True)
@@ -299,3 +365,87 @@ def _write_draft(
 def _write_exchanges(draft: _Draft) -> None:
     lines = [exchange.model_dump_json() for exchange in draft.exchanges]
     write_text(draft.folder / "exchanges.jsonl", "\n".join(lines) + "\n")
+
+
+@dataclass(frozen=True)
+class Twin:
+    """An earlier candidate that pays the same.
+
+    Args:
+        id: its name.
+        iteration: its round.
+        likeness: in what it is the same.
+        is_certain: whether to train the new one would repeat it; if not, the two may still differ
+            in states that the probe did not come to.
+    """
+
+    id: str
+    iteration: int
+    likeness: str
+    is_certain: bool
+
+    def __str__(self) -> str:
+        return f"{self.id} of {name_round(self.iteration)}"
+
+
+def adopt_draft(run: ActiveRun, index: int, draft: DraftRecord) -> DraftRecord:
+    """Give a draft its place; one that pays what an earlier one pays is screened out.
+
+    Drafts of a round are adopted one at a time.
+    """
+    folder = run.store.draft_dir(index, draft.index)
+    twin = find_twin(run.store.dir, folder, draft)
+    changes: dict[str, object] = {}
+    if twin is not None and run.settings.screens:
+        changes["twin"] = twin.id
+        if draft.is_accepted and twin.is_certain:
+            detail = f"the same program as candidate {twin}{twin.likeness}"
+            changes["outcome"] = Outcome(kind="rejected", stage="twin", detail=detail)
+    if run.store.candidate_dir(index, draft.id).exists() or (twin and twin.id == draft.id):
+        changes["id"] = f"{draft.id}-{draft.index}"
+    if changes:
+        draft = draft.model_copy(update=changes)
+        write_record(folder / DRAFT_FILE, draft)
+    run.store.adopt_draft(index, draft.index, draft.id)
+    return draft
+
+
+def find_twin(run_dir: Path, folder: Path, draft: DraftRecord) -> Twin | None:
+    """Return the earlier candidate that is most like a draft, if one pays the same.
+
+    Args:
+        run_dir: the run.
+        folder: where the draft lies.
+        draft: its record.
+    """
+    for path in sorted(run_dir.glob(f"iterations/*/candidates/{draft.id}/{DRAFT_FILE}")):
+        return Twin(draft.id, int(path.parts[-4]), "", True)
+    if not draft.is_accepted:
+        return None
+    twins = list(_find_like(run_dir, folder))
+    return min(twins, key=lambda twin: not twin.is_certain, default=None)
+
+
+def _find_like(run_dir: Path, folder: Path) -> Iterator[Twin]:
+    """Yield the accepted candidates whose rewards in the probe are those of a draft.
+
+    Where fields and numbers are the same, too, the programs differ in words only.
+    """
+    source, digest = _read_program(folder), _read_digest(folder)
+    for path in sorted(run_dir.glob(f"iterations/*/candidates/*/{DRAFT_FILE}")):
+        other, place = path.parent, int(path.parts[-4])
+        if digest is None or not read_record(path, DraftRecord).is_accepted:
+            continue
+        if _read_digest(other) == digest:
+            is_certain = list_ingredients(_read_program(other)) == list_ingredients(source)
+            yield Twin(other.name, place, ": it pays the same in every state tried", is_certain)
+
+
+def _read_program(folder: Path) -> str:
+    path = folder / PROGRAM_FILE
+    return path.read_text("utf-8") if path.is_file() else ""
+
+
+def _read_digest(folder: Path) -> str | None:
+    path = folder / PROBE_FILE
+    return read_record(path, ProbeReport).values_sha256 if path.is_file() else None

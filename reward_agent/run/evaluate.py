@@ -1,33 +1,46 @@
-"""Evaluate: policies are scored by the task's metric, in children that hold no reward program."""
+"""Evaluate: what a policy is worth by the task's metric, what it looks like, what it does.
+
+Children that hold no reward program score it; a child that may use the graphics driver films it.
+"""
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from reward_agent.errors import DataError
+from reward_agent.errors import DataError, JobError
 from reward_agent.evaluation.trajectories import Trajectories, join_trajectories
 from reward_agent.executors import JobRequest
 from reward_agent.files import read_capped
 from reward_agent.learning.policy import MAX_POLICY_BYTES
 from reward_agent.records.jobs import (
     CHECKPOINT_FILE,
+    FOOTAGE_FILE,
     METRIC_FILE,
+    PROGRAM_FILE,
+    RESULT_FILE,
     TRAJECTORIES_FILE,
     EvaluateJob,
     EvaluateResult,
+    FilmJob,
+    FilmResult,
+    RelabelJob,
+    RelabelResult,
     ScoreJob,
     ScoreResult,
 )
+from reward_agent.records.store import write_record, write_text
 from reward_agent.run.active import ActiveRun, Evaluator, copy_into
-from reward_agent.run.film import N_FILMED, film
 from reward_agent.run.train import Entrant, check_policy
+from reward_agent.summary.summary import TrajectorySummary, render_summary, summarise
 from reward_agent.types import (
     Evaluation,
     RewardProgram,
     Snapshot,
     TrainingResult,
+    VideoQuality,
     rank_value,
 )
 
@@ -36,6 +49,14 @@ MAX_STORED_EPISODES = 32
 # Seeds of evaluations: far from the seeds of trainings, and apart from each other.
 EVALUATION_SEED = 1_000_000
 RUNG_SEED = 2_000_000
+# Episodes in a film: four lie two by two.
+N_FILMED: dict[VideoQuality, int] = {"low": 1, "normal": 1, "high": 4}
+# The report takes smaller ones only.
+MAX_FILM_BYTES = 64 * 2**20
+_OF_THE_FILM = set(FilmResult.model_fields) - {"schema_version"}
+
+# What drew the first film of this process, by back end: it takes half a second to find.
+_found: dict[str, str] = {}
 
 
 @dataclass(frozen=True)
@@ -241,3 +262,80 @@ def collect_episodes(folders: Sequence[tuple[Path, Evaluation]]) -> StoredEpisod
     if not parts:
         return StoredEpisodes()
     return StoredEpisodes(join_trajectories(parts), tuple(scores))
+
+
+def film(
+    evaluator: Evaluator, folder: Path, evaluated: EvaluateResult, quality: VideoQuality
+) -> EvaluateResult:
+    """Film what an evaluation left in its folder, put the film beside it, and note it there.
+
+    What fails costs the film: the result then says why there is none.
+
+    Args:
+        evaluator: the environment and where jobs run.
+        folder: of the evaluation, with its footage.
+        evaluated: its result.
+        quality: of the pictures.
+    """
+    try:
+        found = _draw(evaluator, folder, quality)
+        changes = found.model_dump(include=_OF_THE_FILM)
+    except (DataError, JobError, FileNotFoundError) as error:
+        changes = {"video_note": f"no video: {error}"}
+    shutil.rmtree(folder / "film", ignore_errors=True)
+    filmed = evaluated.model_copy(update=changes)
+    write_record(folder / RESULT_FILE, filmed)
+    if filmed.video_file:
+        (folder / FOOTAGE_FILE).unlink()  # nobody draws it twice
+    return filmed
+
+
+def _draw(evaluator: Evaluator, folder: Path, quality: VideoQuality) -> FilmResult:
+    """Run the child and take its files over."""
+    film_dir, backend = folder / "film", evaluator.card.model.backend
+    copy_into(film_dir, {FOOTAGE_FILE: read_capped(folder / FOOTAGE_FILE, MAX_FILM_BYTES)})
+    job = FilmJob(card=evaluator.card, video_quality=quality, renderer=_found.get(backend, ""))
+    [job_exit] = evaluator.executor.map([JobRequest(job, film_dir, evaluator.limits)])
+    if not isinstance(job_exit.result, FilmResult):
+        raise JobError(f"the film ended without a result: {job_exit.outcome}")
+    for name in filter(None, _list_files(job_exit.result)):
+        copy_into(folder, {name: read_capped(film_dir / name, MAX_FILM_BYTES)})
+    if job_exit.result.video_file:
+        _found[backend] = job_exit.result.renderer
+    return job_exit.result
+
+
+def _list_files(found: FilmResult) -> tuple[str | None, ...]:
+    return found.video_file, found.mp4_file, found.strip_file
+
+
+def summarise_candidate(
+    run: ActiveRun,
+    candidate_dir: Path,
+    evaluation_dir: Path,
+    program: RewardProgram,
+    training: TrainingResult,
+    evaluated: EvaluateResult,
+) -> TrajectorySummary:
+    """Summarise the recorded episodes of a candidate's best policy and write ``summary.json``."""
+    relabelled = _relabel(run, candidate_dir / "relabel", evaluation_dir, program)
+    with run.ledger.spend("summary"):
+        trajectories = Trajectories.load(evaluation_dir / TRAJECTORIES_FILE)
+        summary = summarise(run.shown_card, run.task, training, evaluated, trajectories, relabelled)
+        write_record(candidate_dir / "summary.json", summary)
+        write_text(candidate_dir / "summary.md", render_summary(summary))
+    return summary
+
+
+def _relabel(
+    run: ActiveRun, job_dir: Path, evaluation_dir: Path, program: RewardProgram
+) -> RelabelResult | None:
+    """Compute the pay of each term in each recorded episode, in the sandbox."""
+    recorded = (evaluation_dir / TRAJECTORIES_FILE).read_bytes()
+    files = {PROGRAM_FILE: program.source.encode(), TRAJECTORIES_FILE: recorded}
+    copy_into(job_dir, files)
+    job = RelabelJob(card=run.card, program_sha256=program.sha256, gamma=run.card.ppo.gamma)
+    [job_exit] = run.executor.map([JobRequest(job, job_dir, run.limits)])
+    # A copy, of megabytes; the episodes stay where they were evaluated.
+    (job_dir / TRAJECTORIES_FILE).unlink(missing_ok=True)
+    return job_exit.result if isinstance(job_exit.result, RelabelResult) else None

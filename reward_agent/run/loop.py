@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 from reward_agent.designers.brief import DesignBrief, HistoryEntry
 from reward_agent.designers.history import find_best, read_entry, read_history, recall
@@ -15,12 +16,15 @@ from reward_agent.designers.ideas import choose_ideas
 from reward_agent.errors import DataError
 from reward_agent.records.events import Concluded, Finished, IterationFinished, IterationStarted
 from reward_agent.records.outcomes import Outcome
-from reward_agent.records.store import Candidate, Iteration, RunRecord, write_record
+from reward_agent.records.store import Candidate, Iteration, RunRecord, write_record, write_text
 from reward_agent.run.active import ActiveRun
-from reward_agent.run.draft import DraftRecord
-from reward_agent.run.enlist import draft_all
-from reward_agent.run.evaluate import StoredEpisodes, collect_episodes, evaluate_training
-from reward_agent.run.explain import analyse_candidate, summarise_candidate
+from reward_agent.run.draft import DraftRecord, draft_all
+from reward_agent.run.evaluate import (
+    StoredEpisodes,
+    collect_episodes,
+    evaluate_training,
+    summarise_candidate,
+)
 from reward_agent.run.race import Race
 from reward_agent.run.train import Finish, read_initial_policy
 from reward_agent.run.winner import name_winner, update_run
@@ -156,13 +160,26 @@ def _conclude(run: ActiveRun, brief: DesignBrief, candidate: Candidate) -> Candi
     """Let the Analyzer explain what was trained; write ``candidate.json``."""
     folder = run.store.candidate_dir(candidate.iteration, candidate.id)
     if candidate.evaluation is not None:
-        usage = analyse_candidate(run, folder, brief, read_entry(run.store, candidate))
+        usage = _analyse(run, folder, brief, read_entry(run.store, candidate))
         candidate = candidate.model_copy(update={"usage": candidate.usage + usage})
     write_record(folder / "candidate.json", candidate)
     run.notify(
         Concluded(candidate.iteration, candidate.id, candidate.outcome, candidate.task_score)
     )
     return candidate
+
+
+def _analyse(run: ActiveRun, candidate_dir: Path, brief: DesignBrief, entry: HistoryEntry) -> Usage:
+    """Let the Analyzer diagnose one training, write ``analysis.json``, return what it cost."""
+    if run.analyzer is None:
+        return Usage()
+    with run.ledger.spend("llm"):
+        opinion = run.analyzer.analyse(brief, entry)
+    if opinion.record is not None:
+        write_record(candidate_dir / "analysis.json", opinion.record)
+    lines = [exchange.model_dump_json() for exchange in opinion.exchanges]
+    write_text(candidate_dir / "analysis_exchanges.jsonl", "\n".join(lines) + "\n")
+    return sum((exchange.completion.usage for exchange in opinion.exchanges), Usage())
 
 
 def _evaluate_candidate(run: ActiveRun, candidate: Candidate, result: TrainingResult) -> Candidate:

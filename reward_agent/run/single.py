@@ -41,8 +41,13 @@ from reward_agent.run.active import (
     make_limits,
 )
 from reward_agent.run.draft import read_probe
-from reward_agent.run.evaluate import EVALUATION_SEED, EvaluationPlan, evaluate_policies
-from reward_agent.run.film import N_FILMED, film
+from reward_agent.run.evaluate import (
+    EVALUATION_SEED,
+    N_FILMED,
+    EvaluationPlan,
+    evaluate_policies,
+    film,
+)
 from reward_agent.sandbox.runner import JobExit
 from reward_agent.simulation.backends import require_backend
 from reward_agent.types import CheckReport, ProbeReport, RewardProgram, Snapshot, TrainingResult

@@ -9,11 +9,10 @@ from typing import Any
 import jinja2
 
 from reward_agent.designers.brief import HistoryEntry
-from reward_agent.feedback.changes import read_rationale
 from reward_agent.feedback.metric import MetricTrial
 from reward_agent.feedback.ratings import Rating
 from reward_agent.feedback.records import AnyEntry, RoundEnded, RoundStarted, Shown
-from reward_agent.feedback.state import Standing
+from reward_agent.feedback.state import RatedCandidate, read_rationale
 from reward_agent.report import figures
 from reward_agent.report.code import highlight_program, render_diff
 from reward_agent.report.numbers import shorten
@@ -27,7 +26,7 @@ class Node:
     """A candidate in the tree of who departed from whom."""
 
     entry: HistoryEntry
-    standing: Standing | None
+    standing: RatedCandidate | None
     children: tuple[Node, ...]
 
 
@@ -202,7 +201,7 @@ class Parts:
     def _render(self, name: str, **inputs: Any) -> str:
         return self._environment.get_template(f"{name}.html.j2").render(**inputs)
 
-    def _stand(self, entry: HistoryEntry | None) -> Standing | None:
+    def _stand(self, entry: HistoryEntry | None) -> RatedCandidate | None:
         standings = self._session.list_standings()
         name = entry.candidate.id if entry else None
         return next((item for item in standings if item.candidate.id == name), None)
@@ -246,7 +245,7 @@ def _rank_shown(shown: Shown) -> float:
 
 
 def _grow(
-    entries: list[HistoryEntry], standings: dict[str, Standing], parent: str | None = None
+    entries: list[HistoryEntry], standings: dict[str, RatedCandidate], parent: str | None = None
 ) -> tuple[Node, ...]:
     known = {entry.candidate.id for entry in entries}
 

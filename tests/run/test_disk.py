@@ -10,7 +10,7 @@ import pytest
 from reward_agent.definitions.card import load_env
 from reward_agent.records.jobs import TRAJECTORIES_FILE, RelabelResult
 from reward_agent.records.limits import Limits
-from reward_agent.run import evaluate, explain
+from reward_agent.run import evaluate
 from reward_agent.types import RewardProgram, Snapshot
 
 
@@ -30,7 +30,7 @@ def test_episodes_given_to_a_job_are_not_kept_twice(tmp_path: Path) -> None:
     kept.write_bytes(b"episodes")
     run = SimpleNamespace(card=load_env("hopper"), executor=CopyReader(), limits=Limits())
     program = RewardProgram("def compute_reward(state, action, next_state): ...")
-    found = explain._relabel(run, tmp_path / "relabel", tmp_path / "evaluation", program)
+    found = evaluate._relabel(run, tmp_path / "relabel", tmp_path / "evaluation", program)
     assert found.generated_returns == (1.0,)
     assert kept.exists()
     assert not (tmp_path / "relabel" / TRAJECTORIES_FILE).exists()
