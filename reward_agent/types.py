@@ -40,7 +40,8 @@ TermName = Annotated[str, AfterValidator(_check_term_name)]
 class Record(BaseModel):
     """A closed, immutable record."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # A process that needs one record does not build the validators of all.
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 class FileRecord(Record):

@@ -6,7 +6,6 @@ Nothing here imports MuJoCo: the parent process reads cards, the child simulates
 from __future__ import annotations
 
 import re
-import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -305,6 +304,8 @@ def find_env_dir(card: EnvCard | str, envs_dir: Path | None = None) -> Path:
 
 
 def _read_card(path: Path) -> EnvCard:
+    import tomllib  # a child, which is given its card, has no use for it
+
     try:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

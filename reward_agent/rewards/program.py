@@ -13,8 +13,8 @@ import threading
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache
-from types import FrameType, FunctionType, TracebackType
+from functools import cache, lru_cache
+from types import CodeType, FrameType, FunctionType, TracebackType
 from typing import Any
 
 import numpy as np
@@ -153,6 +153,15 @@ def compile_program(source: str, card: EnvCard, gamma: float) -> CompiledReward:
     return CompiledReward(load_functions(source), gamma)
 
 
+@lru_cache(maxsize=4)
+def _compile_module(source: str) -> CodeType:
+    """Return the code of a program, of which a dry run takes many fresh copies."""
+    parsing = parse_source(source)
+    if parsing.source is None:
+        raise ContractError(parsing.findings[0].rule, parsing.findings[0].message)
+    return compile_tree(parsing.source.tree, FILE_NAME)
+
+
 def load_functions(
     source: str, extra: Mapping[str, Any] | None = None
 ) -> dict[str, Callable[..., Any]]:
@@ -165,13 +174,10 @@ def load_functions(
     Raises:
         ContractError: it does not parse, or fails.
     """
-    parsing = parse_source(source)
-    if parsing.source is None:
-        raise ContractError(parsing.findings[0].rule, parsing.findings[0].message)
     names = make_globals(extra)
     given = set(names)
     with np.errstate(all="ignore"), _Reporting("the module"):
-        exec(compile_tree(parsing.source.tree, FILE_NAME), names)
+        exec(_compile_module(source), names)
     for name in set(names) - given:
         names[name] = freeze(name, names[name])
     return {name: value for name, value in names.items() if isinstance(value, FunctionType)}

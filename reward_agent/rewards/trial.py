@@ -21,7 +21,8 @@ from reward_agent.types import Finding, Severity, TermScale
 Array = np.ndarray[Any, Any]
 MakeReward = Callable[[], CompiledReward]
 
-BATCH_SIZES = (64, 7, 1)
+N_SIMS = 64
+BATCH_SIZES = (N_SIMS, 7, 1)
 _SLOW_CALL_US = 1_000.0
 _UNUSABLE_CALL_US = 50_000.0
 # 512 simulations cost about as much as 64 for array code; 8 times as much for Python loops.
@@ -36,7 +37,7 @@ class Trial:
 
     Args:
         make_reward: makes a fresh copy of the program.
-        steps: consecutive steps of 64 simulations.
+        steps: consecutive steps of some simulations.
         read_fields: fields that the program reads, shown beside a value that is not finite.
     """
 
@@ -47,6 +48,7 @@ class Trial:
     terms: tuple[TermScale, ...] = ()
     call_us: float | None = None
     is_additive: bool | None = None
+    rewards: Array | None = None
 
     @property
     def has_errors(self) -> bool:
@@ -81,7 +83,7 @@ class Trial:
         """Run the sample steps with every batch size; the first failure ends it."""
         names: dict[int, tuple[str, ...]] = {}
         for size in BATCH_SIZES:
-            chosen = [step.take(np.arange(size)) for step in self.steps]
+            chosen = [_resize(step, size) for step in self.steps]
             reward = self.make_reward()
             paying = pay_steps(reward, chosen)
             for step in chosen:
@@ -155,31 +157,30 @@ class Trial:
 
     def _check_time(self) -> Iterator[Finding]:
         """Measure a call, and how it grows with the number of simulations."""
-        step = self.steps[-1]
+        step = _resize(self.steps[-1], N_SIMS)
         self.call_us = _time_call(self.make_reward(), step)
         if self.call_us > _UNUSABLE_CALL_US:
             yield _finding(
                 "slow",
                 "error",
-                f"a call takes {self.call_us / 1e3:.0f} ms for 64 simulations",
+                f"a call takes {self.call_us / 1e3:.0f} ms for {N_SIMS} simulations",
                 "compute with whole arrays, without loops over simulations",
             )
             return
-        ids = np.arange(_LARGE_BATCH) % len(step.action)
-        large_us = _time_call(self.make_reward(), step.take(ids))
+        large_us = _time_call(self.make_reward(), _resize(step, _LARGE_BATCH))
         if self.call_us > _SLOW_CALL_US or large_us > _MAX_GROWTH * max(self.call_us, 300.0):
             yield _finding(
                 "slow",
                 "warning",
-                f"a call takes {self.call_us:.0f} µs for 64 simulations and {large_us:.0f} µs for "
-                f"{_LARGE_BATCH}",
+                f"a call takes {self.call_us:.0f} µs for {N_SIMS} simulations and {large_us:.0f} "
+                f"µs for {_LARGE_BATCH}",
                 "compute with whole arrays, without loops over simulations or (N, N) tables",
             )
 
     def _measure_terms(self) -> Iterator[Finding]:
         """Measure every term on the sample steps, and note those that say nothing."""
         paid = list(pay_steps(self.make_reward(), self.steps))
-        reward = np.concatenate([step.reward for step in paid])
+        reward = self.rewards = np.concatenate([step.reward for step in paid])
         terms = {
             name: np.concatenate([step.terms[name] for step in paid]) for name in paid[0].terms
         }
@@ -199,6 +200,11 @@ def pay_steps(reward: CompiledReward, steps: Sequence[Transition]) -> Iterator[S
     for index, step in enumerate(steps):
         yield reward.step(step.state, step.action, step.next_state, step.terminated)
         _restart(reward, steps, index)
+
+
+def _resize(step: Transition, n_sims: int) -> Transition:
+    """Return a step of another number of simulations: the first, or all of them again."""
+    return step.take(np.arange(n_sims) % len(step.action))
 
 
 def _restart(reward: CompiledReward, steps: Sequence[Transition], index: int) -> None:
@@ -240,14 +246,14 @@ def _is_close(part: StepReward, whole: StepReward, ids: Array) -> bool:
 
 
 def _time_call(reward: CompiledReward, step: Transition) -> float:
-    """Return microseconds of a call: the best of a few, at most about a tenth of a second."""
+    """Return microseconds of a call: the best of thirty, fewer if they take a tenth of a second."""
     reward.begin(step.state)
     best, spent = np.inf, 0.0
     while spent < 0.1:
         start = time.perf_counter()
         reward.step(step.state, step.action, step.next_state, step.terminated)
         elapsed = time.perf_counter() - start
-        best, spent = min(best, elapsed), spent + max(elapsed, 1e-3)
+        best, spent = min(best, elapsed), spent + max(elapsed, 1 / 300)
     return float(best * 1e6)
 
 
@@ -320,7 +326,7 @@ _remembered: dict[tuple[str, int, int, int], list[Transition]] = {}
 
 
 def roll_out_random_policy(
-    card: EnvCard, seed: int, n_sims: int = 64, n_steps: int = 40
+    card: EnvCard, seed: int, n_sims: int = 32, n_steps: int = 40
 ) -> list[Transition]:
     """Return consecutive steps of random actions, from reset states on; the fallen restart."""
     key = (card.model_dump_json(), seed, n_sims, n_steps)

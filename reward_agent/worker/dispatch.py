@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import json
 import os
@@ -38,6 +39,8 @@ def run_worker(job_dir: Path) -> int:
         prepare_simulation(job.card)
         module = find_worker(job)
         _prepare(module, job)
+        gc.freeze()
+        gc.enable()
         seal.close()
         result = module.run(job, job_dir)
         write_atomic(job_dir / RESULT_FILE, result.model_dump_json(indent=1).encode())

@@ -21,7 +21,7 @@ from reward_agent.rewards.program import (
 )
 from reward_agent.rewards.replay import replay_episodes
 from reward_agent.rewards.source import find_read_fields
-from reward_agent.rewards.trial import Trial, make_extremes, pay_steps, roll_out_random_policy
+from reward_agent.rewards.trial import Trial, make_extremes, roll_out_random_policy
 from reward_agent.simulation.backends import find_backend
 from reward_agent.types import Finding, ProbeReport, RewardProgram
 
@@ -62,9 +62,8 @@ def run(job: ProbeJob, job_dir: Path) -> ProbeReport:
     )
     trial.run()
     agreement = digest = None
-    if not trial.has_errors:
-        paid = pay_steps(compile_program(source, job.card, job.gamma), trial.steps)
-        digest = digest_values(np.concatenate([step.reward for step in paid]))
+    if not trial.has_errors and trial.rewards is not None:
+        digest = digest_values(trial.rewards)
         trial.try_extremes(make_extremes(job.card, trial.steps[0]))
         agreement = _rank_stored_episodes(job, job_dir, reward, trial.findings)
     ranked = sorted(trial.findings, key=lambda finding: _SEVERITIES.index(finding.severity))
