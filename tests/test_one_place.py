@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import importlib
+import os
 import shutil
 import sys
+import sysconfig
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from typer.testing import CliRunner
 
 import reward_agent
@@ -15,8 +18,10 @@ from reward_agent.cli.app import app
 from reward_agent.definitions.paths import find_prompts_dir
 from reward_agent.designers.preview import PREVIEWS, Preview, Subject
 from reward_agent.designers.prompts import list_prompts, render
+from reward_agent.errors import UnknownNameError
 from reward_agent.llm.chat import ChatMessage, ChatRequest
 from reward_agent.records.store import RunStore
+from reward_agent.run.single import check_env
 from reward_agent.trackers.follow import TrackedRun
 
 REPLY = """```python
@@ -30,18 +35,22 @@ SMALL = {
 }  # fmt: skip
 
 
+def write_module(site: Path, group: str, name: str, source: str, entry: str) -> None:
+    """Write a package of one module, with one entry point, as an installer leaves it."""
+    info = site / f"{name}-1.0.dist-info"
+    info.mkdir(parents=True)
+    (site / f"{name}.py").write_text(source)
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(f"[{group}]\n{name} = {name}:{entry}\n")
+
+
 @pytest.fixture
 def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """Return a function that installs a package of one module, with one entry point."""
 
     def install_module(group: str, name: str, source: str, entry: str) -> None:
-        site = tmp_path / "site"
-        info = site / f"{name}-1.0.dist-info"
-        info.mkdir(parents=True)
-        (site / f"{name}.py").write_text(source)
-        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
-        (info / "entry_points.txt").write_text(f"[{group}]\n{name} = {name}:{entry}\n")
-        monkeypatch.syspath_prepend(str(site))
+        write_module(tmp_path / "site", group, name, source, entry)
+        monkeypatch.syspath_prepend(str(tmp_path / "site"))
         importlib.invalidate_caches()
         monkeypatch.delitem(sys.modules, name, raising=False)
 
@@ -225,3 +234,130 @@ def test_a_tracker_is_one_file(install, tmp_path: Path) -> None:
     told = (tmp_path / "runs" / run.id / "tracking" / "diary" / "diary.jsonl").read_text()
     assert '["scalars", ' in told
     assert told.endswith('["closed"]\n')
+
+
+SWING = """
+import numpy as np
+
+from reward_agent.simulation.backends import Backend, check_action, list_ids
+from reward_agent.simulation.fields import Fields, make_constant
+
+class Swing:
+    def __init__(self, card, n_sims, seed, fields=None):
+        self.card, self.n_sims = card, n_sims
+        self._rngs = [np.random.default_rng(seed + i) for i in range(n_sims)]
+        self._values = {name: np.zeros(n_sims) for name in ("angle", "rate")}
+        compile_leaf = lambda source: make_constant(self._values[source.name])
+        self._fields = Fields(card, n_sims, fields, compile_leaf)
+
+    observation = property(lambda self: self._fields.observation)
+    qpos = property(lambda self: self._values["angle"][:, None].copy())
+
+    def reset(self, ids=None):
+        for i in list_ids(ids, self.n_sims):
+            self._values["angle"][i], self._values["rate"][i] = self._rngs[i].normal(0.0, 0.1, 2)
+
+    def step(self, action, ids=None):
+        torque = check_action(action, (self.n_sims, 1))[:, 0].clip(-1, 1)
+        chosen, angle, rate = list_ids(ids, self.n_sims), self._values["angle"], self._values["rate"]
+        pull = self.card.model.options["gravity"] * np.sin(angle) + 20 * torque
+        rate[chosen] += self.card.control_dt * pull[chosen]
+        angle[chosen] += self.card.control_dt * rate[chosen]
+
+    def read_state(self):
+        return self._fields.read_state()
+
+    def find_terminated(self):
+        return self._fields.find_left()
+
+    def termination_reason(self, sim):
+        return self._fields.name_left(sim)
+
+class Painter:
+    most_frames_per_s = 10
+
+    def __init__(self, card, width, height):
+        self._size = height, width
+
+    def draw(self, shown, steps):
+        height, width = self._size
+        frames = [np.zeros((height, width, 3), np.uint8) for _ in steps]
+        for frame, step in zip(frames, steps):
+            frame[:, int(width * (0.5 + shown.qpos[step, 0] / 4))] = 255
+        return frames
+
+    def close(self):
+        pass
+
+BACKEND = Backend("swing", "swing:Swing", label="Swing", artist="swing:Painter", trial="pass")
+"""
+CARD = """
+title = "Swing"
+description = "A pole on a hinge."
+control_dt = 0.02
+max_episode_steps = 40
+actions = ["torque"]
+observation = ["angle", "rate"]
+observation_size = 2
+termination = [{ field = "angle", min = -1.0, max = 1.0 }]
+
+[model]
+backend = "swing"
+id = "pole"
+options = { gravity = 9.81 }
+frame_skip = 1
+
+[state.pole]
+angle = { source = "angle", unit = "rad", range = [-4.0, 4.0], doc = "0 is upright" }
+height = { source = "cos(angle)", unit = "m", range = [0.0, 1.0], doc = "of its tip" }
+"""
+METRIC = """
+def score(episode):
+    return Score(episode.n_steps, episode.n_steps == 40, {})
+"""
+
+
+@pytest.fixture
+def install_really(monkeypatch: pytest.MonkeyPatch):
+    """Where the sandboxed child finds it, too: it sees the installed packages and no others."""
+    site = Path(sysconfig.get_path("purelib"))
+    if not os.access(site, os.W_OK):
+        pytest.skip(f"{site} cannot be written")
+    made: list[Path] = []
+
+    def install_module(group: str, name: str, source: str, entry: str) -> None:
+        made.extend((site / f"{name}.py", site / f"{name}-1.0.dist-info"))
+        write_module(site, group, name, source, entry)
+        importlib.invalidate_caches()
+
+    yield install_module
+    for path in made:
+        path.unlink() if path.is_file() else shutil.rmtree(path, ignore_errors=True)
+    sys.modules.pop("swing", None)
+
+
+@pytest.fixture
+def swing_dir(tmp_path: Path) -> Path:
+    task_dir = tmp_path / "swing" / "tasks" / "stay_up"
+    task_dir.mkdir(parents=True)
+    (tmp_path / "swing" / "env.toml").write_text(CARD)
+    (task_dir / "metric.py").write_text(METRIC)
+    (task_dir / "task.toml").write_text('name = "stay_up"\ndescription = "Keep the pole up."\n')
+    return tmp_path / "swing"
+
+
+def test_a_simulation_back_end_is_one_file(install_really, swing_dir: Path, tmp_path: Path) -> None:
+    with pytest.raises(UnknownNameError, match="unknown back end 'swing'"):
+        check_env(str(swing_dir))
+    install_really("reward_agent.backends", "swing", SWING, "BACKEND")
+    assert check_env(str(swing_dir)).findings == ()
+    (tmp_path / "reply.md").write_text("--- reply ---\n" + REPLY.replace("pole_angle", "angle"))
+    run = reward_agent.design(
+        str(swing_dir), "stay_up", provider=f"scripted:{tmp_path / 'reply.md'}",
+        runs_dir=tmp_path / "runs", critic=False, analyzer=False, **SMALL | {"video": True},
+    )  # fmt: skip
+    assert run.winner is not None
+    assert run.winner.task_score > 10
+    [film] = (tmp_path / "runs" / run.id).rglob("video.webp")
+    with Image.open(film) as pictures:
+        assert pictures.n_frames > 1
