@@ -1,8 +1,9 @@
-"""Text from outside, made fit to be shown on one line: of a terminal, a log, a prompt."""
+"""Text and numbers as people and models read them: on one line, short, in columns."""
 
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Sequence
 
 MAX_MESSAGE_CHARS = 500
 
@@ -20,3 +21,42 @@ def clean_text(text: str, limit: int = MAX_MESSAGE_CHARS) -> str:
         if char in "\n\t\r" or unicodedata.category(char)[0] != "C"
     )
     return kept if len(kept) <= limit else kept[: limit - 1] + "…"
+
+
+def format_number(value: float | None) -> str:
+    """Return a number with three significant digits, without an exponent where one can do."""
+    if value is None:
+        return "-"
+    if value == 0 or abs(value) < 5e-5:
+        return "0"
+    if abs(value) >= 999.5:
+        return f"{value:.0f}"
+    text = f"{value:.3g}"
+    return f"{value:.4f}" if "e" in text else text
+
+
+def format_share(share: float | None) -> str:
+    """Return 0.123 as ``12%``; a share that is not quite nothing as ``<1%``."""
+    if share is None:
+        return "-"
+    if 0 < share < 0.01:
+        return "<1%"
+    return f"{100 * share:.0f}%"
+
+
+def format_steps(steps: int) -> str:
+    """Return 120000 as ``120k``."""
+    return f"{steps / 1000:.0f}k" if steps >= 1000 else str(steps)
+
+
+def render_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return aligned columns: the first to the left, the others to the right."""
+    lines = [list(header), *map(list, rows)]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(header))]
+    return "\n".join(
+        "  ".join(
+            cell.rjust(width) if i else cell.ljust(width)
+            for i, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in lines
+    )

@@ -16,7 +16,7 @@ from reward_agent.definitions.card import EnvCard
 from reward_agent.errors import DataError
 from reward_agent.evaluation.scoring import rank_episodes
 from reward_agent.simulation.state import FloatArray
-from reward_agent.summary.events import find_events
+from reward_agent.summary.samples import find_moments
 from reward_agent.types import EpisodeScore, Evaluation
 
 if TYPE_CHECKING:
@@ -142,7 +142,7 @@ def _choose_moments(
     """Return the start, the weightiest events, and evenly spaced steps where these are few."""
     episode = rollout.trajectories.episode(index)
     moments = {0: "start"}
-    events = find_events(card, episode, rollout.trajectories.ends[index], score.success_step)
+    events = find_moments(card, episode, rollout.trajectories.ends[index], score.success_step)
     gap = max(1, episode.n_steps // 40)
     for event in sorted(events, key=lambda event: -event.weight):
         if all(abs(event.step - step) >= gap for step in moments):

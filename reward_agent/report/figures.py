@@ -13,8 +13,8 @@ from reward_agent.report.charts import (
     render_lines,
     render_scores,
     render_shares,
+    shorten,
 )
-from reward_agent.report.numbers import shorten
 from reward_agent.report.view import CandidateView, RunView
 from reward_agent.types import Evaluation, TermCurve
 

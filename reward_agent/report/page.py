@@ -12,11 +12,11 @@ from reward_agent.definitions.card_text import render_card
 from reward_agent.records.store import write_text
 from reward_agent.records.timing import find_waste
 from reward_agent.report import figures
-from reward_agent.report.hacking import check_pay
-from reward_agent.report.numbers import shorten
+from reward_agent.report.charts import shorten
 from reward_agent.report.verdict import (
     METRIC_WORDS,
     MODEL_WORDS,
+    check_pay,
     describe_choice,
     describe_ends,
     describe_episodes,

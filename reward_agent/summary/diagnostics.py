@@ -15,9 +15,13 @@ import numpy as np
 from reward_agent.definitions.card import EnvCard
 from reward_agent.evaluation.metrics import Episode
 from reward_agent.evaluation.statistics import correlate
-from reward_agent.summary.course import CoursePoint, count_score_gain, estimate_score_noise
-from reward_agent.summary.tables import format_number, format_share, format_steps
-from reward_agent.summary.terms import TermSummary
+from reward_agent.summary.course import (
+    CoursePoint,
+    TermSummary,
+    count_score_gain,
+    estimate_score_noise,
+)
+from reward_agent.text import format_number, format_share, format_steps
 from reward_agent.types import Evaluation, Record
 
 _FLOODING_SHARE = 0.7

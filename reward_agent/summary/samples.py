@@ -1,21 +1,29 @@
-"""An episode in a few rows: dense around its events, sparse elsewhere."""
+"""An episode in a few rows: dense around its moments, sparse elsewhere."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
-from reward_agent.definitions.card import EnvCard
+from reward_agent.definitions.card import EnvCard, StateField
 from reward_agent.evaluation.metrics import Episode
-from reward_agent.summary.columns import Column
-from reward_agent.summary.events import Event, find_events, list_contacts, name_contact
-from reward_agent.summary.tables import format_number, render_table
+from reward_agent.evaluation.trajectories import TRUNCATED
+from reward_agent.summary.fields import (
+    BINARY_UNIT,
+    Column,
+    find_airborne,
+    list_contacts,
+    name_contact,
+)
+from reward_agent.text import format_number, render_table
 from reward_agent.types import EpisodeScore, Finite, Record
 
 _N_SPARSE = 3
-# The rows beside a weighty event show how it came about.
+# The rows beside a weighty moment show how it came about.
 _BESIDE_S = 0.05
 _WEIGHTY = 4
 # Of the card's range; a robot at rest needs one row.
@@ -88,19 +96,19 @@ def choose_steps(
 ) -> dict[int, str]:
     """Return the rows to show, in order, each with what happens there.
 
-    The start, the end and the weightiest events come first, then the rows just beside these, then
+    The start, the end and the weightiest moments come first, then the rows just beside these, then
     some in the longest stretches between.
     """
-    events = find_events(card, episode, score.end, score.success_step)
-    by_weight = sorted(events, key=lambda event: -event.weight)
+    moments = find_moments(card, episode, score.end, score.success_step)
+    by_weight = sorted(moments, key=lambda moment: -moment.weight)
     beside = max(1, round(_BESIDE_S / episode.control_dt))
-    candidates = [Event(0, "start", 5), *by_weight]
-    n_events = max(2, n_rows // 2)
+    candidates = [Moment(0, "start", 5), *by_weight]
+    n_moments = max(2, n_rows // 2)
     chosen: dict[int, list[str]] = {}
-    for event in candidates:
-        step = min(event.step, episode.n_steps)
-        if step in chosen or len(chosen) < n_events:
-            chosen.setdefault(step, []).append(event.label)
+    for moment in candidates:
+        step = min(moment.step, episode.n_steps)
+        if step in chosen or len(chosen) < n_moments:
+            chosen.setdefault(step, []).append(moment.label)
     for step in _list_steps_beside(episode, candidates, beside):
         if len(chosen) < n_rows - _N_SPARSE and _is_apart(step, chosen, beside):
             chosen[step] = []
@@ -149,13 +157,13 @@ def _drop_repeats(
     return tuple(kept)
 
 
-def _list_steps_beside(episode: Episode, events: Sequence[Event], beside: int) -> list[int]:
-    """Return the steps just before and after weighty events."""
+def _list_steps_beside(episode: Episode, moments: Sequence[Moment], beside: int) -> list[int]:
+    """Return the steps just before and after weighty moments."""
     return [
         step
-        for event in events
-        if event.weight >= _WEIGHTY and 0 < event.step < episode.n_steps
-        for step in (event.step - beside, event.step + beside)
+        for moment in moments
+        if moment.weight >= _WEIGHTY and 0 < moment.step < episode.n_steps
+        for step in (moment.step - beside, moment.step + beside)
         if 0 < step < episode.n_steps
     ]
 
@@ -188,3 +196,121 @@ def _sample_state(
         values=tuple(float(column.read(episode)[step]) for column in columns),
         touching=tuple(touching),
     )
+
+
+# --- the moments of an episode --------------------------------------------------------------------
+
+
+_FEET = ("foot", "feet", "toe", "paw", "heel", "ankle")
+# What a posture is told by, best first; an environment without any gives its first two scalars.
+_HEIGHTS = ("com_height", "torso_height")
+_TILTS = ("torso_pitch", "torso_up", "pole_angle", "target_distance")
+# A range below this share of the card's is noise, not an extreme worth a word.
+_NOTABLE = 0.05
+# A bounce shorter than this is no flight.
+_FLIGHT_S = 0.03
+
+
+@dataclass(frozen=True)
+class Moment:
+    """Something that happened.
+
+    Args:
+        step: index of the first state at which it is so.
+        label: what, in a few words.
+        weight: how much it matters, 1 to 5.
+    """
+
+    step: int
+    label: str
+    weight: int
+
+
+def find_moments(
+    card: EnvCard, episode: Episode, end: str, success_step: int | None = None
+) -> list[Moment]:
+    """Return the moments of an episode in the order of time.
+
+    Args:
+        card: the environment.
+        episode: at least one state.
+        end: why it ended.
+        success_step: control step from which the metric calls it a success, if it does.
+    """
+    moments = [*_find_falls(card, episode), *_find_flight(card, episode)]
+    moments += _find_extremes(card, episode)
+    if success_step is not None:
+        moments.append(Moment(success_step, "success from here on", 5))
+    label = "time is up" if end == TRUNCATED else f"ends: {end}"
+    moments.append(Moment(episode.n_steps, label, 2 if end == TRUNCATED else 5))
+    return sorted(moments, key=lambda moment: moment.step)
+
+
+def is_foot(field: StateField) -> bool:
+    """Return whether a contact is one that a robot is meant to have."""
+    return any(word in field.name for word in _FEET)
+
+
+def find_posture_fields(card: EnvCard) -> list[StateField]:
+    """Return the one or two fields that tell a posture: a height and a tilt."""
+    scalars = {f.name: f for f in card.state if f.size is None and f.unit != BINARY_UNIT}
+    chosen = [
+        next((scalars[name] for name in names if name in scalars), None)
+        for names in (_HEIGHTS, _TILTS)
+    ]
+    found = [field for field in chosen if field is not None]
+    return found or list(scalars.values())[:2]
+
+
+def find_runs(mask: NDArray[np.bool_]) -> list[tuple[int, int]]:
+    """Return the start and the end (exclusive) of each stretch of True."""
+    edges = np.diff(np.concatenate([[0], mask.astype(np.int8), [0]]))
+    return list(zip(np.flatnonzero(edges == 1), np.flatnonzero(edges == -1), strict=True))
+
+
+def _find_falls(card: EnvCard, episode: Episode) -> list[Moment]:
+    """Return when each part that is no foot first touches the floor, and is off it for good."""
+    moments = []
+    for field in list_contacts(card):
+        runs = find_runs(episode.fields[field.name] > 0.5)
+        if is_foot(field) or not runs:
+            continue
+        part = name_contact(field)
+        moments.append(Moment(int(runs[0][0]), f"{part} touches the floor", 4))
+        last = int(runs[-1][1])
+        if last <= episode.n_steps:
+            moments.append(Moment(last, f"{part} off the floor for good", 3))
+    return moments
+
+
+def _find_flight(card: EnvCard, episode: Episode) -> list[Moment]:
+    """Return take-off and landing of the longest flight that began on the floor."""
+    runs = [run for run in find_runs(find_airborne(card, episode)) if run[0] > 0]
+    if not runs:
+        return []
+    start, stop = max(runs, key=lambda run: run[1] - run[0])
+    flight_s = (stop - start) * episode.control_dt
+    if flight_s < _FLIGHT_S:
+        return []
+    moments = [Moment(int(start), f"takes off, flies {flight_s:.2f} s", 4)]
+    if stop <= episode.n_steps:
+        landed = [
+            name_contact(field)
+            for field in list_contacts(card)
+            if episode.fields[field.name][stop] > 0.5
+        ]
+        moments.append(Moment(int(stop), f"lands on {', '.join(landed)}", 4))
+    return moments
+
+
+def _find_extremes(card: EnvCard, episode: Episode) -> list[Moment]:
+    moments = []
+    for field in find_posture_fields(card):
+        values = episode.fields[field.name]
+        low, high = field.range
+        if np.ptp(values) < _NOTABLE * (high - low):
+            continue
+        moments.append(Moment(int(np.argmax(values)), f"highest {field.name}", 3))
+        moments.append(Moment(int(np.argmin(values)), f"lowest {field.name}", 3))
+    # Where it starts or ends at its extreme it only rose or fell; those rows are shown anyway.
+    return [moment for moment in moments if 0 < moment.step < episode.n_steps]

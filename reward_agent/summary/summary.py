@@ -13,19 +13,26 @@ from reward_agent.evaluation.metrics import Episode
 from reward_agent.evaluation.scoring import rank_episodes
 from reward_agent.evaluation.trajectories import Trajectories
 from reward_agent.records.jobs import EvaluateResult, RelabelResult
-from reward_agent.summary.columns import Column, choose_columns
-from reward_agent.summary.course import CoursePoint, make_course, render_course
+from reward_agent.summary.course import (
+    CoursePoint,
+    TermSummary,
+    make_course,
+    render_course,
+    render_terms,
+    summarise_terms,
+)
 from reward_agent.summary.diagnostics import Case, Diagnosis, diagnose
 from reward_agent.summary.fields import (
+    Column,
     ContactSummary,
     FieldSummary,
+    choose_columns,
     render_fields,
     summarise_contacts,
     summarise_fields,
 )
 from reward_agent.summary.samples import EpisodeSample, render_sample, sample_episode
-from reward_agent.summary.tables import format_number, format_share, format_steps
-from reward_agent.summary.terms import TermSummary, render_terms, summarise_terms
+from reward_agent.text import format_number, format_share, format_steps
 from reward_agent.types import Evaluation, FileRecord, Finite, Record, TrainingResult
 
 _N_COLUMNS = 7

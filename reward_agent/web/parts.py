@@ -14,8 +14,8 @@ from reward_agent.feedback.ratings import Rating
 from reward_agent.feedback.records import AnyEntry, RoundEnded, RoundStarted, Shown
 from reward_agent.feedback.state import RatedCandidate, read_rationale
 from reward_agent.report import figures
+from reward_agent.report.charts import shorten
 from reward_agent.report.code import highlight_program, render_diff
-from reward_agent.report.numbers import shorten
 from reward_agent.report.view import CandidateView, RunView, load_run_view
 from reward_agent.types import CheckReport, Finding
 from reward_agent.web.live import LiveSession

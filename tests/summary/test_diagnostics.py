@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from reward_agent.summary.course import CoursePoint
+from reward_agent.summary.course import CoursePoint, TermSummary
 from reward_agent.summary.diagnostics import (
     Case,
     diagnose,
@@ -18,7 +18,6 @@ from reward_agent.summary.diagnostics import (
     find_standing_still,
     find_survival_exploit,
 )
-from reward_agent.summary.terms import TermSummary
 from reward_agent.types import Evaluation
 
 FLAT = (1.0, 1.1, 0.9, 1.0, 1.1, 0.9)

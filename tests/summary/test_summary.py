@@ -7,9 +7,8 @@ from reward_agent.definitions.task import make_task
 from reward_agent.evaluation.scoring import summarise_scores
 from reward_agent.evaluation.trajectories import make_trajectories
 from reward_agent.records.jobs import EvaluateResult, RelabelResult
-from reward_agent.summary.course import make_course
+from reward_agent.summary.course import make_course, summarise_terms
 from reward_agent.summary.summary import TrajectorySummary, render_summary, summarise
-from reward_agent.summary.terms import summarise_terms
 from reward_agent.types import (
     EpisodeScore,
     TermCurve,

@@ -1,6 +1,6 @@
 import numpy as np
 
-from reward_agent.summary.events import find_airborne, find_events, find_runs
+from reward_agent.summary.samples import find_airborne, find_moments, find_runs
 
 
 def labels(events):
@@ -10,7 +10,7 @@ def labels(events):
 def test_fall_on_the_torso_is_an_event_and_so_is_getting_up(toy_card, make_episode):
     torso = np.zeros(51)
     torso[20:30] = torso[35:40] = 1
-    found = labels(find_events(toy_card, make_episode(torso_floor_contact=torso), "truncated"))
+    found = labels(find_moments(toy_card, make_episode(torso_floor_contact=torso), "truncated"))
     assert found["torso touches the floor"] == 20
     assert found["torso off the floor for good"] == 40
 
@@ -18,14 +18,14 @@ def test_fall_on_the_torso_is_an_event_and_so_is_getting_up(toy_card, make_episo
 def test_robot_that_stays_down_never_gets_up(toy_card, make_episode):
     torso = np.zeros(51)
     torso[20:] = 1
-    found = labels(find_events(toy_card, make_episode(torso_floor_contact=torso), "truncated"))
+    found = labels(find_moments(toy_card, make_episode(torso_floor_contact=torso), "truncated"))
     assert "torso off the floor for good" not in found
 
 
 def test_longest_flight_is_told_by_its_two_ends(toy_card, make_episode):
     foot = np.ones(51)
     foot[5:8] = foot[20:30] = 0
-    found = labels(find_events(toy_card, make_episode(foot_floor_contact=foot), "truncated"))
+    found = labels(find_moments(toy_card, make_episode(foot_floor_contact=foot), "truncated"))
     assert found["takes off, flies 0.20 s"] == 20
     assert found["lands on foot"] == 30
 
@@ -33,20 +33,20 @@ def test_longest_flight_is_told_by_its_two_ends(toy_card, make_episode):
 def test_drop_at_the_start_is_no_flight(toy_card, make_episode):
     foot = np.ones(51)
     foot[:10] = 0
-    found = labels(find_events(toy_card, make_episode(foot_floor_contact=foot), "truncated"))
+    found = labels(find_moments(toy_card, make_episode(foot_floor_contact=foot), "truncated"))
     assert not [label for label in found if "takes off" in label]
 
 
 def test_extremes_of_height_and_pitch_are_found(toy_card, make_episode):
     steps = np.arange(51)
     height = 1 + 0.5 * np.exp(-(((steps - 12) / 5) ** 2))
-    found = labels(find_events(toy_card, make_episode(torso_height=height), "truncated"))
+    found = labels(find_moments(toy_card, make_episode(torso_height=height), "truncated"))
     assert found["highest torso_height"] == 12
     assert not [label for label in found if "pitch" in label]  # it does not move
 
 
 def test_success_and_termination_outweigh_all_else(toy_card, make_episode):
-    events = find_events(toy_card, make_episode(), "torso_pitch", success_step=30)
+    events = find_moments(toy_card, make_episode(), "torso_pitch", success_step=30)
     assert {(e.step, e.label) for e in events if e.weight == 5} == {
         (30, "success from here on"),
         (50, "ends: torso_pitch"),
