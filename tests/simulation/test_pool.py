@@ -16,6 +16,7 @@ from reward_agent.errors import DataError, UsageError
 from reward_agent.rewards.checks import check_program
 from reward_agent.rewards.program import compile_program
 from reward_agent.simulation.backends import make_simulation, prepare_simulation
+from reward_agent.simulation.vec_env import RewardVecEnv
 from reward_agent.types import RewardProgram
 
 N_SIMS, SEED = 3, 3
@@ -69,9 +70,6 @@ def test_values_are_those_that_envpool_returns(card: EnvCard, theirs: Any) -> No
 @pytest.mark.metaworld
 def test_no_step_is_lost_between_episodes(card: EnvCard, theirs: Any) -> None:
     """EnvPool spends a step on its own reset: it ignores the action, and its reward is none."""
-    pytest.importorskip("stable_baselines3")
-    from reward_agent.simulation.vec_env import RewardVecEnv
-
     still = np.zeros((N_SIMS, 4), dtype=np.float32)
     theirs.reset()
     last = [theirs.step(still) for _ in range(500)][-1]
@@ -87,14 +85,13 @@ def test_no_step_is_lost_between_episodes(card: EnvCard, theirs: Any) -> None:
     env.reset()
     paid, ends = [], []
     for _ in range(501):
-        env.step_async(still)
-        observation, reward, done, infos = env.step_wait()
-        paid.append(reward)
+        observation, done, ended = env.advance(still)
+        paid.append(env.pay()[0])
         ends.append(done.all())
-        if done.any():
+        if ended:
             assert np.allclose(observation, begun, atol=1e-6)
-            assert np.allclose(infos[0]["terminal_observation"], last[0][0], atol=1e-6)
-            assert all(item["TimeLimit.truncated"] for item in infos)
+            assert np.allclose(ended.observation[0], last[0][0], atol=1e-6)
+            assert ended.is_time_out.all()
     assert [i for i, ended in enumerate(ends) if ended] == [499]
     assert np.allclose(paid[499], last[1], atol=1e-6)
     assert np.allclose(paid[500], after[1], atol=1e-6)
