@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import reward_agent
-from reward_agent.executors import journal, local, slots
+from reward_agent.executors import journal, slots
 from reward_agent.records.jobs import TrainJob
 from reward_agent.records.outcomes import TRAINED
 from reward_agent.records.store import Candidate, RunRecord, find_run
@@ -53,14 +53,14 @@ def read_events(folder: Path, kind: str) -> list[dict[str, Any]]:
 def slices(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
     """Every slice that really runs: the start of the program's digest, and its last step."""
     ran = []
-    run_job = local.run_job
+    run_job = slots.run_job
 
     def note(job: Any, *arguments: Any, **options: Any) -> Any:
         if isinstance(job, TrainJob):
             ran.append((job.program_sha256[:8], job.until_timesteps))
         return run_job(job, *arguments, **options)
 
-    monkeypatch.setattr(local, "run_job", note)
+    monkeypatch.setattr(slots, "run_job", note)
     return ran
 
 
