@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 from rich.markup import escape
 
 from reward_agent.cli.output import answer_console, make_table, print_text
+from reward_agent.text import clean_text
 
 if TYPE_CHECKING:
     from reward_agent.llm.costs import CostSummary
-    from reward_agent.llm.replies import CallRecord
+    from reward_agent.llm.replies import CallRecord, StoredReply
     from reward_agent.records.store import RunRecord
     from reward_agent.run.estimate import Estimate, Range
     from reward_agent.types import Usage
@@ -63,6 +64,15 @@ def show_calls(records: Sequence[CallRecord]) -> None:
         table.add_row(
             call.time, call.template, round_, str(call.candidate), call.model, *tokens, escape(how)
         )
+    answer_console.print(table)
+
+
+def show_replies(replies: Sequence[StoredReply]) -> None:
+    """Write where each reply belongs and how it begins, in a line each."""
+    table = make_table(">", "prompt", "model", "reply")
+    for number, reply in enumerate(replies, start=1):
+        beginning = clean_text(reply.completion.reply, 60)
+        table.add_row(str(number), str(reply.place), reply.completion.model, escape(beginning))
     answer_console.print(table)
 
 

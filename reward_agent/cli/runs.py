@@ -87,6 +87,35 @@ def costs_command(
     show_costs(summary, store.read_run())
 
 
+@app.command("replies")
+def replies_command(
+    run: RunName,
+    number: Annotated[
+        int | None, typer.Argument(min=1, help="Which one is shown whole; without, a list.")
+    ] = None,
+    runs_dir: RunsDir = None,
+    as_json: Json = False,
+) -> None:
+    """Show what a run asked its language model, and what it was answered."""
+    from reward_agent.cli.money import show_replies
+    from reward_agent.cli.output import print_json, print_text
+    from reward_agent.definitions.paths import find_runs_dir
+    from reward_agent.errors import UsageError
+    from reward_agent.llm.replies import read_replies
+    from reward_agent.records.store import find_run
+
+    stored = read_replies(find_run(run, find_runs_dir(runs_dir)).dir)
+    chosen = stored if number is None else stored[number - 1 : number]
+    if not chosen:
+        raise UsageError(f"the run holds {len(stored)} replies", "give the number of one of them")
+    if as_json:
+        print_json([reply.to_dict() for reply in chosen])
+    elif number is None:
+        show_replies(stored)
+    else:
+        print_text(f"{chosen[0].prompt}\n\n## reply\n\n{chosen[0].completion.reply}")
+
+
 def report_command(run: RunName, runs_dir: RunsDir = None) -> None:
     """Write a run's report.html again and print its path."""
     from reward_agent.cli.output import print_text

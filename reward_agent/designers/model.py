@@ -31,7 +31,7 @@ from reward_agent.errors import (
     ScriptEndedError,
     TruncatedReplyError,
 )
-from reward_agent.llm.chat import ChatModel, ChatRequest, Exchange, make_exchange, read_reply
+from reward_agent.llm.chat import ChatModel, ChatRequest, Completion, read_reply
 from reward_agent.records.outcomes import Outcome
 from reward_agent.rewards.language import METRIC_ENTRY, REWARD_ENTRY
 from reward_agent.types import Analysis, Critique, Finding, Record, RewardProgram
@@ -162,14 +162,14 @@ class ModelReply:
 
     Args:
         text: the whole reply, or None.
-        exchanges: the calls that it took.
+        completions: the calls that it took.
         reason: why there is none.
         is_final: whether asking again cannot help.
         is_limit: whether it was not asked for want of money: a run with a higher limit asks again.
     """
 
     text: str | None
-    exchanges: tuple[Exchange, ...]
+    completions: tuple[Completion, ...]
     reason: str = ""
     is_final: bool = False
     is_limit: bool = False
@@ -177,7 +177,7 @@ class ModelReply:
     @property
     def said(self) -> str:
         """What was said last, whole or not."""
-        return self.exchanges[-1].completion.reply if self.exchanges else ""
+        return self.completions[-1].reply if self.completions else ""
 
 
 def ask(model: ChatModel, request: ChatRequest) -> ModelReply:
@@ -188,21 +188,21 @@ def ask(model: ChatModel, request: ChatRequest) -> ModelReply:
     Raises:
         ModelError: no reply arrived.
     """
-    exchanges: list[Exchange] = []
+    completions: list[Completion] = []
     try:
-        exchanges.append(make_exchange(request, model.complete(request)))
-        if exchanges[-1].completion.stop_reason == "length":
+        completions.append(model.complete(request))
+        if completions[-1].stop_reason == "length":
             request = replace(request, max_output_tokens=request.max_output_tokens * _MORE_ROOM)
             # Where more room is more than the context holds, the cut reply is what there is.
             with suppress(ContextTooLongError):
-                exchanges.append(make_exchange(request, model.complete(request)))
-        return ModelReply(read_reply(exchanges[-1].completion), tuple(exchanges))
+                completions.append(model.complete(request))
+        return ModelReply(read_reply(completions[-1]), tuple(completions))
     except BudgetError as error:
-        return ModelReply(None, tuple(exchanges), error.message, is_final=True, is_limit=True)
+        return ModelReply(None, tuple(completions), error.message, is_final=True, is_limit=True)
     except (RefusalError, ScriptEndedError) as error:
-        return ModelReply(None, tuple(exchanges), error.message, is_final=True)
+        return ModelReply(None, tuple(completions), error.message, is_final=True)
     except (EmptyReplyError, TruncatedReplyError) as error:
-        return ModelReply(None, tuple(exchanges), error.message)
+        return ModelReply(None, tuple(completions), error.message)
 
 
 def ask_for_record(model: ChatModel, request: ChatRequest, kind: type[R]) -> Opinion[R]:
@@ -215,38 +215,38 @@ def ask_for_record(model: ChatModel, request: ChatRequest, kind: type[R]) -> Opi
         ModelError: no reply arrived.
     """
     request = replace(request, reply_type=kind)
-    exchanges: tuple[Exchange, ...] = ()
+    completions: tuple[Completion, ...] = ()
     reason = ""
     for _ in range(1 + _N_JSON_REPAIRS):
         try:
             reply = ask(model, request)
         except ContextTooLongError as error:
-            return Opinion(None, exchanges, error.message)
-        exchanges += reply.exchanges
+            return Opinion(None, completions, error.message)
+        completions += reply.completions
         if reply.text is None:
-            return Opinion(None, exchanges, reply.reason)
+            return Opinion(None, completions, reply.reason)
         try:
-            return Opinion(parse_record(reply.text, kind), exchanges)
+            return Opinion(parse_record(reply.text, kind), completions)
         except DataError as error:
             reason = error.message
         prompt = render("shared/invalid_json", error=reason, fields=list(kind.model_fields))
         request = replace(request, messages=extend(request.messages, reply.text, prompt.text))
-    return Opinion(None, exchanges, reason)
+    return Opinion(None, completions, reason)
 
 
 def _read_program(reply: ModelReply) -> Proposal:
     if reply.text is None:
         outcome = Outcome(kind="limit" if reply.is_limit else "no_program", detail=reply.reason)
-        return Proposal(None, outcome, reply.said, reply.exchanges, is_final=reply.is_final)
+        return Proposal(None, outcome, reply.said, reply.completions, is_final=reply.is_final)
     parsed = parse_code(reply.text, REWARD_ENTRY)
     if parsed.source is None:
         outcome = Outcome(kind="no_program", detail=parsed.reason)
-        return Proposal(None, outcome, reply.said, reply.exchanges)
-    return Proposal(RewardProgram(parsed.source), reply=reply.said, exchanges=reply.exchanges)
+        return Proposal(None, outcome, reply.said, reply.completions)
+    return Proposal(RewardProgram(parsed.source), reply=reply.said, completions=reply.completions)
 
 
 def _read_metric(reply: ModelReply) -> MetricProposal:
-    kept = MetricProposal(None, reply=reply.said, exchanges=reply.exchanges)
+    kept = MetricProposal(None, reply=reply.said, completions=reply.completions)
     if reply.text is None:
         return replace(kept, outcome=Outcome(kind="no_metric", detail=reply.reason))
     try:

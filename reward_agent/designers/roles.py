@@ -16,7 +16,7 @@ from pydantic import Field
 from reward_agent.definitions.card import EnvCard
 from reward_agent.designers.brief import DesignBrief, HistoryEntry
 from reward_agent.llm.budget import Budget
-from reward_agent.llm.chat import Exchange
+from reward_agent.llm.chat import Completion
 from reward_agent.records.outcomes import Outcome
 from reward_agent.types import Analysis, Critique, Finding, Record, RewardProgram
 
@@ -32,7 +32,7 @@ class Proposal:
         outcome: why it is not trained as it is, as far as is known: it holds no program, or what
             examined its program refused it.
         reply: what the designer said, word for word; it goes on from there when it repairs.
-        exchanges: the calls of a language model that it took, in order.
+        completions: the calls of a language model that it took, in order.
         is_final: whether asking again cannot help.
         plan: data of the designer's own about the program; it is kept beside the program, and
             handed back with it in ``HistoryEntry.plan``.
@@ -41,7 +41,7 @@ class Proposal:
     program: RewardProgram | None
     outcome: Outcome | None = None
     reply: str = ""
-    exchanges: tuple[Exchange, ...] = ()
+    completions: tuple[Completion, ...] = ()
     is_final: bool = False
     plan: Mapping[str, Any] | None = None
 
@@ -69,7 +69,7 @@ class MetricProposal:
         lift_termination: whether episodes are to go on where the card ends them.
         max_episode_steps: their greatest length; None leaves the card's.
         reply: what the designer said, word for word.
-        exchanges: the calls of a language model that it took, in order.
+        completions: the calls of a language model that it took, in order.
     """
 
     source: str | None
@@ -80,7 +80,7 @@ class MetricProposal:
     lift_termination: bool = False
     max_episode_steps: int | None = None
     reply: str = ""
-    exchanges: tuple[Exchange, ...] = ()
+    completions: tuple[Completion, ...] = ()
 
     @property
     def words(self) -> MetricWords:
@@ -93,7 +93,7 @@ class Opinion(Generic[R]):
     """A critique or an analysis, or the reason why there is none; then the run goes on without."""
 
     record: R | None
-    exchanges: tuple[Exchange, ...] = ()
+    completions: tuple[Completion, ...] = ()
     reason: str = ""
 
 

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, Protocol
 from pydantic import BeforeValidator
 
 from reward_agent.errors import EmptyReplyError, RefusalError, TruncatedReplyError
-from reward_agent.types import Record, Sha256, Usage
+from reward_agent.types import Record, Usage
 
 Role = Literal["system", "user", "assistant"]
 AgentName = Literal["designer", "critic", "analyzer"]
@@ -99,17 +99,6 @@ class Completion(Record):
     retries: tuple[str, ...] = ()
 
 
-class Exchange(Record):
-    """One request and what came back, as it is recorded in a candidate's folder."""
-
-    agent: AgentName
-    template: str
-    prompt: str
-    prompt_sha256: Sha256
-    sample_index: int = 0
-    completion: Completion
-
-
 class ChatModel(Protocol):
     """A language model, or a wrapper around one.
 
@@ -139,18 +128,6 @@ class ChatModel(Protocol):
             ModelError: one of its kinds, with a remedy; never an SDK's exception.
         """
         ...
-
-
-def make_exchange(request: ChatRequest, completion: Completion) -> Exchange:
-    """Pair a request with its completion."""
-    return Exchange(
-        agent=request.agent,
-        template=request.template,
-        prompt=request.prompt,
-        prompt_sha256=request.sha256,
-        sample_index=request.sample_index,
-        completion=completion,
-    )
 
 
 def read_reply(completion: Completion) -> str:

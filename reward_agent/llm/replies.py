@@ -16,7 +16,7 @@ import sqlite3
 import threading
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -100,6 +100,13 @@ class StoredReply:
     place: Place
     prompt: str
     completion: Completion
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as data."""
+        return asdict(self.place) | {
+            "prompt": self.prompt,
+            "completion": self.completion.model_dump(mode="json"),
+        }
 
 
 class Replies:

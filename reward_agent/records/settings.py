@@ -129,7 +129,7 @@ class MoneySettings(Record):
     )
     cache: Literal["read-write", "read-only", "refresh", "off"] = setting(
         "read-write",
-        "whether stored replies of the run are used, new ones stored",
+        "whether replies of the run are used again, the new ones too",
         is_personal=True,
         in_digest=False,
     )

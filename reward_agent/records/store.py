@@ -10,7 +10,7 @@
       iterations/<i>/iteration.json            written last: existing means complete
       iterations/<i>/candidates/<id>/          one program and all that happened to it
         draft.json            the program was accepted or given up; written last of its stage
-        prompt.md reply.md usage.json reward.py plan.json check.json critique.json probe.json
+        reply.md reward.py plan.json check.json critique.json probe.json
         attempts/<n>/         replies that did not become the program
         training/seed_<s>/    folder of the training job
         evaluation/seed_<s>/  folder of the evaluation job, out of the training's reach

@@ -16,7 +16,7 @@ from reward_agent.designers.brief import DesignBrief
 from reward_agent.designers.history import write_plan
 from reward_agent.designers.roles import Proposal
 from reward_agent.executors import JobRequest
-from reward_agent.llm.chat import Exchange
+from reward_agent.llm.chat import Completion
 from reward_agent.records.events import Drafted
 from reward_agent.records.jobs import (
     PROGRAM_FILE,
@@ -153,7 +153,7 @@ class _Draft:
     folder: Path
     attempts: list[Attempt] = field(default_factory=list)
     critique: Critique | None = None
-    exchanges: list[Exchange] = field(default_factory=list)
+    completions: list[Completion] = field(default_factory=list)
     is_revised: bool = False
 
 
@@ -207,7 +207,7 @@ def _review(
     assert examination.proposal.program is not None
     with run.ledger.spend("llm"):
         opinion = run.critic.review(brief, examination.proposal.program, examination.findings)
-    draft.exchanges.extend(opinion.exchanges)
+    draft.completions.extend(opinion.completions)
     draft.critique = opinion.record
     if opinion.record is None or opinion.record.verdict == "accept":
         return examination
@@ -225,7 +225,7 @@ def _examine(
     run: ActiveRun, draft: _Draft, proposal: Proposal, stored: StoredEpisodes
 ) -> Examination:
     """Check a proposal, then probe it if the static rules accept it."""
-    draft.exchanges.extend(proposal.exchanges)
+    draft.completions.extend(proposal.completions)
     if proposal.program is None:
         return Examination(proposal, proposal.outcome or Outcome(kind="no_program"))
     with run.ledger.spend("checks"):
@@ -320,8 +320,6 @@ def _write_attempt(draft: _Draft, examination: Examination, outcome: Outcome | N
 
 def _write_examination(folder: Path, examination: Examination) -> None:
     proposal = examination.proposal
-    if proposal.exchanges:
-        write_text(folder / "prompt.md", proposal.exchanges[-1].prompt)
     if proposal.reply:
         write_text(folder / "reply.md", proposal.reply)
     if proposal.program is not None:
@@ -341,9 +339,6 @@ def _write_draft(
     _write_examination(draft.folder, examination)
     if draft.critique is not None:
         write_record(draft.folder / "critique.json", draft.critique)
-    usage = sum((exchange.completion.usage for exchange in draft.exchanges), Usage())
-    write_record(draft.folder / "usage.json", usage)
-    _write_exchanges(draft)
     program = examination.proposal.program
     identity = program.id if program else RewardProgram(examination.proposal.reply).id
     record = DraftRecord(
@@ -356,15 +351,10 @@ def _write_draft(
         attempts=tuple(draft.attempts),
         is_revised=draft.is_revised,
         rank_agreement=examination.probe.rank_agreement if examination.probe else None,
-        usage=usage,
+        usage=sum((completion.usage for completion in draft.completions), Usage()),
     )
     write_record(draft.folder / DRAFT_FILE, record)
     return record
-
-
-def _write_exchanges(draft: _Draft) -> None:
-    lines = [exchange.model_dump_json() for exchange in draft.exchanges]
-    write_text(draft.folder / "exchanges.jsonl", "\n".join(lines) + "\n")
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from reward_agent.designers.ideas import choose_ideas
 from reward_agent.errors import DataError
 from reward_agent.records.events import Concluded, Finished, IterationFinished, IterationStarted
 from reward_agent.records.outcomes import Outcome
-from reward_agent.records.store import Candidate, Iteration, RunRecord, write_record, write_text
+from reward_agent.records.store import Candidate, Iteration, RunRecord, write_record
 from reward_agent.run.active import ActiveRun
 from reward_agent.run.draft import DraftRecord, draft_all
 from reward_agent.run.evaluate import (
@@ -177,9 +177,7 @@ def _analyse(run: ActiveRun, candidate_dir: Path, brief: DesignBrief, entry: His
         opinion = run.analyzer.analyse(brief, entry)
     if opinion.record is not None:
         write_record(candidate_dir / "analysis.json", opinion.record)
-    lines = [exchange.model_dump_json() for exchange in opinion.exchanges]
-    write_text(candidate_dir / "analysis_exchanges.jsonl", "\n".join(lines) + "\n")
-    return sum((exchange.completion.usage for exchange in opinion.exchanges), Usage())
+    return sum((completion.usage for completion in opinion.completions), Usage())
 
 
 def _evaluate_candidate(run: ActiveRun, candidate: Candidate, result: TrainingResult) -> Candidate:

@@ -153,9 +153,6 @@ def propose_metric(run: ActiveRun) -> ProposedMetric | None:
 
 
 def _write_proposal(folder: Path, proposal: MetricProposal) -> None:
-    if proposal.exchanges:
-        write_text(folder / "prompt.md", proposal.exchanges[-1].prompt)
-        write_record(folder / "usage.json", proposal.exchanges[-1].completion.usage)
     if proposal.reply:
         write_text(folder / "reply.md", proposal.reply)
     if proposal.source is not None:

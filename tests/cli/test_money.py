@@ -53,7 +53,7 @@ def runs_dir(tmp_path):
     )
     model = BudgetedChatModel(Model(), Budget(replies=Replies(store.dir / REPLIES_FILE)))
     for agent, iteration in (("designer", 0), ("critic", 0), ("designer", 1)):
-        turns = (ChatMessage("user", "Hop."),)
+        turns = (ChatMessage("user", f"Hop, {agent}, in round {iteration}."),)
         model.complete(ChatRequest(agent, f"{agent}/x", turns, iteration=iteration))
     return folder
 
@@ -82,6 +82,15 @@ def test_costs_are_listed_call_by_call_and_as_json(runs_dir):
     assert len(data["calls"]) == 3
     assert data["total"]["n_calls"] == 3
     assert data["by_agent"]["critic"]["reasoning_tokens"] == 200
+
+
+def test_replies_are_listed_and_shown_word_for_word(runs_dir):
+    shown = invoke("runs", "replies", "last", "--runs-dir", runs_dir)
+    assert "designer/x, round 2, candidate 0" in shown
+    one = invoke("runs", "replies", "last", "1", "--runs-dir", runs_dir)
+    assert one.startswith("## user\n\nHop, designer, in round 0.\n\n## reply\n\n")
+    [data] = json.loads(invoke("runs", "replies", "last", "2", "--json", "--runs-dir", runs_dir))
+    assert (data["agent"], data["prompt"]) == ("critic", "## user\n\nHop, critic, in round 0.")
 
 
 def test_estimate_is_shown_and_nothing_is_made(tmp_path):

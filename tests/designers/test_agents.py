@@ -27,14 +27,15 @@ def completion(reply: str = "", stop_reason: str = "stop", detail: str = "") -> 
     )
 
 
-def test_good_reply_becomes_a_program_with_its_exchange(play, brief, source):
+def test_good_reply_becomes_a_program_with_its_completion(play, brief, source):
     model = play(f"I pay speed.\n```python\n{source}```")
     proposal = ModelDesigner(model).propose(brief)
     assert proposal.program == RewardProgram(source)
     assert proposal.outcome is None
-    [exchange] = proposal.exchanges
-    assert exchange.template == "designer/first"
-    assert "Slide forward." in exchange.prompt
+    [completion_] = proposal.completions
+    assert completion_.reply == proposal.reply
+    [request] = model.requests
+    assert "Slide forward." in request.prompt
     assert proposal.reply.startswith("I pay speed.")
 
 
@@ -51,7 +52,7 @@ def test_reply_without_a_program_is_an_outcome_that_can_be_repaired(play, brief)
     assert proposal.program is None
     assert str(proposal.outcome).startswith("no program: the reply holds no code")
     assert not proposal.is_final
-    assert len(proposal.exchanges) == 1
+    assert len(proposal.completions) == 1
 
 
 @pytest.mark.parametrize(
@@ -68,7 +69,7 @@ def test_refusal_is_a_final_outcome_that_keeps_its_cost(answer, outcome, play, b
     proposal = ModelDesigner(play(answer)).propose(brief)
     assert str(proposal.outcome) == outcome
     assert proposal.is_final
-    assert proposal.exchanges[0].completion.usage.output_tokens == 9
+    assert proposal.completions[0].usage.output_tokens == 9
 
 
 def test_empty_reply_is_an_outcome(play, brief):
@@ -83,14 +84,14 @@ def test_cut_reply_is_asked_for_once_more_with_more_room(play, brief, source):
     first, second = model.requests
     assert second.max_output_tokens == 2 * first.max_output_tokens
     assert proposal.program == RewardProgram(source)
-    assert len(proposal.exchanges) == 2
+    assert len(proposal.completions) == 2
 
 
 def test_reply_that_is_cut_twice_is_an_outcome(play, brief):
     cut = completion("```python\ndef comp", "length")
     proposal = ModelDesigner(play(cut, cut)).propose(brief)
     assert "cut at the output limit, after 9 tokens" in proposal.outcome.detail
-    assert len(proposal.exchanges) == 2
+    assert len(proposal.completions) == 2
 
 
 def test_unreachable_provider_is_an_exception(play, brief):
@@ -145,7 +146,7 @@ def test_more_room_than_the_context_holds_leaves_the_cut_reply(play, brief):
     cut = completion("def comp", "length")
     proposal = ModelDesigner(play(cut, ContextTooLongError("too long"))).propose(brief)
     assert "cut at the output limit" in proposal.outcome.detail
-    assert len(proposal.exchanges) == 1
+    assert len(proposal.completions) == 1
 
 
 def test_repair_goes_on_with_the_conversation(play, brief, source):
@@ -207,7 +208,7 @@ def test_metric_that_is_not_complete_is_an_outcome(reply, says, play, card):
     proposal = ModelDesigner(play(reply)).propose_metric(card, "Slide.")
     assert proposal.source is None
     assert says in str(proposal.outcome)
-    assert len(proposal.exchanges) == 1
+    assert len(proposal.completions) == 1
 
 
 def test_critique_is_read(play, brief, source):
@@ -226,14 +227,14 @@ def test_invalid_json_is_repaired_once_with_the_error(play, brief, source):
     model = play('{"verdict": "perhaps", "summary": "x"}', ACCEPT)
     review = ModelCritic(model).review(brief, RewardProgram(source))
     assert review.record is not None
-    assert len(review.exchanges) == 2
+    assert len(review.completions) == 2
     repair = model.requests[1].messages[-1].content
     assert "verdict: Input should be 'accept' or 'revise'" in repair
     assert "verdict, summary, risks" in repair
 
 
 @pytest.mark.parametrize(
-    ("steps", "reason", "n_exchanges"),
+    ("steps", "reason", "n_completions"),
     [
         (
             ["prose", "prose"],
@@ -246,11 +247,11 @@ def test_invalid_json_is_repaired_once_with_the_error(play, brief, source):
         (["prose", ContextTooLongError("it does not fit")], "it does not fit", 1),
     ],
 )
-def test_missing_critique_has_a_reason(steps, reason, n_exchanges, play, brief, source):
+def test_missing_critique_has_a_reason(steps, reason, n_completions, play, brief, source):
     review = ModelCritic(play(*steps)).review(brief, RewardProgram(source))
     assert review.record is None
     assert review.reason == reason
-    assert len(review.exchanges) == n_exchanges
+    assert len(review.completions) == n_completions
 
 
 def test_analysis_is_read(play, brief, best):

@@ -43,7 +43,7 @@ def test_a_file_is_trained_and_scored_as_it_is(tmp_path: Path) -> None:
     assert run.winner is not None
     folder = store.candidate_dir(0, run.winner.candidate)
     assert (folder / "reward.py").read_text() == PROGRAM
-    assert not (folder / "prompt.md").exists()
+    assert not (store.dir / "replies.sqlite").exists()
 
 
 def test_what_is_wrong_with_it_is_its_outcome_and_nobody_repairs_it(brief) -> None:

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 
 import pytest
+from support.runs import read_prompt
 
 from reward_agent.errors import RewardAgentError, UnknownNameError, UsageError
 from reward_agent.feedback.records import LOG_FILE, RoundEnded, RoundStarted
@@ -47,8 +48,7 @@ def test_a_remark_becomes_a_round_that_is_recorded_with_before_and_after(
         assert session.current.candidate.id == after.candidate
         assert session.current.candidate.parent == before.candidate.id
         assert session.waiting == []
-        folder = session.store.candidate_dir(started.iteration, after.candidate)
-        prompt = (folder / "prompt.md").read_text()
+        prompt = read_prompt(session.store, started.iteration, 0)
         assert "> It wobbles." in prompt
         assert "> Hold it still." in prompt
 
@@ -231,8 +231,7 @@ def test_without_a_metric_the_ratings_and_nothing_else_are_the_score(
         assert session.current.candidate.id == b
         session.remark("Nearer to the middle.")
         [ended] = session.work()
-        folder = session.store.candidate_dir(ended.iteration, ended.after[0].candidate)
-        prompt = (folder / "prompt.md").read_text()
+        prompt = read_prompt(session.store, ended.iteration, 0)
         assert f"By these preferences {b} has the rating" in prompt
         assert f"The best program so far: {b}" in prompt
 

@@ -54,13 +54,13 @@ def test_resumed_run_pays_for_no_reply_twice(provider, brief, tmp_path):
         assert server.n_requests == 3
     assert first.program is not None
     assert first.program == again.program
-    assert [p.exchanges[0].completion.is_cached for p in (first, again, other)] == [
+    assert [p.completions[0].is_cached for p in (first, again, other)] == [
         False,
         True,
         False,
     ]
-    assert len(first.exchanges[0].completion.retries) == 1
-    assert first.exchanges[0].completion.usage == again.exchanges[0].completion.usage
+    assert len(first.completions[0].retries) == 1
+    assert first.completions[0].usage == again.completions[0].usage
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
@@ -69,7 +69,7 @@ def test_key_is_in_no_record_and_no_cache(provider, brief, tmp_path):
     with FakeLLMServer(steps) as server:
         model = make_model(provider, server, tmp_path)
         proposal = ModelDesigner(model).propose(brief)
-    texts = [record.model_dump_json() for record in (*read_calls(tmp_path), *proposal.exchanges)]
+    texts = [record.model_dump_json() for record in (*read_calls(tmp_path), *proposal.completions)]
     assert len(texts) == 3
     assert "HTTP 500" in texts[0]
     stored = b"".join(path.read_bytes() for path in tmp_path.iterdir())

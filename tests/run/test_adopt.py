@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from support.runs import read_prompt
+
 import reward_agent
 from reward_agent.records.outcomes import TRAINED
 from reward_agent.records.store import find_run
@@ -70,7 +72,7 @@ def test_duplicates_are_named_not_trained_and_shown_to_the_designer(tmp_path: Pa
     assert later.rank_agreement is not None
     folder = store.candidate_dir(1, later.id)
     assert json.loads((folder / "candidate.json").read_text())["rank_agreement"] is not None
-    prompt = (folder / "prompt.md").read_text()
+    prompt = read_prompt(store, 1, 0)
     assert str(renamed.outcome) in prompt
     assert f"pays the same as {first.id} in every state" in prompt
     page = write_report(store.dir).read_text()

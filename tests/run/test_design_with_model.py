@@ -19,9 +19,10 @@ import pytest
 import reward_agent
 from reward_agent.errors import RejectedKeyError
 from reward_agent.llm.models import load_models
+from reward_agent.llm.replies import read_calls, read_replies
 from reward_agent.records.events import Event
 from reward_agent.records.outcomes import TRAINED
-from reward_agent.records.store import RunStore, find_run, list_runs
+from reward_agent.records.store import find_run, list_runs
 from reward_agent.testing import (
     BreakStream,
     DropConnection,
@@ -127,11 +128,6 @@ def find_agent(request: ReceivedRequest) -> str:
     return next(agent for words, agent in OPENINGS.items() if words in request.text)
 
 
-def read_exchanges(store: RunStore) -> list[dict[str, Any]]:
-    files = sorted(store.dir.rglob("*exchanges.jsonl"))
-    return [json.loads(line) for path in files for line in path.read_text().splitlines()]
-
-
 def price(says: list[Say], provider: str) -> float:
     table = load_models()
     card = table.model[table.default[provider]]
@@ -203,7 +199,7 @@ def test_faults_in_the_middle_change_neither_result_nor_cost(provider: str, tmp_
     says = [say for _, say in model.said]
     store = find_run(run.id, tmp_path / "runs")
     candidates = [c for index in (0, 1) for c in store.read_iteration(index).candidates]
-    exchanges = read_exchanges(store)
+    calls = read_calls(store.dir)
     assert [candidate.outcome for candidate in candidates] == [TRAINED] * 4
     assert run.winner is not None
     # Two odd replies cost a call more each; a fault costs a request and no call, and so does the
@@ -212,10 +208,11 @@ def test_faults_in_the_middle_change_neither_result_nor_cost(provider: str, tmp_
     assert model.too_long.text not in [request.text for request, _ in model.said]
     assert len(says) == 4 * 3 + 2
     assert n_requests == len(says) + len(faults) + 1
-    assert len(exchanges) == run.usage.n_calls == len(says)
+    assert len(read_replies(store.dir)) == run.usage.n_calls == len(says)
     assert run.usage.output_tokens == sum(say.output_tokens for say in says)
     assert run.usage.usd == pytest.approx(price(says, provider))
-    assert sum(len(item["completion"]["retries"]) for item in exchanges) == len(faults)
+    # Beside the faults the prompt that was too long.
+    assert sum(call.is_failed for call in calls) == len(faults) + 1
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from support.runs import read_prompt
 
 import reward_agent
 from reward_agent.records.outcomes import TRAINED
@@ -29,7 +30,7 @@ def test_the_second_prompt_says_as_much_as_is_recalled(tmp_path: Path, kind: str
     store = find_run(run.id, tmp_path)
     [first], [second] = (store.read_iteration(index).candidates for index in (0, 1))
     assert first.outcome == TRAINED
-    prompt = (store.candidate_dir(1, second.id) / "prompt.md").read_text()
+    prompt = read_prompt(store, 1, 0)
     told = {
         "program": "upright = tolerance(" in prompt,
         "terms": "Reward terms in these episodes" in prompt,

@@ -13,7 +13,7 @@ import reward_agent
 from reward_agent.designers.preview import estimate_tokens
 from reward_agent.errors import BudgetError, ReplayError, UsageError
 from reward_agent.llm.costs import summarise_costs
-from reward_agent.llm.replies import read_calls
+from reward_agent.llm.replies import read_calls, read_replies
 from reward_agent.records.events import Warned
 from reward_agent.records.outcomes import TRAINED
 from reward_agent.records.store import Candidate, RunRecord, RunStore, find_run
@@ -80,9 +80,7 @@ def read_all(store: RunStore, pattern: str) -> dict[str, str]:
 
 def read_prompts(store: RunStore) -> list[tuple[str, str]]:
     """Return every prompt that was sent, with its template."""
-    files = sorted(store.dir.glob("iterations/*/candidates/*/*exchanges.jsonl"))
-    lines = [json.loads(line) for path in files for line in path.read_text().splitlines()]
-    return [(line["template"], line["prompt"]) for line in lines]
+    return sorted((stored.place.template, stored.prompt) for stored in read_replies(store.dir))
 
 
 def test_a_limit_keeps_what_is_trained_names_a_winner_and_can_be_raised(tmp_path: Path) -> None:
@@ -204,7 +202,7 @@ def test_a_moved_run_is_replayed_to_the_byte_without_a_model_and_without_cost(
     assert warnings == []
     assert len(read_prompts(finished)) == 12
     assert read_prompts(replayed) == read_prompts(finished)
-    for name in ("prompt.md", "reply.md", "reward.py", "critique.json", "analysis.json"):
+    for name in ("reply.md", "reward.py", "critique.json", "analysis.json"):
         assert read_all(replayed, name) == read_all(finished, name)
     assert (replayed.dir / "reward.py").read_text() == (finished.dir / "reward.py").read_text()
     assert again.usage.n_calls == 0

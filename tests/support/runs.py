@@ -10,6 +10,8 @@ from typing import Any
 
 import reward_agent
 from reward_agent.feedback.session import Session, open_session
+from reward_agent.llm.replies import read_replies
+from reward_agent.records.store import RunStore
 
 PROGRAM = """```python
 def compute_reward(state, action, next_state):
@@ -49,6 +51,17 @@ def design(folder: Path, task: str, *replies: str, **options: Any) -> None:
         environ={},
         **(SMALL | options),
     )
+
+
+def read_prompt(store: RunStore, iteration: int, index: int) -> str:
+    """Return the last prompt that the Designer was sent for a candidate."""
+    asked = [
+        stored.prompt
+        for stored in read_replies(store.dir)
+        if stored.place.agent == "designer"
+        and (stored.place.iteration, stored.place.candidate) == (iteration, index)
+    ]
+    return asked[-1]
 
 
 def make_opener(source: Path, tmp_path: Path) -> Callable[..., AbstractContextManager[Session]]:

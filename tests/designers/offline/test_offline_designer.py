@@ -26,7 +26,7 @@ def test_provider_is_found_by_its_name_and_plays_the_designer_only(tmp_path: Pat
 def test_it_says_that_there_is_no_language_model(brief, propose) -> None:
     proposal = propose(brief("hopper", "hop_forward"))
     assert proposal.reply.startswith("No language model:")
-    assert proposal.exchanges == ()
+    assert proposal.completions == ()
 
 
 def test_same_brief_gets_the_same_program(brief, propose) -> None:
