@@ -114,7 +114,9 @@ class PPO:
         )
         np.add(rollout.advantages, values, out=rollout.returns)
         mean = run_layers(self.networks.actor, self.settings.activation, rollout.observations)
-        rollout.log_probs[:] = compute_log_probs(mean, self.networks.log_std, rollout.actions)
+        log_std = self.networks.log_std
+        z = (rollout.actions - mean) * np.exp(-log_std)
+        rollout.log_probs[:] = compute_log_probs(z, log_std)
         self.observations.update(raw)
         self.num_timesteps += done.size
         self.seconds["policy"] += time.perf_counter() - started
@@ -342,11 +344,11 @@ def estimate_advantages(
     return np.asarray(advantages)
 
 
-def compute_log_probs(mean: FloatArray, log_std: FloatArray, actions: FloatArray) -> FloatArray:
-    """Return the log-density (...) of actions (..., n_actions) around their mean."""
-    z = (actions - mean) * np.exp(-log_std)
+def compute_log_probs(z: FloatArray, log_std: FloatArray) -> FloatArray:
+    """Return the log-density (...) of actions that lie ``z`` (..., n_actions) deviations off."""
     constant = log_std.sum() + len(log_std) * np.float32(_HALF_LOG_TWO_PI)
-    return np.asarray(-0.5 * np.square(z).sum(axis=-1) - constant)
+    # A sum over a few columns as a product takes a fifth of the time of np.sum.
+    return np.asarray(np.square(z) @ np.full(len(log_std), np.float32(-0.5)) - constant)
 
 
 def compute_gradient(
@@ -363,10 +365,10 @@ def compute_gradient(
     actor_hidden = _run_forward(networks.actor, settings.activation, steps.observations)
     critic_hidden = _run_forward(networks.critic, settings.activation, steps.observations)
     mean, values = actor_hidden.pop(), critic_hidden.pop()
-    log_ratio = compute_log_probs(mean, networks.log_std, steps.actions) - steps.log_probs
-    by_log_prob = _differentiate_surrogate(log_ratio, steps.advantages, settings.clip_range)
     inverse_std = np.exp(-networks.log_std)
     z = (steps.actions - mean) * inverse_std
+    log_ratio = compute_log_probs(z, networks.log_std) - steps.log_probs
+    by_log_prob = _differentiate_surrogate(log_ratio, steps.advantages, settings.clip_range)
     by_mean = by_log_prob[:, None] * z * inverse_std
     gradient.log_std[:] = by_log_prob @ (np.square(z) - 1.0) - settings.ent_coef
     weight = np.float32(2.0 * settings.vf_coef / len(steps))
@@ -417,7 +419,6 @@ def _run_backward(
     gradient: Sequence[Layer],
 ) -> None:
     """Write the gradient of each layer, given each layer's inputs and the output's derivative."""
-    # A sum over rows as a product takes a fifth of the time of np.sum.
     ones = np.ones(len(by_output), dtype=np.float32)
     for index in reversed(range(len(layers))):
         np.matmul(by_output.T, inputs[index], out=gradient[index].weight)

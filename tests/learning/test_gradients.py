@@ -85,7 +85,8 @@ def test_log_probs_equal_torch() -> None:
         torch.from_numpy(mean), torch.from_numpy(networks.log_std).exp()
     )
     expected = distribution.log_prob(torch.from_numpy(steps.actions)).sum(dim=1)
-    found = compute_log_probs(mean, networks.log_std, steps.actions)
+    z = (steps.actions - mean) / np.exp(networks.log_std)
+    found = compute_log_probs(z, networks.log_std)
     np.testing.assert_allclose(found, expected.numpy(), rtol=1e-5)
 
 
