@@ -24,7 +24,8 @@ from benchmarks.measure import Learned, Point, Rate, Setting, load_setting
 from benchmarks.ours import evaluate_policies
 from benchmarks.rates import DEFAULTS as DEFAULTS_NAME
 from benchmarks.rates import ENVPOOL_SIDE
-from reward_agent.definitions.card import EnvCard, PPOSettings
+from reward_agent.definitions.card import EnvCard
+from reward_agent.definitions.learner import PPOSettings
 from reward_agent.learning.policy import Layer, NumpyPolicy, PolicyHeader
 
 

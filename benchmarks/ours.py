@@ -20,6 +20,7 @@ from benchmarks.measure import (
     load_setting,
     run_calls,
 )
+from reward_agent.definitions.learner import LearnerSettings
 from reward_agent.errors import DataError
 from reward_agent.evaluation.metrics import compile_metric
 from reward_agent.evaluation.rollout import Actor, roll_out
@@ -72,7 +73,7 @@ def measure_rate(env: str, steps: int, seed: int = 0, n_envs: int | None = None)
     return Rate(
         side=OURS,
         env=env,
-        n_envs=job.ppo.n_envs,
+        n_envs=job.learner.get("n_envs"),
         steps=result.total_timesteps,
         wall_s=result.wall_s,
         timing=result.timing,
@@ -147,7 +148,9 @@ def _make_job(
     setting: Setting, seed: int, steps: int, n_points: int, n_envs: int | None = None
 ) -> TrainJob:
     """Return the job of one training with the card's settings."""
-    ppo = setting.card.ppo
+    learner = setting.card.training
+    if n_envs is not None:
+        learner = learner.merge(LearnerSettings(n_envs=n_envs))
     return TrainJob(
         card=setting.card,
         program_sha256=RewardProgram(setting.source).sha256,
@@ -155,7 +158,7 @@ def _make_job(
         total_timesteps=steps,
         until_timesteps=steps,
         n_points=max(n_points, 1),
-        ppo=ppo if n_envs is None else ppo.model_copy(update={"n_envs": n_envs}),
+        learner=learner,
     )
 
 

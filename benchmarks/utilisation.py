@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.ours import PROGRAMS
-from reward_agent.definitions.card import PPOSettings, load_env
+from reward_agent.definitions.card import load_env
+from reward_agent.definitions.learner import LearnerSettings
 from reward_agent.executors import JobRequest
 from reward_agent.executors.registry import make_places
 from reward_agent.executors.remote import ClusterOptions
@@ -27,8 +28,8 @@ PROMISED = 0.9
 _IDLE = (FREE_SLOT, OWN_OVERHEAD)
 # A training's length is drawn from a range of 1 to 12, evenly on the scale of logarithms.
 _SHORTEST, _LONGEST = 4_000, 48_000
-_PPO = PPOSettings(
-    n_envs=8, n_steps=64, batch_size=128, n_epochs=4, net_arch=(32, 32), learning_rate=1e-3
+_LEARNER = LearnerSettings(
+    n_envs=8, n_steps=64, batch_size=128, n_epochs=4, net_arch=[32, 32], learning_rate=1e-3
 )
 
 
@@ -126,7 +127,7 @@ def make_requests(n_jobs: int, folder: Path) -> list[JobRequest]:
             seed=number,
             total_timesteps=steps,
             until_timesteps=steps,
-            ppo=_PPO,
+            learner=_LEARNER,
         )
         requests.append(JobRequest(job, job_dir, Limits()))
     return requests

@@ -12,9 +12,10 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
+from reward_agent.definitions.learner import LearnerSettings, PPOSettings
 from reward_agent.definitions.paths import find_envs_dir
 from reward_agent.definitions.sources import parse_source
-from reward_agent.errors import DataError, UnknownNameError, hint_closest
+from reward_agent.errors import DataError, UnknownNameError, UsageError, hint_closest
 from reward_agent.types import FileRecord, Finite, Record
 
 CARD_FILE = "env.toml"
@@ -138,34 +139,6 @@ class ResetNoise(Record):
     goal: GoalDisc | None = None
 
 
-class PPOSettings(Record):
-    """PPO hyper-parameters, in Stable-Baselines3's names.
-
-    The defaults are what served most of the cards best: short rollouts and small first actions.
-    """
-
-    n_envs: int = 16
-    n_steps: int = 64
-    batch_size: int = 256
-    n_epochs: int = 10
-    learning_rate: float = 3e-4
-    final_learning_rate_share: float = Field(
-        1.0, ge=0, le=1, description="it falls linearly to this share of itself over the training"
-    )
-    gamma: float = 0.99
-    gae_lambda: float = 0.95
-    clip_range: float = 0.2
-    ent_coef: float = 0.0
-    vf_coef: float = 0.5
-    max_grad_norm: float = 0.5
-    target_kl: float | None = None
-    net_arch: tuple[int, ...] = (64, 64)
-    activation: Literal["tanh", "relu"] = "tanh"
-    log_std_init: float = -1.0
-    normalize_observation: bool = True
-    normalize_reward: bool = True
-
-
 class TrainingBudget(Record):
     """Environment steps of one training under each preset."""
 
@@ -204,12 +177,27 @@ class EnvCard(FileRecord):
     reset: ResetNoise = ResetNoise()
     termination: tuple[FieldRange, ...] = ()
     ppo: PPOSettings = PPOSettings()
+    learner: LearnerSettings = LearnerSettings()
     budget: TrainingBudget = TrainingBudget()
 
     @property
     def n_actions(self) -> int:
         """How many numbers an action has."""
         return len(self.actions)
+
+    @property
+    def training(self) -> LearnerSettings:
+        """The learner with all that the card says of it; ``ppo`` is for the learner ``ppo``."""
+        if self.learner.algo != "ppo":
+            return self.learner
+        ppo = PPOSettings.model_validate({**self.ppo.model_dump(), **self.learner.given})
+        return LearnerSettings(algo="ppo", **ppo.model_dump(mode="json"))
+
+    def choose_learner(self, algo: str | None) -> EnvCard:
+        """Return the card with another learner; None, or its own, keeps what it says."""
+        if algo in (None, self.learner.algo):
+            return self
+        return self.model_copy(update={"learner": LearnerSettings(algo=algo)})
 
     @property
     def fields(self) -> tuple[StateField, ...]:
@@ -315,11 +303,13 @@ def _read_card(path: Path) -> EnvCard:
     if isinstance(data.get("state"), dict):
         data["state"] = _flatten_groups(data["state"])
     try:
-        return EnvCard.model_validate({"name": _make_name(path.parent), **data})
+        card = EnvCard.model_validate({"name": _make_name(path.parent), **data})
+        card.training.check()
     except ValidationError as error:
         raise _explain(path, error.errors()[0], data) from error
-    except (DataError, UnknownNameError) as error:
+    except (DataError, UsageError) as error:
         raise DataError(f"{path}: {error.message}", error.remedy) from error
+    return card
 
 
 def _make_name(folder: Path) -> str:

@@ -23,11 +23,11 @@ from reward_agent.definitions.card import (
     FieldRange,
     Identifier,
     ModelSource,
-    PPOSettings,
     TrainingBudget,
     find_env_dir,
     load_env,
 )
+from reward_agent.definitions.learner import LearnerSettings, PPOSettings
 from reward_agent.errors import DataError, UnknownNameError, UsageError, hint_closest
 from reward_agent.types import FileRecord, Finite, Record
 
@@ -67,6 +67,7 @@ class TaskSpec(FileRecord):
     max_episode_steps: int | None = Field(None, ge=1)
     termination: tuple[FieldRange, ...] | None = None
     ppo: dict[str, Any] = Field({}, description="PPOSettings to replace, by name")
+    learner: LearnerSettings | None = Field(None, description="in place of the card's")
     budget: TrainingBudget | None = None
     metric: Variant | None = Field(None, description="in place of a metric.py of its own")
     reference_reward: Variant | None = Field(None, description="in place of a file of its own")
@@ -114,6 +115,10 @@ def load_task(env: EnvCard | str, name: str, envs_dir: Path | None = None) -> Ta
     try:
         table = tomllib.loads(file.read_text(encoding="utf-8"))
         task = TaskSpec.model_validate({**table, "env": card.name})
+        if task.learner is not None:
+            task.learner.check()
+    except UsageError as error:
+        raise DataError(f"{file}, [learner]: {error.message}", error.remedy) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise DataError(f"{file} is not TOML: {error}", "correct the file") from error
     except ValidationError as error:
@@ -262,7 +267,7 @@ def apply_task(card: EnvCard, task: TaskSpec) -> EnvCard:
         DataError: the task names another ``model.id``, the card has none.
     """
     ppo = PPOSettings.model_validate(card.ppo.model_dump() | task.ppo)
-    changes: dict[str, Any] = {"ppo": ppo}
+    changes: dict[str, Any] = {"ppo": ppo, "learner": card.learner.merge(task.learner)}
     if task.simulation is not None:
         changes["model"] = _choose_simulation(card, task.simulation)
     if task.max_episode_steps is not None:

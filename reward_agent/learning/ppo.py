@@ -22,7 +22,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from reward_agent.definitions.card import PPOSettings
+from reward_agent.definitions.learner import LearnerSettings, PPOSettings
 from reward_agent.learning.learner import Arrays, check_finite, check_weights
 from reward_agent.learning.policy import (
     Layer,
@@ -40,6 +40,13 @@ _HALF_LOG_TWO_PI = 0.5 * math.log(2 * math.pi)
 # Of orthogonal first weights, by layer: as in Stable-Baselines3's ActorCriticPolicy.
 _HIDDEN_GAIN, _ACTION_GAIN, _VALUE_GAIN = math.sqrt(2), 0.01, 1.0
 _CLIP, _EPSILON = 10.0, 1e-8  # of normalised observations and rewards, as VecNormalize's
+
+
+def make_learner(
+    env: RewardVecEnv, settings: LearnerSettings, total_timesteps: int, seed: int
+) -> PPO:
+    """Return PPO with the settings of a job."""
+    return PPO(env, PPOSettings.model_validate(settings.given), total_timesteps, seed)
 
 
 class PPO:

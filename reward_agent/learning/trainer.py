@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from reward_agent.definitions.learner import LEARNERS
 from reward_agent.learning.learner import Arrays, Learner
 from reward_agent.learning.policy import NumpyPolicy, load_policy, save_policy
-from reward_agent.learning.ppo import PPO
 from reward_agent.records.jobs import CHECKPOINT_FILE, INITIAL_POLICY_FILE, PROGRESS_FILE, TrainJob
 from reward_agent.simulation.term_log import Stretch
 from reward_agent.simulation.vec_env import RewardVecEnv
@@ -51,7 +51,8 @@ class Trainer:
         steps = int(checkpoint["num_timesteps"]) if checkpoint else 0
         # A continued training begins new episodes: others than those that it began with.
         self.env = make_env(job.seed * 1_000_003 + steps)
-        self.learner: Learner = PPO(self.env, job.ppo, job.total_timesteps, job.seed)
+        make = LEARNERS.load(job.learner.algo)
+        self.learner: Learner = make(self.env, job.learner, job.total_timesteps, job.seed)
         if checkpoint:
             self._restore(checkpoint)
         elif job.initial_policy_sha256 is not None:

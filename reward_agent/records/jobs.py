@@ -24,7 +24,8 @@ from pydantic import (
     model_validator,
 )
 
-from reward_agent.definitions.card import EnvCard, PPOSettings
+from reward_agent.definitions.card import EnvCard
+from reward_agent.definitions.learner import LearnerSettings
 from reward_agent.errors import DataError
 from reward_agent.records.limits import Limits
 from reward_agent.text import clean_text
@@ -220,7 +221,7 @@ class TrainJob(Job):
     total_timesteps: int
     until_timesteps: int
     n_points: int = 10
-    ppo: PPOSettings
+    learner: LearnerSettings
     initial_policy_sha256: Sha256 | None = Field(
         None, description="of initial.safetensors, the policy that the training begins with"
     )
@@ -228,8 +229,8 @@ class TrainJob(Job):
     def check_result(self, result: TrainingResult, folder: Path) -> None:
         """Refuse steps and policies that the job cannot have made."""
         super().check_result(result, folder)
-        # The last rollout is never cut.
-        most = self.until_timesteps + self.ppo.n_envs * self.ppo.n_steps
+        # The last slice is never cut.
+        most = self.until_timesteps + self.learner.slice_steps
         if result.total_timesteps > most:
             raise DataError(f"it has total_timesteps {result.total_timesteps}, at most {most}")
         for snapshot in result.snapshots:

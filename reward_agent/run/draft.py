@@ -266,7 +266,7 @@ def run_probe(
         card=run.card,
         program_sha256=program.sha256,
         seed=run.settings.seed,
-        gamma=run.card.ppo.gamma,
+        gamma=run.card.training.gamma,
         task_scores=stored.task_scores,
     )
     [job_exit] = run.executor.map([JobRequest(job, job_dir, run.limits)])

@@ -334,7 +334,7 @@ def _relabel(
     recorded = (evaluation_dir / TRAJECTORIES_FILE).read_bytes()
     files = {PROGRAM_FILE: program.source.encode(), TRAJECTORIES_FILE: recorded}
     copy_into(job_dir, files)
-    job = RelabelJob(card=run.card, program_sha256=program.sha256, gamma=run.card.ppo.gamma)
+    job = RelabelJob(card=run.card, program_sha256=program.sha256, gamma=run.card.training.gamma)
     [job_exit] = run.executor.map([JobRequest(job, job_dir, run.limits)])
     # A copy, of megabytes; the episodes stay where they were evaluated.
     (job_dir / TRAJECTORIES_FILE).unlink(missing_ok=True)

@@ -113,7 +113,7 @@ def check(
             card=setting.card,
             program_sha256=program.sha256,
             seed=setting.settings.seed,
-            gamma=setting.card.ppo.gamma,
+            gamma=setting.card.training.gamma,
         )
         job_exit = _exit_one(job, job_dir, make_limits(setting.settings), setting.settings)
     return Examined(report, read_probe(program, job_exit))
@@ -155,7 +155,7 @@ def train(
         seed=setting.settings.seed,
         total_timesteps=setting.settings.steps,
         until_timesteps=setting.settings.steps,
-        ppo=setting.card.ppo,
+        learner=setting.card.training,
     )
     limits = make_limits(setting.settings)
     result = _run_one(job, training_dir, limits, setting.settings, on_progress)

@@ -88,7 +88,7 @@ def _make_request(run: ActiveRun, entrant: Entrant, until: int) -> JobRequest:
         seed=entrant.seed,
         total_timesteps=run.settings.steps,
         until_timesteps=until,
-        ppo=run.card.ppo,
+        learner=run.card.training,
         initial_policy_sha256=hashlib.sha256(initial).hexdigest() if initial else None,
     )
     return JobRequest(job, entrant.training_dir, run.limits)

@@ -31,7 +31,7 @@ _PR_SET_PDEATHSIG = 1
 # What jobs import; those of ``check_env`` and of a renderer start processes.
 _MODULES = (
     *("worker.probe", "worker.relabel", "worker.score", "worker.evaluate", "worker.record"),
-    "worker.train",
+    *("worker.train", "learning.ppo"),
     *("evaluation.rollout", "film.footage", "learning.policy", "rewards.program"),
 )
 

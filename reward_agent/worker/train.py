@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from reward_agent.definitions.learner import LEARNERS
 from reward_agent.learning.curves import make_term_curves, make_training_points
 from reward_agent.learning.learner import TrainingFailure
 from reward_agent.learning.trainer import Trainer
@@ -14,6 +15,14 @@ from reward_agent.simulation.backends import make_simulation
 from reward_agent.simulation.vec_env import RewardVecEnv
 from reward_agent.types import FINISHED, TrainingResult, WorkOutcome, name_failure
 from reward_agent.worker.probe import read_program
+
+
+def prepare(job: TrainJob) -> None:
+    """Import the learner: no library can be imported once the process is sealed."""
+    LEARNERS.load(job.learner.algo)
+
+
+warm_up = prepare
 
 
 def run(job: TrainJob, job_dir: Path) -> TrainingResult:
@@ -35,11 +44,11 @@ def run(job: TrainJob, job_dir: Path) -> TrainingResult:
 
 
 def _make_trainer(job: TrainJob, job_dir: Path, source: str) -> Trainer:
-    reward = compile_program(source, job.card, job.ppo.gamma)
+    reward = compile_program(source, job.card, job.learner.gamma)
     fields = find_read_fields(source, job.card) or ["observation"]
 
     def make_env(seed: int) -> RewardVecEnv:
-        simulation = make_simulation(job.card, job.ppo.n_envs, seed, fields=fields)
+        simulation = make_simulation(job.card, job.learner.get("n_envs"), seed, fields=fields)
         return RewardVecEnv(job.card, simulation, reward)
 
     return Trainer(job, job_dir, make_env)

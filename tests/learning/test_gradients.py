@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from reward_agent.definitions.card import PPOSettings
+from reward_agent.definitions.learner import PPOSettings
 from reward_agent.learning.ppo import (
     Adam,
     Networks,

@@ -12,7 +12,8 @@ from stable_baselines3 import PPO as SB3PPO
 from stable_baselines3.common.buffers import RolloutBuffer
 from stable_baselines3.common.logger import Logger
 
-from reward_agent.definitions.card import EnvCard, PPOSettings, load_env
+from reward_agent.definitions.card import EnvCard, load_env
+from reward_agent.definitions.learner import PPOSettings
 from reward_agent.errors import DataError
 from reward_agent.learning import ppo
 from reward_agent.learning.ppo import PPO, Networks, estimate_advantages

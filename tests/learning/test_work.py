@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from reward_agent.definitions.card import EnvCard, PPOSettings, load_env
+from reward_agent.definitions.card import EnvCard, load_env
+from reward_agent.definitions.learner import PPOSettings
 from reward_agent.learning.ppo import PPO
 from reward_agent.rewards.program import compile_program
 from reward_agent.simulation.mujoco_batch import BatchSimulation

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from reward_agent.definitions.card import PPOSettings, load_env
+from reward_agent.definitions.card import load_env
+from reward_agent.definitions.learner import LearnerSettings
 from reward_agent.executors.journal import ExitRecord, read_exit
 from reward_agent.records.jobs import (
     JOBS,
@@ -31,7 +32,7 @@ EARLIER = {"wall_s": 1.0, "peak_rss_mib": 9.0, "level": "full", "stderr_tail": "
 def make_training(until: int) -> TrainJob:
     return TrainJob(
         card=CARD, program_sha256="1" * 64, seed=3, total_timesteps=100, until_timesteps=until,
-        ppo=PPOSettings(),
+        learner=LearnerSettings(),
     )  # fmt: skip
 
 

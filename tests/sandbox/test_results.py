@@ -5,7 +5,7 @@ import json
 import pytest
 from support.hostile import make_card, said
 
-from reward_agent.definitions.card import PPOSettings
+from reward_agent.definitions.learner import LearnerSettings
 from reward_agent.errors import DataError
 from reward_agent.records.jobs import ProbeJob, ScoreJob, ScoreResult, TrainJob
 from reward_agent.sandbox.runner import read_result
@@ -90,7 +90,7 @@ def test_training_cannot_claim_what_is_not_there(tmp_path):
         seed=3,
         total_timesteps=10,
         until_timesteps=10,
-        ppo=PPOSettings(),
+        learner=LearnerSettings(),
     )
     honest = TrainingResult(
         outcome="finished", seed=3, total_timesteps=10, wall_s=1.0, steps_per_s=10.0
@@ -98,7 +98,7 @@ def test_training_cannot_claim_what_is_not_there(tmp_path):
     for changes, complaint in (
         ({"seed": 4}, "has seed 4, expected the job's 3"),
         ({"total_timesteps": -1}, "total_timesteps: Input should be greater than or equal to 0"),
-        ({"total_timesteps": 10**6}, f"at most {10 + job.ppo.n_envs * job.ppo.n_steps}"),
+        ({"total_timesteps": 10**6}, f"at most {10 + job.learner.slice_steps}"),
         ({"snapshots": [{"total_timesteps": 99, "file": "a.safetensors"}]}, "snapshot at 99"),
         ({"snapshots": [{"total_timesteps": 9, "file": "a.safetensors"}]}, "which is not there"),
         ({"snapshots": [{"total_timesteps": 9, "file": "../a.safetensors"}]}, "file"),

@@ -9,6 +9,7 @@ from unittest import mock
 import pytest
 
 from reward_agent.definitions.card import find_env_dir, load_env
+from reward_agent.definitions.learner import LearnerSettings
 from reward_agent.records.jobs import EvaluateJob, TrainJob
 from reward_agent.records.limits import Limits
 from reward_agent.sandbox import child
@@ -65,14 +66,14 @@ def world(tmp_path):
 def train_raw(folder, source, **limits):
     """Train a program with no rule in its way, in the job that a run uses."""
     card = load_env("inverted_pendulum")
-    ppo = card.ppo.model_copy(update={"n_envs": 4, "n_steps": 64, "batch_size": 64, "n_epochs": 1})
+    learner = LearnerSettings(n_envs=4, n_steps=64, batch_size=64, n_epochs=1)
     job = TrainJob(
         card=card,
         program_sha256=RewardProgram(source).sha256,
         seed=0,
         total_timesteps=STEPS,
         until_timesteps=STEPS,
-        ppo=ppo,
+        learner=learner,
     )
     folder.mkdir()
     (folder / "reward.py").write_text(source)

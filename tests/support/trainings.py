@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from reward_agent.definitions.card import PPOSettings, load_env
+from reward_agent.definitions.card import load_env
+from reward_agent.definitions.learner import LearnerSettings
 from reward_agent.executors import JobRequest
 from reward_agent.records.jobs import PROGRAM_FILE, TrainJob
 from reward_agent.records.limits import Limits
@@ -20,8 +21,8 @@ def compute_reward(state, action, next_state):
     value = 0.0 * state.pole_angle + np.log(-1.0)
     return value, {"value": value}
 """
-SMALL = PPOSettings(
-    n_envs=8, n_steps=32, batch_size=64, n_epochs=4, net_arch=(16, 16), learning_rate=2e-3
+SMALL = LearnerSettings(
+    n_envs=8, n_steps=32, batch_size=64, n_epochs=4, net_arch=[16, 16], learning_rate=2e-3
 )
 # Minutes long on any machine; a row of progress comes with each 100th of it, each second or two.
 ENDLESS = 2_000_000
@@ -44,6 +45,6 @@ def make_request(
         seed=seed,
         total_timesteps=steps,
         until_timesteps=until or steps,
-        ppo=SMALL,
+        learner=SMALL,
     )
     return JobRequest(job, folder, limits or Limits(wall_s=240))

@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from reward_agent.definitions.card import PPOSettings, find_env_dir, load_env
+from reward_agent.definitions.card import find_env_dir, load_env
+from reward_agent.definitions.learner import LearnerSettings
 from reward_agent.learning.policy import load_policy
 from reward_agent.records.jobs import JOB_FILE, PROGRAM_FILE, PROGRESS_FILE, TrainJob
 from reward_agent.rewards.source import find_read_fields
@@ -34,12 +35,12 @@ def compute_reward(state, action, next_state, memory):
     reward = np.where(n > 3.0, np.nan, 1.0)
     return reward, {"reward": reward}, {"n": n}
 """
-SMALL = PPOSettings(
+SMALL = LearnerSettings(
     n_envs=8,
     n_steps=32,
     batch_size=64,
     n_epochs=10,
-    net_arch=(32, 32),
+    net_arch=[32, 32],
     learning_rate=2e-3,
     log_std_init=0.0,
 )
@@ -50,7 +51,12 @@ def make_job(job_dir: Path, source: str, **changes: object) -> TrainJob:
     (job_dir / PROGRAM_FILE).write_text(source)
     sha256 = RewardProgram(source).sha256
     total = int(str(changes.get("total_timesteps", 2560)))
-    given = {"seed": 0, "total_timesteps": total, "until_timesteps": total, "ppo": SMALL} | changes
+    given = {
+        "seed": 0,
+        "total_timesteps": total,
+        "until_timesteps": total,
+        "learner": SMALL,
+    } | changes
     return TrainJob(card=load_env("inverted_pendulum"), program_sha256=sha256, **given)
 
 
@@ -193,7 +199,7 @@ def test_program_that_the_rules_refuse_is_an_outcome(tmp_path: Path) -> None:
 @pytest.mark.parametrize("learning_rate", [1e5, 1e30])
 def test_policy_that_blows_up_is_an_outcome(tmp_path: Path, learning_rate: float) -> None:
     with np.errstate(all="ignore"):
-        result = train(tmp_path, ppo=SMALL.model_copy(update={"learning_rate": learning_rate}))
+        result = train(tmp_path, learner=SMALL.merge(LearnerSettings(learning_rate=learning_rate)))
     assert str(result.outcome).startswith("failed: the policy's weights blew up: the largest is ")
     assert all(snapshot.total_timesteps < 2560 for snapshot in result.snapshots)
 
@@ -222,7 +228,7 @@ def test_child_imports_no_torch_and_stays_small_with_many_environments(tmp_path:
     (tmp_path / PROGRAM_FILE).write_text(source)
     job = TrainJob(
         card=card, program_sha256=RewardProgram(source).sha256, seed=0, total_timesteps=16384,
-        until_timesteps=16384, ppo=card.ppo.model_copy(update={"n_envs": 64}),
+        until_timesteps=16384, learner=card.training.merge(LearnerSettings(n_envs=64)),
     )  # fmt: skip
     (tmp_path / JOB_FILE).write_text(job.model_dump_json())
     command = [sys.executable, "-c", IN_A_CHILD, str(tmp_path)]

@@ -1,0 +1,271 @@
+"""Which learner trains, with which hyper-parameters, and what is true of each learner.
+
+A card or a task may say it in a table ``[learner]``: ``algo``, and hyper-parameters by the names of
+its library. Nothing here imports a library: what Stable-Baselines3's constructors take is written
+out, and a test holds it equal to their signatures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from pydantic import ConfigDict, Field
+
+from reward_agent.errors import UnknownNameError, UsageError
+from reward_agent.plugins import Plugin, Seam
+from reward_agent.types import Record
+
+
+class PPOSettings(Record):
+    """PPO hyper-parameters, in Stable-Baselines3's names.
+
+    The defaults are what served most of the cards best: short rollouts and small first actions.
+    """
+
+    n_envs: int = 16
+    n_steps: int = 64
+    batch_size: int = 256
+    n_epochs: int = 10
+    learning_rate: float = 3e-4
+    final_learning_rate_share: float = Field(
+        1.0, ge=0, le=1, description="it falls linearly to this share of itself over the training"
+    )
+    gamma: float = 0.99
+    gae_lambda: float = 0.95
+    clip_range: float = 0.2
+    ent_coef: float = 0.0
+    vf_coef: float = 0.5
+    max_grad_norm: float = 0.5
+    target_kl: float | None = None
+    net_arch: tuple[int, ...] = (64, 64)
+    activation: Literal["tanh", "relu"] = "tanh"
+    log_std_init: float = -1.0
+    normalize_observation: bool = True
+    normalize_reward: bool = True
+
+
+@dataclass(frozen=True)
+class LearnerKind(Plugin):
+    """A learner; its factory takes environments, ``LearnerSettings``, env steps and a seed.
+
+    Args:
+        title: what prompts and reports call the algorithm.
+        is_off_policy: whether it learns from a store of old steps.
+        defaults: its hyper-parameters and their defaults; empty: not known here, anything goes.
+        slice_steps: env steps of one slice; 0: a rollout, ``n_envs`` times ``n_steps``.
+    """
+
+    title: str = ""
+    is_off_policy: bool = False
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    slice_steps: int = 0
+
+
+class LearnerSettings(Record):
+    """A learner's name and the hyper-parameters that are not left to its defaults."""
+
+    model_config = ConfigDict(extra="allow")
+
+    algo: str = Field("ppo", description="ppo, sb3:SAC, …, or an installed one")
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """The hyper-parameters by name."""
+        return dict(self.model_extra or {})
+
+    @property
+    def kind(self) -> LearnerKind:
+        """The facts about the learner.
+
+        Raises:
+            UnknownNameError: there is none of this name.
+        """
+        return LEARNERS.find(self.algo)
+
+    def get(self, name: str) -> Any:
+        """Return a hyper-parameter, or its default."""
+        return {**_COMMON, **self.kind.defaults, **self.given}[name]
+
+    @property
+    def title(self) -> str:
+        """What prompts and reports call the algorithm."""
+        return self.kind.title or self.algo
+
+    @property
+    def gamma(self) -> float:
+        """Discount of a control step."""
+        return float(self.get("gamma"))
+
+    @property
+    def slice_steps(self) -> int:
+        """Most env steps that are learned from at once: by so many a training may overshoot."""
+        n_steps = self.get("train_freq" if self.kind.slice_steps else "n_steps")
+        return self.kind.slice_steps + int(self.get("n_envs")) * int(n_steps)
+
+    def merge(self, other: LearnerSettings | None) -> LearnerSettings:
+        """Return the settings with those of a task: hyper-parameters of one learner add up."""
+        if other is None or other.algo != self.algo:
+            return other or self
+        return LearnerSettings(algo=self.algo, **{**self.given, **other.given})
+
+    def check(self) -> None:
+        """Refuse what the learner does not know, without importing it.
+
+        Raises:
+            UnknownNameError: there is no such learner, or it has no such hyper-parameter.
+            UsageError: a hyper-parameter is not of the kind of its default.
+        """
+        defaults = self.kind.defaults
+        _refuse_unknown(f"hyper-parameter of {self.algo}", self.given, defaults)
+        for name, value in self.given.items():
+            if defaults and not _is_like(value, defaults[name]):
+                raise UsageError(
+                    f"{name} = {value!r} of {self.algo}: its default is {defaults[name]!r}",
+                    "give a value of that kind",
+                )
+
+
+def _refuse_unknown(noun: str, given: Mapping[str, Any], known: Mapping[str, Any]) -> None:
+    for name, value in given.items():
+        if known and name not in known:
+            raise UnknownNameError(noun, name, known)
+        if isinstance(value, Mapping) and known:
+            _refuse_unknown(f"{name} key", value, known[name])
+
+
+def _is_like(value: Any, default: Any) -> bool:
+    """Whether a value may stand in a default's place; what is no plain number may be anything."""
+    if isinstance(default, bool):
+        return isinstance(value, bool)
+    if isinstance(default, int):
+        return isinstance(value, int) and not isinstance(value, bool)
+    if isinstance(default, float):
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, Mapping) if isinstance(default, Mapping) else True
+
+
+# What every learner is asked for, here for those of which nothing else is known.
+_COMMON: dict[str, Any] = {
+    "n_envs": 16,
+    "n_steps": 1024,
+    "train_freq": 1,
+    "gamma": 0.99,
+    "normalize_observation": True,
+    "normalize_reward": False,
+}
+
+# What Stable-Baselines3 and sb3-contrib 2.9 take, but for what a table cannot say (classes, paths,
+# devices) and for exploration that depends on the state (use_sde), which a policy file has not.
+# Ours are n_envs, normalize_… and noise_std, by RL Zoo's names.
+_ON_POLICY: dict[str, Any] = {
+    "n_envs": 8,
+    "normalize_observation": True,
+    "normalize_reward": True,
+    "learning_rate": 3e-4,
+    "n_steps": 2048,
+    "gamma": 0.99,
+    "gae_lambda": 0.95,
+    "normalize_advantage": True,
+    "policy_kwargs": dict.fromkeys(("net_arch", "activation_fn", "log_std_init", "ortho_init")),
+}
+_GRADIENT = {"ent_coef": 0.0, "vf_coef": 0.5, "max_grad_norm": 0.5}
+_PPO = {
+    "batch_size": 64,
+    "n_epochs": 10,
+    "clip_range": 0.2,
+    "clip_range_vf": None,
+    "target_kl": None,
+    **_GRADIENT,
+}
+_A2C = {
+    "learning_rate": 7e-4,
+    "n_steps": 5,
+    "gae_lambda": 1.0,
+    "normalize_advantage": False,
+    "rms_prop_eps": 1e-5,
+    "use_rms_prop": True,
+    **_GRADIENT,
+}
+_TRPO = {
+    "learning_rate": 1e-3,
+    "batch_size": 128,
+    "cg_max_steps": 15,
+    "cg_damping": 0.1,
+    "line_search_shrinking_factor": 0.8,
+    "line_search_max_iter": 10,
+    "n_critic_updates": 10,
+    "target_kl": 0.01,
+    "sub_sampling_factor": 1,
+}
+
+_OFF_POLICY: dict[str, Any] = {
+    "n_envs": 1,
+    "normalize_observation": True,
+    # Old steps are learned from again: their rewards would change with every new one.
+    "normalize_reward": False,
+    "noise_std": 0.0,
+    "learning_rate": 3e-4,
+    "buffer_size": 1_000_000,
+    "learning_starts": 100,
+    "batch_size": 256,
+    "gamma": 0.99,
+    "train_freq": 1,
+    "gradient_steps": 1,
+    "n_steps": 1,
+    "policy_kwargs": dict.fromkeys(("net_arch", "activation_fn", "n_critics")),
+}
+_ENTROPY = {"ent_coef": "auto", "target_entropy": "auto"}
+_SAC = {"tau": 0.005, "target_update_interval": 1, **_ENTROPY}
+# A policy that does not vary its actions by itself explores nothing without noise.
+_DDPG = {"tau": 0.005, "learning_rate": 1e-3, "noise_std": 0.1}
+_TD3 = {"policy_delay": 2, "target_policy_noise": 0.2, "target_noise_clip": 0.5, **_DDPG}
+_TQC = {
+    "top_quantiles_to_drop_per_net": 2,
+    "policy_kwargs": {**_OFF_POLICY["policy_kwargs"], "n_quantiles": None},
+    **_SAC,
+}
+_CROSSQ = {"learning_rate": 1e-3, "policy_delay": 3, **_ENTROPY}
+_OFF_POLICY_SLICE = 1000
+
+
+def _make_row(
+    name: str, help: str, base: Mapping[str, Any], changes: Mapping[str, Any], package: str
+) -> LearnerKind:
+    is_off_policy = base is _OFF_POLICY
+    return LearnerKind(
+        f"sb3:{name}",
+        "reward_agent.learning.sb3:make_learner",
+        help,
+        package=package,
+        extra="contrib" if package == "sb3_contrib" else "",
+        title=name,
+        is_off_policy=is_off_policy,
+        defaults={**base, **changes},
+        slice_steps=_OFF_POLICY_SLICE if is_off_policy else 0,
+    )
+
+
+LEARNERS = Seam(
+    "learner",
+    "reward_agent.learners",
+    LearnerKind,
+    (
+        LearnerKind(
+            "ppo",
+            "reward_agent.learning.ppo:make_learner",
+            "proximal policy optimisation, fast for many environments",
+            title="PPO",
+            defaults=PPOSettings().model_dump(),
+        ),
+        _make_row("PPO", "Stable-Baselines3's PPO", _ON_POLICY, _PPO, "stable_baselines3"),
+        _make_row("A2C", "advantage actor-critic", _ON_POLICY, _A2C, "stable_baselines3"),
+        _make_row("SAC", "soft actor-critic", _OFF_POLICY, _SAC, "stable_baselines3"),
+        _make_row("TD3", "twin delayed DDPG", _OFF_POLICY, _TD3, "stable_baselines3"),
+        _make_row("DDPG", "deterministic policy", _OFF_POLICY, _DDPG, "stable_baselines3"),
+        _make_row("TRPO", "trust region", _ON_POLICY, _TRPO, "sb3_contrib"),
+        _make_row("TQC", "truncated quantile critics", _OFF_POLICY, _TQC, "sb3_contrib"),
+        _make_row("CrossQ", "SAC without target networks", _OFF_POLICY, _CROSSQ, "sb3_contrib"),
+    ),
+)
