@@ -62,16 +62,28 @@ class Layer:
     bias: FloatArray
 
 
-def run_layers(layers: Sequence[Layer], activation: str, inputs: FloatArray) -> FloatArray:
-    """Return the output (N, n_out) of a multilayer perceptron; the last layer is linear."""
+def run_layers(
+    layers: Sequence[Layer],
+    activation: str,
+    inputs: FloatArray,
+    kept: list[FloatArray] | None = None,
+) -> FloatArray:
+    """Return the output (N, n_out) of a multilayer perceptron; the last layer is linear.
+
+    What goes into each layer is put into ``kept``, if there is one.
+    """
     hidden = inputs
     for layer in layers[:-1]:
+        if kept is not None:
+            kept.append(hidden)
         hidden = hidden @ layer.weight.T
         hidden += layer.bias
         if activation == "tanh":
             np.tanh(hidden, out=hidden)
         else:
             np.maximum(hidden, 0.0, out=hidden)
+    if kept is not None:
+        kept.append(hidden)
     return np.asarray(hidden @ layers[-1].weight.T + layers[-1].bias)
 
 

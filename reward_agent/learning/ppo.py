@@ -329,17 +329,12 @@ def estimate_advantages(
     gamma: float,
     gae_lambda: float,
 ) -> FloatArray:
-    """Return by how much each step went better than its value said, (n_steps, N).
+    """Return by how much each step went better than the value of its state said, (n_steps, N).
+
+    All else is (n_steps, N), too, but for ``last_values`` (N,), of the states after the last step.
+    ``done`` says which steps were the last of their episode.
 
     Source: Schulman et al. 2016, https://arxiv.org/abs/1506.02438, equation 16.
-
-    Args:
-        rewards: (n_steps, N).
-        values: (n_steps, N), of the states before the steps.
-        last_values: (N,), of the states after the last step.
-        done: (n_steps, N), whether the step was the last of its episode.
-        gamma: discount.
-        gae_lambda: 0 trusts the values, 1 the rewards.
     """
     discount = np.float32(gamma) * ~done
     advantages = rewards - values
@@ -369,9 +364,11 @@ def compute_gradient(
     Returns:
         Log-ratio (n,) of new to old probabilities.
     """
-    actor_hidden = _run_forward(networks.actor, settings.activation, steps.observations)
-    critic_hidden = _run_forward(networks.critic, settings.activation, steps.observations)
-    mean, values = actor_hidden.pop(), critic_hidden.pop()
+    activation = settings.activation
+    actor_inputs: list[FloatArray] = []
+    critic_inputs: list[FloatArray] = []
+    mean = run_layers(networks.actor, activation, steps.observations, actor_inputs)
+    values = run_layers(networks.critic, activation, steps.observations, critic_inputs)
     inverse_std = np.exp(-networks.log_std)
     z = (steps.actions - mean) * inverse_std
     log_ratio = compute_log_probs(z, networks.log_std) - steps.log_probs
@@ -380,8 +377,8 @@ def compute_gradient(
     gradient.log_std[:] = by_log_prob @ (np.square(z) - 1.0) - settings.ent_coef
     weight = np.float32(2.0 * settings.vf_coef / len(steps))
     by_value = weight * (values - steps.returns[:, None])
-    _run_backward(networks.actor, settings.activation, actor_hidden, by_mean, gradient.actor)
-    _run_backward(networks.critic, settings.activation, critic_hidden, by_value, gradient.critic)
+    _run_backward(networks.actor, activation, actor_inputs, by_mean, gradient.actor)
+    _run_backward(networks.critic, activation, critic_inputs, by_value, gradient.critic)
     return log_ratio
 
 
@@ -401,21 +398,6 @@ def _differentiate_surrogate(
 def _estimate_kl(log_ratio: FloatArray) -> float:
     # Source: John Schulman, http://joschu.net/blog/kl-approx.html, as in Stable-Baselines3.
     return float((np.exp(log_ratio) - 1.0 - log_ratio).mean())
-
-
-def _run_forward(layers: Sequence[Layer], activation: str, inputs: FloatArray) -> list[FloatArray]:
-    """Return the input of each layer, and last the output of the last."""
-    values = [inputs]
-    for layer in layers:
-        values.append(values[-1] @ layer.weight.T)
-        values[-1] += layer.bias
-        if layer is layers[-1]:
-            break
-        if activation == "tanh":
-            np.tanh(values[-1], out=values[-1])
-        else:
-            np.maximum(values[-1], 0.0, out=values[-1])
-    return values
 
 
 def _run_backward(
