@@ -13,18 +13,7 @@ from typing import Annotated
 
 import typer
 
-from reward_agent.cli import (
-    bench,
-    check,
-    design,
-    doctor,
-    envs,
-    export,
-    feedback,
-    prompts,
-    runs,
-    train,
-)
+from reward_agent.cli import bench, design, feedback, inventory, runs, single
 from reward_agent.cli.output import print_error
 from reward_agent.errors import Interrupted, RewardAgentError, UsageError
 from reward_agent.version import __version__
@@ -38,16 +27,16 @@ app = typer.Typer(
 )
 app.command("design")(design.design_command)
 app.command("feedback")(feedback.feedback_command)
-app.command("check")(check.check_command)
-app.command("train")(train.train_command)
-app.command("evaluate")(train.evaluate_command)
-app.add_typer(envs.app, name="envs")
+app.command("check")(single.check_command)
+app.command("train")(single.train_command)
+app.command("evaluate")(single.evaluate_command)
+app.add_typer(inventory.envs_app, name="envs")
 app.add_typer(runs.app, name="runs")
-app.add_typer(prompts.app, name="prompts")
+app.add_typer(inventory.prompts_app, name="prompts")
 app.add_typer(bench.app, name="bench")
 app.command("report")(runs.report_command)
-app.command("export")(export.export_command)
-app.command("doctor")(doctor.doctor_command)
+app.command("export")(runs.export_command)
+app.command("doctor")(inventory.doctor_command)
 
 
 # What is wrong with the command line itself; typer brings click's errors without naming them.

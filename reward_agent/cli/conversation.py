@@ -11,7 +11,6 @@ import typer
 from rich.markup import escape
 from rich.syntax import Syntax
 
-from reward_agent.cli.editor import edit_text
 from reward_agent.cli.feedback_script import show_standings, work
 from reward_agent.cli.output import print_error, print_text, progress_console
 from reward_agent.errors import RewardAgentError, UnknownNameError, UsageError
@@ -21,6 +20,10 @@ if TYPE_CHECKING:
     from reward_agent.cli.display import RunDisplay
     from reward_agent.feedback.records import Choice
     from reward_agent.feedback.session import Session
+import os
+import shutil
+import subprocess
+import tempfile
 
 _HELP = """\
 Say in words what is wrong with the policy in front; the Designer answers with new programs.
@@ -219,3 +222,30 @@ class Conversation:
             print_text(render_findings(changed, trial.check.findings))
         if not trial.is_usable:
             raise UsageError("the metric was not taken: it cannot score what was recorded", "")
+
+
+# --- a person's own editor ------------------------------------------------------------------------
+
+
+_USUAL = ("nano", "vim", "vi", "notepad")
+
+
+def edit_text(text: str) -> str | None:
+    """Open Python text in ``$VISUAL``, ``$EDITOR`` or a usual editor; None if it is unchanged.
+
+    Raises:
+        UsageError: there is no editor, or it failed.
+    """
+    usual = next((name for name in _USUAL if shutil.which(name)), "")
+    editor = os.environ.get("VISUAL") or os.environ.get("EDITOR") or usual
+    if not editor:
+        raise UsageError("there is no editor", "set EDITOR, or use --edit FILE")
+    with tempfile.TemporaryDirectory(prefix="reward-agent-") as folder:
+        path = Path(folder) / "program.py"
+        path.write_text(text, "utf-8")
+        try:
+            subprocess.run([*shlex.split(editor), str(path)], check=True)
+        except (OSError, subprocess.CalledProcessError) as error:
+            raise UsageError(f"the editor {editor!r} failed: {error}", "set EDITOR") from error
+        changed = path.read_text("utf-8", "replace")
+    return None if changed == text else changed

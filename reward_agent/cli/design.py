@@ -72,7 +72,7 @@ def design_command(
 def _show_estimate(
     env: str | None, task: str | None, runs_dir: Path | None, as_json: bool, settings: Any
 ) -> None:
-    from reward_agent.cli.money import show_estimate
+    from reward_agent.cli.display import show_estimate
     from reward_agent.cli.output import print_json
     from reward_agent.run.estimate import estimate_design
 

@@ -15,7 +15,7 @@ from reward_agent.rewards.checks import render_findings
 from reward_agent.text import name_round
 
 if TYPE_CHECKING:
-    from reward_agent.feedback.records import Choice, RoundEnded, Shown
+    from reward_agent.feedback.records import Choice, RoundEnded, ShownCandidate
     from reward_agent.feedback.session import Session
 
 _PREFERENCE = re.compile(r"^\s*([\w-]+)\s*([:=!])\s*([\w-]+)\s*$")
@@ -144,7 +144,7 @@ def show_round(session: Session, ended: RoundEnded) -> None:
     print_text(render_change(session.store, before, current.candidate))
 
 
-def _describe(session: Session, shown: Shown) -> str:
+def _describe(session: Session, shown: ShownCandidate) -> str:
     unit = session.run.task.unit
     score = "" if shown.task_score is None else f"  {shown.task_score:.3g} {unit}".rstrip()
     video = f"\n        {session.store.dir / shown.video_file}" if shown.video_file else ""

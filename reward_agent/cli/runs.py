@@ -1,7 +1,8 @@
-"""``reward-agent runs`` and ``reward-agent report``."""
+"""``reward-agent runs``, ``report`` and ``export``: what a run left."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -68,7 +69,7 @@ def costs_command(
     as_json: Json = False,
 ) -> None:
     """Show what a run paid its language model: by agent, by round, by call."""
-    from reward_agent.cli.money import show_calls, show_costs
+    from reward_agent.cli.display import show_calls, show_costs
     from reward_agent.cli.output import print_json
     from reward_agent.definitions.paths import find_runs_dir
     from reward_agent.llm.costs import summarise_costs
@@ -97,7 +98,7 @@ def replies_command(
     as_json: Json = False,
 ) -> None:
     """Show what a run asked its language model, and what it was answered."""
-    from reward_agent.cli.money import show_replies
+    from reward_agent.cli.display import show_replies
     from reward_agent.cli.output import print_json, print_text
     from reward_agent.definitions.paths import find_runs_dir
     from reward_agent.errors import UsageError
@@ -124,3 +125,26 @@ def report_command(run: RunName, runs_dir: RunsDir = None) -> None:
     from reward_agent.report.page import write_report
 
     print_text(str(write_report(find_run(run, find_runs_dir(runs_dir)).dir)))
+
+
+def export_command(
+    run: RunName,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write into.")],
+    candidate: Annotated[
+        str | None, typer.Option(help="Whose program \\[default: the winner's].")
+    ] = None,
+    runs_dir: RunsDir = None,
+    as_json: Json = False,
+) -> None:
+    """Write a run's reward as one file that needs NumPy alone, its policy and a test."""
+    from reward_agent.cli.output import print_json, print_text
+    from reward_agent.export.package import export_run
+
+    export = export_run(run, output, candidate, runs_dir)
+    if as_json:
+        files = list(export.files)
+        print_json({"folder": str(output), "candidate": export.candidate, "files": files})
+        return
+    print_text(f"reward  {output / 'reward.py'} (candidate {export.candidate})")
+    print_text(f"policy  {output / 'policy.safetensors'}, loaded by {output / 'policy.py'}")
+    print_text(f"test    python -m pytest {output / 'test_reward.py'}")

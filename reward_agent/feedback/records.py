@@ -27,7 +27,7 @@ Words = Annotated[str, Field(max_length=MAX_WORDS)]
 Choice = Literal["a", "b", "same", "both bad"]
 
 
-class Shown(Record):
+class ShownCandidate(Record):
     """A candidate as the person could see it: its program and its video, by their files."""
 
     candidate: str
@@ -39,14 +39,14 @@ class Shown(Record):
     task_score: Finite | None = None
 
 
-class Entry(FileRecord):
+class SessionEntry(FileRecord):
     """One entry of a session. ``number`` counts from 0, ``time`` is UTC ISO 8601."""
 
     number: int
     time: str
 
 
-class Opened(Entry):
+class Opened(SessionEntry):
     """A front end was opened on the run."""
 
     kind: Literal["opened"] = "opened"
@@ -54,7 +54,7 @@ class Opened(Entry):
     designer: str
 
 
-class Remarked(Entry):
+class Remarked(SessionEntry):
     """The person said what they saw, and perhaps what they wish; a round answers it."""
 
     kind: Literal["remarked"] = "remarked"
@@ -63,7 +63,7 @@ class Remarked(Entry):
     wish: Words = ""
 
 
-class Edited(Entry):
+class Edited(SessionEntry):
     """The person changed a program; a round trains it."""
 
     kind: Literal["edited"] = "edited"
@@ -71,26 +71,26 @@ class Edited(Entry):
     program: Annotated[str, Field(max_length=200_000)]
 
 
-class RoundStarted(Entry):
+class RoundStarted(SessionEntry):
     """A round of the run began, in answer to an entry."""
 
     kind: Literal["round_started"] = "round_started"
     iteration: int
     cause: int = Field(description="number of the remark or the edit")
     n_candidates: int
-    before: Shown | None
+    before: ShownCandidate | None
 
 
-class RoundEnded(Entry):
+class RoundEnded(SessionEntry):
     """A round came to its end: ``finished``, ``stopped …`` or ``failed: …``."""
 
     kind: Literal["round_ended"] = "round_ended"
     iteration: int
     outcome: Outcome
-    after: tuple[Shown, ...] = ()
+    after: tuple[ShownCandidate, ...] = ()
 
 
-class Preferred(Entry):
+class Preferred(SessionEntry):
     """The person compared two candidates by their videos."""
 
     kind: Literal["preferred"] = "preferred"
@@ -99,14 +99,14 @@ class Preferred(Entry):
     choice: Choice
 
 
-class Noted(Entry):
+class Noted(SessionEntry):
     """The person wrote a note, for the record and for the Designer."""
 
     kind: Literal["noted"] = "noted"
     text: Words
 
 
-class Decided(Entry):
+class Decided(SessionEntry):
     """The person accepted or rejected a candidate, or put it in front (``chosen``)."""
 
     kind: Literal["decided"] = "decided"
@@ -114,7 +114,7 @@ class Decided(Entry):
     verdict: Literal["accepted", "rejected", "chosen"]
 
 
-class MetricDecided(Entry):
+class MetricDecided(SessionEntry):
     """The person decided how policies are scored."""
 
     kind: Literal["metric_decided"] = "metric_decided"
@@ -134,7 +134,7 @@ AnyEntry = Annotated[
     | MetricDecided,
     Field(discriminator="kind"),
 ]
-E = TypeVar("E", bound=Entry)
+E = TypeVar("E", bound=SessionEntry)
 _ENTRY: TypeAdapter[AnyEntry] = TypeAdapter(AnyEntry)
 
 

@@ -24,7 +24,7 @@ from reward_agent.feedback.records import (
     Remarked,
     RoundEnded,
     RoundStarted,
-    Shown,
+    ShownCandidate,
 )
 from reward_agent.records.events import IterationFinished
 from reward_agent.records.store import Iteration, RunStore
@@ -155,7 +155,7 @@ def _describe_verdict(entry: AnyEntry, answers: dict[int, list[str]]) -> str:
     return ""
 
 
-def describe_shown(shown: Shown) -> str:
+def describe_shown(shown: ShownCandidate) -> str:
     """Return a candidate and what became of it, in a few words."""
     score = "" if shown.task_score is None else f", task score {shown.task_score:.3g}"
     return f"{shown.candidate}: {shown.outcome}{score}"

@@ -21,7 +21,7 @@ from reward_agent.feedback.records import (
     RoundEnded,
     RoundStarted,
     SessionLog,
-    Shown,
+    ShownCandidate,
 )
 from reward_agent.records.jobs import PROGRAM_FILE, RESULT_FILE, EvaluateResult
 from reward_agent.records.store import Candidate, RunRecord, RunStore, read_record
@@ -199,11 +199,11 @@ def _choose_form(path: Path) -> Path | None:
     return next((form for form in forms if form.is_file()), None)
 
 
-def make_shown(store: RunStore, candidate: Candidate) -> Shown:
+def make_shown(store: RunStore, candidate: Candidate) -> ShownCandidate:
     """Return what a person can see of a candidate."""
     folder = store.candidate_dir(candidate.iteration, candidate.id)
     program, film = folder / PROGRAM_FILE, find_film(store, candidate)
-    return Shown(
+    return ShownCandidate(
         candidate=candidate.id,
         iteration=candidate.iteration,
         outcome=candidate.outcome,
@@ -234,7 +234,7 @@ def read_rationale(store: RunStore, candidate: Candidate) -> str:
     return "\n".join(lines).strip()[:_MAX_CHARS]
 
 
-def render_change(store: RunStore, before: Shown, after: Candidate) -> str:
+def render_change(store: RunStore, before: ShownCandidate, after: Candidate) -> str:
     """Return the unified diff from a program to another."""
     earlier = store.read_candidate(before.iteration, before.candidate)
     old, new = _list_lines(store, earlier), _list_lines(store, after)

@@ -11,7 +11,7 @@ import jinja2
 from reward_agent.designers.brief import HistoryEntry
 from reward_agent.feedback.metric import MetricTrial
 from reward_agent.feedback.ratings import Rating
-from reward_agent.feedback.records import AnyEntry, RoundEnded, RoundStarted, Shown
+from reward_agent.feedback.records import AnyEntry, RoundEnded, RoundStarted, ShownCandidate
 from reward_agent.feedback.state import RatedCandidate, read_rationale
 from reward_agent.report import figures
 from reward_agent.report.charts import shorten
@@ -240,7 +240,7 @@ class Parts:
         return read_rationale(store, store.read_candidate(best.iteration, best.candidate))
 
 
-def _rank_shown(shown: Shown) -> float:
+def _rank_shown(shown: ShownCandidate) -> float:
     return float("-inf") if shown.task_score is None else shown.task_score
 
 

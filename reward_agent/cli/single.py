@@ -1,4 +1,4 @@
-"""``reward-agent train`` and ``reward-agent evaluate``."""
+"""``reward-agent check``, ``train`` and ``evaluate``: one program or one policy by itself."""
 
 from __future__ import annotations
 
@@ -12,6 +12,11 @@ from reward_agent.errors import UsageError
 
 if TYPE_CHECKING:
     from reward_agent.types import Evaluation
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from reward_agent.run.single import Examined
 
 Env = Annotated[str, typer.Option(help="Environment: a name or a folder.")]
 Task = Annotated[str, typer.Option(help="A task's name, or a sentence with --metric.")]
@@ -37,7 +42,7 @@ def train_command(
     from reward_agent.cli.output import print_json, print_text
     from reward_agent.run.single import train
 
-    source = _read_program(reward) if reward is not None else None
+    source = _read_source(str(reward)) if reward is not None else None
     with TrainingBar() as bar:
         trained = train(
             env, task, source, metric=metric, folder=output, on_progress=bar.update, **settings
@@ -81,13 +86,6 @@ def evaluate_command(
         print_text(_describe(result.best))
 
 
-def _read_program(path: Path) -> str:
-    try:
-        return path.read_bytes().decode("utf-8", "replace")
-    except OSError as error:
-        raise UsageError(f"{path} cannot be read: {error.strerror}", "name a file") from error
-
-
 def _describe(evaluation: Evaluation) -> str:
     """Say what an evaluation found, with its intervals."""
     if evaluation.task_score is None:
@@ -100,3 +98,74 @@ def _describe(evaluation: Evaluation) -> str:
         text += f", success {evaluation.success_rate:.0%} of {evaluation.n_episodes} episodes"
     parts = ", ".join(f"{name} {value:.3g}" for name, value in evaluation.parts.items())
     return f"{text}\n{parts}" if parts else text
+
+
+def _print_schema(is_asked: bool) -> None:
+    if not is_asked:
+        return
+    from reward_agent.cli.output import print_json
+    from reward_agent.types import CheckAnswer
+
+    print_json(CheckAnswer.model_json_schema(mode="serialization"))
+    raise typer.Exit
+
+
+def check_command(
+    file: Annotated[str, typer.Argument(help="A reward program; '-' reads standard input.")],
+    env: Annotated[str, typer.Option(help="Environment: a name or a folder.")],
+    probe: Annotated[bool, typer.Option("--probe", help="Also dry-run it in the sandbox.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
+    schema: Annotated[
+        bool,
+        typer.Option(
+            "--json-schema",
+            help="Print the schema of --json.",
+            is_eager=True,
+            callback=_print_schema,
+        ),
+    ] = False,
+) -> None:
+    """Check a reward program: findings at their lines, exit code 1 if it is refused."""
+    from reward_agent.cli.output import print_json, print_text
+    from reward_agent.run.single import check
+
+    source = _read_source(file)
+    examined = check(source, env, probe=probe)
+    if as_json:
+        print_json(_to_data(examined))
+    else:
+        print_text(_render(examined, source))
+    if not examined.is_accepted:
+        raise typer.Exit(1)
+
+
+def _read_source(file: str) -> str:
+    try:
+        data = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+    except OSError as error:
+        raise UsageError(f"{file} cannot be read: {error.strerror}", "name a file, or -") from error
+    return data.decode("utf-8", "replace")
+
+
+def _to_data(examined: Examined) -> dict[str, Any]:
+    from reward_agent.types import CheckAnswer
+
+    answer = CheckAnswer(accepted=examined.is_accepted, check=examined.check, probe=examined.probe)
+    return answer.model_dump(mode="json")
+
+
+def _render(examined: Examined, source: str) -> str:
+    from reward_agent.rewards.checks import render_findings
+
+    findings = examined.check.findings + (examined.probe.findings if examined.probe else ())
+    verdict = "accepted" if examined.is_accepted else "refused"
+    lines = [render_findings(source, findings)] if findings else []
+    if examined.probe is not None:
+        lines += [
+            f"{term.name}: {term.mean:.3g} ± {term.std:.3g}, "
+            f"{term.minimum:.3g} … {term.maximum:.3g} a step"
+            for term in examined.probe.terms
+        ]
+        if examined.probe.call_us is not None:
+            lines.append(f"{examined.probe.call_us:.0f} µs a call at 64 simulations")
+    return "\n".join([*lines, verdict])

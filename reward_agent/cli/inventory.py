@@ -1,0 +1,150 @@
+"""``reward-agent envs``, ``prompts`` and ``doctor``: what there is to work with."""
+
+from __future__ import annotations
+
+import os
+from typing import Annotated
+
+import typer
+
+from reward_agent.cli.settings import RunsDir
+
+envs_app = typer.Typer(help="Show and check environments.", no_args_is_help=True)
+Json = Annotated[bool, typer.Option("--json", help="Print as JSON.")]
+EnvName = Annotated[str, typer.Argument(help="An environment: a name or a folder.")]
+
+
+@envs_app.command("list")
+def list_envs_command(as_json: Json = False) -> None:
+    """List the environments and their tasks."""
+    from reward_agent.cli.output import answer_console, make_table, print_json
+    from reward_agent.definitions.card import list_envs, load_env
+    from reward_agent.definitions.task import list_tasks
+
+    cards = [load_env(name) for name in list_envs()]
+    if as_json:
+        print_json([{"name": c.name, "title": c.title, "tasks": list_tasks(c.name)} for c in cards])
+        return
+    table = make_table("environment", "what it is", "tasks")
+    for card in cards:
+        table.add_row(card.name, card.title, ", ".join(list_tasks(card.name)))
+    answer_console.print(table)
+
+
+@envs_app.command("show")
+def show_env_command(
+    name: EnvName,
+    as_prompt: Annotated[
+        bool, typer.Option("--as-prompt", help="Show what the language model sees.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Show an environment's card."""
+    from reward_agent.cli.output import print_json, print_text
+    from reward_agent.definitions.card import load_env
+    from reward_agent.definitions.card_text import render_card, render_card_as_prompt
+
+    card = load_env(name)
+    if as_json:
+        print_json(card.model_dump(mode="json"))
+    else:
+        print_text(render_card_as_prompt(card) if as_prompt else render_card(card))
+
+
+@envs_app.command("check")
+def check_env_command(name: EnvName, as_json: Json = False) -> None:
+    """Compare a card with the live model; exit code 1 if they disagree."""
+    from reward_agent.cli.output import print_json, print_text
+    from reward_agent.run.single import check_env
+
+    result = check_env(name)
+    if as_json:
+        print_json(result.model_dump(mode="json"))
+    else:
+        for fact, value in result.facts.items():
+            print_text(f"{fact}: {value}")
+        print_text("\n".join(result.findings) or f"{name}: the card describes the model")
+    if result.findings:
+        raise typer.Exit(1)
+
+
+prompts_app = typer.Typer(help="Show what language models are sent.", no_args_is_help=True)
+
+
+@prompts_app.command("list")
+def list_prompts_command(as_json: Json = False) -> None:
+    """List the prompts: what each asks for, and its parts."""
+    from reward_agent.cli.output import answer_console, make_table, print_json
+    from reward_agent.designers.preview import PREVIEWS
+
+    if as_json:
+        rows = [{"name": name, "asks_for": item.asks_for} for name, item in PREVIEWS.items()]
+        print_json(rows)
+        return
+    table = make_table("prompt", "asks for")
+    for name, item in PREVIEWS.items():
+        table.add_row(name, item.asks_for)
+    answer_console.print(table)
+
+
+@prompts_app.command("show")
+def show_prompt_command(
+    name: Annotated[str, typer.Argument(help="A prompt, such as designer/first.")],
+    env: Annotated[str, typer.Option(help="Environment: a name or a folder.")] = "hopper",
+    task: Annotated[str | None, typer.Option(help="A task's name, or any sentence.")] = None,
+    run: Annotated[
+        str | None, typer.Option(help="Take programs and trainings of this run.")
+    ] = None,
+    candidate: Annotated[int, typer.Option(min=0, help="Which idea of the round.")] = 0,
+    runs_dir: RunsDir = None,
+    as_json: Json = False,
+) -> None:
+    """Show a prompt word for word, as it would be sent."""
+    from reward_agent.cli.output import print_json, print_text, progress_console
+    from reward_agent.designers.preview import estimate_tokens, load_subject, preview_prompt
+
+    request = preview_prompt(name, load_subject(env, task, run, runs_dir, candidate))
+    n_tokens = estimate_tokens(request.prompt)
+    if as_json:
+        turns = [{"role": turn.role, "content": turn.content} for turn in request.messages]
+        print_json({"name": name, "sha256": request.sha256, "tokens": n_tokens, "messages": turns})
+        return
+    print_text(request.prompt)
+    what = "of the run" if run else "an example; --run RUN shows a real one"
+    progress_console.print(
+        f"[dim]about {n_tokens:,} tokens ({len(request.prompt):,} characters), "
+        f"at most {request.max_output_tokens:,} for the reply; "
+        f"programs and trainings: {what}[/]",
+        highlight=False,
+    )
+
+
+def doctor_command(
+    as_json: Json = False,
+) -> None:
+    """Say what this machine offers: isolation, rendering, packages, keys, clusters."""
+    from dataclasses import asdict
+
+    from reward_agent.cli.output import answer_console, make_table, print_json
+    from reward_agent.executors.registry import EXECUTORS
+    from reward_agent.llm.provider import PROVIDERS
+    from reward_agent.sandbox.doctor import Mechanism, survey, survey_members
+    from reward_agent.trackers.registry import TRACKERS
+
+    mechanisms = survey()
+    for row in PROVIDERS.own:
+        if row.key_variable:
+            is_set = bool(os.environ.get(row.key_variable, "").strip())
+            detail = "set" if is_set else "not set; without a key the offline designer works"
+            covers = f"provider {row.name}"
+            mechanisms.append(Mechanism(row.key_variable, covers, is_set, detail))
+    for seam in (PROVIDERS, EXECUTORS, TRACKERS):
+        mechanisms += survey_members(seam)
+    if as_json:
+        print_json([asdict(mechanism) for mechanism in mechanisms])
+        return
+    table = make_table("", "mechanism", "covers", "detail")
+    for mechanism in mechanisms:
+        mark = "[green]✓[/]" if mechanism.available else "[yellow]–[/]"
+        table.add_row(mark, mechanism.name, mechanism.covers, mechanism.detail)
+    answer_console.print(table)
