@@ -239,39 +239,30 @@ def test_a_tracker_is_one_file(install, tmp_path: Path) -> None:
 SWING = """
 import numpy as np
 
-from reward_agent.simulation.backends import Backend, check_action, list_ids
-from reward_agent.simulation.fields import Fields, make_constant
+from reward_agent.simulation.backends import Backend
+from reward_agent.simulation.simulation import Simulation, list_ids, make_constant
 
-class Swing:
+class Swing(Simulation):
     def __init__(self, card, n_sims, seed, fields=None):
-        self.card, self.n_sims = card, n_sims
         self._rngs = [np.random.default_rng(seed + i) for i in range(n_sims)]
         self._values = {name: np.zeros(n_sims) for name in ("angle", "rate")}
-        compile_leaf = lambda source: make_constant(self._values[source.name])
-        self._fields = Fields(card, n_sims, fields, compile_leaf)
+        super().__init__(card, n_sims, fields)
 
-    observation = property(lambda self: self._fields.observation)
     qpos = property(lambda self: self._values["angle"][:, None].copy())
 
-    def reset(self, ids=None):
-        for i in list_ids(ids, self.n_sims):
+    def compile_leaf(self, source):
+        return make_constant(self._values[source.name])
+
+    def begin(self, ids):
+        for i in ids:
             self._values["angle"][i], self._values["rate"][i] = self._rngs[i].normal(0.0, 0.1, 2)
 
-    def step(self, action, ids=None):
-        torque = check_action(action, (self.n_sims, 1))[:, 0].clip(-1, 1)
+    def advance(self, action, ids):
         chosen, angle, rate = list_ids(ids, self.n_sims), self._values["angle"], self._values["rate"]
-        pull = self.card.model.options["gravity"] * np.sin(angle) + 20 * torque
+        gravity = self.card.model.options["gravity"]
+        pull = gravity * np.sin(angle) + 20 * action[:, 0].clip(-1, 1)
         rate[chosen] += self.card.control_dt * pull[chosen]
         angle[chosen] += self.card.control_dt * rate[chosen]
-
-    def read_state(self):
-        return self._fields.read_state()
-
-    def find_terminated(self):
-        return self._fields.find_left()
-
-    def termination_reason(self, sim):
-        return self._fields.name_left(sim)
 
 class Painter:
     most_frames_per_s = 10

@@ -18,7 +18,8 @@ from reward_agent.evaluation.trajectories import (
     Trajectories,
     make_trajectories,
 )
-from reward_agent.simulation.backends import Simulation, find_backend, make_simulation
+from reward_agent.simulation.backends import find_backend, make_simulation
+from reward_agent.simulation.simulation import Simulation
 from reward_agent.simulation.state import FloatArray, State
 
 NOT_FINITE = "action not finite"

@@ -14,58 +14,16 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol, cast
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from reward_agent.definitions.card import EnvCard
 from reward_agent.errors import UsageError
 from reward_agent.plugins import Plugin, Seam
 from reward_agent.records.jobs import CheckEnvResult
-from reward_agent.simulation.state import FloatArray, State
+from reward_agent.simulation.simulation import Simulation
+from reward_agent.simulation.state import FloatArray
 
 Frame = NDArray[np.uint8]
-
-
-class Simulation(Protocol):
-    """N simulations of a card side by side; call ``reset`` before the first ``step``.
-
-    Simulation i draws from a generator of its own, seeded ``seed + i``. ``ids`` are sorted numbers
-    of simulations, or a mask ``(N,)``; None means all.
-    """
-
-    card: EnvCard
-    n_sims: int
-
-    @property
-    def observation(self) -> FloatArray:
-        """What the policy sees, ``(N, observation_size)``, a copy."""
-
-    @property
-    def qpos(self) -> FloatArray:
-        """Positions ``(N, nq)`` to draw, a copy; ``(N, 0)`` where an episode is played again."""
-
-    def reset(self, ids: ArrayLike | None = None) -> None:
-        """Start new episodes."""
-
-    def step(self, action: ArrayLike, ids: ArrayLike | None = None) -> None:
-        """Advance by one control step.
-
-        Args:
-            action: ``(N, n_actions)``, clipped to what the actuators can do; rows of simulations
-                that are not stepped are ignored.
-            ids: which.
-
-        Raises:
-            ValueError: the action has another shape, or is not finite.
-        """
-
-    def read_state(self) -> State:
-        """Return the fields of all simulations, in fresh arrays that are safe to keep."""
-
-    def find_terminated(self) -> NDArray[np.bool_]:
-        """Return ``(N,)``: which simulations have left a healthy range, or cannot go on."""
-
-    def termination_reason(self, sim: int) -> str | None:
-        """Return why a simulation has terminated, such as the field whose range it has left."""
 
 
 class Shown(Protocol):
@@ -274,27 +232,3 @@ def _load(place: str) -> Any:
     """Import what ``module:name`` says."""
     module, _, name = place.partition(":")
     return getattr(importlib.import_module(module), name)
-
-
-def list_ids(ids: ArrayLike | None, n_sims: int) -> NDArray[np.int32]:
-    """Return the numbers of the simulations that numbers, a mask ``(N,)`` or None (all) mean."""
-    if ids is None:
-        return np.arange(n_sims, dtype=np.int32)
-    chosen = np.asarray(ids)
-    if chosen.dtype == bool:
-        chosen = np.flatnonzero(chosen)
-    return chosen.astype(np.int32)
-
-
-def check_action(action: ArrayLike, shape: tuple[int, int]) -> FloatArray:
-    """Return an action ``(N, n_actions)`` as float64.
-
-    Raises:
-        ValueError: it has another shape, or is not finite.
-    """
-    values = np.asarray(action, dtype=np.float64)
-    if values.shape != shape:
-        raise ValueError(f"action must have shape {shape}, got {values.shape}")
-    if not np.isfinite(values).all():
-        raise ValueError("action must be finite: the policy returned NaN or infinity")
-    return values

@@ -19,15 +19,9 @@ from numpy.typing import ArrayLike, NDArray
 from reward_agent.definitions.card import EnvCard
 from reward_agent.definitions.sources import Array, Source
 from reward_agent.errors import DataError, hint_closest
-from reward_agent.simulation.backends import (
-    Frame,
-    Shown,
-    check_action,
-    list_ids,
-    prepare_simulation,
-)
-from reward_agent.simulation.fields import Fields, Reader, make_constant
-from reward_agent.simulation.state import FloatArray, State
+from reward_agent.simulation.backends import Frame, Shown, prepare_simulation
+from reward_agent.simulation.simulation import Reader, Simulation, list_ids, make_constant
+from reward_agent.simulation.state import FloatArray
 
 ENDED = "ended by EnvPool"
 # EnvPool begins the next episode in the step after the last one of an episode, and returns no
@@ -39,15 +33,15 @@ _INFO = "info:"
 _LIBRARIES = "envpool.libs"
 
 
-class PoolSimulation:
-    """N simulations of a card by EnvPool, as ``backends.Simulation`` says.
+class PoolSimulation(Simulation):
+    """EnvPool's; a simulation whose episode EnvPool has ended stays where it is until it is reset.
 
     Args:
         card: the environment; ``model.id`` names EnvPool's.
         n_sims: number of simulations N.
         seed: of simulation 0.
         n_threads: threads that step them, beside the caller's.
-        fields: names of the fields that ``read_state`` returns; None for all of the card.
+        fields: as for ``Simulation``.
         picture: width and height in pixels of what ``draw`` draws; None: nothing is drawn.
 
     Raises:
@@ -55,6 +49,8 @@ class PoolSimulation:
         UnknownNameError: ``fields`` names one that the card has not.
         DataError: EnvPool has no such environment, or the card does not fit it.
     """
+
+    end_reason = ENDED
 
     def __init__(
         self,
@@ -65,75 +61,41 @@ class PoolSimulation:
         fields: Collection[str] | None = None,
         picture: tuple[int, int] | None = None,
     ) -> None:
-        self.card = card
-        self.n_sims = n_sims
         prepare_simulation(card)
         options = _make_drawing_options(*picture) if picture else {}
         self._pool = _make_pool(card, n_sims, seed, n_threads, options)
-        self._values = self._make_values()
-        self._fields = Fields(card, n_sims, fields, self._compile_leaf)
+        self._values = self._make_values(n_sims)
         self._has_ended = np.zeros(n_sims, dtype=bool)
-
-    @property
-    def observation(self) -> FloatArray:
-        """What the policy sees, ``(N, observation_size)``, a copy."""
-        return self._fields.observation
-
-    @property
-    def qpos(self) -> FloatArray:
-        """Nothing, ``(N, 0)``: EnvPool keeps what a picture is drawn from, and draws it."""
-        return np.zeros((self.n_sims, 0))
+        super().__init__(card, n_sims, fields)
 
     def draw(self) -> Frame:
         """Return a picture ``(height, width, 3)`` of simulation 0, by the card's camera."""
         frame: Frame = self._pool.render([0], self.card.model.camera)[0]
         return frame
 
-    def reset(self, ids: ArrayLike | None = None) -> None:
+    def begin(self, ids: NDArray[np.int32]) -> None:
         """Start new episodes."""
-        chosen = list_ids(ids, self.n_sims)
-        if not len(chosen):
-            return
-        observation, info = self._pool.reset(chosen)
-        self._has_ended[chosen] = False
-        self._keep(observation, np.zeros(len(chosen)), info)
+        observation, info = self._pool.reset(ids)
+        self._has_ended[ids] = False
+        self._keep(observation, np.zeros(len(ids)), info)
 
-    def step(self, action: ArrayLike, ids: ArrayLike | None = None) -> None:
-        """Advance by one control step.
-
-        A simulation whose episode EnvPool has ended stays where it is until it is reset.
-
-        Args:
-            action: ``(N, n_actions)``, clipped to the card's ``action_range``.
-            ids: which; as for ``reset``.
-
-        Raises:
-            ValueError: the action has another shape, or is not finite.
-        """
-        values = check_action(action, (self.n_sims, self.card.n_actions))
+    def advance(self, action: FloatArray, ids: ArrayLike | None) -> None:
+        """Advance by one control step, with actions clipped to the card's ``action_range``."""
         chosen = list_ids(ids, self.n_sims)
         chosen = chosen[~self._has_ended[chosen]]
         if not len(chosen):
             return
         low, high = self.card.action_range
-        controls = np.clip(values[chosen], low, high).astype(self._pool.action_space.dtype)
+        controls = np.clip(action[chosen], low, high).astype(self._pool.action_space.dtype)
         observation, reward, terminated, truncated, info = self._pool.step(controls, chosen)
         self._has_ended[info["env_id"]] = terminated | truncated
         self._keep(observation, reward, info)
 
-    def read_state(self) -> State:
-        """Return the fields of all simulations, in fresh arrays that are safe to keep."""
-        return self._fields.read_state()
+    def find_stuck(self) -> NDArray[np.bool_]:
+        """Return ``(N,)``: whose episode EnvPool has ended."""
+        return self._has_ended
 
-    def find_terminated(self) -> NDArray[np.bool_]:
-        """Return ``(N,)``: which simulations have left a healthy range, or EnvPool has ended."""
-        return self._has_ended | self._fields.find_left()
-
-    def termination_reason(self, sim: int) -> str | None:
-        """Return the field whose range simulation ``sim`` has left, or that EnvPool ended it."""
-        return ENDED if self._has_ended[sim] else self._fields.name_left(sim)
-
-    def _make_values(self) -> dict[str, FloatArray]:
+    def _make_values(self, n_sims: int) -> dict[str, FloatArray]:
         """Return what EnvPool returns by name, each ``(N,)`` or ``(N, k)``, to be filled."""
         # One number a simulation, or one a player; whose simulation has one player.
         numbers = [
@@ -141,9 +103,9 @@ class PoolSimulation:
             for name, form in self._pool.spec.state_array_spec.items()
             if name.startswith(_INFO) and np.issubdtype(form.dtype, np.floating)
         ]
-        values = {name: np.zeros(self.n_sims) for name in [*numbers, "reward"]}
+        values = {name: np.zeros(n_sims) for name in [*numbers, "reward"]}
         size = self._pool.observation_space.shape[0]
-        return values | {"observation": np.zeros((self.n_sims, size))}
+        return values | {"observation": np.zeros((n_sims, size))}
 
     def _keep(self, observation: FloatArray, reward: FloatArray, info: dict[str, Any]) -> None:
         # EnvPool returns simulations in the order in which they were ready.
@@ -152,7 +114,8 @@ class PoolSimulation:
         for name, values in self._values.items():
             values[ids] = returned[name]
 
-    def _compile_leaf(self, source: Source) -> Reader:
+    def compile_leaf(self, source: Source) -> Reader:
+        """Read what EnvPool returns by its name."""
         name = source.name if isinstance(source, Array) else str(source)
         if name not in self._values:
             raise DataError(

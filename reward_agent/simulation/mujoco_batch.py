@@ -24,10 +24,15 @@ from reward_agent.definitions.sources import (
     parse_source,
 )
 from reward_agent.errors import DataError, hint_closest
-from reward_agent.simulation.backends import check_action, list_ids
-from reward_agent.simulation.fields import Fields, Reader, blame_field, list_needed, make_constant
 from reward_agent.simulation.measures import locate_point, make_lowest_measure
-from reward_agent.simulation.state import FloatArray, State
+from reward_agent.simulation.simulation import (
+    Reader,
+    Simulation,
+    blame_field,
+    list_needed,
+    make_constant,
+)
+from reward_agent.simulation.state import FloatArray
 
 UNSTABLE = "unstable physics"
 _DIVERGED = [
@@ -40,24 +45,25 @@ _OBJECTS = {"body": mujoco.mjtObj.mjOBJ_BODY, "geom": mujoco.mjtObj.mjOBJ_GEOM}
 _FOUND_ALL_ONE = [1, 0, 1]
 
 
-class BatchSimulation:
-    """N simulations of a card, as ``backends.Simulation`` says.
+class BatchSimulation(Simulation):
+    """MuJoCo's; a simulation whose physics diverges stays where it is put until it is reset.
 
-    Simulation i draws from a generator of its own, seeded as Gymnasium seeds an environment by
-    ``env.reset(seed=seed + i)``: with the same actions it moves as that environment does.
+    Simulation i is seeded as Gymnasium seeds an environment by ``env.reset(seed=seed + i)``: with
+    the same actions it moves as that environment does.
 
     Args:
         card: the environment.
         n_sims: number of simulations N.
         seed: of simulation 0; simulation i has ``seed + i``.
         n_threads: threads that step them, with the caller's.
-        fields: names of the fields that ``read_state`` returns; None for all of the card. Fewer
-            are faster.
+        fields: as for ``Simulation``.
 
     Raises:
         UnknownNameError: ``fields`` names one that the card has not.
         DataError: the card does not fit its model.
     """
+
+    end_reason = UNSTABLE
 
     def __init__(
         self,
@@ -67,23 +73,16 @@ class BatchSimulation:
         n_threads: int = 1,
         fields: Collection[str] | None = None,
     ) -> None:
-        self.card = card
-        self.n_sims = n_sims
         needed = list_needed(card, fields)
         self.model = make_model(card, needed)
         self._batch = Batch(self.model, n_sims, n_threads)
-        self._fields = Fields(card, n_sims, fields, self._compile_leaf)
+        super().__init__(card, n_sims, fields)
         self._stage = self._choose_stage(needed)
         self._qpos, self._qvel = self._batch.bind("qpos"), self._batch.bind("qvel")
         self._ctrl = self._batch.bind("ctrl")
         self._action_scale, self._action_offset = self._find_action_map()
         self._draws = ResetDraws(card.reset, self.model, n_sims, seed)
         self._has_diverged = np.zeros(n_sims, dtype=bool)
-
-    @property
-    def observation(self) -> FloatArray:
-        """What the policy sees, ``(N, observation_size)``, a copy."""
-        return self._fields.observation
 
     @property
     def qpos(self) -> FloatArray:
@@ -95,33 +94,18 @@ class BatchSimulation:
         """MuJoCo's generalised velocities, ``(N, nv)``, a copy."""
         return np.array(self._qvel)
 
-    def reset(self, ids: ArrayLike | None = None) -> None:
-        """Start new episodes."""
-        chosen = list_ids(ids, self.n_sims)
-        if not len(chosen):
-            return
-        self._batch.reset(chosen, self._draws.keyframe, stage=mujoco.mjtStage.mjSTAGE_NONE)
-        for i in chosen:
+    def begin(self, ids: NDArray[np.int32]) -> None:
+        """Start new episodes, at states that are drawn."""
+        self._batch.reset(ids, self._draws.keyframe, stage=mujoco.mjtStage.mjSTAGE_NONE)
+        for i in ids:
             self._qpos[i], self._qvel[i] = self._draws.draw(i)
         # Gymnasium runs all stages here, and the next step starts from the forces found.
-        self._batch.forward(chosen)
-        self._has_diverged[chosen] = False
+        self._batch.forward(ids)
+        self._has_diverged[ids] = False
 
-    def step(self, action: ArrayLike, ids: ArrayLike | None = None) -> None:
-        """Advance by one control step.
-
-        MuJoCo clips an action to the actuators' control range. A simulation whose physics
-        diverges stays where it is put, and counts as terminated until it is reset.
-
-        Args:
-            action: ``(N, n_actions)`` in the card's ``action_range``.
-            ids: which; as for ``reset``.
-
-        Raises:
-            ValueError: the action has another shape, or is not finite.
-        """
-        values = check_action(action, self._ctrl.shape)
-        np.multiply(values, self._action_scale, out=self._ctrl)
+    def advance(self, action: FloatArray, ids: ArrayLike | None) -> None:
+        """Advance by one control step; MuJoCo clips to the actuators' control range."""
+        np.multiply(action, self._action_scale, out=self._ctrl)
         self._ctrl += self._action_offset
         try:
             self._batch.step(ids, self.card.model.frame_skip, self._stage)
@@ -129,24 +113,14 @@ class BatchSimulation:
             self._has_diverged[error.ids] = True
         self._has_diverged |= (self._batch.warning[:, _DIVERGED, 1] > 0).any(axis=1)
 
-    def read_state(self) -> State:
-        """Return the fields of all simulations, in fresh arrays that are safe to keep."""
-        return self._fields.read_state()
-
-    def find_terminated(self) -> NDArray[np.bool_]:
-        """Return ``(N,)``: which simulations have left a healthy range, or diverged."""
-        return self._find_unstable() | self._fields.find_left()
-
-    def termination_reason(self, sim: int) -> str | None:
-        """Return the field whose range simulation ``sim`` has left, or ``unstable physics``."""
-        return UNSTABLE if self._find_unstable()[sim] else self._fields.name_left(sim)
-
-    def _find_unstable(self) -> NDArray[np.bool_]:
+    def find_stuck(self) -> NDArray[np.bool_]:
+        """Return ``(N,)``: whose physics has diverged."""
         is_finite = np.isfinite(self._qpos).all(axis=1) & np.isfinite(self._qvel).all(axis=1)
         unstable: NDArray[np.bool_] = self._has_diverged | ~is_finite
         return unstable
 
-    def _compile_leaf(self, source: Source) -> Reader:
+    def compile_leaf(self, source: Source) -> Reader:
+        """Compile what MuJoCo measures; see ``compile_measurement``."""
         return compile_measurement(source, self._batch, self.card.model.floor)
 
     def _choose_stage(self, needed: Collection[str]) -> int:

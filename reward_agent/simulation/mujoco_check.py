@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import gymnasium
@@ -12,8 +11,8 @@ import numpy as np
 
 from reward_agent.definitions.card import EnvCard
 from reward_agent.records.jobs import CheckEnvResult
-from reward_agent.simulation.check import show_range
 from reward_agent.simulation.mujoco_batch import BatchSimulation, make_model
+from reward_agent.simulation.simulation import show_range
 from reward_agent.simulation.state import FloatArray
 
 TOLERANCE = 1e-9
@@ -29,7 +28,7 @@ def compare_with_model(simulation: BatchSimulation) -> CheckEnvResult:
     if card.gymnasium_id:
         parity = compare_with_gymnasium(card)
         findings += parity.findings
-        facts[f"parity with {card.gymnasium_id}"] = parity.fact
+        facts |= parity.facts
     return CheckEnvResult(findings=tuple(findings), facts=facts)
 
 
@@ -64,15 +63,7 @@ def _describe(card: EnvCard) -> dict[str, str]:
     }
 
 
-@dataclass(frozen=True)
-class Parity:
-    """What the comparison found; no findings when both move alike."""
-
-    findings: tuple[str, ...]
-    fact: str
-
-
-def compare_with_gymnasium(card: EnvCard) -> Parity:
+def compare_with_gymnasium(card: EnvCard) -> CheckEnvResult:
     """Run both with the same seeds and random actions, through resets.
 
     Compares observations to 1e-9, terminations, times and the length of episodes.
@@ -81,7 +72,7 @@ def compare_with_gymnasium(card: EnvCard) -> Parity:
     try:
         return _compare(card, envs)
     except (ValueError, AttributeError) as error:
-        return Parity((f"cannot be compared with {card.gymnasium_id}: {error}",), "none")
+        return _report(card, [f"cannot be compared with {card.gymnasium_id}: {error}"], "none")
     finally:
         for env in envs:
             env.close()
@@ -92,7 +83,7 @@ def make_gymnasium_env(card: EnvCard) -> Any:
     return gymnasium.make(card.gymnasium_id, disable_env_checker=True, **card.gymnasium_kwargs)
 
 
-def _compare(card: EnvCard, envs: list[Any]) -> Parity:
+def _compare(card: EnvCard, envs: list[Any]) -> CheckEnvResult:
     seed, rng = 11, np.random.default_rng(3)
     simulation = BatchSimulation(card, len(envs), seed, fields=["observation"])
     simulation.reset()
@@ -118,7 +109,12 @@ def _compare(card: EnvCard, envs: list[Any]) -> Parity:
     if not worst <= TOLERANCE:
         findings.append(f"observation differs from {card.gymnasium_id}'s by up to {worst:g}")
     fact = f"{len(envs)} x {_N_STEPS} steps, {n_ended} resets, largest difference {worst:g}"
-    return Parity(tuple(findings), fact)
+    return _report(card, findings, fact)
+
+
+def _report(card: EnvCard, findings: list[str], fact: str) -> CheckEnvResult:
+    facts = {f"parity with {card.gymnasium_id}": fact}
+    return CheckEnvResult(findings=tuple(findings), facts=facts)
 
 
 def _compare_settings(card: EnvCard, env: Any) -> list[str]:

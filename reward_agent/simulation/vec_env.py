@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reward_agent.definitions.card import EnvCard
-from reward_agent.simulation.backends import Simulation
 from reward_agent.simulation.payment import Payment, Reward
+from reward_agent.simulation.simulation import Simulation
 from reward_agent.simulation.state import FloatArray, State, Transition
 from reward_agent.simulation.term_log import EndedEpisode, TermLog
 

@@ -10,7 +10,7 @@ import pytest
 from reward_agent.definitions.card import load_env
 from reward_agent.definitions.paths import find_envs_dir
 from reward_agent.definitions.sources import FUNCTIONS, MEASURES
-from reward_agent.simulation.check import check_env
+from reward_agent.worker.check_env import check_card
 
 README = (find_envs_dir() / "README.md").read_text(encoding="utf-8")
 
@@ -20,7 +20,7 @@ def test_the_example_describes_its_model(tmp_path: Path) -> None:
         (block,) = re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
         (tmp_path / "pole").mkdir(exist_ok=True)
         (tmp_path / "pole" / name).write_text(block)
-    assert check_env(load_env(tmp_path / "pole")).findings == ()
+    assert check_card(load_env(tmp_path / "pole")).findings == ()
 
 
 @pytest.mark.parametrize("word", [*FUNCTIONS, *MEASURES])

@@ -113,9 +113,9 @@ def test_every_task_is_simulated_and_not_done_by_doing_nothing(name: str, score)
 @pytest.mark.metaworld
 def test_card_check_finds_nothing_wrong() -> None:
     pytest.importorskip("envpool", reason="pip install 'reward-agent[metaworld]'")
-    from reward_agent.simulation.check import check_env
+    from reward_agent.worker.check_env import check_card
 
-    assert check_env(CARD).findings == ()
+    assert check_card(CARD).findings == ()
 
 
 @pytest.mark.metaworld

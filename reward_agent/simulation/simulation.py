@@ -1,0 +1,279 @@
+"""N simulations of a card side by side: what every back end's has in common.
+
+A back end moves them, and compiles the leaves of a source, what it measures itself; fields, their
+functions and indices, and the ranges outside of which an episode ends are here.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection
+from functools import partial
+from itertools import pairwise
+from typing import ClassVar, TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from reward_agent.definitions.card import EnvCard, StateField
+from reward_agent.definitions.sources import Call, Indexed, Source, parse_source
+from reward_agent.errors import DataError
+from reward_agent.simulation.state import FloatArray, State
+
+# Returns (N,) or (N, …): live memory of the back end or a fresh array. Copy it before keeping it.
+Reader: TypeAlias = Callable[[], FloatArray]
+CompileLeaf: TypeAlias = Callable[[Source], Reader]
+
+
+class Simulation(ABC):
+    """N simulations of a card; call ``reset`` before the first ``step``.
+
+    Simulation i draws from a generator of its own, seeded ``seed + i``. ``ids`` are sorted numbers
+    of simulations, or a mask ``(N,)``; None means all. A back end calls this class's initialiser
+    once its leaves can be compiled, and says in ``end_reason`` what ``find_stuck`` means.
+
+    Args:
+        card: the environment.
+        n_sims: number of simulations N.
+        fields: names of the fields that ``read_state`` returns; None for all of the card. Fewer
+            are faster.
+
+    Raises:
+        UnknownNameError: ``fields`` names one that the card has not.
+        DataError: the card does not fit what is simulated.
+    """
+
+    end_reason: ClassVar[str] = "cannot go on"
+
+    def __init__(self, card: EnvCard, n_sims: int, fields: Collection[str] | None) -> None:
+        self.card, self.n_sims = card, n_sims
+        readers = {
+            name: compile_field(card, card.field(name), self.compile_leaf)
+            for name in list_needed(card, fields)
+        }
+        self._read_observation = readers["observation"]
+        names = [field.name for field in card.fields] if fields is None else dict.fromkeys(fields)
+        self._field_readers = {name: readers[name] for name in names}
+        self._set_ranges(readers)
+
+    @abstractmethod
+    def compile_leaf(self, source: Source) -> Reader:
+        """Compile what the back end measures itself: an array, an attribute, or a measure.
+
+        Raises:
+            DataError: there is nothing of that name.
+        """
+
+    @abstractmethod
+    def begin(self, ids: NDArray[np.int32]) -> None:
+        """Start new episodes in some simulations, at least one."""
+
+    @abstractmethod
+    def advance(self, action: FloatArray, ids: ArrayLike | None) -> None:
+        """Advance some simulations by one control step.
+
+        Args:
+            action: ``(N, n_actions)``, finite; to be clipped to what the actuators can do.
+            ids: which.
+        """
+
+    @property
+    def qpos(self) -> FloatArray:
+        """Positions ``(N, nq)`` to draw, a copy; ``(N, 0)`` where an episode is played again."""
+        return np.zeros((self.n_sims, 0))
+
+    def find_stuck(self) -> NDArray[np.bool_]:
+        """Return ``(N,)``: which simulations cannot go on until they are reset."""
+        return np.zeros(self.n_sims, dtype=bool)
+
+    @property
+    def observation(self) -> FloatArray:
+        """What the policy sees, ``(N, observation_size)``, a copy."""
+        return _copy(self._read_observation)
+
+    def reset(self, ids: ArrayLike | None = None) -> None:
+        """Start new episodes."""
+        chosen = list_ids(ids, self.n_sims)
+        if len(chosen):
+            self.begin(chosen)
+
+    def step(self, action: ArrayLike, ids: ArrayLike | None = None) -> None:
+        """Advance by one control step.
+
+        Args:
+            action: ``(N, n_actions)`` in the card's ``action_range``; beyond it is clipped, rows of
+                simulations that are not stepped are ignored.
+            ids: which.
+
+        Raises:
+            ValueError: the action has another shape, or is not finite.
+        """
+        values, shape = np.asarray(action, dtype=np.float64), (self.n_sims, self.card.n_actions)
+        if values.shape != shape:
+            raise ValueError(f"action must have shape {shape}, got {values.shape}")
+        if not np.isfinite(values).all():
+            raise ValueError("action must be finite: the policy returned NaN or infinity")
+        self.advance(values, ids)
+
+    def read_state(self) -> State:
+        """Return the fields of all simulations, in fresh arrays that are safe to keep."""
+        return State({name: _copy(read) for name, read in self._field_readers.items()})
+
+    def find_terminated(self) -> NDArray[np.bool_]:
+        """Return ``(N,)``: which have left a healthy range, or cannot go on; NaN is not healthy."""
+        return self.find_stuck() | self._find_outside().any(axis=1)
+
+    def termination_reason(self, sim: int) -> str | None:
+        """Return why a simulation has terminated: the field whose range it has left, or another."""
+        if self.find_stuck()[sim]:
+            return self.end_reason
+        is_outside = self._find_outside()[sim]
+        return self._range_names[int(is_outside.argmax())] if is_outside.any() else None
+
+    def _set_ranges(self, readers: dict[str, Reader]) -> None:
+        """Lay the fields that have a healthy range side by side in K columns."""
+        ranges = self.card.termination
+        sizes = [self.card.field(bounds.field).size or 1 for bounds in ranges]
+        ends = [0, *np.cumsum(sizes, dtype=int).tolist()]
+        self._range_readers = [
+            (readers[bounds.field], slice(start, end))
+            for bounds, (start, end) in zip(ranges, pairwise(ends), strict=True)
+        ]
+        self._range_names = [
+            bounds.field for bounds, n in zip(ranges, sizes, strict=True) for _ in range(n)
+        ]
+        low = [-np.inf if bounds.min is None else bounds.min for bounds in ranges]
+        high = [np.inf if bounds.max is None else bounds.max for bounds in ranges]
+        repeats = np.array(sizes, dtype=int)
+        self._range_low, self._range_high = np.repeat(low, repeats), np.repeat(high, repeats)
+        self._range_values = np.empty((self.n_sims, ends[-1]))
+
+    def _find_outside(self) -> NDArray[np.bool_]:
+        """Return ``(N, K)``: which values are not within their range."""
+        values = self._range_values
+        for read, part in self._range_readers:
+            values[:, part] = read().reshape(len(values), -1)
+        # Infinity is outside a range without a bound, too: it is no number to go on with.
+        is_inside = (values > self._range_low) & (values < self._range_high)
+        is_outside: NDArray[np.bool_] = ~is_inside
+        return is_outside
+
+
+def list_needed(card: EnvCard, fields: Collection[str] | None) -> list[str]:
+    """Return the fields that a simulation reads: those asked for, all if None, and its own."""
+    names = [field.name for field in card.fields] if fields is None else fields
+    return list(dict.fromkeys([*names, "observation", *(r.field for r in card.termination)]))
+
+
+def list_ids(ids: ArrayLike | None, n_sims: int) -> NDArray[np.int32]:
+    """Return the numbers of the simulations that numbers, a mask ``(N,)`` or None (all) mean."""
+    if ids is None:
+        return np.arange(n_sims, dtype=np.int32)
+    chosen = np.asarray(ids)
+    if chosen.dtype == bool:
+        chosen = np.flatnonzero(chosen)
+    return chosen.astype(np.int32)
+
+
+def compile_field(card: EnvCard, field: StateField, compile_leaf: CompileLeaf) -> Reader:
+    """Compile the source of a field to a reader of ``(N,)`` or ``(N, k)``.
+
+    Raises:
+        DataError: a leaf is unknown to the back end, or the size is not that of the card.
+    """
+    try:
+        read = _flatten(compile_expression(parse_source(field.source), compile_leaf))
+    except DataError as error:
+        raise blame_field(card, field.name, error) from error
+    size = read().shape[1] if read().ndim > 1 else None
+    if size == field.size:
+        return read
+    wrong = DataError(
+        f"the card gives size {field.size or 'none (a scalar)'}, the model gives "
+        f"{size or 'a scalar'}",
+        "correct the size, or index the source",
+    )
+    raise blame_field(card, field.name, wrong)
+
+
+def compile_expression(source: Source, compile_leaf: CompileLeaf) -> Reader:
+    """Compile a source to a reader.
+
+    Raises:
+        DataError: a leaf is unknown to the back end, or an index is out of range.
+    """
+    if isinstance(source, Call):
+        readers = [compile_expression(part, compile_leaf) for part in source.sources]
+        return _FUNCTIONS[source.function](readers, source.numbers)
+    if isinstance(source, Indexed):
+        return _compile_indexed(source, compile_leaf)
+    return compile_leaf(source)
+
+
+def blame_field(card: EnvCard, field: str, error: DataError) -> DataError:
+    """Return the error with the environment and the field that it is about."""
+    message = f"environment {card.name!r}, field {field!r}: {error.message}"
+    return DataError(message, error.remedy)
+
+
+def show_range(limits: tuple[float, float] | FloatArray) -> str:
+    """Write a range as findings show it."""
+    return f"{limits[0]:.4g}..{limits[1]:.4g}"
+
+
+def make_constant(values: FloatArray) -> Reader:
+    """Read an array that is refreshed in place."""
+    return lambda: values
+
+
+def _copy(read: Reader) -> FloatArray:
+    """Return what a reader reads now, in an array that is safe to keep."""
+    return np.array(read(), dtype=np.float64, order="C")
+
+
+def _flatten(read: Reader) -> Reader:
+    if read().ndim <= 2:
+        return read
+    return lambda: read().reshape(len(read()), -1)
+
+
+def _compile_indexed(source: Indexed, compile_leaf: CompileLeaf) -> Reader:
+    read, index = compile_expression(source.source, compile_leaf), source.index
+    width: int = read().shape[1] if read().ndim > 1 else 0
+    if isinstance(index, int):
+        if not -width <= index < width:
+            raise DataError(f"index {index} is out of range: there are {width} entries")
+    elif not range(width)[index]:
+        raise DataError(f"[{index.start}:{index.stop}] is empty: there are {width} entries")
+    return lambda: read()[:, index]
+
+
+_Function: TypeAlias = Callable[[list[Reader], tuple[float, ...]], Reader]
+
+
+def _map(function: Callable[..., FloatArray], readers: list[Reader], _: object) -> Reader:
+    return lambda: function(*(read() for read in readers))
+
+
+def _clip(readers: list[Reader], numbers: tuple[float, ...]) -> Reader:
+    (read,), (low, high) = readers, numbers
+    return lambda: np.clip(read(), low, high)
+
+
+def _concatenate(*parts: FloatArray) -> FloatArray:
+    return np.concatenate([part.reshape(len(part), -1) for part in parts], axis=1)
+
+
+def _norm(vector: FloatArray) -> FloatArray:
+    length: FloatArray = np.sqrt(np.sum(np.square(vector), axis=-1))
+    return length
+
+
+_FUNCTIONS: dict[str, _Function] = {
+    "clip": _clip,
+    "concat": partial(_map, _concatenate),
+    "cos": partial(_map, np.cos),
+    "norm": partial(_map, _norm),
+    "sin": partial(_map, np.sin),
+    "subtract": partial(_map, np.subtract),
+}
