@@ -38,9 +38,8 @@ from reward_agent.rewards.program import CompiledReward, StepReward, load_functi
 from reward_agent.rewards.source import find_read_fields
 from reward_agent.sandbox.child import measure_folder, read_process
 from reward_agent.simulation.backends import make_simulation
-from reward_agent.simulation.payment import Reward
 from reward_agent.simulation.state import FloatArray, State
-from reward_agent.simulation.vec_env import RewardVecEnv
+from reward_agent.simulation.vec_env import Reward, RewardVecEnv
 from reward_agent.types import ProbeReport, RewardProgram
 
 # --- the reward in a step -----------------------------------------------------------------------

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from reward_agent.rewards.program import CompiledReward, ContractError, load_functions
-from reward_agent.simulation.payment import Payment
 from reward_agent.simulation.state import State, Transition
+from reward_agent.simulation.vec_env import Payment
 
 FORGETFUL = """
 def potential(state):
