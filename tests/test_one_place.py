@@ -110,16 +110,16 @@ class Carpenter:
         program = RewardProgram(PROGRAM.format(margin=margin))
         return Proposal(program, reply=f"Sawn at {margin}.", plan={"margin": margin})
 
-    def repair(self, brief, proposal, findings, number=0):
-        return proposal
+    def repair(self, brief, examination, number=0):
+        return examination.proposal
 
-    def revise(self, brief, proposal, critique):
-        return proposal
+    def revise(self, brief, examination, critique):
+        return examination.proposal
 
     def propose_metric(self, card, description, previous=None, findings=()):
         return MetricProposal(None, Outcome(kind="no_metric", detail="no ruler at hand"))
 
-    def review(self, brief, program, findings=()):
+    def review(self, brief, examination):
         return Opinion(Critique(verdict="accept", summary="it holds"))
 
 PROVIDER = Provider(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from reward_agent.definitions.card import EnvCard
 from reward_agent.designers.brief import DesignBrief
-from reward_agent.designers.roles import MetricProposal, Proposal
+from reward_agent.designers.roles import Examination, MetricProposal, Proposal
 from reward_agent.errors import UsageError
 from reward_agent.llm.provider import ProviderOptions
 from reward_agent.records.outcomes import Outcome
@@ -48,19 +48,13 @@ class GivenDesigner:
         """Return the program."""
         return Proposal(self._program, is_final=True)
 
-    def repair(
-        self,
-        brief: DesignBrief,
-        proposal: Proposal,
-        findings: tuple[Finding, ...],
-        number: int = 0,
-    ) -> Proposal:
+    def repair(self, brief: DesignBrief, examination: Examination, number: int = 0) -> Proposal:
         """Return the program as it is."""
-        return proposal
+        return examination.proposal
 
-    def revise(self, brief: DesignBrief, proposal: Proposal, critique: Critique) -> Proposal:
+    def revise(self, brief: DesignBrief, examination: Examination, critique: Critique) -> Proposal:
         """Return the program as it is."""
-        return proposal
+        return examination.proposal
 
     def propose_metric(
         self,

@@ -21,7 +21,7 @@ from reward_agent.designers.prompts import (
     render,
 )
 from reward_agent.designers.reply import parse_code, parse_record
-from reward_agent.designers.roles import MetricProposal, MetricWords, Opinion, Proposal
+from reward_agent.designers.roles import Examination, MetricProposal, MetricWords, Opinion, Proposal
 from reward_agent.errors import (
     BudgetError,
     ContextTooLongError,
@@ -75,19 +75,13 @@ class ModelDesigner:
             is_opening=True,
         )
 
-    def repair(
-        self,
-        brief: DesignBrief,
-        proposal: Proposal,
-        findings: tuple[Finding, ...],
-        number: int = 0,
-    ) -> Proposal:
+    def repair(self, brief: DesignBrief, examination: Examination, number: int = 0) -> Proposal:
         """Ask for the same program without what was found wrong with it."""
-        return self._ask(brief, lambda told: make_repair_request(told, proposal, findings, number))
+        return self._ask(brief, lambda told: make_repair_request(told, examination, number))
 
-    def revise(self, brief: DesignBrief, proposal: Proposal, critique: Critique) -> Proposal:
+    def revise(self, brief: DesignBrief, examination: Examination, critique: Critique) -> Proposal:
         """Ask for a change of the program that answers a critique."""
-        return self._ask(brief, lambda told: make_revision_request(told, proposal, critique))
+        return self._ask(brief, lambda told: make_revision_request(told, examination, critique))
 
     def propose_metric(
         self,
@@ -117,8 +111,7 @@ class ModelDesigner:
                 elif is_opening:
                     raise  # no program of this run would fit
                 else:
-                    outcome = Outcome(kind="no_program", detail=error.message)
-                    return Proposal(None, outcome, is_final=True)
+                    return Proposal(None, _no_program(error.message), is_final=True)
 
 
 class ModelCritic:
@@ -131,11 +124,9 @@ class ModelCritic:
     def __init__(self, model: ChatModel) -> None:
         self._model = model
 
-    def review(
-        self, brief: DesignBrief, program: RewardProgram, findings: tuple[Finding, ...] = ()
-    ) -> Opinion[Critique]:
+    def review(self, brief: DesignBrief, examination: Examination) -> Opinion[Critique]:
         """Ask for the risks of one program."""
-        return ask_for_record(self._model, make_review_request(brief, program, findings), Critique)
+        return ask_for_record(self._model, make_review_request(brief, examination), Critique)
 
 
 class ModelAnalyzer:
@@ -165,7 +156,7 @@ class ModelReply:
         completions: the calls that it took.
         reason: why there is none.
         is_final: whether asking again cannot help.
-        is_limit: whether it was not asked for want of money: a run with a higher limit asks again.
+        is_limit: whether it was not asked for want of money, so that a run with more asks again.
     """
 
     text: str | None
@@ -240,9 +231,12 @@ def _read_program(reply: ModelReply) -> Proposal:
         return Proposal(None, outcome, reply.said, reply.completions, is_final=reply.is_final)
     parsed = parse_code(reply.text, REWARD_ENTRY)
     if parsed.source is None:
-        outcome = Outcome(kind="no_program", detail=parsed.reason)
-        return Proposal(None, outcome, reply.said, reply.completions)
+        return Proposal(None, _no_program(parsed.reason), reply.said, reply.completions)
     return Proposal(RewardProgram(parsed.source), reply=reply.said, completions=reply.completions)
+
+
+def _no_program(reason: str) -> Outcome:
+    return Outcome(kind="no_program", detail=reason)
 
 
 def _read_metric(reply: ModelReply) -> MetricProposal:

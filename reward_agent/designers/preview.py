@@ -30,12 +30,12 @@ from reward_agent.designers.prompts import (
     make_review_request,
     make_revision_request,
 )
-from reward_agent.designers.roles import MetricProposal, Proposal
+from reward_agent.designers.roles import Examination, MetricProposal, Proposal
 from reward_agent.errors import UnknownNameError
 from reward_agent.llm.chat import ChatRequest
-from reward_agent.records.outcomes import TRAINED, Outcome
+from reward_agent.records.outcomes import ACCEPTED, Outcome
 from reward_agent.records.store import Candidate, find_run
-from reward_agent.types import Critique, Evaluation, Finding, RewardProgram, Risk
+from reward_agent.types import CheckReport, Critique, Evaluation, Finding, RewardProgram, Risk
 
 # English and code, as today's tokenisers count them; prices and limits use a bound instead.
 BYTES_PER_TOKEN = 3.6
@@ -143,11 +143,8 @@ def _make_repair(subject: Subject) -> ChatRequest:
     from reward_agent.rewards.checks import check_program
 
     program = _break(subject.program, subject.card)
-    findings = check_program(program, subject.card).findings
-    first = next((item for item in findings if item.severity == "error"), None)
-    detail = first.message if first else ""
-    outcome = Outcome(kind="rejected", stage="check", detail=detail)
-    return make_repair_request(subject.make_brief(), _propose(program, outcome), findings)
+    report = check_program(program, subject.card)
+    return make_repair_request(subject.make_brief(), _examine(program, report))
 
 
 def _make_revision(subject: Subject) -> ChatRequest:
@@ -158,13 +155,17 @@ def _make_revision(subject: Subject) -> ChatRequest:
         remedy="(the smallest change that removes it)",
     )
     critique = Critique(verdict="revise", summary="(the Critic's summary)", risks=(risk,))
-    return make_revision_request(subject.make_brief(), _propose(subject.program), critique)
+    return make_revision_request(subject.make_brief(), _examine(subject.program), critique)
 
 
-def _propose(program: RewardProgram, outcome: Outcome | None = None) -> Proposal:
-    """Return a program as if it came in a reply."""
+def _examine(program: RewardProgram, check: CheckReport | None = None) -> Examination:
+    """Return a program as if it came in a reply, with what is wrong with it."""
     reply = f"(A few lines of prose.)\n\n```python\n{program.source.strip()}\n```"
-    return Proposal(program, outcome, reply)
+    errors = [item for item in (check.findings if check else ()) if item.severity == "error"]
+    outcome = ACCEPTED
+    if errors:
+        outcome = Outcome(kind="rejected", stage="check", detail=errors[0].message)
+    return Examination(Proposal(program, reply=reply), outcome, check)
 
 
 def _make_metric_repair(subject: Subject) -> ChatRequest:
@@ -208,7 +209,7 @@ PREVIEWS = {
     ),
     "critic/review": Preview(
         "the risks of a program, before it is trained",
-        lambda subject: make_review_request(subject.make_brief(), subject.program),
+        lambda subject: make_review_request(subject.make_brief(), _examine(subject.program)),
     ),
     "analyzer/analyse": Preview(
         "why a trained policy does what it does, and the next change",
@@ -254,7 +255,7 @@ def _make_example(program: RewardProgram, task: TaskSpec) -> HistoryEntry:
         iteration=0,
         index=0,
         idea="weighted-sum",
-        outcome=TRAINED,
+        outcome="trained",
         program_sha256=program.sha256,
         total_timesteps=200_000,
         task_score=score,

@@ -19,11 +19,11 @@ from reward_agent.definitions.card import EnvCard
 from reward_agent.definitions.card_text import render_card_as_prompt
 from reward_agent.definitions.paths import find_prompts_dir
 from reward_agent.designers.brief import DesignBrief, HistoryEntry
-from reward_agent.designers.roles import MetricProposal, Proposal
+from reward_agent.designers.roles import Examination, MetricProposal
 from reward_agent.errors import DataError, UnknownNameError
 from reward_agent.llm.chat import AgentName, ChatMessage, ChatRequest
 from reward_agent.rewards.language import describe_language
-from reward_agent.types import Critique, Finding, RewardProgram
+from reward_agent.types import Critique, Finding
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -126,25 +126,25 @@ def make_program_request(brief: DesignBrief) -> ChatRequest:
 
 
 def make_repair_request(
-    brief: DesignBrief, proposal: Proposal, findings: Sequence[Finding], number: int = 0
+    brief: DesignBrief, examination: Examination, number: int = 0
 ) -> ChatRequest:
     """Ask for the program again, without what was found wrong with it."""
     prompt = render(
         "designer/repair",
-        outcome=proposal.outcome,
-        findings=_sort_findings(findings),
-        lines=proposal.program.source.split("\n") if proposal.program else [],
+        outcome=examination.outcome,
+        findings=_sort_findings(examination.findings),
+        lines=examination.program.source.split("\n") if examination.program else [],
         number=number,
     )
-    return _follow_up("designer/repair", brief, proposal, prompt.text)
+    return _follow_up("designer/repair", brief, examination, prompt.text)
 
 
 def make_revision_request(
-    brief: DesignBrief, proposal: Proposal, critique: Critique
+    brief: DesignBrief, examination: Examination, critique: Critique
 ) -> ChatRequest:
     """Ask for a change of the program that answers a critique."""
     prompt = render("designer/revise", critique=critique)
-    return _follow_up("designer/revise", brief, proposal, prompt.text)
+    return _follow_up("designer/revise", brief, examination, prompt.text)
 
 
 def make_metric_request(
@@ -162,7 +162,7 @@ def make_metric_request(
     )
     messages: Conversation = (ChatMessage("user", prompt.text),)
     if previous is not None:
-        repair = render("designer/metric_repair", findings=findings, outcome=previous.outcome)
+        repair = render("designer/metric_repair", findings=findings)
         messages = extend(messages, previous.reply, repair.text)
     return ChatRequest("designer", "designer/metric", messages)
 
@@ -189,10 +189,12 @@ def _quote(idea: str) -> str:
     return "> " + idea.strip().replace("\n", "\n> ")
 
 
-def _follow_up(template: str, brief: DesignBrief, proposal: Proposal, prompt: str) -> ChatRequest:
+def _follow_up(
+    template: str, brief: DesignBrief, examination: Examination, prompt: str
+) -> ChatRequest:
     # Only the last reply is kept: a long argument about earlier tries confuses more than it
     # helps, and the constant part stays in the provider's cache.
-    messages = extend(_open_conversation(brief), proposal.reply, prompt)
+    messages = extend(_open_conversation(brief), examination.proposal.reply, prompt)
     return _address("designer", template, messages, brief)
 
 
@@ -220,15 +222,14 @@ def _sort_findings(findings: Sequence[Finding]) -> list[Finding]:
 # --- the Critic and the Analyzer ------------------------------------------------------------------
 
 
-def make_review_request(
-    brief: DesignBrief, program: RewardProgram, findings: Sequence[Finding] = ()
-) -> ChatRequest:
+def make_review_request(brief: DesignBrief, examination: Examination) -> ChatRequest:
     """Ask for the risks of a program."""
+    assert examination.program is not None
     user = render(
         "critic/review",
-        numbered_source=number_lines(program.source),
+        numbered_source=number_lines(examination.program.source),
         idea=brief.idea,
-        findings=findings,
+        findings=examination.findings,
     )
     return _address("critic", "critic/review", _introduce("critic", brief, user), brief)
 

@@ -18,7 +18,15 @@ from reward_agent.designers.brief import DesignBrief, HistoryEntry
 from reward_agent.llm.budget import Budget
 from reward_agent.llm.chat import Completion
 from reward_agent.records.outcomes import Outcome
-from reward_agent.types import Analysis, Critique, Finding, Record, RewardProgram
+from reward_agent.types import (
+    Analysis,
+    CheckReport,
+    Critique,
+    Finding,
+    ProbeReport,
+    Record,
+    RewardProgram,
+)
 
 R = TypeVar("R", bound=Record)
 
@@ -29,8 +37,7 @@ class Proposal:
 
     Args:
         program: the program, or None.
-        outcome: why it is not trained as it is, as far as is known: it holds no program, or what
-            examined its program refused it.
+        outcome: why there is none.
         reply: what the designer said, word for word; it goes on from there when it repairs.
         completions: the calls of a language model that it took, in order.
         is_final: whether asking again cannot help.
@@ -44,6 +51,32 @@ class Proposal:
     completions: tuple[Completion, ...] = ()
     is_final: bool = False
     plan: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class Examination:
+    """A proposal, and what the static rules and the dry run say of it."""
+
+    proposal: Proposal
+    outcome: Outcome
+    check: CheckReport | None = None
+    probe: ProbeReport | None = None
+
+    @property
+    def program(self) -> RewardProgram | None:
+        """The program, if there is one."""
+        return self.proposal.program
+
+    @property
+    def is_accepted(self) -> bool:
+        """Whether the program may be trained."""
+        return self.outcome.kind == "accepted"
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """All remarks, the dry run's last."""
+        reports = [report for report in (self.check, self.probe) if report is not None]
+        return tuple(finding for report in reports for finding in report.findings)
 
 
 class MetricWords(Record):
@@ -123,19 +156,12 @@ class Designer(Protocol):
         """
         ...
 
-    def repair(
-        self,
-        brief: DesignBrief,
-        proposal: Proposal,
-        findings: tuple[Finding, ...],
-        number: int = 0,
-    ) -> Proposal:
+    def repair(self, brief: DesignBrief, examination: Examination, number: int = 0) -> Proposal:
         """Write the same program without what was found wrong with it.
 
         Args:
             brief: what was asked for.
-            proposal: what came back, with or without a program.
-            findings: what is wrong with it.
+            examination: what came back, with or without a program, and what is wrong with it.
             number: how many repairs of the candidate came before, so that a model that repeats its
                 mistake is asked in other words.
 
@@ -144,7 +170,7 @@ class Designer(Protocol):
         """
         ...
 
-    def revise(self, brief: DesignBrief, proposal: Proposal, critique: Critique) -> Proposal:
+    def revise(self, brief: DesignBrief, examination: Examination, critique: Critique) -> Proposal:
         """Change a program in answer to a critique.
 
         Raises:
@@ -176,10 +202,8 @@ class Designer(Protocol):
 class Critic(Protocol):
     """Reviews programs before they are trained; it never scores."""
 
-    def review(
-        self, brief: DesignBrief, program: RewardProgram, findings: tuple[Finding, ...] = ()
-    ) -> Opinion[Critique]:
-        """Name the risks of a program that the static rules accept, with their findings on it.
+    def review(self, brief: DesignBrief, examination: Examination) -> Opinion[Critique]:
+        """Name the risks of a program that was examined and accepted.
 
         Raises:
             ModelError: no reply arrived.

@@ -9,12 +9,12 @@ from __future__ import annotations
 import shutil
 import threading
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from reward_agent.designers.brief import DesignBrief
 from reward_agent.designers.history import write_plan
-from reward_agent.designers.roles import Proposal
+from reward_agent.designers.roles import Examination, Proposal
 from reward_agent.executors import JobRequest
 from reward_agent.llm.chat import Completion
 from reward_agent.records.events import Drafted
@@ -125,27 +125,6 @@ def _make_entrant(run: ActiveRun, index: int, draft: DraftRecord) -> Entrant:
     )
 
 
-@dataclass(frozen=True)
-class Examination:
-    """A proposal and what the cheap stages say of it."""
-
-    proposal: Proposal
-    outcome: Outcome
-    check: CheckReport | None = None
-    probe: ProbeReport | None = None
-
-    @property
-    def is_accepted(self) -> bool:
-        """Whether neither stage refuses the program."""
-        return self.outcome.kind == "accepted"
-
-    @property
-    def findings(self) -> tuple[Finding, ...]:
-        """All remarks, the probe's last."""
-        reports = [report for report in (self.check, self.probe) if report is not None]
-        return tuple(finding for report in reports for finding in report.findings)
-
-
 @dataclass
 class _Draft:
     """The draft in the making."""
@@ -188,9 +167,8 @@ def _repair(
         if examination.is_accepted or examination.proposal.is_final:
             break
         _write_attempt(draft, examination)
-        findings = _list_findings(examination)
         with run.ledger.spend("llm"):
-            proposal = run.designer.repair(brief, examination.proposal, findings, number)
+            proposal = run.designer.repair(brief, examination, number)
         examination = _examine(run, draft, proposal, stored)
     return examination
 
@@ -204,15 +182,14 @@ def _review(
 ) -> Examination:
     """Ask the Critic once; a revision that fails the cheap stages is not taken."""
     assert run.critic is not None
-    assert examination.proposal.program is not None
     with run.ledger.spend("llm"):
-        opinion = run.critic.review(brief, examination.proposal.program, examination.findings)
+        opinion = run.critic.review(brief, examination)
     draft.completions.extend(opinion.completions)
     draft.critique = opinion.record
     if opinion.record is None or opinion.record.verdict == "accept":
         return examination
     with run.ledger.spend("llm"):
-        proposal = run.designer.revise(brief, examination.proposal, opinion.record)
+        proposal = run.designer.revise(brief, examination, opinion.record)
     revised = _examine(run, draft, proposal, stored)
     revised = _repair(run, draft, brief, revised, stored)
     draft.is_revised = revised.is_accepted
@@ -231,7 +208,7 @@ def _examine(
     with run.ledger.spend("checks"):
         check = check_program(proposal.program, run.shown_card)
     if not check.is_accepted:
-        return _refuse(proposal, _name_rejection("check", check.findings), check)
+        return Examination(proposal, _name_rejection("check", check.findings), check)
     return _probe(run, draft, proposal, check, stored)
 
 
@@ -243,15 +220,8 @@ def _probe(
     job_dir = draft.folder / "probe"
     probe = run_probe(run, proposal.program, job_dir, stored)
     if not probe.is_accepted:
-        return _refuse(proposal, _name_rejection("probe", probe.findings), check, probe)
+        return Examination(proposal, _name_rejection("probe", probe.findings), check, probe)
     return Examination(proposal, ACCEPTED, check, probe)
-
-
-def _refuse(
-    proposal: Proposal, outcome: Outcome, check: CheckReport, probe: ProbeReport | None = None
-) -> Examination:
-    """Return a refused proposal, which tells the Designer why when it is to be repaired."""
-    return Examination(replace(proposal, outcome=outcome), outcome, check, probe)
 
 
 def run_probe(
@@ -287,13 +257,6 @@ def read_probe(program: RewardProgram, job_exit: JobExit) -> ProbeReport:
     return ProbeReport(program_sha256=program.sha256, findings=(finding,))
 
 
-def _list_findings(examination: Examination) -> tuple[Finding, ...]:
-    """Return the findings; a reply without a program is one as well."""
-    if examination.findings:
-        return examination.findings
-    return (Finding(rule="reply/no-program", severity="error", message=str(examination.outcome)),)
-
-
 def _name_rejection(stage: Stage, findings: tuple[Finding, ...]) -> Outcome:
     errors = [finding for finding in findings if finding.severity == "error"]
     first = errors[0]
@@ -308,7 +271,7 @@ def _write_attempt(draft: _Draft, examination: Examination, outcome: Outcome | N
     """Keep a reply that did not become the program."""
     folder = draft.folder / "attempts" / str(len(draft.attempts))
     _write_examination(folder, examination)
-    program = examination.proposal.program
+    program = examination.program
     draft.attempts.append(
         Attempt(
             outcome=outcome or examination.outcome,
@@ -339,7 +302,7 @@ def _write_draft(
     _write_examination(draft.folder, examination)
     if draft.critique is not None:
         write_record(draft.folder / "critique.json", draft.critique)
-    program = examination.proposal.program
+    program = examination.program
     identity = program.id if program else RewardProgram(examination.proposal.reply).id
     record = DraftRecord(
         id=identity,

@@ -7,12 +7,16 @@ import pytest
 from reward_agent.definitions.card import EnvCard
 from reward_agent.definitions.task import TaskSpec
 from reward_agent.designers.brief import DesignBrief, DesignIdea, HistoryEntry
+from reward_agent.designers.roles import Examination, Proposal
 from reward_agent.llm.chat import ALL_AGENTS, ChatRequest, Completion
 from reward_agent.llm.scripted import ScriptedChatModel, ScriptedReply
+from reward_agent.records.outcomes import ACCEPTED, Outcome
 from reward_agent.records.store import Attempt, Candidate
 from reward_agent.types import (
     Analysis,
+    CheckReport,
     Evaluation,
+    Finding,
     RewardProgram,
     TermCurve,
     TermPoint,
@@ -210,3 +214,17 @@ def script() -> Callable[..., ScriptedChatModel]:
 @pytest.fixture
 def source() -> str:
     return SOURCE
+
+
+def _examine(
+    proposal: Proposal | RewardProgram, *findings: Finding, outcome: Outcome = ACCEPTED
+) -> Examination:
+    if isinstance(proposal, RewardProgram):
+        proposal = Proposal(proposal)
+    check = CheckReport(program_sha256="0" * 64, findings=findings)
+    return Examination(proposal, proposal.outcome or outcome, check)
+
+
+@pytest.fixture
+def examine() -> Callable[..., Examination]:
+    return _examine

@@ -4,10 +4,8 @@ import pytest
 
 from reward_agent.designers.brief import DesignBrief, select_history
 from reward_agent.designers.model import ModelAnalyzer, ModelCritic, ModelDesigner
-from reward_agent.designers.roles import Proposal
 from reward_agent.errors import ContextTooLongError, UnreachableError
 from reward_agent.llm.chat import Completion
-from reward_agent.records.outcomes import Outcome
 from reward_agent.types import Critique, Finding, RewardProgram, Usage
 
 ACCEPT = '{"verdict": "accept", "summary": "fine"}'
@@ -90,7 +88,7 @@ def test_cut_reply_is_asked_for_once_more_with_more_room(play, brief, source):
 def test_reply_that_is_cut_twice_is_an_outcome(play, brief):
     cut = completion("```python\ndef comp", "length")
     proposal = ModelDesigner(play(cut, cut)).propose(brief)
-    assert "cut at the output limit, after 9 tokens" in proposal.outcome.detail
+    assert "cut at the output limit, after 9 tokens" in str(proposal.outcome)
     assert len(proposal.completions) == 2
 
 
@@ -119,11 +117,11 @@ def test_history_is_shortened_until_it_fits(play, card, task, idea, best, histor
     assert proposal.program is not None
 
 
-def test_repair_is_shortened_too(play, card, task, idea, best, history, source):
+def test_repair_is_shortened_too(play, card, task, idea, best, history, source, examine):
     model = play("prose", ContextTooLongError("too long"), f"```python\n{source}```")
     brief = DesignBrief(card, task, idea, 2, 0, best, history)
     designer = ModelDesigner(model)
-    assert designer.repair(brief, designer.propose(brief), ()).program is not None
+    assert designer.repair(brief, examine(designer.propose(brief))).program is not None
     shortened = model.requests[-1].messages
     assert "bbbb2222" not in shortened[1].content
     assert shortened[2].content == "prose"
@@ -134,10 +132,10 @@ def test_context_that_cannot_be_shortened_is_an_exception(play, brief):
         ModelDesigner(play(ContextTooLongError("too long"))).propose(brief)
 
 
-def test_repair_that_does_not_fit_ends_the_candidate_and_not_the_run(play, brief):
+def test_repair_that_does_not_fit_ends_the_candidate_and_not_the_run(play, brief, examine):
     too_long = ContextTooLongError("the prompt does not fit")
     designer = ModelDesigner(play("prose", too_long))
-    proposal = designer.repair(brief, designer.propose(brief), ())
+    proposal = designer.repair(brief, examine(designer.propose(brief)))
     assert str(proposal.outcome) == "no program: the prompt does not fit"
     assert proposal.is_final
 
@@ -145,18 +143,18 @@ def test_repair_that_does_not_fit_ends_the_candidate_and_not_the_run(play, brief
 def test_more_room_than_the_context_holds_leaves_the_cut_reply(play, brief):
     cut = completion("def comp", "length")
     proposal = ModelDesigner(play(cut, ContextTooLongError("too long"))).propose(brief)
-    assert "cut at the output limit" in proposal.outcome.detail
+    assert "cut at the output limit" in str(proposal.outcome)
     assert len(proposal.completions) == 1
 
 
-def test_repair_goes_on_with_the_conversation(play, brief, source):
+def test_repair_goes_on_with_the_conversation(play, brief, source, examine):
     model = play(
         f"```python\n{source.replace('cart_velocity', 'cart_speed')}```", f"```python\n{source}```"
     )
     designer = ModelDesigner(model)
     proposal = designer.propose(brief)
     finding = Finding(rule="r", severity="error", message="no field 'cart_speed'", line=3)
-    repaired = designer.repair(brief, proposal, (finding,))
+    repaired = designer.repair(brief, examine(proposal, finding))
     before, after = (request.messages for request in model.requests)
     assert after[: len(before)] == before
     assert [turn.role for turn in after] == ["system", "user", "assistant", "user"]
@@ -165,18 +163,18 @@ def test_repair_goes_on_with_the_conversation(play, brief, source):
     assert repaired.program == RewardProgram(source)
 
 
-def test_repair_of_an_empty_reply_sends_no_empty_turn(play, brief, source):
+def test_repair_of_an_empty_reply_sends_no_empty_turn(play, brief, source, examine):
     model = play("", f"```python\n{source}```")
     designer = ModelDesigner(model)
-    designer.repair(brief, designer.propose(brief), ())
+    designer.repair(brief, examine(designer.propose(brief)))
     assert [turn.role for turn in model.requests[1].messages] == ["system", "user", "user"]
 
 
-def test_revision_carries_the_critique(play, brief, source):
+def test_revision_carries_the_critique(play, brief, source, examine):
     model = play(f"```python\n{source}```", f"```python\n{source}# bounded\n```")
     designer = ModelDesigner(model)
     critique = Critique(verdict="revise", summary="It floods.")
-    revised = designer.revise(brief, designer.propose(brief), critique)
+    revised = designer.revise(brief, examine(designer.propose(brief)), critique)
     assert "It floods." in model.requests[1].messages[-1].content
     assert revised.program == RewardProgram(f"{source}# bounded\n")
 
@@ -195,37 +193,37 @@ def test_metric_comes_with_its_meaning(play, card):
 @pytest.mark.parametrize(
     ("reply", "says"),
     [
-        ("no idea", "no metric: the reply holds no JSON object"),
+        ("no idea", "the reply holds no JSON object"),
         (
             METRIC.replace("def score", "def judge"),
-            "no metric: the reply holds code, but no function score",
+            "the reply holds code, but no function score",
         ),
         (METRIC.replace('"unit": "m/s", ', ""), "unit: Field required"),
-        (completion("", "refusal"), "no metric: the model refused"),
+        (completion("", "refusal"), "the model refused"),
     ],
 )
 def test_metric_that_is_not_complete_is_an_outcome(reply, says, play, card):
     proposal = ModelDesigner(play(reply)).propose_metric(card, "Slide.")
     assert proposal.source is None
-    assert says in str(proposal.outcome)
+    assert says in proposal.outcome.detail
     assert len(proposal.completions) == 1
 
 
-def test_critique_is_read(play, brief, source):
-    review = ModelCritic(play(ACCEPT)).review(brief, RewardProgram(source))
+def test_critique_is_read(play, brief, source, examine):
+    review = ModelCritic(play(ACCEPT)).review(brief, examine(RewardProgram(source)))
     assert review.record is not None
     assert review.record.verdict == "accept"
 
 
-def test_critic_is_shown_line_numbers(play, brief, source):
+def test_critic_is_shown_line_numbers(play, brief, source, examine):
     model = play(ACCEPT)
-    ModelCritic(model).review(brief, RewardProgram(source * 3))
+    ModelCritic(model).review(brief, examine(RewardProgram(source * 3)))
     assert "\n 1  def compute_reward" in model.requests[0].messages[-1].content
 
 
-def test_invalid_json_is_repaired_once_with_the_error(play, brief, source):
+def test_invalid_json_is_repaired_once_with_the_error(play, brief, source, examine):
     model = play('{"verdict": "perhaps", "summary": "x"}', ACCEPT)
-    review = ModelCritic(model).review(brief, RewardProgram(source))
+    review = ModelCritic(model).review(brief, examine(RewardProgram(source)))
     assert review.record is not None
     assert len(review.completions) == 2
     repair = model.requests[1].messages[-1].content
@@ -247,8 +245,8 @@ def test_invalid_json_is_repaired_once_with_the_error(play, brief, source):
         (["prose", ContextTooLongError("it does not fit")], "it does not fit", 1),
     ],
 )
-def test_missing_critique_has_a_reason(steps, reason, n_completions, play, brief, source):
-    review = ModelCritic(play(*steps)).review(brief, RewardProgram(source))
+def test_missing_critique_has_a_reason(steps, reason, n_completions, play, brief, source, examine):
+    review = ModelCritic(play(*steps)).review(brief, examine(RewardProgram(source)))
     assert review.record is None
     assert review.reason == reason
     assert len(review.completions) == n_completions
@@ -276,12 +274,11 @@ def test_history_holds_the_last_four_rounds(make_entry):
     assert len(kept) == 8
 
 
-def test_second_repair_is_asked_for_in_other_words(play, brief, source):
+def test_second_repair_is_asked_for_in_other_words(play, brief, source, examine):
     """A model that repeats its mistake is not answered from the cache, nor asked the same again."""
     model = play(f"```python\n{source}```", f"```python\n{source}```")
-    proposal = Proposal(RewardProgram(source), Outcome(kind="rejected", detail="check: line 3"))
     for number in (0, 1):
-        ModelDesigner(model).repair(brief, proposal, (), number)
+        ModelDesigner(model).repair(brief, examine(RewardProgram(source)), number)
     first, second = (request.messages for request in model.requests)
     assert first != second
     assert "This is repair 2 of this candidate" in second[-1].content

@@ -46,11 +46,11 @@ def test_a_file_is_trained_and_scored_as_it_is(tmp_path: Path) -> None:
     assert not (store.dir / "replies.sqlite").exists()
 
 
-def test_what_is_wrong_with_it_is_its_outcome_and_nobody_repairs_it(brief) -> None:
+def test_what_is_wrong_with_it_is_its_outcome_and_nobody_repairs_it(brief, examine) -> None:
     designer = GivenDesigner(RewardProgram("x = 1"), "mine")
     proposal = designer.propose(brief)
     assert proposal.is_final
-    assert designer.repair(brief, proposal, ()) == proposal
+    assert designer.repair(brief, examine(proposal)) == proposal
 
 
 def test_it_brings_no_metric(card) -> None:

@@ -113,26 +113,24 @@ def test_designer_next_round_after_nothing_worked(card, task, idea, history):
     check_golden("designer_next_nothing_worked", last(open_conversation(brief)))
 
 
-def test_designer_repair(play, brief, source):
+def test_designer_repair(play, brief, source, examine):
     model = play(f"```python\n{source}```")
-    proposal = Proposal(
-        RewardProgram(source), Outcome.model_validate("rejected: check: line 3: unknown field")
-    )
-    ModelDesigner(model).repair(brief, proposal, FINDINGS)
+    outcome = Outcome(kind="rejected", stage="check", detail="line 3: unknown field")
+    examination = examine(RewardProgram(source), *FINDINGS, outcome=outcome)
+    ModelDesigner(model).repair(brief, examination)
     check_golden("designer_repair", last(model.requests[0].messages))
 
 
-def test_designer_repair_of_a_reply_without_a_program(play, brief, source):
+def test_designer_repair_of_a_reply_without_a_program(play, brief, source, examine):
     model = play(f"```python\n{source}```")
-    proposal = Proposal(None, Outcome.model_validate("no program: the reply holds no code"))
-    ModelDesigner(model).repair(brief, proposal, ())
+    proposal = Proposal(None, Outcome(kind="no_program", detail="the reply holds no code"))
+    ModelDesigner(model).repair(brief, examine(proposal))
     check_golden("designer_repair_no_program", last(model.requests[0].messages))
 
 
-def test_designer_revise(play, brief, source):
+def test_designer_revise(play, brief, source, examine):
     model = play(f"```python\n{source}```")
-    proposal = Proposal(RewardProgram(source))
-    ModelDesigner(model).revise(brief, proposal, CRITIQUE)
+    ModelDesigner(model).revise(brief, examine(RewardProgram(source)), CRITIQUE)
     check_golden("designer_revise", last(model.requests[0].messages))
 
 
@@ -145,9 +143,9 @@ def test_designer_metric_and_its_repair(play, card):
     check_golden("designer_metric_repair", last(model.requests[1].messages))
 
 
-def test_critic(play, brief, source):
+def test_critic(play, brief, source, examine):
     model = play('{"verdict": "accept", "summary": "fine"}')
-    ModelCritic(model).review(brief, RewardProgram(source), FINDINGS[:1])
+    ModelCritic(model).review(brief, examine(RewardProgram(source), *FINDINGS[:1]))
     system, user = model.requests[0].messages
     check_golden("critic_system", system.content)
     check_golden("critic_review", user.content)
@@ -280,9 +278,10 @@ def test_digest_is_of_the_text():
     )
 
 
-def test_braces_in_a_program_are_text_not_template(play, brief):
+def test_braces_in_a_program_are_text_not_template(play, brief, examine):
     model = play('{"verdict": "accept", "summary": "fine"}')
-    ModelCritic(model).review(brief, RewardProgram("x = '{{ task }} {% raw %}'\n"))
+    program = RewardProgram("x = '{{ task }} {% raw %}'\n")
+    ModelCritic(model).review(brief, examine(program))
     assert "x = '{{ task }} {% raw %}'" in last(model.requests[0].messages)
 
 

@@ -29,7 +29,7 @@ from reward_agent.designers.offline.moves import (
 from reward_agent.designers.offline.plan import Plan, make_plan, read_plan, render_program
 from reward_agent.designers.offline.signals import Signal, list_conditions, list_signals
 from reward_agent.designers.offline.words import HANDLING, KEYWORDS, read_goals
-from reward_agent.designers.roles import MetricProposal, Proposal
+from reward_agent.designers.roles import Examination, MetricProposal, Proposal
 from reward_agent.errors import RefusalError
 from reward_agent.llm.provider import ProviderOptions
 from reward_agent.records.outcomes import Outcome
@@ -69,20 +69,14 @@ class OfflineDesigner:
             outcome = Outcome(kind="no_program", detail=error.message)
             return Proposal(None, outcome, is_final=True)
 
-    def repair(
-        self,
-        brief: DesignBrief,
-        proposal: Proposal,
-        findings: tuple[Finding, ...],
-        number: int = 0,
-    ) -> Proposal:
+    def repair(self, brief: DesignBrief, examination: Examination, number: int = 0) -> Proposal:
         """Write the smallest program: these are of a kind, and nothing else is left to try."""
         minimal = replace(brief.idea, name="minimal", parent=None)
         return self.propose(replace(brief, idea=minimal, best=None))
 
-    def revise(self, brief: DesignBrief, proposal: Proposal, critique: Critique) -> Proposal:
+    def revise(self, brief: DesignBrief, examination: Examination, critique: Critique) -> Proposal:
         """Write the smallest program."""
-        return self.repair(brief, proposal, ())
+        return self.repair(brief, examination)
 
     def propose_metric(
         self,
