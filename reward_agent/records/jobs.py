@@ -123,8 +123,8 @@ class Job(FileRecord):
         loads_generated_code: whether its failure is the program's; that of another job is ours.
         lane: where it waits for its turn.
         activity: what its time is called in the ledger, where the result does not say more.
-        starts_warm: whether a process that has imported the libraries may be forked for it; not
-            where an import or a driver starts processes or threads.
+        starts_warm: whether a process that did what ``worker.dispatch.prepare`` does may be forked
+            for it; not where that starts threads, or finds what is of one process.
         uses_graphics: whether it may use the graphics driver.
         wall_s: its wall clock; None: the run's setting.
         cpu_s: its processor time; None: as much as the wall clock allows.

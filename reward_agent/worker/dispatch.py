@@ -36,9 +36,7 @@ def run_worker(job_dir: Path) -> int:
             has_devices=job.uses_graphics,
         )
         seal.confine()
-        prepare_simulation(job.card)
-        module = find_worker(job)
-        _prepare(module, job)
+        module = prepare(job)
         gc.freeze()
         gc.enable()
         seal.close()
@@ -53,19 +51,22 @@ def run_worker(job_dir: Path) -> int:
     return 0
 
 
-def _prepare(module: ModuleType, job: Job) -> None:
-    """Import what must be imported before the process is sealed."""
+def prepare(job: Job) -> ModuleType:
+    """Import what a job needs and what must precede the seal; return the module that does it."""
+    prepare_simulation(job.card)
     if job.loads_generated_code:
         from reward_agent.rewards.program import warm_numpy
 
         warm_numpy()
+    module = find_worker(job.kind)
     if hasattr(module, "prepare"):
         module.prepare(job)
+    return module
 
 
-def find_worker(job: Job) -> ModuleType:
-    """Import the module that does a job."""
-    return importlib.import_module(f"reward_agent.worker.{job.kind}")
+def find_worker(kind: str) -> ModuleType:
+    """Import the module that does the jobs of a kind."""
+    return importlib.import_module(f"reward_agent.worker.{kind}")
 
 
 def _load_isolation(job_dir: Path) -> Isolation:

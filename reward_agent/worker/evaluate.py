@@ -5,19 +5,20 @@ No generated code is loaded here: a policy is weights, and ``metric.py`` is a pe
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from reward_agent.errors import DataError
 from reward_agent.evaluation.metrics import Decision, Metric, compile_metric, load_decision
+from reward_agent.evaluation.rollout import Actor, KeptSimulations, Rollout, roll_out
 from reward_agent.evaluation.scoring import (
     drop_parts,
     pool_evaluations,
     rank_policies,
     score_trajectories,
 )
+from reward_agent.film.footage import make_footages, save_footages
+from reward_agent.learning.policy import load_policy
 from reward_agent.records.jobs import (
     FOOTAGE_FILE,
     METRIC_FILE,
@@ -27,9 +28,6 @@ from reward_agent.records.jobs import (
 )
 from reward_agent.types import Evaluation
 
-if TYPE_CHECKING:
-    from reward_agent.evaluation.rollout import Actor, Rollout
-
 # The policy is chosen on some seeds and reported on others, this far away.
 _FINALISTS_SEED_OFFSET = 250_000
 _REPORT_SEED_OFFSET = 500_000
@@ -38,24 +36,12 @@ _REPORT_SEED_OFFSET = 500_000
 _N_FINALISTS = 3
 
 
-def prepare(job: EvaluateJob) -> None:
-    """Before the seal: import MuJoCo, without the window system that it looks for otherwise."""
-    os.environ["MUJOCO_GL"] = "disable"
-    import reward_agent.evaluation.rollout
-    import reward_agent.film.footage
-    import reward_agent.learning.policy  # noqa: F401
-
-
 def run(job: EvaluateJob, job_dir: Path) -> EvaluateResult:
     """Score every snapshot, then the best of them again on fresh seeds.
 
     Raises:
         DataError: a policy or the metric cannot be used.
     """
-    from reward_agent.evaluation.rollout import roll_out
-    from reward_agent.film.footage import make_footages, save_footages
-    from reward_agent.learning.policy import load_policy
-
     if not job.snapshots:
         raise DataError("the job has no snapshot to evaluate", "train the policy first")
     metric = compile_metric(job_dir / METRIC_FILE) if job.has_metric else None
@@ -88,16 +74,12 @@ class _Jury:
         metric: Metric | None,
         is_decided: Decision | None,
     ) -> None:
-        from reward_agent.evaluation.rollout import KeptSimulations
-
         self._job, self._policies, self._metric = job, policies, metric
         self._is_decided = is_decided
         self._kept = KeptSimulations(job.card)
 
     def score(self, indices: Sequence[int], n_episodes: int, seed: int) -> tuple[Evaluation, ...]:
         """Return fresh episodes of some of the policies, side by side."""
-        from reward_agent.evaluation.rollout import roll_out
-
         policies = [self._policies[i] for i in indices]
         rollouts = roll_out(
             self._job.card, policies, n_episodes, seed, self._kept, self._is_decided

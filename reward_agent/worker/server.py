@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import functools
-import gc
 import importlib
 import json
 import os
@@ -20,20 +18,14 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from reward_agent.records.jobs import JOB_FILE, parse_job
-from reward_agent.simulation.backends import prepare_simulation
-from reward_agent.worker.dispatch import find_worker, run_worker
+from reward_agent.records.jobs import JOB_FILE, JOBS, parse_job
+from reward_agent.rewards.program import warm_numpy
+from reward_agent.worker.dispatch import find_worker, prepare, run_worker
 
 # What a forked child finds under which number; the parent's record of isolation names the last.
 OUTPUT_DESCRIPTOR, REPORT_DESCRIPTOR = 1, 3
 MAX_REQUEST = 1 << 16
 _PR_SET_PDEATHSIG = 1
-# What jobs import; those of ``check_env`` and of a renderer start processes.
-_MODULES = (
-    *("worker.probe", "worker.relabel", "worker.score", "worker.evaluate", "worker.record"),
-    *("worker.train", "learning.ppo"),
-    *("evaluation.rollout", "film.footage", "learning.policy", "rewards.program"),
-)
 
 
 def serve(channel: socket.socket) -> None:
@@ -43,9 +35,7 @@ def serve(channel: socket.socket) -> None:
     the seal, starts a job and is answered with its process id, or with nothing if the process must
     not be forked; ``{"reap": pid}`` with its status.
     """
-    _preload(_MODULES)
-    importlib.import_module("mujoco.batch")
-    importlib.import_module("reward_agent.rewards.program").warm_numpy()
+    preload()
     _answer(channel, {"ready": _count_threads() == 1})
     while True:
         message, descriptors, _, _ = socket.recv_fds(channel, MAX_REQUEST, 2)
@@ -71,13 +61,13 @@ def _start(request: dict[str, Any], descriptors: list[int]) -> dict[str, int]:
     return {"pid": pid}
 
 
-@functools.cache
-def _preload(names: tuple[str, ...]) -> None:
-    """Import modules once, and keep the collector from copying them in each child."""
-    for name in names:
-        importlib.import_module(f"reward_agent.{name}")
-    gc.collect()
-    gc.freeze()
+def preload() -> None:
+    """Import what jobs do that may start warm, but for what only some of them need."""
+    importlib.import_module("mujoco.batch")
+    for job in JOBS:
+        if job.starts_warm:
+            find_worker(job.model_fields["kind"].default)
+    warm_numpy()
 
 
 def _warm_up(job_dir: Path) -> None:
@@ -85,9 +75,7 @@ def _warm_up(job_dir: Path) -> None:
     # The child meets what fails here again, and reports it.
     with contextlib.suppress(Exception):
         job = parse_job((job_dir / JOB_FILE).read_bytes())
-        _preload((f"worker.{job.kind}",))
-        prepare_simulation(job.card)
-        warm_up = getattr(find_worker(job), "warm_up", None)
+        warm_up = getattr(prepare(job), "warm_up", None)
         if warm_up is not None:
             warm_up(job)
 

@@ -22,9 +22,6 @@ def prepare(job: TrainJob) -> None:
     LEARNERS.load(job.learner.algo)
 
 
-warm_up = prepare
-
-
 def run(job: TrainJob, job_dir: Path) -> TrainingResult:
     """Train ``reward.py`` up to ``until_timesteps``, going on from a checkpoint if there is one.
 

@@ -65,7 +65,6 @@ def is_decided(state):
     return state.torso_height > 1.26
 """
     (tmp_path / "metric.py").write_text(source)
-    evaluate.prepare(job)
     result = evaluate.run(job, tmp_path)
     assert result.best.parts["best"] > 0
     for evaluation in result.curve:
@@ -83,7 +82,6 @@ def is_decided(state):
 
 
 def test_best_snapshot_is_reported_on_seeds_it_was_not_chosen_by(job, tmp_path):
-    evaluate.prepare(job)
     result = evaluate.run(job, tmp_path)
     assert result.best_file == "policy_2000.safetensors"
     assert [e.total_timesteps for e in result.curve] == [1000, 2000, 3000]

@@ -11,8 +11,8 @@ from reward_agent.sandbox.environment import make_child_environment
 SHORT_JOBS = """
 import sys
 from reward_agent.worker import server
-server._preload(server._MODULES)
-assert "reward_agent.learning.ppo" in sys.modules
+server.preload()
+assert "reward_agent.worker.train" in sys.modules
 assert "torch" not in sys.modules, "a probe would wait for torch"
 if sys.platform == "linux":
     assert server._count_threads() == 1
