@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -92,21 +92,34 @@ def roll_out(
     """
     owners = np.repeat(np.arange(len(policies)), n_episodes)
     size = find_backend(card).most_simulations or len(owners)
-    recorded: list[_Recorded] = []
+    played: list[_Played] = []
     for start in range(0, len(owners), size):
         part = owners[start : start + size]
         take = kept.take if kept else partial(make_simulation, card)
         recorder = _Recorder(card, take(len(part), seed + start), len(part), is_decided)
-        recorded += _record(recorder, policies, part)
+        played += _play(recorder, policies, part)
     return [
-        _collect(recorded[index * n_episodes : (index + 1) * n_episodes])
+        _collect(played[index * n_episodes : (index + 1) * n_episodes])
         for index in range(len(policies))
     ]
 
 
-def _record(
+class _Played(NamedTuple):
+    """One episode, why it ended, and ``(T, nq)`` to draw it."""
+
+    episode: Episode
+    end: str
+    qpos: FloatArray
+
+
+def _collect(played: Sequence[_Played]) -> Rollout:
+    episodes, ends, qpos = zip(*played, strict=True)
+    return Rollout(make_trajectories(episodes, ends), qpos)
+
+
+def _play(
     recorder: _Recorder, policies: Sequence[Actor], owners: NDArray[np.int_]
-) -> list[_Recorded]:
+) -> list[_Played]:
     """Return one episode of policy ``owners[i]`` in each simulation i, all side by side."""
     simulation, card = recorder.simulation, recorder.simulation.card
     for _ in range(card.max_episode_steps):
@@ -119,24 +132,7 @@ def _record(
         recorder.step(action)
         if not recorder.active.any():
             break
-    record = recorder.finish()
-    return [record.make_recorded(sim) for sim in range(len(owners))]
-
-
-@dataclass(frozen=True)
-class _Recorded:
-    """One episode, why it ended, and ``(T, nq)`` to draw it."""
-
-    episode: Episode
-    end: str
-    qpos: FloatArray
-
-
-def _collect(recorded: Sequence[_Recorded]) -> Rollout:
-    trajectories = make_trajectories(
-        [item.episode for item in recorded], [item.end for item in recorded]
-    )
-    return Rollout(trajectories, tuple(item.qpos for item in recorded))
+    return recorder.finish(len(owners))
 
 
 class _Recorder:
@@ -169,16 +165,20 @@ class _Recorder:
         if self._is_decided is not None:
             self._end(self.active & self._is_decided(state), DECIDED)
 
-    def finish(self) -> _Record:
-        """Return what was recorded."""
-        return _Record(
-            card=self._card,
-            fields={name: np.stack(rows) for name, rows in self._states.items()},
-            qpos=np.stack(self._qpos),
-            action=np.stack(self._actions),
-            n_steps=self._n_steps,
-            ends=self._ends,
-        )
+    def finish(self, n_used: int) -> list[_Played]:
+        """Return the episodes; a simulation's rows after its own end mean nothing."""
+        fields = {name: np.stack(rows) for name, rows in self._states.items()}
+        action, qpos = np.stack(self._actions), np.stack(self._qpos)
+        played = []
+        for sim, (n_steps, end) in enumerate(zip(self._n_steps[:n_used], self._ends, strict=False)):
+            episode = Episode(
+                {name: values[: n_steps + 1, sim] for name, values in fields.items()},
+                action[:n_steps, sim],
+                self._card.control_dt,
+                terminated=end not in (TRUNCATED, DECIDED),
+            )
+            played.append(_Played(episode, end, qpos[: n_steps + 1, sim]))
+        return played
 
     def _read(self) -> State:
         """Keep the state in single precision: what is scored is what will be stored."""
@@ -192,38 +192,3 @@ class _Recorder:
         for sim in np.flatnonzero(mask):
             self._ends[sim] = reason or self.simulation.termination_reason(int(sim)) or TRUNCATED
             self.active[sim] = False
-
-
-@dataclass(frozen=True)
-class _Record:
-    """All simulations over time; a simulation's rows after its own end mean nothing.
-
-    Args:
-        card: the environment.
-        fields: name to ``(T, N[, k])``.
-        qpos: ``(T, N, nq)``.
-        action: ``(T - 1, N, n_actions)``.
-        n_steps: of each simulation, ``(N,)``.
-        ends: why each ended.
-    """
-
-    card: EnvCard
-    fields: dict[str, NDArray[np.float32]]
-    qpos: FloatArray
-    action: NDArray[np.float32]
-    n_steps: NDArray[np.int_]
-    ends: list[str]
-
-    def make_recorded(self, sim: int) -> _Recorded:
-        """Return the episode of a simulation."""
-        qpos = self.qpos[: self.n_steps[sim] + 1, sim]
-        return _Recorded(self._make_episode(sim), self.ends[sim], qpos)
-
-    def _make_episode(self, sim: int) -> Episode:
-        n_steps = int(self.n_steps[sim])
-        return Episode(
-            {name: values[: n_steps + 1, sim] for name, values in self.fields.items()},
-            self.action[:n_steps, sim],
-            self.card.control_dt,
-            terminated=self.ends[sim] not in (TRUNCATED, DECIDED),
-        )
