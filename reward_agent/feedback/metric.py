@@ -124,7 +124,7 @@ def try_metric(run: ActiveRun, source: str, trained: Iterable[HistoryEntry]) -> 
     check = check_metric(source, run.card)
     scores: dict[str, Evaluation | None] = {}
     if check.is_accepted:
-        evaluator = replace(run.evaluator, metric=Metric(source, "proposed: edited"))
+        changed = replace(run, metric=Metric(source, "proposed: edited"))
         for entry in trained:
             candidate = entry.candidate
             assert candidate.evaluation is not None
@@ -132,7 +132,7 @@ def try_metric(run: ActiveRun, source: str, trained: Iterable[HistoryEntry]) -> 
                 candidate.iteration, candidate.id, run.settings.seed
             )
             blank = candidate.evaluation.model_copy(update={"task_score": None})
-            scored = evaluate_recorded(evaluator, recorded, blank)
+            scored = evaluate_recorded(changed, recorded, blank)
             scores[candidate.id] = scored if scored.task_score is not None else None
     return MetricTrial(check, scores)
 

@@ -51,7 +51,7 @@ from reward_agent.records.store import (
 )
 from reward_agent.rewards.checks import check_program
 from reward_agent.run.active import ActiveRun, Metric
-from reward_agent.run.evaluate import film_training
+from reward_agent.run.evaluate import film
 from reward_agent.run.open import HeldRun, open_run
 from reward_agent.run.winner import update_run, write_results
 from reward_agent.types import CheckReport, RewardProgram
@@ -370,4 +370,4 @@ def make_film(run: ActiveRun, entry: HistoryEntry) -> str:
     if candidate.evaluation is None or not (folder / RESULT_FILE).is_file():
         return f"{candidate.id} has no policy to watch: {candidate.outcome}"
     evaluated = read_record(folder / RESULT_FILE, EvaluateResult)
-    return film_training(run, folder, evaluated).video_note
+    return film(run, folder, evaluated).video_note

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reward_agent.definitions.card import EnvCard
 from reward_agent.definitions.task import TaskSpec
+from reward_agent.executors import JobRequest
 from reward_agent.files import write_atomic
 from reward_agent.llm.budget import Budget
 from reward_agent.records.events import Event, Listener
+from reward_agent.records.jobs import Job
 from reward_agent.records.limits import Limits
 from reward_agent.records.settings import RunSettings
 from reward_agent.records.store import METRIC_FILE, MetricOrigin, RunRecord, RunStore
 from reward_agent.records.timing import TimeLedger
+from reward_agent.sandbox.runner import JobExit
 from reward_agent.threads import Background
 
 if TYPE_CHECKING:
@@ -39,59 +43,66 @@ class Metric:
         return self.origin in ("task", "file")
 
 
+NO_METRIC = Metric(None, "none")
+
+
 def read_run_metric(store: RunStore, record: RunRecord) -> Metric:
     """Return the metric that a run was given, or none."""
     path = store.dir / METRIC_FILE
     if record.metric_origin == "none" or not path.is_file():
-        return Metric(None, "none")
+        return NO_METRIC
     return Metric(path.read_text("utf-8"), record.metric_origin)
 
 
 @dataclass(frozen=True)
-class Evaluator:
-    """What it takes to score policies.
+class Lab:
+    """What it takes to try a program or a policy.
 
     Args:
         card: the environment with the task's changes.
         metric: how an episode is scored.
+        settings: numbers and limits.
         executor: where jobs run.
-        limits: ceilings of an evaluation.
     """
 
     card: EnvCard
     metric: Metric
+    settings: RunSettings
     executor: Executor
-    limits: Limits
+
+    @property
+    def limits(self) -> Limits:
+        """Limits of a job that has no clock of its own: a training, an evaluation."""
+        return Limits(wall_s=self.settings.training_timeout_s, memory_mib=self.settings.memory_mib)
+
+    def run_job(self, job: Job, job_dir: Path, files: Mapping[str, bytes] | None = None) -> JobExit:
+        """Run one job in its folder, with its input files there."""
+        copy_into(job_dir, files or {})
+        [job_exit] = self.executor.map([JobRequest(job, job_dir, self.limits)])
+        return job_exit
 
 
 @dataclass(frozen=True)
-class ActiveRun:
+class ActiveRun(Lab):
     """One design run in progress.
 
     Args:
         store: the run directory.
-        card: the environment with the task's changes.
         task: what is wanted.
-        metric: how it is evaluated.
-        settings: resolved settings.
         designer: writes programs.
         critic: reviews them; None leaves the stage out.
         analyzer: explains trainings; None leaves the stage out.
-        executor: where jobs run.
         ledger: notes where the time goes.
-        budget: what may be spent on the language model, and what has been.
         listen: receives every event, progress of trainings included.
+        budget: what may be spent on the language model, and what has been.
+        background: what is done beside the rounds, such as films.
     """
 
     store: RunStore
-    card: EnvCard
     task: TaskSpec
-    metric: Metric
-    settings: RunSettings
     designer: Designer
     critic: Critic | None
     analyzer: Analyzer | None
-    executor: Executor
     ledger: TimeLedger
     listen: Listener
     budget: Budget = field(default_factory=Budget)
@@ -110,23 +121,8 @@ class ActiveRun:
         """What the designer knows of the environment; a person may know more than a model."""
         return self.card if self.designer.sees_whole_card else self.card.for_designer
 
-    @property
-    def evaluator(self) -> Evaluator:
-        """What it takes to score this run's policies."""
-        return Evaluator(self.card, self.metric, self.executor, self.limits)
 
-    @property
-    def limits(self) -> Limits:
-        """Limits of a job that has no clock of its own."""
-        return make_limits(self.settings)
-
-
-def make_limits(settings: RunSettings) -> Limits:
-    """Return the limits of a job that has no clock of its own: a training, an evaluation."""
-    return Limits(wall_s=settings.training_timeout_s, memory_mib=settings.memory_mib)
-
-
-def copy_into(job_dir: Path, files: dict[str, bytes]) -> None:
+def copy_into(job_dir: Path, files: Mapping[str, bytes]) -> None:
     """Put input files into a job's folder; a link that a child left there is replaced."""
     job_dir.mkdir(parents=True, exist_ok=True)
     for name, content in files.items():

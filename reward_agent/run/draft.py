@@ -15,7 +15,6 @@ from pathlib import Path
 from reward_agent.designers.brief import DesignBrief
 from reward_agent.designers.history import write_plan
 from reward_agent.designers.roles import Examination, Proposal
-from reward_agent.executors import JobRequest
 from reward_agent.llm.chat import Completion
 from reward_agent.records.events import Drafted
 from reward_agent.records.jobs import (
@@ -29,7 +28,7 @@ from reward_agent.records.outcomes import ACCEPTED, REVISED, Outcome, Stage
 from reward_agent.records.store import Attempt, read_record, write_record, write_text
 from reward_agent.rewards.checks import check_program
 from reward_agent.rewards.source import list_ingredients
-from reward_agent.run.active import ActiveRun, copy_into
+from reward_agent.run.active import ActiveRun, Lab, copy_into
 from reward_agent.run.evaluate import StoredEpisodes
 from reward_agent.run.race import Race
 from reward_agent.run.train import Entrant, set_initial_policy
@@ -218,6 +217,7 @@ def _probe(
     """Dry-run an accepted program in the sandbox."""
     assert proposal.program is not None
     job_dir = draft.folder / "probe"
+    shutil.rmtree(job_dir, ignore_errors=True)  # of a proposal before it
     probe = run_probe(run, proposal.program, job_dir, stored)
     if not probe.is_accepted:
         return Examination(proposal, _name_rejection("probe", probe.findings), check, probe)
@@ -225,21 +225,20 @@ def _probe(
 
 
 def run_probe(
-    run: ActiveRun, program: RewardProgram, job_dir: Path, stored: StoredEpisodes
+    lab: Lab, program: RewardProgram, job_dir: Path, stored: StoredEpisodes
 ) -> ProbeReport:
     """Run the probe job; a child that dies of the program is a finding."""
-    shutil.rmtree(job_dir, ignore_errors=True)
     copy_into(job_dir, {PROGRAM_FILE: program.source.encode()})
     if stored.trajectories is not None:
         stored.trajectories.save(job_dir / TRAJECTORIES_FILE)
     job = ProbeJob(
-        card=run.card,
+        card=lab.card,
         program_sha256=program.sha256,
-        seed=run.settings.seed,
-        gamma=run.card.training.gamma,
+        seed=lab.settings.seed,
+        gamma=lab.card.training.gamma,
         task_scores=stored.task_scores,
     )
-    [job_exit] = run.executor.map([JobRequest(job, job_dir, run.limits)])
+    job_exit = lab.run_job(job, job_dir)
     (job_dir / TRAJECTORIES_FILE).unlink(missing_ok=True)  # they lie where they were recorded
     return read_probe(program, job_exit)
 

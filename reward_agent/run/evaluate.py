@@ -12,7 +12,6 @@ from pathlib import Path
 
 from reward_agent.errors import DataError, JobError
 from reward_agent.evaluation.trajectories import Trajectories, join_trajectories
-from reward_agent.executors import JobRequest
 from reward_agent.files import read_capped
 from reward_agent.learning.policy import MAX_POLICY_BYTES
 from reward_agent.records.jobs import (
@@ -32,7 +31,7 @@ from reward_agent.records.jobs import (
     ScoreResult,
 )
 from reward_agent.records.store import write_record, write_text
-from reward_agent.run.active import ActiveRun, Evaluator, copy_into
+from reward_agent.run.active import ActiveRun, Lab, copy_into
 from reward_agent.run.train import Entrant, check_policy
 from reward_agent.summary.summary import TrajectorySummary, render_summary, summarise
 from reward_agent.types import (
@@ -80,12 +79,12 @@ class EvaluationPlan:
 
 
 def evaluate_policies(
-    evaluator: Evaluator, training_dir: Path, snapshots: Sequence[Snapshot], plan: EvaluationPlan
+    lab: Lab, training_dir: Path, snapshots: Sequence[Snapshot], plan: EvaluationPlan
 ) -> EvaluateResult:
     """Evaluate the snapshots of one training.
 
     Args:
-        evaluator: the environment, the metric and where jobs run.
+        lab: the environment, the metric and where jobs run.
         training_dir: folder of the training job, where the snapshots lie.
         snapshots: policies, oldest first.
         plan: where and how carefully.
@@ -94,27 +93,27 @@ def evaluate_policies(
         DataError: a snapshot is not a policy for this environment.
         JobError: the evaluation itself failed.
     """
-    if evaluator.metric.source is not None and not evaluator.metric.is_trusted:
-        return _evaluate_by_generated_metric(evaluator, training_dir, snapshots, plan)
-    return _run_evaluation(evaluator, training_dir, snapshots, plan)
+    if lab.metric.source is not None and not lab.metric.is_trusted:
+        return _evaluate_by_generated_metric(lab, training_dir, snapshots, plan)
+    return _run_evaluation(lab, training_dir, snapshots, plan)
 
 
 def _run_evaluation(
-    evaluator: Evaluator, training_dir: Path, snapshots: Sequence[Snapshot], plan: EvaluationPlan
+    lab: Lab, training_dir: Path, snapshots: Sequence[Snapshot], plan: EvaluationPlan
 ) -> EvaluateResult:
     """Run the evaluation child; a trusted metric goes with it."""
     files = {
         item.file: read_capped(training_dir / item.file, MAX_POLICY_BYTES) for item in snapshots
     }
-    has_metric = evaluator.metric.is_trusted
+    has_metric = lab.metric.is_trusted
     if has_metric:
-        assert evaluator.metric.source is not None
-        files[METRIC_FILE] = evaluator.metric.source.encode()
+        assert lab.metric.source is not None
+        files[METRIC_FILE] = lab.metric.source.encode()
     copy_into(plan.job_dir, files)
     for item in snapshots:
-        check_policy(plan.job_dir / item.file, evaluator.card)
+        check_policy(plan.job_dir / item.file, lab.card)
     job = EvaluateJob(
-        card=evaluator.card,
+        card=lab.card,
         snapshots=tuple(snapshots),
         seed=plan.seed,
         n_episodes=plan.n_episodes,
@@ -123,8 +122,7 @@ def _run_evaluation(
         n_filmed=plan.n_filmed,
         caption=plan.caption,
     )
-    request = JobRequest(job, plan.job_dir, evaluator.limits)
-    [job_exit] = evaluator.executor.map([request])
+    job_exit = lab.run_job(job, plan.job_dir)
     if not isinstance(job_exit.result, EvaluateResult):
         raise DataError(
             f"the evaluation in {plan.job_dir} ended without a result: {job_exit.outcome}",
@@ -137,7 +135,7 @@ def _run_evaluation(
 
 
 def _evaluate_by_generated_metric(
-    evaluator: Evaluator, training_dir: Path, snapshots: Sequence[Snapshot], plan: EvaluationPlan
+    lab: Lab, training_dir: Path, snapshots: Sequence[Snapshot], plan: EvaluationPlan
 ) -> EvaluateResult:
     """Record episodes without a metric, then score the records in a child of their own.
 
@@ -148,38 +146,37 @@ def _evaluate_by_generated_metric(
     for snapshot in snapshots:
         folder = plan.job_dir / f"point_{snapshot.total_timesteps}"
         point = EvaluationPlan(folder, plan.seed, plan.n_curve_episodes)
-        curve.append(_record_and_evaluate(evaluator, training_dir, snapshot, point).best)
+        curve.append(_record_and_evaluate(lab, training_dir, snapshot, point).best)
         for name in (TRAJECTORIES_FILE, snapshot.file):
             (folder / name).unlink(missing_ok=True)
     best_index = max(range(len(curve)), key=lambda i: rank_value(curve[i].task_score))
-    final = _record_and_evaluate(evaluator, training_dir, snapshots[best_index], plan)
+    final = _record_and_evaluate(lab, training_dir, snapshots[best_index], plan)
     return final.model_copy(update={"curve": tuple(curve)})
 
 
 def _record_and_evaluate(
-    evaluator: Evaluator, training_dir: Path, snapshot: Snapshot, plan: EvaluationPlan
+    lab: Lab, training_dir: Path, snapshot: Snapshot, plan: EvaluationPlan
 ) -> EvaluateResult:
-    recorded = _run_evaluation(evaluator, training_dir, [snapshot], plan)
-    evaluation = evaluate_recorded(evaluator, plan.job_dir, recorded.best)
+    recorded = _run_evaluation(lab, training_dir, [snapshot], plan)
+    evaluation = evaluate_recorded(lab, plan.job_dir, recorded.best)
     return recorded.model_copy(update={"best": evaluation, "curve": (evaluation,)})
 
 
-def evaluate_recorded(evaluator: Evaluator, recorded_dir: Path, recorded: Evaluation) -> Evaluation:
+def evaluate_recorded(lab: Lab, recorded_dir: Path, recorded: Evaluation) -> Evaluation:
     """Score recorded episodes by the generated metric; without a score if it fails."""
-    assert evaluator.metric.source is not None
+    assert lab.metric.source is not None
     job_dir = recorded_dir / "score"
-    files = {METRIC_FILE: evaluator.metric.source.encode()}
+    files = {METRIC_FILE: lab.metric.source.encode()}
     recording = recorded_dir / TRAJECTORIES_FILE
     if recording.is_file():  # else it was scored, and is not kept
         files[TRAJECTORIES_FILE] = recording.read_bytes()
-    copy_into(job_dir, files)
     job = ScoreJob(
-        card=evaluator.card,
-        metric_sha256=RewardProgram(evaluator.metric.source).sha256,
+        card=lab.card,
+        metric_sha256=RewardProgram(lab.metric.source).sha256,
         total_timesteps=recorded.total_timesteps,
         seed=recorded.seed,
     )
-    [job_exit] = evaluator.executor.map([JobRequest(job, job_dir, evaluator.limits)])
+    job_exit = lab.run_job(job, job_dir, files)
     (job_dir / TRAJECTORIES_FILE).unlink(missing_ok=True)
     if isinstance(job_exit.result, ScoreResult) and job_exit.result.evaluation is not None:
         return job_exit.result.evaluation
@@ -194,7 +191,7 @@ def evaluate_rung(run: ActiveRun, entrant: Entrant, snapshot: Snapshot) -> Evalu
         seed=RUNG_SEED + run.settings.seed,
         n_episodes=max(4, run.settings.eval_episodes // 2),
     )
-    evaluated = evaluate_policies(run.evaluator, entrant.training_dir, [snapshot], plan)
+    evaluated = evaluate_policies(run, entrant.training_dir, [snapshot], plan)
     # Only the score is asked for; episodes of each slice would be the most that a run leaves.
     for name in (TRAJECTORIES_FILE, snapshot.file):
         (plan.job_dir / name).unlink(missing_ok=True)
@@ -221,18 +218,13 @@ def evaluate_training(
         caption="\n".join(filter(None, (caption, describe_terms(result)))),
         n_filmed=N_FILMED[run.settings.video_quality],
     )
-    evaluated = evaluate_policies(run.evaluator, training_dir, result.snapshots, plan)
+    evaluated = evaluate_policies(run, training_dir, result.snapshots, plan)
     is_whole = result.total_timesteps >= run.settings.steps
     if is_whole:
         (training_dir / CHECKPOINT_FILE).unlink(missing_ok=True)  # it does not go on
     if run.settings.video and is_filmed and is_whole and evaluated.video_file is None:
-        run.background.add(lambda: film_training(run, job_dir, evaluated))
+        run.background.add(lambda: film(run, job_dir, evaluated))
     return evaluated
-
-
-def film_training(run: ActiveRun, job_dir: Path, evaluated: EvaluateResult) -> EvaluateResult:
-    """Film the best policy of a training that was evaluated."""
-    return film(run.evaluator, job_dir, evaluated, run.settings.video_quality)
 
 
 def describe_terms(result: TrainingResult) -> str:
@@ -264,21 +256,18 @@ def collect_episodes(folders: Sequence[tuple[Path, Evaluation]]) -> StoredEpisod
     return StoredEpisodes(join_trajectories(parts), tuple(scores))
 
 
-def film(
-    evaluator: Evaluator, folder: Path, evaluated: EvaluateResult, quality: VideoQuality
-) -> EvaluateResult:
+def film(lab: Lab, folder: Path, evaluated: EvaluateResult) -> EvaluateResult:
     """Film what an evaluation left in its folder, put the film beside it, and note it there.
 
     What fails costs the film: the result then says why there is none.
 
     Args:
-        evaluator: the environment and where jobs run.
+        lab: the environment and where jobs run.
         folder: of the evaluation, with its footage.
         evaluated: its result.
-        quality: of the pictures.
     """
     try:
-        found = _draw(evaluator, folder, quality)
+        found = _draw(lab, folder)
         changes = found.model_dump(include=_OF_THE_FILM)
     except (DataError, JobError, FileNotFoundError) as error:
         changes = {"video_note": f"no video: {error}"}
@@ -290,12 +279,16 @@ def film(
     return filmed
 
 
-def _draw(evaluator: Evaluator, folder: Path, quality: VideoQuality) -> FilmResult:
+def _draw(lab: Lab, folder: Path) -> FilmResult:
     """Run the child and take its files over."""
-    film_dir, backend = folder / "film", evaluator.card.model.backend
-    copy_into(film_dir, {FOOTAGE_FILE: read_capped(folder / FOOTAGE_FILE, MAX_FILM_BYTES)})
-    job = FilmJob(card=evaluator.card, video_quality=quality, renderer=_found.get(backend, ""))
-    [job_exit] = evaluator.executor.map([JobRequest(job, film_dir, evaluator.limits)])
+    film_dir, backend = folder / "film", lab.card.model.backend
+    files = {FOOTAGE_FILE: read_capped(folder / FOOTAGE_FILE, MAX_FILM_BYTES)}
+    job = FilmJob(
+        card=lab.card,
+        video_quality=lab.settings.video_quality,
+        renderer=_found.get(backend, ""),
+    )
+    job_exit = lab.run_job(job, film_dir, files)
     if not isinstance(job_exit.result, FilmResult):
         raise JobError(f"the film ended without a result: {job_exit.outcome}")
     for name in filter(None, _list_files(job_exit.result)):
@@ -333,9 +326,8 @@ def _relabel(
     """Compute the pay of each term in each recorded episode, in the sandbox."""
     recorded = (evaluation_dir / TRAJECTORIES_FILE).read_bytes()
     files = {PROGRAM_FILE: program.source.encode(), TRAJECTORIES_FILE: recorded}
-    copy_into(job_dir, files)
     job = RelabelJob(card=run.card, program_sha256=program.sha256, gamma=run.card.training.gamma)
-    [job_exit] = run.executor.map([JobRequest(job, job_dir, run.limits)])
+    job_exit = run.run_job(job, job_dir, files)
     # A copy, of megabytes; the episodes stay where they were evaluated.
     (job_dir / TRAJECTORIES_FILE).unlink(missing_ok=True)
     return job_exit.result if isinstance(job_exit.result, RelabelResult) else None

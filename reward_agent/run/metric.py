@@ -13,7 +13,6 @@ from pathlib import Path
 from reward_agent.definitions.task import apply_task
 from reward_agent.designers.roles import MetricProposal
 from reward_agent.errors import UsageError
-from reward_agent.executors import JobRequest
 from reward_agent.records.events import MetricRejected, NoMetric
 from reward_agent.records.jobs import (
     METRIC_FILE,
@@ -24,7 +23,7 @@ from reward_agent.records.jobs import (
 )
 from reward_agent.records.store import MetricOrigin, write_record, write_text
 from reward_agent.rewards.checks import check_metric
-from reward_agent.run.active import ActiveRun, Metric, copy_into
+from reward_agent.run.active import ActiveRun, Metric
 from reward_agent.types import Finding, RewardProgram
 
 WORDS_FILE = "words.json"
@@ -168,16 +167,16 @@ def _try_metric(
     for actions in ("zero", "random"):
         record_dir = folder / f"record_{actions}"
         record = RecordJob(card=run.card, seed=run.settings.seed, actions=actions)
-        run.executor.map([JobRequest(record, record_dir, run.limits)])
+        run.run_job(record, record_dir)
         score_dir = folder / f"score_{actions}"
         recorded = (record_dir / TRAJECTORIES_FILE).read_bytes()
-        copy_into(score_dir, {METRIC_FILE: source.encode(), TRAJECTORIES_FILE: recorded})
+        files = {METRIC_FILE: source.encode(), TRAJECTORIES_FILE: recorded}
         job = ScoreJob(
             card=run.card,
             metric_sha256=RewardProgram(source).sha256,
             is_trusted=is_trusted,
         )
-        [job_exit] = run.executor.map([JobRequest(job, score_dir, run.limits)])
+        job_exit = run.run_job(job, score_dir, files)
         result = job_exit.result
         if not isinstance(result, ScoreResult) or result.evaluation is None:
             outcome = result.outcome if isinstance(result, ScoreResult) else job_exit.outcome

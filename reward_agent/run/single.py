@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,35 +21,26 @@ from reward_agent.definitions.task import (
     resolve_task,
 )
 from reward_agent.errors import DataError, UsageError
-from reward_agent.executors import JobRequest
 from reward_agent.executors.slots import LocalExecutor
 from reward_agent.records.jobs import (
-    PROGRAM_FILE,
     CheckEnvJob,
     CheckEnvResult,
     EvaluateResult,
-    ProbeJob,
-    TrainJob,
 )
-from reward_agent.records.limits import Limits
 from reward_agent.records.settings import RunSettings, resolve_settings
 from reward_agent.records.store import make_run_id
 from reward_agent.rewards.checks import check_program
-from reward_agent.run.active import (
-    Evaluator,
-    Metric,
-    copy_into,
-    make_limits,
-)
-from reward_agent.run.draft import read_probe
+from reward_agent.run.active import NO_METRIC, Lab, Metric
+from reward_agent.run.draft import run_probe
 from reward_agent.run.evaluate import (
     EVALUATION_SEED,
     N_FILMED,
     EvaluationPlan,
+    StoredEpisodes,
     evaluate_policies,
     film,
 )
-from reward_agent.sandbox.runner import JobExit
+from reward_agent.run.train import make_training, name_finish
 from reward_agent.simulation.backends import require_backend
 from reward_agent.types import CheckReport, ProbeReport, RewardProgram, Snapshot, TrainingResult
 
@@ -77,16 +69,6 @@ class Trained:
     evaluation: EvaluateResult
 
 
-@dataclass(frozen=True)
-class _Setting:
-    """An environment with a task's changes, its metric and the settings."""
-
-    card: EnvCard
-    task: TaskSpec | None
-    metric: Metric
-    settings: RunSettings
-
-
 def check(
     source: str, env: str, *, probe: bool = False, folder: Path | None = None, **options: Any
 ) -> Examined:
@@ -101,22 +83,18 @@ def check(
     """
     import tempfile
 
-    setting = _resolve(env, None, None, options)
+    card = load_env(env)
+    settings = _resolve(card, options)
     program = RewardProgram(source)
-    report = check_program(program, setting.card)
+    report = check_program(program, card)
     if not probe or not report.is_accepted:
         return Examined(report)
-    with tempfile.TemporaryDirectory(prefix="reward-agent-") as temporary:
+    with (
+        _open_lab(card, settings) as lab,
+        tempfile.TemporaryDirectory(prefix="reward-agent-") as temporary,
+    ):
         job_dir = folder or Path(temporary)
-        copy_into(job_dir, {PROGRAM_FILE: source.encode()})
-        job = ProbeJob(
-            card=setting.card,
-            program_sha256=program.sha256,
-            seed=setting.settings.seed,
-            gamma=setting.card.training.gamma,
-        )
-        job_exit = _exit_one(job, job_dir, make_limits(setting.settings), setting.settings)
-    return Examined(report, read_probe(program, job_exit))
+        return Examined(report, run_probe(lab, program, job_dir, StoredEpisodes()))
 
 
 def train(
@@ -143,26 +121,22 @@ def train(
     Raises:
         DataError: the program is refused, or its training failed.
     """
-    setting = _resolve(env, task, metric, options)
-    program = RewardProgram(source if source is not None else _read_reference(setting))
-    _refuse_bad(check_program(program, setting.card))
-    folder = folder or find_runs_dir() / f"{make_run_id(setting.card.name, task)}_train"
+    card, spec = _find(env, task)
+    settings = _resolve(card, options)
+    program = RewardProgram(source if source is not None else _read_reference(card, spec))
+    _refuse_bad(check_program(program, card))
+    folder = folder or find_runs_dir() / f"{make_run_id(card.name, task)}_train"
     training_dir = folder / "training"
-    copy_into(training_dir, {PROGRAM_FILE: program.source.encode()})
-    job = TrainJob(
-        card=setting.card,
-        program_sha256=program.sha256,
-        seed=setting.settings.seed,
-        total_timesteps=setting.settings.steps,
-        until_timesteps=setting.settings.steps,
-        learner=setting.card.training,
-    )
-    limits = make_limits(setting.settings)
-    result = _run_one(job, training_dir, limits, setting.settings, on_progress)
-    if result.outcome.has_failed:
-        raise DataError(f"the training ended: {result.outcome}", f"see {training_dir}")
-    evaluated = _evaluate(setting, training_dir, result.snapshots, folder / "evaluation")
-    return Trained(folder, result, evaluated)
+    with _open_lab(card, settings, _choose_metric(card, spec, metric)) as lab:
+        request = make_training(lab, program, training_dir, settings.seed, until=settings.steps)
+        report = None if on_progress is None else lambda _, row: on_progress(row)
+        [job_exit] = lab.executor.map([request], report)
+        finish = name_finish(job_exit)
+        if finish.result is None or finish.has_failed:
+            raise DataError(f"the training ended: {finish.outcome}", f"see {training_dir}")
+        snapshots = finish.result.snapshots
+        evaluated = _evaluate(lab, spec, training_dir, snapshots, folder / "evaluation")
+    return Trained(folder, finish.result, evaluated)
 
 
 def evaluate(
@@ -188,13 +162,17 @@ def evaluate(
         raise UsageError(f"{policy} is not a file", "name a policy_<steps>.safetensors")
     import tempfile
 
-    setting = _resolve(env, task, metric, options)
+    card, spec = _find(env, task)
+    settings = _resolve(card, options)
     folder = folder or policy.parent / "evaluation"
     # Under a name that a job takes, whatever the user calls the file, and never a link.
     snapshot = Snapshot(total_timesteps=0, file=_make_policy_name(policy))
-    with tempfile.TemporaryDirectory(prefix="reward-agent-") as temporary:
+    with (
+        _open_lab(card, settings, _choose_metric(card, spec, metric)) as lab,
+        tempfile.TemporaryDirectory(prefix="reward-agent-") as temporary,
+    ):
         (Path(temporary) / snapshot.file).write_bytes(_read_policy(policy))
-        return _evaluate(setting, Path(temporary), (snapshot,), folder)
+        return _evaluate(lab, spec, Path(temporary), (snapshot,), folder)
 
 
 def _make_policy_name(path: Path) -> str:
@@ -214,97 +192,76 @@ def check_env(env: str) -> CheckEnvResult:
     """Compare an environment's card with its live model."""
     import tempfile
 
-    setting = _resolve(env, None, None, {})
-    with tempfile.TemporaryDirectory(prefix="reward-agent-") as temporary:
-        job = CheckEnvJob(card=setting.card)
-        limits = make_limits(setting.settings)
-        result = _run_one(job, Path(temporary), limits, setting.settings)
-    assert isinstance(result, CheckEnvResult)
-    return result
-
-
-def _resolve(env: str, task: str | None, metric: Path | None, options: dict[str, Any]) -> _Setting:
     card = load_env(env)
-    spec = resolve_task(card, task) if task is not None else None
-    if spec is not None:
-        card = apply_task(card, spec)
-    settings = resolve_settings(options, card.budget, card.name).settings
-    return _Setting(card, spec, _choose_metric(card, spec, metric), settings)
-
-
-def _choose_metric(card: EnvCard, task: TaskSpec | None, own: Path | None) -> Metric:
-    """Return the user's metric, else the task's, else none."""
-    if own is not None:
-        return Metric(read_metric(own), "file")
-    source = read_task_metric(card, task) if task is not None else None
-    return Metric(source, "none" if source is None else "task")
-
-
-def _run_one(
-    job: Any,
-    job_dir: Path,
-    limits: Limits,
-    settings: RunSettings,
-    on_progress: Progress | None = None,
-) -> Any:
-    job_exit = _exit_one(job, job_dir, limits, settings, on_progress)
-    if job_exit.result is None:
-        raise DataError(f"the {job.kind} job ended: {job_exit.outcome}", f"see {job_dir}")
+    with (
+        _open_lab(card, _resolve(card, {})) as lab,
+        tempfile.TemporaryDirectory(prefix="reward-agent-") as temporary,
+    ):
+        job_exit = lab.run_job(CheckEnvJob(card=card), Path(temporary))
+    if not isinstance(job_exit.result, CheckEnvResult):
+        raise DataError(f"the check of {env} ended without a result: {job_exit.outcome}")
     return job_exit.result
 
 
-def _exit_one(
-    job: Any,
-    job_dir: Path,
-    limits: Limits,
-    settings: RunSettings,
-    on_progress: Progress | None = None,
-) -> JobExit:
-    require_backend(job.card)
+def _find(env: str, task: str) -> tuple[EnvCard, TaskSpec]:
+    """Return an environment with a task's changes, and the task."""
+    card = load_env(env)
+    spec = resolve_task(card, task)
+    return apply_task(card, spec), spec
+
+
+def _resolve(card: EnvCard, options: dict[str, Any]) -> RunSettings:
+    return resolve_settings(options, card.budget, card.name).settings
+
+
+@contextmanager
+def _open_lab(card: EnvCard, settings: RunSettings, metric: Metric = NO_METRIC) -> Iterator[Lab]:
+    """Open one slot of this machine for an environment."""
+    require_backend(card)
     executor = LocalExecutor(1, settings.sandbox)
-    report = None if on_progress is None else lambda request, row: on_progress(row)
     try:
-        [job_exit] = executor.map([JobRequest(job, job_dir, limits)], report)
+        yield Lab(card, metric, settings, executor)
     finally:
         executor.close()
-    return job_exit
+
+
+def _choose_metric(card: EnvCard, task: TaskSpec, own: Path | None) -> Metric:
+    """Return the user's metric, else the task's, else none."""
+    if own is not None:
+        return Metric(read_metric(own), "file")
+    source = read_task_metric(card, task)
+    return NO_METRIC if source is None else Metric(source, "task")
 
 
 def _evaluate(
-    setting: _Setting, training_dir: Path, snapshots: tuple[Snapshot, ...], job_dir: Path
+    lab: Lab,
+    task: TaskSpec,
+    training_dir: Path,
+    snapshots: tuple[Snapshot, ...],
+    job_dir: Path,
 ) -> EvaluateResult:
-    require_backend(setting.card)
-    executor = LocalExecutor(1, setting.settings.sandbox)
+    settings = lab.settings
     plan = EvaluationPlan(
         job_dir,
-        seed=EVALUATION_SEED + setting.settings.seed,
-        n_episodes=setting.settings.eval_episodes,
-        n_filmed=N_FILMED[setting.settings.video_quality] if setting.settings.video else 0,
-        caption=setting.task.name if setting.task else setting.card.name,
+        seed=EVALUATION_SEED + settings.seed,
+        n_episodes=settings.eval_episodes,
+        n_filmed=N_FILMED[settings.video_quality] if settings.video else 0,
+        caption=task.name,
     )
-    limits = make_limits(setting.settings)
-    try:
-        evaluator = Evaluator(setting.card, setting.metric, executor, limits)
-        evaluated = evaluate_policies(evaluator, training_dir, snapshots, plan)
-        if setting.settings.video:
-            evaluated = film(evaluator, job_dir, evaluated, setting.settings.video_quality)
-        return evaluated
-    finally:
-        executor.close()
+    evaluated = evaluate_policies(lab, training_dir, snapshots, plan)
+    return film(lab, job_dir, evaluated) if settings.video else evaluated
 
 
-def _read_reference(setting: _Setting) -> str:
+def _read_reference(card: EnvCard, task: TaskSpec) -> str:
     """Return the task's reference reward.
 
     Raises:
         UsageError: the task has none.
     """
-    assert setting.task is not None
-    source = read_reference_reward(setting.card, setting.task)
+    source = read_reference_reward(card, task)
     if source is None:
-        name = setting.task.name
-        is_known = name in list_tasks(setting.card)
-        what = f"task {name!r}" if is_known else "a task in your own words"
+        is_known = task.name in list_tasks(card)
+        what = f"task {task.name!r}" if is_known else "a task in your own words"
         raise UsageError(f"{what} has no reference reward", "give a program with --reward FILE")
     return source
 

@@ -13,9 +13,10 @@ from reward_agent.executors import JobRequest
 from reward_agent.files import read_capped
 from reward_agent.learning.policy import MAX_POLICY_BYTES, load_policy
 from reward_agent.records.events import TrainedUntil, TrainingProgress
-from reward_agent.records.jobs import INITIAL_POLICY_FILE, PROGRAM_FILE, JobOutcome, TrainJob
+from reward_agent.records.jobs import INITIAL_POLICY_FILE, PROGRAM_FILE, TrainJob
 from reward_agent.records.outcomes import TRAINED, Outcome
-from reward_agent.run.active import ActiveRun, copy_into
+from reward_agent.run.active import ActiveRun, Lab, copy_into
+from reward_agent.sandbox.runner import JobExit
 from reward_agent.types import RewardProgram, TrainingResult
 
 
@@ -57,7 +58,17 @@ def train_until(run: ActiveRun, entrants: Sequence[Entrant], until: int) -> dict
     Returns:
         Candidate id to how its training ended.
     """
-    requests = [_make_request(run, entrant, until) for entrant in entrants]
+    requests = [
+        make_training(
+            run,
+            entrant.program,
+            entrant.training_dir,
+            entrant.seed,
+            until=until,
+            initial=read_initial_policy(entrant.candidate_dir),
+        )
+        for entrant in entrants
+    ]
     by_dir = {entrant.training_dir: entrant for entrant in entrants}
 
     def report(request: JobRequest, row: dict[str, float]) -> None:
@@ -69,29 +80,45 @@ def train_until(run: ActiveRun, entrants: Sequence[Entrant], until: int) -> dict
     exits = run.executor.map(requests, report)
     finishes = {}
     for entrant, job_exit in zip(entrants, exits, strict=True):
-        result = job_exit.result if isinstance(job_exit.result, TrainingResult) else None
-        finish = _name_finish(job_exit.outcome, result)
+        finish = name_finish(job_exit)
         finishes[entrant.candidate_id] = finish
         run.notify(TrainedUntil(entrant.candidate_id, entrant.seed, until, finish.outcome))
     return finishes
 
 
-def _make_request(run: ActiveRun, entrant: Entrant, until: int) -> JobRequest:
-    files = {PROGRAM_FILE: entrant.program.source.encode()}
-    initial = read_initial_policy(entrant.candidate_dir)
+def make_training(
+    lab: Lab,
+    program: RewardProgram,
+    training_dir: Path,
+    seed: int,
+    *,
+    until: int,
+    initial: bytes | None = None,
+) -> JobRequest:
+    """Return the job of a training, its input files in its folder.
+
+    Args:
+        lab: the environment and the settings.
+        program: what it is trained with.
+        training_dir: folder of the job.
+        seed: seed of the training.
+        until: env steps at which it pauses.
+        initial: policy that it begins with; None: a new one.
+    """
+    files = {PROGRAM_FILE: program.source.encode()}
     if initial is not None:
         files[INITIAL_POLICY_FILE] = initial
-    copy_into(entrant.training_dir, files)
+    copy_into(training_dir, files)
     job = TrainJob(
-        card=run.card,
-        program_sha256=entrant.program.sha256,
-        seed=entrant.seed,
-        total_timesteps=run.settings.steps,
+        card=lab.card,
+        program_sha256=program.sha256,
+        seed=seed,
+        total_timesteps=lab.settings.steps,
         until_timesteps=until,
-        learner=run.card.training,
+        learner=lab.card.training,
         initial_policy_sha256=hashlib.sha256(initial).hexdigest() if initial else None,
     )
-    return JobRequest(job, entrant.training_dir, run.limits)
+    return JobRequest(job, training_dir, lab.limits)
 
 
 def check_policy(path: Path, card: EnvCard) -> None:
@@ -127,9 +154,11 @@ def read_initial_policy(candidate_dir: Path) -> bytes | None:
     return path.read_bytes() if path.is_file() else None
 
 
-def _name_finish(job_outcome: JobOutcome, result: TrainingResult | None) -> Finish:
+def name_finish(job_exit: JobExit) -> Finish:
+    """Return how a training ended, by its job."""
+    result = job_exit.result if isinstance(job_exit.result, TrainingResult) else None
     if result is None:
-        outcome = Outcome(kind="failed", stage="training", detail=str(job_outcome))
+        outcome = Outcome(kind="failed", stage="training", detail=str(job_exit.outcome))
     elif result.outcome.has_failed:
         outcome = Outcome(kind="failed", detail=result.outcome.reason)
     else:

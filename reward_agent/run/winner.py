@@ -24,7 +24,7 @@ from reward_agent.records.store import (
 )
 from reward_agent.report.page import write_report
 from reward_agent.run.active import ActiveRun
-from reward_agent.run.evaluate import evaluate_training, film_training
+from reward_agent.run.evaluate import evaluate_training, film
 from reward_agent.run.train import Entrant, train_until
 from reward_agent.types import RewardProgram, TrainingResult, rank_value
 
@@ -183,7 +183,7 @@ def film_winner(run: ActiveRun, winner: Winner) -> Winner:
     evaluated = read_record(folder / RESULT_FILE, EvaluateResult)
     if not run.settings.video or evaluated.video_file is not None:
         return winner
-    filmed = film_training(run, folder, evaluated)
+    filmed = film(run, folder, evaluated)
     name = _name_in_run(run, folder / filmed.video_file) if filmed.video_file else None
     return winner.model_copy(update={"video_file": name})
 

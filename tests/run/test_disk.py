@@ -9,8 +9,9 @@ import pytest
 
 from reward_agent.definitions.card import load_env
 from reward_agent.records.jobs import TRAJECTORIES_FILE, RelabelResult
-from reward_agent.records.limits import Limits
+from reward_agent.records.settings import RunSettings
 from reward_agent.run import evaluate
+from reward_agent.run.active import NO_METRIC, Lab
 from reward_agent.types import RewardProgram, Snapshot
 
 
@@ -28,7 +29,7 @@ def test_episodes_given_to_a_job_are_not_kept_twice(tmp_path: Path) -> None:
     (tmp_path / "evaluation").mkdir()
     kept = tmp_path / "evaluation" / TRAJECTORIES_FILE
     kept.write_bytes(b"episodes")
-    run = SimpleNamespace(card=load_env("hopper"), executor=CopyReader(), limits=Limits())
+    run = Lab(load_env("hopper"), NO_METRIC, RunSettings(), CopyReader())
     program = RewardProgram("def compute_reward(state, action, next_state): ...")
     found = evaluate._relabel(run, tmp_path / "relabel", tmp_path / "evaluation", program)
     assert found.generated_returns == (1.0,)
@@ -47,7 +48,7 @@ def test_episodes_of_a_slice_are_not_kept(tmp_path: Path, monkeypatch: pytest.Mo
 
     monkeypatch.setattr(evaluate, "evaluate_policies", evaluate_policies)
     entrant = SimpleNamespace(candidate_dir=tmp_path, training_dir=tmp_path, seed=0)
-    run = SimpleNamespace(evaluator=None, settings=SimpleNamespace(seed=0, eval_episodes=16))
+    run = SimpleNamespace(settings=SimpleNamespace(seed=0, eval_episodes=16))
     snapshot = Snapshot(total_timesteps=1000, file="policy_1000.safetensors")
     assert evaluate.evaluate_rung(run, entrant, snapshot) == "score"
     assert not list(folders[0].iterdir())

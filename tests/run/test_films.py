@@ -22,10 +22,10 @@ from reward_agent.records.jobs import (
     EvaluateResult,
     FilmJob,
 )
-from reward_agent.records.limits import Limits
+from reward_agent.records.settings import RunSettings
 from reward_agent.records.store import RunRecord, RunStore, find_run, read_record
 from reward_agent.run import evaluate
-from reward_agent.run.active import Evaluator, Metric
+from reward_agent.run.active import NO_METRIC, Lab
 from reward_agent.threads import Background
 from reward_agent.types import Evaluation
 
@@ -91,8 +91,8 @@ def test_a_film_that_does_not_end_costs_itself_alone(tmp_path: Path) -> None:
     best = Evaluation(total_timesteps=1, seed=0, n_episodes=1, task_score=None, episode_length=1.0)
     evaluated = EvaluateResult(curve=(best,), best=best, best_file="policy_1.safetensors")
     (tmp_path / FOOTAGE_FILE).write_bytes(b"drawn by nobody")
-    evaluator = Evaluator(load_env("hopper"), Metric(None, "none"), Hanging(), Limits())
-    filmed = evaluate.film(evaluator, tmp_path, evaluated, "normal")
+    lab = Lab(load_env("hopper"), NO_METRIC, RunSettings(), Hanging())
+    filmed = evaluate.film(lab, tmp_path, evaluated)
     assert filmed.video_note == "no video: the film ended without a result: timeout"
     assert filmed.best == evaluated.best
     assert read_record(tmp_path / RESULT_FILE, EvaluateResult) == filmed
@@ -102,8 +102,8 @@ def test_a_film_that_does_not_end_costs_itself_alone(tmp_path: Path) -> None:
 def test_without_footage_there_is_a_note(tmp_path: Path) -> None:
     best = Evaluation(total_timesteps=1, seed=0, n_episodes=1, task_score=None, episode_length=1.0)
     evaluated = EvaluateResult(curve=(best,), best=best, best_file="policy_1.safetensors")
-    evaluator = Evaluator(load_env("hopper"), Metric(None, "none"), Hanging(), Limits())
-    assert FOOTAGE_FILE in evaluate.film(evaluator, tmp_path, evaluated, "normal").video_note
+    lab = Lab(load_env("hopper"), NO_METRIC, RunSettings(), Hanging())
+    assert FOOTAGE_FILE in evaluate.film(lab, tmp_path, evaluated).video_note
 
 
 def test_calls_of_the_background_run_in_order_and_tell_their_failure() -> None:

@@ -112,7 +112,7 @@ def test_the_policy_that_wins_is_filmed_though_others_of_its_kind_are_not(
         write_record(folder / RESULT_FILE, judged)
         return judged
 
-    monkeypatch.setattr(stage, "film_training", film)
+    monkeypatch.setattr(stage, "film", film)
     run, winner = make_winner(tmp_path, video=True)
     shown = film_winner(run, winner)
     folder = RunStore(tmp_path).evaluation_dir(0, "a", 100)
@@ -125,7 +125,7 @@ def test_the_policy_that_wins_is_filmed_though_others_of_its_kind_are_not(
 def test_without_videos_the_winner_is_not_filmed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stage, "film_training", lambda *_: pytest.fail("it was filmed"))
+    monkeypatch.setattr(stage, "film", lambda *_: pytest.fail("it was filmed"))
     run, winner = make_winner(tmp_path, video=False)
     assert film_winner(run, winner).video_file is None
 
