@@ -99,16 +99,25 @@ class Finding(Record):
     column: int | None = None
 
 
-class CheckReport(FileRecord):
-    """Findings of the static rules on one program."""
+class ProgramReport(FileRecord):
+    """Findings of an examination of one program."""
 
     program_sha256: Sha256
     findings: tuple[Finding, ...] = ()
 
     @property
+    def errors(self) -> tuple[Finding, ...]:
+        """Those that refuse it."""
+        return tuple(finding for finding in self.findings if finding.severity == "error")
+
+    @property
     def is_accepted(self) -> bool:
         """Whether no finding is an error."""
-        return not any(finding.severity == "error" for finding in self.findings)
+        return not self.errors
+
+
+class CheckReport(ProgramReport):
+    """Findings of the static rules on one program."""
 
 
 class TermScale(Record):
@@ -121,11 +130,9 @@ class TermScale(Record):
     maximum: Finite
 
 
-class ProbeReport(FileRecord):
+class ProbeReport(ProgramReport):
     """Findings of the dry run on real states, in the sandbox."""
 
-    program_sha256: Sha256
-    findings: tuple[Finding, ...] = ()
     terms: tuple[TermScale, ...] = Field((), max_length=MOST_TERMS)
     call_us: float | None = Field(None, description="microseconds a call at 64 simulations")
     is_additive: bool | None = Field(None, description="whether the terms add up to the reward")
@@ -136,11 +143,6 @@ class ProbeReport(FileRecord):
         None,
         description="digest of the rewards of the probe's steps; None if they are all the same",
     )
-
-    @property
-    def is_accepted(self) -> bool:
-        """Whether no finding is an error."""
-        return not any(finding.severity == "error" for finding in self.findings)
 
 
 class CheckAnswer(FileRecord):

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import importlib
+import json
 import os
 import shutil
 import sys
 import sysconfig
+import threading
+from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from PIL import Image
@@ -15,14 +19,18 @@ from typer.testing import CliRunner
 
 import reward_agent
 from reward_agent.cli.app import app
+from reward_agent.cli.display import RunDisplay
 from reward_agent.definitions.paths import find_prompts_dir
 from reward_agent.designers.preview import PREVIEWS, Preview, Subject
 from reward_agent.designers.prompts import list_prompts, render
 from reward_agent.errors import UnknownNameError
 from reward_agent.llm.chat import ChatMessage, ChatRequest
+from reward_agent.records.events import Event
 from reward_agent.records.store import RunStore
+from reward_agent.run.active import ActiveRun
 from reward_agent.run.single import check_env
 from reward_agent.trackers.follow import TrackedRun
+from reward_agent.web.live import EventHub
 
 REPLY = """```python
 def compute_reward(state, action, next_state):
@@ -352,3 +360,22 @@ def test_a_simulation_back_end_is_one_file(install_really, swing_dir: Path, tmp_
     [film] = (tmp_path / "runs" / run.id).rglob("video.webp")
     with Image.open(film) as pictures:
         assert pictures.n_frames > 1
+
+
+def test_an_event_is_one_dataclass(tmp_path: Path) -> None:
+    @dataclass(frozen=True)
+    class CoffeeMade(Event):
+        kind = "coffee_made"
+        n_cups: int
+
+    hub, tracker = EventHub(), TrackedRun(["tensorboard"], RunStore)
+    listeners = (RunDisplay().listen, hub.listen, tracker.listen_with(hub.listen))
+
+    def tell_all(event: Event) -> None:
+        for listen in listeners:
+            listen(event)
+
+    run = SimpleNamespace(store=RunStore(tmp_path), listen=tell_all, _lock=threading.Lock())
+    ActiveRun.notify(run, CoffeeMade(3))
+    line = json.loads((tmp_path / "events.jsonl").read_text())
+    assert (line["kind"], line["n_cups"]) == ("coffee_made", 3)

@@ -93,9 +93,7 @@ def _change_metric(session: Session, script: Script) -> None:
     if script.edited_metric is not None:
         trial = session.edit_metric(_read(script.edited_metric))
         if not trial.is_usable:
-            errors = [item.message for item in trial.check.findings if item.severity == "error"]
-            reason = errors[0] if errors else "it cannot score what was recorded"
-            raise DataError(f"the metric is refused: {reason}", "correct it")
+            raise DataError(f"the metric is refused: {trial.refusal}", "correct it")
     if script.accepts_metric:
         session.accept_metric()
     if script.rejects_metric:

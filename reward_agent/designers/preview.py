@@ -161,10 +161,9 @@ def _make_revision(subject: Subject) -> ChatRequest:
 def _examine(program: RewardProgram, check: CheckReport | None = None) -> Examination:
     """Return a program as if it came in a reply, with what is wrong with it."""
     reply = f"(A few lines of prose.)\n\n```python\n{program.source.strip()}\n```"
-    errors = [item for item in (check.findings if check else ()) if item.severity == "error"]
     outcome = ACCEPTED
-    if errors:
-        outcome = Outcome(kind="rejected", stage="check", detail=errors[0].message)
+    if check is not None and check.errors:
+        outcome = Outcome(kind="rejected", stage="check", detail=check.errors[0].message)
     return Examination(Proposal(program, reply=reply), outcome, check)
 
 

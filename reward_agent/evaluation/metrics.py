@@ -135,7 +135,7 @@ def compile_generated_metric(source: str, card: EnvCard) -> Metric:
         DataError: the rules refuse it, or its top level fails.
     """
     file = "<metric>"
-    errors = [item for item in check_metric(source, card).findings if item.severity == "error"]
+    errors = check_metric(source, card).errors
     if errors:
         place = f" line {errors[0].line}" if errors[0].line else ""
         raise DataError(f"{file}{place}: {errors[0].message}", errors[0].remedy)

@@ -79,7 +79,14 @@ class MetricTrial:
     @property
     def is_usable(self) -> bool:
         """Whether it can score every episode that was recorded."""
-        return self.check.is_accepted and None not in self.scores.values()
+        return not self.refusal
+
+    @property
+    def refusal(self) -> str:
+        """Why it cannot be used; empty if it can."""
+        if self.check.errors:
+            return self.check.errors[0].message
+        return "it cannot score what was recorded" if None in self.scores.values() else ""
 
 
 def load_metric_view(store: RunStore, run: RunRecord) -> MetricView:

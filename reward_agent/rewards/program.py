@@ -147,9 +147,8 @@ def compile_program(source: str, card: EnvCard, gamma: float) -> CompiledReward:
         ContractError: the static rules refuse it, or its module fails.
     """
     report = check_program(RewardProgram(source), card)
-    for finding in report.findings:
-        if finding.severity == "error":
-            raise ContractError(finding.rule, finding.message, finding.remedy, finding.line)
+    for finding in report.errors:
+        raise ContractError(finding.rule, finding.message, finding.remedy, finding.line)
     return CompiledReward(load_functions(source), gamma)
 
 

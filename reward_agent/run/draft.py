@@ -207,7 +207,7 @@ def _examine(
     with run.ledger.spend("checks"):
         check = check_program(proposal.program, run.shown_card)
     if not check.is_accepted:
-        return Examination(proposal, _name_rejection("check", check.findings), check)
+        return Examination(proposal, _name_rejection("check", check.errors), check)
     return _probe(run, draft, proposal, check, stored)
 
 
@@ -220,7 +220,7 @@ def _probe(
     shutil.rmtree(job_dir, ignore_errors=True)  # of a proposal before it
     probe = run_probe(run, proposal.program, job_dir, stored)
     if not probe.is_accepted:
-        return Examination(proposal, _name_rejection("probe", probe.findings), check, probe)
+        return Examination(proposal, _name_rejection("probe", probe.errors), check, probe)
     return Examination(proposal, ACCEPTED, check, probe)
 
 
@@ -256,8 +256,7 @@ def read_probe(program: RewardProgram, job_exit: JobExit) -> ProbeReport:
     return ProbeReport(program_sha256=program.sha256, findings=(finding,))
 
 
-def _name_rejection(stage: Stage, findings: tuple[Finding, ...]) -> Outcome:
-    errors = [finding for finding in findings if finding.severity == "error"]
+def _name_rejection(stage: Stage, errors: tuple[Finding, ...]) -> Outcome:
     first = errors[0]
     place = f"line {first.line}: " if first.line is not None else ""
     remedy = f"; {first.remedy}" if first.remedy else ""

@@ -139,8 +139,7 @@ def propose_metric(run: ActiveRun) -> ProposedMetric | None:
         if proposal.source is None:
             run.notify(MetricRejected(str(proposal.outcome)))
             return None
-        findings = list(check_metric(proposal.source, run.shown_card).findings)
-        errors = tuple(finding for finding in findings if finding.severity == "error")
+        errors = check_metric(proposal.source, run.shown_card).errors
         if not errors:
             changed = _take_words(run, proposal)
             examples, errors = _try_metric(changed, folder, proposal.source)

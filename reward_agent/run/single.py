@@ -267,9 +267,8 @@ def _read_reference(card: EnvCard, task: TaskSpec) -> str:
 
 
 def _refuse_bad(report: CheckReport) -> None:
-    errors = [finding for finding in report.findings if finding.severity == "error"]
-    if errors:
-        first = errors[0]
+    if report.errors:
+        first = report.errors[0]
         place = f"line {first.line}: " if first.line is not None else ""
         raise DataError(
             f"the program is refused: {place}{first.message}",

@@ -25,7 +25,6 @@ _MAX_FIELDS = 20
 _STATIC = Path(__file__).parent / "static"
 _MEDIA_TYPES = {".webp": "image/webp", ".mp4": "video/mp4"}
 _CHOICES: dict[str, Choice] = {"a": "a", "b": "b", "same": "same", "both bad": "both bad"}
-_VERDICTS = ("choose", "accept", "reject")
 
 Form = dict[str, str]
 Action = Callable[[Form], str]
@@ -97,9 +96,15 @@ class _Page:
 
     def decide(self, form: Form) -> str:
         name, verdict = form.get("id", ""), form.get("verdict", "")
-        if verdict not in _VERDICTS:
-            raise UsageError(f"{verdict!r} is no decision", f"one of {', '.join(_VERDICTS)}")
-        getattr(self._session, verdict)(name)
+        session = self._session
+        acts: dict[str, Callable[[str], object]] = {
+            "choose": session.choose,
+            "accept": session.accept,
+            "reject": session.reject,
+        }
+        if verdict not in acts:
+            raise UsageError(f"{verdict!r} is no decision", f"one of {', '.join(acts)}")
+        acts[verdict](name)
         self._live.tell_changed()
         return self.parts.render_candidate(name)
 

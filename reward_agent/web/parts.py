@@ -161,7 +161,7 @@ class Parts:
         return self._render(
             "findings",
             report=report,
-            errors=[item for item in report.findings if item.severity == "error"],
+            errors=report.errors,
             code=highlight_program(program, report.findings),
             is_handed_in=is_handed_in and report.is_accepted,
         )
@@ -194,9 +194,7 @@ class Parts:
 
     def render_refused_metric(self, source: str, trial: MetricTrial) -> str:
         """Return the metric's part with what is wrong with a changed one."""
-        errors = [item.message for item in trial.check.findings if item.severity == "error"]
-        reason = errors[0] if errors else "it cannot score what was recorded"
-        return self.render_metric(f"not taken: {reason}", source)
+        return self.render_metric(f"not taken: {trial.refusal}", source)
 
     def _render(self, name: str, **inputs: Any) -> str:
         return self._environment.get_template(f"{name}.html.j2").render(**inputs)
