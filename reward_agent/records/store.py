@@ -72,14 +72,13 @@ class Attempt(Record):
     findings: tuple[Finding, ...] = ()
 
 
-class Candidate(FileRecord):
-    """One program and all that happened to it.
+class DraftRecord(FileRecord):
+    """``draft.json``: a candidate before its training, written last.
 
     ``outcome`` says how it ended; its words are shown to the Designer verbatim.
     """
 
     id: str
-    iteration: int
     index: int
     idea: str
     parent: str | None = None
@@ -87,19 +86,30 @@ class Candidate(FileRecord):
     attempts: tuple[Attempt, ...] = Field((), description="replies before the last, in order")
     program_sha256: Sha256 | None = None
     is_revised: bool = False
-    started_from: str | None = Field(
-        None, description="candidate whose policy its trainings began with; None: a new policy"
-    )
     twin: str | None = Field(
         None, description="earlier candidate that pays the same in every state tried"
     )
     rank_agreement: float | None = Field(
         None, ge=-1, le=1, description="Spearman's rho with the task score on stored episodes"
     )
+    usage: Usage = Usage()
+
+    @property
+    def is_accepted(self) -> bool:
+        """Whether the program may be trained."""
+        return self.outcome.kind == "accepted"
+
+
+class Candidate(DraftRecord):
+    """``candidate.json``: one program and all that happened to it."""
+
+    iteration: int
+    started_from: str | None = Field(
+        None, description="candidate whose policy its trainings began with; None: a new policy"
+    )
     total_timesteps: int = 0
     task_score: Finite | None = None
     evaluation: Evaluation | None = None
-    usage: Usage = Usage()
 
 
 class Iteration(FileRecord):

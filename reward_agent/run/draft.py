@@ -25,7 +25,13 @@ from reward_agent.records.jobs import (
     ProbeJob,
 )
 from reward_agent.records.outcomes import ACCEPTED, REVISED, Outcome, Stage
-from reward_agent.records.store import Attempt, read_record, write_record, write_text
+from reward_agent.records.store import (
+    Attempt,
+    DraftRecord,
+    read_record,
+    write_record,
+    write_text,
+)
 from reward_agent.rewards.checks import check_program
 from reward_agent.rewards.source import list_ingredients
 from reward_agent.run.active import ActiveRun, Lab, copy_into
@@ -38,37 +44,14 @@ from reward_agent.threads import map_threads
 from reward_agent.types import (
     CheckReport,
     Critique,
-    FileRecord,
     Finding,
     ProbeReport,
     RewardProgram,
-    Sha256,
     Usage,
 )
 
 DRAFT_FILE = "draft.json"
 PROBE_FILE = "probe.json"
-
-
-class DraftRecord(FileRecord):
-    """``draft.json``: a candidate before its training, written last."""
-
-    id: str
-    index: int
-    idea: str
-    parent: str | None
-    outcome: Outcome
-    program_sha256: Sha256 | None
-    attempts: tuple[Attempt, ...]
-    is_revised: bool
-    twin: str | None = None
-    rank_agreement: float | None = None
-    usage: Usage
-
-    @property
-    def is_accepted(self) -> bool:
-        """Whether the program may be trained."""
-        return self.outcome.kind == "accepted"
 
 
 def draft_all(

@@ -16,9 +16,9 @@ from reward_agent.designers.ideas import choose_ideas
 from reward_agent.errors import DataError
 from reward_agent.records.events import Concluded, Finished, IterationFinished, IterationStarted
 from reward_agent.records.outcomes import Outcome
-from reward_agent.records.store import Candidate, Iteration, RunRecord, write_record
+from reward_agent.records.store import Candidate, DraftRecord, Iteration, RunRecord, write_record
 from reward_agent.run.active import ActiveRun
-from reward_agent.run.draft import DraftRecord, draft_all
+from reward_agent.run.draft import draft_all
 from reward_agent.run.evaluate import (
     StoredEpisodes,
     collect_episodes,
@@ -132,20 +132,11 @@ def _conclude_draft(
     """Say what became of a draft; what was trained is scored and summarised."""
     folder = run.store.candidate_dir(brief.iteration, draft.id)
     has_start = read_initial_policy(folder) is not None
+    known = dict(draft) | ({"outcome": finish.outcome} if finish else {})
     candidate = Candidate(
-        id=draft.id,
+        **known,
         iteration=brief.iteration,
-        index=draft.index,
-        idea=draft.idea,
-        parent=draft.parent,
-        outcome=finish.outcome if finish else draft.outcome,
-        attempts=draft.attempts,
-        program_sha256=draft.program_sha256,
-        is_revised=draft.is_revised,
         started_from=brief.best.candidate.id if has_start and brief.best else None,
-        twin=draft.twin,
-        rank_agreement=draft.rank_agreement,
-        usage=draft.usage,
     )
     if finish is not None and finish.result is not None and finish.result.snapshots:
         try:
