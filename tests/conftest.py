@@ -8,27 +8,10 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
+from support.loops import is_long
 from support.runs import PROGRAM, PROPOSAL, design, make_opener
 
 from reward_agent.feedback.session import Session
-
-TESTS = Path(__file__).resolve().parent
-# What trains, films, starts children or commands, opens a browser or simulates for seconds:
-# `scripts/test --fast` leaves it out. A folder counts for all in it but what is in QUICK.
-LONG = (
-    "bench", "cli", "export", "feedback", "film", "run", "sandbox", "tasks", "trackers", "web",
-    "worker", "benchmarks/test_against.py", "benchmarks/test_sides.py", "designers/test_given.py",
-    "evaluation/test_evaluate_job.py", "executors/test_contract.py", "executors/test_slots.py",
-    "executors/test_slurm.py", "learning/test_sb3.py", "llm/test_local.py",
-    "records/test_new_job.py", "report/test_report_in_browser.py",
-    "rewards/test_checker_properties.py", "simulation/test_check.py", "simulation/test_parity.py",
-    "test_one_place.py", "test_wheel.py",
-)  # fmt: skip
-QUICK = (
-    "feedback/test_ratings.py", "run/test_racing.py", "run/test_shown_card.py",
-    "sandbox/test_docs.py", "sandbox/test_files.py", "sandbox/test_progress.py",
-    "sandbox/test_reads.py", "tasks/test_episode_and_metric.py", "tasks/test_task_spec.py",
-)  # fmt: skip
 
 # A shell ignores Ctrl-C for what it starts in the background, and children inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -37,8 +20,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark the tests that the fast loop leaves out."""
     for item in items:
-        place = item.path.relative_to(TESTS)
-        if place.as_posix() not in QUICK and {place.parts[0], place.as_posix()} & set(LONG):
+        if is_long(item.path):
             item.add_marker("long")
 
 
