@@ -2,23 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from types import ModuleType
 from typing import Any
 
 from pydantic import BaseModel
 
-from reward_agent.llm.chat import ChatMessage, ChatRequest, ReplyText, StopReason
-from reward_agent.llm.models import count_usage
+from reward_agent.llm.chat import ChatMessage, ChatRequest, ReplyText
 from reward_agent.llm.provider import ProviderOptions
 from reward_agent.llm.sdk import Event, SdkChatModel, WireReply, find_in, make_endpoint, read_event
-
-_STOP_REASONS: dict[str, StopReason] = {
-    "max_tokens": "length",
-    "model_context_window_exceeded": "length",
-    "refusal": "refusal",
-}
-
 
 # Where the prompt cache is cut; what is shorter than 1024 tokens is not cached.
 # https://platform.claude.com/docs/en/build-with-claude/prompt-caching
@@ -62,10 +52,7 @@ class AnthropicChatModel(SdkChatModel):
     No temperature is sent: the API has none. Several samples differ by their prompts.
     """
 
-    def _import_sdk(self) -> tuple[ModuleType, Callable[..., Any]]:
-        import anthropic
-
-        return anthropic, anthropic.Anthropic
+    package, client_class = "anthropic", "Anthropic"
 
     def _open(self, client: Any, body: dict[str, Any]) -> Any:
         return client.messages.stream(**body)
@@ -102,21 +89,18 @@ class AnthropicChatModel(SdkChatModel):
         message = _Message.model_validate(body)
         if message.content is None:
             return None
-        model = message.model or self.name
         return WireReply(
             text="".join(block.text or "" for block in message.content),
-            stop_reason=_STOP_REASONS.get(message.stop_reason or "", "stop"),
-            stop_detail=message.refusal or "",
-            has_ended=message.stop_reason is not None,
-            model=model,
-            usage=count_usage(
-                model,
-                fresh_input_tokens=message.input_tokens or 0,
-                cached_input_tokens=message.cached_tokens or 0,
-                cache_write_tokens=message.written_tokens or 0,
-                output_tokens=message.output_tokens or 0,
-                reasoning_tokens=message.thinking_tokens or 0,
-            ),
+            finish=message.stop_reason,
+            refusal=message.refusal or "",
+            model=message.model,
+            tokens={
+                "fresh_input_tokens": message.input_tokens or 0,
+                "cached_input_tokens": message.cached_tokens or 0,
+                "cache_write_tokens": message.written_tokens or 0,
+                "output_tokens": message.output_tokens or 0,
+                "reasoning_tokens": message.thinking_tokens or 0,
+            },
         )
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from reward_agent.errors import BudgetError, Interrupted, ModelError, UsageError
 from reward_agent.llm.chat import ChatModel, ChatRequest, Completion
 from reward_agent.llm.costs import sum_charges, sum_usage
-from reward_agent.llm.models import ModelCard, find_model, load_models
+from reward_agent.llm.models import ModelCard, find_model, load_models, price_usage
 from reward_agent.llm.replies import (
     CallRecord,
     Replies,
@@ -218,28 +218,13 @@ def estimate_worst_case(request: ChatRequest, card: ModelCard | None) -> Usage:
         input_tokens=count_prompt_tokens(request),
         output_tokens=request.max_output_tokens,
     )
-    usd = None if card is None else price_usage(usage, card, is_written=True)
+    usd = None if card is None else price_usage(usage, card, usage.input_tokens)
     return usage.model_copy(update={"usd": usd})
 
 
 def count_prompt_tokens(request: ChatRequest) -> int:
     """Return an upper bound of the prompt's tokens."""
     return sum(_count_text(turn.content) + _TOKENS_PER_TURN for turn in request.messages)
-
-
-def price_usage(usage: Usage, card: ModelCard, *, is_written: bool = False) -> float:
-    """Return USD.
-
-    Args:
-        usage: tokens.
-        card: prices.
-        is_written: whether the fresh input is charged as written to the prompt cache, where that
-            is dearer.
-    """
-    fresh = usage.input_tokens - usage.cached_input_tokens
-    fresh_price = max(card.input, card.cache_write) if is_written else card.input
-    paid = fresh * fresh_price + usage.cached_input_tokens * card.cached_input
-    return (paid + usage.output_tokens * card.output) / 1e6
 
 
 def explain_no_price(model: str) -> UsageError:

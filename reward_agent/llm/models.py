@@ -48,11 +48,11 @@ def find_model(name: str) -> ModelCard | None:
 def count_usage(
     model: str,
     *,
-    fresh_input_tokens: int,
-    cached_input_tokens: int,
-    cache_write_tokens: int,
-    output_tokens: int,
-    reasoning_tokens: int,
+    fresh_input_tokens: int = 0,
+    cached_input_tokens: int = 0,
+    cache_write_tokens: int = 0,
+    output_tokens: int = 0,
+    reasoning_tokens: int = 0,
 ) -> Usage:
     """Return the usage of one call, priced if the model is known.
 
@@ -64,20 +64,27 @@ def count_usage(
         output_tokens: the reply, reasoning included.
         reasoning_tokens: the share of the output that is reasoning.
     """
-    card = find_model(model)
-    usd = None
-    if card is not None:
-        usd = (
-            fresh_input_tokens * card.input
-            + cached_input_tokens * card.cached_input
-            + cache_write_tokens * card.cache_write
-            + output_tokens * card.output
-        ) / 1e6
-    return Usage(
+    usage = Usage(
         n_calls=1,
         input_tokens=fresh_input_tokens + cached_input_tokens + cache_write_tokens,
         output_tokens=output_tokens,
         cached_input_tokens=cached_input_tokens,
         reasoning_tokens=reasoning_tokens,
-        usd=usd,
     )
+    card = find_model(model)
+    if card is None or not usage.input_tokens:  # a server that counts nothing costs something
+        return usage
+    return usage.model_copy(update={"usd": price_usage(usage, card, cache_write_tokens)})
+
+
+def price_usage(usage: Usage, card: ModelCard, n_written: int = 0) -> float:
+    """Return USD.
+
+    Args:
+        usage: tokens.
+        card: prices.
+        n_written: how many of the input tokens were written to the prompt cache.
+    """
+    fresh = usage.input_tokens - usage.cached_input_tokens - n_written
+    paid = fresh * card.input + usage.cached_input_tokens * card.cached_input
+    return (paid + n_written * card.cache_write + usage.output_tokens * card.output) / 1e6

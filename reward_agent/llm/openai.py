@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
-from types import ModuleType
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import BaseModel
 
 from reward_agent.errors import UsageError
-from reward_agent.llm.chat import ChatRequest, ReplyText, StopReason
+from reward_agent.llm.chat import ChatRequest, ReplyText
 from reward_agent.llm.failures import Endpoint, HttpFailure
-from reward_agent.llm.models import count_usage
 from reward_agent.llm.provider import ProviderOptions
 from reward_agent.llm.sdk import (
     Event,
-    OptionRefusedError,
     SdkChatModel,
     WireReply,
     find_in,
@@ -26,7 +23,6 @@ from reward_agent.llm.sdk import (
 from reward_agent.llm.structure import make_reply_schema
 
 _COMPATIBLE_KEY = "OPENAI_COMPATIBLE_API_KEY"
-_STOP_REASONS: dict[str, StopReason] = {"length": "length", "content_filter": "content_filter"}
 # What a server may not know or not allow, and the words with which it says so. It is left out then:
 # a structured reply falls back from json_schema to json_object to the words of the prompt.
 _FORMAT_WORDS = re.compile(r"response_format|json_schema|json_object|grammar|structured.output")
@@ -95,27 +91,16 @@ def make_compatible_model(options: ProviderOptions) -> OpenAIChatModel:
 class OpenAIChatModel(SdkChatModel):
     """A model behind Chat Completions."""
 
+    package, client_class = "openai", "OpenAI"
+
     def __init__(
         self, endpoint: Endpoint, options: ProviderOptions, *, max_concurrency: int = 8
     ) -> None:
         super().__init__(endpoint, options, max_concurrency=max_concurrency)
         self._refused: set[str] = set()
 
-    def _import_sdk(self) -> tuple[ModuleType, Callable[..., Any]]:
-        import openai
-
-        return openai, openai.OpenAI
-
     def _open(self, client: Any, body: dict[str, Any]) -> Any:
         return client.chat.completions.create(**body, stream=True)
-
-    def _ask(self, request: ChatRequest) -> WireReply:
-        """Ask; leave out, from then on, each option that the server refuses."""
-        while True:
-            try:
-                return super()._ask(request)
-            except OptionRefusedError as error:
-                self._refused.add(error.option)
 
     def _make_body(self, request: ChatRequest) -> dict[str, Any]:
         options = self._choose_options(request)
@@ -146,15 +131,16 @@ class OpenAIChatModel(SdkChatModel):
                 options["json_object"] = {"response_format": {"type": "json_object"}}
         return {name: given for name, given in options.items() if name not in self._refused}
 
-    def _find_refused_option(self, failure: HttpFailure, body: Mapping[str, Any]) -> str | None:
+    def _leave_out(self, failure: HttpFailure, body: Mapping[str, Any]) -> bool:
         if failure.status not in (400, 422, 501):
-            return None
-        form = body.get("response_format", {}).get("type")
-        is_limited = "max_tokens" in body or "max_completion_tokens" in body
-        sent = {form, "stream_options" if "stream_options" in body else None}
-        sent |= {"max_tokens"} if is_limited else set()
-        refused = (name for name, words in _OPTION_WORDS.items() if words.search(failure.text))
-        return next((name for name in refused if name in sent), None)
+            return False
+        sent = {body.get("response_format", {}).get("type")}
+        sent |= {"stream_options"} & body.keys()
+        sent |= {"max_tokens"} if {"max_tokens", "max_completion_tokens"} & body.keys() else set()
+        words = ((name, words) for name, words in _OPTION_WORDS.items() if name in sent)
+        refused = next((name for name, said in words if said.search(failure.text)), None)
+        self._refused |= {refused} if refused else set()
+        return refused is not None
 
     def _gather(self, stream: Any) -> WireReply | None:
         return self._join([_Chunk.model_validate(read_event(it)) for it in self._watch(stream)])
@@ -166,23 +152,18 @@ class OpenAIChatModel(SdkChatModel):
         # Some servers send a chunk without choices first or last.
         if not any(chunk.choices for chunk in chunks):
             return None
-        refusal = "".join(chunk.refusal or "" for chunk in chunks)
-        finish = next((chunk.finish_reason for chunk in chunks if chunk.finish_reason), None)
-        model = next((chunk.model for chunk in chunks if chunk.model), self.name)
         counted = next((it for it in reversed(chunks) if it.input_tokens is not None), chunks[-1])
         cached, written = counted.cached_tokens or 0, counted.written_tokens or 0
         return WireReply(
             text="".join(chunk.text or "" for chunk in chunks),
-            stop_reason="refusal" if refusal else _STOP_REASONS.get(finish or "", "stop"),
-            stop_detail=refusal,
-            has_ended=finish is not None,
-            model=model,
-            usage=count_usage(
-                model,
-                fresh_input_tokens=max((counted.input_tokens or 0) - cached - written, 0),
-                cached_input_tokens=cached,
-                cache_write_tokens=written,
-                output_tokens=counted.output_tokens or 0,
-                reasoning_tokens=counted.reasoning_tokens or 0,
-            ),
+            finish=next((chunk.finish_reason for chunk in chunks if chunk.finish_reason), None),
+            refusal="".join(chunk.refusal or "" for chunk in chunks),
+            model=next((chunk.model for chunk in chunks if chunk.model), ""),
+            tokens={
+                "fresh_input_tokens": max((counted.input_tokens or 0) - cached - written, 0),
+                "cached_input_tokens": cached,
+                "cache_write_tokens": written,
+                "output_tokens": counted.output_tokens or 0,
+                "reasoning_tokens": counted.reasoning_tokens or 0,
+            },
         )

@@ -1,7 +1,7 @@
 """What the providers with an SDK share: the client, the stream, one error for every failure.
 
 The openai and anthropic packages are made by the same generator: their exceptions have the same
-names and shapes, so one function serves both. Neither is imported here.
+names and shapes, so one function serves both. Neither is imported before the first call.
 
 Replies are streamed: a long one that is sent in one piece keeps a connection silent for minutes,
 which proxies cut (the anthropic SDK refuses such calls), and a stream can be stopped.
@@ -9,14 +9,13 @@ which proxies cut (the anthropic SDK refuses such calls), and a stream can be st
 
 from __future__ import annotations
 
+import importlib
 import json
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from types import ModuleType
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 from pydantic import AliasChoices, AliasPath, Field
 
@@ -35,37 +34,38 @@ from reward_agent.llm.failures import (
     make_missing_key_error,
     parse_retry_after,
 )
-from reward_agent.llm.models import load_models
+from reward_agent.llm.models import count_usage, load_models
 from reward_agent.llm.provider import PROVIDERS, ProviderOptions
-from reward_agent.types import Usage
 
 Event = dict[str, Any]
 
 _CONNECT_S = 10.0
-
-
-class ContentFilteredError(Exception):
-    """The prompt was stopped by a filter in front of the model: an outcome, not an error."""
-
-
-class OptionRefusedError(Exception):
-    """The server refused an option of the request that can be left out."""
-
-    def __init__(self, option: str) -> None:
-        super().__init__(option)
-        self.option = option
+_STOP_REASONS: dict[str, StopReason] = {
+    "length": "length",
+    "max_tokens": "length",
+    "model_context_window_exceeded": "length",
+    "content_filter": "content_filter",
+    "refusal": "refusal",
+}
 
 
 @dataclass(frozen=True)
 class WireReply:
-    """A reply as the wire tells it; one that has not ended does not say why it stopped."""
+    """A reply as the wire tells it.
 
-    text: str = ""
-    stop_reason: StopReason = "stop"
-    stop_detail: str = ""
-    has_ended: bool = True
-    model: str = ""
-    usage: Usage = field(default_factory=lambda: Usage(n_calls=1))
+    Args:
+        text: what the model said.
+        finish: why it stopped, in the provider's word; None if the reply broke off.
+        refusal: category or text of a refusal.
+        model: the name that the provider answers with.
+        tokens: as ``count_usage`` takes them.
+    """
+
+    text: str
+    finish: str | None
+    refusal: str
+    model: str
+    tokens: Mapping[str, int]
 
 
 class SdkChatModel(ABC):
@@ -77,6 +77,8 @@ class SdkChatModel(ABC):
         max_concurrency: calls at the same time.
     """
 
+    package: ClassVar[str]
+    client_class: ClassVar[str]
     agents = ALL_AGENTS
 
     def __init__(
@@ -89,25 +91,35 @@ class SdkChatModel(ABC):
         self._options = options
 
     def complete(self, request: ChatRequest) -> Completion:
-        """Send the request as one streamed call."""
-        started = time.monotonic()
-        try:
-            reply = self._ask(request)
-        except ContentFilteredError as error:
-            reply = WireReply(stop_reason="content_filter", stop_detail=str(error))
-        return Completion(
-            reply=reply.text,
-            stop_reason=reply.stop_reason,
-            stop_detail=self._endpoint.scrub(reply.stop_detail),
-            model=reply.model or self.name,
-            provider=self.provider,
-            usage=reply.usage,
-            wall_s=time.monotonic() - started,
-        )
+        """Send the request as one streamed call.
 
-    @abstractmethod
-    def _import_sdk(self) -> tuple[ModuleType, Callable[..., Any]]:
-        """Return the package and its client class."""
+        The SDK's exception is not chained to ours, since its text may quote a part of the key.
+        """
+        import httpx2
+
+        started = time.monotonic()
+        sdk = importlib.import_module(self.package)
+        body = self._make_body(request)
+        try:
+            with self._make_client(sdk) as client, self._open(client, body) as stream:
+                return self._make_completion(self._receive(stream), started)
+        except (sdk.APITimeoutError, httpx2.TimeoutException):
+            error = explain_timeout(self._endpoint, self._options.timeout_s)
+        # Once a stream has begun, anthropic lets the exceptions of its HTTP library through.
+        except (sdk.APIConnectionError, httpx2.HTTPError) as failure:
+            error = explain_connection_failure(self._endpoint, failure)
+        except sdk.APIError as failure:
+            response = _read_failure(failure)
+            if response.is_content_filter:  # in front of the model: an outcome, not an error
+                filtered = WireReply("", "content_filter", response.message, self.name, {})
+                return self._make_completion(filtered, started)
+            if self._leave_out(response, body):
+                return self.complete(request)
+            error = explain_http_failure(self._endpoint, response)
+        except ValueError as failure:
+            what = f"something that is not JSON of the expected form ({type(failure).__name__})"
+            error = explain_malformed_reply(self._endpoint, what, is_transient=True)
+        raise error from None
 
     @abstractmethod
     def _make_body(self, request: ChatRequest) -> dict[str, Any]:
@@ -133,45 +145,49 @@ class SdkChatModel(ABC):
             ValueError: it does not have its form.
         """
 
-    def _find_refused_option(self, failure: HttpFailure, body: Mapping[str, Any]) -> str | None:
-        """Return which optional part of a body the server does not take."""
-        return None
+    def _leave_out(self, failure: HttpFailure, body: Mapping[str, Any]) -> bool:
+        """Leave out, from now on, what the server refused, if it can be; tell whether it is."""
+        return False
 
-    def _ask(self, request: ChatRequest) -> WireReply:
-        sdk, make_client = self._import_sdk()
-        body = self._make_body(request)
-        with (
-            self._make_client(sdk, make_client) as client,
-            self._translate_failures(sdk, body),
-            self._open(client, body) as stream,
-        ):
-            kind = stream.response.headers.get("content-type", "text/event-stream")
-            if "event-stream" not in kind:
-                # A server that does not stream.
-                text = stream.response.read().decode("utf-8", "replace")
-                reply = self._read(self._parse(text))
-            else:
-                reply = self._gather(stream)
-                if reply is not None and not reply.has_ended:
-                    raise explain_early_end(self._endpoint, len(reply.text))
-            if reply is None:
-                what = "a reply without content"
-                raise explain_malformed_reply(self._endpoint, what, is_transient=True)
-            return reply
-
-    def _make_client(self, sdk: Any, make_client: Callable[..., Any]) -> Any:
+    def _make_client(self, sdk: Any) -> Any:
         """Make a client for one call.
 
         Calls are minutes apart, while trainings run: a connection kept alive so long is often dead
         at its next use.
         """
-        return make_client(
+        return getattr(sdk, self.client_class)(
             # A server of one's own may want no key; the SDK insists on some text.
             api_key=self._endpoint.api_key or "none",
             base_url=self._endpoint.base_url,
             timeout=sdk.Timeout(self._options.timeout_s, connect=_CONNECT_S),
             max_retries=0,
         )
+
+    def _make_completion(self, reply: WireReply, started: float) -> Completion:
+        stop = _STOP_REASONS.get(reply.finish or "", "stop")
+        model = reply.model or self.name
+        return Completion(
+            reply=reply.text,
+            stop_reason="refusal" if reply.refusal and stop == "stop" else stop,
+            stop_detail=self._endpoint.scrub(reply.refusal),
+            model=model,
+            provider=self.provider,
+            usage=count_usage(model, **reply.tokens),
+            wall_s=time.monotonic() - started,
+        )
+
+    def _receive(self, stream: Any) -> WireReply:
+        kind = stream.response.headers.get("content-type", "text/event-stream")
+        if "event-stream" in kind:
+            reply = self._gather(stream)
+            if reply is not None and reply.finish is None:
+                raise explain_early_end(self._endpoint, len(reply.text))
+        else:  # a server that does not stream
+            reply = self._read(self._parse(stream.response.read().decode("utf-8", "replace")))
+        if reply is None:
+            what = "a reply without content"
+            raise explain_malformed_reply(self._endpoint, what, is_transient=True)
+        return reply
 
     def _watch(self, stream: Iterable[Any]) -> Iterator[Any]:
         """Yield the events of a stream until the time or the run is over."""
@@ -196,48 +212,6 @@ class SdkChatModel(ABC):
             raise explain_http_failure(self._endpoint, _read_detail(body["error"]))
         return body
 
-    @contextmanager
-    def _translate_failures(self, sdk: Any, body: Mapping[str, Any]) -> Iterator[None]:
-        """Turn whatever a call raises into one ``ModelError``.
-
-        The SDK's exception is not chained, since its text may quote a part of the key.
-        """
-        import httpx2
-
-        try:
-            yield
-            return
-        except (sdk.APITimeoutError, httpx2.TimeoutException):
-            error = explain_timeout(self._endpoint, self._options.timeout_s)
-        # Once a stream has begun, anthropic lets the exceptions of its HTTP library through.
-        except (sdk.APIConnectionError, httpx2.HTTPError) as failure:
-            error = explain_connection_failure(self._endpoint, failure)
-        except (sdk.APIStatusError, sdk.APIError) as failure:
-            response = _read_failure(failure)
-            self._raise_if_no_error(response, body)
-            error = explain_http_failure(self._endpoint, response)
-        except ValueError as failure:
-            what = f"something that is not JSON of the expected form ({type(failure).__name__})"
-            error = explain_malformed_reply(self._endpoint, what, is_transient=True)
-        raise error from None
-
-    def _raise_if_no_error(self, failure: HttpFailure, body: Mapping[str, Any]) -> None:
-        if failure.is_content_filter:
-            raise ContentFilteredError(failure.message) from None
-        option = self._find_refused_option(failure, body)
-        if option is not None:
-            raise OptionRefusedError(option) from None
-
-
-def find_in(*paths: str) -> Any:
-    """Return a field that is read from the first of several places, such as ``usage.x``."""
-    split = (path.split(".") for path in paths)
-    places = [
-        AliasPath(first, *(int(step) if step.isdigit() else step for step in rest))
-        for first, *rest in split
-    ]
-    return Field(None, validation_alias=AliasChoices(*places))
-
 
 def make_endpoint(name: str, options: ProviderOptions) -> Endpoint:
     """Return whom a provider of ours with a key calls.
@@ -256,6 +230,16 @@ def make_endpoint(name: str, options: ProviderOptions) -> Endpoint:
         key_variable=row.key_variable,
         api_key=api_key,
     )
+
+
+def find_in(*paths: str) -> Any:
+    """Return a field that is read from the first of several places, such as ``usage.x``."""
+    split = (path.split(".") for path in paths)
+    places = [
+        AliasPath(first, *(int(step) if step.isdigit() else step for step in rest))
+        for first, *rest in split
+    ]
+    return Field(None, validation_alias=AliasChoices(*places))
 
 
 def read_event(event: Any) -> Event:
@@ -279,12 +263,11 @@ def _read_failure(failure: Any) -> HttpFailure:
     status = int(getattr(failure, "status_code", None) or 200)
     if status < 400:
         return _read_detail(detail or str(inner or failure.message))
-    headers = failure.response.headers
     return HttpFailure(
         status=status,
         code=_join_codes(detail, getattr(failure, "error_code", None)),
         message=str(detail.get("message") or inner or failure.message),
-        retry_after_s=parse_retry_after(headers),
+        retry_after_s=parse_retry_after(failure.response.headers),
     )
 
 

@@ -21,11 +21,10 @@ from reward_agent.llm.budget import (
     SpendingLimits,
     count_prompt_tokens,
     estimate_worst_case,
-    price_usage,
 )
 from reward_agent.llm.chat import ALL_AGENTS, ChatMessage, ChatRequest, Completion
 from reward_agent.llm.costs import group_usage, name_round_of, sum_usage
-from reward_agent.llm.models import find_model, load_models
+from reward_agent.llm.models import find_model, load_models, price_usage
 from reward_agent.llm.provider import find_provider
 from reward_agent.llm.replies import OLD_CALLS_FILE, Replies, read_calls
 from reward_agent.types import Usage
@@ -113,7 +112,7 @@ def test_worst_case_is_not_below_what_is_paid(small):
     # Every provider's tokeniser makes fewer tokens than one for three bytes of such text.
     likely = sum(len(turn.content.encode()) for turn in request.messages) // 3
     paid = Usage(n_calls=1, input_tokens=likely, output_tokens=request.max_output_tokens)
-    assert estimate_worst_case(request, CARD).usd >= price_usage(paid, CARD, is_written=True)
+    assert estimate_worst_case(request, CARD).usd >= price_usage(paid, CARD, paid.input_tokens)
     assert count_prompt_tokens(request) >= likely
 
 

@@ -16,6 +16,7 @@ from reward_agent.errors import (
     UsageError,
 )
 from reward_agent.llm.chat import ChatMessage, ChatRequest, read_reply
+from reward_agent.llm.models import load_models
 from reward_agent.llm.registry import make_chat_model
 from reward_agent.testing import BreakStream, FakeLLMServer, HttpFault, RawBody, Say
 
@@ -178,6 +179,26 @@ def test_server_that_reports_no_usage_counts_one_call(request_, connect):
 
 USED = {"prompt_tokens": 7, "completion_tokens": 2, "total_tokens": 9}
 END = {"index": 0, "delta": {}, "finish_reason": "stop"}
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_tokens_that_a_server_does_not_report_have_a_price_where_the_model_has(
+    provider, request_, connect
+):
+    name = load_models().default[provider]
+    bodies = {
+        "openai": {
+            "model": name,
+            "choices": [{"finish_reason": "stop", "message": {"content": "hi"}}],
+        },
+        "anthropic": {"model": name, "content": [{"type": "text", "text": "hi"}]},
+    }
+    with FakeLLMServer([RawBody(json.dumps(bodies[provider]))]) as server:
+        usage = connect(provider, server).complete(request_).usage
+    assert usage.is_estimated
+    assert usage.usd > 0
+
+
 ODD_STREAMS = {
     "choices without an index": [{"choices": [{"delta": {"content": text}}]} for text in "hi"],
     "no object": [{"object": None, "choices": [{"index": 0, "delta": {"content": "hi"}}]}],
