@@ -28,6 +28,10 @@ def _replace_surrogates(text: str) -> str:
 # JSON may carry half a surrogate pair, which no file can hold.
 ReplyText = Annotated[str, BeforeValidator(_replace_surrogates)]
 
+# Filled in by the record itself; asking a model for it wastes tokens.
+_NOT_ASKED = frozenset({"schema_version"})
+_NOT_SENT = frozenset({"title", "default"})
+
 DEFAULT_REPLY_TOKENS = 16_000
 ALL_AGENTS: frozenset[str] = frozenset({"designer", "critic", "analyzer"})
 
@@ -154,3 +158,28 @@ def read_reply(completion: Completion) -> str:
     if not completion.reply.strip():
         raise EmptyReplyError("the model answered with nothing", "try again, or use another model")
     return completion.reply
+
+
+def make_reply_schema(kind: type[Record]) -> dict[str, Any]:
+    """Return the schema of a record: every key is required, no other is allowed.
+
+    Source: https://platform.openai.com/docs/guides/structured-outputs (supported schemas)
+    """
+    schema = kind.model_json_schema()
+    for name in _NOT_ASKED:
+        schema.get("properties", {}).pop(name, None)
+    tightened: dict[str, Any] = _tighten(schema)
+    return tightened
+
+
+def _tighten(node: Any) -> Any:
+    if isinstance(node, list):
+        return [_tighten(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    kept = {key: _tighten(value) for key, value in node.items() if key not in _NOT_SENT}
+    if "properties" in node:
+        # Its keys are names of fields, which may be any word.
+        kept["properties"] = {name: _tighten(item) for name, item in node["properties"].items()}
+        kept |= {"required": list(node["properties"]), "additionalProperties": False}
+    return kept

@@ -1,6 +1,6 @@
 """A GGUF file of the user's, served on loopback by a process of ours: ``--provider local:FILE``.
 
-llama.cpp runs in a process of its own (``gguf``), so that its log does not run over the screen and
+llama.cpp runs in a process of its own (``serve``), so that its log does not run over the screen and
 its end, for want of memory say, is not ours. From there on it is a server like any other.
 
     LLAMA_ARG_CTX_SIZE, LLAMA_ARG_THREADS, LLAMA_ARG_N_GPU_LAYERS    as for llama.cpp's own server
@@ -18,7 +18,7 @@ import threading
 import weakref
 from collections.abc import Mapping
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from reward_agent.errors import ModelError, UnreachableError, UsageError
 from reward_agent.llm.chat import ALL_AGENTS, ChatRequest, Completion
@@ -27,6 +27,8 @@ from reward_agent.llm.openai import OpenAIChatModel
 from reward_agent.llm.provider import ProviderOptions
 
 _LOG_FILE = "local.log"
+# Enough for the longest prompt with four rounds of history and the reply to it.
+_CONTEXT_TOKENS = 16_384
 _STOP_S = 5.0
 # A connection is lost a moment before the process at its other end is gone.
 _NOTICE_S = 1.0
@@ -131,7 +133,7 @@ class Server:
         self.key = secrets.token_urlsafe(16)
         self._log = _open_log(options.folder)
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "reward_agent.llm.gguf", str(path)],
+            [sys.executable, "-m", "reward_agent.llm.local", str(path)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,
@@ -191,3 +193,48 @@ def _stop(process: subprocess.Popen[bytes], log: IO[bytes]) -> None:
         process.wait()
     process.stdout.close()
     log.close()
+
+
+# --- the child: ``python -m reward_agent.llm.local FILE`` ----------------------------------------
+
+
+def make_params(path: str, key: str, environ: Mapping[str, str]) -> Any:
+    """Return llama.cpp's settings."""
+    import xllamacpp
+
+    params = xllamacpp.CommonParams()
+    params.model.path = path
+    params.api_keys = [key]
+    params.n_ctx = int(environ.get("LLAMA_ARG_CTX_SIZE", _CONTEXT_TOKENS))
+    params.n_parallel = 1
+    # A thread a hyper-thread was ten times slower than one a core.
+    threads = int(environ.get("LLAMA_ARG_THREADS", max(1, (os.cpu_count() or 2) // 2)))
+    params.cpuparams.n_threads = threads
+    params.cpuparams_batch.n_threads = threads
+    if "LLAMA_ARG_N_GPU_LAYERS" in environ:
+        params.n_gpu_layers = int(environ["LLAMA_ARG_N_GPU_LAYERS"])
+    return params
+
+
+def serve(path: str) -> None:
+    """Load a model and serve it until standard input, its parent's hand, ends.
+
+    The key is the first line of standard input; the address goes to standard output once the model
+    is loaded.
+    """
+    import xllamacpp
+
+    key = sys.stdin.readline().strip()
+    try:
+        server = xllamacpp.Server(make_params(path, key, os.environ))
+    except RuntimeError:
+        # llama.cpp has said why in its log.
+        os._exit(1)
+    print(json.dumps({"url": server.listening_address}), flush=True)
+    sys.stdin.read()
+    # The server's threads do not have to be waited for.
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    serve(sys.argv[1])

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from reward_agent.errors import UsageError
-from reward_agent.llm.chat import ChatRequest, ReplyText
+from reward_agent.llm.chat import ChatRequest, ReplyText, make_reply_schema
 from reward_agent.llm.failures import Endpoint, HttpFailure
 from reward_agent.llm.provider import ProviderOptions
 from reward_agent.llm.sdk import (
@@ -20,7 +20,6 @@ from reward_agent.llm.sdk import (
     make_endpoint,
     read_event,
 )
-from reward_agent.llm.structure import make_reply_schema
 
 _COMPATIBLE_KEY = "OPENAI_COMPATIBLE_API_KEY"
 # What a server may not know or not allow, and the words with which it says so. It is left out then:

@@ -10,11 +10,11 @@ from pathlib import Path
 from reward_agent.llm.budget import Budget, BudgetedChatModel
 from reward_agent.llm.chat import DEFAULT_REPLY_TOKENS, ChatModel
 from reward_agent.llm.models import find_model, load_models
-from reward_agent.llm.prefix import LeadingChatModel
 from reward_agent.llm.provider import PROVIDERS, Provider, ProviderOptions, find_provider
 from reward_agent.llm.replies import CachedChatModel
 from reward_agent.llm.wrappers import (
     DeadlineChatModel,
+    LeadingChatModel,
     LimitedChatModel,
     RetryingChatModel,
     RoomChatModel,

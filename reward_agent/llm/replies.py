@@ -24,8 +24,14 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError
 
 from reward_agent.errors import DataError
-from reward_agent.llm.chat import AgentName, ChatModel, ChatRequest, Completion, ReplyText
-from reward_agent.llm.structure import make_reply_schema
+from reward_agent.llm.chat import (
+    AgentName,
+    ChatModel,
+    ChatRequest,
+    Completion,
+    ReplyText,
+    make_reply_schema,
+)
 from reward_agent.llm.wrappers import ChatModelWrapper
 from reward_agent.text import name_round
 from reward_agent.types import OneLine, Record, Usage

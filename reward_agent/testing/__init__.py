@@ -16,7 +16,7 @@ whose calls overtake each other:
 """
 
 from reward_agent.testing.server import FakeLLMServer, ReceivedRequest, Script
-from reward_agent.testing.steps import (
+from reward_agent.testing.wires import (
     BreakStream,
     DropConnection,
     HttpFault,

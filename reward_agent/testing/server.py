@@ -10,16 +10,18 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from reward_agent.testing.steps import (
+from reward_agent.testing.wires import (
+    AnthropicWire,
     BreakStream,
     DropConnection,
     HttpFault,
+    OpenAIWire,
     RawBody,
     Say,
     Stall,
     Step,
+    Wire,
 )
-from reward_agent.testing.wires import AnthropicWire, OpenAIWire, Wire
 
 _STALL_S = 30.0
 

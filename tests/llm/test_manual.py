@@ -11,8 +11,7 @@ from dataclasses import replace
 import pytest
 
 from reward_agent.errors import Interrupted, UsageError
-from reward_agent.llm.manual import ManualChatModel
-from reward_agent.llm.paste import Terminal
+from reward_agent.llm.manual import ManualChatModel, Terminal
 from reward_agent.llm.registry import make_chat_model
 
 REPLY = "```python\ndef compute_reward(state, action, next_state): ...\n```\n"

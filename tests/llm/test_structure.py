@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from reward_agent.errors import ContextTooLongError, ModelError
-from reward_agent.llm.structure import make_reply_schema
+from reward_agent.llm.chat import make_reply_schema
 from reward_agent.testing import FakeLLMServer, HttpFault, Say
 from reward_agent.types import Analysis, Critique
 

@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 
 from reward_agent.llm.chat import ALL_AGENTS, ChatMessage, ChatRequest, Completion
-from reward_agent.llm.prefix import LeadingChatModel, digest_prefix
 from reward_agent.llm.registry import make_chat_model
+from reward_agent.llm.wrappers import LeadingChatModel, digest_prefix
 from reward_agent.testing import FakeLLMServer, Say
 
 
