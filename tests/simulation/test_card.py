@@ -11,11 +11,13 @@ import pytest
 from reward_agent.definitions.card import (
     EnvCard,
     FieldRange,
+    ModelSource,
     find_env_dir,
     list_envs,
     load_env,
 )
 from reward_agent.errors import DataError, UnknownNameError
+from reward_agent.simulation.mujoco_batch import find_model_path
 
 ENVS = list_envs()
 
@@ -156,3 +158,24 @@ def test_no_name_is_no_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UnknownNameError):
         load_env("")
+
+
+def test_envpools_short_form_and_what_older_runs_recorded_name_its_back_end() -> None:
+    nothing = {"gymnasium": None, "file": None, "frame_skip": 5}
+    recorded = nothing | {
+        "envpool": "MetaWorld/Reach-v3", "envpool_options": {"partially_observable": False},
+        "envpool_camera": 2, "envpool_camera_is_upside_down": True,
+    }  # fmt: skip
+    model = ModelSource.model_validate(recorded)
+    assert (model.backend, model.id, model.camera) == ("envpool", "MetaWorld/Reach-v3", 2)
+    assert model == load_env("metaworld").model
+    other = nothing | {"gymnasium": "hopper.xml", "envpool": None, "envpool_camera": -1}
+    assert ModelSource.model_validate(other).backend == "mujoco"
+
+
+def test_a_name_that_only_another_back_end_knows_is_told() -> None:
+    card = load_env("hopper").model_copy(
+        update={"model": ModelSource(id="Hopper-v5", frame_skip=4)}
+    )
+    with pytest.raises(DataError, match="'Hopper-v5', MuJoCo simulates an MJCF"):
+        find_model_path(card)
