@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -67,40 +68,67 @@ def test_footage_that_cannot_be_read_is_told(tmp_path: Path, content: bytes | No
         load_footages(tmp_path / "footage.npz")
 
 
-def test_four_episodes_lie_side_by_side(tmp_path: Path) -> None:
+def film(code: str, folder: Path) -> list[str]:
+    """Run a program after the imports of films, in a process with a renderer; return its words."""
     graphics = find_graphics()
     if graphics.backend is None:
         pytest.skip("no OpenGL without a display on this machine")
-    code = (
-        "from pathlib import Path\n"
-        "import numpy as np\n"
-        "from reward_agent.film.footage import Footage\n"
-        "from reward_agent.film.video import Quality, Studio\n"
-        "from reward_agent.definitions.card import load_env\n"
-        "card = load_env('hopper')\n"
-        "qpos = np.tile([0, 1.25, 0, 0, 0, 0], (40, 1)).astype(float)\n"
-        "qpos[:, 0] = np.linspace(0, 3, 40)\n"
+    environment = os.environ | {"MUJOCO_GL": graphics.backend}
+    said = subprocess.run(
+        [sys.executable, "-c", PRELUDE + code], cwd=folder, env=environment, capture_output=True,
+        text=True, check=True,
+    )  # fmt: skip
+    return said.stdout.split()
+
+
+PRELUDE = """
+import numpy as np
+from reward_agent.definitions.card import load_env
+from reward_agent.film.footage import Footage
+from reward_agent.film.video import Quality, Studio
+card = load_env("hopper")
+qpos = np.tile([0, 1.25, 0, 0, 0, 0], (40, 1)).astype(float)
+qpos[:, 0] = np.linspace(0, 3, 40)
+def open_studio(**changes):
+    model = card.model.model_copy(update=changes)
+    return Studio(card.model_copy(update={"model": model}), Quality(160, 108, 12))
+"""
+
+
+def test_four_episodes_lie_side_by_side(tmp_path: Path) -> None:
+    said = film(
         "shots = [Footage(qpos[:n], 'one\\ntwo', 'good', {0: 'start'}) for n in (40, 20, 40)]\n"
-        "with Studio(card, Quality(160, 108, 12)) as studio:\n"
+        "with open_studio() as studio:\n"
         "    pictures, frame_ms = studio.film(shots)\n"
         "print(len(pictures), frame_ms, *pictures[0].size)\n"
         "for i in (0, -1):\n"
-        "    pictures[i].save(f'picture{i}.png')\n"
-    )
-    import os
-
-    environment = os.environ | {"MUJOCO_GL": graphics.backend}
-    command = [sys.executable, "-c", code]
-    said = subprocess.run(
-        command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
+        "    pictures[i].save(f'picture{i}.png')\n",
+        tmp_path,
     )
     # Every tenth state of 8 ms; three lines of words above each picture.
-    assert said.stdout.split() == ["4", "80", "320", str(2 * (108 + 52))]
+    assert said == ["4", "80", "320", str(2 * (108 + 52))]
     first, last = (np.asarray(Image.open(tmp_path / f"picture{i}.png"), float) for i in (0, -1))
     ground = np.s_[130:160, :160]
     assert np.abs(first[ground] - last[ground]).mean() > 1, "the ground does not move"
     assert first[:52, :160].max() > 200, "there are no words"
     assert np.ptp(first[160:, 160:]) == np.ptp(last[160:, 160:]), "the fourth place stays empty"
+
+
+def test_a_card_chooses_its_camera_and_turns_its_pictures(tmp_path: Path) -> None:
+    film(
+        "for name, changes in (('ours', {}), ('fixed', {'camera': 0}),\n"
+        "                      ('turned', {'camera': 0, 'camera_is_upside_down': True})):\n"
+        "    with open_studio(**changes) as studio:\n"
+        "        pictures, _ = studio.film([Footage(qpos, 'one', 'good', {0: 'start'})])\n"
+        "        pictures[0].save(f'{name}.png')\n",
+        tmp_path,
+    )
+    ours, fixed, turned = (
+        np.asarray(Image.open(tmp_path / f"{name}.png"), float)[-108:]
+        for name in ("ours", "fixed", "turned")
+    )
+    assert np.abs(ours - fixed).mean() > 5, "the model's camera stands elsewhere"
+    assert np.array_equal(turned, fixed[::-1, ::-1])
 
 
 def make_pictures() -> list[Image.Image]:
