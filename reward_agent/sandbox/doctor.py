@@ -9,12 +9,12 @@ import sys
 from dataclasses import dataclass
 from typing import Any
 
-from reward_agent.film.graphics import find_graphics
 from reward_agent.plugins import Plugin, Seam
 from reward_agent.sandbox.environment import find_import_roots
 from reward_agent.sandbox.filter import find_architecture
 from reward_agent.sandbox.isolation import try_seal
 from reward_agent.sandbox.landlock import read_abi
+from reward_agent.simulation.backends import find_graphics
 
 _PACKAGES = {
     "mujoco": "simulation",

@@ -9,21 +9,30 @@ from __future__ import annotations
 
 import functools
 import importlib
+import os
+import subprocess
+import sys
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol, cast
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast
 
 from reward_agent.definitions.card import EnvCard
 from reward_agent.errors import UsageError
 from reward_agent.plugins import Plugin, Seam
 from reward_agent.records.jobs import CheckEnvResult
-from reward_agent.simulation.simulation import Simulation
-from reward_agent.simulation.state import FloatArray
 
-Frame = NDArray[np.uint8]
+if TYPE_CHECKING:  # who asks which OpenGL draws waits for no NumPy
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from reward_agent.simulation.simulation import Simulation
+    from reward_agent.simulation.state import FloatArray
+
+Frame: TypeAlias = "NDArray[np.uint8]"
+# On Linux a window system is rarely there; elsewhere MuJoCo's own choice draws without one.
+_OPENGL = {"linux": ("egl", "osmesa"), "darwin": ("cgl",)}
+_OTHERWISE = ("glfw",)
+_TRY_S = 30.0
 
 
 class Shown(Protocol):
@@ -226,6 +235,55 @@ def prepare_simulation(card: EnvCard) -> None:
             importlib.import_module(name)
     except ImportError as error:
         raise UsageError(f"{row.label} cannot be imported ({error})", row.way_out) from error
+
+
+@dataclass(frozen=True)
+class Graphics:
+    """What was found.
+
+    Args:
+        backend: value for ``MUJOCO_GL``, or None if nothing draws.
+        note: why not and what to install; empty if it does.
+    """
+
+    backend: str | None
+    note: str = ""
+
+
+def find_graphics(row: Backend = MUJOCO) -> Graphics:
+    """Try the OpenGLs that a back end may draw by in turn.
+
+    Never crashes; takes some seconds, at most half a minute for each.
+    """
+    chosen = os.environ.get("MUJOCO_GL", "").lower().strip()
+    backends = row.opengl or ((chosen,) if chosen else _OPENGL.get(sys.platform, _OTHERWISE))
+    reasons = []
+    for backend in backends:
+        reason = _try_backend(backend, row.trial)
+        if reason is None:
+            return Graphics(backend)
+        reasons.append(f"{backend}: {reason}")
+    return Graphics(None, f"no video ({'; '.join(reasons)}); {row.graphics}")
+
+
+def _try_backend(backend: str, program: str) -> str | None:
+    """Return why a program that draws does not with an OpenGL, or None."""
+    command = [sys.executable, "-s", "-P", "-W", "ignore", "-c", program]
+    environment = os.environ | {"MUJOCO_GL": backend}
+    try:
+        trial = subprocess.run(
+            command, env=environment, capture_output=True, timeout=_TRY_S, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return f"no frame within {_TRY_S:g} s"
+    except OSError as error:
+        return str(error)
+    if trial.returncode < 0:
+        return f"crashed with signal {-trial.returncode}"
+    if trial.returncode:
+        lines = trial.stderr.decode(errors="replace").strip().splitlines()
+        return lines[-1][:160] if lines else f"exit code {trial.returncode}"
+    return None
 
 
 def _load(place: str) -> Any:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from reward_agent.film.footage import load_footages
-from reward_agent.film.graphics import Graphics, find_graphics
 from reward_agent.film.video import QUALITIES, Studio, has_mp4, load_mp4, write_mp4, write_webp
 from reward_agent.records.jobs import (
     FOOTAGE_FILE,
@@ -18,7 +17,7 @@ from reward_agent.records.jobs import (
     FilmJob,
     FilmResult,
 )
-from reward_agent.simulation.backends import find_backend
+from reward_agent.simulation.backends import Graphics, find_backend, find_graphics
 
 
 @dataclass

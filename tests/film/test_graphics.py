@@ -2,9 +2,8 @@ from dataclasses import replace
 
 import pytest
 
-from reward_agent.film import graphics
-from reward_agent.film.graphics import find_graphics
-from reward_agent.simulation.backends import MUJOCO
+from reward_agent.simulation import backends
+from reward_agent.simulation.backends import MUJOCO, find_graphics
 
 
 def test_missing_renderer_is_a_note_that_names_the_packages(monkeypatch):
@@ -29,13 +28,13 @@ def test_missing_renderer_is_a_note_that_names_the_packages(monkeypatch):
 def test_renderer_that_fails_in_its_own_process_is_told(monkeypatch, script, reason):
     monkeypatch.setenv("MUJOCO_GL", "egl")
     # Enough to start Python on a busy machine, except where it is to hang.
-    monkeypatch.setattr(graphics, "_TRY_S", 0.5 if "sleep" in script else 60.0)
+    monkeypatch.setattr(backends, "_TRY_S", 0.5 if "sleep" in script else 60.0)
     assert reason in find_graphics(replace(MUJOCO, trial=script)).note
 
 
 def test_second_backend_is_tried_when_the_first_fails(monkeypatch):
     monkeypatch.delenv("MUJOCO_GL", raising=False)
-    monkeypatch.setattr(graphics, "_BACKENDS", {})
-    monkeypatch.setattr(graphics, "_OTHERWISE", ("first", "second"))
+    monkeypatch.setattr(backends, "_OPENGL", {})
+    monkeypatch.setattr(backends, "_OTHERWISE", ("first", "second"))
     trial = "import os; assert os.environ['MUJOCO_GL'] == 'second'"
-    assert find_graphics(replace(MUJOCO, trial=trial)) == graphics.Graphics("second")
+    assert find_graphics(replace(MUJOCO, trial=trial)) == backends.Graphics("second")

@@ -17,8 +17,8 @@ from reward_agent.errors import DataError
 from reward_agent.evaluation.rollout import roll_out
 from reward_agent.evaluation.scoring import score_trajectories
 from reward_agent.film.footage import load_footages, make_footages, save_footages
-from reward_agent.film.graphics import find_graphics
 from reward_agent.film.video import has_mp4, write_mp4, write_webp
+from reward_agent.simulation.backends import find_graphics
 
 
 class Still:

@@ -4,11 +4,11 @@ import sys
 import pytest
 
 from reward_agent.errors import SandboxError
-from reward_agent.film.graphics import Graphics
 from reward_agent.sandbox import doctor, isolation
 from reward_agent.sandbox.filter import find_architecture
 from reward_agent.sandbox.isolation import SealReport
 from reward_agent.sandbox.landlock import read_abi
+from reward_agent.simulation.backends import Graphics
 
 
 @pytest.fixture
