@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import shutil
 import threading
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from reward_agent.designers.brief import DesignBrief
@@ -42,7 +42,6 @@ from reward_agent.sandbox.runner import JobExit
 from reward_agent.text import name_round
 from reward_agent.threads import map_threads
 from reward_agent.types import (
-    CheckReport,
     Critique,
     Finding,
     ProbeReport,
@@ -107,104 +106,131 @@ def _make_entrant(run: ActiveRun, index: int, draft: DraftRecord) -> Entrant:
     )
 
 
-@dataclass
-class _Draft:
-    """The draft in the making."""
-
-    folder: Path
-    attempts: list[Attempt] = field(default_factory=list)
-    critique: Critique | None = None
-    completions: list[Completion] = field(default_factory=list)
-    is_revised: bool = False
-
-
 def draft_candidate(run: ActiveRun, brief: DesignBrief, stored: StoredEpisodes) -> DraftRecord:
     """Bring one candidate to the point where it may be trained, or give it up.
 
     Raises:
         ModelError: the language model cannot be used.
     """
-    draft = _Draft(run.store.draft_dir(brief.iteration, brief.index))
-    draft.folder.mkdir(parents=True, exist_ok=True)
-    with run.ledger.spend("llm"):
-        proposal = run.designer.propose(brief)
-    examination = _examine(run, draft, proposal, stored)
-    examination = _repair(run, draft, brief, examination, stored)
-    if examination.is_accepted and run.critic is not None:
-        examination = _review(run, draft, brief, examination, stored)
-    record = _write_draft(run, draft, brief, examination)
+    drafting = _Drafting(run, brief, stored)
+    record = drafting.write(drafting.make())
     run.notify(Drafted(brief.iteration, brief.index, record.id, record.idea, record.outcome))
     return record
 
 
-def _repair(
-    run: ActiveRun,
-    draft: _Draft,
-    brief: DesignBrief,
-    examination: Examination,
-    stored: StoredEpisodes,
-) -> Examination:
-    """Give findings back to the Designer, a bounded number of times."""
-    for number in range(run.settings.max_repairs):
-        if examination.is_accepted or examination.proposal.is_final:
-            break
-        _write_attempt(draft, examination)
-        with run.ledger.spend("llm"):
-            proposal = run.designer.repair(brief, examination, number)
-        examination = _examine(run, draft, proposal, stored)
-    return examination
+class _Drafting:
+    """A candidate in the making, with what was said of it on the way.
 
+    Args:
+        run: the run in progress.
+        brief: what is asked for.
+        stored: episodes that its program is tried on.
+    """
 
-def _review(
-    run: ActiveRun,
-    draft: _Draft,
-    brief: DesignBrief,
-    examination: Examination,
-    stored: StoredEpisodes,
-) -> Examination:
-    """Ask the Critic once; a revision that fails the cheap stages is not taken."""
-    assert run.critic is not None
-    with run.ledger.spend("llm"):
-        opinion = run.critic.review(brief, examination)
-    draft.completions.extend(opinion.completions)
-    draft.critique = opinion.record
-    if opinion.record is None or opinion.record.verdict == "accept":
+    def __init__(self, run: ActiveRun, brief: DesignBrief, stored: StoredEpisodes) -> None:
+        self._run, self._brief, self._stored = run, brief, stored
+        self._folder = run.store.draft_dir(brief.iteration, brief.index)
+        self._attempts: list[Attempt] = []
+        self._completions: list[Completion] = []
+        self._critique: Critique | None = None
+        self._is_revised = False
+
+    def make(self) -> Examination:
+        """Return the last proposal, with what it takes to get it accepted behind it."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        examination = self._repair(self._ask(self._run.designer.propose))
+        return self._review(examination) if examination.is_accepted else examination
+
+    def _ask(self, ask: Callable[..., Proposal], *given: object) -> Examination:
+        """Let the Designer write something; check it, then probe it if the rules accept it."""
+        with self._run.ledger.spend("llm"):
+            proposal = ask(self._brief, *given)
+        self._completions.extend(proposal.completions)
+        if proposal.program is None:
+            return Examination(proposal, proposal.outcome or Outcome(kind="no_program"))
+        with self._run.ledger.spend("checks"):
+            check = check_program(proposal.program, self._run.shown_card)
+        if not check.is_accepted:
+            return Examination(proposal, _name_rejection("check", check.errors), check)
+        job_dir = self._folder / "probe"
+        shutil.rmtree(job_dir, ignore_errors=True)  # of a proposal before it
+        probe = run_probe(self._run, proposal.program, job_dir, self._stored)
+        outcome = ACCEPTED if probe.is_accepted else _name_rejection("probe", probe.errors)
+        return Examination(proposal, outcome, check, probe)
+
+    def _repair(self, examination: Examination) -> Examination:
+        """Give findings back to the Designer, a bounded number of times."""
+        for number in range(self._run.settings.max_repairs):
+            if examination.is_accepted or examination.proposal.is_final:
+                break
+            self._keep(examination)
+            examination = self._ask(self._run.designer.repair, examination, number)
         return examination
-    with run.ledger.spend("llm"):
-        proposal = run.designer.revise(brief, examination, opinion.record)
-    revised = _examine(run, draft, proposal, stored)
-    revised = _repair(run, draft, brief, revised, stored)
-    draft.is_revised = revised.is_accepted
-    rejected = examination if revised.is_accepted else revised
-    _write_attempt(draft, rejected, REVISED if revised.is_accepted else rejected.outcome)
-    return revised if revised.is_accepted else examination
+
+    def _review(self, examination: Examination) -> Examination:
+        """Ask the Critic once; a revision that fails the cheap stages is not taken."""
+        if self._run.critic is None:
+            return examination
+        with self._run.ledger.spend("llm"):
+            opinion = self._run.critic.review(self._brief, examination)
+        self._completions.extend(opinion.completions)
+        self._critique = opinion.record
+        if opinion.record is None or opinion.record.verdict == "accept":
+            return examination
+        revised = self._repair(self._ask(self._run.designer.revise, examination, opinion.record))
+        self._is_revised = revised.is_accepted
+        if self._is_revised:
+            self._keep(examination, REVISED)
+            return revised
+        self._keep(revised)
+        return examination
+
+    def _keep(self, examination: Examination, outcome: Outcome | None = None) -> None:
+        """Keep a reply that did not become the program."""
+        _write_examination(self._folder / "attempts" / str(len(self._attempts)), examination)
+        program = examination.program
+        self._attempts.append(
+            Attempt(
+                outcome=outcome or examination.outcome,
+                program_sha256=program.sha256 if program else None,
+                findings=examination.findings,
+            )
+        )
+
+    def write(self, examination: Examination) -> DraftRecord:
+        """Write the draft's files, the record last."""
+        _write_examination(self._folder, examination)
+        if self._critique is not None:
+            write_record(self._folder / "critique.json", self._critique)
+        program, probe = examination.program, examination.probe
+        record = DraftRecord(
+            id=(program or RewardProgram(examination.proposal.reply)).id,
+            index=self._brief.index,
+            idea=self._brief.idea.name,
+            parent=self._brief.idea.parent,
+            outcome=examination.outcome,
+            program_sha256=program.sha256 if program else None,
+            attempts=tuple(self._attempts),
+            is_revised=self._is_revised,
+            rank_agreement=probe.rank_agreement if probe else None,
+            usage=sum((completion.usage for completion in self._completions), Usage()),
+        )
+        write_record(self._folder / DRAFT_FILE, record)
+        return record
 
 
-def _examine(
-    run: ActiveRun, draft: _Draft, proposal: Proposal, stored: StoredEpisodes
-) -> Examination:
-    """Check a proposal, then probe it if the static rules accept it."""
-    draft.completions.extend(proposal.completions)
-    if proposal.program is None:
-        return Examination(proposal, proposal.outcome or Outcome(kind="no_program"))
-    with run.ledger.spend("checks"):
-        check = check_program(proposal.program, run.shown_card)
-    if not check.is_accepted:
-        return Examination(proposal, _name_rejection("check", check.errors), check)
-    return _probe(run, draft, proposal, check, stored)
-
-
-def _probe(
-    run: ActiveRun, draft: _Draft, proposal: Proposal, check: CheckReport, stored: StoredEpisodes
-) -> Examination:
-    """Dry-run an accepted program in the sandbox."""
-    assert proposal.program is not None
-    job_dir = draft.folder / "probe"
-    shutil.rmtree(job_dir, ignore_errors=True)  # of a proposal before it
-    probe = run_probe(run, proposal.program, job_dir, stored)
-    if not probe.is_accepted:
-        return Examination(proposal, _name_rejection("probe", probe.errors), check, probe)
-    return Examination(proposal, ACCEPTED, check, probe)
+def _write_examination(folder: Path, examination: Examination) -> None:
+    proposal = examination.proposal
+    if proposal.reply:
+        write_text(folder / "reply.md", proposal.reply)
+    if proposal.program is not None:
+        write_text(folder / PROGRAM_FILE, proposal.program.source)
+        if proposal.plan is not None:
+            write_plan(folder, proposal.program, proposal.plan)
+    if examination.check is not None:
+        write_record(folder / "check.json", examination.check)
+    if examination.probe is not None:
+        write_record(folder / PROBE_FILE, examination.probe)
 
 
 def run_probe(
@@ -246,59 +272,6 @@ def _name_rejection(stage: Stage, errors: tuple[Finding, ...]) -> Outcome:
     more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
     detail = f"{place}{first.message}{remedy}{more}"
     return Outcome(kind="rejected", stage=stage, detail=detail)
-
-
-def _write_attempt(draft: _Draft, examination: Examination, outcome: Outcome | None = None) -> None:
-    """Keep a reply that did not become the program."""
-    folder = draft.folder / "attempts" / str(len(draft.attempts))
-    _write_examination(folder, examination)
-    program = examination.program
-    draft.attempts.append(
-        Attempt(
-            outcome=outcome or examination.outcome,
-            program_sha256=program.sha256 if program else None,
-            findings=examination.findings,
-        )
-    )
-
-
-def _write_examination(folder: Path, examination: Examination) -> None:
-    proposal = examination.proposal
-    if proposal.reply:
-        write_text(folder / "reply.md", proposal.reply)
-    if proposal.program is not None:
-        write_text(folder / PROGRAM_FILE, proposal.program.source)
-        if proposal.plan is not None:
-            write_plan(folder, proposal.program, proposal.plan)
-    if examination.check is not None:
-        write_record(folder / "check.json", examination.check)
-    if examination.probe is not None:
-        write_record(folder / PROBE_FILE, examination.probe)
-
-
-def _write_draft(
-    run: ActiveRun, draft: _Draft, brief: DesignBrief, examination: Examination
-) -> DraftRecord:
-    """Write the draft's files, the record last."""
-    _write_examination(draft.folder, examination)
-    if draft.critique is not None:
-        write_record(draft.folder / "critique.json", draft.critique)
-    program = examination.program
-    identity = program.id if program else RewardProgram(examination.proposal.reply).id
-    record = DraftRecord(
-        id=identity,
-        index=brief.index,
-        idea=brief.idea.name,
-        parent=brief.idea.parent,
-        outcome=examination.outcome,
-        program_sha256=program.sha256 if program else None,
-        attempts=tuple(draft.attempts),
-        is_revised=draft.is_revised,
-        rank_agreement=examination.probe.rank_agreement if examination.probe else None,
-        usage=sum((completion.usage for completion in draft.completions), Usage()),
-    )
-    write_record(draft.folder / DRAFT_FILE, record)
-    return record
 
 
 @dataclass(frozen=True)
