@@ -20,7 +20,6 @@ from reward_agent.llm.replies import (
     Source,
     make_cache_key,
     make_call_record,
-    make_failure_record,
 )
 from reward_agent.llm.wrappers import ChatModelWrapper
 from reward_agent.types import Usage
@@ -88,12 +87,12 @@ class Budget:
         """
         with self._change:
             while not self.reached:
-                passed = self._find_passed(sum(self._reserved, self._spent) + worst)
+                passed = self._explain_passed(worst, what)
                 if not passed:
                     self._reserved.append(worst)
                     return
                 if not self._reserved:
-                    self.reached = self._explain(passed, worst, what)
+                    self.reached = passed
                 elif self._cancel.is_set():
                     raise Interrupted("stopped while waiting for other calls", "use --resume")
                 else:
@@ -107,30 +106,23 @@ class Budget:
             self._spent = self._spent + sum_charges([record])
             self._change.notify_all()
 
-    def _find_passed(self, total: Usage) -> str:
-        """Return the option of the limit that a total would pass."""
-        limits = self.limits
+    def _explain_passed(self, worst: Usage, what: str) -> str:
+        """Say which limit a call may pass beside those under way; '' if none."""
+        limits, spent = self.limits, self._spent
+        total = sum(self._reserved, spent) + worst
         if limits.calls is not None and total.n_calls > limits.calls:
-            return "--max-calls"
+            return f"--max-calls {limits.calls} is reached: {spent.n_calls} calls were made"
         if limits.tokens is not None and _count_tokens(total) > limits.tokens:
-            return "--max-tokens"
-        if limits.usd is not None and (total.usd or 0.0) > limits.usd:
-            return "--max-usd"
-        return ""
-
-    def _explain(self, option: str, worst: Usage, what: str) -> str:
-        spent = self._spent
-        if option == "--max-calls":
-            return f"{option} {self.limits.calls} is reached: {spent.n_calls} calls were made"
-        if option == "--max-tokens":
             return (
-                f"{option} {self.limits.tokens:,} is reached: {_count_tokens(spent):,} are used, "
+                f"--max-tokens {limits.tokens:,} is reached: {_count_tokens(spent):,} are used, "
                 f"and the next call ({what}) may take {_count_tokens(worst):,}"
             )
-        return (
-            f"{option} {self.limits.usd:g} is reached: {spent.usd or 0.0:.4g} USD are spent, "
-            f"and the next call ({what}) may cost {worst.usd or 0.0:.2g}"
-        )
+        if limits.usd is not None and (total.usd or 0.0) > limits.usd:
+            return (
+                f"--max-usd {limits.usd:g} is reached: {spent.usd or 0.0:.4g} USD are spent, "
+                f"and the next call ({what}) may cost {worst.usd or 0.0:.2g}"
+            )
+        return ""
 
 
 class BudgetedChatModel(ChatModelWrapper):
@@ -177,8 +169,7 @@ class BudgetedChatModel(ChatModelWrapper):
             self._budget.settle(worst, failure)
             raise
         call = make_call_record(request, completion, self._source)
-        key = make_cache_key(self.inner, request)
-        self._budget.replies.note(call, key, request, completion)
+        self._budget.replies.note(call, make_cache_key(self, request), request, completion)
         self._budget.settle(worst, call)
         return completion
 
@@ -201,14 +192,18 @@ class BudgetedChatModel(ChatModelWrapper):
     def _record_failure(
         self, request: ChatRequest, worst: Usage, error: BaseException
     ) -> CallRecord:
-        """Return the record of a call without a reply.
+        """Return the record of a call without a reply, with the most that it can cost.
 
         One that broke off may be billed; what comes with an error status is not.
         """
         is_billed = isinstance(error, ModelError) and error.may_be_billed
         usage = worst.model_copy(update={"is_estimated": True}) if is_billed else Usage(n_calls=1)
+        nothing = Completion(
+            reply="", stop_reason="stop", model=self.name, provider=self.provider, usage=usage
+        )
         reason = error.message if isinstance(error, ModelError) else type(error).__name__
-        return make_failure_record(request, self, reason, usage)
+        call = make_call_record(request, nothing)
+        return call.model_copy(update={"outcome": reason, "is_failed": True})
 
 
 def estimate_worst_case(request: ChatRequest, card: ModelCard | None) -> Usage:

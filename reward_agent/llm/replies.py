@@ -15,7 +15,7 @@ import json
 import sqlite3
 import threading
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -49,14 +49,7 @@ create table if not exists completions (
     created_at text not null default (strftime('%Y-%m-%dT%H:%M:%SZ', 'now'))
 )
 """
-_CALLS = """
-create table calls (
-    id integer primary key, key text, time text not null, agent text not null,
-    template text not null, iteration integer, candidate integer not null, provider text not null,
-    model text not null, source text not null, outcome text not null, is_failed integer not null,
-    usage text not null, wall_s real not null
-)
-"""
+_CALLS = "create table calls (id integer primary key, key text, call text not null)"
 _HAS_CALLS = "select count(*) from sqlite_master where type = 'table' and name = 'calls'"
 _COLUMNS = "request, agent, template, iteration, candidate, prompt, completion"
 # Errors of a file that is not one of ours, or is damaged; a locked or unreadable one stays.
@@ -262,7 +255,8 @@ def read_calls(run_dir: Path) -> list[CallRecord]:
     if path.is_file():
         with contextlib.suppress(sqlite3.Error), contextlib.closing(_peek(path)) as db:
             if db.execute(_HAS_CALLS).fetchone()[0]:
-                return list(_select_calls(db))
+                rows = db.execute("select call from calls order by id")
+                return list(_parse_calls(row[0] for row in rows))
     return _read_old_calls(run_dir / OLD_CALLS_FILE)
 
 
@@ -295,27 +289,17 @@ def make_call_record(
 ) -> CallRecord:
     """Return the record of a request that was answered."""
     return CallRecord(
-        **_describe_call(request),
+        time=datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+        agent=request.agent,
+        template=request.template,
+        iteration=request.iteration,
+        candidate=request.sample_index,
         provider=completion.provider,
         model=completion.model,
         source=source,
         outcome=completion.stop_reason,
         usage=completion.usage,
         wall_s=completion.wall_s,
-    )
-
-
-def make_failure_record(
-    request: ChatRequest, model: ChatModel, reason: str, usage: Usage
-) -> CallRecord:
-    """Return the record of a request that was not answered; ``usage`` is the most it can cost."""
-    return CallRecord(
-        **_describe_call(request),
-        provider=model.provider,
-        model=model.name,
-        outcome=reason,
-        is_failed=True,
-        usage=usage,
     )
 
 
@@ -328,16 +312,6 @@ def make_cache_key(model: ChatModel, request: ChatRequest) -> str:
 def digest_request(request: ChatRequest) -> str:
     """Return the sha256 of everything that is sent, whatever the model, and of the sample index."""
     return _digest(_describe(request))
-
-
-def _describe_call(request: ChatRequest) -> dict[str, Any]:
-    return {
-        "time": datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
-        "agent": request.agent,
-        "template": request.template,
-        "iteration": request.iteration,
-        "candidate": request.sample_index,
-    }
 
 
 def _describe(request: ChatRequest) -> dict[str, object]:
@@ -400,26 +374,21 @@ def _insert_reply(
 
 
 def _insert_call(db: sqlite3.Connection, call: CallRecord, key: str | None) -> None:
-    values = call.model_dump() | {"key": key, "usage": call.usage.model_dump_json()}
-    names, marks = ", ".join(values), ", ".join("?" * len(values))
-    db.execute(f"insert into calls ({names}) values ({marks})", tuple(values.values()))
+    db.execute("insert into calls (key, call) values (?, ?)", (key, call.model_dump_json()))
 
 
-def _select_calls(db: sqlite3.Connection) -> Iterator[CallRecord]:
-    names = list(CallRecord.model_fields)
-    for row in db.execute(f"select {', '.join(names)} from calls order by id"):
-        values = dict(zip(names, row, strict=True))
-        with contextlib.suppress(ValueError):
-            usage = json.loads(values["usage"])
-            yield CallRecord.model_validate(values | {"usage": usage})
+def _parse_calls(lines: Iterable[str]) -> Iterator[CallRecord]:
+    """Parse calls; one that a killed process left half-written is passed over."""
+    for line in lines:
+        with contextlib.suppress(ValidationError):
+            yield CallRecord.model_validate_json(line)
 
 
 def _read_old_calls(path: Path) -> list[CallRecord]:
-    """Read the lines of an earlier version; one that was left half-written is passed over."""
-    records = []
-    for line in path.read_text("utf-8", "replace").splitlines() if path.is_file() else ():
-        with contextlib.suppress(ValidationError):
-            call = CallRecord.model_validate_json(line)
-            is_failed = call.outcome.startswith("failed: ")
-            records.append(call.model_copy(update={"is_failed": is_failed}))
-    return records
+    """Read the lines of an earlier version, which told a failure by its outcome alone."""
+    if not path.is_file():
+        return []
+    return [
+        call.model_copy(update={"is_failed": call.outcome.startswith("failed: ")})
+        for call in _parse_calls(path.read_text("utf-8", "replace").splitlines())
+    ]
