@@ -48,11 +48,7 @@ def write_plan(folder: Path, program: RewardProgram, plan: Mapping[str, Any]) ->
 
 def read_history(store: RunStore) -> list[HistoryEntry]:
     """Return every candidate of the complete iterations, oldest first."""
-    return [
-        read_entry(store, candidate)
-        for index in store.list_iterations()
-        for candidate in store.read_iteration(index).candidates
-    ]
+    return [read_entry(store, candidate) for candidate in store.list_finished()]
 
 
 def read_entry(store: RunStore, candidate: Candidate) -> HistoryEntry:

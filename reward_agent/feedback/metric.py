@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from reward_agent.designers.brief import HistoryEntry
-from reward_agent.designers.history import find_best, read_history
+from reward_agent.designers.history import read_entry
 from reward_agent.designers.reply import parse_record
 from reward_agent.designers.roles import MetricWords
 from reward_agent.errors import DataError
@@ -20,17 +20,17 @@ from reward_agent.records.events import MetricChosen, Rescored
 from reward_agent.records.store import (
     METRIC_FILE,
     Candidate,
-    Iteration,
     MetricOrigin,
     RunRecord,
     RunStore,
+    rank_candidates,
     read_record,
     write_record,
     write_text,
 )
 from reward_agent.rewards.checks import check_metric
 from reward_agent.run.active import ActiveRun, Metric
-from reward_agent.run.evaluate import evaluate_recorded, evaluate_training, summarise_candidate
+from reward_agent.run.evaluate import evaluate_candidate, evaluate_recorded
 from reward_agent.run.metric import WORDS_FILE
 from reward_agent.types import CheckReport, Evaluation
 
@@ -170,49 +170,31 @@ def adopt_metric(run: ActiveRun, metric: Metric, view: MetricView) -> None:
 
 
 def _evaluate_all(run: ActiveRun) -> None:
-    """Judge every candidate's training anew and rewrite the rounds' records."""
-    best: Candidate | None = None
+    """Evaluate every candidate's training anew and rewrite the rounds' records."""
+    known: list[Candidate] = []
     for index in run.store.list_iterations():
         iteration = run.store.read_iteration(index)
         candidates = tuple(_evaluate_again(run, item) for item in iteration.candidates)
-        known = [*([best] if best else []), *candidates]
-        best = _find_best(known)
-        run.store.write_iteration(_renew(iteration, candidates, best))
-    run.background.finish()
-
-
-def _evaluate_again(run: ActiveRun, candidate: Candidate) -> Candidate:
-    store, seed = run.store, run.settings.seed
-    [entry] = [item for item in read_history(store) if item.candidate.id == candidate.id]
-    if candidate.evaluation is None or entry.training is None or entry.program is None:
-        return candidate
-    folder = store.candidate_dir(candidate.iteration, candidate.id)
-    evaluation_dir = store.evaluation_dir(candidate.iteration, candidate.id, seed)
-    training_dir = store.training_dir(candidate.iteration, candidate.id, seed)
-    # A job is known by what it asks for, and that does not name the trusted metric.
-    (evaluation_dir / EXIT_FILE).unlink(missing_ok=True)
-    evaluated = evaluate_training(run, evaluation_dir, training_dir, entry.training, candidate.id)
-    write_record(folder / "evaluation.json", evaluated)
-    summarise_candidate(run, folder, evaluation_dir, entry.program, entry.training, evaluated)
-    changes = {"task_score": evaluated.best.task_score, "evaluation": evaluated.best}
-    candidate = candidate.model_copy(update=changes)
-    write_record(folder / "candidate.json", candidate)
-    run.notify(Rescored(candidate.id, candidate.task_score))
-    return candidate
-
-
-def _find_best(candidates: Iterable[Candidate]) -> Candidate | None:
-    best = find_best([HistoryEntry(candidate) for candidate in candidates])
-    return best.candidate if best else None
-
-
-def _renew(
-    iteration: Iteration, candidates: tuple[Candidate, ...], best: Candidate | None
-) -> Iteration:
-    return iteration.model_copy(
-        update={
+        known += candidates
+        best = next(iter(rank_candidates(known)), None)
+        changes = {
             "candidates": candidates,
             "best": best.id if best else None,
             "best_task_score": best.task_score if best else None,
         }
-    )
+        run.store.write_iteration(iteration.model_copy(update=changes))
+    run.background.finish()
+
+
+def _evaluate_again(run: ActiveRun, candidate: Candidate) -> Candidate:
+    training = read_entry(run.store, candidate).training
+    if candidate.evaluation is None or training is None:
+        return candidate
+    # A job is known by what it asks for, and that does not name the trusted metric.
+    folder = run.store.evaluation_dir(candidate.iteration, candidate.id, run.settings.seed)
+    (folder / EXIT_FILE).unlink(missing_ok=True)
+    candidate = evaluate_candidate(run, candidate, training)
+    folder = run.store.candidate_dir(candidate.iteration, candidate.id)
+    write_record(folder / "candidate.json", candidate)
+    run.notify(Rescored(candidate.id, candidate.task_score))
+    return candidate

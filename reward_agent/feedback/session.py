@@ -37,13 +37,12 @@ from reward_agent.feedback.rounds import (
     make_feedback,
     run_round,
 )
-from reward_agent.feedback.state import SessionState, find_film, make_shown
+from reward_agent.feedback.state import SessionState, make_shown
 from reward_agent.records.events import Listener, RoundAnswered, SessionOpened, ignore
 from reward_agent.records.jobs import RESULT_FILE, EvaluateResult
 from reward_agent.records.outcomes import FINISHED, INTERRUPTED, Outcome
 from reward_agent.records.settings import RunSettings, change_settings
 from reward_agent.records.store import (
-    Candidate,
     RunRecord,
     Winner,
     find_run,
@@ -53,7 +52,7 @@ from reward_agent.rewards.checks import check_program
 from reward_agent.run.active import ActiveRun, Metric
 from reward_agent.run.evaluate import film
 from reward_agent.run.open import HeldRun, open_run
-from reward_agent.run.winner import update_run, write_results
+from reward_agent.run.winner import make_winner, update_run, write_results
 from reward_agent.types import CheckReport, RewardProgram
 
 MAX_CANDIDATES = 3
@@ -139,7 +138,10 @@ class Session(SessionState):
         entry = self.find(name) if name else self.need_current()
         candidate = entry.candidate
         self.log.append(Decided, candidate=candidate.id, verdict="accepted")
-        winner = self._make_winner(candidate)
+        winner = self.run.winner
+        if winner is None or winner.candidate != candidate.id:
+            # By the policy that the person watched: that of the search's seed.
+            winner = make_winner(self.store, candidate, self._held.settings.seed)
         changes = {"winner": winner, "status": "finished", "note": "accepted by a person"}
         write_results(self.store, self.run.model_copy(update=changes))
         return winner
@@ -289,29 +291,6 @@ class Session(SessionState):
     def _list_after(self, iteration: int) -> Sequence[Any]:
         candidates = self.store.read_iteration(iteration).candidates
         return [make_shown(self.store, candidate) for candidate in candidates]
-
-    # --- parts ------------------------------------------------------------------------------------
-
-    def _make_winner(self, candidate: Candidate) -> Winner:
-        """Describe the accepted candidate by the policy that the person watched."""
-        run = self.run
-        if run.winner is not None and run.winner.candidate == candidate.id:
-            return run.winner
-        seed = self._held.settings.seed
-        folder = self.store.evaluation_dir(candidate.iteration, candidate.id, seed)
-        evaluated = read_record(folder / RESULT_FILE, EvaluateResult)
-        film = find_film(self.store, candidate)
-        rate_of_success = candidate.evaluation.success_rate if candidate.evaluation else None
-        return Winner(
-            candidate=candidate.id,
-            iteration=candidate.iteration,
-            seed=seed,
-            task_score=candidate.task_score,
-            success_rate=rate_of_success,
-            is_confirmed=False,
-            policy_file=(folder / evaluated.best_file).relative_to(self.store.dir).as_posix(),
-            video_file=film.relative_to(self.store.dir).as_posix() if film else None,
-        )
 
 
 @contextmanager

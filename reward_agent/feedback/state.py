@@ -208,14 +208,10 @@ def make_shown(store: RunStore, candidate: Candidate) -> ShownCandidate:
         iteration=candidate.iteration,
         outcome=candidate.outcome,
         program_sha256=candidate.program_sha256,
-        program_file=_name_in_run(store, program) if program.is_file() else None,
-        video_file=_name_in_run(store, film) if film else None,
+        program_file=store.name_file(program) if program.is_file() else None,
+        video_file=store.name_file(film) if film else None,
         task_score=candidate.task_score,
     )
-
-
-def _name_in_run(store: RunStore, path: Path) -> str:
-    return path.relative_to(store.dir).as_posix()
 
 
 _MAX_CHARS = 2000

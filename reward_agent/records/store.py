@@ -52,6 +52,7 @@ from reward_agent.types import (
     Record,
     Sha256,
     Usage,
+    rank_value,
 )
 
 R = TypeVar("R", bound=BaseModel)
@@ -110,6 +111,12 @@ class Candidate(DraftRecord):
     total_timesteps: int = 0
     task_score: Finite | None = None
     evaluation: Evaluation | None = None
+
+
+def rank_candidates(candidates: Iterable[Candidate]) -> list[Candidate]:
+    """Return those that have a task score, the best first, the earlier one of equals."""
+    scored = [candidate for candidate in candidates if candidate.task_score is not None]
+    return sorted(scored, key=lambda candidate: -rank_value(candidate.task_score))
 
 
 class Iteration(FileRecord):
@@ -293,6 +300,10 @@ class RunStore:
         except OSError:
             return True
 
+    def name_file(self, path: Path) -> str:
+        """Return a file's name within the run."""
+        return path.relative_to(self.dir).as_posix()
+
     def append_event(self, event: Event) -> None:
         """Append one line to ``events.jsonl``, durably."""
         line = json.dumps({"time": now_utc(), **event.to_dict()})
@@ -350,6 +361,14 @@ class RunStore:
         """Read a finished candidate."""
         path = self.candidate_dir(iteration, candidate_id) / "candidate.json"
         return read_record(path, Candidate)
+
+    def list_finished(self) -> list[Candidate]:
+        """Return every candidate of the complete iterations, oldest first."""
+        return [
+            candidate
+            for index in self.list_iterations()
+            for candidate in self.read_iteration(index).candidates
+        ]
 
     def read_program(self, iteration: int, candidate_id: str) -> str:
         """Read a candidate's program text; empty if it has none."""

@@ -30,7 +30,7 @@ from reward_agent.records.jobs import (
     ScoreJob,
     ScoreResult,
 )
-from reward_agent.records.store import write_record, write_text
+from reward_agent.records.store import Candidate, write_record, write_text
 from reward_agent.run.active import ActiveRun, Lab, copy_into
 from reward_agent.run.train import Entrant, check_policy
 from reward_agent.summary.summary import TrajectorySummary, render_summary, summarise
@@ -227,6 +227,30 @@ def evaluate_training(
     return evaluated
 
 
+def evaluate_candidate(run: ActiveRun, candidate: Candidate, result: TrainingResult) -> Candidate:
+    """Score and summarise what was trained with a candidate; return it with its score.
+
+    Raises:
+        DataError: what the training left cannot be evaluated.
+    """
+    store, seed = run.store, run.settings.seed
+    folder = store.candidate_dir(candidate.iteration, candidate.id)
+    evaluation_dir = store.evaluation_dir(candidate.iteration, candidate.id, seed)
+    training_dir = store.training_dir(candidate.iteration, candidate.id, seed)
+    write_record(folder / "training.json", result)
+    evaluated = evaluate_training(run, evaluation_dir, training_dir, result, candidate.id)
+    write_record(folder / "evaluation.json", evaluated)
+    program = RewardProgram(store.read_program(candidate.iteration, candidate.id))
+    _summarise(run, folder, evaluation_dir, program, result, evaluated)
+    return candidate.model_copy(
+        update={
+            "total_timesteps": result.total_timesteps,
+            "task_score": evaluated.best.task_score,
+            "evaluation": evaluated.best,
+        }
+    )
+
+
 def describe_terms(result: TrainingResult) -> str:
     """Say in a line what the reward paid at the end of a training, the weightiest terms first."""
     shares = {
@@ -302,7 +326,7 @@ def _list_files(found: FilmResult) -> tuple[str | None, ...]:
     return found.video_file, found.mp4_file, found.strip_file
 
 
-def summarise_candidate(
+def _summarise(
     run: ActiveRun,
     candidate_dir: Path,
     evaluation_dir: Path,

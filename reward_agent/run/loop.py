@@ -11,25 +11,27 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from reward_agent.designers.brief import DesignBrief, HistoryEntry
-from reward_agent.designers.history import find_best, read_entry, read_history, recall
+from reward_agent.designers.history import read_entry, read_history, recall
 from reward_agent.designers.ideas import choose_ideas
 from reward_agent.errors import DataError
 from reward_agent.records.events import Concluded, Finished, IterationFinished, IterationStarted
 from reward_agent.records.outcomes import Outcome
-from reward_agent.records.store import Candidate, DraftRecord, Iteration, RunRecord, write_record
+from reward_agent.records.store import (
+    Candidate,
+    DraftRecord,
+    Iteration,
+    RunRecord,
+    rank_candidates,
+    write_record,
+)
 from reward_agent.run.active import ActiveRun
 from reward_agent.run.draft import draft_all
-from reward_agent.run.evaluate import (
-    StoredEpisodes,
-    collect_episodes,
-    evaluate_training,
-    summarise_candidate,
-)
+from reward_agent.run.evaluate import StoredEpisodes, collect_episodes, evaluate_candidate
 from reward_agent.run.race import Race
 from reward_agent.run.train import Finish, read_initial_policy
 from reward_agent.run.winner import name_winner, update_run
 from reward_agent.threads import map_threads
-from reward_agent.types import RewardProgram, TrainingResult, Usage, rank_value
+from reward_agent.types import Usage
 
 
 def run_design(run: ActiveRun) -> RunRecord:
@@ -140,7 +142,7 @@ def _conclude_draft(
     )
     if finish is not None and finish.result is not None and finish.result.snapshots:
         try:
-            return _evaluate_candidate(run, candidate, finish.result)
+            return evaluate_candidate(run, candidate, finish.result)
         except DataError as error:  # what the training left cannot be evaluated
             outcome = Outcome(kind="failed", stage="evaluation", detail=error.message)
             return candidate.model_copy(update={"outcome": outcome})
@@ -171,32 +173,10 @@ def _analyse(run: ActiveRun, candidate_dir: Path, brief: DesignBrief, entry: His
     return sum((completion.usage for completion in opinion.completions), Usage())
 
 
-def _evaluate_candidate(run: ActiveRun, candidate: Candidate, result: TrainingResult) -> Candidate:
-    store, seed = run.store, run.settings.seed
-    folder = store.candidate_dir(candidate.iteration, candidate.id)
-    evaluation_dir = store.evaluation_dir(candidate.iteration, candidate.id, seed)
-    training_dir = store.training_dir(candidate.iteration, candidate.id, seed)
-    write_record(folder / "training.json", result)
-    evaluated = evaluate_training(run, evaluation_dir, training_dir, result, candidate.id)
-    write_record(folder / "evaluation.json", evaluated)
-    program = RewardProgram(store.read_program(candidate.iteration, candidate.id))
-    summarise_candidate(run, folder, evaluation_dir, program, result, evaluated)
-    return candidate.model_copy(
-        update={
-            "total_timesteps": result.total_timesteps,
-            "task_score": evaluated.best.task_score,
-            "evaluation": evaluated.best,
-        }
-    )
-
-
 def _make_iteration(
     run: ActiveRun, index: int, candidates: tuple[Candidate, ...], wall_s: float
 ) -> Iteration:
-    earlier = find_best(read_history(run.store))
-    known = [*([earlier.candidate] if earlier else []), *candidates]
-    scored = [candidate for candidate in known if candidate.task_score is not None]
-    best = max(scored, key=lambda candidate: rank_value(candidate.task_score), default=None)
+    best = next(iter(rank_candidates([*run.store.list_finished(), *candidates])), None)
     return Iteration(
         index=index,
         candidates=candidates,
@@ -225,7 +205,5 @@ def _list_unasked(iteration: Iteration) -> list[str]:
 
 def _is_target_reached(run: ActiveRun) -> bool:
     target = run.settings.target_score
-    best = find_best(read_history(run.store))
-    return (
-        target is not None and best is not None and rank_value(best.candidate.task_score) >= target
-    )
+    scores = [c.task_score for c in run.store.list_finished() if c.task_score is not None]
+    return target is not None and any(score >= target for score in scores)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from math import inf
 from pathlib import Path
 from statistics import fmean
 
-from reward_agent.designers.brief import HistoryEntry
-from reward_agent.designers.history import find_best, read_history
 from reward_agent.errors import BudgetError, DataError, RewardAgentError
 from reward_agent.evaluation.trajectories import Trajectories
 from reward_agent.records.events import Confirming
@@ -19,6 +18,7 @@ from reward_agent.records.store import (
     RunRecord,
     RunStore,
     Winner,
+    rank_candidates,
     read_record,
     write_text,
 )
@@ -38,8 +38,8 @@ def name_winner(run: ActiveRun) -> RunRecord:
     Raises:
         RewardAgentError: nothing was trained.
     """
-    entries = read_history(run.store)
-    trained = [entry for entry in entries if entry.candidate.evaluation is not None]
+    candidates = run.store.list_finished()
+    trained = [candidate for candidate in candidates if candidate.evaluation is not None]
     if not trained and run.budget.reached:
         raise BudgetError(
             f"{run.budget.reached}; no program was trained before",
@@ -47,7 +47,7 @@ def name_winner(run: ActiveRun) -> RunRecord:
             f"go on with: {run.store.resume_command}",
         )
     if not trained:
-        raise RewardAgentError(*_explain_no_candidate(run, [e.candidate for e in entries]))
+        raise RewardAgentError(*_explain_no_candidate(run, candidates))
     confirmations = confirm_best(run, trained)
     run.background.finish()
     winner = choose_winner(run, trained, confirmations)
@@ -69,11 +69,10 @@ def update_run(run: ActiveRun, **changes: object) -> RunRecord:
         changes: of its record, beside what was spent.
     """
     record = run.store.read_run().model_copy(update=changes)
-    entries = read_history(run.store)
     n_confirmed = sum(item.evaluation is not None for item in record.confirmations)
     spent = {
         "usage": run.budget.usage,
-        "total_timesteps": sum(entry.candidate.total_timesteps for entry in entries)
+        "total_timesteps": sum(c.total_timesteps for c in run.store.list_finished())
         + n_confirmed * run.settings.steps,
         "wall_s": run.ledger.elapsed_s,
         "slot_seconds": run.ledger.account(),
@@ -87,13 +86,11 @@ def update_run(run: ActiveRun, **changes: object) -> RunRecord:
 def write_results(store: RunStore, record: RunRecord) -> None:
     """Write run.json, and what follows from it: the program in reward.py, the report."""
     store.write_run(record)
+    best = next(iter(rank_candidates(store.list_finished())), None)
     if record.winner is not None:
-        source = store.read_program(record.winner.iteration, record.winner.candidate)
-    else:
-        best = find_best(read_history(store))
-        source = best.program.source if best and best.program else ""
-    if source:
-        write_text(store.dir / "reward.py", source)
+        best = store.read_candidate(record.winner.iteration, record.winner.candidate)
+    if best is not None:
+        write_text(store.dir / "reward.py", store.read_program(best.iteration, best.id))
     write_report(store.dir)
 
 
@@ -109,31 +106,29 @@ def _explain_no_candidate(run: ActiveRun, candidates: list[Candidate]) -> tuple[
     )
 
 
-def confirm_best(run: ActiveRun, trained: Sequence[HistoryEntry]) -> list[Confirmation]:
+def confirm_best(run: ActiveRun, trained: Sequence[Candidate]) -> list[Confirmation]:
     """Train the two best programs again, ``winner_seeds`` times each."""
-    scored = [entry for entry in trained if entry.candidate.task_score is not None]
-    ranked = sorted(scored, key=lambda entry: -rank_value(entry.candidate.task_score))
     confirmations: list[Confirmation] = []
     for number in range(run.settings.winner_seeds):
         seed = run.settings.seed + FRESH_SEED + number
-        confirmations += _confirm_with_seed(run, ranked[:2], seed)
+        confirmations += _confirm_with_seed(run, rank_candidates(trained)[:2], seed)
     return confirmations
 
 
 def _confirm_with_seed(
-    run: ActiveRun, entries: Sequence[HistoryEntry], seed: int
+    run: ActiveRun, candidates: Sequence[Candidate], seed: int
 ) -> list[Confirmation]:
-    run.notify(Confirming(tuple(e.candidate.id for e in entries), seed))
-    entrants = [_make_entrant(run, entry, seed) for entry in entries]
+    run.notify(Confirming(tuple(candidate.id for candidate in candidates), seed))
+    entrants = [_make_entrant(run, candidate, seed) for candidate in candidates]
     finishes = train_until(run, entrants, run.settings.steps)
     confirmations = []
-    for entrant, entry in zip(entrants, entries, strict=True):
+    for entrant, candidate in zip(entrants, candidates, strict=True):
         finish = finishes[entrant.candidate_id]
         evaluation = None
         outcome = finish.outcome
         if finish.result is not None and finish.result.snapshots:
             try:
-                evaluation = _evaluate(run, entry.candidate, entrant, finish.result).best
+                evaluation = _evaluate(run, candidate, entrant, finish.result).best
             except DataError as error:
                 outcome = Outcome(kind="failed", stage="evaluation", detail=error.message)
         confirmations.append(
@@ -166,8 +161,7 @@ def _keep_first_episode(recording: Path) -> None:
         part.replace(recording)
 
 
-def _make_entrant(run: ActiveRun, entry: HistoryEntry, seed: int) -> Entrant:
-    candidate = entry.candidate
+def _make_entrant(run: ActiveRun, candidate: Candidate, seed: int) -> Entrant:
     return Entrant(
         candidate.id,
         run.store.candidate_dir(candidate.iteration, candidate.id),
@@ -184,63 +178,59 @@ def film_winner(run: ActiveRun, winner: Winner) -> Winner:
     if not run.settings.video or evaluated.video_file is not None:
         return winner
     filmed = film(run, folder, evaluated)
-    name = _name_in_run(run, folder / filmed.video_file) if filmed.video_file else None
+    name = run.store.name_file(folder / filmed.video_file) if filmed.video_file else None
     return winner.model_copy(update={"video_file": name})
 
 
 def choose_winner(
-    run: ActiveRun, trained: Sequence[HistoryEntry], confirmations: Sequence[Confirmation]
+    run: ActiveRun, trained: Sequence[Candidate], confirmations: Sequence[Confirmation]
 ) -> Winner | None:
     """Name the program with the best mean over fresh seeds; None where nothing is ranked."""
-    scored = [entry.candidate for entry in trained if entry.candidate.task_score is not None]
-    if not scored:
-        return None
-    scores = _group_scores(confirmations)
-    if scores:
-        chosen_id = max(scores, key=lambda name: fmean(scores[name]))
-        chosen = next(candidate for candidate in scored if candidate.id == chosen_id)
+    ranked = rank_candidates(trained)
+    means = {c.id: fmean(scores) for c in ranked if (scores := _list_scores(c, confirmations))}
+    if means:
+        chosen = max(ranked, key=lambda candidate: means.get(candidate.id, -inf))
+    elif ranked:
+        chosen = ranked[0]
     else:
-        chosen = max(scored, key=lambda candidate: rank_value(candidate.task_score))
-    return _make_winner(run, chosen, confirmations, tuple(scores.get(chosen.id, ())))
+        return None
+    return make_winner(run.store, chosen, run.settings.seed, confirmations)
 
 
-def _group_scores(confirmations: Sequence[Confirmation]) -> dict[str, list[float]]:
-    scores: dict[str, list[float]] = {}
-    for item in confirmations:
-        if item.evaluation is not None and item.evaluation.task_score is not None:
-            scores.setdefault(item.candidate, []).append(item.evaluation.task_score)
-    return scores
+def _list_scores(candidate: Candidate, confirmations: Iterable[Confirmation]) -> list[float]:
+    own = [c.evaluation for c in confirmations if c.candidate == candidate.id]
+    return [e.task_score for e in own if e is not None and e.task_score is not None]
 
 
-def _make_winner(
-    run: ActiveRun,
-    chosen: Candidate,
-    confirmations: Sequence[Confirmation],
-    fresh_scores: tuple[float, ...],
+def make_winner(
+    store: RunStore, chosen: Candidate, seed: int, confirmations: Sequence[Confirmation] = ()
 ) -> Winner:
-    """Describe the winner; its policy is the best of all that were trained with the program."""
-    policies = {run.settings.seed: chosen.evaluation}
+    """Describe the winner; its policy is the best of all that were trained with the program.
+
+    Args:
+        store: the run's directory.
+        chosen: whose program it is.
+        seed: seed of the search.
+        confirmations: trainings with fresh seeds.
+    """
+    policies = {seed: chosen.evaluation}
     policies |= {c.seed: c.evaluation for c in confirmations if c.candidate == chosen.id}
-    known = {seed: e for seed, e in policies.items() if e is not None and e.task_score is not None}
-    seed = max(known, key=lambda item: rank_value(known[item].task_score))
-    folder = run.store.evaluation_dir(chosen.iteration, chosen.id, seed)
+    known = {seed: item for seed, item in policies.items() if item is not None}
+    best_seed = max(known, key=lambda item: rank_value(known[item].task_score))
+    folder = store.evaluation_dir(chosen.iteration, chosen.id, best_seed)
     evaluated = read_record(folder / RESULT_FILE, EvaluateResult)
-    fresh = [known[c.seed] for c in confirmations if c.candidate == chosen.id and c.seed in known]
-    rates = [item.success_rate for item in fresh or [known[seed]] if item.success_rate is not None]
+    fresh_scores = _list_scores(chosen, confirmations)
+    fresh = [item for key, item in known.items() if key != seed and item.task_score is not None]
+    rates = [e.success_rate for e in fresh or [known[best_seed]] if e.success_rate is not None]
+    film_path = folder / evaluated.video_file if evaluated.video_file else None
     return Winner(
         candidate=chosen.id,
         iteration=chosen.iteration,
-        seed=seed,
+        seed=best_seed,
         task_score=fmean(fresh_scores) if fresh_scores else chosen.task_score,
-        task_scores=fresh_scores,
+        task_scores=tuple(fresh_scores),
         success_rate=fmean(rates) if rates else None,
         is_confirmed=bool(fresh_scores),
-        policy_file=_name_in_run(run, folder / evaluated.best_file),
-        video_file=_name_in_run(run, folder / evaluated.video_file)
-        if evaluated.video_file
-        else None,
+        policy_file=store.name_file(folder / evaluated.best_file),
+        video_file=store.name_file(film_path) if film_path else None,
     )
-
-
-def _name_in_run(run: ActiveRun, path: Path) -> str:
-    return path.relative_to(run.store.dir).as_posix()

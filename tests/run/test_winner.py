@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from reward_agent.designers.brief import HistoryEntry
 from reward_agent.evaluation.metrics import Episode
 from reward_agent.evaluation.trajectories import Trajectories, make_trajectories
 from reward_agent.records.jobs import RESULT_FILE, TRAJECTORIES_FILE, EvaluateResult
@@ -40,14 +39,13 @@ def add_evaluation(folder: Path, name: str, seed: int, evaluation: Evaluation) -
     )
 
 
-def add_candidate(folder: Path, name: str, task_score: float | None) -> HistoryEntry:
+def add_candidate(folder: Path, name: str, task_score: float | None) -> Candidate:
     evaluation = evaluate(task_score)
     add_evaluation(folder, name, SEARCH_SEED, evaluation)
-    candidate = Candidate(
+    return Candidate(
         id=name, iteration=0, index=0, idea="x", outcome=TRAINED,
         task_score=task_score, evaluation=evaluation,
     )  # fmt: skip
-    return HistoryEntry(candidate)
 
 
 def confirm(folder: Path, name: str, seed: int, task_score: float | None) -> Confirmation:
@@ -133,7 +131,7 @@ def test_without_videos_the_winner_is_not_filmed(
 def test_a_confirming_training_leaves_one_episode(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run, entry = make_run(tmp_path), add_candidate(tmp_path, "a", 2.0)
+    run, candidate = make_run(tmp_path), add_candidate(tmp_path, "a", 2.0)
     store: RunStore = run.store
     entrant = Entrant(
         "a", store.candidate_dir(0, "a"), store.training_dir(0, "a", 100), RewardProgram(""), 100
@@ -153,7 +151,7 @@ def test_a_confirming_training_leaves_one_episode(
         return EvaluateResult(curve=(best,), best=best, best_file="p.safetensors")
 
     monkeypatch.setattr(stage, "evaluate_training", evaluate_training)
-    stage._evaluate(run, entry.candidate, entrant, SimpleNamespace())
+    stage._evaluate(run, candidate, entrant, SimpleNamespace())
     assert options == [{"is_filmed": False}]
     kept = Trajectories.load(recording)
     assert kept.n_episodes == 1
