@@ -64,6 +64,11 @@ def setting(
     return Field(default, description=description, json_schema_extra=facts, **bounds)
 
 
+def place_setting(default: Any, description: str, **bounds: Any) -> Any:
+    """Declare a setting of this machine: it decides how and where jobs run, not what they find."""
+    return setting(default, description, is_personal=True, in_digest=False, **bounds)
+
+
 class SearchSettings(Record):
     """How programs are looked for: they decide what a run finds."""
 
@@ -127,43 +132,22 @@ class MoneySettings(Record):
     max_calls: int | None = setting(
         None, "hard limit of the run in model calls", is_personal=True, gt=0
     )
-    cache: Literal["read-write", "read-only", "refresh", "off"] = setting(
-        "read-write",
-        "whether replies of the run are used again, the new ones too",
-        is_personal=True,
-        in_digest=False,
+    cache: Literal["read-write", "read-only", "refresh", "off"] = place_setting(
+        "read-write", "whether replies of the run are used again, the new ones too"
     )
 
 
 class ClusterSettings(Record):
     """Which machines run trainings, and what a job takes of them."""
 
-    executor: str = setting(
-        "local",
-        "where trainings run: local, ray, slurm, or an installed one",
-        is_personal=True,
-        in_digest=False,
+    executor: str = place_setting(
+        "local", "where trainings run: local, ray, slurm, or an installed one"
     )
-    ray_address: str | None = setting(
-        None,
-        "Ray cluster, host:port or auto; without it one starts on this machine",
-        is_personal=True,
-        in_digest=False,
+    ray_address: str | None = place_setting(
+        None, "Ray cluster, host:port or auto; without it one starts on this machine"
     )
-    job_cpus: int = setting(
-        1,
-        "processors reserved for a job on a cluster",
-        is_personal=True,
-        in_digest=False,
-        ge=1,
-    )
-    job_gpus: float = setting(
-        0.0,
-        "accelerators reserved for a job on a cluster",
-        is_personal=True,
-        in_digest=False,
-        ge=0,
-    )
+    job_cpus: int = place_setting(1, "processors reserved for a job on a cluster", ge=1)
+    job_gpus: float = place_setting(0.0, "accelerators reserved for a job on a cluster", ge=0)
 
 
 class PlaceSettings(ClusterSettings):
@@ -171,25 +155,14 @@ class PlaceSettings(ClusterSettings):
 
     title: ClassVar[str] = "Place and sandbox"
 
-    slots: int = setting(
-        0,
-        "trainings side by side; 0: cores minus one, or all of a cluster",
-        is_personal=True,
-        in_digest=False,
-        ge=0,
+    slots: int = place_setting(
+        0, "trainings side by side; 0: cores minus one, or all of a cluster", ge=0
     )
-    sandbox: Literal["strict", "default", "any", "off"] = setting(
-        "default",
-        "isolation of generated code; any: whatever is to be had",
-        is_personal=True,
-        in_digest=False,
+    sandbox: Literal["strict", "default", "any", "off"] = place_setting(
+        "default", "isolation of generated code; any: whatever is to be had"
     )
-    training_timeout_s: float = setting(
-        7200, "wall-clock limit of one training", is_personal=True, in_digest=False, gt=0
-    )
-    memory_mib: int = setting(
-        4096, "memory limit of one child", is_personal=True, in_digest=False, ge=256
-    )
+    training_timeout_s: float = place_setting(7200, "wall-clock limit of one training", gt=0)
+    memory_mib: int = place_setting(4096, "memory limit of one child", ge=256)
     video: bool = setting(True, "render a video of the best policies", in_digest=False)
     video_quality: VideoQuality = setting(
         "normal", "size of the video; high shows four episodes side by side"
