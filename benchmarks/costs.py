@@ -29,8 +29,7 @@ from reward_agent.definitions.card import EnvCard
 from reward_agent.errors import DataError
 from reward_agent.executors import JobRequest
 from reward_agent.executors.slots import LocalExecutor
-from reward_agent.records.jobs import PROGRAM_FILE, ProbeJob
-from reward_agent.records.limits import Limits
+from reward_agent.records.jobs import PROGRAM_FILE, Limits, ProbeJob
 from reward_agent.records.store import load_run
 from reward_agent.records.timing import find_waste
 from reward_agent.rewards.checks import check_program

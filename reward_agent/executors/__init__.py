@@ -20,8 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from reward_agent.records.jobs import Job
-    from reward_agent.records.limits import Limits
+    from reward_agent.records.jobs import Job, Limits
     from reward_agent.sandbox.runner import JobExit
 
 __all__ = ["Executor", "JobRequest", "Place"]

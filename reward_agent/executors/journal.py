@@ -7,49 +7,39 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 
 from reward_agent.errors import DataError
-from reward_agent.records.jobs import RESULT_FILE, Job, JobOutcome
-from reward_agent.records.limits import Limits
+from reward_agent.records.jobs import Job, Limits
 from reward_agent.records.store import read_record, write_record
-from reward_agent.sandbox.isolation import Level
 from reward_agent.sandbox.runner import JobExit, read_result
-from reward_agent.types import FileRecord, Sha256
+from reward_agent.types import Sha256
 
 EXIT_FILE = "exit.json"
 
 
-class ExitRecord(FileRecord):
+class ExitRecord(JobExit):
     """How a job ended, and which job it was."""
 
+    schema_version: Literal[1] = 1
     job_sha256: Sha256
     until_timesteps: int | None = None
-    outcome: JobOutcome
-    wall_s: float
-    peak_rss_mib: float
-    level: Level
-    stderr_tail: str
 
 
-def write_exit(job: Job, job_dir: Path, job_exit: JobExit) -> None:
+def write_exit(job: Job, job_dir: Path, job_exit: JobExit) -> ExitRecord:
     """Record the end of a job."""
-    write_record(job_dir / EXIT_FILE, describe_exit(job, job_exit))
+    record = describe_exit(job, job_exit)
+    write_record(job_dir / EXIT_FILE, record)
+    return record
 
 
 def describe_exit(job: Job, job_exit: JobExit) -> ExitRecord:
     """Return the record of a job's end."""
-    return ExitRecord(
-        job_sha256=job.digest(),
-        until_timesteps=job.until,
-        outcome=job_exit.outcome,
-        wall_s=job_exit.wall_s,
-        peak_rss_mib=job_exit.peak_rss_mib,
-        level=job_exit.level,
-        stderr_tail=job_exit.stderr_tail,
-    )
+    known = {name: getattr(job_exit, name) for name in JobExit.model_fields}
+    return ExitRecord(job_sha256=job.digest(), until_timesteps=job.until, **known)
 
 
-def read_exit(job: Job, job_dir: Path, limits: Limits) -> JobExit | None:
+def read_exit(job: Job, job_dir: Path, limits: Limits) -> ExitRecord | None:
     """Return how this very job ended, or None if it has to be run."""
     if not (job_dir / EXIT_FILE).is_file():
         return None
@@ -64,20 +54,7 @@ def read_exit(job: Job, job_dir: Path, limits: Limits) -> JobExit | None:
         result = read_result(job, job_dir, limits.result_mib * 2**20) if is_ok else None
     except DataError:
         return None
-    return restore_exit(record, job_dir, result)
-
-
-def restore_exit(record: ExitRecord, job_dir: Path, result: FileRecord | None) -> JobExit:
-    """Return the end that a record tells of, with the result that lies beside it."""
-    return JobExit(
-        outcome=record.outcome,
-        result=result,
-        result_path=job_dir / RESULT_FILE if result is not None else None,
-        wall_s=record.wall_s,
-        peak_rss_mib=record.peak_rss_mib,
-        level=record.level,
-        stderr_tail=record.stderr_tail,
-    )
+    return record.model_copy(update={"result": result})
 
 
 def read_earlier_times(job: Job, job_dir: Path, limits: Limits) -> Mapping[str, float]:

@@ -26,7 +26,7 @@ from reward_agent.errors import (
     UsageError,
 )
 from reward_agent.executors import JobRequest
-from reward_agent.executors.journal import EXIT_FILE, ExitRecord, restore_exit
+from reward_agent.executors.journal import EXIT_FILE, ExitRecord
 from reward_agent.files import read_capped, remove, write_atomic
 from reward_agent.records.jobs import (
     CHECKPOINT_FILE,
@@ -36,8 +36,8 @@ from reward_agent.records.jobs import (
     AnyJob,
     Job,
     JobOutcome,
+    Limits,
 )
-from reward_agent.records.limits import Limits
 from reward_agent.sandbox.child import OUTPUT_FILE
 from reward_agent.sandbox.isolation import ISOLATION_FILE, SandboxMode
 from reward_agent.sandbox.runner import JobExit, read_result
@@ -195,14 +195,14 @@ def _take_record(files: dict[str, bytes], name: str, kind: type[R]) -> R:
 
 def _read_end(record: ExitRecord, request: JobRequest) -> JobExit:
     """Return a job's end with its result, read as that of a child of this machine."""
-    result = None
-    if record.outcome.is_ok:
-        try:
-            result = read_result(request.job, request.job_dir, request.limits.result_mib * _MIB)
-        except DataError as error:
-            outcome = JobOutcome(kind="invalid", detail=error.message)
-            record = record.model_copy(update={"outcome": outcome})
-    return restore_exit(record, request.job_dir, result)
+    if not record.outcome.is_ok:
+        return record
+    try:
+        result = read_result(request.job, request.job_dir, request.limits.result_mib * _MIB)
+    except DataError as error:
+        outcome = JobOutcome(kind="invalid", detail=error.message)
+        return record.model_copy(update={"outcome": outcome})
+    return record.model_copy(update={"result": result})
 
 
 def _pack_env(job: Job) -> bytes:

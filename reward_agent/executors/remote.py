@@ -149,4 +149,4 @@ def _give_up(what: str, error: Exception) -> JobError:
 
 
 def _make_cancelled() -> JobExit:
-    return JobExit(CANCELLED, None, None, 0.0, 0.0, "process", "")
+    return JobExit(outcome=CANCELLED, wall_s=0.0, peak_rss_mib=0.0, level="process", stderr_tail="")

@@ -146,8 +146,7 @@ class SlotExecutor:
         job_exit = _run_again_if_killed(lambda: place.run(request, report, self._cancel))
         if job_exit.outcome == CANCELLED:
             raise Interrupted("the run was stopped")
-        write_exit(request.job, request.job_dir, job_exit)
-        return job_exit
+        return write_exit(request.job, request.job_dir, job_exit)
 
 
 class LocalExecutor(SlotExecutor):

@@ -27,7 +27,6 @@ from pydantic import (
 from reward_agent.definitions.card import EnvCard
 from reward_agent.definitions.learner import LearnerSettings
 from reward_agent.errors import DataError
-from reward_agent.records.limits import Limits
 from reward_agent.text import clean_text
 from reward_agent.types import (
     MOST_TERMS,
@@ -58,6 +57,21 @@ VIDEO_FILE = "video.webp"
 MP4_FILE = "video.mp4"
 STRIP_FILE = "strip.webp"
 FOOTAGE_FILE = "footage.npz"
+
+
+class Limits(Record):
+    """Ceilings of one job. The parent enforces those that the kernel cannot."""
+
+    wall_s: float = Field(3600.0, gt=0, description="the parent kills the process group")
+    cpu_s: int | None = Field(None, ge=1, description="None: four times the wall clock")
+    memory_mib: int = Field(4096, ge=64, description="private memory; the parent polls as well")
+    file_mib: int = Field(512, ge=1, description="any one file")
+    disk_mib: int = Field(1024, ge=1, description="what the job's folder may grow by")
+    n_open_files: int = Field(256, ge=32)
+    n_threads: int = Field(256, ge=16, description="the parent counts them")
+    output_kib: int = Field(1024, ge=1, description="standard output and error: output.txt")
+    result_mib: int = Field(16, ge=1, description="size of result.json that the parent reads")
+
 
 # Where a job waits for its turn: a slot; or a lane of its own beside them, one job at a time, on
 # the core that is left to the parent, for what takes seconds and would otherwise wait for hours.

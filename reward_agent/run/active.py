@@ -14,8 +14,7 @@ from reward_agent.executors import JobRequest
 from reward_agent.files import write_atomic
 from reward_agent.llm.budget import Budget
 from reward_agent.records.events import Event, Listener
-from reward_agent.records.jobs import Job
-from reward_agent.records.limits import Limits
+from reward_agent.records.jobs import Job, Limits
 from reward_agent.records.settings import RunSettings
 from reward_agent.records.store import METRIC_FILE, MetricOrigin, RunRecord, RunStore
 from reward_agent.records.timing import TimeLedger

@@ -27,9 +27,9 @@ from reward_agent.records.jobs import (
     TIMEOUT,
     Job,
     JobOutcome,
+    Limits,
     name_kill,
 )
-from reward_agent.records.limits import Limits
 from reward_agent.sandbox.environment import make_child_command, make_child_environment
 from reward_agent.sandbox.isolation import ISOLATION_FILE, Isolation, SandboxMode, SealReport
 from reward_agent.sandbox.warm import REPORT_DESCRIPTOR, WarmProcess, WarmServer

@@ -120,8 +120,6 @@ def _describe_filter() -> str:
 
 
 def _survey_graphics() -> Mechanism:
-    from reward_agent.film.graphics import find_graphics  # brings NumPy, which no runner needs
-
     graphics = find_graphics()
     detail = f"MUJOCO_GL={graphics.backend}" if graphics.backend else graphics.note
     return Mechanism("rendering", "videos without a display", graphics.backend is not None, detail)

@@ -12,7 +12,7 @@ from typing import Literal, get_args
 from pydantic import Field
 
 from reward_agent.errors import SandboxError
-from reward_agent.records.limits import Limits
+from reward_agent.records.jobs import Limits
 from reward_agent.sandbox.environment import make_child_environment
 from reward_agent.types import FileRecord, Record
 

@@ -11,11 +11,10 @@ import os
 import shutil
 import signal
 import threading
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from reward_agent.errors import DataError, JobError
 from reward_agent.files import clean_lines, read_capped, read_tail
@@ -28,9 +27,9 @@ from reward_agent.records.jobs import (
     TIMEOUT,
     Job,
     JobOutcome,
+    Limits,
     name_kill,
 )
-from reward_agent.records.limits import Limits
 from reward_agent.sandbox.child import OUTPUT_FILE, Child, ProgressCallback
 from reward_agent.sandbox.isolation import (
     EXIT_INTERNAL,
@@ -40,7 +39,7 @@ from reward_agent.sandbox.isolation import (
     describe_refusal,
 )
 from reward_agent.sandbox.warm import WarmServer
-from reward_agent.types import FileRecord
+from reward_agent.types import FileRecord, Record
 
 _TAIL_BYTES = 4000
 _FULL_BYTES = 64 * 1024
@@ -59,27 +58,17 @@ _FALSE_START_REMEDIES = {
 _LARGEST = 1e15
 
 
-@dataclass(frozen=True)
-class JobExit:
-    """How a job ended.
-
-    Args:
-        outcome: of its process.
-        result: the validated result; there if and only if the outcome is ``ok``.
-        result_path: its file, or None.
-        wall_s: seconds from start to end.
-        peak_rss_mib: the most resident memory seen.
-        level: the isolation that the child reported before it loaded anything generated.
-        stderr_tail: the end of what it wrote to its output, control characters removed.
-    """
+class JobExit(Record):
+    """How a job ended."""
 
     outcome: JobOutcome
-    result: FileRecord | None
-    result_path: Path | None
-    wall_s: float
-    peak_rss_mib: float
-    level: Level
-    stderr_tail: str
+    result: FileRecord | None = Field(
+        None, exclude=True, description="validated; there if and only if the outcome is ok"
+    )
+    wall_s: float = Field(description="from start to end")
+    peak_rss_mib: float = Field(description="the most resident memory seen")
+    level: Level = Field(description="reported before anything generated was loaded")
+    stderr_tail: str = Field(description="end of its output, control characters removed")
 
 
 def run_job(
@@ -152,7 +141,6 @@ def _conclude(
     return JobExit(
         outcome=outcome,
         result=result,
-        result_path=job_dir / RESULT_FILE if result is not None else None,
         wall_s=child.wall_s,
         peak_rss_mib=child.peak_rss_mib,
         level=child.report.level,

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from reward_agent.errors import SandboxError
-from reward_agent.records.limits import apply_limits
+from reward_agent.records.jobs import Limits
 from reward_agent.sandbox.filter import (
     find_architecture,
     install_program,
@@ -29,6 +29,7 @@ from reward_agent.sandbox.isolation import Isolation, Level, SealReport, is_acce
 from reward_agent.sandbox.landlock import find_file_rules, read_abi, restrict_files
 from reward_agent.sandbox.namespaces import enter_private_root
 
+_MIB = 2**20
 _PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS = 1, 38
 _CAPABILITY_VERSION_3 = 0x20080522
 # CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH: root may run in a folder of another user.
@@ -73,7 +74,7 @@ class Seal:
         """Tie this process to its parent, limit it, and close the file system."""
         if sys.platform == "linux":
             _die_with_parent(self._isolation.parent_pid)
-        apply_limits(self._isolation.limits)
+        _apply_limits(self._isolation.limits)
         self._layers.append("limits")
         if self._isolation.mode == "off":
             self._gaps.append("switched off")
@@ -161,6 +162,34 @@ def _die_with_parent(parent_pid: int | None) -> None:
     # The parent may have died before the call above.
     if parent_pid is not None and os.getppid() != parent_pid:
         os._exit(1)
+
+
+def _apply_limits(limits: Limits) -> None:
+    """Set the kernel's limits on this process; a no-op where the platform has none."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return
+    cpu_s = limits.cpu_s or int(4 * limits.wall_s) + 1
+    wanted = {
+        "RLIMIT_CPU": cpu_s,
+        # RLIMIT_AS would count CUDA's and the allocators' reservations, which cost nothing.
+        "RLIMIT_DATA": limits.memory_mib * _MIB,
+        "RLIMIT_FSIZE": limits.file_mib * _MIB,
+        "RLIMIT_NOFILE": limits.n_open_files,
+        "RLIMIT_CORE": 0,
+        "RLIMIT_MEMLOCK": 0,
+        "RLIMIT_MSGQUEUE": 0,
+    }
+    for name, value in wanted.items():
+        kind = getattr(resource, name, None)
+        if kind is None:
+            continue
+        _, hard = resource.getrlimit(kind)
+        ceiling = float("inf") if hard == resource.RLIM_INFINITY else hard
+        # At the soft limit of the CPU comes a signal with a name, a second later an end.
+        spare = 1 if name == "RLIMIT_CPU" else 0
+        resource.setrlimit(kind, (int(min(value, ceiling)), int(min(value + spare, ceiling))))
 
 
 def _prctl(option: int, value: int) -> None:

@@ -12,8 +12,7 @@ from reward_agent.evaluation.metrics import compile_metric
 from reward_agent.evaluation.scoring import summarise_scores
 from reward_agent.evaluation.trajectories import DECIDED, Trajectories
 from reward_agent.film.video import has_mp4
-from reward_agent.records.jobs import EvaluateJob, FilmJob, ScoreJob
-from reward_agent.records.limits import Limits
+from reward_agent.records.jobs import EvaluateJob, FilmJob, Limits, ScoreJob
 from reward_agent.sandbox.runner import run_job
 from reward_agent.simulation.backends import Graphics, find_graphics
 from reward_agent.types import CheckReport, EpisodeScore, RewardProgram, Snapshot

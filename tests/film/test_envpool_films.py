@@ -13,8 +13,7 @@ from support.toy import write_policy
 
 from reward_agent.definitions.card import load_env
 from reward_agent.definitions.task import apply_task, load_task, read_task_metric
-from reward_agent.records.jobs import EvaluateJob, FilmJob, FilmResult
-from reward_agent.records.limits import Limits
+from reward_agent.records.jobs import EvaluateJob, FilmJob, FilmResult, Limits
 from reward_agent.sandbox.runner import run_job
 from reward_agent.simulation.backends import ENVPOOL, find_graphics
 from reward_agent.types import Snapshot

@@ -16,12 +16,12 @@ from reward_agent.records.jobs import (
     CheckEnvJob,
     FilmJob,
     JobOutcome,
+    Limits,
     ProbeJob,
     ScoreResult,
     TrainJob,
     parse_job,
 )
-from reward_agent.records.limits import Limits
 from reward_agent.records.store import write_text
 from reward_agent.types import TrainingResult, WorkOutcome
 

@@ -11,8 +11,7 @@ import pytest
 from support.hostile import make_card, said
 
 from reward_agent.errors import JobError
-from reward_agent.records.jobs import ProbeJob
-from reward_agent.records.limits import Limits
+from reward_agent.records.jobs import Limits, ProbeJob
 from reward_agent.sandbox.runner import run_job
 
 TESTS = Path(__file__).resolve().parents[1]

@@ -7,16 +7,15 @@ import pytest
 from support.hostile import make_card, said
 
 from reward_agent.errors import JobError
-from reward_agent.records.jobs import ProbeJob
-from reward_agent.records.limits import Limits
+from reward_agent.records.jobs import Limits, ProbeJob
 from reward_agent.sandbox import child
 from reward_agent.sandbox.runner import run_job
 
 
-def test_orderly_job_hands_back_its_result(run_hostile):
+def test_orderly_job_hands_back_its_result(run_hostile, tmp_path):
     job_exit = run_hostile("report = 6 * 7")
     assert said(job_exit) == "42"
-    assert job_exit.result_path.is_file()
+    assert (tmp_path / "job" / "result.json").is_file()
 
 
 def test_timeout_kills_infinite_loop(run_hostile):

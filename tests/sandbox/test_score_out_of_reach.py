@@ -10,8 +10,7 @@ import pytest
 
 from reward_agent.definitions.card import find_env_dir, load_env
 from reward_agent.definitions.learner import LearnerSettings
-from reward_agent.records.jobs import EvaluateJob, TrainJob
-from reward_agent.records.limits import Limits
+from reward_agent.records.jobs import EvaluateJob, Limits, TrainJob
 from reward_agent.sandbox import child
 from reward_agent.sandbox.landlock import read_abi
 from reward_agent.sandbox.runner import run_job
@@ -95,11 +94,11 @@ def name_targets(world, port):
     return "".join(f"{name} = {value!r}\n" for name, value in names.items())
 
 
-def score(training, folder):
+def score(training, training_dir, folder):
     """Return the task score of the last policy, judged as a run judges it: without the program."""
     card = load_env("inverted_pendulum")
     last = training.result.snapshots[-1]
-    policy = training.result_path.parent / last.file
+    policy = training_dir / last.file
     folder.mkdir()
     (folder / "policy.safetensors").write_bytes(policy.read_bytes())
     metric = find_env_dir(card) / "tasks/balance/metric.py"
@@ -120,7 +119,9 @@ def test_a_program_without_rules_reaches_neither_metric_nor_card_nor_jobs_nor_th
     assert (world / "metric.py").read_text() == "untouched"
     assert (world / "other/result.json").read_text() == "untouched"
     honest = train_raw(world / "honest", REWARD)
-    assert score(hostile, world / "score") == score(honest, world / "score_honest")
+    assert score(hostile, world / "hostile", world / "score") == score(
+        honest, world / "honest", world / "score_honest"
+    )
 
 
 @pytest.mark.parametrize(

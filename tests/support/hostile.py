@@ -5,8 +5,7 @@ from pathlib import Path
 from unittest import mock
 
 from reward_agent.definitions.card import EnvCard, ModelSource, StateField
-from reward_agent.records.jobs import FilmJob, ProbeJob
-from reward_agent.records.limits import Limits
+from reward_agent.records.jobs import FilmJob, Limits, ProbeJob
 from reward_agent.sandbox import child, runner, warm
 from reward_agent.types import RewardProgram
 

@@ -9,8 +9,7 @@ from reward_agent.definitions.card import load_env
 from reward_agent.errors import DataError
 from reward_agent.evaluation.metrics import Episode
 from reward_agent.evaluation.trajectories import make_trajectories
-from reward_agent.records.jobs import PROGRAM_FILE, TRAJECTORIES_FILE, ProbeJob
-from reward_agent.records.limits import Limits
+from reward_agent.records.jobs import PROGRAM_FILE, TRAJECTORIES_FILE, Limits, ProbeJob
 from reward_agent.rewards.trial import make_extremes, roll_out_random_policy
 from reward_agent.sandbox.runner import run_job
 from reward_agent.types import RewardProgram
