@@ -125,10 +125,13 @@ def doctor_command(
     """Say what this machine offers: isolation, rendering, packages, keys, clusters."""
     from dataclasses import asdict
 
+    from rich.markup import escape
+
     from reward_agent.cli.output import answer_console, make_table, print_json
     from reward_agent.executors.registry import EXECUTORS
     from reward_agent.llm.provider import PROVIDERS
     from reward_agent.sandbox.doctor import Mechanism, survey, survey_members
+    from reward_agent.simulation.backends import BACKENDS
     from reward_agent.trackers.registry import TRACKERS
 
     mechanisms = survey()
@@ -138,7 +141,7 @@ def doctor_command(
             detail = "set" if is_set else "not set; without a key the offline designer works"
             covers = f"provider {row.name}"
             mechanisms.append(Mechanism(row.key_variable, covers, is_set, detail))
-    for seam in (PROVIDERS, EXECUTORS, TRACKERS):
+    for seam in (BACKENDS, PROVIDERS, EXECUTORS, TRACKERS):
         mechanisms += survey_members(seam)
     if as_json:
         print_json([asdict(mechanism) for mechanism in mechanisms])
@@ -146,5 +149,6 @@ def doctor_command(
     table = make_table("", "mechanism", "covers", "detail")
     for mechanism in mechanisms:
         mark = "[green]✓[/]" if mechanism.available else "[yellow]–[/]"
-        table.add_row(mark, mechanism.name, mechanism.covers, mechanism.detail)
+        # An extra in brackets is no markup.
+        table.add_row(mark, mechanism.name, mechanism.covers, escape(mechanism.detail))
     answer_console.print(table)
