@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from reward_agent.definitions.card import EnvCard
-from reward_agent.errors import DataError, find_closest_name
+from reward_agent.errors import DataError, hint_closest
 from reward_agent.rewards import library
 from reward_agent.rewards.checks import check_metric
 from reward_agent.rewards.contract import ContractError
@@ -67,9 +67,7 @@ class Episode:
         fields: Mapping[str, FloatArray] = self.__dict__.get("fields", {})
         if name in fields:
             return fields[name]
-        closest = find_closest_name(name, fields)
-        hint = f"; did you mean {closest!r}?" if closest else ""
-        raise AttributeError(f"the episode has no field {name!r}{hint}")
+        raise AttributeError(f"the episode has no field {name!r}{hint_closest(name, fields)}")
 
     def __repr__(self) -> str:
         return f"Episode({self.n_steps} steps of {self.control_dt} s, {len(self.fields)} fields)"
