@@ -31,13 +31,14 @@ from reward_agent.types import Finding
 
 Node = TypeVar("Node", bound=ast.AST)
 
-# Possessive quantifiers: each alternative is tried once from each place, so this is linear.
+# No part can be matched in two ways, so nothing is tried twice. Possessive quantifiers say that,
+# but end too early before Python 3.11.5: https://github.com/python/cpython/issues/106052
 _QUOTED = re.compile(
-    r'"""(?:[^"\\]|\\.|"(?!""))*+"""'
-    r"|'''(?:[^'\\]|\\.|'(?!''))*+'''"
-    r'|"(?:[^"\\\n]|\\.)*+"'
-    r"|'(?:[^'\\\n]|\\.)*+'"
-    r"|\#[^\n]*+",
+    r'"""[^"\\]*(?:(?:\\.|"(?!""))[^"\\]*)*"""'
+    r"|'''[^'\\]*(?:(?:\\.|'(?!''))[^'\\]*)*'''"
+    r'|"[^"\\\n]*(?:\\.[^"\\\n]*)*"'
+    r"|'[^'\\\n]*(?:\\.[^'\\\n]*)*'"
+    r"|\#[^\n]*",
     re.DOTALL,
 )
 # PEP 263; only UTF-8 may be declared, anything else would make another text of the file.
