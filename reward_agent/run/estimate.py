@@ -8,10 +8,13 @@ and how fast this machine trains are assumptions, told with the numbers. A hard 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from statistics import median
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from reward_agent.definitions.card import EnvCard, load_env
 from reward_agent.definitions.paths import find_runs_dir
@@ -26,23 +29,28 @@ from reward_agent.records.settings import RunSettings, resolve_settings
 from reward_agent.records.store import RunStore, list_runs, read_record
 from reward_agent.types import Record, TrainingResult
 
+FloatArray = NDArray[np.float64]
+
+# Each of these is the low end, the likely number and the high end, as are all arrays here: (3,).
 # Env steps a second of one training, where none was measured; the fastest costs the least time.
-_RATES = (10_000.0, 4_000.0, 1_500.0)
+_RATES = np.array([10_000.0, 4_000.0, 1_500.0])
 # Share of the full budget that racing spends; all of it where two near ties are alone.
-_RACED = (0.3, 0.45, 1.0)
-_REPLY_S = (8.0, 25.0, 90.0)
-_N_RUNS_READ = 20
+_RACED = np.array([0.3, 0.45, 1.0])
+_REPLY_S = np.array([8.0, 25.0, 90.0])
 # Tokens beside the rendered prompt: what was measured of the best program (few fields, many), and
 # of an earlier one.
-_SUMMARY_TOKENS = (900, 2_600, 3_500)
-_ENTRY_TOKENS = (90, 150, 400)
+_SUMMARY_TOKENS = np.array([900.0, 2_600.0, 3_500.0])
+_ENTRY_TOKENS = np.array([90.0, 150.0, 400.0])
 _REPLY_TOKENS = {
-    "designer": (900, 2_500, 8_000),
-    "critic": (200, 700, 4_000),
-    "analyzer": (250, 800, 4_000),
+    "designer": np.array([900.0, 2_500.0, 8_000.0]),
+    "critic": np.array([200.0, 700.0, 4_000.0]),
+    "analyzer": np.array([250.0, 800.0, 4_000.0]),
 }
+# Tokenisers differ by about as much as this.
+_PROMPT = np.array([0.85, 1.0, 1.3])
 # Share of the input that the provider's prompt cache serves.
-_CACHED = (0.8, 0.5, 0.0)
+_CACHED = np.array([0.8, 0.5, 0.0])
+_N_RUNS_READ = 20
 _N_HISTORY_ROUNDS = 4
 
 
@@ -53,11 +61,11 @@ class Range(Record):
     likely: float
     high: float
 
-    def __add__(self, other: Range) -> Range:
-        """Add two ranges end by end."""
-        return Range(
-            low=self.low + other.low, likely=self.likely + other.likely, high=self.high + other.high
-        )
+    @classmethod
+    def of(cls, ends: FloatArray) -> Range:
+        """Return the range of three numbers."""
+        low, likely, high = ends.tolist()
+        return cls(low=low, likely=likely, high=high)
 
     def __mul__(self, factor: float) -> Range:
         """Scale a range."""
@@ -112,121 +120,94 @@ def estimate_design(
     inputs, outputs = _count_tokens(Subject(card, spec), settings, calls)
     rate, how = _find_rate(card, find_runs_dir(runs_dir))
     steps = _count_steps(settings)
-    total = sum(calls.values(), _make_range((0, 0, 0)))
+    total = sum(calls.values(), np.zeros(3))
     price = None if provider.is_free else find_model(model)
+    usd = np.zeros(3) if provider.is_free else _price(price, inputs, outputs)
     return Estimate(
         provider=provider.name,
         model=model,
-        calls=total,
-        input_tokens=inputs,
-        output_tokens=outputs,
-        usd=_price(price, inputs, outputs, is_free=provider.is_free),
-        env_steps=steps,
-        wall_s=_estimate_time(settings, total, steps, rate),
+        calls=Range.of(total),
+        input_tokens=Range.of(inputs),
+        output_tokens=Range.of(outputs),
+        usd=None if usd is None else Range.of(usd),
+        env_steps=Range.of(steps),
+        wall_s=Range.of(_estimate_time(settings, total, steps, rate)),
         notes=tuple(_list_notes(settings, price, provider, model, how, spec, has_metric)),
     )
 
 
-def _make_range(values: Iterable[float]) -> Range:
-    low, likely, high = values
-    return Range(low=low, likely=likely, high=high)
-
-
-def _count_calls(settings: RunSettings, provider: Provider, has_metric: bool) -> dict[str, Range]:
+def _count_calls(
+    settings: RunSettings, provider: Provider, has_metric: bool
+) -> dict[str, FloatArray]:
     """Return the calls of each agent."""
     if provider.makes == "designer":
         return {}
     n = settings.candidates * settings.iterations
     repairs = settings.max_repairs
     # Repairs and revisions: none; one program in two needs one; every one needs all.
-    revisions = (0.0, 0.3, 1.0 + repairs) if settings.critic else (0.0, 0.0, 0.0)
-    per_program = (1.0, 1.5 if repairs else 1.0, 1.0 + repairs)
-    calls = {
-        "designer": _make_range(a + b for a, b in zip(per_program, revisions, strict=True)) * n
-    }
+    designer = np.array([1.0, 1.5 if repairs else 1.0, 1.0 + repairs])
+    if settings.critic:
+        designer += np.array([0.0, 0.3, 1.0 + repairs])
+    calls = {"designer": n * designer}
     if not has_metric:
-        calls["designer"] += _make_range((1, 1, 1 + repairs))
+        calls["designer"] += np.array([1.0, 1.0, 1.0 + repairs])
     # A reply of theirs that is not valid is asked for once more.
     if settings.critic:
-        calls["critic"] = _make_range((1.0, 1.0, 2.0)) * n
+        calls["critic"] = n * np.array([1.0, 1.0, 2.0])
     if settings.analyzer:
-        calls["analyzer"] = _make_range((0.8, 1.0, 2.0)) * n
+        calls["analyzer"] = n * np.array([0.8, 1.0, 2.0])
     return calls
 
 
 def _count_tokens(
-    subject: Subject, settings: RunSettings, calls: Mapping[str, Range]
-) -> tuple[Range, Range]:
+    subject: Subject, settings: RunSettings, calls: Mapping[str, FloatArray]
+) -> tuple[FloatArray, FloatArray]:
     """Return input and output tokens, from prompts that are rendered for the purpose."""
     n_earlier = settings.candidates * min(_N_HISTORY_ROUNDS, settings.iterations) / 2
     later = (settings.iterations - 1) / settings.iterations
-    summary = _make_range(_SUMMARY_TOKENS)
-    history = (summary + _make_range(_ENTRY_TOKENS) * n_earlier) * later
+    history = (_SUMMARY_TOKENS + _ENTRY_TOKENS * n_earlier) * later
     prompts = {
         "designer": _measure("designer/first", subject) + history,
         "critic": _measure("critic/review", subject),
-        "analyzer": _measure("analyzer/analyse", subject) + summary,
+        "analyzer": _measure("analyzer/analyse", subject) + _SUMMARY_TOKENS,
     }
-    inputs, outputs = _make_range((0, 0, 0)), _make_range((0, 0, 0))
+    inputs, outputs = np.zeros(3), np.zeros(3)
     for agent, n_calls in calls.items():
-        reply = _make_range(min(size, settings.reply_tokens) for size in _REPLY_TOKENS[agent])
-        inputs += _multiply(n_calls, prompts[agent])
-        outputs += _multiply(n_calls, reply)
+        inputs += n_calls * prompts[agent]
+        outputs += n_calls * np.minimum(_REPLY_TOKENS[agent], settings.reply_tokens)
     return inputs, outputs
 
 
-def _multiply(left: Range, right: Range) -> Range:
-    """Multiply two ranges end by end."""
-    return Range(
-        low=left.low * right.low, likely=left.likely * right.likely, high=left.high * right.high
-    )
+def _measure(name: str, subject: Subject) -> FloatArray:
+    """Return the tokens of a prompt."""
+    return _PROMPT * estimate_tokens(preview_prompt(name, subject).prompt)
 
 
-def _measure(name: str, subject: Subject) -> Range:
-    """Return the tokens of a prompt; tokenisers differ by about as much as this."""
-    n_tokens = estimate_tokens(preview_prompt(name, subject).prompt)
-    return _make_range((0.85 * n_tokens, n_tokens, 1.3 * n_tokens))
-
-
-def _price(card: ModelCard | None, inputs: Range, outputs: Range, *, is_free: bool) -> Range | None:
-    if is_free:
-        return _make_range((0, 0, 0))
+def _price(card: ModelCard | None, inputs: FloatArray, outputs: FloatArray) -> FloatArray | None:
+    """Return US dollars; None where no price is known."""
     if card is None:
         return None
-    prices = [
-        share * card.cached_input + (1 - share) * max(card.input, card.cache_write)
-        for share in _CACHED
-    ]
-    ends = zip(
-        (inputs.low, inputs.likely, inputs.high),
-        prices,
-        (outputs.low, outputs.likely, outputs.high),
-        strict=True,
-    )
-    return _make_range((n * price + out * card.output) / 1e6 for n, price, out in ends)
+    input_price = _CACHED * card.cached_input + (1 - _CACHED) * max(card.input, card.cache_write)
+    return (inputs * input_price + outputs * card.output) / 1e6
 
 
-def _count_steps(settings: RunSettings) -> Range:
-    search = settings.candidates * settings.iterations * settings.steps
-    shares = (1.0, 1.0, 1.0) if settings.racing == "none" or settings.candidates < 2 else _RACED
-    n_confirmed = min(2, settings.candidates * settings.iterations)
-    confirmations = n_confirmed * settings.winner_seeds * settings.steps
-    return _make_range(search * share + confirmations for share in shares)
+def _count_steps(settings: RunSettings) -> FloatArray:
+    n_programs = settings.candidates * settings.iterations
+    is_raced = settings.racing != "none" and settings.candidates > 1
+    n_trainings = n_programs * (_RACED if is_raced else np.ones(3))
+    return (n_trainings + min(2, n_programs) * settings.winner_seeds) * settings.steps
 
 
-def _estimate_time(settings: RunSettings, calls: Range, steps: Range, rate: Range) -> Range:
+def _estimate_time(
+    settings: RunSettings, calls: FloatArray, steps: FloatArray, rate: FloatArray
+) -> FloatArray:
     """Return seconds: trainings side by side, and replies of which several come at a time."""
-    n_slots = count_slots(settings.slots)
     n_at_a_time = min(8, settings.candidates)
-    training = (steps.low / rate.low, steps.likely / rate.likely, steps.high / rate.high)
-    replies = (calls.low, calls.likely, calls.high)
-    return _make_range(
-        train_s / n_slots + n * reply_s / n_at_a_time
-        for train_s, n, reply_s in zip(training, replies, _REPLY_S, strict=True)
-    )
+    training_s: FloatArray = steps / rate / count_slots(settings.slots)
+    return training_s + calls * _REPLY_S / n_at_a_time
 
 
-def _find_rate(card: EnvCard, runs_dir: Path) -> tuple[Range, str]:
+def _find_rate(card: EnvCard, runs_dir: Path) -> tuple[FloatArray, str]:
     """Return env steps a second of one training, fastest first, and where the number is from."""
     rates = [
         rate
@@ -234,9 +215,9 @@ def _find_rate(card: EnvCard, runs_dir: Path) -> tuple[Range, str]:
         for rate in _read_rates(store, card.name)
     ]
     if not rates:
-        return _make_range(_RATES), f"no earlier run of {card.name} here: the speed is a guess"
+        return _RATES, f"no earlier run of {card.name} here: the speed is a guess"
     usual = median(rates)
-    measured = _make_range((max(rates), usual, min(rates)))
+    measured = np.array([max(rates), usual, min(rates)])
     return measured, f"speed from {len(rates)} earlier trainings: {usual:,.0f} steps/s"
 
 
