@@ -203,8 +203,9 @@ def _estimate_time(
 ) -> FloatArray:
     """Return seconds: trainings side by side, and replies of which several come at a time."""
     n_at_a_time = min(8, settings.candidates)
-    training_s: FloatArray = steps / rate / count_slots(settings.slots)
-    return training_s + calls * _REPLY_S / n_at_a_time
+    training_s = steps / rate / count_slots(settings.slots)
+    total: FloatArray = training_s + calls * _REPLY_S / n_at_a_time
+    return total
 
 
 def _find_rate(card: EnvCard, runs_dir: Path) -> tuple[FloatArray, str]:
