@@ -43,27 +43,19 @@ _MORE_ROOM = 2
 _N_JSON_REPAIRS = 1
 
 
-class ModelDesigner:
-    """Asks a language model for reward programs.
+class LanguageModel:
+    """Plays the three roles by asking a language model.
 
     Args:
-        model: the model that plays the role.
-        sees_whole_card: whether the replies may be a person's.
+        model: the model.
+        sees_whole_card: whether its replies may be a person's.
     """
 
     def __init__(self, model: ChatModel, *, sees_whole_card: bool = False) -> None:
-        self._model = model
+        self.name = model.name
+        self.max_concurrency = model.max_concurrency
         self.sees_whole_card = sees_whole_card
-
-    @property
-    def name(self) -> str:
-        """The model's id."""
-        return self._model.name
-
-    @property
-    def max_concurrency(self) -> int:
-        """How many calls may run at the same time."""
-        return self._model.max_concurrency
+        self._model = model
 
     def propose(self, brief: DesignBrief) -> Proposal:
         """Ask for a program."""
@@ -94,6 +86,14 @@ class ModelDesigner:
         request = make_metric_request(card, description, previous, findings)
         return _read_metric(ask(self._model, request))
 
+    def review(self, brief: DesignBrief, examination: Examination) -> Opinion[Critique]:
+        """Ask for the risks of a program."""
+        return ask_for_record(self._model, make_review_request(brief, examination), Critique)
+
+    def analyse(self, brief: DesignBrief, entry: HistoryEntry) -> Opinion[Analysis]:
+        """Ask why a policy does what it does, and what to change."""
+        return ask_for_record(self._model, make_analysis_request(brief, entry), Analysis)
+
     def _ask(
         self,
         brief: DesignBrief,
@@ -112,36 +112,6 @@ class ModelDesigner:
                     raise  # no program of this run would fit
                 else:
                     return Proposal(None, _no_program(error.message), is_final=True)
-
-
-class ModelCritic:
-    """Asks a language model to review programs.
-
-    Args:
-        model: the model that plays the role.
-    """
-
-    def __init__(self, model: ChatModel) -> None:
-        self._model = model
-
-    def review(self, brief: DesignBrief, examination: Examination) -> Opinion[Critique]:
-        """Ask for the risks of one program."""
-        return ask_for_record(self._model, make_review_request(brief, examination), Critique)
-
-
-class ModelAnalyzer:
-    """Asks a language model to explain trainings.
-
-    Args:
-        model: the model that plays the role.
-    """
-
-    def __init__(self, model: ChatModel) -> None:
-        self._model = model
-
-    def analyse(self, brief: DesignBrief, entry: HistoryEntry) -> Opinion[Analysis]:
-        """Ask why a policy does what it does, and what to change."""
-        return ask_for_record(self._model, make_analysis_request(brief, entry), Analysis)
 
 
 # --- one question, asked once more where that helps, with every call kept -------------------------

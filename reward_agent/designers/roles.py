@@ -133,27 +133,20 @@ class Opinion(Generic[R]):
 class Designer(Protocol):
     """Writes reward programs.
 
+    All raise ``ModelError`` where no reply arrived, and asking again will not help now.
+
     Attributes:
         name: what it is called beside its provider's name, such as a model's id.
         max_concurrency: how many programs may be asked for at the same time.
         sees_whole_card: whether its programs may use fields that are for people only.
     """
 
-    @property
-    def name(self) -> str: ...  # noqa: D102
-
-    @property
-    def max_concurrency(self) -> int: ...  # noqa: D102
-
-    @property
-    def sees_whole_card(self) -> bool: ...  # noqa: D102
+    name: str
+    max_concurrency: int
+    sees_whole_card: bool
 
     def propose(self, brief: DesignBrief) -> Proposal:
-        """Write a program.
-
-        Raises:
-            ModelError: no reply arrived, and asking again will not help now.
-        """
+        """Write a program."""
         ...
 
     def repair(self, brief: DesignBrief, examination: Examination, number: int = 0) -> Proposal:
@@ -164,18 +157,11 @@ class Designer(Protocol):
             examination: what came back, with or without a program, and what is wrong with it.
             number: how many repairs of the candidate came before, so that a model that repeats its
                 mistake is asked in other words.
-
-        Raises:
-            ModelError: no reply arrived.
         """
         ...
 
     def revise(self, brief: DesignBrief, examination: Examination, critique: Critique) -> Proposal:
-        """Change a program in answer to a critique.
-
-        Raises:
-            ModelError: no reply arrived.
-        """
+        """Change a program in answer to a critique."""
         ...
 
     def propose_metric(
@@ -192,9 +178,6 @@ class Designer(Protocol):
             description: the behaviour, in a sentence.
             previous: an earlier try.
             findings: what is wrong with that.
-
-        Raises:
-            ModelError: no reply arrived.
         """
         ...
 
@@ -203,11 +186,7 @@ class Critic(Protocol):
     """Reviews programs before they are trained; it never scores."""
 
     def review(self, brief: DesignBrief, examination: Examination) -> Opinion[Critique]:
-        """Name the risks of a program that was examined and accepted.
-
-        Raises:
-            ModelError: no reply arrived.
-        """
+        """Name the risks of a program that was examined and accepted."""
         ...
 
 
@@ -215,11 +194,7 @@ class Analyzer(Protocol):
     """Explains what a trained policy does."""
 
     def analyse(self, brief: DesignBrief, entry: HistoryEntry) -> Opinion[Analysis]:
-        """Say why a policy does what it does, and what to change.
-
-        Raises:
-            ModelError: no reply arrived.
-        """
+        """Say why a policy does what it does, and what to change."""
         ...
 
 

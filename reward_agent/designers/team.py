@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-from reward_agent.designers.model import ModelAnalyzer, ModelCritic, ModelDesigner
+from reward_agent.designers.model import LanguageModel
 from reward_agent.designers.roles import Team
 from reward_agent.llm.budget import Budget, SpendingLimits
-from reward_agent.llm.chat import ChatModel
-from reward_agent.llm.provider import PROVIDERS, Provider, ProviderOptions, find_provider
+from reward_agent.llm.provider import PROVIDERS, ProviderOptions, find_provider
 from reward_agent.llm.registry import CallPolicy, choose_provider, make_chat_model
 from reward_agent.llm.replies import REPLIES_FILE, Replies
 from reward_agent.records.settings import RunSettings
@@ -48,10 +45,10 @@ def make_team(
     limits = SpendingLimits(settings.max_usd, settings.max_tokens, settings.max_calls)
     replies = Replies(run_dir / REPLIES_FILE, settings.cache, warn)
     budget = Budget(limits, replies, cancel)
-    row, argument = find_provider(spec), spec.partition(":")[2]
+    row = find_provider(spec)
     if row.makes == "designer":
         options = ProviderOptions(
-            argument,
+            spec.partition(":")[2],
             settings.model,
             settings.base_url,
             environ=environ,
@@ -59,7 +56,7 @@ def make_team(
             folder=run_dir,
             warn=warn,
         )
-        team = _cast_member(row, PROVIDERS.load(row.name)(options), budget)
+        member, agents = PROVIDERS.load(row.name)(options), row.agents
     else:
         model = make_chat_model(
             spec,
@@ -73,32 +70,11 @@ def make_team(
             on_retry=on_retry,
             warn=warn,
         )
-        team = _cast_model(row, model, budget)
-    return replace(
-        team,
-        critic=team.critic if settings.critic else None,
-        analyzer=team.analyzer if settings.analyzer else None,
-        description=team.description if settings.provider else choice.sentence,
-    )
-
-
-def _cast_member(row: Provider, member: Any, budget: Budget) -> Team:
-    """Return a team of one that asks no model; it may play more roles than the Designer's."""
+        member, agents = LanguageModel(model, sees_whole_card=row.sees_whole_card), model.agents
     return Team(
         member,
-        member if "critic" in row.agents else None,
-        member if "analyzer" in row.agents else None,
-        f"{row.name}: {member.name}",
-        budget,
-    )
-
-
-def _cast_model(row: Provider, model: ChatModel, budget: Budget) -> Team:
-    """Return a language model in all roles that it can play."""
-    return Team(
-        ModelDesigner(model, sees_whole_card=row.sees_whole_card),
-        ModelCritic(model) if "critic" in model.agents else None,
-        ModelAnalyzer(model) if "analyzer" in model.agents else None,
-        f"{model.provider}: {model.name}",
+        member if settings.critic and "critic" in agents else None,
+        member if settings.analyzer and "analyzer" in agents else None,
+        f"{row.name}: {member.name}" if settings.provider else choice.sentence,
         budget,
     )

@@ -5,7 +5,7 @@ import pytest
 from reward_agent.definitions.card import list_envs
 from reward_agent.designers.brief import DesignBrief
 from reward_agent.designers.ideas import choose_ideas
-from reward_agent.designers.model import ModelDesigner
+from reward_agent.designers.model import LanguageModel
 from reward_agent.designers.preview import PREVIEWS, Subject, load_subject, preview_prompt
 from reward_agent.designers.prompts import list_prompts
 from reward_agent.designers.reply import parse_code
@@ -35,7 +35,7 @@ def test_what_is_shown_is_what_is_sent(play, card, task, source):
     model = play(f"```python\n{source}```")
     subject = Subject(card, task, index=2)
     idea = choose_ideas(0, 6)[2]
-    ModelDesigner(model).propose(DesignBrief(card, task, idea, 0, 2))
+    LanguageModel(model).propose(DesignBrief(card, task, idea, 0, 2))
     assert preview_prompt("designer/first", subject).messages == model.requests[0].messages
 
 

@@ -19,7 +19,7 @@ from reward_agent.definitions.paths import find_prompts_dir
 from reward_agent.designers import prompts
 from reward_agent.designers.brief import DesignBrief, DesignIdea, Feedback, Remark
 from reward_agent.designers.ideas import choose_ideas
-from reward_agent.designers.model import ModelAnalyzer, ModelCritic, ModelDesigner
+from reward_agent.designers.model import LanguageModel
 from reward_agent.designers.prompts import Rules, list_prompts, make_program_request, render
 from reward_agent.designers.reply import parse_code
 from reward_agent.designers.roles import Proposal
@@ -117,35 +117,35 @@ def test_designer_repair(play, brief, source, examine):
     model = play(f"```python\n{source}```")
     outcome = Outcome(kind="rejected", stage="check", detail="line 3: unknown field")
     examination = examine(RewardProgram(source), *FINDINGS, outcome=outcome)
-    ModelDesigner(model).repair(brief, examination)
+    LanguageModel(model).repair(brief, examination)
     check_golden("designer_repair", last(model.requests[0].messages))
 
 
 def test_designer_repair_of_a_reply_without_a_program(play, brief, source, examine):
     model = play(f"```python\n{source}```")
     proposal = Proposal(None, Outcome(kind="no_program", detail="the reply holds no code"))
-    ModelDesigner(model).repair(brief, examine(proposal))
+    LanguageModel(model).repair(brief, examine(proposal))
     check_golden("designer_repair_no_program", last(model.requests[0].messages))
 
 
 def test_designer_revise(play, brief, source, examine):
     model = play(f"```python\n{source}```")
-    ModelDesigner(model).revise(brief, examine(RewardProgram(source)), CRITIQUE)
+    LanguageModel(model).revise(brief, examine(RewardProgram(source)), CRITIQUE)
     check_golden("designer_revise", last(model.requests[0].messages))
 
 
 def test_designer_metric_and_its_repair(play, card):
     words = '```json\n{"meaning": "m", "unit": "u", "criterion": "c"}\n```\n'
     model = play(f"{words}```python\ndef score(episode):\n    return 1\n```", "no")
-    proposal = ModelDesigner(model).propose_metric(card, "Slide forward\nand stop.")
-    ModelDesigner(model).propose_metric(card, "Slide", proposal, FINDINGS[1:])
+    proposal = LanguageModel(model).propose_metric(card, "Slide forward\nand stop.")
+    LanguageModel(model).propose_metric(card, "Slide", proposal, FINDINGS[1:])
     check_golden("designer_metric", last(model.requests[0].messages))
     check_golden("designer_metric_repair", last(model.requests[1].messages))
 
 
 def test_critic(play, brief, source, examine):
     model = play('{"verdict": "accept", "summary": "fine"}')
-    ModelCritic(model).review(brief, examine(RewardProgram(source), *FINDINGS[:1]))
+    LanguageModel(model).review(brief, examine(RewardProgram(source), *FINDINGS[:1]))
     system, user = model.requests[0].messages
     check_golden("critic_system", system.content)
     check_golden("critic_review", user.content)
@@ -154,8 +154,8 @@ def test_critic(play, brief, source, examine):
 def test_analyzer(play, next_brief, history, best):
     reply = '{"failure_mode": "none", "evidence": ["a"], "next_change": "b", "keep": true}'
     model = play(reply, reply)
-    ModelAnalyzer(model).analyse(next_brief, best)
-    ModelAnalyzer(model).analyse(next_brief, history[1])
+    LanguageModel(model).analyse(next_brief, best)
+    LanguageModel(model).analyse(next_brief, history[1])
     system, user = model.requests[0].messages
     check_golden("analyzer_system", system.content)
     check_golden("analyzer_analyse", user.content)
@@ -281,7 +281,7 @@ def test_digest_is_of_the_text():
 def test_braces_in_a_program_are_text_not_template(play, brief, examine):
     model = play('{"verdict": "accept", "summary": "fine"}')
     program = RewardProgram("x = '{{ task }} {% raw %}'\n")
-    ModelCritic(model).review(brief, examine(program))
+    LanguageModel(model).review(brief, examine(program))
     assert "x = '{{ task }} {% raw %}'" in last(model.requests[0].messages)
 
 

@@ -9,7 +9,7 @@ import pytest
 from reward_agent.definitions.card import load_env
 from reward_agent.definitions.task import TaskSpec
 from reward_agent.designers.brief import DesignBrief, DesignIdea
-from reward_agent.designers.model import ModelDesigner
+from reward_agent.designers.model import LanguageModel
 from reward_agent.llm.budget import Budget
 from reward_agent.llm.registry import CallPolicy, make_chat_model
 from reward_agent.llm.replies import Replies, read_calls
@@ -46,9 +46,9 @@ def test_resumed_run_pays_for_no_reply_twice(provider, brief, tmp_path):
         Say("other"),
     ]
     with FakeLLMServer(steps) as server:
-        first = ModelDesigner(make_model(provider, server, tmp_path)).propose(brief)
-        again = ModelDesigner(make_model(provider, server, tmp_path)).propose(brief)
-        other = ModelDesigner(make_model(provider, server, tmp_path)).propose(
+        first = LanguageModel(make_model(provider, server, tmp_path)).propose(brief)
+        again = LanguageModel(make_model(provider, server, tmp_path)).propose(brief)
+        other = LanguageModel(make_model(provider, server, tmp_path)).propose(
             replace(brief, index=1)
         )
         assert server.n_requests == 3
@@ -68,7 +68,7 @@ def test_key_is_in_no_record_and_no_cache(provider, brief, tmp_path):
     steps = [HttpFault(500, message=f"key {KEY} failed"), Say("prose")]
     with FakeLLMServer(steps) as server:
         model = make_model(provider, server, tmp_path)
-        proposal = ModelDesigner(model).propose(brief)
+        proposal = LanguageModel(model).propose(brief)
     texts = [record.model_dump_json() for record in (*read_calls(tmp_path), *proposal.completions)]
     assert len(texts) == 3
     assert "HTTP 500" in texts[0]
@@ -82,14 +82,14 @@ def test_user_is_told_why_a_call_waits(provider, brief, tmp_path):
     told: list[str] = []
     steps = [HttpFault(429, "rate_limit_error", "slow down", {"retry-after": "0.01"}), Say("prose")]
     with FakeLLMServer(steps) as server:
-        ModelDesigner(make_model(provider, server, tmp_path, on_retry=told.append)).propose(brief)
+        LanguageModel(make_model(provider, server, tmp_path, on_retry=told.append)).propose(brief)
     assert told == [f"{provider} asks to slow down, for 0.01 s: slow down; trying again in 0 s"]
 
 
 def test_room_for_a_long_reply_is_not_refused_by_the_sdk(brief, tmp_path):
     steps = [Say("```python\ndef c", "length"), Say(f"```python\n{PROGRAM}```")]
     with FakeLLMServer(steps) as server:
-        proposal = ModelDesigner(make_model("anthropic", server, tmp_path)).propose(brief)
+        proposal = LanguageModel(make_model("anthropic", server, tmp_path)).propose(brief)
         assert [item.body["max_tokens"] for item in server.requests] == [16_000, 32_000]
     assert proposal.program is not None
 
@@ -97,7 +97,7 @@ def test_room_for_a_long_reply_is_not_refused_by_the_sdk(brief, tmp_path):
 def test_dropped_connection_in_the_middle_of_a_round_is_survived(brief, tmp_path):
     steps = [Say(f"```python\n{PROGRAM}```"), DropConnection(), Say("prose")]
     with FakeLLMServer(steps) as server:
-        designer = ModelDesigner(make_model("openai", server, tmp_path))
+        designer = LanguageModel(make_model("openai", server, tmp_path))
         outcomes = [designer.propose(replace(brief, index=index)).outcome for index in range(2)]
         assert server.n_requests == 3
     assert outcomes[0] is None
