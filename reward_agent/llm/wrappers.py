@@ -29,26 +29,8 @@ class ChatModelWrapper:
 
     def __init__(self, inner: ChatModel) -> None:
         self.inner = inner
-
-    @property
-    def provider(self) -> str:
-        """The inner model's provider."""
-        return self.inner.provider
-
-    @property
-    def name(self) -> str:
-        """The inner model's name."""
-        return self.inner.name
-
-    @property
-    def agents(self) -> frozenset[str]:
-        """The agents that the inner model can play."""
-        return self.inner.agents
-
-    @property
-    def max_concurrency(self) -> int:
-        """The inner model's limit."""
-        return self.inner.max_concurrency
+        self.provider, self.name, self.agents = inner.provider, inner.name, inner.agents
+        self.max_concurrency = inner.max_concurrency
 
     def complete(self, request: ChatRequest) -> Completion:
         """Pass the request on."""
@@ -178,13 +160,8 @@ class LimitedChatModel(ChatModelWrapper):
 
     def __init__(self, inner: ChatModel, max_concurrency: int | None = None) -> None:
         super().__init__(inner)
-        self._limit = min(max_concurrency or inner.max_concurrency, inner.max_concurrency)
-        self._semaphore = threading.BoundedSemaphore(self._limit)
-
-    @property
-    def max_concurrency(self) -> int:
-        """The limit."""
-        return self._limit
+        self.max_concurrency = min(max_concurrency or inner.max_concurrency, inner.max_concurrency)
+        self._semaphore = threading.BoundedSemaphore(self.max_concurrency)
 
     def complete(self, request: ChatRequest) -> Completion:
         """Wait for a free place, then call."""

@@ -146,15 +146,16 @@ def _count_calls(
     repairs = settings.max_repairs
     # Repairs and revisions: none; one program in two needs one; every one needs all.
     designer = np.array([1.0, 1.5 if repairs else 1.0, 1.0 + repairs])
-    if settings.critic:
+    has_critic = settings.critic and "critic" in provider.agents
+    if has_critic:
         designer += np.array([0.0, 0.3, 1.0 + repairs])
     calls = {"designer": n * designer}
     if not has_metric:
         calls["designer"] += np.array([1.0, 1.0, 1.0 + repairs])
     # A reply of theirs that is not valid is asked for once more.
-    if settings.critic:
+    if has_critic:
         calls["critic"] = n * np.array([1.0, 1.0, 2.0])
-    if settings.analyzer:
+    if settings.analyzer and "analyzer" in provider.agents:
         calls["analyzer"] = n * np.array([0.8, 1.0, 2.0])
     return calls
 
