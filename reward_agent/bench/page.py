@@ -22,6 +22,7 @@ from reward_agent.bench.sweep import SweepStore
 from reward_agent.evaluation.statistics import FloatArray, performance_profile
 from reward_agent.records.store import write_record, write_text
 from reward_agent.report.charts import HALF, Labels, Point, Series, render_lines, render_scores
+from reward_agent.report.page import make_templates
 
 _LATEX = str.maketrans({"_": r"\_", "%": r"\%", "&": r"\&", "#": r"\#", "±": r"$\pm$"})
 _COLUMN_HEADS = (
@@ -186,25 +187,20 @@ def write_results(store: SweepStore) -> Results:
 
 def render_page(results: Results) -> str:
     """Return the page; a strict content security policy keeps it from loading anything."""
-    import jinja2
-
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        undefined=jinja2.StrictUndefined,
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("page.html.j2").render(
-        results=results,
-        charts=draw_charts(results),
-        profile_style=_PROFILE_STYLE,
-        legend=[(series.name, series.css_class) for series in _make_profiles(results)],
-        column_rows=make_column_rows(results),
-        describe_cell=describe_cell,
-        render_number=render_number,
-        settings=render_settings(results),
-        style=_read_style(),
+    return (
+        make_templates(Path(__file__).parent)
+        .get_template("page.html.j2")
+        .render(
+            results=results,
+            charts=draw_charts(results),
+            profile_style=_PROFILE_STYLE,
+            legend=[(series.name, series.css_class) for series in _make_profiles(results)],
+            column_rows=make_column_rows(results),
+            describe_cell=describe_cell,
+            render_number=render_number,
+            settings=render_settings(results),
+            style=_read_style(),
+        )
     )
 
 

@@ -108,20 +108,25 @@ def _read_asset(name: str) -> str:
     return (Path(__file__).parent / name).read_text("utf-8")
 
 
-@cache
-def _make_environment() -> Environment:
+def make_templates(folder: Path) -> Environment:
+    """Return the templates of a folder: what they are given is escaped, what they lack refused."""
     import jinja2
 
-    # Here, not above: they cost 0.1 s that the command line's other commands do not need.
-    from reward_agent.report.code import highlight_program, render_diff
-
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+    return jinja2.Environment(
+        loader=jinja2.FileSystemLoader(folder),
         undefined=jinja2.StrictUndefined,
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+
+
+@cache
+def _make_environment() -> Environment:
+    # Here, not above: they cost 0.1 s that the command line's other commands do not need.
+    from reward_agent.report.code import highlight_program, render_diff
+
+    environment = make_templates(Path(__file__).parent)
     environment.filters |= {
         "number": lambda value: "–" if value is None else shorten(value),
         "percent": lambda value: "–" if value is None else f"{value:.0%}",

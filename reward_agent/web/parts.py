@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jinja2
-
 from reward_agent.designers.brief import HistoryEntry
 from reward_agent.feedback.metric import MetricTrial
 from reward_agent.feedback.ratings import Rating
@@ -16,6 +14,7 @@ from reward_agent.feedback.state import RatedCandidate, read_rationale
 from reward_agent.report import figures
 from reward_agent.report.charts import shorten
 from reward_agent.report.code import highlight_program, render_diff
+from reward_agent.report.page import make_templates
 from reward_agent.report.view import CandidateView, RunView, load_run_view
 from reward_agent.types import CheckReport, Finding
 from reward_agent.web.live import LiveSession
@@ -50,13 +49,7 @@ class Parts:
     def __init__(self, live: LiveSession) -> None:
         self._live = live
         self._session = live.session
-        self._environment = jinja2.Environment(
-            loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
-            undefined=jinja2.StrictUndefined,
-            autoescape=True,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
+        self._environment = make_templates(Path(__file__).parent / "templates")
         self._environment.filters["number"] = lambda x: "–" if x is None else shorten(x)
         self._environment.globals |= {"draw": figures, "film": self._describe_film}
 
