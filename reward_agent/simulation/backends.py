@@ -64,8 +64,8 @@ class Backend(Plugin):
 
     Args:
         label: what a person calls it; by default its name.
-        imports: modules that start processes to find their libraries, which no sealed process
-            could: they are imported before.
+        prepare: ``module:function`` of a card: does what no sealed process could, such as to
+            start another or to import what starts one.
         most_simulations: how many it is worth to have at a time; None: any number.
         is_inherited: whether a forked process can go on with simulations; those with threads
             of their own are lost.
@@ -82,7 +82,7 @@ class Backend(Plugin):
     """
 
     label: str = ""
-    imports: tuple[str, ...] = ()
+    prepare: str = ""
     most_simulations: int | None = None
     is_inherited: bool = True
     is_shared_layout: bool = False
@@ -123,7 +123,7 @@ ENVPOOL = Backend(
     package="envpool",
     extra="metaworld",
     remedy="pip install 'reward-agent[metaworld]' (Linux)",
-    imports=("envpool",),
+    prepare="reward_agent.simulation.envpool:import_envpool",
     # One takes some 20 MiB and a twentieth of a second to make.
     most_simulations=32,
     is_inherited=False,
@@ -224,17 +224,14 @@ def require_backend(card: EnvCard) -> None:
 
 
 def prepare_simulation(card: EnvCard) -> None:
-    """Import what a sealed process could not.
+    """Do what a card's back end could not in a sealed process.
 
     Raises:
-        UsageError: what simulates the card cannot be imported.
+        UsageError: what simulates the card cannot be used here.
     """
     row = find_backend(card)
-    try:
-        for name in row.imports:
-            importlib.import_module(name)
-    except ImportError as error:
-        raise UsageError(f"{row.label} cannot be imported ({error})", row.way_out) from error
+    if row.prepare:
+        _load(row.prepare)(card)
 
 
 @dataclass(frozen=True)

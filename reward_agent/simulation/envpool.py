@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ctypes
 import importlib
-import sys
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,8 +17,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from reward_agent.definitions.card import EnvCard
 from reward_agent.definitions.sources import Array, Source
-from reward_agent.errors import DataError, hint_closest
-from reward_agent.simulation.backends import Frame, Shown, prepare_simulation
+from reward_agent.errors import DataError, UsageError, hint_closest
+from reward_agent.simulation.backends import ENVPOOL, Frame, Shown
 from reward_agent.simulation.simulation import Reader, Simulation, list_ids, make_constant
 from reward_agent.simulation.state import FloatArray
 
@@ -61,9 +60,7 @@ class PoolSimulation(Simulation):
         fields: Collection[str] | None = None,
         picture: tuple[int, int] | None = None,
     ) -> None:
-        prepare_simulation(card)
-        options = _make_drawing_options(*picture) if picture else {}
-        self._pool = _make_pool(card, n_sims, seed, n_threads, options)
+        self._pool = _make_pool(card, n_sims, seed, n_threads, picture)
         self._values = self._make_values(n_sims)
         self._has_ended = np.zeros(n_sims, dtype=bool)
         super().__init__(card, n_sims, fields)
@@ -126,6 +123,18 @@ class PoolSimulation(Simulation):
         return make_constant(self._values[name])
 
 
+def import_envpool(card: EnvCard) -> Any:
+    """Return the module, whose import starts processes to find its libraries.
+
+    Raises:
+        UsageError: it is not installed.
+    """
+    try:
+        return importlib.import_module("envpool")
+    except ImportError as error:
+        raise UsageError(f"EnvPool cannot be imported ({error})", ENVPOOL.way_out) from error
+
+
 class PoolArtist:
     """Draws as ``backends.Artist`` says: EnvPool plays the episode once more."""
 
@@ -158,13 +167,13 @@ class PoolArtist:
         return simulation
 
 
-def _make_drawing_options(width: int, height: int) -> dict[str, Any]:
+def _make_drawing_options(envpool: Any, width: int, height: int) -> dict[str, Any]:
     """Return the options of EnvPool's make, and let its MuJoCo find the EGL that came with it.
 
     MuJoCo looks for EGL among the symbols of the whole process, but Python has loaded EnvPool's
     libraries for EnvPool alone.
     """
-    package = Path(str(sys.modules["envpool"].__file__)).parent
+    package = Path(envpool.__file__).parent
     for path in sorted((package.parent / _LIBRARIES).glob("libEGL*")):
         ctypes.CDLL(str(path), mode=ctypes.RTLD_GLOBAL)
     return {"render_mode": "rgb_array", "render_width": width, "render_height": height}
@@ -178,9 +187,10 @@ def _return_freed_memory() -> None:
 
 
 def _make_pool(
-    card: EnvCard, n_sims: int, seed: int, n_threads: int, options: dict[str, Any]
+    card: EnvCard, n_sims: int, seed: int, n_threads: int, picture: tuple[int, int] | None
 ) -> Any:
-    envpool = importlib.import_module("envpool")
+    envpool = import_envpool(card)
+    options = _make_drawing_options(envpool, *picture) if picture else {}
     _return_freed_memory()
     name = str(card.model.id)
     known = envpool.list_all_envs()
