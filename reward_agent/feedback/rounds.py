@@ -72,7 +72,7 @@ def run_round(
     run = replace(run, settings=run.settings.model_copy(update={"racing": "none"}))
     if isinstance(cause, Edited):
         designer = GivenDesigner(RewardProgram(cause.program), "edited by hand")
-        run = replace(run, designer=designer, critic=None)
+        run = replace(run, team=replace(run.team, designer=designer, critic=None))
         ideas: tuple[DesignIdea, ...] = (replace(EDIT_IDEA, parent=cause.parent),)
     else:
         ideas = choose_answers(started.n_candidates, cause.candidate)

@@ -6,13 +6,12 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from reward_agent.definitions.card import EnvCard
 from reward_agent.definitions.task import TaskSpec
-from reward_agent.executors import JobRequest
+from reward_agent.designers.roles import Team
+from reward_agent.executors import Executor, JobRequest
 from reward_agent.files import write_atomic
-from reward_agent.llm.budget import Budget
 from reward_agent.records.events import Event, Listener
 from reward_agent.records.jobs import Job, Limits
 from reward_agent.records.settings import RunSettings
@@ -20,10 +19,6 @@ from reward_agent.records.store import METRIC_FILE, MetricOrigin, RunRecord, Run
 from reward_agent.records.timing import TimeLedger
 from reward_agent.sandbox.runner import JobExit
 from reward_agent.threads import Background
-
-if TYPE_CHECKING:
-    from reward_agent.designers.roles import Analyzer, Critic, Designer
-    from reward_agent.executors import Executor
 
 
 @dataclass(frozen=True)
@@ -88,23 +83,17 @@ class ActiveRun(Lab):
     Args:
         store: the run directory.
         task: what is wanted.
-        designer: writes programs.
-        critic: reviews them; None leaves the stage out.
-        analyzer: explains trainings; None leaves the stage out.
+        team: who writes, reviews and explains programs.
         ledger: notes where the time goes.
         listen: receives every event, progress of trainings included.
-        budget: what may be spent on the language model, and what has been.
         background: what is done beside the rounds, such as films.
     """
 
     store: RunStore
     task: TaskSpec
-    designer: Designer
-    critic: Critic | None
-    analyzer: Analyzer | None
+    team: Team
     ledger: TimeLedger
     listen: Listener
-    budget: Budget = field(default_factory=Budget)
     background: Background = field(default_factory=Background, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
@@ -118,7 +107,7 @@ class ActiveRun(Lab):
     @property
     def shown_card(self) -> EnvCard:
         """What the designer knows of the environment; a person may know more than a model."""
-        return self.card if self.designer.sees_whole_card else self.card.for_designer
+        return self.card if self.team.designer.sees_whole_card else self.card.for_designer
 
 
 def copy_into(job_dir: Path, files: Mapping[str, bytes]) -> None:

@@ -73,7 +73,7 @@ def draft_all(
         _enter(run, race, drafts[brief.index], brief)
 
     missing = [brief for brief in briefs if brief.index not in drafts]
-    map_threads(run.designer.max_concurrency, make, missing)
+    map_threads(run.team.designer.max_concurrency, make, missing)
     return [drafts[number] for number in sorted(drafts)]
 
 
@@ -129,6 +129,7 @@ class _Drafting:
 
     def __init__(self, run: ActiveRun, brief: DesignBrief, stored: StoredEpisodes) -> None:
         self._run, self._brief, self._stored = run, brief, stored
+        self._team = run.team
         self._folder = run.store.draft_dir(brief.iteration, brief.index)
         self._attempts: list[Attempt] = []
         self._completions: list[Completion] = []
@@ -138,7 +139,7 @@ class _Drafting:
     def make(self) -> Examination:
         """Return the last proposal, with what it takes to get it accepted behind it."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        examination = self._repair(self._ask(self._run.designer.propose))
+        examination = self._repair(self._ask(self._team.designer.propose))
         return self._review(examination) if examination.is_accepted else examination
 
     def _ask(self, ask: Callable[..., Proposal], *given: object) -> Examination:
@@ -164,20 +165,20 @@ class _Drafting:
             if examination.is_accepted or examination.proposal.is_final:
                 break
             self._keep(examination)
-            examination = self._ask(self._run.designer.repair, examination, number)
+            examination = self._ask(self._team.designer.repair, examination, number)
         return examination
 
     def _review(self, examination: Examination) -> Examination:
         """Ask the Critic once; a revision that fails the cheap stages is not taken."""
-        if self._run.critic is None:
+        if self._team.critic is None:
             return examination
         with self._run.ledger.spend("llm"):
-            opinion = self._run.critic.review(self._brief, examination)
+            opinion = self._team.critic.review(self._brief, examination)
         self._completions.extend(opinion.completions)
         self._critique = opinion.record
         if opinion.record is None or opinion.record.verdict == "accept":
             return examination
-        revised = self._repair(self._ask(self._run.designer.revise, examination, opinion.record))
+        revised = self._repair(self._ask(self._team.designer.revise, examination, opinion.record))
         self._is_revised = revised.is_accepted
         if self._is_revised:
             self._keep(examination, REVISED)

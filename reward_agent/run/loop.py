@@ -49,7 +49,7 @@ def run_design(run: ActiveRun) -> RunRecord:
     _reopen_short_round(run)
     for index in range(run.settings.iterations):
         if index not in run.store.list_iterations():
-            if run.budget.reached:
+            if run.team.budget.reached:
                 break
             iteration = design_iteration(run, index)
             unasked = _list_unasked(iteration)
@@ -92,7 +92,7 @@ def design_iteration(
         drafts,
     )
     candidates = map_threads(
-        run.designer.max_concurrency,
+        run.team.designer.max_concurrency,
         lambda candidate: _conclude(run, briefs[candidate.index], candidate),
         evaluated,
     )
@@ -164,10 +164,10 @@ def _conclude(run: ActiveRun, brief: DesignBrief, candidate: Candidate) -> Candi
 
 def _analyse(run: ActiveRun, candidate_dir: Path, brief: DesignBrief, entry: HistoryEntry) -> Usage:
     """Let the Analyzer diagnose one training, write ``analysis.json``, return what it cost."""
-    if run.analyzer is None:
+    if run.team.analyzer is None:
         return Usage()
     with run.ledger.spend("llm"):
-        opinion = run.analyzer.analyse(brief, entry)
+        opinion = run.team.analyzer.analyse(brief, entry)
     if opinion.record is not None:
         write_record(candidate_dir / "analysis.json", opinion.record)
     return sum((completion.usage for completion in opinion.completions), Usage())

@@ -131,7 +131,7 @@ def propose_metric(run: ActiveRun) -> ProposedMetric | None:
     errors: tuple[Finding, ...] = ()
     for number in range(run.settings.max_repairs + 1):
         with run.ledger.spend("llm"):
-            proposal = run.designer.propose_metric(
+            proposal = run.team.designer.propose_metric(
                 run.shown_card, run.task.description, previous, errors
             )
         folder = run.store.dir / "metric" / str(number)

@@ -330,13 +330,10 @@ class HeldRun:
                     task=record.task,
                     metric=read_run_metric(self.store, record),
                     settings=self.settings,
-                    designer=self.team.designer,
-                    critic=self.team.critic,
-                    analyzer=self.team.analyzer,
+                    team=self.team,
                     executor=executor,
                     ledger=ledger,
                     listen=self.listen,
-                    budget=self.team.budget,
                 )
             finally:
                 executor.close()

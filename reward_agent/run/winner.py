@@ -40,9 +40,9 @@ def name_winner(run: ActiveRun) -> RunRecord:
     """
     candidates = run.store.list_finished()
     trained = [candidate for candidate in candidates if candidate.evaluation is not None]
-    if not trained and run.budget.reached:
+    if not trained and run.team.budget.reached:
         raise BudgetError(
-            f"{run.budget.reached}; no program was trained before",
+            f"{run.team.budget.reached}; no program was trained before",
             "give a higher limit, or lower the most that a call can cost with --reply-tokens, and "
             f"go on with: {run.store.resume_command}",
         )
@@ -55,7 +55,7 @@ def name_winner(run: ActiveRun) -> RunRecord:
         run,
         status="finished",
         note="" if winner else "nothing was ranked: the task has no metric",
-        limit=run.budget.reached,
+        limit=run.team.budget.reached,
         confirmations=tuple(confirmations),
         winner=film_winner(run, winner) if winner else None,
     )
@@ -71,7 +71,7 @@ def update_run(run: ActiveRun, **changes: object) -> RunRecord:
     record = run.store.read_run().model_copy(update=changes)
     n_confirmed = sum(item.evaluation is not None for item in record.confirmations)
     spent = {
-        "usage": run.budget.usage,
+        "usage": run.team.budget.usage,
         "total_timesteps": sum(c.total_timesteps for c in run.store.list_finished())
         + n_confirmed * run.settings.steps,
         "wall_s": run.ledger.elapsed_s,

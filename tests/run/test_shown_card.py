@@ -29,7 +29,7 @@ def test_the_verdict_is_shown_to_a_persons_program_alone(provider, is_shown, tmp
     settings = RunSettings(provider=provider and provider.format(tmp_path))
     team = make_team(settings, tmp_path, {"OPENAI_API_KEY": "k"}, threading.Event())
     card = load_env("metaworld")
-    run = SimpleNamespace(card=card, designer=team.designer)
+    run = SimpleNamespace(card=card, team=team)
     names = {field.name for field in ActiveRun.shown_card.fget(run).state}
     assert ({"success", "own_reward"} <= names) is is_shown
     assert {"object_position", "goal_position", "gripper_opening"} <= names
