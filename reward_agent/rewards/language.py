@@ -46,107 +46,24 @@ MEMORY_PARAMETER = "memory"
 
 # --- syntax --------------------------------------------------------------------------------------
 
-STATEMENTS: frozenset[type[ast.AST]] = frozenset(
-    {
-        ast.FunctionDef,
-        ast.Return,
-        ast.Delete,
-        ast.Assign,
-        ast.AugAssign,
-        ast.AnnAssign,
-        ast.For,
-        ast.If,
-        ast.With,
-        ast.Raise,
-        ast.Try,
-        ast.Assert,
-        ast.Import,
-        ast.ImportFrom,
-        ast.Expr,
-        ast.Pass,
-        ast.Break,
-        ast.Continue,
-    }
-)
-EXPRESSIONS: frozenset[type[ast.AST]] = frozenset(
-    {
-        ast.BoolOp,
-        ast.NamedExpr,
-        ast.BinOp,
-        ast.UnaryOp,
-        ast.Lambda,
-        ast.IfExp,
-        ast.Dict,
-        ast.Set,
-        ast.SetComp,
-        ast.ListComp,
-        ast.DictComp,
-        ast.GeneratorExp,
-        ast.Compare,
-        ast.Call,
-        ast.FormattedValue,
-        ast.JoinedStr,
-        ast.Constant,
-        ast.Attribute,
-        ast.Subscript,
-        ast.Starred,
-        ast.Name,
-        ast.List,
-        ast.Tuple,
-        ast.Slice,
-    }
-)
-PARTS: frozenset[type[ast.AST]] = frozenset(
-    {
-        ast.Module,
-        ast.arguments,
-        ast.arg,
-        ast.keyword,
-        ast.alias,
-        ast.withitem,
-        ast.comprehension,
-        ast.ExceptHandler,
-        ast.Load,
-        ast.Store,
-        ast.Del,
-        ast.And,
-        ast.Or,
-        ast.Add,
-        ast.Sub,
-        ast.Mult,
-        ast.MatMult,
-        ast.Div,
-        ast.Mod,
-        ast.Pow,
-        ast.LShift,
-        ast.RShift,
-        ast.BitOr,
-        ast.BitXor,
-        ast.BitAnd,
-        ast.FloorDiv,
-        ast.Invert,
-        ast.Not,
-        ast.UAdd,
-        ast.USub,
-        ast.Eq,
-        ast.NotEq,
-        ast.Lt,
-        ast.LtE,
-        ast.Gt,
-        ast.GtE,
-        ast.Is,
-        ast.IsNot,
-        ast.In,
-        ast.NotIn,
-    }
-)
-NODES = STATEMENTS | EXPRESSIONS | PARTS
-
 
 def split_names(text: str) -> frozenset[str]:
     """Return the words of a text as a set."""
     return frozenset(text.split())
 
+
+_NODE_NAMES = split_names(
+    """
+    FunctionDef Return Delete Assign AugAssign AnnAssign For If With Raise Try Assert Import
+    ImportFrom Expr Pass Break Continue BoolOp NamedExpr BinOp UnaryOp Lambda IfExp Dict Set
+    SetComp ListComp DictComp GeneratorExp Compare Call FormattedValue JoinedStr Constant
+    Attribute Subscript Starred Name List Tuple Slice Module arguments arg keyword alias
+    withitem comprehension ExceptHandler Load Store Del And Or Add Sub Mult MatMult Div Mod Pow
+    LShift RShift BitOr BitXor BitAnd FloorDiv Invert Not UAdd USub Eq NotEq Lt LtE Gt GtE Is
+    IsNot In NotIn
+    """
+)
+NODES: frozenset[type[ast.AST]] = frozenset(getattr(ast, name) for name in _NODE_NAMES)
 
 # --- modules -------------------------------------------------------------------------------------
 
