@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from support.loops import LONG, QUICK
 
+from benchmarks.house import LAYERS
+
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -29,6 +31,46 @@ def test_every_path_in_contributing_exists() -> None:
     )
     missing = [path for path in paths if not any((place / path).exists() for place in places)]
     assert missing == []
+
+
+README = (ROOT / "README.md").read_text()
+
+
+def list_map() -> list[str]:
+    """Return the paths of the README's map; what is indented lies in the package."""
+    block = README.split("\n## The files\n")[1].split("```")[1]
+    paths = []
+    for line in block.strip("\n").splitlines():
+        head = re.split(r"\s{2,}", line.strip())[0]
+        folder = "reward_agent/" if line.startswith("  ") else ""
+        paths += [folder + name for name in head.split()]
+    return paths
+
+
+def test_every_path_of_the_map_exists_and_every_folder_of_the_package_is_in_it() -> None:
+    paths = list_map()
+    assert [path for path in paths if not (ROOT / path).exists()] == []
+    packages = {
+        f"{path.parent.relative_to(ROOT)}/" for path in ROOT.glob("reward_agent/**/__init__.py")
+    }
+    assert packages - set(paths) == set()
+
+
+def test_the_maps_order_is_that_of_the_layers() -> None:
+    folders = [path.split("/")[1] for path in list_map() if path.startswith("reward_agent/")]
+    assert [name for name in dict.fromkeys(folders) if name in LAYERS] == list(LAYERS)
+
+
+def test_the_reading_order_is_short_enough_to_be_read() -> None:
+    part = README.split("\nReading order")[1].split("\nThen ")[0]
+    files = [ROOT / name for name in re.findall(r"\]\(([\w/.]+)\)", part)]
+    assert len(files) <= 10
+    assert sum(len(path.read_text().splitlines()) for path in files) <= 2000
+
+
+def test_every_link_of_the_readme_leads_somewhere() -> None:
+    links = [link for link in re.findall(r"\]\(([^)#\s]+)\)", README) if "://" not in link]
+    assert [link for link in links if not (ROOT / link).exists()] == []
 
 
 @pytest.mark.parametrize("place", [*LONG, *QUICK])
