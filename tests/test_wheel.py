@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import venv
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,13 @@ def test_wheel_finds_its_environments_and_prompts(installed_python: Path, tmp_pa
     )
     listed = run(installed_python, "-c", code, cwd=tmp_path).split()
     assert listed == sorted(path.parent.name for path in (ROOT / "envs").glob("*/env.toml"))
+
+
+def test_wheel_holds_the_package_alone(installed_python: Path) -> None:
+    [wheel] = installed_python.parents[2].glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        folders = {name.split("/")[0] for name in archive.namelist()}
+    assert {name for name in folders if not name.endswith(".dist-info")} == {"reward_agent"}
 
 
 def test_installed_command_runs_a_child_from_the_wheel(
