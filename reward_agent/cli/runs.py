@@ -49,10 +49,9 @@ def show_command(run: RunName, runs_dir: RunsDir = None, as_json: Json = False) 
     """Show one run: its candidates, their outcomes and the winner."""
     from reward_agent.cli.display import show_run
     from reward_agent.cli.output import print_json
-    from reward_agent.definitions.paths import find_runs_dir
-    from reward_agent.records.store import find_run
+    from reward_agent.records.store import load_run
 
-    store = find_run(run, find_runs_dir(runs_dir))
+    store = load_run(run, runs_dir)
     if as_json:
         iterations = [store.read_iteration(index) for index in store.list_iterations()]
         record = store.read_run().model_dump(mode="json")
@@ -71,12 +70,11 @@ def costs_command(
     """Show what a run paid its language model: by agent, by round, by call."""
     from reward_agent.cli.display import show_calls, show_costs
     from reward_agent.cli.output import print_json
-    from reward_agent.definitions.paths import find_runs_dir
     from reward_agent.llm.costs import summarise_costs
     from reward_agent.llm.replies import read_calls
-    from reward_agent.records.store import find_run
+    from reward_agent.records.store import load_run
 
-    store = find_run(run, find_runs_dir(runs_dir))
+    store = load_run(run, runs_dir)
     records = read_calls(store.dir)
     summary = summarise_costs(records)
     if as_json:
@@ -100,12 +98,11 @@ def replies_command(
     """Show what a run asked its language model, and what it was answered."""
     from reward_agent.cli.display import show_replies
     from reward_agent.cli.output import print_json, print_text
-    from reward_agent.definitions.paths import find_runs_dir
     from reward_agent.errors import UsageError
     from reward_agent.llm.replies import read_replies
-    from reward_agent.records.store import find_run
+    from reward_agent.records.store import load_run
 
-    stored = read_replies(find_run(run, find_runs_dir(runs_dir)).dir)
+    stored = read_replies(load_run(run, runs_dir).dir)
     chosen = stored if number is None else stored[number - 1 : number]
     if not chosen:
         raise UsageError(f"the run holds {len(stored)} replies", "give the number of one of them")
@@ -120,11 +117,10 @@ def replies_command(
 def report_command(run: RunName, runs_dir: RunsDir = None) -> None:
     """Write a run's report.html again and print its path."""
     from reward_agent.cli.output import print_text
-    from reward_agent.definitions.paths import find_runs_dir
-    from reward_agent.records.store import find_run
+    from reward_agent.records.store import load_run
     from reward_agent.report.page import write_report
 
-    print_text(str(write_report(find_run(run, find_runs_dir(runs_dir)).dir)))
+    print_text(str(write_report(load_run(run, runs_dir).dir)))
 
 
 def export_command(

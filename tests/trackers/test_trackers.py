@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -98,6 +99,9 @@ def test_wandb_keeps_offline_what_was_told(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setenv("WANDB_MODE", "offline")
     tell(open_tracker("2026-11-23T04-00_a run", tmp_path / "wb", CONFIG), tmp_path)
     [path] = (tmp_path / "wb").glob("wandb/offline-run-*/*.wandb")
+    deadline = time.monotonic() + 10  # its service writes a moment after the run has finished
+    while path.stat().st_size <= 7 and time.monotonic() < deadline:
+        time.sleep(0.05)
     rows = []
     for data in read_blocks(path.read_bytes()):
         record = Record.FromString(data)
