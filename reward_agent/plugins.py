@@ -41,7 +41,7 @@ class Plugin:
     @property
     def missing(self) -> str:
         """What this machine lacks for it; '' if nothing."""
-        if self.package and find_spec(self.package) is None:
+        if self.package and find_spec(self.package.partition(".")[0]) is None:
             return f"the package {self.package}, which is not installed"
         absent = [command for command in self.commands if shutil.which(command) is None]
         return f"{', '.join(absent)}, not found on PATH" if absent else ""

@@ -397,6 +397,7 @@ def open_run(
             yield held
         finally:
             cancel.set()
+            team.budget.replies.close()
 
 
 @contextlib.contextmanager
