@@ -166,7 +166,7 @@ def test_a_prompt_is_one_file_and_a_row(tmp_path: Path, monkeypatch: pytest.Monk
 
     def make_request(subject: Subject) -> ChatRequest:
         prompt = render("critic/second", idea=subject.make_brief().idea)
-        return ChatRequest("critic", prompt.name, (ChatMessage("user", prompt.text),))
+        return ChatRequest("critic", "critic/second", (ChatMessage("user", prompt),))
 
     monkeypatch.setitem(PREVIEWS, "critic/second", Preview("a second opinion", make_request))
     shown = CliRunner().invoke(app, ["prompts", "show", "critic/second", "--env", "hopper"])

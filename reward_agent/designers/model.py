@@ -191,7 +191,7 @@ def ask_for_record(model: ChatModel, request: ChatRequest, kind: type[R]) -> Opi
         except DataError as error:
             reason = error.message
         prompt = render("shared/invalid_json", error=reason, fields=list(kind.model_fields))
-        request = replace(request, messages=extend(request.messages, reply.text, prompt.text))
+        request = replace(request, messages=extend(request.messages, reply.text, prompt))
     return Opinion(None, completions, reason)
 
 

@@ -8,7 +8,6 @@ next, what is asked of one candidate last, so that prompt caches hit.
 from __future__ import annotations
 
 import difflib
-import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -37,19 +36,6 @@ _MAX_LINES = 8
 _MAX_CHARS = 110
 
 
-@dataclass(frozen=True)
-class RenderedPrompt:
-    """A prompt as it is sent."""
-
-    name: str
-    text: str
-
-    @property
-    def sha256(self) -> str:
-        """Hexadecimal digest of the text."""
-        return hashlib.sha256(self.text.encode("utf-8", "replace")).hexdigest()
-
-
 def list_prompts() -> list[str]:
     """Return the names of all prompts, such as ``designer/first``; ``shared`` holds only parts."""
     folder = find_prompts_dir()
@@ -57,7 +43,7 @@ def list_prompts() -> list[str]:
     return sorted(name.removesuffix(_SUFFIX) for name in names if not name.startswith("shared/"))
 
 
-def render(name: str, **inputs: object) -> RenderedPrompt:
+def render(name: str, **inputs: object) -> str:
     """Render one prompt.
 
     Args:
@@ -79,7 +65,7 @@ def render(name: str, **inputs: object) -> RenderedPrompt:
         raise _explain(name, error) from error
     except jinja2.TemplateError as error:
         raise _explain(name, error) from error
-    return RenderedPrompt(name, text.strip() + "\n")
+    return text.strip() + "\n"
 
 
 def _explain(name: str, error: Exception) -> DataError:
@@ -136,7 +122,7 @@ def make_repair_request(
         lines=examination.program.source.split("\n") if examination.program else [],
         number=number,
     )
-    return _follow_up("designer/repair", brief, examination, prompt.text)
+    return _follow_up("designer/repair", brief, examination, prompt)
 
 
 def make_revision_request(
@@ -144,7 +130,7 @@ def make_revision_request(
 ) -> ChatRequest:
     """Ask for a change of the program that answers a critique."""
     prompt = render("designer/revise", critique=critique)
-    return _follow_up("designer/revise", brief, examination, prompt.text)
+    return _follow_up("designer/revise", brief, examination, prompt)
 
 
 def make_metric_request(
@@ -160,28 +146,21 @@ def make_metric_request(
         rules=describe_rules(),
         description=description,
     )
-    messages: Conversation = (ChatMessage("user", prompt.text),)
+    messages: Conversation = (ChatMessage("user", prompt),)
     if previous is not None:
         repair = render("designer/metric_repair", findings=findings)
-        messages = extend(messages, previous.reply, repair.text)
+        messages = extend(messages, previous.reply, repair)
     return ChatRequest("designer", "designer/metric", messages)
 
 
 def _open_conversation(brief: DesignBrief) -> Conversation:
     """Return the opening of the conversation about one candidate."""
-    system = render(
-        "designer/system",
-        rules=describe_rules(),
-        environment=describe_environment(brief.card),
-        task=brief.task,
-        card=brief.card,
-    )
     # Of the best, too, that may be older than the history.
     known = (*([brief.best] if brief.best else []), *brief.history)
     changes = describe_changes(known)
-    user = render(choose_template(brief), brief=brief, card=brief.card, changes=changes).text
+    user = render(choose_template(brief), brief=brief, card=brief.card, changes=changes)
     n_shared = user.rindex(_quote(brief.idea.text))
-    return (ChatMessage("system", system.text), ChatMessage("user", user, n_shared))
+    return (_render_system("designer", brief), ChatMessage("user", user, n_shared))
 
 
 def _quote(idea: str) -> str:
@@ -231,23 +210,15 @@ def make_review_request(brief: DesignBrief, examination: Examination) -> ChatReq
         idea=brief.idea,
         findings=examination.findings,
     )
-    return _address("critic", "critic/review", _introduce("critic", brief, user), brief)
+    messages = (_render_system("critic", brief), ChatMessage("user", user))
+    return _address("critic", "critic/review", messages, brief)
 
 
 def make_analysis_request(brief: DesignBrief, entry: HistoryEntry) -> ChatRequest:
     """Ask why a trained policy does what it does, and for the next change."""
     user = render("analyzer/analyse", entry=entry, best=brief.best)
-    return _address("analyzer", "analyzer/analyse", _introduce("analyzer", brief, user), brief)
-
-
-def _introduce(agent: AgentName, brief: DesignBrief, user: RenderedPrompt) -> Conversation:
-    system = render(
-        f"{agent}/system",
-        environment=describe_environment(brief.card),
-        task=brief.task,
-        card=brief.card,
-    )
-    return (ChatMessage("system", system.text), ChatMessage("user", user.text))
+    messages = (_render_system("analyzer", brief), ChatMessage("user", user))
+    return _address("analyzer", "analyzer/analyse", messages, brief)
 
 
 def number_lines(source: str) -> str:
@@ -258,6 +229,17 @@ def number_lines(source: str) -> str:
 
 
 # --- what they are shown of the world -------------------------------------------------------------
+
+
+def _render_system(agent: AgentName, brief: DesignBrief) -> ChatMessage:
+    text = render(
+        f"{agent}/system",
+        rules=describe_rules(),
+        environment=describe_environment(brief.card),
+        task=brief.task,
+        card=brief.card,
+    )
+    return ChatMessage("system", text)
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import inspect
 import itertools
 import os
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -75,6 +76,7 @@ def last(messages: tuple[ChatMessage, ...]) -> str:
     return messages[-1].content
 
 
+OTHER = DesignIdea("minimal", "Another idea.")
 SHAKES = Feedback(
     (
         Remark("cccc3333", "It hardly moves.", "", ("aaaa1111: trained, task score 0.8 m/s",)),
@@ -174,7 +176,7 @@ def test_constant_part_comes_first(next_brief, card, task, best, history):
     other = DesignBrief(
         card,
         task,
-        DesignIdea("minimal", "Another idea."),
+        OTHER,
         2,
         3,
         best,
@@ -268,14 +270,11 @@ def test_unknown_prompt_gets_the_closest_name():
         render("designer/frist")
 
 
-def test_digest_is_of_the_text():
-    prompt = render("designer/revise", critique=CRITIQUE)
-    assert len(prompt.sha256) == 64
-    assert prompt.sha256 == render("designer/revise", critique=CRITIQUE).sha256
-    assert (
-        prompt.sha256
-        != render("designer/revise", critique=Critique(verdict="revise", summary="x")).sha256
-    )
+def test_digest_is_of_the_text(brief):
+    request = make_program_request(brief)
+    assert len(request.sha256) == 64
+    assert request.sha256 == make_program_request(brief).sha256
+    assert request.sha256 != make_program_request(replace(brief, index=1, idea=OTHER)).sha256
 
 
 def test_braces_in_a_program_are_text_not_template(play, brief, examine):
