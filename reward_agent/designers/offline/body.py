@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 
 from reward_agent.definitions.card import EnvCard, StateField
 
@@ -17,7 +16,8 @@ _STANDING = re.compile(rf"{_NUMBER} (?:m )?standing|standing(?: at)? {_NUMBER}")
 _START = re.compile(rf"{_NUMBER} (?:m )?at the start")
 # Parts of a robot whose own height, speed or angle is not that of the whole.
 _LIMB_WORDS = ("foot", "hand", "leg", "thigh", "shin", "head", "arm", "joint", "knee", "hip")
-LIMB_ENDS = ("foot", "hand")
+_LIMB = re.compile(r"(?:(.*)_)?(foot|hand)_(?:height|position)$")
+_ALONG = re.compile(r"along (x|the track|the rail)")
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,6 @@ class Quantity:
     """
 
     code: str
-    unit: str
     range: tuple[float, float]
     doc: str
 
@@ -52,50 +51,58 @@ class Body:
 
     def __init__(self, card: EnvCard) -> None:
         self.card = card
+        self._find_speeds()
+        self._find_posture()
+        # Distances, m: to a target; from the hand to an object that it may handle; from that
+        # object to where it is to be.
+        self.distance = self._find("m", lambda f: "distance" in f.name and "object" not in f.name)
+        self.object_distance = self._find("m", lambda f: f.name.endswith("to_object_distance"))
+        self.object_goal_distance = self._find("m", lambda f: f.name.startswith("object_to"))
+        # Contacts with the floor, 0 or 1 each: of the feet; of everything else.
+        contacts = [f for f in card.state if f.unit == "0/1" and "contact" in f.name]
+        self.foot_contacts = tuple(_scalar(f) for f in contacts if "foot" in f.name)
+        self.body_contacts = tuple(_scalar(f) for f in contacts if "foot" not in f.name)
+        # Limbs that end in a foot or a hand, in the order of the card.
+        matches = [_LIMB.match(f.name) for f in card.state]
+        names = ["_".join(filter(None, match.groups())) for match in matches if match]
+        self.limbs = tuple(self._make_limb(name) for name in dict.fromkeys(names))
 
-    @cached_property
-    def x_position(self) -> Quantity | None:
-        """Place along x, m."""
-        scalar = self._find("m", lambda f: f.name == "x_position")
-        field = self._field("m", lambda f: f.name.endswith("torso_position") and f.size == 3)
-        return scalar or (_entry(field, 0) if field else None)
-
-    @cached_property
-    def forward_velocity(self) -> Quantity | None:
-        """Speed along x, m/s."""
-        return self._find("m/s", lambda f: "forward" in f.name) or self._find(
-            "m/s", lambda f: re.search(r"along (x|the track|the rail)", f.doc) is not None, True
+    def _find_speeds(self) -> None:
+        """Find what moves: places in m, speeds in m/s, turns in rad/s."""
+        self.x_position = self._find("m", lambda f: f.name == "x_position") or self._find_entry(
+            "m", lambda f: f.name.endswith("torso_position") and f.size == 3, 0
         )
+        self.forward_velocity = self._find("m/s", lambda f: "forward" in f.name) or self._find(
+            "m/s", lambda f: _ALONG.search(f.doc) is not None, is_anywhere=True
+        )
+        self.com_forward_velocity = self._find_entry(
+            "m/s", lambda f: "com" in f.name and f.size is not None, 0
+        )
+        self.sideways_velocity = self._find(
+            "m/s", lambda f: "sideways" in f.name or "lateral" in f.name
+        )
+        self.vertical_velocity = self._find("m/s", lambda f: "vertical" in f.name)
+        self.speed = self._measure_speed()
+        self.joint_speed = self._measure_joints()
+        pitching = self._find("rad/s", lambda f: "pitch" in f.name)
+        self.pitch_rate = pitching or self._find_turning(1)
+        # To the left; of the pitch where the robot is planar.
+        self.yaw_rate = self._find_turning(2) or pitching
 
-    @cached_property
-    def com_forward_velocity(self) -> Quantity | None:
-        """Speed of the centre of mass along x, m/s."""
-        field = self._field("m/s", lambda f: "com" in f.name and f.size is not None)
-        return _entry(field, 0) if field else None
-
-    @cached_property
-    def sideways_velocity(self) -> Quantity | None:
-        """Speed to the left, m/s."""
-        return self._find("m/s", lambda f: "sideways" in f.name or "lateral" in f.name)
-
-    @cached_property
-    def vertical_velocity(self) -> Quantity | None:
-        """Speed upward, m/s."""
-        return self._find("m/s", lambda f: "vertical" in f.name)
-
-    @cached_property
-    def height(self) -> Quantity | None:
-        """Height of the torso, or of the centre of mass, m."""
-        return self._find("m", lambda f: f.name == "torso_height") or self._find(
+    def _find_posture(self) -> None:
+        """Find how it holds itself: heights in m, angles in rad."""
+        # Of the torso, else of the centre of mass; and the other way round.
+        self.height = self._find("m", lambda f: f.name == "torso_height") or self._find(
             "m", lambda f: f.name.endswith("height")
         )
+        self.com_height = self._find("m", lambda f: f.name == "com_height") or self.height
+        self.lowest_point = self._find("m", lambda f: f.name == "lowest_point")
+        # Cosine of the tilt: 1 upright, -1 upside down.
+        self.up = self._find("1", lambda f: f.name.endswith("_up") or "1 upright" in f.doc)
+        # Unwrapped, positive tips forward.
+        self.pitch = self._find("rad", lambda f: f.name.endswith("pitch"))
 
-    @cached_property
-    def com_height(self) -> Quantity | None:
-        """Height of the centre of mass, m; of the torso where the card has none."""
-        return self._find("m", lambda f: f.name == "com_height") or self.height
-
-    @cached_property
+    @property
     def standing_height(self) -> float:
         """Height of the torso when it stands, m: by the field's words, else by its range."""
         if self.height is None:
@@ -105,94 +112,32 @@ class Body:
             return float(next(group for group in match.groups() if group))
         return 0.6 * self.height.range[1]
 
-    @cached_property
-    def up(self) -> Quantity | None:
-        """Cosine of the tilt: 1 upright, -1 upside down."""
-        return self._find("1", lambda f: f.name.endswith("_up") or "1 upright" in f.doc)
-
-    @cached_property
-    def pitch(self) -> Quantity | None:
-        """Unwrapped angle of the torso, positive tips forward, rad."""
-        return self._find("rad", lambda f: f.name.endswith("pitch"))
-
-    @cached_property
-    def pitch_rate(self) -> Quantity | None:
-        """Rate of the pitch, rad/s."""
-        scalar = self._find("rad/s", lambda f: "pitch" in f.name)
-        return scalar or self._find_turning(1)
-
-    @cached_property
-    def yaw_rate(self) -> Quantity | None:
-        """Rate of the turn to the left, rad/s; of the pitch where the robot is planar."""
-        return self._find_turning(2) or self._find("rad/s", lambda f: "pitch" in f.name)
-
-    @cached_property
-    def lowest_point(self) -> Quantity | None:
-        """Lowest point of the robot above the floor, m."""
-        return self._find("m", lambda f: f.name == "lowest_point")
-
-    @cached_property
-    def distance(self) -> Quantity | None:
-        """Distance to a target, m."""
-        return self._find("m", lambda f: "distance" in f.name and "object" not in f.name)
-
-    @cached_property
-    def object_distance(self) -> Quantity | None:
-        """Distance from the hand to an object that it may handle, m."""
-        return self._find("m", lambda f: f.name.endswith("to_object_distance"))
-
-    @cached_property
-    def object_goal_distance(self) -> Quantity | None:
-        """Distance from that object to where it is to be, m."""
-        return self._find("m", lambda f: f.name.startswith("object_to"))
-
-    @cached_property
-    def speed(self) -> Quantity | None:
-        """Speed of the torso or the centre of mass in any direction, m/s."""
+    def _measure_speed(self) -> Quantity | None:
+        """Return the speed of the torso or the centre of mass in any direction."""
+        vectors = [f for f in self.card.state if f.unit == "m/s" and f.size is not None]
         for word in ("torso", "com", ""):
-            field = self._field("m/s", lambda f, w=word: w in f.name and f.size is not None)  # type: ignore[misc]
-            if field:
-                return _norm(field)
+            for field in vectors:
+                if word in field.name:
+                    code = f"np.linalg.norm({{s}}.{field.name}, axis=-1)"
+                    return Quantity(code, (0.0, field.range[1]), field.doc)
         forward = self.forward_velocity
         if forward is None:
             return None
-        return Quantity(f"np.abs({forward.code})", "m/s", (0.0, forward.range[1]), forward.doc)
+        return Quantity(f"np.abs({forward.code})", (0.0, forward.range[1]), forward.doc)
 
-    @cached_property
-    def joint_speed(self) -> Quantity | None:
-        """Root mean square of the joints' velocities, rad/s."""
-        vector = self._field("rad/s", lambda f: "joint" in f.name and f.size is not None)
+    def _measure_joints(self) -> Quantity | None:
+        """Return the root mean square of the joints' velocities."""
+        rates = [f for f in self.card.state if f.unit == "rad/s"]
+        vector = next((f for f in rates if "joint" in f.name and f.size is not None), None)
         if vector:
             code = f"np.sqrt(np.mean(np.square({{s}}.{vector.name}), axis=-1))"
-            return Quantity(code, "rad/s", (0.0, vector.range[1]), "root mean square of the joints")
-        scalars = [f for f in self.card.state if f.unit == "rad/s" and f.size is None]
+            return Quantity(code, (0.0, vector.range[1]), "root mean square of the joints")
+        scalars = [f for f in rates if f.size is None]
         if not scalars:
             return None
         squares = " + ".join(f"np.square({{s}}.{f.name})" for f in scalars)
         top = max(f.range[1] for f in scalars)
-        return Quantity(
-            f"np.sqrt(({squares}) / {len(scalars)})", "rad/s", (0.0, top), "of all joints"
-        )
-
-    @cached_property
-    def foot_contacts(self) -> tuple[Quantity, ...]:
-        """Contacts of the feet with the floor, 0 or 1 each."""
-        return tuple(_scalar(f) for f in self._contacts() if "foot" in f.name)
-
-    @cached_property
-    def body_contacts(self) -> tuple[Quantity, ...]:
-        """Contacts of everything but the feet with the floor, 0 or 1 each."""
-        return tuple(_scalar(f) for f in self._contacts() if "foot" not in f.name)
-
-    @cached_property
-    def limbs(self) -> tuple[Limb, ...]:
-        """Limbs that end in a foot or a hand, in the order of the card."""
-        names = []
-        for field in self.card.state:
-            match = re.match(rf"(?:(.*)_)?({'|'.join(LIMB_ENDS)})_(?:height|position)$", field.name)
-            if match:
-                names.append("_".join(part for part in match.groups() if part))
-        return tuple(self._make_limb(name) for name in dict.fromkeys(names))
+        return Quantity(f"np.sqrt(({squares}) / {len(scalars)})", (0.0, top), "of all joints")
 
     def _make_limb(self, name: str) -> Limb:
         side = name.rpartition("_")[0]
@@ -212,9 +157,6 @@ class Body:
             tuple(_scalar(f) for f in angles if "torso" not in f.name),
         )
 
-    def _contacts(self) -> list[StateField]:
-        return [f for f in self.card.state if f.unit == "0/1" and "contact" in f.name]
-
     def _find(
         self, unit: str, accepts: Callable[[StateField], bool], is_anywhere: bool = False
     ) -> Quantity | None:
@@ -225,24 +167,24 @@ class Body:
         return _scalar(chosen[0]) if chosen else None
 
     def _find_turning(self, axis: int) -> Quantity | None:
-        field = self._field("rad/s", lambda f: "angular_velocity" in f.name and f.size == 3)
-        return _entry(field, axis) if field else None
+        return self._find_entry(
+            "rad/s", lambda f: "angular_velocity" in f.name and f.size == 3, axis
+        )
 
-    def _field(self, unit: str, accepts: Callable[[StateField], bool]) -> StateField | None:
-        return next((f for f in self.card.state if f.unit == unit and accepts(f)), None)
+    def _find_entry(
+        self, unit: str, accepts: Callable[[StateField], bool], index: int
+    ) -> Quantity | None:
+        """Return one entry of the first vector field that fits."""
+        field = next((f for f in self.card.state if f.unit == unit and accepts(f)), None)
+        return _entry(field, index) if field else None
 
 
 def _scalar(field: StateField) -> Quantity:
-    return Quantity(f"{{s}}.{field.name}", field.unit, field.range, field.doc)
+    return Quantity(f"{{s}}.{field.name}", field.range, field.doc)
 
 
 def _entry(field: StateField, index: int) -> Quantity:
-    return Quantity(f"{{s}}.{field.name}[:, {index}]", field.unit, field.range, field.doc)
-
-
-def _norm(field: StateField) -> Quantity:
-    code = f"np.linalg.norm({{s}}.{field.name}, axis=-1)"
-    return Quantity(code, field.unit, (0.0, field.range[1]), field.doc)
+    return Quantity(f"{{s}}.{field.name}[:, {index}]", field.range, field.doc)
 
 
 # --- memory of a program --------------------------------------------------------------------------
