@@ -101,8 +101,12 @@ def test_a_finished_run_is_resumed_without_a_job(runs: Path) -> None:
 def test_the_offline_designer_goes_on_from_its_programs(runs: Path) -> None:
     run = reward_agent.resume_run("offline", runs_dir=runs, environ={}, iterations=2, slots=1)
     assert run.status == "finished"
-    second = RunStore(runs / "offline").read_iteration(1).candidates
-    assert any(candidate.parent for candidate in second)
+    store = RunStore(runs / "offline")
+    departed = [c for c in store.read_iteration(1).candidates if c.parent]
+    assert departed
+    for candidate in departed:
+        said = (store.candidate_dir(1, candidate.id) / "reply.md").read_text()
+        assert f"from candidate {candidate.parent}" in said, "its plan was read"
 
 
 def test_a_session_goes_on(runs: Path) -> None:
