@@ -58,7 +58,7 @@ def run_design(run: ActiveRun) -> RunRecord:
                 break
             run.store.write_iteration(iteration)
             run.notify(IterationFinished(index, iteration.best))
-        update_run(run)
+            update_run(run)
         if _is_target_reached(run):
             break
     record = name_winner(run)

@@ -8,7 +8,7 @@ are finished are read, and the next is chosen from all scores so far.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from reward_agent.errors import DataError
@@ -171,15 +171,6 @@ class Race:
         scores = [item.score for item in self._standings.values()]
         known = [score for score in scores if score is not None]
         return Finish(name_stop(standing.steps, standing.score, known, unit), finish.result)
-
-
-def race_candidates(run: ActiveRun, entrants: Sequence[Entrant]) -> dict[str, Finish]:
-    """Train all entrants, none more being awaited; return how each training ended."""
-    race = Race(run, len(entrants))
-    with race.run():
-        for entrant in entrants:
-            race.enter(entrant)
-    return race.list_finishes()
 
 
 def _make_policy(run: ActiveRun, n_candidates: int) -> RacingPolicy:

@@ -108,11 +108,12 @@ def test_a_bandit_race_that_was_killed_goes_on_where_it_was(
     write_exit = journal.write_exit
     n_left = [5]
 
-    def write_and_die(job: Any, *arguments: Any) -> None:
-        write_exit(job, *arguments)
+    def write_and_die(job: Any, *arguments: Any) -> Any:
+        written = write_exit(job, *arguments)
         n_left[0] -= isinstance(job, TrainJob)
         if n_left[0] == 0:
             raise KeyboardInterrupt
+        return written
 
     with monkeypatch.context() as patch:
         patch.setattr(slots, "write_exit", write_and_die)

@@ -125,6 +125,8 @@ def test_results_are_written_once_a_round_and_once_at_the_end(
     run = design(tmp_path)
     assert run.status == "finished"
     assert (written.count("write_report"), written.count("write_text")) == (2, 2)
+    resume(tmp_path)
+    assert written.count("write_report") == 3, "no round was run again"
 
 
 def test_a_full_disk_ends_the_run_with_what_to_do(
