@@ -54,7 +54,7 @@ def read_history(store: RunStore) -> list[HistoryEntry]:
 def read_entry(store: RunStore, candidate: Candidate) -> HistoryEntry:
     """Return one candidate with everything that its folder holds."""
     folder = store.candidate_dir(candidate.iteration, candidate.id)
-    judged = _read_optional(folder / "evaluation.json", EvaluateResult)
+    evaluated = _read_optional(folder / "evaluation.json", EvaluateResult)
     source, plan = _split_recipe(store.read_program(candidate.iteration, candidate.id))
     program = RewardProgram(source) if source else None
     stored = _read_optional(folder / PLAN_FILE, PlanRecord)
@@ -69,7 +69,7 @@ def read_entry(store: RunStore, candidate: Candidate) -> HistoryEntry:
         probe=_read_optional(folder / "probe.json", ProbeReport),
         critique=_read_optional(folder / "critique.json", Critique),
         training=_read_optional(folder / "training.json", TrainingResult),
-        curve=judged.curve if judged else (),
+        curve=evaluated.curve if evaluated else (),
         summary=_read_optional(folder / "summary.json", TrajectorySummary),
         summary_text=text.read_text("utf-8") if text.is_file() else "",
         analysis=_read_optional(folder / "analysis.json", Analysis),

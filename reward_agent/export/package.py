@@ -65,13 +65,13 @@ def export_run(
     entry = _find_candidate(record, read_history(store), candidate)
     source = _read_source(entry)
     evaluation_dir = _find_policy_dir(store, record, entry)
-    judged = read_record(evaluation_dir / RESULT_FILE, EvaluateResult)
-    metadata = _describe(record, entry, judged, source)
+    evaluated = read_record(evaluation_dir / RESULT_FILE, EvaluateResult)
+    metadata = _describe(record, entry, evaluated, source)
     text = compose_reward(record.card, source, metadata, record.task.termination is not None)
     if output.exists() and not output.is_dir():
         raise UsageError(f"{output} is a file", "name a folder with -o")
     write_text(output / REWARD_FILE, text)
-    _write_policy(output, evaluation_dir / judged.best_file)
+    _write_policy(output, evaluation_dir / evaluated.best_file)
     _write_record(output, store, record, entry, evaluation_dir)
     shutil.copyfile(_HERE / "exported_test.py.txt", output / TEST_FILE)
     files = (REWARD_FILE, POLICY_FILE, LOADER_FILE, RECORD_FILE, TEST_FILE)
@@ -126,7 +126,7 @@ def _find_search_dir(store: RunStore, run: RunRecord, entry: HistoryEntry) -> Pa
 
 
 def _describe(
-    run: RunRecord, entry: HistoryEntry, judged: EvaluateResult, source: str
+    run: RunRecord, entry: HistoryEntry, evaluated: EvaluateResult, source: str
 ) -> dict[str, Any]:
     candidate, card = entry.candidate, run.card
     winner = run.winner if run.winner and run.winner.candidate == candidate.id else None
@@ -143,8 +143,8 @@ def _describe(
         "task_score": winner.task_score if winner else candidate.task_score,
         "task_scores_of_fresh_seeds": list(winner.task_scores) if winner else [],
         "unit": run.task.unit,
-        "policy_timesteps": judged.best.total_timesteps,
-        "policy_task_score": judged.best.task_score,
+        "policy_timesteps": evaluated.best.total_timesteps,
+        "policy_task_score": evaluated.best.task_score,
         "has_memory": has_memory(source),
         "fields": find_fields(card, source),
         "control_dt": card.control_dt,
@@ -178,12 +178,12 @@ def _write_record(
     n_episodes = _count_episodes(recorded)
     n_states = int(recorded.starts[n_episodes])
     n_steps = n_states - n_episodes
-    judged = read_record(evaluation_dir / RESULT_FILE, EvaluateResult)
+    evaluated = read_record(evaluation_dir / RESULT_FILE, EvaluateResult)
     played = Trajectories.load(policy_dir / TRAJECTORIES_FILE).episode(0)
     np.savez_compressed(
         output / RECORD_FILE,
         allow_pickle=False,
-        seed=np.int64(judged.best.seed),
+        seed=np.int64(evaluated.best.seed),
         starts=recorded.starts[: n_episodes + 1],
         action=recorded.action[:n_steps],
         terminated=recorded.terminated[:n_episodes],

@@ -21,7 +21,7 @@ from reward_agent.report.verdict import (
     describe_ends,
     describe_episodes,
     find_headline,
-    judge_run,
+    find_verdict,
 )
 from reward_agent.report.view import RunView, load_run_view
 
@@ -63,7 +63,7 @@ def render_report(view: RunView) -> str:
         view=view,
         run=view.run,
         best=view.best,
-        verdict=judge_run(view),
+        verdict=find_verdict(view),
         pay_checks=[check for check in map(check_pay, view.trained) if check],
         score=score,
         success_rate=success_rate,

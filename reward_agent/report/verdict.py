@@ -33,7 +33,7 @@ class Verdict:
     sentence: str
 
 
-def judge_run(view: RunView) -> Verdict:
+def find_verdict(view: RunView) -> Verdict:
     """Say in one sentence what came of the run."""
     best = view.best
     if best is None:
@@ -46,10 +46,10 @@ def judge_run(view: RunView) -> Verdict:
             "ranked, since the task has no metric: watch the video to judge."
         )
         return Verdict("open", "not ranked", sentence)
-    return _judge_score(view)
+    return _find_verdict_of_score(view)
 
 
-def _judge_score(view: RunView) -> Verdict:
+def _find_verdict_of_score(view: RunView) -> Verdict:
     best = view.best
     assert best is not None
     score, rate = find_headline(view)

@@ -49,12 +49,12 @@ class CoursePoint(Record):
     training_episode_length: Finite | None = None
 
 
-def make_course(training: TrainingResult, judged: EvaluateResult) -> tuple[CoursePoint, ...]:
+def make_course(training: TrainingResult, evaluated: EvaluateResult) -> tuple[CoursePoint, ...]:
     """Return one point for each evaluated snapshot, with the training's view nearest to it.
 
     Where no episode ended, the generated return is the sum of what the terms paid.
     """
-    return tuple(_make_point(training, evaluation) for evaluation in judged.curve)
+    return tuple(_make_point(training, evaluation) for evaluation in evaluated.curve)
 
 
 def find_nearest(points: Sequence[P], total_timesteps: int) -> P | None:
@@ -175,20 +175,20 @@ class TermSummary(Record):
 
 
 def summarise_terms(
-    training: TrainingResult, judged: EvaluateResult, relabelled: RelabelResult | None
+    training: TrainingResult, evaluated: EvaluateResult, relabelled: RelabelResult | None
 ) -> tuple[TermSummary, ...]:
     """Return the terms, the best paying first.
 
     Args:
         training: with the course of each term.
-        judged: trusted scores of the snapshots and of the best one's episodes.
+        evaluated: trusted scores of the snapshots and of the best one's episodes.
         relabelled: pay of each term in these episodes, if it is known.
     """
     curves = {curve.name: curve for curve in training.terms}
-    pays = _collect_pays(curves, relabelled, judged.best.n_episodes)
+    pays = _collect_pays(curves, relabelled, evaluated.best.n_episodes)
     total = sum(float(np.mean(np.abs(pay))) for pay in pays.values())
     terms = [
-        _summarise_term(name, pay, total, curves.get(name), judged) for name, pay in pays.items()
+        _summarise_term(name, pay, total, curves.get(name), evaluated) for name, pay in pays.items()
     ]
     return tuple(sorted(terms, key=lambda term: -term.share))
 
@@ -232,10 +232,10 @@ def _summarise_term(
     pay: Sequence[float],
     total: float,
     curve: TermCurve | None,
-    judged: EvaluateResult,
+    evaluated: EvaluateResult,
 ) -> TermSummary:
     last = curve.points[-1] if curve and curve.points else None
-    paid = find_nearest(curve.points, judged.best.total_timesteps) if curve else None
+    paid = find_nearest(curve.points, evaluated.best.total_timesteps) if curve else None
     return TermSummary(
         name=name,
         pay_mean=float(np.mean(pay)),
@@ -247,8 +247,8 @@ def _summarise_term(
         step_max=last.maximum if last else None,
         pay_over_training=tuple(p.pay_per_episode for p in curve.points) if curve else (),
         pay_in_training=paid.pay_per_episode if paid else None,
-        training_correlation=_correlate_training(curve, judged.curve) if curve else None,
-        episode_correlation=_correlate_episodes(pay, judged.best.episodes),
+        training_correlation=_correlate_training(curve, evaluated.curve) if curve else None,
+        episode_correlation=_correlate_episodes(pay, evaluated.best.episodes),
     )
 
 

@@ -74,7 +74,7 @@ def summarise(
     card: EnvCard,
     task: TaskSpec,
     training: TrainingResult,
-    judged: EvaluateResult,
+    evaluated: EvaluateResult,
     trajectories: Trajectories,
     relabelled: RelabelResult | None = None,
 ) -> TrajectorySummary:
@@ -84,29 +84,29 @@ def summarise(
         card: the environment with the task applied.
         task: what was wanted.
         training: its own view of itself.
-        judged: trusted scores of its snapshots, and of the best one.
+        evaluated: trusted scores of its snapshots, and of the best one.
         trajectories: the best one's episodes.
         relabelled: what the reward's terms paid in these, if it is known.
     """
     episodes = [trajectories.episode(i).keep_finite() for i in range(trajectories.n_episodes)]
     columns = choose_columns(card, f"{task.description} {task.criterion}", episodes)
-    course = make_course(training, judged)
-    terms = summarise_terms(training, judged, relabelled)
-    case = Case(card, task.target_score, course, terms, judged.best, episodes)
+    course = make_course(training, evaluated)
+    terms = summarise_terms(training, evaluated, relabelled)
+    case = Case(card, task.target_score, course, terms, evaluated.best, episodes)
     return TrajectorySummary(
         env=card.name,
         task=task.name,
         unit=task.unit,
         control_dt=card.control_dt,
         max_episode_steps=card.max_episode_steps,
-        best=judged.best,
+        best=evaluated.best,
         total_timesteps=training.total_timesteps,
         course=course,
         terms=terms,
-        ends=_count_ends(judged.best),
+        ends=_count_ends(evaluated.best),
         fields=summarise_fields(columns, episodes),
         contacts=summarise_contacts(card, episodes),
-        episodes=_sample_episodes(card, columns, judged.best, episodes),
+        episodes=_sample_episodes(card, columns, evaluated.best, episodes),
         diagnoses=diagnose(case),
     )
 

@@ -33,7 +33,7 @@ class EventHub:
 
     def listen(self, event: Event) -> None:
         """Receive an event; called by any thread."""
-        message = json.dumps(event.to_dict(), default=str)
+        message = json.dumps(event.to_dict())
         with self._lock:
             self._remember(event, message)
             for queue, loop in self._queues.items():
