@@ -36,7 +36,8 @@ class Provider(Plugin):
         is_patient: whether it takes the time that a person takes or answers from data of its own,
             so that a call has no deadline and is not tried again.
         is_replay: whether it repeats the replies of a run.
-        sees_whole_card: whether its programs may be a person's, who knows every field.
+        sees_whole_card: whether a chat model's programs may be a person's, who knows every field;
+            a designer says so itself.
         disclosure: what a report says where no language model took part; '' where one did.
     """
 
@@ -147,7 +148,6 @@ PROVIDERS = Seam(
             agents=frozenset({"designer"}),
             is_free=True,
             is_patient=True,
-            sees_whole_card=True,
             disclosure="A given program: it was there before the run, and nobody designed it in "
             "this run.",
         ),

@@ -54,111 +54,109 @@ def read_plan(data: Mapping[str, Any] | None) -> Plan | None:
 # --- first plans, one for each idea ---------------------------------------------------------------
 
 
-def make_plan(signals: Sequence[Signal], idea: str, rng: random.Random) -> Plan:
-    """Return a first plan in the manner of an idea; an unknown idea draws one."""
-    manner = _MANNERS.get(idea) or _MANNERS[rng.choice(sorted(_MANNERS))]
-    return manner(signals)
-
-
-def _pick(signals: Sequence[Signal], *roles: Role, but: Sequence[str] = ()) -> list[Signal]:
-    return [s for s in signals if s.role in roles and s.name not in but]
-
-
 # Pay for a step towards the goal rather than for being there.
 _ONCE = ("new_ground", "progress")
 # Another measure of the same goal; a plan uses one of the two.
 _ALTERNATIVES = ("new_ground", "momentum")
-_GATES: tuple[Role, ...] = ("guide", "posture")
 
 
-def _goals(signals: Sequence[Signal]) -> list[Signal]:
-    return _pick(signals, "goal", but=_ALTERNATIVES)
+def make_plan(signals: Sequence[Signal], idea: str, rng: random.Random) -> Plan:
+    """Return a first plan in the manner of an idea; an unknown idea draws one."""
+    manner = _MANNERS.get(idea) or _MANNERS[rng.choice(sorted(_MANNERS))]
+    return manner(_Palette(signals))
 
 
-def _pay(signal: Signal, share: float = 1.0, gates: Sequence[Signal] = ()) -> TermPlan:
-    names = tuple(gate.name for gate in gates if gate.name != signal.name)
-    return TermPlan(signal=signal.name, weight=round(signal.weight * share, 4), gates=names)
+class _Palette:
+    """Signals by what a plan uses them for.
+
+    Attributes:
+        goals: what is asked for.
+        postures: how to hold oneself on the way, in 0..1.
+        gates: those that need no memory of their own.
+        guides: those that do.
+        rest: being alive, and effort.
+    """
+
+    def __init__(self, signals: Sequence[Signal]) -> None:
+        self._signals = signals
+        self.goals = [s for s in self.pick("goal") if s.name not in _ALTERNATIVES]
+        self.postures = self.pick("guide", "posture")
+        self.gates = [s for s in self.postures if s.machine is None]
+        self.guides = [s for s in self.pick("posture") if s.machine]
+        self.rest = self.pick("bonus", "cost")
+
+    def pick(self, *roles: Role) -> list[Signal]:
+        """Return the signals of some roles."""
+        return [s for s in self._signals if s.role in roles]
+
+    def find_goals(self, *names: str) -> list[Signal]:
+        """Return the goals of these names, else the usual ones."""
+        return [s for s in self.pick("goal") if s.name in names] or self.goals
 
 
-def _gating(signals: Sequence[Signal], count: int = 2) -> list[Signal]:
-    """Return what gates: guides and postures that need no memory of their own."""
-    return [signal for signal in _pick(signals, *_GATES) if signal.machine is None][:count]
-
-
-def _make_product(signals: Sequence[Signal]) -> Plan:
-    gates = _gating(signals, 3)
-    guides = [signal for signal in _pick(signals, "posture") if signal.machine]
-    terms = [_pay(signal, gates=gates) for signal in _goals(signals)]
-    terms += [_pay(signal) for signal in [*guides, *_pick(signals, "bonus", "cost")]]
-    return Plan(terms=tuple(terms))
-
-
-def _make_sum(signals: Sequence[Signal]) -> Plan:
-    chosen = [*_goals(signals), *_pick(signals, *_GATES, "bonus", "cost")]
-    return Plan(terms=tuple(_pay(signal) for signal in chosen))
-
-
-def _make_stages(signals: Sequence[Signal]) -> Plan:
-    """Pay posture a little, and the goal only with it."""
-    gates = _gating(signals, 1)
-    guides = [signal for signal in _pick(signals, "posture") if signal.machine]
-    terms = [_pay(signal, 0.5) for signal in [*gates, *guides]]
-    terms += [_pay(signal, 1.5, gates) for signal in _goals(signals)]
-    terms += [_pay(signal) for signal in _pick(signals, "bonus", "cost")]
-    return Plan(terms=tuple(terms))
-
-
-def _make_progress(signals: Sequence[Signal]) -> Plan:
-    """Pay each bit of the way once, where the card has a position or a distance."""
-    once = [signal for signal in _pick(signals, "goal") if signal.name in _ONCE]
-    goals = once or _goals(signals)
-    chosen = [*goals, *_gating(signals, 1), *_pick(signals, "bonus", "cost")]
-    return Plan(terms=tuple(_pay(signal) for signal in chosen))
-
-
-def _make_potential(signals: Sequence[Signal]) -> Plan:
-    """Guide by a potential; pay the goal, and being alive."""
-    guides = [s for s in _pick(signals, *_GATES) if s.is_static and s.machine is None][:3]
-    paid = [*_goals(signals), *_pick(signals, "bonus", "cost")]
-    return Plan(
-        terms=tuple(_pay(signal) for signal in paid),
-        potential=tuple(_pay(signal, _POTENTIAL_FACTOR) for signal in guides),
+def _pay(
+    signals: Sequence[Signal], share: float = 1.0, gates: Sequence[Signal] = ()
+) -> tuple[TermPlan, ...]:
+    return tuple(
+        TermPlan(
+            signal=signal.name,
+            weight=round(signal.weight * share, 4),
+            gates=tuple(gate.name for gate in gates if gate.name != signal.name),
+        )
+        for signal in signals
     )
 
 
-def _make_momentum(signals: Sequence[Signal]) -> Plan:
-    cause = [s for s in signals if s.name == "momentum"]
-    goals = cause or _goals(signals)
-    guides = [s for s in _pick(signals, "posture") if s.machine]
-    terms = [_pay(signal) for signal in goals] + [_pay(signal, 2.0) for signal in guides]
-    terms += [_pay(signal) for signal in [*_gating(signals), *_pick(signals, "bonus", "cost")]]
-    return Plan(terms=tuple(terms))
+def _multiply(has: _Palette) -> Plan:
+    return Plan(terms=(*_pay(has.goals, 1.0, has.gates[:3]), *_pay([*has.guides, *has.rest])))
 
 
-def _make_minimal(signals: Sequence[Signal]) -> Plan:
-    chosen = [*_goals(signals), *_pick(signals, "guide", "bonus")]
-    return Plan(terms=tuple(_pay(signal) for signal in chosen))
+def _add(has: _Palette) -> Plan:
+    return Plan(terms=_pay([*has.goals, *has.pick("guide", "posture", "bonus", "cost")]))
 
 
-def _make_safe(signals: Sequence[Signal]) -> Plan:
+def _stage(has: _Palette) -> Plan:
+    """Pay posture a little, and the goal only with it."""
+    gates = has.gates[:1]
+    held = _pay([*gates, *has.guides], 0.5)
+    return Plan(terms=(*held, *_pay(has.goals, 1.5, gates), *_pay(has.rest)))
+
+
+def _progress(has: _Palette) -> Plan:
+    """Pay each bit of the way once, where the card has a position or a distance."""
+    return Plan(terms=_pay([*has.find_goals(*_ONCE), *has.gates[:1], *has.rest]))
+
+
+def _shape(has: _Palette) -> Plan:
+    """Guide by a potential; pay the goal, and being alive."""
+    guides = [signal for signal in has.gates if signal.is_static][:3]
+    return Plan(terms=_pay([*has.goals, *has.rest]), potential=_pay(guides, _POTENTIAL_FACTOR))
+
+
+def _push(has: _Palette) -> Plan:
+    goals, guides = _pay(has.find_goals("momentum")), _pay(has.guides, 2.0)
+    return Plan(terms=(*goals, *guides, *_pay([*has.gates[:2], *has.rest])))
+
+
+def _minimise(has: _Palette) -> Plan:
+    return Plan(terms=_pay([*has.goals, *has.pick("guide", "bonus")]))
+
+
+def _secure(has: _Palette) -> Plan:
     """Gate the goal by every posture, pay posture too, charge effort more."""
-    postures = _pick(signals, *_GATES)
-    terms = [_pay(signal, 2.0, _gating(signals, 4)) for signal in _goals(signals)]
-    terms += [_pay(signal, 0.5) for signal in postures]
-    terms += [_pay(signal) for signal in _pick(signals, "bonus")]
-    terms += [_pay(signal, 3.0) for signal in _pick(signals, "cost")]
-    return Plan(terms=tuple(terms))
+    goals, postures = _pay(has.goals, 2.0, has.gates[:4]), _pay(has.postures, 0.5)
+    return Plan(terms=(*goals, *postures, *_pay(has.pick("bonus")), *_pay(has.pick("cost"), 3.0)))
 
 
-_MANNERS: dict[str, Callable[[Sequence[Signal]], Plan]] = {
-    "product-of-goals": _make_product,
-    "weighted-sum": _make_sum,
-    "staged-gates": _make_stages,
-    "one-time-progress": _make_progress,
-    "potential-shaping": _make_potential,
-    "momentum-first": _make_momentum,
-    "minimal": _make_minimal,
-    "safe-first": _make_safe,
+_MANNERS: dict[str, Callable[[_Palette], Plan]] = {
+    "product-of-goals": _multiply,
+    "weighted-sum": _add,
+    "staged-gates": _stage,
+    "one-time-progress": _progress,
+    "potential-shaping": _shape,
+    "momentum-first": _push,
+    "minimal": _minimise,
+    "safe-first": _secure,
 }
 
 
