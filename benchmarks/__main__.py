@@ -11,7 +11,7 @@ from reward_agent.errors import RewardAgentError, UnknownNameError
 BENCHMARKS = {
     "speed": "trainings, racing, rewards, verdicts and runs, as ratios with their bars",
     "against": "this checkout beside an older one, alternating",
-    "reference": "trainings with a task's reference reward",
+    "reference": "what learners make of a task's reference reward",
     "utilisation": "how busy an executor's slots are kept",
     "house": "how large the package is, and how its parts hang together",
 }

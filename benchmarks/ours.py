@@ -107,7 +107,7 @@ def learn(env: str, seed: int, steps: int, n_points: int, program: str = "refere
         result, _ = _run_training(setting, _make_job(setting, seed, steps, n_points), folder)
         policies = [load_policy(folder / snapshot.file) for snapshot in result.snapshots]
         counts = [snapshot.total_timesteps for snapshot in result.snapshots]
-        walls = _read_walls(folder / PROGRESS_FILE, counts)
+        walls = read_walls(folder / PROGRESS_FILE, counts)
     curve = tuple(
         Point(
             total_timesteps=count,
@@ -176,7 +176,7 @@ def _run_training(setting: Setting, job: TrainJob, folder: Path) -> tuple[Traini
     return result, job_exit.peak_rss_mib
 
 
-def _read_walls(path: Path, counts: list[int]) -> list[float]:
+def read_walls(path: Path, counts: list[int]) -> list[float]:
     """Return the wall time at each count of steps, between the rows of progress.csv."""
     with path.open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
