@@ -25,7 +25,7 @@ Folder = Annotated[Path | None, typer.Option("--output", "-o", help="Folder for 
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 
-@add_settings("preset", "steps", "seed", "eval_episodes", "sandbox", "memory_mib", "video")
+@add_settings("preset", "algo", "steps", "seed", "eval_episodes", "sandbox", "memory_mib", "video")
 def train_command(
     env: Env,
     task: Task,

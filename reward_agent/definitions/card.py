@@ -304,7 +304,7 @@ def _read_card(path: Path) -> EnvCard:
         data["state"] = _flatten_groups(data["state"])
     try:
         card = EnvCard.model_validate({"name": _make_name(path.parent), **data})
-        card.training.check()
+        card.learner.check()
     except ValidationError as error:
         raise _explain(path, error.errors()[0], data) from error
     except (DataError, UsageError) as error:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, ValidationError
 
 from reward_agent.errors import UnknownNameError, UsageError
 from reward_agent.plugins import Plugin, Seam
@@ -54,12 +54,14 @@ class LearnerKind(Plugin):
         title: what prompts and reports call the algorithm.
         is_off_policy: whether it learns from a store of old steps.
         defaults: its hyper-parameters and their defaults; empty: not known here, anything goes.
+        record: what checks their values, if there is more to it than their kind.
         slice_steps: env steps of one slice; 0: a rollout, ``n_envs`` times ``n_steps``.
     """
 
     title: str = ""
     is_off_policy: bool = False
     defaults: Mapping[str, Any] = field(default_factory=dict)
+    record: type[Record] | None = None
     slice_steps: int = 0
 
 
@@ -115,9 +117,9 @@ class LearnerSettings(Record):
 
         Raises:
             UnknownNameError: there is no such learner, or it has no such hyper-parameter.
-            UsageError: a hyper-parameter is not of the kind of its default.
+            UsageError: a hyper-parameter is not of the kind of its default, or out of its range.
         """
-        defaults = self.kind.defaults
+        kind, defaults = self.kind, self.kind.defaults
         _refuse_unknown(f"hyper-parameter of {self.algo}", self.given, defaults)
         for name, value in self.given.items():
             if defaults and not _is_like(value, defaults[name]):
@@ -125,6 +127,23 @@ class LearnerSettings(Record):
                     f"{name} = {value!r} of {self.algo}: its default is {defaults[name]!r}",
                     "give a value of that kind",
                 )
+        try:
+            if kind.record is not None:
+                kind.record.model_validate(self.given)
+        except ValidationError as error:
+            wrong = error.errors()[0]
+            name = ".".join(map(str, wrong["loc"]))
+            raise UsageError(f"{name} of {self.algo}: {wrong['msg']}", "correct it") from error
+
+    def require(self) -> None:
+        """See that the learner is installed here, without importing it.
+
+        Raises:
+            UsageError: it is not; the message names the install command.
+        """
+        kind = self.kind
+        if kind.missing:
+            raise UsageError(f"the learner {self.algo} needs {kind.missing}", kind.way_out)
 
 
 def _refuse_unknown(noun: str, given: Mapping[str, Any], known: Mapping[str, Any]) -> None:
@@ -258,6 +277,7 @@ LEARNERS = Seam(
             "proximal policy optimisation, fast for many environments",
             title="PPO",
             defaults=PPOSettings().model_dump(),
+            record=PPOSettings,
         ),
         _make_row("PPO", "Stable-Baselines3's PPO", _ON_POLICY, _PPO, "stable_baselines3"),
         _make_row("A2C", "advantage actor-critic", _ON_POLICY, _A2C, "stable_baselines3"),

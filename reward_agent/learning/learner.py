@@ -32,8 +32,10 @@ class Learner(Protocol):
         seconds: wall time by activity, without that of the environments.
     """
 
-    num_timesteps: int
     seconds: dict[str, float]
+
+    @property
+    def num_timesteps(self) -> int: ...  # noqa: D102
 
     def learn(self) -> None:
         """Learn from one more slice: a rollout, or some hundred env steps.
@@ -56,18 +58,19 @@ class Learner(Protocol):
         """Begin with a trained policy; critics stay new, since another reward has other values.
 
         Raises:
-            DataError: the policy does not fit.
+            DataError: the policy is of another form.
         """
 
 
-def check_weights(weights: NDArray[Any], log_std: NDArray[Any]) -> None:
+def check_weights(weights: NDArray[Any], log_std: NDArray[Any] | None) -> None:
     """Refuse weights that are no longer finite, or so large that actions may not be.
 
     Raises:
         TrainingFailure: they are.
     """
     largest = float(np.abs(weights).max())
-    if not (largest < _LARGEST_WEIGHT and log_std.max() < _LARGEST_LOG_STD):
+    widest = -np.inf if log_std is None else log_std.max()
+    if not (largest < _LARGEST_WEIGHT and widest < _LARGEST_LOG_STD):
         raise TrainingFailure(f"the policy's weights blew up: the largest is {largest:.3g}")
 
 

@@ -32,6 +32,7 @@ class PolicyHeader(FileRecord):
     """What the weights need to become actions."""
 
     card: str = Field(description="name of the environment")
+    algo: str = Field("ppo", description="learner that trained it")
     program_sha256: str = Field("", description="reward program it was trained with")
     seed: int = 0
     total_timesteps: int = Field(0, ge=0, description="env steps it was trained for")
@@ -40,6 +41,7 @@ class PolicyHeader(FileRecord):
     net_arch: tuple[int, ...]
     activation: Literal["tanh", "relu"]
     action_range: tuple[Finite, Finite] = Field(description="the mean action is clipped to it")
+    is_squashed: bool = Field(False, description="tanh leads into the range, in place of the clip")
     observation_clip: Finite = Field(10.0, gt=0, description="of the normalised observation")
 
     @classmethod
@@ -89,21 +91,22 @@ def run_layers(
 
 @dataclass(frozen=True)
 class NumpyPolicy:
-    """A deterministic policy: normalise, multilayer perceptron, clip.
+    """A deterministic policy: normalise, multilayer perceptron, clip or squash.
 
     Args:
         header: how to use the weights.
         layers: from the observation to the mean action.
         observation_mean: (observation_size,), in the observation's units.
         observation_scale: (observation_size,), one over the standard deviation.
-        log_std: (n_actions,), of the exploration while training; not used here.
+        log_std: (n_actions,), of the exploration while training, not used here; None where it
+            depends on the observation, as for policies that squash.
     """
 
     header: PolicyHeader
     layers: tuple[Layer, ...]
     observation_mean: FloatArray
     observation_scale: FloatArray
-    log_std: FloatArray
+    log_std: FloatArray | None = None
 
     def act(self, observation: NDArray[np.floating[Any]]) -> FloatArray:
         """Return the action (N, n_actions) in the card's range.
@@ -115,24 +118,27 @@ class NumpyPolicy:
         normal = normalize(observation, self.observation_mean, self.observation_scale, clip)
         low, high = self.header.action_range
         mean = run_layers(self.layers, self.header.activation, normal)
+        if self.header.is_squashed:
+            np.tanh(mean, out=mean)
+            mean += 1.0
+            mean *= 0.5 * (high - low)
+            mean += low
         return np.asarray(np.clip(mean, low, high, out=mean))
 
 
-def adopt_layers(layers: Sequence[Layer], policy: NumpyPolicy) -> None:
-    """Write the layers of a trained policy into those of a new one.
+def check_start(given: NumpyPolicy, own: NumpyPolicy) -> None:
+    """Refuse to begin with a policy of another form than a learner's own.
 
     Raises:
-        DataError: they are of another size.
+        DataError: its layers are of other sizes, or become actions in another way.
     """
-    shapes = [layer.weight.shape for layer in layers]
-    given = [layer.weight.shape for layer in policy.layers]
-    if given != shapes:
-        raise DataError(
-            f"the initial policy has layers {given}, expected {shapes}",
-            "start without --warm-start",
-        )
-    for own, other in zip(layers, policy.layers, strict=True):
-        own.weight[:], own.bias[:] = other.weight, other.bias
+    for name in ("observation_size", "net_arch", "n_actions", "activation", "is_squashed"):
+        found, expected = getattr(given.header, name), getattr(own.header, name)
+        if found != expected:
+            raise DataError(
+                f"the initial policy has {name} {found}, expected {expected}",
+                "start without --warm-start",
+            )
 
 
 def normalize(
@@ -153,8 +159,9 @@ def save_policy(path: Path, policy: NumpyPolicy) -> None:
     tensors = {
         "observation.mean": policy.observation_mean,
         "observation.scale": policy.observation_scale,
-        "log_std": policy.log_std,
     }
+    if policy.log_std is not None:
+        tensors["log_std"] = policy.log_std
     for index, layer in enumerate(policy.layers):
         tensors[f"actor.{index}.weight"] = layer.weight
         tensors[f"actor.{index}.bias"] = layer.bias
@@ -189,7 +196,7 @@ def load_policy(path: Path) -> NumpyPolicy:
         ),
         tensors["observation.mean"],
         tensors["observation.scale"],
-        tensors["log_std"],
+        tensors.get("log_std"),
     )
 
 
@@ -198,8 +205,9 @@ def _list_shapes(header: PolicyHeader) -> dict[str, tuple[int, ...]]:
     shapes: dict[str, tuple[int, ...]] = {
         "observation.mean": (header.observation_size,),
         "observation.scale": (header.observation_size,),
-        "log_std": (header.n_actions,),
     }
+    if not header.is_squashed:
+        shapes["log_std"] = (header.n_actions,)
     for index in range(len(sizes) - 1):
         shapes[f"actor.{index}.weight"] = (sizes[index + 1], sizes[index])
         shapes[f"actor.{index}.bias"] = (sizes[index + 1],)

@@ -28,7 +28,7 @@ from reward_agent.learning.policy import (
     Layer,
     NumpyPolicy,
     PolicyHeader,
-    adopt_layers,
+    check_start,
     normalize,
     run_layers,
 )
@@ -230,9 +230,11 @@ class PPO:
         """Begin with a trained policy; the critic is new, since another reward has other values.
 
         Raises:
-            DataError: the policy is of another size.
+            DataError: the policy is of another form.
         """
-        adopt_layers(self.networks.actor, policy)
+        check_start(policy, self.make_policy())
+        for own, given in zip(self.networks.actor, policy.layers, strict=True):
+            own.weight[:], own.bias[:] = given.weight, given.bias
         self.networks.log_std[:] = policy.log_std
         self.observations.adopt(policy)
 

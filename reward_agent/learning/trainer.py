@@ -142,7 +142,12 @@ class Trainer:
 
     def _make_policy(self) -> NumpyPolicy:
         policy = self.learner.make_policy()
-        origin = {"program_sha256": self._job.program_sha256, "seed": self._job.seed}
+        job = self._job
+        origin = {
+            "algo": job.learner.algo,
+            "program_sha256": job.program_sha256,
+            "seed": job.seed,
+        }
         return replace(policy, header=policy.header.model_copy(update=origin))
 
     def _save_checkpoint(self) -> None:

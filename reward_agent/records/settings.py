@@ -82,6 +82,11 @@ class SearchSettings(Record):
     candidates: int = setting(6, "programs an iteration", changes_on_resume=False, ge=1, le=64)
     iterations: int = setting(4, "rounds of design", ge=1, le=100)
     steps: int = setting(1_000_000, "env steps of one training", changes_on_resume=False, ge=1)
+    algo: str | None = setting(
+        None,
+        "learner: ppo, sb3:SAC, sb3:TD3, …, or an installed one; the card's by default",
+        changes_on_resume=False,
+    )
     winner_seeds: int = setting(2, "fresh seeds for each of the two best", ge=0, le=50)
     seed: int = setting(0, "seed of the run", changes_on_resume=False, ge=0)
     racing: Literal["none", "halving", "bandit"] = setting(

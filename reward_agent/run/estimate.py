@@ -34,6 +34,8 @@ FloatArray = NDArray[np.float64]
 # Each of these is the low end, the likely number and the high end, as are all arrays here: (3,).
 # Env steps a second of one training, where none was measured; the fastest costs the least time.
 _RATES = np.array([10_000.0, 4_000.0, 1_500.0])
+# A learner of the library, which updates its networks once an env step.
+_OFF_POLICY_RATES = np.array([300.0, 120.0, 30.0])
 # Share of the full budget that racing spends; all of it where two near ties are alone.
 _RACED = np.array([0.3, 0.45, 1.0])
 _REPLY_S = np.array([8.0, 25.0, 90.0])
@@ -113,6 +115,7 @@ def estimate_design(
     spec = resolve_task(card, task)
     card = apply_task(card, spec)
     settings = resolve_settings(options, card.budget, card.name, environ).settings
+    card = card.choose_learner(settings.algo)
     provider = find_provider(settings.provider or choose_provider(environ).spec)
     model = settings.model or load_models().default.get(provider.name, provider.name)
     has_metric = read_task_metric(card, spec) is not None
@@ -212,20 +215,20 @@ def _estimate_time(
 def _find_rate(card: EnvCard, runs_dir: Path) -> tuple[FloatArray, str]:
     """Return env steps a second of one training, fastest first, and where the number is from."""
     rates = [
-        rate
-        for store in list_runs(runs_dir)[-_N_RUNS_READ:]
-        for rate in _read_rates(store, card.name)
+        rate for store in list_runs(runs_dir)[-_N_RUNS_READ:] for rate in _read_rates(store, card)
     ]
     if not rates:
-        return _RATES, f"no earlier run of {card.name} here: the speed is a guess"
+        guess = _OFF_POLICY_RATES if card.training.kind.is_off_policy else _RATES
+        return guess, f"no earlier run of {card.name} here: the speed is a guess"
     usual = median(rates)
     measured = np.array([max(rates), usual, min(rates)])
     return measured, f"speed from {len(rates)} earlier trainings: {usual:,.0f} steps/s"
 
 
-def _read_rates(store: RunStore, env: str) -> list[float]:
+def _read_rates(store: RunStore, card: EnvCard) -> list[float]:
     try:
-        if store.read_run().card.name != env:
+        earlier = store.read_run().card
+        if (earlier.name, earlier.learner.algo) != (card.name, card.learner.algo):
             return []
         paths = store.dir.glob("iterations/*/candidates/*/training.json")
         return [

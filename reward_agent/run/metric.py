@@ -118,7 +118,9 @@ def _take_words(run: ActiveRun, proposal: MetricProposal) -> ActiveRun:
             "termination": () if proposal.lift_termination else None,
         }
     )
-    return replace(run, task=task, card=apply_task(run.card, task))
+    return replace(
+        run, task=task, card=apply_task(run.card, task).choose_learner(run.settings.algo)
+    )
 
 
 def propose_metric(run: ActiveRun) -> ProposedMetric | None:

@@ -105,6 +105,7 @@ def design(
     repeated = find_repeated(options.get("provider"), runs_dir)
     card, spec = _find_task(env, task, repeated)
     resolved = _resolve(options, card, environ, repeated)
+    card = card.choose_learner(resolved.settings.algo)
     own_metric = None if metric is None else read_metric(metric)
     if repeated is not None:
         own_metric, accept_metric = own_metric or repeated.own_metric, repeated.is_accepted
@@ -388,8 +389,10 @@ def open_run(
     provider = settings.provider or choose_provider(environ).spec
     held = HeldRun(store, settings.model_copy(update={"provider": provider}), team, listen)
     record = describe(held)
+    record.card.learner.check()
     if record.status == "running" and EXECUTORS.find(settings.executor).is_here:
         require_backend(record.card)
+        record.card.learner.require()
     level = check_isolation(settings.sandbox)
     with store.lock():
         store.write_run(record.model_copy(update={"sandbox_level": level}))

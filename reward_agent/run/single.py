@@ -123,6 +123,9 @@ def train(
     """
     card, spec = _find(env, task)
     settings = _resolve(card, options)
+    card = card.choose_learner(settings.algo)
+    card.learner.check()
+    card.learner.require()
     program = RewardProgram(source if source is not None else _read_reference(card, spec))
     _refuse_bad(check_program(program, card))
     folder = folder or find_runs_dir() / f"{make_run_id(card.name, task)}_train"

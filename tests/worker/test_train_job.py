@@ -16,6 +16,7 @@ from reward_agent.learning.policy import load_policy
 from reward_agent.records.jobs import JOB_FILE, PROGRAM_FILE, PROGRESS_FILE, TrainJob
 from reward_agent.rewards.source import find_read_fields
 from reward_agent.sandbox.environment import make_child_environment
+from reward_agent.sandbox.runner import run_job
 from reward_agent.simulation.mujoco_batch import BatchSimulation
 from reward_agent.types import RewardProgram, TrainingResult
 from reward_agent.worker.train import run
@@ -169,6 +170,31 @@ def test_paused_training_goes_on_where_it_stopped(tmp_path: Path) -> None:
     np.testing.assert_allclose(after.observation_scale, before.observation_scale, rtol=0.5)
     rows = (tmp_path / PROGRESS_FILE).read_text().splitlines()
     assert sum(row.startswith("total_timesteps") for row in rows) == 1
+
+
+LIBRARY = {
+    "sb3:PPO": ({"n_envs": 8, "n_steps": 64, "learning_rate": 2e-3}, 9216),
+    "sb3:SAC": ({"batch_size": 64, "learning_rate": 3e-3}, 1200),
+}
+
+
+@pytest.mark.parametrize("algo", LIBRARY)
+def test_learner_of_the_library_pauses_goes_on_and_learns_in_a_sandboxed_child(
+    tmp_path: Path, algo: str
+) -> None:
+    given, total = LIBRARY[algo]
+    learner = LearnerSettings(algo=algo, policy_kwargs={"net_arch": [32, 32]}, **given)
+    job = make_job(tmp_path, ALIVE, learner=learner, total_timesteps=total)
+    for until, outcome in ((total // 2, "paused"), (total, "finished")):
+        exit = run_job(job.model_copy(update={"until_timesteps": until}), tmp_path)
+        assert isinstance(exit.result, TrainingResult), (tmp_path / "output.txt").read_text()
+        assert str(exit.result.outcome) == outcome
+        assert until <= exit.result.total_timesteps < until + 600
+    assert len(exit.result.points) == 10
+    assert exit.result.timing.update_s > 0
+    last = tmp_path / exit.result.snapshots[-1].file
+    assert load_policy(last).header.algo == algo
+    assert measure_length(last) > 150
 
 
 def test_rows_of_a_killed_attempt_are_dropped(tmp_path: Path) -> None:
