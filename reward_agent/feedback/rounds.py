@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from reward_agent.designers.brief import (
     DesignBrief,
@@ -14,6 +14,7 @@ from reward_agent.designers.brief import (
     select_history,
 )
 from reward_agent.designers.given import GivenDesigner
+from reward_agent.designers.history import read_history
 from reward_agent.designers.ideas import choose_answers
 from reward_agent.feedback.records import (
     AnyEntry,
@@ -26,11 +27,9 @@ from reward_agent.feedback.records import (
     RoundStarted,
     ShownCandidate,
 )
-from reward_agent.records.events import IterationFinished
-from reward_agent.records.store import Iteration, RunStore
+from reward_agent.records.store import RunStore
 from reward_agent.run.active import ActiveRun
-from reward_agent.run.loop import design_iteration
-from reward_agent.run.winner import update_run
+from reward_agent.run.loop import commit_iteration, design_iteration
 from reward_agent.types import RewardProgram
 
 EDIT_IDEA = DesignIdea("edited-by-hand", "The person's own change of the program.")
@@ -42,32 +41,24 @@ _PREFERRED = {
 }
 
 
-@dataclass(frozen=True)
-class Known:
-    """What a round builds on.
-
-    Args:
-        entries: every candidate of the run.
-        best: the best of them by the run's metric, or by ratings where there is none.
-        standings: ratings in words, where they are the score.
-    """
-
-    entries: Sequence[HistoryEntry]
-    best: HistoryEntry | None
-    standings: tuple[str, ...] = ()
-
-
 def run_round(
     run: ActiveRun,
     started: RoundStarted,
     cause: Remarked | Edited,
     feedback: Feedback,
-    known: Known,
-) -> Iteration:
+    best: HistoryEntry | None,
+) -> None:
     """Run the round that answers a remark or trains an edited program.
 
     It is a round of the run like any other: checked, probed, trained, evaluated and explained.
     Nobody is stopped on the way, since the metric may not see what the person sees.
+
+    Args:
+        run: the run in progress.
+        started: the round.
+        cause: what it answers.
+        feedback: the session so far.
+        best: what it builds on: the best by the run's metric, or by ratings where there is none.
     """
     run = replace(run, settings=run.settings.model_copy(update={"racing": "none"}))
     if isinstance(cause, Edited):
@@ -76,39 +67,27 @@ def run_round(
         ideas: tuple[DesignIdea, ...] = (replace(EDIT_IDEA, parent=cause.parent),)
     else:
         ideas = choose_answers(started.n_candidates, cause.candidate)
-    briefs = _make_briefs(run, started.iteration, ideas, feedback, known)
-    iteration = design_iteration(run, started.iteration, briefs)
-    run.background.finish()  # the person is to see the films
-    run.store.write_iteration(iteration)
-    run.notify(IterationFinished(iteration.index, iteration.best))
-    update_run(run)
-    return iteration
-
-
-def _make_briefs(
-    run: ActiveRun,
-    index: int,
-    ideas: Sequence[DesignIdea],
-    feedback: Feedback,
-    known: Known,
-) -> list[DesignBrief]:
-    history = select_history(known.entries)
+    entries = read_history(run.store)
+    history = select_history(entries)
     # The candidate that the person watched may be older than what the Designer is told.
-    watched = [e for e in known.entries if e.candidate.id == ideas[0].parent and e not in history]
-    return [
+    watched = [e for e in entries if e.candidate.id == ideas[0].parent and e not in history]
+    briefs = [
         DesignBrief(
             card=run.shown_card,
             task=run.task,
             idea=idea,
-            iteration=index,
+            iteration=started.iteration,
             index=number,
-            best=known.best,
+            best=best,
             history=(*watched[-1:], *history),
             seed=run.settings.seed,
             feedback=feedback,
         )
         for number, idea in enumerate(ideas)
     ]
+    iteration = design_iteration(run, started.iteration, briefs)
+    run.background.finish()  # the person is to see the films
+    commit_iteration(run, iteration)
 
 
 def choose_round_index(store: RunStore) -> int:

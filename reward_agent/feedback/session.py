@@ -32,7 +32,6 @@ from reward_agent.feedback.records import (
     RoundStarted,
 )
 from reward_agent.feedback.rounds import (
-    Known,
     choose_round_index,
     make_feedback,
     run_round,
@@ -236,7 +235,7 @@ class Session(SessionState):
         with self._held.activate() as active:
             self._running = active
             try:
-                run_round(active, started, cause, self._tell(cause), self._gather())
+                run_round(active, started, cause, self._tell(cause), self._find_best())
             except (Interrupted, KeyboardInterrupt):
                 if not self._is_stopped.is_set():
                     raise Interrupted(
@@ -281,12 +280,12 @@ class Session(SessionState):
             ]
         return make_feedback(self.log.entries, cause.number, standings)
 
-    def _gather(self) -> Known:
-        entries = read_history(self.store)
+    def _find_best(self) -> HistoryEntry | None:
+        """Return what a round builds on: the best by score or by ratings."""
         if self.has_metric:
-            return Known(entries, find_best(entries))
+            return find_best(read_history(self.store))
         rated = [item.entry for item in self.rank() if item.rating and item.rating.n_answers]
-        return Known(entries, rated[0] if rated else self.current)
+        return rated[0] if rated else self.current
 
     def _list_after(self, iteration: int) -> Sequence[Any]:
         candidates = self.store.read_iteration(iteration).candidates

@@ -56,9 +56,7 @@ def run_design(run: ActiveRun) -> RunRecord:
             if len(unasked) == len(iteration.candidates):
                 run.store.reopen_iteration(index, unasked)
                 break
-            run.store.write_iteration(iteration)
-            run.notify(IterationFinished(index, iteration.best))
-            update_run(run)
+            commit_iteration(run, iteration)
         if _is_target_reached(run):
             break
     record = name_winner(run)
@@ -97,6 +95,13 @@ def design_iteration(
         evaluated,
     )
     return _make_iteration(run, index, tuple(candidates), time.monotonic() - started)
+
+
+def commit_iteration(run: ActiveRun, iteration: Iteration) -> None:
+    """Record a round as complete and bring the run's results up to date."""
+    run.store.write_iteration(iteration)
+    run.notify(IterationFinished(iteration.index, iteration.best))
+    update_run(run)
 
 
 def _make_briefs(run: ActiveRun, index: int) -> list[DesignBrief]:
