@@ -9,8 +9,9 @@ from pathlib import Path
 from reward_agent.designers.model import LanguageModel
 from reward_agent.designers.roles import Team
 from reward_agent.llm.budget import Budget, SpendingLimits
+from reward_agent.llm.calls import CallPolicy
 from reward_agent.llm.provider import PROVIDERS, ProviderOptions, find_provider
-from reward_agent.llm.registry import CallPolicy, choose_provider, make_chat_model
+from reward_agent.llm.registry import choose_provider, make_chat_model
 from reward_agent.llm.replies import REPLIES_FILE, Replies
 from reward_agent.records.settings import RunSettings
 

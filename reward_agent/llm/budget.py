@@ -10,18 +10,11 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass
 
-from reward_agent.errors import BudgetError, Interrupted, ModelError, UsageError
-from reward_agent.llm.chat import ChatModel, ChatRequest, Completion
+from reward_agent.errors import BudgetError, Interrupted, UsageError
+from reward_agent.llm.chat import ChatRequest
 from reward_agent.llm.costs import sum_charges, sum_usage
-from reward_agent.llm.models import ModelCard, find_model, load_models, price_usage
-from reward_agent.llm.replies import (
-    CallRecord,
-    Replies,
-    Source,
-    make_cache_key,
-    make_call_record,
-)
-from reward_agent.llm.wrappers import ChatModelWrapper
+from reward_agent.llm.models import ModelCard, load_models, price_usage
+from reward_agent.llm.replies import CallRecord, Replies
 from reward_agent.types import Usage
 
 # English and code measure three to four bytes a token, other scripts two and more.
@@ -112,10 +105,10 @@ class Budget:
         total = sum(self._reserved, spent) + worst
         if limits.calls is not None and total.n_calls > limits.calls:
             return f"--max-calls {limits.calls} is reached: {spent.n_calls} calls were made"
-        if limits.tokens is not None and _count_tokens(total) > limits.tokens:
+        if limits.tokens is not None and _add_tokens(total) > limits.tokens:
             return (
-                f"--max-tokens {limits.tokens:,} is reached: {_count_tokens(spent):,} are used, "
-                f"and the next call ({what}) may take {_count_tokens(worst):,}"
+                f"--max-tokens {limits.tokens:,} is reached: {_add_tokens(spent):,} are used, "
+                f"and the next call ({what}) may take {_add_tokens(worst):,}"
             )
         if limits.usd is not None and (total.usd or 0.0) > limits.usd:
             return (
@@ -123,87 +116,6 @@ class Budget:
                 f"and the next call ({what}) may cost {worst.usd or 0.0:.2g}"
             )
         return ""
-
-
-class BudgetedChatModel(ChatModelWrapper):
-    """Makes a call only if its worst case fits, and notes what it has cost.
-
-    Args:
-        inner: the model; each of its calls is sent and paid.
-        budget: the limits.
-        is_free: whether it asks no money, whatever it is called.
-        source: where its replies come from.
-
-    Raises:
-        UsageError: a limit in USD for a model without a price.
-    """
-
-    def __init__(
-        self,
-        inner: ChatModel,
-        budget: Budget,
-        *,
-        is_free: bool = False,
-        source: Source = "model",
-    ) -> None:
-        super().__init__(inner)
-        self._budget = budget
-        self._is_free, self._source = is_free, source
-        self._card = find_model(inner.name)
-        if budget.limits.usd is not None and self._card is None and not is_free:
-            raise explain_no_price(inner.name)
-
-    def complete(self, request: ChatRequest) -> Completion:
-        """Reserve, call, settle.
-
-        Raises:
-            BudgetError: the call may pass a limit.
-        """
-        worst = estimate_worst_case(request, self._card)
-        self._budget.reserve(worst, request.template)
-        try:
-            completion = self._count(request, self.inner.complete(request))
-        except BaseException as error:
-            failure = self._record_failure(request, worst, error)
-            self._budget.replies.note(failure)
-            self._budget.settle(worst, failure)
-            raise
-        call = make_call_record(request, completion, self._source)
-        self._budget.replies.note(call, make_cache_key(self, request), request, completion)
-        self._budget.settle(worst, call)
-        return completion
-
-    def _count(self, request: ChatRequest, completion: Completion) -> Completion:
-        """Return the completion with the tokens and the price that its provider did not tell."""
-        usage = completion.usage
-        if not usage.n_calls or self._is_free:
-            return completion
-        if not usage.input_tokens:
-            counts = {
-                "input_tokens": count_prompt_tokens(request),
-                "output_tokens": _count_text(completion.reply),
-                "is_estimated": True,
-            }
-            usage = usage.model_copy(update=counts)
-        if usage.usd is None and self._card is not None:
-            usage = usage.model_copy(update={"usd": price_usage(usage, self._card)})
-        return completion.model_copy(update={"usage": usage})
-
-    def _record_failure(
-        self, request: ChatRequest, worst: Usage, error: BaseException
-    ) -> CallRecord:
-        """Return the record of a call without a reply, with the most that it can cost.
-
-        One that broke off may be billed; what comes with an error status is not.
-        """
-        is_billed = isinstance(error, ModelError) and error.may_be_billed
-        usage = worst.model_copy(update={"is_estimated": True}) if is_billed else Usage(n_calls=1)
-        nothing = Completion(
-            reply="", stop_reason="stop", model=self.name, provider=self.provider, usage=usage
-        )
-        reason = error.message if isinstance(error, ModelError) else type(error).__name__
-        call = make_call_record(request, nothing)
-        return call.model_copy(update={"outcome": reason, "is_failed": True})
 
 
 def estimate_worst_case(request: ChatRequest, card: ModelCard | None) -> Usage:
@@ -219,7 +131,7 @@ def estimate_worst_case(request: ChatRequest, card: ModelCard | None) -> Usage:
 
 def count_prompt_tokens(request: ChatRequest) -> int:
     """Return an upper bound of the prompt's tokens."""
-    return sum(_count_text(turn.content) + _TOKENS_PER_TURN for turn in request.messages)
+    return sum(count_tokens(turn.content) + _TOKENS_PER_TURN for turn in request.messages)
 
 
 def explain_no_price(model: str) -> UsageError:
@@ -232,9 +144,10 @@ def explain_no_price(model: str) -> UsageError:
     )
 
 
-def _count_tokens(usage: Usage) -> int:
+def _add_tokens(usage: Usage) -> int:
     return usage.input_tokens + usage.output_tokens
 
 
-def _count_text(text: str) -> int:
+def count_tokens(text: str) -> int:
+    """Return an upper bound of a text's tokens."""
     return -(-len(text.encode("utf-8", "replace")) // BYTES_PER_TOKEN)

@@ -1,4 +1,4 @@
-"""From ``--provider name[:argument]`` to a chat model with its wrappers."""
+"""From ``--provider name[:argument]`` to a chat model that is ready to use."""
 
 from __future__ import annotations
 
@@ -7,18 +7,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from reward_agent.llm.budget import Budget, BudgetedChatModel
-from reward_agent.llm.chat import DEFAULT_REPLY_TOKENS, ChatModel
+from reward_agent.llm.budget import Budget
+from reward_agent.llm.calls import CalledChatModel, CallPolicy
+from reward_agent.llm.chat import ChatModel
 from reward_agent.llm.models import find_model, load_models
-from reward_agent.llm.provider import PROVIDERS, Provider, ProviderOptions, find_provider
-from reward_agent.llm.replies import CachedChatModel
-from reward_agent.llm.wrappers import (
-    DeadlineChatModel,
-    LeadingChatModel,
-    LimitedChatModel,
-    RetryingChatModel,
-    RoomChatModel,
-)
+from reward_agent.llm.provider import PROVIDERS, ProviderOptions, find_provider
 
 
 @dataclass(frozen=True)
@@ -27,25 +20,6 @@ class ProviderChoice:
 
     spec: str
     sentence: str
-
-
-@dataclass(frozen=True)
-class CallPolicy:
-    """How calls are made, whatever the provider.
-
-    Args:
-        timeout_s: how long a connection may stay silent.
-        deadline_s: how long one call may take in all.
-        n_attempts: calls for one reply, when they fail for a passing reason.
-        max_concurrency: calls at the same time; None leaves it to the provider.
-        reply_tokens: longest reply, reasoning included.
-    """
-
-    timeout_s: float = 600.0
-    deadline_s: float = 900.0
-    n_attempts: int = 5
-    max_concurrency: int | None = None
-    reply_tokens: int = DEFAULT_REPLY_TOKENS
 
 
 def choose_provider(environ: Mapping[str, str]) -> ProviderChoice:
@@ -75,7 +49,7 @@ def make_chat_model(
     model: str | None = None,
     base_url: str | None = None,
     environ: Mapping[str, str] | None = None,
-    policy: CallPolicy = CallPolicy(),
+    policy: CallPolicy | None = None,
     budget: Budget | None = None,
     folder: Path | None = None,
     cancel: threading.Event | None = None,
@@ -104,7 +78,7 @@ def make_chat_model(
     """
     row = find_provider(spec)
     cancel = cancel or threading.Event()
-    budget = budget or Budget(cancel=cancel)
+    policy, budget = policy or CallPolicy(), budget or Budget(cancel=cancel)
     options = ProviderOptions(
         spec.partition(":")[2],
         model,
@@ -123,31 +97,4 @@ def make_chat_model(
             f"no price is known for {plain.name} (table of {load_models().checked}): "
             "its tokens are counted, its cost is not"
         )
-    chat_model = _wrap_calls(plain, row, policy, budget, cancel, on_retry)
-    chat_model = CachedChatModel(chat_model, budget.replies)
-    return RoomChatModel(chat_model, policy.reply_tokens)
-
-
-def _wrap_calls(
-    plain: ChatModel,
-    row: Provider,
-    policy: CallPolicy,
-    budget: Budget,
-    cancel: threading.Event,
-    on_retry: Callable[[str], None],
-) -> ChatModel:
-    """Bound each call in time and money; one that needs patience in money alone."""
-    bounded = plain if row.is_patient else DeadlineChatModel(plain, policy.deadline_s, cancel)
-    chat_model: ChatModel = BudgetedChatModel(
-        bounded, budget, is_free=row.is_free, source="replay" if row.is_replay else "model"
-    )
-    if not row.is_patient:
-        # The budget is inside the retries: each attempt is a call that may cost.
-        chat_model = RetryingChatModel(
-            chat_model, n_attempts=policy.n_attempts, cancel=cancel, on_retry=on_retry
-        )
-    chat_model = LimitedChatModel(chat_model, policy.max_concurrency)
-    if find_model(plain.name) is None:
-        return chat_model
-    # A model with a price has a prompt cache that makes it lower.
-    return LeadingChatModel(chat_model, cancel=cancel)
+    return CalledChatModel(plain, row, policy, budget, cancel, on_retry)

@@ -32,7 +32,6 @@ from reward_agent.llm.chat import (
     ReplyText,
     make_reply_schema,
 )
-from reward_agent.llm.wrappers import ChatModelWrapper
 from reward_agent.text import name_round
 from reward_agent.types import OneLine, Record, Usage
 
@@ -225,28 +224,6 @@ class Replies:
         if not self._has_warned:
             self._has_warned = True
             self._warn(f"the record of replies {self.path} cannot be used: {what}")
-
-
-class CachedChatModel(ChatModelWrapper):
-    """Answers from the record what was asked before; the usage is that of the call that was paid.
-
-    Args:
-        inner: the model, which notes its own calls.
-        replies: the record.
-    """
-
-    def __init__(self, inner: ChatModel, replies: Replies) -> None:
-        super().__init__(inner)
-        self._replies = replies
-
-    def complete(self, request: ChatRequest) -> Completion:
-        """Look up, else call."""
-        key = make_cache_key(self.inner, request)
-        stored = self._replies.find(key)
-        if stored is None:
-            return self.inner.complete(request)
-        self._replies.note(make_call_record(request, stored, "cache"), key)
-        return stored
 
 
 def read_calls(run_dir: Path) -> list[CallRecord]:

@@ -8,7 +8,8 @@ from typer.testing import CliRunner
 from reward_agent.cli.app import app
 from reward_agent.definitions.card import load_env
 from reward_agent.definitions.task import load_task
-from reward_agent.llm.budget import Budget, BudgetedChatModel
+from reward_agent.llm.budget import Budget
+from reward_agent.llm.calls import CalledChatModel
 from reward_agent.llm.chat import ALL_AGENTS, ChatMessage, ChatRequest, Completion
 from reward_agent.llm.replies import REPLIES_FILE, Replies
 from reward_agent.records.store import RunRecord, RunStore
@@ -51,7 +52,7 @@ def runs_dir(tmp_path):
             versions={},
         )
     )
-    model = BudgetedChatModel(Model(), Budget(replies=Replies(store.dir / REPLIES_FILE)))
+    model = CalledChatModel(Model(), budget=Budget(replies=Replies(store.dir / REPLIES_FILE)))
     for agent, iteration in (("designer", 0), ("critic", 0), ("designer", 1)):
         turns = (ChatMessage("user", f"Hop, {agent}, in round {iteration}."),)
         model.complete(ChatRequest(agent, f"{agent}/x", turns, iteration=iteration))

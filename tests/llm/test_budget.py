@@ -17,11 +17,11 @@ from reward_agent.errors import (
 )
 from reward_agent.llm.budget import (
     Budget,
-    BudgetedChatModel,
     SpendingLimits,
     count_prompt_tokens,
     estimate_worst_case,
 )
+from reward_agent.llm.calls import CalledChatModel
 from reward_agent.llm.chat import ALL_AGENTS, ChatMessage, ChatRequest, Completion
 from reward_agent.llm.costs import group_usage, name_round_of, sum_usage
 from reward_agent.llm.models import find_model, load_models, price_usage
@@ -59,10 +59,14 @@ class PaidModel:
 
 
 def make_model(inner=None, path=None, **limits):
-    budget = Budget(SpendingLimits(**limits), Replies(path))
-    inner = inner or PaidModel()
-    row = find_provider(inner.provider)
-    return BudgetedChatModel(inner, budget, is_free=row.is_free), budget
+    budget = Budget(SpendingLimits(**limits), Replies(path, "off"))
+    return call(inner or PaidModel(), budget), budget
+
+
+def call(inner, budget):
+    """Return a model with a budget; it is not tried again, and has no deadline."""
+    row = replace(find_provider(inner.provider), is_patient=True)
+    return CalledChatModel(inner, row, budget=budget)
 
 
 @pytest.fixture
@@ -177,7 +181,7 @@ def test_waiting_for_others_ends_when_the_run_is_stopped(small):
     budget.reserve(Usage(n_calls=1), "other")
     cancel.set()
     with pytest.raises(Interrupted):
-        BudgetedChatModel(PaidModel(), budget).complete(small)
+        call(PaidModel(), budget).complete(small)
 
 
 def test_what_an_earlier_process_spent_counts(tmp_path, small):
@@ -313,7 +317,7 @@ def test_no_sequence_of_calls_passes_a_limit_in_usd(limit, calls):
             output_tokens=int(share * max_output),
         )
         try:
-            BudgetedChatModel(PaidModel(usage=usage), budget).complete(request)
+            call(PaidModel(usage=usage), budget).complete(request)
         except BudgetError:
             assert budget.reached
             break

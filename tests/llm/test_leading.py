@@ -7,16 +7,19 @@ from dataclasses import replace
 
 import pytest
 
+from reward_agent.llm.calls import CalledChatModel, CallPolicy, digest_prefix
 from reward_agent.llm.chat import ALL_AGENTS, ChatMessage, ChatRequest, Completion
+from reward_agent.llm.models import load_models
 from reward_agent.llm.registry import make_chat_model
-from reward_agent.llm.wrappers import LeadingChatModel, digest_prefix
 from reward_agent.testing import FakeLLMServer, Say
 
 
 class NotingModel:
     """Notes when each call begins; each takes a while."""
 
-    provider, name, agents, max_concurrency = "noting", "noting-1", ALL_AGENTS, 8
+    provider, agents, max_concurrency = "noting", ALL_AGENTS, 8
+    # It has a price, and with it a prompt cache.
+    name = load_models().default["anthropic"]
 
     def __init__(self, takes_s: float):
         self.takes_s = takes_s
@@ -47,7 +50,7 @@ def make_requests(request_, n=4, system="You design."):
 
 def test_first_call_of_a_round_leads_and_the_others_follow_together(request_):
     inner = NotingModel(0.3)
-    ask_together(LeadingChatModel(inner, lead_s=0.15), make_requests(request_))
+    ask_together(CalledChatModel(inner, policy=CallPolicy(lead_s=0.15)), make_requests(request_))
     first, *others = sorted(inner.begun)
     assert min(others) - first >= 0.14
     # They do not wait for the whole reply, nor for each other.
@@ -57,14 +60,14 @@ def test_first_call_of_a_round_leads_and_the_others_follow_together(request_):
 def test_followers_go_on_as_soon_as_the_leader_is_done(request_):
     inner = NotingModel(0.05)
     started = time.monotonic()
-    ask_together(LeadingChatModel(inner, lead_s=5.0), make_requests(request_))
+    ask_together(CalledChatModel(inner, policy=CallPolicy(lead_s=5.0)), make_requests(request_))
     assert len(inner.begun) == 4
     assert time.monotonic() - started < 2.0
 
 
 def test_prefix_that_was_just_used_needs_no_leader(request_):
     inner = NotingModel(0.1)
-    model = LeadingChatModel(inner, lead_s=0.5)
+    model = CalledChatModel(inner, policy=CallPolicy(lead_s=0.5))
     requests = make_requests(request_)
     model.complete(requests[0])
     inner.begun.clear()
@@ -75,19 +78,20 @@ def test_prefix_that_was_just_used_needs_no_leader(request_):
 def test_other_prefixes_do_not_wait(request_):
     inner = NotingModel(0.2)
     requests = [make_requests(request_, 1, f"You are {number}.")[0] for number in range(3)]
-    ask_together(LeadingChatModel(inner, lead_s=5.0), requests)
+    ask_together(CalledChatModel(inner, policy=CallPolicy(lead_s=5.0)), requests)
     assert max(inner.begun) - min(inner.begun) < 0.19
 
 
 def test_failure_of_the_leader_lets_the_others_go(request_):
     class FailingModel(NotingModel):
         def complete(self, request):
-            super().complete(request)
+            completion = super().complete(request)
             if len(self.begun) == 1:
                 raise RuntimeError("down")
+            return completion
 
     inner = FailingModel(0.01)
-    model = LeadingChatModel(inner, lead_s=5.0)
+    model = CalledChatModel(inner, policy=CallPolicy(lead_s=5.0))
     outcomes = []
 
     def work(request):
@@ -141,12 +145,6 @@ def test_calls_of_a_round_share_their_prefix_to_the_byte_on_the_wire(provider, c
     assert all(text.count(shared) == 1 for text in texts)
 
 
-def list_wrappers(model):
-    while model is not None:
-        yield type(model).__name__
-        model = getattr(model, "inner", None)
-
-
 @pytest.mark.parametrize(
     ("provider", "model", "leads"),
     [("anthropic", None, True), ("openai", None, True), ("openai-compatible", "my-own", False)],
@@ -154,5 +152,4 @@ def list_wrappers(model):
 def test_models_with_a_price_let_the_first_call_lead(provider, model, leads):
     environ = {"OPENAI_API_KEY": "x", "ANTHROPIC_API_KEY": "x"}
     made = make_chat_model(provider, model=model, base_url="http://127.0.0.1:9", environ=environ)
-    assert ("LeadingChatModel" in list_wrappers(made)) is leads
-    assert "BudgetedChatModel" in list_wrappers(made)
+    assert (made._prefixes is not None) is leads

@@ -16,10 +16,11 @@ import pytest
 
 import reward_agent
 from reward_agent.errors import ContextTooLongError, RewardAgentError
+from reward_agent.llm.calls import CallPolicy
 from reward_agent.llm.chat import ChatMessage, ChatRequest, read_reply
 from reward_agent.llm.local import Server
 from reward_agent.llm.provider import ProviderOptions
-from reward_agent.llm.registry import CallPolicy, make_chat_model
+from reward_agent.llm.registry import make_chat_model
 from reward_agent.records.store import list_runs
 from reward_agent.types import Critique
 

@@ -20,9 +20,9 @@ from reward_agent.errors import (
 )
 from reward_agent.llm import anthropic as anthropic_wire
 from reward_agent.llm import openai as openai_wire
+from reward_agent.llm.calls import CallPolicy
 from reward_agent.llm.provider import ProviderOptions
-from reward_agent.llm.registry import CallPolicy, make_chat_model
-from reward_agent.llm.wrappers import RetryingChatModel
+from reward_agent.llm.registry import make_chat_model
 from reward_agent.testing import (
     BreakStream,
     DropConnection,
@@ -261,9 +261,8 @@ def test_transient_failures_are_repeated_and_recorded(provider, request_, connec
     ]
     told: list[str] = []
     with FakeLLMServer(steps) as server:
-        model = RetryingChatModel(
-            connect(provider, server), first_pause_s=0.01, on_retry=told.append
-        )
+        again = {"n_attempts": 5, "first_pause_s": 0.01}
+        model = connect(provider, server, policy=again, on_retry=told.append)
         completion = model.complete(request_)
         assert server.n_requests == 4
     assert completion.reply == "done"
@@ -275,7 +274,7 @@ def test_transient_failures_are_repeated_and_recorded(provider, request_, connec
 @pytest.mark.parametrize("provider", ["openai", "anthropic"])
 def test_attempts_end(provider, request_, connect):
     with FakeLLMServer([HttpFault(500)] * 9) as server:
-        model = RetryingChatModel(connect(provider, server), n_attempts=3, first_pause_s=0.01)
+        model = connect(provider, server, policy={"n_attempts": 3, "first_pause_s": 0.01})
         with pytest.raises(UnreachableError, match=r"after 3 attempts"):
             model.complete(request_)
         assert server.n_requests == 3
@@ -284,7 +283,7 @@ def test_attempts_end(provider, request_, connect):
 @pytest.mark.parametrize("provider", ["openai", "anthropic"])
 def test_permanent_failure_is_not_repeated(provider, request_, connect):
     with FakeLLMServer([HttpFault(401), Say("never")]) as server:
-        model = RetryingChatModel(connect(provider, server), first_pause_s=0.01)
+        model = connect(provider, server, policy={"n_attempts": 5, "first_pause_s": 0.01})
         with pytest.raises(RejectedKeyError):
             model.complete(request_)
         assert server.n_requests == 1
@@ -293,7 +292,7 @@ def test_permanent_failure_is_not_repeated(provider, request_, connect):
 @pytest.mark.parametrize("provider", ["openai", "anthropic"])
 def test_long_retry_after_is_not_waited_for(provider, request_, connect):
     with FakeLLMServer([HttpFault(429, headers={"retry-after": "3600"}), Say("never")]) as server:
-        model = RetryingChatModel(connect(provider, server), max_wait_s=60)
+        model = connect(provider, server, policy={"n_attempts": 5, "max_wait_s": 60})
         with pytest.raises(RateLimitError) as caught:
             model.complete(request_)
         assert server.n_requests == 1
@@ -337,7 +336,7 @@ def test_time_to_wait_is_read_in_each_of_its_forms(provider, headers, expected, 
 def test_time_to_wait_is_obeyed_and_shown(provider, request_, connect):
     told: list[str] = []
     with FakeLLMServer([HttpFault(429, headers={"retry-after": "0.6"}), Say("done")]) as server:
-        model = RetryingChatModel(connect(provider, server), on_retry=told.append)
+        model = connect(provider, server, policy={"n_attempts": 5}, on_retry=told.append)
         started = time.monotonic()
         assert model.complete(request_).reply == "done"
     assert time.monotonic() - started >= 0.6
@@ -373,7 +372,7 @@ def test_deadline_ends_a_reply_that_drips(provider, request_, connect):
         FakeLLMServer([Stall(10, drip=True)]) as server,
         pytest.raises(UnreachableError, match=r"did not finish its reply in 0\.6 s"),
     ):
-        connect(provider, server, timeout_s=5, deadline_s=0.6).complete(request_)
+        connect(provider, server, timeout_s=5, policy={"deadline_s": 0.6}).complete(request_)
 
 
 def test_nobody_listens_at_the_address(request_):

@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 
 from reward_agent.errors import BudgetError, DataError, ReplayError, UsageError
-from reward_agent.llm.budget import Budget, BudgetedChatModel
+from reward_agent.llm.budget import Budget
+from reward_agent.llm.calls import CalledChatModel
 from reward_agent.llm.chat import ALL_AGENTS, ChatMessage, Completion
 from reward_agent.llm.provider import ProviderOptions
 from reward_agent.llm.replay import ReplayChatModel, describe_difference, make_model
@@ -44,7 +45,7 @@ def asked(request_):
 
 def record(folder, requests):
     replies = Replies(folder / REPLIES_FILE)
-    model = BudgetedChatModel(Model(), Budget(replies=replies))
+    model = CalledChatModel(Model(), budget=Budget(replies=replies))
     for item in requests:
         model.complete(item)
     replies.close()

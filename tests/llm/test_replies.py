@@ -10,11 +10,11 @@ from dataclasses import replace
 import pytest
 
 from reward_agent.errors import DataError
-from reward_agent.llm.budget import Budget, BudgetedChatModel
+from reward_agent.llm.budget import Budget
+from reward_agent.llm.calls import CalledChatModel
 from reward_agent.llm.chat import ALL_AGENTS, ChatMessage, Completion
 from reward_agent.llm.costs import sum_usage
 from reward_agent.llm.replies import (
-    CachedChatModel,
     Replies,
     make_cache_key,
     read_calls,
@@ -46,7 +46,7 @@ class CountingModel:
 
 def keep(model, replies):
     """Return a model whose calls are recorded and answered from the record."""
-    return CachedChatModel(BudgetedChatModel(model, Budget(replies=replies)), replies)
+    return CalledChatModel(model, budget=Budget(replies=replies))
 
 
 def count_replies(folder):
@@ -140,9 +140,7 @@ def test_folder_that_cannot_be_made_is_one_warning_and_calls_go_on(tmp_path, req
     (tmp_path / "file").write_text("")
     warnings = []
     model = CountingModel()
-    cached = CachedChatModel(
-        model, Replies(tmp_path / "file" / "replies.sqlite", warn=warnings.append)
-    )
+    cached = keep(model, Replies(tmp_path / "file" / "replies.sqlite", warn=warnings.append))
     cached.complete(request_)
     cached.complete(request_)
     assert model.n_calls == 2

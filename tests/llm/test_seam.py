@@ -11,7 +11,8 @@ from reward_agent.definitions.task import TaskSpec
 from reward_agent.designers.brief import DesignBrief, DesignIdea
 from reward_agent.designers.model import LanguageModel
 from reward_agent.llm.budget import Budget
-from reward_agent.llm.registry import CallPolicy, make_chat_model
+from reward_agent.llm.calls import CallPolicy
+from reward_agent.llm.registry import make_chat_model
 from reward_agent.llm.replies import Replies, read_calls
 from reward_agent.testing import DropConnection, FakeLLMServer, HttpFault, Say
 

@@ -4,9 +4,10 @@ import re
 
 import pytest
 
-from reward_agent.llm.budget import Budget, BudgetedChatModel
+from reward_agent.llm.budget import Budget
+from reward_agent.llm.calls import CalledChatModel
 from reward_agent.llm.chat import ALL_AGENTS, ChatRequest, Completion
-from reward_agent.llm.provider import find_provider
+from reward_agent.llm.provider import PROVIDERS
 from reward_agent.llm.replies import REPLIES_FILE, Replies
 from reward_agent.records.store import RunStore
 from reward_agent.report.page import write_report
@@ -33,9 +34,8 @@ USAGE = Usage(n_calls=1, input_tokens=5000, cached_input_tokens=4000, output_tok
 
 
 def spend(run_dir, model):
-    budget = Budget(replies=Replies(run_dir / REPLIES_FILE))
-    source = "replay" if find_provider(model.provider).is_replay else "model"
-    paid = BudgetedChatModel(model, budget, source=source)
+    budget = Budget(replies=Replies(run_dir / REPLIES_FILE, "off"))
+    paid = CalledChatModel(model, PROVIDERS.find_own(model.provider), budget=budget)
     for agent in ("designer", "designer", "critic"):
         paid.complete(ChatRequest(agent, f"{agent}/x", (), iteration=0))
 

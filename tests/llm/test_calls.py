@@ -6,12 +6,8 @@ import time
 import pytest
 
 from reward_agent.errors import Interrupted, ModelError, UnreachableError
+from reward_agent.llm.calls import CalledChatModel, CallPolicy
 from reward_agent.llm.chat import ALL_AGENTS, Completion
-from reward_agent.llm.wrappers import (
-    DeadlineChatModel,
-    LimitedChatModel,
-    RetryingChatModel,
-)
 
 
 class StubModel:
@@ -32,13 +28,17 @@ class StubModel:
         return Completion(reply=reply, stop_reason="stop", model=self.name, provider=self.provider)
 
 
+def call(act, **policy):
+    return CalledChatModel(StubModel(act), policy=CallPolicy(**policy))
+
+
 def test_pauses_double_and_are_bounded(request_, monkeypatch):
     pauses: list[float] = []
 
     def fail(_):
         raise UnreachableError("down", is_transient=True)
 
-    model = RetryingChatModel(StubModel(fail), n_attempts=6, first_pause_s=1, max_pause_s=4)
+    model = call(fail, n_attempts=6, first_pause_s=1, max_pause_s=4)
     monkeypatch.setattr(model._cancel, "wait", lambda pause_s: bool(pauses.append(pause_s)))
     with pytest.raises(UnreachableError):
         model.complete(request_)
@@ -51,10 +51,10 @@ def test_no_call_begins_after_the_time_is_up(request_):
     def fail(_):
         raise UnreachableError("down", is_transient=True)
 
-    stub = StubModel(fail)
+    model = call(fail, first_pause_s=10, give_up_after_s=1)
     with pytest.raises(UnreachableError):
-        RetryingChatModel(stub, first_pause_s=10, give_up_after_s=1).complete(request_)
-    assert stub.n_calls == 1
+        model.complete(request_)
+    assert model._plain.n_calls == 1
 
 
 def test_cancel_ends_a_pause(request_):
@@ -63,8 +63,11 @@ def test_cancel_ends_a_pause(request_):
     def fail(_):
         raise UnreachableError("down", is_transient=True)
 
-    model = RetryingChatModel(
-        StubModel(fail), first_pause_s=60, cancel=cancel, on_retry=lambda _: cancel.set()
+    model = CalledChatModel(
+        StubModel(fail),
+        policy=CallPolicy(first_pause_s=60),
+        cancel=cancel,
+        on_retry=lambda _: cancel.set(),
     )
     started = time.monotonic()
     with pytest.raises(Interrupted):
@@ -75,7 +78,7 @@ def test_cancel_ends_a_pause(request_):
 def test_cancel_ends_a_call(request_):
     cancel = threading.Event()
     threading.Timer(0.05, cancel.set).start()
-    model = DeadlineChatModel(StubModel(lambda _: time.sleep(3) or "late"), 60, cancel)
+    model = CalledChatModel(StubModel(lambda _: time.sleep(3) or "late"), cancel=cancel)
     started = time.monotonic()
     with pytest.raises(Interrupted):
         model.complete(request_)
@@ -87,7 +90,7 @@ def test_deadline_passes_on_what_the_call_raises(request_):
         raise ModelError("no such model")
 
     with pytest.raises(ModelError, match="no such model"):
-        DeadlineChatModel(StubModel(fail), 5).complete(request_)
+        call(fail, deadline_s=5).complete(request_)
 
 
 def test_limit_holds_calls_back(request_):
@@ -102,7 +105,7 @@ def test_limit_holds_calls_back(request_):
             running[0] -= 1
         return "x"
 
-    model = LimitedChatModel(StubModel(work), 2)
+    model = call(work, max_concurrency=2)
     threads = [threading.Thread(target=model.complete, args=(request_,)) for _ in range(6)]
     for thread in threads:
         thread.start()
@@ -112,8 +115,8 @@ def test_limit_holds_calls_back(request_):
     assert seen[0] == 2
 
 
-def test_wrappers_show_the_inner_model():
-    model = LimitedChatModel(RetryingChatModel(StubModel(str)))
+def test_a_called_model_shows_the_plain_one():
+    model = call(str)
     assert (model.provider, model.name, model.agents, model.max_concurrency) == (
         "stub",
         "stub-1",

@@ -1,0 +1,290 @@
+"""What happens to a call of a language model, from a look into the record to the last attempt.
+
+complete        the record first: what was asked before is answered and paid already
+_Prefixes       the first call of a round goes ahead, so that the others hit the prompt cache
+_try            again after a passing failure, with growing pauses
+_pay            within the limits of money; what it cost is recorded with the reply
+_send           within a deadline, unless the provider is patient
+"""
+
+from __future__ import annotations
+
+import hashlib
+import queue
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, replace
+
+from reward_agent.errors import Interrupted, ModelError
+from reward_agent.llm.budget import (
+    Budget,
+    count_prompt_tokens,
+    count_tokens,
+    estimate_worst_case,
+    explain_no_price,
+)
+from reward_agent.llm.chat import DEFAULT_REPLY_TOKENS, ChatModel, ChatRequest, Completion
+from reward_agent.llm.failures import explain_deadline
+from reward_agent.llm.models import find_model, price_usage
+from reward_agent.llm.provider import Provider
+from reward_agent.llm.replies import CallRecord, make_cache_key, make_call_record
+from reward_agent.types import Usage
+
+_POLL_S = 0.1
+# Providers keep a prefix at least so long after its last use.
+_KEPT_S = 240.0
+
+
+@dataclass(frozen=True)
+class CallPolicy:
+    """How calls are made, whatever the provider.
+
+    Args:
+        timeout_s: how long a connection may stay silent.
+        deadline_s: how long one call may take in all.
+        n_attempts: calls for one reply, when they fail for a passing reason.
+        first_pause_s: the pause before the second; it doubles, unless the provider names one.
+        max_pause_s: up to this.
+        max_wait_s: a pause of the provider's that is longer is not waited for.
+        give_up_after_s: no further call begins so long after the first.
+        lead_s: how long others wait for the first call with their prefix: its reply has begun then.
+        max_concurrency: calls at the same time; None leaves it to the provider.
+        reply_tokens: longest reply, reasoning included.
+    """
+
+    timeout_s: float = 600.0
+    deadline_s: float = 900.0
+    n_attempts: int = 5
+    first_pause_s: float = 1.0
+    max_pause_s: float = 60.0
+    max_wait_s: float = 300.0
+    give_up_after_s: float = 1800.0
+    lead_s: float = 5.0
+    max_concurrency: int | None = None
+    reply_tokens: int = DEFAULT_REPLY_TOKENS
+
+
+class CalledChatModel:
+    """A provider's model with all that is done around a call.
+
+    Args:
+        plain: the provider's; its SDK's own retries are off.
+        row: the provider; by default one that asks money and answers at once.
+        policy: timeouts, attempts, concurrency, the room of a reply.
+        budget: what may be spent, and the record of what was.
+        cancel: ends waiting calls and pauses.
+        on_retry: is told why we wait, and for how long.
+
+    Raises:
+        UsageError: a limit in USD for a model without a price.
+    """
+
+    def __init__(
+        self,
+        plain: ChatModel,
+        row: Provider | None = None,
+        policy: CallPolicy | None = None,
+        budget: Budget | None = None,
+        cancel: threading.Event | None = None,
+        on_retry: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        row, policy = row or Provider(plain.provider, ""), policy or CallPolicy()
+        self.provider, self.name, self.agents = plain.provider, plain.name, plain.agents
+        limit = plain.max_concurrency
+        self.max_concurrency = min(policy.max_concurrency or limit, limit)
+        self._plain, self._row, self._policy, self._on_retry = plain, row, policy, on_retry
+        self._cancel = cancel or threading.Event()
+        self._budget = budget or Budget(cancel=self._cancel)
+        self._card = None if row.is_free else find_model(plain.name)
+        self._places = threading.BoundedSemaphore(self.max_concurrency)
+        # A model with a price has a prompt cache that makes it lower.
+        self._prefixes = _Prefixes(policy.lead_s, self._cancel) if self._card else None
+        if self._budget.limits.usd is not None and self._card is None and not row.is_free:
+            raise explain_no_price(plain.name)
+
+    def complete(self, request: ChatRequest) -> Completion:
+        """Answer from the record what was asked before, else call.
+
+        Raises:
+            ModelError: the model could not be used.
+            BudgetError: the call may pass a limit.
+            Interrupted: the run was stopped.
+        """
+        room = request.max_output_tokens * self._policy.reply_tokens / DEFAULT_REPLY_TOKENS
+        request = replace(request, max_output_tokens=max(1, round(room)))
+        key = make_cache_key(self, request)
+        stored = self._budget.replies.find(key)
+        if stored is not None:
+            self._budget.replies.note(make_call_record(request, stored, "cache"), key)
+            return stored
+        with self._prefixes.hold(request) if self._prefixes else nullcontext(), self._places:
+            return self._try(request)
+
+    def _try(self, request: ChatRequest) -> Completion:
+        """Call until it succeeds, fails for good, or the attempts are used up."""
+        failures: list[str] = []
+        end = time.monotonic() + self._policy.give_up_after_s
+        while True:
+            try:
+                return self._pay(request).model_copy(update={"retries": tuple(failures)})
+            except ModelError as error:
+                failures.append(error.message)
+                pause_s = self._choose_pause(error, len(failures))
+                if pause_s is None or time.monotonic() + pause_s > end:
+                    raise _tell_attempts(error, len(failures)) from None
+                self._on_retry(f"{error.message}; trying again in {pause_s:.0f} s")
+            if self._cancel.wait(pause_s):
+                raise Interrupted("stopped while waiting for the model", "use --resume")
+
+    def _choose_pause(self, error: ModelError, n_failures: int) -> float | None:
+        """Return the seconds to wait, or None if another call makes no sense."""
+        policy = self._policy
+        if not error.is_transient or n_failures >= policy.n_attempts or self._row.is_patient:
+            return None
+        if error.retry_after_s is not None:
+            return error.retry_after_s if error.retry_after_s <= policy.max_wait_s else None
+        pause_s = min(policy.first_pause_s * 2.0 ** (n_failures - 1), policy.max_pause_s)
+        # Jitter keeps parallel calls from coming back at the same instant.
+        return pause_s * random.uniform(0.75, 1.25)
+
+    def _pay(self, request: ChatRequest) -> Completion:
+        """Reserve the worst case, call, settle; each attempt is a call that may cost."""
+        budget = self._budget
+        worst = estimate_worst_case(request, self._card)
+        budget.reserve(worst, request.template)
+        try:
+            completion = self._count(request, self._send(request))
+        except BaseException as error:
+            failure = self._describe_failure(request, worst, error)
+            budget.replies.note(failure)
+            budget.settle(worst, failure)
+            raise
+        call = make_call_record(request, completion, "replay" if self._row.is_replay else "model")
+        budget.replies.note(call, make_cache_key(self, request), request, completion)
+        budget.settle(worst, call)
+        return completion
+
+    def _count(self, request: ChatRequest, completion: Completion) -> Completion:
+        """Return the completion with the tokens and the price that its provider did not tell."""
+        usage = completion.usage
+        if not usage.n_calls or self._row.is_free:
+            return completion
+        if not usage.input_tokens:
+            counts = {
+                "input_tokens": count_prompt_tokens(request),
+                "output_tokens": count_tokens(completion.reply),
+                "is_estimated": True,
+            }
+            usage = usage.model_copy(update=counts)
+        if usage.usd is None and self._card is not None:
+            usage = usage.model_copy(update={"usd": price_usage(usage, self._card)})
+        return completion.model_copy(update={"usage": usage})
+
+    def _describe_failure(
+        self, request: ChatRequest, worst: Usage, error: BaseException
+    ) -> CallRecord:
+        """Return the record of a call without a reply, with the most that it can cost.
+
+        One that broke off may be billed; what comes with an error status is not.
+        """
+        is_billed = isinstance(error, ModelError) and error.may_be_billed
+        usage = worst.model_copy(update={"is_estimated": True}) if is_billed else Usage(n_calls=1)
+        nothing = Completion(
+            reply="", stop_reason="stop", model=self.name, provider=self.provider, usage=usage
+        )
+        reason = error.message if isinstance(error, ModelError) else type(error).__name__
+        call = make_call_record(request, nothing)
+        return call.model_copy(update={"outcome": reason, "is_failed": True})
+
+    def _send(self, request: ChatRequest) -> Completion:
+        """Call; give up waiting after the deadline, or at once when cancelled.
+
+        A read timeout alone does not bound a call: a server that sends a byte now and then resets
+        it. The call is left behind in a daemon thread, which ends with its connection.
+        """
+        if self._row.is_patient:
+            return self._plain.complete(request)
+        box: queue.Queue[Completion | BaseException] = queue.Queue(maxsize=1)
+
+        def call() -> None:
+            try:
+                box.put(self._plain.complete(request))
+            except BaseException as error:
+                box.put(error)
+
+        threading.Thread(target=call, name="chat-call", daemon=True).start()
+        result = self._wait(box)
+        if isinstance(result, BaseException):
+            raise result
+        return result
+
+    def _wait(self, box: queue.Queue[Completion | BaseException]) -> Completion | BaseException:
+        end = time.monotonic() + self._policy.deadline_s
+        while not self._cancel.is_set():
+            remaining_s = end - time.monotonic()
+            if remaining_s <= 0:
+                return explain_deadline(self.provider, self._policy.deadline_s)
+            try:
+                return box.get(timeout=min(_POLL_S, remaining_s))
+            except queue.Empty:
+                continue
+        return Interrupted("stopped while waiting for the model", "resume the run with --resume")
+
+
+class _Prefixes:
+    """Holds back calls whose prefix is on its way for the first time.
+
+    A provider's cache holds a prefix only once the reply to the first prompt with it has begun.
+    Calls that are sent at the same instant would all pay the full price for what they share.
+    """
+
+    def __init__(self, lead_s: float, cancel: threading.Event) -> None:
+        self._lead_s, self._cancel = lead_s, cancel
+        self._lock = threading.Lock()
+        self._ready_at: dict[str, float] = {}
+        self._used_at: dict[str, float] = {}
+
+    @contextmanager
+    def hold(self, request: ChatRequest) -> Iterator[None]:
+        """Lead, or wait for the call that leads."""
+        prefix = digest_prefix(request)
+        leads = self._enter(prefix)
+        while not leads and time.monotonic() < self._ready_at[prefix]:
+            if self._cancel.wait(_POLL_S / 2):
+                break
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._used_at[prefix] = time.monotonic()
+                if leads:
+                    self._ready_at[prefix] = 0.0
+
+    def _enter(self, prefix: str) -> bool:
+        """Tell whether a call is the first with its prefix for as long as caches keep one."""
+        with self._lock:
+            now = time.monotonic()
+            is_kept = now - self._used_at.get(prefix, -_KEPT_S) < _KEPT_S
+            is_led = now < self._ready_at.get(prefix, 0.0)
+            if is_kept or is_led:
+                return False
+            self._used_at[prefix] = now
+            self._ready_at[prefix] = now + self._lead_s
+            return True
+
+
+def digest_prefix(request: ChatRequest) -> str:
+    """Return the identity of what a request shares with the others of its round."""
+    shared = [turn.content if turn.role == "system" else turn.content[: turn.n_shared]
+              for turn in request.messages]  # fmt: skip
+    return hashlib.sha256("\0".join(shared).encode("utf-8", "replace")).hexdigest()
+
+
+def _tell_attempts(error: ModelError, n_attempts: int) -> ModelError:
+    if n_attempts > 1:
+        error.message = f"{error.message} (after {n_attempts} attempts)"
+        error.args = (error.message,)
+    return error
