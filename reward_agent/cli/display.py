@@ -47,7 +47,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from reward_agent.llm.costs import CostSummary
+    from reward_agent.llm.budget import CostSummary
     from reward_agent.llm.replies import CallRecord, StoredReply
     from reward_agent.records.store import RunRecord
     from reward_agent.run.estimate import Estimate, Range

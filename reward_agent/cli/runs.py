@@ -70,7 +70,7 @@ def costs_command(
     """Show what a run paid its language model: by agent, by round, by call."""
     from reward_agent.cli.display import show_calls, show_costs
     from reward_agent.cli.output import print_json
-    from reward_agent.llm.costs import summarise_costs
+    from reward_agent.llm.budget import summarise_costs
     from reward_agent.llm.replies import read_calls
     from reward_agent.records.store import load_run
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from reward_agent.designers.brief import HistoryEntry
 from reward_agent.designers.history import find_best, read_history
-from reward_agent.llm.costs import CostSummary, summarise_costs
+from reward_agent.llm.budget import CostSummary, summarise_costs
 from reward_agent.llm.provider import PROVIDERS, Provider
 from reward_agent.llm.replies import read_calls
 from reward_agent.records.jobs import STRIP_FILE, VIDEO_FILE

@@ -20,10 +20,12 @@ from reward_agent.llm.budget import (
     SpendingLimits,
     count_prompt_tokens,
     estimate_worst_case,
+    group_usage,
+    name_round_of,
+    sum_usage,
 )
 from reward_agent.llm.calls import CalledChatModel
 from reward_agent.llm.chat import ALL_AGENTS, ChatMessage, ChatRequest, Completion
-from reward_agent.llm.costs import group_usage, name_round_of, sum_usage
 from reward_agent.llm.models import find_model, load_models, price_usage
 from reward_agent.llm.provider import find_provider
 from reward_agent.llm.replies import OLD_CALLS_FILE, Replies, read_calls

@@ -10,10 +10,9 @@ from dataclasses import replace
 import pytest
 
 from reward_agent.errors import DataError
-from reward_agent.llm.budget import Budget
+from reward_agent.llm.budget import Budget, sum_usage
 from reward_agent.llm.calls import CalledChatModel
 from reward_agent.llm.chat import ALL_AGENTS, ChatMessage, Completion
-from reward_agent.llm.costs import sum_usage
 from reward_agent.llm.replies import (
     Replies,
     make_cache_key,

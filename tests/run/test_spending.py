@@ -12,7 +12,7 @@ import pytest
 import reward_agent
 from reward_agent.designers.preview import estimate_tokens
 from reward_agent.errors import BudgetError, ReplayError, UsageError
-from reward_agent.llm.costs import summarise_costs
+from reward_agent.llm.budget import summarise_costs
 from reward_agent.llm.replies import read_calls, read_replies
 from reward_agent.records.events import Warned
 from reward_agent.records.outcomes import TRAINED
