@@ -128,7 +128,9 @@ def _apply(rule: Rule, context: Context) -> list[Finding]:
         return list(itertools.islice(rule(context), 4 * MAX_FINDINGS))
     except Exception as error:  # no text may end a run
         name = f"{rule.__name__}: {type(error).__name__}"
-        return [context.refuse("check/gave-up", context.source.tree, name, "on this", "write less")]
+        return [
+            context.refuse("check/gave-up", context.source.tree, "on this", "write less", name=name)
+        ]
 
 
 def _rank(finding: Finding) -> tuple[int, int, int]:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from reward_agent.rewards import language
-from reward_agent.rewards.rules.context import Context
+from reward_agent.rewards.rules.context import Context, find_numpy_name
 from reward_agent.types import Finding
 
 # Types whose methods, called by way of the type, can change nothing.
 _IMMUTABLE = frozenset({"bool", "float", "int", "str", "tuple"})
+_NOT_PART = "is not part of the language"
 
 
 def check_attributes(context: Context) -> Iterator[Finding]:
@@ -19,32 +21,42 @@ def check_attributes(context: Context) -> Iterator[Finding]:
     for node in context.source.find(ast.Attribute):
         if node in context.annotations:
             continue
-        finding = _check_attribute(context, node, fields)
-        if finding is not None:
-            yield finding
+        refusal = _check_attribute(context, node, fields)
+        if refusal is not None:
+            rule, problem, remedy = refusal
+            yield context.refuse(f"attributes/{rule}", node, problem, remedy, name=_name(node))
+
+
+class _Refusal(NamedTuple):
+    rule: str
+    problem: str
+    remedy: str
 
 
 def _check_attribute(
     context: Context, node: ast.Attribute, fields: frozenset[str]
-) -> Finding | None:
+) -> _Refusal | None:
     if node.attr.startswith("_"):
         problem = "begins with an underscore: Python's own machinery"
-        return context.refuse(
-            "attributes/private", node, _name(node), problem, "use fields, np and plain functions"
-        )
+        return _Refusal("private", problem, "use fields, np and plain functions")
     if not isinstance(node.ctx, ast.Load):
         problem = "is set or deleted; objects cannot be changed"
-        return context.refuse(
-            "attributes/assignment", node, _name(node), problem, "keep the value in a local name"
-        )
+        return _Refusal("assignment", problem, "keep the value in a local name")
     base = node.value
-    if isinstance(base, ast.Name) and base.id in (*language.MODULE_NAMES, "typing"):
-        return _check_module_member(context, node, base.id)
-    submodule = _find_submodule(base)
-    if submodule:
-        return _check_submodule_member(context, node, submodule)
-    if _is_ufunc(base):
-        return _check_ufunc_method(context, node)
+    if isinstance(base, ast.Name) and base.id in language.FIXED_NAMES:
+        allowed = language.MODULE_NAMES.get(base.id, frozenset())
+        other = "write it with the functions of the list"
+        refusal = _check_member_of(context, node, allowed, f"{base.id}.", other)
+        return refusal or (_check_numpy_member(context, node) if base.id == "np" else None)
+    of_numpy = find_numpy_name(base)
+    if of_numpy in language.NUMPY_SUBMODULES:
+        allowed = language.NUMPY_SUBMODULES[of_numpy]
+        return _check_member_of(context, node, allowed, f"np.{of_numpy}.", "use np.linalg.norm")
+    if of_numpy in language.NUMPY_UFUNCS:
+        if node.attr in language.UFUNC_METHODS:
+            return None
+        remedy = f"of a function there are {', '.join(sorted(language.UFUNC_METHODS))}"
+        return _Refusal("module", _NOT_PART, remedy)
     if _is_refused_member(base):
         return None  # what it is read from has a finding of its own
     if context.is_subject(base):
@@ -52,84 +64,30 @@ def _check_attribute(
     return _check_member(context, node, fields)
 
 
-def _check_member(context: Context, node: ast.Attribute, fields: frozenset[str]) -> Finding | None:
-    """Check an attribute of any other value: its type is not known, so the name must be safe."""
-    base = node.value
-    if isinstance(base, ast.Name) and context.is_builtin(base, language.BUILTINS):
-        is_pure = base.id in _IMMUTABLE and node.attr in language.METHODS
-        if is_pure or (base.id, node.attr) == ("dict", "fromkeys"):
-            return None
-        problem = "is a method of a type; call it on a value"
-        return context.refuse(
-            "attributes/unknown", node, _name(node), problem, "write value.method(…)"
-        )
-    # A format has a rule of its own, which sees the text.
-    if node.attr in language.METHODS or node.attr in fields or node.attr == "format":
+def _check_member_of(
+    context: Context, node: ast.Attribute, allowed: frozenset[str], prefix: str, other: str
+) -> _Refusal | None:
+    if node.attr in allowed:
         return None
-    return _refuse_unknown(context, node, fields)
+    return _Refusal("module", _NOT_PART, context.suggest(node.attr, allowed, prefix, other))
 
 
-def _check_module_member(context: Context, node: ast.Attribute, module: str) -> Finding | None:
-    allowed = language.MODULE_NAMES.get(module, frozenset())
-    if node.attr not in allowed:
-        remedy = context.suggest(
-            node.attr, allowed, f"{module}.", "write it with the functions of the list"
-        )
-        problem = "is not part of the language"
-        return context.refuse("attributes/module", node, _name(node), problem, remedy)
-    if module != "np":
-        return None
+def _check_numpy_member(context: Context, node: ast.Attribute) -> _Refusal | None:
+    """Check where a member of NumPy stands."""
     if node.attr in language.NUMPY_SUBMODULES:
         if not isinstance(context.source.parents[node], ast.Attribute):
-            return context.refuse(
-                "attributes/module", node, _name(node), "is used as a value", "write np.linalg.norm"
-            )
-    elif (
-        node.attr in language.NUMPY_NAMED_TYPES
-        and not _is_type_test(context, node)
-        and not context.is_type_alias(node)
-    ):
-        problem = "is a type that cannot be called or passed on"
-        return context.refuse(
-            "attributes/module", node, _name(node), problem, "make arrays with np.zeros or np.array"
-        )
+            return _Refusal("module", "is used as a value", "write np.linalg.norm")
+    elif node.attr in language.NUMPY_NAMED_TYPES:
+        if not _is_type_test(context, node) and not context.is_type_alias(node):
+            problem = "is a type that cannot be called or passed on"
+            return _Refusal("module", problem, "make arrays with np.zeros or np.array")
     elif node.attr == "errstate" and not _is_with_item(context, node):
-        problem = "is used outside of with"
-        return context.refuse(
-            "attributes/module",
-            node,
-            _name(node),
-            problem,
-            'write `with np.errstate(all="ignore"):`',
-        )
+        remedy = 'write `with np.errstate(all="ignore"):`'
+        return _Refusal("module", "is used outside of with", remedy)
     return None
 
 
-def _check_submodule_member(
-    context: Context, node: ast.Attribute, submodule: str
-) -> Finding | None:
-    allowed = language.NUMPY_SUBMODULES[submodule]
-    if node.attr in allowed:
-        return None
-    remedy = context.suggest(node.attr, allowed, f"np.{submodule}.", "use np.linalg.norm")
-    return context.refuse(
-        "attributes/module", node, _name(node), "is not part of the language", remedy
-    )
-
-
-def _check_ufunc_method(context: Context, node: ast.Attribute) -> Finding | None:
-    if node.attr in language.UFUNC_METHODS:
-        return None
-    return context.refuse(
-        "attributes/module",
-        node,
-        _name(node),
-        "is not part of the language",
-        f"of a function there are {', '.join(sorted(language.UFUNC_METHODS))}",
-    )
-
-
-def _check_field(context: Context, node: ast.Attribute) -> Finding | None:
+def _check_field(context: Context, node: ast.Attribute) -> _Refusal | None:
     known = context.fields | context.dialect.members
     if node.attr in known:
         return None
@@ -141,30 +99,31 @@ def _check_field(context: Context, node: ast.Attribute) -> Finding | None:
         problem = f"is not a field of {context.card.name}"
         listed = ", ".join(sorted(known)[:12])
         remedy = context.suggest(node.attr, known, f"{subject}.", f"fields: {listed}")
-    return context.refuse("attributes/field", node, _name(node), problem, remedy)
+    return _Refusal("field", problem, remedy)
 
 
-def _refuse_unknown(context: Context, node: ast.Attribute, fields: frozenset[str]) -> Finding:
+def _check_member(context: Context, node: ast.Attribute, fields: frozenset[str]) -> _Refusal | None:
+    """Check an attribute of any other value: its type is not known, so the name must be safe."""
+    base = node.value
+    if isinstance(base, ast.Name) and context.is_builtin(base, language.BUILTINS):
+        is_pure = base.id in _IMMUTABLE and node.attr in language.METHODS
+        if is_pure or (base.id, node.attr) == ("dict", "fromkeys"):
+            return None
+        return _Refusal(
+            "unknown", "is a method of a type; call it on a value", "write value.method(…)"
+        )
     known = language.METHODS | fields
+    # A format has a rule of its own, which sees the text.
+    if node.attr in known or node.attr == "format":
+        return None
     problem = "is neither a field of the card nor a method of the language"
     remedy = context.suggest(node.attr, known, ".", "use the fields of the card and np functions")
-    return context.refuse("attributes/unknown", node, _name(node), problem, remedy)
+    return _Refusal("unknown", problem, remedy)
 
 
 def _shareable_fields(context: Context) -> frozenset[str]:
     """Return the fields that may be read from any name, such as the parameter of a helper."""
     return (context.fields | context.dialect.members) - language.RESERVED_ATTRIBUTES
-
-
-def _find_submodule(node: ast.expr) -> str | None:
-    if (
-        isinstance(node, ast.Attribute)
-        and isinstance(node.value, ast.Name)
-        and node.value.id == "np"
-        and node.attr in language.NUMPY_SUBMODULES
-    ):
-        return node.attr
-    return None
 
 
 def _is_refused_member(node: ast.expr) -> bool:
@@ -176,15 +135,6 @@ def _is_refused_member(node: ast.expr) -> bool:
         and isinstance(node.value, ast.Name)
         and node.value.id in language.MODULE_NAMES
         and node.attr not in language.MODULE_NAMES[node.value.id]
-    )
-
-
-def _is_ufunc(node: ast.expr) -> bool:
-    return (
-        isinstance(node, ast.Attribute)
-        and isinstance(node.value, ast.Name)
-        and node.value.id == "np"
-        and node.attr in language.NUMPY_UFUNCS
     )
 
 

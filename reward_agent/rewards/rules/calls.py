@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterator
 
 from reward_agent.rewards import language
-from reward_agent.rewards.rules.context import Context
+from reward_agent.rewards.rules.context import Context, find_numpy_name
 from reward_agent.types import Finding
 
 # Position of the dtype argument where NumPy takes it without a keyword.
@@ -42,17 +42,17 @@ def check_keywords(context: Context) -> Iterator[Finding]:
                 yield context.refuse(
                     "calls/keyword",
                     keyword.value,
-                    "**",
                     "hands unknown keywords to a function of the language",
                     "write the keywords out",
+                    name="**",
                 )
             elif keyword.arg not in _allowed_keywords(context, call, own):
                 yield context.refuse(
                     "calls/keyword",
                     keyword.value,
-                    f"{keyword.arg}=",
                     f"is not a keyword of the language in {context.text(call.func)}(…)",
                     context.suggest(keyword.arg, language.KEYWORDS, other="leave it out"),
+                    name=f"{keyword.arg}=",
                 )
 
 
@@ -96,9 +96,9 @@ def check_where(context: Context) -> Iterator[Finding]:
             yield context.refuse(
                 "calls/where",
                 call,
-                "where=",
                 "leaves the other elements as whatever was in memory",
                 "use np.where(mask, a, b), or give out=np.zeros_like(x) too",
+                name="where=",
             )
 
 
@@ -125,7 +125,6 @@ def check_pad_modes(context: Context) -> Iterator[Finding]:
                 yield context.refuse(
                     "calls/pad-mode",
                     mode,
-                    context.text(mode),
                     "is not a mode of np.pad in the language",
                     f"write one of: {', '.join(sorted(language.PAD_MODES))}",
                 )
@@ -147,7 +146,6 @@ def check_addresses(context: Context) -> Iterator[Finding]:
             yield context.refuse(
                 "calls/address",
                 node,
-                context.text(node),
                 "is written as text, which holds its address in memory",
                 "write the text itself",
             )
@@ -158,8 +156,7 @@ def _has_address(context: Context, node: ast.AST | None) -> bool:
         value = context.find_value(node)
         return not isinstance(value, ast.Name) and _has_address(context, value)
     if isinstance(node, ast.Attribute):
-        is_numpy = isinstance(node.value, ast.Name) and node.value.id == "np"
-        return is_numpy and node.attr in language.NUMPY_FUNCTIONS
+        return find_numpy_name(node) in language.NUMPY_FUNCTIONS
     return isinstance(node, ast.FunctionDef | ast.Lambda | ast.GeneratorExp) or (
         isinstance(node, ast.Call) and context.is_builtin(node.func, _ITERATORS)
     )
@@ -174,7 +171,6 @@ def check_types_as_values(context: Context) -> Iterator[Finding]:
             yield context.refuse(
                 "calls/type-as-value",
                 name,
-                name.id,
                 "is a type used as a value",
                 f"call it, {name.id}(x), or leave it out",
             )
@@ -209,7 +205,6 @@ def check_typing_names(context: Context) -> Iterator[Finding]:
             yield context.refuse(
                 "calls/type-as-value",
                 name,
-                name.id,
                 "is a type used as a value",
                 "use it in annotations only",
             )
@@ -239,7 +234,6 @@ def check_dtypes(context: Context) -> Iterator[Finding]:
                 yield context.refuse(
                     "calls/dtype",
                     node,
-                    context.text(node),
                     "is not a plain number type",
                     "use float, int, bool, np.float64 or x.dtype",
                 )
@@ -254,7 +248,7 @@ def _find_dtypes(context: Context, call: ast.Call) -> Iterator[ast.expr]:
         return
     if function.attr == "astype":
         yield from call.args[:1]
-    elif isinstance(function.value, ast.Name) and function.value.id == "np":
+    elif find_numpy_name(function):
         position = _DTYPE_POSITION.get(function.attr, len(call.args))
         yield from call.args[position : position + 1]
 
@@ -263,8 +257,8 @@ def _is_plain(context: Context, node: ast.expr) -> bool:
     if isinstance(node, ast.Constant):
         return node.value is None or node.value in language.DTYPE_STRINGS
     if isinstance(node, ast.Attribute):
-        is_numpy = isinstance(node.value, ast.Name) and node.value.id == "np"
-        return node.attr in language.NUMPY_TYPES if is_numpy else node.attr == "dtype"
+        of_numpy = find_numpy_name(node)
+        return of_numpy in language.NUMPY_TYPES if of_numpy else node.attr == "dtype"
     if context.is_builtin(node, frozenset({"float", "int", "bool"})):
         return True
     value = context.find_value(node) if isinstance(node, ast.Name) else None

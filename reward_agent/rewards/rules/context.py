@@ -99,14 +99,23 @@ class Context:
     _lines: list[str] = field(default_factory=list)
     _comparisons: int = 0
 
-    def refuse(self, rule: str, node: ast.AST, name: str, problem: str, remedy: str) -> Finding:
+    def refuse(
+        self, rule: str, node: ast.AST, problem: str, remedy: str, name: str | None = None
+    ) -> Finding:
         """Return an error at a node; its message starts with the offending name."""
-        return self.note("error", rule, node, name, problem, remedy)
+        return self.note("error", rule, node, problem, remedy, name)
 
     def note(
-        self, severity: Severity, rule: str, node: ast.AST, name: str, problem: str, remedy: str
+        self,
+        severity: Severity,
+        rule: str,
+        node: ast.AST,
+        problem: str,
+        remedy: str,
+        name: str | None = None,
     ) -> Finding:
-        """Return a finding of any severity at a node."""
+        """Return a finding of any severity at a node, which is called by its own name or text."""
+        name = self._name(node) if name is None else name
         shown = name if len(name) <= _MAX_SHOWN_CHARS else name[: _MAX_SHOWN_CHARS - 1] + "…"
         line = getattr(node, "lineno", None)
         return Finding(
@@ -117,6 +126,11 @@ class Context:
             line=line,
             column=None if line is None else self._column(line, getattr(node, "col_offset", 0)),
         )
+
+    def _name(self, node: ast.AST) -> str:
+        if isinstance(node, ast.FunctionDef):
+            return node.name
+        return node.id if isinstance(node, ast.Name) else self.text(node)
 
     def closest(self, name: str, known: frozenset[str]) -> str | None:
         """Return the known name most like this one, for a bounded number of names."""
@@ -250,10 +264,6 @@ class Context:
         """Whether an expression is one of these names with the language's own meaning."""
         return isinstance(node, ast.Name) and node.id in names and self.scopes.find(node) is None
 
-    def is_own_function(self, node: ast.AST) -> bool:
-        """Whether an expression names a function of the program."""
-        return self.find_definition(node) is not None
-
     def find_definition(self, node: ast.AST) -> Function | None:
         """Return the only ``def`` or lambda that a name is bound to."""
         if not isinstance(node, ast.Name):
@@ -320,6 +330,12 @@ class Context:
 
 def _is_read(name: ast.Name) -> bool:
     return isinstance(name.ctx, ast.Load)
+
+
+def find_numpy_name(node: ast.AST) -> str | None:
+    """Return ``NAME`` of ``np.NAME``; None for anything else."""
+    is_member = isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)
+    return node.attr if is_member and node.value.id == "np" else None  # type: ignore[attr-defined]
 
 
 def read_number(node: ast.AST) -> float | None:

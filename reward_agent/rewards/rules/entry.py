@@ -31,7 +31,6 @@ def check_module(context: Context) -> Iterator[Finding]:
         yield context.refuse(
             "entry/module-level",
             statement,
-            context.text(statement),
             "runs at module level",
             "move it into a function; keep imports, constants and def at module level",
         )
@@ -45,9 +44,9 @@ def check_duplicates(context: Context) -> Iterator[Finding]:
             yield context.refuse(
                 "entry/duplicate",
                 bindings[function.name][-1],
-                function.name,
                 "is defined twice; the last one would count",
                 "keep one of them",
+                name=function.name,
             )
     for entry in context.dialect.entries:
         nodes = bindings.get(entry.name, [])
@@ -55,9 +54,9 @@ def check_duplicates(context: Context) -> Iterator[Finding]:
             yield context.refuse(
                 "entry/not-a-function",
                 nodes[0],
-                entry.name,
                 "is not defined with def",
                 f"write def {entry.name}({', '.join(entry.parameters)}):",
+                name=entry.name,
             )
 
 
@@ -80,9 +79,9 @@ def _refuse_missing(context: Context, entry: Entry) -> Finding:
     return context.refuse(
         "entry/missing",
         context.find_function(closest) or context.source.tree if closest else context.source.tree,
-        entry.name,
         "is not defined" + (f"; {closest} is" if closest else ""),
         remedy,
+        name=entry.name,
     )
 
 
@@ -101,9 +100,9 @@ def _check_parameters(
     yield context.refuse(
         "entry/parameters",
         function,
-        entry.name,
         f"takes ({given}){' and more' if extra else ''}; expected ({', '.join(entry.parameters)})",
         f"write def {entry.name}({', '.join(entry.parameters)}):",
+        name=entry.name,
     )
 
 
@@ -120,23 +119,18 @@ def check_memory(context: Context) -> Iterator[Finding]:
         yield context.refuse(
             "entry/memory",
             reward,
-            language.MEMORY_PARAMETER,
             "is an argument, but there is no init_memory",
             "write def init_memory(state): return {'name': np.zeros(…)}",
+            name=language.MEMORY_PARAMETER,
         )
     if takes and maker is not None and not context.entry_of(maker):
         yield context.refuse(
-            "entry/parameters",
-            maker,
-            maker.name,
-            "does not take (state)",
-            "write def init_memory(state):",
+            "entry/parameters", maker, "does not take (state)", "write def init_memory(state):"
         )
     if maker is not None and not takes and context.entry_of(maker):
         yield context.refuse(
             "entry/memory",
             maker,
-            maker.name,
             "is defined, but compute_reward takes no memory",
             "write def compute_reward(state, action, next_state, memory): … and return memory "
             "as the third value",
@@ -163,20 +157,12 @@ def check_returns(context: Context) -> Iterator[Finding]:
             )
             if is_none or is_wrong:
                 yield context.refuse(
-                    "entry/return",
-                    node,
-                    context.text(node),
-                    f"does not return ({form})",
-                    f"write return {form}",
+                    "entry/return", node, f"does not return ({form})", f"write return {form}"
                 )
                 break
         if not _always_returns(function.body):
             yield context.refuse(
-                "entry/return",
-                function,
-                function.name,
-                "can end without a return",
-                f"end with return {form}",
+                "entry/return", function, "can end without a return", f"end with return {form}"
             )
 
 

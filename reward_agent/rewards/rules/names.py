@@ -9,14 +9,14 @@ from collections.abc import Iterator
 
 from reward_agent.rewards import language
 from reward_agent.rewards.language import REMEDIES
-from reward_agent.rewards.rules.context import Context
+from reward_agent.rewards.rules.context import Context, find_numpy_name
 from reward_agent.types import Finding
 
 _PYTHON_BUILTINS = frozenset(dir(builtins))
 _NUMPY_TYPING = frozenset({"ArrayLike", "NDArray"})
+_NUMPY_ANNOTATIONS = language.NUMPY_TYPES | language.NUMPY_NAMED_TYPES | {"typing"}
 # A type as text, or a remark such as "(N,) metres"; nothing that could be meant to be evaluated.
 _TYPE_TEXT = re.compile(r"(?!.*__)[\w\[\]., |()/^-]*")
-_MODULE_BASES = frozenset({*language.MODULE_NAMES, "typing"})
 
 
 def check_names(context: Context) -> Iterator[Finding]:
@@ -45,13 +45,15 @@ def _refuse_name(context: Context, node: ast.Name, known: frozenset[str]) -> Fin
     if name in context.fields:
         subject = max(context.dialect.subjects, key=len, default="state")
         remedy = f"write {subject.split()[0]}.{name}"
-        return context.refuse("names/unknown", node, name, "is a field of the state", remedy)
+        return context.refuse("names/unknown", node, "is a field of the state", remedy, name=name)
     if name in _PYTHON_BUILTINS:
         remedy = REMEDIES.get(name, "leave it out; the language has no such function")
-        return context.refuse("names/builtin", node, name, "is not part of the language", remedy)
+        return context.refuse(
+            "names/builtin", node, "is not part of the language", remedy, name=name
+        )
     near = context.scopes.module.bindings.keys() | context.scope_of(node).bindings.keys()
     remedy = context.suggest(name, known | frozenset(near), other="define it, or spell it right")
-    return context.refuse("names/unknown", node, name, "is not defined", remedy)
+    return context.refuse("names/unknown", node, "is not defined", remedy, name=name)
 
 
 def check_bindings(context: Context) -> Iterator[Finding]:
@@ -66,9 +68,9 @@ def check_bindings(context: Context) -> Iterator[Finding]:
                         yield context.refuse(
                             "names/rebound",
                             node,
-                            name,
                             "is given another meaning",
                             "choose another name",
+                            name=name,
                         )
 
 
@@ -82,7 +84,7 @@ def check_dunder_keywords(context: Context) -> Iterator[Finding]:
 def check_modules(context: Context) -> Iterator[Finding]:
     """Accept ``np`` and ``math`` only in front of a dot: a module is not a value."""
     for node in context.source.find(ast.Name):
-        if node.id not in _MODULE_BASES or not isinstance(node.ctx, ast.Load):
+        if node.id not in language.FIXED_NAMES or not isinstance(node.ctx, ast.Load):
             continue
         parent = context.source.parents[node]
         if isinstance(parent, ast.Attribute) and (
@@ -90,11 +92,7 @@ def check_modules(context: Context) -> Iterator[Finding]:
         ):
             continue
         yield context.refuse(
-            "names/module",
-            node,
-            node.id,
-            "is used as a value",
-            f"write {node.id}.NAME where you need it",
+            "names/module", node, "is used as a value", f"write {node.id}.NAME where you need it"
         )
 
 
@@ -119,11 +117,13 @@ def check_imports(context: Context) -> Iterator[Finding]:
 def _refuse_import(context: Context, node: ast.AST, name: str, known_as: str | None) -> Finding:
     if known_as:
         remedy = f"write `import {name} as {known_as}`" if known_as != name else f"import {name}"
-        return context.refuse("names/import", node, name, "is imported under another name", remedy)
+        return context.refuse(
+            "names/import", node, "is imported under another name", remedy, name=name
+        )
     remedy = REMEDIES.get(
         name.split(".")[0], "delete the import; np, math and the helpers are there already"
     )
-    return context.refuse("names/import", node, name, "cannot be imported", remedy)
+    return context.refuse("names/import", node, "cannot be imported", remedy, name=name)
 
 
 def check_annotations(context: Context) -> Iterator[Finding]:
@@ -144,7 +144,6 @@ def check_annotations(context: Context) -> Iterator[Finding]:
             yield context.refuse(
                 "names/annotation",
                 node,
-                context.text(node),
                 "is not the name of a type",
                 "write np.ndarray, float, dict[str, np.ndarray], or no annotation",
             )
@@ -154,32 +153,22 @@ def _is_type_name(name: str) -> bool:
     """Whether a name looks like a type: a builtin one, one of typing's, or a capitalised one."""
     if name in _PYTHON_BUILTINS:
         return isinstance(getattr(builtins, name), type) or name in ("any", "callable")
-    return name in {*_MODULE_BASES} or (name[:1].isupper() and name.isidentifier())
+    return name in language.FIXED_NAMES or (name[:1].isupper() and name.isidentifier())
 
 
 def _is_type_attribute(node: ast.Attribute) -> bool:
     if isinstance(node.value, ast.Attribute):
-        return node.attr in _NUMPY_TYPING and _is_numpy_typing(node.value)
-    if _is_numpy_typing(node):
-        return True
-    if not isinstance(node.value, ast.Name):
-        return False
-    if node.value.id == "typing":
+        return node.attr in _NUMPY_TYPING and find_numpy_name(node.value) == "typing"
+    if isinstance(node.value, ast.Name) and node.value.id == "typing":
         return node.attr in language.TYPING_NAMES
-    return node.value.id == "np" and node.attr in (
-        language.NUMPY_TYPES | language.NUMPY_NAMED_TYPES
-    )
-
-
-def _is_numpy_typing(node: ast.Attribute) -> bool:
-    return isinstance(node.value, ast.Name) and (node.value.id, node.attr) == ("np", "typing")
+    return find_numpy_name(node) in _NUMPY_ANNOTATIONS
 
 
 def _refuse_dunder(context: Context, node: ast.AST, name: str) -> Finding:
     return context.refuse(
         "names/dunder",
         node,
-        name,
         "begins with two underscores: Python's own machinery",
         "choose a plain name; delete `if __name__ == …` and other test code",
+        name=name,
     )

@@ -25,9 +25,9 @@ def check_writes_to_inputs(context: Context) -> Iterator[Finding]:
             yield context.refuse(
                 "purity/writes-input",
                 node,
-                context.text(what),
                 f"is {source} itself, or a part of it, and is written to",
                 "write `x = x * 2` instead of `x *= 2`, or take a .copy() first",
+                name=context.text(what),
             )
 
 
@@ -41,9 +41,9 @@ def check_module_state(context: Context) -> Iterator[Finding]:
             yield context.refuse(
                 "purity/module-state",
                 node,
-                root.id,
                 "belongs to the module and is changed in a call",
                 "use init_memory for what an episode must remember, local names for the rest",
+                name=root.id,
             )
 
 
@@ -66,9 +66,9 @@ def check_mutable_defaults(context: Context) -> Iterator[Finding]:
             yield context.refuse(
                 "purity/default",
                 node,
-                root.id,
                 "has a default that stays from call to call, and is changed",
                 "take a copy first, or use init_memory",
+                name=root.id,
             )
 
 

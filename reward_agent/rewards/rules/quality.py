@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Iterator
 
 from reward_agent.rewards import language
-from reward_agent.rewards.rules.context import Context, read_number
+from reward_agent.rewards.rules.context import Context, find_numpy_name, read_number
 from reward_agent.types import Finding
 
 # e^14 is above the largest reward that the contract accepts; e^-14 is below any other term.
@@ -27,9 +27,9 @@ def check_ignored_next_state(context: Context) -> Iterator[Finding]:
             "warning",
             "quality/ignores-next-state",
             function,
-            "next_state",
             "is never read: the reward cannot tell what the action led to",
             "read the fields from next_state, state only for differences",
+            name="next_state",
         )
 
 
@@ -52,9 +52,9 @@ def check_unused_terms(context: Context) -> Iterator[Finding]:
                 "warning",
                 "quality/unused",
                 bindings[0],
-                name,
                 "is computed and never used",
                 "add it to the reward and to the terms, or delete it",
+                name=name,
             )
 
 
@@ -78,7 +78,6 @@ def check_exponents(context: Context) -> Iterator[Finding]:
             "warning",
             "quality/exponent",
             call,
-            context.text(call),
             problem,
             "divide by a scale like the field's own: np.exp(-np.abs(x) / scale), or use tolerance",
         )
@@ -95,7 +94,6 @@ def check_potential_calls(context: Context) -> Iterator[Finding]:
             "warning",
             "quality/potential",
             function,
-            function.name,
             "is added by the framework, and is called here too",
             "delete your own γΦ(s') - Φ(s), or give the helper another name",
         )
@@ -104,7 +102,6 @@ def check_potential_calls(context: Context) -> Iterator[Finding]:
             "warning",
             "quality/potential",
             function,
-            function.name,
             "is never used: the framework calls potential(state) only",
             "write def potential(state):",
         )
@@ -118,7 +115,6 @@ def check_slow_loops(context: Context) -> Iterator[Finding]:
                 "warning",
                 "quality/slow-loop",
                 loop.iter,
-                context.text(loop.iter),
                 "loops over the simulations in Python",
                 "compute with whole arrays: np.where, axis=-1",
             )
@@ -150,9 +146,9 @@ def check_broad_excepts(context: Context) -> Iterator[Finding]:
                 "hint",
                 "quality/broad-except",
                 handler,
-                "except Exception",
                 "hides faults of the program itself",
                 "guard the value: np.maximum(x, 1e-6), np.clip, np.where",
+                name="except Exception",
             )
 
 
@@ -164,7 +160,6 @@ def check_portability(context: Context) -> Iterator[Finding]:
                 "hint",
                 "quality/not-portable",
                 node,
-                context.text(node),
                 "is written in place; such a program does not run on jax.numpy",
                 "use np.where(mask, a, b) or np.stack",
             )
@@ -196,9 +191,9 @@ def check_magic_numbers(context: Context) -> Iterator[Finding]:
             "hint",
             "quality/magic-number",
             unnamed[0],
-            shown,
             "have no name",
             "name them at the top, with their unit: TARGET_SPEED = 2.0  # m/s",
+            name=shown,
         )
 
 
@@ -306,17 +301,10 @@ class Sampling:
         return [low + (high - low) * index / (SAMPLES - 1) for index in range(SAMPLES)]
 
     def _evaluate_call(self, node: ast.Call) -> Values | None:
-        function = node.func
-        is_numpy = (
-            isinstance(function, ast.Attribute)
-            and isinstance(function.value, ast.Name)
-            and function.value.id == "np"
-        )
-        if not is_numpy or len(node.args) != 1 or node.keywords:
+        operation = _UNARY.get(find_numpy_name(node.func) or "")
+        if operation is None or len(node.args) != 1 or node.keywords:
             return None
-        assert isinstance(function, ast.Attribute)
-        operation = _UNARY.get(function.attr)
-        return None if operation is None else _map(operation, self.evaluate(node.args[0]))
+        return _map(operation, self.evaluate(node.args[0]))
 
 
 def _map(operation: Callable[[float], float], values: Values | None) -> Values | None:

@@ -8,34 +8,27 @@ import string
 from collections.abc import Iterator
 
 from reward_agent.rewards import language
-from reward_agent.rewards.rules.context import Context
+from reward_agent.rewards.rules.context import Context, find_numpy_name
 from reward_agent.rewards.source import compile_tree
 from reward_agent.types import Finding
 
-_REMEDIES: dict[str, str] = {
-    "While": "use `for i in range(…)` with a bound, or np.where on whole arrays",
-    "ClassDef": "use functions and dicts",
-    "AsyncFunctionDef": "write a plain function",
-    "Yield": "return an array, or build a list in a comprehension",
-    "YieldFrom": "return an array, or build a list in a comprehension",
-    "Global": "pass values as arguments; use init_memory for what an episode must remember",
-    "Nonlocal": "pass values as arguments and return them",
-    "Match": "use if / elif on Python scalars, np.where on arrays",
-    "TryStar": "use a plain try with named exceptions, or none",
-    "Set": "use a tuple, a list or sorted(…); a set has no order that stays",
-}
-_WORDS: dict[str, str] = {
-    "While": "while",
-    "ClassDef": "class",
-    "AsyncFunctionDef": "async def",
-    "AsyncFor": "async for",
-    "AsyncWith": "async with",
-    "Global": "global",
-    "Nonlocal": "nonlocal",
-    "Match": "match",
-    "TryStar": "except*",
-    "Yield": "yield",
-    "YieldFrom": "yield from",
+# How a kind of syntax is written, and what to write instead.
+_PLAIN = "use plain functions, expressions, if and for"
+_KINDS: dict[str, tuple[str, str]] = {
+    "While": ("while", "use `for i in range(…)` with a bound, or np.where on whole arrays"),
+    "ClassDef": ("class", "use functions and dicts"),
+    "AsyncFunctionDef": ("async def", "write a plain function"),
+    "AsyncFor": ("async for", _PLAIN),
+    "AsyncWith": ("async with", _PLAIN),
+    "Yield": ("yield", "return an array, or build a list in a comprehension"),
+    "YieldFrom": ("yield from", "return an array, or build a list in a comprehension"),
+    "Global": (
+        "global",
+        "pass values as arguments; use init_memory for what an episode must remember",
+    ),
+    "Nonlocal": ("nonlocal", "pass values as arguments and return them"),
+    "Match": ("match", "use if / elif on Python scalars, np.where on arrays"),
+    "TryStar": ("except*", "use a plain try with named exceptions, or none"),
 }
 _FORMAT_SPEC = re.compile(r"[<>=^]?[+\- ]?0?\d{0,2},?(\.\d{1,2})?[deEfFgGnsxX%]?")
 _PERCENT_SPEC = re.compile(r"%[-+ 0#]*\d{0,2}(\.\d{1,2})?[sdifeEgGxXr%]")
@@ -49,23 +42,21 @@ def check_nodes(context: Context) -> Iterator[Finding]:
     for generator in context.source.find(ast.comprehension):
         if generator.is_async:
             yield context.refuse(
-                "syntax/not-allowed", generator.iter, "async for", "is not part of the language",
+                "syntax/not-allowed",
+                generator.iter,
+                "is not part of the language",
                 "use a plain for",
-            )  # fmt: skip
+                name="async for",
+            )
     for kind, nodes in context.source.nodes.items():
         if kind in language.NODES:
             continue
-        node = nodes[0]
-        word = _WORDS.get(kind.__name__, kind.__name__)
-        remedy = _REMEDIES.get(kind.__name__, "use plain functions, expressions, if and for")
-        place = node
+        word, remedy = _KINDS.get(kind.__name__, (kind.__name__, _PLAIN))
         # Parts of match and the like have no place of their own.
-        if not hasattr(node, "lineno"):
-            place = next(
-                (up for up in context.source.ancestors(node) if hasattr(up, "lineno")), node
-            )
+        around = (nodes[0], *context.source.ancestors(nodes[0]))
+        place = next((node for node in around if hasattr(node, "lineno")), nodes[0])
         yield context.refuse(
-            "syntax/not-allowed", place, word, "is not part of the language", remedy
+            "syntax/not-allowed", place, "is not part of the language", remedy, name=word
         )
 
 
@@ -76,11 +67,13 @@ def check_compiles(context: Context) -> Iterator[Finding]:
     except SyntaxError as error:
         place = ast.Pass(lineno=error.lineno or 1, col_offset=max((error.offset or 1) - 1, 0))
         problem = "is not valid Python"
-        yield context.refuse("text/syntax", place, str(error.msg), problem, "write valid Python")
+        yield context.refuse(
+            "text/syntax", place, problem, "write valid Python", name=str(error.msg)
+        )
     except (ValueError, RecursionError, MemoryError, OverflowError) as error:
         name = type(error).__name__
         problem = "in Python's compiler"
-        yield context.refuse("text/syntax", context.source.tree, name, problem, "write less")
+        yield context.refuse("text/syntax", context.source.tree, problem, "write less", name=name)
 
 
 def check_functions(context: Context) -> Iterator[Finding]:
@@ -91,16 +84,15 @@ def check_functions(context: Context) -> Iterator[Finding]:
         yield context.refuse(
             "syntax/functions",
             functions[-1],
-            context.text(functions[-1]),
             f"is function number {len(functions)}; at most {language.MAX_FUNCTIONS} are allowed",
             "write fewer helpers",
+            name=context.text(functions[-1]),
         )
     for function in context.source.find(ast.FunctionDef):
         if function.decorator_list or getattr(function, "type_params", None):
             yield context.refuse(
                 "syntax/decorator",
                 function,
-                function.name,
                 "has a decorator or type parameters, which run when it is defined",
                 "delete them",
             )
@@ -117,9 +109,12 @@ def check_sets(context: Context) -> Iterator[Finding]:
     sets += [node for node in context.source.find(ast.BinOp) if _combines_views(context, node)]
     for node in sets:
         if node not in context.annotations and not _is_unordered_use(context, node):
-            text = context.text(node)
-            yield context.refuse("syntax/set", node, text, "is a set in a place where order counts",
-                                 _REMEDIES["Set"])  # fmt: skip
+            yield context.refuse(
+                "syntax/set",
+                node,
+                "is a set in a place where order counts",
+                "use a tuple, a list or sorted(…); a set has no order that stays",
+            )
 
 
 def _combines_views(context: Context, node: ast.BinOp) -> bool:
@@ -187,7 +182,7 @@ def check_constants(context: Context) -> Iterator[Finding]:
             problem, remedy = f"is a text of {len(value)} characters", "shorten it"
         else:
             continue
-        yield context.refuse("syntax/constant", node, context.text(node), problem, remedy)
+        yield context.refuse("syntax/constant", node, problem, remedy)
 
 
 def check_exceptions(context: Context) -> Iterator[Finding]:
@@ -200,18 +195,18 @@ def check_exceptions(context: Context) -> Iterator[Finding]:
             yield context.refuse(
                 "syntax/except",
                 handler,
-                name,
                 "catches more than named errors, or keeps the error object",
                 "name the error, such as `except ZeroDivisionError:`, or guard the value instead",
+                name=name,
             )
     for attempt in context.source.find(ast.Try):
         if attempt.finalbody:
             yield context.refuse(
                 "syntax/finally",
                 attempt.finalbody[0],
-                "finally",
                 "is not part of the language",
                 "write the statements after the try",
+                name="finally",
             )
     for error in context.source.find(ast.Raise):
         made = error.exc.func if isinstance(error.exc, ast.Call) else error.exc
@@ -222,7 +217,6 @@ def check_exceptions(context: Context) -> Iterator[Finding]:
             yield context.refuse(
                 "syntax/raise",
                 error,
-                context.text(error),
                 "raises something else than an error of the list",
                 "raise ValueError('…')",
             )
@@ -237,7 +231,6 @@ def check_with(context: Context) -> Iterator[Finding]:
         yield context.refuse(
             "syntax/with",
             call,
-            context.text(call),
             "is not allowed in with",
             'use `with np.errstate(all="ignore"):`, or none',
         )
@@ -254,9 +247,9 @@ def check_formatting(context: Context) -> Iterator[Finding]:
             yield context.refuse(
                 "syntax/format",
                 value,
-                f"{{…:{text}}}",
                 "is a format with a variable or large width",
                 "use a short format such as {i:02d} or {x:.2f}",
+                name=f"{{…:{text}}}",
             )
     for node in context.source.find(ast.BinOp):
         text_node = _find_text(context, node.left) if isinstance(node.op, ast.Mod) else None
@@ -264,7 +257,6 @@ def check_formatting(context: Context) -> Iterator[Finding]:
             yield context.refuse(
                 "syntax/format",
                 node,
-                context.text(node),
                 "is a format with a variable or large width",
                 "use an f-string such as f'leg_{i}'",
             )
@@ -282,7 +274,6 @@ def check_format_calls(context: Context) -> Iterator[Finding]:
             yield context.refuse(
                 "syntax/format",
                 node,
-                context.text(node),
                 "is a format whose fields could reach into objects",
                 "use an f-string such as f'leg_{i}'",
             )
@@ -302,14 +293,8 @@ def _is_plain_template(text: str) -> bool:
 
 
 def _find_text(context: Context, node: ast.expr) -> str | None:
-    if isinstance(node, ast.Name):
-        value = context.find_value(node)
-        return (
-            value.value
-            if isinstance(value, ast.Constant) and isinstance(value.value, str)
-            else None
-        )
-    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else None
+    value = context.find_value(node) if isinstance(node, ast.Name) else node
+    return value.value if isinstance(value, ast.Constant) and isinstance(value.value, str) else None
 
 
 def _is_exception(context: Context, node: ast.expr) -> bool:
@@ -320,10 +305,7 @@ def _is_exception(context: Context, node: ast.expr) -> bool:
 def _is_errstate(node: ast.expr) -> bool:
     return (
         isinstance(node, ast.Call)
-        and isinstance(node.func, ast.Attribute)
-        and node.func.attr == "errstate"
-        and isinstance(node.func.value, ast.Name)
-        and node.func.value.id == "np"
+        and find_numpy_name(node.func) == "errstate"
         and not node.args
         and all(
             keyword.arg in language.ERRSTATE_KEYWORDS

@@ -44,9 +44,9 @@ def check_growing_loops(context: Context) -> Iterator[Finding]:
                     yield context.refuse(
                         "loops/growing",
                         loop,
-                        node.value.id,
                         "grows while the loop runs over it",
                         "build a new list in the loop",
+                        name=node.value.id,
                     )
                     return
 
@@ -63,7 +63,6 @@ def check_recursion(context: Context) -> Iterator[Finding]:
                     yield context.refuse(
                         "loops/recursion",
                         function,
-                        function.name,
                         "calls itself, directly or through another function",
                         "write a loop over a short range",
                     )
@@ -84,7 +83,6 @@ def check_iterators(context: Context) -> Iterator[Finding]:
             yield context.refuse(
                 "loops/unbounded",
                 name,
-                name.id,
                 "is used as a value, or with an end that need not come",
                 "loop over the list, tuple or range itself",
             )
@@ -100,7 +98,6 @@ def check_ranges(context: Context) -> Iterator[Finding]:
             yield context.refuse(
                 "loops/unbounded",
                 call,
-                context.text(call),
                 f"is longer than {language.MAX_RANGE:.0e}",
                 "compute with whole arrays, or loop over range(3), range(N_LEGS)",
             )
@@ -136,7 +133,6 @@ def check_sizes(context: Context) -> Iterator[Finding]:
             yield context.refuse(
                 "calls/size",
                 call,
-                context.text(call),
                 f"makes {size:.0e} elements; at most {language.MAX_ARRAY_SIZE:.0e} are allowed",
                 "make arrays of one row a simulation: np.zeros(action.shape[0])",
             )
@@ -168,7 +164,11 @@ def check_arithmetic(context: Context) -> Iterator[Finding]:
         if problem:
             text = context.text(node)
             yield context.refuse(
-                "syntax/arithmetic", node, text, problem, "use floats or arrays of the size needed"
+                "syntax/arithmetic",
+                node,
+                problem,
+                "use floats or arrays of the size needed",
+                name=text,
             )
 
 
@@ -180,9 +180,7 @@ def check_power_calls(context: Context) -> Iterator[Finding]:
         has_both = len(call.args) > 1
         problem = _judge_power(context, *call.args[:2]) if has_both else "needs two arguments"
         if problem:
-            yield context.refuse(
-                "syntax/arithmetic", call, context.text(call), problem, "write x ** 2"
-            )
+            yield context.refuse("syntax/arithmetic", call, problem, "write x ** 2")
 
 
 def _judge_power(context: Context, base: ast.expr, exponent: ast.expr) -> str | None:
