@@ -236,7 +236,14 @@ def show_run(store: RunStore, run: RunRecord) -> None:
     """Write a run's candidates, winner and files to standard output."""
     unit = f" [{run.task.unit}]" if run.task.unit else ""
     table = make_table(
-        "round", "candidate", f">score{unit}", "95 %", ">success", ">steps", "outcome", title=run.id
+        "round",
+        "candidate",
+        f">score{unit}",
+        "95 %",
+        ">success",
+        f">steps ({run.card.learner.algo})",
+        "outcome",
+        title=run.id,
     )
     for index in store.list_iterations():
         for candidate in store.read_iteration(index).candidates:

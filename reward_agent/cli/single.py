@@ -51,12 +51,15 @@ def train_command(
         print_json(
             {
                 "folder": str(trained.folder),
+                "algo": trained.algo,
                 "training": trained.result.model_dump(mode="json"),
                 "evaluation": trained.evaluation.model_dump(mode="json"),
             }
         )
         return
-    print_text(f"{trained.result.total_timesteps:,} steps at {trained.result.steps_per_s:,.0f}/s")
+    result = trained.result
+    speed = f"{result.steps_per_s:,.0f}/s"
+    print_text(f"{result.total_timesteps:,} steps with {trained.algo} at {speed}")
     print_text(_describe(trained.evaluation.best))
     print_text(f"policy  {trained.folder / 'evaluation' / trained.evaluation.best_file}")
     if trained.evaluation.video_file:

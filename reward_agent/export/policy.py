@@ -8,7 +8,7 @@ import numpy as np
 
 
 class Policy:
-    """Normalise the observation, run the layers, clip the mean action.
+    """Normalise the observation, run the layers, clip or squash the mean action.
 
     ``observation`` is ``(observation_size,)`` or ``(N, observation_size)``, as the environment
     gives it: its normalisation is part of the file.
@@ -36,4 +36,7 @@ class Policy:
             if i < n_hidden:
                 is_tanh = self.settings["activation"] == "tanh"
                 hidden = np.tanh(hidden) if is_tanh else np.maximum(hidden, 0.0)
-        return np.clip(hidden, *self.settings["action_range"])
+        low, high = self.settings["action_range"]
+        if self.settings.get("is_squashed"):
+            hidden = low + (np.tanh(hidden) + 1.0) * (0.5 * (high - low))
+        return np.clip(hidden, low, high)

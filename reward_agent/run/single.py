@@ -65,6 +65,7 @@ class Trained:
     """A training and what its policies are worth; no evaluation where there is no metric."""
 
     folder: Path
+    algo: str
     result: TrainingResult
     evaluation: EvaluateResult
 
@@ -85,6 +86,7 @@ def check(
 
     card = load_env(env)
     settings = _resolve(card, options)
+    card = card.choose_learner(settings.algo)
     program = RewardProgram(source)
     report = check_program(program, card)
     if not probe or not report.is_accepted:
@@ -139,7 +141,7 @@ def train(
             raise DataError(f"the training ended: {finish.outcome}", f"see {training_dir}")
         snapshots = finish.result.snapshots
         evaluated = _evaluate(lab, spec, training_dir, snapshots, folder / "evaluation")
-    return Trained(folder, finish.result, evaluated)
+    return Trained(folder, card.learner.algo, finish.result, evaluated)
 
 
 def evaluate(

@@ -290,3 +290,16 @@ def test_every_diagnosis_of_the_evaluation_is_explained_to_the_agents():
     named = set(re.findall(r'name="([^"]+)"', inspect.getsource(diagnostics)))
     assert named
     assert named <= explained
+
+
+def test_the_learner_is_named_with_what_matters_of_it(brief: DesignBrief) -> None:
+    card = brief.card.choose_learner("sb3:SAC")
+    system, *_ = make_program_request(replace(brief, card=card)).messages
+    assert "trained on it from scratch with SAC" in system.content
+    assert "the discount is 0.99" in system.content
+    assert "The reward is not scaled" in system.content
+    assert "SAC learns off-policy" in system.content
+    system, *_ = make_program_request(brief).messages
+    assert "with PPO" in system.content
+    assert "The reward is scaled by its running deviation" in system.content
+    assert "off-policy" not in system.content

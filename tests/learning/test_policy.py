@@ -11,6 +11,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from reward_agent.errors import DataError
+from reward_agent.export.policy import Policy
 from reward_agent.learning.policy import Layer, NumpyPolicy, PolicyHeader, load_policy, save_policy
 
 
@@ -49,6 +50,32 @@ def test_each_row_is_acted_on_alone(policy: NumpyPolicy) -> None:
     observation = np.random.default_rng(1).normal(size=(5, 3))
     rows = np.concatenate([policy.act(row[None]) for row in observation])
     np.testing.assert_allclose(policy.act(observation), rows, rtol=1e-5, atol=1e-7)
+
+
+def test_policy_that_squashes_leads_into_the_range_without_a_deviation(
+    policy: NumpyPolicy, tmp_path: Path
+) -> None:
+    header = policy.header.model_copy(update={"is_squashed": True, "action_range": (-1.0, 3.0)})
+    squashing = replace(policy, header=header, log_std=None)
+    save_policy(tmp_path / "policy.safetensors", squashing)
+    loaded = load_policy(tmp_path / "policy.safetensors")
+    assert loaded.log_std is None
+    observation = np.random.default_rng(1).normal(0, 3, size=(50, 3))
+    wide = replace(policy, header=policy.header.model_copy(update={"action_range": (-1e9, 1e9)}))
+    expected = 1.0 + 2.0 * np.tanh(wide.act(observation))
+    np.testing.assert_allclose(loaded.act(observation), expected, atol=1e-6)
+    exported = Policy(tmp_path / "policy.safetensors")
+    np.testing.assert_allclose(exported.act(observation), expected, atol=1e-5)
+
+
+def test_file_of_an_earlier_version_is_of_ppo(policy: NumpyPolicy, tmp_path: Path) -> None:
+    path = tmp_path / "policy.safetensors"
+    save_policy(path, policy)
+    header = json.loads(policy.header.model_dump_json())
+    del header["algo"], header["is_squashed"]
+    save_file(load_file(path), path, metadata={"policy": json.dumps(header)})
+    loaded = load_policy(path)
+    assert (loaded.header.algo, loaded.header.is_squashed) == ("ppo", False)
 
 
 def test_policy_that_is_not_finite_is_not_saved(policy: NumpyPolicy, tmp_path: Path) -> None:
