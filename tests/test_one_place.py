@@ -20,11 +20,15 @@ from typer.testing import CliRunner
 import reward_agent
 from reward_agent.cli.app import app
 from reward_agent.cli.display import RunDisplay
+from reward_agent.definitions.card import load_env
+from reward_agent.definitions.learner import LearnerSettings
 from reward_agent.definitions.paths import find_prompts_dir
 from reward_agent.designers.preview import PREVIEWS, Preview, Subject
 from reward_agent.designers.prompts import list_prompts, render
 from reward_agent.errors import UnknownNameError
+from reward_agent.learning.policy import load_policy
 from reward_agent.llm.chat import ChatMessage, ChatRequest
+from reward_agent.llm.replies import read_replies
 from reward_agent.records.events import Event
 from reward_agent.records.store import RunStore
 from reward_agent.run.active import ActiveRun
@@ -332,7 +336,7 @@ def install_really(monkeypatch: pytest.MonkeyPatch):
     yield install_module
     for path in made:
         path.unlink() if path.is_file() else shutil.rmtree(path, ignore_errors=True)
-    sys.modules.pop("swing", None)
+        sys.modules.pop(path.stem, None)
 
 
 @pytest.fixture
@@ -360,6 +364,81 @@ def test_a_simulation_back_end_is_one_file(install_really, swing_dir: Path, tmp_
     [film] = (tmp_path / "runs" / run.id).rglob("video.webp")
     with Image.open(film) as pictures:
         assert pictures.n_frames > 1
+
+
+CLIMBER = """
+import numpy as np
+from reward_agent.definitions.learner import LearnerKind
+from reward_agent.learning.policy import Layer, NumpyPolicy, PolicyHeader
+
+LEARNER = LearnerKind(
+    "climber", "climber:Climber", "keeps what earned more", title="hill climbing",
+    defaults={"n_envs": 8, "n_steps": 32, "gamma": 0.9, "width": 0.3, "normalize_reward": False},
+)
+
+class Climber:
+    def __init__(self, env, settings, total_timesteps, seed):
+        self.num_timesteps, self.seconds = 0, {"policy": 0.0}
+        self._env, self._settings = env, settings
+        self._generator = np.random.default_rng(seed)
+        self._best = np.zeros((env.card.n_actions, env.card.observation_size), np.float32)
+        self._best_pay = np.array(-np.inf)
+        self._observation = env.reset()
+
+    def learn(self):
+        spread = self._settings.get("width")
+        tried = self._best + spread * self._generator.standard_normal(self._best.shape, np.float32)
+        for _ in range(self._settings.get("n_steps")):
+            low, high = self._env.card.action_range
+            action = np.clip(self._observation @ tried.T, low, high)
+            self._observation, done, ended = self._env.advance(action)
+        pay = self._env.pay()
+        self.num_timesteps += pay.size
+        if pay.mean() > self._best_pay:
+            self._best[:], self._best_pay = tried, np.array(pay.mean())
+
+    def read_state(self):
+        return {"best": self._best, "pay": self._best_pay, "num_timesteps": self.num_timesteps}
+
+    def restore(self, state):
+        self._best[:], self._best_pay = state["best"], state["pay"]
+        self.num_timesteps = int(state["num_timesteps"])
+
+    def make_policy(self):
+        header = PolicyHeader.for_card(
+            self._env.card, total_timesteps=self.num_timesteps, net_arch=(), activation="tanh"
+        )
+        n_actions, size = self._best.shape
+        ones, zeros = np.ones(size, np.float32), np.zeros(size, np.float32)
+        layer = Layer(self._best.copy(), np.zeros(n_actions, np.float32))
+        return NumpyPolicy(header, (layer,), zeros, ones, np.zeros(n_actions, np.float32))
+
+    def adopt(self, policy):
+        self._best[:] = policy.layers[0].weight
+"""
+
+
+def test_a_learner_is_one_file(install_really, tmp_path: Path) -> None:
+    (tmp_path / "reply.md").write_text("--- reply ---\n" + REPLY)
+    options = {
+        "provider": f"scripted:{tmp_path / 'reply.md'}", "runs_dir": tmp_path / "runs",
+        "critic": False, "analyzer": False, "algo": "climber", **SMALL, "racing": "halving",
+    }  # fmt: skip
+    with pytest.raises(UnknownNameError, match="unknown learner 'climber'"):
+        reward_agent.design("inverted_pendulum", "balance", **options)
+    install_really("reward_agent.learners", "climber", CLIMBER, "LEARNER")
+    run = reward_agent.design("inverted_pendulum", "balance", **options)
+    assert run.winner is not None
+    assert run.winner.task_score > 0.3  # s
+    header = load_policy(tmp_path / "runs" / run.id / run.winner.policy_file).header
+    assert (header.algo, header.net_arch) == ("climber", ())
+    [reply] = read_replies(tmp_path / "runs" / run.id)
+    assert "with hill climbing in a physics simulation" in reply.prompt
+    assert "the discount is 0.9," in reply.prompt
+    card = load_env("inverted_pendulum").choose_learner("climber")
+    card.learner.merge(LearnerSettings(algo="climber", width=0.1)).check()
+    with pytest.raises(UnknownNameError, match="'widht'; did you mean 'width'"):
+        card.learner.merge(LearnerSettings(algo="climber", widht=0.1)).check()
 
 
 def test_an_event_is_one_dataclass(tmp_path: Path) -> None:

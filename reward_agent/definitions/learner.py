@@ -48,7 +48,7 @@ class PPOSettings(Record):
 
 @dataclass(frozen=True)
 class LearnerKind(Plugin):
-    """A learner; its factory takes environments, ``LearnerSettings``, env steps and a seed.
+    """A learner; its factory makes a ``learning.learner.Learner``, as that says.
 
     Args:
         title: what prompts and reports call the algorithm.

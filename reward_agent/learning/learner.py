@@ -25,7 +25,8 @@ class TrainingFailure(Exception):
 class Learner(Protocol):
     """An algorithm at work on the environments of one training.
 
-    It is made from the environments, its settings, the env steps of the whole training and a seed.
+    Its factory takes the environments (``RewardVecEnv``), ``LearnerSettings``, the env steps of the
+    whole training and a seed.
 
     Attributes:
         num_timesteps: env steps learned from so far.
