@@ -9,7 +9,6 @@ import shutil
 import sys
 import sysconfig
 import threading
-from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -442,9 +441,7 @@ def test_a_learner_is_one_file(install_really, tmp_path: Path) -> None:
 
 
 def test_an_event_is_one_dataclass(tmp_path: Path) -> None:
-    @dataclass(frozen=True)
-    class CoffeeMade(Event):
-        kind = "coffee_made"
+    class CoffeeMade(Event, kind="coffee_made"):
         n_cups: int
 
     hub, tracker = EventHub(), TrackedRun(["tensorboard"], RunStore)

@@ -18,7 +18,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -102,29 +101,23 @@ class JobResult(FileRecord):
     finished: str
 
 
-@dataclass(frozen=True)
-class JobStarted(Event):
+class JobStarted(Event, kind="started"):
     """A job of a sweep begins."""
 
-    kind = "started"
     job: SweepJob
 
 
-@dataclass(frozen=True)
-class JobRetried(Event):
+class JobRetried(Event, kind="retried"):
     """An attempt of a job failed, and another may follow."""
 
-    kind = "retried"
     job: SweepJob
     attempt: int
     reason: str
 
 
-@dataclass(frozen=True)
-class JobOver(Event):
+class JobOver(Event, kind="over"):
     """A job has its result."""
 
-    kind = "over"
     job: SweepJob
     result: JobResult
 

@@ -1,37 +1,45 @@
 """What happens in a run and in a feedback session: one closed record for each kind of event.
 
 Who listens matches on the class and passes over what it does not know, so a new kind of event is a
-dataclass here and nothing else.
+class here and nothing else.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
-from typing import Any, ClassVar
+from dataclasses import dataclass
+from typing import Any, ClassVar, dataclass_transform
 
 from pydantic import BaseModel
 
 from reward_agent.records.outcomes import Outcome
 
 
-@dataclass(frozen=True)
+@dataclass_transform(frozen_default=True)
 class Event:
-    """Something that happened."""
+    """Something that happened; each kind is a frozen dataclass.
 
-    # How it is called in ``events.jsonl`` and on the page.
+    Class attributes:
+        kind: how it is called in ``events.jsonl`` and on the page.
+        is_recorded: whether it is worth a line of ``events.jsonl``.
+        is_news: whether the run's directory holds something new for a tracker.
+    """
+
     kind: ClassVar[str]
-    # Whether it is worth a line of ``events.jsonl``.
-    is_recorded: ClassVar[bool] = True
-    # Whether the run's directory holds something new for a tracker.
-    is_news: ClassVar[bool] = False
+    is_recorded: ClassVar[bool]
+    is_news: ClassVar[bool]
+
+    def __init_subclass__(
+        cls, *, kind: str, is_recorded: bool = True, is_news: bool = False
+    ) -> None:
+        cls.kind, cls.is_recorded, cls.is_news = kind, is_recorded, is_news
+        dataclass(frozen=True)(cls)
 
     def to_dict(self) -> dict[str, Any]:
         """Return what JSON takes: the kind and the facts."""
-        facts = {field.name: getattr(self, field.name) for field in fields(self)}
         return {"kind": self.kind} | {
             name: value.model_dump(mode="json") if isinstance(value, BaseModel) else value
-            for name, value in facts.items()
+            for name, value in vars(self).items()
         }
 
 
@@ -45,11 +53,9 @@ def ignore(event: Event) -> None:
 # --- a run --------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class RunStarted(Event):
+class RunStarted(Event, kind="run_started"):
     """A run begins, or is taken up again."""
 
-    kind = "run_started"
     run: str
     env: str
     task: str
@@ -57,53 +63,41 @@ class RunStarted(Event):
     designer: str
 
 
-@dataclass(frozen=True)
-class SandboxChosen(Event):
+class SandboxChosen(Event, kind="sandbox"):
     """How far generated code is isolated in this run."""
 
-    kind = "sandbox"
     level: str
 
 
-@dataclass(frozen=True)
-class MetricChosen(Event):
+class MetricChosen(Event, kind="metric_chosen"):
     """What ranks policies from here on."""
 
-    kind = "metric_chosen"
     origin: str
     unit: str
 
 
-@dataclass(frozen=True)
-class MetricRejected(Event):
+class MetricRejected(Event, kind="metric_rejected"):
     """A metric that the Designer proposed is not taken."""
 
-    kind = "metric_rejected"
     reason: str
 
 
-@dataclass(frozen=True)
-class NoMetric(Event):
+class NoMetric(Event, kind="no_metric"):
     """Nothing is ranked in this run."""
 
-    kind = "no_metric"
     reason: str
 
 
-@dataclass(frozen=True)
-class IterationStarted(Event):
+class IterationStarted(Event, kind="iteration_started"):
     """A round begins, with one candidate for each idea."""
 
-    kind = "iteration_started"
     iteration: int
     ideas: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class Drafted(Event):
+class Drafted(Event, kind="drafted"):
     """A candidate has its program, or was given up before its training."""
 
-    kind = "drafted"
     iteration: int
     index: int
     id: str
@@ -111,8 +105,7 @@ class Drafted(Event):
     outcome: Outcome
 
 
-@dataclass(frozen=True)
-class TrainingProgress(Event):
+class TrainingProgress(Event, kind="training_progress", is_recorded=False):
     """A training went on; said many times a second.
 
     Args:
@@ -123,8 +116,6 @@ class TrainingProgress(Event):
         row: a row of ``progress.csv``, as the child wrote it.
     """
 
-    kind = "training_progress"
-    is_recorded = False
     candidate: str
     seed: int
     until: int
@@ -137,124 +128,93 @@ class TrainingProgress(Event):
         return {**known.pop("row"), **known}
 
 
-@dataclass(frozen=True)
-class TrainedUntil(Event):
+class TrainedUntil(Event, kind="trained_until", is_news=True):
     """A slice of a training ended."""
 
-    kind = "trained_until"
-    is_news = True
     candidate: str
     seed: int
     until: int
     outcome: Outcome
 
 
-@dataclass(frozen=True)
-class Scored(Event):
+class Scored(Event, kind="scored"):
     """A policy was scored on the way; ``score`` is None where there is none."""
 
-    kind = "scored"
     candidate: str
     steps: int
     score: float | None
 
 
-@dataclass(frozen=True)
-class Concluded(Event):
+class Concluded(Event, kind="concluded", is_news=True):
     """A candidate is over."""
 
-    kind = "concluded"
-    is_news = True
     iteration: int
     candidate: str
     outcome: Outcome
     task_score: float | None
 
 
-@dataclass(frozen=True)
-class IterationFinished(Event):
+class IterationFinished(Event, kind="iteration_finished", is_news=True):
     """A round is over; ``best`` is the best candidate of the run so far."""
 
-    kind = "iteration_finished"
-    is_news = True
     iteration: int
     best: str | None
 
 
-@dataclass(frozen=True)
-class Confirming(Event):
+class Confirming(Event, kind="confirming"):
     """The best programs are trained again with a fresh seed."""
 
-    kind = "confirming"
     candidates: tuple[str, ...]
     seed: int
 
 
-@dataclass(frozen=True)
-class Finished(Event):
+class Finished(Event, kind="finished", is_news=True):
     """A run is over."""
 
-    kind = "finished"
-    is_news = True
     winner: str | None
 
 
-@dataclass(frozen=True)
-class Retrying(Event):
+class Retrying(Event, kind="retry"):
     """A call of a model is made again."""
 
-    kind = "retry"
     reason: str
 
 
-@dataclass(frozen=True)
-class Warned(Event):
+class Warned(Event, kind="warning"):
     """Something a person should know; nothing ends for it."""
 
-    kind = "warning"
     reason: str
 
 
 # --- a feedback session -------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class SessionOpened(Event):
+class SessionOpened(Event, kind="session_opened"):
     """A person opened a session over a run."""
 
-    kind = "session_opened"
     designer: str
     unit: str
 
 
-@dataclass(frozen=True)
-class RoundAnswered(Event):
+class RoundAnswered(Event, kind="round_ended"):
     """The round that answers a person is over."""
 
-    kind = "round_ended"
     iteration: int
     outcome: Outcome
 
 
-@dataclass(frozen=True)
-class Rescored(Event):
+class Rescored(Event, kind="rescored"):
     """A candidate was scored again, by a new metric."""
 
-    kind = "rescored"
     candidate: str
     task_score: float | None
 
 
-@dataclass(frozen=True)
-class Changed(Event):
+class Changed(Event, kind="changed"):
     """What a page shows is to be read anew."""
 
-    kind = "changed"
 
-
-@dataclass(frozen=True)
-class Failed(Event):
+class Failed(Event, kind="failed"):
     """The work of a session ended with an error."""
 
-    kind = "failed"
     reason: str

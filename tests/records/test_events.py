@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -71,11 +71,9 @@ def test_an_event_is_a_line_of_the_runs_file(tmp_path: Path) -> None:
     }  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Surprise(Event):
+class Surprise(Event, kind="surprise"):
     """A kind that was added in one place."""
 
-    kind = "surprise"
     n_doves: int
 
 
