@@ -28,7 +28,7 @@ from benchmarks.ours import PROGRAMS
 from reward_agent.definitions.card import EnvCard
 from reward_agent.errors import DataError
 from reward_agent.executors import JobRequest
-from reward_agent.executors.slots import LocalExecutor
+from reward_agent.executors.slots import LocalPlace, SlotExecutor
 from reward_agent.records.jobs import PROGRAM_FILE, Limits, ProbeJob
 from reward_agent.records.store import load_run
 from reward_agent.records.timing import find_waste
@@ -186,7 +186,8 @@ def measure_verdicts(env: str, repeats: int) -> list[Sample]:
     """
     card = load_setting(env).card
     executors = {
-        kind: LocalExecutor(1, "default", is_warm=kind == "warm") for kind in _VERDICT_BARS
+        kind: SlotExecutor(LocalPlace(1, "default", is_warm=kind == "warm"))
+        for kind in _VERDICT_BARS
     }
     try:
         _reach_verdict(card, executors["warm"], "speed")
@@ -201,7 +202,7 @@ def measure_verdicts(env: str, repeats: int) -> list[Sample]:
             executor.close()
 
 
-def _reach_verdict(card: EnvCard, executor: LocalExecutor, name: str) -> float:
+def _reach_verdict(card: EnvCard, executor: SlotExecutor, name: str) -> float:
     """Return the seconds from a text to its verdict, by the static rules and the probe."""
     program = RewardProgram(PROGRAMS[name])
     with tempfile.TemporaryDirectory(prefix="reward-agent-") as folder:

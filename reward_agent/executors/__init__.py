@@ -14,16 +14,15 @@ A stranger's nodes are an entry point of the group ``reward_agent.executors`` (s
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from reward_agent.records.jobs import Job, Limits
+    from reward_agent.records.jobs import Job, Limits, RowCallback
     from reward_agent.sandbox.runner import JobExit
 
-__all__ = ["Executor", "JobRequest", "Place"]
+__all__ = ["JobRequest", "Place"]
 
 
 @dataclass(frozen=True)
@@ -44,28 +43,6 @@ class JobRequest:
         object.__setattr__(self, "limits", self.job.limit(self.limits))
 
 
-class Executor(Protocol):
-    """Runs jobs, several at a time.
-
-    Attributes:
-        n_slots: trainings side by side.
-    """
-
-    n_slots: int
-
-    def map(
-        self,
-        requests: Sequence[JobRequest],
-        on_progress: Callable[[JobRequest, dict[str, float]], None] | None = None,
-    ) -> list[JobExit]:
-        """Run the jobs and return how each ended, in the order of the requests."""
-        ...
-
-    def close(self) -> None:
-        """Stop what runs and wait for its end."""
-        ...
-
-
 class Place(Protocol):
     """Where one job runs; called by ``n_slots`` threads side by side.
 
@@ -80,7 +57,7 @@ class Place(Protocol):
     def run(
         self,
         request: JobRequest,
-        on_progress: Callable[[dict[str, float]], None] | None,
+        on_progress: RowCallback | None,
         cancel: threading.Event,
     ) -> JobExit:
         """Run a job to its end; its folder then holds all that it left.

@@ -15,7 +15,6 @@ import sys
 import tempfile
 import threading
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
@@ -23,18 +22,16 @@ from reward_agent.errors import RewardAgentError, UsageError
 from reward_agent.executors.journal import describe_exit
 from reward_agent.executors.parcel import Order, Reply, pack_reply, read_files, unpack_order
 from reward_agent.files import write_atomic
-from reward_agent.records.jobs import Job
+from reward_agent.records.jobs import Job, RowCallback
 from reward_agent.sandbox.runner import JobExit, run_job
 from reward_agent.version import __version__
 
 ORDER_FILE, REPLY_FILE, ROWS_FILE = "order.zip", "reply.zip", "rows.jsonl"
 
-ProgressCallback = Callable[[dict[str, float]], None]
-
 
 def work(
     parcel: bytes,
-    on_progress: ProgressCallback | None = None,
+    on_progress: RowCallback | None = None,
     cancel: threading.Event | None = None,
 ) -> bytes:
     """Do the job of a parcel in a folder of this node, and return what became of it.

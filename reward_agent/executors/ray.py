@@ -24,10 +24,10 @@ from reward_agent.executors.node import work
 from reward_agent.executors.remote import (
     ClusterOptions,
     NodeLost,
-    ProgressCallback,
     make_node_environment,
 )
 from reward_agent.executors.slots import count_slots
+from reward_agent.records.jobs import RowCallback
 
 _POLL_S = 0.5
 _START_S = 120.0
@@ -83,7 +83,7 @@ class RayNodes:
         )(work_on_node)
 
     def work(
-        self, order: bytes, on_progress: ProgressCallback | None, cancel: threading.Event
+        self, order: bytes, on_progress: RowCallback | None, cancel: threading.Event
     ) -> bytes | None:
         """Run an order as a task.
 
@@ -113,9 +113,7 @@ class RayNodes:
             connection.close()
 
 
-def _follow(
-    stream: Any, on_progress: ProgressCallback | None, cancel: threading.Event
-) -> bytes | None:
+def _follow(stream: Any, on_progress: RowCallback | None, cancel: threading.Event) -> bytes | None:
     """Pass a task's rows on and return its reply; None when ``cancel`` is set first.
 
     Raises:

@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING, Protocol
 from reward_agent.errors import JobError, SandboxError
 from reward_agent.executors import JobRequest
 from reward_agent.executors.parcel import accept_reply, pack_order
-from reward_agent.records.jobs import CANCELLED
+from reward_agent.records.jobs import CANCELLED, RowCallback
 from reward_agent.sandbox.environment import find_import_roots, select_allowed
 from reward_agent.sandbox.runner import JobExit
 
 if TYPE_CHECKING:
     from reward_agent.sandbox.isolation import SandboxMode
 
-ProgressCallback = Callable[[dict[str, float]], None]
 
 # A job that meets so many bad ends of its nodes is more likely to be their cause.
 N_ATTEMPTS = 5
@@ -64,7 +63,7 @@ class Nodes(Protocol):
     n_slots: int
 
     def work(
-        self, order: bytes, on_progress: ProgressCallback | None, cancel: threading.Event
+        self, order: bytes, on_progress: RowCallback | None, cancel: threading.Event
     ) -> bytes | None:
         """Have ``executors.node.work`` done with an order on some node; return its reply.
 
@@ -100,7 +99,7 @@ class RemotePlace:
     def run(
         self,
         request: JobRequest,
-        on_progress: ProgressCallback | None,
+        on_progress: RowCallback | None,
         cancel: threading.Event,
     ) -> JobExit:
         """Run a job on a node, and again on another when it is lost.

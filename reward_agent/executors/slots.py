@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, get_args
 from reward_agent.errors import Interrupted
 from reward_agent.executors import JobRequest, Place
 from reward_agent.executors.journal import read_earlier_times, read_exit, write_exit
-from reward_agent.records.jobs import CANCELLED, KILLED_FROM_OUTSIDE, Job, Lane
+from reward_agent.records.jobs import CANCELLED, KILLED_FROM_OUTSIDE, Job, Lane, RowCallback
 from reward_agent.records.timing import TimeLedger
 from reward_agent.sandbox.runner import JobExit, run_job
 from reward_agent.sandbox.warm import make_warm_server
@@ -53,7 +53,7 @@ class LocalPlace:
     def run(
         self,
         request: JobRequest,
-        on_progress: Callable[[dict[str, float]], None] | None,
+        on_progress: RowCallback | None,
         cancel: threading.Event,
     ) -> JobExit:
         """Run a job in a child of its own."""
@@ -147,27 +147,6 @@ class SlotExecutor:
         if job_exit.outcome == CANCELLED:
             raise Interrupted("the run was stopped")
         return write_exit(request.job, request.job_dir, job_exit)
-
-
-class LocalExecutor(SlotExecutor):
-    """Jobs of this machine in slots; the arguments are those of ``LocalPlace``.
-
-    Args:
-        n_slots: jobs side by side; 0 stands for the number of cores minus one.
-        mode: how strictly generated code is isolated.
-        ledger: notes what the slots did.
-        is_warm: whether a process with everything imported starts the children.
-    """
-
-    def __init__(
-        self,
-        n_slots: int,
-        mode: SandboxMode,
-        ledger: TimeLedger | None = None,
-        *,
-        is_warm: bool = False,
-    ) -> None:
-        super().__init__(LocalPlace(n_slots, mode, is_warm=is_warm), ledger)
 
 
 def _make_lane(lane: Lane, n_slots: int) -> ThreadPoolExecutor:

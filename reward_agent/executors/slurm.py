@@ -28,10 +28,10 @@ from reward_agent.executors.parcel import digest_order
 from reward_agent.executors.remote import (
     ClusterOptions,
     NodeLost,
-    ProgressCallback,
     make_node_environment,
 )
 from reward_agent.files import clean_lines, read_tail, write_atomic
+from reward_agent.records.jobs import RowCallback
 
 _POLL_S = 1.0
 _COMMAND_S = 60.0
@@ -145,7 +145,7 @@ class SlurmNodes:
         self._thread.start()
 
     def work(
-        self, order: bytes, on_progress: ProgressCallback | None, cancel: threading.Event
+        self, order: bytes, on_progress: RowCallback | None, cancel: threading.Event
     ) -> bytes | None:
         """Run an order as an element of an array.
 

@@ -11,7 +11,7 @@ module ``worker/<kind>.py``, which does it.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, get_args
 
@@ -41,6 +41,9 @@ from reward_agent.types import (
     VideoQuality,
     WorkOutcome,
 )
+
+# Told each new row of a job's progress.csv.
+RowCallback = Callable[[dict[str, float]], None]
 
 # Names of the files in a job's folder.
 JOB_FILE = "job.json"

@@ -10,7 +10,8 @@ from pathlib import Path
 from reward_agent.definitions.card import EnvCard
 from reward_agent.definitions.task import TaskSpec
 from reward_agent.designers.roles import Team
-from reward_agent.executors import Executor, JobRequest
+from reward_agent.executors import JobRequest
+from reward_agent.executors.slots import SlotExecutor
 from reward_agent.files import write_atomic
 from reward_agent.records.events import Event, Listener
 from reward_agent.records.jobs import Job, Limits
@@ -62,7 +63,7 @@ class Lab:
     card: EnvCard
     metric: Metric
     settings: RunSettings
-    executor: Executor
+    executor: SlotExecutor
 
     @property
     def limits(self) -> Limits:

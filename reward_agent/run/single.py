@@ -21,7 +21,7 @@ from reward_agent.definitions.task import (
     resolve_task,
 )
 from reward_agent.errors import DataError, UsageError
-from reward_agent.executors.slots import LocalExecutor
+from reward_agent.executors.slots import LocalPlace, SlotExecutor
 from reward_agent.records.jobs import (
     CheckEnvJob,
     CheckEnvResult,
@@ -223,7 +223,7 @@ def _resolve(card: EnvCard, options: dict[str, Any]) -> RunSettings:
 def _open_lab(card: EnvCard, settings: RunSettings, metric: Metric = NO_METRIC) -> Iterator[Lab]:
     """Open one slot of this machine for an environment."""
     require_backend(card)
-    executor = LocalExecutor(1, settings.sandbox)
+    executor = SlotExecutor(LocalPlace(1, settings.sandbox))
     try:
         yield Lab(card, metric, settings, executor)
     finally:

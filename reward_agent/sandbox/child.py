@@ -11,7 +11,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +28,7 @@ from reward_agent.records.jobs import (
     Job,
     JobOutcome,
     Limits,
+    RowCallback,
     name_kill,
 )
 from reward_agent.sandbox.environment import make_child_command, make_child_environment
@@ -46,8 +47,6 @@ _MAX_POLL_BYTES = 1 << 20
 _MAX_COLUMNS = 256
 # Names are shown to people: no control characters.
 _COLUMN = re.compile(r"[\w/]{1,80}", re.ASCII)
-
-ProgressCallback = Callable[[dict[str, float]], None]
 
 
 class Child:
@@ -98,9 +97,7 @@ class Child:
         self._disk_before = measure_folder(job_dir)
         self._next_disk_poll = self._started
 
-    def watch(
-        self, on_progress: ProgressCallback | None, cancel: threading.Event | None
-    ) -> JobOutcome:
+    def watch(self, on_progress: RowCallback | None, cancel: threading.Event | None) -> JobOutcome:
         """Wait for its end, or for a reason to end it; return the outcome so far."""
         tail = ProgressTail(self._job_dir / PROGRESS_FILE)
         with _open_wake_up(self._process.pid) as wake_up:

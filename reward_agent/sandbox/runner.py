@@ -28,9 +28,10 @@ from reward_agent.records.jobs import (
     Job,
     JobOutcome,
     Limits,
+    RowCallback,
     name_kill,
 )
-from reward_agent.sandbox.child import OUTPUT_FILE, Child, ProgressCallback
+from reward_agent.sandbox.child import OUTPUT_FILE, Child
 from reward_agent.sandbox.isolation import (
     EXIT_INTERNAL,
     EXIT_REFUSED,
@@ -77,7 +78,7 @@ def run_job(
     *,
     limits: Limits | None = None,
     mode: SandboxMode = "default",
-    on_progress: ProgressCallback | None = None,
+    on_progress: RowCallback | None = None,
     cancel: threading.Event | None = None,
     warm: WarmServer | None = None,
 ) -> JobExit:

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from reward_agent.definitions.card import load_env
 from reward_agent.executors import JobRequest
 from reward_agent.executors.journal import EXIT_FILE
-from reward_agent.executors.slots import LocalExecutor
+from reward_agent.executors.slots import LocalPlace, SlotExecutor
 from reward_agent.records import jobs
 from reward_agent.records.jobs import Limits
 from reward_agent.records.timing import TimeLedger
@@ -37,7 +37,7 @@ def test_a_new_kind_of_job_runs_in_the_real_sandbox_and_is_not_repeated(
     count, tmp_path: Path
 ) -> None:
     ledger = TimeLedger(1)
-    executor = LocalExecutor(1, "default", ledger)
+    executor = SlotExecutor(LocalPlace(1, "default"), ledger)
     job = count.CountJob(card=load_env("inverted_pendulum"), word="reward")
     request = JobRequest(job, tmp_path, Limits(wall_s=3600, memory_mib=512))
     [done] = executor.map([request])

@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from reward_agent.executors.remote import ClusterOptions, Nodes, RemotePlace
-from reward_agent.executors.slots import LocalExecutor, LocalPlace, SlotExecutor
+from reward_agent.executors.slots import LocalPlace, SlotExecutor
 
 DRIVER = """
 import sys
@@ -36,7 +36,7 @@ executor.map([make_request(Path({folder!r}) / f"job{{n}}") for n in (1, 2)])
 
 def open_named(name: str, address: str | None, folder: Path) -> SlotExecutor:
     if name == "local":
-        return LocalExecutor(2, "default")
+        return SlotExecutor(LocalPlace(2, "default"))
     return SlotExecutor(RemotePlace(make_nodes(name, address, folder), "default"))
 
 
