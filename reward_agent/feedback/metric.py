@@ -144,15 +144,14 @@ def try_metric(run: ActiveRun, source: str, trained: Iterable[HistoryEntry]) -> 
     return MetricTrial(check, scores)
 
 
-def adopt_metric(run: ActiveRun, metric: Metric, view: MetricView) -> None:
+def adopt_metric(run: ActiveRun, view: MetricView) -> None:
     """Make a metric that of the run, and score every policy again by it.
 
     Args:
         run: the run with its metric so far.
-        metric: the new one; without a source nothing is ranked any more.
-        view: the new one's words.
+        view: the new one; without a source nothing is ranked any more.
     """
-    store = run.store
+    store, metric = run.store, Metric(view.source or None, view.origin)
     task = run.task.model_copy(update={"criterion": view.criterion, "unit": view.unit})
     if metric.source is None:
         (store.dir / METRIC_FILE).unlink(missing_ok=True)

@@ -10,6 +10,7 @@ import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,7 @@ from reward_agent.records.store import (
     read_record,
 )
 from reward_agent.rewards.checks import check_program
-from reward_agent.run.active import ActiveRun, Metric
+from reward_agent.run.active import ActiveRun
 from reward_agent.run.evaluate import film
 from reward_agent.run.open import HeldRun, open_run
 from reward_agent.run.winner import make_winner, update_run, write_results
@@ -155,7 +156,7 @@ class Session(SessionState):
     def accept_metric(self) -> None:
         """Take the metric that the Designer proposed, as it is."""
         view = self._need_proposal()
-        self._adopt("accepted", Metric(view.source, "proposed: accepted"), view)
+        self._adopt("accepted", replace(view, origin="proposed: accepted"))
 
     def edit_metric(self, source: str) -> MetricTrial:
         """Take the proposed metric with a person's changes, if it can score what was recorded.
@@ -165,22 +166,22 @@ class Session(SessionState):
         view = self._need_proposal()
         trial = self.try_metric(source)
         if trial.is_usable:
-            self._adopt("edited", Metric(source, "proposed: edited"), view)
+            self._adopt("edited", replace(view, source=source, origin="proposed: edited"))
         return trial
 
     def replace_metric(self, path: Path) -> None:
         """Take a ``metric.py`` of the person's own, which is trusted."""
-        words = MetricView("file", "", "", f"as {path.name} says", self.run.task.unit)
-        self._adopt("replaced", Metric(read_metric(path), "file"), words)
+        words = "", f"as {path.name} says", self.run.task.unit
+        self._adopt("replaced", MetricView("file", read_metric(path), *words))
 
     def reject_metric(self) -> None:
         """Do without the proposed metric: nothing is ranked but by preferences."""
-        self._adopt("rejected", Metric(None, "none"), self._need_proposal())
+        self._adopt("rejected", replace(self._need_proposal(), source="", origin="none"))
 
-    def _adopt(self, verdict: str, metric: Metric, view: MetricView) -> None:
-        digest = RewardProgram(metric.source).sha256 if metric.source is not None else None
+    def _adopt(self, verdict: str, view: MetricView) -> None:
+        digest = RewardProgram(view.source).sha256 if view.source else None
         with self._held.activate() as active:
-            adopt_metric(active, metric, view)
+            adopt_metric(active, view)
             update_run(active)
         self.log.append(MetricDecided, verdict=verdict, metric_sha256=digest)
 

@@ -37,7 +37,7 @@ from reward_agent.rewards.source import list_ingredients
 from reward_agent.run.active import ActiveRun, Lab, copy_into
 from reward_agent.run.evaluate import StoredEpisodes
 from reward_agent.run.race import Race
-from reward_agent.run.train import Entrant, set_initial_policy
+from reward_agent.run.train import make_entrant, set_initial_policy
 from reward_agent.sandbox.runner import JobExit
 from reward_agent.text import name_round
 from reward_agent.threads import map_threads
@@ -81,7 +81,7 @@ def _enter(run: ActiveRun, race: Race, draft: DraftRecord, brief: DesignBrief) -
     if not draft.is_accepted:
         race.settle(1)
         return
-    entrant = _make_entrant(run, brief.iteration, draft)
+    entrant = make_entrant(run.store, brief.iteration, draft.id, run.settings.seed)
     if run.settings.warm_start and brief.best is not None:
         store, best = run.store, brief.best.candidate
         folder = store.evaluation_dir(best.iteration, best.id, run.settings.seed)
@@ -93,17 +93,6 @@ def _enter(run: ActiveRun, race: Race, draft: DraftRecord, brief: DesignBrief) -
 def _read_drafts(run: ActiveRun, index: int) -> list[DraftRecord]:
     folders = run.store.list_candidates(index)
     return [read_record(folder / DRAFT_FILE, DraftRecord) for folder in folders]
-
-
-def _make_entrant(run: ActiveRun, index: int, draft: DraftRecord) -> Entrant:
-    seed = run.settings.seed
-    return Entrant(
-        draft.id,
-        run.store.candidate_dir(index, draft.id),
-        run.store.training_dir(index, draft.id, seed),
-        RewardProgram(run.store.read_program(index, draft.id)),
-        seed,
-    )
 
 
 def draft_candidate(run: ActiveRun, brief: DesignBrief, stored: StoredEpisodes) -> DraftRecord:

@@ -260,24 +260,20 @@ def describe_terms(result: TrainingResult) -> str:
     return "pay: " + ", ".join(f"{name} {shares[name]:.0%}" for name in ranked) if ranked else ""
 
 
-def collect_episodes(folders: Sequence[tuple[Path, Evaluation]]) -> StoredEpisodes:
-    """Gather recorded episodes and their scores, the newest candidates first.
-
-    Args:
-        folders: evaluation folders with the evaluation that describes their trajectories.
-    """
+def collect_episodes(run: ActiveRun, candidates: Sequence[Candidate]) -> StoredEpisodes:
+    """Gather recorded episodes and their scores, the newest candidates first."""
     parts: list[Trajectories] = []
     scores: list[float] = []
-    for folder, evaluation in reversed(folders):
+    for candidate in reversed(candidates):
+        episodes = candidate.evaluation.episodes if candidate.evaluation else ()
+        known = [episode.task_score for episode in episodes if episode.task_score is not None]
+        folder = run.store.evaluation_dir(candidate.iteration, candidate.id, run.settings.seed)
         path = folder / TRAJECTORIES_FILE
-        known = [episode.task_score for episode in evaluation.episodes]
-        if not path.is_file() or None in known or len(scores) + len(known) > MAX_STORED_EPISODES:
-            continue
-        parts.append(Trajectories.load(path))
-        scores.extend(score for score in known if score is not None)
-    if not parts:
-        return StoredEpisodes()
-    return StoredEpisodes(join_trajectories(parts), tuple(scores))
+        is_scored = 0 < len(known) == len(episodes)
+        if is_scored and len(scores) + len(known) <= MAX_STORED_EPISODES and path.is_file():
+            parts.append(Trajectories.load(path))
+            scores.extend(known)
+    return StoredEpisodes(join_trajectories(parts), tuple(scores)) if parts else StoredEpisodes()
 
 
 def film(lab: Lab, folder: Path, evaluated: EvaluateResult) -> EvaluateResult:

@@ -7,7 +7,7 @@ up by running the same path again: what is finished is read, not repeated.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from reward_agent.designers.brief import DesignBrief, HistoryEntry
@@ -26,7 +26,7 @@ from reward_agent.records.store import (
 )
 from reward_agent.run.active import ActiveRun
 from reward_agent.run.draft import draft_all
-from reward_agent.run.evaluate import StoredEpisodes, collect_episodes, evaluate_candidate
+from reward_agent.run.evaluate import collect_episodes, evaluate_candidate
 from reward_agent.run.race import Race
 from reward_agent.run.train import Finish, read_initial_policy
 from reward_agent.run.winner import name_winner, update_run
@@ -77,7 +77,8 @@ def design_iteration(
     started = time.monotonic()
     if briefs is None:
         briefs = _make_briefs(run, index)
-    stored = _collect_stored(run, briefs[0].history if run.settings.screens else ())
+    tried_on = briefs[0].history if run.settings.screens else ()
+    stored = collect_episodes(run, [entry.candidate for entry in tried_on])
     run.notify(IterationStarted(index, tuple(brief.idea.name for brief in briefs)))
     race = Race(run, len(briefs))
     with race.run():
@@ -121,16 +122,6 @@ def _make_briefs(run: ActiveRun, index: int) -> list[DesignBrief]:
         DesignBrief(run.shown_card, run.task, idea, index, number, best, history, settings.seed)
         for number, idea in enumerate(ideas)
     ]
-
-
-def _collect_stored(run: ActiveRun, history: Iterable[HistoryEntry]) -> StoredEpisodes:
-    """Gather the recorded episodes that new programs are tried on."""
-    folders = [
-        (run.store.evaluation_dir(c.iteration, c.id, run.settings.seed), c.evaluation)
-        for c in (entry.candidate for entry in history)
-        if c.evaluation is not None
-    ]
-    return collect_episodes(folders)
 
 
 def _conclude_draft(

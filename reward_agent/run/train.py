@@ -15,6 +15,7 @@ from reward_agent.learning.policy import MAX_POLICY_BYTES, load_policy
 from reward_agent.records.events import TrainedUntil, TrainingProgress
 from reward_agent.records.jobs import INITIAL_POLICY_FILE, PROGRAM_FILE, TrainJob
 from reward_agent.records.outcomes import TRAINED, Outcome
+from reward_agent.records.store import RunStore
 from reward_agent.run.active import ActiveRun, Lab, copy_into
 from reward_agent.sandbox.runner import JobExit
 from reward_agent.types import RewardProgram, TrainingResult
@@ -37,6 +38,17 @@ class Entrant:
     training_dir: Path
     program: RewardProgram
     seed: int
+
+
+def make_entrant(store: RunStore, iteration: int, candidate_id: str, seed: int) -> Entrant:
+    """Return a candidate as it enters a training with a seed."""
+    return Entrant(
+        candidate_id,
+        store.candidate_dir(iteration, candidate_id),
+        store.training_dir(iteration, candidate_id, seed),
+        RewardProgram(store.read_program(iteration, candidate_id)),
+        seed,
+    )
 
 
 @dataclass(frozen=True)

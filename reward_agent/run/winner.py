@@ -25,8 +25,8 @@ from reward_agent.records.store import (
 from reward_agent.report.page import write_report
 from reward_agent.run.active import ActiveRun
 from reward_agent.run.evaluate import evaluate_training, film
-from reward_agent.run.train import Entrant, train_until
-from reward_agent.types import RewardProgram, TrainingResult, rank_value
+from reward_agent.run.train import Entrant, make_entrant, train_until
+from reward_agent.types import TrainingResult, rank_value
 
 # Seeds of confirmations start here, above the run's own seed.
 FRESH_SEED = 100
@@ -119,7 +119,7 @@ def _confirm_with_seed(
     run: ActiveRun, candidates: Sequence[Candidate], seed: int
 ) -> list[Confirmation]:
     run.notify(Confirming(tuple(candidate.id for candidate in candidates), seed))
-    entrants = [_make_entrant(run, candidate, seed) for candidate in candidates]
+    entrants = [make_entrant(run.store, c.iteration, c.id, seed) for c in candidates]
     finishes = train_until(run, entrants, run.settings.steps)
     confirmations = []
     for entrant, candidate in zip(entrants, candidates, strict=True):
@@ -159,16 +159,6 @@ def _keep_first_episode(recording: Path) -> None:
         part = recording.with_name("first.npz")
         episodes.keep(1).save(part)
         part.replace(recording)
-
-
-def _make_entrant(run: ActiveRun, candidate: Candidate, seed: int) -> Entrant:
-    return Entrant(
-        candidate.id,
-        run.store.candidate_dir(candidate.iteration, candidate.id),
-        run.store.training_dir(candidate.iteration, candidate.id, seed),
-        RewardProgram(run.store.read_program(candidate.iteration, candidate.id)),
-        seed,
-    )
 
 
 def film_winner(run: ActiveRun, winner: Winner) -> Winner:
