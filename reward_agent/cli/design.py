@@ -39,7 +39,7 @@ def design_command(
     """Design a reward function for a behaviour and train a policy with it."""
     from reward_agent.cli.display import RunDisplay
     from reward_agent.definitions.paths import find_runs_dir
-    from reward_agent.records.store import RunStore, find_run
+    from reward_agent.records.store import RunStore, load_run
     from reward_agent.run.open import design, resume_run
     from reward_agent.trackers.follow import TrackedRun
 
@@ -52,7 +52,7 @@ def design_command(
             "leave --env and --task out, or leave --resume out for a new run",
         )
     folder = find_runs_dir(runs_dir)
-    resumed = find_run(resume, folder) if resume is not None else None
+    resumed = load_run(resume, folder) if resume is not None else None
     trackers = TrackedRun(tracker or (), lambda name: resumed or RunStore(folder / name))
     with RunDisplay() as display, closing(trackers):
         common: dict[str, Any] = {

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from reward_agent.definitions.card import EnvCard, load_env
-from reward_agent.definitions.paths import find_runs_dir
 from reward_agent.definitions.task import (
     TaskSpec,
     apply_task,
@@ -34,7 +33,7 @@ from reward_agent.designers.roles import Examination, MetricProposal, Proposal
 from reward_agent.errors import UnknownNameError
 from reward_agent.llm.chat import ChatRequest
 from reward_agent.records.outcomes import ACCEPTED, Outcome
-from reward_agent.records.store import Candidate, find_run
+from reward_agent.records.store import Candidate, load_run
 from reward_agent.types import CheckReport, Critique, Evaluation, Finding, RewardProgram, Risk
 
 # English and code, as today's tokenisers count them; prices and limits use a bound instead.
@@ -104,7 +103,7 @@ def load_subject(
         UnknownNameError: there is no such environment, task or run.
     """
     if run is not None:
-        store = find_run(run, find_runs_dir(runs_dir))
+        store = load_run(run, runs_dir)
         record = store.read_run()
         return Subject(record.card, record.task, None, tuple(read_history(store)), index)
     card = load_env(env)

@@ -211,19 +211,15 @@ def _pack_env(job: Job) -> bytes:
     Raises:
         UsageError: it is larger than what is worth sending with each job.
     """
-    buffer = io.BytesIO()
-    if job.card.model.file:
-        folder = find_env_dir(job.card)
-        paths = [path for path in sorted(folder.rglob("*")) if path.is_file()]
-        paths = [path for path in paths if path.relative_to(folder).parts[0] != "tasks"]
-        total = sum(path.stat().st_size for path in paths)
-        if total > _MOST_ENV_BYTES:
-            raise UsageError(
-                f"{folder} holds {total} bytes, a cluster is sent up to {_MOST_ENV_BYTES}",
-                "move what the model does not need out of the environment's folder",
-            )
-        with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
-            for path in paths:
-                name = path.relative_to(folder).as_posix()
-                archive.writestr(zipfile.ZipInfo(name), path.read_bytes())
-    return buffer.getvalue()
+    if not job.card.model.file:
+        return b""
+    folder = find_env_dir(job.card)
+    paths = [path for path in folder.rglob("*") if path.is_file()]
+    paths = [path for path in paths if path.relative_to(folder).parts[0] != "tasks"]
+    total = sum(path.stat().st_size for path in paths)
+    if total > _MOST_ENV_BYTES:
+        raise UsageError(
+            f"{folder} holds {total} bytes, a cluster is sent up to {_MOST_ENV_BYTES}",
+            "move what the model does not need out of the environment's folder",
+        )
+    return pack({path.relative_to(folder).as_posix(): path.read_bytes() for path in paths})

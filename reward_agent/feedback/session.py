@@ -14,7 +14,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from reward_agent.definitions.paths import find_runs_dir
 from reward_agent.definitions.task import read_metric
 from reward_agent.designers.brief import HistoryEntry
 from reward_agent.designers.history import find_best, read_history
@@ -45,7 +44,7 @@ from reward_agent.records.settings import RunSettings, change_settings
 from reward_agent.records.store import (
     RunRecord,
     Winner,
-    find_run,
+    load_run,
     read_record,
 )
 from reward_agent.rewards.checks import check_program
@@ -317,7 +316,7 @@ def open_session(
         UsageError: another process works on the run, or a setting cannot change.
     """
     environ = os.environ if environ is None else environ
-    store = find_run(name, find_runs_dir(runs_dir))
+    store = load_run(name, runs_dir)
     settings = _change_settings(store.read_run(), options)
     with open_run(store, settings, lambda _: store.read_run(), listen, environ) as held:
         session = Session(held)

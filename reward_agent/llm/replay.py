@@ -12,12 +12,11 @@ import threading
 from collections import Counter
 from collections.abc import Callable
 
-from reward_agent.definitions.paths import find_runs_dir
 from reward_agent.errors import BudgetError, ReplayError, UsageError
 from reward_agent.llm.chat import ChatRequest, Completion
 from reward_agent.llm.provider import ProviderOptions
 from reward_agent.llm.replies import Place, StoredReply, digest_request, read_replies
-from reward_agent.records.store import find_run
+from reward_agent.records.store import load_run
 from reward_agent.types import Usage
 
 
@@ -31,8 +30,7 @@ def make_model(options: ProviderOptions) -> ReplayChatModel:
     if not options.argument:
         raise UsageError("replay needs a run", "give --provider replay:RUN, such as replay:last")
     # The run in progress lies beside the one that it repeats, unless a path is given.
-    runs_dir = find_runs_dir(options.folder.parent if options.folder else None)
-    store = find_run(options.argument, runs_dir)
+    store = load_run(options.argument, options.folder.parent if options.folder else None)
     replies = read_replies(store.dir)
     return ReplayChatModel(replies, store.dir.name, store.read_run().limit, options.warn)
 

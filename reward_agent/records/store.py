@@ -427,20 +427,12 @@ def list_runs(runs_dir: Path) -> list[RunStore]:
 
 
 def load_run(name: str, runs_dir: Path | None = None) -> RunStore:
-    """Open a run by path, id, start of its id, or ``last``.
+    """Open a run by path, by id, by the start of its id, or ``last``.
 
     Raises:
         UnknownNameError: there is none, or several begin so.
     """
-    return find_run(name, find_runs_dir(runs_dir))
-
-
-def find_run(name: str, runs_dir: Path) -> RunStore:
-    """Find a run by path, by id, by the start of its id, or ``last``.
-
-    Raises:
-        UnknownNameError: there is none, or several begin so.
-    """
+    runs_dir = find_runs_dir(runs_dir)
     if (Path(name) / "run.json").is_file():
         return RunStore(Path(name).resolve())
     runs = list_runs(runs_dir)

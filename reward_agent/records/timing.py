@@ -87,7 +87,8 @@ class TimeLedger:
         total = defaultdict(float, self._earlier)
         busy: list[_Span] = []
         waits: list[_Span] = []
-        edges = sorted({self._started, self._clock(), *_list_edges(spans)})
+        moments = {moment for span in spans for moment in (span.start, span.end)}
+        edges = sorted({self._started, self._clock()} | moments)
         opening = sorted(spans, key=lambda span: span.start)
         for start, end in itertools.pairwise(edges):
             while opening and opening[0].start <= start:
@@ -102,10 +103,6 @@ class TimeLedger:
             total[_name_wait(waits, bool(busy))] += (end - start) * (self.n_slots - len(busy))
         ranked = sorted(total, key=lambda name: -total[name])
         return {name: total[name] for name in ranked if total[name] > 0}
-
-
-def _list_edges(spans: list[_Span]) -> list[float]:
-    return [edge for span in spans for edge in (span.start, span.end)]
 
 
 def _fit(parts: Mapping[str, float], length: float, rest: str) -> dict[str, float]:

@@ -1,13 +1,14 @@
 """The static rules, applied: a program's text → a ``CheckReport``. Never raises, runs nothing.
 
-A new rule is one function that yields findings, in one of the modules of ``rules``, one row in
-``RULES``, and one good and one bad snippet in ``tests/rewards``.
+A new rule is one function ``check_…`` that yields findings, in one of the modules of ``rules``, and
+one good and one bad snippet in ``tests/rewards``.
 """
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator
+from types import ModuleType
 
 from reward_agent.definitions.card import EnvCard
 from reward_agent.rewards.rules import (
@@ -27,55 +28,19 @@ from reward_agent.types import CheckReport, Finding, RewardProgram
 
 Rule = Callable[[Context], Iterator[Finding]]
 
-RULES: tuple[Rule, ...] = (
-    syntax.check_nodes,
-    syntax.check_functions,
-    syntax.check_sets,
-    syntax.check_constants,
-    syntax.check_exceptions,
-    syntax.check_with,
-    syntax.check_formatting,
-    syntax.check_format_calls,
-    names.check_imports,
-    names.check_modules,
-    names.check_bindings,
-    names.check_names,
-    names.check_dunder_keywords,
-    names.check_annotations,
-    attributes.check_attributes,
-    calls.check_keywords,
-    calls.check_dtypes,
-    calls.check_where,
-    calls.check_pad_modes,
-    calls.check_addresses,
-    calls.check_types_as_values,
-    calls.check_typing_names,
-    work.check_growing_loops,
-    work.check_recursion,
-    work.check_ranges,
-    work.check_iterators,
-    work.check_sizes,
-    work.check_arithmetic,
-    work.check_power_calls,
-    purity.check_writes_to_inputs,
-    purity.check_module_state,
-    purity.check_mutable_defaults,
-    entry.check_module,
-    entry.check_duplicates,
-    entry.check_entries,
-    entry.check_memory,
-    entry.check_returns,
-)
-QUALITY_RULES: tuple[Rule, ...] = (
-    quality.check_ignored_next_state,
-    quality.check_unused_terms,
-    quality.check_exponents,
-    quality.check_potential_calls,
-    quality.check_slow_loops,
-    quality.check_broad_excepts,
-    quality.check_portability,
-    quality.check_magic_numbers,
-)
+
+def _list_rules(*modules: ModuleType) -> tuple[Rule, ...]:
+    """Return the functions ``check_…`` of some modules, in the order of their text."""
+    return tuple(
+        function
+        for module in modules
+        for name, function in vars(module).items()
+        if name.startswith("check_")
+    )
+
+
+RULES = _list_rules(syntax, names, attributes, calls, work, purity, entry)
+QUALITY_RULES = _list_rules(quality)
 
 MAX_FINDINGS = 10
 _SEVERITIES = ("error", "warning", "hint")
@@ -114,7 +79,7 @@ def _apply_rules(context: Context) -> tuple[Finding, ...]:
         found += _apply(rule, context)
     if not found:
         # Python's compiler takes time without bound for some of what the rules refuse.
-        found = _apply(syntax.check_compiles, context)
+        found = _apply(syntax.compile_alone, context)
     if not found:
         # Remarks on style only for what is accepted: a model repairs errors first.
         found = [finding for rule in QUALITY_RULES for finding in _apply(rule, context)]

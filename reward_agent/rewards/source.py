@@ -43,6 +43,7 @@ _QUOTED = re.compile(
 )
 # PEP 263; only UTF-8 may be declared, anything else would make another text of the file.
 _COOKIE = re.compile(r"^[ \t\f]*#.*?coding[:=][ \t]*([-_.a-zA-Z0-9]+)")
+_INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
 _WARNINGS_LOCK = threading.Lock()
 _SHORTER = "write less; a reward needs a page at most"
 
@@ -204,14 +205,7 @@ def _check_characters(text: str) -> Iterator[Finding]:
     # A lone carriage return would be a line end to Python and none to a reader.
     for number, line in enumerate(text.replace("\r\n", "\n").split("\n"), 1):
         for column, char in enumerate(line, 1):
-            if char != "\t" and unicodedata.category(char) in (
-                "Cc",
-                "Cf",
-                "Cs",
-                "Co",
-                "Zl",
-                "Zp",
-            ):
+            if char != "\t" and unicodedata.category(char) in _INVISIBLE:
                 what = f"U+{ord(char):04X} is an invisible control character"
                 yield _refuse("character", what, "delete it", number, column)
                 return

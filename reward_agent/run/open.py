@@ -50,7 +50,7 @@ from reward_agent.records.store import (
     METRIC_FILE,
     RunRecord,
     RunStore,
-    find_run,
+    load_run,
     name_new_run,
     now_utc,
 )
@@ -175,7 +175,7 @@ def find_repeated(provider: object, runs_dir: Path | None = None) -> Repeated | 
     if not name:
         raise UsageError("replay needs a run", "give --provider replay:RUN, such as replay:last")
     folder = find_runs_dir(runs_dir)
-    store = find_run(name, folder)
+    store = load_run(name, folder)
     where = store.dir.name if store.dir.parent == folder else str(store.dir)
     path = store.dir / METRIC_FILE
     metric = path.read_text("utf-8") if path.is_file() else None
@@ -244,7 +244,7 @@ def resume_run(
         options: settings that change, such as ``iterations``.
     """
     environ = os.environ if environ is None else environ
-    store = find_run(name, find_runs_dir(runs_dir))
+    store = load_run(name, runs_dir)
     record = store.read_run()
     changes = {
         key: value

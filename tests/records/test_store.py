@@ -20,7 +20,7 @@ from reward_agent.records.store import (
     Iteration,
     RunRecord,
     RunStore,
-    find_run,
+    load_run,
     make_run_id,
     read_record,
     write_record,
@@ -97,16 +97,16 @@ def test_an_iteration_is_complete_when_its_file_exists(tmp_path: Path) -> None:
 
 def test_runs_are_found_by_path_start_and_last(tmp_path: Path) -> None:
     make_runs(tmp_path, "2026-01-01_a", "2026-01-02_b")
-    assert find_run("2026-01-01", tmp_path).dir.name == "2026-01-01_a"
-    assert find_run("last", tmp_path).dir.name == "2026-01-02_b"
-    assert find_run(str(tmp_path / "2026-01-01_a"), tmp_path).dir.name == "2026-01-01_a"
+    assert load_run("2026-01-01", tmp_path).dir.name == "2026-01-01_a"
+    assert load_run("last", tmp_path).dir.name == "2026-01-02_b"
+    assert load_run(str(tmp_path / "2026-01-01_a"), tmp_path).dir.name == "2026-01-01_a"
 
 
 def test_an_ambiguous_or_unknown_run_is_refused(tmp_path: Path) -> None:
     make_runs(tmp_path, "2026-01-01_a", "2026-01-02_b")
     for name in ("2026", "2027"):
         with pytest.raises(UnknownNameError):
-            find_run(name, tmp_path)
+            load_run(name, tmp_path)
 
 
 def test_a_run_is_named_after_environment_and_task() -> None:

@@ -9,7 +9,7 @@ from support.runs import read_prompt
 
 import reward_agent
 from reward_agent.records.outcomes import TRAINED
-from reward_agent.records.store import find_run
+from reward_agent.records.store import load_run
 from reward_agent.report.page import write_report
 
 FIRST = """```python
@@ -54,7 +54,7 @@ def test_duplicates_are_named_not_trained_and_shown_to_the_designer(tmp_path: Pa
         video=False, critic=False, analyzer=False, racing="none",
         max_repairs=0,
     )  # fmt: skip
-    store = find_run(run.id, tmp_path / "runs")
+    store = load_run(run.id, tmp_path / "runs")
     first, renamed, reordered, gated = store.read_iteration(0).candidates
     assert first.outcome == TRAINED
     assert first.twin is None

@@ -17,7 +17,7 @@ import pytest
 import reward_agent
 from reward_agent.errors import RewardAgentError, UsageError
 from reward_agent.records.outcomes import TRAINED
-from reward_agent.records.store import Candidate, RunRecord, RunStore, find_run
+from reward_agent.records.store import Candidate, RunRecord, RunStore, load_run
 
 PROSE = "I would reward the pole for staying upright, but I will not write code today."
 SYNTAX_ERROR = "```python\ndef compute_reward(state, action, next_state)\n    return 1\n```"
@@ -69,7 +69,7 @@ def design(folder: Path, provider: str, **options: Any) -> RunRecord:
 
 
 def read_candidates(folder: Path, run: RunRecord) -> list[Candidate]:
-    store = find_run(run.id, folder / "runs")
+    store = load_run(run.id, folder / "runs")
     return [c for i in store.list_iterations() for c in store.read_iteration(i).candidates]
 
 
@@ -85,7 +85,7 @@ def test_bad_replies_have_named_outcomes_and_the_good_one_is_trained(tmp_path: P
     assert outcomes[4] == "trained"
     assert run.status == "finished"
     assert run.winner is not None
-    store = find_run(run.id, tmp_path / "runs")
+    store = load_run(run.id, tmp_path / "runs")
     assert "margin=0.2" in (store.dir / "reward.py").read_text()
     assert (store.dir / "report.html").stat().st_size > 5_000
     assert (store.dir / run.winner.policy_file).is_file()
@@ -253,7 +253,7 @@ def test_killed_at_random_points_it_repeats_no_finished_training(tmp_path: Path)
             time.sleep(0.05)
         process.send_signal(signal.SIGKILL)
         code = process.wait()
-        store = find_run("last", tmp_path / "runs")
+        store = load_run("last", tmp_path / "runs")
         known = list_trainings(store)
         assert finished.items() <= known.items(), "a finished training was repeated"
         finished = known
@@ -290,4 +290,4 @@ def test_a_signal_ends_with_its_code_and_leaves_the_run_resumable(
     assert process.returncode == code
     assert "design --resume" in shown
     assert "Traceback" not in shown
-    assert find_run("last", tmp_path / "runs").read_run().status == "interrupted"
+    assert load_run("last", tmp_path / "runs").read_run().status == "interrupted"

@@ -22,7 +22,7 @@ from reward_agent.llm.models import load_models
 from reward_agent.llm.replies import read_calls, read_replies
 from reward_agent.records.events import Event
 from reward_agent.records.outcomes import TRAINED
-from reward_agent.records.store import find_run, list_runs
+from reward_agent.records.store import list_runs, load_run
 from reward_agent.testing import (
     BreakStream,
     DropConnection,
@@ -159,7 +159,7 @@ def test_a_model_designs_reviews_and_analyses_and_nobody_sees_the_key(
     with FakeLLMServer(steps) as server:
         run = design(tmp_path, provider, server, listen=listen)
         assert server.n_requests == len(steps)
-    store = find_run(run.id, tmp_path / "runs")
+    store = load_run(run.id, tmp_path / "runs")
     [candidate] = store.read_iteration(0).candidates
     folder = store.candidate_dir(0, candidate.id)
     assert candidate.is_revised
@@ -197,7 +197,7 @@ def test_faults_in_the_middle_change_neither_result_nor_cost(provider: str, tmp_
         run = design(tmp_path, provider, server, candidates=2, iterations=2)
         n_requests = server.n_requests
     says = [say for _, say in model.said]
-    store = find_run(run.id, tmp_path / "runs")
+    store = load_run(run.id, tmp_path / "runs")
     candidates = [c for index in (0, 1) for c in store.read_iteration(index).candidates]
     calls = read_calls(store.dir)
     assert [candidate.outcome for candidate in candidates] == [TRAINED] * 4
@@ -220,7 +220,7 @@ def test_a_refusal_ends_one_candidate_by_name(provider: str, tmp_path: Path) -> 
     odd = {("designer", 0): Say("", "refusal", "frontier_llm")}
     with FakeLLMServer(Model(odd=odd)) as server:
         run = design(tmp_path, provider, server, candidates=2)
-    store = find_run(run.id, tmp_path / "runs")
+    store = load_run(run.id, tmp_path / "runs")
     outcomes = sorted(str(candidate.outcome) for candidate in store.read_iteration(0).candidates)
     assert outcomes == ["no program: the model refused (frontier_llm)", "trained"]
     assert run.winner is not None

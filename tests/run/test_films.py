@@ -23,7 +23,7 @@ from reward_agent.records.jobs import (
     FilmJob,
 )
 from reward_agent.records.settings import RunSettings
-from reward_agent.records.store import RunRecord, RunStore, find_run, read_record
+from reward_agent.records.store import RunRecord, RunStore, load_run, read_record
 from reward_agent.run import evaluate
 from reward_agent.run.active import NO_METRIC, Lab
 from reward_agent.threads import Background
@@ -44,7 +44,7 @@ def design(folder: Path, **options: Any) -> tuple[RunRecord, RunStore]:
         environ={}, candidates=1, iterations=1, winner_seeds=0, steps=2048, eval_episodes=4,
         critic=False, analyzer=False, **options,
     )  # fmt: skip
-    return run, find_run(run.id, folder / "runs")
+    return run, load_run(run.id, folder / "runs")
 
 
 def test_what_is_kept_to_be_drawn_is_an_episode_that_was_judged(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import reward_agent
 from reward_agent.executors import journal, slots
 from reward_agent.records.jobs import TrainJob
 from reward_agent.records.outcomes import TRAINED
-from reward_agent.records.store import Candidate, RunRecord, find_run
+from reward_agent.records.store import Candidate, RunRecord, load_run
 from reward_agent.run import race as race_module
 from reward_agent.run.racing import RungScore
 
@@ -39,12 +39,12 @@ def design(folder: Path, n_candidates: int = 3, **options: Any) -> RunRecord:
 
 
 def read_candidates(folder: Path) -> list[Candidate]:
-    store = find_run("last", folder / "runs")
+    store = load_run("last", folder / "runs")
     return list(store.read_iteration(0).candidates)
 
 
 def read_events(folder: Path, kind: str) -> list[dict[str, Any]]:
-    store = find_run("last", folder / "runs")
+    store = load_run("last", folder / "runs")
     events = map(json.loads, (store.dir / "events.jsonl").read_text().splitlines())
     return [event for event in events if event["kind"] == kind]
 

@@ -9,7 +9,7 @@ from support.runs import read_prompt
 
 import reward_agent
 from reward_agent.records.outcomes import TRAINED
-from reward_agent.records.store import find_run
+from reward_agent.records.store import load_run
 
 PROGRAM = """```python
 def compute_reward(state, action, next_state):
@@ -27,7 +27,7 @@ def test_the_second_prompt_says_as_much_as_is_recalled(tmp_path: Path, kind: str
         environ={}, candidates=1, iterations=2, winner_seeds=0, steps=2048, eval_episodes=2,
         critic=False, analyzer=False, video=False, recall=kind, screens=kind == "rounds",
     )  # fmt: skip
-    store = find_run(run.id, tmp_path)
+    store = load_run(run.id, tmp_path)
     [first], [second] = (store.read_iteration(index).candidates for index in (0, 1))
     assert first.outcome == TRAINED
     prompt = read_prompt(store, 1, 0)

@@ -18,7 +18,7 @@ from reward_agent.definitions.card import find_env_dir
 from reward_agent.errors import Interrupted, RewardAgentError, UsageError
 from reward_agent.records.events import Drafted, Event
 from reward_agent.records.outcomes import TRAINED
-from reward_agent.records.store import RunRecord, RunStore, find_run
+from reward_agent.records.store import RunRecord, RunStore, load_run
 from reward_agent.run import metric as metric_stage
 from reward_agent.run import winner as winner_stage
 
@@ -55,7 +55,7 @@ def resume(folder: Path, **options: Any) -> RunRecord:
 
 
 def open_run(folder: Path) -> RunStore:
-    return find_run("last", folder / "runs")
+    return load_run("last", folder / "runs")
 
 
 def list_trainings(folder: Path) -> dict[str, int]:

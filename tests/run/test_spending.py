@@ -16,7 +16,7 @@ from reward_agent.llm.budget import summarise_costs
 from reward_agent.llm.replies import read_calls, read_replies
 from reward_agent.records.events import Warned
 from reward_agent.records.outcomes import TRAINED
-from reward_agent.records.store import Candidate, RunRecord, RunStore, find_run
+from reward_agent.records.store import Candidate, RunRecord, RunStore, load_run
 from reward_agent.run.estimate import estimate_design
 from reward_agent.testing import FakeLLMServer, ReceivedRequest, Say, Step
 
@@ -87,7 +87,7 @@ def test_a_limit_keeps_what_is_trained_names_a_winner_and_can_be_raised(tmp_path
     with FakeLLMServer(Model()) as server:
         run = design(tmp_path, server, iterations=2, max_calls=4, critic=False)
         assert server.n_requests == 4
-        store = find_run(run.id, tmp_path / "runs")
+        store = load_run(run.id, tmp_path / "runs")
         assert run.limit == "--max-calls 4 is reached: 4 calls were made"
         assert run.status == "finished"
         assert run.winner is not None
@@ -110,7 +110,7 @@ def test_a_limit_in_the_middle_of_a_round_trains_what_there_is_and_takes_the_res
     with FakeLLMServer(Model()) as server:
         run = design(tmp_path, server, candidates=3, max_calls=2, critic=False, racing="none")
         assert server.n_requests == 2
-        store = find_run(run.id, tmp_path / "runs")
+        store = load_run(run.id, tmp_path / "runs")
         outcomes = sorted(str(candidate.outcome) for candidate in read_candidates(store))
         assert outcomes[0].startswith("no program: limit: --max-calls 2 is reached")
         assert outcomes[1:] == ["trained"] * 2
@@ -150,7 +150,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> RunStore:
     with FakeLLMServer(Model()) as server:
         run = design(folder, server, iterations=2, reply_tokens=9000)
     moved = tmp_path_factory.mktemp("there") / "given"
-    shutil.copytree(find_run(run.id, folder / "runs").dir, moved)
+    shutil.copytree(load_run(run.id, folder / "runs").dir, moved)
     shutil.rmtree(folder)
     return RunStore(moved)
 
@@ -198,7 +198,7 @@ def test_a_moved_run_is_replayed_to_the_byte_without_a_model_and_without_cost(
         slots=1,
         listen=lambda event: warnings.append(event.reason) if isinstance(event, Warned) else None,
     )
-    replayed = find_run(again.id, tmp_path / "runs")
+    replayed = load_run(again.id, tmp_path / "runs")
     assert warnings == []
     assert len(read_prompts(finished)) == 12
     assert read_prompts(replayed) == read_prompts(finished)

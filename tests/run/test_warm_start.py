@@ -16,7 +16,7 @@ from reward_agent.records.jobs import (
     EvaluateResult,
     TrainJob,
 )
-from reward_agent.records.store import find_run, read_record
+from reward_agent.records.store import load_run, read_record
 from reward_agent.types import RewardProgram, TrainingResult
 from reward_agent.worker import train as worker
 
@@ -67,7 +67,7 @@ def test_later_rounds_begin_with_the_best_policy_and_say_so(tmp_path: Path) -> N
         environ={}, candidates=2, iterations=2, winner_seeds=1, steps=4096, eval_episodes=4,
         video=False, critic=False, analyzer=False, warm_start=True,
     )  # fmt: skip
-    store = find_run(run.id, tmp_path / "runs")
+    store = load_run(run.id, tmp_path / "runs")
     earlier, later = (store.read_iteration(index) for index in range(2))
     assert [item.started_from for item in earlier.candidates] == [None, None]
     assert [item.started_from for item in later.candidates] == [earlier.best, earlier.best]

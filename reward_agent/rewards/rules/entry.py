@@ -9,13 +9,7 @@ from reward_agent.rewards import language
 from reward_agent.rewards.rules.context import Context, Entry
 from reward_agent.types import Finding
 
-_MODULE_STATEMENTS = (
-    ast.Import,
-    ast.ImportFrom,
-    ast.FunctionDef,
-    ast.Assign,
-    ast.AnnAssign,
-)
+_MODULE_STATEMENTS = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.Assign, ast.AnnAssign)
 
 
 def check_module(context: Context) -> Iterator[Finding]:

@@ -60,7 +60,7 @@ def check_nodes(context: Context) -> Iterator[Finding]:
         )
 
 
-def check_compiles(context: Context) -> Iterator[Finding]:
+def compile_alone(context: Context) -> Iterator[Finding]:
     """Refuse what Python's parser lets through and its compiler does not; nothing is run."""
     try:
         compile_tree(context.source.tree, "reward.py")
