@@ -50,24 +50,6 @@ class FileRecord(Record):
     schema_version: Literal[1] = 1
 
 
-# --- what the user asks for -------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Score:
-    """A trusted metric's verdict on one episode.
-
-    Args:
-        task_score: how well the episode does the task, in the unit of the task; more is better.
-        success: whether it does it, strictly.
-        parts: the named numbers that explain the verdict.
-    """
-
-    task_score: float
-    success: bool
-    parts: dict[str, float] = field(default_factory=dict)
-
-
 # --- programs and what is said of them ---------------------------------------------------------
 
 
@@ -145,14 +127,6 @@ class ProbeReport(ProgramReport):
     )
 
 
-class CheckAnswer(FileRecord):
-    """What ``reward-agent check --json`` prints."""
-
-    accepted: bool = Field(description="no finding of severity error")
-    check: CheckReport
-    probe: ProbeReport | None = Field(None, description="with --probe, if the rules accept it")
-
-
 class Risk(Record):
     """One concern of the Critic, with its place."""
 
@@ -180,6 +154,21 @@ class Analysis(FileRecord):
 
 
 # --- trainings and what their policies do ------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Score:
+    """A trusted metric's verdict on one episode.
+
+    Args:
+        task_score: how well the episode does the task, in the unit of the task; more is better.
+        success: whether it does it, strictly.
+        parts: the named numbers that explain the verdict.
+    """
+
+    task_score: float
+    success: bool
+    parts: dict[str, float] = field(default_factory=dict)
 
 
 class TermPoint(Record):

@@ -164,8 +164,8 @@ def _make_job(
         **choices.place,
     }
     # Only the suite decides: a setting of the machine's own would make numbers incomparable.
-    config = resolve_settings(options, card.budget, card.name, {}, Path("/nonexistent")).settings
-    settings = config.model_dump()
+    resolved = resolve_settings(options, card.budget, card.name, {}, Path("/nonexistent"))
+    settings = resolved.settings.model_dump()
     decisive = {key: settings[key] for key in list_settings(in_digest=True)}
     words = [*files.digested, program or "", method_name]
     return SweepJob(

@@ -207,19 +207,19 @@ def run_sweep(
 @contextmanager
 def _hold_place(store: SweepStore, place: Mapping[str, Any], slots: int) -> Iterator[int]:
     """Keep the cluster of a sweep open for all of its jobs; yield how many run side by side."""
-    config = RunSettings.model_validate(place)
-    if EXECUTORS.find(config.executor).is_here:
+    settings = RunSettings.model_validate(place)
+    if EXECUTORS.find(settings.executor).is_here:
         yield slots or 1
         return
     options = ClusterOptions(
         slots=slots,
-        job_cpus=config.job_cpus,
-        job_gpus=config.job_gpus,
-        memory_mib=config.memory_mib,
+        job_cpus=settings.job_cpus,
+        job_gpus=settings.job_gpus,
+        memory_mib=settings.memory_mib,
         folder=store.dir,
-        address=config.ray_address,
+        address=settings.ray_address,
     )
-    held, home = make_places(config.executor, options, config.sandbox, is_warm=False)
+    held, home = make_places(settings.executor, options, settings.sandbox, is_warm=False)
     try:
         yield held.n_slots
     finally:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shlex
+import shutil
+import subprocess
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,10 +24,6 @@ if TYPE_CHECKING:
     from reward_agent.cli.display import RunDisplay
     from reward_agent.feedback.records import Choice
     from reward_agent.feedback.session import Session
-import os
-import shutil
-import subprocess
-import tempfile
 
 _HELP = """\
 Say in words what is wrong with the policy in front; the Designer answers with new programs.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Self
 
@@ -41,15 +41,9 @@ from reward_agent.records.timing import describe_shares
 from reward_agent.text import clean_text, name_round
 
 if TYPE_CHECKING:
-    from reward_agent.records.store import Candidate, RunRecord, RunStore
-    from reward_agent.types import Usage
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
     from reward_agent.llm.budget import CostSummary
     from reward_agent.llm.replies import CallRecord, StoredReply
-    from reward_agent.records.store import RunRecord
+    from reward_agent.records.store import Candidate, RunRecord, RunStore
     from reward_agent.run.estimate import Estimate, Range
     from reward_agent.types import Usage
 
@@ -288,7 +282,7 @@ def _show_winner(store: RunStore, run: RunRecord) -> None:
         print_text(f"\n{run.status}: {run.note}" if run.note else f"\n{run.status}")
     else:
         winner = run.winner
-        how = "fresh seeds" if winner.is_confirmed else "the seed of the search, not confirmed"
+        how = "fresh seeds" if winner.is_confirmed else "the run's own seed, not confirmed"
         print_text(
             f"\nwinner   {winner.candidate}: {_show_number(winner.task_score)} {run.task.unit} "
             f"on {how}; {run.total_timesteps:,} env steps, {run.wall_s:.0f} s"

@@ -2,27 +2,34 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from pydantic import Field
 
 from reward_agent.cli.settings import add_settings
 from reward_agent.errors import UsageError
-
-if TYPE_CHECKING:
-    from reward_agent.types import Evaluation
-import sys
-from typing import TYPE_CHECKING
+from reward_agent.types import CheckReport, FileRecord, ProbeReport
 
 if TYPE_CHECKING:
     from reward_agent.run.single import Examined
+    from reward_agent.types import Evaluation
 
 Env = Annotated[str, typer.Option(help="Environment: a name or a folder.")]
 Task = Annotated[str, typer.Option(help="A task's name, or a sentence with --metric.")]
 MetricOption = Annotated[Path | None, typer.Option(help="Your own metric.py.")]
 Folder = Annotated[Path | None, typer.Option("--output", "-o", help="Folder for the results.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+
+
+class CheckAnswer(FileRecord):
+    """What ``reward-agent check --json`` prints."""
+
+    accepted: bool = Field(description="no finding of severity error")
+    check: CheckReport
+    probe: ProbeReport | None = Field(None, description="with --probe, if the rules accept it")
 
 
 @add_settings("preset", "algo", "steps", "seed", "eval_episodes", "sandbox", "memory_mib", "video")
@@ -107,7 +114,6 @@ def _print_schema(is_asked: bool) -> None:
     if not is_asked:
         return
     from reward_agent.cli.output import print_json
-    from reward_agent.types import CheckAnswer
 
     print_json(CheckAnswer.model_json_schema(mode="serialization"))
     raise typer.Exit
@@ -151,8 +157,6 @@ def _read_source(file: str) -> str:
 
 
 def _to_data(examined: Examined) -> dict[str, Any]:
-    from reward_agent.types import CheckAnswer
-
     answer = CheckAnswer(accepted=examined.is_accepted, check=examined.check, probe=examined.probe)
     return answer.model_dump(mode="json")
 

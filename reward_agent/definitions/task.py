@@ -50,7 +50,7 @@ class Variant(Record):
 
 
 class TaskSpec(FileRecord):
-    """A task: what to do, how it is judged, and what it changes on the environment's card.
+    """A task: what to do, how it is scored, and what it changes on the environment's card.
 
     Of the overrides, None keeps what the card says; an empty ``termination`` lifts the card's.
     """
@@ -163,7 +163,7 @@ def read_task_metric(env: EnvCard | str, task: TaskSpec) -> str | None:
     """Return the source of the metric that a task brings, or None.
 
     For a task that names another's metric this is the other's with this one's constants in it: one
-    text, which is what judges and what a run records.
+    text, which is what scores and what a run records.
 
     Raises:
         UsageError: the ``metric.py`` is none.

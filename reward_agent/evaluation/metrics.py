@@ -22,7 +22,7 @@ from reward_agent.simulation.state import State
 from reward_agent.types import Score
 
 FloatArray = NDArray[np.float64]
-Metric = Callable[["Episode"], Score]
+MetricFunction = Callable[["Episode"], Score]
 # Which episodes (N,) a state has decided: their score is what it is, whatever follows.
 Decision = Callable[[State], NDArray[np.bool_]]
 
@@ -101,7 +101,7 @@ class Episode:
                 )
 
 
-def compile_metric(source: str | Path) -> Metric:
+def compile_metric(source: str | Path) -> MetricFunction:
     """Return the ``score`` function of a person's metric, guarded; it may use all of Python.
 
     Runs the module's top level. A metric of a language model goes by
@@ -119,7 +119,7 @@ def compile_metric(source: str | Path) -> Metric:
     return _guard(_load_score(text, file), file, file)
 
 
-def compile_generated_metric(source: str, card: EnvCard) -> Metric:
+def compile_generated_metric(source: str, card: EnvCard) -> MetricFunction:
     """Return the ``score`` function of a metric that a language model wrote, guarded.
 
     It is held to the reward language: by the static rules, and at run time by the few builtins
@@ -144,7 +144,7 @@ def compile_generated_metric(source: str, card: EnvCard) -> Metric:
     return _guard(functions[METRIC_NAME], file, FILE_NAME)
 
 
-def _guard(score: Callable[[Episode], object], file: str, code_file: str) -> Metric:
+def _guard(score: Callable[[Episode], object], file: str, code_file: str) -> MetricFunction:
     """Return a function that gives a metric finite states and takes a finite ``Score`` only.
 
     Args:

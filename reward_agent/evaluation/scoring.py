@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from reward_agent.errors import DataError
-from reward_agent.evaluation.metrics import Episode, Metric
+from reward_agent.evaluation.metrics import Episode, MetricFunction
 from reward_agent.evaluation.statistics import bootstrap_interval, wilson_interval
 from reward_agent.evaluation.trajectories import Trajectories
 from reward_agent.types import EpisodeScore, Evaluation, rank_value
@@ -17,7 +17,7 @@ _N_PREFIXES = 24
 
 
 def score_trajectories(
-    trajectories: Trajectories, metric: Metric | None, total_timesteps: int, seed: int
+    trajectories: Trajectories, metric: MetricFunction | None, total_timesteps: int, seed: int
 ) -> Evaluation:
     """Score every episode and return what they say together.
 
@@ -37,7 +37,7 @@ def score_trajectories(
     return summarise_scores(scores, total_timesteps, seed)
 
 
-def score_episode(episode: Episode, end: str, metric: Metric | None) -> EpisodeScore:
+def score_episode(episode: Episode, end: str, metric: MetricFunction | None) -> EpisodeScore:
     """Score one episode; one without a single step has no score."""
     if metric is None or episode.n_steps == 0:
         return EpisodeScore(task_score=None, success=False, length=episode.n_steps, end=end)
@@ -111,7 +111,7 @@ def rank_episodes(evaluation: Evaluation) -> list[int]:
     )
 
 
-def find_success_step(episode: Episode, metric: Metric) -> int:
+def find_success_step(episode: Episode, metric: MetricFunction) -> int:
     """Return the step from which on the episode counts as a success.
 
     The metric is asked about beginnings of the episode: the moment is the end of the shortest one
@@ -133,7 +133,7 @@ def _cut(episode: Episode, n_steps: int) -> Episode:
     return Episode(fields, episode.action[:n_steps], episode.control_dt, terminated=False)
 
 
-def _is_success(metric: Metric, episode: Episode) -> bool:
+def _is_success(metric: MetricFunction, episode: Episode) -> bool:
     try:
         return metric(episode).success
     except DataError:

@@ -119,7 +119,7 @@ def _find_policy_dir(store: RunStore, run: RunRecord, entry: HistoryEntry) -> Pa
 
 
 def _find_search_dir(store: RunStore, run: RunRecord, entry: HistoryEntry) -> Path:
-    """Return the evaluation of the policy that the search trained."""
+    """Return the evaluation of the policy that the run trained with its own seed."""
     candidate = entry.candidate
     seed = entry.training.seed if entry.training else int(run.config["seed"])
     return store.evaluation_dir(candidate.iteration, candidate.id, seed)

@@ -82,7 +82,7 @@ class RoundStarted(SessionEntry):
 
 
 class RoundEnded(SessionEntry):
-    """A round came to its end: ``finished``, ``stopped …`` or ``failed: …``."""
+    """A round came to its end: ``finished``, ``interrupted`` or ``failed: …``."""
 
     kind: Literal["round_ended"] = "round_ended"
     iteration: int

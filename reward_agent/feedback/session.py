@@ -139,7 +139,7 @@ class Session(SessionState):
         self.log.append(Decided, candidate=candidate.id, verdict="accepted")
         winner = self.run.winner
         if winner is None or winner.candidate != candidate.id:
-            # By the policy that the person watched: that of the search's seed.
+            # By the policy that the person watched: that of the run's seed.
             winner = make_winner(self.store, candidate, self._held.settings.seed)
         changes = {"winner": winner, "status": "finished", "note": "accepted by a person"}
         write_results(self.store, self.run.model_copy(update=changes))

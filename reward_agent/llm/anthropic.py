@@ -8,7 +8,14 @@ from pydantic import BaseModel
 
 from reward_agent.llm.chat import ChatMessage, ChatRequest, ReplyText
 from reward_agent.llm.provider import ProviderOptions
-from reward_agent.llm.sdk import Event, SdkChatModel, WireReply, find_in, make_endpoint, read_event
+from reward_agent.llm.sdk import (
+    SdkChatModel,
+    WireEvent,
+    WireReply,
+    find_in,
+    make_endpoint,
+    read_event,
+)
 
 # Where the prompt cache is cut; what is shorter than 1024 tokens is not cached.
 # https://platform.claude.com/docs/en/build-with-claude/prompt-caching
@@ -85,7 +92,7 @@ class AnthropicChatModel(SdkChatModel):
             raise ValueError("events that are no message") from error
         return self._read(read_event(stream.current_message_snapshot)) if has_begun else None
 
-    def _read(self, body: Event) -> WireReply | None:
+    def _read(self, body: WireEvent) -> WireReply | None:
         message = _Message.model_validate(body)
         if message.content is None:
             return None

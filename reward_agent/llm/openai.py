@@ -13,8 +13,8 @@ from reward_agent.llm.chat import ChatRequest, ReplyText, make_reply_schema
 from reward_agent.llm.failures import Endpoint, HttpFailure
 from reward_agent.llm.provider import ProviderOptions
 from reward_agent.llm.sdk import (
-    Event,
     SdkChatModel,
+    WireEvent,
     WireReply,
     find_in,
     make_endpoint,
@@ -144,7 +144,7 @@ class OpenAIChatModel(SdkChatModel):
     def _gather(self, stream: Any) -> WireReply | None:
         return self._join([_Chunk.model_validate(read_event(it)) for it in self._watch(stream)])
 
-    def _read(self, body: Event) -> WireReply | None:
+    def _read(self, body: WireEvent) -> WireReply | None:
         return self._join([_Chunk.model_validate(body)])
 
     def _join(self, chunks: list[_Chunk]) -> WireReply | None:

@@ -29,7 +29,7 @@ class Provider(Plugin):
             no model, so that there is nothing to pay, to bound or to store.
         agents: the agents that it can play.
         key_variable: environment variable of the key that it cannot do without; where it is set,
-            the provider is the default.
+            one of ours is the default.
         address_variable: environment variable of another address.
         base_url: its address.
         is_free: whether it asks no money, whatever the model is called.

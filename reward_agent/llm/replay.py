@@ -15,7 +15,7 @@ from collections.abc import Callable
 from reward_agent.errors import BudgetError, ReplayError, UsageError
 from reward_agent.llm.chat import ChatRequest, Completion
 from reward_agent.llm.provider import ProviderOptions
-from reward_agent.llm.replies import Place, StoredReply, digest_request, read_replies
+from reward_agent.llm.replies import CallPlace, StoredReply, digest_request, read_replies
 from reward_agent.records.store import load_run
 from reward_agent.types import Usage
 
@@ -61,10 +61,10 @@ class ReplayChatModel:
         self._warn = warn
         self._lock = threading.Lock()
         self._by_request = {reply.request: reply for reply in replies}
-        self._by_place: dict[Place, list[StoredReply]] = {}
+        self._by_place: dict[CallPlace, list[StoredReply]] = {}
         for reply in replies:
             self._by_place.setdefault(reply.place, []).append(reply)
-        self._turns: Counter[Place] = Counter()
+        self._turns: Counter[CallPlace] = Counter()
 
     def complete(self, request: ChatRequest) -> Completion:
         """Return the reply of the run; it costs nothing.
@@ -73,7 +73,7 @@ class ReplayChatModel:
             ReplayError: the run holds none for the prompt or its place.
             BudgetError: likewise, and the run stopped asking at a limit.
         """
-        place = Place(request.agent, request.template, request.iteration, request.sample_index)
+        place = CallPlace(request.agent, request.template, request.iteration, request.sample_index)
         with self._lock:
             turn = self._turns[place]
             self._turns[place] += 1
@@ -82,7 +82,7 @@ class ReplayChatModel:
         update = {"provider": self.provider, "usage": Usage(), "is_cached": False, "wall_s": 0.0}
         return stored.completion.model_copy(update=update)
 
-    def _find(self, request: ChatRequest, place: Place, turn: int) -> StoredReply:
+    def _find(self, request: ChatRequest, place: CallPlace, turn: int) -> StoredReply:
         """Return the reply of the same place, and tell how the prompts differ."""
         candidates = self._by_place.get(place, [])
         if turn >= len(candidates) and self._limit:

@@ -75,7 +75,7 @@ class CallRecord(Record):
 
 
 @dataclass(frozen=True)
-class Place:
+class CallPlace:
     """Where in a run a reply belongs; the turns of a conversation share theirs."""
 
     agent: str
@@ -95,7 +95,7 @@ class StoredReply:
     """One reply of a run, with the digest and the text of what it answers."""
 
     request: str
-    place: Place
+    place: CallPlace
     prompt: str
     completion: Completion
 
@@ -251,8 +251,8 @@ def read_replies(run_dir: Path) -> tuple[StoredReply, ...]:
         with contextlib.closing(_peek(path)) as db:
             rows = db.execute(f"select {_COLUMNS} from completions order by rowid").fetchall()
         replies = tuple(
-            StoredReply(row[0], Place(*row[1:5]), row[5], Completion.model_validate_json(row[6]))
-            for row in rows
+            StoredReply(key, CallPlace(*place), prompt, Completion.model_validate_json(completion))
+            for key, *place, prompt, completion in rows
         )
     except (sqlite3.Error, ValidationError) as error:
         raise DataError(f"{path} cannot be read: {error}", remedy) from error

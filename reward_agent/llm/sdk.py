@@ -37,7 +37,7 @@ from reward_agent.llm.failures import (
 from reward_agent.llm.models import count_usage, load_models
 from reward_agent.llm.provider import PROVIDERS, ProviderOptions
 
-Event = dict[str, Any]
+WireEvent = dict[str, Any]
 
 _CONNECT_S = 10.0
 _STOP_REASONS: dict[str, StopReason] = {
@@ -138,7 +138,7 @@ class SdkChatModel(ABC):
         """
 
     @abstractmethod
-    def _read(self, body: Event) -> WireReply | None:
+    def _read(self, body: WireEvent) -> WireReply | None:
         """Read a reply that came in one piece; None if it is none.
 
         Raises:
@@ -199,7 +199,7 @@ class SdkChatModel(ABC):
                 raise explain_deadline(self.provider, self._options.deadline_s)
             yield event
 
-    def _parse(self, text: str) -> Event:
+    def _parse(self, text: str) -> WireEvent:
         """Parse a body that came with success."""
         if "<html" in text.lower() or "<!doctype" in text.lower():
             what = "a web page instead of JSON"
@@ -242,7 +242,7 @@ def find_in(*paths: str) -> Any:
     return Field(None, validation_alias=AliasChoices(*places))
 
 
-def read_event(event: Any) -> Event:
+def read_event(event: Any) -> WireEvent:
     """Return an event of a stream as it was sent.
 
     Raises:
@@ -250,7 +250,7 @@ def read_event(event: Any) -> Event:
     """
     if not hasattr(event, "to_dict"):
         raise ValueError("an event that is not an object")
-    sent: Event = event.to_dict(warnings=False)
+    sent: WireEvent = event.to_dict(warnings=False)
     return sent
 
 

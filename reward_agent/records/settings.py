@@ -50,7 +50,7 @@ def setting(
         default: its value where nobody says anything.
         description: what it is, for ``--help`` and for messages.
         is_personal: whether it is of this person and machine (isolation, addresses, keys, money)
-            and not of the search; a run that is repeated takes the former from whoever repeats it.
+            and not of the run; a run that is repeated takes the former from whoever repeats it.
         changes_on_resume: whether a run that is taken up again may have another value.
         in_digest: whether it decides what comes out of a run, and with it the identity of a job of
             a sweep; if not, only how and where it runs.
@@ -166,7 +166,7 @@ class PlaceSettings(ClusterSettings):
     sandbox: Literal["strict", "default", "any", "off"] = place_setting(
         "default", "isolation of generated code; any: whatever is to be had"
     )
-    training_timeout_s: float = place_setting(7200, "wall-clock limit of one training", gt=0)
+    training_timeout_s: float = place_setting(7200, "wall-clock limit of one job", gt=0)
     memory_mib: int = place_setting(4096, "memory limit of one child", ge=256)
     video: bool = setting(True, "render a video of the best policies", in_digest=False)
     video_quality: VideoQuality = setting(
@@ -204,7 +204,7 @@ def list_settings(**facts: bool) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class ResolvedSettings:
-    """A configuration with the origin of each of its values."""
+    """Settings with the origin of each of its values."""
 
     settings: RunSettings
     sources: dict[str, str]
@@ -305,12 +305,12 @@ def _read_file(path: Path) -> dict[str, Any]:
 
 
 def change_settings(
-    config: Mapping[str, Any], changes: Mapping[str, Any], place: str
+    settings: Mapping[str, Any], changes: Mapping[str, Any], place: str
 ) -> RunSettings:
     """Return the settings of a run that is taken up again.
 
     Args:
-        config: those that it was made with, by their names.
+        settings: those that it was made with, by their names.
         changes: those that are to be others.
         place: where the former are written, for messages.
 
@@ -324,7 +324,7 @@ def change_settings(
             "start a new run, or leave the setting out",
         )
     try:
-        return RunSettings.model_validate({**config, **changes})
+        return RunSettings.model_validate({**settings, **changes})
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(map(str, first["loc"]))

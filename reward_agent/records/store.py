@@ -143,7 +143,7 @@ class Winner(Record):
     """The program that the run ends with.
 
     ``task_score`` is the mean over the confirmations: seeds that took no part in the choice of the
-    two best. Without confirmations it is the score of the search itself, and ``is_confirmed`` is
+    two best. Without confirmations it is the score in the run itself, and ``is_confirmed`` is
     False.
     """
 

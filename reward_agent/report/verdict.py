@@ -90,7 +90,7 @@ def find_headline(view: RunView) -> tuple[float | None, float | None]:
 
 
 def describe_choice(view: RunView) -> str:
-    """Say why the winner is not the program with the highest score of the search, if it is not."""
+    """Say why the winner is not the program with the highest score of the run, if it is not."""
     scored = [item for item in view.candidates if item.score is not None]
     top = max(scored, key=lambda item: rank_value(item.score), default=None)
     winner = view.run.winner
@@ -103,7 +103,7 @@ def describe_choice(view: RunView) -> str:
     ]
     reached = f"only {shorten(sum(again) / len(again))}" if again else "no score"
     return (
-        f"In the search {top.id} scored more, {shorten(top.score or 0.0)} {view.run.task.unit}; "
+        f"In the run {top.id} scored more, {shorten(top.score or 0.0)} {view.run.task.unit}; "
         f"trained again it reached {reached}."
     )
 
@@ -113,7 +113,7 @@ def _describe_seeds(view: RunView) -> str:
     if winner is not None and winner.is_confirmed:
         n = len(winner.task_scores)
         return f"confirmed by training it again with {_count(n, 'fresh seed', 'fresh seeds')}"
-    return "with the seed of the search, not confirmed by another training"
+    return "with the run's own seed, not confirmed by another training"
 
 
 def describe_episodes(evaluation: Evaluation) -> str:

@@ -65,7 +65,7 @@ class RunView:
         video: bytes of the best policy's animated WebP, or None.
         video_note: why there is none.
         strip: bytes of the picture with key moments of the same episode, or None.
-        metric_source: the metric that judged the run, if there is one.
+        metric_source: the metric that scored the run, if there is one.
         costs: what its language model was paid.
     """
 

@@ -1,1 +1,1 @@
-"""The stages of one iteration, in order: draft, train, judge, explain."""
+"""The stages of one iteration, in order: draft, train, evaluate, explain."""

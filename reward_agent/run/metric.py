@@ -1,4 +1,4 @@
-"""Metric: how a run is judged, chosen before anything is trained.
+"""Metric: how a run is scored, chosen before anything is trained.
 
 A task brings its metric, a person may bring one, and for a sentence the Designer proposes one,
 which is generated code: it runs sandboxed over recorded episodes and is taken only when accepted.

@@ -138,7 +138,7 @@ class Repeated:
     Args:
         run: its record.
         provider: the provider that names it for good, also where ``last`` was given.
-        metric: source of the metric that it was judged by, or None.
+        metric: source of the metric that it was scored by, or None.
     """
 
     run: RunRecord

@@ -113,7 +113,7 @@ def train(
 
     Args:
         env: name or folder of the environment.
-        task: name of a task, or a sentence (then ``metric`` says how it is judged).
+        task: name of a task, or a sentence (then ``metric`` says how it is scored).
         source: text of the program; the task's reference reward by default.
         metric: a ``metric.py`` of your own.
         folder: where the training is kept; a new folder under ``./runs`` by default.

@@ -98,7 +98,7 @@ def _explain_no_candidate(run: ActiveRun, candidates: list[Candidate]) -> tuple[
     outcomes = [candidate.outcome for candidate in candidates]
     common = max(set(outcomes), key=outcomes.count)
     return (
-        f"no candidate passed: {len(outcomes)} of {len(outcomes)} programs ended before a "
+        f"no candidate passed: all {len(outcomes)} programs ended before a "
         f"result, most often '{common}'",
         f"reword the task, use another model, or go on with "
         f"`{run.store.resume_command} --iterations "
@@ -148,7 +148,7 @@ def _evaluate(
     evaluated = evaluate_training(
         run, job_dir, entrant.training_dir, result, caption, is_filmed=False
     )
-    # The Designer is shown the episodes of the search's seed.
+    # The Designer is shown the episodes of the run's seed.
     _keep_first_episode(job_dir / TRAJECTORIES_FILE)
     return evaluated
 
@@ -200,7 +200,7 @@ def make_winner(
     Args:
         store: the run's directory.
         chosen: whose program it is.
-        seed: seed of the search.
+        seed: seed of the run.
         confirmations: trainings with fresh seeds.
     """
     policies = {seed: chosen.evaluation}

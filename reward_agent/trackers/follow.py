@@ -8,9 +8,8 @@ import json
 import math
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from reward_agent.designers.brief import HistoryEntry
 from reward_agent.designers.history import read_history
@@ -195,9 +194,9 @@ class TrackedRun:
         run = store.read_run()
         for name, opener in self._openers.items():
             folder = store.dir / TRACKING_DIR / name
-            config: Mapping[str, Any] = {"env": run.card.name, "task": run.task.name, **run.config}
+            settings = {"env": run.card.name, "task": run.task.name, **run.config}
             try:
-                self._logs[name] = RunLog(store, folder, opener(run.id, folder, config))
+                self._logs[name] = RunLog(store, folder, opener(run.id, folder, settings))
             except Exception as error:  # a stranger's package, a server that is away
                 listen(Warned(_blame(name, error)))
 

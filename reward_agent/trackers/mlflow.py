@@ -42,7 +42,7 @@ class MLflowTracker:
         self._client.set_terminated(self._run)
 
 
-def open_tracker(run_id: str, folder: Path, config: Mapping[str, Any]) -> MLflowTracker:
+def open_tracker(run_id: str, folder: Path, settings: Mapping[str, Any]) -> MLflowTracker:
     """Open a run of MLflow; one that is resumed goes on where it was."""
     uri = os.environ.get("MLFLOW_TRACKING_URI")
     if uri is None:
@@ -57,6 +57,6 @@ def open_tracker(run_id: str, folder: Path, config: Mapping[str, Any]) -> MLflow
     if found:
         return MLflowTracker(client, found[0].info.run_id)
     run = client.create_run(experiment, tags={"mlflow.runName": run_id}).info.run_id
-    for name, value in config.items():
+    for name, value in settings.items():
         client.log_param(run, name, str(value)[:_MAX_PARAMETER_CHARS])
     return MLflowTracker(client, run)

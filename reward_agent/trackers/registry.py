@@ -28,13 +28,13 @@ class Tracker(Protocol):
 class Opener(Protocol):
     """The factory of a tracker: makes one for a run."""
 
-    def __call__(self, run_id: str, folder: Path, config: Mapping[str, Any]) -> Tracker:
+    def __call__(self, run_id: str, folder: Path, settings: Mapping[str, Any]) -> Tracker:
         """Open a tracker.
 
         Args:
             run_id: name of the run.
             folder: the tracker's own, in the run's directory.
-            config: settings of the run.
+            settings: those of the run.
         """
 
 

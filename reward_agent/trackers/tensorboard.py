@@ -76,8 +76,8 @@ def _make_gif(path: Path) -> tuple[bytes, tuple[int, int]]:
     return buffer.getvalue(), size
 
 
-def open_tracker(run_id: str, folder: Path, config: Mapping[str, Any]) -> TensorBoardTracker:
+def open_tracker(run_id: str, folder: Path, settings: Mapping[str, Any]) -> TensorBoardTracker:
     """Open TensorBoard's folder of a run."""
     tracker = TensorBoardTracker(folder)
-    tracker.log_text("config", "\n".join(f"{name} = {value}" for name, value in config.items()))
+    tracker.log_text("config", "\n".join(f"{name} = {value}" for name, value in settings.items()))
     return tracker

@@ -44,7 +44,7 @@ class WandbTracker:
         self._run.finish()
 
 
-def open_tracker(run_id: str, folder: Path, config: Mapping[str, Any]) -> WandbTracker:
+def open_tracker(run_id: str, folder: Path, settings: Mapping[str, Any]) -> WandbTracker:
     """Open a run of Weights & Biases; one that is resumed goes on where it was."""
     folder.mkdir(parents=True, exist_ok=True)
     identity = "".join(char if char.isalnum() or char in "-_" else "-" for char in run_id)
@@ -53,7 +53,7 @@ def open_tracker(run_id: str, folder: Path, config: Mapping[str, Any]) -> WandbT
         id=identity[-120:],
         name=run_id,
         dir=str(folder),
-        config=dict(config),
+        config=dict(settings),
         resume="allow",
         settings=wandb.Settings(silent=True, console="off"),
     )

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from reward_agent.errors import DataError
-from reward_agent.evaluation.metrics import Decision, Metric, compile_metric, load_decision
+from reward_agent.evaluation.metrics import Decision, MetricFunction, compile_metric, load_decision
 from reward_agent.evaluation.rollout import Actor, KeptSimulations, Rollout, roll_out
 from reward_agent.evaluation.scoring import (
     drop_parts,
@@ -71,7 +71,7 @@ class _Jury:
         self,
         job: EvaluateJob,
         policies: Sequence[Actor],
-        metric: Metric | None,
+        metric: MetricFunction | None,
         is_decided: Decision | None,
     ) -> None:
         self._job, self._policies, self._metric = job, policies, metric

@@ -95,7 +95,7 @@ def test_check_reads_standard_input_and_answers_in_json(
 
 
 def test_answer_of_check_has_the_schema_that_it_prints(tmp_path: Path) -> None:
-    from reward_agent.types import CheckAnswer
+    from reward_agent.cli.single import CheckAnswer
 
     schema = json.loads(run("check", "-", "--env", "hopper", "--json-schema", cwd=tmp_path).stdout)
     assert schema == CheckAnswer.model_json_schema(mode="serialization")

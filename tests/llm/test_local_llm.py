@@ -142,5 +142,5 @@ def test_poor_programs_do_not_sink_the_loop(provider, server, tmp_path):
         assert run.winner is not None
     else:
         assert len(candidate.attempts) == 1
-        assert "no candidate passed: 1 of 1 programs ended before a result" in message
+        assert "no candidate passed: all 1 programs ended before a result" in message
         assert str(candidate.outcome) in message

@@ -52,7 +52,7 @@ const told = {
   drafted: (event) => showStage(event.id + ": " + event.outcome.text),
   trained_until: (event) => {
     document.getElementById("job-" + event.candidate + "-" + event.seed)?.remove();
-    showStage(event.candidate + ": judged on fresh episodes …");
+    showStage(event.candidate + ": evaluated on fresh episodes …");
   },
   concluded: (event) => showStage(event.candidate + ": " + event.outcome.text),
   retry: (event) => showStage("waiting: " + event.reason),
