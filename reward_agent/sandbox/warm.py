@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -45,7 +46,7 @@ class WarmProcess:
     def kill(self) -> None:
         """Kill the process itself."""
         with contextlib.suppress(ProcessLookupError):
-            os.kill(self.pid, 9)
+            os.kill(self.pid, signal.SIGKILL)
 
     def wait(self, timeout: float | None = None) -> int:
         """Wait for the end of the process, which is under way, and return its exit code."""
@@ -105,10 +106,12 @@ class WarmServer:
     def reap(self, pid: int) -> int:
         """Return the exit code of a child that has been killed or has ended.
 
-        Raises:
-            OSError: the server is gone.
+        Without its server that is unknown; the server's end has killed it, if nothing did before.
         """
-        return int(self._ask({"reap": pid})["status"])
+        try:
+            return int(self._ask({"reap": pid})["status"])
+        except OSError:
+            return -signal.SIGKILL
 
     def close(self) -> None:
         """End the server, and with it what it started."""
@@ -134,8 +137,16 @@ class WarmServer:
 
     def _ask(self, request: dict[str, Any], descriptors: list[int] | None = None) -> dict[str, Any]:
         with self._lock:
-            socket.send_fds(self._channel, [json.dumps(request).encode()], descriptors or [])
-            return self._read()
+            try:
+                socket.send_fds(self._channel, [json.dumps(request).encode()], descriptors or [])
+                return self._read()
+            except OSError:
+                # A late answer would be taken for the next one's, and a late child would share the
+                # folder of the one that starts cold: jobs under way are run again, cold.
+                self._is_ready = False
+                self._process.kill()
+                self._process.wait()
+                raise
 
     def _read(self) -> dict[str, Any]:
         message = self._channel.recv(_MAX_ANSWER)

@@ -9,7 +9,7 @@ import time
 import pytest
 from support.hostile import make_hostile_job, make_hostile_server, run_hostile_job, said
 
-from reward_agent.records.jobs import Limits
+from reward_agent.records.jobs import KILLED_FROM_OUTSIDE, Limits
 from reward_agent.sandbox.runner import run_job
 from reward_agent.sandbox.warm import make_warm_server
 
@@ -78,6 +78,33 @@ def test_without_its_server_a_child_starts_cold(tmp_path):
     assert said(run_hostile_job(tmp_path / "one", "report = 1", warm=server)) == "1"
     os.kill(server.pid, signal.SIGKILL)
     assert said(run_hostile_job(tmp_path / "two", "report = 2", warm=server)) == "2"
+    server.close()
+
+
+def test_a_server_that_answers_late_is_given_up(tmp_path):
+    server = make_hostile_server()
+    assert said(run_hostile_job(tmp_path / "one", "report = 1", warm=server)) == "1"
+    server._channel.settimeout(0.2)
+    os.kill(server.pid, signal.SIGSTOP)
+    assert said(run_hostile_job(tmp_path / "two", "report = 2", warm=server)) == "2"
+    with pytest.raises(ProcessLookupError):  # nor will it ever start a second child there
+        os.kill(server.pid, signal.SIGCONT)
+    tell = "import os\nreport = os.getppid()"
+    assert said(run_hostile_job(tmp_path / "three", tell, warm=server)) == str(os.getpid())
+    server.close()
+
+
+def test_a_job_whose_server_is_given_up_is_killed_from_outside(tmp_path):
+    server = make_hostile_server()
+    exits = []
+    job = make_hostile_job(tmp_path, "import time\nopen('begun', 'w')\ntime.sleep(20)")
+    thread = threading.Thread(target=lambda: exits.append(run_job(job, tmp_path, warm=server)))
+    thread.start()
+    while not (tmp_path / "begun").exists():
+        time.sleep(0.05)
+    os.kill(server.pid, signal.SIGKILL)
+    thread.join(30)
+    assert [job_exit.outcome for job_exit in exits] == [KILLED_FROM_OUTSIDE]
     server.close()
 
 
