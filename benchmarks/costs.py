@@ -33,7 +33,8 @@ from reward_agent.records.jobs import PROGRAM_FILE, Limits, ProbeJob
 from reward_agent.records.store import load_run
 from reward_agent.records.timing import find_waste
 from reward_agent.rewards.checks import check_program
-from reward_agent.rewards.program import CompiledReward, StepReward, load_functions, warm_numpy
+from reward_agent.rewards.facade import warm_numpy
+from reward_agent.rewards.program import CompiledReward, StepReward, load_functions
 from reward_agent.rewards.source import find_read_fields
 from reward_agent.sandbox.child import measure_folder, read_process
 from reward_agent.simulation.backends import make_simulation

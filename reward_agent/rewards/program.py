@@ -31,7 +31,7 @@ from reward_agent.rewards.contract import (
     check_terms,
     normalize_term_names,
 )
-from reward_agent.rewards.facade import FILE_NAME, freeze, make_globals, warm_numpy
+from reward_agent.rewards.facade import FILE_NAME, freeze, make_globals
 from reward_agent.rewards.language import (
     MEMORY_ENTRY,
     MEMORY_PARAMETER,
@@ -44,15 +44,6 @@ from reward_agent.types import RewardProgram
 
 # Processor time that one call of generated code may take, for a thousand rows at most.
 MAX_CALL_S = 2.0
-
-__all__ = [
-    "CompiledReward",
-    "ContractError",
-    "StepReward",
-    "compile_program",
-    "load_functions",
-    "warm_numpy",
-]
 
 
 class _CallTookTooLong(BaseException):
@@ -113,18 +104,13 @@ class _Reporting:
             message = f"{self._where} took more than {MAX_CALL_S:g} s{place}"
             raise ContractError("contract/time", message, _SHORTER, line) from None
         message = f"{self._where} raised {type(error).__name__}{place}: {error}"
-        raise ContractError(_name_failure(error), message, _REMEDY, line) from None
+        is_write = isinstance(error, ValueError) and "read-only" in str(error)
+        rule = "contract/writes-input" if is_write else "contract/exception"
+        raise ContractError(rule, message, _REMEDY, line) from None
 
 
 _SHORTER = "compute with whole arrays; loop over short ranges only"
 _REMEDY = "compute with whole arrays of shape (N,) and (N, k), and write into arrays of your own"
-
-
-def _name_failure(error: BaseException | None) -> str:
-    """Return the rule that an exception breaks."""
-    if isinstance(error, ValueError) and "read-only" in str(error):
-        return "contract/writes-input"
-    return "contract/exception"
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ Each check takes a fresh copy of the program, so that none disturbs another.
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -120,7 +121,10 @@ class Trial:
         reward = self.make_reward()
         results = [_call(reward, step) for step in (first, first, other, first)]
         results.append(_call(self.make_reward(), first))
-        if not all(_is_same(results[0], results[index]) for index in (1, 3, 4)):
+        rows = np.arange(len(first.action))
+        if not all(
+            _is_close(results[index], results[0], rows, rtol=0, atol=0) for index in (1, 3, 4)
+        ):
             yield _finding(
                 "not-deterministic",
                 "error",
@@ -197,19 +201,15 @@ def pay_steps(reward: CompiledReward, steps: Sequence[Transition]) -> Iterator[S
         ContractError: the program fails or breaks the contract.
     """
     reward.begin(steps[0].state)
-    for index, step in enumerate(steps):
+    for step, following in itertools.zip_longest(steps, steps[1:]):
         yield reward.step(step.state, step.action, step.next_state, step.terminated)
-        _restart(reward, steps, index)
+        if following is not None:
+            reward.restart(np.flatnonzero(step.terminated), following.state)
 
 
 def _resize(step: Transition, n_sims: int) -> Transition:
     """Return a step of another number of simulations: the first, or all of them again."""
     return step.take(np.arange(n_sims) % len(step.action))
-
-
-def _restart(reward: CompiledReward, steps: Sequence[Transition], index: int) -> None:
-    if index + 1 < len(steps):
-        reward.restart(np.flatnonzero(steps[index].terminated), steps[index + 1].state)
 
 
 def _call(reward: CompiledReward, step: Transition) -> StepReward:
@@ -228,21 +228,15 @@ def _collect(findings: Iterator[Finding]) -> list[Finding]:
     return collected
 
 
-def _is_same(one: StepReward, two: StepReward) -> bool:
-    return (
-        one.terms.keys() == two.terms.keys()
-        and np.array_equal(one.reward, two.reward)
-        and all(np.array_equal(values, two.terms[name]) for name, values in one.terms.items())
-    )
-
-
-def _is_close(part: StepReward, whole: StepReward, ids: Array) -> bool:
+def _is_close(
+    part: StepReward, whole: StepReward, ids: Array, *, rtol: float = 1e-7, atol: float = 1e-9
+) -> bool:
     """Whether the rows ``ids`` of the whole pay what the part does, up to summation order."""
     if part.terms.keys() != whole.terms.keys():
         return False
     pairs = [(part.reward, whole.reward)]
     pairs += [(part.terms[name], whole.terms[name]) for name in whole.terms]
-    return all(np.allclose(a, b[ids], rtol=1e-7, atol=1e-9) for a, b in pairs)
+    return all(np.allclose(a, b[ids], rtol=rtol, atol=atol) for a, b in pairs)
 
 
 def _time_call(reward: CompiledReward, step: Transition) -> float:
@@ -351,7 +345,10 @@ def _roll_out(card: EnvCard, seed: int, n_sims: int, n_steps: int) -> list[Trans
             action = generator.uniform(low, high, size=(n_sims, card.n_actions))
         simulation.step(action)
         next_state, terminated = simulation.read_state(), simulation.find_terminated().copy()
-        steps.append(_freeze(Transition(state, action.copy(), next_state, terminated)))
+        step = Transition(state, action.copy(), next_state, terminated)
+        # Read-only, as its states are: it is shared.
+        step.action.flags.writeable = step.terminated.flags.writeable = False
+        steps.append(step)
         state = next_state
         if terminated.any():
             simulation.reset(np.flatnonzero(terminated))
@@ -359,41 +356,20 @@ def _roll_out(card: EnvCard, seed: int, n_sims: int, n_steps: int) -> list[Trans
     return steps
 
 
-def _freeze(step: Transition) -> Transition:
-    """Make a step read-only, as its states are: it is shared."""
-    step.action.flags.writeable = step.terminated.flags.writeable = False
-    return step
-
-
 def make_extremes(card: EnvCard, real: Transition) -> Iterator[tuple[str, Transition]]:
     """Yield steps at the edges of what fields can be, with a name for each.
 
     A distance of zero, a range's end, no motion at all: where 1/x, logarithms and exponents break.
     """
-    yield "nothing moved and no action", _stand_still(real)
-    yield "every field zero (the goal itself, for a distance)", _fill(card, real, _zero)
-    yield "every field at its lower end", _fill(card, real, _lower)
-    yield "every field at its upper end", _fill(card, real, _upper)
+    nothing, nobody = np.zeros_like(real.action), np.zeros_like(real.terminated)
+    yield "nothing moved and no action", Transition(real.state, nothing, real.state, nobody)
+    zeros = _fill(card, real, lambda lower, upper: 0.0)
+    yield "every field zero (the goal itself, for a distance)", zeros
+    yield "every field at its lower end", _fill(card, real, lambda lower, upper: lower)
+    yield "every field at its upper end", _fill(card, real, lambda lower, upper: upper)
 
 
-def _stand_still(real: Transition) -> Transition:
-    nobody = np.zeros_like(real.terminated)
-    return Transition(real.state, np.zeros_like(real.action), real.state, nobody)
-
-
-def _zero(lower: float, upper: float) -> float:
-    return 0.0
-
-
-def _lower(lower: float, upper: float) -> float:
-    return lower
-
-
-def _upper(lower: float, upper: float) -> float:
-    return upper
-
-
-def _fill(card: EnvCard, real: Transition, choose: Any) -> Transition:
+def _fill(card: EnvCard, real: Transition, choose: Callable[[float, float], float]) -> Transition:
     """Return a step in which each field has one value everywhere; ranges are those of the card."""
     ranges = {field.name: field.range for field in card.state}
     fields = {}

@@ -9,7 +9,7 @@ import sys
 from dataclasses import dataclass
 from typing import Any
 
-from reward_agent.plugins import Plugin, Seam
+from reward_agent.plugins import Seam
 from reward_agent.sandbox.environment import find_import_roots
 from reward_agent.sandbox.filter import find_architecture
 from reward_agent.sandbox.isolation import try_seal
@@ -58,7 +58,8 @@ def survey_members(seam: Seam[Any]) -> list[Mechanism]:
     for row in seam.own:
         if not row.package and not row.commands:
             continue
-        detail = f"needs {row.missing}: {row.way_out}" if row.missing else _find_version(row)
+        found = _find_version(row.package) or "found"
+        detail = f"needs {row.missing}: {row.way_out}" if row.missing else found
         covers = f"{seam.noun} {row.name} (optional)"
         rows.append(Mechanism(row.package or row.name, covers, not row.missing, detail))
     for name, entry in seam.strangers.items():
@@ -66,11 +67,11 @@ def survey_members(seam: Seam[Any]) -> list[Mechanism]:
     return rows
 
 
-def _find_version(row: Plugin) -> str:
+def _find_version(package: str) -> str | None:
     try:
-        return importlib.metadata.version(row.package) if row.package else "found"
+        return importlib.metadata.version(package) if package else None
     except importlib.metadata.PackageNotFoundError:
-        return "found"
+        return None
 
 
 def _survey_isolation() -> list[Mechanism]:
@@ -138,10 +139,7 @@ def _survey_python() -> list[Mechanism]:
         Mechanism("processor", "trainings side by side", True, f"{os.cpu_count()} cores"),
     ]
     for name, purpose in _PACKAGES.items():
-        try:
-            version = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            rows.append(Mechanism(name, purpose, False, f"pip install {name}"))
-        else:
-            rows.append(Mechanism(name, purpose, True, version))
+        version = _find_version(name)
+        detail = version or f"pip install {name}"
+        rows.append(Mechanism(name, purpose, version is not None, detail))
     return rows

@@ -9,7 +9,8 @@ from reward_agent.learning.curves import make_term_curves, make_training_points
 from reward_agent.learning.learner import TrainingFailure
 from reward_agent.learning.trainer import Trainer
 from reward_agent.records.jobs import TrainJob
-from reward_agent.rewards.program import ContractError, compile_program
+from reward_agent.rewards.contract import ContractError
+from reward_agent.rewards.program import compile_program
 from reward_agent.rewards.source import find_read_fields
 from reward_agent.simulation.backends import make_simulation
 from reward_agent.simulation.vec_env import RewardVecEnv

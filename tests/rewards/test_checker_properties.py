@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from support.rewards import make_card, make_state, read_cases, takes_less_than
 
 from reward_agent.rewards.checks import MAX_FINDINGS, check_metric, check_program
+from reward_agent.rewards.contract import ContractError
 from reward_agent.rewards.language import MAX_SOURCE_CHARS
-from reward_agent.rewards.program import CompiledReward, ContractError, load_functions
+from reward_agent.rewards.program import CompiledReward, load_functions
 from reward_agent.rewards.source import parse_source
 from reward_agent.types import RewardProgram
 

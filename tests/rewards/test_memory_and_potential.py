@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from support.rewards import make_card, make_state
 
-from reward_agent.rewards.program import ContractError, compile_program
+from reward_agent.rewards.contract import ContractError
+from reward_agent.rewards.program import compile_program
 from reward_agent.simulation.state import State
 
 N = 6

@@ -8,14 +8,13 @@ import pytest
 from support.rewards import make_card, make_state, read_cases, read_corpus
 
 from reward_agent.rewards import language
-from reward_agent.rewards.facade import MATH, NUMPY, make_globals
+from reward_agent.rewards.contract import ContractError
+from reward_agent.rewards.facade import MATH, NUMPY, make_globals, warm_numpy
 from reward_agent.rewards.library import LIBRARY
 from reward_agent.rewards.program import (
     CompiledReward,
-    ContractError,
     compile_program,
     load_functions,
-    warm_numpy,
 )
 from reward_agent.simulation.state import State
 
