@@ -202,7 +202,16 @@ class EnvCard(FileRecord):
     @property
     def fields(self) -> tuple[StateField, ...]:
         """Every field of a ``State``: those of the card and ``observation``."""
-        return (*self.state, self._observation_field())
+        observation = StateField(
+            name="observation",
+            source=f"concat({', '.join(self.observation)})",
+            group="observation",
+            size=self.observation_size,
+            unit="mixed",
+            range=self.observation_range,
+            doc="what the policy sees",
+        )
+        return (*self.state, observation)
 
     @property
     def for_designer(self) -> EnvCard:
@@ -221,17 +230,6 @@ class EnvCard(FileRecord):
                 return field
         raise UnknownNameError("state field", name, [field.name for field in self.fields])
 
-    def _observation_field(self) -> StateField:
-        return StateField(
-            name="observation",
-            source=f"concat({', '.join(self.observation)})",
-            group="observation",
-            size=self.observation_size,
-            unit="mixed",
-            range=self.observation_range,
-            doc="what the policy sees",
-        )
-
     @model_validator(mode="after")
     def _check_names(self) -> Self:
         names = [field.name for field in self.state]
@@ -245,12 +243,12 @@ class EnvCard(FileRecord):
         return self
 
 
-def list_envs(envs_dir: Path | None = None) -> list[str]:
+def list_envs() -> list[str]:
     """Return the names of the environments in the folder of environments."""
-    return sorted(path.parent.name for path in find_envs_dir(envs_dir).glob(f"*/{CARD_FILE}"))
+    return sorted(path.parent.name for path in find_envs_dir().glob(f"*/{CARD_FILE}"))
 
 
-def load_env(name_or_path: str | Path, envs_dir: Path | None = None) -> EnvCard:
+def load_env(name_or_path: str | Path) -> EnvCard:
     """Load a card by the name of its environment, or by the path of its folder or file.
 
     Raises:
@@ -258,16 +256,17 @@ def load_env(name_or_path: str | Path, envs_dir: Path | None = None) -> EnvCard:
         DataError: the card is not right; the message names the file and the key.
     """
     text = str(name_or_path)
-    known = list_envs(envs_dir)
+    known = list_envs()
     if text not in known or isinstance(name_or_path, Path):
         if _is_path(name_or_path):
             return _load_from_path(Path(text).expanduser().resolve())
         raise UnknownNameError("environment", text, known)
-    folder = find_envs_dir(envs_dir) / text
+    folder = find_envs_dir() / text
     card = _read_card(folder / CARD_FILE)
+    if card.model.file is None:
+        return card
     # A child finds what belongs to a card by the card alone.
-    is_elsewhere = card.model.file is not None or envs_dir is not None
-    return card.model_copy(update={"folder": str(folder.resolve())}) if is_elsewhere else card
+    return card.model_copy(update={"folder": str(folder.resolve())})
 
 
 def _is_path(name_or_path: str | Path) -> bool:
@@ -284,11 +283,10 @@ def _load_from_path(path: Path) -> EnvCard:
     return _read_card(file).model_copy(update={"folder": str(file.parent)})
 
 
-def find_env_dir(card: EnvCard | str, envs_dir: Path | None = None) -> Path:
+def find_env_dir(card: EnvCard | str) -> Path:
     """Return the folder of a card, where its model and its tasks lie."""
-    if isinstance(card, EnvCard):
-        return Path(card.folder) if card.folder else find_envs_dir(envs_dir) / card.name
-    return find_env_dir(load_env(card, envs_dir))
+    known = card if isinstance(card, EnvCard) else load_env(card)
+    return Path(known.folder) if known.folder else find_envs_dir() / known.name
 
 
 def _read_card(path: Path) -> EnvCard:
@@ -303,7 +301,7 @@ def _read_card(path: Path) -> EnvCard:
     if isinstance(data.get("state"), dict):
         data["state"] = _flatten_groups(data["state"])
     try:
-        card = EnvCard.model_validate({"name": _make_name(path.parent), **data})
+        card = EnvCard.model_validate({"name": make_identifier(path.parent.name, "env"), **data})
         card.learner.check()
     except ValidationError as error:
         raise _explain(path, error.errors()[0], data) from error
@@ -312,10 +310,10 @@ def _read_card(path: Path) -> EnvCard:
     return card
 
 
-def _make_name(folder: Path) -> str:
-    """Return the name of a card that does not say its own: that of its folder, as an identifier."""
-    name = re.sub(r"[^a-z0-9]+", "_", folder.name.lower()).strip("_")
-    return name if name[:1].isalpha() else f"env_{name}".rstrip("_")
+def make_identifier(text: str, kind: str, max_chars: int | None = None) -> str:
+    """Return a name made of the first words of a text; its kind in front if no letter is."""
+    name = "_".join(re.findall(r"[a-z0-9]+", text.lower()))[:max_chars].strip("_")
+    return name if name[:1].isalpha() else f"{kind}_{name}".strip("_")
 
 
 def _flatten_groups(groups: dict[str, Any]) -> list[Any]:

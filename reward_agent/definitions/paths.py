@@ -10,14 +10,14 @@ from reward_agent.errors import UsageError
 _PACKAGE_DIR = Path(__file__).resolve().parents[1]
 
 
-def find_prompts_dir(option: Path | None = None) -> Path:
+def find_prompts_dir() -> Path:
     """Return the folder of prompt templates."""
-    return _find_data_dir("prompts", option)
+    return _find_data_dir("prompts")
 
 
-def find_envs_dir(option: Path | None = None) -> Path:
+def find_envs_dir() -> Path:
     """Return the folder of environment cards."""
-    return _find_data_dir("envs", option)
+    return _find_data_dir("envs")
 
 
 def find_runs_dir(option: Path | None = None) -> Path:
@@ -29,11 +29,10 @@ def find_runs_dir(option: Path | None = None) -> Path:
     return folder
 
 
-def _find_data_dir(name: str, option: Path | None) -> Path:
-    """Look in the option, the environment variable, the checkout, then the wheel's copy."""
+def _find_data_dir(name: str) -> Path:
+    """Look in the environment variable, the checkout, then the wheel's copy."""
     variable = f"REWARD_AGENT_{name.upper()}_DIR"
-    explicit = option or os.environ.get(variable)
-    if explicit:
+    if explicit := os.environ.get(variable):
         folder = Path(explicit).expanduser().resolve()
         if not folder.is_dir():
             raise UsageError(

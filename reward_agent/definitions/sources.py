@@ -18,7 +18,7 @@ Nothing here imports MuJoCo, so that a card can be read without it; a back end c
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -106,28 +106,26 @@ def parse_source(text: str) -> Source:
     return _Parser(text).parse()
 
 
+def find_leaves(source: Source) -> Iterator[Array | Attribute | Measure]:
+    """Yield every measurement that a source is made of."""
+    if isinstance(source, Call):
+        for part in source.sources:
+            yield from find_leaves(part)
+    elif isinstance(source, Indexed):
+        yield from find_leaves(source.source)
+    else:
+        yield source
+
+
 def find_measures(source: Source) -> set[Measure]:
     """Return every measure that a source is made of."""
-    if isinstance(source, Measure):
-        return {source}
-    if isinstance(source, Indexed):
-        return find_measures(source.source)
-    if isinstance(source, Call):
-        return set().union(*(find_measures(part) for part in source.sources))
-    return set()
+    return {leaf for leaf in find_leaves(source) if isinstance(leaf, Measure)}
 
 
 def is_derived(source: Source) -> bool:
     """Return whether a source needs more than what the integrator keeps."""
-    if isinstance(source, Array):
-        return source.name not in INTEGRATED
-    if isinstance(source, Attribute):
-        return source.attribute not in INTEGRATED
-    if isinstance(source, Indexed):
-        return is_derived(source.source)
-    if isinstance(source, Call):
-        return any(is_derived(part) for part in source.sources)
-    return True
+    names = {getattr(leaf, "attribute", leaf.name) for leaf in find_leaves(source)}
+    return bool(find_measures(source)) or not names <= INTEGRATED
 
 
 class _Parser:
@@ -171,19 +169,12 @@ class _Parser:
         if not self._take(mark):
             raise self._error(f"{mark!r}")
 
-    def _take_name(self, what: str) -> str:
+    def _take_name(self, what: str, kinds: Collection[str] = ("name", "quoted")) -> str:
         kind, text = self._peek()
-        if kind not in ("name", "quoted"):
+        if kind not in kinds:
             raise self._error(what)
         self._next += 1
         return text
-
-    def _take_number(self) -> float:
-        kind, text = self._peek()
-        if kind != "number":
-            raise self._error("a number")
-        self._next += 1
-        return float(text)
 
     def _error(self, expected: str) -> DataError:
         kind, text = self._peek()
@@ -245,7 +236,7 @@ class _Parser:
         for i in range(count):
             if i:
                 self._expect(",")
-            numbers.append(self._take_number())
+            numbers.append(float(self._take_name("a number", ["number"])))
         return tuple(numbers)
 
     def _parse_index(self) -> int | slice:
@@ -260,9 +251,9 @@ class _Parser:
         return slice(start, stop)
 
     def _parse_bound(self) -> int | None:
-        if self._peek()[0] != "number":
+        kind, text = self._peek()
+        if kind != "number":
             return None
-        text = self._peek()[1]
         if not re.fullmatch(r"-?\d+", text):
             raise self._error("a whole number")
         self._next += 1

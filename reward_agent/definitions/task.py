@@ -9,10 +9,10 @@ may be another task's.
 from __future__ import annotations
 
 import ast
-import re
 import tomllib
 import warnings
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from reward_agent.definitions.card import (
     TrainingBudget,
     find_env_dir,
     load_env,
+    make_identifier,
 )
 from reward_agent.definitions.learner import LearnerSettings, PPOSettings
 from reward_agent.errors import DataError, UnknownNameError, UsageError, hint_closest
@@ -35,7 +36,6 @@ TASK_FILE = "task.toml"
 METRIC_FILE = "metric.py"
 REFERENCE_REWARD_FILE = "reference_reward.py"
 SPARSE_REWARD_FILE = "sparse_reward.py"
-
 _MAX_NAME_CHARS = 40
 
 
@@ -84,33 +84,33 @@ class TaskSpec(FileRecord):
         return ppo
 
 
-def list_tasks(env: EnvCard | str, envs_dir: Path | None = None) -> list[str]:
+def list_tasks(env: EnvCard | str) -> list[str]:
     """Return the names of an environment's tasks, sorted."""
-    tasks_dir = find_env_dir(_load_card(env, envs_dir)) / "tasks"
+    tasks_dir = find_env_dir(env) / "tasks"
     return sorted(file.parent.name for file in tasks_dir.glob(f"*/{TASK_FILE}"))
 
 
-def find_task_dir(env: EnvCard | str, name: str, envs_dir: Path | None = None) -> Path:
+def find_task_dir(env: EnvCard | str, name: str) -> Path:
     """Return the folder of a task.
 
     Raises:
         UnknownNameError: the environment has no task of this name.
     """
-    card = _load_card(env, envs_dir)
+    card = _load_card(env)
     known = list_tasks(card)
     if name not in known:
         raise UnknownNameError(f"{card.name} task", name, known)
     return find_env_dir(card) / "tasks" / name
 
 
-def load_task(env: EnvCard | str, name: str, envs_dir: Path | None = None) -> TaskSpec:
+def load_task(env: EnvCard | str, name: str) -> TaskSpec:
     """Read a task of an environment.
 
     Raises:
         UnknownNameError: the environment has no task of this name.
         DataError: the file is not TOML, or a key in it is unknown or does not have its form.
     """
-    card = _load_card(env, envs_dir)
+    card = _load_card(env)
     file = find_task_dir(card, name) / TASK_FILE
     try:
         table = tomllib.loads(file.read_text(encoding="utf-8"))
@@ -135,7 +135,7 @@ def load_task(env: EnvCard | str, name: str, envs_dir: Path | None = None) -> Ta
 def make_task(env: str, description: str, criterion: str = "", unit: str = "") -> TaskSpec:
     """Return a task of a user's own sentence; its name is made of the sentence's first words."""
     return TaskSpec(
-        name=_make_name(description),
+        name=make_identifier(description, "task", _MAX_NAME_CHARS),
         env=env,
         description=description.strip(),
         criterion=criterion,
@@ -151,7 +151,7 @@ def resolve_task(env: EnvCard | str, text: str) -> TaskSpec:
     """
     card = _load_card(env)
     known = list_tasks(card)
-    name = _make_name(text)
+    name = make_identifier(text, "task")
     if name in known:  # "back flip" is back_flip
         return load_task(card, name)
     if len(text.split()) < 2:
@@ -196,7 +196,7 @@ def _read_source(card: EnvCard, task: TaskSpec, file: str, variant: Variant | No
         return None
     folder = find_task_dir(card, task.name)
     path = folder / file
-    read = read_metric if file == METRIC_FILE else _read_text
+    read = read_metric if file == METRIC_FILE else partial(Path.read_text, encoding="utf-8")
     if variant is None:
         return read(path) if path.is_file() else None
     if path.is_file():
@@ -207,10 +207,6 @@ def _read_source(card: EnvCard, task: TaskSpec, file: str, variant: Variant | No
     other = _find_other_file(card, variant.of, file, folder / TASK_FILE)
     place = f"the {file} of {variant.of!r}, named by {folder / TASK_FILE},"
     return replace_constants(read(other), variant.constants, place)
-
-
-def _read_text(path: Path) -> str:
-    return path.read_text(encoding="utf-8")
 
 
 def _find_other_file(card: EnvCard, name: str, file: str, place: Path) -> Path:
@@ -290,15 +286,9 @@ def _choose_simulation(card: EnvCard, name: str) -> ModelSource:
     return card.model.model_copy(update={"id": name})
 
 
-def _load_card(env: EnvCard | str, envs_dir: Path | None = None) -> EnvCard:
+def _load_card(env: EnvCard | str) -> EnvCard:
     """Return the card: it alone knows its name and its folder, a path given by the user neither."""
-    return env if isinstance(env, EnvCard) else load_env(env, envs_dir)
-
-
-def _make_name(sentence: str) -> str:
-    words = re.findall(r"[a-z0-9]+", sentence.lower())
-    name = "_".join(words)[:_MAX_NAME_CHARS].strip("_")
-    return name if name[:1].isalpha() else f"task_{name}".strip("_")
+    return env if isinstance(env, EnvCard) else load_env(env)
 
 
 def replace_constants(source: str, constants: Mapping[str, float], place: str) -> str:

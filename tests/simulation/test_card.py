@@ -109,9 +109,12 @@ def test_a_bad_card_is_refused_with_its_file_and_key(
     assert str(path) in str(caught.value)
 
 
-def test_a_folder_of_environments_of_ones_own_is_read(slider_dir: Path) -> None:
-    assert list_envs(slider_dir.parent) == ["slider"]
-    card = load_env("slider", slider_dir.parent)
+def test_a_folder_of_environments_of_ones_own_is_read(
+    slider_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REWARD_AGENT_ENVS_DIR", str(slider_dir.parent))
+    assert list_envs() == ["slider"]
+    card = load_env("slider")
     assert card.name == "slider"
     assert find_env_dir(card) == slider_dir
 

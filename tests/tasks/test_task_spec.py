@@ -39,7 +39,7 @@ def write_task(tmp_path):
         task_dir = folder / "tasks" / name
         task_dir.mkdir(parents=True)
         task_dir.joinpath("task.toml").write_text(text, encoding="utf-8")
-        return load_task("hopper", name, tmp_path)
+        return load_task(load_env(folder), name)
 
     return write
 
@@ -120,7 +120,7 @@ def test_environment_without_tasks_has_none(tmp_path):
     folder = tmp_path / "hopper"
     folder.mkdir()
     folder.joinpath("env.toml").write_text(_render_card_file(load_env("hopper")), encoding="utf-8")
-    assert list_tasks("hopper", tmp_path) == []
+    assert list_tasks(load_env(folder)) == []
 
 
 def test_hopper_has_the_tasks_of_the_founding_papers():
@@ -169,7 +169,7 @@ def test_a_folder_of_ones_own_has_its_tasks_metrics_and_references(tmp_path):
 def test_a_card_of_another_folder_of_environments_keeps_its_folder(tmp_path):
     shutil.copytree(find_env_dir("hopper"), tmp_path / "hopper")
     shutil.rmtree(tmp_path / "hopper" / "tasks" / "back_flip")
-    assert "back_flip" not in list_tasks(load_env("hopper", tmp_path))
+    assert "back_flip" not in list_tasks(load_env(tmp_path / "hopper"))
 
 
 @pytest.mark.parametrize("text", ["back_flip", "back flip", "Back flip!"])
