@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import cast
@@ -87,10 +88,14 @@ class Episode:
         if n_finite == 0 and self.fields:
             raise DataError("the episode's first state is not finite")
         n_steps = min(max(n_finite - 1, 0), _count_finite_rows(self.action))
+        return self.cut(n_steps, terminated=True)
+
+    def cut(self, n_steps: int, terminated: bool) -> Episode:
+        """Return the first steps of the episode; the whole of it is itself."""
         if n_steps == self.n_steps:
             return self
         fields = {name: values[: n_steps + 1] for name, values in self.fields.items()}
-        return Episode(fields, self.action[:n_steps], self.control_dt, terminated=True)
+        return Episode(fields, self.action[:n_steps], self.control_dt, terminated)
 
     def _check_lengths(self) -> None:
         for name, values in self.fields.items():
@@ -116,7 +121,13 @@ def compile_metric(source: str | Path) -> MetricFunction:
         DataError: the text does not compile, fails at its top level, or defines no ``score``.
     """
     text, file = _read_source(source)
-    return _guard(_load_score(text, file), file, file)
+    score = _run_module(text, file).get(METRIC_NAME)
+    if not callable(score):
+        raise DataError(
+            f"{file} defines no function {METRIC_NAME}(episode)",
+            f"define {METRIC_NAME}(episode) -> Score(task_score, success, parts)",
+        )
+    return _guard(score, file, file)
 
 
 def compile_generated_metric(source: str, card: EnvCard) -> MetricFunction:
@@ -190,16 +201,6 @@ def _read_source(source: str | Path) -> tuple[str, str]:
     return source, "<metric>"
 
 
-def _load_score(text: str, file: str) -> Callable[[Episode], object]:
-    score = _run_module(text, file).get(METRIC_NAME)
-    if not callable(score):
-        raise DataError(
-            f"{file} defines no function {METRIC_NAME}(episode)",
-            f"define {METRIC_NAME}(episode) -> Score(task_score, success, parts)",
-        )
-    return score
-
-
 def _run_module(text: str, file: str) -> dict[str, object]:
     # What the reward language offers without an import is there without an import here too.
     namespace: dict[str, object] = {name: getattr(library, name) for name in LIBRARY_NAMES}
@@ -246,12 +247,9 @@ def _locate(error: Exception, file: str) -> str:
     """Return `` line N`` of the metric where the error arose, or nothing."""
     if isinstance(error, SyntaxError):
         return f" line {error.lineno}"
-    line, trace = None, error.__traceback__
-    while trace is not None:
-        if trace.tb_frame.f_code.co_filename == file:
-            line = trace.tb_lineno
-        trace = trace.tb_next
-    return f" line {line}" if line else ""
+    frames = traceback.extract_tb(error.__traceback__)
+    lines = [frame.lineno for frame in frames if frame.filename == file]
+    return f" line {lines[-1]}" if lines else ""
 
 
 def _describe(error: Exception) -> str:

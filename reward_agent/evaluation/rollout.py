@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -92,35 +92,25 @@ def roll_out(
     """
     owners = np.repeat(np.arange(len(policies)), n_episodes)
     size = find_backend(card).most_simulations or len(owners)
-    played: list[_Played] = []
+    episodes: list[Episode] = []
+    ends: list[str] = []
+    qpos: list[FloatArray] = []
     for start in range(0, len(owners), size):
         part = owners[start : start + size]
         take = kept.take if kept else partial(make_simulation, card)
         recorder = _Recorder(card, take(len(part), seed + start), len(part), is_decided)
-        played += _play(recorder, policies, part)
+        _play(recorder, policies, part)
+        episodes += recorder.cut_episodes()
+        ends += recorder.ends
+        qpos += recorder.cut_qpos()
+    parts = [slice(i * n_episodes, (i + 1) * n_episodes) for i in range(len(policies))]
     return [
-        _collect(played[index * n_episodes : (index + 1) * n_episodes])
-        for index in range(len(policies))
+        Rollout(make_trajectories(episodes[part], ends[part]), tuple(qpos[part])) for part in parts
     ]
 
 
-class _Played(NamedTuple):
-    """One episode, why it ended, and ``(T, nq)`` to draw it."""
-
-    episode: Episode
-    end: str
-    qpos: FloatArray
-
-
-def _collect(played: Sequence[_Played]) -> Rollout:
-    episodes, ends, qpos = zip(*played, strict=True)
-    return Rollout(make_trajectories(episodes, ends), qpos)
-
-
-def _play(
-    recorder: _Recorder, policies: Sequence[Actor], owners: NDArray[np.int_]
-) -> list[_Played]:
-    """Return one episode of policy ``owners[i]`` in each simulation i, all side by side."""
+def _play(recorder: _Recorder, policies: Sequence[Actor], owners: NDArray[np.int_]) -> None:
+    """Let policy ``owners[i]`` act in each simulation i, all side by side."""
     simulation, card = recorder.simulation, recorder.simulation.card
     for _ in range(card.max_episode_steps):
         observation = simulation.observation
@@ -132,7 +122,6 @@ def _play(
         recorder.step(action)
         if not recorder.active.any():
             break
-    return recorder.finish(len(owners))
 
 
 class _Recorder:
@@ -146,7 +135,7 @@ class _Recorder:
         self.active = np.arange(n_sims) < n_used
         self._card, self._is_decided = card, is_decided
         self._n_steps = np.zeros(n_sims, dtype=int)
-        self._ends = [TRUNCATED] * n_sims
+        self.ends = [TRUNCATED] * n_used
         self._states: dict[str, list[NDArray[np.float32]]] = {f.name: [] for f in card.fields}
         self._qpos: list[FloatArray] = []
         self._actions: list[NDArray[np.float32]] = []
@@ -165,20 +154,24 @@ class _Recorder:
         if self._is_decided is not None:
             self._end(self.active & self._is_decided(state), DECIDED)
 
-    def finish(self, n_used: int) -> list[_Played]:
-        """Return the episodes; a simulation's rows after its own end mean nothing."""
+    def cut_episodes(self) -> Iterator[Episode]:
+        """Yield the episodes; a simulation's rows after its own end mean nothing."""
         fields = {name: np.stack(rows) for name, rows in self._states.items()}
-        action, qpos = np.stack(self._actions), np.stack(self._qpos)
-        played = []
-        for sim, (n_steps, end) in enumerate(zip(self._n_steps[:n_used], self._ends, strict=False)):
-            episode = Episode(
+        action = np.stack(self._actions)
+        for sim, end in enumerate(self.ends):
+            n_steps = self._n_steps[sim]
+            yield Episode(
                 {name: values[: n_steps + 1, sim] for name, values in fields.items()},
                 action[:n_steps, sim],
                 self._card.control_dt,
                 terminated=end not in (TRUNCATED, DECIDED),
             )
-            played.append(_Played(episode, end, qpos[: n_steps + 1, sim]))
-        return played
+
+    def cut_qpos(self) -> Iterator[FloatArray]:
+        """Yield ``(T, nq)`` of each episode, to draw it."""
+        qpos = np.stack(self._qpos)
+        for sim in range(len(self.ends)):
+            yield qpos[: self._n_steps[sim] + 1, sim]
 
     def _read(self) -> State:
         """Keep the state in single precision: what is scored is what will be stored."""
@@ -190,5 +183,5 @@ class _Recorder:
 
     def _end(self, mask: NDArray[np.bool_], reason: str | None = None) -> None:
         for sim in np.flatnonzero(mask):
-            self._ends[sim] = reason or self.simulation.termination_reason(int(sim)) or TRUNCATED
+            self.ends[sim] = reason or self.simulation.termination_reason(int(sim)) or TRUNCATED
             self.active[sim] = False

@@ -84,8 +84,8 @@ def rank_policies(curve: Sequence[Evaluation]) -> list[int]:
 
     What has no score comes last.
     """
-    scores = [rank_value(evaluation.task_score) for evaluation in curve]
-    return sorted(range(len(scores)), key=lambda index: (scores[index], index), reverse=True)
+    keys = [(rank_value(evaluation.task_score), i) for i, evaluation in enumerate(curve)]
+    return sorted(range(len(keys)), key=keys.__getitem__, reverse=True)
 
 
 def pool_evaluations(first: Evaluation, second: Evaluation) -> Evaluation:
@@ -102,13 +102,8 @@ def drop_parts(evaluation: Evaluation) -> Evaluation:
 
 def rank_episodes(evaluation: Evaluation) -> list[int]:
     """Return the episodes from the worst to the best, by score, then by length."""
-    return sorted(
-        range(len(evaluation.episodes)),
-        key=lambda i: (
-            rank_value(evaluation.episodes[i].task_score),
-            evaluation.episodes[i].length,
-        ),
-    )
+    keys = [(rank_value(episode.task_score), episode.length) for episode in evaluation.episodes]
+    return sorted(range(len(keys)), key=keys.__getitem__)
 
 
 def find_success_step(episode: Episode, metric: MetricFunction) -> int:
@@ -120,17 +115,10 @@ def find_success_step(episode: Episode, metric: MetricFunction) -> int:
     steps = np.unique(np.linspace(1, episode.n_steps, _N_PREFIXES).astype(int))
     earliest = episode.n_steps
     for step in steps[::-1]:
-        if not _is_success(metric, _cut(episode, int(step))):
+        if not _is_success(metric, episode.cut(int(step), terminated=False)):
             break
         earliest = int(step)
     return earliest
-
-
-def _cut(episode: Episode, n_steps: int) -> Episode:
-    if n_steps == episode.n_steps:
-        return episode
-    fields = {name: values[: n_steps + 1] for name, values in episode.fields.items()}
-    return Episode(fields, episode.action[:n_steps], episode.control_dt, terminated=False)
 
 
 def _is_success(metric: MetricFunction, episode: Episode) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,18 +14,18 @@ from reward_agent.errors import UsageError
 FloatArray = NDArray[np.float64]
 Interval = tuple[float, float]
 
-# Two-sided 95 % quantile of the normal distribution.
+_LEVEL = 0.95
+# Two-sided quantile of the normal distribution at this level.
 _Z_95 = 1.959963984540054
 _N_RESAMPLES = 2000
 
 
-def wilson_interval(n_successes: int, n_trials: int, z: float = _Z_95) -> Interval:
-    """Return the score interval of a rate; it stays within 0..1 and is not empty at 0 or 1.
+def wilson_interval(n_successes: int, n_trials: int) -> Interval:
+    """Return the 95 % score interval of a rate; it stays within 0..1, not empty at 0 or 1.
 
     Args:
         n_successes: how many trials succeeded.
         n_trials: how many there were, at least one.
-        z: quantile of the normal distribution, 1.96 for 95 %.
 
     Raises:
         UsageError: there is no trial, or there are more successes than trials.
@@ -35,31 +36,25 @@ def wilson_interval(n_successes: int, n_trials: int, z: float = _Z_95) -> Interv
         raise UsageError(
             f"{n_successes} successes of {n_trials} trials", "give 0 <= successes <= trials >= 1"
         )
-    rate = n_successes / n_trials
+    rate, z = n_successes / n_trials, _Z_95
     scale = 1 + z**2 / n_trials
     centre = (rate + z**2 / (2 * n_trials)) / scale
     half = z / scale * math.sqrt(rate * (1 - rate) / n_trials + z**2 / (4 * n_trials**2))
     return max(0.0, centre - half), min(1.0, centre + half)
 
 
-def bootstrap_interval(values: ArrayLike, level: float = 0.95, seed: int = 0) -> Interval:
-    """Return the percentile bootstrap interval of the mean; the same values give the same one.
+def bootstrap_interval(values: ArrayLike) -> Interval:
+    """Return the 95 % percentile bootstrap interval of the mean; the same values give the same one.
 
     Args:
         values: ``(n,)`` finite numbers, at least one; of one number the interval is that number.
-        level: how often the interval should cover the mean.
-        seed: of the resampling.
 
     Raises:
         UsageError: there are no values, or one is not finite.
 
     Source: Efron and Tibshirani (1993), An introduction to the bootstrap, chapter 13.
     """
-    sample = _check_sample(values)
-    draws = np.random.default_rng(seed).integers(len(sample), size=(_N_RESAMPLES, len(sample)))
-    means = sample[draws].mean(axis=1)
-    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)
+    return stratified_interval([values], np.mean)
 
 
 def interquartile_mean(values: ArrayLike) -> float:
@@ -75,10 +70,13 @@ def interquartile_mean(values: ArrayLike) -> float:
     precipice; for n not divisible by four the edge values are weighted, where SciPy's
     ``trim_mean`` (and rliable with it) rounds the trimmed count down.
     """
-    sample = np.sort(_check_sample(values))
-    n = len(sample)
-    edges = np.clip(np.arange(n + 1) / n, 0.25, 0.75)
-    return float(np.sum(sample * np.diff(edges)) / 0.5)
+    return float(_average_middle(_check_sample(values), axis=0))
+
+
+def _average_middle(samples: FloatArray, axis: int) -> FloatArray:
+    n = samples.shape[axis]
+    shares = np.diff(np.clip(np.arange(n + 1) / n, 0.25, 0.75))
+    return np.asarray(np.sum(np.sort(samples, axis) * shares, axis) / 0.5)
 
 
 def correlate(a: ArrayLike, b: ArrayLike, min_points: int = 4) -> float | None:
@@ -124,19 +122,17 @@ def _check_sample(values: ArrayLike) -> FloatArray:
 
 def stratified_interval(
     strata: Sequence[ArrayLike],
-    statistic: Callable[[FloatArray], float] = interquartile_mean,
-    level: float = 0.95,
+    statistic: Callable[..., Any] = _average_middle,
     seed: int = 0,
 ) -> Interval:
-    """Return the percentile bootstrap interval of a statistic of all scores together.
+    """Return the 95 % percentile bootstrap interval of a statistic of all scores together.
 
     Runs are drawn again within each task, never across tasks, so that every resample has the same
     tasks in the same shares.
 
     Args:
         strata: for each task its scores, ``(n_runs,)`` each, finite, at least one.
-        statistic: of all scores together, ``(n,)``.
-        level: how often the interval should cover the statistic.
+        statistic: of all scores together, along an ``axis``; by default the interquartile mean.
         seed: of the resampling.
 
     Raises:
@@ -150,8 +146,8 @@ def stratified_interval(
     draws = [
         sample[rng.integers(len(sample), size=(_N_RESAMPLES, len(sample)))] for sample in samples
     ]
-    values = [statistic(draw) for draw in np.concatenate(draws, axis=1)]
-    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
+    values = statistic(np.concatenate(draws, axis=1), axis=1)
+    low, high = np.quantile(values, [(1 - _LEVEL) / 2, (1 + _LEVEL) / 2])
     return float(low), float(high)
 
 
