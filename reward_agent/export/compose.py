@@ -20,6 +20,7 @@ from reward_agent.definitions.sources import (
     Array,
     Attribute,
     Call,
+    Indexed,
     Measure,
     Source,
     parse_source,
@@ -32,7 +33,6 @@ from reward_agent.export.pieces import (
     find_used_names,
     rename_globals,
     take_pieces,
-    write_imports,
 )
 from reward_agent.rewards.language import (
     LIBRARY_NAMES,
@@ -42,6 +42,7 @@ from reward_agent.rewards.language import (
     REWARD_ENTRY,
     split_names,
 )
+from reward_agent.rewards.source import find_read_fields
 from reward_agent.simulation.backends import find_backend
 
 _OF_WRAPPER = ("FieldRewardWrapper", "concat")
@@ -57,6 +58,12 @@ _DERIVED = split_names(
     "subtree_com cinert cvel cdof ten_length ten_velocity length velocity actuator_length "
     "actuator_velocity qfrc_bias"
 )
+_MEASURES = {
+    "contact": "s.touches({kind!r}, {name!r}, {floor!r})",
+    "lowest": "s.lowest({kind!r}, {name!r}, {floor!r})",
+    "com": "s.now.body({name!r}).subtree_com",
+    "com_velocity": "s.velocity({name!r})",
+}
 _CALLS = {
     "clip": "np.clip({})",
     "concat": "concat({})",
@@ -83,34 +90,34 @@ def compose_reward(
     """
     program = drop_future_imports(source)
     tree = ast.parse(program)
-    is_wrapped = _has_wrapper(card)
+    # Fields can be read from an environment of Gymnasium's.
+    is_wrapped = card.gymnasium_id is not None and find_backend(card).is_mujoco
     own = find_bound_names(tree.body)
     used = find_used_names(tree) & LIBRARY_NAMES - own
     library = take_pieces("rewards.library", used)
     roots = ["make_state", "RewardFunction"]
     runtime = take_pieces("export.runtime", [*roots, *(_OF_WRAPPER if is_wrapped else ())])
-    tail = _write_tail(card, tree, has_own_termination)
+    tail = _write_tail(card, tree, has_own_termination, is_wrapped)
     framework = "\n\n\n".join(part for part in (library.text, runtime.text, tail) if part)
     taken = find_bound_names(ast.parse(framework).body) | set(dir(builtins)) | {"METADATA"}
     return _join(metadata, library, runtime, rename_globals(program, taken), tail)
 
 
-def find_fields(card: EnvCard, source: str) -> list[str]:
-    """Return the fields of the card that a program reads, in the card's order."""
-    read = {node.attr for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Attribute)}
-    return [field.name for field in card.fields if field.name in read]
-
-
 def has_memory(source: str) -> bool:
     """Return whether a program remembers something within an episode."""
-    return MEMORY_PARAMETER in (_find_parameters(ast.parse(source), REWARD_ENTRY) or ())
+    return _remembers(ast.parse(source))
+
+
+def _remembers(tree: ast.Module) -> bool:
+    return MEMORY_PARAMETER in (_find_parameters(tree, REWARD_ENTRY) or ())
 
 
 def _join(
     metadata: dict[str, Any], library: Pieces, runtime: Pieces, program: str, tail: str
 ) -> str:
     """Put the parts in order, each under a line that says what it is."""
-    imports = write_imports({"math": {""}, "numpy": {"as np"}}, library.imports, runtime.imports)
+    modules = {"import math", "import numpy as np"} | library.imports | runtime.imports
+    imports = "\n".join(sorted(modules, key=str.split))
     title = textwrap.fill(" ".join(metadata["task"].split()), 96).replace("\\", "/")
     title = title.replace('"""', "'''").rstrip('"')
     parts = [
@@ -138,14 +145,11 @@ def _head(title: str, text: str) -> Iterable[str]:
     return [f"{_RULE.format(title)[:96]}\n\n{text}"] if text else []
 
 
-def _has_wrapper(card: EnvCard) -> bool:
-    """Return whether fields can be read from an environment of Gymnasium's."""
-    return card.gymnasium_id is not None and find_backend(card).is_mujoco
-
-
-def _write_tail(card: EnvCard, tree: ast.Module, has_own_termination: bool) -> str:
+def _write_tail(
+    card: EnvCard, tree: ast.Module, has_own_termination: bool, is_wrapped: bool
+) -> str:
     parts = [_write_maker(card, tree)]
-    if _has_wrapper(card):
+    if is_wrapped:
         fields = _write_fields(card, tree, has_own_termination)
         parts += [fields, _write_wrapper(card, fields, has_own_termination)]
         parts += [_write_env(card, has_own_termination)]
@@ -153,10 +157,8 @@ def _write_tail(card: EnvCard, tree: ast.Module, has_own_termination: bool) -> s
 
 
 def _write_maker(card: EnvCard, tree: ast.Module) -> str:
-    remembers = MEMORY_PARAMETER in (_find_parameters(tree, REWARD_ENTRY) or ())
-    shapes = _find_parameters(tree, POTENTIAL_ENTRY) == ("state",)
-    memory = MEMORY_ENTRY if remembers else None
-    potential = POTENTIAL_ENTRY if shapes else None
+    memory = MEMORY_ENTRY if _remembers(tree) else None
+    potential = POTENTIAL_ENTRY if _find_parameters(tree, POTENTIAL_ENTRY) == ("state",) else None
     return (
         "def make_reward() -> RewardFunction:\n"
         '    """Return the reward of N simulations side by side, as it was in the run."""\n'
@@ -167,25 +169,24 @@ def _write_maker(card: EnvCard, tree: ast.Module) -> str:
 
 def _find_parameters(tree: ast.Module, name: str) -> tuple[str, ...] | None:
     """Return the parameters of a function of the module; None if it has none of that name."""
-    found: tuple[str, ...] | None = None
-    for node in tree.body:
-        if isinstance(node, ast.FunctionDef) and node.name == name:
-            found = tuple(item.arg for item in node.args.args)
-        elif isinstance(node, ast.Assign) and name in find_bound_names([node]):
-            arguments = node.value.args.args if isinstance(node.value, ast.Lambda) else None
-            found = None if arguments is None else tuple(item.arg for item in arguments)
-    return found
+    for node in reversed(tree.body):
+        if name in find_bound_names([node]):
+            function = node.value if isinstance(node, ast.Assign) else node
+            if isinstance(function, ast.FunctionDef | ast.Lambda):
+                return tuple(item.arg for item in function.args.args)
+            return None
+    return None
 
 
 def _write_fields(card: EnvCard, tree: ast.Module, has_own_termination: bool) -> str:
-    names = find_fields(card, ast.unparse(tree))
+    names = find_read_fields(ast.unparse(tree), card)
     names += [bound.field for bound in card.termination] if has_own_termination else []
     # A reward of actions alone still needs to know how many simulations there are.
     names = list(dict.fromkeys(names)) or [card.fields[0].name]
     lines = [
-        "# What the reward reads: shape and reader. s.data is MuJoCo's, s.now derived from it."
+        "# What the reward reads: shape and reader. s.data is MuJoCo's, s.now derived from it.",
+        "FIELDS = {",
     ]
-    lines.append("FIELDS = {")
     for name in names:
         field = card.field(name)
         shape = "()" if field.size is None else f"({field.size},)"
@@ -244,35 +245,24 @@ def write_expression(card: EnvCard, field: StateField) -> str:
 
 
 def _write(source: Source, floor: str | None) -> str:
-    if isinstance(source, Array):
-        return f"{_choose_data(source.name)}.{source.name}"
-    if isinstance(source, Attribute):
-        return _write_attribute(source)
-    if isinstance(source, Measure):
-        return _write_measure(source, floor)
-    if isinstance(source, Call):
-        parts = [_write(part, floor) for part in source.sources]
-        return _CALLS[source.function].format(", ".join([*parts, *map(repr, source.numbers)]))
-    return f"{_write(source.source, floor)}[{_write_index(source.index)}]"
-
-
-def _write_attribute(source: Attribute) -> str:
-    if source.attribute == "point":
-        return f"s.point({source.kind!r}, {source.name!r}, {source.numbers!r})"
-    return f"{_choose_data(source.attribute)}.{source.kind}({source.name!r}).{source.attribute}"
-
-
-def _write_measure(source: Measure, floor: str | None) -> str:
-    kind, name = source.kind, source.name
-    if source.measure == "contact":
-        return f"s.touches({kind!r}, {name!r}, {floor!r})"
-    if source.measure == "lowest":
-        return f"s.lowest({kind!r}, {name!r}, {floor!r})"
-    if source.measure == "com":
-        return f"s.now.body({name!r}).subtree_com"
-    if source.measure == "com_velocity":
-        return f"s.velocity({name!r})"
-    raise DataError(f"sensor {name!r} is read as a batch leaves it, at an instant of its own")
+    match source:
+        case Array(name):
+            return f"{_choose_data(name)}.{name}"
+        case Attribute(kind, name, "point", numbers):
+            return f"s.point({kind!r}, {name!r}, {numbers!r})"
+        case Attribute(kind, name, attribute):
+            return f"{_choose_data(attribute)}.{kind}({name!r}).{attribute}"
+        case Measure("sensor", _, name):
+            raise DataError(
+                f"sensor {name!r} is read as a batch leaves it, at an instant of its own"
+            )
+        case Measure(measure, kind, name):
+            return _MEASURES[measure].format(kind=kind, name=name, floor=floor)
+        case Call(function, sources, numbers):
+            parts = [_write(part, floor) for part in sources]
+            return _CALLS[function].format(", ".join([*parts, *map(repr, numbers)]))
+        case Indexed(whole, index):
+            return f"{_write(whole, floor)}[{_write_index(index)}]"
 
 
 def _choose_data(name: str) -> str:

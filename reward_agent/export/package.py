@@ -14,11 +14,12 @@ from reward_agent.designers.brief import HistoryEntry
 from reward_agent.designers.history import read_history
 from reward_agent.errors import DataError, UnknownNameError, UsageError
 from reward_agent.evaluation.trajectories import Trajectories
-from reward_agent.export.compose import compose_reward, find_fields, has_memory
+from reward_agent.export.compose import compose_reward, has_memory
 from reward_agent.files import read_capped
 from reward_agent.learning.policy import MAX_POLICY_BYTES, load_policy
 from reward_agent.records.jobs import RESULT_FILE, TRAJECTORIES_FILE, EvaluateResult, RelabelResult
 from reward_agent.records.store import RunRecord, RunStore, load_run, read_record, write_text
+from reward_agent.rewards.source import find_read_fields
 from reward_agent.version import __version__
 
 REWARD_FILE, TEST_FILE, RECORD_FILE = "reward.py", "test_reward.py", "recorded.npz"
@@ -84,8 +85,9 @@ def _find_candidate(
     if wanted is None:
         if run.winner is None:
             names = ", ".join(e.candidate.id for e in entries if e.candidate.evaluation)
+            note = f" ({run.note})" if run.note else ""
             raise UsageError(
-                f"run {run.id} has no winner: it is {run.status}{_quote(run.note)}",
+                f"run {run.id} has no winner: it is {run.status}{note}",
                 f"name a program with --candidate; trained were: {names or 'none'}",
             )
         wanted = run.winner.candidate
@@ -95,10 +97,6 @@ def _find_candidate(
     if len({entry.candidate.id for entry in matches}) != 1:
         raise UnknownNameError("candidate", wanted, [entry.candidate.id for entry in entries])
     return matches[-1]
-
-
-def _quote(note: str) -> str:
-    return f" ({note})" if note else ""
 
 
 def _read_source(entry: HistoryEntry) -> str:
@@ -146,7 +144,7 @@ def _describe(
         "policy_timesteps": evaluated.best.total_timesteps,
         "policy_task_score": evaluated.best.task_score,
         "has_memory": has_memory(source),
-        "fields": find_fields(card, source),
+        "fields": find_read_fields(source, card),
         "control_dt": card.control_dt,
         "max_episode_steps": card.max_episode_steps,
         "actions": list(card.actions),
@@ -174,30 +172,27 @@ def _write_record(
     recorded = Trajectories.load(evaluation_dir / TRAJECTORIES_FILE)
     paid = read_record(relabel_dir / RESULT_FILE, RelabelResult)
     assert entry.program is not None
-    names = find_fields(run.card, entry.program.source) or [next(iter(recorded.fields))]
-    n_episodes = _count_episodes(recorded)
-    n_states = int(recorded.starts[n_episodes])
-    n_steps = n_states - n_episodes
+    names = find_read_fields(entry.program.source, run.card) or [next(iter(recorded.fields))]
+    n_steps = np.cumsum(recorded.lengths)
+    kept = recorded.keep(max(1, int(np.searchsorted(n_steps, _MAX_STEPS, side="right"))))
     evaluated = read_record(evaluation_dir / RESULT_FILE, EvaluateResult)
     played = Trajectories.load(policy_dir / TRAJECTORIES_FILE).episode(0)
     np.savez_compressed(
         output / RECORD_FILE,
         allow_pickle=False,
         seed=np.int64(evaluated.best.seed),
-        starts=recorded.starts[: n_episodes + 1],
-        action=recorded.action[:n_steps],
-        terminated=recorded.terminated[:n_episodes],
-        **{f"field.{name}": recorded.fields[name][:n_states] for name in names},
-        **{f"term.{n}": v[:n_steps] for n, v in _read_terms(relabel_dir, paid, recorded).items()},
-        **{"return": np.array(paid.generated_returns[:n_episodes])},
+        starts=kept.starts,
+        action=kept.action,
+        terminated=kept.terminated,
+        **{f"field.{name}": kept.fields[name] for name in names},
+        **{
+            f"term.{name}": values[: len(kept.action)]
+            for name, values in _read_terms(relabel_dir, paid, recorded).items()
+        },
+        **{"return": np.array(paid.generated_returns[: kept.n_episodes])},
         **{"policy.observation": played.fields["observation"][:-1][:_N_POLICY_ROWS]},
         **{"policy.action": played.action[:_N_POLICY_ROWS]},
     )
-
-
-def _count_episodes(recorded: Trajectories) -> int:
-    total = np.cumsum(recorded.lengths)
-    return max(1, int(np.searchsorted(total, _MAX_STEPS, side="right")))
 
 
 def _read_terms(

@@ -6,6 +6,7 @@ Works on text and syntax trees; nothing is imported or run.
 from __future__ import annotations
 
 import ast
+import symtable
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,12 +22,11 @@ class Pieces:
 
     Args:
         text: their source, in the module's order.
-        imports: module to the names taken from it; an empty name imports the module itself, and
-            ``as NAME`` gives it another one.
+        imports: the statements for the names that they use, one each.
     """
 
     text: str
-    imports: dict[str, set[str]]
+    imports: set[str]
 
 
 def take_pieces(module: str, names: Iterable[str]) -> Pieces:
@@ -38,12 +38,19 @@ def take_pieces(module: str, names: Iterable[str]) -> Pieces:
     tree = ast.parse(source)
     chosen, used = _find_definitions(tree, names)
     texts = [ast.get_source_segment(source, node) or "" for node in chosen]
-    imports = _find_imports(tree, used)
-    for name in [name for name in imports if name.startswith(_OWN)]:
-        other = take_pieces(name.removeprefix(_OWN), sorted(imports.pop(name)))
-        texts.insert(0, other.text)
-        for place, taken in other.imports.items():
-            imports.setdefault(place, set()).update(taken)
+    imports: set[str] = set()
+    for node in tree.body:
+        if not isinstance(node, ast.Import | ast.ImportFrom):
+            continue
+        aliases = [alias for alias in node.names if (alias.asname or alias.name) in used]
+        place = node.module or "" if isinstance(node, ast.ImportFrom) else ""
+        if place.startswith(_OWN) and aliases:
+            other = take_pieces(place.removeprefix(_OWN), [alias.name for alias in aliases])
+            texts.insert(0, other.text)
+            imports |= other.imports
+        else:
+            start = f"from {place} import" if place else "import"
+            imports |= {f"{start} {ast.unparse(alias)}" for alias in aliases}
     return Pieces("\n\n\n".join(texts), imports)
 
 
@@ -70,65 +77,14 @@ def _find_definitions(tree: ast.Module, names: Iterable[str]) -> tuple[list[ast.
 
 def find_bound_names(body: Iterable[ast.stmt]) -> set[str]:
     """Return the names that statements of a module bind in it."""
-    names: set[str] = set()
-    for node in body:
-        names |= _find_own_names(node)
-        if not isinstance(node, ast.FunctionDef | ast.ClassDef):
-            names |= {
-                part.id
-                for part in ast.walk(node)
-                if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store)
-            }
-            nested = [part for part in ast.walk(node) if isinstance(part, ast.stmt)]
-            names |= set().union(*(_find_own_names(part) for part in nested))
-    return names
-
-
-def _find_own_names(node: ast.stmt) -> set[str]:
-    """Return the names of functions, classes and imports that a statement itself binds."""
-    if isinstance(node, ast.FunctionDef | ast.ClassDef):
-        return {node.name}
-    if isinstance(node, ast.Import | ast.ImportFrom):
-        return {alias.asname or alias.name for alias in node.names}
-    return set()
+    table = symtable.symtable(ast.unparse(ast.Module(list(body), [])), "<module>", "exec")
+    symbols = table.get_symbols()
+    return {each.get_name() for each in symbols if each.is_assigned() or each.is_imported()}
 
 
 def find_used_names(node: ast.AST) -> set[str]:
     """Return every name that is read in a piece of code."""
     return {part.id for part in ast.walk(node) if isinstance(part, ast.Name)}
-
-
-def _find_imports(tree: ast.Module, used: Collection[str]) -> dict[str, set[str]]:
-    found: dict[str, set[str]] = {}
-    for node in tree.body:
-        if isinstance(node, ast.ImportFrom) and node.module != "__future__":
-            names = {alias.name for alias in node.names if alias.name in used}
-            found.setdefault(node.module or "", set()).update(names)
-        elif isinstance(node, ast.Import):
-            for alias in node.names:
-                if (alias.asname or alias.name) in used:
-                    kept = f"as {alias.asname}" if alias.asname else ""
-                    found.setdefault(alias.name, set()).add(kept)
-    return {module: names for module, names in found.items() if names}
-
-
-def write_imports(*parts: dict[str, set[str]]) -> str:
-    """Return the import statements of several parts, merged."""
-    merged: dict[str, set[str]] = {}
-    for part in parts:
-        for module, names in part.items():
-            merged.setdefault(module, set()).update(names)
-    lines = []
-    for module in sorted(merged):
-        names = merged[module]
-        lines += [
-            f"import {module} {name}".rstrip()
-            for name in sorted(names)
-            if not name or name.startswith("as ")
-        ]
-        plain = sorted(name for name in names if name and not name.startswith("as "))
-        lines += [f"from {module} import {', '.join(plain)}"] if plain else []
-    return "\n".join(lines)
 
 
 def rename_globals(source: str, taken: Collection[str], suffix: str = "_") -> str:
@@ -141,13 +97,8 @@ def rename_globals(source: str, taken: Collection[str], suffix: str = "_") -> st
         tree = ast.parse(source)
     except SyntaxError as error:
         raise DataError(f"the program does not parse: {error.msg}", "export another") from error
-    bound = {
-        name
-        for node in tree.body
-        if not isinstance(node, ast.Import | ast.ImportFrom)
-        for name in find_bound_names([node])
-    }
-    clashing = bound & set(taken)
+    own = [node for node in tree.body if not isinstance(node, ast.Import | ast.ImportFrom)]
+    clashing = find_bound_names(own) & set(taken)
     if not clashing:
         return source
     lines = [line.encode() for line in source.split("\n")]
@@ -180,10 +131,7 @@ def drop_future_imports(source: str) -> str:
     for node in reversed(ast.parse(source).body):
         if isinstance(node, ast.ImportFrom) and node.module == "__future__":
             segment = ast.get_source_segment(source, node) or ""
-            index = node.lineno - 1
-            is_alone = node.lineno == node.end_lineno and lines[index].strip() == segment
-            if is_alone:
-                del lines[index]
-            else:
+            if lines[node.lineno - 1].strip() != segment:
                 return source.replace(segment, "pass", 1)
+            del lines[node.lineno - 1]
     return "\n".join(lines)

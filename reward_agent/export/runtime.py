@@ -240,12 +240,8 @@ class FieldRewardWrapper(_Wrapper):  # type: ignore[misc]
 def _is_outside(state: State, field: str, low: float | None, high: float | None) -> bool:
     """Return whether a field of the only simulation has left its healthy range."""
     values = state.fields[field]
-    is_healthy = np.ones(values.shape, bool)
-    if low is not None:
-        is_healthy &= values > low
-    if high is not None:
-        is_healthy &= values < high
-    return not is_healthy.all()
+    is_above = values > (-np.inf if low is None else low)
+    return not np.all(is_above & (values < (np.inf if high is None else high)))
 
 
 def concat(*parts: Any) -> Any:
