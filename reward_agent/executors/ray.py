@@ -66,7 +66,8 @@ class RayNodes:
         import ray
 
         # Others of this process may use the same connection: each lets go of it once.
-        self._connection: _Connection | None = _connect(options)
+        _shared.open(options)
+        self._connection: _Connection | None = _shared
         try:
             _check_size(options)
             cpus = int(ray.cluster_resources().get("CPU", 0))
@@ -221,6 +222,16 @@ class _Connection:
         self._head: subprocess.Popen[str] | None = None
 
     def open(self, options: ClusterOptions) -> None:
+        """Use the connection, opened if need be.
+
+        Raises:
+            UsageError: the cluster does not answer, or cannot be used from here.
+        """
+        if options.address and options.address.startswith("ray://"):
+            raise UsageError(
+                f"{options.address} is the address of a Ray client, which passes no progress on",
+                "run the driver on a node of the cluster, with --ray-address host:6379 or auto",
+            )
         with self._lock:
             if not self._n_users:
                 self._start(options)
@@ -304,21 +315,6 @@ class _Connection:
 
 
 _shared = _Connection()
-
-
-def _connect(options: ClusterOptions) -> _Connection:
-    """Use the connection of this process, opened if need be.
-
-    Raises:
-        UsageError: the cluster does not answer, or cannot be used from here.
-    """
-    if options.address and options.address.startswith("ray://"):
-        raise UsageError(
-            f"{options.address} is the address of a Ray client, which passes no progress on",
-            "run the driver on a node of the cluster, with --ray-address host:6379 or auto",
-        )
-    _shared.open(options)
-    return _shared
 
 
 def run_head(n_cpus: int) -> None:

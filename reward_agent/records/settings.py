@@ -281,16 +281,9 @@ def _refuse_unknown_settings(origin: str, layer: Mapping[str, Any]) -> None:
 
 
 def _read_environment(environ: Mapping[str, str]) -> dict[str, str]:
-    names = (
-        key.removeprefix(ENVIRONMENT_PREFIX)
-        for key in environ
-        if key.startswith(ENVIRONMENT_PREFIX)
-    )
-    return {
-        name.lower(): environ[ENVIRONMENT_PREFIX + name]
-        for name in names
-        if name not in OTHER_VARIABLES
-    }
+    prefix = ENVIRONMENT_PREFIX
+    given = {key.removeprefix(prefix): environ[key] for key in environ if key.startswith(prefix)}
+    return {name.lower(): given[name] for name in given if name not in OTHER_VARIABLES}
 
 
 def _read_file(path: Path) -> dict[str, Any]:

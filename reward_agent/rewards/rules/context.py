@@ -14,7 +14,7 @@ from reward_agent.definitions.card import EnvCard
 from reward_agent.errors import find_closest_name
 from reward_agent.rewards import language
 from reward_agent.rewards.language import REMEDIES
-from reward_agent.rewards.source import ParsedSource, Scope, Scopes
+from reward_agent.rewards.source import ParsedSource, Scopes
 from reward_agent.types import Finding, Severity
 
 # Names are compared with known ones at a cost; a hostile text must not ask for it many times.
@@ -95,8 +95,6 @@ class Context:
     bounds: dict[ast.AST, float | None] = field(default_factory=dict)
     _arguments: dict[tuple[ast.AST, str], list[ast.expr | None]] = field(default_factory=dict)
     _given_subjects: dict[ast.arg, bool] = field(default_factory=dict)
-    _uses: dict[ast.AST, list[ast.Name]] | None = None
-    _lines: list[str] = field(default_factory=list)
     _comparisons: int = 0
 
     def refuse(
@@ -149,11 +147,11 @@ class Context:
     def text(self, node: ast.AST) -> str:
         """Return the source of a node on one line, shortened."""
         line: int | None = getattr(node, "lineno", None)
-        if line is None or line > len(self._split()):
+        if line is None or line > len(self._lines):
             return type(node).__name__
         if getattr(node, "end_lineno", line) != line:
-            return self._split()[line - 1].strip()
-        raw = self._split()[line - 1].encode()
+            return self._lines[line - 1].strip()
+        raw = self._lines[line - 1].encode()
         start, stop = getattr(node, "col_offset", 0), getattr(node, "end_col_offset", None)
         text: str = raw[start:stop].decode(errors="replace").strip()
         return text or type(node).__name__
@@ -232,24 +230,20 @@ class Context:
         """Return what each use of a helper gives for a parameter; None where it is not known."""
         key = (function, parameter)
         if key not in self._arguments:
-            names = (
-                [item.arg for item in function.args.args]
-                if isinstance(function, ast.FunctionDef)
-                else []
-            )
-            is_known = isinstance(function, ast.FunctionDef) and parameter in names
             self._arguments[key] = [
-                self._read_argument(function, use, names.index(parameter)) if is_known else None
-                for use in self.uses_of(function)
+                self._read_argument(function, use, parameter) for use in self.uses_of(function)
             ]
         return self._arguments[key]
 
-    def _read_argument(self, function: ast.AST, use: ast.Name, position: int) -> ast.expr | None:
-        """Return the argument at a place among the parameters, for one use of a helper."""
-        assert isinstance(function, ast.FunctionDef)
+    def _read_argument(self, function: ast.AST, use: ast.Name, parameter: str) -> ast.expr | None:
+        """Return what one use of a helper gives for a parameter."""
         call = self.source.parents[use]
-        if not isinstance(call, ast.Call) or call.func is not use:
+        if not isinstance(function, ast.FunctionDef) or not isinstance(call, ast.Call):
             return None
+        names = [item.arg for item in function.args.args]
+        if call.func is not use or parameter not in names:
+            return None
+        position = names.index(parameter)
         named = {item.arg: item.value for item in call.keywords}
         if any(isinstance(item, ast.Starred) for item in call.args) or None in named:
             return None
@@ -258,7 +252,7 @@ class Context:
         defaults = function.args.defaults
         missing = len(function.args.args) - len(defaults)
         default = defaults[position - missing] if position >= missing else None
-        return named.get(function.args.args[position].arg, default)
+        return named.get(parameter, default)
 
     def is_builtin(self, node: ast.AST, names: frozenset[str]) -> bool:
         """Whether an expression is one of these names with the language's own meaning."""
@@ -273,13 +267,16 @@ class Context:
 
     def uses_of(self, function: ast.AST) -> list[ast.Name]:
         """Return the names that stand for a function of the program."""
-        if self._uses is None:
-            self._uses = defaultdict(list)
-            for name in self.source.find(ast.Name):
-                definition = self.find_definition(name) if _is_read(name) else None
-                if definition is not None:
-                    self._uses[definition].append(name)
         return self._uses.get(function, [])
+
+    @cached_property
+    def _uses(self) -> dict[ast.AST, list[ast.Name]]:
+        uses: dict[ast.AST, list[ast.Name]] = defaultdict(list)
+        for name in self.source.find(ast.Name):
+            definition = self.find_definition(name) if _is_read(name) else None
+            if definition is not None:
+                uses[definition].append(name)
+        return uses
 
     def find_value(self, node: ast.Name) -> ast.AST | None:
         """Return what a name is bound to, if it is bound once, by ``def`` or by assignment."""
@@ -311,21 +308,15 @@ class Context:
                 return False
         return False
 
-    def scope_of(self, node: ast.AST) -> Scope:
-        """Return the scope in which a node stands."""
-        return self.scopes.of[node]
-
     def _column(self, line: int, offset: int) -> int:
         """Return the column of a byte offset, from 1."""
-        lines = self._split()
-        if not 1 <= line <= len(lines):
+        if not 1 <= line <= len(self._lines):
             return 1
-        return len(lines[line - 1].encode()[:offset].decode(errors="replace")) + 1
+        return len(self._lines[line - 1].encode()[:offset].decode(errors="replace")) + 1
 
-    def _split(self) -> list[str]:
-        if not self._lines:
-            self._lines = self.source.text.split("\n")
-        return self._lines
+    @cached_property
+    def _lines(self) -> list[str]:
+        return self.source.text.split("\n")
 
 
 def _is_read(name: ast.Name) -> bool:

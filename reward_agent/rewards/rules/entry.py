@@ -96,7 +96,6 @@ def _check_parameters(
         function,
         f"takes ({given}){' and more' if extra else ''}; expected ({', '.join(entry.parameters)})",
         f"write def {entry.name}({', '.join(entry.parameters)}):",
-        name=entry.name,
     )
 
 

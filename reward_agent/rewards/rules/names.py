@@ -51,7 +51,7 @@ def _refuse_name(context: Context, node: ast.Name, known: frozenset[str]) -> Fin
         return context.refuse(
             "names/builtin", node, "is not part of the language", remedy, name=name
         )
-    near = context.scopes.module.bindings.keys() | context.scope_of(node).bindings.keys()
+    near = context.scopes.module.bindings.keys() | context.scopes.of[node].bindings.keys()
     remedy = context.suggest(name, known | frozenset(near), other="define it, or spell it right")
     return context.refuse("names/unknown", node, "is not defined", remedy, name=name)
 

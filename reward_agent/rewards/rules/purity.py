@@ -58,7 +58,11 @@ def check_mutable_defaults(context: Context) -> Iterator[Finding]:
             for parameter, default in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
             if default is not None
         ]
-        kept |= {parameter for parameter, default in pairs if _is_mutable(default)}
+        kept |= {
+            parameter
+            for parameter, default in pairs
+            if not isinstance(default, ast.Constant | ast.UnaryOp)
+        }
     for node, what in _find_written(context):
         root = _find_root(what)
         scope = context.scopes.find(root) if isinstance(root, ast.Name) else None
@@ -70,10 +74,6 @@ def check_mutable_defaults(context: Context) -> Iterator[Finding]:
                 "take a copy first, or use init_memory",
                 name=root.id,
             )
-
-
-def _is_mutable(default: ast.expr) -> bool:
-    return not isinstance(default, ast.Constant | ast.UnaryOp)
 
 
 def _find_written(context: Context) -> Iterator[tuple[ast.AST, ast.expr]]:

@@ -177,7 +177,7 @@ def check_constants(context: Context) -> Iterator[Finding]:
         elif (
             isinstance(value, str)
             and len(value) > _MAX_TEXT_CHARS
-            and not _is_docstring(context, node)
+            and not isinstance(context.source.parents[node], ast.Expr)  # a docstring
         ):
             problem, remedy = f"is a text of {len(value)} characters", "shorten it"
         else:
@@ -314,7 +314,3 @@ def _is_errstate(node: ast.expr) -> bool:
             for keyword in node.keywords
         )
     )
-
-
-def _is_docstring(context: Context, node: ast.Constant) -> bool:
-    return isinstance(context.source.parents[node], ast.Expr)

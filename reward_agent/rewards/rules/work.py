@@ -10,6 +10,7 @@ import ast
 import math
 from collections import defaultdict
 from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
 
 from reward_agent.rewards import language
 from reward_agent.rewards.rules.context import Context, read_number
@@ -53,23 +54,16 @@ def check_growing_loops(context: Context) -> Iterator[Finding]:
 
 def check_recursion(context: Context) -> Iterator[Finding]:
     """Refuse functions that call themselves, directly or through others."""
-    references = _find_references(context)
-    for function in context.source.find(ast.FunctionDef):
-        seen: set[ast.AST] = set()
-        waiting: list[ast.AST] = [function]
-        while waiting:
-            for used in references.get(waiting.pop(), ()):
-                if used is function:
-                    yield context.refuse(
-                        "loops/recursion",
-                        function,
-                        "calls itself, directly or through another function",
-                        "write a loop over a short range",
-                    )
-                    return
-                if used not in seen:
-                    seen.add(used)
-                    waiting.append(used)
+    try:
+        TopologicalSorter(_find_references(context)).prepare()
+    except CycleError as error:
+        function = min(error.args[1], key=lambda function: function.lineno)
+        yield context.refuse(
+            "loops/recursion",
+            function,
+            "calls itself, directly or through another function",
+            "write a loop over a short range",
+        )
 
 
 def check_iterators(context: Context) -> Iterator[Finding]:
@@ -103,14 +97,14 @@ def check_ranges(context: Context) -> Iterator[Finding]:
             )
 
 
-def _find_references(context: Context) -> dict[ast.AST, set[ast.AST]]:
+def _find_references(context: Context) -> dict[ast.AST, list[ast.AST]]:
     """Return the functions that each function refers to, nested ones included."""
-    found: dict[ast.AST, set[ast.AST]] = defaultdict(set)
+    found: dict[ast.AST, list[ast.AST]] = defaultdict(list)
     for function in context.source.find(ast.FunctionDef):
         for use in context.uses_of(function):
             for parent in context.source.ancestors(use):
                 if isinstance(parent, ast.FunctionDef):
-                    found[parent].add(function)
+                    found[parent].append(function)
     return found
 
 
