@@ -15,7 +15,6 @@ from reward_agent.designers.history import read_entry
 from reward_agent.designers.reply import parse_record
 from reward_agent.designers.roles import MetricWords
 from reward_agent.errors import DataError
-from reward_agent.executors.journal import EXIT_FILE
 from reward_agent.records.events import MetricChosen, Rescored
 from reward_agent.records.store import (
     METRIC_FILE,
@@ -189,9 +188,6 @@ def _evaluate_again(run: ActiveRun, candidate: Candidate) -> Candidate:
     training = read_entry(run.store, candidate).training
     if candidate.evaluation is None or training is None:
         return candidate
-    # A job is known by what it asks for, and that does not name the trusted metric.
-    folder = run.store.evaluation_dir(candidate.iteration, candidate.id, run.settings.seed)
-    (folder / EXIT_FILE).unlink(missing_ok=True)
     candidate = evaluate_candidate(run, candidate, training)
     folder = run.store.candidate_dir(candidate.iteration, candidate.id)
     write_record(folder / "candidate.json", candidate)

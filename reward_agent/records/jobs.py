@@ -160,6 +160,9 @@ class Job(FileRecord):
 
     kind: str
     card: EnvCard
+    inputs: dict[str, Sha256] = Field(
+        {}, description="files that it is given: what they hold is part of which job it is"
+    )
 
     @classmethod
     def limit(cls, limits: Limits) -> Limits:
@@ -275,6 +278,7 @@ class FilmResult(FileRecord):
 class EvaluateResult(FilmResult):
     """Evaluation of every snapshot, in order, and of the best of them on seeds of its own."""
 
+    trajectories_sha256: Sha256 | None = Field(None, description="they may be gone since")
     curve: tuple[Evaluation, ...]
     best: Evaluation
     best_file: str
@@ -300,6 +304,9 @@ class EvaluateJob(Job):
     n_episodes: int = 16
     n_curve_episodes: int = 4
     has_metric: bool = True
+    metric_sha256: Sha256 | None = Field(
+        None, description="of what scores the episodes: here, or, where it is generated, later"
+    )
     n_filmed: int = Field(0, ge=0, description="median first, then best, worst, upper quartile")
     caption: str = Field("", description="first lines on the pictures")
 
@@ -412,6 +419,11 @@ class CheckEnvJob(Job):
 JOBS: tuple[type[Job], ...] = (
     ProbeJob, TrainJob, EvaluateJob, FilmJob, ScoreJob, RelabelJob, RecordJob, CheckEnvJob,
 )  # fmt: skip
+
+
+def digest_files(files: Mapping[str, bytes]) -> dict[str, Sha256]:
+    """Return the ``inputs`` of a job that is given these files."""
+    return {name: hashlib.sha256(files[name]).hexdigest() for name in sorted(files)}
 
 
 def _find_and_validate(data: Any) -> Job:

@@ -14,12 +14,13 @@ from reward_agent.executors import JobRequest
 from reward_agent.executors.slots import SlotExecutor
 from reward_agent.files import write_atomic
 from reward_agent.records.events import Event, Listener
-from reward_agent.records.jobs import Job, Limits
+from reward_agent.records.jobs import Job, Limits, digest_files
 from reward_agent.records.settings import RunSettings
 from reward_agent.records.store import METRIC_FILE, MetricOrigin, RunRecord, RunStore
 from reward_agent.records.timing import TimeLedger
 from reward_agent.sandbox.runner import JobExit
 from reward_agent.threads import Background
+from reward_agent.types import RewardProgram
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,11 @@ class Metric:
 
     source: str | None
     origin: MetricOrigin
+
+    @property
+    def sha256(self) -> str | None:
+        """Which it is."""
+        return None if self.source is None else RewardProgram(self.source).sha256
 
     @property
     def is_trusted(self) -> bool:
@@ -71,8 +77,10 @@ class Lab:
         return Limits(wall_s=self.settings.training_timeout_s, memory_mib=self.settings.memory_mib)
 
     def run_job(self, job: Job, job_dir: Path, files: Mapping[str, bytes] | None = None) -> JobExit:
-        """Run one job in its folder, with its input files there."""
+        """Run one job in its folder, with its input files there, which are part of which it is."""
         copy_into(job_dir, files or {})
+        inputs = job.inputs | digest_files(files or {})
+        job = job.model_copy(update={"inputs": inputs})
         [job_exit] = self.executor.map([JobRequest(job, job_dir, self.limits)])
         return job_exit
 

@@ -29,6 +29,7 @@ from reward_agent.records.jobs import (
     RelabelResult,
     ScoreJob,
     ScoreResult,
+    digest_files,
 )
 from reward_agent.records.store import Candidate, write_record, write_text
 from reward_agent.run.active import ActiveRun, Lab, copy_into
@@ -114,11 +115,13 @@ def _run_evaluation(
         check_policy(plan.job_dir / item.file, lab.card)
     job = EvaluateJob(
         card=lab.card,
+        inputs=digest_files(files),
         snapshots=tuple(snapshots),
         seed=plan.seed,
         n_episodes=plan.n_episodes,
         n_curve_episodes=plan.n_curve_episodes,
         has_metric=has_metric,
+        metric_sha256=lab.metric.sha256,
         n_filmed=plan.n_filmed,
         caption=plan.caption,
     )
@@ -147,8 +150,7 @@ def _evaluate_by_generated_metric(
         folder = plan.job_dir / f"point_{snapshot.total_timesteps}"
         point = EvaluationPlan(folder, plan.seed, plan.n_curve_episodes)
         curve.append(_record_and_evaluate(lab, training_dir, snapshot, point).best)
-        for name in (TRAJECTORIES_FILE, snapshot.file):
-            (folder / name).unlink(missing_ok=True)
+        _drop_episodes(folder, snapshot)
     best_index = max(range(len(curve)), key=lambda i: rank_value(curve[i].task_score))
     final = _record_and_evaluate(lab, training_dir, snapshots[best_index], plan)
     return final.model_copy(update={"curve": tuple(curve)})
@@ -158,20 +160,31 @@ def _record_and_evaluate(
     lab: Lab, training_dir: Path, snapshot: Snapshot, plan: EvaluationPlan
 ) -> EvaluateResult:
     recorded = _run_evaluation(lab, training_dir, [snapshot], plan)
-    evaluation = evaluate_recorded(lab, plan.job_dir, recorded.best)
+    evaluation = evaluate_recorded(lab, plan.job_dir, recorded.best, recorded.trajectories_sha256)
     return recorded.model_copy(update={"best": evaluation, "curve": (evaluation,)})
 
 
-def evaluate_recorded(lab: Lab, recorded_dir: Path, recorded: Evaluation) -> Evaluation:
-    """Score recorded episodes by the generated metric; without a score if it fails."""
+def evaluate_recorded(
+    lab: Lab, recorded_dir: Path, recorded: Evaluation, trajectories_sha256: str | None = None
+) -> Evaluation:
+    """Score recorded episodes by the generated metric; without a score if it fails.
+
+    Args:
+        lab: the environment and the metric.
+        recorded_dir: where the episodes lie; once they are scored, they may be gone.
+        recorded: what is known of them without a metric.
+        trajectories_sha256: which they are; None: those that lie there.
+    """
     assert lab.metric.source is not None
     job_dir = recorded_dir / "score"
     files = {METRIC_FILE: lab.metric.source.encode()}
     recording = recorded_dir / TRAJECTORIES_FILE
-    if recording.is_file():  # else it was scored, and is not kept
+    if recording.is_file():
         files[TRAJECTORIES_FILE] = recording.read_bytes()
+    known = trajectories_sha256
     job = ScoreJob(
         card=lab.card,
+        inputs={} if known is None else {TRAJECTORIES_FILE: known},
         metric_sha256=RewardProgram(lab.metric.source).sha256,
         total_timesteps=recorded.total_timesteps,
         seed=recorded.seed,
@@ -193,9 +206,13 @@ def evaluate_rung(run: ActiveRun, entrant: Entrant, snapshot: Snapshot) -> Evalu
     )
     evaluated = evaluate_policies(run, entrant.training_dir, [snapshot], plan)
     # Only the score is asked for; episodes of each slice would be the most that a run leaves.
-    for name in (TRAJECTORIES_FILE, snapshot.file):
-        (plan.job_dir / name).unlink(missing_ok=True)
+    _drop_episodes(plan.job_dir, snapshot)
     return evaluated.best
+
+
+def _drop_episodes(folder: Path, snapshot: Snapshot) -> None:
+    for name in (TRAJECTORIES_FILE, snapshot.file):
+        (folder / name).unlink(missing_ok=True)
 
 
 def evaluate_training(

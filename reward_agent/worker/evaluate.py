@@ -5,6 +5,7 @@ No generated code is loaded here: a policy is weights, and ``metric.py`` is a pe
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -57,11 +58,17 @@ def run(job: EvaluateJob, job_dir: Path) -> EvaluateResult:
     [rollout] = roll_out(job.card, [policies[chosen]], job.n_episodes, seed)
     timesteps = job.snapshots[chosen].total_timesteps
     best = score_trajectories(rollout.trajectories, metric, timesteps, seed)
-    rollout.trajectories.save(job_dir / TRAJECTORIES_FILE)
+    trajectories_path = job_dir / TRAJECTORIES_FILE
+    rollout.trajectories.save(trajectories_path)
     if job.n_filmed:
         footages = make_footages(job.card, rollout, best, job.caption, job.n_filmed)
         save_footages(footages, job_dir / FOOTAGE_FILE)
-    return EvaluateResult(curve=curve or (best,), best=best, best_file=job.snapshots[chosen].file)
+    return EvaluateResult(
+        curve=curve or (best,),
+        best=best,
+        best_file=job.snapshots[chosen].file,
+        trajectories_sha256=hashlib.sha256(trajectories_path.read_bytes()).hexdigest(),
+    )
 
 
 class _Jury:

@@ -9,6 +9,8 @@ import pytest
 from reward_agent.errors import UsageError
 from reward_agent.feedback.records import MetricDecided
 from reward_agent.feedback.session import Session
+from reward_agent.records.jobs import EvaluateResult
+from reward_agent.records.store import read_record
 
 OpenSession = Callable[..., AbstractContextManager[Session]]
 
@@ -72,6 +74,17 @@ def test_an_edited_metric_that_cannot_score_is_not_taken(open_unjudged: OpenSess
         assert session.edit_metric(source.replace("0.1", "0.02")).is_usable
         assert session.run.metric_origin == "proposed: edited"
         assert "0.02" in (session.store.dir / "metric.py").read_text()
+
+
+def test_an_edited_metric_scores_the_whole_course_again(open_unjudged: OpenSession) -> None:
+    with open_unjudged() as session:
+        source = session.metric.source
+        session.accept_metric()
+        assert session.edit_metric(source.replace("0.1", "0.02")).is_usable
+        for item in session.list_standings():
+            folder = session.store.candidate_dir(item.candidate.iteration, item.candidate.id)
+            evaluated = read_record(folder / "evaluation.json", EvaluateResult)
+            assert None not in [point.task_score for point in evaluated.curve]
 
 
 def test_a_metric_of_the_persons_own_replaces_any_and_clears_the_winner(

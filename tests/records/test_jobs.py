@@ -18,8 +18,10 @@ from reward_agent.records.jobs import (
     JobOutcome,
     Limits,
     ProbeJob,
+    RelabelJob,
     ScoreResult,
     TrainJob,
+    digest_files,
     parse_job,
 )
 from reward_agent.records.store import write_text
@@ -106,6 +108,15 @@ def test_a_bad_end_of_an_earlier_version_keeps_its_words() -> None:
 def test_how_far_a_training_goes_is_not_part_of_which_it_is() -> None:
     assert make_training(50).digest() == make_training(80).digest()
     assert make_training(50).digest() != make_training(50).model_copy(update={"seed": 4}).digest()
+
+
+def test_what_a_job_reads_is_part_of_which_it_is() -> None:
+    job = RelabelJob(card=CARD, program_sha256="1" * 64)
+    first, again, other = (
+        job.model_copy(update={"inputs": digest_files({"trajectories.npz": data})})
+        for data in (b"1", b"1", b"2")
+    )
+    assert first.digest() == again.digest() != other.digest()
 
 
 def test_every_kind_says_what_the_parent_has_to_know() -> None:
