@@ -438,7 +438,8 @@ def load_run(name: str, runs_dir: Path | None = None) -> RunStore:
     runs = list_runs(runs_dir)
     if name == "last" and runs:
         return runs[-1]
-    matches = [run for run in runs if run.dir.name.startswith(name)]
+    matches = [run for run in runs if run.dir.name == name]
+    matches = matches or [run for run in runs if run.dir.name.startswith(name)]
     if len(matches) == 1:
         return matches[0]
     remedy = (

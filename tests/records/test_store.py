@@ -102,6 +102,11 @@ def test_runs_are_found_by_path_start_and_last(tmp_path: Path) -> None:
     assert load_run(str(tmp_path / "2026-01-01_a"), tmp_path).dir.name == "2026-01-01_a"
 
 
+def test_a_whole_id_is_that_run_also_where_another_begins_so(tmp_path: Path) -> None:
+    make_runs(tmp_path, "2026-01-01_a", "2026-01-01_a-2")
+    assert load_run("2026-01-01_a", tmp_path).dir.name == "2026-01-01_a"
+
+
 def test_an_ambiguous_or_unknown_run_is_refused(tmp_path: Path) -> None:
     make_runs(tmp_path, "2026-01-01_a", "2026-01-02_b")
     for name in ("2026", "2027"):
