@@ -35,6 +35,7 @@ Say in words what is wrong with the policy in front; the Designer answers with n
   /note WORDS      keep a note          /metric        how policies are scored
   /help            this                 /quit          end the session; it can be taken up again"""
 _ANSWERS: dict[str, Choice] = {"a": "a", "b": "b", "s": "same", "n": "both bad"}
+_UNDECIDED = {"proposed: accepted unseen": "nobody has read", "none": "was not taken"}
 _METRIC_ANSWERS = "accept, edit, replace FILE, reject, or Enter to leave it"
 
 
@@ -69,10 +70,9 @@ class Conversation:
         """Talk until the person is content."""
         self._work()
         show_standings(self._session)
-        if self._session.metric.is_proposed and self._session.run.metric_origin != (
-            "proposed: accepted"
-        ):
-            print_text("The Designer proposed a metric that you have not read: /metric")
+        view = self._session.metric
+        if view.is_proposed and view.origin in _UNDECIDED:
+            print_text(f"The Designer proposed a metric that {_UNDECIDED[view.origin]}: /metric")
         print_text(_HELP)
         while True:
             line = self._ask(f"\n{self._name_front()} > ")

@@ -7,12 +7,17 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
+from unittest.mock import MagicMock
 
 import pytest
 
+from reward_agent.cli.conversation import Conversation
 from reward_agent.cli.feedback_script import parse_preference
 from reward_agent.errors import UsageError
+from reward_agent.feedback.session import Session
 
 
 @pytest.fixture
@@ -82,6 +87,21 @@ def test_the_prompt_takes_words_and_commands_from_a_pipe(folder: Path) -> None:
     kinds = [entry["kind"] for entry in record["entries"]]
     assert {"decided", "noted", "edited", "round_started", "round_ended"} <= set(kinds)
     assert len(record["candidates"]) == 3
+
+
+def test_who_edited_the_metric_is_not_told_that_it_is_unread(
+    open_unjudged: Callable[..., AbstractContextManager[Session]],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    display = MagicMock()
+    monkeypatch.setattr("builtins.input", MagicMock(side_effect=EOFError))
+    with open_unjudged() as session:
+        Conversation(session, display, is_terminal=False).run()
+        assert "a metric that was not taken: /metric" in "".join(capsys.readouterr())
+        assert session.edit_metric(session.metric.source.replace("0.1", "0.02")).is_usable
+        Conversation(session, display, is_terminal=False).run()
+        assert "The Designer proposed" not in "".join(capsys.readouterr())
 
 
 def test_a_wrong_command_names_the_closest_one(folder: Path) -> None:
