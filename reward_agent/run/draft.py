@@ -69,8 +69,9 @@ def draft_all(
     def make(brief: DesignBrief) -> None:
         draft = draft_candidate(run, brief, stored)
         with adopting:
-            drafts[brief.index] = adopt_draft(run, index, draft)
-        _enter(run, race, drafts[brief.index], brief)
+            draft = drafts[brief.index] = adopt_draft(run, index, draft)
+        run.notify(Drafted(index, draft.index, draft.id, draft.idea, draft.outcome))
+        _enter(run, race, draft, brief)
 
     missing = [brief for brief in briefs if brief.index not in drafts]
     map_threads(run.team.designer.max_concurrency, make, missing)
@@ -102,9 +103,7 @@ def draft_candidate(run: ActiveRun, brief: DesignBrief, stored: StoredEpisodes) 
         ModelError: the language model cannot be used.
     """
     drafting = _Drafting(run, brief, stored)
-    record = drafting.write(drafting.make())
-    run.notify(Drafted(brief.iteration, brief.index, record.id, record.idea, record.outcome))
-    return record
+    return drafting.write(drafting.make())
 
 
 class _Drafting:

@@ -8,7 +8,8 @@ from pathlib import Path
 from support.runs import read_prompt
 
 import reward_agent
-from reward_agent.records.outcomes import TRAINED
+from reward_agent.records.events import Drafted, Event
+from reward_agent.records.outcomes import ACCEPTED, TRAINED
 from reward_agent.records.store import load_run
 from reward_agent.report.page import write_report
 
@@ -48,8 +49,9 @@ def test_duplicates_are_named_not_trained_and_shown_to_the_designer(tmp_path: Pa
     script = tmp_path / "replies.md"
     replies = [FIRST, RENAMED, REORDERED, GATED, OTHER, OTHER, OTHER, OTHER]
     script.write_text("".join(f"--- reply ---\n{reply}\n" for reply in replies))
+    told: list[Event] = []
     run = reward_agent.design(
-        "inverted_pendulum", "balance", provider=f"scripted:{script}", runs_dir=tmp_path / "runs",
+        "inverted_pendulum", "balance", listen=told.append, provider=f"scripted:{script}", runs_dir=tmp_path / "runs",
         environ={}, candidates=4, iterations=2, winner_seeds=0, steps=4096, eval_episodes=4,
         video=False, critic=False, analyzer=False, racing="none",
         max_repairs=0,
@@ -57,6 +59,9 @@ def test_duplicates_are_named_not_trained_and_shown_to_the_designer(tmp_path: Pa
     store = load_run(run.id, tmp_path / "runs")
     first, renamed, reordered, gated = store.read_iteration(0).candidates
     assert first.outcome == TRAINED
+    drafted = {e.id: e.outcome for e in told if isinstance(e, Drafted) and e.iteration == 0}
+    assert list(drafted) == [first.id, renamed.id, reordered.id, gated.id]
+    assert (drafted[renamed.id], drafted[gated.id]) == (renamed.outcome, ACCEPTED)
     assert first.twin is None
     same = (
         f"rejected: the same program as candidate {first.id} of round 1: "
