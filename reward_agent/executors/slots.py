@@ -19,6 +19,7 @@ from reward_agent.records.jobs import CANCELLED, KILLED_FROM_OUTSIDE, Job, Lane,
 from reward_agent.records.timing import TimeLedger
 from reward_agent.sandbox.runner import JobExit, run_job
 from reward_agent.sandbox.warm import make_warm_server
+from reward_agent.threads import collect
 
 if TYPE_CHECKING:
     from reward_agent.sandbox.isolation import SandboxMode
@@ -105,7 +106,7 @@ class SlotExecutor:
                 self._lanes[request.job.lane].submit(self._run, request, on_progress)
                 for request in requests
             ]
-            return [future.result() for future in futures]
+            return collect(futures)
         except (CancelledError, RuntimeError) as error:
             if self._cancel.is_set():  # closed by another thread: nothing more is taken on
                 raise Interrupted("the run was stopped") from error

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 from reward_agent.errors import DataError
@@ -26,6 +27,7 @@ from reward_agent.run.racing import (
     name_stop,
 )
 from reward_agent.run.train import Entrant, Finish, train_until
+from reward_agent.threads import collect
 from reward_agent.types import TrainingResult
 
 
@@ -55,22 +57,18 @@ class Race:
         Raises:
             RewardAgentError: a slice failed for a reason that is ours, or the run was stopped.
         """
-        threads = [
-            threading.Thread(target=self._fill_slot, name=f"slot {number}", daemon=True)
-            for number in range(self._run.executor.n_slots)
-        ]
-        for thread in threads:
-            thread.start()
+        n_slots = self._run.executor.n_slots
+        pool = ThreadPoolExecutor(n_slots, thread_name_prefix="slot")
+        slots = [pool.submit(self._fill_slot) for _ in range(n_slots)]
         try:
             yield
             self.settle(self._n_awaited)
-            for thread in threads:
-                thread.join()
+            collect(slots)
         except BaseException as error:
             self._end(error)
             raise
-        if self._error is not None:
-            raise self._error
+        finally:
+            pool.shutdown(wait=False)
 
     def enter(self, entrant: Entrant) -> None:
         """Let a candidate take part."""
@@ -97,6 +95,7 @@ class Race:
                 self._take_slice(self._entrants[name], self._standings[name])
         except BaseException as error:
             self._end(error)
+            raise
 
     def _end(self, error: BaseException) -> None:
         with self._changed:
