@@ -111,7 +111,7 @@ def accept_reply(parcel: bytes, request: JobRequest) -> JobExit:
         DataError: the parcel does not have its form, or is larger than the job's limits allow.
         RewardAgentError: the failure that the node tells of.
     """
-    files = unpack(parcel, request.limits.disk_mib * _MIB)
+    files = unpack(parcel, (request.limits.disk_mib + 1) * _MIB)  # the reply's record too
     reply = _take_record(files, _REPLY, Reply)
     if reply.exit is None:
         kind = _ERRORS.get(reply.error, JobError)
@@ -138,6 +138,8 @@ def read_files(folder: Path, limits: Limits) -> dict[str, bytes]:
     for path in sorted(folder.iterdir()) if folder.is_dir() else []:
         if not _NAME.fullmatch(path.name) or path.name == EXIT_FILE or path.is_dir():
             continue
+        if len(files) == _MOST_FILES - 2:  # room for an order's own; a program may leave any number
+            break
         try:
             data = read_capped(path, min(room, limits.file_mib * _MIB))
         except (DataError, FileNotFoundError):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from reward_agent.errors import JobError, SandboxError
+from reward_agent.errors import DataError, JobError, SandboxError
 from reward_agent.executors import JobRequest
 from reward_agent.executors.parcel import accept_reply, pack_order
 from reward_agent.records.jobs import CANCELLED, RowCallback
@@ -107,7 +107,7 @@ class RemotePlace:
         A training goes on from the checkpoint in its folder: at most a slice of it is repeated.
 
         Raises:
-            JobError: it was lost each time, or the nodes cannot run it.
+            JobError: it was lost or spoilt each time, or the nodes cannot run it.
         """
         order = pack_order(request, self._mode)
         for attempt in range(1, N_ATTEMPTS + 1):
@@ -120,7 +120,7 @@ class RemotePlace:
                 return accept_reply(reply, request)
             except SandboxError:  # of no use elsewhere: a run has one level
                 raise
-            except (NodeLost, JobError) as error:
+            except (NodeLost, JobError, DataError) as error:  # a parcel may be spoilt on its way
                 what = f"the {request.job.kind} job in {request.job_dir}"
                 if attempt == N_ATTEMPTS:
                     raise _give_up(what, error) from error

@@ -230,14 +230,13 @@ class SlurmNodes:
         try:
             script = write_script(self._name, [task.folder for task in batch], self._options)
             number = _call("sbatch", "--parsable", text=script).strip().partition(";")[0]
-        except (NodeLost, UsageError) as error:
+            for index, task in enumerate(batch):
+                task.element = f"{number}_{index}"
             for task in batch:
-                task.failure = error
-            return
-        for index, task in enumerate(batch):
-            element = f"{number}_{index}"
-            write_atomic(task.folder / _ELEMENT_FILE, element.encode())
-            task.element = element
+                write_atomic(task.folder / _ELEMENT_FILE, str(task.element).encode())
+        except Exception as error:  # told to those who wait: they would wait for ever
+            for task in batch:
+                task.failure = NodeLost(str(error)) if isinstance(error, OSError) else error
 
     def _look(self, tasks: Sequence[_Task]) -> None:
         """Note which tasks Slurm has no more; a controller that is away says nothing of them."""
@@ -281,7 +280,7 @@ def _call(command: str, *arguments: str, text: str = "") -> str:
     """Run one of Slurm's commands without any key.
 
     Raises:
-        NodeLost: its controller did not answer.
+        NodeLost: it could not be started, or its controller did not answer.
         UsageError: it refuses.
     """
     try:
@@ -295,6 +294,8 @@ def _call(command: str, *arguments: str, text: str = "") -> str:
         )
     except subprocess.TimeoutExpired as error:
         raise NodeLost(f"{command} did not answer within {_COMMAND_S:g} s") from error
+    except OSError as error:  # no more processes, for now
+        raise NodeLost(f"{command} could not be started: {error}") from error
     if done.returncode == 0:
         return done.stdout
     said = " ".join(done.stderr.split())[:300]

@@ -14,10 +14,10 @@ from support.trainings import make_request
 
 from reward_agent import plugins
 from reward_agent.definitions.card import find_env_dir, load_env
-from reward_agent.errors import UnknownNameError, UsageError
+from reward_agent.errors import JobError, UnknownNameError, UsageError
 from reward_agent.executors import node
 from reward_agent.executors.registry import EXECUTORS, make_places
-from reward_agent.executors.remote import ClusterOptions, RemotePlace
+from reward_agent.executors.remote import N_ATTEMPTS, ClusterOptions, RemotePlace
 from reward_agent.executors.slots import SlotExecutor
 from reward_agent.sandbox.doctor import survey_members
 from reward_agent.types import TrainingResult
@@ -100,3 +100,24 @@ def test_an_environment_of_the_users_own_travels_to_the_node(tmp_path: Path) -> 
     job_exit = place.run(replace(request, job=job), None, threading.Event())
     assert (tmp_path / "away").is_dir()
     assert isinstance(job_exit.result, TrainingResult)
+
+
+def test_a_spoilt_parcel_is_ordered_again_and_never_blamed_on_the_program(tmp_path: Path) -> None:
+    class Spoiling(InHouse):
+        n_spoilt = 0
+
+        def work(self, order: bytes, on_progress, cancel: threading.Event) -> bytes | None:
+            if self.n_spoilt:
+                self.n_spoilt -= 1
+                return b"half a parcel"
+            return super().work(order, on_progress, cancel)
+
+    nodes, told = Spoiling(ClusterOptions()), []
+    place = RemotePlace(nodes, "default", told.append)
+    nodes.n_spoilt = 1
+    job_exit = place.run(make_request(tmp_path / "job"), None, threading.Event())
+    assert isinstance(job_exit.result, TrainingResult)
+    assert "spoilt" in told[0]
+    nodes.n_spoilt = N_ATTEMPTS
+    with pytest.raises(JobError, match="spoilt"):
+        place.run(make_request(tmp_path / "other"), None, threading.Event())

@@ -60,6 +60,15 @@ def test_a_reply_larger_than_the_limits_of_the_job_is_refused(tmp_path: Path) ->
         parcel.accept_reply(reply, request)
 
 
+def test_any_number_of_files_that_a_program_leaves_makes_a_parcel(tmp_path: Path) -> None:
+    request = make_request(tmp_path / "job")
+    for number in range(1200):
+        (request.job_dir / f"file{number}").touch()
+    files = parcel.read_files(request.job_dir, request.limits)
+    packed = parcel.pack_reply(parcel.Reply(node="n"), files)
+    assert len(parcel.unpack(packed, len(packed))) == len(files) + 1
+
+
 def test_a_failure_of_the_node_keeps_its_kind_and_names_the_node(tmp_path: Path) -> None:
     request = make_request(tmp_path / "job")
     told = parcel.Reply(

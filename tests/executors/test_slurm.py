@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from reward_agent.errors import UsageError
+from reward_agent.executors import slurm
 from reward_agent.executors.registry import EXECUTORS
-from reward_agent.executors.remote import ClusterOptions
+from reward_agent.executors.remote import ClusterOptions, NodeLost
 from reward_agent.executors.slurm import make_nodes, write_script
 
 # Slurm's commands as the driver sees them: one answers with its environment, one is out of reach.
@@ -73,3 +74,31 @@ def test_a_refusal_ends_the_run_with_its_words_and_no_key_is_handed_on(
     assert "PATH=" in environment
     assert "secret-of-the-driver" not in environment
     assert not (tmp_path / "slurm").exists()
+
+
+def test_a_disk_that_is_full_for_a_moment_is_told_to_who_waits_and_the_next_order_is_served(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_commands(tmp_path, monkeypatch)
+    (tmp_path / "sbatch").write_text("#!/bin/sh\necho 7\n")
+    (tmp_path / "scancel").write_text(f"#!/bin/sh\necho $1 >> {tmp_path}/cancelled\n")
+    (tmp_path / "squeue").write_text(f"#!/bin/sh\n[ -e {tmp_path}/cancelled ] || echo 7_0\n")
+    write = slurm.write_atomic
+
+    def fail(path: Path, data: bytes) -> None:
+        if path.name == "element":
+            monkeypatch.setattr(slurm, "write_atomic", write)
+            raise OSError(28, "No space left on device")
+        write(path, data)
+
+    monkeypatch.setattr(slurm, "write_atomic", fail)
+    monkeypatch.setattr(slurm, "_LAG_S", 0.0)
+    nodes = make_nodes(ClusterOptions(folder=tmp_path))
+    try:
+        with pytest.raises(NodeLost, match="No space left"):
+            nodes.work(b"an order", None, threading.Event())
+        assert (tmp_path / "cancelled").read_text().split() == ["7_0"]
+        with pytest.raises(NodeLost, match="7_0 ended without a reply"):
+            nodes.work(b"an order", None, threading.Event())
+    finally:
+        nodes.close()
