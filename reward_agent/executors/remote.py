@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -132,10 +132,10 @@ class RemotePlace:
         self._nodes.close()
 
 
-def make_node_environment(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+def make_node_environment() -> dict[str, str]:
     """Return the environment that processes of a cluster are started with: no keys, no tokens."""
-    environment = select_allowed(environ)
-    environment |= {name: environ[name] for name in _FOR_NODES if name in environ}
+    environment = select_allowed(os.environ)
+    environment |= {name: os.environ[name] for name in _FOR_NODES if name in os.environ}
     roots = find_import_roots()
     if roots:
         environment["PYTHONPATH"] = os.pathsep.join(map(str, roots))

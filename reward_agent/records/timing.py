@@ -115,7 +115,6 @@ def _fit(parts: Mapping[str, float], length: float, rest: str) -> dict[str, floa
 
 
 def _name_wait(waits: list[_Span], is_training: bool) -> str:
-    """Name what a free slot waited for."""
     names = {name for span in waits for name in span.seconds}
     known = [name for name in _WAITS if name in names]
     if known:

@@ -309,15 +309,10 @@ class Scopes:
 
     def find(self, name: ast.Name) -> Scope | None:
         """Return the scope that binds a name; None for a name of the language."""
-        return self.find_by_name(name.id, self.of[name])
-
-    def find_by_name(self, name: str, scope: Scope | None) -> Scope | None:
-        """Return the nearest scope outwards that binds a name."""
-        while scope is not None:
-            if name in scope.bindings:
-                return scope
+        scope: Scope | None = self.of[name]
+        while scope is not None and name.id not in scope.bindings:
             scope = scope.parent
-        return None
+        return scope
 
     def _bind(self, node: ast.AST) -> Iterator[tuple[str, Scope]]:
         """Yield the names that a node binds, and where."""

@@ -163,7 +163,6 @@ def _describe_false_start(job: Job, job_dir: Path, outcome: JobOutcome) -> JobEr
 
 
 def _name_exit(code: int, job_dir: Path, output: str) -> JobOutcome:
-    """Return the outcome that an exit code stands for."""
     if code == 0:
         return OK
     if code == EXIT_INTERNAL:

@@ -53,7 +53,6 @@ def _make_trainer(job: TrainJob, job_dir: Path, source: str) -> Trainer:
 
 
 def _train(trainer: Trainer) -> WorkOutcome:
-    """Train and return the outcome."""
     try:
         trainer.train()
     except (ContractError, TrainingFailure) as error:

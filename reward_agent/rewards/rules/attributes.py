@@ -73,7 +73,6 @@ def _check_member_of(
 
 
 def _check_numpy_member(context: Context, node: ast.Attribute) -> _Refusal | None:
-    """Check where a member of NumPy stands."""
     if node.attr in language.NUMPY_SUBMODULES:
         if not isinstance(context.source.parents[node], ast.Attribute):
             return _Refusal("module", "is used as a value", "write np.linalg.norm")
@@ -158,7 +157,6 @@ def _is_with_item(context: Context, node: ast.Attribute) -> bool:
 
 
 def _name(node: ast.Attribute) -> str:
-    """Return a dotted name for a message."""
     parts = [node.attr]
     base = node.value
     while isinstance(base, ast.Attribute) and len(parts) < 4:

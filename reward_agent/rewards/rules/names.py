@@ -43,17 +43,14 @@ def check_names(context: Context) -> Iterator[Finding]:
 def _refuse_name(context: Context, node: ast.Name, known: frozenset[str]) -> Finding:
     name = node.id
     if name in context.fields:
-        subject = max(context.dialect.subjects, key=len, default="state")
-        remedy = f"write {subject.split()[0]}.{name}"
-        return context.refuse("names/unknown", node, "is a field of the state", remedy, name=name)
+        remedy = f"write {max(context.dialect.subjects, key=len)}.{name}"
+        return context.refuse("names/unknown", node, "is a field of the state", remedy)
     if name in _PYTHON_BUILTINS:
         remedy = REMEDIES.get(name, "leave it out; the language has no such function")
-        return context.refuse(
-            "names/builtin", node, "is not part of the language", remedy, name=name
-        )
+        return context.refuse("names/builtin", node, "is not part of the language", remedy)
     near = context.scopes.module.bindings.keys() | context.scopes.of[node].bindings.keys()
     remedy = context.suggest(name, known | frozenset(near), other="define it, or spell it right")
-    return context.refuse("names/unknown", node, "is not defined", remedy, name=name)
+    return context.refuse("names/unknown", node, "is not defined", remedy)
 
 
 def check_bindings(context: Context) -> Iterator[Finding]:

@@ -88,23 +88,16 @@ def check_potential_calls(context: Context) -> Iterator[Finding]:
     function = context.find_function(language.POTENTIAL_ENTRY)
     if context.dialect.kind != "reward" or function is None:
         return
-    is_used = bool(context.uses_of(function))
-    if context.entry_of(function) and is_used:
-        yield context.note(
-            "warning",
-            "quality/potential",
-            function,
-            "is added by the framework, and is called here too",
-            "delete your own γΦ(s') - Φ(s), or give the helper another name",
-        )
-    elif not context.entry_of(function) and not is_used:
-        yield context.note(
-            "warning",
-            "quality/potential",
-            function,
-            "is never used: the framework calls potential(state) only",
-            "write def potential(state):",
-        )
+    is_entry, is_used = context.entry_of(function) is not None, bool(context.uses_of(function))
+    if is_entry and is_used:
+        problem = "is added by the framework, and is called here too"
+        remedy = "delete your own γΦ(s') - Φ(s), or give the helper another name"
+    elif not is_entry and not is_used:
+        problem = "is never used: the framework calls potential(state) only"
+        remedy = "write def potential(state):"
+    else:
+        return
+    yield context.note("warning", "quality/potential", function, problem, remedy)
 
 
 def check_slow_loops(context: Context) -> Iterator[Finding]:
