@@ -13,10 +13,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from reward_agent.definitions.card import EnvCard
 from reward_agent.errors import DataError, hint_closest
+from reward_agent.records.jobs import PROGRAM_FILE
 from reward_agent.rewards import library
 from reward_agent.rewards.checks import check_metric
 from reward_agent.rewards.contract import ContractError
-from reward_agent.rewards.facade import FILE_NAME
 from reward_agent.rewards.language import LIBRARY_NAMES
 from reward_agent.rewards.program import load_functions
 from reward_agent.simulation.state import State
@@ -152,7 +152,7 @@ def compile_generated_metric(source: str, card: EnvCard) -> MetricFunction:
         functions = load_functions(source, {"Score": Score})
     except ContractError as error:
         raise DataError(f"{file}: {error.message}", error.remedy) from error
-    return _guard(functions[METRIC_NAME], file, FILE_NAME)
+    return _guard(functions[METRIC_NAME], file, PROGRAM_FILE)
 
 
 def _guard(score: Callable[[Episode], object], file: str, code_file: str) -> MetricFunction:

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from reward_agent.definitions.task import METRIC_FILE
 from reward_agent.designers.brief import HistoryEntry
 from reward_agent.designers.history import read_entry
 from reward_agent.designers.reply import parse_record
@@ -17,7 +18,6 @@ from reward_agent.designers.roles import MetricWords
 from reward_agent.errors import DataError
 from reward_agent.records.events import MetricChosen, Rescored
 from reward_agent.records.store import (
-    METRIC_FILE,
     Candidate,
     MetricOrigin,
     RunRecord,

@@ -51,7 +51,8 @@ from reward_agent.rewards.checks import check_program
 from reward_agent.run.active import ActiveRun
 from reward_agent.run.evaluate import film
 from reward_agent.run.open import HeldRun, open_run
-from reward_agent.run.winner import make_winner, update_run, write_results
+from reward_agent.run.results import update_run, write_results
+from reward_agent.run.winner import make_winner
 from reward_agent.types import CheckReport, RewardProgram
 
 MAX_CANDIDATES = 3

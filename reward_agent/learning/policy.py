@@ -221,3 +221,19 @@ def _read_tensor(file: Any, name: str, shape: tuple[int, ...]) -> FloatArray:
     if not np.isfinite(values).all():
         raise ValueError(f"{name} is not finite")
     return np.asarray(values)
+
+
+def check_policy(path: Path, card: EnvCard) -> None:
+    """Refuse a file that is no policy for this environment: a child may have written anything.
+
+    Raises:
+        DataError: it is not a policy, or one of another size.
+    """
+    header = load_policy(path).header
+    expected = (card.observation_size, card.n_actions)
+    if (header.observation_size, header.n_actions) != expected:
+        raise DataError(
+            f"{path.name} takes {header.observation_size} numbers and gives {header.n_actions}, "
+            f"{card.name} has observations of {expected[0]} and {expected[1]} actions",
+            "use a policy that was trained in this environment",
+        )

@@ -26,11 +26,12 @@ from reward_agent.llm.budget import (
     estimate_worst_case,
     explain_no_price,
 )
-from reward_agent.llm.chat import DEFAULT_REPLY_TOKENS, ChatModel, ChatRequest, Completion
+from reward_agent.llm.chat import ChatModel, ChatRequest, Completion
 from reward_agent.llm.failures import explain_deadline
 from reward_agent.llm.models import find_model, price_usage
-from reward_agent.llm.provider import Provider
+from reward_agent.llm.provider import Provider, ProviderOptions
 from reward_agent.llm.replies import CallRecord, make_cache_key, make_call_record
+from reward_agent.records.settings import DEFAULT_REPLY_TOKENS
 from reward_agent.types import Usage
 
 _POLL_S = 0.1
@@ -55,8 +56,8 @@ class CallPolicy:
         reply_tokens: longest reply, reasoning included.
     """
 
-    timeout_s: float = 600.0
-    deadline_s: float = 900.0
+    timeout_s: float = ProviderOptions.timeout_s
+    deadline_s: float = ProviderOptions.deadline_s
     n_attempts: int = 5
     first_pause_s: float = 1.0
     max_pause_s: float = 60.0

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal, Protocol
 from pydantic import BeforeValidator
 
 from reward_agent.errors import EmptyReplyError, RefusalError, TruncatedReplyError
+from reward_agent.records.settings import DEFAULT_REPLY_TOKENS
 from reward_agent.types import Record, Usage
 
 Role = Literal["system", "user", "assistant"]
@@ -32,7 +33,6 @@ ReplyText = Annotated[str, BeforeValidator(_replace_surrogates)]
 _NOT_ASKED = frozenset({"schema_version"})
 _NOT_SENT = frozenset({"title", "default"})
 
-DEFAULT_REPLY_TOKENS = 16_000
 ALL_AGENTS: frozenset[str] = frozenset({"designer", "critic", "analyzer"})
 
 

@@ -25,6 +25,7 @@ ENVIRONMENT_PREFIX = "REWARD_AGENT_"
 # Variables with the prefix that are not settings of a run.
 OTHER_VARIABLES = {"RUNS_DIR", "ENVS_DIR", "PROMPTS_DIR", "DEBUG"}
 
+DEFAULT_REPLY_TOKENS = 16_000
 Preset = Literal["quick", "standard", "thorough"]
 Recall = Literal["rounds", "terms", "score"]
 
@@ -120,7 +121,7 @@ class ModelSettings(Record):
     )
     model: str | None = setting(None, "model name; each provider has a default", is_personal=True)
     base_url: str | None = setting(None, "address of an OpenAI-compatible server", is_personal=True)
-    reply_tokens: int = setting(16_000, "longest reply, reasoning included", ge=16)
+    reply_tokens: int = setting(DEFAULT_REPLY_TOKENS, "longest reply, reasoning included", ge=16)
 
 
 class MoneySettings(Record):

@@ -42,6 +42,7 @@ from reward_agent.definitions.task import TaskSpec
 from reward_agent.errors import DataError, RewardAgentError, UnknownNameError, UsageError
 from reward_agent.files import write_atomic
 from reward_agent.records.events import Event
+from reward_agent.records.jobs import PROGRAM_FILE
 from reward_agent.records.outcomes import Outcome
 from reward_agent.types import (
     Evaluation,
@@ -57,7 +58,6 @@ from reward_agent.types import (
 
 R = TypeVar("R", bound=BaseModel)
 
-METRIC_FILE = "metric.py"
 # Who asks whether a run is locked holds the lock for a moment: it takes more than one try.
 _N_LOCK_TRIES, _LOCK_PAUSE_S = 3, 0.01
 MetricOrigin = Literal[
@@ -372,7 +372,7 @@ class RunStore:
 
     def read_program(self, iteration: int, candidate_id: str) -> str:
         """Read a candidate's program text; empty if it has none."""
-        path = self.candidate_dir(iteration, candidate_id) / "reward.py"
+        path = self.candidate_dir(iteration, candidate_id) / PROGRAM_FILE
         return path.read_text("utf-8") if path.is_file() else ""
 
     def adopt_draft(self, iteration: int, index: int, candidate_id: str) -> Path:

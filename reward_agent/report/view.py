@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from reward_agent.definitions.task import METRIC_FILE
 from reward_agent.designers.brief import HistoryEntry
 from reward_agent.designers.history import find_best, read_history
 from reward_agent.llm.budget import CostSummary, summarise_costs
@@ -129,7 +130,7 @@ def load_run_view(run_dir: Path) -> RunView:
     best = _find_shown(run, entries)
     path = _find_video(store, run, best) if best else None
     video, note = _read_video(store, path)
-    metric = run_dir / "metric.py"
+    metric = run_dir / METRIC_FILE
     return RunView(
         run=run,
         iterations=tuple(store.read_iteration(index) for index in store.list_iterations()),

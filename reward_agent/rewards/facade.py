@@ -16,6 +16,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from reward_agent.records.jobs import PROGRAM_FILE
 from reward_agent.rewards import language, library
 from reward_agent.rewards.contract import ContractError
 
@@ -172,8 +173,6 @@ def warm_numpy() -> None:
 # --- freezing what a module defines, so that no call can leave something for the next -------------
 
 _MAX_DEPTH = 16
-# What a program's own functions carry as the name of their file.
-FILE_NAME = "reward.py"
 _PLAIN = (
     int, float, str, bool, type(None), type(...), slice, range, np.generic, np.dtype, np.finfo,
     np.iinfo, np.ufunc, type(np.sum), type, Namespace, GenericAlias, UnionType,
@@ -226,7 +225,7 @@ def freeze(name: str, value: Any, depth: int = 0) -> Any:
     if type(value) is tuple:
         return tuple(freeze(name, item, depth + 1) for item in value)
     if isinstance(value, FunctionType):
-        is_own = value.__code__.co_filename == FILE_NAME
+        is_own = value.__code__.co_filename == PROGRAM_FILE
         return _freeze_function(name, value) if is_own else value
     if isinstance(value, _PLAIN) or _is_plain_builtin(value):
         return value

@@ -14,12 +14,15 @@ import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache, lru_cache
+from pathlib import Path
 from types import CodeType, FrameType, FunctionType, TracebackType
 from typing import Any
 
 import numpy as np
 
 from reward_agent.definitions.card import EnvCard
+from reward_agent.errors import DataError
+from reward_agent.records.jobs import PROGRAM_FILE
 from reward_agent.rewards.checks import check_program
 from reward_agent.rewards.contract import (
     POTENTIAL_TERM,
@@ -31,7 +34,7 @@ from reward_agent.rewards.contract import (
     check_terms,
     normalize_term_names,
 )
-from reward_agent.rewards.facade import FILE_NAME, freeze, make_globals
+from reward_agent.rewards.facade import freeze, make_globals
 from reward_agent.rewards.language import (
     MEMORY_ENTRY,
     MEMORY_PARAMETER,
@@ -95,7 +98,7 @@ class _Reporting:
             (
                 frame.lineno
                 for frame in reversed(traceback.extract_tb(trace))
-                if frame.filename == FILE_NAME
+                if frame.filename == PROGRAM_FILE
             ),
             None,
         )
@@ -121,6 +124,22 @@ class StepReward:
     terms: dict[str, Array]
 
 
+def read_program(job_dir: Path, sha256: str) -> str:
+    """Return the program in a job's folder.
+
+    Raises:
+        DataError: it is not the one that the job names.
+    """
+    source = (job_dir / PROGRAM_FILE).read_bytes().decode("utf-8", "replace")
+    given = RewardProgram(source).sha256
+    if given != sha256:
+        raise DataError(
+            f"{PROGRAM_FILE} has sha256 {given[:12]}…; the job says {sha256[:12]}…",
+            "write the program's text as UTF-8, without changing its line ends",
+        )
+    return source
+
+
 def compile_program(source: str, card: EnvCard, gamma: float) -> CompiledReward:
     """Check and compile a program.
 
@@ -144,7 +163,7 @@ def _compile_module(source: str) -> CodeType:
     parsing = parse_source(source)
     if parsing.source is None:
         raise ContractError(parsing.findings[0].rule, parsing.findings[0].message)
-    return compile_tree(parsing.source.tree, FILE_NAME)
+    return compile_tree(parsing.source.tree, PROGRAM_FILE)
 
 
 def load_functions(

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from reward_agent.definitions.card import EnvCard
-from reward_agent.definitions.task import TaskSpec
+from reward_agent.definitions.task import METRIC_FILE, TaskSpec
 from reward_agent.designers.roles import Team
 from reward_agent.executors import JobRequest
 from reward_agent.executors.slots import SlotExecutor
@@ -16,7 +16,7 @@ from reward_agent.files import write_atomic
 from reward_agent.records.events import Event, Listener
 from reward_agent.records.jobs import Job, Limits, digest_files
 from reward_agent.records.settings import RunSettings
-from reward_agent.records.store import METRIC_FILE, MetricOrigin, RunRecord, RunStore
+from reward_agent.records.store import MetricOrigin, RunRecord, RunStore
 from reward_agent.records.timing import TimeLedger
 from reward_agent.sandbox.runner import JobExit
 from reward_agent.threads import Background

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from reward_agent.definitions.card import EnvCard, load_env
 from reward_agent.definitions.paths import find_runs_dir
 from reward_agent.definitions.task import TaskSpec, apply_task, read_task_metric, resolve_task
+from reward_agent.designers.brief import N_HISTORY_ROUNDS
 from reward_agent.designers.preview import Subject, estimate_tokens, preview_prompt
 from reward_agent.errors import DataError, UsageError
 from reward_agent.executors.slots import count_slots
@@ -53,7 +54,6 @@ _PROMPT = np.array([0.85, 1.0, 1.3])
 # Share of the input that the provider's prompt cache serves.
 _CACHED = np.array([0.8, 0.5, 0.0])
 _N_RUNS_READ = 20
-_N_HISTORY_ROUNDS = 4
 
 
 class Range(Record):
@@ -167,7 +167,7 @@ def _count_tokens(
     subject: Subject, settings: RunSettings, calls: Mapping[str, FloatArray]
 ) -> tuple[FloatArray, FloatArray]:
     """Return input and output tokens, from prompts that are rendered for the purpose."""
-    n_earlier = settings.candidates * min(_N_HISTORY_ROUNDS, settings.iterations) / 2
+    n_earlier = settings.candidates * min(N_HISTORY_ROUNDS, settings.iterations) / 2
     later = (settings.iterations - 1) / settings.iterations
     history = (_SUMMARY_TOKENS + _ENTRY_TOKENS * n_earlier) * later
     prompts = {

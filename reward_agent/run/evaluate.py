@@ -10,14 +10,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from reward_agent.definitions.task import METRIC_FILE
 from reward_agent.errors import DataError, JobError
 from reward_agent.evaluation.trajectories import Trajectories, join_trajectories
 from reward_agent.files import read_capped
-from reward_agent.learning.policy import MAX_POLICY_BYTES
+from reward_agent.learning.policy import MAX_POLICY_BYTES, check_policy
 from reward_agent.records.jobs import (
     CHECKPOINT_FILE,
     FOOTAGE_FILE,
-    METRIC_FILE,
     PROGRAM_FILE,
     RESULT_FILE,
     TRAJECTORIES_FILE,
@@ -33,7 +33,7 @@ from reward_agent.records.jobs import (
 )
 from reward_agent.records.store import Candidate, write_record, write_text
 from reward_agent.run.active import ActiveRun, Lab, copy_into
-from reward_agent.run.train import Entrant, check_policy
+from reward_agent.run.train import Entrant
 from reward_agent.summary.summary import TrajectorySummary, render_summary, summarise
 from reward_agent.types import (
     Evaluation,

@@ -28,8 +28,9 @@ from reward_agent.run.active import ActiveRun
 from reward_agent.run.draft import draft_all
 from reward_agent.run.evaluate import collect_episodes, evaluate_candidate
 from reward_agent.run.race import Race
+from reward_agent.run.results import update_run
 from reward_agent.run.train import Finish, read_initial_policy
-from reward_agent.run.winner import name_winner, update_run
+from reward_agent.run.winner import name_winner
 from reward_agent.threads import map_threads
 from reward_agent.types import Usage
 

@@ -10,17 +10,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from reward_agent.definitions.task import apply_task
+from reward_agent.definitions.task import METRIC_FILE, apply_task
 from reward_agent.designers.roles import MetricProposal
 from reward_agent.errors import UsageError
 from reward_agent.records.events import MetricRejected, NoMetric
-from reward_agent.records.jobs import (
-    METRIC_FILE,
-    TRAJECTORIES_FILE,
-    RecordJob,
-    ScoreJob,
-    ScoreResult,
-)
+from reward_agent.records.jobs import TRAJECTORIES_FILE, RecordJob, ScoreJob, ScoreResult
 from reward_agent.records.store import MetricOrigin, write_record, write_text
 from reward_agent.rewards.checks import check_metric
 from reward_agent.run.active import ActiveRun, Metric

@@ -14,6 +14,7 @@ from typing import Any
 from reward_agent.definitions.card import EnvCard, load_env
 from reward_agent.definitions.paths import find_runs_dir
 from reward_agent.definitions.task import (
+    METRIC_FILE,
     TaskSpec,
     apply_task,
     list_tasks,
@@ -46,14 +47,7 @@ from reward_agent.records.settings import (
     list_settings,
     resolve_settings,
 )
-from reward_agent.records.store import (
-    METRIC_FILE,
-    RunRecord,
-    RunStore,
-    load_run,
-    name_new_run,
-    now_utc,
-)
+from reward_agent.records.store import RunRecord, RunStore, load_run, name_new_run, now_utc
 from reward_agent.records.timing import TimeLedger
 from reward_agent.run.active import ActiveRun, read_run_metric
 from reward_agent.run.loop import run_design

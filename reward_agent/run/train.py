@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from reward_agent.definitions.card import EnvCard
-from reward_agent.errors import DataError
 from reward_agent.executors import JobRequest
 from reward_agent.files import read_capped
-from reward_agent.learning.policy import MAX_POLICY_BYTES, load_policy
+from reward_agent.learning.policy import MAX_POLICY_BYTES, check_policy
 from reward_agent.records.events import TrainedUntil, TrainingProgress
 from reward_agent.records.jobs import INITIAL_POLICY_FILE, PROGRAM_FILE, TrainJob
 from reward_agent.records.outcomes import TRAINED, Outcome
@@ -131,22 +130,6 @@ def make_training(
         initial_policy_sha256=hashlib.sha256(initial).hexdigest() if initial else None,
     )
     return JobRequest(job, training_dir, lab.limits)
-
-
-def check_policy(path: Path, card: EnvCard) -> None:
-    """Refuse a file that is no policy for this environment: a child may have written anything.
-
-    Raises:
-        DataError: it is not a policy, or one of another size.
-    """
-    header = load_policy(path).header
-    expected = (card.observation_size, card.n_actions)
-    if (header.observation_size, header.n_actions) != expected:
-        raise DataError(
-            f"{path.name} takes {header.observation_size} numbers and gives {header.n_actions}, "
-            f"{card.name} has observations of {expected[0]} and {expected[1]} actions",
-            "use a policy that was trained in this environment",
-        )
 
 
 def set_initial_policy(candidate_dir: Path, policy: Path, card: EnvCard) -> None:

@@ -16,7 +16,7 @@ from reward_agent.designers.history import read_history
 from reward_agent.errors import RewardAgentError
 from reward_agent.files import read_capped, write_atomic
 from reward_agent.records.events import Event, Listener, RunStarted, Warned, ignore
-from reward_agent.records.jobs import PROGRESS_FILE
+from reward_agent.records.jobs import PROGRAM_FILE, PROGRESS_FILE
 from reward_agent.records.store import RunStore
 from reward_agent.trackers.registry import Opener, Tracker, find_openers
 from reward_agent.types import Evaluation
@@ -90,7 +90,7 @@ class RunLog:
         if candidate.task_score is not None:
             scores = {"candidate/task_score": candidate.task_score}
             self._tracker.log_scalars("run", scores, candidate.iteration)
-        for name in ("reward.py", "critique.json", "analysis.json", "summary.md"):
+        for name in (PROGRAM_FILE, "critique.json", "analysis.json", "summary.md"):
             if (folder / name).is_file():
                 text = read_capped(folder / name, _MAX_PROGRESS_BYTES).decode("utf-8", "replace")
                 self._tracker.log_text(f"{candidate.id}/{name}", text)

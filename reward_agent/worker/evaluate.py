@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
+from reward_agent.definitions.task import METRIC_FILE
 from reward_agent.errors import DataError
 from reward_agent.evaluation.metrics import Decision, MetricFunction, compile_metric, load_decision
 from reward_agent.evaluation.rollout import Actor, KeptSimulations, Rollout, roll_out
@@ -20,13 +21,7 @@ from reward_agent.evaluation.scoring import (
 )
 from reward_agent.film.footage import make_footages, save_footages
 from reward_agent.learning.policy import load_policy
-from reward_agent.records.jobs import (
-    FOOTAGE_FILE,
-    METRIC_FILE,
-    TRAJECTORIES_FILE,
-    EvaluateJob,
-    EvaluateResult,
-)
+from reward_agent.records.jobs import FOOTAGE_FILE, TRAJECTORIES_FILE, EvaluateJob, EvaluateResult
 from reward_agent.types import Evaluation
 
 # The policy is chosen on some seeds and reported on others, this far away.

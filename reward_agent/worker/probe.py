@@ -12,18 +12,19 @@ from numpy.typing import NDArray
 from reward_agent.definitions.card import EnvCard
 from reward_agent.errors import DataError
 from reward_agent.evaluation.trajectories import Trajectories
-from reward_agent.records.jobs import PROGRAM_FILE, TRAJECTORIES_FILE, ProbeJob
+from reward_agent.records.jobs import TRAJECTORIES_FILE, ProbeJob
 from reward_agent.rewards.contract import ContractError
 from reward_agent.rewards.program import (
     CompiledReward,
     compile_program,
     load_functions,
+    read_program,
 )
 from reward_agent.rewards.replay import replay_episodes
 from reward_agent.rewards.source import find_read_fields
 from reward_agent.rewards.trial import Trial, make_extremes, roll_out_random_policy
 from reward_agent.simulation.backends import find_backend
-from reward_agent.types import Finding, ProbeReport, RewardProgram
+from reward_agent.types import Finding, ProbeReport
 
 _MAX_FINDINGS = 10
 _SEVERITIES = ("error", "warning", "hint")
@@ -76,22 +77,6 @@ def run(job: ProbeJob, job_dir: Path) -> ProbeReport:
         rank_agreement=agreement,
         values_sha256=digest,
     )
-
-
-def read_program(job_dir: Path, sha256: str) -> str:
-    """Return the program in a job's folder.
-
-    Raises:
-        DataError: it is not the one that the job names.
-    """
-    source = (job_dir / PROGRAM_FILE).read_bytes().decode("utf-8", "replace")
-    given = RewardProgram(source).sha256
-    if given != sha256:
-        raise DataError(
-            f"{PROGRAM_FILE} has sha256 {given[:12]}…; the job says {sha256[:12]}…",
-            "write the program's text as UTF-8, without changing its line ends",
-        )
-    return source
 
 
 def _find_shown_fields(source: str, card: EnvCard) -> tuple[str, ...]:

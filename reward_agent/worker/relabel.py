@@ -10,10 +10,9 @@ import numpy as np
 from reward_agent.evaluation.trajectories import Trajectories
 from reward_agent.records.jobs import TRAJECTORIES_FILE, RelabelJob, RelabelResult
 from reward_agent.rewards.contract import ContractError
-from reward_agent.rewards.program import compile_program
+from reward_agent.rewards.program import compile_program, read_program
 from reward_agent.rewards.replay import EpisodePay, replay_episodes
 from reward_agent.types import FINISHED, name_failure
-from reward_agent.worker.probe import read_program
 
 TERMS_FILE = "terms.npz"
 

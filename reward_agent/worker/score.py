@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from reward_agent.definitions.task import METRIC_FILE
 from reward_agent.errors import DataError
 from reward_agent.evaluation.metrics import compile_generated_metric, compile_metric
 from reward_agent.evaluation.scoring import score_trajectories
 from reward_agent.evaluation.trajectories import Trajectories
-from reward_agent.records.jobs import METRIC_FILE, TRAJECTORIES_FILE, ScoreJob, ScoreResult
+from reward_agent.records.jobs import TRAJECTORIES_FILE, ScoreJob, ScoreResult
 from reward_agent.types import FINISHED, RewardProgram, name_failure
 
 

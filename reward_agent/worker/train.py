@@ -10,12 +10,11 @@ from reward_agent.learning.learner import TrainingFailure
 from reward_agent.learning.trainer import Trainer
 from reward_agent.records.jobs import TrainJob
 from reward_agent.rewards.contract import ContractError
-from reward_agent.rewards.program import compile_program
+from reward_agent.rewards.program import compile_program, read_program
 from reward_agent.rewards.source import find_read_fields
 from reward_agent.simulation.backends import make_simulation
 from reward_agent.simulation.vec_env import RewardVecEnv
 from reward_agent.types import FINISHED, TrainingResult, WorkOutcome, name_failure
-from reward_agent.worker.probe import read_program
 
 
 def prepare(job: TrainJob) -> None:

@@ -7,6 +7,7 @@ import re
 import string
 from collections.abc import Iterator
 
+from reward_agent.records.jobs import PROGRAM_FILE
 from reward_agent.rewards import language
 from reward_agent.rewards.rules.context import Context, find_numpy_name
 from reward_agent.rewards.source import compile_tree
@@ -63,7 +64,7 @@ def check_nodes(context: Context) -> Iterator[Finding]:
 def compile_alone(context: Context) -> Iterator[Finding]:
     """Refuse what Python's parser lets through and its compiler does not; nothing is run."""
     try:
-        compile_tree(context.source.tree, "reward.py")
+        compile_tree(context.source.tree, PROGRAM_FILE)
     except SyntaxError as error:
         place = ast.Pass(lineno=error.lineno or 1, col_offset=max((error.offset or 1) - 1, 0))
         problem = "is not valid Python"
