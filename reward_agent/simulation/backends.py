@@ -8,13 +8,13 @@ it. What it measures, and how, is in its own file; nobody else asks which one it
 from __future__ import annotations
 
 import functools
-import importlib
 import os
 import subprocess
 import sys
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast
+from pkgutil import resolve_name
+from typing import TYPE_CHECKING, Protocol, TypeAlias, cast
 
 from reward_agent.definitions.card import EnvCard
 from reward_agent.errors import UsageError
@@ -183,7 +183,7 @@ def make_simulation(
         UnknownNameError: ``fields`` names one that the card has not.
         DataError: the card does not fit its model.
     """
-    factory = _load(find_backend(card).factory)
+    factory = resolve_name(find_backend(card).factory)
     return cast("Simulation", factory(card, n_sims, seed, fields=fields))
 
 
@@ -199,7 +199,7 @@ def make_artist(card: EnvCard, width: int, height: int) -> Artist:
     row = find_backend(card)
     if not row.artist:
         raise UsageError(f"{row.label} draws no films", "watch the numbers, or turn films off")
-    return cast("Artist", _load(row.artist)(card, width, height))
+    return cast("Artist", resolve_name(row.artist)(card, width, height))
 
 
 def compare_card(simulation: Simulation) -> CheckEnvResult:
@@ -207,7 +207,7 @@ def compare_card(simulation: Simulation) -> CheckEnvResult:
     row = find_backend(simulation.card)
     if not row.comparison:
         return CheckEnvResult()
-    return cast("CheckEnvResult", _load(row.comparison)(simulation))
+    return cast("CheckEnvResult", resolve_name(row.comparison)(simulation))
 
 
 def require_backend(card: EnvCard) -> None:
@@ -231,7 +231,7 @@ def prepare_simulation(card: EnvCard) -> None:
     """
     row = find_backend(card)
     if row.prepare:
-        _load(row.prepare)(card)
+        resolve_name(row.prepare)(card)
 
 
 @dataclass(frozen=True)
@@ -281,9 +281,3 @@ def _try_backend(backend: str, program: str) -> str | None:
         lines = trial.stderr.decode(errors="replace").strip().splitlines()
         return lines[-1][:160] if lines else f"exit code {trial.returncode}"
     return None
-
-
-def _load(place: str) -> Any:
-    """Import what ``module:name`` says."""
-    module, _, name = place.partition(":")
-    return getattr(importlib.import_module(module), name)

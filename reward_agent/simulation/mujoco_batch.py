@@ -6,14 +6,13 @@ import importlib.util
 import warnings
 from collections.abc import Collection
 from pathlib import Path
-from typing import NamedTuple
 
 import mujoco
 import numpy as np
 from mujoco.batch import DATA_FIELDS, Batch, SimulationError
 from numpy.typing import ArrayLike, NDArray
 
-from reward_agent.definitions.card import EnvCard, GoalDisc, ResetNoise, find_env_dir
+from reward_agent.definitions.card import EnvCard, ResetNoise, find_env_dir
 from reward_agent.definitions.sources import (
     Array,
     Attribute,
@@ -120,8 +119,16 @@ class BatchSimulation(Simulation):
         return unstable
 
     def compile_leaf(self, source: Source) -> Reader:
-        """Compile what MuJoCo measures; see ``compile_measurement``."""
-        return compile_measurement(source, self._batch, self.card.model.floor)
+        """Compile what MuJoCo measures: an array, an object's part of one, or a measure."""
+        if isinstance(source, Array):
+            if source.name not in DATA_FIELDS:
+                hint = hint_closest(source.name, DATA_FIELDS)
+                raise DataError(f"MuJoCo's data has no array {source.name!r}{hint}")
+            return make_constant(self._batch.bind(source.name))
+        if isinstance(source, Attribute):
+            return _compile_attribute(source, self._batch)
+        assert isinstance(source, Measure)
+        return _compile_measure(source, self._batch, self.card.model.floor)
 
     def _choose_stage(self, needed: Collection[str]) -> int:
         """Compute derived fields at the new state, unless none is read or the card says lagged."""
@@ -147,13 +154,6 @@ class BatchSimulation(Simulation):
         return scale, ctrl_low - scale * low
 
 
-class InitialState(NamedTuple):
-    """Where an episode starts: ``(nq,)`` and ``(nv,)``."""
-
-    qpos: FloatArray
-    qvel: FloatArray
-
-
 class ResetDraws:
     """The initial states of N simulations, in the draws of Gymnasium's own environments.
 
@@ -170,44 +170,40 @@ class ResetDraws:
         has_keyframe = self.keyframe >= 0
         self._qpos = np.array(model.key_qpos[self.keyframe] if has_keyframe else model.qpos0)
         self._qvel = np.array(model.key_qvel[self.keyframe] if has_keyframe else np.zeros(model.nv))
-        self._goal = _GoalDraw(reset.goal, model) if reset.goal else None
+        names = reset.goal.joints if reset.goal else ()
+        for name in names:
+            _check_object(_list_names(model, "joint"), "joint", name)
+        joints = [model.joint(name) for name in names]
+        self._goal_addresses = [int(joint.qposadr[0]) for joint in joints]
+        self._goal_dofs = [int(joint.dofadr[0]) for joint in joints]
         # Source: gymnasium.utils.seeding.np_random, which is numpy's default generator.
         self._generators = [np.random.default_rng(seed + i) for i in range(n_sims)]
 
-    def draw(self, sim: int) -> InitialState:
-        """Return a new initial state for simulation ``sim``."""
+    def draw(self, sim: int) -> tuple[FloatArray, FloatArray]:
+        """Return a new initial state for simulation ``sim``: qpos ``(nq,)`` and qvel ``(nv,)``."""
         generator, noise = self._generators[sim], self._reset
         qpos, qvel = self._qpos.copy(), self._qvel.copy()
         if noise.qpos_uniform:
             qpos += generator.uniform(-noise.qpos_uniform, noise.qpos_uniform, len(qpos))
-        if self._goal:
-            self._goal.draw(generator, qpos)
+        if noise.goal:
+            qpos[self._goal_addresses] = _draw_point(generator, noise.goal.radius)
         if noise.qvel_uniform:
             qvel += generator.uniform(-noise.qvel_uniform, noise.qvel_uniform, len(qvel))
         if noise.qvel_normal:
             qvel += noise.qvel_normal * generator.standard_normal(len(qvel))
-        if self._goal:
-            qvel[self._goal.dofs] = 0.0
-        return InitialState(qpos, qvel)
+        qvel[self._goal_dofs] = 0.0
+        return qpos, qvel
 
 
-class _GoalDraw:
-    """Draws a goal in a disc into the two joints that hold it."""
+def _draw_point(generator: np.random.Generator, radius: float) -> FloatArray:
+    """Return a point ``(2,)`` within a disc.
 
-    def __init__(self, goal: GoalDisc, model: mujoco.MjModel) -> None:
-        for name in goal.joints:
-            _check_object(_list_names(model, "joint"), "joint", name)
-        joints = [model.joint(name) for name in goal.joints]
-        self._addresses = [int(joint.qposadr[0]) for joint in joints]
-        self.dofs = [int(joint.dofadr[0]) for joint in joints]
-        self._radius = goal.radius
-
-    def draw(self, generator: np.random.Generator, qpos: FloatArray) -> None:
-        # Source: gymnasium.envs.mujoco.reacher_v5, whose draws are repeated here one for one.
-        point = generator.uniform(-self._radius, self._radius, 2)
-        while np.linalg.norm(point) >= self._radius:
-            point = generator.uniform(-self._radius, self._radius, 2)
-        qpos[self._addresses] = point
+    Source: gymnasium.envs.mujoco.reacher_v5, whose draws are repeated here one for one.
+    """
+    while True:
+        point = generator.uniform(-radius, radius, 2)
+        if np.linalg.norm(point) < radius:
+            return point
 
 
 def _find_keyframe(reset: ResetNoise, model: mujoco.MjModel) -> int:
@@ -215,10 +211,8 @@ def _find_keyframe(reset: ResetNoise, model: mujoco.MjModel) -> int:
         return -1
     names = _list_names(model, "key")
     if reset.keyframe not in names:
-        listing = ", ".join(names) or "none"
-        raise DataError(
-            f"the model has no keyframe {reset.keyframe!r}", f"its keyframes: {listing}"
-        )
+        remedy = f"its keyframes: {', '.join(names) or 'none'}"
+        raise DataError(f"the model has no keyframe {reset.keyframe!r}", remedy)
     return names.index(reset.keyframe)
 
 
@@ -257,7 +251,9 @@ def find_model_path(card: EnvCard) -> Path:
     """
     model = card.model
     if model.gymnasium is not None:
-        path = _find_gymnasium_assets() / model.gymnasium
+        package = importlib.util.find_spec("gymnasium")
+        assert package is not None
+        path = Path(package.origin or "").parent / "envs/mujoco/assets" / model.gymnasium
         remedy = "correct model.gymnasium, or install another gymnasium"
     elif model.file is not None:
         path = find_env_dir(card) / model.file
@@ -270,13 +266,6 @@ def find_model_path(card: EnvCard) -> Path:
     if not path.is_file():
         raise DataError(f"environment {card.name!r}: {path} does not exist", remedy)
     return path
-
-
-def _find_gymnasium_assets() -> Path:
-    spec = importlib.util.find_spec("gymnasium")
-    if spec is None or spec.origin is None:
-        raise DataError("gymnasium is not installed", "pip install 'gymnasium[mujoco]'")
-    return Path(spec.origin).parent / "envs" / "mujoco" / "assets"
 
 
 def _add_sensors(spec: mujoco.MjSpec, card: EnvCard, names: Collection[str]) -> None:
@@ -292,7 +281,10 @@ def _add_sensors(spec: mujoco.MjSpec, card: EnvCard, names: Collection[str]) -> 
 
 
 def _add_sensor(spec: mujoco.MjSpec, measure: Measure, card: EnvCard) -> None:
-    name = _name_sensor(measure)
+    if measure.measure not in ("contact", "com_velocity"):
+        return
+    objects = spec.bodies if measure.kind == "body" else spec.geoms
+    known = [each.name for each in objects]
     if measure.measure == "contact":
         if card.model.floor is None:
             raise DataError(
@@ -300,9 +292,9 @@ def _add_sensor(spec: mujoco.MjSpec, measure: Measure, card: EnvCard) -> None:
                 "set model.floor to the name of the floor's geom",
             )
         _check_object([geom.name for geom in spec.geoms], "geom", card.model.floor)
-        _check_measured(spec, measure)
+        _check_object(known, measure.kind, measure.name)
         spec.add_sensor(
-            name=name,
+            name=_name_sensor(measure),
             type=mujoco.mjtSensor.mjSENS_CONTACT,
             objtype=_OBJECTS[measure.kind],
             objname=measure.name,
@@ -310,10 +302,10 @@ def _add_sensor(spec: mujoco.MjSpec, measure: Measure, card: EnvCard) -> None:
             refname=card.model.floor,
             intprm=_FOUND_ALL_ONE,
         )
-    elif measure.measure == "com_velocity":
-        _check_measured(spec, measure)
+    else:
+        _check_object(known, measure.kind, measure.name)
         spec.add_sensor(
-            name=name,
+            name=_name_sensor(measure),
             type=mujoco.mjtSensor.mjSENS_SUBTREELINVEL,
             objtype=mujoco.mjtObj.mjOBJ_BODY,
             objname=measure.name,
@@ -321,13 +313,7 @@ def _add_sensor(spec: mujoco.MjSpec, measure: Measure, card: EnvCard) -> None:
 
 
 def _name_sensor(measure: Measure) -> str:
-    """Return the name of the sensor that serves a measure."""
     return f"reward_agent.{measure.measure}.{measure.kind}.{measure.name}"
-
-
-def _check_measured(spec: mujoco.MjSpec, measure: Measure) -> None:
-    objects = spec.bodies if measure.kind == "body" else spec.geoms
-    _check_object([each.name for each in objects], measure.kind, measure.name)
 
 
 def _check_object(known: Collection[str], kind: str, name: str) -> None:
@@ -344,23 +330,6 @@ def _list_names(model: mujoco.MjModel, kind: str) -> list[str]:
     attribute = {"joint": "njnt", "actuator": "nu"}.get(kind, f"n{kind}")
     count: int = getattr(model, attribute)
     return [getattr(model, kind)(i).name for i in range(count)]
-
-
-def compile_measurement(source: Source, batch: Batch, floor: str | None) -> Reader:
-    """Compile what MuJoCo measures itself: an array, an object's part of one, or a measure.
-
-    Raises:
-        DataError: the model has no such object or array.
-    """
-    if isinstance(source, Array):
-        if source.name not in DATA_FIELDS:
-            hint = hint_closest(source.name, DATA_FIELDS)
-            raise DataError(f"MuJoCo's data has no array {source.name!r}{hint}")
-        return make_constant(batch.bind(source.name))
-    if isinstance(source, Attribute):
-        return _compile_attribute(source, batch)
-    assert isinstance(source, Measure)
-    return _compile_measure(source, batch, floor)
 
 
 def _compile_attribute(source: Attribute, batch: Batch) -> Reader:
@@ -380,11 +349,9 @@ def _compile_measure(source: Measure, batch: Batch, floor: str | None) -> Reader
     if source.measure == "lowest":
         _check_object(_list_names(batch.model, source.kind), source.kind, source.name)
         return compile_lowest(batch, source.kind, source.name, floor)
-    if source.measure == "com":
-        _check_object(_list_names(batch.model, "body"), "body", source.name)
-        return make_constant(batch.body(source.name).subtree_com)
-    if source.measure == "sensor":
-        return _compile_attribute(Attribute("sensor", source.name, "data"), batch)
+    attribute = {"com": "subtree_com", "sensor": "data"}.get(source.measure)
+    if attribute:
+        return _compile_attribute(Attribute(source.kind, source.name, attribute), batch)
     data = batch.sensor(_name_sensor(source)).data
     if source.measure == "contact":
         return lambda: (data[:, 0] > 0).astype(np.float64)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection
-from functools import partial
 from itertools import pairwise
 from typing import ClassVar, TypeAlias
 
@@ -52,7 +51,7 @@ class Simulation(ABC):
             for name in list_needed(card, fields)
         }
         self._read_observation = readers["observation"]
-        names = [field.name for field in card.fields] if fields is None else dict.fromkeys(fields)
+        names = [field.name for field in card.fields] if fields is None else fields
         self._field_readers = {name: readers[name] for name in names}
         self._set_ranges(readers)
 
@@ -139,13 +138,10 @@ class Simulation(ABC):
             (readers[bounds.field], slice(start, end))
             for bounds, (start, end) in zip(ranges, pairwise(ends), strict=True)
         ]
-        self._range_names = [
-            bounds.field for bounds, n in zip(ranges, sizes, strict=True) for _ in range(n)
-        ]
-        low = [-np.inf if bounds.min is None else bounds.min for bounds in ranges]
-        high = [np.inf if bounds.max is None else bounds.max for bounds in ranges]
-        repeats = np.array(sizes, dtype=int)
-        self._range_low, self._range_high = np.repeat(low, repeats), np.repeat(high, repeats)
+        columns = [bounds for bounds, n in zip(ranges, sizes, strict=True) for _ in range(n)]
+        self._range_names = [bounds.field for bounds in columns]
+        self._range_low = np.array([-np.inf if b.min is None else b.min for b in columns])
+        self._range_high = np.array([np.inf if b.max is None else b.max for b in columns])
         self._range_values = np.empty((self.n_sims, ends[-1]))
 
     def _find_outside(self) -> NDArray[np.bool_]:
@@ -154,9 +150,7 @@ class Simulation(ABC):
         for read, part in self._range_readers:
             values[:, part] = read().reshape(len(values), -1)
         # Infinity is outside a range without a bound, too: it is no number to go on with.
-        is_inside = (values > self._range_low) & (values < self._range_high)
-        is_outside: NDArray[np.bool_] = ~is_inside
-        return is_outside
+        return np.asarray(~((values > self._range_low) & (values < self._range_high)))
 
 
 def list_needed(card: EnvCard, fields: Collection[str] | None) -> list[str]:
@@ -204,7 +198,8 @@ def compile_expression(source: Source, compile_leaf: CompileLeaf) -> Reader:
     """
     if isinstance(source, Call):
         readers = [compile_expression(part, compile_leaf) for part in source.sources]
-        return _FUNCTIONS[source.function](readers, source.numbers)
+        function, numbers = _FUNCTIONS[source.function], source.numbers
+        return lambda: function(*(read() for read in readers), *numbers)
     if isinstance(source, Indexed):
         return _compile_indexed(source, compile_leaf)
     return compile_leaf(source)
@@ -248,18 +243,6 @@ def _compile_indexed(source: Indexed, compile_leaf: CompileLeaf) -> Reader:
     return lambda: read()[:, index]
 
 
-_Function: TypeAlias = Callable[[list[Reader], tuple[float, ...]], Reader]
-
-
-def _map(function: Callable[..., FloatArray], readers: list[Reader], _: object) -> Reader:
-    return lambda: function(*(read() for read in readers))
-
-
-def _clip(readers: list[Reader], numbers: tuple[float, ...]) -> Reader:
-    (read,), (low, high) = readers, numbers
-    return lambda: np.clip(read(), low, high)
-
-
 def _concatenate(*parts: FloatArray) -> FloatArray:
     return np.concatenate([part.reshape(len(part), -1) for part in parts], axis=1)
 
@@ -269,11 +252,12 @@ def _norm(vector: FloatArray) -> FloatArray:
     return length
 
 
-_FUNCTIONS: dict[str, _Function] = {
-    "clip": _clip,
-    "concat": partial(_map, _concatenate),
-    "cos": partial(_map, np.cos),
-    "norm": partial(_map, _norm),
-    "sin": partial(_map, np.sin),
-    "subtract": partial(_map, np.subtract),
+# Each is given what its sources read, then its numbers.
+_FUNCTIONS: dict[str, Callable[..., FloatArray]] = {
+    "clip": np.clip,
+    "concat": _concatenate,
+    "cos": np.cos,
+    "norm": _norm,
+    "sin": np.sin,
+    "subtract": np.subtract,
 }
