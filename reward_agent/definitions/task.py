@@ -210,11 +210,7 @@ def _read_source(card: EnvCard, task: TaskSpec, file: str, variant: Variant | No
 
 
 def _find_other_file(card: EnvCard, name: str, file: str, place: Path) -> Path:
-    """Return the file of the task that another task names.
-
-    Raises:
-        DataError: there is no such task, or it has no such file of its own.
-    """
+    """Return the file of the task that another task names."""
     env_name, _, task_name = name.rpartition("/")
     try:
         path = find_task_dir(env_name or card, task_name) / file

@@ -61,7 +61,12 @@ class Episode:
         self.control_dt = float(control_dt)
         self.terminated = bool(terminated)
         self.n_steps = len(self.action)
-        self._check_lengths()
+        for name, values in self.fields.items():
+            if len(values) != self.n_steps + 1:
+                raise DataError(
+                    f"field {name!r} has {len(values)} rows; {self.n_steps} actions lead "
+                    f"through {self.n_steps + 1} states"
+                )
 
     def __getattr__(self, name: str) -> FloatArray:
         # Copying and pickling ask for attributes before __init__ has run.
@@ -96,14 +101,6 @@ class Episode:
             return self
         fields = {name: values[: n_steps + 1] for name, values in self.fields.items()}
         return Episode(fields, self.action[:n_steps], self.control_dt, terminated)
-
-    def _check_lengths(self) -> None:
-        for name, values in self.fields.items():
-            if len(values) != self.n_steps + 1:
-                raise DataError(
-                    f"field {name!r} has {len(values)} rows; {self.n_steps} actions lead "
-                    f"through {self.n_steps + 1} states"
-                )
 
 
 def compile_metric(source: str | Path) -> MetricFunction:

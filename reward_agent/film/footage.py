@@ -109,12 +109,12 @@ def make_footages(
         "worst": len(order) - 1,
         "upper quartile": len(order) // 4,
     }
-    chosen = {order[place]: name for name, place in reversed(places.items())}
-    names = {name: index for index, name in chosen.items()}
+    chosen: dict[int, str] = {}
+    for name, place in places.items():
+        chosen.setdefault(order[place], name)
     first, _, rest = caption.partition("\n")
     footages = []
-    for name in [name for name in places if name in names][:n_episodes]:
-        index = names[name]
+    for index, name in list(chosen.items())[:n_episodes]:
         shown = f"{name} of {len(order)} episodes"
         title = f"{first}, {shown}" if first else shown
         footages.append(

@@ -11,7 +11,7 @@ import numpy as np
 
 from reward_agent.definitions.card import EnvCard
 from reward_agent.records.jobs import CheckEnvResult
-from reward_agent.simulation.mujoco_batch import BatchSimulation, make_model
+from reward_agent.simulation.mujoco_batch import BatchSimulation
 from reward_agent.simulation.simulation import show_range
 from reward_agent.simulation.state import FloatArray
 
@@ -24,7 +24,11 @@ def compare_with_model(simulation: BatchSimulation) -> CheckEnvResult:
     """Compare a card's times and actions with its model, and its motion with Gymnasium's."""
     card, model = simulation.card, simulation.model
     findings = [*_check_times(card, model), *_check_actions(card, model)]
-    facts = _describe(card)
+    facts = {
+        "model": f"{model.nbody - 1} bodies, {model.njnt} joints, {model.nu} actuators, "
+        f"{sum(model.body_mass):.3g} kg",
+        "physics step": f"{model.opt.timestep:g} s",
+    }
     if card.gymnasium_id:
         parity = compare_with_gymnasium(card)
         findings += parity.findings
@@ -52,15 +56,6 @@ def _check_actions(card: EnvCard, model: mujoco.MjModel) -> Iterator[str]:
                 f"action {name!r}: action_range is {show_range(card.action_range)}, its actuator's "
                 f"ctrlrange is {show_range(limits)}; correct it, or set action_mapping = 'rescaled'"
             )
-
-
-def _describe(card: EnvCard) -> dict[str, str]:
-    model = make_model(card, fields=())
-    return {
-        "model": f"{model.nbody - 1} bodies, {model.njnt} joints, {model.nu} actuators, "
-        f"{sum(model.body_mass):.3g} kg",
-        "physics step": f"{model.opt.timestep:g} s",
-    }
 
 
 def compare_with_gymnasium(card: EnvCard) -> CheckEnvResult:
