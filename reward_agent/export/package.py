@@ -18,7 +18,7 @@ from reward_agent.export.compose import compose_reward, has_memory
 from reward_agent.files import read_capped
 from reward_agent.learning.policy import MAX_POLICY_BYTES, load_policy
 from reward_agent.records.jobs import RESULT_FILE, TRAJECTORIES_FILE, EvaluateResult, RelabelResult
-from reward_agent.records.store import RunRecord, RunStore, load_run, read_record, write_text
+from reward_agent.records.store import RunRecord, load_run, read_record, write_text
 from reward_agent.rewards.source import find_read_fields
 from reward_agent.version import __version__
 
@@ -65,18 +65,25 @@ def export_run(
     record = store.read_run()
     entry = _find_candidate(record, read_history(store), candidate)
     source = _read_source(entry)
-    evaluation_dir = _find_policy_dir(store, record, entry)
-    evaluated = read_record(evaluation_dir / RESULT_FILE, EvaluateResult)
+    candidate_id, winner = entry.candidate.id, record.winner
+    seed = entry.training.seed if entry.training else int(record.config["seed"])
+    search_dir = store.evaluation_dir(entry.candidate.iteration, candidate_id, seed)
+    policy_dir = search_dir
+    if winner is not None and winner.candidate == candidate_id:
+        policy_dir = store.dir / Path(winner.policy_file).parent
+    evaluated = read_record(policy_dir / RESULT_FILE, EvaluateResult)
     metadata = _describe(record, entry, evaluated, source)
     text = compose_reward(record.card, source, metadata, record.task.termination is not None)
     if output.exists() and not output.is_dir():
         raise UsageError(f"{output} is a file", "name a folder with -o")
     write_text(output / REWARD_FILE, text)
-    _write_policy(output, evaluation_dir / evaluated.best_file)
-    _write_record(output, store, record, entry, evaluation_dir)
+    _write_policy(output, policy_dir / evaluated.best_file)
+    relabel_dir = store.candidate_dir(entry.candidate.iteration, candidate_id) / "relabel"
+    fields = find_read_fields(source, record.card)
+    _write_record(output, fields, search_dir, relabel_dir, policy_dir)
     shutil.copyfile(_HERE / "exported_test.py.txt", output / TEST_FILE)
     files = (REWARD_FILE, POLICY_FILE, LOADER_FILE, RECORD_FILE, TEST_FILE)
-    return Export(output, entry.candidate.id, files)
+    return Export(output, candidate_id, files)
 
 
 def _find_candidate(
@@ -106,21 +113,6 @@ def _read_source(entry: HistoryEntry) -> str:
             "export one that was trained; the run's report lists them",
         )
     return entry.program.source
-
-
-def _find_policy_dir(store: RunStore, run: RunRecord, entry: HistoryEntry) -> Path:
-    """Return the evaluation of the policy that goes with a program."""
-    candidate, winner = entry.candidate, run.winner
-    if winner is not None and winner.candidate == candidate.id:
-        return store.dir / Path(winner.policy_file).parent
-    return _find_search_dir(store, run, entry)
-
-
-def _find_search_dir(store: RunStore, run: RunRecord, entry: HistoryEntry) -> Path:
-    """Return the evaluation of the policy that the run trained with its own seed."""
-    candidate = entry.candidate
-    seed = entry.training.seed if entry.training else int(run.config["seed"])
-    return store.evaluation_dir(candidate.iteration, candidate.id, seed)
 
 
 def _describe(
@@ -163,19 +155,15 @@ def _write_policy(output: Path, path: Path) -> None:
 
 
 def _write_record(
-    output: Path, store: RunStore, run: RunRecord, entry: HistoryEntry, policy_dir: Path
+    output: Path, fields: list[str], search_dir: Path, relabel_dir: Path, policy_dir: Path
 ) -> None:
     """Write recorded states, actions and what they were paid, and what the policy did."""
-    evaluation_dir = _find_search_dir(store, run, entry)
-    candidate = entry.candidate
-    relabel_dir = store.candidate_dir(candidate.iteration, candidate.id) / "relabel"
-    recorded = Trajectories.load(evaluation_dir / TRAJECTORIES_FILE)
+    recorded = Trajectories.load(search_dir / TRAJECTORIES_FILE)
     paid = read_record(relabel_dir / RESULT_FILE, RelabelResult)
-    assert entry.program is not None
-    names = find_read_fields(entry.program.source, run.card) or [next(iter(recorded.fields))]
+    names = fields or [next(iter(recorded.fields))]
     n_steps = np.cumsum(recorded.lengths)
     kept = recorded.keep(max(1, int(np.searchsorted(n_steps, _MAX_STEPS, side="right"))))
-    evaluated = read_record(evaluation_dir / RESULT_FILE, EvaluateResult)
+    evaluated = read_record(search_dir / RESULT_FILE, EvaluateResult)
     played = Trajectories.load(policy_dir / TRAJECTORIES_FILE).episode(0)
     np.savez_compressed(
         output / RECORD_FILE,
