@@ -32,7 +32,17 @@ class CheckAnswer(FileRecord):
     probe: ProbeReport | None = Field(None, description="with --probe, if the rules accept it")
 
 
-@add_settings("preset", "algo", "steps", "seed", "eval_episodes", "sandbox", "memory_mib", "video")
+@add_settings(
+    "preset",
+    "algo",
+    "steps",
+    "seed",
+    "eval_episodes",
+    "sandbox",
+    "training_timeout_s",
+    "memory_mib",
+    "video",
+)
 def train_command(
     env: Env,
     task: Task,
@@ -75,7 +85,7 @@ def train_command(
         print_text(f"no video: {trained.evaluation.video_note}")
 
 
-@add_settings("seed", "eval_episodes", "sandbox", "memory_mib", "video")
+@add_settings("seed", "eval_episodes", "sandbox", "training_timeout_s", "memory_mib", "video")
 def evaluate_command(
     policy: Annotated[Path, typer.Argument(help="A policy .safetensors file.")],
     env: Env,

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
+from pydantic import Field
+
 from reward_agent.errors import DataError
 from reward_agent.records.jobs import Job, Limits
 from reward_agent.records.store import read_record, write_record
@@ -24,19 +26,20 @@ class ExitRecord(JobExit):
     schema_version: Literal[1] = 1
     job_sha256: Sha256
     until_timesteps: int | None = None
+    limits: Limits | None = Field(None, description="that it ran under")
 
 
-def write_exit(job: Job, job_dir: Path, job_exit: JobExit) -> ExitRecord:
+def write_exit(job: Job, job_dir: Path, job_exit: JobExit, limits: Limits) -> ExitRecord:
     """Record the end of a job."""
-    record = describe_exit(job, job_exit)
+    record = describe_exit(job, job_exit, limits)
     write_record(job_dir / EXIT_FILE, record)
     return record
 
 
-def describe_exit(job: Job, job_exit: JobExit) -> ExitRecord:
+def describe_exit(job: Job, job_exit: JobExit, limits: Limits) -> ExitRecord:
     """Return the record of a job's end."""
     known = {name: getattr(job_exit, name) for name in JobExit.model_fields}
-    return ExitRecord(job_sha256=job.digest(), until_timesteps=job.until, **known)
+    return ExitRecord(job_sha256=job.digest(), until_timesteps=job.until, limits=limits, **known)
 
 
 def read_exit(job: Job, job_dir: Path, limits: Limits) -> ExitRecord | None:
@@ -45,7 +48,7 @@ def read_exit(job: Job, job_dir: Path, limits: Limits) -> ExitRecord | None:
         return None
     try:
         record = read_record(job_dir / EXIT_FILE, ExitRecord)
-        if not _is_same(job, record):
+        if not _is_same(job, record) or not _stands(job, record, limits):
             return None
         if record.until_timesteps is not None:
             # It may have gone further than is asked for now; the result is of its last slice.
@@ -68,3 +71,13 @@ def _is_same(job: Job, record: ExitRecord) -> bool:
         return False
     is_short = (record.until_timesteps or 0) < (job.until or 0)
     return not (is_short and record.outcome.is_ok)
+
+
+def _stands(job: Job, record: ExitRecord, limits: Limits) -> bool:
+    """Return whether a bad end says something of the job's program, and would come again."""
+    if record.outcome.is_ok:
+        return True
+    then = record.limits
+    is_raised = then is None or limits.wall_s > then.wall_s or limits.memory_mib > then.memory_mib
+    is_limit = record.outcome.kind in ("timeout", "killed")
+    return job.loads_generated_code and not (is_limit and is_raised)

@@ -67,7 +67,7 @@ def _pack_end(order: Order, files: dict[str, bytes], job_exit: JobExit, job_dir:
     changed = {name: data for name, data in left.items() if files.get(name) != data}
     reply = Reply(
         node=socket.gethostname(),
-        exit=describe_exit(order.job, job_exit),
+        exit=describe_exit(order.job, job_exit, order.limits),
         removed=tuple(sorted(files.keys() - left.keys())),
     )
     return pack_reply(reply, changed)

@@ -147,7 +147,7 @@ class SlotExecutor:
         job_exit = _run_again_if_killed(lambda: place.run(request, report, self._cancel))
         if job_exit.outcome == CANCELLED:
             raise Interrupted("the run was stopped")
-        return write_exit(request.job, request.job_dir, job_exit)
+        return write_exit(request.job, request.job_dir, job_exit, request.limits)
 
 
 def _make_lane(lane: Lane, n_slots: int) -> ThreadPoolExecutor:

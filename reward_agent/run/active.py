@@ -18,7 +18,7 @@ from reward_agent.records.jobs import Job, Limits, digest_files
 from reward_agent.records.settings import RunSettings
 from reward_agent.records.store import MetricOrigin, RunRecord, RunStore
 from reward_agent.records.timing import TimeLedger
-from reward_agent.sandbox.runner import JobExit
+from reward_agent.sandbox.runner import JobExit, describe_failure
 from reward_agent.threads import Background
 from reward_agent.types import RewardProgram
 
@@ -77,11 +77,18 @@ class Lab:
         return Limits(wall_s=self.settings.training_timeout_s, memory_mib=self.settings.memory_mib)
 
     def run_job(self, job: Job, job_dir: Path, files: Mapping[str, bytes] | None = None) -> JobExit:
-        """Run one job in its folder, with its input files there, which are part of which it is."""
+        """Run one job in its folder, with its input files there, which are part of which it is.
+
+        Raises:
+            JobError: a job without generated code has no result: that is ours, nobody's failure.
+        """
         copy_into(job_dir, files or {})
         inputs = job.inputs | digest_files(files or {})
         job = job.model_copy(update={"inputs": inputs})
         [job_exit] = self.executor.map([JobRequest(job, job_dir, self.limits)])
+        if job_exit.result is None and not job.loads_generated_code:
+            what = f"the {job.kind} job ended without a result: {job_exit.outcome}"
+            raise describe_failure(what, job_dir, job_exit.outcome)
         return job_exit
 
 

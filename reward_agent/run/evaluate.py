@@ -126,11 +126,7 @@ def _run_evaluation(
         caption=plan.caption,
     )
     job_exit = lab.run_job(job, plan.job_dir)
-    if not isinstance(job_exit.result, EvaluateResult):
-        raise DataError(
-            f"the evaluation in {plan.job_dir} ended without a result: {job_exit.outcome}",
-            "raise --training-timeout-s or --memory-mib",
-        )
+    assert isinstance(job_exit.result, EvaluateResult)
     # Those that were not chosen lie where they were trained.
     for name in set(files) - {METRIC_FILE, job_exit.result.best_file}:
         (plan.job_dir / name).unlink(missing_ok=True)
@@ -326,8 +322,7 @@ def _draw(lab: Lab, folder: Path) -> FilmResult:
         renderer=_found.get(backend, ""),
     )
     job_exit = lab.run_job(job, film_dir, files)
-    if not isinstance(job_exit.result, FilmResult):
-        raise JobError(f"the film ended without a result: {job_exit.outcome}")
+    assert isinstance(job_exit.result, FilmResult)
     for name in filter(None, _list_files(job_exit.result)):
         copy_into(folder, {name: read_capped(film_dir / name, MAX_FILM_BYTES)})
     if job_exit.result.video_file:

@@ -203,8 +203,7 @@ def check_env(env: str) -> CheckEnvResult:
         tempfile.TemporaryDirectory(prefix="reward-agent-") as temporary,
     ):
         job_exit = lab.run_job(CheckEnvJob(card=card), Path(temporary))
-    if not isinstance(job_exit.result, CheckEnvResult):
-        raise DataError(f"the check of {env} ended without a result: {job_exit.outcome}")
+    assert isinstance(job_exit.result, CheckEnvResult)
     return job_exit.result
 
 

@@ -50,9 +50,11 @@ _SIGNAL_OUTCOMES = {
     "SIGXFSZ": name_kill("file size"),
     "SIGSYS": name_kill("forbidden system call"),
 }
-# What ends a child that only imports its libraries: limits too tight, or a machine too busy.
-_FALSE_START_REMEDIES = {
-    TIMEOUT: "raise --training-timeout-s, or do less else on this machine",
+# Limits too tight, or a machine too busy.
+_BUSY = "raise --training-timeout-s, or do less else on this machine"
+_REMEDIES = {
+    TIMEOUT: _BUSY,
+    name_kill("cpu"): _BUSY,
     name_kill("memory"): "raise --memory-mib",
 }
 # No honest number of a result comes near; a sum over results must not overflow either.
@@ -158,8 +160,14 @@ def _is_disk_full(folder: Path) -> bool:
 
 def _describe_false_start(job: Job, job_dir: Path, outcome: JobOutcome) -> JobError:
     """Return the error for a child that ended before it could load anything generated."""
-    remedy = _FALSE_START_REMEDIES.get(outcome, f"see {job_dir / OUTPUT_FILE}, then run it again")
-    return JobError(f"the {job.kind} job did not get as far as its program: {outcome}", remedy)
+    what = "did not get as far as its program"
+    return describe_failure(f"the {job.kind} job {what}: {outcome}", job_dir, outcome)
+
+
+def describe_failure(what: str, job_dir: Path, outcome: JobOutcome) -> JobError:
+    """Return the error for an end that is ours, with the limit to raise where one made it."""
+    remedy = _REMEDIES.get(outcome, f"see {job_dir / OUTPUT_FILE}, then run it again")
+    return JobError(what, remedy)
 
 
 def _name_exit(code: int, job_dir: Path, output: str) -> JobOutcome:

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from reward_agent.definitions.card import load_env
 from reward_agent.definitions.learner import LearnerSettings
-from reward_agent.executors.journal import ExitRecord, read_exit
+from reward_agent.executors.journal import ExitRecord, read_exit, write_exit
 from reward_agent.records.jobs import (
     JOBS,
     CheckEnvJob,
@@ -25,6 +25,7 @@ from reward_agent.records.jobs import (
     parse_job,
 )
 from reward_agent.records.store import write_text
+from reward_agent.sandbox.runner import JobExit
 from reward_agent.types import TrainingResult, WorkOutcome
 
 CARD = load_env("inverted_pendulum")
@@ -103,6 +104,24 @@ def test_a_slice_of_an_earlier_version_is_not_trained_again(tmp_path: Path) -> N
 def test_a_bad_end_of_an_earlier_version_keeps_its_words() -> None:
     record = ExitRecord.model_validate(EARLIER | {"job_sha256": "0" * 64, "outcome": "killed: cpu"})
     assert str(record.outcome) == "killed: cpu"
+
+
+def test_an_end_that_a_limit_made_does_not_stand_under_a_higher_one(tmp_path: Path) -> None:
+    job, limits = make_training(50), Limits(wall_s=10, memory_mib=100)
+    higher = [limits.model_copy(update=raised) for raised in ({"wall_s": 11}, {"memory_mib": 101})]
+    lower = limits.model_copy(update={"wall_s": 9})
+    for words, stands in {"timeout": False, "killed: memory": False, "crashed: it": True}.items():
+        job_exit = JobExit.model_validate(EARLIER | {"outcome": words})
+        write_exit(job, tmp_path, job_exit, limits)
+        for same in (limits, lower):
+            assert read_exit(job, tmp_path, same) is not None
+        assert [read_exit(job, tmp_path, more) is not None for more in higher] == [stands] * 2
+
+
+def test_a_bad_end_without_generated_code_never_stands(tmp_path: Path) -> None:
+    job, limits = FilmJob(card=CARD), Limits()
+    write_exit(job, tmp_path, JobExit.model_validate(EARLIER | {"outcome": "timeout"}), limits)
+    assert read_exit(job, tmp_path, limits) is None
 
 
 def test_how_far_a_training_goes_is_not_part_of_which_it_is() -> None:
