@@ -56,14 +56,7 @@ def check_reward(reward: object, n_sims: int) -> Array:
     Raises:
         ContractError: it is not an array of floats of shape (N,), finite, within ±1e6.
     """
-    array = _check_array("the reward", reward, n_sims)
-    if array.dtype.kind != "f":
-        raise ContractError(
-            "contract/dtype",
-            f"the reward is an array of {array.dtype}; expected floats",
-            "convert it with .astype(np.float64)",
-        )
-    values = array.astype(np.float64)
+    values = _convert_array("the reward", reward, n_sims, "f")
     # One dot product finds NaN, infinity and large values alike; the slow road names them.
     if not values.dot(values) <= MAX_REWARD**2:
         check_finite("the reward", values)
@@ -115,14 +108,7 @@ def _spread(what: str, value: object, n_sims: int) -> Array:
             raise ContractError(
                 "contract/size", f"{what} is an integer too large for a float"
             ) from None
-    array = _check_array(what, value, n_sims)
-    if array.dtype.kind not in "fbiu":
-        raise ContractError(
-            "contract/dtype",
-            f"{what} is an array of {array.dtype}; expected floats",
-            "convert it with .astype(np.float64)",
-        )
-    return array.astype(np.float64)
+    return _convert_array(what, value, n_sims, "fbiu")
 
 
 def normalize_term_names(names: tuple[object, ...]) -> tuple[str, ...]:
@@ -226,7 +212,8 @@ def _check_size(what: str, values: np.ndarray[Any, Any], limit: float) -> None:
         )
 
 
-def _check_array(what: str, value: object, n_sims: int) -> np.ndarray[Any, Any]:
+def _convert_array(what: str, value: object, n_sims: int, kinds: str) -> Array:
+    """Return a copy of an array (N,) of some kinds of numbers as float64."""
     if type(value) is not np.ndarray:
         raise ContractError(
             "contract/type",
@@ -239,7 +226,13 @@ def _check_array(what: str, value: object, n_sims: int) -> np.ndarray[Any, Any]:
             f"{what} has shape {value.shape}; expected ({n_sims},), one value a simulation",
             "reduce other axes with axis=-1, drop axes with [:, 0], and keep the first axis",
         )
-    return value
+    if value.dtype.kind not in kinds:
+        raise ContractError(
+            "contract/dtype",
+            f"{what} is an array of {value.dtype}; expected floats",
+            "convert it with .astype(np.float64)",
+        )
+    return value.astype(np.float64)
 
 
 def _describe(value: object) -> str:
