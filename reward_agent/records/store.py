@@ -65,6 +65,10 @@ MetricOrigin = Literal[
 ]
 
 
+# What was said of its policies; see ``feedback.records``.
+SESSION_FILE = "feedback/session.jsonl"
+
+
 class Attempt(Record):
     """One reply of the Designer that did not become the candidate's program."""
 
@@ -171,7 +175,7 @@ class RunRecord(FileRecord):
     config: dict[str, Any]
     config_sources: dict[str, str]
     designer: str = Field(description="provider and model, or 'offline: …', 'scripted: …'")
-    sandbox_level: str
+    sandbox_level: str = Field(description="the weakest that its children had")
     versions: dict[str, str]
     usage: Usage = Usage()
     limit: OneLine = Field("", description="the limit of money that ended it early")
@@ -260,7 +264,13 @@ class RunStore:
         run = read_record(self.dir / "run.json", RunRecord)
         if run.status != "running" or self.is_locked():
             return run
-        return run.model_copy(update={"status": "interrupted", "note": "its process ended"})
+        return _describe_lost(run)
+
+    def note_lost(self) -> None:
+        """Note that the process that worked on the run is gone, as the lock's holder knows."""
+        path = self.dir / "run.json"
+        if path.is_file() and (run := read_record(path, RunRecord)).status == "running":
+            self.write_run(_describe_lost(run))
 
     def write_run(self, run: RunRecord) -> None:
         """Write ``run.json``."""
@@ -339,6 +349,17 @@ class RunStore:
         found = (self.dir / "iterations").glob("*/iteration.json")
         return sorted(int(path.parent.name) for path in found if path.parent.name.isdecimal())
 
+    def list_session_rounds(self) -> set[int]:
+        """Return the indices of the iterations that a feedback session began."""
+        path = self.dir / SESSION_FILE
+        # What follows the last line's end was cut off by a crash, and never took effect.
+        lines = path.read_text("utf-8", "replace").split("\n")[:-1] if path.is_file() else []
+        try:
+            entries = [json.loads(line) for line in lines if '"round_started"' in line]
+        except ValueError as error:
+            raise DataError(f"{path}: {error}", "restore the line, or remove it") from error
+        return {entry["iteration"] for entry in entries if entry["kind"] == "round_started"}
+
     def read_iteration(self, index: int) -> Iteration:
         """Read a complete iteration."""
         return read_record(self.iteration_dir(index) / "iteration.json", Iteration)
@@ -385,6 +406,10 @@ class RunStore:
     def clear_drafts(self, iteration: int) -> None:
         """Remove drafts that an interrupted process left behind."""
         shutil.rmtree(self.iteration_dir(iteration) / "drafts", ignore_errors=True)
+
+
+def _describe_lost(run: RunRecord) -> RunRecord:
+    return run.model_copy(update={"status": "interrupted", "note": "its process ended"})
 
 
 def _take_lock(file: IO[str]) -> bool:

@@ -52,7 +52,7 @@ from reward_agent.records.timing import TimeLedger
 from reward_agent.run.active import ActiveRun, read_run_metric
 from reward_agent.run.loop import run_design
 from reward_agent.run.metric import MetricChoice, ProposedMetric, choose_metric
-from reward_agent.sandbox.isolation import check_isolation
+from reward_agent.sandbox.isolation import LEVELS, check_isolation
 from reward_agent.simulation.backends import list_packages, require_backend
 from reward_agent.version import __version__
 
@@ -254,6 +254,7 @@ def resume_run(
     settings = change_settings(record.config, changes, f"{record.id}/run.json")
 
     def describe(held: HeldRun) -> RunRecord:
+        record = store.read_run()
         others = {"provider", "model", "base_url"} & set(changes)
         designer = f"{record.designer}; then {held.team.description}" if others else record.designer
         origin = "command line of the resumption"
@@ -363,7 +364,8 @@ def open_run(
     Args:
         store: its directory, which may not be there yet.
         settings: what it is worked on with.
-        describe: returns the record that is written, but for the sandbox.
+        describe: returns the record that is written, but for the sandbox; asked again once the
+            lock is held, since whoever held it may have written another.
         listen: receives every event.
         environ: where keys are looked up.
 
@@ -389,7 +391,10 @@ def open_run(
         record.card.learner.require()
     level = check_isolation(settings.sandbox)
     with store.lock():
-        store.write_run(record.model_copy(update={"sandbox_level": level}))
+        store.note_lost()
+        record = describe(held)
+        levels = [item for item in LEVELS if item in (level, record.sandbox_level)]
+        store.write_run(record.model_copy(update={"sandbox_level": levels[-1]}))
         try:
             yield held
         finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,8 @@ from reward_agent.definitions.task import make_task
 from reward_agent.errors import MissingKeyError, RewardAgentError, UsageError
 from reward_agent.feedback.session import open_session
 from reward_agent.records.settings import RunSettings, list_settings
-from reward_agent.records.store import RunRecord, RunStore
+from reward_agent.records.store import RunRecord, RunStore, read_record
+from reward_agent.run import open as open_module
 from reward_agent.run.open import HeldRun, find_repeated, open_run
 
 SETTINGS = RunSettings(provider="offline", sandbox="any", slots=1)
@@ -49,6 +51,43 @@ def converse(store: RunStore) -> None:
 def test_who_comes_second_is_refused(store: RunStore, work: Callable[[RunStore], None]) -> None:
     with store.lock(), pytest.raises(UsageError, match="another process works on run a_run"):
         work(store)
+
+
+@pytest.mark.parametrize("work", [resume, converse])
+def test_what_another_process_wrote_until_the_lock_was_taken_is_kept(
+    work: Callable[[RunStore], None], store: RunStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = RunStore.lock
+
+    def wait_for_another(self: RunStore) -> AbstractContextManager[None]:
+        self.write_run(self.read_run().model_copy(update={"total_timesteps": 7}))
+        return real(self)
+
+    monkeypatch.setattr(RunStore, "lock", wait_for_another)
+    monkeypatch.setattr(open_module, "_follow", lambda held, choice: held.store.read_run())
+    work(store)
+    assert store.read_run().total_timesteps == 7
+
+
+@pytest.mark.parametrize(
+    ("earlier", "now", "kept"),
+    [("process", "full", "process"), ("full", "namespaces", "namespaces"), ("?", "full", "full")],
+)
+def test_of_two_levels_of_the_sandbox_the_weaker_is_kept(
+    earlier: str, now: str, kept: str, store: RunStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.write_run(store.read_run().model_copy(update={"sandbox_level": earlier}))
+    monkeypatch.setattr(open_module, "check_isolation", lambda mode: now)
+    converse(store)
+    assert store.read_run().sandbox_level == kept
+
+
+def test_a_session_over_a_run_whose_process_is_gone_leaves_it_interrupted(
+    store: RunStore,
+) -> None:
+    store.write_run(make_record(store, "running"))
+    converse(store)
+    assert read_record(store.dir / "run.json", RunRecord).status == "interrupted"
 
 
 def test_what_is_missing_is_said_before_there_is_a_directory(tmp_path: Path) -> None:
