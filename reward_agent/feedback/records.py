@@ -17,10 +17,9 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from reward_agent.errors import DataError, RewardAgentError
 from reward_agent.records.outcomes import Outcome
-from reward_agent.records.store import now_utc
+from reward_agent.records.store import SESSION_FILE, now_utc
 from reward_agent.types import FileRecord, Finite, Record, Sha256
 
-LOG_FILE = "feedback/session.jsonl"
 MAX_WORDS = 8000
 
 Words = Annotated[str, Field(max_length=MAX_WORDS)]
@@ -149,7 +148,7 @@ class SessionLog:
     """
 
     def __init__(self, run_dir: Path) -> None:
-        self._path = run_dir / LOG_FILE
+        self._path = run_dir / SESSION_FILE
         self._entries = list(_read(self._path))
         self._lock = threading.Lock()
 

@@ -91,9 +91,9 @@ def run_round(
 
 
 def choose_round_index(store: RunStore) -> int:
-    """Return the number of the next round: no folder has it, complete or not."""
+    """Return the number of the next round: neither a folder nor a session's round has it."""
     folders = [path.name for path in (store.dir / "iterations").glob("*/") if path.name.isdigit()]
-    return max((int(name) for name in folders), default=-1) + 1
+    return max([-1, *map(int, folders), *store.list_session_rounds()]) + 1
 
 
 def make_feedback(

@@ -6,6 +6,7 @@ up by running the same path again: what is finished is read, not repeated.
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -48,7 +49,9 @@ def run_design(run: ActiveRun) -> RunRecord:
         RewardAgentError: no program was accepted, or one of its kinds (a lost model, a full disk).
     """
     _reopen_short_round(run)
-    for index in range(run.settings.iterations):
+    of_sessions = run.store.list_session_rounds()
+    own = (index for index in itertools.count() if index not in of_sessions)
+    for index in itertools.islice(own, run.settings.iterations):
         if index not in run.store.list_iterations():
             if run.team.budget.reached:
                 break
@@ -189,7 +192,9 @@ def _reopen_short_round(run: ActiveRun) -> None:
 
     What was trained in it stays; only the candidates without a program are asked for again.
     """
-    for index in run.store.list_iterations()[-1:]:
+    of_sessions = run.store.list_session_rounds()
+    own = [index for index in run.store.list_iterations() if index not in of_sessions]
+    for index in own[-1:]:
         unasked = _list_unasked(run.store.read_iteration(index))
         if unasked:
             run.store.reopen_iteration(index, unasked)

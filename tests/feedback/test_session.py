@@ -5,16 +5,19 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
-from support.runs import read_prompt
+from support.runs import PROGRAM, read_prompt
 
+import reward_agent
 from reward_agent.errors import RewardAgentError, UnknownNameError, UsageError
-from reward_agent.feedback.records import LOG_FILE, RoundEnded, RoundStarted
+from reward_agent.feedback.records import RoundEnded, RoundStarted
 from reward_agent.feedback.rounds import make_feedback
 from reward_agent.feedback.session import Session
 from reward_agent.records.events import Drafted
-from reward_agent.records.outcomes import FINISHED, INTERRUPTED, TRAINED
+from reward_agent.records.outcomes import FINISHED, INTERRUPTED, TRAINED, Outcome
+from reward_agent.records.store import SESSION_FILE, RunRecord
 from reward_agent.types import RewardProgram
 
 OpenSession = Callable[..., AbstractContextManager[Session]]
@@ -85,7 +88,7 @@ def test_a_session_goes_on_where_it_was(open_judged: OpenSession) -> None:
 def test_a_line_that_a_crash_tore_is_dropped(open_judged: OpenSession) -> None:
     with open_judged() as session:
         session.note("whole")
-        path = session.store.dir / LOG_FILE
+        path = session.store.dir / SESSION_FILE
         count = len(session.log.entries)
     with path.open("a") as file:
         file.write('{"kind": "noted", "numb')
@@ -97,7 +100,7 @@ def test_a_line_that_a_crash_tore_is_dropped(open_judged: OpenSession) -> None:
 
 def test_a_line_that_is_no_entry_is_named(open_judged: OpenSession) -> None:
     with open_judged() as session:
-        path = session.store.dir / LOG_FILE
+        path = session.store.dir / SESSION_FILE
     path.write_text('{"kind": "noted", "number": 0}\n')
     with pytest.raises(RewardAgentError, match="line 1"), open_judged():
         pass
@@ -123,6 +126,50 @@ def test_an_edited_program_is_trained_like_any_candidate_after_a_cut_too(
         assert candidate.task_score is not None
         text = session.store.read_program(candidate.iteration, candidate.id)
         assert text.strip() == EDITED.strip()
+
+
+@pytest.fixture
+def resume(tmp_path: Path) -> Callable[..., RunRecord]:
+    """Take the run of ``open_judged`` up again, with the replies of its last session."""
+
+    def resume(n_rounds: int) -> RunRecord:
+        return reward_agent.resume_run(
+            "last", runs_dir=tmp_path / "runs", environ={}, iterations=n_rounds,
+            provider=f"scripted:{tmp_path / 'replies.md'}",
+        )  # fmt: skip
+
+    return resume
+
+
+def test_a_round_that_was_cut_off_is_left_to_the_session_by_who_resumes_the_search(
+    open_judged: OpenSession, resume: Callable[..., RunRecord]
+) -> None:
+    replies = [PROGRAM % margin for margin in (0.31, 0.32, 0.33)]
+    with open_judged(*replies) as session:
+        session.remark("It wobbles.")
+        started = session._start(session.waiting[0])  # and the process dies
+    resume(2)
+    with open_judged(*replies) as session:
+        assert session.store.list_iterations() == [0, 2]
+        [ended] = session.work()
+        assert (ended.iteration, ended.outcome) == (started.iteration, FINISHED)
+        assert session.store.list_iterations() == [0, 1, 2]
+        assert "> It wobbles." in read_prompt(session.store, 1, 0)
+
+
+def test_a_round_of_a_session_that_money_kept_short_is_not_reopened(
+    open_judged: OpenSession, resume: Callable[..., RunRecord]
+) -> None:
+    with open_judged() as session:
+        session.remark("It wobbles.")
+        session.work()
+        store = session.store
+    [candidate] = store.read_iteration(1).candidates
+    short = candidate.model_copy(update={"outcome": Outcome(kind="limit", detail="--max-calls 3")})
+    store.write_iteration(store.read_iteration(1).model_copy(update={"candidates": (short,)}))
+    resume(1)
+    assert store.list_iterations() == [0, 1]
+    assert store.read_program(1, candidate.id)
 
 
 def test_an_edit_with_an_error_is_answered_with_its_line_and_not_trained(
