@@ -32,9 +32,11 @@ from reward_agent.errors import (
     Interrupted,
     MissingKeyError,
     QuotaError,
+    RateLimitError,
     RejectedKeyError,
     RewardAgentError,
     SandboxError,
+    UnreachableError,
     UsageError,
 )
 from reward_agent.executors.registry import EXECUTORS, make_places
@@ -62,7 +64,7 @@ N_ATTEMPTS = 3
 # These would meet every job: the sweep stops, and goes on when they are mended.
 _STOPPING = (
     Interrupted, BudgetError, UsageError, SandboxError, MissingKeyError, RejectedKeyError,
-    QuotaError,
+    QuotaError, RateLimitError, UnreachableError,
 )  # fmt: skip
 
 
@@ -183,7 +185,8 @@ def run_sweep(
 
     Raises:
         Interrupted: the user stopped it; the same call goes on.
-        RewardAgentError: what would meet every job, such as a missing key or a limit of money.
+        RewardAgentError: what would meet every job, such as a missing key, a limit of money or an
+            endpoint that stayed out of reach.
     """
     choices = choices or Choices()
     jobs = plan_jobs(suite, choices)

@@ -30,8 +30,10 @@ from reward_agent.errors import (
     DataError,
     Interrupted,
     JobError,
+    RateLimitError,
     RewardAgentError,
     UnknownNameError,
+    UnreachableError,
     UsageError,
 )
 from reward_agent.records.store import Confirmation, RunRecord, RunStore, Winner, name_new_run
@@ -250,13 +252,23 @@ def test_what_given_up_attempts_took_is_recorded_apart(player, suite, tmp_path):
     assert "given up took 6,144 env steps more" in render_markdown(summarise_sweep(store))
 
 
-@pytest.mark.parametrize("error", [UsageError("no key"), BudgetError("limit reached")])
+@pytest.mark.parametrize(
+    "error",
+    [
+        UsageError("no key"),
+        BudgetError("limit reached"),
+        UnreachableError("the network is down"),
+        RateLimitError("slow down"),
+    ],
+)
 def test_what_would_meet_every_job_stops_the_sweep(error, player, suite, tmp_path):
     player.errors["inverted_pendulum", "reference", 0] = error
     with pytest.raises(RewardAgentError, match=error.message):
         run_sweep(suite, folder=tmp_path)
     assert len(player.played) == 1
     assert find_sweep(str(tmp_path)).read_results() == {}
+    player.errors.clear()
+    assert len(run_sweep(suite, folder=tmp_path).read_results()) == 12
 
 
 def test_a_winner_without_all_its_fresh_seeds_is_a_failure(player, suite, tmp_path):
