@@ -24,6 +24,8 @@ BYTES_PER_TOKEN = 2
 # A turn of a conversation costs a few tokens beside its text.
 _TOKENS_PER_TURN = 16
 _POLL_S = 0.1
+# A call that is cut off is noted in a moment; a model of one's own may not hear of it.
+_NOTED_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ class Budget:
     Args:
         limits: hard limits.
         replies: the record of the calls so far; every further call is noted there.
-        cancel: ends waiting.
+        cancel: ends waiting; no call begins any more.
     """
 
     def __init__(
@@ -78,18 +80,18 @@ class Budget:
 
         Raises:
             BudgetError: it does not fit, and no call under way will give anything back.
-            Interrupted: the run was cancelled while waiting.
+            Interrupted: the run was cancelled.
         """
         with self._change:
             while not self.reached:
+                if self._cancel.is_set():
+                    raise Interrupted("stopped before a call of the model", "use --resume")
                 passed = self._explain_passed(worst, what)
                 if not passed:
                     self._reserved.append(worst)
                     return
                 if not self._reserved:
                     self.reached = passed
-                elif self._cancel.is_set():
-                    raise Interrupted("stopped while waiting for other calls", "use --resume")
                 else:
                     self._change.wait(_POLL_S)
         raise BudgetError(self.reached, "go on with --resume and a higher limit")
@@ -100,6 +102,13 @@ class Budget:
             self._reserved.remove(worst)
             self._spent = self._spent + sum_charges([record])
             self._change.notify_all()
+
+    def close(self) -> None:
+        """Close the record, once the calls that the end of the run cut off are noted there."""
+        self._cancel.set()
+        with self._change:
+            self._change.wait_for(lambda: not self._reserved, _NOTED_S)
+        self.replies.close()
 
     def _explain_passed(self, worst: Usage, what: str) -> str:
         """Say which limit a call may pass beside those under way; '' if none."""

@@ -189,9 +189,12 @@ class CalledChatModel:
     ) -> CallRecord:
         """Return the record of a call without a reply, with the most that it can cost.
 
-        One that broke off may be billed; what comes with an error status is not.
+        One that broke off, or was cut off by the end of the run, may be billed; what comes with an
+        error status is not.
         """
-        is_billed = isinstance(error, ModelError) and error.may_be_billed
+        is_billed = not self._row.is_free
+        if isinstance(error, ModelError):
+            is_billed = error.may_be_billed
         usage = worst.model_copy(update={"is_estimated": True}) if is_billed else Usage(n_calls=1)
         nothing = Completion(
             reply="", stop_reason="stop", model=self.name, provider=self.provider, usage=usage

@@ -107,7 +107,9 @@ class SdkChatModel(ABC):
             error = explain_timeout(self._endpoint, self._options.timeout_s)
         # Once a stream has begun, anthropic lets the exceptions of its HTTP library through.
         except (sdk.APIConnectionError, httpx2.HTTPError) as failure:
+            unsent = (httpx2.ConnectError, httpx2.ProxyError, httpx2.UnsupportedProtocol)
             error = explain_connection_failure(self._endpoint, failure)
+            error.may_be_billed = not isinstance(failure.__cause__ or failure, unsent)
         except sdk.APIError as failure:
             response = _read_failure(failure)
             if response.is_content_filter:  # in front of the model: an outcome, not an error

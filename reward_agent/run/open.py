@@ -399,7 +399,7 @@ def open_run(
             yield held
         finally:
             cancel.set()
-            team.budget.replies.close()
+            team.budget.close()
 
 
 @contextlib.contextmanager

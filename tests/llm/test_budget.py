@@ -262,6 +262,50 @@ def test_reply_that_broke_off_counts_with_its_worst_case(small):
         model.complete(small)
 
 
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), Interrupted("stopped")])
+def test_a_call_that_is_cut_off_counts_with_its_worst_case(tmp_path, error, small):
+    model, _budget = make_model(PaidModel(failures=[error]), tmp_path / "replies.sqlite")
+    with pytest.raises(type(error)):
+        model.complete(small)
+    [call] = read_calls(tmp_path)
+    assert call.is_failed
+    assert call.usage.is_estimated
+    assert call.usage.usd == estimate_worst_case(small, CARD).usd
+
+
+def test_a_call_that_the_end_of_the_run_cuts_off_is_noted_before_the_record_is_closed(
+    tmp_path, small
+):
+    begun, cancel = threading.Event(), threading.Event()
+
+    class Slow(PaidModel):
+        def complete(self, request):
+            begun.set()
+            time.sleep(3)
+            return super().complete(request)
+
+    budget = Budget(replies=Replies(tmp_path / "replies.sqlite", "off"), cancel=cancel)
+    model = CalledChatModel(Slow(), budget=budget, cancel=cancel)
+    outcomes = []
+
+    def work():
+        try:
+            model.complete(small)
+        except Interrupted as error:
+            outcomes.append(error)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    begun.wait()
+    budget.close()
+    [call] = read_calls(tmp_path)
+    assert call.usage.usd == estimate_worst_case(small, CARD).usd
+    thread.join()
+    with pytest.raises(Interrupted):  # nothing is sent any more
+        model.complete(small)
+    assert len(outcomes) == len(read_calls(tmp_path)) == 1
+
+
 def test_costs_by_agent_and_round_add_up(tmp_path, small):
     path = tmp_path / "replies.sqlite"
     model, _budget = make_model(path=path)

@@ -357,6 +357,18 @@ def test_stopped_run_closes_a_stream_in_its_middle(provider, request_):
 
 
 @pytest.mark.parametrize("provider", ["openai", "anthropic"])
+def test_a_connection_that_drops_in_the_middle_of_a_reply_may_be_billed(
+    provider, request_, connect
+):
+    with (
+        FakeLLMServer([BreakStream(by="drop")]) as server,
+        pytest.raises(UnreachableError) as caught,
+    ):
+        connect(provider, server, policy={"n_attempts": 1}).complete(request_)
+    assert caught.value.may_be_billed
+
+
+@pytest.mark.parametrize("provider", ["openai", "anthropic"])
 def test_stream_past_its_deadline_is_closed(provider, request_):
     wire = {"openai": openai_wire, "anthropic": anthropic_wire}[provider]
     with FakeLLMServer([BreakStream(by="stall")]) as server:
@@ -385,8 +397,9 @@ def test_nobody_listens_at_the_address(request_):
     with pytest.raises(
         UnreachableError,
         match=r"the connection to openai-compatible at http://127.0.0.1:1/v1 failed",
-    ):
+    ) as caught:
         model.complete(request_)
+    assert not caught.value.may_be_billed
 
 
 def test_closest_model_is_named(request_, connect):
