@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
@@ -91,9 +92,9 @@ class Seam(Generic[P]):
             UnknownNameError: there is none of that name.
             UsageError: a stranger's cannot be loaded.
         """
-        row = self.find_own(name)
-        if row is not None:
-            return row
+        for row in self.own:
+            if row.name == name:
+                return row
         entry = self.strangers.get(name)
         if entry is None:
             raise UnknownNameError(self.noun, name, self.names)
@@ -102,9 +103,17 @@ class Seam(Generic[P]):
             return replace(given, name=name)
         return self.kind(name=name, factory=entry.value)
 
-    def find_own(self, name: str) -> P | None:
-        """Return the record of a member of ours."""
-        return next((row for row in self.own if row.name == name), None)
+    def get(self, name: str) -> P | None:
+        """Return the record of a member; None where this machine knows none of that name."""
+        with suppress(UnknownNameError, UsageError):
+            return self.find(name)
+        return None
+
+    def list_packages(self) -> set[str]:
+        """Return the packages that ours need or that brought a stranger's, as installers say."""
+        needed = {row.package for row in self.own if row.package}
+        brought = {entry.dist.name for entry in self.strangers.values() if entry.dist}
+        return {name.replace("_", "-") for name in needed | brought}
 
     def load(self, name: str) -> Callable[..., Any]:
         """Import a member's factory.

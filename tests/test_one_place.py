@@ -360,6 +360,7 @@ def test_a_simulation_back_end_is_one_file(install_really, swing_dir: Path, tmp_
     )  # fmt: skip
     assert run.winner is not None
     assert run.winner.task_score > 10
+    assert run.versions["swing"] == "1.0"
     [film] = (tmp_path / "runs" / run.id).rglob("video.webp")
     with Image.open(film) as pictures:
         assert pictures.n_frames > 1

@@ -11,12 +11,15 @@ import typer
 
 from reward_agent.cli.settings import RunsDir, add_settings
 from reward_agent.errors import Interrupted, UsageError
+from reward_agent.trackers.registry import TRACKERS
 
 if TYPE_CHECKING:
     from reward_agent.records.store import RunRecord, RunStore
     from reward_agent.run.metric import ProposedMetric
 
 BELOW_TARGET = 3
+
+_TRACKERS = ", ".join(row.name for row in TRACKERS.own)
 
 
 @add_settings()
@@ -31,7 +34,7 @@ def design_command(
     ] = False,
     runs_dir: RunsDir = None,
     tracker: Annotated[
-        list[str] | None, typer.Option(help="Log to tensorboard, wandb or mlflow; repeatable.")
+        list[str] | None, typer.Option(help=f"Log to {_TRACKERS} or an installed one; repeatable.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the run's record.")] = False,
     **settings: Any,

@@ -7,13 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Self
 
 from rich.markup import escape
-from rich.progress import (
-    BarColumn,
-    Progress,
-    TaskID,
-    TextColumn,
-    TimeRemainingColumn,
-)
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from reward_agent.cli.output import answer_console, make_table, print_text, progress_console
 from reward_agent.errors import Interrupted
@@ -293,7 +287,7 @@ def _show_winner(store: RunStore, run: RunRecord) -> None:
             print_text(f"video    {store.dir / winner.video_file}")
     if run.usage.n_calls:
         print_text(f"model    {_describe_usage(run.usage)}; `reward-agent runs costs {run.id}`")
-    row = PROVIDERS.find_own(str(run.config.get("provider")).partition(":")[0])
+    row = PROVIDERS.get(str(run.config.get("provider")).partition(":")[0])
     if row is not None and row.is_replay:
         print_text("model    none: the replies were replayed, nothing was paid")
     if run.limit:

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Annotated, Any, get_args
 
 import typer
+from rich.markup import escape
 
+from reward_agent.llm.provider import PROVIDERS
 from reward_agent.records.settings import RunSettings, find_group
 
 # Typer reads help as markup, where a bracket begins a style unless it is escaped.
@@ -41,9 +43,10 @@ def _make_parameter(name: str) -> inspect.Parameter:
     default = field.default
     shown = "" if default is None else rf" \[default: {default}]"
     choices = _get_choices(field.annotation)
-    help_text = (
-        (field.description or name) + (f" ({', '.join(choices)})" if choices else "") + shown
-    )
+    if name == "provider":
+        choices = tuple(row.name + row.argument for row in PROVIDERS.own)
+    listed = escape(f" ({', '.join(choices)})") if choices else ""
+    help_text = (field.description or name) + listed + shown
     option = typer.Option(
         declared, help=help_text, show_default=False, rich_help_panel=find_group(name)
     )

@@ -1,4 +1,4 @@
-"""The table of known models: default per provider, context window, prices."""
+"""The table of known models: context window, prices."""
 
 from __future__ import annotations
 
@@ -27,7 +27,6 @@ class ModelTable(Record):
     """``models.toml``."""
 
     checked: datetime.date = Field(description="when the prices were looked up")
-    default: dict[str, str] = Field(description="provider -> model")
     model: dict[str, ModelCard]
 
 

@@ -32,13 +32,15 @@ class Provider(Plugin):
             one of ours is the default.
         address_variable: environment variable of another address.
         base_url: its address.
+        default_model: model that is asked where the user names none.
         is_free: whether it asks no money, whatever the model is called.
         is_patient: whether it takes the time that a person takes or answers from data of its own,
             so that a call has no deadline and is not tried again.
         is_replay: whether it repeats the replies of a run.
         sees_whole_card: whether a chat model's programs may be a person's, who knows every field;
             a designer says so itself.
-        disclosure: what a report says where no language model took part; '' where one did.
+        disclosure: what a report says where no language model took part; '' where one did, and
+            where a designer's help says enough.
     """
 
     argument: str = ""
@@ -48,11 +50,18 @@ class Provider(Plugin):
     key_variable: str = ""
     address_variable: str = ""
     base_url: str = ""
+    default_model: str = ""
     is_free: bool = False
     is_patient: bool = False
     is_replay: bool = False
     sees_whole_card: bool = False
     disclosure: str = ""
+
+    @property
+    def stands_in(self) -> str:
+        """What a report says in place of a language model; '' where one took part."""
+        is_model = self.makes == "chat model"
+        return self.disclosure or ("" if is_model else f"{self.name}: {self.help or 'no model'}.")
 
 
 PROVIDERS = Seam(
@@ -69,6 +78,7 @@ PROVIDERS = Seam(
             key_variable="ANTHROPIC_API_KEY",
             address_variable="ANTHROPIC_BASE_URL",
             base_url="https://api.anthropic.com",
+            default_model="claude-sonnet-5-5",
         ),
         Provider(
             "openai",
@@ -78,6 +88,7 @@ PROVIDERS = Seam(
             key_variable="OPENAI_API_KEY",
             address_variable="OPENAI_BASE_URL",
             base_url="https://api.openai.com/v1",
+            default_model="gpt-6.2-sol",
         ),
         Provider(
             "openai-compatible",

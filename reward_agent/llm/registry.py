@@ -37,10 +37,10 @@ def choose_provider(environ: Mapping[str, str]) -> ProviderChoice:
             "offline: no language model (keyword goals and seeded search over reward terms); "
             f"set {keys}, or give --provider, for a real one",
         )
-    name, key = ready[0].name, ready[0].key_variable
+    row = ready[0]
     others = f" (also set: {ready[1].key_variable}; --provider chooses)" if ready[1:] else ""
-    model = load_models().default[name]
-    return ProviderChoice(name, f"{name}: {model}, because {key} is set{others}")
+    why = f"because {row.key_variable} is set{others}"
+    return ProviderChoice(row.name, f"{row.name}: {row.default_model}, {why}")
 
 
 def make_chat_model(

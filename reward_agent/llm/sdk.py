@@ -34,7 +34,7 @@ from reward_agent.llm.failures import (
     make_missing_key_error,
     parse_retry_after,
 )
-from reward_agent.llm.models import count_usage, load_models
+from reward_agent.llm.models import count_usage
 from reward_agent.llm.provider import PROVIDERS, ProviderOptions
 
 WireEvent = dict[str, Any]
@@ -227,7 +227,7 @@ def make_endpoint(name: str, options: ProviderOptions) -> Endpoint:
         raise make_missing_key_error(name, row.key_variable)
     return Endpoint(
         provider=name,
-        model=options.model or load_models().default[name],
+        model=options.model or row.default_model,
         base_url=options.base_url or options.environ.get(row.address_variable) or row.base_url,
         key_variable=row.key_variable,
         api_key=api_key,

@@ -139,6 +139,7 @@ class Job(FileRecord):
         loads_generated_code: whether its failure is the program's; that of another job is ours.
         lane: where it waits for its turn.
         activity: what its time is called in the ledger, where the result does not say more.
+        is_purpose: whether that is what a run is for; if not, it is to stay small.
         starts_warm: whether a process that did what ``worker.dispatch.prepare`` does may be forked
             for it; not where that starts threads, or finds what is of one process.
         uses_graphics: whether it may use the graphics driver.
@@ -151,6 +152,7 @@ class Job(FileRecord):
     loads_generated_code: ClassVar[bool] = True
     lane: ClassVar[Lane] = "slot"
     activity: ClassVar[str]
+    is_purpose: ClassVar[bool] = False
     starts_warm: ClassVar[bool] = True
     uses_graphics: ClassVar[bool] = False
     wall_s: ClassVar[float | None] = _SHORT_S
@@ -295,6 +297,7 @@ class EvaluateJob(Job):
     result_type = EvaluateResult
     loads_generated_code = False
     activity = "evaluation"
+    is_purpose = True
     wall_s = None
 
     kind: Literal["evaluate"] = "evaluate"
@@ -338,6 +341,7 @@ class ScoreJob(Job):
 
     result_type = ScoreResult
     activity = "evaluation"
+    is_purpose = True
 
     kind: Literal["score"] = "score"
     metric_sha256: str
@@ -389,6 +393,7 @@ class RecordJob(Job):
     result_type = RecordResult
     loads_generated_code = False
     activity = "evaluation"
+    is_purpose = True
 
     kind: Literal["record"] = "record"
     seed: int

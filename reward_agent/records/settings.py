@@ -117,7 +117,7 @@ class ModelSettings(Record):
     title: ClassVar[str] = "Language model"
 
     provider: str | None = setting(
-        None, "openai, anthropic, local:FILE, manual, offline, … (see README)", is_personal=True
+        None, "who answers, one of these or an installed one", is_personal=True
     )
     model: str | None = setting(None, "model name; each provider has a default", is_personal=True)
     base_url: str | None = setting(None, "address of an OpenAI-compatible server", is_personal=True)

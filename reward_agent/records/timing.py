@@ -14,14 +14,18 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from reward_agent.records.jobs import JOBS
+
 # Nobody trained, and nothing that has a name was under way.
 OWN_OVERHEAD = "own overhead"
 # A slot had nothing to do while another one trained: too few candidates for the machine.
 FREE_SLOT = "free slot"
-# What a free slot waited for, if several things were under way.
+# What a free slot waited for, if several things were under way: these first, then any other.
 _WAITS = ("llm", "probe", "relabel", "checks", "summary", "report", "rendering")
 # What a run is for; the rest is to stay small. To read the state is part of a step of the physics.
-PURPOSE = ("llm", "physics", "state", "policy", "update", "evaluation", FREE_SLOT)
+_PURPOSE = {job.activity for job in JOBS if job.is_purpose} | {
+    "llm", "physics", "state", "policy", "update", FREE_SLOT,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -116,16 +120,16 @@ def _fit(parts: Mapping[str, float], length: float, rest: str) -> dict[str, floa
 
 def _name_wait(waits: list[_Span], is_training: bool) -> str:
     names = {name for span in waits for name in span.seconds}
-    known = [name for name in _WAITS if name in names]
-    if known:
-        return known[0]
+    for name in (*_WAITS, *sorted(names)):
+        if name in names:
+            return name
     return FREE_SLOT if is_training else OWN_OVERHEAD
 
 
 def find_waste(seconds: Mapping[str, float]) -> float | None:
     """Return the share of slot time that went to anything but the run's purpose, 0..1."""
     total = sum(seconds.values())
-    spent = sum(seconds.get(name, 0.0) for name in PURPOSE)
+    spent = sum(seconds.get(name, 0.0) for name in _PURPOSE)
     return (total - spent) / total if total > 0 else None
 
 

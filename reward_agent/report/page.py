@@ -67,7 +67,7 @@ def render_report(view: RunView) -> str:
         pay_checks=[check for check in map(check_pay, view.trained) if check],
         score=score,
         success_rate=success_rate,
-        designer_words=view.stand_in.disclosure if view.stand_in else MODEL_WORDS,
+        designer_words=view.stand_in.stands_in if view.stand_in else MODEL_WORDS,
         metric_words=METRIC_WORDS[view.run.metric_origin],
         card_text=render_card(view.run.card),
         command=_make_command(view),

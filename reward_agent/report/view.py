@@ -109,8 +109,8 @@ class RunView:
     @cached_property
     def stand_in(self) -> Provider | None:
         """Who designed, where no language model did; results of different kinds are never mixed."""
-        row = PROVIDERS.find_own(self.run.designer.partition(":")[0].strip())
-        return row if row is not None and row.disclosure else None
+        row = PROVIDERS.get(self.run.designer.partition(":")[0].strip())
+        return row if row is not None and row.stands_in else None
 
 
 # A page with three rounds of four candidates is to stay below 15 MB; base64 adds a third.

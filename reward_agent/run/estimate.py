@@ -117,7 +117,7 @@ def estimate_design(
     settings = resolve_settings(options, card.budget, card.name, environ).settings
     card = card.choose_learner(settings.algo)
     provider = find_provider(settings.provider or choose_provider(environ).spec)
-    model = settings.model or load_models().default.get(provider.name, provider.name)
+    model = settings.model or provider.default_model or provider.name
     has_metric = read_task_metric(card, spec) is not None
     calls = _count_calls(settings, provider, has_metric)
     inputs, outputs = _count_tokens(Subject(card, spec), settings, calls)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from reward_agent.definitions.card import EnvCard, load_env
+from reward_agent.definitions.learner import LEARNERS
 from reward_agent.definitions.paths import find_runs_dir
 from reward_agent.definitions.task import (
     METRIC_FILE,
@@ -53,7 +54,7 @@ from reward_agent.run.active import ActiveRun, read_run_metric
 from reward_agent.run.loop import run_design
 from reward_agent.run.metric import MetricChoice, ProposedMetric, choose_metric
 from reward_agent.sandbox.isolation import LEVELS, check_isolation
-from reward_agent.simulation.backends import list_packages, require_backend
+from reward_agent.simulation.backends import BACKENDS, require_backend
 from reward_agent.version import __version__
 
 # Packages whose versions decide what a run computes.
@@ -163,7 +164,7 @@ def find_repeated(provider: object, runs_dir: Path | None = None) -> Repeated | 
         UsageError: no run is named, or there is none of that name.
     """
     kind, _, name = str(provider or "").partition(":")
-    row = PROVIDERS.find_own(kind)
+    row = PROVIDERS.get(kind)
     if row is None or not row.is_replay:
         return None
     if not name:
@@ -437,12 +438,7 @@ def _record_end(store: RunStore, status: str, note: str) -> None:
 def read_versions() -> dict[str, str]:
     """Return the versions of the packages that decide what a run computes."""
     versions = {}
-    for name in _PACKAGES:
-        try:
-            versions[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            versions[name] = __version__ if name == "reward-agent" else "not installed"
-    for name in list_packages():  # named only where they are installed
+    for name in (*_PACKAGES, *BACKENDS.list_packages(), *LEARNERS.list_packages()):
         with contextlib.suppress(metadata.PackageNotFoundError):
             versions[name] = metadata.version(name)
-    return versions
+    return dict.fromkeys(_PACKAGES, "not installed") | {"reward-agent": __version__} | versions

@@ -22,11 +22,7 @@ from reward_agent.definitions.task import (
 )
 from reward_agent.errors import DataError, UsageError
 from reward_agent.executors.slots import LocalPlace, SlotExecutor
-from reward_agent.records.jobs import (
-    CheckEnvJob,
-    CheckEnvResult,
-    EvaluateResult,
-)
+from reward_agent.records.jobs import CheckEnvJob, CheckEnvResult, EvaluateResult
 from reward_agent.records.settings import RunSettings, resolve_settings
 from reward_agent.records.store import make_run_id
 from reward_agent.rewards.checks import check_program

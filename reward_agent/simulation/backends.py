@@ -162,11 +162,6 @@ def _find(name: str) -> Backend:
     return row if row.label else replace(row, label=name)
 
 
-def list_packages() -> list[str]:
-    """Return the packages that back ends of ours need beside what every installation has."""
-    return [row.package for row in BACKENDS.own if row.package]
-
-
 def make_simulation(
     card: EnvCard, n_sims: int, seed: int, fields: Collection[str] | None = None
 ) -> Simulation:

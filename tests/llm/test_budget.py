@@ -31,7 +31,7 @@ from reward_agent.llm.provider import find_provider
 from reward_agent.llm.replies import OLD_CALLS_FILE, Replies, read_calls
 from reward_agent.types import Usage
 
-PRICED = load_models().default["anthropic"]
+PRICED = find_provider("anthropic").default_model
 CARD = load_models().model[PRICED]
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from reward_agent.llm.calls import CalledChatModel, CallPolicy, digest_prefix
 from reward_agent.llm.chat import ALL_AGENTS, ChatMessage, ChatRequest, Completion
-from reward_agent.llm.models import load_models
+from reward_agent.llm.provider import find_provider
 from reward_agent.llm.registry import make_chat_model
 from reward_agent.testing import FakeLLMServer, Say
 
@@ -19,7 +19,7 @@ class NotingModel:
 
     provider, agents, max_concurrency = "noting", ALL_AGENTS, 8
     # It has a price, and with it a prompt cache.
-    name = load_models().default["anthropic"]
+    name = find_provider("anthropic").default_model
 
     def __init__(self, takes_s: float):
         self.takes_s = takes_s

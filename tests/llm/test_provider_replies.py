@@ -16,7 +16,7 @@ from reward_agent.errors import (
     UsageError,
 )
 from reward_agent.llm.chat import ChatMessage, ChatRequest, read_reply
-from reward_agent.llm.models import load_models
+from reward_agent.llm.provider import find_provider
 from reward_agent.llm.registry import make_chat_model
 from reward_agent.testing import BreakStream, FakeLLMServer, HttpFault, RawBody, Say
 
@@ -185,7 +185,7 @@ END = {"index": 0, "delta": {}, "finish_reason": "stop"}
 def test_tokens_that_a_server_does_not_report_have_a_price_where_the_model_has(
     provider, request_, connect
 ):
-    name = load_models().default[provider]
+    name = find_provider(provider).default_model
     bodies = {
         "openai": {
             "model": name,

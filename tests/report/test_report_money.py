@@ -35,7 +35,7 @@ USAGE = Usage(n_calls=1, input_tokens=5000, cached_input_tokens=4000, output_tok
 
 def spend(run_dir, model):
     budget = Budget(replies=Replies(run_dir / REPLIES_FILE, "off"))
-    paid = CalledChatModel(model, PROVIDERS.find_own(model.provider), budget=budget)
+    paid = CalledChatModel(model, PROVIDERS.find(model.provider), budget=budget)
     for agent in ("designer", "designer", "critic"):
         paid.complete(ChatRequest(agent, f"{agent}/x", (), iteration=0))
 

@@ -19,6 +19,7 @@ import pytest
 import reward_agent
 from reward_agent.errors import RejectedKeyError
 from reward_agent.llm.models import load_models
+from reward_agent.llm.provider import find_provider
 from reward_agent.llm.replies import read_calls, read_replies
 from reward_agent.records.events import Event
 from reward_agent.records.outcomes import TRAINED
@@ -129,8 +130,7 @@ def find_agent(request: ReceivedRequest) -> str:
 
 
 def price(says: list[Say], provider: str) -> float:
-    table = load_models()
-    card = table.model[table.default[provider]]
+    card = load_models().model[find_provider(provider).default_model]
     return (
         sum(
             (say.input_tokens - say.cached_tokens) * card.input

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from reward_agent.errors import UsageError
-from reward_agent.llm.models import load_models
+from reward_agent.llm.provider import find_provider
 from reward_agent.run.estimate import estimate_design
 
 KEY = {"ANTHROPIC_API_KEY": "x"}
@@ -18,7 +18,7 @@ def test_every_number_is_a_range_and_nothing_is_written(tmp_path):
     sizes = [result.calls, result.input_tokens, result.output_tokens, result.usd]
     for size in [*sizes, result.env_steps, result.wall_s]:
         assert 0 < size.low < size.likely < size.high
-    assert result.model == load_models().default["anthropic"]
+    assert result.model == find_provider("anthropic").default_model
     assert list(tmp_path.iterdir()) == []
 
 
