@@ -97,13 +97,11 @@ class TermLog:
         n_envs: number of environments N.
     """
 
-    _minimum: FloatArray
-    _maximum: FloatArray
-    _n_episodes: int
-
     def __init__(self, n_envs: int) -> None:
-        self._n_envs = n_envs
-        self._begin(())
+        self._names: tuple[str, ...] = ()
+        self._stretch: Stretch | None = None
+        # Of the episodes under way.
+        self._running = np.zeros((2, n_envs))
 
     def add(
         self, terms: Mapping[str, FloatArray], reward: FloatArray, done: NDArray[np.bool_]
@@ -116,16 +114,26 @@ class TermLog:
             done: (n_steps, N), whether a step ended an episode.
         """
         if not self._names:
-            self._begin(tuple(terms))
+            self._names = tuple(terms)
+            self._running = np.zeros((len(terms) + 2, reward.shape[1]))
         # Rows: the terms, the reward, and a count of the steps.
         rows = [*(terms[name] for name in self._names), reward, np.ones_like(reward)]
         values = np.array(rows)
-        self._total += values.sum(axis=(1, 2))
-        self._minimum = np.minimum(self._minimum, values.min(axis=(1, 2)))
-        self._maximum = np.maximum(self._maximum, values.max(axis=(1, 2)))
         pay = self._end_episodes(values, done)
-        self._episode_pay += pay.sum(axis=1)
-        self._n_episodes += pay.shape[1]
+        # Added to 0.0, so that a sum of -0.0 is shown without a sign.
+        paid = pay.sum(axis=1) + 0.0
+        stretch = Stretch(
+            names=self._names,
+            n_steps=reward.size,
+            minimum=values.min(axis=(1, 2))[:-2],
+            total=values.sum(axis=(1, 2))[:-2] + 0.0,
+            maximum=values.max(axis=(1, 2))[:-2],
+            n_episodes=pay.shape[1],
+            episode_pay=paid[:-2],
+            episode_return=float(paid[-2]),
+            episode_steps=round(paid[-1]),
+        )
+        self._stretch = self._stretch + stretch if self._stretch else stretch
         return [EndedEpisode(float(paid), round(n)) for paid, n in zip(*pay[-2:], strict=True)]
 
     def _end_episodes(self, values: FloatArray, done: NDArray[np.bool_]) -> FloatArray:
@@ -150,28 +158,6 @@ class TermLog:
 
     def pop(self) -> Stretch:
         """Return what was added since the last call, at least one step."""
-        stretch = Stretch(
-            names=self._names,
-            n_steps=round(self._total[-1]),
-            minimum=self._minimum[:-2],
-            total=self._total[:-2],
-            maximum=self._maximum[:-2],
-            n_episodes=self._n_episodes,
-            episode_pay=self._episode_pay[:-2],
-            episode_return=float(self._episode_pay[-2]),
-            episode_steps=round(self._episode_pay[-1]),
-        )
-        self._clear()
+        stretch, self._stretch = self._stretch, None
+        assert stretch is not None
         return stretch
-
-    def _begin(self, names: tuple[str, ...]) -> None:
-        self._names = names
-        # Of the episodes under way.
-        self._running = np.zeros((len(names) + 2, self._n_envs))
-        self._clear()
-
-    def _clear(self) -> None:
-        size = len(self._names) + 2
-        self._total, self._episode_pay = np.zeros(size), np.zeros(size)
-        self._minimum, self._maximum = np.full(size, np.inf), np.full(size, -np.inf)
-        self._n_episodes = 0
