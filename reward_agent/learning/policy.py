@@ -147,7 +147,9 @@ def normalize(
     """Return ``clip((observation - mean) * scale)`` as float32, shape unchanged."""
     normal = np.subtract(observation, mean, dtype=np.float32, casting="same_kind")
     normal *= scale
-    return np.asarray(np.clip(normal, -clip, clip, out=normal))
+    # Faster than np.clip on the few rows of a control step.
+    np.maximum(normal, -clip, out=normal)
+    return np.asarray(np.minimum(normal, clip, out=normal))
 
 
 def save_policy(path: Path, policy: NumpyPolicy) -> None:

@@ -388,13 +388,14 @@ def _differentiate_surrogate(
     log_ratio: FloatArray, advantages: FloatArray, clip_range: float
 ) -> FloatArray:
     """Return (n,): the derivative of the clipped surrogate's mean by each log-probability."""
+    n, low, high = len(advantages), np.float32(1.0 - clip_range), np.float32(1.0 + clip_range)
     advantage = advantages - advantages.mean()
-    advantage /= advantages.std(ddof=1) + np.float32(1e-8)
+    advantage /= math.sqrt(float(advantage @ advantage) / max(n - 1, 1)) + 1e-8
     ratio = np.exp(log_ratio)
     gain = advantage * ratio
     # Where the clipped gain is the smaller one, the loss does not depend on the policy.
-    is_free = gain <= advantage * np.clip(ratio, 1.0 - clip_range, 1.0 + clip_range)
-    return np.asarray(gain * is_free * np.float32(-1.0 / len(gain)))
+    is_free = gain <= advantage * np.minimum(np.maximum(ratio, low), high)
+    return np.asarray(gain * is_free * np.float32(-1.0 / n))
 
 
 def _estimate_kl(log_ratio: FloatArray) -> float:
@@ -417,7 +418,8 @@ def _run_backward(
         if index:
             by_output = by_output @ layers[index].weight
             if activation == "tanh":
-                by_output *= 1.0 - np.square(inputs[index])
+                slope = np.square(inputs[index])
+                by_output *= np.subtract(1.0, slope, out=slope)
             else:
                 by_output *= inputs[index] > 0.0
 
