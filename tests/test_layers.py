@@ -15,7 +15,7 @@ MODULES = sorted(HOUSE.modules)
 # Only the child may import these, and it does so in these modules alone.
 HEAVY = {"torch", "mujoco", "stable_baselines3", "gymnasium", "envpool"}
 # What stands in an exported file is written there as text; nothing here imports it.
-CHILD = ("worker", "learning", "simulation", "evaluation", "film", "rewards", "export.runtime")
+CHILD = ("worker", "learning.sb3", "simulation", "evaluation", "film", "rewards", "export.runtime")
 
 
 @pytest.mark.parametrize("module", MODULES)
@@ -35,6 +35,16 @@ def test_only_the_child_imports_physics_and_torch(module: str) -> None:
     heavy = {name.split(".")[0] for name in list_imports(HOUSE.modules[module].tree)}
     if not module.startswith(CHILD):
         assert not heavy & HEAVY, f"{module} imports {heavy & HEAVY}"
+
+
+def test_one_module_imports_torch() -> None:
+    library = {"torch", "stable_baselines3", "sb3_contrib"}
+    found = [
+        module
+        for module in MODULES
+        if library & {name.split(".")[0] for name in list_imports(HOUSE.modules[module].tree)}
+    ]
+    assert found == ["learning.sb3"]
 
 
 @pytest.mark.parametrize(

@@ -125,7 +125,8 @@ class Sb3Learner:
                 self._slice_steps, stopwatch, log_interval=None, reset_num_timesteps=False
             )
         except ValueError as error:  # torch's, of weights or actions that are no numbers
-            raise TrainingFailure(f"{type(self._model).__name__} failed: {error}") from error
+            reason = str(error).partition("\n")[0]
+            raise TrainingFailure(f"{type(self._model).__name__} failed: {reason}") from error
         elsewhere_s = sum(self._env.seconds.values()) - elsewhere_s + stopwatch.update_s
         self.seconds["update"] += stopwatch.update_s
         self.seconds["policy"] += time.perf_counter() - started - elsewhere_s
