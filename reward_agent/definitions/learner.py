@@ -273,7 +273,7 @@ LEARNERS = Seam(
     (
         LearnerKind(
             "ppo",
-            "reward_agent.learning.ppo:make_learner",
+            "reward_agent.learning.ppo:PPO",
             "proximal policy optimisation, fast for many environments",
             title="PPO",
             defaults=PPOSettings().model_dump(),

@@ -42,23 +42,17 @@ _HIDDEN_GAIN, _ACTION_GAIN, _VALUE_GAIN = math.sqrt(2), 0.01, 1.0
 _CLIP, _EPSILON = 10.0, 1e-8  # of normalised observations and rewards, as VecNormalize's
 
 
-def make_learner(
-    env: RewardVecEnv, settings: LearnerSettings, total_timesteps: int, seed: int
-) -> PPO:
-    """Return PPO with the settings of a job."""
-    return PPO(env, PPOSettings.model_validate(settings.given), total_timesteps, seed)
-
-
 class PPO:
     """PPO on the environments of one training; see ``learner.Learner``.
 
     Args:
         env: the environments; observations and rewards are normalised here.
-        settings: hyper-parameters.
+        given: hyper-parameters.
         total_timesteps: env steps of the whole training, over which the learning rate falls.
         seed: of weights, actions and minibatches.
 
     Attributes:
+        settings: hyper-parameters.
         networks: actor and critic.
         rollout: the steps that were collected last.
         observations: what normalises those that the policy sees.
@@ -67,10 +61,10 @@ class PPO:
     """
 
     def __init__(
-        self, env: RewardVecEnv, settings: PPOSettings, total_timesteps: int, seed: int
+        self, env: RewardVecEnv, given: LearnerSettings, total_timesteps: int, seed: int
     ) -> None:
         size, n_actions = env.card.observation_size, env.card.n_actions
-        self.settings = settings
+        self.settings = settings = PPOSettings.model_validate(given.given)
         self._env, self._total_timesteps = env, total_timesteps
         self._generator = np.random.default_rng(seed)
         self.networks = make_networks(size, settings.net_arch, n_actions)

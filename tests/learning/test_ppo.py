@@ -13,7 +13,7 @@ from stable_baselines3.common.buffers import RolloutBuffer
 from stable_baselines3.common.logger import Logger
 
 from reward_agent.definitions.card import EnvCard, load_env
-from reward_agent.definitions.learner import PPOSettings
+from reward_agent.definitions.learner import LearnerSettings, PPOSettings
 from reward_agent.errors import DataError
 from reward_agent.learning import ppo
 from reward_agent.learning.ppo import PPO, Networks, estimate_advantages
@@ -45,7 +45,11 @@ def make_env(card: EnvCard, settings: PPOSettings = SETTINGS) -> RewardVecEnv:
 
 def make_model(card: EnvCard, total_timesteps: int = 10_000, seed: int = 0, **changes: Any) -> PPO:
     settings = SETTINGS.model_copy(update=changes)
-    return PPO(make_env(card, settings), settings, total_timesteps, seed)
+    return make_ppo(make_env(card, settings), settings, total_timesteps, seed)
+
+
+def make_ppo(env: RewardVecEnv, settings: PPOSettings, total_timesteps: int, seed: int) -> PPO:
+    return PPO(env, LearnerSettings(**settings.model_dump()), total_timesteps, seed)
 
 
 def list_torch_weights(policy: torch.nn.Module, networks: Networks) -> list[tuple[Any, np.ndarray]]:
@@ -196,7 +200,7 @@ def test_truncated_episode_is_paid_the_value_of_its_last_state(
 ) -> None:
     short = card.model_copy(update={"max_episode_steps": 2})
     env = make_env(short)
-    model, seen, paid = PPO(env, SETTINGS, 10_000, seed=0), [], []
+    model, seen, paid = make_ppo(env, SETTINGS, 10_000, seed=0), [], []
     advance, pay = env.advance, env.pay
     monkeypatch.setattr(env, "advance", lambda action: seen.append(advance(action)) or seen[-1])
     monkeypatch.setattr(env, "pay", lambda: paid.append(pay()) or paid[-1])

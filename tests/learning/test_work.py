@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from reward_agent.definitions.card import EnvCard, load_env
-from reward_agent.definitions.learner import PPOSettings
+from reward_agent.definitions.learner import LearnerSettings, PPOSettings
 from reward_agent.learning.ppo import PPO
 from reward_agent.rewards.program import compile_program
 from reward_agent.simulation.mujoco_batch import BatchSimulation
@@ -44,9 +44,13 @@ def make_env(card: EnvCard, n_envs: int, source: str = SOURCE) -> RewardVecEnv:
     return RewardVecEnv(card, simulation, compile_program(source, card, 0.99))
 
 
+def make_ppo(env: RewardVecEnv, settings: PPOSettings) -> PPO:
+    return PPO(env, LearnerSettings(**settings.model_dump()), 100_000, seed=0)
+
+
 def make_model(card: EnvCard, **changes: Any) -> PPO:
     settings = SETTINGS.model_copy(update=changes)
-    return PPO(make_env(card, settings.n_envs), settings, 100_000, seed=0)
+    return make_ppo(make_env(card, settings.n_envs), settings)
 
 
 def count_calls(function: Callable[[], object]) -> Counter[str]:
@@ -90,7 +94,7 @@ def test_a_program_without_memory_is_called_once_for_a_thousand_rows(card: EnvCa
 def test_a_program_with_memory_is_called_once_a_step(card: EnvCard) -> None:
     settings = SETTINGS.model_copy(update={"n_envs": 64})
     env = make_env(card, settings.n_envs, REMEMBERING)
-    model = PPO(env, settings, 100_000, seed=0)
+    model = make_ppo(env, settings)
     model.learn()
     assert count_calls(model.learn)["compute_reward"] == settings.n_steps
 
