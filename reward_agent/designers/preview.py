@@ -32,7 +32,7 @@ from reward_agent.designers.prompts import (
 from reward_agent.designers.roles import Examination, MetricProposal, Proposal
 from reward_agent.errors import UnknownNameError
 from reward_agent.llm.chat import ChatRequest
-from reward_agent.records.outcomes import ACCEPTED, Outcome
+from reward_agent.records.outcomes import ACCEPTED, TRAINED, Outcome
 from reward_agent.records.store import Candidate, load_run
 from reward_agent.types import CheckReport, Critique, Evaluation, Finding, RewardProgram, Risk
 
@@ -253,7 +253,7 @@ def _make_example(program: RewardProgram, task: TaskSpec) -> HistoryEntry:
         iteration=0,
         index=0,
         idea="weighted-sum",
-        outcome="trained",
+        outcome=TRAINED,
         program_sha256=program.sha256,
         total_timesteps=200_000,
         task_score=score,

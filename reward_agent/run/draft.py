@@ -25,13 +25,7 @@ from reward_agent.records.jobs import (
     ProbeJob,
 )
 from reward_agent.records.outcomes import ACCEPTED, REVISED, Outcome, Stage
-from reward_agent.records.store import (
-    Attempt,
-    DraftRecord,
-    read_record,
-    write_record,
-    write_text,
-)
+from reward_agent.records.store import Attempt, DraftRecord, read_record, write_record, write_text
 from reward_agent.rewards.checks import check_program
 from reward_agent.rewards.source import list_ingredients
 from reward_agent.run.active import ActiveRun, Lab, copy_into
@@ -41,13 +35,7 @@ from reward_agent.run.train import make_entrant, set_initial_policy
 from reward_agent.sandbox.runner import JobExit
 from reward_agent.text import name_round
 from reward_agent.threads import map_threads
-from reward_agent.types import (
-    Critique,
-    Finding,
-    ProbeReport,
-    RewardProgram,
-    Usage,
-)
+from reward_agent.types import Critique, Finding, ProbeReport, RewardProgram, Usage
 
 DRAFT_FILE = "draft.json"
 PROBE_FILE = "probe.json"

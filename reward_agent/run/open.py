@@ -1,4 +1,7 @@
-"""Where a run begins: ``design`` sets one up, ``resume_run`` takes it up, ``open_run`` holds it."""
+"""Where a run begins: ``design`` sets one up, ``resume_run`` takes it up, ``open_run`` holds it.
+
+A feedback session (``feedback.session``) holds a run that is there by ``open_run`` as well.
+"""
 
 from __future__ import annotations
 

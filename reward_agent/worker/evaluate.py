@@ -1,6 +1,7 @@
 """Fresh episodes of trained policies under the trusted metric: ``EvaluateJob`` → its result.
 
-No generated code is loaded here: a policy is weights, and ``metric.py`` is a person's.
+No generated code is loaded here: a policy is weights, and ``metric.py`` is a person's. A generated
+metric scores what is recorded here later, in a process of its own (``worker.score``).
 """
 
 from __future__ import annotations

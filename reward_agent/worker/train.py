@@ -1,4 +1,8 @@
-"""The job ``train``: a policy under a generated reward. Loads generated code."""
+"""The job ``train``: a policy under a generated reward. Loads generated code.
+
+The job names the learner, a row of ``LEARNERS``: ``learning.ppo`` by default. ``learning.trainer``
+gives it env steps, keeps snapshots of the policy and the checkpoint from which it goes on.
+"""
 
 from __future__ import annotations
 
