@@ -47,7 +47,7 @@ class Trainer:
         self._row: Stretch | None = None
         self._earlier = TimeUse()
         self._started = time.perf_counter()
-        checkpoint = _load_checkpoint(job_dir / CHECKPOINT_FILE)
+        checkpoint = _load_checkpoint(job_dir / CHECKPOINT_FILE, job)
         steps = int(checkpoint["num_timesteps"]) if checkpoint else 0
         # A continued training begins new episodes: others than those that it began with.
         self.env = make_env(job.seed * 1_000_003 + steps)
@@ -152,6 +152,7 @@ class Trainer:
 
     def _save_checkpoint(self) -> None:
         record = {
+            "job_sha256": self._job.digest(),
             "course": {steps: stretch.to_plain() for steps, stretch in self.course.items()},
             "open": self._open.to_plain() if self._open else None,
             "snapshots": [snapshot.model_dump() for snapshot in self.snapshots],
@@ -187,9 +188,13 @@ def _drop_rows_after(path: Path, steps: int) -> None:
         path.unlink()
 
 
-def _load_checkpoint(path: Path) -> Arrays | None:
-    """Open a checkpoint if there is one; arrays are read as they are asked for, none is pickled."""
+def _load_checkpoint(path: Path, job: TrainJob) -> Arrays | None:
+    """Open a job's checkpoint if there is one; its arrays are read as they are asked for.
+
+    None is pickled. What another job left in the folder is not gone on with.
+    """
     if not path.exists():
         return None
     checkpoint: Arrays = np.load(path, allow_pickle=False)
-    return checkpoint
+    is_own = json.loads(str(checkpoint["record"])).get("job_sha256") == job.digest()
+    return checkpoint if is_own else None

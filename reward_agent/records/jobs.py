@@ -182,8 +182,11 @@ class Job(FileRecord):
         return self.model_copy(update={self.reach: until})
 
     def digest(self) -> str:
-        """Return its identity: the digest of all that it asks for, but for how far it goes."""
-        excluded = {self.reach} if self.reach else set()
+        """Return its identity: the digest of all that it asks for, but for how far it goes.
+
+        Where the environment lies is no part of it: a node of a cluster has it elsewhere.
+        """
+        excluded: dict[str, Any] = {"card": {"folder"}} | ({self.reach: True} if self.reach else {})
         return hashlib.sha256(self.model_dump_json(exclude=excluded).encode()).hexdigest()
 
     def check_result(self, result: Any, folder: Path) -> None:

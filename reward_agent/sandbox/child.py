@@ -337,6 +337,8 @@ class ProgressTail:
         except (FileNotFoundError, DataError):
             return []
         with os.fdopen(descriptor, "rb") as file:
+            if os.fstat(descriptor).st_size < self._offset:  # what was there is dropped
+                self._offset, self._header = 0, []
             file.seek(self._offset)
             chunk = file.read(_MAX_POLL_BYTES)
         # A line without its end is still being written.

@@ -48,3 +48,11 @@ def test_flood_is_read_in_bounded_pieces(tmp_path):
     tail = ProgressTail(path)
     path.write_bytes(b"step\n" + b"1\n" * (1 << 20))
     assert len(tail.read_rows()) < 1 << 19
+
+
+def test_a_file_that_is_begun_anew_is_read_from_its_start(tmp_path):
+    path = tmp_path / "progress.csv"
+    path.write_text("total_timesteps,reward/old\n1024,1.0\n2048,2.0\n")
+    tail = ProgressTail(path)
+    path.write_text("total_timesteps,reward/new\n256,3.0\n")
+    assert tail.read_rows() == [{"total_timesteps": 256.0, "reward/new": 3.0}]

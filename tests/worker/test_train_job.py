@@ -47,6 +47,9 @@ SMALL = LearnerSettings(
 )
 
 
+SMALLER = SMALL.merge(LearnerSettings(net_arch=[16, 16]))
+
+
 def make_job(job_dir: Path, source: str, **changes: object) -> TrainJob:
     job_dir.mkdir(exist_ok=True)
     (job_dir / PROGRAM_FILE).write_text(source)
@@ -195,6 +198,33 @@ def test_learner_of_the_library_pauses_goes_on_and_learns_in_a_sandboxed_child(
     last = tmp_path / exit.result.snapshots[-1].file
     assert load_policy(last).header.algo == algo
     assert measure_length(last) > 150
+
+
+@pytest.mark.parametrize(
+    "changes", [{"source": ALIVE.replace("0.1", "0.2")}, {"seed": 7}, {"learner": SMALLER}]
+)
+def test_what_another_job_left_is_not_gone_on_with(
+    tmp_path: Path, changes: dict[str, object]
+) -> None:
+    train(tmp_path / "used", until_timesteps=1024)
+    given = {"source": ALIVE, "total_timesteps": 2560, "until_timesteps": 512} | changes
+    result, fresh = (train(tmp_path / name, **given) for name in ("used", "fresh"))
+    assert result.total_timesteps == 512
+    assert result.snapshots == fresh.snapshots
+    last = result.snapshots[-1].file
+    weights, expected = (load_policy(tmp_path / name / last).layers for name in ("used", "fresh"))
+    np.testing.assert_array_equal(weights[0].weight, expected[0].weight)
+    steps = [
+        [row.partition(",")[0] for row in (tmp_path / name / PROGRESS_FILE).read_text().split()]
+        for name in ("used", "fresh")
+    ]
+    assert steps[0] == steps[1]
+
+
+def test_where_an_environment_lies_is_no_part_of_which_job_it_is(tmp_path: Path) -> None:
+    job = make_job(tmp_path, ALIVE)
+    card = job.card.model_copy(update={"folder": str(tmp_path)})
+    assert job.model_copy(update={"card": card}).digest() == job.digest()
 
 
 def test_rows_of_a_killed_attempt_are_dropped(tmp_path: Path) -> None:
