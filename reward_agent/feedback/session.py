@@ -68,6 +68,7 @@ class Session(SessionState):
     def __init__(self, held: HeldRun) -> None:
         super().__init__(held.store)
         self._held = held
+        self._work = threading.Lock()
         self._running: ActiveRun | None = None
         self._is_stopped = threading.Event()
 
@@ -150,7 +151,7 @@ class Session(SessionState):
 
     def try_metric(self, source: str) -> MetricTrial:
         """Score what was recorded by a metric, without adopting it."""
-        with self._held.activate() as active:
+        with self._activate() as active:
             return try_metric(active, source, self.list_trained())
 
     def accept_metric(self) -> None:
@@ -180,7 +181,7 @@ class Session(SessionState):
 
     def _adopt(self, verdict: str, view: MetricView) -> None:
         digest = RewardProgram(view.source).sha256 if view.source else None
-        with self._held.activate() as active:
+        with self._activate() as active:
             adopt_metric(active, view)
             update_run(active)
         self.log.append(MetricDecided, verdict=verdict, metric_sha256=digest)
@@ -227,13 +228,27 @@ class Session(SessionState):
         entry = self.find(name)
         if self.find_film(name) is not None:
             return ""
-        with self._held.activate() as active:
+        with self._activate() as active:
             return make_film(active, entry)
+
+    @contextmanager
+    def _activate(self, *, waits: bool = False) -> Iterator[ActiveRun]:
+        """Work on the run; a round, a film and a metric each write records, one at a time."""
+        if not self._work.acquire(blocking=waits):
+            raise UsageError(
+                "a round, a film or the scores of a metric are under way",
+                "wait for the end, or stop the round",
+            )
+        try:
+            with self._held.activate() as active:
+                yield active
+        finally:
+            self._work.release()
 
     def _answer(self, cause: Remarked | Edited) -> RoundEnded:
         started = self._start(cause)
         outcome = FINISHED
-        with self._held.activate() as active:
+        with self._activate(waits=True) as active:
             self._running = active
             try:
                 run_round(active, started, cause, self._tell(cause), self._find_best())

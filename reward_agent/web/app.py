@@ -128,8 +128,6 @@ class _Page:
         return self.parts.render_status()
 
     def decide_metric(self, form: Form) -> str:
-        if self._live.is_working:
-            raise UsageError("a round is running", "wait for its end, or stop it")
         refusal = ""
         if form.get("verdict") == "accept":
             self._session.accept_metric()

@@ -119,16 +119,19 @@ class LiveSession:
         while not self._is_closing:
             self._wake.wait()
             self._wake.clear()
-            if self._is_closing or not self.session.waiting:
-                continue
-            self._is_working = True
-            self.tell_changed()
+            if self._is_closing:
+                return
             try:
-                self.session.work()
+                if self.session.waiting:
+                    self._is_working = True
+                    self.tell_changed()
+                    self.session.work()
             except Interrupted:
                 return
             except RewardAgentError as error:
                 self.hub.listen(Failed(f"{error.message} {error.remedy}".strip()))
+            except Exception as error:  # the page stays open, and with it this thread
+                self.hub.listen(Failed(f"{type(error).__name__}: {error}"))
             finally:
                 self._is_working = False
                 self.tell_changed()

@@ -15,7 +15,7 @@ from reward_agent.errors import RewardAgentError, UnknownNameError, UsageError
 from reward_agent.feedback.records import RoundEnded, RoundStarted
 from reward_agent.feedback.rounds import make_feedback
 from reward_agent.feedback.session import Session
-from reward_agent.records.events import Drafted
+from reward_agent.records.events import Drafted, Event
 from reward_agent.records.outcomes import FINISHED, INTERRUPTED, TRAINED, Outcome
 from reward_agent.records.store import SESSION_FILE, RunRecord
 from reward_agent.types import RewardProgram
@@ -251,6 +251,31 @@ def test_a_round_can_be_stopped_and_the_session_goes_on(open_judged: OpenSession
         worker.join(30)
         assert [item.outcome for item in ended] == [INTERRUPTED]
         assert session.waiting == []
+
+
+def test_a_film_and_a_metric_wait_for_the_end_of_a_round(open_unjudged: OpenSession) -> None:
+    with open_unjudged() as session:
+        name = session.list_standings()[0].candidate.id
+        before = session.store.read_run()
+        refused: list[str] = []
+
+        def meddle(event: Event) -> None:
+            if isinstance(event, Drafted):
+                acts = (
+                    lambda: session.film(name), session.accept_metric, session.reject_metric,
+                    lambda: session.edit_metric("def score(episode):\n    return 1.0\n"),
+                )  # fmt: skip
+                for act in acts:
+                    with pytest.raises(UsageError, match="under way") as caught:
+                        act()
+                    refused.append(caught.value.remedy)
+
+        session._held = replace(session._held, listen=meddle)
+        session.remark("It wobbles.")
+        session.work()
+        assert len(refused) == 4
+        assert session.store.read_run().metric_origin == before.metric_origin
+        session.reject_metric()
 
 
 def test_two_sessions_on_one_run_are_refused(open_judged: OpenSession) -> None:

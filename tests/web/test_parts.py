@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import queue
 import re
+import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 
 from reward_agent.feedback.session import Session
-from reward_agent.records.events import TrainedUntil, TrainingProgress
+from reward_agent.records.events import Failed, TrainedUntil, TrainingProgress
 from reward_agent.records.outcomes import TRAINED
 from reward_agent.web.live import EventHub, LiveSession
 from reward_agent.web.parts import Parts
@@ -82,3 +84,30 @@ def test_a_page_that_is_opened_late_is_told_where_the_trainings_stand() -> None:
         return first
 
     assert '"candidate": "b"' in asyncio.run(read_first())
+
+
+def test_whatever_a_round_meets_is_shown_and_the_next_remark_is_answered(monkeypatch) -> None:
+    class Broken:
+        errors = [OSError("the disk is full"), IndexError("no such round")]  # noqa: RUF012
+        waiting = ("a remark",)
+        done = threading.Event()
+
+        def work(self) -> None:
+            if self.errors:
+                raise self.errors.pop(0)
+            self.done.set()
+
+        def interrupt(self) -> None: ...
+
+    hub, told = EventHub(), queue.Queue()
+    monkeypatch.setattr(hub, "listen", lambda event: told.put(event))
+    session = Broken()
+    live = LiveSession(session, hub)
+    live.start()
+    for words in ("the disk is full", "no such round"):
+        while not isinstance(event := told.get(timeout=10), Failed):
+            pass
+        assert words in event.reason
+        live.wake()
+    assert session.done.wait(10)
+    live.close()
