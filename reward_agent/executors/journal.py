@@ -1,6 +1,7 @@
 """Which jobs are done: ``exit.json`` in a job's folder, written by the parent.
 
-A job is known by what it asks for, so a run that is taken up again repeats nothing.
+A job is known by what it asks for and what it is given, so a run that is taken up again repeats
+nothing.
 """
 
 from __future__ import annotations

@@ -20,6 +20,7 @@ from reward_agent.records.events import Drafted, Event
 from reward_agent.records.outcomes import TRAINED
 from reward_agent.records.store import RunRecord, RunStore, load_run
 from reward_agent.run import metric as metric_stage
+from reward_agent.run import results
 from reward_agent.run import winner as winner_stage
 
 GOOD = """```python
@@ -83,10 +84,10 @@ def fail_at_call(monkeypatch: pytest.MonkeyPatch, place: Any, name: str, number:
         (metric_stage, "_adopt", 1),
         (RunStore, "adopt_draft", 2),
         (RunStore, "write_iteration", 1),
-        (winner_stage, "write_report", 1),
+        (results, "write_report", 1),
         (winner_stage, "confirm_best", 1),
         (winner_stage, "choose_winner", 1),
-        (winner_stage, "write_report", 2),
+        (results, "write_report", 2),
     ],
 )
 def test_stopped_anywhere_it_ends_as_if_it_had_not_been(
@@ -114,7 +115,7 @@ def test_results_are_written_once_a_round_and_once_at_the_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     written: list[str] = []
-    for place, name in ((winner_stage, "write_report"), (winner_stage, "write_text")):
+    for place, name in ((results, "write_report"), (results, "write_text")):
         real = getattr(place, name)
 
         def count(*arguments: Any, real: Any = real, name: str = name) -> Any:
