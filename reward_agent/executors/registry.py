@@ -19,7 +19,8 @@ class Whereabouts(Plugin):
     """Where trainings run; the factory of a cluster takes ``ClusterOptions``, returns ``Nodes``.
 
     Args:
-        is_here: whether they run on this machine, which then has to have what they need.
+        is_here: whether they run on this machine; the factory then makes a ``Place``, as
+            ``LocalPlace`` does.
     """
 
     is_here: bool = False
@@ -64,7 +65,7 @@ def make_places(
         UsageError: what it needs is not installed, or its cluster cannot be used.
     """
     if EXECUTORS.find(name).is_here:
-        place = LocalPlace(options.slots, mode, is_warm=is_warm)
+        place: Place = EXECUTORS.load(name)(options.slots, mode, is_warm=is_warm)
         return place, place
     nodes: Nodes = EXECUTORS.load(name)(options)
     return RemotePlace(nodes, mode, options.tell), LocalPlace(1, mode, is_warm=is_warm)
