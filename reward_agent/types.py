@@ -113,7 +113,7 @@ class TermScale(Record):
 
 
 class ProbeReport(ProgramReport):
-    """Findings of the dry run on real states, in the sandbox."""
+    """Findings of the probe on real states, in the sandbox."""
 
     terms: tuple[TermScale, ...] = Field((), max_length=MOST_TERMS)
     call_us: float | None = Field(None, description="microseconds a call at 64 simulations")

@@ -55,7 +55,7 @@ class Proposal:
 
 @dataclass(frozen=True)
 class Examination:
-    """A proposal, and what the static rules and the dry run say of it."""
+    """A proposal, and what the static rules and the probe say of it."""
 
     proposal: Proposal
     outcome: Outcome
@@ -74,7 +74,7 @@ class Examination:
 
     @property
     def findings(self) -> tuple[Finding, ...]:
-        """All remarks, the dry run's last."""
+        """All remarks, the probe's last."""
         reports = [report for report in (self.check, self.probe) if report is not None]
         return tuple(finding for report in reports for finding in report.findings)
 

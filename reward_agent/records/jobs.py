@@ -210,7 +210,7 @@ class Job(FileRecord):
 
 
 class ProbeJob(Job):
-    """Dry run of ``reward.py``; ranks the stored episodes of ``trajectories.npz`` if present."""
+    """Probe of ``reward.py``; ranks the stored episodes of ``trajectories.npz`` if present."""
 
     result_type = ProbeReport
     lane = "short"

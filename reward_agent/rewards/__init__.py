@@ -1,7 +1,7 @@
 """The reward language: what a program may say, how it is checked, compiled, called and tried.
 
 Reading order: ``language.py`` (the allow-lists), ``checks.py`` and ``rules/`` (a program's text →
-findings), ``program.py`` (compile and call), ``trial.py`` (the dry run), ``library.py`` (helpers).
+findings), ``program.py`` (compile and call), ``trial.py`` (the probe), ``library.py`` (helpers).
 
 Four layers stand between generated code and the user; each is tested without the others:
 

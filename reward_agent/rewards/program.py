@@ -73,7 +73,7 @@ class _Reporting:
     """Turns any exception of generated code into a ``ContractError`` with its line.
 
     A call that takes more than ``MAX_CALL_S`` of processor time is ended: what a loop does may
-    depend on states that the dry run did not come to.
+    depend on states that the probe did not come to.
     """
 
     def __init__(self, where: str) -> None:
@@ -159,7 +159,7 @@ def compile_program(source: str, card: EnvCard, gamma: float) -> CompiledReward:
 
 @lru_cache(maxsize=4)
 def _compile_module(source: str) -> CodeType:
-    """Return the code of a program, of which a dry run takes many fresh copies."""
+    """Return the code of a program, of which a probe takes many fresh copies."""
     parsing = parse_source(source)
     if parsing.source is None:
         raise ContractError(parsing.findings[0].rule, parsing.findings[0].message)

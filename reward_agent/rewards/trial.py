@@ -1,4 +1,4 @@
-"""The dry run of a program: what no static rule can see, found on sample steps. Child side.
+"""The probe of a program: what no static rule can see, found on sample steps. Child side.
 
 Each check takes a fresh copy of the program, so that none disturbs another.
 """

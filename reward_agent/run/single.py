@@ -74,7 +74,7 @@ def check(
     Args:
         source: text of the program.
         env: name or folder of the environment.
-        probe: also dry-run it in the sandbox.
+        probe: also try it on steps in the sandbox.
         folder: where the probe works; a temporary folder by default.
         options: settings by the names of ``RunSettings``.
     """

@@ -1,4 +1,4 @@
-"""Dry run of a reward program on steps of its environment: ``ProbeJob`` → ``ProbeReport``."""
+"""Probe: a reward program tried on steps of its environment: ``ProbeJob`` → ``ProbeReport``."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Rules on work: what never ends by itself, and sizes that are written out and no reward needs.
 
-Most of it is left to the clocks at run time: the dry run's, and the one that each call of a program
+Most of it is left to the clocks at run time: the probe's, and the one that each call of a program
 runs under (``program.MAX_CALL_S``). What is refused here has a better message than a clock has.
 """
 
