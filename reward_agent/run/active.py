@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from queue import SimpleQueue
 
 from reward_agent.definitions.card import EnvCard
 from reward_agent.definitions.task import METRIC_FILE, TaskSpec
@@ -21,6 +23,9 @@ from reward_agent.records.timing import TimeLedger
 from reward_agent.sandbox.runner import JobExit, describe_failure
 from reward_agent.threads import Background
 from reward_agent.types import RewardProgram
+
+# A run that ends by an error waits no longer for those who listen.
+_LAST_WORDS_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -124,6 +129,41 @@ class ActiveRun(Lab):
     def shown_card(self) -> EnvCard:
         """What the designer knows of the environment; a person may know more than a model."""
         return self.card if self.team.designer.sees_whole_card else self.card.for_designer
+
+
+@contextmanager
+def telling(listen: Listener) -> Iterator[Listener]:
+    """Give a listener that passes events on, in order, in a thread of its own.
+
+    A tracker or a screen that is slow, or hangs, then holds up nobody who watches over a child.
+    What it raises is raised to who tells of the next event, or at the end, when all are passed on.
+    """
+    events: SimpleQueue[Event | None] = SimpleQueue()
+    raised: list[BaseException] = []
+
+    def tell(event: Event) -> None:
+        if raised:
+            raise raised[0]
+        events.put(event)
+
+    def pass_on() -> None:
+        try:
+            while (event := events.get()) is not None:
+                listen(event)
+        except BaseException as error:
+            raised.append(error)
+
+    thread = threading.Thread(target=pass_on, name="listener", daemon=True)
+    thread.start()
+    patience_s: float | None = _LAST_WORDS_S
+    try:
+        yield tell
+        patience_s = None
+    finally:
+        events.put(None)
+        thread.join(patience_s)
+    if raised:
+        raise raised[0]
 
 
 def copy_into(job_dir: Path, files: Mapping[str, bytes]) -> None:

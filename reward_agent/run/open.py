@@ -53,7 +53,7 @@ from reward_agent.records.settings import (
 )
 from reward_agent.records.store import RunRecord, RunStore, load_run, name_new_run, now_utc
 from reward_agent.records.timing import TimeLedger
-from reward_agent.run.active import ActiveRun, read_run_metric
+from reward_agent.run.active import ActiveRun, read_run_metric, telling
 from reward_agent.run.loop import run_design
 from reward_agent.run.metric import MetricChoice, ProposedMetric, choose_metric
 from reward_agent.sandbox.isolation import LEVELS, check_isolation
@@ -323,7 +323,7 @@ class HeldRun:
             place, home = self._make_places(record)
             ledger = TimeLedger(place.n_slots, record.slot_seconds, record.wall_s)
             executor = SlotExecutor(place, ledger, home)
-            try:
+            with telling(self.listen) as listen, contextlib.closing(executor):
                 yield ActiveRun(
                     store=self.store,
                     card=record.card,
@@ -333,10 +333,8 @@ class HeldRun:
                     team=self.team,
                     executor=executor,
                     ledger=ledger,
-                    listen=self.listen,
+                    listen=listen,
                 )
-            finally:
-                executor.close()
 
     def _make_places(self, record: RunRecord) -> tuple[Place, Place]:
         """Return where trainings run, and where short jobs do."""
