@@ -12,24 +12,18 @@ from pathlib import Path
 
 from reward_agent.definitions.task import METRIC_FILE
 from reward_agent.designers.brief import HistoryEntry
-from reward_agent.designers.history import read_entry
 from reward_agent.designers.reply import parse_record
 from reward_agent.designers.roles import MetricWords
 from reward_agent.errors import DataError
-from reward_agent.records.events import MetricChosen, Rescored
 from reward_agent.records.store import (
-    Candidate,
     MetricOrigin,
     RunRecord,
     RunStore,
-    rank_candidates,
     read_record,
-    write_record,
-    write_text,
 )
 from reward_agent.rewards.checks import check_metric
 from reward_agent.run.active import ActiveRun, Metric
-from reward_agent.run.evaluate import evaluate_candidate, evaluate_recorded
+from reward_agent.run.evaluate import evaluate_recorded
 from reward_agent.run.metric import WORDS_FILE
 from reward_agent.types import CheckReport, Evaluation
 
@@ -141,55 +135,3 @@ def try_metric(run: ActiveRun, source: str, trained: Iterable[HistoryEntry]) -> 
             scored = evaluate_recorded(changed, recorded, blank)
             scores[candidate.id] = scored if scored.task_score is not None else None
     return MetricTrial(check, scores)
-
-
-def adopt_metric(run: ActiveRun, view: MetricView) -> None:
-    """Make a metric that of the run, and score every policy again by it.
-
-    Args:
-        run: the run with its metric so far.
-        view: the new one; without a source nothing is ranked any more.
-    """
-    store, metric = run.store, Metric(view.source or None, view.origin)
-    task = run.task.model_copy(update={"criterion": view.criterion, "unit": view.unit})
-    if metric.source is None:
-        (store.dir / METRIC_FILE).unlink(missing_ok=True)
-    else:
-        write_text(store.dir / METRIC_FILE, metric.source)
-    is_same = metric.source == run.metric.source
-    # Scores of another metric are gone, and with them what was concluded from them.
-    gone = {} if is_same else {"winner": None, "confirmations": (), "note": "the metric changed"}
-    store.write_run(
-        store.read_run().model_copy(update={"metric_origin": metric.origin, "task": task} | gone)
-    )
-    if not is_same:
-        _evaluate_all(replace(run, metric=metric, task=task))
-    run.notify(MetricChosen(metric.origin, task.unit))
-
-
-def _evaluate_all(run: ActiveRun) -> None:
-    """Evaluate every candidate's training anew and rewrite the rounds' records."""
-    known: list[Candidate] = []
-    for index in run.store.list_iterations():
-        iteration = run.store.read_iteration(index)
-        candidates = tuple(_evaluate_again(run, item) for item in iteration.candidates)
-        known += candidates
-        best = next(iter(rank_candidates(known)), None)
-        changes = {
-            "candidates": candidates,
-            "best": best.id if best else None,
-            "best_task_score": best.task_score if best else None,
-        }
-        run.store.write_iteration(iteration.model_copy(update=changes))
-    run.background.finish()
-
-
-def _evaluate_again(run: ActiveRun, candidate: Candidate) -> Candidate:
-    training = read_entry(run.store, candidate).training
-    if candidate.evaluation is None or training is None:
-        return candidate
-    candidate = evaluate_candidate(run, candidate, training)
-    folder = run.store.candidate_dir(candidate.iteration, candidate.id)
-    write_record(folder / "candidate.json", candidate)
-    run.notify(Rescored(candidate.id, candidate.task_score))
-    return candidate

@@ -18,7 +18,7 @@ from reward_agent.definitions.task import read_metric
 from reward_agent.designers.brief import HistoryEntry
 from reward_agent.designers.history import find_best, read_history
 from reward_agent.errors import Interrupted, RewardAgentError, UsageError
-from reward_agent.feedback.metric import MetricTrial, MetricView, adopt_metric, try_metric
+from reward_agent.feedback.metric import MetricTrial, MetricView, try_metric
 from reward_agent.feedback.records import (
     Choice,
     Decided,
@@ -48,10 +48,11 @@ from reward_agent.records.store import (
     read_record,
 )
 from reward_agent.rewards.checks import check_program
-from reward_agent.run.active import ActiveRun
+from reward_agent.run.active import ActiveRun, Metric
 from reward_agent.run.evaluate import film
+from reward_agent.run.metric import begin_change, change_metric, is_changing, refuse_failing
 from reward_agent.run.open import HeldRun, open_run
-from reward_agent.run.results import update_run, write_results
+from reward_agent.run.results import write_results
 from reward_agent.run.winner import make_winner
 from reward_agent.types import CheckReport, RewardProgram
 
@@ -136,6 +137,7 @@ class Session(SessionState):
 
         ``reward.py``, the winner in ``run.json`` and the report are made anew.
         """
+        self.settle_metric()
         entry = self.find(name) if name else self.need_current()
         candidate = entry.candidate
         self.log.append(Decided, candidate=candidate.id, verdict="accepted")
@@ -172,19 +174,27 @@ class Session(SessionState):
 
     def replace_metric(self, path: Path) -> None:
         """Take a ``metric.py`` of the person's own, which is trusted."""
-        words = "", f"as {path.name} says", self.run.task.unit
-        self._adopt("replaced", MetricView("file", read_metric(path), *words))
+        source, words = read_metric(path), ("", f"as {path.name} says", self.run.task.unit)
+        with self._activate() as active:
+            refuse_failing(active, source, f"correct {path.name} and replace it again")
+        self._adopt("replaced", MetricView("file", source, *words))
 
     def reject_metric(self) -> None:
         """Do without the proposed metric: nothing is ranked but by preferences."""
         self._adopt("rejected", replace(self._need_proposal(), source="", origin="none"))
 
     def _adopt(self, verdict: str, view: MetricView) -> None:
-        digest = RewardProgram(view.source).sha256 if view.source else None
+        metric = Metric(view.source or None, view.origin)
         with self._activate() as active:
-            adopt_metric(active, view)
-            update_run(active)
-        self.log.append(MetricDecided, verdict=verdict, metric_sha256=digest)
+            self.log.append(MetricDecided, verdict=verdict, metric_sha256=metric.sha256)
+            begin_change(self.store, metric, view.criterion, view.unit)
+            change_metric(active)
+
+    def settle_metric(self) -> None:
+        """Make the change of the metric that was decided, where it was cut off."""
+        if is_changing(self.store):
+            with self._activate(waits=True) as active:
+                change_metric(active)
 
     def _need_proposal(self) -> MetricView:
         view = self.metric
@@ -206,6 +216,7 @@ class Session(SessionState):
         Raises:
             Interrupted: by Ctrl-C; the round goes on when the session is opened again.
         """
+        self.settle_metric()
         ended = []
         while self.waiting:
             ended.append(self._answer(self.waiting[0]))
@@ -336,6 +347,7 @@ def open_session(
     settings = _change_settings(store.read_run(), options)
     with open_run(store, settings, lambda _: store.read_run(), listen, environ) as held:
         session = Session(held)
+        session.settle_metric()
         session.log.append(Opened, front_end=front_end, designer=held.team.description)
         listen(SessionOpened(held.team.description, session.run.task.unit))
         try:

@@ -2,6 +2,7 @@
 
 A task brings its metric, a person may bring one, and for a sentence the Designer proposes one,
 which is generated code: it runs sandboxed over recorded episodes and is taken only when accepted.
+A person may change it later; then every policy is scored again.
 """
 
 from __future__ import annotations
@@ -10,17 +11,41 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from pydantic import Field
+
 from reward_agent.definitions.task import METRIC_FILE, apply_task
+from reward_agent.designers.history import read_entry
 from reward_agent.designers.roles import MetricProposal
-from reward_agent.errors import UsageError
-from reward_agent.records.events import MetricRejected, NoMetric
+from reward_agent.errors import DataError, UsageError
+from reward_agent.records.events import MetricChosen, MetricRejected, NoMetric, Rescored
 from reward_agent.records.jobs import TRAJECTORIES_FILE, RecordJob, ScoreJob, ScoreResult
-from reward_agent.records.store import MetricOrigin, write_record, write_text
+from reward_agent.records.store import (
+    Candidate,
+    MetricOrigin,
+    RunStore,
+    rank_candidates,
+    read_record,
+    write_record,
+    write_text,
+)
 from reward_agent.rewards.checks import check_metric
-from reward_agent.run.active import ActiveRun, Metric
-from reward_agent.types import Finding, RewardProgram
+from reward_agent.run.active import ActiveRun, Metric, read_run_metric
+from reward_agent.run.evaluate import evaluate_candidate
+from reward_agent.run.results import update_run
+from reward_agent.types import Evaluation, FileRecord, Finding, RewardProgram
 
 WORDS_FILE = "words.json"
+CHANGE_FILE = "metric/change.json"
+
+
+class MetricChange(FileRecord):
+    """``metric/change.json``: what the metric is to be; there until every score is by it."""
+
+    origin: MetricOrigin
+    source: str | None
+    criterion: str
+    unit: str
+    is_scored: bool = Field(description="whether every score is by it already")
 
 
 @dataclass(frozen=True)
@@ -58,12 +83,12 @@ def choose_metric(run: ActiveRun, choice: MetricChoice) -> ActiveRun:
     if run.metric.source is not None:
         return run
     if choice.own is not None:
-        _refuse_failing(run, choice.own, "correct it and give it again with --metric")
+        refuse_failing(run, choice.own, "correct it and give it again with --metric")
         return _adopt(run, Metric(choice.own, "file"))
     if choice.task is not None:
         if run.card.folder:  # the metrics that come with the program are tried by its tests
             place = Path(run.card.folder) / "tasks" / run.task.name / METRIC_FILE
-            _refuse_failing(run, choice.task, f"correct {place}")
+            refuse_failing(run, choice.task, f"correct {place}")
         return _adopt(run, Metric(choice.task, "task"))
     proposed = propose_metric(run)
     origin = _ask(choice, proposed) if proposed is not None else None
@@ -83,7 +108,7 @@ def _ask(choice: MetricChoice, proposed: ProposedMetric) -> MetricOrigin | None:
     return None
 
 
-def _refuse_failing(run: ActiveRun, source: str, remedy: str) -> None:
+def refuse_failing(run: ActiveRun, source: str, remedy: str) -> None:
     """Try a person's metric on recorded episodes, before a training is spent on it.
 
     Raises:
@@ -185,3 +210,94 @@ def _try_metric(
         scores = [episode.task_score for episode in result.evaluation.episodes]
         examples[f"{actions} actions"] = tuple(score for score in scores if score is not None)
     return examples, ()
+
+
+def begin_change(store: RunStore, metric: Metric, criterion: str, unit: str) -> None:
+    """Note which metric a run is to have from now on; ``change_metric`` does it.
+
+    Args:
+        store: the run's directory.
+        metric: the new one; without a source nothing is ranked any more.
+        criterion: what counts by it.
+        unit: of its score.
+    """
+    known = read_run_metric(store, store.read_run())
+    change = MetricChange(
+        origin=metric.origin,
+        source=metric.source,
+        criterion=criterion,
+        unit=unit,
+        is_scored=metric.source == known.source and not is_changing(store),
+    )
+    write_record(store.dir / CHANGE_FILE, change)
+
+
+def is_changing(store: RunStore) -> bool:
+    """Whether a change of the metric was begun and has not come to its end."""
+    return (store.dir / CHANGE_FILE).is_file()
+
+
+def change_metric(run: ActiveRun) -> ActiveRun:
+    """Make a change that was begun: score every policy again, and return the run with its metric.
+
+    Cut off anywhere, it is made once more; scores that are there already are read.
+    """
+    store = run.store
+    if not is_changing(store):
+        return run
+    change = read_record(store.dir / CHANGE_FILE, MetricChange)
+    task = run.task.model_copy(update={"criterion": change.criterion, "unit": change.unit})
+    run = replace(run, metric=Metric(change.source, change.origin), task=task)
+    changes: dict[str, object] = {"metric_origin": change.origin, "task": task}
+    if not change.is_scored:
+        # Scores of another metric are gone, and with them what was concluded from them.
+        changes |= {"winner": None, "confirmations": (), "note": "the metric changed"}
+    if change.source is None:
+        (store.dir / METRIC_FILE).unlink(missing_ok=True)
+    else:
+        write_text(store.dir / METRIC_FILE, change.source)
+    store.write_run(store.read_run().model_copy(update=changes))
+    if not change.is_scored:
+        _evaluate_all(run)
+    update_run(run)
+    (store.dir / CHANGE_FILE).unlink()
+    run.notify(MetricChosen(change.origin, task.unit))
+    return run
+
+
+def _evaluate_all(run: ActiveRun) -> None:
+    """Evaluate every candidate's training anew and rewrite the rounds' records."""
+    known: list[Candidate] = []
+    for index in run.store.list_iterations():
+        iteration = run.store.read_iteration(index)
+        candidates = tuple(_evaluate_again(run, item) for item in iteration.candidates)
+        known += candidates
+        best = next(iter(rank_candidates(known)), None)
+        changes = {
+            "candidates": candidates,
+            "best": best.id if best else None,
+            "best_task_score": best.task_score if best else None,
+        }
+        run.store.write_iteration(iteration.model_copy(update=changes))
+    run.background.finish()
+
+
+def _evaluate_again(run: ActiveRun, candidate: Candidate) -> Candidate:
+    training, known = read_entry(run.store, candidate).training, candidate.evaluation
+    if known is None or training is None:
+        return candidate
+    try:
+        candidate = evaluate_candidate(run, candidate, training)
+    except DataError:  # the new metric fails on it, or its files are spoilt
+        unscored = Evaluation(
+            total_timesteps=known.total_timesteps,
+            seed=known.seed,
+            n_episodes=known.n_episodes,
+            task_score=None,
+            episode_length=known.episode_length,
+        )
+        candidate = candidate.model_copy(update={"task_score": None, "evaluation": unscored})
+    folder = run.store.candidate_dir(candidate.iteration, candidate.id)
+    write_record(folder / "candidate.json", candidate)
+    run.notify(Rescored(candidate.id, candidate.task_score))
+    return candidate

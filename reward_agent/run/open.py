@@ -55,7 +55,7 @@ from reward_agent.records.store import RunRecord, RunStore, load_run, name_new_r
 from reward_agent.records.timing import TimeLedger
 from reward_agent.run.active import ActiveRun, read_run_metric, telling
 from reward_agent.run.loop import run_design
-from reward_agent.run.metric import MetricChoice, ProposedMetric, choose_metric
+from reward_agent.run.metric import MetricChoice, ProposedMetric, change_metric, choose_metric
 from reward_agent.sandbox.isolation import LEVELS, check_isolation
 from reward_agent.simulation.backends import BACKENDS, require_backend
 from reward_agent.version import __version__
@@ -289,7 +289,7 @@ def _follow(held: HeldRun, choice: MetricChoice) -> RunRecord:
             )
         )
         run.notify(SandboxChosen(record.sandbox_level))
-        run = choose_metric(run, choice)
+        run = choose_metric(change_metric(run), choice)
         if run.metric.source is not None:
             run.notify(MetricChosen(run.metric.origin, run.task.unit))
         return run_design(run)

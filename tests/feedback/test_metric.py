@@ -6,11 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from reward_agent.errors import UsageError
+import reward_agent
+from reward_agent.errors import DataError, UsageError
 from reward_agent.feedback.records import MetricDecided
-from reward_agent.feedback.session import Session
+from reward_agent.feedback.session import Session, open_session
+from reward_agent.records.events import Event, MetricChosen, Rescored
 from reward_agent.records.jobs import EvaluateResult
-from reward_agent.records.store import read_record
+from reward_agent.records.store import Candidate, RunStore, read_record
+from reward_agent.run import metric as metric_module
+from reward_agent.run.active import ActiveRun
+from reward_agent.run.metric import is_changing
+from reward_agent.types import TrainingResult
 
 OpenSession = Callable[..., AbstractContextManager[Session]]
 
@@ -107,3 +113,82 @@ def test_only_a_proposed_metric_is_accepted_or_rejected(open_judged: OpenSession
         for decide in (session.accept_metric, session.reject_metric):
             with pytest.raises(UsageError, match="has no metric of the Designer's"):
                 decide()
+
+
+def test_a_file_that_cannot_score_is_refused_before_anything_changes(
+    open_judged: OpenSession, tmp_path: Path
+) -> None:
+    own = tmp_path / "own.py"
+    own.write_text(OWN.replace("cart_position", "cart_positon"))
+    with open_judged() as session:
+        before = session.run
+        with pytest.raises(UsageError, match="the metric failed"):
+            session.replace_metric(own)
+        assert session.run == before
+        assert session.log.list(MetricDecided) == []
+
+
+@pytest.mark.parametrize(
+    ("go_on", "n_scored"), [("repeat", 1), ("session", 0), ("session", 2), ("search", 1)]
+)
+def test_a_change_that_was_cut_off_is_made_to_its_end(
+    go_on: str,
+    n_scored: int,
+    open_judged: OpenSession,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    own = tmp_path / "own.py"
+    own.write_text(OWN)
+    real, scored = RunStore.append_event, []
+
+    def cut(store: RunStore, event: Event) -> None:
+        if not isinstance(event, Rescored | MetricChosen):
+            return real(store, event)
+        if len(scored) == n_scored:
+            raise KeyboardInterrupt
+        return scored.append(event)
+
+    with open_judged() as session:
+        with monkeypatch.context() as patch:
+            patch.setattr(RunStore, "append_event", cut)
+            with pytest.raises(KeyboardInterrupt):
+                session.replace_metric(own)
+        if go_on == "repeat":
+            session.replace_metric(own)
+        store = session.store
+    if go_on == "search":
+        reward_agent.resume_run(str(store.dir), environ={})
+    elif go_on == "session":
+        with open_session(str(store.dir), environ={}) as session:
+            assert session.run.winner is None
+    candidates = store.list_finished()
+    assert len(candidates) == 2
+    for candidate in candidates:
+        assert candidate.evaluation is not None
+        assert set(candidate.evaluation.parts) == {"own"}
+        assert store.read_candidate(0, candidate.id) == candidate
+    assert store.read_iteration(0).best_task_score == max(c.task_score or 0 for c in candidates)
+    assert (store.read_run().metric_origin, is_changing(store)) == ("file", False)
+
+
+def test_a_policy_that_the_new_metric_fails_on_has_no_score_and_the_change_goes_on(
+    open_judged: OpenSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = tmp_path / "own.py"
+    own.write_text(OWN)
+    real = metric_module.evaluate_candidate
+
+    def fail_first(run: ActiveRun, candidate: Candidate, result: TrainingResult) -> Candidate:
+        if candidate.index == 0:
+            raise DataError("the evaluation ended without a result", "raise a limit")
+        return real(run, candidate, result)
+
+    monkeypatch.setattr(metric_module, "evaluate_candidate", fail_first)
+    with open_judged() as session:
+        session.replace_metric(own)
+        first, second = session.store.list_finished()
+    assert first.evaluation is not None
+    assert (first.task_score, first.evaluation.parts) == (None, {})
+    assert second.task_score is not None
+    assert not is_changing(session.store)
