@@ -176,7 +176,7 @@ def test_paused_training_goes_on_where_it_stopped(tmp_path: Path) -> None:
 
 
 LIBRARY = {
-    "sb3:PPO": ({"n_envs": 8, "n_steps": 64, "learning_rate": 2e-3}, 9216),
+    "sb3:PPO": ({"n_envs": 8, "n_steps": 64, "learning_rate": 2e-3}, 6144),
     "sb3:SAC": ({"batch_size": 64, "learning_rate": 3e-3}, 1200),
 }
 
