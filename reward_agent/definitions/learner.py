@@ -179,7 +179,7 @@ _COMMON: dict[str, Any] = {
 # devices) and for exploration that depends on the state (use_sde), which a policy file has not.
 # Ours are n_envs, normalize_… and noise_std, by RL Zoo's names.
 _ON_POLICY: dict[str, Any] = {
-    "n_envs": 8,
+    "n_envs": 4,
     "normalize_observation": True,
     "normalize_reward": True,
     "learning_rate": 3e-4,
