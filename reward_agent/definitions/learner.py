@@ -147,11 +147,18 @@ class LearnerSettings(Record):
 
 
 def _refuse_unknown(noun: str, given: Mapping[str, Any], known: Mapping[str, Any]) -> None:
+    """Refuse names, here and in tables within, and words that are not among those to choose from.
+
+    Raises:
+        UnknownNameError: there is one.
+    """
     for name, value in given.items():
         if known and name not in known:
             raise UnknownNameError(noun, name, known)
         if isinstance(value, Mapping) and known:
             _refuse_unknown(f"{name} key", value, known[name])
+        elif known and known[name] is _ACTIVATIONS and value not in _ACTIVATIONS:
+            raise UnknownNameError(name, str(value), _ACTIVATIONS)
 
 
 def _is_like(value: Any, default: Any) -> bool:
@@ -164,6 +171,8 @@ def _is_like(value: Any, default: Any) -> bool:
         return isinstance(value, int | float) and not isinstance(value, bool)
     return isinstance(value, Mapping) if isinstance(default, Mapping) else True
 
+
+_ACTIVATIONS = ("tanh", "relu")  # what a policy file knows
 
 # What every learner is asked for, here for those of which nothing else is known.
 _COMMON: dict[str, Any] = {
@@ -187,7 +196,10 @@ _ON_POLICY: dict[str, Any] = {
     "gamma": 0.99,
     "gae_lambda": 0.95,
     "normalize_advantage": True,
-    "policy_kwargs": dict.fromkeys(("net_arch", "activation_fn", "log_std_init", "ortho_init")),
+    "policy_kwargs": {
+        **dict.fromkeys(("net_arch", "log_std_init", "ortho_init")),
+        "activation_fn": _ACTIVATIONS,
+    },
 }
 _GRADIENT = {"ent_coef": 0.0, "vf_coef": 0.5, "max_grad_norm": 0.5}
 _PPO = {
@@ -233,7 +245,7 @@ _OFF_POLICY: dict[str, Any] = {
     "train_freq": 1,
     "gradient_steps": 1,
     "n_steps": 1,
-    "policy_kwargs": dict.fromkeys(("net_arch", "activation_fn", "n_critics")),
+    "policy_kwargs": {"net_arch": None, "n_critics": None, "activation_fn": _ACTIVATIONS},
 }
 _ENTROPY = {"ent_coef": "auto", "target_entropy": "auto"}
 _SAC = {"tau": 0.005, "target_update_interval": 1, **_ENTROPY}

@@ -75,6 +75,10 @@ def test_ppo_may_be_set_in_either_table(own: Path) -> None:
         ('algo = "sb3:SAC"\ntauu = 0.1', "unknown hyper-parameter of sb3:SAC 'tauu'; .*'tau'"),
         ('algo = "sb3:SAC"\nbatch_size = "big"', "batch_size = 'big' of sb3:SAC: .* 256"),
         ('algo = "sb3:SAC"\n[learner.policy_kwargs]\nnet_arc = [8]', "'net_arc'; .*'net_arch'"),
+        (
+            'algo = "sb3:SAC"\n[learner.policy_kwargs]\nactivation_fn = "elu"',
+            "unknown activation_fn 'elu'; did you mean 'relu'",
+        ),
         ("learning_rat = 0.1", "unknown hyper-parameter of ppo 'learning_rat'; .*'learning_rate'"),
         ("final_learning_rate_share = 2.0", "less than or equal to 1"),
     ],

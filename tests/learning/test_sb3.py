@@ -174,6 +174,17 @@ def test_start_policy_acts_in_another_training_as_in_its_own(card: EnvCard, name
     np.testing.assert_allclose(act_by_torch(learner, observation), expected, atol=1e-5)
 
 
+def test_trainings_of_one_seed_repeat(card: EnvCard) -> None:
+    learners = [make_tiny(card, "SAC", seed) for seed in (3, 3, 4)]
+    weights = []
+    for learner, seed in zip(learners, (3, 3, 4), strict=True):
+        learner._model.set_random_seed(seed)  # of generators that all learners share
+        train(learner, 200)
+        weights.append(learner.make_policy().layers[0].weight.copy())
+    np.testing.assert_array_equal(weights[0], weights[1])
+    assert not np.array_equal(weights[0], weights[2])
+
+
 def test_start_policy_of_another_form_is_refused(card: EnvCard) -> None:
     with pytest.raises(DataError, match="has is_squashed True, expected False"):
         make_tiny(card, "PPO", policy_kwargs={"net_arch": [16], "activation_fn": "relu"}).adopt(
