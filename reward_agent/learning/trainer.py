@@ -18,7 +18,7 @@ from reward_agent.learning.policy import NumpyPolicy, load_policy, save_policy
 from reward_agent.records.jobs import CHECKPOINT_FILE, INITIAL_POLICY_FILE, PROGRESS_FILE, TrainJob
 from reward_agent.simulation.term_log import Stretch
 from reward_agent.simulation.vec_env import RewardVecEnv
-from reward_agent.types import Snapshot, TimeUse
+from reward_agent.types import Snapshot, TermCurve, TermPoint, TimeUse, TrainingPoint
 
 # Rows of progress.csv over a whole training.
 _N_ROWS = 100
@@ -198,3 +198,50 @@ def _load_checkpoint(path: Path, job: TrainJob) -> Arrays | None:
     checkpoint: Arrays = np.load(path, allow_pickle=False)
     is_own = json.loads(str(checkpoint["record"])).get("job_sha256") == job.digest()
     return checkpoint if is_own else None
+
+
+def make_term_curves(
+    stretches: dict[int, Stretch], max_episode_steps: int
+) -> tuple[TermCurve, ...]:
+    """Return the course of each term.
+
+    Args:
+        stretches: by the env steps at their end.
+        max_episode_steps: longest episode, in control steps.
+    """
+    if not stretches:
+        return ()
+    points = {steps: _make_points(steps, s, max_episode_steps) for steps, s in stretches.items()}
+    names = next(iter(stretches.values())).names
+    return tuple(
+        TermCurve(name=name, points=tuple(row[k] for row in points.values()))
+        for k, name in enumerate(names)
+    )
+
+
+def make_training_points(stretches: dict[int, Stretch]) -> tuple[TrainingPoint, ...]:
+    """Return mean return and length of the episodes that ended in each stretch."""
+    return tuple(
+        TrainingPoint(
+            total_timesteps=steps,
+            generated_return=stretch.generated_return,
+            episode_length=stretch.episode_length,
+        )
+        for steps, stretch in stretches.items()
+    )
+
+
+def _make_points(steps: int, stretch: Stretch, max_episode_steps: int) -> list[TermPoint]:
+    pay = stretch.find_pay_per_episode(max_episode_steps)
+    weight = float(np.abs(pay).sum()) or 1.0
+    return [
+        TermPoint(
+            total_timesteps=steps,
+            minimum=float(stretch.minimum[k]),
+            mean=float(stretch.total[k] / stretch.n_steps),
+            maximum=float(stretch.maximum[k]),
+            pay_per_episode=float(pay[k]),
+            share_of_return=float(abs(pay[k]) / weight),
+        )
+        for k in range(len(stretch.names))
+    ]

@@ -9,9 +9,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from reward_agent.definitions.learner import LEARNERS
-from reward_agent.learning.curves import make_term_curves, make_training_points
 from reward_agent.learning.learner import TrainingFailure
-from reward_agent.learning.trainer import Trainer
+from reward_agent.learning.trainer import Trainer, make_term_curves, make_training_points
 from reward_agent.records.jobs import TrainJob
 from reward_agent.rewards.contract import ContractError
 from reward_agent.rewards.program import compile_program, read_program
