@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.runs import PROPOSAL, write_script
 
 import reward_agent
 from reward_agent.errors import RewardAgentError, UsageError
@@ -49,12 +50,6 @@ SMALL: dict[str, Any] = {
     "eval_episodes": 2,
     "video": False,
 }
-
-
-def write_script(folder: Path, *replies: str) -> str:
-    path = folder / "replies.md"
-    path.write_text("".join(f"--- reply ---\n{reply}\n" for reply in replies))
-    return f"scripted:{path}"
 
 
 def design(folder: Path, provider: str, **options: Any) -> RunRecord:
@@ -175,16 +170,6 @@ def test_a_sentence_is_judged_by_a_metric_of_the_user(tmp_path: Path) -> None:
     [candidate] = read_candidates(tmp_path, run)
     assert candidate.evaluation is not None
     assert set(candidate.evaluation.parts) == {"share"}
-
-
-PROPOSAL = """```json
-{"meaning": "share of the time near the middle", "unit": "1", "criterion": "within 0.1 m"}
-```
-```python
-def score(episode):
-    share = float(np.mean(np.abs(episode.cart_position) < 0.1))
-    return Score(share, share > 0.9, {"share": share})
-```"""
 
 
 def design_sentence(folder: Path, **options: Any) -> RunRecord:
