@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from reward_agent.definitions.card import load_env
+from reward_agent.definitions.learner import LearnerSettings
 from reward_agent.definitions.paths import find_prompts_dir
 from reward_agent.designers import prompts
 from reward_agent.designers.brief import DesignBrief, DesignIdea, Feedback, Remark
@@ -290,6 +291,14 @@ def test_every_diagnosis_of_the_evaluation_is_explained_to_the_agents():
     named = set(re.findall(r'name="([^"]+)"', inspect.getsource(diagnostics)))
     assert named
     assert named <= explained
+
+
+def test_the_horizon_of_an_undiscounted_learner_is_the_episode(brief: DesignBrief) -> None:
+    undiscounted = brief.card.model_copy(update={"learner": LearnerSettings(gamma=1.0)})
+    told = replace(brief, card=undiscounted)
+    system, *_ = open_conversation(told)
+    assert "nothing is discounted" in system.content
+    assert "(at most 500 steps, 10 s) counts as much" in system.content
 
 
 def test_the_learner_is_named_with_what_matters_of_it(brief: DesignBrief) -> None:
