@@ -319,7 +319,7 @@ def show_costs(summary: CostSummary, run: RunRecord) -> None:
 def show_estimate(estimate: Estimate) -> None:
     """Write what a run is expected to take."""
     title = f"{estimate.provider}: {estimate.model}"
-    table = make_table("", ">at least", ">likely", ">up to", title=title)
+    table = make_table("", ">likely", ">up to", title=title)
     rows: list[tuple[str, Range | None, str]] = [
         ("calls", estimate.calls, ",.0f"),
         ("input tokens", estimate.input_tokens, ",.0f"),
@@ -329,7 +329,7 @@ def show_estimate(estimate: Estimate) -> None:
         ("minutes", estimate.wall_s * (1 / 60), ",.0f"),
     ]
     for name, size, form in rows:
-        ends = (size.low, size.likely, size.high) if size is not None else (None, None, None)
+        ends = (size.likely, size.high) if size is not None else (None, None)
         table.add_row(name, *("–" if end is None else format(end, form) for end in ends))
     answer_console.print(table)
     for note in estimate.notes:

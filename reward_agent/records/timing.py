@@ -6,13 +6,11 @@ the name of what the run was waiting for. So the seconds add up to slots times w
 
 from __future__ import annotations
 
-import itertools
 import threading
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 from reward_agent.records.jobs import JOBS
 
@@ -26,16 +24,6 @@ _WAITS = ("llm", "probe", "relabel", "checks", "summary", "report", "rendering")
 _PURPOSE = {job.activity for job in JOBS if job.is_purpose} | {
     "llm", "physics", "state", "policy", "update", FREE_SLOT,
 }  # fmt: skip
-
-
-@dataclass(frozen=True)
-class _Span:
-    """A stretch of time on the clock; ``seconds`` by activity add up to its length."""
-
-    start: float
-    end: float
-    seconds: Mapping[str, float]
-    in_slot: bool
 
 
 class TimeLedger:
@@ -56,10 +44,12 @@ class TimeLedger:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.n_slots = n_slots
-        self._earlier, self._earlier_s = dict(earlier or {}), earlier_s
+        self._seconds = defaultdict(float, earlier or {})
+        self._earlier_s = earlier_s
         self._clock = clock
-        self._started = clock()
-        self._spans: list[_Span] = []
+        self._started = self._changed = clock()
+        self._n_busy = 0
+        self._waits: Counter[str] = Counter()
         self._lock = threading.Lock()
 
     @property
@@ -74,39 +64,45 @@ class TimeLedger:
         Yields:
             A record to fill with seconds that have another name; the activity gets the rest.
         """
-        start = self._clock()
+        start = self._change(activity, in_slot, 1)
         parts: dict[str, float] = {}
         try:
             yield parts
         finally:
-            end = self._clock()
-            with self._lock:
-                seconds = _fit(parts, end - start, activity)
-                self._spans.append(_Span(start, end, seconds, in_slot))
+            end = self._change(activity, in_slot, -1)
+            if in_slot:
+                with self._lock:
+                    for name, seconds in _fit(parts, end - start, activity).items():
+                        self._seconds[name] += seconds
 
     def account(self) -> dict[str, float]:
-        """Return slot seconds by activity, largest first; they sum to slots times wall time."""
+        """Return slot seconds by activity, largest first.
+
+        They sum to slots times wall time, but for jobs in slots that have not ended.
+        """
+        self._change("", False, 0)
         with self._lock:
-            spans = list(self._spans)
-        total = defaultdict(float, self._earlier)
-        busy: list[_Span] = []
-        waits: list[_Span] = []
-        moments = {moment for span in spans for moment in (span.start, span.end)}
-        edges = sorted({self._started, self._clock()} | moments)
-        opening = sorted(spans, key=lambda span: span.start)
-        for start, end in itertools.pairwise(edges):
-            while opening and opening[0].start <= start:
-                span = opening.pop(0)
-                (busy if span.in_slot else waits).append(span)
-            busy = [span for span in busy if span.end > start]
-            waits = [span for span in waits if span.end > start]
-            for span in busy:
-                share = (end - start) / (span.end - span.start)
-                for name, seconds in span.seconds.items():
-                    total[name] += seconds * share
-            total[_name_wait(waits, bool(busy))] += (end - start) * (self.n_slots - len(busy))
-        ranked = sorted(total, key=lambda name: -total[name])
-        return {name: total[name] for name in ranked if total[name] > 0}
+            ranked = sorted(self._seconds.items(), key=lambda item: -item[1])
+        return {name: seconds for name, seconds in ranked if seconds > 0}
+
+    def _change(self, activity: str, in_slot: bool, change: int) -> float:
+        """Name what the free slots waited for since the last change; return the time."""
+        with self._lock:
+            now = self._clock()
+            free = self.n_slots - self._n_busy
+            self._seconds[self._name_wait()] += (now - self._changed) * free
+            self._changed = now
+            if in_slot:
+                self._n_busy += change
+            else:
+                self._waits[activity] += change
+            return now
+
+    def _name_wait(self) -> str:
+        for name in (*_WAITS, *sorted(self._waits)):
+            if self._waits[name]:
+                return name
+        return FREE_SLOT if self._n_busy else OWN_OVERHEAD
 
 
 def _fit(parts: Mapping[str, float], length: float, rest: str) -> dict[str, float]:
@@ -118,14 +114,6 @@ def _fit(parts: Mapping[str, float], length: float, rest: str) -> dict[str, floa
     return fitted
 
 
-def _name_wait(waits: list[_Span], is_training: bool) -> str:
-    names = {name for span in waits for name in span.seconds}
-    for name in (*_WAITS, *sorted(names)):
-        if name in names:
-            return name
-    return FREE_SLOT if is_training else OWN_OVERHEAD
-
-
 def find_waste(seconds: Mapping[str, float]) -> float | None:
     """Return the share of slot time that went to anything but the run's purpose, 0..1."""
     total = sum(seconds.values())
@@ -133,11 +121,9 @@ def find_waste(seconds: Mapping[str, float]) -> float | None:
     return (total - spent) / total if total > 0 else None
 
 
-def describe_shares(seconds: Mapping[str, float], least: float = 0.01) -> str:
+def describe_shares(seconds: Mapping[str, float]) -> str:
     """Return in one line which shares of slot time went where, largest first."""
-    total = sum(seconds.values()) or 1.0
-    large = [
-        f"{name} {part / total:.0%}" for name, part in seconds.items() if part >= least * total
-    ]
-    rest = sum(part for part in seconds.values() if part < least * total) / total
+    shares = {name: part / (sum(seconds.values()) or 1.0) for name, part in seconds.items()}
+    large = [f"{name} {share:.0%}" for name, share in shares.items() if share >= 0.01]
+    rest = sum(share for share in shares.values() if share < 0.01)
     return ", ".join([*large, *([f"rest {rest:.1%}"] if rest else [])])

@@ -101,7 +101,7 @@ def test_estimate_is_shown_and_nothing_is_made(tmp_path):
     assert "--max-usd is a hard limit" in shown
     assert list(tmp_path.iterdir()) == []
     data = json.loads(invoke(*arguments, "--estimate", "--json", "--runs-dir", tmp_path))
-    assert data["calls"]["low"] < data["calls"]["high"]
+    assert data["calls"]["likely"] < data["calls"]["high"]
 
 
 def test_prompts_are_listed_and_shown_word_for_word():
