@@ -89,14 +89,15 @@ def measure_envpool(env: str, steps: int, seed: int = 0) -> Rate:
     torch.set_num_threads(1)
     card = load_setting(env).card
     started = time.perf_counter()
-    pool = VecMonitor(_EnvPool(str(card.gymnasium_id), card.ppo.n_envs, seed))
+    ppo = PPOSettings.model_validate(card.learner.given)
+    pool = VecMonitor(_EnvPool(str(card.gymnasium_id), ppo.n_envs, seed))
     pool = VecNormalize(
         pool,
-        norm_obs=card.ppo.normalize_observation,
-        norm_reward=card.ppo.normalize_reward,
-        gamma=card.ppo.gamma,
+        norm_obs=ppo.normalize_observation,
+        norm_reward=ppo.normalize_reward,
+        gamma=ppo.gamma,
     )
-    model = PPO("MlpPolicy", pool, seed=seed, device="cpu", **translate_settings(card.ppo))
+    model = PPO("MlpPolicy", pool, seed=seed, device="cpu", **translate_settings(ppo))
     return _time(model, ENVPOOL_SIDE, env, steps, started)
 
 

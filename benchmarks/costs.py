@@ -105,7 +105,7 @@ def _measure_reward(
 ) -> Sample:
     fields = ["observation"] if is_foreign else find_read_fields(source, card)
     simulation = make_simulation(card, n_envs, seed=0, fields=fields)
-    reward = CompiledReward(load_functions(source), card.ppo.gamma)
+    reward = CompiledReward(load_functions(source), card.learner.gamma)
     payer: Reward = _Foreign(reward) if is_foreign else reward
     vec_env = RewardVecEnv(card, simulation, payer)
     vec_env.reset()
@@ -114,7 +114,7 @@ def _measure_reward(
     actions = generator.uniform(*card.action_range, shape).astype(np.float32)
     for number, action in enumerate(actions, start=1):
         vec_env.advance(action)
-        if number % card.ppo.n_steps == 0 or number == steps:
+        if number % card.learner.get("n_steps") == 0 or number == steps:
             vec_env.pay()
     seconds = vec_env.seconds
     return Sample(

@@ -147,7 +147,7 @@ def _make_job(
     setting: Setting, seed: int, steps: int, n_points: int, n_envs: int | None = None
 ) -> TrainJob:
     """Return the job of one training with the card's settings."""
-    learner = setting.card.training
+    learner = setting.card.learner
     if n_envs is not None:
         learner = learner.merge(LearnerSettings(n_envs=n_envs))
     return TrainJob(

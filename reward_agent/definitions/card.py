@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
-from reward_agent.definitions.learner import LearnerSettings, PPOSettings
+from reward_agent.definitions.learner import LearnerSettings, read_earlier_table
 from reward_agent.definitions.paths import find_envs_dir
 from reward_agent.definitions.sources import parse_source
 from reward_agent.errors import DataError, UnknownNameError, UsageError, hint_closest
@@ -148,7 +148,7 @@ class TrainingBudget(Record):
 
 
 class EnvCard(FileRecord):
-    """An environment: model, state fields, actions, observation, reset, termination, PPO."""
+    """An environment: model, state fields, actions, observation, reset, termination, learner."""
 
     name: Identifier
     title: str
@@ -176,8 +176,10 @@ class EnvCard(FileRecord):
     observation_range: tuple[Finite, Finite] = (-10.0, 10.0)
     reset: ResetNoise = ResetNoise()
     termination: tuple[FieldRange, ...] = ()
-    ppo: PPOSettings = PPOSettings()
     learner: LearnerSettings = LearnerSettings()
+    other_learners: tuple[LearnerSettings, ...] = Field(
+        (), description="what to train with where --algo names one of these"
+    )
     budget: TrainingBudget = TrainingBudget()
 
     @property
@@ -185,19 +187,12 @@ class EnvCard(FileRecord):
         """How many numbers an action has."""
         return len(self.actions)
 
-    @property
-    def training(self) -> LearnerSettings:
-        """The learner with all that the card says of it; ``ppo`` is for the learner ``ppo``."""
-        if self.learner.algo != "ppo":
-            return self.learner
-        ppo = PPOSettings.model_validate({**self.ppo.model_dump(), **self.learner.given})
-        return LearnerSettings(algo="ppo", **ppo.model_dump(mode="json"))
-
     def choose_learner(self, algo: str | None) -> EnvCard:
         """Return the card with another learner; None, or its own, keeps what it says."""
-        if algo in (None, self.learner.algo):
+        if algo is None:
             return self
-        return self.model_copy(update={"learner": LearnerSettings(algo=algo)})
+        known = {settings.algo: settings for settings in (*self.other_learners, self.learner)}
+        return self.model_copy(update={"learner": known.get(algo, LearnerSettings(algo=algo))})
 
     @property
     def fields(self) -> tuple[StateField, ...]:
@@ -229,6 +224,11 @@ class EnvCard(FileRecord):
             if field.name == name:
                 return field
         raise UnknownNameError("state field", name, [field.name for field in self.fields])
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_earlier_table(cls, given: Any) -> Any:
+        return read_earlier_table(given, others="other_learners")
 
     @model_validator(mode="after")
     def _check_names(self) -> Self:
@@ -302,7 +302,8 @@ def _read_card(path: Path) -> EnvCard:
         data["state"] = _flatten_groups(data["state"])
     try:
         card = EnvCard.model_validate({"name": make_identifier(path.parent.name, "env"), **data})
-        card.learner.check()
+        for settings in (card.learner, *card.other_learners):
+            settings.check()
     except ValidationError as error:
         raise _explain(path, error.errors()[0], data) from error
     except (DataError, UsageError) as error:
@@ -348,7 +349,6 @@ def _explain(path: Path, wrong: ErrorDetails, data: dict[str, Any]) -> DataError
 _RECORDS: dict[str, type[Record]] = {
     "budget": TrainingBudget,
     "model": ModelSource,
-    "ppo": PPOSettings,
     "reset": ResetNoise,
     "state": StateField,
     "termination": FieldRange,

@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, model_validator
 
 from reward_agent.definitions.card import (
     EnvCard,
@@ -28,7 +28,7 @@ from reward_agent.definitions.card import (
     load_env,
     make_identifier,
 )
-from reward_agent.definitions.learner import LearnerSettings, PPOSettings
+from reward_agent.definitions.learner import LearnerSettings, read_earlier_table
 from reward_agent.errors import DataError, UnknownNameError, UsageError, hint_closest
 from reward_agent.types import FileRecord, Finite, Record
 
@@ -66,22 +66,18 @@ class TaskSpec(FileRecord):
     )
     max_episode_steps: int | None = Field(None, ge=1)
     termination: tuple[FieldRange, ...] | None = None
-    ppo: dict[str, Any] = Field({}, description="PPOSettings to replace, by name")
-    learner: LearnerSettings | None = Field(None, description="in place of the card's")
+    learner: LearnerSettings | None = Field(
+        None, description="in place of the card's; of the same learner, what it changes"
+    )
     budget: TrainingBudget | None = None
     metric: Variant | None = Field(None, description="in place of a metric.py of its own")
     reference_reward: Variant | None = Field(None, description="in place of a file of its own")
     sparse_reward: Variant | None = Field(None, description="in place of a file of its own")
 
-    @field_validator("ppo")
+    @model_validator(mode="before")
     @classmethod
-    def _check_ppo(cls, ppo: dict[str, Any]) -> dict[str, Any]:
-        for name in ppo:
-            if name not in PPOSettings.model_fields:
-                hint = hint_closest(name, PPOSettings.model_fields)
-                raise ValueError(f"unknown PPO setting {name!r}{hint}")
-        PPOSettings.model_validate(ppo)
-        return ppo
+    def _read_earlier_table(cls, given: Any) -> Any:
+        return read_earlier_table(given)
 
 
 def list_tasks(env: EnvCard | str) -> list[str]:
@@ -258,8 +254,7 @@ def apply_task(card: EnvCard, task: TaskSpec) -> EnvCard:
         UnknownNameError: a range of the task's termination names no field of the card.
         DataError: the task names another ``model.id``, the card has none.
     """
-    ppo = PPOSettings.model_validate(card.ppo.model_dump() | task.ppo)
-    changes: dict[str, Any] = {"ppo": ppo, "learner": card.learner.merge(task.learner)}
+    changes: dict[str, Any] = {"learner": card.learner.merge(task.learner)}
     if task.simulation is not None:
         changes["model"] = _choose_simulation(card, task.simulation)
     if task.max_episode_steps is not None:

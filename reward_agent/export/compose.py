@@ -163,7 +163,7 @@ def _write_maker(card: EnvCard, tree: ast.Module) -> str:
         "def make_reward() -> RewardFunction:\n"
         '    """Return the reward of N simulations side by side, as it was in the run."""\n'
         f"    return RewardFunction({REWARD_ENTRY}, {memory}, {potential}, "
-        f"gamma={card.training.gamma!r})\n"
+        f"gamma={card.learner.gamma!r})\n"
     )
 
 

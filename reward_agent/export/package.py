@@ -140,7 +140,7 @@ def _describe(
         "control_dt": card.control_dt,
         "max_episode_steps": card.max_episode_steps,
         "actions": list(card.actions),
-        "learner": card.training.model_dump(mode="json"),
+        "learner": card.learner.model_dump(mode="json"),
         "versions": run.versions,
         "exported_by": f"reward-agent {__version__}",
     }

@@ -221,7 +221,7 @@ def run_probe(
         card=lab.card,
         program_sha256=program.sha256,
         seed=lab.settings.seed,
-        gamma=lab.card.training.gamma,
+        gamma=lab.card.learner.gamma,
         task_scores=stored.task_scores,
     )
     job_exit = lab.run_job(job, job_dir)

@@ -206,7 +206,7 @@ def _find_rate(card: EnvCard, runs_dir: Path) -> tuple[Pair, str]:
         rate for store in list_runs(runs_dir)[-_N_RUNS_READ:] for rate in _read_rates(store, card)
     ]
     if not rates:
-        guess = _OFF_POLICY_RATES if card.training.kind.is_off_policy else _RATES
+        guess = _OFF_POLICY_RATES if card.learner.kind.is_off_policy else _RATES
         return guess, f"no earlier run of {card.name} here: the speed is a guess"
     usual = median(rates)
     note = f"speed from {len(rates)} earlier trainings: {usual:,.0f} steps/s"

@@ -358,7 +358,7 @@ def _relabel(
     """Compute the pay of each term in each recorded episode, in the sandbox."""
     recorded = (evaluation_dir / TRAJECTORIES_FILE).read_bytes()
     files = {PROGRAM_FILE: program.source.encode(), TRAJECTORIES_FILE: recorded}
-    job = RelabelJob(card=run.card, program_sha256=program.sha256, gamma=run.card.training.gamma)
+    job = RelabelJob(card=run.card, program_sha256=program.sha256, gamma=run.card.learner.gamma)
     job_exit = run.run_job(job, job_dir, files)
     # A copy, of megabytes; the episodes stay where they were evaluated.
     (job_dir / TRAJECTORIES_FILE).unlink(missing_ok=True)

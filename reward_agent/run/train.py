@@ -126,7 +126,7 @@ def make_training(
         seed=seed,
         total_timesteps=lab.settings.steps,
         until_timesteps=until,
-        learner=lab.card.training,
+        learner=lab.card.learner,
         initial_policy_sha256=hashlib.sha256(initial).hexdigest() if initial else None,
     )
     return JobRequest(job, training_dir, lab.limits)

@@ -80,7 +80,7 @@ def make_field_programs(card: EnvCard) -> list[str]:
 
 def compare(card: EnvCard, source: str, module: Any, n_steps: int, seed: int = 7) -> int:
     """Step both with the same actions, compare every reward and term; return the resets."""
-    reward = compile_program(source, card, card.ppo.gamma)
+    reward = compile_program(source, card, card.learner.gamma)
     simulation = BatchSimulation(card, 1, seed)
     simulation.reset()
     state = simulation.read_state()

@@ -30,42 +30,60 @@ def add(path: Path, text: str) -> None:
     path.write_text(path.read_text() + text)
 
 
-def test_a_card_without_a_learner_is_trained_by_ppo_with_its_table() -> None:
+def name_learner(folder: Path, text: str) -> None:
+    """Put another learner into the place of the card's own."""
+    path = folder / "env.toml"
+    path.write_text(
+        path.read_text().replace("[learner]\n", f"{text}\n[[other_learners]]\nalgo = 'ppo'\n")
+    )
+
+
+def test_a_card_without_a_name_of_a_learner_is_trained_by_ppo_with_its_table() -> None:
     card = load_env("hopper")
-    assert card.training.algo == "ppo"
-    assert PPOSettings.model_validate(card.training.given) == card.ppo
-    assert (card.training.gamma, card.training.title) == (card.ppo.gamma, "PPO")
-    assert card.training.slice_steps == card.ppo.n_envs * card.ppo.n_steps
+    assert card.learner.algo == "ppo"
+    settings = PPOSettings.model_validate(card.learner.given)
+    assert (settings.clip_range, settings.log_std_init) == (0.3, 0.0)
+    assert (card.learner.gamma, card.learner.title) == (settings.gamma, "PPO")
+    assert card.learner.slice_steps == settings.n_envs * settings.n_steps
+
+
+def test_a_table_ppo_of_an_earlier_card_is_read(own: Path) -> None:
+    path, now = own / "env.toml", load_env(str(own))
+    path.write_text(path.read_text().replace("[learner]\n", "[ppo]\n"))
+    assert load_env(str(own)) == now
+    add(path, "\n[learner]\nn_epochs = 3\n")
+    assert load_env(str(own)).learner.given == {**now.learner.given, "n_epochs": 3}
+    path.write_text(path.read_text().replace("n_epochs = 3", 'algo = "sb3:SAC"'))
+    card = load_env(str(own))
+    assert (card.learner.algo, card.learner.given) == ("sb3:SAC", {})
+    assert card.choose_learner("ppo").learner.given == now.learner.given
+    path.write_text(path.read_text().replace("n_steps = 64", "n_stpes = 64"))
+    with pytest.raises(DataError, match=r"env\.toml.*'n_stpes'.*'n_steps'"):
+        load_env(str(own))
 
 
 def test_a_card_names_a_learner_and_a_task_adds_to_it_or_replaces_it(own: Path) -> None:
-    add(own / "env.toml", '\n[learner]\nalgo = "sb3:SAC"\ngamma = 0.95\nbatch_size = 64\n')
+    name_learner(own, '[learner]\nalgo = "sb3:SAC"\ngamma = 0.95\nbatch_size = 64\n')
     task = own / "tasks" / "balance" / "task.toml"
     plain = task.read_text()
     task.write_text(plain + '\n[learner]\nalgo = "sb3:SAC"\nbatch_size = 128\n')
     card = load_env(str(own))
-    added = apply_task(card, load_task(card, "balance")).training
+    added = apply_task(card, load_task(card, "balance")).learner
     assert (added.algo, added.given) == ("sb3:SAC", {"gamma": 0.95, "batch_size": 128})
     assert (added.gamma, added.get("tau"), added.get("n_envs")) == (0.95, 0.005, 1)
     task.write_text(plain + '\n[learner]\nalgo = "sb3:TD3"\n')
-    replaced = apply_task(card, load_task(card, "balance")).training
+    replaced = apply_task(card, load_task(card, "balance")).learner
     assert (replaced.algo, replaced.given) == ("sb3:TD3", {})
 
 
 def test_the_command_line_goes_before_the_card(own: Path) -> None:
-    add(own / "env.toml", '\n[learner]\nalgo = "sb3:SAC"\ngamma = 0.95\n')
+    ppo = load_env(str(own)).learner
+    name_learner(own, '[learner]\nalgo = "sb3:SAC"\ngamma = 0.95\n')
     card = load_env(str(own))
-    assert card.choose_learner(None).training.gamma == 0.95
-    assert card.choose_learner("sb3:SAC").training.gamma == 0.95
-    assert card.choose_learner("sb3:TD3").training.given == {}
-    assert card.choose_learner("ppo").training.given == card.ppo.model_dump(mode="json")
-
-
-def test_ppo_may_be_set_in_either_table(own: Path) -> None:
-    add(own / "env.toml", "\n[learner]\nn_epochs = 3\n")
-    card = load_env(str(own))
-    assert card.training.get("n_epochs") == 3
-    assert card.training.get("n_envs") == card.ppo.n_envs
+    assert card.choose_learner(None).learner.gamma == 0.95
+    assert card.choose_learner("sb3:SAC").learner.gamma == 0.95
+    assert card.choose_learner("sb3:TD3").learner.given == {}
+    assert card.choose_learner("ppo").learner == ppo
 
 
 @pytest.mark.parametrize(
@@ -87,7 +105,7 @@ def test_what_no_learner_knows_is_refused_with_its_file(
     own: Path, table: str, message: str
 ) -> None:
     plain = (own / "env.toml").read_text()
-    add(own / "env.toml", f"\n[learner]\n{table}\n")
+    name_learner(own, f"[learner]\n{table}\n")
     with pytest.raises(DataError, match=message) as refused:
         load_env(str(own))
     assert "env.toml" in str(refused.value)
@@ -127,12 +145,16 @@ def test_settings_survive_the_file(own: Path) -> None:
     assert LearnerSettings.model_validate_json(settings.model_dump_json()) == settings
     card = load_env("hopper").model_copy(update={"learner": settings})
     again = EnvCard.model_validate_json(card.model_dump_json())
-    assert again.training == settings
+    assert again.learner == settings
 
 
 def test_a_record_without_a_learner_is_of_ppo() -> None:
     data = json.loads(load_env("hopper").model_dump_json())
-    del data["learner"]
+    del data["other_learners"]
+    data["ppo"] = data.pop("learner")
+    del data["ppo"]["algo"]
+    assert EnvCard.model_validate(data) == load_env("hopper")
+    data["learner"] = {"algo": "ppo"}
     assert EnvCard.model_validate(data) == load_env("hopper")
 
 
@@ -148,7 +170,7 @@ def test_a_stranger_of_which_only_the_factory_is_known_takes_any_hyper_parameter
 
 
 def test_no_library_is_imported_to_refuse(own: Path) -> None:
-    add(own / "env.toml", '\n[learner]\nalgo = "sb3:SAC"\ntauu = 0.1\n')
+    name_learner(own, '[learner]\nalgo = "sb3:SAC"\ntauu = 0.1\n')
     code = (
         "import sys\nfrom reward_agent.definitions.card import load_env\n"
         f"try:\n    load_env({str(own)!r})\nexcept Exception as error:\n    print(error)\n"

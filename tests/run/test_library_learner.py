@@ -35,7 +35,8 @@ def compute_reward(state, action, next_state):
 def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[RunRecord, Path]:
     folder = tmp_path_factory.mktemp("search")
     env = shutil.copytree(find_env_dir(load_env("inverted_pendulum")), folder / "pendulum")
-    (env / "env.toml").write_text((env / "env.toml").read_text() + LEARNER)
+    card = (env / "env.toml").read_text()
+    (env / "env.toml").write_text(card.replace("[learner]", "[[other_learners]]") + LEARNER)
     (folder / "replies.md").write_text(REPLIES)
     record = reward_agent.design(
         str(env), "balance", provider=f"scripted:{folder / 'replies.md'}",
@@ -48,7 +49,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[RunRecord, Path]:
 
 def test_it_races_pauses_goes_on_warm_starts_and_wins(run: tuple[RunRecord, Path]) -> None:
     record, folder = run
-    assert (record.status, record.card.training.algo) == ("finished", "sb3:SAC")
+    assert (record.status, record.card.learner.algo) == ("finished", "sb3:SAC")
     store = RunStore(folder)
     candidates = [c for k in store.list_iterations() for c in store.read_iteration(k).candidates]
     assert len(candidates) == 4

@@ -39,7 +39,7 @@ def train(folder: Path, steps: int, initial: Path | None = None, seed: int = 0) 
         digest = hashlib.sha256(content).hexdigest()
     job = TrainJob(
         card=card, program_sha256=RewardProgram(source).sha256, seed=seed, total_timesteps=steps,
-        until_timesteps=steps, learner=card.training, initial_policy_sha256=digest,
+        until_timesteps=steps, learner=card.learner, initial_policy_sha256=digest,
     )  # fmt: skip
     return worker.run(job, folder)
 

@@ -80,8 +80,7 @@ def test_ppo_and_budget_of_the_task_win(write_task):
     task = write_task(GOOD + "[ppo]\ngamma = 0.95\n[budget]\nquick = 5000\n")
     card = load_env("hopper")
     changed = apply_task(card, task)
-    assert changed.ppo.gamma == 0.95
-    assert changed.ppo.n_steps == card.ppo.n_steps
+    assert changed.learner.given == {**card.learner.given, "gamma": 0.95}
     assert changed.budget.quick == 5000
 
 

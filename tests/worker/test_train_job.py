@@ -284,7 +284,7 @@ def test_child_imports_no_torch_and_stays_small_with_many_environments(tmp_path:
     (tmp_path / PROGRAM_FILE).write_text(source)
     job = TrainJob(
         card=card, program_sha256=RewardProgram(source).sha256, seed=0, total_timesteps=16384,
-        until_timesteps=16384, learner=card.training.merge(LearnerSettings(n_envs=64)),
+        until_timesteps=16384, learner=card.learner.merge(LearnerSettings(n_envs=64)),
     )  # fmt: skip
     (tmp_path / JOB_FILE).write_text(job.model_dump_json())
     command = [sys.executable, "-c", IN_A_CHILD, str(tmp_path)]
