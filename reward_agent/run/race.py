@@ -11,6 +11,8 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
 
 from reward_agent.errors import DataError
 from reward_agent.records.events import Scored
@@ -119,7 +121,7 @@ class Race:
     def _take_slice(self, entrant: Entrant, standing: Standing) -> None:
         """Train and score up to the next stop, or as far as the training is already."""
         stop = find_next_stop(self._policy, standing.steps)
-        finish = train_until(self._run, [entrant], stop)[entrant.candidate_id]
+        [finish] = train_until(self._run, [entrant], stop)
         scores = dict(standing.scores)
         if finish.result is not None and not finish.has_failed:
             for passed in self._policy.stops:
@@ -147,9 +149,8 @@ class Race:
         self._run.notify(Scored(entrant.candidate_id, stop, score.mean if score else None))
         return score
 
-    def _update(self, name: str, **changes: object) -> None:
-        values = vars(self._standings[name]) | changes
-        self._standings[name] = Standing(**values)
+    def _update(self, name: str, **changes: Any) -> None:
+        self._standings[name] = replace(self._standings[name], **changes)
 
     def _name_end(self, name: str, finish: Finish) -> Finish:
         """Say whether a training went to the end, and why not."""

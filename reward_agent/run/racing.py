@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from math import ceil, hypot, inf, isfinite, log, sqrt
 from statistics import fmean
-from typing import Literal, Protocol
+from typing import Literal
 
 from reward_agent.records.outcomes import Outcome
 
@@ -81,13 +81,15 @@ class Standing:
         return [score for score in known if score is not None and isfinite(score.mean)]
 
 
-class RacingPolicy(Protocol):
-    """Decides who gets the next slice."""
+@dataclass(frozen=True)
+class RacingPolicy:
+    """Decides who gets the next slice: here everyone trains to the end, in order of entry.
 
-    @property
-    def stops(self) -> tuple[int, ...]:
-        """Env steps at which a training pauses to be scored, the last being its full budget."""
-        ...
+    Args:
+        stops: env steps at which a training pauses to be scored, the last being its full budget.
+    """
+
+    stops: tuple[int, ...]
 
     def choose(self, standings: Sequence[Standing], n_awaited: int) -> str | None:
         """Name who gets the next slice, or None: wait for those that run, or end.
@@ -96,22 +98,11 @@ class RacingPolicy(Protocol):
             standings: the trainings that entered so far, in order.
             n_awaited: candidates that may still enter.
         """
-        ...
-
-
-@dataclass(frozen=True)
-class FullTraining:
-    """Everyone trains to the end, in order of entry."""
-
-    stops: tuple[int, ...]
-
-    def choose(self, standings: Sequence[Standing], n_awaited: int) -> str | None:
-        """Name the first that has steps left."""
         return next((s.name for s in _list_ready(standings, self.stops[-1])), None)
 
 
 @dataclass(frozen=True)
-class SuccessiveHalving:
+class SuccessiveHalving(RacingPolicy):
     """All start; the further a training is, the fewer go on, and only who may still end best.
 
     Halving gives every stretch of training the same env steps: half as many go twice as far. Here
@@ -129,7 +120,6 @@ class SuccessiveHalving:
         n_candidates: trainings that may enter.
     """
 
-    stops: tuple[int, ...]
     n_candidates: int
 
     def choose(self, standings: Sequence[Standing], n_awaited: int) -> str | None:
@@ -150,7 +140,7 @@ class SuccessiveHalving:
 
 
 @dataclass(frozen=True)
-class OptimisticBandit:
+class OptimisticBandit(RacingPolicy):
     """The next slice goes to the training that could still become the best.
 
     A training's optimistic score is what it would reach if the better end of its interval and its
@@ -166,7 +156,6 @@ class OptimisticBandit:
         n_slices: slices that all trainings together may take.
     """
 
-    stops: tuple[int, ...]
     n_slices: int
 
     def choose(self, standings: Sequence[Standing], n_awaited: int) -> str | None:
@@ -226,7 +215,7 @@ def make_policy(
         return OptimisticBandit(even, max(n_slices, N_SLICES + 2 * (n_candidates - 1)))
     if mode == "halving" and n_candidates > 1:
         return SuccessiveHalving(even, n_candidates)
-    return FullTraining(even if watched else (total_timesteps,))
+    return RacingPolicy(even if watched else (total_timesteps,))
 
 
 def find_next_stop(policy: RacingPolicy, steps: int) -> int:

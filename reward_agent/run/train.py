@@ -63,12 +63,8 @@ class Finish:
         return self.outcome.kind == "failed"
 
 
-def train_until(run: ActiveRun, entrants: Sequence[Entrant], until: int) -> dict[str, Finish]:
-    """Train each entrant up to ``until`` steps, side by side as far as there are slots.
-
-    Returns:
-        Candidate id to how its training ended.
-    """
+def train_until(run: ActiveRun, entrants: Sequence[Entrant], until: int) -> list[Finish]:
+    """Train each entrant up to ``until`` steps, side by side as far as there are slots."""
     requests = [
         make_training(
             run,
@@ -89,10 +85,8 @@ def train_until(run: ActiveRun, entrants: Sequence[Entrant], until: int) -> dict
         )
 
     exits = run.executor.map(requests, report)
-    finishes = {}
-    for entrant, job_exit in zip(entrants, exits, strict=True):
-        finish = name_finish(job_exit)
-        finishes[entrant.candidate_id] = finish
+    finishes = [name_finish(job_exit) for job_exit in exits]
+    for entrant, finish in zip(entrants, finishes, strict=True):
         run.notify(TrainedUntil(entrant.candidate_id, entrant.seed, until, finish.outcome))
     return finishes
 

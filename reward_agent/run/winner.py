@@ -88,8 +88,7 @@ def _confirm_with_seed(
     entrants = [make_entrant(run.store, c.iteration, c.id, seed) for c in candidates]
     finishes = train_until(run, entrants, run.settings.steps)
     confirmations = []
-    for entrant, candidate in zip(entrants, candidates, strict=True):
-        finish = finishes[entrant.candidate_id]
+    for entrant, candidate, finish in zip(entrants, candidates, finishes, strict=True):
         evaluation = None
         outcome = finish.outcome
         if finish.result is not None and finish.result.snapshots:
