@@ -11,16 +11,17 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from reward_agent.testing.wires import (
-    AnthropicWire,
     BreakStream,
     DropConnection,
     HttpFault,
-    OpenAIWire,
     RawBody,
     Say,
     Stall,
     Step,
-    Wire,
+    tell_anthropic,
+    tell_error,
+    tell_error_event,
+    tell_openai,
 )
 
 _STALL_S = 30.0
@@ -61,7 +62,7 @@ class FakeLLMServer:
         self._choose = script if callable(script) else _play_in_order(list(script))
         self._lock = threading.Lock()
         self._closing = threading.Event()
-        self._server = _Server(("127.0.0.1", 0), _make_handler(self))
+        self._server = _Server(("127.0.0.1", 0), type("Handler", (_Handler,), {"fake": self}))
         self._thread = threading.Thread(
             target=self._server.serve_forever, args=(0.02,), name="fake-llm", daemon=True
         )
@@ -123,13 +124,6 @@ class _Server(ThreadingHTTPServer):
             super().handle_error(request, client_address)
 
 
-def _make_handler(server: FakeLLMServer) -> type[BaseHTTPRequestHandler]:
-    class Handler(_Handler):
-        fake = server
-
-    return Handler
-
-
 class _Handler(BaseHTTPRequestHandler):
     """Answers one connection."""
 
@@ -151,26 +145,41 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
 
     def _play(self, step: Step, request: ReceivedRequest) -> None:
-        wire: Wire = AnthropicWire() if request.path.endswith("/messages") else OpenAIWire()
+        is_anthropic = request.path.endswith("/messages")
+        tell = tell_anthropic if is_anthropic else tell_openai
         model = str(request.body.get("model", "fake"))
         match step:
             case Say() if request.is_streamed:
-                opening, closing = wire.make_events(step, model)
-                self._begin_stream([*opening, *closing])
-                self._end_stream()
+                told = tell(step, model)
+                self._send_chunks([*told.opening, *told.closing])
             case Say():
-                self._send(200, json.dumps(wire.make_whole(step, model)))
+                self._send(200, json.dumps(tell(step, model).whole))
             case HttpFault():
-                self._send(step.status, json.dumps(wire.make_error(step)), headers=step.headers)
+                body = json.dumps(tell_error(step, is_anthropic))
+                self._send(step.status, body, headers=step.headers)
             case RawBody():
                 self._send(step.status, step.body, step.content_type)
             case DropConnection():
-                self._drop(step)
+                self.close_connection = True
+                if step.after:
+                    self._begin("application/json", {"content-length": "100000"})
+                    self.wfile.write(step.after.encode())
             case Stall():
                 self._stall(step)
             case BreakStream():
-                opening, _ = wire.make_events(Say(step.after), model)
-                self._break(step, wire, opening)
+                self.close_connection = True
+                fault = step.by if isinstance(step.by, HttpFault) else None
+                last = [tell_error_event(fault, is_anthropic)] if fault else []
+                opening = tell(Say(step.after), model).opening
+                self._send_chunks([*opening, *last], is_ended=step.by not in ("stall", "drop"))
+                if step.by == "stall":
+                    self.fake.wait(_STALL_S)
+
+    def _begin(self, content_type: str, headers: Mapping[str, str], status: int = 200) -> None:
+        self.send_response(status)
+        for name, value in {"content-type": content_type, **headers}.items():
+            self.send_header(name, value)
+        self.end_headers()
 
     def _send(
         self,
@@ -180,54 +189,24 @@ class _Handler(BaseHTTPRequestHandler):
         headers: Mapping[str, str] | None = None,
     ) -> None:
         data = body.encode("utf-8", "surrogatepass")
-        self.send_response(status)
-        self.send_header("content-type", content_type)
-        self.send_header("content-length", str(len(data)))
-        for name, value in (headers or {}).items():
-            self.send_header(name, value)
-        self.end_headers()
+        given = {"content-length": str(len(data)), **(headers or {})}
+        self._begin(content_type, given, status)
         self.wfile.write(data)
 
-    def _begin_stream(self, events: Iterable[str]) -> None:
-        self.send_response(200)
-        self.send_header("content-type", "text/event-stream")
-        self.send_header("transfer-encoding", "chunked")
-        self.end_headers()
+    def _send_chunks(self, events: Iterable[str], is_ended: bool = True) -> None:
+        self._begin("text/event-stream", {"transfer-encoding": "chunked"})
         for event in events:
             data = event.encode()
             self.wfile.write(f"{len(data):x}\r\n".encode() + data + b"\r\n")
-
-    def _end_stream(self) -> None:
-        self.wfile.write(b"0\r\n\r\n")
-
-    def _break(self, step: BreakStream, wire: Wire, opening: list[str]) -> None:
-        """Begin a stream and leave it in the way that the step asks for."""
-        self.close_connection = True
-        fault = step.by if isinstance(step.by, HttpFault) else None
-        self._begin_stream([*opening, *([wire.make_error_event(fault)] if fault else [])])
-        if step.by == "stall":
-            self.fake.wait(_STALL_S)
-        elif step.by != "drop":
-            self._end_stream()
-
-    def _drop(self, step: DropConnection) -> None:
-        self.close_connection = True
-        if step.after:
-            self.send_response(200)
-            self.send_header("content-type", "application/json")
-            self.send_header("content-length", "100000")
-            self.end_headers()
-            self.wfile.write(step.after.encode())
+        if is_ended:
+            self.wfile.write(b"0\r\n\r\n")
 
     def _stall(self, step: Stall) -> None:
         self.close_connection = True
         if not step.drip:
             self.fake.wait(step.seconds)
             return
-        self.send_response(200)
-        self.send_header("content-type", "application/json")
-        self.send_header("transfer-encoding", "chunked")
-        self.end_headers()
+        self._begin("application/json", {"transfer-encoding": "chunked"})
         for _ in range(int(step.seconds / 0.05)):
             self.wfile.write(b"1\r\n \r\n")
             if self.fake.wait(0.05):

@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 from reward_agent.llm.chat import StopReason
 
 Json = dict[str, Any]
 
-_OPENAI_STOPS = {
-    "stop": "stop",
-    "length": "length",
-    "refusal": "stop",
-    "content_filter": "content_filter",
-}
 _ANTHROPIC_STOPS = {
     "stop": "end_turn",
     "length": "max_tokens",
@@ -100,155 +94,99 @@ class BreakStream:
 Step = Say | HttpFault | RawBody | DropConnection | Stall | BreakStream
 
 
-class Wire(Protocol):
-    """How one provider writes what the server says."""
+@dataclass(frozen=True)
+class Told:
+    """A reply as one provider writes it.
 
-    def make_whole(self, say: Say, model: str) -> Json:
-        """Return a reply in one piece."""
-        ...
+    Args:
+        whole: in one piece.
+        opening: its server-sent events up to the last piece of text.
+        closing: the others.
+    """
 
-    def make_events(self, say: Say, model: str) -> tuple[list[str], list[str]]:
-        """Return a reply as events: those up to the last piece of text, and the closing ones."""
-        ...
-
-    def make_error(self, fault: HttpFault) -> Json:
-        """Return the body of a response with an error status."""
-        ...
-
-    def make_error_event(self, fault: HttpFault) -> str:
-        """Return an error in the middle of a stream."""
-        ...
+    whole: Json
+    opening: list[str]
+    closing: list[str]
 
 
-class OpenAIWire:
-    """Chat Completions."""
+def tell_openai(say: Say, model: str) -> Told:
+    """Write a reply as Chat Completions does."""
 
-    def make_whole(self, say: Say, model: str) -> Json:
-        """Return a ``chat.completion``."""
-        message: Json = {"role": "assistant"} | self._say(say, say.text)
-        finish = _OPENAI_STOPS[say.stop_reason]
-        return self._wrap(model, {"message": message, "finish_reason": finish}) | {
-            "object": "chat.completion",
-            "usage": self._count(say),
-        }
-
-    def make_events(self, say: Say, model: str) -> tuple[list[str], list[str]]:
-        """Return ``chat.completion.chunk`` events."""
-        role: Json = {"delta": {"role": "assistant"}, "finish_reason": None}
-        pieces = [
-            {"delta": self._say(say, piece), "finish_reason": None} for piece in _cut(say.text)
-        ]
-        if say.stop_reason == "refusal":
-            pieces = [{"delta": self._say(say, ""), "finish_reason": None}]
-        end: Json = {"delta": {}, "finish_reason": _OPENAI_STOPS[say.stop_reason]}
-        usage = self._wrap(model, None) | {"usage": self._count(say)}
-        opening = [_event(self._wrap(model, choice)) for choice in (role, *pieces)]
-        closing = [_event(self._wrap(model, end)), _event(usage), "data: [DONE]\n\n"]
-        return opening, closing
-
-    def make_error(self, fault: HttpFault) -> Json:
-        """Return an ``error`` object."""
-        return {"error": {"message": fault.message, "type": fault.kind, "code": fault.kind}}
-
-    def make_error_event(self, fault: HttpFault) -> str:
-        """Return the same as a nameless event."""
-        return _event(self.make_error(fault))
-
-    @staticmethod
-    def _say(say: Say, text: str) -> Json:
+    def tell(text: str) -> Json:
         if say.stop_reason == "refusal":
             return {"content": None, "refusal": say.detail or "I cannot help with that."}
         return {"content": text}
 
-    @staticmethod
-    def _wrap(model: str, choice: Json | None) -> Json:
-        return {
-            "id": "chatcmpl-fake",
-            "object": "chat.completion.chunk",
-            "created": 0,
-            "model": model,
-            "choices": [] if choice is None else [{"index": 0, **choice}],
-        }
+    def chunk(delta: Json, finish: str | None = None) -> str:
+        choice = {"index": 0, "delta": delta, "finish_reason": finish}
+        return _event(base | {"object": "chat.completion.chunk", "choices": [choice]})
 
-    @staticmethod
-    def _count(say: Say) -> Json:
-        return {
-            "prompt_tokens": say.input_tokens,
-            "completion_tokens": say.output_tokens,
-            "total_tokens": say.input_tokens + say.output_tokens,
-            "prompt_tokens_details": {"cached_tokens": say.cached_tokens},
-            "completion_tokens_details": {"reasoning_tokens": say.reasoning_tokens},
-        }
-
-
-class AnthropicWire:
-    """Messages."""
-
-    def make_whole(self, say: Say, model: str) -> Json:
-        """Return a ``message``."""
-        blocks = [{"type": "text", "text": say.text}] if say.text else []
-        usage = self._count_input(say) | self._count_output(say)
-        return self._wrap(model) | {"content": blocks, "usage": usage} | self._stop(say)
-
-    def make_events(self, say: Say, model: str) -> tuple[list[str], list[str]]:
-        """Return ``message_start`` … ``message_stop``."""
-        usage = self._count_input(say) | {"output_tokens": 1}
-        start = self._wrap(model) | {"content": [], "stop_reason": None, "usage": usage}
-        opening = [_named("message_start", message=start), _named("ping")]
-        closing = []
-        if say.text:
-            block = {"type": "text", "text": ""}
-            opening.append(_named("content_block_start", index=0, content_block=block))
-            for piece in _cut(say.text):
-                delta = {"type": "text_delta", "text": piece}
-                opening.append(_named("content_block_delta", index=0, delta=delta))
-            closing.append(_named("content_block_stop", index=0))
-        closing.append(
-            _named("message_delta", delta=self._stop(say), usage=self._count_output(say))
-        )
-        return opening, [*closing, _named("message_stop")]
-
-    def make_error(self, fault: HttpFault) -> Json:
-        """Return an ``error`` object."""
-        return {"type": "error", "error": {"type": fault.kind, "message": fault.message}}
-
-    def make_error_event(self, fault: HttpFault) -> str:
-        """Return the same as an event of that name."""
-        return _event(self.make_error(fault), "error")
-
-    @staticmethod
-    def _wrap(model: str) -> Json:
-        return {"id": "msg_fake", "type": "message", "role": "assistant", "model": model}
-
-    @staticmethod
-    def _stop(say: Say) -> Json:
-        details = {"type": "refusal", "category": say.detail or None, "explanation": None}
-        return {
-            "stop_reason": _ANTHROPIC_STOPS[say.stop_reason],
-            "stop_sequence": None,
-            "stop_details": details if say.stop_reason == "refusal" else None,
-        }
-
-    @staticmethod
-    def _count_input(say: Say) -> Json:
-        return {
-            "input_tokens": say.input_tokens - say.cached_tokens,
-            "cache_read_input_tokens": say.cached_tokens,
-            "cache_creation_input_tokens": 0,
-        }
-
-    @staticmethod
-    def _count_output(say: Say) -> Json:
-        return {
-            "output_tokens": say.output_tokens,
-            "output_tokens_details": {"thinking_tokens": say.reasoning_tokens},
-        }
+    base = {"id": "chatcmpl-fake", "created": 0, "model": model}
+    finish = {"refusal": "stop"}.get(say.stop_reason, say.stop_reason)
+    usage = {
+        "prompt_tokens": say.input_tokens,
+        "completion_tokens": say.output_tokens,
+        "total_tokens": say.input_tokens + say.output_tokens,
+        "prompt_tokens_details": {"cached_tokens": say.cached_tokens},
+        "completion_tokens_details": {"reasoning_tokens": say.reasoning_tokens},
+    }
+    message = {"role": "assistant"} | tell(say.text)
+    choice = {"index": 0, "message": message, "finish_reason": finish}
+    whole = base | {"object": "chat.completion", "choices": [choice], "usage": usage}
+    counted = base | {"object": "chat.completion.chunk", "choices": [], "usage": usage}
+    pieces = _cut(say.text) if say.stop_reason != "refusal" else [""]
+    opening = [chunk({"role": "assistant"}), *(chunk(tell(piece)) for piece in pieces)]
+    return Told(whole, opening, [chunk({}, finish), _event(counted), "data: [DONE]\n\n"])
 
 
-def _cut(text: str) -> Iterator[str]:
-    """Yield a text in the pieces in which it is streamed."""
-    for start in range(0, len(text), _PIECE_CHARS):
-        yield text[start : start + _PIECE_CHARS]
+def tell_anthropic(say: Say, model: str) -> Told:
+    """Write a reply as Messages does."""
+    base = {"id": "msg_fake", "type": "message", "role": "assistant", "model": model}
+    asked = {
+        "input_tokens": say.input_tokens - say.cached_tokens,
+        "cache_read_input_tokens": say.cached_tokens,
+        "cache_creation_input_tokens": 0,
+    }
+    answered = {
+        "output_tokens": say.output_tokens,
+        "output_tokens_details": {"thinking_tokens": say.reasoning_tokens},
+    }
+    details = {"type": "refusal", "category": say.detail or None, "explanation": None}
+    stop = {
+        "stop_reason": _ANTHROPIC_STOPS[say.stop_reason],
+        "stop_sequence": None,
+        "stop_details": details if say.stop_reason == "refusal" else None,
+    }
+    blocks = [{"type": "text", "text": say.text}] if say.text else []
+    begun: Json = base | {"content": [], "stop_reason": None, "usage": asked | {"output_tokens": 1}}
+    opening = [_named("message_start", message=begun), _named("ping")]
+    closing = [_named("message_delta", delta=stop, usage=answered), _named("message_stop")]
+    if say.text:
+        empty = {"type": "text", "text": ""}
+        deltas = [{"type": "text_delta", "text": piece} for piece in _cut(say.text)]
+        opening.append(_named("content_block_start", index=0, content_block=empty))
+        opening += [_named("content_block_delta", index=0, delta=delta) for delta in deltas]
+        closing.insert(0, _named("content_block_stop", index=0))
+    whole = base | stop | {"content": blocks, "usage": asked | answered}
+    return Told(whole, opening, closing)
+
+
+def tell_error(fault: HttpFault, is_anthropic: bool) -> Json:
+    """Write an error as a body; as an event it is the same."""
+    detail = {"type": fault.kind, "message": fault.message}
+    if is_anthropic:
+        return {"type": "error", "error": detail}
+    return {"error": detail | {"code": fault.kind}}
+
+
+def tell_error_event(fault: HttpFault, is_anthropic: bool) -> str:
+    """Write an error in the middle of a stream."""
+    return _event(tell_error(fault, is_anthropic), "error" if is_anthropic else "")
+
+
+def _cut(text: str) -> list[str]:
+    """Return a text in the pieces in which it is streamed."""
+    return [text[at : at + _PIECE_CHARS] for at in range(0, len(text), _PIECE_CHARS)]
 
 
 def _named(kind: str, **data: Any) -> str:

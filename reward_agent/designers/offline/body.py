@@ -207,11 +207,10 @@ class Machine:
     doc: str
 
 
-def make_distance_machine(body: Body, direction: int) -> Machine | None:
+def make_distance_machine(body: Body, sign: str) -> Machine | None:
     """Return the memory of new ground (``gained``, m/s); None without a position along x."""
     if body.x_position is None:
         return None
-    sign = _write_sign(direction)
     before, now = body.x_position.read("state"), body.x_position.read()
     lines = (
         f'farthest = np.maximum(memory["farthest"], {sign}{now})  # (N,) m',
@@ -247,14 +246,13 @@ next_memory = {"start": start, "clean": clean, "best": best, "done": done, "peak
 """
 
 
-def make_turn_machine(body: Body, direction: int) -> Machine | None:
+def make_turn_machine(body: Body, sign: str) -> Machine | None:
     """Return the memory of a flip: ``turned``, ``peak``, ``done``, ``standing`` and others.
 
     None if the card has no unwrapped pitch, no height or no contact of a foot.
     """
     if body.pitch is None or body.com_height is None or not body.foot_contacts:
         return None
-    sign = _write_sign(direction)
     before = body.pitch.read("state")
     lines = (
         _TURN_LINES.replace("{angle}", f"{sign}{body.pitch.read()}")
@@ -280,7 +278,3 @@ def write_largest(measures: tuple[Quantity, ...]) -> str:
     if len(measures) == 1:
         return measures[0].read()
     return f"np.max(np.stack([{', '.join(measure.read() for measure in measures)}]), axis=0)"
-
-
-def _write_sign(direction: int) -> str:
-    return "" if direction > 0 else "-"

@@ -79,6 +79,11 @@ class Goal:
     pace: Literal["fast", "slow", ""] = ""
     limb: tuple[str, ...] = ()
 
+    @property
+    def sign(self) -> str:
+        """What stands before a measure that grows the other way."""
+        return "" if self.direction > 0 else "-"
+
     def __str__(self) -> str:
         """The goal in a few words."""
         ways = (
