@@ -22,8 +22,7 @@ from reward_agent.definitions.task import (
     read_task_metric,
 )
 from reward_agent.errors import UsageError
-from reward_agent.llm.provider import find_provider
-from reward_agent.llm.registry import choose_provider
+from reward_agent.llm.provider import choose_provider, find_provider
 from reward_agent.records.settings import (
     ENVIRONMENT_PREFIX,
     PRESETS,

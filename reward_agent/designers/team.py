@@ -9,9 +9,8 @@ from pathlib import Path
 from reward_agent.designers.model import LanguageModel
 from reward_agent.designers.roles import Team
 from reward_agent.llm.budget import Budget, SpendingLimits
-from reward_agent.llm.calls import CallPolicy
-from reward_agent.llm.provider import PROVIDERS, ProviderOptions, find_provider
-from reward_agent.llm.registry import choose_provider, make_chat_model
+from reward_agent.llm.calls import CallPolicy, make_chat_model
+from reward_agent.llm.provider import PROVIDERS, ProviderOptions, choose_provider, find_provider
 from reward_agent.llm.replies import REPLIES_FILE, Replies
 from reward_agent.records.settings import RunSettings
 
@@ -47,30 +46,20 @@ def make_team(
     replies = Replies(run_dir / REPLIES_FILE, settings.cache, warn)
     budget = Budget(limits, replies, cancel)
     row = find_provider(spec)
+    options = ProviderOptions(
+        spec.partition(":")[2],
+        settings.model,
+        settings.base_url,
+        environ=environ,
+        cancel=cancel,
+        folder=run_dir,
+        warn=warn,
+    )
     if row.makes == "designer":
-        options = ProviderOptions(
-            spec.partition(":")[2],
-            settings.model,
-            settings.base_url,
-            environ=environ,
-            cancel=cancel,
-            folder=run_dir,
-            warn=warn,
-        )
         member, agents = PROVIDERS.load(row.name)(options), row.agents
     else:
-        model = make_chat_model(
-            spec,
-            model=settings.model,
-            base_url=settings.base_url,
-            environ=environ,
-            policy=CallPolicy(reply_tokens=settings.reply_tokens),
-            budget=budget,
-            folder=run_dir,
-            cancel=cancel,
-            on_retry=on_retry,
-            warn=warn,
-        )
+        policy = CallPolicy(reply_tokens=settings.reply_tokens)
+        model = make_chat_model(spec, options, policy, budget, on_retry)
         member, agents = LanguageModel(model, sees_whole_card=row.sees_whole_card), model.agents
     return Team(
         member,

@@ -1,5 +1,6 @@
-"""What happens to a call of a language model, from a look into the record to the last attempt.
+"""A provider's chat model, and what happens to a call of it.
 
+make_chat_model from ``--provider name[:argument]`` to a model that is ready to use
 complete        the record first: what was asked before is answered and paid already
 _Prefixes       the first call of a round goes ahead, so that the others hit the prompt cache
 _try            again after a passing failure, with growing pauses
@@ -28,8 +29,8 @@ from reward_agent.llm.budget import (
 )
 from reward_agent.llm.chat import ChatModel, ChatRequest, Completion
 from reward_agent.llm.failures import explain_deadline
-from reward_agent.llm.models import find_model, price_usage
-from reward_agent.llm.provider import Provider, ProviderOptions
+from reward_agent.llm.models import find_model, load_models, price_usage
+from reward_agent.llm.provider import PROVIDERS, Provider, ProviderOptions, find_provider
 from reward_agent.llm.replies import CallRecord, make_cache_key, make_call_record
 from reward_agent.records.settings import DEFAULT_REPLY_TOKENS
 from reward_agent.types import Usage
@@ -44,8 +45,6 @@ class CallPolicy:
     """How calls are made, whatever the provider.
 
     Args:
-        timeout_s: how long a connection may stay silent.
-        deadline_s: how long one call may take in all.
         n_attempts: calls for one reply, when they fail for a passing reason.
         first_pause_s: the pause before the second; it doubles, unless the provider names one.
         max_pause_s: up to this.
@@ -56,8 +55,6 @@ class CallPolicy:
         reply_tokens: longest reply, reasoning included.
     """
 
-    timeout_s: float = ProviderOptions.timeout_s
-    deadline_s: float = ProviderOptions.deadline_s
     n_attempts: int = 5
     first_pause_s: float = 1.0
     max_pause_s: float = 60.0
@@ -68,15 +65,50 @@ class CallPolicy:
     reply_tokens: int = DEFAULT_REPLY_TOKENS
 
 
+def make_chat_model(
+    spec: str,
+    options: ProviderOptions | None = None,
+    policy: CallPolicy = CallPolicy(),
+    budget: Budget | None = None,
+    on_retry: Callable[[str], None] = lambda _: None,
+) -> ChatModel:
+    """Return the chat model of a provider, ready to use.
+
+    Args:
+        spec: ``name`` or ``name:argument``, such as ``scripted:replies.md``.
+        options: what its factory is handed, but for its argument and the replies so far.
+        policy: attempts, concurrency, the room of a reply.
+        budget: what may be spent, and the record of what was.
+        on_retry: is told why we wait, and for how long.
+
+    Raises:
+        UnknownNameError: no such provider.
+        MissingKeyError: the provider's key is not set.
+        UsageError: something that the provider needs is missing, or a limit cannot be held.
+    """
+    row, options = find_provider(spec), options or ProviderOptions()
+    budget = budget or Budget(cancel=options.cancel)
+    answered = budget.replies.count_by_agent()
+    options = replace(options, argument=spec.partition(":")[2], answered=answered)
+    plain: ChatModel = PROVIDERS.load(row.name)(options)
+    if not row.is_free and find_model(plain.name) is None:
+        options.warn(
+            f"no price is known for {plain.name} (table of {load_models().checked}): "
+            "its tokens are counted, its cost is not"
+        )
+    return CalledChatModel(plain, row, options, policy, budget, on_retry)
+
+
 class CalledChatModel:
     """A provider's model with all that is done around a call.
 
     Args:
         plain: the provider's; its SDK's own retries are off.
         row: the provider; by default one that asks money and answers at once.
-        policy: timeouts, attempts, concurrency, the room of a reply.
-        budget: what may be spent, and the record of what was.
-        cancel: ends waiting calls and pauses.
+        options: its options; ``cancel`` ends waiting calls and pauses.
+        policy: attempts, concurrency, the room of a reply.
+        budget: what may be spent, and the record of what was; by default there is no limit and no
+            record on disk.
         on_retry: is told why we wait, and for how long.
 
     Raises:
@@ -87,17 +119,17 @@ class CalledChatModel:
         self,
         plain: ChatModel,
         row: Provider | None = None,
-        policy: CallPolicy | None = None,
+        options: ProviderOptions | None = None,
+        policy: CallPolicy = CallPolicy(),
         budget: Budget | None = None,
-        cancel: threading.Event | None = None,
         on_retry: Callable[[str], None] = lambda _: None,
     ) -> None:
-        row, policy = row or Provider(plain.provider, ""), policy or CallPolicy()
+        row, options = row or Provider(plain.provider, ""), options or ProviderOptions()
         self.provider, self.name, self.agents = plain.provider, plain.name, plain.agents
         limit = plain.max_concurrency
         self.max_concurrency = min(policy.max_concurrency or limit, limit)
         self._plain, self._row, self._policy, self._on_retry = plain, row, policy, on_retry
-        self._cancel = cancel or threading.Event()
+        self._cancel, self._deadline_s = options.cancel, options.deadline_s
         self._budget = budget or Budget(cancel=self._cancel)
         self._card = None if row.is_free else find_model(plain.name)
         self._places = threading.BoundedSemaphore(self.max_concurrency)
@@ -226,11 +258,11 @@ class CalledChatModel:
         return result
 
     def _wait(self, box: queue.Queue[Completion | BaseException]) -> Completion | BaseException:
-        end = time.monotonic() + self._policy.deadline_s
+        end = time.monotonic() + self._deadline_s
         while not self._cancel.is_set():
             remaining_s = end - time.monotonic()
             if remaining_s <= 0:
-                return explain_deadline(self.provider, self._policy.deadline_s)
+                return explain_deadline(self.provider, self._deadline_s)
             try:
                 return box.get(timeout=min(_POLL_S, remaining_s))
             except queue.Empty:

@@ -177,6 +177,35 @@ def find_provider(spec: str) -> Provider:
 
 
 @dataclass(frozen=True)
+class ProviderChoice:
+    """A provider and the sentence that says why it was chosen."""
+
+    spec: str
+    sentence: str
+
+
+def choose_provider(environ: Mapping[str, str]) -> ProviderChoice:
+    """Choose the provider whose key is set, else the offline designer.
+
+    Returns:
+        The choice, with the sentence for the first line of output.
+    """
+    with_key = [row for row in PROVIDERS.own if row.key_variable]
+    ready = [row for row in with_key if environ.get(row.key_variable, "").strip()]
+    if not ready:
+        keys = " or ".join(row.key_variable for row in with_key)
+        return ProviderChoice(
+            "offline",
+            "offline: no language model (keyword goals and seeded search over reward terms); "
+            f"set {keys}, or give --provider, for a real one",
+        )
+    row = ready[0]
+    others = f" (also set: {ready[1].key_variable}; --provider chooses)" if ready[1:] else ""
+    why = f"because {row.key_variable} is set{others}"
+    return ProviderChoice(row.name, f"{row.name}: {row.default_model}, {why}")
+
+
+@dataclass(frozen=True)
 class ProviderOptions:
     """What a factory is handed.
 

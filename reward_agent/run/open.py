@@ -33,8 +33,7 @@ from reward_agent.executors import Place
 from reward_agent.executors.registry import EXECUTORS, make_places
 from reward_agent.executors.remote import ClusterOptions
 from reward_agent.executors.slots import SlotExecutor
-from reward_agent.llm.provider import PROVIDERS
-from reward_agent.llm.registry import choose_provider
+from reward_agent.llm.provider import PROVIDERS, choose_provider
 from reward_agent.records.events import (
     Listener,
     MetricChosen,

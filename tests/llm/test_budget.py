@@ -27,7 +27,7 @@ from reward_agent.llm.budget import (
 from reward_agent.llm.calls import CalledChatModel
 from reward_agent.llm.chat import ALL_AGENTS, ChatMessage, ChatRequest, Completion
 from reward_agent.llm.models import find_model, load_models, price_usage
-from reward_agent.llm.provider import find_provider
+from reward_agent.llm.provider import ProviderOptions, find_provider
 from reward_agent.llm.replies import OLD_CALLS_FILE, Replies, read_calls
 from reward_agent.types import Usage
 
@@ -285,7 +285,7 @@ def test_a_call_that_the_end_of_the_run_cuts_off_is_noted_before_the_record_is_c
             return super().complete(request)
 
     budget = Budget(replies=Replies(tmp_path / "replies.sqlite", "off"), cancel=cancel)
-    model = CalledChatModel(Slow(), budget=budget, cancel=cancel)
+    model = CalledChatModel(Slow(), options=ProviderOptions(cancel=cancel), budget=budget)
     outcomes = []
 
     def work():

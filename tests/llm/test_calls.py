@@ -8,6 +8,7 @@ import pytest
 from reward_agent.errors import Interrupted, ModelError, UnreachableError
 from reward_agent.llm.calls import CalledChatModel, CallPolicy
 from reward_agent.llm.chat import ALL_AGENTS, Completion
+from reward_agent.llm.provider import ProviderOptions
 
 
 class StubModel:
@@ -66,7 +67,7 @@ def test_cancel_ends_a_pause(request_):
     model = CalledChatModel(
         StubModel(fail),
         policy=CallPolicy(first_pause_s=60),
-        cancel=cancel,
+        options=ProviderOptions(cancel=cancel),
         on_retry=lambda _: cancel.set(),
     )
     started = time.monotonic()
@@ -78,7 +79,8 @@ def test_cancel_ends_a_pause(request_):
 def test_cancel_ends_a_call(request_):
     cancel = threading.Event()
     threading.Timer(0.05, cancel.set).start()
-    model = CalledChatModel(StubModel(lambda _: time.sleep(3) or "late"), cancel=cancel)
+    options = ProviderOptions(cancel=cancel)
+    model = CalledChatModel(StubModel(lambda _: time.sleep(3) or "late"), options=options)
     started = time.monotonic()
     with pytest.raises(Interrupted):
         model.complete(request_)
@@ -90,7 +92,7 @@ def test_deadline_passes_on_what_the_call_raises(request_):
         raise ModelError("no such model")
 
     with pytest.raises(ModelError, match="no such model"):
-        call(fail, deadline_s=5).complete(request_)
+        call(fail).complete(request_)
 
 
 def test_limit_holds_calls_back(request_):

@@ -6,11 +6,11 @@ import time
 from dataclasses import replace
 
 import pytest
+from support.chat import make_chat_model
 
 from reward_agent.llm.calls import CalledChatModel, CallPolicy, digest_prefix
 from reward_agent.llm.chat import ALL_AGENTS, ChatMessage, ChatRequest, Completion
 from reward_agent.llm.provider import find_provider
-from reward_agent.llm.registry import make_chat_model
 from reward_agent.testing import FakeLLMServer, Say
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from support.chat import make_chat_model
 
 from reward_agent import plugins
 from reward_agent.errors import ModelError, UnreachableError, UsageError
 from reward_agent.llm import local
 from reward_agent.llm.provider import ProviderOptions
-from reward_agent.llm.registry import make_chat_model
 
 LLAMA = """
 import os, pathlib, sys, types

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.chat import make_chat_model
 
 import reward_agent
 from reward_agent.errors import ContextTooLongError, RewardAgentError
@@ -20,7 +21,6 @@ from reward_agent.llm.calls import CallPolicy
 from reward_agent.llm.chat import ChatMessage, ChatRequest, read_reply
 from reward_agent.llm.local import Server
 from reward_agent.llm.provider import ProviderOptions
-from reward_agent.llm.registry import make_chat_model
 from reward_agent.records.store import list_runs
 from reward_agent.types import Critique
 

@@ -9,10 +9,10 @@ import time
 from dataclasses import replace
 
 import pytest
+from support.chat import make_chat_model
 
 from reward_agent.errors import Interrupted, UsageError
 from reward_agent.llm.manual import ManualChatModel, Terminal
-from reward_agent.llm.registry import make_chat_model
 
 REPLY = "```python\ndef compute_reward(state, action, next_state): ...\n```\n"
 

@@ -8,6 +8,7 @@ import time
 from dataclasses import dataclass
 
 import pytest
+from support.chat import make_chat_model
 
 from reward_agent.errors import (
     ContextTooLongError,
@@ -22,7 +23,6 @@ from reward_agent.llm import anthropic as anthropic_wire
 from reward_agent.llm import openai as openai_wire
 from reward_agent.llm.calls import CallPolicy
 from reward_agent.llm.provider import ProviderOptions
-from reward_agent.llm.registry import make_chat_model
 from reward_agent.testing import (
     BreakStream,
     DropConnection,
@@ -384,7 +384,7 @@ def test_deadline_ends_a_reply_that_drips(provider, request_, connect):
         FakeLLMServer([Stall(10, drip=True)]) as server,
         pytest.raises(UnreachableError, match=r"did not finish its reply in 0\.6 s"),
     ):
-        connect(provider, server, timeout_s=5, policy={"deadline_s": 0.6}).complete(request_)
+        connect(provider, server, deadline_s=0.6).complete(request_)
 
 
 def test_nobody_listens_at_the_address(request_):

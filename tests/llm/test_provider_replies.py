@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import pytest
+from support.chat import make_chat_model
 
 from reward_agent.errors import (
     EmptyReplyError,
@@ -17,7 +18,6 @@ from reward_agent.errors import (
 )
 from reward_agent.llm.chat import ChatMessage, ChatRequest, read_reply
 from reward_agent.llm.provider import find_provider
-from reward_agent.llm.registry import make_chat_model
 from reward_agent.testing import BreakStream, FakeLLMServer, HttpFault, RawBody, Say
 
 KEY = "sk-test-0123456789abcdef"  # the one of the fixtures
@@ -257,9 +257,9 @@ def test_missing_key_is_said_before_the_sdk_is_imported(provider, variable):
     code = (
         "import sys\n"
         "from reward_agent.errors import MissingKeyError\n"
-        "from reward_agent.llm.registry import make_chat_model\n"
+        "from reward_agent.llm.calls import make_chat_model\n"
         "try:\n"
-        f"    make_chat_model({provider!r}, environ={{}})\n"
+        f"    make_chat_model({provider!r})\n"
         "except MissingKeyError as error:\n"
         f"    assert {variable!r} in error.message and {variable!r} in error.remedy\n"
         f"    assert {provider!r} not in sys.modules\n"

@@ -7,13 +7,13 @@ from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import pytest
+from support.chat import make_chat_model
 
 from reward_agent import plugins
 from reward_agent.errors import UnknownNameError, UsageError
 from reward_agent.llm.chat import ALL_AGENTS, Completion
 from reward_agent.llm.models import find_model, load_models
-from reward_agent.llm.provider import PROVIDERS
-from reward_agent.llm.registry import choose_provider, make_chat_model
+from reward_agent.llm.provider import PROVIDERS, choose_provider
 
 
 class EchoModel:
@@ -107,7 +107,7 @@ def test_dated_model_name_has_the_price_of_its_model():
 
 
 def test_registry_imports_no_sdk():
-    code = "import sys, reward_agent.llm.registry; print(sorted({'openai', 'anthropic', 'numpy'} & set(sys.modules)))"
+    code = "import sys, reward_agent.llm.calls; print(sorted({'openai', 'anthropic', 'numpy'} & set(sys.modules)))"
     result = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
@@ -138,7 +138,7 @@ def test_installed_package_of_a_third_party_is_a_provider(tmp_path):
     code = (
         "from reward_agent.llm.chat import ChatMessage, ChatRequest\n"
         "from reward_agent.llm.provider import PROVIDERS\n"
-        "from reward_agent.llm.registry import make_chat_model\n"
+        "from reward_agent.llm.calls import make_chat_model\n"
         "request = ChatRequest('designer', 'designer/first', (ChatMessage('user', 'Hop.'),))\n"
         "print('parrot' in PROVIDERS.names, make_chat_model('parrot').complete(request).reply)\n"
     )

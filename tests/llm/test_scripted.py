@@ -3,10 +3,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from support.chat import make_chat_model
 
 from reward_agent.errors import DataError, ScriptEndedError, UsageError
 from reward_agent.llm.budget import Budget
-from reward_agent.llm.registry import make_chat_model
 from reward_agent.llm.replies import Replies
 from reward_agent.llm.scripted import ScriptedChatModel, parse_script
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from support.chat import make_chat_model
 
 from reward_agent.definitions.card import load_env
 from reward_agent.definitions.task import TaskSpec
 from reward_agent.designers.brief import DesignBrief, DesignIdea
 from reward_agent.designers.model import LanguageModel
 from reward_agent.llm.budget import Budget
-from reward_agent.llm.calls import CallPolicy
-from reward_agent.llm.registry import make_chat_model
 from reward_agent.llm.replies import Replies, read_calls
 from reward_agent.testing import DropConnection, FakeLLMServer, HttpFault, Say
 
@@ -33,7 +32,8 @@ def make_model(provider, server, tmp_path, **options):
         provider,
         base_url=url,
         environ={"OPENAI_API_KEY": KEY, "ANTHROPIC_API_KEY": KEY},
-        policy=CallPolicy(timeout_s=5, deadline_s=20),
+        timeout_s=5,
+        deadline_s=20,
         budget=Budget(replies=Replies(tmp_path / "replies.sqlite")),
         **options,
     )
