@@ -62,14 +62,7 @@ def read_run_metric(store: RunStore, record: RunRecord) -> Metric:
 
 @dataclass(frozen=True)
 class Lab:
-    """What it takes to try a program or a policy.
-
-    Args:
-        card: the environment with the task's changes.
-        metric: how an episode is scored.
-        settings: numbers and limits.
-        executor: where jobs run.
-    """
+    """What it takes to try a program or a policy; the card has the task's changes."""
 
     card: EnvCard
     metric: Metric
@@ -99,16 +92,7 @@ class Lab:
 
 @dataclass(frozen=True)
 class ActiveRun(Lab):
-    """One design run in progress.
-
-    Args:
-        store: the run directory.
-        task: what is wanted.
-        team: who writes, reviews and explains programs.
-        ledger: notes where the time goes.
-        listen: receives every event, progress of trainings included.
-        background: what is done beside the rounds, such as films.
-    """
+    """One design run in progress; in the background is done what no round waits for, as films."""
 
     store: RunStore
     task: TaskSpec

@@ -55,7 +55,7 @@ def draft_all(
         _enter(run, race, draft, briefs[draft.index])
 
     def make(brief: DesignBrief) -> None:
-        draft = draft_candidate(run, brief, stored)
+        draft = _Drafting(run, brief, stored).make()
         with adopting:
             draft = drafts[brief.index] = adopt_draft(run, index, draft)
         run.notify(Drafted(index, draft.index, draft.id, draft.idea, draft.outcome))
@@ -84,24 +84,8 @@ def _read_drafts(run: ActiveRun, index: int) -> list[DraftRecord]:
     return [read_record(folder / DRAFT_FILE, DraftRecord) for folder in folders]
 
 
-def draft_candidate(run: ActiveRun, brief: DesignBrief, stored: StoredEpisodes) -> DraftRecord:
-    """Bring one candidate to the point where it may be trained, or give it up.
-
-    Raises:
-        ModelError: the language model cannot be used.
-    """
-    drafting = _Drafting(run, brief, stored)
-    return drafting.write(drafting.make())
-
-
 class _Drafting:
-    """A candidate in the making, with what was said of it on the way.
-
-    Args:
-        run: the run in progress.
-        brief: what is asked for.
-        stored: episodes that its program is tried on.
-    """
+    """A candidate in the making, with what was said of it on the way."""
 
     def __init__(self, run: ActiveRun, brief: DesignBrief, stored: StoredEpisodes) -> None:
         self._run, self._brief, self._stored = run, brief, stored
@@ -112,11 +96,17 @@ class _Drafting:
         self._critique: Critique | None = None
         self._is_revised = False
 
-    def make(self) -> Examination:
-        """Return the last proposal, with what it takes to get it accepted behind it."""
+    def make(self) -> DraftRecord:
+        """Bring the candidate to the point where it may be trained, or give it up.
+
+        Raises:
+            ModelError: the language model cannot be used.
+        """
         self._folder.mkdir(parents=True, exist_ok=True)
         examination = self._repair(self._ask(self._team.designer.propose))
-        return self._review(examination) if examination.is_accepted else examination
+        if examination.is_accepted:
+            examination = self._review(examination)
+        return self._write(examination)
 
     def _ask(self, ask: Callable[..., Proposal], *given: object) -> Examination:
         """Let the Designer write something; check it, then probe it if the rules accept it."""
@@ -174,7 +164,7 @@ class _Drafting:
             )
         )
 
-    def write(self, examination: Examination) -> DraftRecord:
+    def _write(self, examination: Examination) -> DraftRecord:
         """Write the draft's files, the record last."""
         _write_examination(self._folder, examination)
         if self._critique is not None:
@@ -295,13 +285,7 @@ def adopt_draft(run: ActiveRun, index: int, draft: DraftRecord) -> DraftRecord:
 
 
 def find_twin(run_dir: Path, folder: Path, draft: DraftRecord) -> Twin | None:
-    """Return the earlier candidate that is most like a draft, if one pays the same.
-
-    Args:
-        run_dir: the run.
-        folder: where the draft lies.
-        draft: its record.
-    """
+    """Return the earlier candidate that is most like a draft in a folder, if one pays the same."""
     for path in sorted(run_dir.glob(f"iterations/*/candidates/{draft.id}/{DRAFT_FILE}")):
         return Twin(draft.id, int(path.parts[-4]), "", True)
     if not draft.is_accepted:

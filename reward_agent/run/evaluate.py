@@ -82,13 +82,7 @@ class EvaluationPlan:
 def evaluate_policies(
     lab: Lab, training_dir: Path, snapshots: Sequence[Snapshot], plan: EvaluationPlan
 ) -> EvaluateResult:
-    """Evaluate the snapshots of one training.
-
-    Args:
-        lab: the environment, the metric and where jobs run.
-        training_dir: folder of the training job, where the snapshots lie.
-        snapshots: policies, oldest first.
-        plan: where and how carefully.
+    """Evaluate the snapshots that one training left in its folder, oldest first.
 
     Raises:
         DataError: a snapshot is not a policy for this environment.
@@ -293,11 +287,6 @@ def film(lab: Lab, folder: Path, evaluated: EvaluateResult) -> EvaluateResult:
     """Film what an evaluation left in its folder, put the film beside it, and note it there.
 
     What fails costs the film: the result then says why there is none.
-
-    Args:
-        lab: the environment and where jobs run.
-        folder: of the evaluation, with its footage.
-        evaluated: its result.
     """
     try:
         found = _draw(lab, folder)
@@ -323,15 +312,12 @@ def _draw(lab: Lab, folder: Path) -> FilmResult:
     )
     job_exit = lab.run_job(job, film_dir, files)
     assert isinstance(job_exit.result, FilmResult)
-    for name in filter(None, _list_files(job_exit.result)):
+    found = job_exit.result
+    for name in filter(None, (found.video_file, found.mp4_file, found.strip_file)):
         copy_into(folder, {name: read_capped(film_dir / name, MAX_FILM_BYTES)})
-    if job_exit.result.video_file:
-        _found[backend] = job_exit.result.renderer
-    return job_exit.result
-
-
-def _list_files(found: FilmResult) -> tuple[str | None, ...]:
-    return found.video_file, found.mp4_file, found.strip_file
+    if found.video_file:
+        _found[backend] = found.renderer
+    return found
 
 
 def _summarise(

@@ -215,11 +215,7 @@ def _try_metric(
 def begin_change(store: RunStore, metric: Metric, criterion: str, unit: str) -> None:
     """Note which metric a run is to have from now on; ``change_metric`` does it.
 
-    Args:
-        store: the run's directory.
-        metric: the new one; without a source nothing is ranked any more.
-        criterion: what counts by it.
-        unit: of its score.
+    Without a source nothing is ranked any more.
     """
     known = read_run_metric(store, store.read_run())
     change = MetricChange(

@@ -296,14 +296,7 @@ def _follow(held: HeldRun, choice: MetricChoice) -> RunRecord:
 
 @dataclass(frozen=True)
 class HeldRun:
-    """A run that this process holds, and nobody else works on.
-
-    Args:
-        store: its directory.
-        settings: what it is worked on with.
-        team: the agents that answer.
-        listen: receives every event.
-    """
+    """A run that this process holds, and nobody else works on."""
 
     store: RunStore
     settings: RunSettings

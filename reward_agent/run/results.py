@@ -9,12 +9,7 @@ from reward_agent.run.active import ActiveRun
 
 
 def update_run(run: ActiveRun, **changes: object) -> RunRecord:
-    """Bring run.json, reward.py and the report up to date.
-
-    Args:
-        run: the run in progress.
-        changes: of its record, beside what was spent.
-    """
+    """Bring run.json, reward.py and the report up to date: what was spent, and other changes."""
     record = run.store.read_run().model_copy(update=changes)
     n_confirmed = sum(item.evaluation is not None for item in record.confirmations)
     spent = {

@@ -22,15 +22,7 @@ from reward_agent.types import RewardProgram, TrainingResult
 
 @dataclass(frozen=True)
 class Entrant:
-    """One program in the race.
-
-    Args:
-        candidate_id: the candidate's name.
-        candidate_dir: its folder.
-        training_dir: folder of its training job.
-        program: what it is trained with.
-        seed: seed of the training.
-    """
+    """One program in the race, or trained again with another seed."""
 
     candidate_id: str
     candidate_dir: Path
@@ -100,15 +92,9 @@ def make_training(
     until: int,
     initial: bytes | None = None,
 ) -> JobRequest:
-    """Return the job of a training, its input files in its folder.
+    """Return the job of a training up to some env steps, its input files in its folder.
 
-    Args:
-        lab: the environment and the settings.
-        program: what it is trained with.
-        training_dir: folder of the job.
-        seed: seed of the training.
-        until: env steps at which it pauses.
-        initial: policy that it begins with; None: a new one.
+    Without an ``initial`` policy it begins with a new one.
     """
     files = {PROGRAM_FILE: program.source.encode()}
     if initial is not None:

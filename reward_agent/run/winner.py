@@ -160,14 +160,7 @@ def _list_scores(candidate: Candidate, confirmations: Iterable[Confirmation]) ->
 def make_winner(
     store: RunStore, chosen: Candidate, seed: int, confirmations: Sequence[Confirmation] = ()
 ) -> Winner:
-    """Describe the winner; its policy is the best of all that were trained with the program.
-
-    Args:
-        store: the run's directory.
-        chosen: whose program it is.
-        seed: seed of the run.
-        confirmations: trainings with fresh seeds.
-    """
+    """Describe the winner; its policy is the best of all that were trained with the program."""
     policies = {seed: chosen.evaluation}
     policies |= {c.seed: c.evaluation for c in confirmations if c.candidate == chosen.id}
     known = {seed: item for seed, item in policies.items() if item is not None}
