@@ -35,9 +35,9 @@ from reward_agent.records.jobs import (
     RESULT_FILE,
     AnyJob,
     Job,
-    JobOutcome,
     Limits,
 )
+from reward_agent.records.outcomes import JobOutcome
 from reward_agent.sandbox.child import OUTPUT_FILE
 from reward_agent.sandbox.isolation import ISOLATION_FILE, SandboxMode
 from reward_agent.sandbox.runner import JobExit, read_result

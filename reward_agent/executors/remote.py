@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Protocol
 from reward_agent.errors import DataError, JobError, SandboxError
 from reward_agent.executors import JobRequest
 from reward_agent.executors.parcel import accept_reply, pack_order
-from reward_agent.records.jobs import CANCELLED, RowCallback
+from reward_agent.records.jobs import RowCallback
+from reward_agent.records.outcomes import CANCELLED
 from reward_agent.sandbox.environment import find_import_roots, select_allowed
 from reward_agent.sandbox.runner import JobExit
 

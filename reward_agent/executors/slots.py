@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, get_args
 from reward_agent.errors import Interrupted
 from reward_agent.executors import JobRequest, Place
 from reward_agent.executors.journal import read_earlier_times, read_exit, write_exit
-from reward_agent.records.jobs import CANCELLED, KILLED_FROM_OUTSIDE, Job, Lane, RowCallback
+from reward_agent.records.jobs import Job, Lane, RowCallback
+from reward_agent.records.outcomes import CANCELLED, KILLED_FROM_OUTSIDE
 from reward_agent.records.timing import TimeLedger
 from reward_agent.sandbox.runner import JobExit, run_job
 from reward_agent.sandbox.warm import make_warm_server

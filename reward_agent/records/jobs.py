@@ -16,18 +16,15 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import (
-    AfterValidator,
     Field,
     PlainValidator,
     SerializeAsAny,
     TypeAdapter,
-    model_validator,
 )
 
 from reward_agent.definitions.card import EnvCard
 from reward_agent.definitions.learner import LearnerSettings
 from reward_agent.errors import DataError
-from reward_agent.text import clean_text
 from reward_agent.types import (
     MOST_TERMS,
     Evaluation,
@@ -82,53 +79,6 @@ Lane = Literal["slot", "short", "film"]
 _SHORT_S, _FILM_S = 120.0, 240.0
 # Of processor time, so that what is refused does not depend on what else the machine does.
 _PROGRAM_CPU_S = 10
-
-Ceiling = Literal[
-    "memory", "cpu", "disk", "output", "threads", "file size", "forbidden system call",
-    "from outside",
-]  # fmt: skip
-
-
-class JobOutcome(Record):
-    """How a child's process ended: ``str`` of it is what people and models read.
-
-    ``killed`` has a ``Ceiling`` as its detail, ``crashed`` (the process died or raised) and
-    ``invalid`` (its result is refused) say what happened.
-    """
-
-    kind: Literal["ok", "timeout", "cancelled", "killed", "crashed", "invalid"]
-    detail: Annotated[str, AfterValidator(clean_text)] = ""
-
-    @property
-    def is_ok(self) -> bool:
-        """Whether there is a result."""
-        return self.kind == "ok"
-
-    def __str__(self) -> str:
-        return f"{self.kind}: {self.detail}" if self.detail else self.kind
-
-    @model_validator(mode="before")
-    @classmethod
-    def _read_words(cls, data: Any) -> Any:
-        """Read how runs of earlier versions say it."""
-        if not isinstance(data, str):
-            return data
-        kind, _, detail = data.partition(": ")
-        return {"kind": kind, "detail": detail}
-
-
-OK = JobOutcome(kind="ok")
-TIMEOUT = JobOutcome(kind="timeout")
-CANCELLED = JobOutcome(kind="cancelled")
-
-
-def name_kill(ceiling: Ceiling) -> JobOutcome:
-    """Return the outcome of a job that was killed."""
-    return JobOutcome(kind="killed", detail=ceiling)
-
-
-# Not for a limit of ours: the system was short of memory, or somebody ended it.
-KILLED_FROM_OUTSIDE = name_kill("from outside")
 
 
 class Job(FileRecord):

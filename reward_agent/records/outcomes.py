@@ -1,4 +1,4 @@
-"""Outcomes: what became of a candidate, of one reply, of a confirming training, of a round.
+"""Outcomes: what became of a candidate, a reply, a confirming training, a round, a job.
 
 An outcome is a record of facts; its words, which people and the Designer read, are rendered here
 and nowhere read again, but in the files of runs of earlier versions, which hold the words alone.
@@ -102,3 +102,53 @@ def _read_words(text: str) -> dict[str, Any]:
 def _read_steps(text: str) -> int | None:
     found = re.search(r"(?:at|by) ([\d,]+) steps", text)
     return int(found[1].replace(",", "")) if found else None
+
+
+# --- how a job ended -----------------------------------------------------------------------------
+
+Ceiling = Literal[
+    "memory", "cpu", "disk", "output", "threads", "file size", "forbidden system call",
+    "from outside",
+]  # fmt: skip
+
+
+class JobOutcome(Record):
+    """How a child's process ended: ``str`` of it is what people and models read.
+
+    ``killed`` has a ``Ceiling`` as its detail, ``crashed`` (the process died or raised) and
+    ``invalid`` (its result is refused) say what happened.
+    """
+
+    kind: Literal["ok", "timeout", "cancelled", "killed", "crashed", "invalid"]
+    detail: OneLine = ""
+
+    @property
+    def is_ok(self) -> bool:
+        """Whether there is a result."""
+        return self.kind == "ok"
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.detail}" if self.detail else self.kind
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_words(cls, data: Any) -> Any:
+        """Read how runs of earlier versions say it."""
+        if not isinstance(data, str):
+            return data
+        kind, _, detail = data.partition(": ")
+        return {"kind": kind, "detail": detail}
+
+
+OK = JobOutcome(kind="ok")
+TIMEOUT = JobOutcome(kind="timeout")
+CANCELLED = JobOutcome(kind="cancelled")
+
+
+def name_kill(ceiling: Ceiling) -> JobOutcome:
+    """Return the outcome of a job that was killed."""
+    return JobOutcome(kind="killed", detail=ceiling)
+
+
+# Not for a limit of ours: the system was short of memory, or somebody ended it.
+KILLED_FROM_OUTSIDE = name_kill("from outside")

@@ -14,7 +14,7 @@
         attempts/<n>/         replies that did not become the program
         training/seed_<s>/    folder of the training job
         evaluation/seed_<s>/  folder of the evaluation job, out of the training's reach
-        evaluation.json summary.json analysis.json candidate.json
+        training.json evaluation.json summary.json analysis.json
 
 Files are the truth. A record is written whole or not at all.
 """
@@ -106,7 +106,7 @@ class DraftRecord(FileRecord):
 
 
 class Candidate(DraftRecord):
-    """``candidate.json``: one program and all that happened to it."""
+    """One program and all that happened to it."""
 
     iteration: int
     started_from: str | None = Field(
@@ -132,6 +132,12 @@ class Iteration(FileRecord):
     best_task_score: Finite | None = None
     wall_s: float
     usage: Usage = Usage()
+
+    def rank(self, candidates: Iterable[Candidate]) -> Iteration:
+        """Return it with the best of these candidates as the best of the run so far."""
+        best = next(iter(rank_candidates(candidates)), None)
+        score = best.task_score if best else None
+        return self.model_copy(update={"best": best.id if best else None, "best_task_score": score})
 
 
 class Confirmation(Record):
@@ -379,9 +385,8 @@ class RunStore:
         return sorted((self.iteration_dir(iteration) / "candidates").glob("*/"))
 
     def read_candidate(self, iteration: int, candidate_id: str) -> Candidate:
-        """Read a finished candidate."""
-        path = self.candidate_dir(iteration, candidate_id) / "candidate.json"
-        return read_record(path, Candidate)
+        """Read a candidate of a complete iteration."""
+        return next(c for c in self.read_iteration(iteration).candidates if c.id == candidate_id)
 
     def list_finished(self) -> list[Candidate]:
         """Return every candidate of the complete iterations, oldest first."""

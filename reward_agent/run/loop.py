@@ -22,7 +22,6 @@ from reward_agent.records.store import (
     DraftRecord,
     Iteration,
     RunRecord,
-    rank_candidates,
     write_record,
 )
 from reward_agent.run.active import ActiveRun
@@ -150,12 +149,11 @@ def _conclude_draft(
 
 
 def _conclude(run: ActiveRun, brief: DesignBrief, candidate: Candidate) -> Candidate:
-    """Let the Analyzer explain what was trained; write ``candidate.json``."""
+    """Let the Analyzer explain what was trained."""
     folder = run.store.candidate_dir(candidate.iteration, candidate.id)
     if candidate.evaluation is not None:
         usage = _analyse(run, folder, brief, read_entry(run.store, candidate))
         candidate = candidate.model_copy(update={"usage": candidate.usage + usage})
-    write_record(folder / "candidate.json", candidate)
     run.notify(
         Concluded(candidate.iteration, candidate.id, candidate.outcome, candidate.task_score)
     )
@@ -176,15 +174,9 @@ def _analyse(run: ActiveRun, candidate_dir: Path, brief: DesignBrief, entry: His
 def _make_iteration(
     run: ActiveRun, index: int, candidates: tuple[Candidate, ...], wall_s: float
 ) -> Iteration:
-    best = next(iter(rank_candidates([*run.store.list_finished(), *candidates])), None)
-    return Iteration(
-        index=index,
-        candidates=candidates,
-        best=best.id if best else None,
-        best_task_score=best.task_score if best else None,
-        wall_s=wall_s,
-        usage=sum((candidate.usage for candidate in candidates), Usage()),
-    )
+    usage = sum((candidate.usage for candidate in candidates), Usage())
+    iteration = Iteration(index=index, candidates=candidates, wall_s=wall_s, usage=usage)
+    return iteration.rank([*run.store.list_finished(), *candidates])
 
 
 def _reopen_short_round(run: ActiveRun) -> None:

@@ -23,7 +23,6 @@ from reward_agent.records.store import (
     Candidate,
     MetricOrigin,
     RunStore,
-    rank_candidates,
     read_record,
     write_record,
     write_text,
@@ -268,13 +267,8 @@ def _evaluate_all(run: ActiveRun) -> None:
         iteration = run.store.read_iteration(index)
         candidates = tuple(_evaluate_again(run, item) for item in iteration.candidates)
         known += candidates
-        best = next(iter(rank_candidates(known)), None)
-        changes = {
-            "candidates": candidates,
-            "best": best.id if best else None,
-            "best_task_score": best.task_score if best else None,
-        }
-        run.store.write_iteration(iteration.model_copy(update=changes))
+        changed = iteration.model_copy(update={"candidates": candidates})
+        run.store.write_iteration(changed.rank(known))
     run.background.finish()
 
 
@@ -293,7 +287,5 @@ def _evaluate_again(run: ActiveRun, candidate: Candidate) -> Candidate:
             episode_length=known.episode_length,
         )
         candidate = candidate.model_copy(update={"task_score": None, "evaluation": unscored})
-    folder = run.store.candidate_dir(candidate.iteration, candidate.id)
-    write_record(folder / "candidate.json", candidate)
     run.notify(Rescored(candidate.id, candidate.task_score))
     return candidate

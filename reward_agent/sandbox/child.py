@@ -18,19 +18,15 @@ from pathlib import Path
 from reward_agent.errors import DataError, JobError
 from reward_agent.files import open_untrusted, read_tail, remove, write_atomic
 from reward_agent.records.jobs import (
-    CANCELLED,
     ERROR_FILE,
     JOB_FILE,
-    OK,
     PROGRESS_FILE,
     RESULT_FILE,
-    TIMEOUT,
     Job,
-    JobOutcome,
     Limits,
     RowCallback,
-    name_kill,
 )
+from reward_agent.records.outcomes import CANCELLED, OK, TIMEOUT, JobOutcome, name_kill
 from reward_agent.sandbox.environment import make_child_command, make_child_environment
 from reward_agent.sandbox.isolation import ISOLATION_FILE, Isolation, SandboxMode, SealReport
 from reward_agent.sandbox.warm import REPORT_DESCRIPTOR, WarmProcess, WarmServer

@@ -18,17 +18,13 @@ from pydantic import Field, ValidationError
 
 from reward_agent.errors import DataError, JobError
 from reward_agent.files import clean_lines, read_capped, read_tail
-from reward_agent.records.jobs import (
+from reward_agent.records.jobs import ERROR_FILE, RESULT_FILE, Job, Limits, RowCallback
+from reward_agent.records.outcomes import (
     CANCELLED,
-    ERROR_FILE,
     KILLED_FROM_OUTSIDE,
     OK,
-    RESULT_FILE,
     TIMEOUT,
-    Job,
     JobOutcome,
-    Limits,
-    RowCallback,
     name_kill,
 )
 from reward_agent.sandbox.child import OUTPUT_FILE, Child

@@ -13,7 +13,7 @@ from support.trainings import make_request
 
 from reward_agent.executors import JobRequest
 from reward_agent.executors.slots import LocalPlace, SlotExecutor
-from reward_agent.records.jobs import KILLED_FROM_OUTSIDE, OK, JobOutcome
+from reward_agent.records.outcomes import KILLED_FROM_OUTSIDE, OK, JobOutcome
 from reward_agent.sandbox.runner import JobExit
 from reward_agent.types import TrainingResult
 

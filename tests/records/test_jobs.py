@@ -15,7 +15,6 @@ from reward_agent.records.jobs import (
     JOBS,
     CheckEnvJob,
     FilmJob,
-    JobOutcome,
     Limits,
     ProbeJob,
     RelabelJob,
@@ -24,6 +23,7 @@ from reward_agent.records.jobs import (
     digest_files,
     parse_job,
 )
+from reward_agent.records.outcomes import JobOutcome
 from reward_agent.records.store import write_text
 from reward_agent.sandbox.runner import JobExit
 from reward_agent.types import TrainingResult, WorkOutcome

@@ -75,8 +75,8 @@ def test_duplicates_are_named_not_trained_and_shown_to_the_designer(tmp_path: Pa
     assert trained == {first.id, gated.id}
     later = store.read_iteration(1).candidates[0]
     assert later.rank_agreement is not None
-    folder = store.candidate_dir(1, later.id)
-    assert json.loads((folder / "candidate.json").read_text())["rank_agreement"] is not None
+    draft = store.candidate_dir(1, later.id) / "draft.json"
+    assert json.loads(draft.read_text())["rank_agreement"] is not None
     prompt = read_prompt(store, 1, 0)
     assert str(renamed.outcome) in prompt
     assert f"pays the same as {first.id} in every state" in prompt

@@ -18,11 +18,11 @@ from reward_agent.records.jobs import (
     CHECKPOINT_FILE,
     FOOTAGE_FILE,
     RESULT_FILE,
-    TIMEOUT,
     TRAJECTORIES_FILE,
     EvaluateResult,
     FilmJob,
 )
+from reward_agent.records.outcomes import TIMEOUT
 from reward_agent.records.settings import RunSettings
 from reward_agent.records.store import RunRecord, RunStore, load_run, read_record
 from reward_agent.run import evaluate

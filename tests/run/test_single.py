@@ -11,7 +11,7 @@ from support.toy import write_policy
 
 from reward_agent.definitions.card import load_env
 from reward_agent.errors import JobError
-from reward_agent.records.jobs import TIMEOUT
+from reward_agent.records.outcomes import TIMEOUT
 from reward_agent.records.settings import RunSettings
 from reward_agent.run.active import NO_METRIC, Lab
 from reward_agent.run.metric import _try_metric
