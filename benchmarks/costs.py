@@ -9,6 +9,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -29,6 +30,7 @@ from reward_agent.definitions.card import EnvCard
 from reward_agent.errors import DataError
 from reward_agent.executors import JobRequest
 from reward_agent.executors.slots import LocalPlace, SlotExecutor
+from reward_agent.learning.vec_env import RewardVecEnv
 from reward_agent.records.jobs import PROGRAM_FILE, Limits, ProbeJob
 from reward_agent.records.store import load_run
 from reward_agent.records.timing import find_waste
@@ -39,7 +41,6 @@ from reward_agent.rewards.source import find_read_fields
 from reward_agent.sandbox.child import measure_folder, read_process
 from reward_agent.simulation.backends import make_simulation
 from reward_agent.simulation.state import FloatArray, State
-from reward_agent.simulation.vec_env import Reward, RewardVecEnv
 from reward_agent.types import ProbeReport, RewardProgram
 
 # --- the reward in a step -----------------------------------------------------------------------
@@ -106,7 +107,7 @@ def _measure_reward(
     fields = ["observation"] if is_foreign else find_read_fields(source, card)
     simulation = make_simulation(card, n_envs, seed=0, fields=fields)
     reward = CompiledReward(load_functions(source), card.learner.gamma)
-    payer: Reward = _Foreign(reward) if is_foreign else reward
+    payer: Any = _Foreign(reward) if is_foreign else reward
     vec_env = RewardVecEnv(card, simulation, payer)
     vec_env.reset()
     generator = np.random.default_rng(0)

@@ -32,7 +32,7 @@ from reward_agent.learning.policy import (
     normalize,
     run_layers,
 )
-from reward_agent.simulation.vec_env import Ended, RewardVecEnv
+from reward_agent.learning.vec_env import Ended, RewardVecEnv
 
 FloatArray: TypeAlias = NDArray[np.float32]
 
@@ -52,12 +52,9 @@ class PPO:
         seed: of weights, actions and minibatches.
 
     Attributes:
-        settings: hyper-parameters.
         networks: actor and critic.
         rollout: the steps that were collected last.
         observations: what normalises those that the policy sees.
-        num_timesteps: env steps learned from so far.
-        seconds: wall time by activity.
     """
 
     def __init__(
@@ -79,12 +76,7 @@ class PPO:
         self._last_observation = env.reset()
 
     def learn(self) -> None:
-        """Collect one rollout and update the policy with it.
-
-        Raises:
-            ContractError: the program failed or broke its contract.
-            TrainingFailure: the training cannot go on.
-        """
+        """Collect one rollout and update the policy with it."""
         learning_rate = self.learning_rate
         self.collect_rollout()
         self.update(learning_rate)
@@ -159,11 +151,7 @@ class PPO:
         return run_layers(self.networks.critic, self.settings.activation, observations)[..., 0]
 
     def update(self, learning_rate: float) -> None:
-        """Update the networks with the rollout: ``n_epochs`` passes in minibatches.
-
-        Raises:
-            TrainingFailure: the weights are no longer finite, or so large that actions may not be.
-        """
+        """Update the networks with the rollout: ``n_epochs`` passes in minibatches."""
         started = time.perf_counter()
         steps = self.rollout.flatten()
         for _ in range(self.settings.n_epochs):
@@ -179,7 +167,9 @@ class PPO:
         for start in range(0, len(steps), settings.batch_size):
             batch = shuffled.take(slice(start, start + settings.batch_size))
             log_ratio = compute_gradient(self.networks, batch, settings, self._gradient)
-            if settings.target_kl and _estimate_kl(log_ratio) > 1.5 * settings.target_kl:
+            # Source: John Schulman, http://joschu.net/blog/kl-approx.html, as Stable-Baselines3.
+            kl = float((np.exp(log_ratio) - 1.0 - log_ratio).mean()) if settings.target_kl else 0.0
+            if settings.target_kl and kl > 1.5 * settings.target_kl:
                 return False
             self._optimizer.step(flat, self._gradient.flat, learning_rate, settings.max_grad_norm)
         return True
@@ -221,11 +211,7 @@ class PPO:
         return NumpyPolicy(header, self.networks.actor, mean, scale, self.networks.log_std)
 
     def adopt(self, policy: NumpyPolicy) -> None:
-        """Begin with a trained policy; the critic is new, since another reward has other values.
-
-        Raises:
-            DataError: the policy is of another form.
-        """
+        """Begin with a trained policy; the critic is new, since another reward has other values."""
         check_start(policy, self.make_policy())
         for own, given in zip(self.networks.actor, policy.layers, strict=True):
             own.weight[:], own.bias[:] = given.weight, given.bias
@@ -390,11 +376,6 @@ def _differentiate_surrogate(
     # Where the clipped gain is the smaller one, the loss does not depend on the policy.
     is_free = gain <= advantage * np.minimum(np.maximum(ratio, low), high)
     return np.asarray(gain * is_free * np.float32(-1.0 / n))
-
-
-def _estimate_kl(log_ratio: FloatArray) -> float:
-    # Source: John Schulman, http://joschu.net/blog/kl-approx.html, as in Stable-Baselines3.
-    return float((np.exp(log_ratio) - 1.0 - log_ratio).mean())
 
 
 def _run_backward(

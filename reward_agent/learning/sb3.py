@@ -21,7 +21,6 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.buffers import ReplayBuffer
-from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.noise import NormalActionNoise
 from stable_baselines3.common.policies import BasePolicy
@@ -31,7 +30,7 @@ from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 from reward_agent.definitions.learner import LearnerSettings
 from reward_agent.learning.learner import Arrays, TrainingFailure, check_finite, check_weights
 from reward_agent.learning.policy import Layer, NumpyPolicy, PolicyHeader, check_start
-from reward_agent.simulation.vec_env import RewardVecEnv
+from reward_agent.learning.vec_env import RewardVecEnv
 
 # Ours, not the constructor's.
 _OWN = ("n_envs", "normalize_observation", "normalize_reward", "noise_std")
@@ -95,9 +94,6 @@ class Sb3Learner:
         normalized: the same as the model sees them.
         model: the algorithm.
         slice_steps: env steps of one slice, about.
-
-    Attributes:
-        seconds: wall time by activity.
     """
 
     def __init__(
@@ -106,6 +102,8 @@ class Sb3Learner:
         self.seconds = {"policy": 0.0, "update": 0.0}
         self._env, self._normalized, self._model = env, normalized, model
         self._slice_steps = slice_steps
+        self._update = model.train
+        model.train = self._train
 
     @property
     def num_timesteps(self) -> int:
@@ -113,27 +111,27 @@ class Sb3Learner:
         return int(self._model.num_timesteps)
 
     def learn(self) -> None:
-        """Learn from one more rollout, or off-policy from some hundred steps.
-
-        Raises:
-            ContractError: the program failed or broke its contract.
-            TrainingFailure: the training cannot go on.
-        """
-        started, elsewhere_s = time.perf_counter(), sum(self._env.seconds.values())
-        stopwatch = _Stopwatch()
+        """Learn from one more rollout, or off-policy from some hundred steps."""
+        started, elsewhere_s = time.perf_counter(), self._sum_elsewhere()
         try:
-            self._model.learn(
-                self._slice_steps, stopwatch, log_interval=None, reset_num_timesteps=False
-            )
+            self._model.learn(self._slice_steps, log_interval=None, reset_num_timesteps=False)
         except ValueError as error:  # torch's, of weights or actions that are no numbers
             reason = str(error).partition("\n")[0]
             raise TrainingFailure(f"{type(self._model).__name__} failed: {reason}") from error
-        elsewhere_s = sum(self._env.seconds.values()) - elsewhere_s + stopwatch.update_s
-        self.seconds["update"] += stopwatch.update_s
+        elsewhere_s = self._sum_elsewhere() - elsewhere_s
         self.seconds["policy"] += time.perf_counter() - started - elsewhere_s
         policy = self._model.policy
         weights = torch.nn.utils.parameters_to_vector(policy.parameters()).detach().numpy()
         check_weights(weights, self._read_log_std())
+
+    def _sum_elsewhere(self) -> float:
+        return sum(self._env.seconds.values()) + self.seconds["update"]
+
+    def _train(self, *arguments: Any, **named: Any) -> None:
+        """Let the library update its networks, in its place, and take the time."""
+        started = time.perf_counter()
+        self._update(*arguments, **named)
+        self.seconds["update"] += time.perf_counter() - started
 
     def read_state(self) -> Arrays:
         """Return what it takes to go on; not the simulations."""
@@ -192,8 +190,7 @@ class Sb3Learner:
         """Return the policy as it is now."""
         modules, normalized = list_actor(self._model.policy), self._normalized
         layers = fold_layers(modules)
-        names = [name for name, kind in _ACTIVATIONS.items() if _has(modules[:-1], kind)]
-        is_off_policy = hasattr(self._model.policy, "actor")
+        names = [name for name, kind in _ACTIVATIONS.items() if kind in map(type, modules[:-1])]
         size = self._env.card.observation_size
         mean, scale = np.zeros(size), np.ones(size)
         if normalized.norm_obs:
@@ -204,7 +201,7 @@ class Sb3Learner:
             total_timesteps=self.num_timesteps,
             net_arch=tuple(len(layer.bias) for layer in layers[:-1]),
             activation=names[0] if names else "tanh",
-            is_squashed=is_off_policy,
+            is_squashed=hasattr(self._model.policy, "actor"),
             observation_clip=normalized.clip_obs if normalized.norm_obs else 1e6,
         )
         return NumpyPolicy(
@@ -217,11 +214,7 @@ class Sb3Learner:
 
     @torch.no_grad()  # type: ignore[untyped-decorator]
     def adopt(self, policy: NumpyPolicy) -> None:
-        """Begin with a trained policy; critics stay new, since another reward has other values.
-
-        Raises:
-            DataError: the policy is of another form.
-        """
+        """Begin with a trained policy; critics stay new, since another reward has other values."""
         check_start(policy, self.make_policy())
         own = self._model.policy
         modules = list_actor(own)
@@ -271,10 +264,6 @@ def fold_layers(modules: Sequence[torch.nn.Module]) -> tuple[Layer, ...]:
     return tuple(layers)
 
 
-def _has(modules: Sequence[torch.nn.Module], kind: type[torch.nn.Module]) -> bool:
-    return any(isinstance(module, kind) for module in modules)
-
-
 def _read_buffer(buffer: ReplayBuffer | None) -> dict[str, NDArray[Any]]:
     """Return the newest of the old steps, as many as may be saved."""
     if buffer is None:
@@ -300,36 +289,11 @@ def _restore_buffer(buffer: ReplayBuffer | None, state: Arrays) -> None:
     buffer.pos, buffer.full = n % buffer.buffer_size, n == buffer.buffer_size
 
 
-class _Stopwatch(BaseCallback):  # type: ignore[misc]
-    """Tells collecting steps from learning from them."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.update_s = 0.0
-        self._collected: float | None = None
-
-    def _on_step(self) -> bool:
-        return True
-
-    def _on_rollout_start(self) -> None:
-        if self._collected is not None:
-            self.update_s += time.perf_counter() - self._collected
-
-    def _on_rollout_end(self) -> None:
-        self._collected = time.perf_counter()
-
-    def _on_training_end(self) -> None:
-        self._on_rollout_start()
-
-
 class Sb3VecEnv(VecEnv):  # type: ignore[misc]
     """The environments of a training as Stable-Baselines3 expects them.
 
-    ``infos`` is empty except for episodes that end: ``terminal_observation``,
-    ``TimeLimit.truncated`` (the time limit, not the card's termination, ended it) and ``episode``.
-
-    Args:
-        env: what does the work.
+    ``infos`` is empty except for episodes that end: ``terminal_observation``, and
+    ``TimeLimit.truncated`` (the time limit, not the card's termination, ended it).
     """
 
     def __init__(self, env: RewardVecEnv) -> None:
@@ -354,23 +318,16 @@ class Sb3VecEnv(VecEnv):  # type: ignore[misc]
     def step_wait(
         self,
     ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_], list[dict[str, Any]]]:
-        """Step all simulations and pay the step.
-
-        Raises:
-            ContractError: the program failed or broke its contract.
-        """
+        """Step all simulations and pay the step."""
         observation, done, ended = self._env.advance(self._actions)
-        rewards, episodes = self._env.pay_episodes()
+        rewards = self._env.pay()
         check_finite(rewards, observation)
         infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
         if ended:
-            rows = zip(ended.ids, ended.is_time_out, ended.observation, episodes, strict=True)
-            for i, is_time_out, last, episode in rows:
-                infos[i] = {
-                    "terminal_observation": last,
-                    "TimeLimit.truncated": bool(is_time_out),
-                    "episode": {"r": episode.generated_return, "l": episode.n_steps},
-                }
+            for i, is_cut, last in zip(
+                ended.ids, ended.is_time_out, ended.observation, strict=True
+            ):
+                infos[i] = {"terminal_observation": last, "TimeLimit.truncated": bool(is_cut)}
         return observation, rewards[-1].astype(np.float32), done, infos
 
     def close(self) -> None:
@@ -378,29 +335,15 @@ class Sb3VecEnv(VecEnv):  # type: ignore[misc]
 
     def get_attr(self, attr_name: str, indices: int | Iterable[int] | None = None) -> list[Any]:
         """Return an attribute, which all environments share, once for each."""
-        return [getattr(self, attr_name)] * len(self._list_indices(indices))
-
-    def set_attr(
-        self, attr_name: str, value: Any, indices: int | Iterable[int] | None = None
-    ) -> None:
-        """Refuse: one environment of a batch has no attributes of its own."""
-        raise NotImplementedError(f"{attr_name} cannot be set on one simulation of a batch")
-
-    def env_method(
-        self,
-        method_name: str,
-        *args: Any,
-        indices: int | Iterable[int] | None = None,
-        **kwargs: Any,
-    ) -> list[Any]:
-        """Refuse: one environment of a batch has no methods of its own."""
-        raise NotImplementedError(f"{method_name} cannot be called on one simulation of a batch")
+        return [getattr(self, attr_name)] * len(list(self._get_indices(indices)))
 
     def env_is_wrapped(
         self, wrapper_class: type[Any], indices: int | Iterable[int] | None = None
     ) -> list[bool]:
         """Return False for each environment: nothing wraps a simulation of a batch."""
-        return [False] * len(self._list_indices(indices))
+        return [False] * len(list(self._get_indices(indices)))
 
-    def _list_indices(self, indices: int | Iterable[int] | None) -> Sequence[int]:
-        return list(self._get_indices(indices))
+    def _refuse(self, name: str, *_: Any, **__: Any) -> Any:
+        raise NotImplementedError(f"{name}: a simulation of a batch has nothing of its own")
+
+    set_attr = env_method = _refuse

@@ -15,9 +15,9 @@ import numpy as np
 from reward_agent.definitions.learner import LEARNERS
 from reward_agent.learning.learner import Arrays, Learner
 from reward_agent.learning.policy import NumpyPolicy, load_policy, save_policy
+from reward_agent.learning.term_log import Stretch
+from reward_agent.learning.vec_env import RewardVecEnv
 from reward_agent.records.jobs import CHECKPOINT_FILE, INITIAL_POLICY_FILE, PROGRESS_FILE, TrainJob
-from reward_agent.simulation.term_log import Stretch
-from reward_agent.simulation.vec_env import RewardVecEnv
 from reward_agent.types import Snapshot, TermCurve, TermPoint, TimeUse, TrainingPoint
 
 # Rows of progress.csv over a whole training.

@@ -11,12 +11,12 @@ from pathlib import Path
 from reward_agent.definitions.learner import LEARNERS
 from reward_agent.learning.learner import TrainingFailure
 from reward_agent.learning.trainer import Trainer, make_term_curves, make_training_points
+from reward_agent.learning.vec_env import RewardVecEnv
 from reward_agent.records.jobs import TrainJob
 from reward_agent.rewards.contract import ContractError
 from reward_agent.rewards.program import compile_program, read_program
 from reward_agent.rewards.source import find_read_fields
 from reward_agent.simulation.backends import make_simulation
-from reward_agent.simulation.vec_env import RewardVecEnv
 from reward_agent.types import FINISHED, TrainingResult, WorkOutcome, name_failure
 
 

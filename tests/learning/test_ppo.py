@@ -18,9 +18,9 @@ from reward_agent.errors import DataError
 from reward_agent.learning import ppo
 from reward_agent.learning.ppo import PPO, Networks, estimate_advantages
 from reward_agent.learning.sb3 import Sb3VecEnv
+from reward_agent.learning.vec_env import RewardVecEnv
 from reward_agent.rewards.program import compile_program
 from reward_agent.simulation.mujoco_batch import BatchSimulation
-from reward_agent.simulation.vec_env import RewardVecEnv
 
 SOURCE = """
 def compute_reward(state, action, next_state):

@@ -19,9 +19,9 @@ from reward_agent.learning import sb3
 from reward_agent.learning.learner import TrainingFailure
 from reward_agent.learning.policy import load_policy, save_policy
 from reward_agent.learning.sb3 import Sb3Learner, Sb3VecEnv, make_learner
+from reward_agent.learning.vec_env import RewardVecEnv
 from reward_agent.rewards.program import compile_program
 from reward_agent.simulation.backends import make_simulation
-from reward_agent.simulation.vec_env import RewardVecEnv
 
 SOURCE = """
 def compute_reward(state, action, next_state):
@@ -76,7 +76,7 @@ def act_by_torch(learner: Sb3Learner, observation: np.ndarray) -> np.ndarray:
     return learner._model.predict(normal, deterministic=True)[0]
 
 
-def test_an_end_is_told_with_its_kind_its_last_observation_and_its_episode(card: EnvCard) -> None:
+def test_an_end_is_told_with_its_kind_and_its_last_observation(card: EnvCard) -> None:
     env = Sb3VecEnv(make_env(card.model_copy(update={"max_episode_steps": 3}), 2))
     env.reset()
     steps = [env.step(np.zeros((2, 1), dtype=np.float32)) for _ in range(3)]
@@ -86,7 +86,6 @@ def test_an_end_is_told_with_its_kind_its_last_observation_and_its_episode(card:
     assert rewards.dtype == observation.dtype == np.float32
     for info, first in zip(infos, observation, strict=True):
         assert info["TimeLimit.truncated"] is True
-        assert info["episode"] == {"r": 3.0, "l": 3}
         assert np.abs(info["terminal_observation"] - first).max() > 0
 
 
@@ -105,7 +104,6 @@ def test_stable_baselines_trains_on_it(card: EnvCard) -> None:
     model = PPO("MlpPolicy", env, n_steps=32, batch_size=64, n_epochs=1, seed=0, device="cpu")
     model.learn(256)
     assert model.num_timesteps == 256
-    assert 1 <= np.mean([episode["l"] for episode in model.ep_info_buffer]) <= 64
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)

@@ -14,9 +14,9 @@ import pytest
 from reward_agent.definitions.card import EnvCard, load_env
 from reward_agent.definitions.learner import LearnerSettings, PPOSettings
 from reward_agent.learning.ppo import PPO
+from reward_agent.learning.vec_env import RewardVecEnv
 from reward_agent.rewards.program import compile_program
 from reward_agent.simulation.mujoco_batch import BatchSimulation
-from reward_agent.simulation.vec_env import RewardVecEnv
 
 SOURCE = """
 def compute_reward(state, action, next_state):

@@ -13,10 +13,10 @@ from reward_agent.definitions.card import EnvCard, load_env
 from reward_agent.definitions.card_text import render_card, render_card_as_prompt
 from reward_agent.definitions.task import apply_task, load_task, make_task, read_reference_reward
 from reward_agent.errors import DataError, UsageError
+from reward_agent.learning.vec_env import RewardVecEnv
 from reward_agent.rewards.checks import check_program
 from reward_agent.rewards.program import compile_program
 from reward_agent.simulation.backends import make_simulation, prepare_simulation
-from reward_agent.simulation.vec_env import RewardVecEnv
 from reward_agent.types import RewardProgram
 
 N_SIMS, SEED = 3, 3

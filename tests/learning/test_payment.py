@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from reward_agent.learning.vec_env import Payment
 from reward_agent.rewards.contract import ContractError
 from reward_agent.rewards.program import CompiledReward, load_functions
 from reward_agent.simulation.state import State, Transition
-from reward_agent.simulation.vec_env import Payment
 
 FORGETFUL = """
 def potential(state):

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
-from typing import Any, NamedTuple, Self
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,17 +40,12 @@ class Stretch:
 
     def __add__(self, other: Self) -> Self:
         """Return both stretches as one."""
-        return replace(
-            self,
-            n_steps=self.n_steps + other.n_steps,
-            minimum=np.minimum(self.minimum, other.minimum),
-            total=self.total + other.total,
-            maximum=np.maximum(self.maximum, other.maximum),
-            n_episodes=self.n_episodes + other.n_episodes,
-            episode_pay=self.episode_pay + other.episode_pay,
-            episode_return=self.episode_return + other.episode_return,
-            episode_steps=self.episode_steps + other.episode_steps,
-        )
+        sums = {name: value + getattr(other, name) for name, value in vars(self).items()}
+        ends = {
+            "minimum": np.minimum(self.minimum, other.minimum),
+            "maximum": np.maximum(self.maximum, other.maximum),
+        }
+        return replace(self, **(sums | ends | {"names": self.names}))
 
     @property
     def generated_return(self) -> float | None:
@@ -73,21 +68,14 @@ class Stretch:
 
     def to_plain(self) -> dict[str, Any]:
         """Return the sums as numbers, text and lists."""
-        plain = {f.name: getattr(self, f.name) for f in fields(self)}
-        return {k: v.tolist() if isinstance(v, np.ndarray) else v for k, v in plain.items()}
+        plain = vars(self).items()
+        return {k: v.tolist() if isinstance(v, np.ndarray) else v for k, v in plain}
 
     @classmethod
     def from_plain(cls, plain: dict[str, Any]) -> Self:
         """Return what ``to_plain`` was called on."""
         arrays: dict[str, Any] = {k: np.array(v) for k, v in plain.items() if isinstance(v, list)}
         return cls(**(plain | arrays | {"names": tuple(plain["names"])}))
-
-
-class EndedEpisode(NamedTuple):
-    """One episode that ended: its return, and its length in control steps."""
-
-    generated_return: float
-    n_steps: int
 
 
 class TermLog:
@@ -105,8 +93,8 @@ class TermLog:
 
     def add(
         self, terms: Mapping[str, FloatArray], reward: FloatArray, done: NDArray[np.bool_]
-    ) -> list[EndedEpisode]:
-        """Add steps of all environments and return the episodes that they ended.
+    ) -> None:
+        """Add steps of all environments.
 
         Args:
             terms: each (n_steps, N).
@@ -134,7 +122,6 @@ class TermLog:
             episode_steps=round(paid[-1]),
         )
         self._stretch = self._stretch + stretch if self._stretch else stretch
-        return [EndedEpisode(float(paid), round(n)) for paid, n in zip(*pay[-2:], strict=True)]
 
     def _end_episodes(self, values: FloatArray, done: NDArray[np.bool_]) -> FloatArray:
         """Return (rows, E): the sums of the episodes that ended, environment by environment."""

@@ -8,15 +8,15 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from reward_agent.definitions.card import EnvCard
+from reward_agent.learning.term_log import TermLog
+from reward_agent.rewards.program import CompiledReward, StepReward
 from reward_agent.simulation.simulation import Simulation
 from reward_agent.simulation.state import FloatArray, State, Transition
-from reward_agent.simulation.term_log import EndedEpisode, TermLog
 
 # A call costs about as much for a thousand rows as for some dozens. Not more of them: arrays of
 # this size stay in the caches, and a program that makes N x N numbers stays within its memory.
@@ -52,7 +52,7 @@ class RewardVecEnv:
         seconds: wall time by activity.
     """
 
-    def __init__(self, card: EnvCard, simulation: Simulation, reward: Reward) -> None:
+    def __init__(self, card: EnvCard, simulation: Simulation, reward: CompiledReward) -> None:
         self.card, self.n_envs = card, simulation.n_sims
         self.terms = TermLog(simulation.n_sims)
         self.seconds = {"physics": 0.0, "reward": 0.0, "state": 0.0}
@@ -114,16 +114,12 @@ class RewardVecEnv:
         Raises:
             ContractError: the program failed or broke its contract.
         """
-        return self.pay_episodes()[0]
-
-    def pay_episodes(self) -> tuple[FloatArray, list[EndedEpisode]]:
-        """Return what ``pay`` returns, and the episodes that ended, environment by environment."""
         started = time.perf_counter()
         rewards, terms = self._payment.collect()
         done, self._dones = np.array(self._dones), []
-        episodes = self.terms.add(terms, rewards, done)
+        self.terms.add(terms, rewards, done)
         self.seconds["reward"] += time.perf_counter() - started
-        return rewards, episodes
+        return rewards
 
     def _end_episodes(
         self,
@@ -142,27 +138,6 @@ class RewardVecEnv:
         return ended
 
 
-class Paid(Protocol):
-    """Reward (N,) of a step and its terms, each (N,)."""
-
-    @property
-    def reward(self) -> FloatArray: ...  # noqa: D102
-    @property
-    def terms(self) -> dict[str, FloatArray]: ...  # noqa: D102
-
-
-class Reward(Protocol):
-    """What is needed of ``rewards.program.CompiledReward``."""
-
-    @property
-    def has_memory(self) -> bool: ...  # noqa: D102
-    def begin(self, state: State) -> None: ...  # noqa: D102
-    def restart(self, ids: NDArray[np.intp], state: State) -> None: ...  # noqa: D102
-    def step(  # noqa: D102
-        self, state: State, action: FloatArray, next_state: State, terminated: NDArray[np.bool_]
-    ) -> Paid: ...
-
-
 class Payment:
     """Has steps paid many in one call, or each at once if the reward remembers.
 
@@ -174,11 +149,11 @@ class Payment:
         n_sims: number of simulations N.
     """
 
-    def __init__(self, reward: Reward, n_sims: int) -> None:
+    def __init__(self, reward: CompiledReward, n_sims: int) -> None:
         self._reward, self._n_sims = reward, n_sims
         self._steps_per_call = 1 if reward.has_memory else max(_ROWS_PER_CALL // n_sims, 1)
         self._open: list[Transition] = []
-        self._paid: list[Paid] = []
+        self._paid: list[StepReward] = []
 
     def begin(self, state: State) -> None:
         """Start episodes in all simulations; steps that were not collected are forgotten."""
@@ -208,8 +183,7 @@ class Payment:
         if self._open:
             self._pay()
         paid, self._paid = self._paid, []
-        names = paid[0].terms if paid else ()
-        terms = {name: self._stack([part.terms[name] for part in paid]) for name in names}
+        terms = {name: self._stack([p.terms[name] for p in paid]) for name in paid[0].terms}
         return self._stack([part.reward for part in paid]), terms
 
     def _pay(self) -> None:
