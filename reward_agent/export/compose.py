@@ -10,9 +10,10 @@ from __future__ import annotations
 import ast
 import builtins
 import pprint
-import textwrap
-from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
+
+import jinja2
 
 from reward_agent.definitions.card import EnvCard, StateField
 from reward_agent.definitions.sources import (
@@ -27,7 +28,6 @@ from reward_agent.definitions.sources import (
 )
 from reward_agent.errors import DataError
 from reward_agent.export.pieces import (
-    Pieces,
     drop_future_imports,
     find_bound_names,
     find_used_names,
@@ -48,7 +48,7 @@ from reward_agent.simulation.backends import find_backend
 _OF_WRAPPER = ("FieldRewardWrapper", "concat")
 # Those of Gymnasium's environments whose own termination can be turned off.
 _CAN_GO_ON = ("Ant", "Hopper", "Humanoid", "Walker2d")
-_RULE = "# --- {} " + "-" * 80
+_TEMPLATE = Path(__file__).with_name("reward.py.j2")
 # What the integrator keeps; and what a step leaves behind, the same in the run and outside.
 _STEPPED = INTEGRATED | split_names("qacc qfrc_actuator actuator_force force")
 # What MuJoCo computes from positions and velocities alone. Gymnasium computes the accelerations
@@ -74,6 +74,12 @@ _CALLS = {
 }
 
 
+class _Code(str):
+    """Text that is Python: of this project's own, or of a program that passed the static rules."""
+
+    __slots__ = ()
+
+
 def compose_reward(
     card: EnvCard, source: str, metadata: dict[str, Any], has_own_termination: bool
 ) -> str:
@@ -92,79 +98,66 @@ def compose_reward(
     tree = ast.parse(program)
     # Fields can be read from an environment of Gymnasium's.
     is_wrapped = card.gymnasium_id is not None and find_backend(card).is_mujoco
-    own = find_bound_names(tree.body)
-    used = find_used_names(tree) & LIBRARY_NAMES - own
-    library = take_pieces("rewards.library", used)
-    roots = ["make_state", "RewardFunction"]
-    runtime = take_pieces("export.runtime", [*roots, *(_OF_WRAPPER if is_wrapped else ())])
-    tail = _write_tail(card, tree, has_own_termination, is_wrapped)
-    framework = "\n\n\n".join(part for part in (library.text, runtime.text, tail) if part)
-    taken = find_bound_names(ast.parse(framework).body) | set(dir(builtins)) | {"METADATA"}
-    return _join(metadata, library, runtime, rename_globals(program, taken), tail)
+    library = take_pieces(
+        "rewards.library", find_used_names(tree) & LIBRARY_NAMES - find_bound_names(tree.body)
+    )
+    roots = ["make_state", "RewardFunction", *(_OF_WRAPPER if is_wrapped else ())]
+    runtime = take_pieces("export.runtime", roots)
+    modules = {"import math", "import numpy as np"} | library.imports | runtime.imports
+    parts = {
+        "title": metadata["task"],
+        "imports": _Code("\n".join(sorted(modules, key=str.split))),
+        "metadata": _Code(_escape(pprint.pformat(metadata, width=96, sort_dicts=False))),
+        "program": _Code("pass"),
+        "library": _Code(library.text),
+        "runtime": _Code(runtime.text),
+        "entries": _Code(f"{REWARD_ENTRY}, {_name_memory(tree)}, {_name_potential(tree)}"),
+        "gamma": card.learner.gamma,
+        "fields": None,
+    }
+    if is_wrapped:
+        parts |= _describe_environment(card, tree, has_own_termination)
+    template = _make_writer().from_string(_TEMPLATE.read_text("utf-8"))
+    taken = find_bound_names(ast.parse(template.render(parts)).body) | set(dir(builtins))
+    parts["program"] = _Code(rename_globals(program, taken).strip("\n"))
+    return template.render(parts)
+
+
+def _make_writer() -> jinja2.Environment:
+    """Return what fills the template: all that is not code of ours becomes a literal."""
+    writer = jinja2.Environment(
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        finalize=lambda value: value if isinstance(value, _Code) else _Code(ascii(value)),
+    )
+    writer.filters["prose"] = lambda text: _Code(_write_prose(text))
+    writer.filters["rule"] = lambda title: _Code(f"# --- {title} {'-' * 90}"[:96])
+    return writer
+
+
+def _write_prose(text: str) -> str:
+    """Return words for a comment or a docstring, in one line that nothing in them can end."""
+    return ascii(" ".join(text.split()))[1:-1].replace('"', '\\"')
+
+
+def _escape(text: str) -> str:
+    return text.encode("ascii", "backslashreplace").decode()
 
 
 def has_memory(source: str) -> bool:
     """Return whether a program remembers something within an episode."""
-    return _remembers(ast.parse(source))
+    return _name_memory(ast.parse(source)) is not None
 
 
-def _remembers(tree: ast.Module) -> bool:
-    return MEMORY_PARAMETER in (_find_parameters(tree, REWARD_ENTRY) or ())
+def _name_memory(tree: ast.Module) -> str | None:
+    remembers = MEMORY_PARAMETER in (_find_parameters(tree, REWARD_ENTRY) or ())
+    return MEMORY_ENTRY if remembers else None
 
 
-def _join(
-    metadata: dict[str, Any], library: Pieces, runtime: Pieces, program: str, tail: str
-) -> str:
-    """Put the parts in order, each under a line that says what it is."""
-    modules = {"import math", "import numpy as np"} | library.imports | runtime.imports
-    imports = "\n".join(sorted(modules, key=str.split))
-    title = textwrap.fill(" ".join(metadata["task"].split()), 96).replace("\\", "/")
-    title = title.replace('"""', "'''").rstrip('"')
-    parts = [
-        f'"""{title}\n\n{_HOW_TO}"""\n\nfrom __future__ import annotations\n\n{imports}',
-        f"METADATA = {pprint.pformat(metadata, width=96, sort_dicts=False)}",
-        *_head("the reward", program.strip("\n")),
-        *_head("helpers of the reward language", library.text),
-        *_head("memory, shaping, fields", runtime.text),
-        *_head("in this environment", tail),
-    ]
-    return "\n\n".join(parts) + "\n"
-
-
-_HOW_TO = """\
-Made by reward-agent; needs NumPy, and Gymnasium with MuJoCo for the environment.
-
-    env = make_env()           # Gymnasium's own environment under this reward: an ordinary Env
-    env = RewardWrapper(env)   # or around one that you made
-    reward = make_reward()     # or without Gymnasium, N simulations at a time:
-    reward.begin(state); paid, terms = reward.step(state, action, next_state, terminated)
-"""
-
-
-def _head(title: str, text: str) -> Iterable[str]:
-    return [f"{_RULE.format(title)[:96]}\n\n{text}"] if text else []
-
-
-def _write_tail(
-    card: EnvCard, tree: ast.Module, has_own_termination: bool, is_wrapped: bool
-) -> str:
-    parts = [_write_maker(card, tree)]
-    if is_wrapped:
-        fields = _write_fields(card, tree, has_own_termination)
-        parts += [fields, _write_wrapper(card, fields, has_own_termination)]
-        parts += [_write_env(card, has_own_termination)]
-    return "\n\n".join(parts)
-
-
-def _write_maker(card: EnvCard, tree: ast.Module) -> str:
-    memory = MEMORY_ENTRY if _remembers(tree) else None
-    potential = POTENTIAL_ENTRY if _find_parameters(tree, POTENTIAL_ENTRY) == ("state",) else None
-    return (
-        "def make_reward() -> RewardFunction:\n"
-        '    """Return the reward of N simulations side by side, as it was in the run."""\n'
-        f"    return RewardFunction({REWARD_ENTRY}, {memory}, {potential}, "
-        f"gamma={card.learner.gamma!r})\n"
-    )
+def _name_potential(tree: ast.Module) -> str | None:
+    return POTENTIAL_ENTRY if _find_parameters(tree, POTENTIAL_ENTRY) == ("state",) else None
 
 
 def _find_parameters(tree: ast.Module, name: str) -> tuple[str, ...] | None:
@@ -178,53 +171,38 @@ def _find_parameters(tree: ast.Module, name: str) -> tuple[str, ...] | None:
     return None
 
 
-def _write_fields(card: EnvCard, tree: ast.Module, has_own_termination: bool) -> str:
-    names = find_read_fields(ast.unparse(tree), card)
-    names += [bound.field for bound in card.termination] if has_own_termination else []
+def _describe_environment(
+    card: EnvCard, tree: ast.Module, has_own_termination: bool
+) -> dict[str, Any]:
+    """Return what the template says of Gymnasium's environment and the fields read there."""
+    ranges = card.termination if has_own_termination else ()
+    names = [*find_read_fields(ast.unparse(tree), card), *(bound.field for bound in ranges)]
     # A reward of actions alone still needs to know how many simulations there are.
-    names = list(dict.fromkeys(names)) or [card.fields[0].name]
-    lines = [
-        "# What the reward reads: shape and reader. s.data is MuJoCo's, s.now derived from it.",
-        "FIELDS = {",
-    ]
-    for name in names:
-        field = card.field(name)
-        shape = "()" if field.size is None else f"({field.size},)"
-        lines.append(f"    # {field.unit}: {' '.join(field.doc.split())}")
-        lines.append(f"    {name!r}: ({shape}, lambda s: {write_expression(card, field)}),")
-    return "\n".join([*lines, "}\n"])
-
-
-def _write_wrapper(card: EnvCard, fields: str, has_own_termination: bool) -> str:
-    healthy = [(b.field, b.min, b.max) for b in card.termination] if has_own_termination else None
+    fields = [card.field(name) for name in dict.fromkeys(names)] or [card.fields[0]]
+    expressions = [write_expression(card, field) for field in fields]
     is_current = card.model.derived_fields == "current"
-    is_sensed = not is_current and ("s.touches(" in fields or "s.velocity(" in fields)
-    action_range = card.action_range if card.action_mapping == "rescaled" else None
-    return (
-        "class RewardWrapper(FieldRewardWrapper):\n"
-        f'    """Gymnasium\'s {card.gymnasium_id} under this reward."""\n\n'
-        "    def __init__(self, env: Any) -> None:\n"
-        "        super().__init__(\n"
-        "            env,\n            make_reward(),\n            FIELDS,\n"
-        f"            is_current={is_current},\n"
-        f"            frame_skip={card.model.frame_skip if is_sensed else 0},\n"
-        f"            healthy={healthy!r},\n"
-        f"            action_range={action_range!r},\n"
-        "        )\n"
-    )
-
-
-def _write_env(card: EnvCard, has_own_termination: bool) -> str:
+    is_sensed = any("s.touches(" in text or "s.velocity(" in text for text in expressions)
     options: dict[str, Any] = dict(card.gymnasium_kwargs)
     if has_own_termination and (card.gymnasium_id or "").startswith(_CAN_GO_ON):
         options["terminate_when_unhealthy"] = False
-    options["max_episode_steps"] = card.max_episode_steps
-    return (
-        "def make_env(**options: Any) -> Any:\n"
-        '    """Return the environment with the run\'s episodes, under this reward."""\n'
-        f"    options = {options!r} | options\n"
-        f"    return RewardWrapper(gymnasium.make({card.gymnasium_id!r}, **options))\n"
-    )
+    return {
+        "fields": [
+            {
+                "name": field.name,
+                "unit": field.unit,
+                "doc": field.doc,
+                "shape": () if field.size is None else (field.size,),
+                "expression": _Code(expression),
+            }
+            for field, expression in zip(fields, expressions, strict=True)
+        ],
+        "is_current": is_current,
+        "frame_skip": card.model.frame_skip if is_sensed and not is_current else 0,
+        "healthy": [(b.field, b.min, b.max) for b in ranges] if has_own_termination else None,
+        "action_range": card.action_range if card.action_mapping == "rescaled" else None,
+        "options": options | {"max_episode_steps": card.max_episode_steps},
+        "gymnasium_id": card.gymnasium_id,
+    }
 
 
 def write_expression(card: EnvCard, field: StateField) -> str:
