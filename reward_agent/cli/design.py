@@ -94,12 +94,12 @@ def _ask_about_metric(display: Any, proposed: ProposedMetric) -> bool:
 
     proposal = proposed.proposal
     with display.paused():
-        progress_console.print("\n[bold]Proposed metric[/]", proposal.meaning)
-        progress_console.print(f"[bold]Criterion[/] {proposal.criterion}", highlight=False)
+        progress_console.print("\n[bold]Proposed metric[/]", proposal.words.meaning)
+        progress_console.print(f"[bold]Criterion[/] {proposal.words.criterion}", highlight=False)
         progress_console.print(Syntax(proposal.source or "", "python"))
         for kind, scores in proposed.examples.items():
             shown = ", ".join(f"{score:.3g}" for score in scores)
-            progress_console.print(f"episodes of {kind} score {shown} {proposal.unit}")
+            progress_console.print(f"episodes of {kind} score {shown} {proposal.words.unit}")
         return _confirm("Judge the run by this metric?")
 
 

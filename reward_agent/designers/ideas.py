@@ -87,12 +87,7 @@ def choose_ideas(
 
 
 def choose_answers(n_candidates: int, parent: str) -> tuple[DesignIdea, ...]:
-    """Choose an idea for each candidate that answers a person's words.
-
-    Args:
-        n_candidates: how many ideas.
-        parent: id of the candidate that the person watched.
-    """
+    """Choose an idea for each candidate that answers a person's words on the parent."""
     table = load_ideas().answer
     return _twist_repeats([_pick(table, index, parent) for index in range(n_candidates)])
 

@@ -220,4 +220,4 @@ def _read_metric(reply: ModelReply) -> MetricProposal:
     parsed = parse_code(reply.text, METRIC_ENTRY)
     if parsed.source is None:
         return replace(kept, outcome=Outcome(kind="no_metric", detail=parsed.reason))
-    return replace(kept, source=parsed.source, **words.model_dump())
+    return replace(kept, source=parsed.source, words=words)

@@ -62,14 +62,8 @@ def parse_code(reply: str, entry: str) -> ParsedCode:
     """Find the Python source that defines a function.
 
     Of several fences that define it, the last one that can be parsed is taken, else the last one;
-    definitions that it uses and that stand in other fences are put before it.
-
-    Args:
-        reply: the text of a reply.
-        entry: the function that the source must define, such as ``compute_reward``.
-
-    Returns:
-        The source, not checked for anything but this function, or the reason.
+    definitions that it uses and that stand in other fences are put before it. The source is not
+    checked for anything but this function.
     """
     text = _normalise(reply)
     fences = [fence for fence in find_fences(text) if fence.body.strip()]
@@ -86,10 +80,6 @@ def parse_code(reply: str, entry: str) -> ParsedCode:
 
 def parse_record(reply: str, kind: type[R]) -> R:
     """Find the JSON object of a reply and validate it.
-
-    Args:
-        reply: the text of a reply.
-        kind: the record that the object must be.
 
     Raises:
         DataError: no object, or one that is not valid; the message says what is wrong.

@@ -82,11 +82,16 @@ class Examination:
 class MetricWords(Record):
     """What is said of a proposed metric beside the code."""
 
-    meaning: str
-    unit: str
-    criterion: str
-    lift_termination: bool = False
-    max_episode_steps: int | None = Field(None, ge=10, le=10_000)
+    meaning: str = Field(description="what it measures, in words for the user")
+    unit: str = Field(description="of the task score")
+    criterion: str = Field(description="in words with its numbers, as a task's card states it")
+    lift_termination: bool = Field(False, description="episodes go on where the card ends them")
+    max_episode_steps: int | None = Field(
+        None, ge=10, le=10_000, description="greatest length; None leaves the card's"
+    )
+
+
+NO_WORDS = MetricWords(meaning="", unit="", criterion="")
 
 
 @dataclass(frozen=True)
@@ -96,29 +101,16 @@ class MetricProposal:
     Args:
         source: ``score(episode)`` in the form of a task's ``metric.py``, or None.
         outcome: why there is none.
-        meaning: what it measures, in words for the user.
-        unit: unit of the task score.
-        criterion: the criterion in words with its numbers, as a task's card states it.
-        lift_termination: whether episodes are to go on where the card ends them.
-        max_episode_steps: their greatest length; None leaves the card's.
+        words: what is said of it.
         reply: what the designer said, word for word.
         completions: the calls of a language model that it took, in order.
     """
 
     source: str | None
     outcome: Outcome | None = None
-    meaning: str = ""
-    unit: str = ""
-    criterion: str = ""
-    lift_termination: bool = False
-    max_episode_steps: int | None = None
+    words: MetricWords = NO_WORDS
     reply: str = ""
     completions: tuple[Completion, ...] = ()
-
-    @property
-    def words(self) -> MetricWords:
-        """What is said beside the code, as a record."""
-        return MetricWords(**{name: getattr(self, name) for name in MetricWords.model_fields})
 
 
 @dataclass(frozen=True)

@@ -28,14 +28,6 @@ def make_team(
     Replies are kept in the run's directory, so that a run that is taken up again pays for none
     twice.
 
-    Args:
-        settings: settings of the run.
-        run_dir: the run's directory.
-        environ: where keys are looked up.
-        cancel: ends waiting calls.
-        on_retry: is told why a call waits.
-        warn: is told what a user should know.
-
     Raises:
         UsageError: the provider is unknown, or something that it needs is missing.
         MissingKeyError: its key is not set.

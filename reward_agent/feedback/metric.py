@@ -13,7 +13,7 @@ from pathlib import Path
 from reward_agent.definitions.task import METRIC_FILE
 from reward_agent.designers.brief import HistoryEntry
 from reward_agent.designers.reply import parse_record
-from reward_agent.designers.roles import MetricWords
+from reward_agent.designers.roles import NO_WORDS, MetricWords
 from reward_agent.errors import DataError
 from reward_agent.records.store import (
     MetricOrigin,
@@ -30,7 +30,6 @@ from reward_agent.types import CheckReport, Evaluation
 PROPOSED: frozenset[MetricOrigin] = frozenset(
     {"proposed: accepted", "proposed: accepted unseen", "proposed: edited"}
 )
-_NO_WORDS = MetricWords(meaning="", unit="", criterion="")
 
 
 @dataclass(frozen=True)
@@ -104,13 +103,13 @@ def _find_proposal(store: RunStore) -> Path | None:
 def _read_words(folder: Path | None) -> MetricWords:
     try:
         if folder is None:
-            return _NO_WORDS
+            return NO_WORDS
         if (folder / WORDS_FILE).is_file():
             return read_record(folder / WORDS_FILE, MetricWords)
         # A run of an earlier version has them in the reply alone.
         return parse_record((folder / "reply.md").read_text("utf-8"), MetricWords)
     except (DataError, OSError):
-        return _NO_WORDS
+        return NO_WORDS
 
 
 def try_metric(run: ActiveRun, source: str, trained: Iterable[HistoryEntry]) -> MetricTrial:

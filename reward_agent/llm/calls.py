@@ -72,14 +72,9 @@ def make_chat_model(
     budget: Budget | None = None,
     on_retry: Callable[[str], None] = lambda _: None,
 ) -> ChatModel:
-    """Return the chat model of a provider, ready to use.
+    """Return the chat model of ``name`` or ``name:argument``, ready to use.
 
-    Args:
-        spec: ``name`` or ``name:argument``, such as ``scripted:replies.md``.
-        options: what its factory is handed, but for its argument and the replies so far.
-        policy: attempts, concurrency, the room of a reply.
-        budget: what may be spent, and the record of what was.
-        on_retry: is told why we wait, and for how long.
+    Of the options, its argument and the replies so far are filled in here.
 
     Raises:
         UnknownNameError: no such provider.

@@ -5,8 +5,9 @@ from __future__ import annotations
 import datetime
 import email.utils
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlsplit
 
 from reward_agent.errors import (
@@ -25,16 +26,6 @@ _MAX_QUOTE = 200
 _KEY_LIKE = re.compile(r"\b(?:sk|pk|key|gsk|xai|hf)[-_][A-Za-z0-9_*.-]{6,}")
 _BEARER = re.compile(r"(?i)\b(bearer|x-api-key)[\s:=]+\S+")
 _USERINFO = re.compile(r"(?<=://)[^/@\s]+@")
-
-_QUOTA = re.compile(
-    r"insufficient_quota|billing|credit balance|spend[_ ]limit|exceeded your .*quota"
-)
-_CONTEXT = re.compile(
-    r"context_length_exceeded|maximum context length|prompt is too long"
-    r"|context (window|size|length)"
-    r"|input is too long|too many tokens|exceed.{0,40}context"
-)
-
 
 _FILTER = re.compile(r"content[ _](filter|policy|management policy)")
 # An error in the middle of a stream has a kind and no status: the one that it would have had.
@@ -85,33 +76,47 @@ class HttpFailure:
     """An error that a provider tells, as both SDKs report it.
 
     Args:
-        status: of the response, or the one that the kind of error stands for.
-        code: the provider's words for the kind.
+        status: of the response; one that came with success, such as in the middle of a stream, has
+            that which its kind stands for.
         message: the provider's text.
+        text: everything that tells the kinds of failure apart, in lower case.
         retry_after_s: how long it asks to wait.
-        is_in_reply: whether it came with success, such as in the middle of a stream.
+        is_in_reply: whether it came with success.
     """
 
     status: int
-    code: str
     message: str
+    text: str
     retry_after_s: float | None = None
     is_in_reply: bool = False
-
-    @property
-    def place(self) -> str:
-        """Where it came, for messages."""
-        return "in its reply" if self.is_in_reply else f"HTTP {self.status}"
-
-    @property
-    def text(self) -> str:
-        """Everything that tells the kinds of failure apart, in lower case."""
-        return f"{self.code} {self.message}".lower()
 
     @property
     def is_content_filter(self) -> bool:
         """Whether a filter in front of the model stopped the prompt."""
         return self.status == 400 and bool(_FILTER.search(self.text))
+
+
+def read_failure(failure: Any) -> HttpFailure:
+    """Read an SDK's ``APIError``."""
+    body = failure.body
+    # openai unwraps the "error" object of a body, anthropic does not.
+    detail = (body.get("error") or body) if isinstance(body, Mapping) else body
+    status = int(getattr(failure, "status_code", None) or 200)
+    retry_after_s = parse_retry_after(failure.response.headers) if status >= 400 else None
+    return read_detail(detail or failure.message, status, retry_after_s)
+
+
+def read_detail(detail: Any, status: int = 200, retry_after_s: float | None = None) -> HttpFailure:
+    """Read the ``error`` object of a body or an event, or what stands in its place."""
+    fields = detail if isinstance(detail, Mapping) else {}
+    message, text = str(fields.get("message") or detail), str(detail).lower()
+    if status >= 400:
+        return HttpFailure(status, message, text, retry_after_s)
+    kind = f"{fields.get('type')} {fields.get('code')}".lower()
+    given = re.search(r"\b[45]\d\d\b", kind)
+    meant = (status for words, status in _STATUS_OF_KIND if re.search(words, kind))
+    status = int(given[0]) if given else next(meant, 500)
+    return HttpFailure(status, message, text, is_in_reply=True)
 
 
 def make_missing_key_error(provider: str, key_variable: str) -> MissingKeyError:
@@ -124,13 +129,27 @@ def make_missing_key_error(provider: str, key_variable: str) -> MissingKeyError:
 
 def explain_http_failure(endpoint: Endpoint, failure: HttpFailure) -> ModelError:
     """Return the one error that a response with an error status means."""
-    for is_it, make in _RULES:
-        if is_it(failure):
-            return make(endpoint, failure)
-    return ModelError(
-        f"{endpoint.provider} refused the request ({failure.place}): "
-        f"{endpoint.scrub(failure.message)}",
-        "check --model and the provider's limits; --debug shows where it failed",
+    told = f"{failure.status} {failure.text}"
+    row = next(row for row in _MEANINGS if re.match(row.told, told, re.DOTALL))
+    known = [n for n, card in load_models().model.items() if card.provider == endpoint.provider]
+    closest = find_closest_name(endpoint.model, known)
+    wait_s = failure.retry_after_s
+    words = {
+        "provider": endpoint.provider,
+        "model": endpoint.model,
+        "address": endpoint.address,
+        "key": endpoint.key_variable,
+        "place": "in its reply" if failure.is_in_reply else f"HTTP {failure.status}",
+        "said": endpoint.scrub(failure.message),
+        "wait": "" if wait_s is None else f", for {wait_s:g} s",
+        "hint": f"; did you mean {closest!r}?" if closest not in (None, endpoint.model) else "",
+        "known": f"; known: {', '.join(known)}" if known else "",
+    }
+    return row.error(
+        row.message.format(**words),
+        row.remedy.format(**words),
+        is_transient=row.is_transient,
+        retry_after_s=wait_s if row.is_transient else None,
     )
 
 
@@ -185,13 +204,6 @@ def explain_deadline(provider: str, deadline_s: float) -> ModelError:
     )
 
 
-def find_status(kind: str) -> int:
-    """Return the status that a kind of error stands for; an unknown one is the server's."""
-    if kind.strip().isdigit() and 400 <= int(kind) < 600:
-        return int(kind)
-    return next((s for words, s in _STATUS_OF_KIND if re.search(words, kind.lower())), 500)
-
-
 def parse_retry_after(headers: Mapping[str, str]) -> float | None:
     """Return the seconds that the headers ask to wait; nonsense counts as absent."""
     given = headers.get("retry-after") or ""
@@ -208,69 +220,71 @@ def parse_retry_after(headers: Mapping[str, str]) -> float | None:
     return seconds if 0 <= seconds < 86_400 else None
 
 
-def _explain_bad_key(endpoint: Endpoint, failure: HttpFailure) -> ModelError:
-    # The provider's text is left out: some quote a part of the key.
-    return RejectedKeyError(
-        f"{endpoint.provider} does not accept the API key ({failure.place})",
-        f"check {endpoint.key_variable}, and that the key may use {endpoint.model}",
-    )
+@dataclass(frozen=True)
+class _Meaning:
+    """What a failure whose status and text are ``told`` means: the error, message and remedy."""
+
+    told: str
+    error: type[ModelError]
+    message: str
+    remedy: str
+    is_transient: bool = False
 
 
-def _explain_quota(endpoint: Endpoint, failure: HttpFailure) -> ModelError:
-    return QuotaError(
-        f"the {endpoint.provider} account has no credit left: {endpoint.scrub(failure.message)}",
-        f"add credit, or use another provider; key from {endpoint.key_variable}",
-    )
-
-
-def _explain_unknown_model(endpoint: Endpoint, failure: HttpFailure) -> ModelError:
-    known = [n for n, card in load_models().model.items() if card.provider == endpoint.provider]
-    closest = find_closest_name(endpoint.model, known)
-    hint = f"; did you mean {closest!r}?" if closest and closest != endpoint.model else ""
-    return ModelError(
-        f"{endpoint.provider} at {endpoint.address} knows no model {endpoint.model!r}{hint}",
-        "check --model and --base-url" + (f"; known: {', '.join(known)}" if known else ""),
-    )
-
-
-def _explain_long_context(endpoint: Endpoint, failure: HttpFailure) -> ModelError:
-    return ContextTooLongError(
-        f"the prompt does not fit into {endpoint.model}: {endpoint.scrub(failure.message)}",
+# The first one decides: the same status means different things by its text.
+_MEANINGS = (
+    _Meaning(
+        r"402|(400|403|429) .*(insufficient_quota|billing|credit balance|spend[_ ]limit"
+        r"|exceeded your .*quota)",
+        QuotaError,
+        "the {provider} account has no credit left: {said}",
+        "add credit, or use another provider; key from {key}",
+    ),
+    _Meaning(
+        # The provider's text is left out: some quote a part of the key.
+        "401|403",
+        RejectedKeyError,
+        "{provider} does not accept the API key ({place})",
+        "check {key}, and that the key may use {model}",
+    ),
+    _Meaning(
+        r"413|(400|422) .*(context_length_exceeded|maximum context length|prompt is too long"
+        r"|context (window|size|length)|input is too long|too many tokens|exceed.{0,40}context)",
+        ContextTooLongError,
+        "the prompt does not fit into {model}: {said}",
         "use a model with a larger context, or fewer candidates",
-    )
-
-
-def _explain_rate_limit(endpoint: Endpoint, failure: HttpFailure) -> ModelError:
-    wait = "" if failure.retry_after_s is None else f", for {failure.retry_after_s:g} s"
-    return RateLimitError(
-        f"{endpoint.provider} asks to slow down{wait}: {endpoint.scrub(failure.message)}",
+    ),
+    _Meaning(
+        "404|400 .*model_not_found",
+        ModelError,
+        "{provider} at {address} knows no model {model!r}{hint}",
+        "check --model and --base-url{known}",
+    ),
+    _Meaning(
+        "429",
+        RateLimitError,
+        "{provider} asks to slow down{wait}: {said}",
         "wait and resume the run, or ask for fewer --candidates",
         is_transient=True,
-        retry_after_s=failure.retry_after_s,
-    )
-
-
-def _explain_server_failure(endpoint: Endpoint, failure: HttpFailure) -> ModelError:
-    what = "is overloaded" if failure.status == 529 else "is failing"
-    return UnreachableError(
-        f"{endpoint.provider} {what} ({failure.place}): {endpoint.scrub(failure.message)}",
+    ),
+    _Meaning(
+        "529",
+        UnreachableError,
+        "{provider} is overloaded ({place}): {said}",
         "try again later; the run can be resumed",
         is_transient=True,
-        retry_after_s=failure.retry_after_s,
-    )
-
-
-# The first rule that holds decides: the same status means different things by its text.
-_RULES: tuple[
-    tuple[Callable[[HttpFailure], bool], Callable[[Endpoint, HttpFailure], ModelError]], ...
-] = (
-    (lambda f: f.status == 402, _explain_quota),
-    (lambda f: f.status in (400, 403, 429) and bool(_QUOTA.search(f.text)), _explain_quota),
-    (lambda f: f.status in (401, 403), _explain_bad_key),
-    (lambda f: f.status == 413, _explain_long_context),
-    (lambda f: f.status in (400, 422) and bool(_CONTEXT.search(f.text)), _explain_long_context),
-    (lambda f: f.status == 404, _explain_unknown_model),
-    (lambda f: f.status == 400 and "model_not_found" in f.text, _explain_unknown_model),
-    (lambda f: f.status == 429, _explain_rate_limit),
-    (lambda f: f.status in (408, 409) or f.status >= 500, _explain_server_failure),
+    ),
+    _Meaning(
+        "408|409|5",
+        UnreachableError,
+        "{provider} is failing ({place}): {said}",
+        "try again later; the run can be resumed",
+        is_transient=True,
+    ),
+    _Meaning(
+        "",
+        ModelError,
+        "{provider} refused the request ({place}): {said}",
+        "check --model and the provider's limits; --debug shows where it failed",
+    ),
 )

@@ -52,12 +52,7 @@ def make_model(options: ProviderOptions) -> LocalChatModel:
 
 
 class LocalChatModel:
-    """A model file behind llama.cpp.
-
-    Args:
-        path: the GGUF file.
-        options: patience, where to log, settings in the environment.
-    """
+    """A model file behind llama.cpp."""
 
     provider = "local"
     agents = ALL_AGENTS
@@ -119,10 +114,6 @@ class LocalChatModel:
 
 class Server:
     """The process; it ends when it is stopped, when nobody refers to it, or with us.
-
-    Args:
-        path: the GGUF file.
-        options: where to log, settings in the environment.
 
     Raises:
         ModelError: the file cannot be loaded.

@@ -49,13 +49,7 @@ def make_model(options: ProviderOptions) -> ManualChatModel:
 
 @dataclass(frozen=True)
 class Sheet:
-    """One prompt and the place of its reply.
-
-    Args:
-        number: from 1, in the order in which the prompts came up.
-        prompt_path: what to paste into the chat.
-        reply_path: where the reply is saved.
-    """
+    """One prompt and the place of its reply, numbered from 1 as they came up."""
 
     number: int
     prompt_path: Path
@@ -76,11 +70,7 @@ class Sheet:
 class ManualChatModel:
     """Waits for a person's replies, one prompt at a time.
 
-    Args:
-        folder: of prompts and replies; made when the first prompt comes up.
-        name: shown as the model's name.
-        cancel: ends the waiting.
-        terminal: where the person sits, if anywhere.
+    The folder of prompts and replies is made when the first prompt comes up.
     """
 
     provider = "manual"

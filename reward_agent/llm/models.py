@@ -77,13 +77,7 @@ def count_usage(
 
 
 def price_usage(usage: Usage, card: ModelCard, n_written: int = 0) -> float:
-    """Return USD.
-
-    Args:
-        usage: tokens.
-        card: prices.
-        n_written: how many of the input tokens were written to the prompt cache.
-    """
+    """Return USD; ``n_written`` of the input tokens were written to the prompt cache."""
     fresh = usage.input_tokens - usage.cached_input_tokens - n_written
     paid = fresh * card.input + usage.cached_input_tokens * card.cached_input
     return (paid + n_written * card.cache_write + usage.output_tokens * card.output) / 1e6

@@ -58,11 +58,7 @@ def make_model(options: ProviderOptions) -> ScriptedChatModel:
 
 
 def parse_script(text: str, name: str) -> tuple[ScriptedReply, ...]:
-    """Split a script into its replies.
-
-    Args:
-        text: content of the file.
-        name: its name; ``.jsonl`` selects that form.
+    """Split the content of a file into its replies; the name ``….jsonl`` selects that form.
 
     Raises:
         DataError: a line or tag that the form does not know; names the place.

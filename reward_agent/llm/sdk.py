@@ -30,9 +30,9 @@ from reward_agent.llm.failures import (
     explain_http_failure,
     explain_malformed_reply,
     explain_timeout,
-    find_status,
     make_missing_key_error,
-    parse_retry_after,
+    read_detail,
+    read_failure,
 )
 from reward_agent.llm.models import count_usage
 from reward_agent.llm.provider import PROVIDERS, ProviderOptions
@@ -69,13 +69,7 @@ class WireReply:
 
 
 class SdkChatModel(ABC):
-    """The part of a chat model that does not depend on the wire.
-
-    Args:
-        endpoint: address, model and key.
-        options: patience, and what ends it.
-        max_concurrency: calls at the same time.
-    """
+    """The part of a chat model that does not depend on the wire."""
 
     package: ClassVar[str]
     client_class: ClassVar[str]
@@ -111,7 +105,7 @@ class SdkChatModel(ABC):
             error = explain_connection_failure(self._endpoint, failure)
             error.may_be_billed = not isinstance(failure.__cause__ or failure, unsent)
         except sdk.APIError as failure:
-            response = _read_failure(failure)
+            response = read_failure(failure)
             if response.is_content_filter:  # in front of the model: an outcome, not an error
                 filtered = WireReply("", "content_filter", response.message, self.name, {})
                 return self._make_completion(filtered, started)
@@ -211,7 +205,7 @@ class SdkChatModel(ABC):
             what = f"a {type(body).__name__} instead of an object"
             raise explain_malformed_reply(self._endpoint, what, is_transient=True)
         if body.get("error"):
-            raise explain_http_failure(self._endpoint, _read_detail(body["error"]))
+            raise explain_http_failure(self._endpoint, read_detail(body["error"]))
         return body
 
 
@@ -254,34 +248,3 @@ def read_event(event: Any) -> WireEvent:
         raise ValueError("an event that is not an object")
     sent: WireEvent = event.to_dict(warnings=False)
     return sent
-
-
-def _read_failure(failure: Any) -> HttpFailure:
-    """Read status, code and message of an SDK's ``APIError``."""
-    body = failure.body if isinstance(failure.body, Mapping) else {}
-    inner = body.get("error")
-    # openai unwraps the "error" object of a body, anthropic does not.
-    detail: Mapping[str, Any] = inner if isinstance(inner, Mapping) else body
-    status = int(getattr(failure, "status_code", None) or 200)
-    if status < 400:
-        return _read_detail(detail or str(inner or failure.message))
-    return HttpFailure(
-        status=status,
-        code=_join_codes(detail, getattr(failure, "error_code", None)),
-        message=str(detail.get("message") or inner or failure.message),
-        retry_after_s=parse_retry_after(failure.response.headers),
-    )
-
-
-def _read_detail(detail: Any) -> HttpFailure:
-    """Read an error that came with success: in a stream, or as a whole body."""
-    if not isinstance(detail, Mapping):
-        return HttpFailure(find_status(""), "", str(detail), is_in_reply=True)
-    code = _join_codes(detail)
-    message = str(detail.get("message") or detail)
-    return HttpFailure(find_status(code), code, message, is_in_reply=True)
-
-
-def _join_codes(detail: Mapping[str, Any], *more: Any) -> str:
-    codes = (detail.get("type"), detail.get("code"), *more)
-    return " ".join(str(code) for code in codes if code)

@@ -130,10 +130,10 @@ def _take_words(run: ActiveRun, proposal: MetricProposal) -> ActiveRun:
     """Put what the proposal says beside its code into the task, and the task onto the card."""
     task = run.task.model_copy(
         update={
-            "criterion": proposal.criterion,
-            "unit": proposal.unit,
-            "max_episode_steps": proposal.max_episode_steps,
-            "termination": () if proposal.lift_termination else None,
+            "criterion": proposal.words.criterion,
+            "unit": proposal.words.unit,
+            "max_episode_steps": proposal.words.max_episode_steps,
+            "termination": () if proposal.words.lift_termination else None,
         }
     )
     return replace(

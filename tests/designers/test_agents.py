@@ -185,7 +185,11 @@ METRIC = '```json\n{"meaning": "speed", "unit": "m/s", "criterion": "1 m/s"}\n``
 def test_metric_comes_with_its_meaning(play, card):
     proposal = LanguageModel(play(METRIC)).propose_metric(card, "Slide.")
     assert proposal.outcome is None
-    assert (proposal.meaning, proposal.unit, proposal.criterion) == ("speed", "m/s", "1 m/s")
+    assert (proposal.words.meaning, proposal.words.unit, proposal.words.criterion) == (
+        "speed",
+        "m/s",
+        "1 m/s",
+    )
     assert proposal.source is not None
     assert proposal.source.startswith("def score")
 

@@ -11,7 +11,7 @@ import random
 import re
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from reward_agent.definitions.card import EnvCard
@@ -20,16 +20,17 @@ from reward_agent.designers.brief import DesignBrief
 from reward_agent.designers.offline.body import Body
 from reward_agent.designers.offline.moves import (
     EXAMPLES,
+    Move,
     list_answers,
     list_moves,
     make_random_move,
     read_evidence,
     read_wishes,
 )
-from reward_agent.designers.offline.plan import Plan, make_plan, read_plan, render_program
+from reward_agent.designers.offline.plan import make_plan, read_plan, render_program
 from reward_agent.designers.offline.signals import Signal, list_conditions, list_signals
 from reward_agent.designers.offline.words import HANDLING, KEYWORDS, read_goals
-from reward_agent.designers.roles import Examination, MetricProposal, Proposal
+from reward_agent.designers.roles import Examination, MetricProposal, MetricWords, Proposal
 from reward_agent.errors import RefusalError
 from reward_agent.llm.provider import ProviderOptions
 from reward_agent.records.outcomes import Outcome
@@ -37,16 +38,8 @@ from reward_agent.rewards.checks import check_metric
 from reward_agent.types import Critique, Finding, RewardProgram
 
 _INTRODUCTION = "No language model: keyword goals and seeded search over reward terms."
-_MAX_TRIES = 20
+_MAX_TRIES = 21
 _IMPORT = re.compile(r"^(?:import|from) .*\n", re.MULTILINE)
-
-
-@dataclass(frozen=True)
-class Sketch:
-    """A plan and what is said about it."""
-
-    plan: Plan
-    rationale: str
 
 
 def make_designer(options: ProviderOptions) -> OfflineDesigner:
@@ -99,19 +92,24 @@ def _write(brief: DesignBrief) -> Proposal:
     signals = _list_signals(brief)
     rng = _make_generator(brief)
     tried = {entry.program.sha256 for entry in brief.history if entry.program}
-    sketch = _improve(brief, signals, rng) or _begin(brief, signals, rng)
+    move = _improve(brief, signals, rng) or _begin(brief, signals, rng)
     if brief.feedback.remarks:
-        sketch = _answer(brief, signals, sketch)
-    program = _render(brief, sketch, signals)
-    for _ in range(_MAX_TRIES):
-        if program.sha256 not in tried:
+        move = _answer(brief, signals, move)
+    title = " ".join(brief.task.description.replace("\\", "/").replace('"', "'").split())[:200]
+    for number in range(_MAX_TRIES):
+        program = RewardProgram(render_program(move.plan, signals, title))
+        if program.sha256 not in tried or number == _MAX_TRIES - 1:
             break
-        move = make_random_move(sketch.plan, signals, rng)
-        reason = f"{move.reason} (the plan was tried before)"
-        sketch = Sketch(move.plan, f"{sketch.rationale}\n- {reason}")
-        program = _render(brief, sketch, signals)
-    plan: Mapping[str, Any] = sketch.plan.model_dump(mode="json", exclude_defaults=True)
-    return Proposal(program, reply=f"{_INTRODUCTION}\n\n{sketch.rationale}\n", plan=plan)
+        move = _follow(
+            move, make_random_move(move.plan, signals, rng), " (the plan was tried before)"
+        )
+    plan: Mapping[str, Any] = move.plan.model_dump(mode="json", exclude_defaults=True)
+    return Proposal(program, reply=f"{_INTRODUCTION}\n\n{move.reason}\n", plan=plan)
+
+
+def _follow(move: Move, then: Move, remark: str = "") -> Move:
+    """Return a move after another, with both reasons."""
+    return Move(then.plan, f"{move.reason}\n- {then.reason}{remark}")
 
 
 def _list_signals(brief: DesignBrief) -> tuple[Signal, ...]:
@@ -149,61 +147,52 @@ def _make_generator(brief: DesignBrief) -> random.Random:
     return random.Random(zlib.crc32(text.encode()))
 
 
-def _begin(brief: DesignBrief, signals: Sequence[Signal], rng: random.Random) -> Sketch:
+def _begin(brief: DesignBrief, signals: Sequence[Signal], rng: random.Random) -> Move:
     """Start afresh in the manner of the idea."""
     plan = make_plan(signals, brief.idea.name, rng)
     paid = ", ".join(f"`{term.signal}`" for term in plan.terms)
     has_object = Body(brief.card).object_distance is not None
     goals = ", ".join(map(str, read_goals(brief.task.description, has_object)))
-    lines = [
-        f"- idea: {brief.idea.name}, from scratch",
-        f"- read from the sentence: {goals}",
+    return Move(
+        plan,
+        f"- idea: {brief.idea.name}, from scratch\n"
+        f"- read from the sentence: {goals}\n"
         f"- pays for {paid}",
-    ]
-    return Sketch(plan, "\n".join(lines))
+    )
 
 
-def _improve(brief: DesignBrief, signals: Sequence[Signal], rng: random.Random) -> Sketch | None:
+def _improve(brief: DesignBrief, signals: Sequence[Signal], rng: random.Random) -> Move | None:
     """Depart from the idea's parent; None where there is none that was written here."""
     entry = brief.parent
     plan = read_plan(entry.plan) if entry else None
     known = {signal.name for signal in signals}
     if entry is None or plan is None or not {t.signal for t in plan.terms} <= known:
         return None
+    origin = f"- from candidate {entry.candidate.id}"
     if brief.feedback.remarks:
-        return Sketch(plan, f"- from candidate {entry.candidate.id}, which the person watched")
+        return Move(plan, f"{origin}, which the person watched")
     moves = list_moves(plan, signals, read_evidence(entry, brief.card))
     # Each candidate of a round takes another rule; beyond the rules the search is random.
     is_ruled = brief.index < len(moves)
     move = moves[brief.index] if is_ruled else make_random_move(plan, signals, rng)
     score = entry.candidate.task_score
-    lines = [
-        f"- from candidate {entry.candidate.id}"
-        + (f" (task score {score:.3g})" if score is not None else ""),
-        f"- {move.reason}",
-    ]
-    return Sketch(move.plan, "\n".join(lines))
+    return _follow(
+        Move(plan, origin + (f" (task score {score:.3g})" if score is not None else "")), move
+    )
 
 
-def _answer(brief: DesignBrief, signals: Sequence[Signal], sketch: Sketch) -> Sketch:
+def _answer(brief: DesignBrief, signals: Sequence[Signal], move: Move) -> Move:
     """Work the words of a person into a plan, by known keywords; say so where none is known."""
-    remark, entry = brief.feedback.remarks[-1], brief.parent
-    wishes = read_wishes(remark.text)
+    wishes, entry = read_wishes(brief.feedback.remarks[-1].text), brief.parent
     if not wishes or entry is None:
-        reason = f"no word of the remark is known here, only such as: {EXAMPLES}"
-        return Sketch(sketch.plan, f"{sketch.rationale}\n- {reason}; a random variation follows")
-    moves = list_answers(sketch.plan, signals, wishes, entry)
-    lines = [sketch.rationale, f"- read from the remark: {', '.join(wishes)}"]
-    if not moves:
-        lines.append(f"- {brief.card.name} has no field for that; a random variation follows")
-        return Sketch(sketch.plan, "\n".join(lines))
-    move = moves[brief.index % len(moves)]
-    return Sketch(move.plan, "\n".join([*lines, f"- {move.reason}"]))
-
-
-def _render(brief: DesignBrief, sketch: Sketch, signals: Sequence[Signal]) -> RewardProgram:
-    title = brief.task.description.replace("\\", "/").replace('"', "'")
-    return RewardProgram(render_program(sketch.plan, signals, " ".join(title.split())[:200]))
+        why = f"no word of the remark is known here, only such as: {EXAMPLES}"
+        return Move(move.plan, f"{move.reason}\n- {why}; a random variation follows")
+    move = Move(move.plan, f"{move.reason}\n- read from the remark: {', '.join(wishes)}")
+    answers = list_answers(move.plan, signals, wishes, entry)
+    if not answers:
+        why = f"{brief.card.name} has no field for that; a random variation follows"
+        return Move(move.plan, f"{move.reason}\n- {why}")
+    return _follow(move, answers[brief.index % len(answers)])
 
 
 # --- a metric: that of the nearest task -----------------------------------------------------------
@@ -253,14 +242,13 @@ def _split(text: str) -> set[str]:
 
 
 def _describe(card: EnvCard, task: TaskSpec, source: str) -> MetricProposal:
-    return MetricProposal(
-        source,
+    words = MetricWords(
         meaning=f"The metric of the task {task.name!r} ({task.description}), which a person "
         "wrote; nearest to the sentence by its keywords. No language model has read the sentence.",
         unit=task.unit or "1",
         criterion=task.criterion or task.description,
         lift_termination=task.termination == (),
         max_episode_steps=task.max_episode_steps,
-        reply=f"No language model: the nearest task of {card.name} by its words is "
-        f"`{task.name}`; this is its metric.\n",
     )
+    reply = f"No language model: the nearest task of {card.name} by its words is `{task.name}`; "
+    return MetricProposal(source, words=words, reply=f"{reply}this is its metric.\n")

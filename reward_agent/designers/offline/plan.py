@@ -164,13 +164,7 @@ _MANNERS: dict[str, Callable[[_Palette], Plan]] = {
 
 
 def render_program(plan: Plan, signals: Sequence[Signal], title: str) -> str:
-    """Return the program of a plan, in the reward language.
-
-    Args:
-        plan: what to pay for.
-        signals: every signal that the plan names.
-        title: one line about the program.
-    """
+    """Return the program of a plan, in the reward language, with one line about it."""
     known = {signal.name: signal for signal in signals}
     terms = {term.signal: term for term in plan.terms}
     gates = [gate for term in plan.terms for gate in term.gates if gate not in terms]

@@ -97,9 +97,7 @@ class Goal:
 def read_goals(sentence: str, has_object: bool = False) -> tuple[Goal, ...]:
     """Return the goals of a sentence, the main one first; empty if no word is known.
 
-    Args:
-        sentence: what is wanted.
-        has_object: whether there is an object that the robot may handle.
+    ``has_object`` says whether there is an object that the robot may handle.
     """
     tokens = _TOKEN.findall(sentence.lower().replace("'", "").replace("-", " "))
     if has_object and any(_names_handling(token) for token in tokens):

@@ -104,8 +104,8 @@ def test_sentence_gets_the_metric_of_the_nearest_task(env: str, sentence: str, t
     card = load_env(env)
     proposal = OfflineDesigner().propose_metric(card, sentence)
     assert proposal.source is not None, proposal.outcome.detail
-    assert f"'{task}'" in proposal.meaning
-    assert proposal.criterion
+    assert f"'{task}'" in proposal.words.meaning
+    assert proposal.words.criterion
     assert check_metric(proposal.source, card).is_accepted
 
 
