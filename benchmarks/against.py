@@ -7,6 +7,7 @@ what differs is the code alone.
 from __future__ import annotations
 
 import argparse
+import compileall
 import os
 import re
 import shutil
@@ -70,6 +71,8 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--rows", help=f"by commas: {', '.join(QUESTIONS)}; all but demo")
     parser.add_argument("--repeats", type=int, default=3, help="of each side")
     given = parser.parse_args(arguments)
+    for checkout in (given.checkout, ROOT):  # as an installed package is
+        compileall.compile_dir(checkout / "reward_agent", quiet=1)
     names = given.rows.split(",") if given.rows else [name for name in QUESTIONS if name != "demo"]
     rows = [
         compare(name, QUESTIONS[name], given.checkout.resolve(), given.repeats) for name in names

@@ -35,7 +35,6 @@ from reward_agent.records.jobs import PROGRAM_FILE, Limits, ProbeJob
 from reward_agent.records.store import load_run
 from reward_agent.records.timing import find_waste
 from reward_agent.rewards.checks import check_program
-from reward_agent.rewards.facade import warm_numpy
 from reward_agent.rewards.program import CompiledReward, StepReward, load_functions
 from reward_agent.rewards.source import find_read_fields
 from reward_agent.sandbox.child import measure_folder, read_process
@@ -93,7 +92,6 @@ def load_programs(path: Path) -> dict[str, str]:
 def measure_rewards(env: str, programs: dict[str, str], n_envs: int, steps: int) -> list[Sample]:
     """Return the cost of each program; without programs, of the task's reference reward."""
     setting = load_setting(env)
-    warm_numpy()
     chosen = programs or {"reference": setting.source}
     return [
         _measure_reward(setting.card, name, source, n_envs, steps, is_foreign=bool(programs))

@@ -122,7 +122,7 @@ def _make_import(modules: Mapping[str, Namespace]) -> Callable[..., Any]:
     """Return an ``__import__`` that knows the facades only.
 
     NumPy's C code imports parts of NumPy through the caller's builtins, with a list where an
-    import statement has a tuple or nothing; those parts were imported by ``warm_numpy``.
+    import statement has a tuple or nothing; ``import numpy`` has imported those parts.
     """
 
     def import_facade(
@@ -139,35 +139,6 @@ def _make_import(modules: Mapping[str, Namespace]) -> Callable[..., Any]:
         raise ImportError(f"{name!r} cannot be imported by a reward program")
 
     return import_facade
-
-
-def warm_numpy() -> None:
-    """Run the NumPy functions that import a module on first use.
-
-    To be called before the process is sealed: afterwards nothing can be opened.
-    """
-    grid = np.linspace(0.1, 0.9, 12).reshape(4, 3)
-    for name in ("sum", "mean", "std", "var", "max", "min", "any", "all", "prod", "clip", "ptp"):
-        getattr(np, name)(grid, *((0.0, 1.0) if name == "clip" else ()))
-    for method in ("sum", "mean", "std", "var", "max", "min", "any", "all", "prod"):
-        getattr(grid, method)(axis=0)
-    grid.clip(0.0, 1.0)
-    np.median(grid, axis=0)
-    np.percentile(grid, 50)
-    np.einsum("ij,ij->i", grid, grid)
-    np.linalg.norm(grid, axis=-1)
-    np.linalg.solve(grid[:3] + np.eye(3), grid[0])
-    np.cov(grid)
-    np.polyfit(grid[:, 0], grid[:, 1], 1)
-    np.unwrap(grid[0])
-    np.unique(grid)
-    np.isin(grid, grid)
-    np.nanmedian(grid)
-    np.histogram(grid)
-    str(grid), repr(grid[0]), f"{grid[0, 0]:.2f}"
-    np.array_equal(grid, grid)
-    with np.errstate(all="ignore"):
-        np.log(grid - 0.5)
 
 
 # --- freezing what a module defines, so that no call can leave something for the next -------------

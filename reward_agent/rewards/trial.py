@@ -314,28 +314,45 @@ def _finding(
 # An action held for a few steps moves the robot further than noise at every step.
 _HOLD_STEPS = 4
 
-# The last steps that were rolled out, by what they depend on: a process with everything imported
-# does it once for all that it forks.
-_remembered: dict[tuple[str, int, int, int], list[Transition]] = {}
+# Simulations and steps of a sample.
+_SAMPLE = (32, 40)
+
+# A sample of every field, with its card and seed: a process with everything imported makes it once
+# for all that it forks.
+_kept: list[tuple[EnvCard, int, list[Transition]]] = []
+
+
+def keep_sample(card: EnvCard, seed: int) -> None:
+    """Make what ``sample_steps`` then finds, here and in the forks of this process."""
+    if not any((card, seed) == kept[:2] for kept in _kept):
+        _kept[:] = [(card, seed, roll_out_random_policy(card, seed, *_SAMPLE))]
+
+
+def sample_steps(card: EnvCard, seed: int, fields: Sequence[str]) -> list[Transition]:
+    """Return consecutive steps to try a program on, with these fields alone: that takes less."""
+    for kept_card, kept_seed, steps in _kept:
+        if (card, seed) == (kept_card, kept_seed):
+            return [_select(step, fields) for step in steps]
+    return roll_out_random_policy(card, seed, *_SAMPLE, fields)
+
+
+def _select(step: Transition, fields: Sequence[str]) -> Transition:
+    state, after = (
+        State({name: seen.fields[name] for name in fields})
+        for seen in (step.state, step.next_state)
+    )
+    return Transition(state, step.action, after, step.terminated)
 
 
 def roll_out_random_policy(
-    card: EnvCard, seed: int, n_sims: int = 32, n_steps: int = 40
+    card: EnvCard, seed: int, n_sims: int, n_steps: int, fields: Sequence[str] | None = None
 ) -> list[Transition]:
     """Return consecutive steps of random actions, from reset states on; the fallen restart."""
-    key = (card.model_dump_json(), seed, n_sims, n_steps)
-    if key not in _remembered:
-        _remembered.clear()
-        _remembered[key] = _roll_out(card, seed, n_sims, n_steps)
-    return list(_remembered[key])
-
-
-def _roll_out(card: EnvCard, seed: int, n_sims: int, n_steps: int) -> list[Transition]:
     from reward_agent.simulation.backends import make_simulation
 
     generator = np.random.default_rng(seed)
     low, high = card.action_range
-    simulation = make_simulation(card, n_sims, seed)
+    simulation = make_simulation(card, n_sims, seed, fields)
     simulation.reset()
     state = simulation.read_state()
     action = np.zeros((n_sims, card.n_actions))

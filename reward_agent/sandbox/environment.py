@@ -23,6 +23,8 @@ _ALLOWED = (
     "PYOPENGL_PLATFORM",
     "LIBGL_ALWAYS_SOFTWARE",
     "REWARD_AGENT_ENVS_DIR",
+    # What is imported before the walls stand, and by the server of warm children, is kept compiled.
+    "PYTHONDONTWRITEBYTECODE",
     # Windows starts no process without these.
     "SYSTEMROOT",
     "SYSTEMDRIVE",
@@ -54,7 +56,6 @@ def make_child_environment(
         OPENBLAS_NUM_THREADS="1",
         MKL_NUM_THREADS="1",
         PYTHONHASHSEED="0",
-        PYTHONDONTWRITEBYTECODE="1",
         PYTHONFAULTHANDLER="1",
         PYTHONUTF8="1",
         MESA_SHADER_CACHE_DISABLE="true",

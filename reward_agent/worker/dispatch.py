@@ -54,10 +54,6 @@ def run_worker(job_dir: Path) -> int:
 def prepare(job: Job) -> ModuleType:
     """Import what a job needs and what must precede the seal; return the module that does it."""
     prepare_simulation(job.card)
-    if job.loads_generated_code:
-        from reward_agent.rewards.facade import warm_numpy
-
-        warm_numpy()
     module = find_worker(job.kind)
     if hasattr(module, "prepare"):
         module.prepare(job)

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from reward_agent.definitions.card import EnvCard
 from reward_agent.errors import DataError
 from reward_agent.evaluation.trajectories import Trajectories
 from reward_agent.records.jobs import TRAJECTORIES_FILE, ProbeJob
@@ -22,7 +21,7 @@ from reward_agent.rewards.program import (
 )
 from reward_agent.rewards.replay import replay_episodes
 from reward_agent.rewards.source import find_read_fields
-from reward_agent.rewards.trial import Trial, make_extremes, roll_out_random_policy
+from reward_agent.rewards.trial import Trial, keep_sample, make_extremes, sample_steps
 from reward_agent.simulation.backends import find_backend
 from reward_agent.types import Finding, ProbeReport
 
@@ -42,7 +41,7 @@ def prepare(job: ProbeJob) -> None:
 def warm_up(job: ProbeJob) -> None:
     """Make the random steps of the environment, which are the same for each program."""
     if find_backend(job.card).is_inherited:
-        roll_out_random_policy(job.card, job.seed)
+        keep_sample(job.card, job.seed)
 
 
 def run(job: ProbeJob, job_dir: Path) -> ProbeReport:
@@ -56,10 +55,12 @@ def run(job: ProbeJob, job_dir: Path) -> ProbeReport:
         reward = compile_program(source, job.card, job.gamma)
     except ContractError as error:
         return ProbeReport(program_sha256=job.program_sha256, findings=(_refuse(error),))
+    fields = find_read_fields(source, job.card)
+    scalar = {item.name for item in job.card.state if item.size is None}
     trial = Trial(
         lambda: CompiledReward(load_functions(source), job.gamma),
-        roll_out_random_policy(job.card, job.seed),
-        _find_shown_fields(source, job.card),
+        sample_steps(job.card, job.seed, fields or ["observation"]),
+        tuple(name for name in fields if name in scalar),
     )
     trial.run()
     agreement = digest = None
@@ -77,12 +78,6 @@ def run(job: ProbeJob, job_dir: Path) -> ProbeReport:
         rank_agreement=agreement,
         values_sha256=digest,
     )
-
-
-def _find_shown_fields(source: str, card: EnvCard) -> tuple[str, ...]:
-    """Return the scalar fields of the card that a program reads, in the card's order."""
-    scalar = {item.name for item in card.state if item.size is None}
-    return tuple(name for name in find_read_fields(source, card) if name in scalar)
 
 
 def _refuse(error: ContractError) -> Finding:

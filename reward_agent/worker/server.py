@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any
 
 from reward_agent.records.jobs import JOB_FILE, JOBS, parse_job
-from reward_agent.rewards.facade import warm_numpy
 from reward_agent.worker.dispatch import find_worker, prepare, run_worker
 
 # What a forked child finds under which number; the parent's record of isolation names the last.
@@ -67,7 +66,6 @@ def preload() -> None:
     for job in JOBS:
         if job.starts_warm:
             find_worker(job.model_fields["kind"].default)
-    warm_numpy()
 
 
 def _warm_up(job_dir: Path) -> None:

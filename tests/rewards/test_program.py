@@ -9,7 +9,7 @@ from support.rewards import make_card, make_state, read_cases, read_corpus
 
 from reward_agent.rewards import language
 from reward_agent.rewards.contract import ContractError
-from reward_agent.rewards.facade import MATH, NUMPY, make_globals, warm_numpy
+from reward_agent.rewards.facade import MATH, NUMPY, make_globals
 from reward_agent.rewards.library import LIBRARY
 from reward_agent.rewards.program import (
     CompiledReward,
@@ -381,7 +381,6 @@ def programs():
 
 @pytest.mark.parametrize(("name", "source"), programs(), ids=[name for name, _ in programs()])
 def test_legitimate_program_runs_for_any_number_of_simulations(name, source):
-    warm_numpy()
     for n_sims in (1, 8, 64):
         reward = compile_program(source, make_card(), 0.99)
         action = np.random.default_rng(0).uniform(-1, 1, (n_sims, 6))

@@ -10,7 +10,12 @@ from reward_agent.errors import DataError
 from reward_agent.evaluation.metrics import Episode
 from reward_agent.evaluation.trajectories import make_trajectories
 from reward_agent.records.jobs import PROGRAM_FILE, TRAJECTORIES_FILE, Limits, ProbeJob
-from reward_agent.rewards.trial import make_extremes, roll_out_random_policy
+from reward_agent.rewards.trial import (
+    keep_sample,
+    make_extremes,
+    roll_out_random_policy,
+    sample_steps,
+)
 from reward_agent.sandbox.runner import run_job
 from reward_agent.types import RewardProgram
 from reward_agent.worker.probe import digest_values, find_rank_agreement, run
@@ -140,7 +145,7 @@ def test_digest_forgives_rounding_and_nothing_else():
 
 
 def test_sample_steps_follow_one_another_and_restart_the_fallen():
-    steps = roll_out_random_policy(CARD, seed=0)
+    steps = roll_out_random_policy(CARD, 0, 32, 40)
     for before, after in itertools.pairwise(steps):
         alive = ~before.terminated
         np.testing.assert_array_equal(
@@ -148,6 +153,15 @@ def test_sample_steps_follow_one_another_and_restart_the_fallen():
         )
     ended = np.concatenate([step.terminated for step in steps])
     assert ended.any()
+
+
+def test_a_sample_that_is_kept_is_the_one_that_is_made():
+    made = sample_steps(CARD, 3, ["x_position"])
+    keep_sample(CARD, 3)
+    kept = sample_steps(CARD, 3, ["x_position"])
+    for one, two in zip(made, kept, strict=True):
+        assert list(one.state.fields) == list(two.state.fields) == ["x_position"]
+        np.testing.assert_array_equal(one.next_state.x_position, two.next_state.x_position)
 
 
 def test_sample_steps_repeat_with_the_seed():
