@@ -132,10 +132,6 @@ def compile_generated_metric(source: str, card: EnvCard) -> MetricFunction:
     It is held to the reward language: by the static rules, and at run time by the few builtins
     and the facade of NumPy that reward programs get. To be called in the sandbox only.
 
-    Args:
-        source: the text.
-        card: the environment whose fields it reads.
-
     Raises:
         DataError: the rules refuse it, or its top level fails.
     """
@@ -157,10 +153,7 @@ def compile_generated_metric(source: str, card: EnvCard) -> MetricFunction:
 def _guard(score: Callable[[Episode], object], file: str, code_file: str) -> MetricFunction:
     """Return a function that gives a metric finite states and takes a finite ``Score`` only.
 
-    Args:
-        score: the metric's own function.
-        file: what messages call its file.
-        code_file: what Python calls it in a traceback.
+    Messages call its file ``file``, Python calls it ``code_file`` in a traceback.
     """
 
     def run_metric(episode: Episode) -> Score:
@@ -182,9 +175,6 @@ def load_decision(source: str | Path) -> Decision | None:
 
     It says of states ``(N,)`` at which nothing that follows can change the score or the success
     of the episode: where only these are asked for, the episode ends there.
-
-    Args:
-        source: the text, or the path of a ``metric.py``.
 
     Raises:
         DataError: the text does not compile or fails at its top level.

@@ -19,21 +19,15 @@ _N_PREFIXES = 24
 def score_trajectories(
     trajectories: Trajectories, metric: MetricFunction | None, total_timesteps: int, seed: int
 ) -> Evaluation:
-    """Score every episode and return what they say together.
-
-    Args:
-        trajectories: fresh episodes of one policy.
-        metric: the task's; None leaves every score open.
-        total_timesteps: how long the policy was trained.
-        seed: of the first episode.
+    """Score every episode and return what they say together; without a metric scores stay open.
 
     Raises:
         DataError: the metric fails; the message names its file and line.
     """
-    scores = tuple(
-        score_episode(trajectories.episode(i), trajectories.ends[i], metric)
-        for i in range(trajectories.n_episodes)
-    )
+    scores = [
+        score_episode(trajectories.episode(i), end, metric)
+        for i, end in enumerate(trajectories.ends)
+    ]
     return summarise_scores(scores, total_timesteps, seed)
 
 
@@ -55,13 +49,7 @@ def score_episode(episode: Episode, end: str, metric: MetricFunction | None) -> 
 def summarise_scores(
     episodes: Sequence[EpisodeScore], total_timesteps: int, seed: int
 ) -> Evaluation:
-    """Return means and 95 % intervals; the score is None if one episode has none.
-
-    Args:
-        episodes: at least one.
-        total_timesteps: how long the policy was trained.
-        seed: of the first episode.
-    """
+    """Return means and 95 % intervals; the score is None if one episode has none."""
     scores = [episode.task_score for episode in episodes if episode.task_score is not None]
     is_scored = len(scores) == len(episodes)
     n_successes = sum(episode.success for episode in episodes)

@@ -1,4 +1,8 @@
-"""Intervals and means that say how far a number from few episodes can be trusted."""
+"""Intervals and means that say how far a number from few episodes can be trusted.
+
+Samples are finite numbers, at least one; a ``UsageError`` says what else was given. Several tasks
+are strata: for each task its scores, ``(n_runs,)`` each.
+"""
 
 from __future__ import annotations
 
@@ -23,10 +27,6 @@ _N_RESAMPLES = 2000
 def wilson_interval(n_successes: int, n_trials: int) -> Interval:
     """Return the 95 % score interval of a rate; it stays within 0..1, not empty at 0 or 1.
 
-    Args:
-        n_successes: how many trials succeeded.
-        n_trials: how many there were, at least one.
-
     Raises:
         UsageError: there is no trial, or there are more successes than trials.
 
@@ -46,12 +46,6 @@ def wilson_interval(n_successes: int, n_trials: int) -> Interval:
 def bootstrap_interval(values: ArrayLike) -> Interval:
     """Return the 95 % percentile bootstrap interval of the mean; the same values give the same one.
 
-    Args:
-        values: ``(n,)`` finite numbers, at least one; of one number the interval is that number.
-
-    Raises:
-        UsageError: there are no values, or one is not finite.
-
     Source: Efron and Tibshirani (1993), An introduction to the bootstrap, chapter 13.
     """
     return stratified_interval([values], np.mean)
@@ -59,12 +53,6 @@ def bootstrap_interval(values: ArrayLike) -> Interval:
 
 def interquartile_mean(values: ArrayLike) -> float:
     """Return the mean of the middle half; values on the edge of it count in part.
-
-    Args:
-        values: ``(n,)`` finite numbers, at least one.
-
-    Raises:
-        UsageError: there are no values, or one is not finite.
 
     Source: Agarwal et al. (2021), Deep reinforcement learning at the edge of the statistical
     precipice; for n not divisible by four the edge values are weighted, where SciPy's
@@ -80,12 +68,7 @@ def _average_middle(samples: FloatArray, axis: int) -> FloatArray:
 
 
 def correlate(a: ArrayLike, b: ArrayLike, min_points: int = 4) -> float | None:
-    """Return Spearman's rank correlation, or None where it says nothing.
-
-    Args:
-        a: ``(n,)`` finite numbers.
-        b: ``(n,)`` finite numbers.
-        min_points: fewer points than this, or a constant side, give None.
+    """Return Spearman's rank correlation; None with a constant side or less than ``min_points``.
 
     Source: Spearman (1904); ties get the mean of their ranks.
     """
@@ -98,9 +81,7 @@ def correlate(a: ArrayLike, b: ArrayLike, min_points: int = 4) -> float | None:
 def _rank(values: FloatArray) -> FloatArray:
     """Return mean ranks: equal values share theirs."""
     _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
-    last = np.cumsum(counts)
-    ranks: FloatArray = (last - (counts - 1) / 2)[inverse]
-    return ranks
+    return np.asarray((np.cumsum(counts) - (counts - 1) / 2)[inverse])
 
 
 def _is_constant(values: FloatArray) -> bool:
@@ -117,9 +98,6 @@ def _check_sample(values: ArrayLike) -> FloatArray:
     return sample
 
 
-# --- several tasks: the scores of each task are the runs of one stratum -------------------------
-
-
 def stratified_interval(
     strata: Sequence[ArrayLike],
     statistic: Callable[..., Any] = _average_middle,
@@ -128,15 +106,7 @@ def stratified_interval(
     """Return the 95 % percentile bootstrap interval of a statistic of all scores together.
 
     Runs are drawn again within each task, never across tasks, so that every resample has the same
-    tasks in the same shares.
-
-    Args:
-        strata: for each task its scores, ``(n_runs,)`` each, finite, at least one.
-        statistic: of all scores together, along an ``axis``; by default the interquartile mean.
-        seed: of the resampling.
-
-    Raises:
-        UsageError: there is no task, or one has no scores, or one score is not finite.
+    tasks in the same shares. The statistic is taken along an ``axis``.
 
     Source: Agarwal et al. (2021), section 4.1: stratified bootstrap with percentiles, as rliable's
     ``get_interval_estimates``.
@@ -153,13 +123,6 @@ def stratified_interval(
 
 def probability_of_improvement(strata: Sequence[ArrayLike], others: Sequence[ArrayLike]) -> float:
     """Return how likely a run scores higher than one of the others on a random task, 0 to 1.
-
-    Args:
-        strata: for each task its scores, ``(n_runs,)`` each.
-        others: for the same tasks in the same order the scores to compare with.
-
-    Raises:
-        UsageError: there is no task, or one has no scores, or the tasks are not as many.
 
     Source: Agarwal et al. (2021), section 4.3: mean over tasks of P(X > Y) + P(X = Y) / 2, which
     is the Mann-Whitney U statistic over the number of pairs.
@@ -179,16 +142,11 @@ def probability_of_improvement(strata: Sequence[ArrayLike], others: Sequence[Arr
 def performance_profile(strata: Sequence[ArrayLike], thresholds: ArrayLike) -> FloatArray:
     """Return the share of all runs that score above each threshold, ``(n_thresholds,)``.
 
-    Args:
-        strata: for each task its scores, ``(n_runs,)`` each.
-        thresholds: ``(n_thresholds,)``.
-
     Source: Agarwal et al. (2021), section 4.2: the run-score distribution.
     """
     scores = np.concatenate(_check_strata(strata))
     taus = np.asarray(thresholds, dtype=np.float64).reshape(-1)
-    shares: FloatArray = np.mean(scores[None] > taus[:, None], axis=1)
-    return shares
+    return np.asarray(np.mean(scores[None] > taus[:, None], axis=1))
 
 
 def normalise_score(score: float, sparse: float, reference: float) -> float | None:

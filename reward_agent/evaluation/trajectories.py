@@ -41,15 +41,7 @@ _REMEDY = "delete the file and evaluate the policy again"
 
 @dataclass(frozen=True)
 class Trajectories:
-    """Episodes end to end; make one with ``Trajectories.load`` or ``make_trajectories``.
-
-    Args:
-        starts: ``(E + 1,)`` offsets of the episodes into the states.
-        fields: name to ``(sum T_e[, k])`` float32.
-        action: ``(sum (T_e - 1), n_actions)`` float32.
-        terminated: ``(E,)`` bool.
-        ends: why each episode ended.
-        control_dt: seconds of one control step.
+    """Episodes end to end, as in the file; a field is ``(sum T_e[, k])`` float32.
 
     Raises:
         DataError: the arrays do not fit together.
@@ -133,11 +125,7 @@ class Trajectories:
 
 
 def make_trajectories(episodes: Sequence[Episode], ends: Sequence[str]) -> Trajectories:
-    """Return episodes of one environment, end to end.
-
-    Args:
-        episodes: at least one, all with the same fields and control step.
-        ends: why each of them ended.
+    """Return episodes of one environment, end to end, and why each of them ended.
 
     Raises:
         DataError: there is none, or they do not have the same fields.
