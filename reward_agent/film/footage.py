@@ -6,7 +6,6 @@ import io
 import json
 import zipfile
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,35 +14,14 @@ import numpy as np
 from reward_agent.definitions.card import EnvCard
 from reward_agent.errors import DataError
 from reward_agent.evaluation.scoring import rank_episodes
-from reward_agent.simulation.state import FloatArray
-from reward_agent.summary.samples import find_moments
+from reward_agent.simulation.backends import Footage
+from reward_agent.summary.samples import choose_steps
 from reward_agent.types import EpisodeScore, Evaluation
 
 if TYPE_CHECKING:
     from reward_agent.evaluation.rollout import Rollout
 
 _N_MOMENTS = 7
-
-
-@dataclass(frozen=True)
-class Footage:
-    """An episode to be drawn.
-
-    Args:
-        qpos: ``(T, nq)``; ``(T, 0)`` where an episode is played again to be drawn.
-        caption: what it is, for a person; one line or more.
-        verdict: what the metric says of the whole episode.
-        moments: state index to what happens there, for the strip.
-        action: ``(T - 1, n_actions)``.
-        seed: of its simulation, of which it is the first episode.
-    """
-
-    qpos: FloatArray
-    caption: str
-    verdict: str
-    moments: dict[int, str]
-    action: FloatArray | None = None
-    seed: int = 0
 
 
 def save_footages(footages: Sequence[Footage], path: Path) -> None:
@@ -124,7 +102,9 @@ def make_footages(
                 seed=best.seed + index,
                 caption=f"{title}\n{rest}" if rest else title,
                 verdict=_describe(best.episodes[index]),
-                moments=_choose_moments(card, rollout, index, best.episodes[index]),
+                moments=choose_steps(
+                    card, rollout.trajectories.episode(index), best.episodes[index], _N_MOMENTS
+                ),
             )
         )
     return footages
@@ -134,22 +114,3 @@ def _describe(score: EpisodeScore) -> str:
     if score.task_score is None:
         return ""
     return f"episode score {score.task_score:.3g}" + (", success" if score.success else "")
-
-
-def _choose_moments(
-    card: EnvCard, rollout: Rollout, index: int, score: EpisodeScore
-) -> dict[int, str]:
-    """Return the start, the weightiest events, and evenly spaced steps where these are few."""
-    episode = rollout.trajectories.episode(index)
-    moments = {0: "start"}
-    events = find_moments(card, episode, rollout.trajectories.ends[index], score.success_step)
-    gap = max(1, episode.n_steps // 40)
-    for event in sorted(events, key=lambda event: -event.weight):
-        if all(abs(event.step - step) >= gap for step in moments):
-            moments[event.step] = event.label
-    moments = dict(list(moments.items())[:_N_MOMENTS])
-    for part in range(1, _N_MOMENTS):
-        step = episode.n_steps * part // (_N_MOMENTS - 1)
-        if len(moments) < _N_MOMENTS and all(abs(step - other) >= gap for other in moments):
-            moments[step] = ""
-    return moments

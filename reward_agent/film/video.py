@@ -17,8 +17,7 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageFont
 
 from reward_agent.definitions.card import EnvCard
-from reward_agent.film.footage import Footage
-from reward_agent.simulation.backends import Frame, make_artist
+from reward_agent.simulation.backends import Footage, Frame, make_artist
 from reward_agent.types import VideoQuality
 
 _BAND = 36
@@ -40,13 +39,7 @@ _BITS_PER_S = 600_000
 
 @dataclass(frozen=True)
 class Quality:
-    """How a film looks, and so what it costs: time goes with pictures times their size.
-
-    Args:
-        width: of one episode's picture, pixels.
-        height: the same.
-        frames_per_s: pictures of a second.
-    """
+    """How an episode's pictures look, in pixels, and so what they cost: size times number."""
 
     width: int
     height: int

@@ -35,15 +35,25 @@ _OTHERWISE = ("glfw",)
 _TRY_S = 30.0
 
 
-class Shown(Protocol):
-    """An episode to draw: ``film.footage.Footage``."""
+@dataclass(frozen=True)
+class Footage:
+    """An episode to be drawn.
 
-    @property
-    def qpos(self) -> FloatArray: ...  # noqa: D102
-    @property
-    def action(self) -> FloatArray | None: ...  # noqa: D102
-    @property
-    def seed(self) -> int: ...  # noqa: D102
+    Args:
+        qpos: ``(T, nq)``; ``(T, 0)`` where an episode is played again to be drawn.
+        caption: what it is, for a person; one line or more.
+        verdict: what the metric says of the whole episode.
+        moments: state index to what happens there, for the strip.
+        action: ``(T - 1, n_actions)``.
+        seed: of its simulation, of which it is the first episode.
+    """
+
+    qpos: FloatArray
+    caption: str
+    verdict: str
+    moments: dict[int, str]
+    action: FloatArray | None = None
+    seed: int = 0
 
 
 class Artist(Protocol):
@@ -51,7 +61,7 @@ class Artist(Protocol):
 
     most_frames_per_s: int
 
-    def draw(self, shown: Shown, steps: Sequence[int]) -> list[Frame]:
+    def draw(self, footage: Footage, steps: Sequence[int]) -> list[Frame]:
         """Return a picture ``(height, width, 3)`` of each of the steps, which rise."""
 
     def close(self) -> None:
@@ -165,13 +175,7 @@ def _find(name: str) -> Backend:
 def make_simulation(
     card: EnvCard, n_sims: int, seed: int, fields: Collection[str] | None = None
 ) -> Simulation:
-    """Return N simulations of a card, not yet reset.
-
-    Args:
-        card: the environment.
-        n_sims: number of simulations N.
-        seed: of simulation 0; simulation i has ``seed + i``.
-        fields: names of the fields that ``read_state`` returns; None for all of the card.
+    """Return N simulations of a card, not yet reset; see ``Simulation``.
 
     Raises:
         UsageError: what simulates it is not installed.
@@ -231,12 +235,7 @@ def prepare_simulation(card: EnvCard) -> None:
 
 @dataclass(frozen=True)
 class Graphics:
-    """What was found.
-
-    Args:
-        backend: value for ``MUJOCO_GL``, or None if nothing draws.
-        note: why not and what to install; empty if it does.
-    """
+    """A value for ``MUJOCO_GL``; None if nothing draws, and a note says what to install."""
 
     backend: str | None
     note: str = ""

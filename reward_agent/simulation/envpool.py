@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from reward_agent.definitions.card import EnvCard
 from reward_agent.definitions.sources import Array, Source
 from reward_agent.errors import DataError, UsageError, hint_closest
-from reward_agent.simulation.backends import ENVPOOL, Frame, Shown
+from reward_agent.simulation.backends import ENVPOOL, Footage, Frame
 from reward_agent.simulation.simulation import Reader, Simulation, list_ids, make_constant
 from reward_agent.simulation.state import FloatArray
 
@@ -35,12 +35,8 @@ _LIBRARIES = "envpool.libs"
 class PoolSimulation(Simulation):
     """EnvPool's; a simulation whose episode EnvPool has ended stays where it is until it is reset.
 
-    Args:
-        card: the environment; ``model.id`` names EnvPool's.
-        n_sims: number of simulations N.
-        seed: of simulation 0.
+    Args, beside those of ``Simulation``:
         n_threads: threads that step them, beside the caller's.
-        fields: as for ``Simulation``.
         picture: width and height in pixels of what ``draw`` draws; None: nothing is drawn.
 
     Raises:
@@ -67,8 +63,7 @@ class PoolSimulation(Simulation):
 
     def draw(self) -> Frame:
         """Return a picture ``(height, width, 3)`` of simulation 0, by the card's camera."""
-        frame: Frame = self._pool.render([0], self.card.model.camera)[0]
-        return frame
+        return np.asarray(self._pool.render([0], self.card.model.camera)[0])
 
     def begin(self, ids: NDArray[np.int32]) -> None:
         """Start new episodes."""
@@ -146,13 +141,13 @@ class PoolArtist:
         # A first picture loads the driver, which a sealed process could not.
         self._begin(0).draw()
 
-    def draw(self, shown: Shown, steps: Sequence[int]) -> list[Frame]:
+    def draw(self, footage: Footage, steps: Sequence[int]) -> list[Frame]:
         """Return a picture ``(height, width, 3)`` of each of the steps, which rise."""
-        if shown.action is None:
+        if footage.action is None:
             raise ValueError("EnvPool draws an episode from its seed and its actions")
-        simulation, frames, at = self._begin(shown.seed), [], 0
+        simulation, frames, at = self._begin(footage.seed), [], 0
         for step in steps:
-            for action in shown.action[at:step]:
+            for action in footage.action[at:step]:
                 simulation.step(action[None])
             frames.append(simulation.draw())
             at = step
@@ -179,19 +174,13 @@ def _make_drawing_options(envpool: Any, width: int, height: int) -> dict[str, An
     return {"render_mode": "rgb_array", "render_width": width, "render_height": height}
 
 
-def _return_freed_memory() -> None:
-    """Give back what the last simulations had, hundreds of MiB that glibc would keep."""
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-    if trim is not None:
-        trim(0)
-
-
 def _make_pool(
     card: EnvCard, n_sims: int, seed: int, n_threads: int, picture: tuple[int, int] | None
 ) -> Any:
     envpool = import_envpool(card)
     options = _make_drawing_options(envpool, *picture) if picture else {}
-    _return_freed_memory()
+    # Give back what the last simulations had, hundreds of MiB that glibc would keep.
+    getattr(ctypes.CDLL(None), "malloc_trim", int)(0)
     name = str(card.model.id)
     known = envpool.list_all_envs()
     if name not in known:

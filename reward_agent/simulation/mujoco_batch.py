@@ -6,6 +6,7 @@ import importlib.util
 import warnings
 from collections.abc import Collection
 from pathlib import Path
+from typing import Any
 
 import mujoco
 import numpy as np
@@ -50,16 +51,8 @@ class BatchSimulation(Simulation):
     Simulation i is seeded as Gymnasium seeds an environment by ``env.reset(seed=seed + i)``: with
     the same actions it moves as that environment does.
 
-    Args:
-        card: the environment.
-        n_sims: number of simulations N.
-        seed: of simulation 0; simulation i has ``seed + i``.
+    Args, beside those of ``Simulation``:
         n_threads: threads that step them, with the caller's.
-        fields: as for ``Simulation``.
-
-    Raises:
-        UnknownNameError: ``fields`` names one that the card has not.
-        DataError: the card does not fit its model.
     """
 
     end_reason = UNSTABLE
@@ -115,8 +108,7 @@ class BatchSimulation(Simulation):
     def find_stuck(self) -> NDArray[np.bool_]:
         """Return ``(N,)``: whose physics has diverged."""
         is_finite = np.isfinite(self._qpos).all(axis=1) & np.isfinite(self._qvel).all(axis=1)
-        unstable: NDArray[np.bool_] = self._has_diverged | ~is_finite
-        return unstable
+        return np.asarray(self._has_diverged | ~is_finite)
 
     def compile_leaf(self, source: Source) -> Reader:
         """Compile what MuJoCo measures: an array, an object's part of one, or a measure."""
@@ -157,11 +149,7 @@ class BatchSimulation(Simulation):
 class ResetDraws:
     """The initial states of N simulations, in the draws of Gymnasium's own environments.
 
-    Args:
-        reset: the noise.
-        model: the model whose initial state it is added to.
-        n_sims: number of simulations N.
-        seed: of simulation 0; simulation i has ``seed + i``, as in ``env.reset(seed=seed + i)``.
+    Simulation i draws as after ``env.reset(seed=seed + i)``.
     """
 
     def __init__(self, reset: ResetNoise, model: mujoco.MjModel, n_sims: int, seed: int) -> None:
@@ -170,10 +158,10 @@ class ResetDraws:
         has_keyframe = self.keyframe >= 0
         self._qpos = np.array(model.key_qpos[self.keyframe] if has_keyframe else model.qpos0)
         self._qvel = np.array(model.key_qvel[self.keyframe] if has_keyframe else np.zeros(model.nv))
-        names = reset.goal.joints if reset.goal else ()
-        for name in names:
-            _check_object(_list_names(model, "joint"), "joint", name)
-        joints = [model.joint(name) for name in names]
+        joints = [
+            model.joint(_check_object(_list_names(model, "joint"), "joint", name))
+            for name in (reset.goal.joints if reset.goal else ())
+        ]
         self._goal_addresses = [int(joint.qposadr[0]) for joint in joints]
         self._goal_dofs = [int(joint.dofadr[0]) for joint in joints]
         # Source: gymnasium.utils.seeding.np_random, which is numpy's default generator.
@@ -210,10 +198,7 @@ def _find_keyframe(reset: ResetNoise, model: mujoco.MjModel) -> int:
     if reset.keyframe is None:
         return -1
     names = _list_names(model, "key")
-    if reset.keyframe not in names:
-        remedy = f"its keyframes: {', '.join(names) or 'none'}"
-        raise DataError(f"the model has no keyframe {reset.keyframe!r}", remedy)
-    return names.index(reset.keyframe)
+    return names.index(_check_object(names, "keyframe", reset.keyframe))
 
 
 def make_model(card: EnvCard, fields: Collection[str] | None = None) -> mujoco.MjModel:
@@ -283,47 +268,41 @@ def _add_sensors(spec: mujoco.MjSpec, card: EnvCard, names: Collection[str]) -> 
 def _add_sensor(spec: mujoco.MjSpec, measure: Measure, card: EnvCard) -> None:
     if measure.measure not in ("contact", "com_velocity"):
         return
-    objects = spec.bodies if measure.kind == "body" else spec.geoms
-    known = [each.name for each in objects]
+    geoms = [geom.name for geom in spec.geoms]
+    known = [body.name for body in spec.bodies] if measure.kind == "body" else geoms
+    what: dict[str, Any] = {"type": mujoco.mjtSensor.mjSENS_SUBTREELINVEL}
     if measure.measure == "contact":
         if card.model.floor is None:
             raise DataError(
                 "contacts are measured, but the card names no floor",
                 "set model.floor to the name of the floor's geom",
             )
-        _check_object([geom.name for geom in spec.geoms], "geom", card.model.floor)
-        _check_object(known, measure.kind, measure.name)
-        spec.add_sensor(
-            name=_name_sensor(measure),
-            type=mujoco.mjtSensor.mjSENS_CONTACT,
-            objtype=_OBJECTS[measure.kind],
-            objname=measure.name,
-            reftype=mujoco.mjtObj.mjOBJ_GEOM,
-            refname=card.model.floor,
-            intprm=_FOUND_ALL_ONE,
-        )
-    else:
-        _check_object(known, measure.kind, measure.name)
-        spec.add_sensor(
-            name=_name_sensor(measure),
-            type=mujoco.mjtSensor.mjSENS_SUBTREELINVEL,
-            objtype=mujoco.mjtObj.mjOBJ_BODY,
-            objname=measure.name,
-        )
+        what = {
+            "type": mujoco.mjtSensor.mjSENS_CONTACT,
+            "reftype": mujoco.mjtObj.mjOBJ_GEOM,
+            "refname": _check_object(geoms, "geom", card.model.floor),
+            "intprm": _FOUND_ALL_ONE,
+        }
+    spec.add_sensor(
+        name=_name_sensor(measure),
+        objtype=_OBJECTS[measure.kind],
+        objname=_check_object(known, measure.kind, measure.name),
+        **what,
+    )
 
 
 def _name_sensor(measure: Measure) -> str:
     return f"reward_agent.{measure.measure}.{measure.kind}.{measure.name}"
 
 
-def _check_object(known: Collection[str], kind: str, name: str) -> None:
-    """Raise a DataError with the closest name unless ``name`` is one of the model's objects."""
-    if name not in known:
-        listing = ", ".join(sorted(filter(None, known))) or "none"
-        raise DataError(
-            f"the model has no {kind} named {name!r}{hint_closest(name, known)}",
-            f"its {kind} names: {listing}",
-        )
+def _check_object(known: Collection[str], kind: str, name: str) -> str:
+    """Return the name, or raise a DataError with the closest one that the model has."""
+    if name in known:
+        return name
+    raise DataError(
+        f"the model has no {kind} named {name!r}{hint_closest(name, known)}",
+        f"its {kind} names: {', '.join(sorted(filter(None, known))) or 'none'}",
+    )
 
 
 def _list_names(model: mujoco.MjModel, kind: str) -> list[str]:

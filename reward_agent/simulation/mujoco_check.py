@@ -83,7 +83,16 @@ def _compare(card: EnvCard, envs: list[Any]) -> CheckEnvResult:
     simulation = BatchSimulation(card, len(envs), seed, fields=["observation"])
     simulation.reset()
     expected = np.array([env.reset(seed=seed + i)[0] for i, env in enumerate(envs)])
-    findings, n_ended = _compare_settings(card, envs[0]), 0
+    settings = {
+        "control_dt": (card.control_dt, float(envs[0].unwrapped.dt)),
+        "max_episode_steps": (card.max_episode_steps, envs[0].spec.max_episode_steps),
+    }
+    findings = [
+        f"{name} is {ours:g}, {card.gymnasium_id} has {theirs:g}"
+        for name, (ours, theirs) in settings.items()
+        if not np.isclose(ours, theirs)
+    ]
+    n_ended = 0
     worst = _measure_difference(simulation, expected)
     for _ in range(_N_STEPS):
         # Gymnasium's action spaces are float32, and so must be the action that both are given.
@@ -110,18 +119,6 @@ def _compare(card: EnvCard, envs: list[Any]) -> CheckEnvResult:
 def _report(card: EnvCard, findings: list[str], fact: str) -> CheckEnvResult:
     facts = {f"parity with {card.gymnasium_id}": fact}
     return CheckEnvResult(findings=tuple(findings), facts=facts)
-
-
-def _compare_settings(card: EnvCard, env: Any) -> list[str]:
-    found = {
-        "control_dt": (card.control_dt, float(env.unwrapped.dt)),
-        "max_episode_steps": (card.max_episode_steps, env.spec.max_episode_steps),
-    }
-    return [
-        f"{name} is {ours:g}, {card.gymnasium_id} has {theirs:g}"
-        for name, (ours, theirs) in found.items()
-        if not np.isclose(ours, theirs)
-    ]
 
 
 def _measure_difference(simulation: BatchSimulation, expected: FloatArray) -> float:

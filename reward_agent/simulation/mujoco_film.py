@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reward_agent.definitions.card import EnvCard
-from reward_agent.simulation.backends import Frame, Shown
+from reward_agent.simulation.backends import Footage, Frame
 from reward_agent.simulation.mujoco_batch import make_model
 from reward_agent.simulation.state import FloatArray
 
@@ -46,9 +46,9 @@ class MujocoArtist:
             self._renderer.scene.flags[flag] = 0
         self._aspect = width / height
 
-    def draw(self, shown: Shown, steps: Sequence[int]) -> list[Frame]:
+    def draw(self, footage: Footage, steps: Sequence[int]) -> list[Frame]:
         """Return a picture ``(height, width, 3)`` of each of the steps."""
-        rows = shown.qpos[list(steps)]
+        rows = footage.qpos[list(steps)]
         frame_s = self._control_dt * (steps[-1] - steps[0]) / max(1, len(steps) - 1)
         path = plan_camera(self._model, rows, max(frame_s, self._control_dt), self._aspect)
         frames = []
@@ -125,14 +125,7 @@ class CameraPath:
 def plan_camera(
     model: mujoco.MjModel, qpos: FloatArray, frame_s: float, aspect: float
 ) -> CameraPath:
-    """Return the camera for the frames of an episode.
-
-    Args:
-        model: of the environment.
-        qpos: ``(F, nq)``, one row a frame.
-        frame_s: seconds from frame to frame.
-        aspect: width of the picture over its height.
-    """
+    """Return the camera for frames ``qpos`` (F, nq) of an episode, ``frame_s`` seconds apart."""
     centres, radii = _trace_geoms(model, qpos)
     low, high = (centres - radii[:, None]).min(axis=1), (centres + radii[:, None]).max(axis=1)
     azimuth, elevation = _choose_angles(centres)

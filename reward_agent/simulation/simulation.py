@@ -176,9 +176,10 @@ def compile_field(card: EnvCard, field: StateField, compile_leaf: CompileLeaf) -
         DataError: a leaf is unknown to the back end, or the size is not that of the card.
     """
     try:
-        read = _flatten(compile_expression(parse_source(field.source), compile_leaf))
+        whole = compile_expression(parse_source(field.source), compile_leaf)
     except DataError as error:
         raise blame_field(card, field.name, error) from error
+    read = whole if whole().ndim <= 2 else lambda: whole().reshape(len(whole()), -1)
     size = read().shape[1] if read().ndim > 1 else None
     if size == field.size:
         return read
@@ -226,12 +227,6 @@ def _copy(read: Reader) -> FloatArray:
     return np.array(read(), dtype=np.float64, order="C")
 
 
-def _flatten(read: Reader) -> Reader:
-    if read().ndim <= 2:
-        return read
-    return lambda: read().reshape(len(read()), -1)
-
-
 def _compile_indexed(source: Indexed, compile_leaf: CompileLeaf) -> Reader:
     read, index = compile_expression(source.source, compile_leaf), source.index
     width: int = read().shape[1] if read().ndim > 1 else 0
@@ -248,8 +243,7 @@ def _concatenate(*parts: FloatArray) -> FloatArray:
 
 
 def _norm(vector: FloatArray) -> FloatArray:
-    length: FloatArray = np.sqrt(np.sum(np.square(vector), axis=-1))
-    return length
+    return np.asarray(np.sqrt(np.sum(np.square(vector), axis=-1)))
 
 
 # Each is given what its sources read, then its numbers.

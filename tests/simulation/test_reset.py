@@ -42,7 +42,7 @@ def test_an_episode_can_start_from_a_keyframe(slider_dir: Path) -> None:
 @pytest.mark.parametrize(
     ("noise", "message"),
     [
-        ('keyframe = "hihg"', "no keyframe 'hihg'"),
+        ('keyframe = "hihg"', "no keyframe named 'hihg'"),
         ('goal = { joints = ["run", "lfit"], radius = 1.0 }', "no joint named 'lfit'"),
     ],
 )
