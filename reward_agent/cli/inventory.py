@@ -122,12 +122,13 @@ def show_prompt_command(
 def doctor_command(
     as_json: Json = False,
 ) -> None:
-    """Say what this machine offers: isolation, rendering, packages, keys, clusters."""
+    """Say what this machine offers: isolation, rendering, packages, keys, learners, clusters."""
     from dataclasses import asdict
 
     from rich.markup import escape
 
     from reward_agent.cli.output import answer_console, make_table, print_json
+    from reward_agent.definitions.learner import LEARNERS
     from reward_agent.executors.registry import EXECUTORS
     from reward_agent.llm.provider import PROVIDERS
     from reward_agent.sandbox.doctor import Mechanism, survey, survey_members
@@ -141,7 +142,7 @@ def doctor_command(
             detail = "set" if is_set else "not set; without a key the offline designer works"
             covers = f"provider {row.name}"
             mechanisms.append(Mechanism(row.key_variable, covers, is_set, detail))
-    for seam in (BACKENDS, PROVIDERS, EXECUTORS, TRACKERS):
+    for seam in (LEARNERS, BACKENDS, PROVIDERS, EXECUTORS, TRACKERS):
         mechanisms += survey_members(seam)
     if as_json:
         print_json([asdict(mechanism) for mechanism in mechanisms])

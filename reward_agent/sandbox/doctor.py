@@ -9,7 +9,7 @@ import sys
 from dataclasses import dataclass
 from typing import Any
 
-from reward_agent.plugins import Seam
+from reward_agent.plugins import Plugin, Seam
 from reward_agent.sandbox.environment import find_import_roots
 from reward_agent.sandbox.filter import find_architecture
 from reward_agent.sandbox.isolation import try_seal
@@ -19,9 +19,9 @@ from reward_agent.simulation.backends import find_graphics
 _PACKAGES = {
     "mujoco": "simulation",
     "gymnasium": "models of the environments",
-    "stable-baselines3": "training",
-    "torch": "training",
-    "numpy": "reward programs",
+    "stable-baselines3": "learners sb3:…",
+    "torch": "what those learn with",
+    "numpy": "reward programs, the learner ppo",
     "safetensors": "policies",
     "pillow": "video as animated WebP",
     "openai": "provider openai and compatible servers",
@@ -54,17 +54,16 @@ def survey() -> list[Mechanism]:
 
 def survey_members(seam: Seam[Any]) -> list[Mechanism]:
     """Tell which members of a seam can be used, strangers' included; nothing is imported."""
-    rows = []
-    for row in seam.own:
-        if not row.package and not row.commands:
-            continue
-        found = _find_version(row.package) or "found"
-        detail = f"needs {row.missing}: {row.way_out}" if row.missing else found
-        covers = f"{seam.noun} {row.name} (optional)"
-        rows.append(Mechanism(row.package or row.name, covers, not row.missing, detail))
-    for name, entry in seam.strangers.items():
-        rows.append(Mechanism(name, f"{seam.noun} {name}", True, entry.value))
-    return rows
+    rows = [_survey_member(seam.noun, row) for row in seam.own]
+    strangers = seam.strangers.items()
+    return rows + [Mechanism(name, seam.noun, True, entry.value) for name, entry in strangers]
+
+
+def _survey_member(noun: str, row: Plugin) -> Mechanism:
+    covers = ": ".join(filter(None, (noun, row.help)))
+    found = " ".join(filter(None, (row.package, _find_version(row.package))))
+    detail = f"needs {row.missing}: {row.way_out}" if row.missing else found
+    return Mechanism(row.name, covers, not row.missing, detail)
 
 
 def _find_version(package: str) -> str | None:

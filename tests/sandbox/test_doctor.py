@@ -3,6 +3,8 @@ import sys
 
 import pytest
 
+from reward_agent import plugins
+from reward_agent.definitions.learner import LEARNERS
 from reward_agent.errors import SandboxError
 from reward_agent.sandbox import doctor, isolation
 from reward_agent.sandbox.filter import find_architecture
@@ -22,6 +24,18 @@ def test_survey_tells_what_is_missing_and_what_to_do(rows):
     assert rows["rendering"].detail == "no video: install EGL"
     assert rows["numpy"].available
     assert all(mechanism.covers for mechanism in rows.values())
+
+
+def test_every_learner_is_listed_with_its_install_command_where_it_is_missing(monkeypatch):
+    monkeypatch.setattr(
+        plugins, "find_spec", lambda package: None if package == "sb3_contrib" else package
+    )
+    found = {row.name: row for row in doctor.survey_members(LEARNERS)}
+    assert set(found) >= {row.name for row in LEARNERS.own}
+    assert found["ppo"].available
+    assert found["sb3:SAC"].detail.startswith("stable_baselines3 ")
+    assert not found["sb3:TQC"].available
+    assert "pip install 'reward-agent[contrib]'" in found["sb3:TQC"].detail
 
 
 @pytest.mark.skipif(
