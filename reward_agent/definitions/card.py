@@ -255,11 +255,11 @@ def load_env(name_or_path: str | Path) -> EnvCard:
         UnknownNameError: there is no environment of that name.
         DataError: the card is not right; the message names the file and the key.
     """
-    text = str(name_or_path)
-    known = list_envs()
-    if text not in known or isinstance(name_or_path, Path):
-        if _is_path(name_or_path):
-            return _load_from_path(Path(text).expanduser().resolve())
+    text, known = str(name_or_path), list_envs()
+    looks_like_path = isinstance(name_or_path, Path) or "/" in text or text.endswith(".toml")
+    if looks_like_path or (text not in known and text and Path(text).exists()):
+        return _load_from_path(Path(text).expanduser().resolve())
+    if text not in known:
         raise UnknownNameError("environment", text, known)
     folder = find_envs_dir() / text
     card = _read_card(folder / CARD_FILE)
@@ -267,13 +267,6 @@ def load_env(name_or_path: str | Path) -> EnvCard:
         return card
     # A child finds what belongs to a card by the card alone.
     return card.model_copy(update={"folder": str(folder.resolve())})
-
-
-def _is_path(name_or_path: str | Path) -> bool:
-    """Whether a path is meant: by its look, or because something lies there."""
-    text = str(name_or_path)
-    is_meant = isinstance(name_or_path, Path) or "/" in text or text.endswith(".toml")
-    return is_meant or (text != "" and Path(text).exists())
 
 
 def _load_from_path(path: Path) -> EnvCard:

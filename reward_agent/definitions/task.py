@@ -169,20 +169,12 @@ def read_task_metric(env: EnvCard | str, task: TaskSpec) -> str | None:
 
 
 def read_reference_reward(env: EnvCard | str, task: TaskSpec) -> str | None:
-    """Return the source of the reward that a person wrote for a task, or None.
-
-    Raises:
-        DataError: as for ``read_task_metric``.
-    """
+    """Return the source of the reward that a person wrote for a task, or None; as the metric."""
     return _read_source(_load_card(env), task, REFERENCE_REWARD_FILE, task.reference_reward)
 
 
 def read_sparse_reward(env: EnvCard | str, task: TaskSpec) -> str | None:
-    """Return the source of the reward that pays a task's success alone, or None.
-
-    Raises:
-        DataError: as for ``read_task_metric``.
-    """
+    """Return the source of the reward that pays a task's success alone, or None; as the metric."""
     return _read_source(_load_card(env), task, SPARSE_REWARD_FILE, task.sparse_reward)
 
 
@@ -286,12 +278,7 @@ def replace_constants(source: str, constants: Mapping[str, float], place: str) -
     """Return the source with the values of some of its module-level constants replaced.
 
     Only ``NAME = value`` counts as a constant, assigned once; everything else stays as it was
-    written, comments included.
-
-    Args:
-        source: text of a Python module.
-        constants: the new value of each, by name.
-        place: what the source is, for messages.
+    written, comments included. Messages call the source ``place``.
 
     Raises:
         DataError: the source is not Python, or has no such constant.
@@ -309,9 +296,11 @@ def replace_constants(source: str, constants: Mapping[str, float], place: str) -
                 f"its constants: {known}",
             )
     lines = source.encode().splitlines(keepends=True)
-    # From the last one up, so that the places of the others stay as they are.
+    # From the last one up, so that the places of the others stay; columns count bytes of UTF-8.
     for name in sorted(constants, key=lambda name: -values[name].lineno):
-        _replace(lines, values[name], repr(constants[name]).encode())
+        old, new = values[name], repr(constants[name]).encode()
+        line = lines[old.lineno - 1]
+        lines[old.lineno - 1] = line[: old.col_offset] + new + line[old.end_col_offset :]
     return b"".join(lines).decode()
 
 
@@ -330,9 +319,3 @@ def _find_constants(tree: ast.Module) -> dict[str, ast.expr]:
         for name, value in assigned
         if names.count(name) == 1 and value.lineno == value.end_lineno
     }
-
-
-def _replace(lines: list[bytes], value: ast.expr, text: bytes) -> None:
-    """Put a text in the place of an expression; its columns count bytes of UTF-8."""
-    line = lines[value.lineno - 1]
-    lines[value.lineno - 1] = line[: value.col_offset] + text + line[value.end_col_offset :]

@@ -32,13 +32,7 @@ _N_POLICY_ROWS = 256
 
 @dataclass(frozen=True)
 class Export:
-    """What was written.
-
-    Args:
-        folder: where.
-        candidate: whose program it is.
-        files: names of the files in the folder.
-    """
+    """What was written: names of files in a folder, and whose program it is."""
 
     folder: Path
     candidate: str

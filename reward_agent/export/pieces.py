@@ -18,12 +18,7 @@ _PACKAGE, _OWN = Path(__file__).resolve().parent.parent, "reward_agent."
 
 @dataclass(frozen=True)
 class Pieces:
-    """Some definitions of a module.
-
-    Args:
-        text: their source, in the module's order.
-        imports: the statements for the names that they use, one each.
-    """
+    """Some definitions of a module, in its order, and statements that import what they use."""
 
     text: str
     imports: set[str]

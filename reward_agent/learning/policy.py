@@ -96,7 +96,7 @@ class NumpyPolicy:
     Args:
         header: how to use the weights.
         layers: from the observation to the mean action.
-        observation_mean: (observation_size,), in the observation's units.
+        observation_mean: (observation_size,).
         observation_scale: (observation_size,), one over the standard deviation.
         log_std: (n_actions,), of the exploration while training, not used here; None where it
             depends on the observation, as for policies that squash.
@@ -109,11 +109,7 @@ class NumpyPolicy:
     log_std: FloatArray | None = None
 
     def act(self, observation: NDArray[np.floating[Any]]) -> FloatArray:
-        """Return the action (N, n_actions) in the card's range.
-
-        Args:
-            observation: (N, observation_size), as the simulation gives it.
-        """
+        """Return the action (N, n_actions) in the card's range for (N, observation_size)."""
         clip = self.header.observation_clip
         normal = normalize(observation, self.observation_mean, self.observation_scale, clip)
         low, high = self.header.action_range
@@ -158,21 +154,16 @@ def save_policy(path: Path, policy: NumpyPolicy) -> None:
     Raises:
         ValueError: a weight is not finite.
     """
-    tensors = {
-        "observation.mean": policy.observation_mean,
-        "observation.scale": policy.observation_scale,
-    }
-    if policy.log_std is not None:
-        tensors["log_std"] = policy.log_std
-    for index, layer in enumerate(policy.layers):
-        tensors[f"actor.{index}.weight"] = layer.weight
-        tensors[f"actor.{index}.bias"] = layer.bias
-    for name, values in tensors.items():
-        if not np.isfinite(values).all():
+    values = [policy.observation_mean, policy.observation_scale]
+    values += [] if policy.log_std is None else [policy.log_std]
+    values += [array for layer in policy.layers for array in (layer.weight, layer.bias)]
+    names = _list_shapes(policy.header)
+    tensors = {n: np.ascontiguousarray(array) for n, array in zip(names, values, strict=True)}
+    for name, array in tensors.items():
+        if not np.isfinite(array).all():
             raise ValueError(f"{name} of the policy is not finite")
-    contiguous = {name: np.ascontiguousarray(values) for name, values in tensors.items()}
     partial = path.with_suffix(".partial")
-    save_file(contiguous, partial, metadata={_HEADER_KEY: policy.header.model_dump_json()})
+    save_file(tensors, partial, metadata={_HEADER_KEY: policy.header.model_dump_json()})
     partial.replace(path)
 
 

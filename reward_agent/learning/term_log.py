@@ -79,11 +79,7 @@ class Stretch:
 
 
 class TermLog:
-    """Adds up what each term pays, with a few NumPy calls for many steps.
-
-    Args:
-        n_envs: number of environments N.
-    """
+    """Adds up what each term pays in N environments, with a few NumPy calls for many steps."""
 
     def __init__(self, n_envs: int) -> None:
         self._names: tuple[str, ...] = ()

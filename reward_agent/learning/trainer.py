@@ -14,7 +14,7 @@ import numpy as np
 
 from reward_agent.definitions.learner import LEARNERS
 from reward_agent.learning.learner import Arrays, Learner
-from reward_agent.learning.policy import NumpyPolicy, load_policy, save_policy
+from reward_agent.learning.policy import load_policy, save_policy
 from reward_agent.learning.term_log import Stretch
 from reward_agent.learning.vec_env import RewardVecEnv
 from reward_agent.records.jobs import CHECKPOINT_FILE, INITIAL_POLICY_FILE, PROGRESS_FILE, TrainJob
@@ -25,12 +25,9 @@ _N_ROWS = 100
 
 
 class Trainer:
-    """Trains the policy of one job and keeps the record of it.
+    """Trains the policy of one job and keeps the record of it in ``job_dir``.
 
-    Args:
-        job: what to train.
-        job_dir: where snapshots, progress and checkpoint are written.
-        make_env: makes the environments from the seed of their first simulation.
+    ``make_env`` makes the environments from the seed of their first simulation.
 
     Attributes:
         snapshots: the policies saved so far.
@@ -118,37 +115,34 @@ class Trainer:
         steps = self.learner.num_timesteps
         if self.snapshots and self.snapshots[-1].total_timesteps == steps:
             return
-        name = f"policy_{steps}.safetensors"
-        save_policy(self._job_dir / name, self._make_policy())
+        name, job, policy = f"policy_{steps}.safetensors", self._job, self.learner.make_policy()
+        origin = {
+            "algo": job.learner.algo,
+            "program_sha256": job.program_sha256,
+            "seed": job.seed,
+        }
+        header = policy.header.model_copy(update=origin)
+        save_policy(self._job_dir / name, replace(policy, header=header))
         self.snapshots.append(Snapshot(total_timesteps=steps, file=name))
 
     def _append_progress(self, stretch: Stretch) -> None:
         path = self._job_dir / PROGRESS_FILE
+        n = stretch.n_episodes
+        paid = zip(stretch.names, stretch.episode_pay, strict=True)
         row = {
             "total_timesteps": self.learner.num_timesteps,
             "wall_s": round(self.wall_s, 3),
             "steps_per_s": round(self.learner.num_timesteps / self.wall_s, 1),
             "generated_return": stretch.generated_return,
             "episode_length": stretch.episode_length,
+            **{f"reward/{name}": pay / n if n else None for name, pay in paid},
         }
-        for name, pay in zip(stretch.names, stretch.episode_pay, strict=True):
-            row[f"reward/{name}"] = pay / stretch.n_episodes if stretch.n_episodes else None
         is_new = not path.exists()
         with path.open("a", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, list(row))
             if is_new:
                 writer.writeheader()
             writer.writerow(row)
-
-    def _make_policy(self) -> NumpyPolicy:
-        policy = self.learner.make_policy()
-        job = self._job
-        origin = {
-            "algo": job.learner.algo,
-            "program_sha256": job.program_sha256,
-            "seed": job.seed,
-        }
-        return replace(policy, header=policy.header.model_copy(update=origin))
 
     def _save_checkpoint(self) -> None:
         record = {
@@ -203,19 +197,12 @@ def _load_checkpoint(path: Path, job: TrainJob) -> Arrays | None:
 def make_term_curves(
     stretches: dict[int, Stretch], max_episode_steps: int
 ) -> tuple[TermCurve, ...]:
-    """Return the course of each term.
-
-    Args:
-        stretches: by the env steps at their end.
-        max_episode_steps: longest episode, in control steps.
-    """
-    if not stretches:
-        return ()
-    points = {steps: _make_points(steps, s, max_episode_steps) for steps, s in stretches.items()}
-    names = next(iter(stretches.values())).names
+    """Return the course of each term, from stretches by the env steps at their end."""
+    rows = [_make_points(*item, max_episode_steps) for item in stretches.items()]
+    names = next((stretch.names for stretch in stretches.values()), ())
     return tuple(
-        TermCurve(name=name, points=tuple(row[k] for row in points.values()))
-        for k, name in enumerate(names)
+        TermCurve(name=name, points=points)
+        for name, points in zip(names, zip(*rows, strict=True), strict=True)
     )
 
 

@@ -41,11 +41,6 @@ class Ended:
 class RewardVecEnv:
     """N simulations of a card under one reward; episodes restart by themselves.
 
-    Args:
-        card: the environment.
-        simulation: N simulations of it.
-        reward: the compiled program.
-
     Attributes:
         n_envs: number of simulations N.
         terms: what each reward term paid since it was last read.
@@ -143,10 +138,6 @@ class Payment:
 
     A reward without memory pays each row for itself alone (the probe refuses others), so the steps
     of a rollout are as good as so many simulations.
-
-    Args:
-        reward: the compiled program.
-        n_sims: number of simulations N.
     """
 
     def __init__(self, reward: CompiledReward, n_sims: int) -> None:
@@ -165,21 +156,13 @@ class Payment:
         self._reward.restart(ids, state)
 
     def add(self, step: Transition) -> None:
-        """Take a step to be paid.
-
-        Raises:
-            ContractError: the program failed or broke its contract.
-        """
+        """Take a step to be paid; the program may fail with a ``ContractError``."""
         self._open.append(step)
         if len(self._open) == self._steps_per_call:
             self._pay()
 
     def collect(self) -> tuple[FloatArray, dict[str, FloatArray]]:
-        """Return reward and terms, each (n_steps, N), of the steps since it was last called.
-
-        Raises:
-            ContractError: the program failed or broke its contract.
-        """
+        """Return reward and terms, each (n_steps, N), of the steps since it was last called."""
         if self._open:
             self._pay()
         paid, self._paid = self._paid, []

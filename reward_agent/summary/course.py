@@ -50,10 +50,7 @@ class CoursePoint(Record):
 
 
 def make_course(training: TrainingResult, evaluated: EvaluateResult) -> tuple[CoursePoint, ...]:
-    """Return one point for each evaluated snapshot, with the training's view nearest to it.
-
-    Where no episode ended, the generated return is the sum of what the terms paid.
-    """
+    """Return one point for each evaluated snapshot, with the training's view nearest to it."""
     return tuple(_make_point(training, evaluation) for evaluation in evaluated.curve)
 
 
@@ -112,7 +109,7 @@ def _make_point(training: TrainingResult, evaluation: Evaluation) -> CoursePoint
     steps = evaluation.total_timesteps
     nearest = find_nearest(training.points, steps)
     generated_return = nearest.generated_return if nearest else None
-    if generated_return is None:
+    if generated_return is None:  # no episode ended: what the terms paid
         paid = [find_nearest(curve.points, steps) for curve in training.terms]
         pays = [point.pay_per_episode for point in paid if point is not None]
         generated_return = sum(pays) if pays else None
@@ -177,13 +174,7 @@ class TermSummary(Record):
 def summarise_terms(
     training: TrainingResult, evaluated: EvaluateResult, relabelled: RelabelResult | None
 ) -> tuple[TermSummary, ...]:
-    """Return the terms, the best paying first.
-
-    Args:
-        training: with the course of each term.
-        evaluated: trusted scores of the snapshots and of the best one's episodes.
-        relabelled: pay of each term in these episodes, if it is known.
-    """
+    """Return the terms, the best paying first; their pay is that of relabelled episodes, if any."""
     curves = {curve.name: curve for curve in training.terms}
     pays = _collect_pays(curves, relabelled, evaluated.best.n_episodes)
     total = sum(float(np.mean(np.abs(pay))) for pay in pays.values())
@@ -254,9 +245,7 @@ def _summarise_term(
 
 def _correlate_training(curve: TermCurve, evaluations: Sequence[Evaluation]) -> float | None:
     """Correlate a term's pay with the task score at the same points of training."""
-    if not curve.points:
-        return None
-    scored = [e for e in evaluations if e.task_score is not None]
+    scored = [e for e in evaluations if e.task_score is not None and curve.points]
     nearest = [find_nearest(curve.points, e.total_timesteps) for e in scored]
     pays = [point.pay_per_episode for point in nearest if point is not None]
     return correlate(pays, [e.task_score or 0.0 for e in scored])

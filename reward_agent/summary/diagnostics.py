@@ -38,14 +38,7 @@ _MIN_STILL_S = 0.5
 
 
 class Diagnosis(Record):
-    """One failure mode with its evidence.
-
-    Args:
-        name: of the mode.
-        meaning: what it is, in a sentence.
-        evidence: the numbers that show it.
-        advice: what usually helps.
-    """
+    """One failure mode: what it is, the numbers that show it, and what usually helps."""
 
     name: str
     meaning: str
@@ -239,8 +232,7 @@ def find_standing_still(case: Case) -> Diagnosis | None:
     return Diagnosis(
         name="standing still",
         meaning="the policy holds a posture and does not try the task",
-        evidence=f"second half of the episodes, mean speed as a share of the card's range: "
-        f"{listing}",
+        evidence=f"second half of the episodes, mean speed as a share of its range: {listing}",
         advice="pay the first part of the motion on its own, so that a small try earns more than "
         "none",
     )
@@ -314,9 +306,8 @@ def _measure_speeds(case: Case) -> dict[str, float]:
     """Return the mean speed of each velocity field in the second halves, of half its range."""
     long_enough = [e for e in case.episodes if e.duration_s >= _MIN_STILL_S]
     speeds = {}
-    for field in case.card.state:
-        is_velocity = field.unit in ("m/s", "rad/s")
-        if not is_velocity or not long_enough:
+    for field in case.card.state if long_enough else ():
+        if field.unit not in ("m/s", "rad/s"):
             continue
         half_range = (field.range[1] - field.range[0]) / 2
         halves = [np.abs(e.fields[field.name][e.n_steps // 2 :]).mean() for e in long_enough]

@@ -102,13 +102,7 @@ _DUPLICATE = 0.98
 
 @dataclass(frozen=True)
 class Column:
-    """One scalar over time: a field, or an entry of a vector field.
-
-    Args:
-        name: as shown: ``torso_height`` or ``com_velocity.z``.
-        field: the field of the card.
-        index: entry of a vector field.
-    """
+    """One scalar over time, a field or an entry of a vector field: ``com_velocity.z``."""
 
     name: str
     field: StateField
@@ -123,10 +117,7 @@ class Column:
 def choose_columns(card: EnvCard, task_text: str, episodes: Sequence[Episode]) -> list[Column]:
     """Return what varies and is not told by an earlier column, the most telling first.
 
-    Args:
-        card: the environment.
-        task_text: the task's words; fields named in them come first.
-        episodes: those to be described.
+    Fields that the task's words name come first.
     """
     words = set(re.findall(r"[a-z]+", task_text.lower()))
     ranked = sorted(_list_columns(card), key=lambda column: -_count_points(column, card, words))
@@ -134,7 +125,7 @@ def choose_columns(card: EnvCard, task_text: str, episodes: Sequence[Episode]) -
     kept: list[NDArray[np.float64]] = []
     for column in ranked:
         values = np.concatenate([column.read(episode) for episode in episodes])
-        if np.ptp(values) < _CONSTANT * _get_span(card, column.field):
+        if np.ptp(values) < _CONSTANT * _find_span(card, column.field):
             continue
         centred = (values - values.mean()) / values.std()
         if any(abs(float(np.mean(centred * other))) > _DUPLICATE for other in kept):
@@ -144,13 +135,11 @@ def choose_columns(card: EnvCard, task_text: str, episodes: Sequence[Episode]) -
     return chosen
 
 
-def _get_span(card: EnvCard, field: StateField) -> float:
+def _find_span(card: EnvCard, field: StateField) -> float:
     """Return the width of the field's range, or of its healthy range where that is narrower."""
-    spans = [field.range[1] - field.range[0]]
-    for bounds in card.termination:
-        if bounds.field == field.name and bounds.min is not None and bounds.max is not None:
-            spans.append(bounds.max - bounds.min)
-    return min(spans)
+    healthy = [(b.min, b.max) for b in card.termination if b.field == field.name]
+    closed = [high - low for low, high in healthy if low is not None and high is not None]
+    return min([field.range[1] - field.range[0], *closed])
 
 
 def _list_columns(card: EnvCard) -> list[Column]:
@@ -191,5 +180,4 @@ def find_airborne(card: EnvCard, episode: Episode) -> NDArray[np.bool_]:
     touching = [episode.fields[field.name] > 0.5 for field in list_contacts(card)]
     if not touching:
         return np.zeros(episode.n_steps + 1, dtype=bool)
-    airborne: NDArray[np.bool_] = ~np.any(touching, axis=0)
-    return airborne
+    return np.asarray(~np.any(touching, axis=0))

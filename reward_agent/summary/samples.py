@@ -63,16 +63,9 @@ def sample_episode(
     index: int,
     n_rows: int,
 ) -> EpisodeSample:
-    """Return an episode in at most ``n_rows`` rows.
+    """Return an episode in at most ``n_rows`` rows, at least 2.
 
-    Args:
-        card: the environment.
-        episode: what was recorded.
-        score: what the metric says of it.
-        columns: what to show.
-        role: ``median``, ``best`` or ``worst``.
-        index: number of the episode.
-        n_rows: how many rows at most, at least 2.
+    Its role is ``median``, ``best`` or ``worst``; it is number ``index``.
     """
     steps = choose_steps(card, episode, score, n_rows)
     return EpisodeSample(
@@ -109,8 +102,11 @@ def choose_steps(
         step = min(moment.step, episode.n_steps)
         if step in chosen or len(chosen) < n_moments:
             chosen.setdefault(step, []).append(moment.label)
-    for step in _list_steps_beside(episode, candidates, beside):
-        if len(chosen) < n_rows - _N_SPARSE and _is_apart(step, chosen, beside):
+    inner = range(1, episode.n_steps)
+    weighty = [m.step for m in candidates if m.weight >= _WEIGHTY and m.step in inner]
+    for step in [near for moment in weighty for near in (moment - beside, moment + beside)]:
+        is_free = step in inner and _is_apart(step, chosen, beside)
+        if is_free and len(chosen) < n_rows - _N_SPARSE:
             chosen[step] = []
     for _ in range(min(_N_SPARSE, n_rows - len(chosen))):
         middle = _find_widest_gap({*chosen, 0, episode.n_steps})
@@ -157,17 +153,6 @@ def _drop_repeats(
     return tuple(kept)
 
 
-def _list_steps_beside(episode: Episode, moments: Sequence[Moment], beside: int) -> list[int]:
-    """Return the steps just before and after weighty moments."""
-    return [
-        step
-        for moment in moments
-        if moment.weight >= _WEIGHTY and 0 < moment.step < episode.n_steps
-        for step in (moment.step - beside, moment.step + beside)
-        if 0 < step < episode.n_steps
-    ]
-
-
 def _is_apart(step: int, chosen: Collection[int], beside: int) -> bool:
     return all(abs(step - other) >= beside for other in chosen)
 
@@ -184,21 +169,18 @@ def _find_widest_gap(chosen: Collection[int]) -> int:
 def _sample_state(
     card: EnvCard, episode: Episode, columns: Sequence[Column], step: int, label: str
 ) -> SampledState:
-    touching = [
-        name_contact(field)
-        for field in list_contacts(card)
-        if episode.fields[field.name][step] > 0.5
-    ]
     return SampledState(
         step=step,
         time_s=step * episode.control_dt,
         event=label,
         values=tuple(float(column.read(episode)[step]) for column in columns),
-        touching=tuple(touching),
+        touching=tuple(_list_touching(card, episode, step)),
     )
 
 
-# --- the moments of an episode --------------------------------------------------------------------
+def _list_touching(card: EnvCard, episode: Episode, step: int) -> list[str]:
+    touching = [f for f in list_contacts(card) if episode.fields[f.name][step] > 0.5]
+    return [name_contact(field) for field in touching]
 
 
 _FEET = ("foot", "feet", "toe", "paw", "heel", "ankle")
@@ -213,13 +195,7 @@ _FLIGHT_S = 0.03
 
 @dataclass(frozen=True)
 class Moment:
-    """Something that happened.
-
-    Args:
-        step: index of the first state at which it is so.
-        label: what, in a few words.
-        weight: how much it matters, 1 to 5.
-    """
+    """Something that happened, from the state ``step`` on; it matters 1 to 5."""
 
     step: int
     label: str
@@ -229,14 +205,7 @@ class Moment:
 def find_moments(
     card: EnvCard, episode: Episode, end: str, success_step: int | None = None
 ) -> list[Moment]:
-    """Return the moments of an episode in the order of time.
-
-    Args:
-        card: the environment.
-        episode: at least one state.
-        end: why it ended.
-        success_step: control step from which the metric calls it a success, if it does.
-    """
+    """Return the moments of an episode, why it ended among them, in the order of time."""
     moments = [*_find_falls(card, episode), *_find_flight(card, episode)]
     moments += _find_extremes(card, episode)
     if success_step is not None:
@@ -294,12 +263,8 @@ def _find_flight(card: EnvCard, episode: Episode) -> list[Moment]:
         return []
     moments = [Moment(int(start), f"takes off, flies {flight_s:.2f} s", 4)]
     if stop <= episode.n_steps:
-        landed = [
-            name_contact(field)
-            for field in list_contacts(card)
-            if episode.fields[field.name][stop] > 0.5
-        ]
-        moments.append(Moment(int(stop), f"lands on {', '.join(landed)}", 4))
+        landed = ", ".join(_list_touching(card, episode, stop))
+        moments.append(Moment(int(stop), f"lands on {landed}", 4))
     return moments
 
 

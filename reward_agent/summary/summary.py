@@ -86,7 +86,7 @@ def summarise(
         training: its own view of itself.
         evaluated: trusted scores of its snapshots, and of the best one.
         trajectories: the best one's episodes.
-        relabelled: what the reward's terms paid in these, if it is known.
+        relabelled: pay of the terms in these, if it is known.
     """
     episodes = [trajectories.episode(i).keep_finite() for i in range(trajectories.n_episodes)]
     columns = choose_columns(card, f"{task.description} {task.criterion}", episodes)
@@ -115,7 +115,8 @@ def render_summary(summary: TrajectorySummary) -> str:
     """Return the summary as compact text with small tables, for prompts and for people."""
     sections = [_render_verdict(summary), _render_ends(summary), render_training(summary)]
     sections.append(f"Fields, all episodes:\n{render_fields(summary.fields, summary.contacts)}")
-    sections += [_render_episode(sample) for sample in summary.episodes]
+    rendered = map(render_sample, summary.episodes)
+    sections += [text[0].upper() + text[1:] for text in rendered]
     sections.append(_render_diagnoses(summary.diagnoses))
     return "\n\n".join(sections) + "\n"
 
@@ -195,11 +196,6 @@ def _render_ends(summary: TrajectorySummary) -> str:
         for count in summary.ends
     )
     return f"Episodes end: {', '.join(ends)} {limit}"
-
-
-def _render_episode(sample: EpisodeSample) -> str:
-    text = render_sample(sample)
-    return text[0].upper() + text[1:]
 
 
 def _render_diagnoses(diagnoses: Sequence[Diagnosis]) -> str:
