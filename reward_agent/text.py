@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 MAX_MESSAGE_CHARS = 500
+# What steers a terminal, reorders what is read or is not seen: controls, surrogates, private use,
+# and Unicode's Default_Ignorable_Code_Point but for the two selectors of an emoji's form.
+_HIDDEN = re.compile(
+    r"\r(?!\n)|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5"
+    r"\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3164\ud800-\uf8ff\ufe00-\ufe0d\ufeff"
+    r"\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U0010ffff]"
+)
 
 
 def name_round(iteration: int) -> str:
@@ -21,6 +29,16 @@ def clean_text(text: str, limit: int = MAX_MESSAGE_CHARS) -> str:
         if char in "\n\t\r" or unicodedata.category(char)[0] != "C"
     )
     return kept if len(kept) <= limit else kept[: limit - 1] + "…"
+
+
+def show_hidden(text: str, quote: Callable[[str], str] = ascii) -> str:
+    """Return text with the characters that hide or steer written out, as in ``\\u202e``.
+
+    Args:
+        text: what a file, a model or a stranger said.
+        quote: how one such character is written, in quotes.
+    """
+    return _HIDDEN.sub(lambda match: quote(match[0])[1:-1], text)
 
 
 def format_number(value: float | None) -> str:

@@ -2,48 +2,62 @@
 
 from __future__ import annotations
 
+import os
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from reward_agent.cli.settings import add_settings
+from reward_agent.cli.output import (
+    answer_console,
+    make_table,
+    print_json,
+    print_text,
+    progress_console,
+)
+from reward_agent.cli.settings import Json, add_settings, take_options
+from reward_agent.definitions.paths import find_runs_dir
 from reward_agent.records.events import Event
 
 if TYPE_CHECKING:
     from reward_agent.bench.plan import Choices
     from reward_agent.bench.suite import Suite
     from reward_agent.bench.sweep import SweepStore
-    from reward_agent.records.events import Event
 
 app = typer.Typer(
     help="Run tasks x methods x seeds; resumable, with honest statistics.", no_args_is_help=True
 )
-Json = Annotated[bool, typer.Option("--json", help="Print as JSON.")]
 SuiteName = Annotated[str, typer.Argument(help="A suite's name, or the path of a .toml file.")]
 SweepName = Annotated[str, typer.Argument(help="A sweep's folder, or the name of its suite.")]
 
 
-@app.command("run")
-@add_settings("executor", "ray_address", "job_cpus", "job_gpus")
-def run_command(
-    suite: SuiteName,
+@dataclass(frozen=True)
+class Changes:
+    """What a command line changes of a suite."""
+
     methods: Annotated[
         str | None, typer.Option(help="Methods, with commas; the suite's by default.")
-    ] = None,
-    seeds: Annotated[int | None, typer.Option(help="Runs of each method on each task.")] = None,
+    ] = None
+    seeds: Annotated[int | None, typer.Option(help="Runs of each method on each task.")] = None
     budget: Annotated[
         str | None, typer.Option(help="quick, standard, thorough, or env steps a training.")
-    ] = None,
+    ] = None
+    candidates: Annotated[int | None, typer.Option(help="Programs a round, of a search.")] = None
+    iterations: Annotated[int | None, typer.Option(help="Its rounds.")] = None
+    winner_seeds: Annotated[
+        int | None, typer.Option(help="Fresh seeds that a result is scored by.")
+    ] = None
+
+
+@app.command("run")
+@add_settings("executor", "ray_address", "job_cpus", "job_gpus", also=(Changes,))
+def run_command(
+    suite: SuiteName,
     provider: Annotated[
         str | None, typer.Option(help="Language model of the methods that need one.")
     ] = None,
     model: Annotated[str | None, typer.Option(help="Its name.")] = None,
-    candidates: Annotated[int | None, typer.Option(help="Programs a round, of a search.")] = None,
-    iterations: Annotated[int | None, typer.Option(help="Its rounds.")] = None,
-    winner_seeds: Annotated[
-        int | None, typer.Option(help="Fresh seeds that a result is scored by.")
-    ] = None,
     slots: Annotated[
         int, typer.Option(min=0, help="Jobs side by side; 0: one, or all a cluster has.")
     ] = 0,
@@ -56,27 +70,16 @@ def run_command(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show jobs, env steps, time and money; run nothing.")
     ] = False,
-    **place: Any,
+    **given: Any,
 ) -> None:
     """Run a suite, or go on with it: jobs that are over are not repeated."""
-    import os
-
     from reward_agent.bench.page import PAGE_FILE, render_markdown, write_results
     from reward_agent.bench.plan import Choices
     from reward_agent.bench.sweep import run_sweep
-    from reward_agent.cli.output import print_text
 
-    changes = {
-        "methods": [name.strip() for name in methods.split(",")] if methods else None,
-        "seeds": seeds,
-        "budget": budget,
-        "candidates": candidates,
-        "iterations": iterations,
-        "winner_seeds": winner_seeds,
-    }
-    chosen = _load(suite, changes)
-    given = {name: value for name, value in place.items() if value is not None}
-    choices = Choices(provider, model, os.environ, given)
+    chosen = _load(suite, asdict(take_options(Changes, given)))
+    place = {name: value for name, value in given.items() if value is not None}
+    choices = Choices(provider, model, os.environ, place)
     if dry_run:
         _show_forecast(chosen, choices, slots, output)
         return
@@ -89,15 +92,14 @@ def _load(name: str, changes: dict[str, Any]) -> Suite:
     from reward_agent.bench.suite import load_suite, make_suite
 
     given = {key: value for key, value in changes.items() if value is not None}
+    if "methods" in given:
+        given["methods"] = [name.strip() for name in given["methods"].split(",")]
     return make_suite(load_suite(name).model_dump() | given)
 
 
 def _report(event: Event) -> None:
     """Tell of each job's beginning and end on standard error."""
-    from rich.markup import escape
-
     from reward_agent.bench.sweep import JobOver, JobRetried, JobStarted
-    from reward_agent.cli.output import progress_console
 
     match event:
         case JobStarted(job):
@@ -110,14 +112,12 @@ def _report(event: Event) -> None:
         case _:
             return
     words = f"{job.task_name} {job.label} seed {job.seed}{news}"
-    progress_console.print(f"{event.kind:8} {escape(words)}", highlight=False)
+    progress_console.print(f"{event.kind:8} {words}")
 
 
 def _show_forecast(suite: Suite, choices: Choices, slots: int, output: Path | None) -> None:
     from reward_agent.bench.plan import plan_jobs
     from reward_agent.bench.sweep import SweepStore, forecast_jobs
-    from reward_agent.cli.output import answer_console, make_table, print_text
-    from reward_agent.definitions.paths import find_runs_dir
 
     folder = output or find_runs_dir() / "bench" / suite.name
     rows = forecast_jobs(plan_jobs(suite, choices), SweepStore(folder))
@@ -141,7 +141,6 @@ def _show_forecast(suite: Suite, choices: Choices, slots: int, output: Path | No
 def status_command(sweep: SweepName, as_json: Json = False) -> None:
     """Say how far a sweep is."""
     from reward_agent.bench.sweep import find_sweep
-    from reward_agent.cli.output import print_json, print_text
 
     store = find_sweep(sweep)
     counts = _count_jobs(store)
@@ -168,12 +167,11 @@ def report_command(sweep: SweepName, as_json: Json = False) -> None:
     """Write a sweep's tables, charts and page again, and show the tables."""
     from reward_agent.bench.page import PAGE_FILE, render_markdown, write_results
     from reward_agent.bench.sweep import find_sweep
-    from reward_agent.cli.output import print_json, print_text
 
     store = find_sweep(sweep)
     results = write_results(store)
     if as_json:
-        print_json(results.model_dump(mode="json"))
+        print_json(results)
         return
     print_text(render_markdown(results))
     print_text(str(store.dir / PAGE_FILE))
@@ -185,7 +183,6 @@ def compare_command(first: SweepName, second: SweepName, as_json: Json = False) 
     from reward_agent.bench.page import render_number
     from reward_agent.bench.results import compare_sweeps
     from reward_agent.bench.sweep import find_sweep
-    from reward_agent.cli.output import answer_console, make_table, print_json
 
     rows = compare_sweeps(find_sweep(first), find_sweep(second))
     if as_json:

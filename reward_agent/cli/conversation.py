@@ -12,16 +12,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
-from rich.markup import escape
 from rich.syntax import Syntax
 
-from reward_agent.cli.feedback_script import show_standings, work
-from reward_agent.cli.output import print_error, print_text, progress_console
+from reward_agent.cli.feedback_script import accept, show_standings, work
+from reward_agent.cli.output import ask, print_error, print_text, progress_console
 from reward_agent.errors import RewardAgentError, UnknownNameError, UsageError
 from reward_agent.rewards.checks import render_findings
 
 if TYPE_CHECKING:
     from reward_agent.cli.display import RunDisplay
+    from reward_agent.designers.brief import HistoryEntry
     from reward_agent.feedback.records import Choice
     from reward_agent.feedback.session import Session
 
@@ -52,7 +52,7 @@ class Conversation:
         self._session = session
         self._display = display
         self._is_terminal = is_terminal
-        self._commands: dict[str, Callable[[str], None]] = {
+        self._commands: dict[str, Callable[[str], object]] = {
             "watch": self._watch,
             "compare": self._compare,
             "show": self._show,
@@ -60,15 +60,15 @@ class Conversation:
             "list": lambda _: show_standings(session),
             "choose": session.choose,
             "reject": session.reject,
-            "accept": self._accept,
-            "note": self._note,
+            "accept": lambda name: accept(session, name),
+            "note": session.note,
             "metric": self._metric,
             "help": lambda _: print_text(_HELP),
         }
 
     def run(self) -> None:
         """Talk until the person is content."""
-        self._work()
+        work(self._session)
         show_standings(self._session)
         view = self._session.metric
         if view.is_proposed and view.origin in _UNDECIDED:
@@ -91,7 +91,7 @@ class Conversation:
         if not line.startswith("/"):
             wish = self._ask("What do you want instead? (Enter leaves it to the Designer) ") or ""
             self._session.remark(line, wish)
-            self._work()
+            work(self._session)
             return False
         name, _, rest = line[1:].partition(" ")
         if name not in self._commands:
@@ -103,7 +103,7 @@ class Conversation:
         """Read a line; None at the end of the input."""
         with self._display.paused():
             try:
-                return input(question if self._is_terminal else "")
+                return ask(question if self._is_terminal else "")
             except EOFError:
                 return None
 
@@ -111,18 +111,12 @@ class Conversation:
         current = self._session.current
         return current.candidate.id if current else "no policy"
 
-    def _work(self) -> None:
-        work(self._session)
-
-    def _resolve(self, name: str) -> str:
-        entry = self._session.find(name) if name else self._session.need_current()
-        return entry.candidate.id
-
-    def _note(self, text: str) -> None:
-        self._session.note(text)
+    def _find(self, name: str) -> HistoryEntry:
+        return self._session.find(name) if name else self._session.need_current()
 
     def _watch(self, name: str) -> None:
-        print_text(f"{self._resolve(name)}  {self._film(self._resolve(name))}")
+        name = self._find(name).candidate.id
+        print_text(f"{name}  {self._film(name)}")
 
     def _film(self, name: str) -> str:
         note = self._session.film(name)
@@ -149,12 +143,12 @@ class Conversation:
         show_standings(self._session)
 
     def _show(self, name: str) -> None:
-        entry = self._session.find(self._resolve(name))
+        entry = self._find(name)
         source = entry.program.source if entry.program else ""
         progress_console.print(Syntax(source, "python", line_numbers=True))
 
     def _edit(self, name: str) -> None:
-        entry = self._session.find(self._resolve(name))
+        entry = self._find(name)
         source = entry.program.source if entry.program else ""
         while True:
             changed = edit_text(source)
@@ -163,21 +157,16 @@ class Conversation:
                 return
             report = self._session.edit(entry.candidate.id, changed)
             if report.is_accepted:
-                self._work()
+                work(self._session)
                 return
             print_text(render_findings(changed, report.findings))
             if (self._ask("Enter edits again, q gives up > ") or "q").strip() == "q":
                 return
             source = changed
 
-    def _accept(self, name: str) -> None:
-        winner = self._session.accept(name)
-        print_text(f"accepted {winner.candidate}")
-        print_text(f"reward   {self._session.store.dir / 'reward.py'}")
-
     def _metric(self, _: str) -> None:
         view = self._session.metric
-        progress_console.print(f"[bold]metric[/]    {escape(view.origin)}")
+        progress_console.print(f"metric    {view.origin}")
         if not view.source:
             print_text("no metric: ratings by your preferences are the only score")
         else:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from reward_agent.cli.output import print_json, progress_console
 from reward_agent.cli.settings import RunsDir, add_settings
 from reward_agent.errors import Interrupted, UsageError
 from reward_agent.trackers.registry import TRACKERS
@@ -76,12 +77,11 @@ def _show_estimate(
     env: str | None, task: str | None, runs_dir: Path | None, as_json: bool, settings: Any
 ) -> None:
     from reward_agent.cli.display import show_estimate
-    from reward_agent.cli.output import print_json
     from reward_agent.run.estimate import estimate_design
 
     estimated = estimate_design(env, task, runs_dir=runs_dir, **settings)
     if as_json:
-        print_json(estimated.model_dump(mode="json"))
+        print_json(estimated)
     else:
         show_estimate(estimated)
 
@@ -90,12 +90,10 @@ def _ask_about_metric(display: Any, proposed: ProposedMetric) -> bool:
     """Show a proposed metric and ask at the prompt."""
     from rich.syntax import Syntax
 
-    from reward_agent.cli.output import progress_console
-
     proposal = proposed.proposal
     with display.paused():
-        progress_console.print("\n[bold]Proposed metric[/]", proposal.words.meaning)
-        progress_console.print(f"[bold]Criterion[/] {proposal.words.criterion}", highlight=False)
+        progress_console.print(f"\nProposed metric: {proposal.words.meaning}")
+        progress_console.print(f"Criterion: {proposal.words.criterion}")
         progress_console.print(Syntax(proposal.source or "", "python"))
         for kind, scores in proposed.examples.items():
             shown = ", ".join(f"{score:.3g}" for score in scores)
@@ -119,10 +117,9 @@ def _confirm(question: str) -> bool:
 
 def _show_end(store: RunStore, run: RunRecord, as_json: bool) -> None:
     from reward_agent.cli.display import show_run
-    from reward_agent.cli.output import print_json
 
     if as_json:
-        print_json(run.model_dump(mode="json"))
+        print_json(run)
     else:
         show_run(store, run)
     target = run.config.get("target_score")

@@ -6,10 +6,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Self
 
-from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.text import Text
 
-from reward_agent.cli.output import answer_console, make_table, print_text, progress_console
+from reward_agent.cli.output import (
+    answer_console,
+    make_table,
+    print_text,
+    progress_console,
+    show_number,
+)
 from reward_agent.errors import Interrupted
 from reward_agent.llm.provider import PROVIDERS
 from reward_agent.records.events import (
@@ -42,47 +48,22 @@ if TYPE_CHECKING:
     from reward_agent.types import Usage
 
 
-def _make_progress() -> Progress:
-    return Progress(
-        TextColumn("  {task.description}"),
-        BarColumn(bar_width=24),
-        TextColumn("{task.completed:>9,.0f} steps"),
-        TextColumn("{task.fields[rate]:>6}/s"),
-        TextColumn("return {task.fields[generated]:>7}"),
-        TimeRemainingColumn(compact=True),
-        console=progress_console,
-        transient=True,
-        disable=not progress_console.is_terminal,
-    )
-
-
-class TrainingBar:
-    """The progress of one training."""
-
-    def __init__(self) -> None:
-        self._progress = _make_progress()
-        self._task: TaskID | None = None
-
-    def __enter__(self) -> Self:
-        self._progress.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._progress.stop()
-
-    def update(self, row: dict[str, float]) -> None:
-        """Show a row of a training's progress."""
-        if self._task is None:
-            self._task = self._progress.add_task("training", total=None, rate="–", generated="–")
-        self._progress.update(self._task, **_describe_row(row))
-
-
 class RunDisplay:
     """A run's progress on standard error."""
 
     def __init__(self) -> None:
-        self._progress = _make_progress()
-        self._tasks: dict[tuple[str, int], TaskID] = {}
+        self._progress = Progress(
+            TextColumn("  {task.description}", markup=False),
+            BarColumn(bar_width=24),
+            TextColumn("{task.completed:>9,.0f} steps"),
+            TextColumn("{task.fields[rate]:>6}/s"),
+            TextColumn("return {task.fields[generated]:>7}"),
+            TimeRemainingColumn(compact=True),
+            console=progress_console,
+            transient=True,
+            disable=not progress_console.is_terminal,
+        )
+        self._tasks: dict[str, TaskID] = {}
         self._unit = ""
         self._best: float | None = None
 
@@ -105,119 +86,123 @@ class RunDisplay:
         try:
             match event:
                 case TrainingProgress():
-                    self._show_progress(event)
+                    self.show_row(f"{event.candidate} seed {event.seed}", event.row, event.total)
                 case TrainedUntil():
                     self._hide_progress(event)
                 case Concluded():
                     self._show_concluded(event)
                 case _ if text := _describe(event, self._unit):
-                    self._say(text)
+                    progress_console.print(text)
         except (BrokenPipeError, SystemExit):  # rich's way to say that nobody reads any more
             raise Interrupted("nobody reads the output any more") from None
 
-    def _say(self, text: str) -> None:
-        progress_console.print(text, highlight=False)
+    def show_row(self, name: str, row: Mapping[str, float], total: int | None = None) -> None:
+        """Show how far a training is.
 
-    def _show_progress(self, event: TrainingProgress) -> None:
-        key = (event.candidate, event.seed)
-        if key not in self._tasks:
-            self._tasks[key] = self._progress.add_task(
-                f"{event.candidate} seed {event.seed}", total=event.total, rate="–", generated="–"
-            )
-        self._progress.update(self._tasks[key], visible=True, **_describe_row(event.row))
+        Args:
+            name: what the bar is called.
+            row: a row of ``progress.csv``.
+            total: env steps of the whole training, where they are known.
+        """
+        if name not in self._tasks:
+            self._tasks[name] = self._progress.add_task(name, total=total, rate="–", generated="–")
+        self._progress.update(
+            self._tasks[name],
+            visible=True,
+            completed=row.get("total_timesteps", 0.0),
+            rate=f"{row.get('steps_per_s', 0.0):,.0f}",
+            generated=show_number(row.get("generated_return")),
+        )
         self._progress.start()
 
     def _hide_progress(self, event: TrainedUntil) -> None:
-        task = self._tasks.get((event.candidate, event.seed))
+        task = self._tasks.get(f"{event.candidate} seed {event.seed}")
         if task is not None:
             self._progress.update(task, visible=False)
         # An idle display redraws its line all the same, over what a person types there.
         if not any(task.visible for task in self._progress.tasks):
             self._progress.stop()
         if event.outcome.kind == "failed":
-            self._say(f"  [red]✗[/] {event.candidate}  {escape(str(event.outcome))}")
+            progress_console.print(_mark(False), f"{event.candidate}  {event.outcome}")
 
     def _show_concluded(self, event: Concluded) -> None:
         score = event.task_score
         if score is not None:
             self._best = score if self._best is None else max(score, self._best)
         best = "" if self._best is None else f"  best {self._best:.3g}"
-        self._say(
-            f"  {event.candidate}  [bold]{_show_number(score)}[/] {self._unit}  "
-            f"{escape(str(event.outcome))}[dim]{best}[/]"
+        progress_console.print(
+            Text.assemble(
+                f"  {event.candidate}  ",
+                (show_number(score), "bold"),
+                f" {self._unit}  {event.outcome}",
+                (best, "dim"),
+            )
         )
 
 
-def _describe(event: Event, unit: str) -> str:
-    """Return the lines of an event; empty if it has none."""
+def _describe(event: Event, unit: str) -> Text | None:
+    """Return the lines of an event; None if it has none."""
     match event:
         case RunStarted():
-            return (
-                f"[bold]designer[/]  {escape(event.designer)}\n"
-                f"[bold]task[/]      {escape(event.task)}\n[bold]run[/]       {escape(event.run)}"
-            )
+            lines = ("designer", event.designer), ("task", event.task), ("run", event.run)
+            return Text("\n").join(_head(name, words) for name, words in lines)
         case SessionOpened():
-            return f"[bold]designer[/]  {escape(event.designer)}"
+            return _head("designer", event.designer)
         case SandboxChosen():
             return _describe_sandbox(event.level)
         case Retrying():
-            return f"  [yellow]waiting[/] {escape(event.reason)}"
+            return Text.assemble(("  waiting", "yellow"), f" {event.reason}")
         case Warned():
-            return f"  [yellow]warning[/] {escape(event.reason)}"
+            return Text.assemble(("  warning", "yellow"), f" {event.reason}")
         case NoMetric():
-            return (
-                f"[yellow]no metric[/] {escape(event.reason)}: policies are trained and shown, "
-                "nothing is ranked. Give one with --metric FILE."
+            words = (
+                "policies are trained and shown, nothing is ranked. Give one with --metric FILE."
             )
+            return Text.assemble(("no metric", "yellow"), f" {event.reason}: {words}")
         case MetricChosen():
-            return f"[bold]metric[/]    {escape(event.origin)}"
+            return _head("metric", event.origin)
         case MetricRejected():
-            return f"  proposed metric: {escape(event.reason)}"
+            return Text(f"  proposed metric: {event.reason}")
     return _describe_round(event, unit)
 
 
-def _describe_round(event: Event, unit: str) -> str:
+def _describe_round(event: Event, unit: str) -> Text | None:
     match event:
         case IterationStarted():
-            return f"\n[bold]{name_round(event.iteration)}[/]"
+            return Text(f"\n{name_round(event.iteration)}", "bold")
         case Drafted():
-            mark = "[green]✓[/]" if event.outcome.kind == "accepted" else "[red]✗[/]"
-            return (
-                f"  {mark} {event.id}  [dim]{escape(event.idea)}[/]  {escape(str(event.outcome))}"
-            )
+            mark = _mark(event.outcome.kind == "accepted")
+            idea = (f"  {event.idea}  ", "dim")
+            return Text.assemble(mark, f" {event.id}", idea, str(event.outcome))
         case Scored():
-            at = f"{event.candidate} at {event.steps:,} steps:"
-            return f"  [dim]{at}[/] {_show_number(event.score)} {unit}"
+            at = f"  {event.candidate} at {event.steps:,} steps:"
+            return Text.assemble((at, "dim"), f" {show_number(event.score)} {unit}")
         case Rescored():
-            score = _show_number(event.task_score)
-            return f"  {event.candidate}  [bold]{score}[/] {unit}  scored again"
+            score = (show_number(event.task_score), "bold")
+            return Text.assemble(f"  {event.candidate}  ", score, f" {unit}  scored again")
         case Confirming():
             names = " and ".join(event.candidates)
-            return f"\n[bold]confirming[/] {names} with fresh seed {event.seed}"
-    return ""
+            return Text.assemble(("\nconfirming", "bold"), f" {names} with fresh seed {event.seed}")
+    return None
 
 
-def _describe_sandbox(level: str) -> str:
+def _head(name: str, words: str) -> Text:
+    return Text.assemble((f"{name:10}", "bold"), words)
+
+
+def _mark(is_good: bool) -> Text:
+    return Text("  ✓", "green") if is_good else Text("  ✗", "red")
+
+
+def _describe_sandbox(level: str) -> Text:
+    name = ("sandbox   ", "bold")
     if level == "full":
-        return "[bold]sandbox[/]   [green]full[/]"
-    return (
-        f"[bold]sandbox[/]   [yellow]{level}[/]: generated code is isolated less than it can be; "
+        return Text.assemble(name, (level, "green"))
+    rest = (
+        ": generated code is isolated less than it can be; "
         "`reward-agent doctor` says what is missing"
     )
-
-
-def _describe_row(row: Mapping[str, float]) -> dict[str, Any]:
-    """Turn a row of progress.csv into the fields of a bar."""
-    generated = row.get("generated_return")
-    return {
-        "completed": row.get("total_timesteps", 0.0),
-        "rate": f"{row.get('steps_per_s', 0.0):,.0f}",
-        "generated": "–" if generated is None else f"{generated:.3g}",
-    }
-
-
-def _show_number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.3g}"
+    return Text.assemble(name, (level, "yellow"), rest)
 
 
 def show_run(store: RunStore, run: RunRecord) -> None:
@@ -244,9 +229,7 @@ def _add_rows(table: Any, index: int, candidate: Candidate, run: RunRecord) -> N
     """Add a candidate, after the replies that did not become its program."""
     for attempt in candidate.attempts:
         name = attempt.program_sha256[:8] if attempt.program_sha256 else "–"
-        table.add_row(
-            str(index + 1), name, "–", "", "", "", escape(str(attempt.outcome)), style="dim"
-        )
+        table.add_row(str(index + 1), name, "–", "", "", "", str(attempt.outcome), style="dim")
     evaluation = candidate.evaluation
     interval = evaluation.task_score_interval if evaluation else None
     rate = evaluation.success_rate if evaluation else None
@@ -254,11 +237,11 @@ def _add_rows(table: Any, index: int, candidate: Candidate, run: RunRecord) -> N
     table.add_row(
         str(index + 1),
         candidate.id,
-        _show_number(candidate.task_score),
+        show_number(candidate.task_score),
         "" if interval is None else f"{interval[0]:.3g} … {interval[1]:.3g}",
         "" if rate is None else f"{rate:.0%}",
         f"{candidate.total_timesteps:,}",
-        escape(str(candidate.outcome)),
+        str(candidate.outcome),
         style="bold green" if is_winner else "",
     )
 
@@ -278,7 +261,7 @@ def _show_winner(store: RunStore, run: RunRecord) -> None:
         winner = run.winner
         how = "fresh seeds" if winner.is_confirmed else "the run's own seed, not confirmed"
         print_text(
-            f"\nwinner   {winner.candidate}: {_show_number(winner.task_score)} {run.task.unit} "
+            f"\nwinner   {winner.candidate}: {show_number(winner.task_score)} {run.task.unit} "
             f"on {how}; {run.total_timesteps:,} env steps, {run.wall_s:.0f} s"
         )
         print_text(f"reward   {store.dir / 'reward.py'}")
@@ -345,7 +328,7 @@ def show_calls(records: Sequence[CallRecord]) -> None:
         round_ = "–" if call.iteration is None else str(call.iteration + 1)
         tokens = _list_cells(call.usage)[1:]
         table.add_row(
-            call.time, call.template, round_, str(call.candidate), call.model, *tokens, escape(how)
+            call.time, call.template, round_, str(call.candidate), call.model, *tokens, how
         )
     answer_console.print(table)
 
@@ -355,7 +338,7 @@ def show_replies(replies: Sequence[StoredReply]) -> None:
     table = make_table(">", "prompt", "model", "reply")
     for number, reply in enumerate(replies, start=1):
         beginning = clean_text(reply.completion.reply, 60)
-        table.add_row(str(number), str(reply.place), reply.completion.model, escape(beginning))
+        table.add_row(str(number), str(reply.place), reply.completion.model, beginning)
     answer_console.print(table)
 
 

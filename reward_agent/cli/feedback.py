@@ -3,118 +3,108 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from reward_agent.cli.settings import RunsDir, add_settings
+from reward_agent.cli.output import print_json, print_text, progress_console
+from reward_agent.cli.settings import Json, RunName, RunsDir, add_settings, take_options
 from reward_agent.errors import UsageError
 
-if TYPE_CHECKING:
-    from reward_agent.feedback.session import Session
+_Words = list[str] | None
 
 
-@add_settings("provider", "model", "base_url", "candidates", "slots", "sandbox", "video")
-def feedback_command(
-    run: Annotated[str, typer.Argument(help="A run: id, start of an id, path, or 'last'.")],
+@dataclass(frozen=True)
+class Script:
+    """What is done without asking, as options."""
+
     say: Annotated[
-        list[str] | None, typer.Option(help="What you saw in the policy in front; may be repeated.")
-    ] = None,
-    wish: Annotated[str, typer.Option(help="What you want to see instead, with --say.")] = "",
-    about: Annotated[str, typer.Option(help="The candidate that --say and --edit are about.")] = "",
+        _Words, typer.Option(help="What you saw in the policy in front; may be repeated.")
+    ] = None
+    wish: Annotated[str, typer.Option(help="What you want to see instead, with --say.")] = ""
+    about: Annotated[str, typer.Option(help="The candidate that --say and --edit are about.")] = ""
     prefer: Annotated[
-        list[str] | None, typer.Option(help="A:B prefers A, A=B is the same, A!B both are bad.")
-    ] = None,
-    note: Annotated[list[str] | None, typer.Option(help="A note for the Designer.")] = None,
+        _Words, typer.Option(help="A:B prefers A, A=B is the same, A!B both are bad.")
+    ] = None
+    note: Annotated[_Words, typer.Option(help="A note for the Designer.")] = None
     edit: Annotated[
         Path | None, typer.Option(help="Train this program in place of the one in front.")
-    ] = None,
-    reject: Annotated[list[str] | None, typer.Option(help="Reject a candidate.")] = None,
+    ] = None
+    reject: Annotated[_Words, typer.Option(help="Reject a candidate.")] = None
     accept: Annotated[
         str | None, typer.Option(help="Accept a candidate, or 'front' for the one in front.")
-    ] = None,
+    ] = None
     metric: Annotated[
         Path | None, typer.Option(help="Replace the metric by your own metric.py.")
-    ] = None,
+    ] = None
     edit_metric: Annotated[
         Path | None, typer.Option(help="Take the proposed metric with your changes.")
-    ] = None,
+    ] = None
     accept_metric: Annotated[
         bool, typer.Option("--accept-metric", help="Accept the metric that was proposed.")
-    ] = False,
+    ] = False
     reject_metric: Annotated[
         bool, typer.Option("--reject-metric", help="Reject it: nothing is ranked but by you.")
-    ] = False,
-    web: Annotated[bool, typer.Option("--web", help="Open the page in place of a prompt.")] = False,
-    host: Annotated[str, typer.Option(help="Where the page listens.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Its port; 0 takes a free one.")] = 0,
+    ] = False
+
+    def __bool__(self) -> bool:
+        """Whether there is anything to do."""
+        return any(getattr(self, field.name) for field in fields(self))
+
+
+@dataclass(frozen=True)
+class PageOptions:
+    """Where the page is shown."""
+
+    host: Annotated[str, typer.Option(help="Where the page listens.")] = "127.0.0.1"
+    port: Annotated[int, typer.Option(help="Its port; 0 takes a free one.")] = 0
     expose: Annotated[
         bool,
         typer.Option("--expose-to-network", help="Needed for any --host but this machine's own."),
-    ] = False,
+    ] = False
     open_browser: Annotated[
         bool, typer.Option("--browser/--no-browser", help="Open the page in a browser.")
-    ] = True,
+    ] = True
+
+
+@add_settings(
+    "provider", "model", "base_url", "candidates", "slots", "sandbox", "video",
+    also=(Script, PageOptions),
+)  # fmt: skip
+def feedback_command(
+    run: RunName,
+    web: Annotated[bool, typer.Option("--web", help="Open the page in place of a prompt.")] = False,
     runs_dir: RunsDir = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the session as JSON.")] = False,
+    as_json: Json = False,
     **settings: Any,
 ) -> None:
     """Give feedback on a run: in words, by preference, by editing; until you are content."""
-    from reward_agent.cli.feedback_script import Script, run_script
-    from reward_agent.cli.output import print_json
+    script, page = take_options(Script, settings), take_options(PageOptions, settings)
+    if web:
+        if script:
+            raise UsageError("--web takes no --say, --prefer and the like", "do these on the page")
+        _serve(run, runs_dir, page, settings)
+        return
+    from reward_agent.cli.conversation import Conversation
+    from reward_agent.cli.display import RunDisplay
+    from reward_agent.cli.feedback_script import run_script
     from reward_agent.feedback.session import open_session
     from reward_agent.feedback.state import describe_session
 
-    script = Script(
-        notes=tuple(note or ()),
-        preferences=tuple(prefer or ()),
-        rejected=tuple(reject or ()),
-        remarks=tuple(say or ()),
-        wish=wish,
-        about=about,
-        program=edit,
-        accepted=accept,
-        metric=metric,
-        edited_metric=edit_metric,
-        accepts_metric=accept_metric,
-        rejects_metric=reject_metric,
-    )
-    if web:
-        _serve(run, runs_dir, settings, script, host, port, expose, open_browser)
-        return
-    from reward_agent.cli.display import RunDisplay
-
-    with RunDisplay() as display:
-        front_end = "script" if script else "terminal"
-        options = {"runs_dir": runs_dir, "front_end": front_end, **settings}
-        with open_session(run, listen=display.listen, **options) as session:
-            if script:
-                run_script(session, script)
-            elif not as_json:
-                _talk(session, display)
-            if as_json:
-                print_json(describe_session(session))
+    front_end = "script" if script else "terminal"
+    options = {"runs_dir": runs_dir, "front_end": front_end, **settings}
+    with RunDisplay() as display, open_session(run, listen=display.listen, **options) as session:
+        if script:
+            run_script(session, script)
+        elif not as_json:
+            Conversation(session, display, is_terminal=sys.stdin.isatty()).run()
+        if as_json:
+            print_json(describe_session(session))
 
 
-def _talk(session: Session, display: Any) -> None:
-    from reward_agent.cli.conversation import Conversation
-
-    Conversation(session, display, is_terminal=sys.stdin.isatty()).run()
-
-
-def _serve(
-    run: str,
-    runs_dir: Path | None,
-    settings: dict[str, Any],
-    script: Any,
-    host: str,
-    port: int,
-    expose: bool,
-    open_browser: bool,
-) -> None:
-    if script:
-        raise UsageError("--web takes no --say, --prefer and the like", "do these on the page")
+def _serve(run: str, runs_dir: Path | None, options: PageOptions, settings: dict[str, Any]) -> None:
     try:
         from reward_agent.web.server import Address, serve
     except ModuleNotFoundError as error:
@@ -122,7 +112,6 @@ def _serve(
             f"the page needs {error.name}, which is not installed",
             "pip install 'reward-agent[web]'",
         ) from error
-    from reward_agent.cli.output import print_text, progress_console
 
     def announce(url: str) -> None:
         print_text(url)
@@ -130,9 +119,9 @@ def _serve(
 
     serve(
         run,
-        Address(host, port, is_exposed=expose),
+        Address(options.host, options.port, is_exposed=options.expose),
         runs_dir=runs_dir,
-        open_browser=open_browser,
+        open_browser=options.open_browser,
         announce=announce,
         **settings,
     )

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reward_agent.cli.output import answer_console, make_table, print_text
+from reward_agent.cli.output import answer_console, make_table, print_text, show_number
 from reward_agent.errors import DataError, UsageError
 from reward_agent.feedback.records import RoundStarted
 from reward_agent.feedback.state import read_rationale, render_change
@@ -15,34 +14,13 @@ from reward_agent.rewards.checks import render_findings
 from reward_agent.text import name_round
 
 if TYPE_CHECKING:
+    from reward_agent.cli.feedback import Script
     from reward_agent.feedback.records import Choice, RoundEnded, ShownCandidate
     from reward_agent.feedback.session import Session
 
 _PREFERENCE = re.compile(r"^\s*([\w-]+)\s*([:=!])\s*([\w-]+)\s*$")
 _CHOICES: dict[str, Choice] = {":": "a", "=": "same", "!": "both bad"}
 FRONT = "front"
-
-
-@dataclass(frozen=True)
-class Script:
-    """What to do, in the order of the fields."""
-
-    metric: Path | None = None
-    edited_metric: Path | None = None
-    accepts_metric: bool = False
-    rejects_metric: bool = False
-    notes: tuple[str, ...] = ()
-    preferences: tuple[str, ...] = ()
-    rejected: tuple[str, ...] = ()
-    program: Path | None = None
-    remarks: tuple[str, ...] = ()
-    wish: str = ""
-    about: str = ""
-    accepted: str | None = None
-
-    def __bool__(self) -> bool:
-        """Whether there is anything to do."""
-        return any(getattr(self, field.name) for field in fields(self))
 
 
 def run_script(session: Session, script: Script) -> None:
@@ -54,21 +32,19 @@ def run_script(session: Session, script: Script) -> None:
     """
     work(session)  # what an earlier session left open
     _change_metric(session, script)
-    for text in script.notes:
+    for text in script.note or ():
         session.note(text)
-    for text in script.preferences:
+    for text in script.prefer or ():
         session.prefer(*parse_preference(text))
-    for name in script.rejected:
+    for name in script.reject or ():
         session.reject(name)
-    if script.program is not None:
-        _train_edit(session, script)
-    remarks = script.remarks or (("",) if script.wish else ())
-    for text in remarks:
+    if script.edit is not None:
+        _train_edit(session, script.edit, script.about)
+    for text in script.say or ([""] if script.wish else []):
         session.remark(text, script.wish, script.about)
         work(session)
-    if script.accepted is not None:
-        winner = session.accept("" if script.accepted == FRONT else script.accepted)
-        print_text(f"accepted {winner.candidate}\nreward   {session.store.dir / 'reward.py'}")
+    if script.accept is not None:
+        accept(session, "" if script.accept == FRONT else script.accept)
     show_standings(session)
 
 
@@ -87,27 +63,32 @@ def parse_preference(text: str) -> tuple[str, str, Choice]:
     return match[1], match[3], _CHOICES[match[2]]
 
 
+def accept(session: Session, name: str) -> None:
+    """Make a candidate the run's result and say where it lies."""
+    winner = session.accept(name)
+    print_text(f"accepted {winner.candidate}\nreward   {session.store.dir / 'reward.py'}")
+
+
 def _change_metric(session: Session, script: Script) -> None:
     if script.metric is not None:
         session.replace_metric(script.metric)
-    if script.edited_metric is not None:
-        trial = session.edit_metric(_read(script.edited_metric))
+    if script.edit_metric is not None:
+        trial = session.edit_metric(_read(script.edit_metric))
         if not trial.is_usable:
             raise DataError(f"the metric is refused: {trial.refusal}", "correct it")
-    if script.accepts_metric:
+    if script.accept_metric:
         session.accept_metric()
-    if script.rejects_metric:
+    if script.reject_metric:
         session.reject_metric()
 
 
-def _train_edit(session: Session, script: Script) -> None:
-    assert script.program is not None
-    parent = session.find(script.about) if script.about else session.need_current()
-    source = _read(script.program)
+def _train_edit(session: Session, path: Path, about: str) -> None:
+    parent = session.find(about) if about else session.need_current()
+    source = _read(path)
     report = session.edit(parent.candidate.id, source)
     if not report.is_accepted:
         print_text(render_findings(source, report.findings))
-        raise DataError(f"{script.program} is refused", "correct what is shown at its lines")
+        raise DataError(f"{path} is refused", "correct what is shown at its lines")
     work(session)
 
 
@@ -158,12 +139,12 @@ def show_standings(session: Session) -> None:
     for item in session.rank():
         candidate, rating = item.candidate, item.rating
         is_front = current is not None and current.candidate.id == candidate.id
-        score = [_number(candidate.task_score)] if has_metric else []
+        score = [show_number(candidate.task_score)] if has_metric else []
         table.add_row(
             "▶" if is_front else ("✗" if item.is_rejected else ""),
             candidate.id,
             *score,
-            _number(rating.mean if rating else None),
+            show_number(rating.mean if rating else None),
             f"{rating.low:.2g} … {rating.high:.2g}" if rating else "",
             str(rating.n_answers) if rating else "0",
             f"{candidate.idea}" + (f" of {candidate.parent}" if candidate.parent else ""),
@@ -172,7 +153,3 @@ def show_standings(session: Session) -> None:
     answer_console.print(table)
     if not has_metric:
         print_text("the task has no metric: ratings by your preferences are the only score")
-
-
-def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.3g}"

@@ -6,19 +6,27 @@ import os
 from typing import Annotated
 
 import typer
+from rich.text import Text
 
-from reward_agent.cli.settings import RunsDir
+from reward_agent.cli.output import (
+    answer_console,
+    make_table,
+    print_json,
+    print_text,
+    progress_console,
+)
+from reward_agent.cli.settings import Json, RunsDir
+from reward_agent.definitions.card import list_envs, load_env
+from reward_agent.llm.provider import PROVIDERS
+from reward_agent.trackers.registry import TRACKERS
 
 envs_app = typer.Typer(help="Show and check environments.", no_args_is_help=True)
-Json = Annotated[bool, typer.Option("--json", help="Print as JSON.")]
 EnvName = Annotated[str, typer.Argument(help="An environment: a name or a folder.")]
 
 
 @envs_app.command("list")
 def list_envs_command(as_json: Json = False) -> None:
     """List the environments and their tasks."""
-    from reward_agent.cli.output import answer_console, make_table, print_json
-    from reward_agent.definitions.card import list_envs, load_env
     from reward_agent.definitions.task import list_tasks
 
     cards = [load_env(name) for name in list_envs()]
@@ -40,13 +48,11 @@ def show_env_command(
     as_json: Json = False,
 ) -> None:
     """Show an environment's card."""
-    from reward_agent.cli.output import print_json, print_text
-    from reward_agent.definitions.card import load_env
     from reward_agent.definitions.card_text import render_card, render_card_as_prompt
 
     card = load_env(name)
     if as_json:
-        print_json(card.model_dump(mode="json"))
+        print_json(card)
     else:
         print_text(render_card_as_prompt(card) if as_prompt else render_card(card))
 
@@ -54,12 +60,11 @@ def show_env_command(
 @envs_app.command("check")
 def check_env_command(name: EnvName, as_json: Json = False) -> None:
     """Compare a card with the live model; exit code 1 if they disagree."""
-    from reward_agent.cli.output import print_json, print_text
     from reward_agent.run.single import check_env
 
     result = check_env(name)
     if as_json:
-        print_json(result.model_dump(mode="json"))
+        print_json(result)
     else:
         for fact, value in result.facts.items():
             print_text(f"{fact}: {value}")
@@ -74,7 +79,6 @@ prompts_app = typer.Typer(help="Show what language models are sent.", no_args_is
 @prompts_app.command("list")
 def list_prompts_command(as_json: Json = False) -> None:
     """List the prompts: what each asks for, and its parts."""
-    from reward_agent.cli.output import answer_console, make_table, print_json
     from reward_agent.designers.preview import PREVIEWS
 
     if as_json:
@@ -100,7 +104,6 @@ def show_prompt_command(
     as_json: Json = False,
 ) -> None:
     """Show a prompt word for word, as it would be sent."""
-    from reward_agent.cli.output import print_json, print_text, progress_console
     from reward_agent.designers.preview import estimate_tokens, load_subject, preview_prompt
 
     request = preview_prompt(name, load_subject(env, task, run, runs_dir, candidate))
@@ -112,28 +115,20 @@ def show_prompt_command(
     print_text(request.prompt)
     what = "of the run" if run else "an example; --run RUN shows a real one"
     progress_console.print(
-        f"[dim]about {n_tokens:,} tokens ({len(request.prompt):,} characters), "
-        f"at most {request.max_output_tokens:,} for the reply; "
-        f"programs and trainings: {what}[/]",
-        highlight=False,
+        f"about {n_tokens:,} tokens ({len(request.prompt):,} characters), at most "
+        f"{request.max_output_tokens:,} for the reply; programs and trainings: {what}",
+        style="dim",
     )
 
 
-def doctor_command(
-    as_json: Json = False,
-) -> None:
+def doctor_command(as_json: Json = False) -> None:
     """Say what this machine offers: isolation, rendering, packages, keys, learners, clusters."""
     from dataclasses import asdict
 
-    from rich.markup import escape
-
-    from reward_agent.cli.output import answer_console, make_table, print_json
     from reward_agent.definitions.learner import LEARNERS
     from reward_agent.executors.registry import EXECUTORS
-    from reward_agent.llm.provider import PROVIDERS
     from reward_agent.sandbox.doctor import Mechanism, survey, survey_members
     from reward_agent.simulation.backends import BACKENDS
-    from reward_agent.trackers.registry import TRACKERS
 
     mechanisms = survey()
     for row in PROVIDERS.own:
@@ -149,7 +144,6 @@ def doctor_command(
         return
     table = make_table("", "mechanism", "covers", "detail")
     for mechanism in mechanisms:
-        mark = "[green]✓[/]" if mechanism.available else "[yellow]–[/]"
-        # An extra in brackets is no markup.
-        table.add_row(mark, mechanism.name, mechanism.covers, escape(mechanism.detail))
+        mark = Text("✓", "green") if mechanism.available else Text("–", "yellow")
+        table.add_row(mark, mechanism.name, mechanism.covers, mechanism.detail)
     answer_console.print(table)

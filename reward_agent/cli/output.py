@@ -1,15 +1,24 @@
-"""Standard output carries the answer, standard error the progress and the errors."""
+"""Standard output carries the answer, standard error the progress and the errors.
+
+All that is shown leaves by this module: what hides or steers in it is written out, and none of it
+is read as markup, whoever wrote it.
+"""
 
 from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import typer
-from rich.console import Console
-from rich.markup import escape
+from pydantic import BaseModel
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
 from rich.table import Table
+from rich.text import Text
+
+from reward_agent.text import show_hidden
 
 if TYPE_CHECKING:
     from reward_agent.errors import RewardAgentError
@@ -18,34 +27,59 @@ if TYPE_CHECKING:
 _WIDTH_OF_NO_TERMINAL = 200
 
 
-def _make_console(stderr: bool) -> Console:
-    console = Console(stderr=stderr)
-    if not console.is_terminal and "COLUMNS" not in os.environ:
-        console.width = _WIDTH_OF_NO_TERMINAL
-    return console
+class PlainConsole(Console):
+    """A console that takes words as they are: no markup, nothing that hides or steers."""
+
+    def __init__(self, *, stderr: bool) -> None:
+        super().__init__(stderr=stderr, markup=False, emoji=False, highlight=False)
+        if not self.is_terminal and "COLUMNS" not in os.environ:
+            self.width = _WIDTH_OF_NO_TERMINAL
+
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterable[Segment]:
+        """Yield the pieces of what is shown; only rich's own may steer the terminal."""
+        for piece in super().render(renderable, options):
+            yield piece if piece.control else piece._replace(text=show_hidden(piece.text))
 
 
-progress_console = _make_console(stderr=True)
-answer_console = _make_console(stderr=False)
+progress_console = PlainConsole(stderr=True)
+answer_console = PlainConsole(stderr=False)
 
 
 def print_error(error: RewardAgentError) -> None:
     """Show an error in one line, and its remedy in the next."""
     # Soft: a narrow terminal wraps the line, but whoever copies it gets one.
-    plain: dict[str, Any] = {"highlight": False, "soft_wrap": True}
-    progress_console.print(f"[bold red]error:[/] {escape(error.message)}", **plain)
-    if error.remedy:
-        progress_console.print(f"  [dim]→[/] {escape(error.remedy)}", **plain)
+    for sign, text in ((("error:", "bold red"), error.message), (("  →", "dim"), error.remedy)):
+        if text:
+            progress_console.print(Text.assemble(sign, f" {text}"), soft_wrap=True)
 
 
 def print_json(data: Any) -> None:
-    """Write data as JSON to standard output."""
-    typer.echo(json.dumps(data, indent=2, ensure_ascii=False))
+    """Write data, or a record, as JSON to standard output."""
+    if isinstance(data, BaseModel):
+        data = data.model_dump(mode="json")
+    text = json.dumps(data, indent=2, ensure_ascii=False)
+    typer.echo(show_hidden(text, json.dumps))
 
 
 def print_text(text: str) -> None:
     """Write plain text to standard output."""
-    typer.echo(text)
+    typer.echo(show_hidden(text))
+
+
+def ask(question: str) -> str:
+    """Read a line from a person.
+
+    Raises:
+        EOFError: the input has ended.
+    """
+    return input(show_hidden(question))
+
+
+def show_number(value: float | None) -> str:
+    """Return three digits; a dash for what is not known."""
+    return "–" if value is None else f"{value:.3g}"
 
 
 def make_table(*columns: str, title: str | None = None) -> Table:

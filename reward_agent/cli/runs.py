@@ -7,21 +7,24 @@ from typing import Annotated
 
 import typer
 
-from reward_agent.cli.settings import RunsDir
+from reward_agent.cli.output import (
+    answer_console,
+    make_table,
+    print_error,
+    print_json,
+    print_text,
+    show_number,
+)
+from reward_agent.cli.settings import Json, RunName, RunsDir
+from reward_agent.definitions.paths import find_runs_dir
+from reward_agent.errors import DataError, UsageError
 
 app = typer.Typer(help="Show runs.", no_args_is_help=True)
-Json = Annotated[bool, typer.Option("--json", help="Print as JSON.")]
-RunName = Annotated[str, typer.Argument(help="A run: id, start of an id, path, or 'last'.")]
 
 
 @app.command("list")
 def list_command(runs_dir: RunsDir = None, as_json: Json = False) -> None:
     """List the runs, newest last."""
-    from rich.markup import escape
-
-    from reward_agent.cli.output import answer_console, make_table, print_error, print_json
-    from reward_agent.definitions.paths import find_runs_dir
-    from reward_agent.errors import DataError
     from reward_agent.records.store import list_runs
 
     runs, unreadable = [], []
@@ -36,9 +39,8 @@ def list_command(runs_dir: RunsDir = None, as_json: Json = False) -> None:
         table = make_table("run", "status", "designer", ">score", "task")
         for run in runs:
             score = run.winner.task_score if run.winner else None
-            shown = "–" if score is None else f"{score:.3g} {escape(run.task.unit)}"
-            words = escape(run.designer), shown, escape(run.task.description)
-            table.add_row(escape(run.id), run.status, *words)
+            shown = f"{show_number(score)} {run.task.unit if score is not None else ''}".strip()
+            table.add_row(run.id, run.status, run.designer, shown, run.task.description)
         answer_console.print(table)
     for reason in unreadable:
         print_error(reason)
@@ -48,7 +50,6 @@ def list_command(runs_dir: RunsDir = None, as_json: Json = False) -> None:
 def show_command(run: RunName, runs_dir: RunsDir = None, as_json: Json = False) -> None:
     """Show one run: its candidates, their outcomes and the winner."""
     from reward_agent.cli.display import show_run
-    from reward_agent.cli.output import print_json
     from reward_agent.records.store import load_run
 
     store = load_run(run, runs_dir)
@@ -69,7 +70,6 @@ def costs_command(
 ) -> None:
     """Show what a run paid its language model: by agent, by round, by call."""
     from reward_agent.cli.display import show_calls, show_costs
-    from reward_agent.cli.output import print_json
     from reward_agent.llm.budget import summarise_costs
     from reward_agent.llm.replies import read_calls
     from reward_agent.records.store import load_run
@@ -97,8 +97,6 @@ def replies_command(
 ) -> None:
     """Show what a run asked its language model, and what it was answered."""
     from reward_agent.cli.display import show_replies
-    from reward_agent.cli.output import print_json, print_text
-    from reward_agent.errors import UsageError
     from reward_agent.llm.replies import read_replies
     from reward_agent.records.store import load_run
 
@@ -116,7 +114,6 @@ def replies_command(
 
 def report_command(run: RunName, runs_dir: RunsDir = None) -> None:
     """Write a run's report.html again and print its path."""
-    from reward_agent.cli.output import print_text
     from reward_agent.records.store import load_run
     from reward_agent.report.page import write_report
 
@@ -133,7 +130,6 @@ def export_command(
     as_json: Json = False,
 ) -> None:
     """Write a run's reward as one file that needs NumPy alone, its policy and a test."""
-    from reward_agent.cli.output import print_json, print_text
     from reward_agent.export.package import export_run
 
     export = export_run(run, output, candidate, runs_dir)

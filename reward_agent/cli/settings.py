@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any, TypeVar, get_args
 
 import typer
 from rich.markup import escape
@@ -15,24 +15,40 @@ from reward_agent.records.settings import RunSettings, find_group
 
 # Typer reads help as markup, where a bracket begins a style unless it is escaped.
 RunsDir = Annotated[Path | None, typer.Option(help="Where runs lie \\[default: ./runs].")]
+RunName = Annotated[str, typer.Argument(help="A run: id, start of an id, path, or 'last'.")]
+Json = Annotated[bool, typer.Option("--json", help="Print as JSON.")]
+T = TypeVar("T")
 
 
-def add_settings(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+def add_settings(
+    *names: str, also: Sequence[type] = ()
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Give a command an option for each named setting; all of them without names.
 
-    The command receives those that were given as keyword arguments, None otherwise.
+    The command receives those that were given as keyword arguments, None otherwise, and with them
+    the fields of the dataclasses in ``also``, whose types say which options they are.
     """
     chosen = names or tuple(RunSettings.model_fields)
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         signature = inspect.signature(command, eval_str=True)
         own = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
-        options = [_make_parameter(name) for name in chosen]
-        command.__signature__ = signature.replace(parameters=own + options)  # type: ignore[attr-defined]
-        command.__annotations__ = {p.name: p.annotation for p in own + options}
+        own += [
+            parameter.replace(kind=parameter.KEYWORD_ONLY)
+            for options in also
+            for parameter in inspect.signature(options, eval_str=True).parameters.values()
+        ]
+        own += [_make_parameter(name) for name in chosen]
+        command.__signature__ = signature.replace(parameters=own)  # type: ignore[attr-defined]
+        command.__annotations__ = {p.name: p.annotation for p in own}
         return command
 
     return decorate
+
+
+def take_options(kind: type[T], given: dict[str, Any]) -> T:
+    """Take the fields of a dataclass out of what a command was given."""
+    return kind(**{name: given.pop(name) for name in inspect.signature(kind).parameters})
 
 
 def _make_parameter(name: str) -> inspect.Parameter:

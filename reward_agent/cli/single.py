@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from pydantic import Field
 
-from reward_agent.cli.settings import add_settings
+from reward_agent.cli.output import print_json, print_text
+from reward_agent.cli.settings import Json, add_settings
 from reward_agent.errors import UsageError
 from reward_agent.types import CheckReport, FileRecord, ProbeReport
 
@@ -21,7 +23,6 @@ Env = Annotated[str, typer.Option(help="Environment: a name or a folder.")]
 Task = Annotated[str, typer.Option(help="A task's name, or a sentence with --metric.")]
 MetricOption = Annotated[Path | None, typer.Option(help="Your own metric.py.")]
 Folder = Annotated[Path | None, typer.Option("--output", "-o", help="Folder for the results.")]
-Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 
 class CheckAnswer(FileRecord):
@@ -55,14 +56,14 @@ def train_command(
     **settings: Any,
 ) -> None:
     """Train a policy with one reward program and score it by the task's metric."""
-    from reward_agent.cli.display import TrainingBar
-    from reward_agent.cli.output import print_json, print_text
+    from reward_agent.cli.display import RunDisplay
     from reward_agent.run.single import train
 
     source = _read_source(str(reward)) if reward is not None else None
-    with TrainingBar() as bar:
+    with RunDisplay() as display:
+        show = partial(display.show_row, "training")
         trained = train(
-            env, task, source, metric=metric, folder=output, on_progress=bar.update, **settings
+            env, task, source, metric=metric, folder=output, on_progress=show, **settings
         )
     if as_json:
         print_json(
@@ -96,12 +97,11 @@ def evaluate_command(
     **settings: Any,
 ) -> None:
     """Score a policy on fresh episodes by the task's metric."""
-    from reward_agent.cli.output import print_json, print_text
     from reward_agent.run.single import evaluate
 
     result = evaluate(policy, env, task, metric=metric, folder=output, **settings)
     if as_json:
-        print_json(result.model_dump(mode="json"))
+        print_json(result)
     else:
         print_text(_describe(result.best))
 
@@ -123,7 +123,6 @@ def _describe(evaluation: Evaluation) -> str:
 def _print_schema(is_asked: bool) -> None:
     if not is_asked:
         return
-    from reward_agent.cli.output import print_json
 
     print_json(CheckAnswer.model_json_schema(mode="serialization"))
     raise typer.Exit
@@ -133,7 +132,7 @@ def check_command(
     file: Annotated[str, typer.Argument(help="A reward program; '-' reads standard input.")],
     env: Annotated[str, typer.Option(help="Environment: a name or a folder.")],
     probe: Annotated[bool, typer.Option("--probe", help="Also dry-run it in the sandbox.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
+    as_json: Json = False,
     schema: Annotated[
         bool,
         typer.Option(
@@ -145,13 +144,13 @@ def check_command(
     ] = False,
 ) -> None:
     """Check a reward program: findings at their lines, exit code 1 if it is refused."""
-    from reward_agent.cli.output import print_json, print_text
     from reward_agent.run.single import check
 
     source = _read_source(file)
     examined = check(source, env, probe=probe)
     if as_json:
-        print_json(_to_data(examined))
+        is_accepted = examined.is_accepted
+        print_json(CheckAnswer(accepted=is_accepted, check=examined.check, probe=examined.probe))
     else:
         print_text(_render(examined, source))
     if not examined.is_accepted:
@@ -164,11 +163,6 @@ def _read_source(file: str) -> str:
     except OSError as error:
         raise UsageError(f"{file} cannot be read: {error.strerror}", "name a file, or -") from error
     return data.decode("utf-8", "replace")
-
-
-def _to_data(examined: Examined) -> dict[str, Any]:
-    answer = CheckAnswer(accepted=examined.is_accepted, check=examined.check, probe=examined.probe)
-    return answer.model_dump(mode="json")
 
 
 def _render(examined: Examined, source: str) -> str:
