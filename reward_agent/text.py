@@ -32,7 +32,7 @@ def clean_text(text: str, limit: int = MAX_MESSAGE_CHARS) -> str:
 
 
 def show_hidden(text: str, quote: Callable[[str], str] = ascii) -> str:
-    """Return text with the characters that hide or steer written out, as in ``\\u202e``.
+    r"""Return text with the characters that hide or steer written out, as in ``\u202e``.
 
     Args:
         text: what a file, a model or a stranger said.

@@ -15,7 +15,6 @@ from reward_agent.bench.results import (
     Cell,
     MethodSummary,
     Results,
-    list_normalised,
     summarise_sweep,
 )
 from reward_agent.bench.sweep import SweepStore
@@ -255,9 +254,9 @@ def _make_profiles(results: Results) -> list[Series]:
     """Return the share of runs above each threshold from 0 to the best score, as steps."""
     strata = {
         column.label: [
-            scores
+            cell.normalised
             for cell in results.cells
-            if cell.label == column.label and (scores := list_normalised(cell))
+            if cell.label == column.label and cell.normalised
         ]
         for column in results.columns
     }

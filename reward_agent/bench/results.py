@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from statistics import fmean
 
 from pydantic import Field
 
 from reward_agent.bench.plan import SweepJob
-from reward_agent.bench.sweep import JobResult, Sweep, SweepStore
+from reward_agent.bench.sweep import JobResult, SweepStore
 from reward_agent.errors import DataError
 from reward_agent.evaluation.statistics import (
-    Interval,
     bootstrap_interval,
     interquartile_mean,
     normalise_score,
@@ -53,9 +52,14 @@ class Cell(Record):
         return sum(run.score is None for run in self.runs)
 
     @property
-    def success_rate(self) -> float | None:
-        """Share of the episodes that were a success."""
-        return self.n_successes / self.n_episodes if self.n_episodes else None
+    def scores(self) -> list[float]:
+        """Scores of the runs that have one."""
+        return [run.score for run in self.runs if run.score is not None]
+
+    @property
+    def normalised(self) -> list[float]:
+        """Normalised scores of the runs that have one."""
+        return [run.normalised for run in self.runs if run.normalised is not None]
 
 
 class MethodSummary(Record):
@@ -108,33 +112,20 @@ def summarise_sweep(store: SweepStore) -> Results:
     groups: dict[tuple[str, str], list[SweepJob]] = {}
     for job in sweep.jobs:
         groups.setdefault((job.task_name, job.label), []).append(job)
-    cells = [_make_cell(jobs, results) for jobs in groups.values()]
-    cells = _normalise(cells)
+    cells = _normalise([_make_cell(jobs, results) for jobs in groups.values()])
     labels = list(dict.fromkeys(job.label for job in sweep.jobs))
-    finished = {job.id: job for job in sweep.jobs if job.id in results}
-    columns = [
-        _make_column(
-            label, cells, labels[0], [results[i] for i, j in finished.items() if j.label == label]
-        )
-        for label in labels
-    ]
+    over: dict[str, list[JobResult]] = {label: [] for label in labels}
+    for job in sweep.jobs:
+        over[job.label] += [results[job.id]] if job.id in results else []
+    names = {"seeds", "budget", "candidates", "iterations", "winner_seeds", "eval_episodes"}
     return Results(
         suite=sweep.suite.name,
         description=sweep.suite.description,
-        settings=_list_settings(sweep),
+        settings=sweep.suite.model_dump(include=names),
         cells=tuple(cells),
-        columns=tuple(columns),
-        versions=_list_versions(results.values()),
+        columns=tuple(_make_column(label, cells, labels[0], over[label]) for label in labels),
+        versions=tuple({str(item.versions): item.versions for item in results.values()}.values()),
     )
-
-
-def _list_settings(sweep: Sweep) -> dict[str, int | str]:
-    names = ("seeds", "budget", "candidates", "iterations", "winner_seeds", "eval_episodes")
-    return {name: getattr(sweep.suite, name) for name in names}
-
-
-def _list_versions(results: Iterable[JobResult]) -> tuple[dict[str, str], ...]:
-    return tuple({str(result.versions): result.versions for result in results}.values())
 
 
 def _make_cell(jobs: Sequence[SweepJob], results: dict[str, JobResult]) -> Cell:
@@ -170,26 +161,25 @@ def _make_cell(jobs: Sequence[SweepJob], results: dict[str, JobResult]) -> Cell:
 def _normalise(cells: Sequence[Cell]) -> list[Cell]:
     """Add normalised scores on the tasks that have both ends of the scale."""
     means = {(cell.task, cell.label): cell.mean for cell in cells}
-    changed = []
-    for cell in cells:
-        ends = [means.get((cell.task, label)) for label in ("sparse", "reference")]
-        runs = [_normalise_run(run, *ends) for run in cell.runs]
-        changed.append(cell.model_copy(update={"runs": tuple(runs)}))
-    return changed
 
+    def normalise(task: str, run: RunScore) -> RunScore:
+        sparse, reference = means.get((task, "sparse")), means.get((task, "reference"))
+        if run.score is None or sparse is None or reference is None:
+            return run
+        normalised = normalise_score(run.score, sparse, reference)
+        return run.model_copy(update={"normalised": normalised})
 
-def _normalise_run(run: RunScore, sparse: float | None, reference: float | None) -> RunScore:
-    if run.score is None or sparse is None or reference is None:
-        return run
-    normalised = normalise_score(run.score, sparse, reference)
-    return run.model_copy(update={"normalised": normalised})
+    return [
+        cell.model_copy(update={"runs": tuple(normalise(cell.task, run) for run in cell.runs)})
+        for cell in cells
+    ]
 
 
 def _make_column(
     label: str, cells: Sequence[Cell], first: str, results: Sequence[JobResult]
 ) -> MethodSummary:
     own = [cell for cell in cells if cell.label == label]
-    strata = [scores for cell in own if (scores := list_normalised(cell))]
+    strata = [cell.normalised for cell in own if cell.normalised]
     n_successes, n_episodes = sum(c.n_successes for c in own), sum(c.n_episodes for c in own)
     paid = [usage for result in results for usage in (result.usage, result.abandoned_usage)]
     n_calls = sum(usage.n_calls for usage in paid)
@@ -203,8 +193,8 @@ def _make_column(
         iqm=interquartile_mean([s for scores in strata for s in scores]) if strata else None,
         interval=stratified_interval(strata) if sum(map(len, strata)) > 1 else None,
         success_rate=n_successes / n_episodes if n_episodes else None,
-        success_interval=_find_success_interval(n_successes, n_episodes),
-        improvement=None if label == first else compare_cells(own, cells, first),
+        success_interval=wilson_interval(n_successes, n_episodes) if n_episodes else None,
+        improvement=None if label == first else _compare_columns(own, cells, first),
         env_steps=sum(result.env_steps for result in results),
         abandoned_env_steps=sum(result.abandoned_env_steps for result in results),
         n_calls=n_calls,
@@ -212,24 +202,10 @@ def _make_column(
     )
 
 
-def _find_success_interval(n_successes: int, n_episodes: int) -> Interval | None:
-    return wilson_interval(n_successes, n_episodes) if n_episodes else None
-
-
-def list_normalised(cell: Cell) -> list[float]:
-    """Return the normalised scores of a cell's runs that have one."""
-    return [run.normalised for run in cell.runs if run.normalised is not None]
-
-
-def list_scores(cell: Cell) -> list[float]:
-    """Return the scores of a cell's runs that have one."""
-    return [run.score for run in cell.runs if run.score is not None]
-
-
-def compare_cells(own: Sequence[Cell], others: Sequence[Cell], label: str) -> float | None:
+def _compare_columns(own: Sequence[Cell], others: Sequence[Cell], label: str) -> float | None:
     """Return the probability of improvement over another column, on the tasks that both have."""
-    theirs = {cell.task: list_scores(cell) for cell in others if cell.label == label}
-    pairs = [(list_scores(cell), theirs.get(cell.task, [])) for cell in own]
+    theirs = {cell.task: cell.scores for cell in others if cell.label == label}
+    pairs = [(cell.scores, theirs.get(cell.task, [])) for cell in own]
     pairs = [(mine, other) for mine, other in pairs if mine and other]
     if not pairs:
         return None
@@ -270,8 +246,7 @@ def compare_sweeps(first: SweepStore, second: SweepStore) -> list[Comparison]:
 
 
 def _compare(cell: Cell, other: Cell) -> Comparison:
-    mine, theirs = list_scores(cell), list_scores(other)
-    is_known = bool(mine and theirs)
+    is_known = bool(cell.scores and other.scores)
     return Comparison(
         task=cell.task,
         label=cell.label,
@@ -280,5 +255,5 @@ def _compare(cell: Cell, other: Cell) -> Comparison:
         first_interval=cell.interval,
         second=other.mean,
         second_interval=other.interval,
-        improvement=probability_of_improvement([theirs], [mine]) if is_known else None,
+        improvement=probability_of_improvement([other.scores], [cell.scores]) if is_known else None,
     )

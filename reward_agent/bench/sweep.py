@@ -53,7 +53,7 @@ from reward_agent.records.store import (
     write_record,
     write_text,
 )
-from reward_agent.run.estimate import Estimate, estimate_design
+from reward_agent.run.estimate import estimate_design
 from reward_agent.run.open import design, read_versions, resume_run
 from reward_agent.types import FileRecord, Finite, OneLine, Record, Usage
 
@@ -250,10 +250,9 @@ def _run_all(jobs: Sequence[SweepJob], slots: int, run: Callable[[SweepJob], Non
             run(job)
         return
     pool = ThreadPoolExecutor(slots, thread_name_prefix="job")
-    pending = {pool.submit(run, job) for job in jobs}
     is_waiting = True
     try:
-        for future in as_completed(pending):
+        for future in as_completed([pool.submit(run, job) for job in jobs]):
             future.result()
     except KeyboardInterrupt:
         is_waiting = False
@@ -275,7 +274,8 @@ def _run_job(
             raise
         except RewardAgentError as error:
             listen(JobRetried(job, attempt, error.message))
-            result = _describe_failure(store, job, error, attempt)
+            facts = {"outcome": f"failed: {error.message}"}
+            result = _make_result(store, job, attempt, None, facts)
         if result.status == "finished":
             break
     write_record(store.job_dir(job.id) / RESULT_FILE, result)
@@ -304,66 +304,45 @@ def _follow_run(
 
 def _read_run(store: SweepStore, job: SweepJob, run: RunRecord, attempt: int) -> JobResult:
     """Return the result of a design run that is finished."""
-    folder = store.job_dir(job.id) / "runs" / run.id
-    abandoned = _list_abandoned(store, job, run.id)
+    winner = run.winner.candidate if run.winner is not None else None
     chosen = [
         item.evaluation
         for item in run.confirmations
-        if run.winner is not None
-        and item.candidate == run.winner.candidate
-        and item.evaluation is not None
-        and item.evaluation.task_score is not None
+        if item.candidate == winner and item.evaluation and item.evaluation.task_score is not None
     ]
-    is_whole = len(chosen) == job.settings["winner_seeds"]
-    n_successes = [round((item.success_rate or 0.0) * item.n_episodes) for item in chosen]
-    return JobResult(
-        job=job.id,
-        status="finished" if is_whole else "failed",
-        outcome="" if is_whole else _explain_missing(run, len(chosen)),
-        n_attempts=attempt,
-        scores=tuple(item.task_score for item in chosen if item.task_score is not None)
-        if is_whole
-        else (),
-        n_successes=sum(n_successes),
-        n_episodes=sum(item.n_episodes for item in chosen),
-        env_steps=run.total_timesteps,
-        usage=run.usage,
-        abandoned_env_steps=sum(other.total_timesteps for other in abandoned),
-        abandoned_usage=sum((other.usage for other in abandoned), Usage()),
-        wall_s=run.wall_s,
-        run=folder.relative_to(store.dir).as_posix(),
-        designer=run.designer,
-        sandbox_level=run.sandbox_level,
-        versions=run.versions,
-        finished=now_utc(),
-    )
+    facts: dict[str, Any] = {
+        "n_successes": sum(round((item.success_rate or 0.0) * item.n_episodes) for item in chosen),
+        "n_episodes": sum(item.n_episodes for item in chosen),
+        "env_steps": run.total_timesteps,
+        "usage": run.usage,
+        "wall_s": run.wall_s,
+        "designer": run.designer,
+        "sandbox_level": run.sandbox_level,
+        "versions": run.versions,
+    }
+    if len(chosen) == job.settings["winner_seeds"]:
+        facts |= {"status": "finished", "scores": tuple(item.task_score for item in chosen)}
+    else:
+        reasons = {str(item.outcome) for item in run.confirmations if item.evaluation is None}
+        detail = "; ".join(sorted(reasons))
+        facts["outcome"] = f"{len(chosen)} trainings with fresh seeds were scored; {detail}"
+    return _make_result(store, job, attempt, run.id, facts)
 
 
-def _list_abandoned(store: SweepStore, job: SweepJob, kept: str | None = None) -> list[RunRecord]:
-    """Return the runs of a job but the one that was kept, as far as they got."""
-    runs = [other.read_run() for other in list_runs(store.job_dir(job.id) / "runs")]
-    return [run for run in runs if run.id != kept]
-
-
-def _explain_missing(run: RunRecord, n_scored: int) -> str:
-    reasons = {str(item.outcome) for item in run.confirmations if item.evaluation is None}
-    return f"{n_scored} trainings with fresh seeds were scored; {'; '.join(sorted(reasons))}"
-
-
-def _describe_failure(
-    store: SweepStore, job: SweepJob, error: RewardAgentError, attempt: int
+def _make_result(
+    store: SweepStore, job: SweepJob, attempt: int, kept: str | None, facts: Mapping[str, Any]
 ) -> JobResult:
+    """Return the result of a job; what its runs took but the one that was kept counts apart."""
     runs = list_runs(store.job_dir(job.id) / "runs")
-    abandoned = _list_abandoned(store, job)
+    abandoned = [run for run in (other.read_run() for other in runs) if run.id != kept]
+    shown = next((other for other in runs if other.dir.name == kept), runs[-1] if runs else None)
     return JobResult(
+        **{"status": "failed", "versions": read_versions(), **facts},
         job=job.id,
-        status="failed",
-        outcome=f"failed: {error.message}",
         n_attempts=attempt,
         abandoned_env_steps=sum(run.total_timesteps for run in abandoned),
         abandoned_usage=sum((run.usage for run in abandoned), Usage()),
-        run=runs[-1].dir.relative_to(store.dir).as_posix() if runs else None,
-        versions=read_versions(),
+        run=shown.dir.relative_to(store.dir).as_posix() if shown else None,
         finished=now_utc(),
     )
 
@@ -391,18 +370,12 @@ def forecast_jobs(jobs: Sequence[SweepJob], store: SweepStore | None = None) -> 
     counts = Counter((job.task_name, job.label) for job in jobs)
     first = {(job.task_name, job.label): job for job in reversed(jobs)}
     n_over = Counter((job.task_name, job.label) for job in jobs if job.id in over)
-    return [
-        _make_row(first[key], n_jobs, n_over[key], _estimate(first[key]))
-        for key, n_jobs in counts.items()
-    ]
+    return [_forecast(first[key], n_jobs, n_over[key]) for key, n_jobs in counts.items()]
 
 
-def _estimate(job: SweepJob) -> Estimate:
+def _forecast(job: SweepJob, n_jobs: int, n_over: int) -> ForecastRow:
     settings = {key: value for key, value in job.settings.items() if value is not None}
-    return estimate_design(job.env, job.task, environ={}, **settings)
-
-
-def _make_row(job: SweepJob, n_jobs: int, n_over: int, estimate: Estimate) -> ForecastRow:
+    estimate = estimate_design(job.env, job.task, environ={}, **settings)
     n_left = n_jobs - n_over
     return ForecastRow(
         task=job.task_name,
