@@ -77,13 +77,7 @@ METHODS: dict[str, Method] = {
 
 
 def make_settings(method: Method, candidates: int, iterations: int) -> dict[str, Any]:
-    """Return the settings of a design run that the method decides, by the names of its options.
-
-    Args:
-        method: the method.
-        candidates: programs a round, of a search.
-        iterations: its rounds.
-    """
+    """Return the settings of a design run that the method decides, by the names of its options."""
     shapes = {
         "suite": (candidates, iterations),
         "one round": (candidates * iterations, 1),

@@ -360,12 +360,7 @@ class ForecastRow(Record):
 
 
 def forecast_jobs(jobs: Sequence[SweepJob], store: SweepStore | None = None) -> list[ForecastRow]:
-    """Estimate the jobs that are not over.
-
-    Args:
-        jobs: all jobs of a sweep.
-        store: its folder, if it was begun.
-    """
+    """Estimate the jobs that are not over."""
     over = {job.id for job in jobs if store is not None and store.read_result(job.id)}
     counts = Counter((job.task_name, job.label) for job in jobs)
     first = {(job.task_name, job.label): job for job in reversed(jobs)}

@@ -40,13 +40,7 @@ _METRIC_ANSWERS = "accept, edit, replace FILE, reject, or Enter to leave it"
 
 
 class Conversation:
-    """The prompt of a session.
-
-    Args:
-        session: what it talks about.
-        display: shows the progress of rounds.
-        is_terminal: whether a person sits there; if not, lines come from a pipe.
-    """
+    """The prompt of a session."""
 
     def __init__(self, session: Session, display: RunDisplay, *, is_terminal: bool) -> None:
         self._session = session

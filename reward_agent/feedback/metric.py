@@ -113,13 +113,7 @@ def _read_words(folder: Path | None) -> MetricWords:
 
 
 def try_metric(run: ActiveRun, source: str, trained: Iterable[HistoryEntry]) -> MetricTrial:
-    """Score the recorded episodes of the candidates by a metric, in the sandbox.
-
-    Args:
-        run: the run in progress.
-        source: the metric, in the language of proposed ones.
-        trained: candidates with recorded episodes.
-    """
+    """Score the recorded episodes of the candidates by a metric, in the sandbox."""
     check = check_metric(source, run.card)
     scores: dict[str, Evaluation | None] = {}
     if check.is_accepted:

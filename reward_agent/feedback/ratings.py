@@ -84,12 +84,7 @@ class Fit:
 
 
 def fit_ratings(names: Sequence[str], answers: Iterable[Answer]) -> Fit:
-    """Fit the ratings of candidates to the answers; answers about others are left out.
-
-    Args:
-        names: the candidates.
-        answers: comparisons of any two of them.
-    """
+    """Fit the ratings of candidates to the answers; answers about others are left out."""
     place = {name: index for index, name in enumerate(names)}
     known = [answer for answer in answers if answer.a in place and answer.b in place]
     rows, shares = _list_games(place, known)
@@ -153,10 +148,6 @@ def choose_pair(names: Sequence[str], answers: Sequence[Answer]) -> tuple[str, s
 
     The information is that between the answer and the identity of the best, over draws of the
     posterior. Of pairs that say as much, the one asked less often comes first.
-
-    Args:
-        names: the candidates.
-        answers: what is known.
 
     Returns:
         Two of them, or None with fewer than two.

@@ -140,9 +140,6 @@ _ENTRY: TypeAdapter[AnyEntry] = TypeAdapter(AnyEntry)
 class SessionLog:
     """The entries of the sessions over one run.
 
-    Args:
-        run_dir: the run's directory.
-
     Raises:
         DataError: a line is not an entry.
     """

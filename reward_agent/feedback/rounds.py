@@ -52,13 +52,6 @@ def run_round(
 
     It is a round of the run like any other: checked, probed, trained, evaluated and explained.
     Nobody is stopped on the way, since the metric may not see what the person sees.
-
-    Args:
-        run: the run in progress.
-        started: the round.
-        cause: what it answers.
-        feedback: the session so far.
-        best: what it builds on: the best by the run's metric, or by ratings where there is none.
     """
     run = replace(run, settings=run.settings.model_copy(update={"racing": "none"}))
     if isinstance(cause, Edited):
@@ -99,13 +92,7 @@ def choose_round_index(store: RunStore) -> int:
 def make_feedback(
     entries: Sequence[AnyEntry], until: int, standings: Sequence[str] = ()
 ) -> Feedback:
-    """Return the session as the Designer is told it, up to an entry.
-
-    Args:
-        entries: the session, oldest first.
-        until: number of the remark that is to be answered now.
-        standings: ratings in words.
-    """
+    """Return the session as the Designer is told it, up to an entry."""
     rounds = {e.iteration: e.cause for e in entries if isinstance(e, RoundStarted)}
     answers: dict[int, list[str]] = {}
     for entry in entries:

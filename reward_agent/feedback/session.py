@@ -60,11 +60,7 @@ MAX_CANDIDATES = 3
 
 
 class Session(SessionState):
-    """A feedback session over one run, which ``open_session`` holds.
-
-    Args:
-        held: the run, with the session's changes of its settings.
-    """
+    """A feedback session over one run, which ``open_session`` holds."""
 
     def __init__(self, held: HeldRun) -> None:
         super().__init__(held.store)

@@ -49,11 +49,7 @@ class RatedCandidate:
 
 
 class SessionState:
-    """A session as it stands: a function of its entries and of the run's files.
-
-    Args:
-        store: the run's directory.
-    """
+    """A session as it stands: a function of its entries and of the run's files."""
 
     def __init__(self, store: RunStore) -> None:
         self.store = store

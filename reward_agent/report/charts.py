@@ -122,11 +122,9 @@ def render_lines(
     frame = Frame(
         widen(0.0, max(point.x for point in points)), round_range(min(ends), max(ends)), *size
     )
-    parts = [_render_axes(frame, labels, [shorten(tick) for tick in make_ticks(*frame.x_range)])]
-    parts += [_render_target(frame, target)] if target is not None else []
-    for item in sorted(series, key=lambda item: item.is_main):
-        parts.append(_render_series(frame, item))
-    return _wrap(labels, frame, "".join(parts))
+    lines = [_render_series(frame, item) for item in sorted(series, key=lambda item: item.is_main)]
+    parts = [_render_axes(frame, labels), _render_target(frame, target), *lines]
+    return _wrap(labels, frame, parts)
 
 
 def render_scores(
@@ -149,18 +147,17 @@ def render_scores(
     n_places = sum(len(items) for _, items in groups)
     y_range = round_range(min(ends), max(ends))
     frame = Frame((-0.6, n_places - 0.4), y_range, WIDE, 290.0)
-    parts = [_render_axes(frame, labels, [])]
-    parts += [_render_target(frame, target)] if target is not None else []
+    parts = [_render_axes(frame, labels, has_ticks=False), _render_target(frame, target)]
     place = 0
     for name, items in groups:
         middle = frame.x(place + (len(items) - 1) / 2)
         parts.append(_text(middle, frame.height - 1, name, "label", "middle"))
         if place:
-            parts.append(_line(frame.x(place - 0.5), frame.y_range, frame))
+            parts.append(_render_upright(frame, "grid", frame.x(place - 0.5), *frame.y_range))
         for item in items:
             parts.append(_render_place(frame, item, place, n_places))
             place += 1
-    return _wrap(labels, frame, "".join(parts))
+    return _wrap(labels, frame, parts)
 
 
 def render_shares(labels: Labels, series: Sequence[Series]) -> str:
@@ -173,12 +170,13 @@ def render_shares(labels: Labels, series: Sequence[Series]) -> str:
     areas, names = [], []
     for item in series:
         top = [low + point.y for low, point in zip(base, item.points, strict=True)]
-        areas.append(_render_area(frame, item, xs, base, top))
+        outline = [*zip(xs, top, strict=True), *reversed([*zip(xs, base, strict=True)])]
+        tip = f"{item.name}: {item.points[-1].y:.0%} at the end"
+        areas.append(_outline("polygon", f"{item.css_class} area", frame, outline, tip))
         names.append(_render_name(frame, item, (base[-1] + top[-1]) / 2))
         base = top
-    ticks = [shorten(tick) for tick in make_ticks(*frame.x_range)]
-    axes = _render_axes(frame, labels, ticks, is_share=True)
-    return _wrap(labels, frame, "".join([*areas, axes, *names]))
+    axes = _render_axes(frame, labels, is_share=True)
+    return _wrap(labels, frame, [*areas, axes, *names])
 
 
 # --- parts ----------------------------------------------------------------------------------------
@@ -190,22 +188,46 @@ def _list_ends(points: Sequence[Point], target: float | None) -> list[float]:
     return [0.0, *(value for value in (*values, target) if value is not None)]
 
 
-def _wrap(labels: Labels, frame: Frame, content: str) -> str:
+def _wrap(labels: Labels, frame: Frame, parts: Sequence[str]) -> str:
     words = quoteattr(f"{labels.title}. {labels.description}")
     return (
         f'<svg class="chart {_SIZE_NAMES[frame.width]}" '
         f'viewBox="0 0 {frame.width:g} {frame.height:g}" role="img" aria-label={words}>'
-        f"{content}</svg>"
+        f"{''.join(parts)}</svg>"
     )
 
 
-def _render_area(
-    frame: Frame, item: Series, xs: Sequence[float], base: Sequence[float], top: Sequence[float]
+def _mark(kind: str, css: str, tip: str = "", **places: float) -> str:
+    """Return a shape by its places and sizes on the canvas, with what it says on hover."""
+    numbers = "".join(f' {name}="{value:.1f}"' for name, value in places.items())
+    said = f" data-tip={quoteattr(tip)}" if tip else ""
+    return f'<{kind} class="{css}"{numbers}{said}/>'
+
+
+def _outline(
+    kind: str, css: str, frame: Frame, corners: Sequence[tuple[float, float]], tip: str = ""
 ) -> str:
-    outline = [*zip(xs, top, strict=True), *reversed([*zip(xs, base, strict=True)])]
-    path = " ".join(f"{frame.x(x):.1f},{frame.y(y):.1f}" for x, y in outline)
-    tip = quoteattr(f"{item.name}: {item.points[-1].y:.0%} at the end")
-    return f'<polygon class="{item.css_class} area" points="{path}" data-tip={tip}/>'
+    path = " ".join(f"{frame.x(x):.1f},{frame.y(y):.1f}" for x, y in corners)
+    return _mark(f'{kind} points="{path}"', css, tip)
+
+
+def _text(x: float, y: float, text: str, css: str, anchor: str) -> str:
+    place = f'x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"'
+    return f'<text class="{css}" {place}>{escape(text)}</text>'
+
+
+def _render_upright(frame: Frame, css: str, x: float, low: float, high: float) -> str:
+    return _mark("line", css, x1=x, x2=x, y1=frame.y(low), y2=frame.y(high))
+
+
+def _render_level(frame: Frame, css: str, y: float) -> str:
+    return _mark("line", css, x1=_LEFT, x2=frame.width - frame.right, y1=y, y2=y)
+
+
+def _render_dot(item: Series, x: float, y: float, radius: float, reach: float, tip: str) -> str:
+    """Return a mark, and over it the invisible disc that a pointer finds more easily."""
+    dot = _mark("circle", f"{item.css_class} dot", cx=x, cy=y, r=radius)
+    return dot + _mark("circle", "hit", tip, cx=x, cy=y, r=reach)
 
 
 def _render_name(frame: Frame, item: Series, middle: float) -> str:
@@ -219,42 +241,37 @@ def _render_name(frame: Frame, item: Series, middle: float) -> str:
 
 
 def _render_axes(
-    frame: Frame, labels: Labels, xmake_ticks: Sequence[str], is_share: bool = False
+    frame: Frame, labels: Labels, *, has_ticks: bool = True, is_share: bool = False
 ) -> str:
     parts = []
-    left, bottom = _LEFT, frame.bottom
     for tick in make_ticks(*frame.y_range):
         y = frame.y(tick)
-        css = "zero" if tick == 0 else "grid"
-        right = frame.width - frame.right
-        parts.append(f'<line class="{css}" x1="{left}" x2="{right}" y1="{y:.1f}" y2="{y:.1f}"/>')
+        parts.append(_render_level(frame, "zero" if tick == 0 else "grid", y))
         text = f"{tick:.0%}" if is_share else shorten(tick)
-        parts.append(_text(left - 7, y + 4, text, "tick", "end"))
-    for tick, text in zip(make_ticks(*frame.x_range), xmake_ticks, strict=False):
-        parts.append(_text(frame.x(tick), bottom + 15, text, "tick", "middle"))
+        parts.append(_text(_LEFT - 7, y + 4, text, "tick", "end"))
+    for tick in make_ticks(*frame.x_range) if has_ticks else []:
+        parts.append(_text(frame.x(tick), frame.bottom + 15, shorten(tick), "tick", "middle"))
     parts.append(_text(frame.width - frame.right, frame.height - 3, labels.x, "label", "end"))
     parts.append(_text(2, 11, labels.y, "label", "start"))
     return "".join(parts)
 
 
-def _render_target(frame: Frame, target: float) -> str:
-    y, left, right = frame.y(target), _LEFT, frame.width - frame.right
-    line = f'<line class="target" x1="{left}" x2="{right}" y1="{y:.1f}" y2="{y:.1f}"/>'
-    return line + _text(right, y - 5, f"target {shorten(target)}", "label target-label", "end")
+def _render_target(frame: Frame, target: float | None) -> str:
+    if target is None:
+        return ""
+    y, text = frame.y(target), f"target {shorten(target)}"
+    words = _text(frame.width - frame.right, y - 5, text, "label target-label", "end")
+    return _render_level(frame, "target", y) + words
 
 
 def _render_series(frame: Frame, item: Series) -> str:
-    places = [(frame.x(point.x), frame.y(point.y)) for point in item.points]
-    path = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
+    corners = [(point.x, point.y) for point in item.points]
     parts = [_render_band(frame, item)] if item.is_main else []
-    parts.append(f'<polyline class="{item.css_class} line" points="{path}"/>')
-    for point, (x, y) in zip(item.points, places, strict=True):
+    parts.append(_outline("polyline", f"{item.css_class} line", frame, corners))
+    radius = 3.2 if item.is_main else 1.6
+    for point in item.points:
         tip = point.tip or f"{item.name}: {shorten(point.y)}"
-        radius = 3.2 if item.is_main else 1.6
-        parts.append(
-            f'<circle class="{item.css_class} dot" cx="{x:.1f}" cy="{y:.1f}" r="{radius}"/>'
-        )
-        parts.append(_hit(x, y, 9, tip))
+        parts.append(_render_dot(item, frame.x(point.x), frame.y(point.y), radius, 9, tip))
     return "".join(parts)
 
 
@@ -263,51 +280,26 @@ def _render_band(frame: Frame, item: Series) -> str:
     if len(banded) < 2:
         return ""
     outline = [(p.x, p.high or 0.0) for p in banded] + [(p.x, p.low or 0.0) for p in banded[::-1]]
-    path = " ".join(f"{frame.x(x):.1f},{frame.y(y):.1f}" for x, y in outline)
-    return f'<polygon class="{item.css_class} band" points="{path}"/>'
+    return _outline("polygon", f"{item.css_class} band", frame, outline)
 
 
 def _render_place(frame: Frame, item: Series, place: int, n_places: int) -> str:
     """Return a candidate's place: its mark, or a cross on the axis where it has no score."""
     x, bottom = frame.x(place), frame.bottom
-    parts = [_render_mark(frame, item, point, x) for point in item.points]
+    parts = []
+    for point in item.points:
+        if point.low is not None and point.high is not None:
+            css = f"{item.css_class} whisker"
+            parts.append(_render_upright(frame, css, x, point.low, point.high))
+        radius = 6 if item.is_main else 4.5
+        parts.append(_render_dot(item, x, frame.y(point.y), radius, 13, point.tip))
     if not parts:
-        parts = [_text(x, bottom + 4, "×", "cross", "middle"), _hit(x, bottom, 13, item.note)]
+        hit = _mark("circle", "hit", item.note, cx=x, cy=bottom, r=13)
+        parts = [_text(x, bottom + 4, "×", "cross", "middle"), hit]
     if n_places <= _MAX_NAMED_PLACES:
         css = "tick strong" if item.is_main else "tick"
         parts.append(_text(x, bottom + 17, item.name, css, "middle"))
     return "".join(parts)
-
-
-def _render_mark(frame: Frame, item: Series, point: Point, x: float) -> str:
-    y = frame.y(point.y)
-    parts = []
-    if point.low is not None and point.high is not None:
-        low, high = frame.y(point.low), frame.y(point.high)
-        css = f"{item.css_class} whisker"
-        parts.append(
-            f'<line class="{css}" x1="{x:.1f}" x2="{x:.1f}" y1="{low:.1f}" y2="{high:.1f}"/>'
-        )
-    radius = 6 if item.is_main else 4.5
-    parts.append(f'<circle class="{item.css_class} dot" cx="{x:.1f}" cy="{y:.1f}" r="{radius}"/>')
-    parts.append(_hit(x, y, 13, point.tip))
-    return "".join(parts)
-
-
-def _hit(x: float, y: float, radius: float, tip: str) -> str:
-    """Return the invisible disc that a pointer finds more easily than the mark in it."""
-    place = f'cx="{x:.1f}" cy="{y:.1f}" r="{radius:g}"'
-    return f'<circle class="hit" {place} data-tip={quoteattr(tip)}/>'
-
-
-def _line(x: float, y_range: tuple[float, float], frame: Frame) -> str:
-    low, high = frame.y(y_range[0]), frame.y(y_range[1])
-    return f'<line class="grid" x1="{x:.1f}" x2="{x:.1f}" y1="{low:.1f}" y2="{high:.1f}"/>'
-
-
-def _text(x: float, y: float, text: str, css: str, anchor: str) -> str:
-    place = f'x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"'
-    return f'<text class="{css}" {place}>{escape(text)}</text>'
 
 
 # --- numbers and scales ---------------------------------------------------------------------------

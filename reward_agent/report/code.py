@@ -17,12 +17,7 @@ _SPAN = re.compile(r"</?span[^>]*>")
 
 
 def highlight_program(source: str, findings: Iterable[Finding] = ()) -> Markup:
-    """Return a program with line numbers, each finding under its line, the others above.
-
-    Args:
-        source: the program's text; it is escaped.
-        findings: remarks with the lines that they are about.
-    """
+    """Return a program with line numbers, each finding under its line, the others above."""
     formatter = HtmlFormatter(nowrap=True, classprefix="py-")
     lines = highlight(source, PythonLexer(stripnl=False), formatter).rstrip("\n").split("\n")
     remarks: dict[int, list[Finding]] = {}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from reward_agent.report.charts import (
     HALF,
-    N_COLOURS,
     SMALL,
     WIDE,
     Labels,
@@ -16,7 +15,7 @@ from reward_agent.report.charts import (
     shorten,
 )
 from reward_agent.report.view import CandidateView, RunView
-from reward_agent.types import Evaluation, TermCurve
+from reward_agent.types import TermCurve
 
 _STEPS = "environment steps of the training"
 _LOW, _TINY = (HALF, 190.0), (SMALL, 130.0)
@@ -71,29 +70,25 @@ def draw_learning(view: RunView) -> str:
 
 
 def _score_course(item: CandidateView, is_main: bool) -> Series:
-    points = [_score_point(item, evaluation) for evaluation in item.entry.curve]
-    kept = tuple(point for point in points if point is not None)
-    return Series(item.id, kept, 0 if is_main else -1, is_main)
+    points = []
+    for evaluation in item.entry.curve:
+        score, steps, rate = (
+            evaluation.task_score, evaluation.total_timesteps, evaluation.success_rate
+        )  # fmt: skip
+        if score is not None:
+            success = "" if rate is None else f"\nsuccess {rate:.0%}"
+            tip = f"{item.id} at {steps:,} steps\n{shorten(score)}{success}"
+            points.append(Point(steps, score, tip, *(evaluation.task_score_interval or ())))
+    return Series(item.id, tuple(points), 0 if is_main else -1, is_main)
 
 
-def _score_point(item: CandidateView, evaluation: Evaluation) -> Point | None:
-    if evaluation.task_score is None:
-        return None
-    low, high = evaluation.task_score_interval or (None, None)
-    rate = "" if evaluation.success_rate is None else f"\nsuccess {evaluation.success_rate:.0%}"
-    tip = (
-        f"{item.id} at {evaluation.total_timesteps:,} steps\n{shorten(evaluation.task_score)}{rate}"
-    )
-    return Point(evaluation.total_timesteps, evaluation.task_score, tip, low, high)
-
-
-def draw_candidate_score(view: RunView, item: CandidateView) -> str:
+def draw_candidate_score(item: CandidateView, unit: str) -> str:
     """Draw one candidate's task score over training, small."""
     labels = Labels(
         f"Task score of {item.id} over training",
         "The trusted metric on fresh episodes.",
         _STEPS,
-        f"task score [{view.run.task.unit}]",
+        f"task score [{unit}]",
     )
     return render_lines(labels, [_score_course(item, True)], None, _LOW)
 
@@ -123,21 +118,8 @@ def draw_generated_return(item: CandidateView) -> str:
 
 def draw_term(item: CandidateView, curve: TermCurve) -> str:
     """Draw what one term paid per episode over training, on the scale of all terms."""
-    number = item.terms.index(curve)
     pays = [point.pay_per_episode for other in item.terms for point in other.points]
-    last = curve.points[-1]
-    labels = Labels(
-        f"Pay of the term {curve.name} of {item.id} per episode",
-        f"It ends at {shorten(last.pay_per_episode)}, {last.share_of_return:.0%} of the return.",
-        "",
-        "",
-    )
-    series = Series(curve.name, _list_pays(curve), number % N_COLOURS)
-    return render_lines(labels, [series], None, _TINY, (min(pays), max(pays)))
-
-
-def _list_pays(curve: TermCurve) -> tuple[Point, ...]:
-    return tuple(
+    points = tuple(
         Point(
             point.total_timesteps,
             point.pay_per_episode,
@@ -146,6 +128,15 @@ def _list_pays(curve: TermCurve) -> tuple[Point, ...]:
         )
         for point in curve.points
     )
+    last = curve.points[-1]
+    labels = Labels(
+        f"Pay of the term {curve.name} of {item.id} per episode",
+        f"It ends at {shorten(last.pay_per_episode)}, {last.share_of_return:.0%} of the return.",
+        "",
+        "",
+    )
+    series = Series(curve.name, points, item.terms.index(curve))
+    return render_lines(labels, [series], None, _TINY, (min(pays), max(pays)))
 
 
 def draw_shares(item: CandidateView) -> str:
@@ -154,7 +145,7 @@ def draw_shares(item: CandidateView) -> str:
         Series(
             curve.name,
             tuple(Point(point.total_timesteps, point.share_of_return) for point in curve.points),
-            number % N_COLOURS,
+            number,
         )
         for number, curve in enumerate(item.terms)
     ]

@@ -32,11 +32,6 @@ class RunLog:
     """One run in one tracker.
 
     What was told is noted beside the tracker's files, so that a resumed run goes on.
-
-    Args:
-        store: the run.
-        folder: where the note lies, and what the tracker itself keeps.
-        tracker: an open tracker.
     """
 
     def __init__(self, store: RunStore, folder: Path, tracker: Tracker) -> None:

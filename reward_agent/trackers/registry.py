@@ -29,13 +29,7 @@ class Opener(Protocol):
     """The factory of a tracker: makes one for a run."""
 
     def __call__(self, run_id: str, folder: Path, settings: Mapping[str, Any]) -> Tracker:
-        """Open a tracker.
-
-        Args:
-            run_id: name of the run.
-            folder: the tracker's own, in the run's directory.
-            settings: those of the run.
-        """
+        """Open a tracker."""
 
 
 def _make_row(name: str, help: str) -> Plugin:

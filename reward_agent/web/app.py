@@ -23,6 +23,7 @@ from reward_agent.web.parts import Parts
 _MAX_FORM_BYTES = 1_000_000
 _MAX_FIELDS = 20
 _STATIC = Path(__file__).parent / "static"
+_REPORT_STYLE = Path(str(report.__file__)).parent / "page.css"
 _MEDIA_TYPES = {".webp": "image/webp", ".mp4": "video/mp4"}
 _CHOICES: dict[str, Choice] = {"a": "a", "b": "b", "same": "same", "both bad": "both bad"}
 
@@ -61,7 +62,7 @@ def make_app(live: LiveSession) -> Starlette:
             *(Route(f"/do/{name}", _do(act), methods=["POST"]) for name, act in actions.items()),
             Route("/film/{name}", page.send_film),
             Route("/events", page.follow),
-            Route("/report.css", lambda _: FileResponse(_find_report_asset("page.css"))),
+            Route("/report.css", lambda _: FileResponse(_REPORT_STYLE)),
             Mount("/static", StaticFiles(directory=_STATIC)),
         ]
     )
@@ -128,7 +129,6 @@ class _Page:
         return self.parts.render_status()
 
     def decide_metric(self, form: Form) -> str:
-        refusal = ""
         if form.get("verdict") == "accept":
             self._session.accept_metric()
         elif form.get("verdict") == "reject":
@@ -137,9 +137,9 @@ class _Page:
             source = form.get("program", "").replace("\r\n", "\n")
             trial = self._session.edit_metric(source)
             if not trial.is_usable:
-                return self.parts.render_refused_metric(source, trial)
+                return self.parts.render_metric(f"not taken: {trial.refusal}", source)
         self._live.tell_changed()
-        return self.parts.render_metric(refusal)
+        return self.parts.render_metric()
 
     async def send_film(self, request: Request) -> Response:
         """Send a candidate's video."""
@@ -203,7 +203,3 @@ async def _read_form(request: Request) -> Form:
         body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=_MAX_FIELDS
     )
     return {name: values[-1] for name, values in fields.items()}
-
-
-def _find_report_asset(name: str) -> Path:
-    return Path(str(report.__file__)).parent / name

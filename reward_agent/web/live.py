@@ -75,12 +75,7 @@ def _put(queue: asyncio.Queue[str], message: str) -> None:
 
 
 class LiveSession:
-    """A session whose rounds run in a thread of their own.
-
-    Args:
-        session: the open session.
-        hub: where its events go.
-    """
+    """A session whose rounds run in a thread of their own."""
 
     def __init__(self, session: Session, hub: EventHub) -> None:
         self.session = session

@@ -7,16 +7,16 @@ from pathlib import Path
 from typing import Any
 
 from reward_agent.designers.brief import HistoryEntry
-from reward_agent.feedback.metric import MetricTrial
+from reward_agent.designers.history import read_history
 from reward_agent.feedback.ratings import Rating
-from reward_agent.feedback.records import AnyEntry, RoundEnded, RoundStarted, ShownCandidate
+from reward_agent.feedback.records import AnyEntry, RoundEnded, RoundStarted
 from reward_agent.feedback.state import RatedCandidate, read_rationale
 from reward_agent.report import figures
 from reward_agent.report.charts import shorten
 from reward_agent.report.code import highlight_program, render_diff
 from reward_agent.report.page import make_templates
-from reward_agent.report.view import CandidateView, RunView, load_run_view
-from reward_agent.types import CheckReport, Finding
+from reward_agent.report.view import CandidateView, load_run_view
+from reward_agent.types import CheckReport, Finding, rank_value
 from reward_agent.web.live import LiveSession
 
 
@@ -40,11 +40,7 @@ class Turn:
 
 
 class Parts:
-    """Renders the parts of one session's page.
-
-    Args:
-        live: the session.
-    """
+    """Renders the parts of one session's page."""
 
     def __init__(self, live: LiveSession) -> None:
         self._live = live
@@ -57,7 +53,6 @@ class Parts:
         """Return the whole page."""
         return self._render(
             "page",
-            run=self._session.run,
             status=self.render_status(),
             tree=self.render_tree(),
             chat=self.render_chat(),
@@ -67,53 +62,28 @@ class Parts:
 
     def render_status(self) -> str:
         """Return the head: what is in front, and whether something runs."""
-        current = self._session.current
-        return self._render(
-            "status",
-            run=self._session.run,
-            front=self._stand(current),
-            has_metric=self._session.has_metric,
-            is_working=self._live.is_working,
-            n_waiting=len(self._session.waiting),
-        )
+        front = self._stand(self._session.current)
+        return self._render("status", front=front, n_waiting=len(self._session.waiting))
 
     def render_tree(self) -> str:
         """Return every candidate of the run below the one that it departed from."""
-        from reward_agent.designers.history import read_history
-
-        entries = read_history(self._session.store)
-        standings = {item.candidate.id: item for item in self._session.list_standings()}
         current = self._session.current
-        return self._render(
-            "tree",
-            nodes=_grow(entries, standings),
-            front=current.candidate.id if current else "",
-            has_metric=self._session.has_metric,
-        )
+        nodes = _grow(read_history(self._session.store), self._map_standings())
+        return self._render("tree", nodes=nodes, front=current.candidate.id if current else "")
 
     def render_chat(self) -> str:
         """Return what was said, and what came of it."""
-        current = self._session.current
-        return self._render(
-            "chat", turns=self._list_turns(), front=current.candidate.id if current else ""
-        )
+        return self._render("chat", turns=self._list_turns())
 
     def render_watch(self) -> str:
         """Return the candidate in front beside the one that it departed from."""
         current = self._session.current
-        standings = {item.candidate.id: item for item in self._session.list_standings()}
-        parent = standings.get(current.candidate.parent or "") if current else None
-        return self._render(
-            "watch",
-            before=parent,
-            after=self._stand(current),
-            has_metric=self._session.has_metric,
-            unit=self._session.run.task.unit,
-        )
+        parent = self._map_standings().get(current.candidate.parent or "") if current else None
+        return self._render("watch", before=parent, after=self._stand(current))
 
     def render_compare(self) -> str:
         """Return the pair to be compared, and the ratings so far."""
-        standings = {item.candidate.id: item for item in self._session.list_standings()}
+        standings = self._map_standings()
         pair = self._session.choose_pair()
         ratings = self._session.rate()
         return self._render(
@@ -123,30 +93,26 @@ class Parts:
             scale=_make_scale(ratings),
             standings=standings,
             n_answers=len(self._session.list_answers()),
-            has_metric=self._session.has_metric,
-            unit=self._session.run.task.unit,
         )
 
     def render_candidate(self, name: str) -> str:
         """Return a candidate: video, program with remarks at their lines, diff, curves."""
         entry = self._session.find(name)
-        view, item = self._find_view(entry)
+        views = load_run_view(self._session.store.dir).candidates
+        item = next(view for view in views if view.id == entry.candidate.id)
         return self._render(
             "candidate",
             standing=self._stand(entry),
-            view=view,
             item=item,
             program=_highlight(entry),
             diff=_diff(item),
-            has_metric=self._session.has_metric,
-            unit=view.run.task.unit,
         )
 
     def render_editor(self, name: str) -> str:
         """Return the editor on a candidate's program."""
         entry = self._session.find(name)
         source = entry.program.source if entry.program else ""
-        return self._render("editor", entry=entry, source=source, findings="")
+        return self._render("editor", entry=entry, source=source)
 
     def render_findings(self, program: str, *, is_handed_in: bool = False) -> str:
         """Return a program with its findings at their lines."""
@@ -169,9 +135,8 @@ class Parts:
         scores: dict[str, Any] = {}
         if view.is_proposed and not self._live.is_working:
             scores = self._session.try_metric(view.source).scores
-        standings = self._session.list_standings()
         ranked = sorted(
-            (item for item in standings if scores.get(item.candidate.id) is not None),
+            (standing for name, standing in self._map_standings().items() if scores.get(name)),
             key=lambda item: -(scores[item.candidate.id].task_score or 0.0),
         )
         return self._render(
@@ -182,29 +147,28 @@ class Parts:
             refusal=refusal,
             source=source or view.source,
             code=highlight_program(view.source) if view.source else "",
-            is_working=self._live.is_working,
         )
 
-    def render_refused_metric(self, source: str, trial: MetricTrial) -> str:
-        """Return the metric's part with what is wrong with a changed one."""
-        return self.render_metric(f"not taken: {trial.refusal}", source)
-
     def _render(self, name: str, **inputs: Any) -> str:
-        return self._environment.get_template(f"{name}.html.j2").render(**inputs)
+        run = self._session.run
+        known = {
+            "run": run,
+            "unit": run.task.unit,
+            "has_metric": self._session.has_metric,
+            "is_working": self._live.is_working,
+        }
+        return self._environment.get_template(f"{name}.html.j2").render(known | inputs)
+
+    def _map_standings(self) -> dict[str, RatedCandidate]:
+        return {item.candidate.id: item for item in self._session.list_standings()}
 
     def _stand(self, entry: HistoryEntry | None) -> RatedCandidate | None:
-        standings = self._session.list_standings()
-        name = entry.candidate.id if entry else None
-        return next((item for item in standings if item.candidate.id == name), None)
+        return self._map_standings().get(entry.candidate.id) if entry else None
 
     def _describe_film(self, name: str) -> str:
         """Return the kind of a candidate's video: ``webp``, ``mp4``, or nothing."""
         path = self._session.find_film(name)
         return path.suffix[1:] if path else ""
-
-    def _find_view(self, entry: HistoryEntry) -> tuple[RunView, CandidateView]:
-        view = load_run_view(self._session.store.dir)
-        return view, next(item for item in view.candidates if item.id == entry.candidate.id)
 
     def _list_turns(self) -> list[Turn]:
         log = self._session.log
@@ -226,13 +190,9 @@ class Parts:
         ]
         if not trained:
             return ""
-        best = max(trained, key=_rank_shown)
+        best = max(trained, key=lambda shown: rank_value(shown.task_score))
         store = self._session.store
         return read_rationale(store, store.read_candidate(best.iteration, best.candidate))
-
-
-def _rank_shown(shown: ShownCandidate) -> float:
-    return float("-inf") if shown.task_score is None else shown.task_score
 
 
 def _grow(

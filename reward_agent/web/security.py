@@ -51,14 +51,7 @@ def is_loopback(host: str) -> bool:
 
 
 class Guard:
-    """Refuses requests that do not come from the person's own page.
-
-    Args:
-        app: what is guarded.
-        token: what the person's browser must hold.
-        host: what the server is bound to.
-        port: its port.
-    """
+    """Refuses requests that do not come from the person's own page."""
 
     def __init__(self, app: ASGIApp, token: str, host: str, port: int) -> None:
         self._app = app
