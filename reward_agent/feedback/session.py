@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from reward_agent.definitions.task import read_metric
-from reward_agent.designers.brief import HistoryEntry
+from reward_agent.designers.brief import Feedback, HistoryEntry
 from reward_agent.designers.history import find_best, read_history
 from reward_agent.errors import Interrupted, RewardAgentError, UsageError
 from reward_agent.feedback.metric import MetricTrial, MetricView, try_metric
@@ -170,10 +170,10 @@ class Session(SessionState):
 
     def replace_metric(self, path: Path) -> None:
         """Take a ``metric.py`` of the person's own, which is trusted."""
-        source, words = read_metric(path), ("", f"as {path.name} says", self.run.task.unit)
+        source, unit = read_metric(path), self.run.task.unit
         with self._activate() as active:
             refuse_failing(active, source, f"correct {path.name} and replace it again")
-        self._adopt("replaced", MetricView("file", source, *words))
+        self._adopt("replaced", MetricView("file", source, "", f"as {path.name} says", unit))
 
     def reject_metric(self) -> None:
         """Do without the proposed metric: nothing is ranked but by preferences."""
@@ -231,12 +231,21 @@ class Session(SessionState):
             active.executor.close()
 
     def film(self, name: str) -> str:
-        """Film a candidate that has no video; return why there is none in the end, if so."""
-        entry = self.find(name)
+        """Film a candidate that has no video; return why there is none in the end, if so.
+
+        A policy that a race stopped, or one of a run without videos, is filmed only when somebody
+        wants to see it.
+        """
+        candidate = self.find(name).candidate
         if self.find_film(name) is not None:
             return ""
+        seed = self._held.settings.seed
+        folder = self.store.evaluation_dir(candidate.iteration, candidate.id, seed)
+        if not (folder / RESULT_FILE).is_file():
+            return f"{candidate.id} has no policy to watch: {candidate.outcome}"
         with self._activate() as active:
-            return make_film(active, entry)
+            evaluated = read_record(folder / RESULT_FILE, EvaluateResult)
+            return film(active, folder, evaluated).video_note
 
     @contextmanager
     def _activate(self, *, waits: bool = False) -> Iterator[ActiveRun]:
@@ -271,11 +280,12 @@ class Session(SessionState):
             finally:
                 self._running = None
                 self._is_stopped.clear()
-        after = self._list_after(started.iteration) if outcome.kind == "finished" else ()
-        ended = self.log.append(
-            RoundEnded, iteration=started.iteration, outcome=outcome, after=after
-        )
-        self._held.listen(RoundAnswered(started.iteration, outcome))
+        number, after = started.iteration, []
+        if outcome.kind == "finished":
+            candidates = self.store.read_iteration(number).candidates
+            after = [make_shown(self.store, candidate) for candidate in candidates]
+        ended = self.log.append(RoundEnded, iteration=number, outcome=outcome, after=after)
+        self._held.listen(RoundAnswered(number, outcome))
         return ended
 
     def _start(self, cause: Remarked | Edited) -> RoundStarted:
@@ -292,7 +302,7 @@ class Session(SessionState):
             before=make_shown(self.store, self.find(name).candidate),
         )
 
-    def _tell(self, cause: Remarked | Edited) -> Any:
+    def _tell(self, cause: Remarked | Edited) -> Feedback:
         standings: list[str] = []
         if not self.has_metric:
             standings = [
@@ -309,10 +319,6 @@ class Session(SessionState):
             return find_best(read_history(self.store))
         rated = [item.entry for item in self.rank() if item.rating and item.rating.n_answers]
         return rated[0] if rated else self.current
-
-    def _list_after(self, iteration: int) -> Sequence[Any]:
-        candidates = self.store.read_iteration(iteration).candidates
-        return [make_shown(self.store, candidate) for candidate in candidates]
 
 
 @contextmanager
@@ -359,17 +365,3 @@ def _change_settings(run: RunRecord, options: Mapping[str, Any]) -> RunSettings:
     return change_settings(run.config, given, f"{run.id}/run.json").model_copy(
         update={"candidates": n_candidates}
     )
-
-
-def make_film(run: ActiveRun, entry: HistoryEntry) -> str:
-    """Film a candidate's best policy; return why there is no video, if there is none.
-
-    A policy that a race stopped, or one of a run without videos, is filmed only when somebody
-    wants to see it.
-    """
-    candidate, seed = entry.candidate, run.settings.seed
-    folder = run.store.evaluation_dir(candidate.iteration, candidate.id, seed)
-    if candidate.evaluation is None or not (folder / RESULT_FILE).is_file():
-        return f"{candidate.id} has no policy to watch: {candidate.outcome}"
-    evaluated = read_record(folder / RESULT_FILE, EvaluateResult)
-    return film(run, folder, evaluated).video_note

@@ -23,8 +23,9 @@ from reward_agent.feedback.records import (
     SessionLog,
     ShownCandidate,
 )
-from reward_agent.records.jobs import PROGRAM_FILE, RESULT_FILE, EvaluateResult
-from reward_agent.records.store import Candidate, RunRecord, RunStore, read_record
+from reward_agent.records.jobs import PROGRAM_FILE
+from reward_agent.records.store import Candidate, RunRecord, RunStore
+from reward_agent.report.view import place_film
 from reward_agent.types import rank_value
 
 
@@ -76,12 +77,12 @@ class SessionState:
 
     def list_standings(self) -> list[RatedCandidate]:
         """Return every candidate with a policy, in the order of the run."""
-        entries = self.list_trained()
         ratings = {rating.candidate: rating for rating in self.rate()}
-        rejected = self._find_rejected()
+        verdicts = {item.candidate: item.verdict for item in self.log.list(Decided)}
         return [
-            RatedCandidate(entry, ratings.get(entry.candidate.id), entry.candidate.id in rejected)
-            for entry in entries
+            RatedCandidate(entry, ratings.get(name), verdicts.get(name) == "rejected")
+            for entry in self.list_trained()
+            for name in [entry.candidate.id]
         ]
 
     def rate(self) -> list[Rating]:
@@ -92,14 +93,12 @@ class SessionState:
 
     def rank(self) -> list[RatedCandidate]:
         """Return the candidates with a policy, best first: by task score, else by rating alone."""
-        has_metric = self.has_metric
-
-        def value(standing: RatedCandidate) -> float:
-            if has_metric:
-                return rank_value(standing.candidate.task_score)
-            return rank_value(standing.rating.mean if standing.rating else None)
-
-        return sorted(self.list_standings(), key=lambda item: -value(item))
+        standings = self.list_standings()
+        if self.has_metric:
+            return sorted(standings, key=lambda item: -rank_value(item.candidate.task_score))
+        return sorted(
+            standings, key=lambda item: -rank_value(item.rating.mean if item.rating else None)
+        )
 
     @property
     def current(self) -> HistoryEntry | None:
@@ -159,10 +158,6 @@ class SessionState:
         """Return the person's comparisons, oldest first."""
         return [Answer(item.a, item.b, item.choice) for item in self.log.list(Preferred)]
 
-    def _find_rejected(self) -> set[str]:
-        last = {item.candidate: item.verdict for item in self.log.list(Decided)}
-        return {name for name, verdict in last.items() if verdict == "rejected"}
-
     def need_current(self) -> HistoryEntry:
         """Return the candidate in front.
 
@@ -178,21 +173,9 @@ class SessionState:
 
 
 def find_film(store: RunStore, candidate: Candidate) -> Path | None:
-    """Return the video of a candidate's best policy, or None if there is none yet."""
-    run = store.read_run()
-    if run.winner is not None and run.winner.candidate == candidate.id and run.winner.video_file:
-        return _choose_form(store.dir / run.winner.video_file)
-    folder = store.evaluation_dir(candidate.iteration, candidate.id, run.config["seed"])
-    if not (folder / RESULT_FILE).is_file():
-        return None
-    name = read_record(folder / RESULT_FILE, EvaluateResult).video_file
-    return _choose_form(folder / name) if name else None
-
-
-def _choose_form(path: Path) -> Path | None:
-    """Return the MP4 of a film, which can be paused, where there is one beside the WebP."""
-    forms = (path.with_suffix(".mp4"), path)
-    return next((form for form in forms if form.is_file()), None)
+    """Return the video of a candidate's best policy; as an MP4, which can be paused, if it may."""
+    path = place_film(store, store.read_run(), candidate)
+    return next((form for form in (path.with_suffix(".mp4"), path) if form.is_file()), None)
 
 
 def make_shown(store: RunStore, candidate: Candidate) -> ShownCandidate:

@@ -14,7 +14,7 @@ from reward_agent.llm.budget import CostSummary, summarise_costs
 from reward_agent.llm.provider import PROVIDERS, Provider
 from reward_agent.llm.replies import read_calls
 from reward_agent.records.jobs import STRIP_FILE, VIDEO_FILE
-from reward_agent.records.store import Iteration, RunRecord, RunStore
+from reward_agent.records.store import Candidate, Iteration, RunRecord, RunStore
 from reward_agent.types import Evaluation, TermCurve
 
 
@@ -128,13 +128,13 @@ def load_run_view(run_dir: Path) -> RunView:
     run = store.read_run()
     entries = read_history(store)
     best = _find_shown(run, entries)
-    path = _find_video(store, run, best) if best else None
+    path = place_film(store, run, best.candidate) if best else None
     video, note = _read_video(store, path)
     metric = run_dir / METRIC_FILE
     return RunView(
         run=run,
         iterations=tuple(store.read_iteration(index) for index in store.list_iterations()),
-        candidates=_make_candidates(store, entries, best),
+        candidates=_make_candidates(store, run, entries, best),
         video=video,
         video_note=note,
         strip=_read_picture(path.with_name(STRIP_FILE), MAX_STRIP_BYTES) if path else None,
@@ -155,7 +155,10 @@ def _find_shown(run: RunRecord, entries: Sequence[HistoryEntry]) -> HistoryEntry
 
 
 def _make_candidates(
-    store: RunStore, entries: Sequence[HistoryEntry], best: HistoryEntry | None
+    store: RunStore,
+    run: RunRecord,
+    entries: Sequence[HistoryEntry],
+    best: HistoryEntry | None,
 ) -> tuple[CandidateView, ...]:
     by_id = {entry.candidate.id: entry for entry in entries}
     return tuple(
@@ -167,7 +170,9 @@ def _make_candidates(
             folder=store.candidate_dir(entry.candidate.iteration, entry.candidate.id)
             .relative_to(store.dir)
             .as_posix(),
-            strip=_read_picture(_find_film(store, entry).with_name(STRIP_FILE), MAX_STRIP_BYTES),
+            strip=_read_picture(
+                place_film(store, run, entry.candidate).with_name(STRIP_FILE), MAX_STRIP_BYTES
+            ),
         )
         for number, entry in enumerate(entries, start=1)
     )
@@ -197,14 +202,10 @@ def _read_picture(path: Path, max_bytes: int) -> bytes | None:
     return data if data[:4] == b"RIFF" and data[8:12] == b"WEBP" else None
 
 
-def _find_video(store: RunStore, run: RunRecord, best: HistoryEntry) -> Path:
-    if run.winner is not None and run.winner.video_file is not None:
-        return store.dir / run.winner.video_file
-    return _find_film(store, best)
-
-
-def _find_film(store: RunStore, entry: HistoryEntry) -> Path:
-    """Return where the video of a candidate's policy lies, if one was rendered."""
-    candidate = entry.candidate
-    seed = entry.training.seed if entry.training else 0
+def place_film(store: RunStore, run: RunRecord, candidate: Candidate) -> Path:
+    """Return where the video of a candidate's best policy lies, if one was rendered."""
+    winner = run.winner
+    if winner is not None and winner.video_file and winner.candidate == candidate.id:
+        return store.dir / winner.video_file
+    seed = run.config.get("seed", 0)
     return store.evaluation_dir(candidate.iteration, candidate.id, seed) / VIDEO_FILE

@@ -317,14 +317,16 @@ class ProgressTail:
     """Reads a CSV file of numbers as it grows. The rows are untrusted.
 
     Args:
-        path: the file, which need not exist yet; rows that it has already are skipped.
+        path: the file, which need not exist yet.
+        skips_known: whether rows that it has already are passed over.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, skips_known: bool = True) -> None:
         self._path = path
         self._offset = 0
         self._header: list[str] = []
-        self.read_rows()
+        if skips_known:
+            self.read_rows()
 
     def read_rows(self) -> list[dict[str, float]]:
         """Return the rows written since the last call; what is not a finite number is left out."""

@@ -3,27 +3,23 @@
 from __future__ import annotations
 
 import contextlib
-import csv
 import json
-import math
-import re
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from reward_agent.designers.brief import HistoryEntry
 from reward_agent.designers.history import read_history
-from reward_agent.errors import RewardAgentError
 from reward_agent.files import read_capped, write_atomic
 from reward_agent.records.events import Event, Listener, RunStarted, Warned, ignore
 from reward_agent.records.jobs import PROGRAM_FILE, PROGRESS_FILE
 from reward_agent.records.store import RunStore
-from reward_agent.trackers.registry import Opener, Tracker, find_openers
+from reward_agent.sandbox.child import ProgressTail
+from reward_agent.trackers.registry import TRACKERS, Opener, Tracker
 from reward_agent.types import Evaluation
 
 TRACKING_DIR = "tracking"
-_MAX_PROGRESS_BYTES = 16 * 2**20
-_NAME = re.compile(r"[\w/.\- ]{1,120}", re.ASCII)
+_MAX_TEXT_BYTES = 16 * 2**20
 # Trainings say how far they are many times a second.
 _LIVE_S = 5.0
 
@@ -38,6 +34,7 @@ class RunLog:
         self._store, self._tracker = store, tracker
         self._note = folder / "told.json"
         self._told: dict[str, int] = {}
+        self._tails: dict[Path, ProgressTail] = {}
         with contextlib.suppress(OSError, ValueError):
             known = json.loads(self._note.read_text("utf-8"))
             self._told = {str(key): int(step) for key, step in known.items()}
@@ -65,12 +62,14 @@ class RunLog:
         """Tell the rows that a training has written since; an unfinished one waits."""
         seed_dir = path.parent
         group = f"{seed_dir.parent.parent.name}/{seed_dir.name}"
-        for row in read_progress(path):
-            step = int(row.pop("total_timesteps", -1))
-            if step > self._told.get(f"progress {group}", -1):
-                named = {_place(name): value for name, value in row.items()}
-                self._tracker.log_scalars(group, named, step)
-                self._told[f"progress {group}"] = step
+        tail = self._tails.setdefault(path, ProgressTail(path, skips_known=False))
+        while rows := tail.read_rows():
+            for row in rows:
+                step = int(row.pop("total_timesteps", -1))
+                if step > self._told.get(f"progress {group}", -1):
+                    named = {_place(name): value for name, value in row.items()}
+                    self._tracker.log_scalars(group, named, step)
+                    self._told[f"progress {group}"] = step
 
     def _tell_candidate(self, entry: HistoryEntry) -> None:
         """Tell the trusted scores, the program, what was said of it, and its video."""
@@ -87,7 +86,7 @@ class RunLog:
             self._tracker.log_scalars("run", scores, candidate.iteration)
         for name in (PROGRAM_FILE, "critique.json", "analysis.json", "summary.md"):
             if (folder / name).is_file():
-                text = read_capped(folder / name, _MAX_PROGRESS_BYTES).decode("utf-8", "replace")
+                text = read_capped(folder / name, _MAX_TEXT_BYTES).decode("utf-8", "replace")
                 self._tracker.log_text(f"{candidate.id}/{name}", text)
         videos = self._store.evaluation_dir(candidate.iteration, candidate.id, seed)
         for path in sorted(videos.glob("video.*")):
@@ -98,7 +97,7 @@ class RunLog:
         path = self._store.dir / "feedback" / "session.jsonl"
         if not path.is_file():
             return
-        lines = read_capped(path, _MAX_PROGRESS_BYTES).decode("utf-8", "replace").splitlines()
+        lines = read_capped(path, _MAX_TEXT_BYTES).decode("utf-8", "replace").splitlines()
         for number, line in enumerate(lines):
             if self._is_new(f"feedback {number}"):
                 self._tracker.log_text(f"feedback/{number}", line)
@@ -124,24 +123,6 @@ class RunLog:
         return is_new
 
 
-def read_progress(path: Path) -> Iterator[dict[str, float]]:
-    """Return the whole rows of a training's progress; a child wrote them, so each is checked."""
-    try:
-        text = read_capped(path, _MAX_PROGRESS_BYTES).decode("utf-8", "replace")
-    except (OSError, RewardAgentError):
-        return
-    whole = text[: text.rfind("\n") + 1]
-    for row in csv.DictReader(whole.splitlines()):
-        numbers = {}
-        for name, value in row.items():
-            with contextlib.suppress(TypeError, ValueError):
-                number = float(value)
-                if isinstance(name, str) and _NAME.fullmatch(name) and math.isfinite(number):
-                    numbers[name] = number
-        if "total_timesteps" in numbers:
-            yield numbers
-
-
 def _place(name: str) -> str:
     """Return a number's place in a tracker: terms lie under ``reward/``, the rest in ``train/``."""
     return name if "/" in name else f"train/{name}"
@@ -160,7 +141,7 @@ class TrackedRun:
     """
 
     def __init__(self, names: Sequence[str], find_store: Callable[[str], RunStore]) -> None:
-        self._openers: dict[str, Opener] = find_openers(names)
+        self._openers: dict[str, Opener] = {name: TRACKERS.load(name) for name in names}
         self._find_store = find_store
         self._logs: dict[str, RunLog] = {}
         self._updated_at = time.monotonic()

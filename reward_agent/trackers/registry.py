@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -25,11 +25,8 @@ class Tracker(Protocol):
         """Write what is still to be written."""
 
 
-class Opener(Protocol):
-    """The factory of a tracker: makes one for a run."""
-
-    def __call__(self, run_id: str, folder: Path, settings: Mapping[str, Any]) -> Tracker:
-        """Open a tracker."""
+# Opens a tracker: for a run's id, in the tracker's own folder, with the run's settings.
+Opener = Callable[[str, Path, Mapping[str, Any]], Tracker]
 
 
 def _make_row(name: str, help: str) -> Plugin:
@@ -47,13 +44,3 @@ TRACKERS = Seam(
         _make_row("mlflow", "an MLflow server, or its files"),
     ),
 )
-
-
-def find_openers(names: Iterable[str]) -> dict[str, Opener]:
-    """Return how each of the named trackers is opened.
-
-    Raises:
-        UnknownNameError: there is no such tracker.
-        UsageError: its package is not installed.
-    """
-    return {name: TRACKERS.load(name) for name in names}

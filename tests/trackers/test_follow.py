@@ -14,8 +14,8 @@ from reward_agent.errors import UnknownNameError, UsageError
 from reward_agent.records.events import Concluded, Event, RunStarted, Warned
 from reward_agent.records.outcomes import TRAINED
 from reward_agent.records.store import RunStore
-from reward_agent.trackers import registry
-from reward_agent.trackers.follow import RunLog, TrackedRun, read_progress
+from reward_agent.trackers import follow
+from reward_agent.trackers.follow import RunLog, TrackedRun
 from reward_agent.trackers.registry import TRACKERS
 
 REPLY = """--- reply ---
@@ -123,7 +123,9 @@ def test_a_tracker_that_fails_costs_its_log_and_not_the_run(followed) -> None:
 
 
 def test_rows_that_a_child_spoilt_are_left_out(tmp_path: Path) -> None:
-    path = tmp_path / "progress.csv"
+    store = RunStore(tmp_path / "run")
+    path = store.training_dir(0, "a", 0) / "progress.csv"
+    path.parent.mkdir(parents=True)
     path.write_text(
         "total_timesteps,generated_return,reward/<b>,reward/good\n"
         "100,nan,1,2\n"
@@ -131,18 +133,21 @@ def test_rows_that_a_child_spoilt_are_left_out(tmp_path: Path) -> None:
         "200,inf,1,3,9,9\n"
         "300,1,1,4"
     )
-    assert list(read_progress(path)) == [
-        {"total_timesteps": 100.0, "reward/good": 2.0},
-        {"total_timesteps": 200.0, "reward/good": 3.0},
-    ]
-    assert list(read_progress(tmp_path / "missing.csv")) == []
+    tracker = FakeTracker()
+    log = RunLog(store, tmp_path / "log", tracker)
+    log._tell_progress(path)
+    assert tracker.scalars == [
+        ("a/seed_0", {"reward/good": 2.0}, 100), ("a/seed_0", {"reward/good": 3.0}, 200),
+    ]  # fmt: skip
+    log._tell_progress(path.with_name("missing.csv"))
+    assert len(tracker.scalars) == 2
 
 
 def test_a_missing_package_is_named_with_its_command(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = tuple(replace(row, package="not_there_at_all") for row in TRACKERS.own)
-    monkeypatch.setattr(registry, "TRACKERS", replace(TRACKERS, own=rows))
+    monkeypatch.setattr(follow, "TRACKERS", replace(TRACKERS, own=rows))
     with pytest.raises(UsageError, match="not_there_at_all") as caught:
-        registry.find_openers(["wandb"])
+        TrackedRun(["wandb"], RunStore)
     assert caught.value.remedy == "pip install 'reward-agent[wandb]'"
     with pytest.raises(UnknownNameError, match="did you mean 'tensorboard'"):
-        registry.find_openers(["tensorbord"])
+        TrackedRun(["tensorbord"], RunStore)
