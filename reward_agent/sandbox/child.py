@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from reward_agent.errors import DataError, JobError
 from reward_agent.files import open_untrusted, read_tail, remove, write_atomic
@@ -29,7 +30,7 @@ from reward_agent.records.jobs import (
 from reward_agent.records.outcomes import CANCELLED, OK, TIMEOUT, JobOutcome, name_kill
 from reward_agent.sandbox.environment import make_child_command, make_child_environment
 from reward_agent.sandbox.isolation import ISOLATION_FILE, Isolation, SandboxMode, SealReport
-from reward_agent.sandbox.warm import REPORT_DESCRIPTOR, WarmProcess, WarmServer
+from reward_agent.sandbox.warm import WarmProcess, WarmServer
 
 OUTPUT_FILE = "output.txt"
 _POLL_S = 0.1
@@ -76,15 +77,10 @@ class Child:
         self.peak_rss_mib = 0.0
         self.exit_code = 0
         self.wall_s = 0.0
-        isolation = Isolation(mode=mode, limits=limits, parent_pid=os.getpid())
-        self._pipe = -1
+        isolation = Isolation(mode=mode, limits=limits)
         try:
-            with _make_pipe() as (self._pipe, pipe_end):
-                isolation = isolation.model_copy(update={"report_descriptor": pipe_end})
-                self._process = _start(job, job_dir, isolation, warm)
+            self._process, self._pipe = _start(job, job_dir, isolation, warm)
         except OSError as error:
-            if self._pipe >= 0:
-                os.close(self._pipe)
             raise JobError(
                 f"the child for {job_dir} could not be started: {error}",
                 "free disk space or processes, then run it again",
@@ -118,11 +114,11 @@ class Child:
         self.wall_s = time.monotonic() - self._started
         if self._has_flooded_output():
             _shorten(self._job_dir / OUTPUT_FILE, self._limits.output_kib * 1024)
-        if self._pipe >= 0:
-            with os.fdopen(self._pipe, "rb") as pipe, contextlib.suppress(ValueError):
-                os.set_blocking(pipe.fileno(), False)
-                self.report = SealReport.model_validate_json(pipe.read(4096) or b"")
-                self.has_reported = True
+        with self._pipe, contextlib.suppress(ValueError):
+            if os.name == "posix":  # who left the group may hold the other end
+                os.set_blocking(self._pipe.fileno(), False)
+            self.report = SealReport.model_validate_json(self._pipe.read(4096) or b"")
+            self.has_reported = True
 
     def _wait(self, wake_up: int | None) -> bool:
         """Wait a moment; return whether the process has ended, without reaping it on Linux."""
@@ -169,71 +165,46 @@ class Child:
 
 def _start(
     job: Job, job_dir: Path, isolation: Isolation, warm: WarmServer | None
-) -> subprocess.Popen[bytes] | WarmProcess:
-    """Write the job, remove what an earlier one left as its answer, and start the process."""
+) -> tuple[subprocess.Popen[bytes] | WarmProcess, BinaryIO]:
+    """Write the job, remove an earlier one's answer, start the process; return its report too."""
     job_dir.mkdir(parents=True, exist_ok=True)
     for name in (JOB_FILE, ISOLATION_FILE, RESULT_FILE, ERROR_FILE, OUTPUT_FILE):
         remove(job_dir / name)
     write_atomic(job_dir / JOB_FILE, job.model_dump_json(indent=1).encode())
-    environment = make_child_environment(job_dir, renders=job.uses_graphics)
-    with open(job_dir / OUTPUT_FILE, "wb") as output:
-        if warm is not None and warm.can_start(job):
-            with contextlib.suppress(OSError):  # the server is gone: start as without it
-                return _start_warm(warm, job_dir, environment, isolation, output.fileno())
-        _write_isolation(job_dir, isolation)
-        descriptor = isolation.report_descriptor
-        return subprocess.Popen(
-            make_child_command(job_dir),
-            env=environment,
-            cwd=job_dir,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-            pass_fds=() if descriptor is None else (descriptor,),
-        )
-
-
-def _start_warm(
-    warm: WarmServer,
-    job_dir: Path,
-    environment: dict[str, str],
-    isolation: Isolation,
-    output: int,
-) -> WarmProcess:
-    """Have the process forked.
-
-    Raises:
-        OSError: the server is gone.
-    """
-    pipe_end = isolation.report_descriptor
-    assert pipe_end is not None
-    changes = {"parent_pid": warm.pid, "report_descriptor": REPORT_DESCRIPTOR}
-    _write_isolation(job_dir, isolation.model_copy(update=changes))
-    return warm.start(job_dir, environment, output, pipe_end)
-
-
-def _write_isolation(job_dir: Path, isolation: Isolation) -> None:
     write_atomic(job_dir / ISOLATION_FILE, isolation.model_dump_json(indent=1).encode())
+    reading, writing = os.pipe()
+    try:
+        with open(job_dir / OUTPUT_FILE, "wb") as output:
+            return _launch(job, job_dir, output, writing, warm), os.fdopen(reading, "rb")
+    except BaseException:
+        os.close(reading)
+        raise
+    finally:
+        os.close(writing)
+
+
+def _launch(
+    job: Job, job_dir: Path, output: BinaryIO, report: int, warm: WarmServer | None
+) -> subprocess.Popen[bytes] | WarmProcess:
+    environment = make_child_environment(job_dir, renders=job.uses_graphics)
+    if warm is not None and warm.can_start(job):
+        with contextlib.suppress(OSError):  # the server is gone: start as without it
+            return warm.start(job_dir, environment, output.fileno(), report)
+    return subprocess.Popen(
+        make_child_command(job_dir),
+        env=environment,
+        cwd=job_dir,
+        stdin=report,
+        stdout=output,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
 
 
 def _shorten(path: Path, n_bytes: int) -> None:
     """Keep the end of a file only."""
     with contextlib.suppress(OSError, DataError):
         write_atomic(path, read_tail(path, n_bytes))
-
-
-@contextlib.contextmanager
-def _make_pipe() -> Iterator[tuple[int, int | None]]:
-    """Give both ends of a pipe for the seal's report; the writing end is closed at the end."""
-    if os.name != "posix":  # Windows passes no descriptors, and has no seal to report
-        yield -1, None
-        return
-    reading, writing = os.pipe()
-    try:
-        yield reading, writing
-    finally:
-        os.close(writing)
 
 
 @contextlib.contextmanager

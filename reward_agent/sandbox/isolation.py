@@ -17,6 +17,8 @@ from reward_agent.sandbox.environment import make_child_environment
 from reward_agent.types import FileRecord, Record
 
 ISOLATION_FILE = "isolation.json"
+# Standard input, which no job reads: the writing end of a pipe to the parent.
+REPORT_DESCRIPTOR = 0
 # 70 is EX_SOFTWARE of sysexits.h, 77 its EX_NOPERM.
 EXIT_INTERNAL, EXIT_REFUSED = 70, 77
 _TRIAL_S = 30.0
@@ -51,10 +53,6 @@ class Isolation(FileRecord):
 
     mode: SandboxMode = "default"
     limits: Limits = Limits()
-    parent_pid: int | None = None
-    report_descriptor: int | None = Field(
-        None, description="end of a pipe: the report is written there, then it is closed"
-    )
 
 
 class SealReport(Record):

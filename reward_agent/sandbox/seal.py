@@ -25,7 +25,13 @@ from reward_agent.sandbox.filter import (
     make_guards,
     make_program,
 )
-from reward_agent.sandbox.isolation import Isolation, Level, SealReport, is_accepted
+from reward_agent.sandbox.isolation import (
+    REPORT_DESCRIPTOR,
+    Isolation,
+    Level,
+    SealReport,
+    is_accepted,
+)
 from reward_agent.sandbox.landlock import find_file_rules, read_abi, restrict_files
 from reward_agent.sandbox.namespaces import enter_private_root
 
@@ -44,7 +50,7 @@ _SUSPECT = frozenset(
         *("resource.setrlimit", "resource.prlimit"),
     }
 )
-_STANDARD_ERROR = 2
+_STANDARD_OUTPUT, _STANDARD_ERROR = 1, 2
 
 
 class Seal:
@@ -55,6 +61,7 @@ class Seal:
         job_dir: the only folder that it may change.
         env_dir: the folder of the env card, to be read but for its tasks.
         has_devices: whether it may use a graphics device: to render, without generated code.
+        report_to: descriptor of the pipe to the parent.
     """
 
     def __init__(
@@ -64,16 +71,18 @@ class Seal:
         env_dir: Path | None = None,
         *,
         has_devices: bool = False,
+        report_to: int = REPORT_DESCRIPTOR,
     ) -> None:
         self._isolation, self._job_dir = isolation, job_dir
-        self._env_dir, self._has_devices = env_dir, has_devices
+        self._env_dir, self._has_devices, self._report_to = env_dir, has_devices, report_to
         self._layers: list[str] = []
         self._gaps: list[str] = []
 
     def confine(self) -> None:
         """Tie this process to its parent, limit it, and close the file system."""
         if sys.platform == "linux":
-            _die_with_parent(self._isolation.parent_pid)
+            # A parent that has died already reads no report: to send it then fails.
+            _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         _apply_limits(self._isolation.limits)
         self._layers.append("limits")
         if self._isolation.mode == "off":
@@ -149,19 +158,14 @@ class Seal:
 
     def _send(self, report: SealReport) -> None:
         """Tell the parent through the pipe, then close that last descriptor from outside."""
-        descriptor = self._isolation.report_descriptor
-        if descriptor is None:
-            print(f"sandbox: {report.model_dump_json()}", file=sys.stderr)
-            return
-        os.write(descriptor, report.model_dump_json().encode())
-        os.close(descriptor)
-
-
-def _die_with_parent(parent_pid: int | None) -> None:
-    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    # The parent may have died before the call above.
-    if parent_pid is not None and os.getppid() != parent_pid:
-        os._exit(1)
+        text = report.model_dump_json()
+        try:
+            os.write(self._report_to, text.encode())
+        except BrokenPipeError:  # the parent is gone
+            raise
+        except OSError:  # run by hand: it is there to be read from
+            print(f"sandbox: {text}", file=sys.stderr)
+        os.close(self._report_to)
 
 
 def _apply_limits(limits: Limits) -> None:
@@ -279,7 +283,7 @@ def report_attempts() -> None:
 
 def _try_alone(folder: Path) -> None:
     """Seal with the least demand; the report goes to standard output."""
-    seal = Seal(Isolation(mode="any", report_descriptor=1), folder)
+    seal = Seal(Isolation(mode="any"), folder, report_to=_STANDARD_OUTPUT)
     try:
         seal.confine()
         seal.close()

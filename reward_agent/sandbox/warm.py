@@ -23,8 +23,6 @@ from typing import Any
 from reward_agent.records.jobs import Job
 from reward_agent.sandbox.environment import make_child_environment
 
-# The number under which a child finds the pipe for its seal's report.
-REPORT_DESCRIPTOR = 3
 _READY_S = 120.0
 _ANSWER_S = 30.0
 _MAX_ANSWER = 4096
@@ -78,11 +76,6 @@ class WarmServer:
                 start_new_session=True,
                 pass_fds=(theirs.fileno(),),
             )
-
-    @property
-    def pid(self) -> int:
-        """Process id of the server: the parent of every warm child."""
-        return self._process.pid
 
     def can_start(self, job: Job) -> bool:
         """Return whether a job can start warm; waits for the imports at the first call."""

@@ -19,10 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from reward_agent.records.jobs import JOB_FILE, JOBS, parse_job
+from reward_agent.sandbox.isolation import REPORT_DESCRIPTOR
 from reward_agent.worker.dispatch import find_worker, prepare, run_worker
 
-# What a forked child finds under which number; the parent's record of isolation names the last.
-OUTPUT_DESCRIPTOR, REPORT_DESCRIPTOR = 1, 3
 MAX_REQUEST = 1 << 16
 _PR_SET_PDEATHSIG = 1
 
@@ -98,12 +97,11 @@ def _become_child(request: dict[str, Any], descriptors: list[int]) -> None:
     code = 1
     try:
         os.setsid()
-        # High numbers first: one may be the other's place.
-        output, report = (os.dup(descriptor) for descriptor in descriptors)
-        os.dup2(output, OUTPUT_DESCRIPTOR)
-        os.dup2(output, 2)
+        output, report = descriptors
         os.dup2(report, REPORT_DESCRIPTOR)
-        os.closerange(REPORT_DESCRIPTOR + 1, os.sysconf("SC_OPEN_MAX"))
+        os.dup2(output, 1)
+        os.dup2(output, 2)
+        os.closerange(3, os.sysconf("SC_OPEN_MAX"))
         os.environ.update(request["environment"])
         tempfile.tempdir = None
         os.chdir(request["job_dir"])

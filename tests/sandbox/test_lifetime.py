@@ -11,7 +11,8 @@ import pytest
 from support.hostile import make_card, said
 
 from reward_agent.errors import JobError
-from reward_agent.records.jobs import Limits, ProbeJob
+from reward_agent.records.jobs import JOB_FILE, Limits, ProbeJob
+from reward_agent.sandbox.isolation import EXIT_INTERNAL
 from reward_agent.sandbox.runner import run_job
 
 TESTS = Path(__file__).resolve().parents[1]
@@ -53,6 +54,23 @@ def test_sigkill_of_the_parent_ends_the_child(tmp_path, mode):
         os.kill(parent.pid, signal.SIGKILL)
         parent.wait()
     wait_until(lambda: not is_running(child), seconds=5)
+
+
+def test_a_child_whose_parent_is_gone_before_it_is_sealed_loads_nothing(tmp_path):
+    job = ProbeJob(card=make_card(), program_sha256="0" * 64)
+    (tmp_path / JOB_FILE).write_text(job.model_dump_json())
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "wb") as report:
+        done = subprocess.run(
+            [sys.executable, "-m", "reward_agent.worker", str(tmp_path)],
+            stdin=report,
+            capture_output=True,
+            text=True,
+        )
+    assert done.returncode == EXIT_INTERNAL
+    assert "BrokenPipeError" in done.stderr
+    assert "sha256" not in done.stderr
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")

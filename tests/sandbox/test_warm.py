@@ -77,7 +77,7 @@ def test_side_by_side_children_keep_apart(warm, tmp_path):
 def test_without_its_server_a_child_starts_cold(tmp_path):
     server = make_hostile_server()
     assert said(run_hostile_job(tmp_path / "one", "report = 1", warm=server)) == "1"
-    os.kill(server.pid, signal.SIGKILL)
+    os.kill(server._process.pid, signal.SIGKILL)
     assert said(run_hostile_job(tmp_path / "two", "report = 2", warm=server)) == "2"
     server.close()
 
@@ -86,10 +86,10 @@ def test_a_server_that_answers_late_is_given_up(tmp_path):
     server = make_hostile_server()
     assert said(run_hostile_job(tmp_path / "one", "report = 1", warm=server)) == "1"
     server._channel.settimeout(0.2)
-    os.kill(server.pid, signal.SIGSTOP)
+    os.kill(server._process.pid, signal.SIGSTOP)
     assert said(run_hostile_job(tmp_path / "two", "report = 2", warm=server)) == "2"
     with pytest.raises(ProcessLookupError):  # nor will it ever start a second child there
-        os.kill(server.pid, signal.SIGCONT)
+        os.kill(server._process.pid, signal.SIGCONT)
     tell = "import os\nreport = os.getppid()"
     assert said(run_hostile_job(tmp_path / "three", tell, warm=server)) == str(os.getpid())
     server.close()
@@ -103,7 +103,7 @@ def test_a_job_whose_server_is_given_up_is_killed_from_outside(tmp_path):
     thread.start()
     while not (tmp_path / "begun").exists():
         time.sleep(0.05)
-    os.kill(server.pid, signal.SIGKILL)
+    os.kill(server._process.pid, signal.SIGKILL)
     thread.join(30)
     assert [job_exit.outcome for job_exit in exits] == [KILLED_FROM_OUTSIDE]
     server.close()
@@ -115,7 +115,7 @@ def test_a_closed_server_leaves_no_process():
     deadline = time.monotonic() + 5
     while time.monotonic() < deadline:
         try:
-            os.kill(server.pid, 0)
+            os.kill(server._process.pid, 0)
         except ProcessLookupError:
             return
         time.sleep(0.05)
