@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import re
 import textwrap
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pydantic import ValidationError
@@ -58,40 +58,49 @@ def read_plan(data: Mapping[str, Any] | None) -> Plan | None:
 _ONCE = ("new_ground", "progress")
 # Another measure of the same goal; a plan uses one of the two.
 _ALTERNATIVES = ("new_ground", "momentum")
+# The fresh ideas of ``prompts/designer/ideas.toml``.
+_MANNERS = (
+    "minimal", "momentum-first", "one-time-progress", "potential-shaping", "product-of-goals",
+    "safe-first", "staged-gates", "weighted-sum",
+)  # fmt: skip
 
 
 def make_plan(signals: Sequence[Signal], idea: str, rng: random.Random) -> Plan:
     """Return a first plan in the manner of an idea; an unknown idea draws one."""
-    manner = _MANNERS.get(idea) or _MANNERS[rng.choice(sorted(_MANNERS))]
-    return manner(_Palette(signals))
 
+    def pick(*roles: Role) -> list[Signal]:
+        return [s for s in signals if s.role in roles]
 
-class _Palette:
-    """Signals by what a plan uses them for.
+    goals = [s for s in pick("goal") if s.name not in _ALTERNATIVES]
+    postures, rest = pick("guide", "posture"), pick("bonus", "cost")
+    gates = [s for s in postures if s.machine is None]
+    # Postures with a memory of their own cannot gate.
+    recalled = [s for s in pick("posture") if s.machine]
 
-    Attributes:
-        goals: what is asked for.
-        postures: how to hold oneself on the way, in 0..1.
-        gates: those that need no memory of their own.
-        guides: those that do.
-        rest: being alive, and effort.
-    """
-
-    def __init__(self, signals: Sequence[Signal]) -> None:
-        self._signals = signals
-        self.goals = [s for s in self.pick("goal") if s.name not in _ALTERNATIVES]
-        self.postures = self.pick("guide", "posture")
-        self.gates = [s for s in self.postures if s.machine is None]
-        self.guides = [s for s in self.pick("posture") if s.machine]
-        self.rest = self.pick("bonus", "cost")
-
-    def pick(self, *roles: Role) -> list[Signal]:
-        """Return the signals of some roles."""
-        return [s for s in self._signals if s.role in roles]
-
-    def find_goals(self, *names: str) -> list[Signal]:
+    def choose(*names: str) -> list[Signal]:
         """Return the goals of these names, else the usual ones."""
-        return [s for s in self.pick("goal") if s.name in names] or self.goals
+        return [s for s in pick("goal") if s.name in names] or goals
+
+    match idea if idea in _MANNERS else rng.choice(_MANNERS):
+        case "product-of-goals":
+            terms = _pay(goals, 1.0, gates[:3]) + _pay(recalled + rest)
+        case "weighted-sum":
+            terms = _pay(goals + pick("guide", "posture", "bonus", "cost"))
+        case "staged-gates":  # posture is paid a little, and the goal only with it
+            terms = _pay(gates[:1] + recalled, 0.5) + _pay(goals, 1.5, gates[:1]) + _pay(rest)
+        case "one-time-progress":  # each bit of the way once, where there is a position or distance
+            terms = _pay(choose(*_ONCE) + gates[:1] + rest)
+        case "potential-shaping":
+            static = [s for s in gates if s.is_static][:3]
+            return Plan(terms=_pay(goals + rest), potential=_pay(static, _POTENTIAL_FACTOR))
+        case "momentum-first":
+            terms = _pay(choose("momentum")) + _pay(recalled, 2.0) + _pay(gates[:2] + rest)
+        case "minimal":
+            terms = _pay(goals + pick("guide", "bonus"))
+        case _:  # safe-first: every posture gates the goal and is paid, effort costs more
+            held = _pay(goals, 2.0, gates[:4]) + _pay(postures, 0.5)
+            terms = held + _pay(pick("bonus")) + _pay(pick("cost"), 3.0)
+    return Plan(terms=terms)
 
 
 def _pay(
@@ -105,59 +114,6 @@ def _pay(
         )
         for signal in signals
     )
-
-
-def _multiply(has: _Palette) -> Plan:
-    return Plan(terms=(*_pay(has.goals, 1.0, has.gates[:3]), *_pay([*has.guides, *has.rest])))
-
-
-def _add(has: _Palette) -> Plan:
-    return Plan(terms=_pay([*has.goals, *has.pick("guide", "posture", "bonus", "cost")]))
-
-
-def _stage(has: _Palette) -> Plan:
-    """Pay posture a little, and the goal only with it."""
-    gates = has.gates[:1]
-    held = _pay([*gates, *has.guides], 0.5)
-    return Plan(terms=(*held, *_pay(has.goals, 1.5, gates), *_pay(has.rest)))
-
-
-def _progress(has: _Palette) -> Plan:
-    """Pay each bit of the way once, where the card has a position or a distance."""
-    return Plan(terms=_pay([*has.find_goals(*_ONCE), *has.gates[:1], *has.rest]))
-
-
-def _shape(has: _Palette) -> Plan:
-    """Guide by a potential; pay the goal, and being alive."""
-    guides = [signal for signal in has.gates if signal.is_static][:3]
-    return Plan(terms=_pay([*has.goals, *has.rest]), potential=_pay(guides, _POTENTIAL_FACTOR))
-
-
-def _push(has: _Palette) -> Plan:
-    goals, guides = _pay(has.find_goals("momentum")), _pay(has.guides, 2.0)
-    return Plan(terms=(*goals, *guides, *_pay([*has.gates[:2], *has.rest])))
-
-
-def _minimise(has: _Palette) -> Plan:
-    return Plan(terms=_pay([*has.goals, *has.pick("guide", "bonus")]))
-
-
-def _secure(has: _Palette) -> Plan:
-    """Gate the goal by every posture, pay posture too, charge effort more."""
-    goals, postures = _pay(has.goals, 2.0, has.gates[:4]), _pay(has.postures, 0.5)
-    return Plan(terms=(*goals, *postures, *_pay(has.pick("bonus")), *_pay(has.pick("cost"), 3.0)))
-
-
-_MANNERS: dict[str, Callable[[_Palette], Plan]] = {
-    "product-of-goals": _multiply,
-    "weighted-sum": _add,
-    "staged-gates": _stage,
-    "one-time-progress": _progress,
-    "potential-shaping": _shape,
-    "momentum-first": _push,
-    "minimal": _minimise,
-    "safe-first": _secure,
-}
 
 
 # --- the text of a program ------------------------------------------------------------------------
