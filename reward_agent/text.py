@@ -14,6 +14,20 @@ _HIDDEN = re.compile(
     r"\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3164\ud800-\uf8ff\ufe00-\ufe0d\ufeff"
     r"\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U0010ffff]"
 )
+WITHHELD = "[hidden]"
+
+_ADDRESS = re.compile(r"(?i)\b([a-z][a-z0-9+.-]{0,20}://)([^\s\"'<>`\\]+)")
+# user:password@ and user@, also where the password holds a slash; host:8080/@name is none.
+_USER = re.compile(r"(?:[^/?#]*@|[^/?#@:]*:(?!\d+(?:[/?#]|$))[^@]*@)+")
+# The same without a scheme.
+_BARE_USER = re.compile(r"(?<![\w/@:.])[^\s/@:\"'(<\[]{1,99}:[^\s/@]{1,200}@(?=[\w\[])")
+_SECRET = re.compile(
+    r"(?i)((?<![a-z])(?:[\w-]{0,40}(?:api[-_]?key|token|secret|passw(?:or)?d|pwd|signature|credential"
+    r"|session[-_]?id)|(?:proxy-)?authorization|auth|key|sig|x-amz-[\w-]+)[\"']?\s*[=:]\s*[\"']?"
+    r"(?:(?:bearer|basic)\s+)?)(?!\s|\[hidden\]|(?:bearer|basic)\s)[^\s\"'&;,<>)]+"
+)
+_BEARER = re.compile(r"(?i)\b(bearer|basic|x-api-key)([\s:=]+)(?!\[hidden\])[\w.~+/*=-]{6,}")
+_KEY_LIKE = re.compile(r"\b(?:sk|pk|key|gsk|xai|hf|ghp|glpat|xox[a-z])[-_][A-Za-z0-9_*.-]{6,}")
 
 
 def name_round(iteration: int) -> str:
@@ -39,6 +53,24 @@ def show_hidden(text: str, quote: Callable[[str], str] = ascii) -> str:
         quote: how one such character is written, in quotes.
     """
     return _HIDDEN.sub(lambda match: quote(match[0])[1:-1], text)
+
+
+def hide_credentials(text: str) -> str:
+    """Return text without credentials: of each address it keeps scheme, host and path alone.
+
+    User and password, query and fragment of addresses go; so does what stands behind a word such
+    as ``token=``, and what looks like a key.
+    """
+    text = _ADDRESS.sub(lambda found: found[1] + _strip_address(found[2]), text)
+    text = _BARE_USER.sub("", text)
+    text = _SECRET.sub(rf"\1{WITHHELD}", text)
+    return _KEY_LIKE.sub(WITHHELD, _BEARER.sub(rf"\1\2{WITHHELD}", text))
+
+
+def _strip_address(rest: str) -> str:
+    user = _USER.match(rest)
+    host = rest[user.end() :] if user else rest
+    return re.split(r"[?#]", host, maxsplit=1)[0]
 
 
 def format_number(value: float | None) -> str:

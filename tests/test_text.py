@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from reward_agent.errors import DataError
@@ -11,6 +13,7 @@ from reward_agent.text import (
     format_number,
     format_share,
     format_steps,
+    hide_credentials,
     render_table,
 )
 from reward_agent.types import TrainingResult
@@ -80,3 +83,42 @@ def test_steps_are_in_thousands():
 
 def test_columns_are_aligned():
     assert render_table(["a", "bb"], [["xyz", "1"], ["y", "100"]]) == "a     bb\nxyz    1\ny    100"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("http://user:pass@host/v1?key=abc#frag", "http://host/v1"),
+        ("POST https://h/v1?token=s1&x=2 failed", "POST https://h/v1 failed"),
+        ("http://u:p/a@h/x and http://a@b:c@h/y", "http://h/x and http://h/y"),
+        ("HTTP://U:P@H, 'wss://u:p@h:1/'", "HTTP://H, 'wss://h:1/'"),
+        ("user:pw@host:80/v1", "host:80/v1"),
+        ("https://%75ser:p%40ss@[::1]:80/p", "https://[::1]:80/p"),
+        ("GET /x?access_token=zzz&b=1", "GET /x?access_token=[hidden]&b=1"),
+        ("Authorization: Bearer abcdefghijk", "Authorization: Bearer [hidden]"),
+        ("{'api_key': 'abcd1234'}", "{'api_key': '[hidden]'}"),
+        ("MY_API_KEY=abcd; password: hunter2", "MY_API_KEY=[hidden]; password: [hidden]"),
+        ("the key sk-test-0123456789abcdef", "the key [hidden]"),
+    ],
+)
+def test_credentials_are_hidden(text: str, shown: str) -> None:
+    assert hide_credentials(text) == shown
+    assert hide_credentials(shown) == shown
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "http://host:8080/@me", "see https://medium.com/@user/x", "mail a@b.c",
+        "max_tokens: the context is 4096 tokens long", "input_tokens=5", "monkey=banana",
+    ],
+)  # fmt: skip
+def test_what_is_no_credential_stays(text: str) -> None:
+    assert hide_credentials(text) == text
+
+
+@pytest.mark.parametrize("part", ["a:", "http://", "@", "key=", "_key", "a-", "a:b@", "x"])
+def test_hiding_takes_no_longer_the_odder_a_text_is(part: str) -> None:
+    started = time.perf_counter()
+    hide_credentials(part * 20_000)
+    assert time.perf_counter() - started < 2
