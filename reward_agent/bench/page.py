@@ -214,26 +214,15 @@ def _render_names(series: Sequence[Series]) -> str:
 
 def draw_charts(results: Results) -> dict[str, str]:
     """Return the charts that have anything to show, as SVG, by their names."""
+    means = "Interquartile mean of each method with its 95 % interval"
+    marks = [("", [series]) for series in _make_marks(results)]
+    shares = "Share of the runs of each method that score above a threshold"
+    profile = Labels("Performance profile", shares, "normalised score", "share of runs above")
     charts = {
         "normalised": render_scores(
-            Labels(
-                "Normalised score",
-                "Interquartile mean of each method with its 95 % interval",
-                "",
-                "normalised score",
-            ),
-            [("", [series]) for series in _make_marks(results)],
-            target=1.0,
+            Labels("Normalised score", means, "", "normalised score"), marks, target=1.0
         ),
-        "profile": render_lines(
-            Labels(
-                "Performance profile",
-                "Share of the runs of each method that score above a threshold",
-                "normalised score",
-                "share of runs above",
-            ),
-            _make_profiles(results),
-        ),
+        "profile": render_lines(profile, _make_profiles(results)),
     }
     return {name: chart for name, chart in charts.items() if chart}
 

@@ -157,25 +157,20 @@ def load_suite(name: str) -> Suite:
         UnknownNameError: there is neither, or it names an unknown method.
         DataError: the file does not have the form of a suite.
     """
-    path = Path(name)
+    path, known = Path(name), ", ".join(list_suites())
     if name in list_suites():
-        text = (_find_suites() / f"{name}.toml").read_text("utf-8")
-    elif path.suffix == ".toml" and path.is_file():
-        text = _read_text(path)
+        file = _find_suites() / f"{name}.toml"
     elif path.suffix == ".toml":
-        raise DataError(f"no file {path}", f"give its path, or one of {', '.join(list_suites())}")
+        file = path
     else:
-        remedy = f"known: {', '.join(list_suites())}; or the path of a .toml file"
+        remedy = f"known: {known}; or the path of a .toml file"
         raise UnknownNameError("suite", name, list_suites(), remedy)
     try:
-        return make_suite({"name": path.stem, **tomllib.loads(text)})
+        return make_suite({"name": path.stem, **tomllib.loads(file.read_text("utf-8"))})
     except tomllib.TOMLDecodeError as error:
         raise DataError(f"{name} is not TOML: {error}", "correct the file") from error
-
-
-def _read_text(path: Path) -> str:
-    try:
-        return path.read_text("utf-8")
+    except FileNotFoundError as error:
+        raise DataError(f"no file {path}", f"give its path, or one of {known}") from error
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path} cannot be read: {error}", "give a text file in UTF-8") from error
 

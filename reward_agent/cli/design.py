@@ -124,7 +124,5 @@ def _show_end(store: RunStore, run: RunRecord, as_json: bool) -> None:
         show_run(store, run)
     target = run.config.get("target_score")
     score = run.winner.task_score if run.winner else None
-    if run.limit:
-        raise typer.Exit(BELOW_TARGET)
-    if target is not None and (score is None or score < target):
+    if run.limit or (target is not None and (score is None or score < target)):
         raise typer.Exit(BELOW_TARGET)

@@ -246,19 +246,11 @@ def _add_rows(table: Any, index: int, candidate: Candidate, run: RunRecord) -> N
     )
 
 
-def _describe_usage(usage: Usage) -> str:
-    usd = "no price known" if usage.usd is None else f"{usage.usd:.4f} USD"
-    return (
-        f"{usage.n_calls} calls, {usage.input_tokens:,} tokens in "
-        f"({usage.cached_input_tokens:,} from the prompt cache), {usage.output_tokens:,} out, {usd}"
-    )
-
-
 def _show_winner(store: RunStore, run: RunRecord) -> None:
-    if run.winner is None:
+    winner, usage = run.winner, run.usage
+    if winner is None:
         print_text(f"\n{run.status}: {run.note}" if run.note else f"\n{run.status}")
     else:
-        winner = run.winner
         how = "fresh seeds" if winner.is_confirmed else "the run's own seed, not confirmed"
         print_text(
             f"\nwinner   {winner.candidate}: {show_number(winner.task_score)} {run.task.unit} "
@@ -268,8 +260,13 @@ def _show_winner(store: RunStore, run: RunRecord) -> None:
         print_text(f"policy   {store.dir / winner.policy_file}")
         if winner.video_file:
             print_text(f"video    {store.dir / winner.video_file}")
-    if run.usage.n_calls:
-        print_text(f"model    {_describe_usage(run.usage)}; `reward-agent runs costs {run.id}`")
+    if usage.n_calls:
+        usd = "no price known" if usage.usd is None else f"{usage.usd:.4f} USD"
+        print_text(
+            f"model    {usage.n_calls} calls, {usage.input_tokens:,} tokens in "
+            f"({usage.cached_input_tokens:,} from the prompt cache), {usage.output_tokens:,} out, "
+            f"{usd}; `reward-agent runs costs {run.id}`"
+        )
     row = PROVIDERS.get(str(run.config.get("provider")).partition(":")[0])
     if row is not None and row.is_replay:
         print_text("model    none: the replies were replayed, nothing was paid")
@@ -295,8 +292,7 @@ def show_costs(summary: CostSummary, run: RunRecord) -> None:
         table.add_section()
     table.add_row("run", *_list_cells(summary.total), style="bold")
     answer_console.print(table)
-    for line in _list_notes(summary, run):
-        print_text(line)
+    _show_notes(summary, run)
 
 
 def show_estimate(estimate: Estimate) -> None:
@@ -354,23 +350,21 @@ def _list_cells(usage: Usage) -> tuple[str, ...]:
     )
 
 
-def _list_notes(summary: CostSummary, run: RunRecord) -> list[str]:
-    """Return what the table does not say, in a line each."""
-    notes = []
+def _show_notes(summary: CostSummary, run: RunRecord) -> None:
+    """Write what the table does not say, in a line each."""
     if summary.models_without_price:
         names = ", ".join(summary.models_without_price)
-        notes.append(f"no price is known for {names}: tokens are counted, USD are not")
+        print_text(f"no price is known for {names}: tokens are counted, USD are not")
     if summary.n_failed:
         may_add = f", which may add up to {summary.may_add_usd:.4f} USD"
-        notes.append(f"{summary.n_failed} calls failed{may_add if summary.may_add_usd else ''}")
+        print_text(f"{summary.n_failed} calls failed{may_add if summary.may_add_usd else ''}")
     if summary.n_from_cache:
-        notes.append(f"{summary.n_from_cache} replies came from the cache, paid for before")
+        print_text(f"{summary.n_from_cache} replies came from the cache, paid for before")
     if summary.n_replayed:
-        notes.append(f"{summary.n_replayed} replies were replayed; nothing was paid")
+        print_text(f"{summary.n_replayed} replies were replayed; nothing was paid")
     limits = {name: run.config.get(f"max_{name}") for name in ("usd", "tokens", "calls")}
     given = [f"--max-{name} {value:,}" for name, value in limits.items() if value is not None]
     if given:
-        notes.append(f"limits: {', '.join(given)}")
+        print_text(f"limits: {', '.join(given)}")
     if run.limit:
-        notes.append(f"ended by its limit: {run.limit}")
-    return notes
+        print_text(f"ended by its limit: {run.limit}")

@@ -128,7 +128,7 @@ def rate(names: Sequence[str], answers: Sequence[Answer]) -> list[Rating]:
         return []
     fit = fit_ratings(names, answers)
     spread = _Z95 * np.sqrt(np.diag(fit.covariance))
-    p_best = _find_p_best(fit.draw())
+    p_best = np.bincount(fit.draw().argmax(axis=1), minlength=len(names)) / _N_SAMPLES
     ratings = [
         Rating(
             name,
@@ -183,8 +183,3 @@ def _measure_entropy(p: FloatArray) -> FloatArray:
     """Return the entropy (bits) of yes-or-no answers; 0 at certainty."""
     q = np.clip(p, 1e-12, 1.0 - 1e-12)
     return np.asarray(-q * np.log2(q) - (1.0 - q) * np.log2(1.0 - q), dtype=np.float64)
-
-
-def _find_p_best(draws: FloatArray) -> FloatArray:
-    counts = np.bincount(draws.argmax(axis=1), minlength=draws.shape[1])
-    return np.asarray(counts / len(draws), dtype=np.float64)

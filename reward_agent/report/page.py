@@ -19,7 +19,6 @@ from reward_agent.report.verdict import (
     check_pay,
     describe_choice,
     describe_ends,
-    describe_episodes,
     find_headline,
     find_verdict,
 )
@@ -71,7 +70,6 @@ def render_report(view: RunView) -> str:
         metric_words=METRIC_WORDS[view.run.metric_origin],
         card_text=render_card(view.run.card),
         command=_make_command(view),
-        video_uri=_make_uri(view.video) if view.video else "",
         style=_read_asset("page.css"),
         script=script,
         script_hash=f"sha256-{digest}",
@@ -112,13 +110,22 @@ def make_templates(folder: Path) -> Environment:
     """Return the templates of a folder: what they are given is escaped, what they lack refused."""
     import jinja2
 
-    return jinja2.Environment(
+    environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(folder),
         undefined=jinja2.StrictUndefined,
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters |= {
+        "number": lambda value: "–" if value is None else shorten(value),
+        "percent": lambda value: "–" if value is None else f"{value:.0%}",
+        "steps": lambda value: f"{value:,}",
+        "duration": _format_duration,
+    }
+    environment.filters["data_uri"] = _make_uri
+    environment.globals["draw"] = figures
+    return environment
 
 
 @cache
@@ -127,18 +134,9 @@ def _make_environment() -> Environment:
     from reward_agent.report.code import highlight_program, render_diff
 
     environment = make_templates(Path(__file__).parent)
-    environment.filters |= {
-        "number": lambda value: "–" if value is None else shorten(value),
-        "percent": lambda value: "–" if value is None else f"{value:.0%}",
-        "steps": lambda value: f"{value:,}",
-        "duration": _format_duration,
-    }
-    environment.filters["data_uri"] = _make_uri
     environment.globals |= {
-        "draw": figures,
         "highlight_program": highlight_program,
         "render_diff": render_diff,
-        "describe_episodes": describe_episodes,
         "describe_choice": describe_choice,
         "describe_ends": describe_ends,
         "find_waste": find_waste,

@@ -46,22 +46,18 @@ def find_verdict(view: RunView) -> Verdict:
             "ranked, since the task has no metric: watch the video to judge."
         )
         return Verdict("open", "not ranked", sentence)
-    return _find_verdict_of_score(view)
-
-
-def _find_verdict_of_score(view: RunView) -> Verdict:
-    best = view.best
-    assert best is not None
     score, rate = find_headline(view)
-    unit = view.run.task.unit
-    seeds = _describe_seeds(view)
-    reached = "" if score is None else f"a task score of {shorten(score)} {unit}".rstrip()
-    target = view.run.task.target_score
-    aim = "" if target is None else f" (target {shorten(target)} {unit}".rstrip() + ")"
-    often = _describe_success(rate)
-    sentence = f"The best program ({best.id}) reaches {reached}{aim}{often}, {seeds}."
     if score is None:
         return Verdict("open", "no score", f"Program {best.id} was trained; it has no score.")
+    return _judge_score(view, best, score, rate)
+
+
+def _judge_score(view: RunView, best: CandidateView, score: float, rate: float | None) -> Verdict:
+    unit, target = view.run.task.unit, view.run.task.target_score
+    reached = f"a task score of {shorten(score)} {unit}".rstrip()
+    aim = "" if target is None else f" (target {shorten(target)} {unit}".rstrip() + ")"
+    end = f"{_describe_success(rate)}, {_describe_seeds(view)}."
+    sentence = f"The best program ({best.id}) reaches {reached}{aim}{end}"
     if rate is not None and rate >= 0.5:
         word = "solved" if rate >= 0.95 else "mostly solved"
         return Verdict("good" if rate >= 0.95 else "fair", word, sentence)
@@ -114,12 +110,6 @@ def _describe_seeds(view: RunView) -> str:
         n = len(winner.task_scores)
         return f"confirmed by training it again with {_count(n, 'fresh seed', 'fresh seeds')}"
     return "with the run's own seed, not confirmed by another training"
-
-
-def describe_episodes(evaluation: Evaluation) -> str:
-    """Say what an evaluation rests on."""
-    policy = f"the policy after {evaluation.total_timesteps:,} steps, deterministic"
-    return f"{evaluation.n_episodes} fresh episodes of {policy}; means over episodes"
 
 
 def describe_ends(evaluation: Evaluation) -> str:

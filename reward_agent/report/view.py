@@ -182,16 +182,15 @@ def _read_video(store: RunStore, path: Path | None) -> tuple[bytes | None, str]:
     """Return the best policy's video, or why there is none."""
     if path is None:
         return None, "no policy has been trained yet"
-    if not path.is_file():
-        return (
-            None,
-            "no video of this policy was rendered; `reward-agent doctor` says what it needs",
-        )
     place = path.relative_to(store.dir)
-    if path.stat().st_size > MAX_VIDEO_BYTES:
-        return None, f"the video is too large for this page: {place}"
+    if not path.is_file():
+        why = "no video of this policy was rendered; `reward-agent doctor` says what it needs"
+    elif path.stat().st_size > MAX_VIDEO_BYTES:
+        why = f"the video is too large for this page: {place}"
+    else:
+        why = f"{place} is not a WebP animation"
     video = _read_picture(path, MAX_VIDEO_BYTES)
-    return video, "" if video else f"{place} is not a WebP animation"
+    return video, "" if video else why
 
 
 def _read_picture(path: Path, max_bytes: int) -> bytes | None:

@@ -8,25 +8,14 @@ from typing import Any
 
 from reward_agent.designers.brief import HistoryEntry
 from reward_agent.designers.history import read_history
-from reward_agent.feedback.ratings import Rating
 from reward_agent.feedback.records import AnyEntry, RoundEnded, RoundStarted
 from reward_agent.feedback.state import RatedCandidate, read_rationale
-from reward_agent.report import figures
-from reward_agent.report.charts import shorten
+from reward_agent.records.store import Candidate
 from reward_agent.report.code import highlight_program, render_diff
 from reward_agent.report.page import make_templates
 from reward_agent.report.view import CandidateView, load_run_view
 from reward_agent.types import CheckReport, Finding, rank_value
 from reward_agent.web.live import LiveSession
-
-
-@dataclass(frozen=True)
-class Node:
-    """A candidate in the tree of who departed from whom."""
-
-    entry: HistoryEntry
-    standing: RatedCandidate | None
-    children: tuple[Node, ...]
 
 
 @dataclass(frozen=True)
@@ -46,8 +35,7 @@ class Parts:
         self._live = live
         self._session = live.session
         self._environment = make_templates(Path(__file__).parent / "templates")
-        self._environment.filters["number"] = lambda x: "–" if x is None else shorten(x)
-        self._environment.globals |= {"draw": figures, "film": self._describe_film}
+        self._environment.globals["film"] = self._describe_film
 
     def render_page(self) -> str:
         """Return the whole page."""
@@ -68,8 +56,18 @@ class Parts:
     def render_tree(self) -> str:
         """Return every candidate of the run below the one that it departed from."""
         current = self._session.current
-        nodes = _grow(read_history(self._session.store), self._map_standings())
-        return self._render("tree", nodes=nodes, front=current.candidate.id if current else "")
+        candidates = [entry.candidate for entry in read_history(self._session.store)]
+        known = {candidate.id for candidate in candidates}
+        children: dict[str, list[Candidate]] = {}
+        for item in candidates:
+            is_root = item.parent not in known or item.parent == item.id
+            children.setdefault("" if is_root else item.parent or "", []).append(item)
+        return self._render(
+            "tree",
+            children=children,
+            standings=self._map_standings(),
+            front=current.candidate.id if current else "",
+        )
 
     def render_chat(self) -> str:
         """Return what was said, and what came of it."""
@@ -85,12 +83,10 @@ class Parts:
         """Return the pair to be compared, and the ratings so far."""
         standings = self._map_standings()
         pair = self._session.choose_pair()
-        ratings = self._session.rate()
         return self._render(
             "compare",
             pair=[standings[name] for name in pair] if pair else [],
-            ratings=ratings,
-            scale=_make_scale(ratings),
+            ratings=self._session.rate(),
             standings=standings,
             n_answers=len(self._session.list_answers()),
         )
@@ -193,33 +189,6 @@ class Parts:
         best = max(trained, key=lambda shown: rank_value(shown.task_score))
         store = self._session.store
         return read_rationale(store, store.read_candidate(best.iteration, best.candidate))
-
-
-def _grow(
-    entries: list[HistoryEntry], standings: dict[str, RatedCandidate], parent: str | None = None
-) -> tuple[Node, ...]:
-    known = {entry.candidate.id for entry in entries}
-
-    def is_child(entry: HistoryEntry) -> bool:
-        above = entry.candidate.parent
-        return above == parent if parent else above not in known or above == entry.candidate.id
-
-    return tuple(
-        Node(
-            entry,
-            standings.get(entry.candidate.id),
-            _grow(entries, standings, entry.candidate.id),
-        )
-        for entry in entries
-        if is_child(entry) and entry.candidate.id != parent
-    )
-
-
-def _make_scale(ratings: list[Rating]) -> tuple[float, float]:
-    """Return the ends of the axis that all intervals fit on; 0 is always on it."""
-    low = min([rating.low for rating in ratings], default=-1.0)
-    high = max([rating.high for rating in ratings], default=1.0)
-    return min(low, -0.5), max(high, 0.5)
 
 
 def _highlight(entry: HistoryEntry) -> str:

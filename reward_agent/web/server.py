@@ -104,17 +104,13 @@ def _run(app: Guard, listener: socket.socket) -> None:
 
 def _bind(address: Address) -> socket.socket:
     family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listener.bind((address.host, address.port))
+        return socket.create_server((address.host, address.port), family=family)
     except OSError as error:
-        listener.close()
         raise UsageError(
             f"{address.host}:{address.port} cannot be listened on: {error.strerror or error}",
             "choose another --port, or 0 for a free one",
         ) from error
-    return listener
 
 
 def _name(host: str) -> str:
