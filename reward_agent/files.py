@@ -1,89 +1,189 @@
-"""Files between parent and child: written atomically, read with distrust.
+"""Files of runs and of jobs: written whole or not at all, read with distrust.
 
-A child may leave anything in its folder: a link to a foreign file, a pipe that never ends, a
-file of a terabyte. The parent reads only through ``read_capped``.
+A run is handed from one person to another, and a child may leave anything in its folder: a link to
+a foreign file, a pipe that never ends, a file of a terabyte. What is read and written there goes
+through this module: plain files alone, of a bounded size, and below a guarded folder no link is
+followed anywhere on the way.
+
+Where nothing can be opened relative to a folder (Windows), the way is looked at beforehand.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from reward_agent.errors import DataError
 
-# Neither exists on Windows; a pipe or a link cannot be made there by these means.
-_NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
-_BINARY = getattr(os, "O_BINARY", 0)
+# Of a record, and of a text; films and recordings have bounds of their own.
+MAX_RECORD_BYTES = 16 * 2**20
+MAX_TEXT_BYTES = 4 * 2**20
+_REMEDY = "remove it, or do without the run or the job that holds it"
+
+_IS_RELATIVE = {os.open, os.mkdir, os.unlink} <= os.supports_dir_fd and hasattr(os, "O_NOFOLLOW")
+# None of these exists on Windows; a pipe or a link cannot be made there by these means.
+_FILE = (
+    getattr(os, "O_NOFOLLOW", 0)
+    | getattr(os, "O_NONBLOCK", 0)
+    | getattr(os, "O_BINARY", 0)
+    | getattr(os, "O_CLOEXEC", 0)
+)
+_FOLDER = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_CLOEXEC", 0)
+
+_guarded: set[str] = set()
 
 
-def write_atomic(path: Path, data: bytes) -> None:
-    """Write a file so that a reader finds the old or the whole new one; follow no link.
+def guard(folder: Path) -> Path:
+    """Follow no link below a folder from now on; return it as it really is, its own links followed.
 
-    Raises:
-        OSError: the folder is not writable, or the disk is full.
+    Whoever names the folder chose it; what is in it, somebody else may have put there.
     """
-    # Not mkstemp: its files are for the owner alone, and people share what a run leaves.
-    temporary = path.with_name(f".{path.name}.{os.urandom(8).hex()}")
-    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY, 0o666)
+    real = folder.resolve()
+    _guarded.add(str(real))
+    return real
+
+
+def _split(path: Path) -> tuple[Path, tuple[str, ...]]:
+    """Return the outermost guarded folder that a path is in, and the names that lead on."""
+    path = Path.cwd() / path
+    for folder in reversed(path.parents):
+        if str(folder) in _guarded:
+            names = path.relative_to(folder).parts
+            if ".." in names:
+                raise DataError(f"{path} leads out of {folder}", "remove what names it")
+            return folder, names
+    return path.parent, ()
+
+
+@contextmanager
+def _reach(path: Path, *, makes: bool = False) -> Iterator[tuple[str, int | None]]:
+    """Yield a file's name, and the descriptor of the folder that it is relative to, if any."""
+    root, names = _split(path)
+    if makes:
+        root.mkdir(parents=True, exist_ok=True)
+    if not (names and _IS_RELATIVE):
+        for number in range(1, len(names)):
+            folder = root.joinpath(*names[:number])
+            if folder.is_symlink():
+                raise _refuse_way(path)
+            if makes:
+                folder.mkdir(exist_ok=True)
+        yield str(path), None
+        return
+    descriptor = os.open(root, _FOLDER)
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
+        for name in names[:-1]:
+            if makes:
+                with suppress(FileExistsError):
+                    os.mkdir(name, dir_fd=descriptor)
+            above, descriptor = descriptor, _open_folder(name, descriptor, path)
+            os.close(above)
+        yield names[-1], descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _open_folder(name: str, above: int, path: Path) -> int:
+    try:
+        return os.open(name, _FOLDER | os.O_NOFOLLOW, dir_fd=above)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENOTDIR):
+            raise _refuse_way(path) from None
         raise
 
 
-def remove(path: Path) -> None:
-    """Remove whatever a child left under a name, a folder too; a link's target stays.
-
-    Raises:
-        OSError: it cannot be removed.
-    """
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
+def _refuse_way(path: Path) -> DataError:
+    return DataError(f"{path} is reached through a link or a file", "remove it: a run has neither")
 
 
-def open_untrusted(path: Path) -> int:
-    """Open a regular file that a child may have written and return the descriptor.
+def open_plain(path: Path, flags: int = os.O_RDONLY, *, is_alone: bool = False) -> int:
+    """Open a regular file and return its descriptor; ``is_alone``: it must have no second name.
+
+    What is written to must always be alone.
 
     Raises:
         DataError: it is a link, a pipe, a device or a folder, or has a second name.
         FileNotFoundError: it is not there.
+        OSError: it cannot be written.
     """
-    try:
-        descriptor = os.open(path, os.O_RDONLY | _NO_FOLLOW | _BINARY)
-    except FileNotFoundError:
-        raise
-    except OSError as error:
-        raise DataError(
-            f"{path} cannot be read: {error.strerror}", "the child left it so"
-        ) from None
+    is_read = flags == os.O_RDONLY
+    with _reach(path, makes=bool(flags & os.O_CREAT)) as (name, folder):
+        try:
+            descriptor = os.open(name, flags | _FILE, 0o666, dir_fd=folder)
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            if is_read or error.errno in (errno.ELOOP, errno.ENXIO, errno.EISDIR):
+                raise DataError(f"{path} cannot be read: {error.strerror}", _REMEDY) from None
+            raise
     status = os.fstat(descriptor)
-    if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
+    has_other_name = status.st_nlink > 1 and (is_alone or not is_read)
+    if has_other_name or not stat.S_ISREG(status.st_mode):
         os.close(descriptor)
-        raise DataError(f"{path} is not a plain file", "the child left it so; it is not read")
+        raise DataError(f"{path} is not a plain file", _REMEDY)
     return descriptor
 
 
-def read_capped(path: Path, max_bytes: int) -> bytes:
-    """Read a regular file that a child may have written.
+def check_plain(path: Path, *, is_alone: bool = False) -> None:
+    """See that a library that opens a path by itself finds a plain file there, or none.
+
+    Raises:
+        DataError: it would find something else, or a file with a second name.
+    """
+    with suppress(FileNotFoundError):
+        os.close(open_plain(path, is_alone=is_alone))
+
+
+def read_bytes(path: Path, max_bytes: int = MAX_RECORD_BYTES) -> bytes:
+    """Read a regular file.
 
     Raises:
         DataError: it is no plain file, or larger than ``max_bytes``.
         FileNotFoundError: it is not there.
     """
-    with os.fdopen(open_untrusted(path), "rb") as file:
+    return _read(open_plain(path), path, max_bytes)
+
+
+def read_capped(path: Path, max_bytes: int) -> bytes:
+    """Read a regular file that a child may have written: what has a second name is refused, too.
+
+    Raises:
+        DataError: it is no plain file, or larger than ``max_bytes``.
+        FileNotFoundError: it is not there.
+    """
+    return _read(open_plain(path, is_alone=True), path, max_bytes)
+
+
+def _read(descriptor: int, path: Path, max_bytes: int) -> bytes:
+    with os.fdopen(descriptor, "rb") as file:
         data = file.read(max_bytes + 1)
     if len(data) > max_bytes:
-        raise DataError(f"{path} is larger than {max_bytes} bytes", "the child wrote too much")
+        raise DataError(f"{path} is larger than {max_bytes} bytes", _REMEDY)
     return data
+
+
+def read_text(path: Path, default: str | None = None, max_bytes: int = MAX_TEXT_BYTES) -> str:
+    """Read a text, or return the default where the file is not there.
+
+    Raises:
+        DataError: it is no plain file, too large, or no text in UTF-8.
+        FileNotFoundError: it is not there, and no default is given.
+    """
+    try:
+        data = read_bytes(path, max_bytes)
+    except FileNotFoundError:
+        if default is None:
+            raise
+        return default
+    try:
+        return data.decode("utf-8").replace("\r\n", "\n").replace("\r", "\n")
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} is no text in UTF-8: {error.reason}", _REMEDY) from None
 
 
 def read_tail(path: Path, n_bytes: int) -> bytes:
@@ -93,9 +193,103 @@ def read_tail(path: Path, n_bytes: int) -> bytes:
         DataError: it is no plain file.
         FileNotFoundError: it is not there.
     """
-    with os.fdopen(open_untrusted(path), "rb") as file:
+    with os.fdopen(open_plain(path, is_alone=True), "rb") as file:
         file.seek(max(0, os.fstat(file.fileno()).st_size - n_bytes))
         return file.read(n_bytes)
+
+
+def write_atomic(path: Path, data: bytes) -> None:
+    """Write a file so that a reader finds the old or the whole new one; make its folder.
+
+    Raises:
+        DataError: a link leads there.
+        OSError: the folder is not writable, or the disk is full.
+    """
+    with _reach(path, makes=True) as (name, folder):
+        # Not mkstemp: its files are for the owner alone, and people share what a run leaves.
+        place, own = os.path.split(name)
+        temporary = os.path.join(place, f".{own}.{os.urandom(8).hex()}")
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _FILE
+        handle = os.open(temporary, flags, 0o666, dir_fd=folder)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
+        except BaseException:
+            with suppress(FileNotFoundError):
+                os.unlink(temporary, dir_fd=folder)
+            raise
+
+
+def append_line(path: Path, line: str) -> None:
+    """Append a line, durably; a last line without its end, which a crash left, is cut off.
+
+    Raises:
+        DataError: it is no plain file, or has a second name.
+        OSError: it cannot be written.
+    """
+    descriptor = open_plain(path, os.O_RDWR | os.O_CREAT)
+    with os.fdopen(descriptor, "rb+") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(size - 1, 0))
+        if size and file.read(1) != b"\n":
+            file.seek(0)
+            file.truncate(file.read(size).rfind(b"\n") + 1)
+        file.seek(0, os.SEEK_END)
+        file.write(line.encode("utf-8", "replace") + b"\n")
+        file.flush()
+        os.fsync(descriptor)
+
+
+def list_names(folder: Path) -> list[str]:
+    """Return the names in a folder, sorted; none where it is not there.
+
+    Raises:
+        DataError: a link leads there.
+    """
+    try:
+        with _reach(folder / "_") as (_, descriptor):
+            return sorted(os.listdir(folder if descriptor is None else descriptor))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder, and those above it, where they are not there.
+
+    Raises:
+        DataError: a link leads there.
+    """
+    if _split(folder)[1]:
+        with _reach(folder / "_", makes=True):
+            return
+    folder.mkdir(parents=True, exist_ok=True)
+
+
+def move(source: Path, target: Path) -> None:
+    """Give a file or a folder another place in the same run.
+
+    Raises:
+        DataError: a link leads there.
+    """
+    with _reach(source) as (name, folder), _reach(target, makes=True) as (other, place):
+        os.replace(name, other, src_dir_fd=folder, dst_dir_fd=place)
+
+
+def remove(path: Path) -> None:
+    """Remove whatever is under a name, a folder too; a link's target stays.
+
+    Raises:
+        DataError: a link leads there.
+        OSError: it cannot be removed.
+    """
+    with suppress(FileNotFoundError), _reach(path) as (name, folder):
+        if stat.S_ISDIR(os.lstat(name, dir_fd=folder).st_mode):
+            shutil.rmtree(name, dir_fd=folder)
+        else:
+            os.unlink(name, dir_fd=folder)
 
 
 def clean_lines(text: str) -> str:

@@ -18,6 +18,11 @@ from reward_agent.text import clean_text
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+# What names a file or a folder of a run: of one part, and of several below the run's directory.
+FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9_.-]{0,199}$")]
+RunPath = Annotated[str, Field(pattern=r"^[\w-][\w.-]*(/[\w-][\w.-]*){0,15}$", max_length=500)]
+FilmName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,99}\.(webp|mp4)$")]
+FilmPath = Annotated[RunPath, Field(pattern=r"\.(webp|mp4)$")]
 # What may hold words of generated code or of a failing library, and is shown in one line.
 OneLine = Annotated[str, AfterValidator(lambda text: clean_text(text, 2000))]
 # A program may return 32 terms; the framework adds the potential's.

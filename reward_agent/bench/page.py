@@ -19,7 +19,7 @@ from reward_agent.bench.results import (
 )
 from reward_agent.bench.sweep import SweepStore
 from reward_agent.evaluation.statistics import FloatArray, performance_profile
-from reward_agent.records.store import write_record, write_text
+from reward_agent.records.disk import write_record, write_text
 from reward_agent.report.charts import HALF, Labels, Point, Series, render_lines, render_scores
 from reward_agent.report.page import make_templates
 

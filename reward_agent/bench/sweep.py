@@ -41,18 +41,11 @@ from reward_agent.errors import (
 )
 from reward_agent.executors.registry import EXECUTORS, make_places
 from reward_agent.executors.remote import ClusterOptions
+from reward_agent.records.disk import read_record, write_record, write_text
 from reward_agent.records.events import Event, Listener, ignore
 from reward_agent.records.jobs import PROGRAM_FILE
 from reward_agent.records.settings import ClusterSettings, RunSettings
-from reward_agent.records.store import (
-    RunRecord,
-    RunStore,
-    list_runs,
-    now_utc,
-    read_record,
-    write_record,
-    write_text,
-)
+from reward_agent.records.store import RunRecord, RunStore, list_runs, now_utc
 from reward_agent.run.estimate import estimate_design
 from reward_agent.run.open import design, read_versions, resume_run
 from reward_agent.types import FileRecord, Finite, OneLine, Record, Usage

@@ -6,14 +6,14 @@ import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
-
-from pydantic import BaseModel
+from typing import Any
 
 from reward_agent.designers.brief import HistoryEntry, select_history
+from reward_agent.files import read_text
+from reward_agent.records.disk import read_optional, write_record
 from reward_agent.records.jobs import EvaluateResult
 from reward_agent.records.settings import Recall
-from reward_agent.records.store import Candidate, RunStore, read_record, write_record
+from reward_agent.records.store import Candidate, RunStore
 from reward_agent.summary.summary import TrajectorySummary, render_training
 from reward_agent.types import (
     Analysis,
@@ -30,7 +30,6 @@ from reward_agent.types import (
 PLAN_FILE = "plan.json"
 # Where the offline designer's plan stood before it had a file: at the end of the program.
 _RECIPE = re.compile(r"^# recipe of ([0-9a-f]{8}): (\{.*\})$", re.MULTILINE)
-R = TypeVar("R", bound=BaseModel)
 
 
 class PlanRecord(FileRecord):
@@ -54,25 +53,24 @@ def read_history(store: RunStore) -> list[HistoryEntry]:
 def read_entry(store: RunStore, candidate: Candidate) -> HistoryEntry:
     """Return one candidate with everything that its folder holds."""
     folder = store.candidate_dir(candidate.iteration, candidate.id)
-    evaluated = _read_optional(folder / "evaluation.json", EvaluateResult)
+    evaluated = read_optional(folder / "evaluation.json", EvaluateResult)
     source, plan = _split_recipe(store.read_program(candidate.iteration, candidate.id))
     program = RewardProgram(source) if source else None
-    stored = _read_optional(folder / PLAN_FILE, PlanRecord)
+    stored = read_optional(folder / PLAN_FILE, PlanRecord)
     if stored is not None and program is not None and stored.program_sha256 == program.sha256:
         plan = stored.plan
-    text = folder / "summary.md"
     return HistoryEntry(
         candidate=candidate,
         program=program,
         plan=plan,
-        check=_read_optional(folder / "check.json", CheckReport),
-        probe=_read_optional(folder / "probe.json", ProbeReport),
-        critique=_read_optional(folder / "critique.json", Critique),
-        training=_read_optional(folder / "training.json", TrainingResult),
+        check=read_optional(folder / "check.json", CheckReport),
+        probe=read_optional(folder / "probe.json", ProbeReport),
+        critique=read_optional(folder / "critique.json", Critique),
+        training=read_optional(folder / "training.json", TrainingResult),
         curve=evaluated.curve if evaluated else (),
-        summary=_read_optional(folder / "summary.json", TrajectorySummary),
-        summary_text=text.read_text("utf-8") if text.is_file() else "",
-        analysis=_read_optional(folder / "analysis.json", Analysis),
+        summary=read_optional(folder / "summary.json", TrajectorySummary),
+        summary_text=read_text(folder / "summary.md", ""),
+        analysis=read_optional(folder / "analysis.json", Analysis),
     )
 
 
@@ -111,7 +109,3 @@ def recall(
         return None, ()
     text = render_training(best.summary) if kind == "terms" and best.summary else ""
     return HistoryEntry(best.candidate, best.program, best.plan, summary_text=text), ()
-
-
-def _read_optional(path: Path, kind: type[R]) -> R | None:
-    return read_record(path, kind) if path.is_file() else None

@@ -17,7 +17,11 @@ of a smooth curve repeat: equal columns kept once, byte by byte, take less than 
 
 from __future__ import annotations
 
+import io
+import math
+import os
 import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,15 +32,22 @@ from numpy.typing import NDArray
 
 from reward_agent.errors import DataError
 from reward_agent.evaluation.metrics import Episode
+from reward_agent.files import open_plain, write_atomic
 
 # A minute of 64 humanoids is a tenth of this; a file that unpacks to more is not ours.
 MAX_UNPACKED_BYTES = 2**30
+MAX_RECORDING_BYTES = 2**29
 # How an episode is said to end that no field ended.
 TRUNCATED = "truncated"
 # How one is that was cut off where nothing could change its score any more.
 DECIDED = "decided"
 _FIELD_PREFIX = "field."
 _REMEDY = "delete the file and evaluate the policy again"
+# What reading an archive that is none may raise.
+_UNREADABLE = (
+    OSError, ValueError, EOFError, KeyError, TypeError, OverflowError, MemoryError, RecursionError,
+    RuntimeError, SyntaxError, zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -93,11 +104,12 @@ class Trajectories:
         )
 
     def save(self, path: Path) -> None:
-        """Write the file."""
+        """Write the file, whole or not at all."""
         columns, places = _split_columns(self.fields)
         arrays = {f"{_FIELD_PREFIX}{name}": place for name, place in places.items()}
+        packed = io.BytesIO()
         np.savez_compressed(
-            path,
+            packed,
             allow_pickle=False,
             starts=self.starts,
             columns=columns,
@@ -107,6 +119,7 @@ class Trajectories:
             control_dt=np.float64(self.control_dt),
             **arrays,
         )
+        write_atomic(path, packed.getvalue())
 
     @classmethod
     def load(cls, path: Path) -> Trajectories:
@@ -115,7 +128,7 @@ class Trajectories:
         Raises:
             DataError: it is missing, not of this format, too large, or inconsistent.
         """
-        arrays = _read_arrays(path)
+        arrays = read_arrays(path)
         try:
             return _assemble(arrays)
         except KeyError as error:
@@ -163,21 +176,46 @@ def join_trajectories(parts: Sequence[Trajectories]) -> Trajectories:
     return make_trajectories(episodes, [end for part in parts for end in part.ends])
 
 
-def _read_arrays(path: Path) -> dict[str, NDArray[Any]]:
+def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
+    """Read the arrays of an ``.npz`` that a child or a stranger wrote.
+
+    Raises:
+        DataError: it is missing, is no plain file, or holds something else than what its headers
+            say, or too much.
+    """
     try:
-        with zipfile.ZipFile(path) as archive:
-            unpacked = sum(info.file_size for info in archive.infolist())
-        if unpacked > MAX_UNPACKED_BYTES:
-            raise DataError(
-                f"{path} unpacks to {unpacked} bytes; at most {MAX_UNPACKED_BYTES} are read",
-                _REMEDY,
-            )
-        with np.load(path, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
+        with os.fdopen(open_plain(path), "rb") as file:
+            with zipfile.ZipFile(file) as archive:
+                unpacked = sum(info.file_size for info in archive.infolist())
+                if unpacked > MAX_UNPACKED_BYTES:
+                    raise DataError(
+                        f"{path} unpacks to {unpacked} bytes; at most {MAX_UNPACKED_BYTES} are "
+                        "read",
+                        _REMEDY,
+                    )
+                for info in archive.infolist():
+                    _check_size(archive, info)
+            file.seek(0)
+            with np.load(file, allow_pickle=False) as arrays:
+                return {name: arrays[name] for name in arrays.files}
     except FileNotFoundError as error:
         raise DataError(f"{path} does not exist", "evaluate the policy first") from error
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, NotImplementedError) as error:
-        raise DataError(f"{path}: not a file of trajectories: {error}", _REMEDY) from error
+    except _UNREADABLE as error:
+        raise DataError(f"{path}: not a file of arrays: {error}", _REMEDY) from error
+
+
+def _check_size(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> None:
+    """Refuse an array that does not have the size of its header, for which room would be made."""
+    with archive.open(info) as member:
+        version = np.lib.format.read_magic(member)
+        read = (
+            np.lib.format.read_array_header_1_0
+            if version == (1, 0)
+            else (np.lib.format.read_array_header_2_0)
+        )
+        shape, _, dtype = read(member)
+        if math.prod(shape) * dtype.itemsize != info.file_size - member.tell():
+            raise ValueError(f"{info.filename} does not have the size of its header")
 
 
 def _split_columns(

@@ -27,7 +27,7 @@ from reward_agent.errors import (
 )
 from reward_agent.executors import JobRequest
 from reward_agent.executors.journal import EXIT_FILE, ExitRecord
-from reward_agent.files import read_capped, remove, write_atomic
+from reward_agent.files import make_folder, read_capped, remove, write_atomic
 from reward_agent.records.jobs import (
     CHECKPOINT_FILE,
     ERROR_FILE,
@@ -116,7 +116,7 @@ def accept_reply(parcel: bytes, request: JobRequest) -> JobExit:
     if reply.exit is None:
         kind = _ERRORS.get(reply.error, JobError)
         raise kind(f"{reply.message} (on {reply.node})", reply.remedy)
-    request.job_dir.mkdir(parents=True, exist_ok=True)
+    make_folder(request.job_dir)
     for name in (*_ANSWERS, *reply.removed):
         if _NAME.fullmatch(name) and name != EXIT_FILE:
             remove(request.job_dir / name)

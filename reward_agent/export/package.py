@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 from reward_agent.designers.brief import HistoryEntry
 from reward_agent.designers.history import read_history
 from reward_agent.errors import DataError, UnknownNameError, UsageError
-from reward_agent.evaluation.trajectories import Trajectories
+from reward_agent.evaluation.trajectories import Trajectories, read_arrays
 from reward_agent.export.compose import compose_reward, has_memory
 from reward_agent.files import read_capped
 from reward_agent.learning.policy import MAX_POLICY_BYTES, load_policy
+from reward_agent.records.disk import read_record, write_text
 from reward_agent.records.jobs import RESULT_FILE, TRAJECTORIES_FILE, EvaluateResult, RelabelResult
-from reward_agent.records.store import RunRecord, load_run, read_record, write_text
+from reward_agent.records.store import RunRecord, load_run
 from reward_agent.rewards.source import find_read_fields
 from reward_agent.version import __version__
 
@@ -184,9 +185,9 @@ def _read_terms(
     path = folder / "terms.npz"
     remedy = "export another candidate, or run the design again"
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            terms = {name: np.asarray(archive[name]) for name in paid.term_pay}
-    except (OSError, ValueError, KeyError, EOFError) as error:
+        arrays = read_arrays(path)
+        terms = {name: arrays[name] for name in paid.term_pay}
+    except KeyError as error:
         raise DataError(f"{path} cannot be read: {error}", remedy) from error
     n_steps = int(recorded.lengths.sum())
     for name, values in terms.items():

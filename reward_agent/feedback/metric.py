@@ -6,6 +6,7 @@ trainings: their policies are kept, so every candidate is scored again by the ne
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,12 +16,9 @@ from reward_agent.designers.brief import HistoryEntry
 from reward_agent.designers.reply import parse_record
 from reward_agent.designers.roles import NO_WORDS, MetricWords
 from reward_agent.errors import DataError
-from reward_agent.records.store import (
-    MetricOrigin,
-    RunRecord,
-    RunStore,
-    read_record,
-)
+from reward_agent.files import list_names, read_text
+from reward_agent.records.disk import read_record
+from reward_agent.records.store import MetricOrigin, RunRecord, RunStore
 from reward_agent.rewards.checks import check_metric
 from reward_agent.run.active import ActiveRun, Metric
 from reward_agent.run.evaluate import evaluate_recorded
@@ -85,19 +83,21 @@ def load_metric_view(store: RunStore, run: RunRecord) -> MetricView:
     """Read the metric of a run, or the one that was proposed and not taken."""
     folder = _find_proposal(store)
     words = _read_words(folder)
-    path = store.dir / METRIC_FILE
     if run.metric_origin != "none":
         meaning = words.meaning if run.metric_origin in PROPOSED else ""
-        source = path.read_text("utf-8")
+        source = read_text(store.dir / METRIC_FILE, "")
         return MetricView(run.metric_origin, source, meaning, run.task.criterion, run.task.unit)
-    source = (folder / METRIC_FILE).read_text("utf-8") if folder is not None else ""
+    source = read_text(folder / METRIC_FILE) if folder is not None else ""
     return MetricView("none", source, words.meaning, words.criterion, words.unit)
 
 
 def _find_proposal(store: RunStore) -> Path | None:
     """Return the folder of the Designer's last proposal that holds code."""
-    folders = [path.parent for path in (store.dir / "metric").glob(f"*/{METRIC_FILE}")]
-    return max(folders, key=lambda folder: int(folder.name), default=None)
+    numbers = [
+        int(name) for name in list_names(store.dir / "metric") if re.fullmatch("[0-9]{1,4}", name)
+    ]
+    folders = [store.dir / "metric" / str(number) for number in sorted(numbers, reverse=True)]
+    return next((folder for folder in folders if (folder / METRIC_FILE).is_file()), None)
 
 
 def _read_words(folder: Path | None) -> MetricWords:
@@ -107,7 +107,7 @@ def _read_words(folder: Path | None) -> MetricWords:
         if (folder / WORDS_FILE).is_file():
             return read_record(folder / WORDS_FILE, MetricWords)
         # A run of an earlier version has them in the reply alone.
-        return parse_record((folder / "reply.md").read_text("utf-8"), MetricWords)
+        return parse_record(read_text(folder / "reply.md"), MetricWords)
     except (DataError, OSError):
         return NO_WORDS
 

@@ -7,7 +7,6 @@ by a crash too, goes on where it was.
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,9 +15,11 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import Field, TypeAdapter, ValidationError
 
 from reward_agent.errors import DataError, RewardAgentError
+from reward_agent.files import MAX_RECORD_BYTES, append_line, read_text
+from reward_agent.records.disk import refuse_odd_numbers
 from reward_agent.records.outcomes import Outcome
 from reward_agent.records.store import SESSION_FILE, now_utc
-from reward_agent.types import FileRecord, Finite, Record, Sha256
+from reward_agent.types import FileName, FileRecord, FilmPath, Finite, Record, RunPath, Sha256
 
 MAX_WORDS = 8000
 
@@ -29,12 +30,12 @@ Choice = Literal["a", "b", "same", "both bad"]
 class ShownCandidate(Record):
     """A candidate as the person could see it: its program and its video, by their files."""
 
-    candidate: str
+    candidate: FileName
     iteration: int
     outcome: Outcome
     program_sha256: Sha256 | None
-    program_file: str | None = Field(description="relative to the run's directory")
-    video_file: str | None = None
+    program_file: RunPath | None = Field(description="relative to the run's directory")
+    video_file: FilmPath | None = None
     task_score: Finite | None = None
 
 
@@ -57,7 +58,7 @@ class Remarked(SessionEntry):
     """The person said what they saw, and perhaps what they wish; a round answers it."""
 
     kind: Literal["remarked"] = "remarked"
-    candidate: str
+    candidate: FileName
     description: Words
     wish: Words = ""
 
@@ -66,7 +67,7 @@ class Edited(SessionEntry):
     """The person changed a program; a round trains it."""
 
     kind: Literal["edited"] = "edited"
-    parent: str
+    parent: FileName
     program: Annotated[str, Field(max_length=200_000)]
 
 
@@ -109,7 +110,7 @@ class Decided(SessionEntry):
     """The person accepted or rejected a candidate, or put it in front (``chosen``)."""
 
     kind: Literal["decided"] = "decided"
-    candidate: str
+    candidate: FileName
     verdict: Literal["accepted", "rejected", "chosen"]
 
 
@@ -174,37 +175,23 @@ class SessionLog:
 
 
 def _read(path: Path) -> Iterator[AnyEntry]:
-    if not path.is_file():
-        return
     # What follows the last line's end was cut off by a crash, and never took effect.
-    lines = path.read_text("utf-8", "replace").split("\n")[:-1]
+    lines = read_text(path, "", MAX_RECORD_BYTES).split("\n")[:-1]
     for number, line in enumerate(lines, start=1):
         try:
+            refuse_odd_numbers(line.encode())
             yield _ENTRY.validate_json(line)
-        except ValidationError as error:
-            first = error.errors()[0]
+        except (ValueError, RecursionError) as error:
+            what = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
             raise DataError(
-                f"{path}, line {number}: {first['msg']}", "restore the line, or remove it"
+                f"{path}, line {number}: {what}", "restore the line, or remove it"
             ) from error
 
 
 def _write_line(path: Path, line: str) -> None:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("ab+") as file:
-            _drop_torn_line(file.fileno())
-            file.write(line.encode() + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
+        append_line(path, line)
     except OSError as error:
         raise RewardAgentError(
             f"cannot write {path}: {error.strerror}", "free disk space or correct the permissions"
         ) from error
-
-
-def _drop_torn_line(descriptor: int) -> None:
-    """Cut off a last line without its end: a crash left it, and it never took effect."""
-    size = os.fstat(descriptor).st_size
-    data = os.pread(descriptor, size, 0)
-    if data and not data.endswith(b"\n"):
-        os.ftruncate(descriptor, data.rfind(b"\n") + 1)

@@ -85,8 +85,7 @@ def run_round(
 
 def choose_round_index(store: RunStore) -> int:
     """Return the number of the next round: neither a folder nor a session's round has it."""
-    folders = [path.name for path in (store.dir / "iterations").glob("*/") if path.name.isdigit()]
-    return max([-1, *map(int, folders), *store.list_session_rounds()]) + 1
+    return max([-1, *store.list_rounds(), *store.list_session_rounds()]) + 1
 
 
 def make_feedback(

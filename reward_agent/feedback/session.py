@@ -37,16 +37,12 @@ from reward_agent.feedback.rounds import (
     run_round,
 )
 from reward_agent.feedback.state import SessionState, make_shown
+from reward_agent.records.disk import read_record
 from reward_agent.records.events import Listener, RoundAnswered, SessionOpened, ignore
 from reward_agent.records.jobs import RESULT_FILE, EvaluateResult
 from reward_agent.records.outcomes import FINISHED, INTERRUPTED, Outcome
 from reward_agent.records.settings import RunSettings, change_settings
-from reward_agent.records.store import (
-    RunRecord,
-    Winner,
-    load_run,
-    read_record,
-)
+from reward_agent.records.store import RunRecord, Winner, load_run
 from reward_agent.rewards.checks import check_program
 from reward_agent.run.active import ActiveRun, Metric
 from reward_agent.run.evaluate import film

@@ -23,6 +23,7 @@ from reward_agent.feedback.records import (
     SessionLog,
     ShownCandidate,
 )
+from reward_agent.files import check_plain, read_text
 from reward_agent.records.jobs import PROGRAM_FILE
 from reward_agent.records.store import Candidate, RunRecord, RunStore
 from reward_agent.report.view import place_film
@@ -175,7 +176,10 @@ class SessionState:
 def find_film(store: RunStore, candidate: Candidate) -> Path | None:
     """Return the video of a candidate's best policy; as an MP4, which can be paused, if it may."""
     path = place_film(store, store.read_run(), candidate)
-    return next((form for form in (path.with_suffix(".mp4"), path) if form.is_file()), None)
+    found = next((form for form in (path.with_suffix(".mp4"), path) if form.is_file()), None)
+    if found is not None:
+        check_plain(found)
+    return found
 
 
 def make_shown(store: RunStore, candidate: Candidate) -> ShownCandidate:
@@ -199,9 +203,7 @@ _MAX_CHARS = 2000
 def read_rationale(store: RunStore, candidate: Candidate) -> str:
     """Return what the Designer said beside its program; empty if nothing was said."""
     path = store.candidate_dir(candidate.iteration, candidate.id) / "reply.md"
-    if not path.is_file():
-        return ""
-    text = path.read_text("utf-8")
+    text = read_text(path, "")
     for fence in find_fences(text):
         if fence.body.strip():
             text = text.replace(fence.body, "")

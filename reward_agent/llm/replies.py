@@ -24,6 +24,7 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError
 
 from reward_agent.errors import DataError
+from reward_agent.files import MAX_RECORD_BYTES, check_plain, make_folder, read_text
 from reward_agent.llm.chat import (
     AgentName,
     ChatModel,
@@ -196,7 +197,7 @@ class Replies:
             return self._db
         self._is_open = True
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(self.path.parent)
             try:
                 self._db = _connect(self.path)
             except sqlite3.Error as error:
@@ -307,6 +308,8 @@ def _digest(sent: dict[str, object]) -> str:
 
 def _connect(path: Path) -> sqlite3.Connection:
     """Open a record, or make one; that of an earlier version takes in its calls."""
+    for name in ("", "-journal", "-wal", "-shm"):
+        check_plain(path.with_name(path.name + name), is_alone=True)
     db = sqlite3.connect(path, check_same_thread=False, timeout=30)
     try:
         with db:
@@ -328,6 +331,8 @@ def _peek(path: Path) -> sqlite3.Connection:
     """Open a record that may be a stranger's to read it."""
     # What a killed process left half-written can be taken back only by who may write.
     mode = "rw" if path.with_name(f"{path.name}-journal").exists() else "ro"
+    for name in ("", "-journal", "-wal", "-shm"):
+        check_plain(path.with_name(path.name + name), is_alone=mode == "rw")
     db = sqlite3.connect(f"{path.resolve().as_uri()}?mode={mode}", uri=True)
     db.execute("pragma trusted_schema = off")
     return db
@@ -367,5 +372,5 @@ def _read_old_calls(path: Path) -> list[CallRecord]:
         return []
     return [
         call.model_copy(update={"is_failed": call.outcome.startswith("failed: ")})
-        for call in _parse_calls(path.read_text("utf-8", "replace").splitlines())
+        for call in _parse_calls(read_text(path, max_bytes=MAX_RECORD_BYTES).splitlines())
     ]

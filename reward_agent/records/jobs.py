@@ -28,7 +28,9 @@ from reward_agent.errors import DataError
 from reward_agent.types import (
     MOST_TERMS,
     Evaluation,
+    FileName,
     FileRecord,
+    FilmName,
     ProbeReport,
     Record,
     Sha256,
@@ -221,11 +223,13 @@ class TrainJob(Job):
 class FilmResult(FileRecord):
     """A film of an evaluation's episodes, or why there is none."""
 
-    video_file: str | None = None
-    mp4_file: str | None = Field(None, description="the same film, with the extra 'video'")
+    video_file: FilmName | None = None
+    mp4_file: FilmName | None = Field(None, description="the same film, with the extra 'video'")
     renderer: str = Field("", description="OpenGL that drew: egl, osmesa, …; empty if none did")
     video_note: str = Field("", description="why there is no video, and which package to install")
-    strip_file: str | None = Field(None, description="key moments of the filmed episode, a picture")
+    strip_file: FilmName | None = Field(
+        None, description="key moments of the filmed episode, a picture"
+    )
     rendering_s: float = Field(0.0, ge=0, description="time to find a renderer and to film")
 
 
@@ -235,7 +239,7 @@ class EvaluateResult(FilmResult):
     trajectories_sha256: Sha256 | None = Field(None, description="they may be gone since")
     curve: tuple[Evaluation, ...]
     best: Evaluation
-    best_file: str
+    best_file: FileName
 
 
 class EvaluateJob(Job):

@@ -25,38 +25,48 @@ import itertools
 import json
 import os
 import re
-import shutil
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Any, Literal, TypeVar
+from typing import IO, Any, Literal
 
 from filelock import lock_descriptor
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import Field
 
 from reward_agent.definitions.card import EnvCard
 from reward_agent.definitions.paths import find_runs_dir
 from reward_agent.definitions.task import TaskSpec
 from reward_agent.errors import DataError, RewardAgentError, UnknownNameError, UsageError
-from reward_agent.files import write_atomic
+from reward_agent.files import (
+    MAX_RECORD_BYTES,
+    append_line,
+    guard,
+    list_names,
+    move,
+    open_plain,
+    read_text,
+    remove,
+)
+from reward_agent.records.disk import read_record, write_record
 from reward_agent.records.events import Event
 from reward_agent.records.jobs import PROGRAM_FILE
 from reward_agent.records.outcomes import Outcome
 from reward_agent.types import (
     Evaluation,
+    FileName,
     FileRecord,
+    FilmPath,
     Finding,
     Finite,
     OneLine,
     Record,
+    RunPath,
     Sha256,
     Usage,
     rank_value,
 )
-
-R = TypeVar("R", bound=BaseModel)
 
 # Who asks whether a run is locked holds the lock for a moment: it takes more than one try.
 _N_LOCK_TRIES, _LOCK_PAUSE_S = 3, 0.01
@@ -83,15 +93,15 @@ class DraftRecord(FileRecord):
     ``outcome`` says how it ended; its words are shown to the Designer verbatim.
     """
 
-    id: str
+    id: FileName
     index: int
     idea: str
-    parent: str | None = None
+    parent: FileName | None = None
     outcome: Outcome
     attempts: tuple[Attempt, ...] = Field((), description="replies before the last, in order")
     program_sha256: Sha256 | None = None
     is_revised: bool = False
-    twin: str | None = Field(
+    twin: FileName | None = Field(
         None, description="earlier candidate that pays the same in every state tried"
     )
     rank_agreement: float | None = Field(
@@ -109,7 +119,7 @@ class Candidate(DraftRecord):
     """One program and all that happened to it."""
 
     iteration: int
-    started_from: str | None = Field(
+    started_from: FileName | None = Field(
         None, description="candidate whose policy its trainings began with; None: a new policy"
     )
     total_timesteps: int = 0
@@ -128,7 +138,7 @@ class Iteration(FileRecord):
 
     index: int
     candidates: tuple[Candidate, ...]
-    best: str | None = Field(None, description="best candidate of the run so far, by task_score")
+    best: FileName | None = Field(None, description="candidate of the run so far, by task_score")
     best_task_score: Finite | None = None
     wall_s: float
     usage: Usage = Usage()
@@ -143,7 +153,7 @@ class Iteration(FileRecord):
 class Confirmation(Record):
     """A training of one of the two best programs again, with a fresh seed."""
 
-    candidate: str
+    candidate: FileName
     seed: int
     evaluation: Evaluation | None
     outcome: Outcome
@@ -157,21 +167,21 @@ class Winner(Record):
     False.
     """
 
-    candidate: str
+    candidate: FileName
     iteration: int
     seed: int = Field(description="seed of the policy in policy_file")
     task_score: Finite | None
     task_scores: tuple[Finite, ...] = ()
     success_rate: float | None = None
     is_confirmed: bool
-    policy_file: str
-    video_file: str | None = None
+    policy_file: RunPath
+    video_file: FilmPath | None = None
 
 
 class RunRecord(FileRecord):
     """``run.json``: what was asked, with what, and how it ended."""
 
-    id: str
+    id: FileName
     created: str
     status: Literal["running", "finished", "interrupted", "failed"]
     note: OneLine = ""
@@ -194,68 +204,11 @@ class RunRecord(FileRecord):
     winner: Winner | None = None
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a file whole or not at all, and make it durable.
-
-    Raises:
-        RewardAgentError: the disk is full or the folder cannot be written.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomic(path, text.encode("utf-8", "replace"))
-    except OSError as error:
-        raise RewardAgentError(
-            f"cannot write {path}: {error.strerror}",
-            "free disk space or correct the permissions, then resume the run",
-        ) from error
-
-
-def write_record(path: Path, record: BaseModel) -> None:
-    """Write a record as JSON, atomically."""
-    write_text(path, record.model_dump_json(indent=2) + "\n")
-
-
-def read_record(path: Path, kind: type[R]) -> R:
-    """Read a record.
-
-    Raises:
-        DataError: the file is missing or does not hold such a record.
-    """
-    try:
-        return kind.model_validate_json(path.read_bytes())
-    except FileNotFoundError as error:
-        raise DataError(f"{path} is missing", _find_remedy(path)) from error
-    except OSError as error:
-        raise DataError(
-            f"{path} cannot be read: {error.strerror}", "correct its permissions"
-        ) from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        if first["loc"] == ("schema_version",):
-            raise DataError(
-                f"{path} has the form of version {first['input']!r}, this program reads version 1",
-                "use the version of reward-agent that wrote it",
-            ) from error
-        place = "".join(f"{part}: " for part in first["loc"])
-        raise DataError(
-            f"{path} is no {kind.__name__}: {place}{first['msg']}", _find_remedy(path)
-        ) from error
-
-
-def _find_remedy(path: Path) -> str:
-    """Say what to do about a file of a run that is lost or spoilt."""
-    parts = path.parts
-    if "iterations" not in parts[:-2]:
-        return "restore the file, or use the version of reward-agent that wrote it"
-    end = len(parts) - parts[::-1].index("iterations") + 1
-    return f"restore it, or remove {Path(*parts[:end])} and resume: the round is run again"
-
-
 class RunStore:
     """One run directory."""
 
     def __init__(self, run_dir: Path) -> None:
-        self.dir = run_dir
+        self.dir = guard(run_dir)
 
     @property
     def resume_command(self) -> str:
@@ -290,14 +243,13 @@ class RunStore:
             UsageError: another process works on the run.
         """
         try:
-            self.dir.mkdir(parents=True, exist_ok=True)
-            lock_file = (self.dir / "LOCK").open("w")
+            descriptor = open_plain(self.dir / "LOCK", os.O_RDWR | os.O_CREAT)
         except OSError as error:
             raise RewardAgentError(
                 f"the folder {self.dir} cannot be written: {error.strerror}",
                 "give a folder that you may write to: --runs-dir, or --output of a sweep",
             ) from error
-        with lock_file as file:
+        with os.fdopen(descriptor, "r+") as file:
             if not _take_lock(file):
                 raise UsageError(
                     f"another process works on run {self.dir.name}", "wait for it, or stop it"
@@ -309,7 +261,8 @@ class RunStore:
         path = self.dir / "LOCK"
         try:
             # Over NFS what is locked has to be open for writing; another's run cannot be.
-            with path.open("r+" if os.access(path, os.W_OK) else "r") as file:
+            flags = os.O_RDWR if os.access(path, os.W_OK) else os.O_RDONLY
+            with os.fdopen(open_plain(path, flags), "r") as file:
                 return not _take_lock(file)
         except FileNotFoundError:
             return False
@@ -323,10 +276,7 @@ class RunStore:
     def append_event(self, event: Event) -> None:
         """Append one line to ``events.jsonl``, durably."""
         line = json.dumps({"time": now_utc(), **event.to_dict()})
-        with (self.dir / "events.jsonl").open("a", encoding="utf-8") as file:
-            file.write(line + "\n")
-            file.flush()
-            os.fsync(file.fileno())
+        append_line(self.dir / "events.jsonl", line)
 
     # --- iterations and candidates ---
 
@@ -352,19 +302,24 @@ class RunStore:
 
     def list_iterations(self) -> list[int]:
         """Return the indices of the complete iterations."""
-        found = (self.dir / "iterations").glob("*/iteration.json")
-        return sorted(int(path.parent.name) for path in found if path.parent.name.isdecimal())
+        rounds = self.list_rounds()
+        return [i for i in rounds if (self.iteration_dir(i) / "iteration.json").is_file()]
+
+    def list_rounds(self) -> list[int]:
+        """Return the indices of the iterations, complete or not."""
+        names = list_names(self.dir / "iterations")
+        return sorted(int(name) for name in names if re.fullmatch("[0-9]{1,6}", name))
 
     def list_session_rounds(self) -> set[int]:
         """Return the indices of the iterations that a feedback session began."""
         path = self.dir / SESSION_FILE
         # What follows the last line's end was cut off by a crash, and never took effect.
-        lines = path.read_text("utf-8", "replace").split("\n")[:-1] if path.is_file() else []
+        lines = read_text(path, "", MAX_RECORD_BYTES).split("\n")[:-1]
         try:
             entries = [json.loads(line) for line in lines if '"round_started"' in line]
-        except ValueError as error:
-            raise DataError(f"{path}: {error}", "restore the line, or remove it") from error
-        return {entry["iteration"] for entry in entries if entry["kind"] == "round_started"}
+            return {entry["iteration"] for entry in entries if entry["kind"] == "round_started"}
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
+            raise DataError(f"{path}: {error!r}", "restore the line, or remove it") from error
 
     def read_iteration(self, index: int) -> Iteration:
         """Read a complete iteration."""
@@ -376,17 +331,24 @@ class RunStore:
 
     def reopen_iteration(self, index: int, candidates: Iterable[str]) -> None:
         """Make a complete iteration incomplete again, without some of its candidates."""
-        (self.iteration_dir(index) / "iteration.json").unlink(missing_ok=True)
+        remove(self.iteration_dir(index) / "iteration.json")
         for candidate_id in candidates:
-            shutil.rmtree(self.candidate_dir(index, candidate_id), ignore_errors=True)
+            remove(self.candidate_dir(index, candidate_id))
 
-    def list_candidates(self, iteration: int) -> list[Path]:
-        """Return the candidates' folders of an iteration, complete or not."""
-        return sorted((self.iteration_dir(iteration) / "candidates").glob("*/"))
+    def list_candidates(self) -> list[tuple[int, Path]]:
+        """Return round and folder of every candidate, of rounds that are not complete, too."""
+        return [
+            (index, self.candidate_dir(index, name))
+            for index in self.list_rounds()
+            for name in list_names(self.iteration_dir(index) / "candidates")
+        ]
 
     def read_candidate(self, iteration: int, candidate_id: str) -> Candidate:
         """Read a candidate of a complete iteration."""
-        return next(c for c in self.read_iteration(iteration).candidates if c.id == candidate_id)
+        for candidate in self.read_iteration(iteration).candidates:
+            if candidate.id == candidate_id:
+                return candidate
+        raise DataError(f"round {iteration + 1} has no candidate {candidate_id}", "name another")
 
     def list_finished(self) -> list[Candidate]:
         """Return every candidate of the complete iterations, oldest first."""
@@ -398,19 +360,17 @@ class RunStore:
 
     def read_program(self, iteration: int, candidate_id: str) -> str:
         """Read a candidate's program text; empty if it has none."""
-        path = self.candidate_dir(iteration, candidate_id) / PROGRAM_FILE
-        return path.read_text("utf-8") if path.is_file() else ""
+        return read_text(self.candidate_dir(iteration, candidate_id) / PROGRAM_FILE, "")
 
     def adopt_draft(self, iteration: int, index: int, candidate_id: str) -> Path:
         """Move a finished draft to its place among the candidates."""
         target = self.candidate_dir(iteration, candidate_id)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        self.draft_dir(iteration, index).replace(target)
+        move(self.draft_dir(iteration, index), target)
         return target
 
     def clear_drafts(self, iteration: int) -> None:
         """Remove drafts that an interrupted process left behind."""
-        shutil.rmtree(self.iteration_dir(iteration) / "drafts", ignore_errors=True)
+        remove(self.iteration_dir(iteration) / "drafts")
 
 
 def _describe_lost(run: RunRecord) -> RunRecord:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reward_agent.definitions.card_text import render_card
-from reward_agent.records.store import write_text
+from reward_agent.records.disk import write_text
 from reward_agent.records.timing import find_waste
 from reward_agent.report import figures
 from reward_agent.report.charts import shorten

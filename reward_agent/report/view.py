@@ -10,6 +10,7 @@ from pathlib import Path
 from reward_agent.definitions.task import METRIC_FILE
 from reward_agent.designers.brief import HistoryEntry
 from reward_agent.designers.history import find_best, read_history
+from reward_agent.files import read_bytes, read_text
 from reward_agent.llm.budget import CostSummary, summarise_costs
 from reward_agent.llm.provider import PROVIDERS, Provider
 from reward_agent.llm.replies import read_calls
@@ -130,7 +131,6 @@ def load_run_view(run_dir: Path) -> RunView:
     best = _find_shown(run, entries)
     path = place_film(store, run, best.candidate) if best else None
     video, note = _read_video(store, path)
-    metric = run_dir / METRIC_FILE
     return RunView(
         run=run,
         iterations=tuple(store.read_iteration(index) for index in store.list_iterations()),
@@ -138,7 +138,7 @@ def load_run_view(run_dir: Path) -> RunView:
         video=video,
         video_note=note,
         strip=_read_picture(path.with_name(STRIP_FILE), MAX_STRIP_BYTES) if path else None,
-        metric_source=metric.read_text("utf-8") if metric.is_file() else "",
+        metric_source=read_text(store.dir / METRIC_FILE, ""),
         costs=summarise_costs(read_calls(run_dir)),
     )
 
@@ -197,7 +197,7 @@ def _read_picture(path: Path, max_bytes: int) -> bytes | None:
     """Return a WebP image. A child wrote it: nothing else gets into the page."""
     if not path.is_file() or path.stat().st_size > max_bytes:
         return None
-    data = path.read_bytes()
+    data = read_bytes(path, max_bytes)
     return data if data[:4] == b"RIFF" and data[8:12] == b"WEBP" else None
 
 

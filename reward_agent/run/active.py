@@ -14,7 +14,7 @@ from reward_agent.definitions.task import METRIC_FILE, TaskSpec
 from reward_agent.designers.roles import Team
 from reward_agent.executors import JobRequest
 from reward_agent.executors.slots import SlotExecutor
-from reward_agent.files import write_atomic
+from reward_agent.files import make_folder, read_text, write_atomic
 from reward_agent.records.events import Event, Listener
 from reward_agent.records.jobs import Job, Limits, digest_files
 from reward_agent.records.settings import RunSettings
@@ -54,10 +54,10 @@ NO_METRIC = Metric(None, "none")
 
 def read_run_metric(store: RunStore, record: RunRecord) -> Metric:
     """Return the metric that a run was given, or none."""
-    path = store.dir / METRIC_FILE
-    if record.metric_origin == "none" or not path.is_file():
+    source = read_text(store.dir / METRIC_FILE, "")
+    if record.metric_origin == "none" or not source:
         return NO_METRIC
-    return Metric(path.read_text("utf-8"), record.metric_origin)
+    return Metric(source, record.metric_origin)
 
 
 @dataclass(frozen=True)
@@ -152,6 +152,6 @@ def telling(listen: Listener) -> Iterator[Listener]:
 
 def copy_into(job_dir: Path, files: Mapping[str, bytes]) -> None:
     """Put input files into a job's folder; a link that a child left there is replaced."""
-    job_dir.mkdir(parents=True, exist_ok=True)
+    make_folder(job_dir)
     for name, content in files.items():
         write_atomic(job_dir / name, content)

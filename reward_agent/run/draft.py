@@ -6,7 +6,6 @@ Critic a call of a language model. A program that pays what an earlier one pays 
 
 from __future__ import annotations
 
-import shutil
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -15,7 +14,9 @@ from pathlib import Path
 from reward_agent.designers.brief import DesignBrief
 from reward_agent.designers.history import write_plan
 from reward_agent.designers.roles import Examination, Proposal
+from reward_agent.files import make_folder, read_text, remove
 from reward_agent.llm.chat import Completion
+from reward_agent.records.disk import read_optional, read_record, write_record, write_text
 from reward_agent.records.events import Drafted
 from reward_agent.records.jobs import (
     PROGRAM_FILE,
@@ -25,7 +26,7 @@ from reward_agent.records.jobs import (
     ProbeJob,
 )
 from reward_agent.records.outcomes import ACCEPTED, REVISED, Outcome, Stage
-from reward_agent.records.store import Attempt, DraftRecord, read_record, write_record, write_text
+from reward_agent.records.store import Attempt, DraftRecord, RunStore
 from reward_agent.rewards.checks import check_program
 from reward_agent.rewards.source import list_ingredients
 from reward_agent.run.active import ActiveRun, Lab, copy_into
@@ -80,8 +81,11 @@ def _enter(run: ActiveRun, race: Race, draft: DraftRecord, brief: DesignBrief) -
 
 
 def _read_drafts(run: ActiveRun, index: int) -> list[DraftRecord]:
-    folders = run.store.list_candidates(index)
-    return [read_record(folder / DRAFT_FILE, DraftRecord) for folder in folders]
+    return [
+        read_record(folder / DRAFT_FILE, DraftRecord)
+        for iteration, folder in run.store.list_candidates()
+        if iteration == index
+    ]
 
 
 class _Drafting:
@@ -102,7 +106,7 @@ class _Drafting:
         Raises:
             ModelError: the language model cannot be used.
         """
-        self._folder.mkdir(parents=True, exist_ok=True)
+        make_folder(self._folder)
         examination = self._repair(self._ask(self._team.designer.propose))
         if examination.is_accepted:
             examination = self._review(examination)
@@ -120,7 +124,7 @@ class _Drafting:
         if not check.is_accepted:
             return Examination(proposal, _name_rejection("check", check.errors), check)
         job_dir = self._folder / "probe"
-        shutil.rmtree(job_dir, ignore_errors=True)  # of a proposal before it
+        remove(job_dir)  # of a proposal before it
         probe = run_probe(self._run, proposal.program, job_dir, self._stored)
         outcome = ACCEPTED if probe.is_accepted else _name_rejection("probe", probe.errors)
         return Examination(proposal, outcome, check, probe)
@@ -215,7 +219,7 @@ def run_probe(
         task_scores=stored.task_scores,
     )
     job_exit = lab.run_job(job, job_dir)
-    (job_dir / TRAJECTORIES_FILE).unlink(missing_ok=True)  # they lie where they were recorded
+    remove(job_dir / TRAJECTORIES_FILE)  # they lie where they were recorded
     return read_probe(program, job_exit)
 
 
@@ -268,7 +272,7 @@ def adopt_draft(run: ActiveRun, index: int, draft: DraftRecord) -> DraftRecord:
     Drafts of a round are adopted one at a time.
     """
     folder = run.store.draft_dir(index, draft.index)
-    twin = find_twin(run.store.dir, folder, draft)
+    twin = find_twin(run.store, folder, draft)
     changes: dict[str, object] = {}
     if twin is not None and run.settings.screens:
         changes["twin"] = twin.id
@@ -284,36 +288,34 @@ def adopt_draft(run: ActiveRun, index: int, draft: DraftRecord) -> DraftRecord:
     return draft
 
 
-def find_twin(run_dir: Path, folder: Path, draft: DraftRecord) -> Twin | None:
+def find_twin(store: RunStore, folder: Path, draft: DraftRecord) -> Twin | None:
     """Return the earlier candidate that is most like a draft in a folder, if one pays the same."""
-    for path in sorted(run_dir.glob(f"iterations/*/candidates/{draft.id}/{DRAFT_FILE}")):
-        return Twin(draft.id, int(path.parts[-4]), "", True)
+    for index, other in store.list_candidates():
+        if other.name == draft.id and (other / DRAFT_FILE).is_file():
+            return Twin(draft.id, index, "", True)
     if not draft.is_accepted:
         return None
-    twins = list(_find_like(run_dir, folder))
+    twins = list(_find_like(store, folder))
     return min(twins, key=lambda twin: not twin.is_certain, default=None)
 
 
-def _find_like(run_dir: Path, folder: Path) -> Iterator[Twin]:
+def _find_like(store: RunStore, folder: Path) -> Iterator[Twin]:
     """Yield the accepted candidates whose rewards in the probe are those of a draft.
 
     Where fields and numbers are the same, too, the programs differ in words only.
     """
-    source, digest = _read_program(folder), _read_digest(folder)
-    for path in sorted(run_dir.glob(f"iterations/*/candidates/*/{DRAFT_FILE}")):
-        other, place = path.parent, int(path.parts[-4])
-        if digest is None or not read_record(path, DraftRecord).is_accepted:
+    source, probe = (
+        read_text(folder / PROGRAM_FILE, ""),
+        read_optional(folder / PROBE_FILE, ProbeReport),
+    )
+    if probe is None or probe.values_sha256 is None:
+        return
+    for index, other in store.list_candidates():
+        known = read_optional(other / PROBE_FILE, ProbeReport)
+        if known is None or known.values_sha256 != probe.values_sha256:
             continue
-        if _read_digest(other) == digest:
-            is_certain = list_ingredients(_read_program(other)) == list_ingredients(source)
-            yield Twin(other.name, place, ": it pays the same in every state tried", is_certain)
-
-
-def _read_program(folder: Path) -> str:
-    path = folder / PROGRAM_FILE
-    return path.read_text("utf-8") if path.is_file() else ""
-
-
-def _read_digest(folder: Path) -> str | None:
-    path = folder / PROBE_FILE
-    return read_record(path, ProbeReport).values_sha256 if path.is_file() else None
+        record = read_optional(other / DRAFT_FILE, DraftRecord)
+        if record is not None and record.is_accepted:
+            its_source = read_text(other / PROGRAM_FILE, "")
+            is_certain = list_ingredients(its_source) == list_ingredients(source)
+            yield Twin(other.name, index, ": it pays the same in every state tried", is_certain)

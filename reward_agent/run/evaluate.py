@@ -5,16 +5,20 @@ Children that hold no reward program score it; a child that may use the graphics
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from reward_agent.definitions.task import METRIC_FILE
 from reward_agent.errors import DataError, JobError
-from reward_agent.evaluation.trajectories import Trajectories, join_trajectories
-from reward_agent.files import read_capped
+from reward_agent.evaluation.trajectories import (
+    MAX_RECORDING_BYTES,
+    Trajectories,
+    join_trajectories,
+)
+from reward_agent.files import read_capped, remove
 from reward_agent.learning.policy import MAX_POLICY_BYTES, check_policy
+from reward_agent.records.disk import write_record, write_text
 from reward_agent.records.jobs import (
     CHECKPOINT_FILE,
     FOOTAGE_FILE,
@@ -31,7 +35,7 @@ from reward_agent.records.jobs import (
     ScoreResult,
     digest_files,
 )
-from reward_agent.records.store import Candidate, write_record, write_text
+from reward_agent.records.store import Candidate
 from reward_agent.run.active import ActiveRun, Lab, copy_into
 from reward_agent.run.train import Entrant
 from reward_agent.summary.summary import TrajectorySummary, render_summary, summarise
@@ -123,7 +127,7 @@ def _run_evaluation(
     assert isinstance(job_exit.result, EvaluateResult)
     # Those that were not chosen lie where they were trained.
     for name in set(files) - {METRIC_FILE, job_exit.result.best_file}:
-        (plan.job_dir / name).unlink(missing_ok=True)
+        remove(plan.job_dir / name)
     return job_exit.result
 
 
@@ -170,7 +174,7 @@ def evaluate_recorded(
     files = {METRIC_FILE: lab.metric.source.encode()}
     recording = recorded_dir / TRAJECTORIES_FILE
     if recording.is_file():
-        files[TRAJECTORIES_FILE] = recording.read_bytes()
+        files[TRAJECTORIES_FILE] = read_capped(recording, MAX_RECORDING_BYTES)
     known = trajectories_sha256
     job = ScoreJob(
         card=lab.card,
@@ -180,7 +184,7 @@ def evaluate_recorded(
         seed=recorded.seed,
     )
     job_exit = lab.run_job(job, job_dir, files)
-    (job_dir / TRAJECTORIES_FILE).unlink(missing_ok=True)
+    remove(job_dir / TRAJECTORIES_FILE)
     if isinstance(job_exit.result, ScoreResult) and job_exit.result.evaluation is not None:
         return job_exit.result.evaluation
     return recorded
@@ -202,7 +206,7 @@ def evaluate_rung(run: ActiveRun, entrant: Entrant, snapshot: Snapshot) -> Evalu
 
 def _drop_episodes(folder: Path, snapshot: Snapshot) -> None:
     for name in (TRAJECTORIES_FILE, snapshot.file):
-        (folder / name).unlink(missing_ok=True)
+        remove(folder / name)
 
 
 def evaluate_training(
@@ -228,7 +232,7 @@ def evaluate_training(
     evaluated = evaluate_policies(run, training_dir, result.snapshots, plan)
     is_whole = result.total_timesteps >= run.settings.steps
     if is_whole:
-        (training_dir / CHECKPOINT_FILE).unlink(missing_ok=True)  # it does not go on
+        remove(training_dir / CHECKPOINT_FILE)  # it does not go on
     if run.settings.video and is_filmed and is_whole and evaluated.video_file is None:
         run.background.add(lambda: film(run, job_dir, evaluated))
     return evaluated
@@ -293,11 +297,11 @@ def film(lab: Lab, folder: Path, evaluated: EvaluateResult) -> EvaluateResult:
         changes = found.model_dump(include=_OF_THE_FILM)
     except (DataError, JobError, FileNotFoundError) as error:
         changes = {"video_note": f"no video: {error}"}
-    shutil.rmtree(folder / "film", ignore_errors=True)
+    remove(folder / "film")
     filmed = evaluated.model_copy(update=changes)
     write_record(folder / RESULT_FILE, filmed)
     if filmed.video_file:
-        (folder / FOOTAGE_FILE).unlink()  # nobody draws it twice
+        remove(folder / FOOTAGE_FILE)  # nobody draws it twice
     return filmed
 
 
@@ -342,10 +346,10 @@ def _relabel(
     run: ActiveRun, job_dir: Path, evaluation_dir: Path, program: RewardProgram
 ) -> RelabelResult | None:
     """Compute the pay of each term in each recorded episode, in the sandbox."""
-    recorded = (evaluation_dir / TRAJECTORIES_FILE).read_bytes()
+    recorded = read_capped(evaluation_dir / TRAJECTORIES_FILE, MAX_RECORDING_BYTES)
     files = {PROGRAM_FILE: program.source.encode(), TRAJECTORIES_FILE: recorded}
     job = RelabelJob(card=run.card, program_sha256=program.sha256, gamma=run.card.learner.gamma)
     job_exit = run.run_job(job, job_dir, files)
     # A copy, of megabytes; the episodes stay where they were evaluated.
-    (job_dir / TRAJECTORIES_FILE).unlink(missing_ok=True)
+    remove(job_dir / TRAJECTORIES_FILE)
     return job_exit.result if isinstance(job_exit.result, RelabelResult) else None

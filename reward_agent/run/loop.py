@@ -15,15 +15,10 @@ from reward_agent.designers.brief import DesignBrief, HistoryEntry
 from reward_agent.designers.history import read_entry, read_history, recall
 from reward_agent.designers.ideas import choose_ideas
 from reward_agent.errors import DataError
+from reward_agent.records.disk import write_record
 from reward_agent.records.events import Concluded, Finished, IterationFinished, IterationStarted
 from reward_agent.records.outcomes import Outcome
-from reward_agent.records.store import (
-    Candidate,
-    DraftRecord,
-    Iteration,
-    RunRecord,
-    write_record,
-)
+from reward_agent.records.store import Candidate, DraftRecord, Iteration, RunRecord
 from reward_agent.run.active import ActiveRun
 from reward_agent.run.draft import draft_all
 from reward_agent.run.evaluate import collect_episodes, evaluate_candidate

@@ -17,16 +17,12 @@ from reward_agent.definitions.task import METRIC_FILE, apply_task
 from reward_agent.designers.history import read_entry
 from reward_agent.designers.roles import MetricProposal
 from reward_agent.errors import DataError, UsageError
+from reward_agent.evaluation.trajectories import MAX_RECORDING_BYTES
+from reward_agent.files import read_capped, remove
+from reward_agent.records.disk import read_record, write_record, write_text
 from reward_agent.records.events import MetricChosen, MetricRejected, NoMetric, Rescored
 from reward_agent.records.jobs import TRAJECTORIES_FILE, RecordJob, ScoreJob, ScoreResult
-from reward_agent.records.store import (
-    Candidate,
-    MetricOrigin,
-    RunStore,
-    read_record,
-    write_record,
-    write_text,
-)
+from reward_agent.records.store import Candidate, MetricOrigin, RunStore
 from reward_agent.rewards.checks import check_metric
 from reward_agent.run.active import ActiveRun, Metric, read_run_metric
 from reward_agent.run.evaluate import evaluate_candidate
@@ -188,7 +184,7 @@ def _try_metric(
         record = RecordJob(card=run.card, seed=run.settings.seed, actions=actions)
         run.run_job(record, record_dir)
         score_dir = folder / f"score_{actions}"
-        recorded = (record_dir / TRAJECTORIES_FILE).read_bytes()
+        recorded = read_capped(record_dir / TRAJECTORIES_FILE, MAX_RECORDING_BYTES)
         files = {METRIC_FILE: source.encode(), TRAJECTORIES_FILE: recorded}
         job = ScoreJob(
             card=run.card,
@@ -248,14 +244,14 @@ def change_metric(run: ActiveRun) -> ActiveRun:
         # Scores of another metric are gone, and with them what was concluded from them.
         changes |= {"winner": None, "confirmations": (), "note": "the metric changed"}
     if change.source is None:
-        (store.dir / METRIC_FILE).unlink(missing_ok=True)
+        remove(store.dir / METRIC_FILE)
     else:
         write_text(store.dir / METRIC_FILE, change.source)
     store.write_run(store.read_run().model_copy(update=changes))
     if not change.is_scored:
         _evaluate_all(run)
     update_run(run)
-    (store.dir / CHANGE_FILE).unlink()
+    remove(store.dir / CHANGE_FILE)
     run.notify(MetricChosen(change.origin, task.unit))
     return run
 

@@ -33,6 +33,7 @@ from reward_agent.executors import Place
 from reward_agent.executors.registry import EXECUTORS, make_places
 from reward_agent.executors.remote import ClusterOptions
 from reward_agent.executors.slots import SlotExecutor
+from reward_agent.files import read_text
 from reward_agent.llm.provider import PROVIDERS, choose_provider
 from reward_agent.records.events import (
     Listener,
@@ -174,8 +175,7 @@ def find_repeated(provider: object, runs_dir: Path | None = None) -> Repeated | 
     folder = find_runs_dir(runs_dir)
     store = load_run(name, folder)
     where = store.dir.name if store.dir.parent == folder else str(store.dir)
-    path = store.dir / METRIC_FILE
-    metric = path.read_text("utf-8") if path.is_file() else None
+    metric = read_text(store.dir / METRIC_FILE, "") or None
     return Repeated(store.read_run(), f"{kind}:{where}", metric)
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from reward_agent.records.disk import write_text
 from reward_agent.records.jobs import PROGRAM_FILE
-from reward_agent.records.store import RunRecord, RunStore, rank_candidates, write_text
+from reward_agent.records.store import RunRecord, RunStore, rank_candidates
 from reward_agent.report.page import write_report
 from reward_agent.run.active import ActiveRun
 

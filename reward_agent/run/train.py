@@ -9,7 +9,7 @@ from pathlib import Path
 
 from reward_agent.definitions.card import EnvCard
 from reward_agent.executors import JobRequest
-from reward_agent.files import read_capped
+from reward_agent.files import read_bytes, read_capped
 from reward_agent.learning.policy import MAX_POLICY_BYTES, check_policy
 from reward_agent.records.events import TrainedUntil, TrainingProgress
 from reward_agent.records.jobs import INITIAL_POLICY_FILE, PROGRAM_FILE, TrainJob
@@ -126,7 +126,7 @@ def set_initial_policy(candidate_dir: Path, policy: Path, card: EnvCard) -> None
 def read_initial_policy(candidate_dir: Path) -> bytes | None:
     """Return the policy that trainings of a candidate begin with; None: a new one."""
     path = candidate_dir / INITIAL_POLICY_FILE
-    return path.read_bytes() if path.is_file() else None
+    return read_bytes(path, MAX_POLICY_BYTES) if path.is_file() else None
 
 
 def name_finish(job_exit: JobExit) -> Finish:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from math import inf
-from pathlib import Path
 from statistics import fmean
 
 from reward_agent.errors import BudgetError, DataError, RewardAgentError
 from reward_agent.evaluation.trajectories import Trajectories
+from reward_agent.records.disk import read_record
 from reward_agent.records.events import Confirming
 from reward_agent.records.jobs import RESULT_FILE, TRAJECTORIES_FILE, EvaluateResult
 from reward_agent.records.outcomes import Outcome
@@ -19,7 +19,6 @@ from reward_agent.records.store import (
     RunStore,
     Winner,
     rank_candidates,
-    read_record,
 )
 from reward_agent.run.active import ActiveRun
 from reward_agent.run.evaluate import evaluate_training, film
@@ -114,16 +113,11 @@ def _evaluate(
         run, job_dir, entrant.training_dir, result, caption, is_filmed=False
     )
     # The Designer is shown the episodes of the run's seed.
-    _keep_first_episode(job_dir / TRAJECTORIES_FILE)
-    return evaluated
-
-
-def _keep_first_episode(recording: Path) -> None:
+    recording = job_dir / TRAJECTORIES_FILE
     episodes = Trajectories.load(recording)
     if episodes.n_episodes > 1:
-        part = recording.with_name("first.npz")
-        episodes.keep(1).save(part)
-        part.replace(recording)
+        episodes.keep(1).save(recording)
+    return evaluated
 
 
 def film_winner(run: ActiveRun, winner: Winner) -> Winner:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from reward_agent.designers.brief import HistoryEntry
 from reward_agent.designers.history import read_history
-from reward_agent.files import read_capped, write_atomic
+from reward_agent.files import check_plain, read_capped, read_text, write_atomic
 from reward_agent.records.events import Event, Listener, RunStarted, Warned, ignore
 from reward_agent.records.jobs import PROGRAM_FILE, PROGRESS_FILE
 from reward_agent.records.store import RunStore
@@ -36,7 +36,7 @@ class RunLog:
         self._told: dict[str, int] = {}
         self._tails: dict[Path, ProgressTail] = {}
         with contextlib.suppress(OSError, ValueError):
-            known = json.loads(self._note.read_text("utf-8"))
+            known = json.loads(read_text(self._note, "{}"))
             self._told = {str(key): int(step) for key, step in known.items()}
 
     def update(self) -> None:
@@ -51,7 +51,6 @@ class RunLog:
         self._tell_feedback()
         self._tell_winner()
         if self._told != before:
-            self._note.parent.mkdir(parents=True, exist_ok=True)
             write_atomic(self._note, json.dumps(self._told).encode())
 
     def close(self) -> None:
@@ -90,6 +89,7 @@ class RunLog:
                 self._tracker.log_text(f"{candidate.id}/{name}", text)
         videos = self._store.evaluation_dir(candidate.iteration, candidate.id, seed)
         for path in sorted(videos.glob("video.*")):
+            check_plain(path)
             self._tracker.log_video(f"{candidate.id}/{path.stem}", path)
 
     def _tell_feedback(self) -> None:
@@ -114,6 +114,7 @@ class RunLog:
         self._tracker.log_scalars("run", totals | known, len(self._store.list_iterations()))
         self._tracker.log_text("winner", f"{winner.candidate}, seed {winner.seed}")
         if winner.video_file is not None:
+            check_plain(self._store.dir / winner.video_file)
             self._tracker.log_video("winner/video", self._store.dir / winner.video_file)
 
     def _is_new(self, key: str) -> bool:

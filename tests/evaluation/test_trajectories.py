@@ -86,7 +86,7 @@ def test_pickled_array_is_refused_and_never_loaded(stored, tmp_path):
             return (open, (str(tmp_path / "touched"), "w"))
 
     rewrite(stored, end=np.array([Touch(), Touch()], dtype=object))
-    with pytest.raises(DataError, match="not a file of trajectories"):
+    with pytest.raises(DataError, match="not a file of arrays"):
         Trajectories.load(stored)
     assert not (tmp_path / "touched").exists()
     assert pickle.dumps(Touch())  # the trap itself is sound
@@ -96,7 +96,7 @@ def test_pickled_array_is_refused_and_never_loaded(stored, tmp_path):
 def test_file_that_is_no_archive_is_refused(tmp_path, content):
     path = tmp_path / "trajectories.npz"
     path.write_bytes(content)
-    with pytest.raises(DataError, match="not a file of trajectories"):
+    with pytest.raises(DataError, match="not a file of arrays"):
         Trajectories.load(path)
 
 

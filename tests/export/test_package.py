@@ -17,7 +17,8 @@ import reward_agent
 from reward_agent.cli.app import app
 from reward_agent.errors import DataError, UnknownNameError, UsageError
 from reward_agent.export.package import export_run
-from reward_agent.records.store import RunStore, write_record
+from reward_agent.records.disk import write_record
+from reward_agent.records.store import RunStore
 
 REPLIES = '''--- reply ---
 ```python

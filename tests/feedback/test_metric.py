@@ -10,9 +10,10 @@ import reward_agent
 from reward_agent.errors import DataError, UsageError
 from reward_agent.feedback.records import MetricDecided
 from reward_agent.feedback.session import Session, open_session
+from reward_agent.records.disk import read_record
 from reward_agent.records.events import Event, MetricChosen, Rescored
 from reward_agent.records.jobs import EvaluateResult
-from reward_agent.records.store import Candidate, RunStore, read_record
+from reward_agent.records.store import Candidate, RunStore
 from reward_agent.run import metric as metric_module
 from reward_agent.run.active import ActiveRun
 from reward_agent.run.metric import is_changing

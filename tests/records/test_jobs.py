@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from reward_agent.definitions.card import load_env
 from reward_agent.definitions.learner import LearnerSettings
 from reward_agent.executors.journal import ExitRecord, read_exit, write_exit
+from reward_agent.records.disk import write_text
 from reward_agent.records.jobs import (
     JOBS,
     CheckEnvJob,
@@ -24,7 +25,6 @@ from reward_agent.records.jobs import (
     parse_job,
 )
 from reward_agent.records.outcomes import JobOutcome
-from reward_agent.records.store import write_text
 from reward_agent.sandbox.runner import JobExit
 from reward_agent.types import TrainingResult, WorkOutcome
 

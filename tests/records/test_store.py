@@ -16,16 +16,8 @@ from reward_agent.definitions.paths import find_runs_dir
 from reward_agent.definitions.task import make_task
 from reward_agent.errors import DataError, RewardAgentError, UnknownNameError, UsageError
 from reward_agent.records import store
-from reward_agent.records.store import (
-    Iteration,
-    RunRecord,
-    RunStore,
-    load_run,
-    make_run_id,
-    read_record,
-    write_record,
-    write_text,
-)
+from reward_agent.records.disk import read_record, write_record, write_text
+from reward_agent.records.store import Iteration, RunRecord, RunStore, load_run, make_run_id
 from reward_agent.types import Critique, Usage
 
 

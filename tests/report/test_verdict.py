@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from reward_agent.records.store import RunStore, write_record
+from reward_agent.records.disk import write_record
+from reward_agent.records.store import RunStore
 from reward_agent.report.page import render_report
 from reward_agent.report.verdict import check_pay
 from reward_agent.report.view import RunView, load_run_view

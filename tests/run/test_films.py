@@ -14,6 +14,7 @@ from reward_agent.errors import JobError
 from reward_agent.evaluation.trajectories import Trajectories
 from reward_agent.executors import JobRequest
 from reward_agent.film.footage import load_footages
+from reward_agent.records.disk import read_record
 from reward_agent.records.jobs import (
     CHECKPOINT_FILE,
     FOOTAGE_FILE,
@@ -24,7 +25,7 @@ from reward_agent.records.jobs import (
 )
 from reward_agent.records.outcomes import TIMEOUT
 from reward_agent.records.settings import RunSettings
-from reward_agent.records.store import RunRecord, RunStore, load_run, read_record
+from reward_agent.records.store import RunRecord, RunStore, load_run
 from reward_agent.run import evaluate
 from reward_agent.run.active import NO_METRIC, Lab
 from reward_agent.threads import Background

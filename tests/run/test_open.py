@@ -13,8 +13,9 @@ from reward_agent.definitions.card import load_env
 from reward_agent.definitions.task import make_task
 from reward_agent.errors import MissingKeyError, RewardAgentError, UsageError
 from reward_agent.feedback.session import open_session
+from reward_agent.records.disk import read_record
 from reward_agent.records.settings import RunSettings, list_settings
-from reward_agent.records.store import RunRecord, RunStore, read_record
+from reward_agent.records.store import RunRecord, RunStore
 from reward_agent.run import open as open_module
 from reward_agent.run.open import HeldRun, find_repeated, open_run
 

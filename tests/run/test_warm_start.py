@@ -9,6 +9,7 @@ from pathlib import Path
 import reward_agent
 from reward_agent.definitions.card import load_env
 from reward_agent.learning.policy import load_policy
+from reward_agent.records.disk import read_record
 from reward_agent.records.jobs import (
     INITIAL_POLICY_FILE,
     PROGRAM_FILE,
@@ -16,7 +17,7 @@ from reward_agent.records.jobs import (
     EvaluateResult,
     TrainJob,
 )
-from reward_agent.records.store import load_run, read_record
+from reward_agent.records.store import load_run
 from reward_agent.types import RewardProgram, TrainingResult
 from reward_agent.worker import train as worker
 

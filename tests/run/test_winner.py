@@ -11,9 +11,10 @@ import pytest
 
 from reward_agent.evaluation.metrics import Episode
 from reward_agent.evaluation.trajectories import Trajectories, make_trajectories
+from reward_agent.records.disk import write_record
 from reward_agent.records.jobs import RESULT_FILE, TRAJECTORIES_FILE, EvaluateResult
 from reward_agent.records.outcomes import TRAINED, Outcome
-from reward_agent.records.store import Candidate, Confirmation, RunStore, Winner, write_record
+from reward_agent.records.store import Candidate, Confirmation, RunStore, Winner
 from reward_agent.run import winner as stage
 from reward_agent.run.train import Entrant
 from reward_agent.run.winner import choose_winner, film_winner

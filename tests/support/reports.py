@@ -10,6 +10,7 @@ from PIL import Image
 
 from reward_agent.definitions.card import load_env
 from reward_agent.definitions.task import apply_task, load_task
+from reward_agent.records.disk import write_record, write_text
 from reward_agent.records.jobs import EvaluateResult
 from reward_agent.records.store import (
     Attempt,
@@ -19,8 +20,6 @@ from reward_agent.records.store import (
     RunRecord,
     RunStore,
     Winner,
-    write_record,
-    write_text,
 )
 from reward_agent.types import (
     Analysis,
