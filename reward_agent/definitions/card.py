@@ -9,18 +9,37 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, ValidationError, model_validator
-from pydantic_core import ErrorDetails
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from reward_agent.definitions.learner import LearnerSettings, read_earlier_table
 from reward_agent.definitions.paths import find_envs_dir
 from reward_agent.definitions.sources import parse_source
+from reward_agent.definitions.tables import (
+    MOST_NUMBERS,
+    Count,
+    Limits,
+    Line,
+    Prose,
+    Steps,
+    Word,
+    check_values,
+    explain_invalid,
+    read_table,
+)
 from reward_agent.errors import DataError, UnknownNameError, UsageError, hint_closest
 from reward_agent.types import FileRecord, Finite, Record
 
 CARD_FILE = "env.toml"
 
-Identifier = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+MOST_NAME_CHARS = 100
+_MOST_FIELDS = 500
+_MOST_EPISODE_STEPS, _MOST_PHYSICS_STEPS = 1_000_000, 10_000
+# As Gymnasium's registry has them; a module in front is imported when the environment is made.
+GYMNASIUM_ID = r"^(?:([A-Za-z_][\w.]*):)?((?:[\w-]+/)?[\w.-]+-v\d+)$"
+
+Identifier = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=MOST_NAME_CHARS)]
+Options = Annotated[dict[Word, bool | int | Finite | Line], AfterValidator(check_values)]
+EpisodeSteps = Annotated[int, Field(ge=1, le=_MOST_EPISODE_STEPS)]
 
 
 class ModelSource(Record):
@@ -30,23 +49,31 @@ class ModelSource(Record):
     end knows. ``envpool = ID`` is short for ``backend = "envpool"`` with this id.
     """
 
-    backend: str = Field("mujoco", description="what simulates it, by name")
-    gymnasium: str | None = Field(None, description="file name of an MJCF among its assets")
-    file: str | None = Field(
-        None, description="an MJCF, or what the back end reads, beside the card"
+    backend: Word = Field("mujoco", description="what simulates it, by name")
+    gymnasium: str | None = Field(
+        None,
+        pattern=r"^\w[\w.-]*$",
+        max_length=MOST_NAME_CHARS,
+        description="file name of an MJCF among its assets",
     )
-    id: str | None = Field(
+    file: Line | None = Field(
+        None, description="an MJCF, or what the back end reads, in the card's folder"
+    )
+    id: Word | None = Field(
         None, description="name of an environment that the back end has; a task may name another"
     )
-    options: dict[str, bool | int | float | str] = Field(
-        {}, description="arguments for the back end"
-    )
+    options: Options = Field({}, description="arguments for the back end")
     camera: int = Field(
-        -1, ge=-1, description="number of the model's camera that films; -1: the back end's own"
+        -1,
+        ge=-1,
+        le=MOST_NUMBERS,
+        description="number of the model's camera that films; -1: the back end's own",
     )
     camera_is_upside_down: bool = False
-    frame_skip: int = Field(ge=1, description="physics steps of one control step")
-    floor: str | None = Field(None, description="name of the plane geom that is the floor")
+    frame_skip: int = Field(
+        ge=1, le=_MOST_PHYSICS_STEPS, description="physics steps of one control step"
+    )
+    floor: Word | None = Field(None, description="name of the plane geom that is the floor")
     derived_fields: Literal["current", "lagged"] = Field(
         "current",
         description="'lagged': what MuJoCo derives from qpos and qvel (positions of bodies, "
@@ -89,12 +116,12 @@ class StateField(Record):
     """
 
     name: Identifier
-    source: str
-    group: str = ""
-    size: int | None = Field(None, ge=1)
-    unit: str = Field(min_length=1)
-    range: tuple[Finite, Finite]
-    doc: str = Field(min_length=1)
+    source: Line
+    group: Word = ""
+    size: Count | None = None
+    unit: Word = Field(min_length=1)
+    range: Limits
+    doc: Line = Field(min_length=1)
     people_only: bool = False
 
 
@@ -118,6 +145,9 @@ class FieldRange(Record):
         return self
 
 
+Termination = Annotated[tuple[FieldRange, ...], Field(max_length=_MOST_FIELDS)]
+
+
 class GoalDisc(Record):
     """A goal drawn anew at each reset: two slide joints, uniform in a disc, at rest.
 
@@ -125,60 +155,64 @@ class GoalDisc(Record):
     does.
     """
 
-    joints: tuple[str, str]
-    radius: float = Field(gt=0, description="m")
+    joints: tuple[Word, Word]
+    radius: Finite = Field(gt=0, description="m")
 
 
 class ResetNoise(Record):
     """Noise around the model's initial state, in Gymnasium's draws and their order."""
 
-    keyframe: str | None = Field(None, description="of the model, to start from; None: qpos0")
-    qpos_uniform: float = Field(0.0, ge=0, description="half width")
-    qvel_uniform: float = Field(0.0, ge=0, description="half width")
-    qvel_normal: float = Field(0.0, ge=0, description="standard deviation")
+    keyframe: Word | None = Field(None, description="of the model, to start from; None: qpos0")
+    qpos_uniform: Finite = Field(0.0, ge=0, description="half width")
+    qvel_uniform: Finite = Field(0.0, ge=0, description="half width")
+    qvel_normal: Finite = Field(0.0, ge=0, description="standard deviation")
     goal: GoalDisc | None = None
 
 
 class TrainingBudget(Record):
     """Environment steps of one training under each preset."""
 
-    quick: int = 200_000
-    standard: int = 1_000_000
-    thorough: int = 2_000_000
+    quick: Steps = 200_000
+    standard: Steps = 1_000_000
+    thorough: Steps = 2_000_000
 
 
 class EnvCard(FileRecord):
     """An environment: model, state fields, actions, observation, reset, termination, learner."""
 
     name: Identifier
-    title: str
+    title: Line
     folder: str | None = Field(
         None, description="where the card and its model's file lie; None: by the name"
     )
-    description: str
-    notes: tuple[str, ...] = ()
-    gymnasium_id: str | None = None
-    gymnasium_kwargs: dict[str, bool | float | str] = Field(default_factory=dict)
+    description: Prose
+    notes: tuple[Line, ...] = Field((), max_length=_MOST_FIELDS)
+    gymnasium_id: str | None = Field(None, pattern=GYMNASIUM_ID, max_length=MOST_NAME_CHARS)
+    gymnasium_kwargs: Options = Field({})
     model: ModelSource
-    control_dt: float = Field(gt=0, description="seconds of one control step")
-    max_episode_steps: int = Field(ge=1)
-    actions: tuple[str, ...] = Field(min_length=1, description="name of each action, in order")
-    action_range: tuple[Finite, Finite] = Field((-1.0, 1.0), description="of every action")
+    control_dt: Finite = Field(gt=0, description="seconds of one control step")
+    max_episode_steps: EpisodeSteps
+    actions: tuple[Word, ...] = Field(
+        min_length=1, max_length=_MOST_FIELDS, description="name of each action, in order"
+    )
+    action_range: Limits = Field((-1.0, 1.0), description="of every action")
     action_mapping: Literal["direct", "rescaled"] = Field(
         "direct",
         description="'direct': an action is MuJoCo's control; 'rescaled': action_range is "
         "stretched to the control range of each actuator",
     )
-    action_doc: str = ""
-    state: tuple[StateField, ...]
-    observation: tuple[str, ...] = Field(description="sources, concatenated in this order")
-    observation_size: int = Field(ge=1)
-    observation_range: tuple[Finite, Finite] = (-10.0, 10.0)
+    action_doc: Prose = ""
+    state: tuple[StateField, ...] = Field(max_length=_MOST_FIELDS)
+    observation: tuple[Line, ...] = Field(
+        max_length=_MOST_FIELDS, description="sources, concatenated in this order"
+    )
+    observation_size: Count
+    observation_range: Limits = (-10.0, 10.0)
     reset: ResetNoise = ResetNoise()
-    termination: tuple[FieldRange, ...] = ()
+    termination: Termination = ()
     learner: LearnerSettings = LearnerSettings()
     other_learners: tuple[LearnerSettings, ...] = Field(
-        (), description="what to train with where --algo names one of these"
+        (), max_length=20, description="what to train with where --algo names one of these"
     )
     budget: TrainingBudget = TrainingBudget()
 
@@ -197,7 +231,7 @@ class EnvCard(FileRecord):
     @property
     def fields(self) -> tuple[StateField, ...]:
         """Every field of a ``State``: those of the card and ``observation``."""
-        observation = StateField(
+        observation = StateField.model_construct(
             name="observation",
             source=f"concat({', '.join(self.observation)})",
             group="observation",
@@ -283,22 +317,16 @@ def find_env_dir(card: EnvCard | str) -> Path:
 
 
 def _read_card(path: Path) -> EnvCard:
-    import tomllib  # a child, which is given its card, has no use for it
-
-    try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: not TOML: {error}", "correct the line it names") from error
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}", "correct it") from error
+    data = read_table(path)
     if isinstance(data.get("state"), dict):
         data["state"] = _flatten_groups(data["state"])
     try:
-        card = EnvCard.model_validate({"name": make_identifier(path.parent.name, "env"), **data})
+        name = make_identifier(path.parent.name, "env", MOST_NAME_CHARS)
+        card = EnvCard.model_validate({"name": name, **data})
         for settings in (card.learner, *card.other_learners):
             settings.check()
     except ValidationError as error:
-        raise _explain(path, error.errors()[0], data) from error
+        raise _explain(path, error, data) from error
     except (DataError, UsageError) as error:
         raise DataError(f"{path}: {error.message}", error.remedy) from error
     return card
@@ -325,18 +353,18 @@ def _flatten_field(group: str, name: str, keys: Any) -> dict[str, Any]:
     return {"name": name, "group": group, **(keys if isinstance(keys, dict) else {"source": keys})}
 
 
-def _explain(path: Path, wrong: ErrorDetails, data: dict[str, Any]) -> DataError:
+def _explain(path: Path, error: ValidationError, data: dict[str, Any]) -> DataError:
     """Say what is wrong at which key, a field by its name instead of its number."""
+    wrong = error.errors(include_input=False, include_context=False)[0]
     keys = list(wrong["loc"])
     hint = ""
     if wrong["type"] == "extra_forbidden":
         record = _RECORDS.get(str(keys[0]), EnvCard)
-        hint = hint_closest(str(keys[-1]), record.model_fields)
+        hint = hint_closest(str(keys[-1])[:100], record.model_fields)
     if keys[:1] == ["state"] and len(keys) > 1 and isinstance(keys[1], int):
         field = data["state"][keys[1]]
         keys[1:2] = [word for word in (field["group"], field["name"]) if word]
-    place = ".".join(map(str, keys)) or "card"
-    return DataError(f"{path}: {place}: {wrong['msg']}{hint}", "see envs/README.md for the keys")
+    return explain_invalid(path, error, ".".join(map(str, keys)), hint)
 
 
 _RECORDS: dict[str, type[Record]] = {

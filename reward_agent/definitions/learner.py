@@ -9,13 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import ConfigDict, Field, ValidationError
+from pydantic import ConfigDict, Field, ValidationError, model_validator
 
+from reward_agent.definitions.tables import MOST_NUMBERS, Count, Steps, Word, check_values
 from reward_agent.errors import UnknownNameError, UsageError
 from reward_agent.plugins import Plugin, Seam
-from reward_agent.types import Record
+from reward_agent.types import Finite, Record
+
+_MOST_LAYERS = 16
+MOST_ENVIRONMENTS = 65_536
+Environments = Annotated[int, Field(ge=1, le=MOST_ENVIRONMENTS)]
+Share = Annotated[Finite, Field(ge=0, le=1)]
 
 
 class PPOSettings(Record):
@@ -24,24 +30,24 @@ class PPOSettings(Record):
     The defaults are what served most of the cards best: short rollouts and small first actions.
     """
 
-    n_envs: int = 16
-    n_steps: int = 64
-    batch_size: int = 256
-    n_epochs: int = 10
-    learning_rate: float = 3e-4
-    final_learning_rate_share: float = Field(
-        1.0, ge=0, le=1, description="it falls linearly to this share of itself over the training"
+    n_envs: Environments = 16
+    n_steps: Count = 64
+    batch_size: Steps = 256
+    n_epochs: Count = 10
+    learning_rate: Finite = Field(3e-4, ge=0)
+    final_learning_rate_share: Share = Field(
+        1.0, description="it falls linearly to this share of itself over the training"
     )
-    gamma: float = 0.99
-    gae_lambda: float = 0.95
-    clip_range: float = 0.2
-    ent_coef: float = 0.0
-    vf_coef: float = 0.5
-    max_grad_norm: float = 0.5
-    target_kl: float | None = None
-    net_arch: tuple[int, ...] = (64, 64)
+    gamma: Share = 0.99
+    gae_lambda: Share = 0.95
+    clip_range: Finite = Field(0.2, ge=0)
+    ent_coef: Finite = 0.0
+    vf_coef: Finite = 0.5
+    max_grad_norm: Finite = Field(0.5, ge=0)
+    target_kl: Finite | None = Field(None, ge=0)
+    net_arch: tuple[Count, ...] = Field((64, 64), max_length=_MOST_LAYERS)
     activation: Literal["tanh", "relu"] = "tanh"
-    log_std_init: float = -1.0
+    log_std_init: Finite = -1.0
     normalize_observation: bool = True
     normalize_reward: bool = True
 
@@ -70,7 +76,12 @@ class LearnerSettings(Record):
 
     model_config = ConfigDict(extra="allow")
 
-    algo: str = Field("ppo", description="ppo, sb3:SAC, …, or an installed one")
+    algo: Word = Field("ppo", description="ppo, sb3:SAC, …, or an installed one")
+
+    @model_validator(mode="after")
+    def _check_values(self) -> Self:
+        check_values(self.given)
+        return self
 
     @property
     def given(self) -> dict[str, Any]:
@@ -127,6 +138,14 @@ class LearnerSettings(Record):
                     f"{name} = {value!r} of {self.algo}: its default is {defaults[name]!r}",
                     "give a value of that kind",
                 )
+        n_envs, policy = self.get("n_envs"), self.given.get("policy_kwargs")
+        widths = _list_numbers(policy.get("net_arch") if isinstance(policy, Mapping) else None)
+        is_count = isinstance(n_envs, int) and 1 <= n_envs <= MOST_ENVIRONMENTS
+        if not is_count or not all(1 <= n <= MOST_NUMBERS for n in widths):
+            raise UsageError(
+                f"{self.algo}: n_envs is {n_envs}, net_arch {widths}",
+                f"at most {MOST_ENVIRONMENTS} environments and {MOST_NUMBERS} units in a layer",
+            )
         try:
             if kind.record is not None:
                 kind.record.model_validate(self.given)
@@ -174,6 +193,15 @@ def _refuse_unknown(noun: str, given: Mapping[str, Any], known: Mapping[str, Any
             _refuse_unknown(f"{name} key", value, known[name])
         elif known and known[name] is _ACTIVATIONS and value not in _ACTIVATIONS:
             raise UnknownNameError(name, str(value), _ACTIVATIONS)
+
+
+def _list_numbers(value: Any) -> list[float]:
+    """Return the numbers in lists and tables."""
+    if isinstance(value, Mapping):
+        return _list_numbers([*value.values()])
+    if isinstance(value, list | tuple):
+        return [number for part in value for number in _list_numbers(part)]
+    return [value] if isinstance(value, int | float) else []
 
 
 def _is_like(value: Any, default: Any) -> bool:

@@ -17,6 +17,7 @@ Nothing here imports MuJoCo, so that a card can be read without it; a back end c
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
@@ -91,6 +92,8 @@ class Indexed:
 
 Source: TypeAlias = Array | Attribute | Measure | Call | Indexed
 
+_MOST_NESTED = 32
+
 _TOKEN = re.compile(
     r"\s*(?:(?P<number>[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)"
     r"|(?P<name>[A-Za-z_][\w/-]*)|'(?P<quoted>[^']*)'|(?P<mark>[:.,()\[\]]))"
@@ -134,7 +137,7 @@ class _Parser:
     def __init__(self, text: str) -> None:
         self._text = text
         self._tokens = self._split(text)
-        self._next = 0
+        self._next, self._depth = 0, 0
 
     def parse(self) -> Source:
         source = self._parse_source()
@@ -220,6 +223,9 @@ class _Parser:
 
     def _parse_call(self, function: str) -> Call:
         n_sources, n_numbers = FUNCTIONS[function]
+        self._depth += 1
+        if self._depth > _MOST_NESTED:
+            raise self._error(f"at most {_MOST_NESTED} functions nested")
         sources = [self._parse_source()]
         while len(sources) != n_sources and self._take(","):
             sources.append(self._parse_source())
@@ -229,6 +235,7 @@ class _Parser:
             self._expect(",")
         numbers = self._parse_numbers(n_numbers)
         self._expect(")")
+        self._depth -= 1
         return Call(function, tuple(sources), numbers)
 
     def _parse_numbers(self, count: int) -> tuple[float, ...]:
@@ -237,6 +244,9 @@ class _Parser:
             if i:
                 self._expect(",")
             numbers.append(float(self._take_name("a number", ["number"])))
+            if not math.isfinite(numbers[-1]):
+                self._next -= 1
+                raise self._error("a finite number")
         return tuple(numbers)
 
     def _parse_index(self) -> int | slice:
@@ -254,7 +264,7 @@ class _Parser:
         kind, text = self._peek()
         if kind != "number":
             return None
-        if not re.fullmatch(r"-?\d+", text):
+        if not re.fullmatch(r"-?[0-9]{1,9}", text):
             raise self._error("a whole number")
         self._next += 1
         return int(text)

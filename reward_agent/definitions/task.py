@@ -9,26 +9,38 @@ may be another task's.
 from __future__ import annotations
 
 import ast
-import tomllib
 import warnings
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from reward_agent.definitions.card import (
+    MOST_NAME_CHARS,
     EnvCard,
-    FieldRange,
+    EpisodeSteps,
     Identifier,
     ModelSource,
+    Termination,
     TrainingBudget,
     find_env_dir,
     load_env,
     make_identifier,
 )
 from reward_agent.definitions.learner import LearnerSettings, read_earlier_table
+from reward_agent.definitions.tables import (
+    MOST_PROSE_CHARS,
+    MOST_WORD_CHARS,
+    OF_PROSE,
+    Prose,
+    Word,
+    check_values,
+    explain_invalid,
+    make_plain,
+    read_table,
+)
 from reward_agent.errors import DataError, UnknownNameError, UsageError, hint_closest
 from reward_agent.types import FileRecord, Finite, Record
 
@@ -44,9 +56,12 @@ class Variant(Record):
 
     of: str = Field(
         pattern=r"^([a-z][a-z0-9_]*/)?[a-z][a-z0-9_]*$",
+        max_length=2 * MOST_NAME_CHARS,
         description="the other task; 'walker2d/run_forward' for one of another environment",
     )
-    constants: dict[str, int | Finite] = Field({}, description="module-level constants, by name")
+    constants: Annotated[dict[Word, int | Finite], AfterValidator(check_values)] = Field(
+        {}, description="module-level constants, by name"
+    )
 
 
 class TaskSpec(FileRecord):
@@ -57,15 +72,15 @@ class TaskSpec(FileRecord):
 
     name: Identifier
     env: Identifier
-    description: str = Field(min_length=1, description="the behaviour, one sentence")
-    criterion: str = Field("", description="what the metric asks, in words with its numbers")
-    unit: str = Field("", description="unit of task_score")
+    description: Prose = Field(min_length=1, description="the behaviour, one sentence")
+    criterion: Prose = Field("", description="what the metric asks, in words with its numbers")
+    unit: Word = Field("", description="unit of task_score")
     target_score: Finite | None = Field(None, description="task_score that counts as done")
-    simulation: str | None = Field(
+    simulation: Word | None = Field(
         None, description="id of another environment of the back end, in place of model.id"
     )
-    max_episode_steps: int | None = Field(None, ge=1)
-    termination: tuple[FieldRange, ...] | None = None
+    max_episode_steps: EpisodeSteps | None = None
+    termination: Termination | None = None
     learner: LearnerSettings | None = Field(
         None, description="in place of the card's; of the same learner, what it changes"
     )
@@ -78,6 +93,14 @@ class TaskSpec(FileRecord):
     @classmethod
     def _read_earlier_table(cls, given: Any) -> Any:
         return read_earlier_table(given)
+
+    def describe_metric(self, criterion: str, unit: str) -> TaskSpec:
+        """Return the task with the words of another metric, a model's or a person's, made plain."""
+        words = {
+            "criterion": make_plain(criterion, MOST_PROSE_CHARS, OF_PROSE),
+            "unit": make_plain(unit, MOST_WORD_CHARS),
+        }
+        return self.model_copy(update=words)
 
 
 def list_tasks(env: EnvCard | str) -> list[str]:
@@ -109,18 +132,14 @@ def load_task(env: EnvCard | str, name: str) -> TaskSpec:
     card = _load_card(env)
     file = find_task_dir(card, name) / TASK_FILE
     try:
-        table = tomllib.loads(file.read_text(encoding="utf-8"))
-        task = TaskSpec.model_validate({**table, "env": card.name})
+        task = TaskSpec.model_validate({**read_table(file), "env": card.name})
         if task.learner is not None:
             task.learner.check()
     except UsageError as error:
         raise DataError(f"{file}, [learner]: {error.message}", error.remedy) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise DataError(f"{file} is not TOML: {error}", "correct the file") from error
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        raise DataError(f"{file}, key {key!r}: {first['msg']}", "correct the key") from error
+        key = str(error.errors(include_input=False, include_context=False)[0]["loc"][-1])[:100]
+        raise explain_invalid(file, error, hint=hint_closest(key, TaskSpec.model_fields)) from error
     if task.name != name:
         raise DataError(
             f"{file} says name = {task.name!r}, its folder is {name!r}", "make them the same"
@@ -129,14 +148,22 @@ def load_task(env: EnvCard | str, name: str) -> TaskSpec:
 
 
 def make_task(env: str, description: str, criterion: str = "", unit: str = "") -> TaskSpec:
-    """Return a task of a user's own sentence; its name is made of the sentence's first words."""
-    return TaskSpec(
-        name=make_identifier(description, "task", _MAX_NAME_CHARS),
-        env=env,
-        description=description.strip(),
-        criterion=criterion,
-        unit=unit,
-    )
+    """Return a task of a user's own sentence; its name is made of the sentence's first words.
+
+    Raises:
+        UsageError: the sentence is no plain text.
+    """
+    try:
+        return TaskSpec(
+            name=make_identifier(description, "task", _MAX_NAME_CHARS),
+            env=env,
+            description=description.strip(),
+            criterion=criterion,
+            unit=unit,
+        )
+    except ValidationError as error:
+        wrong = explain_invalid(Path("the task"), error)
+        raise UsageError(wrong.message, "say it in a plain sentence") from error
 
 
 def resolve_task(env: EnvCard | str, text: str) -> TaskSpec:

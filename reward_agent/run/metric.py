@@ -124,12 +124,11 @@ def _adopt(run: ActiveRun, metric: Metric) -> ActiveRun:
 
 def _take_words(run: ActiveRun, proposal: MetricProposal) -> ActiveRun:
     """Put what the proposal says beside its code into the task, and the task onto the card."""
-    task = run.task.model_copy(
+    words = proposal.words
+    task = run.task.describe_metric(words.criterion, words.unit).model_copy(
         update={
-            "criterion": proposal.words.criterion,
-            "unit": proposal.words.unit,
-            "max_episode_steps": proposal.words.max_episode_steps,
-            "termination": () if proposal.words.lift_termination else None,
+            "max_episode_steps": words.max_episode_steps,
+            "termination": () if words.lift_termination else None,
         }
     )
     return replace(
@@ -237,7 +236,7 @@ def change_metric(run: ActiveRun) -> ActiveRun:
     if not is_changing(store):
         return run
     change = read_record(store.dir / CHANGE_FILE, MetricChange)
-    task = run.task.model_copy(update={"criterion": change.criterion, "unit": change.unit})
+    task = run.task.describe_metric(change.criterion, change.unit)
     run = replace(run, metric=Metric(change.source, change.origin), task=task)
     changes: dict[str, object] = {"metric_origin": change.origin, "task": task}
     if not change.is_scored:

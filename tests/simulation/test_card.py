@@ -79,6 +79,7 @@ def test_a_missing_path_says_what_was_expected(tmp_path: Path) -> None:
     ("before", "after", "expected"),
     [
         ("control_dt = 0.02", "control_dt = ", "not TOML"),
+        ('range = [-5.0, 5.0], doc = "along x', 'range = [5.0, 5.0], doc = "along x', "is empty"),
         ("control_dt = 0.02", "control_dt = -1", "control_dt"),
         ("control_dt = 0.02", "", "control_dt"),
         ("control_dt = 0.02", "control_dt = 0.02\nspeed = 1", "speed"),

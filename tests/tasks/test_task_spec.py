@@ -95,7 +95,7 @@ def test_ppo_setting_of_the_wrong_type_is_refused(write_task):
 
 
 def test_unknown_key_is_named_with_its_file(write_task):
-    with pytest.raises(DataError, match=r"task\.toml, key 'traget_score'"):
+    with pytest.raises(DataError, match=r"task\.toml, traget_score: .*did you mean 'target_score'"):
         write_task(GOOD + "traget_score = 1.0\n")
 
 
