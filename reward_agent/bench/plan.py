@@ -166,13 +166,14 @@ def _make_job(
     resolved = resolve_settings(options, card.budget, card.name, {}, Path("/nonexistent"))
     settings = resolved.settings.model_dump()
     decisive = {key: settings[key] for key in list_settings(in_digest=True)}
-    words = [*files.digested, program or "", method_name]
+    words = [*files.digested, program or "", method_name, json.dumps(decisive, sort_keys=True)]
+    named = f"{provider}: {model}" if model else provider
     return SweepJob(
-        id=_digest([*words, json.dumps(decisive, sort_keys=True)]),
+        id=hashlib.sha256("\0".join(words).encode()).hexdigest()[:16],
         env=files.env,
         task=task.name,
         method=method_name,
-        label=_make_label(method_name, provider, model) if method.needs_model else method_name,
+        label=f"{method_name} ({named})" if method.needs_model else method_name,
         seed=seed,
         settings=settings,
         program=program,
@@ -191,14 +192,6 @@ def _read_program(card: EnvCard, task: TaskSpec, program: Program | None) -> str
             f"leave the method {program!r} or the task out, or write the file",
         )
     return source
-
-
-def _make_label(method: str, provider: str, model: str | None) -> str:
-    return f"{method} ({provider}{': ' + model if model else ''})"
-
-
-def _digest(words: list[str]) -> str:
-    return hashlib.sha256("\0".join(words).encode()).hexdigest()[:16]
 
 
 def make_environ(environ: Mapping[str, str]) -> dict[str, str]:

@@ -69,7 +69,9 @@ class Conversation:
             print_text(f"The Designer proposed a metric that {_UNDECIDED[view.origin]}: /metric")
         print_text(_HELP)
         while True:
-            line = self._ask(f"\n{self._name_front()} > ")
+            current = self._session.current
+            front = current.candidate.id if current else "no policy"
+            line = self._ask(f"\n{front} > ")
             if line is None or line in ("/quit", "/q", "quit", "exit"):
                 return
             try:
@@ -100,10 +102,6 @@ class Conversation:
                 return ask(question if self._is_terminal else "")
             except EOFError:
                 return None
-
-    def _name_front(self) -> str:
-        current = self._session.current
-        return current.candidate.id if current else "no policy"
 
     def _find(self, name: str) -> HistoryEntry:
         return self._session.find(name) if name else self._session.need_current()
@@ -203,7 +201,7 @@ class Conversation:
         trial = self._session.edit_metric(changed)
         if trial.check.findings:
             print_text(render_findings(changed, trial.check.findings))
-        if not trial.is_usable:
+        if trial.refusal:
             raise UsageError("the metric was not taken: it cannot score what was recorded", "")
 
 

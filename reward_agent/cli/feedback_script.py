@@ -74,7 +74,7 @@ def _change_metric(session: Session, script: Script) -> None:
         session.replace_metric(script.metric)
     if script.edit_metric is not None:
         trial = session.edit_metric(_read(script.edit_metric))
-        if not trial.is_usable:
+        if trial.refusal:
             raise DataError(f"the metric is refused: {trial.refusal}", "correct it")
     if script.accept_metric:
         session.accept_metric()
@@ -124,10 +124,9 @@ def show_round(session: Session, ended: RoundEnded) -> None:
 
 
 def _describe(session: Session, shown: ShownCandidate) -> str:
-    unit = session.run.task.unit
-    score = "" if shown.task_score is None else f"  {shown.task_score:.3g} {unit}".rstrip()
     video = f"\n        {session.store.dir / shown.video_file}" if shown.video_file else ""
-    return f"{shown.candidate}  {shown.outcome}{score}{video}"
+    unit = "" if shown.task_score is None else f" {session.run.task.unit}".rstrip()
+    return f"{shown.describe()}{unit}{video}"
 
 
 def show_standings(session: Session) -> None:

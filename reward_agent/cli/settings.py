@@ -58,9 +58,9 @@ def _make_parameter(name: str) -> inspect.Parameter:
     declared = f"{flag}/--no-{flag[2:]}" if kind is bool else flag
     default = field.default
     shown = "" if default is None else rf" \[default: {default}]"
-    choices = _get_choices(field.annotation)
+    choices = [arg for arg in get_args(field.annotation) if isinstance(arg, str)]
     if name == "provider":
-        choices = tuple(row.name + row.argument for row in PROVIDERS.own)
+        choices = [row.name + row.argument for row in PROVIDERS.own]
     listed = escape(f" ({', '.join(choices)})") if choices else ""
     help_text = (field.description or name) + listed + shown
     option = typer.Option(
@@ -80,7 +80,3 @@ def _get_plain_type(annotation: Any) -> Any:
         if annotation is kind or kind in get_args(annotation):
             return kind
     return str
-
-
-def _get_choices(annotation: Any) -> tuple[str, ...]:
-    return tuple(arg for arg in get_args(annotation) if isinstance(arg, str))

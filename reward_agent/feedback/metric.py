@@ -67,13 +67,8 @@ class MetricTrial:
     scores: dict[str, Evaluation | None]
 
     @property
-    def is_usable(self) -> bool:
-        """Whether it can score every episode that was recorded."""
-        return not self.refusal
-
-    @property
     def refusal(self) -> str:
-        """Why it cannot be used; empty if it can."""
+        """Why it cannot be used; empty if it can score every episode that was recorded."""
         if self.check.errors:
             return self.check.errors[0].message
         return "it cannot score what was recorded" if None in self.scores.values() else ""

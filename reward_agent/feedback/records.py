@@ -38,6 +38,11 @@ class ShownCandidate(Record):
     video_file: FilmPath | None = None
     task_score: Finite | None = None
 
+    def describe(self) -> str:
+        """Return the candidate and what became of it, in a few words."""
+        score = "" if self.task_score is None else f", task score {self.task_score:.3g}"
+        return f"{self.candidate}: {self.outcome}{score}"
+
 
 class SessionEntry(FileRecord):
     """One entry of a session. ``number`` counts from 0, ``time`` is UTC ISO 8601."""

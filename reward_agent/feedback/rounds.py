@@ -25,7 +25,6 @@ from reward_agent.feedback.records import (
     Remarked,
     RoundEnded,
     RoundStarted,
-    ShownCandidate,
 )
 from reward_agent.records.store import RunStore
 from reward_agent.run.active import ActiveRun
@@ -96,7 +95,7 @@ def make_feedback(
     answers: dict[int, list[str]] = {}
     for entry in entries:
         if isinstance(entry, RoundEnded):
-            described = [describe_shown(shown) for shown in entry.after]
+            described = [shown.describe() for shown in entry.after]
             answers.setdefault(rounds[entry.iteration], []).extend(described)
     remarks = [
         Remark(e.candidate, e.description, e.wish, tuple(answers.get(e.number, ())))
@@ -118,9 +117,3 @@ def _describe_verdict(entry: AnyEntry, answers: dict[int, list[str]]) -> str:
         became = "; ".join(answers.get(entry.number, ())) or "not trained"
         return f"The person changed the program of {entry.parent} by hand, which became {became}."
     return ""
-
-
-def describe_shown(shown: ShownCandidate) -> str:
-    """Return a candidate and what became of it, in a few words."""
-    score = "" if shown.task_score is None else f", task score {shown.task_score:.3g}"
-    return f"{shown.candidate}: {shown.outcome}{score}"

@@ -160,7 +160,7 @@ class Session(SessionState):
         """
         view = self._need_proposal()
         trial = self.try_metric(source)
-        if trial.is_usable:
+        if not trial.refusal:
             self._adopt("edited", replace(view, source=source, origin="proposed: edited"))
         return trial
 

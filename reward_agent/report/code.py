@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Iterable
 
 from markupsafe import Markup, escape
@@ -13,19 +12,18 @@ from pygments.lexers import PythonLexer
 
 from reward_agent.types import Finding
 
-_SPAN = re.compile(r"</?span[^>]*>")
-
 
 def highlight_program(source: str, findings: Iterable[Finding] = ()) -> Markup:
     """Return a program with line numbers, each finding under its line, the others above."""
     formatter = HtmlFormatter(nowrap=True, classprefix="py-")
+    # Pygments closes its spans at the end of each line.
     lines = highlight(source, PythonLexer(stripnl=False), formatter).rstrip("\n").split("\n")
     remarks: dict[int, list[Finding]] = {}
     for finding in findings:
         place = finding.line if finding.line and finding.line <= len(lines) else 0
         remarks.setdefault(place, []).append(finding)
     parts = [_render_remark(finding) for finding in remarks.get(0, [])]
-    for number, line in enumerate(_close_spans(lines), start=1):
+    for number, line in enumerate(lines, start=1):
         parts.append(f'<span class="ln" data-n="{number}">{line}</span>\n')
         parts += [_render_remark(finding) for finding in remarks.get(number, [])]
     return Markup(f'<pre class="code" tabindex="0"><code>{"".join(parts)}</code></pre>')
@@ -35,21 +33,6 @@ def _render_remark(finding: Finding) -> str:
     text = f"{finding.severity} · {finding.rule}: {finding.message}"
     remedy = f" → {finding.remedy}" if finding.remedy else ""
     return f'<span class="remark {escape(finding.severity)}">{escape(text + remedy)}</span>\n'
-
-
-def _close_spans(lines: list[str]) -> list[str]:
-    """Close the spans that go over several lines (docstrings) at the end of each of them."""
-    closed: list[str] = []
-    opened: list[str] = []
-    for line in lines:
-        prefix = "".join(opened)
-        for tag in _SPAN.findall(line):
-            if tag.startswith("</"):
-                opened.pop()
-            else:
-                opened.append(tag)
-        closed.append(prefix + line + "</span>" * len(opened))
-    return closed
 
 
 def render_diff(before: str, after: str) -> Markup:

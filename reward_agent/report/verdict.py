@@ -148,11 +148,6 @@ class PayCheck:
     agreement: float | None
     failure_modes: tuple[str, ...]
 
-    @property
-    def is_hacked(self) -> bool:
-        """Whether the return rose while the score stayed flat, by the rules."""
-        return "reward hacking" in self.failure_modes
-
 
 def check_pay(item: CandidateView) -> PayCheck | None:
     """Return the pay check of a candidate; None with less than two points that know both."""

@@ -136,7 +136,7 @@ class _Page:
         else:
             source = form.get("program", "").replace("\r\n", "\n")
             trial = self._session.edit_metric(source)
-            if not trial.is_usable:
+            if trial.refusal:
                 return self.parts.render_metric(f"not taken: {trial.refusal}", source)
         self._live.tell_changed()
         return self.parts.render_metric()

@@ -99,7 +99,7 @@ def test_who_edited_the_metric_is_not_told_that_it_is_unread(
     with open_unjudged() as session:
         Conversation(session, display, is_terminal=False).run()
         assert "a metric that was not taken: /metric" in "".join(capsys.readouterr())
-        assert session.edit_metric(session.metric.source.replace("0.1", "0.02")).is_usable
+        assert not session.edit_metric(session.metric.source.replace("0.1", "0.02")).refusal
         Conversation(session, display, is_terminal=False).run()
         assert "The Designer proposed" not in "".join(capsys.readouterr())
 

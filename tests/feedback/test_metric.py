@@ -43,7 +43,7 @@ def test_a_proposal_that_nobody_took_is_shown_in_words_and_on_what_was_recorded(
         assert view.meaning == "share of the time near the middle"
         assert view.criterion == "within 0.1 m"
         trial = session.try_metric(view.source)
-        assert trial.is_usable
+        assert not trial.refusal
         assert set(trial.scores) == {item.candidate.id for item in session.list_standings()}
         assert all(item.candidate.task_score is None for item in session.list_standings())
 
@@ -73,12 +73,12 @@ def test_an_edited_metric_that_cannot_score_is_not_taken(open_unjudged: OpenSess
     with open_unjudged() as session:
         source = session.metric.source
         unknown = session.edit_metric(source.replace("cart_position", "cart_positon"))
-        assert not unknown.is_usable
+        assert unknown.refusal
         assert not unknown.check.is_accepted
         broken = session.edit_metric(source.replace("np.abs(", "np.log(0.0 * np.abs("))
-        assert not broken.is_usable
+        assert broken.refusal
         assert session.run.metric_origin == "none"
-        assert session.edit_metric(source.replace("0.1", "0.02")).is_usable
+        assert not session.edit_metric(source.replace("0.1", "0.02")).refusal
         assert session.run.metric_origin == "proposed: edited"
         assert "0.02" in (session.store.dir / "metric.py").read_text()
 
@@ -87,7 +87,7 @@ def test_an_edited_metric_scores_the_whole_course_again(open_unjudged: OpenSessi
     with open_unjudged() as session:
         source = session.metric.source
         session.accept_metric()
-        assert session.edit_metric(source.replace("0.1", "0.02")).is_usable
+        assert not session.edit_metric(source.replace("0.1", "0.02")).refusal
         for item in session.list_standings():
             folder = session.store.candidate_dir(item.candidate.iteration, item.candidate.id)
             evaluated = read_record(folder / "evaluation.json", EvaluateResult)

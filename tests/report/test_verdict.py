@@ -45,7 +45,7 @@ def test_a_return_that_rises_while_the_score_falls_shows_as_opposed(run_dir: Pat
     assert check.generated_return == (10.0, 80.0)
     assert check.task_score == (3.0, 1.0)
     assert check.agreement == pytest.approx(-1.0)
-    assert check.is_hacked
+    assert "reward hacking" in check.failure_modes
     page = render_report(view)
     row = page.split('id="hacking"')[1].split("</table>")[0]
     assert "10 → 80" in row
