@@ -68,7 +68,7 @@ class Child:
         mode: SandboxMode,
         warm: WarmServer | None = None,
     ) -> None:
-        self._job_dir, self._limits = job_dir, limits
+        self._job_dir, self._limits, self.mode = job_dir, limits, mode
         self.report = SealReport(
             level="process", is_accepted=False, detail="it ended before it was sealed"
         )

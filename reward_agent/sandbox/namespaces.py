@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import ctypes
 import os
-from dataclasses import dataclass
 from pathlib import Path
 
 from reward_agent.errors import SandboxError
@@ -26,16 +25,6 @@ _LOCKED = 1 | 2 | 4 | 8 | 1024 | 2048
 _BASE, _OLD = "/tmp", "/.old-root"
 
 
-@dataclass(frozen=True)
-class _Showing:
-    """One path of the new root: a file or folder of the old one, or an empty folder."""
-
-    source: str
-    place: Path
-    is_shown: bool
-    is_changeable: bool
-
-
 def enter_private_root(rules: list[FileRule], arch: Architecture) -> None:
     """Leave this process with the allowed paths only, each at its own name.
 
@@ -46,9 +35,13 @@ def enter_private_root(rules: list[FileRule], arch: Architecture) -> None:
         SandboxError: it failed half-way.
     """
     here = os.getcwd()
-    showings = [_plan(rule) for rule in rules if rule.path.exists()]
-    top = [str(path) for path in Path("/").iterdir() if path.is_symlink()]
-    links = {path: os.readlink(path) for path in top}
+    # Names of the old root mean something else in the new one, so links are followed now.
+    shown = [
+        (Path(os.path.realpath(path.parent), path.name), _OLD + os.path.realpath(path), rule.rights)
+        for rule in rules
+        if (path := rule.path).exists()
+    ]
+    links = {link: os.readlink(link) for link in Path("/").iterdir() if link.is_symlink()}
     _enter_namespaces()
     _mount("none", "/", "", _RECURSIVE | _PRIVATE)
     _mount("tmpfs", _BASE, "tmpfs", _NO_SUID | _NO_DEVICES, "mode=755,size=1m")
@@ -56,27 +49,17 @@ def enter_private_root(rules: list[FileRule], arch: Architecture) -> None:
     number = ctypes.c_long(arch.setup["pivot_root"])
     _check(_libc().syscall(number, _text(_BASE), _text(_BASE + _OLD)))
     try:
-        for path, target in links.items():
-            os.symlink(target, path)
+        for link, target in links.items():
+            os.symlink(target, link)
         # A folder comes before what lies beneath it, or its mount would hide it.
-        for showing in sorted(showings, key=lambda showing: showing.place.parts):
-            _show(showing)
+        for place, source, rights in sorted(shown, key=lambda item: item[0].parts):
+            _show(place, source, rights)
         _check(_libc().umount2(_text(_OLD), _DETACH))
         os.rmdir(_OLD)
         _mount("none", "/", "", _BIND | _REMOUNT | _READ_ONLY | _NO_SUID | _NO_DEVICES)
         os.chdir(here)
     except OSError as error:
         raise SandboxError(f"the private root could not be built: {error}") from None
-
-
-def _plan(rule: FileRule) -> _Showing:
-    # Names of the old root mean something else in the new one, so links are followed now.
-    return _Showing(
-        source=_OLD + os.path.realpath(rule.path),
-        place=Path(os.path.realpath(rule.path.parent), rule.path.name),
-        is_shown=bool(rule.rights & READ_FILE),
-        is_changeable=bool(rule.rights & WRITE_FILE),
-    )
 
 
 def _enter_namespaces() -> None:
@@ -91,19 +74,19 @@ def _enter_namespaces() -> None:
     Path("/proc/self/gid_map").write_text(f"{gid} {gid} 1")
 
 
-def _show(showing: _Showing) -> None:
+def _show(place: Path, source: str, rights: int) -> None:
     """Bind one path of the old root at the same name; read-only unless it may be changed."""
-    source, place = showing.source, showing.place
-    if not showing.is_shown or os.path.isdir(source):
+    is_shown = bool(rights & READ_FILE)
+    if not is_shown or os.path.isdir(source):
         place.mkdir(parents=True, exist_ok=True)
     else:
         place.parent.mkdir(parents=True, exist_ok=True)
         if not place.exists():
             place.touch()
-    if not showing.is_shown or os.path.samefile(source, place):
+    if not is_shown or os.path.samefile(source, place):
         return
     _mount(source, str(place), "", _BIND | _RECURSIVE)
-    if not showing.is_changeable:
+    if not rights & WRITE_FILE:
         flags = os.statvfs(place).f_flag & _LOCKED | _NO_SUID
         _mount("none", str(place), "", _BIND | _REMOUNT | _READ_ONLY | flags)
 

@@ -106,29 +106,8 @@ def run_job(
         outcome = child.watch(on_progress, cancel)
     finally:
         child.end()
-    if not (outcome.is_ok and child.exit_code == 0) and _is_disk_full(job_dir):
-        raise JobError(
-            f"the disk is full: the {job.kind} job in {job_dir} could not go on",
-            "free disk space, then run it again",
-        )
-    if outcome.is_ok and child.exit_code == EXIT_REFUSED and not child.report.is_accepted:
-        raise describe_refusal(child.report, mode)
-    if outcome.is_ok:
-        outcome = _name_exit(child.exit_code, job_dir, _read_tail(job_dir / OUTPUT_FILE))
-    is_early = os.name == "posix" and not child.has_reported
-    if is_early and outcome not in (CANCELLED, KILLED_FROM_OUTSIDE):
-        raise _describe_false_start(job, job_dir, outcome)
-    return _conclude(job, job_dir, limits, child, outcome)
-
-
-def _conclude(
-    job: Job, job_dir: Path, limits: Limits, child: Child, outcome: JobOutcome
-) -> JobExit:
-    """Read the result of an orderly end.
-
-    Raises:
-        JobError: a job without generated code failed: that is ours.
-    """
+    output = _read_tail(job_dir / OUTPUT_FILE)
+    outcome = _explain_end(job, job_dir, child, outcome, output)
     result = None
     if outcome.is_ok:
         try:
@@ -143,8 +122,32 @@ def _conclude(
         wall_s=child.wall_s,
         peak_rss_mib=child.peak_rss_mib,
         level=child.report.level,
-        stderr_tail=_read_tail(job_dir / OUTPUT_FILE),
+        stderr_tail=output,
     )
+
+
+def _explain_end(
+    job: Job, job_dir: Path, child: Child, outcome: JobOutcome, output: str
+) -> JobOutcome:
+    """Return the outcome with what the exit code says.
+
+    Raises:
+        SandboxError, JobError: it ended before it loaded anything generated: that is ours.
+    """
+    if not (outcome.is_ok and child.exit_code == 0) and _is_disk_full(job_dir):
+        raise JobError(
+            f"the disk is full: the {job.kind} job in {job_dir} could not go on",
+            "free disk space, then run it again",
+        )
+    if outcome.is_ok and child.exit_code == EXIT_REFUSED and not child.report.is_accepted:
+        raise describe_refusal(child.report, child.mode)
+    if outcome.is_ok:
+        outcome = _name_exit(child.exit_code, job_dir, output)
+    is_early = os.name == "posix" and not child.has_reported
+    if is_early and outcome not in (CANCELLED, KILLED_FROM_OUTSIDE):
+        what = f"the {job.kind} job did not get as far as its program: {outcome}"
+        raise describe_failure(what, job_dir, outcome)
+    return outcome
 
 
 def _is_disk_full(folder: Path) -> bool:
@@ -152,12 +155,6 @@ def _is_disk_full(folder: Path) -> bool:
     with contextlib.suppress(OSError):
         return shutil.disk_usage(folder).free < _FULL_BYTES
     return False
-
-
-def _describe_false_start(job: Job, job_dir: Path, outcome: JobOutcome) -> JobError:
-    """Return the error for a child that ended before it could load anything generated."""
-    what = "did not get as far as its program"
-    return describe_failure(f"the {job.kind} job {what}: {outcome}", job_dir, outcome)
 
 
 def describe_failure(what: str, job_dir: Path, outcome: JobOutcome) -> JobError:

@@ -36,14 +36,18 @@ _rendering = _Rendering()
 def prepare(job: FilmJob) -> None:
     """Before the seal: find a renderer, which takes a process, and import MuJoCo with it."""
     _rendering.studio, _rendering.started = None, time.perf_counter()
-    found = _find_graphics(job)
+    found = Graphics(job.renderer) if job.renderer else find_graphics(find_backend(job.card))
     _rendering.renderer, _rendering.note = found.backend or "", found.note
     # Unless told otherwise MuJoCo imports a window system, which starts a process of its own.
     os.environ["MUJOCO_GL"] = found.backend or "disable"
-    if found.backend:
-        _open_studio(job)
-        if has_mp4():
-            load_mp4()
+    if not found.backend:
+        return
+    try:
+        _rendering.studio = Studio(job.card, QUALITIES[job.video_quality])
+    except Exception as error:  # a driver fails in many ways
+        _rendering.note = _describe(error)
+    if has_mp4():
+        load_mp4()
 
 
 def run(job: FilmJob, job_dir: Path) -> FilmResult:
@@ -56,19 +60,6 @@ def run(job: FilmJob, job_dir: Path) -> FilmResult:
             found = FilmResult(video_note=_describe(error))
     seconds = time.perf_counter() - _rendering.started
     return found.model_copy(update={"rendering_s": seconds})
-
-
-def _find_graphics(job: FilmJob) -> Graphics:
-    if job.renderer:
-        return Graphics(job.renderer)
-    return find_graphics(find_backend(job.card))
-
-
-def _open_studio(job: FilmJob) -> None:
-    try:
-        _rendering.studio = Studio(job.card, QUALITIES[job.video_quality])
-    except Exception as error:  # a driver fails in many ways
-        _rendering.note = _describe(error)
 
 
 def _describe(error: Exception) -> str:
