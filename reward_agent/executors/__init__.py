@@ -62,8 +62,8 @@ class Place(Protocol):
     ) -> JobExit:
         """Run a job to its end; its folder then holds all that it left.
 
-        A place that loses a job, with its node or otherwise, runs it again. The outcome of a job
-        that ``cancel`` ended is ``cancelled``.
+        A place that loses a job, with its node or otherwise, runs it again. A job that ``cancel``
+        ended has the outcome ``cancelled``, or ``Interrupted`` is raised.
         """
         ...
 

@@ -44,7 +44,11 @@ def work(
         job_dir.mkdir()
         try:
             order, files, env = unpack_order(parcel)
-            _check_version(order)
+            if order.version != __version__:  # it would give other numbers
+                raise UsageError(
+                    f"the node has reward-agent {__version__}, the driver {order.version}",
+                    "install the same version on every node",
+                )
             job = _place_env(order.job, env, Path(temporary) / "env")
             for name, data in files.items():
                 (job_dir / name).write_bytes(data)
@@ -57,7 +61,13 @@ def work(
                 cancel=cancel,
             )
         except RewardAgentError as error:
-            return pack_reply(_describe_error(error), {})
+            reply = Reply(
+                node=socket.gethostname(),
+                error=type(error).__name__,
+                message=error.message,
+                remedy=error.remedy,
+            )
+            return pack_reply(reply, {})
         return _pack_end(order, files, job_exit, job_dir)
 
 
@@ -73,15 +83,6 @@ def _pack_end(order: Order, files: dict[str, bytes], job_exit: JobExit, job_dir:
     return pack_reply(reply, changed)
 
 
-def _check_version(order: Order) -> None:
-    """Raise a UsageError where another version would give other numbers."""
-    if order.version != __version__:
-        raise UsageError(
-            f"the node has reward-agent {__version__}, the driver {order.version}",
-            "install the same version on every node",
-        )
-
-
 def _place_env(job: Job, env: bytes, folder: Path) -> Job:
     """Return the job with the environment's own folder, if it brought one, on this node."""
     if not env:
@@ -90,15 +91,6 @@ def _place_env(job: Job, env: bytes, folder: Path) -> Job:
         archive.extractall(folder)
     card = job.card.model_copy(update={"folder": str(folder)})
     return job.model_copy(update={"card": card})
-
-
-def _describe_error(error: RewardAgentError) -> Reply:
-    return Reply(
-        node=socket.gethostname(),
-        error=type(error).__name__,
-        message=error.message,
-        remedy=error.remedy,
-    )
 
 
 def run_in_folder(folder: Path) -> int:

@@ -9,11 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from reward_agent.errors import DataError, JobError, SandboxError
+from reward_agent.errors import DataError, Interrupted, JobError, SandboxError
 from reward_agent.executors import JobRequest
 from reward_agent.executors.parcel import accept_reply, pack_order
 from reward_agent.records.jobs import RowCallback
-from reward_agent.records.outcomes import CANCELLED
 from reward_agent.sandbox.environment import find_import_roots, select_allowed
 from reward_agent.sandbox.runner import JobExit
 
@@ -109,6 +108,7 @@ class RemotePlace:
 
         Raises:
             JobError: it was lost or spoilt each time, or the nodes cannot run it.
+            Interrupted: ``cancel`` ended it.
         """
         order = pack_order(request, self._mode)
         for attempt in range(1, N_ATTEMPTS + 1):
@@ -124,9 +124,12 @@ class RemotePlace:
             except (NodeLost, JobError, DataError) as error:  # a parcel may be spoilt on its way
                 what = f"the {request.job.kind} job in {request.job_dir}"
                 if attempt == N_ATTEMPTS:
-                    raise _give_up(what, error) from error
+                    raise JobError(
+                        f"{what} was lost {N_ATTEMPTS} times, the last time: {error}",
+                        getattr(error, "remedy", "") or "look after the nodes, then resume the run",
+                    ) from error
                 self._tell(f"{what} is run again: {error}")
-        return _make_cancelled()
+        raise Interrupted("the run was stopped")
 
     def close(self) -> None:
         """Let go of the cluster."""
@@ -141,12 +144,3 @@ def make_node_environment() -> dict[str, str]:
     if roots:
         environment["PYTHONPATH"] = os.pathsep.join(map(str, roots))
     return environment
-
-
-def _give_up(what: str, error: Exception) -> JobError:
-    remedy = getattr(error, "remedy", "") or "look after the nodes, then resume the run"
-    return JobError(f"{what} was lost {N_ATTEMPTS} times, the last time: {error}", remedy)
-
-
-def _make_cancelled() -> JobExit:
-    return JobExit(outcome=CANCELLED, wall_s=0.0, peak_rss_mib=0.0, level="process", stderr_tail="")

@@ -91,7 +91,10 @@ class SlotExecutor:
         self._place, self._home = place, home or place
         self._ledger = ledger or TimeLedger(self.n_slots)
         # What is not for a slot never travels.
-        self._lanes = {lane: _make_lane(lane, self.n_slots) for lane in get_args(Lane)}
+        widths = dict.fromkeys(get_args(Lane), 1) | {"slot": self.n_slots}
+        self._lanes: dict[Lane, ThreadPoolExecutor] = {
+            lane: ThreadPoolExecutor(width, f"{lane} job") for lane, width in widths.items()
+        }
         self._cancel = threading.Event()
 
     def map(
@@ -149,10 +152,6 @@ class SlotExecutor:
         if job_exit.outcome == CANCELLED:
             raise Interrupted("the run was stopped")
         return write_exit(request.job, request.job_dir, job_exit, request.limits)
-
-
-def _make_lane(lane: Lane, n_slots: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(n_slots if lane == "slot" else 1, thread_name_prefix=f"{lane} job")
 
 
 def _run_again_if_killed(run: Callable[[], JobExit]) -> JobExit:
