@@ -161,7 +161,8 @@ def read_capped(path: Path, max_bytes: int) -> bytes:
 
 def _read(descriptor: int, path: Path, max_bytes: int) -> bytes:
     with os.fdopen(descriptor, "rb") as file:
-        data = file.read(max_bytes + 1)
+        # Room is made for what is asked for: no more of it than there is.
+        data = file.read(min(os.fstat(descriptor).st_size, max_bytes) + 1)
     if len(data) > max_bytes:
         raise DataError(f"{path} is larger than {max_bytes} bytes", _REMEDY)
     return data

@@ -18,7 +18,7 @@ from reward_agent.errors import UnknownNameError, UsageError
 from reward_agent.plugins import Plugin, Seam
 from reward_agent.types import Finite, Record
 
-_MOST_LAYERS = 16
+MOST_LAYERS = 16
 MOST_ENVIRONMENTS = 65_536
 Environments = Annotated[int, Field(ge=1, le=MOST_ENVIRONMENTS)]
 Share = Annotated[Finite, Field(ge=0, le=1)]
@@ -45,7 +45,7 @@ class PPOSettings(Record):
     vf_coef: Finite = 0.5
     max_grad_norm: Finite = Field(0.5, ge=0)
     target_kl: Finite | None = Field(None, ge=0)
-    net_arch: tuple[Count, ...] = Field((64, 64), max_length=_MOST_LAYERS)
+    net_arch: tuple[Count, ...] = Field((64, 64), max_length=MOST_LAYERS)
     activation: Literal["tanh", "relu"] = "tanh"
     log_std_init: Finite = -1.0
     normalize_observation: bool = True

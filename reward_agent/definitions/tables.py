@@ -7,6 +7,7 @@ one line, which names the file, the key, and what was found.
 
 from __future__ import annotations
 
+import math
 import unicodedata
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -81,9 +82,12 @@ def check_values(given: V, depth: int = _MOST_DEPTH) -> V:
     if isinstance(given, str):
         if len(given) > _MOST_ITEMS or (odd := find_odd_character(given)):
             raise ValueError(f"{given[:40]!r} is no word: {odd or 'too long'}")
-    elif isinstance(given, int | float):
-        if not abs(given) <= MOST_STEPS:  # nor is NaN
-            raise ValueError(f"a number is {given:g}" if isinstance(given, float) else "too large")
+    elif isinstance(given, float):
+        if not math.isfinite(given):
+            raise ValueError(f"a number is {given}")
+    elif isinstance(given, int):
+        if abs(given) > MOST_STEPS:
+            raise ValueError(f"a number is beyond {MOST_STEPS}")
     elif isinstance(given, Mapping | list | tuple):
         if not depth or len(given) > _MOST_ITEMS:
             raise ValueError(f"more than {_MOST_ITEMS} values, or nested {_MOST_DEPTH} deep")

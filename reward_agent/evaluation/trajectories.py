@@ -18,10 +18,6 @@ of a smooth curve repeat: equal columns kept once, byte by byte, take less than 
 from __future__ import annotations
 
 import io
-import math
-import os
-import zipfile
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,24 +26,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from reward_agent.definitions.card import EnvCard
+from reward_agent.definitions.tables import MOST_WORD_CHARS, find_odd_character
 from reward_agent.errors import DataError
+from reward_agent.evaluation.arrays import MAX_UNPACKED_BYTES, read_arrays
 from reward_agent.evaluation.metrics import Episode
-from reward_agent.files import open_plain, write_atomic
+from reward_agent.files import write_atomic
 
-# A minute of 64 humanoids is a tenth of this; a file that unpacks to more is not ours.
-MAX_UNPACKED_BYTES = 2**30
-MAX_RECORDING_BYTES = 2**29
 # How an episode is said to end that no field ended.
 TRUNCATED = "truncated"
 # How one is that was cut off where nothing could change its score any more.
 DECIDED = "decided"
 _FIELD_PREFIX = "field."
 _REMEDY = "delete the file and evaluate the policy again"
-# What reading an archive that is none may raise.
-_UNREADABLE = (
-    OSError, ValueError, EOFError, KeyError, TypeError, OverflowError, MemoryError, RecursionError,
-    RuntimeError, SyntaxError, zipfile.BadZipFile, zlib.error,
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -128,13 +119,27 @@ class Trajectories:
         Raises:
             DataError: it is missing, not of this format, too large, or inconsistent.
         """
-        arrays = read_arrays(path)
         try:
+            arrays = read_arrays(path)
             return _assemble(arrays)
         except KeyError as error:
             raise DataError(f"{path}: array {error} is missing", _REMEDY) from error
         except DataError as error:
-            raise DataError(f"{path}: {error.message}", _REMEDY) from error
+            what = error.message if str(path) in error.message else f"{path}: {error.message}"
+            raise DataError(what, _REMEDY) from error
+
+    def check_card(self, card: EnvCard) -> None:
+        """Refuse a recording of something else than an environment.
+
+        Raises:
+            DataError: a field of the card is missing, or has another size.
+        """
+        for field in card.fields:
+            values = self.fields.get(field.name)
+            size = () if field.size is None else (field.size,)
+            if values is None or values.shape[1:] != size:
+                found = "missing" if values is None else f"{values.shape[1:]} a state"
+                raise DataError(f"trajectories: field {field.name!r} is {found}", _REMEDY)
 
 
 def make_trajectories(episodes: Sequence[Episode], ends: Sequence[str]) -> Trajectories:
@@ -176,48 +181,6 @@ def join_trajectories(parts: Sequence[Trajectories]) -> Trajectories:
     return make_trajectories(episodes, [end for part in parts for end in part.ends])
 
 
-def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
-    """Read the arrays of an ``.npz`` that a child or a stranger wrote.
-
-    Raises:
-        DataError: it is missing, is no plain file, or holds something else than what its headers
-            say, or too much.
-    """
-    try:
-        with os.fdopen(open_plain(path), "rb") as file:
-            with zipfile.ZipFile(file) as archive:
-                unpacked = sum(info.file_size for info in archive.infolist())
-                if unpacked > MAX_UNPACKED_BYTES:
-                    raise DataError(
-                        f"{path} unpacks to {unpacked} bytes; at most {MAX_UNPACKED_BYTES} are "
-                        "read",
-                        _REMEDY,
-                    )
-                for info in archive.infolist():
-                    _check_size(archive, info)
-            file.seek(0)
-            with np.load(file, allow_pickle=False) as arrays:
-                return {name: arrays[name] for name in arrays.files}
-    except FileNotFoundError as error:
-        raise DataError(f"{path} does not exist", "evaluate the policy first") from error
-    except _UNREADABLE as error:
-        raise DataError(f"{path}: not a file of arrays: {error}", _REMEDY) from error
-
-
-def _check_size(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> None:
-    """Refuse an array that does not have the size of its header, for which room would be made."""
-    with archive.open(info) as member:
-        version = np.lib.format.read_magic(member)
-        read = (
-            np.lib.format.read_array_header_1_0
-            if version == (1, 0)
-            else (np.lib.format.read_array_header_2_0)
-        )
-        shape, _, dtype = read(member)
-        if math.prod(shape) * dtype.itemsize != info.file_size - member.tell():
-            raise ValueError(f"{info.filename} does not have the size of its header")
-
-
 def _split_columns(
     fields: Mapping[str, NDArray[np.float32]],
 ) -> tuple[NDArray[np.uint8], dict[str, NDArray[np.int64]]]:
@@ -245,15 +208,22 @@ def _assemble(arrays: Mapping[str, NDArray[Any]]) -> Trajectories:
     columns = _expect(arrays, "columns", np.uint8)
     if columns.ndim != 3 or columns.shape[1] != 4:
         raise DataError(f"columns has shape {columns.shape}, expected (columns, 4, states)")
-    fields = {
-        name.removeprefix(_FIELD_PREFIX): _join_columns(columns, _expect(arrays, name, np.int64))
+    places = {
+        name.removeprefix(_FIELD_PREFIX): _expect(arrays, name, np.int64)
         for name in arrays
         if name.startswith(_FIELD_PREFIX)
     }
+    # A column may be told again and again: the fields may be larger than the file.
+    n_bytes = sum(place.size for place in places.values()) * columns[:1].size
+    if n_bytes > MAX_UNPACKED_BYTES or not all(name.isidentifier() for name in places):
+        raise DataError(f"its fields have {n_bytes} bytes, or names that no field has")
+    fields = {name: _join_columns(columns, place) for name, place in places.items()}
     control_dt = _expect(arrays, "control_dt", np.float64)
     end = arrays["end"]
     if control_dt.shape != () or end.ndim != 1 or end.dtype.kind != "U":
         raise DataError("control_dt must be a number and end a list of words")
+    if any(len(word) > MOST_WORD_CHARS or find_odd_character(word) for word in end.tolist()):
+        raise DataError("end is not a list of words")
     return Trajectories(
         starts=_expect(arrays, "starts", np.int64),
         fields=fields,

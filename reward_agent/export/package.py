@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from reward_agent.designers.brief import HistoryEntry
 from reward_agent.designers.history import read_history
 from reward_agent.errors import DataError, UnknownNameError, UsageError
-from reward_agent.evaluation.trajectories import Trajectories, read_arrays
+from reward_agent.evaluation.arrays import read_arrays
+from reward_agent.evaluation.trajectories import Trajectories
 from reward_agent.export.compose import compose_reward, has_memory
 from reward_agent.files import read_capped
 from reward_agent.learning.policy import MAX_POLICY_BYTES, load_policy

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import io
 import json
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +11,7 @@ import numpy as np
 
 from reward_agent.definitions.card import EnvCard
 from reward_agent.errors import DataError
+from reward_agent.evaluation.arrays import read_arrays
 from reward_agent.evaluation.scoring import rank_episodes
 from reward_agent.simulation.backends import Footage
 from reward_agent.summary.samples import choose_steps
@@ -51,20 +50,19 @@ def load_footages(path: Path) -> list[Footage]:
         DataError: the file is missing or something else.
     """
     try:
-        # Through memory: of a file that is no archive NumPy leaves the handle open.
-        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as arrays:
-            return [
-                Footage(
-                    qpos=arrays[f"qpos_{number}"].astype(np.float64),
-                    caption=words["caption"],
-                    verdict=words["verdict"],
-                    moments=dict(words["moments"]),
-                    action=arrays.get(f"action_{number}"),
-                    seed=words["seed"],
-                )
-                for number, words in enumerate(json.loads(str(arrays["words"])))
-            ]
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+        arrays = read_arrays(path)
+        return [
+            Footage(
+                qpos=arrays[f"qpos_{number}"].astype(np.float64),
+                caption=words["caption"],
+                verdict=words["verdict"],
+                moments=dict(words["moments"]),
+                action=arrays.get(f"action_{number}"),
+                seed=words["seed"],
+            )
+            for number, words in enumerate(json.loads(str(arrays["words"])))
+        ]
+    except (DataError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise DataError(f"{path}: no footage: {error}", "evaluate the policy again") from error
 
 

@@ -6,19 +6,23 @@ a policy so needs neither torch nor pickle.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import Any, Literal, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, ValidationError
-from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from reward_agent.definitions.card import EnvCard
+from reward_agent.definitions.learner import MOST_LAYERS
+from reward_agent.definitions.tables import Count, Word
 from reward_agent.errors import DataError
+from reward_agent.files import read_capped
 from reward_agent.types import FileRecord, Finite
 
 FloatArray: TypeAlias = NDArray[np.float32]
@@ -26,19 +30,20 @@ FloatArray: TypeAlias = NDArray[np.float32]
 _HEADER_KEY = "policy"
 # A policy of two layers of 64 is 40 KiB; the largest that anyone trains here is far below.
 MAX_POLICY_BYTES = 64 * 2**20
+_MOST_HEADER_BYTES = 2**16
 
 
 class PolicyHeader(FileRecord):
     """What the weights need to become actions."""
 
-    card: str = Field(description="name of the environment")
-    algo: str = Field("ppo", description="learner that trained it")
-    program_sha256: str = Field("", description="reward program it was trained with")
+    card: Word = Field(description="name of the environment")
+    algo: Word = Field("ppo", description="learner that trained it")
+    program_sha256: Word = Field("", description="reward program it was trained with")
     seed: int = 0
     total_timesteps: int = Field(0, ge=0, description="env steps it was trained for")
-    n_actions: int = Field(ge=1)
-    observation_size: int = Field(ge=1)
-    net_arch: tuple[int, ...]
+    n_actions: Count
+    observation_size: Count
+    net_arch: tuple[Count, ...] = Field(max_length=MOST_LAYERS)
     activation: Literal["tanh", "relu"]
     action_range: tuple[Finite, Finite] = Field(description="the mean action is clipped to it")
     is_squashed: bool = Field(False, description="tanh leads into the range, in place of the clip")
@@ -174,13 +179,36 @@ def load_policy(path: Path) -> NumpyPolicy:
         DataError: it is not a policy, or its weights do not fit its header.
     """
     try:
-        with safe_open(path, framework="numpy") as file:
-            header = PolicyHeader.model_validate_json((file.metadata() or {})[_HEADER_KEY])
-            shapes = _list_shapes(header)
-            tensors = {name: _read_tensor(file, name, shape) for name, shape in shapes.items()}
-    except (OSError, SafetensorError, KeyError, ValueError, ValidationError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise DataError(f"{path} is not a policy: {reason}", "train it again") from error
+        return parse_policy(read_capped(path, MAX_POLICY_BYTES))
+    except FileNotFoundError as error:
+        raise DataError(f"{path} does not exist", "train it again") from error
+    except DataError as error:
+        raise DataError(f"{path} is not a policy: {error.message}", "train it again") from error
+
+
+def parse_policy(content: bytes) -> NumpyPolicy:
+    """Return the policy that a file holds; sizes are checked before anything is allocated.
+
+    Raises:
+        DataError: it is not a policy, or its weights do not fit its header.
+    """
+    try:
+        size = int.from_bytes(content[:8], "little")
+        if len(content) < 8 or size > min(_MOST_HEADER_BYTES, len(content) - 8):
+            raise ValueError(f"its header has {size} bytes")
+        entries = json.loads(content[8 : 8 + size])
+        header = PolicyHeader.model_validate_json(entries.pop("__metadata__")[_HEADER_KEY])
+        shapes = _list_shapes(header)
+        if entries.keys() != shapes.keys():
+            raise ValueError(f"it holds {len(entries)} tensors, not those of its networks")
+        tensors = {
+            name: _read_tensor(name, shape, entries[name], memoryview(content)[8 + size :])
+            for name, shape in shapes.items()
+        }
+    except (ValidationError, RecursionError, AttributeError, LookupError, TypeError) as error:
+        raise DataError(f"its header is none: {str(error).partition(chr(10))[0]}") from error
+    except ValueError as error:
+        raise DataError(str(error)) from error
     n_layers = len(header.net_arch) + 1
     return NumpyPolicy(
         header,
@@ -207,13 +235,18 @@ def _list_shapes(header: PolicyHeader) -> dict[str, tuple[int, ...]]:
     return shapes
 
 
-def _read_tensor(file: Any, name: str, shape: tuple[int, ...]) -> FloatArray:
-    values = file.get_tensor(name)
-    if values.shape != shape or values.dtype != np.float32:
-        raise ValueError(f"{name} is {values.dtype}{values.shape}, expected float32{shape}")
+def _read_tensor(
+    name: str, shape: tuple[int, ...], entry: Mapping[str, Any], body: memoryview
+) -> FloatArray:
+    start, end = entry["data_offsets"]
+    form = (entry["dtype"], entry["shape"], type(start), type(end), end - start)
+    is_within = 0 <= start <= end <= len(body)
+    if form != ("F32", list(shape), int, int, 4 * prod(shape)) or not is_within:
+        raise ValueError(f"{name} is {form[:2]}, expected F32 {list(shape)} within the file")
+    values = np.frombuffer(body[start:end], "<f4").reshape(shape).astype(np.float32)
     if not np.isfinite(values).all():
         raise ValueError(f"{name} is not finite")
-    return np.asarray(values)
+    return values
 
 
 def check_policy(path: Path, card: EnvCard) -> None:

@@ -11,11 +11,8 @@ from pathlib import Path
 
 from reward_agent.definitions.task import METRIC_FILE
 from reward_agent.errors import DataError, JobError
-from reward_agent.evaluation.trajectories import (
-    MAX_RECORDING_BYTES,
-    Trajectories,
-    join_trajectories,
-)
+from reward_agent.evaluation.arrays import MAX_RECORDING_BYTES
+from reward_agent.evaluation.trajectories import Trajectories, join_trajectories
 from reward_agent.files import read_capped, remove
 from reward_agent.learning.policy import MAX_POLICY_BYTES, check_policy
 from reward_agent.records.disk import write_record, write_text

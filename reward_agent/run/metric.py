@@ -17,7 +17,7 @@ from reward_agent.definitions.task import METRIC_FILE, apply_task
 from reward_agent.designers.history import read_entry
 from reward_agent.designers.roles import MetricProposal
 from reward_agent.errors import DataError, UsageError
-from reward_agent.evaluation.trajectories import MAX_RECORDING_BYTES
+from reward_agent.evaluation.arrays import MAX_RECORDING_BYTES
 from reward_agent.files import read_capped, remove
 from reward_agent.records.disk import read_record, write_record, write_text
 from reward_agent.records.events import MetricChosen, MetricRejected, NoMetric, Rescored

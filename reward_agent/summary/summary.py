@@ -9,6 +9,7 @@ import numpy as np
 
 from reward_agent.definitions.card import EnvCard
 from reward_agent.definitions.task import TaskSpec
+from reward_agent.errors import DataError
 from reward_agent.evaluation.metrics import Episode
 from reward_agent.evaluation.scoring import rank_episodes
 from reward_agent.evaluation.trajectories import Trajectories
@@ -87,7 +88,13 @@ def summarise(
         evaluated: trusted scores of its snapshots, and of the best one.
         trajectories: the best one's episodes.
         relabelled: pay of the terms in these, if it is known.
+
+    Raises:
+        DataError: the episodes are not of the environment, or less than were scored.
     """
+    trajectories.check_card(card)
+    if trajectories.n_episodes < len(evaluated.best.episodes):
+        raise DataError(f"{trajectories.n_episodes} of {evaluated.best.n_episodes} are recorded")
     episodes = [trajectories.episode(i).keep_finite() for i in range(trajectories.n_episodes)]
     columns = choose_columns(card, f"{task.description} {task.criterion}", episodes)
     course = make_course(training, evaluated)

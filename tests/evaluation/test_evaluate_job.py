@@ -7,12 +7,12 @@ from support.toy import write_policy
 
 from reward_agent.definitions.card import load_env
 from reward_agent.errors import DataError, JobError
-from reward_agent.evaluation import metrics
 from reward_agent.evaluation.metrics import compile_metric
 from reward_agent.evaluation.scoring import summarise_scores
 from reward_agent.evaluation.trajectories import DECIDED, Trajectories
 from reward_agent.film.video import has_mp4
 from reward_agent.records.jobs import EvaluateJob, FilmJob, Limits, ScoreJob
+from reward_agent.rewards import checks
 from reward_agent.sandbox.runner import run_job
 from reward_agent.simulation.backends import Graphics, find_graphics
 from reward_agent.types import CheckReport, EpisodeScore, RewardProgram, Snapshot
@@ -229,7 +229,7 @@ def test_generated_metric_finds_few_builtins_even_past_the_rules(hopper, recorde
     source = "def score(episode):\n    return open('metric.py')\n"
     (recorded_dir / "metric.py").write_text(source)
     accepting = CheckReport(program_sha256="0" * 64, findings=())
-    monkeypatch.setattr(metrics, "check_metric", lambda source, card: accepting)
+    monkeypatch.setattr(checks, "check_metric", lambda source, card: accepting)
     result = score.run(score_job(source, hopper), recorded_dir)
     assert str(result.outcome) == "failed: <metric> line 2: NameError: name 'open' is not defined"
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from reward_agent.errors import DataError
-from reward_agent.evaluation import trajectories as module
+from reward_agent.evaluation import arrays
 from reward_agent.evaluation.metrics import Episode
 from reward_agent.evaluation.trajectories import (
     Trajectories,
@@ -106,7 +106,7 @@ def test_missing_file_is_named(tmp_path):
 
 
 def test_file_that_unpacks_to_too_much_is_refused_unread(stored, monkeypatch):
-    monkeypatch.setattr(module, "MAX_UNPACKED_BYTES", 1000)
+    monkeypatch.setattr(arrays, "MAX_UNPACKED_BYTES", 1000)
     with pytest.raises(DataError, match="at most 1000 are read"):
         Trajectories.load(stored)
 
