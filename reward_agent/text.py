@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
 import re
 import unicodedata
 from collections.abc import Callable, Sequence
+from typing import Any
 
 MAX_MESSAGE_CHARS = 500
 # What steers a terminal, reorders what is read or is not seen: controls, surrogates, private use,
@@ -28,6 +31,15 @@ _SECRET = re.compile(
 )
 _BEARER = re.compile(r"(?i)\b(bearer|basic|x-api-key)([\s:=]+)(?!\[hidden\])[\w.~+/*=-]{6,}")
 _KEY_LIKE = re.compile(r"\b(?:sk|pk|key|gsk|xai|hf|ghp|glpat|xox[a-z])[-_][A-Za-z0-9_*.-]{6,}")
+
+
+def read_docstring(thing: Callable[..., Any]) -> str:
+    """Return the docstring of a function or class, from its source where Python drops it (-OO)."""
+    if thing.__doc__ is None:
+        [node] = ast.parse(inspect.getsource(thing)).body
+        assert isinstance(node, ast.FunctionDef | ast.ClassDef)
+        return ast.get_docstring(node) or ""
+    return inspect.cleandoc(thing.__doc__)
 
 
 def name_round(iteration: int) -> str:

@@ -16,6 +16,7 @@ import typer
 from reward_agent.cli import bench, design, feedback, inventory, runs, single
 from reward_agent.cli.output import print_error
 from reward_agent.errors import Interrupted, RewardAgentError, UsageError
+from reward_agent.text import read_docstring
 from reward_agent.version import __version__
 
 app = typer.Typer(
@@ -38,6 +39,11 @@ app.command("report")(runs.report_command)
 app.command("export")(runs.export_command)
 app.command("doctor")(inventory.doctor_command)
 
+
+if sys.flags.optimize > 1:
+    groups = [group.typer_instance for group in app.registered_groups if group.typer_instance]
+    for command in [one for group in (app, *groups) for one in group.registered_commands]:
+        command.help = command.callback and read_docstring(command.callback)
 
 # What is wrong with the command line itself; typer brings click's errors without naming them.
 _UsageErrors = typer.BadParameter.__mro__[2]

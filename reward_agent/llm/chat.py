@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Protocol
 
@@ -15,6 +16,7 @@ from pydantic import BeforeValidator
 
 from reward_agent.errors import EmptyReplyError, RefusalError, TruncatedReplyError
 from reward_agent.records.settings import DEFAULT_REPLY_TOKENS
+from reward_agent.text import read_docstring
 from reward_agent.types import Record, Usage
 
 Role = Literal["system", "user", "assistant"]
@@ -166,6 +168,10 @@ def make_reply_schema(kind: type[Record]) -> dict[str, Any]:
     Source: https://platform.openai.com/docs/guides/structured-outputs (supported schemas)
     """
     schema = kind.model_json_schema()
+    if sys.flags.optimize > 1:  # a request is known by its text, however Python runs
+        schema["description"] = read_docstring(kind)
+        for name, part in schema.get("$defs", {}).items():
+            part["description"] = read_docstring(getattr(sys.modules[kind.__module__], name))
     for name in _NOT_ASKED:
         schema.get("properties", {}).pop(name, None)
     tightened: dict[str, Any] = _tighten(schema)

@@ -13,6 +13,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from reward_agent.text import read_docstring
+
 Array = NDArray[np.float64]
 Sigmoid = Literal["gaussian", "linear", "quadratic", "cosine", "hyperbolic", "long_tail",
                   "reciprocal", "tanh_squared"]  # fmt: skip
@@ -209,6 +211,6 @@ def describe_library() -> str:
             else f"{parameter.name}={parameter.default!r}"
             for parameter in inspect.signature(function).parameters.values()
         ]
-        summary = (inspect.getdoc(function) or "").splitlines()[0]
+        summary = read_docstring(function).splitlines()[0]
         lines.append(f"{name}({', '.join(names)})  # {summary}")
     return "\n".join(lines)
