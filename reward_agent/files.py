@@ -11,9 +11,12 @@ Where nothing can be opened relative to a folder (Windows), the way is looked at
 from __future__ import annotations
 
 import errno
+import functools
 import os
 import shutil
 import stat
+import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -298,3 +301,54 @@ def clean_lines(text: str) -> str:
     return "".join(
         char if char.isprintable() or char == "\n" else "\N{REPLACEMENT CHARACTER}" for char in text
     )
+
+
+# --- temporary folders --------------------------------------------------------------------------
+
+_SCRATCH, _LOCK = "reward-agent-", "lock"
+# A folder is younger than this while its owner is about to lock it.
+_YOUNG_S = 60.0
+
+
+@contextmanager
+def make_scratch() -> Iterator[Path]:
+    """Make a folder among the temporary ones, which is removed at the end.
+
+    Where the process is killed before, a later one of the same user removes it: it belongs to who
+    holds its lock, which ends with a process however it ends.
+    """
+    from filelock import lock_descriptor  # no child needs it
+
+    _sweep_scratch()
+    outer = Path(tempfile.mkdtemp(prefix=_SCRATCH))
+    try:
+        with os.fdopen(os.open(outer / _LOCK, os.O_RDWR | os.O_CREAT | _FILE, 0o600)) as lock:
+            lock_descriptor(lock.fileno(), blocking=False)
+            folder = outer / "work"  # what works in it cannot reach the lock
+            folder.mkdir()
+            yield folder
+    finally:
+        shutil.rmtree(outer, ignore_errors=True)
+
+
+@functools.cache
+def _sweep_scratch() -> None:
+    """Remove what processes of this user left that were killed; once in a process."""
+    with suppress(OSError), os.scandir(tempfile.gettempdir()) as entries:
+        for entry in entries:
+            if entry.name.startswith(_SCRATCH) and _is_abandoned(entry):
+                shutil.rmtree(entry.path, ignore_errors=True)  # it follows no link
+
+
+def _is_abandoned(entry: os.DirEntry[str]) -> bool:
+    """Whether a temporary folder is this user's and nobody's who lives."""
+    from filelock import lock_descriptor
+
+    with suppress(OSError):
+        status = entry.stat(follow_symlinks=False)
+        is_own = not hasattr(os, "geteuid") or status.st_uid == os.geteuid()
+        is_old = time.time() - status.st_mtime > _YOUNG_S
+        if is_own and is_old and entry.is_dir(follow_symlinks=False):
+            with os.fdopen(os.open(Path(entry.path, _LOCK), os.O_RDWR | _FILE)) as lock:
+                return lock_descriptor(lock.fileno(), blocking=False)
+    return False

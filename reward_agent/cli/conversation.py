@@ -6,7 +6,6 @@ import os
 import shlex
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +16,7 @@ from rich.syntax import Syntax
 from reward_agent.cli.feedback_script import accept, show_standings, work
 from reward_agent.cli.output import ask, print_error, print_text, progress_console
 from reward_agent.errors import RewardAgentError, UnknownNameError, UsageError
+from reward_agent.files import make_scratch
 from reward_agent.rewards.checks import render_findings
 
 if TYPE_CHECKING:
@@ -221,8 +221,8 @@ def edit_text(text: str) -> str | None:
     editor = os.environ.get("VISUAL") or os.environ.get("EDITOR") or usual
     if not editor:
         raise UsageError("there is no editor", "set EDITOR, or use --edit FILE")
-    with tempfile.TemporaryDirectory(prefix="reward-agent-") as folder:
-        path = Path(folder) / "program.py"
+    with make_scratch() as folder:
+        path = folder / "program.py"
         path.write_text(text, "utf-8")
         try:
             subprocess.run([*shlex.split(editor), str(path)], check=True)

@@ -12,7 +12,6 @@ import os
 import signal
 import socket
 import sys
-import tempfile
 import threading
 import zipfile
 from pathlib import Path
@@ -21,7 +20,7 @@ from types import FrameType
 from reward_agent.errors import RewardAgentError, UsageError
 from reward_agent.executors.journal import describe_exit
 from reward_agent.executors.parcel import Order, Reply, pack_reply, read_files, unpack_order
-from reward_agent.files import write_atomic
+from reward_agent.files import make_scratch, write_atomic
 from reward_agent.records.jobs import Job, RowCallback
 from reward_agent.sandbox.runner import JobExit, run_job
 from reward_agent.version import __version__
@@ -39,8 +38,8 @@ def work(
     A failure of ours is told in the reply and never raised: an exception that leaves here means
     that the node itself is not well.
     """
-    with tempfile.TemporaryDirectory(prefix="reward-agent-") as temporary:
-        job_dir = Path(temporary) / "job"
+    with make_scratch() as scratch:
+        job_dir = scratch / "job"
         job_dir.mkdir()
         try:
             order, files, env = unpack_order(parcel)
@@ -49,7 +48,7 @@ def work(
                     f"the node has reward-agent {__version__}, the driver {order.version}",
                     "install the same version on every node",
                 )
-            job = _place_env(order.job, env, Path(temporary) / "env")
+            job = _place_env(order.job, env, scratch / "env")
             for name, data in files.items():
                 (job_dir / name).write_bytes(data)
             job_exit = run_job(

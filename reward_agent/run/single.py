@@ -22,6 +22,7 @@ from reward_agent.definitions.task import (
 )
 from reward_agent.errors import DataError, UsageError
 from reward_agent.executors.slots import LocalPlace, SlotExecutor
+from reward_agent.files import make_scratch
 from reward_agent.records.jobs import CheckEnvJob, CheckEnvResult, EvaluateResult
 from reward_agent.records.settings import RunSettings, resolve_settings
 from reward_agent.records.store import make_run_id
@@ -78,8 +79,6 @@ def check(
         folder: where the probe works; a temporary folder by default.
         options: settings by the names of ``RunSettings``.
     """
-    import tempfile
-
     card = load_env(env)
     settings = _resolve(card, options)
     card = card.choose_learner(settings.algo)
@@ -89,9 +88,9 @@ def check(
         return Examined(report)
     with (
         _open_lab(card, settings) as lab,
-        tempfile.TemporaryDirectory(prefix="reward-agent-") as temporary,
+        make_scratch() as scratch,
     ):
-        job_dir = folder or Path(temporary)
+        job_dir = folder or scratch
         return Examined(report, run_probe(lab, program, job_dir, StoredEpisodes()))
 
 
@@ -161,8 +160,6 @@ def evaluate(
     """
     if not policy.is_file():
         raise UsageError(f"{policy} is not a file", "name a policy_<steps>.safetensors")
-    import tempfile
-
     card, spec = _find(env, task)
     settings = _resolve(card, options)
     folder = folder or policy.parent / "evaluation"
@@ -170,10 +167,10 @@ def evaluate(
     snapshot = Snapshot(total_timesteps=0, file=_make_policy_name(policy))
     with (
         _open_lab(card, settings, _choose_metric(card, spec, metric)) as lab,
-        tempfile.TemporaryDirectory(prefix="reward-agent-") as temporary,
+        make_scratch() as scratch,
     ):
-        (Path(temporary) / snapshot.file).write_bytes(_read_policy(policy))
-        return _evaluate(lab, spec, Path(temporary), (snapshot,), folder)
+        (scratch / snapshot.file).write_bytes(_read_policy(policy))
+        return _evaluate(lab, spec, scratch, (snapshot,), folder)
 
 
 def _make_policy_name(path: Path) -> str:
@@ -191,14 +188,12 @@ def _read_policy(path: Path) -> bytes:
 
 def check_env(env: str) -> CheckEnvResult:
     """Compare an environment's card with its live model."""
-    import tempfile
-
     card = load_env(env)
     with (
         _open_lab(card, _resolve(card, {})) as lab,
-        tempfile.TemporaryDirectory(prefix="reward-agent-") as temporary,
+        make_scratch() as scratch,
     ):
-        job_exit = lab.run_job(CheckEnvJob(card=card), Path(temporary))
+        job_exit = lab.run_job(CheckEnvJob(card=card), scratch)
     assert isinstance(job_exit.result, CheckEnvResult)
     return job_exit.result
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-import tempfile
-from pathlib import Path
 from typing import Literal, get_args
 
 from pydantic import Field
 
 from reward_agent.errors import SandboxError
+from reward_agent.files import make_scratch
 from reward_agent.records.jobs import Limits
 from reward_agent.sandbox.environment import make_child_environment
 from reward_agent.types import FileRecord, Record
@@ -103,11 +102,11 @@ def try_seal() -> SealReport:
 
 
 def _run_trial() -> subprocess.CompletedProcess[bytes]:
-    with tempfile.TemporaryDirectory() as folder:
+    with make_scratch() as folder:
         return subprocess.run(
-            [sys.executable, "-s", "-P", "-m", "reward_agent.sandbox.seal", folder],
+            [sys.executable, "-s", "-P", "-m", "reward_agent.sandbox.seal", str(folder)],
             cwd=folder,
-            env=make_child_environment(Path(folder), renders=False),
+            env=make_child_environment(folder, renders=False),
             capture_output=True,
             timeout=_TRIAL_S,
             check=False,

@@ -14,12 +14,12 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from reward_agent.files import make_scratch
 from reward_agent.records.jobs import Job
 from reward_agent.sandbox.environment import make_child_environment
 
@@ -62,9 +62,9 @@ class WarmServer:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._is_ready: bool | None = None
-        self._folder = tempfile.TemporaryDirectory(prefix="reward-agent-")
+        self._scratch = contextlib.ExitStack()
+        folder = self._scratch.enter_context(make_scratch())
         self._channel, theirs = socket.socketpair()
-        folder = Path(self._folder.name)
         with theirs:
             self._process = subprocess.Popen(
                 make_server_command(theirs.fileno()),
@@ -115,7 +115,7 @@ class WarmServer:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-        self._folder.cleanup()
+        self._scratch.close()
 
     def _wait_until_ready(self) -> bool:
         with self._lock:
