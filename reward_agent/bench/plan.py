@@ -29,6 +29,7 @@ from reward_agent.records.settings import (
     list_settings,
     resolve_settings,
 )
+from reward_agent.text import hide_credentials
 from reward_agent.types import FileRecord
 
 
@@ -173,7 +174,7 @@ def _make_job(
         env=files.env,
         task=task.name,
         method=method_name,
-        label=f"{method_name} ({named})" if method.needs_model else method_name,
+        label=hide_credentials(f"{method_name} ({named})") if method.needs_model else method_name,
         seed=seed,
         settings=settings,
         program=program,

@@ -200,6 +200,7 @@ class Team:
         analyzer: explains trainings; None likewise.
         description: who they are, for the first line of output and the record.
         budget: what the run may spend on language models, and has spent.
+        address: where calls and the key go, without credentials; '' if to nobody.
     """
 
     designer: Designer
@@ -207,3 +208,9 @@ class Team:
     analyzer: Analyzer | None
     description: str
     budget: Budget
+    address: str = ""
+
+    @property
+    def introduction(self) -> str:
+        """The first line of output: who they are, and where they are asked."""
+        return f"{self.description}; asked at {self.address}" if self.address else self.description

@@ -48,15 +48,17 @@ def make_team(
         warn=warn,
     )
     if row.makes == "designer":
-        member, agents = PROVIDERS.load(row.name)(options), row.agents
+        member, agents, address = PROVIDERS.load(row.name)(options), row.agents, ""
     else:
         policy = CallPolicy(reply_tokens=settings.reply_tokens)
         model = make_chat_model(spec, options, policy, budget, on_retry)
         member, agents = LanguageModel(model, sees_whole_card=row.sees_whole_card), model.agents
+        address = getattr(model, "address", "")
     return Team(
         member,
         member if settings.critic and "critic" in agents else None,
         member if settings.analyzer and "analyzer" in agents else None,
         f"{row.name}: {member.name}" if settings.provider else choice.sentence,
         budget,
+        address,
     )

@@ -347,7 +347,7 @@ def open_session(
         session = Session(held)
         session.settle_metric()
         session.log.append(Opened, front_end=front_end, designer=held.team.description)
-        listen(SessionOpened(held.team.description, session.run.task.unit))
+        listen(SessionOpened(held.team.introduction, session.run.task.unit))
         try:
             yield session
         finally:

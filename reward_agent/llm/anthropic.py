@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from reward_agent.llm.chat import ChatMessage, ChatRequest, ReplyText
 from reward_agent.llm.provider import ProviderOptions
 from reward_agent.llm.sdk import (
+    Count,
     SdkChatModel,
     WireEvent,
     WireReply,
@@ -37,11 +38,11 @@ class _Message(BaseModel):
     content: list[_Block] | None = None
     stop_reason: str | None = None
     refusal: ReplyText | None = find_in("stop_details.category")
-    input_tokens: int | None = find_in("usage.input_tokens")
-    cached_tokens: int | None = find_in("usage.cache_read_input_tokens")
-    written_tokens: int | None = find_in("usage.cache_creation_input_tokens")
-    output_tokens: int | None = find_in("usage.output_tokens")
-    thinking_tokens: int | None = find_in("usage.output_tokens_details.thinking_tokens")
+    input_tokens: Count = find_in("usage.input_tokens")
+    cached_tokens: Count = find_in("usage.cache_read_input_tokens")
+    written_tokens: Count = find_in("usage.cache_creation_input_tokens")
+    output_tokens: Count = find_in("usage.output_tokens")
+    thinking_tokens: Count = find_in("usage.output_tokens_details.thinking_tokens")
 
 
 def make_model(options: ProviderOptions) -> AnthropicChatModel:
@@ -84,12 +85,8 @@ class AnthropicChatModel(SdkChatModel):
     def _gather(self, stream: Any) -> WireReply | None:
         """Let the SDK put the message together, as far as it comes."""
         has_begun = False
-        try:
-            for event in self._watch(stream):
-                has_begun = has_begun or event.type == "message_start"
-        # What the SDK's accumulation raises on events that do not have their form.
-        except (AttributeError, IndexError, TypeError) as error:
-            raise ValueError("events that are no message") from error
+        for event in self._watch(stream):
+            has_begun = has_begun or event.type == "message_start"
         return self._read(read_event(stream.current_message_snapshot)) if has_begun else None
 
     def _read(self, body: WireEvent) -> WireReply | None:

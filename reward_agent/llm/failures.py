@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 import datetime
 import email.utils
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from reward_agent.errors import (
     ContextTooLongError,
@@ -18,15 +20,17 @@ from reward_agent.errors import (
     RateLimitError,
     RejectedKeyError,
     UnreachableError,
+    UsageError,
     find_closest_name,
 )
 from reward_agent.llm.models import load_models
+from reward_agent.text import WITHHELD, clean_text, hide_credentials
 
 _MAX_QUOTE = 200
-_KEY_LIKE = re.compile(r"\b(?:sk|pk|key|gsk|xai|hf)[-_][A-Za-z0-9_*.-]{6,}")
-_BEARER = re.compile(r"(?i)\b(bearer|x-api-key)[\s:=]+\S+")
-_USERINFO = re.compile(r"(?<=://)[^/@\s]+@")
-
+# Of an error that may be of any length, what is looked at.
+_MAX_READ = 8_000
+# What is shorter is part of too many words to be taken out of a text.
+_MIN_SECRET = 6
 _FILTER = re.compile(r"content[ _](filter|policy|management policy)")
 # An error in the middle of a stream has a kind and no status: the one that it would have had.
 _STATUS_OF_KIND = (
@@ -43,13 +47,31 @@ _STATUS_OF_KIND = (
 
 @dataclass(frozen=True)
 class Endpoint:
-    """Whom we call, for error texts: provider, model, address and where the key comes from."""
+    """Whom we call: provider, model, address and where the key comes from.
+
+    Raises:
+        UsageError: the address or the key is none that can be sent; neither is quoted.
+    """
 
     provider: str
     model: str
     base_url: str
     key_variable: str
     api_key: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse what the SDKs would fail on, with the key in their message."""
+        if not _is_address(self.base_url):
+            raise UsageError(
+                f"the address that is given for {self.provider} is none of the form "
+                "http(s)://host/path",
+                "check --base-url and the variables that name an address",
+            )
+        if not (self.api_key.isascii() and self.api_key.isprintable()):
+            raise UsageError(
+                f"the key of {self.provider} holds characters that no key has",
+                f"check {self.key_variable}: a line break, or a character that is no ASCII",
+            )
 
     def __repr__(self) -> str:
         """Leave the key out."""
@@ -58,17 +80,52 @@ class Endpoint:
     @property
     def address(self) -> str:
         """Scheme, host and path, without credentials or a query."""
+        return hide_credentials(self.base_url).rstrip("/")
+
+    @property
+    def plain_url(self) -> str:
+        """The address without its query, which is no part of a path."""
+        return urlsplit(self.base_url)._replace(query="", fragment="").geturl()
+
+    @property
+    def query(self) -> dict[str, str]:
+        """What the address asks to send with each call, such as a version or a key."""
+        return dict(parse_qsl(urlsplit(self.base_url).query, keep_blank_values=True))
+
+    @cached_property
+    def _secrets(self) -> tuple[str, ...]:
+        """Every credential in each form in which a text may quote it, the longest first."""
         parts = urlsplit(self.base_url)
-        host = parts.netloc.rpartition("@")[2]
-        return f"{parts.scheme}://{host}{parts.path}".rstrip("/")
+        user, password = parts.username or "", parts.password or ""
+        basic = base64.b64encode(f"{unquote(user)}:{unquote(password)}".encode()).decode()
+        values = [value for name, value in self.query.items() if "version" not in name.lower()]
+        known = [self.api_key, basic, password or user, parts.query, parts.fragment, *values]
+        forms = {form for given in known for form in (given, unquote(given))}
+        return tuple(sorted((f for f in forms if len(f) >= _MIN_SECRET), key=len, reverse=True))
+
+    def hide(self, text: str) -> str:
+        """Return a text, such as a reply, without the credentials of the calls themselves."""
+        for secret in self._secrets:
+            text = text.replace(secret, WITHHELD)
+        return text
 
     def scrub(self, text: str) -> str:
         """Return a provider's text on one line, shortened, without anything like a key."""
-        if self.api_key:
-            text = text.replace(self.api_key, "[key]")
-        text = _USERINFO.sub("", _BEARER.sub(r"\1 [key]", _KEY_LIKE.sub("[key]", text)))
-        text = " ".join(text.split())
-        return text if len(text) <= _MAX_QUOTE else text[: _MAX_QUOTE - 1] + "…"
+        return clean_text(hide_credentials(self.hide(text[:_MAX_READ])), _MAX_QUOTE).strip()
+
+
+def _is_address(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        return (
+            parts.scheme in ("http", "https")
+            and bool(parts.hostname)
+            and parts.port != 0
+            and text.isprintable()
+            and " " not in text
+        )
+    except ValueError:  # a port or an IPv6 address that is none
+        return False
 
 
 @dataclass(frozen=True)
@@ -102,21 +159,28 @@ def read_failure(failure: Any) -> HttpFailure:
     # openai unwraps the "error" object of a body, anthropic does not.
     detail = (body.get("error") or body) if isinstance(body, Mapping) else body
     status = int(getattr(failure, "status_code", None) or 200)
-    retry_after_s = parse_retry_after(failure.response.headers) if status >= 400 else None
+    retry_after_s = parse_retry_after(failure.response.headers) if status >= 300 else None
     return read_detail(detail or failure.message, status, retry_after_s)
 
 
 def read_detail(detail: Any, status: int = 200, retry_after_s: float | None = None) -> HttpFailure:
     """Read the ``error`` object of a body or an event, or what stands in its place."""
     fields = detail if isinstance(detail, Mapping) else {}
-    message, text = str(fields.get("message") or detail), str(detail).lower()
-    if status >= 400:
+    message, text = _quote(fields.get("message") or detail), _quote(detail).lower()
+    if status >= 300:
         return HttpFailure(status, message, text, retry_after_s)
     kind = f"{fields.get('type')} {fields.get('code')}".lower()
     given = re.search(r"\b[45]\d\d\b", kind)
     meant = (status for words, status in _STATUS_OF_KIND if re.search(words, kind))
     status = int(given[0]) if given else next(meant, 500)
     return HttpFailure(status, message, text, is_in_reply=True)
+
+
+def _quote(detail: Any) -> str:
+    try:
+        return str(detail)[:_MAX_READ]
+    except RecursionError:
+        return f"a {type(detail).__name__} too deep to be told"
 
 
 def make_missing_key_error(provider: str, key_variable: str) -> MissingKeyError:
@@ -215,7 +279,7 @@ def parse_retry_after(headers: Mapping[str, str]) -> float | None:
             seconds = max(0.0, (moment - datetime.datetime.now(datetime.UTC)).total_seconds())
         else:
             seconds = float(given)
-    except ValueError:
+    except (ValueError, TypeError, OverflowError):
         return None
     return seconds if 0 <= seconds < 86_400 else None
 
@@ -259,6 +323,13 @@ _MEANINGS = (
         ModelError,
         "{provider} at {address} knows no model {model!r}{hint}",
         "check --model and --base-url{known}",
+    ),
+    _Meaning(
+        # The key is not carried to another address than the one that was shown.
+        "3",
+        ModelError,
+        "{provider} at {address} sends the call on to another address ({place})",
+        "give the address that answers itself as --base-url",
     ),
     _Meaning(
         "429",

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pydantic import BaseModel
@@ -13,6 +14,7 @@ from reward_agent.llm.chat import ChatRequest, ReplyText, make_reply_schema
 from reward_agent.llm.failures import Endpoint, HttpFailure
 from reward_agent.llm.provider import ProviderOptions
 from reward_agent.llm.sdk import (
+    Count,
     SdkChatModel,
     WireEvent,
     WireReply,
@@ -46,11 +48,11 @@ class _Chunk(BaseModel):
     text: ReplyText | None = find_in("choices.0.delta.content", "choices.0.message.content")
     refusal: ReplyText | None = find_in("choices.0.delta.refusal", "choices.0.message.refusal")
     finish_reason: str | None = find_in("choices.0.finish_reason")
-    input_tokens: int | None = find_in("usage.prompt_tokens")
-    cached_tokens: int | None = find_in("usage.prompt_tokens_details.cached_tokens")
-    written_tokens: int | None = find_in("usage.prompt_tokens_details.cache_write_tokens")
-    output_tokens: int | None = find_in("usage.completion_tokens")
-    reasoning_tokens: int | None = find_in("usage.completion_tokens_details.reasoning_tokens")
+    input_tokens: Count = find_in("usage.prompt_tokens")
+    cached_tokens: Count = find_in("usage.prompt_tokens_details.cached_tokens")
+    written_tokens: Count = find_in("usage.prompt_tokens_details.cache_write_tokens")
+    output_tokens: Count = find_in("usage.completion_tokens")
+    reasoning_tokens: Count = find_in("usage.completion_tokens_details.reasoning_tokens")
 
 
 def make_model(options: ProviderOptions) -> OpenAIChatModel:
@@ -142,27 +144,29 @@ class OpenAIChatModel(SdkChatModel):
         return refused is not None
 
     def _gather(self, stream: Any) -> WireReply | None:
-        return self._join([_Chunk.model_validate(read_event(it)) for it in self._watch(stream)])
+        return self._join(_Chunk.model_validate(read_event(it)) for it in self._watch(stream))
 
     def _read(self, body: WireEvent) -> WireReply | None:
         return self._join([_Chunk.model_validate(body)])
 
-    def _join(self, chunks: list[_Chunk]) -> WireReply | None:
-        # Some servers send a chunk without choices first or last.
-        if not any(chunk.choices for chunk in chunks):
+    def _join(self, chunks: Iterable[_Chunk]) -> WireReply | None:
+        texts, refusals = io.StringIO(), io.StringIO()
+        finish, model, counted, has_choices = None, "", _Chunk(), False
+        for chunk in chunks:
+            # Some servers send a chunk without choices first or last.
+            has_choices = has_choices or bool(chunk.choices)
+            texts.write(chunk.text or "")
+            refusals.write(chunk.refusal or "")
+            finish, model = finish or chunk.finish_reason, model or chunk.model or ""
+            counted = counted if chunk.input_tokens is None else chunk
+        if not has_choices:
             return None
-        counted = next((it for it in reversed(chunks) if it.input_tokens is not None), chunks[-1])
         cached, written = counted.cached_tokens or 0, counted.written_tokens or 0
-        return WireReply(
-            text="".join(chunk.text or "" for chunk in chunks),
-            finish=next((chunk.finish_reason for chunk in chunks if chunk.finish_reason), None),
-            refusal="".join(chunk.refusal or "" for chunk in chunks),
-            model=next((chunk.model for chunk in chunks if chunk.model), ""),
-            tokens={
-                "fresh_input_tokens": max((counted.input_tokens or 0) - cached - written, 0),
-                "cached_input_tokens": cached,
-                "cache_write_tokens": written,
-                "output_tokens": counted.output_tokens or 0,
-                "reasoning_tokens": counted.reasoning_tokens or 0,
-            },
-        )
+        tokens = {
+            "fresh_input_tokens": max((counted.input_tokens or 0) - cached - written, 0),
+            "cached_input_tokens": cached,
+            "cache_write_tokens": written,
+            "output_tokens": counted.output_tokens or 0,
+            "reasoning_tokens": counted.reasoning_tokens or 0,
+        }
+        return WireReply(texts.getvalue(), finish, refusals.getvalue(), model, tokens)

@@ -15,9 +15,9 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
-from pydantic import AliasChoices, AliasPath, Field
+from pydantic import AliasChoices, AliasPath, BeforeValidator, Field
 
 from reward_agent.errors import Interrupted
 from reward_agent.llm.chat import ALL_AGENTS, ChatRequest, Completion, StopReason
@@ -40,6 +40,15 @@ from reward_agent.llm.provider import PROVIDERS, ProviderOptions
 WireEvent = dict[str, Any]
 
 _CONNECT_S = 10.0
+# A long reply of a model that streams its thoughts has half of it.
+_MAX_BODY_BYTES = 32 * 2**20
+_MAX_NAME_CHARS = 100
+_MAX_TOKENS = 10**9
+# What SDKs, and our reading of what they give, raise on a body of another form.
+_UNREADABLE = (
+    ValueError, TypeError, AttributeError, LookupError, ArithmeticError, RecursionError,
+    MemoryError,
+)  # fmt: skip
 _STOP_REASONS: dict[str, StopReason] = {
     "length": "length",
     "max_tokens": "length",
@@ -84,6 +93,11 @@ class SdkChatModel(ABC):
         self._endpoint = endpoint
         self._options = options
 
+    @property
+    def address(self) -> str:
+        """Where the key goes, without credentials."""
+        return self._endpoint.address
+
     def complete(self, request: ChatRequest) -> Completion:
         """Send the request as one streamed call.
 
@@ -100,7 +114,9 @@ class SdkChatModel(ABC):
         except (sdk.APITimeoutError, httpx2.TimeoutException):
             error = explain_timeout(self._endpoint, self._options.timeout_s)
         # Once a stream has begun, anthropic lets the exceptions of its HTTP library through.
-        except (sdk.APIConnectionError, httpx2.HTTPError) as failure:
+        except (
+            sdk.APIConnectionError, httpx2.HTTPError, httpx2.InvalidURL, httpx2.StreamError
+        ) as failure:  # fmt: skip
             unsent = (httpx2.ConnectError, httpx2.ProxyError, httpx2.UnsupportedProtocol)
             error = explain_connection_failure(self._endpoint, failure)
             error.may_be_billed = not isinstance(failure.__cause__ or failure, unsent)
@@ -112,7 +128,7 @@ class SdkChatModel(ABC):
             if self._leave_out(response, body):
                 return self.complete(request)
             error = explain_http_failure(self._endpoint, response)
-        except ValueError as failure:
+        except _UNREADABLE as failure:
             what = f"something that is not JSON of the expected form ({type(failure).__name__})"
             error = explain_malformed_reply(self._endpoint, what, is_transient=True)
         raise error from None
@@ -151,19 +167,48 @@ class SdkChatModel(ABC):
         Calls are minutes apart, while trainings run: a connection kept alive so long is often dead
         at its next use.
         """
+        timeout = sdk.Timeout(self._options.timeout_s, connect=_CONNECT_S)
         return getattr(sdk, self.client_class)(
             # A server of one's own may want no key; the SDK insists on some text.
             api_key=self._endpoint.api_key or "none",
-            base_url=self._endpoint.base_url,
-            timeout=sdk.Timeout(self._options.timeout_s, connect=_CONNECT_S),
+            base_url=self._endpoint.plain_url,
+            default_query=self._endpoint.query,
+            timeout=timeout,
             max_retries=0,
+            # Packed, a few bytes may be gigabytes; sent on, a key goes where nobody was told.
+            default_headers={"accept-encoding": "identity"},
+            http_client=sdk.DefaultHttpxClient(
+                timeout=timeout, follow_redirects=False, event_hooks={"response": [self._bound]}
+            ),
         )
+
+    def _bound(self, response: Any) -> None:
+        """Let a response end after so many bytes, and take it as it comes."""
+        import httpx2
+
+        endpoint, stream = self._endpoint, response.stream
+
+        class Bounded(httpx2.SyncByteStream):
+            def __iter__(self) -> Iterator[bytes]:
+                n_bytes = 0
+                for chunk in stream:
+                    n_bytes += len(chunk)
+                    if n_bytes > _MAX_BODY_BYTES:
+                        what = f"more than {_MAX_BODY_BYTES >> 20} MiB, which is no reply"
+                        raise explain_malformed_reply(endpoint, what, is_transient=False)
+                    yield chunk
+
+            def close(self) -> None:
+                stream.close()
+
+        response.headers.pop("content-encoding", None)
+        response.stream = Bounded()
 
     def _make_completion(self, reply: WireReply, started: float) -> Completion:
         stop = _STOP_REASONS.get(reply.finish or "", "stop")
-        model = reply.model or self.name
+        model = self._endpoint.scrub(reply.model)[:_MAX_NAME_CHARS] or self.name
         return Completion(
-            reply=reply.text,
+            reply=self._endpoint.hide(reply.text),
             stop_reason="refusal" if reply.refusal and stop == "stop" else stop,
             stop_detail=self._endpoint.scrub(reply.refusal),
             model=model,
@@ -226,6 +271,15 @@ def make_endpoint(name: str, options: ProviderOptions) -> Endpoint:
         key_variable=row.key_variable,
         api_key=api_key,
     )
+
+
+def _read_count(value: Any) -> int | None:
+    """Return a number of tokens; one that is none counts as not told."""
+    is_count = isinstance(value, int | float) and 0 <= value <= _MAX_TOKENS
+    return int(value) if is_count and not isinstance(value, bool) else None
+
+
+Count = Annotated[int | None, BeforeValidator(_read_count)]
 
 
 def find_in(*paths: str) -> Any:

@@ -30,10 +30,10 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import IO, Annotated, Any, Literal
 
 from filelock import lock_descriptor
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from reward_agent.definitions.card import EnvCard
 from reward_agent.definitions.paths import find_runs_dir
@@ -53,6 +53,7 @@ from reward_agent.records.disk import read_record, write_record
 from reward_agent.records.events import Event
 from reward_agent.records.jobs import PROGRAM_FILE
 from reward_agent.records.outcomes import Outcome
+from reward_agent.text import hide_credentials
 from reward_agent.types import (
     Evaluation,
     FileName,
@@ -178,6 +179,14 @@ class Winner(Record):
     video_file: FilmPath | None = None
 
 
+def _hide_credentials(config: dict[str, Any]) -> dict[str, Any]:
+    """Return settings whose addresses hold no credentials: those are the person's."""
+    return {
+        name: hide_credentials(value) if isinstance(value, str) and "://" in value else value
+        for name, value in config.items()
+    }
+
+
 class RunRecord(FileRecord):
     """``run.json``: what was asked, with what, and how it ended."""
 
@@ -188,7 +197,7 @@ class RunRecord(FileRecord):
     card: EnvCard
     task: TaskSpec
     metric_origin: MetricOrigin
-    config: dict[str, Any]
+    config: Annotated[dict[str, Any], AfterValidator(_hide_credentials)]
     config_sources: dict[str, str]
     designer: str = Field(description="provider and model, or 'offline: …', 'scripted: …'")
     sandbox_level: str = Field(description="the weakest that its children had")

@@ -284,7 +284,11 @@ def _follow(held: HeldRun, choice: MetricChoice) -> RunRecord:
     with held.activate() as run:
         run.notify(
             RunStarted(
-                record.id, run.card.name, run.task.description, run.task.unit, record.designer
+                record.id,
+                run.card.name,
+                run.task.description,
+                run.task.unit,
+                held.team.introduction,
             )
         )
         run.notify(SandboxChosen(record.sandbox_level))

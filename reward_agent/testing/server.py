@@ -145,7 +145,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
 
     def _play(self, step: Step, request: ReceivedRequest) -> None:
-        is_anthropic = request.path.endswith("/messages")
+        is_anthropic = request.path.partition("?")[0].endswith("/messages")
         tell = tell_anthropic if is_anthropic else tell_openai
         model = str(request.body.get("model", "fake"))
         match step:
