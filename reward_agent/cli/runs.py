@@ -126,13 +126,17 @@ def export_command(
     candidate: Annotated[
         str | None, typer.Option(help="Whose program \\[default: the winner's].")
     ] = None,
+    allow_import: Annotated[
+        str | None,
+        typer.Option(metavar="MODULE", help="Let Gymnasium import it, if the id names it."),
+    ] = None,
     runs_dir: RunsDir = None,
     as_json: Json = False,
 ) -> None:
     """Write a run's reward as one file that needs NumPy alone, its policy and a test."""
     from reward_agent.export.package import export_run
 
-    export = export_run(run, output, candidate, runs_dir)
+    export = export_run(run, output, candidate, runs_dir, allow_import)
     if as_json:
         files = list(export.files)
         print_json({"folder": str(output), "candidate": export.candidate, "files": files})

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -79,23 +79,18 @@ def check_values(given: V, depth: int = _MOST_DEPTH) -> V:
     Raises:
         ValueError: some are not as they may be.
     """
-    if isinstance(given, str):
-        if len(given) > _MOST_ITEMS or (odd := find_odd_character(given)):
-            raise ValueError(f"{given[:40]!r} is no word: {odd or 'too long'}")
-    elif isinstance(given, float):
-        if not math.isfinite(given):
-            raise ValueError(f"a number is {given}")
-    elif isinstance(given, int):
-        if abs(given) > MOST_STEPS:
-            raise ValueError(f"a number is beyond {MOST_STEPS}")
-    elif isinstance(given, Mapping | list | tuple):
+    if isinstance(given, Mapping | list | tuple):
         if not depth or len(given) > _MOST_ITEMS:
             raise ValueError(f"more than {_MOST_ITEMS} values, or nested {_MOST_DEPTH} deep")
-        parts: Iterable[Any] = given
-        if isinstance(given, Mapping):
-            parts = [*given, *given.values()]
+        parts = [*given, *given.values()] if isinstance(given, Mapping) else given
         for part in parts:
             check_values(part, depth - 1)
+    elif isinstance(given, str) and (len(given) > _MOST_ITEMS or find_odd_character(given)):
+        raise ValueError(f"{given[:40]!r} is no word: {find_odd_character(given) or 'too long'}")
+    elif isinstance(given, float) and not math.isfinite(given):
+        raise ValueError(f"a number is {given}")
+    elif isinstance(given, int) and abs(given) > MOST_STEPS:
+        raise ValueError(f"a number is beyond {MOST_STEPS}")
     return given
 
 

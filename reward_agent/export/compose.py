@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import builtins
 import pprint
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,7 @@ from reward_agent.simulation.backends import find_backend
 _OF_WRAPPER = ("FieldRewardWrapper", "concat")
 # Those of Gymnasium's environments whose own termination can be turned off.
 _CAN_GO_ON = ("Ant", "Hopper", "Humanoid", "Walker2d")
+_MOST_LITERAL_CHARS = 200_000
 _TEMPLATE = Path(__file__).with_name("reward.py.j2")
 # What the integrator keeps; and what a step leaves behind, the same in the run and outside.
 _STEPPED = INTEGRATED | split_names("qacc qfrc_actuator actuator_force force")
@@ -107,7 +109,7 @@ def compose_reward(
     parts = {
         "title": metadata["task"],
         "imports": _Code("\n".join(sorted(modules, key=str.split))),
-        "metadata": _Code(_escape(pprint.pformat(metadata, width=96, sort_dicts=False))),
+        "metadata": _Code(_write_literal(metadata)),
         "program": _Code("pass"),
         "library": _Code(library.text),
         "runtime": _Code(runtime.text),
@@ -130,7 +132,7 @@ def _make_writer() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
-        finalize=lambda value: value if isinstance(value, _Code) else _Code(ascii(value)),
+        finalize=lambda value: value if isinstance(value, _Code) else _write_literal(value),
     )
     writer.filters["prose"] = lambda text: _Code(_write_prose(text))
     writer.filters["rule"] = lambda title: _Code(f"# --- {title} {'-' * 90}"[:96])
@@ -142,8 +144,18 @@ def _write_prose(text: str) -> str:
     return ascii(" ".join(text.split()))[1:-1].replace('"', '\\"')
 
 
-def _escape(text: str) -> str:
-    return text.encode("ascii", "backslashreplace").decode()
+def _write_literal(value: Any) -> str:
+    """Return a value as Python's own literal in ASCII, which is no more than the value.
+
+    Raises:
+        DataError: there is none, as for NaN, or a very long one.
+    """
+    text = pprint.pformat(value, width=96, sort_dicts=False)
+    text = text.encode("ascii", "backslashreplace").decode()
+    with suppress(ValueError, SyntaxError):
+        if len(text) <= _MOST_LITERAL_CHARS and ast.literal_eval(text) == value:
+            return text
+    raise DataError(f"{text[:80]} cannot stand in the exported file", "export another run")
 
 
 def has_memory(source: str) -> bool:

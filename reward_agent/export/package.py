@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
+import io
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,17 +10,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from reward_agent.definitions.card import EnvCard
+from reward_agent.definitions.tables import OF_PROSE, find_odd_character
 from reward_agent.designers.brief import HistoryEntry
 from reward_agent.designers.history import read_history
 from reward_agent.errors import DataError, UnknownNameError, UsageError
 from reward_agent.evaluation.arrays import read_arrays
 from reward_agent.evaluation.trajectories import Trajectories
 from reward_agent.export.compose import compose_reward, has_memory
-from reward_agent.files import read_capped
-from reward_agent.learning.policy import MAX_POLICY_BYTES, load_policy
-from reward_agent.records.disk import read_record, write_text
+from reward_agent.files import read_capped, write_atomic
+from reward_agent.learning.policy import MAX_POLICY_BYTES, parse_policy
+from reward_agent.records.disk import read_record
 from reward_agent.records.jobs import RESULT_FILE, TRAJECTORIES_FILE, EvaluateResult, RelabelResult
 from reward_agent.records.store import RunRecord, load_run
+from reward_agent.rewards.checks import check_program
 from reward_agent.rewards.source import find_read_fields
 from reward_agent.version import __version__
 
@@ -30,6 +33,7 @@ _HERE = Path(__file__).resolve().parent
 # Of the recorded episodes, as many as have this many steps together; one at least.
 _MAX_STEPS = 3000
 _N_POLICY_ROWS = 256
+_DISTRUST = "take the run from where it was made, or export another candidate"
 
 
 @dataclass(frozen=True)
@@ -42,25 +46,35 @@ class Export:
 
 
 def export_run(
-    run: str | Path, output: Path, candidate: str | None = None, runs_dir: Path | None = None
+    run: str | Path,
+    output: Path,
+    candidate: str | None = None,
+    runs_dir: Path | None = None,
+    allow_import: str | None = None,
 ) -> Export:
     """Write the winning reward of a run, its policy, and a test of both.
+
+    What is written is run outside of any sandbox, and a run may be another person's: the program
+    is checked once more, and is that which the policy was trained with.
 
     Args:
         run: a run's path, id, start of its id, or ``last``.
         output: folder to write into; files of the same names in it are replaced.
         candidate: whose program, by its id or the start of it; the winner's by default.
         runs_dir: where runs lie; ``./runs`` by default.
+        allow_import: a module that Gymnasium may import, where the environment's id names one.
 
     Raises:
-        UsageError: the run has no winner, or no such candidate.
-        DataError: the candidate was not trained, or a field that its program reads cannot be had
-            outside of this project.
+        UsageError: the run has no winner, or no such candidate; or the environment's id names a
+            module that was not allowed.
+        DataError: the candidate was not trained, its program is not the one that was, or breaks
+            the rules, or a field that it reads cannot be had outside of this project.
     """
     store = load_run(str(run), runs_dir)
     record = store.read_run()
+    _check_imports(record.card, allow_import)
     entry = _find_candidate(record, read_history(store), candidate)
-    source = _read_source(entry)
+    source = _read_source(entry, record.card)
     candidate_id, winner = entry.candidate.id, record.winner
     seed = entry.training.seed if entry.training else int(record.config["seed"])
     search_dir = store.evaluation_dir(entry.candidate.iteration, candidate_id, seed)
@@ -68,18 +82,36 @@ def export_run(
     if winner is not None and winner.candidate == candidate_id:
         policy_dir = store.dir / Path(winner.policy_file).parent
     evaluated = read_record(policy_dir / RESULT_FILE, EvaluateResult)
+    policy = _read_policy(policy_dir / evaluated.best_file, record.card, entry)
     metadata = _describe(record, entry, evaluated, source)
     text = compose_reward(record.card, source, metadata, record.task.termination is not None)
     if output.exists() and not output.is_dir():
         raise UsageError(f"{output} is a file", "name a folder with -o")
-    write_text(output / REWARD_FILE, text)
-    _write_policy(output, policy_dir / evaluated.best_file)
     relabel_dir = store.candidate_dir(entry.candidate.iteration, candidate_id) / "relabel"
     fields = find_read_fields(source, record.card)
-    _write_record(output, fields, search_dir, relabel_dir, policy_dir)
-    shutil.copyfile(_HERE / "exported_test.py.txt", output / TEST_FILE)
-    files = (REWARD_FILE, POLICY_FILE, LOADER_FILE, RECORD_FILE, TEST_FILE)
-    return Export(output, candidate_id, files)
+    files = {
+        REWARD_FILE: text.encode(),
+        POLICY_FILE: policy,
+        LOADER_FILE: (_HERE / "policy.py").read_bytes(),
+        RECORD_FILE: _make_recording(fields, search_dir, relabel_dir, policy_dir),
+        TEST_FILE: (_HERE / "exported_test.py.txt").read_bytes(),
+    }
+    for name, content in files.items():
+        write_atomic(output / name, content)
+    return Export(output, candidate_id, tuple(files))
+
+
+def _check_imports(card: EnvCard, allowed: str | None) -> None:
+    """Refuse words at which Gymnasium imports a module, such as the id ``module:Name-v0``."""
+    words = [card.gymnasium_id, *card.gymnasium_kwargs.values()]
+    for word in words:
+        module, colon, _ = str(word).partition(":")
+        if colon and module != allowed:
+            raise UsageError(
+                f"the environment {word!r} makes Gymnasium import {module!r} outside of any "
+                "sandbox",
+                f"if you know that module, say --allow-import {module}",
+            )
 
 
 def _find_candidate(
@@ -102,13 +134,22 @@ def _find_candidate(
     return matches[-1]
 
 
-def _read_source(entry: HistoryEntry) -> str:
+def _read_source(entry: HistoryEntry, card: EnvCard) -> str:
+    """Return the program of a candidate that was trained, if it may run without a sandbox."""
     if entry.program is None or entry.candidate.evaluation is None:
         raise DataError(
             f"candidate {entry.candidate.id} has no policy: {entry.candidate.outcome}",
             "export one that was trained; the run's report lists them",
         )
-    return entry.program.source
+    program, name = entry.program, entry.candidate.id
+    if program.sha256 != entry.candidate.program_sha256:
+        raise DataError(f"the program of {name} is not the one that was trained", _DISTRUST)
+    if odd := find_odd_character(program.source, OF_PROSE):
+        raise DataError(f"the program of {name} holds {odd}", _DISTRUST)
+    for error in check_program(program, card).errors:
+        place = f", line {error.line}" if error.line else ""
+        raise DataError(f"the program of {name}{place}: {error.message}", _DISTRUST)
+    return program.source
 
 
 def _describe(
@@ -142,18 +183,20 @@ def _describe(
     }
 
 
-def _write_policy(output: Path, path: Path) -> None:
-    """Copy a policy, which a child wrote, and put its loader beside it."""
+def _read_policy(path: Path, card: EnvCard, entry: HistoryEntry) -> bytes:
+    """Return the content of a policy file, which a child wrote."""
     content = read_capped(path, MAX_POLICY_BYTES)
-    load_policy(path)
-    (output / POLICY_FILE).write_bytes(content)
-    shutil.copyfile(_HERE / "policy.py", output / LOADER_FILE)
+    header = parse_policy(content).header
+    header.check_card(card)
+    if header.program_sha256 not in ("", entry.candidate.program_sha256):
+        raise DataError(f"{path.name} was trained with another program", _DISTRUST)
+    return content
 
 
-def _write_record(
-    output: Path, fields: list[str], search_dir: Path, relabel_dir: Path, policy_dir: Path
-) -> None:
-    """Write recorded states, actions and what they were paid, and what the policy did."""
+def _make_recording(
+    fields: list[str], search_dir: Path, relabel_dir: Path, policy_dir: Path
+) -> bytes:
+    """Return recorded states, actions and what they were paid, and what the policy did."""
     recorded = Trajectories.load(search_dir / TRAJECTORIES_FILE)
     paid = read_record(relabel_dir / RESULT_FILE, RelabelResult)
     names = fields or [next(iter(recorded.fields))]
@@ -161,8 +204,9 @@ def _write_record(
     kept = recorded.keep(max(1, int(np.searchsorted(n_steps, _MAX_STEPS, side="right"))))
     evaluated = read_record(search_dir / RESULT_FILE, EvaluateResult)
     played = Trajectories.load(policy_dir / TRAJECTORIES_FILE).episode(0)
+    packed = io.BytesIO()
     np.savez_compressed(
-        output / RECORD_FILE,
+        packed,
         allow_pickle=False,
         seed=np.int64(evaluated.best.seed),
         starts=kept.starts,
@@ -177,6 +221,7 @@ def _write_record(
         **{"policy.observation": played.fields["observation"][:-1][:_N_POLICY_ROWS]},
         **{"policy.action": played.action[:_N_POLICY_ROWS]},
     )
+    return packed.getvalue()
 
 
 def _read_terms(

@@ -60,6 +60,20 @@ class PolicyHeader(FileRecord):
             **values,
         )
 
+    def check_card(self, card: EnvCard) -> None:
+        """Refuse a policy for another environment.
+
+        Raises:
+            DataError: it is of another size.
+        """
+        expected = (card.observation_size, card.n_actions)
+        if (self.observation_size, self.n_actions) != expected:
+            raise DataError(
+                f"the policy takes {self.observation_size} numbers and gives {self.n_actions}, "
+                f"{card.name} has observations of {expected[0]} and {expected[1]} actions",
+                "use a policy that was trained in this environment",
+            )
+
 
 @dataclass(frozen=True)
 class Layer:
@@ -255,11 +269,4 @@ def check_policy(path: Path, card: EnvCard) -> None:
     Raises:
         DataError: it is not a policy, or one of another size.
     """
-    header = load_policy(path).header
-    expected = (card.observation_size, card.n_actions)
-    if (header.observation_size, header.n_actions) != expected:
-        raise DataError(
-            f"{path.name} takes {header.observation_size} numbers and gives {header.n_actions}, "
-            f"{card.name} has observations of {expected[0]} and {expected[1]} actions",
-            "use a policy that was trained in this environment",
-        )
+    load_policy(path).header.check_card(card)

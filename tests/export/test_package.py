@@ -13,47 +13,11 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-import reward_agent
 from reward_agent.cli.app import app
 from reward_agent.errors import DataError, UnknownNameError, UsageError
 from reward_agent.export.package import export_run
 from reward_agent.records.disk import write_record
 from reward_agent.records.store import RunStore
-
-REPLIES = '''--- reply ---
-```python
-def init_memory(state):
-    return {"best": state.x_position.copy()}
-
-def potential(state):
-    return 2.0 * state.torso_height
-
-def compute_reward(state, action, next_state, memory):
-    """Pay new ground once, and standing."""
-    best = np.maximum(memory["best"], next_state.x_position)
-    upright = tolerance(next_state.torso_pitch, bounds=(-0.2, 0.2), margin=0.6)
-    down = next_state.foot_floor_contact * 0.1
-    terms = {"new ground": 10.0 * (best - memory["best"]), "upright": upright, "down": down}
-    return sum(terms.values()), terms, {"best": best}
-```
---- reply ---
-```python
-def compute_reward(state, action, next_state):
-    return next_state.torso_hight, {"height": next_state.torso_hight}
-```
-'''
-
-
-@pytest.fixture(scope="module")
-def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("design")
-    (folder / "replies.md").write_text(REPLIES)
-    run = reward_agent.design(
-        "hopper", "hop_forward", provider=f"scripted:{folder / 'replies.md'}", environ={},
-        runs_dir=folder / "runs", steps=4096, iterations=1, candidates=2, winner_seeds=0,
-        eval_episodes=2, max_repairs=0, critic=False, analyzer=False, video=False,
-    )  # fmt: skip
-    return folder / "runs" / run.id
 
 
 @pytest.fixture(scope="module")
