@@ -15,6 +15,7 @@ from reward_agent.definitions.card import EnvCard
 from reward_agent.errors import DataError, hint_closest
 from reward_agent.records.jobs import PROGRAM_FILE
 from reward_agent.rewards import library
+from reward_agent.rewards.bounds import Reporting
 from reward_agent.rewards.contract import ContractError
 from reward_agent.rewards.language import LIBRARY_NAMES
 from reward_agent.rewards.program import load_functions
@@ -147,7 +148,15 @@ def compile_generated_metric(source: str, card: EnvCard) -> MetricFunction:
         functions = load_functions(source, {"Score": Score})
     except ContractError as error:
         raise DataError(f"{file}: {error.message}", error.remedy) from error
-    return _guard(functions[METRIC_NAME], file, PROGRAM_FILE)
+
+    def score(episode: Episode) -> object:
+        try:
+            with Reporting(METRIC_NAME):
+                return functions[METRIC_NAME](episode)
+        except ContractError as error:
+            raise error.__cause__ or error from None
+
+    return _guard(score, file, PROGRAM_FILE)
 
 
 def _guard(score: Callable[[Episode], object], file: str, code_file: str) -> MetricFunction:

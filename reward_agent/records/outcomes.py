@@ -108,7 +108,7 @@ def _read_steps(text: str) -> int | None:
 
 Ceiling = Literal[
     "memory", "cpu", "disk", "output", "threads", "file size", "forbidden system call",
-    "from outside",
+    "from outside", "time of a call",
 ]  # fmt: skip
 
 

@@ -19,7 +19,6 @@ from reward_agent.rewards.rules import (
     purity,
     quality,
     syntax,
-    work,
 )
 from reward_agent.rewards.rules.context import METRIC, REWARD, Context, Dialect, make_context
 from reward_agent.rewards.source import parse_source
@@ -39,7 +38,7 @@ def _list_rules(*modules: ModuleType) -> tuple[Rule, ...]:
     )
 
 
-RULES = _list_rules(syntax, names, attributes, calls, work, purity, entry)
+RULES = _list_rules(syntax, names, attributes, calls, purity, entry)
 QUALITY_RULES = _list_rules(quality)
 
 MAX_FINDINGS = 10

@@ -1,7 +1,7 @@
 """What generated code can reach at run time: facades of numpy, math and typing, few builtins.
 
-The second layer behind the static rules: a name that is not on the lists of ``language.py`` does
-not exist here, whatever road a program takes to it. Child side.
+A name that is not on the lists of ``language.py`` does not exist here, whatever road a program
+takes to it. Child side.
 """
 
 from __future__ import annotations
@@ -9,45 +9,45 @@ from __future__ import annotations
 import builtins
 import math
 import sys
-import typing
-from collections.abc import Callable, Mapping, Sequence
-from types import BuiltinFunctionType, FunctionType, GenericAlias, ModuleType, UnionType
-from typing import Any, NoReturn
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from types import ModuleType
+from typing import Any
 
 import numpy as np
 
-from reward_agent.records.jobs import PROGRAM_FILE
 from reward_agent.rewards import language, library
-from reward_agent.rewards.contract import ContractError
+from reward_agent.rewards.guards import (
+    REWRITTEN,
+    Guarded,
+    Namespace,
+    OrderedSet,
+    make_stand_in,
+    show,
+)
 
 
-class Namespace:
-    """A read-only bag of names that stands in for a module."""
-
-    _title: str
-
-    def __init__(self, title: str, members: Mapping[str, Any]) -> None:
-        self.__dict__.update(members)
-        self.__dict__["_title"] = title
-
-    def __setattr__(self, name: str, value: object) -> NoReturn:
-        raise AttributeError(f"{self._title}.{name} cannot be changed")
-
-    def __delattr__(self, name: str) -> NoReturn:
-        raise AttributeError(f"{self._title}.{name} cannot be deleted")
-
-    def __repr__(self) -> str:
-        return f"<{self._title}>"
+def _iterate(items: Iterable[Any]) -> Iterator[Any]:
+    """Return ``iter(items)``; with an end that need not come there is none."""
+    return iter(items)
 
 
-class _NamedType(type):
-    """Lets a stand-in answer isinstance for the type behind it; it can make nothing."""
+def _make_text(value: Any = "") -> str:
+    return str(show(value))
 
-    def __instancecheck__(cls, value: object) -> bool:
-        return isinstance(value, getattr(np, cls.__name__))
 
-    def __call__(cls, *_: object, **__: object) -> NoReturn:
-        raise TypeError(f"np.{cls.__name__} cannot be called; make arrays with np.zeros, np.array")
+_STAND_INS: dict[str, Any] = {
+    "list": make_stand_in("list", list, make=list),
+    "dict": make_stand_in("dict", dict, make=dict, fromkeys=staticmethod(dict.fromkeys)),
+    "set": make_stand_in("set", set, OrderedSet, make=OrderedSet),
+    "frozenset": make_stand_in("frozenset", frozenset, OrderedSet, make=OrderedSet),
+    "str": make_stand_in(
+        "str",
+        str,
+        make=_make_text,
+        **{name: getattr(str, name) for name in language.METHODS if hasattr(str, name)},
+    ),
+    "iter": _iterate,
+}
 
 
 def _fill_blank(shape: Any, dtype: Any = np.float64) -> np.ndarray[Any, Any]:
@@ -72,23 +72,37 @@ def _pad(array: Any, pad_width: Any, mode: str = "constant", **options: Any) -> 
     return np.pad(array, pad_width, mode, **options)  # type: ignore[call-overload]
 
 
-def _pick(module: ModuleType, names: frozenset[str]) -> dict[str, Any]:
-    """Return the named members that this version of the module has."""
-    return {name: getattr(module, name) for name in sorted(names) if hasattr(module, name)}
+def _pick(title: str, module: ModuleType, names: frozenset[str]) -> dict[str, Any]:
+    """Return the named members that this version of the module has, its functions guarded."""
+    members = {name: getattr(module, name) for name in sorted(names) if hasattr(module, name)}
+    return {
+        name: member
+        if isinstance(member, type) or not callable(member)
+        else Guarded(f"{title}.{name}", member)
+        for name, member in members.items()
+    }
 
 
 def _make_numpy() -> Namespace:
-    members = _pick(np, language.NUMPY_NAMES)
+    members = _pick("np", np, language.NUMPY_NAMES)
     for name, allowed in language.NUMPY_SUBMODULES.items():
-        members[name] = Namespace(f"np.{name}", _pick(getattr(np, name), allowed))
-    members |= {"empty": _fill_blank, "empty_like": _fill_blank_like, "pad": _pad}
-    members |= {name: _NamedType(name, (), {}) for name in language.NUMPY_NAMED_TYPES}
+        title = f"np.{name}"
+        members[name] = Namespace(title, _pick(title, getattr(np, name), allowed))
+    own: dict[str, Callable[..., Any]] = {
+        "empty": _fill_blank,
+        "empty_like": _fill_blank_like,
+        "pad": _pad,
+    }
+    members |= {name: Guarded(f"np.{name}", function) for name, function in own.items()}
+    members |= {
+        name: make_stand_in(f"np.{name}", getattr(np, name)) for name in language.NUMPY_NAMED_TYPES
+    }
     return Namespace("np", members)
 
 
 NUMPY = _make_numpy()
-MATH = Namespace("math", _pick(math, language.MATH_NAMES))
-TYPING = Namespace("typing", _pick(typing, language.TYPING_NAMES))
+MATH = Namespace("math", {name: getattr(math, name) for name in sorted(language.MATH_NAMES)})
+TYPING = Namespace("typing", {name: make_stand_in(name) for name in sorted(language.TYPING_NAMES)})
 
 
 def make_globals(extra: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -104,9 +118,10 @@ def make_globals(extra: Mapping[str, Any] | None = None) -> dict[str, Any]:
         "math": MATH,
         **library.LIBRARY,
         **additions,
+        **REWRITTEN,
         "__name__": "reward",
     }
-    allowed = {name: getattr(builtins, name) for name in sorted(language.BUILTINS)}
+    allowed = {name: getattr(builtins, name) for name in sorted(language.BUILTINS)} | _STAND_INS
     modules = {
         "numpy": NUMPY,
         "math": MATH,
@@ -139,95 +154,3 @@ def _make_import(modules: Mapping[str, Namespace]) -> Callable[..., Any]:
         raise ImportError(f"{name!r} cannot be imported by a reward program")
 
     return import_facade
-
-
-# --- freezing what a module defines, so that no call can leave something for the next -------------
-
-_MAX_DEPTH = 16
-_PLAIN = (
-    int, float, str, bool, type(None), type(...), slice, range, np.generic, np.dtype, np.finfo,
-    np.iinfo, np.ufunc, type(np.sum), type, Namespace, GenericAlias, UnionType,
-)  # fmt: skip
-
-
-def _refuse_change(self: object, *_: object, **__: object) -> NoReturn:
-    raise TypeError(
-        "a list or dict of the module cannot be changed: nothing is remembered between calls; "
-        "use init_memory for what an episode must remember"
-    )
-
-
-class FrozenList(list[Any]):
-    """A list that can be read, indexed with and copied, but not changed."""
-
-    append = extend = insert = pop = remove = clear = sort = reverse = _refuse_change
-    __setitem__ = __delitem__ = __iadd__ = __imul__ = _refuse_change
-
-
-class FrozenDict(dict[Any, Any]):
-    """A dict that can be read and copied, but not changed."""
-
-    update = setdefault = pop = popitem = clear = _refuse_change
-    __setitem__ = __delitem__ = __ior__ = _refuse_change
-
-
-def freeze(name: str, value: Any, depth: int = 0) -> Any:
-    """Return the value in a form that cannot be changed; functions must hold no state.
-
-    Args:
-        name: what the module calls it, for the message.
-        value: what the module defined.
-        depth: how deep in a container it lies.
-
-    Raises:
-        ContractError: it is something that remembers: an iterator, a closure, a bound method.
-    """
-    if depth > _MAX_DEPTH:
-        raise ContractError("contract/module", f"{name} is nested more than {_MAX_DEPTH} deep")
-    if isinstance(value, np.ndarray) and value.dtype.kind not in "OV":
-        value.flags.writeable = False
-        return value
-    if type(value) is list:
-        return FrozenList(freeze(name, item, depth + 1) for item in value)
-    if type(value) is dict:
-        return FrozenDict({key: freeze(name, item, depth + 1) for key, item in value.items()})
-    if type(value) in (set, frozenset):
-        return frozenset(value)
-    if type(value) is tuple:
-        return tuple(freeze(name, item, depth + 1) for item in value)
-    if isinstance(value, FunctionType):
-        is_own = value.__code__.co_filename == PROGRAM_FILE
-        return _freeze_function(name, value) if is_own else value
-    if isinstance(value, _PLAIN) or _is_plain_builtin(value):
-        return value
-    raise ContractError(
-        "contract/module",
-        f"{name} is a {type(value).__name__}, which remembers where it stands",
-        "keep numbers, text, tuples, lists, dicts, arrays and functions at module level",
-    )
-
-
-def _freeze_function(name: str, function: FunctionType) -> FunctionType:
-    """Freeze the defaults of a function; a closure is refused, for its cells can change."""
-    if function.__closure__:
-        raise ContractError(
-            "contract/module",
-            f"{name} is a function made by another, which can remember between calls",
-            "define it with def at module level",
-        )
-    if function.__defaults__:
-        function.__defaults__ = tuple(freeze(name, item, 1) for item in function.__defaults__)
-    if function.__kwdefaults__:
-        function.__kwdefaults__ = {
-            key: freeze(name, item, 1) for key, item in function.__kwdefaults__.items()
-        }
-    return function
-
-
-def _is_plain_builtin(value: object) -> bool:
-    """Whether a C function belongs to a module, not to a list or dict that it would change."""
-    if not isinstance(value, BuiltinFunctionType):
-        # What annotations are made of.
-        return type(value).__module__ == "typing"
-    owner = getattr(value, "__self__", None)
-    return owner is None or isinstance(owner, ModuleType)

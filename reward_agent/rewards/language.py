@@ -20,12 +20,7 @@ MAX_BRACKET_DEPTH = 24
 MAX_TREE_DEPTH = 80
 MAX_NODES = 5_000
 MAX_FUNCTIONS = 48
-MAX_RANGE = 2_000_000
-MAX_POWER = 256
-MAX_SHIFT = 64
 MAX_INTEGER = 2**63
-MAX_REPEAT = 10_000
-MAX_ARRAY_SIZE = 2_000_000
 MAX_TERMS = 32
 MAX_MEMORIES = 16
 MAX_REWARD = 1e6
@@ -204,12 +199,6 @@ KEYWORDS = split_names(
 )
 ERRSTATE_KEYWORDS = split_names("all divide over under invalid")
 ERRSTATE_VALUES = split_names("ignore warn")
-DTYPE_STRINGS = split_names(
-    """
-    bool d f f2 f4 f8 float float16 float32 float64 i i4 i8 int int16 int32 int64 int8 uint16 uint32
-    uint64 uint8
-    """
-)
 # Without "empty", which shows what was in memory before, and without functions.
 PAD_MODES = split_names(
     "constant edge linear_ramp maximum mean median minimum reflect symmetric wrap"

@@ -8,14 +8,11 @@ that a program cannot remember anything but its declared memory.
 from __future__ import annotations
 
 import inspect
-import signal
-import threading
-import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import lru_cache
 from pathlib import Path
-from types import CodeType, FrameType, FunctionType, TracebackType
+from types import CodeType, FunctionType
 from typing import Any
 
 import numpy as np
@@ -23,6 +20,7 @@ import numpy as np
 from reward_agent.definitions.card import EnvCard
 from reward_agent.errors import DataError
 from reward_agent.records.jobs import PROGRAM_FILE
+from reward_agent.rewards.bounds import Reporting
 from reward_agent.rewards.checks import check_program
 from reward_agent.rewards.contract import (
     POTENTIAL_TERM,
@@ -34,7 +32,8 @@ from reward_agent.rewards.contract import (
     check_terms,
     normalize_term_names,
 )
-from reward_agent.rewards.facade import freeze, make_globals
+from reward_agent.rewards.facade import make_globals
+from reward_agent.rewards.guards import freeze, guard_syntax
 from reward_agent.rewards.language import (
     MEMORY_ENTRY,
     MEMORY_PARAMETER,
@@ -42,78 +41,14 @@ from reward_agent.rewards.language import (
     REWARD_ENTRY,
 )
 from reward_agent.rewards.source import compile_tree, parse_source
-from reward_agent.simulation.state import State
+from reward_agent.simulation.state import State, Transition
 from reward_agent.types import RewardProgram
 
-# Processor time that one call of generated code may take, for a thousand rows at most.
-MAX_CALL_S = 2.0
+Rows = np.ndarray[Any, Any]
+Memory = dict[str, np.ndarray[Any, Any]]
 
-
-class _CallTookTooLong(BaseException):
-    """A call of generated code used up its time; ``except Exception`` does not catch it."""
-
-
-def _end_call(number: int, frame: FrameType | None) -> None:
-    raise _CallTookTooLong
-
-
-@cache
-def _has_clock() -> bool:
-    """Set the alarm of calls up, where there is one: in the main thread of a POSIX process."""
-    if (
-        not hasattr(signal, "setitimer")
-        or threading.current_thread() is not threading.main_thread()
-    ):
-        return False
-    signal.signal(signal.SIGVTALRM, _end_call)
-    return True
-
-
-class _Reporting:
-    """Turns any exception of generated code into a ``ContractError`` with its line.
-
-    A call that takes more than ``MAX_CALL_S`` of processor time is ended: what a loop does may
-    depend on states that the probe did not come to.
-    """
-
-    def __init__(self, where: str) -> None:
-        self._where = where
-
-    def __enter__(self) -> None:
-        if _has_clock():
-            signal.setitimer(signal.ITIMER_VIRTUAL, MAX_CALL_S)
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if _has_clock():
-            signal.setitimer(signal.ITIMER_VIRTUAL, 0)
-        is_late = isinstance(error, _CallTookTooLong)
-        if isinstance(error, ContractError) or not (is_late or isinstance(error, Exception)):
-            return
-        line = next(
-            (
-                frame.lineno
-                for frame in reversed(traceback.extract_tb(trace))
-                if frame.filename == PROGRAM_FILE
-            ),
-            None,
-        )
-        place = f" in line {line}" if line else ""
-        if is_late:
-            message = f"{self._where} took more than {MAX_CALL_S:g} s{place}"
-            raise ContractError("contract/time", message, _SHORTER, line) from None
-        message = f"{self._where} raised {type(error).__name__}{place}: {error}"
-        is_write = isinstance(error, ValueError) and "read-only" in str(error)
-        rule = "contract/writes-input" if is_write else "contract/exception"
-        raise ContractError(rule, message, _REMEDY, line) from None
-
-
-_SHORTER = "compute with whole arrays; loop over short ranges only"
-_REMEDY = "compute with whole arrays of shape (N,) and (N, k), and write into arrays of your own"
+# Rows of a small batch, as the probe tries.
+_FEW = 7
 
 
 @dataclass(frozen=True)
@@ -122,6 +57,16 @@ class StepReward:
 
     reward: Array
     terms: dict[str, Array]
+
+    def is_close(
+        self, whole: StepReward, ids: Rows, *, rtol: float = 1e-7, atol: float = 1e-9
+    ) -> bool:
+        """Whether it is what the rows ``ids`` of the whole pay, up to the order of sums."""
+        if self.terms.keys() != whole.terms.keys():
+            return False
+        pairs = [(self.reward, whole.reward)]
+        pairs += [(self.terms[name], whole.terms[name]) for name in whole.terms]
+        return all(np.allclose(a, b[ids], rtol=rtol, atol=atol) for a, b in pairs)
 
 
 def read_program(job_dir: Path, sha256: str) -> str:
@@ -154,7 +99,8 @@ def compile_program(source: str, card: EnvCard, gamma: float) -> CompiledReward:
     report = check_program(RewardProgram(source), card)
     for finding in report.errors:
         raise ContractError(finding.rule, finding.message, finding.remedy, finding.line)
-    return CompiledReward(load_functions(source), gamma)
+    seed = int(report.program_sha256[:8], 16)
+    return CompiledReward(load_functions(source), gamma, np.random.default_rng(seed))
 
 
 @lru_cache(maxsize=4)
@@ -163,6 +109,7 @@ def _compile_module(source: str) -> CodeType:
     parsing = parse_source(source)
     if parsing.source is None:
         raise ContractError(parsing.findings[0].rule, parsing.findings[0].message)
+    guard_syntax(parsing.source.tree)
     return compile_tree(parsing.source.tree, PROGRAM_FILE)
 
 
@@ -180,7 +127,7 @@ def load_functions(
     """
     names = make_globals(extra)
     given = set(names)
-    with np.errstate(all="ignore"), _Reporting("the module"):
+    with np.errstate(all="ignore"), Reporting("the module"):
         exec(_compile_module(source), names)
     for name in set(names) - given:
         names[name] = freeze(name, names[name])
@@ -200,17 +147,30 @@ class CompiledReward:
 
     Call ``begin`` once, then ``step`` after each control step, and ``restart`` for the simulations
     that were reset.
+
+    Args:
+        functions: those of the module.
+        gamma: discount of the learner, for the potential.
+        moments: draws the calls, ever rarer, after which it is tried whether each row is paid for
+            itself; None: after none.
     """
 
-    def __init__(self, functions: Mapping[str, Callable[..., Any]], gamma: float) -> None:
+    def __init__(
+        self,
+        functions: Mapping[str, Callable[..., Any]],
+        gamma: float,
+        moments: np.random.Generator | None = None,
+    ) -> None:
         self._compute_reward = functions[REWARD_ENTRY]
         self._potential = _find_potential(functions)
         uses_memory = MEMORY_PARAMETER in inspect.signature(self._compute_reward).parameters
         self._init_memory = functions[MEMORY_ENTRY] if uses_memory else None
         self._gamma = gamma
-        self._memory: dict[str, np.ndarray[Any, Any]] = {}
+        self._memory: Memory = {}
         self._given_names: tuple[object, ...] | None = None
         self._logged_names: tuple[str, ...] = ()
+        self._moments = moments
+        self._n_calls, self._next_trial = 0, 1 if moments else 0
 
     @property
     def term_names(self) -> tuple[str, ...]:
@@ -270,14 +230,56 @@ class CompiledReward:
         Raises:
             ContractError: the program fails or breaks the contract.
         """
+        memory, step = self._memory, Transition(state, action, next_state, terminated)
+        paid = self._pay(step)
+        self._n_calls += 1
+        if self._moments and self._n_calls >= self._next_trial:
+            self._next_trial = int(self._n_calls * self._moments.uniform(1.0, 8.0)) + 1
+            self._try_rows(step, memory, paid, self._moments)
+        return paid
+
+    def _pay(self, step: Transition) -> StepReward:
         # What is not a number is found by the contract, not by NumPy's warnings.
         with np.errstate(all="ignore"):
-            values, terms = self._evaluate(state, action, next_state)
+            values, terms = self._evaluate(step.state, step.action, step.next_state)
             if self._potential:
-                shaping = self._shape(state, next_state, terminated)
+                shaping = self._shape(step.state, step.next_state, step.terminated)
                 terms[POTENTIAL_TERM] = shaping
                 values = values + shaping
         return StepReward(values, terms)
+
+    def _try_rows(
+        self, step: Transition, memory: Memory, paid: StepReward, generator: np.random.Generator
+    ) -> None:
+        """Pay some rows again, in another order; what the probe knew of is no fault.
+
+        Raises:
+            ContractError: they pay differently among others, as they do not in a small batch.
+        """
+        size = len(step.action)
+        order = generator.permutation(size)
+        some = order[: generator.integers(1, size + 1)]
+        few = some[:_FEW]
+        if self._pay_rows(step, memory, order).is_close(paid, order):
+            if self._pay_rows(step, memory, some).is_close(paid, some):
+                return
+            # A batch statistic, of which the probe warned, changes with any batch.
+            alone = self._pay_rows(step, memory, few[:1])
+            if not alone.is_close(self._pay_rows(step, memory, few), np.zeros(1, int)):
+                return
+        raise ContractError(
+            "contract/rows",
+            f"the reward of a simulation changes with the others among {size} simulations",
+            "compute each row from that row: no np.arange(N), no x[0], no len(x), axis=-1 in sums",
+        )
+
+    def _pay_rows(self, step: Transition, memory: Memory, ids: Rows) -> StepReward:
+        """Return what some rows would be paid by themselves; nothing is remembered of it."""
+        kept, self._memory = self._memory, {name: values[ids] for name, values in memory.items()}
+        try:
+            return self._pay(step.take(ids))
+        finally:
+            self._memory = kept
 
     def _evaluate(
         self, state: State, action: np.ndarray[Any, Any], next_state: State
@@ -296,7 +298,7 @@ class CompiledReward:
         self, state: State, action: Array, next_state: State, n_sims: int
     ) -> tuple[object, object]:
         """Call ``compute_reward`` and keep the memory it returns."""
-        with _Reporting(REWARD_ENTRY):
+        with Reporting(REWARD_ENTRY):
             if self._init_memory:
                 lent = {name: values.copy() for name, values in self._memory.items()}
                 returned = self._compute_reward(state, action, next_state, lent)
@@ -346,7 +348,7 @@ class CompiledReward:
 
     def _call_potential(self, state: State) -> Array:
         assert self._potential is not None
-        with _Reporting(POTENTIAL_ENTRY):
+        with Reporting(POTENTIAL_ENTRY):
             value = self._potential(state)
         if type(value) is not np.ndarray:
             raise ContractError(
@@ -358,6 +360,6 @@ class CompiledReward:
 
     def _make_memory(self, state: State) -> dict[str, np.ndarray[Any, Any]]:
         assert self._init_memory is not None
-        with _Reporting(MEMORY_ENTRY):
+        with Reporting(MEMORY_ENTRY):
             memory = self._init_memory(state)
         return check_memory(memory, state.n_sims)

@@ -21,6 +21,8 @@ from reward_agent.types import Finding, Severity, TermScale
 
 Array = np.ndarray[Any, Any]
 MakeReward = Callable[[], CompiledReward]
+# From the ends of a range to a value, or one for each simulation.
+Choose = Callable[[float, float], float | Array]
 
 N_SIMS = 64
 BATCH_SIZES = (N_SIMS, 7, 1)
@@ -30,6 +32,8 @@ _UNUSABLE_CALL_US = 50_000.0
 _LARGE_BATCH = 512
 _MAX_GROWTH = 6.0
 _MAX_SHOWN_FIELDS = 6
+# Steps from one end of each field's range to the other, and what no learner feels beside rewards.
+_SWEEP, _UNFELT = 41, 1e-6
 
 
 @dataclass
@@ -40,11 +44,13 @@ class Trial:
         make_reward: makes a fresh copy of the program.
         steps: consecutive steps of some simulations.
         read_fields: fields that the program reads, shown beside a value that is not finite.
+        seed: of the batch sizes that are tried beside the usual ones.
     """
 
     make_reward: MakeReward
     steps: Sequence[Transition]
     read_fields: tuple[str, ...] = ()
+    seed: int = 0
     findings: list[Finding] = field(default_factory=list)
     terms: tuple[TermScale, ...] = ()
     call_us: float | None = None
@@ -74,7 +80,8 @@ class Trial:
         """Call the program at the edges of the fields; failing there is a warning."""
         for name, step in extremes:
             try:
-                _call(self.make_reward(), step)
+                paid = _call(self.make_reward(), step)
+                self.findings.extend(_find_flat_terms(paid) if len(paid.reward) == _SWEEP else ())
             except ContractError as error:
                 what = f"{error.message} — with {name}"
                 self.findings.append(_finding("extreme", "warning", what, error.remedy, error.line))
@@ -123,7 +130,7 @@ class Trial:
         results.append(_call(self.make_reward(), first))
         rows = np.arange(len(first.action))
         if not all(
-            _is_close(results[index], results[0], rows, rtol=0, atol=0) for index in (1, 3, 4)
+            results[index].is_close(results[0], rows, rtol=0, atol=0) for index in (1, 3, 4)
         ):
             yield _finding(
                 "not-deterministic",
@@ -137,8 +144,9 @@ class Trial:
         step = self.steps[len(self.steps) // 2]
         size = len(step.action)
         whole = _call(self.make_reward(), step)
-        order = np.random.default_rng(0).permutation(size)
-        if not _is_close(_call(self.make_reward(), step.take(order)), whole, order):
+        generator = np.random.default_rng(self.seed)
+        order = generator.permutation(size)
+        if not _call(self.make_reward(), step.take(order)).is_close(whole, order):
             yield _finding(
                 "row-order",
                 "error",
@@ -148,8 +156,10 @@ class Trial:
             return
         parts = [np.arange(size)[start : start + 7] for start in range(0, size, 7)]
         parts += [np.array([0]), np.array([size - 1])]
+        sizes = [*generator.integers(2, size + 1, 3), *generator.integers(size, _LARGE_BATCH, 3)]
+        parts += [generator.integers(size, size=n) for n in sizes]
         for ids in parts:
-            if not _is_close(_call(self.make_reward(), step.take(ids)), whole, ids):
+            if not _call(self.make_reward(), step.take(ids)).is_close(whole, ids):
                 yield _finding(
                     "batch-statistic",
                     "warning",
@@ -228,17 +238,6 @@ def _collect(findings: Iterator[Finding]) -> list[Finding]:
     return collected
 
 
-def _is_close(
-    part: StepReward, whole: StepReward, ids: Array, *, rtol: float = 1e-7, atol: float = 1e-9
-) -> bool:
-    """Whether the rows ``ids`` of the whole pay what the part does, up to summation order."""
-    if part.terms.keys() != whole.terms.keys():
-        return False
-    pairs = [(part.reward, whole.reward)]
-    pairs += [(part.terms[name], whole.terms[name]) for name in whole.terms]
-    return all(np.allclose(a, b[ids], rtol=rtol, atol=atol) for a, b in pairs)
-
-
 def _time_call(reward: CompiledReward, step: Transition) -> float:
     """Return microseconds of a call: the best of thirty, fewer if they take a tenth of a second."""
     reward.begin(step.state)
@@ -249,6 +248,19 @@ def _time_call(reward: CompiledReward, step: Transition) -> float:
         elapsed = time.perf_counter() - start
         best, spent = min(best, elapsed), spent + max(elapsed, 1 / 300)
     return float(best * 1e6)
+
+
+def _find_flat_terms(paid: StepReward) -> Iterator[Finding]:
+    """Yield a warning for each term that is too small to be felt while its field changes."""
+    for name, values in paid.terms.items():
+        n_felt, n_unfelt = (np.abs(values) >= _UNFELT).sum(), (values != 0).sum()
+        if n_felt <= _SWEEP // 20 < n_unfelt:
+            yield _finding(
+                "flat-term",
+                "warning",
+                f"{name} is below {_UNFELT:g} over nearly all of its fields' range",
+                "divide by a scale like the field's own: np.exp(-np.abs(x) / scale), or tolerance",
+            )
 
 
 def _scale(name: str, values: Array) -> TermScale:
@@ -271,11 +283,12 @@ def _judge_terms(terms: Sequence[TermScale], reward: TermScale, n_steps: int) ->
             "let it depend on next_state; a constant only pays for staying alive",
         )
     for term in terms:
-        if term.minimum == term.maximum == 0:
+        size = max(-term.minimum, term.maximum)
+        if size < _UNFELT**2:
             yield _finding(
                 "dead-term",
                 "warning",
-                f"{term.name} is 0 in all {n_steps} random steps",
+                f"{term.name} is {'below 1e-12' if size else 0} in all {n_steps} random steps",
                 "give it a slope that random motion can feel, or check its threshold and unit",
             )
         elif term.minimum == term.maximum and reward.minimum != reward.maximum:
@@ -384,16 +397,21 @@ def make_extremes(card: EnvCard, real: Transition) -> Iterator[tuple[str, Transi
     yield "every field zero (the goal itself, for a distance)", zeros
     yield "every field at its lower end", _fill(card, real, lambda lower, upper: lower)
     yield "every field at its upper end", _fill(card, real, lambda lower, upper: upper)
+    swept = real.take(np.arange(_SWEEP) % len(real.action))
+    yield (
+        "every field going through its range",
+        _fill(card, swept, lambda lower, upper: np.linspace(lower, upper, _SWEEP)),
+    )
 
 
-def _fill(card: EnvCard, real: Transition, choose: Callable[[float, float], float]) -> Transition:
-    """Return a step in which each field has one value everywhere; ranges are those of the card."""
+def _fill(card: EnvCard, real: Transition, choose: Choose) -> Transition:
+    """Return a step in which each field has the same values; ranges are those of the card."""
     ranges = {field.name: field.range for field in card.state}
     fields = {}
     for name, values in real.state.fields.items():
         lower, upper = ranges.get(name, (-10.0, 10.0))
         edge = choose(max(lower, -1e3), min(upper, 1e3))
-        fields[name] = np.full(values.shape, edge)
-    action = np.full_like(real.action, choose(*card.action_range))
+        fields[name] = np.broadcast_to(np.transpose(edge), values.T.shape).T.copy()
+    action = np.broadcast_to(np.transpose(choose(*card.action_range)), real.action.T.shape).T.copy()
     edges = State({name: values.copy() for name, values in fields.items()})
     return Transition(State(fields), action, edges, np.zeros_like(real.terminated))

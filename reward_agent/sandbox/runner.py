@@ -43,6 +43,7 @@ _FULL_BYTES = 64 * 1024
 _SIGNAL_OUTCOMES = {
     "SIGKILL": KILLED_FROM_OUTSIDE,
     "SIGXCPU": name_kill("cpu"),
+    "SIGPROF": name_kill("time of a call"),  # of generated code: see rewards/bounds.py
     "SIGXFSZ": name_kill("file size"),
     "SIGSYS": name_kill("forbidden system call"),
 }

@@ -61,6 +61,7 @@ def run(job: ProbeJob, job_dir: Path) -> ProbeReport:
         lambda: CompiledReward(load_functions(source), job.gamma),
         sample_steps(job.card, job.seed, fields or ["observation"]),
         tuple(name for name in fields if name in scalar),
+        seed=int(job.program_sha256[:8], 16),
     )
     trial.run()
     agreement = digest = None

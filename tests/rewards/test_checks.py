@@ -215,7 +215,6 @@ def test_metric_over_episodes_is_accepted():
     [
         ("def score(episode)", "def score(state)", "entry/parameters"),
         ("def score(episode)", "def judge(episode)", "entry/missing"),
-        ("episode.n_steps", "10**12", "loops/unbounded"),
         ("episode.torso_height", "episode.torso_hight", "attributes/field"),
         ("episode.control_dt", "episode.__class__", "attributes/private"),
         ("import numpy as np", "import os", "names/import"),

@@ -51,14 +51,14 @@ def failure(body):
     ],
 )
 def test_a_call_that_loops_for_long_is_ended_by_its_clock(body, monkeypatch):
-    monkeypatch.setattr("reward_agent.rewards.program.MAX_CALL_S", 0.2)
+    monkeypatch.setattr("reward_agent.rewards.bounds.MAX_CALL_S", 0.2)
     error = failure(body)
     assert error.rule == "contract/time"
     assert error.line is not None
 
 
 def test_the_clock_of_a_call_stops_with_it(monkeypatch):
-    monkeypatch.setattr("reward_agent.rewards.program.MAX_CALL_S", 0.1)
+    monkeypatch.setattr("reward_agent.rewards.bounds.MAX_CALL_S", 0.1)
     call("return next_state.torso_height * 1.0, {}")
     end = time.process_time() + 0.3
     while time.process_time() < end:
@@ -66,7 +66,7 @@ def test_the_clock_of_a_call_stops_with_it(monkeypatch):
 
 
 def test_a_module_that_loops_for_long_is_ended_by_the_clock(monkeypatch):
-    monkeypatch.setattr("reward_agent.rewards.program.MAX_CALL_S", 0.2)
+    monkeypatch.setattr("reward_agent.rewards.bounds.MAX_CALL_S", 0.2)
     with pytest.raises(ContractError) as caught:
         load_functions("X = [i for i in range(10**9)]\n")
     assert caught.value.rule == "contract/time"
@@ -257,6 +257,12 @@ def test_syntax_error_is_a_contract_error():
         ("def push(x, *, log={}):\n    log[x] = 1", "push(1)"),
         ("push = lambda x, log=[]: log.append(x)", "push(1)"),
         ("TOOLS = {'push': lambda x, log=[]: log.append(x)}", "TOOLS['push'](1)"),
+        ("LOG = slice([0], None)", "LOG.start.append(1)"),
+        ("LOG = {(1, 2): [0]}", "[*LOG.values()][0].append(1)"),
+        ("LOG = np.zeros(3)", "LOG.reshape(-1)[0] = 1.0"),
+        ("LOG = [np.zeros(3)[1:]]", "LOG[0].fill(1.0)"),
+        ("LOG = {0: 0}", "log = LOG\n    log |= {1: 1}"),
+        ("LOG = [0]", "log = LOG\n    log *= 2"),
     ],
 )
 def test_nothing_of_the_module_can_be_changed(module, statement):
@@ -277,7 +283,13 @@ def test_nothing_of_the_module_can_be_changed(module, statement):
         "IT = {}.items()",
         "IT = [].append",
         "IT = {'push': [].append}",
-        "IT = np.array([{}])",
+        "IT = ValueError([])",
+        "IT = {(i for i in range(3)): 1}",
+        "IT = np.zeros(3).fill",
+        "IT = (lambda box: lambda: box)([0])",
+        "IT = lambda x=iter([1]): x",
+        "IT = lambda *, x=[{}.update]: x",
+        "IT = slice(iter([0]), None)",
         "def make():\n    box = [0]\n    return lambda: box.append(1)\nIT = make()",
         "IT = [[[[[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]]]]]",
     ],

@@ -37,11 +37,14 @@ def found(body):
     return {item.rule: item for item in trial.findings}
 
 
+# Sets keep their order.
+HARMLESS = {"nondet_set_order"}
 CONTAINED = [
     case
     for case in read_corpus("hostile")
     if case["expected"] == "contain"
     and not case.get("never_exec_unbounded")
+    and case["id"] not in HARMLESS
     and check_program(RewardProgram(case["source"]), CARD).is_accepted
 ]
 
@@ -105,6 +108,37 @@ def test_trial_finds(body, rule, severity):
     findings = found(body)
     assert findings[rule].severity == severity
     assert findings[rule].remedy
+
+
+@pytest.mark.parametrize(
+    ("exponent", "is_odd"),
+    [
+        ("-np.abs(next_state.torso_pitch)", False),
+        ("-((next_state.torso_pitch - 0.3) / 0.5) ** 2", False),
+        ("-2.0 * np.square(next_state.torso_height - 1.2)", False),
+        ("-500.0 * np.abs(next_state.torso_pitch - 0.3)", True),
+        ("-1e6 * (next_state.torso_pitch - 0.31) ** 2", True),
+        ("5.0 * next_state.forward_velocity", True),
+        ("0.5 * next_state.forward_velocity", False),
+        ("-next_state.torso_pitch / 0.0001 - 40000", True),
+        ("-900 * gap(next_state)", True),
+    ],
+)
+def test_exponent_must_suit_the_range_of_its_field(exponent, is_odd):
+    trial = run_trial(
+        "def gap(s):\n    return np.abs(s.torso_pitch - 0.3)\n\n\n"
+        + HEAD
+        + f"    near = np.exp({exponent})\n    return next_state.torso_height + near, {{'near': near}}\n"
+    )
+    rules = {item.rule for item in trial.findings}
+    assert (
+        bool(rules & {"probe/flat-term", "probe/dead-term", "probe/extreme", "probe/size"})
+        == is_odd
+    )
+
+
+def test_a_term_that_is_zero_over_half_of_the_range_is_not_flat():
+    assert "probe/flat-term" not in found("return h * 1.0, {'x': h + (next_state.data > 0)}")
 
 
 def test_failure_with_one_batch_size_alone_is_found():

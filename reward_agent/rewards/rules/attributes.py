@@ -76,10 +76,6 @@ def _check_numpy_member(context: Context, node: ast.Attribute) -> _Refusal | Non
     if node.attr in language.NUMPY_SUBMODULES:
         if not isinstance(context.source.parents[node], ast.Attribute):
             return _Refusal("module", "is used as a value", "write np.linalg.norm")
-    elif node.attr in language.NUMPY_NAMED_TYPES:
-        if not _is_type_test(context, node) and not context.is_type_alias(node):
-            problem = "is a type that cannot be called or passed on"
-            return _Refusal("module", problem, "make arrays with np.zeros or np.array")
     elif node.attr == "errstate" and not _is_with_item(context, node):
         remedy = 'write `with np.errstate(all="ignore"):`'
         return _Refusal("module", "is used outside of with", remedy)
@@ -134,20 +130,6 @@ def _is_refused_member(node: ast.expr) -> bool:
         and isinstance(node.value, ast.Name)
         and node.value.id in language.MODULE_NAMES
         and node.attr not in language.MODULE_NAMES[node.value.id]
-    )
-
-
-def _is_type_test(context: Context, node: ast.Attribute) -> bool:
-    """Whether a type is named as the second argument of isinstance."""
-    child: ast.AST = node
-    parent = context.source.parents[node]
-    if isinstance(parent, ast.Tuple):
-        child, parent = parent, context.source.parents[parent]
-    return (
-        isinstance(parent, ast.Call)
-        and context.is_builtin(parent.func, frozenset({"isinstance"}))
-        and len(parent.args) == 2
-        and parent.args[1] is child
     )
 
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import ast
 import math
-from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
@@ -22,8 +21,6 @@ _MAX_COMPARISONS = 12
 _MAX_COMPARED_CHARS = 64
 _MAX_SHOWN_CHARS = 60
 _LARGEST = 1e300
-
-Function = ast.FunctionDef | ast.Lambda
 
 
 @dataclass(frozen=True)
@@ -92,9 +89,6 @@ class Context:
     scopes: Scopes
     fields: frozenset[str]
     annotations: frozenset[ast.AST]
-    bounds: dict[ast.AST, float | None] = field(default_factory=dict)
-    _arguments: dict[tuple[ast.AST, str], list[ast.expr | None]] = field(default_factory=dict)
-    _given_subjects: dict[ast.arg, bool] = field(default_factory=dict)
     _comparisons: int = 0
 
     def refuse(
@@ -156,37 +150,11 @@ class Context:
         text: str = raw[start:stop].decode(errors="replace").strip()
         return text or type(node).__name__
 
-    def reads(self, name: str) -> list[ast.Name]:
-        """Return every place where a name is read, whichever scope it belongs to."""
-        return self._reads.get(name, [])
-
-    @cached_property
-    def _reads(self) -> dict[str, list[ast.Name]]:
-        reads = defaultdict(list)
-        for node in self.source.find(ast.Name):
-            if _is_read(node):
-                reads[node.id].append(node)
-        return reads
-
-    @cached_property
-    def evaluated_names(self) -> frozenset[str]:
-        """Names that are read anywhere but in annotations."""
-        return frozenset(
-            name.id
-            for name in self.source.find(ast.Name)
-            if _is_read(name) and name not in self.annotations
-        )
-
     def functions(self) -> Iterator[ast.FunctionDef]:
         """Yield the functions of the module, without nested ones."""
         for statement in self.source.tree.body:
             if isinstance(statement, ast.FunctionDef):
                 yield statement
-
-    def loops(self) -> Iterator[ast.For | ast.comprehension]:
-        """Yield every loop, those of comprehensions included."""
-        yield from self.source.find(ast.For)
-        yield from self.source.find(ast.comprehension)
 
     def find_function(self, name: str) -> ast.FunctionDef | None:
         """Return the module's function of that name."""
@@ -206,107 +174,26 @@ class Context:
         return None
 
     def is_subject(self, node: ast.AST | None) -> bool:
-        """Whether an expression is surely the state, the next state or the episode itself."""
-        if not isinstance(node, ast.Name):
+        """Whether an expression is the state, the next state or the episode, by its name."""
+        if not isinstance(node, ast.Name) or node.id not in self.dialect.subjects:
             return False
         scope = self.scopes.find(node)
         bindings = scope.bindings[node.id] if scope else []
-        if scope is None or len(bindings) != 1 or not isinstance(bindings[0], ast.arg):
-            return False
-        if self.entry_of(scope.node):
-            return node.id in self.dialect.subjects
-        return self._is_given_subjects(bindings[0], scope.node)
-
-    def _is_given_subjects(self, parameter: ast.arg, function: ast.AST) -> bool:
-        """Whether every call of a helper gives it a subject for a parameter."""
-        if parameter not in self._given_subjects:
-            self._given_subjects[parameter] = False  # for helpers that call each other
-            given = self.arguments_of(function, parameter.arg)
-            is_given = bool(given) and all(self.is_subject(node) for node in given)
-            self._given_subjects[parameter] = is_given
-        return self._given_subjects[parameter]
-
-    def arguments_of(self, function: ast.AST, parameter: str) -> list[ast.expr | None]:
-        """Return what each use of a helper gives for a parameter; None where it is not known."""
-        key = (function, parameter)
-        if key not in self._arguments:
-            self._arguments[key] = [
-                self._read_argument(function, use, parameter) for use in self.uses_of(function)
-            ]
-        return self._arguments[key]
-
-    def _read_argument(self, function: ast.AST, use: ast.Name, parameter: str) -> ast.expr | None:
-        """Return what one use of a helper gives for a parameter."""
-        call = self.source.parents[use]
-        if not isinstance(function, ast.FunctionDef) or not isinstance(call, ast.Call):
-            return None
-        names = [item.arg for item in function.args.args]
-        if call.func is not use or parameter not in names:
-            return None
-        position = names.index(parameter)
-        named = {item.arg: item.value for item in call.keywords}
-        if any(isinstance(item, ast.Starred) for item in call.args) or None in named:
-            return None
-        if position < len(call.args):
-            return call.args[position]
-        defaults = function.args.defaults
-        missing = len(function.args.args) - len(defaults)
-        default = defaults[position - missing] if position >= missing else None
-        return named.get(parameter, default)
+        return len(bindings) == 1 and isinstance(bindings[0], ast.arg)
 
     def is_builtin(self, node: ast.AST, names: frozenset[str]) -> bool:
         """Whether an expression is one of these names with the language's own meaning."""
         return isinstance(node, ast.Name) and node.id in names and self.scopes.find(node) is None
 
-    def find_definition(self, node: ast.AST) -> Function | None:
-        """Return the only ``def`` or lambda that a name is bound to."""
-        if not isinstance(node, ast.Name):
-            return None
-        value = self.find_value(node)
-        return value if isinstance(value, ast.FunctionDef | ast.Lambda) else None
-
-    def uses_of(self, function: ast.AST) -> list[ast.Name]:
-        """Return the names that stand for a function of the program."""
-        return self._uses.get(function, [])
-
-    @cached_property
-    def _uses(self) -> dict[ast.AST, list[ast.Name]]:
-        uses: dict[ast.AST, list[ast.Name]] = defaultdict(list)
-        for name in self.source.find(ast.Name):
-            definition = self.find_definition(name) if _is_read(name) else None
-            if definition is not None:
-                uses[definition].append(name)
-        return uses
-
-    def find_value(self, node: ast.Name) -> ast.AST | None:
-        """Return what a name is bound to, if it is bound once, by ``def`` or by assignment."""
+    def find_value(self, node: ast.Name) -> ast.expr | None:
+        """Return what a name is assigned, if it is bound once but for ``+=`` and the like."""
         scope = self.scopes.find(node)
-        if scope is None or len(scope.bindings[node.id]) != 1:
-            return None
-        binding = scope.bindings[node.id][0]
-        if isinstance(binding, ast.FunctionDef):
-            return binding
-        parent = self.source.parents.get(binding)
-        if isinstance(parent, ast.Assign) and binding in parent.targets:
-            return parent.value
-        if isinstance(parent, ast.AnnAssign | ast.NamedExpr) and binding is parent.target:
-            return parent.value
-        return None
-
-    def is_type_alias(self, node: ast.AST) -> bool:
-        """Whether a node is part of ``Terms = dict[str, np.ndarray]``, used in annotations only."""
-        for parent in self.source.ancestors(node):
-            if isinstance(parent, ast.Assign):
-                target = parent.targets[0]
-                return (
-                    len(parent.targets) == 1
-                    and isinstance(target, ast.Name)
-                    and self.source.parents[parent] is self.source.tree
-                    and target.id not in self.evaluated_names
-                )
-            if not isinstance(parent, ast.Subscript | ast.Tuple | ast.Attribute | ast.BinOp):
-                return False
-        return False
+        parents = (
+            [self.source.parents.get(item) for item in scope.bindings[node.id]] if scope else []
+        )
+        bound = [item for item in parents if not isinstance(item, ast.AugAssign)]
+        is_plain = len(bound) == 1 and isinstance(bound[0], ast.Assign)
+        return bound[0].value if is_plain else None  # type: ignore[union-attr]
 
     def _column(self, line: int, offset: int) -> int:
         """Return the column of a byte offset, from 1."""
@@ -317,10 +204,6 @@ class Context:
     @cached_property
     def _lines(self) -> list[str]:
         return self.source.text.split("\n")
-
-
-def _is_read(name: ast.Name) -> bool:
-    return isinstance(name.ctx, ast.Load)
 
 
 def find_numpy_name(node: ast.AST) -> str | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import re
-import string
 from collections.abc import Iterator
 
 from reward_agent.records.jobs import PROGRAM_FILE
@@ -31,11 +30,9 @@ _KINDS: dict[str, tuple[str, str]] = {
     "Match": ("match", "use if / elif on Python scalars, np.where on arrays"),
     "TryStar": ("except*", "use a plain try with named exceptions, or none"),
 }
-_FORMAT_SPEC = re.compile(r"[<>=^]?[+\- ]?0?\d{0,2},?(\.\d{1,2})?[deEfFgGnsxX%]?")
-_PERCENT_SPEC = re.compile(r"%[-+ 0#]*\d{0,2}(\.\d{1,2})?[sdifeEgGxXr%]")
+# ``{}``, ``{0}``, ``{name:.2f}``.
+_PLAIN_TEMPLATE = re.compile(r"(?:[^{}]|\{\{|\}\}|\{\w*(?::[^{}]*)?\})*")
 _MAX_TEXT_CHARS = 1_000
-_SET_TYPES = frozenset({"set", "frozenset"})
-_ORDERLESS = frozenset({"all", "any", "frozenset", "len", "max", "min", "set", "sorted"})
 
 
 def check_nodes(context: Context) -> Iterator[Finding]:
@@ -97,74 +94,6 @@ def check_functions(context: Context) -> Iterator[Finding]:
                 "has a decorator or type parameters, which run when it is defined",
                 "delete them",
             )
-
-
-def check_sets(context: Context) -> Iterator[Finding]:
-    """Accept a set where its order does not matter: to test, compare, count or sort it."""
-    sets: list[ast.expr] = [*context.source.find(ast.Set), *context.source.find(ast.SetComp)]
-    for name in context.source.find(ast.Name):
-        if context.is_builtin(name, _SET_TYPES):
-            call = context.source.parents[name]
-            is_call = isinstance(call, ast.Call) and call.func is name
-            sets.append(call if is_call else name)  # type: ignore[arg-type]
-    sets += [node for node in context.source.find(ast.BinOp) if _combines_views(context, node)]
-    for node in sets:
-        if node not in context.annotations and not _is_unordered_use(context, node):
-            yield context.refuse(
-                "syntax/set",
-                node,
-                "is a set in a place where order counts",
-                "use a tuple, a list or sorted(…); a set has no order that stays",
-            )
-
-
-def _combines_views(context: Context, node: ast.BinOp) -> bool:
-    """Whether an operation makes a set of a dict's keys or items: ``a.keys() - b``."""
-    if not isinstance(node.op, ast.BitOr | ast.BitAnd | ast.BitXor | ast.Sub):
-        return False
-    sides = [
-        context.find_value(side) if isinstance(side, ast.Name) else side
-        for side in (node.left, node.right)
-    ]
-    return any(
-        isinstance(side, ast.Call)
-        and isinstance(side.func, ast.Attribute)
-        and side.func.attr in ("keys", "items")
-        for side in sides
-    )
-
-
-def _is_unordered_use(context: Context, node: ast.expr) -> bool:
-    """Whether the order of a set cannot be seen where it stands."""
-    parent = context.source.parents[node]
-    if isinstance(node, ast.Name):
-        return isinstance(parent, ast.Call) and context.is_builtin(
-            parent.func, frozenset({"isinstance"})
-        )
-    # What these give may be the set itself.
-    is_branch = isinstance(parent, ast.IfExp) and node is not parent.test
-    if isinstance(parent, ast.BinOp | ast.BoolOp) or is_branch:
-        return _is_unordered_use(context, parent)  # type: ignore[arg-type]
-    if isinstance(parent, ast.Assign) and len(parent.targets) == 1:
-        # A set with a name: what counts is each place where the name is read.
-        target = parent.targets[0]
-        return isinstance(target, ast.Name) and all(
-            _is_order_hidden(context, use) for use in context.reads(target.id)
-        )
-    return _is_order_hidden(context, node)
-
-
-def _is_order_hidden(context: Context, node: ast.expr) -> bool:
-    """Whether a set is tested, compared, counted or sorted right where it stands."""
-    parent = context.source.parents[node]
-    if isinstance(parent, ast.Call):
-        # With a key, the first of those that are equal by it is what comes out.
-        has_key = any(keyword.arg == "key" for keyword in parent.keywords)
-        is_orderless = context.is_builtin(parent.func, _ORDERLESS) and node in parent.args
-        return is_orderless and not has_key
-    return isinstance(parent, ast.Compare | ast.If | ast.Assert | ast.IfExp) or (
-        isinstance(parent, ast.UnaryOp) and isinstance(parent.op, ast.Not)
-    )
 
 
 def check_constants(context: Context) -> Iterator[Finding]:
@@ -237,32 +166,6 @@ def check_with(context: Context) -> Iterator[Finding]:
         )
 
 
-def check_formatting(context: Context) -> Iterator[Finding]:
-    """Allow short constant formats in f-strings and with %."""
-    for value in context.source.find(ast.FormattedValue):
-        spec = value.format_spec
-        parts = spec.values if isinstance(spec, ast.JoinedStr) else []
-        text = "".join(str(part.value) for part in parts if isinstance(part, ast.Constant))
-        is_constant = all(isinstance(part, ast.Constant) for part in parts)
-        if value.conversion == ord("a") or not is_constant or not _FORMAT_SPEC.fullmatch(text):
-            yield context.refuse(
-                "syntax/format",
-                value,
-                "is a format with a variable or large width",
-                "use a short format such as {i:02d} or {x:.2f}",
-                name=f"{{…:{text}}}",
-            )
-    for node in context.source.find(ast.BinOp):
-        text_node = _find_text(context, node.left) if isinstance(node.op, ast.Mod) else None
-        if text_node is not None and "%" in _PERCENT_SPEC.sub("", text_node):
-            yield context.refuse(
-                "syntax/format",
-                node,
-                "is a format with a variable or large width",
-                "use an f-string such as f'leg_{i}'",
-            )
-
-
 def check_format_calls(context: Context) -> Iterator[Finding]:
     """Allow ``"leg_{}".format(i)`` on a text that is written out, with plain fields."""
     for node in context.source.find(ast.Attribute):
@@ -271,31 +174,13 @@ def check_format_calls(context: Context) -> Iterator[Finding]:
         call = context.source.parents[node]
         text = node.value.value if isinstance(node.value, ast.Constant) else None
         is_call = isinstance(call, ast.Call) and call.func is node
-        if not is_call or not isinstance(text, str) or not _is_plain_template(text):
+        if not is_call or not isinstance(text, str) or not _PLAIN_TEMPLATE.fullmatch(text):
             yield context.refuse(
                 "syntax/format",
                 node,
                 "is a format whose fields could reach into objects",
                 "use an f-string such as f'leg_{i}'",
             )
-
-
-def _is_plain_template(text: str) -> bool:
-    """Whether a template has plain fields only: ``{}``, ``{0}``, ``{name:.2f}``."""
-    try:
-        parts = list(string.Formatter().parse(text))
-    except ValueError:
-        return False
-    return all(
-        name is None
-        or (re.fullmatch(r"[a-z0-9_]{0,32}", name) and _FORMAT_SPEC.fullmatch(spec or ""))
-        for _, name, spec, _ in parts
-    )
-
-
-def _find_text(context: Context, node: ast.expr) -> str | None:
-    value = context.find_value(node) if isinstance(node, ast.Name) else node
-    return value.value if isinstance(value, ast.Constant) and isinstance(value.value, str) else None
 
 
 def _is_exception(context: Context, node: ast.expr) -> bool:
