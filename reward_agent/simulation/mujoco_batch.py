@@ -25,6 +25,7 @@ from reward_agent.definitions.sources import (
 )
 from reward_agent.errors import DataError, hint_closest
 from reward_agent.simulation.measures import locate_point, make_lowest_measure
+from reward_agent.simulation.mjcf import check_model
 from reward_agent.simulation.simulation import (
     Reader,
     Simulation,
@@ -243,6 +244,8 @@ def find_model_path(card: EnvCard) -> Path:
     elif model.file is not None:
         path = find_env_dir(card) / model.file
         remedy = "put the file beside env.toml, or correct model.file"
+        if path.is_file():
+            check_model(find_env_dir(card), model.file)
     else:
         raise DataError(
             f"environment {card.name!r} gives model.id = {model.id!r}, MuJoCo simulates an MJCF",

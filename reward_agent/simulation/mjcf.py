@@ -1,0 +1,174 @@
+"""An MJCF of anybody's, looked at before MuJoCo compiles it.
+
+MuJoCo opens whatever a model names, and makes as much of everything as it asks for. So a model
+names plain files inside its card's folder, and asks for what fits into a computer.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from math import prod
+from pathlib import Path
+from xml.parsers import expat
+
+from reward_agent.errors import DataError
+from reward_agent.files import open_plain
+
+_MOST_XML_BYTES, _MOST_ASSET_BYTES = 16 * 2**20, 128 * 2**20
+_MOST_ELEMENTS, _MOST_DEPTH, _MOST_FILES = 100_000, 100, 200
+_MOST_COPIES, _MOST_COUNT, _MOST_TEXELS = 100_000, 10_000_000, 2**26
+_FOLDERS = ("assetdir", "meshdir", "texturedir")
+# Attributes that say how many of something there are.
+_COUNTS = frozenset(
+    [
+        "count",
+        "nrow",
+        "ncol",
+        "width",
+        "height",
+        "num",
+        "dim",
+        "nsample",
+        "resolution",
+        "cellcount",
+        "nuserdata",
+        "njmax",
+        "nconmax",
+        "nstack",
+        "nkey",
+    ]
+)
+_PNG = b"\x89PNG\r\n\x1a\n"
+
+
+class _Reader:
+    """Notes what one file of a model names, and refuses what no model holds."""
+
+    def __init__(self) -> None:
+        self.names: list[tuple[str, str]] = []
+        self.folders: list[str] = []
+        self._copies = [1.0]
+        self._n_elements = 0
+
+    def read(self, data: bytes) -> None:
+        # What a file says of its own encoding would be read in two ways.
+        parser = expat.ParserCreate("utf-8")
+        parser.StartDoctypeDeclHandler = self._refuse_doctype
+        parser.StartElementHandler = self._begin
+        parser.EndElementHandler = lambda name: self._copies.pop()
+        parser.Parse(data, True)
+
+    def _refuse_doctype(self, name: str, *_: object) -> None:
+        raise ValueError("it declares a document type, which could hold entities without end")
+
+    def _begin(self, element: str, attributes: dict[str, str]) -> None:
+        self._n_elements += 1
+        if self._n_elements > _MOST_ELEMENTS or len(self._copies) > _MOST_DEPTH:
+            raise ValueError(f"more than {_MOST_ELEMENTS} elements, or {_MOST_DEPTH} deep")
+        counts = {name: _count(element, name, text) for name, text in attributes.items()}
+        for name, count in counts.items():
+            if not count <= _MOST_COUNT:  # nor NaN
+                raise ValueError(f"<{element} {name}={attributes[name][:40]!r}> asks for too much")
+        copies = self._copies[-1] * (counts.get("count", 1.0) if element == "replicate" else 1.0)
+        texels = counts.get("width", 1.0) * counts.get("height", 1.0)
+        if copies > _MOST_COPIES or texels > _MOST_TEXELS:
+            raise ValueError(f"<{element}> asks for {copies:g} copies, or {texels:g} texels")
+        self._copies.append(copies)
+        self.folders += [attributes[name] for name in _FOLDERS if name in attributes]
+        names = [text for name, text in attributes.items() if name.startswith("file")]
+        self.names += [(element, text) for text in names]
+
+
+def _count(element: str, name: str, text: str) -> float:
+    """Return how many, or how many KiB, an attribute asks for; 1 where it is not of that kind."""
+    if name == "memory":
+        size = re.fullmatch(r"\s*(-1|\d+)\s*([KMGTPE]?)\s*", text, re.IGNORECASE)
+        number, unit = size.groups() if size else ("1", "K")
+        return float(number) * 1024.0 ** (" KMGTPE".index(unit.upper() or " ") - 1)
+    if name in _COUNTS or name.startswith("nuser_") or (element, name) == ("numeric", "size"):
+        return prod(abs(float(word)) for word in text.split())
+    return 1.0
+
+
+def check_model(folder: Path, name: str) -> None:
+    """Look at an MJCF and all that it includes.
+
+    Args:
+        folder: of the card, which the model must not lead out of.
+        name: of the MJCF, seen from there.
+
+    Raises:
+        DataError: it is no XML, leads out of the folder, or asks for more than a model holds.
+    """
+    root = folder.resolve()
+    main = root / name
+    waiting, seen = [main], set[Path]()
+    assets, folders = list[str](), [""]
+    while waiting:
+        file = waiting.pop()
+        if file in seen:
+            continue
+        seen.add(file)
+        try:
+            reader = _read(file, root, len(seen))
+            folders += reader.folders
+            for element, named in reader.names:
+                if element == "include":
+                    waiting += _find_files(named, {main.parent, file.parent}, root)
+                else:
+                    assets.append(named)
+        except (ValueError, OSError, expat.ExpatError) as error:
+            raise DataError(f"{file}: {error}", "correct the MJCF") from error
+    try:
+        bases = {base / place for base in {file.parent for file in seen} for place in folders}
+        for named in assets:
+            for asset in _find_files(named, bases, root):
+                _check_asset(asset)
+    except (ValueError, OSError) as error:
+        raise DataError(f"{main}: {error}", "keep what it needs in the card's folder") from error
+
+
+def _read(file: Path, root: Path, n_files: int) -> _Reader:
+    _check_inside(file, root)
+    if n_files > _MOST_FILES:
+        raise ValueError(f"it includes more than {_MOST_FILES} files")
+    with os.fdopen(open_plain(file), "rb") as opened:
+        data = opened.read(_MOST_XML_BYTES + 1)
+    if len(data) > _MOST_XML_BYTES:
+        raise ValueError(f"it has more than {_MOST_XML_BYTES} bytes")
+    reader = _Reader()
+    reader.read(data)
+    return reader
+
+
+def _find_files(name: str, bases: set[Path], root: Path) -> Iterator[Path]:
+    """Yield the files that a name may mean, seen from each of the folders, if they are there."""
+    if ":" in name or "\\" in name:
+        raise ValueError(f"{name[:80]!r} is not in the card's folder {root}")
+    for base in bases:
+        place = base / name
+        _check_inside(place, root)
+        if os.path.lexists(place):
+            yield Path(os.path.normpath(place))
+
+
+def _check_inside(place: Path, root: Path) -> None:
+    """Refuse a path that leads out of a folder, by its words or by a link."""
+    words = os.path.normpath(place)
+    if not Path(words).is_relative_to(root):
+        raise ValueError(f"{place} is not in the card's folder {root}")
+    if os.path.realpath(place) != words:
+        raise ValueError(f"{place} is reached through a link")
+
+
+def _check_asset(path: Path) -> None:
+    """Refuse what is no plain file, is very large, or unpacks to a picture that is."""
+    with os.fdopen(open_plain(path), "rb") as file:
+        size, start = os.fstat(file.fileno()).st_size, file.read(24)
+    if size > _MOST_ASSET_BYTES:
+        raise ValueError(f"{path} has {size} bytes, at most {_MOST_ASSET_BYTES}")
+    width, height = int.from_bytes(start[16:20], "big"), int.from_bytes(start[20:24], "big")
+    if start.startswith(_PNG) and width * height > _MOST_TEXELS:
+        raise ValueError(f"{path} is a picture of {width} x {height}")
