@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import ConfigDict, Field, ValidationError, model_validator
 
-from reward_agent.definitions.tables import MOST_NUMBERS, Count, Steps, Word, check_values
+from reward_agent.definitions.tables import Count, Steps, Word, check_values
 from reward_agent.errors import UnknownNameError, UsageError
 from reward_agent.plugins import Plugin, Seam
 from reward_agent.types import Finite, Record
@@ -80,7 +80,11 @@ class LearnerSettings(Record):
 
     @model_validator(mode="after")
     def _check_values(self) -> Self:
-        check_values(self.given)
+        for name, value in self.given.items():
+            try:
+                check_values({name: value})
+            except ValueError as error:
+                raise ValueError(f"{name[:80]}: {error}") from error
         return self
 
     @property
@@ -130,21 +134,13 @@ class LearnerSettings(Record):
             UnknownNameError: there is no such learner, or it has no such hyper-parameter.
             UsageError: a hyper-parameter is not of the kind of its default, or out of its range.
         """
-        kind, defaults = self.kind, self.kind.defaults
-        _refuse_unknown(f"hyper-parameter of {self.algo}", self.given, defaults)
-        for name, value in self.given.items():
-            if defaults and not _is_like(value, defaults[name]):
-                raise UsageError(
-                    f"{name} = {value!r} of {self.algo}: its default is {defaults[name]!r}",
-                    "give a value of that kind",
-                )
-        n_envs, policy = self.get("n_envs"), self.given.get("policy_kwargs")
-        widths = _list_numbers(policy.get("net_arch") if isinstance(policy, Mapping) else None)
-        is_count = isinstance(n_envs, int) and 1 <= n_envs <= MOST_ENVIRONMENTS
-        if not is_count or not all(1 <= n <= MOST_NUMBERS for n in widths):
+        kind, n_envs = self.kind, self.get("n_envs")
+        if kind.defaults:
+            _check_like(self.given, kind.defaults, f"hyper-parameter of {self.algo}")
+        if not isinstance(n_envs, int) or not 1 <= n_envs <= MOST_ENVIRONMENTS:
             raise UsageError(
-                f"{self.algo}: n_envs is {n_envs}, net_arch {widths}",
-                f"at most {MOST_ENVIRONMENTS} environments and {MOST_NUMBERS} units in a layer",
+                f"n_envs of {self.algo} is {n_envs}",
+                f"give at most {MOST_ENVIRONMENTS}, at least 1",
             )
         try:
             if kind.record is not None:
@@ -180,41 +176,27 @@ def read_earlier_table(given: Any, others: str = "") -> Any:
     return {**kept, "learner": {**ppo, **learner}} if ppo else kept
 
 
-def _refuse_unknown(noun: str, given: Mapping[str, Any], known: Mapping[str, Any]) -> None:
-    """Refuse names, here and in tables within, and words that are not among those to choose from.
+def _check_like(given: Mapping[str, Any], defaults: Mapping[str, Any], noun: str) -> None:
+    """Refuse names without a default, here and in tables within, and values of another kind.
 
-    Raises:
-        UnknownNameError: there is one.
+    What has no plain number as its default may be anything.
     """
     for name, value in given.items():
-        if known and name not in known:
-            raise UnknownNameError(noun, name, known)
-        if isinstance(value, Mapping) and known:
-            _refuse_unknown(f"{name} key", value, known[name])
-        elif known and known[name] is _ACTIVATIONS and value not in _ACTIVATIONS:
+        if name not in defaults:
+            raise UnknownNameError(noun, name, defaults)
+        default = defaults[name]
+        kind = _KINDS.get(type(default), object)
+        is_flag = isinstance(value, bool) and not isinstance(default, bool) and kind is not object
+        if not isinstance(value, kind) or is_flag:
+            raise UsageError(f"{name} = {value!r}, a {noun}: its default is {default!r}", _REMEDY)
+        if isinstance(default, Mapping):
+            _check_like(value, default, f"{name} key")
+        elif default is _ACTIVATIONS and value not in _ACTIVATIONS:
             raise UnknownNameError(name, str(value), _ACTIVATIONS)
 
 
-def _list_numbers(value: Any) -> list[float]:
-    """Return the numbers in lists and tables."""
-    if isinstance(value, Mapping):
-        return _list_numbers([*value.values()])
-    if isinstance(value, list | tuple):
-        return [number for part in value for number in _list_numbers(part)]
-    return [value] if isinstance(value, int | float) else []
-
-
-def _is_like(value: Any, default: Any) -> bool:
-    """Whether a value may stand in a default's place; what is no plain number may be anything."""
-    if isinstance(default, bool):
-        return isinstance(value, bool)
-    if isinstance(default, int):
-        return isinstance(value, int) and not isinstance(value, bool)
-    if isinstance(default, float):
-        return isinstance(value, int | float) and not isinstance(value, bool)
-    return isinstance(value, Mapping) if isinstance(default, Mapping) else True
-
-
+_REMEDY = "give a value of that kind"
+_KINDS: dict[type, Any] = {bool: bool, int: int, float: int | float, dict: Mapping}
 _ACTIVATIONS = ("tanh", "relu")  # what a policy file knows
 
 # What every learner is asked for, here for those of which nothing else is known.

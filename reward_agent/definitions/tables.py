@@ -21,7 +21,8 @@ from reward_agent.types import Finite
 V = TypeVar("V")
 
 # Ours have 9 kB. The time that Python's parser takes grows with the square of a line.
-_MOST_BYTES, _MOST_LINE_CHARS = 256 * 1024, 4000
+_MOST_TABLE_BYTES, _MOST_LINE_CHARS = 256 * 1024, 4000
+MOST_PROGRAM_BYTES = 2**20
 _MOST_ITEMS, _MOST_DEPTH = 200, 5
 MOST_NUMBERS = 10_000  # of a vector: an observation, a field, an action, the width of a layer
 MOST_STEPS = 10**10
@@ -85,6 +86,8 @@ def check_values(given: V, depth: int = _MOST_DEPTH) -> V:
         parts = [*given, *given.values()] if isinstance(given, Mapping) else given
         for part in parts:
             check_values(part, depth - 1)
+            if isinstance(given, list | tuple) and isinstance(part, int) and part > MOST_NUMBERS:
+                raise ValueError(f"a list holds {part}, at most {MOST_NUMBERS} may stand there")
     elif isinstance(given, str) and (len(given) > _MOST_ITEMS or find_odd_character(given)):
         raise ValueError(f"{given[:40]!r} is no word: {find_odd_character(given) or 'too long'}")
     elif isinstance(given, float) and not math.isfinite(given):
@@ -92,6 +95,24 @@ def check_values(given: V, depth: int = _MOST_DEPTH) -> V:
     elif isinstance(given, int) and abs(given) > MOST_STEPS:
         raise ValueError(f"a number is beyond {MOST_STEPS}")
     return given
+
+
+def read_text(path: Path, most_bytes: int = MOST_PROGRAM_BYTES) -> str:
+    """Read a text that anybody may have written, such as a program.
+
+    Raises:
+        DataError: it cannot be read, is larger, or no text.
+    """
+    try:
+        with path.open("rb") as file:
+            data = file.read(most_bytes + 1)
+        if len(data) > most_bytes:
+            raise DataError(f"{path} has more than {most_bytes} bytes", "make it shorter")
+        return data.decode("utf-8").replace("\r\n", "\n").replace("\r", "\n")
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} is not text in UTF-8: {error}", "correct it") from error
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}", "correct it") from error
 
 
 def read_table(path: Path) -> dict[str, Any]:
@@ -102,20 +123,14 @@ def read_table(path: Path) -> dict[str, Any]:
     """
     import tomllib  # a child, which is given its card, has no use for it
 
+    text = read_text(path, _MOST_TABLE_BYTES)
+    longest = max(map(len, text.split("\n")))
+    if longest > _MOST_LINE_CHARS:
+        raise DataError(f"{path} has a line of {longest} characters", "break it")
     try:
-        with path.open("rb") as file:
-            data = file.read(_MOST_BYTES + 1)
-        if len(data) > _MOST_BYTES:
-            raise DataError(f"{path} has more than {_MOST_BYTES} bytes", "make it shorter")
-        text = data.decode("utf-8")
-        longest = max(map(len, text.split("\n")))
-        if longest > _MOST_LINE_CHARS:
-            raise DataError(f"{path} has a line of {longest} characters", "break it")
         return tomllib.loads(text)
-    except (ValueError, RecursionError) as error:  # not UTF-8, not TOML, a number without end
+    except (ValueError, RecursionError) as error:  # not TOML, a number without end
         raise DataError(f"{path} is not TOML: {error}", "correct what it names") from error
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}", "correct it") from error
 
 
 def explain_invalid(

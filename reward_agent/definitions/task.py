@@ -11,7 +11,6 @@ from __future__ import annotations
 import ast
 import warnings
 from collections.abc import Mapping
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -40,6 +39,7 @@ from reward_agent.definitions.tables import (
     explain_invalid,
     make_plain,
     read_table,
+    read_text,
 )
 from reward_agent.errors import DataError, UnknownNameError, UsageError, hint_closest
 from reward_agent.types import FileRecord, Finite, Record
@@ -211,7 +211,7 @@ def _read_source(card: EnvCard, task: TaskSpec, file: str, variant: Variant | No
         return None
     folder = find_task_dir(card, task.name)
     path = folder / file
-    read = read_metric if file == METRIC_FILE else partial(Path.read_text, encoding="utf-8")
+    read = read_metric if file == METRIC_FILE else read_text
     if variant is None:
         return read(path) if path.is_file() else None
     if path.is_file():
@@ -246,14 +246,12 @@ def read_metric(path: Path) -> str:
     """
     remedy = "give a Python file with a function score(episode) -> Score"
     try:
-        source = path.read_text("utf-8")
+        source = read_text(path)
         with warnings.catch_warnings(action="ignore"):
             tree = ast.parse(source)
-    except OSError as error:
-        raise UsageError(f"the metric {path} cannot be read: {error.strerror}", remedy) from error
     except SyntaxError as error:
         raise UsageError(f"the metric {path}, line {error.lineno}: {error.msg}", remedy) from error
-    except ValueError as error:
+    except (DataError, ValueError, RecursionError, MemoryError) as error:
         raise UsageError(f"the metric {path} is not Python text: {error}", remedy) from error
     if not any(_defines_score(node) for node in ast.walk(tree)):
         raise UsageError(f"the metric {path} defines no function score(episode)", remedy)
@@ -312,7 +310,7 @@ def replace_constants(source: str, constants: Mapping[str, float], place: str) -
     """
     try:
         tree = ast.parse(source)
-    except (SyntaxError, ValueError) as error:
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise DataError(f"{place} is not Python: {error}", "correct the file") from error
     values = _find_constants(tree)
     for name in constants:

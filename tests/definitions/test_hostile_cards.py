@@ -18,7 +18,14 @@ from reward_agent.definitions.card import EnvCard, list_envs, load_env
 from reward_agent.definitions.learner import LearnerSettings
 from reward_agent.definitions.sources import parse_source
 from reward_agent.definitions.tables import find_odd_character, make_plain
-from reward_agent.definitions.task import TaskSpec, list_tasks, load_task, make_task
+from reward_agent.definitions.task import (
+    TaskSpec,
+    list_tasks,
+    load_task,
+    make_task,
+    read_reference_reward,
+    read_task_metric,
+)
 from reward_agent.errors import DataError, RewardAgentError, UsageError
 
 CARD = """\
@@ -143,7 +150,7 @@ def test_words_have_a_length(tmp_path: Path, place: str) -> None:
         (
             "n_envs = 8",
             'algo = "sb3:SAC"\npolicy_kwargs = { net_arch = { pi = [1_000_000_000] } }',
-            "net_arch",
+            "policy_kwargs",
         ),
         ("n_envs = 8", 'algo = "sb3:SAC"\nent_coef = "\\u001b]0;x\\u0007"', "learner"),
         ("n_envs = 8", f'algo = "{"x" * 200}"', "learner.algo"),
@@ -314,3 +321,22 @@ def test_settings_of_a_learner_are_plain_or_refused(settings: dict[str, Any]) ->
 def test_any_source_is_parsed_or_refused(text: str) -> None:
     with contextlib.suppress(DataError):
         parse_source(text)
+
+
+@pytest.mark.parametrize(
+    "content", [b"#" * 10**8, b"x = " + b"(" * 10**5, b"-" * 10**5 + b"1", b"\xff"]
+)
+def test_a_metric_or_a_reward_that_is_none_is_refused_in_one_line(
+    tmp_path: Path, content: bytes
+) -> None:
+    env = write_card(tmp_path, CARD)
+    folder = env / "tasks" / "slide"
+    folder.mkdir(parents=True)
+    (folder / "task.toml").write_text(TASK)
+    (folder / "metric.py").write_bytes(content)
+    (folder / "reference_reward.py").write_bytes(b"#" * 10**8)
+    card = load_env(env)
+    for read in (read_task_metric, read_reference_reward):
+        with pytest.raises(RewardAgentError) as caught:
+            read(card, load_task(card, "slide"))
+        assert "\n" not in caught.value.message

@@ -91,7 +91,10 @@ def test_the_command_line_goes_before_the_card(own: Path) -> None:
     [
         ('algo = "sb3:SAK"', "unknown learner 'sb3:SAK'; did you mean 'sb3:SAC'"),
         ('algo = "sb3:SAC"\ntauu = 0.1', "unknown hyper-parameter of sb3:SAC 'tauu'; .*'tau'"),
-        ('algo = "sb3:SAC"\nbatch_size = "big"', "batch_size = 'big' of sb3:SAC: .* 256"),
+        (
+            'algo = "sb3:SAC"\nbatch_size = "big"',
+            "batch_size = 'big', a hyper-parameter of sb3:SAC: .* 256",
+        ),
         ('algo = "sb3:SAC"\n[learner.policy_kwargs]\nnet_arc = [8]', "'net_arc'; .*'net_arch'"),
         (
             'algo = "sb3:SAC"\n[learner.policy_kwargs]\nactivation_fn = "elu"',
