@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from reward_agent.cli.output import print_json, progress_console
-from reward_agent.cli.settings import RunsDir, add_settings
+from reward_agent.cli.settings import RunsDir, add_settings, note_folder
 from reward_agent.errors import Interrupted, UsageError
 from reward_agent.trackers.registry import TRACKERS
 
@@ -25,7 +25,9 @@ _TRACKERS = ", ".join(row.name for row in TRACKERS.own)
 
 @add_settings()
 def design_command(
-    env: Annotated[str | None, typer.Option(help="Environment: a name or a folder.")] = None,
+    env: Annotated[
+        str | None, typer.Option(help="Environment: a name or a folder.", callback=note_folder)
+    ] = None,
     task: Annotated[str | None, typer.Option(help="A task's name, or any sentence.")] = None,
     resume: Annotated[str | None, typer.Option(help="Take up a run: id, path or 'last'.")] = None,
     metric: Annotated[Path | None, typer.Option(help="Your own metric.py.")] = None,

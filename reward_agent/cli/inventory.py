@@ -15,13 +15,15 @@ from reward_agent.cli.output import (
     print_text,
     progress_console,
 )
-from reward_agent.cli.settings import Json, RunsDir
+from reward_agent.cli.settings import Json, RunsDir, note_folder
 from reward_agent.definitions.card import list_envs, load_env
 from reward_agent.llm.provider import PROVIDERS
 from reward_agent.trackers.registry import TRACKERS
 
 envs_app = typer.Typer(help="Show and check environments.", no_args_is_help=True)
-EnvName = Annotated[str, typer.Argument(help="An environment: a name or a folder.")]
+EnvName = Annotated[
+    str, typer.Argument(help="An environment: a name or a folder.", callback=note_folder)
+]
 
 
 @envs_app.command("list")

@@ -13,8 +13,19 @@ from rich.markup import escape
 from reward_agent.llm.provider import PROVIDERS
 from reward_agent.records.settings import RunSettings, find_group
 
+
+def note_folder(env: str | None) -> str | None:
+    """Tell of an environment's folder when a command is given it."""
+    from reward_agent.cli.folders import tell_of_folder
+
+    if env is not None:
+        tell_of_folder(env)
+    return env
+
+
 # Typer reads help as markup, where a bracket begins a style unless it is escaped.
 RunsDir = Annotated[Path | None, typer.Option(help="Where runs lie \\[default: ./runs].")]
+Env = Annotated[str, typer.Option(help="Environment: a name or a folder.", callback=note_folder)]
 RunName = Annotated[str, typer.Argument(help="A run: id, start of an id, path, or 'last'.")]
 Json = Annotated[bool, typer.Option("--json", help="Print as JSON.")]
 T = TypeVar("T")

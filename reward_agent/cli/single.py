@@ -11,7 +11,7 @@ import typer
 from pydantic import Field
 
 from reward_agent.cli.output import print_json, print_text
-from reward_agent.cli.settings import Json, add_settings
+from reward_agent.cli.settings import Env, Json, add_settings
 from reward_agent.errors import UsageError
 from reward_agent.types import CheckReport, FileRecord, ProbeReport
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from reward_agent.run.single import Examined
     from reward_agent.types import Evaluation
 
-Env = Annotated[str, typer.Option(help="Environment: a name or a folder.")]
 Task = Annotated[str, typer.Option(help="A task's name, or a sentence with --metric.")]
 MetricOption = Annotated[Path | None, typer.Option(help="Your own metric.py.")]
 Folder = Annotated[Path | None, typer.Option("--output", "-o", help="Folder for the results.")]
@@ -130,7 +129,7 @@ def _print_schema(is_asked: bool) -> None:
 
 def check_command(
     file: Annotated[str, typer.Argument(help="A reward program; '-' reads standard input.")],
-    env: Annotated[str, typer.Option(help="Environment: a name or a folder.")],
+    env: Env,
     probe: Annotated[bool, typer.Option("--probe", help="Also dry-run it in the sandbox.")] = False,
     as_json: Json = False,
     schema: Annotated[

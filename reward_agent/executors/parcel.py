@@ -27,7 +27,7 @@ from reward_agent.errors import (
 )
 from reward_agent.executors import JobRequest
 from reward_agent.executors.journal import EXIT_FILE, ExitRecord
-from reward_agent.files import make_folder, read_capped, remove, write_atomic
+from reward_agent.files import make_folder, read_bytes, read_capped, remove, write_atomic
 from reward_agent.records.jobs import (
     CHECKPOINT_FILE,
     ERROR_FILE,
@@ -216,7 +216,8 @@ def _pack_env(job: Job) -> bytes:
     if not job.card.model.file:
         return b""
     folder = find_env_dir(job.card)
-    paths = [path for path in folder.rglob("*") if path.is_file()]
+    # A link would send what it leads to: no child here could read that.
+    paths = [path for path in folder.rglob("*") if path.is_file() and not path.is_symlink()]
     paths = [path for path in paths if path.relative_to(folder).parts[0] != "tasks"]
     total = sum(path.stat().st_size for path in paths)
     if total > _MOST_ENV_BYTES:
@@ -224,4 +225,4 @@ def _pack_env(job: Job) -> bytes:
             f"{folder} holds {total} bytes, a cluster is sent up to {_MOST_ENV_BYTES}",
             "move what the model does not need out of the environment's folder",
         )
-    return pack({path.relative_to(folder).as_posix(): path.read_bytes() for path in paths})
+    return pack({path.relative_to(folder).as_posix(): read_bytes(path, total) for path in paths})

@@ -111,6 +111,12 @@ def _survey_isolation() -> list[Mechanism]:
             "" if is_linux else "memory is not watched here",
         ),
         Mechanism("death with the parent", "children left behind", is_linux, elsewhere),
+        Mechanism(
+            "folders of others",
+            "--env FOLDER: its metric and rewards run, as all that is generated does",
+            report.level != "process",
+            "what runs can read the whole folder but tasks/; see SECURITY.md",
+        ),
     ]
 
 

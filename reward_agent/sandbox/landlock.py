@@ -117,7 +117,9 @@ def find_file_rules(job_dir: Path, env_dir: Path | None, *, has_devices: bool) -
     for folder in _find_code_folders():
         rules += allow_except(folder, hidden, RUN)
     if env_dir is not None and env_dir.is_dir():
-        rules += allow_except(env_dir.resolve(), [env_dir.resolve() / "tasks"], READ)
+        shown = allow_except(env_dir.resolve(), [env_dir.resolve() / "tasks"], READ)
+        # A rule for a link would open what it leads to: a stranger's may lead anywhere.
+        rules += [rule for rule in shown if not rule.path.is_symlink()]
     if has_devices:
         rules += _find_graphics_rules()
     return rules

@@ -16,7 +16,8 @@ from typing import Any
 
 from pydantic import Field, ValidationError
 
-from reward_agent.errors import DataError, JobError
+from reward_agent.definitions.card import CARD_FILE, find_env_dir
+from reward_agent.errors import DataError, JobError, UsageError
 from reward_agent.files import clean_lines, read_capped, read_tail
 from reward_agent.records.jobs import ERROR_FILE, RESULT_FILE, Job, Limits, RowCallback
 from reward_agent.records.outcomes import (
@@ -99,9 +100,11 @@ def run_job(
             sealed child found a hole.
         JobError: the child could not be started, ended before it was sealed, or a job without
             generated code failed.
+        UsageError: the folder of the card is not an environment's alone.
     """
     limits = limits or Limits()
     job_dir = job_dir.resolve()
+    _check_env_dir(job)
     child = Child(job, job_dir, limits, mode, warm)
     try:
         outcome = child.watch(on_progress, cancel)
@@ -125,6 +128,21 @@ def run_job(
         level=child.report.level,
         stderr_tail=output,
     )
+
+
+def _check_env_dir(job: Job) -> None:
+    """Refuse what is more than an environment's folder: a job can read all of it but its tasks.
+
+    Raises:
+        UsageError: it has no card, or a home lies in it.
+    """
+    folder = find_env_dir(job.card).resolve()
+    home = Path(os.path.expanduser("~")).resolve()
+    if folder.is_dir() and (home.is_relative_to(folder) or not (folder / CARD_FILE).is_file()):
+        raise UsageError(
+            f"{folder} is not the folder of an environment alone, and jobs could read all of it",
+            f"name a folder that holds {CARD_FILE}, its model and its tasks, and nothing else",
+        )
 
 
 def _explain_end(

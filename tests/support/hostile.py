@@ -45,21 +45,23 @@ def make_hostile_server():
         return warm.WarmServer()
 
 
-def run_hostile_job(job_dir, source, *, limits=None, mode="default", renders=False, **options):
+def run_hostile_job(
+    job_dir, source, *, limits=None, mode="default", renders=False, card=None, **options
+):
     """Run Python source in the child with every static rule out of the way."""
-    job = make_hostile_job(job_dir, source, renders=renders)
+    job = make_hostile_job(job_dir, source, renders=renders, card=card)
     limits = limits or Limits(wall_s=30)
     # Not in two threads: of two patches that overlap, the second puts the first one's back.
     with mock.patch.object(child, "make_child_command", make_hostile_command):
         return runner.run_job(job, job_dir, limits=limits, mode=mode, **options)
 
 
-def make_hostile_job(job_dir, source, *, renders=False):
+def make_hostile_job(job_dir, source, *, renders=False, card=None):
     job_dir.mkdir(parents=True, exist_ok=True)
     (job_dir / "reward.py").write_text(source)
     if renders:
-        return FilmJob(card=make_card())
-    return ProbeJob(card=make_card(), program_sha256=RewardProgram(source).sha256)
+        return FilmJob(card=card or make_card())
+    return ProbeJob(card=card or make_card(), program_sha256=RewardProgram(source).sha256)
 
 
 def said(job_exit):
