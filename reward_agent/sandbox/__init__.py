@@ -39,7 +39,8 @@ Not covered:
 - Between two looks of the parent (0.1 s for memory, 1 s for disk) a job can exceed these bounds, by
   what the machine can write in that time.
 - A rendering job may use the graphics driver. It loads no generated code.
-- A folder that the user names as package path or env is readable as a whole, but for ``tasks``.
+- A folder that the user names as package path or env is readable as a whole, but for ``tasks`` and
+  for what an env's links lead to.
 - At level ``process`` (macOS, Windows, other processors, containers that forbid both mechanisms)
   there are a scrubbed environment, limits, timeouts and the checks of results; files, network and
   processes are open. Memory is not watched there, and outside Linux orphans are not ended.

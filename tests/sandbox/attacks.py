@@ -60,6 +60,16 @@ def read_the_metric():
 
 
 @attack
+def read_through_a_link_of_the_environment():
+    (METRIC.parents[2] / "secret.txt").read_text()
+
+
+@attack
+def read_through_a_linked_folder_of_the_environment():
+    (METRIC.parents[2] / "assets" / "secret.txt").read_text()
+
+
+@attack
 def read_a_file_of_the_user():
     SECRET.read_text()
 

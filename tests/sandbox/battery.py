@@ -30,6 +30,8 @@ HARMLESS = (
     "read_the_metric",
     "read_a_file_of_the_user",
     "read_etc_passwd",
+    "read_through_a_link_of_the_environment",
+    "read_through_a_linked_folder_of_the_environment",
     "read_another_job",
     "list_the_users_folder",
     "read_the_parents_environment",

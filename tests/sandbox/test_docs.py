@@ -11,6 +11,8 @@ TRIED = {
         "read_a_file_of_the_user",
         "read_another_job",
         "read_through_the_root_of_proc",
+        "read_through_a_link_of_the_environment",
+        "read_through_a_linked_folder_of_the_environment",
         "open_by_path_descriptor",
     ),
     "Files are not changed": (

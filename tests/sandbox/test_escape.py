@@ -32,6 +32,9 @@ def make_world(folder):
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
+    env = folder / "envs" / "hopper"
+    (env / "secret.txt").symlink_to("../../home/secret.txt")
+    (env / "assets").symlink_to(folder / "home")
     return folder
 
 
