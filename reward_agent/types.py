@@ -16,6 +16,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 from reward_agent.text import clean_text
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=0, le=10**15)]
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 # What names a file or a folder of a run: of one part, and of several below the run's directory.
@@ -320,12 +321,12 @@ class Evaluation(FileRecord):
 class Usage(Record):
     """Tokens of one or more language-model calls."""
 
-    n_calls: int = 0
-    input_tokens: int = 0
-    output_tokens: int = 0
-    cached_input_tokens: int = 0
-    reasoning_tokens: int = 0
-    usd: float | None = None
+    n_calls: Count = 0
+    input_tokens: Count = 0
+    output_tokens: Count = 0
+    cached_input_tokens: Count = 0
+    reasoning_tokens: Count = 0
+    usd: Finite | None = Field(None, ge=0)
     is_estimated: bool = Field(False, description="whether some tokens are a guess, counted high")
 
     @property

@@ -4,6 +4,9 @@ A call and its reply are written in one step, before the reply is used: a run th
 pays for none twice, its limits of money hold, and it can be replayed. A file that breaks costs
 money, not the run: it is put aside with one warning, and the calls go on without.
 
+The file may also come with the run of a stranger: it is opened with distrust (``database``), and
+what it holds is validated row by row.
+
 Runs of earlier versions kept their costs in ``calls.jsonl``, which is read where it is found.
 """
 
@@ -24,7 +27,7 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError
 
 from reward_agent.errors import DataError
-from reward_agent.files import MAX_RECORD_BYTES, check_plain, make_folder, read_text
+from reward_agent.files import make_folder, read_bytes
 from reward_agent.llm.chat import (
     AgentName,
     ChatModel,
@@ -33,6 +36,7 @@ from reward_agent.llm.chat import (
     ReplyText,
     make_reply_schema,
 )
+from reward_agent.llm.database import fetch_rows, limit_time, open_database
 from reward_agent.text import name_round
 from reward_agent.types import OneLine, Record, Usage
 
@@ -51,6 +55,7 @@ create table if not exists completions (
 """
 _CALLS = "create table calls (id integer primary key, key text, call text not null)"
 _HAS_CALLS = "select count(*) from sqlite_master where type = 'table' and name = 'calls'"
+_TABLES = {"completions": _REPLIES, "calls": _CALLS}
 _COLUMNS = "request, agent, template, iteration, candidate, prompt, completion"
 # Errors of a file that is not one of ours, or is damaged; a locked or unreadable one stays.
 _BROKEN = frozenset({sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_ERROR})
@@ -79,7 +84,7 @@ class CallRecord(Record):
 class CallPlace:
     """Where in a run a reply belongs; the turns of a conversation share theirs."""
 
-    agent: str
+    agent: AgentName
     template: str
     iteration: int | None
     candidate: int
@@ -106,6 +111,23 @@ class StoredReply:
             "prompt": self.prompt,
             "completion": self.completion.model_dump(mode="json"),
         }
+
+
+class _Row(Record):
+    """A row of ``completions``, whose columns hold values of any type."""
+
+    request: str
+    agent: AgentName
+    template: OneLine
+    iteration: int | None = Field(None, ge=0, le=10**6)
+    candidate: int = Field(ge=0, le=10**6)
+    prompt: ReplyText
+    completion: str
+
+    def read(self) -> StoredReply:
+        place = CallPlace(self.agent, self.template, self.iteration, self.candidate)
+        completion = Completion.model_validate_json(self.completion)
+        return StoredReply(self.request, place, self.prompt, completion)
 
 
 class Replies:
@@ -152,7 +174,7 @@ class Replies:
         if row is None:
             return None
         try:
-            stored = Completion.model_validate_json(row[0])
+            stored = Completion.model_validate_json(str(row[0]))
         except ValidationError:
             self._tell("it holds a reply that cannot be read, which is asked for again")
             return None
@@ -201,7 +223,7 @@ class Replies:
             try:
                 self._db = _connect(self.path)
             except sqlite3.Error as error:
-                if error.sqlite_errorcode not in _BROKEN:
+                if getattr(error, "sqlite_errorcode", None) not in (None, *_BROKEN):
                     raise
                 aside = self.path.replace(self.path.with_name(f"{self.path.name}.broken"))
                 self._tell(
@@ -216,6 +238,8 @@ class Replies:
     @contextlib.contextmanager
     def _guard(self) -> Iterator[None]:
         """Go on without the file when it fails."""
+        if self._db is not None:
+            limit_time(self._db)
         try:
             yield
         except sqlite3.Error as error:
@@ -230,11 +254,10 @@ class Replies:
 def read_calls(run_dir: Path) -> list[CallRecord]:
     """Read the calls of a run, oldest first; what cannot be read is passed over."""
     path = run_dir / REPLIES_FILE
-    if path.is_file():
-        with contextlib.suppress(sqlite3.Error), contextlib.closing(_peek(path)) as db:
-            if db.execute(_HAS_CALLS).fetchone()[0]:
-                rows = db.execute("select call from calls order by id")
-                return list(_parse_calls(row[0] for row in rows))
+    with contextlib.suppress(sqlite3.Error, DataError), contextlib.closing(_peek(path)) as db:
+        if db.execute(_HAS_CALLS).fetchone()[0]:
+            rows = fetch_rows(db, "select call from calls order by id")
+            return list(_parse_calls(str(call) for (call,) in rows))
     return _read_old_calls(run_dir / OLD_CALLS_FILE)
 
 
@@ -248,15 +271,18 @@ def read_replies(run_dir: Path) -> tuple[StoredReply, ...]:
     remedy = "only a run that asked a model, or was answered in its place, has replies"
     if not path.is_file():
         raise DataError(f"there are no replies: {path} is missing", remedy)
+    names = _COLUMNS.split(", ")
     try:
         with contextlib.closing(_peek(path)) as db:
-            rows = db.execute(f"select {_COLUMNS} from completions order by rowid").fetchall()
-        replies = tuple(
-            StoredReply(key, CallPlace(*place), prompt, Completion.model_validate_json(completion))
-            for key, *place, prompt, completion in rows
-        )
+            rows = list(fetch_rows(db, f"select {_COLUMNS} from completions order by rowid"))
+        replies = tuple(_Row(**dict(zip(names, row, strict=True))).read() for row in rows)
     except (sqlite3.Error, ValidationError) as error:
-        raise DataError(f"{path} cannot be read: {error}", remedy) from error
+        why = (
+            f"{error.error_count()} values are none of ours"
+            if isinstance(error, ValidationError)
+            else error
+        )
+        raise DataError(f"{path} cannot be read: {why}", remedy) from error
     if not replies:
         raise DataError(f"there are no replies: {path} is empty", remedy)
     return replies
@@ -308,9 +334,7 @@ def _digest(sent: dict[str, object]) -> str:
 
 def _connect(path: Path) -> sqlite3.Connection:
     """Open a record, or make one; that of an earlier version takes in its calls."""
-    for name in ("", "-journal", "-wal", "-shm"):
-        check_plain(path.with_name(path.name + name), is_alone=True)
-    db = sqlite3.connect(path, check_same_thread=False, timeout=30)
+    db = open_database(path, "rwc", _TABLES)
     try:
         with db:
             # Processes that make the file at the same time do it one after the other.
@@ -320,7 +344,6 @@ def _connect(path: Path) -> sqlite3.Connection:
                 db.execute(_CALLS)
                 for call in _read_old_calls(path.with_name(OLD_CALLS_FILE)):
                     _insert_call(db, call, None)
-            db.execute(f"select key, {_COLUMNS} from completions limit 1")
     except sqlite3.Error:
         db.close()
         raise
@@ -328,14 +351,10 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 
 def _peek(path: Path) -> sqlite3.Connection:
-    """Open a record that may be a stranger's to read it."""
+    """Open a record to read it."""
     # What a killed process left half-written can be taken back only by who may write.
-    mode = "rw" if path.with_name(f"{path.name}-journal").exists() else "ro"
-    for name in ("", "-journal", "-wal", "-shm"):
-        check_plain(path.with_name(path.name + name), is_alone=mode == "rw")
-    db = sqlite3.connect(f"{path.resolve().as_uri()}?mode={mode}", uri=True)
-    db.execute("pragma trusted_schema = off")
-    return db
+    is_cut_off = path.with_name(f"{path.name}-journal").exists()
+    return open_database(path, "rw" if is_cut_off else "ro", _TABLES)
 
 
 def _insert_reply(
@@ -368,9 +387,11 @@ def _parse_calls(lines: Iterable[str]) -> Iterator[CallRecord]:
 
 def _read_old_calls(path: Path) -> list[CallRecord]:
     """Read the lines of an earlier version, which told a failure by its outcome alone."""
-    if not path.is_file():
+    try:
+        lines = read_bytes(path).decode("utf-8", "replace").splitlines()
+    except (OSError, DataError):
         return []
     return [
         call.model_copy(update={"is_failed": call.outcome.startswith("failed: ")})
-        for call in _parse_calls(read_text(path, max_bytes=MAX_RECORD_BYTES).splitlines())
+        for call in _parse_calls(lines)
     ]
