@@ -24,8 +24,8 @@ AgentName = Literal["designer", "critic", "analyzer"]
 StopReason = Literal["stop", "length", "refusal", "content_filter"]
 
 
-def _replace_surrogates(text: str) -> str:
-    return text.encode("utf-8", "replace").decode("utf-8")
+def _replace_surrogates(text: Any) -> Any:
+    return text.encode("utf-8", "replace").decode("utf-8") if isinstance(text, str) else text
 
 
 # JSON may carry half a surrogate pair, which no file can hold.

@@ -15,6 +15,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
 import sqlite3
 import threading
 import uuid
@@ -154,7 +155,7 @@ class Replies:
         self._lock = threading.RLock()
         self._db: sqlite3.Connection | None = None
         self._is_open = False
-        if path is not None and path.is_file():
+        if path is not None and os.path.lexists(path):
             self._open()
         self._calls = [] if path is None else read_calls(path.parent)
 
