@@ -31,7 +31,13 @@ from reward_agent.errors import (
     ScriptEndedError,
     TruncatedReplyError,
 )
-from reward_agent.llm.chat import ChatModel, ChatRequest, Completion, read_reply
+from reward_agent.llm.chat import (
+    MAX_REPLY_CHARS,
+    ChatModel,
+    ChatRequest,
+    Completion,
+    read_reply,
+)
 from reward_agent.records.outcomes import Outcome
 from reward_agent.rewards.language import METRIC_ENTRY, REWARD_ENTRY
 from reward_agent.types import Analysis, Critique, Finding, Record, RewardProgram
@@ -138,7 +144,7 @@ class ModelReply:
     @property
     def said(self) -> str:
         """What was said last, whole or not."""
-        return self.completions[-1].reply if self.completions else ""
+        return self.completions[-1].reply[:MAX_REPLY_CHARS] if self.completions else ""
 
 
 def ask(model: ChatModel, request: ChatRequest) -> ModelReply:

@@ -1,7 +1,8 @@
 """From the text of a reply to what was asked for: a program, a metric, or a JSON record.
 
 What a model writes around its code differs (prose, several fences, helpers apart, a fence that is
-never closed), so the code is searched for. Nothing here runs it; it is parsed within bounds.
+never closed), so the code is searched for. Nothing here runs it; it is parsed within bounds, and
+whatever a reply makes of a parser is the reason why it holds nothing.
 """
 
 from __future__ import annotations
@@ -16,13 +17,17 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from reward_agent.errors import DataError
+from reward_agent.llm.chat import MAX_REPLY_CHARS
 from reward_agent.rewards.source import parse_source
+from reward_agent.text import clean_text
 from reward_agent.types import Record
 
 R = TypeVar("R", bound=Record)
 
-MAX_REPLY_CHARS = 400_000
 MAX_JSON_STARTS = 200
+_MAX_FENCES = 200
+# Of a text and of a list in a record: prompts quote them.
+_MAX_TEXT_CHARS, _MAX_ITEMS = 4000, 50
 
 _FENCE = re.compile(r"^(?P<indent>[ \t]*)(?P<mark>`{3,}|~{3,})[ \t]*(?P<info>[^`\n]*)$")
 _CODE_LANGUAGES = frozenset({"", "python", "python3", "py", "py3", "ipython", "pycon", "code"})
@@ -65,8 +70,14 @@ def parse_code(reply: str, entry: str) -> ParsedCode:
     definitions that it uses and that stand in other fences are put before it. The source is not
     checked for anything but this function.
     """
-    text = _normalise(reply)
-    fences = [fence for fence in find_fences(text) if fence.body.strip()]
+    try:
+        return _find_code(_normalise(reply), entry)
+    except Exception as error:
+        return ParsedCode(None, f"the reply cannot be read ({type(error).__name__})")
+
+
+def _find_code(text: str, entry: str) -> ParsedCode:
+    fences = [fence for fence in find_fences(text) if fence.body.strip()][-_MAX_FENCES:]
     mains = [fence for fence in fences if _defines(fence.body, entry)]
     if mains:
         return _join_fences(mains, fences, entry)
@@ -84,18 +95,39 @@ def parse_record(reply: str, kind: type[R]) -> R:
     Raises:
         DataError: no object, or one that is not valid; the message says what is wrong.
     """
-    text = _normalise(reply)
-    fences = [fence.body for fence in find_fences(text) if fence.language in ("json", "")]
-    objects = [item for part in fences for item in _find_objects(part)] or list(_find_objects(text))
+    try:
+        return _find_record(_normalise(reply), kind)
+    except DataError:
+        raise
+    except Exception as error:
+        raise DataError(f"the reply cannot be read as JSON ({type(error).__name__})") from None
+
+
+def _find_record(text: str, kind: type[R]) -> R:
+    parts = [fence.body for fence in find_fences(text) if fence.language in ("json", "")]
+    objects = [item for part in parts[-_MAX_FENCES:] for item in _find_objects(part)]
+    objects = objects or list(_find_objects(text))
     if not objects:
         raise DataError(f"the reply holds no JSON object ({kind.__name__} was asked for)")
     problems: list[str] = []
     for item in reversed(objects):
         try:
-            return kind.model_validate(item)
+            return kind.model_validate(_tame(item))
         except ValidationError as error:
             problems = problems or [_describe(detail) for detail in error.errors()[:5]]
     raise DataError(f"the JSON object is not a valid {kind.__name__}: {'; '.join(problems)}")
+
+
+def _tame(item: Any) -> Any:
+    """Return a value of JSON with its texts and lists short, and nothing that no file can hold."""
+    if isinstance(item, str):
+        text = item[:_MAX_TEXT_CHARS].replace("\0", "")
+        return text.encode("utf-8", "replace").decode("utf-8")
+    if isinstance(item, list):
+        return [_tame(value) for value in item[:_MAX_ITEMS]]
+    if isinstance(item, dict):
+        return {_tame(name): _tame(value) for name, value in item.items()}
+    return item
 
 
 def find_fences(text: str) -> list[Fence]:
@@ -239,4 +271,4 @@ def _find_objects(text: str) -> Iterator[dict[str, Any]]:
 
 def _describe(detail: Any) -> str:
     place = ".".join(str(part) for part in detail["loc"]) or "the object"
-    return f"{place}: {detail['msg']}"
+    return clean_text(f"{place}: {detail['msg']}", 200)

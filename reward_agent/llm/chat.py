@@ -31,6 +31,9 @@ def _replace_surrogates(text: Any) -> Any:
 # JSON may carry half a surrogate pair, which no file can hold.
 ReplyText = Annotated[str, BeforeValidator(_replace_surrogates)]
 
+# What is read of a reply, and kept of it in a conversation: a program is a page of it.
+MAX_REPLY_CHARS = 400_000
+
 # Filled in by the record itself; asking a model for it wastes tokens.
 _NOT_ASKED = frozenset({"schema_version"})
 _NOT_SENT = frozenset({"title", "default"})
