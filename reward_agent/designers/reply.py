@@ -121,8 +121,7 @@ def _find_record(text: str, kind: type[R]) -> R:
 def _tame(item: Any) -> Any:
     """Return a value of JSON with its texts and lists short, and nothing that no file can hold."""
     if isinstance(item, str):
-        text = item[:_MAX_TEXT_CHARS].replace("\0", "")
-        return text.encode("utf-8", "replace").decode("utf-8")
+        return item[:_MAX_TEXT_CHARS].encode("utf-8", "replace").decode("utf-8")
     if isinstance(item, list):
         return [_tame(value) for value in item[:_MAX_ITEMS]]
     if isinstance(item, dict):

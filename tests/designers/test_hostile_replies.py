@@ -81,7 +81,7 @@ def test_texts_of_a_record_are_short_and_can_be_written() -> None:
     assert len(critique.summary) == 4000
     assert len(critique.risks) == 50
     assert critique.risks[0].evidence == "?"
-    assert critique.risks[0].remedy == "y"
+    assert critique.risks[0].remedy == "\0y"
     assert critique.model_dump_json().encode()
 
 
