@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 from support.loops import LONG, QUICK
+from typer.testing import CliRunner
 
 from benchmarks.house import LAYERS
+from reward_agent.cli.app import app
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -31,6 +33,25 @@ def test_every_path_in_contributing_exists() -> None:
     )
     missing = [path for path in paths if not any((place / path).exists() for place in places)]
     assert missing == []
+
+
+def test_the_security_page_is_one_page_and_names_what_there_is() -> None:
+    text = (ROOT / "SECURITY.md").read_text()
+    assert len(text.split()) < 1000
+    links = re.findall(r"\]\(([\w/.]+)(?:#[\w-]+)?\)", text)
+    assert [name for name in links if not (ROOT / name).exists()] == []
+    command = CliRunner().invoke(app, ["design", "--help"], env={"COLUMNS": "200"}).output
+    for option in re.findall(r"`(--[a-z]+)", text):
+        assert option in command + "--edit --web", option
+    for readers in (README, (ROOT / "envs" / "README.md").read_text()):
+        assert "SECURITY.md" in readers
+
+
+def test_what_the_source_archive_holds_is_there_and_every_page_of_the_root_in_it() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    included = project["tool"]["hatch"]["build"]["targets"]["sdist"]["include"]
+    assert [name for name in included if not (ROOT / name.strip("/")).exists()] == []
+    assert {f"/{page.name}" for page in ROOT.glob("*.md")} <= set(included)
 
 
 README = (ROOT / "README.md").read_text()
