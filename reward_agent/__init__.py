@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from reward_agent.export.package import export_run
     from reward_agent.records.store import load_run
     from reward_agent.run.estimate import estimate_design
-    from reward_agent.run.open import design, resume_run
+    from reward_agent.run.open import design
+    from reward_agent.run.resume import resume_run
     from reward_agent.run.single import check, evaluate, train
 
 __all__ = [
@@ -36,7 +37,7 @@ _HOMES = {
     "export_run": "reward_agent.export.package",
     "load_env": "reward_agent.definitions.card",
     "load_run": "reward_agent.records.store",
-    "resume_run": "reward_agent.run.open",
+    "resume_run": "reward_agent.run.resume",
     "train": "reward_agent.run.single",
 }
 

@@ -23,12 +23,8 @@ from reward_agent.definitions.task import (
 )
 from reward_agent.errors import UsageError
 from reward_agent.llm.provider import choose_provider, find_provider
-from reward_agent.records.settings import (
-    ENVIRONMENT_PREFIX,
-    PRESETS,
-    list_settings,
-    resolve_settings,
-)
+from reward_agent.records.layers import ENVIRONMENT_PREFIX, resolve_settings
+from reward_agent.records.settings import PRESETS, list_settings
 from reward_agent.text import hide_credentials
 from reward_agent.types import FileRecord
 

@@ -44,10 +44,11 @@ from reward_agent.executors.remote import ClusterOptions
 from reward_agent.records.disk import read_record, write_record, write_text
 from reward_agent.records.events import Event, Listener, ignore
 from reward_agent.records.jobs import PROGRAM_FILE
-from reward_agent.records.settings import ClusterSettings, RunSettings
+from reward_agent.records.settings import RunSettings, list_settings
 from reward_agent.records.store import RunRecord, RunStore, list_runs, now_utc
 from reward_agent.run.estimate import estimate_design
-from reward_agent.run.open import design, read_versions, resume_run
+from reward_agent.run.open import design, read_versions
+from reward_agent.run.resume import resume_run
 from reward_agent.types import FileRecord, Finite, OneLine, Record, Usage
 
 SWEEP_FILE, JOB_FILE, RESULT_FILE = "sweep.json", "job.json", "result.json"
@@ -290,9 +291,8 @@ def _follow_run(
     run = known[-1].read_run()
     if run.status == "finished":
         return run
-    changing = ("provider", *ClusterSettings.model_fields)
-    changes: dict[str, Any] = {name: settings.get(name) for name in changing}
-    return resume_run(str(known[-1].dir), environ=environ, **changes)
+    own: dict[str, Any] = {name: settings.get(name) for name in list_settings(is_personal=True)}
+    return resume_run(str(known[-1].dir), env=job.env, environ=environ, **own)
 
 
 def _read_run(store: SweepStore, job: SweepJob, run: RunRecord, attempt: int) -> JobResult:

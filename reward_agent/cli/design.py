@@ -46,16 +46,17 @@ def design_command(
     from reward_agent.cli.display import RunDisplay
     from reward_agent.definitions.paths import find_runs_dir
     from reward_agent.records.store import RunStore, load_run
-    from reward_agent.run.open import design, resume_run
+    from reward_agent.run.open import design
+    from reward_agent.run.resume import resume_run
     from reward_agent.trackers.follow import TrackedRun
 
     if estimate:
         _show_estimate(env, task, runs_dir, as_json, settings)
         return
-    if resume is not None and (env or task):
+    if resume is not None and task:
         raise UsageError(
-            "a run that is resumed has its environment and task",
-            "leave --env and --task out, or leave --resume out for a new run",
+            "a run that is resumed has its task",
+            "leave --task out, or leave --resume out for a new run",
         )
     folder = find_runs_dir(runs_dir)
     resumed = load_run(resume, folder) if resume is not None else None
@@ -69,7 +70,7 @@ def design_command(
             "accept_unseen": yes,
         }
         if resumed is not None:
-            run = resume_run(str(resumed.dir), **common, **settings)
+            run = resume_run(str(resumed.dir), env=env, **common, **settings)
         else:
             run = design(env, task, **common, **settings)
     _show_end(resumed or RunStore(folder / run.id), run, as_json)

@@ -12,6 +12,7 @@ import typer
 from reward_agent.cli.output import print_json, print_text, progress_console
 from reward_agent.cli.settings import Json, RunName, RunsDir, add_settings, take_options
 from reward_agent.errors import UsageError
+from reward_agent.records.settings import list_settings
 
 _Words = list[str] | None
 
@@ -69,13 +70,13 @@ class PageOptions:
     ] = True
 
 
-@add_settings(
-    "provider", "model", "base_url", "candidates", "slots", "sandbox", "video",
-    also=(Script, PageOptions),
-)  # fmt: skip
+@add_settings("candidates", "video", *list_settings(is_personal=True), also=(Script, PageOptions))
 def feedback_command(
     run: RunName,
     web: Annotated[bool, typer.Option("--web", help="Open the page in place of a prompt.")] = False,
+    env: Annotated[
+        str | None, typer.Option(help="Folder of its environment, if that is none of those here.")
+    ] = None,
     runs_dir: RunsDir = None,
     as_json: Json = False,
     **settings: Any,
@@ -85,7 +86,7 @@ def feedback_command(
     if web:
         if script:
             raise UsageError("--web takes no --say, --prefer and the like", "do these on the page")
-        _serve(run, runs_dir, page, settings)
+        _serve(run, runs_dir, page, {"env": env, **settings})
         return
     from reward_agent.cli.conversation import Conversation
     from reward_agent.cli.display import RunDisplay
@@ -94,7 +95,7 @@ def feedback_command(
     from reward_agent.feedback.state import describe_session
 
     front_end = "script" if script else "terminal"
-    options = {"runs_dir": runs_dir, "front_end": front_end, **settings}
+    options = {"env": env, "runs_dir": runs_dir, "front_end": front_end, **settings}
     with RunDisplay() as display, open_session(run, listen=display.listen, **options) as session:
         if script:
             run_script(session, script)

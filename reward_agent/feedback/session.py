@@ -41,14 +41,14 @@ from reward_agent.records.disk import read_record
 from reward_agent.records.events import Listener, RoundAnswered, SessionOpened, ignore
 from reward_agent.records.jobs import RESULT_FILE, EvaluateResult
 from reward_agent.records.outcomes import FINISHED, INTERRUPTED, Outcome
-from reward_agent.records.settings import RunSettings, change_settings
-from reward_agent.records.store import RunRecord, Winner, load_run
+from reward_agent.records.store import Winner
 from reward_agent.rewards.checks import check_program
 from reward_agent.run.active import ActiveRun, Metric
 from reward_agent.run.evaluate import film
 from reward_agent.run.metric import begin_change, change_metric, is_changing, refuse_failing
 from reward_agent.run.open import HeldRun, open_run
 from reward_agent.run.results import write_results
+from reward_agent.run.resume import take_up
 from reward_agent.run.winner import make_winner
 from reward_agent.types import CheckReport, RewardProgram
 
@@ -321,6 +321,7 @@ class Session(SessionState):
 def open_session(
     name: str,
     *,
+    env: str | None = None,
     runs_dir: Path | None = None,
     listen: Listener = ignore,
     front_end: str = "library",
@@ -331,6 +332,7 @@ def open_session(
 
     Args:
         name: the run's id, the start of it, its path, or ``last``.
+        env: the folder of its environment, where that is none of those here.
         runs_dir: where runs lie.
         listen: receives every event of the rounds.
         front_end: who opens it, for the record.
@@ -341,9 +343,12 @@ def open_session(
         UsageError: another process works on the run, or a setting cannot change.
     """
     environ = os.environ if environ is None else environ
-    store = load_run(name, runs_dir)
-    settings = _change_settings(store.read_run(), options)
-    with open_run(store, settings, lambda _: store.read_run(), listen, environ) as held:
+    n_candidates = options.pop("candidates", None)
+    taken = take_up(name, runs_dir, env, options, environ)
+    settings = taken.resolved.settings
+    n_candidates = n_candidates or min(MAX_CANDIDATES, settings.candidates)
+    settings = settings.model_copy(update={"candidates": n_candidates})
+    with open_run(taken.store, settings, lambda _: taken.read(), listen, environ) as held:
         session = Session(held)
         session.settle_metric()
         session.log.append(Opened, front_end=front_end, designer=held.team.description)
@@ -352,12 +357,3 @@ def open_session(
             yield session
         finally:
             session.interrupt()
-
-
-def _change_settings(run: RunRecord, options: Mapping[str, Any]) -> RunSettings:
-    """Return the run's settings with the session's; ``candidates`` is no setting of the run."""
-    given = {key: value for key, value in options.items() if value is not None}
-    n_candidates = given.pop("candidates", min(MAX_CANDIDATES, run.config["candidates"]))
-    return change_settings(run.config, given, f"{run.id}/run.json").model_copy(
-        update={"candidates": n_candidates}
-    )

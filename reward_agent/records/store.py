@@ -25,6 +25,7 @@ import itertools
 import json
 import os
 import re
+import shlex
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -36,7 +37,7 @@ from filelock import lock_descriptor
 from pydantic import AfterValidator, Field
 
 from reward_agent.definitions.card import EnvCard
-from reward_agent.definitions.paths import find_runs_dir
+from reward_agent.definitions.paths import find_envs_dir, find_runs_dir
 from reward_agent.definitions.task import TaskSpec
 from reward_agent.errors import DataError, RewardAgentError, UnknownNameError, UsageError
 from reward_agent.files import (
@@ -49,11 +50,12 @@ from reward_agent.files import (
     read_text,
     remove,
 )
-from reward_agent.records.disk import read_record, write_record
+from reward_agent.records.disk import read_optional, read_record, write_record
 from reward_agent.records.events import Event
 from reward_agent.records.jobs import PROGRAM_FILE
+from reward_agent.records.layers import hide_in_settings, render_option
 from reward_agent.records.outcomes import Outcome
-from reward_agent.text import hide_credentials
+from reward_agent.records.settings import list_settings
 from reward_agent.types import (
     Evaluation,
     FileName,
@@ -76,6 +78,7 @@ MetricOrigin = Literal[
 ]
 
 
+_WEAK = (("sandbox", "any"), ("sandbox", "off"), ("trust_config", True), ("trust_config", False))
 # What was said of its policies; see ``feedback.records``.
 SESSION_FILE = "feedback/session.jsonl"
 
@@ -179,14 +182,6 @@ class Winner(Record):
     video_file: FilmPath | None = None
 
 
-def _hide_credentials(config: dict[str, Any]) -> dict[str, Any]:
-    """Return settings whose addresses hold no credentials: those are the person's."""
-    return {
-        name: hide_credentials(value) if isinstance(value, str) and "://" in value else value
-        for name, value in config.items()
-    }
-
-
 class RunRecord(FileRecord):
     """``run.json``: what was asked, with what, and how it ended."""
 
@@ -197,7 +192,7 @@ class RunRecord(FileRecord):
     card: EnvCard
     task: TaskSpec
     metric_origin: MetricOrigin
-    config: Annotated[dict[str, Any], AfterValidator(_hide_credentials)]
+    config: Annotated[dict[str, Any], AfterValidator(hide_in_settings)]
     config_sources: dict[str, str]
     designer: str = Field(description="provider and model, or 'offline: …', 'scripted: …'")
     sandbox_level: str = Field(description="the weakest that its children had")
@@ -221,9 +216,23 @@ class RunStore:
 
     @property
     def resume_command(self) -> str:
-        """What to type to take the run up again."""
-        is_usual = self.dir.parent == find_runs_dir()
-        return f"reward-agent design --resume {self.dir.name if is_usual else self.dir}"
+        """What to type to take the run up again, with what its directory does not decide.
+
+        But for a weaker isolation: that is for the person to say anew.
+        """
+        place = self.dir.name if self.dir.parent == find_runs_dir() else str(self.dir)
+        words = [f"reward-agent design --resume {shlex.quote(place)}"]
+        run = read_optional(self.dir / "run.json", RunRecord)
+        if run is None:
+            return words[0]
+        if run.card.folder and Path(run.card.folder).parent != find_envs_dir():
+            words.append(f"--env {shlex.quote(run.card.folder)}")
+        for name in list_settings(is_personal=True):
+            value = run.config.get(name)
+            is_said = run.config_sources.get(name, "").startswith(("command line", "run "))
+            if is_said and value is not None and (name, value) not in _WEAK:
+                words.append(render_option(name, value))
+        return " ".join(words)
 
     # --- the run ---
 

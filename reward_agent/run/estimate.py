@@ -25,7 +25,8 @@ from reward_agent.errors import DataError, UsageError
 from reward_agent.executors.slots import count_slots
 from reward_agent.llm.models import find_model, load_models
 from reward_agent.llm.provider import Provider, choose_provider, find_provider
-from reward_agent.records.settings import RunSettings, resolve_settings
+from reward_agent.records.layers import resolve_settings
+from reward_agent.records.settings import RunSettings
 from reward_agent.records.store import RunStore, list_runs
 from reward_agent.types import Record
 

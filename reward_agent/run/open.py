@@ -1,6 +1,7 @@
-"""Where a run begins: ``design`` sets one up, ``resume_run`` takes it up, ``open_run`` holds it.
+"""Where a run begins: ``design`` sets one up, ``open_run`` holds it.
 
-A feedback session (``feedback.session``) holds a run that is there by ``open_run`` as well.
+One that is there is taken up by ``run.resume``; a feedback session (``feedback.session``) holds it
+by ``open_run`` as well.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from reward_agent.definitions.card import EnvCard, load_env
+from reward_agent.definitions.card import EnvCard, list_envs, load_env
 from reward_agent.definitions.learner import LEARNERS
 from reward_agent.definitions.paths import find_runs_dir
 from reward_agent.definitions.task import (
@@ -44,13 +45,8 @@ from reward_agent.records.events import (
     Warned,
     ignore,
 )
-from reward_agent.records.settings import (
-    ResolvedSettings,
-    RunSettings,
-    change_settings,
-    list_settings,
-    resolve_settings,
-)
+from reward_agent.records.layers import ResolvedSettings, resolve_settings
+from reward_agent.records.settings import RunSettings, list_settings
 from reward_agent.records.store import RunRecord, RunStore, load_run, name_new_run, now_utc
 from reward_agent.records.timing import TimeLedger
 from reward_agent.run.active import ActiveRun, read_run_metric, telling
@@ -126,7 +122,7 @@ def design(
 
     choice = MetricChoice(own_metric, read_task_metric(card, spec), accept_metric, accept_unseen)
     with open_run(store, resolved.settings, describe, listen, environ) as held:
-        return _follow(held, choice)
+        return follow(held, choice)
 
 
 @dataclass(frozen=True)
@@ -189,7 +185,7 @@ def _find_task(
     """
     if repeated is not None:
         spec = repeated.run.task
-        card = load_env(env or repeated.run.card.name)
+        card = load_env(env or name_env(repeated.run))
         known = spec.name in list_tasks(card)
         task = task or (spec.name if known else spec.description)
     elif env is None or task is None:
@@ -217,68 +213,7 @@ def _resolve(
     return resolve_settings(options, card.budget, card.name, environ, repeated=layer)
 
 
-def resume_run(
-    name: str,
-    *,
-    metric: Path | None = None,
-    runs_dir: Path | None = None,
-    listen: Listener = ignore,
-    accept_metric: Callable[[ProposedMetric], bool] | None = None,
-    accept_unseen: bool = False,
-    environ: Mapping[str, str] | None = None,
-    **options: Any,
-) -> RunRecord:
-    """Take up a run that was interrupted; what is finished is not repeated.
-
-    Args:
-        name: the run's id, the start of it, its path, or ``last``.
-        metric: a ``metric.py`` of your own, for a run that has none yet.
-        runs_dir: where runs lie.
-        listen: receives every event.
-        accept_metric: as for ``design``.
-        accept_unseen: as for ``design``.
-        environ: environment variables; the process's own by default.
-        options: settings that change, such as ``iterations``.
-    """
-    environ = os.environ if environ is None else environ
-    store = load_run(name, runs_dir)
-    record = store.read_run()
-    changes = {
-        key: value
-        for key, value in options.items()
-        if value is not None and (key not in record.config or value != record.config[key])
-    }
-    if metric is not None and record.metric_origin != "none":
-        raise UsageError(
-            f"run {record.id} has its metric ({record.metric_origin}), and its scores are of that "
-            "one",
-            "start a new run, or leave --metric out",
-        )
-    settings = change_settings(record.config, changes, f"{record.id}/run.json")
-
-    def describe(held: HeldRun) -> RunRecord:
-        record = store.read_run()
-        others = {"provider", "model", "base_url"} & set(changes)
-        designer = f"{record.designer}; then {held.team.description}" if others else record.designer
-        origin = "command line of the resumption"
-        return record.model_copy(
-            update={
-                "config": held.settings.model_dump(),
-                "config_sources": record.config_sources | dict.fromkeys(changes, origin),
-                "status": "running",
-                "designer": designer,
-            }
-        )
-
-    own_metric = None if metric is None else read_metric(metric)
-    choice = MetricChoice(
-        own_metric, read_task_metric(record.card, record.task), accept_metric, accept_unseen
-    )
-    with open_run(store, settings, describe, listen, environ) as held:
-        return _follow(held, choice)
-
-
-def _follow(held: HeldRun, choice: MetricChoice) -> RunRecord:
+def follow(held: HeldRun, choice: MetricChoice) -> RunRecord:
     """Choose the metric, then run the loop to its end."""
     record = held.store.read_run()
     with held.activate() as run:
@@ -347,6 +282,21 @@ class HeldRun:
         # What the machine can do at the start it must do for every job: the level never changes.
         mode = "strict" if record.sandbox_level == "full" else settings.sandbox
         return make_places(settings.executor, options, mode, is_warm=True)
+
+
+def name_env(record: RunRecord) -> str:
+    """Return the name of a run's environment, which has to be one of this person's.
+
+    Raises:
+        UsageError: it is none.
+    """
+    if record.card.name not in list_envs():
+        raise UsageError(
+            f"run {record.id} was made with the environment {record.card.name}, which is none of "
+            "those here; a run's directory does not say where one lies",
+            "give its folder: --env FOLDER",
+        )
+    return record.card.name
 
 
 @contextlib.contextmanager

@@ -24,7 +24,8 @@ from reward_agent.errors import DataError, UsageError
 from reward_agent.executors.slots import LocalPlace, SlotExecutor
 from reward_agent.files import make_scratch
 from reward_agent.records.jobs import CheckEnvJob, CheckEnvResult, EvaluateResult
-from reward_agent.records.settings import RunSettings, resolve_settings
+from reward_agent.records.layers import resolve_settings
+from reward_agent.records.settings import RunSettings
 from reward_agent.records.store import make_run_id
 from reward_agent.rewards.checks import check_program
 from reward_agent.run.active import NO_METRIC, Lab, Metric

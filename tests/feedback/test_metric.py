@@ -158,10 +158,11 @@ def test_a_change_that_was_cut_off_is_made_to_its_end(
         if go_on == "repeat":
             session.replace_metric(own)
         store = session.store
+    provider = f"scripted:{store.dir.parents[1] / 'replies.md'}"
     if go_on == "search":
-        reward_agent.resume_run(str(store.dir), environ={})
+        reward_agent.resume_run(str(store.dir), environ={}, provider=provider)
     elif go_on == "session":
-        with open_session(str(store.dir), environ={}) as session:
+        with open_session(str(store.dir), environ={}, provider=provider) as session:
             assert session.run.winner is None
     candidates = store.list_finished()
     assert len(candidates) == 2

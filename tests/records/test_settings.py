@@ -9,14 +9,8 @@ import pytest
 
 from reward_agent.definitions.card import TrainingBudget
 from reward_agent.errors import UnknownNameError, UsageError
-from reward_agent.records.settings import (
-    GROUPS,
-    ResolvedSettings,
-    RunSettings,
-    change_settings,
-    list_settings,
-    resolve_settings,
-)
+from reward_agent.records.layers import ResolvedSettings, change_settings, resolve_settings
+from reward_agent.records.settings import GROUPS, RunSettings, list_settings
 
 BUDGET = TrainingBudget(quick=1_000, standard=2_000, thorough=3_000)
 
@@ -86,7 +80,9 @@ def test_every_setting_says_its_group_its_sort_and_what_it_is(name: str) -> None
     assert [name in group.model_fields for group in GROUPS].count(True) == 1
     facts = field.json_schema_extra
     assert isinstance(facts, dict)
-    assert set(facts) == {"is_personal", "changes_on_resume", "in_digest"}
+    assert set(facts) == {
+        "is_personal", "from_run", "is_said_again", "in_folder", "changes_on_resume", "in_digest",
+    }  # fmt: skip
     assert field.description
 
 
@@ -94,25 +90,27 @@ def test_a_run_decides_nothing_about_this_person_and_machine() -> None:
     assert set(list_settings(is_personal=True)) == {
         "provider", "model", "base_url", "max_usd", "max_tokens", "max_calls", "cache",
         "executor", "ray_address", "job_cpus", "job_gpus", "slots", "sandbox",
-        "training_timeout_s", "memory_mib",
+        "training_timeout_s", "memory_mib", "trust_config",
     }  # fmt: skip
 
 
 def test_where_and_how_a_run_is_carried_out_is_not_in_the_digest_of_a_sweep() -> None:
     assert set(list_settings(in_digest=False)) == {
         "executor", "ray_address", "job_cpus", "job_gpus", "slots", "sandbox",
-        "training_timeout_s", "memory_mib", "video", "cache",
+        "training_timeout_s", "memory_mib", "video", "cache", "trust_config",
     }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", ["preset", "candidates", "steps", "seed"])
 def test_what_decided_the_run_so_far_does_not_change_on_resume(name: str) -> None:
     config = RunSettings().model_dump()
+    assert change_settings(config, {name: config[name]}, "r", {}).settings == RunSettings(
+        provider=None
+    )
     with pytest.raises(UsageError, match=f"{name} cannot change when a run is resumed"):
-        change_settings(config, {name: config[name]}, "run.json")
+        change_settings(config, {name: 7}, "r", {})
 
 
 def test_settings_of_an_older_run_take_the_defaults_of_newer_ones() -> None:
-    assert change_settings({"steps": 3}, {"iterations": 7}, "run.json") == RunSettings(
-        steps=3, iterations=7
-    )
+    changed = change_settings({"steps": 3}, {"iterations": 7}, "r", {}).settings
+    assert changed == RunSettings(steps=3, iterations=7)

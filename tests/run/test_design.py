@@ -119,7 +119,9 @@ def test_all_candidates_rejected_is_said_and_the_run_can_go_on(tmp_path: Path) -
     with pytest.raises(RewardAgentError, match="no candidate passed") as caught:
         design(tmp_path, provider, candidates=1, max_repairs=0)
     assert "--resume" in caught.value.remedy
-    run = reward_agent.resume_run("last", runs_dir=tmp_path / "runs", iterations=2, environ={})
+    run = reward_agent.resume_run(
+        "last", runs_dir=tmp_path / "runs", iterations=2, environ={}, provider=provider
+    )
     assert run.winner is not None
 
 
@@ -223,7 +225,7 @@ def test_killed_at_random_points_it_repeats_no_finished_training(tmp_path: Path)
     finished: dict[str, int] = {}
     generator = random.Random(3)
     for attempt in range(8):
-        arguments = start if attempt == 0 else ["--resume", "last"]
+        arguments = start if attempt == 0 else ["--resume", "last", "--provider", provider]
         process = subprocess.Popen(
             [sys.executable, "-m", "reward_agent", "design", *arguments],
             cwd=tmp_path,

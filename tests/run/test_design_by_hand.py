@@ -53,7 +53,7 @@ def test_a_person_designs_is_interrupted_and_goes_on(tmp_path: Path) -> None:
     assert b"--resume" in told
 
     again = subprocess.Popen(
-        [*COMMAND, "--resume=last", "--json", *where],
+        [*COMMAND, "--resume=last", *TASK[2:], "--json", *where],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         stdin=subprocess.DEVNULL,

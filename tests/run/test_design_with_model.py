@@ -293,7 +293,7 @@ def test_killed_run_pays_for_nothing_twice(
             first.send_signal(signal.SIGKILL)
             first.wait(30)
         resumed = subprocess.run(
-            [*command, "--resume=last", "--json"],
+            [*command, "--resume=last", "--json", *where],
             env={**os.environ, **environ},
             capture_output=True,
             timeout=120,

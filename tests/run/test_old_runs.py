@@ -110,7 +110,10 @@ def test_the_offline_designer_goes_on_from_its_programs(runs: Path) -> None:
 
 
 def test_a_session_goes_on(runs: Path) -> None:
-    with open_session("model", runs_dir=runs, environ={"OPENAI_COMPATIBLE_API_KEY": "k"}) as opened:
+    config = RunStore(runs / "model").read_run().config
+    said = {name: config[name] for name in ("provider", "model", "base_url")}
+    environ = {"OPENAI_COMPATIBLE_API_KEY": "k"}
+    with open_session("model", runs_dir=runs, environ=environ, **said) as opened:
         assert len(opened.list_trained()) == 7
         assert not opened.waiting
         opened.note("Seen again.")

@@ -17,6 +17,7 @@ from reward_agent.records.disk import read_record
 from reward_agent.records.settings import RunSettings, list_settings
 from reward_agent.records.store import RunRecord, RunStore
 from reward_agent.run import open as open_module
+from reward_agent.run import resume as resume_module
 from reward_agent.run.open import HeldRun, find_repeated, open_run
 
 SETTINGS = RunSettings(provider="offline", sandbox="any", slots=1)
@@ -65,7 +66,7 @@ def test_what_another_process_wrote_until_the_lock_was_taken_is_kept(
         return real(self)
 
     monkeypatch.setattr(RunStore, "lock", wait_for_another)
-    monkeypatch.setattr(open_module, "_follow", lambda held, choice: held.store.read_run())
+    monkeypatch.setattr(resume_module, "follow", lambda held, choice: held.store.read_run())
     work(store)
     assert store.read_run().total_timesteps == 7
 

@@ -121,7 +121,12 @@ def test_a_bandit_race_that_was_killed_goes_on_where_it_was(
             design(tmp_path, racing="bandit", slots=1)
     before = list(slices)
     assert len(before) == 5
-    run = reward_agent.resume_run("last", runs_dir=tmp_path / "runs", environ={})
+    run = reward_agent.resume_run(
+        "last",
+        runs_dir=tmp_path / "runs",
+        environ={},
+        provider=f"scripted:{tmp_path / 'replies.md'}",
+    )
     assert run.status == "finished"
     assert len(set(slices)) == len(slices), "a finished slice ran again"
     for name in {name for name, _ in slices}:

@@ -52,7 +52,9 @@ def design(folder: Path, task: str = "balance", **options: Any) -> RunRecord:
 
 
 def resume(folder: Path, **options: Any) -> RunRecord:
-    return reward_agent.resume_run("last", runs_dir=folder / "runs", environ={}, **options)
+    """Take up the run with what its directory does not decide: who answers."""
+    options = {"provider": f"scripted:{folder / 'replies.md'}", "environ": {}, **options}
+    return reward_agent.resume_run("last", runs_dir=folder / "runs", **options)
 
 
 def open_run(folder: Path) -> RunStore:

@@ -69,6 +69,12 @@ def design(folder: Path, server: FakeLLMServer, **options: Any) -> RunRecord:
     )
 
 
+def resume(folder: Path, server: FakeLLMServer, **options: Any) -> RunRecord:
+    return reward_agent.resume_run(
+        "last", runs_dir=folder / "runs", environ=KEY, base_url=server.openai_url, **options
+    )
+
+
 def read_candidates(store: RunStore) -> list[Candidate]:
     return [c for i in store.list_iterations() for c in store.read_iteration(i).candidates]
 
@@ -94,9 +100,7 @@ def test_a_limit_keeps_what_is_trained_names_a_winner_and_can_be_raised(tmp_path
         assert store.list_iterations() == [0]
         assert (store.dir / "report.html").is_file()
         before = {path: path.stat().st_mtime_ns for path in store.dir.rglob("training/*/exit.json")}
-        again = reward_agent.resume_run(
-            run.id, runs_dir=tmp_path / "runs", environ=KEY, max_calls=20
-        )
+        again = resume(tmp_path, server, max_calls=20)
         assert server.n_requests == 8
     assert again.limit == ""
     assert store.list_iterations() == [0, 1]
@@ -115,7 +119,7 @@ def test_a_limit_in_the_middle_of_a_round_trains_what_there_is_and_takes_the_res
         assert outcomes[0].startswith("no program: limit: --max-calls 2 is reached")
         assert outcomes[1:] == ["trained"] * 2
         assert run.winner is not None
-        reward_agent.resume_run(run.id, runs_dir=tmp_path / "runs", environ=KEY, max_calls=20)
+        resume(tmp_path, server, max_calls=20)
         # One program and three analyses, no call twice.
         assert server.n_requests == 6
     outcomes = [candidate.outcome for candidate in read_candidates(store)]
@@ -129,7 +133,7 @@ def test_a_limit_before_the_first_program_is_a_named_error(tmp_path: Path) -> No
             design(tmp_path, server, max_usd=0.001, candidates=1, critic=False)
         assert server.n_requests == 0
         assert "--resume" in caught.value.remedy
-        run = reward_agent.resume_run("last", runs_dir=tmp_path / "runs", environ=KEY, max_usd=5.0)
+        run = resume(tmp_path, server, max_usd=5.0)
     assert run.winner is not None
     assert run.usage.usd is not None
     assert run.usage.usd < 5.0

@@ -1,0 +1,254 @@
+"""Where each setting of a run comes from: the layers of what is said, and who may say what.
+
+Precedence: command line → ``REWARD_AGENT_*`` → the person's own configuration →
+``reward-agent.toml`` in the working directory → the card → the preset → defaults. A run that is
+taken up has its own settings of the search, and those of the person and machine from the person.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from reward_agent.definitions.card import TrainingBudget
+from reward_agent.errors import UnknownNameError, UsageError
+from reward_agent.records.settings import (
+    CONFIG_FILE,
+    PRESETS,
+    ClusterSettings,
+    RunSettings,
+    find_fact,
+    list_settings,
+)
+from reward_agent.text import hide_credentials
+
+ENVIRONMENT_PREFIX = "REWARD_AGENT_"
+# Variables with the prefix that are not settings of a run.
+OTHER_VARIABLES = {"RUNS_DIR", "ENVS_DIR", "PROMPTS_DIR", "DEBUG"}
+
+
+@dataclass(frozen=True)
+class ResolvedSettings:
+    """Settings with the origin of each of its values."""
+
+    settings: RunSettings
+    sources: dict[str, str]
+
+
+# Where settings come from, and what it says.
+Layer = tuple[str, Mapping[str, Any]]
+
+
+def resolve_settings(
+    options: Mapping[str, Any],
+    budget: TrainingBudget,
+    card_name: str,
+    environ: Mapping[str, str] | None = None,
+    directory: Path | None = None,
+    repeated: tuple[str, Mapping[str, Any]] | None = None,
+) -> ResolvedSettings:
+    """Merge the layers of settings.
+
+    Args:
+        options: settings of the command line or the call; None means not given.
+        budget: env steps of a training under each preset, from the card.
+        card_name: the card's name, for the record.
+        environ: environment variables; the process's own by default.
+        directory: where ``reward-agent.toml`` is looked for; the working directory by default.
+        repeated: name and settings of a run that is repeated; only the command line goes first.
+
+    Raises:
+        UsageError: an unknown setting or a value out of its range.
+    """
+    layers = _read_person(options, os.environ if environ is None else environ, directory)
+    if repeated:
+        layers.insert(1, repeated)
+    preset, _ = _find_first(layers, "preset", RunSettings().preset)
+    if preset not in PRESETS:
+        raise UnknownNameError("preset", str(preset), PRESETS)
+    layers.append((f"card {card_name}", {"steps": getattr(budget, preset)}))
+    layers.append((f"preset {preset}", PRESETS[preset]))
+    return _merge(dict.fromkeys(RunSettings.model_fields, layers))
+
+
+def _read_person(
+    options: Mapping[str, Any], environ: Mapping[str, str], directory: Path | None
+) -> list[Layer]:
+    """Return what this person says, the first word first."""
+    own = find_own_config(environ)
+    layers: list[Layer] = [
+        ("command line", {key: value for key, value in options.items() if value is not None}),
+        ("environment", _read_environment(environ)),
+        (str(own), _read_file(own)),
+        (CONFIG_FILE, _read_file((directory or Path.cwd()) / CONFIG_FILE)),
+    ]
+    for origin, layer in layers:
+        for name in layer:
+            if name not in RunSettings.model_fields:
+                raise UnknownNameError(f"setting (from {origin})", name, RunSettings.model_fields)
+    return layers
+
+
+def find_own_config(environ: Mapping[str, str]) -> Path:
+    """Return where the person's own configuration is looked for."""
+    home = environ.get("HOME") or environ.get("USERPROFILE") or "/nonexistent"
+    folder = environ.get("XDG_CONFIG_HOME") or Path(home, ".config")
+    return Path(folder) / "reward-agent" / CONFIG_FILE
+
+
+def _merge(layers: Mapping[str, list[Layer]]) -> ResolvedSettings:
+    """Return each setting by the first of its layers that has it."""
+    values, sources = {}, {}
+    for name, field in RunSettings.model_fields.items():
+        values[name], sources[name] = _find_first(layers[name], name, field.default)
+    _refuse_distrusted(values, sources)
+    try:
+        return ResolvedSettings(RunSettings.model_validate(values), sources)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = str(first["loc"][0])
+        raise UsageError(
+            f"{name} = {first['input']!r} (from {sources[name]}): {first['msg']}",
+            f"{name}: {RunSettings.model_fields[name].description}",
+        ) from error
+
+
+def _find_first(layers: list[Layer], name: str, default: Any) -> tuple[Any, str]:
+    for origin, layer in layers:
+        if name in layer:
+            return layer[name], origin
+    return default, "default"
+
+
+def _refuse_distrusted(values: Mapping[str, Any], sources: Mapping[str, str]) -> None:
+    """Refuse what the working directory's file must not decide unless the person trusts it."""
+    if str(values["trust_config"]).lower() in ("true", "1") and (
+        sources["trust_config"] != CONFIG_FILE
+    ):
+        return
+    for name, origin in sources.items():
+        pattern = str(find_fact(name, "in_folder"))
+        if origin == CONFIG_FILE and pattern and not re.fullmatch(pattern, str(values[name])):
+            raise UsageError(
+                f"{CONFIG_FILE} in the working directory sets {name} = {values[name]!r}, which is "
+                "for you to say: a key could leave this machine, or code run less isolated",
+                f"say --{name.replace('_', '-')}, put it into your own configuration, or trust "
+                "the file with --trust-config",
+            )
+
+
+def _read_environment(environ: Mapping[str, str]) -> dict[str, str]:
+    prefix = ENVIRONMENT_PREFIX
+    given = {key.removeprefix(prefix): environ[key] for key in environ if key.startswith(prefix)}
+    return {name.lower(): given[name] for name in given if name not in OTHER_VARIABLES}
+
+
+def _read_file(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        return {}
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(
+            f"{path} is not valid TOML: {error}", "correct or remove the file"
+        ) from error
+
+
+def change_settings(
+    made_with: Mapping[str, Any],
+    options: Mapping[str, Any],
+    run: str,
+    environ: Mapping[str, str],
+    default_provider: str = "offline",
+    directory: Path | None = None,
+) -> ResolvedSettings:
+    """Return the settings of a run that is taken up again.
+
+    Those of the search are the run's, but for what is changed; those of the person and the machine
+    come from this person alone.
+
+    Args:
+        made_with: settings of the run, as its directory says.
+        options: those that are given now; None means not given.
+        run: its name, for messages.
+        environ: environment variables.
+        default_provider: who answers where the person says nothing.
+        directory: where ``reward-agent.toml`` is looked for; the working directory by default.
+
+    Raises:
+        UsageError: a setting is unknown, out of its range, or decided the run so far; or the run
+            was made with another provider, address or executor than this person has.
+    """
+    person = _read_person(options, environ, directory)
+    given = person[0][1]
+    decisive = set(given) & set(list_settings(changes_on_resume=False))
+    fixed = sorted(name for name in decisive if given[name] != made_with.get(name))
+    if fixed:
+        raise UsageError(
+            f"{', '.join(fixed)} cannot change when a run is resumed",
+            "start a new run, or leave the setting out",
+        )
+    place = f"run {run}"
+    harmless = {name: made_with[name] for name in made_with if _is_harmless(name, made_with[name])}
+    layers = {name: [*person, (place, harmless)] for name in list_settings(is_personal=True)}
+    layers |= {name: [person[0], (place, made_with)] for name in list_settings(is_personal=False)}
+    resolved = _merge(layers)
+    now = resolved.settings.model_dump() | {
+        "provider": resolved.settings.provider or default_provider
+    }
+    others = [
+        name for name in list_settings(is_said_again=True) if _is_lost(name, made_with, now, given)
+    ]
+    if others:
+        said = " ".join(render_option(name, made_with[name]) for name in others)
+        raise UsageError(
+            f"run {run} was made with {said}: who answers and where jobs run is for you to say, "
+            "not for a run's directory",
+            f"say it again, {said}, or say another with {_name_flag(others[0])}",
+        )
+    return resolved
+
+
+def _is_harmless(name: str, value: object) -> bool:
+    """Whether a run may decide a personal setting; of another version's settings none."""
+    if name not in RunSettings.model_fields or value is None:
+        return False
+    return re.fullmatch(str(find_fact(name, "from_run")), str(value)) is not None
+
+
+def _is_lost(
+    name: str, made_with: Mapping[str, Any], now: Mapping[str, Any], given: Mapping[str, Any]
+) -> bool:
+    """Whether a run was made with something that nobody says now."""
+    then = made_with.get(name)
+    head = "executor" if name in ClusterSettings.model_fields else "provider"
+    is_another = head in given and _hide(given[head]) != made_with.get(head)
+    if then in (None, RunSettings.model_fields[name].default) or name in given or is_another:
+        return False
+    return bool(_hide(now[name]) != then)
+
+
+def hide_in_settings(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings whose addresses hold no credentials: those are the person's."""
+    return {name: _hide(value) for name, value in config.items()}
+
+
+def _hide(value: object) -> object:
+    return hide_credentials(value) if isinstance(value, str) and "://" in value else value
+
+
+def render_option(name: str, value: object) -> str:
+    """Return a setting as it is written on a command line."""
+    return _name_flag(name) if value is True else f"{_name_flag(name)} {shlex.quote(str(value))}"
+
+
+def _name_flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
