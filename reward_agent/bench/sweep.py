@@ -41,6 +41,7 @@ from reward_agent.errors import (
 )
 from reward_agent.executors.registry import EXECUTORS, make_places
 from reward_agent.executors.remote import ClusterOptions
+from reward_agent.files import guard
 from reward_agent.records.disk import read_record, write_record, write_text
 from reward_agent.records.events import Event, Listener, ignore
 from reward_agent.records.jobs import PROGRAM_FILE
@@ -122,7 +123,7 @@ class SweepStore:
     """The directory of one sweep."""
 
     def __init__(self, folder: Path) -> None:
-        self.dir = folder
+        self.dir = guard(folder)
 
     def read(self) -> Sweep:
         """Read ``sweep.json``."""

@@ -27,8 +27,9 @@ def folder(judged_run: Path, tmp_path: Path) -> Path:
 
 
 def feedback(folder: Path, *arguments: str, text: str = "", code: int = 0, **environ: str) -> str:
+    own = () if "--provider" in arguments else ("--provider", f"scripted:{folder / 'replies.md'}")
     done = subprocess.run(
-        [sys.executable, "-m", "reward_agent", "feedback", "last", *arguments],
+        [sys.executable, "-m", "reward_agent", "feedback", "last", *own, *arguments],
         cwd=folder, input=text, capture_output=True, text=True, timeout=200,
         env={k: v for k, v in os.environ.items() if not k.endswith("_API_KEY")}
         | {"COLUMNS": "200"} | environ,
@@ -106,7 +107,8 @@ def test_who_edited_the_metric_is_not_told_that_it_is_unread(
 
 def test_a_wrong_command_names_the_closest_one(folder: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "reward_agent", "feedback", "last"],
+        [sys.executable, "-m", "reward_agent", "feedback", "last",
+         "--provider", f"scripted:{folder / 'replies.md'}"],
         cwd=folder, input="/acept\n", capture_output=True, text=True, timeout=100,
     )  # fmt: skip
     assert "did you mean 'accept'?" in done.stderr

@@ -33,7 +33,7 @@ def server(run_folder: Path) -> Iterator[Server]:
     """Serve the page of a session over the run; all tests of the page share it."""
     process = subprocess.Popen(
         [sys.executable, "-m", "reward_agent", "feedback", "last", "--web", "--no-browser",
-         "--candidates", "1"],
+         "--candidates", "1", "--provider", f"scripted:{run_folder / 'replies.md'}"],
         cwd=run_folder, env=clean_environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         text=True,
     )  # fmt: skip
