@@ -112,6 +112,33 @@ def replies_command(
         print_text(f"{chosen[0].prompt}\n\n## reply\n\n{chosen[0].completion.reply}")
 
 
+@app.command("pack")
+def pack_command(
+    run: RunName,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="File, or folder for it; RUN.run.zip by default."),
+    ] = None,
+    runs_dir: RunsDir = None,
+) -> None:
+    """Write a run as one file to hand over: without paths, names and keys of this machine."""
+    from reward_agent.export.bundle import pack_run
+    from reward_agent.records.store import load_run
+
+    print_text(str(pack_run(load_run(run, runs_dir), output)))
+
+
+@app.command("open")
+def open_command(
+    file: Annotated[Path, typer.Argument(help="A file that `runs pack` wrote.")],
+    runs_dir: RunsDir = None,
+) -> None:
+    """Unpack a run that somebody handed over, as a run among yours."""
+    from reward_agent.export.bundle import open_bundle
+
+    print_text(str(open_bundle(file, find_runs_dir(runs_dir)).dir))
+
+
 def report_command(run: RunName, runs_dir: RunsDir = None) -> None:
     """Write a run's report.html again and print its path."""
     from reward_agent.records.store import load_run

@@ -114,8 +114,8 @@ class StoredReply:
         }
 
 
-class _Row(Record):
-    """A row of ``completions``, whose columns hold values of any type."""
+class ReplyRow(Record):
+    """A row of ``completions``, whose columns hold values of any type, as it is handed over."""
 
     request: str
     agent: AgentName
@@ -126,6 +126,11 @@ class _Row(Record):
     completion: str
 
     def read(self) -> StoredReply:
+        """Return the reply.
+
+        Raises:
+            ValidationError: the completion is none.
+        """
         place = CallPlace(self.agent, self.template, self.iteration, self.candidate)
         completion = Completion.model_validate_json(self.completion)
         return StoredReply(self.request, place, self.prompt, completion)
@@ -272,11 +277,8 @@ def read_replies(run_dir: Path) -> tuple[StoredReply, ...]:
     remedy = "only a run that asked a model, or was answered in its place, has replies"
     if not path.is_file():
         raise DataError(f"there are no replies: {path} is missing", remedy)
-    names = _COLUMNS.split(", ")
     try:
-        with contextlib.closing(_peek(path)) as db:
-            rows = list(fetch_rows(db, f"select {_COLUMNS} from completions order by rowid"))
-        replies = tuple(_Row(**dict(zip(names, row, strict=True))).read() for row in rows)
+        replies = tuple(row.read() for row in read_rows(run_dir))
     except (sqlite3.Error, ValidationError) as error:
         why = (
             f"{error.error_count()} values are none of ours"
@@ -287,6 +289,30 @@ def read_replies(run_dir: Path) -> tuple[StoredReply, ...]:
     if not replies:
         raise DataError(f"there are no replies: {path} is empty", remedy)
     return replies
+
+
+def read_rows(run_dir: Path) -> list[ReplyRow]:
+    """Read the replies of a run as they are stored, oldest first.
+
+    Raises:
+        sqlite3.Error, ValidationError: the file cannot be read, or holds something else.
+    """
+    names = _COLUMNS.split(", ")
+    with contextlib.closing(_peek(run_dir / REPLIES_FILE)) as db:
+        rows = fetch_rows(db, f"select {_COLUMNS} from completions order by rowid")
+        return [ReplyRow(**dict(zip(names, row, strict=True))) for row in rows]
+
+
+def write_rows(run_dir: Path, rows: Iterable[ReplyRow], calls: Iterable[CallRecord]) -> None:
+    """Make the record of a run that was handed over: it is replayed, and answers nothing else."""
+    names = f"key, {_COLUMNS}"
+    with contextlib.closing(_connect(run_dir / REPLIES_FILE)) as db, db:
+        for number, row in enumerate(rows):
+            values = [f"{row.request}{_APART}{number}", *row.model_dump().values()]
+            marks = ", ".join("?" * len(values))
+            db.execute(f"insert into completions ({names}) values ({marks})", values)
+        for call in calls:
+            _insert_call(db, call, None)
 
 
 def make_call_record(
