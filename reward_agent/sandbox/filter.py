@@ -82,7 +82,8 @@ FATAL_CALLS = """
     perf_event_open 298/241 io_uring_setup 425/425 io_uring_enter 426/426
     io_uring_register 427/427 kexec_load 246/104 init_module 175/105 finit_module 313/273
     delete_module 176/106 open_by_handle_at 304/265"""
-_SETUP = "capset 126/91 seccomp 317/277 pivot_root 155/41"
+# The C library has no name for it.
+_SECCOMP = (317, 277)
 
 # From here on the numbers are the same everywhere, and the calls are newer than this list's core.
 FIRST_RECENT_CALL = 424
@@ -97,14 +98,14 @@ class Architecture:
         free: numbers that are allowed whatever their arguments.
         guarded: numbers that are allowed with some arguments, by name.
         fatal: numbers that end the process.
-        setup: numbers that the seal itself needs, by name.
+        seccomp: number of the call that installs a filter for all threads.
     """
 
     audit: int
     free: tuple[int, ...]
     guarded: dict[str, int]
     fatal: tuple[int, ...]
-    setup: dict[str, int]
+    seccomp: int
 
 
 def find_architecture() -> Architecture | None:
@@ -125,7 +126,7 @@ def make_architecture(machine: str) -> Architecture | None:
         free=tuple(parse_numbers(" ".join(_FREE.values()), column).values()),
         guarded=parse_numbers(_GUARDED, column),
         fatal=tuple(parse_numbers(FATAL_CALLS, column).values()),
-        setup=parse_numbers(_SETUP, column),
+        seccomp=_SECCOMP[column],
     )
 
 
@@ -259,7 +260,7 @@ def install_program(arch: Architecture, program: bytes) -> None:
     """
     libc = ctypes.CDLL(None, use_errno=True)
     record = _Program(len(program) // 8, program)
-    number = ctypes.c_long(arch.setup["seccomp"])
+    number = ctypes.c_long(arch.seccomp)
     # Without SPEC_ALLOW kernels before 5.16 slow every load of the child down.
     for flags in (_TSYNC | _SPEC_ALLOW, _TSYNC):
         result = libc.syscall(

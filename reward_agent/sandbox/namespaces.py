@@ -13,7 +13,6 @@ import os
 from pathlib import Path
 
 from reward_agent.errors import SandboxError
-from reward_agent.sandbox.filter import Architecture
 from reward_agent.sandbox.landlock import READ_FILE, WRITE_FILE, FileRule
 
 _NEW_MOUNTS, _NEW_IPC, _NEW_USER, _NEW_NETWORK = 0x00020000, 0x08000000, 0x10000000, 0x40000000
@@ -25,7 +24,7 @@ _LOCKED = 1 | 2 | 4 | 8 | 1024 | 2048
 _BASE, _OLD = "/tmp", "/.old-root"
 
 
-def enter_private_root(rules: list[FileRule], arch: Architecture) -> None:
+def enter_private_root(rules: list[FileRule]) -> None:
     """Leave this process with the allowed paths only, each at its own name.
 
     It must have one thread. The working directory stays the same.
@@ -46,8 +45,7 @@ def enter_private_root(rules: list[FileRule], arch: Architecture) -> None:
     _mount("none", "/", "", _RECURSIVE | _PRIVATE)
     _mount("tmpfs", _BASE, "tmpfs", _NO_SUID | _NO_DEVICES, "mode=755,size=1m")
     os.mkdir(_BASE + _OLD)
-    number = ctypes.c_long(arch.setup["pivot_root"])
-    _check(_libc().syscall(number, _text(_BASE), _text(_BASE + _OLD)))
+    _check(_libc().pivot_root(_text(_BASE), _text(_BASE + _OLD)))
     try:
         for link, target in links.items():
             os.symlink(target, link)

@@ -106,7 +106,7 @@ class Seal:
                 self._layers.append("files")
             elif arch:
                 self._gaps.append("this kernel has no Landlock")
-                enter_private_root(rules, arch)
+                enter_private_root(rules)
                 self._layers.append("namespaces")
         except OSError as error:
             self._gaps.append(str(error))
@@ -208,15 +208,12 @@ def _drop_capabilities() -> None:
     Raises:
         SandboxError: the kernel refuses.
     """
-    arch = find_architecture()
-    if arch is None:
-        return
     libc = ctypes.CDLL(None, use_errno=True)
     header = struct.pack("<Ii", _CAPABILITY_VERSION_3, 0)
     kept = _read_capabilities() & _KEPT_CAPABILITIES
     # Effective, permitted and inheritable, for each half of the 64 bits.
     data = struct.pack("<6I", kept, kept, 0, 0, 0, 0)
-    if libc.syscall(ctypes.c_long(arch.setup["capset"]), header, data):
+    if libc.capset(header, data):
         raise SandboxError(f"capset failed: {os.strerror(ctypes.get_errno())}")
 
 

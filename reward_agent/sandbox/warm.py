@@ -16,6 +16,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ _ANSWER_S = 30.0
 _MAX_ANSWER = 4096
 
 
+@dataclass
 class WarmProcess:
     """A forked child; looks as much like ``Popen`` as is needed.
 
@@ -36,10 +38,9 @@ class WarmProcess:
         server: whose child it is.
     """
 
-    def __init__(self, pid: int, server: WarmServer) -> None:
-        self.pid = pid
-        self.returncode: int | None = None
-        self._server = server
+    pid: int
+    server: WarmServer
+    returncode: int | None = None
 
     def kill(self) -> None:
         """Kill the process itself."""
@@ -49,7 +50,7 @@ class WarmProcess:
     def wait(self, timeout: float | None = None) -> int:
         """Wait for the end of the process, which is under way, and return its exit code."""
         if self.returncode is None:
-            self.returncode = self._server.reap(self.pid)
+            self.returncode = self.server.reap(self.pid)
         return self.returncode
 
 

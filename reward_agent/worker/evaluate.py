@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from reward_agent.definitions.task import METRIC_FILE
@@ -47,7 +48,7 @@ def run(job: EvaluateJob, job_dir: Path) -> EvaluateResult:
     curve: tuple[Evaluation, ...] = ()
     chosen = 0
     if len(policies) > 1:
-        jury = _Jury(job, policies, metric, is_decided)
+        jury = _Jury(job, policies, metric, is_decided, KeptSimulations(job.card))
         curve = jury.score(range(len(policies)), job.n_curve_episodes, job.seed)
         chosen = jury.choose(curve)
     seed = job.seed + _REPORT_SEED_OFFSET
@@ -67,26 +68,20 @@ def run(job: EvaluateJob, job_dir: Path) -> EvaluateResult:
     )
 
 
+@dataclass(frozen=True)
 class _Jury:
     """Scores snapshots to choose one of them: of an episode it wants the score, not the rest."""
 
-    def __init__(
-        self,
-        job: EvaluateJob,
-        policies: Sequence[Actor],
-        metric: MetricFunction | None,
-        is_decided: Decision | None,
-    ) -> None:
-        self._job, self._policies, self._metric = job, policies, metric
-        self._is_decided = is_decided
-        self._kept = KeptSimulations(job.card)
+    job: EvaluateJob
+    policies: Sequence[Actor]
+    metric: MetricFunction | None
+    is_decided: Decision | None
+    kept: KeptSimulations
 
     def score(self, indices: Sequence[int], n_episodes: int, seed: int) -> tuple[Evaluation, ...]:
         """Return fresh episodes of some of the policies, side by side."""
-        policies = [self._policies[i] for i in indices]
-        rollouts = roll_out(
-            self._job.card, policies, n_episodes, seed, self._kept, self._is_decided
-        )
+        policies = [self.policies[i] for i in indices]
+        rollouts = roll_out(self.job.card, policies, n_episodes, seed, self.kept, self.is_decided)
         return tuple(
             self._score_one(rollout, index, seed + position * n_episodes)
             for position, (index, rollout) in enumerate(zip(indices, rollouts, strict=True))
@@ -94,10 +89,10 @@ class _Jury:
 
     def choose(self, curve: Sequence[Evaluation]) -> int:
         """Return the index of the best policy; without a metric, of the last."""
-        if self._metric is None:
-            return len(self._policies) - 1
+        if self.metric is None:
+            return len(self.policies) - 1
         finalists = rank_policies(curve)[:_N_FINALISTS]
-        n_episodes, seed = 2 * self._job.n_curve_episodes, self._job.seed + _FINALISTS_SEED_OFFSET
+        n_episodes, seed = 2 * self.job.n_curve_episodes, self.job.seed + _FINALISTS_SEED_OFFSET
         pooled = [
             pool_evaluations(curve[index], second)
             for index, second in zip(
@@ -107,7 +102,7 @@ class _Jury:
         return finalists[rank_policies(pooled)[0]]
 
     def _score_one(self, rollout: Rollout, index: int, seed: int) -> Evaluation:
-        timesteps = self._job.snapshots[index].total_timesteps
-        evaluation = score_trajectories(rollout.trajectories, self._metric, timesteps, seed)
+        timesteps = self.job.snapshots[index].total_timesteps
+        evaluation = score_trajectories(rollout.trajectories, self.metric, timesteps, seed)
         # What else the metric says is of the whole episode, which was not run.
-        return drop_parts(evaluation) if self._is_decided else evaluation
+        return drop_parts(evaluation) if self.is_decided else evaluation
