@@ -48,7 +48,7 @@ def run(job: EvaluateJob, job_dir: Path) -> EvaluateResult:
     curve: tuple[Evaluation, ...] = ()
     chosen = 0
     if len(policies) > 1:
-        jury = _Jury(job, policies, metric, is_decided, KeptSimulations(job.card))
+        jury = _Jury(job, policies, metric, is_decided)
         curve = jury.score(range(len(policies)), job.n_curve_episodes, job.seed)
         chosen = jury.choose(curve)
     seed = job.seed + _REPORT_SEED_OFFSET
@@ -68,7 +68,7 @@ def run(job: EvaluateJob, job_dir: Path) -> EvaluateResult:
     )
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Jury:
     """Scores snapshots to choose one of them: of an episode it wants the score, not the rest."""
 
@@ -76,12 +76,14 @@ class _Jury:
     policies: Sequence[Actor]
     metric: MetricFunction | None
     is_decided: Decision | None
-    kept: KeptSimulations
+
+    def __post_init__(self) -> None:
+        self._kept = KeptSimulations(self.job.card)
 
     def score(self, indices: Sequence[int], n_episodes: int, seed: int) -> tuple[Evaluation, ...]:
         """Return fresh episodes of some of the policies, side by side."""
         policies = [self.policies[i] for i in indices]
-        rollouts = roll_out(self.job.card, policies, n_episodes, seed, self.kept, self.is_decided)
+        rollouts = roll_out(self.job.card, policies, n_episodes, seed, self._kept, self.is_decided)
         return tuple(
             self._score_one(rollout, index, seed + position * n_episodes)
             for position, (index, rollout) in enumerate(zip(indices, rollouts, strict=True))
