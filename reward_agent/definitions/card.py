@@ -343,14 +343,11 @@ def _flatten_groups(groups: dict[str, Any]) -> list[Any]:
     fields: list[Any] = []
     for group, members in groups.items():
         if not isinstance(members, dict) or isinstance(members.get("source"), str):
-            fields.append(_flatten_field("", group, members))
-        else:
-            fields += [_flatten_field(group, *member) for member in members.items()]
+            group, members = "", {group: members}
+        for name, keys in members.items():
+            given = keys if isinstance(keys, dict) else {"source": keys}
+            fields.append({"name": name, "group": group, **given})
     return fields
-
-
-def _flatten_field(group: str, name: str, keys: Any) -> dict[str, Any]:
-    return {"name": name, "group": group, **(keys if isinstance(keys, dict) else {"source": keys})}
 
 
 def _explain(path: Path, error: ValidationError, data: dict[str, Any]) -> DataError:

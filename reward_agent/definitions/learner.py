@@ -286,43 +286,36 @@ _CROSSQ = {"learning_rate": 1e-3, "policy_delay": 3, **_ENTROPY}
 _OFF_POLICY_SLICE = 1000
 
 
-def _make_row(
-    name: str, help: str, base: Mapping[str, Any], changes: Mapping[str, Any], package: str
-) -> LearnerKind:
-    is_off_policy = base is _OFF_POLICY
-    return LearnerKind(
+_OURS = LearnerKind(
+    "ppo",
+    "reward_agent.learning.ppo:PPO",
+    "proximal policy optimisation, fast for many environments",
+    title="PPO",
+    defaults=PPOSettings().model_dump(),
+    record=PPOSettings,
+)
+_LIBRARY = (
+    ("PPO", "Stable-Baselines3's PPO", _ON_POLICY, _PPO, ""),
+    ("A2C", "advantage actor-critic", _ON_POLICY, _A2C, ""),
+    ("SAC", "soft actor-critic", _OFF_POLICY, _SAC, ""),
+    ("TD3", "twin delayed DDPG", _OFF_POLICY, _TD3, ""),
+    ("DDPG", "deterministic policy", _OFF_POLICY, _DDPG, ""),
+    ("TRPO", "trust region", _ON_POLICY, _TRPO, "contrib"),
+    ("TQC", "truncated quantile critics", _OFF_POLICY, _TQC, "contrib"),
+    ("CrossQ", "SAC without target networks", _OFF_POLICY, _CROSSQ, "contrib"),
+)
+_ROWS = [
+    LearnerKind(
         f"sb3:{name}",
         "reward_agent.learning.sb3:make_learner",
         help,
-        package=package,
-        extra="contrib" if package == "sb3_contrib" else "",
+        package="sb3_contrib" if extra else "stable_baselines3",
+        extra=extra,
         title=name,
-        is_off_policy=is_off_policy,
+        is_off_policy=base is _OFF_POLICY,
         defaults={**base, **changes},
-        slice_steps=_OFF_POLICY_SLICE if is_off_policy else 0,
+        slice_steps=_OFF_POLICY_SLICE if base is _OFF_POLICY else 0,
     )
-
-
-LEARNERS = Seam(
-    "learner",
-    "reward_agent.learners",
-    LearnerKind,
-    (
-        LearnerKind(
-            "ppo",
-            "reward_agent.learning.ppo:PPO",
-            "proximal policy optimisation, fast for many environments",
-            title="PPO",
-            defaults=PPOSettings().model_dump(),
-            record=PPOSettings,
-        ),
-        _make_row("PPO", "Stable-Baselines3's PPO", _ON_POLICY, _PPO, "stable_baselines3"),
-        _make_row("A2C", "advantage actor-critic", _ON_POLICY, _A2C, "stable_baselines3"),
-        _make_row("SAC", "soft actor-critic", _OFF_POLICY, _SAC, "stable_baselines3"),
-        _make_row("TD3", "twin delayed DDPG", _OFF_POLICY, _TD3, "stable_baselines3"),
-        _make_row("DDPG", "deterministic policy", _OFF_POLICY, _DDPG, "stable_baselines3"),
-        _make_row("TRPO", "trust region", _ON_POLICY, _TRPO, "sb3_contrib"),
-        _make_row("TQC", "truncated quantile critics", _OFF_POLICY, _TQC, "sb3_contrib"),
-        _make_row("CrossQ", "SAC without target networks", _OFF_POLICY, _CROSSQ, "sb3_contrib"),
-    ),
-)
+    for name, help, base, changes, extra in _LIBRARY
+]
+LEARNERS = Seam("learner", "reward_agent.learners", LearnerKind, (_OURS, *_ROWS))

@@ -117,8 +117,8 @@ def compile_metric(source: str | Path) -> MetricFunction:
     Raises:
         DataError: the text does not compile, fails at its top level, or defines no ``score``.
     """
-    text, file = _read_source(source)
-    score = _run_module(text, file).get(METRIC_NAME)
+    file = str(source) if isinstance(source, Path) else "<metric>"
+    score = _run_module(source).get(METRIC_NAME)
     if not callable(score):
         raise DataError(
             f"{file} defines no function {METRIC_NAME}(episode)",
@@ -188,18 +188,13 @@ def load_decision(source: str | Path) -> Decision | None:
     Raises:
         DataError: the text does not compile or fails at its top level.
     """
-    decision = _run_module(*_read_source(source)).get(DECISION_NAME)
+    decision = _run_module(source).get(DECISION_NAME)
     return cast("Decision", decision) if callable(decision) else None
 
 
-def _read_source(source: str | Path) -> tuple[str, str]:
-    """Return the text, and what messages call its file."""
-    if isinstance(source, Path):
-        return source.read_text(encoding="utf-8"), str(source)
-    return source, "<metric>"
-
-
-def _run_module(text: str, file: str) -> dict[str, object]:
+def _run_module(source: str | Path) -> dict[str, object]:
+    text = source.read_text("utf-8") if isinstance(source, Path) else source
+    file = str(source) if isinstance(source, Path) else "<metric>"
     # What the reward language offers without an import is there without an import here too.
     namespace: dict[str, object] = {name: getattr(library, name) for name in LIBRARY_NAMES}
     namespace |= {"np": np, "math": math, "Score": Score, "__name__": "metric"}

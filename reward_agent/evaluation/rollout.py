@@ -34,12 +34,7 @@ class Actor(Protocol):
 
 @dataclass(frozen=True)
 class Rollout:
-    """The episodes of one policy.
-
-    Args:
-        trajectories: what was recorded, as it is stored.
-        qpos: of each episode ``(T, nq)``, to draw it.
-    """
+    """The episodes of one policy as they are stored, and ``(T, nq)`` of each to draw it."""
 
     trajectories: Trajectories
     qpos: tuple[FloatArray, ...]
@@ -50,9 +45,6 @@ class KeptSimulations:
 
     An episode on a kept simulation is the next that its generator draws; ``seed`` says no more
     than where the first of them began.
-
-    Args:
-        card: the environment, with the task applied.
     """
 
     def __init__(self, card: EnvCard) -> None:

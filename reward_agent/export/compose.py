@@ -100,6 +100,9 @@ def compose_reward(
     tree = ast.parse(program)
     # Fields can be read from an environment of Gymnasium's.
     is_wrapped = card.gymnasium_id is not None and find_backend(card).is_mujoco
+    memory = MEMORY_ENTRY if has_memory(source) else None
+    has_potential = _find_parameters(tree, POTENTIAL_ENTRY) == ("state",)
+    potential = POTENTIAL_ENTRY if has_potential else None
     library = take_pieces(
         "rewards.library", find_used_names(tree) & LIBRARY_NAMES - find_bound_names(tree.body)
     )
@@ -113,7 +116,7 @@ def compose_reward(
         "program": _Code("pass"),
         "library": _Code(library.text),
         "runtime": _Code(runtime.text),
-        "entries": _Code(f"{REWARD_ENTRY}, {_name_memory(tree)}, {_name_potential(tree)}"),
+        "entries": _Code(f"{REWARD_ENTRY}, {memory}, {potential}"),
         "gamma": card.learner.gamma,
         "fields": None,
     }
@@ -160,27 +163,18 @@ def _write_literal(value: Any) -> str:
 
 def has_memory(source: str) -> bool:
     """Return whether a program remembers something within an episode."""
-    return _name_memory(ast.parse(source)) is not None
+    return MEMORY_PARAMETER in _find_parameters(ast.parse(source), REWARD_ENTRY)
 
 
-def _name_memory(tree: ast.Module) -> str | None:
-    remembers = MEMORY_PARAMETER in (_find_parameters(tree, REWARD_ENTRY) or ())
-    return MEMORY_ENTRY if remembers else None
-
-
-def _name_potential(tree: ast.Module) -> str | None:
-    return POTENTIAL_ENTRY if _find_parameters(tree, POTENTIAL_ENTRY) == ("state",) else None
-
-
-def _find_parameters(tree: ast.Module, name: str) -> tuple[str, ...] | None:
-    """Return the parameters of a function of the module; None if it has none of that name."""
+def _find_parameters(tree: ast.Module, name: str) -> tuple[str, ...]:
+    """Return the parameters of a function of the module; none if it has none of that name."""
     for node in reversed(tree.body):
         if name in find_bound_names([node]):
             function = node.value if isinstance(node, ast.Assign) else node
             if isinstance(function, ast.FunctionDef | ast.Lambda):
                 return tuple(item.arg for item in function.args.args)
-            return None
-    return None
+            break
+    return ()
 
 
 def _describe_environment(
@@ -264,8 +258,5 @@ def _choose_data(name: str) -> str:
 
 
 def _write_index(index: int | slice) -> str:
-    if isinstance(index, int):
-        return str(index)
-    start = "" if index.start is None else index.start
-    stop = "" if index.stop is None else index.stop
-    return f"{start}:{stop}"
+    ends = (index.start, index.stop) if isinstance(index, slice) else (index,)
+    return ":".join("" if end is None else str(end) for end in ends)

@@ -79,7 +79,10 @@ class Studio:
         strip = Image.new("RGB", (_TILE * len(frames), _TILE + _BAND), _PAPER)
         pen, font = ImageDraw.Draw(strip), _load_font(11)
         for index, (step, frame) in enumerate(zip(steps, frames, strict=True)):
-            strip.paste(_cut_square(frame), (index * _TILE, 0))
+            height, width = frame.shape[:2]
+            left = (width - height) // 2
+            square = Image.fromarray(frame[:, left : left + height])
+            strip.paste(square.resize((_TILE, _TILE)), (index * _TILE, 0))
             time = f"{step * self._control_dt:.2f} s"
             words = "\n".join((time, *textwrap.wrap(footage.moments[step], 30)[:1]))
             pen.multiline_text((index * _TILE + 4, _TILE + 3), words, _INK, font)
@@ -131,13 +134,6 @@ def choose_video_steps(n_states: int, control_dt: float, frames_per_s: int = 25)
 def _load_font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     """Return Pillow's own font; to unpack it takes as long as to write a line with it."""
     return ImageFont.load_default(size=size)
-
-
-def _cut_square(frame: Frame) -> Image.Image:
-    """Return the middle of a picture as a tile of the strip."""
-    height, width = frame.shape[:2]
-    left = (width - height) // 2
-    return Image.fromarray(frame[:, left : left + height]).resize((_TILE, _TILE))
 
 
 def _make_blank(lines: Sequence[str], width: int, height: int) -> Image.Image:

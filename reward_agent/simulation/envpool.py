@@ -162,23 +162,18 @@ class PoolArtist:
         return simulation
 
 
-def _make_drawing_options(envpool: Any, width: int, height: int) -> dict[str, Any]:
-    """Return the options of EnvPool's make, and let its MuJoCo find the EGL that came with it.
-
-    MuJoCo looks for EGL among the symbols of the whole process, but Python has loaded EnvPool's
-    libraries for EnvPool alone.
-    """
-    package = Path(envpool.__file__).parent
-    for path in sorted((package.parent / _LIBRARIES).glob("libEGL*")):
-        ctypes.CDLL(str(path), mode=ctypes.RTLD_GLOBAL)
-    return {"render_mode": "rgb_array", "render_width": width, "render_height": height}
-
-
 def _make_pool(
     card: EnvCard, n_sims: int, seed: int, n_threads: int, picture: tuple[int, int] | None
 ) -> Any:
     envpool = import_envpool(card)
-    options = _make_drawing_options(envpool, *picture) if picture else {}
+    options = dict[str, Any](card.model.options)
+    if picture:
+        # MuJoCo looks for EGL among the symbols of the whole process, but Python has loaded
+        # EnvPool's libraries for EnvPool alone.
+        for path in sorted(Path(envpool.__file__).parents[1].joinpath(_LIBRARIES).glob("libEGL*")):
+            ctypes.CDLL(str(path), mode=ctypes.RTLD_GLOBAL)
+        width, height = picture
+        options |= {"render_mode": "rgb_array", "render_width": width, "render_height": height}
     # Give back what the last simulations had, hundreds of MiB that glibc would keep.
     getattr(ctypes.CDLL(None), "malloc_trim", int)(0)
     name = str(card.model.id)
@@ -194,7 +189,6 @@ def _make_pool(
         seed=seed % _SEEDS,
         num_threads=n_threads,
         max_episode_steps=_ENDLESS,
-        **card.model.options,
         **options,
     )
     shapes = {

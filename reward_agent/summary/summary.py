@@ -147,21 +147,12 @@ def _sample_episodes(
 ) -> tuple[EpisodeSample, ...]:
     """Return the median, the best and the worst episode, each once."""
     order = rank_episodes(best)
-    roles = {"median": order[len(order) // 2], "best": order[-1], "worst": order[0]}
-    shown: dict[int, str] = {}
-    for role, index in roles.items():
-        shown.setdefault(index, role)
+    # The last of two roles of one episode counts: the median is told before the others.
+    roles = {order[0]: "worst", order[-1]: "best", order[len(order) // 2]: "median"}
+    columns = columns[:_N_COLUMNS]
     return tuple(
-        sample_episode(
-            card,
-            episodes[index],
-            best.episodes[index],
-            columns[:_N_COLUMNS],
-            role,
-            index,
-            _ROWS[role],
-        )
-        for index, role in shown.items()
+        sample_episode(card, episodes[i], best.episodes[i], columns, role, i, _ROWS[role])
+        for i, role in sorted(roles.items(), key=lambda item: list(_ROWS).index(item[1]))
     )
 
 
@@ -180,9 +171,8 @@ def _count_ends(best: Evaluation) -> tuple[EndCount, ...]:
 def _render_verdict(summary: TrajectorySummary) -> str:
     best = summary.best
     at = f"{format_steps(best.total_timesteps)} of {format_steps(summary.total_timesteps)} steps"
-    lines = [
-        f"{best.n_episodes} fresh episodes of the best policy (at {at} of training), deterministic:"
-    ]
+    head = f"{best.n_episodes} fresh episodes of the best policy (at {at} of training)"
+    lines = [f"{head}, deterministic:"]
     score = f"task_score {format_number(best.task_score)} {summary.unit}".rstrip()
     if best.task_score_interval is not None:
         score += f" (95%: {' to '.join(map(format_number, best.task_score_interval))})"

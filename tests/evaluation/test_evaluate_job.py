@@ -1,5 +1,7 @@
 """The evaluation as the parent runs it: a child process in the sandbox."""
 
+import os
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -148,7 +150,10 @@ def test_without_a_renderer_the_film_says_why(job, tmp_path, monkeypatch):
 
 def test_a_renderer_that_is_known_is_not_tried(job, monkeypatch):
     monkeypatch.setattr(film, "find_graphics", lambda row: pytest.fail("tried again"))
-    assert film._find_graphics(FilmJob(card=job.card, renderer="egl")).backend == "egl"
+    monkeypatch.setattr(film, "Studio", lambda *given: None)
+    monkeypatch.setenv("MUJOCO_GL", "disable")
+    film.prepare(FilmJob(card=job.card, renderer="egl"))
+    assert film._rendering.renderer == os.environ["MUJOCO_GL"] == "egl"
 
 
 def test_sandboxed_child_films_the_median_episode(job, tmp_path):
