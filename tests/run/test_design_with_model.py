@@ -178,6 +178,37 @@ def test_a_model_designs_reviews_and_analyses_and_nobody_sees_the_key(
     assert [pid for pid, text in environments.items() if KEY.encode() in text] == []
 
 
+@pytest.mark.parametrize("named", ["base_url", "provider"])
+def test_credentials_in_the_address_are_used_and_seen_nowhere(named: str, tmp_path: Path) -> None:
+    secrets = ("hunter2-s3cret", "q-k3y-0123456789", "frag-0123456")
+    events: list[str] = []
+    with FakeLLMServer([Say(f"{secrets[0]} {secrets[1]}"), Say(PROGRAM)]) as server:
+        shown = server.openai_url
+        address = shown.replace("//", f"//walter:{secrets[0]}@") + f"?key={secrets[1]}#{secrets[2]}"
+        given = {"provider": "openai-compatible", "base_url": address}
+        if named == "provider":
+            given = {"provider": f"openai-compatible:{address}"}
+        run = reward_agent.design(
+            "inverted_pendulum", "balance", **given, model="m", environ={}, critic=False,
+            analyzer=False, candidates=1, iterations=1, runs_dir=tmp_path / "runs", **SMALL,
+            listen=lambda event: events.append(json.dumps(event.to_dict(), default=str)),
+        )  # fmt: skip
+        assert [request.path.partition("?")[2] for request in server.requests] == [
+            f"key={secrets[1]}"
+        ] * 2
+    assert f"openai-compatible: m; asked at {shown}" in "".join(events)
+    assert run.config[named].endswith(shown)
+    written = [path for path in (tmp_path / "runs").rglob("*") if path.is_file()]
+    leaks = [
+        (path.name, secret)
+        for path in written
+        for secret in secrets
+        if secret.encode() in path.read_bytes()
+    ]
+    assert leaks == []
+    assert [secret for secret in secrets if secret in "".join(events)] == []
+
+
 @pytest.mark.parametrize("provider", PROVIDERS)
 def test_faults_in_the_middle_change_neither_result_nor_cost(provider: str, tmp_path: Path) -> None:
     faults = {
