@@ -11,7 +11,7 @@ from functools import reduce
 from reward_agent.definitions.card import EnvCard
 from reward_agent.designers.brief import HistoryEntry
 from reward_agent.designers.offline.plan import Plan, TermPlan
-from reward_agent.designers.offline.signals import Signal
+from reward_agent.designers.offline.signals import Role, Signal
 from reward_agent.types import TermPoint
 
 # Shares of the return, of the episode and of the cap from which a rule speaks.
@@ -54,188 +54,35 @@ def read_evidence(entry: HistoryEntry, card: EnvCard) -> Evidence:
     return Evidence(last, length / card.max_episode_steps, failures)
 
 
-def list_moves(plan: Plan, signals: Sequence[Signal], evidence: Evidence) -> list[Move]:
-    """Return the changes that the statistics call for, the most pressing first."""
-    known = {signal.name: signal for signal in signals}
-    rules = (_drop_dead, _tame_flood, _hold_up, _wake_up, _calm_down, _raise_cap)
-    return [move for rule in rules for move in rule(plan, known, evidence)]
+class Draft:
+    """A plan beside the signals that it may use, and its simple changes."""
 
+    def __init__(self, plan: Plan, signals: Sequence[Signal]) -> None:
+        self.plan = plan
+        self.known = {signal.name: signal for signal in signals}
 
-def _drop_dead(plan: Plan, known: dict[str, Signal], evidence: Evidence) -> list[Move]:
-    """Drop a condition that never paid anything; a goal is widened instead."""
-    moves = []
-    for term in plan.terms:
-        point = evidence.last.get(term.signal)
-        if point is None or point.maximum != point.minimum or known[term.signal].role == "bonus":
-            continue
-        reason = f"`{term.signal}` was {point.mean:.3g} at every step: "
-        if known[term.signal].role != "goal":
-            moves.append(Move(plan.replace_term(term), reason + "dropped"))
-        elif term.gates:
-            freed = term.model_copy(update={"gates": ()})
-            moves.append(Move(plan.replace_term(term, freed), reason + "its gates are lifted"))
-    return moves
+    def find(self, *roles: Role) -> list[TermPlan]:
+        """Return the terms of these roles, in the order of the plan."""
+        return [term for term in self.plan.terms if self.known[term.signal].role in roles]
 
+    def add(self, name: str, weight: float) -> Plan:
+        """Return the plan with one more term."""
+        new = TermPlan(signal=name, weight=weight)
+        return self.plan.model_copy(update={"terms": (*self.plan.terms, new)})
 
-def _tame_flood(plan: Plan, known: dict[str, Signal], evidence: Evidence) -> list[Move]:
-    """Halve what floods the return; a posture becomes a gate of the goals."""
-    for term in plan.terms:
-        signal, point = known[term.signal], evidence.last.get(term.signal)
-        if point is None or signal.role == "goal" or point.share_of_return < _FLOODS:
-            continue
-        reason = f"`{term.signal}` made {point.share_of_return:.0%} of the return: "
-        halved = scale_term(term, 0.4)
-        moves = [Move(plan.replace_term(term, halved), reason + f"weight {halved.weight:g}")]
-        if signal.role in ("guide", "posture") and signal.machine is None:
-            gated = gate_goals(plan.replace_term(term), known, term.signal)
-            moves.insert(0, Move(gated, reason + "now it gates the goal instead"))
-        return moves
-    return []
+    def map_goals(self, change: Callable[[TermPlan], TermPlan]) -> Plan:
+        """Return the plan with each term of a goal changed."""
+        goals = self.find("goal")
+        terms = tuple(change(term) if term in goals else term for term in self.plan.terms)
+        return self.plan.model_copy(update={"terms": terms})
 
-
-def _hold_up(plan: Plan, known: dict[str, Signal], evidence: Evidence) -> list[Move]:
-    """Pay more for posture and for being alive where episodes end early."""
-    if evidence.length_share >= _SHORT:
-        return []
-    reason = f"episodes end after {evidence.length_share:.0%} of their time: "
-    moves = []
-    for term in plan.terms:
-        if known[term.signal].role in ("bonus", "posture"):
-            more = scale_term(term, 2.5)
-            text = f"{reason}`{term.signal}` is worth {more.weight:g}"
-            moves.append(Move(plan.replace_term(term, more), text))
-    return moves[::-1][:2]
-
-
-def _wake_up(plan: Plan, known: dict[str, Signal], evidence: Evidence) -> list[Move]:
-    """Raise the goal where the policy lives on its postures."""
-    shares = [
-        evidence.last[term.signal].share_of_return
-        for term in plan.terms
-        if known[term.signal].role == "goal" and term.signal in evidence.last
-    ]
-    lives_on_posture = sum(shares) <= 1 - _FLOODS and evidence.length_share >= _WHOLE
-    if not shares or not (lives_on_posture or evidence.failures & _IDLE):
-        return []
-    raised = map_goals(plan, known, lambda term: scale_term(term, 3.0))
-    reason = f"the goal made {sum(shares):.0%} of the return and episodes last: three times it"
-    return [Move(raised, reason)]
-
-
-def _calm_down(plan: Plan, known: dict[str, Signal], evidence: Evidence) -> list[Move]:
-    """Charge more for effort where the policy trembles."""
-    costs = [term for term in plan.terms if known[term.signal].role == "cost"]
-    if not costs or "oscillation" not in evidence.failures:
-        return []
-    more = scale_term(costs[0], 5.0)
-    reason = f"the policy oscillates: `{more.signal}` costs {more.weight:g}"
-    return [Move(plan.replace_term(costs[0], more), reason)]
-
-
-def _raise_cap(plan: Plan, known: dict[str, Signal], evidence: Evidence) -> list[Move]:
-    """Stretch a goal that is paid in full most of the time."""
-    for term in plan.terms:
-        signal, point = known[term.signal], evidence.last.get(term.signal)
-        if point is None or signal.role != "goal" or not term.weight or "clip" not in signal.code:
-            continue
-        level = point.mean / term.weight
-        if level > _SATURATED:
-            factor = round(term.factor * 1.6, 3)
-            wider = term.model_copy(update={"factor": factor, "weight": term.weight * 1.6})
-            reason = f"`{term.signal}` is at {level:.0%} of its cap: the cap is 1.6 times higher"
-            return [Move(plan.replace_term(term, wider), reason)]
-    return []
-
-
-def make_random_move(plan: Plan, signals: Sequence[Signal], rng: random.Random) -> Move:
-    """Return a small seeded change: a step of the hill-climb where no rule speaks."""
-    known = {signal.name: signal for signal in signals}
-    steps = [_perturb_weight, _perturb_scale, _toggle_gate, _swap_goal, _add_term, _drop_term]
-    for step in rng.sample(steps, len(steps)):
-        move = step(plan, known, rng)
-        if move is not None:
-            return move
-    return _jitter(plan, rng)
-
-
-def _perturb_weight(plan: Plan, known: dict[str, Signal], rng: random.Random) -> Move | None:
-    # A cost is small on purpose: its weight decides little.
-    telling = [term for term in plan.terms if known[term.signal].role != "cost"]
-    term = rng.choice(telling or list(plan.terms))
-    new = scale_term(term, rng.choice((0.4, 0.6, 1.6, 2.5)))
-    reason = f"trial: weight of `{term.signal}` {term.weight:g} → {new.weight:g}"
-    return Move(plan.replace_term(term, new), reason)
-
-
-def _perturb_scale(plan: Plan, known: dict[str, Signal], rng: random.Random) -> Move | None:
-    scaled = [term for term in plan.terms if "{scale}" in known[term.signal].code]
-    if not scaled:
-        return None
-    term = rng.choice(scaled)
-    factor = round(term.factor * rng.choice((0.5, 0.7, 1.4, 2.0)), 3)
-    new = term.model_copy(update={"factor": factor})
-    reason = f"trial: scale of `{term.signal}` {term.factor:g} → {factor:g} times the usual"
-    return Move(plan.replace_term(term, new), reason)
-
-
-def _toggle_gate(plan: Plan, known: dict[str, Signal], rng: random.Random) -> Move | None:
-    goals = [term for term in plan.terms if known[term.signal].role == "goal"]
-    gates = [s for s in known.values() if s.role in ("guide", "posture") and s.machine is None]
-    if not goals or not gates:
-        return None
-    term, gate = rng.choice(goals), rng.choice(gates).name
-    has_gate = gate in term.gates
-    names = tuple(g for g in term.gates if g != gate) if has_gate else (*term.gates, gate)
-    new = term.model_copy(update={"gates": names})
-    reason = f"trial: `{gate}` {'no longer gates' if has_gate else 'gates'} `{term.signal}`"
-    return Move(plan.replace_term(term, new), reason)
-
-
-def _add_term(plan: Plan, known: dict[str, Signal], rng: random.Random) -> Move | None:
-    used = {term.signal for term in plan.terms}
-    machines = {known[name].machine for name in used if known[name].machine} | {None}
-    unused = [
-        signal
-        for signal in known.values()
-        if signal.name not in used and (len(machines) == 1 or signal.machine in machines)
-    ]
-    if not unused:
-        return None
-    signal = rng.choice(unused)
-    term = TermPlan(signal=signal.name, weight=signal.weight)
-    return Move(
-        plan.model_copy(update={"terms": (*plan.terms, term)}), f"trial: `{signal.name}` is added"
-    )
-
-
-def _swap_goal(plan: Plan, known: dict[str, Signal], rng: random.Random) -> Move | None:
-    """Quantity the goal in another way, where the card has one."""
-    used = {term.signal for term in plan.terms}
-    machines = {known[name].machine for name in used if known[name].machine}
-    others = [
-        signal
-        for signal in known.values()
-        if signal.role == "goal" and signal.name not in used and not (signal.machine and machines)
-    ]
-    goals = [term for term in plan.terms if known[term.signal].role == "goal"]
-    if not others or not goals:
-        return None
-    term, other = rng.choice(goals), rng.choice(others)
-    new = term.model_copy(update={"signal": other.name, "factor": 1.0})
-    return Move(plan.replace_term(term, new), f"trial: `{other.name}` in place of `{term.signal}`")
-
-
-def _drop_term(plan: Plan, known: dict[str, Signal], rng: random.Random) -> Move | None:
-    conditions = [term for term in plan.terms if known[term.signal].role != "goal"]
-    if not conditions:
-        return None
-    term = rng.choice(conditions)
-    return Move(plan.replace_term(term), f"trial: `{term.signal}` is dropped")
-
-
-def _jitter(plan: Plan, rng: random.Random) -> Move:
-    terms = tuple(scale_term(term, rng.uniform(0.7, 1.4)) for term in plan.terms)
-    return Move(plan.model_copy(update={"terms": terms}), "trial: all weights moved a little")
+    def gate_goals(self, gate: str) -> Plan:
+        """Return the plan with its goals worth nothing where a signal is 0."""
+        return self.map_goals(
+            lambda term: term.model_copy(
+                update={"gates": tuple(dict.fromkeys((*term.gates, gate)))}
+            )
+        )
 
 
 def scale_term(term: TermPlan, factor: float) -> TermPlan:
@@ -243,20 +90,189 @@ def scale_term(term: TermPlan, factor: float) -> TermPlan:
     return term.model_copy(update={"weight": float(f"{term.weight * factor:.3g}")})
 
 
-def map_goals(plan: Plan, known: dict[str, Signal], change: Callable[[TermPlan], TermPlan]) -> Plan:
-    """Return the plan with each term of a goal changed."""
-    terms = (change(t) if known[t.signal].role == "goal" else t for t in plan.terms)
-    return plan.model_copy(update={"terms": tuple(terms)})
+# --- by the statistics of a training --------------------------------------------------------------
 
 
-def gate_goals(plan: Plan, known: dict[str, Signal], gate: str) -> Plan:
-    """Return the plan with its goals worth nothing where a signal is 0."""
+def list_moves(plan: Plan, signals: Sequence[Signal], evidence: Evidence) -> list[Move]:
+    """Return the changes that the statistics call for, the most pressing first."""
+    draft = Draft(plan, signals)
+    rules = (_drop_dead, _tame_flood, _hold_up, _wake_up, _calm_down, _raise_cap)
+    return [move for rule in rules for move in rule(draft, evidence)]
 
-    def add(term: TermPlan) -> TermPlan:
-        gates = tuple(dict.fromkeys((*term.gates, gate)))
-        return term.model_copy(update={"gates": gates})
 
-    return map_goals(plan, known, add)
+def _drop_dead(draft: Draft, evidence: Evidence) -> list[Move]:
+    """Drop a condition that never paid anything; a goal is widened instead."""
+    moves = []
+    for term in draft.find("goal", "guide", "posture", "cost"):
+        point = evidence.last.get(term.signal)
+        if point is None or point.maximum != point.minimum:
+            continue
+        reason = f"`{term.signal}` was {point.mean:.3g} at every step: "
+        if term not in draft.find("goal"):
+            moves.append(Move(draft.plan.replace_term(term), reason + "dropped"))
+        elif term.gates:
+            freed = draft.plan.replace_term(term, term.model_copy(update={"gates": ()}))
+            moves.append(Move(freed, reason + "its gates are lifted"))
+    return moves
+
+
+def _tame_flood(draft: Draft, evidence: Evidence) -> list[Move]:
+    """Halve what floods the return; a posture becomes a gate of the goals."""
+    for term in draft.find("guide", "posture", "bonus", "cost"):
+        signal, point = draft.known[term.signal], evidence.last.get(term.signal)
+        if point is None or point.share_of_return < _FLOODS:
+            continue
+        reason = f"`{term.signal}` made {point.share_of_return:.0%} of the return: "
+        halved = scale_term(term, 0.4)
+        moves = [Move(draft.plan.replace_term(term, halved), f"{reason}weight {halved.weight:g}")]
+        if signal.can_gate:
+            rest = Draft(draft.plan.replace_term(term), tuple(draft.known.values()))
+            gated = rest.gate_goals(term.signal)
+            moves.insert(0, Move(gated, f"{reason}now it gates the goal instead"))
+        return moves
+    return []
+
+
+def _hold_up(draft: Draft, evidence: Evidence) -> list[Move]:
+    """Pay more for posture and for being alive where episodes end early."""
+    if evidence.length_share >= _SHORT:
+        return []
+    reason = f"episodes end after {evidence.length_share:.0%} of their time: "
+    moves = []
+    for term in reversed(draft.find("bonus", "posture")):
+        more = scale_term(term, 2.5)
+        text = f"{reason}`{term.signal}` is worth {more.weight:g}"
+        moves.append(Move(draft.plan.replace_term(term, more), text))
+    return moves[:2]
+
+
+def _wake_up(draft: Draft, evidence: Evidence) -> list[Move]:
+    """Raise the goal where the policy lives on its postures."""
+    points = [evidence.last.get(term.signal) for term in draft.find("goal")]
+    shares = [point.share_of_return for point in points if point is not None]
+    lives_on_posture = sum(shares) <= 1 - _FLOODS and evidence.length_share >= _WHOLE
+    if not shares or not (lives_on_posture or evidence.failures & _IDLE):
+        return []
+    raised = draft.map_goals(lambda term: scale_term(term, 3.0))
+    reason = f"the goal made {sum(shares):.0%} of the return and episodes last: three times it"
+    return [Move(raised, reason)]
+
+
+def _calm_down(draft: Draft, evidence: Evidence) -> list[Move]:
+    """Charge more for effort where the policy trembles."""
+    costs = draft.find("cost")
+    if not costs or "oscillation" not in evidence.failures:
+        return []
+    more = scale_term(costs[0], 5.0)
+    reason = f"the policy oscillates: `{more.signal}` costs {more.weight:g}"
+    return [Move(draft.plan.replace_term(costs[0], more), reason)]
+
+
+def _raise_cap(draft: Draft, evidence: Evidence) -> list[Move]:
+    """Stretch a goal that is paid in full most of the time."""
+    for term in draft.find("goal"):
+        point, has_cap = evidence.last.get(term.signal), draft.known[term.signal].has_cap
+        if point is None or not term.weight or not has_cap:
+            continue
+        level = point.mean / term.weight
+        if level > _SATURATED:
+            factor = round(term.factor * 1.6, 3)
+            wider = term.model_copy(update={"factor": factor, "weight": term.weight * 1.6})
+            reason = f"`{term.signal}` is at {level:.0%} of its cap: the cap is 1.6 times higher"
+            return [Move(draft.plan.replace_term(term, wider), reason)]
+    return []
+
+
+# --- at random ------------------------------------------------------------------------------------
+
+
+def make_random_move(plan: Plan, signals: Sequence[Signal], rng: random.Random) -> Move:
+    """Return a small seeded change: a step of the hill-climb where no rule speaks."""
+    draft = Draft(plan, signals)
+    steps = [_perturb_weight, _perturb_scale, _toggle_gate, _swap_goal, _add_term, _drop_term]
+    for step in rng.sample(steps, len(steps)):
+        move = step(draft, rng)
+        if move is not None:
+            return move
+    terms = tuple(scale_term(term, rng.uniform(0.7, 1.4)) for term in plan.terms)
+    return Move(plan.model_copy(update={"terms": terms}), "trial: all weights moved a little")
+
+
+def _perturb_weight(draft: Draft, rng: random.Random) -> Move | None:
+    # A cost is small on purpose: its weight decides little.
+    telling = draft.find("goal", "guide", "posture", "bonus")
+    term = rng.choice(telling or list(draft.plan.terms))
+    new = scale_term(term, rng.choice((0.4, 0.6, 1.6, 2.5)))
+    reason = f"trial: weight of `{term.signal}` {term.weight:g} → {new.weight:g}"
+    return Move(draft.plan.replace_term(term, new), reason)
+
+
+def _perturb_scale(draft: Draft, rng: random.Random) -> Move | None:
+    scaled = [term for term in draft.plan.terms if "{scale}" in draft.known[term.signal].code]
+    if not scaled:
+        return None
+    term = rng.choice(scaled)
+    factor = round(term.factor * rng.choice((0.5, 0.7, 1.4, 2.0)), 3)
+    new = term.model_copy(update={"factor": factor})
+    reason = f"trial: scale of `{term.signal}` {term.factor:g} → {factor:g} times the usual"
+    return Move(draft.plan.replace_term(term, new), reason)
+
+
+def _toggle_gate(draft: Draft, rng: random.Random) -> Move | None:
+    goals = draft.find("goal")
+    gates = [signal.name for signal in draft.known.values() if signal.can_gate]
+    if not goals or not gates:
+        return None
+    term, gate = rng.choice(goals), rng.choice(gates)
+    has_gate = gate in term.gates
+    names = tuple(g for g in term.gates if g != gate) if has_gate else (*term.gates, gate)
+    new = term.model_copy(update={"gates": names})
+    reason = f"trial: `{gate}` {'no longer gates' if has_gate else 'gates'} `{term.signal}`"
+    return Move(draft.plan.replace_term(term, new), reason)
+
+
+def _list_unused(draft: Draft) -> list[Signal]:
+    """Return signals that no term pays for, and whose memory the program has room for."""
+    used = {term.signal for term in draft.plan.terms}
+    machines = {draft.known[name].machine for name in used} - {None}
+    return [
+        signal
+        for signal in draft.known.values()
+        if signal.name not in used and (not machines or signal.machine in {None, *machines})
+    ]
+
+
+def _add_term(draft: Draft, rng: random.Random) -> Move | None:
+    unused = _list_unused(draft)
+    if not unused:
+        return None
+    signal = rng.choice(unused)
+    return Move(draft.add(signal.name, signal.weight), f"trial: `{signal.name}` is added")
+
+
+def _swap_goal(draft: Draft, rng: random.Random) -> Move | None:
+    """Measure the goal in another way, where the card has one."""
+    has_machine = any(draft.known[term.signal].machine for term in draft.plan.terms)
+    others = [
+        signal.name
+        for signal in _list_unused(draft)
+        if signal.role == "goal" and not (signal.machine and has_machine)
+    ]
+    goals = draft.find("goal")
+    if not others or not goals:
+        return None
+    term, other = rng.choice(goals), rng.choice(others)
+    new = term.model_copy(update={"signal": other, "factor": 1.0})
+    reason = f"trial: `{other}` in place of `{term.signal}`"
+    return Move(draft.plan.replace_term(term, new), reason)
+
+
+def _drop_term(draft: Draft, rng: random.Random) -> Move | None:
+    conditions = draft.find("guide", "posture", "bonus", "cost")
+    if not conditions:
+        return None
+    term = rng.choice(conditions)
+    return Move(draft.plan.replace_term(term), f"trial: `{term.signal}` is dropped")
 
 
 # --- a person's words -----------------------------------------------------------------------------
@@ -293,98 +309,6 @@ _FASTER, _SLOWER, _MUCH_SLOWER = 1.6, 0.7, 0.5
 _MUCH_MORE, _MORE = 2.5, 1.5
 
 
-@dataclass(frozen=True)
-class Answering:
-    """How a wish changes a plan.
-
-    Args:
-        known: the signals by their names.
-        is_bold: whether to gate the goals by what is asked for and to pay much more for it; if
-            not, it is only paid somewhat more.
-        entry: the candidate that the person watched.
-    """
-
-    known: dict[str, Signal]
-    is_bold: bool
-    entry: HistoryEntry
-
-    @property
-    def dose(self) -> float:
-        """How many times as much is paid."""
-        return _MUCH_MORE if self.is_bold else _MORE
-
-    def change(self, plan: Plan, wish: str) -> Plan:
-        """Return the plan with one wish worked in; the same plan where the card cannot."""
-        special = _SPECIAL.get(wish)
-        if special is not None:
-            plan = special(self, plan)
-        for name in _CONDITIONS.get(wish, ()):
-            if name in self.known:
-                is_gate = self.is_bold and name not in _NEVER_GATES
-                # A gate alone leaves no slope where the goal pays nothing yet.
-                plan = self._pay(gate_goals(plan, self.known, name) if is_gate else plan, name)
-                break
-        return plan
-
-    def speed_up(self, plan: Plan) -> Plan:
-        """Pay the goals more, and further up."""
-
-        def raise_cap(term: TermPlan) -> TermPlan:
-            has_cap = "clip" in self.known[term.signal].code
-            factor = round(term.factor * _FASTER, 3) if has_cap else term.factor
-            return scale_term(term, self.dose).model_copy(update={"factor": factor})
-
-        return map_goals(plan, self.known, raise_cap)
-
-    def slow_down(self, plan: Plan) -> Plan:
-        """Pay a speed below the one that was watched, and less beyond it."""
-        if "paced" not in self.known:
-            return plan
-        goals = [t for t in plan.terms if self.known[t.signal].role == "goal"]
-        moving = [t for t in goals if t.signal in ("travel", "momentum", "new_ground", "paced")]
-        share = _MUCH_SLOWER if self.is_bold else _SLOWER
-        factor = round(self._measure_speed() * share / self.known["paced"].scale, 3)
-        for number, term in enumerate(moving):
-            new = term.model_copy(update={"signal": "paced", "factor": max(factor, 0.02)})
-            plan = plan.replace_term(term, *([new] if number == 0 else []))
-        return plan
-
-    def survive(self, plan: Plan) -> Plan:
-        """Pay more for an episode that goes on."""
-        return self._pay(plan, "alive") if "alive" in self.known else plan
-
-    def save_effort(self, plan: Plan) -> Plan:
-        """Charge more for effort."""
-        costs = [term for term in plan.terms if self.known[term.signal].role == "cost"]
-        if not costs:
-            effort = self.known["effort"]
-            costs = [TermPlan(signal="effort", weight=effort.weight)]
-            plan = plan.model_copy(update={"terms": (*plan.terms, *costs)})
-        return plan.replace_term(costs[0], scale_term(costs[0], 2 * self.dose))
-
-    def _pay(self, plan: Plan, name: str) -> Plan:
-        """Add a term for a signal, or raise the one that is there."""
-        paid = next((term for term in plan.terms if term.signal == name), None)
-        if paid is not None:
-            return plan.replace_term(paid, scale_term(paid, self.dose))
-        new = TermPlan(signal=name, weight=max(self.known[name].weight, _LEAST_PAY) * self.dose)
-        return plan.model_copy(update={"terms": (*plan.terms, new)})
-
-    def _measure_speed(self) -> float:
-        """Return the mean speed that was watched, m/s; that of the plan's scale if unknown."""
-        fields = self.entry.summary.fields if self.entry.summary else ()
-        speeds = [abs(field.mean) for field in fields if "forward_velocity" in field.name]
-        return speeds[0] if speeds else self.known["paced"].scale
-
-
-_SPECIAL: dict[str, Callable[[Answering, Plan], Plan]] = {
-    "faster": Answering.speed_up,
-    "slower": Answering.slow_down,
-    "steady": Answering.survive,
-    "calm": Answering.save_effort,
-}
-
-
 def read_wishes(text: str) -> tuple[str, ...]:
     """Return what a remark is about; empty if none of its words is known."""
     plain = " ".join(text.lower().replace("'", "").replace("\u2019", "").split())
@@ -396,14 +320,81 @@ def list_answers(
     plan: Plan, signals: Sequence[Signal], wishes: Sequence[str], entry: HistoryEntry
 ) -> list[Move]:
     """Return changed plans that answer the wishes: a bold one, then a cautious one."""
-    known = {signal.name: signal for signal in signals}
     moves = []
     for is_bold, manner in ((True, "bold"), (False, "cautious")):
-        answer = Answering(known, is_bold, entry)
-        changed = reduce(answer.change, wishes, plan)
-        unmet = [wish for wish in wishes if answer.change(plan, wish) == plan]
+
+        def change(plan: Plan, wish: str, is_bold: bool = is_bold) -> Plan:
+            return _grant(Draft(plan, signals), wish, entry, is_bold)
+
+        changed = reduce(change, wishes, plan)
+        unmet = [wish for wish in wishes if change(plan, wish) == plan]
         if changed != plan:
             reason = f"{manner} answer to {', '.join(w for w in wishes if w not in unmet)}"
             lacking = f"; the card has no field for {', '.join(unmet)}"
             moves.append(Move(changed, reason + (lacking if unmet else "")))
     return moves
+
+
+def _grant(draft: Draft, wish: str, entry: HistoryEntry, is_bold: bool) -> Plan:
+    """Return the plan with one wish worked in; the same plan where the card cannot.
+
+    Boldly, the goals are gated by what is asked for, which is paid much more; else it is only paid
+    somewhat more.
+    """
+    signals, dose = tuple(draft.known.values()), _MUCH_MORE if is_bold else _MORE
+    plan = draft.plan
+    match wish:
+        case "faster":
+            plan = draft.map_goals(lambda term: _speed_up(term, draft.known[term.signal], dose))
+        case "slower":
+            plan = _slow_down(draft, entry, _MUCH_SLOWER if is_bold else _SLOWER)
+        case "steady" if "alive" in draft.known:
+            plan = _pay(draft, "alive", dose)
+        case "calm":
+            plan = _save_effort(draft, 2 * dose)
+    name = next((name for name in _CONDITIONS.get(wish, ()) if name in draft.known), None)
+    if name is None:
+        return plan
+    if is_bold and name not in _NEVER_GATES:
+        plan = Draft(plan, signals).gate_goals(name)
+    # A gate alone leaves no slope where the goal pays nothing yet.
+    return _pay(Draft(plan, signals), name, dose)
+
+
+def _pay(draft: Draft, name: str, dose: float) -> Plan:
+    """Add a term for a signal, or raise the one that is there."""
+    paid = next((term for term in draft.plan.terms if term.signal == name), None)
+    if paid is None:
+        return draft.add(name, max(draft.known[name].weight, _LEAST_PAY) * dose)
+    return draft.plan.replace_term(paid, scale_term(paid, dose))
+
+
+def _speed_up(term: TermPlan, signal: Signal, dose: float) -> TermPlan:
+    """Pay a goal more, and further up."""
+    factor = round(term.factor * _FASTER, 3) if signal.has_cap else term.factor
+    return scale_term(term, dose).model_copy(update={"factor": factor})
+
+
+def _slow_down(draft: Draft, entry: HistoryEntry, share: float) -> Plan:
+    """Pay a speed below the one that was watched (m/s), and less beyond it."""
+    plan, paced = draft.plan, draft.known.get("paced")
+    if paced is None:
+        return plan
+    fields = entry.summary.fields if entry.summary else ()
+    speeds = [abs(field.mean) for field in fields if "forward_velocity" in field.name]
+    factor = round((speeds[0] if speeds else paced.scale) * share / paced.scale, 3)
+    names = ("travel", "momentum", "new_ground", "paced")
+    for number, term in enumerate(t for t in draft.find("goal") if t.signal in names):
+        new = term.model_copy(update={"signal": "paced", "factor": max(factor, 0.02)})
+        plan = plan.replace_term(term, *([new] if number == 0 else []))
+    return plan
+
+
+def _save_effort(draft: Draft, dose: float) -> Plan:
+    """Charge more for effort."""
+    costs = draft.find("cost")
+    if costs:
+        return draft.plan.replace_term(costs[0], scale_term(costs[0], dose))
+    effort = TermPlan(signal="effort", weight=draft.known["effort"].weight)
+    terms = (*draft.plan.terms, scale_term(effort, dose))
+    return draft.plan.model_copy(update={"terms": terms})

@@ -73,7 +73,7 @@ def make_plan(signals: Sequence[Signal], idea: str, rng: random.Random) -> Plan:
 
     goals = [s for s in pick("goal") if s.name not in _ALTERNATIVES]
     postures, rest = pick("guide", "posture"), pick("bonus", "cost")
-    gates = [s for s in postures if s.machine is None]
+    gates = [s for s in postures if s.can_gate]
     # Postures with a memory of their own cannot gate.
     recalled = [s for s in pick("posture") if s.machine]
 

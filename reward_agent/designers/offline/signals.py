@@ -59,6 +59,16 @@ class Signal:
         """Whether it is a function of one state alone, as a potential must be."""
         return self.machine is None and "{s}" in self.code
 
+    @property
+    def can_gate(self) -> bool:
+        """Whether it may multiply the pay of a goal."""
+        return self.role in ("guide", "posture") and self.machine is None
+
+    @property
+    def has_cap(self) -> bool:
+        """Whether it grows up to its scale and no further."""
+        return "clip" in self.code
+
     def render(self, factor: float = 1.0, state: str = "next_state") -> str:
         """Return the expression with its scale multiplied by a factor."""
         scale = f"{self.scale * factor:.3g}"
