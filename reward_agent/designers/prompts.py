@@ -8,7 +8,7 @@ next, what is asked of one candidate last, so that prompt caches hit.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -266,16 +266,15 @@ def describe_environment(card: EnvCard) -> str:
 def describe_changes(entries: Iterable[HistoryEntry]) -> dict[str, list[str]]:
     """Return, by candidate, the lines by which its program differs from its parent's.
 
-    A line begins with ``+`` or ``-``. A candidate without a program, or whose parent is not among
-    the entries, has none.
+    A line begins with ``+`` or ``-``; the longest changes are cut. A candidate without a program,
+    or whose parent is not among the entries, has none.
     """
     known = {entry.candidate.id: entry for entry in entries}
-    return {name: list_changes(entry, known) for name, entry in known.items()}
+    parents = {name: known.get(entry.candidate.parent or "") for name, entry in known.items()}
+    return {name: _list_changes(parents[name], entry) for name, entry in known.items()}
 
 
-def list_changes(entry: HistoryEntry, known: Mapping[str, HistoryEntry]) -> list[str]:
-    """Return the changed lines of one candidate, the longest changes cut."""
-    parent = known.get(entry.candidate.parent or "")
+def _list_changes(parent: HistoryEntry | None, entry: HistoryEntry) -> list[str]:
     if entry.program is None or parent is None or parent.program is None:
         return []
     lines = difflib.unified_diff(

@@ -299,9 +299,7 @@ class _Prefixes:
         """Tell whether a call is the first with its prefix for as long as caches keep one."""
         with self._lock:
             now = time.monotonic()
-            is_kept = now - self._used_at.get(prefix, -_KEPT_S) < _KEPT_S
-            is_led = now < self._ready_at.get(prefix, 0.0)
-            if is_kept or is_led:
+            if now - self._used_at.get(prefix, -_KEPT_S) < _KEPT_S:
                 return False
             self._used_at[prefix] = now
             self._ready_at[prefix] = now + self._lead_s

@@ -12,22 +12,18 @@ Kind = Literal[
 ]  # fmt: skip
 
 # The kind that comes first is what the sentence is about; the others are conditions on it.
-KINDS: tuple[Kind, ...] = (
-    "flip", "spin", "wave", "raise", "lie", "reach", "travel", "jump", "crouch", "stand", "still",
-)  # fmt: skip
-
 KEYWORDS: dict[Kind, str] = {
     "flip": "flip flips somersault somersaults salto backflip frontflip tumble cartwheel",
     "spin": "spin spins spinning rotate rotates twirl pirouette whirl turn turns",
     "wave": "wave waves waving swing swings shake wiggle",
     "raise": "raise raises lift lifts",
     "lie": "lie lies lay lying prone sleep collapse flatten",
-    "crouch": "crouch squat duck kneel sit low lower",
     "reach": "reach reaches touch bring point target goal catch",
     "travel": "run runs walk walks hop hops move moves go goes travel sprint crawl gallop trot "
     "march drive slide roll advance jog race dash forward forwards backward backwards ahead "
     "sideways reverse locomote",
     "jump": "jump jumps leap leaps bounce high higher",
+    "crouch": "crouch squat duck kneel sit low lower",
     "stand": "stand stands standing balance balances upright up tall stay",
     "still": "still motionless quiet quietly calm calmly freeze stop rest steady steadily",
 }
@@ -103,7 +99,7 @@ def read_goals(sentence: str, has_object: bool = False) -> tuple[Goal, ...]:
     if has_object and any(_names_handling(token) for token in tokens):
         return (Goal("handle"),)
     found = _find_kinds(tokens)
-    ordered = [kind for kind in KINDS if kind in found]
+    ordered = [kind for kind in KEYWORDS if kind in found]
     if not ordered:
         return ()
     dropped = _SUBSUMED.get(ordered[0], frozenset())
