@@ -132,7 +132,8 @@ def load_task(env: EnvCard | str, name: str) -> TaskSpec:
     card = _load_card(env)
     file = find_task_dir(card, name) / TASK_FILE
     try:
-        task = TaskSpec.model_validate({**read_table(file), "env": card.name})
+        table = read_table(_check_inside(card, file))
+        task = TaskSpec.model_validate({**table, "env": card.name})
         if task.learner is not None:
             task.learner.check()
     except UsageError as error:
@@ -213,7 +214,7 @@ def _read_source(card: EnvCard, task: TaskSpec, file: str, variant: Variant | No
     path = folder / file
     read = read_metric if file == METRIC_FILE else read_text
     if variant is None:
-        return read(path) if path.is_file() else None
+        return read(_check_inside(card, path)) if path.is_file() else None
     if path.is_file():
         raise DataError(
             f"task {task.name!r} has a {file} and names that of {variant.of!r}",
@@ -235,6 +236,14 @@ def _find_other_file(card: EnvCard, name: str, file: str, place: Path) -> Path:
         raise DataError(
             f"{place}: task {name!r} has no {file} of its own", "name a task that has one"
         )
+    return _check_inside(env_name or card, path)
+
+
+def _check_inside(env: EnvCard | str, path: Path) -> Path:
+    """Return a file of an environment, unless a link leads from there to somebody's own files."""
+    root = find_env_dir(env).resolve()
+    if not path.resolve().is_relative_to(root):
+        raise DataError(f"{path} leads out of {root}", "put the file itself there")
     return path
 
 

@@ -38,6 +38,7 @@ TRUNCATED = "truncated"
 # How one is that was cut off where nothing could change its score any more.
 DECIDED = "decided"
 _FIELD_PREFIX = "field."
+_MOST_EPISODES = 100_000
 _REMEDY = "delete the file and evaluate the policy again"
 
 
@@ -246,6 +247,8 @@ def _find_problem(given: Trajectories) -> str | None:
     starts = given.starts
     if starts.ndim != 1 or len(starts) < 2 or starts[0] != 0 or (np.diff(starts) < 1).any():
         return "starts must begin with 0 and rise: one more offset than episodes"
+    if len(starts) > _MOST_EPISODES:
+        return f"there are {len(starts) - 1} episodes, at most {_MOST_EPISODES} are read"
     n_states, n_episodes = int(starts[-1]), len(starts) - 1
     if not given.fields:
         return "there is no field"

@@ -340,3 +340,29 @@ def test_a_metric_or_a_reward_that_is_none_is_refused_in_one_line(
         with pytest.raises(RewardAgentError) as caught:
             read(card, load_task(card, "slide"))
         assert "\n" not in caught.value.message
+
+
+def test_a_link_from_a_task_to_a_persons_own_file_is_not_followed(tmp_path: Path) -> None:
+    env = write_card(tmp_path, CARD)
+    folder = env / "tasks" / "slide"
+    folder.mkdir(parents=True)
+    own = tmp_path / "own"
+    own.mkdir()
+    (own / "task.toml").write_text(TASK)
+    (own / "metric.py").write_text("def score(episode):\n    pass\n")
+    (folder / "task.toml").symlink_to(own / "task.toml")
+    card = load_env(env)
+    with pytest.raises(DataError, match="leads out of"):
+        load_task(card, "slide")
+    (folder / "task.toml").unlink()
+    (folder / "task.toml").write_text(TASK)
+    task = load_task(card, "slide")
+    (folder / "metric.py").symlink_to(own / "metric.py")
+    (folder / "reference_reward.py").symlink_to(own / "metric.py")
+    for read in (read_task_metric, read_reference_reward):
+        with pytest.raises(DataError, match="leads out of"):
+            read(card, task)
+    (tmp_path / "linked").symlink_to(env)
+    (folder / "metric.py").unlink()
+    (folder / "metric.py").write_text("def score(episode):\n    pass\n")
+    assert read_task_metric(load_env(tmp_path / "linked"), task), "the folder itself may be a link"
