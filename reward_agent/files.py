@@ -272,6 +272,19 @@ def make_folder(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
 
 
+def refuse_links(folder: Path) -> None:
+    """See that a library that writes below a folder by itself is led nowhere else.
+
+    Raises:
+        DataError: a link is in it, or leads there.
+    """
+    make_folder(folder)
+    for place, folders, names in os.walk(folder):
+        for name in (*folders, *names):
+            if os.path.islink(os.path.join(place, name)):
+                raise DataError(f"{os.path.join(place, name)} is a link", _REMEDY)
+
+
 def move(source: Path, target: Path) -> None:
     """Give a file or a folder another place in the same run.
 

@@ -12,8 +12,9 @@ import contextlib
 import hashlib
 import itertools
 import json
+import os
+import re
 import shlex
-import shutil
 import subprocess
 import sys
 import threading
@@ -30,7 +31,16 @@ from reward_agent.executors.remote import (
     NodeLost,
     make_node_environment,
 )
-from reward_agent.files import clean_lines, read_tail, write_atomic
+from reward_agent.files import (
+    clean_lines,
+    make_folder,
+    open_plain,
+    read_bytes,
+    read_tail,
+    read_text,
+    remove,
+    write_atomic,
+)
 from reward_agent.records.jobs import RowCallback
 
 _POLL_S = 1.0
@@ -42,6 +52,8 @@ _END_S = 60.0
 _LARGEST_ARRAY = 1000
 # Of a node's own process, beside what the job in it may take.
 _OWN_MIB = 512
+_MOST_REPLY_BYTES = 2**31
+_ELEMENT = re.compile(r"[0-9]+_[0-9]+")
 _ELEMENT_FILE, _OUTPUT_FILE = "element", "output.txt"
 # A controller that restarts or is overrun says so; anything else is a refusal.
 _BUSY = ("Unable to contact", "timed out", "try again", "temporarily", "Zero Bytes")
@@ -95,7 +107,10 @@ class _Task:
 
     def read_rows(self) -> Iterator[dict[str, float]]:
         """Yield the rows of progress since the last call."""
-        with contextlib.suppress(FileNotFoundError), (self.folder / ROWS_FILE).open("rb") as file:
+        with (
+            contextlib.suppress(FileNotFoundError),
+            os.fdopen(open_plain(self.folder / ROWS_FILE), "rb") as file,
+        ):
             file.seek(self.offset)
             for line in file:
                 if not line.endswith(b"\n"):  # it is still being written
@@ -106,7 +121,7 @@ class _Task:
     def read_reply(self) -> bytes | None:
         """Return the reply, or None while there is none."""
         with contextlib.suppress(FileNotFoundError):
-            return (self.folder / REPLY_FILE).read_bytes()
+            return read_bytes(self.folder / REPLY_FILE, _MOST_REPLY_BYTES)
         return None
 
     def check(self) -> None:
@@ -132,11 +147,11 @@ class SlurmNodes:
 
     def __init__(self, options: ClusterOptions) -> None:
         self._options = options
-        self._spool = (options.folder / "slurm").resolve()
+        self._spool = options.folder.resolve() / "slurm"
         # Known again after a restart, and nobody else's.
         self._name = "reward-agent-" + hashlib.sha256(str(self._spool).encode()).hexdigest()[:12]
         self.n_slots = options.slots or max(1, _count_cpus() // options.job_cpus)
-        self._spool.mkdir(parents=True, exist_ok=True)
+        make_folder(self._spool)
         self._tasks: dict[str, _Task] = {}
         self._waiting: list[_Task] = []
         self._lock = threading.Lock()
@@ -178,7 +193,8 @@ class SlurmNodes:
         self._thread.join()
         with contextlib.suppress(NodeLost, UsageError):  # the run has ended all the same
             _call("scancel", f"--name={self._name}")
-        shutil.rmtree(self._spool, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            remove(self._spool)
 
     def _take(self, order: bytes) -> _Task:
         """Find the task of an order that an earlier driver left, or put a new one down."""
@@ -186,11 +202,11 @@ class SlurmNodes:
             names = (f"{digest_order(order)[:24]}-{number}" for number in itertools.count())
             name = next(name for name in names if name not in self._tasks)
             task = self._tasks[name] = _Task(self._spool / name)
-            element = task.folder / _ELEMENT_FILE
-            if element.is_file():
-                task.element = element.read_text()
+            element = read_text(task.folder / _ELEMENT_FILE, "")
+            if _ELEMENT.fullmatch(element):  # it is a word of a command
+                task.element = element
                 return task
-            task.folder.mkdir(exist_ok=True)
+            remove(task.folder)
             write_atomic(task.folder / ORDER_FILE, order)
             self._waiting.append(task)
             return task
@@ -209,7 +225,8 @@ class SlurmNodes:
             time.sleep(_POLL_S / 4)
 
     def _drop(self, task: _Task) -> None:
-        shutil.rmtree(task.folder, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            remove(task.folder)
         with self._lock:
             self._tasks.pop(task.folder.name)
 

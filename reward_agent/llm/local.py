@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from reward_agent.errors import ModelError, UnreachableError, UsageError
+from reward_agent.files import open_plain, remove
 from reward_agent.llm.chat import ALL_AGENTS, ChatRequest, Completion
 from reward_agent.llm.failures import Endpoint
 from reward_agent.llm.openai import OpenAIChatModel
@@ -161,8 +162,8 @@ class Server:
 def _open_log(folder: Path | None) -> IO[bytes]:
     if folder is None:
         return tempfile.TemporaryFile()
-    folder.mkdir(parents=True, exist_ok=True)
-    return (folder / _LOG_FILE).open("w+b")
+    remove(folder / _LOG_FILE)
+    return os.fdopen(open_plain(folder / _LOG_FILE, os.O_RDWR | os.O_CREAT), "w+b")
 
 
 def _choose_environment(environ: Mapping[str, str]) -> dict[str, str]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import select
 import sys
 import threading
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import TextIO
 
 from reward_agent.errors import Interrupted, UsageError
+from reward_agent.files import list_names, make_folder, read_bytes, write_atomic
 from reward_agent.llm.chat import ALL_AGENTS, ChatRequest, Completion
 from reward_agent.llm.provider import ProviderOptions
 from reward_agent.types import Usage
@@ -59,7 +61,7 @@ class Sheet:
         """Return what is saved as the reply, under its full name or its number alone; else ''."""
         for path in (self.reply_path, self.reply_path.parent / f"{self.number:03d}.reply.md"):
             try:
-                text = path.read_text(encoding="utf-8-sig", errors="replace")
+                text = read_bytes(path).decode("utf-8-sig", "replace")
             except FileNotFoundError:
                 continue
             if text.strip():
@@ -112,13 +114,13 @@ class ManualChatModel:
         identity = hashlib.sha256(f"{request.sha256} {request.sample_index}".encode())
         digest = identity.hexdigest()[:8]
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            known = sorted(self._folder.glob(f"*-{digest}.prompt.md"))
-            number = len(list(self._folder.glob("*.prompt.md"))) + 1
-            name = f"{number:03d}-{request.template.replace('/', '-')}-{digest}.prompt.md"
-            prompt_path = known[0] if known else self._folder / name
+            make_folder(self._folder)
+            names = [name for name in list_names(self._folder) if name.endswith(".prompt.md")]
+            known = [name for name in names if re.fullmatch(rf"\d+-.*-{digest}\.prompt\.md", name)]
+            new = f"{len(names) + 1:03d}-{request.template.replace('/', '-')}-{digest}.prompt.md"
+            prompt_path = self._folder / (known[0] if known else new)
             if not known:
-                prompt_path.write_text(request.prompt + "\n", encoding="utf-8")
+                write_atomic(prompt_path, f"{request.prompt}\n".encode("utf-8", "replace"))
         except OSError as error:
             raise UsageError(
                 f"manual: cannot write a prompt into {self._folder}: {error.strerror}",
@@ -133,7 +135,7 @@ class ManualChatModel:
         while not self._cancel.is_set():
             pasted = self._terminal.read(_POLL_S)
             if pasted.strip():
-                sheet.reply_path.write_text(pasted, encoding="utf-8")
+                write_atomic(sheet.reply_path, pasted.encode("utf-8", "replace"))
                 return pasted
             saved = sheet.read_reply()
             if saved and saved == seen:

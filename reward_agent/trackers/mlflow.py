@@ -10,6 +10,8 @@ from typing import Any
 
 from mlflow import MlflowClient
 
+from reward_agent.files import refuse_links
+
 _EXPERIMENT = "reward-agent"
 # What MLflow's parameters take.
 _MAX_PARAMETER_CHARS = 500
@@ -48,7 +50,7 @@ def open_tracker(run_id: str, folder: Path, settings: Mapping[str, Any]) -> MLfl
     if uri is None:
         # Plain files need no database; MLflow asks to be told that they are wanted.
         os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")
-        folder.mkdir(parents=True, exist_ok=True)
+        refuse_links(folder)
         uri = folder.resolve().as_uri()
     client = MlflowClient(tracking_uri=uri)
     known = client.get_experiment_by_name(_EXPERIMENT)

@@ -15,6 +15,8 @@ from tensorboard.compat.proto.tensor_pb2 import TensorProto
 from tensorboard.compat.proto.types_pb2 import DT_STRING
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
+from reward_agent.files import refuse_links
+
 # A GIF is many times as large as a WebP: every fourth picture, at this width.
 _STRIDE, _WIDTH = 4, 240
 
@@ -78,6 +80,7 @@ def _make_gif(path: Path) -> tuple[bytes, tuple[int, int]]:
 
 def open_tracker(run_id: str, folder: Path, settings: Mapping[str, Any]) -> TensorBoardTracker:
     """Open TensorBoard's folder of a run."""
+    refuse_links(folder)
     tracker = TensorBoardTracker(folder)
     tracker.log_text("config", "\n".join(f"{name} = {value}" for name, value in settings.items()))
     return tracker

@@ -9,6 +9,8 @@ from typing import Any
 
 import wandb
 
+from reward_agent.files import make_folder
+
 
 class WandbTracker:
     """One run of Weights & Biases; each group has its own axis of steps."""
@@ -46,7 +48,7 @@ class WandbTracker:
 
 def open_tracker(run_id: str, folder: Path, settings: Mapping[str, Any]) -> WandbTracker:
     """Open a run of Weights & Biases; one that is resumed goes on where it was."""
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     identity = "".join(char if char.isalnum() or char in "-_" else "-" for char in run_id)
     run = wandb.init(
         project=os.environ.get("WANDB_PROJECT", "reward-agent"),
