@@ -18,12 +18,12 @@ from reward_agent.cli.output import (
 )
 from reward_agent.cli.settings import Json, add_settings, take_options
 from reward_agent.definitions.paths import find_runs_dir
-from reward_agent.records.events import Event
 
 if TYPE_CHECKING:
     from reward_agent.bench.plan import Choices
     from reward_agent.bench.suite import Suite
     from reward_agent.bench.sweep import SweepStore
+    from reward_agent.records.events import Event
 
 app = typer.Typer(
     help="Run tasks x methods x seeds; resumable, with honest statistics.", no_args_is_help=True

@@ -16,7 +16,6 @@ from reward_agent.cli.output import (
     progress_console,
 )
 from reward_agent.cli.settings import Json, RunsDir, note_folder
-from reward_agent.definitions.card import list_envs, load_env
 from reward_agent.llm.provider import PROVIDERS
 from reward_agent.trackers.registry import TRACKERS
 
@@ -29,6 +28,7 @@ EnvName = Annotated[
 @envs_app.command("list")
 def list_envs_command(as_json: Json = False) -> None:
     """List the environments and their tasks."""
+    from reward_agent.definitions.card import list_envs, load_env
     from reward_agent.definitions.task import list_tasks
 
     cards = [load_env(name) for name in list_envs()]
@@ -50,6 +50,7 @@ def show_env_command(
     as_json: Json = False,
 ) -> None:
     """Show an environment's card."""
+    from reward_agent.definitions.card import load_env
     from reward_agent.definitions.card_text import render_card, render_card_as_prompt
 
     card = load_env(name)
