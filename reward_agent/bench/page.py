@@ -22,8 +22,17 @@ from reward_agent.evaluation.statistics import FloatArray, performance_profile
 from reward_agent.records.disk import write_record, write_text
 from reward_agent.report.charts import HALF, Labels, Point, Series, render_lines, render_scores
 from reward_agent.report.page import make_templates
+from reward_agent.text import show_hidden
 
-_LATEX = str.maketrans({"_": r"\_", "%": r"\%", "&": r"\&", "#": r"\#", "±": r"$\pm$"})
+_LATEX = str.maketrans(
+    {char: f"\\{char}" for char in "_%&#${}"}
+    | {"\\": r"\textbackslash{}", "^": r"\textasciicircum{}", "~": r"\textasciitilde{}"}
+    | {"<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}", "±": r"$\pm$"}
+)
+# Entities, since a backslash in front of a pipe may itself be escaped.
+_MARKDOWN = str.maketrans({char: f"&#{ord(char)};" for char in "&<>|`*\\"})
+# What a spreadsheet takes for a formula, also in the wide forms of these signs.
+_FORMULA = tuple("=+-@＝＋－＠")
 _COLUMN_HEADS = (
     "method", "normalised score, IQM [95 %]", "success [95 %]", "P(better than {first})",
     "tasks", "runs", "failed", "open", "env steps", "LLM calls", "USD",
@@ -108,20 +117,36 @@ def render_markdown(results: Results) -> str:
     """Return both tables as Markdown."""
     parts = [
         f"# {results.suite}",
-        results.description,
+        _write_markdown(results.description),
         "Score of a run: mean over policies trained again with fresh seeds, by the task's metric. "
         "Mean over runs with its 95 % bootstrap interval; a run that failed has no score.",
         _render_markdown_rows(make_task_rows(results)),
         "Normalised: (score - sparse) / |reference - sparse|; stratified bootstrap over tasks.",
         _render_markdown_rows(make_column_rows(results)),
-        render_settings(results),
+        _write_markdown(render_settings(results)),
     ]
     return "\n\n".join(filter(None, parts)) + "\n"
 
 
 def _render_markdown_rows(rows: Sequence[Sequence[str]]) -> str:
-    lines = ["| " + " | ".join(cell.replace("|", r"\|") for cell in row) + " |" for row in rows]
+    lines = ["| " + " | ".join(map(_write_markdown, row)) + " |" for row in rows]
     return "\n".join([lines[0], "|" + "---|" * len(rows[0]), *lines[1:]])
+
+
+def _write_line(text: str) -> str:
+    """Return a stranger's words on one line, with what hides or steers written out."""
+    return " ".join(show_hidden(text).split())
+
+
+def _write_markdown(text: str) -> str:
+    # A link needs both brackets side by side.
+    return _write_line(text).translate(_MARKDOWN).replace("](", "]&#40;")
+
+
+def _write_cell(text: str | None) -> str:
+    """Return a text that no spreadsheet takes for a formula."""
+    line = _write_line(text or "")
+    return f"'{line}" if line.startswith(_FORMULA) else line
 
 
 def render_csv(results: Results) -> str:
@@ -134,8 +159,10 @@ def render_csv(results: Results) -> str:
     for cell in results.cells:
         for run in cell.runs:
             writer.writerow(
-                [cell.task, cell.label, run.seed, "" if run.score is None else run.score, cell.unit,
-                 "" if run.normalised is None else run.normalised, run.outcome, run.job, run.run]
+                [_write_cell(cell.task), _write_cell(cell.label), run.seed,
+                 "" if run.score is None else run.score, _write_cell(cell.unit),
+                 "" if run.normalised is None else run.normalised,
+                 _write_cell(run.outcome), _write_cell(run.job), _write_cell(run.run)]
             )  # fmt: skip
     return stream.getvalue()
 
@@ -148,7 +175,9 @@ def render_latex(results: Results) -> str:
 
 
 def _render_latex_rows(rows: Sequence[Sequence[str]], left: str) -> str:
-    head, *body = [" & ".join(cell.translate(_LATEX) for cell in row) + r" \\" for row in rows]
+    lines = [" & ".join(_write_line(cell).translate(_LATEX) for cell in row) for row in rows]
+    # A bracket or a star would belong to the end of the row above.
+    head, *body = ["{}" * line.startswith(("[", "*")) + line + r" \\" for line in lines]
     columns = left + "r" * (len(rows[0]) - len(left))
     return "\n".join(
         [rf"\begin{{tabular}}{{{columns}}}", r"\toprule", head, r"\midrule", *body,
@@ -179,7 +208,7 @@ def write_results(store: SweepStore) -> Results:
             style += _PROFILE_STYLE
             picture = picture.replace("</svg>", f"{_render_names(_make_profiles(results))}</svg>")
         picture = picture.replace(">", f"><style>{style}</style>", 1)
-        write_text(store.dir / f"{name}.svg", picture)
+        write_text(store.dir / f"{name}.svg", show_hidden(picture))
     write_text(store.dir / PAGE_FILE, render_page(results))
     return results
 

@@ -16,7 +16,7 @@ import typer
 from reward_agent.cli import bench, design, feedback, inventory, runs, single
 from reward_agent.cli.output import print_error
 from reward_agent.errors import Interrupted, RewardAgentError, UsageError
-from reward_agent.text import read_docstring
+from reward_agent.text import read_docstring, show_hidden
 from reward_agent.version import __version__
 
 app = typer.Typer(
@@ -124,7 +124,7 @@ def _explain(error: Exception) -> RewardAgentError:
 def _end(error: RewardAgentError, ended_by: list[int]) -> None:
     """Show one line and a remedy, and leave at once."""
     if "REWARD_AGENT_DEBUG" in os.environ or "--debug" in sys.argv:
-        traceback.print_exc()
+        typer.echo(show_hidden(traceback.format_exc()), err=True)
     with contextlib.suppress(OSError):  # nobody reads any more
         print_error(error)
         sys.stdout.flush()

@@ -23,6 +23,7 @@ from reward_agent.report.verdict import (
     find_verdict,
 )
 from reward_agent.report.view import RunView, load_run_view
+from reward_agent.text import show_hidden
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -107,13 +108,24 @@ def _read_asset(name: str) -> str:
 
 
 def make_templates(folder: Path) -> Environment:
-    """Return the templates of a folder: what they are given is escaped, what they lack refused."""
+    """Return the templates of a folder: what they are given is escaped, what they lack refused.
+
+    Nothing in it hides or reorders what is read, whoever wrote it: such characters are written out.
+    """
     import jinja2
+    from markupsafe import Markup
+
+    def finalize(value: object) -> object:
+        if isinstance(value, jinja2.Undefined):
+            return value
+        shown = show_hidden(str(value))
+        return Markup(shown) if hasattr(value, "__html__") else shown
 
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(folder),
         undefined=jinja2.StrictUndefined,
         autoescape=True,
+        finalize=finalize,
         trim_blocks=True,
         lstrip_blocks=True,
     )

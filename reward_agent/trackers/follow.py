@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from reward_agent.designers.brief import HistoryEntry
@@ -15,6 +16,7 @@ from reward_agent.records.events import Event, Listener, RunStarted, Warned, ign
 from reward_agent.records.jobs import PROGRAM_FILE, PROGRESS_FILE
 from reward_agent.records.store import RunStore
 from reward_agent.sandbox.child import ProgressTail
+from reward_agent.text import hide_credentials, show_hidden
 from reward_agent.trackers.registry import TRACKERS, Opener, Tracker
 from reward_agent.types import Evaluation
 
@@ -24,6 +26,37 @@ _MAX_TEXT_BYTES = 16 * 2**20
 _LIVE_S = 5.0
 
 
+class PlainTracker:
+    """A tracker that is told plain names and texts alone, whoever wrote them."""
+
+    def __init__(self, tracker: Tracker) -> None:
+        self._tracker = tracker
+
+    def log_scalars(self, group: str, scalars: Mapping[str, float], step: int) -> None:
+        """Log numbers of one step."""
+        named = {clean_name(name): value for name, value in scalars.items()}
+        self._tracker.log_scalars(clean_name(group), named, step)
+
+    def log_text(self, name: str, text: str) -> None:
+        """Log a text."""
+        self._tracker.log_text(clean_name(name), show_hidden(text))
+
+    def log_video(self, name: str, path: Path) -> None:
+        """Log a video of the run: what lies there must be a plain file."""
+        check_plain(path)
+        self._tracker.log_video(clean_name(name), path)
+
+    def close(self) -> None:
+        """Write what is still to be written."""
+        self._tracker.close()
+
+
+def clean_name(name: str) -> str:
+    """Return a name that every tracker takes, and that leads out of no folder."""
+    parts = re.sub(r"[^\w. /-]", "_", name, flags=re.ASCII)[:200].split("/")
+    return "/".join(part.strip(". ") or "_" for part in parts)
+
+
 class RunLog:
     """One run in one tracker.
 
@@ -31,7 +64,7 @@ class RunLog:
     """
 
     def __init__(self, store: RunStore, folder: Path, tracker: Tracker) -> None:
-        self._store, self._tracker = store, tracker
+        self._store, self._tracker = store, PlainTracker(tracker)
         self._note = folder / "told.json"
         self._told: dict[str, int] = {}
         self._tails: dict[Path, ProgressTail] = {}
@@ -89,7 +122,6 @@ class RunLog:
                 self._tracker.log_text(f"{candidate.id}/{name}", text)
         videos = self._store.evaluation_dir(candidate.iteration, candidate.id, seed)
         for path in sorted(videos.glob("video.*")):
-            check_plain(path)
             self._tracker.log_video(f"{candidate.id}/{path.stem}", path)
 
     def _tell_feedback(self) -> None:
@@ -114,7 +146,6 @@ class RunLog:
         self._tracker.log_scalars("run", totals | known, len(self._store.list_iterations()))
         self._tracker.log_text("winner", f"{winner.candidate}, seed {winner.seed}")
         if winner.video_file is not None:
-            check_plain(self._store.dir / winner.video_file)
             self._tracker.log_video("winner/video", self._store.dir / winner.video_file)
 
     def _is_new(self, key: str) -> bool:
@@ -171,7 +202,13 @@ class TrackedRun:
         run = store.read_run()
         for name, opener in self._openers.items():
             folder = store.dir / TRACKING_DIR / name
-            settings = {"env": run.card.name, "task": run.task.name, **run.config}
+            given = {"env": run.card.name, "task": run.task.name, **run.config}
+            settings = {
+                clean_name(key): show_hidden(hide_credentials(item))
+                if isinstance(item, str)
+                else item
+                for key, item in given.items()
+            }
             try:
                 self._logs[name] = RunLog(store, folder, opener(run.id, folder, settings))
             except Exception as error:  # a stranger's package, a server that is away

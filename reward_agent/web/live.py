@@ -17,6 +17,7 @@ from reward_agent.records.events import (
     TrainedUntil,
     TrainingProgress,
 )
+from reward_agent.text import show_hidden
 
 # A page that does not read its events for so long is told to load anew.
 _MAX_QUEUED = 500
@@ -33,7 +34,8 @@ class EventHub:
 
     def listen(self, event: Event) -> None:
         """Receive an event; called by any thread."""
-        message = json.dumps(event.to_dict())
+        data = json.dumps(event.to_dict(), ensure_ascii=False)
+        message = show_hidden(data, lambda char: json.dumps(ascii(char)[1:-1]))
         with self._lock:
             self._remember(event, message)
             for queue, loop in self._queues.items():
