@@ -35,6 +35,10 @@ class PlainConsole(Console):
         if not self.is_terminal and "COLUMNS" not in os.environ:
             self.width = _WIDTH_OF_NO_TERMINAL
 
+    def render_str(self, text: str, **options: Any) -> Text:
+        """Return words as a text; rich would drop some of what is written out here."""
+        return super().render_str(show_hidden(text), **options)
+
     def render(
         self, renderable: RenderableType, options: ConsoleOptions | None = None
     ) -> Iterable[Segment]:

@@ -14,7 +14,7 @@ from typing import Annotated, Literal, TypeVar
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from reward_agent.errors import DataError, RewardAgentError
+from reward_agent.errors import DataError, RewardAgentError, UsageError
 from reward_agent.files import MAX_RECORD_BYTES, append_line, read_text
 from reward_agent.records.disk import refuse_odd_numbers
 from reward_agent.records.outcomes import Outcome
@@ -169,14 +169,28 @@ class SessionLog:
         """Append an entry, durably.
 
         Raises:
+            UsageError: a text is too long.
             RewardAgentError: the file cannot be written.
         """
         with self._lock:
             number = len(self._entries)
-            entry = kind.model_validate({"number": number, "time": now_utc(), **fields})
+            try:
+                entry = kind.model_validate({"number": number, "time": now_utc(), **fields})
+            except ValidationError as error:
+                raise _refuse(error) from error
             _write_line(self._path, entry.model_dump_json())
             self._entries.append(_ENTRY.validate_python(entry))
             return entry
+
+
+def _refuse(error: ValidationError) -> UsageError:
+    """Say which text of a person is too long, or else what is wrong with it."""
+    first = error.errors()[0]
+    name, limit = first["loc"][-1] if first["loc"] else "text", first.get("ctx", {})
+    if first["type"] != "string_too_long":
+        return UsageError(f"{name}: {first['msg']}", "say it in other words")
+    given = f"has {len(first['input']):,} characters"
+    return UsageError(f"the {name} {given}, at most {limit['max_length']:,} fit", "shorten it")
 
 
 def _read(path: Path) -> Iterator[AnyEntry]:

@@ -61,7 +61,7 @@ class Session(SessionState):
     def __init__(self, held: HeldRun) -> None:
         super().__init__(held.store)
         self._held = held
-        self._work = threading.Lock()
+        self._work, self._answers = threading.Lock(), threading.Lock()
         self._running: ActiveRun | None = None
         self._is_stopped = threading.Event()
 
@@ -103,12 +103,23 @@ class Session(SessionState):
             self.log.append(Edited, parent=entry.candidate.id, program=program)
         return report
 
-    def prefer(self, a: str, b: str, choice: Choice) -> Preferred:
-        """Record which of two policies the person prefers."""
+    def prefer(self, a: str, b: str, choice: Choice, question: int | None = None) -> Preferred:
+        """Record which of two policies the person prefers.
+
+        Args:
+            a: one of them.
+            b: the other.
+            choice: the answer.
+            question: how many answers there were when the pair was shown. If that pair was answered
+                since, in another tab or by a second click, that answer stays and this is none.
+        """
         first, second = self.find(a).candidate.id, self.find(b).candidate.id
         if first == second:
             raise UsageError(f"{first} cannot be compared with itself", "name two candidates")
-        return self.log.append(Preferred, a=first, b=second, choice=choice)
+        with self._answers:
+            since = self.log.list(Preferred)[question:] if question is not None else []
+            known = next((item for item in since if {item.a, item.b} == {first, second}), None)
+            return known or self.log.append(Preferred, a=first, b=second, choice=choice)
 
     def note(self, text: str) -> Noted:
         """Keep a note; the Designer reads it with the next remark."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -91,7 +92,9 @@ class _Page:
         choice = _CHOICES.get(form.get("choice", ""))
         if choice is None:
             raise UsageError("the answer is none of a, b, same and both bad", "press a button")
-        self._session.prefer(form.get("a", ""), form.get("b", ""), choice)
+        asked = form.get("question", "")
+        question = int(asked) if re.fullmatch("[0-9]{1,9}", asked) else None
+        self._session.prefer(form.get("a", ""), form.get("b", ""), choice, question)
         self._live.tell_changed()
         return self.parts.render_compare()
 

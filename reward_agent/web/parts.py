@@ -81,14 +81,15 @@ class Parts:
 
     def render_compare(self) -> str:
         """Return the pair to be compared, and the ratings so far."""
-        standings = self._map_standings()
-        pair = self._session.choose_pair()
+        # Counted first: an answer that comes in between must not count twice.
+        n_answers = len(self._session.list_answers())
+        standings, pair = self._map_standings(), self._session.choose_pair()
         return self._render(
             "compare",
             pair=[standings[name] for name in pair] if pair else [],
             ratings=self._session.rate(),
             standings=standings,
-            n_answers=len(self._session.list_answers()),
+            n_answers=n_answers,
         )
 
     def render_candidate(self, name: str) -> str:
