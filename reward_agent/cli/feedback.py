@@ -10,7 +10,14 @@ from typing import Annotated, Any
 import typer
 
 from reward_agent.cli.output import print_json, print_text, progress_console
-from reward_agent.cli.settings import Json, RunName, RunsDir, add_settings, take_options
+from reward_agent.cli.settings import (
+    Json,
+    RunName,
+    RunsDir,
+    add_settings,
+    note_folder,
+    take_options,
+)
 from reward_agent.errors import UsageError
 from reward_agent.records.settings import list_settings
 
@@ -75,7 +82,10 @@ def feedback_command(
     run: RunName,
     web: Annotated[bool, typer.Option("--web", help="Open the page in place of a prompt.")] = False,
     env: Annotated[
-        str | None, typer.Option(help="Folder of its environment, if that is none of those here.")
+        str | None,
+        typer.Option(
+            help="Folder of its environment, if that is none of those here.", callback=note_folder
+        ),
     ] = None,
     runs_dir: RunsDir = None,
     as_json: Json = False,
