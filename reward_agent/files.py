@@ -16,7 +16,6 @@ import os
 import shutil
 import stat
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -319,8 +318,6 @@ def clean_lines(text: str) -> str:
 # --- temporary folders --------------------------------------------------------------------------
 
 _SCRATCH, _LOCK = "reward-agent-", "lock"
-# A folder is younger than this while its owner is about to lock it.
-_YOUNG_S = 60.0
 
 
 @contextmanager
@@ -330,17 +327,17 @@ def make_scratch() -> Iterator[Path]:
     Where the process is killed before, a later one of the same user removes it: it belongs to who
     holds its lock, which ends with a process however it ends.
     """
-    from filelock import lock_descriptor  # no child needs it
-
     _sweep_scratch()
-    outer = Path(tempfile.mkdtemp(prefix=_SCRATCH))
+    lock = None
+    while lock is None:
+        outer = Path(tempfile.mkdtemp(prefix=_SCRATCH))
+        lock = _take_scratch(outer, os.O_CREAT)
     try:
-        with os.fdopen(os.open(outer / _LOCK, os.O_RDWR | os.O_CREAT | _FILE, 0o600)) as lock:
-            lock_descriptor(lock.fileno(), blocking=False)
-            folder = outer / "work"  # what works in it cannot reach the lock
-            folder.mkdir()
-            yield folder
+        folder = outer / "work"  # what works in it cannot reach the lock
+        folder.mkdir()
+        yield folder
     finally:
+        os.close(lock)
         shutil.rmtree(outer, ignore_errors=True)
 
 
@@ -349,19 +346,31 @@ def _sweep_scratch() -> None:
     """Remove what processes of this user left that were killed; once in a process."""
     with suppress(OSError), os.scandir(tempfile.gettempdir()) as entries:
         for entry in entries:
-            if entry.name.startswith(_SCRATCH) and _is_abandoned(entry):
-                shutil.rmtree(entry.path, ignore_errors=True)  # it follows no link
+            if entry.name.startswith(_SCRATCH) and _is_own_folder(entry):
+                lock = _take_scratch(Path(entry.path))
+                if lock is not None:
+                    shutil.rmtree(entry.path, ignore_errors=True)  # it follows no link
+                    os.close(lock)
 
 
-def _is_abandoned(entry: os.DirEntry[str]) -> bool:
-    """Whether a temporary folder is this user's and nobody's who lives."""
-    from filelock import lock_descriptor
-
+def _is_own_folder(entry: os.DirEntry[str]) -> bool:
     with suppress(OSError):
-        status = entry.stat(follow_symlinks=False)
-        is_own = not hasattr(os, "geteuid") or status.st_uid == os.geteuid()
-        is_old = time.time() - status.st_mtime > _YOUNG_S
-        if is_own and is_old and entry.is_dir(follow_symlinks=False):
-            with os.fdopen(os.open(Path(entry.path, _LOCK), os.O_RDWR | _FILE)) as lock:
-                return lock_descriptor(lock.fileno(), blocking=False)
+        owner = entry.stat(follow_symlinks=False).st_uid
+        is_own = not hasattr(os, "geteuid") or owner == os.geteuid()
+        return is_own and entry.is_dir(follow_symlinks=False)
     return False
+
+
+def _take_scratch(outer: Path, flags: int = 0) -> int | None:
+    """Return the descriptor of a folder's lock, which is held; None where it is another's."""
+    from filelock import lock_descriptor  # no child needs it
+
+    try:
+        descriptor = os.open(outer / _LOCK, os.O_RDWR | _FILE | flags, 0o600)
+    except OSError:
+        return None
+    # Who sweeps may have been between the file and its lock: then the file is gone.
+    if lock_descriptor(descriptor, blocking=False) and (outer / _LOCK).exists():
+        return descriptor
+    os.close(descriptor)
+    return None

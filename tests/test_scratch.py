@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import pytest
@@ -15,7 +14,6 @@ import pytest
 from reward_agent import files
 from reward_agent.files import make_scratch
 
-OLD = 3600.0
 OWNER = """
 import sys, time
 from reward_agent.files import make_scratch
@@ -44,11 +42,6 @@ def start_owner() -> tuple[subprocess.Popen[str], Path]:
     return owner, Path(owner.stdout.readline().strip()).parent
 
 
-def age(folder: Path) -> None:
-    then = time.time() - OLD
-    os.utime(folder, (then, then), follow_symlinks=False)
-
-
 def sweep() -> None:
     files._sweep_scratch.cache_clear()
     with make_scratch():
@@ -64,22 +57,50 @@ def test_a_folder_is_there_while_it_is_used(temporary: Path) -> None:
 
 def test_what_a_killed_process_left_is_removed_by_a_later_one(temporary: Path) -> None:
     owner, folder = start_owner()
-    age(folder)
     sweep()
     assert (folder / "work" / "left").is_file(), "its owner lives"
     os.kill(owner.pid, signal.SIGKILL)
     owner.communicate()
-    age(folder)
     sweep()
     assert list(temporary.iterdir()) == []
 
 
-def test_a_folder_that_is_just_being_made_stays(temporary: Path) -> None:
-    young = temporary / "reward-agent-young"
-    young.mkdir()
-    (young / "lock").touch()
-    sweep()
-    assert young.is_dir()
+def test_a_folder_that_is_swept_while_it_is_made_is_made_anew(
+    temporary: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken, take = [], files._take_scratch
+
+    def take_late(outer: Path, flags: int = 0) -> int | None:
+        if not taken:  # the other process comes between the lock's file and its lock
+            taken.append(outer)
+            (outer / "lock").touch()
+            sweeper = "from reward_agent import files; files._sweep_scratch()"
+            subprocess.run([sys.executable, "-c", sweeper], check=True)
+            flags = os.O_CREAT
+        return take(outer, flags)
+
+    monkeypatch.setattr(files, "_take_scratch", take_late)
+    with make_scratch() as folder:
+        assert folder.is_dir()
+        assert folder.parent != taken[0]
+        assert not taken[0].exists()
+
+
+def test_processes_that_start_side_by_side_leave_each_others_folders_alone(
+    temporary: Path,
+) -> None:
+    code = (
+        "from reward_agent import files\n"
+        "for _ in range(60):\n"
+        "    files._sweep_scratch.cache_clear()\n"
+        "    with files.make_scratch() as folder:\n"
+        "        (folder / 'mine').write_text('x')\n"
+        "        files._sweep_scratch.cache_clear(); files._sweep_scratch()\n"
+        "        assert (folder / 'mine').read_text() == 'x'\n"
+    )
+    owners = [subprocess.Popen([sys.executable, "-c", code]) for _ in range(4)]
+    assert [owner.wait() for owner in owners] == [0] * 4
+    assert list(temporary.iterdir()) == []
 
 
 @pytest.mark.parametrize("name", ["reward-agent-", "other-", "reward-agent-notes"])
@@ -87,7 +108,6 @@ def test_folders_without_a_lock_or_of_another_name_stay(temporary: Path, name: s
     folder = temporary / name
     folder.mkdir()
     (folder / ("lock" if name == "other-" else "notes")).touch()
-    age(folder)
     sweep()
     assert list(folder.iterdir())
 
@@ -97,9 +117,7 @@ def test_links_are_not_followed(temporary: Path, tmp_path: Path) -> None:
     precious.mkdir()
     for name in ("lock", "kept"):
         (precious / name).write_text("x")
-    age(precious)
     (temporary / "reward-agent-link").symlink_to(precious)
-    age(temporary / "reward-agent-link")
     inside = temporary / "reward-agent-inside"
     inside.mkdir()
     (inside / "lock").touch()
@@ -107,8 +125,6 @@ def test_links_are_not_followed(temporary: Path, tmp_path: Path) -> None:
     linked = temporary / "reward-agent-linked-lock"
     linked.mkdir()
     (linked / "lock").symlink_to(precious / "lock")
-    age(inside)
-    age(linked)
     sweep()
     assert sorted(path.name for path in precious.iterdir()) == ["kept", "lock"]
     assert (temporary / "reward-agent-link").is_symlink()
@@ -122,7 +138,6 @@ def test_another_users_folder_stays(temporary: Path) -> None:
     folder.mkdir()
     (folder / "lock").touch()
     os.chown(folder, 65534, 65534)
-    age(folder)
     sweep()
     assert folder.is_dir()
 
