@@ -18,6 +18,7 @@ import re
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
@@ -237,13 +238,20 @@ def _clean_entry(entry: dict[str, Any], cleaner: Cleaner) -> dict[str, Any]:
 def _clean_run(run: RunRecord, cleaner: Cleaner) -> RunRecord:
     """Return ``run.json`` with the settings of the search alone, and no folder of this machine."""
     data = run.model_dump(mode="json")
+    # What they say is shown to models and compared by its digest: it stays but for what is private.
+    said = {name: cleaner.clean_data(data[name], cleaner.clean_code) for name in ("card", "task")}
+    data = cleaner.clean_data(data) | said | {"id": run.id}
+    return _keep_search(RunRecord.model_validate(data))
+
+
+def _keep_search(run: RunRecord) -> RunRecord:
+    """Return a run's record without what only the person and the machine of a run decide."""
     known = set(list_settings(is_personal=False))
-    card = cleaner.clean_data(data["card"], cleaner.clean_code) | {"folder": None}
-    data = cleaner.clean_data(data) | {"card": card, "id": run.id}
-    data["task"] = cleaner.clean_data(run.task.model_dump(mode="json"), cleaner.clean_code)
-    for name in ("config", "config_sources"):
-        data[name] = {key: value for key, value in data[name].items() if key in known}
-    return RunRecord.model_validate(data)
+    changes: dict[str, Any] = {
+        name: {key: value for key, value in getattr(run, name).items() if key in known}
+        for name in ("config", "config_sources")
+    }
+    return run.model_copy(update=changes | {"card": run.card.model_copy(update={"folder": None})})
 
 
 def _write_json(record: BaseModel) -> bytes:
@@ -268,7 +276,18 @@ def open_bundle(path: Path, runs_dir: Path) -> RunStore:
         DataError: it is not such a file, or something in it is not what it should be; then nothing
             is left of it.
     """
+    is_new = not runs_dir.exists()
     runs_dir.mkdir(parents=True, exist_ok=True)
+    try:
+        return _open(path, runs_dir)
+    except BaseException:
+        if is_new:
+            with suppress(OSError):  # somebody else's run is in it by now
+                runs_dir.rmdir()
+        raise
+
+
+def _open(path: Path, runs_dir: Path) -> RunStore:
     with tempfile.TemporaryDirectory(prefix=".opening-", dir=runs_dir) as temporary:
         folder = guard(Path(temporary) / "run")
         try:
@@ -280,7 +299,7 @@ def open_bundle(path: Path, runs_dir: Path) -> RunStore:
                 if member.endswith(".safetensors"):
                     check_policy(folder / member, run.card)
             name = _find_free_name(runs_dir, run.id)
-            store.write_run(run.model_copy(update={"id": name}))
+            store.write_run(_keep_search(run).model_copy(update={"id": name}))
         except RewardAgentError as error:
             message = error.message.replace(str(folder), path.name)
             raise DataError(message, "ask for the run to be packed again") from error

@@ -24,6 +24,7 @@ from reward_agent.errors import Interrupted, UsageError
 from reward_agent.files import list_names, make_folder, read_bytes, write_atomic
 from reward_agent.llm.chat import ALL_AGENTS, ChatRequest, Completion
 from reward_agent.llm.provider import ProviderOptions
+from reward_agent.text import show_hidden
 from reward_agent.types import Usage
 
 END = "END"
@@ -204,7 +205,7 @@ class Terminal:
         return text
 
     def _say(self, text: str) -> None:
-        self._screen.write(f"{text}\n")
+        self._screen.write(f"{show_hidden(text)}\n")
         self._screen.flush()
 
 

@@ -78,12 +78,11 @@ def write_bundle(path: Path, members: dict[str, bytes], **changes: object) -> Pa
 
 def is_refused(path: Path, runs: Path, match: str = ".") -> str:
     """See that a file is refused in one line and leaves nothing."""
-    around = {item.name for item in runs.parent.iterdir()} | {runs.name}
+    around = sorted(runs.parent.rglob("*"))
     with pytest.raises(RewardAgentError, match=match) as caught:
         open_bundle(path, runs)
     assert "\n" not in caught.value.message
-    assert list(runs.iterdir()) == []
-    assert {item.name for item in runs.parent.iterdir()} == around
+    assert sorted(runs.parent.rglob("*")) == around
     return caught.value.message
 
 
@@ -422,9 +421,23 @@ def test_a_damaged_bundle_is_opened_whole_or_not_at_all(
     try:
         open_bundle(path, runs)
     except RewardAgentError:
-        assert list(runs.iterdir()) == []
+        assert not runs.exists()
     else:
         assert len(list(runs.iterdir())) == 1
+
+
+def test_a_stranger_decides_nothing_about_this_machine(
+    packed: Path, tmp_path: Path, runs: Path
+) -> None:
+    members = read_members(packed)
+    run = json.loads(members["run.json"])
+    evil = {"sandbox": "off", "base_url": "http://evil", "executor": "ray", "provider": "openai"}
+    run["config"] |= evil
+    run["card"]["folder"] = str(tmp_path)
+    members["run.json"] = json.dumps(run).encode()
+    opened = open_bundle(write_bundle(tmp_path / "evil.zip", members), runs).read_run()
+    assert not set(evil) & set(opened.config)
+    assert opened.card.folder is None
 
 
 def test_a_session_of_a_stranger_ends_in_one_line(packed: Path, tmp_path: Path, runs: Path) -> None:
