@@ -186,13 +186,12 @@ def _start(
 def _launch(
     job: Job, job_dir: Path, output: BinaryIO, report: int, warm: WarmServer | None
 ) -> subprocess.Popen[bytes] | WarmProcess:
-    environment = make_child_environment(job_dir, renders=job.uses_graphics)
     if warm is not None and warm.can_start(job):
         with contextlib.suppress(OSError):  # the server is gone: start as without it
-            return warm.start(job_dir, environment, output.fileno(), report)
+            return warm.start(job_dir, output.fileno(), report)
     return subprocess.Popen(
         make_child_command(job_dir),
-        env=environment,
+        env=make_child_environment(job_dir, renders=job.uses_graphics),
         cwd=job_dir,
         stdin=report,
         stdout=output,

@@ -30,6 +30,8 @@ _ALLOWED = (
     "SYSTEMDRIVE",
     "WINDIR",
 )
+# Without the last torch leaves an empty torchinductor_<user> in the folder of temporary files.
+JOB_DIR_VARIABLES = ("HOME", "TMPDIR", "TEMP", "TORCHINDUCTOR_CACHE_DIR")
 _PACKAGES = ("reward_agent", "numpy", "pydantic", "gymnasium", "mujoco", "torch")
 
 
@@ -44,13 +46,8 @@ def make_child_environment(
         parent: the parent's environment.
     """
     environment = select_allowed(parent)
-    folder = str(job_dir)
     environment.update(
-        HOME=folder,
-        TMPDIR=folder,
-        TEMP=folder,
-        # Otherwise torch leaves an empty torchinductor_<user> there.
-        TORCHINDUCTOR_CACHE_DIR=folder,
+        dict.fromkeys(JOB_DIR_VARIABLES, str(job_dir)),
         # One thread a child: two torch threads on a busy machine were eight times slower.
         OMP_NUM_THREADS="1",
         OPENBLAS_NUM_THREADS="1",

@@ -8,17 +8,15 @@ cold.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import signal
 import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from reward_agent.files import make_scratch
 from reward_agent.records.jobs import Job
@@ -68,34 +66,29 @@ class WarmServer:
         self._channel, theirs = socket.socketpair()
         with theirs:
             self._process = subprocess.Popen(
-                make_server_command(theirs.fileno()),
+                make_server_command(),
                 env=make_child_environment(folder, renders=False),
                 cwd=folder,
-                stdin=subprocess.DEVNULL,
+                stdin=theirs.fileno(),
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
                 start_new_session=True,
-                pass_fds=(theirs.fileno(),),
             )
 
     def can_start(self, job: Job) -> bool:
         """Return whether a job can start warm; waits for the imports at the first call."""
         return job.starts_warm and self._wait_until_ready()
 
-    def start(
-        self, job_dir: Path, environment: Mapping[str, str], output: int, report: int
-    ) -> WarmProcess:
+    def start(self, job_dir: Path, output: int, report: int) -> WarmProcess:
         """Fork a child for the job in a folder.
 
         Raises:
             OSError: the server is gone, or must not be forked.
         """
-        own = {name: environment[name] for name in ("HOME", "TMPDIR", "TEMP")}
-        request = {"job_dir": str(job_dir), "environment": own}
-        reply = self._ask(request, [output, report])
-        if "pid" not in reply:
+        pid = self._ask(os.fsencode(job_dir), [output, report])
+        if not pid:
             raise OSError("the server of warm children has threads, which a fork would lose")
-        return WarmProcess(int(reply["pid"]), self)
+        return WarmProcess(pid, self)
 
     def reap(self, pid: int) -> int:
         """Return the exit code of a child that has been killed or has ended.
@@ -103,7 +96,7 @@ class WarmServer:
         Without its server that is unknown; the server's end has killed it, if nothing did before.
         """
         try:
-            return int(self._ask({"reap": pid})["status"])
+            return self._ask(str(pid).encode())
         except OSError:
             return -signal.SIGKILL
 
@@ -123,16 +116,16 @@ class WarmServer:
             if self._is_ready is None:
                 self._channel.settimeout(_READY_S)
                 try:
-                    self._is_ready = bool(self._read()["ready"])
+                    self._is_ready = bool(self._read())
                 except OSError:
                     self._is_ready = False
                 self._channel.settimeout(_ANSWER_S)
             return self._is_ready
 
-    def _ask(self, request: dict[str, Any], descriptors: list[int] | None = None) -> dict[str, Any]:
+    def _ask(self, request: bytes, descriptors: Sequence[int] = ()) -> int:
         with self._lock:
             try:
-                socket.send_fds(self._channel, [json.dumps(request).encode()], descriptors or [])
+                socket.send_fds(self._channel, [request], descriptors)
                 return self._read()
             except OSError:
                 # A late answer would be taken for the next one's, and a late child would share the
@@ -142,17 +135,16 @@ class WarmServer:
                 self._process.wait()
                 raise
 
-    def _read(self) -> dict[str, Any]:
+    def _read(self) -> int:
         message = self._channel.recv(_MAX_ANSWER)
         if not message:
             raise ConnectionResetError("the server of warm children has ended")
-        reply: dict[str, Any] = json.loads(message)
-        return reply
+        return int(message)
 
 
-def make_server_command(descriptor: int) -> list[str]:
-    """Return the command line of the server, which inherits its socket."""
-    return [sys.executable, "-s", "-P", "-m", "reward_agent.worker.server", str(descriptor)]
+def make_server_command() -> list[str]:
+    """Return the command line of the server, whose standard input is its socket."""
+    return [sys.executable, "-s", "-P", "-m", "reward_agent.worker.server"]
 
 
 def make_warm_server() -> WarmServer | None:

@@ -9,16 +9,15 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import importlib
-import json
 import os
 import signal
 import socket
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
 
 from reward_agent.records.jobs import JOB_FILE, JOBS, parse_job
+from reward_agent.sandbox.environment import JOB_DIR_VARIABLES
 from reward_agent.sandbox.isolation import REPORT_DESCRIPTOR
 from reward_agent.worker.dispatch import find_worker, prepare, run_worker
 
@@ -27,36 +26,35 @@ _PR_SET_PDEATHSIG = 1
 
 
 def serve(channel: socket.socket) -> None:
-    """Answer requests until the parent closes the channel.
+    """Answer requests until the parent closes the channel, each with a number.
 
-    ``{"job_dir": …, "environment": {…}}`` with two descriptors, for the output and the report of
-    the seal, starts a job and is answered with its process id, or with nothing if the process must
-    not be forked; ``{"reap": pid}`` with its status.
+    A folder's path with two descriptors, for the output and the report of the seal, starts its job;
+    the answer is the process id, 0 if this process must not be forked. The id of a process asks for
+    its exit code. The first answer, unasked, is whether children can be forked at all.
     """
     preload()
-    _answer(channel, {"ready": _count_threads() == 1})
+    _answer(channel, _count_threads() == 1)
     while True:
         message, descriptors, _, _ = socket.recv_fds(channel, MAX_REQUEST, 2)
         if not message:
             return
-        request: dict[str, Any] = json.loads(message)
-        if "reap" in request:
-            _answer(channel, {"status": _reap(request["reap"])})
+        if not descriptors:
+            _answer(channel, _reap(int(message)))
             continue
-        _answer(channel, _start(request, descriptors))
+        _answer(channel, _start(Path(os.fsdecode(message)), descriptors))
         for descriptor in descriptors:
             os.close(descriptor)
 
 
-def _start(request: dict[str, Any], descriptors: list[int]) -> dict[str, int]:
+def _start(job_dir: Path, descriptors: list[int]) -> int:
     """Fork a child for a job and return its process id, in the parent."""
-    _warm_up(Path(request["job_dir"]))
+    _warm_up(job_dir)
     if _count_threads() > 1:
-        return {}
+        return 0
     pid = os.fork()
     if pid == 0:
-        _become_child(request, descriptors)
-    return {"pid": pid}
+        _become_child(job_dir, descriptors)
+    return pid
 
 
 def preload() -> None:
@@ -82,8 +80,8 @@ def _count_threads() -> int:
     return len(os.listdir("/proc/self/task"))
 
 
-def _answer(channel: socket.socket, reply: dict[str, Any]) -> None:
-    channel.sendall(json.dumps(reply).encode())
+def _answer(channel: socket.socket, number: int) -> None:
+    channel.sendall(str(int(number)).encode())
 
 
 def _reap(pid: int) -> int:
@@ -92,7 +90,7 @@ def _reap(pid: int) -> int:
     return os.waitstatus_to_exitcode(status)
 
 
-def _become_child(request: dict[str, Any], descriptors: list[int]) -> None:
+def _become_child(job_dir: Path, descriptors: list[int]) -> None:
     """Turn the fresh fork into what ``python -m reward_agent.worker`` starts as; never return."""
     code = 1
     try:
@@ -102,23 +100,23 @@ def _become_child(request: dict[str, Any], descriptors: list[int]) -> None:
         os.dup2(output, 1)
         os.dup2(output, 2)
         os.closerange(3, os.sysconf("SC_OPEN_MAX"))
-        os.environ.update(request["environment"])
+        os.environ.update(dict.fromkeys(JOB_DIR_VARIABLES, str(job_dir)))
         tempfile.tempdir = None
-        os.chdir(request["job_dir"])
-        code = run_worker(Path(request["job_dir"]))
+        os.chdir(job_dir)
+        code = run_worker(job_dir)
         sys.stdout.flush()
         sys.stderr.flush()
     finally:
         os._exit(code)
 
 
-def run_server(descriptor: int) -> int:
-    """Serve on an inherited socket; end with the process that started this one."""
+def run_server() -> int:
+    """Serve on standard input, a socket; end with the process that started this one."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, ctypes.c_ulong(signal.SIGKILL))
-    with socket.socket(fileno=descriptor) as channel:
+    with socket.socket(fileno=0) as channel:
         serve(channel)
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(run_server(int(sys.argv[1])))
+    sys.exit(run_server())

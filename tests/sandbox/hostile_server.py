@@ -11,4 +11,4 @@ from reward_agent.worker import server
 
 if __name__ == "__main__":
     server.run_worker = run_hostile_worker
-    sys.exit(server.run_server(int(sys.argv[1])))
+    sys.exit(server.run_server())

@@ -37,9 +37,9 @@ def make_hostile_command(job_dir):
 def make_hostile_server():
     """Start a server whose warm children run hostile jobs."""
 
-    def make_command(descriptor):
+    def make_command():
         server = HOSTILE_WORKER.with_name("hostile_server.py")
-        return [sys.executable, "-s", "-P", str(server), str(descriptor)]
+        return [sys.executable, "-s", "-P", str(server)]
 
     with mock.patch.object(warm, "make_server_command", make_command):
         return warm.WarmServer()
