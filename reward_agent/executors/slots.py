@@ -8,14 +8,14 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 from typing import TYPE_CHECKING, get_args
 
 from reward_agent.errors import Interrupted
 from reward_agent.executors import JobRequest, Place
 from reward_agent.executors.journal import read_earlier_times, read_exit, write_exit
-from reward_agent.records.jobs import Job, Lane, RowCallback
+from reward_agent.records.jobs import Lane, RowCallback
 from reward_agent.records.outcomes import CANCELLED, KILLED_FROM_OUTSIDE
 from reward_agent.records.timing import TimeLedger
 from reward_agent.sandbox.runner import JobExit, run_job
@@ -138,7 +138,9 @@ class SlotExecutor:
             started = time.monotonic()
             place = self._place if in_slot else self._home
             job_exit = self._run_there(place, request, on_progress)
-            parts.update(_split_time(job, job_exit, earlier))
+            # It tells of earlier slices too.
+            told = {} if job_exit.result is None else job.list_times(job_exit.result)
+            parts.update({name: max(told[name] - earlier.get(name, 0.0), 0.0) for name in told})
             if place.is_remote:
                 parts["cluster"] = max(time.monotonic() - started - job_exit.wall_s, 0.0)
         return job_exit
@@ -148,24 +150,11 @@ class SlotExecutor:
     ) -> JobExit:
         """Run a job and note in its folder how it ended."""
         report = None if on_progress is None else lambda row: on_progress(request, row)
-        job_exit = _run_again_if_killed(lambda: place.run(request, report, self._cancel))
+        for _ in range(_N_STARTS):
+            job_exit = place.run(request, report, self._cancel)
+            # What something outside ended says nothing of its program.
+            if job_exit.outcome != KILLED_FROM_OUTSIDE:
+                break
         if job_exit.outcome == CANCELLED:
             raise Interrupted("the run was stopped")
         return write_exit(request.job, request.job_dir, job_exit, request.limits)
-
-
-def _run_again_if_killed(run: Callable[[], JobExit]) -> JobExit:
-    """Run a job once more when something outside ended it: that says nothing of its program."""
-    for _ in range(_N_STARTS - 1):
-        job_exit = run()
-        if job_exit.outcome != KILLED_FROM_OUTSIDE:
-            return job_exit
-    return run()
-
-
-def _split_time(job: Job, job_exit: JobExit, earlier: Mapping[str, float]) -> dict[str, float]:
-    """Return what the job says of its time, by activity; it tells of earlier slices too."""
-    if job_exit.result is None:
-        return {}
-    use = job.list_times(job_exit.result)
-    return {name: max(use[name] - earlier.get(name, 0.0), 0.0) for name in use}
