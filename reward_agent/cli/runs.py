@@ -105,7 +105,7 @@ def replies_command(
     if not chosen:
         raise UsageError(f"the run holds {len(stored)} replies", "give the number of one of them")
     if as_json:
-        print_json([reply.to_dict() for reply in chosen])
+        print_json([reply.model_dump(mode="json", exclude={"request"}) for reply in chosen])
     elif number is None:
         show_replies(stored)
     else:

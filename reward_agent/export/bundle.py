@@ -37,11 +37,10 @@ from reward_agent.llm.replies import (
 )
 from reward_agent.llm.replies import (
     CallRecord,
-    ReplyRow,
+    StoredReply,
     read_calls,
     read_replies,
-    read_rows,
-    write_rows,
+    write_replies,
 )
 from reward_agent.records.disk import read_record, refuse_odd_numbers
 from reward_agent.records.jobs import PROGRAM_FILE, RESULT_FILE, EvaluateResult
@@ -184,12 +183,10 @@ def _collect(store: RunStore, cleaner: Cleaner) -> Iterator[tuple[str, bytes]]:
     calls = [call.model_dump(mode="json") for call in read_calls(store.dir)]
     replies = []
     if (store.dir / DATABASE_FILE).is_file():
-        read_replies(store.dir)  # which says in words what is wrong with them
-        replies = [row.model_dump(mode="json") for row in read_rows(store.dir)]
+        replies = [reply.model_dump(mode="json") for reply in read_replies(store.dir)]
     for reply in replies:
         reply["prompt"] = cleaner.clean_prose(reply["prompt"])
-        completion = cleaner.clean_data(json.loads(reply["completion"]), cleaner.clean_code)
-        reply["completion"] = json.dumps(completion)
+        reply["completion"] = cleaner.clean_data(reply["completion"], cleaner.clean_code)
     for name, rows in ((CALLS_FILE, cleaner.clean_data(calls)), (REPLIES_FILE, replies)):
         if rows:
             yield name, _write_lines(rows)
@@ -449,9 +446,9 @@ def _check_film(content: bytes) -> None:
 def _write_replies(folder: Path, held: Mapping[str, bytes]) -> None:
     """Make the record of replies anew: a stranger's database is not opened."""
     rows = {name: content.splitlines() for name, content in held.items()}
-    replies = [ReplyRow.model_validate_json(row) for row in rows.get(REPLIES_FILE, ())]
+    replies = [StoredReply.model_validate_json(row) for row in rows.get(REPLIES_FILE, ())]
     calls = [CallRecord.model_validate_json(row) for row in rows.get(CALLS_FILE, ())]
     if replies or calls:
-        write_rows(folder, replies, calls)
+        write_replies(folder, replies, calls)
     if replies:
         read_replies(folder)

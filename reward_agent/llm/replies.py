@@ -19,8 +19,8 @@ import os
 import sqlite3
 import threading
 import uuid
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -97,25 +97,11 @@ class CallPlace:
         return f"{self.template}, {name_round(self.iteration)}, candidate {self.candidate}"
 
 
-@dataclass(frozen=True)
-class StoredReply:
-    """One reply of a run, with the digest and the text of what it answers."""
+class StoredReply(Record):
+    """A reply of a run, with the digest and the text of what it answers.
 
-    request: str
-    place: CallPlace
-    prompt: str
-    completion: Completion
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return it as data."""
-        return asdict(self.place) | {
-            "prompt": self.prompt,
-            "completion": self.completion.model_dump(mode="json"),
-        }
-
-
-class ReplyRow(Record):
-    """A row of ``completions``, whose columns hold values of any type, as it is handed over."""
+    It is a row of ``completions``, whose columns may hold values of any type.
+    """
 
     request: str
     agent: AgentName
@@ -123,17 +109,12 @@ class ReplyRow(Record):
     iteration: int | None = Field(None, ge=0, le=10**6)
     candidate: int = Field(ge=0, le=10**6)
     prompt: ReplyText
-    completion: str
+    completion: Completion
 
-    def read(self) -> StoredReply:
-        """Return the reply.
-
-        Raises:
-            ValidationError: the completion is none.
-        """
-        place = CallPlace(self.agent, self.template, self.iteration, self.candidate)
-        completion = Completion.model_validate_json(self.completion)
-        return StoredReply(self.request, place, self.prompt, completion)
+    @property
+    def place(self) -> CallPlace:
+        """Where in the run it belongs."""
+        return CallPlace(self.agent, self.template, self.iteration, self.candidate)
 
 
 class Replies:
@@ -278,39 +259,33 @@ def read_replies(run_dir: Path) -> tuple[StoredReply, ...]:
     if not path.is_file():
         raise DataError(f"there are no replies: {path} is missing", remedy)
     try:
-        replies = tuple(row.read() for row in read_rows(run_dir))
-    except (sqlite3.Error, ValidationError) as error:
-        why = (
-            f"{error.error_count()} values are none of ours"
-            if isinstance(error, ValidationError)
-            else error
-        )
+        with contextlib.closing(_peek(path)) as db:
+            rows = list(fetch_rows(db, f"select {_COLUMNS} from completions order by rowid"))
+        replies = tuple(_read_row(row) for row in rows)
+    except sqlite3.Error as error:
+        raise DataError(f"{path} cannot be read: {error}", remedy) from error
+    except ValidationError as error:
+        why = f"{error.error_count()} values are none of ours"
         raise DataError(f"{path} cannot be read: {why}", remedy) from error
     if not replies:
         raise DataError(f"there are no replies: {path} is empty", remedy)
     return replies
 
 
-def read_rows(run_dir: Path) -> list[ReplyRow]:
-    """Read the replies of a run as they are stored, oldest first.
-
-    Raises:
-        sqlite3.Error, ValidationError: the file cannot be read, or holds something else.
-    """
-    names = _COLUMNS.split(", ")
-    with contextlib.closing(_peek(run_dir / REPLIES_FILE)) as db:
-        rows = fetch_rows(db, f"select {_COLUMNS} from completions order by rowid")
-        return [ReplyRow(**dict(zip(names, row, strict=True))) for row in rows]
+def _read_row(row: tuple[Any, ...]) -> StoredReply:
+    fields = dict(zip(_COLUMNS.split(", "), row, strict=True))
+    completion = Completion.model_validate_json(str(fields.pop("completion")))
+    return StoredReply(**fields, completion=completion)
 
 
-def write_rows(run_dir: Path, rows: Iterable[ReplyRow], calls: Iterable[CallRecord]) -> None:
+def write_replies(
+    run_dir: Path, replies: Iterable[StoredReply], calls: Iterable[CallRecord]
+) -> None:
     """Make the record of a run that was handed over: it is replayed, and answers nothing else."""
-    names = f"key, {_COLUMNS}"
     with contextlib.closing(_connect(run_dir / REPLIES_FILE)) as db, db:
-        for number, row in enumerate(rows):
-            values = [f"{row.request}{_APART}{number}", *row.model_dump().values()]
-            marks = ", ".join("?" * len(values))
-            db.execute(f"insert into completions ({names}) values ({marks})", values)
+        for number, reply in enumerate(replies):
+            row = {"key": f"{reply.request}{_APART}{number}", **dict(reply)}
+            _insert_row(db, row | {"completion": reply.completion.model_dump_json()})
         for call in calls:
             _insert_call(db, call, None)
 
@@ -387,18 +362,22 @@ def _peek(path: Path) -> sqlite3.Connection:
 def _insert_reply(
     db: sqlite3.Connection, key: str, request: ChatRequest, completion: Completion
 ) -> None:
-    values = (
-        key,
-        digest_request(request),
-        request.agent,
-        request.template,
-        request.iteration,
-        request.sample_index,
-        request.prompt,
-        completion.model_dump_json(),
-    )
-    marks = ", ".join("?" * len(values))
-    db.execute(f"insert or replace into completions (key, {_COLUMNS}) values ({marks})", values)
+    row = {
+        "key": key,
+        "request": digest_request(request),
+        "agent": request.agent,
+        "template": request.template,
+        "iteration": request.iteration,
+        "candidate": request.sample_index,
+        "prompt": request.prompt,
+        "completion": completion.model_dump_json(),
+    }
+    _insert_row(db, row)
+
+
+def _insert_row(db: sqlite3.Connection, row: Mapping[str, object]) -> None:
+    names, marks = ", ".join(row), ", ".join(f":{name}" for name in row)
+    db.execute(f"insert or replace into completions ({names}) values ({marks})", row)
 
 
 def _insert_call(db: sqlite3.Connection, call: CallRecord, key: str | None) -> None:
