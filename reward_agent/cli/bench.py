@@ -100,10 +100,13 @@ def _load(name: str, changes: dict[str, Any]) -> Suite:
 def _report(event: Event) -> None:
     """Tell of each job's beginning and end on standard error."""
     from reward_agent.bench.sweep import JobOver, JobRetried, JobStarted
+    from reward_agent.llm.provider import find_address
 
     match event:
         case JobStarted(job):
-            news = ""
+            made_with = job.settings
+            address = find_address(made_with["provider"], made_with["base_url"], os.environ)
+            news = f": asked at {address}" if address else ""
         case JobRetried(job):
             news = f": attempt {event.attempt} failed: {event.reason}"
         case JobOver(job, result):

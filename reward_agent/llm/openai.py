@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from reward_agent.errors import UsageError
 from reward_agent.llm.chat import ChatRequest, ReplyText, make_reply_schema
 from reward_agent.llm.failures import Endpoint, HttpFailure
-from reward_agent.llm.provider import ProviderOptions
+from reward_agent.llm.provider import PROVIDERS, ProviderOptions
 from reward_agent.llm.sdk import (
     Count,
     SdkChatModel,
@@ -74,7 +74,7 @@ def make_compatible_model(options: ProviderOptions) -> OpenAIChatModel:
         UsageError: no address, or no model.
     """
     given_url = options.base_url or options.argument
-    base_url = given_url or options.environ.get("OPENAI_BASE_URL")
+    base_url = PROVIDERS.find("openai-compatible").choose_url(given_url, options.environ)
     if not base_url:
         raise UsageError(
             "openai-compatible needs the address of the server",

@@ -16,6 +16,7 @@ from typing import Literal
 
 from reward_agent.llm.chat import ALL_AGENTS
 from reward_agent.plugins import Plugin, Seam
+from reward_agent.text import hide_credentials
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,10 @@ class Provider(Plugin):
     is_replay: bool = False
     sees_whole_card: bool = False
     disclosure: str = ""
+
+    def choose_url(self, given: str | None, environ: Mapping[str, str]) -> str:
+        """Return the address that is called, with its credentials; '' if there is none."""
+        return given or environ.get(self.address_variable) or self.base_url
 
     @property
     def stands_in(self) -> str:
@@ -174,6 +179,14 @@ def find_provider(spec: str) -> Provider:
         UsageError: it is a third party's and cannot be loaded.
     """
     return PROVIDERS.find(spec.partition(":")[0])
+
+
+def find_address(spec: str, base_url: str | None, environ: Mapping[str, str]) -> str:
+    """Return where a provider's calls go, without credentials; '' if to nobody that is known."""
+    row, argument = find_provider(spec), spec.partition(":")[2]
+    asks_another = bool(row.base_url or row.address_variable)
+    url = row.choose_url(base_url or argument, environ) if asks_another else ""
+    return hide_credentials(url).rstrip("/")
 
 
 @dataclass(frozen=True)

@@ -267,7 +267,7 @@ def make_endpoint(name: str, options: ProviderOptions) -> Endpoint:
     return Endpoint(
         provider=name,
         model=options.model or row.default_model,
-        base_url=options.base_url or options.environ.get(row.address_variable) or row.base_url,
+        base_url=row.choose_url(options.base_url, options.environ),
         key_variable=row.key_variable,
         api_key=api_key,
     )

@@ -15,6 +15,7 @@ from reward_agent.designers.team import make_team
 from reward_agent.errors import ModelError, UsageError
 from reward_agent.llm.budget import Budget
 from reward_agent.llm.calls import CallPolicy
+from reward_agent.llm.provider import find_address
 from reward_agent.llm.replies import Replies
 from reward_agent.records.settings import RunSettings
 from reward_agent.records.store import RunRecord
@@ -167,3 +168,18 @@ def test_neither_the_run_nor_the_first_line_of_output_has_them(named, tmp_path) 
 def test_those_who_ask_nobody_have_no_address(tmp_path) -> None:
     team = make_team(RunSettings(provider="offline"), tmp_path, {}, threading.Event())
     assert (team.address, team.introduction) == ("", team.description)
+
+
+@pytest.mark.parametrize(
+    ("spec", "base_url", "environ", "address"),
+    [
+        ("openai", None, {}, "https://api.openai.com/v1"),
+        ("openai", None, {"OPENAI_BASE_URL": f"http://u:{PASSWORD}@h/v1?k={QUERY}"}, "http://h/v1"),
+        ("anthropic", f"https://{PASSWORD}@h/", {}, "https://h"),
+        (f"openai-compatible:http://u:{PASSWORD}@h:1/v1", None, {}, "http://h:1/v1"),
+        ("offline", None, {"OPENAI_BASE_URL": "http://h"}, ""),
+        ("scripted:replies.md", "http://h", {}, ""),
+    ],
+)
+def test_where_a_sweep_asks_is_told_of_each_job(spec, base_url, environ, address) -> None:
+    assert find_address(spec, base_url, environ) == address
