@@ -64,37 +64,34 @@ def check_metric(source: str, card: EnvCard) -> CheckReport:
 
 
 def _check(program: RewardProgram, card: EnvCard, dialect: Dialect) -> CheckReport:
-    parsing = parse_source(program.source)
-    findings = parsing.findings
-    if parsing.source is not None:
-        findings = _apply_rules(make_context(parsing.source, card, dialect))
+    try:
+        parsing = parse_source(program.source)
+        findings = parsing.findings
+        if parsing.source is not None:
+            findings = _apply_rules(make_context(parsing.source, card, dialect))
+    except Exception as error:  # no text may end a run
+        message = f"the checker gave up on this: {type(error).__name__}"
+        findings = (
+            Finding(rule="check/gave-up", severity="error", message=message, remedy="write less"),
+        )
     return CheckReport(program_sha256=program.sha256, findings=findings)
 
 
 def _apply_rules(context: Context) -> tuple[Finding, ...]:
     """Return the findings of all rules, the most important ones first."""
-    found: list[Finding] = []
-    for rule in RULES:
-        found += _apply(rule, context)
-    if not found:
-        # Python's compiler takes time without bound for some of what the rules refuse.
-        found = _apply(syntax.compile_alone, context)
-    if not found:
-        # Remarks on style only for what is accepted: a model repairs errors first.
-        found = [finding for rule in QUALITY_RULES for finding in _apply(rule, context)]
+    found = _apply(RULES, context)
+    # Python's compiler takes time without bound for some of what the rules refuse.
+    found = found or _apply((syntax.compile_alone,), context)
+    # Remarks on style only for what is accepted: a model repairs errors first.
+    found = found or _apply(QUALITY_RULES, context)
     unique = {(item.rule, item.line, item.message): item for item in found}.values()
     return tuple(sorted(unique, key=_rank)[:MAX_FINDINGS])
 
 
-def _apply(rule: Rule, context: Context) -> list[Finding]:
-    """Return a rule's findings; that it gives up on a program is one that refuses the program."""
-    try:
-        return list(itertools.islice(rule(context), 4 * MAX_FINDINGS))
-    except Exception as error:  # no text may end a run
-        name = f"{rule.__name__}: {type(error).__name__}"
-        return [
-            context.refuse("check/gave-up", context.source.tree, "on this", "write less", name=name)
-        ]
+def _apply(rules: Iterable[Rule], context: Context) -> list[Finding]:
+    return [
+        finding for rule in rules for finding in itertools.islice(rule(context), 4 * MAX_FINDINGS)
+    ]
 
 
 def _rank(finding: Finding) -> tuple[int, int, int]:

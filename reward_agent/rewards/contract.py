@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -82,6 +82,7 @@ def check_terms(terms: object, n_sims: int) -> dict[str, Array]:
             f"{len(terms)} terms; at most {MAX_TERMS} are logged",
             "add small terms up under one name",
         )
+    _check_names(terms)
     return {name: check_term(name, value, n_sims) for name, value in terms.items()}
 
 
@@ -118,13 +119,7 @@ def normalize_term_names(names: tuple[object, ...]) -> tuple[str, ...]:
         ContractError: a name is not text of 1 to 64 letters, digits, ``_``, ``-``, ``.`` or
             spaces, two become the same, or one is taken by the framework.
     """
-    for name in names:
-        if type(name) is not str or not TERM_NAME.fullmatch(name):
-            raise ContractError(
-                "contract/term-name",
-                f"term name {clean_text(repr(name), 80)}; expected 1 to 64 letters, digits or _",
-                "use short names such as 'forward_speed'",
-            )
+    _check_names(names)
     logged = tuple(re.sub(r"[^A-Za-z0-9_]", "_", str(name)) for name in names)
     if len(set(logged)) < len(logged) or POTENTIAL_TERM in logged:
         raise ContractError(
@@ -133,6 +128,16 @@ def normalize_term_names(names: tuple[object, ...]) -> tuple[str, ...]:
             "give each term a name of its own",
         )
     return logged
+
+
+def _check_names(names: Iterable[object]) -> None:
+    for name in names:
+        if type(name) is not str or not TERM_NAME.fullmatch(name):
+            raise ContractError(
+                "contract/term-name",
+                f"term name {_describe(name)}; expected 1 to 64 letters, digits or _",
+                "use short names such as 'forward_speed'",
+            )
 
 
 def check_memory(memory: object, n_sims: int) -> dict[str, np.ndarray[Any, Any]]:

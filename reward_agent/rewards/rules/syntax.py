@@ -30,8 +30,8 @@ _KINDS: dict[str, tuple[str, str]] = {
     "Match": ("match", "use if / elif on Python scalars, np.where on arrays"),
     "TryStar": ("except*", "use a plain try with named exceptions, or none"),
 }
-# ``{}``, ``{0}``, ``{name:.2f}``.
-_PLAIN_TEMPLATE = re.compile(r"(?:[^{}]|\{\{|\}\}|\{\w*(?::[^{}]*)?\})*")
+# ``{}``, ``{0}``, ``{name!r}``, ``{name:.2f}``.
+_PLAIN_TEMPLATE = re.compile(r"(?:[^{}]|\{\{|\}\}|\{\w*(?:![rs])?(?::[^{}]*)?\})*")
 _MAX_TEXT_CHARS = 1_000
 
 
