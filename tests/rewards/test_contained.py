@@ -36,7 +36,9 @@ def ends():
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_program_that_the_rules_let_through_is_ended_by_what_is_said(case, ends):
     assert check_program(RewardProgram(case.source), make_card()).is_accepted
-    assert ends[case.name] == case.rule
+    # How long one step of a loop in C takes decides which of the two clocks ends it.
+    clocks = {"contract/time", "SIGPROF"}
+    assert ends[case.name] in (clocks if case.rule in clocks else {case.rule})
 
 
 # --- text, sets and orders are the same in every process ------------------------------------------
