@@ -19,13 +19,13 @@ _HIDDEN = re.compile(
 )
 WITHHELD = "[hidden]"
 
-_ADDRESS = re.compile(r"(?i)\b([a-z][a-z0-9+.-]{0,20}://)([^\s\"'<>`\\]+)")
+_ADDRESS = re.compile(r"(?i)\b([a-z][a-z0-9+.-]{0,20}:(?:\\?/){2})([^\s\"'<>`\\]+)")
 # user:password@ and user@, also where the password holds a slash; host:8080/@name is none.
 _USER = re.compile(r"(?:[^/?#]*@|[^/?#@:]*:(?!\d+(?:[/?#]|$))[^@]*@)+")
 # The same without a scheme.
-_BARE_USER = re.compile(r"(?<![\w/@:.])[^\s/@:\"'(<\[]{1,99}:[^\s/@]{1,200}@(?=[\w\[])")
+_BARE_USER = re.compile(r"(?<![\w@:.])[^\s/@:\"'(<\[]{1,99}:[^\s/@]{1,200}@(?=[\w\[])")
 _SECRET = re.compile(
-    r"(?i)((?<![a-z])(?:[\w-]{0,40}(?:api[-_]?key|token|secret|passw(?:or)?d|pwd|signature|credential"
+    r"(?i)((?<![a-z])(?:[\w-]{0,40}(?:api[-_]?key|token|secret|pass(?:w(?:or)?d|phrase)?|pwd|signature|credential"
     r"|session[-_]?id)|(?:proxy-)?authorization|auth|key|sig|x-amz-[\w-]+)[\"']?\s*[=:]\s*[\"']?"
     r"(?:(?:bearer|basic)\s+)?)(?!\s|\[hidden\]|(?:bearer|basic)\s)[^\s\"'&;,<>)]+"
 )

@@ -98,6 +98,14 @@ def test_columns_are_aligned():
         ("Authorization: Bearer abcdefghijk", "Authorization: Bearer [hidden]"),
         ("{'api_key': 'abcd1234'}", "{'api_key': '[hidden]'}"),
         ("MY_API_KEY=abcd; password: hunter2", "MY_API_KEY=[hidden]; password: [hidden]"),
+        (
+            "//user:pw@host/v1 and https:\\/\\/user:pw@host\\/v1",
+            "//host/v1 and https:\\/\\/host\\/v1",
+        ),
+        (
+            "Ocp-Apim-Subscription-Key: abc1; passphrase=abc",
+            "Ocp-Apim-Subscription-Key: [hidden]; passphrase=[hidden]",
+        ),
         ("the key sk-test-0123456789abcdef", "the key [hidden]"),
     ],
 )
@@ -110,7 +118,7 @@ def test_credentials_are_hidden(text: str, shown: str) -> None:
     "text",
     [
         "http://host:8080/@me", "see https://medium.com/@user/x", "mail a@b.c",
-        "max_tokens: the context is 4096 tokens long", "input_tokens=5", "monkey=banana",
+        "max_tokens: the context is 4096 tokens long", "input_tokens=5", "monkey=banana", "3 passed: fine",
     ],
 )  # fmt: skip
 def test_what_is_no_credential_stays(text: str) -> None:

@@ -33,6 +33,7 @@ from reward_agent.llm.models import find_model, load_models, price_usage
 from reward_agent.llm.provider import PROVIDERS, Provider, ProviderOptions, find_provider
 from reward_agent.llm.replies import CallRecord, make_cache_key, make_call_record
 from reward_agent.records.settings import DEFAULT_REPLY_TOKENS
+from reward_agent.text import hide_credentials
 from reward_agent.types import Usage
 
 _POLL_S = 0.1
@@ -187,6 +188,9 @@ class CalledChatModel:
         try:
             completion = self._count(request, self._send(request))
         except BaseException as error:
+            if isinstance(error, ModelError):  # another package's may quote an address
+                error.message = hide_credentials(error.message)
+                error.args = (error.message,)
             failure = self._describe_failure(request, worst, error)
             budget.replies.note(failure)
             budget.settle(worst, failure)

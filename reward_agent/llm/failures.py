@@ -31,6 +31,8 @@ _MAX_QUOTE = 200
 _MAX_READ = 8_000
 # What is shorter is part of too many words to be taken out of a text.
 _MIN_SECRET = 6
+# A program may hold a word that somebody chose as a password, if not a whole phrase.
+_MIN_PHRASE = 16
 _FILTER = re.compile(r"content[ _](filter|policy|management policy)")
 # An error in the middle of a stream has a kind and no status: the one that it would have had.
 _STATUS_OF_KIND = (
@@ -104,14 +106,18 @@ class Endpoint:
         return tuple(sorted((f for f in forms if len(f) >= _MIN_SECRET), key=len, reverse=True))
 
     def hide(self, text: str) -> str:
-        """Return a text, such as a reply, without the credentials of the calls themselves."""
+        """Return a reply without the credentials of the calls, unless they are plain words."""
         for secret in self._secrets:
-            text = text.replace(secret, WITHHELD)
+            if len(secret) >= _MIN_PHRASE or re.search(r"\d", secret):
+                text = text.replace(secret, WITHHELD)
         return text
 
     def scrub(self, text: str) -> str:
         """Return a provider's text on one line, shortened, without anything like a key."""
-        return clean_text(hide_credentials(self.hide(text[:_MAX_READ])), _MAX_QUOTE).strip()
+        text = text[:_MAX_READ]
+        for secret in self._secrets:
+            text = text.replace(secret, WITHHELD)
+        return clean_text(hide_credentials(text), _MAX_QUOTE).strip()
 
 
 def _is_address(text: str) -> bool:

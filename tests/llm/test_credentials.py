@@ -14,7 +14,8 @@ from support.chat import make_chat_model
 from reward_agent.designers.team import make_team
 from reward_agent.errors import ModelError, UsageError
 from reward_agent.llm.budget import Budget
-from reward_agent.llm.calls import CallPolicy
+from reward_agent.llm.calls import CalledChatModel, CallPolicy
+from reward_agent.llm.chat import ALL_AGENTS
 from reward_agent.llm.provider import find_address
 from reward_agent.llm.replies import Replies
 from reward_agent.records.settings import RunSettings
@@ -92,6 +93,27 @@ def test_the_call_uses_them_and_the_stored_reply_lacks_them(provider, tmp_path, 
     assert completion.reply == "your key is [hidden], [hidden], [hidden]"
     budget.replies.close()
     assert_hidden((tmp_path / "replies.sqlite").read_bytes().decode("latin-1"))
+
+
+def test_a_password_that_is_a_word_of_programs_changes_none(tmp_path, request_) -> None:
+    with FakeLLMServer([Say("def compute_reward(state): ...")]) as server:
+        url = server.openai_url.replace("//", "//walter:reward@")
+        model, _ = connect("openai-compatible", url, tmp_path, environ={})
+        assert model.complete(request_).reply == "def compute_reward(state): ..."
+
+
+def test_an_error_of_another_packages_model_is_shown_without(tmp_path, request_) -> None:
+    class Model:
+        provider, name, agents, max_concurrency = "theirs", "m", ALL_AGENTS, 1
+
+        def complete(self, request):
+            raise ModelError(f"http://u:{PASSWORD}@host/?key={QUERY} is down")
+
+    budget = Budget(replies=Replies(tmp_path / "replies.sqlite"))
+    with pytest.raises(ModelError, match="http://host/ is down") as caught:
+        CalledChatModel(Model(), budget=budget).complete(request_)
+    [call] = budget.replies.calls
+    assert_hidden(caught.value.message + call.outcome)
 
 
 @pytest.mark.parametrize(
