@@ -321,16 +321,17 @@ _SCRATCH, _LOCK = "reward-agent-", "lock"
 
 
 @contextmanager
-def make_scratch() -> Iterator[Path]:
-    """Make a folder among the temporary ones, which is removed at the end.
+def make_scratch(where: Path | None = None) -> Iterator[Path]:
+    """Make a folder among the temporary ones, or hidden in another, which is removed at the end.
 
     Where the process is killed before, a later one of the same user removes it: it belongs to who
     holds its lock, which ends with a process however it ends.
     """
-    _sweep_scratch()
+    place, prefix = str(where or tempfile.gettempdir()), f"{'.' if where else ''}{_SCRATCH}"
+    _sweep_scratch(place, prefix)
     lock = None
     while lock is None:
-        outer = Path(tempfile.mkdtemp(prefix=_SCRATCH))
+        outer = Path(tempfile.mkdtemp(prefix=prefix, dir=place))
         lock = _take_scratch(outer, os.O_CREAT)
     try:
         folder = outer / "work"  # what works in it cannot reach the lock
@@ -342,11 +343,11 @@ def make_scratch() -> Iterator[Path]:
 
 
 @functools.cache
-def _sweep_scratch() -> None:
+def _sweep_scratch(place: str, prefix: str) -> None:
     """Remove what processes of this user left that were killed; once in a process."""
-    with suppress(OSError), os.scandir(tempfile.gettempdir()) as entries:
+    with suppress(OSError), os.scandir(place) as entries:
         for entry in entries:
-            if entry.name.startswith(_SCRATCH) and _is_own_folder(entry):
+            if entry.name.startswith(prefix) and _is_own_folder(entry):
                 lock = _take_scratch(Path(entry.path))
                 if lock is not None:
                     shutil.rmtree(entry.path, ignore_errors=True)  # it follows no link

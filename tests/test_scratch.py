@@ -74,7 +74,7 @@ def test_a_folder_that_is_swept_while_it_is_made_is_made_anew(
         if not taken:  # the other process comes between the lock's file and its lock
             taken.append(outer)
             (outer / "lock").touch()
-            sweeper = "from reward_agent import files; files._sweep_scratch()"
+            sweeper = "from reward_agent import files\nwith files.make_scratch(): pass"
             subprocess.run([sys.executable, "-c", sweeper], check=True)
             flags = os.O_CREAT
         return take(outer, flags)
@@ -95,7 +95,8 @@ def test_processes_that_start_side_by_side_leave_each_others_folders_alone(
         "    files._sweep_scratch.cache_clear()\n"
         "    with files.make_scratch() as folder:\n"
         "        (folder / 'mine').write_text('x')\n"
-        "        files._sweep_scratch.cache_clear(); files._sweep_scratch()\n"
+        "        files._sweep_scratch.cache_clear()\n"
+        "        with files.make_scratch(): pass\n"
         "        assert (folder / 'mine').read_text() == 'x'\n"
     )
     owners = [subprocess.Popen([sys.executable, "-c", code]) for _ in range(4)]
@@ -110,6 +111,19 @@ def test_folders_without_a_lock_or_of_another_name_stay(temporary: Path, name: s
     (folder / ("lock" if name == "other-" else "notes")).touch()
     sweep()
     assert list(folder.iterdir())
+
+
+def test_a_folder_elsewhere_is_hidden_and_swept_there(tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    runs.mkdir()
+    left = runs / ".reward-agent-left"
+    left.mkdir()
+    (left / "lock").touch()
+    with make_scratch(runs) as folder:
+        assert folder.parent.parent == runs
+        assert folder.parent.name.startswith(".")
+        assert not left.exists()
+    assert list(runs.iterdir()) == []
 
 
 def test_links_are_not_followed(temporary: Path, tmp_path: Path) -> None:

@@ -15,7 +15,6 @@ import hashlib
 import io
 import json
 import re
-import tempfile
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
@@ -30,7 +29,7 @@ from reward_agent.designers.history import PLAN_FILE, PlanRecord, read_history
 from reward_agent.designers.roles import MetricWords
 from reward_agent.errors import DataError, RewardAgentError, UsageError
 from reward_agent.export.anonymous import Cleaner
-from reward_agent.files import guard, list_names, read_bytes, read_text, write_atomic
+from reward_agent.files import guard, list_names, make_scratch, read_bytes, read_text, write_atomic
 from reward_agent.learning.policy import MAX_POLICY_BYTES, check_policy
 from reward_agent.llm.replies import (
     REPLIES_FILE as DATABASE_FILE,
@@ -285,8 +284,8 @@ def open_bundle(path: Path, runs_dir: Path) -> RunStore:
 
 
 def _open(path: Path, runs_dir: Path) -> RunStore:
-    with tempfile.TemporaryDirectory(prefix=".opening-", dir=runs_dir) as temporary:
-        folder = guard(Path(temporary) / "run")
+    with make_scratch(runs_dir) as scratch:
+        folder = guard(scratch / "run")
         try:
             _unpack(path, folder)
             store = RunStore(folder)

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from reward_agent.errors import DataError, JobError
-from reward_agent.files import make_folder, open_plain, read_tail, remove, write_atomic
+from reward_agent.files import open_plain, read_tail, remove, write_atomic
 from reward_agent.records.jobs import (
     ERROR_FILE,
     JOB_FILE,
@@ -167,7 +167,6 @@ def _start(
     job: Job, job_dir: Path, isolation: Isolation, warm: WarmServer | None
 ) -> tuple[subprocess.Popen[bytes] | WarmProcess, BinaryIO]:
     """Write the job, remove an earlier one's answer, start the process; return its report too."""
-    make_folder(job_dir)
     for name in (JOB_FILE, ISOLATION_FILE, RESULT_FILE, ERROR_FILE, OUTPUT_FILE):
         remove(job_dir / name)
     write_atomic(job_dir / JOB_FILE, job.model_dump_json(indent=1).encode())

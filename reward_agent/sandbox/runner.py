@@ -18,7 +18,7 @@ from pydantic import Field, ValidationError
 
 from reward_agent.definitions.card import CARD_FILE, find_env_dir
 from reward_agent.errors import DataError, JobError, UsageError
-from reward_agent.files import clean_lines, read_capped, read_tail
+from reward_agent.files import clean_lines, make_folder, read_capped, read_tail
 from reward_agent.records.jobs import ERROR_FILE, RESULT_FILE, Job, Limits, RowCallback
 from reward_agent.records.outcomes import (
     CANCELLED,
@@ -101,10 +101,14 @@ def run_job(
         JobError: the child could not be started, ended before it was sealed, or a job without
             generated code failed.
         UsageError: the folder of the card is not an environment's alone.
+        DataError: a link in a run leads to the job's folder: the child may change that.
     """
     limits = limits or Limits()
-    job_dir = job_dir.resolve()
     _check_env_dir(job)
+    make_folder(job_dir)
+    if job_dir.is_symlink():
+        raise DataError(f"the folder of a job, {job_dir}, is a link", "remove it")
+    job_dir = job_dir.resolve()
     child = Child(job, job_dir, limits, mode, warm)
     try:
         outcome = child.watch(on_progress, cancel)

@@ -11,9 +11,10 @@ import pytest
 from support.hostile import make_card, run_hostile_job, said
 
 from reward_agent.definitions.card import find_env_dir, load_env
-from reward_agent.errors import UsageError
+from reward_agent.errors import DataError, UsageError
 from reward_agent.executors import JobRequest
 from reward_agent.executors.parcel import pack_order, unpack_order
+from reward_agent.files import guard
 from reward_agent.records.jobs import JOB_FILE, CheckEnvJob, Limits, ProbeJob
 from reward_agent.sandbox.filter import find_architecture
 from reward_agent.sandbox.isolation import ISOLATION_FILE
@@ -123,3 +124,21 @@ def test_no_link_of_an_environments_folder_travels_to_a_node(home: Path, tmp_pat
     assert b"model.xml" in env
     assert b"private" not in env
     assert b"pipe" not in env
+
+
+@pytest.mark.parametrize("place", ["training", "training/seed_0"])
+def test_a_link_of_a_run_leads_no_job_elsewhere(home: Path, tmp_path: Path, place: str) -> None:
+    run_dir = guard(tmp_path / "run")
+    run_dir.mkdir()
+    (run_dir / "training").symlink_to(home)
+    job = CheckEnvJob(card=load_env("inverted_pendulum"))
+    with pytest.raises(DataError, match="link"):
+        run_job(job, run_dir / place)
+    assert [path.name for path in home.iterdir()] == [".ssh"]
+
+
+def test_a_folder_that_is_a_link_is_no_jobs(home: Path, tmp_path: Path) -> None:
+    (tmp_path / "job").symlink_to(home)
+    with pytest.raises(DataError, match="is a link"):
+        run_job(CheckEnvJob(card=load_env("inverted_pendulum")), tmp_path / "job")
+    assert [path.name for path in home.iterdir()] == [".ssh"]
