@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import sys
 import threading
@@ -108,13 +109,16 @@ class Reporting:
         if isinstance(error, _CallTookTooLong):
             message = f"{self._where} took more than {MAX_CALL_S:g} s{place}"
             return ContractError("contract/time", message, _SHORTER, line)
-        message = f"{self._where} raised {type(error).__name__}{place}: {error}"
+        text = _ADDRESS.sub("", str(error))
+        message = f"{self._where} raised {type(error).__name__}{place}: {text}"
         if isinstance(error, ValueError) and "read-only" in str(error):
             return ContractError("contract/writes-input", message, _NO_WRITING, line)
         remedy = _SMALLER if isinstance(error, MemoryError) else _REMEDY
         return ContractError("contract/exception", message, remedy, line)
 
 
+# What is told to a model is the same in every process.
+_ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 _SHORTER = "compute with whole arrays; loop over short ranges only"
 _SMALLER = "make arrays of one row a simulation: np.zeros(action.shape[0]); no long texts or lists"
 _NO_WRITING = "write `x = x * 2` instead of `x *= 2`, or take a .copy() first"

@@ -201,12 +201,16 @@ class Namespace:
 
 # Methods of arrays that take a dtype or a mask.
 _GUARDED_METHODS = language.split_names("astype clip cumprod cumsum mean prod std sum trace var")
+_READ_MEMBERS = _GUARDED_METHODS | {"items", "keys"}
 
 
 def _read_member(value: Any, name: str) -> Any:
-    """Return an attribute whose name is that of a guarded method, or of a dict's keys."""
-    if name == "keys" and isinstance(value, dict):
-        return lambda: OrderedSet(value)
+    """Return an attribute whose name is that of a guarded method, or of a view of a dict.
+
+    Views would make sets of Python's own, whose order is that of addresses.
+    """
+    if isinstance(value, Mapping) and name in ("keys", "items"):
+        return lambda: OrderedSet(value) if name == "keys" else list(value.items())
     member = getattr(value, name)
     is_method = isinstance(value, np.ndarray | np.generic)
     return Guarded(f".{name}", member) if is_method else member
@@ -259,7 +263,7 @@ class _Rewriting(ast.NodeTransformer):
 
     def visit_Attribute(self, node: ast.Attribute) -> ast.AST:
         self.generic_visit(node)
-        if node.attr not in _GUARDED_METHODS | {"keys"} or not isinstance(node.ctx, ast.Load):
+        if node.attr not in _READ_MEMBERS or not isinstance(node.ctx, ast.Load):
             return node
         return _call("__member__", node.value, ast.copy_location(ast.Constant(node.attr), node))
 

@@ -92,6 +92,8 @@ EXPRESSIONS = [
     "[name for name in {'hip', 'knee'} | {'ankle', 'toe'}]",
     "list({'a': 1, 'b': 2, 'c': 3}.keys() - ['a'])",
     "list({'a': 1, 'b': 2}.keys() | {'c': 3}.keys())",
+    "[key for key, _ in {'a': plain}.items()]",
+    "list(zip({'a': plain}.items(), {'b': np.sum}.items()))",
     "max({'aa', 'bb', 'cc'}, key=len)",
     "sorted(frozenset(('aa', 'bb', 'cc')), key=len)",
     "list({np.sum, np.mean, plain, number})[0] is np.sum",
@@ -120,6 +122,11 @@ def test_in_place_formats_show_no_address_either():
     ends = [run_all({"x": source}, seed)["x"] for seed in ("1", "2")]
     assert ends[0] == ends[1]
     assert ends[0] > 0
+
+
+def test_views_of_dicts_make_no_sets_of_functions():
+    source = STEADY.format(expression="list({'a': plain}.items() | {'b': np.sum}.items())")
+    assert run_all({"x": source}) == {"x": "contract/exception"}
 
 
 # --- a set is a set -------------------------------------------------------------------------------

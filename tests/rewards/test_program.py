@@ -209,6 +209,12 @@ def test_exception_becomes_a_contract_error_with_its_line():
     assert error.message.isprintable()
 
 
+def test_a_message_holds_no_address():
+    error = failure("x = {}[lambda: 0]\nreturn x, {}")
+    assert "0x" not in error.message
+    assert "KeyError in line 2: <function" in error.message
+
+
 @pytest.mark.parametrize(
     "body",
     ["f = lambda g: g(g)\nreturn f(f)", "return [0] * 10 ** 12", "return 1 / 0", "return missing"],
@@ -261,6 +267,7 @@ def test_syntax_error_is_a_contract_error():
         ("LOG = {(1, 2): [0]}", "[*LOG.values()][0].append(1)"),
         ("LOG = np.zeros(3)", "LOG.reshape(-1)[0] = 1.0"),
         ("LOG = [np.zeros(3)[1:]]", "LOG[0].fill(1.0)"),
+        ("LOG = {'a': [0]}.items()", "LOG[0][1].append(1)"),
         ("LOG = {0: 0}", "log = LOG\n    log |= {1: 1}"),
         ("LOG = [0]", "log = LOG\n    log *= 2"),
     ],
@@ -280,7 +287,7 @@ def test_nothing_of_the_module_can_be_changed(module, statement):
         "IT = zip([1], [2])",
         "IT = map(abs, [1])",
         "IT = reversed([1])",
-        "IT = {}.items()",
+        "IT = {}.values()",
         "IT = [].append",
         "IT = {'push': [].append}",
         "IT = ValueError([])",

@@ -244,6 +244,29 @@ def test_program_that_fails_in_training_is_an_outcome(tmp_path: Path) -> None:
     assert result.total_timesteps == 0
 
 
+@pytest.mark.parametrize(
+    ("n", "outcome"),
+    [
+        (
+            "memory['n'] + np.sum(memory['n'] * 0.0 + (len(memory['n']) == 8))",
+            "failed: contract/rows",
+        ),
+        ("memory['n'] + len(str([0] * int(1e8 * (memory['n'][0] > 3))))", "failed: contract/"),
+    ],
+)
+def test_program_that_breaks_a_promise_in_training_is_an_outcome(tmp_path, n, outcome) -> None:
+    source = FAILS_LATER.replace('memory["n"] + 1.0', n).replace("np.nan, 1.0", "n, 1.0")
+    result = train(tmp_path, source)
+    assert str(result.outcome).startswith(outcome), result.outcome
+
+
+def test_a_loop_in_c_that_begins_in_training_ends_it_with_a_name(tmp_path: Path) -> None:
+    late = "    count = sum(range(int(1e11) * int(n[0] > 3.0)))\n    reward ="
+    source = FAILS_LATER.replace("    reward =", late, 1).replace("np.nan, 1.0", "n, 1.0")
+    job_exit = run_job(make_job(tmp_path, source), tmp_path)
+    assert str(job_exit.outcome) == "killed: time of a call"
+
+
 def test_program_that_the_rules_refuse_is_an_outcome(tmp_path: Path) -> None:
     result = train(
         tmp_path, "def compute_reward(state, action, next_state):\n    return open('x')\n"
