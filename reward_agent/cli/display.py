@@ -187,7 +187,7 @@ def _describe_round(event: Event, unit: str) -> Text | None:
 
 
 def _head(name: str, words: str) -> Text:
-    return Text.assemble((f"{name:10}", "bold"), words)
+    return Text.assemble((f"{name:10}", "bold"), " ".join(words.split()))
 
 
 def _mark(is_good: bool) -> Text:

@@ -134,7 +134,7 @@ def open_command(
     runs_dir: RunsDir = None,
 ) -> None:
     """Unpack a run that somebody handed over, as a run among yours."""
-    from reward_agent.export.bundle import open_bundle
+    from reward_agent.export.unpack import open_bundle
 
     print_text(str(open_bundle(file, find_runs_dir(runs_dir)).dir))
 

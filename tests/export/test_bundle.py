@@ -21,9 +21,10 @@ from hypothesis import strategies as st
 
 import reward_agent
 from reward_agent.errors import DataError, RewardAgentError, UsageError
-from reward_agent.export import bundle
+from reward_agent.export import bundle, unpack
 from reward_agent.export.anonymous import Cleaner
-from reward_agent.export.bundle import open_bundle, pack_run
+from reward_agent.export.bundle import pack_run
+from reward_agent.export.unpack import open_bundle
 from reward_agent.feedback.session import open_session
 from reward_agent.llm.replies import read_replies
 from reward_agent.records.store import RunStore
@@ -362,8 +363,8 @@ def test_a_list_that_is_not_that_of_the_members_is_refused(
 def test_a_bomb_is_refused_before_it_is_opened(
     packed: Path, tmp_path: Path, runs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bundle, "MAX_TOTAL_BYTES", 50 * 2**20)
-    monkeypatch.setattr(bundle, "MAX_FILES", 500)
+    monkeypatch.setattr(unpack, "MAX_TOTAL_BYTES", 50 * 2**20)
+    monkeypatch.setattr(unpack, "MAX_FILES", 500)
     path = tmp_path / "evil.zip"
     members = read_members(packed)
     films = {
