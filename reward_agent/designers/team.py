@@ -10,7 +10,13 @@ from reward_agent.designers.model import LanguageModel
 from reward_agent.designers.roles import Team
 from reward_agent.llm.budget import Budget, SpendingLimits
 from reward_agent.llm.calls import CallPolicy, make_chat_model
-from reward_agent.llm.provider import PROVIDERS, ProviderOptions, choose_provider, find_provider
+from reward_agent.llm.provider import (
+    PROVIDERS,
+    ProviderOptions,
+    choose_provider,
+    find_address,
+    find_provider,
+)
 from reward_agent.llm.replies import REPLIES_FILE, Replies
 from reward_agent.records.settings import RunSettings
 
@@ -39,26 +45,20 @@ def make_team(
     budget = Budget(limits, replies, cancel)
     row = find_provider(spec)
     options = ProviderOptions(
-        spec.partition(":")[2],
-        settings.model,
-        settings.base_url,
-        environ=environ,
-        cancel=cancel,
-        folder=run_dir,
-        warn=warn,
-    )
+        spec.partition(":")[2], settings.model, settings.base_url,
+        environ=environ, cancel=cancel, folder=run_dir, warn=warn,
+    )  # fmt: skip
     if row.makes == "designer":
-        member, agents, address = PROVIDERS.load(row.name)(options), row.agents, ""
+        member, agents = PROVIDERS.load(row.name)(options), row.agents
     else:
         policy = CallPolicy(reply_tokens=settings.reply_tokens)
         model = make_chat_model(spec, options, policy, budget, on_retry)
         member, agents = LanguageModel(model, sees_whole_card=row.sees_whole_card), model.agents
-        address = getattr(model, "address", "")
     return Team(
         member,
         member if settings.critic and "critic" in agents else None,
         member if settings.analyzer and "analyzer" in agents else None,
         f"{row.name}: {member.name}" if settings.provider else choice.sentence,
         budget,
-        address,
+        find_address(spec, settings.base_url, environ),
     )

@@ -122,7 +122,6 @@ class CalledChatModel:
     ) -> None:
         row, options = row or Provider(plain.provider, ""), options or ProviderOptions()
         self.provider, self.name, self.agents = plain.provider, plain.name, plain.agents
-        self.address: str = getattr(plain, "address", "")
         limit = plain.max_concurrency
         self.max_concurrency = min(policy.max_concurrency or limit, limit)
         self._plain, self._row, self._policy, self._on_retry = plain, row, policy, on_retry

@@ -116,9 +116,6 @@ class ChatModel(Protocol):
         name: the model's id, such as ``claude-opus-5``.
         agents: the agents that it can play; the loop leaves out the others.
         max_concurrency: how many calls may run at the same time.
-
-    One that sends a key somewhere has ``address``, too: where, without credentials; it is shown
-    before the first call.
     """
 
     @property

@@ -185,24 +185,15 @@ class Terminal:
             return ""
         data = os.read(descriptor, 65_536)
         self._pasted += data
-        if data:
-            return self._take_closed()
+        *lines, last = self._pasted.splitlines() or [b""]
+        is_closed = self._pasted.endswith(b"\n") and last.strip() == END.encode()
+        if data and not is_closed:
+            return ""
         # Ctrl-D on an empty line arrives as no data; so does the end of the terminal itself.
         self._is_open = bool(self._pasted)
-        return self._take()
-
-    def _take_closed(self) -> str:
-        """Return what was pasted if its last line says that it is over."""
-        lines = self._pasted.splitlines()
-        if self._pasted.endswith(b"\n") and lines[-1].strip() == END.encode():
-            self._pasted = b"\n".join(lines[:-1]) + b"\n"
-            return self._take()
-        return ""
-
-    def _take(self) -> str:
-        text = self._pasted.decode("utf-8", "replace")
+        text = b"\n".join([*lines, b""]) if is_closed else self._pasted
         self._pasted = b""
-        return text
+        return text.decode("utf-8", "replace")
 
     def _say(self, text: str) -> None:
         self._screen.write(f"{show_hidden(text)}\n")

@@ -32,7 +32,7 @@ class Provider(Plugin):
         key_variable: environment variable of the key that it cannot do without; where it is set,
             one of ours is the default.
         address_variable: environment variable of another address.
-        base_url: its address.
+        base_url: its address; where calls go is shown before the first one.
         default_model: model that is asked where the user names none.
         is_free: whether it asks no money, whatever the model is called.
         is_patient: whether it takes the time that a person takes or answers from data of its own,
@@ -185,8 +185,8 @@ def find_address(spec: str, base_url: str | None, environ: Mapping[str, str]) ->
     """Return where a provider's calls go, without credentials; '' if to nobody that is known."""
     row, argument = find_provider(spec), spec.partition(":")[2]
     asks_another = bool(row.base_url or row.address_variable)
-    url = row.choose_url(base_url or argument, environ) if asks_another else ""
-    return hide_credentials(url).rstrip("/")
+    given = base_url or ("" if row.base_url else argument)
+    return hide_credentials(row.choose_url(given, environ)).rstrip("/") if asks_another else ""
 
 
 @dataclass(frozen=True)

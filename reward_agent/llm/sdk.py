@@ -93,11 +93,6 @@ class SdkChatModel(ABC):
         self._endpoint = endpoint
         self._options = options
 
-    @property
-    def address(self) -> str:
-        """Where the key goes, without credentials."""
-        return self._endpoint.address
-
     def complete(self, request: ChatRequest) -> Completion:
         """Send the request as one streamed call.
 
