@@ -247,7 +247,9 @@ def _hide(value: object) -> object:
 
 def render_option(name: str, value: object) -> str:
     """Return a setting as it is written on a command line."""
-    return _name_flag(name) if value is True else f"{_name_flag(name)} {shlex.quote(str(value))}"
+    if isinstance(value, bool):
+        return _name_flag(name) if value else _name_flag(f"no_{name}")
+    return f"{_name_flag(name)} {shlex.quote(str(value))}"
 
 
 def _name_flag(name: str) -> str:

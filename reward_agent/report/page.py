@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import shlex
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reward_agent.definitions.card_text import render_card
 from reward_agent.records.disk import write_text
+from reward_agent.records.layers import render_option
+from reward_agent.records.settings import RunSettings
 from reward_agent.records.timing import find_waste
 from reward_agent.report import figures
 from reward_agent.report.charts import shorten
@@ -82,25 +85,22 @@ def _make_uri(picture: bytes) -> str:
 
 
 def _make_command(view: RunView) -> str:
-    """Return the command that repeats the run."""
+    """Return the command that repeats the run; a shell runs nothing else that the run says."""
     run = view.run
-    is_named = run.metric_origin == "task"
-    task = run.task.name if is_named else f'"{run.task.description}"'
+    task = run.task.name if run.metric_origin == "task" else run.task.description
     env = run.card.folder or run.card.name
-    words = ["reward-agent design", f"--env {env}", f"--task {task}"]
+    words = ["reward-agent design", f"--env {shlex.quote(env)}", f"--task {shlex.quote(task)}"]
     for name, value in run.config.items():
-        if name == "preset" or not run.config_sources.get(name, "default").startswith(_IMPLIED):
-            words.append(_write_option(name, value))
+        is_chosen = not run.config_sources.get(name, "default").startswith(_IMPLIED)
+        if (
+            value is not None
+            and name in RunSettings.model_fields
+            and (name == "preset" or is_chosen)
+        ):
+            words.append(render_option(name, value))
     if run.config.get("provider") is None and view.stand_in:
         words.append(f"--provider {view.stand_in.name}")
-    return " ".join(word for word in words if word)
-
-
-def _write_option(name: str, value: object) -> str:
-    option = name.replace("_", "-")
-    if isinstance(value, bool):
-        return f"--{option}" if value else f"--no-{option}"
-    return "" if value is None else f"--{option} {value}"
+    return " ".join(words)
 
 
 def _read_asset(name: str) -> str:

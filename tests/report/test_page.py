@@ -3,6 +3,8 @@ from __future__ import annotations
 import itertools
 import json
 import re
+import shlex
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -10,7 +12,8 @@ import pytest
 
 from reward_agent.errors import DataError
 from reward_agent.records.store import RunStore
-from reward_agent.report.page import write_report
+from reward_agent.report.page import _make_command, write_report
+from reward_agent.report.view import load_run_view
 
 VOID = {"meta", "img", "br", "input", "link", "hr"}
 
@@ -207,3 +210,21 @@ def test_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
 def test_the_page_says_where_the_slot_time_went(page: str) -> None:
     assert "<td>child start</td>" in page
     assert "4% of it is beside LLM, physics, policy, update and evaluation" in page
+
+
+def test_the_command_runs_nothing_else_that_a_run_says(run_dir: Path) -> None:
+    evil = "$(touch evil)`touch evil`; touch evil #\"'\n--sandbox off"
+    view = load_run_view(run_dir)
+    run = view.run.model_copy(
+        update={
+            "metric_origin": "file",
+            "task": view.run.task.model_copy(update={"description": evil}),
+            "config": {"preset": evil, "provider": evil, "target_score": evil, evil: evil},
+            "config_sources": {"provider": evil, "target_score": evil, evil: evil},
+        }
+    )
+    words = shlex.split(_make_command(replace(view, run=run)))
+    assert words == [
+        "reward-agent", "design", "--env", run.card.name, "--task", evil, "--preset", evil,
+        "--provider", evil, "--target-score", evil,
+    ]  # fmt: skip
