@@ -36,6 +36,8 @@ def find_odd_character(text: str, allowed: str = "") -> str:
 
     Control characters steer terminals; bidirectional, invisible and unassigned ones hide words.
     """
+    if text.isprintable() and not _INVISIBLE.intersection(text):  # as nearly all is
+        return ""
     for place, char in enumerate(text, start=1):
         is_space = unicodedata.category(char) == "Zs"
         if char in _INVISIBLE or not (char.isprintable() or is_space or char in allowed):
