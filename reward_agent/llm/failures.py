@@ -175,7 +175,7 @@ def read_detail(detail: Any, status: int = 200, retry_after_s: float | None = No
     message, text = _quote(fields.get("message") or detail), _quote(detail).lower()
     if status >= 300:
         return HttpFailure(status, message, text, retry_after_s)
-    kind = f"{fields.get('type')} {fields.get('code')}".lower()
+    kind = f"{_quote(fields.get('type'))} {_quote(fields.get('code'))}".lower()
     given = re.search(r"\b[45]\d\d\b", kind)
     meant = (status for words, status in _STATUS_OF_KIND if re.search(words, kind))
     status = int(given[0]) if given else next(meant, 500)

@@ -102,6 +102,7 @@ BODIES = [
     '{"choices": [{"message": {"content": {"a": 1}}}]}', '{"content": 5}', '{"content": [5]}',
     '{"content": [{"type": 7, "text": 8}]}', '{"error": {"code": ' + "9" * 5000 + "}}",
     '{"error": {"code": 1e999, "type": []}}', '{"error": [[[["x"]]]]}', "\x00" * 1000, "\ufeff{}",
+    *('{"error": {"code": ' + "[" * depth + "]" * depth + "}}" for depth in range(700, 1000, 60)),
     '{"model": {"a": 1}, "choices": [], "content": []}', '"' + "x" * 10**6 + '"',
     '{"error": "' + "\x1b[2J\u202e" * 1000 + '"}', '{"error": {"message": "' + "x" * 10**6 + '"}}',
 ]  # fmt: skip
