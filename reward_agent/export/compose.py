@@ -94,7 +94,7 @@ def compose_reward(
         has_own_termination: whether the task's healthy ranges replace the environment's.
 
     Raises:
-        DataError: a field that the program reads cannot be had outside.
+        DataError: a field that the program reads cannot be had outside, or a value has no literal.
     """
     program = drop_future_imports(source)
     tree = ast.parse(program)
@@ -123,9 +123,15 @@ def compose_reward(
     if is_wrapped:
         parts |= _describe_environment(card, tree, has_own_termination)
     template = _make_writer().from_string(_TEMPLATE.read_text("utf-8"))
-    taken = find_bound_names(ast.parse(template.render(parts)).body) | set(dir(builtins))
+    frame = ast.parse(template.render(parts))
+    taken = find_bound_names(frame.body) | set(dir(builtins))
     parts["program"] = _Code(rename_globals(program, taken).strip("\n"))
-    return template.render(parts)
+    text = template.render(parts)
+    place = next(i for i, node in enumerate(frame.body) if isinstance(node, ast.Pass))
+    frame.body[place : place + 1] = ast.parse(parts["program"]).body
+    if ast.dump(ast.parse(text)) != ast.dump(frame):
+        raise DataError("the program says something else in a file with others", "export another")
+    return text
 
 
 def _make_writer() -> jinja2.Environment:

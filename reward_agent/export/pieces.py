@@ -6,10 +6,13 @@ Works on text and syntax trees; nothing is imported or run.
 from __future__ import annotations
 
 import ast
+import re
 import symtable
 from collections.abc import Collection, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from reward_agent.errors import DataError
 
@@ -83,50 +86,60 @@ def find_used_names(node: ast.AST) -> set[str]:
 
 
 def rename_globals(source: str, taken: Collection[str], suffix: str = "_") -> str:
-    """Return a program in which no name of its module is one of those that are taken.
-
-    Raises:
-        DataError: the program does not parse.
-    """
-    try:
-        tree = ast.parse(source)
-    except SyntaxError as error:
-        raise DataError(f"the program does not parse: {error.msg}", "export another") from error
+    """Return a program in which no name of its module is one of those that are taken."""
+    tree = ast.parse(source)
     own = [node for node in tree.body if not isinstance(node, ast.Import | ast.ImportFrom)]
     clashing = find_bound_names(own) & set(taken)
     if not clashing:
         return source
-    lines = [line.encode() for line in source.split("\n")]
-    for line, column, name in sorted(_find_places(tree, clashing, lines), reverse=True):
-        end = column + len(name.encode())
-        new = name.encode() + suffix.encode()
-        lines[line] = lines[line][:column] + new + lines[line][end:]
-    return b"\n".join(lines).decode()
+    words = re.compile(rf"(?<![\w.])({'|'.join(sorted(clashing))})\b")
+    return _keep_text(words.sub(rf"\1{suffix}", source), _Renamer(clashing, suffix).visit(tree))
 
 
-def _find_places(
-    tree: ast.Module, names: Collection[str], lines: list[bytes]
-) -> set[tuple[int, int, str]]:
-    """Return line, column (bytes) and name wherever one of the names stands."""
-    places = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Name) and node.id in names:
-            places.add((node.lineno - 1, node.col_offset, node.id))
-        elif isinstance(node, ast.arg) and node.arg in names:
-            places.add((node.lineno - 1, node.col_offset, node.arg))
-        elif isinstance(node, ast.FunctionDef) and node.name in names:
-            start = lines[node.lineno - 1].index(node.name.encode(), node.col_offset + 3)
-            places.add((node.lineno - 1, start, node.name))
-    return places
+class _Renamer(ast.NodeTransformer):
+    _FIELDS: ClassVar[dict[type, str]] = {
+        ast.Name: "id", ast.arg: "arg", ast.keyword: "arg", ast.FunctionDef: "name"
+    }  # fmt: skip
+
+    def __init__(self, names: Collection[str], suffix: str) -> None:
+        self._names, self._suffix = names, suffix
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        # Keywords of a method are no names of the program.
+        kept = [keyword.arg for keyword in node.keywords]
+        self.generic_visit(node)
+        if not isinstance(node.func, ast.Name):
+            for keyword, name in zip(node.keywords, kept, strict=True):
+                keyword.arg = name
+        return node
+
+    def generic_visit(self, node: ast.AST) -> ast.AST:
+        field = self._FIELDS.get(type(node), "")
+        if field and getattr(node, field) in self._names:
+            setattr(node, field, getattr(node, field) + self._suffix)
+        return super().generic_visit(node)
 
 
 def drop_future_imports(source: str) -> str:
     """Return a program without ``from __future__ import …``, which must head a file."""
-    lines = source.split("\n")
-    for node in reversed(ast.parse(source).body):
+    tree, lines = ast.parse(source), source.split("\n")
+    for node in reversed(tree.body):
         if isinstance(node, ast.ImportFrom) and node.module == "__future__":
-            segment = ast.get_source_segment(source, node) or ""
-            if lines[node.lineno - 1].strip() != segment:
-                return source.replace(segment, "pass", 1)
-            del lines[node.lineno - 1]
-    return "\n".join(lines)
+            tree.body.remove(node)
+            del lines[node.lineno - 1 : node.end_lineno]
+    return _keep_text("\n".join(lines), tree)
+
+
+def _keep_text(text: str, tree: ast.AST) -> str:
+    """Return a text, with its comments, if it says what a tree says; else what the tree says.
+
+    Raises:
+        DataError: there is no text of it.
+    """
+    with suppress(SyntaxError, ValueError):
+        if ast.dump(ast.parse(text)) == ast.dump(tree):
+            return text
+    try:
+        return ast.unparse(tree)
+    except ValueError as error:
+        raise DataError(f"the program cannot be written: {error}", "export another") from error

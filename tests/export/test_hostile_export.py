@@ -186,6 +186,57 @@ def test_a_source_of_a_field_is_of_a_closed_set() -> None:
         assert find_form(texts[0]) == find_form(texts[1])
 
 
+CLASHES = '''\
+State = 2.0
+FIELDS = "a"
+METADATA = 1.0
+def make_env(value, State=1.0):
+    # State in a comment
+    return value * State + FIELDS.count(f"{FIELDS}{'FIELDS'}") + METADATA
+def compute_reward(state, action, next_state):
+    """State and FIELDS."""
+    note = f"{State}'" + f'{FIELDS!r:>10}' + f"""
+{State} {make_env(1.0, State=3.0)}"""
+    height = make_env(next_state.torso_height, State=State) + 0.0 * len(note)
+    return height, {"FIELDS": height, "State": height}
+'''
+
+
+def test_names_that_clash_are_others_in_the_file_and_pay_the_same(load_exported) -> None:
+    from reward_agent.rewards.program import CompiledReward, load_functions
+
+    module = load_exported(CARD, CLASHES)
+    assert module.METADATA == {"task": "try"}
+    height = np.array([1.0, 2.0])
+    states = {"torso_height": height}
+    ours = CompiledReward(load_functions(CLASHES), 0.99)
+    theirs = module.make_reward()
+    state = module.make_state(states)
+    ours.begin(state)
+    theirs.begin(state)
+    arguments = (state, np.zeros((2, 3)), state, np.zeros(2, bool))
+    paid, terms = theirs.step(*arguments)
+    expected = ours.step(*arguments)
+    np.testing.assert_array_equal(paid, expected.reward)
+    assert list(terms) == list(expected.terms)
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        "from __future__ import annotations", "from __future__ import (\n    annotations,\n)",
+        '"""from __future__ import annotations"""\nfrom __future__ import annotations; import math',
+        "from __future__ import annotations  # first", "# from __future__ import annotations\nx = 1",
+    ],
+)  # fmt: skip
+def test_a_future_import_goes_and_nothing_else(head: str) -> None:
+    text = compose_reward(CARD, f"{head}\n{SOURCE}", {"task": "x"}, False)
+    tree = ast.parse(text)
+    future = [n for n in tree.body if isinstance(n, ast.ImportFrom) and n.module == "__future__"]
+    assert len(future) == 1
+    compile(text, "reward.py", "exec")
+
+
 # --- a run of a stranger --------------------------------------------------------------------------
 
 
