@@ -232,7 +232,7 @@ def test_prose_is_cleaned(text: str, cleaned: str) -> None:
 
 def test_code_stays_as_it_is() -> None:
     code = 'def f(key=lambda x: x / 2):\n    """m/s, a/b/c"""\n    return x /y/ z @ w\n'
-    assert Cleaner((), ALICE).clean_code(code) == code
+    assert Cleaner((), ALICE | {"USER": "lambda", "LOGNAME": "key"}).clean_code(code) == code
 
 
 @given(st.text(max_size=300))
