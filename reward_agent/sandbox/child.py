@@ -81,10 +81,7 @@ class Child:
         try:
             self._process, self._pipe = _start(job, job_dir, isolation, warm)
         except OSError as error:
-            raise JobError(
-                f"the child for {job_dir} could not be started: {error}",
-                "free disk space or processes, then run it again",
-            ) from None
+            raise make_start_error(job_dir, error) from None
         self._started = time.monotonic()
         self._disk_before = measure_folder(job_dir)
         self._next_disk_poll = self._started
@@ -161,6 +158,14 @@ class Child:
         bound = self._disk_before + self._limits.disk_mib * _MIB
         used = measure_folder(self._job_dir, bound) + measure_nameless_files(self._process.pid)
         return name_kill("disk") if used > bound else None
+
+
+def make_start_error(job_dir: Path, error: OSError) -> JobError:
+    """Return what is said of a child that could not be started."""
+    return JobError(
+        f"the child for {job_dir} could not be started: {error}",
+        "free disk space or processes, then run it again",
+    )
 
 
 def _start(

@@ -17,6 +17,7 @@ import platform
 import struct
 import sys
 from dataclasses import dataclass
+from typing import Any
 
 _LOAD, _AND, _RETURN = 0x20, 0x54, 0x06
 _IF_EQUAL, _IF_AT_LEAST = 0x15, 0x35
@@ -258,19 +259,30 @@ def install_program(arch: Architecture, program: bytes) -> None:
     Raises:
         OSError: the kernel has no seccomp filters, or forbids them here.
     """
-    libc = ctypes.CDLL(None, use_errno=True)
     record = _Program(len(program) // 8, program)
-    number = ctypes.c_long(arch.seccomp)
     # Without SPEC_ALLOW kernels before 5.16 slow every load of the child down.
     for flags in (_TSYNC | _SPEC_ALLOW, _TSYNC):
-        result = libc.syscall(
-            number, ctypes.c_ulong(_SET_MODE_FILTER), ctypes.c_ulong(flags), ctypes.byref(record)
-        )
-        if result == 0:
-            return
-        if result > 0:
-            raise OSError(errno.EBUSY, f"thread {result} cannot be put under the filter")
+        try:
+            thread = call_c("syscall", arch.seccomp, _SET_MODE_FILTER, flags, ctypes.byref(record))
+        except OSError as error:
+            if error.errno != errno.EINVAL or flags == _TSYNC:
+                raise
+            continue
+        if thread > 0:
+            raise OSError(errno.EBUSY, f"thread {thread} cannot be put under the filter")
+        return
+
+
+def call_c(name: str, *arguments: Any) -> int:
+    """Call a function of the C library that says by -1 and an error number that it failed.
+
+    Raises:
+        OSError: it did.
+    """
+    function = getattr(ctypes.CDLL(None, use_errno=True), name)
+    given = [ctypes.c_ulong(one) if isinstance(one, int) else one for one in arguments]
+    result = int(function(*given))
+    if result < 0:
         code = ctypes.get_errno()
-        if code != errno.EINVAL:
-            break
-    raise OSError(code, f"seccomp: {os.strerror(code)}")
+        raise OSError(code, f"{name}: {os.strerror(code)}")
+    return result

@@ -7,13 +7,14 @@ Source: Linux ``Documentation/userspace-api/landlock.rst``, ABI 1 to 7.
 
 from __future__ import annotations
 
-import ctypes
 import os
 import struct
 import sys
 import sysconfig
 from dataclasses import dataclass
 from pathlib import Path
+
+from reward_agent.sandbox.filter import call_c
 
 # Bits of LANDLOCK_ACCESS_FS_*, in the order in which the ABI grew.
 EXECUTE, WRITE_FILE, READ_FILE, READ_DIR, REMOVE_DIR, REMOVE_FILE = (1 << bit for bit in range(6))
@@ -170,7 +171,10 @@ def read_abi() -> int:
     """Return the kernel's Landlock ABI; 0 where there is none."""
     if sys.platform != "linux":
         return 0
-    return max(0, _call(_CREATE_RULESET, None, 0, _VERSION_FLAG, may_fail=True))
+    try:
+        return call_c("syscall", _CREATE_RULESET, None, 0, _VERSION_FLAG)
+    except OSError:
+        return 0
 
 
 def restrict_files(rules: list[FileRule], abi: int) -> None:
@@ -188,11 +192,11 @@ def restrict_files(rules: list[FileRule], abi: int) -> None:
     if abi >= _SCOPES_FROM_ABI:
         words.append(_SCOPES)
     attributes = struct.pack(f"<{len(words)}Q", *words)
-    ruleset = _call(_CREATE_RULESET, attributes, len(attributes), 0)
+    ruleset = call_c("syscall", _CREATE_RULESET, attributes, len(attributes), 0)
     try:
         for rule in rules:
             _add_rule(ruleset, rule, handled)
-        _call(_RESTRICT_SELF, ruleset, 0)
+        call_c("syscall", _RESTRICT_SELF, ruleset, 0)
     finally:
         os.close(ruleset)
 
@@ -207,19 +211,6 @@ def _add_rule(ruleset: int, rule: FileRule, handled: int) -> None:
         if not os.path.isdir(rule.path):
             rights &= _RIGHTS_OF_FILES
         attribute = struct.pack("<Qi", rights, descriptor)
-        _call(_ADD_RULE, ruleset, _PATH_BENEATH, attribute, 0)
+        call_c("syscall", _ADD_RULE, ruleset, _PATH_BENEATH, attribute, 0)
     finally:
         os.close(descriptor)
-
-
-def _call(number: int, *arguments: int | bytes | None, may_fail: bool = False) -> int:
-    libc = ctypes.CDLL(None, use_errno=True)
-    converted = [
-        ctypes.c_char_p(value) if isinstance(value, bytes) else ctypes.c_void_p(value)
-        for value in arguments
-    ]
-    result = int(libc.syscall(ctypes.c_long(number), *converted))
-    if result < 0 and not may_fail:
-        code = ctypes.get_errno()
-        raise OSError(code, f"landlock: {os.strerror(code)}")
-    return result

@@ -8,11 +8,11 @@ Source: ``man 2 pivot_root``, ``man 7 user_namespaces``, ``man 7 mount_namespace
 
 from __future__ import annotations
 
-import ctypes
 import os
 from pathlib import Path
 
 from reward_agent.errors import SandboxError
+from reward_agent.sandbox.filter import call_c
 from reward_agent.sandbox.landlock import READ_FILE, WRITE_FILE, FileRule
 
 _NEW_MOUNTS, _NEW_IPC, _NEW_USER, _NEW_NETWORK = 0x00020000, 0x08000000, 0x10000000, 0x40000000
@@ -45,14 +45,14 @@ def enter_private_root(rules: list[FileRule]) -> None:
     _mount("none", "/", "", _RECURSIVE | _PRIVATE)
     _mount("tmpfs", _BASE, "tmpfs", _NO_SUID | _NO_DEVICES, "mode=755,size=1m")
     os.mkdir(_BASE + _OLD)
-    _check(_libc().pivot_root(_text(_BASE), _text(_BASE + _OLD)))
+    call_c("pivot_root", os.fsencode(_BASE), os.fsencode(_BASE + _OLD))
     try:
         for link, target in links.items():
             os.symlink(target, link)
         # A folder comes before what lies beneath it, or its mount would hide it.
         for place, source, rights in sorted(shown, key=lambda item: item[0].parts):
             _show(place, source, rights)
-        _check(_libc().umount2(_text(_OLD), _DETACH))
+        call_c("umount2", os.fsencode(_OLD), _DETACH)
         os.rmdir(_OLD)
         _mount("none", "/", "", _BIND | _REMOUNT | _READ_ONLY | _NO_SUID | _NO_DEVICES)
         os.chdir(here)
@@ -64,9 +64,11 @@ def _enter_namespaces() -> None:
     """Become alone, with privileges over nothing but the new namespaces where there are none."""
     uid, gid = os.geteuid(), os.getegid()
     wanted = _NEW_MOUNTS | _NEW_NETWORK | _NEW_IPC
-    if _libc().unshare(wanted) == 0:
+    try:
+        call_c("unshare", wanted)
         return
-    _check(_libc().unshare(wanted | _NEW_USER))
+    except OSError:
+        call_c("unshare", wanted | _NEW_USER)
     Path("/proc/self/setgroups").write_text("deny")
     Path("/proc/self/uid_map").write_text(f"{uid} {uid} 1")
     Path("/proc/self/gid_map").write_text(f"{gid} {gid} 1")
@@ -90,19 +92,5 @@ def _show(place: Path, source: str, rights: int) -> None:
 
 
 def _mount(source: str, target: str, kind: str, flags: int, options: str = "") -> None:
-    arguments = [_text(word) for word in (source, target, kind)]
-    _check(_libc().mount(*arguments, ctypes.c_ulong(flags), _text(options)))
-
-
-def _libc() -> ctypes.CDLL:
-    return ctypes.CDLL(None, use_errno=True)
-
-
-def _text(word: str) -> ctypes.c_char_p:
-    return ctypes.c_char_p(os.fsencode(word) if word else None)
-
-
-def _check(result: int) -> None:
-    if result < 0:
-        code = ctypes.get_errno()
-        raise OSError(code, f"namespaces: {os.strerror(code)}")
+    words = [os.fsencode(word) or None for word in (source, target, kind, options)]
+    call_c("mount", *words[:3], flags, words[3])

@@ -28,7 +28,7 @@ from reward_agent.records.outcomes import (
     JobOutcome,
     name_kill,
 )
-from reward_agent.sandbox.child import OUTPUT_FILE, Child
+from reward_agent.sandbox.child import OUTPUT_FILE, Child, make_start_error
 from reward_agent.sandbox.isolation import (
     EXIT_INTERNAL,
     EXIT_REFUSED,
@@ -101,14 +101,11 @@ def run_job(
         JobError: the child could not be started, ended before it was sealed, or a job without
             generated code failed.
         UsageError: the folder of the card is not an environment's alone.
-        DataError: a link in a run leads to the job's folder: the child may change that.
+        DataError: a link leads to the job's folder.
     """
     limits = limits or Limits()
     _check_env_dir(job)
-    make_folder(job_dir)
-    if job_dir.is_symlink():
-        raise DataError(f"the folder of a job, {job_dir}, is a link", "remove it")
-    job_dir = job_dir.resolve()
+    job_dir = _open_folder(job_dir)
     child = Child(job, job_dir, limits, mode, warm)
     try:
         outcome = child.watch(on_progress, cancel)
@@ -147,6 +144,22 @@ def _check_env_dir(job: Job) -> None:
             f"{folder} is not the folder of an environment alone, and jobs could read all of it",
             f"name a folder that holds {CARD_FILE}, its model and its tasks, and nothing else",
         )
+
+
+def _open_folder(job_dir: Path) -> Path:
+    """Return the folder of a job as it really is, made where it is not there.
+
+    Raises:
+        DataError: it is a link, or one in a run leads there: a child may change its folder.
+        JobError: it cannot be made.
+    """
+    try:
+        make_folder(job_dir)
+    except OSError as error:
+        raise make_start_error(job_dir, error) from None
+    if job_dir.is_symlink():
+        raise DataError(f"the folder of a job, {job_dir}, is a link", "remove it")
+    return job_dir.resolve()
 
 
 def _explain_end(

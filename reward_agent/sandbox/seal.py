@@ -7,7 +7,6 @@ process at import, so the system-call filter comes after them; generated code co
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
 import socket
@@ -20,6 +19,7 @@ from typing import Any
 from reward_agent.errors import SandboxError
 from reward_agent.records.jobs import Limits
 from reward_agent.sandbox.filter import (
+    call_c,
     find_architecture,
     install_program,
     make_guards,
@@ -82,7 +82,7 @@ class Seal:
         """Tie this process to its parent, limit it, and close the file system."""
         if sys.platform == "linux":
             # A parent that has died already reads no report: to send it then fails.
-            _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+            call_c("prctl", _PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
         _apply_limits(self._isolation.limits)
         self._layers.append("limits")
         if self._isolation.mode == "off":
@@ -92,8 +92,12 @@ class Seal:
             self._gaps.append(f"{sys.platform} has no walls that are known here")
             return
         self._confine_files()
-        _drop_capabilities()
-        self._layers.append("no privileges")
+        try:
+            call_c("prctl", _PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+            _drop_capabilities()
+            self._layers.append("no privileges")
+        except OSError as error:
+            self._gaps.append(str(error))
 
     def _confine_files(self) -> None:
         """Close the file system with Landlock, or where there is none by a private root."""
@@ -101,7 +105,7 @@ class Seal:
         try:
             rules = find_file_rules(self._job_dir, self._env_dir, has_devices=self._has_devices)
             if abi:
-                _prctl(_PR_SET_NO_NEW_PRIVS, 1)
+                call_c("prctl", _PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
                 restrict_files(rules, abi)
                 self._layers.append("files")
             elif arch:
@@ -110,7 +114,6 @@ class Seal:
                 self._layers.append("namespaces")
         except OSError as error:
             self._gaps.append(str(error))
-        _prctl(_PR_SET_NO_NEW_PRIVS, 1)
 
     def close(self) -> None:
         """Deny system calls, try the walls, report; generated code may be loaded from here on.
@@ -196,25 +199,17 @@ def _apply_limits(limits: Limits) -> None:
         resource.setrlimit(kind, (int(min(value, ceiling)), int(min(value + spare, ceiling))))
 
 
-def _prctl(option: int, value: int) -> None:
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.prctl(option, *map(ctypes.c_ulong, (value, 0, 0, 0))):
-        raise SandboxError(f"prctl {option} failed: {os.strerror(ctypes.get_errno())}")
-
-
 def _drop_capabilities() -> None:
     """Give up every capability but two that read and write files of other users.
 
     Raises:
-        SandboxError: the kernel refuses.
+        OSError: the kernel refuses.
     """
-    libc = ctypes.CDLL(None, use_errno=True)
     header = struct.pack("<Ii", _CAPABILITY_VERSION_3, 0)
     kept = _read_capabilities() & _KEPT_CAPABILITIES
     # Effective, permitted and inheritable, for each half of the 64 bits.
     data = struct.pack("<6I", kept, kept, 0, 0, 0, 0)
-    if libc.capset(header, data):
-        raise SandboxError(f"capset failed: {os.strerror(ctypes.get_errno())}")
+    call_c("capset", header, data)
 
 
 def _read_capabilities() -> int:

@@ -7,7 +7,6 @@ forked child inherits is what a fresh one would import. Each child then seals it
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import importlib
 import os
 import signal
@@ -18,6 +17,7 @@ from pathlib import Path
 
 from reward_agent.records.jobs import JOB_FILE, JOBS, parse_job
 from reward_agent.sandbox.environment import JOB_DIR_VARIABLES
+from reward_agent.sandbox.filter import call_c
 from reward_agent.sandbox.isolation import REPORT_DESCRIPTOR
 from reward_agent.worker.dispatch import find_worker, prepare, run_worker
 
@@ -112,7 +112,7 @@ def _become_child(job_dir: Path, descriptors: list[int]) -> None:
 
 def run_server() -> int:
     """Serve on standard input, a socket; end with the process that started this one."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, ctypes.c_ulong(signal.SIGKILL))
+    call_c("prctl", _PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     with socket.socket(fileno=0) as channel:
         serve(channel)
     return 0
