@@ -34,11 +34,11 @@ DECISION_NAME = "is_decided"
 class Episode:
     """One recorded episode: every field of the card over time, as read-only arrays.
 
-    ``episode.torso_height`` is ``(T,)``, a vector field ``(T, k)``; row 0 is the state after the
-    reset, so that an episode of ``n_steps`` control steps has ``T = n_steps + 1`` rows.
+    ``episode.torso_height`` is ``(T,)``, a vector field ``(T, k)``, in the card's units; row 0 is
+    the state after the reset, so that an episode of ``n_steps`` control steps has ``n_steps + 1``.
 
     Args:
-        fields: name to values, ``(T,)`` or ``(T, k)``, in the card's units.
+        fields: values by name.
         action: ``(T - 1, n_actions)``; row t led from state t to state t + 1.
         control_dt: seconds of one control step.
         terminated: whether a field left its healthy range, as against the time limit.

@@ -71,12 +71,8 @@ def make_footages(
 ) -> list[Footage]:
     """Return the median episode, for the best one would flatter the policy; then others.
 
-    Args:
-        card: the environment.
-        rollout: of the policy.
-        best: the scores of these episodes.
-        caption: of the run; its first line is completed by which episode it is.
-        n_episodes: how many, as far as there are: median, best, worst, upper quartile.
+    These are best, worst and upper quartile, as far as they are there. Which one it is completes
+    the first line of the caption.
     """
     order = rank_episodes(best)
     places = {

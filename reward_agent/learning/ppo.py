@@ -45,11 +45,8 @@ _CLIP, _EPSILON = 10.0, 1e-8  # of normalised observations and rewards, as VecNo
 class PPO:
     """PPO on the environments of one training; see ``learner.Learner``.
 
-    Args:
-        env: the environments; observations and rewards are normalised here.
-        given: hyper-parameters.
-        total_timesteps: env steps of the whole training, over which the learning rate falls.
-        seed: of weights, actions and minibatches.
+    Observations and rewards are normalised here; the learning rate falls over ``total_timesteps``;
+    the seed is that of weights, actions and minibatches.
 
     Attributes:
         networks: actor and critic.
@@ -221,13 +218,10 @@ class PPO:
 
 @dataclass(frozen=True)
 class Networks:
-    """The numbers of an actor and a critic: their weights, or a gradient with respect to them.
+    """The weights of an actor and a critic, or a gradient with respect to them.
 
-    Args:
-        actor: from the normalised observation to the mean action.
-        critic: from the normalised observation to the value.
-        log_std: (n_actions,), of the actions.
-        flat: all of these as one vector that shares their memory.
+    They lead from the normalised observation to the mean action and to the value; ``log_std``
+    (n_actions,) is of the actions, and ``flat`` is all of it as one vector of the same memory.
     """
 
     actor: tuple[Layer, ...]

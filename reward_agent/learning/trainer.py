@@ -77,9 +77,7 @@ class Trainer:
     def train(self) -> None:
         """Train until the job's ``until_timesteps``, then leave a snapshot and a checkpoint.
 
-        Raises:
-            ContractError: the program failed or broke its contract.
-            TrainingFailure: the training cannot go on.
+        It raises what ``Learner.learn`` does.
         """
         if self.learner.num_timesteps >= self._job.until_timesteps:
             return

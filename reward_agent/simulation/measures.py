@@ -31,11 +31,8 @@ def locate_point(xpos: Any, xmat: Any, offset: Any) -> Any:
 def make_lowest_measure(model: Any, kind: str, name: str, floor: str | None) -> HeightMeasure:
     """Return a measure of the lowest point above the floor, negative below it.
 
-    Args:
-        model: MuJoCo's.
-        kind: ``body`` for the body with all that hangs on it, ``geom`` for one geom.
-        name: of the body or geom.
-        floor: name of the plane; None for the plane z = 0.
+    It is that of a ``body`` with all that hangs on it, or of one ``geom``; the floor is a plane by
+    name, or z = 0.
 
     Raises:
         ValueError: there is no geom, or one whose shape has no lowest point.

@@ -205,11 +205,8 @@ def _find_keyframe(reset: ResetNoise, model: mujoco.MjModel) -> int:
 def make_model(card: EnvCard, fields: Collection[str] | None = None) -> mujoco.MjModel:
     """Compile the card's MJCF with a sensor for each contact and velocity that is measured.
 
-    Sensors only observe: the simulated motion is that of the MJCF, to the last bit.
-
-    Args:
-        card: the environment.
-        fields: names of the fields that will be read; None for all.
+    Sensors only observe: the simulated motion is that of the MJCF, to the last bit. Only ``fields``
+    will be read; None for all.
 
     Raises:
         DataError: the MJCF is missing or wrong, or the card names something it does not have.

@@ -71,9 +71,7 @@ class Simulation(ABC):
     def advance(self, action: FloatArray, ids: ArrayLike | None) -> None:
         """Advance some simulations by one control step.
 
-        Args:
-            action: ``(N, n_actions)``, finite; to be clipped to what the actuators can do.
-            ids: which.
+        The action ``(N, n_actions)`` is finite; it is clipped to what the actuators can do.
         """
 
     @property
@@ -99,10 +97,8 @@ class Simulation(ABC):
     def step(self, action: ArrayLike, ids: ArrayLike | None = None) -> None:
         """Advance by one control step.
 
-        Args:
-            action: ``(N, n_actions)`` in the card's ``action_range``; beyond it is clipped, rows of
-                simulations that are not stepped are ignored.
-            ids: which.
+        The action is ``(N, n_actions)`` in the card's ``action_range``; beyond it is clipped, rows
+        of simulations that are not stepped are ignored.
 
         Raises:
             ValueError: the action has another shape, or is not finite.
