@@ -46,8 +46,7 @@ def _check_attribute(
     if isinstance(base, ast.Name) and base.id in language.FIXED_NAMES:
         allowed = language.MODULE_NAMES.get(base.id, frozenset())
         other = "write it with the functions of the list"
-        refusal = _check_member_of(context, node, allowed, f"{base.id}.", other)
-        return refusal or (_check_numpy_member(context, node) if base.id == "np" else None)
+        return _check_member_of(context, node, allowed, f"{base.id}.", other)
     of_numpy = find_numpy_name(base)
     if of_numpy in language.NUMPY_SUBMODULES:
         allowed = language.NUMPY_SUBMODULES[of_numpy]
@@ -70,16 +69,6 @@ def _check_member_of(
     if node.attr in allowed:
         return None
     return _Refusal("module", _NOT_PART, context.suggest(node.attr, allowed, prefix, other))
-
-
-def _check_numpy_member(context: Context, node: ast.Attribute) -> _Refusal | None:
-    if node.attr in language.NUMPY_SUBMODULES:
-        if not isinstance(context.source.parents[node], ast.Attribute):
-            return _Refusal("module", "is used as a value", "write np.linalg.norm")
-    elif node.attr == "errstate" and not _is_with_item(context, node):
-        remedy = 'write `with np.errstate(all="ignore"):`'
-        return _Refusal("module", "is used outside of with", remedy)
-    return None
 
 
 def _check_field(context: Context, node: ast.Attribute) -> _Refusal | None:
@@ -131,11 +120,6 @@ def _is_refused_member(node: ast.expr) -> bool:
         and node.value.id in language.MODULE_NAMES
         and node.attr not in language.MODULE_NAMES[node.value.id]
     )
-
-
-def _is_with_item(context: Context, node: ast.Attribute) -> bool:
-    call = context.source.parents[node]
-    return isinstance(call, ast.Call) and isinstance(context.source.parents.get(call), ast.withitem)
 
 
 def _name(node: ast.Attribute) -> str:

@@ -174,12 +174,12 @@ class Context:
         return None
 
     def is_subject(self, node: ast.AST | None) -> bool:
-        """Whether an expression is the state, the next state or the episode, by its name."""
+        """Whether an expression is surely the state, the next state or the episode itself."""
         if not isinstance(node, ast.Name) or node.id not in self.dialect.subjects:
             return False
         scope = self.scopes.find(node)
-        bindings = scope.bindings[node.id] if scope else []
-        return len(bindings) == 1 and isinstance(bindings[0], ast.arg)
+        is_given = scope is not None and self.entry_of(scope.node) is not None
+        return is_given and len(scope.bindings[node.id]) == 1  # type: ignore[union-attr]
 
     def is_builtin(self, node: ast.AST, names: frozenset[str]) -> bool:
         """Whether an expression is one of these names with the language's own meaning."""
