@@ -14,6 +14,7 @@ from pathlib import Path
 from reward_agent.designers.brief import DesignBrief
 from reward_agent.designers.history import write_plan
 from reward_agent.designers.roles import Examination, Proposal
+from reward_agent.errors import DataError
 from reward_agent.files import make_folder, read_text, remove
 from reward_agent.llm.chat import Completion
 from reward_agent.records.disk import read_optional, read_record, write_record, write_text
@@ -51,7 +52,7 @@ def draft_all(
     """
     index, adopting = briefs[0].iteration, threading.Lock()
     run.store.clear_drafts(index)
-    drafts = {draft.index: draft for draft in _read_drafts(run, index)}
+    drafts = {draft.index: draft for draft in _read_drafts(run, index, len(briefs))}
     for draft in drafts.values():
         _enter(run, race, draft, briefs[draft.index])
 
@@ -80,12 +81,13 @@ def _enter(run: ActiveRun, race: Race, draft: DraftRecord, brief: DesignBrief) -
     race.enter(entrant)
 
 
-def _read_drafts(run: ActiveRun, index: int) -> list[DraftRecord]:
-    return [
-        read_record(folder / DRAFT_FILE, DraftRecord)
-        for iteration, folder in run.store.list_candidates()
-        if iteration == index
-    ]
+def _read_drafts(run: ActiveRun, index: int, n_candidates: int) -> list[DraftRecord]:
+    folders = [folder for iteration, folder in run.store.list_candidates() if iteration == index]
+    drafts = [read_record(folder / DRAFT_FILE, DraftRecord) for folder in folders]
+    for folder, draft in zip(folders, drafts, strict=True):
+        if draft.id != folder.name or not 0 <= draft.index < n_candidates:
+            raise DataError(f"{folder} is of another candidate, {draft.id}", "remove the folder")
+    return drafts
 
 
 class _Drafting:

@@ -14,6 +14,7 @@ import stat
 import sys
 import zipfile
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,12 +22,13 @@ from typing import Any
 import numpy as np
 import pytest
 import typer
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from reward_agent.cli.app import _UsageErrors as UsageErrors
 from reward_agent.cli.app import app
 from reward_agent.errors import RewardAgentError
+from reward_agent.feedback.session import open_session
 from reward_agent.run import open as open_module
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="makes links and pipes")
@@ -72,6 +74,18 @@ WATCH = Watch()
 sys.addaudithook(WATCH.note)
 
 
+class NoPlace:
+    """A place that runs nothing."""
+
+    n_slots, is_remote = 1, False
+
+    def run(self, *_: object) -> Any:
+        raise RewardAgentError("a job would be run", "")
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
 @dataclass(frozen=True)
 class World:
     """A folder with a run that somebody handed over, and what is the person's own beside it."""
@@ -108,8 +122,17 @@ def make_world(source: Path, root: Path) -> World:
 
 
 @pytest.fixture(scope="module")
-def handed_over(judged_run: Path) -> Path:
-    [path] = (judged_run / "runs").iterdir()
+def handed_over(judged_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run that was talked about."""
+    folder = tmp_path_factory.mktemp("handed_over")
+    shutil.copytree(judged_run, folder, dirs_exist_ok=True)
+    [path] = (folder / "runs").iterdir()
+    provider = f"scripted:{folder / 'replies.md'}"
+    with open_session(str(path), environ={}, provider=provider) as session:
+        session.note("It stands.")
+        first, second = (entry.candidate.id for entry in session.list_trained())
+        session.prefer(first, second, "a")
+        session.choose(second)
     return path
 
 
@@ -121,11 +144,8 @@ def world(handed_over: Path, tmp_path: Path, quiet: None) -> World:
 @pytest.fixture
 def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
     """No job is run: what a spoilt run makes necessary is asked of a place that refuses."""
-
-    def refuse(*_: object, **__: object) -> Any:
-        raise RewardAgentError("a job would be run", "")
-
-    monkeypatch.setattr(open_module, "make_places", refuse)
+    place = NoPlace()
+    monkeypatch.setattr(open_module, "make_places", lambda *_, **__: (place, place))
     monkeypatch.setattr(open_module, "check_isolation", lambda mode: "full")
     for name in [name for name in os.environ if name.endswith(("_API_KEY", "_BASE_URL"))]:
         monkeypatch.delenv(name)
@@ -284,6 +304,29 @@ def test_what_lies_about_its_size_is_refused(
     meet_all(world, capfd)
 
 
+FILES = ("draft.json", "probe.json", "check.json", "training/seed_0/exit.json", "training/seed_0/job.json",
+         "training/seed_0/result.json", "evaluation/seed_0/result.json", "summary.json")  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_round_that_is_taken_up_again_meets_whatever_its_records_say(
+    name: str, world: World
+) -> None:
+    (world.run / "iterations/0/iteration.json").unlink()
+    path = sorted(world.run.glob(f"iterations/0/candidates/*/{name}"))[0]
+    record, kept = json.loads(path.read_text()), world.root / "kept"
+    before = world.describe_outside()
+    world.run.rename(kept)
+    for key in record:
+        for value in (-1, 2**62, "../../outside"):
+            shutil.copytree(kept, world.run)
+            path.write_text(json.dumps({**record, key: value}))
+            own = f"scripted:{world.root / 'replies.md'}"
+            call(world, "design", "--resume", NAME, "--provider", own, watches=False)
+            shutil.rmtree(world.run)
+    assert world.describe_outside() == before
+
+
 # --- what a generator finds -----------------------------------------------------------------------
 
 VALUES: tuple[Any, ...] = (
@@ -318,23 +361,23 @@ def list_places(value: Any, place: tuple[Any, ...] = ()) -> Iterator[tuple[Any, 
 
 
 def replace_value(path: Path, choose: Callable[[list[Any]], Any], value: Any) -> None:
-    """Put a value anywhere in a record, or beside its keys."""
-    try:
-        record = json.loads(path.read_text())
-    except ValueError:
-        path.write_text(json.dumps(value))
-        return
+    """Put a value anywhere in a record, or beside its keys; of lines, in the last."""
+    text = path.read_text("utf-8", "replace")
+    *lines, last = text.splitlines() if path.suffix == ".jsonl" else [text]
+    record: Any = None
+    with suppress(ValueError, RecursionError):
+        record = json.loads(last)
+    if not isinstance(record, dict):
+        record = {}
     place = choose(list(list_places(record)))
-    if not place:
-        path.write_text(
-            json.dumps({**record, "extra": value} if isinstance(record, dict) else value)
-        )
-        return
-    inner = record
-    for key in place[:-1]:
-        inner = inner[key]
-    inner[place[-1]] = value
-    path.write_text(json.dumps(record))
+    if place:
+        inner = record
+        for key in place[:-1]:
+            inner = inner[key]
+        inner[place[-1]] = value
+    else:
+        record["extra"] = value
+    path.write_text("\n".join([*lines, json.dumps(record)]) + "\n")
 
 
 def write_hole(path: Path) -> None:
@@ -374,9 +417,10 @@ def spoil_one(world: World, data: st.DataObject) -> None:
 
 @given(data=st.data())
 @settings(
-    max_examples=30,
+    max_examples=25,
     deadline=None,
     derandomize=True,
+    phases=[Phase.generate],
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 def test_however_it_is_spoilt_nothing_outside_is_touched(
