@@ -15,7 +15,6 @@ from typing import Any, NoReturn
 import numpy as np
 
 from reward_agent.errors import hint_closest
-from reward_agent.records.jobs import PROGRAM_FILE
 from reward_agent.rewards import language
 from reward_agent.rewards.contract import ContractError
 
@@ -131,6 +130,11 @@ class Guarded:
 
     def __repr__(self) -> str:
         return f"<{self._title}>"
+
+    @property
+    def owner(self) -> object:
+        """What the function is a method of."""
+        return getattr(self._function, "__self__", None)
 
     def _check_keywords(self, keywords: Mapping[str, Any]) -> None:
         for name in keywords.keys() - language.KEYWORDS:
@@ -288,7 +292,7 @@ def guard_syntax(tree: ast.Module) -> None:
 # --- what a module keeps: frozen, so that no call can leave something for the next ----------------
 
 _KEPT_TYPES = (
-    *PLAIN_TYPES, type(...), range, type, Guarded, Namespace, GenericAlias, UnionType, FunctionType,
+    *PLAIN_TYPES, type(...), range, type, Namespace, GenericAlias, UnionType,
 )  # fmt: skip
 
 
@@ -343,7 +347,7 @@ def freeze(name: str, value: Any, depth: int = 0) -> Any:
         return slice(
             *(freeze(name, end, depth + 1) for end in (value.start, value.stop, value.step))
         )
-    if isinstance(value, FunctionType) and value.__code__.co_filename == PROGRAM_FILE:
+    if isinstance(value, FunctionType):
         return _freeze_function(name, value)
     is_scalar = isinstance(value, np.generic) and is_number(value)
     if is_scalar or isinstance(value, _KEPT_TYPES) or _is_of_module(value):
@@ -373,6 +377,8 @@ def _freeze_function(name: str, function: FunctionType) -> FunctionType:
 
 
 def _is_of_module(value: object) -> bool:
-    """Whether a C function belongs to a module, not to a list or dict that it would change."""
+    """Whether a C function belongs to a module or a ufunc, not to a list or array that it keeps."""
+    if isinstance(value, Guarded):
+        return not isinstance(value.owner, np.ndarray)
     owner = getattr(value, "__self__", value)
     return isinstance(value, BuiltinFunctionType) and isinstance(owner, ModuleType | None)
