@@ -43,11 +43,10 @@ from reward_agent.records.jobs import RESULT_FILE, EvaluateResult
 from reward_agent.records.outcomes import FINISHED, INTERRUPTED, Outcome
 from reward_agent.records.store import Winner
 from reward_agent.rewards.checks import check_program
-from reward_agent.run.active import ActiveRun, Metric
+from reward_agent.run.active import ActiveRun, Metric, write_results
 from reward_agent.run.evaluate import film
 from reward_agent.run.metric import begin_change, change_metric, is_changing, refuse_failing
 from reward_agent.run.open import HeldRun, open_run
-from reward_agent.run.results import write_results
 from reward_agent.run.resume import take_up
 from reward_agent.run.winner import make_winner
 from reward_agent.types import CheckReport, RewardProgram

@@ -19,11 +19,10 @@ from reward_agent.records.disk import write_record
 from reward_agent.records.events import Concluded, Finished, IterationFinished, IterationStarted
 from reward_agent.records.outcomes import Outcome
 from reward_agent.records.store import Candidate, DraftRecord, Iteration, RunRecord
-from reward_agent.run.active import ActiveRun
+from reward_agent.run.active import ActiveRun, update_run
 from reward_agent.run.draft import draft_all
 from reward_agent.run.evaluate import collect_episodes, evaluate_candidate
 from reward_agent.run.race import Race
-from reward_agent.run.results import update_run
 from reward_agent.run.train import Finish, read_initial_policy
 from reward_agent.run.winner import name_winner
 from reward_agent.threads import map_threads

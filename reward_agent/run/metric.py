@@ -24,9 +24,8 @@ from reward_agent.records.events import MetricChosen, MetricRejected, NoMetric, 
 from reward_agent.records.jobs import TRAJECTORIES_FILE, RecordJob, ScoreJob, ScoreResult
 from reward_agent.records.store import Candidate, MetricOrigin, RunStore
 from reward_agent.rewards.checks import check_metric
-from reward_agent.run.active import ActiveRun, Metric, read_run_metric
+from reward_agent.run.active import ActiveRun, Metric, read_run_metric, update_run
 from reward_agent.run.evaluate import evaluate_candidate
-from reward_agent.run.results import update_run
 from reward_agent.types import Evaluation, FileRecord, Finding, RewardProgram
 
 WORDS_FILE = "words.json"

@@ -20,9 +20,8 @@ from reward_agent.records.store import (
     Winner,
     rank_candidates,
 )
-from reward_agent.run.active import ActiveRun
+from reward_agent.run.active import ActiveRun, update_run
 from reward_agent.run.evaluate import evaluate_training, film
-from reward_agent.run.results import update_run
 from reward_agent.run.train import Entrant, make_entrant, train_until
 from reward_agent.types import TrainingResult, rank_value
 
