@@ -42,6 +42,7 @@ class CheckAnswer(FileRecord):
     "training_timeout_s",
     "memory_mib",
     "video",
+    "trust_config",
 )
 def train_command(
     env: Env,
@@ -85,7 +86,9 @@ def train_command(
         print_text(f"no video: {trained.evaluation.video_note}")
 
 
-@add_settings("seed", "eval_episodes", "sandbox", "training_timeout_s", "memory_mib", "video")
+@add_settings(
+    "seed", "eval_episodes", "sandbox", "training_timeout_s", "memory_mib", "video", "trust_config"
+)
 def evaluate_command(
     policy: Annotated[Path, typer.Argument(help="A policy .safetensors file.")],
     env: Env,

@@ -11,7 +11,7 @@ import os
 import re
 import shlex
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,7 +53,8 @@ def resolve_settings(
     card_name: str,
     environ: Mapping[str, str] | None = None,
     directory: Path | None = None,
-    repeated: tuple[str, Mapping[str, Any]] | None = None,
+    repeated: Layer | None = None,
+    used: Collection[str] = RunSettings.model_fields,
 ) -> ResolvedSettings:
     """Merge the layers of settings.
 
@@ -64,6 +65,7 @@ def resolve_settings(
         environ: environment variables; the process's own by default.
         directory: where ``reward-agent.toml`` is looked for; the working directory by default.
         repeated: name and settings of a run that is repeated; only the command line goes first.
+        used: settings that decide something here; what a stranger says of others harms nobody.
 
     Raises:
         UsageError: an unknown setting or a value out of its range.
@@ -76,7 +78,7 @@ def resolve_settings(
         raise UnknownNameError("preset", str(preset), PRESETS)
     layers.append((f"card {card_name}", {"steps": getattr(budget, preset)}))
     layers.append((f"preset {preset}", PRESETS[preset]))
-    return _merge(dict.fromkeys(RunSettings.model_fields, layers))
+    return _merge(dict.fromkeys(RunSettings.model_fields, layers), used)
 
 
 def _read_person(
@@ -104,12 +106,14 @@ def find_own_config(environ: Mapping[str, str]) -> Path:
     return Path(folder) / "reward-agent" / CONFIG_FILE
 
 
-def _merge(layers: Mapping[str, list[Layer]]) -> ResolvedSettings:
+def _merge(
+    layers: Mapping[str, list[Layer]], used: Collection[str] = RunSettings.model_fields
+) -> ResolvedSettings:
     """Return each setting by the first of its layers that has it."""
     values, sources = {}, {}
     for name, field in RunSettings.model_fields.items():
         values[name], sources[name] = _find_first(layers[name], name, field.default)
-    _refuse_distrusted(values, sources)
+    _refuse_distrusted(values, {name: sources[name] for name in used}, sources["trust_config"])
     try:
         return ResolvedSettings(RunSettings.model_validate(values), sources)
     except ValidationError as error:
@@ -128,11 +132,17 @@ def _find_first(layers: list[Layer], name: str, default: Any) -> tuple[Any, str]
     return default, "default"
 
 
-def _refuse_distrusted(values: Mapping[str, Any], sources: Mapping[str, str]) -> None:
-    """Refuse what the working directory's file must not decide unless the person trusts it."""
-    if str(values["trust_config"]).lower() in ("true", "1") and (
-        sources["trust_config"] != CONFIG_FILE
-    ):
+def _refuse_distrusted(
+    values: Mapping[str, Any], sources: Mapping[str, str], trusting: str
+) -> None:
+    """Refuse what the working directory's file must not decide unless the person trusts it.
+
+    Args:
+        values: of the settings.
+        sources: of those that decide something.
+        trusting: who says whether the file is trusted.
+    """
+    if str(values["trust_config"]).lower() in ("true", "1") and trusting != CONFIG_FILE:
         return
     for name, origin in sources.items():
         pattern = str(find_fact(name, "in_folder"))

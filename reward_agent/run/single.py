@@ -25,7 +25,7 @@ from reward_agent.executors.slots import LocalPlace, SlotExecutor
 from reward_agent.files import make_scratch
 from reward_agent.records.jobs import CheckEnvJob, CheckEnvResult, EvaluateResult
 from reward_agent.records.layers import resolve_settings
-from reward_agent.records.settings import RunSettings
+from reward_agent.records.settings import ClusterSettings, ModelSettings, RunSettings
 from reward_agent.records.store import make_run_id
 from reward_agent.rewards.checks import check_program
 from reward_agent.run.active import NO_METRIC, Lab, Metric
@@ -207,7 +207,12 @@ def _find(env: str, task: str) -> tuple[EnvCard, TaskSpec]:
 
 
 def _resolve(card: EnvCard, options: dict[str, Any]) -> RunSettings:
-    return resolve_settings(options, card.budget, card.name).settings
+    # Nobody is asked, and jobs run here.
+    used = set(RunSettings.model_fields) - {
+        *ModelSettings.model_fields,
+        *ClusterSettings.model_fields,
+    }
+    return resolve_settings(options, card.budget, card.name, used=used).settings
 
 
 @contextmanager

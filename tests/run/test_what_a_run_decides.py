@@ -330,3 +330,15 @@ def test_the_command_that_is_printed_says_all_that_the_run_does_not_decide(tmp_p
     again = json.loads(shown.stdout)
     assert again["status"] == "finished"
     assert again["config"]["memory_mib"] == 5000
+
+
+def test_what_is_not_used_is_not_asked_about(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "reward-agent.toml").write_text('provider = "openai"\nbase_url = "http://evil"\n')
+    monkeypatch.chdir(tmp_path)
+    source = (find_env_dir("hopper") / "tasks/hop_forward/reference_reward.py").read_text()
+    assert reward_agent.check(source, "hopper").is_accepted
+    (tmp_path / "reward-agent.toml").write_text('sandbox = "off"\n')
+    with pytest.raises(UsageError, match="sandbox = 'off'"):
+        reward_agent.check(source, "hopper")
