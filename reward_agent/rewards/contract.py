@@ -56,12 +56,7 @@ def check_reward(reward: object, n_sims: int) -> Array:
     Raises:
         ContractError: it is not an array of floats of shape (N,), finite, within ±1e6.
     """
-    values = _convert_array("the reward", reward, n_sims, "f")
-    # One dot product finds NaN, infinity and large values alike; the slow road names them.
-    if not values.dot(values) <= MAX_REWARD**2:
-        check_finite("the reward", values)
-        _check_size("the reward", values, MAX_REWARD)
-    return values
+    return _bound("the reward", _convert_array("the reward", reward, n_sims, "f"), MAX_REWARD)
 
 
 def check_terms(terms: object, n_sims: int) -> dict[str, Array]:
@@ -88,14 +83,10 @@ def check_terms(terms: object, n_sims: int) -> dict[str, Array]:
 
 def check_term(name: str, value: object, n_sims: int) -> Array:
     """Return a copy of one term (N,) as float64."""
+    what = f"term {name!r}"
     if type(value) is np.ndarray and value.dtype is _FLOAT64 and value.shape == (n_sims,):
-        values = value.copy()
-    else:
-        values = _spread(f"term {name!r}", value, n_sims)
-    if not values.dot(values) <= MAX_TERM**2:
-        check_finite(f"term {name!r}", values)
-        _check_size(f"term {name!r}", values, MAX_TERM)
-    return values
+        return _bound(what, value.copy(), MAX_TERM)
+    return _bound(what, _spread(what, value, n_sims), MAX_TERM)
 
 
 def _spread(what: str, value: object, n_sims: int) -> Array:
@@ -207,7 +198,12 @@ def check_finite(what: str, values: np.ndarray[Any, Any]) -> None:
         )
 
 
-def _check_size(what: str, values: np.ndarray[Any, Any], limit: float) -> None:
+def _bound(what: str, values: Array, limit: float) -> Array:
+    """Return values that are finite and within a limit."""
+    # One dot product finds NaN, infinity and large values alike; the slow road names them.
+    if values.dot(values) <= limit**2:
+        return values
+    check_finite(what, values)
     largest = float(np.abs(values).max(initial=0.0))
     if largest > limit:
         raise ContractError(
@@ -215,6 +211,7 @@ def _check_size(what: str, values: np.ndarray[Any, Any], limit: float) -> None:
             f"{what} reaches {largest:.3g}; at most {limit:.0e} is accepted",
             "scale it down, or bound it with np.clip",
         )
+    return values
 
 
 def _convert_array(what: str, value: object, n_sims: int, kinds: str) -> Array:
