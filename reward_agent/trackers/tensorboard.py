@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,6 +20,8 @@ from reward_agent.files import refuse_links
 
 # A GIF is many times as large as a WebP: every fourth picture, at this width.
 _STRIDE, _WIDTH = 4, 240
+# Of a stranger's film, whose pictures cost nothing to repeat or to stretch.
+_MOST_FRAMES, _MOST_HEIGHT = 500, 960
 
 
 class TensorBoardTracker:
@@ -65,12 +68,10 @@ class TensorBoardTracker:
 def _make_gif(path: Path) -> tuple[bytes, tuple[int, int]]:
     with Image.open(path) as animation:
         duration = int(animation.info.get("duration") or 40) * _STRIDE
-        size = (_WIDTH, round(animation.height * _WIDTH / animation.width))
-        frames = [
-            frame.convert("RGB").resize(size)
-            for index, frame in enumerate(ImageSequence.Iterator(animation))
-            if index % _STRIDE == 0
-        ]
+        height = round(animation.height * _WIDTH / animation.width)
+        size = (_WIDTH, max(1, min(height, _MOST_HEIGHT)))
+        shown = itertools.islice(ImageSequence.Iterator(animation), 0, _MOST_FRAMES, _STRIDE)
+        frames = [frame.convert("RGB").resize(size) for frame in shown]
     buffer = io.BytesIO()
     frames[0].save(
         buffer, "GIF", save_all=True, append_images=frames[1:], duration=duration, loop=0
