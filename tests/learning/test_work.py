@@ -90,7 +90,7 @@ def test_a_program_without_memory_is_called_once_for_a_thousand_rows(card: EnvCa
     model.learn()
     calls = count_calls(model.learn)
     # Beside them a few rows are paid again, ever rarer, to see that each pays for itself.
-    assert calls["compute_reward"] - calls["_pay_rows"] == 64 * 64 // 1024
+    assert calls["compute_reward"] - calls["CompiledReward._pay_rows"] == 64 * 64 // 1024
 
 
 def test_a_program_with_memory_is_called_once_a_step(card: EnvCard) -> None:
