@@ -111,13 +111,17 @@ def _survey_isolation() -> list[Mechanism]:
             "" if is_linux else "memory is not watched here",
         ),
         Mechanism("death with the parent", "children left behind", is_linux, elsewhere),
-        Mechanism(
-            "folders of others",
-            "--env FOLDER: its metric and rewards run, as all that is generated does",
-            report.level != "process",
-            "what runs can read the whole folder but tasks/; see SECURITY.md",
-        ),
+        _describe_folders(report.level),
     ]
+
+
+def _describe_folders(level: str) -> Mechanism:
+    return Mechanism(
+        "folders of others",
+        "--env FOLDER: its metric and rewards run, as all that is generated does",
+        level != "process",
+        "what runs can read the whole folder but tasks/; see SECURITY.md",
+    )
 
 
 def _describe_filter() -> str:
