@@ -72,13 +72,13 @@ def count() -> Count:
 @pytest.mark.parametrize(
     ("number", "most"),
     [
-        ("lines", 38_600),
-        ("modules", 212),
-        ("closure, modules", 118),
+        ("lines", 38_750),
+        ("modules", 220),
+        ("closure, modules", 120),
         ("cycles of packages", 0),
         ("imports that point up", 0),
         ("one name, two classes", 0),
-        ("module, longest", 540),
+        ("module, longest", 515),
         ("function, longest", 40),
         ("function, 90th percentile", 16),
         ("function, median", 6),
