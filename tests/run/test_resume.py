@@ -19,8 +19,8 @@ from reward_agent.errors import Interrupted, RewardAgentError, UsageError
 from reward_agent.records.events import Drafted, Event
 from reward_agent.records.outcomes import TRAINED
 from reward_agent.records.store import RunRecord, RunStore, load_run
+from reward_agent.run import active as results
 from reward_agent.run import metric as metric_stage
-from reward_agent.run import results
 from reward_agent.run import winner as winner_stage
 
 GOOD = """```python
