@@ -363,7 +363,7 @@ def _show_notes(summary: CostSummary, run: RunRecord) -> None:
     if summary.n_replayed:
         print_text(f"{summary.n_replayed} replies were replayed; nothing was paid")
     limits = {name: run.config.get(f"max_{name}") for name in ("usd", "tokens", "calls")}
-    given = [f"--max-{name} {value:,}" for name, value in limits.items() if value is not None]
+    given = [f"--max-{name} {n:,}" for name, n in limits.items() if isinstance(n, int | float)]
     if given:
         print_text(f"limits: {', '.join(given)}")
     if run.limit:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import re
 import shlex
-import tomllib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +18,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from reward_agent.definitions.card import TrainingBudget
-from reward_agent.errors import UnknownNameError, UsageError
+from reward_agent.definitions.tables import read_table
+from reward_agent.errors import DataError, UnknownNameError, UsageError
 from reward_agent.records.settings import (
     CONFIG_FILE,
     PRESETS,
@@ -74,7 +74,7 @@ def resolve_settings(
     if repeated:
         layers.insert(1, repeated)
     preset, _ = _find_first(layers, "preset", RunSettings().preset)
-    if preset not in PRESETS:
+    if not isinstance(preset, str) or preset not in PRESETS:
         raise UnknownNameError("preset", str(preset), PRESETS)
     layers.append((f"card {card_name}", {"steps": getattr(budget, preset)}))
     layers.append((f"preset {preset}", PRESETS[preset]))
@@ -165,11 +165,9 @@ def _read_file(path: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
     try:
-        return tomllib.loads(path.read_text("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(
-            f"{path} is not valid TOML: {error}", "correct or remove the file"
-        ) from error
+        return read_table(path)
+    except DataError as error:
+        raise UsageError(error.message, "correct or remove the file") from error
 
 
 def change_settings(

@@ -93,16 +93,19 @@ class SearchSettings(Record):
         None,
         "learner: ppo, sb3:SAC, sb3:TD3, …, or an installed one; the card's by default",
         changes_on_resume=False,
+        pattern=r"^[\w:.+-]{1,100}$",
     )
     winner_seeds: int = setting(2, "fresh seeds for each of the two best", ge=0, le=50)
-    seed: int = setting(0, "seed of the run", changes_on_resume=False, ge=0)
+    seed: int = setting(0, "seed of the run", changes_on_resume=False, ge=0, lt=2**63)
     racing: Literal["none", "halving", "bandit"] = setting(
         "halving", "which trainings go on after each slice"
     )
     warm_start: bool = setting(False, "trainings of later rounds begin with the best policy so far")
     eval_episodes: int = setting(16, "fresh episodes of the final score", ge=1, le=1024)
     target_score: float | None = setting(
-        None, "stop a training that holds this task score, and with it the run"
+        None,
+        "stop a training that holds this task score, and with it the run",
+        allow_inf_nan=False,
     )
     max_repairs: int = setting(2, "repairs of one program after findings", ge=0, le=10)
     critic: bool = setting(True, "let the Critic review programs")
@@ -188,7 +191,7 @@ class PlaceSettings(ClusterSettings):
     title: ClassVar[str] = "Place and sandbox"
 
     slots: int = place_setting(
-        0, "trainings side by side; 0: cores minus one, or all of a cluster", ge=0
+        0, "trainings side by side; 0: cores minus one, or all of a cluster", ge=0, le=10_000
     )
     sandbox: Literal["strict", "default", "any", "off"] = place_setting(
         "default",
@@ -200,8 +203,8 @@ class PlaceSettings(ClusterSettings):
         f"let {CONFIG_FILE} of the working directory say where keys go and how code is isolated",
         in_folder="False",
     )
-    training_timeout_s: float = place_setting(7200, "wall-clock limit of one job", gt=0)
-    memory_mib: int = place_setting(4096, "memory limit of one child", ge=256)
+    training_timeout_s: float = place_setting(7200, "wall-clock limit of one job", gt=0, le=10**7)
+    memory_mib: int = place_setting(4096, "memory limit of one child", ge=256, le=2**24)
     video: bool = setting(True, "render a video of the best policies", in_digest=False)
     video_quality: VideoQuality = setting(
         "normal", "size of the video; high shows four episodes side by side"

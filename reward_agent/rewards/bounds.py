@@ -12,6 +12,7 @@ from types import FrameType, TracebackType
 
 from reward_agent.records.jobs import PROGRAM_FILE
 from reward_agent.rewards.contract import ContractError
+from reward_agent.text import clean_text
 
 try:
     import resource
@@ -23,6 +24,8 @@ MAX_CALL_S = 2.0
 # A loop in C sees no signal of Python's: then the kernel ends the process, with a signal that the
 # parent knows to be the program's (SIGPROF).
 _GRACE_S = 2.0
+# Processor time that the text of an error may take.
+_MAX_TEXT_S = 0.2
 # By how much one call may raise what the process took of memory at most.
 MAX_CALL_MIB = 256
 
@@ -109,12 +112,23 @@ class Reporting:
         if isinstance(error, _CallTookTooLong):
             message = f"{self._where} took more than {MAX_CALL_S:g} s{place}"
             return ContractError("contract/time", message, _SHORTER, line)
-        text = _ADDRESS.sub("", str(error))
+        text = _ADDRESS.sub("", _read_text(error))
         message = f"{self._where} raised {type(error).__name__}{place}: {text}"
-        if isinstance(error, ValueError) and "read-only" in str(error):
+        if isinstance(error, ValueError) and "read-only" in text:
             return ContractError("contract/writes-input", message, _NO_WRITING, line)
         remedy = _SMALLER if isinstance(error, MemoryError) else _REMEDY
         return ContractError("contract/exception", message, remedy, line)
+
+
+def _read_text(error: BaseException) -> str:
+    """Return what an error says, which the program may have made endless or impossible to write."""
+    _set_clock(_MAX_TEXT_S)
+    try:
+        return clean_text(str(error))
+    except (Exception, _CallTookTooLong):
+        return "(its text cannot be written)"
+    finally:
+        _set_clock(0)
 
 
 # What is told to a model is the same in every process.

@@ -24,6 +24,8 @@ NUMBER_KINDS = "fbiuc"
 PLAIN_TYPES = (str, int, float, bool, type(None))
 _MAX_DEPTH = 16
 _SHOWN_SEQUENCES = (list, tuple)
+# What else functions of NumPy give.
+_GIVEN_TYPES = (int, float, complex, type(None), slice, np.dtype, np.finfo, np.iinfo)
 
 
 def is_number(value: object) -> bool:
@@ -37,17 +39,23 @@ def check_value(title: str, value: Any) -> Any:
     Raises:
         ContractError: text, objects, dates or records: they remember, or show addresses.
     """
-    if type(value) is np.ndarray or isinstance(value, np.generic):
+    if isinstance(value, np.ndarray | np.generic):
         if value.dtype.kind not in NUMBER_KINDS:
-            raise ContractError(
-                "contract/dtype",
-                f"{title} gave {value.dtype}; arrays hold numbers or flags",
-                "use float, int, bool, np.float64 or x.dtype; keep text in lists and dicts",
-            )
+            raise _refuse_given(title, str(value.dtype))
     elif isinstance(value, _SHOWN_SEQUENCES):
         for item in value:
             check_value(title, item)
+    elif not isinstance(value, _GIVEN_TYPES):  # text of np.mod("%s", …), an object of its loops
+        raise _refuse_given(title, type(value).__name__)
     return value
+
+
+def _refuse_given(title: str, kind: str) -> ContractError:
+    return ContractError(
+        "contract/dtype",
+        f"{title} gave {kind}; arrays hold numbers or flags",
+        "use float, int, bool, np.float64 or x.dtype; keep text in lists and dicts",
+    )
 
 
 def show(value: Any) -> Any:
@@ -141,7 +149,9 @@ class Guarded:
             hint = hint_closest(name, language.KEYWORDS)
             raise TypeError(f"{self._title} takes no keyword {name!r}{hint}")
         is_reduction = self._title.rpartition(".")[2] in _REDUCTIONS
-        if "where" in keywords and keywords.get("out") is None and not is_reduction:
+        outputs = keywords.get("out")
+        is_whole = all(o is not None for o in (outputs if type(outputs) is tuple else [outputs]))
+        if "where" in keywords and not is_whole and not is_reduction:
             raise ContractError(
                 "contract/where",
                 f"{self._title}(where=…) leaves the other elements as whatever was in memory",

@@ -70,8 +70,35 @@ def test_unknown_preset_is_refused(tmp_path: Path) -> None:
 
 def test_file_that_is_no_toml_is_refused(tmp_path: Path) -> None:
     (tmp_path / "reward-agent.toml").write_text("seed = = 1")
-    with pytest.raises(UsageError, match="not valid TOML"):
+    with pytest.raises(UsageError, match="is not TOML"):
         resolve(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "preset = []",
+        "[preset]\na = 1",
+        "steps = " + "[" * 5000 + "]" * 5000,
+        "steps = " + "9" * 5000,
+        "steps = [" + "\n[" * 5000,
+        "# " + "x" * 300_000,
+        'algo = "../x\\u0007"',
+        "target_score = nan",
+        "training_timeout_s = inf",
+        "memory_mib = 99999999999999999999",
+        "slots = 99999999999",
+        "seed = 99999999999999999999999999",
+    ],
+    ids=lambda text: text[:24],
+)
+def test_whatever_a_file_of_settings_holds_is_refused_in_one_line(
+    tmp_path: Path, text: str
+) -> None:
+    (tmp_path / "reward-agent.toml").write_text(text)
+    with pytest.raises(UsageError) as refused:
+        resolve(tmp_path)
+    assert "\n" not in str(refused.value)
 
 
 @pytest.mark.parametrize("name", RunSettings.model_fields)
