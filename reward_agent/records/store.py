@@ -56,6 +56,7 @@ from reward_agent.records.jobs import PROGRAM_FILE
 from reward_agent.records.layers import hide_in_settings, render_option
 from reward_agent.records.outcomes import Outcome
 from reward_agent.records.settings import list_settings
+from reward_agent.text import hide_credentials
 from reward_agent.types import (
     Evaluation,
     FileName,
@@ -194,11 +195,15 @@ class RunRecord(FileRecord):
     metric_origin: MetricOrigin
     config: Annotated[dict[str, Any], AfterValidator(hide_in_settings)]
     config_sources: dict[str, str]
-    designer: str = Field(description="provider and model, or 'offline: …', 'scripted: …'")
+    designer: Annotated[str, AfterValidator(hide_credentials)] = Field(
+        description="provider and model, or 'offline: …', 'scripted: …'"
+    )
     sandbox_level: str = Field(description="the weakest that its children had")
     versions: dict[str, str]
     usage: Usage = Usage()
-    limit: OneLine = Field("", description="the limit of money that ended it early")
+    limit: Annotated[OneLine, AfterValidator(hide_credentials)] = Field(
+        "", description="the limit of money that ended it early"
+    )
     total_timesteps: int = 0
     wall_s: float = 0.0
     slot_seconds: dict[str, float] = Field(
