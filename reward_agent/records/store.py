@@ -201,9 +201,7 @@ class RunRecord(FileRecord):
     sandbox_level: str = Field(description="the weakest that its children had")
     versions: dict[str, str]
     usage: Usage = Usage()
-    limit: Annotated[OneLine, AfterValidator(hide_credentials)] = Field(
-        "", description="the limit of money that ended it early"
-    )
+    limit: OneLine = Field("", description="the limit of money that ended it early")
     total_timesteps: int = 0
     wall_s: float = 0.0
     slot_seconds: dict[str, float] = Field(
