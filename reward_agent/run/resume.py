@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -128,27 +129,30 @@ def resume_run(
             "start a new run, or leave --metric out",
         )
 
-    def describe(held: HeldRun) -> RunRecord:
-        record = taken.read()
-        config = hide_in_settings(held.settings.model_dump())
-        changed = {key for key in config if config[key] != record.config.get(key)}
-        designer = record.designer
-        if changed & {"provider", "model", "base_url"}:
-            designer = f"{designer}; then {held.team.description}"
-        sources = taken.resolved.sources
-        said = {key for key in config if sources[key] == "command line"}
-        origins = {key: f"{sources[key]} of the resumption" for key in changed | said}
-        return record.model_copy(
-            update={
-                "config": config,
-                "config_sources": record.config_sources | origins,
-                "status": "running",
-                "designer": designer,
-            }
-        )
-
+    describe = partial(_describe_again, taken)
     own_metric = None if metric is None else read_metric(metric)
     task_metric = read_task_metric(record.card, record.task)
     choice = MetricChoice(own_metric, task_metric, accept_metric, accept_unseen)
     with open_run(taken.store, taken.resolved.settings, describe, listen, environ) as held:
         return follow(held, choice)
+
+
+def _describe_again(taken: TakenUp, held: HeldRun) -> RunRecord:
+    """Return the run's record with what changes by the resumption, and who said it."""
+    record = taken.read()
+    config = hide_in_settings(held.settings.model_dump())
+    changed = {key for key in config if config[key] != record.config.get(key)}
+    designer = record.designer
+    if changed & {"provider", "model", "base_url"}:
+        designer = f"{designer}; then {held.team.description}"
+    sources = taken.resolved.sources
+    said = {key for key in config if sources[key] == "command line"}
+    origins = {key: f"{sources[key]} of the resumption" for key in changed | said}
+    return record.model_copy(
+        update={
+            "config": config,
+            "config_sources": record.config_sources | origins,
+            "status": "running",
+            "designer": designer,
+        }
+    )
