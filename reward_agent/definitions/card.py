@@ -13,7 +13,9 @@ from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from reward_agent.definitions.learner import LearnerSettings, read_earlier_table
 from reward_agent.definitions.paths import find_envs_dir
+from reward_agent.definitions.roles import OTHER_UNITS, ROLES, RobotRoles, find_usual_role
 from reward_agent.definitions.sources import parse_source
+from reward_agent.definitions.start import Draw, HomePose, Randomise, ResetNoise
 from reward_agent.definitions.tables import (
     MOST_NUMBERS,
     Count,
@@ -40,6 +42,23 @@ GYMNASIUM_ID = r"^(?:([A-Za-z_][\w.]*):)?((?:[\w-]+/)?[\w.-]+-v\d+)$"
 Identifier = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=MOST_NAME_CHARS)]
 Options = Annotated[dict[Word, bool | int | Finite | Line], AfterValidator(check_values)]
 EpisodeSteps = Annotated[int, Field(ge=1, le=_MOST_EPISODE_STEPS)]
+
+
+class Servo(Record):
+    """A position actuator on a joint, with MuJoCo's ``kp`` and ``kv``."""
+
+    kp: Finite = Field(gt=0, description="N m/rad, or N/m")
+    kv: Finite = Field(0.0, ge=0, description="N m s/rad, or N s/m")
+    range: Limits | None = Field(None, description="of its control; None: the joint's")
+    force: Finite | None = Field(None, gt=0, description="greatest, N m or N")
+
+
+class MocapAction(Record):
+    """Actions that move a mocap body: one for each axis, after those of the actuators."""
+
+    body: Word
+    axes: str = Field("xyz", pattern=r"^x?y?z?$", min_length=1)
+    step: Finite = Field(gt=0, description="m in one control step at action 1")
 
 
 class ModelSource(Record):
@@ -73,13 +92,29 @@ class ModelSource(Record):
     frame_skip: int = Field(
         ge=1, le=_MOST_PHYSICS_STEPS, description="physics steps of one control step"
     )
-    floor: Word | None = Field(None, description="name of the plane geom that is the floor")
+    floor: Word | tuple[Word, ...] | None = Field(
+        None, description="name of the geom that is the floor, a plane fixed to the world, or names"
+    )
+    add_floor: Finite | None = Field(
+        None, description="m: height of a plane 'floor' that the model lacks"
+    )
+    add_servos: dict[Word, Servo] = Field(
+        {}, max_length=_MOST_FIELDS, description="actuators that the model lacks, by joint"
+    )
+    control_ranges: dict[Word, Limits] = Field(
+        {}, max_length=_MOST_FIELDS, description="of actuators, in place of the model's ctrlrange"
+    )
     derived_fields: Literal["current", "lagged"] = Field(
         "current",
         description="'lagged': what MuJoCo derives from qpos and qvel (positions of bodies, "
         "contacts, sensors) is as mj_step leaves it, of a state within the last physics step, "
         "as Gymnasium's own environment reads it",
     )
+
+    @property
+    def floors(self) -> tuple[str, ...]:
+        """Names of the geoms that are the floor."""
+        return (self.floor,) if isinstance(self.floor, str) else self.floor or ()
 
     @model_validator(mode="before")
     @classmethod
@@ -123,6 +158,30 @@ class StateField(Record):
     range: Limits
     doc: Line = Field(min_length=1)
     people_only: bool = False
+    role: Word | None = Field(None, description="one of ROLES; None: by its usual name")
+    limb: Word = Field("", description="which limb or part, where the role is of one")
+    rest: Finite | None = Field(None, description="its value in the start pose, at rest")
+
+    @property
+    def plays(self) -> tuple[str, str]:
+        """The role that the field plays and its limb; '' for none."""
+        if self.role is not None:
+            return self.role, self.limb
+        return find_usual_role(self.name, self.unit, self.size) or ("", "")
+
+    @model_validator(mode="after")
+    def _check_role(self) -> Self:
+        if self.role is None:
+            return self
+        row = ROLES.get(self.role)
+        if row is None:
+            raise ValueError(f"unknown role {self.role!r}{hint_closest(self.role, ROLES)}")
+        if self.unit not in (row.unit, *OTHER_UNITS.get(self.role, ())):
+            raise ValueError(f"role {self.role!r} is in {row.unit}, the field in {self.unit}")
+        if row.size != self.size and not (row.size == 0 and self.size):
+            shape = "a scalar" if row.size is None else f"a vector of {row.size or 'any size'}"
+            raise ValueError(f"role {self.role!r} is {shape}, the field has size {self.size}")
+        return self
 
 
 class FieldRange(Record):
@@ -146,27 +205,6 @@ class FieldRange(Record):
 
 
 Termination = Annotated[tuple[FieldRange, ...], Field(max_length=_MOST_FIELDS)]
-
-
-class GoalDisc(Record):
-    """A goal drawn anew at each reset: two slide joints, uniform in a disc, at rest.
-
-    Points of the square around the disc are drawn until one lies within, as Gymnasium's Reacher
-    does.
-    """
-
-    joints: tuple[Word, Word]
-    radius: Finite = Field(gt=0, description="m")
-
-
-class ResetNoise(Record):
-    """Noise around the model's initial state, in Gymnasium's draws and their order."""
-
-    keyframe: Word | None = Field(None, description="of the model, to start from; None: qpos0")
-    qpos_uniform: Finite = Field(0.0, ge=0, description="half width")
-    qvel_uniform: Finite = Field(0.0, ge=0, description="half width")
-    qvel_normal: Finite = Field(0.0, ge=0, description="standard deviation")
-    goal: GoalDisc | None = None
 
 
 class TrainingBudget(Record):
@@ -196,11 +234,16 @@ class EnvCard(FileRecord):
         min_length=1, max_length=_MOST_FIELDS, description="name of each action, in order"
     )
     action_range: Limits = Field((-1.0, 1.0), description="of every action")
-    action_mapping: Literal["direct", "rescaled"] = Field(
+    action_mapping: Literal["direct", "rescaled", "around_home"] = Field(
         "direct",
         description="'direct': an action is MuJoCo's control; 'rescaled': action_range is "
-        "stretched to the control range of each actuator",
+        "stretched to the control range of each actuator; 'around_home': the control that holds "
+        "the home pose, plus action_scale times the action",
     )
+    action_scale: Finite | tuple[Finite, ...] = Field(
+        1.0, description="for 'around_home': of every actuator, or of each in order"
+    )
+    mocap_actions: tuple[MocapAction, ...] = Field((), max_length=20)
     action_doc: Prose = ""
     state: tuple[StateField, ...] = Field(max_length=_MOST_FIELDS)
     observation: tuple[Line, ...] = Field(
@@ -208,7 +251,11 @@ class EnvCard(FileRecord):
     )
     observation_size: Count
     observation_range: Limits = (-10.0, 10.0)
+    roles: RobotRoles | None = None
+    home: HomePose = HomePose()
     reset: ResetNoise = ResetNoise()
+    draws: dict[Identifier, Draw] = Field({}, max_length=50)
+    randomise: Randomise | None = None
     termination: Termination = ()
     learner: LearnerSettings = LearnerSettings()
     other_learners: tuple[LearnerSettings, ...] = Field(
@@ -258,6 +305,15 @@ class EnvCard(FileRecord):
             if field.name == name:
                 return field
         raise UnknownNameError("state field", name, [field.name for field in self.fields])
+
+    def list_roles(self, role: str) -> list[StateField]:
+        """Return the fields that play a role, in the card's order."""
+        return [field for field in self.state if field.plays[0] == role]
+
+    def find_role(self, role: str, limb: str = "") -> StateField | None:
+        """Return the first field that plays a role, of that limb if one is named."""
+        fields = self.list_roles(role)
+        return next((field for field in fields if not limb or field.plays[1] == limb), None)
 
     @model_validator(mode="before")
     @classmethod
@@ -366,8 +422,12 @@ def _explain(path: Path, error: ValidationError, data: dict[str, Any]) -> DataEr
 
 _RECORDS: dict[str, type[Record]] = {
     "budget": TrainingBudget,
+    "home": HomePose,
+    "mocap_actions": MocapAction,
     "model": ModelSource,
+    "randomise": Randomise,
     "reset": ResetNoise,
+    "roles": RobotRoles,
     "state": StateField,
     "termination": FieldRange,
 }

@@ -224,7 +224,7 @@ def write_expression(card: EnvCard, field: StateField) -> str:
         DataError: it cannot be had in Gymnasium's own environment; the message names the field.
     """
     try:
-        return _write(parse_source(field.source), card.model.floor)
+        return _write(parse_source(field.source), next(iter(card.model.floors), None))
     except DataError as error:
         raise DataError(
             f"field {field.name!r} of {card.name} cannot be had outside of reward-agent: "

@@ -13,7 +13,7 @@ import numpy as np
 from mujoco.batch import DATA_FIELDS, Batch, SimulationError
 from numpy.typing import ArrayLike, NDArray
 
-from reward_agent.definitions.card import EnvCard, ResetNoise, find_env_dir
+from reward_agent.definitions.card import EnvCard, find_env_dir
 from reward_agent.definitions.sources import (
     Array,
     Attribute,
@@ -23,6 +23,7 @@ from reward_agent.definitions.sources import (
     is_derived,
     parse_source,
 )
+from reward_agent.definitions.start import ResetNoise
 from reward_agent.errors import DataError, hint_closest
 from reward_agent.simulation.measures import locate_point, make_lowest_measure
 from reward_agent.simulation.mjcf import check_model
@@ -121,7 +122,7 @@ class BatchSimulation(Simulation):
         if isinstance(source, Attribute):
             return _compile_attribute(source, self._batch)
         assert isinstance(source, Measure)
-        return _compile_measure(source, self._batch, self.card.model.floor)
+        return _compile_measure(source, self._batch, next(iter(self.card.model.floors), None))
 
     def _choose_stage(self, needed: Collection[str]) -> int:
         """Compute derived fields at the new state, unless none is read or the card says lagged."""
@@ -199,7 +200,7 @@ def _find_keyframe(reset: ResetNoise, model: mujoco.MjModel) -> int:
     if reset.keyframe is None:
         return -1
     names = _list_names(model, "key")
-    return names.index(_check_object(names, "keyframe", reset.keyframe))
+    return names.index(_check_object(names, "keyframe", str(reset.keyframe)))
 
 
 def make_model(card: EnvCard, fields: Collection[str] | None = None) -> mujoco.MjModel:
@@ -272,7 +273,7 @@ def _add_sensor(spec: mujoco.MjSpec, measure: Measure, card: EnvCard) -> None:
     known = [body.name for body in spec.bodies] if measure.kind == "body" else geoms
     what: dict[str, Any] = {"type": mujoco.mjtSensor.mjSENS_SUBTREELINVEL}
     if measure.measure == "contact":
-        if card.model.floor is None:
+        if not card.model.floors:
             raise DataError(
                 "contacts are measured, but the card names no floor",
                 "set model.floor to the name of the floor's geom",
@@ -280,7 +281,7 @@ def _add_sensor(spec: mujoco.MjSpec, measure: Measure, card: EnvCard) -> None:
         what = {
             "type": mujoco.mjtSensor.mjSENS_CONTACT,
             "reftype": mujoco.mjtObj.mjOBJ_GEOM,
-            "refname": _check_object(geoms, "geom", card.model.floor),
+            "refname": _check_object(geoms, "geom", card.model.floors[0]),
             "intprm": _FOUND_ALL_ONE,
         }
     spec.add_sensor(

@@ -1,0 +1,143 @@
+"""What a field is for, and what a part of a robot is: the closed words that everyone reads.
+
+The offline designer, summaries, metrics and drafts ask a card for a role, never for a name. A
+field that says no role plays the one whose usual name it bears, letter for letter.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from reward_agent.definitions.tables import Word
+from reward_agent.types import Record
+
+# "+z" is the body's own third axis.
+Axis = Literal["+x", "-x", "+y", "-y", "+z", "-z"]
+# "body:trunk", "site:tip": a kind of MuJoCo's objects and a name.
+Place = Annotated[
+    Word, Field(pattern=r"^(?:body|geom|site|joint):.+$", description="such as 'body:trunk'")
+]
+
+
+class RobotRoles(Record):
+    """Which parts of the model are what; None and empty where it has no such part.
+
+    ``up`` and ``forward`` are axes of the torso's own frame, which point there in the start pose.
+    """
+
+    torso: Place | None = None
+    feet: tuple[Place, ...] = Field((), max_length=50)
+    hands: tuple[Place, ...] = Field((), max_length=50)
+    tool: Place | None = Field(None, description="what reaches or grasps")
+    object: Place | None = Field(None, description="what is moved, and moves by itself")
+    target: Place | None = Field(None, description="where the tool or the object is to be")
+    fixture: Place | None = Field(None, description="a joint of the surroundings: a door's hinge")
+    up: Axis = "+z"
+    forward: Axis = "+x"
+
+
+@dataclass(frozen=True)
+class FieldRole:
+    """What a field that plays a role measures.
+
+    Args:
+        unit: of the field.
+        size: of a vector, None for a scalar, 0 for a vector of any size.
+        doc: what it is, and its sign.
+        names: which fields play it that say no role, each a regular expression of a whole name;
+            a group is the limb.
+    """
+
+    unit: str
+    size: int | None
+    doc: str
+    names: tuple[str, ...] = ()
+
+
+# Where a limb is meant, ``StateField.limb`` says which: "front_left_foot".
+ROLES: dict[str, FieldRole] = {
+    # Of the torso, in the world unless it is said.
+    "position": FieldRole("m", 3, "of the torso: x, y, z", ("torso_position",)),
+    "forward_position": FieldRole("m", None, "of the torso, along x", ("x_position",)),
+    "height": FieldRole("m", None, "of the torso above the floor", ("torso_height", "height")),
+    "orientation": FieldRole("1", 4, "quaternion w, x, y, z", ("torso_orientation",)),
+    "up": FieldRole("1", None, "1 upright, -1 upside down", ("torso_up", "pole_up", "up")),
+    "facing": FieldRole("1", None, "1 facing along x, -1 back", ("torso_heading",)),
+    "heading": FieldRole("rad", None, "positive to the left of x", ("heading",)),
+    "pitch": FieldRole("rad", None, "positive tips forward", ("torso_pitch", "pitch")),
+    "roll": FieldRole("rad", None, "positive tips to the right", ("torso_roll", "roll")),
+    "velocity": FieldRole("m/s", 3, "of the torso: x, y, z", ("torso_velocity",)),
+    "forward_velocity": FieldRole("m/s", None, "of the torso, forward", ("forward_velocity",)),
+    "sideways_velocity": FieldRole("m/s", None, "of the torso, left", ("sideways_velocity",)),
+    "vertical_velocity": FieldRole("m/s", None, "of the torso, up", ("vertical_velocity",)),
+    "angular_velocity": FieldRole(
+        "rad/s",
+        3,
+        "about the torso's own forward (roll), left (pitch) and up (yaw) axes",
+        ("torso_angular_velocity",),
+    ),
+    "pitch_rate": FieldRole(
+        "rad/s", None, "positive tips forward", ("torso_pitch_velocity", "pitch_rate")
+    ),
+    "yaw_rate": FieldRole("rad/s", None, "positive turns left", ("yaw_rate",)),
+    # Of the whole robot.
+    "com_position": FieldRole("m", 3, "centre of mass: x, y, z", ("com_position",)),
+    "com_height": FieldRole("m", None, "of the centre of mass above the floor", ("com_height",)),
+    "com_velocity": FieldRole("m/s", 3, "of the centre of mass: x, y, z", ("com_velocity",)),
+    "lowest_point": FieldRole("m", None, "of the robot above the floor", ("lowest_point",)),
+    "joint_angles": FieldRole("rad", 0, "of the joints", ("joint_angles",)),
+    "joint_velocities": FieldRole("rad/s", 0, "of the joints", ("joint_velocities",)),
+    # Of a limb, or of a part.
+    "foot_contact": FieldRole("0/1", None, "touches the floor", (r"(\w*foot)_floor_contact",)),
+    "body_contact": FieldRole("0/1", None, "no foot, touches the floor", (r"(\w+)_floor_contact",)),
+    "foot_height": FieldRole("m", None, "lowest point above the floor", (r"(\w*foot)_height",)),
+    "foot_position": FieldRole("m", 3, "x, y, z", (r"(\w*foot)_position",)),
+    "hand_height": FieldRole("m", None, "above the floor", (r"(\w*hand)_height",)),
+    "hand_position": FieldRole("m", 3, "x, y, z", (r"(\w*hand)_position",)),
+    "joint_angle": FieldRole("rad", None, "of a joint of a limb"),
+    "joint_velocity": FieldRole("rad/s", None, "of a joint of a limb"),
+    # Of manipulation.
+    "tool_position": FieldRole("m", 3, "x, y, z", ("end_effector_position", "fingertip_position")),
+    "object_position": FieldRole("m", 3, "x, y, z", ("object_position",)),
+    "object_height": FieldRole("m", None, "above where it rests", ("object_height",)),
+    "target_position": FieldRole("m", 3, "x, y, z", ("target_position", "goal_position")),
+    "target_distance": FieldRole(
+        "m",
+        None,
+        "from the tool to the target",
+        ("target_distance", "end_effector_to_goal_distance"),
+    ),
+    "object_distance": FieldRole(
+        "m", None, "from the tool to the object", (r"\w+_to_object_distance",)
+    ),
+    "object_target_distance": FieldRole(
+        "m", None, "from the object to the target", (r"object_to_\w+_distance",)
+    ),
+    "fixture_position": FieldRole("rad", None, "how far it is moved; 0 at the start (or m)"),
+    "gripper_opening": FieldRole("1", None, "0 closed, 1 open (or m)", ("gripper_opening",)),
+    "pole_angle": FieldRole("rad", None, "0 upright", ("pole_angle",)),
+    # What an episode asks for, drawn at its start.
+    "commanded_velocity": FieldRole("m/s", None, "forward velocity asked for"),
+    "commanded_sideways_velocity": FieldRole("m/s", None, "velocity to the left asked for"),
+    "commanded_yaw_rate": FieldRole("rad/s", None, "turning rate asked for"),
+    "commanded_heading": FieldRole("rad", None, "heading asked for"),
+    "commanded_height": FieldRole("m", None, "height of the torso asked for"),
+}
+# Units that a role's field may have beside its own.
+OTHER_UNITS = {"fixture_position": ("m",), "gripper_opening": ("m", "rad")}
+
+
+def find_usual_role(name: str, unit: str, size: int | None) -> tuple[str, str] | None:
+    """Return the role that a field plays by its usual name, and its limb or ''; None if none."""
+    for role, row in ROLES.items():
+        if row.unit != unit or (row.size != size and not (row.size == 0 and size)):
+            continue
+        for pattern in row.names:
+            match = re.fullmatch(pattern, name)
+            if match:
+                return role, next(iter(match.groups()), "")
+    return None

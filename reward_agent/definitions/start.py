@@ -1,0 +1,120 @@
+"""How an episode starts and what it draws: pose, noise, targets and commands, physics.
+
+Nothing here imports MuJoCo: a back end reads it.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from reward_agent.definitions.roles import Place
+from reward_agent.definitions.tables import Limits, Word
+from reward_agent.types import Finite, Record
+
+Point = tuple[Finite, Finite, Finite]
+Positive = Annotated[Finite, Field(gt=0)]
+# Scales that leave a model a model.
+Scale = Annotated[tuple[Positive, Positive], Field(description="least and greatest factor")]
+Keyframe = Annotated[Word | Annotated[int, Field(ge=0)], Field(description="its name or number")]
+
+
+class HomePose(Record):
+    """The pose that an episode starts from, and that ``around_home`` actions are about.
+
+    A keyframe of the model, else its reference pose; then single joints in place of what it says.
+    """
+
+    keyframe: Keyframe | None = None
+    joints: dict[Word, Finite | tuple[Finite, ...]] = Field(
+        {}, max_length=500, description="rad or m; a free joint by x, y, z and a quaternion"
+    )
+    controls: Literal["pose", "keyframe", "zero"] = Field(
+        "pose",
+        description="what holds it: 'pose': position actuators are told where their joints are, "
+        "others 0; 'keyframe': the controls that the keyframe has",
+    )
+
+
+class GoalDisc(Record):
+    """A goal drawn anew at each reset: two slide joints, uniform in a disc, at rest.
+
+    Points of the square around the disc are drawn until one lies within, as Gymnasium's Reacher
+    does.
+    """
+
+    joints: tuple[Word, Word]
+    radius: Finite = Field(gt=0, description="m")
+
+
+class ResetNoise(Record):
+    """Noise around the start, in Gymnasium's draws and their order."""
+
+    keyframe: Keyframe | None = Field(None, description="to start from; None: the home pose")
+    keyframes: tuple[Keyframe, ...] = Field(
+        (), max_length=100, description="one of these is drawn for each episode"
+    )
+    qpos_uniform: Finite = Field(0.0, ge=0, description="half width")
+    qvel_uniform: Finite = Field(0.0, ge=0, description="half width")
+    qvel_normal: Finite = Field(0.0, ge=0, description="standard deviation")
+    joints: dict[Word, Annotated[Finite, Field(ge=0)]] = Field(
+        {}, max_length=500, description="half width by joint, rad or m, in place of qpos_uniform"
+    )
+    goal: GoalDisc | None = None
+
+    @model_validator(mode="after")
+    def _check_keyframes(self) -> Self:
+        if self.keyframe is not None and self.keyframes:
+            raise ValueError("give keyframe or keyframes, not both")
+        return self
+
+
+class Draw(Record):
+    """What is drawn anew for each episode: a place for something, or a command.
+
+    A place is that of a site, a geom, a body that hangs on the world, a mocap body, or a body with
+    a free joint, given by ``what``; the source ``draw:NAME`` is where it is, ``(N, 3)`` m. A
+    command is a number; the source ``draw:NAME`` is ``(N,)``.
+    """
+
+    what: Place | None = None
+    shape: Literal["box", "disc", "annulus", "sphere"] = Field(
+        "box", description="disc and annulus lie flat"
+    )
+    center: Point = Field((0.0, 0.0, 0.0), description="m, in the world")
+    size: Point | Positive = Field(0.1, description="m: half sizes of a box, or a radius")
+    inner: Finite = Field(0.0, ge=0, description="m: radius that is left out")
+    turn: bool = Field(False, description="also turn it about the vertical, uniformly")
+    apart_from: dict[Place, Positive] = Field(
+        {}, max_length=20, description="least distance, m, to something at the start"
+    )
+    command: Limits | None = Field(None, description="least and greatest number")
+    every_s: Positive | None = Field(None, description="draw the command anew each so many seconds")
+
+    @model_validator(mode="after")
+    def _check_one(self) -> Self:
+        if (self.what is None) == (self.command is None):
+            raise ValueError("give what = 'site:NAME' (a place) or command = [low, high]")
+        if self.every_s is not None and self.command is None:
+            raise ValueError("every_s is for a command")
+        return self
+
+
+class Randomise(Record):
+    """Physics drawn anew for each episode: factors on the model's own numbers, and pushes."""
+
+    mass: Scale | None = Field(None, description="of every body that moves, with its inertia")
+    friction: Scale | None = Field(None, description="of every geom")
+    gain: Scale | None = Field(None, description="of every actuator")
+    damping: Scale | None = Field(None, description="of every joint")
+    push_m_per_s: Finite = Field(0.0, ge=0, description="greatest change of the root's velocity")
+    push_every_s: Positive = 4.0
+
+    @model_validator(mode="after")
+    def _check_order(self) -> Self:
+        for name in ("mass", "friction", "gain", "damping"):
+            scale = getattr(self, name)
+            if scale is not None and scale[0] > scale[1]:
+                raise ValueError(f"{name}: {scale[0]:g} is above {scale[1]:g}")
+        return self
