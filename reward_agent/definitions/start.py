@@ -74,8 +74,8 @@ class Draw(Record):
     """What is drawn anew for each episode: a place for something, or a command.
 
     A place is that of a site, a geom, a body that hangs on the world, a mocap body, or a body with
-    a free joint, given by ``what``; the source ``draw:NAME`` is where it is, ``(N, 3)`` m. A
-    command is a number; the source ``draw:NAME`` is ``(N,)``.
+    a free joint, given by ``what``; of nothing in the model without it. The source ``draw:NAME`` is
+    where it is, ``(N, 3)`` m. A command is a number; the source ``draw:NAME`` is ``(N,)``.
     """
 
     what: Place | None = None
@@ -94,8 +94,8 @@ class Draw(Record):
 
     @model_validator(mode="after")
     def _check_one(self) -> Self:
-        if (self.what is None) == (self.command is None):
-            raise ValueError("give what = 'site:NAME' (a place) or command = [low, high]")
+        if self.what is not None and self.command is not None:
+            raise ValueError("give what = 'site:NAME' (a place) or command = [low, high], not both")
         if self.every_s is not None and self.command is None:
             raise ValueError("every_s is for a command")
         return self
