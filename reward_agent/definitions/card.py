@@ -13,7 +13,7 @@ from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from reward_agent.definitions.learner import LearnerSettings, read_earlier_table
 from reward_agent.definitions.paths import find_envs_dir
-from reward_agent.definitions.roles import OTHER_UNITS, ROLES, RobotRoles, find_usual_role
+from reward_agent.definitions.roles import ENTRIES, OTHER_UNITS, ROLES, RobotRoles, find_usual_role
 from reward_agent.definitions.sources import parse_source
 from reward_agent.definitions.start import Draw, HomePose, Randomise, ResetNoise
 from reward_agent.definitions.tables import (
@@ -158,7 +158,7 @@ class StateField(Record):
     range: Limits
     doc: Line = Field(min_length=1)
     people_only: bool = False
-    role: Word | None = Field(None, description="one of ROLES; None: by its usual name")
+    role: Word | None = Field(None, description="one of ROLES, '' none; None: by its usual name")
     limb: Word = Field("", description="which limb or part, where the role is of one")
     rest: Finite | None = Field(None, description="its value in the start pose, at rest")
 
@@ -171,7 +171,7 @@ class StateField(Record):
 
     @model_validator(mode="after")
     def _check_role(self) -> Self:
-        if self.role is None:
+        if not self.role:
             return self
         row = ROLES.get(self.role)
         if row is None:
@@ -314,6 +314,18 @@ class EnvCard(FileRecord):
         """Return the first field that plays a role, of that limb if one is named."""
         fields = self.list_roles(role)
         return next((field for field in fields if not limb or field.plays[1] == limb), None)
+
+    def find_quantity(self, role: str, limb: str = "") -> tuple[StateField, int | None] | None:
+        """Return what measures a scalar role: a field that plays it, else an entry of a vector.
+
+        Of that limb, if one is named. None stands for the index where the field is a scalar.
+        """
+        field = self.find_role(role, limb)
+        if field is not None or role not in ENTRIES:
+            return None if field is None else (field, None)
+        vector, index = ENTRIES[role]
+        field = self.find_role(vector, limb)
+        return None if field is None else (field, index)
 
     @model_validator(mode="before")
     @classmethod

@@ -1,13 +1,15 @@
 """What a field is for, and what a part of a robot is: the closed words that everyone reads.
 
-The offline designer, summaries, metrics and drafts ask a card for a role, never for a name. A
-field that says no role plays the one whose usual name it bears, letter for letter.
+The offline designer, summaries, metrics and drafts ask a card for a role, never for a name: the
+names below are the only ones that mean something. A field that says no role plays the one whose
+usual name it bears, letter for letter; ``role = ""`` plays none whatever its name.
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import cache
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -100,6 +102,7 @@ ROLES: dict[str, FieldRole] = {
     "hand_position": FieldRole("m", 3, "x, y, z", (r"(\w*hand)_position",)),
     "joint_angle": FieldRole("rad", None, "of a joint of a limb"),
     "joint_velocity": FieldRole("rad/s", None, "of a joint of a limb"),
+    "tool_contact": FieldRole("0/1", None, "the tool touches the object"),
     # Of manipulation.
     "tool_position": FieldRole("m", 3, "x, y, z", ("end_effector_position", "fingertip_position")),
     "object_position": FieldRole("m", 3, "x, y, z", ("object_position",)),
@@ -118,6 +121,7 @@ ROLES: dict[str, FieldRole] = {
         "m", None, "from the object to the target", (r"object_to_\w+_distance",)
     ),
     "fixture_position": FieldRole("rad", None, "how far it is moved; 0 at the start (or m)"),
+    "fixture_distance": FieldRole("m", None, "from the tool to where the fixture is held"),
     "gripper_opening": FieldRole("1", None, "0 closed, 1 open (or m)", ("gripper_opening",)),
     "pole_angle": FieldRole("rad", None, "0 upright", ("pole_angle",)),
     # What an episode asks for, drawn at its start.
@@ -129,8 +133,30 @@ ROLES: dict[str, FieldRole] = {
 }
 # Units that a role's field may have beside its own.
 OTHER_UNITS = {"fixture_position": ("m",), "gripper_opening": ("m", "rad")}
+# Entries of vectors that play a scalar's role where no field of its own does.
+ENTRIES: dict[str, tuple[str, int]] = {
+    "forward_position": ("position", 0),
+    "height": ("position", 2),
+    "forward_velocity": ("velocity", 0),
+    "sideways_velocity": ("velocity", 1),
+    "vertical_velocity": ("velocity", 2),
+    "pitch_rate": ("angular_velocity", 1),
+    "yaw_rate": ("angular_velocity", 2),
+    "com_height": ("com_position", 2),
+    "foot_height": ("foot_position", 2),
+    "hand_height": ("hand_position", 2),
+}
+# What says how large a measure is to be in an episode.
+COMMANDS: dict[str, str] = {
+    "forward_velocity": "commanded_velocity",
+    "sideways_velocity": "commanded_sideways_velocity",
+    "yaw_rate": "commanded_yaw_rate",
+    "heading": "commanded_heading",
+    "height": "commanded_height",
+}
 
 
+@cache
 def find_usual_role(name: str, unit: str, size: int | None) -> tuple[str, str] | None:
     """Return the role that a field plays by its usual name, and its limb or ''; None if none."""
     for role, row in ROLES.items():
@@ -141,3 +167,10 @@ def find_usual_role(name: str, unit: str, size: int | None) -> tuple[str, str] |
             if match:
                 return role, next(iter(match.groups()), "")
     return None
+
+
+def describe_role(role: str) -> str:
+    """Return a role with its unit and meaning: ``height (m, of the torso above the floor)``."""
+    row = ROLES[role]
+    kind = "" if row.size is None else f", vector of {row.size or 'any size'}"
+    return f"{role} ({row.unit}{kind}, {row.doc})"
