@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from reward_agent.definitions.card import EnvCard
 from reward_agent.simulation.backends import Footage, Frame
-from reward_agent.simulation.mujoco_batch import make_model
+from reward_agent.simulation.mujoco_model import make_model
 from reward_agent.simulation.state import FloatArray
 
 _SQUARE_M, _MEAN_TEXEL, _CONTRAST = 0.5, 110, 0.2

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from reward_agent.definitions.card import load_env
-from reward_agent.simulation.mujoco_batch import make_model
 from reward_agent.simulation.mujoco_film import plan_camera
+from reward_agent.simulation.mujoco_model import make_model
 
 
 def plan(env, change, n_frames=60):

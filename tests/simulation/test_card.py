@@ -17,7 +17,7 @@ from reward_agent.definitions.card import (
     load_env,
 )
 from reward_agent.errors import DataError, UnknownNameError
-from reward_agent.simulation.mujoco_batch import find_model_path
+from reward_agent.simulation.mujoco_model import find_model_path
 
 ENVS = list_envs()
 

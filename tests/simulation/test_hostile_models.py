@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from reward_agent.definitions.card import load_env
 from reward_agent.errors import DataError
 from reward_agent.simulation.mjcf import check_model
-from reward_agent.simulation.mujoco_batch import make_model
+from reward_agent.simulation.mujoco_model import make_model
 
 MODEL = """\
 <mujoco>

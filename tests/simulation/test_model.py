@@ -8,7 +8,7 @@ import pytest
 
 from reward_agent.definitions.card import list_envs, load_env
 from reward_agent.errors import DataError
-from reward_agent.simulation.mujoco_batch import find_model_path, make_model
+from reward_agent.simulation.mujoco_model import find_model_path, make_model
 
 
 @pytest.mark.parametrize("name", [name for name in list_envs() if load_env(name).gymnasium_id])
