@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from reward_agent.definitions.card import EnvCard
 from reward_agent.errors import DataError, hint_closest
+from reward_agent.evaluation import generic
 from reward_agent.records.jobs import PROGRAM_FILE
 from reward_agent.rewards import library
 from reward_agent.rewards.bounds import Reporting
@@ -197,9 +198,12 @@ def _run_module(source: str | Path) -> dict[str, object]:
     file = str(source) if isinstance(source, Path) else "<metric>"
     # What the reward language offers without an import is there without an import here too.
     namespace: dict[str, object] = {name: getattr(library, name) for name in LIBRARY_NAMES}
+    namespace |= {name: getattr(generic, name) for name in generic.METRIC_NAMES}
     namespace |= {"np": np, "math": math, "Score": Score, "__name__": "metric"}
     try:
         exec(compile(text, file, "exec"), namespace)
+    except DataError as error:  # of a generic metric, by what it is given
+        raise DataError(f"{file}{_locate(error, file)}: {error.message}", error.remedy) from error
     except Exception as error:
         raise DataError(f"{file}{_locate(error, file)}: {_describe(error)}") from error
     return namespace

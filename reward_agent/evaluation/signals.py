@@ -1,0 +1,122 @@
+"""Signals of an episode, and how near they are to what is asked: the stuff of generic metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+
+from reward_agent.errors import DataError, hint_closest
+
+if TYPE_CHECKING:  # which offers metrics made of these
+    from reward_agent.evaluation.metrics import Episode
+
+FloatArray = NDArray[np.float64]
+
+# Times and credits are compared up to rounding.
+EPSILON = 1e-9
+
+
+def read_scalar(episode: Episode, name: str) -> FloatArray:
+    """Return a field ``(T,)``.
+
+    Raises:
+        DataError: there is none of that name, or it is a vector.
+    """
+    values = _read(episode, name)
+    if values.ndim == 1:
+        return values
+    raise DataError(
+        f"the metric takes {name!r} for one number, it has {values.shape[1]}", "name a scalar field"
+    )
+
+
+def read_columns(episode: Episode, name: str) -> FloatArray:
+    """Return a field as ``(T, k)``.
+
+    Raises:
+        DataError: there is none of that name.
+    """
+    values = _read(episode, name)
+    return values.reshape(len(values), -1)
+
+
+def read_asked(episode: Episode, value: float | None, command: str | None) -> FloatArray:
+    """Return what is asked for at each state, ``(T,)``."""
+    if command is not None:
+        return read_scalar(episode, command)
+    assert value is not None
+    return np.full(episode.n_steps + 1, float(value))
+
+
+def grade(error: FloatArray, full: float | FloatArray, none: float | FloatArray) -> FloatArray:
+    """Return 1 where an error is at most ``full``, falling linearly to 0 at ``none``."""
+    return np.asarray(np.clip((none - error) / np.maximum(none - full, 1e-12), 0.0, 1.0))
+
+
+def find_first(error: FloatArray, asked: FloatArray, within: float) -> FloatArray:
+    """Return ``(T,)``: the error when what is asked was asked; twice ``within`` if it was near."""
+    changes = np.concatenate([[False], np.diff(asked) != 0])
+    first = error[np.maximum.accumulate(np.where(changes, np.arange(len(asked)), 0))]
+    return np.where(first > within, first, 2 * within)
+
+
+def average_last(values: FloatArray, seconds: float, episode: Episode) -> FloatArray:
+    """Return ``(T,)``: the mean over the last ``seconds``; infinity before there were so many."""
+    return _slide(values, max(count_steps(seconds, episode), 1), np.mean)
+
+
+def find_worst(values: FloatArray, seconds: float, episode: Episode) -> FloatArray:
+    """Return ``(T,)``: the largest of the last ``seconds``; infinity before there were so many."""
+    return _slide(values, count_steps(seconds, episode) + 1, np.max)
+
+
+def measure_speed(values: FloatArray, seconds: float, episode: Episode) -> FloatArray:
+    """Return ``(T, k)``: how fast columns change, on average of the last ``seconds``."""
+    steps = np.abs(np.diff(values, axis=0, prepend=values[:1])) / episode.control_dt
+    n = max(count_steps(seconds, episode), 1)
+    sums = np.cumsum(np.concatenate([np.zeros((n, steps.shape[1])), steps]), axis=0)
+    return np.asarray((sums[n:] - sums[:-n]) / n)
+
+
+def measure_longest(flags: NDArray[np.bool_]) -> int:
+    """Return the length of the longest run of true flags."""
+    breaks = np.flatnonzero(~np.concatenate([[False], flags, [False]]))
+    return int(np.max(np.diff(breaks), initial=1)) - 1
+
+
+def find_flights(is_on_floor: NDArray[np.bool_], n_stance: int) -> list[tuple[int, int]]:
+    """Return (first row in the air, first after) of flights that follow ``n_stance`` rows."""
+    changes = np.flatnonzero(np.diff(is_on_floor)) + 1
+    edges = [0, *changes.tolist(), len(is_on_floor)]
+    return [
+        (start, end)
+        for before, start, end in zip(edges, edges[1:], edges[2:], strict=False)
+        if not is_on_floor[start] and start - before >= n_stance
+    ]
+
+
+def _slide(values: FloatArray, n: int, function: Callable[..., FloatArray]) -> FloatArray:
+    filled = np.full(len(values), np.inf)
+    if len(values) >= n:
+        filled[n - 1 :] = function(sliding_window_view(values, n), axis=-1)
+    return filled
+
+
+def count_steps(seconds: float, episode: Episode) -> int:
+    """Return how many control steps there are in so many s."""
+    return round(seconds / episode.control_dt)
+
+
+def _read(episode: Episode, name: str) -> FloatArray:
+    values = episode.fields.get(name)
+    if values is None:
+        raise DataError(
+            f"the metric reads a field {name!r}, which the environment has not"
+            f"{hint_closest(name, episode.fields)}",
+            f"its fields: {', '.join(episode.fields)}",
+        )
+    return values
