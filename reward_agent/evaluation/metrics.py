@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -28,6 +29,13 @@ MetricFunction = Callable[["Episode"], Score]
 # Which episodes (N,) a state has decided: their score is what it is, whatever follows.
 Decision = Callable[[State], NDArray[np.bool_]]
 
+# Words of a text that may read a field whose name it does not hold; imports of what reads none.
+_LOOKUPS = frozenset({"fields", "getattr", "__getattr__", "attrgetter", "vars", "__dict__", "eval"})
+_PLAIN_IMPORT = (
+    r"(?m)^\s*(import (numpy|math)( as \w+)?|from (numpy|math|__future__|reward_agent\.types)"
+    r" import [\w, ]+)$"
+)
+_IMPORT = r"(?m)(^|[;:])\s*(import\s+\w|from\s+[\w.]+\s+import\b)"
 METRIC_NAME = "score"
 DECISION_NAME = "is_decided"
 
@@ -191,6 +199,19 @@ def load_decision(source: str | Path) -> Decision | None:
     """
     decision = _run_module(source).get(DECISION_NAME)
     return cast("Decision", decision) if callable(decision) else None
+
+
+def find_metric_fields(source: str, card: EnvCard) -> frozenset[str] | None:
+    """Return the fields that a metric may read, by the words of its text; None if it may read any.
+
+    A text that looks fields up by a name that it makes, or hands the episode to code that is not
+    here, may read any.
+    """
+    words = set(re.findall(r"\w+", source))
+    imported = re.sub(_PLAIN_IMPORT, "", source)
+    if words & _LOOKUPS or re.search(_IMPORT, imported):
+        return None
+    return frozenset(field.name for field in card.fields if field.name in words)
 
 
 def _run_module(source: str | Path) -> dict[str, object]:

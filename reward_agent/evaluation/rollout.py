@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
@@ -43,20 +43,21 @@ class Rollout:
 class KeptSimulations:
     """Simulations of a card that later rollouts go on with, where they are dear to make.
 
+    They read ``fields`` alone, None for all; fewer are faster and move the same, to the last bit.
     An episode on a kept simulation is the next that its generator draws; ``seed`` says no more
     than where the first of them began.
     """
 
-    def __init__(self, card: EnvCard) -> None:
-        self._card = card
+    def __init__(self, card: EnvCard, fields: Collection[str] | None = None) -> None:
+        self._card, self._fields = card, fields
         self._kept: Simulation | None = None
 
     def take(self, n_sims: int, seed: int) -> Simulation:
         """Return at least ``n_sims`` simulations, to be reset."""
         if find_backend(self._card).most_simulations is None:
-            return make_simulation(self._card, n_sims, seed)
+            return make_simulation(self._card, n_sims, seed, self._fields)
         if self._kept is None or self._kept.n_sims < n_sims:
-            self._kept = make_simulation(self._card, n_sims, seed)
+            self._kept = make_simulation(self._card, n_sims, seed, self._fields)
         return self._kept
 
 
@@ -68,7 +69,7 @@ def roll_out(
     kept: KeptSimulations | None = None,
     is_decided: Decision | None = None,
 ) -> list[Rollout]:
-    """Run each policy for some episodes side by side, and record every field.
+    """Run each policy for some episodes side by side, and record the fields.
 
     Episode e of policy p is simulation ``p * n_episodes + e``, which has the seed ``seed + p *
     n_episodes + e``, unless simulations are kept. An episode that has ended is not stepped any
@@ -79,7 +80,8 @@ def roll_out(
         policies: at least one.
         n_episodes: of each policy.
         seed: of the first simulation.
-        kept: where the simulations come from; None makes fresh ones.
+        kept: where the simulations come from, and which fields they read; None makes fresh ones,
+            which read every field.
         is_decided: ends an episode early, ``DECIDED``; None lets all run to their end.
     """
     owners = np.repeat(np.arange(len(policies)), n_episodes)
@@ -128,7 +130,7 @@ class _Recorder:
         self._card, self._is_decided = card, is_decided
         self._n_steps = np.zeros(n_sims, dtype=int)
         self.ends = [TRUNCATED] * n_used
-        self._states: dict[str, list[NDArray[np.float32]]] = {f.name: [] for f in card.fields}
+        self._states: dict[str, list[NDArray[np.float32]]] = {}
         self._qpos: list[FloatArray] = []
         self._actions: list[NDArray[np.float32]] = []
         self.simulation.reset(self.active)
@@ -169,7 +171,7 @@ class _Recorder:
         """Keep the state in single precision: what is scored is what will be stored."""
         state = self.simulation.read_state()
         for name, values in state.fields.items():
-            self._states[name].append(values.astype(np.float32))
+            self._states.setdefault(name, []).append(values.astype(np.float32))
         self._qpos.append(self.simulation.qpos)
         return state
 

@@ -247,8 +247,8 @@ class EvaluateJob(Job):
 
     Every snapshot gets ``n_curve_episodes``, the three best by task score twice as many again;
     the best of these (the last of all, without a metric) gets ``n_episodes`` on other seeds.
-    Writes ``trajectories.npz`` of these, and in ``footage.npz`` what it takes to draw
-    ``n_filmed`` of them.
+    Writes ``trajectories.npz`` of these if they are to be kept, and in ``footage.npz`` what it
+    takes to draw ``n_filmed`` of them.
     """
 
     result_type = EvaluateResult
@@ -263,6 +263,7 @@ class EvaluateJob(Job):
     n_episodes: int = 16
     n_curve_episodes: int = 4
     has_metric: bool = True
+    is_kept: bool = Field(True, description="else only the scores are asked for")
     metric_sha256: Sha256 | None = Field(
         None, description="of what scores the episodes: here, or, where it is generated, later"
     )

@@ -78,6 +78,7 @@ class EvaluationPlan:
     n_curve_episodes: int = 4
     n_filmed: int = 0
     caption: str = ""
+    is_kept: bool = True
 
 
 def evaluate_policies(
@@ -116,6 +117,7 @@ def _run_evaluation(
         n_episodes=plan.n_episodes,
         n_curve_episodes=plan.n_curve_episodes,
         has_metric=has_metric,
+        is_kept=plan.is_kept or not has_metric,
         metric_sha256=lab.metric.sha256,
         n_filmed=plan.n_filmed,
         caption=plan.caption,
@@ -194,9 +196,10 @@ def evaluate_rung(run: ActiveRun, entrant: Entrant, snapshot: Snapshot) -> Evalu
         entrant.candidate_dir / "evaluation" / f"rung_{steps}_seed_{seed}",
         seed=RUNG_SEED + run.settings.seed,
         n_episodes=max(4, run.settings.eval_episodes // 2),
+        is_kept=False,
     )
     evaluated = evaluate_policies(run, entrant.training_dir, [snapshot], plan)
-    # Only the score is asked for; episodes of each slice would be the most that a run leaves.
+    # Only the score is asked for; the episodes would be the most that a run leaves.
     _drop_episodes(plan.job_dir, snapshot)
     return evaluated.best
 

@@ -13,7 +13,13 @@ from pathlib import Path
 
 from reward_agent.definitions.task import METRIC_FILE
 from reward_agent.errors import DataError
-from reward_agent.evaluation.metrics import Decision, MetricFunction, compile_metric, load_decision
+from reward_agent.evaluation.metrics import (
+    Decision,
+    MetricFunction,
+    compile_metric,
+    find_metric_fields,
+    load_decision,
+)
 from reward_agent.evaluation.rollout import Actor, KeptSimulations, Rollout, roll_out
 from reward_agent.evaluation.scoring import (
     drop_parts,
@@ -45,18 +51,19 @@ def run(job: EvaluateJob, job_dir: Path) -> EvaluateResult:
     metric = compile_metric(job_dir / METRIC_FILE) if job.has_metric else None
     is_decided = load_decision(job_dir / METRIC_FILE) if job.has_metric else None
     policies = [load_policy(job_dir / snapshot.file) for snapshot in job.snapshots]
+    needed = _find_needed_fields(job, job_dir)
     curve: tuple[Evaluation, ...] = ()
     chosen = 0
     if len(policies) > 1:
-        jury = _Jury(job, policies, metric, is_decided)
+        jury = _Jury(job, policies, metric, is_decided, KeptSimulations(job.card, needed))
         curve = jury.score(range(len(policies)), job.n_curve_episodes, job.seed)
         chosen = jury.choose(curve)
     seed = job.seed + _REPORT_SEED_OFFSET
-    [rollout] = roll_out(job.card, [policies[chosen]], job.n_episodes, seed)
+    kept = None if job.is_kept else KeptSimulations(job.card, needed)
+    [rollout] = roll_out(job.card, [policies[chosen]], job.n_episodes, seed, kept)
     timesteps = job.snapshots[chosen].total_timesteps
     best = score_trajectories(rollout.trajectories, metric, timesteps, seed)
-    trajectories_path = job_dir / TRAJECTORIES_FILE
-    rollout.trajectories.save(trajectories_path)
+    digest = _keep(rollout, job_dir) if job.is_kept else None
     if job.n_filmed:
         footages = make_footages(job.card, rollout, best, job.caption, job.n_filmed)
         save_footages(footages, job_dir / FOOTAGE_FILE)
@@ -64,8 +71,23 @@ def run(job: EvaluateJob, job_dir: Path) -> EvaluateResult:
         curve=curve or (best,),
         best=best,
         best_file=job.snapshots[chosen].file,
-        trajectories_sha256=hashlib.sha256(trajectories_path.read_bytes()).hexdigest(),
+        trajectories_sha256=digest,
     )
+
+
+def _find_needed_fields(job: EvaluateJob, job_dir: Path) -> frozenset[str] | None:
+    """Return the fields that scores take, and the policy's own; None for all."""
+    read: frozenset[str] | None = frozenset()
+    if job.has_metric:
+        read = find_metric_fields((job_dir / METRIC_FILE).read_text("utf-8"), job.card)
+    return None if read is None else read | {"observation"}
+
+
+def _keep(rollout: Rollout, job_dir: Path) -> str:
+    """Write the episodes and return their digest."""
+    path = job_dir / TRAJECTORIES_FILE
+    rollout.trajectories.save(path)
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 @dataclass
@@ -76,14 +98,12 @@ class _Jury:
     policies: Sequence[Actor]
     metric: MetricFunction | None
     is_decided: Decision | None
-
-    def __post_init__(self) -> None:
-        self._kept = KeptSimulations(self.job.card)
+    kept: KeptSimulations
 
     def score(self, indices: Sequence[int], n_episodes: int, seed: int) -> tuple[Evaluation, ...]:
         """Return fresh episodes of some of the policies, side by side."""
         policies = [self.policies[i] for i in indices]
-        rollouts = roll_out(self.job.card, policies, n_episodes, seed, self._kept, self.is_decided)
+        rollouts = roll_out(self.job.card, policies, n_episodes, seed, self.kept, self.is_decided)
         return tuple(
             self._score_one(rollout, index, seed + position * n_episodes)
             for position, (index, rollout) in enumerate(zip(indices, rollouts, strict=True))

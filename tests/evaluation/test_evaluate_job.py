@@ -114,11 +114,11 @@ def test_luckiest_snapshot_of_the_curve_is_found_out_by_more_episodes(job, tmp_p
     monkeypatch.setattr(evaluate._Jury, "score", score_again)
     curve = [make_evaluation(i, [score]) for i, score in enumerate([6.0, 5.0, 1.0])]
     metric = compile_metric(METRIC)
-    assert evaluate._Jury(job, policies, metric, None).choose(curve) == 1
+    assert evaluate._Jury(job, policies, metric, None, None).choose(curve) == 1
     [(indices, n_episodes, seed)] = tried
     assert (indices, n_episodes) == ([0, 1, 2], 4)
     assert seed not in range(job.seed, job.seed + 1000)
-    assert evaluate._Jury(job, policies, None, None).choose(curve) == 2
+    assert evaluate._Jury(job, policies, None, None, None).choose(curve) == 2
 
 
 def test_single_snapshot_is_evaluated_once(job, tmp_path):
@@ -256,3 +256,12 @@ def test_a_persons_own_metric_may_use_all_of_python(hopper, recorded_dir):
 def test_metric_that_is_not_the_one_of_the_job_is_refused(hopper, recorded_dir):
     with pytest.raises(DataError, match="not the metric of the job"):
         score.run(score_job("other", hopper), recorded_dir)
+
+
+def test_episodes_that_nobody_keeps_are_scored_the_same(job, tmp_path):
+    kept = evaluate.run(job, tmp_path)
+    (tmp_path / "trajectories.npz").unlink()
+    dropped = evaluate.run(job.model_copy(update={"is_kept": False}), tmp_path)
+    assert dropped.best == kept.best
+    assert dropped.trajectories_sha256 is None
+    assert not (tmp_path / "trajectories.npz").exists()

@@ -124,7 +124,7 @@ def test_kept_simulations_are_made_once_and_go_on_with_their_draws(hopper, monke
     module = "reward_agent.evaluation.rollout"
     made = []
 
-    def make(card, n_sims, seed):
+    def make(card, n_sims, seed, fields=None):
         made.append(n_sims)
         return BatchSimulation(card, n_sims, seed)
 
@@ -140,3 +140,15 @@ def test_kept_simulations_are_made_once_and_go_on_with_their_draws(hopper, monke
     assert len(set(starts)) == len(starts)
     [fresh] = roll_out(hopper, [Constant(0.1)], 1, seed=0)
     assert tuple(fresh.trajectories.episode(0).observation[0]) == starts[0]
+
+
+def test_simulations_that_read_few_fields_move_the_same(hopper):
+    [whole] = roll_out(hopper, [Constant(0.2)], n_episodes=3, seed=5)
+    kept = KeptSimulations(hopper, {"x_position", "foot_floor_contact"})
+    [few] = roll_out(hopper, [Constant(0.2)], n_episodes=3, seed=5, kept=kept)
+    assert set(few.trajectories.fields) == {"x_position", "foot_floor_contact"}
+    assert few.trajectories.ends == whole.trajectories.ends
+    for name, values in few.trajectories.fields.items():
+        np.testing.assert_array_equal(values, whole.trajectories.fields[name])
+    for first, second in zip(whole.qpos, few.qpos, strict=True):
+        np.testing.assert_array_equal(first, second)
