@@ -14,7 +14,7 @@ from pydantic import AfterValidator, Field, ValidationError, model_validator
 from reward_agent.definitions.learner import LearnerSettings, read_earlier_table
 from reward_agent.definitions.paths import find_envs_dir
 from reward_agent.definitions.roles import ENTRIES, OTHER_UNITS, ROLES, RobotRoles, find_usual_role
-from reward_agent.definitions.sources import parse_source
+from reward_agent.definitions.sources import find_draws, parse_source
 from reward_agent.definitions.start import Draw, HomePose, Randomise, ResetNoise
 from reward_agent.definitions.tables import (
     MOST_NUMBERS,
@@ -26,6 +26,7 @@ from reward_agent.definitions.tables import (
     Word,
     check_values,
     explain_invalid,
+    list_keys,
     read_table,
 )
 from reward_agent.errors import DataError, UnknownNameError, UsageError, hint_closest
@@ -34,7 +35,7 @@ from reward_agent.types import FileRecord, Finite, Record
 CARD_FILE = "env.toml"
 
 MOST_NAME_CHARS = 100
-_MOST_FIELDS = 500
+_MOST_FIELDS, _MOST_FLOORS = 500, 50
 _MOST_EPISODE_STEPS, _MOST_PHYSICS_STEPS = 1_000_000, 10_000
 # As Gymnasium's registry has them; a module in front is imported when the environment is made.
 GYMNASIUM_ID = r"^(?:([A-Za-z_][\w.]*):)?((?:[\w-]+/)?[\w.-]+-v\d+)$"
@@ -92,8 +93,8 @@ class ModelSource(Record):
     frame_skip: int = Field(
         ge=1, le=_MOST_PHYSICS_STEPS, description="physics steps of one control step"
     )
-    floor: Word | tuple[Word, ...] | None = Field(
-        None, description="name of the geom that is the floor, a plane fixed to the world, or names"
+    floor: Word | Annotated[tuple[Word, ...], Field(max_length=_MOST_FLOORS)] | None = Field(
+        None, description="name of the geom that is the floor, or names of several"
     )
     add_floor: Finite | None = Field(
         None, description="m: height of a plane 'floor' that the model lacks"
@@ -341,7 +342,9 @@ class EnvCard(FileRecord):
         for bounds in self.termination:
             self.field(bounds.field)
         for field in self.fields:
-            parse_source(field.source)
+            for name in find_draws(parse_source(field.source)) - self.draws.keys():
+                hint = hint_closest(name, self.draws)
+                raise ValueError(f"field {field.name!r}: the card has no [draws.{name}]{hint}")
         return self
 
 
@@ -421,7 +424,7 @@ def _flatten_groups(groups: dict[str, Any]) -> list[Any]:
 def _explain(path: Path, error: ValidationError, data: dict[str, Any]) -> DataError:
     """Say what is wrong at which key, a field by its name instead of its number."""
     wrong = error.errors(include_input=False, include_context=False)[0]
-    keys = list(wrong["loc"])
+    keys = list_keys(wrong["loc"])
     hint = ""
     if wrong["type"] == "extra_forbidden":
         record = _RECORDS.get(str(keys[0]), EnvCard)

@@ -8,8 +8,9 @@ one line, which names the file, the key, and what was found.
 from __future__ import annotations
 
 import math
+import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -27,6 +28,8 @@ _MOST_ITEMS, _MOST_DEPTH = 200, 5
 MOST_NUMBERS = 10_000  # of a vector: an observation, a field, an action, the width of a layer
 MOST_STEPS = 10**10
 MOST_WORD_CHARS, MOST_PROSE_CHARS, OF_PROSE = 100, 20_000, "\n\t"
+# What Pydantic puts between the keys where one of several kinds may stand.
+_KIND = re.compile(r"str|int|float|bool|(?:function-\w+|constrained-\w+|tuple|dict)\[.*\]")
 # Letters and marks that show nothing: joiners and fillers, which Unicode counts as printable.
 _INVISIBLE = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u3164\uffa0")
 
@@ -135,11 +138,16 @@ def read_table(path: Path) -> dict[str, Any]:
         raise DataError(f"{path} is not TOML: {error}", "correct what it names") from error
 
 
+def list_keys(place: Sequence[int | str]) -> list[int | str]:
+    """Return the keys of a place in a file, without the kinds that may stand there."""
+    return [key for key in place if not (isinstance(key, str) and _KIND.fullmatch(key))]
+
+
 def explain_invalid(
     path: Path, error: ValidationError, place: str = "", hint: str = ""
 ) -> DataError:
     """Say what is wrong with a file at which key, in one line."""
     wrong = error.errors(include_context=False, include_input=False)[0]
-    place = place or ".".join(map(str, wrong["loc"])) or "the file"
+    place = place or ".".join(map(str, list_keys(wrong["loc"]))) or "the file"
     message = wrong["msg"].removeprefix("Value error, ")
     return DataError(f"{path}, {place}: {message}{hint}", "see envs/README.md for the keys")

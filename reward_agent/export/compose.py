@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import builtins
 import pprint
+import re
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from reward_agent.definitions.sources import (
     Array,
     Attribute,
     Call,
+    Drawn,
     Indexed,
     Measure,
     Source,
@@ -61,18 +63,29 @@ _DERIVED = split_names(
     "actuator_velocity qfrc_bias"
 )
 _MEASURES = {
-    "contact": "s.touches({kind!r}, {name!r}, {floor!r})",
-    "lowest": "s.lowest({kind!r}, {name!r}, {floor!r})",
-    "com": "s.now.body({name!r}).subtree_com",
-    "com_velocity": "s.velocity({name!r})",
+    "angular_velocity": "s.angular_velocity({kind!r}, {name})",
+    "com": "s.now.body({name}).subtree_com",
+    "com_velocity": "s.com_velocity({name})",
+    "contact": "s.touches({side}, {others})",
+    "contact_force": "s.force({side}, {others})",
+    "lowest": "s.lowest({kind!r}, {name}, {floors})",
+    "velocity": "s.velocity({kind!r}, {name})",
 }
 _CALLS = {
+    "add": "np.add({})",
     "clip": "np.clip({})",
     "concat": "concat({})",
     "cos": "np.cos({})",
-    "sin": "np.sin({})",
+    "level": "turn_level({})",
+    "local": "turn_local({})",
     "norm": "np.linalg.norm({})",
+    "pitch": "measure_pitch({})",
+    "relative": "measure_rotation({})",
+    "roll": "measure_roll({})",
+    "scale": "np.multiply({})",
+    "sin": "np.sin({})",
     "subtract": "np.subtract({})",
+    "yaw": "measure_yaw({})",
 }
 
 
@@ -108,20 +121,24 @@ def compose_reward(
     )
     roots = ["make_state", "RewardFunction", *(_OF_WRAPPER if is_wrapped else ())]
     runtime = take_pieces("export.runtime", roots)
-    modules = {"import math", "import numpy as np"} | library.imports | runtime.imports
+    environment = (
+        _describe_environment(card, tree, has_own_termination) if is_wrapped else {"fields": None}
+    )
+    expressions = ast.parse("\n".join(f["expression"] for f in environment["fields"] or ()))
+    frames = take_pieces("simulation.measures", find_used_names(expressions))
+    modules = {"import math", "import numpy as np"}
+    modules |= library.imports | frames.imports | runtime.imports
     parts = {
         "title": metadata["task"],
         "imports": _Code("\n".join(sorted(modules, key=str.split))),
         "metadata": _Code(_write_literal(metadata)),
         "program": _Code("pass"),
         "library": _Code(library.text),
-        "runtime": _Code(runtime.text),
+        "runtime": _Code("\n\n\n".join(filter(None, [frames.text, runtime.text]))),
         "entries": _Code(f"{REWARD_ENTRY}, {memory}, {potential}"),
         "gamma": card.learner.gamma,
-        "fields": None,
+        **environment,
     }
-    if is_wrapped:
-        parts |= _describe_environment(card, tree, has_own_termination)
     template = _make_writer().from_string(_TEMPLATE.read_text("utf-8"))
     frame = ast.parse(template.render(parts))
     taken = find_bound_names(frame.body) | set(dir(builtins))
@@ -193,7 +210,8 @@ def _describe_environment(
     fields = [card.field(name) for name in dict.fromkeys(names)] or [card.fields[0]]
     expressions = [write_expression(card, field) for field in fields]
     is_current = card.model.derived_fields == "current"
-    is_sensed = any("s.touches(" in text or "s.velocity(" in text for text in expressions)
+    is_sensed = any("s.touches(" in text or "s.com_velocity(" in text for text in expressions)
+    has_forces = any("s.force(" in text for text in expressions)
     options: dict[str, Any] = dict(card.gymnasium_kwargs)
     if has_own_termination and (card.gymnasium_id or "").startswith(_CAN_GO_ON):
         options["terminate_when_unhealthy"] = False
@@ -209,7 +227,7 @@ def _describe_environment(
             for field, expression in zip(fields, expressions, strict=True)
         ],
         "is_current": is_current,
-        "frame_skip": card.model.frame_skip if is_sensed and not is_current else 0,
+        "frame_skip": card.model.frame_skip if has_forces or (is_sensed and not is_current) else 0,
         "healthy": [(b.field, b.min, b.max) for b in ranges] if has_own_termination else None,
         "action_range": card.action_range if card.action_mapping == "rescaled" else None,
         "options": options | {"max_episode_steps": card.max_episode_steps},
@@ -224,7 +242,7 @@ def write_expression(card: EnvCard, field: StateField) -> str:
         DataError: it cannot be had in Gymnasium's own environment; the message names the field.
     """
     try:
-        return _write(parse_source(field.source), next(iter(card.model.floors), None))
+        return _write(parse_source(field.source), card.model.floors)
     except DataError as error:
         raise DataError(
             f"field {field.name!r} of {card.name} cannot be had outside of reward-agent: "
@@ -234,25 +252,45 @@ def write_expression(card: EnvCard, field: StateField) -> str:
         ) from error
 
 
-def _write(source: Source, floor: str | None) -> str:
+def _write(source: Source, floors: tuple[str, ...]) -> str:
     match source:
         case Array(name):
             return f"{_choose_data(name)}.{name}"
         case Attribute(kind, name, "point", numbers):
-            return f"s.point({kind!r}, {name!r}, {numbers!r})"
+            return f"s.point({kind!r}, {_write_name(name)}, {numbers!r})"
         case Attribute(kind, name, attribute):
-            return f"{_choose_data(attribute)}.{kind}({name!r}).{attribute}"
+            return f"{_choose_data(attribute)}.{kind}({_write_name(name)}).{attribute}"
         case Measure("sensor", _, name):
             raise DataError(
                 f"sensor {name!r} is read as a batch leaves it, at an instant of its own"
             )
-        case Measure(measure, kind, name):
-            return _MEASURES[measure].format(kind=kind, name=name, floor=floor)
+        case Measure():
+            return _write_measure(source, floors)
+        case Drawn():
+            raise DataError(f"{source} is drawn by reward-agent, for its own episodes")
         case Call(function, sources, numbers):
-            parts = [_write(part, floor) for part in sources]
+            parts = [_write(part, floors) for part in sources]
             return _CALLS[function].format(", ".join([*parts, *map(repr, numbers)]))
         case Indexed(whole, index):
-            return f"{_write(whole, floor)}[{_write_index(index)}]"
+            return f"{_write(whole, floors)}[{_write_index(index)}]"
+
+
+def _write_measure(source: Measure, floors: tuple[str, ...]) -> str:
+    is_contact = source.measure.startswith("contact")
+    others = source.list_others(floors) if is_contact else []
+    parts = [f"({kind!r}, {_write_name(name)})" for kind, name in others]
+    return _MEASURES[source.measure].format(
+        kind=source.kind,
+        name=_write_name(source.name),
+        side=f"({source.kind!r}, {_write_name(source.name)})",
+        others=f"[{', '.join(parts)}]",
+        floors=f"[{', '.join(map(_write_name, floors))}]",
+    )
+
+
+def _write_name(name: str) -> str:
+    """Write the name of an object, or the number that it has in place of one: ``#12``."""
+    return name[1:].lstrip("0") or "0" if re.fullmatch(r"#[0-9]+", name) else repr(name)
 
 
 def _choose_data(name: str) -> str:

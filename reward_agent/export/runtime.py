@@ -8,12 +8,17 @@ parts in front of it and behind it.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeAlias
 
 import numpy as np
 
-from reward_agent.simulation.measures import HeightMeasure, locate_point, make_lowest_measure
+from reward_agent.simulation.measures import (
+    HeightMeasure,
+    locate_point,
+    make_lowest_measure,
+    measure_velocity,
+)
 from reward_agent.simulation.state import State
 
 try:
@@ -21,6 +26,8 @@ try:
 except ImportError:  # a batch of one's own simulations needs NumPy alone
     gymnasium = None
 
+# Kind, and name or number, of what touches.
+_Side: TypeAlias = tuple[str, str | int]
 _Wrapper: Any = gymnasium.Wrapper if gymnasium is not None else object
 
 
@@ -102,24 +109,25 @@ class Physics:
         data: ``env.unwrapped.data``.
         is_current: whether positions of bodies, contacts and their like are those of the very
             state that ``qpos`` and ``qvel`` say; otherwise they are as MuJoCo's step leaves them.
-        frame_skip: physics steps of a step, where contacts or velocities of centres of mass are
-            read and not current: they are those at the start of the last physics step, which
-            only repeating the others tells. Else 0.
+        frame_skip: physics steps of a step, where forces of contacts are read, or contacts or
+            velocities of centres of mass that are not current: they are those at the start of the
+            last physics step, which only repeating the others tells. Else 0.
     """
 
     def __init__(self, model: Any, data: Any, is_current: bool, frame_skip: int = 0) -> None:
         import mujoco
 
         self._mujoco, self.model, self.data = mujoco, model, data
-        self._frame_skip = 0 if is_current else frame_skip
+        self._frame_skip = frame_skip
         self.now = mujoco.MjData(model) if is_current else data
-        self.sensed = mujoco.MjData(model) if self._frame_skip else self.now
-        self._lowest: dict[tuple[str, str, str | None], HeightMeasure] = {}
+        self.last = mujoco.MjData(model) if frame_skip else self.now
+        self.sensed = self.now if is_current else self.last
+        self._lowest: dict[tuple[str, str | int], HeightMeasure] = {}
 
     def hold(self) -> None:
         """Keep the state before a step, from which ``update`` will repeat it."""
         if self._frame_skip:
-            self._mujoco.mj_copyData(self.sensed, self.model, self.data)
+            self._mujoco.mj_copyData(self.last, self.model, self.data)
 
     def update(self, has_stepped: bool) -> None:
         """Compute what is derived from the state; the simulation itself is not touched."""
@@ -130,35 +138,75 @@ class Physics:
             mujoco.mj_fwdPosition(model, self.now)
             mujoco.mj_fwdVelocity(model, self.now)
         if self._frame_skip:
-            self.sensed.ctrl[:] = self.data.ctrl
+            self.last.ctrl[:] = self.data.ctrl
             for _ in range(self._frame_skip - 1 if has_stepped else 0):
-                mujoco.mj_step(model, self.sensed)
-            mujoco.mj_forward(model, self.sensed)
+                mujoco.mj_step(model, self.last)
+            mujoco.mj_forward(model, self.last)
         mujoco.mj_subtreeVel(model, self.sensed)
 
-    def point(self, kind: str, name: str, offset: Any) -> Any:
+    def point(self, kind: str, name: str | int, offset: Any) -> Any:
         """Return a point ``(3,)``, m, that is given in the frame of a body, geom or site."""
         view = getattr(self.now, kind)(name)
         return locate_point(view.xpos, view.xmat, offset)
 
-    def velocity(self, body: str) -> Any:
+    def com_velocity(self, body: str | int) -> Any:
         """Return the velocity ``(3,)``, m/s, of the centre of mass of a body with all on it."""
         return self.sensed.subtree_linvel[self.model.body(body).id]
 
-    def touches(self, kind: str, name: str, floor: str) -> float:
-        """Return 1.0 while a geom, or any of a body, touches the floor, else 0.0."""
-        item = getattr(self.model, kind)(name).id
-        ours = {item} if kind == "geom" else set(np.flatnonzero(self.model.geom_bodyid == item))
-        ground = self.model.geom(floor).id
-        pairs = self.sensed.contact.geom
-        return float(any(ground in pair and ours & {*pair} - {ground} for pair in pairs.tolist()))
+    def velocity(self, kind: str, name: str | int) -> Any:
+        """Return the velocity ``(3,)``, m/s, of the origin of a body, geom or site."""
+        body = self._find_body(kind, name)
+        centre = self.now.subtree_com[self.model.body_rootid[body]]
+        return measure_velocity(self.now.cvel[body], centre, getattr(self.now, kind)(name).xpos)
 
-    def lowest(self, kind: str, name: str, floor: str | None) -> float:
+    def angular_velocity(self, kind: str, name: str | int) -> Any:
+        """Return the angular velocity ``(3,)``, rad/s, of a body, geom or site, in the world."""
+        return self.now.cvel[self._find_body(kind, name)][:3]
+
+    def touches(self, side: _Side, others: list[_Side]) -> float:
+        """Return 1.0 while something touches one of others, else 0.0."""
+        return float(any(True for _ in self._find_contacts(self.sensed, side, others)))
+
+    def force(self, side: _Side, others: list[_Side]) -> float:
+        """Return the norm of the net force, N, between something and others."""
+        net, force = np.zeros(3), np.zeros(6)
+        for number, sign in self._find_contacts(self.last, side, others):
+            self._mujoco.mj_contactForce(self.model, self.last, number, force)
+            net += sign * force[:3] @ self.last.contact.frame[number].reshape(3, 3)
+        return float(np.sqrt(net @ net))
+
+    def lowest(self, kind: str, name: str | int, floors: list[str | int]) -> float:
         """Return the height, m, of the lowest point of a geom, or of a body with all on it."""
-        key = kind, name, floor
+        key = kind, name
         if key not in self._lowest:
-            self._lowest[key] = make_lowest_measure(self.model, *key)
+            self._lowest[key] = make_lowest_measure(self.model, kind, name, floors)
         return float(self._lowest[key](self.now.geom_xpos[None], self.now.geom_xmat[None])[0])
+
+    def _find_contacts(
+        self, data: Any, side: _Side, others: list[_Side]
+    ) -> Iterator[tuple[int, float]]:
+        """Yield number and sense of each contact of something with one of others."""
+        ours = self._find_geoms(*side)
+        theirs = set().union(*(self._find_geoms(*other) for other in others))
+        for number, (first, second) in enumerate(data.contact.geom.tolist()):
+            if first in ours and second in theirs:
+                yield number, 1.0
+            elif second in ours and first in theirs:
+                yield number, -1.0
+
+    def _find_geoms(self, kind: str, name: str | int) -> set[int]:
+        """Return the numbers of the geoms of a geom, a body, or a body with all on it."""
+        if kind == "geom":
+            return {self.model.geom(name).id}
+        bodies = {self.model.body(name).id}
+        for child in range(self.model.nbody if kind == "subtree" else 0):
+            if self.model.body_parentid[child] in bodies:
+                bodies.add(child)
+        return set(np.flatnonzero(np.isin(self.model.geom_bodyid, list(bodies))).tolist())
+
+    def _find_body(self, kind: str, name: str | int) -> int:
+        item = getattr(self.model, kind)(name)
+        return int(item.id if kind == "body" else item.bodyid[0])
 
 
 class FieldRewardWrapper(_Wrapper):  # type: ignore[misc]

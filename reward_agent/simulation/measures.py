@@ -1,4 +1,4 @@
-"""Geometry of MuJoCo's shapes, exact for every one, N simulations at once.
+"""Geometry of MuJoCo's shapes, exact for every one, and of frames, N simulations at once.
 
 ``export`` copies this text into the files that it writes: so nothing here imports from this
 project, and MuJoCo is imported when something is measured.
@@ -14,7 +14,7 @@ Source: support functions add under Minkowski sums (Schneider, Convex Bodies, th
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -28,43 +28,70 @@ def locate_point(xpos: Any, xmat: Any, offset: Any) -> Any:
     return xpos + xmat.reshape(*xmat.shape[:-1], 3, 3) @ np.asarray(offset)
 
 
-def make_lowest_measure(model: Any, kind: str, name: str, floor: str | None) -> HeightMeasure:
+def make_lowest_measure(
+    model: Any, kind: str, name: str | int, floors: Sequence[str | int]
+) -> HeightMeasure:
     """Return a measure of the lowest point above the floor, negative below it.
 
-    It is that of a ``body`` with all that hangs on it, or of one ``geom``; the floor is a plane by
-    name, or z = 0.
+    It is that of a ``body`` with all that hangs on it, or of one ``geom``. Its height is above the
+    nearest plane of the floor, along its normal; without a plane above the level of the top of the
+    floor's first geom (of a height field its zero); without a floor above z = 0.
 
     Raises:
-        ValueError: there is no geom, or one whose shape has no lowest point.
+        ValueError: there is no geom, or one whose shape has no lowest point, or the floor moves.
     """
     import mujoco
 
-    plane = _find_plane(model, floor)
+    planes = _find_planes(model, floors)
     geoms = [model.geom(name).id] if kind == "geom" else _find_geoms(model, model.body(name).id)
     if not geoms:
         raise ValueError(f"lowest:{name}: the body has no geom; name a body with geoms")
     meshes = [geom for geom in geoms if model.geom_type[geom] == mujoco.mjtGeom.mjGEOM_MESH]
-    measures = [_make_mesh_measure(model, geom, plane) for geom in meshes]
-    if len(meshes) < len(geoms):
-        shapes = [geom for geom in geoms if geom not in meshes]
-        measures.append(_make_shapes_measure(model, shapes, plane))
+    shapes = [geom for geom in geoms if geom not in meshes]
+    measures = [_make_mesh_measure(model, mesh, plane) for plane in planes for mesh in meshes]
+    measures += [_make_shapes_measure(model, shapes, plane) for plane in planes if shapes]
     if len(measures) == 1:
         return measures[0]
     return lambda xpos, xmat: np.min([measure(xpos, xmat) for measure in measures], axis=0)
 
 
-def _find_plane(model: Any, floor: str | None) -> tuple[Any, Any]:
-    """Return a point ``(3,)`` on the floor, m, and its unit normal ``(3,)``."""
+def _find_planes(model: Any, floors: Sequence[str | int]) -> list[tuple[Any, Any]]:
+    """Return a point ``(3,)``, m, and the unit normal ``(3,)`` of each plane of the floor."""
     import mujoco
 
-    if floor is None:
-        return np.zeros(3), np.array([0.0, 0.0, 1.0])
-    geom = model.geom(floor)
-    if geom.type[0] != mujoco.mjtGeom.mjGEOM_PLANE or geom.bodyid[0] != 0:
-        raise ValueError(f"model.floor {floor!r} is not a plane fixed to the world")
-    rotation = np.zeros(9)
-    mujoco.mju_quat2Mat(rotation, geom.quat)
-    return np.array(geom.pos), rotation.reshape(3, 3)[:, 2].copy()
+    if not floors:
+        return [(np.zeros(3), np.array([0.0, 0.0, 1.0]))]
+    data = mujoco.MjData(model)
+    mujoco.mj_kinematics(model, data)
+    geoms = [model.geom(floor).id for floor in floors]
+    for geom in geoms:
+        body = model.geom_bodyid[geom]
+        if model.body_weldid[body] != 0 or model.body_mocapid[body] >= 0:
+            raise ValueError(f"lowest: geom {_show(model, geom)} of the floor can move")
+    planes = [geom for geom in geoms if model.geom_type[geom] == mujoco.mjtGeom.mjGEOM_PLANE]
+    if planes:
+        return [(data.geom_xpos[geom].copy(), data.geom_xmat[geom][2::3].copy()) for geom in planes]
+    return [(_find_top(model, data, geoms[0]), np.array([0.0, 0.0, 1.0]))]
+
+
+def _find_top(model: Any, data: Any, geom: int) -> Any:
+    """Return a point ``(3,)``, m, as high as a geom is; as a height field's zero."""
+    import mujoco
+
+    origin = data.geom_xpos[geom].copy()
+    if model.geom_type[geom] == mujoco.mjtGeom.mjGEOM_HFIELD:
+        return origin
+    down = origin.copy(), np.array([0.0, 0.0, -1.0])
+    if model.geom_type[geom] == mujoco.mjtGeom.mjGEOM_MESH:
+        measure = _make_mesh_measure(model, geom, down)
+    else:
+        measure = _make_shapes_measure(model, [geom], down)
+    origin[2] -= measure(data.geom_xpos[None], data.geom_xmat[None])[0]
+    return origin
+
+
+def _show(model: Any, geom: int) -> str:
+    return repr(model.geom(geom).name or f"#{geom}")
 
 
 def _find_geoms(model: Any, body: int) -> list[int]:
@@ -110,8 +137,8 @@ def _describe_shape(model: Any, geom: int) -> tuple[float, Any, Any]:
     }
     kind = kinds(model.geom_type[geom])
     if kind not in shapes:
-        name = model.geom(geom).name or geom
-        raise ValueError(f"lowest: geom {name!r} is a {kind.name}, which has no lowest point")
+        shape = kind.name.removeprefix("mjGEOM_").lower()
+        raise ValueError(f"lowest: geom {_show(model, geom)} is a {shape}, which has no end")
     return shapes[kind]
 
 
@@ -126,3 +153,119 @@ def _make_mesh_measure(model: Any, geom: int, plane: tuple[Any, Any]) -> HeightM
         return (xpos[:, geom] - origin) @ normal + np.min(along @ vertices.T, axis=-1)
 
     return measure
+
+
+def _take_axis(xmat: Any, axis: float) -> Any:
+    """Return an axis ``(…, 3)``, in the world, of frames that are turned by ``xmat`` ``(…, 9)``.
+
+    An axis is a number: 1, 2, 3 for the frame's own x, y, z, negative for the opposite.
+    """
+    column = xmat[..., abs(int(axis)) - 1 :: 3]
+    return column if axis > 0 else -column
+
+
+def _find_left(forward: float, up: float) -> float:
+    """Return the axis that is to the left of one, with another up."""
+    first, third = abs(int(forward)), abs(int(up))
+    is_right_handed = (first - third) % 3 == 1
+    sign = np.sign(forward) * np.sign(up) * (1.0 if is_right_handed else -1.0)
+    return float(sign * (6 - first - third))
+
+
+def measure_roll(xmat: Any, forward: float, up: float) -> Any:
+    """Return by how much frames tip to their right, rad, from -pi to pi.
+
+    Roll, pitch and yaw turn a frame from the world's about its forward axis, then about the
+    horizontal axis to the left of its heading, then about the vertical.
+    """
+    left = _take_axis(xmat, _find_left(forward, up))
+    return np.arctan2(left[..., 2], _take_axis(xmat, up)[..., 2])
+
+
+def measure_pitch(xmat: Any, forward: float, up: float) -> Any:
+    """Return by how much frames tip forward, rad, from -pi/2 to pi/2."""
+    left = _take_axis(xmat, _find_left(forward, up))
+    flat = np.hypot(left[..., 2], _take_axis(xmat, up)[..., 2])
+    return np.arctan2(-_take_axis(xmat, forward)[..., 2], flat)
+
+
+def measure_yaw(xmat: Any, forward: float, up: float) -> Any:
+    """Return how far to the left of x frames head, rad, from -pi to pi."""
+    heading = _find_heading(xmat, forward, up)
+    return np.arctan2(heading[..., 1], heading[..., 0])
+
+
+def _find_heading(xmat: Any, forward: float, up: float) -> Any:
+    """Return where frames head, ``(…, 2)``, of any length.
+
+    One that faces straight up or down heads where its back or its head points.
+    """
+    ahead = _take_axis(xmat, forward)
+    heading = ahead[..., :2]
+    is_steep = np.abs(heading).max(axis=-1, keepdims=True) < 1e-9
+    if is_steep.any():
+        other = -np.sign(ahead[..., 2:]) * _take_axis(xmat, up)[..., :2]
+        heading = np.where(is_steep, other, heading)
+    return heading
+
+
+def turn_local(xmat: Any, vector: Any, forward: float, up: float) -> Any:
+    """Return vectors ``(…, 3)`` of the world as frames see them: forward, left, up."""
+    axes = forward, _find_left(forward, up), up
+    parts = [np.sum(_take_axis(xmat, axis) * vector, axis=-1) for axis in axes]
+    return np.stack(parts, axis=-1)
+
+
+def turn_level(xmat: Any, vector: Any, forward: float, up: float) -> Any:
+    """Return vectors ``(…, 3)`` of the world as seen along the frames' headings, z up."""
+    heading = _find_heading(xmat, forward, up)
+    ahead, aside = heading[..., 0], heading[..., 1]
+    length = np.maximum(np.hypot(ahead, aside), 1e-300)
+    x, y = vector[..., 0], vector[..., 1]
+    parts = [(x * ahead + y * aside) / length, (y * ahead - x * aside) / length, vector[..., 2]]
+    return np.stack(parts, axis=-1)
+
+
+def measure_velocity(cvel: Any, centre: Any, xpos: Any) -> Any:
+    """Return the velocity ``(…, 3)``, m/s, of points that move with bodies.
+
+    Args:
+        cvel: ``(…, 6)``, angular velocity and that of what passes ``centre``, in the world.
+        centre: ``(…, 3)``, centre of mass of the tree, about which MuJoCo expresses them.
+        xpos: ``(…, 3)`` of the points.
+    """
+    arm, spin = xpos - centre, cvel[..., :3]
+    turn = spin[..., _NEXT] * arm[..., _LAST] - spin[..., _LAST] * arm[..., _NEXT]
+    return cvel[..., 3:] + turn
+
+
+_NEXT, _LAST = [1, 2, 0], [2, 0, 1]
+
+
+def measure_rotation(first: Any, second: Any) -> Any:
+    """Return the rotation vector ``(…, 3)``, rad, of second frames seen from first ones.
+
+    It is at most pi long. Both are ``xmat`` ``(…, 9)``.
+
+    Source: Shepperd, Quaternion from rotation matrix (1978): of four forms of the quaternion times
+    one of its entries, the one with the largest entry is exact.
+    """
+    shape = (*first.shape[:-1], 3, 3)
+    (a, b, c), (d, e, f), (g, h, i) = np.moveaxis(
+        np.swapaxes(first.reshape(shape), -1, -2) @ second.reshape(shape), (-2, -1), (0, 1)
+    )
+    forms = np.stack(
+        [
+            np.stack([1 + a + e + i, h - f, c - g, d - b], axis=-1),
+            np.stack([h - f, 1 + a - e - i, b + d, c + g], axis=-1),
+            np.stack([c - g, b + d, 1 - a + e - i, f + h], axis=-1),
+            np.stack([d - b, c + g, f + h, 1 - a - e + i], axis=-1),
+        ],
+        axis=-2,
+    )
+    largest = np.argmax(np.diagonal(forms, axis1=-2, axis2=-1), axis=-1)[..., None, None]
+    quaternion = np.take_along_axis(forms, largest, axis=-2)[..., 0, :]
+    quaternion = np.where(quaternion[..., :1] < 0, -quaternion, quaternion)
+    sine = np.sqrt(np.sum(np.square(quaternion[..., 1:]), axis=-1, keepdims=True))
+    angle = 2 * np.arctan2(sine, quaternion[..., :1])
+    return quaternion[..., 1:] * (angle / np.maximum(sine, 1e-300))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 import mujoco
 import numpy as np
@@ -13,14 +13,20 @@ from reward_agent.definitions.card import EnvCard
 from reward_agent.definitions.sources import (
     Array,
     Attribute,
+    Drawn,
     Measure,
     Source,
     is_derived,
     parse_source,
 )
 from reward_agent.errors import DataError, hint_closest
-from reward_agent.simulation.measures import locate_point, make_lowest_measure
+from reward_agent.simulation.measures import (
+    locate_point,
+    make_lowest_measure,
+    measure_velocity,
+)
 from reward_agent.simulation.mujoco_model import (
+    CONTACTS,
     check_object,
     list_names,
     make_model,
@@ -117,8 +123,10 @@ class BatchSimulation(Simulation):
             return make_constant(self._batch.bind(source.name))
         if isinstance(source, Attribute):
             return _compile_attribute(source, self._batch)
+        if isinstance(source, Drawn):
+            raise DataError(f"{source}: nothing is drawn yet")
         assert isinstance(source, Measure)
-        return _compile_measure(source, self._batch, next(iter(self.card.model.floors), None))
+        return _compile_measure(source, self._batch, self.card.model.floors)
 
     def _choose_stage(self, needed: Collection[str]) -> int:
         """Compute derived fields at the new state, unless none is read or the card says lagged."""
@@ -157,27 +165,53 @@ def _compile_attribute(source: Attribute, batch: Batch) -> Reader:
     return make_constant(values[:, 0] if values.shape[1:] == (1,) else values)
 
 
-def _compile_measure(source: Measure, batch: Batch, floor: str | None) -> Reader:
+def _compile_measure(source: Measure, batch: Batch, floors: Sequence[str]) -> Reader:
+    if source.measure in CONTACTS:
+        return _compile_contact(source, batch, len(source.list_others(floors)))
+    if source.measure == "com_velocity":
+        return make_constant(batch.sensor(name_sensor(source)).data)
+    if source.measure == "sensor":
+        return _compile_attribute(Attribute("sensor", source.name, "data"), batch)
+    check_object(list_names(batch.model, source.kind), source.kind, source.name)
     if source.measure == "lowest":
-        check_object(list_names(batch.model, source.kind), source.kind, source.name)
-        return compile_lowest(batch, source.kind, source.name, floor)
-    attribute = {"com": "subtree_com", "sensor": "data"}.get(source.measure)
-    if attribute:
-        return _compile_attribute(Attribute(source.kind, source.name, attribute), batch)
-    data = batch.sensor(name_sensor(source)).data
+        return compile_lowest(batch, source.kind, source.name, floors)
+    if source.measure == "com":
+        return make_constant(batch.body(source.name).subtree_com)
+    return _compile_velocity(source, batch)
+
+
+def _compile_contact(source: Measure, batch: Batch, n_others: int) -> Reader:
+    """Read ``(N,)``: 1 while the sides touch, else 0; or the norm of the force between them, N."""
+    sensors = [batch.model.sensor(name_sensor(source, i)) for i in range(n_others)]
+    rows = np.concatenate([np.arange(s.adr[0], s.adr[0] + s.dim[0]) for s in sensors])
+    data = batch.bind("sensordata")
     if source.measure == "contact":
-        return lambda: (data[:, 0] > 0).astype(np.float64)
-    return make_constant(data)
+        return lambda: (data[:, rows] > 0).any(axis=1).astype(np.float64)
+    return lambda: np.sqrt(
+        np.square(data[:, rows].reshape(-1, n_others, 3).sum(axis=1)).sum(axis=1)
+    )
 
 
-def compile_lowest(batch: Batch, kind: str, name: str, floor: str | None) -> Reader:
+def _compile_velocity(source: Measure, batch: Batch) -> Reader:
+    """Read ``(N, 3)``: velocity of the origin of a frame, m/s, or of its turning, rad/s."""
+    item = getattr(batch.model, source.kind)(source.name)
+    body = item.id if source.kind == "body" else int(item.bodyid[0])
+    cvel = batch.bind("cvel")[:, body]
+    if source.measure == "angular_velocity":
+        return make_constant(cvel[:, :3])
+    centre = batch.bind("subtree_com")[:, batch.model.body_rootid[body]]
+    xpos = getattr(batch, source.kind)(source.name).xpos
+    return lambda: measure_velocity(cvel, centre, xpos)
+
+
+def compile_lowest(batch: Batch, kind: str, name: str, floors: Sequence[str]) -> Reader:
     """Read ``(N,)``, m: the lowest point of a body or geom; see ``make_lowest_measure``.
 
     Raises:
-        DataError: there is no geom, or one whose shape has no lowest point.
+        DataError: there is no geom, or one whose shape has no lowest point, or the floor moves.
     """
     try:
-        measure = make_lowest_measure(batch.model, kind, name, floor)
+        measure = make_lowest_measure(batch.model, kind, name, floors)
     except ValueError as error:
         raise DataError(str(error)) from error
     xpos, xmat = batch.bind("geom_xpos"), batch.bind("geom_xmat")

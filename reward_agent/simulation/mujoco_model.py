@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import warnings
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +17,22 @@ from reward_agent.errors import DataError, hint_closest
 from reward_agent.simulation.mjcf import check_model
 from reward_agent.simulation.simulation import blame_field
 
-_OBJECTS = {"body": mujoco.mjtObj.mjOBJ_BODY, "geom": mujoco.mjtObj.mjOBJ_GEOM}
-# Contact sensor: report how many contacts were found, of all of them, in one slot.
-_FOUND_ALL_ONE = [1, 0, 1]
+# An XBODY is a body with all that hangs on it.
+_OBJECTS = {
+    "body": mujoco.mjtObj.mjOBJ_BODY,
+    "geom": mujoco.mjtObj.mjOBJ_GEOM,
+    "subtree": mujoco.mjtObj.mjOBJ_XBODY,
+}
+# Contact sensors: what they report as bits, how they reduce contacts, how many slots they have.
+# The number that were found, of all of them; the sum of their forces (mjCONDATA_FORCE, netforce).
+CONTACTS = {"contact": [1, 0, 1], "contact_force": [2, 3, 1]}
+_MOST_SENSORS = 5000
 
 
 def make_model(card: EnvCard, fields: Collection[str] | None = None) -> mujoco.MjModel:
     """Compile the card's MJCF with a sensor for each contact and velocity that is measured.
+
+    What has no name is named by its number, where the card says such numbers.
 
     Sensors only observe: the simulated motion is that of the MJCF, to the last bit. Only ``fields``
     will be read; None for all.
@@ -34,6 +44,8 @@ def make_model(card: EnvCard, fields: Collection[str] | None = None) -> mujoco.M
     names = [field.name for field in card.fields] if fields is None else fields
     try:
         spec = mujoco.MjSpec.from_file(str(path))
+        if _says_numbers(card):
+            _name_by_number(spec)
         _add_sensors(spec, card, names)
         # A simulation that diverges must come back with finite numbers, not stay at NaN.
         spec.option.disableflags &= ~int(mujoco.mjtDisableBit.mjDSBL_AUTORESET)
@@ -74,55 +86,81 @@ def find_model_path(card: EnvCard) -> Path:
 
 def _add_sensors(spec: mujoco.MjSpec, card: EnvCard, names: Collection[str]) -> None:
     added: set[Measure] = set()
+    known = {"body": [item.name for item in spec.bodies], "geom": [g.name for g in spec.geoms]}
+    for floor in card.model.floors:
+        check_object(known["geom"], "geom", floor, " (model.floor)")
     for name in names:
         measures = find_measures(parse_source(card.field(name).source)) - added
         try:
             for measure in sorted(measures, key=name_sensor):
-                _add_sensor(spec, measure, card)
+                _add_sensor(spec, measure, card.model.floors, known)
         except DataError as error:
             raise blame_field(card, name, error) from error
         added |= measures
 
 
-def _add_sensor(spec: mujoco.MjSpec, measure: Measure, card: EnvCard) -> None:
-    if measure.measure not in ("contact", "com_velocity"):
+def _add_sensor(
+    spec: mujoco.MjSpec, measure: Measure, floors: Sequence[str], known: dict[str, list[str]]
+) -> None:
+    is_contact = measure.measure in CONTACTS
+    if not is_contact and measure.measure != "com_velocity":
         return
-    geoms = [geom.name for geom in spec.geoms]
-    known = [body.name for body in spec.bodies] if measure.kind == "body" else geoms
-    what: dict[str, Any] = {"type": mujoco.mjtSensor.mjSENS_SUBTREELINVEL}
-    if measure.measure == "contact":
-        if not card.model.floors:
-            raise DataError(
-                "contacts are measured, but the card names no floor",
-                "set model.floor to the name of the floor's geom",
-            )
-        what = {
-            "type": mujoco.mjtSensor.mjSENS_CONTACT,
-            "reftype": mujoco.mjtObj.mjOBJ_GEOM,
-            "refname": check_object(geoms, "geom", card.model.floors[0]),
-            "intprm": _FOUND_ALL_ONE,
-        }
-    spec.add_sensor(
-        name=name_sensor(measure),
-        objtype=_OBJECTS[measure.kind],
-        objname=check_object(known, measure.kind, measure.name),
-        **what,
-    )
+    kind, what = mujoco.mjtSensor.mjSENS_SUBTREELINVEL, list[dict[str, Any]]([{}])
+    if is_contact:
+        kind, intprm = mujoco.mjtSensor.mjSENS_CONTACT, CONTACTS[measure.measure]
+        others = measure.list_others(floors)
+        what = [{**_find_side(*other, known, "ref"), "intprm": intprm} for other in others]
+    ours = _find_side(measure.kind, measure.name, known, "obj")
+    for i, more in enumerate(what):
+        spec.add_sensor(name=name_sensor(measure, i), type=kind, **ours, **more)
+    if len(spec.sensors) > _MOST_SENSORS:
+        raise DataError(
+            f"contacts need more than {_MOST_SENSORS} sensors, one for each geom of the floor",
+            "measure fewer contacts, or name fewer geoms in model.floor",
+        )
 
 
-def name_sensor(measure: Measure) -> str:
-    """Return the name of the sensor that is added for a measure."""
-    return f"reward_agent.{measure.measure}.{measure.kind}.{measure.name}"
+def _find_side(kind: str, name: str, known: dict[str, list[str]], prefix: str) -> dict[str, Any]:
+    """Return what says to a sensor that it is on an object: its ``objtype`` and ``objname``."""
+    names = known["geom" if kind == "geom" else "body"]
+    return {
+        f"{prefix}type": _OBJECTS[kind],
+        f"{prefix}name": check_object(names, kind, name),
+    }
 
 
-def check_object(known: Collection[str], kind: str, name: str) -> str:
+def name_sensor(measure: Measure, number: int = 0) -> str:
+    """Return the name of a measure's sensor, or of one of its sensors."""
+    return f"reward_agent.{measure}.{number}"
+
+
+def _says_numbers(card: EnvCard) -> bool:
+    """Return whether something that has no name may be meant, by its number: ``geom:#12``."""
+    return re.search(r'[":]#[0-9]', card.model_dump_json()) is not None
+
+
+def _name_by_number(spec: mujoco.MjSpec) -> None:
+    """Name what has no name by the number that it has in the model as it is written."""
+    spec.compile()
+    for items in (spec.bodies, spec.geoms, spec.joints, spec.sites, spec.tendons, spec.actuators):
+        names = {item.name for item in items}
+        for item in items:
+            number = f"#{item.id}"
+            if not item.name and number not in names:
+                item.name = number
+
+
+def check_object(known: Sequence[str], kind: str, name: str, place: str = "") -> str:
     """Return the name, or raise a DataError with the closest one that the model has."""
     if name in known:
         return name
-    raise DataError(
-        f"the model has no {kind} named {name!r}{hint_closest(name, known)}",
-        f"its {kind} names: {', '.join(sorted(filter(None, known))) or 'none'}",
-    )
+    kind = "body" if kind == "subtree" else kind
+    given = [other for other in known if other]
+    message = f"the model has no {kind} named {name!r}{hint_closest(name, given)}"
+    number = int(name[1:]) if re.fullmatch(r"#[0-9]{1,9}", name) else len(known)
+    if number < len(known):
+        message = f"{kind} {name} has a name: {known[number]!r}"
+    raise DataError(message + place, f"its {kind} names: {', '.join(sorted(given)) or 'none'}")
 
 
 def list_names(model: mujoco.MjModel, kind: str) -> list[str]:

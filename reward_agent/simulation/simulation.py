@@ -17,6 +17,14 @@ from numpy.typing import ArrayLike, NDArray
 from reward_agent.definitions.card import EnvCard, StateField
 from reward_agent.definitions.sources import Call, Indexed, Source, parse_source
 from reward_agent.errors import DataError
+from reward_agent.simulation.measures import (
+    measure_pitch,
+    measure_roll,
+    measure_rotation,
+    measure_yaw,
+    turn_level,
+    turn_local,
+)
 from reward_agent.simulation.state import FloatArray, State
 
 # Returns (N,) or (N, …): live memory of the back end or a fresh array. Copy it before keeping it.
@@ -195,6 +203,7 @@ def compile_expression(source: Source, compile_leaf: CompileLeaf) -> Reader:
     """
     if isinstance(source, Call):
         readers = [compile_expression(part, compile_leaf) for part in source.sources]
+        _check_sizes(source.function, [read().shape[1:] for read in readers])
         function, numbers = _FUNCTIONS[source.function], source.numbers
         return lambda: function(*(read() for read in readers), *numbers)
     if isinstance(source, Indexed):
@@ -234,6 +243,18 @@ def _compile_indexed(source: Indexed, compile_leaf: CompileLeaf) -> Reader:
     return lambda: read()[:, index]
 
 
+def _check_sizes(function: str, sizes: list[tuple[int, ...]]) -> None:
+    """Refuse what a function cannot take, or would take in a way that depends on N."""
+    shown = " and ".join(str(size[0]) if size else "a scalar" for size in sizes)
+    if function in ("add", "subtract") and len(set(sizes)) > 1:
+        raise DataError(f"{function} takes two of one size, is given {shown}", "index the longer")
+    if function == "norm" and not sizes[0]:
+        raise DataError(f"norm takes a vector, is given {shown}", "leave the norm out")
+    if function in ("level", "local") and sizes[1] != (3,):
+        shown = shown.split(" and ")[1]
+        raise DataError(f"{function} takes a vector of 3, is given {shown}", "index it")
+
+
 def _concatenate(*parts: FloatArray) -> FloatArray:
     return np.concatenate([part.reshape(len(part), -1) for part in parts], axis=1)
 
@@ -244,10 +265,18 @@ def _norm(vector: FloatArray) -> FloatArray:
 
 # Each is given what its sources read, then its numbers.
 _FUNCTIONS: dict[str, Callable[..., FloatArray]] = {
+    "add": np.add,
     "clip": np.clip,
     "concat": _concatenate,
     "cos": np.cos,
+    "level": turn_level,
+    "local": turn_local,
     "norm": _norm,
+    "pitch": measure_pitch,
+    "relative": measure_rotation,
+    "roll": measure_roll,
+    "scale": np.multiply,
     "sin": np.sin,
     "subtract": np.subtract,
+    "yaw": measure_yaw,
 }

@@ -115,6 +115,42 @@ def test_every_field_is_the_runs_on_gymnasiums_own_environment(card, load_export
         compare(card, source, load_exported(card, source), n_steps=1000)
 
 
+FRAMES = {
+    "apart": (None, "distance(body:torso, body:{foot})"),
+    "bend": (3, "relative(body:torso, body:{foot})"),
+    "angles": (3, "concat(roll(body:{foot}), pitch(body:{foot}, +z, -x), yaw(body:torso))"),
+    "own": (3, "local(body:{foot}, -x, +y, angular_velocity:{foot})"),
+    "level": (3, "level(body:torso, velocity:geom:{sole})"),
+    "half": (3, "add(scale(qvel[:3], 0.5), qpos[:3])"),
+    "low": (None, "lowest:geom:{sole}"),
+    "touch": (None, "contact(subtree:{thigh}, geom:floor)"),
+    "push": (2, "concat(contact_force:{sole}, contact_force:subtree:torso)"),
+}
+PARTS = {
+    "hopper": {"thigh": "thigh", "foot": "foot", "sole": "foot_geom"},
+    "half_cheetah": {"thigh": "fthigh", "foot": "ffoot", "sole": "ffoot"},
+    "ant": {"thigh": "front_left_leg", "foot": "aux_1", "sole": "left_ankle_geom"},
+}
+
+
+@pytest.mark.parametrize("derived", ["current", "lagged"])
+@pytest.mark.parametrize("name", PARTS)
+def test_frames_and_contacts_are_the_same_outside(name: str, derived: str, load_exported) -> None:
+    card = load_env(name)
+    fields = [
+        card.state[0].model_copy(
+            update={"name": key, "size": size, "source": text.format(**PARTS[name])}
+        )
+        for key, (size, text) in FRAMES.items()
+    ]
+    if name == "ant":
+        fields[0] = fields[0].model_copy(update={"source": "distance(body:torso, body:#4)"})
+    model = card.model.model_copy(update={"derived_fields": derived})
+    [source] = make_field_programs(card.model_copy(update={"state": tuple(fields)}))
+    card = card.model_copy(update={"state": (*card.state, *fields), "model": model})
+    compare(card, source, load_exported(card, source), n_steps=300)
+
+
 @pytest.mark.parametrize("path", REFERENCES, ids=lambda path: "-".join(path.parts[-4:-1:2]))
 def test_a_persons_rewards_pay_the_same_outside(path: Path, load_exported) -> None:
     env = path.parts[-4]
@@ -182,7 +218,12 @@ def test_the_function_alone_needs_numpy_alone(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("source", "reason"),
-    [("cfrc_ext[1]", "cfrc_ext"), ("sensor:touch", "touch"), ("joint:rooty.qfrc_damper", "damper")],
+    [
+        ("cfrc_ext[1]", "cfrc_ext"),
+        ("sensor:touch", "touch"),
+        ("joint:rooty.qfrc_damper", "damper"),
+        ("draw:speed", "draw:speed is drawn by reward-agent"),
+    ],
 )
 def test_a_field_that_is_not_to_be_had_outside_is_named(source: str, reason: str) -> None:
     card = load_env("hopper")

@@ -66,7 +66,7 @@ def sample_surface(model: mujoco.MjModel, geom: int) -> FloatArray:
 def make_batch(upper: str, lower: str, tilt: str = "") -> Batch:
     text = MJCF.format(upper=SHAPES[upper], lower=SHAPES[lower], tilt=tilt)
     batch = Batch(mujoco.MjModel.from_xml_string(text), 6, 1)
-    compile_lowest(batch, "body", "arm", "floor")  # binds what a step must copy out
+    compile_lowest(batch, "body", "arm", ["floor"])  # binds what a step must copy out
     batch.reset()
     batch.bind("qpos")[:, 2:] = RNG.normal(size=(6, 6))
     batch.forward()
@@ -95,34 +95,87 @@ def find_lowest(batch: Batch, names: list[str]) -> list[float]:
 @pytest.mark.parametrize("shape", SHAPES)
 def test_the_lowest_point_is_that_of_the_surface(shape: str, tilt: str) -> None:
     batch = make_batch(shape, "capsule", tilt)
-    arm = compile_lowest(batch, "body", "arm", "floor")
-    geom = compile_lowest(batch, "geom", "upper", "floor")
+    arm = compile_lowest(batch, "body", "arm", ["floor"])
+    geom = compile_lowest(batch, "geom", "upper", ["floor"])
     assert arm() == pytest.approx(find_lowest(batch, ["upper", "lower"]), abs=2e-3)
     assert geom() == pytest.approx(find_lowest(batch, ["upper"]), abs=2e-3)
 
 
 def test_a_geom_that_never_collides_is_counted_only_if_asked_for() -> None:
     batch = make_batch("sphere", "sphere")
-    hand = compile_lowest(batch, "body", "hand", "floor")()
+    hand = compile_lowest(batch, "body", "hand", ["floor"])()
     assert hand == pytest.approx(find_lowest(batch, ["lower"]), abs=2e-3)
-    ghost = compile_lowest(batch, "geom", "ghost", "floor")()
+    ghost = compile_lowest(batch, "geom", "ghost", ["floor"])()
     assert ghost == pytest.approx(find_lowest(batch, ["ghost"]), abs=2e-2)
 
 
 def test_without_a_floor_height_is_above_zero() -> None:
     batch = make_batch("sphere", "sphere")
-    above_plane = compile_lowest(batch, "body", "arm", "floor")()
-    above_zero = compile_lowest(batch, "body", "arm", None)()
+    above_plane = compile_lowest(batch, "body", "arm", ["floor"])()
+    above_zero = compile_lowest(batch, "body", "arm", [])()
     assert above_zero == pytest.approx(above_plane + 0.2)
 
 
 def test_a_plane_has_no_lowest_point() -> None:
     batch = make_batch("sphere", "sphere")
-    with pytest.raises(DataError, match="'floor' is a mjGEOM_PLANE"):
-        compile_lowest(batch, "geom", "floor", None)
+    with pytest.raises(DataError, match="'floor' is a plane"):
+        compile_lowest(batch, "geom", "floor", [])
 
 
-def test_a_floor_that_is_no_plane_is_refused() -> None:
+def test_a_floor_that_moves_is_refused() -> None:
     batch = make_batch("sphere", "sphere")
-    with pytest.raises(DataError, match="'upper' is not a plane"):
-        compile_lowest(batch, "body", "arm", "upper")
+    with pytest.raises(DataError, match="'upper' of the floor can move"):
+        compile_lowest(batch, "body", "arm", ["upper"])
+
+
+FLOORS = """
+<mujoco>
+  <asset>
+    <hfield name="hills" nrow="2" ncol="2" size="1 1 0.5 0.1" elevation="0 1 1 0"/>
+    <mesh name="wedge" vertex="0 0 0  0.4 0 0  0 0.3 0  0 0 0.5"/>
+  </asset>
+  <worldbody>
+    <geom name="ground" type="plane" size="5 5 1" pos="0 0 0.1"/>
+    <geom name="ramp" type="plane" size="5 5 1" euler="0 45 0"/>
+    <geom name="hills" type="hfield" hfield="hills" pos="0 0 0.3"/>
+    <body pos="0 0 0.5" euler="90 0 0"><geom name="step" type="box" size="0.5 0.2 0.3"/></body>
+    <geom name="wedge" type="mesh" mesh="wedge"/>
+    <body mocap="true"><geom name="lift" type="box" size="0.1 0.1 0.1"/></body>
+    <body name="ball" pos="{x} 0 1"><freejoint/><geom size="0.2"/></body>
+  </worldbody>
+</mujoco>
+"""
+
+
+@pytest.mark.parametrize(
+    ("floors", "x", "height"),
+    [
+        (["ground"], 1.0, 0.7),
+        (["step", "ground"], 1.0, 0.7),
+        (["ground", "ramp"], -1.0, -0.2),
+        (["ground", "ramp"], 1.0, 0.7),
+        (["step", "hills"], 0.0, 1.0 - 0.2 - 0.7),
+        (["hills", "step"], 0.0, 1.0 - 0.2 - 0.3),
+        ([], 0.0, 0.8),
+    ],
+)
+def test_the_floor_is_its_nearest_plane_or_the_top_of_its_first_geom(
+    floors: list[str], x: float, height: float
+) -> None:
+    batch = Batch(mujoco.MjModel.from_xml_string(FLOORS.format(x=x)), 2, 1)
+    ball = compile_lowest(batch, "body", "ball", floors)
+    batch.reset()
+    assert ball() == pytest.approx(height)
+
+
+def test_the_top_of_a_mesh_is_its_highest_vertex() -> None:
+    batch = Batch(mujoco.MjModel.from_xml_string(FLOORS.format(x=0)), 1, 1)
+    ball = compile_lowest(batch, "body", "ball", ["wedge"])
+    batch.reset()
+    assert ball() == pytest.approx(0.8 - 0.5, abs=1e-6)
+
+
+def test_a_mocap_body_is_no_still_floor() -> None:
+    batch = Batch(mujoco.MjModel.from_xml_string(FLOORS.format(x=0)), 1, 1)
+    with pytest.raises(DataError, match="'lift' of the floor can move"):
+        compile_lowest(batch, "body", "ball", ["lift"])
