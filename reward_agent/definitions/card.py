@@ -5,11 +5,13 @@ Nothing here imports MuJoCo: the parent process reads cards, the child simulates
 
 from __future__ import annotations
 
+import os
 import re
+import unicodedata
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 
 from reward_agent.definitions.learner import LearnerSettings, read_earlier_table
 from reward_agent.definitions.paths import find_envs_dir
@@ -26,6 +28,7 @@ from reward_agent.definitions.tables import (
     Word,
     check_values,
     explain_invalid,
+    find_odd_character,
     list_keys,
     read_table,
 )
@@ -40,9 +43,20 @@ _MOST_EPISODE_STEPS, _MOST_PHYSICS_STEPS = 1_000_000, 10_000
 # As Gymnasium's registry has them; a module in front is imported when the environment is made.
 GYMNASIUM_ID = r"^(?:([A-Za-z_][\w.]*):)?((?:[\w-]+/)?[\w.-]+-v\d+)$"
 
+_IDENTIFIER = re.compile(r"[a-z][a-z0-9_]*")
 Identifier = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=MOST_NAME_CHARS)]
 Options = Annotated[dict[Word, bool | int | Finite | Line], AfterValidator(check_values)]
 EpisodeSteps = Annotated[int, Field(ge=1, le=_MOST_EPISODE_STEPS)]
+
+
+def _spell(given: Any) -> Any:
+    """Return a field's name as programs write it: ``FL_contact`` is ``fl_contact``."""
+    if not isinstance(given, str) or len(given) > MOST_NAME_CHARS or find_odd_character(given):
+        return given  # which is refused
+    return given if _IDENTIFIER.fullmatch(given) else make_identifier(given, "field")
+
+
+FieldName = Annotated[Identifier, BeforeValidator(_spell)]
 
 
 class Servo(Record):
@@ -76,7 +90,7 @@ class ModelSource(Record):
         max_length=MOST_NAME_CHARS,
         description="file name of an MJCF among its assets",
     )
-    file: Line | None = Field(
+    file: Annotated[Line, AfterValidator(lambda path: path.replace("\\", "/"))] | None = Field(
         None, description="an MJCF, or what the back end reads, in the card's folder"
     )
     id: Word | None = Field(
@@ -151,7 +165,7 @@ class StateField(Record):
     reward that comes with an environment: a designer is not shown it, nor may its programs read it.
     """
 
-    name: Identifier
+    name: FieldName
     source: Line
     group: Word = ""
     size: Count | None = None
@@ -191,7 +205,7 @@ class FieldRange(Record):
     A bound of None is open. Of a vector field every entry must be within.
     """
 
-    field: Identifier
+    field: FieldName
     min: Finite | None = None
     max: Finite | None = None
 
@@ -378,7 +392,26 @@ def _load_from_path(path: Path) -> EnvCard:
     file = path if path.suffix == ".toml" else path / CARD_FILE
     if not file.is_file():
         raise DataError(f"{file} does not exist", f"give a folder with an {CARD_FILE} in it")
-    return _read_card(file).model_copy(update={"folder": str(file.parent)})
+    card = _read_card(file).model_copy(update={"folder": str(file.parent)})
+    _check_folder(card)
+    return card
+
+
+def _check_folder(card: EnvCard) -> None:
+    """Refuse a model that no job will see: it may read the folder of its card alone.
+
+    Raises:
+        DataError: the model's file lies elsewhere.
+    """
+    folder = find_env_dir(card)
+    words = os.path.normpath(folder / (card.model.file or ""))
+    if Path(words).is_relative_to(folder):
+        return
+    raise DataError(
+        f"{folder / CARD_FILE}, model.file: {card.model.file} is not in the folder of the card, "
+        "and that is all that a sandboxed job may read",
+        f"copy it to {folder}, with all that it includes, and name it from there",
+    )
 
 
 def find_env_dir(card: EnvCard | str) -> Path:
@@ -405,8 +438,17 @@ def _read_card(path: Path) -> EnvCard:
 
 def make_identifier(text: str, kind: str, max_chars: int | None = None) -> str:
     """Return a name made of the first words of a text; its kind in front if no letter is."""
-    name = "_".join(re.findall(r"[a-z0-9]+", text.lower()))[:max_chars].strip("_")
+    plain = "".join(char if char.isascii() else _romanize(char) for char in text)
+    name = "_".join(re.findall(r"[a-z0-9]+", plain.lower()))[:max_chars].strip("_")
     return name if name[:1].isalpha() else f"{kind}_{name}".strip("_")
+
+
+def _romanize(char: str) -> str:
+    """Return a letter of any script in ASCII: without its accent, or by what Unicode calls it."""
+    bare = unicodedata.normalize("NFKD", char).encode("ascii", "ignore").decode()
+    if bare or not char.isalnum():
+        return bare or ("" if unicodedata.combining(char) else " ")
+    return unicodedata.name(char, "").rsplit(maxsplit=1)[-1].rpartition("-")[2]
 
 
 def _flatten_groups(groups: dict[str, Any]) -> list[Any]:

@@ -113,7 +113,8 @@ def read_text(path: Path, most_bytes: int = MOST_PROGRAM_BYTES) -> str:
             data = file.read(most_bytes + 1)
         if len(data) > most_bytes:
             raise DataError(f"{path} has more than {most_bytes} bytes", "make it shorter")
-        return data.decode("utf-8").replace("\r\n", "\n").replace("\r", "\n")
+        # As editors on Windows write it: with a mark of the encoding in front, and two line ends.
+        return data.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
     except UnicodeDecodeError as error:
         raise DataError(f"{path} is not text in UTF-8: {error}", "correct it") from error
     except OSError as error:

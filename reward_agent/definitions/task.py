@@ -41,7 +41,13 @@ from reward_agent.definitions.tables import (
     read_table,
     read_text,
 )
-from reward_agent.errors import DataError, UnknownNameError, UsageError, hint_closest
+from reward_agent.errors import (
+    DataError,
+    UnknownNameError,
+    UsageError,
+    find_closest_name,
+    hint_closest,
+)
 from reward_agent.types import FileRecord, Finite, Record
 
 TASK_FILE = "task.toml"
@@ -171,15 +177,18 @@ def resolve_task(env: EnvCard | str, text: str) -> TaskSpec:
     """Return the environment's task of this name, or a task made of a sentence.
 
     Raises:
-        UnknownNameError: a single word that is no task's name.
+        UnknownNameError: a single word that is no task's name, but looks like one.
     """
     card = _load_card(env)
     known = list_tasks(card)
     name = make_identifier(text, "task")
     if name in known:  # "back flip" is back_flip
         return load_task(card, name)
-    if len(text.split()) < 2:
-        raise UnknownNameError(f"{card.name} task", text, known)
+    is_word = text.strip().isalpha() and find_closest_name(text, known) is None
+    if len(text.split()) < 2 and not is_word:
+        error = UnknownNameError(f"{card.name} task", text, known)
+        error.remedy += "; or say what to do in a sentence"
+        raise error
     return make_task(card.name, text)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -21,16 +22,22 @@ EPSILON = 1e-9
 
 
 def read_scalar(episode: Episode, name: str) -> FloatArray:
-    """Return a field ``(T,)``.
+    """Return a field, or an entry of a vector as ``torso_velocity[0]``, ``(T,)``.
 
     Raises:
-        DataError: there is none of that name, or it is a vector.
+        DataError: there is none of that name, or it is no single number.
     """
-    values = _read(episode, name)
-    if values.ndim == 1:
+    match = re.fullmatch(r"(\w+)\[(\d+)\]", name)
+    values = _read(episode, match[1] if match else name)
+    size = values.shape[1] if values.ndim > 1 else 1
+    if match and values.ndim > 1 and int(match[2]) < size:
+        return values[:, int(match[2])]
+    if values.ndim == 1 and not match:
         return values
+    field = match[1] if match else name
     raise DataError(
-        f"the metric takes {name!r} for one number, it has {values.shape[1]}", "name a scalar field"
+        f"the metric takes {name!r} for one number, {field!r} has {size}",
+        "name a scalar field, or an entry of a vector: NAME[0]",
     )
 
 

@@ -120,7 +120,8 @@ def check_model(folder: Path, name: str) -> None:
                 else:
                     assets.append(named)
         except (ValueError, OSError, expat.ExpatError) as error:
-            raise DataError(f"{file}: {error}", "correct the MJCF") from error
+            remedy = "correct the MJCF, and keep all that it names in the card's folder"
+            raise DataError(f"{file}: {error}", remedy) from error
     try:
         bases = {base / place for base in {file.parent for file in seen} for place in folders}
         for named in assets:
@@ -145,10 +146,10 @@ def _read(file: Path, root: Path, n_files: int) -> _Reader:
 
 def _find_files(name: str, bases: set[Path], root: Path) -> Iterator[Path]:
     """Yield the files that a name may mean, seen from each of the folders, if they are there."""
-    if ":" in name or "\\" in name:
+    if ":" in name:
         raise ValueError(f"{name[:80]!r} is not in the card's folder {root}")
     for base in bases:
-        place = base / name
+        place = base / name.replace("\\", "/")  # as MuJoCo reads it
         _check_inside(place, root)
         if os.path.lexists(place):
             yield Path(os.path.normpath(place))

@@ -187,6 +187,12 @@ def test_two_metrics_at_a_time_ask_for_both():
         both(metric, generic.jump("lowest", height=0.1))
 
 
+def test_an_entry_of_a_vector_is_a_signal():
+    velocity = np.stack([np.full(N, 0.8), np.zeros(N)], axis=1)
+    assert judge('travel("velocity[0]", speed=0.8)', play(velocity=velocity)).success
+    assert not judge('travel("velocity[1]", speed=0.8)', play(velocity=velocity)).success
+
+
 def test_parts_explain_the_verdict():
     judged = judge(TRAVEL, play(**(STANDING | {"velocity": 0.8})))
     assert judged.parts == {
@@ -208,7 +214,8 @@ def test_parts_explain_the_verdict():
         ('travel("velocty", speed=1.0)', "reads a field 'velocty'.*did you mean 'velocity'"),
         ('travel("velocity", speed=1.0, up="upp")', "did you mean 'up'"),
         ('travel("velocity", command="comand")', "reads a field 'comand'"),
-        ('travel("angles", speed=1.0)', "takes 'angles' for one number, it has 3"),
+        ('travel("angles", speed=1.0)', "takes 'angles' for one number, 'angles' has 3"),
+        ('travel("angles[3]", speed=1.0)', "takes 'angles\\[3\\]' for one number"),
         ('hold_pose("angles", pose=[0.0])', "the pose has 1 angles, 'angles' has 3"),
         ('travel("velocity")', "line 1: the metric needs a number"),
         ('stand_on("left")', "line 1: stand_on needs a list"),

@@ -137,7 +137,7 @@ def test_task_round_trips_through_json():
     [
         ("Do a back flip and land on your foot!", "do_a_back_flip_and_land_on_your_foot"),
         ("3 hops, then stop", "task_3_hops_then_stop"),
-        ("跳", "task"),
+        ("跳", "task_8df3"),
         ("walk " * 30, "walk_walk_walk_walk_walk_walk_walk_walk"),
     ],
 )
