@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.text import Text
@@ -15,7 +15,7 @@ from reward_agent.cli.output import (
     print_text,
     progress_console,
 )
-from reward_agent.cli.settings import Json, RunsDir, note_folder
+from reward_agent.cli.settings import Json, RunsDir, add_settings, note_folder
 from reward_agent.llm.provider import PROVIDERS
 from reward_agent.trackers.registry import TRACKERS
 
@@ -74,6 +74,41 @@ def check_env_command(name: EnvName, as_json: Json = False) -> None:
         print_text("\n".join(result.findings) or f"{name}: the card describes the model")
     if result.findings:
         raise typer.Exit(1)
+
+
+@envs_app.command("describe")
+@add_settings(
+    "provider",
+    "model",
+    "base_url",
+    "reply_tokens",
+    "max_usd",
+    "max_tokens",
+    "max_calls",
+    "sandbox",
+    "trust_config",
+)
+def describe_env_command(
+    name: EnvName, runs_dir: RunsDir = None, as_json: Json = False, **settings: Any
+) -> None:
+    """Ask a language model what a robot's parts mean; what fails on the live model is refused."""
+    from reward_agent.run.describe import describe_env
+
+    def tell(line: str) -> None:
+        progress_console.print(line, style="dim")
+
+    described = describe_env(name, tell=tell, runs_dir=runs_dir, **settings)
+    if as_json:
+        print_json(
+            {
+                "meaning": described.meaning.model_dump(mode="json"),
+                "verdicts": [verdict.model_dump(mode="json") for verdict in described.verdicts],
+            }
+        )
+        return
+    signs = {True: "holds", None: "untested", False: "refused"}
+    for verdict in described.verdicts:
+        print_text(f"{signs[verdict.holds]:<9} {described.tell(verdict)}")
 
 
 prompts_app = typer.Typer(help="Show what language models are sent.", no_args_is_help=True)

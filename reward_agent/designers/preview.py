@@ -23,6 +23,8 @@ from reward_agent.designers.history import find_best, read_history
 from reward_agent.designers.ideas import choose_ideas
 from reward_agent.designers.prompts import (
     make_analysis_request,
+    make_meaning_repair_request,
+    make_meaning_request,
     make_metric_request,
     make_program_request,
     make_repair_request,
@@ -177,6 +179,15 @@ def _make_metric_repair(subject: Subject) -> ChatRequest:
     return make_metric_request(subject.card, subject.task.description, previous, (finding,))
 
 
+def _make_meaning(subject: Subject) -> ChatRequest:
+    return make_meaning_request("(Here stand the model's bodies, joints, actuators and sensors.)")
+
+
+def _make_meaning_repair(subject: Subject) -> ChatRequest:
+    refused = ["(claim): (what was done and measured)"]
+    return make_meaning_repair_request(_make_meaning(subject), "(the form)", refused, 1)
+
+
 @dataclass(frozen=True)
 class Preview:
     """A prompt that can be shown: what it asks for, and how its request is made."""
@@ -204,6 +215,10 @@ PREVIEWS = {
     ),
     "designer/metric_repair": Preview(
         "the metric again, without what was found wrong with it", _make_metric_repair
+    ),
+    "designer/describe": Preview("what the parts of a robot's model mean", _make_meaning),
+    "designer/describe_repair": Preview(
+        "the same again, without what the live model refused", _make_meaning_repair
     ),
     "critic/review": Preview(
         "the risks of a program, before it is trained",

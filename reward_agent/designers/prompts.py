@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -151,6 +151,26 @@ def make_metric_request(
         repair = render("designer/metric_repair", findings=findings)
         messages = extend(messages, previous.reply, repair)
     return ChatRequest("designer", "designer/metric", messages)
+
+
+def make_meaning_request(outline: str, picture: bytes | None = None) -> ChatRequest:
+    """Ask what a model's parts and numbers mean.
+
+    Args:
+        outline: the model as text.
+        picture: a PNG or WebP of it, for a provider that takes pictures.
+    """
+    user = render("designer/describe", outline=outline, has_picture=picture is not None)
+    return ChatRequest("designer", "designer/describe", (ChatMessage("user", user),))
+
+
+def make_meaning_repair_request(
+    request: ChatRequest, reply: str, refused: Sequence[str], n_held: int
+) -> ChatRequest:
+    """Ask for the form again, without what was refused."""
+    prompt = render("designer/describe_repair", refused=refused, n_held=n_held)
+    messages = extend(request.messages, reply, prompt)
+    return replace(request, template="designer/describe_repair", messages=messages)
 
 
 def _open_conversation(brief: DesignBrief) -> Conversation:

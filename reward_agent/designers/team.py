@@ -10,6 +10,7 @@ from reward_agent.designers.model import LanguageModel
 from reward_agent.designers.roles import Team
 from reward_agent.llm.budget import Budget, SpendingLimits
 from reward_agent.llm.calls import CallPolicy, make_chat_model
+from reward_agent.llm.chat import ChatModel
 from reward_agent.llm.provider import (
     PROVIDERS,
     ProviderOptions,
@@ -40,19 +41,12 @@ def make_team(
     """
     choice = choose_provider(environ)
     spec = settings.provider or choice.spec
-    limits = SpendingLimits(settings.max_usd, settings.max_tokens, settings.max_calls)
-    replies = Replies(run_dir / REPLIES_FILE, settings.cache, warn)
-    budget = Budget(limits, replies, cancel)
     row = find_provider(spec)
-    options = ProviderOptions(
-        spec.partition(":")[2], settings.model, settings.base_url,
-        environ=environ, cancel=cancel, folder=run_dir, warn=warn,
-    )  # fmt: skip
     if row.makes == "designer":
+        budget, options = _prepare(settings, spec, run_dir, environ, cancel, warn)
         member, agents = PROVIDERS.load(row.name)(options), row.agents
     else:
-        policy = CallPolicy(reply_tokens=settings.reply_tokens)
-        model = make_chat_model(spec, options, policy, budget, on_retry)
+        model, budget = open_model(settings, spec, run_dir, environ, cancel, on_retry, warn)
         member, agents = LanguageModel(model, sees_whole_card=row.sees_whole_card), model.agents
     return Team(
         member,
@@ -62,3 +56,40 @@ def make_team(
         budget,
         find_address(spec, settings.base_url, environ),
     )
+
+
+def open_model(
+    settings: RunSettings,
+    spec: str,
+    run_dir: Path,
+    environ: Mapping[str, str],
+    cancel: threading.Event,
+    on_retry: Callable[[str], None] = lambda reason: None,
+    warn: Callable[[str], None] = lambda what: None,
+) -> tuple[ChatModel, Budget]:
+    """Return a chat model, with its limits of money and the record of its replies in a folder.
+
+    Raises:
+        UsageError: the provider is unknown, or something that it needs is missing.
+        MissingKeyError: its key is not set.
+    """
+    budget, options = _prepare(settings, spec, run_dir, environ, cancel, warn)
+    policy = CallPolicy(reply_tokens=settings.reply_tokens)
+    return make_chat_model(spec, options, policy, budget, on_retry), budget
+
+
+def _prepare(
+    settings: RunSettings,
+    spec: str,
+    run_dir: Path,
+    environ: Mapping[str, str],
+    cancel: threading.Event,
+    warn: Callable[[str], None],
+) -> tuple[Budget, ProviderOptions]:
+    limits = SpendingLimits(settings.max_usd, settings.max_tokens, settings.max_calls)
+    replies = Replies(run_dir / REPLIES_FILE, settings.cache, warn)
+    options = ProviderOptions(
+        spec.partition(":")[2], settings.model, settings.base_url,
+        environ=environ, cancel=cancel, folder=run_dir, warn=warn,
+    )  # fmt: skip
+    return Budget(limits, replies, cancel), options

@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from reward_agent.definitions.card import Identifier, Servo
+from reward_agent.definitions.meaning import TriedMeaning
 from reward_agent.definitions.start import Keyframe
 from reward_agent.definitions.tables import Line, Word
 from reward_agent.types import Finite, OneLine, Record
@@ -32,6 +33,9 @@ class DraftOptions(Record):
     home: Keyframe | None = Field(None, description="keyframe to start from; None: the draft's own")
     add_servos: dict[Word, Servo] = Field({}, description="by joint: the model has no actuators")
     add_floor: Finite | None = Field(None, description="m: the model has no floor")
+    meaning: TriedMeaning | None = Field(
+        None, description="what somebody said of the model's parts, each claim tried on it"
+    )
 
 
 class Draft(Record):

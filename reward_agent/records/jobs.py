@@ -24,6 +24,8 @@ from pydantic import (
 
 from reward_agent.definitions.card import EnvCard
 from reward_agent.definitions.learner import LearnerSettings
+from reward_agent.definitions.meaning import Meaning, Verdict
+from reward_agent.definitions.tables import Prose
 from reward_agent.errors import DataError
 from reward_agent.types import (
     MOST_TERMS,
@@ -378,8 +380,28 @@ class CheckEnvJob(Job):
     kind: Literal["check_env"] = "check_env"
 
 
+class TryMeaningResult(FileRecord):
+    """What a model holds, and what came of each claim about its meaning."""
+
+    outline: Prose = Field(description="the model as text")
+    verdicts: tuple[Verdict, ...] = Field((), max_length=500)
+
+
+class TryMeaningJob(Job):
+    """Trial of claims about what a card's model means, on the live model."""
+
+    result_type = TryMeaningResult
+    loads_generated_code = False
+    lane = "short"
+    activity = "check_env"
+
+    kind: Literal["try_meaning"] = "try_meaning"
+    meaning: Meaning = Meaning()
+
+
 JOBS: tuple[type[Job], ...] = (
     ProbeJob, TrainJob, EvaluateJob, FilmJob, ScoreJob, RelabelJob, RecordJob, CheckEnvJob,
+    TryMeaningJob,
 )  # fmt: skip
 
 

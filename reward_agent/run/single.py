@@ -88,7 +88,7 @@ def check(
     if not probe or not report.is_accepted:
         return Examined(report)
     with (
-        _open_lab(card, settings) as lab,
+        open_lab(card, settings) as lab,
         make_scratch() as scratch,
     ):
         job_dir = folder or scratch
@@ -128,7 +128,7 @@ def train(
     _refuse_bad(check_program(program, card))
     folder = folder or find_runs_dir() / f"{make_run_id(card.name, task)}_train"
     training_dir = folder / "training"
-    with _open_lab(card, settings, _choose_metric(card, spec, metric)) as lab:
+    with open_lab(card, settings, _choose_metric(card, spec, metric)) as lab:
         request = make_training(lab, program, training_dir, settings.seed, until=settings.steps)
         report = None if on_progress is None else lambda _, row: on_progress(row)
         [job_exit] = lab.executor.map([request], report)
@@ -167,7 +167,7 @@ def evaluate(
     # Under a name that a job takes, whatever the user calls the file, and never a link.
     snapshot = Snapshot(total_timesteps=0, file=_make_policy_name(policy))
     with (
-        _open_lab(card, settings, _choose_metric(card, spec, metric)) as lab,
+        open_lab(card, settings, _choose_metric(card, spec, metric)) as lab,
         make_scratch() as scratch,
     ):
         (scratch / snapshot.file).write_bytes(_read_policy(policy))
@@ -191,7 +191,7 @@ def check_env(env: str) -> CheckEnvResult:
     """Compare an environment's card with its live model."""
     card = load_env(env)
     with (
-        _open_lab(card, _resolve(card, {})) as lab,
+        open_lab(card, _resolve(card, {})) as lab,
         make_scratch() as scratch,
     ):
         job_exit = lab.run_job(CheckEnvJob(card=card), scratch)
@@ -216,7 +216,7 @@ def _resolve(card: EnvCard, options: dict[str, Any]) -> RunSettings:
 
 
 @contextmanager
-def _open_lab(card: EnvCard, settings: RunSettings, metric: Metric = NO_METRIC) -> Iterator[Lab]:
+def open_lab(card: EnvCard, settings: RunSettings, metric: Metric = NO_METRIC) -> Iterator[Lab]:
     """Open one slot of this machine for an environment."""
     require_backend(card)
     executor = SlotExecutor(LocalPlace(1, settings.sandbox))

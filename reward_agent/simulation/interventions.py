@@ -16,6 +16,7 @@ from reward_agent.simulation.state import FloatArray
 FREE, BALL = int(mujoco.mjtJoint.mjJNT_FREE), int(mujoco.mjtJoint.mjJNT_BALL)
 SLIDE, HINGE = int(mujoco.mjtJoint.mjJNT_SLIDE), int(mujoco.mjtJoint.mjJNT_HINGE)
 UPWARD = (0.0, 0.0, 1.0)
+Vector = Sequence[float] | FloatArray
 # Of a joint without a range, around its start.
 _REACH = {SLIDE: 0.1, HINGE: 1.0}
 _CLOSE = 1e-6
@@ -46,7 +47,7 @@ class Root:
         """Whether it floats."""
         return any(self._model.jnt_type[joint] == FREE for joint in self.joints)
 
-    def shift(self, qpos: FloatArray, by: Sequence[float]) -> FloatArray | None:
+    def shift(self, qpos: FloatArray, by: Vector) -> FloatArray | None:
         """Return the pose ``(nq,)`` with the robot moved, m; None if its root cannot."""
         moved = np.array(qpos)
         if self.is_free:
@@ -59,7 +60,7 @@ class Root:
         mujoco.mj_integratePos(self._model, moved, speed, 1.0)
         return moved
 
-    def turn(self, qpos: FloatArray, axis: Sequence[float], angle: float) -> FloatArray | None:
+    def turn(self, qpos: FloatArray, axis: Vector, angle: float) -> FloatArray | None:
         """Return the pose with the robot turned about a world axis through its root, rad."""
         moved = np.array(qpos)
         if self.is_free:
@@ -78,7 +79,14 @@ class Root:
                 return moved
         return None
 
-    def push(self, qpos: FloatArray, velocity: Sequence[float]) -> FloatArray | None:
+    def float_to(self, qpos: FloatArray, generator: np.random.Generator) -> FloatArray:
+        """Return the pose with a robot that floats put and turned anywhere near."""
+        axis = generator.standard_normal(3)
+        shifted = self.shift(qpos, generator.uniform(-0.5, 0.5, 3))
+        turned = None if shifted is None else self.turn(shifted, axis / np.linalg.norm(axis), 1.0)
+        return qpos if turned is None else turned
+
+    def push(self, qpos: FloatArray, velocity: Vector) -> FloatArray | None:
         """Return velocities ``(nv,)`` that move the robot so in the world, m/s, without turning.
 
         None if its root cannot move that way.

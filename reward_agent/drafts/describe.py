@@ -1,0 +1,54 @@
+"""Meaning by a language model: it fills a form, the live model decides, it may answer once more."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from reward_agent.definitions.meaning import Meaning, TriedMeaning, Verdict
+from reward_agent.designers.model import ask_for_record
+from reward_agent.designers.prompts import make_meaning_repair_request, make_meaning_request
+from reward_agent.errors import DataError
+from reward_agent.llm.chat import MAX_REPLY_CHARS, ChatModel, ChatRequest
+
+Try = Callable[[Meaning], tuple[Verdict, ...]]
+
+
+def describe(
+    model: ChatModel, outline: str, try_claims: Try, picture: bytes | None = None
+) -> TriedMeaning:
+    """Ask what a robot's model means, try each claim, and let it answer once more.
+
+    Args:
+        model: who is asked.
+        outline: the robot's model as text.
+        try_claims: returns what came of each claim of a form.
+        picture: of the robot, for a model that takes pictures.
+
+    Returns:
+        The form of which more claims hold.
+
+    Raises:
+        DataError: no form came, in one line.
+        ModelError: no reply arrived.
+    """
+    request = make_meaning_request(outline, picture)
+    first, reply = _ask(model, request, try_claims)
+    if not first.refused:
+        return first
+    again = make_meaning_repair_request(request, reply, first.refused, first.n_held)
+    try:
+        second, _ = _ask(model, again, try_claims)
+    except DataError:  # what holds of the first stays
+        return first
+    return max(second, first, key=lambda tried: tried.n_held)
+
+
+def _ask(model: ChatModel, request: ChatRequest, try_claims: Try) -> tuple[TriedMeaning, str]:
+    opinion = ask_for_record(model, request, Meaning)
+    if opinion.record is None:
+        raise DataError(
+            f"{model.name} filled no form: {opinion.reason}", "try again, or use another model"
+        )
+    reply = opinion.completions[-1].reply[:MAX_REPLY_CHARS]
+    verdicts = try_claims(opinion.record)
+    return TriedMeaning(claimed=opinion.record, verdicts=verdicts), reply

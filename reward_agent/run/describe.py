@@ -1,0 +1,103 @@
+"""Describe: a language model says what a robot's parts mean, and the live model decides."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from reward_agent.definitions.card import EnvCard, load_env
+from reward_agent.definitions.meaning import Meaning, TriedMeaning, Verdict
+from reward_agent.definitions.paths import find_runs_dir
+from reward_agent.designers.team import open_model
+from reward_agent.drafts.describe import describe
+from reward_agent.errors import DataError, UsageError
+from reward_agent.files import make_scratch
+from reward_agent.llm.chat import ChatModel
+from reward_agent.llm.provider import choose_provider, find_address, find_provider
+from reward_agent.records.jobs import TryMeaningJob, TryMeaningResult
+from reward_agent.records.layers import resolve_settings
+from reward_agent.records.settings import RunSettings
+from reward_agent.records.store import name_new_run
+from reward_agent.run.active import Lab
+from reward_agent.run.single import open_lab
+from reward_agent.simulation.backends import find_backend
+from reward_agent.types import Usage
+
+
+def describe_env(
+    env: str,
+    *,
+    tell: Callable[[str], None] = lambda line: None,
+    runs_dir: Path | None = None,
+    environ: Mapping[str, str] | None = None,
+    **options: Any,
+) -> TriedMeaning:
+    """Ask a language model what the parts of an environment's model mean, and try what it says.
+
+    Its replies and what they cost are recorded in a folder of their own beside the runs.
+
+    Args:
+        env: name or folder of the environment.
+        tell: is told, in a line, who is asked where, of calls that are tried again, and the cost.
+        runs_dir: where runs lie; ``./runs`` by default.
+        environ: where keys are looked up; the process's own by default.
+        options: settings by the names of ``RunSettings``.
+
+    Raises:
+        UsageError: the provider asks no language model, or nothing of MuJoCo simulates the card.
+        DataError: no form came.
+    """
+    card = load_env(env)
+    if not find_backend(card).is_mujoco:
+        raise UsageError(
+            f"{card.name} is simulated by {find_backend(card).label}: it has no model to look at",
+            "describe an environment whose card names an MJCF",
+        )
+    environ = os.environ if environ is None else environ
+    settings = resolve_settings(options, card.budget, card.name, environ).settings
+    folder = name_new_run(find_runs_dir(runs_dir), card.name, "describe")
+    with _open_model(settings, folder, environ, tell) as model, open_lab(card, settings) as lab:
+
+        def try_claims(meaning: Meaning) -> tuple[Verdict, ...]:
+            return _try(lab, card, meaning).verdicts
+
+        return describe(model, _try(lab, card, Meaning()).outline, try_claims)
+
+
+@contextlib.contextmanager
+def _open_model(
+    settings: RunSettings, folder: Path, environ: Mapping[str, str], tell: Callable[[str], None]
+) -> Iterator[ChatModel]:
+    spec = settings.provider or choose_provider(environ).spec
+    if find_provider(spec).makes == "designer":
+        raise UsageError(
+            f"{spec} asks no language model", "give --provider, such as anthropic, or set its key"
+        )
+    cancel = threading.Event()
+    model, budget = open_model(settings, spec, folder, environ, cancel, tell, tell)
+    address = find_address(spec, settings.base_url, environ)
+    tell(f"{model.provider}: {model.name}" + (f"; asked at {address}" if address else ""))
+    try:
+        yield model
+    finally:
+        cancel.set()
+        budget.close()
+        tell(_tell_cost(budget.usage))
+
+
+def _tell_cost(usage: Usage) -> str:
+    cost = "" if usage.usd is None else f", {usage.usd:.4f} USD"
+    tokens = usage.input_tokens + usage.output_tokens
+    return f"{usage.n_calls} calls, {tokens:,} tokens{cost}"
+
+
+def _try(lab: Lab, card: EnvCard, meaning: Meaning) -> TryMeaningResult:
+    with make_scratch() as scratch:
+        job_exit = lab.run_job(TryMeaningJob(card=card, meaning=meaning), scratch)
+    if not isinstance(job_exit.result, TryMeaningResult):
+        raise DataError(f"the claims could not be tried: {job_exit.outcome}", "see the error above")
+    return job_exit.result
