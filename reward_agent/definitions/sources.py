@@ -350,6 +350,7 @@ class _Parser:
         attribute = self._take_word("an attribute such as qpos or xpos")
         if attribute != "point":
             return Attribute(kind, name, attribute)
+        self._check_known(kind, FRAMES, "kind of object with points")
         self._expect("(")
         numbers = []
         for i in range(3):

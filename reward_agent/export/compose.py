@@ -290,7 +290,7 @@ def _write_measure(source: Measure, floors: tuple[str, ...]) -> str:
 
 def _write_name(name: str) -> str:
     """Write the name of an object, or the number that it has in place of one: ``#12``."""
-    return name[1:].lstrip("0") or "0" if re.fullmatch(r"#[0-9]+", name) else repr(name)
+    return str(int(name[1:])) if re.fullmatch(r"#[0-9]+", name) else ascii(name)
 
 
 def _choose_data(name: str) -> str:

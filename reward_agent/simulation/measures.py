@@ -155,6 +155,10 @@ def _make_mesh_measure(model: Any, geom: int, plane: tuple[Any, Any]) -> HeightM
     return measure
 
 
+# Divides what has no direction, whose angle is 0, without a warning.
+_TINY = 1e-300
+
+
 def _take_axis(xmat: Any, axis: float) -> Any:
     """Return an axis ``(…, 3)``, in the world, of frames that are turned by ``xmat`` ``(…, 9)``.
 
@@ -172,58 +176,64 @@ def _find_left(forward: float, up: float) -> float:
     return float(sign * (6 - first - third))
 
 
+def _take_height(xmat: Any, axis: float) -> Any:
+    """Return the vertical part ``(…)`` of an axis."""
+    height = xmat[..., 5 + abs(int(axis))]
+    return height if axis > 0 else -height
+
+
 def measure_roll(xmat: Any, forward: float, up: float) -> Any:
     """Return by how much frames tip to their right, rad, from -pi to pi.
 
     Roll, pitch and yaw turn a frame from the world's about its forward axis, then about the
     horizontal axis to the left of its heading, then about the vertical.
     """
-    left = _take_axis(xmat, _find_left(forward, up))
-    return np.arctan2(left[..., 2], _take_axis(xmat, up)[..., 2])
+    left = _find_left(forward, up)
+    return np.arctan2(_take_height(xmat, left), _take_height(xmat, up))
 
 
 def measure_pitch(xmat: Any, forward: float, up: float) -> Any:
     """Return by how much frames tip forward, rad, from -pi/2 to pi/2."""
-    left = _take_axis(xmat, _find_left(forward, up))
-    flat = np.hypot(left[..., 2], _take_axis(xmat, up)[..., 2])
-    return np.arctan2(-_take_axis(xmat, forward)[..., 2], flat)
+    left = _find_left(forward, up)
+    flat = np.hypot(_take_height(xmat, left), _take_height(xmat, up))
+    return np.arctan2(-_take_height(xmat, forward), flat)
 
 
 def measure_yaw(xmat: Any, forward: float, up: float) -> Any:
     """Return how far to the left of x frames head, rad, from -pi to pi."""
-    heading = _find_heading(xmat, forward, up)
-    return np.arctan2(heading[..., 1], heading[..., 0])
+    x, y = _find_heading(xmat, forward, up)
+    return np.arctan2(y, x)
 
 
-def _find_heading(xmat: Any, forward: float, up: float) -> Any:
-    """Return where frames head, ``(…, 2)``, of any length.
+def _find_heading(xmat: Any, forward: float, up: float) -> tuple[Any, Any]:
+    """Return x and y, each ``(…)``, of where frames head, 1 long.
 
     One that faces straight up or down heads where its back or its head points.
     """
     ahead = _take_axis(xmat, forward)
-    heading = ahead[..., :2]
-    is_steep = np.abs(heading).max(axis=-1, keepdims=True) < 1e-9
+    x, y = ahead[..., 0], ahead[..., 1]
+    length = np.hypot(x, y)
+    is_steep = length < 1e-9
     if is_steep.any():
-        other = -np.sign(ahead[..., 2:]) * _take_axis(xmat, up)[..., :2]
-        heading = np.where(is_steep, other, heading)
-    return heading
+        sign, other = -np.sign(ahead[..., 2]), _take_axis(xmat, up)
+        x = np.where(is_steep, sign * other[..., 0], x)
+        y = np.where(is_steep, sign * other[..., 1], y)
+        length = np.maximum(np.hypot(x, y), _TINY)
+    return x / length, y / length
 
 
 def turn_local(xmat: Any, vector: Any, forward: float, up: float) -> Any:
     """Return vectors ``(…, 3)`` of the world as frames see them: forward, left, up."""
-    axes = forward, _find_left(forward, up), up
-    parts = [np.sum(_take_axis(xmat, axis) * vector, axis=-1) for axis in axes]
-    return np.stack(parts, axis=-1)
+    own = np.matmul(vector[..., None, :], xmat.reshape(*xmat.shape[:-1], 3, 3))[..., 0, :]
+    axes = np.array([forward, _find_left(forward, up), up])
+    return own[..., np.abs(axes).astype(int) - 1] * np.sign(axes)
 
 
 def turn_level(xmat: Any, vector: Any, forward: float, up: float) -> Any:
     """Return vectors ``(…, 3)`` of the world as seen along the frames' headings, z up."""
-    heading = _find_heading(xmat, forward, up)
-    ahead, aside = heading[..., 0], heading[..., 1]
-    length = np.maximum(np.hypot(ahead, aside), 1e-300)
+    ahead, aside = _find_heading(xmat, forward, up)
     x, y = vector[..., 0], vector[..., 1]
-    parts = [(x * ahead + y * aside) / length, (y * ahead - x * aside) / length, vector[..., 2]]
-    return np.stack(parts, axis=-1)
+    return np.stack([x * ahead + y * aside, y * ahead - x * aside, vector[..., 2]], axis=-1)
 
 
 def measure_velocity(cvel: Any, centre: Any, xpos: Any) -> Any:
@@ -234,38 +244,41 @@ def measure_velocity(cvel: Any, centre: Any, xpos: Any) -> Any:
         centre: ``(…, 3)``, centre of mass of the tree, about which MuJoCo expresses them.
         xpos: ``(…, 3)`` of the points.
     """
-    arm, spin = xpos - centre, cvel[..., :3]
-    turn = spin[..., _NEXT] * arm[..., _LAST] - spin[..., _LAST] * arm[..., _NEXT]
-    return cvel[..., 3:] + turn
-
-
-_NEXT, _LAST = [1, 2, 0], [2, 0, 1]
+    arm, velocity = xpos - centre, np.empty(xpos.shape)
+    for i, j, k in ((0, 1, 2), (1, 2, 0), (2, 0, 1)):
+        turn = cvel[..., j] * arm[..., k] - cvel[..., k] * arm[..., j]
+        velocity[..., i] = cvel[..., 3 + i] + turn
+    return velocity
 
 
 def measure_rotation(first: Any, second: Any) -> Any:
     """Return the rotation vector ``(…, 3)``, rad, of second frames seen from first ones.
 
     It is at most pi long. Both are ``xmat`` ``(…, 9)``.
-
-    Source: Shepperd, Quaternion from rotation matrix (1978): of four forms of the quaternion times
-    one of its entries, the one with the largest entry is exact.
     """
     shape = (*first.shape[:-1], 3, 3)
-    (a, b, c), (d, e, f), (g, h, i) = np.moveaxis(
-        np.swapaxes(first.reshape(shape), -1, -2) @ second.reshape(shape), (-2, -1), (0, 1)
-    )
-    forms = np.stack(
-        [
-            np.stack([1 + a + e + i, h - f, c - g, d - b], axis=-1),
-            np.stack([h - f, 1 + a - e - i, b + d, c + g], axis=-1),
-            np.stack([c - g, b + d, 1 - a + e - i, f + h], axis=-1),
-            np.stack([d - b, c + g, f + h, 1 - a - e + i], axis=-1),
-        ],
-        axis=-2,
-    )
-    largest = np.argmax(np.diagonal(forms, axis1=-2, axis2=-1), axis=-1)[..., None, None]
-    quaternion = np.take_along_axis(forms, largest, axis=-2)[..., 0, :]
-    quaternion = np.where(quaternion[..., :1] < 0, -quaternion, quaternion)
-    sine = np.sqrt(np.sum(np.square(quaternion[..., 1:]), axis=-1, keepdims=True))
-    angle = 2 * np.arctan2(sine, quaternion[..., :1])
-    return quaternion[..., 1:] * (angle / np.maximum(sine, 1e-300))
+    turn = np.swapaxes(first.reshape(shape), -1, -2) @ second.reshape(shape)
+    # Twice sine times axis, and twice cosine, of the angle.
+    axis = np.empty((*shape[:-2], 3))
+    for i, j, k in ((0, 1, 2), (1, 2, 0), (2, 0, 1)):
+        axis[..., i] = turn[..., k, j] - turn[..., j, k]
+    sine = np.sqrt(np.einsum("...i,...i->...", axis, axis))
+    cosine = np.einsum("...ii->...", turn) - 1.0
+    angle, length = np.arctan2(sine, cosine), sine
+    is_half = np.asarray(cosine < -1.99)[..., None]
+    if is_half.any():
+        axis = np.where(is_half, _find_axis_of_half_turn(turn, cosine, axis), axis)
+        length = np.sqrt(np.einsum("...i,...i->...", axis, axis))
+    return axis * (angle / np.maximum(length, _TINY))[..., None]
+
+
+def _find_axis_of_half_turn(turn: Any, cosine: Any, sense: Any) -> Any:
+    """Return the axis ``(…, 3)``, of any length, of rotations by about pi.
+
+    Without what turns either way a rotation is cos I + (1 - cos) n n^T, after Rodrigues.
+    """
+    outer = turn + np.swapaxes(turn, -1, -2) - cosine[..., None, None] * np.eye(3)
+    largest = np.argmax(np.diagonal(outer, axis1=-2, axis2=-1), axis=-1)[..., None, None]
+    axis = np.take_along_axis(outer, largest, axis=-1)[..., 0]
+    is_against = np.sum(axis * sense, axis=-1, keepdims=True) < 0
+    return np.where(is_against, -axis, axis)

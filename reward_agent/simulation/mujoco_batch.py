@@ -161,7 +161,9 @@ def _compile_attribute(source: Attribute, batch: Batch) -> Reader:
     try:
         values = getattr(view, source.attribute)
     except AttributeError as error:
-        raise DataError(f"{source.kind}:{source.name}.{source.attribute}: {error}") from error
+        raise DataError(f"{source}: {error}") from error
+    if not isinstance(values, np.ndarray):
+        raise DataError(f"{source}: {source.attribute} is not a field of a {source.kind}")
     return make_constant(values[:, 0] if values.shape[1:] == (1,) else values)
 
 

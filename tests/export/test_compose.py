@@ -12,7 +12,7 @@ from reward_agent.definitions.card import EnvCard, list_envs, load_env
 from reward_agent.definitions.paths import find_envs_dir
 from reward_agent.definitions.task import apply_task, list_tasks, load_task
 from reward_agent.errors import DataError
-from reward_agent.export.compose import compose_reward
+from reward_agent.export.compose import compose_reward, write_expression
 from reward_agent.rewards.language import MAX_TERMS
 from reward_agent.rewards.program import compile_program
 from reward_agent.simulation.mujoco_batch import BatchSimulation
@@ -236,6 +236,16 @@ def test_a_field_that_is_not_to_be_had_outside_is_named(source: str, reason: str
         compose_reward(card, program, {"task": "try"}, False)
     fine = program.replace("push", "x_position")
     assert "push" not in compose_reward(card, fine, {"task": "try"}, False)
+
+
+def test_a_name_of_any_script_is_ascii_in_the_file() -> None:
+    card = load_env("hopper")
+    texts = ["body:'it''s \u043d\u043e\u0433\u0430'.xpos", "contact(geom:'\u043d', geom:#12)"]
+    fields = [card.state[0].model_copy(update={"source": text}) for text in texts]
+    assert [write_expression(card, field) for field in fields] == [
+        's.now.body("it\'s \\u043d\\u043e\\u0433\\u0430").xpos',
+        "s.touches(('geom', '\\u043d'), [('geom', 12)])",
+    ]
 
 
 def test_without_a_gymnasium_name_there_is_the_function_and_no_wrapper() -> None:

@@ -135,6 +135,8 @@ def make_field(name: str, source: str, size: int | None = None) -> StateField:
         ("sensor:gyro", "no sensor named 'gyro'"),
         ("qposs", "no array 'qposs'; did you mean 'qpos'"),
         ("body:torso.xposs", "xposs"),
+        ("body:torso.__class__", "__class__ is not a field of a body"),
+        ("actuator:#0.length_range", "length_range"),
         ("qpos[6]", "index 6 is out of range: there are 6 entries"),
         ("qpos[6:]", "empty"),
         ("joint:rooty.qpos[0]", "out of range"),

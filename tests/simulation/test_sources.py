@@ -108,6 +108,7 @@ BAD = [
     ("distanse(body:a, body:b)", "unknown function 'distanse'; did you mean 'distance'"),
     ("contct:a", "unknown kind of object 'contct'; did you mean 'contact'"),
     ("geom:tip.point(1, 2)", "expected ',', found ')'"),
+    ("joint:a.point(0, 0, 1)", "unknown kind of object with points 'joint'"),
     ("qpos + qvel", "unexpected '+'"),
     ("__import__('os').system", "unknown function '__import__'"),
 ]
