@@ -38,6 +38,7 @@ from reward_agent.types import FileRecord, Finite, Record
 CARD_FILE = "env.toml"
 
 MOST_NAME_CHARS = 100
+ADDED_FLOOR = "floor"
 _MOST_FIELDS, _MOST_FLOORS = 500, 50
 _MOST_EPISODE_STEPS, _MOST_PHYSICS_STEPS = 1_000_000, 10_000
 # As Gymnasium's registry has them; a module in front is imported when the environment is made.
@@ -117,7 +118,10 @@ class ModelSource(Record):
         {}, max_length=_MOST_FIELDS, description="actuators that the model lacks, by joint"
     )
     control_ranges: dict[Word, Limits] = Field(
-        {}, max_length=_MOST_FIELDS, description="of actuators, in place of the model's ctrlrange"
+        {},
+        max_length=_MOST_FIELDS,
+        description="in place of the model's ctrlrange, by actuator; one that the model does not "
+        "name goes by its name in the card's actions",
     )
     derived_fields: Literal["current", "lagged"] = Field(
         "current",
@@ -128,8 +132,10 @@ class ModelSource(Record):
 
     @property
     def floors(self) -> tuple[str, ...]:
-        """Names of the geoms that are the floor."""
-        return (self.floor,) if isinstance(self.floor, str) else self.floor or ()
+        """Names of the geoms that are the floor, the one that is added among them."""
+        named = (self.floor,) if isinstance(self.floor, str) else self.floor or ()
+        is_added = self.add_floor is not None and ADDED_FLOOR not in named
+        return (*named, ADDED_FLOOR) if is_added else named
 
     @model_validator(mode="before")
     @classmethod

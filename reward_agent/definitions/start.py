@@ -5,6 +5,7 @@ Nothing here imports MuJoCo: a back end reads it.
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
@@ -59,7 +60,10 @@ class ResetNoise(Record):
     qvel_uniform: Finite = Field(0.0, ge=0, description="half width")
     qvel_normal: Finite = Field(0.0, ge=0, description="standard deviation")
     joints: dict[Word, Annotated[Finite, Field(ge=0)]] = Field(
-        {}, max_length=500, description="half width by joint, rad or m, in place of qpos_uniform"
+        {},
+        max_length=500,
+        description="half width by joint, rad or m, in place of qpos_uniform; a free joint is "
+        "moved by it along and turned by it about each axis",
     )
     goal: GoalDisc | None = None
 
@@ -73,9 +77,10 @@ class ResetNoise(Record):
 class Draw(Record):
     """What is drawn anew for each episode: a place for something, or a command.
 
-    A place is that of a site, a geom, a body that hangs on the world, a mocap body, or a body with
-    a free joint, given by ``what``; of nothing in the model without it. The source ``draw:NAME`` is
-    where it is, ``(N, 3)`` m. A command is a number; the source ``draw:NAME`` is ``(N,)``.
+    A place is that of a mocap body, of a body with a free joint, or of a site, a geom or another
+    body that hangs on the world, given by ``what``; of nothing in the model without it. The source
+    ``draw:NAME`` is where it was put, ``(N, 3)`` m. A command is a number; the source
+    ``draw:NAME`` is ``(N,)``.
     """
 
     what: Place | None = None
@@ -84,10 +89,13 @@ class Draw(Record):
     )
     center: Point = Field((0.0, 0.0, 0.0), description="m, in the world")
     size: Point | Positive = Field(0.1, description="m: half sizes of a box, or a radius")
-    inner: Finite = Field(0.0, ge=0, description="m: radius that is left out")
+    inner: Finite = Field(0.0, ge=0, description="m: radius about the centre that is left out")
     turn: bool = Field(False, description="also turn it about the vertical, uniformly")
     apart_from: dict[Place, Positive] = Field(
-        {}, max_length=20, description="least distance, m, to something at the start"
+        {},
+        max_length=20,
+        description="least distance, m, to something at the start; to what is drawn, too, if its "
+        "table comes first",
     )
     command: Limits | None = Field(None, description="least and greatest number")
     every_s: Positive | None = Field(None, description="draw the command anew each so many seconds")
@@ -99,6 +107,22 @@ class Draw(Record):
         if self.every_s is not None and self.command is None:
             raise ValueError("every_s is for a command")
         return self
+
+    @model_validator(mode="after")
+    def _check_shape(self) -> Self:
+        if self.shape != "box" and isinstance(self.size, tuple):
+            raise ValueError(f"size of a {self.shape} is its radius, one number")
+        if isinstance(self.size, tuple) and min(self.size) < 0:
+            raise ValueError("half sizes of a box are not negative")
+        reach = math.hypot(*self.half_sizes) if self.shape == "box" else self.half_sizes[0]
+        if self.inner >= reach and self.command is None:
+            raise ValueError(f"inner {self.inner:g} leaves nothing of the {self.shape}")
+        return self
+
+    @property
+    def half_sizes(self) -> Point:
+        """Half sizes of a box; a radius thrice."""
+        return self.size if isinstance(self.size, tuple) else (self.size, self.size, self.size)
 
 
 class Randomise(Record):

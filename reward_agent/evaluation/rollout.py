@@ -34,10 +34,10 @@ class Actor(Protocol):
 
 @dataclass(frozen=True)
 class Rollout:
-    """The episodes of one policy as they are stored, and ``(T, nq)`` of each to draw it."""
+    """The episodes of one policy as they are stored, and ``(T, n)`` of each to draw it."""
 
     trajectories: Trajectories
-    qpos: tuple[FloatArray, ...]
+    pose: tuple[FloatArray, ...]
 
 
 class KeptSimulations:
@@ -68,6 +68,7 @@ def roll_out(
     seed: int,
     kept: KeptSimulations | None = None,
     is_decided: Decision | None = None,
+    is_randomised: bool = False,
 ) -> list[Rollout]:
     """Run each policy for some episodes side by side, and record the fields.
 
@@ -83,23 +84,25 @@ def roll_out(
         kept: where the simulations come from, and which fields they read; None makes fresh ones,
             which read every field.
         is_decided: ends an episode early, ``DECIDED``; None lets all run to their end.
+        is_randomised: whether the physics of fresh simulations are, as the card says; they start
+            as they would without.
     """
     owners = np.repeat(np.arange(len(policies)), n_episodes)
     size = find_backend(card).most_simulations or len(owners)
     episodes: list[Episode] = []
     ends: list[str] = []
-    qpos: list[FloatArray] = []
+    poses: list[FloatArray] = []
     for start in range(0, len(owners), size):
         part = owners[start : start + size]
-        take = kept.take if kept else partial(make_simulation, card)
+        take = kept.take if kept else partial(make_simulation, card, is_randomised=is_randomised)
         recorder = _Recorder(card, take(len(part), seed + start), len(part), is_decided)
         _play(recorder, policies, part)
         episodes += recorder.cut_episodes()
         ends += recorder.ends
-        qpos += recorder.cut_qpos()
+        poses += recorder.cut_poses()
     parts = [slice(i * n_episodes, (i + 1) * n_episodes) for i in range(len(policies))]
     return [
-        Rollout(make_trajectories(episodes[part], ends[part]), tuple(qpos[part])) for part in parts
+        Rollout(make_trajectories(episodes[part], ends[part]), tuple(poses[part])) for part in parts
     ]
 
 
@@ -131,7 +134,7 @@ class _Recorder:
         self._n_steps = np.zeros(n_sims, dtype=int)
         self.ends = [TRUNCATED] * n_used
         self._states: dict[str, list[NDArray[np.float32]]] = {}
-        self._qpos: list[FloatArray] = []
+        self._poses: list[FloatArray] = []
         self._actions: list[NDArray[np.float32]] = []
         self.simulation.reset(self.active)
         self._read()
@@ -161,18 +164,18 @@ class _Recorder:
                 terminated=end not in (TRUNCATED, DECIDED),
             )
 
-    def cut_qpos(self) -> Iterator[FloatArray]:
-        """Yield ``(T, nq)`` of each episode, to draw it."""
-        qpos = np.stack(self._qpos)
+    def cut_poses(self) -> Iterator[FloatArray]:
+        """Yield ``(T, n)`` of each episode, to draw it."""
+        poses = np.stack(self._poses)
         for sim in range(len(self.ends)):
-            yield qpos[: self._n_steps[sim] + 1, sim]
+            yield poses[: self._n_steps[sim] + 1, sim]
 
     def _read(self) -> State:
         """Keep the state in single precision: what is scored is what will be stored."""
         state = self.simulation.read_state()
         for name, values in state.fields.items():
             self._states.setdefault(name, []).append(values.astype(np.float32))
-        self._qpos.append(self.simulation.qpos)
+        self._poses.append(self.simulation.pose)
         return state
 
     def _end(self, mask: NDArray[np.bool_], reason: str | None = None) -> None:

@@ -24,7 +24,7 @@ _N_MOMENTS = 7
 
 
 def save_footages(footages: Sequence[Footage], path: Path) -> None:
-    """Write ``footage.npz``: words, and in single precision qpos and actions of each episode."""
+    """Write ``footage.npz``: words, and in single precision poses and actions of each episode."""
     words = [
         {
             "caption": f.caption,
@@ -36,9 +36,9 @@ def save_footages(footages: Sequence[Footage], path: Path) -> None:
     ]
     arrays = {"words": np.array(json.dumps(words))}
     for number, footage in enumerate(footages):
-        arrays[f"qpos_{number}"] = footage.qpos.astype(np.float32)
-        # Positions are enough where there are any.
-        if footage.action is not None and not footage.qpos.size:
+        arrays[f"qpos_{number}"] = footage.pose.astype(np.float32)
+        # Poses are enough where there are any.
+        if footage.action is not None and not footage.pose.size:
             arrays[f"action_{number}"] = footage.action.astype(np.float32)
     np.savez_compressed(path, allow_pickle=False, **arrays)
 
@@ -53,7 +53,7 @@ def load_footages(path: Path) -> list[Footage]:
         arrays = read_arrays(path)
         return [
             Footage(
-                qpos=arrays[f"qpos_{number}"].astype(np.float64),
+                pose=arrays[f"qpos_{number}"].astype(np.float64),
                 caption=words["caption"],
                 verdict=words["verdict"],
                 moments=dict(words["moments"]),
@@ -91,7 +91,7 @@ def make_footages(
         title = f"{first}, {shown}" if first else shown
         footages.append(
             Footage(
-                qpos=rollout.qpos[index],
+                pose=rollout.pose[index],
                 action=rollout.trajectories.episode(index).action,
                 seed=best.seed + index,
                 caption=f"{title}\n{rest}" if rest else title,

@@ -94,7 +94,7 @@ class Studio:
         An episode that has ended stays at its last picture until the others have.
         """
         rate = self.quality.frames_per_s
-        choices = [choose_video_steps(len(f.qpos), self._control_dt, rate) for f in footages]
+        choices = [choose_video_steps(len(f.pose), self._control_dt, rate) for f in footages]
         stride = max(c[1] - c[0] if len(c) > 1 else 1 for c in choices)
         films = [
             self._film_one(footage, steps) for footage, steps in zip(footages, choices, strict=True)

@@ -40,7 +40,7 @@ class Footage:
     """An episode to be drawn.
 
     Args:
-        qpos: ``(T, nq)``; ``(T, 0)`` where an episode is played again to be drawn.
+        pose: ``(T, n)``, of the simulation; ``(T, 0)`` where an episode is played again.
         caption: what it is, for a person; one line or more.
         verdict: what the metric says of the whole episode.
         moments: state index to what happens there, for the strip.
@@ -48,7 +48,7 @@ class Footage:
         seed: of its simulation, of which it is the first episode.
     """
 
-    qpos: FloatArray
+    pose: FloatArray
     caption: str
     verdict: str
     moments: dict[int, str]
@@ -175,15 +175,23 @@ def _find(name: str) -> Backend:
 
 
 def make_simulation(
-    card: EnvCard, n_sims: int, seed: int, fields: Collection[str] | None = None
+    card: EnvCard,
+    n_sims: int,
+    seed: int,
+    fields: Collection[str] | None = None,
+    is_randomised: bool = False,
 ) -> Simulation:
     """Return N simulations of a card, not yet reset; see ``Simulation``.
+
+    The physics are the model's own, unless they are randomised as the card's ``[randomise]`` says.
 
     Raises:
         UsageError: what simulates it is not installed.
         UnknownNameError: ``fields`` names one that the card has not.
         DataError: the card does not fit its model.
     """
+    if card.randomise is not None and not is_randomised:
+        card = card.model_copy(update={"randomise": None})
     factory = resolve_name(find_backend(card).factory)
     return cast("Simulation", factory(card, n_sims, seed, fields=fields))
 

@@ -19,12 +19,14 @@ from reward_agent.definitions.sources import (
     is_derived,
     parse_source,
 )
+from reward_agent.definitions.start import HomePose
 from reward_agent.errors import DataError, hint_closest
 from reward_agent.simulation.measures import (
     locate_point,
     make_lowest_measure,
     measure_velocity,
 )
+from reward_agent.simulation.mujoco_draws import EpisodeDraws, PoseLayout, read_pose
 from reward_agent.simulation.mujoco_model import (
     CONTACTS,
     check_object,
@@ -32,7 +34,13 @@ from reward_agent.simulation.mujoco_model import (
     make_model,
     name_sensor,
 )
-from reward_agent.simulation.mujoco_start import ResetDraws
+from reward_agent.simulation.mujoco_randomise import ChangedPhysics
+from reward_agent.simulation.mujoco_start import (
+    MocapDrive,
+    ResetDraws,
+    find_home,
+    name_controls,
+)
 from reward_agent.simulation.simulation import (
     Reader,
     Simulation,
@@ -72,12 +80,20 @@ class BatchSimulation(Simulation):
         needed = list_needed(card, fields)
         self.model = make_model(card, needed)
         self._batch = Batch(self.model, n_sims, n_threads)
+        # Source: gymnasium.utils.seeding.np_random, which is numpy's default generator.
+        generators = [np.random.default_rng(seed + i) for i in range(n_sims)]
+        self._home = find_home(card, self.model)
+        self._starts = ResetDraws(card, self.model, self._home, generators)
+        self._draws = EpisodeDraws(card, self._batch, generators) if card.draws else None
+        changed = card.randomise
+        self._physics = ChangedPhysics(card, changed, self._batch, seed) if changed else None
         super().__init__(card, n_sims, fields)
         self._stage = self._choose_stage(needed)
         self._qpos, self._qvel = self._batch.bind("qpos"), self._batch.bind("qvel")
-        self._ctrl = self._batch.bind("ctrl")
+        self._ctrl, self._act = self._batch.bind("ctrl"), self._batch.bind("act")
+        self._pose = PoseLayout(card, self.model).bind(self._batch)
         self._action_scale, self._action_offset = self._find_action_map()
-        self._draws = ResetDraws(card.reset, self.model, n_sims, seed)
+        self._mocap = MocapDrive(card, self._batch, self._home) if card.mocap_actions else None
         self._has_diverged = np.zeros(n_sims, dtype=bool)
 
     @property
@@ -90,23 +106,51 @@ class BatchSimulation(Simulation):
         """MuJoCo's generalised velocities, ``(N, nv)``, a copy."""
         return np.array(self._qvel)
 
+    @property
+    def draws(self) -> dict[str, FloatArray]:
+        """What the card's ``[draws]`` have drawn by name, live: ``(N, 3)`` m or ``(N,)``."""
+        return self._draws.values if self._draws is not None else {}
+
+    @property
+    def pose(self) -> FloatArray:
+        """What a picture is drawn from, ``(N, n)``: qpos, and what else ``PoseLayout`` says."""
+        return read_pose(self._pose)
+
     def begin(self, ids: NDArray[np.int32]) -> None:
         """Start new episodes, at states that are drawn."""
-        self._batch.reset(ids, self._draws.keyframe, stage=mujoco.mjtStage.mjSTAGE_NONE)
-        for i in ids:
-            self._qpos[i], self._qvel[i] = self._draws.draw(i)
+        starts = [self._starts.draw(int(i)) for i in ids]
+        keyframes = [start.keyframe for start in starts]
+        self._batch.reset(ids, keyframes, stage=mujoco.mjtStage.mjSTAGE_NONE)
+        for i, start in zip(ids, starts, strict=True):
+            self._qpos[i], self._qvel[i] = start.qpos, start.qvel
+        if self._is_at_home:
+            self._ctrl[ids] = self._home.ctrl
+            for place, target in self._home.act.items():
+                self._act[ids, place] = target
+        if self._mocap is not None:
+            self._mocap.begin(ids)
+        if self._draws is not None:
+            self._draws.begin(ids)
+        if self._physics is not None:
+            self._physics.begin(ids)
         # Gymnasium runs all stages here, and the next step starts from the forces found.
         self._batch.forward(ids)
         self._has_diverged[ids] = False
 
     def advance(self, action: FloatArray, ids: ArrayLike | None) -> None:
         """Advance by one control step; MuJoCo clips to the actuators' control range."""
-        np.multiply(action, self._action_scale, out=self._ctrl)
+        np.multiply(action[:, : self.model.nu], self._action_scale, out=self._ctrl)
         self._ctrl += self._action_offset
+        if self._mocap is not None:
+            self._mocap.move(action[:, self.model.nu :], ids)
+        if self._physics is not None:
+            self._physics.push(ids)
         try:
             self._batch.step(ids, self.card.model.frame_skip, self._stage)
         except SimulationError as error:
             self._has_diverged[error.ids] = True
+        if self._draws is not None:
+            self._draws.advance(ids)
         self._has_diverged |= (self._batch.warning[:, _DIVERGED, 1] > 0).any(axis=1)
 
     def find_stuck(self) -> NDArray[np.bool_]:
@@ -136,20 +180,50 @@ class BatchSimulation(Simulation):
             return int(mujoco.mjtStage.mjSTAGE_VEL)
         return int(mujoco.mjtStage.mjSTAGE_NONE)
 
+    @property
+    def _is_at_home(self) -> bool:
+        """Whether actuators hold the home pose at the start; others begin at 0, as Gymnasium's."""
+        return self.card.action_mapping == "around_home" or self.card.home != HomePose()
+
     def _find_action_map(self) -> tuple[FloatArray, FloatArray]:
-        """Return scale and offset ``(n_actions,)`` from the card's actions to MuJoCo's controls."""
-        if self.model.nu != self.card.n_actions:
+        """Return scale and offset ``(nu,)`` from the card's actions to MuJoCo's controls."""
+        card, nu = self.card, self.model.nu
+        n_mocap = sum(len(action.axes) for action in card.mocap_actions)
+        if nu + n_mocap != card.n_actions:
+            driven = f", and mocap_actions {n_mocap} axes" if n_mocap else ""
             raise DataError(
-                f"environment {self.card.name!r} names {self.card.n_actions} actions, the model "
-                f"has {self.model.nu} actuators",
-                "name one action for each actuator, in their order",
+                f"environment {card.name!r} names {card.n_actions} actions, the model has {nu} "
+                f"actuators{driven}",
+                "name one action for each actuator, in their order"
+                + (", then one for each axis" if n_mocap else ""),
             )
-        if self.card.action_mapping == "direct":
-            return np.ones(self.model.nu), np.zeros(self.model.nu)
-        low, high = self.card.action_range
+        if card.action_mapping == "direct":
+            return np.ones(nu), np.zeros(nu)
+        if card.action_mapping == "around_home":
+            return self._find_scale(), self._home.ctrl
+        is_limited = self.model.actuator_ctrllimited.astype(bool)
+        if not is_limited.all():
+            name = name_controls(card, self.model)[int(is_limited.argmin())]
+            raise DataError(
+                f"environment {card.name!r}: actuator {name!r} has no control range that "
+                "action_mapping = 'rescaled' could stretch to, and would stay at 0",
+                f"give it one: [model.control_ranges] {name} = [-1.0, 1.0]",
+            )
+        low, high = card.action_range
         ctrl_low, ctrl_high = self.model.actuator_ctrlrange.T
         scale = (ctrl_high - ctrl_low) / (high - low)
         return scale, ctrl_low - scale * low
+
+    def _find_scale(self) -> FloatArray:
+        """Return ``(nu,)``: how far an action of 1 takes each control from home."""
+        scale = np.array(self.card.action_scale, dtype=np.float64)
+        if scale.ndim and len(scale) != self.model.nu:
+            raise DataError(
+                f"environment {self.card.name!r}: action_scale has {len(scale)} numbers, the "
+                f"model has {self.model.nu} actuators",
+                "give one number, or one for each actuator in their order",
+            )
+        return np.broadcast_to(scale, self.model.nu)
 
 
 def _compile_attribute(source: Attribute, batch: Batch) -> Reader:

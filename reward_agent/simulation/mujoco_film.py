@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from reward_agent.definitions.card import EnvCard
 from reward_agent.simulation.backends import Footage, Frame
+from reward_agent.simulation.mujoco_draws import PoseLayout
 from reward_agent.simulation.mujoco_model import make_model
 from reward_agent.simulation.state import FloatArray
 
@@ -39,6 +40,7 @@ class MujocoArtist:
     def __init__(self, card: EnvCard, width: int, height: int) -> None:
         self._control_dt, self._fixed = card.control_dt, card.model.camera
         self._model = make_model(card, fields=())
+        self._layout = PoseLayout(card, self._model)
         _make_cheap(self._model, width, height)
         self._data = mujoco.MjData(self._model)
         self._renderer = mujoco.Renderer(self._model, height, width)
@@ -48,12 +50,14 @@ class MujocoArtist:
 
     def draw(self, footage: Footage, steps: Sequence[int]) -> list[Frame]:
         """Return a picture ``(height, width, 3)`` of each of the steps."""
-        rows = footage.qpos[list(steps)]
+        rows = footage.pose[list(steps)]
         frame_s = self._control_dt * (steps[-1] - steps[0]) / max(1, len(steps) - 1)
-        path = plan_camera(self._model, rows, max(frame_s, self._control_dt), self._aspect)
+        path = plan_camera(
+            self._model, rows[:, : self._model.nq], max(frame_s, self._control_dt), self._aspect
+        )
         frames = []
         for index, row in enumerate(rows):
-            self._data.qpos[:] = row
+            self._layout.apply(row, self._model, self._data)
             mujoco.mj_kinematics(self._model, self._data)
             mujoco.mj_comPos(self._model, self._data)
             mujoco.mj_camlight(self._model, self._data)

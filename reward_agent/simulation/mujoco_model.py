@@ -1,4 +1,4 @@
-"""A card's MJCF, compiled with what its fields measure beyond what the file has."""
+"""A card's MJCF, compiled with what the card adds to it: sensors, a floor, servos, ranges."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import mujoco
+import numpy as np
 
-from reward_agent.definitions.card import EnvCard, find_env_dir
+from reward_agent.definitions.card import ADDED_FLOOR, EnvCard, Servo, find_env_dir
 from reward_agent.definitions.sources import Measure, find_measures, parse_source
 from reward_agent.errors import DataError, hint_closest
 from reward_agent.simulation.mjcf import check_model
@@ -34,8 +35,8 @@ def make_model(card: EnvCard, fields: Collection[str] | None = None) -> mujoco.M
 
     What has no name is named by its number, where the card says such numbers.
 
-    Sensors only observe: the simulated motion is that of the MJCF, to the last bit. Only ``fields``
-    will be read; None for all.
+    Sensors only observe: where the card adds nothing else, the simulated motion is that of the
+    MJCF, to the last bit. Only ``fields`` will be read; None for all.
 
     Raises:
         DataError: the MJCF is missing or wrong, or the card names something it does not have.
@@ -46,15 +47,26 @@ def make_model(card: EnvCard, fields: Collection[str] | None = None) -> mujoco.M
         spec = mujoco.MjSpec.from_file(str(path))
         if _says_numbers(card):
             _name_by_number(spec)
+        complete_spec(spec, card)
         _add_sensors(spec, card, names)
         # A simulation that diverges must come back with finite numbers, not stay at NaN.
         spec.option.disableflags &= ~int(mujoco.mjtDisableBit.mjDSBL_AUTORESET)
         with warnings.catch_warnings():
             # Gymnasium's half_cheetah.xml has an attribute that MuJoCo will drop.
             warnings.filterwarnings("ignore", ".*deprecated", UserWarning)
-            return spec.compile()
+            model = spec.compile()
     except (ValueError, mujoco.FatalError) as error:
         raise DataError(f"{path}: {error}", "correct the MJCF, or the card's names") from error
+    _free_drawn(model, card)
+    return model
+
+
+def _free_drawn(model: mujoco.MjModel, card: EnvCard) -> None:
+    """Let MuJoCo read where a drawn geom or site is: it skips that for one in its body's frame."""
+    for draw in card.draws.values():
+        kind, _, name = (draw.what or "").partition(":")
+        if kind in ("geom", "site") and name in (names := list_names(model, kind)):
+            getattr(model, f"{kind}_sameframe")[names.index(name)] = 0
 
 
 def find_model_path(card: EnvCard) -> Path:
@@ -82,6 +94,103 @@ def find_model_path(card: EnvCard) -> Path:
     if not path.is_file():
         raise DataError(f"environment {card.name!r}: {path} does not exist", remedy)
     return path
+
+
+def complete_spec(spec: mujoco.MjSpec, card: EnvCard) -> None:
+    """Add the floor, the servos and the ranges of controls that the card gives to a model.
+
+    Raises:
+        DataError: the model has them already, or lacks what they are about.
+    """
+    if card.model.add_floor is not None:
+        _add_floor(spec, card.model.add_floor)
+    for joint, servo in card.model.add_servos.items():
+        _add_servo(spec, joint, servo)
+    for name, limits in card.model.control_ranges.items():
+        actuator = _find_actuator(spec, card, name)
+        actuator.ctrlrange, actuator.ctrllimited = limits, True
+    placed = {draw.what for draw in card.draws.values()}
+    if any(f"geom:{geom.name}" in placed and _collides(geom) for geom in spec.geoms):
+        # By what MuJoCo prepares of a body to find its contacts, geoms stay where they were in it.
+        spec.option.disableflags |= int(mujoco.mjtDisableBit.mjDSBL_MIDPHASE)
+
+
+def _collides(geom: Any) -> bool:
+    return bool(geom.contype or geom.conaffinity)
+
+
+def _add_floor(spec: mujoco.MjSpec, height: float) -> None:
+    """Add an endless plane that everything touches which touches anything."""
+    if any(geom.name == ADDED_FLOOR for geom in spec.geoms):
+        raise DataError(
+            f"the model has a geom {ADDED_FLOOR!r}, and model.add_floor would add another",
+            f"take model.add_floor out, and set model.floor = {ADDED_FLOOR!r}",
+        )
+    bits = 1
+    for geom in spec.geoms:
+        bits |= int(geom.contype) | int(geom.conaffinity)
+    look = "reward_agent.floor"
+    spec.add_texture(
+        name=look,
+        type=mujoco.mjtTexture.mjTEXTURE_2D,
+        builtin=mujoco.mjtBuiltin.mjBUILTIN_CHECKER,
+        rgb1=[0.35, 0.38, 0.42],
+        rgb2=[0.45, 0.48, 0.52],
+        width=64,
+        height=64,
+    )
+    roles = [""] * int(mujoco.mjtTextureRole.mjNTEXROLE)
+    roles[mujoco.mjtTextureRole.mjTEXROLE_RGB] = look
+    spec.add_material(name=look, textures=roles, texrepeat=[1, 1], texuniform=True)
+    spec.worldbody.add_geom(
+        name=ADDED_FLOOR,
+        type=mujoco.mjtGeom.mjGEOM_PLANE,
+        size=[0, 0, 0.05],
+        pos=[0, 0, height],
+        quat=[1, 0, 0, 0],
+        contype=bits,
+        conaffinity=bits,
+        material=look,
+        group=0,
+    )
+    if not spec.lights:
+        spec.worldbody.add_light(
+            pos=[0, 0, height + 4], dir=[0, 0, -1], type=mujoco.mjtLightType.mjLIGHT_DIRECTIONAL
+        )
+
+
+def _add_servo(spec: mujoco.MjSpec, name: str, servo: Servo) -> None:
+    joints = {joint.name: joint for joint in spec.joints}
+    joint = joints[check_object(joints, "joint", name)]
+    if joint.type not in (mujoco.mjtJoint.mjJNT_HINGE, mujoco.mjtJoint.mjJNT_SLIDE):
+        raise DataError(
+            f"model.add_servos: joint {name!r} is neither a hinge nor a slide",
+            "servos move joints of one number",
+        )
+    if any(actuator.name == name for actuator in spec.actuators):
+        raise DataError(
+            f"model.add_servos: the model has an actuator {name!r} already",
+            "take it out of model.add_servos",
+        )
+    actuator = spec.add_actuator(name=name, target=name, trntype=mujoco.mjtTrn.mjTRN_JOINT)
+    is_limited = joint.limited != mujoco.mjtLimited.mjLIMITED_FALSE and np.ptp(joint.range) > 0
+    inherits = servo.range is None and bool(is_limited)
+    actuator.set_to_position(kp=servo.kp, kv=servo.kv, inheritrange=inherits)
+    if servo.range is not None:
+        actuator.ctrlrange, actuator.ctrllimited = servo.range, True
+    if servo.force is not None:
+        actuator.forcerange, actuator.forcelimited = (-servo.force, servo.force), True
+
+
+def _find_actuator(spec: mujoco.MjSpec, card: EnvCard, name: str) -> Any:
+    """Return an actuator by its name, or by that of its action if the model gives none."""
+    actuators = {
+        action: actuator
+        for action, actuator in zip(card.actions, spec.actuators, strict=False)
+        if actuator.name in ("", f"#{actuator.id}")
+    }
+    actuators |= {actuator.name: actuator for actuator in spec.actuators if actuator.name}
+    return actuators[check_object(actuators, "actuator", name)]
 
 
 def _add_sensors(spec: mujoco.MjSpec, card: EnvCard, names: Collection[str]) -> None:
@@ -165,6 +274,6 @@ def check_object(known: Sequence[str], kind: str, name: str, place: str = "") ->
 
 def list_names(model: mujoco.MjModel, kind: str) -> list[str]:
     """Return the names of all objects of a kind in their order, '' for those without."""
-    attribute = {"joint": "njnt", "actuator": "nu"}.get(kind, f"n{kind}")
+    attribute = {"joint": "njnt", "actuator": "nactuator"}.get(kind, f"n{kind}")
     count: int = getattr(model, attribute)
     return [getattr(model, kind)(i).name for i in range(count)]

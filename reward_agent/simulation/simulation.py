@@ -87,6 +87,11 @@ class Simulation(ABC):
         """Positions ``(N, nq)`` to draw, a copy; ``(N, 0)`` where an episode is played again."""
         return np.zeros((self.n_sims, 0))
 
+    @property
+    def pose(self) -> FloatArray:
+        """What a picture is drawn from, ``(N, n)``, a copy: qpos, where nothing else differs."""
+        return self.qpos
+
     def find_stuck(self) -> NDArray[np.bool_]:
         """Return ``(N,)``: which simulations cannot go on until they are reset."""
         return np.zeros(self.n_sims, dtype=bool)

@@ -48,7 +48,8 @@ def _make_trainer(job: TrainJob, job_dir: Path, source: str) -> Trainer:
     fields = find_read_fields(source, job.card) or ["observation"]
 
     def make_env(seed: int) -> RewardVecEnv:
-        simulation = make_simulation(job.card, job.learner.get("n_envs"), seed, fields=fields)
+        n_envs = job.learner.get("n_envs")
+        simulation = make_simulation(job.card, n_envs, seed, fields, is_randomised=True)
         return RewardVecEnv(job.card, simulation, reward)
 
     return Trainer(job, job_dir, make_env)

@@ -53,12 +53,12 @@ def test_a_few_simulations_at_a_time_give_the_same_episodes(hopper, monkeypatch)
         for index in range(4):
             first, second = one.trajectories.episode(index), other.trajectories.episode(index)
             np.testing.assert_array_equal(first.observation, second.observation)
-            np.testing.assert_array_equal(one.qpos[index], other.qpos[index])
+            np.testing.assert_array_equal(one.pose[index], other.pose[index])
 
 
 def test_every_field_action_and_position_is_recorded(hopper):
     [rollout] = roll_out(hopper, [Constant(0.1)], n_episodes=2, seed=0)
-    for index, qpos in enumerate(rollout.qpos):
+    for index, qpos in enumerate(rollout.pose):
         episode = rollout.trajectories.episode(index)
         assert set(episode.fields) == {field.name for field in hopper.fields}
         assert qpos.shape == (episode.n_steps + 1, 6)

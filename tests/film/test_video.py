@@ -40,7 +40,7 @@ def test_the_median_comes_first_and_others_by_name(played) -> None:
     four = make_footages(card, rollout, best, "", 4)
     names = [footage.caption.split(" of ")[0] for footage in four]
     assert names == ["median", "best", "worst", "upper quartile"]
-    assert len({footage.qpos.tobytes() for footage in four}) == 4
+    assert len({footage.pose.tobytes() for footage in four}) == 4
 
 
 def test_of_one_episode_there_is_one(played) -> None:
@@ -55,8 +55,8 @@ def test_footage_comes_back_from_its_file(played, tmp_path: Path) -> None:
     given = make_footages(card, rollout, best, "abc\npay: alive 90%", 4)
     save_footages(given, tmp_path / "footage.npz")
     for saved, loaded in zip(given, load_footages(tmp_path / "footage.npz"), strict=True):
-        np.testing.assert_allclose(loaded.qpos, saved.qpos, atol=1e-5)
-        assert replace(loaded, qpos=saved.qpos, action=saved.action) == saved
+        np.testing.assert_allclose(loaded.pose, saved.pose, atol=1e-5)
+        assert replace(loaded, pose=saved.pose, action=saved.action) == saved
         assert loaded.action is None, "positions are enough"
 
 

@@ -56,7 +56,7 @@ def test_what_is_kept_to_be_drawn_is_an_episode_that_was_judged(tmp_path: Path) 
     evaluated = read_record(folder / RESULT_FILE, EvaluateResult)
     [footage] = load_footages(folder / FOOTAGE_FILE)
     lengths = Trajectories.load(folder / TRAJECTORIES_FILE).lengths
-    assert len(footage.qpos) - 1 in lengths
+    assert len(footage.pose) - 1 in lengths
     assert footage.verdict.removeprefix("episode score ").split(",")[0] in {
         f"{episode.task_score:.3g}" for episode in evaluated.best.episodes
     }
