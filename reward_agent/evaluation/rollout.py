@@ -45,20 +45,26 @@ class KeptSimulations:
 
     They read ``fields`` alone, None for all; fewer are faster and move the same, to the last bit.
     An episode on a kept simulation is the next that its generator draws; ``seed`` says no more
-    than where the first of them began.
+    than where the first of them began. Their physics are the model's own, unless they are
+    randomised as the card says; episodes start alike in both.
     """
 
-    def __init__(self, card: EnvCard, fields: Collection[str] | None = None) -> None:
-        self._card, self._fields = card, fields
+    def __init__(
+        self, card: EnvCard, fields: Collection[str] | None = None, is_randomised: bool = False
+    ) -> None:
+        self._card, self._fields, self._is_randomised = card, fields, is_randomised
         self._kept: Simulation | None = None
 
     def take(self, n_sims: int, seed: int) -> Simulation:
         """Return at least ``n_sims`` simulations, to be reset."""
         if find_backend(self._card).most_simulations is None:
-            return make_simulation(self._card, n_sims, seed, self._fields)
+            return self._make(n_sims, seed)
         if self._kept is None or self._kept.n_sims < n_sims:
-            self._kept = make_simulation(self._card, n_sims, seed, self._fields)
+            self._kept = self._make(n_sims, seed)
         return self._kept
+
+    def _make(self, n_sims: int, seed: int) -> Simulation:
+        return make_simulation(self._card, n_sims, seed, self._fields, self._is_randomised)
 
 
 def roll_out(
@@ -68,7 +74,6 @@ def roll_out(
     seed: int,
     kept: KeptSimulations | None = None,
     is_decided: Decision | None = None,
-    is_randomised: bool = False,
 ) -> list[Rollout]:
     """Run each policy for some episodes side by side, and record the fields.
 
@@ -84,8 +89,6 @@ def roll_out(
         kept: where the simulations come from, and which fields they read; None makes fresh ones,
             which read every field.
         is_decided: ends an episode early, ``DECIDED``; None lets all run to their end.
-        is_randomised: whether the physics of fresh simulations are, as the card says; they start
-            as they would without.
     """
     owners = np.repeat(np.arange(len(policies)), n_episodes)
     size = find_backend(card).most_simulations or len(owners)
@@ -94,7 +97,7 @@ def roll_out(
     poses: list[FloatArray] = []
     for start in range(0, len(owners), size):
         part = owners[start : start + size]
-        take = kept.take if kept else partial(make_simulation, card, is_randomised=is_randomised)
+        take = kept.take if kept else partial(make_simulation, card)
         recorder = _Recorder(card, take(len(part), seed + start), len(part), is_decided)
         _play(recorder, policies, part)
         episodes += recorder.cut_episodes()

@@ -241,6 +241,9 @@ class EvaluateResult(FilmResult):
     trajectories_sha256: Sha256 | None = Field(None, description="they may be gone since")
     curve: tuple[Evaluation, ...]
     best: Evaluation
+    randomised: Evaluation | None = Field(
+        None, description="of the best, with physics that differ as the card's [randomise] says"
+    )
     best_file: FileName
 
 

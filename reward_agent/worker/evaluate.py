@@ -70,9 +70,25 @@ def run(job: EvaluateJob, job_dir: Path) -> EvaluateResult:
     return EvaluateResult(
         curve=curve or (best,),
         best=best,
+        randomised=_score_randomised(job, policies[chosen], metric, needed, best),
         best_file=job.snapshots[chosen].file,
         trajectories_sha256=digest,
     )
+
+
+def _score_randomised(
+    job: EvaluateJob,
+    policy: Actor,
+    metric: MetricFunction | None,
+    needed: frozenset[str] | None,
+    best: Evaluation,
+) -> Evaluation | None:
+    """Score the same starts again with physics that differ; None where the card changes none."""
+    if job.card.randomise is None:
+        return None
+    kept = KeptSimulations(job.card, needed, is_randomised=True)
+    [rollout] = roll_out(job.card, [policy], job.n_episodes, best.seed, kept)
+    return score_trajectories(rollout.trajectories, metric, best.total_timesteps, best.seed)
 
 
 def _find_needed_fields(job: EvaluateJob, job_dir: Path) -> frozenset[str] | None:

@@ -124,7 +124,7 @@ def test_kept_simulations_are_made_once_and_go_on_with_their_draws(hopper, monke
     module = "reward_agent.evaluation.rollout"
     made = []
 
-    def make(card, n_sims, seed, fields=None):
+    def make(card, n_sims, seed, fields=None, is_randomised=False):
         made.append(n_sims)
         return BatchSimulation(card, n_sims, seed)
 
@@ -150,5 +150,5 @@ def test_simulations_that_read_few_fields_move_the_same(hopper):
     assert few.trajectories.ends == whole.trajectories.ends
     for name, values in few.trajectories.fields.items():
         np.testing.assert_array_equal(values, whole.trajectories.fields[name])
-    for first, second in zip(whole.qpos, few.qpos, strict=True):
+    for first, second in zip(whole.pose, few.pose, strict=True):
         np.testing.assert_array_equal(first, second)
