@@ -168,7 +168,7 @@ class BatchSimulation(Simulation):
         if isinstance(source, Attribute):
             return _compile_attribute(source, self._batch)
         if isinstance(source, Drawn):
-            raise DataError(f"{source}: nothing is drawn yet")
+            return make_constant(self.draws[source.name])
         assert isinstance(source, Measure)
         return _compile_measure(source, self._batch, self.card.model.floors)
 

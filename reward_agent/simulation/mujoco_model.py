@@ -161,7 +161,7 @@ def _add_floor(spec: mujoco.MjSpec, height: float) -> None:
 
 def _add_servo(spec: mujoco.MjSpec, name: str, servo: Servo) -> None:
     joints = {joint.name: joint for joint in spec.joints}
-    joint = joints[check_object(joints, "joint", name)]
+    joint = joints[check_object(list(joints), "joint", name)]
     if joint.type not in (mujoco.mjtJoint.mjJNT_HINGE, mujoco.mjtJoint.mjJNT_SLIDE):
         raise DataError(
             f"model.add_servos: joint {name!r} is neither a hinge nor a slide",
@@ -190,7 +190,7 @@ def _find_actuator(spec: mujoco.MjSpec, card: EnvCard, name: str) -> Any:
         if actuator.name in ("", f"#{actuator.id}")
     }
     actuators |= {actuator.name: actuator for actuator in spec.actuators if actuator.name}
-    return actuators[check_object(actuators, "actuator", name)]
+    return actuators[check_object(list(actuators), "actuator", name)]
 
 
 def _add_sensors(spec: mujoco.MjSpec, card: EnvCard, names: Collection[str]) -> None:

@@ -187,6 +187,17 @@ def test_commands_are_drawn_within_their_limits(tmp_path: Path) -> None:
     assert 1.9 < speed.max() <= 2.0
 
 
+def test_fields_read_what_is_drawn(tmp_path: Path) -> None:
+    field = '= { source = "draw:place", size = 3, unit = "m", range = [-9, 9], doc = "of it" }'
+    speed = '= { source = "draw:speed", unit = "m/s", range = [-9, 9], doc = "wanted" }'
+    tables = f"wanted_place {field}\nwanted_speed {speed}\n[draws.place]\n{BOX}{COMMANDS}"
+    simulation = _start(write_scene(tmp_path, tables=tables))
+    state = simulation.read_state()
+    np.testing.assert_array_equal(state.wanted_place, simulation.draws["place"])
+    np.testing.assert_array_equal(state.wanted_speed, simulation.draws["speed"])
+    assert np.ptp(state.wanted_place, axis=0).all()
+
+
 def test_a_command_changes_within_the_episode(tmp_path: Path) -> None:
     simulation = _start(write_scene(tmp_path, tables=COMMANDS), 2)
     seen = [simulation.draws["turn"].copy()]
