@@ -275,7 +275,7 @@ class EnvCard(FileRecord):
     roles: RobotRoles | None = None
     home: HomePose = HomePose()
     reset: ResetNoise = ResetNoise()
-    draws: dict[Identifier, Draw] = Field({}, max_length=50)
+    draws: dict[Word, Draw] = Field({}, max_length=50)
     randomise: Randomise | None = None
     termination: Termination = ()
     learner: LearnerSettings = LearnerSettings()

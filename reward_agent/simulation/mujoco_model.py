@@ -27,7 +27,7 @@ _OBJECTS = {
 # Contact sensors: what they report as bits, how they reduce contacts, how many slots they have.
 # The number that were found, of all of them; the sum of their forces (mjCONDATA_FORCE, netforce).
 CONTACTS = {"contact": [1, 0, 1], "contact_force": [2, 3, 1]}
-_MOST_SENSORS = 5000
+_MOST_SENSORS, _MOST_SHOWN = 5000, 50
 
 
 def make_model(card: EnvCard, fields: Collection[str] | None = None) -> mujoco.MjModel:
@@ -49,8 +49,11 @@ def make_model(card: EnvCard, fields: Collection[str] | None = None) -> mujoco.M
             _name_by_number(spec)
         complete_spec(spec, card)
         _add_sensors(spec, card, names)
-        # A simulation that diverges must come back with finite numbers, not stay at NaN.
-        spec.option.disableflags &= ~int(mujoco.mjtDisableBit.mjDSBL_AUTORESET)
+        # A simulation that diverges must come back with finite numbers, not stay at NaN; and what
+        # sensors measure must not be 0 because the file turns them off.
+        spec.option.disableflags &= ~int(
+            mujoco.mjtDisableBit.mjDSBL_AUTORESET | mujoco.mjtDisableBit.mjDSBL_SENSOR
+        )
         with warnings.catch_warnings():
             # Gymnasium's half_cheetah.xml has an attribute that MuJoCo will drop.
             warnings.filterwarnings("ignore", ".*deprecated", UserWarning)
@@ -264,12 +267,16 @@ def check_object(known: Sequence[str], kind: str, name: str, place: str = "") ->
     if name in known:
         return name
     kind = "body" if kind == "subtree" else kind
-    given = [other for other in known if other]
-    message = f"the model has no {kind} named {name!r}{hint_closest(name, given)}"
+    named = sorted(other for other in known if other and not other.startswith("#"))
+    message = f"the model has no {kind} named {name!r}{hint_closest(name, named)}"
     number = int(name[1:]) if re.fullmatch(r"#[0-9]{1,9}", name) else len(known)
     if number < len(known):
         message = f"{kind} {name} has a name: {known[number]!r}"
-    raise DataError(message + place, f"its {kind} names: {', '.join(sorted(given)) or 'none'}")
+    shown = ", ".join(named[:_MOST_SHOWN]) or "none"
+    more = f" and {len(named) - _MOST_SHOWN} more" if len(named) > _MOST_SHOWN else ""
+    unnamed = [other or f"#{i}" for i, other in enumerate(known) if other[:1] in ("", "#")]
+    also = f"; without a name, by number: {len(unnamed)}, such as {unnamed[0]}" if unnamed else ""
+    raise DataError(message + place, f"its {kind} names: {shown}{more}{also}")
 
 
 def list_names(model: mujoco.MjModel, kind: str) -> list[str]:

@@ -371,6 +371,21 @@ def test_what_the_model_has_not_is_told_in_one_line(
     assert "\n" not in str(caught.value)
 
 
+def test_what_has_no_name_is_told_beside_the_names(tmp_path: Path) -> None:
+    with pytest.raises(DataError) as caught:
+        BatchSimulation(make_card(tmp_path, {"x": "geom:leg.xpos[0]"}), 1, seed=0)
+    assert "its geom names: FOOT 1, cube, floor, it's, lid, table top; " in caught.value.remedy
+    assert "without a name, by number: 3, such as #2" in caught.value.remedy
+
+
+def test_contacts_are_measured_where_the_file_turns_sensors_off(roll: Roll) -> None:
+    mjcf = SCENE.replace('"implicitfast"/>', '"implicitfast"><flag sensor="disable"/></option>')
+    sources = {"touches": "contact:cube", "force": "contact_force:cube"}
+    fields, _ = roll(sources, noise=0.0, mjcf=mjcf, floor="table top")
+    assert (fields["touches"] == 1).all()
+    assert (fields["force"] > 1).all()
+
+
 def test_a_floor_that_the_model_has_not_is_told(tmp_path: Path) -> None:
     card = make_card(tmp_path, {"x": "qpos[0]"}, floor=["floor", "grund"])
     with pytest.raises(DataError, match=r"no geom named 'grund'.*model\.floor"):
