@@ -256,6 +256,12 @@ def _show_winner(store: RunStore, run: RunRecord) -> None:
             f"\nwinner   {winner.candidate}: {show_number(winner.task_score)} {run.task.unit} "
             f"on {how}; {run.total_timesteps:,} env steps, {run.wall_s:.0f} s"
         )
+        if winner.robustness:
+            own, changed = winner.robustness.own, winner.robustness.randomised
+            print_text(
+                f"physics  its policy scores {show_number(own.task_score)} with the model's own, "
+                f"{show_number(changed.task_score)} with randomised ones"
+            )
         print_text(f"reward   {store.dir / 'reward.py'}")
         print_text(f"policy   {store.dir / winner.policy_file}")
         if winner.video_file:

@@ -16,6 +16,7 @@ from reward_agent.errors import UsageError
 from reward_agent.types import CheckReport, FileRecord, ProbeReport
 
 if TYPE_CHECKING:
+    from reward_agent.records.jobs import EvaluateResult
     from reward_agent.run.single import Examined
     from reward_agent.types import Evaluation
 
@@ -78,7 +79,7 @@ def train_command(
     result = trained.result
     speed = f"{result.steps_per_s:,.0f}/s"
     print_text(f"{result.total_timesteps:,} steps with {trained.algo} at {speed}")
-    print_text(_describe(trained.evaluation.best))
+    print_text(_describe_both(trained.evaluation))
     print_text(f"policy  {trained.folder / 'evaluation' / trained.evaluation.best_file}")
     if trained.evaluation.video_file:
         print_text(f"video   {trained.folder / 'evaluation' / trained.evaluation.video_file}")
@@ -105,7 +106,15 @@ def evaluate_command(
     if as_json:
         print_json(result)
     else:
-        print_text(_describe(result.best))
+        print_text(_describe_both(result))
+
+
+def _describe_both(result: EvaluateResult) -> str:
+    """Say what an evaluation found with the model's own physics and with randomised ones."""
+    text = _describe(result.best)
+    if result.randomised is None:
+        return text
+    return f"{text}\nwith randomised physics: {_describe(result.randomised)}"
 
 
 def _describe(evaluation: Evaluation) -> str:

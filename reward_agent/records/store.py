@@ -164,6 +164,13 @@ class Confirmation(Record):
     outcome: Outcome
 
 
+class Robustness(Record):
+    """How a policy does from the same starts, with its model's physics and with others."""
+
+    own: Evaluation
+    randomised: Evaluation
+
+
 class Winner(Record):
     """The program that the run ends with.
 
@@ -180,6 +187,9 @@ class Winner(Record):
     success_rate: float | None = None
     is_confirmed: bool
     policy_file: RunPath
+    robustness: Robustness | None = Field(
+        None, description="of that policy, where the card randomises physics"
+    )
     video_file: FilmPath | None = None
 
 

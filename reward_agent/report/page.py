@@ -22,6 +22,7 @@ from reward_agent.report.verdict import (
     check_pay,
     describe_choice,
     describe_ends,
+    describe_robustness,
     find_headline,
     find_verdict,
 )
@@ -150,6 +151,7 @@ def _make_environment() -> Environment:
         "highlight_program": highlight_program,
         "render_diff": render_diff,
         "describe_choice": describe_choice,
+        "describe_robustness": describe_robustness,
         "describe_ends": describe_ends,
         "find_waste": find_waste,
     }

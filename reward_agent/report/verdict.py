@@ -104,6 +104,31 @@ def describe_choice(view: RunView) -> str:
     )
 
 
+def describe_robustness(view: RunView) -> str:
+    """Say what the winner's policy scores with physics that differ, if the card changes any."""
+    winner = view.run.winner
+    if winner is None or winner.robustness is None:
+        return ""
+    own, changed = (
+        _describe_score(evaluation, view.run.task.unit)
+        for evaluation in (winner.robustness.own, winner.robustness.randomised)
+    )
+    return (
+        f"Its policy scores {own} with the model's own physics, and {changed} with physics "
+        "changed as [randomise] says (mean of fresh episodes and 95 % interval)."
+    )
+
+
+def _describe_score(evaluation: Evaluation, unit: str) -> str:
+    if evaluation.task_score is None:
+        return "nothing"
+    words = [shorten(evaluation.task_score)]
+    if evaluation.task_score_interval is not None:
+        low, high = map(shorten, evaluation.task_score_interval)
+        words.append(f"[{low}, {high}]")
+    return " ".join([*words, *([unit] if unit else [])])
+
+
 def _describe_seeds(view: RunView) -> str:
     winner = view.run.winner
     if winner is not None and winner.is_confirmed:

@@ -15,6 +15,7 @@ from reward_agent.records.outcomes import Outcome
 from reward_agent.records.store import (
     Candidate,
     Confirmation,
+    Robustness,
     RunRecord,
     RunStore,
     Winner,
@@ -150,6 +151,17 @@ def _list_scores(candidate: Candidate, confirmations: Iterable[Confirmation]) ->
     return [e.task_score for e in own if e is not None and e.task_score is not None]
 
 
+def _compare_physics(evaluated: EvaluateResult) -> Robustness | None:
+    """Return the scores of a policy with each physics, without their episodes."""
+    if evaluated.randomised is None:
+        return None
+    own, randomised = (
+        evaluation.model_copy(update={"episodes": ()})
+        for evaluation in (evaluated.best, evaluated.randomised)
+    )
+    return Robustness(own=own, randomised=randomised)
+
+
 def make_winner(
     store: RunStore, chosen: Candidate, seed: int, confirmations: Sequence[Confirmation] = ()
 ) -> Winner:
@@ -173,5 +185,6 @@ def make_winner(
         success_rate=fmean(rates) if rates else None,
         is_confirmed=bool(fresh_scores),
         policy_file=store.name_file(folder / evaluated.best_file),
+        robustness=_compare_physics(evaluated),
         video_file=store.name_file(film_path) if film_path else None,
     )

@@ -83,8 +83,12 @@ def _score_randomised(
     needed: frozenset[str] | None,
     best: Evaluation,
 ) -> Evaluation | None:
-    """Score the same starts again with physics that differ; None where the card changes none."""
-    if job.card.randomise is None:
+    """Score the same starts again with physics that differ.
+
+    None where the card changes none, where the episodes are only to choose a policy, and where
+    nothing scores them here.
+    """
+    if job.card.randomise is None or metric is None or not job.is_kept:
         return None
     kept = KeptSimulations(job.card, needed, is_randomised=True)
     [rollout] = roll_out(job.card, [policy], job.n_episodes, best.seed, kept)

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 from support.toy import write_policy
 
-from reward_agent.definitions.card import load_env
+from reward_agent.definitions.card import EnvCard, load_env
 from reward_agent.errors import DataError, JobError
 from reward_agent.evaluation.metrics import compile_metric
 from reward_agent.evaluation.scoring import summarise_scores
@@ -94,6 +94,25 @@ def test_best_snapshot_is_reported_on_seeds_it_was_not_chosen_by(job, tmp_path):
     recorded = Trajectories.load(tmp_path / "trajectories.npz")
     assert recorded.lengths.tolist() == [e.length for e in result.best.episodes]
     assert (result.video_file, result.video_note) == (None, "")
+
+
+def test_a_card_that_randomises_is_scored_both_ways(job, tmp_path):
+    height = (
+        "def score(episode):\n    return Score(float(episode.torso_height.mean()), False, {})\n"
+    )
+    (tmp_path / "metric.py").write_text(height)
+    plain = evaluate.run(job, tmp_path)
+    randomise = {"mass": (0.3, 0.9), "gain": (0.5, 0.9)}
+    card = EnvCard.model_validate({**job.card.model_dump(), "randomise": randomise})
+    both = evaluate.run(job.model_copy(update={"card": card}), tmp_path)
+    assert plain.randomised is None
+    assert both.best == plain.best, "choice and score are with the model's own physics"
+    assert both.curve == plain.curve
+    assert both.randomised is not None
+    assert both.randomised.n_episodes == 5
+    assert both.randomised.task_score != both.best.task_score
+    quick = job.model_copy(update={"card": card, "is_kept": False})
+    assert evaluate.run(quick, tmp_path).randomised is None
 
 
 def make_evaluation(index, scores):

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from support.scene import write_scene
 
 from reward_agent.definitions.card import load_env
 from reward_agent.errors import DataError
@@ -156,3 +157,40 @@ def test_mp4_is_read_back_with_its_pictures_and_rate(tmp_path: Path) -> None:
         assert (stream.width, stream.height, stream.average_rate) == (80, 60, 25)
     assert len(pictures) == 12
     assert pictures[-1][..., 0].mean() > pictures[0][..., 0].mean() + 150
+
+
+def test_pictures_show_things_where_they_were_drawn(tmp_path: Path) -> None:
+    """A red marker is drawn in the left half of the picture, then in the right."""
+    graphics = find_graphics()
+    if graphics.backend is None:
+        pytest.skip(graphics.note)
+    code = (
+        "import sys; from pathlib import Path; import numpy as np\n"
+        "from reward_agent.definitions.card import load_env\n"
+        "from reward_agent.simulation.backends import Footage, make_artist, make_simulation\n"
+        "card = load_env(Path(sys.argv[1]))\n"
+        "simulation = make_simulation(card, 40, seed=0)\n"
+        "simulation.reset()\n"
+        "artist = make_artist(card, 120, 80)\n"
+        "for sim in range(40):\n"
+        "    pose = simulation.pose[[sim, sim]]\n"
+        "    [frame, _] = artist.draw(Footage(pose, '', '', {}), [0, 1])\n"
+        "    red = (frame[..., 0] > 100) & (frame[..., 1:].max(axis=-1) < 60)\n"
+        "    column = np.flatnonzero(red.any(axis=0)).mean()\n"
+        "    print(simulation.draws['mark'][sim, 0], column)\n"
+        "artist.close()\n"
+    )
+    place = "what = 'site:target'\nsize = [0.8, 0.0, 0.0]\ncenter = [0.0, 0.0, 1.2]"
+    write_scene(tmp_path, tables=f"[draws.mark]\n{place}")
+    path = tmp_path / "scene.xml"
+    red = '<site name="target" size="0.1" rgba="1 0 0 1"'
+    path.write_text(path.read_text().replace('<site name="target"', red))
+    output = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code, str(tmp_path)],
+        env=os.environ | {"MUJOCO_GL": graphics.backend},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    x, column = np.array([line.split() for line in output.stdout.splitlines()], float).T
+    assert abs(np.corrcoef(x, column)[0, 1]) > 0.99

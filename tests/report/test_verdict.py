@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from reward_agent.records.disk import write_record
-from reward_agent.records.store import RunStore
+from reward_agent.records.store import Robustness, RunStore
 from reward_agent.report.page import render_report
 from reward_agent.report.verdict import check_pay
 from reward_agent.report.view import RunView, load_run_view
@@ -71,3 +72,18 @@ def test_the_page_says_why_the_top_of_the_search_did_not_win(run_dir: Path) -> N
     page = render_report(load_run_view(run_dir))
     assert f"In the run {run.winner.candidate} scored more, 6.2 m" in page
     assert "trained again it reached only 5.9." in page
+
+
+def test_the_winners_policy_is_told_with_both_physics(run_dir: Path) -> None:
+    view = load_run_view(run_dir)
+    assert "own physics" not in render_report(view)
+    own = view.candidates[0].entry.candidate.evaluation
+    assert view.run.winner is not None
+    assert own is not None
+    changed = own.model_copy(update={"task_score": 1.25, "task_score_interval": (1.0, 1.5)})
+    winner = view.run.winner.model_copy(
+        update={"robustness": Robustness(own=own, randomised=changed)}
+    )
+    run = view.run.model_copy(update={"winner": winner})
+    page = render_report(replace(view, run=run))
+    assert "1.25 [1, 1.5] m with physics changed as [randomise] says" in page
