@@ -61,7 +61,7 @@ class Measured(Record):
 class Gripper(Record):
     """Two fingers and the actuator that opens them."""
 
-    fingers: tuple[Place, Place]
+    fingers: tuple[Place, ...] = Field(min_length=2, max_length=2)
     actuator: NameOrNumber
     opens: Literal["low", "high"] = Field(description="at which end of its control they are open")
 

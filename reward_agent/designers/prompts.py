@@ -153,15 +153,17 @@ def make_metric_request(
     return ChatRequest("designer", "designer/metric", messages)
 
 
-def make_meaning_request(outline: str, picture: bytes | None = None) -> ChatRequest:
+def make_meaning_request(outline: str, picture: bytes = b"") -> ChatRequest:
     """Ask what a model's parts and numbers mean.
 
     Args:
         outline: the model as text.
-        picture: a PNG or WebP of it, for a provider that takes pictures.
+        picture: a PNG of it; a server that takes none is asked without.
     """
-    user = render("designer/describe", outline=outline, has_picture=picture is not None)
-    return ChatRequest("designer", "designer/describe", (ChatMessage("user", user),))
+    user = render("designer/describe", outline=outline)
+    return ChatRequest(
+        "designer", "designer/describe", (ChatMessage("user", user, picture=picture),)
+    )
 
 
 def make_meaning_repair_request(

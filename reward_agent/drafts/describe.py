@@ -13,16 +13,14 @@ from reward_agent.llm.chat import MAX_REPLY_CHARS, ChatModel, ChatRequest
 Try = Callable[[Meaning], tuple[Verdict, ...]]
 
 
-def describe(
-    model: ChatModel, outline: str, try_claims: Try, picture: bytes | None = None
-) -> TriedMeaning:
+def describe(model: ChatModel, outline: str, try_claims: Try, picture: bytes = b"") -> TriedMeaning:
     """Ask what a robot's model means, try each claim, and let it answer once more.
 
     Args:
         model: who is asked.
         outline: the robot's model as text.
         try_claims: returns what came of each claim of a form.
-        picture: of the robot, for a model that takes pictures.
+        picture: a PNG of the robot; b'' if there is none.
 
     Returns:
         The form of which more claims hold.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from typing import Any
 
 from pydantic import BaseModel
@@ -110,6 +111,10 @@ class AnthropicChatModel(SdkChatModel):
 
 def _cut(turn: ChatMessage) -> str | list[dict[str, Any]]:
     """Return the content of a turn, cut behind what the other calls of a round send too."""
+    if turn.picture:
+        data = base64.b64encode(turn.picture).decode("ascii")
+        source = {"type": "base64", "media_type": "image/png", "data": data}
+        return [{"type": "image", "source": source}, {"type": "text", "text": turn.content}]
     if turn.n_shared < _MIN_CACHED_CHARS:
         return turn.content
     shared, own = turn.content[: turn.n_shared], turn.content[turn.n_shared :]

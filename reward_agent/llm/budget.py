@@ -23,6 +23,9 @@ from reward_agent.types import Record, Usage
 BYTES_PER_TOKEN = 2
 # A turn of a conversation costs a few tokens beside its text.
 _TOKENS_PER_TURN = 16
+# Of one as we draw them, 1260 x 600: anthropic counts width x height / 750, openai fewer.
+# Source: https://platform.claude.com/docs/en/build-with-claude/vision
+_TOKENS_PER_PICTURE = 2000
 _POLL_S = 0.1
 # A call that is cut off is noted in a moment; a model of one's own may not hear of it.
 _NOTED_S = 5.0
@@ -142,7 +145,9 @@ def estimate_worst_case(request: ChatRequest, card: ModelCard | None) -> Usage:
 
 def count_prompt_tokens(request: ChatRequest) -> int:
     """Return an upper bound of the prompt's tokens."""
-    return sum(count_tokens(turn.content) + _TOKENS_PER_TURN for turn in request.messages)
+    n_pictures = sum(bool(turn.picture) for turn in request.messages)
+    words = sum(count_tokens(turn.content) + _TOKENS_PER_TURN for turn in request.messages)
+    return words + n_pictures * _TOKENS_PER_PICTURE
 
 
 def explain_no_price(model: str) -> UsageError:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, Protocol
 
 from pydantic import BeforeValidator
@@ -50,11 +50,19 @@ class ChatMessage:
         content: the text.
         n_shared: how many characters at its start other calls of the round send too; a provider
             that is told where to cut its prompt cache cuts there.
+        picture: a PNG that goes with it; a server that takes none is asked without.
     """
 
     role: Role
     content: str
     n_shared: int = 0
+    picture: bytes = field(default=b"", repr=False)
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """What it says, for a digest: role and text, and what names the picture if there is one."""
+        picture = hashlib.sha256(self.picture).hexdigest() if self.picture else ""
+        return (self.role, self.content, picture) if picture else (self.role, self.content)
 
 
 @dataclass(frozen=True)
@@ -85,12 +93,16 @@ class ChatRequest:
     @property
     def prompt(self) -> str:
         """The whole conversation as one markdown text, for records and for people."""
-        return "\n\n".join(f"## {turn.role}\n\n{turn.content.strip()}" for turn in self.messages)
+        return "\n\n".join(
+            f"## {turn.role}\n\n{turn.content.strip()}"
+            + (f"\n\n(A picture of {len(turn.picture):,} bytes.)" if turn.picture else "")
+            for turn in self.messages
+        )
 
     @property
     def sha256(self) -> str:
         """Hexadecimal digest of the conversation: the identity of the prompt."""
-        turns: list[Any] = [[turn.role, turn.content] for turn in self.messages]
+        turns = [turn.words for turn in self.messages]
         return hashlib.sha256(json.dumps(turns).encode()).hexdigest()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import re
 from collections.abc import Iterable, Mapping
@@ -10,7 +11,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from reward_agent.errors import UsageError
-from reward_agent.llm.chat import ChatRequest, ReplyText, make_reply_schema
+from reward_agent.llm.chat import ChatMessage, ChatRequest, ReplyText, make_reply_schema
 from reward_agent.llm.failures import Endpoint, HttpFailure
 from reward_agent.llm.provider import PROVIDERS, ProviderOptions
 from reward_agent.llm.sdk import (
@@ -32,6 +33,7 @@ _OPTION_WORDS = {
     "json_object": _FORMAT_WORDS,
     "stream_options": re.compile(r"stream_options|include_usage"),
     "max_tokens": re.compile(r"max_tokens|max_completion_tokens|in the completion"),
+    "picture": re.compile(r"(?i)image|vision|multi-?modal|content.{0,40}\bstr(?:ing)?\b"),
 }
 
 
@@ -107,9 +109,19 @@ class OpenAIChatModel(SdkChatModel):
         options = self._choose_options(request)
         return {
             "model": self.name,
-            "messages": [{"role": turn.role, "content": turn.content} for turn in request.messages],
+            "messages": [
+                {"role": turn.role, "content": self._write_content(turn)}
+                for turn in request.messages
+            ],
             **{name: value for option in options.values() for name, value in option.items()},
         }
+
+    def _write_content(self, turn: ChatMessage) -> str | list[dict[str, Any]]:
+        if not turn.picture or "picture" in self._refused:
+            return turn.content
+        url = f"data:image/png;base64,{base64.b64encode(turn.picture).decode('ascii')}"
+        text = {"type": "text", "text": turn.content}
+        return [text, {"type": "image_url", "image_url": {"url": url}}]
 
     def _choose_options(self, request: ChatRequest) -> dict[str, dict[str, Any]]:
         """Return the arguments of each option that is sent."""
@@ -133,11 +145,14 @@ class OpenAIChatModel(SdkChatModel):
         return {name: given for name, given in options.items() if name not in self._refused}
 
     def _leave_out(self, failure: HttpFailure, body: Mapping[str, Any]) -> bool:
-        if failure.status not in (400, 422, 501):
+        has_picture = any(isinstance(turn["content"], list) for turn in body["messages"])
+        # A gateway finds nobody who sees; llama.cpp calls that a fault of its own.
+        if failure.status not in (400, 422, 501, *((404, 415, 500) if has_picture else ())):
             return False
         sent = {body.get("response_format", {}).get("type")}
         sent |= {"stream_options"} & body.keys()
         sent |= {"max_tokens"} if {"max_tokens", "max_completion_tokens"} & body.keys() else set()
+        sent |= {"picture"} if has_picture else set()
         words = ((name, words) for name, words in _OPTION_WORDS.items() if name in sent)
         refused = next((name for name, said in words if said.search(failure.text)), None)
         self._refused |= {refused} if refused else set()

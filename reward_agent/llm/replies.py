@@ -323,7 +323,7 @@ def digest_request(request: ChatRequest) -> str:
 def _describe(request: ChatRequest) -> dict[str, object]:
     kind = request.reply_type
     return {
-        "messages": [[turn.role, turn.content] for turn in request.messages],
+        "messages": [turn.words for turn in request.messages],
         "max_output_tokens": request.max_output_tokens,
         "sample_index": request.sample_index,
         "reply_schema": None if kind is None else make_reply_schema(kind),

@@ -9,13 +9,13 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from reward_agent.definitions.card import EnvCard, load_env
+from reward_agent.definitions.card import EnvCard, find_env_dir, load_env
 from reward_agent.definitions.meaning import Meaning, TriedMeaning, Verdict
 from reward_agent.definitions.paths import find_runs_dir
 from reward_agent.designers.team import open_model
 from reward_agent.drafts.describe import describe
 from reward_agent.errors import DataError, UsageError
-from reward_agent.files import make_scratch
+from reward_agent.files import make_scratch, read_capped
 from reward_agent.llm.chat import ChatModel
 from reward_agent.llm.provider import choose_provider, find_address, find_provider
 from reward_agent.records.jobs import TryMeaningJob, TryMeaningResult
@@ -26,6 +26,8 @@ from reward_agent.run.active import Lab
 from reward_agent.run.single import open_lab
 from reward_agent.simulation.backends import find_backend
 from reward_agent.types import Usage
+
+PICTURE_FILE, _MOST_PICTURE_BYTES, _PNG = "model.png", 4 * 2**20, b"\x89PNG\r\n\x1a\n"
 
 
 def describe_env(
@@ -65,7 +67,19 @@ def describe_env(
         def try_claims(meaning: Meaning) -> tuple[Verdict, ...]:
             return _try(lab, card, meaning).verdicts
 
-        return describe(model, _try(lab, card, Meaning()).outline, try_claims)
+        picture = _read_picture(card)
+        if not picture:
+            tell(f"there is no {PICTURE_FILE} beside the card: the model is shown as text alone")
+        return describe(model, _try(lab, card, Meaning()).outline, try_claims, picture)
+
+
+def _read_picture(card: EnvCard) -> bytes:
+    """Return the picture that lies beside a card; nothing if there is none."""
+    try:
+        data = read_capped(find_env_dir(card) / PICTURE_FILE, _MOST_PICTURE_BYTES)
+    except (OSError, DataError):
+        return b""
+    return data if data.startswith(_PNG) else b""
 
 
 @contextlib.contextmanager
