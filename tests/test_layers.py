@@ -18,6 +18,7 @@ HEAVY = {"torch", "mujoco", "stable_baselines3", "gymnasium", "envpool"}
 CHILD = (
     "worker", "learning.sb3", "simulation", "evaluation", "film", "rewards", "export.runtime",
     "drafts.card", "drafts.roles", "drafts.tasks", "drafts.pose", "drafts.tree", "drafts.words",
+    "drafts.actions", "drafts.fields", "drafts.plan", "drafts.tools",
     "drafts.claims", "drafts.live", "drafts.outline", "drafts.parts", "drafts.picture", "drafts.handover",
 )  # fmt: skip
 

@@ -1,0 +1,107 @@
+"""What a drafted card and its tasks say, before anything is measured or written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import mujoco
+import numpy as np
+
+from reward_agent.drafts.actions import Actions, choose_actions
+from reward_agent.drafts.fields import DraftField, list_fields
+from reward_agent.drafts.pose import choose_pose
+from reward_agent.drafts.roles import Facts, Robot, find_robot
+from reward_agent.drafts.tools import Handling, Workspace, find_handling, find_workspace
+from reward_agent.drafts.tree import find_tree
+from reward_agent.records.draft import DraftOptions
+
+_CONTROL_S = 0.02
+_QUICK_S, _LEAST_STEPS, _MOST_STEPS = 60.0, 20_000, 200_000
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that a card says, before its ranges are measured."""
+
+    facts: Facts
+    robot: Robot
+    handling: Handling
+    actions: Actions
+    frame_skip: int
+    control_dt: float
+    episode_s: float
+    workspace: Workspace | None
+    fields: tuple[DraftField, ...]
+
+    @property
+    def max_episode_steps(self) -> int:
+        """Control steps of an episode."""
+        return max(1, round(self.episode_s / self.control_dt))
+
+    def has(self, name: str) -> bool:
+        """Return whether the card has a field of that name."""
+        return any(field.name == name for field in self.fields)
+
+
+def make_plan(model: mujoco.MjModel, options: DraftOptions) -> Plan:
+    """Find roles, start pose, actions and fields of a model."""
+    tree = find_tree(model)
+    facts = Facts(model, tree, choose_pose(model, tree, options.home))
+    robot = find_robot(facts)
+    handling = find_handling(facts, robot)
+    frame_skip = max(1, round(_CONTROL_S / model.opt.timestep))
+    control_dt = float(f"{frame_skip * model.opt.timestep:.10g}")
+    actions = choose_actions(facts, handling, control_dt)
+    workspace = None
+    if handling.tool is not None and tree.base == "fixed":
+        workspace = find_workspace(facts, handling.tool, actions.travel)
+    elif (handling.tool is not None and handling.tool.name == "torso") or tree.is_fluid:
+        workspace = _surround(facts)
+    elif handling.tool is not None:
+        workspace = find_workspace(facts, handling.tool, actions.travel)
+    fields = list_fields(facts, robot, handling)
+    if workspace is None and handling.target is None:
+        fields = [field for field in fields if "draw:target" not in field.source]
+    is_arm = tree.base == "fixed" and handling.tool is not None
+    return Plan(
+        facts=facts,
+        robot=robot,
+        handling=handling,
+        actions=actions,
+        frame_skip=frame_skip,
+        control_dt=control_dt,
+        episode_s=(8.0 if handling.objects or handling.fixtures else 5.0) if is_arm else 10.0,
+        workspace=workspace,
+        fields=tuple(fields),
+    )
+
+
+def _surround(facts: Facts) -> Workspace:
+    """Return places around a robot that goes there by itself."""
+    x, y, z = (float(f"{value:.3g}") for value in facts.data.xpos[facts.tree.root])
+    size = float(f"{2 * facts.size:.2g}")
+    if facts.tree.is_fluid:
+        return Workspace("box", (x, y, z), (size, size, float(f"{min(size, 0.5 * z) or 0.0:.2g}")))
+    return Workspace("annulus", (x, y, z), float(f"{3 * facts.size:.2g}"), size)
+
+
+def estimate_speed(plan: Plan) -> float:
+    """Return physics steps/s of one core, roughly: by what a step of this model has to solve.
+
+    It is counted, not timed, so that the same model makes the same card.
+    """
+    model = plan.facts.model
+    contacts = list(plan.facts.data.contact)
+    mesh = int(mujoco.mjtGeom.mjGEOM_MESH)
+    on_mesh = [c for c in contacts if any(model.geom_type[g] == mesh for g in c.geom if g >= 0)]
+    micro_s = 8.0 + 1.2 * model.nv + 0.06 * model.nv**2
+    micro_s += 8.0 * (len(contacts) + len(plan.robot.feet)) + 40.0 * len(on_mesh)
+    n_hfields = int(np.sum(model.geom_type == int(mujoco.mjtGeom.mjGEOM_HFIELD)))
+    return float(1e6 / (micro_s + 300.0 * n_hfields))
+
+
+def choose_budget(plan: Plan) -> dict[str, int]:
+    """Return env steps by preset: quick is what a minute of one core's physics allows."""
+    steps = _QUICK_S * estimate_speed(plan) / plan.frame_skip
+    quick = int(float(f"{min(max(steps, _LEAST_STEPS), _MOST_STEPS):.1g}"))
+    return {"quick": quick, "standard": 5 * quick, "thorough": 20 * quick}
