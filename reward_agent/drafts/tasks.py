@@ -151,8 +151,8 @@ def _list_holding(plan: Plan) -> Iterator[DraftTask]:
             "jump",
             f"Jump so that every part is {height:g} m above the floor, and land upright.",
             f"The height, m, of the lowest point in the best flight, at most {height:g}; "
-            "above 0.03 m the robot is in the air; half as much for a flight that does not end on the "
-            "floor, upright for 0.5 s. Success: the height is reached and landed, and no fall.",
+            "above 0.03 m the robot is in the air; half as much for a flight that does not end on "
+            "the floor, upright for 0.5 s. Success: the height is reached and landed, and no fall.",
             f'jump("lowest_point", height={height:g}{up})',
             height,
             "m",
