@@ -141,6 +141,11 @@ def check_plain(path: Path, *, is_alone: bool = False) -> None:
         os.close(open_plain(path, is_alone=is_alone))
 
 
+def find_real(path: Path) -> Path:
+    """Return where a file lies that a person names: links may lead there."""
+    return Path(os.path.realpath(path.expanduser()))
+
+
 def read_bytes(path: Path, max_bytes: int = MAX_RECORD_BYTES) -> bytes:
     """Read a regular file.
 
@@ -306,13 +311,6 @@ def remove(path: Path) -> None:
             shutil.rmtree(name, dir_fd=folder)
         else:
             os.unlink(name, dir_fd=folder)
-
-
-def clean_lines(text: str) -> str:
-    """Return text of a child without control characters, which could steer a terminal."""
-    return "".join(
-        char if char.isprintable() or char == "\n" else "\N{REPLACEMENT CHARACTER}" for char in text
-    )
 
 
 # --- temporary folders --------------------------------------------------------------------------

@@ -5,13 +5,13 @@ from __future__ import annotations
 import ast
 import inspect
 import re
-import unicodedata
 from collections.abc import Callable, Sequence
 from typing import Any
 
 MAX_MESSAGE_CHARS = 500
 # What steers a terminal, reorders what is read or is not seen: controls, surrogates, private use,
-# and Unicode's Default_Ignorable_Code_Point but for the two selectors of an emoji's form.
+# and Unicode's Default_Ignorable_Code_Point but for the two selectors of an emoji's form. Whoever
+# drops, refuses or writes out such characters means these.
 _HIDDEN = re.compile(
     r"\r(?!\n)|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5"
     r"\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3164\ud800-\uf8ff\ufe00-\ufe0d\ufeff"
@@ -29,7 +29,9 @@ _SECRET = re.compile(
     r"|session[-_]?id)|(?:proxy-)?authorization|auth|key|sig|x-amz-[\w-]+)[\"']?\s*[=:]\s*[\"']?"
     r"(?:(?:bearer|basic)\s+)?)(?!\s|\[hidden\]|(?:bearer|basic)\s)[^\s\"'&;,<>)]+"
 )
-_BEARER = re.compile(r"(?i)\b(bearer|basic|x-api-key)([\s:=]+)(?!\[hidden\])[\w.~+/*=-]{6,}")
+_BEARER = re.compile(r"(?i)\b((?:bearer|basic|x-api-key)[\s:=]+)(?!\[hidden\])[\w.~+/*=-]{6,}")
+# What a person's own words may hold after "the key:" or "basic"; a credential has a digit.
+_PLAIN_WORD = re.compile(r"\D*|.{,5}")
 _KEY_LIKE = re.compile(r"\b(?:sk|pk|key|gsk|xai|hf|ghp|glpat|xox[a-z])[-_][A-Za-z0-9_*.-]{6,}")
 
 
@@ -48,13 +50,14 @@ def name_round(iteration: int) -> str:
 
 
 def clean_text(text: str, limit: int = MAX_MESSAGE_CHARS) -> str:
-    """Return text on one line, without control and format characters, at most ``limit`` long."""
-    kept = "".join(
-        " " if char in "\n\t\r" else char
-        for char in text[: 4 * limit]
-        if char in "\n\t\r" or unicodedata.category(char)[0] != "C"
-    )
+    """Return text on one line, without what hides or steers, at most ``limit`` long."""
+    kept = _HIDDEN.sub("", re.sub(r"[\n\t\r]", " ", text[: 4 * limit]))
     return kept if len(kept) <= limit else kept[: limit - 1] + "…"
+
+
+def has_hidden(text: str) -> bool:
+    """Whether a text has characters that hide or steer."""
+    return _HIDDEN.search(text) is not None
 
 
 def show_hidden(text: str, quote: Callable[[str], str] = ascii) -> str:
@@ -67,16 +70,35 @@ def show_hidden(text: str, quote: Callable[[str], str] = ascii) -> str:
     return _HIDDEN.sub(lambda match: quote(match[0])[1:-1], text)
 
 
-def hide_credentials(text: str) -> str:
+def hide_credentials(text: str, *, keeps_words: bool = False) -> str:
     """Return text without credentials: of each address it keeps scheme, host and path alone.
 
     User and password, query and fragment of addresses go; so does what stands behind a word such
     as ``token=``, and what looks like a key.
+
+    Args:
+        text: what may hold some.
+        keeps_words: whether what may as well be plain English stays, as in "the key: stand"; for
+            what a person says.
     """
+
+    def hide(found: re.Match[str]) -> str:
+        rest = found.string[found.end(1) : found.end()]
+        is_word = found[1].rstrip("\"'")[-1:].isspace() and _PLAIN_WORD.fullmatch(rest)
+        return found[0] if keeps_words and is_word else f"{found[1]}{WITHHELD}"
+
     text = _ADDRESS.sub(lambda found: found[1] + _strip_address(found[2]), text)
     text = _BARE_USER.sub("", text)
-    text = _SECRET.sub(rf"\1{WITHHELD}", text)
-    return _KEY_LIKE.sub(WITHHELD, _BEARER.sub(rf"\1\2{WITHHELD}", text))
+    return _KEY_LIKE.sub(WITHHELD, _BEARER.sub(hide, _SECRET.sub(hide, text)))
+
+
+def hide_in_data(data: Any) -> Any:
+    """Return JSON data without the credentials in its texts, but for those of programs."""
+    if isinstance(data, str):
+        return hide_credentials(data, keeps_words=True)
+    if isinstance(data, dict):
+        return {key: data[key] if key == "program" else hide_in_data(data[key]) for key in data}
+    return [hide_in_data(item) for item in data] if isinstance(data, list) else data
 
 
 def _strip_address(rest: str) -> str:

@@ -13,6 +13,7 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError, field_validator
 
 from reward_agent.errors import DataError, UnknownNameError
+from reward_agent.files import find_real, read_text
 from reward_agent.records.settings import PRESETS
 from reward_agent.types import Record
 
@@ -166,12 +167,14 @@ def load_suite(name: str) -> Suite:
         remedy = f"known: {known}; or the path of a .toml file"
         raise UnknownNameError("suite", name, list_suites(), remedy)
     try:
-        return make_suite({"name": path.stem, **tomllib.loads(file.read_text("utf-8"))})
+        return make_suite(
+            {"name": path.stem, **tomllib.loads(read_text(find_real(Path(str(file)))))}
+        )
     except tomllib.TOMLDecodeError as error:
         raise DataError(f"{name} is not TOML: {error}", "correct the file") from error
     except FileNotFoundError as error:
         raise DataError(f"no file {path}", f"give its path, or one of {known}") from error
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
         raise DataError(f"{path} cannot be read: {error}", "give a text file in UTF-8") from error
 
 

@@ -38,7 +38,7 @@ from reward_agent.records.events import (
     Warned,
 )
 from reward_agent.records.timing import describe_shares
-from reward_agent.text import clean_text, name_round
+from reward_agent.text import clean_text, hide_credentials, name_round
 
 if TYPE_CHECKING:
     from reward_agent.llm.budget import CostSummary
@@ -249,7 +249,8 @@ def _add_rows(table: Any, index: int, candidate: Candidate, run: RunRecord) -> N
 def _show_winner(store: RunStore, run: RunRecord) -> None:
     winner, usage = run.winner, run.usage
     if winner is None:
-        print_text(f"\n{run.status}: {run.note}" if run.note else f"\n{run.status}")
+        note = hide_credentials(run.note)
+        print_text(f"\n{run.status}: {note}" if note else f"\n{run.status}")
     else:
         how = "fresh seeds" if winner.is_confirmed else "the run's own seed, not confirmed"
         print_text(
@@ -277,7 +278,8 @@ def _show_winner(store: RunStore, run: RunRecord) -> None:
     if row is not None and row.is_replay:
         print_text("model    none: the replies were replayed, nothing was paid")
     if run.limit:
-        print_text(f"limit    {run.limit}; with a higher one: {store.resume_command}")
+        limit = hide_credentials(run.limit)
+        print_text(f"limit    {limit}; with a higher one: {store.resume_command}")
     if run.slot_seconds:
         print_text(f"time     {describe_shares(run.slot_seconds)}")
     print_text(f"report   {store.dir / 'report.html'}")
@@ -325,7 +327,7 @@ def show_calls(records: Sequence[CallRecord]) -> None:
     """Write every call in a line."""
     table = make_table("time", "prompt", ">round", ">candidate", "model", *_COLUMNS[1:], "how")
     for call in records:
-        how = f"{'failed: ' if call.is_failed else ''}{call.outcome}"
+        how = f"{'failed: ' if call.is_failed else ''}{hide_credentials(call.outcome)}"
         how = how if call.source == "model" else f"from the {call.source}"
         round_ = "–" if call.iteration is None else str(call.iteration + 1)
         tokens = _list_cells(call.usage)[1:]
@@ -373,4 +375,4 @@ def _show_notes(summary: CostSummary, run: RunRecord) -> None:
     if given:
         print_text(f"limits: {', '.join(given)}")
     if run.limit:
-        print_text(f"ended by its limit: {run.limit}")
+        print_text(f"ended by its limit: {hide_credentials(run.limit)}")

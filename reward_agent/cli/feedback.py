@@ -20,6 +20,7 @@ from reward_agent.cli.settings import (
 )
 from reward_agent.errors import UsageError
 from reward_agent.records.settings import list_settings
+from reward_agent.text import hide_in_data
 
 _Words = list[str] | None
 
@@ -112,7 +113,7 @@ def feedback_command(
         elif not as_json:
             Conversation(session, display, is_terminal=sys.stdin.isatty()).run()
         if as_json:
-            print_json(describe_session(session))
+            print_json(hide_in_data(describe_session(session)))
 
 
 def _serve(run: str, runs_dir: Path | None, options: PageOptions, settings: dict[str, Any]) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reward_agent.cli.output import answer_console, make_table, print_text, show_number
+from reward_agent.definitions.tables import read_text
 from reward_agent.errors import DataError, UsageError
 from reward_agent.feedback.records import RoundStarted
 from reward_agent.feedback.state import read_rationale, render_change
@@ -94,9 +95,9 @@ def _train_edit(session: Session, path: Path, about: str) -> None:
 
 def _read(path: Path) -> str:
     try:
-        return path.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} cannot be read: {error}", "name a text file") from error
+        return read_text(path)
+    except DataError as error:
+        raise UsageError(error.message, "name a text file") from error
 
 
 def work(session: Session) -> None:

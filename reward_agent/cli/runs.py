@@ -18,6 +18,7 @@ from reward_agent.cli.output import (
 from reward_agent.cli.settings import Json, RunName, RunsDir
 from reward_agent.definitions.paths import find_runs_dir
 from reward_agent.errors import DataError, UsageError
+from reward_agent.text import hide_in_data
 
 app = typer.Typer(help="Show runs.", no_args_is_help=True)
 
@@ -34,7 +35,7 @@ def list_command(runs_dir: RunsDir = None, as_json: Json = False) -> None:
         except DataError as error:  # the others are still worth a list
             unreadable.append(error)
     if as_json:
-        print_json([run.model_dump(mode="json", exclude={"card"}) for run in runs])
+        print_json(hide_in_data([run.model_dump(mode="json", exclude={"card"}) for run in runs]))
     else:
         table = make_table("run", "status", "designer", ">score", "task")
         for run in runs:
@@ -56,7 +57,8 @@ def show_command(run: RunName, runs_dir: RunsDir = None, as_json: Json = False) 
     if as_json:
         iterations = [store.read_iteration(index) for index in store.list_iterations()]
         record = store.read_run().model_dump(mode="json")
-        print_json(record | {"iterations": [i.model_dump(mode="json") for i in iterations]})
+        record |= {"iterations": [i.model_dump(mode="json") for i in iterations]}
+        print_json(hide_in_data(record))
     else:
         show_run(store, store.read_run())
 
@@ -79,7 +81,7 @@ def costs_command(
     summary = summarise_costs(records)
     if as_json:
         listed = {"calls": [call.model_dump(mode="json") for call in records]} if calls else {}
-        print_json(summary.model_dump(mode="json") | listed)
+        print_json(hide_in_data(summary.model_dump(mode="json") | listed))
         return
     if calls:
         show_calls(records)

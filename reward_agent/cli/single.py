@@ -12,7 +12,8 @@ from pydantic import Field
 
 from reward_agent.cli.output import print_json, print_text
 from reward_agent.cli.settings import Env, Json, add_settings
-from reward_agent.errors import UsageError
+from reward_agent.errors import DataError, UsageError
+from reward_agent.files import find_real, read_bytes
 from reward_agent.types import CheckReport, FileRecord, ProbeReport
 
 if TYPE_CHECKING:
@@ -170,7 +171,9 @@ def check_command(
 
 def _read_source(file: str) -> str:
     try:
-        data = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+        data = sys.stdin.buffer.read() if file == "-" else read_bytes(find_real(Path(file)))
+    except DataError as error:
+        raise UsageError(error.message, "name a file, or -") from error
     except OSError as error:
         raise UsageError(f"{file} cannot be read: {error.strerror}", "name a file, or -") from error
     return data.decode("utf-8", "replace")

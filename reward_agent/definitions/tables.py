@@ -16,13 +16,15 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, Field, ValidationError
 
+from reward_agent import files
 from reward_agent.errors import DataError
+from reward_agent.text import has_hidden
 from reward_agent.types import Finite
 
 V = TypeVar("V")
 
 # Ours have 9 kB. The time that Python's parser takes grows with the square of a line.
-_MOST_TABLE_BYTES, _MOST_LINE_CHARS = 256 * 1024, 4000
+MOST_TABLE_BYTES, _MOST_LINE_CHARS = 256 * 1024, 4000
 MOST_PROGRAM_BYTES = 2**20
 _MOST_ITEMS, _MOST_DEPTH = 200, 5
 MOST_NUMBERS = 10_000  # of a vector: an observation, a field, an action, the width of a layer
@@ -30,8 +32,6 @@ MOST_STEPS = 10**10
 MOST_WORD_CHARS, MOST_PROSE_CHARS, OF_PROSE = 100, 20_000, "\n\t"
 # What Pydantic puts between the keys where one of several kinds may stand.
 _KIND = re.compile(r"str|int|float|bool|(?:function-\w+|constrained-\w+|tuple|dict)\[.*\]")
-# Letters and marks that show nothing: joiners and fillers, which Unicode counts as printable.
-_INVISIBLE = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u3164\uffa0")
 
 
 def find_odd_character(text: str, allowed: str = "") -> str:
@@ -39,11 +39,11 @@ def find_odd_character(text: str, allowed: str = "") -> str:
 
     Control characters steer terminals; bidirectional, invisible and unassigned ones hide words.
     """
-    if text.isprintable() and not _INVISIBLE.intersection(text):  # as nearly all is
+    if text.isprintable() and not has_hidden(text):  # as nearly all is
         return ""
     for place, char in enumerate(text, start=1):
         is_space = unicodedata.category(char) == "Zs"
-        if char in _INVISIBLE or not (char.isprintable() or is_space or char in allowed):
+        if has_hidden(char) or not (char.isprintable() or is_space or char in allowed):
             name = unicodedata.name(char, "a control character")
             return f"U+{ord(char):04X} ({name}) at character {place}"
     return ""
@@ -109,14 +109,9 @@ def read_text(path: Path, most_bytes: int = MOST_PROGRAM_BYTES) -> str:
         DataError: it cannot be read, is larger, or no text.
     """
     try:
-        with path.open("rb") as file:
-            data = file.read(most_bytes + 1)
-        if len(data) > most_bytes:
-            raise DataError(f"{path} has more than {most_bytes} bytes", "make it shorter")
-        # As editors on Windows write it: with a mark of the encoding in front, and two line ends.
-        return data.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path} is not text in UTF-8: {error}", "correct it") from error
+        return files.read_text(files.find_real(path), max_bytes=most_bytes).removeprefix("\ufeff")
+    except DataError as error:
+        raise DataError(error.message, "correct it") from error
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}", "correct it") from error
 
@@ -127,9 +122,17 @@ def read_table(path: Path) -> dict[str, Any]:
     Raises:
         DataError: it cannot be read, is no TOML, or larger or deeper than a card or a task is.
     """
+    return parse_table(read_text(path, MOST_TABLE_BYTES), path)
+
+
+def parse_table(text: str, path: Path) -> dict[str, Any]:
+    """Return what the text of such a file says.
+
+    Raises:
+        DataError: it is no TOML, or deeper than a card or a task is.
+    """
     import tomllib  # a child, which is given its card, has no use for it
 
-    text = read_text(path, _MOST_TABLE_BYTES)
     longest = max(map(len, text.split("\n")))
     if longest > _MOST_LINE_CHARS:
         raise DataError(f"{path} has a line of {longest} characters", "break it")

@@ -7,7 +7,8 @@ from pathlib import Path
 from reward_agent.definitions.card import EnvCard
 from reward_agent.designers.brief import DesignBrief
 from reward_agent.designers.roles import Examination, MetricProposal, Proposal
-from reward_agent.errors import UsageError
+from reward_agent.errors import DataError, UsageError
+from reward_agent.files import find_real, read_text
 from reward_agent.llm.provider import ProviderOptions
 from reward_agent.records.outcomes import Outcome
 from reward_agent.types import Critique, Finding, RewardProgram
@@ -21,10 +22,10 @@ def make_designer(options: ProviderOptions) -> GivenDesigner:
     """
     if not options.argument:
         raise UsageError("given needs a file", "give --provider given:reward.py")
-    path = Path(options.argument).expanduser()
+    path = Path(options.argument)
     try:
-        source = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
+        source = read_text(find_real(path)).removeprefix("\ufeff")
+    except (OSError, DataError) as error:
         raise UsageError(f"cannot read the program {path}: {error}", "check the path") from error
     return GivenDesigner(RewardProgram(source), path.name)
 

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from reward_agent.errors import DataError
 from reward_agent.files import open_plain
+from reward_agent.text import clean_text
 
 _MOST_FILES, _MOST_DIRECTORY_BYTES = 2000, 2**20
 _END, _END_BYTES, _MOST_COMMENT_BYTES = b"PK\x05\x06", 22, 2**16
@@ -51,7 +52,7 @@ def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
     except FileNotFoundError as error:
         raise DataError(f"{path} does not exist", "evaluate the policy first") from error
     except _UNREADABLE as error:
-        what = str(error) or type(error).__name__
+        what = clean_text(str(error), 200) or type(error).__name__
         raise DataError(f"{path}: not a file of arrays: {what}", _REMEDY) from error
 
 

@@ -32,7 +32,6 @@ from reward_agent.executors.remote import (
     make_node_environment,
 )
 from reward_agent.files import (
-    clean_lines,
     make_folder,
     open_plain,
     read_bytes,
@@ -42,6 +41,7 @@ from reward_agent.files import (
     write_atomic,
 )
 from reward_agent.records.jobs import RowCallback
+from reward_agent.text import show_hidden
 
 _POLL_S = 1.0
 _COMMAND_S = 60.0
@@ -134,7 +134,7 @@ class _Task:
     def _read_output(self) -> str:
         with contextlib.suppress(FileNotFoundError, DataError):
             tail = read_tail(self.folder / _OUTPUT_FILE, 400).decode("utf-8", "replace")
-            return clean_lines(tail) or "no output"
+            return show_hidden(tail) or "no output"
         return "no output"
 
 

@@ -13,8 +13,9 @@ import zipfile
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
+from typing import TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from reward_agent.designers.history import read_history
 from reward_agent.errors import DataError, RewardAgentError
@@ -41,6 +42,7 @@ from reward_agent.llm.replies import (
 from reward_agent.records.disk import read_record, refuse_odd_numbers
 from reward_agent.records.store import RunRecord, RunStore
 
+R = TypeVar("R", bound=BaseModel)
 MAX_BUNDLE_BYTES = 512 * 2**20
 # Unpacked; a thorough search with all of its films has a tenth of it.
 MAX_TOTAL_BYTES = 1024 * 2**20
@@ -200,11 +202,15 @@ def _check_content(name: str, kind: Kind, content: bytes) -> None:
             refuse_odd_numbers(content)
             kind.form.model_validate_json(content)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = "".join(f"{part}: " for part in first["loc"])
-        raise DataError(f"{name}: {place}{first['msg']}") from error
+        raise _explain(name, error) from error
     except (ValueError, RecursionError) as error:
         raise DataError(f"{name}: {error}") from error
+
+
+def _explain(name: str, error: ValidationError) -> DataError:
+    first = error.errors()[0]
+    place = "".join(f"{part}: " for part in first["loc"])
+    return DataError(f"{name}: {place}{first['msg']}")
 
 
 def _check_film(content: bytes) -> None:
@@ -213,11 +219,17 @@ def _check_film(content: bytes) -> None:
         raise ValueError("it is neither a WebP nor an MP4")
 
 
+def _read_rows(name: str, form: type[R], held: Mapping[str, bytes]) -> list[R]:
+    try:
+        return [form.model_validate_json(row) for row in held.get(name, b"").splitlines()]
+    except ValidationError as error:
+        raise _explain(name, error) from error
+
+
 def _write_replies(folder: Path, held: Mapping[str, bytes]) -> None:
     """Make the record of replies anew: a stranger's database is not opened."""
-    rows = {name: content.splitlines() for name, content in held.items()}
-    replies = [StoredReply.model_validate_json(row) for row in rows.get(REPLIES_FILE, ())]
-    calls = [CallRecord.model_validate_json(row) for row in rows.get(CALLS_FILE, ())]
+    replies = _read_rows(REPLIES_FILE, StoredReply, held)
+    calls = _read_rows(CALLS_FILE, CallRecord, held)
     if replies or calls:
         write_replies(folder, replies, calls)
     if replies:

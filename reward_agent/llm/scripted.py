@@ -25,6 +25,7 @@ from types import MappingProxyType
 from pydantic import ValidationError
 
 from reward_agent.errors import DataError, ScriptEndedError, UsageError
+from reward_agent.files import find_real, read_text
 from reward_agent.llm.chat import AgentName, ChatRequest, Completion, StopReason
 from reward_agent.llm.provider import ProviderOptions
 from reward_agent.types import Record
@@ -49,10 +50,10 @@ def make_model(options: ProviderOptions) -> ScriptedChatModel:
     """
     if not options.argument:
         raise UsageError("scripted needs a file", "give --provider scripted:replies.md")
-    path = Path(options.argument).expanduser()
+    path = Path(options.argument)
     try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
+        text = read_text(find_real(path)).removeprefix("\ufeff")
+    except (OSError, DataError) as error:
         raise UsageError(f"cannot read the script {path}: {error}", "check the path") from error
     return ScriptedChatModel(parse_script(text, path.name), path.name, options.answered)
 

@@ -18,8 +18,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from reward_agent.definitions.card import TrainingBudget
-from reward_agent.definitions.tables import read_table
+from reward_agent.definitions.tables import MOST_TABLE_BYTES, parse_table
 from reward_agent.errors import DataError, UnknownNameError, UsageError
+from reward_agent.files import find_real, read_text
 from reward_agent.records.settings import (
     CONFIG_FILE,
     PRESETS,
@@ -89,7 +90,9 @@ def _read_person(
     layers: list[Layer] = [
         ("command line", {key: value for key, value in options.items() if value is not None}),
         ("environment", _read_environment(environ)),
-        (str(own), _read_file(own)),
+        # The person's own may be a link to where they keep such files; one in a working directory,
+        # which may be a stranger's, would have its lines told of a file that is not theirs.
+        (str(own), _read_file(find_real(own))),
         (CONFIG_FILE, _read_file((directory or Path.cwd()) / CONFIG_FILE)),
     ]
     for origin, layer in layers:
@@ -162,12 +165,12 @@ def _read_environment(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def _read_file(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        return {}
     try:
-        return read_table(path)
+        return parse_table(read_text(path, "", MOST_TABLE_BYTES), path)
     except DataError as error:
-        raise UsageError(error.message, "correct or remove the file") from error
+        raise UsageError(
+            error.message, "correct or remove it, or put the file itself there"
+        ) from error
 
 
 def change_settings(

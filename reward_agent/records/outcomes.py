@@ -11,6 +11,7 @@ from typing import Any, Literal, get_args
 
 from pydantic import Field, model_serializer, model_validator
 
+from reward_agent.text import hide_credentials
 from reward_agent.types import OneLine, Record
 
 Stage = Literal["check", "probe", "twin", "training", "evaluation"]
@@ -25,7 +26,7 @@ _KINDS = {label: kind for kind, label in _LABELS.items() if kind != "limit"}
 
 
 class Outcome(Record):
-    """How something ended; ``str`` of it is what people and models read.
+    """How something ended; ``str`` of it is what people and models read: no credentials.
 
     Kinds of a draft: ``accepted``; ``rejected`` at a stage; ``no_program`` in the reply;
     ``limit``: not asked for want of money, so a run with a higher limit asks again.
@@ -51,10 +52,11 @@ class Outcome(Record):
 
     def __str__(self) -> str:
         if self.kind == "reached":
-            return f"{self.label} {self.detail}"
+            return f"{self.label} {hide_credentials(self.detail)}"
         place = "limit" if self.kind == "limit" else self.stage
         shown = None if place == "twin" else place
-        return ": ".join(filter(None, (self.label, shown, self.detail)))
+        detail = hide_credentials(self.detail)
+        return ": ".join(filter(None, (self.label, shown, detail)))
 
     @model_validator(mode="before")
     @classmethod

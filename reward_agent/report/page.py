@@ -27,7 +27,7 @@ from reward_agent.report.verdict import (
     find_verdict,
 )
 from reward_agent.report.view import RunView, load_run_view
-from reward_agent.text import show_hidden
+from reward_agent.text import hide_credentials, show_hidden
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -131,6 +131,7 @@ def make_templates(folder: Path) -> Environment:
         lstrip_blocks=True,
     )
     environment.filters |= {
+        "hide": hide_credentials,
         "number": lambda value: "–" if value is None else shorten(value),
         "percent": lambda value: "–" if value is None else f"{value:.0%}",
         "steps": lambda value: f"{value:,}",

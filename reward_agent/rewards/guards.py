@@ -67,6 +67,15 @@ def show(value: Any) -> Any:
     return value if _is_shown(value, 0) else f"<{type(value).__name__}>"
 
 
+def _show_operand(value: Any) -> Any:
+    """Return the right side of a ``%`` likewise, the items of a tuple or a dict each by itself."""
+    if isinstance(value, tuple):
+        return tuple(map(show, value))
+    if isinstance(value, dict):
+        return {show(key): show(item) for key, item in value.items()}
+    return show(value)
+
+
 def _is_shown(value: Any, depth: int) -> bool:
     if type(value) in PLAIN_TYPES or is_number(value):
         return True
@@ -233,6 +242,7 @@ def _read_member(value: Any, name: str) -> Any:
 # What rewritten syntax calls; no program may have such names.
 REWRITTEN = {
     "__show__": show,
+    "__show_operand__": _show_operand,
     "__show_each__": lambda items: [show(item) for item in items],
     "__set__": OrderedSet,
     "__member__": _read_member,
@@ -250,13 +260,13 @@ class _Rewriting(ast.NodeTransformer):
     def visit_BinOp(self, node: ast.BinOp) -> ast.AST:
         self.generic_visit(node)
         if isinstance(node.op, ast.Mod):
-            node.right = _call("__show__", node.right)
+            node.right = _call("__show_operand__", node.right)
         return node
 
     def visit_AugAssign(self, node: ast.AugAssign) -> ast.AST:
         self.generic_visit(node)
         if isinstance(node.op, ast.Mod):
-            node.value = _call("__show__", node.value)
+            node.value = _call("__show_operand__", node.value)
         return node
 
     def visit_Call(self, node: ast.Call) -> ast.AST:

@@ -24,7 +24,13 @@ from reward_agent.designers.preview import Subject, estimate_tokens, preview_pro
 from reward_agent.errors import DataError, UsageError
 from reward_agent.executors.slots import count_slots
 from reward_agent.llm.models import find_model, load_models
-from reward_agent.llm.provider import Provider, choose_provider, find_provider
+from reward_agent.llm.provider import (
+    PROVIDERS,
+    Provider,
+    ProviderOptions,
+    choose_provider,
+    find_provider,
+)
 from reward_agent.records.layers import resolve_settings
 from reward_agent.records.settings import RunSettings
 from reward_agent.records.store import RunStore, list_runs
@@ -105,14 +111,18 @@ def estimate_design(
     card = apply_task(card, spec)
     settings = resolve_settings(options, card.budget, card.name, environ).settings
     card = card.choose_learner(settings.algo)
-    provider = find_provider(settings.provider or choose_provider(environ).spec)
+    runs_dir = find_runs_dir(runs_dir)
+    name, is_given, argument = (settings.provider or choose_provider(environ).spec).partition(":")
+    provider = find_provider(name)
+    if provider.is_free and is_given:  # it says what is wrong with its file or its run
+        PROVIDERS.load(name)(ProviderOptions(argument, folder=runs_dir / "estimate"))
     model = settings.model or provider.default_model or provider.name
     has_metric = read_task_metric(card, spec) is not None
     calls = _count_calls(settings, provider, has_metric)
     n_calls, inputs, outputs = _add_up(calls, Subject(card, spec), settings)
     usd, price_note = _price(provider, model, inputs, outputs)
     steps = _count_steps(settings)
-    rate, speed_note = _find_rate(card, find_runs_dir(runs_dir))
+    rate, speed_note = _find_rate(card, runs_dir)
     # Trainings side by side, and replies of which several come at a time.
     wall_s = steps / rate / count_slots(settings.slots)
     wall_s += n_calls * _REPLY_S / min(8, settings.candidates)

@@ -22,7 +22,8 @@ from reward_agent.definitions.task import (
 )
 from reward_agent.errors import DataError, UsageError
 from reward_agent.executors.slots import LocalPlace, SlotExecutor
-from reward_agent.files import make_scratch
+from reward_agent.files import find_real, make_scratch, read_bytes
+from reward_agent.learning.policy import MAX_POLICY_BYTES
 from reward_agent.records.jobs import CheckEnvJob, CheckEnvResult, EvaluateResult
 from reward_agent.records.layers import resolve_settings
 from reward_agent.records.settings import ClusterSettings, ModelSettings, RunSettings
@@ -180,7 +181,7 @@ def _make_policy_name(path: Path) -> str:
 
 def _read_policy(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        return read_bytes(find_real(path), MAX_POLICY_BYTES)
     except OSError as error:
         raise UsageError(
             f"{path} cannot be read: {error.strerror}", "name a policy file"

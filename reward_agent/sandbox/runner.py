@@ -18,7 +18,7 @@ from pydantic import Field, ValidationError
 
 from reward_agent.definitions.card import CARD_FILE, find_env_dir
 from reward_agent.errors import DataError, JobError, UsageError
-from reward_agent.files import clean_lines, make_folder, read_capped, read_tail
+from reward_agent.files import make_folder, read_capped, read_tail
 from reward_agent.records.jobs import ERROR_FILE, RESULT_FILE, Job, Limits, RowCallback
 from reward_agent.records.outcomes import (
     CANCELLED,
@@ -37,6 +37,7 @@ from reward_agent.sandbox.isolation import (
     describe_refusal,
 )
 from reward_agent.sandbox.warm import WarmServer
+from reward_agent.text import clean_text, show_hidden
 from reward_agent.types import FileRecord, Record
 
 _TAIL_BYTES = 4000
@@ -48,6 +49,9 @@ _SIGNAL_OUTCOMES = {
     "SIGXFSZ": name_kill("file size"),
     "SIGSYS": name_kill("forbidden system call"),
 }
+# What ends an interpreter that a program leads too deep, by iterators of iterators, say.
+_DEEP = "are tuples or iterators nested thousands deep?"
+_CRASHES = frozenset({"SIGSEGV", "SIGBUS", "SIGABRT", "SIGILL", "SIGFPE"})
 # Limits too tight, or a machine too busy.
 _BUSY = "raise --training-timeout-s, or do less else on this machine"
 _REMEDIES = {
@@ -69,7 +73,7 @@ class JobExit(Record):
     wall_s: float = Field(description="from start to end")
     peak_rss_mib: float = Field(description="the most resident memory seen")
     level: Level = Field(description="reported before anything generated was loaded")
-    stderr_tail: str = Field(description="end of its output, control characters removed")
+    stderr_tail: str = Field(description="end of its output, control characters written out")
 
 
 def run_job(
@@ -178,7 +182,7 @@ def _explain_end(
     if outcome.is_ok and child.exit_code == EXIT_REFUSED and not child.report.is_accepted:
         raise describe_refusal(child.report, child.mode)
     if outcome.is_ok:
-        outcome = _name_exit(child.exit_code, job_dir, output)
+        outcome = _name_exit(child.exit_code, job_dir, output, job.loads_generated_code)
     is_early = os.name == "posix" and not child.has_reported
     if is_early and outcome not in (CANCELLED, KILLED_FROM_OUTSIDE):
         what = f"the {job.kind} job did not get as far as its program: {outcome}"
@@ -199,7 +203,7 @@ def describe_failure(what: str, job_dir: Path, outcome: JobOutcome) -> JobError:
     return JobError(what, remedy)
 
 
-def _name_exit(code: int, job_dir: Path, output: str) -> JobOutcome:
+def _name_exit(code: int, job_dir: Path, output: str, is_generated: bool) -> JobOutcome:
     if code == 0:
         return OK
     if code == EXIT_INTERNAL:
@@ -207,7 +211,9 @@ def _name_exit(code: int, job_dir: Path, output: str) -> JobOutcome:
     if code < 0:
         with contextlib.suppress(ValueError):
             name = signal.Signals(-code).name
-            return _SIGNAL_OUTCOMES.get(name, JobOutcome(kind="crashed", detail=name))
+            is_crash = is_generated and name in _CRASHES
+            detail = f"the program crashed the interpreter ({name}): {_DEEP}" if is_crash else name
+            return _SIGNAL_OUTCOMES.get(name, JobOutcome(kind="crashed", detail=detail))
     last_line = output.strip().splitlines()[-1:] or ["no output"]
     return JobOutcome(kind="crashed", detail=f"exit code {code}, {last_line[0][:200]}")
 
@@ -216,7 +222,7 @@ def _read_error(job_dir: Path) -> str:
     """Return the last line of the traceback in ``error.json``."""
     try:
         record = json.loads(read_capped(job_dir / ERROR_FILE, 2**20))
-        return clean_lines(f"{record['error']}: {record['message']}")[:300]
+        return clean_text(f"{record['error']}: {record['message']}", 300)
     except (OSError, DataError, ValueError, TypeError, KeyError, RecursionError):
         return "an internal error that left no record"
 
@@ -226,7 +232,7 @@ def _read_tail(path: Path) -> str:
         text = read_tail(path, _TAIL_BYTES)
     except (OSError, DataError):
         return ""
-    return clean_lines(text.decode("utf-8", "replace"))
+    return show_hidden(text.decode("utf-8", "replace"))
 
 
 def read_result(job: Job, job_dir: Path, max_bytes: int) -> FileRecord:

@@ -19,6 +19,7 @@ from reward_agent.bench.page import (
     render_page,
 )
 from reward_agent.bench.results import Cell, MethodSummary, Results, RunScore
+from reward_agent.text import show_hidden
 
 EVIL = [
     "=HYPERLINK(\"http://evil\")", "+1+1", "-2+3", "@SUM(A1)", "\t=1", "\r=1", "\n=1", " =1",
@@ -95,9 +96,12 @@ def test_no_words_break_a_table(words: str) -> None:
     assert len(tables) == 6
 
 
-def test_a_chart_as_a_file_is_xml(tmp_path) -> None:  # type: ignore[no-untyped-def]
-    from reward_agent.text import show_hidden
+@pytest.mark.parametrize("words", EVIL)
+def test_a_chart_as_a_file_is_a_picture_and_has_no_other_elements(words: str) -> None:
+    def list_elements(words: str) -> list[set[str]]:
+        charts = draw_charts(make_results(words)).values()
+        trees = [ElementTree.fromstring(show_hidden(chart)) for chart in charts]
+        assert all(tree.tag.rpartition("}")[2] == "svg" for tree in trees)
+        return [{element.tag for element in tree.iter()} for tree in trees]
 
-    for words in EVIL:
-        for chart in draw_charts(make_results(words)).values():
-            ElementTree.fromstring(show_hidden(chart))
+    assert list_elements(words) == list_elements("plain")

@@ -439,7 +439,7 @@ def test_unknown_suites_and_sweeps_are_named(tmp_path):
     with pytest.raises(DataError, match=r"no file lost\.toml"):
         load_suite("lost.toml")
     (tmp_path / "binary.toml").write_bytes(b"\xff\xfe")
-    with pytest.raises(DataError, match="cannot be read"):
+    with pytest.raises(DataError, match=r"is no text in UTF-8"):
         load_suite(str(tmp_path / "binary.toml"))
     with pytest.raises(DataError, match="no sweep at"):
         find_sweep(str(tmp_path))

@@ -111,7 +111,11 @@ def test_answer_of_check_has_the_schema_that_it_prints(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("file", "env", "word"),
-    [("nothing.py", "hopper", "nothing.py"), (".", "hopper", "read"), ("-", "hoper", "'hopper'")],
+    [
+        ("nothing.py", "hopper", "nothing.py"),
+        (".", "hopper", "not a plain file"),
+        ("-", "hoper", "'hopper'"),
+    ],
 )
 def test_check_of_nothing_is_a_usage_error(file: str, env: str, word: str, tmp_path: Path) -> None:
     done = run("check", file, "--env", env, cwd=tmp_path, text=GOOD)

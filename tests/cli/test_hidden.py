@@ -20,6 +20,7 @@ from rich.syntax import Syntax
 from rich.text import Text
 
 from reward_agent.cli import output
+from reward_agent.cli.app import app
 from reward_agent.cli.display import RunDisplay
 from reward_agent.errors import DataError
 from reward_agent.records import events
@@ -182,3 +183,51 @@ def test_no_command_steers_the_terminal(evil_run: Path, words: tuple[str, ...]) 
     for stream in (done.stdout, done.stderr):
         assert not find_hidden(stream.decode("utf-8", "replace")), stream
     assert b"Traceback" not in done.stderr or "--debug" in words
+
+
+# --- credentials in a run of a stranger -----------------------------------------------------------
+
+SECRETS = ("hunter2-s3cret", "q-k3y-0123456789")
+TOLD = f"no answer of http://walter:{SECRETS[0]}@host/v1?key={SECRETS[1]}"
+
+
+@pytest.fixture
+def telling_run(judged_run: Path, tmp_path: Path) -> Path:
+    """A run that tells a credential in each of its words that somebody is shown."""
+    shutil.copytree(judged_run / "runs", tmp_path / "runs")
+    [folder] = (tmp_path / "runs").iterdir()
+    run = json.loads((folder / "run.json").read_text())
+    run |= {"designer": TOLD, "limit": TOLD, "note": TOLD, "status": "failed", "winner": None}
+    run["config"]["base_url"] = TOLD
+    (folder / "run.json").write_text(json.dumps(run))
+    path = folder / "iterations/0/iteration.json"
+    iteration = json.loads(path.read_text())
+    failed = {"kind": "failed", "stage": "training", "detail": TOLD, "text": TOLD}
+    for candidate in iteration["candidates"]:
+        candidate["outcome"] = failed
+        candidate["attempts"] = [{"outcome": failed}, {"outcome": f"no program: {TOLD}"}]
+    path.write_text(json.dumps(iteration))
+    (folder / "feedback").mkdir()
+    noted = {"number": 0, "time": "2026-11-22T23:41:05Z", "kind": "noted", "text": TOLD}
+    (folder / "feedback/session.jsonl").write_text(json.dumps(noted) + "\n")
+    return tmp_path
+
+
+def test_no_credential_of_a_run_is_shown(
+    telling_run: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(telling_run)
+    for words in ("list", "list --json", "show last", "show last --json", "costs last"):
+        app(["runs", *words.split()], standalone_mode=False)
+        shown = capsys.readouterr()
+        assert [secret for secret in SECRETS if secret in shown.out + shown.err] == [], words
+        if "show" in words:
+            assert shown.out.count("http://host/v1") >= 5
+    app(["report", "last"], standalone_mode=False)
+    page = Path(capsys.readouterr().out.strip()).read_text()
+    assert [secret for secret in SECRETS if secret in page] == []
+    assert "http://host/v1" in page
+    app(["feedback", "last", "--json", "--provider", "offline"], standalone_mode=False)
+    shown = capsys.readouterr()
+    assert [secret for secret in SECRETS if secret in shown.out + shown.err] == []
+    assert "no answer of http://host/v1" in shown.out

@@ -112,3 +112,14 @@ def test_prompts_are_listed_and_shown_word_for_word():
     data = json.loads(invoke("prompts", "show", "critic/review", "--env", "ant", "--json"))
     assert [turn["role"] for turn in data["messages"]] == ["system", "user"]
     assert 2000 < data["tokens"] < 8000
+
+
+@pytest.mark.parametrize("limit", ["\x1b[2J", [1], {"a": 2}, True, None, -1, "9" * 400])
+def test_costs_of_a_run_whose_limits_are_no_numbers_are_shown(runs_dir, limit):
+    [path] = runs_dir.glob("*/run.json")
+    record = json.loads(path.read_text())
+    record["config"] = {"max_usd": limit, "max_tokens": 7, "max_calls": limit}
+    path.write_text(json.dumps(record))
+    shown = invoke("runs", "costs", "last", "--runs-dir", runs_dir)
+    assert "--max-tokens 7" in shown
+    assert "\x1b" not in shown

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import time
 import unicodedata
@@ -16,7 +15,7 @@ from pydantic import ValidationError
 
 from reward_agent.definitions.card import EnvCard, list_envs, load_env
 from reward_agent.definitions.learner import LearnerSettings
-from reward_agent.definitions.sources import parse_source
+from reward_agent.definitions.sources import find_leaves, parse_source
 from reward_agent.definitions.tables import find_odd_character, make_plain
 from reward_agent.definitions.task import (
     TaskSpec,
@@ -319,8 +318,13 @@ def test_settings_of_a_learner_are_plain_or_refused(settings: dict[str, Any]) ->
 
 @given(st.text(alphabet="aqpos:.,()[]' -019e+_xclip\u202e\n", max_size=200))
 def test_any_source_is_parsed_or_refused(text: str) -> None:
-    with contextlib.suppress(DataError):
-        parse_source(text)
+    message, leaves = "", 1
+    try:
+        leaves = len(list(find_leaves(parse_source(text))))
+    except DataError as error:
+        message = error.message
+    assert leaves
+    assert not set(message) & {"\n", "\u202e"}
 
 
 @pytest.mark.parametrize(

@@ -265,67 +265,79 @@ def add(name: str, data: bytes = b"x", **fields: int) -> Callable[[Path, Path], 
 SUMMARY = "iterations/0/candidates/aaaaaaaa/summary.md"
 
 
+_NONE, _FORM = "is no file of a run", "a link, is encrypted or packed in another way"
+
+
 @pytest.mark.parametrize(
-    "change",
+    ("change", "why"),
     [
-        add("../evil.py"),
-        add("iterations/../../evil.py"),
-        add("/etc/evil"),
-        add("C:\\evil.py"),
-        add("iterations\\0\\evil.py"),
-        add("LOCK"),
-        add("events.jsonl"),
-        add("replies.sqlite"),
-        add("feedback/"),
-        add("iterations/0/candidates/../reward.py"),
-        add("iterations/0/candidates/a b/reward.py"),
-        add("iterations/0/candidates/\u202eevil/reward.py"),
-        add("reward.py"),
-        add("REWARD.PY"),
-        add("Reward.py"),
-        add(SUMMARY, external_attr=(stat.S_IFLNK | 0o777) << 16),
-        add(SUMMARY, external_attr=(stat.S_IFCHR | 0o666) << 16),
-        add(SUMMARY, external_attr=(stat.S_IFIFO | 0o666) << 16),
-        add(SUMMARY, external_attr=(stat.S_IFDIR | 0o777) << 16),
-        add(SUMMARY, external_attr=0x10),
-        add(SUMMARY, compress_type=zipfile.ZIP_BZIP2),
-        add(SUMMARY, compress_type=zipfile.ZIP_LZMA),
-        add(SUMMARY),
-        add(SUMMARY, b"0" * (5 * 2**20)),
+        (add("../evil.py"), _NONE),
+        (add("iterations/../../evil.py"), _NONE),
+        (add("/etc/evil"), _NONE),
+        (add("C:\\evil.py"), _NONE),
+        (add("iterations\\0\\evil.py"), _NONE),
+        (add("LOCK"), _NONE),
+        (add("events.jsonl"), _NONE),
+        (add("replies.sqlite"), _NONE),
+        (add("feedback/"), _NONE),
+        (add("iterations/0/candidates/../reward.py"), _NONE),
+        (add("iterations/0/candidates/a b/reward.py"), _NONE),
+        (add("iterations/0/candidates/\u202eevil/reward.py"), _NONE),
+        (add("reward.py"), "twice"),
+        (add("REWARD.PY"), _NONE),
+        (add("Reward.py"), _NONE),
+        (add(SUMMARY, external_attr=(stat.S_IFLNK | 0o777) << 16), _FORM),
+        (add(SUMMARY, external_attr=(stat.S_IFCHR | 0o666) << 16), _FORM),
+        (add(SUMMARY, external_attr=(stat.S_IFIFO | 0o666) << 16), _FORM),
+        (add(SUMMARY, external_attr=(stat.S_IFDIR | 0o777) << 16), _FORM),
+        (add(SUMMARY, external_attr=0x10), _FORM),
+        (add(SUMMARY, compress_type=zipfile.ZIP_BZIP2), _FORM),
+        (add(SUMMARY, compress_type=zipfile.ZIP_LZMA), _FORM),
+        (add(SUMMARY), "named or packed, but not both"),
+        (add(SUMMARY, b"0" * (5 * 2**20)), "too large"),
     ],
 )  # fmt: skip
 @pytest.mark.filterwarnings("ignore:Duplicate name")
 def test_a_member_that_no_run_has_is_refused(
-    change: Callable[[Path, Path], None], packed: Path, tmp_path: Path, runs: Path
+    change: Callable[[Path, Path], None], why: str, packed: Path, tmp_path: Path, runs: Path
 ) -> None:
     change(packed, tmp_path / "evil.zip")
-    is_refused(tmp_path / "evil.zip", runs)
+    is_refused(tmp_path / "evil.zip", runs, why)
 
 
 @pytest.mark.parametrize(
-    ("name", "data"),
+    ("name", "data", "why"),
     [
-        ("run.json", b"{}"),
-        ("run.json", b'{"a":' * 100_000),
-        ("run.json", b"\xff\xfe"),
-        ("iterations/0/iteration.json", b"[]"),
-        ("reward.py", b"\xff"),
-        ("replies.jsonl", b'{"key": "a"}\n'),
-        ("replies.jsonl", b"[" * 200_000 + b"\n"),
-        ("replies.jsonl", b"7\n"),
-        ("calls.jsonl", b"words\n"),
-        ("feedback/session.jsonl", b"NaN\n"),
-        ("feedback/session.jsonl", b"[1]\n"),
-        ("iterations/0/candidates/a/evaluation/seed_0/video.webp", b"<svg onload=alert(1)>"),
-        ("iterations/0/candidates/a/evaluation/seed_0/policy.safetensors", b"\x80\x04pickle"),
-        ("iterations/0/candidates/a/evaluation/seed_0/p.safetensors", b"\xff" * 64),
-        ("metric/0/words.json", b'{"meaning": 1e999}'),
+        ("run.json", b"{}", "id: Field required"),
+        ("run.json", b'{"a":' * 100_000, "recursion limit"),
+        ("run.json", b"\xff\xfe", "Invalid JSON"),
+        ("iterations/0/iteration.json", b"[]", "should be an object"),
+        ("reward.py", b"\xff", "can't decode byte"),
+        ("replies.jsonl", b'{"key": "a"}\n', "replies.jsonl: request: Field required"),
+        ("replies.jsonl", b"[" * 200_000 + b"\n", "recursion depth"),
+        ("replies.jsonl", b"7\n", "a line is no object"),
+        ("calls.jsonl", b"words\n", "Expecting value"),
+        ("feedback/session.jsonl", b"NaN\n", "a number is nan"),
+        ("feedback/session.jsonl", b"[1]\n", "a line is no object"),
+        (
+            "iterations/0/candidates/a/evaluation/seed_0/video.webp",
+            b"<svg onload=alert(1)>",
+            "neither",
+        ),
+        (
+            "iterations/0/candidates/a/evaluation/seed_0/policy.safetensors",
+            b"\x80\x04pickle",
+            "not a policy",
+        ),
+        ("iterations/0/candidates/a/evaluation/seed_0/p.safetensors", b"\xff" * 64, "not a policy"),
+        ("metric/0/words.json", b'{"meaning": 1e999}', "a number is inf"),
     ],
 )
 def test_what_is_not_what_its_name_promises_is_refused(
-    name: str, data: bytes, packed: Path, tmp_path: Path, runs: Path
+    name: str, data: bytes, why: str, packed: Path, tmp_path: Path, runs: Path
 ) -> None:
-    is_refused(write_bundle(tmp_path / "evil.zip", read_members(packed) | {name: data}), runs)
+    path = write_bundle(tmp_path / "evil.zip", read_members(packed) | {name: data})
+    assert len(is_refused(path, runs, why)) < len(str(tmp_path)) + 200
 
 
 def test_a_run_that_leads_elsewhere_is_refused(packed: Path, tmp_path: Path, runs: Path) -> None:
@@ -336,13 +348,13 @@ def test_a_run_that_leads_elsewhere_is_refused(packed: Path, tmp_path: Path, run
         members = read_members(packed)
         run = json.loads(members["run.json"]) | {key: value}
         members["run.json"] = json.dumps(run).encode()
-        is_refused(write_bundle(tmp_path / "evil.zip", members, run="evil"), runs)
+        is_refused(write_bundle(tmp_path / "evil.zip", members, run="evil"), runs, f"{key}: ")
     members = read_members(packed)
     run = json.loads(members["run.json"])
     for path in ("../../x.safetensors", "/etc/passwd", "a/../../b"):
         run["winner"]["policy_file"] = path
         members["run.json"] = json.dumps(run).encode()
-        is_refused(write_bundle(tmp_path / "evil.zip", members), runs)
+        is_refused(write_bundle(tmp_path / "evil.zip", members), runs, "policy_file: ")
 
 
 def test_a_list_that_is_not_that_of_the_members_is_refused(
@@ -378,15 +390,20 @@ def test_a_bomb_is_refused_before_it_is_opened(
     is_refused(path, runs)
 
 
-@pytest.mark.parametrize("size", [0, 1, 10**6, 2**31])
-def test_sizes_that_lie_are_refused(size: int, packed: Path, tmp_path: Path, runs: Path) -> None:
+@pytest.mark.parametrize(
+    ("size", "why"),
+    [(0, "CRC"), (1, "CRC"), (10**6, "not as long as"), (2**31, "is too large: 2,147,483,648")],
+)
+def test_sizes_that_lie_are_refused(
+    size: int, why: str, packed: Path, tmp_path: Path, runs: Path
+) -> None:
     path, data = tmp_path / "evil.zip", bytearray(packed.read_bytes())
     with zipfile.ZipFile(io.BytesIO(bytes(data))) as archive:
         name = next(n for n in archive.namelist() if n.endswith("reward.py")).encode()
     at = data.rindex(name) - 46  # its place in the index
     data[at + 24 : at + 28] = struct.pack("<I", size)
     path.write_bytes(data)
-    is_refused(path, runs)
+    is_refused(path, runs, why)
 
 
 @pytest.mark.parametrize(
@@ -395,7 +412,7 @@ def test_sizes_that_lie_are_refused(size: int, packed: Path, tmp_path: Path, run
 )
 def test_what_is_no_bundle_is_refused(data: bytes, tmp_path: Path, runs: Path) -> None:
     (tmp_path / "evil.zip").write_bytes(data)
-    is_refused(tmp_path / "evil.zip", runs)
+    is_refused(tmp_path / "evil.zip", runs, r"is no packed run$|holds no run\.json$")
 
 
 def test_a_file_that_is_none_is_refused(packed: Path, tmp_path: Path, runs: Path) -> None:

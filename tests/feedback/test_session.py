@@ -334,3 +334,16 @@ def test_a_policy_without_a_video_is_filmed_when_somebody_wants_to_see_it(
         else:
             assert note == ""
             assert path.stat().st_size > 1000
+
+
+def test_what_a_person_says_is_kept_without_credentials(open_judged: OpenSession) -> None:
+    said = "the key: stand, as http://walter:hunter2-s3cret@host/x?token=q-k3y-0123 shows"
+    with open_judged("I would rather not.") as session:
+        noted = session.note(said)
+        session.remark(said, said)
+        session.work()
+        assert noted.text == "the key: stand, as http://host/x shows"
+        for path in session.store.dir.rglob("*"):
+            data = path.read_bytes() if path.is_file() else b""
+            assert b"hunter2" not in data, path
+            assert b"q-k3y" not in data, path

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -141,3 +142,36 @@ def test_what_decided_the_run_so_far_does_not_change_on_resume(name: str) -> Non
 def test_settings_of_an_older_run_take_the_defaults_of_newer_ones() -> None:
     changed = change_settings({"steps": 3}, {"iterations": 7}, "r", {}).settings
     assert changed == RunSettings(steps=3, iterations=7)
+
+
+@pytest.mark.parametrize("target", ["private.toml", "/dev/zero", "missing", "folder", "pipe"])
+def test_a_file_of_settings_in_a_working_directory_is_a_plain_one(
+    tmp_path: Path, target: str
+) -> None:
+    place = tmp_path / "place"
+    place.mkdir()
+    (tmp_path / "private.toml").write_text('hunter2 = "s3cret"\n')
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "pipe")
+    (place / "reward-agent.toml").symlink_to(tmp_path / target)
+    with pytest.raises(UsageError, match=r"reward-agent.toml cannot be read") as refused:
+        resolve(place)
+    assert "hunter2" not in refused.value.message + refused.value.remedy
+    if target in ("folder", "pipe"):
+        (place / "reward-agent.toml").unlink()
+        (tmp_path / target).rename(place / "reward-agent.toml")
+        with pytest.raises(UsageError, match="not a plain file"):
+            resolve(place)
+
+
+def test_the_persons_own_configuration_may_be_a_link(tmp_path: Path) -> None:
+    own = tmp_path / "config/reward-agent/reward-agent.toml"
+    own.parent.mkdir(parents=True)
+    (tmp_path / "dotfile").write_text("seed = 7\n")
+    own.symlink_to(tmp_path / "dotfile")
+    environ = {"XDG_CONFIG_HOME": str(tmp_path / "config")}
+    assert resolve(tmp_path, environ=environ).settings.seed == 7
+    (tmp_path / "dotfile").unlink()
+    (tmp_path / "dotfile").symlink_to("/dev/zero")
+    with pytest.raises(UsageError, match="not a plain file"):
+        resolve(tmp_path, environ=environ)

@@ -77,6 +77,11 @@ EXPRESSIONS = [
     "'%s' % plain",
     "'%s%r' % (plain, 1)",
     "'%(a)s' % {'a': plain}",
+    "'%s %s %d' % (plain, 1, 2)",
+    "'%s %s' % ([plain], (np.sum, iter(box)))",
+    "'%s' % {plain: 1}",
+    "'%(a)r' % dict(a=np.sum)",
+    "'%s' % {'a': box.append}",
     "'{}'.format(plain)",
     "'{a}{b}'.format(a=plain, b=[plain])",
     "'{}{}'.format(*[plain, 1])",
@@ -113,6 +118,16 @@ def test_what_a_program_can_read_is_the_same_in_every_process():
     first, second, third = (run_all(programs, seed) for seed in ("1", "2", "3"))
     assert first == second == third
     assert not [name for name, value in first.items() if not isinstance(value, float | str)]
+
+
+def test_a_tuple_that_holds_a_function_is_formatted_item_by_item():
+    wanted = {
+        "'%s %s %d' % (plain, 1, 2)": "<function> 1 2",
+        "'%(a)s' % {'a': plain}": "<function>",
+    }
+    told = run_all({text: STEADY.format(expression=text) for text in wanted})
+    again = {text: STEADY.format(expression=repr(shown)) for text, shown in wanted.items()}
+    assert told == run_all(again)
 
 
 def test_in_place_formats_show_no_address_either():

@@ -278,3 +278,38 @@ def test_a_signal_ends_with_its_code_and_leaves_the_run_resumable(
     assert "design --resume" in shown
     assert "Traceback" not in shown
     assert load_run("last", tmp_path / "runs").read_run().status == "interrupted"
+
+
+DEEP = """```python
+def init_memory(state):
+    return {"age": np.zeros(state.pole_angle.shape[0])}
+
+
+def compute_reward(state, action, next_state, memory):
+    upright = tolerance(next_state.pole_angle, bounds=(-0.05, 0.05), margin=0.2)
+    age = memory["age"] + 1.0
+    if np.max(age) > OLD:
+        LINES
+    return upright, {"upright": upright}, {"age": age}
+```"""
+DEEP_LINES = {
+    "iterators": ["deep = iter([0])", "for _ in range(300000): deep = zip(deep)", "next(deep)"],
+    "tuples": ["deep = ()", "for _ in range(400000): deep = (deep,)", "deep in {(): 0}"],
+}
+
+
+@pytest.mark.parametrize("kind", DEEP_LINES)
+def test_a_program_that_crashes_the_interpreter_ends_itself_alone(
+    kind: str, tmp_path: Path
+) -> None:
+    deep = DEEP.replace("LINES", "\n        ".join(DEEP_LINES[kind]))
+    # The dry run has 40 steps.
+    at_once, later = (deep.replace("OLD", str(age)) for age in (0.0, 45.0))
+    provider = write_script(tmp_path, at_once, later, GOOD)
+    run = design(tmp_path, provider, candidates=3, max_repairs=0, steps=16384)
+    first, second, third = (str(c.outcome) for c in read_candidates(tmp_path, run))
+    crash = "crashed: the program crashed the interpreter (SIGSEGV): are tuples or iterators nested"
+    assert first.startswith(f"rejected: probe: the dry run ended without a result: {crash}")
+    assert second.startswith(f"failed: training: {crash}")
+    assert third == "trained"
+    assert (run.status, run.note) == ("finished", "")

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from reward_agent.errors import UsageError
@@ -66,3 +68,22 @@ def test_sentence_without_a_metric_needs_one_more_call(tmp_path):
 def test_environment_and_task_are_needed():
     with pytest.raises(UsageError, match="needs --env and --task"):
         estimate_design("hopper", None)
+
+
+@pytest.mark.parametrize("place", ["/dev/zero", "pipe", "folder", "missing", ""])
+@pytest.mark.parametrize("provider", ["replay", "scripted", "given", "local"])
+def test_what_a_provider_is_given_is_looked_at_as_when_it_is_run(tmp_path, provider, place):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "folder").mkdir()
+    spec = f"{provider}:{place and tmp_path / place}"
+    with pytest.raises(UsageError) as refused:
+        estimate(tmp_path, environ={}, provider=spec)
+    assert "\n" not in refused.value.message
+
+
+def test_a_provider_that_is_given_what_it_needs_is_estimated(tmp_path):
+    (tmp_path / "replies.md").write_text("a reply")
+    (tmp_path / "link.md").symlink_to(tmp_path / "replies.md")
+    for spec in (f"scripted:{tmp_path / 'link.md'}", f"given:{tmp_path / 'replies.md'}", "manual"):
+        assert estimate(tmp_path, environ={}, provider=spec).usd.high == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["link.md", "replies.md"]

@@ -184,7 +184,7 @@ def test_a_tasks_name_in_words_is_that_task(text):
         (b"score(1)", "defines no function score"),
         (bytes(range(128, 160)), "is not Python text"),
         (b"def score(episode):\n    return '\x00'", "is not Python text|null bytes"),
-        (None, "cannot be read"),
+        (None, "not a plain file"),
     ],
 )
 def test_a_file_that_is_no_metric_is_refused_before_anything_is_trained(content, message, tmp_path):
@@ -202,3 +202,9 @@ def test_a_metric_may_define_score_in_any_way(source, tmp_path):
     path = tmp_path / "metric.py"
     path.write_text(source)
     assert read_metric(path) == source
+
+
+def test_a_sentence_is_kept_without_credentials() -> None:
+    spec = make_task("hopper", "The key: hop as in http://walter:hunter2@host/film?token=abc123")
+    assert spec.description == "The key: hop as in http://host/film"
+    assert "hunter2" not in spec.name
