@@ -27,7 +27,9 @@ def render_card(card: EnvCard) -> str:
     for field, row, is_first in zip(card.state, rows, _find_group_starts(card), strict=True):
         lines += ["", f"## {field.group}", ""] if is_first else []
         cells = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        note = " (not for designers)" if field.people_only else ""
+        notes = [" of ".join(filter(None, field.plays)) if field.plays[0] else ""]
+        notes += ["not for designers"] if field.people_only else []
+        note = "".join(f" ({note})" for note in notes if note)
         lines += [f"    {cells.rstrip()}", f"        {field.doc}{note}"]
     return "\n".join(lines) + "\n"
 

@@ -120,9 +120,9 @@ ROLES: dict[str, FieldRole] = {
     "object_target_distance": FieldRole(
         "m", None, "from the object to the target", (r"object_to_\w+_distance",)
     ),
-    "fixture_position": FieldRole("rad", None, "how far it is moved; 0 at the start (or m)"),
+    "fixture_position": FieldRole("rad", None, "how far it is moved; 0 at the start"),
     "fixture_distance": FieldRole("m", None, "from the tool to where the fixture is held"),
-    "gripper_opening": FieldRole("1", None, "0 closed, 1 open (or m)", ("gripper_opening",)),
+    "gripper_opening": FieldRole("1", None, "0 closed, 1 open; or how far", ("gripper_opening",)),
     "pole_angle": FieldRole("rad", None, "0 upright", ("pole_angle",)),
     # What an episode asks for, drawn at its start.
     "commanded_velocity": FieldRole("m/s", None, "forward velocity asked for"),

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from reward_agent.definitions.card import EnvCard
+from reward_agent.definitions.roles import COMMANDS
 from reward_agent.evaluation.metrics import Episode
 from reward_agent.evaluation.statistics import correlate
 from reward_agent.summary.course import (
@@ -307,7 +308,7 @@ def _measure_speeds(case: Case) -> dict[str, float]:
     long_enough = [e for e in case.episodes if e.duration_s >= _MIN_STILL_S]
     speeds = {}
     for field in case.card.state if long_enough else ():
-        if field.unit not in ("m/s", "rad/s"):
+        if field.unit not in ("m/s", "rad/s") or field.plays[0] in COMMANDS.values():
             continue
         half_range = (field.range[1] - field.range[0]) / 2
         halves = [np.abs(e.fields[field.name][e.n_steps // 2 :]).mean() for e in long_enough]

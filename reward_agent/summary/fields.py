@@ -16,7 +16,8 @@ from reward_agent.text import format_number, format_share, render_table
 from reward_agent.types import Finite, Record
 
 _MAX_ROWS = 10
-BINARY_UNIT = "0/1"
+# Contacts with the floor, of feet and of what is not meant to touch it.
+_CONTACTS = ("foot_contact", "body_contact")
 
 
 class FieldSummary(Record):
@@ -59,7 +60,7 @@ def summarise_fields(
 
 
 def summarise_contacts(card: EnvCard, episodes: Sequence[Episode]) -> ContactSummary:
-    """Return the share of time of each contact of the card."""
+    """Return the share of time of each contact with the floor."""
     fields = list_contacts(card)
     if not fields:
         return ContactSummary()
@@ -93,8 +94,8 @@ def render_fields(fields: Sequence[FieldSummary], contacts: ContactSummary) -> s
 
 _AXES = ("x", "y", "z")
 _MAX_VECTOR = 3
-# Fields whose numbers a reader cannot picture: joints one by one, quaternions, the observation.
-_OPAQUE_GROUPS = ("joints", "observation")
+# Roles whose numbers a reader cannot picture: joints one by one.
+_OPAQUE = ("joint_angles", "joint_velocities", "joint_angle", "joint_velocity")
 # A field that moves over less than this share of its range counts as constant.
 _CONSTANT = 0.02
 _DUPLICATE = 0.98
@@ -146,13 +147,27 @@ def _list_columns(card: EnvCard) -> list[Column]:
     contacts = {field.name for field in list_contacts(card)}
     columns = []
     for field in card.state:
-        if field.name in contacts or "orientation" in field.name:
+        if field.name in contacts:
             continue
         if field.size is None:
-            columns.append(Column(field.name, field))
-        elif field.size <= _MAX_VECTOR and field.group not in _OPAQUE_GROUPS:
-            columns += [Column(f"{field.name}.{_AXES[i]}", field, i) for i in range(field.size)]
+            columns.append(make_column(field))
+        elif field.size <= _MAX_VECTOR and field.plays[0] not in _OPAQUE:
+            columns += [make_column(field, i) for i in range(field.size)]
     return columns
+
+
+def make_column(field: StateField, index: int | None = None) -> Column:
+    """Return a field, or an entry of it, with its name."""
+    return Column(field.name if index is None else f"{field.name}.{_AXES[index]}", field, index)
+
+
+def find_column(card: EnvCard, *roles: str) -> Column | None:
+    """Return what measures the first of the roles that the card has, fields before entries."""
+    whole = next((field for role in roles if (field := card.find_role(role))), None)
+    if whole is not None:
+        return make_column(whole)
+    entry = next((found for role in roles if (found := card.find_quantity(role))), None)
+    return make_column(*entry) if entry else None
 
 
 def _count_points(column: Column, card: EnvCard, words: set[str]) -> int:
@@ -161,18 +176,18 @@ def _count_points(column: Column, card: EnvCard, words: set[str]) -> int:
     is_first_group = column.field.group == card.state[0].group
     is_scalar = column.index is None
     ends_episodes = column.field.name in {bounds.field for bounds in card.termination}
-    is_opaque = column.field.group in _OPAQUE_GROUPS
+    is_opaque = column.field.plays[0] in _OPAQUE
     return 2 * named + 2 * is_first_group + ends_episodes + is_scalar - 3 * is_opaque
 
 
 def list_contacts(card: EnvCard) -> list[StateField]:
-    """Return the fields that say whether a part touches something."""
-    return [f for f in card.state if f.unit == BINARY_UNIT and f.size is None]
+    """Return the fields that say whether a part touches the floor."""
+    return [field for field in card.state if field.plays[0] in _CONTACTS]
 
 
 def name_contact(field: StateField) -> str:
-    """Return the part that touches: ``front_left_foot`` of ``front_left_foot_floor_contact``."""
-    return field.name.removesuffix("_contact").removesuffix("_floor")
+    """Return the part that touches: ``front_left_foot``."""
+    return field.plays[1] or field.name
 
 
 def find_airborne(card: EnvCard, episode: Episode) -> NDArray[np.bool_]:

@@ -9,14 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from reward_agent.definitions.card import EnvCard, StateField
+from reward_agent.definitions.card import EnvCard
 from reward_agent.evaluation.metrics import Episode
 from reward_agent.evaluation.trajectories import TRUNCATED
 from reward_agent.summary.fields import (
-    BINARY_UNIT,
     Column,
     find_airborne,
+    find_column,
     list_contacts,
+    make_column,
     name_contact,
 )
 from reward_agent.text import format_number, render_table
@@ -183,10 +184,9 @@ def _list_touching(card: EnvCard, episode: Episode, step: int) -> list[str]:
     return [name_contact(field) for field in touching]
 
 
-_FEET = ("foot", "feet", "toe", "paw", "heel", "ankle")
 # What a posture is told by, best first; an environment without any gives its first two scalars.
-_HEIGHTS = ("com_height", "torso_height")
-_TILTS = ("torso_pitch", "torso_up", "pole_angle", "target_distance")
+_HEIGHTS = ("com_height", "height", "object_height", "fixture_position")
+_TILTS = ("pitch", "pole_angle", "up", "object_target_distance", "target_distance")
 # A range below this share of the card's is noise, not an extreme worth a word.
 _NOTABLE = 0.05
 # A bounce shorter than this is no flight.
@@ -215,20 +215,12 @@ def find_moments(
     return sorted(moments, key=lambda moment: moment.step)
 
 
-def is_foot(field: StateField) -> bool:
-    """Return whether a contact is one that a robot is meant to have."""
-    return any(word in field.name for word in _FEET)
-
-
-def find_posture_fields(card: EnvCard) -> list[StateField]:
-    """Return the one or two fields that tell a posture: a height and a tilt."""
-    scalars = {f.name: f for f in card.state if f.size is None and f.unit != BINARY_UNIT}
-    chosen = [
-        next((scalars[name] for name in names if name in scalars), None)
-        for names in (_HEIGHTS, _TILTS)
-    ]
-    found = [field for field in chosen if field is not None]
-    return found or list(scalars.values())[:2]
+def find_posture(card: EnvCard) -> list[Column]:
+    """Return the one or two measures that tell a posture: a height and a tilt."""
+    found = [column for roles in (_HEIGHTS, _TILTS) if (column := find_column(card, *roles))]
+    contacts = list_contacts(card)
+    scalars = [field for field in card.state if field.size is None and field not in contacts]
+    return found or [make_column(field) for field in scalars[:2]]
 
 
 def find_runs(mask: NDArray[np.bool_]) -> list[tuple[int, int]]:
@@ -242,7 +234,7 @@ def _find_falls(card: EnvCard, episode: Episode) -> list[Moment]:
     moments = []
     for field in list_contacts(card):
         runs = find_runs(episode.fields[field.name] > 0.5)
-        if is_foot(field) or not runs:
+        if field.plays[0] != "body_contact" or not runs:
             continue
         part = name_contact(field)
         moments.append(Moment(int(runs[0][0]), f"{part} touches the floor", 4))
@@ -270,12 +262,12 @@ def _find_flight(card: EnvCard, episode: Episode) -> list[Moment]:
 
 def _find_extremes(card: EnvCard, episode: Episode) -> list[Moment]:
     moments = []
-    for field in find_posture_fields(card):
-        values = episode.fields[field.name]
-        low, high = field.range
+    for column in find_posture(card):
+        values = column.read(episode)
+        low, high = column.field.range
         if np.ptp(values) < _NOTABLE * (high - low):
             continue
-        moments.append(Moment(int(np.argmax(values)), f"highest {field.name}", 3))
-        moments.append(Moment(int(np.argmin(values)), f"lowest {field.name}", 3))
+        moments.append(Moment(int(np.argmax(values)), f"highest {column.name}", 3))
+        moments.append(Moment(int(np.argmin(values)), f"lowest {column.name}", 3))
     # Where it starts or ends at its extreme it only rose or fell; those rows are shown anyway.
     return [moment for moment in moments if 0 < moment.step < episode.n_steps]

@@ -1,7 +1,10 @@
 """Each failure mode has an episode or a training that shows it and one that does not."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from support.cards import field
 
 from reward_agent.summary.course import CoursePoint, TermSummary
 from reward_agent.summary.diagnostics import (
@@ -182,6 +185,13 @@ def test_robot_without_speed_stands_still(make_case, make_episode):
     assert find_standing_still(make_case(episodes=[make_episode()], success_rate=1.0)) is None
     # It fell before half a second: it had no time to stand.
     assert find_standing_still(make_case(episodes=[make_episode(10)])) is None
+
+
+def test_a_command_is_no_motion_of_the_robot(make_case, make_episode):
+    case = make_case(episodes=[make_episode(asked=np.ones(51))])
+    asked = field("asked", "m/s", "commanded_velocity")
+    card = case.card.model_copy(update={"state": (*case.card.state, asked)})
+    assert find_standing_still(replace(case, card=card)) is not None
 
 
 def test_actions_that_jump_to_and_fro_oscillate(make_case, make_episode):

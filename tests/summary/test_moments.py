@@ -1,6 +1,9 @@
 import numpy as np
+from support.cards import field, make_dog, make_fish, make_robot
 
-from reward_agent.summary.samples import find_airborne, find_moments, find_runs
+from reward_agent.evaluation.metrics import Episode
+from reward_agent.summary.fields import list_contacts
+from reward_agent.summary.samples import find_airborne, find_moments, find_posture, find_runs
 
 
 def labels(events):
@@ -63,3 +66,31 @@ def test_nothing_is_airborne_where_no_contact_is_measured(toy_card, make_episode
 def test_runs_are_half_open():
     assert find_runs(np.array([True, False, True, True])) == [(0, 1), (2, 4)]
     assert find_runs(np.zeros(3, dtype=bool)) == []
+
+
+def rest(card, n=51, **fields):
+    """An episode in which every field stays as it is at rest."""
+    kept = {
+        f.name: np.full((n,) if f.size is None else (n, f.size), f.rest or 0.0) for f in card.fields
+    }
+    return Episode(kept | fields, np.zeros((n - 1, card.n_actions)), 0.02, False)
+
+
+def test_a_toe_that_plays_a_foot_is_no_fall():
+    dog = make_dog()
+    belly = np.zeros(51)
+    belly[20:] = 1
+    found = labels(find_moments(dog, rest(dog, belly=belly), "truncated"))
+    assert found["trunk touches the floor"] == 20
+    assert not [label for label in found if "foot touches" in label]
+
+
+def test_a_tool_on_its_object_is_not_the_floor():
+    card = make_robot("arm", field("squeeze", "0/1", "tool_contact"), field("z", "m"))
+    assert list_contacts(card) == []
+    assert not find_airborne(card, rest(card)).any()
+
+
+def test_posture_is_told_by_roles_whatever_the_names():
+    assert [column.name for column in find_posture(make_dog())] == ["trunk_z", "trunk_zz"]
+    assert [column.name for column in find_posture(make_fish())] == ["com.z"]

@@ -1,35 +1,46 @@
-"""What the fields of a card are good for: roles found by their names, units and one-line docs.
+"""What a card measures of a robot, by the roles that its fields play.
 
 And what a program may remember of them, so that each bit of progress is paid once.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
+import math
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from reward_agent.definitions.card import EnvCard, StateField
+from reward_agent.definitions.roles import COMMANDS
 
-_NUMBER = r"(-?\d+(?:\.\d+)?)"
-_STANDING = re.compile(rf"{_NUMBER} (?:m )?standing|standing(?: at)? {_NUMBER}")
-_START = re.compile(rf"{_NUMBER} (?:m )?at the start")
-# Parts of a robot whose own height, speed or angle is not that of the whole.
-_LIMB_WORDS = ("foot", "hand", "leg", "thigh", "shin", "head", "arm", "joint", "knee", "hip")
-_LIMB = re.compile(r"(?:(.*)_)?(foot|hand)_(?:height|position)$")
-_ALONG = re.compile(r"along (x|the track|the rail)")
+_GRAVITY = 9.81  # m/s²
+# What stands in where no field plays a role; in a plane every turn is of the pitch.
+_STAND_INS = {"height": "com_height", "com_height": "height", "yaw_rate": "pitch_rate"}
+_LIMB_KINDS = {
+    "foot_contact": "foot",
+    "foot_height": "foot",
+    "foot_position": "foot",
+    "hand_height": "hand",
+    "hand_position": "hand",
+}
+# Different words for one side of a robot.
+_SAME_SIDE = {"hind": "back", "rear": "back"}
 
 
 @dataclass(frozen=True)
 class Quantity:
     """A scalar (N,) of the simulations, as source text of the reward language.
 
-    ``code`` has ``{s}`` in place of ``state`` or ``next_state``.
+    Args:
+        code: with ``{s}`` in place of ``state`` or ``next_state``.
+        range: what the card says of it.
+        rest: its value in the start pose, None where the card says none.
+        name: of the field.
     """
 
     code: str
     range: tuple[float, float]
-    doc: str
+    rest: float | None = None
+    name: str = ""
 
     def read(self, state: str = "next_state") -> str:
         """Return the code that reads it from a state."""
@@ -38,153 +49,132 @@ class Quantity:
 
 @dataclass(frozen=True)
 class Limb:
-    """A limb with a name such as ``front_left``; measures that the card lacks are None."""
+    """A limb with a name such as ``front_left_foot``; measures that the card lacks are None."""
 
     name: str
+    kind: str
     height: Quantity | None
     contact: Quantity | None
     angles: tuple[Quantity, ...]
+    place: str | None
+
+    @property
+    def words(self) -> set[str]:
+        """The words of its name, and what it is."""
+        return {*normalise(self.name.split("_")), self.kind}
 
 
 class Body:
-    """The roles of a card's fields; a role is None where no field plays it."""
+    """What a card measures, by role."""
 
     def __init__(self, card: EnvCard) -> None:
         self.card = card
-        self._find_speeds()
-        self._find_posture()
-        # Distances, m: to a target; from the hand to an object that it may handle; from that
-        # object to where it is to be.
-        self.distance = self._find("m", lambda f: "distance" in f.name and "object" not in f.name)
-        self.object_distance = self._find("m", lambda f: f.name.endswith("to_object_distance"))
-        self.object_goal_distance = self._find("m", lambda f: f.name.startswith("object_to"))
-        # Contacts with the floor, 0 or 1 each: of the feet; of everything else.
-        contacts = [f for f in card.state if f.unit == "0/1" and "contact" in f.name]
-        self.foot_contacts = tuple(_scalar(f) for f in contacts if "foot" in f.name)
-        self.body_contacts = tuple(_scalar(f) for f in contacts if "foot" not in f.name)
-        # Limbs that end in a foot or a hand, in the order of the card.
-        matches = [_LIMB.match(f.name) for f in card.state]
-        names = ["_".join(filter(None, match.groups())) for match in matches if match]
-        self.limbs = tuple(self._make_limb(name) for name in dict.fromkeys(names))
+        # Contacts with the floor, 0 or 1 each: of the feet; of what may not touch it. What does in
+        # the start pose may, and where no foot is known nothing is forbidden.
+        self.foot_contacts = self.list_all("foot_contact")
+        others = [part for part in self.list_all("body_contact") if not (part.rest or 0.0) > 0.5]
+        self.body_contacts = tuple(others) if self.foot_contacts else ()
+        plays = [field.plays for field in card.state if field.plays[0] in _LIMB_KINDS]
+        kinds = {limb: _LIMB_KINDS[role] for role, limb in plays}
+        self.limbs = tuple(self._make_limb(limb, kind) for limb, kind in kinds.items())
 
-    def _find_speeds(self) -> None:
-        """Find what moves: places in m, speeds in m/s, turns in rad/s."""
-        self.x_position = self._find("m", lambda f: f.name == "x_position") or self._find_entry(
-            "m", lambda f: f.name.endswith("torso_position") and f.size == 3, 0
-        )
-        self.forward_velocity = self._find("m/s", lambda f: "forward" in f.name) or self._find(
-            "m/s", lambda f: _ALONG.search(f.doc) is not None, is_anywhere=True
-        )
-        self.com_forward_velocity = self._find_entry(
-            "m/s", lambda f: "com" in f.name and f.size is not None, 0
-        )
-        self.sideways_velocity = self._find(
-            "m/s", lambda f: "sideways" in f.name or "lateral" in f.name
-        )
-        self.vertical_velocity = self._find("m/s", lambda f: "vertical" in f.name)
-        self.speed = self._measure_speed()
-        self.joint_speed = self._measure_joints()
-        pitching = self._find("rad/s", lambda f: "pitch" in f.name)
-        self.pitch_rate = pitching or self._find_turning(1)
-        # To the left; of the pitch where the robot is planar.
-        self.yaw_rate = self._find_turning(2) or pitching
+    def find(self, role: str, limb: str = "") -> Quantity | None:
+        """Return what measures a scalar role, or what stands in for it."""
+        found = self.card.find_quantity(role, limb)
+        if found is None and role in _STAND_INS:
+            found = self.card.find_quantity(_STAND_INS[role], limb)
+        return _measure(*found) if found else None
 
-    def _find_posture(self) -> None:
-        """Find how it holds itself: heights in m, angles in rad."""
-        # Of the torso, else of the centre of mass; and the other way round.
-        self.height = self._find("m", lambda f: f.name == "torso_height") or self._find(
-            "m", lambda f: f.name.endswith("height")
-        )
-        self.com_height = self._find("m", lambda f: f.name == "com_height") or self.height
-        self.lowest_point = self._find("m", lambda f: f.name == "lowest_point")
-        # Cosine of the tilt: 1 upright, -1 upside down.
-        self.up = self._find("1", lambda f: f.name.endswith("_up") or "1 upright" in f.doc)
-        # Unwrapped, positive tips forward.
-        self.pitch = self._find("rad", lambda f: f.name.endswith("pitch"))
+    def list_all(self, role: str) -> tuple[Quantity, ...]:
+        """Return every field that plays a scalar role."""
+        return tuple(_measure(field) for field in self.card.list_roles(role))
+
+    def find_nearest(self, role: str, words: Collection[str] = ()) -> Quantity | None:
+        """Return a distance: of the limb that the words name best, the least of equals."""
+        fields = self.card.list_roles(role)
+        shared = [len(normalise(words) & normalise(f.plays[1].split("_"))) for f in fields]
+        best = [f for f, n_words in zip(fields, shared, strict=True) if n_words == max(shared)]
+        measures = [_measure(field) for field in best]
+        if len(measures) < 2:
+            return next(iter(measures), None)
+        code = f"np.min(np.stack([{', '.join(measure.code for measure in measures)}]), axis=0)"
+        return Quantity(code, max(measure.range for measure in measures))
+
+    def find_command(self, role: str) -> Quantity | None:
+        """Return what says how large a measure is to be; None without such a field."""
+        return self.find(COMMANDS[role]) if role in COMMANDS and self.find(role) else None
+
+    @property
+    def com_forward_velocity(self) -> Quantity | None:
+        """Velocity of the centre of mass along x."""
+        field = self.card.find_role("com_velocity")
+        return _measure(field, 0) if field else None
 
     @property
     def standing_height(self) -> float:
-        """Height of the torso when it stands, m: by the field's words, else by its range."""
-        if self.height is None:
+        """Height of the torso when it stands, m: as the card says, else by its range."""
+        height = self.find("height")
+        if height is None:
             return 0.0
-        match = _STANDING.search(self.height.doc) or _START.search(self.height.doc)
-        if match:
-            return float(next(group for group in match.groups() if group))
-        return 0.6 * self.height.range[1]
+        return 0.6 * height.range[1] if height.rest is None else height.rest
 
-    def _measure_speed(self) -> Quantity | None:
-        """Return the speed of the torso or the centre of mass in any direction."""
-        vectors = [f for f in self.card.state if f.unit == "m/s" and f.size is not None]
-        for word in ("torso", "com", ""):
-            for field in vectors:
-                if word in field.name:
-                    code = f"np.linalg.norm({{s}}.{field.name}, axis=-1)"
-                    return Quantity(code, (0.0, field.range[1]), field.doc)
-        forward = self.forward_velocity
-        if forward is None:
+    def measure_speed_at(self, froude: float, otherwise: float) -> float:
+        """Return the speed of a gait of that Froude number, m/s; otherwise without a known height.
+
+        Source: Alexander, "The gaits of bipedal and quadrupedal animals", 1984: animals of any size
+        walk and run alike at like Fr = v² / (g h), h their hip's height.
+        """
+        height = self.find("height")
+        if height is None or height.rest is None or height.rest <= 0:
+            return otherwise
+        return float(f"{math.sqrt(froude * _GRAVITY * height.rest):.2g}")
+
+    @property
+    def speed(self) -> Quantity | None:
+        """Speed of the torso, or the centre of mass, in any direction."""
+        for role in ("velocity", "com_velocity"):
+            field = self.card.find_role(role)
+            if field:
+                return Quantity(f"np.linalg.norm({{s}}.{field.name}, axis=-1)", field.range)
+        forward = self.find("forward_velocity")
+        return forward and Quantity(f"np.abs({forward.code})", forward.range)
+
+    @property
+    def joint_speed(self) -> Quantity | None:
+        """Root mean square of the joints' velocities."""
+        vectors = self.card.list_roles("joint_velocities")
+        if vectors:
+            squares = [f"np.mean(np.square({{s}}.{field.name}), axis=-1)" for field in vectors]
+        else:
+            squares = [f"np.square({joint.code})" for joint in self.list_all("joint_velocity")]
+        if not squares:
             return None
-        return Quantity(f"np.abs({forward.code})", (0.0, forward.range[1]), forward.doc)
+        mean = f"({' + '.join(squares)}) / {len(squares)}"
+        return Quantity(f"np.sqrt({squares[0] if len(vectors) == 1 else mean})", (0.0, 1.0))
 
-    def _measure_joints(self) -> Quantity | None:
-        """Return the root mean square of the joints' velocities."""
-        rates = [f for f in self.card.state if f.unit == "rad/s"]
-        vector = next((f for f in rates if "joint" in f.name and f.size is not None), None)
-        if vector:
-            code = f"np.sqrt(np.mean(np.square({{s}}.{vector.name}), axis=-1))"
-            return Quantity(code, (0.0, vector.range[1]), "root mean square of the joints")
-        scalars = [f for f in rates if f.size is None]
-        if not scalars:
-            return None
-        squares = " + ".join(f"np.square({{s}}.{f.name})" for f in scalars)
-        top = max(f.range[1] for f in scalars)
-        return Quantity(f"np.sqrt(({squares}) / {len(scalars)})", (0.0, top), "of all joints")
-
-    def _make_limb(self, name: str) -> Limb:
-        side = name.rpartition("_")[0]
-        known = {f.name: f for f in self.card.state}
-        height = known.get(f"{name}_height")
-        position = known.get(f"{name}_position")
-        contact = known.get(f"{name}_floor_contact")
-        angles = [
-            f
-            for f in self.card.state
-            if f.unit == "rad" and f.size is None and f.name.startswith(side)
-        ]
+    def _make_limb(self, name: str, kind: str) -> Limb:
+        angles = [field for field in self.card.list_roles("joint_angle") if field.plays[1] == name]
+        contact = self.find(f"{'foot' if kind == 'foot' else 'body'}_contact", name)
+        place = self.card.find_role(f"{kind}_position", name)
         return Limb(
             name,
-            _scalar(height) if height else _entry(position, 2) if position else None,
-            _scalar(contact) if contact else None,
-            tuple(_scalar(f) for f in angles if "torso" not in f.name),
+            kind,
+            self.find(f"{kind}_height", name),
+            contact,
+            tuple(_measure(field) for field in angles),
+            place.name if place else None,
         )
 
-    def _find(
-        self, unit: str, accepts: Callable[[StateField], bool], is_anywhere: bool = False
-    ) -> Quantity | None:
-        """Return the first scalar field that fits, one of the whole body before a limb's."""
-        fields = [f for f in self.card.state if f.unit == unit and f.size is None and accepts(f)]
-        whole = [f for f in fields if not any(word in f.name for word in _LIMB_WORDS)]
-        chosen = whole or (fields if is_anywhere else [])
-        return _scalar(chosen[0]) if chosen else None
 
-    def _find_turning(self, axis: int) -> Quantity | None:
-        return self._find_entry(
-            "rad/s", lambda f: "angular_velocity" in f.name and f.size == 3, axis
-        )
-
-    def _find_entry(
-        self, unit: str, accepts: Callable[[StateField], bool], index: int
-    ) -> Quantity | None:
-        """Return one entry of the first vector field that fits."""
-        field = next((f for f in self.card.state if f.unit == unit and accepts(f)), None)
-        return _entry(field, index) if field else None
+def normalise(words: Collection[str]) -> set[str]:
+    """Return words with one for each side."""
+    return {_SAME_SIDE.get(word, word) for word in words}
 
 
-def _scalar(field: StateField) -> Quantity:
-    return Quantity(f"{{s}}.{field.name}", field.range, field.doc)
-
-
-def _entry(field: StateField, index: int) -> Quantity:
-    return Quantity(f"{{s}}.{field.name}[:, {index}]", field.range, field.doc)
+def _measure(field: StateField, index: int | None = None) -> Quantity:
+    entry = "" if index is None else f"[:, {index}]"
+    rest = field.rest if index is None else None
+    return Quantity(f"{{s}}.{field.name}{entry}", field.range, rest, field.name)
 
 
 # --- memory of a program --------------------------------------------------------------------------
@@ -209,9 +199,10 @@ class Machine:
 
 def make_distance_machine(body: Body, sign: str) -> Machine | None:
     """Return the memory of new ground (``gained``, m/s); None without a position along x."""
-    if body.x_position is None:
+    position = body.find("forward_position")
+    if position is None:
         return None
-    before, now = body.x_position.read("state"), body.x_position.read()
+    before, now = position.read("state"), position.read()
     lines = (
         f'farthest = np.maximum(memory["farthest"], {sign}{now})  # (N,) m',
         f'gained = (farthest - memory["farthest"]) / {body.card.control_dt:g}  # (N,) m/s',
@@ -222,6 +213,7 @@ def make_distance_machine(body: Body, sign: str) -> Machine | None:
     )
 
 
+_WHOLE_TURN = 6.2  # rad; an angle of less range starts again after half a turn
 # A turn begins at the last stance and is lost with the first wrong touch of the floor: what is
 # rolled on the ground pays nothing.
 _TURN_LINES = """\
@@ -251,27 +243,43 @@ def make_turn_machine(body: Body, sign: str) -> Machine | None:
 
     None if the card has no unwrapped pitch, no height or no contact of a foot.
     """
-    if body.pitch is None or body.com_height is None or not body.foot_contacts:
+    pitch, height = body.find("pitch"), body.find("com_height")
+    if pitch is None or height is None or not body.foot_contacts or pitch.range[1] < _WHOLE_TURN:
         return None
-    before = body.pitch.read("state")
+    before = pitch.read("state")
     lines = (
-        _TURN_LINES.replace("{angle}", f"{sign}{body.pitch.read()}")
+        _TURN_LINES.replace("{angle}", f"{sign}{pitch.read()}")
         .replace("{foot}", write_largest(body.foot_contacts))
         .replace("{other}", write_largest(body.body_contacts))
-        .replace("{height}", body.com_height.read())
+        .replace("{height}", height.read())
     )
     initial = {
         "start": f"2 * np.pi * np.round({sign}{before} / (2 * np.pi))",
         "clean": f"np.ones_like({before})",
         "best": f"np.zeros_like({before})",
         "done": f"np.zeros_like({before})",
-        "peak": body.com_height.read("state"),
+        "peak": height.read("state"),
     }
     doc = "Angle of the last stance, clean since then, turn paid, flip done, height paid."
     return Machine("turn", tuple(initial.items()), tuple(lines.splitlines()), doc)
 
 
-def write_largest(measures: tuple[Quantity, ...]) -> str:
+def make_pose_machine(body: Body) -> Machine | None:
+    """Return the memory of the start pose (``strayed``, rad); None without the joints' angles."""
+    fields = body.card.list_roles("joint_angles")
+    if not fields:
+        return None
+    squares = [
+        f'np.mean(np.square(next_state.{f.name} - memory["{f.name}"]), axis=-1)' for f in fields
+    ]
+    mean = squares[0] if len(squares) == 1 else f"({' + '.join(squares)}) / {len(squares)}"
+    kept = ", ".join(f'"{f.name}": memory["{f.name}"]' for f in fields)
+    lines = (f"strayed = np.sqrt({mean})  # (N,) rad", f"next_memory = {{{kept}}}")
+    initial = tuple((f.name, f"state.{f.name}") for f in fields)
+    return Machine("start_pose", initial, lines, "The start pose, rad.")
+
+
+def write_largest(measures: Sequence[Quantity]) -> str:
     """Return the code of the largest of measures read from ``next_state``; 0 without any."""
     if not measures:
         return "np.zeros(len(action))"

@@ -14,10 +14,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from reward_agent.definitions.card import EnvCard
+from reward_agent.definitions.card import CARD_FILE, EnvCard
 from reward_agent.definitions.task import TaskSpec, list_tasks, load_task, read_task_metric
 from reward_agent.designers.brief import DesignBrief
 from reward_agent.designers.offline.body import Body
+from reward_agent.designers.offline.forms import Signal
 from reward_agent.designers.offline.moves import (
     EXAMPLES,
     Move,
@@ -28,8 +29,13 @@ from reward_agent.designers.offline.moves import (
     read_wishes,
 )
 from reward_agent.designers.offline.plan import make_plan, read_plan, render_program
-from reward_agent.designers.offline.signals import Signal, list_conditions, list_signals
-from reward_agent.designers.offline.words import HANDLING, KEYWORDS, read_goals
+from reward_agent.designers.offline.signals import (
+    list_conditions,
+    list_missing_roles,
+    list_signals,
+    read_scene,
+)
+from reward_agent.designers.offline.words import HANDLING, KEYWORDS, Goal, read_goals
 from reward_agent.designers.roles import Examination, MetricProposal, MetricWords, Proposal
 from reward_agent.errors import RefusalError
 from reward_agent.llm.provider import ProviderOptions
@@ -119,18 +125,28 @@ def _list_signals(brief: DesignBrief) -> tuple[Signal, ...]:
         RefusalError: there are none.
     """
     body = Body(brief.card)
-    goals = read_goals(brief.task.description, body.object_distance is not None)
+    goals = read_goals(brief.task.description, read_scene(body))
     signals = list_signals(body, goals)
     if signals:
         names = {signal.name for signal in signals}
         asked = list_conditions(body, goals) if _has_conditions(brief, names) else ()
         return (*signals, *(signal for signal in asked if signal.name not in names))
-    kinds = ", ".join(goal.kind for goal in goals)
-    what = f"{brief.card.name} has no field to measure {kinds}" if goals else "no word is known"
+    what = _describe_lack(body, goals) if goals else "no word is known"
     raise RefusalError(
         f"the offline designer cannot read {brief.task.description!r}: {what}; it knows "
-        f"{', '.join(KEYWORDS)}; on an arm with an object {', '.join(HANDLING.split())}",
+        f"{', '.join(KEYWORDS)}; of things beside the robot {', '.join(HANDLING.split())}",
         "reword the task with one of these, or use a language model",
+    )
+
+
+def _describe_lack(body: Body, goals: Sequence[Goal]) -> str:
+    """Say which roles no field plays, and how a field comes to play one."""
+    kinds = ", ".join(goal.kind for goal in goals)
+    lacking = [role for goal in goals for role in list_missing_roles(body, goal)]
+    roles = "; ".join(dict.fromkeys(lacking)) or "what it asks, as it is"
+    return (
+        f"{body.card.name} has no field to measure {kinds}: none plays {roles}; give one a key "
+        f'role = "…" in {CARD_FILE} (envs/README.md lists the roles)'
     )
 
 
@@ -151,8 +167,8 @@ def _begin(brief: DesignBrief, signals: Sequence[Signal], rng: random.Random) ->
     """Start afresh in the manner of the idea."""
     plan = make_plan(signals, brief.idea.name, rng)
     paid = ", ".join(f"`{term.signal}`" for term in plan.terms)
-    has_object = Body(brief.card).object_distance is not None
-    goals = ", ".join(map(str, read_goals(brief.task.description, has_object)))
+    scene = read_scene(Body(brief.card))
+    goals = ", ".join(map(str, read_goals(brief.task.description, scene)))
     return Move(
         plan,
         f"- idea: {brief.idea.name}, from scratch\n"

@@ -10,8 +10,8 @@ from functools import reduce
 
 from reward_agent.definitions.card import EnvCard
 from reward_agent.designers.brief import HistoryEntry
+from reward_agent.designers.offline.forms import Role, Signal
 from reward_agent.designers.offline.plan import Plan, TermPlan
-from reward_agent.designers.offline.signals import Role, Signal
 from reward_agent.types import TermPoint
 
 # Shares of the return, of the episode and of the cap from which a rule speaks.
@@ -381,7 +381,7 @@ def _slow_down(draft: Draft, entry: HistoryEntry, share: float) -> Plan:
     if paced is None:
         return plan
     fields = entry.summary.fields if entry.summary else ()
-    speeds = [abs(field.mean) for field in fields if "forward_velocity" in field.name]
+    speeds = [abs(field.mean) for field in fields if field.name == paced.field]
     factor = round((speeds[0] if speeds else paced.scale) * share / paced.scale, 3)
     names = ("travel", "momentum", "new_ground", "paced")
     for number, term in enumerate(t for t in draft.find("goal") if t.signal in names):

@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from reward_agent.designers.offline.body import Machine
-from reward_agent.designers.offline.signals import Role, Signal
+from reward_agent.designers.offline.forms import Role, Signal
 from reward_agent.types import Finite, Record
 
 _POTENTIAL_FACTOR = 10.0

@@ -1,78 +1,55 @@
-"""Signals: what a goal can be measured by, as expressions of the reward language in about -1..1."""
+"""Signals: what a goal can be measured by, for each kind of goal."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Literal
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
+from reward_agent.definitions.roles import COMMANDS, describe_role
 from reward_agent.designers.offline.body import (
     Body,
     Limb,
-    Machine,
     Quantity,
     make_distance_machine,
+    make_pose_machine,
     make_turn_machine,
-    write_largest,
+    normalise,
 )
-from reward_agent.designers.offline.words import Goal, Kind
+from reward_agent.designers.offline.forms import (
+    LINEAR,
+    STEP_SHARE,
+    Role,
+    Signal,
+    aim,
+    ask,
+    clean_floor,
+    grow,
+    hold,
+    progress,
+    slow,
+    straight,
+    upright,
+)
+from reward_agent.designers.offline.words import COUNTS, Goal, Kind, Scene
 
-Role = Literal["goal", "guide", "posture", "bonus", "cost"]
-
-# Speeds (m/s) asked for without a number: the slow one, and the ceiling of the fast one.
-_SLOW_M_PER_S, _TOP_M_PER_S = 0.5, 5.0
+# Froude numbers of gaits that are asked for without a number, and their speeds (m/s) where the
+# robot's height is not known; nothing is asked to run faster than the last.
+_CREEP, _WALK, _RUN = 0.02, 0.25, 6.0
+_SLOW_M_PER_S, _WALK_M_PER_S, _TOP_M_PER_S = 0.5, 1.0, 5.0
 _LIFTED_M = 0.15  # m above the floor that a raised foot has for sure
 _SWING_RAD_PER_S = 3.0
 _SPIN_RAD_PER_S = 4.0
+_POSE_RAD = 0.5
+_JUMP_M, _LIFT_M = 0.4, 0.1
 _HANDLED_M = 0.4  # m, about what an object and the hand on its way to it are moved over a table
-_STEP_SHARE = 0.01  # of a distance's range: a good step
-# Falls all the way from 1 to 0, so that there is a slope everywhere.
-_LINEAR = ", sigmoid='linear', value_at_margin=0.0"
+# Of what something is to be moved by: paid a little beyond, so that it is there for sure.
+_BEYOND = 1.1
 
 
-@dataclass(frozen=True)
-class Signal:
-    """One thing that a program can pay for or gate by.
-
-    Args:
-        name: name of the variable and of the term.
-        code: expression (N,) with ``{scale}`` and ``{s}``, the state that it is read from.
-        scale: the characteristic size that the expression is measured by.
-        weight: pay of the signal at 1, as a term of its own; negative for a cost.
-        role: ``goal`` what is wanted; ``guide`` 0..1, without which the goal is out of reach, can
-            gate; ``posture`` 0..1, can gate; ``bonus`` paid for being alive;
-            ``cost``.
-        doc: what it means, for the comment on its line.
-        machine: memory that the expression reads, if any.
-    """
-
-    name: str
-    code: str
-    scale: float
-    weight: float
-    role: Role
-    doc: str
-    machine: Machine | None = None
-
-    @property
-    def is_static(self) -> bool:
-        """Whether it is a function of one state alone, as a potential must be."""
-        return self.machine is None and "{s}" in self.code
-
-    @property
-    def can_gate(self) -> bool:
-        """Whether it may multiply the pay of a goal."""
-        return self.role in ("guide", "posture") and self.machine is None
-
-    @property
-    def has_cap(self) -> bool:
-        """Whether it grows up to its scale and no further."""
-        return "clip" in self.code
-
-    def render(self, factor: float = 1.0, state: str = "next_state") -> str:
-        """Return the expression with its scale multiplied by a factor."""
-        scale = f"{self.scale * factor:.3g}"
-        return self.code.replace("{scale}", scale).replace("{s}", state)
+def read_scene(body: Body) -> Scene:
+    """Return what the card measures of things beside the robot."""
+    roles = ("object_target_distance", "fixture_position", "object_height", "forward_velocity")
+    return Scene(*(body.find(role) is not None for role in roles))
 
 
 def list_signals(body: Body, goals: tuple[Goal, ...]) -> tuple[Signal, ...]:
@@ -82,7 +59,7 @@ def list_signals(body: Body, goals: tuple[Goal, ...]) -> tuple[Signal, ...]:
     """
     signals: dict[str, Signal] = {}
     for goal in goals:
-        for signal in _RECIPES[goal.kind](body, goal):
+        for signal in _RECIPES[goal.kind][0](body, goal):
             has_goal = any(known.role == "goal" for known in signals.values())
             is_condition = signal.role == "goal" and has_goal and goal is not goals[0]
             role: Role = "posture" if is_condition else signal.role
@@ -99,8 +76,8 @@ def list_conditions(body: Body, goals: tuple[Goal, ...]) -> tuple[Signal, ...]:
     goal = goals[0]
     if goal.kind in ("flip", "lie"):  # upright is what these are not
         return ()
-    airborne = [signal for signal in _jump(body, goal) if signal.name == "airborne"]
-    found = [*_stand(body, goal), *_straight(body, goal), *_slow(body), *airborne]
+    airborne = _clear(body, _JUMP_M)
+    found = [*_stand(body, Goal("stand")), *straight(body, goal), *slow(body), *airborne]
     return (*(replace(signal, role="posture") for signal in found), *_paced(body, goal))
 
 
@@ -116,93 +93,70 @@ def _list_common(body: Body, kind: Kind) -> list[Signal]:
     return common
 
 
-# --- forms of a signal: none where the card has no such measure -----------------------------------
-
-
-def _grow(
-    name: str, measure: Quantity | None, scale: float, doc: str, sign: str = "", low: float = -1.0
-) -> list[Signal]:
-    """Return a goal that grows with a measure, up to 1 at the scale."""
-    if measure is None:
-        return []
-    code = f"np.clip({sign}{measure.code} / {{scale}}, {low}, 1.0)"
-    return [Signal(name, code, scale, 1.0, "goal", doc)]
-
-
-def _hold(
-    name: str, measure: Quantity | None, bounds: str, scale: float, weight: float, doc: str
-) -> list[Signal]:
-    """Return a posture that is 1 while a measure is within bounds and falls over the scale."""
-    if measure is None:
-        return []
-    code = f"tolerance({measure.code}, bounds=({bounds}), margin={{scale}})"
-    return [Signal(name, code, scale, weight, "posture", doc)]
-
-
-def _aim(signals: list[Signal]) -> list[Signal]:
-    """Return postures with the first as what is wanted."""
-    return [replace(signals[0], role="goal", weight=1.0), *signals[1:]] if signals else []
-
-
-def _upright(body: Body, weight: float = 0.2) -> list[Signal]:
-    return _hold("upright", body.up, "0.95, 1.0", 0.5, weight, "1 upright")
-
-
-def _slow(body: Body) -> list[Signal]:
-    """Return postures that are 1 at rest."""
-    slow = _hold("slow", body.speed, "0.0, 0.1", 1.0, 0.2, "1 where the body rests")
-    calm = _hold("calm", body.joint_speed, "0.0, 0.3", 4.0, 0.1, "1 where the joints rest")
-    return slow + calm
-
-
-def _clean_floor(body: Body) -> list[Signal]:
-    """Return a posture that is 1 while nothing but feet touches the floor."""
-    if not body.body_contacts:
-        return []
-    code = f"1.0 - {write_largest(body.body_contacts)}"
-    return [Signal("clean_floor", code, 1.0, 0.1, "posture", "1 while only feet touch the floor")]
-
-
-def _straight(body: Body, goal: Goal) -> list[Signal]:
-    other = body.forward_velocity if goal.axis == "sideways" else body.sideways_velocity
-    return _hold("straight", other, "-0.2, 0.2", 1.5, 0.1, "1 without drift to the side")
-
-
-def _progress(distance: Quantity) -> Signal:
-    """Return pay for each bit that a distance shrinks; what is lost again is charged."""
-    way = f"({distance.read('state')} - {distance.read()})"
-    code = f"np.clip({way} / {{scale}}, -1.0, 1.0)"
-    step = round(_STEP_SHARE * distance.range[1], 4)
-    return Signal("progress", code, step, 1.0, "goal", f"nearer than a step ago, 1 for {step:g} m")
-
-
 # --- what each kind of goal is measured by --------------------------------------------------------
 
 
 def _travel(body: Body, goal: Goal) -> list[Signal]:
-    measure, speed = _choose_velocity(body, goal), _choose_speed(goal)
+    role = f"{goal.axis}_velocity"
+    measure, speed = body.find(role), _choose_speed(body, goal)
     if measure is None:
         return []
-    scale = min(measure.range[1], _TOP_M_PER_S) if speed is None else speed
-    main = _grow("travel", measure, scale, f"speed, 1 at {scale:g} m/s", goal.sign)
+    is_plain = speed is None and not goal.runs and goal.direction > 0
+    if is_plain and body.find_command(role):
+        return _follow(body, goal)
+    scale = _find_ceiling(body, goal.runs) if speed is None else speed
+    main = grow("travel", measure, scale, f"speed, 1 at {scale:g} m/s", goal.sign)
     if speed is not None:
-        bounds = f"({0.9 * speed:.3g}, {1.1 * speed:.3g})"
-        code = f"tolerance({goal.sign}{measure.code}, bounds={bounds}, margin={{scale}}{_LINEAR})"
-        main = [replace(main[0], code=code, doc=f"{speed:g} m/s asked for")]
+        main = [ask(main[0], f"{goal.sign}{measure.code}", speed, f"{speed:g} m/s asked for")]
     if goal.axis == "forward":
         doc = "speed of the centre of mass"
         main += _new_ground(body, goal)
-        main += _grow("momentum", body.com_forward_velocity, scale, doc, goal.sign)
-    return [*main, *_upright(body), *_straight(body, goal), *_clean_floor(body)]
+        main += grow("momentum", body.com_forward_velocity, scale, doc, goal.sign)
+    return [*main, *upright(body), *straight(body, goal), *clean_floor(body)]
 
 
-def _choose_velocity(body: Body, goal: Goal) -> Quantity | None:
-    return body.sideways_velocity if goal.axis == "sideways" else body.forward_velocity
-
-
-def _choose_speed(goal: Goal) -> float | None:
+def _choose_speed(body: Body, goal: Goal) -> float | None:
     """Return the speed that is asked for, m/s; None for as much as can be."""
-    return _SLOW_M_PER_S if goal.speed is None and goal.pace == "slow" else goal.speed
+    if not goal.speed and goal.pace == "slow":
+        return body.measure_speed_at(_CREEP, _SLOW_M_PER_S)
+    return goal.speed or None
+
+
+def _find_ceiling(body: Body, runs: bool = True) -> float:
+    """Return the speed beyond which more is worth no more, m/s: of a run, or of a walk."""
+    gait = (_RUN, _TOP_M_PER_S) if runs else (_WALK, _WALK_M_PER_S)
+    return min(body.measure_speed_at(*gait), _TOP_M_PER_S)
+
+
+# What a sentence calls the commands that it is about; all where it names none.
+_COMMAND_WORDS = {
+    "forward_velocity": {"forward", "velocity", "speed"},
+    "sideways_velocity": {"sideways"},
+    "yaw_rate": {"turn", "turning", "yaw", "rate"},
+    "heading": {"heading", "face"},
+    "height": {"height"},
+}
+
+
+def _follow(body: Body, goal: Goal) -> list[Signal]:
+    """Return pay for each measure that is as an episode asks."""
+    named = [role for role, words in _COMMAND_WORDS.items() if words & goal.words]
+    signals = []
+    for role in COMMANDS:
+        measure, command = body.find(role), body.find_command(role)
+        if measure is None or command is None or (named and role not in named):
+            continue
+        scale = max(map(abs, command.range))
+        error = f"{measure.code} - {command.code}"
+        if role == "heading":
+            error, scale = f"wrap_angle({error})", 2.0
+        elif role == "height":
+            scale = 0.5 * body.standing_height
+        bounds = f"({-0.1 * scale:.3g}, {0.1 * scale:.3g})"
+        code = f"tolerance({error}, bounds={bounds}, margin={{scale}}{LINEAR})"
+        doc = f"1 with the {role.replace('_', ' ')} asked for"
+        signals.append(Signal(f"follow_{role}", code, scale, 1.0, "goal", doc))
+    return [*signals, *upright(body), *clean_floor(body)] if signals else []
 
 
 def _new_ground(body: Body, goal: Goal) -> list[Signal]:
@@ -210,71 +164,127 @@ def _new_ground(body: Body, goal: Goal) -> list[Signal]:
     machine = make_distance_machine(body, goal.sign)
     if machine is None:
         return []
-    doc = f"new ground, paid once; 1 at {_TOP_M_PER_S:g} m/s"
+    # Faster than what is asked for is not more.
+    top = _choose_speed(body, goal) or _find_ceiling(body)
+    doc = f"new ground, paid once; 1 at {top:g} m/s"
     code = "np.clip(gained / {scale}, 0.0, 1.0)"
-    return [Signal("new_ground", code, _TOP_M_PER_S, 1.0, "goal", doc, machine)]
+    return [Signal("new_ground", code, top, 1.0, "goal", doc, machine)]
 
 
 def _paced(body: Body, goal: Goal) -> list[Signal]:
     """Return a speed that is not to be passed, in place of the speed as such."""
-    measure = _choose_velocity(body, goal)
-    if goal.kind != "travel" or measure is None or _choose_speed(goal) is not None:
+    measure = body.find(f"{goal.axis}_velocity")
+    if goal.kind != "travel" or measure is None or _choose_speed(body, goal) is not None:
         return []
     ratio = f"{goal.sign}{measure.code} / {{scale}}"
     code = f"np.clip({ratio}, -1.0, 1.0) - np.clip({ratio} - 1.0, 0.0, 1.0)"
-    top = min(measure.range[1], _TOP_M_PER_S)
-    return [Signal("paced", code, top, 1.0, "goal", "speed, 1 at the one asked for")]
+    top, doc = _find_ceiling(body, goal.runs), "speed, 1 at the one asked for"
+    return [Signal("paced", code, top, 1.0, "goal", doc, field=measure.name)]
 
 
 def _stand(body: Body, goal: Goal) -> list[Signal]:
     """Return upright, and tall where the card says how high standing is."""
-    height, stand = body.height, body.standing_height
-    tall = _hold(
-        "tall", height, f"{0.95 * stand:.3g}, np.inf", 0.5 * stand, 0.5, "1 at full height"
-    )
-    postures = _upright(body, weight=1.0) + (tall if stand > 0 else [])
+    support = _balance(body, goal)
+    if support:
+        return [*support, *upright(body), *slow(body), *clean_floor(body)]
+    postures = upright(body, weight=1.0) + _tall(body)
     if postures:
         postures[0] = replace(postures[0], role="goal")
-    return [*postures, *_slow(body), *_clean_floor(body)]
+    return [*postures, *slow(body), *clean_floor(body)]
+
+
+def _tall(body: Body) -> list[Signal]:
+    stand = body.standing_height
+    bounds, doc = f"{0.95 * stand:.3g}, np.inf", "1 at full height"
+    return hold("tall", body.find("height"), bounds, 0.5 * stand, 0.5, doc)
+
+
+def _balance(body: Body, goal: Goal) -> list[Signal]:
+    """Return pay for standing on the feet that are named and no others; none where all are."""
+    feet = [limb for limb in body.limbs if limb.kind == "foot" and limb.contact]
+    words = normalise(goal.limb[:-1])
+    number = next((COUNTS[word] for word in words if word in COUNTS), 0)
+    down = [foot for foot in feet if words and words <= foot.words]
+    if 0 < number < len(feet):
+        total = " + ".join(foot.contact.code for foot in feet if foot.contact)
+        code = f"tolerance({total}, bounds=({number}, {number}), margin={{scale}}{LINEAR})"
+        return [Signal("planted", code, 1.0, 1.0, "goal", f"1 on {number} feet")]
+    if not 0 < len(down) < len(feet):
+        return []
+    up = [foot for foot in feet if foot not in down]
+    code = f"{_write_mean(down)} * (1.0 - {_write_mean(up)})"
+    names = ", ".join(foot.name for foot in down)
+    signals = [Signal("planted", code, 1.0, 1.0, "goal", f"1 on {names} alone")]
+    heights = [f"np.clip({foot.height.code} / {{scale}}, 0.0, 1.0)" for foot in up if foot.height]
+    if heights:
+        mean = f"({' + '.join(heights)}) / {len(heights)}"
+        signals.append(Signal("others_up", mean, 0.1, 0.3, "guide", "how high the others are"))
+    return signals
+
+
+def _write_mean(limbs: Sequence[Limb]) -> str:
+    codes = [limb.contact.code for limb in limbs if limb.contact]
+    return f"({' + '.join(codes)}) / {len(codes)}"
+
+
+def _pose(body: Body, goal: Goal) -> list[Signal]:
+    machine = make_pose_machine(body)
+    if machine is None:
+        return []
+    code = "tolerance(strayed, bounds=(0.0, 0.05), margin={scale})"
+    doc = "1 in the start pose"
+    main = Signal("pose", code, _POSE_RAD, 1.0, "goal", doc, machine)
+    return [main, *upright(body), *_tall(body), *slow(body), *clean_floor(body)]
 
 
 def _still(body: Body, goal: Goal) -> list[Signal]:
-    return _aim(_slow(body))
+    return aim(slow(body))
 
 
 def _lie(body: Body, goal: Goal) -> list[Signal]:
-    if body.height is None:
-        return []
     stand = body.standing_height
     bounds, doc = f"-1.0, {0.72 * stand:.3g}", "1 near the floor"
-    low = _aim(_hold("low", body.height, bounds, 0.4 * stand, 1.0, doc))
-    up = body.up if body.up and "belly" not in body.up.doc else None
+    low = aim(hold("low", body.find("height"), bounds, 0.4 * stand, 1.0, doc))
+    if not low:
+        return []
     bounds = "0.95, 1.0" if goal.direction > 0 else "-1.0, -0.95"
-    level = _hold("level", up, bounds, 0.5, 0.3, "1 level, the right side up")
-    return [*low, *level, *_slow(body)]
+    level = hold("level", body.find("up"), bounds, 0.5, 0.3, "1 level, the right side up")
+    return [*low, *level, *slow(body)]
 
 
 def _crouch(body: Body, goal: Goal) -> list[Signal]:
     stand, doc = body.standing_height, "1 at half to three quarters of standing"
     bounds = f"{0.6 * stand:.3g}, {0.75 * stand:.3g}"
-    main = _aim(_hold("crouched", body.height, bounds, 0.3 * stand, 1.0, doc))
-    return [*main, *_upright(body), *_slow(body), *_clean_floor(body)] if main else []
+    main = aim(hold("crouched", body.find("height"), bounds, 0.3 * stand, 1.0, doc))
+    return [*main, *upright(body), *slow(body), *clean_floor(body)] if main else []
 
 
 def _jump(body: Body, goal: Goal) -> list[Signal]:
-    doc = "clear of the floor, 1 at 0.4 m"
-    airborne = _grow("airborne", body.lowest_point, 0.4, doc, low=0.0)
-    push = _grow("push", body.vertical_velocity, 3.0, "upward speed, 1 at 3 m/s", low=0.0)
+    airborne = _clear(body, goal.amount or _JUMP_M)
+    push = grow("push", body.find("vertical_velocity"), 3.0, "upward speed, 1 at 3 m/s", low=0.0)
     if airborne:
         push = [replace(signal, weight=0.5) for signal in push]
     signals = airborne + push
-    return [*signals, *_upright(body), *_clean_floor(body)] if signals else []
+    return [*signals, *upright(body), *clean_floor(body)] if signals else []
+
+
+def _clear(body: Body, height: float) -> list[Signal]:
+    """Return pay for being clear of the floor, else for the torso above where it stands."""
+    lowest, torso = body.find("lowest_point"), body.find("height")
+    if lowest is None and torso is not None:
+        lowest = replace(torso, code=f"({torso.code} - {body.standing_height:.3g})")
+    return grow("airborne", lowest, height, f"clear of the floor, 1 at {height:g} m", low=0.0)
 
 
 def _spin(body: Body, goal: Goal) -> list[Signal]:
-    doc = f"turning, 1 at {_SPIN_RAD_PER_S:g} rad/s"
-    main = _grow("turning", body.yaw_rate, _SPIN_RAD_PER_S, doc, goal.sign)
-    return [*main, *_upright(body), *_clean_floor(body)] if main else []
+    if not goal.speed and body.find_command("yaw_rate"):
+        return _follow(body, goal)
+    rate, doc = body.find("yaw_rate"), f"turning, 1 at {_SPIN_RAD_PER_S:g} rad/s"
+    main = grow("turning", rate, _SPIN_RAD_PER_S, doc, goal.sign)
+    if rate and goal.speed:
+        doc = f"{goal.speed:g} rad/s asked for"
+        main = [ask(main[0], f"{goal.sign}{rate.code}", goal.speed, doc)]
+    return [*main, *upright(body), *clean_floor(body)] if main else []
 
 
 def _flip(body: Body, goal: Goal) -> list[Signal]:
@@ -292,19 +302,20 @@ def _flip(body: Body, goal: Goal) -> list[Signal]:
         Signal("come_round", come_round, 1.5, 0.5, "goal", whole),
         Signal("climb", climb, 0.02, 0.5, "posture", "new height in the air, paid once"),
     ]
-    if body.pitch_rate:
-        rate = f"{goal.sign}{body.pitch_rate.code}"
+    pitch_rate = body.find("pitch_rate")
+    if pitch_rate:
+        rate = f"{goal.sign}{pitch_rate.code}"
         code = f"(1.0 - done) * airborne * np.clip({rate} / {{scale}}, 0.0, 1.0)"
         doc = "turning the right way in the air"
         signals.append(Signal("rotate", code, 8.0, 0.1, "posture", doc))
-    return [*(replace(signal, machine=machine) for signal in signals), *_clean_floor(body)]
+    return [*(replace(signal, machine=machine) for signal in signals), *clean_floor(body)]
 
 
 def _choose_limb(body: Body, goal: Goal) -> Limb | None:
     """Return the limb that shares most words with the one named; the first of equals."""
     limbs = [limb for limb in body.limbs if limb.height is not None]
-    words = {"foot" if word == "leg" else "hand" if word == "arm" else word for word in goal.limb}
-    return max(limbs, key=lambda limb: len(words & set(limb.name.split("_"))), default=None)
+    named = {"foot" if word == "leg" else "hand" if word == "arm" else word for word in goal.limb}
+    return max(limbs, key=lambda limb: len(normalise(named) & limb.words), default=None)
 
 
 def _raise(body: Body, goal: Goal) -> list[Signal]:
@@ -312,67 +323,125 @@ def _raise(body: Body, goal: Goal) -> list[Signal]:
     if limb is None:
         return []
     # A hand hangs above the floor already: it is to go above the torso.
-    floor = max(body.standing_height, _LIFTED_M) if "hand" in limb.name else _LIFTED_M
+    floor = max(body.standing_height, _LIFTED_M) if limb.kind == "hand" else _LIFTED_M
     bounds, doc = f"{floor:.3g}, np.inf", f"1 with the {limb.name} up"
-    signals = _aim(_hold("lifted", limb.height, bounds, floor, 1.0, doc))
-    others = [o.contact for o in body.limbs if o.name != limb.name and o.contact is not None]
+    signals = aim(hold("lifted", limb.height, bounds, floor, 1.0, doc))
+    others = [other for other in body.limbs if other.name != limb.name and other.contact]
     if others:
-        mean = f"({' + '.join(o.code for o in others)}) / {len(others)}"
+        mean = _write_mean(others)
         signals.append(Signal("planted", mean, 1.0, 0.3, "posture", "share of other feet down"))
-    return [*signals, *_upright(body), *_clean_floor(body)]
+    return [*signals, *upright(body), *clean_floor(body)]
 
 
 def _wave(body: Body, goal: Goal) -> list[Signal]:
     limb = _choose_limb(body, goal)
     lifted = _raise(body, goal)
-    if limb is None or not limb.angles:
+    if limb is None or not (limb.angles or limb.place):
         return lifted
     rates = [f"np.abs({a.read('next_state')} - {a.read('state')})" for a in limb.angles]
+    scale = _SWING_RAD_PER_S
+    if not rates:
+        rates, scale = [f"np.sum(np.abs(next_state.{limb.place} - state.{limb.place}), -1)"], 1.0
     per_s = f"({' + '.join(rates)}) / {body.card.control_dt:g}"
     code = f"lifted * np.clip({per_s} / {{scale}}, 0.0, 1.0)"
     doc = f"the lifted {limb.name} moves"
-    return [lifted[0], Signal("swing", code, _SWING_RAD_PER_S, 1.0, "goal", doc), *lifted[1:]]
+    return [lifted[0], Signal("swing", code, scale, 1.0, "goal", doc), *lifted[1:]]
 
 
 def _reach(body: Body, goal: Goal) -> list[Signal]:
-    if body.distance is None:
+    distance = body.find_nearest("target_distance", goal.limb)
+    distance = distance or body.find_nearest("object_distance", goal.limb)
+    if distance is None:
         return []
-    top = body.distance.range[1]
-    close = f"tolerance({body.distance.code}, bounds=(0.0, 0.01), margin={{scale}}"
+    top = distance.range[1]
+    close = f"tolerance({distance.code}, bounds=(0.0, 0.01), margin={{scale}}"
     return [
-        Signal("near", f"{close}{_LINEAR})", top, 1.0, "goal", "1 at the target, 0 far from it"),
+        Signal("near", f"{close}{LINEAR})", top, 1.0, "goal", "1 at the target, 0 far from it"),
         Signal("precise", f"{close})", 0.1 * top, 0.5, "goal", "1 at the target, 0 beyond a tenth"),
-        _progress(body.distance),
-        *[replace(signal, weight=0.1) for signal in _slow(body)[-1:]],
+        progress(distance),
+        *[replace(signal, weight=0.1) for signal in slow(body)[-1:]],
     ]
 
 
 def _handle(body: Body, goal: Goal) -> list[Signal]:
-    if body.object_distance is None or body.object_goal_distance is None:
+    distance = body.find("object_target_distance")
+    if distance is None:
         return []
-    bounds = "bounds=(0.0, 0.02), margin={scale}"
-    there = f"tolerance({body.object_goal_distance.code}, {bounds}"
-    near = f"tolerance({body.object_distance.code}, {bounds}{_LINEAR})"
-    far = f"{there}{_LINEAR})"
+    there = f"tolerance({distance.code}, bounds=(0.0, 0.02), margin={{scale}}"
+    far = f"{there}{LINEAR})"
     return [
         Signal("placed", far, _HANDLED_M, 1.0, "goal", "1 with the object at the goal"),
         Signal("exact", f"{there})", 0.2 * _HANDLED_M, 0.5, "goal", "1 at the goal, 0 far from it"),
-        _progress(body.object_goal_distance),
-        Signal("near", near, _HANDLED_M, 0.3, "guide", "1 with the hand at the object"),
+        progress(distance),
+        *_approach(body, "object_distance", goal),
     ]
 
 
-_RECIPES: dict[Kind, Callable[[Body, Goal], list[Signal]]] = {
-    "flip": _flip,
-    "spin": _spin,
-    "wave": _wave,
-    "raise": _raise,
-    "lie": _lie,
-    "crouch": _crouch,
-    "reach": _reach,
-    "travel": _travel,
-    "jump": _jump,
-    "stand": _stand,
-    "still": _still,
-    "handle": _handle,
+def _approach(body: Body, role: str, goal: Goal) -> list[Signal]:
+    """Return what guides a hand to the thing that it is to move."""
+    distance = body.find_nearest(role, goal.limb)
+    if distance is None:
+        return []
+    near = f"tolerance({distance.code}, bounds=(0.0, 0.02), margin={{scale}}{LINEAR})"
+    return [Signal("near", near, _HANDLED_M, 0.3, "guide", "1 with the hand at the object")]
+
+
+def _lift(body: Body, goal: Goal) -> list[Signal]:
+    amount, height = goal.amount or _LIFT_M, body.find("object_height")
+    moved = _move(height, amount, "", f"lifted, 1 at {_BEYOND * amount:.3g} m")
+    return [*moved, *_approach(body, "object_distance", goal)] if moved else []
+
+
+def _move_fixture(body: Body, goal: Goal) -> list[Signal]:
+    position = body.find("fixture_position")
+    if position is None:
+        return []
+    # The end of its range that is further from the start, 0, is where it can be moved.
+    low, high = position.range
+    amount = goal.amount or 0.5 * max(high, -low)
+    moved = _move(position, amount, "" if high >= -low else "-", "moved, 1 where it is to be")
+    return [*moved, *_approach(body, "fixture_distance", goal)]
+
+
+def _move(measure: Quantity | None, amount: float, sign: str, doc: str) -> list[Signal]:
+    """Return pay for what grows from 0 at the start, and for each bit of its way."""
+    main = grow("moved", measure, _BEYOND * amount, doc, sign, low=0.0)
+    if measure is None:
+        return main
+    way = f"{sign}({measure.read()} - {measure.read('state')})"
+    step, code = STEP_SHARE * amount, f"np.clip({way} / {{scale}}, -1.0, 1.0)"
+    return [*main, Signal("progress", code, step, 1.0, "goal", f"further by {step:g} in a step")]
+
+
+# Each kind with what writes its signals, and the roles of which it needs one of each group.
+_HEIGHTS, _LIMBS = ("height", "com_height"), ("foot_height", "hand_height")
+_RECIPES: dict[Kind, tuple[Callable[[Body, Goal], list[Signal]], tuple[tuple[str, ...], ...]]] = {
+    "follow": (_follow, (tuple(COMMANDS.values()),)),
+    "pose": (_pose, (("joint_angles",),)),
+    "flip": (_flip, (("pitch",), _HEIGHTS, ("foot_contact",))),
+    "spin": (_spin, (("yaw_rate",),)),
+    "wave": (_wave, (_LIMBS,)),
+    "raise": (_raise, (_LIMBS,)),
+    "lie": (_lie, (_HEIGHTS,)),
+    "crouch": (_crouch, (_HEIGHTS,)),
+    "reach": (_reach, (("target_distance", "object_distance"),)),
+    "travel": (_travel, (("forward_velocity",),)),
+    "jump": (_jump, (("lowest_point", "vertical_velocity", *_HEIGHTS),)),
+    "stand": (_stand, (("up", *_HEIGHTS),)),
+    "still": (_still, (("velocity", "forward_velocity", "joint_velocities"),)),
+    "handle": (_handle, (("object_target_distance",),)),
+    "lift": (_lift, (("object_height",),)),
+    "fixture": (_move_fixture, (("fixture_position",),)),
 }
+
+
+def list_missing_roles(body: Body, goal: Goal) -> list[str]:
+    """Return the roles that no field plays and the goal needs, with their units and meaning."""
+    _, needs = _RECIPES[goal.kind]
+    if goal.axis == "sideways":
+        needs = (("sideways_velocity",),)
+    return [
+        " or ".join(map(describe_role, group))
+        for group in needs
+        if not any(body.card.find_role(role) or body.find(role) for role in group)
+    ]

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 from typing import Literal
 
 Kind = Literal[
-    "flip", "spin", "wave", "raise", "lie", "reach", "travel", "jump", "crouch", "stand", "still",
-    "handle",
+    "follow", "pose", "flip", "spin", "wave", "raise", "lie", "reach", "travel", "jump", "crouch",
+    "stand", "still", "handle", "lift", "fixture",
 ]  # fmt: skip
 
 # The kind that comes first is what the sentence is about; the others are conditions on it.
 KEYWORDS: dict[Kind, str] = {
+    "follow": "follow follows command commands commanded",
+    "pose": "pose",
     "flip": "flip flips somersault somersaults salto backflip frontflip tumble cartwheel",
     "spin": "spin spins spinning rotate rotates twirl pirouette whirl turn turns",
     "wave": "wave waves waving swing swings shake wiggle",
@@ -21,7 +24,7 @@ KEYWORDS: dict[Kind, str] = {
     "reach": "reach reaches touch bring point target goal catch",
     "travel": "run runs walk walks hop hops move moves go goes travel sprint crawl gallop trot "
     "march drive slide roll advance jog race dash forward forwards backward backwards ahead "
-    "sideways reverse locomote",
+    "sideways reverse locomote swim swims strafe sidestep",
     "jump": "jump jumps leap leaps bounce high higher",
     "crouch": "crouch squat duck kneel sit low lower",
     "stand": "stand stands standing balance balances upright up tall stay",
@@ -30,10 +33,27 @@ KEYWORDS: dict[Kind, str] = {
 # What an arm does to an object; on a robot without one they mean something else, or nothing.
 HANDLING = (
     "push press pull open close shut lock unlock put place pick take grasp grip insert plug unplug "
-    "hook drag drop carry slide swing turn lift raise sweep drive set remove bring"
+    "hook drag drop carry slide swing turn lift raise sweep drive set remove bring move"
 )
+_THINGS = (
+    "object objects cube block ball box puck peg cylinder can mug cup bottle thing brick pen hammer"
+)
+_FIXTURES = (
+    "door drawer lid valve handle knob button lever switch window cabinet faucet dial hinge gate "
+    "microwave fixture latch"
+)
+# What is the robot's own: bringing it somewhere is reaching.
+_OWN = (
+    "hand hands gripper effector fingertip fingertips finger fingers arm arms palm tip wrist leg "
+    "legs foot feet head torso body tool"
+)
+# What a robot also does with itself: a thing is to be named, and none of its own limbs.
+_OF_ITSELF = "bring slide swing turn lift raise drive set move drop"
+_LIFTING, _PLACING = {"lift", "lifts", "raise", "pick"}, {"target", "goal", "put", "place", "onto"}
 # A main kind makes these meaningless: a flip is a jump, and nobody stands while lying.
 _SUBSUMED: dict[Kind, frozenset[Kind]] = {
+    "follow": frozenset({"spin", "travel", "stand", "crouch", "raise", "jump", "still"}),
+    "pose": frozenset({"stand", "still", "travel", "crouch"}),
     "flip": frozenset({"spin", "travel", "jump", "stand", "reach", "raise", "still", "crouch"}),
     "spin": frozenset({"travel", "jump", "stand"}),
     "wave": frozenset({"raise", "travel", "jump", "lie", "still"}),
@@ -46,12 +66,19 @@ _SUBSUMED: dict[Kind, frozenset[Kind]] = {
 }
 _CLAUSE_ENDS = {",", ";", ":", ".", "and", "but", "then", "while"}
 _NEGATIONS = {"not", "never", "no", "without", "dont", "avoid", "nor", "neither", "cannot"}
+# Gaits that are faster than walking.
+_RUNNING = "run runs hop hops sprint gallop trot jog race dash"
 _FAST = {"fast", "quick", "quickly", "rapid", "rapidly", "far", "sprint", "race", "dash"}
-_SLOW = {"slow", "slowly", "gentle", "gently", "careful", "carefully", "walk", "crawl"}
+_SLOW = {"slow", "slowly", "gentle", "gently", "careful", "carefully", "crawl"}
 _BACKWARD = {"back", "backward", "backwards", "backflip", "reverse", "rearward"}
 _LIMBS = {"leg", "legs", "foot", "feet", "arm", "arms", "hand", "hands"}
 _SIDES = {"left", "right", "front", "back", "hind", "rear", "first", "second", "third", "fourth"}
-_SPEED = re.compile(r"(\d+(?:\.\d+)?)\s*(?:m/s|metres? per second|meters? per second)")
+_SINGULAR = {"legs": "leg", "feet": "foot", "arms": "arm", "hands": "hand"}
+COUNTS = {"one": 1, "two": 2, "three": 3}
+_NUMBER = r"(\d+(?:\.\d+)?)\s*"
+_SPEED = re.compile(rf"{_NUMBER}(?:m/s|rad/s|(?:metres?|meters?|radians?) (?:per|a) second)")
+_AMOUNT = re.compile(rf"{_NUMBER}(?:m|metres?|meters?|rad|radians?)\b(?!/s| per| a )")
+_ON_THE_SPOT = re.compile(r"\b(?:in place|on the spot|up and down)\b")
 _TOKEN = re.compile(r"[a-z]+(?:'[a-z]+)?|[,;:.]")
 
 
@@ -63,9 +90,11 @@ class Goal:
         kind: what.
         direction: 1 forward, left or counter-clockwise; -1 the other way.
         axis: ``sideways`` for travel to the left or right.
-        speed: m/s asked for in numbers, or None.
+        speed: m/s or rad/s asked for in numbers, or None.
         pace: ``fast``, ``slow`` or neither.
         limb: the limb's words, such as ``("front", "left", "foot")``.
+        amount: m or rad asked for in numbers, or None.
+        words: all of the sentence.
     """
 
     kind: Kind
@@ -74,6 +103,13 @@ class Goal:
     speed: float | None = None
     pace: Literal["fast", "slow", ""] = ""
     limb: tuple[str, ...] = ()
+    amount: float | None = None
+    words: frozenset[str] = frozenset()
+
+    @property
+    def runs(self) -> bool:
+        """Whether a gait faster than walking is asked for."""
+        return self.pace == "fast" or bool(self.words & {*_RUNNING.split()})
 
     @property
     def sign(self) -> str:
@@ -85,30 +121,69 @@ class Goal:
         ways = (
             {1: "forward", -1: "backward"} if self.axis == "forward" else {1: "left", -1: "right"}
         )
-        speed = f"at {self.speed:g} m/s" if self.speed is not None else self.pace
+        unit = "rad/s" if self.kind == "spin" else "m/s"
+        speed = f"at {self.speed:g} {unit}" if self.speed is not None else self.pace
+        limb = () if self.kind in ("handle", "lift", "fixture") else self.limb
         way = ways[self.direction] if self.kind in ("travel", "flip") else ""
-        return " ".join(filter(None, [self.kind, way, speed, *self.limb]))
+        return " ".join(filter(None, [self.kind, way, speed, *limb]))
 
 
-def read_goals(sentence: str, has_object: bool = False) -> tuple[Goal, ...]:
-    """Return the goals of a sentence, the main one first; empty if no word is known.
+@dataclass(frozen=True)
+class Scene:
+    """What a robot may handle, and whether it goes about."""
 
-    ``has_object`` says whether there is an object that the robot may handle.
-    """
-    tokens = _TOKEN.findall(sentence.lower().replace("'", "").replace("-", " "))
-    if has_object and any(_names_handling(token) for token in tokens):
-        return (Goal("handle"),)
+    has_object: bool = False
+    has_fixture: bool = False
+    can_lift: bool = False
+    goes: bool = False
+
+
+def read_goals(sentence: str, scene: Scene = Scene()) -> tuple[Goal, ...]:
+    """Return the goals of a sentence, the main one first; empty if no word is known."""
+    text = sentence.lower()
+    tokens = _TOKEN.findall(text.replace("'", "").replace("-", " "))
+    handling = _find_handling(tokens, scene)
+    if handling:
+        return (_describe(handling, text, tokens),)
     found = _find_kinds(tokens)
+    if "travel" in found and _ON_THE_SPOT.search(text):
+        found = found - {"travel"} | {"jump"}
     ordered = [kind for kind in KEYWORDS if kind in found]
     if not ordered:
         return ()
     dropped = _SUBSUMED.get(ordered[0], frozenset())
     kept = [kind for kind in ordered if kind not in dropped]
-    return tuple(_describe(kind, sentence.lower(), tokens) for kind in kept)
+    first, *conditions = (_describe(kind, text, tokens) for kind in kept)
+    # The limb that is named is the first one's.
+    return (first, *(replace(goal, limb=()) for goal in conditions))
 
 
-def _names_handling(token: str) -> bool:
-    return bool({token, token.removesuffix("s"), token.removesuffix("es")} & {*HANDLING.split()})
+def _find_handling(tokens: list[str], scene: Scene) -> Kind | None:
+    """Return what is done to a thing beside the robot, if anything is."""
+    words = set(tokens)
+    is_named, is_fixture = (bool(words & {*nouns.split()}) for nouns in (_THINGS, _FIXTURES))
+    if not any(
+        _handles(verb, tokens[index + 1 :], scene, is_named or is_fixture)
+        for index, token in enumerate(tokens)
+        for verb in {token, token.removesuffix("s"), token.removesuffix("es")}
+    ):
+        return None
+    if (is_fixture and not scene.has_object) or (scene.has_fixture and not is_named):
+        return "fixture"
+    is_lift = bool(words & _LIFTING) and not words & _PLACING
+    return "lift" if is_lift and (scene.can_lift or not scene.has_object) else "handle"
+
+
+def _handles(verb: str, following: list[str], scene: Scene, is_named: bool) -> bool:
+    """Return whether a word tells of handling, read with what follows it."""
+    if verb not in HANDLING.split():
+        return False
+    is_of_itself = verb in _OF_ITSELF.split()
+    if is_of_itself and {*_OWN.split()} & {*following[:4]}:
+        return False
+    is_known = scene.has_object or scene.has_fixture
+    is_doubtful = not is_known or verb == "move" or (scene.goes and is_of_itself)
+    return is_named or not is_doubtful
 
 
 def _find_kinds(tokens: list[str]) -> set[Kind]:
@@ -141,24 +216,23 @@ def _match(token: str, following: list[str]) -> list[Kind]:
 
 
 def _describe(kind: Kind, text: str, tokens: list[str]) -> Goal:
-    """Add direction, speed and limb to a kind."""
-    words = set(tokens)
-    side = _find_side(tokens)
-    if kind in ("flip", "travel") and (kind == "flip" or not side):
-        # "back and forth", "a back leg" and "the belly of its back" are no directions.
-        marks = _BACKWARD if kind == "flip" else _BACKWARD - {"back"}
-        return Goal(
-            kind,
-            direction=-1 if words & marks or "moves back" in text else 1,
-            speed=_find_speed(text),
-            pace=_find_pace(words),
-        )
-    if kind == "travel":
-        return Goal(kind, side, "sideways", _find_speed(text), _find_pace(words))
+    """Add direction, speed, amount and limb to a kind."""
+    words, side = frozenset(tokens), _find_side(tokens)
+    goal = Goal(kind, amount=_find_number(_AMOUNT, text), words=words)
+    if kind in ("flip", "travel", "spin"):
+        goal = replace(goal, speed=_find_number(_SPEED, text))
     if kind == "spin":
         is_clockwise = "clockwise" in words and "counter" not in words
-        return Goal(kind, direction=-1 if is_clockwise or side < 0 else 1)
-    return Goal(kind, limb=_find_limb(tokens), direction=-1 if "on its back" in text else 1)
+        return replace(goal, direction=-1 if is_clockwise or side < 0 else 1)
+    if kind == "travel" and side:
+        return replace(goal, direction=side, axis="sideways", pace=_find_pace(words))
+    if kind in ("flip", "travel"):
+        # "back and forth", "a back leg" and "the belly of its back" are no directions.
+        marks = _BACKWARD if kind == "flip" else _BACKWARD - {"back"}
+        direction = -1 if words & marks or "moves back" in text else 1
+        return replace(goal, direction=direction, pace=_find_pace(words))
+    is_on_back = "on its back" in text
+    return replace(goal, limb=_find_limb(tokens), direction=-1 if is_on_back else 1)
 
 
 def _find_side(tokens: list[str]) -> int:
@@ -167,26 +241,31 @@ def _find_side(tokens: list[str]) -> int:
         after = tokens[index + 1 : index + 2]
         if token in ("left", "right") and not ({*after} & (_LIMBS | {"way", "side"})):
             return 1 if token == "left" else -1
-        if token == "sideways":
+        if token in ("sideways", "sidestep", "strafe"):
             return -1 if "right" in tokens else 1
     return 0
 
 
-def _find_speed(text: str) -> float | None:
-    match = _SPEED.search(text)
+def _find_number(pattern: re.Pattern[str], text: str) -> float | None:
+    match = pattern.search(text)
     return float(match[1]) if match else None
 
 
-def _find_pace(words: set[str]) -> Literal["fast", "slow", ""]:
-    if words & _FAST:
+def _find_pace(words: Collection[str]) -> Literal["fast", "slow", ""]:
+    if _FAST & {*words}:
         return "fast"
-    return "slow" if words & _SLOW else ""
+    return "slow" if _SLOW & {*words} else ""
 
 
 def _find_limb(tokens: list[str]) -> tuple[str, ...]:
-    """Return the last limb that is named in the singular, with the sides before it."""
+    """Return the last limb that is named, with the sides before it; several by sides or a number.
+
+    "The front feet" are ``("front", "foot")``, "three legs" ``("three", "leg")``.
+    """
     for index in reversed(range(len(tokens))):
-        if tokens[index] in ("leg", "foot", "arm", "hand"):
-            sides = [token for token in tokens[max(0, index - 2) : index] if token in _SIDES]
-            return (*sides, tokens[index])
+        noun = _SINGULAR.get(tokens[index], tokens[index])
+        marks = _SIDES if noun == tokens[index] else {*_SIDES, *COUNTS}
+        sides = [token for token in tokens[max(0, index - 2) : index] if token in marks]
+        if noun in _SINGULAR.values() and (sides or noun == tokens[index]):
+            return (*sides, noun)
     return ()
