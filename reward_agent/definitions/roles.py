@@ -52,19 +52,28 @@ class FieldRole:
         doc: what it is, and its sign.
         names: which fields play it that say no role, each a regular expression of a whole name;
             a group is the limb.
+        limb_end: what follows the group in the limb's name.
     """
 
     unit: str
     size: int | None
     doc: str
     names: tuple[str, ...] = ()
+    limb_end: str = ""
 
+
+_LEG_ANGLE = (
+    r"((?:front|back|left|right)(?:_left|_right)?)_"
+    r"(?:hip|thigh|knee|leg|shin|ankle|foot)(?:_[xyz])?_angle"
+)
 
 # Where a limb is meant, ``StateField.limb`` says which: "front_left_foot".
 ROLES: dict[str, FieldRole] = {
     # Of the torso, in the world unless it is said.
     "position": FieldRole("m", 3, "of the torso: x, y, z", ("torso_position",)),
-    "forward_position": FieldRole("m", None, "of the torso, along x", ("x_position",)),
+    "forward_position": FieldRole(
+        "m", None, "of the torso, along x", ("x_position", "cart_position")
+    ),
     "height": FieldRole("m", None, "of the torso above the floor", ("torso_height", "height")),
     "orientation": FieldRole("1", 4, "quaternion w, x, y, z", ("torso_orientation",)),
     "up": FieldRole("1", None, "1 upright, -1 upside down", ("torso_up", "pole_up", "up")),
@@ -73,7 +82,9 @@ ROLES: dict[str, FieldRole] = {
     "pitch": FieldRole("rad", None, "positive tips forward", ("torso_pitch", "pitch")),
     "roll": FieldRole("rad", None, "positive tips to the right", ("torso_roll", "roll")),
     "velocity": FieldRole("m/s", 3, "of the torso: x, y, z", ("torso_velocity",)),
-    "forward_velocity": FieldRole("m/s", None, "of the torso, forward", ("forward_velocity",)),
+    "forward_velocity": FieldRole(
+        "m/s", None, "of the torso, forward", ("forward_velocity", "cart_velocity")
+    ),
     "sideways_velocity": FieldRole("m/s", None, "of the torso, left", ("sideways_velocity",)),
     "vertical_velocity": FieldRole("m/s", None, "of the torso, up", ("vertical_velocity",)),
     "angular_velocity": FieldRole(
@@ -100,8 +111,13 @@ ROLES: dict[str, FieldRole] = {
     "foot_position": FieldRole("m", 3, "x, y, z", (r"(\w*foot)_position",)),
     "hand_height": FieldRole("m", None, "above the floor", (r"(\w*hand)_height",)),
     "hand_position": FieldRole("m", 3, "x, y, z", (r"(\w*hand)_position",)),
-    "joint_angle": FieldRole("rad", None, "of a joint of a limb"),
-    "joint_velocity": FieldRole("rad/s", None, "of a joint of a limb"),
+    "joint_angle": FieldRole("rad", None, "of a joint of a limb", (_LEG_ANGLE,), "_foot"),
+    "joint_velocity": FieldRole(
+        "rad/s",
+        None,
+        "of a joint of a limb",
+        ("pole_angular_velocity", "(shoulder|elbow)_velocity"),
+    ),
     "tool_contact": FieldRole("0/1", None, "the tool touches the object"),
     # Of manipulation.
     "tool_position": FieldRole("m", 3, "x, y, z", ("end_effector_position", "fingertip_position")),
@@ -165,7 +181,7 @@ def find_usual_role(name: str, unit: str, size: int | None) -> tuple[str, str] |
         for pattern in row.names:
             match = re.fullmatch(pattern, name)
             if match:
-                return role, next(iter(match.groups()), "")
+                return role, "".join(match.groups()) + (row.limb_end if match.groups() else "")
     return None
 
 

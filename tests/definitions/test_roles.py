@@ -68,6 +68,10 @@ def test_a_command_has_the_unit_of_what_it_asks_for() -> None:
         ("torso_floor_contact", "0/1", None, ("body_contact", "torso")),
         ("torso_velocity", "m/s", 3, ("velocity", "")),
         ("joint_angles", "rad", 12, ("joint_angles", "")),
+        ("back_left_ankle_angle", "rad", None, ("joint_angle", "back_left_foot")),
+        ("right_hip_x_angle", "rad", None, ("joint_angle", "right_foot")),
+        ("elbow_velocity", "rad/s", None, ("joint_velocity", "elbow")),
+        ("cart_velocity", "m/s", None, ("forward_velocity", "")),
         ("toe_front_left", "0/1", None, None),
         ("trunk_height", "m", None, None),
         ("torso_height", "rad", None, None),
@@ -102,7 +106,8 @@ def render_roles() -> str:
     for role, row in ROLES.items():
         unit = " or ".join((row.unit, *OTHER_UNITS.get(role, ())))
         size = "" if row.size is None else f", {row.size or 'k'} of them"
-        names = ", ".join(f"`{re.sub(r'[(]?.w[*+]', '*', n).replace(')', '')}`" for n in row.names)
+        plain = [name for name in row.names if "|" not in name]
+        names = ", ".join(f"`{re.sub(r'[(]?.w[*+]', '*', n).replace(')', '')}`" for n in plain)
         lines.append(f"| `{role}` | {unit}{size} | {row.doc} | {names} |")
     return "\n".join(lines)
 
