@@ -139,7 +139,16 @@ def _read_task(name: str) -> _TaskFiles:
     metric = read_task_metric(card, task)
     if metric is None:
         raise UsageError(f"task {name!r} has no metric", "a sweep needs tasks that bring one")
-    return _TaskFiles(env, card, task, (card.model_dump_json(), task.model_dump_json(), metric))
+    return _TaskFiles(
+        env,
+        card,
+        task,
+        (
+            card.model_dump_json(exclude_defaults=True),
+            task.model_dump_json(exclude_defaults=True),
+            metric,
+        ),
+    )
 
 
 def _make_job(
@@ -156,6 +165,7 @@ def _make_job(
         "eval_episodes": suite.eval_episodes,
         "video": False,
         "slots": 1,
+        "early_stop": False,
         ("preset" if suite.budget in PRESETS else "steps"): suite.budget,
         **choices.place,
     }

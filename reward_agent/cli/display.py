@@ -267,6 +267,8 @@ def _show_winner(store: RunStore, run: RunRecord) -> None:
         print_text(f"policy   {store.dir / winner.policy_file}")
         if winner.video_file:
             print_text(f"video    {store.dir / winner.video_file}")
+        if run.note:
+            print_text(f"ended    {run.note}")
     if usage.n_calls:
         usd = "no price known" if usage.usd is None else f"{usage.usd:.4f} USD"
         print_text(

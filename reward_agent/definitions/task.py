@@ -83,6 +83,9 @@ class TaskSpec(FileRecord):
     criterion: Prose = Field("", description="what the metric asks, in words with its numbers")
     unit: Word = Field("", description="unit of task_score")
     target_score: Finite | None = Field(None, description="task_score that counts as done")
+    is_bounded: bool = Field(
+        False, description="whether more than the target is no better: a share, a stated time"
+    )
     simulation: Word | None = Field(
         None, description="id of another environment of the back end, in place of model.id"
     )

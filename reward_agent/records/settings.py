@@ -104,8 +104,13 @@ class SearchSettings(Record):
     eval_episodes: int = setting(16, "fresh episodes of the final score", ge=1, le=1024)
     target_score: float | None = setting(
         None,
-        "stop a training that holds this task score, and with it the run",
+        "stop a training that holds this task score; with a fresh seed that does, the run",
         allow_inf_nan=False,
+    )
+    early_stop: bool = setting(
+        True,
+        "so end a task that can be done, at its own target with every episode a success",
+        in_digest=False,  # sweeps, which are compared at the same env steps, never do
     )
     max_repairs: int = setting(2, "repairs of one program after findings", ge=0, le=10)
     critic: bool = setting(True, "let the Critic review programs")

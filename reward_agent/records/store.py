@@ -162,6 +162,7 @@ class Confirmation(Record):
     seed: int
     evaluation: Evaluation | None
     outcome: Outcome
+    total_timesteps: int | None = Field(None, ge=0, description="None: those of a whole training")
 
 
 class Robustness(Record):

@@ -162,11 +162,15 @@ def copy_into(job_dir: Path, files: Mapping[str, bytes]) -> None:
 def update_run(run: ActiveRun, **changes: object) -> RunRecord:
     """Bring run.json, reward.py and the report up to date: what was spent, and other changes."""
     record = run.store.read_run().model_copy(update=changes)
-    n_confirmed = sum(item.evaluation is not None for item in record.confirmations)
+    confirming = [
+        run.settings.steps if item.total_timesteps is None else item.total_timesteps
+        for item in record.confirmations
+        if item.evaluation is not None
+    ]
     spent = {
         "usage": run.team.budget.usage,
         "total_timesteps": sum(c.total_timesteps for c in run.store.list_finished())
-        + n_confirmed * run.settings.steps,
+        + sum(confirming),
         "wall_s": run.ledger.elapsed_s,
         "slot_seconds": run.ledger.account(),
     }

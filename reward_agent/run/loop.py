@@ -24,7 +24,7 @@ from reward_agent.run.draft import draft_all
 from reward_agent.run.evaluate import collect_episodes, evaluate_candidate
 from reward_agent.run.race import Race
 from reward_agent.run.train import Finish, read_initial_policy
-from reward_agent.run.winner import name_winner
+from reward_agent.run.winner import is_target_confirmed, name_winner
 from reward_agent.threads import map_threads
 from reward_agent.types import Usage
 
@@ -54,7 +54,7 @@ def run_design(run: ActiveRun) -> RunRecord:
                 run.store.reopen_iteration(index, unasked)
                 break
             commit_iteration(run, iteration)
-        if _is_target_reached(run):
+        if is_target_confirmed(run):
             break
     record = name_winner(run)
     run.notify(Finished(record.winner.candidate if record.winner else None))
@@ -189,9 +189,3 @@ def _reopen_short_round(run: ActiveRun) -> None:
 def _list_unasked(iteration: Iteration) -> list[str]:
     """Return the candidates for which there was no money."""
     return [c.id for c in iteration.candidates if c.outcome.kind == "limit"]
-
-
-def _is_target_reached(run: ActiveRun) -> bool:
-    target = run.settings.target_score
-    scores = [c.task_score for c in run.store.list_finished() if c.task_score is not None]
-    return target is not None and any(score >= target for score in scores)

@@ -24,8 +24,10 @@ from reward_agent.run.racing import (
     RungScore,
     Standing,
     find_next_stop,
+    find_target,
     has_held,
     make_policy,
+    name_reached,
     name_stop,
 )
 from reward_agent.run.train import Entrant, Finish, train_until
@@ -43,7 +45,8 @@ class Race:
 
     def __init__(self, run: ActiveRun, n_candidates: int) -> None:
         self._run = run
-        self._policy = _make_policy(run, n_candidates)
+        self._target = find_target(run.settings, run.task) if run.metric.source else None
+        self._policy = _make_policy(run, n_candidates, watched=self._target is not None)
         self._n_awaited = n_candidates
         self._entrants: dict[str, Entrant] = {}
         self._standings: dict[str, Standing] = {}
@@ -127,8 +130,7 @@ class Race:
             for passed in self._policy.stops:
                 if standing.steps < passed <= max(stop, finish.result.total_timesteps):
                     scores[passed] = self._evaluate(entrant, finish.result, passed)
-        target = self._run.settings.target_score
-        has_reached = target is not None and has_held(scores, target)
+        has_reached = self._target is not None and has_held(scores, self._target)
         with self._changed:
             self._finishes[entrant.candidate_id] = finish
             self._update(
@@ -157,11 +159,8 @@ class Race:
         standing, unit = self._standings[name], self._run.task.unit
         if finish.has_failed:
             return finish
-        if name == self._winner:
-            target = self._run.settings.target_score
-            how = f"{target:g} {unit} twice running by {standing.steps:,} steps"
-            outcome = Outcome(kind="reached", detail=how, at_steps=standing.steps)
-            return Finish(outcome, finish.result)
+        if name == self._winner and self._target is not None:
+            return Finish(name_reached(self._target, unit, standing.steps), finish.result)
         if standing.steps >= self._policy.stops[-1]:
             return finish
         if self._winner is not None:
@@ -173,13 +172,25 @@ class Race:
         return Finish(name_stop(standing.steps, standing.score, known, unit), finish.result)
 
 
-def _make_policy(run: ActiveRun, n_candidates: int) -> RacingPolicy:
+def _make_policy(run: ActiveRun, n_candidates: int, *, watched: bool) -> RacingPolicy:
     """Return the policy; without a metric nothing is ranked, so everybody goes to the end."""
-    settings = run.settings
-    has_metric = run.metric.source is not None
-    mode = settings.racing if has_metric else "none"
-    watched = has_metric and settings.target_score is not None
-    return make_policy(mode, settings.steps, n_candidates, watched=watched)
+    mode = run.settings.racing if run.metric.source is not None else "none"
+    return make_policy(mode, run.settings.steps, n_candidates, watched=watched)
+
+
+def train_again(run: ActiveRun, entrant: Entrant) -> Finish:
+    """Train a program by itself, to the end or until it holds the target."""
+    target = find_target(run.settings, run.task) if run.metric.source else None
+    stops = make_policy("none", run.settings.steps, 1, watched=target is not None).stops
+    scores: dict[int, RungScore | None] = {}
+    for stop in stops:
+        [finish] = train_until(run, [entrant], stop)
+        if target is None or stop == stops[-1] or finish.has_failed or finish.result is None:
+            break
+        scores[stop] = evaluate_stop(run, entrant, finish.result, stop)
+        if has_held(scores, target):
+            return Finish(name_reached(target, run.task.unit, stop), finish.result)
+    return finish
 
 
 def evaluate_stop(
@@ -196,4 +207,4 @@ def evaluate_stop(
     if evaluation.task_score is None:
         return None
     low, high = evaluation.task_score_interval or (evaluation.task_score,) * 2
-    return RungScore(evaluation.task_score, low, high)
+    return RungScore(evaluation.task_score, low, high, evaluation.success_rate or 0.0)

@@ -14,7 +14,9 @@ from math import ceil, hypot, inf, isfinite, log, sqrt
 from statistics import fmean
 from typing import Literal
 
+from reward_agent.definitions.task import TaskSpec
 from reward_agent.records.outcomes import Outcome
+from reward_agent.records.settings import SearchSettings
 
 RacingMode = Literal["none", "halving", "bandit"]
 
@@ -42,11 +44,31 @@ class RungScore:
         mean: mean task score over fresh episodes.
         low: lower end of its interval.
         high: upper end of its interval.
+        success: share of the episodes that are a success.
     """
 
     mean: float
     low: float
     high: float
+    success: float = 0.0
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where a task is done: nothing that is trained longer can be better.
+
+    Args:
+        score: task score that is to be held.
+        least_success: share of successes that is to be held with it.
+    """
+
+    score: float
+    least_success: float = 0.0
+
+    def is_met(self, mean: float | None, success: float | None) -> bool:
+        """Return whether an evaluation is there."""
+        is_enough = mean is not None and mean >= self.score
+        return is_enough and (success or 0.0) >= self.least_success
 
 
 @dataclass(frozen=True)
@@ -254,10 +276,29 @@ def choose_survivors(
     ]
 
 
-def has_held(scores: Mapping[int, RungScore | None], target: float) -> bool:
+def find_target(settings: SearchSettings, task: TaskSpec) -> Target | None:
+    """Return where trainings and the run may end; None: they go on as long as they may.
+
+    That is the score that a person named, else the task's own where there is nothing beyond it.
+    """
+    if settings.target_score is not None:
+        return Target(settings.target_score)
+    if settings.early_stop and task.is_bounded and task.target_score is not None:
+        return Target(task.target_score, least_success=1.0)
+    return None
+
+
+def has_held(scores: Mapping[int, RungScore | None], target: Target) -> bool:
     """Return whether the last two scores reach a target."""
     last = [scores[stop] for stop in sorted(scores)][-2:]
-    return len(last) == 2 and all(score is not None and score.mean >= target for score in last)
+    is_met = [score is not None and target.is_met(score.mean, score.success) for score in last]
+    return is_met == [True, True]
+
+
+def name_reached(target: Target, unit: str, steps: int) -> Outcome:
+    """Say that a training ended where the task is done."""
+    how = f"{target.score:g} {unit} twice running by {steps:,} steps"
+    return Outcome(kind="reached", detail=how, at_steps=steps)
 
 
 def name_stop(steps: int, own: RungScore | None, best: Sequence[RungScore], unit: str) -> Outcome:

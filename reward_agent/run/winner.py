@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from math import inf
-from statistics import fmean
+from dataclasses import dataclass
+from math import hypot, sqrt
+from statistics import fmean, stdev
 
 from reward_agent.errors import BudgetError, DataError, RewardAgentError
 from reward_agent.evaluation.trajectories import Trajectories
@@ -23,11 +24,16 @@ from reward_agent.records.store import (
 )
 from reward_agent.run.active import ActiveRun, update_run
 from reward_agent.run.evaluate import evaluate_training, film
-from reward_agent.run.train import Entrant, make_entrant, train_until
-from reward_agent.types import TrainingResult, rank_value
+from reward_agent.run.race import train_again
+from reward_agent.run.racing import Target, find_target
+from reward_agent.run.train import Entrant, make_entrant
+from reward_agent.threads import map_threads
+from reward_agent.types import Evaluation, TrainingResult, rank_value
 
 # Seeds of confirmations start here, above the run's own seed.
 FRESH_SEED = 100
+# Of the search's own training beside one with a fresh seed: it is why the program was chosen.
+SEARCH_WEIGHT = 0.5
 
 
 def name_winner(run: ActiveRun) -> RunRecord:
@@ -46,13 +52,16 @@ def name_winner(run: ActiveRun) -> RunRecord:
         )
     if not trained:
         raise RewardAgentError(*_explain_no_candidate(run, candidates))
-    confirmations = confirm_best(run, trained)
+    ranked = rank_candidates(trained)
+    is_done = is_target_confirmed(run)
+    # Of what is done, what others do with a fresh seed decides nothing.
+    confirmations = confirm(run, ranked[: 1 if is_done else 2])
     run.background.finish()
     winner = choose_winner(run, trained, confirmations)
     return update_run(
         run,
         status="finished",
-        note="" if winner else "nothing was ranked: the task has no metric",
+        note=_name_saving(run, is_done) if winner else "nothing was ranked: the task has no metric",
         limit=run.team.budget.reached,
         confirmations=tuple(confirmations),
         winner=film_winner(run, winner) if winner else None,
@@ -71,12 +80,42 @@ def _explain_no_candidate(run: ActiveRun, candidates: list[Candidate]) -> tuple[
     )
 
 
-def confirm_best(run: ActiveRun, trained: Sequence[Candidate]) -> list[Confirmation]:
-    """Train the two best programs again, ``winner_seeds`` times each."""
+def is_target_confirmed(run: ActiveRun) -> bool:
+    """Return whether the best program so far is where the task is done, on fresh seeds, too.
+
+    These are trained for the answer; where they were, it is read.
+    """
+    target = find_target(run.settings, run.task) if run.metric.source else None
+    best = next(iter(rank_candidates(run.store.list_finished())), None)
+    if target is None or best is None or not _is_there(target, best.evaluation):
+        return False
+    return all(_is_there(target, item.evaluation) for item in confirm(run, [best]))
+
+
+def _is_there(target: Target, evaluation: Evaluation | None) -> bool:
+    return evaluation is not None and target.is_met(evaluation.task_score, evaluation.success_rate)
+
+
+def _name_saving(run: ActiveRun, is_done: bool) -> str:
+    """Say what a run that ended early did without."""
+    rounds = len(run.store.list_iterations()) - len(run.store.list_session_rounds())
+    left = run.settings.iterations - rounds
+    if not is_done or left <= 0:
+        return ""
+    return (
+        f"done after round {rounds} of {run.settings.iterations}: the target is held on fresh "
+        f"seeds; {left * run.settings.candidates} programs less to write and train"
+    )
+
+
+def confirm(run: ActiveRun, candidates: Sequence[Candidate]) -> list[Confirmation]:
+    """Train some programs again, ``winner_seeds`` times each; without a metric nothing is asked."""
+    if run.metric.source is None:
+        return []
     confirmations: list[Confirmation] = []
     for number in range(run.settings.winner_seeds):
         seed = run.settings.seed + FRESH_SEED + number
-        confirmations += _confirm_with_seed(run, rank_candidates(trained)[:2], seed)
+        confirmations += _confirm_with_seed(run, candidates, seed)
     return confirmations
 
 
@@ -85,7 +124,8 @@ def _confirm_with_seed(
 ) -> list[Confirmation]:
     run.notify(Confirming(tuple(candidate.id for candidate in candidates), seed))
     entrants = [make_entrant(run.store, c.iteration, c.id, seed) for c in candidates]
-    finishes = train_until(run, entrants, run.settings.steps)
+    slots = run.executor.n_slots
+    finishes = map_threads(slots, lambda entrant: train_again(run, entrant), entrants)
     confirmations = []
     for entrant, candidate, finish in zip(entrants, candidates, finishes, strict=True):
         evaluation = None
@@ -97,7 +137,11 @@ def _confirm_with_seed(
                 outcome = Outcome(kind="failed", stage="evaluation", detail=error.message)
         confirmations.append(
             Confirmation(
-                candidate=entrant.candidate_id, seed=seed, evaluation=evaluation, outcome=outcome
+                candidate=entrant.candidate_id,
+                seed=seed,
+                evaluation=evaluation,
+                outcome=outcome,
+                total_timesteps=finish.result.total_timesteps if finish.result else None,
             )
         )
     return confirmations
@@ -134,16 +178,71 @@ def film_winner(run: ActiveRun, winner: Winner) -> Winner:
 def choose_winner(
     run: ActiveRun, trained: Sequence[Candidate], confirmations: Sequence[Confirmation]
 ) -> Winner | None:
-    """Name the program with the best mean over fresh seeds; None where nothing is ranked."""
+    """Name the program that is best over its seeds; None where nothing is ranked.
+
+    One training says little of a program: what is behind by less than seeds differ is not told
+    apart by score, and the share of successes decides, then the score.
+    """
     ranked = rank_candidates(trained)
-    means = {c.id: fmean(scores) for c in ranked if (scores := _list_scores(c, confirmations))}
-    if means:
-        chosen = max(ranked, key=lambda candidate: means.get(candidate.id, -inf))
-    elif ranked:
-        chosen = ranked[0]
-    else:
+    if not ranked:
         return None
+    records = {c.id: Trained.gather(c, confirmations) for c in ranked}
+    known = [c for c in ranked if records[c.id].is_confirmed] or ranked[:1]
+    best = max(known, key=lambda c: records[c.id].score)
+    tied = [c for c in known if not records[best.id].is_ahead_of(records[c.id])]
+    chosen = max(tied, key=lambda c: (records[c.id].success, records[c.id].score))
     return make_winner(run.store, chosen, run.settings.seed, confirmations)
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A program over its trainings.
+
+    Args:
+        scores: of the search, then of the fresh seeds.
+        successes: their shares of successes.
+    """
+
+    scores: tuple[float, ...]
+    successes: tuple[float, ...]
+
+    @classmethod
+    def gather(cls, candidate: Candidate, confirmations: Iterable[Confirmation]) -> Trained:
+        """Return what is known of a candidate that has a score."""
+        evaluations = [candidate.evaluation]
+        evaluations += [c.evaluation for c in confirmations if c.candidate == candidate.id]
+        known = [item for item in evaluations if item is not None and item.task_score is not None]
+        return cls(
+            tuple(float(item.task_score or 0.0) for item in known),
+            tuple(item.success_rate or 0.0 for item in known),
+        )
+
+    @property
+    def is_confirmed(self) -> bool:
+        """Whether a fresh seed has a score."""
+        return len(self.scores) > 1
+
+    @property
+    def score(self) -> float:
+        """Mean of the task scores."""
+        return self._average(self.scores)
+
+    @property
+    def success(self) -> float:
+        """Mean share of successes."""
+        return self._average(self.successes)
+
+    def is_ahead_of(self, other: Trained) -> bool:
+        """Return whether a difference of scores is more than what seeds make."""
+        return self.score - other.score > hypot(self._find_error(), other._find_error())
+
+    def _average(self, values: tuple[float, ...]) -> float:
+        weights = [SEARCH_WEIGHT, *[1.0] * (len(values) - 1)]
+        return sum(w * v for w, v in zip(weights, values, strict=True)) / sum(weights)
+
+    def _find_error(self) -> float:
+        """Return the standard error of the mean."""
+        return stdev(self.scores) / sqrt(len(self.scores)) if self.is_confirmed else 0.0
 
 
 def _list_scores(candidate: Candidate, confirmations: Iterable[Confirmation]) -> list[float]:

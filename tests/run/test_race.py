@@ -11,10 +11,13 @@ import pytest
 
 import reward_agent
 from reward_agent.executors import journal, slots
-from reward_agent.records.jobs import TrainJob
+from reward_agent.records.disk import write_record
+from reward_agent.records.jobs import RESULT_FILE, TrainJob
 from reward_agent.records.outcomes import TRAINED
 from reward_agent.records.store import Candidate, RunRecord, load_run
+from reward_agent.run import evaluate as evaluate_module
 from reward_agent.run import race as race_module
+from reward_agent.run import winner as winner_module
 from reward_agent.run.racing import RungScore
 
 PROGRAM = """```python
@@ -158,6 +161,77 @@ def test_a_training_that_holds_the_target_ends_the_race(
     assert first.outcome.kind == "stopped"
     assert second.id in first.outcome.detail
     assert max(until for name, until in slices if second.id.startswith(name)) < STEPS
+
+
+class Solved:
+    """What policies score: each evaluation of a run is answered by its training's seed."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, fresh: float) -> None:
+        self.fresh = fresh
+
+        def give_score(run: Any, entrant: Any, result: Any, stop: int) -> RungScore:
+            mean = 50.0 if entrant.seed == 0 else self.fresh
+            return RungScore(mean, mean, mean, success=float(mean > 40))
+
+        def evaluate(run: Any, job_dir: Any, training_dir: Any, result: Any, *_: Any, **__: Any):
+            evaluated = real(run, job_dir, training_dir, result, *_, **__)
+            mean = 50.0 if result.seed == 0 else self.fresh
+            best = evaluated.best.model_copy(
+                update={"task_score": mean, "success_rate": float(mean > 40)}
+            )
+            evaluated = evaluated.model_copy(update={"best": best})
+            write_record(job_dir / RESULT_FILE, evaluated)
+            return evaluated
+
+        real = evaluate_module.evaluate_training
+        monkeypatch.setattr(race_module, "evaluate_stop", give_score)
+        monkeypatch.setattr(evaluate_module, "evaluate_training", evaluate)
+        monkeypatch.setattr(winner_module, "evaluate_training", evaluate)
+
+
+def test_a_task_that_is_done_ends_training_race_and_run(
+    tmp_path: Path, slices: list[tuple[str, int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Solved(monkeypatch, fresh=50.0)
+    run = design(tmp_path, 2, iterations=3, winner_seeds=1, racing="none", slots=1)
+    assert run.winner is not None
+    assert run.winner.is_confirmed
+    assert run.note.startswith("done after round 1 of 3: the target is held on fresh seeds; 4 prog")
+    store = load_run("last", tmp_path / "runs")
+    assert store.list_iterations() == [0]
+    [confirmation] = run.confirmations
+    assert confirmation.outcome.kind == "reached"
+    # Two slices of the first, the second not begun, two slices with the fresh seed.
+    assert [until for _, until in slices] == [1024, 2048, 1024, 2048]
+    assert run.total_timesteps == sum(
+        (*(c.total_timesteps for c in store.list_finished()), confirmation.total_timesteps or 0)
+    )
+
+
+def test_a_target_that_a_fresh_seed_misses_does_not_end_the_run(
+    tmp_path: Path, slices: list[tuple[str, int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Solved(monkeypatch, fresh=3.0)
+    script = tmp_path / "replies.md"
+    design(tmp_path, 2, iterations=2, winner_seeds=1, racing="none", slots=1)
+    store = load_run("last", tmp_path / "runs")
+    assert store.list_iterations() == [0, 1]
+    assert store.read_run().note == ""
+    fresh = [
+        c
+        for c in store.read_run().confirmations
+        if c.candidate == store.read_run().confirmations[0].candidate
+    ]
+    assert len(fresh) == 1, "the program was trained twice with one seed"
+    assert script.is_file()
+
+
+def test_without_early_stop_a_task_that_is_done_goes_on(
+    tmp_path: Path, slices: list[tuple[str, int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Solved(monkeypatch, fresh=50.0)
+    design(tmp_path, 1, racing="none", slots=1, early_stop=False)
+    assert [until for _, until in slices] == [STEPS]
 
 
 def test_a_failure_of_ours_in_a_slice_ends_the_run(

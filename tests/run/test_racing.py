@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,6 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.racing import find_best, replay_race, run_race, simulate_races
+from reward_agent.definitions.task import TaskSpec
+from reward_agent.records.settings import SearchSettings
 from reward_agent.run import racing
 from reward_agent.run.racing import (
     BANDIT_SHARE,
@@ -18,8 +21,10 @@ from reward_agent.run.racing import (
     RacingMode,
     RungScore,
     Standing,
+    Target,
     choose_survivors,
     find_next_stop,
+    find_target,
     has_held,
     make_policy,
     name_stop,
@@ -318,10 +323,40 @@ def test_scores_that_are_no_numbers_count_as_none(mode: RacingMode) -> None:
 
 
 def test_a_target_is_held_by_the_last_two_scores() -> None:
-    assert has_held({1: score(0.0), 2: score(3.0), 3: score(4.0)}, 3.0)
-    assert not has_held({2: score(3.0)}, 3.0)
-    assert not has_held({1: score(5.0), 2: score(2.9), 3: score(4.0)}, 3.0)
-    assert not has_held({1: score(5.0), 2: None}, 3.0)
+    target = Target(3.0)
+    assert has_held({1: score(0.0), 2: score(3.0), 3: score(4.0)}, target)
+    assert not has_held({2: score(3.0)}, target)
+    assert not has_held({1: score(5.0), 2: score(2.9), 3: score(4.0)}, target)
+    assert not has_held({1: score(5.0), 2: None}, target)
+
+
+def test_a_target_of_a_task_takes_every_episode() -> None:
+    target = Target(0.9, least_success=1.0)
+    one, nearly = RungScore(0.95, 0.9, 1.0, success=1.0), RungScore(0.95, 0.9, 1.0, success=0.875)
+    assert has_held({1: one, 2: one}, target)
+    assert not has_held({1: one, 2: nearly}, target)
+
+
+@pytest.mark.parametrize(
+    ("given_settings", "task", "expected"),
+    [
+        ({}, {"is_bounded": True, "target_score": 0.9}, Target(0.9, least_success=1.0)),
+        ({}, {"is_bounded": False, "target_score": 3.0}, None),
+        ({}, {"is_bounded": True}, None),
+        ({"early_stop": False}, {"is_bounded": True, "target_score": 0.9}, None),
+        ({"target_score": 2.0}, {"is_bounded": False, "target_score": 3.0}, Target(2.0)),
+        (
+            {"target_score": 2.0, "early_stop": False},
+            {"is_bounded": True, "target_score": 3.0},
+            Target(2.0),
+        ),
+    ],
+)
+def test_a_run_may_end_where_a_person_says_or_where_the_task_is_done(
+    given_settings: dict[str, Any], task: dict[str, Any], expected: Target | None
+) -> None:
+    named = TaskSpec(name="t", env="e", description="do it", **task)
+    assert find_target(SearchSettings(**given_settings), named) == expected
 
 
 def test_the_reason_of_a_stop_names_both_scores() -> None:

@@ -157,3 +157,44 @@ def test_a_confirming_training_leaves_one_episode(
     kept = Trajectories.load(recording)
     assert kept.n_episodes == 1
     assert kept.episode(0).height.tolist() == [1.0] * 4
+
+
+def add_trained(
+    folder: Path, courses: dict[str, list[tuple[float, float]]]
+) -> tuple[list[Candidate], list[Confirmation]]:
+    """Return candidates with scores and successes of their search, and of fresh seeds."""
+    trained, confirmations = [], []
+    for name, (of_search, *fresh) in courses.items():
+        candidate = add_candidate(folder, name, of_search[0])
+        assert candidate.evaluation is not None
+        evaluation = candidate.evaluation.model_copy(update={"success_rate": of_search[1]})
+        trained.append(candidate.model_copy(update={"evaluation": evaluation}))
+        for number, (score, success) in enumerate(fresh):
+            item = confirm(folder, name, 100 + number, score)
+            assert item.evaluation is not None
+            evaluation = item.evaluation.model_copy(update={"success_rate": success})
+            confirmations.append(item.model_copy(update={"evaluation": evaluation}))
+    return trained, confirmations
+
+
+@pytest.mark.parametrize(
+    ("courses", "winner"),
+    [
+        # One training with a fresh seed does not undo a program that is far ahead and succeeds.
+        ({"a": [(18.35, 1.0), (9.49, 0.06)], "b": [(6.19, 0.0), (13.5, 0.38)]}, "a"),
+        # Scores that differ by less than seeds do: who succeeds more often.
+        ({"a": [(124.2, 0.81), (151.9, 0.75)], "b": [(151.9, 1.0), (122.8, 0.81)]}, "b"),
+        # What fresh seeds show plainly decides.
+        ({"a": [(1.0, 1.0), (0.69, 0.5)], "b": [(1.0, 1.0), (0.97, 0.94)]}, "b"),
+        ({"a": [(14.5, 0.4), (0.05, 0.0)], "b": [(8.35, 0.0), (13.1, 0.5)]}, "b"),
+        # Without a fresh score the search decides, whatever else is known.
+        ({"a": [(5.0, 0.0)], "b": [(4.0, 1.0)]}, "a"),
+    ],
+)
+def test_a_program_is_judged_over_its_seeds(
+    tmp_path: Path, courses: dict[str, list[tuple[float, float]]], winner: str
+) -> None:
+    trained, confirmations = add_trained(tmp_path, courses)
+    named = choose_winner(make_run(tmp_path), trained, confirmations)
+    assert named is not None
+    assert named.candidate == winner
