@@ -108,9 +108,7 @@ class SearchSettings(Record):
         allow_inf_nan=False,
     )
     early_stop: bool = setting(
-        True,
-        "so end a task that can be done, at its own target with every episode a success",
-        in_digest=False,  # sweeps, which are compared at the same env steps, never do
+        True, "so end a task that can be done, at its own target with every episode a success"
     )
     max_repairs: int = setting(2, "repairs of one program after findings", ge=0, le=10)
     critic: bool = setting(True, "let the Critic review programs")

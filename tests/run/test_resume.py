@@ -87,7 +87,7 @@ def fail_at_call(monkeypatch: pytest.MonkeyPatch, place: Any, name: str, number:
         (RunStore, "adopt_draft", 2),
         (RunStore, "write_iteration", 1),
         (results, "write_report", 1),
-        (winner_stage, "confirm_best", 1),
+        (winner_stage, "confirm", 1),
         (winner_stage, "choose_winner", 1),
         (results, "write_report", 2),
     ],
