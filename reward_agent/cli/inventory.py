@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -19,7 +20,7 @@ from reward_agent.cli.settings import Json, RunsDir, add_settings, note_folder
 from reward_agent.llm.provider import PROVIDERS
 from reward_agent.trackers.registry import TRACKERS
 
-envs_app = typer.Typer(help="Show and check environments.", no_args_is_help=True)
+envs_app = typer.Typer(help="Show, check and draft environments.", no_args_is_help=True)
 EnvName = Annotated[
     str, typer.Argument(help="An environment: a name or a folder.", callback=note_folder)
 ]
@@ -109,6 +110,48 @@ def describe_env_command(
     signs = {True: "holds", None: "untested", False: "refused"}
     for verdict in described.verdicts:
         print_text(f"{signs[verdict.holds]:<9} {described.tell(verdict)}")
+
+
+@envs_app.command("init")
+def init_env_command(
+    source: Annotated[
+        str,
+        typer.Argument(
+            help="An MJCF or URDF, a folder with one, menagerie:NAME, or module:function that "
+            "returns an MjSpec or MjModel."
+        ),
+    ],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Its folder \\[default: ./NAME].")
+    ] = None,
+    python: Annotated[
+        str | None, typer.Option(help="The Python that runs a function \\[default: this one].")
+    ] = None,
+    home: Annotated[
+        str | None, typer.Option(help="Keyframe to start from, by name or number.")
+    ] = None,
+    servos: Annotated[
+        bool | None,
+        typer.Option(help="Add position servos \\[default: where the model has no actuators]."),
+    ] = None,
+    floating: Annotated[
+        bool, typer.Option("--floating", help="Let the base of a URDF move freely.")
+    ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Write over an environment that is there.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Draft an environment for a robot's model: card, tasks with metrics, picture."""
+    from reward_agent.drafts.folder import Wishes, init_env
+
+    keyframe = int(home) if home is not None and home.isdecimal() else home
+    wishes = Wishes(python, keyframe, servos, floating, force)
+    env = init_env(source, output, wishes, lambda text: progress_console.print(f"note: {text}"))
+    if as_json:
+        print_json(env.to_dict())
+    else:
+        print_text(env.render())
 
 
 prompts_app = typer.Typer(help="Show what language models are sent.", no_args_is_help=True)

@@ -27,12 +27,14 @@ from reward_agent.definitions.learner import LearnerSettings
 from reward_agent.definitions.meaning import Meaning, Verdict
 from reward_agent.definitions.tables import Prose
 from reward_agent.errors import DataError
+from reward_agent.records.draft import Draft, DraftOptions, Lines
 from reward_agent.types import (
     MOST_TERMS,
     Evaluation,
     FileName,
     FileRecord,
     FilmName,
+    OneLine,
     ProbeReport,
     Record,
     Sha256,
@@ -118,6 +120,11 @@ class Job(FileRecord):
     inputs: dict[str, Sha256] = Field(
         {}, description="files that it is given: what they hold is part of which job it is"
     )
+
+    @property
+    def also_reads(self) -> tuple[Path, ...]:
+        """Files that it may read beside the environment's folder and its own."""
+        return ()
 
     @classmethod
     def limit(cls, limits: Limits) -> Limits:
@@ -402,9 +409,49 @@ class TryMeaningJob(Job):
     meaning: Meaning = Meaning()
 
 
+class DraftResult(FileRecord):
+    """A drafted environment, or why there is none."""
+
+    refusal: OneLine = Field("", description="what MuJoCo says of a model that it refuses")
+    draft: Draft | None = None
+    said: Lines = Field((), description="what the model lacked, and what was done about it")
+    facts: dict[str, OneLine] = Field(default_factory=dict, max_length=20)
+    picture_file: FileName | None = None
+    picture_note: OneLine = Field("", description="why there is no picture")
+
+
+class DraftJob(Job):
+    """A card and tasks for a model that a person brings, and a picture of it.
+
+    The job's card is an empty one, in a folder that holds the copied model alone.
+    """
+
+    result_type = DraftResult
+    loads_generated_code = False
+    lane = "film"
+    activity = "draft"
+    starts_warm = False
+    uses_graphics = True
+    wall_s = _FILM_S
+
+    kind: Literal["draft"] = "draft"
+    options: DraftOptions
+    originals: tuple[str, ...] = Field(
+        (), max_length=10_000, description="the model's own file and those that it reads, in place"
+    )
+    lacks_servos: bool | None = Field(
+        None, description="whether to add servos; None: where the model has no actuators"
+    )
+
+    @property
+    def also_reads(self) -> tuple[Path, ...]:
+        """The files beside which the copy is held."""
+        return tuple(map(Path, self.originals))
+
+
 JOBS: tuple[type[Job], ...] = (
     ProbeJob, TrainJob, EvaluateJob, FilmJob, ScoreJob, RelabelJob, RecordJob, CheckEnvJob,
-    TryMeaningJob,
+    TryMeaningJob, DraftJob,
 )  # fmt: skip
 
 

@@ -11,6 +11,7 @@ import os
 import struct
 import sys
 import sysconfig
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -94,13 +95,16 @@ class FileRule:
     rights: int
 
 
-def find_file_rules(job_dir: Path, env_dir: Path | None, *, has_devices: bool) -> list[FileRule]:
+def find_file_rules(
+    job_dir: Path, env_dir: Path | None, *, has_devices: bool, also: Sequence[Path] = ()
+) -> list[FileRule]:
     """Return the file rules of one job.
 
     Args:
         job_dir: the folder that may be changed.
         env_dir: the folder of the env card; its ``tasks`` stay unreadable: they hold the metrics.
         has_devices: whether graphics devices may be used.
+        also: single files that may be read.
     """
     # The wheel carries envs and prompts inside the package: neither is for a child.
     hidden = [_PACKAGE_DIR / "_data"]
@@ -121,6 +125,9 @@ def find_file_rules(job_dir: Path, env_dir: Path | None, *, has_devices: bool) -
         shown = allow_except(env_dir.resolve(), [env_dir.resolve() / "tasks"], READ)
         # A rule for a link would open what it leads to: a stranger's may lead anywhere.
         rules += [rule for rule in shown if not rule.path.is_symlink()]
+    rules += [
+        FileRule(path, READ_FILE) for path in also if path.is_file() and not path.is_symlink()
+    ]
     if has_devices:
         rules += _find_graphics_rules()
     return rules

@@ -12,7 +12,7 @@ import signal
 import socket
 import struct
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +60,7 @@ class Seal:
         isolation: what the parent asks for.
         job_dir: the only folder that it may change.
         env_dir: the folder of the env card, to be read but for its tasks.
+        also: single files that may be read.
         has_devices: whether it may use a graphics device: to render, without generated code.
         report_to: descriptor of the pipe to the parent.
     """
@@ -70,11 +71,13 @@ class Seal:
         job_dir: Path,
         env_dir: Path | None = None,
         *,
+        also: Sequence[Path] = (),
         has_devices: bool = False,
         report_to: int = REPORT_DESCRIPTOR,
     ) -> None:
         self._isolation, self._job_dir = isolation, job_dir
-        self._env_dir, self._has_devices, self._report_to = env_dir, has_devices, report_to
+        self._env_dir, self._also = env_dir, also
+        self._has_devices, self._report_to = has_devices, report_to
         self._layers: list[str] = []
         self._gaps: list[str] = []
 
@@ -103,7 +106,9 @@ class Seal:
         """Close the file system with Landlock, or where there is none by a private root."""
         abi, arch = read_abi(), find_architecture()
         try:
-            rules = find_file_rules(self._job_dir, self._env_dir, has_devices=self._has_devices)
+            rules = find_file_rules(
+                self._job_dir, self._env_dir, has_devices=self._has_devices, also=self._also
+            )
             if abi:
                 call_c("prctl", _PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
                 restrict_files(rules, abi)

@@ -1,7 +1,8 @@
-"""An MJCF of anybody's, looked at before MuJoCo compiles it.
+"""An MJCF or URDF of anybody's, looked at before MuJoCo compiles it.
 
 MuJoCo opens whatever a model names, and makes as much of everything as it asks for. So a model
-names plain files inside its card's folder, and asks for what fits into a computer.
+names plain files inside its card's folder, and asks for what fits into a computer. Which files
+these are is said here as well: a draft copies them.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from math import prod
 from pathlib import Path
 from xml.parsers import expat
@@ -18,6 +20,7 @@ from reward_agent.files import open_plain
 
 _MOST_XML_BYTES, _MOST_ASSET_BYTES = 16 * 2**20, 128 * 2**20
 _MOST_ELEMENTS, _MOST_DEPTH, _MOST_FILES = 100_000, 100, 200
+_MOST_ASSETS = 5000
 _MOST_COPIES, _MOST_COUNT, _MOST_TEXELS = 100_000, 10_000_000, 2**26
 _FOLDERS = ("assetdir", "meshdir", "texturedir")
 # Attributes that say how many of something there are.
@@ -40,6 +43,8 @@ _COUNTS = frozenset(
         "nkey",
     ]
 )
+# Root elements: a whole model, a part that only an <include> reads, a robot of ROS.
+MODEL, FRAGMENT, URDF = "mujoco", "mujocoinclude", "robot"
 _PNG = b"\x89PNG\r\n\x1a\n"
 
 
@@ -47,8 +52,9 @@ class _Reader:
     """Notes what one file of a model names, and refuses what no model holds."""
 
     def __init__(self) -> None:
+        self.kind = ""
+        # In the file's order: what names a file and the name, a folder's attribute and the folder.
         self.names: list[tuple[str, str]] = []
-        self.folders: list[str] = []
         self._copies = [1.0]
         self._n_elements = 0
 
@@ -76,9 +82,14 @@ class _Reader:
         if copies > _MOST_COPIES or texels > _MOST_TEXELS:
             raise ValueError(f"<{element}> asks for {copies:g} copies, or {texels:g} texels")
         self._copies.append(copies)
-        self.folders += [attributes[name] for name in _FOLDERS if name in attributes]
-        names = [text for name, text in attributes.items() if name.startswith("file")]
-        self.names += [(element, text) for text in names]
+        self.kind = self.kind or element
+        # MuJoCo takes either slash for one.
+        words = {name: text.replace("\\", "/") for name, text in attributes.items()}
+        self.names += [(name, words[name]) for name in _FOLDERS if name in words]
+        # Of a URDF MuJoCo reads meshes alone, not plug-ins of other simulators.
+        if self.kind != URDF or element in ("mesh", "include"):
+            names = [text for name, text in words.items() if name.startswith("file") and text]
+            self.names += [(element, text) for text in names]
 
 
 def _count(element: str, name: str, text: str) -> float:
@@ -113,9 +124,10 @@ def check_model(folder: Path, name: str) -> None:
         seen.add(file)
         try:
             reader = _read(file, root, len(seen))
-            folders += reader.folders
             for element, named in reader.names:
-                if element == "include":
+                if element in _FOLDERS:
+                    folders.append(named)
+                elif element in ("include", "model"):
                     waiting += _find_files(named, {main.parent, file.parent}, root)
                 else:
                     assets.append(named)
@@ -135,6 +147,10 @@ def _read(file: Path, root: Path, n_files: int) -> _Reader:
     _check_inside(file, root)
     if n_files > _MOST_FILES:
         raise ValueError(f"it includes more than {_MOST_FILES} files")
+    return _read_plain(file)
+
+
+def _read_plain(file: Path) -> _Reader:
     with os.fdopen(open_plain(file), "rb") as opened:
         data = opened.read(_MOST_XML_BYTES + 1)
     if len(data) > _MOST_XML_BYTES:
@@ -173,3 +189,135 @@ def _check_asset(path: Path) -> None:
     width, height = int.from_bytes(start[16:20], "big"), int.from_bytes(start[20:24], "big")
     if start.startswith(_PNG) and width * height > _MOST_TEXELS:
         raise ValueError(f"{path} is a picture of {width} x {height}")
+
+
+# --- which files these are -----------------------------------------------------------------------
+
+
+@dataclass
+class Closure:
+    """The files that a model reads, where MuJoCo looks for them.
+
+    Args:
+        main: the model's own file.
+        kind: its root element.
+        files: all that are there, ``main`` first.
+        missing: as it names them, the others.
+        renamed: file by a name of a URDF that is no path (``package://…``).
+    """
+
+    main: Path
+    kind: str = ""
+    files: list[Path] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+    renamed: dict[str, Path] = field(default_factory=dict)
+
+    def add(self, element: str, name: str, places: list[Path]) -> Path | None:
+        """Note the file that a name means, seen from the first of the places that has it."""
+        if "://" in name and self.kind == URDF:
+            return self._add_of_package(name)
+        if ":" in name or name.startswith("/"):
+            raise ValueError(f"<{element}> names {name[:200]!r}, a place on one machine alone")
+        for place in places:
+            path = Path(os.path.normpath(place / name))
+            if os.path.lexists(path):
+                self._take(path)
+                return path
+        self.missing.append(name)
+        return None
+
+    def _add_of_package(self, name: str) -> Path | None:
+        """Look for ``package://NAME/rest`` around the URDF, as its package is laid out."""
+        package, _, rest = name.partition("://")[2].partition("/")
+        for above in self.main.parents:
+            for place in (above / package / rest, above / rest):
+                if rest and ".." not in Path(rest).parts and place.is_file():
+                    self._take(place)
+                    self.renamed[name] = place
+                    return place
+            if above.name == package:
+                break
+        self.missing.append(name)
+        return None
+
+    def _take(self, path: Path) -> None:
+        if path not in self.files:
+            self.files.append(path)
+
+
+def find_closure(main: Path) -> Closure:
+    """Return the files that a model reads: what it includes, attaches and takes as assets.
+
+    Args:
+        main: path of the model, without links.
+
+    Raises:
+        DataError: one of them is no XML, or leads to a place that is not the model's.
+    """
+    closure = Closure(main, files=[main])
+    models, seen = [main], set[Path]()
+    while models:
+        model = models.pop()
+        if model in seen:
+            continue
+        seen.add(model)
+        models += _follow(model, closure)
+    closure.files[1:] = sorted(set(closure.files[1:]))
+    return closure
+
+
+def _follow(model: Path, closure: Closure) -> list[Path]:
+    """Note what one model reads; return the models that it attaches."""
+    folders: dict[str, list[str]] = {key: [] for key in _FOLDERS}
+    named = list(_read_in_order(model, model, closure, folders, set()))
+    every = [place for places in folders.values() for place in places]
+    attached = []
+    for element, name, beside in named:
+        own = folders["texturedir" if element == "texture" else "meshdir"]
+        # The last that is said holds.
+        places = [*own[-1:], *folders["assetdir"][-1:], "", *every]
+        try:
+            found = closure.add(
+                element, name, [*(model.parent / place for place in places), beside]
+            )
+        except ValueError as error:
+            remedy = "put the file beside the model, and name it as seen from there"
+            raise DataError(f"{model}: {error}", remedy) from error
+        if element == "model" and found:
+            attached.append(found)
+    return attached
+
+
+def _read_in_order(
+    file: Path, model: Path, closure: Closure, folders: dict[str, list[str]], seen: set[Path]
+) -> Iterator[tuple[str, str, Path]]:
+    """Yield what names an asset, its name and the folder of the file; note where assets lie."""
+    if file in seen:
+        return
+    seen.add(file)
+    try:
+        if len(seen) > _MOST_FILES or len(closure.files) > _MOST_ASSETS:
+            raise ValueError(f"it includes more than {_MOST_FILES} files, or has more assets")
+        reader = _read_plain(file)
+        closure.kind = closure.kind or reader.kind
+        for element, name in reader.names:
+            if element in _FOLDERS:
+                folders[element].append(name)
+            elif element != "include":
+                yield element, name, file.parent
+            elif found := closure.add(element, name, [model.parent, file.parent]):
+                yield from _read_in_order(found, model, closure, folders, seen)
+    except (ValueError, OSError, expat.ExpatError) as error:
+        raise DataError(f"{file}: {error}", "correct the model") from error
+
+
+def check_file(path: Path) -> None:
+    """Refuse an asset that is no plain file, is very large, or unpacks to a picture that is.
+
+    Raises:
+        DataError: it is one of these.
+    """
+    try:
+        _check_asset(path)
+    except (ValueError, OSError) as error:
+        raise DataError(str(error), "keep what the model needs as plain files") from error

@@ -33,6 +33,7 @@ def run_worker(job_dir: Path) -> int:
             _load_isolation(job_dir),
             job_dir,
             find_env_dir(job.card),
+            also=job.also_reads,
             has_devices=job.uses_graphics,
         )
         seal.confine()

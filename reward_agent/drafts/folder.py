@@ -1,0 +1,258 @@
+"""``init_env``: from what a person names to the folder of an environment.
+
+The folder is made beside its place and put there whole: what stops on the way leaves nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from reward_agent.definitions.card import (
+    CARD_FILE,
+    MOST_NAME_CHARS,
+    EnvCard,
+    TrainingBudget,
+    load_env,
+    make_identifier,
+)
+from reward_agent.definitions.start import Keyframe
+from reward_agent.definitions.tables import make_plain
+from reward_agent.definitions.task import list_tasks
+from reward_agent.drafts.source import Source, find_source, let_float
+from reward_agent.errors import DataError, UsageError
+from reward_agent.files import make_scratch, read_capped, write_atomic
+from reward_agent.records.draft import DraftOptions
+from reward_agent.records.jobs import DraftJob, DraftResult, Limits
+from reward_agent.records.layers import resolve_settings
+from reward_agent.sandbox.runner import run_job
+
+MODEL_FOLDER, PICTURE_FILE, TASKS_FOLDER = "model", "model.png", "tasks"
+_MOST_PICTURE_BYTES = 4 * 2**20
+_PNG = b"\x89PNG\r\n\x1a\n"
+
+
+@dataclass(frozen=True)
+class NewEnv:
+    """An environment that was drafted.
+
+    Args:
+        folder: where it lies.
+        model: the model's file, seen from there.
+        n_files: how many files the model has.
+        n_bytes: their size.
+        facts: of the model.
+        said: what was chosen, what stood in the way and what was done about it.
+        guesses: what a person should confirm.
+        warnings: what will not go well as it is.
+        tasks: their names.
+        picture: its file's name; '' if there is none.
+        picture_note: why there is none.
+    """
+
+    folder: Path
+    model: str
+    n_files: int
+    n_bytes: int
+    facts: dict[str, str]
+    said: tuple[str, ...]
+    guesses: tuple[str, ...]
+    warnings: tuple[str, ...]
+    tasks: tuple[str, ...]
+    picture: str
+    picture_note: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as ``--json`` shows it."""
+        return {**asdict(self), "folder": str(self.folder)}
+
+    def render(self) -> str:
+        """Return it as a person reads it, with the commands that come next."""
+        place = self._name_folder()
+        size = f"{self.n_bytes / 2**20:.1f} MiB" if self.n_bytes >= 2**20 else f"{self.n_bytes} B"
+        lines = [f"{name}: {text}" for name, text in self.facts.items()]
+        files = "1 file" if self.n_files == 1 else f"{self.n_files} files"
+        lines += [f"copied: {files}, {size}, to {place}/{self.model}", *self.said]
+        lines += [f"warning: {text}" for text in self.warnings]
+        lines += ["", "guessed, to be confirmed:", *(f"- {text}" for text in self.guesses)]
+        lines += ["", f"wrote {place}: {CARD_FILE}, {len(self.tasks)} tasks"]
+        lines[-1] += f" ({', '.join(self.tasks)})" if self.tasks else ""
+        lines += [f"look at {place}/{self.picture}" if self.picture else self.picture_note]
+        task = self.tasks[0] if self.tasks else "…"
+        lines += ["", "next:", f"  reward-agent envs check {place}"]
+        lines += [f'  reward-agent design --env {place} --task "{task}"']
+        return "\n".join(lines)
+
+    def _name_folder(self) -> str:
+        here = Path.cwd()
+        path = self.folder.relative_to(here) if self.folder.is_relative_to(here) else self.folder
+        # A name alone would be looked for among the environments that are known.
+        return shlex.quote(str(path) if path.is_absolute() else f"./{path}")
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What a person may say of a draft.
+
+    Args:
+        python: the interpreter that runs a function; None: this one.
+        home: keyframe to start from; None: the draft chooses.
+        servos: whether to add servos; None: where the model has no actuators.
+        floating: whether the base of a URDF moves freely.
+        force: whether to write over an environment that is there.
+    """
+
+    python: str | None = None
+    home: Keyframe | None = None
+    servos: bool | None = None
+    floating: bool = False
+    force: bool = False
+
+
+def init_env(
+    source: str,
+    output: Path | None = None,
+    wishes: Wishes | None = None,
+    tell: Callable[[str], None] = print,
+) -> NewEnv:
+    """Draft an environment for a model.
+
+    Args:
+        source: an MJCF or URDF, a folder with one, ``menagerie:NAME``, or ``module:function``.
+        output: the environment's folder; by default ``./<name>``.
+        wishes: what else was said.
+        tell: receives what is said before it is done.
+
+    Raises:
+        UsageError: there is no such source, or the folder is taken.
+        DataError: the model is none, or lacks what cannot be added.
+    """
+    wishes = wishes or Wishes()
+    if output is not None:
+        _check_place(output, wishes.force)
+    with make_scratch() as scratch:
+        (scratch / "found").mkdir()
+        found = find_source(source, scratch / "found", wishes.python, tell)
+        found = let_float(found) if wishes.floating else found
+        folder = (output or Path(found.name)).absolute()
+        _check_place(folder, wishes.force)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with make_scratch(folder.parent) as beside:
+            env = _draft(found, beside / folder.name, scratch / "job", folder, wishes)
+            _publish(beside / folder.name, folder)
+    return env
+
+
+def _check_place(folder: Path, force: bool) -> None:
+    """Refuse to write over what is there, but for an environment and by force.
+
+    Raises:
+        UsageError: something is there.
+    """
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+        return
+    if not (folder / CARD_FILE).is_file() or folder.is_symlink():
+        raise UsageError(f"{folder} is there and no environment", "name a new folder with -o")
+    if not force:
+        raise UsageError(
+            f"{folder} is there already", "name another with -o, or write over it with --force"
+        )
+
+
+def _draft(found: Source, draft_dir: Path, job_dir: Path, folder: Path, wishes: Wishes) -> NewEnv:
+    n_bytes = found.copy_to(draft_dir / MODEL_FOLDER)
+    # A job takes a folder with a card for an environment's.
+    (draft_dir / CARD_FILE).touch()
+    file = f"{MODEL_FOLDER}/{found.file}"
+    result = _run(found, draft_dir, file, job_dir, folder, wishes)
+    if result.refusal or result.draft is None:
+        raise DataError(f"MuJoCo refuses {found.given}: {result.refusal}", "correct the model")
+    for name, text in result.draft.files.items():
+        write_atomic(draft_dir / name, text.encode())
+    picture = _take_picture(result, job_dir, draft_dir)
+    load_env(draft_dir / CARD_FILE)
+    return NewEnv(
+        folder=folder,
+        model=file,
+        n_files=len(found.closure.files),
+        n_bytes=n_bytes,
+        facts=dict(result.facts),
+        said=(*found.said, *result.said),
+        guesses=result.draft.guesses,
+        warnings=result.draft.warnings,
+        tasks=tuple(list_tasks(load_env(draft_dir / CARD_FILE))),
+        picture=picture,
+        picture_note=result.picture_note,
+    )
+
+
+def _run(
+    found: Source, draft_dir: Path, file: str, job_dir: Path, folder: Path, wishes: Wishes
+) -> DraftResult:
+    name = make_identifier(folder.name, "env", MOST_NAME_CHARS)
+    settings = resolve_settings({}, TrainingBudget(), name, used={"sandbox", "memory_mib"}).settings
+    job = DraftJob(
+        card=_make_empty_card(name, file, draft_dir),
+        options=DraftOptions(name=name, source=make_plain(found.given, 500), home=wishes.home),
+        originals=tuple(map(str, found.closure.files)) if found.is_verbatim else (),
+        lacks_servos=wishes.servos,
+    )
+    limits = job.limit(Limits(memory_mib=settings.memory_mib))
+    done = run_job(job, job_dir, limits=limits, mode=settings.sandbox)
+    if not isinstance(done.result, DraftResult):
+        raise DataError(f"the model could not be drafted: {done.outcome}", f"see {found.given}")
+    return done.result
+
+
+def _make_empty_card(name: str, file: str, folder: Path) -> EnvCard:
+    """Return a card that says no more than which model it is of."""
+    return EnvCard.model_validate(
+        {
+            "name": name,
+            "title": name,
+            "description": name,
+            "folder": str(folder),
+            "model": {"file": file, "frame_skip": 1},
+            "control_dt": 1.0,
+            "max_episode_steps": 1,
+            "actions": ["none"],
+            "state": [],
+            "observation": ["qpos"],
+            "observation_size": 1,
+        }
+    )
+
+
+def _take_picture(result: DraftResult, job_dir: Path, draft_dir: Path) -> str:
+    """Keep the picture of a job; return its name, '' where there is none."""
+    if result.picture_file is None:
+        return ""
+    data = read_capped(job_dir / result.picture_file, _MOST_PICTURE_BYTES)
+    if not data.startswith(_PNG):
+        raise DataError("the child's picture is no PNG", "run it again")
+    write_atomic(draft_dir / PICTURE_FILE, data)
+    return PICTURE_FILE
+
+
+def _publish(draft_dir: Path, folder: Path) -> None:
+    """Put a finished folder at its place; of an environment that is there, take the place.
+
+    What else a person has put there stays, other tasks among it.
+    """
+    if not folder.exists():
+        os.replace(draft_dir, folder)
+        return
+    shutil.rmtree(folder / MODEL_FOLDER, ignore_errors=True)
+    for name in (MODEL_FOLDER, PICTURE_FILE, CARD_FILE):
+        if (draft_dir / name).exists():
+            os.replace(draft_dir / name, folder / name)
+    for task in sorted((draft_dir / TASKS_FOLDER).glob("*")):
+        place = folder / TASKS_FOLDER / task.name
+        place.parent.mkdir(exist_ok=True)
+        shutil.rmtree(place, ignore_errors=True)
+        os.replace(task, place)

@@ -1,0 +1,397 @@
+"""What a model lacks and a card can add: servos and a floor; and what is said of the rest.
+
+A servo's gains follow from the inertia that it moves: stiff enough to hold the joint under its
+load, damped, and no stiffer than the physics step bears. They are tried for a second.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sized
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import mujoco
+import numpy as np
+from numpy.typing import NDArray
+
+from reward_agent.definitions.card import EnvCard, Servo
+from reward_agent.definitions.start import Keyframe
+from reward_agent.drafts.handover import compare
+from reward_agent.errors import DataError
+from reward_agent.simulation.mujoco_model import find_model_path, make_model
+
+Array = NDArray[np.float64]
+_FREE, _SLIDE, _HINGE = (
+    int(mujoco.mjtJoint.mjJNT_FREE),
+    int(mujoco.mjtJoint.mjJNT_SLIDE),
+    int(mujoco.mjtJoint.mjJNT_HINGE),
+)
+# Of a servo with its inertia, rad/s; it gives way by so much, rad or m, under its load.
+_FREQUENCY, _GIVES = 2 * math.pi * 4, {_HINGE: 0.05, _SLIDE: 0.005}
+# What an explicit step bears, as shares of inertia / dt and inertia / dt**2.
+_MOST_DAMPING, _MOST_STIFFNESS = 0.4, 0.1
+_HOLD_S, _MOST_DRIFT, _N_TRIES = 1.0, {_HINGE: 0.1, _SLIDE: 0.02}, 6
+_RANGE = {_HINGE: math.pi, _SLIDE: 1.0}
+_REPORT = "name the model's own file; if it is, this is a fault of reward-agent: report it"
+_LEVEL = 0.9
+# Another tree than the largest is a robot's, too, if it has this share of its joints.
+_SHARE = 0.5
+
+
+@dataclass(frozen=True)
+class Parts:
+    """A model with what it lacked.
+
+    Args:
+        model: with servos and floor.
+        card: that makes it.
+        said: what was missing, and what was done.
+    """
+
+    model: mujoco.MjModel
+    card: EnvCard
+    said: tuple[str, ...] = field(default=())
+
+
+def add_parts(card: EnvCard, home: Keyframe | None, lacks_servos: bool | None) -> Parts:
+    """Return the model of a card with the servos and the floor that it lacks.
+
+    Raises:
+        DataError: MuJoCo refuses the model.
+    """
+    model, said = make_model(card, fields=()), list[str]()
+    qpos = find_home(model, home)
+    if not _has_floor(model) and _needs_floor(model):
+        height = round(find_lowest(model, qpos), 4) + 0.0  # no -0
+        card = _change(card, add_floor=height)
+        said.append(f"it has no floor: a plane at z = {height:g} m is added (model.add_floor)")
+    wants = model.nu == 0 and not _is_led(model) if lacks_servos is None else lacks_servos
+    if wants and (joints := _choose_joints(model)):
+        card, words = _add_servos(card, model, qpos, joints)
+        what = "it has no actuators" if model.nu == 0 else f"{len(joints)} joints have no actuators"
+        said.append(f"{what}: {words}")
+    said += _note_free_bodies(model)
+    return Parts(make_model(card, fields=()), card, tuple(said))
+
+
+def _change(card: EnvCard, **parts: object) -> EnvCard:
+    return card.model_copy(update={"model": card.model.model_copy(update=parts)})
+
+
+def find_home(model: mujoco.MjModel, keyframe: Keyframe | None = None) -> Array:
+    """Return the qpos ``(nq,)`` of a keyframe; by default of one called home, else qpos0."""
+    if keyframe is None and model.nkey:
+        names = [model.key(i).name.lower() for i in range(model.nkey)]
+        keyframe = next((i for i, name in enumerate(names) if "home" in name), 0)
+    if keyframe is None:
+        return np.array(model.qpos0)
+    return np.array(model.key_qpos[model.key(keyframe).id])
+
+
+def compare_with_original(card: EnvCard, path: Path) -> None:
+    """See that the copy is the model that lies at another place, to the last bit.
+
+    Raises:
+        DataError: it is not: files are missing, or other ones were found.
+    """
+    try:
+        original = mujoco.MjSpec.from_file(str(path)).compile()
+        copy = mujoco.MjSpec.from_file(str(find_model_path(card))).compile()
+        worst, where = compare(original, copy)
+    except (ValueError, mujoco.FatalError) as error:
+        raise DataError(f"{path} and its copy: {error}", _REPORT) from error
+    if worst:
+        raise DataError(f"the copy of {path} differs from it in {where}", _REPORT)
+
+
+def describe_model(model: mujoco.MjModel) -> dict[str, str]:
+    """Return what a person may like to know of a model."""
+    return {
+        "model": f"{model.nbody - 1} bodies, {model.njnt} joints, {model.nu} actuators, "
+        f"{float(np.sum(model.body_mass)):.3g} kg",
+        "physics step": f"{model.opt.timestep:g} s",
+    }
+
+
+# --- floor ---------------------------------------------------------------------------------------
+
+
+def _has_floor(model: mujoco.MjModel) -> bool:
+    """Whether something level, or terrain, is fixed to the world and can be touched."""
+    data = mujoco.MjData(model)
+    mujoco.mj_kinematics(model, data)
+    for geom in range(model.ngeom):
+        is_fixed = model.body_weldid[model.geom_bodyid[geom]] == 0
+        if not is_fixed or not (model.geom_contype[geom] or model.geom_conaffinity[geom]):
+            continue
+        is_level = data.geom_xmat[geom][8] > _LEVEL
+        if model.geom_type[geom] == mujoco.mjtGeom.mjGEOM_HFIELD:
+            return True
+        if model.geom_type[geom] == mujoco.mjtGeom.mjGEOM_PLANE and is_level:
+            return True
+    return False
+
+
+def _needs_floor(model: mujoco.MjModel) -> bool:
+    """Whether things fall, as they do neither in a fluid nor without weight."""
+    is_heavy = model.opt.gravity[2] < 0 and not model.opt.disableflags & int(
+        mujoco.mjtDisableBit.mjDSBL_GRAVITY
+    )
+    names = [model.geom(geom).name for geom in range(model.ngeom)]
+    return bool(is_heavy and model.opt.density < 100 and "floor" not in names)
+
+
+def find_lowest(model: mujoco.MjModel, qpos: Array) -> float:
+    """Return the lowest z, m, of what can be touched in a pose; of a mesh, that of its corners."""
+    data = mujoco.MjData(model)
+    data.qpos[:] = qpos
+    mujoco.mj_kinematics(model, data)
+    geoms = [g for g in range(model.ngeom) if model.geom_type[g] not in _ENDLESS]
+    solid = [g for g in geoms if model.geom_contype[g] or model.geom_conaffinity[g]]
+    heights = [_find_bottom(model, data, geom) for geom in solid or geoms]
+    return min(heights, default=0.0)
+
+
+_ENDLESS = (int(mujoco.mjtGeom.mjGEOM_PLANE), int(mujoco.mjtGeom.mjGEOM_HFIELD))
+
+
+def _find_bottom(model: mujoco.MjModel, data: mujoco.MjData, geom: int) -> float:
+    down = data.geom_xmat[geom].reshape(3, 3)[2]
+    if model.geom_type[geom] == mujoco.mjtGeom.mjGEOM_MESH:
+        mesh = model.geom_dataid[geom]
+        first, n = int(model.mesh_vertadr[mesh]), int(model.mesh_vertnum[mesh])
+        return float(data.geom_xpos[geom, 2] + np.min(model.mesh_vert[first : first + n] @ down))
+    centre, half = model.geom_aabb[geom, :3], np.array(model.geom_aabb[geom, 3:])
+    if model.geom_type[geom] in (mujoco.mjtGeom.mjGEOM_SPHERE, mujoco.mjtGeom.mjGEOM_CAPSULE):
+        radius = model.geom_size[geom, 0]
+        reach = radius + abs(down[2]) * (half[2] - radius)
+    else:
+        reach = float(np.abs(down) @ half)
+    return float(data.geom_xpos[geom, 2] + down @ centre - reach)
+
+
+# --- servos --------------------------------------------------------------------------------------
+
+
+def _is_led(model: mujoco.MjModel) -> bool:
+    """Whether a mocap body leads the robot, which then needs no actuators."""
+    welds = int(mujoco.mjtEq.mjEQ_WELD)
+    for row in range(model.neq):
+        if model.eq_type[row] == welds and model.eq_objtype[row] == mujoco.mjtObj.mjOBJ_BODY:
+            pair = (int(model.eq_obj1id[row]), int(model.eq_obj2id[row]))
+            if any(model.body_mocapid[body] >= 0 for body in pair):
+                return True
+    return False
+
+
+def _choose_joints(model: mujoco.MjModel) -> list[int]:
+    """Return the joints of the robot that an actuator could move and none does."""
+    driven = {
+        int(model.actuator_trnid[i, 0])
+        for i in range(model.nu)
+        if model.actuator_trntype[i] == mujoco.mjtTrn.mjTRN_JOINT
+    }
+    joint_equality = int(mujoco.mjtEq.mjEQ_JOINT)
+    driven |= {
+        int(model.eq_obj1id[row])
+        for row in range(model.neq)
+        if model.eq_type[row] == joint_equality
+    }
+    trees: dict[int, list[int]] = {}
+    for joint in range(model.njnt):
+        is_single = model.jnt_type[joint] in (_HINGE, _SLIDE) and not _is_of_base(model, joint)
+        if is_single and model.joint(joint).name and joint not in driven:
+            trees.setdefault(int(model.body_rootid[model.jnt_bodyid[joint]]), []).append(joint)
+    most = max(map(len, trees.values()), default=0)
+    return [joint for joints in trees.values() if len(joints) >= _SHARE * most for joint in joints]
+
+
+def _is_of_base(model: mujoco.MjModel, joint: int) -> bool:
+    """Whether a joint lets a robot move as a whole, in a plane say: no motor does that."""
+    body = int(model.jnt_bodyid[joint])
+    first, n = int(model.body_jntadr[body]), int(model.body_jntnum[body])
+    kinds = [int(model.jnt_type[j]) for j in range(first, first + n)]
+    return model.body_parentid[body] == 0 and n > 1 and _SLIDE in kinds
+
+
+def _add_servos(
+    card: EnvCard, model: mujoco.MjModel, qpos: Array, joints: list[int]
+) -> tuple[EnvCard, str]:
+    """Return the card with servos on some joints, and what is said of them."""
+    guessed = {model.joint(j).name: _guess_servo(model, qpos, j) for j in joints}
+    model = make_model(_change(card, add_servos=guessed), fields=())
+    servos, weak = _tune(model, qpos, guessed)
+    gains = sorted(servo.kp for servo in servos.values())
+    kp = f"{gains[0]:g}" if gains[0] == gains[-1] else f"{gains[0]:g}..{gains[-1]:g}"
+    words = f"position servos are proposed (model.add_servos), {count(gains, 'joint')}, kp {kp}"
+    if weak:
+        names = ", ".join(filter(None, weak[:3])) or "the physics diverges, and all"
+        words += f"; held at home for a second, {names} {'gives' if len(weak) == 1 else 'give'} way"
+    return _change(card, add_servos=servos), words
+
+
+def count(things: Sized, noun: str) -> str:
+    """Return how many there are, with the noun."""
+    return f"{len(things)} {noun}{'' if len(things) == 1 else 's'}"
+
+
+def _guess_servo(model: mujoco.MjModel, qpos: Array, joint: int) -> Servo:
+    data = mujoco.MjData(model)
+    data.qpos[:] = qpos
+    mujoco.mj_forward(model, data)
+    dof, kind = int(model.jnt_dofadr[joint]), int(model.jnt_type[joint])
+    force = float(np.abs(model.jnt_actfrcrange[joint]).max())
+    is_limited = bool(model.jnt_actfrclimited[joint]) and force > 0
+    own, alone = _find_inertias(model, data, dof)
+    load = _find_load(model, data, joint)
+    load = min(load, force) if is_limited else load
+    step = float(model.opt.timestep)
+    kp = min(max(own * _FREQUENCY**2, load / _GIVES[kind]), _MOST_STIFFNESS * alone / step**2)
+    kv = max(0.0, 2 * math.sqrt(kp * own) - float(model.dof_damping[dof]))
+    low, high = model.jnt_range[joint]
+    reference = float(model.qpos0[model.jnt_qposadr[joint]])
+    has_range = bool(model.jnt_limited[joint]) and high > low
+    return Servo(
+        kp=_round(kp),
+        kv=_round(min(kv, _find_most_damping(model, alone))),
+        range=None if has_range else (reference - _RANGE[kind], reference + _RANGE[kind]),
+        force=_round(force) if is_limited else None,
+    )
+
+
+def _find_inertias(model: mujoco.MjModel, data: mujoco.MjData, dof: int) -> tuple[float, float]:
+    """Return what a joint moves with all others held, and with all others loose."""
+    unit, found = np.zeros((1, model.nv)), np.zeros((1, model.nv))
+    unit[0, dof] = 1.0
+    product = np.zeros(model.nv)
+    mujoco.mj_mulM(model, data, product, unit[0])
+    mujoco.mj_solveM(model, data, found, unit)
+    return float(product[dof]), 1 / float(found[0, dof])
+
+
+def _find_most_damping(model: mujoco.MjModel, inertia: float) -> float:
+    implicit = (mujoco.mjtIntegrator.mjINT_IMPLICIT, mujoco.mjtIntegrator.mjINT_IMPLICITFAST)
+    if model.opt.integrator in implicit:
+        return math.inf
+    return _MOST_DAMPING * inertia / float(model.opt.timestep)
+
+
+def _find_load(model: mujoco.MjModel, data: mujoco.MjData, joint: int) -> float:
+    """Return the weight on a joint, N m or N, of what hangs on it, held out level."""
+    body, gravity = int(model.jnt_bodyid[joint]), float(np.linalg.norm(model.opt.gravity))
+    weight = float(model.body_subtreemass[body]) * gravity
+    if model.jnt_type[joint] == _SLIDE:
+        return weight
+    arm = data.subtree_com[body] - data.xanchor[joint]
+    return weight * float(np.linalg.norm(np.cross(arm, data.xaxis[joint])))
+
+
+def _tune(
+    model: mujoco.MjModel, qpos: Array, servos: dict[str, Servo]
+) -> tuple[dict[str, Servo], list[str | None]]:
+    """Hold the pose for a second: what gives way is made stiffer, what diverges all softer.
+
+    Returns:
+        The servos, and the joints that give way all the same.
+    """
+    weak = list(_find_weak(model, qpos, servos))
+    for _ in range(_N_TRIES):
+        if not weak:
+            break
+        for name, servo in servos.items():
+            scale = 0.5 if None in weak else 2.0 if name in weak else 1.0
+            servos = servos | {name: _scale(model, servo, name, scale)}
+        weak = list(_find_weak(model, qpos, servos))
+    return servos, weak
+
+
+def _scale(model: mujoco.MjModel, servo: Servo, joint: str, scale: float) -> Servo:
+    data = mujoco.MjData(model)
+    mujoco.mj_forward(model, data)
+    _, alone = _find_inertias(model, data, int(model.joint(joint).dofadr[0]))
+    most = _MOST_STIFFNESS * alone / float(model.opt.timestep) ** 2
+    kp = min(servo.kp * scale, max(most, servo.kp))
+    kv = min(servo.kv * math.sqrt(kp / servo.kp), _find_most_damping(model, alone))
+    return servo.model_copy(update={"kp": _round(kp), "kv": _round(kv)})
+
+
+def _find_weak(
+    model: mujoco.MjModel, qpos: Array, servos: dict[str, Servo]
+) -> Iterator[str | None]:
+    """Yield the joints that do not stay; None where the physics diverges."""
+    data = mujoco.MjData(model)
+    data.qpos[:] = qpos
+    for name, servo in servos.items():
+        actuator = model.actuator(name)
+        actuator.gainprm[0], actuator.biasprm[1], actuator.biasprm[2] = (
+            servo.kp,
+            -servo.kp,
+            -servo.kv,
+        )
+        data.ctrl[actuator.id] = qpos[int(model.joint(name).qposadr[0])]
+    start = qpos.copy()
+    worst = dict.fromkeys(servos, 0.0)
+    for _ in range(round(_HOLD_S / model.opt.timestep)):
+        mujoco.mj_step(model, data)
+        if any(data.warning[i].number for i in _DIVERGED) or not np.isfinite(data.qpos).all():
+            yield None
+            return
+        for name in servos:
+            row = int(model.joint(name).qposadr[0])
+            worst[name] = max(worst[name], abs(float(data.qpos[row] - start[row])))
+    yield from (n for n in servos if worst[n] > _MOST_DRIFT[int(model.joint(n).type[0])])
+
+
+_DIVERGED = (
+    int(mujoco.mjtWarning.mjWARN_BADQPOS),
+    int(mujoco.mjtWarning.mjWARN_BADQVEL),
+    int(mujoco.mjtWarning.mjWARN_BADQACC),
+)
+
+
+# --- what moves freely ---------------------------------------------------------------------------
+
+
+def _note_free_bodies(model: mujoco.MjModel) -> list[str]:
+    """Say which of several free bodies is the robot: what has joints that motors may move."""
+    free = [int(model.jnt_bodyid[j]) for j in range(model.njnt) if model.jnt_type[j] == _FREE]
+    if len(free) < 2:
+        return []
+    trees = {int(model.body_rootid[model.jnt_bodyid[joint]]) for joint in _choose_moved(model)}
+    robots = [name_body(model, body) for body in free if int(model.body_rootid[body]) in trees]
+    others = [name_body(model, body) for body in free if int(model.body_rootid[body]) not in trees]
+    what = f"; {', '.join(robots)} is the robot: it has the motors" if robots else ""
+    objects = f"; {', '.join(others)}: objects" if others else ""
+    return [f"{len(free)} bodies move freely{what}{objects}"]
+
+
+def _choose_moved(model: mujoco.MjModel) -> list[int]:
+    """Return joints that actuators move, or could move where there is none."""
+    if model.nu == 0:
+        return _choose_joints(model)
+    kinds = (int(mujoco.mjtTrn.mjTRN_JOINT), int(mujoco.mjtTrn.mjTRN_JOINTINPARENT))
+    joints = [
+        int(model.actuator_trnid[i, 0])
+        for i in range(model.nu)
+        if model.actuator_trntype[i] in kinds
+    ]
+    for i in range(model.nu):
+        if model.actuator_trntype[i] == mujoco.mjtTrn.mjTRN_TENDON:
+            tendon = int(model.actuator_trnid[i, 0])
+            first, n = int(model.tendon_adr[tendon]), int(model.tendon_num[tendon])
+            joints += [
+                int(model.wrap_objid[row])
+                for row in range(first, first + n)
+                if model.wrap_type[row] == mujoco.mjtWrap.mjWRAP_JOINT
+            ]
+    return joints
+
+
+def name_body(model: mujoco.MjModel, body: int) -> str:
+    """Return what a person calls a body."""
+    return model.body(body).name or f"body {body}"
+
+
+def _round(value: float) -> float:
+    return float(f"{value:.3g}")
