@@ -31,6 +31,8 @@ from reward_agent.simulation.state import FloatArray, State
 Reader: TypeAlias = Callable[[], FloatArray]
 CompileLeaf: TypeAlias = Callable[[Source], Reader]
 
+_MOST_SHOWN_CHARS = 100
+
 
 class Simulation(ABC):
     """N simulations of a card; call ``reset`` before the first ``step``.
@@ -217,8 +219,10 @@ def compile_expression(source: Source, compile_leaf: CompileLeaf) -> Reader:
 
 
 def blame_field(card: EnvCard, field: str, error: DataError) -> DataError:
-    """Return the error with the environment and the field that it is about."""
-    message = f"environment {card.name!r}, field {field!r}: {error.message}"
+    """Return the error with the environment and the field that it is about, and its source."""
+    source = card.field(field).source
+    shown = source if len(source) <= _MOST_SHOWN_CHARS else f"{source[:_MOST_SHOWN_CHARS]}…"
+    message = f"environment {card.name!r}, field {field!r} ({shown}): {error.message}"
     return DataError(message, error.remedy)
 
 

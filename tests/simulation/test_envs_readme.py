@@ -17,7 +17,7 @@ README = (find_envs_dir() / "README.md").read_text(encoding="utf-8")
 
 def test_the_example_describes_its_model(tmp_path: Path) -> None:
     for language, name in (("xml", "pole.xml"), ("toml", "env.toml")):
-        (block,) = re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+        block = re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)[0]
         (tmp_path / "pole").mkdir(exist_ok=True)
         (tmp_path / "pole" / name).write_text(block)
     assert check_card(load_env(tmp_path / "pole")).findings == ()

@@ -334,6 +334,46 @@ def test_what_has_no_name_is_said_by_its_number(roll: Roll) -> None:
         assert fields["touches"][sim] == float(frozenset((7, 8)) in touching)
 
 
+def test_a_number_stands_for_a_name_everywhere_in_a_card(tmp_path: Path) -> None:
+    sources = {
+        "base_height": "joint:#0.qpos[2]",
+        "cube_height": "lowest:cube",
+        "goal": "draw:'Where To'[:2]",
+        "cube_place": "joint:#2.qpos[:2]",
+        "gap": "distance(draw:'Where To', geom:#7)",
+    }
+    card = make_card(
+        tmp_path,
+        sources,
+        sizes={"goal": 2, "cube_place": 2},
+        mjcf=SCENE.replace(' ctrlrange="-1 1" ctrllimited="true"', ""),
+        model={"file": "scene.xml", "frame_skip": 5, "floor": "#2",
+               "control_ranges": {"#0": [-2.0, 2.0]}},
+        home={"joints": {"#0": [0.0, 0.0, 2.0, 1.0, 0.0, 0.0, 0.0]}},
+        reset={"joints": {"#0": 0.05}},
+        draws={"Where To": {"what": "joint:#2", "center": [-3.0, 0.0, 1.0], "size": [0.2, 0.2, 0.0],
+                            "apart_from": {"geom:#4": 0.1}}},
+    )  # fmt: skip
+    simulation = BatchSimulation(card, 3, seed=0)
+    simulation.reset()
+    state = simulation.read_state()
+    assert state.base_height == pytest.approx(2.0, abs=0.05)
+    assert state.goal == pytest.approx(state.cube_place)
+    assert state.cube_height == pytest.approx(0.9 - 0.2)  # above the top of the box without a name
+    assert state.gap == pytest.approx(0.15, abs=1e-6)
+    assert simulation.model.actuator("#0").ctrlrange.tolist() == [-2.0, 2.0]
+
+
+def test_a_floor_that_is_added_shifts_no_number(tmp_path: Path) -> None:
+    mjcf = SCENE.replace('<geom name="floor" type="plane" size="9 9 1"/>', "")
+    model = {"file": "scene.xml", "frame_skip": 5, "add_floor": 0.0}
+    sources = {"knob": "distance(geom:#6, body:knob)", "touches": "contact:cube"}
+    simulation = BatchSimulation(make_card(tmp_path, sources, mjcf=mjcf, model=model), 1, seed=0)
+    simulation.reset()
+    state = simulation.read_state()
+    assert (state.knob[0], state.touches[0]) == (0.0, 0.0)
+
+
 def test_names_by_numbers_leave_the_motion_as_it_is(tmp_path: Path) -> None:
     positions = []
     for source in ("geom:#4.xpos[2]", "geom:'FOOT 1'.xpos[2]"):
@@ -367,7 +407,7 @@ def test_what_the_model_has_not_is_told_in_one_line(
     with pytest.raises(DataError) as caught:
         BatchSimulation(make_card(tmp_path, {"extra": source}), 1, seed=0)
     assert message in caught.value.message
-    assert "field 'extra'" in caught.value.message
+    assert f"field 'extra' ({source}): " in caught.value.message
     assert "\n" not in str(caught.value)
 
 
