@@ -20,7 +20,7 @@ from xml.sax.saxutils import quoteattr
 from reward_agent.definitions.card import MOST_NAME_CHARS, make_identifier
 from reward_agent.drafts import handover
 from reward_agent.errors import DataError, RewardAgentError, UnknownNameError, UsageError
-from reward_agent.files import clean_lines, open_plain, write_atomic
+from reward_agent.files import open_plain, write_atomic
 from reward_agent.simulation.mjcf import FRAGMENT, MODEL, URDF, Closure, check_file, find_closure
 
 _MENAGERIE = "menagerie:"
@@ -386,7 +386,7 @@ def _run_function(target: str, scratch: Path, python: str) -> tuple[Path, tuple[
     except FileNotFoundError:
         if not Path(python).is_file():
             raise UsageError(f"{python} is not there", "name a Python with --python") from None
-        words = clean_lines(done.stderr.decode("utf-8", "replace")).strip().splitlines()
+        words = done.stderr.decode("utf-8", "replace").strip().splitlines()
         what = words[-1] if words else f"exit code {done.returncode}"
         raise DataError(f"{python} ended: {what}", "see that it runs at all") from None
     except OSError as error:
