@@ -42,6 +42,11 @@ class Quantity:
     rest: float | None = None
     name: str = ""
 
+    @property
+    def top(self) -> float:
+        """About the most that a distance is: twice what it is at the start, else of its range."""
+        return min(2 * self.rest, self.range[1]) if self.rest else self.range[1]
+
     def read(self, state: str = "next_state") -> str:
         """Return the code that reads it from a state."""
         return self.code.replace("{s}", state)
@@ -98,7 +103,8 @@ class Body:
         if len(measures) < 2:
             return next(iter(measures), None)
         code = f"np.min(np.stack([{', '.join(measure.code for measure in measures)}]), axis=0)"
-        return Quantity(code, max(measure.range for measure in measures))
+        rests = [measure.rest for measure in measures if measure.rest is not None]
+        return Quantity(code, max(measure.range for measure in measures), max(rests, default=None))
 
     def find_command(self, role: str) -> Quantity | None:
         """Return what says how large a measure is to be; None without such a field."""

@@ -14,6 +14,7 @@ from reward_agent.designers.offline.words import Goal
 Role = Literal["goal", "guide", "posture", "bonus", "cost"]
 
 STEP_SHARE = 0.01  # of a distance's range: a good step
+_UPRIGHT = 0.9  # up, of a robot that stands straight at rest
 # Falls all the way from 1 to 0, so that there is a slope everywhere.
 LINEAR = ", sigmoid='linear', value_at_margin=0.0"
 
@@ -93,9 +94,19 @@ def aim(signals: list[Signal]) -> list[Signal]:
 def upright(body: Body, weight: float = 0.2) -> list[Signal]:
     """Return a posture that is 1 upright; for a robot that leans at rest, as it rests."""
     up = body.find("up")
-    rest = 1.0 if up is None or up.rest is None or up.rest > 0.95 else up.rest
-    bounds = "0.95, 1.0" if rest == 1.0 else f"{rest - 0.05:.3g}, {rest + 0.05:.3g}"
-    return hold("upright", up, bounds, 0.5, weight, "1 upright")
+    if up is None or up.rest is None or up.rest > _UPRIGHT:
+        return hold("upright", up, "0.95, 1.0", 0.5, weight, "1 upright")
+    bounds = f"{up.rest - 0.05:.3g}, {up.rest + 0.05:.3g}"
+    return hold("upright", up, bounds, 0.5, weight, "1 upright as at rest")
+
+
+def raise_up(body: Body) -> list[Signal]:
+    """Return a posture that is 1 upright; for what hangs or lies at rest, rising all the way."""
+    up = body.find("up")
+    if up is None or up.rest is None or up.rest > _UPRIGHT:
+        return upright(body, weight=1.0)
+    code = f"tolerance({up.code}, bounds=(0.95, 1.0), margin={{scale}}{LINEAR})"
+    return [Signal("upright", code, 0.95 - up.rest, 1.0, "posture", "1 upright, 0 as at rest")]
 
 
 def slow(body: Body) -> list[Signal]:
@@ -113,17 +124,19 @@ def clean_floor(body: Body) -> list[Signal]:
     return [Signal("clean_floor", code, 1.0, 0.1, "posture", "1 while only feet touch the floor")]
 
 
-def straight(body: Body, goal: Goal) -> list[Signal]:
-    """Return a posture that is 1 without drift across the way."""
+def straight(body: Body, goal: Goal, speed: float = 0.5) -> list[Signal]:
+    """Return a posture that is 1 without drift across the way, as large as the speed allows."""
     other = "forward_velocity" if goal.axis == "sideways" else "sideways_velocity"
-    return hold("straight", body.find(other), "-0.2, 0.2", 1.5, 0.1, "1 without drift to the side")
+    drift, scale = min(0.2, 0.4 * speed), min(1.5, 3 * speed)
+    bounds = f"{-drift:.3g}, {drift:.3g}"
+    return hold("straight", body.find(other), bounds, scale, 0.1, "1 without drift to the side")
 
 
 def progress(distance: Quantity) -> Signal:
     """Return pay for each bit that a distance shrinks; what is lost again is charged."""
     way = f"({distance.read('state')} - {distance.read()})"
     code = f"np.clip({way} / {{scale}}, -1.0, 1.0)"
-    step = round(STEP_SHARE * distance.range[1], 4)
+    step = round(STEP_SHARE * distance.top, 4)
     return Signal("progress", code, step, 1.0, "goal", f"nearer than a step ago, 1 for {step:g} m")
 
 

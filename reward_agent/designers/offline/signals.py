@@ -26,6 +26,7 @@ from reward_agent.designers.offline.forms import (
     grow,
     hold,
     progress,
+    raise_up,
     slow,
     straight,
     upright,
@@ -112,7 +113,7 @@ def _travel(body: Body, goal: Goal) -> list[Signal]:
         doc = "speed of the centre of mass"
         main += _new_ground(body, goal)
         main += grow("momentum", body.com_forward_velocity, scale, doc, goal.sign)
-    return [*main, *upright(body), *straight(body, goal), *clean_floor(body)]
+    return [*main, *upright(body), *straight(body, goal, scale), *clean_floor(body)]
 
 
 def _choose_speed(body: Body, goal: Goal) -> float | None:
@@ -187,7 +188,7 @@ def _stand(body: Body, goal: Goal) -> list[Signal]:
     support = _balance(body, goal)
     if support:
         return [*support, *upright(body), *slow(body), *clean_floor(body)]
-    postures = upright(body, weight=1.0) + _tall(body)
+    postures = raise_up(body) + _tall(body)
     if postures:
         postures[0] = replace(postures[0], role="goal")
     return [*postures, *slow(body), *clean_floor(body)]
@@ -323,7 +324,9 @@ def _raise(body: Body, goal: Goal) -> list[Signal]:
     if limb is None:
         return []
     # A hand hangs above the floor already: it is to go above the torso.
-    floor = max(body.standing_height, _LIFTED_M) if limb.kind == "hand" else _LIFTED_M
+    stand = body.standing_height
+    lifted = min(_LIFTED_M, 0.3 * stand) if stand > 0 else _LIFTED_M
+    floor = max(stand, _LIFTED_M) if limb.kind == "hand" else lifted
     bounds, doc = f"{floor:.3g}, np.inf", f"1 with the {limb.name} up"
     signals = aim(hold("lifted", limb.height, bounds, floor, 1.0, doc))
     others = [other for other in body.limbs if other.name != limb.name and other.contact]
@@ -353,7 +356,7 @@ def _reach(body: Body, goal: Goal) -> list[Signal]:
     distance = distance or body.find_nearest("object_distance", goal.limb)
     if distance is None:
         return []
-    top = distance.range[1]
+    top = distance.top
     close = f"tolerance({distance.code}, bounds=(0.0, 0.01), margin={{scale}}"
     return [
         Signal("near", f"{close}{LINEAR})", top, 1.0, "goal", "1 at the target, 0 far from it"),

@@ -79,6 +79,8 @@ _NUMBER = r"(\d+(?:\.\d+)?)\s*"
 _SPEED = re.compile(rf"{_NUMBER}(?:m/s|rad/s|(?:metres?|meters?|radians?) (?:per|a) second)")
 _AMOUNT = re.compile(rf"{_NUMBER}(?:m|metres?|meters?|rad|radians?)\b(?!/s| per| a )")
 _ON_THE_SPOT = re.compile(r"\b(?:in place|on the spot|up and down)\b")
+# What something is called says nothing of what is done: 'push_rod'.
+_QUOTED = re.compile(r"(?<!\w)'[^']*'(?!\w)")
 _TOKEN = re.compile(r"[a-z]+(?:'[a-z]+)?|[,;:.]")
 
 
@@ -140,7 +142,7 @@ class Scene:
 
 def read_goals(sentence: str, scene: Scene = Scene()) -> tuple[Goal, ...]:
     """Return the goals of a sentence, the main one first; empty if no word is known."""
-    text = sentence.lower()
+    text = _QUOTED.sub("it", sentence.lower())
     tokens = _TOKEN.findall(text.replace("'", "").replace("-", " "))
     handling = _find_handling(tokens, scene)
     if handling:

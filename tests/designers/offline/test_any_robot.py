@@ -15,6 +15,7 @@ from reward_agent.designers.brief import DesignBrief, DesignIdea
 from reward_agent.designers.ideas import load_ideas
 from reward_agent.designers.offline import OfflineDesigner
 from reward_agent.designers.offline.body import Body
+from reward_agent.designers.offline.words import Scene, read_goals
 from reward_agent.designers.roles import Proposal
 from reward_agent.rewards.checks import check_program
 from reward_agent.rewards.program import compile_program
@@ -222,6 +223,26 @@ def test_a_dog_that_has_a_ball_turns_and_walks_by_itself() -> None:
         assert "ball_gap" not in propose(card, sentence).program.source
     for sentence in ("Bring the ball to the target", "Push it to the goal", "Move the ball"):
         assert "ball_gap" in propose(card, sentence).program.source
+
+
+@pytest.mark.parametrize("name", ["grasp_site", "S_grasp", "push rod", "open-door", "lift/drop"])
+def test_what_a_thing_is_called_says_nothing_of_what_is_done(name: str) -> None:
+    goals = read_goals(f"Reach the target with '{name}' and don't stop.", Scene(True, True, True))
+    assert [goal.kind for goal in goals][:1] == ["reach"]
+
+
+def test_a_pole_that_hangs_is_paid_all_the_way_up() -> None:
+    card = make_robot("pole", field("cosine", "1", "up", rest=-1.0))
+    step = pay(card, "Swing the pole up and balance it upright.")
+    levels = [step(cosine=value) for value in (-1.0, -0.5, 0.0, 0.5, 1.0)]
+    assert levels == sorted(levels)
+    assert levels[0] < levels[1] - 0.1
+
+
+def test_a_distance_is_measured_by_its_start_where_random_motion_threw_the_object_away() -> None:
+    gap = field("gap", "m", "object_target_distance", range=(0, 36), rest=0.3)
+    source = propose(make_robot("arm", gap), "Bring the object to the target").program.source
+    assert "/ 0.006, -1.0, 1.0)" in source
 
 
 def test_limbs_are_found_by_role() -> None:
