@@ -168,8 +168,11 @@ def export_command(
     export = export_run(run, output, candidate, runs_dir, allow_import)
     if as_json:
         files = list(export.files)
-        print_json({"folder": str(output), "candidate": export.candidate, "files": files})
+        told = {"folder": str(output), "candidate": export.candidate, "files": files}
+        print_json({**told, "note": export.note})
         return
     print_text(f"reward  {output / 'reward.py'} (candidate {export.candidate})")
     print_text(f"policy  {output / 'policy.safetensors'}, loaded by {output / 'policy.py'}")
     print_text(f"test    python -m pytest {output / 'test_reward.py'}")
+    if export.note:
+        print_text(f"without an environment: {export.note}")

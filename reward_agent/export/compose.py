@@ -29,6 +29,7 @@ from reward_agent.definitions.sources import (
     Source,
     parse_source,
 )
+from reward_agent.definitions.start import HomePose
 from reward_agent.errors import DataError
 from reward_agent.export.pieces import (
     drop_future_imports,
@@ -112,7 +113,7 @@ def compose_reward(
     program = drop_future_imports(source)
     tree = ast.parse(program)
     # Fields can be read from an environment of Gymnasium's.
-    is_wrapped = card.gymnasium_id is not None and find_backend(card).is_mujoco
+    is_wrapped = card.gymnasium_id is not None and not find_hindrance(card)
     memory = MEMORY_ENTRY if has_memory(source) else None
     has_potential = _find_parameters(tree, POTENTIAL_ENTRY) == ("state",)
     potential = POTENTIAL_ENTRY if has_potential else None
@@ -149,6 +150,39 @@ def compose_reward(
     if ast.dump(ast.parse(text)) != ast.dump(frame):
         raise DataError("the program says something else in a file with others", "export another")
     return text
+
+
+def find_hindrance(card: EnvCard) -> str:
+    """Say why Gymnasium's own environment is not the one of the card; '' where it is.
+
+    What the physics of a training were changed by is no hindrance: episodes are scored without.
+    """
+    if card.gymnasium_id is None:
+        return "the card names no gymnasium_id"
+    if not find_backend(card).is_mujoco:
+        return f"{find_backend(card).label} simulates it"
+    reset, model = card.reset, card.model
+    tables = {
+        "[home]": card.home != HomePose(),
+        "action_mapping = 'around_home'": card.action_mapping == "around_home",
+        "[[mocap_actions]]": card.mocap_actions,
+        "[draws]": card.draws,
+        "[reset] with keyframes or joints": reset.keyframes or reset.joints,
+        "model.add_floor": model.add_floor is not None,
+        "model.add_servos": model.add_servos,
+        "model.control_ranges": model.control_ranges,
+    }
+    given = [name for name, is_given in tables.items() if is_given]
+    return f"{card.gymnasium_id} has not what the card adds: {', '.join(given)}" if given else ""
+
+
+def describe_control(card: EnvCard) -> dict[str, Any]:
+    """Return what takes an action to the controls of MuJoCo, as the card says it."""
+    names = {"action_range", "action_mapping", "action_scale", "mocap_actions", "home"}
+    said = card.model_dump(mode="json", include=names)
+    if card.action_mapping != "around_home":
+        del said["action_scale"], said["home"]
+    return {name: value for name, value in said.items() if value}
 
 
 def _make_writer() -> jinja2.Environment:

@@ -17,7 +17,12 @@ from reward_agent.designers.history import read_history
 from reward_agent.errors import DataError, UnknownNameError, UsageError
 from reward_agent.evaluation.arrays import read_arrays
 from reward_agent.evaluation.trajectories import Trajectories
-from reward_agent.export.compose import compose_reward, has_memory
+from reward_agent.export.compose import (
+    compose_reward,
+    describe_control,
+    find_hindrance,
+    has_memory,
+)
 from reward_agent.files import read_capped, write_atomic
 from reward_agent.learning.policy import MAX_POLICY_BYTES, parse_policy
 from reward_agent.records.disk import read_record
@@ -38,11 +43,15 @@ _DISTRUST = "take the run from where it was made, or export another candidate"
 
 @dataclass(frozen=True)
 class Export:
-    """What was written: names of files in a folder, and whose program it is."""
+    """What was written: names of files in a folder, and whose program it is.
+
+    A note says why the reward comes without an environment, if it does.
+    """
 
     folder: Path
     candidate: str
     files: tuple[str, ...]
+    note: str
 
 
 def export_run(
@@ -98,7 +107,7 @@ def export_run(
     }
     for name, content in files.items():
         write_atomic(output / name, content)
-    return Export(output, candidate_id, tuple(files))
+    return Export(output, candidate_id, tuple(files), find_hindrance(record.card))
 
 
 def _check_imports(card: EnvCard, allowed: str | None) -> None:
@@ -177,6 +186,8 @@ def _describe(
         "control_dt": card.control_dt,
         "max_episode_steps": card.max_episode_steps,
         "actions": list(card.actions),
+        "control": describe_control(card),
+        "no_environment": find_hindrance(card),
         "learner": card.learner.model_dump(mode="json"),
         "versions": run.versions,
         "exported_by": f"reward-agent {__version__}",

@@ -8,11 +8,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from reward_agent.definitions.card import EnvCard, list_envs, load_env
+from reward_agent.definitions.card import EnvCard, MocapAction, list_envs, load_env
 from reward_agent.definitions.paths import find_envs_dir
+from reward_agent.definitions.start import Draw, HomePose
 from reward_agent.definitions.task import apply_task, list_tasks, load_task
 from reward_agent.errors import DataError
-from reward_agent.export.compose import compose_reward, write_expression
+from reward_agent.export.compose import (
+    compose_reward,
+    describe_control,
+    find_hindrance,
+    write_expression,
+)
 from reward_agent.rewards.language import MAX_TERMS
 from reward_agent.rewards.program import compile_program
 from reward_agent.simulation.mujoco_batch import BatchSimulation
@@ -166,6 +172,36 @@ def test_a_persons_rewards_pay_the_same_outside(path: Path, load_exported) -> No
 def test_memory_and_shaping_pay_the_same_outside(name: str, source: str, load_exported) -> None:
     card = load_env(name)
     assert compare(card, source, load_exported(card, source), n_steps=1000) > 3
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"home": HomePose(joints={"slider": 0.1})}, "[home]"),
+        ({"action_mapping": "around_home"}, "around_home"),
+        ({"draws": {"speed": Draw(command=(0.0, 1.0))}}, "[draws]"),
+        ({"mocap_actions": (MocapAction(body="hand", step=0.1),)}, "[[mocap_actions]]"),
+    ],
+)
+def test_what_gymnasiums_environment_has_not_is_named(
+    changes: dict, said: str, load_exported
+) -> None:
+    card = load_env("inverted_pendulum")
+    assert find_hindrance(card) == ""
+    card = card.model_copy(update=changes)
+    assert said in find_hindrance(card)
+    [source] = make_field_programs(load_env("inverted_pendulum"))
+    assert not hasattr(load_exported(card, source), "make_env")
+
+
+def test_how_actions_become_controls_is_told_to_whoever_has_the_policy() -> None:
+    card = load_env("inverted_pendulum")
+    assert describe_control(card) == {"action_mapping": "direct", "action_range": [-3.0, 3.0]}
+    home = HomePose(keyframe=0, joints={"hinge": 0.5})
+    update = {"action_mapping": "around_home", "action_scale": (0.5,), "home": home}
+    told = describe_control(card.model_copy(update=update))
+    assert told["action_scale"] == [0.5]
+    assert told["home"] == {"keyframe": 0, "joints": {"hinge": 0.5}, "controls": "pose"}
 
 
 def test_a_stretched_action_range_is_that_of_the_run(load_exported) -> None:
