@@ -24,6 +24,7 @@ from reward_agent.definitions.meaning import (
 )
 from reward_agent.drafts.live import LiveModel, RefusedError, UntestedError
 from reward_agent.simulation.interventions import HINGE, SLIDE, UPWARD, Root
+from reward_agent.simulation.mujoco_start import find_servos
 from reward_agent.simulation.state import FloatArray
 
 _LIFT_M, _YAW, _STEP_S = 1.0, np.pi / 2, 1e-4
@@ -155,15 +156,14 @@ def _try_start(trial: _Trial, keyframe: str | int) -> str:
     overlap = -min((float(contact.dist) for contact in data.contact), default=0.0)
     if overlap > _MOST_OVERLAP_M:
         raise RefusedError(f"in this pose parts overlap by {overlap:.3f} m")
-    control = live.find_hold(qpos)
-    after = live.simulate(qpos, control)
+    after = live.simulate(qpos)
     if not np.isfinite(after.qpos).all() or after.warning.number.any():
         raise RefusedError("held for 1 s, the physics diverges")
     live.home = qpos
     joints = [j for j in live.driven if int(live.model.jnt_type[j]) in _NUDGE]
     drift = {j: abs(float((after.qpos - qpos)[live.model.jnt_qposadr[j]])) for j in joints}
     worst = max(drift, key=lambda joint: drift[joint], default=None)
-    if worst is None or not control.any():
+    if worst is None or not find_servos(live.model):
         return f"finite after 1 s without control, overlap {max(overlap, 0.0):.3f} m"
     said = f"held for 1 s, joint {live.name_joint(worst)} moves by {drift[worst]:.2f}"
     if drift[worst] > _MOST_DRIFT:
@@ -386,9 +386,7 @@ def _try_gripper(trial: _Trial, claim: Gripper) -> str:
         raise UntestedError("its actuator has no control range")
     widths = {}
     for end, value in zip(("low", "high"), live.model.actuator_ctrlrange[actuator], strict=True):
-        control = live.find_hold(live.home)
-        control[actuator] = value
-        data = live.simulate(live.home, control)
+        data = live.simulate(live.home, {actuator: float(value)})
         gap = live.locate(data, claim.fingers[0]) - live.locate(data, claim.fingers[1])
         widths[end] = float(np.linalg.norm(gap))
     said = f"fingers are {widths['low']:.3f} m apart at low, {widths['high']:.3f} m at high control"

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any
 
 import mujoco
@@ -24,6 +25,7 @@ from reward_agent.simulation.interventions import (
     pose,
 )
 from reward_agent.simulation.measures import make_lowest_measure
+from reward_agent.simulation.mujoco_start import hold_pose
 from reward_agent.simulation.state import FloatArray
 
 N_POSES = 48
@@ -211,19 +213,24 @@ class LiveModel:
         finally:
             array[row] = was
 
-    def find_hold(self, qpos: FloatArray) -> FloatArray:
-        """Return controls that ask position actuators for the pose; 0 for others, ``(nu,)``."""
-        data = self.pose(qpos)
-        gains, biases = self.model.actuator_gainprm[:, 0], self.model.actuator_biasprm[:, 1]
-        control = np.where((biases < 0) & np.isclose(gains, -biases), data.actuator_length, 0.0)
-        limited = self.model.actuator_ctrllimited.astype(bool)
-        low, high = self.model.actuator_ctrlrange.T
-        return np.where(limited, np.clip(control, low, high), control)
+    def simulate(
+        self, qpos: FloatArray, controls: Mapping[int, float] = MappingProxyType({})
+    ) -> Any:
+        """Return the data after a second in which servos hold a pose.
 
-    def simulate(self, qpos: FloatArray, control: FloatArray) -> Any:
-        """Return the data after a second under constant controls."""
+        Args:
+            qpos: the pose; actuators that are no servos are told 0.
+            controls: of actuators that are told otherwise, by their number.
+        """
         data = self.pose(qpos)
-        data.ctrl[:] = control
+        control, act = hold_pose(self.model, qpos)
+        limited = self.model.actuator_ctrllimited.astype(bool)
+        limits = self.model.actuator_ctrlrange.T
+        data.ctrl[:] = np.where(limited, np.clip(control, *limits), control)
+        for place, target in act.items():
+            data.act[place] = target
+        for actuator, value in controls.items():
+            data.ctrl[self.model.actuator_ctrladr[actuator]] = value
         n_steps = min(_MOST_STEPS, round(_HOLD_S / self.model.opt.timestep))
         for _ in range(n_steps):
             mujoco.mj_step(self.model, data)
