@@ -46,7 +46,7 @@ class JointSense(Record):
     positive: Way
 
 
-class Measured(Record):
+class MeasureClaim(Record):
     """What a sensor, a tendon or the distance of two places measures.
 
     ``source`` is ``sensor:NAME``, ``tendon:NAME``, or ``distance(PLACE, PLACE)``.
@@ -95,7 +95,7 @@ class Meaning(Record):
     fixture: Place | None = None
     limbs: tuple[Limb, ...] = Field((), max_length=_MOST_PARTS)
     joints: tuple[JointSense, ...] = Field((), max_length=_MOST_JOINTS)
-    measures: tuple[Measured, ...] = Field((), max_length=_MOST_MEASURES)
+    measures: tuple[MeasureClaim, ...] = Field((), max_length=_MOST_MEASURES)
     gripper: Gripper | None = None
     tasks: tuple[TaskIdea, ...] = Field((), max_length=3)
 
@@ -117,7 +117,7 @@ class Meaning(Record):
             return f"limb {item.place} {item.limb}"
         if isinstance(item, JointSense):
             return f"joint {item.joint} positive {item.positive}"
-        if isinstance(item, Measured):
+        if isinstance(item, MeasureClaim):
             return f"measure {item.source}"
         if isinstance(item, TaskIdea):
             return f"task {item.kind}"
@@ -202,3 +202,6 @@ class TriedMeaning(Record):
         """Say in one line what came of a claim."""
         name = self.claimed.name_claim(verdict.key, verdict.number)
         return f"{name}: {verdict.said} ({verdict.test})"
+
+
+NOTHING_SAID = TriedMeaning(claimed=Meaning(), verdicts=())

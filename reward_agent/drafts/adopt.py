@@ -10,21 +10,16 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from reward_agent.definitions.meaning import Held, Measured, TaskIdea, TriedMeaning
+from reward_agent.definitions.meaning import Held, MeasureClaim, TriedMeaning
 from reward_agent.drafts.fields import DraftField, quote
 from reward_agent.drafts.roles import Facts, Part, Robot, find_axis
-from reward_agent.drafts.tools import Handling
 from reward_agent.drafts.toml import TESTED
+from reward_agent.drafts.tools import Handling
 from reward_agent.drafts.tree import list_subtree
 from reward_agent.drafts.words import make_name, split_words
 from reward_agent.text import clean_text
 
 _MOST_MARK_CHARS, _MOST_NOTE_CHARS = 160, 900
-# The argument of each metric that a task's number is.
-_NUMBERS = {
-    "travel": "speed", "turn": "rate", "reach": "within", "place": "within", "lift": "by",
-    "move_fixture": "by", "jump": "height",
-}  # fmt: skip
 
 
 def adopt_robot(facts: Facts, robot: Robot, tried: TriedMeaning) -> Robot:
@@ -66,9 +61,10 @@ def list_meant_fields(
 ) -> Iterator[DraftField]:
     """Yield a field for each sensor, tendon and distance that was tried, with its words."""
     known = {field.source for field in drafted}
+    pairs = {_read_pair(field.source) for field in drafted} - {frozenset()}
     taken = {field.name for field in drafted}
     for held in tried.list_held("measures"):
-        claim: Measured = held.value
+        claim: MeasureClaim = held.value
         source, size = _write_source(facts, claim.source)
         words = split_words(claim.source.partition(":")[2]) if ":" in claim.source else []
         name = make_name(words, claim.quantity)
@@ -76,7 +72,7 @@ def list_meant_fields(
             places = re.findall(r"\w+:([^,)]+)", claim.source)
             name = make_name([w for place in places for w in split_words(place)], "distance")
             name = f"{name}_distance"
-        if source in known or name in taken:
+        if source in known or name in taken or _read_pair(source) in pairs:
             continue
         taken.add(name)
         yield DraftField(
@@ -100,24 +96,6 @@ def list_meant_notes(tried: TriedMeaning) -> Iterator[str]:
 def describe_meant(tried: TriedMeaning) -> str:
     """Return the sentence about the robot; '' without one."""
     return "".join(str(held.value) for held in tried.list_held("description"))
-
-
-def ask_number(metric: str, idea: TaskIdea) -> tuple[str, str, str] | None:
-    """Return a drafted metric with an idea's number, and the old and the new one as text.
-
-    None where the metric is of another kind, or the other way round.
-    """
-    kind, _, _ = metric.partition("(")
-    argument = _NUMBERS.get(idea.kind)
-    if kind != idea.kind:
-        return None
-    if argument is None or idea.number is None:
-        return metric, "", ""
-    found = re.search(rf"\b{argument}=(-?[0-9.e+-]+)", metric)
-    if found is None or (float(found[1]) < 0) != (idea.number < 0):
-        return None
-    new = f"{idea.number:g}"
-    return metric[: found.start(1)] + new + metric[found.end(1) :], found[1], new
 
 
 def _turn_axis(facts: Facts, torso: str, axis: str) -> str:
@@ -164,6 +142,14 @@ def _write_source(facts: Facts, source: str) -> tuple[str, int | None]:
         return f"{quote(source)}.length", None
     places = [place.strip() for place in source[len("distance(") : -1].split(",")]
     return f"distance({', '.join(map(quote, places))})", None
+
+
+def _read_pair(source: str) -> frozenset[str]:
+    """Return the two places whose distance a source is; none for another."""
+    found = re.fullmatch(r"(?:norm\(subtract|distance)\((.+?), (.+?)\)+", source)
+    return (
+        frozenset(part.removesuffix(".xpos") for part in found.groups()) if found else frozenset()
+    )
 
 
 def _mark(held: Held, guess: str, count: int = 1) -> str:

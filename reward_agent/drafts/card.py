@@ -13,12 +13,13 @@ import numpy as np
 
 from reward_agent.definitions.card import ADDED_FLOOR, EnvCard
 from reward_agent.definitions.roles import find_usual_role
+from reward_agent.drafts.adopt import describe_meant, list_meant_notes
 from reward_agent.drafts.fields import DraftField, FieldWriter, quote, refer
 from reward_agent.drafts.measure import Measured, measure, set_range
 from reward_agent.drafts.plan import Plan, choose_budget, estimate_speed, make_plan
 from reward_agent.drafts.roles import Facts, Part
 from reward_agent.drafts.tasks import write_tasks
-from reward_agent.drafts.toml import write_key, write_line, write_table
+from reward_agent.drafts.toml import TESTED, write_key, write_line, write_table
 from reward_agent.drafts.tree import FREE, HINGE, SLIDE, list_joints
 from reward_agent.errors import DataError, UsageError
 from reward_agent.records.draft import Draft, DraftOptions
@@ -306,8 +307,16 @@ def _make_title(plan: Plan, options: DraftOptions) -> str:
 
 def _describe(plan: Plan) -> str:
     facts, robot, handling = plan.facts, plan.robot, plan.handling
+    said = describe_meant(plan.meant)
     n_joints, n_actions = len(facts.tree.joints), len(plan.actions.names)
-    parts = [f"A robot of {_mass(facts):.3g} kg with {n_joints} joints, {n_actions} actions."]
+    parts = (
+        [
+            said,
+        ]
+        if said
+        else []
+    )
+    parts += [f"A robot of {_mass(facts):.3g} kg with {n_joints} joints, {n_actions} actions."]
     if robot.feet:
         word = "wheels" if robot.has_wheels else "feet"
         names = ", ".join(foot.name.replace("_", " ") for foot in robot.feet)
@@ -340,6 +349,7 @@ def _mass(facts: Facts) -> float:
 
 
 def _list_notes(plan: Plan) -> Iterator[str]:
+    yield from list_meant_notes(plan.meant)
     held = plan.facts.pose.held
     if held is not None:
         yield (
@@ -366,7 +376,7 @@ def _warn(plan: Plan) -> Iterator[str]:
 
 def _list_guesses(plan: Plan) -> Iterator[str]:
     for place in (plan.robot.guesses, plan.handling.guesses, plan.actions.guesses):
-        yield from place.values()
+        yield from (guess for guess in place.values() if not guess.startswith(TESTED))
     if plan.facts.pose.keyframe is not None or plan.facts.pose.notes:
         yield f"the start pose is the {plan.facts.pose.title}"
     if plan.workspace is not None and plan.has("target_distance"):
@@ -413,7 +423,7 @@ def render(plan: Plan, table: dict[str, Any], measured: Measured, options: Draft
     guesses = _mark(plan)
     lines = [
         f"# Drafted by reward-agent from {options.source}.",
-        "# What the model does not say is marked '# guessed'; see the tasks beside it.",
+        "# What the model does not say is marked '# guessed', or '# tested' where it was tried.",
     ]
     nested = ("model", "roles", "home", "reset", "draws", "learner", "budget", "state")
     for key, value in table.items():

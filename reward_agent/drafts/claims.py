@@ -18,11 +18,12 @@ from reward_agent.definitions.meaning import (
     JointSense,
     Limb,
     Meaning,
-    Measured,
+    MeasureClaim,
     TaskIdea,
     Verdict,
 )
 from reward_agent.drafts.live import LiveModel, RefusedError, UntestedError
+from reward_agent.drafts.words import find_side
 from reward_agent.simulation.interventions import HINGE, SLIDE, UPWARD, Root
 from reward_agent.simulation.mujoco_start import find_servos
 from reward_agent.simulation.state import FloatArray
@@ -237,12 +238,39 @@ def _try_forward(trial: _Trial, axis: str) -> str:
     velocity = (live.locate(live.pose(moved), torso) - live.locate(live.pose(), torso)) / _STEP_S
     said = _expect(f"pushed along it, forward velocity {velocity @ forward:.2f}", velocity, forward)
     turned = root.turn(live.home, UPWARD, _YAW)
-    if turned is None:
-        return said
-    after = live.point(live.pose(turned), torso, axis)
-    expected = np.cross(UPWARD, live.point(live.pose(), torso, axis))
-    _expect("yawed by 90 degrees, it turns", after[:2], expected[:2])
-    return f"{said}; turns with a yaw of 90 degrees"
+    if turned is not None:
+        after = live.point(live.pose(turned), torso, axis)
+        expected = np.cross(UPWARD, live.point(live.pose(), torso, axis))
+        _expect("yawed by 90 degrees, it turns", after[:2], expected[:2])
+        said += "; turns with a yaw of 90 degrees"
+    return f"{said}; {_tell_front_from_back(trial, forward)}"
+
+
+def _tell_front_from_back(trial: _Trial, forward: FloatArray) -> str:
+    """Say which parts lie ahead of which, by the model's own names, else by the form's limbs.
+
+    Nothing else can tell where a robot's front is.
+    """
+    live, data = trial.live, trial.live.pose()
+    left = np.cross(UPWARD, forward)
+    bodies = [body for body in range(1, live.model.nbody) if live.is_of_robot(body)]
+    named = [(find_side(live.model.body(b).name), data.xipos[b]) for b in bodies]
+    claimed = [
+        (find_side(limb.limb), live.locate(data, limb.place))
+        for limb in trial.meaning.limbs
+        if _is_there(live, limb.place)
+    ]
+    for whose, sides in (("parts that the model names", named), ("limbs of this form", claimed)):
+        for words, direction in ((("front", "back"), forward), (("left", "right"), left)):
+            near, far = ([at for side, at in sides if word in side] for word in words)
+            if near and far:
+                gap = float((np.mean(near, axis=0) - np.mean(far, axis=0)) @ direction)
+                said = f"{whose} {words[0]} lie {gap:.2f} m beyond those {words[1]}"
+                if whose != "limbs of this form" and gap < -_LEAST_M:
+                    raise RefusedError(f"{said}, seen along it")
+                if gap > _LEAST_M:
+                    return said
+    raise UntestedError("nothing on the model tells its front from its back")
 
 
 def _expect(said: str, found: Any, expected: Any) -> str:
@@ -475,7 +503,7 @@ def _try_fixture(trial: _Trial, place: str) -> str:
 # --- numbers -----------------------------------------------------------------------------------
 
 
-def _try_measure(trial: _Trial, claim: Measured) -> str:
+def _try_measure(trial: _Trial, claim: MeasureClaim) -> str:
     """It changes, has the unit, and behaves as what it is said to be."""
     live = trial.live
     trial.states = trial.states or live.draw_states()
@@ -503,7 +531,7 @@ def _try_measure(trial: _Trial, claim: Measured) -> str:
     return said
 
 
-def _try_unit(trial: _Trial, claim: Measured) -> str:
+def _try_unit(trial: _Trial, claim: MeasureClaim) -> str:
     """Build the model twice as large, then move it twice as fast: units grow as they do."""
     live = trial.live
     kind, _, name = claim.source.partition(":")

@@ -10,6 +10,7 @@ import mujoco
 import numpy as np
 
 from reward_agent.drafts.roles import Facts, Part, Robot, find_axis, read_axis
+from reward_agent.drafts.toml import TESTED
 from reward_agent.drafts.tools import Handling
 from reward_agent.drafts.tree import (
     FREE,
@@ -125,7 +126,9 @@ class FieldWriter:
         speed = 1.5 * float(np.sqrt(9.81 * facts.height))
         velocity = f"level({root}, {axes}, velocity:{root})"
         planar = self._find_planar()
-        guess = f"forward is the torso's {self.robot.forward}"
+        guess = self.robot.guesses.get("forward", "")
+        if not guess.startswith(TESTED):
+            guess = f"forward is the torso's {self.robot.forward}"
         yield _make(
             "torso_position", f"{root}.xpos", "m", "x, y, z in the world", "torso", 3, "position"
         )

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 import mujoco
 import numpy as np
 
+from reward_agent.definitions.meaning import NOTHING_SAID, TriedMeaning
 from reward_agent.drafts.actions import Actions, choose_actions
+from reward_agent.drafts.adopt import adopt_handling, adopt_robot, list_meant_fields
 from reward_agent.drafts.fields import DraftField, list_fields
 from reward_agent.drafts.pose import choose_pose
 from reward_agent.drafts.roles import Facts, Robot, find_robot
@@ -32,6 +34,7 @@ class Plan:
     episode_s: float
     workspace: Workspace | None
     fields: tuple[DraftField, ...]
+    meant: TriedMeaning = NOTHING_SAID
 
     @property
     def max_episode_steps(self) -> int:
@@ -46,9 +49,11 @@ class Plan:
 def make_plan(model: mujoco.MjModel, options: DraftOptions) -> Plan:
     """Find roles, start pose, actions and fields of a model."""
     tree = find_tree(model)
-    facts = Facts(model, tree, choose_pose(model, tree, options.home))
-    robot = find_robot(facts)
-    handling = find_handling(facts, robot)
+    meant = options.meaning or NOTHING_SAID
+    start = next((held.value for held in meant.list_held("start")), options.home)
+    facts = Facts(model, tree, choose_pose(model, tree, start))
+    robot = adopt_robot(facts, find_robot(facts), meant)
+    handling = adopt_handling(facts, find_handling(facts, robot), meant)
     frame_skip = max(1, round(_CONTROL_S / model.opt.timestep))
     control_dt = float(f"{frame_skip * model.opt.timestep:.10g}")
     actions = choose_actions(facts, handling, control_dt)
@@ -60,6 +65,7 @@ def make_plan(model: mujoco.MjModel, options: DraftOptions) -> Plan:
     elif handling.tool is not None:
         workspace = find_workspace(facts, handling.tool, actions.travel)
     fields = list_fields(facts, robot, handling)
+    fields += list(list_meant_fields(facts, meant, fields))
     if workspace is None and handling.target is None:
         fields = [field for field in fields if "draw:target" not in field.source]
     is_arm = tree.base == "fixed" and handling.tool is not None
@@ -73,6 +79,7 @@ def make_plan(model: mujoco.MjModel, options: DraftOptions) -> Plan:
         episode_s=(8.0 if handling.objects or handling.fixtures else 5.0) if is_arm else 10.0,
         workspace=workspace,
         fields=tuple(fields),
+        meant=meant,
     )
 
 

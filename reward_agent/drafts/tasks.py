@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from reward_agent.definitions.meaning import TaskIdea
 from reward_agent.drafts.fields import find_opening
 from reward_agent.drafts.plan import Plan
 from reward_agent.drafts.toml import write_line
@@ -18,6 +20,11 @@ _WALK, _BACK, _SIDE = 0.5, 0.3, 0.25
 _G = 9.81
 _BODIES_PER_S = 0.5  # of a swimmer
 _MOST_FEET_TO_LIFT = 3
+# The argument of each metric that an idea's number is.
+_NUMBERS = {
+    "travel": "speed", "turn": "rate", "reach": "within", "place": "within", "lift": "by",
+    "move_fixture": "by", "jump": "height",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -61,6 +68,46 @@ def write_tasks(plan: Plan) -> dict[str, str]:
 
 def list_tasks(plan: Plan) -> list[DraftTask]:
     """Return the tasks that a card's fields allow, the one to try first in front."""
+    drafted, asked = _list_drafted(plan), list[DraftTask]()
+    for held in plan.meant.list_held("tasks"):
+        found = next(((t, a) for t in drafted if (a := _adopt(plan, t, held.value))), None)
+        if found is not None:
+            drafted.remove(found[0])
+            asked.append(found[1])
+    return [*asked, *drafted]
+
+
+def _adopt(plan: Plan, task: DraftTask, idea: TaskIdea) -> DraftTask | None:
+    """Return a task with an idea's number and words; None where it is of another kind."""
+    argument = _NUMBERS.get(idea.kind)
+    if task.metric.partition("(")[0] != idea.kind:
+        return None
+    told = replace(task, description=idea.description)
+    if idea.kind == "stand_on":
+        on = [foot for foot in plan.robot.feet if foot.place in idea.feet]
+        off = [foot for foot in plan.robot.feet if foot.place not in idea.feet]
+        names = [_list([f"{foot.name}_floor_contact" for foot in feet]) for feet in (on, off)]
+        lifted = ", the ".join(foot.name.replace("_", " ") for foot in off)
+        words = f"standing on {len(on)} feet with the {lifted} lifted"
+        metric = re.sub(r"\[.*?\], off=\[.*?\]", f"{names[0]}, off={names[1]}", task.metric)
+        criterion = re.sub(r"standing on \d+ feet with the [^.,;]+ lifted", words, task.criterion)
+        return replace(told, metric=metric, criterion=criterion)
+    number = argument and re.search(rf"\b{argument}=(-?[0-9.e+-]+)", task.metric)
+    if not number or idea.number is None:
+        return told
+    if (float(number[1]) < 0) != (idea.number < 0):
+        return None
+    old, new = number[1], f"{idea.number:g}"
+    stated = rf"(?<![\d.-]){re.escape(old)}(?= m/s| rad/s| m\b| rad\b|;)"
+    return replace(
+        told,
+        metric=task.metric.replace(number[0], f"{argument}={new}", 1),
+        criterion=re.sub(stated, new, task.criterion),
+        target_score=idea.number if task.unit == "m" else task.target_score,
+    )
+
+
+def _list_drafted(plan: Plan) -> list[DraftTask]:
     handled = list(_list_handling(plan))
     going = list(_list_going(plan))
     held = list(_list_holding(plan))

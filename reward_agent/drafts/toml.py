@@ -1,10 +1,13 @@
-"""A card's table as TOML, with what was guessed in a comment at its line."""
+"""A card's table as TOML, with what was guessed, or tested, in a comment at its line."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
 from typing import Any
+
+# Begins what is said of a claim that was tried on the model.
+TESTED = "tested: "
 
 
 def write_table(key: str, table: dict[str, Any], guesses: dict[str, str]) -> Iterator[str]:
@@ -28,6 +31,8 @@ def write_line(key: str, value: Any, guess: str = "") -> str:
 
 
 def _comment(guess: str) -> str:
+    if guess.startswith(TESTED):
+        return f"  # {guess}"
     return f"  # guessed: {guess}" if guess else ""
 
 

@@ -128,6 +128,29 @@ def test_a_height_is_tried_by_lifting_what_it_is_the_height_of(dog):
     assert refused.holds is False
 
 
+def test_a_front_that_the_names_of_parts_deny_is_refused(dog):
+    # All is turned round together, so that only the names can tell.
+    turn = {"left": "right", "right": "left", "front": "rear", "rear": "front"}
+    limbs = [
+        limb | {"limb": "_".join(turn.get(word, word) for word in limb["limb"].split("_"))}
+        for limb in DOG_MEANING["limbs"]
+    ]
+    forward = next(v for v in judge(dog, forward="-x", limbs=limbs) if v.key == "forward")
+    assert forward.holds is False
+    assert "front lie -0.40 m beyond those back" in forward.said
+
+
+def test_a_front_that_nothing_tells_is_left_open():
+    box = mujoco.MjModel.from_xml_string("""
+      <mujoco><worldbody><body name="box"><freejoint/><geom size="0.1"/><body pos="0 0 0.1">
+        <joint name="lid" axis="0 1 0"/><geom size="0.05"/></body></body></worldbody>
+        <actuator><motor joint="lid"/></actuator></mujoco>""")
+    meaning = Meaning.model_validate({"torso": "body:box", "up": "+z", "forward": "+y"})
+    verdicts = {verdict.key: verdict for verdict in try_meaning(box, meaning)}
+    assert verdicts["up"].holds
+    assert verdicts["forward"].holds is None
+
+
 def test_a_joint_goes_the_way_that_is_said(dog):
     said = {"joint": "fl_hip", "moves": "geom:fl", "positive": "forward"}
     verdict = judge_one(dog, "joints", [said])
