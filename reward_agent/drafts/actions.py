@@ -195,8 +195,12 @@ def _closes(facts: Facts, handling: Handling, actuator: int) -> bool:
     joint = find_joint(facts, actuator)
     if joint is None or not handling.grippers:
         return False
-    words = {tuple(split_words(facts.name("joint", j))[-2:]) for j in handling.grippers}
-    return tuple(split_words(facts.name("joint", joint))[-2:]) in words
+
+    def strip(number: int) -> list[str]:
+        words = split_words(facts.name("joint", number))
+        return [word for word in words if word not in ("left", "right", "l", "r")]
+
+    return strip(joint) in [strip(gripper) for gripper in handling.grippers]
 
 
 def _is_arm(facts: Facts, handling: Handling, joint: int | None) -> bool:

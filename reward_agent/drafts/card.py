@@ -21,6 +21,7 @@ from reward_agent.drafts.roles import Facts, Part
 from reward_agent.drafts.tasks import write_tasks
 from reward_agent.drafts.toml import TESTED, write_key, write_line, write_table
 from reward_agent.drafts.tree import FREE, HINGE, SLIDE, list_joints
+from reward_agent.drafts.words import FOOT, has_word
 from reward_agent.errors import DataError, UsageError
 from reward_agent.records.draft import Draft, DraftOptions
 from reward_agent.simulation.backends import make_simulation
@@ -256,7 +257,8 @@ def _make_draws(plan: Plan) -> dict[str, Any]:
         if is_free and held is not None and held.is_finite:
             here = facts.pose.qpos[row : row + 3]
             if np.linalg.norm(held.qpos[row : row + 3] - here) < 0.05:
-                width = _round(0.1 * facts.size)
+                reach = space.reach if space and space.reach else facts.size
+                width = _round(min(0.1 * facts.size, 0.3 * reach))
                 center = [_round(float(value), 5) for value in here]
                 draws["object"] = {
                     "what": part.place,
@@ -370,6 +372,9 @@ def _warn(plan: Plan) -> Iterator[str]:
     falls = facts.tree.base != "fixed" and facts.model.opt.gravity[2] < 0
     if falls and not facts.tree.floors and not facts.tree.is_fluid:
         yield "the robot has no floor to stand on"
+    named = [b for b in facts.tree.bodies if has_word(facts.name("body", b), FOOT)]
+    if facts.tree.base == "fixed" and len(named) > 1:
+        yield "it has feet, but nothing lets its root move: give that a free joint if it is to walk"
     if not plan.fields:
         yield "no field could be drafted"
 

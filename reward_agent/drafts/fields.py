@@ -270,9 +270,10 @@ class FieldWriter:
     # --- joints ----------------------------------------------------------------------------------
 
     def _list_poles(self) -> Iterator[DraftField]:
-        """Yield the angle of a first link that swings without a motor, such as a pole."""
+        """Yield the angle of a link that swings without a motor, or of the only one: a pole."""
         facts = self.facts
         loose = [j for j in facts.tree.joints if j not in facts.tree.driven]
+        loose = loose or list(facts.tree.joints if len(facts.tree.joints) == 1 else ())
         if facts.tree.base != "fixed" or not loose or facts.model.jnt_type[loose[0]] != HINGE:
             return
         body = _body(facts, loose[0])
@@ -633,7 +634,10 @@ class FieldWriter:
             words = drop_common([split_words(self.facts.name("sensor", i)) for i in found])
             legend, _ = _write_legend([make_name(row, "sensor") for row in words])
             sources = [refer(self.facts, "sensor", i) for i in found]
-            source = sources[0] + "[0:1]" if len(sources) == 1 else f"concat({', '.join(sources)})"
+            if len(found) == 1:
+                yield _make(name[:-1], sources[0], unit, f"{what} {legend}", "sensors")
+                continue
+            source = f"concat({', '.join(sources)})"
             yield _make(name, source, unit, f"{what} {legend}", "sensors", len(found))
 
 

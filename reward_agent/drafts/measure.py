@@ -15,11 +15,13 @@ from reward_agent.simulation.state import FloatArray
 
 # Rollouts that ranges are measured in: of random and of held random actions.
 _N_SIMS, _MOST_PHYSICS_STEPS, _HOLD_STEPS = 8, 24_000, 15
+# Of the states: what touches less often may not touch at all in others.
+_RARE = 0.01
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What rollouts saw: ranges by field, values at the start, what is not to be had."""
+    """What rollouts saw: ranges by field, values at the start, which fields all but stood still."""
 
     ranges: dict[str, tuple[float, float]]
     rest: dict[str, float]
@@ -38,7 +40,8 @@ def measure(card: EnvCard) -> Measured:
         finite = values[np.isfinite(values)]
         low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
         ranges[name] = (low, high)
-        if low == high:
+        is_rare = card.field(name).unit == "0/1" and not _RARE < float(values.mean()) < 1 - _RARE
+        if low == high or is_rare:
             constant.add(name)
     return Measured(
         ranges=ranges,
@@ -80,10 +83,12 @@ def set_range(field: DraftField, measured: Measured) -> DraftField:
     if low >= high:
         low, high = low - 0.5, high + 0.5
     fixed = field.bounds in ((-1.0, 1.0), (-np.pi, np.pi), (-np.pi / 2, np.pi / 2))
-    is_within = field.bounds and field.bounds[0] <= low + more and high - more <= field.bounds[1]
+    is_within = (
+        wanted == field.bounds and field.bounds[0] <= low + more and high - more <= field.bounds[1]
+    )
     if fixed and is_within and field.bounds:
         low, high = field.bounds
-    return replace(field, bounds=(_round_out(low, high, -1), _round_out(high, high - low, 1)))
+    return replace(field, bounds=(_round_out(low, high - low, -1), _round_out(high, high - low, 1)))
 
 
 def _round_out(value: float, scale: float, side: int) -> float:

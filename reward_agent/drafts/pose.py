@@ -347,8 +347,9 @@ def _rate(pose: Pose, has_servos: bool) -> tuple[float, ...]:
     assert held is not None
     words = split_words(str(pose.keyframe or ""))
     names = [HOME.index(word) for word in words if word in HOME]
-    # Without a name: keyframes in their order, after the reference pose's sisters.
-    rank = names[0] if names else len(HOME) + (0 if pose.keyframe is None else 1)
+    # A keyframe without a name is most often the start, one with another name is not.
+    is_unnamed = isinstance(pose.keyframe, int)
+    rank = names[0] if names else len(HOME) + (0 if is_unnamed else 1 + bool(pose.keyframe))
     # Without servos any pose falls: how far says nothing.
     drift = held.drift + min(held.sank, 1.0) if has_servos else 0.0
     is_bad = not held.is_finite, held.depth > 0.05

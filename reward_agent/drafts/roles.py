@@ -369,12 +369,13 @@ def _reaches_named(facts: Facts, group: list[int], named: set[int]) -> bool:
 
 
 def _find_arms(facts: Facts) -> set[int]:
-    """Return bodies of limbs that a name calls an arm or a hand."""
+    """Return bodies of limbs that a name calls an arm or a hand, and that stand on nothing."""
     arms = set[int]()
     for body in facts.tree.bodies - {facts.tree.root}:
         if has_word(facts.name("body", body), (*HAND, "arm", "forearm", "thumb", "gripper")):
-            is_low = facts.lowest(body) < _LOW * facts.height
-            arms |= set() if is_low else set(list_subtree(facts.model, body))
+            limb = set(list_subtree(facts.model, body))
+            is_low = min(map(facts.lowest, limb)) < _LOW * facts.height
+            arms |= set() if is_low else limb
     return arms
 
 

@@ -226,7 +226,7 @@ def _list_handling(plan: Plan) -> Iterator[DraftTask]:
         return
     reach = plan.workspace.reach if plan.workspace and plan.workspace.reach else facts.size
     within = _round(float(np.clip(0.1 * reach, 0.005, 0.1)))
-    is_self = handling.tool.name == "torso" or facts.tree.base != "fixed"
+    is_self = handling.tool.name == "torso" or facts.tree.is_fluid
     if is_self:
         within = _round(0.3 * facts.size)
     guards = _write_guards(plan, has_height=False) if is_self else ""

@@ -197,6 +197,7 @@ def _single(word: str) -> str:
 def _find_arm_end(facts: Facts, arms: set[int]) -> Part | None:
     """Return the last body of the longest arm."""
     ends = [body for body in facts.leaves if body in arms and facts.find_place(body)]
+    ends = [body for body in ends if not has_word(facts.name("body", body), _NO_TOOL)]
     if not ends:
         return None
     most = max(facts.count_driven(body) for body in ends)

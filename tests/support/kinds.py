@@ -8,10 +8,10 @@ FLOOR = '<geom name="ground" type="plane" size="10 10 .1"/>'
 def _leg(name: str, x: float, y: float) -> str:
     return f"""
     <body name="{name}_thigh" pos="{x} {y} 0">
-      <joint name="{name}_hip" axis="0 1 0" range="-1.2 1.2" damping="0.5"/>
+      <joint name="{name}_hip" axis="0 1 0" range="-1.2 1.2" damping="0.5" armature="0.02"/>
       <geom type="capsule" fromto="0 0 0 -0.08 0 -0.14" size="0.025" mass="0.4"/>
       <body name="{name}_shin" pos="-0.08 0 -0.14">
-        <joint name="{name}_knee" axis="0 1 0" range="-1.5 1.5" damping="0.5"/>
+        <joint name="{name}_knee" axis="0 1 0" range="-1.5 1.5" damping="0.5" armature="0.02"/>
         <geom type="capsule" fromto="0 0 0 0.08 0 -0.14" size="0.02" mass="0.2"/>
         <body name="{name}_foot" pos="0.08 0 -0.14">
           <geom type="sphere" size="0.025" mass="0.05"/>
@@ -159,7 +159,7 @@ CART = f"""<mujoco><compiler angle="radian"/><option timestep="0.004"/><worldbod
     {"".join(_wheel(name, x, y) for name, (x, y) in _WHEELS.items())}</body></worldbody>
   <actuator>{"".join(f'<velocity name="{n}" joint="{n}" kv="0.5"/>' for n in _WHEELS)}</actuator></mujoco>"""
 
-ROBOTS = {
+KINDS = {
     "quadruped": _quadruped(servo=False),
     "servo_quadruped": _quadruped(servo=True),
     "planar_walker": PLANAR,
