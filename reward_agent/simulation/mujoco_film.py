@@ -81,7 +81,7 @@ def _make_cheap(model: mujoco.MjModel, width: int, height: int) -> None:
     model.vis.quality.numslices, model.vis.quality.numstacks = _SLICES, _STACKS
     model.vis.quality.numquads = 1
     for geom in np.flatnonzero(model.geom_type == mujoco.mjtGeom.mjGEOM_PLANE):
-        if model.geom_bodyid[geom] == 0:
+        if model.body_weldid[model.geom_bodyid[geom]] == 0:
             model.geom_size[geom, :2] = 0.0
             _calm_checks(model, int(model.geom_matid[geom]))
 

@@ -145,7 +145,8 @@ def _add_floor(spec: mujoco.MjSpec, height: float) -> None:
     roles = [""] * int(mujoco.mjtTextureRole.mjNTEXROLE)
     roles[mujoco.mjtTextureRole.mjTEXROLE_RGB] = look
     spec.add_material(name=look, textures=roles, texrepeat=[1, 1], texuniform=True)
-    spec.worldbody.add_geom(
+    # On a body of its own, behind all others: so it shifts no number of theirs.
+    spec.worldbody.add_body().add_geom(
         name=ADDED_FLOOR,
         type=mujoco.mjtGeom.mjGEOM_PLANE,
         size=[0, 0, 0.05],

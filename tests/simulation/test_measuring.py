@@ -367,11 +367,18 @@ def test_a_number_stands_for_a_name_everywhere_in_a_card(tmp_path: Path) -> None
 def test_a_floor_that_is_added_shifts_no_number(tmp_path: Path) -> None:
     mjcf = SCENE.replace('<geom name="floor" type="plane" size="9 9 1"/>', "")
     model = {"file": "scene.xml", "frame_skip": 5, "add_floor": 0.0}
-    sources = {"knob": "distance(geom:#6, body:knob)", "touches": "contact:cube"}
+    sources = {"knob": "distance(geom:#6, body:knob)", "touches": "contact:subtree:torso"}
     simulation = BatchSimulation(make_card(tmp_path, sources, mjcf=mjcf, model=model), 1, seed=0)
     simulation.reset()
+    for _ in range(100):
+        simulation.step([[0.0]])
     state = simulation.read_state()
-    assert (state.knob[0], state.touches[0]) == (0.0, 0.0)
+    assert (state.knob[0], state.touches[0]) == (0.0, 1.0)
+    plain = mujoco.MjModel.from_xml_string(mjcf)
+    for kind, count in (("body", plain.nbody), ("geom", plain.ngeom), ("joint", plain.njnt)):
+        names = [getattr(plain, kind)(i).name for i in range(count)]
+        added = [getattr(simulation.model, kind)(i).name for i in range(count)]
+        assert [name or f"#{i}" for i, name in enumerate(names)] == added
 
 
 def test_names_by_numbers_leave_the_motion_as_it_is(tmp_path: Path) -> None:
