@@ -17,13 +17,13 @@ from numpy.typing import NDArray
 from reward_agent.drafts.tree import FREE, SLIDE, Tree, list_geoms, list_joints, list_subtree
 from reward_agent.drafts.words import HOME, has_word, split_words
 from reward_agent.simulation.measures import make_lowest_measure
+from reward_agent.simulation.mujoco_start import find_holding_controls
 
 Array = NDArray[np.float64]
 _HOLD_S = 1.0
 # What a pose may be off before it is corrected: m above the floor, m within it.
 _GAP, _DEPTH = 0.02, 0.01
 _AFFINE = int(mujoco.mjtBias.mjBIAS_AFFINE)
-_FIXED = int(mujoco.mjtGain.mjGAIN_FIXED)
 _INTEGRATOR = int(mujoco.mjtDyn.mjDYN_INTEGRATOR)
 
 
@@ -120,21 +120,6 @@ def is_speed_servo(model: mujoco.MjModel) -> NDArray[np.bool_]:
     return np.asarray(told | integrates)
 
 
-def find_holding_control(model: mujoco.MjModel, qpos: Array) -> Array:
-    """Return ``(nu,)``: at which control a servo in this pose pulls nowhere; 0 for others."""
-    data = mujoco.MjData(model)
-    data.qpos[:] = qpos
-    mujoco.mj_fwdPosition(model, data)
-    ctrl = np.zeros(model.nu)
-    gain, bias = model.actuator_gainprm[:, 0], model.actuator_biasprm
-    rows = is_servo(model) & ~is_speed_servo(model) & (gain != 0)
-    length = np.asarray(data.actuator_length)
-    ctrl[rows] = -((bias[:, 0] + bias[:, 1] * length)[rows] / gain[rows])
-    low, high = model.actuator_ctrlrange.T
-    limited = model.actuator_ctrllimited.astype(bool)
-    return np.where(limited, np.clip(ctrl, low, high), ctrl)
-
-
 def hold_pose(model: mujoco.MjModel, tree: Tree, pose: Pose) -> Hold:
     """Hold a pose for a second with its own controls."""
     data = place(model, pose)
@@ -208,11 +193,11 @@ def _list_poses(model: mujoco.MjModel, keyframe: str | int | None) -> Iterator[P
     else:
         keys = list(range(model.nkey))
         qpos = np.array(model.qpos0)
-        yield Pose(None, qpos, find_holding_control(model, qpos))
+        yield Pose(None, qpos, find_holding_controls(model, qpos).ctrl)
     for key in keys:
         qpos, name = np.array(model.key_qpos[key]), model.key(key).name
         mujoco.mj_normalizeQuat(model, qpos)
-        pose = Pose(name or key, qpos, find_holding_control(model, qpos))
+        pose = Pose(name or key, qpos, find_holding_controls(model, qpos).ctrl)
         yield pose
         if np.any(model.key_ctrl[key]):
             yield replace(pose, ctrl=np.array(model.key_ctrl[key]), controls="keyframe")
@@ -335,7 +320,7 @@ def _change(
     joints: dict[str, float | tuple[float, ...]],
     note: str,
 ) -> Pose:
-    ctrl = pose.ctrl if pose.controls == "keyframe" else find_holding_control(model, qpos)
+    ctrl = pose.ctrl if pose.controls == "keyframe" else find_holding_controls(model, qpos).ctrl
     return replace(
         pose, qpos=qpos, ctrl=ctrl, joints={**pose.joints, **joints}, notes=(*pose.notes, note)
     )

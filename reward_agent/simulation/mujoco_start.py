@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import mujoco
 import numpy as np
@@ -64,14 +65,19 @@ def find_home(card: EnvCard, model: mujoco.MjModel) -> Home:
             raise DataError("home.controls = 'keyframe', but home names none", "set home.keyframe")
         ctrl = np.array(model.key_ctrl[keyframe])
     elif home.controls == "pose":
-        ctrl, act = hold_pose(model, qpos)
-    limits = model.actuator_ctrlrange.T
-    is_limited = model.actuator_ctrllimited.astype(bool)
-    return Home(keyframe, qpos, np.where(is_limited, np.clip(ctrl, *limits), ctrl), act)
+        ctrl, act = find_holding_controls(model, qpos)
+    return Home(keyframe, qpos, _limit(model, ctrl), act)
 
 
-def hold_pose(model: mujoco.MjModel, qpos: FloatArray) -> tuple[FloatArray, dict[int, float]]:
-    """Return the controls ``(nu,)`` and states of servos whose force is 0 in a pose at rest.
+class Holding(NamedTuple):
+    """What holds a pose: ``ctrl`` ``(nu,)``, and the state of each servo by its place in act."""
+
+    ctrl: FloatArray
+    act: dict[int, float]
+
+
+def find_holding_controls(model: mujoco.MjModel, qpos: FloatArray) -> Holding:
+    """Return the controls and states at which servos pull nowhere in a pose at rest.
 
     A servo is what MuJoCo's ``position`` makes: its force is gain * target + bias, and the bias
     falls with the length of what it acts on, be it a joint, a geared one, or a tendon.
@@ -93,7 +99,12 @@ def hold_pose(model: mujoco.MjModel, qpos: FloatArray) -> tuple[FloatArray, dict
             ctrl[model.actuator_ctrladr[i]] = target
         if kind in _TARGET_IN_ACT:
             act[int(model.actuator_actadr[i] + model.actuator_actnum[i] - 1)] = target
-    return ctrl, act
+    return Holding(_limit(model, ctrl), act)
+
+
+def _limit(model: mujoco.MjModel, ctrl: FloatArray) -> FloatArray:
+    is_limited = model.actuator_ctrllimited.astype(bool)
+    return np.where(is_limited, np.clip(ctrl, *model.actuator_ctrlrange.T), ctrl)
 
 
 # Where an actuator's state is the target that its control is filtered, or added up, to.
@@ -354,9 +365,3 @@ def name_controls(card: EnvCard, model: mujoco.MjModel) -> list[str]:
         for control in range(start, start + int(model.actuator_ctrlnum[i])):
             names[control] = name or names[control]
     return names
-
-
-def choose_action_scale(model: mujoco.MjModel, share: float = 0.25) -> FloatArray:
-    """Return a scale ``(nu,)`` for ``around_home``: a share of the control range, 1 without one."""
-    low, high = model.actuator_ctrlrange.T
-    return np.where(model.actuator_ctrllimited.astype(bool), share * (high - low), 1.0)

@@ -7,12 +7,12 @@ from pathlib import Path
 import mujoco
 import numpy as np
 import pytest
-from support.scene import SCENE, write_scene
+from support.scene import write_scene
 
 from reward_agent.definitions.card import EnvCard
 from reward_agent.errors import DataError
 from reward_agent.simulation.mujoco_batch import BatchSimulation
-from reward_agent.simulation.mujoco_start import choose_action_scale, find_home, hold_pose
+from reward_agent.simulation.mujoco_start import find_holding_controls, find_home
 
 AROUND = 'action_mapping = "around_home"'
 BENT = "[home]\njoints = { shoulder = -0.8, elbow = 0.5 }"
@@ -121,14 +121,9 @@ def test_servos_on_tendons_and_with_filters_hold(tmp_path: Path) -> None:
     <motor joint="b"/>
   </actuator>
 </mujoco>""")
-    ctrl, act = hold_pose(model, np.array([0.4, 0.3]))
+    ctrl, act = find_holding_controls(model, np.array([0.4, 0.3]))
     assert ctrl.tolist() == pytest.approx([-0.2, 0.4, 0.0, 0.0, 0.0, 0.0])
     assert act == pytest.approx({0: 0.4, 1: 0.3})
-
-
-def test_a_scale_can_be_a_share_of_each_control_range() -> None:
-    model = mujoco.MjModel.from_xml_string(SCENE)
-    assert choose_action_scale(model, 0.25).tolist() == [1.0, 1.0, 0.5]
 
 
 def test_episodes_start_from_any_of_several_keyframes(tmp_path: Path) -> None:
