@@ -72,7 +72,12 @@ def check_env_command(name: EnvName, as_json: Json = False) -> None:
     else:
         for fact, value in result.facts.items():
             print_text(f"{fact}: {value}")
-        print_text("\n".join(result.findings) or f"{name}: the card describes the model")
+        for note in result.notes:
+            print_text(f"note: {note}")
+        for finding in result.findings:
+            print_text(f"{finding.severity}: {finding.message}\n  → {finding.remedy}")
+        if not result.findings:
+            print_text(f"{name}: the card describes the model")
     if result.findings:
         raise typer.Exit(1)
 

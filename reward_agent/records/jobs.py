@@ -34,6 +34,7 @@ from reward_agent.types import (
     FileName,
     FileRecord,
     FilmName,
+    Finding,
     OneLine,
     ProbeReport,
     Record,
@@ -374,12 +375,15 @@ class RecordJob(Job):
 class CheckEnvResult(FileRecord):
     """Findings on a card; none means that it describes the model."""
 
-    findings: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = Field(
+        (), description="with an error it is of no use to train; a warning may mislead who designs"
+    )
+    notes: tuple[str, ...] = Field((), description="what is worth a look, and may well be right")
     facts: dict[str, str] = Field(default_factory=dict)
 
 
 class CheckEnvJob(Job):
-    """Comparison of a card with its live model."""
+    """Comparison of a card with its live model; of it the part that takes no second alone."""
 
     result_type = CheckEnvResult
     loads_generated_code = False
@@ -388,6 +392,7 @@ class CheckEnvJob(Job):
     starts_warm = False
 
     kind: Literal["check_env"] = "check_env"
+    is_quick: bool = False
 
 
 class TryMeaningResult(FileRecord):

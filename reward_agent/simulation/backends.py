@@ -20,6 +20,7 @@ from reward_agent.definitions.card import EnvCard
 from reward_agent.errors import UsageError
 from reward_agent.plugins import Plugin, Seam
 from reward_agent.records.jobs import CheckEnvResult
+from reward_agent.types import Finding
 
 if TYPE_CHECKING:  # who asks which OpenGL draws waits for no NumPy
     import numpy as np
@@ -85,6 +86,8 @@ class Backend(Plugin):
             from Gymnasium's own environment.
         comparison: ``module:function`` that compares a card with what is simulated, beyond what
             any simulation shows: takes a simulation, returns ``CheckEnvResult``.
+        trials: ``module:function`` that tries a card in no more than a second: takes the card,
+            returns its findings.
         artist: ``module:function`` that makes an ``Artist``; '' where there are no films.
         trial: program that draws a small picture, as the artist does: tried with ``MUJOCO_GL``.
         opengl: values of ``MUJOCO_GL`` to try; none: what MuJoCo has on this system.
@@ -98,6 +101,7 @@ class Backend(Plugin):
     is_shared_layout: bool = False
     is_mujoco: bool = False
     comparison: str = ""
+    trials: str = ""
     artist: str = ""
     trial: str = ""
     opengl: tuple[str, ...] = ()
@@ -111,6 +115,7 @@ MUJOCO = Backend(
     factory="reward_agent.simulation.mujoco_batch:BatchSimulation",
     is_mujoco=True,
     comparison="reward_agent.simulation.mujoco_check:compare_with_model",
+    trials="reward_agent.simulation.mujoco_trials:try_card",
     artist="reward_agent.simulation.mujoco_film:MujocoArtist",
     trial="""
 import mujoco
@@ -217,6 +222,17 @@ def compare_card(simulation: Simulation) -> CheckEnvResult:
     if not row.comparison:
         return CheckEnvResult()
     return cast("CheckEnvResult", resolve_name(row.comparison)(simulation))
+
+
+def try_card(card: EnvCard) -> tuple[Finding, ...]:
+    """Return what a back end finds quickly of a card that does not work or mean what it says.
+
+    Raises:
+        UsageError: what simulates it is not installed.
+        DataError: the card does not fit its model.
+    """
+    row = find_backend(card)
+    return cast("tuple[Finding, ...]", resolve_name(row.trials)(card)) if row.trials else ()
 
 
 def require_backend(card: EnvCard) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 from mujoco.batch import DATA_FIELDS, Batch, SimulationError
 from numpy.typing import ArrayLike, NDArray
 
-from reward_agent.definitions.card import EnvCard
+from reward_agent.definitions.card import EnvCard, StateField
 from reward_agent.definitions.sources import (
     Array,
     Attribute,
@@ -21,6 +21,7 @@ from reward_agent.definitions.sources import (
 )
 from reward_agent.definitions.start import HomePose
 from reward_agent.errors import DataError, hint_closest
+from reward_agent.simulation.interventions import FREE, draw_poses
 from reward_agent.simulation.measures import (
     locate_point,
     make_lowest_measure,
@@ -30,6 +31,7 @@ from reward_agent.simulation.mujoco_draws import EpisodeDraws, PoseLayout, read_
 from reward_agent.simulation.mujoco_model import (
     CONTACTS,
     check_object,
+    find_joint_limits,
     list_names,
     make_model,
     name_sensor,
@@ -136,6 +138,27 @@ class BatchSimulation(Simulation):
         # Gymnasium runs all stages here, and the next step starts from the forces found.
         self._batch.forward(ids)
         self._has_diverged[ids] = False
+
+    def put(self, qpos: ArrayLike, qvel: ArrayLike = 0.0) -> None:
+        """Put every simulation into a state, to read its fields: ``(nq,)`` or ``(N, nq)``."""
+        self._qpos[:], self._qvel[:] = qpos, qvel
+        self._batch.forward(None)
+        self._has_diverged[:] = False
+
+    def scatter(self) -> bool:
+        """Put every joint anywhere in its range, what floats within 1 m, all in motion."""
+        generator, model = np.random.default_rng(0), self.model
+        qpos = np.stack(draw_poses(model, self.qpos[0], range(model.njnt), self.n_sims))
+        for start in model.jnt_qposadr[model.jnt_type == FREE]:
+            turned = generator.standard_normal((self.n_sims, 4))
+            qpos[:, start : start + 3] += generator.uniform(-1, 1, (self.n_sims, 3))
+            qpos[:, start + 3 : start + 7] = turned / np.linalg.norm(turned, axis=1)[:, None]
+        self.put(qpos, generator.standard_normal((self.n_sims, model.nv)))
+        return True
+
+    def find_limits(self, field: StateField) -> tuple[float, float] | None:
+        """Return the limits of the joints that a field is the position of."""
+        return find_joint_limits(self.model, parse_source(field.source))
 
     def advance(self, action: FloatArray, ids: ArrayLike | None) -> None:
         """Advance by one control step; MuJoCo clips to the actuators' control range."""

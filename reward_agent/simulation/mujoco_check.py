@@ -12,8 +12,9 @@ import numpy as np
 from reward_agent.definitions.card import EnvCard
 from reward_agent.records.jobs import CheckEnvResult
 from reward_agent.simulation.mujoco_batch import BatchSimulation
-from reward_agent.simulation.simulation import show_range
+from reward_agent.simulation.simulation import make_finding, show_range
 from reward_agent.simulation.state import FloatArray
+from reward_agent.types import Finding
 
 TOLERANCE = 1e-9
 _N_SIMS = 4
@@ -36,25 +37,33 @@ def compare_with_model(simulation: BatchSimulation) -> CheckEnvResult:
     return CheckEnvResult(findings=tuple(findings), facts=facts)
 
 
-def _check_times(card: EnvCard, model: mujoco.MjModel) -> Iterator[str]:
+def _check_times(card: EnvCard, model: mujoco.MjModel) -> Iterator[Finding]:
     control_dt = model.opt.timestep * card.model.frame_skip
     if not np.isclose(card.control_dt, control_dt, rtol=1e-9):
-        yield (
+        yield make_finding(
+            "times",
             f"control_dt is {card.control_dt:g} s, but {card.model.frame_skip} physics steps of "
-            f"{model.opt.timestep:g} s make {control_dt:g} s"
+            f"{model.opt.timestep:g} s make {control_dt:g} s",
+            "correct control_dt, or model.frame_skip",
         )
 
 
-def _check_actions(card: EnvCard, model: mujoco.MjModel) -> Iterator[str]:
-    for name, limits, is_limited in zip(
-        card.actions, model.actuator_ctrlrange, model.actuator_ctrllimited, strict=True
-    ):
-        if not is_limited:
-            yield f"action {name!r}: its actuator has no ctrlrange in the MJCF"
-        elif card.action_mapping == "direct" and not np.allclose(limits, card.action_range):
-            yield (
-                f"action {name!r}: action_range is {show_range(card.action_range)}, its actuator's "
-                f"ctrlrange is {show_range(limits)}; correct it, or set action_mapping = 'rescaled'"
+def _check_actions(card: EnvCard, model: mujoco.MjModel) -> Iterator[Finding]:
+    motors = zip(card.actions, model.actuator_ctrlrange, model.actuator_ctrllimited, strict=False)
+    for name, limits, is_limited in motors:
+        if not is_limited and card.action_mapping == "rescaled":
+            yield make_finding(
+                "actions",
+                f"action {name!r}: its actuator has no ctrlrange in the MJCF",
+                "give it one, in the MJCF or in model.control_ranges",
+            )
+        is_direct = card.action_mapping == "direct" and is_limited
+        if is_direct and not np.allclose(limits, card.action_range):
+            yield make_finding(
+                "actions",
+                f"action {name!r}: action_range is {show_range(card.action_range)}, its "
+                f"actuator's ctrlrange is {show_range(limits)}",
+                "correct it, or set action_mapping = 'rescaled'",
             )
 
 
@@ -117,8 +126,11 @@ def _compare(card: EnvCard, envs: list[Any]) -> CheckEnvResult:
 
 
 def _report(card: EnvCard, findings: list[str], fact: str) -> CheckEnvResult:
-    facts = {f"parity with {card.gymnasium_id}": fact}
-    return CheckEnvResult(findings=tuple(findings), facts=facts)
+    remedy = "correct what differs, or leave gymnasium_id out"
+    return CheckEnvResult(
+        findings=tuple(make_finding("parity", text, remedy) for text in findings),
+        facts={f"parity with {card.gymnasium_id}": fact},
+    )
 
 
 def _measure_difference(simulation: BatchSimulation, expected: FloatArray) -> float:

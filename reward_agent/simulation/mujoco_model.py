@@ -13,7 +13,16 @@ import mujoco
 import numpy as np
 
 from reward_agent.definitions.card import ADDED_FLOOR, EnvCard, Servo, find_env_dir
-from reward_agent.definitions.sources import Measure, find_measures, parse_source
+from reward_agent.definitions.sources import (
+    Array,
+    Attribute,
+    Call,
+    Indexed,
+    Measure,
+    Source,
+    find_measures,
+    parse_source,
+)
 from reward_agent.errors import DataError, hint_closest
 from reward_agent.simulation.mjcf import check_model
 from reward_agent.simulation.simulation import blame_field
@@ -285,3 +294,27 @@ def list_names(model: mujoco.MjModel, kind: str) -> list[str]:
     attribute = {"joint": "njnt", "actuator": "nactuator"}.get(kind, f"n{kind}")
     count: int = getattr(model, attribute)
     return [getattr(model, kind)(i).name for i in range(count)]
+
+
+def find_joint_limits(model: mujoco.MjModel, source: Source) -> tuple[float, float] | None:
+    """Return the limits of the joints whose positions a source is; None where they have none."""
+    places = _list_places(model, source)
+    joints = [i for i in range(model.njnt) if model.jnt_limited[i]]
+    limits = [model.jnt_range[i] for i in joints if int(model.jnt_qposadr[i]) in places]
+    if not limits:
+        return None
+    return float(min(low for low, _ in limits)), float(max(high for _, high in limits))
+
+
+def _list_places(model: mujoco.MjModel, source: Source) -> list[int]:
+    """Return which entries of qpos a source is; none where it is anything else."""
+    if isinstance(source, Array) and source.name == "qpos":
+        return list(range(model.nq))
+    if isinstance(source, Attribute) and (source.kind, source.attribute) == ("joint", "qpos"):
+        return [int(model.joint(source.name).qposadr[0])]
+    if isinstance(source, Call) and source.function == "concat":
+        return [place for part in source.sources for place in _list_places(model, part)]
+    if isinstance(source, Indexed):
+        places = np.array(_list_places(model, source.source), dtype=int)
+        return np.atleast_1d(places[source.index]).tolist() if len(places) else []
+    return []

@@ -26,6 +26,7 @@ from reward_agent.simulation.measures import (
     turn_local,
 )
 from reward_agent.simulation.state import FloatArray, State
+from reward_agent.types import Finding, Severity
 
 # Returns (N,) or (N, …): live memory of the back end or a fresh array. Copy it before keeping it.
 Reader: TypeAlias = Callable[[], FloatArray]
@@ -93,6 +94,14 @@ class Simulation(ABC):
     def pose(self) -> FloatArray:
         """What a picture is drawn from, ``(N, n)``, a copy: qpos, where nothing else differs."""
         return self.qpos
+
+    def scatter(self) -> bool:
+        """Put the simulations into states that no motion need lead to; False if it cannot."""
+        return False
+
+    def find_limits(self, field: StateField) -> tuple[float, float] | None:
+        """Return the range that the model itself gives what a field measures; None if none."""
+        return None
 
     def find_stuck(self) -> NDArray[np.bool_]:
         """Return ``(N,)``: which simulations cannot go on until they are reset."""
@@ -224,6 +233,11 @@ def blame_field(card: EnvCard, field: str, error: DataError) -> DataError:
     shown = source if len(source) <= _MOST_SHOWN_CHARS else f"{source[:_MOST_SHOWN_CHARS]}…"
     message = f"environment {card.name!r}, field {field!r} ({shown}): {error.message}"
     return DataError(message, error.remedy)
+
+
+def make_finding(what: str, message: str, remedy: str, severity: Severity = "warning") -> Finding:
+    """Return a finding on a card; with an error it is of no use to train."""
+    return Finding(rule=f"card/{what}", severity=severity, message=message, remedy=remedy)
 
 
 def show_range(limits: tuple[float, float] | FloatArray) -> str:

@@ -4,101 +4,247 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
-from reward_agent.definitions.card import EnvCard
+from reward_agent.definitions.card import EnvCard, StateField
+from reward_agent.definitions.sources import DRAW
 from reward_agent.errors import DataError, UsageError
 from reward_agent.records.jobs import CheckEnvJob, CheckEnvResult
-from reward_agent.simulation.backends import compare_card, find_backend, make_simulation
-from reward_agent.simulation.simulation import Simulation, show_range
+from reward_agent.simulation.backends import compare_card, find_backend, make_simulation, try_card
+from reward_agent.simulation.simulation import Simulation, make_finding, show_range
 from reward_agent.simulation.state import FloatArray
+from reward_agent.types import Finding
 
 _N_SIMS = 16
 _N_STEPS = 400
 # A held action lets a robot fall and roll, which noise around zero does not.
 _HOLD_STEPS = 15
+_OF_SPACE = ("m", "m/s", "rad/s", "N")
+# What stays where it is until somebody moves it, or is there in some episodes alone.
+_MAY_STAY = (
+    "target_",
+    "object_",
+    "fixture_",
+    "tool_contact",
+    "foot_contact",
+    "body_contact",
+    "gripper_",
+    "commanded_",
+)
 
 
 def prepare(job: CheckEnvJob) -> None:
     """Import what starts a process of its own: glfw does, to find its library."""
-    importlib.import_module("gymnasium.envs.mujoco.mujoco_rendering")
+    if job.card.gymnasium_id and not job.is_quick:
+        importlib.import_module("gymnasium.envs.mujoco.mujoco_rendering")
 
 
 def run(job: CheckEnvJob, job_dir: Path) -> CheckEnvResult:
     """Check the card of the job; the folder is not needed."""
-    return check_card(job.card)
+    return check_card(job.card, job.is_quick)
 
 
-def check_card(card: EnvCard) -> CheckEnvResult:
-    """Compare a card with its model: names, shapes, times, actions, values, reset, Gymnasium.
+def check_card(card: EnvCard, is_quick: bool = False) -> CheckEnvResult:
+    """Compare a card with its model: what it does, what fields mean, their values, Gymnasium.
 
     Returns:
         The findings, none for a card that describes its model, and some measured facts.
     """
     try:
+        findings = try_card(card)
+        if is_quick or any(finding.severity == "error" for finding in findings):
+            return CheckEnvResult(findings=findings)
         simulation = make_simulation(card, _N_SIMS, seed=0)
     except (DataError, UsageError) as error:
-        return CheckEnvResult(findings=(f"{error.message} ({error.remedy})",))
+        return CheckEnvResult(
+            findings=(make_finding("model", error.message, error.remedy, "error"),)
+        )
     seen = _roll(simulation)
+    constants = [_find_constants(simulation, field, seen) for field in card.fields]
     compared = compare_card(simulation)
     return CheckEnvResult(
-        findings=(*_check_values(card, seen), *_check_repeats(card), *compared.findings),
+        findings=(
+            *findings,
+            *_check_ends(simulation, seen),
+            *(finding for found in constants for finding in found.findings),
+            *_check_ranges(simulation, seen),
+            *_check_repeats(card),
+            *compared.findings,
+        ),
+        notes=(*(note for found in constants for note in found.notes), *compared.notes),
         facts={"fields": str(len(card.state))} | compared.facts,
     )
 
 
-def _roll(simulation: Simulation) -> dict[str, FloatArray]:
-    """Return every field over episodes of random and of held random actions, ``(T, N[, k])``.
+@dataclass(frozen=True)
+class _Seen:
+    """Episodes of random actions.
 
-    Episodes go on past their termination, so that falls are seen to their end.
+    Args:
+        values: of every field, ``(M, k)``: over all episodes, as long as the physics is sound.
+        scattered: ``(N, k)`` of states that no motion need lead to; None where there are none.
+        n_ended: of the episodes, how many were over at their start.
+        n_diverged: of the simulations, how many diverged.
+    """
+
+    values: dict[str, FloatArray]
+    scattered: dict[str, FloatArray] | None
+    n_ended: int
+    n_diverged: int
+
+
+def _roll(simulation: Simulation) -> _Seen:
+    """Watch episodes of random and of held random actions.
+
+    They go on past their termination, so that falls are seen to their end.
     """
     card, rng = simulation.card, np.random.default_rng(0)
     shape = (simulation.n_sims, card.n_actions)
     is_held = np.arange(simulation.n_sims) % 2 == 0
-    action = np.zeros(shape)
-    states = []
+    action, has_diverged, n_ended = np.zeros(shape), np.zeros(simulation.n_sims, dtype=bool), 0
+    states, sound = [], list[NDArray[np.bool_]]()
     for step in range(_N_STEPS):
         if step % min(card.max_episode_steps, _N_STEPS // 2) == 0:
             simulation.reset()
+            n_ended = max(n_ended, int(simulation.find_terminated().sum()))
             states.append(simulation.read_state())
+            sound.append(~simulation.find_stuck())
         fresh = rng.uniform(*card.action_range, shape)
         action = np.where(is_held[:, None] & (step % _HOLD_STEPS > 0), action, fresh)
         simulation.step(action)
+        has_diverged |= simulation.find_stuck()
         states.append(simulation.read_state())
-    return {f.name: np.stack([state.fields[f.name] for state in states]) for f in card.fields}
+        sound.append(~simulation.find_stuck())
+    kept = np.concatenate(sound)
+    values = {
+        field.name: _flatten(np.concatenate([state.fields[field.name] for state in states]))[kept]
+        for field in card.fields
+    }
+    scattered = None
+    if simulation.scatter():
+        fields = simulation.read_state().fields
+        scattered = {name: _flatten(value) for name, value in fields.items()}
+    return _Seen(
+        values,
+        scattered,
+        n_ended,
+        int(has_diverged.sum()),
+    )
 
 
-def _check_values(card: EnvCard, seen: dict[str, FloatArray]) -> Iterator[str]:
-    for field in card.fields:
-        values, (low, high) = seen[field.name], field.range
-        found = (float(values.min()), float(values.max()))
+def _flatten(values: FloatArray) -> FloatArray:
+    return values.reshape(len(values), -1)
+
+
+def _check_ends(simulation: Simulation, seen: _Seen) -> Iterator[Finding]:
+    """Look at episodes that end before they begin, or whose physics ends them."""
+    n_sims = simulation.n_sims
+    if seen.n_ended:
+        simulation.reset()
+        ended = np.flatnonzero(simulation.find_terminated())
+        reasons = {str(simulation.termination_reason(int(sim))) for sim in ended}
+        named = f" ({', '.join(sorted(reasons))})" if reasons else ""
+        yield make_finding(
+            "ends",
+            f"{seen.n_ended} of {n_sims} episodes are over at their start{named}",
+            "widen the range in termination, or make the noise of [reset] smaller",
+        )
+    if seen.n_diverged:
+        yield make_finding(
+            "diverges",
+            f"the physics diverges in {seen.n_diverged} of {n_sims} simulations of random actions",
+            "narrow what actions do (action_scale, model.control_ranges), or shorten the timestep",
+        )
+
+
+@dataclass(frozen=True)
+class _Constants:
+    findings: tuple[Finding, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def _find_constants(simulation: Simulation, field: StateField, seen: _Seen) -> _Constants:
+    """Tell which entries of a field never change: what can change, or may well stay, is a note."""
+    values = seen.values[field.name]
+    constant = np.flatnonzero(np.ptp(values, axis=0) == 0) if len(values) else np.array([], int)
+    if not len(constant) or find_backend(simulation.card).is_shared_layout:
+        return _Constants()  # most tasks of a shared layout have no second object
+    is_said = field.name == "observation" or "always" in field.doc
+    # x, y, z of a robot that moves in a plane.
+    is_flat = field.size == 3 and field.unit in _OF_SPACE
+    if (is_said or is_flat) and len(constant) < values.shape[1]:
+        return _Constants()
+    shown = f"field {field.name!r}"
+    if field.size is not None:
+        shown += (
+            f": entries {', '.join(map(str, constant[:8]))}"
+            if len(constant) > 1
+            else (f": entry {constant[0]}")
+        )
+        shown += ", …" if len(constant) > 8 else ""
+    value = float(values[0, constant[0]])
+    message = f"{shown}: always {value:g} in episodes of random actions"
+    role = field.plays[0]
+    moves = seen.scattered is not None and np.ptp(seen.scattered[field.name][:, constant]).any()
+    if moves or field.unit == "0/1" or role.startswith(_MAY_STAY) or f"{DRAW}:" in field.source:
+        return _Constants(notes=(f"{message}; see that something can change it",))
+    remedy = 'correct the source, or leave it out; if it is to be so, say "always …" in its doc'
+    return _Constants(findings=(make_finding("constant", message, remedy),))
+
+
+def _check_ranges(simulation: Simulation, seen: _Seen) -> Iterator[Finding]:
+    for field in simulation.card.fields:
+        values, (low, high) = seen.values[field.name], field.range
         if not np.isfinite(values).all():
-            yield f"field {field.name!r}: not finite in episodes of random actions"
-        elif found[0] == found[1]:
-            if find_backend(card).is_shared_layout:  # most tasks have no second object
-                continue
-            yield f"field {field.name!r}: always {found[0]:g} in episodes of random actions"
-        elif found[0] < low - (high - low) or found[1] > high + (high - low):
-            yield (
-                f"field {field.name!r}: range {show_range(field.range)} {field.unit} is too "
-                f"narrow: random actions reach {show_range(found)}"
+            yield make_finding(
+                "finite",
+                f"field {field.name!r}: not finite in episodes of random actions",
+                "correct the source",
             )
-        elif high - low > 100 * (found[1] - found[0]):
-            yield (
+            continue
+        if not len(values):
+            continue
+        found = (float(values.min()), float(values.max()))
+        is_beyond = found[0] < low - (high - low) or found[1] > high + (high - low)
+        # Limits of joints are soft: a motor drives a joint well beyond.
+        if is_beyond and not _is_own(simulation, field):
+            yield make_finding(
+                "range",
                 f"field {field.name!r}: range {show_range(field.range)} {field.unit} is too "
-                f"wide: random actions reach {show_range(found)}; is the unit right?"
+                f"narrow: random actions reach {show_range(found)}",
+                "widen it to what a policy may reach",
+            )
+        elif not is_beyond and found[0] < found[1] and high - low > 100 * (found[1] - found[0]):
+            yield make_finding(
+                "range",
+                f"field {field.name!r}: range {show_range(field.range)} {field.unit} is too "
+                f"wide: random actions reach {show_range(found)}",
+                "narrow it to what a policy may reach; is the unit right?",
             )
 
 
-def _check_repeats(card: EnvCard) -> Iterator[str]:
+def _is_own(simulation: Simulation, field: StateField) -> bool:
+    """Whether a range is what the model itself says, or wider."""
+    limits = simulation.find_limits(field)
+    slack = 0.01 * (field.range[1] - field.range[0])
+    return limits is not None and (
+        field.range[0] <= limits[0] + slack and field.range[1] >= limits[1] - slack
+    )
+
+
+def _check_repeats(card: EnvCard) -> Iterator[Finding]:
     """Reset and step twice with one seed, and once with another."""
     first, again, other = (_roll_shortly(card, seed) for seed in (1, 1, 2))
     if not np.array_equal(first, again):
-        yield "reset and steps with one seed do not repeat"
+        yield make_finding(
+            "repeats", "reset and steps with one seed do not repeat", "see what is not seeded"
+        )
     if np.array_equal(first, other):
-        yield "every seed starts the same episode: give [reset] some noise"
+        yield make_finding("noise", "every seed starts the same episode", "give [reset] some noise")
 
 
 def _roll_shortly(card: EnvCard, seed: int) -> FloatArray:

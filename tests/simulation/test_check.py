@@ -50,4 +50,5 @@ def test_what_is_wrong_in_a_card_is_found(
     assert before in text
     path.write_text(text.replace(before, after))
     findings = run(CheckEnvJob(card=load_env(slider_dir)), slider_dir).findings
-    assert any(finding in each for each in findings), findings
+    assert any(finding in each.message for each in findings), findings
+    assert all(each.remedy for each in findings)
