@@ -58,6 +58,7 @@ def write_tasks(plan: Plan) -> dict[str, str]:
             "criterion": task.criterion,
             "unit": task.unit,
             "target_score": task.target_score,
+            "is_bounded": task.unit == "s",
             "max_episode_steps": plan.max_episode_steps,
         }
         lines = [write_line(key, value) for key, value in head.items()]
