@@ -25,7 +25,7 @@ from reward_agent.simulation.interventions import (
     pose,
 )
 from reward_agent.simulation.measures import make_lowest_measure
-from reward_agent.simulation.mujoco_start import hold_pose
+from reward_agent.simulation.mujoco_start import find_holding_controls
 from reward_agent.simulation.state import FloatArray
 
 N_POSES = 48
@@ -223,10 +223,7 @@ class LiveModel:
             controls: of actuators that are told otherwise, by their number.
         """
         data = self.pose(qpos)
-        control, act = hold_pose(self.model, qpos)
-        limited = self.model.actuator_ctrllimited.astype(bool)
-        limits = self.model.actuator_ctrlrange.T
-        data.ctrl[:] = np.where(limited, np.clip(control, *limits), control)
+        data.ctrl[:], act = find_holding_controls(self.model, qpos)
         for place, target in act.items():
             data.act[place] = target
         for actuator, value in controls.items():
