@@ -10,7 +10,7 @@ import shlex
 import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from reward_agent.definitions.card import (
@@ -23,7 +23,7 @@ from reward_agent.definitions.card import (
 )
 from reward_agent.definitions.start import Keyframe
 from reward_agent.definitions.tables import make_plain
-from reward_agent.definitions.task import list_tasks
+from reward_agent.definitions.task import TASK_FILE
 from reward_agent.drafts.source import Source, find_source, let_float
 from reward_agent.errors import DataError, UsageError
 from reward_agent.files import make_scratch, read_capped, write_atomic
@@ -50,7 +50,7 @@ class NewEnv:
         said: what was chosen, what stood in the way and what was done about it.
         guesses: what a person should confirm.
         warnings: what will not go well as it is.
-        tasks: their names.
+        tasks: their names, what to try first in front.
         picture: its file's name; '' if there is none.
         picture_note: why there is none.
     """
@@ -185,7 +185,11 @@ def _draft(found: Source, draft_dir: Path, job_dir: Path, folder: Path, wishes: 
         said=(*found.said, *result.said),
         guesses=result.draft.guesses,
         warnings=result.draft.warnings,
-        tasks=tuple(list_tasks(load_env(draft_dir / CARD_FILE))),
+        tasks=tuple(
+            PurePosixPath(name).parent.name
+            for name in result.draft.files
+            if PurePosixPath(name).name == TASK_FILE
+        ),
         picture=picture,
         picture_note=result.picture_note,
     )

@@ -15,26 +15,23 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from reward_agent.definitions.card import EnvCard, Servo
+from reward_agent.definitions.card import ADDED_FLOOR, EnvCard, Servo
 from reward_agent.definitions.start import Keyframe
 from reward_agent.drafts.handover import compare
+from reward_agent.drafts.pose import find_lowest
+from reward_agent.drafts.tree import FREE, HINGE, SLIDE, Tree, collides, find_tree
 from reward_agent.errors import DataError
 from reward_agent.simulation.mujoco_model import find_model_path, make_model
+from reward_agent.simulation.mujoco_start import find_keyframe
 
 Array = NDArray[np.float64]
-_FREE, _SLIDE, _HINGE = (
-    int(mujoco.mjtJoint.mjJNT_FREE),
-    int(mujoco.mjtJoint.mjJNT_SLIDE),
-    int(mujoco.mjtJoint.mjJNT_HINGE),
-)
 # Of a servo with its inertia, rad/s; it gives way by so much, rad or m, under its load.
-_FREQUENCY, _GIVES = 2 * math.pi * 4, {_HINGE: 0.05, _SLIDE: 0.005}
+_FREQUENCY, _GIVES = 2 * math.pi * 4, {HINGE: 0.05, SLIDE: 0.005}
 # What an explicit step bears, as shares of inertia / dt and inertia / dt**2.
 _MOST_DAMPING, _MOST_STIFFNESS = 0.4, 0.1
-_HOLD_S, _MOST_DRIFT, _N_TRIES = 1.0, {_HINGE: 0.1, _SLIDE: 0.02}, 6
-_RANGE = {_HINGE: math.pi, _SLIDE: 1.0}
+_HOLD_S, _MOST_DRIFT, _N_TRIES = 1.0, {HINGE: 0.1, SLIDE: 0.02}, 6
+_RANGE = {HINGE: math.pi, SLIDE: 1.0}
 _REPORT = "name the model's own file; if it is, this is a fault of reward-agent: report it"
-_LEVEL = 0.9
 # Another tree than the largest is a robot's, too, if it has this share of its joints.
 _SHARE = 0.5
 
@@ -61,12 +58,12 @@ def add_parts(card: EnvCard, home: Keyframe | None, lacks_servos: bool | None) -
         DataError: MuJoCo refuses the model.
     """
     model, said = make_model(card, fields=()), list[str]()
-    qpos = find_home(model, home)
-    if not _has_floor(model) and _needs_floor(model):
-        height = round(find_lowest(model, qpos), 4) + 0.0  # no -0
+    qpos, tree = find_start(model, home), find_tree(model)
+    if _needs_floor(model, tree):
+        height = _find_ground(model, qpos)
         card = _change(card, add_floor=height)
         said.append(f"it has no floor: a plane at z = {height:g} m is added (model.add_floor)")
-    wants = model.nu == 0 and not _is_led(model) if lacks_servos is None else lacks_servos
+    wants = model.nu == 0 and not tree.led if lacks_servos is None else lacks_servos
     if wants and (joints := _choose_joints(model)):
         card, words = _add_servos(card, model, qpos, joints)
         what = "it has no actuators" if model.nu == 0 else f"{len(joints)} joints have no actuators"
@@ -79,14 +76,18 @@ def _change(card: EnvCard, **parts: object) -> EnvCard:
     return card.model_copy(update={"model": card.model.model_copy(update=parts)})
 
 
-def find_home(model: mujoco.MjModel, keyframe: Keyframe | None = None) -> Array:
-    """Return the qpos ``(nq,)`` of a keyframe; by default of one called home, else qpos0."""
+def find_start(model: mujoco.MjModel, keyframe: Keyframe | None = None) -> Array:
+    """Return the qpos ``(nq,)`` of a keyframe; by default the one called home, the first, qpos0.
+
+    Raises:
+        DataError: the model has no such keyframe.
+    """
     if keyframe is None and model.nkey:
         names = [model.key(i).name.lower() for i in range(model.nkey)]
         keyframe = next((i for i, name in enumerate(names) if "home" in name), 0)
     if keyframe is None:
         return np.array(model.qpos0)
-    return np.array(model.key_qpos[model.key(keyframe).id])
+    return np.array(model.key_qpos[find_keyframe(model, keyframe)])
 
 
 def compare_with_original(card: EnvCard, path: Path) -> None:
@@ -117,72 +118,25 @@ def describe_model(model: mujoco.MjModel) -> dict[str, str]:
 # --- floor ---------------------------------------------------------------------------------------
 
 
-def _has_floor(model: mujoco.MjModel) -> bool:
-    """Whether something level, or terrain, is fixed to the world and can be touched."""
-    data = mujoco.MjData(model)
-    mujoco.mj_kinematics(model, data)
-    for geom in range(model.ngeom):
-        is_fixed = model.body_weldid[model.geom_bodyid[geom]] == 0
-        if not is_fixed or not (model.geom_contype[geom] or model.geom_conaffinity[geom]):
-            continue
-        is_level = data.geom_xmat[geom][8] > _LEVEL
-        if model.geom_type[geom] == mujoco.mjtGeom.mjGEOM_HFIELD:
-            return True
-        if model.geom_type[geom] == mujoco.mjtGeom.mjGEOM_PLANE and is_level:
-            return True
-    return False
-
-
-def _needs_floor(model: mujoco.MjModel) -> bool:
-    """Whether things fall, as they do neither in a fluid nor without weight."""
-    is_heavy = model.opt.gravity[2] < 0 and not model.opt.disableflags & int(
-        mujoco.mjtDisableBit.mjDSBL_GRAVITY
-    )
+def _needs_floor(model: mujoco.MjModel, tree: Tree) -> bool:
+    """Whether things would fall without end, as they do neither in a fluid nor without weight."""
     names = [model.geom(geom).name for geom in range(model.ngeom)]
-    return bool(is_heavy and model.opt.density < 100 and "floor" not in names)
+    is_taken = ADDED_FLOOR in names
+    return not (tree.floors or tree.is_fluid or is_taken) and model.opt.gravity[2] < 0
 
 
-def find_lowest(model: mujoco.MjModel, qpos: Array) -> float:
-    """Return the lowest z, m, of what can be touched in a pose; of a mesh, that of its corners."""
+def _find_ground(model: mujoco.MjModel, qpos: Array) -> float:
+    """Return the lowest z, m, of what can be touched in a pose."""
     data = mujoco.MjData(model)
     data.qpos[:] = qpos
     mujoco.mj_kinematics(model, data)
-    geoms = [g for g in range(model.ngeom) if model.geom_type[g] not in _ENDLESS]
-    solid = [g for g in geoms if model.geom_contype[g] or model.geom_conaffinity[g]]
-    heights = [_find_bottom(model, data, geom) for geom in solid or geoms]
-    return min(heights, default=0.0)
-
-
-_ENDLESS = (int(mujoco.mjtGeom.mjGEOM_PLANE), int(mujoco.mjtGeom.mjGEOM_HFIELD))
-
-
-def _find_bottom(model: mujoco.MjModel, data: mujoco.MjData, geom: int) -> float:
-    down = data.geom_xmat[geom].reshape(3, 3)[2]
-    if model.geom_type[geom] == mujoco.mjtGeom.mjGEOM_MESH:
-        mesh = model.geom_dataid[geom]
-        first, n = int(model.mesh_vertadr[mesh]), int(model.mesh_vertnum[mesh])
-        return float(data.geom_xpos[geom, 2] + np.min(model.mesh_vert[first : first + n] @ down))
-    centre, half = model.geom_aabb[geom, :3], np.array(model.geom_aabb[geom, 3:])
-    if model.geom_type[geom] in (mujoco.mjtGeom.mjGEOM_SPHERE, mujoco.mjtGeom.mjGEOM_CAPSULE):
-        radius = model.geom_size[geom, 0]
-        reach = radius + abs(down[2]) * (half[2] - radius)
-    else:
-        reach = float(np.abs(down) @ half)
-    return float(data.geom_xpos[geom, 2] + down @ centre - reach)
+    endless = (mujoco.mjtGeom.mjGEOM_PLANE, mujoco.mjtGeom.mjGEOM_HFIELD)
+    geoms = [geom for geom in range(model.ngeom) if model.geom_type[geom] not in endless]
+    solid = [geom for geom in geoms if collides(model, geom)] or geoms
+    return round(find_lowest(model, data, solid), 4) + 0.0 if solid else 0.0  # no -0
 
 
 # --- servos --------------------------------------------------------------------------------------
-
-
-def _is_led(model: mujoco.MjModel) -> bool:
-    """Whether a mocap body leads the robot, which then needs no actuators."""
-    welds = int(mujoco.mjtEq.mjEQ_WELD)
-    for row in range(model.neq):
-        if model.eq_type[row] == welds and model.eq_objtype[row] == mujoco.mjtObj.mjOBJ_BODY:
-            pair = (int(model.eq_obj1id[row]), int(model.eq_obj2id[row]))
-            if any(model.body_mocapid[body] >= 0 for body in pair):
-                return True
-    return False
 
 
 def _choose_joints(model: mujoco.MjModel) -> list[int]:
@@ -200,7 +154,7 @@ def _choose_joints(model: mujoco.MjModel) -> list[int]:
     }
     trees: dict[int, list[int]] = {}
     for joint in range(model.njnt):
-        is_single = model.jnt_type[joint] in (_HINGE, _SLIDE) and not _is_of_base(model, joint)
+        is_single = model.jnt_type[joint] in (HINGE, SLIDE) and not _is_of_base(model, joint)
         if is_single and model.joint(joint).name and joint not in driven:
             trees.setdefault(int(model.body_rootid[model.jnt_bodyid[joint]]), []).append(joint)
     most = max(map(len, trees.values()), default=0)
@@ -212,7 +166,7 @@ def _is_of_base(model: mujoco.MjModel, joint: int) -> bool:
     body = int(model.jnt_bodyid[joint])
     first, n = int(model.body_jntadr[body]), int(model.body_jntnum[body])
     kinds = [int(model.jnt_type[j]) for j in range(first, first + n)]
-    return model.body_parentid[body] == 0 and n > 1 and _SLIDE in kinds
+    return model.body_parentid[body] == 0 and n > 1 and SLIDE in kinds
 
 
 def _add_servos(
@@ -281,7 +235,7 @@ def _find_load(model: mujoco.MjModel, data: mujoco.MjData, joint: int) -> float:
     """Return the weight on a joint, N m or N, of what hangs on it, held out level."""
     body, gravity = int(model.jnt_bodyid[joint]), float(np.linalg.norm(model.opt.gravity))
     weight = float(model.body_subtreemass[body]) * gravity
-    if model.jnt_type[joint] == _SLIDE:
+    if model.jnt_type[joint] == SLIDE:
         return weight
     arm = data.subtree_com[body] - data.xanchor[joint]
     return weight * float(np.linalg.norm(np.cross(arm, data.xaxis[joint])))
@@ -350,46 +304,20 @@ _DIVERGED = (
 )
 
 
-# --- what moves freely ---------------------------------------------------------------------------
-
-
 def _note_free_bodies(model: mujoco.MjModel) -> list[str]:
-    """Say which of several free bodies is the robot: what has joints that motors may move."""
-    free = [int(model.jnt_bodyid[j]) for j in range(model.njnt) if model.jnt_type[j] == _FREE]
+    """Say which of several free bodies is the robot: what the actuators move."""
+    free = [int(model.jnt_bodyid[j]) for j in range(model.njnt) if model.jnt_type[j] == FREE]
     if len(free) < 2:
         return []
-    trees = {int(model.body_rootid[model.jnt_bodyid[joint]]) for joint in _choose_moved(model)}
-    robots = [name_body(model, body) for body in free if int(model.body_rootid[body]) in trees]
-    others = [name_body(model, body) for body in free if int(model.body_rootid[body]) not in trees]
+    tree = find_tree(model)
+    robots = [_name_body(model, body) for body in free if body in tree.bodies]
+    others = [_name_body(model, body) for body in free if body not in tree.bodies]
     what = f"; {', '.join(robots)} is the robot: it has the motors" if robots else ""
     objects = f"; {', '.join(others)}: objects" if others else ""
     return [f"{len(free)} bodies move freely{what}{objects}"]
 
 
-def _choose_moved(model: mujoco.MjModel) -> list[int]:
-    """Return joints that actuators move, or could move where there is none."""
-    if model.nu == 0:
-        return _choose_joints(model)
-    kinds = (int(mujoco.mjtTrn.mjTRN_JOINT), int(mujoco.mjtTrn.mjTRN_JOINTINPARENT))
-    joints = [
-        int(model.actuator_trnid[i, 0])
-        for i in range(model.nu)
-        if model.actuator_trntype[i] in kinds
-    ]
-    for i in range(model.nu):
-        if model.actuator_trntype[i] == mujoco.mjtTrn.mjTRN_TENDON:
-            tendon = int(model.actuator_trnid[i, 0])
-            first, n = int(model.tendon_adr[tendon]), int(model.tendon_num[tendon])
-            joints += [
-                int(model.wrap_objid[row])
-                for row in range(first, first + n)
-                if model.wrap_type[row] == mujoco.mjtWrap.mjWRAP_JOINT
-            ]
-    return joints
-
-
-def name_body(model: mujoco.MjModel, body: int) -> str:
-    """Return what a person calls a body."""
+def _name_body(model: mujoco.MjModel, body: int) -> str:
     return model.body(body).name or f"body {body}"
 
 

@@ -16,8 +16,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 from reward_agent.definitions.card import EnvCard
 from reward_agent.definitions.roles import Axis, RobotRoles
-from reward_agent.drafts.parts import find_home
 from reward_agent.simulation.mujoco_model import make_model
+from reward_agent.simulation.mujoco_start import find_home
 
 Array = NDArray[np.float64]
 _WIDTH, _HEIGHT, _BAND, _LINE = 800, 600, 230, 20
@@ -28,7 +28,7 @@ _ARROWS = {"forward": (255, 120, 90), "up": (110, 220, 130)}
 # Of the picture's half, what points may take; and the way back that the camera is moved to it.
 _WITHIN, _BACK, _N_BACK = 0.92, 1.1, 40
 # Degrees: seen from the front and the left if all is in view from there, from above. m: no nearer.
-_FROM, _DOWN, _NEAREST = (215.0, 145.0, 325.0, 35.0), -18.0, 0.05
+_FROM, _DOWN, _NEAREST = (220.0, 140.0, 320.0, 40.0), -18.0, 0.05
 # A ray that comes so far meets the part itself.
 _AWAY, _ALL_THE_WAY = 1.6, 0.85
 # m of an arrow, as a share of the camera's distance.
@@ -47,7 +47,7 @@ def draw_model(card: EnvCard, path: Path) -> None:
     """Write a PNG of a card's model: parts that have a role are named, the torso's axes drawn."""
     model = make_model(card, fields=())
     data = mujoco.MjData(model)
-    data.qpos[:] = _find_pose(model, card)
+    data.qpos[:] = find_home(card, model).qpos
     mujoco.mj_forward(model, data)
     roles = card.roles or RobotRoles()
     labels = list(_list_labels(model, data, roles))
@@ -59,17 +59,6 @@ def draw_model(card: EnvCard, path: Path) -> None:
     _draw_axes(pen, font, view, model, data, roles)
     _draw_labels(pen, font, [(label.text, view.project(label.point)) for label in labels])
     picture.save(path, format="PNG", optimize=True)
-
-
-def _find_pose(model: mujoco.MjModel, card: EnvCard) -> Array:
-    keyframe = card.home.keyframe if card.home.keyframe is not None else card.reset.keyframe
-    qpos = np.array(model.qpos0) if keyframe is None else find_home(model, keyframe)
-    for name, value in card.home.joints.items():
-        joint = model.joint(name)
-        row = int(joint.qposadr[0])
-        values = np.atleast_1d(value)
-        qpos[row : row + len(values)] = values
-    return qpos
 
 
 def _list_labels(model: mujoco.MjModel, data: mujoco.MjData, roles: RobotRoles) -> Iterator[Label]:

@@ -154,19 +154,23 @@ def find_touching(data: mujoco.MjData, floors: tuple[int, ...]) -> set[int]:
 
 
 def find_lowest(model: mujoco.MjModel, data: mujoco.MjData, geoms: list[int]) -> float:
-    """Return the lowest z, m, of geoms; of boxes around meshes and rounded shapes."""
-    if not geoms:
-        return np.inf
-    axis = np.abs(data.geom_xmat[geoms].reshape(-1, 3, 3)[:, 2])
-    centre, half = model.geom_aabb[geoms, :3], model.geom_aabb[geoms, 3:]
-    turned = data.geom_xmat[geoms].reshape(-1, 3, 3)[:, 2]
-    height = data.geom_xpos[geoms, 2] + np.sum(turned * centre, axis=1)
-    round_kinds = (int(mujoco.mjtGeom.mjGEOM_SPHERE), int(mujoco.mjtGeom.mjGEOM_CAPSULE))
-    extent = np.sum(axis * half, axis=1)
-    for row, geom in enumerate(geoms):
-        if model.geom_type[geom] in round_kinds:
-            extent[row] = half[row, 0] + axis[row, 2] * (half[row, 2] - half[row, 0])
-    return float(np.min(height - extent))
+    """Return the lowest z, m, of geoms; of boxes around shapes with corners and rounded ones."""
+    return min((_find_bottom(model, data, geom) for geom in geoms), default=np.inf)
+
+
+def _find_bottom(model: mujoco.MjModel, data: mujoco.MjData, geom: int) -> float:
+    down, height = data.geom_xmat[geom].reshape(3, 3)[2], float(data.geom_xpos[geom, 2])
+    kinds = mujoco.mjtGeom
+    if model.geom_type[geom] == kinds.mjGEOM_MESH:
+        mesh = model.geom_dataid[geom]
+        first, n = int(model.mesh_vertadr[mesh]), int(model.mesh_vertnum[mesh])
+        return height + float(np.min(model.mesh_vert[first : first + n] @ down))
+    centre, half = model.geom_aabb[geom, :3], model.geom_aabb[geom, 3:]
+    if model.geom_type[geom] in (kinds.mjGEOM_SPHERE, kinds.mjGEOM_CAPSULE):
+        extent = half[0] + abs(down[2]) * (half[2] - half[0])
+    else:
+        extent = np.abs(down) @ half
+    return float(height + down @ centre - extent)
 
 
 def _find_key(model: mujoco.MjModel, keyframe: str | int) -> int:

@@ -396,7 +396,9 @@ def _run_function(target: str, scratch: Path, python: str) -> tuple[Path, tuple[
     if "error" in facts:
         raise DataError(
             f"{target} in {python}: {facts['error']}",
-            "see that it can be called without arguments there; --python names another Python",
+            "name the Python that has it with --python"
+            if "ModuleNotFoundError" in facts["error"]
+            else "see that it can be called without arguments there",
         )
     said = f"{target} was run in {python}, with MuJoCo {facts['mujoco']}"
     path = Path(scratch / facts["file"])
