@@ -140,7 +140,7 @@ class Measure:
                 "set model.floor to the name of the floor's geom, or name the other side: "
                 "contact(body:NAME, geom:NAME)",
             )
-        return [("geom", floor) for floor in floors]
+        return [("geom", floor) for floor in dict.fromkeys(floors)]
 
     def __str__(self) -> str:
         if self.other_kind:
