@@ -85,6 +85,8 @@ class BatchSimulation(Simulation):
         # Source: gymnasium.utils.seeding.np_random, which is numpy's default generator.
         generators = [np.random.default_rng(seed + i) for i in range(n_sims)]
         self._home = find_home(card, self.model)
+        # Others begin at 0, as Gymnasium's.
+        self._is_held = card.action_mapping == "around_home" or card.home != HomePose()
         self._starts = ResetDraws(card, self.model, self._home, generators)
         self._draws = EpisodeDraws(card, self._batch, generators) if card.draws else None
         changed = card.randomise
@@ -122,10 +124,11 @@ class BatchSimulation(Simulation):
         """Start new episodes, at states that are drawn."""
         starts = [self._starts.draw(int(i)) for i in ids]
         keyframes = [start.keyframe for start in starts]
-        self._batch.reset(ids, keyframes, stage=mujoco.mjtStage.mjSTAGE_NONE)
+        same = keyframes[0] if len(set(keyframes)) == 1 else keyframes
+        self._batch.reset(ids, same, stage=mujoco.mjtStage.mjSTAGE_NONE)
         for i, start in zip(ids, starts, strict=True):
             self._qpos[i], self._qvel[i] = start.qpos, start.qvel
-        if self._is_at_home:
+        if self._is_held:
             self._ctrl[ids] = self._home.ctrl
             for place, target in self._home.act.items():
                 self._act[ids, place] = target
@@ -202,11 +205,6 @@ class BatchSimulation(Simulation):
         if is_current and any(is_derived(source) for source in sources):
             return int(mujoco.mjtStage.mjSTAGE_VEL)
         return int(mujoco.mjtStage.mjSTAGE_NONE)
-
-    @property
-    def _is_at_home(self) -> bool:
-        """Whether actuators hold the home pose at the start; others begin at 0, as Gymnasium's."""
-        return self.card.action_mapping == "around_home" or self.card.home != HomePose()
 
     def _find_action_map(self) -> tuple[FloatArray, FloatArray]:
         """Return scale and offset ``(nu,)`` from the card's actions to MuJoCo's controls."""
