@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.text import Text
@@ -19,6 +19,9 @@ from reward_agent.cli.output import (
 from reward_agent.cli.settings import Json, RunsDir, add_settings, note_folder
 from reward_agent.llm.provider import PROVIDERS
 from reward_agent.trackers.registry import TRACKERS
+
+if TYPE_CHECKING:
+    from reward_agent.definitions.meaning import TriedMeaning
 
 envs_app = typer.Typer(help="Show, check and draft environments.", no_args_is_help=True)
 EnvName = Annotated[
@@ -82,8 +85,8 @@ def check_env_command(name: EnvName, as_json: Json = False) -> None:
         raise typer.Exit(1)
 
 
-@envs_app.command("describe")
-@add_settings(
+# Whom to ask what a model means, and what that may cost.
+_ASKING = (
     "provider",
     "model",
     "base_url",
@@ -94,30 +97,48 @@ def check_env_command(name: EnvName, as_json: Json = False) -> None:
     "sandbox",
     "trust_config",
 )
+
+
+@envs_app.command("describe")
+@add_settings(*_ASKING)
 def describe_env_command(
-    name: EnvName, runs_dir: RunsDir = None, as_json: Json = False, **settings: Any
+    name: EnvName,
+    write: Annotated[
+        bool,
+        typer.Option("--write", help="Draft card and tasks anew with what holds; edits are lost."),
+    ] = False,
+    runs_dir: RunsDir = None,
+    as_json: Json = False,
+    **settings: Any,
 ) -> None:
     """Ask a language model what a robot's parts mean; what fails on the live model is refused."""
+    from reward_agent.definitions.card import load_env
+    from reward_agent.drafts.folder import read_drafted_source, redraft_env
+
+    if write:  # before anything is paid
+        read_drafted_source(load_env(name))
+    described = _describe(name, runs_dir, settings)
+    if write:
+        redraft_env(name, described)
+    if as_json:
+        verdicts = [verdict.model_dump(mode="json") for verdict in described.verdicts]
+        print_json({"meaning": described.meaning.model_dump(mode="json"), "verdicts": verdicts})
+    else:
+        print_text("\n".join(described.render()))
+
+
+def _describe(name: str, runs_dir: Path | None, settings: dict[str, Any]) -> TriedMeaning:
+    """Ask what a model means and try it; say meanwhile who is asked and what it cost."""
     from reward_agent.run.describe import describe_env
 
     def tell(line: str) -> None:
         progress_console.print(line, style="dim")
 
-    described = describe_env(name, tell=tell, runs_dir=runs_dir, **settings)
-    if as_json:
-        print_json(
-            {
-                "meaning": described.meaning.model_dump(mode="json"),
-                "verdicts": [verdict.model_dump(mode="json") for verdict in described.verdicts],
-            }
-        )
-        return
-    signs = {True: "holds", None: "untested", False: "refused"}
-    for verdict in described.verdicts:
-        print_text(f"{signs[verdict.holds]:<9} {described.tell(verdict)}")
+    return describe_env(name, tell=tell, runs_dir=runs_dir, **settings)
 
 
 @envs_app.command("init")
+@add_settings(*_ASKING)
 def init_env_command(
     source: Annotated[
         str,
@@ -145,14 +166,25 @@ def init_env_command(
     force: Annotated[
         bool, typer.Option("--force", help="Write over an environment that is there.")
     ] = False,
+    describe: Annotated[
+        bool,
+        typer.Option(
+            "--describe", help="Ask a language model what the parts mean, and try what it says."
+        ),
+    ] = False,
+    runs_dir: RunsDir = None,
     as_json: Json = False,
+    **settings: Any,
 ) -> None:
     """Draft an environment for a robot's model: card, tasks with metrics, picture."""
-    from reward_agent.drafts.folder import Wishes, init_env
+    from reward_agent.drafts.folder import Wishes, init_env, take_meaning
 
     keyframe = int(home) if home is not None and home.isdecimal() else home
     wishes = Wishes(python, keyframe, servos, floating, force)
     env = init_env(source, output, wishes, lambda text: progress_console.print(f"note: {text}"))
+    if describe:
+        progress_console.print(f"note: wrote {env.folder}; asking what its parts mean")
+        env = take_meaning(env, _describe(str(env.folder), runs_dir, settings))
     if as_json:
         print_json(env.to_dict())
     else:

@@ -31,7 +31,7 @@ TaskKind = Literal[
 ]
 
 
-class Limb(Record):
+class LimbClaim(Record):
     """What a part is called: ``front_left_foot``; left and right are the robot's own."""
 
     place: Place
@@ -93,7 +93,7 @@ class Meaning(Record):
     object: Place | None = None
     target: Place | None = None
     fixture: Place | None = None
-    limbs: tuple[Limb, ...] = Field((), max_length=_MOST_PARTS)
+    limbs: tuple[LimbClaim, ...] = Field((), max_length=_MOST_PARTS)
     joints: tuple[JointSense, ...] = Field((), max_length=_MOST_JOINTS)
     measures: tuple[MeasureClaim, ...] = Field((), max_length=_MOST_MEASURES)
     gripper: Gripper | None = None
@@ -113,7 +113,7 @@ class Meaning(Record):
         if number is None:
             return f"{key} {value}" if isinstance(value := getattr(self, key), str | int) else key
         item = getattr(self, key)[number]
-        if isinstance(item, Limb):
+        if isinstance(item, LimbClaim):
             return f"limb {item.place} {item.limb}"
         if isinstance(item, JointSense):
             return f"joint {item.joint} positive {item.positive}"
@@ -135,7 +135,7 @@ class Meaning(Record):
         return self.model_copy(update=values)
 
 
-class Verdict(Record):
+class ClaimTest(Record):
     """What came of the test of one claim.
 
     Args:
@@ -170,7 +170,7 @@ class TriedMeaning(Record):
     """A form with what came of each claim in it."""
 
     claimed: Meaning
-    verdicts: tuple[Verdict, ...] = Field(max_length=500)
+    verdicts: tuple[ClaimTest, ...] = Field(max_length=500)
 
     @property
     def meaning(self) -> Meaning:
@@ -198,7 +198,12 @@ class TriedMeaning(Record):
                 found.append(Held(value, verdict.said if verdict.holds else ""))
         return found
 
-    def tell(self, verdict: Verdict) -> str:
+    def render(self) -> tuple[str, ...]:
+        """Return what came of each claim, each in one line."""
+        signs = {True: "holds", None: "untested", False: "refused"}
+        return tuple(f"{signs[test.holds]:<9} {self.tell(test)}" for test in self.verdicts)
+
+    def tell(self, verdict: ClaimTest) -> str:
         """Say in one line what came of a claim."""
         name = self.claimed.name_claim(verdict.key, verdict.number)
         return f"{name}: {verdict.said} ({verdict.test})"

@@ -93,6 +93,11 @@ def list_meant_notes(tried: TriedMeaning) -> Iterator[str]:
         yield f"What a rising number of a joint does at the start (tested): {cut}."
 
 
+def mark_start(tried: TriedMeaning, guess: str) -> str:
+    """Return what a card's comment says of the start pose: its test, or that it is a guess."""
+    return next((_mark(held, guess) for held in tried.list_held("start")), guess)
+
+
 def describe_meant(tried: TriedMeaning) -> str:
     """Return the sentence about the robot; '' without one."""
     return "".join(str(held.value) for held in tried.list_held("description"))

@@ -13,7 +13,7 @@ import numpy as np
 
 from reward_agent.definitions.card import ADDED_FLOOR, EnvCard
 from reward_agent.definitions.roles import find_usual_role
-from reward_agent.drafts.adopt import describe_meant, list_meant_notes
+from reward_agent.drafts.adopt import describe_meant, list_meant_notes, mark_start
 from reward_agent.drafts.fields import DraftField, FieldWriter, quote, refer
 from reward_agent.drafts.measure import Measured, measure, set_range
 from reward_agent.drafts.plan import Plan, choose_budget, estimate_speed, make_plan
@@ -23,7 +23,7 @@ from reward_agent.drafts.toml import TESTED, write_key, write_line, write_table
 from reward_agent.drafts.tree import FREE, HINGE, SLIDE, list_joints
 from reward_agent.drafts.words import FOOT, has_word
 from reward_agent.errors import DataError, UsageError
-from reward_agent.records.draft import Draft, DraftOptions
+from reward_agent.records.draft import DRAFTED, Draft, DraftOptions
 from reward_agent.simulation.backends import make_simulation
 
 # rad, and share of a slide's range: noise of the start.
@@ -382,7 +382,8 @@ def _warn(plan: Plan) -> Iterator[str]:
 def _list_guesses(plan: Plan) -> Iterator[str]:
     for place in (plan.robot.guesses, plan.handling.guesses, plan.actions.guesses):
         yield from (guess for guess in place.values() if not guess.startswith(TESTED))
-    if plan.facts.pose.keyframe is not None or plan.facts.pose.notes:
+    is_chosen = plan.facts.pose.keyframe is not None or plan.facts.pose.notes
+    if is_chosen and not plan.meant.list_held("start"):
         yield f"the start pose is the {plan.facts.pose.title}"
     if plan.workspace is not None and plan.has("target_distance"):
         yield "targets are drawn where moving the joints brings the tool"
@@ -427,7 +428,7 @@ def render(plan: Plan, table: dict[str, Any], measured: Measured, options: Draft
     table = table | {"observation_range": [-width, width]}
     guesses = _mark(plan)
     lines = [
-        f"# Drafted by reward-agent from {options.source}.",
+        f"{DRAFTED}{options.source}.",
         "# What the model does not say is marked '# guessed', or '# tested' where it was tried.",
     ]
     nested = ("model", "roles", "home", "reset", "draws", "learner", "budget", "state")
@@ -467,7 +468,7 @@ def _mark(plan: Plan) -> dict[str, str]:
     marks = {**plan.robot.guesses, **plan.handling.guesses, **plan.actions.guesses}
     pose = plan.facts.pose
     if pose.keyframe is not None or pose.notes:
-        marks["home"] = f"the start pose is the {pose.title}"
+        marks["home"] = mark_start(plan.meant, f"the start pose is the {pose.title}")
     if plan.workspace is not None:
         marks["draws.target"] = "where moving the joints brings the tool"
     return marks

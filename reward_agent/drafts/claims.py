@@ -14,13 +14,13 @@ import mujoco
 import numpy as np
 
 from reward_agent.definitions.meaning import (
+    ClaimTest,
     Gripper,
     JointSense,
-    Limb,
+    LimbClaim,
     Meaning,
     MeasureClaim,
     TaskIdea,
-    Verdict,
 )
 from reward_agent.drafts.live import LiveModel, RefusedError, UntestedError
 from reward_agent.drafts.words import find_side
@@ -65,7 +65,7 @@ _BOUNDS = {
 
 def try_meaning(
     model: mujoco.MjModel, meaning: Meaning, qpos: FloatArray | None = None
-) -> tuple[Verdict, ...]:
+) -> tuple[ClaimTest, ...]:
     """Try every claim of a form on a model.
 
     Args:
@@ -92,7 +92,7 @@ class _Trial:
         self.held: set[tuple[str, int | None]] = set()
         self.states: list[Any] = []
 
-    def judge(self, key: str, number: int | None) -> Verdict:
+    def judge(self, key: str, number: int | None) -> ClaimTest:
         """Try one claim."""
         value = getattr(self.meaning, key)
         test = _TESTS[key]
@@ -106,7 +106,7 @@ class _Trial:
             holds, said = False, f"it cannot be tried: {error}"
         if holds is not False:
             self.held.add((key, number))
-        return Verdict(key=key, number=number, test=test.name, holds=holds, said=said)
+        return ClaimTest(key=key, number=number, test=test.name, holds=holds, said=said)
 
     def holds(self, key: str) -> bool:
         """Whether a claim of which there is one was made and not refused."""
@@ -332,7 +332,7 @@ def _measure_reach(live: LiveModel, place: str) -> float:
     return max(float(np.linalg.norm(live.locate(live.pose(q), place) - start)) for q in poses)
 
 
-def _try_limb(trial: _Trial, claim: Limb) -> str:
+def _try_limb(trial: _Trial, claim: LimbClaim) -> str:
     """A left limb lies to the left of the forward axis, a front one ahead."""
     live = trial.live
     live.find_place(claim.place)

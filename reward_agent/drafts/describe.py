@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from reward_agent.definitions.meaning import Meaning, TriedMeaning, Verdict
+from reward_agent.definitions.meaning import ClaimTest, Meaning, TriedMeaning
 from reward_agent.designers.model import ask_for_record
 from reward_agent.designers.prompts import make_meaning_repair_request, make_meaning_request
-from reward_agent.errors import DataError
+from reward_agent.errors import DataError, ModelError
 from reward_agent.llm.chat import MAX_REPLY_CHARS, ChatModel, ChatRequest
 
-Try = Callable[[Meaning], tuple[Verdict, ...]]
+Try = Callable[[Meaning], tuple[ClaimTest, ...]]
 
 
 def describe(model: ChatModel, outline: str, try_claims: Try, picture: bytes = b"") -> TriedMeaning:
@@ -36,7 +36,7 @@ def describe(model: ChatModel, outline: str, try_claims: Try, picture: bytes = b
     again = make_meaning_repair_request(request, reply, first.refused, first.n_held)
     try:
         second, _ = _ask(model, again, try_claims)
-    except DataError:  # what holds of the first stays
+    except (DataError, ModelError):  # what holds of the first stays
         return first
     return max(second, first, key=lambda tried: tried.n_held)
 

@@ -9,8 +9,8 @@ import os
 import shlex
 import shutil
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from pathlib import Path, PurePosixPath
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from reward_agent.definitions.card import (
@@ -18,16 +18,17 @@ from reward_agent.definitions.card import (
     MOST_NAME_CHARS,
     EnvCard,
     TrainingBudget,
+    find_env_dir,
     load_env,
     make_identifier,
 )
+from reward_agent.definitions.meaning import TriedMeaning
 from reward_agent.definitions.start import Keyframe
 from reward_agent.definitions.tables import make_plain
-from reward_agent.definitions.task import TASK_FILE
 from reward_agent.drafts.source import Source, find_source, let_float
 from reward_agent.errors import DataError, UsageError
 from reward_agent.files import make_scratch, read_capped, write_atomic
-from reward_agent.records.draft import DraftOptions
+from reward_agent.records.draft import DRAFTED, Draft, DraftOptions
 from reward_agent.records.jobs import DraftJob, DraftResult, Limits
 from reward_agent.records.layers import resolve_settings
 from reward_agent.sandbox.runner import run_job
@@ -53,6 +54,7 @@ class NewEnv:
         tasks: their names, what to try first in front.
         picture: its file's name; '' if there is none.
         picture_note: why there is none.
+        claims: what a language model said of the parts, and what came of each.
     """
 
     folder: Path
@@ -66,6 +68,7 @@ class NewEnv:
     tasks: tuple[str, ...]
     picture: str
     picture_note: str
+    claims: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as ``--json`` shows it."""
@@ -79,6 +82,7 @@ class NewEnv:
         files = "1 file" if self.n_files == 1 else f"{self.n_files} files"
         lines += [f"copied: {files}, {size}, to {place}/{self.model}", *self.said]
         lines += [f"warning: {text}" for text in self.warnings]
+        lines += ["", "said of its parts, and tried:", *self.claims] if self.claims else []
         lines += ["", "guessed, to be confirmed:", *(f"- {text}" for text in self.guesses)]
         lines += ["", f"wrote {place}: {CARD_FILE}, {len(self.tasks)} tasks"]
         lines[-1] += f" ({', '.join(self.tasks)})" if self.tasks else ""
@@ -148,6 +152,71 @@ def init_env(
     return env
 
 
+def take_meaning(env: NewEnv, meaning: TriedMeaning) -> NewEnv:
+    """Return an environment, drafted anew with what its model means."""
+    draft = redraft_env(str(env.folder), meaning)
+    return replace(
+        env,
+        guesses=draft.guesses,
+        warnings=draft.warnings,
+        tasks=_list_tasks(draft),
+        claims=meaning.render(),
+    )
+
+
+def _list_tasks(draft: Draft) -> tuple[str, ...]:
+    """Return the names of a draft's tasks, the one to try first in front."""
+    names = (Path(path).parent.name for path in draft.files if path.endswith("metric.py"))
+    return tuple(names)
+
+
+def redraft_env(env: str, meaning: TriedMeaning) -> Draft:
+    """Write a drafted environment's card and tasks anew, with what its model means.
+
+    Changes that a person has made to them are lost; its other tasks stay.
+
+    Args:
+        env: the environment's folder.
+        meaning: what somebody said of the model, tried on it.
+
+    Raises:
+        UsageError: it was not drafted.
+        DataError: it cannot be drafted any more.
+    """
+    card = load_env(env)
+    folder, source = find_env_dir(card), read_drafted_source(card)
+    options = DraftOptions(name=card.name, source=source, home=card.home.keyframe, meaning=meaning)
+    with make_scratch() as scratch, make_scratch(folder.parent) as beside:
+        draft_dir = beside / folder.name
+        shutil.copytree(folder / MODEL_FOLDER, draft_dir / MODEL_FOLDER, symlinks=True)
+        (draft_dir / CARD_FILE).touch()
+        job = DraftJob(
+            card=_make_empty_card(card.name, str(card.model.file), draft_dir),
+            options=options,
+            lacks_servos=True if card.model.add_servos else None,
+        )
+        result = _run(job, scratch / "job", source)
+        draft = _write(result, draft_dir, scratch / "job", source)
+        _publish(draft_dir, folder)
+    return draft
+
+
+def read_drafted_source(card: EnvCard) -> str:
+    """Return what an environment was drafted from.
+
+    Raises:
+        UsageError: it was not drafted.
+    """
+    with (find_env_dir(card) / CARD_FILE).open(encoding="utf-8") as file:
+        first = file.readline(1000).strip()
+    if not first.startswith(DRAFTED) or not str(card.model.file).startswith(f"{MODEL_FOLDER}/"):
+        raise UsageError(
+            f"{card.name} was not drafted by `envs init`: its card is a person's",
+            "write into it what holds, or draft another environment from its model",
+        )
+    return first.removeprefix(DRAFTED).removesuffix(".")
+
+
 def _check_place(folder: Path, force: bool) -> None:
     """Refuse to write over what is there, but for an environment and by force.
 
@@ -169,13 +238,15 @@ def _draft(found: Source, draft_dir: Path, job_dir: Path, folder: Path, wishes: 
     # A job takes a folder with a card for an environment's.
     (draft_dir / CARD_FILE).touch()
     file = f"{MODEL_FOLDER}/{found.file}"
-    result = _run(found, draft_dir, file, job_dir, folder, wishes)
-    if result.refusal or result.draft is None:
-        raise DataError(f"MuJoCo refuses {found.given}: {result.refusal}", "correct the model")
-    for name, text in result.draft.files.items():
-        write_atomic(draft_dir / name, text.encode())
-    picture = _take_picture(result, job_dir, draft_dir)
-    load_env(draft_dir / CARD_FILE)
+    name = make_identifier(folder.name, "env", MOST_NAME_CHARS)
+    job = DraftJob(
+        card=_make_empty_card(name, file, draft_dir),
+        options=DraftOptions(name=name, source=make_plain(found.given, 500), home=wishes.home),
+        originals=tuple(map(str, found.closure.files)) if found.is_verbatim else (),
+        lacks_servos=wishes.servos,
+    )
+    result = _run(job, job_dir, found.given)
+    draft = _write(result, draft_dir, job_dir, found.given)
     return NewEnv(
         folder=folder,
         model=file,
@@ -183,34 +254,33 @@ def _draft(found: Source, draft_dir: Path, job_dir: Path, folder: Path, wishes: 
         n_bytes=n_bytes,
         facts=dict(result.facts),
         said=(*found.said, *result.said),
-        guesses=result.draft.guesses,
-        warnings=result.draft.warnings,
-        tasks=tuple(
-            PurePosixPath(name).parent.name
-            for name in result.draft.files
-            if PurePosixPath(name).name == TASK_FILE
-        ),
-        picture=picture,
+        guesses=draft.guesses,
+        warnings=draft.warnings,
+        tasks=_list_tasks(draft),
+        picture=PICTURE_FILE if (draft_dir / PICTURE_FILE).exists() else "",
         picture_note=result.picture_note,
     )
 
 
-def _run(
-    found: Source, draft_dir: Path, file: str, job_dir: Path, folder: Path, wishes: Wishes
-) -> DraftResult:
-    name = make_identifier(folder.name, "env", MOST_NAME_CHARS)
-    settings = resolve_settings({}, TrainingBudget(), name, used={"sandbox", "memory_mib"}).settings
-    job = DraftJob(
-        card=_make_empty_card(name, file, draft_dir),
-        options=DraftOptions(name=name, source=make_plain(found.given, 500), home=wishes.home),
-        originals=tuple(map(str, found.closure.files)) if found.is_verbatim else (),
-        lacks_servos=wishes.servos,
-    )
+def _run(job: DraftJob, job_dir: Path, given: str) -> DraftResult:
+    used = {"sandbox", "memory_mib"}
+    settings = resolve_settings({}, TrainingBudget(), job.card.name, used=used).settings
     limits = job.limit(Limits(memory_mib=settings.memory_mib))
     done = run_job(job, job_dir, limits=limits, mode=settings.sandbox)
     if not isinstance(done.result, DraftResult):
-        raise DataError(f"the model could not be drafted: {done.outcome}", f"see {found.given}")
+        raise DataError(f"the model could not be drafted: {done.outcome}", f"see {given}")
     return done.result
+
+
+def _write(result: DraftResult, draft_dir: Path, job_dir: Path, given: str) -> Draft:
+    """Write the files of a job's draft, and its picture; read the card as anybody would."""
+    if result.refusal or result.draft is None:
+        raise DataError(f"MuJoCo refuses {given}: {result.refusal}", "correct the model")
+    for name, text in result.draft.files.items():
+        write_atomic(draft_dir / name, text.encode())
+    _take_picture(result, job_dir, draft_dir)
+    load_env(draft_dir / CARD_FILE)
+    return result.draft
 
 
 def _make_empty_card(name: str, file: str, folder: Path) -> EnvCard:
@@ -232,15 +302,14 @@ def _make_empty_card(name: str, file: str, folder: Path) -> EnvCard:
     )
 
 
-def _take_picture(result: DraftResult, job_dir: Path, draft_dir: Path) -> str:
-    """Keep the picture of a job; return its name, '' where there is none."""
+def _take_picture(result: DraftResult, job_dir: Path, draft_dir: Path) -> None:
+    """Keep the picture of a job, if there is one."""
     if result.picture_file is None:
-        return ""
+        return
     data = read_capped(job_dir / result.picture_file, _MOST_PICTURE_BYTES)
     if not data.startswith(_PNG):
         raise DataError("the child's picture is no PNG", "run it again")
     write_atomic(draft_dir / PICTURE_FILE, data)
-    return PICTURE_FILE
 
 
 def _publish(draft_dir: Path, folder: Path) -> None:

@@ -12,6 +12,8 @@ from reward_agent.definitions.start import Keyframe
 from reward_agent.definitions.tables import Line, Word
 from reward_agent.types import Finite, OneLine, Record
 
+# Begins the first line of a drafted card, before what it was drafted from.
+DRAFTED = "# Drafted by reward-agent from "
 _MOST_FILES, _MOST_CHARS, _MOST_LINES = 100, 256 * 1024, 500
 # The files of an environment that are written by nobody but the draft.
 DraftPath = Annotated[

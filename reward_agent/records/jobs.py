@@ -24,7 +24,7 @@ from pydantic import (
 
 from reward_agent.definitions.card import EnvCard
 from reward_agent.definitions.learner import LearnerSettings
-from reward_agent.definitions.meaning import Meaning, Verdict
+from reward_agent.definitions.meaning import ClaimTest, Meaning
 from reward_agent.definitions.tables import Prose
 from reward_agent.errors import DataError
 from reward_agent.records.draft import Draft, DraftOptions, Lines
@@ -399,7 +399,7 @@ class TryMeaningResult(FileRecord):
     """What a model holds, and what came of each claim about its meaning."""
 
     outline: Prose = Field(description="the model as text")
-    verdicts: tuple[Verdict, ...] = Field((), max_length=500)
+    verdicts: tuple[ClaimTest, ...] = Field((), max_length=500)
 
 
 class TryMeaningJob(Job):

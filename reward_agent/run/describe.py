@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from reward_agent.definitions.card import EnvCard, find_env_dir, load_env
-from reward_agent.definitions.meaning import Meaning, TriedMeaning, Verdict
+from reward_agent.definitions.meaning import ClaimTest, Meaning, TriedMeaning
 from reward_agent.definitions.paths import find_runs_dir
 from reward_agent.designers.team import open_model
 from reward_agent.drafts.describe import describe
@@ -64,7 +64,7 @@ def describe_env(
     folder = name_new_run(find_runs_dir(runs_dir), card.name, "describe")
     with _open_model(settings, folder, environ, tell) as model, open_lab(card, settings) as lab:
 
-        def try_claims(meaning: Meaning) -> tuple[Verdict, ...]:
+        def try_claims(meaning: Meaning) -> tuple[ClaimTest, ...]:
             return _try(lab, card, meaning).verdicts
 
         picture = _read_picture(card)

@@ -9,17 +9,19 @@ import sys
 from pathlib import Path
 
 import pytest
-from support.robots import DOG_MEANING, write_dog
+from support.robots import DOG, DOG_MEANING, write_dog
 
 
-def ask(tmp_path: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def ask(
+    tmp_path: Path, *arguments: str, command: str = "describe"
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "reward_agent", "envs", "describe", *arguments],
+        [sys.executable, "-m", "reward_agent", "envs", command, *arguments],
         cwd=tmp_path,
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        env=os.environ | {"XDG_STATE_HOME": str(tmp_path / "state")},
+        env=os.environ | {"XDG_STATE_HOME": str(tmp_path / "state"), "MUJOCO_GL": "disable"},
         timeout=120,
         check=False,
     )
@@ -61,3 +63,33 @@ def test_without_a_language_model_there_is_nobody_to_ask(tmp_path: Path, dog: st
     answer = ask(tmp_path, dog, "--provider", "offline")
     assert answer.returncode == 2
     assert "offline asks no language model" in answer.stderr
+
+
+def test_a_model_becomes_an_environment_with_what_holds(tmp_path: Path) -> None:
+    (tmp_path / "rex.xml").write_text(DOG)
+    script = write_script(tmp_path, json.dumps(DOG_MEANING), json.dumps(DOG_MEANING | {"up": "-z"}))
+    made = ask(tmp_path, "rex.xml", "--describe", "--provider", script, command="init")
+    assert made.returncode == 0, made.stderr
+    assert "holds     forward +x: pushed along it" in made.stdout
+    assert 'design --env ./rex --task "go_forward"' in made.stdout
+    card = tmp_path / "rex" / "env.toml"
+    first = card.read_text()
+    assert 'up = "+z"  # tested: 1.00 at the start' in first
+    assert "# tested: held for 1 s" in first
+    # The script's second form lies of up: written anew, the card keeps what is no lie.
+    (tmp_path / "replies.md").write_text(json.dumps(DOG_MEANING | {"up": "-z"}))
+    told = ask(tmp_path, "./rex", "--write", "--provider", script)
+    assert told.returncode == 0, told.stderr
+    assert "refused   up -z: at the start -z of body:trunk is -1.00 upward" in told.stdout
+    second = card.read_text()
+    assert 'up = "+z"\n' in second
+    assert 'forward = "+x"  # tested' in second
+
+
+def test_a_card_of_a_person_is_not_written_over(tmp_path: Path, dog: str) -> None:
+    before = (tmp_path / "dog" / "env.toml").read_text()
+    script = write_script(tmp_path, json.dumps(DOG_MEANING))
+    answer = ask(tmp_path, dog, "--write", "--provider", script)
+    assert answer.returncode == 2
+    assert "was not drafted by `envs init`" in answer.stderr
+    assert (tmp_path / "dog" / "env.toml").read_text() == before

@@ -10,7 +10,7 @@ import mujoco
 import pytest
 from support.robots import DOG, DOG_MEANING
 
-from reward_agent.definitions.meaning import Meaning, Verdict
+from reward_agent.definitions.meaning import ClaimTest, Meaning
 from reward_agent.drafts.claims import try_meaning
 
 
@@ -19,17 +19,17 @@ def dog() -> mujoco.MjModel:
     return mujoco.MjModel.from_xml_string(DOG)
 
 
-def judge(model: mujoco.MjModel, **changes: Any) -> list[Verdict]:
+def judge(model: mujoco.MjModel, **changes: Any) -> list[ClaimTest]:
     meaning = Meaning.model_validate(copy.deepcopy(DOG_MEANING) | changes)
     return list(try_meaning(model, meaning))
 
 
-def judge_one(model: mujoco.MjModel, key: str, value: Any) -> Verdict:
+def judge_one(model: mujoco.MjModel, key: str, value: Any) -> ClaimTest:
     verdicts = judge(model, **{key: value})
     return next(verdict for verdict in verdicts if verdict.key == key)
 
 
-def judge_measure(model: mujoco.MjModel, source: str, quantity: str, unit: str) -> Verdict:
+def judge_measure(model: mujoco.MjModel, source: str, quantity: str, unit: str) -> ClaimTest:
     said = {"source": source, "quantity": quantity, "unit": unit, "doc": "Said."}
     return judge_one(model, "measures", [said])
 
