@@ -48,7 +48,10 @@ def adopt_handling(facts: Facts, handling: Handling, tried: TriedMeaning) -> Han
             part = _make_part(facts, str(held.value), key)
             guesses[key] = _mark(held, f"the {key} is {held.value}")
             if key in ("tool", "target"):
-                changes[key] = part
+                drafted = getattr(handling, key)
+                # A drafted tool may know the point between its fingers.
+                is_same = drafted is not None and drafted.place == part.place
+                changes[key] = drafted if is_same else part
                 continue
             plural = f"{key}s"
             others = [item for item in getattr(handling, plural) if item.body != part.body]

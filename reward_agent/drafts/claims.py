@@ -33,6 +33,7 @@ _NUDGE = {HINGE: 0.1, SLIDE: 0.02}  # rad, m
 _CLOSE = 1e-3
 # Cosines: of an axis that is up, of one that is level, of a displacement that goes some way.
 _IS_UP, _IS_LEVEL, _GOES = 0.9, 0.35, 0.3
+_DIP_M = 0.002
 _LEAST_M = 0.001  # of what is said to move
 _MOST_DRIFT = 0.1  # rad or m, of a joint that is held for a second
 _MOST_OVERLAP_M = 0.02
@@ -303,7 +304,33 @@ def _try_foot(trial: _Trial, place: str) -> str:
         first = min(geoms, key=lambda geom: live.measure_low(data, [geom]))
         name = live.model.body(int(live.model.geom_bodyid[first])).name
         raise RefusedError(f"{said}: {name} touches first")
-    return f"{said}; lifted by 1 m, {gap + _LIFT_M:.2f} m"
+    return said + _try_contact(live, place, own)
+
+
+def _try_contact(live: LiveModel, place: str, low: float) -> str:
+    """Put the foot's lowest point just into the floor, then lift it: it touches, then it does not.
+
+    Says nothing where there is no floor, or the robot cannot rise.
+    """
+    root, contacts = Root(live.model, live.find_body(place)), list[bool]()
+    feet = set(live.list_geoms(place))
+    for height in (-_DIP_M, _LIFT_M):
+        floor = live.pose().geom_xpos[live.floors[0]][2] if live.floors else 0.0
+        moved = root.shift(live.home, (0.0, 0.0, floor - low + height))
+        if moved is None or not live.floors:
+            return ""
+        pairs = [{int(geom) for geom in contact.geom} for contact in live.pose(moved).contact]
+        contacts.append(any(pair & feet and pair & set(live.floors) for pair in pairs))
+    if contacts != [True, False]:
+        raise RefusedError(
+            f"put {_DIP_M * 1000:.0f} mm into the floor it touches: {_yes(contacts[0])}; "
+            f"lifted by 1 m: {_yes(contacts[1])}"
+        )
+    return "; it touches the floor then, and not when it is lifted by 1 m"
+
+
+def _yes(holds: bool) -> str:
+    return "yes" if holds else "no"
 
 
 def _try_hand(trial: _Trial, place: str) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 import mujoco
 import numpy as np
 
+from reward_agent.drafts.tree import find_tree, list_subtree
 from reward_agent.errors import hint_closest
 from reward_agent.simulation.interventions import (
     FREE,
@@ -20,7 +21,6 @@ from reward_agent.simulation.interventions import (
     SLIDE,
     Root,
     draw_poses,
-    find_driven,
     nudge,
     pose,
 )
@@ -56,7 +56,8 @@ class LiveModel:
     def __init__(self, model: mujoco.MjModel, qpos: FloatArray | None = None) -> None:
         self.model = copy.copy(model)  # its frames are moved, too
         self.home = np.array(model.qpos0 if qpos is None else qpos)
-        self.driven = find_driven(model)
+        tree = find_tree(model)
+        self.driven, self.floors = tree.driven, tree.floors
 
     def pose(self, qpos: FloatArray | None = None, qvel: FloatArray | None = None) -> Any:
         """Return the data of a pose; by default of the start."""
@@ -133,11 +134,7 @@ class LiveModel:
 
     def list_below(self, body: int) -> set[int]:
         """Return a body with all that hangs on it."""
-        below = {body}
-        for child in range(body + 1, self.model.nbody):
-            if int(self.model.body_parentid[child]) in below:
-                below.add(child)
-        return below
+        return set(list_subtree(self.model, body))
 
     # --- what belongs together ---------------------------------------------------------------
 

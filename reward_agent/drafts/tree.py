@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 import mujoco
-import numpy as np
 
 from reward_agent.drafts.words import FLOOR, TARGET, has_word
+from reward_agent.simulation.interventions import find_driven
 
 FREE, BALL, SLIDE, HINGE = (
     int(kind)
@@ -183,23 +183,7 @@ def _find_led(model: mujoco.MjModel) -> Iterator[tuple[int, int]]:
 
 def _find_driven(model: mujoco.MjModel, led: tuple[tuple[int, int], ...]) -> frozenset[int]:
     """Return the joints that an actuator's force acts on, or that lead to what is led."""
-    data, dofs = mujoco.MjData(model), set[int]()
-    # Where a force has no arm in the reference pose, it has one nearby.
-    for turn in (0.0, 0.1):
-        data.qpos[:] = model.qpos0
-        mujoco.mj_integratePos(model, data.qpos, np.full(model.nv, turn), 1.0)
-        mujoco.mj_fwdPosition(model, data)
-        moment = np.zeros((model.nu, model.nv))
-        if model.nu:
-            mujoco.mju_sparse2dense(
-                moment,
-                data.actuator_moment.ravel(),
-                data.moment_rownnz.ravel(),
-                data.moment_rowadr.ravel(),
-                data.moment_colind.ravel(),
-            )
-        dofs |= set(np.flatnonzero(np.abs(moment).max(axis=0, initial=0.0) > 1e-9).tolist())
-    joints = {int(model.dof_jntid[dof]) for dof in dofs}
+    joints = set(find_driven(model))
     for _, body in led:
         chain = [j for one in list_ancestors(model, body) for j in list_joints(model, one)]
         joints |= {j for j in chain if model.jnt_type[j] != FREE and not is_locked(model, j)}

@@ -130,18 +130,23 @@ def nudge(model: mujoco.MjModel, qpos: FloatArray, joint: int, by: float) -> Flo
 
 
 def find_driven(model: mujoco.MjModel) -> frozenset[int]:
-    """Return the joints that some actuator moves, through whatever transmission."""
-    data = pose(model, model.qpos0)
-    moments = np.zeros((model.nu, model.nv))
-    if model.nu:
-        mujoco.mju_sparse2dense(
-            moments,
-            data.actuator_moment,
-            data.moment_rownnz,
-            data.moment_rowadr,
-            data.moment_colind,
-        )
-    dofs = np.flatnonzero(np.abs(moments).sum(axis=0))
+    """Return the joints that an actuator's force acts on, through whatever transmission."""
+    dofs = set[int]()
+    # Where a force has no arm in the reference pose, it has one nearby.
+    for turn in (0.0, 0.1):
+        qpos = np.array(model.qpos0)
+        mujoco.mj_integratePos(model, qpos, np.full(model.nv, turn), 1.0)
+        data = pose(model, qpos)
+        moments = np.zeros((model.nu, model.nv))
+        if model.nu:
+            mujoco.mju_sparse2dense(
+                moments,
+                data.actuator_moment.ravel(),
+                data.moment_rownnz.ravel(),
+                data.moment_rowadr.ravel(),
+                data.moment_colind.ravel(),
+            )
+        dofs |= set(np.flatnonzero(np.abs(moments).max(axis=0, initial=0.0) > 1e-9).tolist())
     return frozenset(int(model.dof_jntid[dof]) for dof in dofs)
 
 

@@ -151,6 +151,15 @@ def test_a_front_that_nothing_tells_is_left_open():
     assert verdicts["forward"].holds is None
 
 
+def test_a_foot_that_the_floor_does_not_touch_is_refused():
+    ghost = DOG.replace(
+        '<geom name="fl" type="sphere"', '<geom name="fl" contype="2" conaffinity="2" type="sphere"'
+    )
+    feet = [v for v in judge(mujoco.MjModel.from_xml_string(ghost)) if v.key == "feet"]
+    assert [v.holds for v in feet] == [False, True, True, True]
+    assert "2 mm into the floor it touches: no; lifted by 1 m: no" in feet[0].said
+
+
 def test_a_joint_goes_the_way_that_is_said(dog):
     said = {"joint": "fl_hip", "moves": "geom:fl", "positive": "forward"}
     verdict = judge_one(dog, "joints", [said])
