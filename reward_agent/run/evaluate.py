@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from reward_agent.definitions.task import METRIC_FILE
 from reward_agent.errors import DataError, JobError
 from reward_agent.evaluation.arrays import MAX_RECORDING_BYTES
@@ -34,6 +36,7 @@ from reward_agent.records.jobs import (
 )
 from reward_agent.records.store import Candidate
 from reward_agent.run.active import ActiveRun, Lab, copy_into
+from reward_agent.run.racing import N_SLICES
 from reward_agent.run.train import Entrant
 from reward_agent.summary.summary import TrajectorySummary, render_summary, summarise
 from reward_agent.types import (
@@ -50,6 +53,10 @@ MAX_STORED_EPISODES = 32
 # Seeds of evaluations: far from the seeds of trainings, and apart from each other.
 EVALUATION_SEED = 1_000_000
 RUNG_SEED = 2_000_000
+# Of the env steps of a training: what the choice of its policy may take, and again all scores
+# between its slices. Where a simulation is slow, little is trained, and episodes cost as much.
+EVALUATION_SHARE = 0.25
+LEAST_EPISODES, LEAST_SNAPSHOTS = 4, 4
 # Episodes in a film: four lie two by two.
 N_FILMED: dict[VideoQuality, int] = {"low": 1, "normal": 1, "high": 4}
 # The report takes smaller ones only.
@@ -195,13 +202,29 @@ def evaluate_rung(run: ActiveRun, entrant: Entrant, snapshot: Snapshot) -> Evalu
     plan = EvaluationPlan(
         entrant.candidate_dir / "evaluation" / f"rung_{steps}_seed_{seed}",
         seed=RUNG_SEED + run.settings.seed,
-        n_episodes=max(4, run.settings.eval_episodes // 2),
+        n_episodes=min(
+            max(LEAST_EPISODES, _count_affordable(run, run.settings.steps // N_SLICES)),
+            max(LEAST_EPISODES, run.settings.eval_episodes // 2),
+        ),
         is_kept=False,
     )
     evaluated = evaluate_policies(run, entrant.training_dir, [snapshot], plan)
     # Only the score is asked for; the episodes would be the most that a run leaves.
     _drop_episodes(plan.job_dir, snapshot)
     return evaluated.best
+
+
+def _count_affordable(run: ActiveRun, steps: int) -> int:
+    """Return how many whole episodes may be run for so many env steps of training."""
+    return int(EVALUATION_SHARE * steps / run.card.max_episode_steps)
+
+
+def _thin_out(run: ActiveRun, snapshots: Sequence[Snapshot]) -> tuple[Snapshot, ...]:
+    """Return as many of the snapshots as may be tried, the last and others evenly before it."""
+    n_affordable = _count_affordable(run, run.settings.steps) // EvaluationPlan.n_curve_episodes
+    n_tried = min(len(snapshots), max(LEAST_SNAPSHOTS, n_affordable))
+    places = np.linspace(len(snapshots) - 1, 0, n_tried, endpoint=n_tried == len(snapshots))
+    return tuple(snapshots[place] for place in sorted(places.round().astype(int)))
 
 
 def _drop_episodes(folder: Path, snapshot: Snapshot) -> None:
@@ -229,7 +252,7 @@ def evaluate_training(
         caption="\n".join(filter(None, (caption, describe_terms(result)))),
         n_filmed=N_FILMED[run.settings.video_quality],
     )
-    evaluated = evaluate_policies(run, training_dir, result.snapshots, plan)
+    evaluated = evaluate_policies(run, training_dir, _thin_out(run, result.snapshots), plan)
     is_whole = result.total_timesteps >= run.settings.steps
     if is_whole:
         remove(training_dir / CHECKPOINT_FILE)  # it does not go on
