@@ -108,18 +108,40 @@ def _find_geoms(model: Any, body: int) -> list[int]:
 def _make_shapes_measure(model: Any, geoms: list[int], plane: tuple[Any, Any]) -> HeightMeasure:
     shapes = [_describe_shape(model, geom) for geom in geoms]
     ball, box, ellipsoid = (np.array(part) for part in zip(*shapes, strict=True))
-    origin, normal = plane
+    has_box, has_ellipsoid = box.any(), ellipsoid.any()
     rows = np.array(geoms)
 
     def measure(xpos: Any, xmat: Any) -> Any:
-        rotation = xmat[:, rows].reshape(len(xmat), len(rows), 3, 3)
-        along = np.swapaxes(rotation, -1, -2) @ normal
-        extent = ball + np.sum(box * np.abs(along), axis=-1)
-        extent += np.sqrt(np.sum(np.square(ellipsoid * along), axis=-1))
-        centre = (xpos[:, rows] - origin) @ normal
-        return np.min(centre - extent, axis=-1)
+        along = _see_normal(xmat[:, rows], plane)
+        extent = ball
+        if has_box:
+            extent = extent + _add_three(box * np.abs(along))
+        if has_ellipsoid:
+            extent = extent + np.sqrt(_add_three(np.square(ellipsoid * along)))
+        return np.min(_measure_height(xpos[:, rows], plane) - extent, axis=-1)
 
     return measure
+
+
+def _see_normal(xmat: Any, plane: tuple[Any, Any]) -> Any:
+    """Return the normal ``(…, 3)`` of a plane as frames ``(…, 9)`` see it."""
+    if tuple(plane[1]) == _UPWARD:
+        return xmat[..., 6:]
+    return np.swapaxes(xmat.reshape(*xmat.shape[:-1], 3, 3), -1, -2) @ plane[1]
+
+
+def _measure_height(points: Any, plane: tuple[Any, Any]) -> Any:
+    origin, normal = plane
+    if tuple(normal) == _UPWARD:
+        return points[..., 2] - origin[2]
+    return (points - origin) @ normal
+
+
+def _add_three(parts: Any) -> Any:
+    return parts[..., 0] + parts[..., 1] + parts[..., 2]
+
+
+_UPWARD = (0.0, 0.0, 1.0)
 
 
 def _describe_shape(model: Any, geom: int) -> tuple[float, Any, Any]:
@@ -146,11 +168,10 @@ def _make_mesh_measure(model: Any, geom: int, plane: tuple[Any, Any]) -> HeightM
     mesh = model.geom_dataid[geom]
     start = model.mesh_vertadr[mesh]
     vertices = model.mesh_vert[start : start + model.mesh_vertnum[mesh]].astype(np.float64)
-    origin, normal = plane
 
     def measure(xpos: Any, xmat: Any) -> Any:
-        along = np.swapaxes(xmat[:, geom].reshape(len(xmat), 3, 3), -1, -2) @ normal
-        return (xpos[:, geom] - origin) @ normal + np.min(along @ vertices.T, axis=-1)
+        along = _see_normal(xmat[:, geom], plane) @ vertices.T
+        return _measure_height(xpos[:, geom], plane) + np.min(along, axis=-1)
 
     return measure
 
