@@ -91,7 +91,7 @@ def choose_pose(model: mujoco.MjModel, tree: Tree, keyframe: str | int | None = 
         for pose in _list_poses(model, keyframe)
         for variant in _list_variants(model, tree, pose)
     ]
-    return min(poses, key=lambda pose: _rate(pose, bool(is_servo(model).any())))
+    return min(poses, key=lambda pose: _rate(pose, bool(is_servo(model).any()), int(model.nkey)))
 
 
 def place(model: mujoco.MjModel, pose: Pose) -> mujoco.MjData:
@@ -330,15 +330,16 @@ def _change(
     )
 
 
-def _rate(pose: Pose, has_servos: bool) -> tuple[float, ...]:
+def _rate(pose: Pose, has_servos: bool, n_keys: int) -> tuple[float, ...]:
     """Return what to order poses by, the best first."""
     held = pose.held
     assert held is not None
     words = split_words(str(pose.keyframe or ""))
     names = [HOME.index(word) for word in words if word in HOME]
-    # A keyframe without a name is most often the start, one with another name is not.
-    is_unnamed = isinstance(pose.keyframe, int)
-    rank = names[0] if names else len(HOME) + (0 if is_unnamed else 1 + bool(pose.keyframe))
+    # The only keyframe, without a name, is most often the start; one of several is not.
+    is_only = pose.keyframe == 0 and n_keys == 1
+    is_other = pose.keyframe is not None
+    rank = names[0] if names else len(HOME) + (0 if is_only else 1 + is_other)
     # Without servos any pose falls: how far says nothing.
     drift = held.drift + min(held.sank, 1.0) if has_servos else 0.0
     is_bad = not held.is_finite, held.depth > 0.05

@@ -35,9 +35,10 @@ from reward_agent.drafts.words import (
 
 Array = NDArray[np.float64]
 _AXES: tuple[Axis, ...] = ("+x", "-x", "+y", "-y", "+z", "-z")
-# Of the torso's height: what is no higher at the start stands on the floor; a named foot may hang.
-_LOW, _NAMED_LOW = 0.06, 0.35
+# Of the torso's height: what is no higher at the start stands on the floor.
+_LOW = 0.06
 _MOST_FEET = 12
+_OPPOSITE = {"left": "right", "right": "left", "front": "back", "back": "front"}
 
 
 @dataclass(frozen=True)
@@ -345,7 +346,9 @@ def _find_feet(facts: Facts) -> list[list[int]]:
     low = {body: facts.lowest(body) for body in limbs}
     bottom = min(low.values(), default=0.0)
     named = {b for b in limbs if any(has_word(name, FOOT) for name in facts.list_names(b))}
-    named = {b for b in named if low[b] < bottom + _NAMED_LOW * facts.height}
+    # A wheel may also steer, or spin aloft; a foot is one wherever it is.
+    wheels = {b for b in named if any(has_word(name, WHEEL) for name in facts.list_names(b))}
+    named -= {b for b in wheels if low[b] > bottom + _LOW * facts.height}
     standing = {body for body in limbs if low[body] < bottom + _LOW * facts.height}
     groups = _join_neighbours(facts, named | standing)
     if named:
@@ -431,6 +434,8 @@ class _Ends:
         """Yield the parts, each with a name of its own."""
         for choose in (self._read_side, self._see_side):
             sides = [choose(group, groups) for group in groups]
+            if len(sides) == 2 and "" in sides:  # of a pair that names but one
+                sides = [side or _OPPOSITE.get(max(sides), "") for side in sides]
             if len(set(sides)) == len(groups) and (len(groups) == 1 or all(sides)):
                 break
         else:

@@ -13,6 +13,7 @@ from reward_agent.drafts.fields import find_opening
 from reward_agent.drafts.plan import Plan
 from reward_agent.drafts.toml import write_line
 from reward_agent.drafts.tree import SLIDE
+from reward_agent.drafts.words import FIXTURE, has_word
 
 # Of the speed at which a walking leg of that length would leave the ground (Froude number 1).
 # Source: Alexander, Principles of Animal Locomotion (2003): walking is below 0.7 of it.
@@ -287,7 +288,7 @@ def _list_fixture(plan: Plan) -> Iterator[DraftTask]:
     approach = approach if plan.has("handle_distance") else ""
     yield DraftTask(
         "open",
-        f"Open '{part.own_name}' by {by:g} {unit}.",
+        f"{_find_handling_verb(part.own_name)} '{part.own_name}' by {by:g} {unit}.",
         _seconds(plan) + f"in which fixture_position is {by:g} {unit} further than at the "
         "start, at its worst of 0.5 s; coming near it earns a fifth. Success: full credit for 0.5 "
         "s without a break.",
@@ -298,6 +299,12 @@ def _list_fixture(plan: Plan) -> Iterator[DraftTask]:
 
 def _seconds(plan: Plan) -> str:
     return f"Seconds, of {plan.episode_s:g}, "
+
+
+def _find_handling_verb(name: str) -> str:
+    if has_word(name, ("knob", "lever", "switch", "handle", "spinner", "valve", "burner")):
+        return "Turn"
+    return "Open" if has_word(name, (*FIXTURE, "microwave", "oven", "hinge")) else "Move"
 
 
 def _find_verb(plan: Plan) -> str:

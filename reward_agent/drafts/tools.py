@@ -174,20 +174,29 @@ def _count_steady(facts: Facts, body: int) -> int:
 def _list_named(facts: Facts, kind: str, words: tuple[str, ...]) -> list[tuple[int, int, Part]]:
     """Return the parts that a word names as a tool: rank of the word, depth, part."""
     model, found = facts.model, []
+    felt = _list_felt_sites(model) if kind == "site" else frozenset()
     bodies = {"site": model.site_bodyid, "geom": model.geom_bodyid, "body": range(model.nbody)}
     for number, body in enumerate(bodies[kind]):
         name, own = facts.name(kind, number), int(body)
-        if not name or own not in facts.tree.bodies or has_word(name, _NO_TOOL):
+        is_other = number in felt or has_word(name, _NO_TOOL)
+        if not name or own not in facts.tree.bodies or is_other:
             continue
         said = [_single(word) for word in split_words(name)]
         ranks = [words.index(word) for word in said if word in words]
-        if not ranks or (kind == "geom" and not ranks):
+        if not ranks:
             continue
         # Of a word's bearers the one that is named by it alone: gripper_link, not gripper_bar_link.
         part = Part(f"{kind}:{name}", "tool", own, (own,))
         plain = len([w for w in said if w not in words and w not in ("link", "site", "body")])
         found.append((min(ranks), 100 * facts.count_driven(own) - plain, part))
     return found
+
+
+def _list_felt_sites(model: mujoco.MjModel) -> frozenset[int]:
+    """Return the sites at which touch is felt: they lie on skins, not where a tool acts."""
+    kinds = (int(mujoco.mjtSensor.mjSENS_TOUCH), int(mujoco.mjtSensor.mjSENS_ACCELEROMETER))
+    rows = np.isin(model.sensor_type, kinds)
+    return frozenset(int(site) for site in model.sensor_objid[rows])
 
 
 def _single(word: str) -> str:
