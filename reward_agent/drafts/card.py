@@ -435,10 +435,10 @@ def render(plan: Plan, table: dict[str, Any], measured: Measured, options: Draft
     for key, value in table.items():
         if key not in (*nested, "mocap_actions"):
             lines.append(write_line(key, value, guesses.get(key, "")))
-    speed = _round(estimate_speed(plan) / plan.frame_skip, 1)
+    speed = _round(estimate_speed(plan), 1)
     heads = {
         "budget": f"# By its size, one core takes about {speed:g} control steps/s of "
-        f"{plan.frame_skip} physics steps: quick is a minute or two of them.",
+        f"{plan.frame_skip} physics steps: quick is half a minute of them.",
         "learner": "# As the shipped cards of this kind.",
     }
     for key in nested[:-1]:

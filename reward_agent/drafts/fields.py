@@ -523,14 +523,16 @@ class FieldWriter:
             )
             if not main:
                 continue
+            rest = float(facts.data.xpos[part.body, 2])
             yield _make(
                 "object_height",
                 f"{where}.xpos[2]",
                 "m",
-                f"of {part.own_name}, z; {facts.data.xpos[part.body, 2]:.3g} where it rests",
+                f"of {part.own_name}, z; {rest:.3g} where it rests",
                 "objects",
                 None,
                 "object_height",
+                bounds=(rest - 0.05, rest + 0.5),
                 is_needed=True,
             )
             yield _make(
@@ -575,6 +577,7 @@ class FieldWriter:
                 None,
                 "tool_contact",
                 name,
+                is_needed=True,
             )
 
     def _list_fixture(self, part: Part, is_main: bool, tool: str) -> Iterator[DraftField]:

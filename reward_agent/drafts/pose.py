@@ -39,7 +39,8 @@ class Hold:
         drift: rad or m, how far the robot's joints moved at most.
         sank: m, how far its root moved.
         qpos: where it ended.
-        touched: geoms that touched a floor in the last tenth.
+        n_rows: rows of constraints that a step solved on average.
+        n_contacts: contacts on average.
     """
 
     is_finite: bool
@@ -49,7 +50,8 @@ class Hold:
     drift: float
     sank: float
     qpos: Array
-    touched: frozenset[int] = frozenset()
+    n_rows: float = 0.0
+    n_contacts: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -127,17 +129,27 @@ def hold_pose(model: mujoco.MjModel, tree: Tree, pose: Pose) -> Hold:
     gap, outside = abs(measure_gap(model, tree, pose) or 0.0), _measure_outside(model, pose.qpos)
     rows = [int(model.jnt_qposadr[joint]) for joint in tree.joints]
     start, root = data.qpos.copy(), data.xpos[tree.root].copy()
-    drift, touched, n_steps = 0.0, set[int](), max(1, round(_HOLD_S / model.opt.timestep))
-    for step in range(n_steps):
+    drift, n_rows, n_contacts = 0.0, 0, 0
+    n_steps = max(1, round(_HOLD_S / model.opt.timestep))
+    for _ in range(n_steps):
         mujoco.mj_step(model, data)
         if not np.isfinite(data.qpos).all() or _has_diverged(data):
             return Hold(False, depth, gap, outside, np.inf, np.inf, start)
         if rows:
             drift = max(drift, float(np.abs(data.qpos[rows] - start[rows]).max()))
-        if step >= 0.9 * n_steps:
-            touched |= find_touching(data, tree.floors)
+        n_rows, n_contacts = n_rows + int(data.nefc), n_contacts + int(data.ncon)
     sank = float(np.linalg.norm(data.xpos[tree.root] - root))
-    return Hold(True, depth, gap, outside, drift, sank, data.qpos.copy(), frozenset(touched))
+    return Hold(
+        True,
+        depth,
+        gap,
+        outside,
+        drift,
+        sank,
+        data.qpos.copy(),
+        n_rows / n_steps,
+        n_contacts / n_steps,
+    )
 
 
 def _measure_outside(model: mujoco.MjModel, qpos: Array) -> float:
@@ -145,12 +157,6 @@ def _measure_outside(model: mujoco.MjModel, qpos: Array) -> float:
     rows = (model.jnt_limited == 1) & (model.jnt_type >= SLIDE)
     value, (low, high) = qpos[model.jnt_qposadr[rows]], model.jnt_range[rows].T
     return float(np.max(np.maximum(low - value, value - high), initial=0.0))
-
-
-def find_touching(data: mujoco.MjData, floors: tuple[int, ...]) -> set[int]:
-    """Return the geoms that touch one of the floors."""
-    pairs = [tuple(int(geom) for geom in contact.geom) for contact in data.contact]
-    return {pair[1 - i] for pair in pairs for i in (0, 1) if pair[i] in floors and pair[1 - i] >= 0}
 
 
 def find_lowest(model: mujoco.MjModel, data: mujoco.MjData, geoms: list[int]) -> float:

@@ -15,7 +15,7 @@ FOOT = frozenset(
 )
 WHEEL = frozenset(["wheel", "wheels", "tire", "tyre"])
 HAND = frozenset(["hand", "hands", "palm", "wrist", "gripper"])
-FINGER = frozenset(["finger", "fingers", "fingertip", "claw", "jaw", "gripper", "thumb"])
+FINGER = frozenset(["finger", "fingers", "fingertip", "claw", "jaw", "pad", "thumb"])
 # The first of these that a site, or else a leaf, is named by is what reaches.
 TOOL: tuple[str, ...] = (
     *("grasp", "pinch", "effector", "eef", "ee", "tcp", "tool", "grip", "fingertip", "tip"),
@@ -26,41 +26,13 @@ HEAD = frozenset(["head", "nose", "eye", "eyes", "mouth", "snout", "pupil"])
 FLOOR = frozenset(["floor", "ground", "plane", "terrain"])
 HOME = ("home", "stand", "standing", "default", "initial", "init", "start", "neutral", "rest")
 FIXTURE = ("door", "drawer", "handle", "button", "knob", "lever", "switch", "lid", "cabinet")
-WORLD = frozenset(["world", "arena", "scene"])
 
-_PARTS = frozenset(
-    [
-        "foot",
-        "feet",
-        "toe",
-        "toes",
-        "hand",
-        "hands",
-        "finger",
-        "fingers",
-        "thumb",
-        "wrist",
-        "arm",
-        "forearm",
-        "elbow",
-        "shoulder",
-        "humerus",
-        "radius",
-        "clavicle",
-        "hip",
-        "hipjoint",
-        "leg",
-        "thigh",
-        "shin",
-        "femur",
-        "tibia",
-        "knee",
-        "ankle",
-        "fin",
-        "wheel",
-        "eye",
-    ]
-)
+# What stands behind a glued letter: lfoot, rtoes, bthigh.
+_PARTS = frozenset([
+    "foot", "feet", "toe", "toes", "hand", "hands", "finger", "fingers", "thumb", "wrist", "arm",
+    "forearm", "elbow", "shoulder", "humerus", "radius", "clavicle", "hip", "hipjoint", "leg",
+    "thigh", "shin", "femur", "tibia", "knee", "ankle", "fin", "wheel", "eye",
+])  # fmt: skip
 _SIDES = {"l": "left", "r": "right", "left": "left", "right": "right"}
 _ENDS = {"front": "front", "fore": "front", "ahead": "front"}
 _ENDS |= dict.fromkeys(("back", "hind", "rear", "aft"), "back")
