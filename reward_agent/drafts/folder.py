@@ -77,6 +77,7 @@ class NewEnv:
     def render(self) -> str:
         """Return it as a person reads it, with the commands that come next."""
         place = self._name_folder()
+        command = shlex.quote(place)
         size = f"{self.n_bytes / 2**20:.1f} MiB" if self.n_bytes >= 2**20 else f"{self.n_bytes} B"
         lines = [f"{name}: {text}" for name, text in self.facts.items()]
         files = "1 file" if self.n_files == 1 else f"{self.n_files} files"
@@ -88,15 +89,15 @@ class NewEnv:
         lines[-1] += f" ({', '.join(self.tasks)})" if self.tasks else ""
         lines += [f"look at {place}/{self.picture}" if self.picture else self.picture_note]
         task = self.tasks[0] if self.tasks else "…"
-        lines += ["", "next:", f"  reward-agent envs check {place}"]
-        lines += [f'  reward-agent design --env {place} --task "{task}"']
+        lines += ["", "next:", f"  reward-agent envs check {command}"]
+        lines += [f'  reward-agent design --env {command} --task "{task}"']
         return "\n".join(lines)
 
     def _name_folder(self) -> str:
         here = Path.cwd()
         path = self.folder.relative_to(here) if self.folder.is_relative_to(here) else self.folder
         # A name alone would be looked for among the environments that are known.
-        return shlex.quote(str(path) if path.is_absolute() else f"./{path}")
+        return str(path) if path.is_absolute() else f"./{path}"
 
 
 @dataclass(frozen=True)
