@@ -161,14 +161,19 @@ def _read_plain(file: Path) -> _Reader:
 
 
 def _find_files(name: str, bases: set[Path], root: Path) -> Iterator[Path]:
-    """Yield the files that a name may mean, seen from each of the folders, if they are there."""
+    """Yield the files that a name may mean, seen from each of the folders, if they are there.
+
+    Seen from one that it is not meant for, a name may lead out, as long as it leads to nothing.
+    """
     if ":" in name:
         raise ValueError(f"{name[:80]!r} is not in the card's folder {root}")
-    for base in bases:
-        place = base / name.replace("\\", "/")  # as MuJoCo reads it
-        _check_inside(place, root)
-        if os.path.lexists(place):
-            yield Path(os.path.normpath(place))
+    places = sorted(base / name for base in bases)
+    inside = [place for place in places if Path(os.path.normpath(place)).is_relative_to(root)]
+    for place in places if inside else places[:1]:
+        plain = Path(os.path.normpath(place))  # MuJoCo takes '..' by its words
+        if os.path.lexists(place) or os.path.lexists(plain) or not inside:
+            _check_inside(place, root)
+            yield plain
 
 
 def _check_inside(place: Path, root: Path) -> None:

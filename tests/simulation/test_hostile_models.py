@@ -101,6 +101,16 @@ def test_a_file_outside_of_the_folder_is_refused(env: Path, text: str) -> None:
     refuse(env, "not in the card's folder")
 
 
+def test_a_file_is_seen_from_the_folder_that_it_is_meant_for(env: Path) -> None:
+    (env / "looks").mkdir()
+    (env / "a" / "b").mkdir(parents=True)
+    (env / "looks" / "m.obj").write_text(
+        "v 0 0 0\nv 1 0 0\nv 0 1 0\nv 0 0 1\nf 1 2 3\nf 1 2 4\nf 1 3 4\nf 2 3 4\n"
+    )
+    put(env, '<compiler meshdir="a/b"/><asset><mesh file="../../looks/m.obj"/></asset>')
+    assert make_model(load_env(env)).nmesh == 1
+
+
 @pytest.mark.parametrize("name", ["../secret.xml", "{up}/secret.xml", "a/../../secret.xml", "."])
 def test_a_model_outside_of_the_folder_is_refused(env: Path, name: str) -> None:
     name = name.replace("{up}", str(env.parent))
