@@ -311,6 +311,23 @@ class EnvCard(FileRecord):
         return (*self.state, observation)
 
     @property
+    def additions(self) -> tuple[str, ...]:
+        """What the card adds to the environment that its model alone would be, by its keys."""
+        reset, model = self.reset, self.model
+        tables = {
+            "[home]": self.home != HomePose(),
+            "action_mapping = 'around_home'": self.action_mapping == "around_home",
+            "[[mocap_actions]]": self.mocap_actions,
+            "[draws]": self.draws,
+            "[reset] keyframes": reset.keyframes,
+            "[reset] joints": reset.joints,
+            "model.add_floor": model.add_floor is not None,
+            "model.add_servos": model.add_servos,
+            "model.control_ranges": model.control_ranges,
+        }
+        return tuple(name for name, is_given in tables.items() if is_given)
+
+    @property
     def for_designer(self) -> EnvCard:
         """The card without the fields that are for people only."""
         shown = tuple(field for field in self.state if not field.people_only)

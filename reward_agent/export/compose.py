@@ -29,7 +29,6 @@ from reward_agent.definitions.sources import (
     Source,
     parse_source,
 )
-from reward_agent.definitions.start import HomePose
 from reward_agent.errors import DataError
 from reward_agent.export.pieces import (
     drop_future_imports,
@@ -161,19 +160,8 @@ def find_hindrance(card: EnvCard) -> str:
         return "the card names no gymnasium_id"
     if not find_backend(card).is_mujoco:
         return f"{find_backend(card).label} simulates it"
-    reset, model = card.reset, card.model
-    tables = {
-        "[home]": card.home != HomePose(),
-        "action_mapping = 'around_home'": card.action_mapping == "around_home",
-        "[[mocap_actions]]": card.mocap_actions,
-        "[draws]": card.draws,
-        "[reset] with keyframes or joints": reset.keyframes or reset.joints,
-        "model.add_floor": model.add_floor is not None,
-        "model.add_servos": model.add_servos,
-        "model.control_ranges": model.control_ranges,
-    }
-    given = [name for name, is_given in tables.items() if is_given]
-    return f"{card.gymnasium_id} has not what the card adds: {', '.join(given)}" if given else ""
+    added = ", ".join(card.additions)
+    return f"{card.gymnasium_id} has not what the card adds: {added}" if added else ""
 
 
 def describe_control(card: EnvCard) -> dict[str, Any]:

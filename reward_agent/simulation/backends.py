@@ -17,7 +17,7 @@ from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Protocol, TypeAlias, cast
 
 from reward_agent.definitions.card import EnvCard
-from reward_agent.errors import UsageError
+from reward_agent.errors import DataError, UsageError
 from reward_agent.plugins import Plugin, Seam
 from reward_agent.records.jobs import CheckEnvResult
 from reward_agent.types import Finding
@@ -82,8 +82,8 @@ class Backend(Plugin):
             of their own are lost.
         is_shared_layout: whether cards have entries that stay constant, as one layout for many
             tasks has.
-        is_mujoco: whether fields are MuJoCo's, of a model: an exported reward can then read them
-            from Gymnasium's own environment.
+        is_mujoco: whether fields and starts are MuJoCo's, of a model: an exported reward can then
+            read fields from Gymnasium's own environment, and ``[draws]`` and the like are drawn.
         comparison: ``module:function`` that compares a card with what is simulated, beyond what
             any simulation shows: takes a simulation, returns ``CheckEnvResult``.
         trials: ``module:function`` that tries a card in no more than a second: takes the card,
@@ -195,10 +195,23 @@ def make_simulation(
         UnknownNameError: ``fields`` names one that the card has not.
         DataError: the card does not fit its model.
     """
+    row = find_backend(card)
+    _check_tables(card, row)
     if card.randomise is not None and not is_randomised:
         card = card.model_copy(update={"randomise": None})
-    factory = resolve_name(find_backend(card).factory)
+    factory = resolve_name(row.factory)
     return cast("Simulation", factory(card, n_sims, seed, fields=fields))
+
+
+def _check_tables(card: EnvCard, row: Backend) -> None:
+    """Refuse what a card says of a model that a back end does not simulate."""
+    said = [*card.additions, *(["[randomise]"] if card.randomise else [])]
+    if said and not row.is_mujoco:
+        raise DataError(
+            f"environment {card.name!r} is simulated by {row.label}, which does not know "
+            f"{', '.join(said)} of its card",
+            "take that out of the card",
+        )
 
 
 def make_artist(card: EnvCard, width: int, height: int) -> Artist:

@@ -10,9 +10,10 @@ import pytest
 from pydantic import ValidationError
 from support.scene import SCENE, write_scene
 
-from reward_agent.definitions.card import EnvCard
-from reward_agent.definitions.start import Draw
+from reward_agent.definitions.card import EnvCard, load_env
+from reward_agent.definitions.start import Draw, Randomise
 from reward_agent.errors import DataError
+from reward_agent.simulation.backends import make_simulation
 from reward_agent.simulation.mujoco_batch import BatchSimulation
 from reward_agent.simulation.mujoco_draws import PoseLayout, draw_point
 
@@ -243,6 +244,13 @@ def test_a_pose_holds_what_was_drawn(tmp_path: Path) -> None:
     np.testing.assert_allclose(data.body("door").xpos, expected["d2"])
     np.testing.assert_allclose(data.body("hand").xpos, expected["d3"])
     np.testing.assert_allclose(data.body("cube").xpos, expected["d4"])
+
+
+def test_a_back_end_that_draws_nothing_refuses_to(tmp_path: Path) -> None:
+    card = load_env("metaworld")
+    changes = {"draws": {"speed": Draw(command=(0.0, 1.0))}, "randomise": Randomise()}
+    with pytest.raises(DataError, match=r"EnvPool, which does not know \[draws\], \[randomise\]"):
+        make_simulation(card.model_copy(update=changes), 1, 0)
 
 
 def test_without_draws_a_pose_is_qpos(tmp_path: Path) -> None:
