@@ -383,7 +383,7 @@ class CheckEnvResult(FileRecord):
 
 
 class CheckEnvJob(Job):
-    """Comparison of a card with its live model; of it the part that takes no second alone."""
+    """Comparison of a card with its live model."""
 
     result_type = CheckEnvResult
     loads_generated_code = False
@@ -392,7 +392,17 @@ class CheckEnvJob(Job):
     starts_warm = False
 
     kind: Literal["check_env"] = "check_env"
-    is_quick: bool = False
+
+
+class TryCardJob(Job):
+    """The part of ``check_env`` that takes no second: does the card work, do fields mean that?"""
+
+    result_type = CheckEnvResult
+    loads_generated_code = False
+    lane = "short"
+    activity = "check_env"
+
+    kind: Literal["try_card"] = "try_card"
 
 
 class TryMeaningResult(FileRecord):
@@ -456,6 +466,7 @@ class DraftJob(Job):
 
 JOBS: tuple[type[Job], ...] = (
     ProbeJob, TrainJob, EvaluateJob, FilmJob, ScoreJob, RelabelJob, RecordJob, CheckEnvJob,
+    TryCardJob,
     TryMeaningJob, DraftJob,
 )  # fmt: skip
 

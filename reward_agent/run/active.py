@@ -12,19 +12,27 @@ from queue import SimpleQueue
 from reward_agent.definitions.card import EnvCard
 from reward_agent.definitions.task import METRIC_FILE, TaskSpec
 from reward_agent.designers.roles import Team
+from reward_agent.errors import DataError
 from reward_agent.executors import JobRequest
 from reward_agent.executors.slots import SlotExecutor
-from reward_agent.files import make_folder, read_text, write_atomic
+from reward_agent.files import make_folder, make_scratch, read_text, write_atomic
 from reward_agent.records.disk import write_text
 from reward_agent.records.events import Event, Listener
-from reward_agent.records.jobs import PROGRAM_FILE, Job, Limits, digest_files
+from reward_agent.records.jobs import (
+    PROGRAM_FILE,
+    CheckEnvResult,
+    Job,
+    Limits,
+    TryCardJob,
+    digest_files,
+)
 from reward_agent.records.settings import RunSettings
 from reward_agent.records.store import MetricOrigin, RunRecord, RunStore, rank_candidates
 from reward_agent.records.timing import TimeLedger
 from reward_agent.report.page import write_report
 from reward_agent.sandbox.runner import JobExit, describe_failure
 from reward_agent.threads import Background
-from reward_agent.types import RewardProgram
+from reward_agent.types import Finding, RewardProgram
 
 # A run that ends by an error waits no longer for those who listen.
 _LAST_WORDS_S = 5.0
@@ -90,6 +98,29 @@ class Lab:
             what = f"the {job.kind} job ended without a result: {job_exit.outcome}"
             raise describe_failure(what, job_dir, job_exit.outcome)
         return job_exit
+
+
+def try_own_card(lab: Lab) -> tuple[Finding, ...]:
+    """Try a card that a person brought, before anything is spent on it; return what may mislead.
+
+    Those that come with the program are tried by its tests.
+
+    Raises:
+        DataError: with this card no program could learn anything.
+    """
+    if lab.card.folder is None:
+        return ()
+    with make_scratch() as scratch:
+        result = lab.run_job(TryCardJob(card=lab.card), scratch).result
+    assert isinstance(result, CheckEnvResult)
+    errors = [finding for finding in result.findings if finding.severity == "error"]
+    if errors:
+        more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+        raise DataError(
+            f"the card of {lab.card.name}: {errors[0].message}{more}",
+            f"{errors[0].remedy}; `reward-agent envs check {lab.card.folder}` shows all",
+        )
+    return result.findings
 
 
 @dataclass(frozen=True)

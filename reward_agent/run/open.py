@@ -49,7 +49,7 @@ from reward_agent.records.layers import ResolvedSettings, resolve_settings
 from reward_agent.records.settings import RunSettings, list_settings
 from reward_agent.records.store import RunRecord, RunStore, load_run, name_new_run, now_utc
 from reward_agent.records.timing import TimeLedger
-from reward_agent.run.active import ActiveRun, read_run_metric, telling
+from reward_agent.run.active import ActiveRun, read_run_metric, telling, try_own_card
 from reward_agent.run.loop import run_design
 from reward_agent.run.metric import MetricChoice, ProposedMetric, change_metric, choose_metric
 from reward_agent.sandbox.isolation import LEVELS, check_isolation
@@ -227,6 +227,8 @@ def follow(held: HeldRun, choice: MetricChoice) -> RunRecord:
             )
         )
         run.notify(SandboxChosen(record.sandbox_level))
+        for finding in try_own_card(run):
+            run.notify(Warned(f"the card: {finding.message}; {finding.remedy}"))
         run = choose_metric(change_metric(run), choice)
         if run.metric.source is not None:
             run.notify(MetricChosen(run.metric.origin, run.task.unit))

@@ -29,7 +29,7 @@ from reward_agent.records.layers import resolve_settings
 from reward_agent.records.settings import ClusterSettings, ModelSettings, RunSettings
 from reward_agent.records.store import make_run_id
 from reward_agent.rewards.checks import check_program
-from reward_agent.run.active import NO_METRIC, Lab, Metric
+from reward_agent.run.active import NO_METRIC, Lab, Metric, try_own_card
 from reward_agent.run.draft import run_probe
 from reward_agent.run.evaluate import (
     EVALUATION_SEED,
@@ -92,6 +92,7 @@ def check(
         open_lab(card, settings) as lab,
         make_scratch() as scratch,
     ):
+        try_own_card(lab)
         job_dir = folder or scratch
         return Examined(report, run_probe(lab, program, job_dir, StoredEpisodes()))
 
@@ -130,6 +131,7 @@ def train(
     folder = folder or find_runs_dir() / f"{make_run_id(card.name, task)}_train"
     training_dir = folder / "training"
     with open_lab(card, settings, _choose_metric(card, spec, metric)) as lab:
+        try_own_card(lab)
         request = make_training(lab, program, training_dir, settings.seed, until=settings.steps)
         report = None if on_progress is None else lambda _, row: on_progress(row)
         [job_exit] = lab.executor.map([request], report)

@@ -39,16 +39,16 @@ _MAY_STAY = (
 
 def prepare(job: CheckEnvJob) -> None:
     """Import what starts a process of its own: glfw does, to find its library."""
-    if job.card.gymnasium_id and not job.is_quick:
+    if job.card.gymnasium_id:
         importlib.import_module("gymnasium.envs.mujoco.mujoco_rendering")
 
 
 def run(job: CheckEnvJob, job_dir: Path) -> CheckEnvResult:
     """Check the card of the job; the folder is not needed."""
-    return check_card(job.card, job.is_quick)
+    return check_card(job.card)
 
 
-def check_card(card: EnvCard, is_quick: bool = False) -> CheckEnvResult:
+def check_card(card: EnvCard) -> CheckEnvResult:
     """Compare a card with its model: what it does, what fields mean, their values, Gymnasium.
 
     Returns:
@@ -56,7 +56,7 @@ def check_card(card: EnvCard, is_quick: bool = False) -> CheckEnvResult:
     """
     try:
         findings = try_card(card)
-        if is_quick or any(finding.severity == "error" for finding in findings):
+        if any(finding.severity == "error" for finding in findings):
             return CheckEnvResult(findings=findings)
         simulation = make_simulation(card, _N_SIMS, seed=0)
     except (DataError, UsageError) as error:
