@@ -23,6 +23,8 @@ _N_SIMS = 16
 _N_STEPS = 400
 # A held action lets a robot fall and roll, which noise around zero does not.
 _HOLD_STEPS = 15
+# Of the simulations, in which wild actions may drive the physics apart.
+_FEW = 0.2
 _OF_SPACE = ("m", "m/s", "rad/s", "N")
 # What stays where it is until somebody moves it, or is there in some episodes alone.
 _MAY_STAY = (
@@ -65,6 +67,9 @@ def check_card(card: EnvCard) -> CheckEnvResult:
         )
     seen = _roll(simulation)
     constants = [_find_constants(simulation, field, seen) for field in card.fields]
+    notes = [note for found in constants for note in found.notes]
+    if 0 < seen.n_diverged <= _FEW * _N_SIMS:
+        notes.append(f"{seen.tell_divergence(_N_SIMS)}; that ends the episode")
     compared = compare_card(simulation)
     return CheckEnvResult(
         findings=(
@@ -75,7 +80,7 @@ def check_card(card: EnvCard) -> CheckEnvResult:
             *_check_repeats(card),
             *compared.findings,
         ),
-        notes=(*(note for found in constants for note in found.notes), *compared.notes),
+        notes=(*notes, *compared.notes),
         facts={"fields": str(len(card.state))} | compared.facts,
     )
 
@@ -95,6 +100,12 @@ class _Seen:
     scattered: dict[str, FloatArray] | None
     n_ended: int
     n_diverged: int
+
+    def tell_divergence(self, n_sims: int) -> str:
+        """Say in how many of the simulations the physics diverged."""
+        return (
+            f"the physics diverges in {self.n_diverged} of {n_sims} simulations of random actions"
+        )
 
 
 def _roll(simulation: Simulation) -> _Seen:
@@ -153,10 +164,10 @@ def _check_ends(simulation: Simulation, seen: _Seen) -> Iterator[Finding]:
             f"{seen.n_ended} of {n_sims} episodes are over at their start{named}",
             "widen the range in termination, or make the noise of [reset] smaller",
         )
-    if seen.n_diverged:
+    if seen.n_diverged > _FEW * n_sims:
         yield make_finding(
             "diverges",
-            f"the physics diverges in {seen.n_diverged} of {n_sims} simulations of random actions",
+            seen.tell_divergence(n_sims),
             "narrow what actions do (action_scale, model.control_ranges), or shorten the timestep",
         )
 
