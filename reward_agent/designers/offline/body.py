@@ -13,6 +13,7 @@ from reward_agent.definitions.card import EnvCard, StateField
 from reward_agent.definitions.roles import COMMANDS
 
 _GRAVITY = 9.81  # m/s²
+_ALONG_X = 0.3  # rad
 # What stands in where no field plays a role; in a plane every turn is of the pitch.
 _STAND_INS = {"height": "com_height", "com_height": "height", "yaw_rate": "pitch_rate"}
 _LIMB_KINDS = {
@@ -111,10 +112,16 @@ class Body:
         return self.find(COMMANDS[role]) if role in COMMANDS and self.find(role) else None
 
     @property
+    def faces_x(self) -> bool:
+        """Whether forward is along the world's x at the start, as far as is known."""
+        heading = self.find("heading")
+        return heading is None or abs(heading.rest or 0.0) < _ALONG_X
+
+    @property
     def com_forward_velocity(self) -> Quantity | None:
-        """Velocity of the centre of mass along x."""
+        """Velocity of the centre of mass along x, if that is forward."""
         field = self.card.find_role("com_velocity")
-        return _measure(field, 0) if field else None
+        return _measure(field, 0) if field and self.faces_x else None
 
     @property
     def standing_height(self) -> float:
@@ -204,9 +211,9 @@ class Machine:
 
 
 def make_distance_machine(body: Body, sign: str) -> Machine | None:
-    """Return the memory of new ground (``gained``, m/s); None without a position along x."""
+    """Return the memory of new ground (``gained``, m/s); None without a position that way."""
     position = body.find("forward_position")
-    if position is None:
+    if position is None or not body.faces_x:
         return None
     before, now = position.read("state"), position.read()
     lines = (

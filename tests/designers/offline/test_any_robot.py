@@ -245,6 +245,15 @@ def test_a_distance_is_measured_by_its_start_where_random_motion_threw_the_objec
     assert "/ 0.006, -1.0, 1.0)" in source
 
 
+def test_ground_along_x_is_not_paid_to_a_robot_that_faces_another_way() -> None:
+    dog = make_dog()
+    for heading, is_paid in ((0.0, True), (1.57, False)):
+        faces = field("faces", "rad", "heading", rest=heading)
+        card = dog.model_copy(update={"state": (*dog.state, faces)})
+        source = propose(card, "Walk forward at 1 m/s", "one-time-progress").program.source
+        assert ("trunk_place" in source) == is_paid
+
+
 def test_limbs_are_found_by_role() -> None:
     limbs = Body(make_dog()).limbs
     assert [limb.name for limb in limbs] == [f"{leg}_foot" for leg in LEGS]
