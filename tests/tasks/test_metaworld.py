@@ -10,12 +10,13 @@ import pytest
 from reward_agent.bench.suite import load_suite
 from reward_agent.definitions.card import load_env
 from reward_agent.definitions.task import apply_task, list_tasks, load_task, read_task_metric
-from reward_agent.designers.offline.words import read_goals
+from reward_agent.designers.offline.words import Scene, read_goals
 from reward_agent.evaluation.metrics import Episode, compile_metric, load_decision
 from reward_agent.simulation.state import State
 
 CARD = load_env("metaworld")
 TASKS = list_tasks(CARD)
+ARM = Scene(has_object=True)
 SPECS = {name: load_task(CARD, name) for name in TASKS}
 
 
@@ -48,7 +49,7 @@ def test_suites_are_all_tasks_and_parts_of_them() -> None:
 
 
 def test_every_sentence_tells_the_offline_designer_what_to_do() -> None:
-    kinds = {name: [g.kind for g in read_goals(s.description, True)] for name, s in SPECS.items()}
+    kinds = {name: [g.kind for g in read_goals(s.description, ARM)] for name, s in SPECS.items()}
     reaching = {"reach", "reach_wall"}
     assert {name for name in TASKS if kinds[name] == ["reach"]} == reaching
     assert {name for name in TASKS if kinds[name] == ["handle"]} == set(TASKS) - reaching
