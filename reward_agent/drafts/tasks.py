@@ -200,7 +200,7 @@ def _list_holding(plan: Plan) -> Iterator[DraftTask]:
             "jump",
             f"Jump so that every part is {height:g} m above the floor, and land upright.",
             f"The height, m, of the lowest point in the best flight, at most {height:g}; "
-            "above 0.03 m the robot is in the air; half as much for a flight that does not end on "
+            "above 0.03 m the robot is in the air; a quarter for a flight that does not end on "
             "the floor, upright for 0.5 s. Success: the height is reached and landed, and no fall.",
             f'jump("lowest_point", height={height:g}{up})',
             height,
@@ -216,7 +216,7 @@ def _list_balancing(plan: Plan) -> Iterator[DraftTask]:
         name,
         "Balance the pole upright." if stands else "Swing the pole up and balance it upright.",
         _seconds(plan) + "in which pole_up is near 1: full credit above 0.95, none "
-        "where it was at the start, or below 0.8. Success: full credit for 3 s without a break.",
+        "where it was at the start, or below 0.9. Success: full credit for 3 s without a break.",
         'keep_height("pole_up", at=1.0, within=0.05, seconds=3.0)',
         _target(plan, 0.8 if stands else 0.4),
     )

@@ -54,7 +54,7 @@ UPRIGHT = 0.7  # cosine of the tilt
 LEAST_HEIGHT = 0.5  # of the height at the start; below it a robot lies
 GAIT_S = 1.0  # over which a speed is measured: the swing of a gait is no fault
 NEAR_SHARE = 0.25  # of an asked speed: full credit within it
-NEAR_ZERO = 0.05  # m/s or rad/s: full credit within it, however slow the asked speed
+NEAR_ZERO = 0.05  # m/s or rad/s: full credit within it, however slow a command
 STILL, MOVING = 0.5, 3.0  # rad/s of the fastest joint: full credit up to, none from
 STILL_S = 0.2  # over which that is measured
 APPROACH = 0.2  # of full credit, for bringing the tool to what is to be moved
@@ -269,7 +269,7 @@ def travel(
 
     ``velocity`` is a field, m/s: forward, sideways or up; ``speed`` is negative for the other way.
     Full credit within a quarter of what is asked, none at a difference as large as that: standing
-    still, or twice as fast.
+    still, or twice as fast. Near a command that is hardly any, 0.05 m/s, there is full credit.
     """
     return _go(velocity, speed, command, seconds, make_guards(up, height))
 
@@ -301,8 +301,10 @@ def _go(
         speed = read_scalar(episode, name)
         error = np.abs(average_last(speed, GAIT_S, episode) - asked)
         size = np.abs(asked)
-        full = np.maximum(NEAR_SHARE * size, NEAR_ZERO)
-        credit = grade(error, full, np.maximum(size, 2 * NEAR_ZERO))
+        # A number that is asked for is met in its own size, be it that of a worm.
+        least = 0.0 if value else NEAR_ZERO
+        full = np.maximum(NEAR_SHARE * size, least)
+        credit = grade(error, full, np.maximum(size, 2 * least))
         return Judged(credit, {f"mean_{name}": float(np.mean(speed))})
 
     return Timed((at_speed,), guards, seconds)

@@ -12,6 +12,7 @@ from reward_agent.evaluation.generic import both
 from reward_agent.evaluation.metrics import Episode, compile_metric
 from reward_agent.evaluation.rollout import roll_out
 from reward_agent.records.jobs import RecordJob
+from reward_agent.simulation.backends import make_simulation
 from reward_agent.worker.record import _Blind
 
 DT, N_STEPS = 0.02, 500  # 10 s
@@ -106,6 +107,7 @@ def test_falling_at_once_earns_next_to_nothing(text, fields, score):
         (TRAVEL, STANDING | {"velocity": 0.0}),
         (BACK, STANDING | {"velocity": 0.0}),
         (FOLLOW, STANDING | {"command": CHANGING, "velocity": 0.0}),
+        ('travel("velocity", speed=0.01)', {"velocity": 0.0}),
         (TURN, STANDING | {"rate": 0.0}),
         (FACE, STANDING | {"command": 2.0, "heading": 0.0}),
         (CROUCH, STANDING | {"command": 0.2, "height": 0.3}),
@@ -187,6 +189,13 @@ def test_two_metrics_at_a_time_ask_for_both():
         both(metric, generic.jump("lowest", height=0.1))
 
 
+def test_a_robot_that_is_asked_for_nothing_is_right_to_do_nothing():
+    command = np.where(TIME < 5, 0.0, 0.02)
+    judged = judge(FOLLOW, play(command=command, velocity=0.0, up=1.0))
+    assert judged.task_score == pytest.approx(9.0, abs=0.1)
+    assert judge('travel("velocity", speed=0.0)', play(velocity=0.0)).success
+
+
 def test_an_entry_of_a_vector_is_a_signal():
     velocity = np.stack([np.full(N, 0.8), np.zeros(N)], axis=1)
     assert judge('travel("velocity[0]", speed=0.8)', play(velocity=velocity)).success
@@ -256,3 +265,23 @@ def test_who_does_not_try_earns_little(env, text, most, actions):
     judged = [judge(text, episode) for episode in record(env, actions)]
     assert not any(score.success for score in judged)
     assert np.mean([score.task_score for score in judged]) <= most
+
+
+def test_a_scripted_reach_in_the_real_simulation_is_success():
+    card = load_env("reacher")
+    simulation = make_simulation(card, 1, seed=1)
+    simulation.reset()
+    states, upper, lower = [simulation.read_state()], 0.1, 0.11  # m
+    for _ in range(card.max_episode_steps):
+        qpos, qvel = simulation.qpos[0, :2], simulation.qvel[0, :2]
+        x, y = states[0].target_position[0, :2]
+        bend = np.arccos(np.clip((x**2 + y**2 - upper**2 - lower**2) / (2 * upper * lower), -1, 1))
+        turn = np.arctan2(y, x) - np.arctan2(lower * np.sin(bend), upper + lower * np.cos(bend))
+        off = (np.array([turn, bend]) - qpos + np.pi) % (2 * np.pi) - np.pi
+        simulation.step([3.0 * off - 0.3 * qvel])
+        states.append(simulation.read_state())
+    fields = {name: np.concatenate([s.fields[name] for s in states]) for name in states[0].fields}
+    episode = Episode(fields, np.zeros((len(states) - 1, 2)), card.control_dt)
+    judged = judge('reach("target_distance", within=0.02, seconds=0.2)', episode)
+    assert judged.success, judged
+    assert judged.task_score > 0.3
