@@ -55,7 +55,7 @@ def add_parts(card: EnvCard, home: Keyframe | None, lacks_servos: bool | None) -
     """Return the model of a card with the servos and the floor that it lacks.
 
     Raises:
-        DataError: MuJoCo refuses the model.
+        DataError: MuJoCo refuses the model, or nothing in it can be driven.
     """
     model, said = make_model(card, fields=()), list[str]()
     qpos, tree = find_start(model, home), find_tree(model)
@@ -69,7 +69,13 @@ def add_parts(card: EnvCard, home: Keyframe | None, lacks_servos: bool | None) -
         what = "it has no actuators" if model.nu == 0 else f"{len(joints)} joints have no actuators"
         said.append(f"{what}: {words}")
     said += _note_free_bodies(model)
-    return Parts(make_model(card, fields=()), card, tuple(said))
+    model = make_model(card, fields=())
+    if model.nu == 0 and not tree.led:
+        raise DataError(
+            f"nothing in it can be driven: {model.njnt} joints, no actuator, none that a servo "
+            "could be put on; it is a part of a scene or an object: name the scene with the robot"
+        )
+    return Parts(model, card, tuple(said))
 
 
 def _change(card: EnvCard, **parts: object) -> EnvCard:

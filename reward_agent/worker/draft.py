@@ -55,7 +55,10 @@ def run(job: DraftJob, job_dir: Path) -> DraftResult:
     source = parts.card.model
     added = {"add_servos": source.add_servos, "add_floor": source.add_floor}
     options = job.options.model_copy(update=added)
-    draft = write_draft(parts.model, file, options, find_env_dir(job.card))
+    try:
+        draft = write_draft(parts.model, file, options, find_env_dir(job.card))
+    except DataError as error:
+        return DraftResult(refusal=explain(error.message, job.card))
     picture, note = _draw(_load_card(draft, parts.card, job_dir), job_dir)
     return DraftResult(
         draft=draft,

@@ -103,6 +103,23 @@ def test_a_model_that_mujoco_refuses_leaves_nothing(tmp_path: Path) -> None:
     assert list(Path().iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        "",
+        '<body name="can"><freejoint/><geom size="0.1"/></body>',
+        '<body><geom size="0.1"/></body>',
+    ],
+)
+def test_what_nothing_can_drive_is_told_in_one_line(tmp_path: Path, body: str) -> None:
+    text = (
+        f'<mujoco><worldbody><geom name="f" type="plane" size="1 1 1"/>{body}</worldbody></mujoco>'
+    )
+    with pytest.raises(DataError, match=r"robot\.xml: nothing in it can be driven"):
+        draft(tmp_path, text)
+    assert list_files(tmp_path / "work") == {}
+
+
 def test_servos_hold_a_robot_that_has_no_actuators(tmp_path: Path) -> None:
     env = draft(tmp_path, ARM, "arm.xml")
     assert any("it has no actuators: position servos are proposed" in text for text in env.said)
