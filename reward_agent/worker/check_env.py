@@ -254,7 +254,13 @@ def _check_repeats(card: EnvCard) -> Iterator[Finding]:
         yield make_finding(
             "repeats", "reset and steps with one seed do not repeat", "see what is not seeded"
         )
-    if np.array_equal(first, other):
+    if np.array_equal(first, other) and card.draws:
+        yield make_finding(
+            "noise",
+            "the observation tells nothing of what [draws] draw",
+            f"add what tells it, such as 'draw:{next(iter(card.draws))}', to observation",
+        )
+    elif np.array_equal(first, other):
         yield make_finding("noise", "every seed starts the same episode", "give [reset] some noise")
 
 

@@ -16,6 +16,7 @@ from reward_agent.errors import DataError
 from reward_agent.simulation.backends import make_simulation
 from reward_agent.simulation.mujoco_batch import BatchSimulation
 from reward_agent.simulation.mujoco_draws import PoseLayout, draw_point
+from reward_agent.worker.check_env import check_card
 
 BOX = "center = [0.5, 1.0, 0.8]\nsize = [0.2, 0.3, 0.1]\n"
 PLACED = ["site:target", "geom:wall", "body:table", "body:door", "body:hand", "body:cube"]
@@ -244,6 +245,18 @@ def test_a_pose_holds_what_was_drawn(tmp_path: Path) -> None:
     np.testing.assert_allclose(data.body("door").xpos, expected["d2"])
     np.testing.assert_allclose(data.body("hand").xpos, expected["d3"])
     np.testing.assert_allclose(data.body("cube").xpos, expected["d4"])
+
+
+def test_a_draw_that_the_policy_does_not_see_is_a_finding(tmp_path: Path) -> None:
+    table = '[draws.place]\nwhat = "site:target"\n'
+    blind = check_card(write_scene(tmp_path, tables=table))
+    assert any("nothing of what [draws] draw" in finding.message for finding in blind.findings)
+    path = tmp_path / "env.toml"
+    text = path.read_text().replace('["qpos", "qvel"]', '["qpos", "qvel", "draw:place"]')
+    path.write_text(text.replace("observation_size = 26", "observation_size = 29"))
+    assert not [
+        finding for finding in check_card(load_env(tmp_path)).findings if finding.rule == "noise"
+    ]
 
 
 def test_a_back_end_that_draws_nothing_refuses_to(tmp_path: Path) -> None:
