@@ -95,12 +95,16 @@ class Body:
         """Return every field that plays a scalar role."""
         return tuple(_measure(field) for field in self.card.list_roles(role))
 
-    def find_nearest(self, role: str, words: Collection[str] = ()) -> Quantity | None:
-        """Return a distance: of the limb that the words name best, the least of equals."""
+    def list_named(self, role: str, words: Collection[str]) -> list[Quantity]:
+        """Return what measures a scalar role of the limbs that the words name best."""
         fields = self.card.list_roles(role)
         shared = [len(normalise(words) & normalise(f.plays[1].split("_"))) for f in fields]
-        best = [f for f, n_words in zip(fields, shared, strict=True) if n_words == max(shared)]
-        measures = [_measure(field) for field in best]
+        pairs = zip(fields, shared, strict=True)
+        return [_measure(field) for field, n_words in pairs if n_words == max(shared)]
+
+    def find_nearest(self, role: str, words: Collection[str] = ()) -> Quantity | None:
+        """Return a distance: of the limb that the words name best, the least of equals."""
+        measures = self.list_named(role, words)
         if len(measures) < 2:
             return next(iter(measures), None)
         code = f"np.min(np.stack([{', '.join(measure.code for measure in measures)}]), axis=0)"
@@ -290,6 +294,16 @@ def make_pose_machine(body: Body) -> Machine | None:
     lines = (f"strayed = np.sqrt({mean})  # (N,) rad", f"next_memory = {{{kept}}}")
     initial = tuple((f.name, f"state.{f.name}") for f in fields)
     return Machine("start_pose", initial, lines, "The start pose, rad.")
+
+
+def make_way_machine(measure: Quantity, sign: str) -> Machine:
+    """Return the memory of where something was at the start (``way``: how far it is from it)."""
+    lines = (
+        f'way = {sign}({measure.read()} - memory["begun"])  # (N,)',
+        'next_memory = {"begun": memory["begun"]}',
+    )
+    initial = (("begun", measure.read("state")),)
+    return Machine("way", initial, lines, "Where it was at the start.")
 
 
 def write_largest(measures: Sequence[Quantity]) -> str:

@@ -13,6 +13,7 @@ from reward_agent.designers.offline.body import (
     make_distance_machine,
     make_pose_machine,
     make_turn_machine,
+    make_way_machine,
     normalise,
 )
 from reward_agent.designers.offline.forms import (
@@ -371,13 +372,18 @@ def _handle(body: Body, goal: Goal) -> list[Signal]:
     if distance is None:
         return []
     there = f"tolerance({distance.code}, bounds=(0.0, 0.02), margin={{scale}}"
-    far = f"{there}{LINEAR})"
+    far, span = f"{there}{LINEAR})", _find_span(distance)
     return [
-        Signal("placed", far, _HANDLED_M, 1.0, "goal", "1 with the object at the goal"),
-        Signal("exact", f"{there})", 0.2 * _HANDLED_M, 0.5, "goal", "1 at the goal, 0 far from it"),
+        Signal("placed", far, span, 1.0, "goal", "1 with the object at the goal"),
+        Signal("exact", f"{there})", 0.2 * span, 0.5, "goal", "1 at the goal, 0 far from it"),
         progress(distance),
         *_approach(body, "object_distance", goal),
     ]
+
+
+def _find_span(distance: Quantity) -> float:
+    """Return about how far something is moved, m: as at the start, else as over a table."""
+    return distance.top if distance.rest else _HANDLED_M
 
 
 def _approach(body: Body, role: str, goal: Goal) -> list[Signal]:
@@ -386,34 +392,39 @@ def _approach(body: Body, role: str, goal: Goal) -> list[Signal]:
     if distance is None:
         return []
     near = f"tolerance({distance.code}, bounds=(0.0, 0.02), margin={{scale}}{LINEAR})"
-    return [Signal("near", near, _HANDLED_M, 0.3, "guide", "1 with the hand at the object")]
+    span = _find_span(distance)
+    return [Signal("near", near, span, 0.3, "guide", "1 with the hand at the object")]
 
 
 def _lift(body: Body, goal: Goal) -> list[Signal]:
-    amount, height = goal.amount or _LIFT_M, body.find("object_height")
-    moved = _move(height, amount, "", f"lifted, 1 at {_BEYOND * amount:.3g} m")
-    return [*moved, *_approach(body, "object_distance", goal)] if moved else []
+    height = body.find("object_height")
+    if height is None:
+        return []
+    moved = _move(height, goal.amount or _LIFT_M, "")
+    return [*moved, *_approach(body, "object_distance", goal)]
 
 
 def _move_fixture(body: Body, goal: Goal) -> list[Signal]:
-    position = body.find("fixture_position")
-    if position is None:
+    positions = body.list_named("fixture_position", {*goal.limb, *goal.words})
+    if not positions:
         return []
-    # The end of its range that is further from the start, 0, is where it can be moved.
-    low, high = position.range
+    # The end of its range that is further from the start, about 0, is where it can be moved.
+    low, high = positions[0].range
     amount = goal.amount or 0.5 * max(high, -low)
-    moved = _move(position, amount, "" if high >= -low else "-", "moved, 1 where it is to be")
+    moved = _move(positions[0], amount, "" if high >= -low else "-")
     return [*moved, *_approach(body, "fixture_distance", goal)]
 
 
-def _move(measure: Quantity | None, amount: float, sign: str, doc: str) -> list[Signal]:
-    """Return pay for what grows from 0 at the start, and for each bit of its way."""
-    main = grow("moved", measure, _BEYOND * amount, doc, sign, low=0.0)
-    if measure is None:
-        return main
-    way = f"{sign}({measure.read()} - {measure.read('state')})"
-    step, code = STEP_SHARE * amount, f"np.clip({way} / {{scale}}, -1.0, 1.0)"
-    return [*main, Signal("progress", code, step, 1.0, "goal", f"further by {step:g} in a step")]
+def _move(measure: Quantity, amount: float, sign: str) -> list[Signal]:
+    """Return pay for how far something is from where it was, and for each bit of the way."""
+    machine, doc = make_way_machine(measure, sign), f"1 for {_BEYOND * amount:.3g} from the start"
+    moved = "np.clip(way / {scale}, 0.0, 1.0)"
+    change = f"{sign}({measure.read()} - {measure.read('state')})"
+    step, code = STEP_SHARE * amount, f"np.clip({change} / {{scale}}, -1.0, 1.0)"
+    return [
+        Signal("moved", moved, _BEYOND * amount, 1.0, "goal", doc, machine),
+        Signal("progress", code, step, 1.0, "goal", f"further by {step:g} in a step"),
+    ]
 
 
 # Each kind with what writes its signals, and the roles of which it needs one of each group.

@@ -142,11 +142,12 @@ class Scene:
 
 def read_goals(sentence: str, scene: Scene = Scene()) -> tuple[Goal, ...]:
     """Return the goals of a sentence, the main one first; empty if no word is known."""
-    text = _QUOTED.sub("it", sentence.lower())
+    text, names = _QUOTED.sub("it", sentence.lower()), _QUOTED.findall(sentence.lower())
     tokens = _TOKEN.findall(text.replace("'", "").replace("-", " "))
     handling = _find_handling(tokens, scene)
     if handling:
-        return (_describe(handling, text, tokens),)
+        goal = _describe(handling, text, tokens)
+        return (replace(goal, limb=(*_split(names), *goal.limb)),)
     found = _find_kinds(tokens)
     if "travel" in found and _ON_THE_SPOT.search(text):
         found = found - {"travel"} | {"jump"}
@@ -156,8 +157,14 @@ def read_goals(sentence: str, scene: Scene = Scene()) -> tuple[Goal, ...]:
     dropped = _SUBSUMED.get(ordered[0], frozenset())
     kept = [kind for kind in ordered if kind not in dropped]
     first, *conditions = (_describe(kind, text, tokens) for kind in kept)
+    if first.kind == "reach":
+        first = replace(first, limb=(*_split(names), *first.limb))
     # The limb that is named is the first one's.
     return (first, *(replace(goal, limb=()) for goal in conditions))
+
+
+def _split(names: Collection[str]) -> list[str]:
+    return re.findall(r"[a-z]+", " ".join(names))
 
 
 def _find_handling(tokens: list[str], scene: Scene) -> Kind | None:

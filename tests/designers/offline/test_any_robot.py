@@ -231,6 +231,21 @@ def test_what_a_thing_is_called_says_nothing_of_what_is_done(name: str) -> None:
     assert [goal.kind for goal in goals][:1] == ["reach"]
 
 
+def test_what_is_moved_is_measured_from_where_it_was() -> None:
+    shelf = field("z", "m", "object_height", rest=0.8)
+    step = pay(make_robot("arm", shelf), "Lift the object 'cup' by 0.1 m.")
+    assert step() == step(z=0.7) + 1.0 == 0.0
+    assert step(z=0.91) > step(z=0.85) > 0
+
+
+def test_the_fixture_that_is_named_is_moved() -> None:
+    latch = field("turned", "rad", "fixture_position", limb="latch")
+    card = make_arm(latch)
+    for sentence in ("Open 'latch' by 0.5 rad.", "Turn the latch"):
+        assert "turned" in propose(card, sentence).program.source
+    assert "turned" not in propose(card, "Open the door").program.source
+
+
 def test_a_pole_that_hangs_is_paid_all_the_way_up() -> None:
     card = make_robot("pole", field("cosine", "1", "up", rest=-1.0))
     step = pay(card, "Swing the pole up and balance it upright.")
