@@ -54,7 +54,7 @@ class UnknownNameError(UsageError):
     """A name that does not exist, answered with the closest one that does."""
 
     def __init__(self, kind: str, given: str, known: Iterable[str], remedy: str = "") -> None:
-        names = sorted(known)
+        names, given = sorted(known), given[:200]
         listing = ", ".join(names) if names else "none"
         super().__init__(
             f"unknown {kind} {given!r}{hint_closest(given, names)}",

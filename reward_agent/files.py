@@ -141,9 +141,16 @@ def check_plain(path: Path, *, is_alone: bool = False) -> None:
         os.close(open_plain(path, is_alone=is_alone))
 
 
-def find_real(path: Path) -> Path:
-    """Return where a file lies that a person names: links may lead there."""
-    return Path(os.path.realpath(path.expanduser()))
+def find_real(path: Path | str) -> Path:
+    """Return where a file lies that a person names: links may lead there.
+
+    Raises:
+        DataError: no file can have that name.
+    """
+    try:
+        return Path(os.path.realpath(Path(path).expanduser()))
+    except (ValueError, RuntimeError) as error:  # a null byte; a user that is not there
+        raise DataError(f"{str(path)!r:.200} is no path: {error}", "name a file") from None
 
 
 def read_bytes(path: Path, max_bytes: int = MAX_RECORD_BYTES) -> bytes:

@@ -92,10 +92,15 @@ def hide_credentials(text: str, *, keeps_words: bool = False) -> str:
     return _KEY_LIKE.sub(WITHHELD, _BEARER.sub(hide, _SECRET.sub(hide, text)))
 
 
+def hide_in_words(text: str) -> str:
+    """Return what a person says without credentials."""
+    return hide_credentials(text, keeps_words=True)
+
+
 def hide_in_data(data: Any) -> Any:
     """Return JSON data without the credentials in its texts, but for those of programs."""
     if isinstance(data, str):
-        return hide_credentials(data, keeps_words=True)
+        return hide_in_words(data)
     if isinstance(data, dict):
         return {key: data[key] if key == "program" else hide_in_data(data[key]) for key in data}
     return [hide_in_data(item) for item in data] if isinstance(data, list) else data

@@ -18,7 +18,7 @@ from reward_agent.cli.output import (
 from reward_agent.cli.settings import Json, RunName, RunsDir
 from reward_agent.definitions.paths import find_runs_dir
 from reward_agent.errors import DataError, UsageError
-from reward_agent.text import hide_in_data
+from reward_agent.text import hide_in_data, hide_in_words
 
 app = typer.Typer(help="Show runs.", no_args_is_help=True)
 
@@ -41,7 +41,9 @@ def list_command(runs_dir: RunsDir = None, as_json: Json = False) -> None:
         for run in runs:
             score = run.winner.task_score if run.winner else None
             shown = f"{show_number(score)} {run.task.unit if score is not None else ''}".strip()
-            table.add_row(run.id, run.status, run.designer, shown, run.task.description)
+            table.add_row(
+                run.id, run.status, run.designer, shown, hide_in_words(run.task.description)
+            )
         answer_console.print(table)
     for reason in unreadable:
         print_error(reason)

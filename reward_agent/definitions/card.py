@@ -33,6 +33,7 @@ from reward_agent.definitions.tables import (
     read_table,
 )
 from reward_agent.errors import DataError, UnknownNameError, UsageError, hint_closest
+from reward_agent.files import find_real
 from reward_agent.types import FileRecord, Finite, Record
 
 CARD_FILE = "env.toml"
@@ -399,8 +400,8 @@ def load_env(name_or_path: str | Path) -> EnvCard:
     """
     text, known = str(name_or_path), list_envs()
     looks_like_path = isinstance(name_or_path, Path) or "/" in text or text.endswith(".toml")
-    if looks_like_path or (text not in known and text and Path(text).exists()):
-        return _load_from_path(Path(text).expanduser().resolve())
+    if looks_like_path or (text not in known and text and os.path.exists(text)):
+        return _load_from_path(find_real(text))
     if text not in known:
         raise UnknownNameError("environment", text, known)
     folder = find_envs_dir() / text
@@ -413,8 +414,8 @@ def load_env(name_or_path: str | Path) -> EnvCard:
 
 def _load_from_path(path: Path) -> EnvCard:
     file = path if path.suffix == ".toml" else path / CARD_FILE
-    if not file.is_file():
-        raise DataError(f"{file} does not exist", f"give a folder with an {CARD_FILE} in it")
+    if not os.path.isfile(file):
+        raise DataError(f"{file!s:.200} does not exist", f"give a folder with an {CARD_FILE} in it")
     card = _read_card(file).model_copy(update={"folder": str(file.parent)})
     _check_folder(card)
     return card

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from reward_agent.errors import UsageError
+from reward_agent.files import find_real
 
 _PACKAGE_DIR = Path(__file__).resolve().parents[1]
 
@@ -23,8 +24,8 @@ def find_envs_dir() -> Path:
 def find_runs_dir(option: Path | None = None) -> Path:
     """Return the folder for runs: option, ``REWARD_AGENT_RUNS_DIR``, else ``./runs``."""
     chosen = option or os.environ.get("REWARD_AGENT_RUNS_DIR") or "runs"
-    folder = Path(chosen).expanduser().resolve()
-    if folder.exists() and not folder.is_dir():
+    folder = find_real(chosen)
+    if os.path.exists(folder) and not os.path.isdir(folder):
         raise UsageError(f"{folder} is not a folder", "name the folder of runs with --runs-dir")
     return folder
 

@@ -48,7 +48,7 @@ from reward_agent.errors import (
     find_closest_name,
     hint_closest,
 )
-from reward_agent.text import hide_credentials
+from reward_agent.text import hide_in_words
 from reward_agent.types import FileRecord, Finite, Record
 
 TASK_FILE = "task.toml"
@@ -164,7 +164,7 @@ def make_task(env: str, description: str, criterion: str = "", unit: str = "") -
     Raises:
         UsageError: the sentence is no plain text.
     """
-    description = hide_credentials(description.strip(), keeps_words=True)
+    description = hide_in_words(description.strip())
     try:
         return TaskSpec(
             name=make_identifier(description, "task", _MAX_NAME_CHARS),

@@ -116,16 +116,15 @@ def compose_reward(
     memory = MEMORY_ENTRY if has_memory(source) else None
     has_potential = _find_parameters(tree, POTENTIAL_ENTRY) == ("state",)
     potential = POTENTIAL_ENTRY if has_potential else None
-    library = take_pieces(
-        "rewards.library", find_used_names(tree) & LIBRARY_NAMES - find_bound_names(tree.body)
-    )
+    needed = find_used_names(tree) & LIBRARY_NAMES - find_bound_names(tree.body)
+    library = take_pieces("rewards.library", frozenset(needed))
     roots = ["make_state", "RewardFunction", *(_OF_WRAPPER if is_wrapped else ())]
-    runtime = take_pieces("export.runtime", roots)
+    runtime = take_pieces("export.runtime", frozenset(roots))
     environment = (
         _describe_environment(card, tree, has_own_termination) if is_wrapped else {"fields": None}
     )
     expressions = ast.parse("\n".join(f["expression"] for f in environment["fields"] or ()))
-    frames = take_pieces("simulation.measures", find_used_names(expressions))
+    frames = take_pieces("simulation.measures", frozenset(find_used_names(expressions)))
     modules = {"import math", "import numpy as np"}
     modules |= library.imports | frames.imports | runtime.imports
     parts = {

@@ -11,6 +11,7 @@ import symtable
 from collections.abc import Collection, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import ClassVar
 
@@ -24,10 +25,11 @@ class Pieces:
     """Some definitions of a module, in its order, and statements that import what they use."""
 
     text: str
-    imports: set[str]
+    imports: frozenset[str]
 
 
-def take_pieces(module: str, names: Iterable[str]) -> Pieces:
+@cache
+def take_pieces(module: str, names: frozenset[str]) -> Pieces:
     """Return the definitions of some names in a module of ours, with all that these use.
 
     What they import from another module of ours is taken from there in the same way.
@@ -43,13 +45,15 @@ def take_pieces(module: str, names: Iterable[str]) -> Pieces:
         aliases = [alias for alias in node.names if (alias.asname or alias.name) in used]
         place = node.module or "" if isinstance(node, ast.ImportFrom) else ""
         if place.startswith(_OWN) and aliases:
-            other = take_pieces(place.removeprefix(_OWN), [alias.name for alias in aliases])
+            other = take_pieces(
+                place.removeprefix(_OWN), frozenset(alias.name for alias in aliases)
+            )
             texts.insert(0, other.text)
             imports |= other.imports
         else:
             start = f"from {place} import" if place else "import"
             imports |= {f"{start} {ast.unparse(alias)}" for alias in aliases}
-    return Pieces("\n\n\n".join(texts), imports)
+    return Pieces("\n\n\n".join(texts), frozenset(imports))
 
 
 def _find_definitions(tree: ast.Module, names: Iterable[str]) -> tuple[list[ast.stmt], set[str]]:

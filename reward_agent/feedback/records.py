@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
@@ -20,15 +19,13 @@ from reward_agent.files import MAX_RECORD_BYTES, append_line, read_text
 from reward_agent.records.disk import refuse_odd_numbers
 from reward_agent.records.outcomes import Outcome
 from reward_agent.records.store import SESSION_FILE, now_utc
-from reward_agent.text import hide_credentials
+from reward_agent.text import hide_in_words
 from reward_agent.types import FileName, FileRecord, FilmPath, Finite, Record, RunPath, Sha256
 
 MAX_WORDS = 8000
 
 # What a person says, as it is kept, shown and told to the Designer: without credentials.
-Words = Annotated[
-    str, Field(max_length=MAX_WORDS), AfterValidator(partial(hide_credentials, keeps_words=True))
-]
+Words = Annotated[str, Field(max_length=MAX_WORDS), AfterValidator(hide_in_words)]
 Choice = Literal["a", "b", "same", "both bad"]
 
 

@@ -123,7 +123,7 @@ def _merge(
         first = error.errors()[0]
         name = str(first["loc"][0])
         raise UsageError(
-            f"{name} = {first['input']!r} (from {sources[name]}): {first['msg']}",
+            f"{name} = {first['input']!r:.200} (from {sources[name]}): {first['msg']}",
             f"{name}: {RunSettings.model_fields[name].description}",
         ) from error
 

@@ -455,7 +455,7 @@ def load_run(name: str, runs_dir: Path | None = None) -> RunStore:
         UnknownNameError: there is none, or several begin so.
     """
     runs_dir = find_runs_dir(runs_dir)
-    if (Path(name) / "run.json").is_file():
+    if os.path.isfile(os.path.join(name, "run.json")):
         return RunStore(Path(name).resolve())
     runs = list_runs(runs_dir)
     if name == "last" and runs:

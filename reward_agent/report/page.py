@@ -27,7 +27,7 @@ from reward_agent.report.verdict import (
     find_verdict,
 )
 from reward_agent.report.view import RunView, load_run_view
-from reward_agent.text import hide_credentials, show_hidden
+from reward_agent.text import hide_in_words, show_hidden
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -88,7 +88,7 @@ def _make_uri(picture: bytes) -> str:
 def _make_command(view: RunView) -> str:
     """Return the command that repeats the run; a shell runs nothing else that the run says."""
     run = view.run
-    task = run.task.name if run.metric_origin == "task" else run.task.description
+    task = run.task.name if run.metric_origin == "task" else hide_in_words(run.task.description)
     env = run.card.folder or run.card.name
     words = ["reward-agent design", f"--env {shlex.quote(env)}", f"--task {shlex.quote(task)}"]
     for name, value in run.config.items():
@@ -131,7 +131,7 @@ def make_templates(folder: Path) -> Environment:
         lstrip_blocks=True,
     )
     environment.filters |= {
-        "hide": hide_credentials,
+        "hide": hide_in_words,
         "number": lambda value: "–" if value is None else shorten(value),
         "percent": lambda value: "–" if value is None else f"{value:.0%}",
         "steps": lambda value: f"{value:,}",

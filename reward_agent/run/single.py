@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -144,7 +145,7 @@ def train(
 
 
 def evaluate(
-    policy: Path,
+    policy: Path | str,
     env: str,
     task: str,
     *,
@@ -162,8 +163,11 @@ def evaluate(
         folder: where trajectories and video are kept; beside the policy by default.
         options: settings by the names of ``RunSettings``.
     """
-    if not policy.is_file():
-        raise UsageError(f"{policy} is not a file", "name a policy_<steps>.safetensors")
+    policy = Path(policy)
+    if not os.path.isfile(policy):
+        raise UsageError(
+            f"{str(policy)[:200]!r} is not a file", "name a policy_<steps>.safetensors"
+        )
     card, spec = _find(env, task)
     settings = _resolve(card, options)
     folder = folder or policy.parent / "evaluation"

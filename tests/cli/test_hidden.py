@@ -199,6 +199,7 @@ def telling_run(judged_run: Path, tmp_path: Path) -> Path:
     run = json.loads((folder / "run.json").read_text())
     run |= {"designer": TOLD, "limit": TOLD, "note": TOLD, "status": "failed", "winner": None}
     run["config"]["base_url"] = TOLD
+    run["task"] |= {"description": TOLD, "criterion": TOLD}
     (folder / "run.json").write_text(json.dumps(run))
     path = folder / "iterations/0/iteration.json"
     iteration = json.loads(path.read_text())
