@@ -175,7 +175,7 @@ def test_a_source_of_a_field_is_of_a_closed_set() -> None:
         with pytest.raises(DataError, match="cannot be had outside"):
             compose_reward(card, program, {"task": "x"}, False)
     for name in ATTACKS:
-        if "'" in name:
+        if "'" in name or not name:  # such a source is none
             continue
         strange = CARD.state[0].model_copy(update={"source": f"body:'{name}'.xpos[2]"})
         card = CARD.model_copy(update={"state": (strange, *CARD.state[1:])})
