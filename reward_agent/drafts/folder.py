@@ -276,7 +276,7 @@ def _run(job: DraftJob, job_dir: Path, given: str) -> DraftResult:
 def _write(result: DraftResult, draft_dir: Path, job_dir: Path, given: str) -> Draft:
     """Write the files of a job's draft, and its picture; read the card as anybody would."""
     if result.refusal or result.draft is None:
-        raise DataError(f"{given}: {result.refusal}", "correct the model, or name another")
+        raise DataError(f"{given}: {result.refusal}", result.remedy)
     for name, text in result.draft.files.items():
         write_atomic(draft_dir / name, text.encode())
     _take_picture(result, job_dir, draft_dir)

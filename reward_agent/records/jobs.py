@@ -427,7 +427,8 @@ class TryMeaningJob(Job):
 class DraftResult(FileRecord):
     """A drafted environment, or why there is none."""
 
-    refusal: OneLine = Field("", description="what MuJoCo says of a model that it refuses")
+    refusal: OneLine = Field("", description="why there is none: MuJoCo's words, or ours")
+    remedy: OneLine = ""
     draft: Draft | None = None
     said: Lines = Field((), description="what the model lacked, and what was done about it")
     facts: dict[str, OneLine] = Field(default_factory=dict, max_length=20)

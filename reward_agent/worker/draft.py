@@ -10,7 +10,7 @@ from importlib import import_module
 from pathlib import Path
 
 from reward_agent.definitions.card import CARD_FILE, EnvCard, find_env_dir, load_env
-from reward_agent.errors import DataError
+from reward_agent.errors import DataError, UsageError
 from reward_agent.records.draft import Draft
 from reward_agent.records.jobs import DraftJob, DraftResult
 from reward_agent.simulation.backends import find_backend, find_graphics
@@ -45,21 +45,18 @@ def run(job: DraftJob, job_dir: Path) -> DraftResult:
     from reward_agent.drafts.card import write_draft
     from reward_agent.drafts.parts import add_parts, compare_with_original, describe_model
 
-    file = str(job.card.model.file)
     try:
         parts = add_parts(job.card, job.options.home, job.lacks_servos)
         if job.originals:
             compare_with_original(job.card, Path(job.originals[0]))
-    except DataError as error:
-        return DraftResult(refusal=explain(error.message, job.card))
-    source = parts.card.model
-    added = {"add_servos": source.add_servos, "add_floor": source.add_floor}
-    options = job.options.model_copy(update=added)
-    try:
-        draft = write_draft(parts.model, file, options, find_env_dir(job.card))
-    except DataError as error:
-        return DraftResult(refusal=explain(error.message, job.card))
-    picture, note = _draw(_load_card(draft, parts.card, job_dir), job_dir)
+        source = parts.card.model
+        added = {"add_servos": source.add_servos, "add_floor": source.add_floor}
+        options = job.options.model_copy(update=added)
+        draft = write_draft(parts.model, str(source.file), options, find_env_dir(job.card))
+        card = _load_card(draft, parts.card, job_dir)
+    except (DataError, UsageError) as error:
+        return DraftResult(refusal=explain(error.message, job.card), remedy=error.remedy)
+    picture, note = _draw(card, job_dir)
     return DraftResult(
         draft=draft,
         said=parts.said,

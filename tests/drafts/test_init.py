@@ -120,6 +120,18 @@ def test_what_nothing_can_drive_is_told_in_one_line(tmp_path: Path, body: str) -
     assert list_files(tmp_path / "work") == {}
 
 
+def test_a_keyframe_that_is_not_there_is_told(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"leg\.xml: the model has no keyframe.*'crouch'") as caught:
+        draft(tmp_path, LEG, "leg.xml", home="crouch")
+    assert "MuJoCo" not in caught.value.message
+
+
+def test_a_person_may_say_which_keyframe_is_home(tmp_path: Path) -> None:
+    keys = '<keyframe><key qpos="0 0 .5 1 0 0 0 0"/><key name="bent" qpos="0 0 .5 1 0 0 0 0.3"/></keyframe>'
+    env = draft(tmp_path, LEG.replace("</mujoco>", f"{keys}</mujoco>"), "leg.xml", home="bent")
+    assert load_env(env.folder).home.keyframe == "bent"
+
+
 def test_servos_hold_a_robot_that_has_no_actuators(tmp_path: Path) -> None:
     env = draft(tmp_path, ARM, "arm.xml")
     assert any("it has no actuators: position servos are proposed" in text for text in env.said)
