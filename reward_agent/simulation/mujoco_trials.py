@@ -21,6 +21,7 @@ from reward_agent.definitions.sources import (
     find_measures,
     parse_source,
 )
+from reward_agent.errors import hint_closest
 from reward_agent.simulation.interventions import (
     BALL,
     FREE,
@@ -31,6 +32,7 @@ from reward_agent.simulation.interventions import (
     find_driven,
 )
 from reward_agent.simulation.mujoco_batch import BatchSimulation
+from reward_agent.simulation.mujoco_model import list_names
 from reward_agent.simulation.mujoco_start import find_servos
 from reward_agent.simulation.simulation import make_finding, show_range
 from reward_agent.simulation.state import FloatArray, State
@@ -69,7 +71,7 @@ def try_card(card: EnvCard) -> tuple[Finding, ...]:
     simulation = BatchSimulation(_make_quiet(card), 2 * card.n_actions + 1, seed=0)
     simulation.reset()
     start = simulation.qpos[0]
-    findings = [*_check_start(simulation)]
+    findings = [*_check_roles(card, simulation.model), *_check_start(simulation)]
     findings += _check_rest(simulation, simulation.read_state())
     findings += _check_motors(simulation)
     root = _find_robot(simulation.model, card)
@@ -85,6 +87,22 @@ def _make_quiet(card: EnvCard) -> EnvCard:
     silence = {"qpos_uniform": 0.0, "qvel_uniform": 0.0, "qvel_normal": 0.0, "joints": {}}
     reset = card.reset.model_copy(update=silence)
     return card.model_copy(update={"reset": reset, "randomise": None})
+
+
+def _check_roles(card: EnvCard, model: mujoco.MjModel) -> Iterator[Finding]:
+    """Look for each part that the card names a role of."""
+    for role, value in card.roles or ():
+        places = (value,) if isinstance(value, str) else value or ()
+        for place in places:
+            kind, _, name = place.partition(":")
+            known = [other for other in list_names(model, kind) if other] if name else [name]
+            if name not in known:
+                yield make_finding(
+                    "roles",
+                    f"roles.{role}: the model has no {kind} named {name!r}"
+                    f"{hint_closest(name, known)}",
+                    f"its {kind} names: {', '.join(sorted(known))[:300] or 'none'}",
+                )
 
 
 # --- at the start, and at action 0 -------------------------------------------------------------
@@ -424,9 +442,9 @@ def can_touch(model: mujoco.MjModel, one: int, two: int) -> bool:
 
 def _find_robot(model: mujoco.MjModel, card: EnvCard) -> Root | None:
     """Return what carries the robot: its torso's root, else that of most driven joints."""
-    torso = card.roles.torso if card.roles else None
-    if torso is not None and torso.startswith("body:"):
-        body = int(model.body(torso.removeprefix("body:")).id)
+    kind, _, torso = (card.roles.torso or "" if card.roles else "").partition(":")
+    if kind == "body" and torso in (bodies := list_names(model, "body")):
+        body = bodies.index(torso)
     else:
         driven = [int(model.body_rootid[model.jnt_bodyid[joint]]) for joint in find_driven(model)]
         if not driven:

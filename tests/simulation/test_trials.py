@@ -123,6 +123,19 @@ def test_a_motor_that_does_nothing_is_found(
     assert found[0].severity == ("error" if len(found) == 2 else "warning")
 
 
+def test_actions_of_no_size_are_found(tmp_path: Path) -> None:
+    card = swap(CARD, '"rescaled"', '"around_home"\naction_scale = [0.0, 0.25]')
+    (finding,) = find(try_card(write(tmp_path, card=card)), "dead-motor")
+    assert "'left_target' changes no velocity" in finding.message
+    assert "action_scale" in finding.remedy
+
+
+def test_a_role_of_a_part_that_is_not_there_is_found(tmp_path: Path) -> None:
+    card = swap(CARD, 'torso = "body:trunk"', 'torso = "body:trunc"\nfeet = ["geom:left_foot"]')
+    (finding,) = try_card(write(tmp_path, card=card))
+    assert "roles.torso: the model has no body named 'trunc'; did you mean" in finding.message
+
+
 def test_a_motor_without_a_control_range_is_found(tmp_path: Path) -> None:
     mjcf = swap(MJCF, 'ctrlrange="-1 1" ctrllimited="true"', "")
     (finding,) = check_card(write(tmp_path, mjcf)).findings
