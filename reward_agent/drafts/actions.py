@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from reward_agent.drafts.pose import is_servo, is_speed_servo
 from reward_agent.drafts.roles import Facts
 from reward_agent.drafts.tools import Handling
-from reward_agent.drafts.tree import HINGE, list_ancestors, list_joints
+from reward_agent.drafts.tree import HINGE, call, list_ancestors, list_joints
 from reward_agent.drafts.words import Names, drop_common, make_name, split_words
 
 Array = NDArray[np.float64]
@@ -65,7 +65,7 @@ def choose_actions(facts: Facts, handling: Handling, control_dt: float) -> Actio
     is_uneven = bool(model.nu) and not np.allclose(limits[:, 0], -limits[:, 1], atol=1e-6)
     needs_home = servo.any() or (facts.pose.controls == "keyframe" and is_uneven)
     mocap = tuple(
-        (facts.name("body", led), _round(_MOCAP_M_PER_S * control_dt)) for led, _ in facts.tree.led
+        (call(model, "body", led), _round(_MOCAP_M_PER_S * control_dt)) for led, _ in facts.tree.led
     )
     scale = tuple(
         _choose_scale(facts, handling, a, bool(servo[a]), limits[a]) for a in range(model.nu)

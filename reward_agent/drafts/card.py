@@ -20,7 +20,7 @@ from reward_agent.drafts.plan import Plan, choose_budget, estimate_speed, make_p
 from reward_agent.drafts.roles import Facts, Part
 from reward_agent.drafts.tasks import write_tasks
 from reward_agent.drafts.toml import TESTED, write_key, write_line, write_table
-from reward_agent.drafts.tree import FREE, HINGE, SLIDE, list_joints
+from reward_agent.drafts.tree import FREE, HINGE, SLIDE, call, list_joints
 from reward_agent.drafts.words import FOOT, has_word
 from reward_agent.errors import DataError, UsageError
 from reward_agent.records.draft import DRAFTED, Draft, DraftOptions
@@ -65,8 +65,7 @@ def make_table(plan: Plan, file: str, options: DraftOptions) -> dict[str, Any]:
     """Return the card's table; ranges of fields that have none yet are wide."""
     actions = plan.actions
     model: dict[str, Any] = {"file": file, "frame_skip": plan.frame_skip}
-    floors = [plan.facts.name("geom", g) for g in plan.facts.tree.floors]
-    floors = [name for name in floors if name]
+    floors = [call(plan.facts.model, "geom", geom) for geom in plan.facts.tree.floors]
     if options.add_floor is not None:
         model["add_floor"] = options.add_floor
         floors = [name for name in floors if name != ADDED_FLOOR]
@@ -223,8 +222,8 @@ def _make_reset(plan: Plan) -> dict[str, Any]:
     facts, model = plan.facts, plan.facts.model
     noise = dict[str, float]()
     for joint in (*facts.tree.root_joints, *facts.tree.joints):
-        name, kind = facts.name("joint", joint), int(model.jnt_type[joint])
-        if not name or kind not in (HINGE, SLIDE):
+        name, kind = call(model, "joint", joint), int(model.jnt_type[joint])
+        if kind not in (HINGE, SLIDE):
             continue
         is_loose = joint not in facts.tree.driven and facts.tree.base == "fixed"
         width = _POLE_NOISE if is_loose else _HINGE_NOISE
@@ -236,11 +235,11 @@ def _make_reset(plan: Plan) -> dict[str, Any]:
         noise[name] = width
     for part in plan.handling.objects[:1]:
         for joint in list_joints(model, part.body):
-            if facts.name("joint", joint) and model.jnt_type[joint] == SLIDE:
-                noise[facts.name("joint", joint)] = _round(0.1 * facts.size)
+            if model.jnt_type[joint] == SLIDE:
+                noise[call(model, "joint", joint)] = _round(0.1 * facts.size)
     reset: dict[str, Any] = {"joints": noise} if noise else {"qvel_uniform": 0.01}
     if len(plan.handling.target_joints) == 2 and plan.handling.target is not None:
-        names = [facts.name("joint", joint) for joint in plan.handling.target_joints]
+        names = [call(model, "joint", joint) for joint in plan.handling.target_joints]
         reach = plan.workspace.reach if plan.workspace else facts.size / 4
         reset["goal"] = {"joints": names, "radius": _round(max(0.7 * reach, 0.02))}
     return reset
@@ -375,6 +374,11 @@ def _warn(plan: Plan) -> Iterator[str]:
     named = [b for b in facts.tree.bodies if has_word(facts.name("body", b), FOOT)]
     if facts.tree.base == "fixed" and len(named) > 1:
         yield "it has feet, but nothing lets its root move: give that a free joint if it is to walk"
+    if plan.handling.objects and not plan.reaches_object and plan.workspace:
+        yield (
+            f"the tool stays {plan.workspace.object_gap:.2g} m from "
+            f"{plan.handling.objects[0].place}: place that, or the robot, by [home] joints"
+        )
     if not plan.fields:
         yield "no field could be drafted"
 

@@ -16,7 +16,9 @@ from reward_agent.drafts.tree import (
     FREE,
     HINGE,
     SLIDE,
+    call,
     collides,
+    find_number,
     list_ancestors,
     list_geoms,
     list_joints,
@@ -71,7 +73,7 @@ def quote(place: str) -> str:
 
 def refer(facts: Facts, kind: str, number: int) -> str:
     """Return how sources name something: by its number where it has no name."""
-    return quote(f"{kind}:{facts.name(kind, number) or f'#{number}'}")
+    return quote(f"{kind}:{call(facts.model, kind, number)}")
 
 
 def name_joints(facts: Facts) -> dict[int, str]:
@@ -395,14 +397,7 @@ class FieldWriter:
         side = refer(self.facts, "body", tops[0]).replace("body:", "subtree:", 1)
         if len(list_subtree(self.facts.model, tops[0])) == 1:
             side = quote(part.place)
-        return self.touch_floor(side)
-
-    def touch_floor(self, side: str) -> str:
-        """Return the source of whether something touches the floor, with a name or without."""
-        floors = self.facts.tree.floors
-        if self.facts.name("geom", floors[0]):
-            return f"contact:{side}"
-        return f"contact({side}, {refer(self.facts, 'geom', floors[0])})"
+        return f"contact:{side}"
 
     def _list_contacts(self) -> Iterator[DraftField]:
         """Yield contacts of the torso, and of the heaviest parts that are no feet."""
@@ -424,7 +419,7 @@ class FieldWriter:
             name = names.take(kept)
             where = refer(facts, "body", body)
             yield _make(
-                f"{name}_floor_contact", self.touch_floor(where), "0/1",
+                f"{name}_floor_contact", f"contact:{where}", "0/1",
                 f"1 while {_bare(where)} touches the floor", "contacts", None, "body_contact", name,
             )  # fmt: skip
 
@@ -582,7 +577,7 @@ class FieldWriter:
 
     def _list_fixture(self, part: Part, is_main: bool, tool: str) -> Iterator[DraftField]:
         facts = self.facts
-        joint = int(facts.model.joint(part.own_name).id)
+        joint = find_number(facts.model, "joint", part.own_name)
         unit = "m" if facts.model.jnt_type[joint] == SLIDE else "rad"
         source, sign = f"{quote(part.place)}.qpos", find_opening(facts, joint)
         if sign < 0:

@@ -42,6 +42,12 @@ class Plan:
         """Control steps of an episode."""
         return max(1, round(self.episode_s / self.control_dt))
 
+    @property
+    def reaches_object(self) -> bool:
+        """Whether the tool comes near the object, as far as moving its joints tells."""
+        space = self.workspace
+        return space is None or space.object_gap < 0.3 * max(space.reach, 0.1)
+
     def has(self, name: str) -> bool:
         """Return whether the card has a field of that name."""
         return any(field.name == name for field in self.fields)
@@ -60,11 +66,11 @@ def make_plan(model: mujoco.MjModel, options: DraftOptions) -> Plan:
     actions = choose_actions(facts, handling, control_dt)
     workspace = None
     if handling.tool is not None and tree.base == "fixed":
-        workspace = find_workspace(facts, handling.tool, actions.travel)
+        workspace = find_workspace(facts, handling, actions.travel)
     elif (handling.tool is not None and handling.tool.name == "torso") or tree.is_fluid:
         workspace = _surround(facts)
     elif handling.tool is not None:
-        workspace = find_workspace(facts, handling.tool, actions.travel)
+        workspace = find_workspace(facts, handling, actions.travel)
     fields = list_fields(facts, robot, handling)
     fields += list(list_meant_fields(facts, meant, fields))
     if workspace is None and handling.target is None:

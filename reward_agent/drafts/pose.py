@@ -14,7 +14,15 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from reward_agent.drafts.tree import FREE, SLIDE, Tree, list_geoms, list_joints, list_subtree
+from reward_agent.drafts.tree import (
+    FREE,
+    SLIDE,
+    Tree,
+    call,
+    list_geoms,
+    list_joints,
+    list_subtree,
+)
 from reward_agent.drafts.words import HOME, has_word, split_words
 from reward_agent.simulation.measures import make_lowest_measure
 from reward_agent.simulation.mujoco_start import find_holding_controls
@@ -228,11 +236,11 @@ def _bring_into_range(model: mujoco.MjModel, pose: Pose) -> Pose:
         if not model.jnt_limited[joint] or model.jnt_type[joint] < SLIDE:
             continue
         (low, high), row = model.jnt_range[joint], int(model.jnt_qposadr[joint])
-        if low - 1e-3 <= qpos[row] <= high + 1e-3 or not model.joint(joint).name:
+        if low - 1e-3 <= qpos[row] <= high + 1e-3:
             continue
         inside = 0.1 * (high - low)
         qpos[row] = _round(float(np.clip(qpos[row], low + inside, high - inside)))
-        changes[model.joint(joint).name] = float(qpos[row])
+        changes[call(model, "joint", joint)] = float(qpos[row])
     if not changes:
         return pose
     which = ", ".join(changes) if len(changes) < 4 else f"{len(changes)} joints"
@@ -245,7 +253,7 @@ def _lower(model: mujoco.MjModel, tree: Tree, pose: Pose) -> Pose:
     gap = measure_gap(model, tree, pose)
     joint = _find_lift(model, tree)
     is_right = gap is None or -_DEPTH <= gap <= _GAP
-    if is_right or gap is None or joint is None or not model.joint(joint).name:
+    if is_right or gap is None or joint is None:
         return pose
     qpos, row = pose.qpos.copy(), int(model.jnt_qposadr[joint])
     if model.jnt_type[joint] == FREE:
@@ -254,7 +262,7 @@ def _lower(model: mujoco.MjModel, tree: Tree, pose: Pose) -> Pose:
     else:
         value = qpos[row] = _round(qpos[row] - gap * np.sign(model.jnt_axis[joint, 2]))
     note = f"{'lowered onto' if gap > 0 else 'lifted out of'} the floor by {abs(gap):.3g} m"
-    return _change(model, pose, qpos, {model.joint(joint).name: value}, note)
+    return _change(model, pose, qpos, {call(model, "joint", joint): value}, note)
 
 
 def measure_gap(model: mujoco.MjModel, tree: Tree, pose: Pose) -> float | None:
@@ -291,15 +299,15 @@ def _settle(model: mujoco.MjModel, tree: Tree, pose: Pose) -> Pose:
         if max(depths, default=0.0) <= _DEPTH or model.jnt_type[joint] != FREE:
             continue
         spot = _find_support(model, tree, data, sorted(mine))
-        if spot is None or not model.joint(joint).name:
+        if spot is None:
             continue
         qpos, row = pose.qpos.copy(), int(model.jnt_qposadr[joint])
         low = find_lowest(model, data, sorted(mine)) - data.xpos[body, 2]
         where = (spot[0], spot[1], spot[2] - low + 0.001)
         qpos[row : row + 3] = [_round(float(x)) for x in where]
         value = tuple(_round(float(x)) for x in qpos[row : row + 7])
-        note = f"with {model.body(body).name} put onto something"
-        pose = _change(model, pose, qpos, {model.joint(joint).name: value}, note)
+        note = f"with {call(model, 'body', body)} put onto something"
+        pose = _change(model, pose, qpos, {call(model, "joint", joint): value}, note)
     return pose
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -25,7 +25,6 @@ from reward_agent.drafts.words import (
     HAND,
     HEAD,
     WHEEL,
-    drop_common,
     find_side,
     has_word,
     make_name,
@@ -140,13 +139,13 @@ class Facts:
         ]
         return len(self.tree.driven & set(chain))
 
-    def find_place(self, body: int) -> str | None:
-        """Return a name for a body: its own, else that of its lowest geom with a name."""
+    def find_place(self, body: int) -> str:
+        """Return a name for a body: its own, else that of its lowest geom; its number if none."""
         if self.name("body", body):
             return f"body:{self.name('body', body)}"
         geoms = [g for g in list_geoms(self.model, body) if self.name("geom", g)]
         if not geoms:
-            return None
+            return f"body:#{body}"
         low = min(geoms, key=lambda geom: find_lowest(self.model, self.data, [geom]))
         return f"geom:{self.name('geom', low)}"
 
@@ -190,9 +189,10 @@ class Robot:
 
 def find_robot(facts: Facts) -> Robot:
     """Find torso, its axes, feet and hands."""
-    torso, guesses = _find_torso(facts), dict[str, str]()
-    if facts.tree.base == "fixed" or torso is None:
+    guesses, root = dict[str, str](), facts.tree.root
+    if facts.tree.base == "fixed":
         return Robot(None)
+    torso = Part(facts.find_place(root), "torso", root, (root,))
     up = _find_up(facts, guesses)
     forward, why = _find_forward(facts, up)
     guesses["forward"] = f"forward is the torso's {forward}: {why}"
@@ -204,10 +204,10 @@ def find_robot(facts: Facts) -> Robot:
     has_wheels = bool(wheels) and len(wheels) * 2 >= len(feet)
     word = "wheel" if has_wheels else "foot"
     if feet:
-        named = ", ".join(filter(None, (facts.find_place(group[0]) for group in feet)))
+        named = ", ".join(facts.find_place(group[0]) for group in feet)
         guesses["feet"] = f"feet are what is lowest at the start: {named}"
     if hands:
-        named = ", ".join(filter(None, (facts.find_place(group[0]) for group in hands)))
+        named = ", ".join(facts.find_place(group[0]) for group in hands)
         guesses["hands"] = f"hands are {named}"
     return Robot(
         torso=torso,
@@ -233,19 +233,12 @@ def find_axis(vector: Array) -> Axis:
     return max(_AXES, key=lambda axis: float(read_axis(axis) @ vector))
 
 
-def make_part(facts: Facts, body: int, fallback: str, bodies: Iterable[int] = ()) -> Part | None:
-    """Return a body as a part that is named by its own words; None if nothing names it."""
+def make_part(facts: Facts, body: int, fallback: str) -> Part:
+    """Return a body as a part that is named by its own words."""
     where = facts.find_place(body)
-    if where is None:
-        return None
-    words = drop_common([split_words(where.partition(":")[2])])[0]
+    words = split_words(where.partition(":")[2])
     kept = [word for word in words if word not in ("link", "body", "geom", "site", "joint")]
-    return Part(where, make_name(kept, fallback), body, tuple(bodies) or (body,))
-
-
-def _find_torso(facts: Facts) -> Part | None:
-    where = facts.find_place(facts.tree.root)
-    return None if where is None else Part(where, "torso", facts.tree.root)
+    return Part(where, make_name(kept, fallback), body, (body,))
 
 
 def _find_up(facts: Facts, guesses: dict[str, str]) -> Axis:
@@ -342,7 +335,7 @@ def _look_at_feet(facts: Facts, up: Array) -> Array | None:
 def _find_feet(facts: Facts) -> list[list[int]]:
     """Return groups of bodies that a standing robot stands on, the lowest of each group first."""
     limbs = sorted(facts.tree.bodies - {facts.tree.root} - _find_arms(facts))
-    limbs = [b for b in limbs if list_geoms(facts.model, b) and facts.find_place(b)]
+    limbs = [b for b in limbs if list_geoms(facts.model, b)]
     low = {body: facts.lowest(body) for body in limbs}
     bottom = min(low.values(), default=0.0)
     named = {b for b in limbs if any(has_word(name, FOOT) for name in facts.list_names(b))}
@@ -404,7 +397,7 @@ def _find_hands(facts: Facts, feet: list[list[int]]) -> list[list[int]]:
         names = facts.list_names(body)
         words = [w for w in ("hand", "palm", "wrist") if any(has_word(n, [w]) for n in names)]
         side = find_side(names[0])[1] if names else ""
-        if not words or not side or facts.find_place(body) is None:
+        if not words or not side:
             continue
         rank = ("hand", "palm", "wrist").index(words[0]) * 100 - facts.count_driven(body)
         found[side] = min(found.get(side, (np.inf, body)), (rank, body))
@@ -443,7 +436,6 @@ class _Ends:
         for group, side in zip(groups, sides, strict=True):
             where = self._facts.find_place(group[0])
             name = f"{word}_{side}" if side.isdigit() else "_".join(filter(None, (side, word)))
-            assert where is not None
             yield Part(where, name, group[0], tuple(group))
 
     def _read_side(self, group: list[int], groups: list[list[int]]) -> str:

@@ -12,7 +12,7 @@ from reward_agent.definitions.meaning import TaskIdea
 from reward_agent.drafts.fields import find_opening
 from reward_agent.drafts.plan import Plan
 from reward_agent.drafts.toml import write_line
-from reward_agent.drafts.tree import SLIDE
+from reward_agent.drafts.tree import SLIDE, find_number
 from reward_agent.drafts.words import FIXTURE, has_word
 
 # Of the speed at which a walking leg of that length would leave the ground (Froude number 1).
@@ -246,7 +246,7 @@ def _list_handling(plan: Plan) -> Iterator[DraftTask]:
             _target(plan, 0.5),
         )
     approach = ', approach="object_distance"' if plan.has("object_distance") else ""
-    if not handling.objects:
+    if not handling.objects or not plan.reaches_object:
         return
     name = handling.objects[0].own_name
     if plan.has("object_target_distance"):
@@ -274,7 +274,7 @@ def _list_handling(plan: Plan) -> Iterator[DraftTask]:
 
 def _list_fixture(plan: Plan) -> Iterator[DraftTask]:
     facts, part = plan.facts, plan.handling.fixtures[0]
-    joint = int(facts.model.joint(part.own_name).id)
+    joint = find_number(facts.model, "joint", part.own_name)
     is_slide = facts.model.jnt_type[joint] == SLIDE
     by, unit = (0.1, "m") if is_slide else (0.5, "rad")
     if facts.model.jnt_limited[joint]:

@@ -13,6 +13,8 @@ from reward_agent.drafts.roles import Facts, Part, Robot, make_part
 from reward_agent.drafts.tree import (
     FREE,
     SLIDE,
+    call,
+    find_number,
     list_ancestors,
     list_geoms,
     list_joints,
@@ -37,13 +39,18 @@ _MOST_PLACES, _MOST_FINGERS = 2000, 5
 
 @dataclass(frozen=True)
 class Workspace:
-    """A box or a flat ring of points that a tool can reach, m in the world."""
+    """A box or a flat ring of points that a tool can reach, m in the world.
+
+    ``reach`` is how far from its start the tool comes, ``object_gap`` how far from the object's
+    middle it stays.
+    """
 
     shape: str
     center: tuple[float, float, float]
     size: tuple[float, float, float] | float
     inner: float = 0.0
     reach: float = 0.0
+    object_gap: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -115,7 +122,7 @@ def find_handling(facts: Facts, robot: Robot) -> Handling:
 
 def _locate(facts: Facts, part: Part) -> Array:
     """Return where a part is at the start, m."""
-    number = int(getattr(facts.model, part.kind)(part.own_name).id)
+    number = find_number(facts.model, part.kind, part.own_name)
     data = facts.data
     where = {"body": data.xpos, "geom": data.geom_xpos, "site": data.site_xpos}[part.kind][number]
     if part.offset is None:
@@ -124,8 +131,7 @@ def _locate(facts: Facts, part: Part) -> Array:
 
 
 def _list_objects(facts: Facts) -> list[Part]:
-    parts = [make_part(facts, body, "object") for body in facts.tree.objects]
-    return [part for part in parts if part is not None]
+    return [make_part(facts, body, "object") for body in facts.tree.objects]
 
 
 # --- the tool ------------------------------------------------------------------------------------
@@ -205,7 +211,7 @@ def _single(word: str) -> str:
 
 def _find_arm_end(facts: Facts, arms: set[int]) -> Part | None:
     """Return the last body of the longest arm."""
-    ends = [body for body in facts.leaves if body in arms and facts.find_place(body)]
+    ends = [body for body in facts.leaves if body in arms]
     ends = [body for body in ends if not has_word(facts.name("body", body), _NO_TOOL)]
     if not ends:
         return None
@@ -213,9 +219,7 @@ def _find_arm_end(facts: Facts, arms: set[int]) -> Part | None:
     if most < (2 if facts.tree.base == "fixed" else 4):
         return None
     ends = [body for body in ends if facts.count_driven(body) == most]
-    where = facts.find_place(ends[0])
-    assert where is not None
-    return Part(where, "tool", ends[0], (ends[0],))
+    return Part(facts.find_place(ends[0]), "tool", ends[0], (ends[0],))
 
 
 def _aim_between_fingers(facts: Facts, tool: Part) -> Part:
@@ -253,7 +257,7 @@ def _find_fingers(facts: Facts, tool: Part) -> tuple[list[Part], list[int]]:
         j for b in bodies if b != hand for j in list_joints(model, b) if j in facts.tree.driven
     ]
     grippers = below if 0 < len(below) <= 4 else []
-    return [part for part in parts if part is not None], grippers
+    return parts, grippers
 
 
 # --- targets and fixtures ------------------------------------------------------------------------
@@ -264,7 +268,7 @@ def _find_target(facts: Facts, objects: list[Part], guesses: dict[str, str]) -> 
     model, found = facts.model, list[Part]()
     for body in facts.tree.targets:
         part = make_part(facts, body, "target")
-        found += [Part(part.place, "target", body, (body,))] if part else []
+        found.append(Part(part.place, "target", body, (body,)))
     for kind, count in (("site", model.nsite), ("body", model.nbody), ("geom", model.ngeom)):
         for number in range(count):
             name = facts.name(kind, number)
@@ -290,7 +294,7 @@ def _find_target_joints(facts: Facts, target: Part | None) -> tuple[int, ...]:
     if target is None:
         return ()
     joints = list_joints(facts.model, target.body)
-    return tuple(j for j in joints if facts.model.jnt_type[j] == SLIDE and facts.name("joint", j))
+    return tuple(j for j in joints if facts.model.jnt_type[j] == SLIDE)
 
 
 def _can_move(facts: Facts, part: Part) -> bool:
@@ -306,9 +310,7 @@ def _list_fixtures(facts: Facts, here: Array) -> list[Part]:
     """Return the joints around, by their names and by how near they are to the tool."""
     model, parts = facts.model, list[tuple[tuple[int, float], Part]]()
     for joint in facts.tree.fixtures:
-        name, body = facts.name("joint", joint), int(model.jnt_bodyid[joint])
-        if not name or (low_high := model.jnt_range[joint])[1] - low_high[0] < 0.0:
-            continue
+        name, body = call(model, "joint", joint), int(model.jnt_bodyid[joint])
         words = [facts.name("body", body), name]
         ranks = [i for i, word in enumerate(FIXTURE) if any(has_word(w, [word]) for w in words)]
         distance = float(np.linalg.norm(facts.data.xipos[body] - here))
@@ -317,7 +319,7 @@ def _list_fixtures(facts: Facts, here: Array) -> list[Part]:
     return [part for _, part in sorted(parts, key=lambda item: item[0])]
 
 
-def _find_handle(facts: Facts, fixture: Part) -> Part | None:
+def _find_handle(facts: Facts, fixture: Part) -> Part:
     """Return where a fixture is touched: a site or body called so, else the body itself."""
     model, below = facts.model, set(list_subtree(facts.model, fixture.body))
     for kind, owners in (
@@ -332,21 +334,22 @@ def _find_handle(facts: Facts, fixture: Part) -> Part | None:
     geoms = [g for g in list_geoms(model, fixture.body) if facts.name("geom", g)]
     if geoms:  # a door's own frame is at its hinge
         return Part(f"geom:{facts.name('geom', geoms[0])}", "handle", fixture.body)
-    where = facts.find_place(fixture.body)
-    return Part(where, "handle", fixture.body, (fixture.body,)) if where else None
+    return Part(facts.find_place(fixture.body), "handle", fixture.body, (fixture.body,))
 
 
 # --- where the tool can be -----------------------------------------------------------------------
 
 
-def find_workspace(facts: Facts, tool: Part, scale: dict[int, float]) -> Workspace | None:
-    """Return a box, or a ring, of points that the tool reaches.
+def find_workspace(facts: Facts, handling: Handling, scale: dict[int, float]) -> Workspace | None:
+    """Return a box of points that the tool reaches; None where there are too few.
 
     Args:
         facts: the model.
-        tool: what reaches.
+        handling: with the tool.
         scale: how far from the start actions may move a joint, rad or m, by joint.
     """
+    tool = handling.tool
+    assert tool is not None
     points = _sample(facts, tool, scale)
     points = (
         points[points[:, 2] > facts.floor_z + 0.02 * facts.size] if facts.tree.floors else points
@@ -366,7 +369,13 @@ def find_workspace(facts: Facts, tool: Part, scale: dict[int, float]) -> Workspa
     rounded = [float(f"{value:.3g}") for value in (*center, *half)]
     if not max(rounded[3:]):
         return None
-    return Workspace("box", (rounded[0], rounded[1], rounded[2]), tuple(rounded[3:]), 0.0, reach)  # type: ignore[arg-type]
+    gap = 0.0
+    if handling.objects:
+        here = facts.data.xpos[handling.objects[0].body]
+        gap = float(np.linalg.norm(points - here, axis=1).min())
+    center_x, center_y, center_z, *size = rounded
+    middle = (center_x, center_y, center_z)
+    return Workspace("box", middle, (size[0], size[1], size[2]), 0.0, reach, gap)
 
 
 def _sample(facts: Facts, tool: Part, scale: dict[int, float]) -> Array:
@@ -375,7 +384,7 @@ def _sample(facts: Facts, tool: Part, scale: dict[int, float]) -> Array:
     chain = {j for one in list_ancestors(model, tool.body) for j in list_joints(model, one)}
     joints = sorted(chain & facts.tree.driven)
     data, points = mujoco.MjData(model), []
-    number = int(getattr(model, tool.kind)(tool.own_name).id)
+    number = find_number(model, tool.kind, tool.own_name)
     for _ in range(_MOST_PLACES):
         data.qpos[:] = facts.pose.qpos
         for joint in joints:

@@ -102,6 +102,18 @@ def find_tree(model: mujoco.MjModel) -> Tree:
     )
 
 
+def call(model: mujoco.MjModel, kind: str, number: int) -> str:
+    """Return how a card names something: its number, ``#3``, where the model gives no name."""
+    return str(getattr(model, kind)(number).name) or f"#{number}"
+
+
+def find_number(model: mujoco.MjModel, kind: str, name: str) -> int:
+    """Return the number of what ``call`` named so."""
+    if name[:1] == "#" and name[1:].isdecimal():
+        return int(name[1:])
+    return int(getattr(model, kind)(name).id)
+
+
 def list_subtree(model: mujoco.MjModel, body: int) -> list[int]:
     """Return a body and all that hangs on it."""
     found = {body}

@@ -12,7 +12,7 @@ import pytest
 from drafts.conftest import GYMNASIUM, Drafted
 from support.kinds import KINDS
 
-from reward_agent.definitions.card import find_env_dir
+from reward_agent.definitions.card import find_env_dir, load_env
 from reward_agent.definitions.card_text import render_card_as_prompt
 from reward_agent.definitions.task import load_task, read_task_metric
 from reward_agent.drafts.card import write_draft
@@ -27,7 +27,8 @@ Make = Callable[[str], Drafted]
 @pytest.mark.parametrize("name", ALL)
 def test_a_draft_describes_its_model(draft: Make, name: str) -> None:
     # Nothing that random actions do ever reaches or moves the puck of the pusher.
-    findings = [f for f in check_card(draft(name).card).findings if "object_height" not in f]
+    found = [f.message for f in check_card(draft(name).card).findings]
+    findings = [message for message in found if "object_height" not in message]
     assert findings == []
 
 
@@ -196,6 +197,21 @@ def test_a_robot_in_the_air_is_put_on_the_floor(draft: Make) -> None:
     assert height is not None
     assert height.rest is not None
     assert abs(height.rest) < 0.05
+
+
+def test_what_has_no_name_is_said_by_its_number(tmp_path: Path) -> None:
+    text = KINDS["servo_quadruped"].replace(' name="ground"', "").replace(' name="trunk"', "")
+    (tmp_path / "robot.xml").write_text(text)
+    model = mujoco.MjModel.from_xml_path(str(tmp_path / "robot.xml"))
+    options = DraftOptions(name="nameless", source="robot.xml")
+    draft = write_draft(model, "robot.xml", options, tmp_path)
+    (tmp_path / "env.toml").write_text(draft.files["env.toml"])
+    card = load_env(tmp_path)
+    assert card.model.floors == ("#0",)
+    assert card.roles is not None
+    assert card.roles.torso == "body:#1"
+    assert set(card.home.joints) == {"#0"}  # lowered onto the floor
+    assert [f for f in check_card(card).findings if "diverges" not in f.message] == []
 
 
 def test_guesses_are_marked_at_their_lines(draft: Make) -> None:
