@@ -28,6 +28,8 @@ from reward_agent.simulation.backends import make_simulation
 
 # rad, and share of a slide's range: noise of the start.
 _HINGE_NOISE, _SLIDE_NOISE, _ROOT_NOISE, _POLE_NOISE = 0.02, 0.01, 0.005, 0.05
+# What each episode starts with anew.
+_DRAWN = ("target_distance", "object_distance", "object_target_distance")
 
 
 def write_draft(model: mujoco.MjModel, file: str, options: DraftOptions, folder: Path) -> Draft:
@@ -457,7 +459,8 @@ def render(plan: Plan, table: dict[str, Any], measured: Measured, options: Draft
             group = made["group"]
             lines += ["", f"[state.{write_key(group)}]"]
         rest = {k: v for k, v in made.items() if k not in ("name", "group")}
-        if made["name"] in measured.rest and made["unit"] != "0/1":
+        is_drawn = made.get("role") in _DRAWN
+        if made["name"] in measured.rest and made["unit"] != "0/1" and not is_drawn:
             doc = rest.pop("doc")
             value = measured.rest[made["name"]]
             rest |= {"rest": float(f"{value:.4g}") + 0.0, "doc": doc}

@@ -13,7 +13,6 @@ from reward_agent.drafts.roles import Facts, Part, Robot, find_axis, read_axis
 from reward_agent.drafts.toml import TESTED
 from reward_agent.drafts.tools import Handling
 from reward_agent.drafts.tree import (
-    FREE,
     HINGE,
     SLIDE,
     call,
@@ -21,7 +20,6 @@ from reward_agent.drafts.tree import (
     find_number,
     list_ancestors,
     list_geoms,
-    list_joints,
     list_subtree,
 )
 from reward_agent.drafts.words import Names, drop_common, find_side, make_name, split_words
@@ -558,7 +556,11 @@ class FieldWriter:
         """Yield whether fingers touch the object: each of two or three, or any of many."""
         facts, names = self.facts, Names()
         other = refer(facts, "body", part.body).replace("body:", "subtree:", 1)
-        sides = [(f.name, refer(facts, "body", f.body)) for f in self.handling.fingers]
+        sides = [
+            (finger.name, refer(facts, "body", finger.body))
+            for finger in self.handling.fingers
+            if can_touch(facts.model, [finger.body], list_subtree(facts.model, part.body))
+        ]
         if len(sides) > 3 and self.handling.tool is not None:
             body = refer(facts, "body", self.handling.tool.body)
             sides = [("tool", body.replace("body:", "subtree:", 1))]
@@ -639,21 +641,20 @@ class FieldWriter:
             yield _make(name, source, unit, f"{what} {legend}", "sensors", len(found))
 
 
+def can_touch(model: mujoco.MjModel, bodies: list[int], others: list[int]) -> bool:
+    """Return whether a geom of some bodies may touch one of others, by their bits."""
+    mine = [geom for body in bodies for geom in list_geoms(model, body)]
+    theirs = [geom for body in others for geom in list_geoms(model, body)]
+    kind, accepts = model.geom_contype, model.geom_conaffinity
+    return any(kind[a] & accepts[b] or kind[b] & accepts[a] for a in mine for b in theirs)
+
+
 def find_opening(facts: Facts, joint: int) -> float:
     """Return 1 where a fixture moves to greater values from its start, else -1."""
     model = facts.model
     start = float(facts.pose.qpos[model.jnt_qposadr[joint]])
     low, high = model.jnt_range[joint]
     return -1.0 if model.jnt_limited[joint] and start - low > high - start + 1e-6 else 1.0
-
-
-def list_loose(facts: Facts, part: Part) -> list[int]:
-    """Return the joints that move an object."""
-    return [
-        j
-        for j in list_joints(facts.model, part.body)
-        if facts.model.jnt_type[j] in (FREE, SLIDE, HINGE)
-    ]
 
 
 def _make(
