@@ -68,6 +68,9 @@ class Servo(Record):
     kv: Finite = Field(0.0, ge=0, description="N m s/rad, or N s/m")
     range: Limits | None = Field(None, description="of its control; None: the joint's")
     force: Finite | None = Field(None, gt=0, description="greatest, N m or N")
+    armature: Finite = Field(
+        0.0, ge=0, description="inertia of its rotor, which the joint gets: kg m^2, or kg"
+    )
 
 
 class MocapAction(Record):

@@ -30,6 +30,12 @@ _FREQUENCY, _GIVES = 2 * math.pi * 4, {HINGE: 0.05, SLIDE: 0.005}
 # What an explicit step bears, as shares of inertia / dt and inertia / dt**2.
 _MOST_DAMPING, _MOST_STIFFNESS = 0.4, 0.1
 _HOLD_S, _MOST_DRIFT, _N_TRIES = 1.0, {HINGE: 0.1, SLIDE: 0.02}, 6
+# A motor gives its full force at this error, and with its rotor answers at this frequency, rad/s.
+_FULL_FORCE, _ROTOR_FREQUENCY = {HINGE: 0.5, SLIDE: 0.05}, 2 * math.pi * 20
+# Of the robot's mass, m^2 or 1: a joint that carries a finger turns a rotor, too.
+_LEAST_ROTOR = {HINGE: 1e-4, SLIDE: 1e-2}
+# What reaches so near to the lowest body, of the height of the centre of mass, is a leg.
+_OF_LEG = 0.1
 _RANGE = {HINGE: math.pi, SLIDE: 1.0}
 _REPORT = "name the model's own file; if it is, this is a fault of reward-agent: report it"
 # Another tree than the largest is a robot's, too, if it has this share of its joints.
@@ -203,11 +209,20 @@ def _guess_servo(model: mujoco.MjModel, qpos: Array, joint: int) -> Servo:
     dof, kind = int(model.jnt_dofadr[joint]), int(model.jnt_type[joint])
     force = float(np.abs(model.jnt_actfrcrange[joint]).max())
     is_limited = bool(model.jnt_actfrclimited[joint]) and force > 0
-    own, alone = _find_inertias(model, data, dof)
+    own, bare = _find_inertias(model, data, dof)
+    alone = bare
     load = _find_load(model, data, joint)
     load = min(load, force) if is_limited else load
     step = float(model.opt.timestep)
+    robot = float(model.body_subtreemass[model.body_rootid[model.jnt_bodyid[joint]]])
+    least = _LEAST_ROTOR[kind] * robot
+    own, alone = own + max(0.0, least - alone), max(alone, least)
     kp = min(max(own * _FREQUENCY**2, load / _GIVES[kind]), _MOST_STIFFNESS * alone / step**2)
+    if is_limited:  # who chose the motor knew what it has to carry
+        kp = force / _FULL_FORCE[kind]
+    kp = max(kp, _find_lean(model, data, joint))
+    more = max(0.0, kp / _ROTOR_FREQUENCY**2 - alone)
+    own, alone = own + more, alone + more
     kv = max(0.0, 2 * math.sqrt(kp * own) - float(model.dof_damping[dof]))
     low, high = model.jnt_range[joint]
     reference = float(model.qpos0[model.jnt_qposadr[joint]])
@@ -217,6 +232,7 @@ def _guess_servo(model: mujoco.MjModel, qpos: Array, joint: int) -> Servo:
         kv=_round(min(kv, _find_most_damping(model, alone))),
         range=None if has_range else (reference - _RANGE[kind], reference + _RANGE[kind]),
         force=_round(force) if is_limited else None,
+        armature=_round(max(0.0, alone - bare)),
     )
 
 
@@ -247,6 +263,35 @@ def _find_load(model: mujoco.MjModel, data: mujoco.MjData, joint: int) -> float:
     return weight * float(np.linalg.norm(np.cross(arm, data.xaxis[joint])))
 
 
+def _find_lean(model: mujoco.MjModel, data: mujoco.MjData, joint: int) -> float:
+    """Return the stiffness, N m/rad, that keeps a robot from toppling about a joint of a leg.
+
+    That is of an upside-down pendulum: its weight times the height of what stands on the joint.
+    """
+    body = int(model.jnt_bodyid[joint])
+    root = int(model.body_rootid[body])
+    if model.jnt_type[joint] != HINGE or model.jnt_type[model.body_jntadr[root]] != FREE:
+        return 0.0
+    hanging = [b for b in range(1, model.nbody) if body in _list_ancestors(model, b)]
+    lowest = float(np.min(data.xpos[1:, 2]))
+    reach = _OF_LEG * float(data.subtree_com[root][2] - lowest)
+    if min(float(data.xpos[b, 2]) for b in hanging) > lowest + reach:
+        return 0.0
+    axis = data.xaxis[joint]
+    is_level = float(np.hypot(axis[0], axis[1]))
+    height = max(0.0, float(data.subtree_com[root][2] - data.xanchor[joint][2]))
+    gravity = float(np.linalg.norm(model.opt.gravity))
+    return float(model.body_subtreemass[root]) * gravity * height * is_level
+
+
+def _list_ancestors(model: mujoco.MjModel, body: int) -> list[int]:
+    """Return a body and all that it hangs on."""
+    found = [body]
+    while found[-1]:
+        found.append(int(model.body_parentid[found[-1]]))
+    return found
+
+
 def _tune(
     model: mujoco.MjModel, qpos: Array, servos: dict[str, Servo]
 ) -> tuple[dict[str, Servo], list[str | None]]:
@@ -269,6 +314,7 @@ def _tune(
 def _scale(model: mujoco.MjModel, servo: Servo, joint: str, scale: float) -> Servo:
     data = mujoco.MjData(model)
     mujoco.mj_forward(model, data)
+    # The model has the rotors already.
     _, alone = _find_inertias(model, data, int(model.joint(joint).dofadr[0]))
     most = _MOST_STIFFNESS * alone / float(model.opt.timestep) ** 2
     kp = min(servo.kp * scale, max(most, servo.kp))

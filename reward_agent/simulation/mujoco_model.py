@@ -188,6 +188,7 @@ def _add_servo(spec: mujoco.MjSpec, name: str, servo: Servo) -> None:
     actuator = spec.add_actuator(name=name, target=name, trntype=mujoco.mjtTrn.mjTRN_JOINT)
     is_limited = joint.limited != mujoco.mjtLimited.mjLIMITED_FALSE and np.ptp(joint.range) > 0
     inherits = servo.range is None and bool(is_limited)
+    joint.armature += servo.armature
     actuator.set_to_position(kp=servo.kp, kv=servo.kv, inheritrange=inherits)
     if servo.range is not None:
         actuator.ctrlrange, actuator.ctrllimited = servo.range, True
