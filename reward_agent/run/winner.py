@@ -186,7 +186,7 @@ def choose_winner(
     ranked = rank_candidates(trained)
     if not ranked:
         return None
-    records = {c.id: Trained.gather(c, confirmations) for c in ranked}
+    records = {c.id: OverSeeds.gather(c, confirmations) for c in ranked}
     known = [c for c in ranked if records[c.id].is_confirmed] or ranked[:1]
     best = max(known, key=lambda c: records[c.id].score)
     tied = [c for c in known if not records[best.id].is_ahead_of(records[c.id])]
@@ -195,7 +195,7 @@ def choose_winner(
 
 
 @dataclass(frozen=True)
-class Trained:
+class OverSeeds:
     """A program over its trainings.
 
     Args:
@@ -207,7 +207,7 @@ class Trained:
     successes: tuple[float, ...]
 
     @classmethod
-    def gather(cls, candidate: Candidate, confirmations: Iterable[Confirmation]) -> Trained:
+    def gather(cls, candidate: Candidate, confirmations: Iterable[Confirmation]) -> OverSeeds:
         """Return what is known of a candidate that has a score."""
         evaluations = [candidate.evaluation]
         evaluations += [c.evaluation for c in confirmations if c.candidate == candidate.id]
@@ -232,7 +232,7 @@ class Trained:
         """Mean share of successes."""
         return self._average(self.successes)
 
-    def is_ahead_of(self, other: Trained) -> bool:
+    def is_ahead_of(self, other: OverSeeds) -> bool:
         """Return whether a difference of scores is more than what seeds make."""
         return self.score - other.score > hypot(self._find_error(), other._find_error())
 

@@ -54,8 +54,8 @@ def read_evidence(entry: HistoryEntry, card: EnvCard) -> Evidence:
     return Evidence(last, length / card.max_episode_steps, failures)
 
 
-class Draft:
-    """A plan beside the signals that it may use, and its simple changes."""
+class OpenPlan:
+    """A plan that may be changed: beside it the signals that it may use."""
 
     def __init__(self, plan: Plan, signals: Sequence[Signal]) -> None:
         self.plan = plan
@@ -95,12 +95,12 @@ def scale_term(term: TermPlan, factor: float) -> TermPlan:
 
 def list_moves(plan: Plan, signals: Sequence[Signal], evidence: Evidence) -> list[Move]:
     """Return the changes that the statistics call for, the most pressing first."""
-    draft = Draft(plan, signals)
+    draft = OpenPlan(plan, signals)
     rules = (_drop_dead, _tame_flood, _hold_up, _wake_up, _calm_down, _raise_cap)
     return [move for rule in rules for move in rule(draft, evidence)]
 
 
-def _drop_dead(draft: Draft, evidence: Evidence) -> list[Move]:
+def _drop_dead(draft: OpenPlan, evidence: Evidence) -> list[Move]:
     """Drop a condition that never paid anything; a goal is widened instead."""
     moves = []
     for term in draft.find("goal", "guide", "posture", "cost"):
@@ -116,7 +116,7 @@ def _drop_dead(draft: Draft, evidence: Evidence) -> list[Move]:
     return moves
 
 
-def _tame_flood(draft: Draft, evidence: Evidence) -> list[Move]:
+def _tame_flood(draft: OpenPlan, evidence: Evidence) -> list[Move]:
     """Halve what floods the return; a posture becomes a gate of the goals."""
     for term in draft.find("guide", "posture", "bonus", "cost"):
         signal, point = draft.known[term.signal], evidence.last.get(term.signal)
@@ -126,14 +126,14 @@ def _tame_flood(draft: Draft, evidence: Evidence) -> list[Move]:
         halved = scale_term(term, 0.4)
         moves = [Move(draft.plan.replace_term(term, halved), f"{reason}weight {halved.weight:g}")]
         if signal.can_gate:
-            rest = Draft(draft.plan.replace_term(term), tuple(draft.known.values()))
+            rest = OpenPlan(draft.plan.replace_term(term), tuple(draft.known.values()))
             gated = rest.gate_goals(term.signal)
             moves.insert(0, Move(gated, f"{reason}now it gates the goal instead"))
         return moves
     return []
 
 
-def _hold_up(draft: Draft, evidence: Evidence) -> list[Move]:
+def _hold_up(draft: OpenPlan, evidence: Evidence) -> list[Move]:
     """Pay more for posture and for being alive where episodes end early."""
     if evidence.length_share >= _SHORT:
         return []
@@ -146,7 +146,7 @@ def _hold_up(draft: Draft, evidence: Evidence) -> list[Move]:
     return moves[:2]
 
 
-def _wake_up(draft: Draft, evidence: Evidence) -> list[Move]:
+def _wake_up(draft: OpenPlan, evidence: Evidence) -> list[Move]:
     """Raise the goal where the policy lives on its postures."""
     points = [evidence.last.get(term.signal) for term in draft.find("goal")]
     shares = [point.share_of_return for point in points if point is not None]
@@ -158,7 +158,7 @@ def _wake_up(draft: Draft, evidence: Evidence) -> list[Move]:
     return [Move(raised, reason)]
 
 
-def _calm_down(draft: Draft, evidence: Evidence) -> list[Move]:
+def _calm_down(draft: OpenPlan, evidence: Evidence) -> list[Move]:
     """Charge more for effort where the policy trembles."""
     costs = draft.find("cost")
     if not costs or "oscillation" not in evidence.failures:
@@ -168,7 +168,7 @@ def _calm_down(draft: Draft, evidence: Evidence) -> list[Move]:
     return [Move(draft.plan.replace_term(costs[0], more), reason)]
 
 
-def _raise_cap(draft: Draft, evidence: Evidence) -> list[Move]:
+def _raise_cap(draft: OpenPlan, evidence: Evidence) -> list[Move]:
     """Stretch a goal that is paid in full most of the time."""
     for term in draft.find("goal"):
         point, has_cap = evidence.last.get(term.signal), draft.known[term.signal].has_cap
@@ -188,7 +188,7 @@ def _raise_cap(draft: Draft, evidence: Evidence) -> list[Move]:
 
 def make_random_move(plan: Plan, signals: Sequence[Signal], rng: random.Random) -> Move:
     """Return a small seeded change: a step of the hill-climb where no rule speaks."""
-    draft = Draft(plan, signals)
+    draft = OpenPlan(plan, signals)
     steps = [_perturb_weight, _perturb_scale, _toggle_gate, _swap_goal, _add_term, _drop_term]
     for step in rng.sample(steps, len(steps)):
         move = step(draft, rng)
@@ -198,7 +198,7 @@ def make_random_move(plan: Plan, signals: Sequence[Signal], rng: random.Random) 
     return Move(plan.model_copy(update={"terms": terms}), "trial: all weights moved a little")
 
 
-def _perturb_weight(draft: Draft, rng: random.Random) -> Move | None:
+def _perturb_weight(draft: OpenPlan, rng: random.Random) -> Move | None:
     # A cost is small on purpose: its weight decides little.
     telling = draft.find("goal", "guide", "posture", "bonus")
     term = rng.choice(telling or list(draft.plan.terms))
@@ -207,7 +207,7 @@ def _perturb_weight(draft: Draft, rng: random.Random) -> Move | None:
     return Move(draft.plan.replace_term(term, new), reason)
 
 
-def _perturb_scale(draft: Draft, rng: random.Random) -> Move | None:
+def _perturb_scale(draft: OpenPlan, rng: random.Random) -> Move | None:
     scaled = [term for term in draft.plan.terms if "{scale}" in draft.known[term.signal].code]
     if not scaled:
         return None
@@ -218,7 +218,7 @@ def _perturb_scale(draft: Draft, rng: random.Random) -> Move | None:
     return Move(draft.plan.replace_term(term, new), reason)
 
 
-def _toggle_gate(draft: Draft, rng: random.Random) -> Move | None:
+def _toggle_gate(draft: OpenPlan, rng: random.Random) -> Move | None:
     goals = draft.find("goal")
     gates = [signal.name for signal in draft.known.values() if signal.can_gate]
     if not goals or not gates:
@@ -231,7 +231,7 @@ def _toggle_gate(draft: Draft, rng: random.Random) -> Move | None:
     return Move(draft.plan.replace_term(term, new), reason)
 
 
-def _list_unused(draft: Draft) -> list[Signal]:
+def _list_unused(draft: OpenPlan) -> list[Signal]:
     """Return signals that no term pays for, and whose memory the program has room for."""
     used = {term.signal for term in draft.plan.terms}
     machines = {draft.known[name].machine for name in used} - {None}
@@ -242,7 +242,7 @@ def _list_unused(draft: Draft) -> list[Signal]:
     ]
 
 
-def _add_term(draft: Draft, rng: random.Random) -> Move | None:
+def _add_term(draft: OpenPlan, rng: random.Random) -> Move | None:
     unused = _list_unused(draft)
     if not unused:
         return None
@@ -250,7 +250,7 @@ def _add_term(draft: Draft, rng: random.Random) -> Move | None:
     return Move(draft.add(signal.name, signal.weight), f"trial: `{signal.name}` is added")
 
 
-def _swap_goal(draft: Draft, rng: random.Random) -> Move | None:
+def _swap_goal(draft: OpenPlan, rng: random.Random) -> Move | None:
     """Measure the goal in another way, where the card has one."""
     has_machine = any(draft.known[term.signal].machine for term in draft.plan.terms)
     others = [
@@ -267,7 +267,7 @@ def _swap_goal(draft: Draft, rng: random.Random) -> Move | None:
     return Move(draft.plan.replace_term(term, new), reason)
 
 
-def _drop_term(draft: Draft, rng: random.Random) -> Move | None:
+def _drop_term(draft: OpenPlan, rng: random.Random) -> Move | None:
     conditions = draft.find("guide", "posture", "bonus", "cost")
     if not conditions:
         return None
@@ -324,7 +324,7 @@ def list_answers(
     for is_bold, manner in ((True, "bold"), (False, "cautious")):
 
         def change(plan: Plan, wish: str, is_bold: bool = is_bold) -> Plan:
-            return _grant(Draft(plan, signals), wish, entry, is_bold)
+            return _grant(OpenPlan(plan, signals), wish, entry, is_bold)
 
         changed = reduce(change, wishes, plan)
         unmet = [wish for wish in wishes if change(plan, wish) == plan]
@@ -335,7 +335,7 @@ def list_answers(
     return moves
 
 
-def _grant(draft: Draft, wish: str, entry: HistoryEntry, is_bold: bool) -> Plan:
+def _grant(draft: OpenPlan, wish: str, entry: HistoryEntry, is_bold: bool) -> Plan:
     """Return the plan with one wish worked in; the same plan where the card cannot.
 
     Boldly, the goals are gated by what is asked for, which is paid much more; else it is only paid
@@ -356,12 +356,12 @@ def _grant(draft: Draft, wish: str, entry: HistoryEntry, is_bold: bool) -> Plan:
     if name is None:
         return plan
     if is_bold and name not in _NEVER_GATES:
-        plan = Draft(plan, signals).gate_goals(name)
+        plan = OpenPlan(plan, signals).gate_goals(name)
     # A gate alone leaves no slope where the goal pays nothing yet.
-    return _pay(Draft(plan, signals), name, dose)
+    return _pay(OpenPlan(plan, signals), name, dose)
 
 
-def _pay(draft: Draft, name: str, dose: float) -> Plan:
+def _pay(draft: OpenPlan, name: str, dose: float) -> Plan:
     """Add a term for a signal, or raise the one that is there."""
     paid = next((term for term in draft.plan.terms if term.signal == name), None)
     if paid is None:
@@ -375,7 +375,7 @@ def _speed_up(term: TermPlan, signal: Signal, dose: float) -> TermPlan:
     return scale_term(term, dose).model_copy(update={"factor": factor})
 
 
-def _slow_down(draft: Draft, entry: HistoryEntry, share: float) -> Plan:
+def _slow_down(draft: OpenPlan, entry: HistoryEntry, share: float) -> Plan:
     """Pay a speed below the one that was watched (m/s), and less beyond it."""
     plan, paced = draft.plan, draft.known.get("paced")
     if paced is None:
@@ -390,7 +390,7 @@ def _slow_down(draft: Draft, entry: HistoryEntry, share: float) -> Plan:
     return plan
 
 
-def _save_effort(draft: Draft, dose: float) -> Plan:
+def _save_effort(draft: OpenPlan, dose: float) -> Plan:
     """Charge more for effort."""
     costs = draft.find("cost")
     if costs:
