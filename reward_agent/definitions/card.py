@@ -46,7 +46,17 @@ _MOST_EPISODE_STEPS, _MOST_PHYSICS_STEPS = 1_000_000, 10_000
 GYMNASIUM_ID = r"^(?:([A-Za-z_][\w.]*):)?((?:[\w-]+/)?[\w.-]+-v\d+)$"
 
 _IDENTIFIER = re.compile(r"[a-z][a-z0-9_]*")
-Identifier = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=MOST_NAME_CHARS)]
+
+
+def _check_identifier(name: str) -> str:
+    if _IDENTIFIER.fullmatch(name):
+        return name
+    odd = find_odd_character(name)
+    written = f"holds {odd}" if odd else f"{name!r} is written {make_identifier(name, 'x')!r} here"
+    raise ValueError(f"{written}: lower-case letters, digits and _")
+
+
+Identifier = Annotated[str, Field(max_length=MOST_NAME_CHARS), AfterValidator(_check_identifier)]
 Options = Annotated[dict[Word, bool | int | Finite | Line], AfterValidator(check_values)]
 EpisodeSteps = Annotated[int, Field(ge=1, le=_MOST_EPISODE_STEPS)]
 

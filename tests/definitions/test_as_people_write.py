@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from reward_agent.definitions.card import EnvCard, load_env
-from reward_agent.definitions.task import make_task, resolve_task
+from reward_agent.definitions.task import load_task, make_task, resolve_task
 from reward_agent.errors import DataError, UnknownNameError
 
 CARD = """
@@ -88,3 +88,12 @@ def test_one_word_is_a_sentence_unless_it_looks_like_the_name_of_a_task(tmp_path
         with pytest.raises(UnknownNameError) as caught:
             resolve_task("hopper", text)
         assert "say what to do in a sentence" in caught.value.remedy
+
+
+def test_a_name_that_is_no_identifier_is_answered_with_one(tmp_path: Path) -> None:
+    folder = write(tmp_path / "puck", CARD)
+    task = folder / "tasks" / "Go-Forward"
+    task.mkdir(parents=True)
+    (task / "task.toml").write_text('name = "Go-Forward"\ndescription = "Go forward."\n')
+    with pytest.raises(DataError, match="'Go-Forward' is written 'go_forward' here"):
+        load_task(load_env(folder), "Go-Forward")
