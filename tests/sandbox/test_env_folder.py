@@ -18,7 +18,7 @@ from reward_agent.files import guard
 from reward_agent.records.jobs import JOB_FILE, CheckEnvJob, Limits, ProbeJob
 from reward_agent.sandbox.filter import find_architecture
 from reward_agent.sandbox.isolation import ISOLATION_FILE
-from reward_agent.sandbox.landlock import read_abi
+from reward_agent.sandbox.landlock import READ_FILE, find_file_rules, read_abi
 from reward_agent.sandbox.runner import run_job
 
 needs_walls = pytest.mark.skipif(
@@ -142,3 +142,14 @@ def test_a_folder_that_is_a_link_is_no_jobs(home: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="is a link"):
         run_job(CheckEnvJob(card=load_env("inverted_pendulum")), tmp_path / "job")
     assert [path.name for path in home.iterdir()] == [".ssh"]
+
+
+def test_a_job_may_read_single_files_elsewhere_and_what_no_link_leads_to(tmp_path: Path) -> None:
+    (tmp_path / "model.xml").write_text("")
+    (tmp_path / "beside.xml").write_text("")
+    (tmp_path / "link.xml").symlink_to(tmp_path / "beside.xml")
+    also = [tmp_path / name for name in ("model.xml", "link.xml", "gone.xml", ".")]
+    rules = find_file_rules(tmp_path / "job", None, has_devices=False, also=also)
+    there = {rule.path: rule.rights for rule in rules if rule.path.is_relative_to(tmp_path)}
+    assert there.pop(tmp_path / "job")
+    assert there == {tmp_path / "model.xml": READ_FILE}
