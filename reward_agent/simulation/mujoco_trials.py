@@ -257,8 +257,8 @@ def _check_rest(simulation: BatchSimulation, settled: State) -> Iterator[Finding
         if min(abs(value - field.rest), abs(later - field.rest)) > most:
             yield make_finding(
                 "rest",
-                f"field {field.name!r} is {value:.4g} {field.unit} at the start, its card says "
-                f"rest = {field.rest:g}",
+                f"field {field.name!r} is {value:.4g} at the start, its card says rest = "
+                f"{field.rest:g} ({field.unit})",
                 "correct rest, or the source",
             )
 

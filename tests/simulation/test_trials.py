@@ -200,7 +200,7 @@ def test_an_action_0_that_moves_a_servo_far_is_found(tmp_path: Path) -> None:
         ("body:trunk.xmat[8]", "body:trunk.xmat[7]", "up", "is 0 at the start, expected 1"),
         ("body:trunk.xmat[8]", "body:box.xmat[8]", "up", "is 1 where the robot is upside down"),
         ("body:trunk.xmat[8]", "body:trunk.xmat[0]", "up", "turned a quarter to the left"),
-        ('role = "up"', 'role = "up", rest = 0.2', "rest", "is 1 1 at the start.*rest = 0.2"),
+        ('role = "up"', 'role = "up", rest = 0.2', "rest", "is 1 at the start.*rest = 0.2"),
         ("joint:root.qvel[:3]", "joint:root.qvel[3:]", "rate", r"'trunk_velocity\[\d\]' is"),
         ("joint:left.qvel", "joint:right.qvel", "rate", "'left_velocity' is"),
         ("joint:left.qvel", "scale(joint:left.qvel, -1)", "rate", "'left_angle' changes by"),
