@@ -223,12 +223,12 @@ def _list_poses(model: mujoco.MjModel, keyframe: str | int | None) -> Iterator[P
 
 def _list_variants(model: mujoco.MjModel, tree: Tree, pose: Pose) -> Iterator[Pose]:
     yield pose
-    corrected = _settle(model, tree, _lower(model, tree, _bring_into_range(model, pose)))
+    corrected = _settle(model, tree, _lower(model, tree, _bring_into_range(model, tree, pose)))
     if corrected is not pose:
         yield corrected
 
 
-def _bring_into_range(model: mujoco.MjModel, pose: Pose) -> Pose:
+def _bring_into_range(model: mujoco.MjModel, tree: Tree, pose: Pose) -> Pose:
     """Move joints that stand outside of their range to the nearest place well within."""
     changes = dict[str, float | tuple[float, ...]]()
     qpos = pose.qpos.copy()
@@ -239,6 +239,8 @@ def _bring_into_range(model: mujoco.MjModel, pose: Pose) -> Pose:
         if low - 1e-3 <= qpos[row] <= high + 1e-3:
             continue
         inside = 0.1 * (high - low)
+        if tree.base != "fixed":  # a knee that is all but straight, so that it stands
+            inside = min(inside, 0.05)
         qpos[row] = _round(float(np.clip(qpos[row], low + inside, high - inside)))
         changes[call(model, "joint", joint)] = float(qpos[row])
     if not changes:

@@ -113,7 +113,10 @@ def _list_drafted(plan: Plan) -> list[DraftTask]:
     handled = list(_list_handling(plan))
     going = list(_list_going(plan))
     held = list(_list_holding(plan))
-    is_hard = len(plan.robot.feet) == 2 and plan.facts.tree.base == "free"
+    # What falls when nothing is done learns to stand before it learns to go.
+    pose, height = plan.facts.pose.held, plan.facts.height
+    falls = pose is not None and plan.facts.stands and pose.sank > 0.15 * height
+    is_hard = plan.facts.tree.base == "free" and (len(plan.robot.feet) == 2 or falls)
     return [*held[:1], *going, *held[1:], *handled] if is_hard else [
         *(handled if plan.facts.tree.base == "fixed" else []),
         *going,
