@@ -22,6 +22,7 @@ _MOST_XML_BYTES, _MOST_ASSET_BYTES = 16 * 2**20, 128 * 2**20
 _MOST_ELEMENTS, _MOST_DEPTH, _MOST_FILES = 100_000, 100, 200
 _MOST_ASSETS = 5000
 _MOST_COPIES, _MOST_COUNT, _MOST_TEXELS = 100_000, 10_000_000, 2**26
+_STRIPS = "strippath"
 _FOLDERS = ("assetdir", "meshdir", "texturedir")
 # Attributes that say how many of something there are.
 _COUNTS = frozenset(
@@ -53,8 +54,13 @@ class _Reader:
 
     def __init__(self) -> None:
         self.kind = ""
+        self.strips = False
         # In the file's order: what names a file and the name, a folder's attribute and the folder.
         self.names: list[tuple[str, str]] = []
+        # Of a URDF: MuJoCo leaves them out unless it is told not to.
+        self._looks: list[tuple[str, str]] = []
+        self._keeps_looks = False
+        self._above = [""]
         self._copies = [1.0]
         self._n_elements = 0
 
@@ -63,8 +69,13 @@ class _Reader:
         parser = expat.ParserCreate("utf-8")
         parser.StartDoctypeDeclHandler = self._refuse_doctype
         parser.StartElementHandler = self._begin
-        parser.EndElementHandler = lambda name: self._copies.pop()
+        parser.EndElementHandler = self._end
         parser.Parse(data, True)
+        self.names += self._looks if self._keeps_looks else []
+
+    def _end(self, element: str) -> None:
+        self._copies.pop()
+        self._above.pop()
 
     def _refuse_doctype(self, name: str, *_: object) -> None:
         raise ValueError("it declares a document type, which could hold entities without end")
@@ -86,10 +97,14 @@ class _Reader:
         # MuJoCo takes either slash for one.
         words = {name: text.replace("\\", "/") for name, text in attributes.items()}
         self.names += [(name, words[name]) for name in _FOLDERS if name in words]
-        # Of a URDF MuJoCo reads meshes alone, not plug-ins of other simulators.
-        if self.kind != URDF or element in ("mesh", "include"):
-            names = [text for name, text in words.items() if name.startswith("file") and text]
-            self.names += [(element, text) for text in names]
+        self.strips |= words.get("strippath") == "true"
+        self._keeps_looks |= words.get("discardvisual") == "false"
+        self._above.append(element)
+        named = [(element, x) for name, x in words.items() if name.startswith("file") and x]
+        if self.kind != URDF:
+            self.names += named
+        elif element == "mesh":  # it does not read plug-ins of other simulators
+            (self._looks if "visual" in self._above else self.names).extend(named)
 
 
 def _count(element: str, name: str, text: str) -> float:
@@ -136,7 +151,8 @@ def check_model(folder: Path, name: str) -> None:
             raise DataError(f"{file}: {error}", remedy) from error
     try:
         bases = {base / place for base in {file.parent for file in seen} for place in folders}
-        for named in assets:
+        # A compiler that strips names of their way looks for the last part alone.
+        for named in dict.fromkeys(x for name in assets for x in (name, name.rpartition("/")[2])):
             for asset in _find_files(named, bases, root):
                 _check_asset(asset)
     except (ValueError, OSError) as error:
@@ -217,16 +233,28 @@ class Closure:
     missing: list[str] = field(default_factory=list)
     renamed: dict[str, Path] = field(default_factory=dict)
 
-    def add(self, element: str, name: str, places: list[Path]) -> Path | None:
-        """Note the file that a name means, seen from the first of the places that has it."""
-        if "://" in name and self.kind == URDF:
+    def add(
+        self, element: str, name: str, places: list[Path], *, strips: bool = False
+    ) -> Path | None:
+        """Note the file that a name means, seen from the first of the places that has it.
+
+        Args:
+            element: that names it.
+            name: as it says.
+            places: where it may be.
+            strips: whether MuJoCo takes the last part of the name alone.
+        """
+        is_of_package = "://" in name and self.kind == URDF
+        if is_of_package and not strips:
             return self._add_of_package(name)
-        if ":" in name or name.startswith("/"):
+        if not is_of_package and (":" in name or name.startswith("/")):
             raise ValueError(f"<{element}> names {name[:200]!r}, a place on one machine alone")
         for place in places:
-            path = Path(os.path.normpath(place / name))
+            path = Path(os.path.normpath(place / (name.rpartition("/")[2] if strips else name)))
             if os.path.lexists(path):
                 self._take(path)
+                if is_of_package:
+                    self.renamed[name] = path
                 return path
         self.missing.append(name)
         return None
@@ -275,16 +303,18 @@ def _follow(model: Path, closure: Closure) -> list[Path]:
     """Note what one model reads; return the models that it attaches."""
     folders: dict[str, list[str]] = {key: [] for key in _FOLDERS}
     named = list(_read_in_order(model, model, closure, folders, set()))
+    strips = any(element == _STRIPS for element, _, _ in named)
     every = [place for places in folders.values() for place in places]
     attached = []
     for element, name, beside in named:
+        if element == _STRIPS:
+            continue
         own = folders["texturedir" if element == "texture" else "meshdir"]
         # The last that is said holds.
         places = [*own[-1:], *folders["assetdir"][-1:], "", *every]
+        bases = [*(model.parent / place for place in places), beside]
         try:
-            found = closure.add(
-                element, name, [*(model.parent / place for place in places), beside]
-            )
+            found = closure.add(element, name, bases, strips=strips and element != "model")
         except ValueError as error:
             remedy = "put the file beside the model, and name it as seen from there"
             raise DataError(f"{model}: {error}", remedy) from error
@@ -305,6 +335,8 @@ def _read_in_order(
             raise ValueError(f"it includes more than {_MOST_FILES} files, or has more assets")
         reader = _read_plain(file)
         closure.kind = closure.kind or reader.kind
+        if reader.strips:
+            yield _STRIPS, "", file
         for element, name in reader.names:
             if element in _FOLDERS:
                 folders[element].append(name)

@@ -241,6 +241,37 @@ def test_a_package_that_is_not_there_is_told(tmp_path: Path, scratch: Path) -> N
     refuse(main, scratch, "needs 1 file that is not there: package://elsewhere/a.stl")
 
 
+LOOKS = '<visual><geometry><mesh filename="package://gone/looks.dae"/></geometry></visual>'
+
+
+def test_what_a_urdf_shows_is_read_where_it_says_so(tmp_path: Path, scratch: Path) -> None:
+    write_stl(tmp_path / "base.stl")
+    text = URDF.format(mesh="base.stl").replace("</inertial>", f"</inertial>{LOOKS}", 1)
+    main = write(tmp_path / "lever.urdf", text)
+    assert name_files(main, scratch) == {"lever.urdf", "base.stl"}
+    keeps = '<mujoco><compiler discardvisual="false"/></mujoco></robot>'
+    write(main, text.replace("</robot>", keeps))
+    refuse(main, scratch, "needs 1 file that is not there: package://gone/looks.dae")
+
+
+def test_a_model_may_say_that_only_the_last_part_of_a_name_counts(
+    tmp_path: Path, scratch: Path
+) -> None:
+    write_stl(tmp_path / "meshes" / "base.stl")
+    compiler = '<compiler strippath="true" meshdir="meshes"/>'
+    text = URDF.format(mesh="package://elsewhere/parts/base.stl")
+    main = write(
+        tmp_path / "a.urdf", text.replace("</robot>", f"<mujoco>{compiler}</mujoco></robot>")
+    )
+    source = find_source(str(main), scratch)
+    source.copy_to(tmp_path / "copy")
+    assert 'filename="meshes/base.stl"' in (tmp_path / "copy" / "a.urdf").read_text()
+    named = write(
+        tmp_path / "a.xml", f"<mujoco>{compiler}{MESH.format(file='gone/base.stl')}</mujoco>"
+    )
+    assert name_files(named, scratch) == {"a.xml", "meshes/base.stl"}
+
+
 def test_only_a_urdf_is_let_float(tmp_path: Path, scratch: Path) -> None:
     write_stl(tmp_path / "base.stl")
     urdf = find_source(str(write(tmp_path / "lever.urdf", URDF.format(mesh="base.stl"))), scratch)
