@@ -7,7 +7,7 @@ load, damped, and no stiffer than the physics step bears. They are tried for a s
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sized
+from collections.abc import Sized
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from reward_agent.definitions.card import ADDED_FLOOR, EnvCard, Servo
 from reward_agent.definitions.start import Keyframe
 from reward_agent.drafts.handover import compare
-from reward_agent.drafts.pose import find_lowest
+from reward_agent.drafts.pose import choose_pose, find_lowest
 from reward_agent.drafts.tree import FREE, HINGE, SLIDE, Tree, collides, find_tree
 from reward_agent.errors import DataError
 from reward_agent.simulation.mujoco_model import find_model_path, make_model
@@ -29,6 +29,8 @@ Array = NDArray[np.float64]
 _FREQUENCY, _GIVES = 2 * math.pi * 4, {HINGE: 0.05, SLIDE: 0.005}
 # What an explicit step bears, as shares of inertia / dt and inertia / dt**2.
 _MOST_DAMPING, _MOST_STIFFNESS = 0.4, 0.1
+# A joint that goes as far with twice the stiffness is not held by more.
+_HELPS = 0.8
 _HOLD_S, _MOST_DRIFT, _N_TRIES = 1.0, {HINGE: 0.1, SLIDE: 0.02}, 6
 # A motor gives its full force at this error, and with its rotor answers at this frequency, rad/s.
 _FULL_FORCE, _ROTOR_FREQUENCY = {HINGE: 0.5, SLIDE: 0.05}, 2 * math.pi * 20
@@ -64,14 +66,14 @@ def add_parts(card: EnvCard, home: Keyframe | None, lacks_servos: bool | None) -
         DataError: MuJoCo refuses the model, or nothing in it can be driven.
     """
     model, said = make_model(card, fields=()), list[str]()
-    qpos, tree = find_start(model, home), find_tree(model)
+    tree = find_tree(model)
     if _needs_floor(model, tree):
-        height = _find_ground(model, qpos)
+        height = _find_ground(model, find_start(model, home))
         card = _change(card, add_floor=height)
         said.append(f"it has no floor: a plane at z = {height:g} m is added (model.add_floor)")
     wants = model.nu == 0 and not tree.led if lacks_servos is None else lacks_servos
     if wants and (joints := _choose_joints(model)):
-        card, words = _add_servos(card, model, qpos, joints)
+        card, words = _add_servos(card, model, home, joints)
         what = "it has no actuators" if model.nu == 0 else f"{len(joints)} joints have no actuators"
         said.append(f"{what}: {words}")
     said += _note_free_bodies(model)
@@ -182,17 +184,19 @@ def _is_of_base(model: mujoco.MjModel, joint: int) -> bool:
 
 
 def _add_servos(
-    card: EnvCard, model: mujoco.MjModel, qpos: Array, joints: list[int]
+    card: EnvCard, model: mujoco.MjModel, home: Keyframe | None, joints: list[int]
 ) -> tuple[EnvCard, str]:
     """Return the card with servos on some joints, and what is said of them."""
+    qpos = find_start(model, home)
     guessed = {model.joint(j).name: _guess_servo(model, qpos, j) for j in joints}
     model = make_model(_change(card, add_servos=guessed), fields=())
-    servos, weak = _tune(model, qpos, guessed)
+    pose = choose_pose(model, find_tree(model), home)
+    servos, weak = _tune(model, pose.qpos, guessed)
     gains = sorted(servo.kp for servo in servos.values())
     kp = f"{gains[0]:g}" if gains[0] == gains[-1] else f"{gains[0]:g}..{gains[-1]:g}"
     words = f"position servos are proposed (model.add_servos), {count(gains, 'joint')}, kp {kp}"
     if weak:
-        names = ", ".join(filter(None, weak[:3])) or "the physics diverges, and all"
+        names = ", ".join(weak[:3]) + (" and others" if len(weak) > 3 else "")
         words += f"; held at home for a second, {names} {'gives' if len(weak) == 1 else 'give'} way"
     return _change(card, add_servos=servos), words
 
@@ -294,21 +298,27 @@ def _list_ancestors(model: mujoco.MjModel, body: int) -> list[int]:
 
 def _tune(
     model: mujoco.MjModel, qpos: Array, servos: dict[str, Servo]
-) -> tuple[dict[str, Servo], list[str | None]]:
-    """Hold the pose for a second: what gives way is made stiffer, what diverges all softer.
+) -> tuple[dict[str, Servo], list[str]]:
+    """Hold the pose for a second: what gives way is made stiffer, as long as that helps.
 
     Returns:
-        The servos, and the joints that give way all the same.
+        The servos, and the joints that give way all the same; all where the physics diverges.
     """
-    weak = list(_find_weak(model, qpos, servos))
+    drifts, hopeless = _find_drifts(model, qpos, servos), set[str]()
     for _ in range(_N_TRIES):
+        if max(drifts.values()) == math.inf:
+            servos = {name: _scale(model, servo, name, 0.5) for name, servo in servos.items()}
+            drifts = _find_drifts(model, qpos, servos)
+            continue
+        weak = {name for name in servos if drifts[name] > 1} - hopeless
         if not weak:
             break
-        for name, servo in servos.items():
-            scale = 0.5 if None in weak else 2.0 if name in weak else 1.0
-            servos = servos | {name: _scale(model, servo, name, scale)}
-        weak = list(_find_weak(model, qpos, servos))
-    return servos, weak
+        stiffer = {name: _scale(model, servos[name], name, 2.0) for name in weak}
+        after = _find_drifts(model, qpos, servos | stiffer)
+        hopeless |= {name for name in weak if after[name] > _HELPS * drifts[name]}
+        servos |= {name: servo for name, servo in stiffer.items() if name not in hopeless}
+        drifts = _find_drifts(model, qpos, servos) if weak & hopeless else after
+    return servos, [name for name in servos if drifts[name] > 1]
 
 
 def _scale(model: mujoco.MjModel, servo: Servo, joint: str, scale: float) -> Servo:
@@ -322,31 +332,24 @@ def _scale(model: mujoco.MjModel, servo: Servo, joint: str, scale: float) -> Ser
     return servo.model_copy(update={"kp": _round(kp), "kv": _round(kv)})
 
 
-def _find_weak(
-    model: mujoco.MjModel, qpos: Array, servos: dict[str, Servo]
-) -> Iterator[str | None]:
-    """Yield the joints that do not stay; None where the physics diverges."""
+def _find_drifts(model: mujoco.MjModel, qpos: Array, servos: dict[str, Servo]) -> dict[str, float]:
+    """Return how far each joint goes in a second, as a share of what it may; inf: diverges."""
     data = mujoco.MjData(model)
     data.qpos[:] = qpos
     for name, servo in servos.items():
         actuator = model.actuator(name)
-        actuator.gainprm[0], actuator.biasprm[1], actuator.biasprm[2] = (
-            servo.kp,
-            -servo.kp,
-            -servo.kv,
-        )
+        actuator.gainprm[0], actuator.biasprm[1] = servo.kp, -servo.kp
+        actuator.biasprm[2] = -servo.kv
         data.ctrl[actuator.id] = qpos[int(model.joint(name).qposadr[0])]
-    start = qpos.copy()
-    worst = dict.fromkeys(servos, 0.0)
+    rows = [int(model.joint(name).qposadr[0]) for name in servos]
+    worst = np.zeros(len(rows))
     for _ in range(round(_HOLD_S / model.opt.timestep)):
         mujoco.mj_step(model, data)
         if any(data.warning[i].number for i in _DIVERGED) or not np.isfinite(data.qpos).all():
-            yield None
-            return
-        for name in servos:
-            row = int(model.joint(name).qposadr[0])
-            worst[name] = max(worst[name], abs(float(data.qpos[row] - start[row])))
-    yield from (n for n in servos if worst[n] > _MOST_DRIFT[int(model.joint(n).type[0])])
+            return dict.fromkeys(servos, math.inf)
+        worst = np.maximum(worst, np.abs(data.qpos[rows] - qpos[rows]))
+    most = [_MOST_DRIFT[int(model.joint(name).type[0])] for name in servos]
+    return dict(zip(servos, (worst / most).tolist(), strict=True))
 
 
 _DIVERGED = (
