@@ -149,11 +149,12 @@ def find_source(
         path, said = _find_in_menagerie(given.removeprefix(_MENAGERIE))
         return _open(given, path, said)
     if path is None and _FUNCTION.fullmatch(given) and not _DRIVE.match(given):
-        python = python or sys.executable
+        python = os.path.expanduser(python or sys.executable)
         tell(f"{given} runs in {python}, not confined: it is your own code")
         path, said = _run_function(given, scratch, python)
-        name = given.rpartition(":")[2] if path.is_relative_to(scratch) else ""
-        return _open(given, path, said, name)
+        place, _, function = given.rpartition(":")
+        name = _read_name(path) or function if path.is_relative_to(scratch) else ""
+        return _open(f"{Path(place).name}:{function}", path, said, name)
     if path is None:
         raise _explain_absence(given)
     return _open_path(path)
@@ -179,7 +180,7 @@ def _find_path(given: str) -> Path | None:
         path = Path(os.path.expanduser(text))
         if text and path.exists():
             # Its own folder's links are the person's; what the model names is held to its files.
-            return path.parent.resolve() / path.name if path.name else path.resolve()
+            return path.resolve() if path.is_dir() else path.parent.resolve() / path.name
     return None
 
 
@@ -244,6 +245,13 @@ def _read_kind(path: Path) -> str:
     return found[1] if found else ""
 
 
+def _read_name(path: Path) -> str:
+    """Return what a model calls itself; '' if it has no name of its own."""
+    with path.open(encoding="utf-8", errors="replace") as file:
+        found = re.search(r'<mujoco[^>]*\bmodel="([^"]+)"', file.read(2**16))
+    return found[1] if found and found[1] != "MuJoCo Model" else ""
+
+
 def _find_scenes(path: Path) -> list[Path]:
     """Return the models beside a file, or one folder up, that include it."""
     scenes = []
@@ -293,7 +301,8 @@ def _open(given: str, main: Path, said: tuple[str, ...] = (), name: str = "") ->
         check_file(path)
     if closure.renamed:
         said += ("the meshes that it names by package are named by path",)
-    return Source(given, name or _choose_name(main), closure, root, said)
+    name = make_identifier(name, "env", MOST_NAME_CHARS) if name else _choose_name(main)
+    return Source(given, name, closure, root, said)
 
 
 def _explain_missing(closure: Closure) -> DataError:

@@ -52,7 +52,7 @@ def test_a_function_runs_in_the_python_that_is_named_and_the_answer_is_json(tmp_
         in done.stderr
     )
     answer = json.loads(done.stdout)
-    assert answer["folder"] == str(tmp_path / "make")
+    assert answer["folder"] == str(tmp_path / "leg")
     assert answer["model"] == "model/model.xml"
     assert answer["tasks"]
 

@@ -108,6 +108,17 @@ def test_a_path_may_have_either_slash(
     assert find_source("robots\\leg.xml", scratch).name == "leg"
 
 
+def test_the_folder_that_one_is_in_and_the_one_above_may_be_named(
+    tmp_path: Path, scratch: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path / "dog" / "scene.xml", LEG)
+    (tmp_path / "dog" / "meshes").mkdir()
+    monkeypatch.chdir(tmp_path / "dog")
+    assert find_source(".", scratch).name == "dog"
+    monkeypatch.chdir(tmp_path / "dog" / "meshes")
+    assert find_source("..", scratch).name == "dog"
+
+
 def test_a_windows_path_is_no_function(scratch: Path) -> None:
     error = refuse("C:\\robots\\dog.xml", scratch, "is not there")
     assert "/mnt/c/robots/dog.xml" in error.remedy or os.name == "nt"
@@ -369,14 +380,15 @@ def test_what_a_function_made_is_written_with_its_assets(
     robots: Path, scratch: Path, name: str
 ) -> None:
     source = find_source(f"my_robots:{name}", scratch)
-    assert source.name == name
+    assert source.name == "meshed"
     assert {path.name for path in source.closure.files} == {"model.xml", "a.stl"}
     assert 'name="floor"' in source.closure.main.read_text()
     assert "six digits" in source.said[1]
 
 
 def test_a_model_of_text_keeps_its_numbers(robots: Path, scratch: Path) -> None:
-    source = find_source("my_robots.py:from_text", scratch)
+    source = find_source(str(robots / "my_robots.py:from_text"), scratch)
+    assert source.given == "my_robots.py:from_text"
     assert {path.name for path in source.closure.files} == {"model.xml", "a.stl"}
     assert source.said[1] == "its model is written as XML, with six digits"
 
