@@ -187,6 +187,8 @@ def _choose_scale(
     is_slide = joint is not None and model.jnt_type[joint] != HINGE
     if _is_arm(facts, handling, joint):
         return _round(min(_ARM * half, _MOST_SLIDE if is_slide else _MOST_ARM))
+    if facts.tree.is_fluid:  # a fin pushes by how far it beats
+        return _round(min(half, 0.1 if is_slide else _MOST_ARM))
     return _round(min(_LEG * half, 0.1 if is_slide else _MOST_LEG))
 
 

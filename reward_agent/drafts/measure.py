@@ -14,7 +14,7 @@ from reward_agent.simulation.simulation import Simulation
 from reward_agent.simulation.state import FloatArray
 
 # Rollouts that ranges are measured in: of random and of held random actions.
-_N_SIMS, _MOST_PHYSICS_STEPS, _HOLD_STEPS = 8, 24_000, 15
+_N_SIMS, _MOST_PHYSICS_STEPS, _HOLD_STEPS = 16, 64_000, 15
 # Of the states: what touches less often may not touch at all in others.
 _RARE = 0.01
 

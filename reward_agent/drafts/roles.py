@@ -104,6 +104,16 @@ class Facts:
         widths = self.model.geom_rbound[geoms] if geoms else np.zeros(1)
         return float(2 * max(reach.max(), widths[widths < 1e3].max(initial=0.0), 0.02))
 
+    @property
+    def length(self) -> float:
+        """Length of the robot, m, along the axis of the world that it is longest along."""
+        geoms = [g for body in sorted(self.tree.bodies) for g in list_geoms(self.model, body)]
+        if not geoms:
+            return self.size
+        radii = self.model.geom_rbound[geoms][:, None]
+        places = self.data.geom_xpos[geoms]
+        return float(np.max((places + radii).max(axis=0) - (places - radii).min(axis=0)))
+
     @cached_property
     def height(self) -> float:
         """Height of the root above the floor, m, of a robot that stands; else its size."""
