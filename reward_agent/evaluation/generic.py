@@ -329,24 +329,10 @@ def jump(
         raise DataError(f"a jump of {height:g} m is none above {clear:g} m", "ask for a higher one")
 
     def score(episode: Episode) -> Score:
-        values = read_scalar(episode, lowest)
-        is_upright = np.ones(len(values), dtype=bool)
-        for guard in make_guards(up, None):
-            is_upright &= guard(episode).credit > 0
-        flights = [
-            (start, end)
-            for start, end in find_flights(values <= clear, count_steps(STANCE_S, episode))
-            if is_upright[start - 1]
-        ]
-        n_stay = count_steps(STAY_S, episode)
-        best = {"height": 0.0, "landed": 0.0}
-        for start, end in flights:
-            after = is_upright[end : end + n_stay + 1]
-            top = float(np.max(values[start:end]))
-            landed = float(len(after) == n_stay + 1 and bool(after.all()))
-            best = max(best, {"height": top, "landed": landed}, key=worth)
+        flights, has_fallen = _list_flights(episode, lowest, clear, up)
+        best = max(flights, key=worth, default={"height": 0.0, "landed": 0.0})
         parts = {**best, "jumps": float(len(flights)), "duration": episode.duration_s}
-        parts["fell"] = float(episode.terminated or not is_upright[-1])
+        parts["fell"] = float(episode.terminated or has_fallen)
         is_high = best["height"] >= height and best["landed"] > 0
         return Score(worth(best), is_high and not parts["fell"], parts)
 
@@ -355,6 +341,23 @@ def jump(
         return height * share * (1.0 if parts["landed"] else UNLANDED_CREDIT)
 
     return score
+
+
+def _list_flights(
+    episode: Episode, lowest: str, clear: float, up: str | None
+) -> tuple[list[dict[str, float]], bool]:
+    """Return height and landing of every flight, and whether the robot lies at the end."""
+    values = read_scalar(episode, lowest)
+    is_upright = np.ones(len(values), dtype=bool)
+    for guard in make_guards(up, None):
+        is_upright &= guard(episode).credit > 0
+    n_stay, flights = count_steps(STAY_S, episode), []
+    for start, end in find_flights(values <= clear, count_steps(STANCE_S, episode)):
+        if is_upright[start - 1]:
+            after = is_upright[end : end + n_stay + 1]
+            landed = len(after) == n_stay + 1 and bool(after.all())
+            flights.append({"height": float(np.max(values[start:end])), "landed": float(landed)})
+    return flights, not is_upright[-1]
 
 
 # --- what a tool does --------------------------------------------------------------------------
