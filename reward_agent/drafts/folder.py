@@ -26,7 +26,7 @@ from reward_agent.definitions.meaning import TriedMeaning
 from reward_agent.definitions.start import Keyframe
 from reward_agent.definitions.tables import make_plain
 from reward_agent.drafts.source import Source, find_source, let_float
-from reward_agent.errors import DataError, UsageError
+from reward_agent.errors import DataError, JobError, UsageError
 from reward_agent.files import make_scratch, read_capped, write_atomic
 from reward_agent.records.draft import DRAFTED, Draft, DraftOptions
 from reward_agent.records.jobs import DraftJob, DraftResult, Limits
@@ -35,6 +35,7 @@ from reward_agent.sandbox.runner import run_job
 
 MODEL_FOLDER, PICTURE_FILE, TASKS_FOLDER = "model", "model.png", "tasks"
 _MOST_PICTURE_BYTES = 4 * 2**20
+_OURS = "this is a fault of reward-agent: report the model and what it says"
 _PNG = b"\x89PNG\r\n\x1a\n"
 
 
@@ -148,6 +149,7 @@ def init_env(
         _check_place(folder, wishes.force)
         folder.parent.mkdir(parents=True, exist_ok=True)
         with make_scratch(folder.parent) as beside:
+            tell(f"{found.given} is compiled, measured and drawn, which may take a minute")
             env = _draft(found, beside / folder.name, scratch / "job", folder, wishes)
             _publish(beside / folder.name, folder)
     return env
@@ -267,7 +269,14 @@ def _run(job: DraftJob, job_dir: Path, given: str) -> DraftResult:
     used = {"sandbox", "memory_mib"}
     settings = resolve_settings({}, TrainingBudget(), job.card.name, used=used).settings
     limits = job.limit(Limits(memory_mib=settings.memory_mib))
-    done = run_job(job, job_dir, limits=limits, mode=settings.sandbox)
+    try:
+        done = run_job(job, job_dir, limits=limits, mode=settings.sandbox)
+    except JobError as error:
+        # The job's folder goes with it: what it says must do.
+        is_gone = str(job_dir) in error.remedy
+        raise type(error)(
+            f"{given}: {error.message}", _OURS if is_gone else error.remedy
+        ) from error
     if not isinstance(done.result, DraftResult):
         raise DataError(f"the model could not be drafted: {done.outcome}", f"see {given}")
     return done.result

@@ -11,7 +11,7 @@ from drafts.models import ARM, BALL, LEG, URDF, write, write_stl
 
 from reward_agent.definitions.card import load_env
 from reward_agent.drafts.folder import NewEnv, Wishes, init_env
-from reward_agent.errors import DataError, UsageError
+from reward_agent.errors import DataError, JobError, UsageError
 from reward_agent.simulation.mujoco_model import make_model
 
 
@@ -118,6 +118,19 @@ def test_what_nothing_can_drive_is_told_in_one_line(tmp_path: Path, body: str) -
     with pytest.raises(DataError, match=r"robot\.xml: nothing in it can be driven"):
         draft(tmp_path, text)
     assert list_files(tmp_path / "work") == {}
+
+
+def test_a_fault_of_ours_names_no_folder_that_is_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def crash(job: object, job_dir: Path, **options: object) -> None:
+        raise JobError("the draft job crashed: KeyError: 'a'", f"see {job_dir}/error.json")
+
+    monkeypatch.setattr("reward_agent.drafts.folder.run_job", crash)
+    with pytest.raises(JobError, match=r"leg\.xml: the draft job crashed") as caught:
+        draft(tmp_path, LEG, "leg.xml")
+    assert "report the model" in caught.value.remedy
+    assert list(Path().iterdir()) == []
 
 
 def test_a_keyframe_that_is_not_there_is_told(tmp_path: Path) -> None:
