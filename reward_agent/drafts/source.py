@@ -33,6 +33,7 @@ _NAMELESS = re.compile(
     re.IGNORECASE,
 )
 _HANDOVER_S = 600.0
+_MOST_SCENES = 100
 _MOST_BYTES = 512 * 2**20
 _DOWNLOADS = (
     "robot packages (menagerie, robot_descriptions) download theirs: run `reward-agent envs init "
@@ -256,7 +257,7 @@ def _find_scenes(path: Path) -> list[Path]:
     """Return the models beside a file, or one folder up, that include it."""
     scenes = []
     for folder in (path.parent, path.parent.parent):
-        for other in sorted(folder.glob("*.xml")) if folder != path else []:
+        for other in sorted(folder.glob("*.xml"))[:_MOST_SCENES]:
             if other != path and _read_kind(other) == MODEL and path in _list_files(other):
                 scenes.append(other)
     return scenes
