@@ -250,3 +250,25 @@ def test_a_run_that_cannot_be_read_does_not_hide_the_others(tmp_path: Path) -> N
 def test_a_narrow_terminal_folds_a_table_and_cuts_nothing(tmp_path: Path) -> None:
     shown = run("envs", "list", cwd=tmp_path, COLUMNS="30").stdout
     assert "…" not in shown
+
+
+def test_envs_check_says_each_finding_with_its_remedy_and_exits_1(tmp_path: Path) -> None:
+    folder = tmp_path / "cart"
+    folder.mkdir()
+    motor = '<motor name="push" joint="slide" ctrlrange="-1 1" ctrllimited="true" gear="0"/>'
+    (folder / "cart.xml").write_text(
+        '<mujoco><worldbody><body><joint name="slide" type="slide" axis="1 0 0"/>'
+        f'<geom size="0.1"/></body></worldbody><actuator>{motor}</actuator></mujoco>'
+    )
+    (folder / "env.toml").write_text(
+        'title = "Cart"\ndescription = "A cart."\ncontrol_dt = 0.004\nmax_episode_steps = 20\n'
+        'actions = ["push"]\nobservation = ["qpos"]\nobservation_size = 1\n'
+        '[model]\nfile = "cart.xml"\nframe_skip = 2\n[reset]\nqpos_uniform = 0.1\n'
+        '[state]\nx = { source = "qpos[0]", unit = "m", range = [-1.0, 1.0], doc = "along x" }\n'
+    )
+    done = run("envs", "check", str(folder), cwd=tmp_path)
+    assert done.returncode == 1
+    assert "error: action 'push' changes no velocity: the gear of its actuator is 0" in done.stdout
+    assert "→ correct gear in the MJCF" in done.stdout
+    told = json.loads(run("envs", "check", str(folder), "--json", cwd=tmp_path).stdout)
+    assert [finding["rule"] for finding in told["findings"]] == ["card/dead-motor"]
