@@ -19,8 +19,8 @@ from reward_agent.drafts.words import FIXTURE, has_word
 # Source: Alexander, Principles of Animal Locomotion (2003): walking is below 0.7 of it.
 _WALK, _BACK, _SIDE = 0.5, 0.3, 0.25
 _G = 9.81
-# Of a swimmer, of its length: Gymnasium's, trained for long, makes 0.12 of its own.
-_LENGTHS_PER_S = 0.12
+# Of a swimmer, of its length. Gymnasium's, trained for long, makes 0.12; a fish more.
+_LENGTHS_PER_S = 0.2
 _MOST_FEET_TO_LIFT = 3
 # The argument of each metric that an idea's number is.
 _NUMBERS = {
