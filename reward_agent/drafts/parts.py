@@ -66,9 +66,9 @@ def add_parts(card: EnvCard, home: Keyframe | None, lacks_servos: bool | None) -
         DataError: MuJoCo refuses the model, or nothing in it can be driven.
     """
     model, said = make_model(card, fields=()), list[str]()
-    tree = find_tree(model)
+    qpos, tree = find_start(model, home), find_tree(model)
     if _needs_floor(model, tree):
-        height = _find_ground(model, find_start(model, home))
+        height = _find_ground(model, qpos)
         card = _change(card, add_floor=height)
         said.append(f"it has no floor: a plane at z = {height:g} m is added (model.add_floor)")
     wants = model.nu == 0 and not tree.led if lacks_servos is None else lacks_servos
