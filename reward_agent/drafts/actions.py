@@ -138,10 +138,10 @@ def _find_range(facts: Facts, actuator: int, is_speed: bool) -> tuple[float, flo
     model = facts.model
     if is_speed:
         return -_SPEED, _SPEED
-    gear, gain = (
-        abs(float(model.actuator_gear[actuator, 0])),
-        float(model.actuator_gainprm[actuator, 0]),
-    )
+    if model.actuator_dyntype[actuator] == int(mujoco.mjtDyn.mjDYN_MUSCLE):
+        return 0.0, 1.0
+    gear = float(np.abs(model.actuator_gear[actuator]).max())
+    gain = float(model.actuator_gainprm[actuator, 0])
     per_unit = max(gear * abs(gain), 1e-9)
     if model.actuator_forcelimited[actuator]:
         top = float(np.abs(model.actuator_forcerange[actuator]).max()) / max(abs(gain), 1e-9)

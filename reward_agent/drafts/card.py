@@ -40,8 +40,16 @@ def write_draft(model: mujoco.MjModel, file: str, options: DraftOptions, folder:
         file: the model's, as the card is to name it.
         options: what is known beforehand.
         folder: where that file lies: ranges are measured on the card itself.
+
+    Raises:
+        DataError: nothing in the model can be driven.
     """
     plan = make_plan(model, options)
+    if not plan.actions.names or not plan.fields:
+        raise DataError(
+            "the model has no actuator that moves anything, and no joint for a servo",
+            "give it joints and actuators, or name the scene that has them",
+        )
     warnings = list(_warn(plan))
     table = make_table(plan, file, options)
     fields, lost = _keep_possible(plan, table, options, folder)
@@ -133,6 +141,8 @@ def list_observed(plan: Plan) -> list[tuple[str, int]]:
     for array in ("qpos", "qvel"):
         if facts.tree.joints:
             seen.append((writer.read_joints(facts.tree.joints, array), len(facts.tree.joints)))
+    if not seen and not facts.tree.joints:  # it turns on balls
+        seen += [("qpos", int(facts.model.nq)), ("qvel", int(facts.model.nv))]
     if facts.model.na:
         seen.append(("act", int(facts.model.na)))
     feet = [f.source for f in plan.fields if f.role == "foot_contact"]

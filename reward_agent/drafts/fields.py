@@ -118,6 +118,8 @@ class FieldWriter:
         if self.handling.tool is not None:
             yield from self._list_handling()
         yield from self._list_sensors()
+        if not self.facts.tree.joints and self.robot.torso is None:
+            yield from self._list_balls()
 
     # --- the torso -------------------------------------------------------------------------------
 
@@ -341,6 +343,20 @@ class FieldWriter:
                 runs.append([row, row + 1])
         parts = [f"{array}[{start}:{stop}]" for start, stop in runs]
         return parts[0] if len(parts) == 1 else f"concat({', '.join(parts)})"
+
+    def _list_balls(self) -> Iterator[DraftField]:
+        """Yield how bodies on ball joints lie, where a fixed robot has no others."""
+        model = self.facts.model
+        bodies = [_body(self.facts, j) for j in sorted(self.facts.tree.driven)]
+        for body in dict.fromkeys(b for b in bodies if model.body_mass[b] > 0):
+            where, name = refer(self.facts, "body", body), f"body_{body}"
+            yield _make(
+                f"{name}_orientation", f"{where}.xquat", "1", "quaternion w, x, y, z", "bodies", 4
+            )
+            yield _make(
+                f"{name}_angular_velocity", f"angular_velocity:{where}", "rad/s",
+                "about the world's x, y, z", "bodies", 3,
+            )  # fmt: skip
 
     # --- limbs -----------------------------------------------------------------------------------
 

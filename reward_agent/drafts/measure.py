@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from reward_agent.definitions.card import EnvCard
 from reward_agent.definitions.start import ResetNoise
@@ -51,21 +52,24 @@ def measure(card: EnvCard) -> Measured:
 
 
 def _roll(simulation: Simulation, card: EnvCard) -> dict[str, FloatArray]:
-    """Return every field over two episodes, ``(T, N[, k])``, the first of them from the start."""
+    """Return every field, ``(M[, k])``, over two episodes, as long as the physics is sound."""
     rng, shape = np.random.default_rng(0), (simulation.n_sims, card.n_actions)
     n_steps = _MOST_PHYSICS_STEPS // (card.model.frame_skip * simulation.n_sims)
     n_steps = min(max(n_steps, 40), 400)
     is_held, action = np.arange(simulation.n_sims) % 2 == 0, np.zeros(shape)
-    states = []
+    states, sound = [], list[NDArray[np.bool_]]()
     for step in range(n_steps):
         if step % min(card.max_episode_steps, n_steps // 2) == 0:
             simulation.reset()
             states.append(simulation.read_state())
+            sound.append(~simulation.find_stuck())
         fresh = rng.uniform(*card.action_range, shape)
         action = np.where(is_held[:, None] & (step % _HOLD_STEPS > 0), action, fresh)
         simulation.step(action)
         states.append(simulation.read_state())
-    return {f.name: np.stack([state.fields[f.name] for state in states]) for f in card.fields}
+        sound.append(~simulation.find_stuck())
+    kept = np.stack(sound)
+    return {f.name: np.stack([state.fields[f.name] for state in states])[kept] for f in card.fields}
 
 
 def set_range(field: DraftField, measured: Measured) -> DraftField:

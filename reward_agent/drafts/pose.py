@@ -352,17 +352,18 @@ def _rate(pose: Pose, has_servos: bool, n_keys: int) -> tuple[float, ...]:
     assert held is not None
     words = split_words(str(pose.keyframe or ""))
     names = [HOME.index(word) for word in words if word in HOME]
-    # The only keyframe, without a name, is most often the start; one of several is not.
-    is_only = pose.keyframe == 0 and n_keys == 1
+    # The only keyframe, whatever its name, is most often the start; one of several is not.
+    is_only = pose.keyframe is not None and n_keys == 1
     is_other = pose.keyframe is not None
     rank = names[0] if names else len(HOME) + (0 if is_only else 1 + is_other)
     # Without servos any pose falls: how far says nothing.
     drift = held.drift + min(held.sank, 1.0) if has_servos else 0.0
     is_bad = not held.is_finite, held.depth > 0.05
     badness = round(min(drift, 3.0), 1) + round(max(0.0, held.depth - _DEPTH) / 0.02)
-    badness += 0.2 * (held.gap > _GAP) + 0.2 * (held.outside > 0.05)
+    hovers = held.gap > _GAP and held.sank < _GAP  # what flies is not put down
+    badness += 0.2 * (held.gap > _GAP and not hovers) + 0.2 * (held.outside > 0.05)
     corrections = len(pose.notes) + (pose.controls == "keyframe") * 0.5
-    is_named = has_word(str(pose.keyframe or ""), HOME)
+    is_named = is_only or has_word(str(pose.keyframe or ""), HOME)
     return (*map(float, is_bad), badness - 0.3 * is_named, float(rank), corrections)
 
 

@@ -116,8 +116,10 @@ def _list_drafted(plan: Plan) -> list[DraftTask]:
     held = list(_list_holding(plan))
     # What falls when nothing is done learns to stand before it learns to go.
     pose, height = plan.facts.pose.held, plan.facts.height
-    falls = pose is not None and plan.facts.stands and pose.sank > 0.15 * height
-    is_hard = plan.facts.tree.base == "free" and (len(plan.robot.feet) == 2 or falls)
+    falls = pose is not None and plan.facts.stands and pose.sank > max(0.15 * height, 0.03)
+    is_hard = plan.facts.tree.base == "free" and (
+        len(plan.robot.feet) == 2 or falls or not plan.facts.tree.joints
+    )
     return [*held[:1], *going, *held[1:], *handled] if is_hard else [
         *(handled if plan.facts.tree.base == "fixed" else []),
         *going,
@@ -181,6 +183,17 @@ def _list_holding(plan: Plan) -> Iterator[DraftTask]:
             f"credit at 0.8 rad, and at rest{_say_guards(plan)}. Success: full credit for 3 s "
             "without a break, and no fall.",
             f'hold_pose("joint_angles"{guards})',
+            _target(plan, 0.8),
+        )
+    if plan.has("torso_height") and not plan.has("joint_angles") and not facts.tree.is_fluid:
+        height = float(facts.data.xpos[facts.tree.root, 2])
+        height = _round(height - (facts.floor_z if facts.stands else 0.0))
+        yield DraftTask(
+            "keep_height",
+            f"Stay upright with the torso {height:g} m above the floor.",
+            _seconds(plan) + f"in which torso_height is near {height:g} m, falling to no credit at "
+            f"twice the tolerance of {_round(0.1 * height):g} m. Success: full credit for 2 s.",
+            f'keep_height("torso_height", at={height:g}, within={_round(0.1 * height):g})',
             _target(plan, 0.8),
         )
     feet = [f"{foot.name}_floor_contact" for foot in robot.feet]

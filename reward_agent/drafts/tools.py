@@ -157,7 +157,8 @@ def _find_tool(facts: Facts, robot: Robot, objects: list[Part]) -> Part | None:
     found = [item for kind in ("site", "body", "geom") for item in _list_named(facts, kind, words)]
     found = [item for item in found if item[2].body in arms]
     if not found:
-        return _find_arm_end(facts, arms) if not robot.hands else None
+        has_arm = facts.tree.base == "fixed" or (robot.feet and not robot.hands)
+        return _find_arm_end(facts, arms) if has_arm else None
     rank = min(rank for rank, *_ in found)
     best = [(depth, part) for found_rank, depth, part in found if found_rank == rank]
     kinds = [kind for kind in ("site", "body", "geom") if any(p.kind == kind for _, p in best)]

@@ -16,6 +16,7 @@ from reward_agent.definitions.card import find_env_dir, load_env
 from reward_agent.definitions.card_text import render_card_as_prompt
 from reward_agent.definitions.task import load_task, read_task_metric
 from reward_agent.drafts.card import write_draft
+from reward_agent.errors import DataError
 from reward_agent.records.draft import DraftOptions
 from reward_agent.simulation.backends import make_simulation
 from reward_agent.worker.check_env import check_card
@@ -184,6 +185,29 @@ def test_tasks_that_roles_allow(draft: Make, name: str, tasks: list[str]) -> Non
 )
 def test_servos_are_told_positions_around_the_start(draft: Make, name: str, mapping: str) -> None:
     assert draft(name).card.action_mapping == mapping
+
+
+def test_what_flies_hovers_from_its_keyframe(draft: Make) -> None:
+    made = draft("drone")
+    assert made.card.home.keyframe == "hover"
+    assert made.card.home.controls == "keyframe"
+    assert made.card.action_mapping == "around_home"
+    assert made.tasks[0] == "keep_height"
+
+
+def test_what_crawls_has_no_feet_and_no_tool(draft: Make) -> None:
+    roles = draft("snake").card.roles
+    assert roles is not None
+    assert roles.feet == ()
+    assert roles.tool is None
+
+
+def test_a_model_that_nothing_moves_is_refused(tmp_path: Path) -> None:
+    text = "<mujoco><worldbody><body><freejoint/><geom size='.1'/></body></worldbody></mujoco>"
+    (tmp_path / "robot.xml").write_text(text)
+    model = mujoco.MjModel.from_xml_string(text)
+    with pytest.raises(DataError, match="no actuator that moves anything"):
+        write_draft(model, "robot.xml", DraftOptions(name="still", source="robot.xml"), tmp_path)
 
 
 def test_motors_without_a_range_get_one(draft: Make) -> None:

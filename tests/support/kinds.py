@@ -159,6 +159,30 @@ CART = f"""<mujoco><compiler angle="radian"/><option timestep="0.004"/><worldbod
     {"".join(_wheel(name, x, y) for name, (x, y) in _WHEELS.items())}</body></worldbody>
   <actuator>{"".join(f'<velocity name="{n}" joint="{n}" kv="0.5"/>' for n in _WHEELS)}</actuator></mujoco>"""
 
+_ROTORS = {"fl": (0.1, 0.1), "fr": (0.1, -0.1), "rl": (-0.1, 0.1), "rr": (-0.1, -0.1)}
+DRONE = f"""<mujoco><compiler angle="radian"/><option timestep="0.005"/><worldbody>{FLOOR}
+  <body name="frame" pos="0 0 0.5"><freejoint/>
+    <geom type="box" size="0.1 0.1 0.02" mass="0.5"/>
+    {"".join(f'<site name="{n}" pos="{x} {y} 0"/>' for n, (x, y) in _ROTORS.items())}
+  </body></worldbody><actuator>
+  {"".join(f'<general name="{n}" site="{n}" ctrlrange="0 4" gear="0 0 1"/>' for n in _ROTORS)}
+  </actuator><keyframe><key name="hover" qpos="0 0 0.5 1 0 0 0" ctrl="1.226 1.226 1.226 1.226"/>
+  </keyframe></mujoco>"""
+
+
+def _segment(n: int) -> str:
+    below = _segment(n - 1) if n > 1 else ""
+    return f"""<body name="part_{n}" pos="-0.1 0 0"><joint name="bend_{n}" axis="0 0 1" range="-1 1"
+    damping="0.05" armature="0.002"/><geom type="capsule" fromto="0 0 0 -0.1 0 0" size="0.02"/>
+    {below}</body>"""
+
+
+SNAKE = f"""<mujoco><compiler angle="radian"/><option timestep="0.004"/><worldbody>{FLOOR}
+  <body name="head" pos="0 0 0.02"><freejoint/>
+  <geom type="capsule" fromto="0 0 0 -0.1 0 0" size="0.02"/>{_segment(5)}</body></worldbody>
+  <actuator>{"".join(f'<position joint="bend_{n}" kp="1" ctrlrange="-1 1"/>' for n in range(1, 6))}
+  </actuator></mujoco>"""
+
 KINDS = {
     "quadruped": _quadruped(servo=False),
     "servo_quadruped": _quadruped(servo=True),
@@ -170,4 +194,6 @@ KINDS = {
     "swimmer": SWIMMER,
     "cart_pole": CART_POLE,
     "cart": CART,
+    "drone": DRONE,
+    "snake": SNAKE,
 }
