@@ -94,6 +94,7 @@ class Job(FileRecord):
     Class attributes:
         result_type: what it hands back.
         loads_generated_code: whether its failure is the program's; that of another job is ours.
+        folder: of the package; a module there, named as the kind, does it.
         lane: where it waits for its turn.
         activity: what its time is called in the ledger, where the result does not say more.
         is_purpose: whether that is what a run is for; if not, it is to stay small.
@@ -107,6 +108,7 @@ class Job(FileRecord):
 
     result_type: ClassVar[type[FileRecord]]
     loads_generated_code: ClassVar[bool] = True
+    folder: ClassVar[str] = "worker"
     lane: ClassVar[Lane] = "slot"
     activity: ClassVar[str]
     is_purpose: ClassVar[bool] = False
@@ -417,8 +419,10 @@ class TryMeaningJob(Job):
 
     result_type = TryMeaningResult
     loads_generated_code = False
+    folder = "drafts"
     lane = "short"
     activity = "check_env"
+    starts_warm = False
 
     kind: Literal["try_meaning"] = "try_meaning"
     meaning: Meaning = Meaning()
@@ -444,6 +448,7 @@ class DraftJob(Job):
 
     result_type = DraftResult
     loads_generated_code = False
+    folder = "drafts"
     lane = "film"
     activity = "draft"
     starts_warm = False

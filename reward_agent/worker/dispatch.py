@@ -23,7 +23,7 @@ from reward_agent.simulation.backends import prepare_simulation
 def run_worker(job_dir: Path) -> int:
     """Do the job of a folder and return the exit code of the process.
 
-    The module ``worker/<kind>.py`` may have ``prepare(job)`` for what must precede the seal:
+    The module of the job's kind may have ``prepare(job)`` for what must precede the seal:
     imports that start processes, the search for a renderer. Its ``run(job, job_dir)`` comes after.
     ``warm_up(job)``, if there is one, is called in the process that is forked for such jobs.
     """
@@ -55,15 +55,16 @@ def run_worker(job_dir: Path) -> int:
 def prepare(job: Job) -> ModuleType:
     """Import what a job needs and what must precede the seal; return the module that does it."""
     prepare_simulation(job.card)
-    module = find_worker(job.kind)
+    module = find_worker(type(job))
     if hasattr(module, "prepare"):
         module.prepare(job)
     return module
 
 
-def find_worker(kind: str) -> ModuleType:
+def find_worker(job_type: type[Job]) -> ModuleType:
     """Import the module that does the jobs of a kind."""
-    return importlib.import_module(f"reward_agent.worker.{kind}")
+    kind = job_type.model_fields["kind"].default
+    return importlib.import_module(f"reward_agent.{job_type.folder}.{kind}")
 
 
 def _load_isolation(job_dir: Path) -> Isolation:

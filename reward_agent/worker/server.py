@@ -62,7 +62,7 @@ def preload() -> None:
     importlib.import_module("mujoco.batch")
     for job in JOBS:
         if job.starts_warm:
-            find_worker(job.model_fields["kind"].default)
+            find_worker(job)
 
 
 def _warm_up(job_dir: Path) -> None:
