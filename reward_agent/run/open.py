@@ -7,7 +7,6 @@ by ``open_run`` as well.
 from __future__ import annotations
 
 import contextlib
-import functools
 import os
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -385,7 +384,6 @@ def _record_end(store: RunStore, status: str, note: str) -> None:
         store.write_run(store.read_run().model_copy(update={"status": status, "note": note}))
 
 
-@functools.cache
 def read_versions() -> dict[str, str]:
     """Return the versions of the packages that decide what a run computes."""
     versions = {}
