@@ -42,7 +42,7 @@ def measure(card: EnvCard) -> Measured:
         low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
         ranges[name] = (low, high)
         is_rare = card.field(name).unit == "0/1" and not _RARE < float(values.mean()) < 1 - _RARE
-        if low == high or is_rare:
+        if high - low <= 1e-9 * max(1.0, abs(high)) or is_rare:
             constant.add(name)
     return Measured(
         ranges=ranges,
@@ -92,7 +92,8 @@ def set_range(field: DraftField, measured: Measured) -> DraftField:
     )
     if fixed and is_within and field.bounds:
         low, high = field.bounds
-    return replace(field, bounds=(_round_out(low, high - low, -1), _round_out(high, high - low, 1)))
+    low, high = _round_out(low, high - low, -1), _round_out(high, high - low, 1)
+    return replace(field, bounds=(low, high) if low < high else (low - 0.5, high + 0.5))
 
 
 def _round_out(value: float, scale: float, side: int) -> float:

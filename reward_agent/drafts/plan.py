@@ -46,7 +46,7 @@ class Plan:
     def reaches_object(self) -> bool:
         """Whether the tool comes near the object, as far as moving its joints tells."""
         space = self.workspace
-        return space is None or space.object_gap < 0.3 * max(space.reach, 0.1)
+        return space is None or space.object_gap < 0.3 * space.reach + 0.15 * self.facts.size
 
     def has(self, name: str) -> bool:
         """Return whether the card has a field of that name."""

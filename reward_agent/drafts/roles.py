@@ -304,12 +304,24 @@ def _list_evidence(facts: Facts, up: Array) -> Iterator[tuple[Array, float, str]
 
 
 def _average_sides(facts: Facts) -> dict[str, Array]:
-    """Return where parts of a side lie on average, by side, in the torso's frame."""
-    places: dict[str, list[Array]] = {}
+    """Return where parts of a side lie on average, by side, in the torso's frame.
+
+    Only those count that have a sister on the other side: L_1 may be a bone of the back.
+    """
+    sides: dict[str, dict[tuple[str, ...], Array]] = {}
     for body in sorted(facts.tree.bodies - {facts.tree.root}):
-        for side in {word for name in facts.list_names(body) for word in find_side(name)}:
-            places.setdefault(side, []).append(facts.locate(body))
-    return {side: np.mean(found, axis=0) for side, found in places.items() if side}
+        for name in facts.list_names(body):
+            words = tuple(word for word in split_words(name) if not any(find_side(word)))
+            end, side = find_side(name)
+            for one, other in ((end, side), (side, end)):
+                if one:
+                    sides.setdefault(one, {})[(*words, other)] = facts.locate(body)
+    found = dict[str, Array]()
+    for one, other in (("left", "right"), ("front", "back")):
+        paired = sorted(sides.get(one, {}).keys() & sides.get(other, {}).keys())
+        for side in (one, other) if paired else ():
+            found[side] = np.mean([sides[side][key] for key in paired], axis=0)
+    return found
 
 
 def _average_heads(facts: Facts) -> Array | None:

@@ -34,6 +34,7 @@ Array = NDArray[np.float64]
 # What a name must say to be a tool on a robot that is no arm, in which hands are only hands.
 _SURE = TOOL[: TOOL.index("fingertip")]
 _NO_TOOL = ("imu", "camera", "cam", "touch", "force", "torque", "ft", "focus", "tch")
+_ARM = ("arm", "gripper", "hand", "wrist", "manipulator", "forearm", "elbow")
 _MOST_PLACES, _MOST_FINGERS = 2000, 5
 
 
@@ -213,6 +214,14 @@ def _single(word: str) -> str:
 def _find_arm_end(facts: Facts, arms: set[int]) -> Part | None:
     """Return the last body of the longest arm."""
     ends = [body for body in facts.leaves if body in arms]
+    if facts.tree.base != "fixed":  # a tail is no arm
+        ends = [
+            body
+            for body in ends
+            if any(
+                has_word(facts.name("body", one), _ARM) for one in list_ancestors(facts.model, body)
+            )
+        ]
     ends = [body for body in ends if not has_word(facts.name("body", body), _NO_TOOL)]
     if not ends:
         return None
