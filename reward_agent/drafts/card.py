@@ -16,7 +16,7 @@ from reward_agent.definitions.roles import find_usual_role
 from reward_agent.drafts.adopt import describe_meant, list_meant_notes, mark_start
 from reward_agent.drafts.fields import DraftField, FieldWriter, quote, refer
 from reward_agent.drafts.measure import Measured, measure, set_range
-from reward_agent.drafts.plan import Plan, choose_budget, estimate_speed, make_plan
+from reward_agent.drafts.plan import DraftPlan, choose_budget, estimate_speed, make_plan
 from reward_agent.drafts.roles import Facts, Part
 from reward_agent.drafts.tasks import write_tasks
 from reward_agent.drafts.toml import TESTED, write_key, write_line, write_table
@@ -71,7 +71,7 @@ def write_draft(model: mujoco.MjModel, file: str, options: DraftOptions, folder:
 # --- the table of a card -------------------------------------------------------------------------
 
 
-def make_table(plan: Plan, file: str, options: DraftOptions) -> dict[str, Any]:
+def make_table(plan: DraftPlan, file: str, options: DraftOptions) -> dict[str, Any]:
     """Return the card's table; ranges of fields that have none yet are wide."""
     actions = plan.actions
     model: dict[str, Any] = {"file": file, "frame_skip": plan.frame_skip}
@@ -134,7 +134,7 @@ def _make_field(field: DraftField) -> dict[str, Any]:
     return made | {"doc": field.doc}
 
 
-def list_observed(plan: Plan) -> list[tuple[str, int]]:
+def list_observed(plan: DraftPlan) -> list[tuple[str, int]]:
     """Return what the policy sees: sources and how many numbers each has."""
     facts, writer = plan.facts, FieldWriter(plan.facts, plan.robot, plan.handling)
     seen = list(_observe_root(plan))
@@ -151,7 +151,7 @@ def list_observed(plan: Plan) -> list[tuple[str, int]]:
     return [*seen, *_observe_handling(plan, writer)]
 
 
-def _observe_root(plan: Plan) -> Iterator[tuple[str, int]]:
+def _observe_root(plan: DraftPlan) -> Iterator[tuple[str, int]]:
     facts = plan.facts
     if facts.tree.base == "fixed":
         return
@@ -164,7 +164,7 @@ def _observe_root(plan: Plan) -> Iterator[tuple[str, int]]:
     yield f"local({root}, {axes}, angular_velocity:{root})", 3
 
 
-def _observe_handling(plan: Plan, writer: FieldWriter) -> Iterator[tuple[str, int]]:
+def _observe_handling(plan: DraftPlan, writer: FieldWriter) -> Iterator[tuple[str, int]]:
     facts, handling = plan.facts, plan.handling
     if handling.tool is None:
         return
@@ -193,7 +193,7 @@ def _observe_handling(plan: Plan, writer: FieldWriter) -> Iterator[tuple[str, in
             yield see(f"subtract({writer.read_place(handling.handle)}, {tool})")
 
 
-def _make_roles(plan: Plan) -> dict[str, Any]:
+def _make_roles(plan: DraftPlan) -> dict[str, Any]:
     robot, handling = plan.robot, plan.handling
     roles: dict[str, Any] = {}
     if robot.torso is not None:
@@ -214,7 +214,7 @@ def _make_roles(plan: Plan) -> dict[str, Any]:
     return roles
 
 
-def _make_home(plan: Plan) -> dict[str, Any]:
+def _make_home(plan: DraftPlan) -> dict[str, Any]:
     pose = plan.facts.pose
     home: dict[str, Any] = {}
     if pose.keyframe is not None:
@@ -229,7 +229,7 @@ def _make_home(plan: Plan) -> dict[str, Any]:
     return home
 
 
-def _make_reset(plan: Plan) -> dict[str, Any]:
+def _make_reset(plan: DraftPlan) -> dict[str, Any]:
     """Return noise of single joints: of a free root's pose there is none."""
     facts, model = plan.facts, plan.facts.model
     noise = dict[str, float]()
@@ -257,7 +257,7 @@ def _make_reset(plan: Plan) -> dict[str, Any]:
     return reset
 
 
-def _make_draws(plan: Plan) -> dict[str, Any]:
+def _make_draws(plan: DraftPlan) -> dict[str, Any]:
     facts, handling, space = plan.facts, plan.handling, plan.workspace
     draws: dict[str, Any] = {}
     for part in handling.objects[:1]:
@@ -290,7 +290,7 @@ def _make_draws(plan: Plan) -> dict[str, Any]:
     return draws | {"target": target}
 
 
-def _choose_learner(plan: Plan) -> dict[str, Any]:
+def _choose_learner(plan: DraftPlan) -> dict[str, Any]:
     """Return what the shipped cards of the same kind learn with."""
     settings: dict[str, Any] = {
         "n_envs": 16,
@@ -311,14 +311,14 @@ def _choose_learner(plan: Plan) -> dict[str, Any]:
 # --- words ---------------------------------------------------------------------------------------
 
 
-def _make_title(plan: Plan, options: DraftOptions) -> str:
+def _make_title(plan: DraftPlan, options: DraftOptions) -> str:
     kind = {"free": "moves freely", "planar": "moves in a plane", "fixed": "is fixed"}
     name = options.title or options.name.replace("_", " ")
     tree = plan.facts.tree
     return f"{name[:1].upper()}{name[1:]}: {len(tree.joints)} joints, {kind[tree.base]}"
 
 
-def _describe(plan: Plan) -> str:
+def _describe(plan: DraftPlan) -> str:
     facts, robot, handling = plan.facts, plan.robot, plan.handling
     said = describe_meant(plan.meant)
     n_joints, n_actions = len(facts.tree.joints), len(plan.actions.names)
@@ -361,7 +361,7 @@ def _mass(facts: Facts) -> float:
     return float(np.sum(facts.model.body_mass[bodies])) if bodies else 0.0
 
 
-def _list_notes(plan: Plan) -> Iterator[str]:
+def _list_notes(plan: DraftPlan) -> Iterator[str]:
     yield from list_meant_notes(plan.meant)
     held = plan.facts.pose.held
     if held is not None:
@@ -372,7 +372,7 @@ def _list_notes(plan: Plan) -> Iterator[str]:
         )
 
 
-def _warn(plan: Plan) -> Iterator[str]:
+def _warn(plan: DraftPlan) -> Iterator[str]:
     held, facts = plan.facts.pose.held, plan.facts
     if held is not None and not held.is_finite:
         yield "the physics diverge within a second of holding the best start pose that was found"
@@ -395,7 +395,7 @@ def _warn(plan: Plan) -> Iterator[str]:
         yield "no field could be drafted"
 
 
-def _list_guesses(plan: Plan) -> Iterator[str]:
+def _list_guesses(plan: DraftPlan) -> Iterator[str]:
     for place in (plan.robot.guesses, plan.handling.guesses, plan.actions.guesses):
         yield from (guess for guess in place.values() if not guess.startswith(TESTED))
     is_chosen = plan.facts.pose.keyframe is not None or plan.facts.pose.notes
@@ -413,7 +413,7 @@ def _load(table: dict[str, Any], options: DraftOptions, folder: Path) -> EnvCard
 
 
 def _keep_possible(
-    plan: Plan, table: dict[str, Any], options: DraftOptions, folder: Path
+    plan: DraftPlan, table: dict[str, Any], options: DraftOptions, folder: Path
 ) -> tuple[tuple[DraftField, ...], list[str]]:
     """Leave out fields that cannot be read on this model, such as the lowest point of a volume."""
     card = _load(table, options, folder)
@@ -437,7 +437,9 @@ def _round(value: float, digits: int = 2) -> float:
     return float(f"{value:.{digits}g}")
 
 
-def render(plan: Plan, table: dict[str, Any], measured: Measured, options: DraftOptions) -> str:
+def render(
+    plan: DraftPlan, table: dict[str, Any], measured: Measured, options: DraftOptions
+) -> str:
     """Write a card as TOML; what was guessed is marked at its line."""
     seen = measured.ranges["observation"]
     width = max(1.0, float(f"{1.5 * max(abs(seen[0]), abs(seen[1])):.1g}"))
@@ -480,7 +482,7 @@ def render(plan: Plan, table: dict[str, Any], measured: Measured, options: Draft
     return text
 
 
-def _mark(plan: Plan) -> dict[str, str]:
+def _mark(plan: DraftPlan) -> dict[str, str]:
     """Return what was guessed, by the key of the card that says it."""
     marks = {**plan.robot.guesses, **plan.handling.guesses, **plan.actions.guesses}
     pose = plan.facts.pose

@@ -45,7 +45,7 @@ _SHARE = 0.5
 
 
 @dataclass(frozen=True)
-class Parts:
+class Completed:
     """A model with what it lacked.
 
     Args:
@@ -59,7 +59,7 @@ class Parts:
     said: tuple[str, ...] = field(default=())
 
 
-def add_parts(card: EnvCard, home: Keyframe | None, lacks_servos: bool | None) -> Parts:
+def add_parts(card: EnvCard, home: Keyframe | None, lacks_servos: bool | None) -> Completed:
     """Return the model of a card with the servos and the floor that it lacks.
 
     Raises:
@@ -83,7 +83,7 @@ def add_parts(card: EnvCard, home: Keyframe | None, lacks_servos: bool | None) -
             f"nothing in it can be driven: {model.njnt} joints, no actuator, none that a servo "
             "could be put on; it is a part of a scene or an object: name the scene with the robot"
         )
-    return Parts(model, card, tuple(said))
+    return Completed(model, card, tuple(said))
 
 
 def _change(card: EnvCard, **parts: object) -> EnvCard:

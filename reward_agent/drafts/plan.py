@@ -23,7 +23,7 @@ _LEARNING_US = 100.0  # of a control step: policy, reward and their share of an 
 
 
 @dataclass(frozen=True)
-class Plan:
+class DraftPlan:
     """All that a card says, before its ranges are measured."""
 
     facts: Facts
@@ -53,7 +53,7 @@ class Plan:
         return any(field.name == name for field in self.fields)
 
 
-def make_plan(model: mujoco.MjModel, options: DraftOptions) -> Plan:
+def make_plan(model: mujoco.MjModel, options: DraftOptions) -> DraftPlan:
     """Find roles, start pose, actions and fields of a model."""
     tree = find_tree(model)
     meant = options.meaning or NOTHING_SAID
@@ -76,7 +76,7 @@ def make_plan(model: mujoco.MjModel, options: DraftOptions) -> Plan:
     if workspace is None and handling.target is None:
         fields = [field for field in fields if "draw:target" not in field.source]
     is_arm = tree.base == "fixed" and handling.tool is not None
-    return Plan(
+    return DraftPlan(
         facts=facts,
         robot=robot,
         handling=handling,
@@ -99,7 +99,7 @@ def _surround(facts: Facts) -> Workspace:
     return Workspace("annulus", (x, y, z), float(f"{3 * facts.size:.2g}"), size)
 
 
-def estimate_speed(plan: Plan) -> float:
+def estimate_speed(plan: DraftPlan) -> float:
     """Return control steps/s of one core, roughly: by what a step of this model has to solve.
 
     It is counted, not timed, so that the same model makes the same card. Fitted to 22 models: it
@@ -113,7 +113,7 @@ def estimate_speed(plan: Plan) -> float:
     return float(1e6 / (stages * micro_s * plan.frame_skip + _LEARNING_US))
 
 
-def choose_budget(plan: Plan) -> dict[str, int]:
+def choose_budget(plan: DraftPlan) -> dict[str, int]:
     """Return env steps by preset: quick is what a core does in 40 s."""
     steps = _QUICK_S * estimate_speed(plan)
     quick = int(float(f"{min(max(steps, _LEAST_STEPS), _MOST_STEPS):.1g}"))

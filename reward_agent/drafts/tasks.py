@@ -10,7 +10,7 @@ import numpy as np
 
 from reward_agent.definitions.meaning import TaskIdea
 from reward_agent.drafts.fields import find_opening
-from reward_agent.drafts.plan import Plan
+from reward_agent.drafts.plan import DraftPlan
 from reward_agent.drafts.toml import write_line
 from reward_agent.drafts.tree import SLIDE, find_number
 from reward_agent.drafts.words import FIXTURE, has_word
@@ -50,7 +50,7 @@ class DraftTask:
     unit: str = "s"
 
 
-def write_tasks(plan: Plan) -> dict[str, str]:
+def write_tasks(plan: DraftPlan) -> dict[str, str]:
     """Return the files of every task; the first is what to try first."""
     files = dict[str, str]()
     for task in list_tasks(plan):
@@ -69,7 +69,7 @@ def write_tasks(plan: Plan) -> dict[str, str]:
     return files
 
 
-def list_tasks(plan: Plan) -> list[DraftTask]:
+def list_tasks(plan: DraftPlan) -> list[DraftTask]:
     """Return the tasks that a card's fields allow, the one to try first in front."""
     drafted, asked = _list_drafted(plan), list[DraftTask]()
     for held in plan.meant.list_held("tasks"):
@@ -80,7 +80,7 @@ def list_tasks(plan: Plan) -> list[DraftTask]:
     return [*asked, *drafted]
 
 
-def _adopt(plan: Plan, task: DraftTask, idea: TaskIdea) -> DraftTask | None:
+def _adopt(plan: DraftPlan, task: DraftTask, idea: TaskIdea) -> DraftTask | None:
     """Return a task with an idea's number and words; None where it is of another kind."""
     argument = _NUMBERS.get(idea.kind)
     if task.metric.partition("(")[0] != idea.kind:
@@ -110,7 +110,7 @@ def _adopt(plan: Plan, task: DraftTask, idea: TaskIdea) -> DraftTask | None:
     )
 
 
-def _list_drafted(plan: Plan) -> list[DraftTask]:
+def _list_drafted(plan: DraftPlan) -> list[DraftTask]:
     handled = list(_list_handling(plan))
     going = list(_list_going(plan))
     held = list(_list_holding(plan))
@@ -128,7 +128,7 @@ def _list_drafted(plan: Plan) -> list[DraftTask]:
     ]  # fmt: skip
 
 
-def _list_going(plan: Plan) -> Iterator[DraftTask]:
+def _list_going(plan: DraftPlan) -> Iterator[DraftTask]:
     robot, facts = plan.robot, plan.facts
     if robot.torso is None:
         return
@@ -170,7 +170,7 @@ def _list_going(plan: Plan) -> Iterator[DraftTask]:
         )
 
 
-def _list_holding(plan: Plan) -> Iterator[DraftTask]:
+def _list_holding(plan: DraftPlan) -> Iterator[DraftTask]:
     robot, facts, guards = plan.robot, plan.facts, _write_guards(plan)
     is_pole = plan.has("pole_up")
     if is_pole and not plan.has("torso_height"):
@@ -225,7 +225,7 @@ def _list_holding(plan: Plan) -> Iterator[DraftTask]:
         )
 
 
-def _list_balancing(plan: Plan) -> Iterator[DraftTask]:
+def _list_balancing(plan: DraftPlan) -> Iterator[DraftTask]:
     """Yield what a pole that swings freely can do."""
     stands = any(field.role == "pole_angle" for field in plan.fields)
     name = "balance" if stands else "swing_up"
@@ -239,7 +239,7 @@ def _list_balancing(plan: Plan) -> Iterator[DraftTask]:
     )
 
 
-def _list_handling(plan: Plan) -> Iterator[DraftTask]:
+def _list_handling(plan: DraftPlan) -> Iterator[DraftTask]:
     facts, handling = plan.facts, plan.handling
     if handling.tool is None:
         return
@@ -289,7 +289,7 @@ def _list_handling(plan: Plan) -> Iterator[DraftTask]:
         )
 
 
-def _list_fixture(plan: Plan) -> Iterator[DraftTask]:
+def _list_fixture(plan: DraftPlan) -> Iterator[DraftTask]:
     facts, part = plan.facts, plan.handling.fixtures[0]
     joint = find_number(facts.model, "joint", part.own_name)
     is_slide = facts.model.jnt_type[joint] == SLIDE
@@ -314,7 +314,7 @@ def _list_fixture(plan: Plan) -> Iterator[DraftTask]:
     )
 
 
-def _seconds(plan: Plan) -> str:
+def _seconds(plan: DraftPlan) -> str:
     return f"Seconds, of {plan.episode_s:g}, "
 
 
@@ -324,13 +324,13 @@ def _find_handling_verb(name: str) -> str:
     return "Open" if has_word(name, (*FIXTURE, "microwave", "oven", "hinge")) else "Move"
 
 
-def _find_verb(plan: Plan) -> str:
+def _find_verb(plan: DraftPlan) -> str:
     if plan.facts.tree.is_fluid:
         return "Move"
     return "Drive" if plan.robot.has_wheels else "Walk" if plan.robot.feet else "Move"
 
 
-def _write_guards(plan: Plan, has_height: bool = True) -> str:
+def _write_guards(plan: DraftPlan, has_height: bool = True) -> str:
     """Return the arguments that name what may not be lost: an upright torso, its height."""
     if not plan.facts.stands:
         return ""
@@ -339,17 +339,17 @@ def _write_guards(plan: Plan, has_height: bool = True) -> str:
     return up + height
 
 
-def _say_upright(plan: Plan) -> str:
+def _say_upright(plan: DraftPlan) -> str:
     return ", upright" if plan.facts.stands and plan.has("torso_up") else ""
 
 
-def _say_guards(plan: Plan) -> str:
+def _say_guards(plan: DraftPlan) -> str:
     if not plan.facts.stands:
         return ""
     return "; only while torso_up is above 0.7 and torso_height above half of that at the start"
 
 
-def _target(plan: Plan, share: float) -> float:
+def _target(plan: DraftPlan, share: float) -> float:
     return _round(share * plan.max_episode_steps * plan.control_dt)
 
 

@@ -72,15 +72,16 @@ def count() -> Count:
 @pytest.mark.parametrize(
     ("number", "most"),
     [
-        ("lines", 38_750),
-        ("modules", 220),
-        ("closure, modules", 120),
+        # Drafts of robots, and what cards say since then, are 12,000 of these lines.
+        ("lines", 51_200),
+        ("modules", 260),
+        ("closure, modules", 128),
         ("cycles of packages", 0),
         ("imports that point up", 0),
         ("one name, two classes", 0),
-        ("module, longest", 515),
-        ("function, longest", 40),
-        ("function, 90th percentile", 16),
+        ("module, longest", 725),
+        ("function, longest", 55),
+        ("function, 90th percentile", 17),
         ("function, median", 6),
     ],
 )
