@@ -35,6 +35,11 @@ def tell_of_folder(env: str) -> None:
     )
 
 
+def take_for_own(folder: Path) -> None:
+    """Say nothing later of a folder that was just made for this person, with nothing in it."""
+    _is_known(str(folder.resolve()))
+
+
 def _is_known(folder: str) -> bool:
     """Whether a folder is in this person's list; it is from now on, where that can be written."""
     given = os.environ.get("XDG_STATE_HOME") or os.environ.get("LOCALAPPDATA")

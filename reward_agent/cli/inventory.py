@@ -177,11 +177,14 @@ def init_env_command(
     **settings: Any,
 ) -> None:
     """Draft an environment for a robot's model: card, tasks with metrics, picture."""
+    from reward_agent.cli.folders import take_for_own
     from reward_agent.drafts.folder import Wishes, init_env, take_meaning
 
     keyframe = int(home) if home is not None and home.isdecimal() else home
     wishes = Wishes(python, keyframe, servos, floating, force)
     env = init_env(source, output, wishes, lambda text: progress_console.print(f"note: {text}"))
+    if not force:
+        take_for_own(env.folder)
     if describe:
         progress_console.print(f"note: wrote {env.folder}; asking what its parts mean")
         env = take_meaning(env, _describe(str(env.folder), runs_dir, settings))

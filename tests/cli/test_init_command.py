@@ -33,7 +33,8 @@ def test_a_draft_is_told_with_what_was_guessed_and_what_comes_next(tmp_path: Pat
     assert "guessed, to be confirmed:" in lines
     assert "  reward-agent envs check './my leg'" in lines
     assert any(line.startswith("  reward-agent design --env './my leg' --task ") for line in lines)
-    assert run(tmp_path, "envs", "show", "./my leg").returncode == 0
+    shown = run(tmp_path, "envs", "check", "./my leg")
+    assert "did not come with reward-agent" not in shown.stderr, "it was drafted for this person"
     again = run(tmp_path, "envs", "init", "robots/leg.xml", "-o", "my leg")
     assert again.returncode == 2
     assert again.stdout == ""
