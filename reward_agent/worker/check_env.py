@@ -169,7 +169,8 @@ def _check_ends(simulation: Simulation, seen: _Seen) -> Iterator[Finding]:
         yield make_finding(
             "diverges",
             seen.tell_divergence(n_sims),
-            "narrow what actions do (action_scale, model.control_ranges), or shorten the timestep",
+            "narrow what actions do (action_scale, model.control_ranges), shorten the timestep, or "
+            'give the model integrator="implicitfast", which bears stiffer servos',
         )
 
 
