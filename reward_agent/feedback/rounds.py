@@ -52,7 +52,9 @@ def run_round(
     It is a round of the run like any other: checked, probed, trained, evaluated and explained.
     Nobody is stopped on the way, since the metric may not see what the person sees.
     """
-    run = replace(run, settings=run.settings.model_copy(update={"racing": "none"}))
+    # What a person asks for is not what the metric's target says.
+    changes = {"racing": "none", "early_stop": False}
+    run = replace(run, settings=run.settings.model_copy(update=changes))
     if isinstance(cause, Edited):
         designer = GivenDesigner(RewardProgram(cause.program), "edited by hand")
         run = replace(run, team=replace(run.team, designer=designer, critic=None))

@@ -221,7 +221,7 @@ def test_killed_at_random_points_it_repeats_no_finished_training(tmp_path: Path)
     provider = write_script(tmp_path, GOOD, OTHER_GOOD, GOOD.replace("0.001", "0.1"))
     options = [f"--{key.replace('_', '-')}={SMALL[key]}" for key in SMALL if key != "video"]
     start = ["--env", "inverted_pendulum", "--task", "balance", "--candidates", "3", "--no-video",
-             "--racing", "none", "--provider", provider, *options]  # fmt: skip
+             "--racing", "none", "--no-early-stop", "--provider", provider, *options]  # fmt: skip
     finished: dict[str, int] = {}
     generator = random.Random(3)
     for attempt in range(8):
@@ -306,7 +306,7 @@ def test_a_program_that_crashes_the_interpreter_ends_itself_alone(
     # The dry run has 40 steps.
     at_once, later = (deep.replace("OLD", str(age)) for age in (0.0, 45.0))
     provider = write_script(tmp_path, at_once, later, GOOD)
-    run = design(tmp_path, provider, candidates=3, max_repairs=0, steps=16384)
+    run = design(tmp_path, provider, candidates=3, max_repairs=0, steps=16384, early_stop=False)
     first, second, third = (str(c.outcome) for c in read_candidates(tmp_path, run))
     crash = "crashed: the program crashed the interpreter (SIGSEGV): are tuples or iterators nested"
     assert first.startswith(f"rejected: probe: the dry run ended without a result: {crash}")

@@ -48,7 +48,10 @@ def test_episodes_of_a_slice_are_not_kept(tmp_path: Path, monkeypatch: pytest.Mo
 
     monkeypatch.setattr(evaluate, "evaluate_policies", evaluate_policies)
     entrant = SimpleNamespace(candidate_dir=tmp_path, training_dir=tmp_path, seed=0)
-    run = SimpleNamespace(settings=SimpleNamespace(seed=0, eval_episodes=16))
+    run = SimpleNamespace(
+        settings=SimpleNamespace(seed=0, eval_episodes=16, steps=1000),
+        card=SimpleNamespace(max_episode_steps=100),
+    )
     snapshot = Snapshot(total_timesteps=1000, file="policy_1000.safetensors")
     assert evaluate.evaluate_rung(run, entrant, snapshot) == "score"
     assert not list(folders[0].iterdir())

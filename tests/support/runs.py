@@ -22,6 +22,7 @@ SMALL: dict[str, Any] = {
     "steps": 2048,
     "iterations": 1,
     "winner_seeds": 0,
+    "early_stop": False,
     "eval_episodes": 2,
     "racing": "none",
     "video": False,

@@ -58,6 +58,7 @@ def design(folder: Path, listen: Any) -> RunStore:
         "inverted_pendulum", "balance", provider=f"scripted:{folder / 'replies.md'}", environ={},
         runs_dir=folder / "runs", listen=listen, steps=4096, iterations=1, candidates=1,
         winner_seeds=0, eval_episodes=2, critic=False, analyzer=False, video=False,
+        early_stop=False,
     )  # fmt: skip
     return RunStore(folder / "runs" / run.id)
 

@@ -24,7 +24,7 @@ def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "--eval-episodes": "2", "--racing": "none", "--provider": write_script(folder / "replies.md"),
     }  # fmt: skip
     arguments = [part for option in options.items() for part in option]
-    run_cli(folder, "design", *arguments)
+    run_cli(folder, "design", "--no-early-stop", *arguments)
     return folder
 
 
