@@ -19,7 +19,7 @@ from reward_agent.definitions.card import ADDED_FLOOR, EnvCard, Servo
 from reward_agent.definitions.start import Keyframe
 from reward_agent.drafts.handover import compare
 from reward_agent.drafts.pose import choose_pose, find_lowest
-from reward_agent.drafts.tree import FREE, HINGE, SLIDE, Tree, collides, find_tree
+from reward_agent.drafts.tree import FREE, HINGE, SLIDE, Tree, collides, find_tree, list_subtree
 from reward_agent.errors import DataError
 from reward_agent.simulation.mujoco_model import find_model_path, make_model
 from reward_agent.simulation.mujoco_start import find_keyframe
@@ -276,7 +276,7 @@ def _find_lean(model: mujoco.MjModel, data: mujoco.MjData, joint: int) -> float:
     root = int(model.body_rootid[body])
     if model.jnt_type[joint] != HINGE or model.jnt_type[model.body_jntadr[root]] != FREE:
         return 0.0
-    hanging = [b for b in range(1, model.nbody) if body in _list_ancestors(model, b)]
+    hanging = list_subtree(model, body)
     lowest = float(np.min(data.xpos[1:, 2]))
     reach = _OF_LEG * float(data.subtree_com[root][2] - lowest)
     if min(float(data.xpos[b, 2]) for b in hanging) > lowest + reach:
@@ -286,14 +286,6 @@ def _find_lean(model: mujoco.MjModel, data: mujoco.MjData, joint: int) -> float:
     height = max(0.0, float(data.subtree_com[root][2] - data.xanchor[joint][2]))
     gravity = float(np.linalg.norm(model.opt.gravity))
     return float(model.body_subtreemass[root]) * gravity * height * is_level
-
-
-def _list_ancestors(model: mujoco.MjModel, body: int) -> list[int]:
-    """Return a body and all that it hangs on."""
-    found = [body]
-    while found[-1]:
-        found.append(int(model.body_parentid[found[-1]]))
-    return found
 
 
 def _tune(

@@ -23,6 +23,7 @@ from reward_agent.run.racing import (
     RacingPolicy,
     RungScore,
     Standing,
+    Target,
     find_next_stop,
     find_target,
     has_held,
@@ -45,7 +46,7 @@ class Race:
 
     def __init__(self, run: ActiveRun, n_candidates: int) -> None:
         self._run = run
-        self._target = find_target(run.settings, run.task) if run.metric.source else None
+        self._target = find_run_target(run)
         self._policy = _make_policy(run, n_candidates, watched=self._target is not None)
         self._n_awaited = n_candidates
         self._entrants: dict[str, Entrant] = {}
@@ -178,9 +179,14 @@ def _make_policy(run: ActiveRun, n_candidates: int, *, watched: bool) -> RacingP
     return make_policy(mode, run.settings.steps, n_candidates, watched=watched)
 
 
+def find_run_target(run: ActiveRun) -> Target | None:
+    """Return where the run may end; None: it goes on. Without a metric nothing is ever reached."""
+    return find_target(run.settings, run.task) if run.metric.source else None
+
+
 def train_again(run: ActiveRun, entrant: Entrant) -> Finish:
     """Train a program by itself, to the end or until it holds the target."""
-    target = find_target(run.settings, run.task) if run.metric.source else None
+    target = find_run_target(run)
     stops = make_policy("none", run.settings.steps, 1, watched=target is not None).stops
     scores: dict[int, RungScore | None] = {}
     for stop in stops:

@@ -24,8 +24,8 @@ from reward_agent.records.store import (
 )
 from reward_agent.run.active import ActiveRun, update_run
 from reward_agent.run.evaluate import evaluate_training, film
-from reward_agent.run.race import train_again
-from reward_agent.run.racing import Target, find_target
+from reward_agent.run.race import find_run_target, train_again
+from reward_agent.run.racing import Target
 from reward_agent.run.train import Entrant, make_entrant
 from reward_agent.threads import map_threads
 from reward_agent.types import Evaluation, TrainingResult, rank_value
@@ -85,7 +85,7 @@ def is_target_confirmed(run: ActiveRun) -> bool:
 
     These are trained for the answer; where they were, it is read.
     """
-    target = find_target(run.settings, run.task) if run.metric.source else None
+    target = find_run_target(run)
     best = next(iter(rank_candidates(run.store.list_finished())), None)
     if target is None or best is None or not _is_there(target, best.evaluation):
         return False
