@@ -127,6 +127,10 @@ class ContextTooLongError(ModelError):
     """The prompt does not fit into the model's context."""
 
 
+class BlindModelError(ModelError):
+    """The model takes no pictures, and the question is about one."""
+
+
 class ScriptEndedError(ModelError):
     """A script of replies has none left for the agent that asks."""
 

@@ -23,9 +23,13 @@ from reward_agent.types import Record, Usage
 BYTES_PER_TOKEN = 2
 # A turn of a conversation costs a few tokens beside its text.
 _TOKENS_PER_TURN = 16
-# Of one as we draw them, 1260 x 600: anthropic counts width x height / 750, openai fewer.
-# Source: https://platform.claude.com/docs/en/build-with-claude/vision
-_TOKENS_PER_PICTURE = 2000
+# Of a picture: anthropic counts its pixels by 750, openai tiles of 512 or patches of 32 pixels, at
+# most 1536 of them, small models 2.46 tokens each. The most of these is taken.
+# Sources: https://platform.claude.com/docs/en/build-with-claude/vision,
+# https://developers.openai.com/api/docs/guides/images-vision (calculating costs)
+_PIXELS_PER_TOKEN, _PATCH, _MOST_PATCHES, _TOKENS_PER_PATCH = 750, 32, 1536, 2.46
+# Of one whose size cannot be read.
+_UNREAD_SIZE = (1260, 600)
 _POLL_S = 0.1
 # A call that is cut off is noted in a moment; a model of one's own may not hear of it.
 _NOTED_S = 5.0
@@ -145,9 +149,22 @@ def estimate_worst_case(request: ChatRequest, card: ModelCard | None) -> Usage:
 
 def count_prompt_tokens(request: ChatRequest) -> int:
     """Return an upper bound of the prompt's tokens."""
-    n_pictures = sum(bool(turn.picture) for turn in request.messages)
     words = sum(count_tokens(turn.content) + _TOKENS_PER_TURN for turn in request.messages)
-    return words + n_pictures * _TOKENS_PER_PICTURE
+    return words + sum(
+        count_picture_tokens(*_read_size(turn.picture)) for turn in request.messages if turn.picture
+    )
+
+
+def count_picture_tokens(width: int, height: int) -> int:
+    """Return an upper bound of a picture's tokens, whoever counts them."""
+    n_patches = min(-(-width // _PATCH) * -(-height // _PATCH), _MOST_PATCHES)
+    return max(-(-width * height // _PIXELS_PER_TOKEN), round(n_patches * _TOKENS_PER_PATCH))
+
+
+def _read_size(png: bytes) -> tuple[int, int]:
+    """Return width and height as the first chunk of a PNG names them."""
+    width, height = int.from_bytes(png[16:20]), int.from_bytes(png[20:24])
+    return (width, height) if width and height else _UNREAD_SIZE
 
 
 def explain_no_price(model: str) -> UsageError:

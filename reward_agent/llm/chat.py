@@ -20,7 +20,7 @@ from reward_agent.text import read_docstring
 from reward_agent.types import Record, Usage
 
 Role = Literal["system", "user", "assistant"]
-AgentName = Literal["designer", "critic", "analyzer"]
+AgentName = Literal["designer", "critic", "analyzer", "judge"]
 StopReason = Literal["stop", "length", "refusal", "content_filter"]
 
 
@@ -38,7 +38,7 @@ MAX_REPLY_CHARS = 400_000
 _NOT_ASKED = frozenset({"schema_version"})
 _NOT_SENT = frozenset({"title", "default"})
 
-ALL_AGENTS: frozenset[str] = frozenset({"designer", "critic", "analyzer"})
+ALL_AGENTS: frozenset[str] = frozenset({"designer", "critic", "analyzer", "judge"})
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,8 @@ class ChatMessage:
         content: the text.
         n_shared: how many characters at its start other calls of the round send too; a provider
             that is told where to cut its prompt cache cuts there.
-        picture: a PNG that goes with it; a server that takes none is asked without.
+        picture: a PNG that goes with it; a server that takes none is asked without, unless the
+            question is about it.
     """
 
     role: Role
@@ -61,8 +62,17 @@ class ChatMessage:
     @property
     def words(self) -> tuple[str, ...]:
         """What it says, for a digest: role and text, and what names the picture if there is one."""
-        picture = hashlib.sha256(self.picture).hexdigest() if self.picture else ""
-        return (self.role, self.content, picture) if picture else (self.role, self.content)
+        digest = self._digest_picture()
+        return (self.role, self.content, digest) if digest else (self.role, self.content)
+
+    def name_picture(self) -> str:
+        """Return what stands for the picture in a record, which never holds the picture itself."""
+        digest = self._digest_picture()[:16]
+        size = f"{len(self.picture):,} bytes"
+        return f"\n\n(A picture of {size}, sha256 {digest}….)" if digest else ""
+
+    def _digest_picture(self) -> str:
+        return hashlib.sha256(self.picture).hexdigest() if self.picture else ""
 
 
 @dataclass(frozen=True)
@@ -80,6 +90,7 @@ class ChatRequest:
         iteration: the round that asks, for the record of what it cost; never sent.
         reply_type: the record that the reply must hold as JSON, for providers that can enforce
             its schema; the prompt asks for it in words all the same.
+        must_see: whether it is about its picture, so that nobody is asked without.
     """
 
     agent: AgentName
@@ -89,13 +100,13 @@ class ChatRequest:
     sample_index: int = 0
     iteration: int | None = None
     reply_type: type[Record] | None = None
+    must_see: bool = False
 
     @property
     def prompt(self) -> str:
         """The whole conversation as one markdown text, for records and for people."""
         return "\n\n".join(
-            f"## {turn.role}\n\n{turn.content.strip()}"
-            + (f"\n\n(A picture of {len(turn.picture):,} bytes.)" if turn.picture else "")
+            f"## {turn.role}\n\n{turn.content.strip()}" + turn.name_picture()
             for turn in self.messages
         )
 

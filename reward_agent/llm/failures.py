@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from reward_agent.errors import (
+    BlindModelError,
     ContextTooLongError,
     MissingKeyError,
     ModelError,
@@ -33,6 +34,9 @@ _MAX_READ = 8_000
 _MIN_SECRET = 6
 # A program may hold a word that somebody chose as a password, if not a whole phrase.
 _MIN_PHRASE = 16
+# With these words, and with these statuses, a server says that it takes no pictures.
+BLIND_WORDS = re.compile(r"(?i)image|vision|multi-?modal|content.{0,40}\bstr(?:ing)?\b")
+_BLIND_STATUSES = frozenset({400, 404, 415, 422, 500, 501})
 _FILTER = re.compile(r"content[ _](filter|policy|management policy)")
 # An error in the middle of a stream has a kind and no status: the one that it would have had.
 _STATUS_OF_KIND = (
@@ -158,6 +162,11 @@ class HttpFailure:
         """Whether a filter in front of the model stopped the prompt."""
         return self.status == 400 and bool(_FILTER.search(self.text))
 
+    @property
+    def is_blindness(self) -> bool:
+        """Whether it may be the picture that was refused, if there was one."""
+        return self.status in _BLIND_STATUSES and bool(BLIND_WORDS.search(self.text))
+
 
 def read_failure(failure: Any) -> HttpFailure:
     """Read an SDK's ``APIError``."""
@@ -240,6 +249,14 @@ def explain_connection_failure(endpoint: Endpoint, cause: BaseException) -> Mode
         f"the connection to {endpoint.provider} at {endpoint.address} failed: {reason}",
         "check the network, the proxy settings and the base URL; the run can be resumed",
         is_transient=True,
+    )
+
+
+def explain_blind(endpoint: Endpoint, said: str) -> BlindModelError:
+    """Return the error for a model that was shown a picture and takes none."""
+    return BlindModelError(
+        f"{endpoint.model} at {endpoint.address} takes no pictures: {endpoint.scrub(said)}",
+        "name a model that sees: --judge-model, --judge-provider and --judge-base-url",
     )
 
 

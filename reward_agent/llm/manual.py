@@ -2,6 +2,7 @@
 
     001-designer-first-3fa9c1d2.prompt.md     written by us
     001-designer-first-3fa9c1d2.reply.md      saved by the person, or by a script (001.reply.md too)
+    001-judge-film-7be01f55.picture.png       the picture that a prompt is about, to go with it
 
 A file's digits at the end are those of the prompt, so a run that is taken up again finds the
 replies that it has.
@@ -121,6 +122,10 @@ class ManualChatModel:
             new = f"{len(names) + 1:03d}-{request.template.replace('/', '-')}-{digest}.prompt.md"
             prompt_path = self._folder / (known[0] if known else new)
             if not known:
+                picture_path = Path(str(prompt_path).removesuffix(".prompt.md") + ".picture.png")
+                for turn in request.messages:
+                    if turn.picture:
+                        write_atomic(picture_path, turn.picture)
                 write_atomic(prompt_path, f"{request.prompt}\n".encode("utf-8", "replace"))
         except OSError as error:
             raise UsageError(

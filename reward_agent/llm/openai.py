@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from reward_agent.errors import UsageError
 from reward_agent.llm.chat import ChatMessage, ChatRequest, ReplyText, make_reply_schema
-from reward_agent.llm.failures import Endpoint, HttpFailure
+from reward_agent.llm.failures import BLIND_WORDS, Endpoint, HttpFailure, explain_blind
 from reward_agent.llm.provider import PROVIDERS, ProviderOptions
 from reward_agent.llm.sdk import (
     Count,
@@ -33,7 +33,7 @@ _OPTION_WORDS = {
     "json_object": _FORMAT_WORDS,
     "stream_options": re.compile(r"stream_options|include_usage"),
     "max_tokens": re.compile(r"max_tokens|max_completion_tokens|in the completion"),
-    "picture": re.compile(r"(?i)image|vision|multi-?modal|content.{0,40}\bstr(?:ing)?\b"),
+    "picture": BLIND_WORDS,
 }
 
 
@@ -106,6 +106,8 @@ class OpenAIChatModel(SdkChatModel):
         return client.chat.completions.create(**body, stream=True)
 
     def _make_body(self, request: ChatRequest) -> dict[str, Any]:
+        if request.must_see and "picture" in self._refused:
+            raise explain_blind(self._endpoint, "it refused a picture before")
         options = self._choose_options(request)
         return {
             "model": self.name,

@@ -19,11 +19,12 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import AliasChoices, AliasPath, BeforeValidator, Field
 
-from reward_agent.errors import Interrupted
+from reward_agent.errors import Interrupted, ModelError
 from reward_agent.llm.chat import ALL_AGENTS, ChatRequest, Completion, StopReason
 from reward_agent.llm.failures import (
     Endpoint,
     HttpFailure,
+    explain_blind,
     explain_connection_failure,
     explain_deadline,
     explain_early_end,
@@ -103,6 +104,7 @@ class SdkChatModel(ABC):
         started = time.monotonic()
         sdk = importlib.import_module(self.package)
         body = self._make_body(request)
+        error: ModelError
         try:
             with self._make_client(sdk) as client, self._open(client, body) as stream:
                 return self._make_completion(self._receive(stream), started)
@@ -120,9 +122,12 @@ class SdkChatModel(ABC):
             if response.is_content_filter:  # in front of the model: an outcome, not an error
                 filtered = WireReply("", "content_filter", response.message, self.name, {})
                 return self._make_completion(filtered, started)
-            if self._leave_out(response, body):
+            if request.must_see and response.is_blindness:
+                error = explain_blind(self._endpoint, response.message)
+            elif self._leave_out(response, body):
                 return self.complete(request)
-            error = explain_http_failure(self._endpoint, response)
+            else:
+                error = explain_http_failure(self._endpoint, response)
         except _UNREADABLE as failure:
             what = f"something that is not JSON of the expected form ({type(failure).__name__})"
             error = explain_malformed_reply(self._endpoint, what, is_transient=True)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import sys
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import reduce
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -24,6 +26,7 @@ from reward_agent.testing.wires import (
     tell_openai,
 )
 
+FAKE_SERVER = "reward-agent-fake"
 _STALL_S = 30.0
 
 
@@ -39,7 +42,22 @@ class ReceivedRequest:
     def text(self) -> str:
         """Everything that was said so far, system text included, for scripts that answer by it."""
         turns = [self.body.get("system", ""), *self.body.get("messages", [])]
-        return json.dumps(turns, ensure_ascii=False)
+        told = json.dumps(turns, ensure_ascii=False)
+        return reduce(lambda text, code: text.replace(code, "(a picture)"), self._coded, told)
+
+    @property
+    def pictures(self) -> tuple[bytes, ...]:
+        """The pictures of the conversation, as they were sent."""
+        return tuple(base64.b64decode(code, validate=True) for code in self._coded)
+
+    @property
+    def _coded(self) -> list[str]:
+        """Their base64, from OpenAI's data addresses and from Anthropic's blocks."""
+        contents = [turn.get("content") for turn in self.body.get("messages", [])]
+        blocks = [block for content in contents if isinstance(content, list) for block in content]
+        urls = [b["image_url"]["url"] for b in blocks if b.get("type") == "image_url"]
+        sources = [b["source"]["data"] for b in blocks if b.get("type") == "image"]
+        return [*(url.partition(";base64,")[2] for url in urls), *sources]
 
     @property
     def is_streamed(self) -> bool:
@@ -129,6 +147,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     fake: FakeLLMServer
     protocol_version = "HTTP/1.1"
+    # Who measures models can tell that none answers here.
+    server_version = FAKE_SERVER
 
     def log_message(self, format: str, *args: Any) -> None:
         """Stay silent."""
