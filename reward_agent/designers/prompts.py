@@ -266,18 +266,20 @@ def _render_system(agent: AgentName, brief: DesignBrief) -> ChatMessage:
 
 @dataclass(frozen=True)
 class Rules:
-    """The reward language in words."""
+    """The reward language in words; ``metrics``: what a metric may be composed of."""
 
     language: str
     helpers: str
+    metrics: str
 
 
 def describe_rules() -> Rules:
     """Return what a program may use."""
     # Here, not above: the library needs NumPy, which the commands that only list do not.
+    from reward_agent.evaluation.generic import describe_metrics
     from reward_agent.rewards.library import describe_library
 
-    return Rules(describe_language(), describe_library())
+    return Rules(describe_language(), describe_library(), describe_metrics())
 
 
 def describe_environment(card: EnvCard) -> str:

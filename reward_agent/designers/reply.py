@@ -173,7 +173,10 @@ def _normalise(reply: str) -> str:
 
 
 def _defines(source: str, name: str) -> bool:
-    return re.search(rf"^def[ \t]+{re.escape(name)}[ \t]*\(", source, re.MULTILINE) is not None
+    """Tell whether a text has ``def NAME(`` or, as a composed metric does, ``NAME = …(``."""
+    word = re.escape(name)
+    form = rf"^(def[ \t]+{word}[ \t]*\(|{word}[ \t]*=[ \t]*\w+\()"
+    return re.search(form, source, re.MULTILINE) is not None
 
 
 def _join_fences(mains: list[Fence], fences: list[Fence], entry: str) -> ParsedCode:

@@ -44,11 +44,13 @@ from reward_agent.evaluation.signals import (
     read_columns,
     read_scalar,
 )
-from reward_agent.rewards.library import wrap_angle
+from reward_agent.rewards.guards import Kept
+from reward_agent.rewards.language import METRIC_NAMES
+from reward_agent.rewards.library import describe_functions, wrap_angle
 from reward_agent.types import Score
 
 if TYPE_CHECKING:  # it offers these functions to a metric
-    from reward_agent.evaluation.metrics import Episode, MetricFunction
+    from reward_agent.evaluation.metrics import Episode
 
 UPRIGHT = 0.7  # cosine of the tilt
 LEAST_HEIGHT = 0.5  # of the height at the start; below it a robot lies
@@ -63,21 +65,6 @@ STAY_S = 0.5  # upright after a jump
 UNLANDED_CREDIT = 0.25
 STEADY_S = 0.5  # for which a contact is to be there
 CHATTER = 0.05  # of it that it may be lost
-
-METRIC_NAMES = (
-    "both",
-    "face",
-    "hold_pose",
-    "jump",
-    "keep_height",
-    "lift",
-    "move_fixture",
-    "place",
-    "reach",
-    "stand_on",
-    "travel",
-    "turn",
-)
 
 
 @dataclass(frozen=True)
@@ -97,7 +84,7 @@ Condition: TypeAlias = "Callable[[Episode], Judged]"
 
 
 @dataclass(frozen=True)
-class Timed:
+class Timed(Kept):
     """A metric in s: how long all conditions hold, each instant weighted by their product.
 
     Args:
@@ -316,7 +303,7 @@ def jump(
     *,
     clear: float = 0.03,
     up: str | None = None,
-) -> MetricFunction:
+) -> Jump:
     """Jump: m, the height of the lowest point in the best flight, at most what is asked.
 
     ``lowest`` is the field of the robot's lowest point above the floor, m; above ``clear`` the
@@ -328,19 +315,31 @@ def jump(
     if not height > clear:
         raise DataError(f"a jump of {height:g} m is none above {clear:g} m", "ask for a higher one")
 
-    def score(episode: Episode) -> Score:
-        flights, has_fallen = _list_flights(episode, lowest, clear, up)
-        best = max(flights, key=worth, default={"height": 0.0, "landed": 0.0})
+    return Jump(lowest, height, clear, up)
+
+
+@dataclass(frozen=True)
+class Jump(Kept):
+    """The metric of ``jump``, whose arguments it has."""
+
+    lowest: str
+    height: float
+    clear: float
+    up: str | None
+
+    def __call__(self, episode: Episode) -> Score:
+        """Judge an episode."""
+        flights, has_fallen = _list_flights(episode, self.lowest, self.clear, self.up)
+        best = max(flights, key=self._price, default={"height": 0.0, "landed": 0.0})
         parts = {**best, "jumps": float(len(flights)), "duration": episode.duration_s}
         parts["fell"] = float(episode.terminated or has_fallen)
-        is_high = best["height"] >= height and best["landed"] > 0
-        return Score(worth(best), is_high and not parts["fell"], parts)
+        is_high = best["height"] >= self.height and best["landed"] > 0
+        return Score(self._price(best), is_high and not parts["fell"], parts)
 
-    def worth(parts: dict[str, float]) -> float:
-        share = min(max((parts["height"] - clear) / (height - clear), 0.0), 1.0)
-        return height * share * (1.0 if parts["landed"] else UNLANDED_CREDIT)
-
-    return score
+    def _price(self, flight: dict[str, float]) -> float:
+        above = (flight["height"] - self.clear) / (self.height - self.clear)
+        share = min(max(above, 0.0), 1.0)
+        return self.height * share * (1.0 if flight["landed"] else UNLANDED_CREDIT)
 
 
 def _list_flights(
@@ -456,11 +455,13 @@ def make_guards(up: str | None, height: str | None) -> tuple[Condition, ...]:
     """Return the conditions of standing, of those fields that there are."""
 
     def upright(episode: Episode) -> Judged:
-        is_upright = read_scalar(episode, str(up)) > UPRIGHT
+        assert up is not None
+        is_upright = read_scalar(episode, up) > UPRIGHT
         return Judged(is_upright.astype(float), {"upright_share": float(np.mean(is_upright))})
 
     def high(episode: Episode) -> Judged:
-        values = read_scalar(episode, str(height))
+        assert height is not None
+        values = read_scalar(episode, height)
         is_high = values > LEAST_HEIGHT * values[0]
         return Judged(is_high.astype(float), {"high_share": float(np.mean(is_high))})
 
@@ -480,3 +481,13 @@ def _check_one(value: float | None, command: str | None) -> None:
             "the metric needs a number that is asked for, or command = the field that says it",
             "give one of the two",
         )
+
+
+# --- all of them, for a metric without an import ------------------------------------------------
+
+GENERIC_METRICS = {name: globals()[name] for name in sorted(METRIC_NAMES)}
+
+
+def describe_metrics() -> str:
+    """Return the signature and first line of every metric, as text for a prompt."""
+    return describe_functions(GENERIC_METRICS)

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from reward_agent.definitions.card import EnvCard
 from reward_agent.errors import DataError, hint_closest
-from reward_agent.evaluation import generic
+from reward_agent.evaluation.generic import GENERIC_METRICS
 from reward_agent.records.jobs import PROGRAM_FILE
 from reward_agent.rewards import library
 from reward_agent.rewards.bounds import Reporting
@@ -137,8 +137,9 @@ def compile_metric(source: str | Path) -> MetricFunction:
 
 
 def compile_generated_metric(source: str, card: EnvCard) -> MetricFunction:
-    """Return the ``score`` function of a metric that a language model wrote, guarded.
+    """Return the ``score`` of a metric that a language model wrote, guarded.
 
+    It is a function, or composed of generic ones: ``score = travel("forward_velocity", 1.2)``.
     It is held to the reward language: by the static rules, and at run time by the few builtins
     and the facade of NumPy that reward programs get. To be called in the sandbox only.
 
@@ -154,7 +155,7 @@ def compile_generated_metric(source: str, card: EnvCard) -> MetricFunction:
         place = f" line {errors[0].line}" if errors[0].line else ""
         raise DataError(f"{file}{place}: {errors[0].message}", errors[0].remedy)
     try:
-        functions = load_functions(source, {"Score": Score})
+        functions = load_functions(source, {**GENERIC_METRICS, "Score": Score})
     except ContractError as error:
         raise DataError(f"{file}: {error.message}", error.remedy) from error
 
@@ -219,7 +220,7 @@ def _run_module(source: str | Path) -> dict[str, object]:
     file = str(source) if isinstance(source, Path) else "<metric>"
     # What the reward language offers without an import is there without an import here too.
     namespace: dict[str, object] = {name: getattr(library, name) for name in LIBRARY_NAMES}
-    namespace |= {name: getattr(generic, name) for name in generic.METRIC_NAMES}
+    namespace |= GENERIC_METRICS
     namespace |= {"np": np, "math": math, "Score": Score, "__name__": "metric"}
     try:
         exec(compile(text, file, "exec"), namespace)

@@ -311,8 +311,19 @@ def guard_syntax(tree: ast.Module) -> None:
 
 # --- what a module keeps: frozen, so that no call can leave something for the next ----------------
 
+
+class Kept:
+    """A function of ours that holds no state: a module keeps it as it is."""
+
+    __slots__ = ()
+
+    def __call__(self, *args: Any, **keywords: Any) -> Any:
+        """Return what it makes of its arguments."""
+        raise NotImplementedError
+
+
 _KEPT_TYPES = (
-    *PLAIN_TYPES, type(...), range, type, Namespace, GenericAlias, UnionType,
+    *PLAIN_TYPES, type(...), range, type, Kept, Namespace, GenericAlias, UnionType,
 )  # fmt: skip
 
 

@@ -150,6 +150,13 @@ LIBRARY_NAMES = split_names(
     """
 )
 
+# The metrics of ``evaluation/generic.py``: what a metric may be composed of.
+METRIC_NAMES = split_names(
+    """
+    both face hold_pose jump keep_height lift move_fixture place reach stand_on travel turn
+    """
+)
+
 # --- builtins and methods ------------------------------------------------------------------------
 
 BUILTIN_TYPES = split_names("bool dict float frozenset int list set slice str tuple")

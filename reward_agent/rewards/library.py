@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 import math
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 import numpy as np
@@ -203,8 +204,13 @@ LIBRARY: dict[str, Any] = {
 
 def describe_library() -> str:
     """Return the signature and first line of every helper, as text for a prompt."""
+    return describe_functions(LIBRARY)
+
+
+def describe_functions(functions: Mapping[str, Callable[..., Any]]) -> str:
+    """Return the signature and first line of functions by name, as text for a prompt."""
     lines = []
-    for name, function in LIBRARY.items():
+    for name, function in functions.items():
         names = [
             parameter.name
             if parameter.default is parameter.empty

@@ -33,7 +33,7 @@ from reward_agent.rewards.contract import (
     normalize_term_names,
 )
 from reward_agent.rewards.facade import make_globals
-from reward_agent.rewards.guards import freeze, guard_syntax
+from reward_agent.rewards.guards import Kept, freeze, guard_syntax
 from reward_agent.rewards.language import (
     MEMORY_ENTRY,
     MEMORY_PARAMETER,
@@ -118,6 +118,8 @@ def load_functions(
 ) -> dict[str, Callable[..., Any]]:
     """Run the module of a program that was checked, and return its functions by name.
 
+    Functions of ours that it keeps, ``score = travel(…)``, are among them.
+
     Args:
         source: its text.
         extra: further global names, such as ``Score``.
@@ -132,7 +134,7 @@ def load_functions(
         exec(code, names)
         for name in set(names) - given:
             names[name] = freeze(name, names[name])
-    return {name: value for name, value in names.items() if isinstance(value, FunctionType)}
+    return {n: value for n, value in names.items() if isinstance(value, FunctionType | Kept)}
 
 
 def _find_potential(functions: Mapping[str, Callable[..., Any]]) -> Callable[..., Any] | None:

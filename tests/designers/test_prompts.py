@@ -57,7 +57,7 @@ CRITIQUE = Critique(
 def _fixed_context(monkeypatch):
     # The language and the card are described by other modules; their words are not ours to fix.
     monkeypatch.setattr(prompts, "describe_environment", lambda card: "class State: ...")
-    monkeypatch.setattr(prompts, "describe_rules", lambda: Rules("LANGUAGE", "HELPERS"))
+    monkeypatch.setattr(prompts, "describe_rules", lambda: Rules("LANGUAGE", "HELPERS", "METRICS"))
 
 
 def check_golden(name: str, text: str) -> None:

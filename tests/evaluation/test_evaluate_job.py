@@ -252,6 +252,39 @@ def test_generated_metric_that_fails_is_an_outcome(hopper, recorded_dir, source,
     assert result.evaluation is None
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        'score = keep_height("torso_height", at=1.25, within=0.1, seconds=0.1)\n',
+        'TALL = keep_height("torso_height", at=1.25, within=0.1, seconds=0.1)\n'
+        "score = both(TALL, TALL)\n",
+        'score = jump("torso_height", height=1.5)\n',
+    ],
+)
+def test_generated_metric_that_is_composed_scores_as_a_persons_does(hopper, recorded_dir, text):
+    (recorded_dir / "metric.py").write_text(text)
+    generated = score.run(score_job(text, hopper), recorded_dir)
+    assert str(generated.outcome) == "finished"
+    own = score.run(score_job(text, hopper).model_copy(update={"is_trusted": True}), recorded_dir)
+    assert generated.evaluation == own.evaluation
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ('score = keep_height("torso_height")\n', "needs a number that is asked for"),
+        ('score = keep_height("torso_height", at=1.25, up=abs)\n', "expected string"),
+        ('score = travel("observation", 1.0)\n', "takes 'observation' for one number"),
+        ('score = keep_height("torso_height", at=1.25, inside=3)\n', "keyword argument 'inside'"),
+    ],
+)
+def test_composed_metric_that_fails_is_an_outcome(hopper, recorded_dir, text, reason):
+    (recorded_dir / "metric.py").write_text(text)
+    result = score.run(score_job(text, hopper), recorded_dir)
+    assert reason in str(result.outcome)
+    assert result.evaluation is None
+
+
 def test_generated_metric_finds_few_builtins_even_past_the_rules(hopper, recorded_dir, monkeypatch):
     source = "def score(episode):\n    return open('metric.py')\n"
     (recorded_dir / "metric.py").write_text(source)

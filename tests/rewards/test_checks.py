@@ -81,6 +81,7 @@ def test_names_that_are_bound_to_each_other_end_every_look_up(lines):
 
 def test_every_rule_that_refuses_has_a_case():
     """Each function in RULES is what finds at least one of our own hostile programs."""
+    from reward_agent.rewards.rules.context import METRIC as METRIC_DIALECT
     from reward_agent.rewards.rules.context import REWARD, make_context
     from reward_agent.rewards.source import parse_source
 
@@ -90,6 +91,9 @@ def test_every_rule_that_refuses_has_a_case():
         if source is not None:
             context = make_context(source, make_card(), REWARD)
             unused -= {rule for rule in unused if any(rule(context))}
+    composed = parse_source('score = travel("no_such_field", 1)').source
+    context = make_context(composed, make_card(), METRIC_DIALECT)
+    unused -= {rule for rule in unused if any(rule(context))}
     assert not unused, [rule.__name__ for rule in unused]
 
 
@@ -234,6 +238,53 @@ def test_metric_may_look_fields_up_by_name_and_not_write_them():
     )
     rules = [item.rule for item in check_metric(written, make_card()).findings]
     assert "purity/writes-input" in rules
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        'score = keep_height("torso_height", at=1.2)\n',
+        'STANDING = keep_height("torso_height", at=1.2)\nscore = both(STANDING, STANDING)\n',
+        'def score(episode):\n    verdict = keep_height("torso_height", at=1.2)(episode)\n'
+        "    return Score(verdict.task_score, verdict.success, verdict.parts)\n",
+        "def score(episode):\n    lift = episode.torso_height[-1]\n    return Score(lift, lift > 1)\n",
+    ],
+)
+def test_metric_may_be_composed_of_those_of_the_library(source):
+    report = check_metric(source, make_card())
+    assert report.is_accepted, report.findings
+
+
+@pytest.mark.parametrize(
+    ("source", "rule", "message"),
+    [
+        (
+            'score = keep_height("torso_hight", at=1.2)',
+            "calls/field",
+            '"torso_hight" is not a field',
+        ),
+        ('score = stand_on(["left_toes"])', "calls/field", '"left_toes" is not a field'),
+        ('score = keep_height("torso_height", at=1.2)(3)', "entry/not-a-function", "score"),
+        ("score = abs(3)", "entry/not-a-function", "score is not defined with def"),
+        ("score = travle(1)", "names/unknown", "travle is not defined"),
+        ("travel = abs\nscore = travel(3)", "entry/not-a-function", "score"),
+        (
+            "def compute_reward(state, action, next_state):\n    x = travel('up')\n",
+            "entry/missing",
+            "",
+        ),
+    ],
+)
+def test_composed_metric_is_held_to_the_card_and_the_library(source, rule, message):
+    findings = [f for f in check_metric(source + "\n", make_card()).findings if f.rule == rule]
+    assert findings
+    assert message in findings[0].message
+
+
+def test_rewards_have_no_metrics():
+    source = 'METRIC = travel("forward_velocity", 1.0)\n' + OWN_LEGITIMATE[0].source
+    report = check_program(RewardProgram(source), make_card())
+    assert "travel is not defined" in [finding.message for finding in report.errors]
 
 
 def test_a_reward_is_no_metric():

@@ -107,7 +107,8 @@ def _check_member(context: Context, node: ast.Attribute, fields: frozenset[str])
 
 def _shareable_fields(context: Context) -> frozenset[str]:
     """Return the fields that may be read from any name, such as the parameter of a helper."""
-    return (context.fields - language.RESERVED_ATTRIBUTES) | context.dialect.members
+    dialect = context.dialect
+    return (context.fields - language.RESERVED_ATTRIBUTES) | dialect.members | dialect.values
 
 
 def _is_refused_member(node: ast.expr) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 
 from reward_agent.rewards import language
@@ -11,6 +12,7 @@ from reward_agent.types import Finding
 
 # These take names of the program's own, or have a rule of their own.
 _OPEN_METHODS = frozenset({"errstate", "format", "update"})
+_FIELD = re.compile(r"(\w+)(\[\d+\])?")  # NAME, or an entry of a vector
 
 
 def check_keywords(context: Context) -> Iterator[Finding]:
@@ -35,4 +37,24 @@ def check_keywords(context: Context) -> Iterator[Finding]:
                     f"is not a keyword of the language in {context.text(function)}(…)",
                     context.suggest(keyword.arg, language.KEYWORDS, other="leave it out"),
                     name=f"{keyword.arg}=",
+                )
+
+
+def check_named_fields(context: Context) -> Iterator[Finding]:
+    """Refuse names of fields that the card lacks, in ``travel("forward_velocity", 0.8)``."""
+    for call in context.source.find(ast.Call):
+        if not context.is_builtin(call.func, context.dialect.metrics):
+            continue
+        given = [*call.args, *(keyword.value for keyword in call.keywords)]
+        for item in [part for value in given for part in (*getattr(value, "elts", ()), value)]:
+            if not isinstance(item, ast.Constant) or not isinstance(item.value, str):
+                continue
+            match = _FIELD.fullmatch(item.value)
+            name = match[1] if match else item.value
+            if name not in context.fields:
+                yield context.refuse(
+                    "calls/field",
+                    item,
+                    f"is not a field of {context.card.name}",
+                    context.suggest(name, context.fields, other="name a field of the card"),
                 )

@@ -45,7 +45,10 @@ class Dialect:
         entries: functions that the framework calls.
         subjects: parameters of entries that carry the card's fields as attributes.
         members: attributes of a subject beside the fields.
+        values: attributes of what the framework's functions return.
         names: global names beside the language's.
+        metrics: functions that make an entry from names of fields; a program may give these names
+            another meaning.
         modules: further modules to import from, with their names.
     """
 
@@ -53,7 +56,9 @@ class Dialect:
     entries: tuple[Entry, ...]
     subjects: frozenset[str]
     members: frozenset[str]
+    values: frozenset[str]
     names: frozenset[str]
+    metrics: frozenset[str]
     modules: Mapping[str, frozenset[str]]
 
 
@@ -66,7 +71,9 @@ REWARD = Dialect(
     ),
     subjects=frozenset({"state", "next_state"}),
     members=frozenset(),
+    values=frozenset(),
     names=frozenset(),
+    metrics=frozenset(),
     modules={},
 )
 METRIC = Dialect(
@@ -74,7 +81,9 @@ METRIC = Dialect(
     entries=(Entry(language.METRIC_ENTRY, ("episode",), None, required=True),),
     subjects=frozenset({"episode"}),
     members=frozenset({"action", "control_dt", "duration_s", "fields", "n_steps", "terminated"}),
+    values=frozenset({"task_score", "success", "parts"}),
     names=frozenset({"Score"}),
+    metrics=language.METRIC_NAMES,
     modules={"reward_agent.types": frozenset({"Score"})},
 )
 
@@ -172,6 +181,13 @@ class Context:
             ):
                 return entry
         return None
+
+    def is_composed(self, entry: Entry) -> bool:
+        """Whether an entry is what one of the metrics returns: ``score = travel(…)``."""
+        bound = self.scopes.module.bindings.get(entry.name, [])
+        name = bound[0] if len(bound) == 1 else None
+        value = self.find_value(name) if isinstance(name, ast.Name) else None
+        return isinstance(value, ast.Call) and self.is_builtin(value.func, self.dialect.metrics)
 
     def is_subject(self, node: ast.AST | None) -> bool:
         """Whether an expression is surely the state, the next state or the episode itself."""

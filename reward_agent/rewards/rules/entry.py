@@ -44,7 +44,8 @@ def check_duplicates(context: Context) -> Iterator[Finding]:
             )
     for entry in context.dialect.entries:
         nodes = bindings.get(entry.name, [])
-        if nodes and not any(isinstance(node, ast.FunctionDef) for node in nodes):
+        is_function = any(isinstance(node, ast.FunctionDef) for node in nodes)
+        if nodes and not is_function and not context.is_composed(entry):
             yield context.refuse(
                 "entry/not-a-function",
                 nodes[0],
@@ -59,7 +60,7 @@ def check_entries(context: Context) -> Iterator[Finding]:
     for entry in context.dialect.entries:
         function = context.find_function(entry.name)
         if function is None:
-            if entry.required:
+            if entry.required and not context.is_composed(entry):
                 yield _refuse_missing(context, entry)
             continue
         if entry.required or context.entry_of(function):

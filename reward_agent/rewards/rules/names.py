@@ -25,6 +25,7 @@ def check_names(context: Context) -> Iterator[Finding]:
         language.BUILTINS
         | language.LIBRARY_NAMES
         | context.dialect.names
+        | context.dialect.metrics
         | {"np", "math", "True", "False", "None"}
     )
     refused: set[str] = set()
