@@ -8,6 +8,7 @@ next, what is asked of one candidate last, so that prompt caches hit.
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -90,12 +91,46 @@ def _make_environment(folder: Path) -> Environment:
         autoescape=False,  # the text is markdown for a model, not HTML
     )
     environment.filters["number"] = _format_number
+    environment.filters["fence"] = fence
+    environment.filters["code"] = _quote_code
+    environment.filters["quote"] = _quote
+    environment.filters["line"] = _join_lines
     return environment
 
 
 def _format_number(value: float | None, digits: int = 3) -> str:
     """Return a number with so many significant digits, or a dash for None."""
     return "–" if value is None else f"{value:.{digits}g}"
+
+
+_TICKS = re.compile("`+")
+
+
+def fence(text: str, language: str = "") -> str:
+    """Return a text as a fenced block of Markdown that nothing inside can close."""
+    mark = "`" * max(3, 1 + _count_ticks(text))
+    return f"{mark}{language}\n{text.strip(chr(10)).rstrip()}\n{mark}"
+
+
+def _quote_code(line: str) -> str:
+    """Return a line of code as Markdown's, whatever it holds."""
+    mark = "`" * (1 + _count_ticks(line))
+    space = " " if len(mark) > 1 else ""
+    return f"{mark}{space}{line.strip()}{space}{mark}"
+
+
+def _count_ticks(text: str) -> int:
+    return max(map(len, _TICKS.findall(text)), default=0)
+
+
+def _quote(text: str) -> str:
+    """Return somebody's words as a quotation, line by line."""
+    return "\n".join(f"> {line}" for line in text.strip().splitlines())
+
+
+def _join_lines(text: str) -> str:
+    """Return what a model said on one line, so that it begins no heading, list or fence."""
+    return " ".join(text.split())
 
 
 # --- the Designer ---------------------------------------------------------------------------------
@@ -181,13 +216,9 @@ def _open_conversation(brief: DesignBrief) -> Conversation:
     known = (*([brief.best] if brief.best else []), *brief.history)
     changes = describe_changes(known)
     user = render(choose_template(brief), brief=brief, card=brief.card, changes=changes)
+    # What stands before the idea is the same for a round.
     n_shared = user.rindex(_quote(brief.idea.text))
     return (_render_system("designer", brief), ChatMessage("user", user, n_shared))
-
-
-def _quote(idea: str) -> str:
-    """Return an idea as the templates show it; what stands before it is the same for a round."""
-    return "> " + idea.strip().replace("\n", "\n> ")
 
 
 def _follow_up(
