@@ -155,8 +155,13 @@ class Analysis(FileRecord):
 
     failure_mode: str
     evidence: tuple[str, ...]
-    next_change: str
+    next_change: str = Field("none", description="of the program; 'none' where it needs none")
     keep: bool
+
+    @property
+    def asks_for_nothing(self) -> bool:
+        """Whether no change is asked for: ``none``, with or without words behind it."""
+        return re.match(r"\W*(none|nothing|no change)\b", self.next_change, re.I) is not None
 
 
 # --- trainings and what their policies do ------------------------------------------------------

@@ -49,7 +49,7 @@ from reward_agent.errors import (
     hint_closest,
 )
 from reward_agent.text import hide_in_words
-from reward_agent.types import FileRecord, Finite, Record
+from reward_agent.types import Evaluation, FileRecord, Finite, Record
 
 TASK_FILE = "task.toml"
 METRIC_FILE = "metric.py"
@@ -103,6 +103,13 @@ class TaskSpec(FileRecord):
     @classmethod
     def _read_earlier_table(cls, given: Any) -> Any:
         return read_earlier_table(given)
+
+    def is_done(self, evaluation: Evaluation | None) -> bool:
+        """Return whether more cannot be had: the target is reached, and every episode succeeds."""
+        if evaluation is None or not self.is_bounded or self.target_score is None:
+            return False
+        score, rate = evaluation.task_score, evaluation.success_rate
+        return score is not None and score >= self.target_score and rate in (None, 1.0)
 
     def describe_metric(self, criterion: str, unit: str) -> TaskSpec:
         """Return the task with the words of another metric, a model's or a person's, made plain."""

@@ -118,6 +118,7 @@ class DesignBrief:
         history: earlier candidates of the last rounds, oldest first.
         seed: for designers that search with a random generator.
         feedback: what a person who watched the policies said and decided.
+        steps: env steps of a whole training; 0 where nobody says.
     """
 
     card: EnvCard
@@ -129,6 +130,7 @@ class DesignBrief:
     history: tuple[HistoryEntry, ...] = ()
     seed: int = 0
     feedback: Feedback = Feedback()
+    steps: int = 0
 
     @property
     def parent(self) -> HistoryEntry | None:
@@ -136,6 +138,11 @@ class DesignBrief:
         entries = (*self.history, *([self.best] if self.best else []))
         matches = [entry for entry in entries if entry.candidate.id == self.idea.parent]
         return matches[-1] if matches else None
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the best candidate so far does all that the task asks for."""
+        return self.best is not None and self.task.is_done(self.best.candidate.evaluation)
 
     def without_oldest_round(self) -> DesignBrief:
         """Return the brief with one round of history less, for a small context."""

@@ -12,8 +12,12 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
+from typing import Literal
+
+from pydantic import Field
 
 from reward_agent.definitions.paths import find_prompts_dir
+from reward_agent.definitions.task import TaskSpec
 from reward_agent.designers.brief import DesignIdea, HistoryEntry
 from reward_agent.errors import DataError
 from reward_agent.types import Record, rank_value
@@ -30,6 +34,9 @@ class _IdeaTable(Record):
     depart: dict[str, str]
     answer: dict[str, str]
     twist: dict[str, str]
+    supposes: dict[str, tuple[Literal["fails", "done", "several-terms"], ...]] = Field(
+        default_factory=dict
+    )
 
 
 @cache
@@ -56,6 +63,7 @@ def choose_ideas(
     history: Sequence[HistoryEntry] = (),
     seed: int = 0,
     is_greedy: bool = False,
+    task: TaskSpec | None = None,
 ) -> tuple[DesignIdea, ...]:
     """Choose a different idea for each candidate of a round.
 
@@ -66,6 +74,7 @@ def choose_ideas(
         history: earlier candidates; those with a task score may be departed from.
         seed: shifts the order of the fresh ideas between runs.
         is_greedy: whether all depart as soon as there is a program to depart from.
+        task: what the candidates are tried on; a parent that does it is not mended.
 
     Returns:
         One idea each. When there are more candidates than ideas, the later ones have a twist.
@@ -82,7 +91,8 @@ def choose_ideas(
             continue
         # The best is departed from twice as often as the runner-up.
         parent = parents[1] if len(parents) > 1 and n_departed % 3 == 2 else parents[0]
-        ideas.append(_pick_departure(table.depart, iteration, n_departed, parent.candidate.id))
+        apt = _keep_apt(table.depart, parent, task)
+        ideas.append(_pick_departure(apt, iteration, n_departed, parent.candidate.id))
     return _twist_repeats(ideas)
 
 
@@ -121,6 +131,23 @@ def _twist_repeats(ideas: Sequence[DesignIdea]) -> tuple[DesignIdea, ...]:
 def _pick(table: dict[str, str], turn: int, parent: str | None = None) -> DesignIdea:
     name = list(table)[turn % len(table)]
     return DesignIdea(name, table[name], parent)
+
+
+def _keep_apt(table: dict[str, str], parent: HistoryEntry, task: TaskSpec | None) -> dict[str, str]:
+    """Return the departures that suppose nothing of the parent that is not so."""
+    is_done = task is not None and task.is_done(parent.candidate.evaluation)
+    is_done = is_done or (parent.analysis is not None and parent.analysis.asks_for_nothing)
+    holds = {
+        "fails": not is_done,
+        "done": is_done,
+        "several-terms": parent.summary is None or len(parent.summary.terms) > 1,
+    }
+    supposes = load_ideas().supposes
+    apt = {
+        name: text for name, text in table.items() if all(holds[w] for w in supposes.get(name, ()))
+    }
+    # What is asked for where the task is done comes first there, as the named failure does else.
+    return dict(sorted(apt.items(), key=lambda item: "done" not in supposes.get(item[0], ())))
 
 
 def _pick_departure(

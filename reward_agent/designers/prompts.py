@@ -7,9 +7,10 @@ next, what is asked of one candidate last, so that prompt caches hit.
 
 from __future__ import annotations
 
+import ast
 import difflib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -23,6 +24,7 @@ from reward_agent.designers.roles import Examination, MetricProposal
 from reward_agent.errors import DataError, UnknownNameError
 from reward_agent.llm.chat import AgentName, ChatMessage, ChatRequest
 from reward_agent.rewards.language import describe_language
+from reward_agent.rewards.source import parse_source
 from reward_agent.types import Critique, Finding
 
 if TYPE_CHECKING:
@@ -33,7 +35,7 @@ Conversation = tuple[ChatMessage, ...]
 _SUFFIX = ".md.j2"
 # Of an earlier candidate's changes: enough to see what was tried; the whole programs of four
 # rounds would fill the prompt.
-_MAX_LINES = 8
+_MAX_LINES = 12
 _MAX_CHARS = 110
 
 
@@ -342,6 +344,17 @@ def _list_changes(parent: HistoryEntry | None, entry: HistoryEntry) -> list[str]
 
 
 def _list_code(source: str) -> Sequence[str]:
-    """Return the lines that are code: what comments say of a change is not the change."""
-    lines = (line.strip() for line in source.split("\n"))
-    return [line for line in lines if line and not line.startswith("#")]
+    """Return the lines that are code: what comments and docstrings say of a change is no change."""
+    parsed = parse_source(source).source
+    words = set(_find_docstring_lines(parsed.tree)) if parsed else set()
+    lines = enumerate((line.strip() for line in source.split("\n")), start=1)
+    return [line for n, line in lines if line and not line.startswith("#") and n not in words]
+
+
+def _find_docstring_lines(tree: ast.Module) -> Iterator[int]:
+    for node in [tree, *tree.body]:
+        if not isinstance(node, ast.Module | ast.FunctionDef) or not node.body:
+            continue
+        first = node.body[0]
+        if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
+            yield from range(first.lineno, (first.end_lineno or first.lineno) + 1)

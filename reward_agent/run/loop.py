@@ -114,9 +114,20 @@ def _make_briefs(run: ActiveRun, index: int) -> list[DesignBrief]:
         history=history,
         seed=settings.seed,
         is_greedy=settings.recall != "rounds",
+        task=run.task,
     )
     return [
-        DesignBrief(run.shown_card, run.task, idea, index, number, best, history, settings.seed)
+        DesignBrief(
+            run.shown_card,
+            run.task,
+            idea,
+            index,
+            number,
+            best,
+            history,
+            settings.seed,
+            steps=settings.steps,
+        )
         for number, idea in enumerate(ideas)
     ]
 

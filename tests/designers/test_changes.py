@@ -25,12 +25,18 @@ def test_comments_are_no_change(make_entry, source):
     assert describe_changes(entries)["b"] == []
 
 
+def test_docstrings_are_no_change(make_entry, source):
+    reworded = source.replace("Move the cart forward.", "Move it.\n\n    By other words.\n    ")
+    entries = [make(make_entry, "a", source), make(make_entry, "b", reworded, "a")]
+    assert describe_changes(entries)["b"] == []
+
+
 def test_many_changes_are_cut(make_entry, source):
     other = source + "".join(f"\nX{n} = {n}" for n in range(30))
     entries = [make(make_entry, "a", source), make(make_entry, "b", other, "a")]
     *shown, rest = describe_changes(entries)["b"]
-    assert len(shown) == 8
-    assert rest == "(22 more changed lines)"
+    assert len(shown) == 12
+    assert rest == "(18 more changed lines)"
 
 
 def test_without_a_parent_in_sight_there_is_nothing_to_compare(make_entry, source):

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from reward_agent.designers import ideas
@@ -84,3 +86,20 @@ def test_table_that_is_not_valid_is_named(tmp_path, monkeypatch):
     with pytest.raises(DataError, match=r"ideas\.toml is not a table of ideas"):
         load_ideas()
     load_ideas.cache_clear()
+
+
+def test_a_program_that_does_the_task_is_not_mended(best, task):
+    done = best.candidate.evaluation.model_copy(update={"task_score": 2.0, "success_rate": 1.0})
+    best = replace(best, candidate=best.candidate.model_copy(update={"evaluation": done}))
+    bounded = task.model_copy(update={"is_bounded": True})
+    asked = {idea.name for n in range(6) for idea in choose_ideas(n, 4, best=best, task=bounded)}
+    assert "sooner-and-steadier" in asked
+    assert not asked & {"fix-named-failure", "gate-what-floods", "add-missing-signal"}
+    unbounded = choose_ideas(1, 4, best=best, task=task)
+    assert "fix-named-failure" in {idea.name for idea in unbounded}
+
+
+def test_where_no_change_is_asked_for_no_failure_is_named(best):
+    silent = best.analysis.model_copy(update={"next_change": "None is needed for the score."})
+    chosen = choose_ideas(1, 1, best=replace(best, analysis=silent))
+    assert [idea.name for idea in chosen] == ["sooner-and-steadier"]
