@@ -193,8 +193,8 @@ def _find_left(forward: float, up: float) -> float:
     """Return the axis that is to the left of one, with another up."""
     first, third = abs(int(forward)), abs(int(up))
     is_right_handed = (first - third) % 3 == 1
-    sign = np.sign(forward) * np.sign(up) * (1.0 if is_right_handed else -1.0)
-    return float(sign * (6 - first - third))
+    left = float(6 - first - third)
+    return left if (forward * up > 0) == is_right_handed else -left
 
 
 def _take_height(xmat: Any, axis: float) -> Any:
@@ -246,15 +246,22 @@ def _find_heading(xmat: Any, forward: float, up: float) -> tuple[Any, Any]:
 def turn_local(xmat: Any, vector: Any, forward: float, up: float) -> Any:
     """Return vectors ``(…, 3)`` of the world as frames see them: forward, left, up."""
     own = np.matmul(vector[..., None, :], xmat.reshape(*xmat.shape[:-1], 3, 3))[..., 0, :]
-    axes = np.array([forward, _find_left(forward, up), up])
+    axes = (forward, _find_left(forward, up), up)
+    if axes == _OWN_AXES:
+        return own
     return own[..., np.abs(axes).astype(int) - 1] * np.sign(axes)
+
+
+_OWN_AXES = (1.0, 2.0, 3.0)
 
 
 def turn_level(xmat: Any, vector: Any, forward: float, up: float) -> Any:
     """Return vectors ``(…, 3)`` of the world as seen along the frames' headings, z up."""
     ahead, aside = _find_heading(xmat, forward, up)
-    x, y = vector[..., 0], vector[..., 1]
-    return np.stack([x * ahead + y * aside, y * ahead - x * aside, vector[..., 2]], axis=-1)
+    seen, x, y = vector.copy(), vector[..., 0], vector[..., 1]
+    seen[..., 0] = x * ahead + y * aside
+    seen[..., 1] = y * ahead - x * aside
+    return seen
 
 
 def measure_velocity(cvel: Any, centre: Any, xpos: Any) -> Any:
@@ -265,11 +272,14 @@ def measure_velocity(cvel: Any, centre: Any, xpos: Any) -> Any:
         centre: ``(…, 3)``, centre of mass of the tree, about which MuJoCo expresses them.
         xpos: ``(…, 3)`` of the points.
     """
-    arm, velocity = xpos - centre, np.empty(xpos.shape)
-    for i, j, k in ((0, 1, 2), (1, 2, 0), (2, 0, 1)):
-        turn = cvel[..., j] * arm[..., k] - cvel[..., k] * arm[..., j]
-        velocity[..., i] = cvel[..., 3 + i] + turn
-    return velocity
+    arm = xpos - centre
+    turn = cvel.take(_CROSS, -1) * arm.take(_CROSSED, -1)
+    return cvel[..., 3:] + (turn[..., :3] - turn[..., 3:])
+
+
+# Entries whose products are the six terms of a cross product, the subtracted ones last.
+_CROSS = np.array([1, 2, 0, 2, 0, 1])
+_CROSSED = np.array([2, 0, 1, 1, 2, 0])
 
 
 def measure_rotation(first: Any, second: Any) -> Any:

@@ -52,6 +52,7 @@ from reward_agent.simulation.simulation import (
 from reward_agent.simulation.state import FloatArray
 
 UNSTABLE = "unstable physics"
+_RUNGE_KUTTA = int(mujoco.mjtIntegrator.mjINT_RK4)
 _DIVERGED = [
     int(mujoco.mjtWarning.mjWARN_BADQPOS),
     int(mujoco.mjtWarning.mjWARN_BADQVEL),
@@ -81,7 +82,10 @@ class BatchSimulation(Simulation):
     ) -> None:
         needed = list_needed(card, fields)
         self.model = make_model(card, needed)
-        self._batch = Batch(self.model, n_sims, n_threads)
+        self._stage = _choose_stage(card, needed)
+        # A step then goes on from what was computed after the last one, but for Runge-Kutta's.
+        is_continued = bool(self._stage) and self.model.opt.integrator != _RUNGE_KUTTA
+        self._batch = Batch(self.model, n_sims, n_threads, persistent=is_continued)
         # Source: gymnasium.utils.seeding.np_random, which is numpy's default generator.
         generators = [np.random.default_rng(seed + i) for i in range(n_sims)]
         self._home = find_home(card, self.model)
@@ -92,7 +96,6 @@ class BatchSimulation(Simulation):
         changed = card.randomise
         self._physics = ChangedPhysics(card, changed, self._batch, seed) if changed else None
         super().__init__(card, n_sims, fields)
-        self._stage = self._choose_stage(needed)
         self._qpos, self._qvel = self._batch.bind("qpos"), self._batch.bind("qvel")
         self._ctrl, self._act = self._batch.bind("ctrl"), self._batch.bind("act")
         self._pose = PoseLayout(card, self.model).bind(self._batch)
@@ -147,6 +150,7 @@ class BatchSimulation(Simulation):
         self._qpos[:], self._qvel[:] = qpos, qvel
         self._batch.forward(None)
         self._has_diverged[:] = False
+        self._expressions.values.clear()
 
     def scatter(self) -> bool:
         """Put every joint anywhere in its range, what floats within 1 m, all in motion."""
@@ -198,14 +202,6 @@ class BatchSimulation(Simulation):
         assert isinstance(source, Measure)
         return _compile_measure(source, self._batch, self.card.model.floors)
 
-    def _choose_stage(self, needed: Collection[str]) -> int:
-        """Compute derived fields at the new state, unless none is read or the card says lagged."""
-        sources = [parse_source(self.card.field(name).source) for name in needed]
-        is_current = self.card.model.derived_fields == "current"
-        if is_current and any(is_derived(source) for source in sources):
-            return int(mujoco.mjtStage.mjSTAGE_VEL)
-        return int(mujoco.mjtStage.mjSTAGE_NONE)
-
     def _find_action_map(self) -> tuple[FloatArray, FloatArray]:
         """Return scale and offset ``(nu,)`` from the card's actions to MuJoCo's controls."""
         card, nu = self.card, self.model.nu
@@ -245,6 +241,15 @@ class BatchSimulation(Simulation):
                 "give one number, or one for each actuator in their order",
             )
         return np.broadcast_to(scale, self.model.nu)
+
+
+def _choose_stage(card: EnvCard, needed: Collection[str]) -> int:
+    """Compute derived fields at the new state, unless none is read or the card says lagged."""
+    sources = [parse_source(card.field(name).source) for name in needed]
+    is_current = card.model.derived_fields == "current"
+    if is_current and any(is_derived(source) for source in sources):
+        return int(mujoco.mjtStage.mjSTAGE_VEL)
+    return int(mujoco.mjtStage.mjSTAGE_NONE)
 
 
 def _compile_attribute(source: Attribute, batch: Batch) -> Reader:

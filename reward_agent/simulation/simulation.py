@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from reward_agent.definitions.card import EnvCard, StateField
-from reward_agent.definitions.sources import Call, Indexed, Source, parse_source
+from reward_agent.definitions.sources import Call, Indexed, Measure, Source, parse_source
 from reward_agent.errors import DataError
 from reward_agent.simulation.measures import (
     measure_pitch,
@@ -57,8 +57,9 @@ class Simulation(ABC):
 
     def __init__(self, card: EnvCard, n_sims: int, fields: Collection[str] | None) -> None:
         self.card, self.n_sims = card, n_sims
+        self._expressions = Expressions(self.compile_leaf)
         readers = {
-            name: compile_field(card, card.field(name), self.compile_leaf)
+            name: compile_field(card, card.field(name), self._expressions)
             for name in list_needed(card, fields)
         }
         self._read_observation = readers["observation"]
@@ -117,6 +118,7 @@ class Simulation(ABC):
         chosen = list_ids(ids, self.n_sims)
         if len(chosen):
             self.begin(chosen)
+            self._expressions.values.clear()
 
     def step(self, action: ArrayLike, ids: ArrayLike | None = None) -> None:
         """Advance by one control step.
@@ -133,6 +135,7 @@ class Simulation(ABC):
         if not np.isfinite(values).all():
             raise ValueError("action must be finite: the policy returned NaN or infinity")
         self.advance(values, ids)
+        self._expressions.values.clear()
 
     def read_state(self) -> State:
         """Return the fields of all simulations, in fresh arrays that are safe to keep."""
@@ -189,14 +192,14 @@ def list_ids(ids: ArrayLike | None, n_sims: int) -> NDArray[np.int32]:
     return chosen.astype(np.int32)
 
 
-def compile_field(card: EnvCard, field: StateField, compile_leaf: CompileLeaf) -> Reader:
+def compile_field(card: EnvCard, field: StateField, expressions: Expressions) -> Reader:
     """Compile the source of a field to a reader of ``(N,)`` or ``(N, k)``.
 
     Raises:
         DataError: a leaf is unknown to the back end, or the size is not that of the card.
     """
     try:
-        whole = compile_expression(parse_source(field.source), compile_leaf)
+        whole = expressions.compile(parse_source(field.source))
     except DataError as error:
         raise blame_field(card, field.name, error) from error
     read = whole if whole().ndim <= 2 else lambda: whole().reshape(len(whole()), -1)
@@ -211,20 +214,53 @@ def compile_field(card: EnvCard, field: StateField, compile_leaf: CompileLeaf) -
     raise blame_field(card, field.name, wrong)
 
 
-def compile_expression(source: Source, compile_leaf: CompileLeaf) -> Reader:
-    """Compile a source to a reader.
+class Expressions:
+    """Compiles sources; what one reads is computed once until the simulations change.
 
-    Raises:
-        DataError: a leaf is unknown to the back end, or an index is out of range.
+    Args:
+        compile_leaf: what compiles a measurement of the back end.
+
+    Attributes:
+        values: what was computed; clear it when the simulations have changed.
     """
-    if isinstance(source, Call):
-        readers = [compile_expression(part, compile_leaf) for part in source.sources]
-        _check_sizes(source.function, [read().shape[1:] for read in readers])
-        function, numbers = _FUNCTIONS[source.function], source.numbers
-        return lambda: function(*(read() for read in readers), *numbers)
-    if isinstance(source, Indexed):
-        return _compile_indexed(source, compile_leaf)
-    return compile_leaf(source)
+
+    def __init__(self, compile_leaf: CompileLeaf) -> None:
+        self._compile_leaf = compile_leaf
+        self._readers: dict[str, Reader] = {}
+        self.values: dict[str, FloatArray] = {}
+
+    def compile(self, source: Source) -> Reader:
+        """Compile a source to a reader; equal ones share it.
+
+        Raises:
+            DataError: a leaf is unknown to the back end, or an index is out of range.
+        """
+        key = repr(source)
+        if key not in self._readers:
+            read = self._compile_new(source)
+            is_computed = isinstance(source, Call | Measure)
+            self._readers[key] = self._keep(key, read) if is_computed else read
+        return self._readers[key]
+
+    def _keep(self, key: str, read: Reader) -> Reader:
+        values = self.values
+
+        def read_once() -> FloatArray:
+            if key not in values:
+                values[key] = read()
+            return values[key]
+
+        return read_once
+
+    def _compile_new(self, source: Source) -> Reader:
+        if isinstance(source, Call):
+            readers = [self.compile(part) for part in source.sources]
+            _check_sizes(source.function, [read().shape[1:] for read in readers])
+            function, numbers = _FUNCTIONS[source.function], source.numbers
+            return lambda: function(*(read() for read in readers), *numbers)
+        if isinstance(source, Indexed):
+            return _compile_indexed(self.compile(source.source), source.index)
+        return self._compile_leaf(source)
 
 
 def blame_field(card: EnvCard, field: str, error: DataError) -> DataError:
@@ -255,8 +291,7 @@ def _copy(read: Reader) -> FloatArray:
     return np.array(read(), dtype=np.float64, order="C")
 
 
-def _compile_indexed(source: Indexed, compile_leaf: CompileLeaf) -> Reader:
-    read, index = compile_expression(source.source, compile_leaf), source.index
+def _compile_indexed(read: Reader, index: int | slice) -> Reader:
     width: int = read().shape[1] if read().ndim > 1 else 0
     if isinstance(index, int):
         if not -width <= index < width:

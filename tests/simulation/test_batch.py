@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from mujoco.batch import SimulationError
 
-from reward_agent.definitions.card import FieldRange, list_envs, load_env
+from reward_agent.definitions.card import FieldRange, StateField, list_envs, load_env
 from reward_agent.errors import DataError, UnknownNameError
 from reward_agent.simulation.mujoco_batch import UNSTABLE, BatchSimulation
+from reward_agent.simulation.simulation import _FUNCTIONS
 from reward_agent.simulation.state import State
 
 ENVS = [name for name in list_envs() if load_env(name).gymnasium_id]
@@ -73,6 +74,43 @@ def test_derived_fields_are_of_the_newest_instant() -> None:
         simulation.step(np.ones((3, 3)))
         state = simulation.read_state()
         assert state.torso_up == pytest.approx(np.cos(state.torso_pitch))
+
+
+@pytest.mark.parametrize("name", ["half_cheetah", "hopper"])  # Euler's integrator, Runge-Kutta's
+def test_going_on_from_what_was_measured_changes_no_motion(name: str) -> None:
+    measuring, blind = make_started(name), make_started(name, fields=["observation"])
+    for step in range(30):
+        action = np.full((3, measuring.card.n_actions), np.sin(step))
+        ids = np.array([0, 2], np.int32) if step % 5 == 4 else None
+        for simulation in (measuring, blind):
+            simulation.step(action, ids)
+            if step % 9 == 8:
+                simulation.reset([1])
+        assert np.array_equal(measuring.qpos, blind.qpos)
+        assert np.array_equal(measuring.qvel, blind.qvel)
+
+
+def test_what_several_fields_measure_is_computed_once_an_instant(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    calls: list[str] = []
+    monkeypatch.setitem(_FUNCTIONS, "sin", lambda part: calls.append("sin") or np.sin(part))
+    card = load_env("hopper")
+    fields = [
+        StateField(name=name, source=f"sin(qpos)[{i}]", unit="1", range=(-1.0, 1.0), doc=name)
+        for i, name in enumerate(("first", "second"))
+    ]
+    changes = {"state": (*card.state, *fields), "observation": ("sin(qpos)",)}
+    card = card.model_copy(update=changes | {"observation_size": 6})
+    simulation = BatchSimulation(card, 2, seed=0, fields=["first", "second"])
+    simulation.reset()
+    for _ in range(2):
+        calls.clear()
+        simulation.step(np.ones((2, 3)))
+        state = simulation.read_state()
+        assert np.array_equal(simulation.observation, np.sin(simulation.qpos))
+        assert np.array_equal(state.second, np.sin(simulation.qpos)[:, 1])
+        assert calls == ["sin"]
 
 
 def test_one_seed_repeats_and_threads_do_not_matter() -> None:
