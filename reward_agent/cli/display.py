@@ -24,6 +24,7 @@ from reward_agent.records.events import (
     Drafted,
     Event,
     IterationStarted,
+    Judged,
     MetricChosen,
     MetricRejected,
     NoMetric,
@@ -180,6 +181,10 @@ def _describe_round(event: Event, unit: str) -> Text | None:
         case Rescored():
             score = (show_number(event.task_score), "bold")
             return Text.assemble(f"  {event.candidate}  ", score, f" {unit}  scored again")
+        case Judged():
+            colour = "bold red" if event.conflict else "dim"
+            told = f"DISAGREEMENT: {event.conflict}" if event.conflict else event.agreement
+            return Text.assemble(f"  {event.candidate}  judge: {event.verdict}; ", (told, colour))
         case Confirming():
             names = " and ".join(event.candidates)
             return Text.assemble(("\nconfirming", "bold"), f" {names} with fresh seed {event.seed}")

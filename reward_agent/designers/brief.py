@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from reward_agent.definitions.card import EnvCard
+from reward_agent.records.judgement import Judgement
 from reward_agent.records.store import Candidate
 from reward_agent.types import (
     Analysis,
@@ -50,6 +51,7 @@ class HistoryEntry:
         curve: trusted evaluations of the snapshots on the way, oldest first.
         summary: what the policy does, as data.
         summary_text: the same in words, as the agents read it.
+        judgement: what a model that watched the film of its policy says.
     """
 
     candidate: Candidate
@@ -63,6 +65,7 @@ class HistoryEntry:
     summary: TrajectorySummary | None = None
     summary_text: str = ""
     analysis: Analysis | None = None
+    judgement: Judgement | None = None
 
 
 @dataclass(frozen=True)
@@ -149,6 +152,33 @@ class DesignBrief:
         rounds = {entry.candidate.iteration for entry in self.history}
         kept = (e for e in self.history if e.candidate.iteration > min(rounds))
         return replace(self, history=tuple(kept))
+
+
+@dataclass(frozen=True)
+class FilmBrief:
+    """What the judge is shown of one episode.
+
+    Args:
+        card: the environment, with the task applied.
+        task: the behaviour.
+        criteria: what is asked, one thing at a time; the whole of the task first.
+        sheet: a PNG with the numbered frames.
+        times: of the frames, s.
+        code: what stands in the sheet's corner.
+        n_steps: length of the episode.
+        iteration: the round whose policy was filmed, for the record of what it cost.
+        index: the candidate in its round, likewise.
+    """
+
+    card: EnvCard
+    task: TaskSpec
+    criteria: tuple[str, ...]
+    sheet: bytes = field(repr=False)
+    times: tuple[float, ...]
+    code: str
+    n_steps: int
+    iteration: int | None = None
+    index: int = 0
 
 
 def select_history(

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from reward_agent.designers.brief import HistoryEntry, select_history
-from reward_agent.files import read_text
+from reward_agent.files import list_names, read_text
 from reward_agent.records.disk import read_optional, write_record
-from reward_agent.records.jobs import EvaluateResult
+from reward_agent.records.jobs import RESULT_FILE, EvaluateResult
+from reward_agent.records.judgement import JUDGEMENT_FILE, Judgement
 from reward_agent.records.settings import Recall
 from reward_agent.records.store import Candidate, RunStore
 from reward_agent.summary.summary import TrajectorySummary, render_training
@@ -56,6 +57,7 @@ def read_entry(store: RunStore, candidate: Candidate) -> HistoryEntry:
     evaluated = read_optional(folder / "evaluation.json", EvaluateResult)
     source, plan = _split_recipe(store.read_program(candidate.iteration, candidate.id))
     program = RewardProgram(source) if source else None
+    training = read_optional(folder / "training.json", TrainingResult)
     stored = read_optional(folder / PLAN_FILE, PlanRecord)
     if stored is not None and program is not None and stored.program_sha256 == program.sha256:
         plan = stored.plan
@@ -66,12 +68,32 @@ def read_entry(store: RunStore, candidate: Candidate) -> HistoryEntry:
         check=read_optional(folder / "check.json", CheckReport),
         probe=read_optional(folder / "probe.json", ProbeReport),
         critique=read_optional(folder / "critique.json", Critique),
-        training=read_optional(folder / "training.json", TrainingResult),
+        training=training,
         curve=evaluated.curve if evaluated else (),
         summary=read_optional(folder / "summary.json", TrajectorySummary),
         summary_text=read_text(folder / "summary.md", ""),
         analysis=read_optional(folder / "analysis.json", Analysis),
+        judgement=read_judgement(store, candidate, training.seed) if training else None,
     )
+
+
+def read_judgement(store: RunStore, candidate: Candidate, seed: int) -> Judgement | None:
+    """Read what the judge said of a training's policy, beside what the metric says now."""
+    folder = store.evaluation_dir(candidate.iteration, candidate.id, seed)
+    found = read_optional(folder / JUDGEMENT_FILE, Judgement)
+    evaluated = read_optional(folder / RESULT_FILE, EvaluateResult) if found else None
+    return found.compare(evaluated.best) if found and evaluated else found
+
+
+def list_judgements(store: RunStore) -> list[Judgement]:
+    """Return every judgement of a run's complete rounds, oldest first."""
+    found = []
+    for candidate in store.list_finished():
+        folder = store.candidate_dir(candidate.iteration, candidate.id) / "evaluation"
+        names = [name for name in list_names(folder) if re.fullmatch(r"seed_\d{1,10}", name)]
+        seeds = sorted(int(name.removeprefix("seed_")) for name in names)
+        found += [read_judgement(store, candidate, seed) for seed in seeds]
+    return [item for item in found if item is not None]
 
 
 def _split_recipe(source: str) -> tuple[str, dict[str, Any] | None]:

@@ -172,8 +172,15 @@ def ask(model: ChatModel, request: ChatRequest) -> ModelReply:
         return ModelReply(None, tuple(completions), error.message)
 
 
-def ask_for_record(model: ChatModel, request: ChatRequest, kind: type[R]) -> Opinion[R]:
+def ask_for_record(
+    model: ChatModel,
+    request: ChatRequest,
+    kind: type[R],
+    check: Callable[[R], None] = lambda record: None,
+) -> Opinion[R]:
     """Ask for a JSON object, and once more with the error if it is not valid.
+
+    What its type cannot say, ``check`` says by a ``DataError``.
 
     A prompt that does not fit into the model's context is an answer without a record: a run does
     not end for want of an opinion.
@@ -193,7 +200,9 @@ def ask_for_record(model: ChatModel, request: ChatRequest, kind: type[R]) -> Opi
         if reply.text is None:
             return Opinion(None, completions, reply.reason)
         try:
-            return Opinion(parse_record(reply.text, kind), completions)
+            record = parse_record(reply.text, kind)
+            check(record)
+            return Opinion(record, completions)
         except DataError as error:
             reason = error.message
         prompt = render("shared/invalid_json", error=reason, fields=list(kind.model_fields))

@@ -18,9 +18,10 @@ from reward_agent.definitions.task import (
     read_reference_reward,
     resolve_task,
 )
-from reward_agent.designers.brief import DesignBrief, HistoryEntry, select_history
+from reward_agent.designers.brief import DesignBrief, FilmBrief, HistoryEntry, select_history
 from reward_agent.designers.history import find_best, read_history
 from reward_agent.designers.ideas import choose_ideas
+from reward_agent.designers.judge import make_film_request, split_criteria
 from reward_agent.designers.prompts import (
     make_analysis_request,
     make_meaning_repair_request,
@@ -34,6 +35,7 @@ from reward_agent.designers.prompts import (
 from reward_agent.designers.roles import Examination, MetricProposal, Proposal
 from reward_agent.errors import UnknownNameError
 from reward_agent.llm.chat import ChatRequest
+from reward_agent.records.jobs import FramesJob
 from reward_agent.records.outcomes import ACCEPTED, TRAINED, Outcome
 from reward_agent.records.store import Candidate, load_run
 from reward_agent.types import CheckReport, Critique, Evaluation, Finding, RewardProgram, Risk
@@ -188,6 +190,17 @@ def _make_meaning_repair(subject: Subject) -> ChatRequest:
     return make_meaning_repair_request(_make_meaning(subject), "(the form)", refused, 1)
 
 
+def _make_film(subject: Subject) -> ChatRequest:
+    """Ask about an episode that is as long as it may be; the picture is not there yet."""
+    card, n_frames = subject.card, FramesJob.model_fields["n_frames"].default
+    seconds = card.control_dt * card.max_episode_steps
+    times = tuple(seconds * index / (n_frames - 1) for index in range(n_frames))
+    criteria = split_criteria(subject.task)
+    return make_film_request(
+        FilmBrief(card, subject.task, criteria, b"", times, "0000", card.max_episode_steps)
+    )
+
+
 @dataclass(frozen=True)
 class Preview:
     """A prompt that can be shown: what it asks for, and how its request is made."""
@@ -228,6 +241,7 @@ PREVIEWS = {
         "why a trained policy does what it does, and the next change",
         lambda subject: make_analysis_request(subject.make_brief(subject.entries), subject.entry),
     ),
+    "judge/film": Preview("what is seen in a film's frames, criterion by criterion", _make_film),
 }
 
 

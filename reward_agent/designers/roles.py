@@ -14,9 +14,10 @@ from typing import Any, Generic, Protocol, TypeVar
 from pydantic import Field
 
 from reward_agent.definitions.card import EnvCard
-from reward_agent.designers.brief import DesignBrief, HistoryEntry
+from reward_agent.designers.brief import DesignBrief, FilmBrief, HistoryEntry
 from reward_agent.llm.budget import Budget
 from reward_agent.llm.chat import Completion
+from reward_agent.records.judgement import FilmReply
 from reward_agent.records.outcomes import Outcome
 from reward_agent.types import (
     Analysis,
@@ -190,6 +191,28 @@ class Analyzer(Protocol):
         ...
 
 
+class Judge(Protocol):
+    """Watches films, beside the metric; what it says ranks nothing.
+
+    Attributes:
+        provider: who answers.
+        name: what it is called beside that, such as a model's id.
+        description: who it is and where it is asked, for the first line of output.
+        max_concurrency: how many films may be watched at the same time.
+        refusal: why it is asked no more in this run; '' as long as it answers.
+    """
+
+    provider: str
+    name: str
+    description: str
+    max_concurrency: int
+    refusal: str
+
+    def watch(self, brief: FilmBrief) -> Opinion[FilmReply]:
+        """Say what is seen, criterion by criterion."""
+        ...
+
+
 @dataclass(frozen=True)
 class Team:
     """Who plays the three roles of one run.
@@ -198,6 +221,7 @@ class Team:
         designer: writes programs.
         critic: reviews them; None leaves the role empty.
         analyzer: explains trainings; None likewise.
+        judge: watches films; None likewise.
         description: who they are, for the first line of output and the record.
         budget: what the run may spend on language models, and has spent.
         address: where calls and the key go, without credentials; '' if to nobody.
@@ -209,8 +233,10 @@ class Team:
     description: str
     budget: Budget
     address: str = ""
+    judge: Judge | None = None
 
     @property
     def introduction(self) -> str:
         """The first line of output: who they are, and where they are asked."""
-        return f"{self.description}; asked at {self.address}" if self.address else self.description
+        asked = f"{self.description}; asked at {self.address}" if self.address else self.description
+        return f"{asked}; films are judged by {self.judge.description}" if self.judge else asked

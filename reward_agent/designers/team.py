@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from reward_agent.designers.judge import FilmJudge
 from reward_agent.designers.model import LanguageModel
 from reward_agent.designers.roles import Team
 from reward_agent.llm.budget import Budget, SpendingLimits
@@ -48,6 +49,7 @@ def make_team(
     else:
         model, budget = open_model(settings, spec, run_dir, environ, cancel, on_retry, warn)
         member, agents = LanguageModel(model, sees_whole_card=row.sees_whole_card), model.agents
+    judge = _make_judge(settings, spec, budget, run_dir, environ, cancel, on_retry, warn)
     return Team(
         member,
         member if settings.critic and "critic" in agents else None,
@@ -55,7 +57,43 @@ def make_team(
         f"{row.name}: {member.name}" if settings.provider else choice.sentence,
         budget,
         find_address(spec, settings.base_url, environ),
+        judge,
     )
+
+
+def _make_judge(
+    settings: RunSettings,
+    spec: str,
+    budget: Budget,
+    run_dir: Path,
+    environ: Mapping[str, str],
+    cancel: threading.Event,
+    on_retry: Callable[[str], None],
+    warn: Callable[[str], None],
+) -> FilmJudge | None:
+    """Return who watches films, within the same limits of money; None if nobody is to or can."""
+    if settings.judge == "none":
+        return None
+    own = settings.judge_provider or spec
+    row = find_provider(own)
+    remedy = "name a model that sees: --judge-provider and --judge-model"
+    if row.makes == "designer":
+        warn(f"no film is judged: {row.name} asks no language model; {remedy}")
+        return None
+    is_same = own == spec
+    base_url = settings.judge_base_url or (settings.base_url if is_same else None)
+    options = ProviderOptions(
+        own.partition(":")[2],
+        settings.judge_model or (settings.model if is_same else None),
+        base_url,
+        environ=environ, cancel=cancel, folder=run_dir, warn=warn,
+    )  # fmt: skip
+    policy = CallPolicy(reply_tokens=settings.reply_tokens)
+    model = make_chat_model(own, options, policy, budget, on_retry)
+    if "judge" not in model.agents:
+        warn(f"no film is judged: {own} holds no reply of a judge; {remedy}")
+        return None
+    return FilmJudge(model, find_address(own, base_url, environ))
 
 
 def open_model(

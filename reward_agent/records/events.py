@@ -154,6 +154,16 @@ class Concluded(Event, kind="concluded", is_news=True):
     task_score: float | None
 
 
+class Judged(Event, kind="judged", is_news=True):
+    """A model that sees has watched a film; ``conflict`` says how it contradicts the metric."""
+
+    iteration: int
+    candidate: str
+    verdict: str
+    agreement: str
+    conflict: str
+
+
 class IterationFinished(Event, kind="iteration_finished", is_news=True):
     """A round is over; ``best`` is the best candidate of the run so far."""
 

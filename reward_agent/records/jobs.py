@@ -302,6 +302,38 @@ class FilmJob(Job):
     renderer: str = Field("", description="OpenGL that is known to draw here; empty: try")
 
 
+class FramesResult(FileRecord):
+    """A sheet of numbered frames of one episode, for a model that sees, or why there is none."""
+
+    sheet_file: Literal["frames.png"] | None = None
+    times: tuple[Annotated[float, Field(ge=0, allow_inf_nan=False)], ...] = Field(
+        (), max_length=64, description="seconds of each frame, the first is number 1"
+    )
+    episode_seed: int = 0
+    renderer: str = ""
+    note: str = Field("", description="why there is no sheet")
+
+
+class FramesJob(Job):
+    """Draw frames of the first episode of ``footage.npz`` on one sheet, with a code in its corner.
+
+    The metric's verdict, which a film shows, is not on it.
+    """
+
+    result_type = FramesResult
+    loads_generated_code = False
+    lane = "film"
+    activity = "rendering"
+    starts_warm = False
+    uses_graphics = True
+    wall_s = _FILM_S
+
+    kind: Literal["frames"] = "frames"
+    code: str = Field(pattern=r"^[0-9]{4}$")
+    n_frames: int = Field(16, ge=2, le=64)
+    renderer: str = Field("", description="OpenGL that is known to draw here; empty: try")
+
+
 class ScoreResult(FileRecord):
     """What a generated metric says of recorded episodes. Untrusted."""
 
@@ -471,9 +503,8 @@ class DraftJob(Job):
 
 
 JOBS: tuple[type[Job], ...] = (
-    ProbeJob, TrainJob, EvaluateJob, FilmJob, ScoreJob, RelabelJob, RecordJob, CheckEnvJob,
-    TryCardJob,
-    TryMeaningJob, DraftJob,
+    ProbeJob, TrainJob, EvaluateJob, FilmJob, FramesJob, ScoreJob, RelabelJob, RecordJob,
+    CheckEnvJob, TryCardJob, TryMeaningJob, DraftJob,
 )  # fmt: skip
 
 

@@ -13,6 +13,7 @@ CONFIG_FILE = "reward-agent.toml"
 
 DEFAULT_REPLY_TOKENS = 16_000
 Preset = Literal["quick", "standard", "thorough"]
+Judged = Literal["none", "film", "all"]
 Recall = Literal["rounds", "terms", "score"]
 
 PRESETS: dict[str, dict[str, int]] = {
@@ -113,6 +114,11 @@ class SearchSettings(Record):
     max_repairs: int = setting(2, "repairs of one program after findings", ge=0, le=10)
     critic: bool = setting(True, "let the Critic review programs")
     analyzer: bool = setting(True, "let the Analyzer explain trainings")
+    judge: Judged = setting(
+        "none",
+        "films that a model that sees judges, beside the metric: film is the best of each round "
+        "and the winner, and every one where nothing is ranked; all; none",
+    )
     recall: Recall = setting(
         "rounds",
         "what the Designer is told of earlier programs: the last rounds, or of the last round's "
@@ -143,6 +149,26 @@ class ModelSettings(Record):
     base_url: str | None = setting(
         None,
         "address of an OpenAI-compatible server",
+        is_personal=True,
+        is_said_again=True,
+        in_folder=rf"https?://{_HERE}(/[\w./-]*)?",
+    )
+    judge_provider: str | None = setting(
+        None,
+        "who judges films; the provider by default",
+        is_personal=True,
+        is_said_again=True,
+        in_folder="manual|openai-compatible",
+    )
+    judge_model: str | None = setting(
+        None,
+        "model that sees; the model, or the default of who judges",
+        is_personal=True,
+        is_said_again=True,
+    )
+    judge_base_url: str | None = setting(
+        None,
+        "address of the server of who judges",
         is_personal=True,
         is_said_again=True,
         in_folder=rf"https?://{_HERE}(/[\w./-]*)?",

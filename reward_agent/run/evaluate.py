@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from reward_agent.definitions.card import EnvCard
 from reward_agent.definitions.task import METRIC_FILE
 from reward_agent.errors import DataError, JobError
 from reward_agent.evaluation.arrays import MAX_RECORDING_BYTES
@@ -323,9 +324,12 @@ def film(lab: Lab, folder: Path, evaluated: EvaluateResult) -> EvaluateResult:
     remove(folder / "film")
     filmed = evaluated.model_copy(update=changes)
     write_record(folder / RESULT_FILE, filmed)
-    if filmed.video_file:
-        remove(folder / FOOTAGE_FILE)  # nobody draws it twice
     return filmed
+
+
+def find_known_renderer(card: EnvCard) -> str:
+    """Return what drew the first film of this process; '' if there was none yet."""
+    return _found.get(card.model.backend, "")
 
 
 def _draw(lab: Lab, folder: Path) -> FilmResult:
@@ -335,7 +339,7 @@ def _draw(lab: Lab, folder: Path) -> FilmResult:
     job = FilmJob(
         card=lab.card,
         video_quality=lab.settings.video_quality,
-        renderer=_found.get(backend, ""),
+        renderer=find_known_renderer(lab.card),
     )
     job_exit = lab.run_job(job, film_dir, files)
     assert isinstance(job_exit.result, FilmResult)

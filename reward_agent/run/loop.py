@@ -22,6 +22,7 @@ from reward_agent.records.store import Candidate, DraftRecord, Iteration, RunRec
 from reward_agent.run.active import ActiveRun, update_run
 from reward_agent.run.draft import draft_all
 from reward_agent.run.evaluate import collect_episodes, evaluate_candidate
+from reward_agent.run.judge import judge_round
 from reward_agent.run.race import Race
 from reward_agent.run.train import Finish, read_initial_policy
 from reward_agent.run.winner import is_target_confirmed, name_winner
@@ -90,7 +91,7 @@ def design_iteration(
     candidates = map_threads(
         run.team.designer.max_concurrency,
         lambda candidate: _conclude(run, briefs[candidate.index], candidate),
-        evaluated,
+        judge_round(run, evaluated),
     )
     return _make_iteration(run, index, tuple(candidates), time.monotonic() - started)
 

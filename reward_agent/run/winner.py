@@ -24,6 +24,7 @@ from reward_agent.records.store import (
 )
 from reward_agent.run.active import ActiveRun, update_run
 from reward_agent.run.evaluate import evaluate_training, film
+from reward_agent.run.judge import judge_winner
 from reward_agent.run.race import find_run_target, train_again
 from reward_agent.run.racing import Target
 from reward_agent.run.train import Entrant, make_entrant
@@ -58,6 +59,8 @@ def name_winner(run: ActiveRun) -> RunRecord:
     confirmations = confirm(run, ranked[: 1 if is_done else 2])
     run.background.finish()
     winner = choose_winner(run, trained, confirmations)
+    if winner:
+        judge_winner(run, winner)
     return update_run(
         run,
         status="finished",

@@ -7,8 +7,17 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from reward_agent.definitions.card import EnvCard
 from reward_agent.film.footage import load_footages
-from reward_agent.film.video import QUALITIES, Studio, has_mp4, load_mp4, write_mp4, write_webp
+from reward_agent.film.video import (
+    QUALITIES,
+    Quality,
+    Studio,
+    has_mp4,
+    load_mp4,
+    write_mp4,
+    write_webp,
+)
 from reward_agent.records.jobs import (
     FOOTAGE_FILE,
     MP4_FILE,
@@ -21,7 +30,7 @@ from reward_agent.simulation.backends import Graphics, find_backend, find_graphi
 
 
 @dataclass
-class _Rendering:
+class Rendering:
     """What ``prepare`` leaves for ``run``: a renderer, or the reason why there is none."""
 
     studio: Studio | None = None
@@ -30,24 +39,29 @@ class _Rendering:
     started: float = 0.0
 
 
-_rendering = _Rendering()
+_rendering = Rendering()
 
 
 def prepare(job: FilmJob) -> None:
     """Before the seal: find a renderer, which takes a process, and import MuJoCo with it."""
-    _rendering.studio, _rendering.started = None, time.perf_counter()
-    found = Graphics(job.renderer) if job.renderer else find_graphics(find_backend(job.card))
-    _rendering.renderer, _rendering.note = found.backend or "", found.note
+    open_studio(_rendering, job.card, QUALITIES[job.video_quality], job.renderer)
+    if has_mp4():
+        load_mp4()
+
+
+def open_studio(rendering: Rendering, card: EnvCard, quality: Quality, renderer: str) -> None:
+    """Find a renderer, unless one is known, and open a studio with it."""
+    rendering.studio, rendering.started = None, time.perf_counter()
+    found = Graphics(renderer) if renderer else find_graphics(find_backend(card))
+    rendering.renderer, rendering.note = found.backend or "", found.note
     # Unless told otherwise MuJoCo imports a window system, which starts a process of its own.
     os.environ["MUJOCO_GL"] = found.backend or "disable"
     if not found.backend:
         return
     try:
-        _rendering.studio = Studio(job.card, QUALITIES[job.video_quality])
+        rendering.studio = Studio(card, quality)
     except Exception as error:  # a driver fails in many ways
-        _rendering.note = _describe(error)
-    if has_mp4():
-        load_mp4()
+        rendering.note = describe_failure(error)
 
 
 def run(job: FilmJob, job_dir: Path) -> FilmResult:
@@ -57,12 +71,13 @@ def run(job: FilmJob, job_dir: Path) -> FilmResult:
         try:
             found = _write_film(_rendering.studio, job_dir)
         except Exception as error:  # a driver fails in many ways
-            found = FilmResult(video_note=_describe(error))
+            found = FilmResult(video_note=describe_failure(error))
     seconds = time.perf_counter() - _rendering.started
     return found.model_copy(update={"rendering_s": seconds})
 
 
-def _describe(error: Exception) -> str:
+def describe_failure(error: Exception) -> str:
+    """Say why there are no pictures."""
     return f"no video: {type(error).__name__}: {error}"
 
 

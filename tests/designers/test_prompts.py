@@ -19,14 +19,16 @@ from reward_agent.definitions.card import load_env
 from reward_agent.definitions.learner import LearnerSettings
 from reward_agent.definitions.paths import find_prompts_dir
 from reward_agent.designers import prompts
-from reward_agent.designers.brief import DesignBrief, DesignIdea, Feedback, Remark
+from reward_agent.designers.brief import DesignBrief, DesignIdea, Feedback, FilmBrief, Remark
 from reward_agent.designers.ideas import choose_ideas
+from reward_agent.designers.judge import make_film_request, split_criteria
 from reward_agent.designers.model import LanguageModel
 from reward_agent.designers.prompts import Rules, list_prompts, make_program_request, render
 from reward_agent.designers.reply import find_fences, parse_code
 from reward_agent.designers.roles import Proposal
 from reward_agent.errors import DataError, UnknownNameError
 from reward_agent.llm.chat import ChatMessage
+from reward_agent.records.judgement import FilmAnswer, Judgement
 from reward_agent.records.outcomes import Outcome
 from reward_agent.rewards.checks import check_metric, check_program
 from reward_agent.summary import diagnostics
@@ -163,6 +165,34 @@ def test_analyzer(play, next_brief, history, best):
     check_golden("analyzer_system", system.content)
     check_golden("analyzer_analyse", user.content)
     check_golden("analyzer_analyse_not_best", last(model.requests[1].messages))
+
+
+JUDGEMENT = Judgement(
+    candidate="aaaa1111", seed=0, episode_seed=5, task_score=0.81, success=True, unit="m/s",
+    criteria=("All in all, the robot does what the task says: Slide forward.", "at least 1 m/s"),
+    times=(0.0, 0.5), code="0815", seen="The box stays. ```", model="m", provider="p",
+    answers=(
+        FilmAnswer(number=1, answer="no", frame=2, reason="it has not moved"),
+        FilmAnswer(number=2, answer="cannot see", frame=None, reason="too fast to tell"),
+    ),
+)  # fmt: skip
+
+
+def test_judge(card, task):
+    brief = FilmBrief(card, task, split_criteria(task), b"", (0.0, 0.5, 1.0), "0815", 50)
+    system, user = make_film_request(brief).messages
+    check_golden("judge_system", system.content)
+    check_golden("judge_film", user.content)
+
+
+def test_the_designer_and_the_analyzer_are_told_what_the_judge_saw(card, task, next_brief, best):
+    judged = replace(best, judgement=JUDGEMENT)
+    text = prompts.make_analysis_request(next_brief, judged).messages[-1].content
+    check_golden("analyzer_analyse_judged", text)
+    told = last(open_conversation(replace(next_brief, best=judged)))
+    assert "DISAGREEMENT: the metric counts this episode a success (0.81 m/s)" in told
+    earlier = last(open_conversation(replace(next_brief, best=None, history=(judged,))))
+    assert "disagrees with the metric" in earlier
 
 
 def test_no_task_without_a_metric_claims_to_have_one(card, task, idea):

@@ -68,7 +68,7 @@ def test_the_run_ends_with_its_film(tmp_path: Path) -> None:
     folder = store.evaluation_dir(0, run.winner.candidate, run.config["seed"])
     evaluated = read_record(folder / RESULT_FILE, EvaluateResult)
     assert not (folder / "film").exists()
-    assert (folder / FOOTAGE_FILE).exists() == (evaluated.video_file is None)
+    assert (folder / FOOTAGE_FILE).stat().st_size < 100_000, "a judge may want frames of it"
     assert not list(store.dir.rglob(CHECKPOINT_FILE)), "whole trainings do not go on"
     if evaluated.video_note:  # this machine cannot render
         assert run.winner.video_file is None

@@ -1,0 +1,157 @@
+"""Judge: a model that sees watches the films of a round's best and of the winner.
+
+An opinion beside the metric: it ranks nothing, and what fails costs the judgement, not the run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from reward_agent.designers.brief import FilmBrief
+from reward_agent.designers.history import list_judgements
+from reward_agent.designers.judge import split_criteria
+from reward_agent.designers.roles import Judge
+from reward_agent.errors import DataError, JobError, ModelError
+from reward_agent.files import read_capped, remove
+from reward_agent.records.disk import read_record, write_record
+from reward_agent.records.events import Judged, Warned
+from reward_agent.records.jobs import (
+    FOOTAGE_FILE,
+    RESULT_FILE,
+    EvaluateResult,
+    FramesJob,
+    FramesResult,
+)
+from reward_agent.records.judgement import (
+    FRAMES_FILE,
+    JUDGEMENT_FILE,
+    Judgement,
+    find_order_conflicts,
+    make_code,
+)
+from reward_agent.records.store import Candidate, Winner, rank_candidates
+from reward_agent.run.active import ActiveRun, Lab, copy_into
+from reward_agent.run.evaluate import MAX_FILM_BYTES, find_known_renderer
+from reward_agent.threads import map_threads
+from reward_agent.types import Usage
+
+_MAX_SHEET_BYTES = 4 * 2**20
+
+
+def judge_round(run: ActiveRun, candidates: Sequence[Candidate]) -> list[Candidate]:
+    """Let the judge watch what the settings name of a round; return it with what that cost."""
+    judge = run.team.judge
+    if judge is None:
+        return list(candidates)
+    names = {item.id for item in _choose(run, candidates)}
+
+    def watch(candidate: Candidate) -> Candidate:
+        if candidate.id not in names:
+            return candidate
+        usage = judge_policy(run, judge, candidate, run.settings.seed)
+        return candidate.model_copy(update={"usage": candidate.usage + usage})
+
+    return map_threads(judge.max_concurrency, watch, candidates)
+
+
+def judge_missing(run: ActiveRun, candidates: Sequence[Candidate]) -> None:
+    """Let the judge watch what it has not seen of a run that was made without it."""
+    for index in sorted({item.iteration for item in candidates}):
+        judge_round(run, [item for item in candidates if item.iteration == index])
+
+
+def judge_winner(run: ActiveRun, winner: Winner) -> None:
+    """Let the judge watch the policy that is handed over, and say where the order contradicts."""
+    if run.team.judge is not None:
+        candidate = run.store.read_candidate(winner.iteration, winner.candidate)
+        judge_policy(run, run.team.judge, candidate, winner.seed)
+        for conflict in find_order_conflicts(list_judgements(run.store)):
+            run.notify(Warned(f"the judge disagrees with the metric: {conflict}"))
+
+
+def _choose(run: ActiveRun, candidates: Sequence[Candidate]) -> list[Candidate]:
+    trained = [item for item in candidates if item.evaluation is not None]
+    if run.settings.judge == "all" or run.metric.source is None:
+        return trained
+    return rank_candidates(trained)[:1]
+
+
+def judge_policy(run: ActiveRun, judge: Judge, candidate: Candidate, seed: int) -> Usage:
+    """Let the judge watch the policy of one training, once; return what that cost."""
+    folder = run.store.evaluation_dir(candidate.iteration, candidate.id, seed)
+    if judge.refusal or (folder / JUDGEMENT_FILE).is_file():
+        return Usage()
+    try:
+        return _judge(run, judge, candidate, folder)
+    except ModelError as error:
+        judge.refusal = error.message
+        reason = f"no film is judged from here on: {error.message}; {error.remedy}"
+    except (DataError, JobError, FileNotFoundError) as error:
+        reason = f"the film of {candidate.id} was not judged: {error}"
+    run.notify(Warned(reason))
+    return Usage()
+
+
+def _judge(run: ActiveRun, judge: Judge, candidate: Candidate, folder: Path) -> Usage:
+    evaluated = read_record(folder / RESULT_FILE, EvaluateResult)
+    seed = int(folder.name.rpartition("_")[2])
+    code = make_code(f"{candidate.id} {seed}")
+    frames = draw_frames(run, folder, code)
+    place = frames.episode_seed - evaluated.best.seed
+    scores = evaluated.best.episodes
+    if not 0 <= place < len(scores):
+        raise DataError(f"its episode {frames.episode_seed} is none that was scored")
+    brief = FilmBrief(
+        card=run.card,
+        task=run.task,
+        criteria=split_criteria(run.task),
+        sheet=read_capped(folder / FRAMES_FILE, _MAX_SHEET_BYTES),
+        times=frames.times,
+        code=code,
+        n_steps=scores[place].length,
+        iteration=candidate.iteration,
+        index=candidate.index,
+    )
+    with run.ledger.spend("llm"):
+        opinion = judge.watch(brief)
+    usage = sum((completion.usage for completion in opinion.completions), Usage())
+    if opinion.record is None:
+        run.notify(Warned(f"the film of {candidate.id} was not judged: {opinion.reason}"))
+        return usage
+    judgement = Judgement(
+        candidate=candidate.id,
+        seed=seed,
+        episode_seed=frames.episode_seed,
+        target_score=run.task.target_score,
+        unit=run.task.unit,
+        criteria=brief.criteria,
+        times=frames.times,
+        code=code,
+        seen=opinion.record.seen,
+        answers=opinion.record.answers,
+        model=judge.name,
+        provider=judge.provider,
+    ).compare(evaluated.best)
+    write_record(folder / JUDGEMENT_FILE, judgement)
+    told = judgement.agreement, judgement.conflict
+    run.notify(Judged(candidate.iteration, candidate.id, judgement.verdict, *told))
+    return usage
+
+
+def draw_frames(lab: Lab, folder: Path, code: str) -> FramesResult:
+    """Draw the sheet of the episode that an evaluation filmed, and put it beside.
+
+    Raises:
+        DataError: there is no footage, or nothing to draw with.
+    """
+    job_dir = folder / "frames"
+    files = {FOOTAGE_FILE: read_capped(folder / FOOTAGE_FILE, MAX_FILM_BYTES)}
+    job = FramesJob(card=lab.card, code=code, renderer=find_known_renderer(lab.card))
+    result = lab.run_job(job, job_dir, files).result
+    assert isinstance(result, FramesResult)
+    if result.sheet_file is None:
+        raise DataError(result.note or "nothing was drawn", "`reward-agent doctor` says what helps")
+    copy_into(folder, {FRAMES_FILE: read_capped(job_dir / result.sheet_file, _MAX_SHEET_BYTES)})
+    remove(job_dir)
+    return result
