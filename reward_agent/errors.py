@@ -11,6 +11,7 @@
     │   └── ReplayError                      a replayed run holds no reply to a prompt
     ├── JobError                             a child process of ours failed (not its program)
     │   └── SandboxError                     the isolation that was asked for is not to be had
+    ├── UndecidedError              exit 2   a run waits until a person says how it is scored
     ├── BudgetError                 exit 3   a limit of money, tokens or calls is reached
     └── Interrupted                 exit 130 stopped by the user; the run can be resumed
 
@@ -20,7 +21,7 @@ A failure of *generated code* is not an error of ours: it is data, an outcome wi
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from reward_agent.text import clean_text
 
@@ -147,6 +148,24 @@ class SandboxError(JobError):
     """The isolation that was asked for cannot be had on this machine."""
 
 
+class UndecidedError(RewardAgentError):
+    """A run is paused, its folder kept: a person is to say by which metric it is scored.
+
+    Args:
+        run: folder of the run.
+        commands: what goes on with it, each by what it does: ``own``, ``unranked``, and ``accept``
+            where a metric was proposed.
+    """
+
+    exit_code = 2
+
+    def __init__(self, message: str, run: str, commands: Mapping[str, str]) -> None:
+        self.run, self.commands = run, dict(commands)
+        words = {"accept": "accepts it", "own": "judges by your own", "unranked": "ranks nothing"}
+        remedy = "; ".join(f"`{line}` {words[name]}" for name, line in commands.items())
+        super().__init__(message, remedy)
+
+
 class BudgetError(RewardAgentError):
     """A limit of money, tokens or calls is reached; a higher one lets the run go on."""
 
@@ -159,9 +178,10 @@ class Interrupted(RewardAgentError):
     exit_code = 130
 
 
-def find_closest_name(given: str, known: Iterable[str]) -> str | None:
+def find_closest_name(given: str, known: Iterable[str], likeness: float = 0.6) -> str | None:
     """Return the known name most like ``given``, or None when nothing is near."""
-    matches = difflib.get_close_matches(given.lower(), [name.lower() for name in known], n=1)
+    names = [name.lower() for name in known]
+    matches = difflib.get_close_matches(given.lower(), names, n=1, cutoff=likeness)
     if not matches:
         return None
     return next(name for name in known if name.lower() == matches[0])

@@ -11,6 +11,8 @@ import pytest
 from support.loops import is_long
 from support.runs import PROGRAM, PROPOSAL, design, make_opener
 
+import reward_agent
+from reward_agent.errors import UndecidedError
 from reward_agent.feedback.session import Session
 
 # A shell ignores Ctrl-C for what it starts in the background, and children inherit that.
@@ -34,10 +36,21 @@ def judged_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def unjudged_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A finished run of a sentence whose proposed metric was not accepted: two candidates."""
+    """A finished run of a sentence, unranked on purpose: two candidates.
+
+    A metric was proposed before, and nobody accepted it.
+    """
     folder = tmp_path_factory.mktemp("unjudged")
     programs = [PROGRAM % margin for margin in (0.2, 0.5)]
-    design(folder, "stay in the middle of the rail", PROPOSAL, *programs, candidates=2)
+    with pytest.raises(UndecidedError):
+        design(folder, "stay in the middle of the rail", PROPOSAL, *programs, candidates=2)
+    reward_agent.resume_run(
+        "last",
+        runs_dir=folder / "runs",
+        unranked=True,
+        provider=f"scripted:{folder / 'replies.md'}",
+        environ={},
+    )
     return folder
 
 

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from contextlib import closing
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.text import Text
 
 from reward_agent.cli.output import print_json, progress_console
 from reward_agent.cli.settings import RunsDir, add_settings, note_folder
-from reward_agent.errors import Interrupted, UsageError
+from reward_agent.errors import Interrupted, UndecidedError, UsageError
 from reward_agent.trackers.registry import TRACKERS
 
 if TYPE_CHECKING:
+    from reward_agent.cli.display import RunDisplay
     from reward_agent.records.store import RunRecord, RunStore
     from reward_agent.run.metric import ProposedMetric
 
@@ -31,7 +35,13 @@ def design_command(
     task: Annotated[str | None, typer.Option(help="A task's name, or any sentence.")] = None,
     resume: Annotated[str | None, typer.Option(help="Take up a run: id, path or 'last'.")] = None,
     metric: Annotated[Path | None, typer.Option(help="Your own metric.py.")] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Accept a proposed metric unseen.")] = False,
+    yes: Annotated[
+        bool,
+        typer.Option("--yes", help="Accept a proposed metric unseen, if its trial found nothing."),
+    ] = False,
+    unranked: Annotated[
+        bool, typer.Option("--unranked", help="Do without a metric: train, and rank nothing.")
+    ] = False,
     estimate: Annotated[
         bool, typer.Option("--estimate", help="Print what the run may cost, and do nothing.")
     ] = False,
@@ -66,13 +76,19 @@ def design_command(
             "metric": metric,
             "runs_dir": runs_dir,
             "listen": trackers.listen_with(display.listen),
-            "accept_metric": lambda proposed: _ask_about_metric(display, proposed),
+            "accept_metric": _find_asker(display),
             "accept_unseen": yes,
+            "unranked": unranked,
         }
-        if resumed is not None:
-            run = resume_run(str(resumed.dir), env=env, **common, **settings)
-        else:
-            run = design(env, task, **common, **settings)
+        try:
+            if resumed is not None:
+                run = resume_run(str(resumed.dir), env=env, **common, **settings)
+            else:
+                run = design(env, task, **common, **settings)
+        except UndecidedError as error:
+            if as_json:
+                _print_paused(RunStore(Path(error.run)), error)
+            raise
     _show_end(resumed or RunStore(folder / run.id), run, as_json)
 
 
@@ -89,33 +105,76 @@ def _show_estimate(
         show_estimate(estimated)
 
 
-def _ask_about_metric(display: Any, proposed: ProposedMetric) -> bool:
-    """Show a proposed metric and ask at the prompt."""
-    from rich.syntax import Syntax
+# --- a metric that the Designer proposes ----------------------------------------------------------
 
-    proposal = proposed.proposal
-    with display.paused():
-        progress_console.print(f"\nProposed metric: {proposal.words.meaning}")
-        progress_console.print(f"Criterion: {proposal.words.criterion}")
-        progress_console.print(Syntax(proposal.source or "", "python"))
-        for kind, scores in proposed.examples.items():
-            shown = ", ".join(f"{score:.3g}" for score in scores)
-            progress_console.print(f"episodes of {kind} score {shown} {proposal.words.unit}")
-        return _confirm("Judge the run by this metric?")
+_QUESTION = """\
+Judge the run by this metric?
+  y      accept it, and train
+  c      show its code
+  Enter  pause: nothing is trained, and the run can be taken up again"""
 
 
-def _confirm(question: str) -> bool:
-    """Ask; no is also what the end of a pipe says.
+def _find_asker(display: RunDisplay) -> Callable[[ProposedMetric], bool] | None:
+    """Return what asks a person; None where nobody sits who sees the question."""
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return None
+    return lambda proposed: _ask_about_metric(display, proposed)
+
+
+def _ask_about_metric(display: RunDisplay, proposed: ProposedMetric) -> bool:
+    """Show a proposed metric in short and ask at the prompt; Enter does not accept it.
 
     Raises:
         Interrupted: Ctrl-C at the prompt.
     """
+    from rich.syntax import Syntax
+
+    with display.paused():
+        _show_proposal(proposed)
+        progress_console.print(_QUESTION)
+        while True:
+            answer = _read_answer()
+            if answer in ("y", "yes"):
+                return True
+            if answer in ("", "n", "no", "q"):
+                return False
+            if answer in ("c", "code"):
+                progress_console.print(Syntax(proposed.proposal.source or "", "python"))
+            else:
+                progress_console.print(f"{answer!r} is none of them")
+
+
+def _read_answer() -> str:
+    progress_console.print("> ", end="")
     try:
-        return typer.confirm(question, default=False, err=True)
-    except typer.Abort:
-        if sys.stdin.isatty():
-            raise Interrupted("stopped at the prompt") from None
-        return False
+        return input().strip().lower()
+    except EOFError:
+        return ""
+    except KeyboardInterrupt:
+        raise Interrupted("stopped at the prompt") from None
+
+
+def _show_proposal(proposed: ProposedMetric) -> None:
+    words = proposed.proposal.words
+    lines = {"metric": words.meaning, "criterion": words.criterion, "unit": words.unit}
+    progress_console.print("\nA metric is proposed")
+    for name, text in lines.items():
+        progress_console.print(Text.assemble((f"  {name:10}", "bold"), " ".join(text.split())))
+    for kind, scores in proposed.examples.items():
+        shown = ", ".join(f"{score:.3g}" for score in scores)
+        progress_console.print(f"  episodes of {kind} score {shown} {words.unit}")
+    for doubt in proposed.doubts:
+        progress_console.print(Text.assemble(("  look      ", "bold yellow"), doubt))
+
+
+def _print_paused(store: RunStore, error: UndecidedError) -> None:
+    """Write a paused run's record as JSON, with what was proposed and how to go on."""
+    from reward_agent.feedback.metric import load_metric_view
+
+    run = store.read_run()
+    view = load_metric_view(store, run)
+    proposed = asdict(view) if view.source else None
+    print_json({**run.model_dump(mode="json"), "proposed": proposed, "commands": error.commands})
 
 
 def _show_end(store: RunStore, run: RunRecord, as_json: bool) -> None:

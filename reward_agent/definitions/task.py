@@ -9,8 +9,9 @@ may be another task's.
 from __future__ import annotations
 
 import ast
+import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -56,6 +57,8 @@ METRIC_FILE = "metric.py"
 REFERENCE_REWARD_FILE = "reference_reward.py"
 SPARSE_REWARD_FILE = "sparse_reward.py"
 _MAX_NAME_CHARS = 40
+# One word of letters, as names are, this like a task's name, is that name with a slip in it.
+_ONE_WORD, _MISSPELT = re.compile(r"[A-Za-z0-9_-]+"), 0.8
 
 
 class Variant(Record):
@@ -165,16 +168,21 @@ def load_task(env: EnvCard | str, name: str) -> TaskSpec:
     return task
 
 
-def make_task(env: str, description: str, criterion: str = "", unit: str = "") -> TaskSpec:
+def make_task(
+    env: str, description: str, criterion: str = "", unit: str = "", taken: Collection[str] = ()
+) -> TaskSpec:
     """Return a task of a user's own sentence; its name is made of the sentence's first words.
+
+    It is none of those that are ``taken``: "Stand!" is not the task ``stand``.
 
     Raises:
         UsageError: the sentence is no plain text.
     """
     description = hide_in_words(description.strip())
+    name = make_identifier(description, "task", _MAX_NAME_CHARS)
     try:
         return TaskSpec(
-            name=make_identifier(description, "task", _MAX_NAME_CHARS),
+            name=f"{name}_in_words" if name in taken else name,
             env=env,
             description=description,
             criterion=criterion,
@@ -186,22 +194,28 @@ def make_task(env: str, description: str, criterion: str = "", unit: str = "") -
 
 
 def resolve_task(env: EnvCard | str, text: str) -> TaskSpec:
-    """Return the environment's task of this name, or a task made of a sentence.
+    """Return the environment's task of this very name, or a task made of a sentence.
 
     Raises:
-        UnknownNameError: a single word that is no task's name, but looks like one.
+        UnknownNameError: one word that is a task's name but for a letter or two.
     """
     card = _load_card(env)
     known = list_tasks(card)
-    name = make_identifier(text, "task")
-    if name in known:  # "back flip" is back_flip
+    name = text.strip()
+    if name in known:
         return load_task(card, name)
-    is_word = text.strip().isalpha() and find_closest_name(text, known) is None
-    if len(text.split()) < 2 and not is_word:
-        error = UnknownNameError(f"{card.name} task", text, known)
-        error.remedy += "; or say what to do in a sentence"
+    closest = find_closest_name(name.replace("-", "_"), known, _MISSPELT)
+    if closest and _ONE_WORD.fullmatch(name):
+        error = UnknownNameError(f"{card.name} task", name, known)
+        error.remedy = f'give --task {closest}; or, if this is a sentence, end it: "{name}."'
         raise error
-    return make_task(card.name, text)
+    return make_task(card.name, text, taken=known)
+
+
+def find_namesake(env: EnvCard | str, text: str) -> str | None:
+    """Return the task whose name a sentence says in words: ``back_flip`` of "Back flip!"."""
+    name = make_identifier(text, "task")
+    return name if name in list_tasks(env) else None
 
 
 def read_task_metric(env: EnvCard | str, task: TaskSpec) -> str | None:

@@ -87,6 +87,9 @@ class MetricWords(Record):
     unit: str = Field(description="of the task score")
     criterion: str = Field(description="in words with its numbers, as a task's card states it")
     lift_termination: bool = Field(False, description="episodes go on where the card ends them")
+    not_measured: tuple[str, ...] = Field(
+        (), description="words of the sentence that it leaves out"
+    )
     max_episode_steps: int | None = Field(
         None, ge=10, le=10_000, description="greatest length; None leaves the card's"
     )

@@ -199,11 +199,12 @@ class RunRecord(FileRecord):
 
     id: FileName
     created: str
-    status: Literal["running", "finished", "interrupted", "failed"]
+    status: Literal["running", "finished", "paused", "interrupted", "failed"]
     note: OneLine = ""
     card: EnvCard
     task: TaskSpec
     metric_origin: MetricOrigin
+    is_unranked: bool = Field(False, description="whether it does without a metric, on purpose")
     config: Annotated[dict[str, Any], AfterValidator(hide_in_settings)]
     config_sources: dict[str, str]
     designer: Annotated[str, AfterValidator(hide_credentials)] = Field(

@@ -2,7 +2,9 @@
 
 A task brings its metric, a person may bring one, and for a sentence the Designer proposes one,
 which is generated code: it runs sandboxed over recorded episodes and is taken only when accepted.
-A person may change it later; then every policy is scored again.
+Until then the run is paused: nothing is trained by a metric that nobody took, and nothing is
+trained unranked that nobody wanted so. A person may change it later; then every policy is scored
+again.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from pydantic import Field
 from reward_agent.definitions.task import METRIC_FILE, apply_task
 from reward_agent.designers.history import read_entry
 from reward_agent.designers.roles import MetricProposal
-from reward_agent.errors import DataError, UsageError
+from reward_agent.errors import DataError, UndecidedError, UsageError
 from reward_agent.evaluation.arrays import MAX_RECORDING_BYTES
 from reward_agent.files import read_capped, remove
 from reward_agent.records.disk import read_record, write_record, write_text
@@ -54,6 +56,12 @@ class ProposedMetric:
     proposal: MetricProposal
     examples: dict[str, tuple[float, ...]]
 
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """What a person has to look at: words of the sentence that it leaves out."""
+        left_out = self.proposal.words.not_measured
+        return (f"it does not measure {', '.join(map(repr, left_out))}",) if left_out else ()
+
 
 @dataclass(frozen=True)
 class MetricChoice:
@@ -63,17 +71,33 @@ class MetricChoice:
         own: source of a metric that the user brings.
         task: source of the task's own metric.
         accept: asked about a metric that the Designer proposes for a sentence.
-        accept_unseen: take such a proposal without asking; recorded as such.
+        accept_unseen: take such a proposal without asking, unless its trial found something;
+            recorded as such.
+        is_unranked: do without one, on purpose.
+
+    Raises:
+        UsageError: there is a metric, and the run is to do without.
     """
 
     own: str | None = None
     task: str | None = None
     accept: Callable[[ProposedMetric], bool] | None = None
     accept_unseen: bool = False
+    is_unranked: bool = False
+
+    def __post_init__(self) -> None:
+        if self.is_unranked and (self.own is not None or self.task is not None):
+            raise UsageError(
+                "there is a metric, and --unranked is to do without one", "leave one of them out"
+            )
 
 
 def choose_metric(run: ActiveRun, choice: MetricChoice) -> ActiveRun:
-    """Return the run with its metric, and note it in the run's directory."""
+    """Return the run with its metric, and note it in the run's directory.
+
+    Raises:
+        UndecidedError: a sentence has none that anybody accepted.
+    """
     if run.metric.source is not None:
         return run
     if choice.own is not None:
@@ -84,22 +108,51 @@ def choose_metric(run: ActiveRun, choice: MetricChoice) -> ActiveRun:
             place = Path(run.card.folder) / "tasks" / run.task.name / METRIC_FILE
             refuse_failing(run, choice.task, f"correct {place}")
         return _adopt(run, Metric(choice.task, "task"))
-    proposed = propose_metric(run)
-    origin = _ask(choice, proposed) if proposed is not None else None
-    if proposed is None or origin is None:
-        reason = "none was proposed" if proposed is None else "the proposed one was not accepted"
-        run.notify(NoMetric(reason))
+    record = run.store.read_run()
+    if choice.is_unranked or record.is_unranked:
+        run.store.write_run(record.model_copy(update={"is_unranked": True}))
+        run.notify(NoMetric("it was asked for"))
         return run
+    proposed = propose_metric(run)
+    if isinstance(proposed, str):
+        raise _make_undecided(run, f"no metric was proposed: {proposed}")
+    origin = _ask(run, choice, proposed)
     run = _take_words(run, proposed.proposal)
     return _adopt(run, Metric(proposed.proposal.source, origin))
 
 
-def _ask(choice: MetricChoice, proposed: ProposedMetric) -> MetricOrigin | None:
-    if choice.accept_unseen:
+def _ask(run: ActiveRun, choice: MetricChoice, proposed: ProposedMetric) -> MetricOrigin:
+    """Return how a proposed metric was accepted.
+
+    Raises:
+        UndecidedError: it was not.
+    """
+    if choice.accept_unseen and not proposed.doubts:
         return "proposed: accepted unseen"
     if choice.accept is not None and choice.accept(proposed):
         return "proposed: accepted"
-    return None
+    if choice.accept_unseen:
+        reason = f"--yes does not take it, somebody has to look: {'; '.join(proposed.doubts)}"
+    else:
+        reason = "nobody accepted it"
+    meaning = proposed.proposal.words.meaning
+    raise _make_undecided(run, f"a metric was proposed, {reason}. It says: {meaning}", proposed)
+
+
+def _make_undecided(
+    run: ActiveRun, reason: str, proposed: ProposedMetric | None = None
+) -> UndecidedError:
+    """Return what pauses the run, with the commands that go on with it."""
+    resume = run.store.resume_command
+    commands = {"own": f"{resume} --metric FILE", "unranked": f"{resume} --unranked"}
+    if proposed is not None:
+        # Where something was found, a person at a terminal is asked.
+        commands = {"accept": resume if proposed.doubts else f"{resume} --yes", **commands}
+    return UndecidedError(
+        f"run {run.store.dir.name} is paused until it has a metric; {reason}",
+        str(run.store.dir),
+        commands,
+    )
 
 
 def refuse_failing(run: ActiveRun, source: str, remedy: str) -> None:
@@ -135,11 +188,11 @@ def _take_words(run: ActiveRun, proposal: MetricProposal) -> ActiveRun:
     )
 
 
-def propose_metric(run: ActiveRun) -> ProposedMetric | None:
+def propose_metric(run: ActiveRun) -> ProposedMetric | str:
     """Let the Designer propose a metric for the task's sentence, and try it.
 
     Returns:
-        The proposal with its scores of recorded episodes; None if none passed.
+        The proposal with its scores of recorded episodes, or why there is none.
     """
     previous: MetricProposal | None = None
     errors: tuple[Finding, ...] = ()
@@ -152,7 +205,7 @@ def propose_metric(run: ActiveRun) -> ProposedMetric | None:
         _write_proposal(folder, proposal)
         if proposal.source is None:
             run.notify(MetricRejected(str(proposal.outcome)))
-            return None
+            return str(proposal.outcome)
         errors = check_metric(proposal.source, run.shown_card).errors
         if not errors:
             changed = _take_words(run, proposal)
@@ -161,7 +214,7 @@ def propose_metric(run: ActiveRun) -> ProposedMetric | None:
             return ProposedMetric(proposal, examples)
         run.notify(MetricRejected(errors[0].message))
         previous = proposal
-    return None
+    return errors[0].message
 
 
 def _write_proposal(folder: Path, proposal: MetricProposal) -> None:

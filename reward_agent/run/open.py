@@ -29,7 +29,13 @@ from reward_agent.definitions.task import (
 )
 from reward_agent.designers.roles import Team
 from reward_agent.designers.team import make_team
-from reward_agent.errors import BudgetError, Interrupted, RewardAgentError, UsageError
+from reward_agent.errors import (
+    BudgetError,
+    Interrupted,
+    RewardAgentError,
+    UndecidedError,
+    UsageError,
+)
 from reward_agent.executors import Place
 from reward_agent.executors.registry import EXECUTORS, make_places
 from reward_agent.executors.remote import ClusterOptions
@@ -70,6 +76,7 @@ def design(
     metric: Path | None = None,
     accept_metric: Callable[[ProposedMetric], bool] | None = None,
     accept_unseen: bool = False,
+    unranked: bool = False,
     runs_dir: Path | None = None,
     listen: Listener = ignore,
     environ: Mapping[str, str] | None = None,
@@ -83,7 +90,9 @@ def design(
         task: name of a task of the environment, or any sentence; likewise.
         metric: a ``metric.py`` of your own for a sentence, or in place of a task's.
         accept_metric: asked about a metric that the Designer proposes for a sentence.
-        accept_unseen: take such a proposal without asking; recorded as such.
+        accept_unseen: take such a proposal without asking, unless its trial found something;
+            recorded as such.
+        unranked: train for a sentence without a metric; nothing is ranked.
         runs_dir: where the run's directory is made; ``./runs`` by default.
         listen: receives every event of the run; see ``reward_agent.records.events``.
         environ: environment variables; the process's own by default.
@@ -93,6 +102,9 @@ def design(
         The record of the run, with its winner.
 
     Raises:
+        UndecidedError: the task is a sentence and has no metric that anybody accepted. The run is
+            paused: nothing was trained; ``resume_run`` goes on, with one of ``metric``,
+            ``accept_metric``, ``accept_unseen`` or ``unranked``.
         RewardAgentError: one of its kinds; the run can be resumed.
     """
     environ = os.environ if environ is None else environ
@@ -120,7 +132,9 @@ def design(
             versions=read_versions(),
         )
 
-    choice = MetricChoice(own_metric, read_task_metric(card, spec), accept_metric, accept_unseen)
+    unranked = unranked or (repeated is not None and repeated.is_unranked)
+    task_metric = read_task_metric(card, spec)
+    choice = MetricChoice(own_metric, task_metric, accept_metric, accept_unseen, unranked)
     with open_run(store, resolved.settings, describe, listen, environ) as held:
         return follow(held, choice)
 
@@ -150,6 +164,12 @@ class Repeated:
     def own_metric(self) -> str | None:
         """The metric, where a person gave it to the run."""
         return self.metric if self.run.metric_origin == "file" else None
+
+    @property
+    def is_unranked(self) -> bool:
+        """Whether it went on without a metric; an earlier version did so unasked."""
+        run = self.run
+        return run.is_unranked or (run.metric_origin == "none" and run.status == "finished")
 
     def is_accepted(self, proposed: ProposedMetric) -> bool:
         """Tell whether a proposed metric is the one that was accepted in the run."""
@@ -362,6 +382,9 @@ def _recording_end(store: RunStore) -> Iterator[None]:
         raise Interrupted(
             f"run {store.dir.name} was stopped", f"go on with `{store.resume_command}`"
         ) from None
+    except UndecidedError as error:
+        _record_end(store, "paused", error.message)
+        raise
     except RewardAgentError as error:
         _record_end(
             store, "interrupted" if isinstance(error, BudgetError) else "failed", error.message

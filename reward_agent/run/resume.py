@@ -99,6 +99,7 @@ def resume_run(
     listen: Listener = ignore,
     accept_metric: Callable[[ProposedMetric], bool] | None = None,
     accept_unseen: bool = False,
+    unranked: bool = False,
     environ: Mapping[str, str] | None = None,
     **options: Any,
 ) -> RunRecord:
@@ -112,27 +113,29 @@ def resume_run(
         listen: receives every event.
         accept_metric: as for ``design``.
         accept_unseen: as for ``design``.
+        unranked: as for ``design``.
         environ: environment variables; the process's own by default.
         options: settings that change, such as ``iterations``, and those of this person and
             machine that are not the usual ones, such as ``provider``.
 
     Raises:
         UsageError: as for ``take_up``.
+        UndecidedError: as for ``design``.
     """
     environ = os.environ if environ is None else environ
     taken = take_up(name, runs_dir, env, options, environ)
     record = taken.read()
-    if metric is not None and record.metric_origin != "none":
+    if (metric is not None or unranked) and record.metric_origin != "none":
         raise UsageError(
             f"run {record.id} has its metric ({record.metric_origin}), and its scores are of that "
             "one",
-            "start a new run, or leave --metric out",
+            f"start a new run, or leave --{'unranked' if unranked else 'metric'} out",
         )
 
     describe = partial(_describe_again, taken)
     own_metric = None if metric is None else read_metric(metric)
     task_metric = read_task_metric(record.card, record.task)
-    choice = MetricChoice(own_metric, task_metric, accept_metric, accept_unseen)
+    choice = MetricChoice(own_metric, task_metric, accept_metric, accept_unseen, unranked)
     with open_run(taken.store, taken.resolved.settings, describe, listen, environ) as held:
         return follow(held, choice)
 

@@ -16,7 +16,7 @@ import pytest
 from support.runs import PROPOSAL, write_script
 
 import reward_agent
-from reward_agent.errors import RewardAgentError, UsageError
+from reward_agent.errors import RewardAgentError, UndecidedError, UsageError
 from reward_agent.records.outcomes import TRAINED
 from reward_agent.records.store import Candidate, RunRecord, RunStore, load_run
 
@@ -196,9 +196,55 @@ def test_a_proposed_metric_is_shown_with_scores_and_judges_when_accepted(tmp_pat
     assert run.winner.task_score is not None
 
 
-def test_without_an_accepted_metric_nothing_is_ranked(tmp_path: Path) -> None:
-    run = design_sentence(tmp_path)
+def test_a_metric_that_nobody_accepts_pauses_the_run_before_a_training(tmp_path: Path) -> None:
+    refusing = {"accept_metric": lambda proposed: False}
+    for options in ({}, refusing):
+        with pytest.raises(UndecidedError) as caught:
+            design_sentence(tmp_path, **options)
+        error, store = caught.value, load_run("last", tmp_path / "runs")
+        assert Path(error.run) == store.dir
+        assert set(error.commands) == {"accept", "own", "unranked"}
+        assert error.commands["accept"].endswith("--yes")
+        assert f"--resume {store.dir}" in error.commands["accept"]
+        run = store.read_run()
+        assert (run.status, run.metric_origin, run.winner) == ("paused", "none", None)
+        assert not store.list_iterations()
+        assert not list(store.dir.glob("iterations/*"))
+
+
+def test_a_paused_run_goes_on_with_an_answer_and_asks_the_designer_nothing_twice(
+    tmp_path: Path,
+) -> None:
+    with pytest.raises(UndecidedError):
+        design_sentence(tmp_path)
+    folder = tmp_path / "runs"
+    provider = str(load_run("last", folder).read_run().config["provider"])
+    options = {"runs_dir": folder, "environ": {}, "provider": provider}
+    run = reward_agent.resume_run("last", accept_unseen=True, **options)
+    assert run.metric_origin == "proposed: accepted unseen"
+    assert run.winner is not None
+    with pytest.raises(UsageError, match="has its metric"):
+        reward_agent.resume_run("last", unranked=True, **options)
+
+
+def test_a_run_without_a_metric_says_why_there_is_none(tmp_path: Path) -> None:
+    with pytest.raises(UndecidedError, match="no metric was proposed") as caught:
+        reward_agent.design("inverted_pendulum", "跳", provider="offline", environ={},
+                            runs_dir=tmp_path, **SMALL)  # fmt: skip
+    assert set(caught.value.commands) == {"own", "unranked"}
+
+
+def test_unranked_is_no_way_to_do_without_a_metric_that_is_there(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="--unranked"):
+        reward_agent.design("inverted_pendulum", "balance", provider="offline", environ={},
+                            runs_dir=tmp_path, unranked=True, **SMALL)  # fmt: skip
+    assert not list(tmp_path.iterdir())
+
+
+def test_without_a_metric_on_purpose_nothing_is_ranked(tmp_path: Path) -> None:
+    run = design_sentence(tmp_path, unranked=True)
     assert run.metric_origin == "none"
+    assert run.is_unranked
     assert run.winner is None
     assert "no metric" in run.note
     [candidate] = read_candidates(tmp_path, run)

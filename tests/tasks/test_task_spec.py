@@ -8,6 +8,7 @@ from reward_agent.definitions.card import find_env_dir, load_env
 from reward_agent.definitions.task import (
     TaskSpec,
     apply_task,
+    find_namesake,
     find_task_dir,
     list_tasks,
     load_task,
@@ -171,9 +172,29 @@ def test_a_card_of_another_folder_of_environments_keeps_its_folder(tmp_path):
     assert "back_flip" not in list_tasks(load_env(tmp_path / "hopper"))
 
 
-@pytest.mark.parametrize("text", ["back_flip", "back flip", "Back flip!"])
-def test_a_tasks_name_in_words_is_that_task(text):
-    assert resolve_task("hopper", text) == load_task("hopper", "back_flip")
+@pytest.mark.parametrize(
+    "text",
+    ["back flip", "Back flip!", "Stand!", "stand.", "跳", "向前走!", "Встань", "do_a_salto", "🤸"],
+)
+def test_only_the_very_name_of_a_task_is_that_task(text):
+    task = resolve_task("hopper", text)
+    assert task.description == text
+    assert task.name not in list_tasks("hopper")
+    assert read_task_metric("hopper", task) is None
+    assert resolve_task("hopper", " back_flip ") == load_task("hopper", "back_flip")
+
+
+def test_a_sentence_that_says_a_tasks_name_is_known_to_do_so():
+    assert find_namesake("hopper", "Back flip!") == "back_flip"
+    assert find_namesake("hopper", "Do a back flip") is None
+
+
+@pytest.mark.parametrize("text", ["bak_flip", "backflip", "Back_Flip", "jumps", "hop-forward"])
+def test_a_slip_in_a_tasks_name_is_told_with_the_way_to_mean_a_sentence(text):
+    with pytest.raises(UnknownNameError, match="did you mean") as caught:
+        resolve_task("hopper", text)
+    assert f'"{text}."' in caught.value.remedy
+    assert resolve_task("hopper", f"{text}.").description == f"{text}."
 
 
 @pytest.mark.parametrize(
