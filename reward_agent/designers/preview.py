@@ -174,7 +174,7 @@ def _make_metric_repair(subject: Subject) -> ChatRequest:
     finding = Finding(
         rule="metric/failed",
         severity="error",
-        message="the metric failed on an episode of random actions: (why)",
+        message="the metric failed on an episode without a policy: (why)",
         remedy="return Score(task_score, success, parts) with finite numbers",
     )
     previous = MetricProposal("(the metric)")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
@@ -98,7 +98,8 @@ def roll_out(
     for start in range(0, len(owners), size):
         part = owners[start : start + size]
         take = kept.take if kept else partial(make_simulation, card)
-        recorder = _Recorder(card, take(len(part), seed + start), len(part), is_decided)
+        simulation = take(len(part), seed + start)
+        recorder = Recorder(card, simulation, len(part), is_decided=is_decided)
         _play(recorder, policies, part)
         episodes += recorder.cut_episodes()
         ends += recorder.ends
@@ -109,7 +110,7 @@ def roll_out(
     ]
 
 
-def _play(recorder: _Recorder, policies: Sequence[Actor], owners: NDArray[np.int_]) -> None:
+def _play(recorder: Recorder, policies: Sequence[Actor], owners: NDArray[np.int_]) -> None:
     """Let policy ``owners[i]`` act in each simulation i, all side by side."""
     simulation, card = recorder.simulation, recorder.simulation.card
     for _ in range(card.max_episode_steps):
@@ -124,13 +125,27 @@ def _play(recorder: _Recorder, policies: Sequence[Actor], owners: NDArray[np.int
             break
 
 
-class _Recorder:
-    """The first ``n_used`` of the simulations, and what was seen of all at each step."""
+class Recorder:
+    """Episodes that run side by side, and what was seen of all at each step.
+
+    Args:
+        card: the environment.
+        simulation: made, to be reset.
+        n_used: simulations with an episode, the first ones; None: all.
+        prepare: called at the start of the episodes, before anything is read.
+        is_decided: ends an episode early.
+    """
 
     def __init__(
-        self, card: EnvCard, simulation: Simulation, n_used: int, is_decided: Decision | None
+        self,
+        card: EnvCard,
+        simulation: Simulation,
+        n_used: int | None = None,
+        prepare: Callable[[], None] = lambda: None,
+        is_decided: Decision | None = None,
     ) -> None:
         n_sims = simulation.n_sims
+        n_used = n_sims if n_used is None else n_used
         self.simulation = simulation
         self.active = np.arange(n_sims) < n_used
         self._card, self._is_decided = card, is_decided
@@ -140,6 +155,7 @@ class _Recorder:
         self._poses: list[FloatArray] = []
         self._actions: list[NDArray[np.float32]] = []
         self.simulation.reset(self.active)
+        prepare()
         self._read()
 
     def step(self, action: FloatArray) -> None:

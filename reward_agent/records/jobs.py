@@ -386,10 +386,19 @@ class RelabelJob(Job):
     gamma: float = 0.99
 
 
-class RecordResult(FileRecord):
-    """Lengths of the recorded episodes, in control steps."""
+# What a robot does without a trained policy.
+Behaviour = Literal[
+    "start pose held", "limp", "random actions", "falling at once", "actuators at their ends"
+]
+ALL_BEHAVIOURS: tuple[Behaviour, ...] = get_args(Behaviour)
 
+
+class RecordResult(FileRecord):
+    """What the robot does in each recorded episode, and for how many control steps."""
+
+    behaviours: tuple[OneLine, ...]
     lengths: tuple[int, ...]
+    left_out: tuple[OneLine, ...] = Field((), description="what cannot be done here, and why")
 
 
 class RecordJob(Job):
@@ -402,8 +411,8 @@ class RecordJob(Job):
 
     kind: Literal["record"] = "record"
     seed: int
-    actions: Literal["zero", "random"]
-    n_episodes: int = 4
+    behaviours: tuple[Behaviour, ...] = ALL_BEHAVIOURS
+    n_episodes: int = Field(2, description="of each; each actuator is at each of its ends once")
 
 
 class CheckEnvResult(FileRecord):

@@ -7,6 +7,7 @@
                               replays answer from it
       report.html, reward.py  derived: the page, the best program so far
       LOCK                    held by the process that works on the run
+      behaviours/             folder of a job: what the robot does without a policy
       iterations/<i>/iteration.json            written last: existing means complete
       iterations/<i>/candidates/<id>/          one program and all that happened to it
         draft.json            the program was accepted or given up; written last of its stage

@@ -19,14 +19,14 @@ from reward_agent.definitions.task import METRIC_FILE, apply_task
 from reward_agent.designers.history import read_entry
 from reward_agent.designers.roles import MetricProposal
 from reward_agent.errors import DataError, UndecidedError, UsageError
-from reward_agent.evaluation.arrays import MAX_RECORDING_BYTES
-from reward_agent.files import read_capped, remove
+from reward_agent.files import remove
 from reward_agent.records.disk import read_record, write_record, write_text
 from reward_agent.records.events import MetricChosen, MetricRejected, NoMetric, Rescored
-from reward_agent.records.jobs import TRAJECTORIES_FILE, RecordJob, ScoreJob, ScoreResult
+from reward_agent.records.jobs import TRAJECTORIES_FILE, ScoreJob, ScoreResult
 from reward_agent.records.store import Candidate, MetricOrigin, RunStore
 from reward_agent.rewards.checks import check_metric
 from reward_agent.run.active import ActiveRun, Metric, read_run_metric, update_run
+from reward_agent.run.behaviours import BEHAVIOURS_DIR, record_behaviours
 from reward_agent.run.evaluate import evaluate_candidate
 from reward_agent.types import Evaluation, FileRecord, Finding, RewardProgram
 
@@ -228,33 +228,25 @@ def _write_proposal(folder: Path, proposal: MetricProposal) -> None:
 def _try_metric(
     run: ActiveRun, folder: Path, source: str, is_trusted: bool = False
 ) -> tuple[dict[str, tuple[float, ...]], tuple[Finding, ...]]:
-    """Score standing still and random actions; a metric that cannot is a finding."""
-    examples: dict[str, tuple[float, ...]] = {}
-    for actions in ("zero", "random"):
-        record_dir = folder / f"record_{actions}"
-        record = RecordJob(card=run.card, seed=run.settings.seed, actions=actions)
-        run.run_job(record, record_dir)
-        score_dir = folder / f"score_{actions}"
-        recorded = read_capped(record_dir / TRAJECTORIES_FILE, MAX_RECORDING_BYTES)
-        files = {METRIC_FILE: source.encode(), TRAJECTORIES_FILE: recorded}
-        job = ScoreJob(
-            card=run.card,
-            metric_sha256=RewardProgram(source).sha256,
-            is_trusted=is_trusted,
+    """Score what the robot can do without a policy; a metric that cannot is a finding."""
+    recorded = record_behaviours(run, run.store.dir / BEHAVIOURS_DIR)
+    files = {METRIC_FILE: source.encode(), TRAJECTORIES_FILE: recorded.read()}
+    job = ScoreJob(card=run.card, metric_sha256=RewardProgram(source).sha256, is_trusted=is_trusted)
+    job_exit = run.run_job(job, folder / "score", files)
+    result = job_exit.result
+    if not isinstance(result, ScoreResult) or result.evaluation is None:
+        outcome = result.outcome if isinstance(result, ScoreResult) else job_exit.outcome
+        finding = Finding(
+            rule="metric/failed",
+            severity="error",
+            message=f"the metric failed on an episode without a policy: {outcome}",
+            remedy="return Score(task_score, success, parts) with finite numbers",
         )
-        job_exit = run.run_job(job, score_dir, files)
-        result = job_exit.result
-        if not isinstance(result, ScoreResult) or result.evaluation is None:
-            outcome = result.outcome if isinstance(result, ScoreResult) else job_exit.outcome
-            finding = Finding(
-                rule="metric/failed",
-                severity="error",
-                message=f"the metric failed on an episode of {actions} actions: {outcome}",
-                remedy="return Score(task_score, success, parts) with finite numbers",
-            )
-            return {}, (finding,)
-        scores = [episode.task_score for episode in result.evaluation.episodes]
-        examples[f"{actions} actions"] = tuple(score for score in scores if score is not None)
+        return {}, (finding,)
+    examples: dict[str, tuple[float, ...]] = {}
+    for name, episode in zip(recorded.names, result.evaluation.episodes, strict=True):
+        if episode.task_score is not None:
+            examples[name] = (*examples.get(name, ()), episode.task_score)
     return examples, ()
 
 

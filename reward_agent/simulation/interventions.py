@@ -11,6 +11,8 @@ from collections.abc import Sequence
 import mujoco
 import numpy as np
 
+from reward_agent.definitions.card import EnvCard
+from reward_agent.simulation.mujoco_model import list_names
 from reward_agent.simulation.state import FloatArray
 
 FREE, BALL = int(mujoco.mjtJoint.mjJNT_FREE), int(mujoco.mjtJoint.mjJNT_BALL)
@@ -110,6 +112,20 @@ class Root:
         mujoco.mj_jacBody(self._model, data, moving, turning, self.body)
         dofs = [i for i in range(self._model.nv) if int(self._model.dof_jntid[i]) in self.joints]
         return dofs, moving, turning
+
+
+def find_robot(model: mujoco.MjModel, card: EnvCard) -> Root | None:
+    """Return what carries the robot: its torso's root, else that of most driven joints."""
+    kind, _, torso = (card.roles.torso or "" if card.roles else "").partition(":")
+    if kind == "body" and torso in (bodies := list_names(model, "body")):
+        body = bodies.index(torso)
+    else:
+        driven = [int(model.body_rootid[model.jnt_bodyid[joint]]) for joint in find_driven(model)]
+        if not driven:
+            return None
+        body = max(sorted(driven), key=driven.count)
+    root = Root(model, body)
+    return root if root.joints else None
 
 
 def pose(model: mujoco.MjModel, qpos: FloatArray, qvel: FloatArray | None = None) -> mujoco.MjData:

@@ -21,12 +21,13 @@ from reward_agent.definitions.sources import (
 )
 from reward_agent.definitions.start import HomePose
 from reward_agent.errors import DataError, hint_closest
-from reward_agent.simulation.interventions import FREE, draw_poses
+from reward_agent.simulation.interventions import FREE, draw_poses, find_robot
 from reward_agent.simulation.measures import (
     locate_point,
     make_lowest_measure,
     measure_velocity,
 )
+from reward_agent.simulation.mujoco_behaviours import hold_lengths, tip_over
 from reward_agent.simulation.mujoco_draws import EpisodeDraws, PoseLayout, read_pose
 from reward_agent.simulation.mujoco_model import (
     CONTACTS,
@@ -162,6 +163,39 @@ class BatchSimulation(Simulation):
             qpos[:, start + 3 : start + 7] = turned / np.linalg.norm(turned, axis=1)[:, None]
         self.put(qpos, generator.standard_normal((self.n_sims, model.nv)))
         return True
+
+    def hold_pose(self) -> Reader:
+        """Return what gives actions ``(N, n_actions)`` that hold the pose the robots have now."""
+        find_controls = hold_lengths(self._batch, self._home.ctrl, self.card.control_dt)
+        n_mocap = self.card.n_actions - self.model.nu
+        low, high = self.card.action_range
+        scale = np.where(self._action_scale == 0, 1.0, self._action_scale)
+
+        def hold() -> FloatArray:
+            action = (find_controls() - self._action_offset) / scale
+            return np.clip(np.pad(action, ((0, 0), (0, n_mocap))), low, high)
+
+        return hold
+
+    def go_limp(self, ids: NDArray[np.int32]) -> bool:
+        """Take the force from all actuators until the end; a driven mocap body still carries."""
+        if not self.model.nu or self._mocap is not None:
+            return False
+        flags = self._batch.expand("opt.disableflags")
+        flags[ids] |= int(mujoco.mjtDisableBit.mjDSBL_ACTUATION)
+        return True
+
+    def tip_over(self, ids: NDArray[np.int32]) -> bool:
+        """Tip the robots over, each in the next direction; False if their root does not turn."""
+        root = find_robot(self.model, self.card)
+        ways = list(tip_over(self.model, root, self.qpos[ids[0]])) if root and len(ids) else []
+        for number, sim in enumerate(ids if ways else ()):
+            for tipped in ways[number % len(ways)]:
+                self._qpos[sim] = tipped
+                self._batch.forward(ids[number : number + 1])
+                if not self.find_terminated()[sim]:
+                    break
+        return bool(ways)
 
     def find_limits(self, field: StateField) -> tuple[float, float] | None:
         """Return the limits of the joints that a field is the position of."""

@@ -29,7 +29,7 @@ from reward_agent.simulation.interventions import (
     SLIDE,
     UPWARD,
     Root,
-    find_driven,
+    find_robot,
 )
 from reward_agent.simulation.mujoco_batch import BatchSimulation
 from reward_agent.simulation.mujoco_model import list_names
@@ -74,7 +74,7 @@ def try_card(card: EnvCard) -> tuple[Finding, ...]:
     findings = [*_check_roles(card, simulation.model), *_check_start(simulation)]
     findings += _check_rest(simulation, simulation.read_state())
     findings += _check_motors(simulation)
-    root = _find_robot(simulation.model, card)
+    root = find_robot(simulation.model, card)
     if root is not None:
         findings += _check_heights(simulation, root, start)
         findings += _check_up(simulation, root, start)
@@ -438,20 +438,6 @@ def can_touch(model: mujoco.MjModel, one: int, two: int) -> bool:
 
 
 # --- shared ------------------------------------------------------------------------------------
-
-
-def _find_robot(model: mujoco.MjModel, card: EnvCard) -> Root | None:
-    """Return what carries the robot: its torso's root, else that of most driven joints."""
-    kind, _, torso = (card.roles.torso or "" if card.roles else "").partition(":")
-    if kind == "body" and torso in (bodies := list_names(model, "body")):
-        body = bodies.index(torso)
-    else:
-        driven = [int(model.body_rootid[model.jnt_bodyid[joint]]) for joint in find_driven(model)]
-        if not driven:
-            return None
-        body = max(sorted(driven), key=driven.count)
-    root = Root(model, body)
-    return root if root.joints else None
 
 
 def _look(simulation: BatchSimulation, qpos: FloatArray, qvel: FloatArray | float = 0.0) -> State:

@@ -100,6 +100,26 @@ class Simulation(ABC):
         """Put the simulations into states that no motion need lead to; False if it cannot."""
         return False
 
+    def hold_pose(self) -> Reader:
+        """Return what gives actions ``(N, n_actions)`` that hold the pose the robots have now.
+
+        By default no action, the nearest that the range has to it.
+        """
+        low, high = self.card.action_range
+        nothing = np.full((self.n_sims, self.card.n_actions), np.clip(0.0, low, high))
+        return make_constant(nothing)
+
+    def go_limp(self, ids: NDArray[np.int32]) -> bool:
+        """Take the force from all actuators until the end; False if it cannot."""
+        return False
+
+    def tip_over(self, ids: NDArray[np.int32]) -> bool:
+        """Tip the robots over where they stand, each as far as no episode ends; False if it cannot.
+
+        They fall in turn in each direction that they can.
+        """
+        return False
+
     def find_limits(self, field: StateField) -> tuple[float, float] | None:
         """Return the range that the model itself gives what a field measures; None if none."""
         return None

@@ -8,12 +8,10 @@ import pytest
 from reward_agent.definitions.card import load_env
 from reward_agent.errors import DataError
 from reward_agent.evaluation import generic
+from reward_agent.evaluation.behaviours import record_behaviours
 from reward_agent.evaluation.generic import both
 from reward_agent.evaluation.metrics import Episode, compile_metric
-from reward_agent.evaluation.rollout import roll_out
-from reward_agent.records.jobs import RecordJob
 from reward_agent.simulation.backends import make_simulation
-from reward_agent.worker.record import _Blind
 
 DT, N_STEPS = 0.02, 500  # 10 s
 N = N_STEPS + 1
@@ -241,11 +239,9 @@ def test_a_mistake_in_a_metric_is_one_clear_error(text, message):
 # --- on shipped environments -------------------------------------------------------------------
 
 
-def record(env, actions):
-    card = load_env(env)
-    job = RecordJob(card=card, seed=0, actions=actions, n_episodes=4)
-    [rollout] = roll_out(card, [_Blind(job)], 4, 0)
-    return [rollout.trajectories.episode(i) for i in range(4)]
+def record(env, behaviour):
+    recorded = record_behaviours(load_env(env), [behaviour], n_episodes=4, seed=0)
+    return [recorded.trajectories.episode(i) for i in range(4)]
 
 
 @pytest.mark.parametrize(
@@ -256,13 +252,14 @@ def record(env, actions):
         ("hopper", 'hold_pose("joint_angles", up="torso_up", height="torso_height")', 1.5),
         ("hopper", 'jump("lowest_point", height=0.2, up="torso_up")', 0.1),
         ("ant", 'travel("forward_velocity", speed=1.0, up="torso_up", height="torso_height")', 2.0),
-        ("ant", 'jump("lowest_point", height=0.3, up="torso_up")', 0.1),
+        # Random actions that are held throw it up a little.
+        ("ant", 'jump("lowest_point", height=0.3, up="torso_up")', 0.2),
         ("reacher", 'reach("target_distance", within=0.02)', 0.1),
     ],
 )
-@pytest.mark.parametrize("actions", ["zero", "random"])
-def test_who_does_not_try_earns_little(env, text, most, actions):
-    judged = [judge(text, episode) for episode in record(env, actions)]
+@pytest.mark.parametrize("behaviour", ["limp", "random actions"])
+def test_who_does_not_try_earns_little(env, text, most, behaviour):
+    judged = [judge(text, episode) for episode in record(env, behaviour)]
     assert not any(score.success for score in judged)
     assert np.mean([score.task_score for score in judged]) <= most
 

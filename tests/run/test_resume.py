@@ -243,7 +243,7 @@ def test_a_task_of_ones_own_whose_metric_fails_costs_no_training(tmp_path: Path,
     metric = folder / "tasks" / "balance" / "metric.py"
     metric.write_text(f"def score(episode):\n    {body}\n")
     with pytest.raises(
-        UsageError, match="the metric failed on an episode of zero actions"
+        UsageError, match="the metric failed on an episode without a policy"
     ) as caught:
         reward_agent.design(
             str(folder), "balance", runs_dir=tmp_path / "runs", environ={}, **SETTINGS

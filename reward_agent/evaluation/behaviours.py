@@ -1,0 +1,187 @@
+"""Behaviours: what this very robot can do without a trained policy, scripted and recorded.
+
+They are what a metric must not praise, and what a reward must not pay best. Fields held at their
+ends are made of a recording by data alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reward_agent.definitions.card import EnvCard
+from reward_agent.evaluation.metrics import Episode
+from reward_agent.evaluation.rollout import Recorder
+from reward_agent.evaluation.trajectories import (
+    TRUNCATED,
+    Trajectories,
+    join_trajectories,
+    make_trajectories,
+)
+from reward_agent.records.jobs import Behaviour
+from reward_agent.simulation.backends import find_backend, make_simulation
+from reward_agent.simulation.simulation import Reader, Simulation
+from reward_agent.simulation.state import FloatArray
+
+# So many actuators are taken to their ends one by one; of more, these, spread over all of them.
+MOST_EXTREME = 20
+# Every other episode of random actions holds each for so long: one that changes always does little.
+_RANDOM_HOLD_S = 0.2
+# Where a card gives a field a range that nothing reaches.
+_FARTHEST = 1e3
+
+
+@dataclass(frozen=True)
+class Behaviours:
+    """Recorded episodes, and what the robot does in each.
+
+    Args:
+        trajectories: the episodes, end to end.
+        names: of each of them; several may have one name.
+        left_out: what cannot be done here, or was not, and why.
+    """
+
+    trajectories: Trajectories
+    names: tuple[str, ...]
+    left_out: tuple[str, ...] = ()
+
+
+def record_behaviours(
+    card: EnvCard, behaviours: Sequence[Behaviour], n_episodes: int, seed: int
+) -> Behaviours:
+    """Let the robot do some behaviours side by side; the same seed gives the same.
+
+    Args:
+        card: the environment, with the task applied.
+        behaviours: at least one that can be done here.
+        n_episodes: of each; each actuator is at each of its ends once.
+        seed: of the first simulation.
+    """
+    possible, left_out = _find_possible(card, behaviours, seed)
+    parts = [part for item in possible for part in _list_parts(card, item, n_episodes)]
+    n_left = card.n_actions - MOST_EXTREME
+    if "actuators at their ends" in possible and n_left > 0:
+        left_out += (f"ends of {n_left} of the {card.n_actions} actuators one by one: too many",)
+    size = find_backend(card).most_simulations or len(parts)
+    recorded = [
+        _record(card, parts[start : start + size], seed + start)
+        for start in range(0, len(parts), size)
+    ]
+    return Behaviours(join_trajectories(recorded), tuple(part.name for part in parts), left_out)
+
+
+def hold_fields(card: EnvCard, episode: Episode, names: Collection[str]) -> Behaviours:
+    """Return an episode again with one field held at an end of its range, for each of some fields.
+
+    Whatever else it measures stays as it was: no robot need be able to do that.
+    """
+    episodes, told = list[Episode](), list[str]()
+    for field in (card.field(name) for name in names):
+        for end, bound in zip(("lower", "upper"), field.range, strict=True):
+            held = np.full_like(episode.fields[field.name], np.clip(bound, -_FARTHEST, _FARTHEST))
+            fields = {**episode.fields, field.name: held}
+            episodes.append(Episode(fields, episode.action, episode.control_dt, terminated=False))
+            told.append(f"{field.name} held at {held.flat[0]:g}, its {end} end")
+    return Behaviours(make_trajectories(episodes, [TRUNCATED] * len(episodes)), tuple(told))
+
+
+@dataclass(frozen=True)
+class _Part:
+    """One episode: its behaviour and name, and where its action is not what holds the pose.
+
+    Args:
+        columns: entries of the action.
+        value: of each of them.
+    """
+
+    behaviour: Behaviour
+    name: str
+    columns: tuple[int, ...] = ()
+    value: float = 0.0
+
+
+def _find_possible(
+    card: EnvCard, behaviours: Sequence[Behaviour], seed: int
+) -> tuple[list[Behaviour], tuple[str, ...]]:
+    """Return what the back end can do of some behaviours, and what it cannot, with the reason."""
+    trial = make_simulation(card, 1, seed, fields=())
+    trial.reset()
+    first = np.zeros(1, dtype=np.int32)
+    label = find_backend(card).label
+    reasons = dict[Behaviour, str]()
+    if "falling at once" in behaviours and not trial.tip_over(first):
+        reasons["falling at once"] = "nothing here can be tipped over"
+    if "limp" in behaviours and not trial.go_limp(first):
+        reasons["limp"] = f"{label} cannot let go of the actuators of this robot"
+    possible = [item for item in behaviours if item not in reasons]
+    return possible, tuple(f"{name}: {reason}" for name, reason in reasons.items())
+
+
+def _list_parts(card: EnvCard, behaviour: Behaviour, n_episodes: int) -> list[_Part]:
+    everything = tuple(range(card.n_actions))
+    if behaviour == "limp":
+        return [_Part(behaviour, behaviour, everything)] * n_episodes
+    if behaviour != "actuators at their ends":
+        return [_Part(behaviour, behaviour)] * n_episodes
+    chosen = np.unique(np.linspace(0, card.n_actions - 1, MOST_EXTREME).round().astype(int))
+    one = everything if card.n_actions <= MOST_EXTREME else tuple(chosen.tolist())
+    groups: list[tuple[str, tuple[int, ...]]] = [(card.actions[i], (i,)) for i in one]
+    if card.n_actions > 1:
+        groups.append(("every actuator", everything))
+    return [
+        _Part(behaviour, f"{name} at its {end} end", columns, value)
+        for name, columns in groups
+        for end, value in zip(("lower", "upper"), card.action_range, strict=True)
+    ]
+
+
+def _record(card: EnvCard, parts: Sequence[_Part], seed: int) -> Trajectories:
+    simulation = make_simulation(card, len(parts), seed)
+    recorder = Recorder(card, simulation, prepare=lambda: _prepare(simulation, parts))
+    actions = _Actions(card, parts, simulation.hold_pose(), seed)
+    for step in range(card.max_episode_steps):
+        recorder.step(actions.choose(step))
+        if not recorder.active.any():
+            break
+    return make_trajectories(list(recorder.cut_episodes()), recorder.ends)
+
+
+def _prepare(simulation: Simulation, parts: Sequence[_Part]) -> None:
+    """Let robots go limp, and tip them over, at the start of their episodes.
+
+    Those that are to fall go limp as well: stiff ones may rock back onto their feet.
+    """
+    falling = _find(parts, "falling at once")
+    simulation.go_limp(np.concatenate([_find(parts, "limp"), falling]))
+    simulation.tip_over(falling)
+
+
+def _find(parts: Sequence[_Part], behaviour: Behaviour) -> NDArray[np.int32]:
+    return np.array([i for i, part in enumerate(parts) if part.behaviour == behaviour], np.int32)
+
+
+class _Actions:
+    """What each simulation is told at each step."""
+
+    def __init__(self, card: EnvCard, parts: Sequence[_Part], hold: Reader, seed: int) -> None:
+        self._range = card.action_range
+        self._parts, self._hold = parts, hold
+        self._random = _find(parts, "random actions")
+        self._is_slow = np.arange(len(self._random)) % 2 == 1
+        self._n_held = max(2, round(_RANDOM_HOLD_S / card.control_dt))
+        self._drawn = np.zeros((len(self._random), card.n_actions))
+        self._generator = np.random.default_rng(seed)
+
+    def choose(self, step: int) -> FloatArray:
+        """Return actions ``(N, n_actions)``."""
+        action = np.array(self._hold())
+        for row, part in enumerate(self._parts):
+            action[row, list(part.columns)] = part.value
+        fresh = self._generator.uniform(*self._range, size=self._drawn.shape)
+        is_due = ~self._is_slow | (step % self._n_held == 0)
+        self._drawn = np.where(is_due[:, None], fresh, self._drawn)
+        action[self._random] = self._drawn
+        return action
