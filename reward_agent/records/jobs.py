@@ -28,6 +28,7 @@ from reward_agent.definitions.meaning import ClaimTest, Meaning
 from reward_agent.definitions.tables import Prose
 from reward_agent.errors import DataError
 from reward_agent.records.draft import Draft, DraftOptions, Lines
+from reward_agent.records.trial import TrialRow
 from reward_agent.types import (
     MOST_TERMS,
     Evaluation,
@@ -360,6 +361,24 @@ class ScoreJob(Job):
             given = (result.evaluation.total_timesteps, result.evaluation.seed)
             if given != (self.total_timesteps, self.seed):
                 raise DataError(f"it scores steps and seed {given}, which are not the job's")
+
+
+class TryMetricResult(ScoreResult):
+    """A metric over recorded behaviours, and over episodes made of its own numbers. Untrusted."""
+
+    made: tuple[TrialRow, ...] = Field((), max_length=100)
+
+
+class TryMetricJob(ScoreJob):
+    """The trial of a metric before it ranks anything, over the recorded ``trajectories.npz``.
+
+    The first episode is the start pose held; from its states others are made.
+    """
+
+    result_type = TryMetricResult
+
+    kind: Literal["try_metric"] = "try_metric"  # type: ignore[assignment]
+    sentence: Prose
 
 
 class RelabelResult(FileRecord):

@@ -6,7 +6,11 @@ from pathlib import Path
 
 from reward_agent.definitions.task import METRIC_FILE
 from reward_agent.errors import DataError
-from reward_agent.evaluation.metrics import compile_generated_metric, compile_metric
+from reward_agent.evaluation.metrics import (
+    MetricFunction,
+    compile_generated_metric,
+    compile_metric,
+)
 from reward_agent.evaluation.scoring import score_trajectories
 from reward_agent.evaluation.trajectories import Trajectories
 from reward_agent.records.jobs import TRAJECTORIES_FILE, ScoreJob, ScoreResult
@@ -24,9 +28,7 @@ def run(job: ScoreJob, job_dir: Path) -> ScoreResult:
         raise DataError(f"{job_dir / METRIC_FILE} is not the metric of the job", "run it again")
     trajectories = Trajectories.load(job_dir / TRAJECTORIES_FILE)
     try:
-        metric = (
-            compile_metric(source) if job.is_trusted else compile_generated_metric(source, job.card)
-        )
+        metric = compile_job(job, source)
         evaluation = score_trajectories(trajectories, metric, job.total_timesteps, job.seed)
     except DataError as error:
         return ScoreResult(outcome=name_failure(error.message))
@@ -34,3 +36,12 @@ def run(job: ScoreJob, job_dir: Path) -> ScoreResult:
     except SystemExit as error:
         return ScoreResult(outcome=name_failure(f"{type(error).__name__}: {error}"))
     return ScoreResult(outcome=FINISHED, evaluation=evaluation)
+
+
+def compile_job(job: ScoreJob, source: str) -> MetricFunction:
+    """Return a job's metric; one that no person wrote is held to the rules.
+
+    Raises:
+        DataError: it cannot be compiled.
+    """
+    return compile_metric(source) if job.is_trusted else compile_generated_metric(source, job.card)

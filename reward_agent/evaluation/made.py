@@ -1,0 +1,480 @@
+"""Made episodes: what no robot did, to see what a metric asks for, by data alone.
+
+From the start state, fields that the metric reads are held at other values or moved there, one
+after the other, in whichever way the score rises most, until the metric says success. That shows
+whether anything within the fields' ranges succeeds, or only what lies beyond them; whether one good
+instant is enough where the sentence asks for seconds; and whether the opposite of what the sentence
+says scores better.
+"""
+
+from __future__ import annotations
+
+import ast
+import math
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import combinations, islice
+
+import numpy as np
+
+from reward_agent.definitions.card import EnvCard, StateField
+from reward_agent.errors import DataError
+from reward_agent.evaluation.metrics import Episode, FloatArray, MetricFunction, find_metric_fields
+from reward_agent.evaluation.quantities import find_durations, find_quantities
+from reward_agent.records.trial import RowKind, TrialRow
+from reward_agent.types import Score
+
+# Of a search: how often a metric is asked, and how many fields are moved.
+MOST_TRIALS, _MOST_CHANGES = 2000, 8
+_MOST_COLUMNS, _MOST_VALUES = 60, 28
+_MOST_COMBINED = 10
+_PARTS = (0.25, 0.5, 0.75)
+# Within which a threshold is passed.
+_MARGIN = 0.03
+# How far beyond its range a field may well go: a range says what is usual.
+_USUAL: dict[str, float] = {"1": 1.0, "0/1": 1.0, "m": 1.5, "rad": 2.0}
+_USUAL_ELSE = 3.0
+# What an angle is held at, beside the metric's own numbers.
+_ANGLES = tuple(math.pi / part for part in (6, 4, 3, 2, 1, 0.5))
+_SOME_SPEED, _SOME_TURN = 1.0, 1.0  # m/s, rad/s: where the sentence states none
+_SHORT_OF = 0.25  # of the time that is asked for
+_FORWARD_POSITIONS = ("forward_position", "position", "com_position")
+_HEIGHTS = ("height", "com_height", "foot_height", "hand_height", "object_height", "lowest_point")
+_DISTANCES = ("target_distance", "object_target_distance")
+
+
+@dataclass(frozen=True)
+class Change:
+    """One field, or a column of it, otherwise than at the start.
+
+    Args:
+        field: its name.
+        column: of a vector; None for a scalar.
+        value: what it is held at, or comes to.
+        is_moved: whether it comes there at a steady rate over the whole episode.
+    """
+
+    field: str
+    column: int | None
+    value: float
+    is_moved: bool = False
+
+    def __str__(self) -> str:
+        name = self.field if self.column is None else f"{self.field}[{self.column}]"
+        return f"{name} {'goes to' if self.is_moved else '='} {self.value:.4g}"
+
+    @property
+    def place(self) -> tuple[str, int | None]:
+        """What it changes."""
+        return self.field, self.column
+
+
+Changes = tuple[Change, ...]
+
+
+@dataclass(frozen=True)
+class _Tried:
+    """Changes, and what the metric says of them."""
+
+    changes: Changes
+    score: Score
+
+    @property
+    def rank(self) -> tuple[bool, float]:
+        """Order of what is worth more."""
+        return self.score.success, round(self.score.task_score, 9)
+
+
+class MetricSearch:
+    """Looks for what a metric calls a success.
+
+    Args:
+        card: the environment.
+        source: of the metric.
+        metric: the same, compiled.
+        start: an episode whose first state all others begin with.
+        sentence: what was asked for.
+    """
+
+    def __init__(
+        self, card: EnvCard, source: str, metric: MetricFunction, start: Episode, sentence: str
+    ) -> None:
+        self._card, self._metric, self._sentence = card, metric, sentence
+        # As it comes to rest, where it does not fall: a robot may be dropped at the start.
+        row = 0 if start.terminated else -1
+        self._base = hold_state(start, row, card.max_episode_steps)
+        names = find_metric_fields(source, card)
+        self._fields = [
+            field for field in card.state if field.name in (names or ()) or names is None
+        ]
+        self._literals = sorted(_list_literals(source))
+        self._n_left = 0
+        self._is_angle_free = bool(_TURNING.search(sentence))
+
+    def run(self) -> tuple[TrialRow, ...]:
+        """Return the rows of what was made."""
+        best = self._search(is_bounded=True)
+        rows = [self._make_row("made", best)]
+        if best.score.success:
+            rows += self._try_instants(best)
+        else:
+            beyond = self._search(is_bounded=False)
+            if beyond.score.success:
+                rows.append(self._make_row("beyond", beyond))
+        return (*rows, *self._try_ways(best))
+
+    def _make_row(self, kind: RowKind, tried: _Tried, name: str = "") -> TrialRow:
+        name = name or ", ".join(map(str, tried.changes)) or "the start state, held"
+        return TrialRow(
+            behaviour=name[:280],
+            kind=kind,
+            task_score=tried.score.task_score,
+            success_rate=float(tried.score.success),
+            parts=dict(islice(tried.score.parts.items(), 50)),
+            length_s=self._base.duration_s,
+        )
+
+    # --- the search ---
+
+    def _search(self, *, is_bounded: bool) -> _Tried:
+        """Climb by the score; where it is flat, from what moves several parts at once."""
+        self._n_left = MOST_TRIALS
+        start = self._try(()) or _Tried((), Score(0.0, False, {}))
+        single = [
+            tried
+            for change in self._list_changes(is_bounded=is_bounded)
+            if (tried := self._try((change,))) is not None
+        ]
+        best = max((start, *single), key=lambda tried: tried.rank)
+        for changes in _combine(start, single):
+            if best.score.success or self._n_left <= 0:
+                break
+            tried = self._try(changes)
+            if tried is not None and tried.rank > best.rank:
+                best = tried
+        return self._simplify(self._climb(best, is_bounded=is_bounded))
+
+    def _climb(self, best: _Tried, *, is_bounded: bool) -> _Tried:
+        self._n_left = MOST_TRIALS
+        for _ in range(_MOST_CHANGES):
+            found = best
+            for change in self._list_changes(is_bounded=is_bounded):
+                if self._n_left <= 0 or found.score.success:
+                    break
+                others = tuple(item for item in best.changes if item.place != change.place)
+                tried = self._try((*others, change))
+                if tried is not None and tried.rank > found.rank:
+                    found = tried
+            if found is best:
+                break
+            best = found
+        return best
+
+    def _simplify(self, tried: _Tried) -> _Tried:
+        """Return it without the changes that a success does not need."""
+        if not tried.score.success:
+            return tried
+        for change in tried.changes:
+            fewer = self._try(tuple(item for item in tried.changes if item != change))
+            if fewer is not None and fewer.score.success:
+                tried = fewer
+        return tried
+
+    def _try(self, changes: Changes) -> _Tried | None:
+        self._n_left -= 1
+        return self._ask(changes, apply_changes(self._base, changes))
+
+    def _ask(self, changes: Changes, episode: Episode) -> _Tried | None:
+        try:
+            return _Tried(changes, self._metric(episode))
+        except DataError:
+            return None
+
+    def _list_changes(self, *, is_bounded: bool) -> Iterator[Change]:
+        for field, column in self._columns:
+            start = _read_start(self._base, field.name, column)
+            for value in self._list_values(field, start, is_bounded=is_bounded):
+                yield Change(field.name, column, value)
+                if field.unit not in ("0/1", "1"):
+                    yield Change(field.name, column, value, is_moved=True)
+
+    @cached_property
+    def _columns(self) -> list[tuple[StateField, int | None]]:
+        """The columns of which the metric says something else when they are changed alone."""
+        found: list[tuple[StateField, int | None]] = []
+        for field in self._fields:
+            columns = [None] if field.size is None else list(range(field.size))
+            found += [(field, column) for column in columns]
+        found = found[:_MOST_COLUMNS]
+        start = self._try(())
+        return [item for item in found if self._is_felt(*item, start)] or found
+
+    def _is_felt(self, field: StateField, column: int | None, start: _Tried | None) -> bool:
+        for value in field.range:
+            for is_moved in (False, True):
+                tried = self._try((Change(field.name, column, value, is_moved),))
+                if tried is not None and (start is None or tried.score != start.score):
+                    return True
+        return False
+
+    def _list_values(self, field: StateField, start: float, *, is_bounded: bool) -> list[float]:
+        """Return what a field may be held at: its ends, and about the metric's own numbers."""
+        low, high = self._find_ends(field)
+        if field.unit == "0/1":
+            return [value for value in (0.0, 1.0) if value != start]
+        near = [*field.range, 0.0, *(start + share * (field.range[1] - start) for share in _PARTS)]
+        near += [start + share * (field.range[0] - start) for share in _PARTS]
+        for number in (*self._literals, *(_ANGLES if field.unit == "rad" else ())):
+            for size in (number, -number):
+                near += [size * (1 - _MARGIN), size * (1 + _MARGIN), start + size * (1 + _MARGIN)]
+        kept = sorted({round(v, 9) for v in near if not is_bounded or low <= v <= high})
+        # Evenly over all that are there.
+        places = np.unique(np.linspace(0, len(kept) - 1, _MOST_VALUES).round().astype(int))
+        return sorted((kept[i] for i in places), key=lambda value: abs(value - start))
+
+    def _find_ends(self, field: StateField) -> tuple[float, float]:
+        """Return between which values a field may well be."""
+        low, high = field.range
+        role = field.plays[0]
+        if role in _FORWARD_POSITIONS:
+            furthest = 3 * self._find_top_speed() * self._base.duration_s
+            return min(low, -furthest), max(high, furthest)
+        if field.unit == "rad" and self._is_angle_free:
+            return min(low, -60.0), max(high, 60.0)
+        factor = _USUAL.get(field.unit, _USUAL_ELSE)
+        middle, half = (low + high) / 2, (high - low) / 2
+        return middle - factor * half, middle + factor * half
+
+    def _find_top_speed(self) -> float:
+        return max(
+            (field.range[1] for field in self._card.state if field.plays[0] == "forward_velocity"),
+            default=5.0,
+        )
+
+    # --- what is made of what was found ---
+
+    def _try_instants(self, best: _Tried) -> Iterable[TrialRow]:
+        """Try the found success for too short a time, where the sentence states one."""
+        durations = find_durations(self._sentence)
+        held = tuple(change for change in best.changes if not change.is_moved)
+        if not durations or not held:
+            return
+        base = apply_changes(self._base, tuple(c for c in best.changes if c.is_moved))
+        dt, total = base.control_dt, base.n_steps + 1
+        most = max(1, int(_SHORT_OF * max(durations) / dt))
+        for n_steps in sorted({1, most}):
+            for first in (total // 2, total - n_steps):
+                episode = apply_changes(base, held, slice(first, first + n_steps))
+                tried = self._ask(held, episode)
+                if tried is not None and tried.score.success:
+                    name = f"for {n_steps * dt:.3g} s only: " + ", ".join(map(str, held))
+                    yield self._make_row("instant", tried, name)
+                    return
+
+    def _try_ways(self, best: _Tried) -> Iterable[TrialRow]:
+        """Try what the sentence says, and the opposite of it."""
+        for way in list_ways(self._card, self._sentence, self._base):
+            others = tuple(
+                item for item in best.changes if item.place not in {c.place for c in way.right}
+            )
+            for changes in ((), others):
+                right = self._ask(way.right, apply_changes(self._base, (*changes, *way.right)))
+                wrong = self._ask(way.wrong, apply_changes(self._base, (*changes, *way.wrong)))
+                if right is None or wrong is None or right.rank == wrong.rank:
+                    continue
+                yield self._make_row("right way", right, way.name)
+                yield self._make_row("wrong way", wrong, way.opposite)
+                break
+
+
+def _combine(start: _Tried, single: Sequence[_Tried]) -> Iterator[Changes]:
+    """Yield sets of the changes that alone move each part furthest up, or down; small sets first.
+
+    Where a score multiplies what it asks for, each alone leaves it at nothing.
+    """
+    extremes: dict[tuple[str, int | None], Change] = {}
+    for sign in (1, -1):
+        for name, value in start.score.parts.items():
+            found = max(
+                single, key=lambda tried: sign * tried.score.parts.get(name, value), default=start
+            )
+            if sign * (found.score.parts.get(name, value) - value) > 0:
+                change = found.changes[0]
+                extremes.setdefault(change.place, change)
+        changes = list(extremes.values())[:_MOST_COMBINED]
+        for size in range(2, min(len(changes), _MOST_CHANGES) + 1):
+            yield from combinations(changes, size)
+
+
+# --- episodes -------------------------------------------------------------------------------------
+
+
+def hold_state(episode: Episode, row: int, n_steps: int) -> Episode:
+    """Return an episode that begins as another, and stays in one of its states."""
+    fields = {
+        name: np.concatenate([values[:1], np.repeat(values[row][None], n_steps, axis=0)])
+        for name, values in episode.fields.items()
+    }
+    action = np.zeros((n_steps, episode.action.shape[1]))
+    return Episode(fields, action, episode.control_dt)
+
+
+def apply_changes(base: Episode, changes: Iterable[Change], during: slice | None = None) -> Episode:
+    """Return an episode with changed fields, all the time or during some states only."""
+    fields: dict[str, FloatArray] = dict(base.fields)
+    for change in changes:
+        values = fields[change.field]
+        if values is base.fields[change.field]:
+            values = fields[change.field] = values.copy()
+        column = values if change.column is None else values[:, change.column]
+        if change.is_moved:
+            column[:] = np.linspace(float(column[0]), change.value, len(column))
+        else:
+            column[during or slice(1, None)] = change.value
+    return Episode(fields, base.action, base.control_dt, base.terminated)
+
+
+def _read_start(base: Episode, name: str, column: int | None) -> float:
+    values = base.fields[name]
+    return float(values[-1] if column is None else values[-1, column])
+
+
+def _list_literals(source: str) -> set[float]:
+    """Return the numbers that a metric is written with."""
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return set()
+    values = {
+        abs(float(node.value))
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant)
+        and isinstance(node.value, int | float)
+        and not isinstance(node.value, bool)
+    }
+    return {value for value in values if 1e-3 <= value <= 1e5}
+
+
+# --- ways: what a sentence says, and its opposite -------------------------------------------------
+
+_LIMB = r"(?!\s*-?(?:foot|feet|leg|legs|arm|hand|hip|knee|ankle|thigh|shin|shoulder|elbow|side))"
+_FLIP = r"(?:flips?|somersaults?|rolls?|tumbles?)"
+_TURNING = re.compile(rf"\b(?:turns?|spins?|rotat\w*|twirl\w*|pirouett\w*|\w*{_FLIP})\b", re.I)
+_BACK_FLIP = re.compile(rf"\bback(?:wards?)?[ -]?{_FLIP}\b|\b{_FLIP} backwards?", re.I)
+_FRONT_FLIP = re.compile(rf"\b(?:front|forwards?)[ -]?{_FLIP}\b|\b{_FLIP} forwards?", re.I)
+_FORWARD = re.compile(r"\b(?:forwards?|ahead|onwards?)\b", re.I)
+_BACKWARD = re.compile(r"\b(?:backwards?|in reverse|moonwalk\w*)\b", re.I)
+_LEFT = re.compile(rf"\b(?:left(?:wards?)?|counter-?clockwise|anti-?clockwise)\b{_LIMB}", re.I)
+_RIGHT = re.compile(rf"\b(?:right(?:wards?)?|(?<!counter)(?<!-)clockwise)\b{_LIMB}", re.I)
+_RAISE = re.compile(r"\b(?:rais\w+|lift\w*|jump\w*|leap\w*|higher|upwards?|as high)\b", re.I)
+_LOWER = re.compile(r"\b(?:low|lower\w*|crouch\w*|squat\w*|duck\w*|lie|lying|sit\w*|down)\b", re.I)
+_NEAR = re.compile(r"\b(?:reach\w*|touch\w*|target|goal|bring|push|pull|pick|place)\b", re.I)
+
+
+@dataclass(frozen=True)
+class Way:
+    """What a sentence says of a direction, as changes, and the opposite."""
+
+    name: str
+    opposite: str
+    right: Changes
+    wrong: Changes
+
+
+def list_ways(card: EnvCard, sentence: str, base: Episode) -> Iterator[Way]:
+    """Yield the directions that a sentence states, of those that the card measures."""
+    duration = base.duration_s
+    if _BACK_FLIP.search(sentence) or _FRONT_FLIP.search(sentence):
+        pairs = ((_FRONT_FLIP, 1.0), (_BACK_FLIP, -1.0))
+        yield from _make_way(
+            card, base, sentence, pairs, "turns forward", "turns backward",
+            {"pitch": 2 * math.pi}, {"pitch_rate": 2 * math.pi / duration},
+        )  # fmt: skip
+        return
+    speed = next((q.value for q in find_quantities(sentence) if q.what == "speed"), _SOME_SPEED)
+    yield from _make_way(
+        card, base, sentence, ((_FORWARD, 1.0), (_BACKWARD, -1.0)), "goes forward", "goes backward",
+        dict.fromkeys(("forward_position", "position", "com_position"), speed * duration),
+        dict.fromkeys(("forward_velocity", "velocity", "com_velocity"), speed),
+    )  # fmt: skip
+    if _TURNING.search(sentence):
+        yield from _make_way(
+            card, base, sentence, ((_LEFT, 1.0), (_RIGHT, -1.0)), "turns left", "turns right",
+            {"heading": _SOME_TURN * duration}, {"yaw_rate": _SOME_TURN},
+        )  # fmt: skip
+    else:
+        yield from _make_way(
+            card, base, sentence, ((_LEFT, 1.0), (_RIGHT, -1.0)), "goes left", "goes right",
+            dict.fromkeys(("position", "com_position"), speed * duration),
+            dict.fromkeys(("sideways_velocity", "velocity", "com_velocity"), speed),
+            column=1,
+        )  # fmt: skip
+    if _NEAR.search(sentence):
+        yield from _make_near(card, base)
+    yield from _make_heights(card, base, sentence)
+
+
+def _make_way(
+    card: EnvCard,
+    base: Episode,
+    sentence: str,
+    pairs: Sequence[tuple[re.Pattern[str], float]],
+    name: str,
+    opposite: str,
+    moved: dict[str, float],
+    held: dict[str, float],
+    column: int = 0,
+) -> Iterator[Way]:
+    said = [sign for pattern, sign in pairs if pattern.search(sentence)]
+    if len(said) != 1:
+        return
+    changes: list[Change] = []
+    for field in card.state:
+        role = field.plays[0]
+        if role not in moved and role not in held:
+            continue
+        at = None if field.size is None else column
+        if role in moved:
+            start = _read_start(base, field.name, at)
+            changes.append(Change(field.name, at, start + moved[role], is_moved=True))
+        else:
+            changes.append(Change(field.name, at, held[role]))
+    if changes:
+        ahead, back = tuple(changes), tuple(_mirror(change, base) for change in changes)
+        if said[0] > 0:
+            yield Way(name, opposite, ahead, back)
+        else:
+            yield Way(opposite, name, back, ahead)
+
+
+def _mirror(change: Change, base: Episode) -> Change:
+    start = _read_start(base, change.field, change.column) if change.is_moved else 0.0
+    return replace(change, value=2 * start - change.value)
+
+
+def _make_near(card: EnvCard, base: Episode) -> Iterator[Way]:
+    for field in card.state:
+        if field.plays[0] in _DISTANCES:
+            start = _read_start(base, field.name, None)
+            near, far = (Change(field.name, None, value) for value in (0.0, 2 * start + 0.1))
+            yield Way(f"{field.name} at 0", f"{field.name} twice that", (near,), (far,))
+
+
+def _make_heights(card: EnvCard, base: Episode, sentence: str) -> Iterator[Way]:
+    pairs = ((_RAISE, 1.0), (_LOWER, -1.0))
+    said = [sign for pattern, sign in pairs if pattern.search(sentence)]
+    if len(said) != 1:
+        return
+    for field in card.state:
+        words = field.plays[1].replace("_", " ")
+        is_meant = field.plays[0] in ("height", "com_height", "object_height", "lowest_point")
+        if field.plays[0] in _HEIGHTS and (is_meant or (words and words in sentence.lower())):
+            start = _read_start(base, field.name, None if field.size is None else 2)
+            column = None if field.size is None else 2
+            high, low = field.range[1], min(field.range[0], start)
+            up = (Change(field.name, column, high),)
+            down = (Change(field.name, column, low),)
+            first, second = (up, down) if said[0] > 0 else (down, up)
+            yield Way(str(first[0]), str(second[0]), first, second)

@@ -1,0 +1,176 @@
+"""Quantities in words: which numbers and units a sentence states, and which a criterion drops.
+
+A person says "1.2 m/s", "twice", "for five seconds", "half a turn"; a criterion may say the same in
+another unit (4.3 km/h), as a band around it (1.1 to 1.3 m/s), or as what follows (720 degrees).
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import unicodedata
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+_WORDS = """
+zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen
+sixteen seventeen eighteen nineteen
+"""
+_TEN_WORDS = "twenty thirty forty fifty sixty seventy eighty ninety"
+_NUMBERS: dict[str, float] = {word: float(i) for i, word in enumerate(_WORDS.split())}
+_NUMBERS |= {word: 10.0 * (i + 2) for i, word in enumerate(_TEN_WORDS.split())}
+_NUMBERS |= {"hundred": 100.0, "half": 0.5, "quarter": 0.25, "dozen": 12.0}
+_TIMES = {"twice": 2.0, "thrice": 3.0, "double": 2.0, "triple": 3.0}
+
+# Of each unit: what it measures, and how much of that one is.
+_UNITS: dict[str, tuple[str, float]] = {}
+for _what, _size, _words in (
+    ("time", 1.0, "s sec secs second seconds sekunde sekunden seconde secondes segundo segundos "
+     "秒 秒钟 秒間 секунда секунды секунд"),
+    ("time", 0.001, "ms millisecond milliseconds"),
+    ("time", 60.0, "min minute minutes minuten minutos 分钟 分 минут минуты минуту"),
+    ("length", 1.0, "m meter meters metre metres meter metros mètres 米 метр метра метров"),
+    ("length", 0.01, "cm centimeter centimeters centimetre centimetres 厘米 см"),
+    ("length", 0.001, "mm millimeter millimeters millimetre millimetres"),
+    ("length", 1000.0, "km kilometer kilometers kilometre kilometres"),
+    ("speed", 1.0, "m/s"),
+    ("speed", 0.01, "cm/s"),
+    ("speed", 1 / 3.6, "km/h kph kmh"),
+    ("angle", math.pi / 180, "° deg degs degree degrees grad градусов 度"),
+    ("angle", 1.0, "rad radian radians"),
+    ("angle", 2 * math.pi, "turn turns revolution revolutions rotation rotations rev revs"),
+    ("turning", 1.0, "rad/s"),
+    ("turning", math.pi / 180, "deg/s °/s"),
+    ("turning", math.pi / 30, "rpm"),
+    ("share", 0.01, "% percent"),
+    ("frequency", 1.0, "hz hertz"),
+    ("force", 1.0, "n newton newtons"),
+    ("mass", 1.0, "kg kilogram kilograms kilogramme"),
+    ("count", 1.0, "times time x 次 раза раз veces fois mal mals"),
+    ("steps", 1.0, "step steps"),
+):  # fmt: skip
+    _UNITS |= dict.fromkeys(_words.split(), (_what, _size))
+_LONG_UNITS = {
+    r"(?<![a-z])(?:meters?|metres?|m) ?(?:/|per|a) ?(?:seconds?|sec|s)\b": " m/s ",
+    r"\bm\s?s(?:\^-1|⁻¹)": " m/s ",
+    r"(?<![a-z])(?:degrees?|deg|°) ?(?:/|per|a) ?(?:seconds?|sec|s)\b": " deg/s ",
+    r"(?<![a-z])(?:radians?|rad) ?(?:/|per|a) ?(?:seconds?|sec|s)\b": " rad/s ",
+    r"(?<![a-z])(?:kilomet(?:er|re)s?|km) ?(?:/|per|an) ?(?:hours?|h)\b": " km/h ",
+    r"(?:米每秒|米/秒)": " m/s ",
+}
+# What a robot has a number of is no measure of what it does.
+_PART_WORDS = """
+leg legs foot feet arm arms hand hands wheel wheels finger fingers paw paws limb limbs toe toes
+knee knees
+"""
+_PARTS = frozenset(_PART_WORDS.split())
+# "720 degrees" is what "twice" asks of a flip.
+_TURN = 2 * math.pi
+_CLOSE = 0.02
+_NUMBER = r"[-+]?(?:\d+(?:[.,]\d+)?|\.\d+)(?:e[-+]?\d+)?"
+_UNTIL = re.compile(r"\s*(?:and|to|or|-|–|\.\.)\s*(?=[-+.\d])")
+_UNIT = "|".join(sorted(map(re.escape, _UNITS), key=len, reverse=True))
+_TOKEN = re.compile(
+    rf"(?P<number>(?<![A-Za-z0-9_.]){_NUMBER})[ -]?(?P<pi>\*?\s?(?:pi|π)\b)?"
+    rf"\s?-?(?:(?P<unit>{_UNIT})(?![a-z]))?",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """A number with what it measures, in the unit of the fields.
+
+    Args:
+        text: as it was written.
+        value: in s, m, m/s, rad, rad/s, or a bare number.
+        what: what it measures; "" where no unit was said.
+    """
+
+    text: str
+    value: float
+    what: str
+
+
+def find_quantities(text: str) -> tuple[Quantity, ...]:
+    """Return the quantities that a text states, digits and spelled numbers, in order."""
+    plain = _spell_digits(unicodedata.normalize("NFKC", text))
+    found: list[Quantity] = []
+    of_range = False  # whether "1.1 to" was read, before "1.3 m/s"
+    for match in _TOKEN.finditer(plain):
+        after = plain[match.end() :].split(maxsplit=1)
+        if not match["unit"] and after and after[0].strip(".,;:").lower() in _PARTS:
+            continue
+        value = float(match["number"].replace(",", "."))
+        what, size = _UNITS.get((match["unit"] or "").lower(), ("", 1.0))
+        if match["pi"]:
+            value *= math.pi
+            what = what or "angle"
+        if of_range and what:
+            first = found.pop()
+            found.append(Quantity(f"{first.text} {match['unit']}", first.value * size, what))
+        found.append(Quantity(" ".join(match.group().strip(" -").split()), value * size, what))
+        of_range = not what and _UNTIL.match(plain[match.end() :]) is not None
+    return tuple(found)
+
+
+def find_durations(text: str) -> tuple[float, ...]:
+    """Return the times in s that a text states."""
+    return tuple(item.value for item in find_quantities(text) if item.what == "time")
+
+
+def list_dropped(sentence: str, criterion: str, control_dt: float) -> tuple[Quantity, ...]:
+    """Return the quantities of a sentence that its criterion does not hold, in any unit.
+
+    Args:
+        sentence: what was asked for.
+        criterion: what a metric says that it asks.
+        control_dt: s of a step, in which a criterion may count.
+    """
+    told = [*find_quantities(criterion)]
+    told += [
+        Quantity(item.text, item.value * control_dt, "time")
+        for item in told
+        if item.what == "steps"
+    ]
+    return tuple(item for item in find_quantities(sentence) if not _is_told(item, told))
+
+
+def _is_told(asked: Quantity, told: Iterable[Quantity]) -> bool:
+    same = [item.value for item in told if asked.what in (item.what, "", "count", "steps")]
+    if asked.what == "share":
+        same += [item.value for item in told if item.what == ""]
+    if any(_is_close(value, asked.value) for value in same):
+        return True
+    if asked.what in ("count", ""):  # two flips turn by 720 degrees
+        turns = [abs(item.value) / _TURN for item in told if item.what == "angle"]
+        if any(_is_close(value, asked.value) for value in turns):
+            return True
+    band = (
+        [abs(value) for value in same if 0.5 < abs(value / asked.value) < 2] if asked.value else []
+    )
+    return bool(band) and min(band) < abs(asked.value) < max(band)
+
+
+def _is_close(one: float, two: float) -> bool:
+    return abs(abs(one) - abs(two)) <= _CLOSE * max(abs(two), 1e-6)
+
+
+def _spell_digits(text: str) -> str:
+    """Return a text with spelled numbers as digits, and long units as short ones."""
+    words = re.split(r"(\W+)", text)
+    for i, word in enumerate(words):
+        low = word.lower()
+        if low in _TIMES:
+            words[i] = f"{_TIMES[low]:g} times"
+        elif low in _NUMBERS and low not in ("one", "zero"):
+            words[i] = f"{_NUMBERS[low]:g}"
+        elif low == "one" and i + 2 < len(words) and words[i + 2].lower() in _UNITS:
+            words[i] = "1"
+    text = "".join(words)
+    # "half a turn", "quarter of a minute"; "twenty-five".
+    text = re.sub(r"(\b0\.(?:5|25)) (?:of )?an? ", r"\1 ", text, flags=re.IGNORECASE)
+    text = re.sub(r"\b([2-9]0)[- ]([1-9])\b(?!\.)", lambda m: str(int(m[1]) + int(m[2])), text)
+    for pattern, short in _LONG_UNITS.items():
+        text = re.sub(pattern, short, text, flags=re.IGNORECASE)
+    return text

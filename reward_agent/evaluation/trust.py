@@ -1,0 +1,308 @@
+"""Trust: what a table of behaviours and scores says against a metric, before it ranks anything.
+
+A metric is sent back where it pays doing nothing, falling or random motion more than a little,
+where its success holds for them, where nothing can move it, where nothing within the fields' ranges
+succeeds, where the opposite of the sentence scores better, where one instant is enough for what is
+to last, and where a number of the sentence is not in its criterion.
+
+A sentence may ask for just that: "stand still for 5 s", "lie down". Then the start pose held, or a
+robot that falls, may well be what it says; the words decide.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from reward_agent.evaluation.quantities import find_durations, find_quantities, list_dropped
+from reward_agent.records.trial import RowKind, TrialRow
+from reward_agent.types import Finding, Severity
+
+# Of the scale: what is no more than a little, and of a distance.
+A_LITTLE, A_LITTLE_WAY = 0.12, 0.25
+# Of the scale: where a training on the metric is not to come to rest without a success.
+_MUCH = 0.3
+# Of random episodes: successes by luck.
+_LUCKY = 0.25
+# Of the scale: by how much the opposite has to score better.
+_CLEARLY = 0.05
+
+_SEVERITIES: tuple[Severity, ...] = ("error", "warning", "hint")
+
+_STILL = re.compile(
+    r"\b(?:still|stand\w*|hold\w*|held|keep\w*|stay\w*|remain\w*|balanc\w*|upright|motionless|"
+    r"freez\w*|frozen|rest\w*|pause|wait\w*|not move|don'?t move|without moving|do nothing|idle|"
+    r"steady|quiet\w*)\b|站|不动|静止|停",
+    re.IGNORECASE,
+)
+# What leaves the start pose: with one of these, staying there is not what is asked for.
+_LEAVING = re.compile(
+    r"\b(?:walk\w*|run\w*|hop\w*|jump\w*|leap\w*|trot\w*|gallop\w*|crawl\w*|march\w*|mov(?:e|ing) "
+    r"(?:for|back|left|right|to|along|across)\w*|go|going|travel\w*|speed|velocity|m/s|forwards?|"
+    r"backwards?|sideways|flip\w*|spin\w*|turn\w*|rotat\w*|roll\w*|rais\w+|lift\w*|bend\w*|"
+    r"crouch\w*|squat\w*|kneel\w*|duck|bow|sit\w*|lean\w*|tilt\w*|wav\w+|swing\w*|"
+    r"kick\w*|reach\w*|push\w*|pull\w*|open\w*|clos(?:e|ing)|pick\w*|place|grasp\w*|grab\w*|"
+    r"throw\w*|catch\w*|handstand\w*|headstand\w*|tiptoe\w*|upside|inverted|one (?:leg|foot|hand)|"
+    r"(?:left|right|front|back|hind|rear) (?:leg|legs|foot|feet|hand)|head down|in the air|off the|"
+    r"up in|dance|climb\w*|danc\w+)\b",
+    re.IGNORECASE,
+)
+# What a robot without forces may well do.
+_FALLING = re.compile(
+    r"\b(?:lie|lies|lying|lay|laid|fall\w*|collaps\w*|prone|supine|belly|sleep\w*|rest|relax\w*|"
+    r"(?:go|goes|going|be|lie) limp|flat|sink\w*|let go|give way)\b|躺|趴|倒",
+    re.IGNORECASE,
+)
+# Not that: what must not fall.
+_NOT_FALLING = re.compile(
+    r"\b(?:without|not|never|don'?t|no|avoid\w*)\s+(?:\w+\s+)?(?:fall\w*|collaps\w*)|"
+    r"\bflat (?:ground|floor|terrain)",
+    re.IGNORECASE,
+)
+_RANDOM = re.compile(
+    r"\b(?:random\w*|wiggl\w*|shak\w+|thrash\w*|twitch\w*|flail\w*|jitter\w*|trembl\w*|squirm\w*|"
+    r"struggl\w*|move around|move about|keep moving)\b",
+    re.IGNORECASE,
+)
+_SHARE = re.compile(
+    r"\b0(?:\.0)?\s*(?:to|\.\.+|-|–|…)\s*1(?:\.0)?\b|\bshares?\b|\bfraction\b", re.IGNORECASE
+)
+_PERCENT = re.compile(r"%|\bpercent\b|\b0\s*(?:to|\.\.+|-|–)\s*100\b", re.IGNORECASE)
+_ENGLISH = re.compile(r"\b(?:the|a|an|and|to|for|on|with|in|your|its|of|at|as|is|it)\b", re.I)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a metric is to measure, and what it says that it asks.
+
+    Args:
+        sentence: of the person.
+        criterion: of the metric.
+        unit: of its task score.
+        target_score: what it calls done, where it says so.
+        control_dt: s of a step.
+    """
+
+    sentence: str
+    criterion: str
+    unit: str
+    control_dt: float
+    target_score: float | None = None
+
+    @property
+    def words(self) -> str:
+        """What decides what is asked for: the sentence, and the criterion where that is not ours.
+
+        Words of a language that is not known here say nothing; the criterion then does.
+        """
+        is_known = _ENGLISH.search(self.sentence) or _STILL.search(self.sentence)
+        return self.sentence if is_known else f"{self.sentence}; {self.criterion}"
+
+    def allows(self, kind: RowKind) -> bool:
+        """Whether a behaviour of this kind may be just what is asked for."""
+        words = _NOT_FALLING.sub(" ", self.words)
+        is_falling = _FALLING.search(words) is not None
+        if kind == "idle":
+            return (is_falling or _STILL.search(words) is not None) and not _LEAVING.search(words)
+        if kind == "falling":
+            return is_falling
+        return kind != "random" or _RANDOM.search(words) is not None
+
+    @property
+    def a_little(self) -> float:
+        """What share of the scale is no more than a little: a fall carries a robot some way."""
+        kinds = {item.what for item in find_quantities(f"1 {self.unit}")}
+        return A_LITTLE_WAY if "length" in kinds else A_LITTLE
+
+
+def find_scale(rows: Sequence[TrialRow], asked: Asked) -> float:
+    """Return the task score of the behaviour done: what is stated, else what was seen."""
+    if asked.target_score:
+        return abs(asked.target_score)
+    if _PERCENT.search(asked.unit):
+        return 100.0
+    if _SHARE.search(asked.unit):
+        return 1.0
+    unit = asked.unit.split(",")[0].split()
+    kinds = {item.what for item in find_quantities(f"1 {unit[0]}")} if unit else set()
+    stated = [
+        abs(item.value)
+        for text in (asked.sentence, asked.criterion)
+        for item in find_quantities(text)
+        if item.what and item.what in kinds
+    ]
+    done = [abs(row.task_score) for row in rows if row.success_rate > 0.5 and row.task_score]
+    if stated:
+        return max(stated)
+    if done:
+        return max(done)
+    return max((abs(row.task_score or 0.0) for row in rows), default=0.0)
+
+
+def judge_table(rows: Sequence[TrialRow], asked: Asked) -> tuple[Finding, ...]:
+    """Return what a table says against a metric; errors first."""
+    scale = find_scale(rows, asked)
+    found = [*_find_unmoved(rows)]
+    if not found:
+        found += [*_find_idle(rows, asked, scale), *_find_order(rows, asked, scale)]
+        found += [*_find_wrong_ways(rows, scale), *_find_unreachable(rows)]
+        found += [*_find_instants(rows, asked), *_find_empty_climb(rows, scale)]
+    found += _find_dropped(asked)
+    return tuple(sorted(found, key=lambda finding: _SEVERITIES.index(finding.severity)))
+
+
+def _say(rule: str, message: str, remedy: str, severity: Severity = "error") -> Finding:
+    return Finding(rule=f"metric/{rule}", severity=severity, message=message, remedy=remedy)
+
+
+def _describe(row: TrialRow) -> str:
+    score = "none" if row.task_score is None else f"{row.task_score:.3g}"
+    success = f", success in {row.success_rate:.0%} of episodes" if row.success_rate else ""
+    return f"{row.behaviour!r} scores {score}{success}"
+
+
+def _find_unmoved(rows: Sequence[TrialRow]) -> Iterator[Finding]:
+    told = {(row.task_score, row.success_rate) for row in rows}
+    # Where the parts differ, it looks at what the robot does, and none of this was it.
+    parts = {tuple(sorted(row.parts.items())) for row in rows}
+    if len(rows) > 1 and len(told) == len(parts) == 1:
+        yield _say(
+            "constant",
+            f"every behaviour scores the same, with the same parts: {_describe(rows[0])}",
+            "compute the score from what the episode does",
+        )
+
+
+def _find_idle(rows: Sequence[TrialRow], asked: Asked, scale: float) -> Iterator[Finding]:
+    for row in rows:
+        if row.kind not in ("idle", "random", "falling") or asked.allows(row.kind):
+            continue
+        lucky = _LUCKY if row.kind == "random" else 0.0
+        share = (row.task_score or 0.0) / scale if scale else 0.0
+        if row.success_rate > lucky:
+            yield _say(
+                f"succeeds-{row.kind}",
+                f"{_describe(row)}; the sentence does not ask for that",
+                "let success hold only for what the sentence says",
+            )
+        elif share > asked.a_little:
+            yield _say(
+                f"pays-{row.kind}",
+                f"{_describe(row)}: {share:.0%} of {scale:.3g}, what the behaviour done scores",
+                "pay nothing for what a robot does that does not try: multiply by what the "
+                "sentence asks for, or measure from the start state on",
+            )
+
+
+def _find_order(rows: Sequence[TrialRow], asked: Asked, scale: float) -> Iterator[Finding]:
+    done = [row for row in rows if row.success_rate > 0.5 and row.kind in ("made", "policy")]
+    best = max((row.task_score or 0.0 for row in done), default=None)
+    if best is None:
+        return
+    for row in rows:
+        is_idle = row.kind in ("idle", "random", "falling") and row.success_rate == 0
+        if is_idle and (row.task_score or 0.0) > best + _CLEARLY * scale:
+            yield _say(
+                "order",
+                f"{_describe(row)}, more than a success: {_describe(done[0])}",
+                "more is better: turn the sign of the score, or bound it by what is asked",
+            )
+            return
+
+
+def _find_wrong_ways(rows: Sequence[TrialRow], scale: float) -> Iterator[Finding]:
+    for right, wrong in pairwise(rows):
+        if (right.kind, wrong.kind) != ("right way", "wrong way"):
+            continue
+        gain = (wrong.task_score or 0.0) - (right.task_score or 0.0)
+        is_better = wrong.success_rate >= right.success_rate and gain > _CLEARLY * scale
+        if is_better or wrong.success_rate > right.success_rate:
+            yield _say(
+                "wrong-way",
+                f"{_describe(wrong)}, {_describe(right)}: the sentence says the second",
+                "turn the sign round; the environment's text says which way is positive",
+            )
+
+
+def _find_unreachable(rows: Sequence[TrialRow]) -> Iterator[Finding]:
+    if any(row.success_rate > 0 for row in rows if row.kind != "beyond"):
+        return
+    for row in rows:
+        if row.kind == "beyond" and row.success_rate > 0:
+            yield _say(
+                "unreachable",
+                "no behaviour succeeds, and nothing that was made within the fields' ranges; it "
+                f"takes {row.behaviour}, far beyond them",
+                "compare each threshold with the range and unit of its field: radians, metres, "
+                "seconds",
+            )
+            return
+    yield _say(
+        "no-success",
+        "nothing succeeds: no behaviour, and no episode that was made with the metric's own "
+        "numbers",
+        "see that all conditions of success can hold at once, and in which unit each field is",
+        "hint",
+    )
+
+
+def _find_instants(rows: Sequence[TrialRow], asked: Asked) -> Iterator[Finding]:
+    durations = find_durations(asked.sentence)
+    for row in rows:
+        if row.kind == "instant" and row.success_rate > 0 and durations:
+            yield _say(
+                "instant",
+                f"{_describe(row)}; the sentence asks for {max(durations):g} s",
+                "require it without a break for that long",
+            )
+            return
+
+
+def _find_empty_climb(rows: Sequence[TrialRow], scale: float) -> Iterator[Finding]:
+    """Find a policy that was trained on the metric and has most of the score, without success."""
+    for row in rows:
+        share = (row.task_score or 0.0) / scale if scale else 0.0
+        is_stuck = row.is_flat and row.success_rate == 0
+        if row.kind == "adversary" and is_stuck and share > _MUCH:
+            yield _say(
+                "empty-climb",
+                f"{_describe(row)}: {share:.0%} of {scale:.3g} without a success, and no longer "
+                "rising. Parts: "
+                + ", ".join(f"{name} {value:.3g}" for name, value in row.parts.items()),
+                "what leads to a success has to pay more than what does not; see by the parts "
+                "what it was paid for",
+                "warning",
+            )
+
+
+def _find_dropped(asked: Asked) -> Iterator[Finding]:
+    for item in list_dropped(asked.sentence, asked.criterion, asked.control_dt):
+        yield _say(
+            "dropped",
+            f"the sentence says {item.text!r}, the criterion does not",
+            "measure it, and state it with its number and unit in the criterion",
+            "warning",
+        )
+
+
+def render_table(rows: Sequence[TrialRow]) -> str:
+    """Return the rows as a table in Markdown, for a person and for a model."""
+    lines = ["| behaviour | score | success | parts |", "|---|---|---|---|"]
+    for row in rows:
+        score = "–" if row.task_score is None else f"{row.task_score:.3g}"
+        parts = ", ".join(f"{name} {value:.3g}" for name, value in row.parts.items())
+        name = f"{_KIND_WORDS.get(row.kind, '')}{row.behaviour}".replace("|", "/")
+        lines.append(f"| {name} | {score} | {row.success_rate:.0%} | {parts.replace('|', '/')} |")
+    return "\n".join(lines)
+
+
+_KIND_WORDS: dict[RowKind, str] = {
+    "made": "made by numbers alone: ",
+    "beyond": "made, beyond the fields' ranges: ",
+    "instant": "made: ",
+    "right way": "made, as the sentence says: ",
+    "wrong way": "made, the opposite: ",
+    "adversary": "trained on the metric itself: ",
+}
