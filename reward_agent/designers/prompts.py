@@ -21,11 +21,13 @@ from reward_agent.definitions.card_text import render_card_as_prompt
 from reward_agent.definitions.paths import find_prompts_dir
 from reward_agent.designers.brief import DesignBrief, HistoryEntry
 from reward_agent.designers.roles import Examination, MetricProposal
+from reward_agent.designers.worth import follow_risks
 from reward_agent.errors import DataError, UnknownNameError
 from reward_agent.llm.chat import AgentName, ChatMessage, ChatRequest
 from reward_agent.rewards.language import describe_language
 from reward_agent.rewards.source import parse_source
-from reward_agent.types import Critique, Finding
+from reward_agent.summary.course import render_course_line
+from reward_agent.types import Critique, Finding, RewardProgram
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -37,6 +39,8 @@ _SUFFIX = ".md.j2"
 # rounds would fill the prompt.
 _MAX_LINES = 12
 _MAX_CHARS = 110
+_MAX_REASONING = 2500
+_FENCED = re.compile(r"^(`{3,}|~{3,}).*?(?:^\1[ \t]*$|\Z)", re.DOTALL | re.MULTILINE)
 
 
 def list_prompts() -> list[str]:
@@ -97,6 +101,9 @@ def _make_environment(folder: Path) -> Environment:
     environment.filters["code"] = _quote_code
     environment.filters["quote"] = _quote
     environment.filters["line"] = _join_lines
+    environment.filters["under"] = _put_under
+    environment.filters["course"] = render_course_line
+    environment.filters["risks"] = follow_risks
     return environment
 
 
@@ -133,6 +140,11 @@ def _quote(text: str) -> str:
 def _join_lines(text: str) -> str:
     """Return what a model said on one line, so that it begins no heading, list or fence."""
     return " ".join(text.split())
+
+
+def _put_under(text: str) -> str:
+    """Return lines as those of a list's entry, nothing of nothing."""
+    return "".join(f"  {line}\n" for line in text.splitlines() if line.strip())
 
 
 # --- the Designer ---------------------------------------------------------------------------------
@@ -259,11 +271,14 @@ def _sort_findings(findings: Sequence[Finding]) -> list[Finding]:
 def make_review_request(brief: DesignBrief, examination: Examination) -> ChatRequest:
     """Ask for the risks of a program."""
     assert examination.program is not None
+    parent = brief.parent
     user = render(
         "critic/review",
+        brief=brief,
         numbered_source=number_lines(examination.program.source),
-        idea=brief.idea,
         findings=examination.findings,
+        reasoning=_read_reasoning(examination.proposal.reply),
+        difference=describe_difference(parent, examination.program) if parent else "",
     )
     messages = (_render_system("critic", brief), ChatMessage("user", user))
     return _address("critic", "critic/review", messages, brief)
@@ -271,9 +286,27 @@ def make_review_request(brief: DesignBrief, examination: Examination) -> ChatReq
 
 def make_analysis_request(brief: DesignBrief, entry: HistoryEntry) -> ChatRequest:
     """Ask why a trained policy does what it does, and for the next change."""
-    user = render("analyzer/analyse", entry=entry, best=brief.best)
+    user = render("analyzer/analyse", entry=entry, brief=brief)
     messages = (_render_system("analyzer", brief), ChatMessage("user", user))
     return _address("analyzer", "analyzer/analyse", messages, brief)
+
+
+def _read_reasoning(reply: str) -> str:
+    """Return what a designer said beside its program."""
+    prose = _FENCED.sub("", reply).strip()
+    return prose if len(prose) <= _MAX_REASONING else prose[:_MAX_REASONING] + " …"
+
+
+def describe_difference(parent: HistoryEntry, program: RewardProgram) -> str:
+    """Return the parent's program: whole, or by the lines that differ where these are fewer."""
+    if parent.program is None:
+        return ""
+    before, after = (
+        source.strip().split("\n") for source in (parent.program.source, program.source)
+    )
+    changed = difflib.unified_diff(before, after, "parent", "program", lineterm="", n=0)
+    lines = [line for line in changed if not line.startswith("@@")]
+    return "\n".join(lines if len(lines) < len(before) else before)
 
 
 def number_lines(source: str) -> str:

@@ -76,6 +76,7 @@ def run_round(
             history=(*watched[-1:], *history),
             seed=run.settings.seed,
             feedback=feedback,
+            steps=run.settings.steps,
         )
         for number, idea in enumerate(ideas)
     ]

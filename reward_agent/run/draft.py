@@ -14,6 +14,7 @@ from pathlib import Path
 from reward_agent.designers.brief import DesignBrief
 from reward_agent.designers.history import write_plan
 from reward_agent.designers.roles import Examination, Proposal
+from reward_agent.designers.worth import explain_no_review
 from reward_agent.errors import DataError
 from reward_agent.files import make_folder, read_text, remove
 from reward_agent.llm.chat import Completion
@@ -142,7 +143,11 @@ class _Drafting:
 
     def _review(self, examination: Examination) -> Examination:
         """Ask the Critic once; a revision that fails the cheap stages is not taken."""
-        if self._team.critic is None:
+        if (
+            self._team.critic is None
+            or explain_no_review(self._brief)
+            or self._repeats(examination)
+        ):
             return examination
         with self._run.ledger.spend("llm"):
             opinion = self._team.critic.review(self._brief, examination)
@@ -157,6 +162,19 @@ class _Drafting:
             return revised
         self._keep(revised)
         return examination
+
+    def _repeats(self, examination: Examination) -> bool:
+        """Return whether the program is an earlier one again, which is screened out in any case."""
+        assert examination.program is not None
+        _write_examination(self._folder, examination)
+        draft = DraftRecord(
+            id=examination.program.id,
+            index=self._brief.index,
+            idea=self._brief.idea.name,
+            outcome=examination.outcome,
+        )
+        twin = find_twin(self._run.store, self._folder, draft)
+        return self._run.settings.screens and twin is not None and twin.is_certain
 
     def _keep(self, examination: Examination, outcome: Outcome | None = None) -> None:
         """Keep a reply that did not become the program."""

@@ -14,6 +14,7 @@ from pathlib import Path
 from reward_agent.designers.brief import DesignBrief, HistoryEntry
 from reward_agent.designers.history import read_entry, read_history, recall
 from reward_agent.designers.ideas import choose_ideas
+from reward_agent.designers.worth import explain_no_analysis
 from reward_agent.errors import DataError
 from reward_agent.records.disk import write_record
 from reward_agent.records.events import Concluded, Finished, IterationFinished, IterationStarted
@@ -168,7 +169,7 @@ def _conclude(run: ActiveRun, brief: DesignBrief, candidate: Candidate) -> Candi
 
 def _analyse(run: ActiveRun, candidate_dir: Path, brief: DesignBrief, entry: HistoryEntry) -> Usage:
     """Let the Analyzer diagnose one training, write ``analysis.json``, return what it cost."""
-    if run.team.analyzer is None:
+    if run.team.analyzer is None or explain_no_analysis(brief, entry):
         return Usage()
     with run.ledger.spend("llm"):
         opinion = run.team.analyzer.analyse(brief, entry)

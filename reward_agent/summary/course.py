@@ -32,8 +32,10 @@ from reward_agent.types import (
 )
 
 _MAX_PARTS = 5
+_MAX_TOLD = 6
 
 P = TypeVar("P", TrainingPoint, TermPoint)
+V = TypeVar("V")
 
 
 class CoursePoint(Record):
@@ -57,6 +59,40 @@ def make_course(training: TrainingResult, evaluated: EvaluateResult) -> tuple[Co
 def find_nearest(points: Sequence[P], total_timesteps: int) -> P | None:
     """Return the point of training nearest to that many steps."""
     return min(points, key=lambda p: abs(p.total_timesteps - total_timesteps), default=None)
+
+
+def render_course_line(
+    curve: Sequence[Evaluation], beside: Sequence[Evaluation] = (), target: float | None = None
+) -> str:
+    """Return a course on one line, with another's score at the same steps in brackets.
+
+    Args:
+        curve: evaluations on the way, oldest first.
+        beside: the same of another training.
+        target: of the task, to say when it was first reached.
+    """
+    scored = [point for point in curve if point.task_score is not None]
+    told = [
+        f"{format_number(point.task_score)}{_tell_beside(beside, point.total_timesteps)} at "
+        f"{format_steps(point.total_timesteps)}"
+        for point in _thin(scored, _MAX_TOLD)
+    ]
+    line = " → ".join(told)
+    if target is None or not told:
+        return line
+    reached = find_steps_to(scored, target)
+    when = f"reached at {format_steps(reached)} steps" if reached else "not reached"
+    return f"{line}; target {format_number(target)} {when}"
+
+
+def find_steps_to(curve: Sequence[Evaluation | CoursePoint], target: float) -> int | None:
+    """Return the env steps at which a score was first at a target."""
+    return next((p.total_timesteps for p in curve if (p.task_score or 0.0) >= target), None)
+
+
+def _tell_beside(beside: Sequence[Evaluation], steps: int) -> str:
+    until = [p for p in beside if p.total_timesteps <= steps and p.task_score is not None]
+    return f" ({format_number(until[-1].task_score)})" if until else ""
 
 
 def count_score_gain(course: Sequence[CoursePoint]) -> float | None:
@@ -256,11 +292,11 @@ def _correlate_episodes(pay: Sequence[float], episodes: Sequence[EpisodeScore]) 
     return correlate(pay, scores) if len(scores) == len(pay) else None
 
 
-def _thin(values: Sequence[float]) -> list[float]:
-    """Return at most four of them, evenly, with both ends."""
-    if len(values) <= 4:
+def _thin(values: Sequence[V], most: int = 4) -> list[V]:
+    """Return at most so many of them, evenly, with both ends."""
+    if len(values) <= most:
         return list(values)
-    return [values[round(i * (len(values) - 1) / 3)] for i in range(4)]
+    return [values[round(i * (len(values) - 1) / (most - 1))] for i in range(most)]
 
 
 def _format_correlation(value: float | None) -> str:
