@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from reward_agent.definitions.meaning import Held, MeasureClaim, TriedMeaning
-from reward_agent.drafts.fields import DraftField, quote
+from reward_agent.drafts.field import DraftField, quote
 from reward_agent.drafts.roles import Facts, Part, Robot, find_axis
 from reward_agent.drafts.toml import TESTED
 from reward_agent.drafts.tools import Handling

@@ -14,7 +14,8 @@ import numpy as np
 from reward_agent.definitions.card import ADDED_FLOOR, EnvCard
 from reward_agent.definitions.roles import find_usual_role
 from reward_agent.drafts.adopt import describe_meant, list_meant_notes, mark_start
-from reward_agent.drafts.fields import DraftField, FieldWriter, quote, refer
+from reward_agent.drafts.field import DraftField, quote, read_joints, read_place, refer
+from reward_agent.drafts.handled_fields import read_target
 from reward_agent.drafts.measure import Measured, measure, set_range
 from reward_agent.drafts.plan import DraftPlan, choose_budget, estimate_speed, make_plan
 from reward_agent.drafts.roles import Facts, Part
@@ -136,11 +137,12 @@ def _make_field(field: DraftField) -> dict[str, Any]:
 
 def list_observed(plan: DraftPlan) -> list[tuple[str, int]]:
     """Return what the policy sees: sources and how many numbers each has."""
-    facts, writer = plan.facts, FieldWriter(plan.facts, plan.robot, plan.handling)
+    facts = plan.facts
     seen = list(_observe_root(plan))
     for array in ("qpos", "qvel"):
         if facts.tree.joints:
-            seen.append((writer.read_joints(facts.tree.joints, array), len(facts.tree.joints)))
+            joints = facts.tree.joints
+            seen.append((read_joints(facts, joints, array), len(joints)))
     if not seen and not facts.tree.joints:  # it turns on balls
         seen += [("qpos", int(facts.model.nq)), ("qvel", int(facts.model.nv))]
     if facts.model.na:
@@ -148,7 +150,7 @@ def list_observed(plan: DraftPlan) -> list[tuple[str, int]]:
     feet = [f.source for f in plan.fields if f.role == "foot_contact"]
     if feet:
         seen.append((f"concat({', '.join(feet)})" if len(feet) > 1 else feet[0], len(feet)))
-    return [*seen, *_observe_handling(plan, writer)]
+    return [*seen, *_observe_handling(plan)]
 
 
 def _observe_root(plan: DraftPlan) -> Iterator[tuple[str, int]]:
@@ -164,11 +166,11 @@ def _observe_root(plan: DraftPlan) -> Iterator[tuple[str, int]]:
     yield f"local({root}, {axes}, angular_velocity:{root})", 3
 
 
-def _observe_handling(plan: DraftPlan, writer: FieldWriter) -> Iterator[tuple[str, int]]:
+def _observe_handling(plan: DraftPlan) -> Iterator[tuple[str, int]]:
     facts, handling = plan.facts, plan.handling
     if handling.tool is None:
         return
-    tool, target = writer.read_place(handling.tool), writer.read_target()
+    tool, target = read_place(handling.tool), read_target(handling)
     target = target if any(f.name == "target_distance" for f in plan.fields) else ""
     root = refer(facts, "body", facts.tree.root)
     axes = f"{plan.robot.forward}, {plan.robot.up}"
@@ -190,7 +192,7 @@ def _observe_handling(plan: DraftPlan, writer: FieldWriter) -> Iterator[tuple[st
     for part in handling.fixtures[:1]:
         yield f"{quote(part.place)}.qpos", 1
         if handling.handle is not None:
-            yield see(f"subtract({writer.read_place(handling.handle)}, {tool})")
+            yield see(f"subtract({read_place(handling.handle)}, {tool})")
 
 
 def _make_roles(plan: DraftPlan) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from reward_agent.definitions.card import EnvCard
 from reward_agent.definitions.start import ResetNoise
-from reward_agent.drafts.fields import DraftField
+from reward_agent.drafts.field import DraftField
 from reward_agent.simulation.backends import make_simulation
 from reward_agent.simulation.simulation import Simulation
 from reward_agent.simulation.state import FloatArray

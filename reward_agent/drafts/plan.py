@@ -10,7 +10,8 @@ import numpy as np
 from reward_agent.definitions.meaning import NOTHING_SAID, TriedMeaning
 from reward_agent.drafts.actions import Actions, choose_actions
 from reward_agent.drafts.adopt import adopt_handling, adopt_robot, list_meant_fields
-from reward_agent.drafts.fields import DraftField, list_fields
+from reward_agent.drafts.field import DraftField
+from reward_agent.drafts.fields import list_fields
 from reward_agent.drafts.pose import choose_pose
 from reward_agent.drafts.roles import Facts, Robot, find_robot
 from reward_agent.drafts.tools import Handling, Workspace, find_handling, find_workspace

@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 
 from reward_agent.definitions.meaning import TaskIdea
-from reward_agent.drafts.fields import find_opening
+from reward_agent.drafts.handled_fields import find_opening
 from reward_agent.drafts.plan import DraftPlan
 from reward_agent.drafts.toml import write_line
 from reward_agent.drafts.tree import SLIDE, find_number
@@ -17,11 +18,17 @@ from reward_agent.drafts.words import FIXTURE, has_word
 
 # Of the speed at which a walking leg of that length would leave the ground (Froude number 1).
 # Source: Alexander, Principles of Animal Locomotion (2003): walking is below 0.7 of it.
-_WALK, _BACK, _SIDE = 0.5, 0.3, 0.25
-_G = 9.81
+_WALK, _G = 0.5, 9.81
+# Way, field and share: backward and sideways is slower.
+_WAYS = (
+    ("go_forward", "forward", "forward_velocity", _WALK),
+    ("go_backward", "backward", "forward_velocity", -0.3),
+    ("go_sideways", "sideways to its left", "sideways_velocity", 0.25),
+)
 # Of a swimmer, of its length. Gymnasium's, trained for long, makes 0.12; a fish more.
 _LENGTHS_PER_S = 0.2
-_MOST_FEET_TO_LIFT = 3
+# On fewer feet none is lifted; what opens by less, m or rad, is shut for good.
+_LEAST_FEET, _LEAST_OPENING = 3, 1e-3
 # The argument of each metric that an idea's number is.
 _NUMBERS = {
     "travel": "speed", "turn": "rate", "reach": "within", "place": "within", "lift": "by",
@@ -132,110 +139,126 @@ def _list_going(plan: DraftPlan) -> Iterator[DraftTask]:
     robot, facts = plan.robot, plan.facts
     if robot.torso is None:
         return
-    size = facts.size if facts.tree.is_fluid or not facts.stands else facts.height
-    top = float(np.sqrt(_G * size))
-    walk = _LENGTHS_PER_S * facts.length if facts.tree.is_fluid else _WALK * top
-    slow = 0.5 if facts.tree.is_fluid else 1.0
-    guards = _write_guards(plan)
-    verb = _find_verb(plan)
-    ways = [
-        ("go_forward", "forward", "forward_velocity", walk),
-        ("go_backward", "backward", "forward_velocity", -(_BACK / _WALK) * walk),
-        ("go_sideways", "sideways to its left", "sideways_velocity", (_SIDE / _WALK) * walk),
-    ]
-    for name, way, field, speed in ways:
-        sideways = name == "go_sideways" and (robot.has_wheels or facts.tree.is_fluid)
-        if not plan.has(field) or sideways:
+    is_swimmer = facts.tree.is_fluid
+    size = facts.size if is_swimmer or not facts.stands else facts.height
+    walk = _LENGTHS_PER_S * facts.length if is_swimmer else _WALK * float(np.sqrt(_G * size))
+    slow = 0.5 if is_swimmer else 1.0
+    upright, guards = _say_upright(plan), _write_guards(plan)
+    for name, way, field, share in _WAYS:
+        if not plan.has(field) or (name == "go_sideways" and (robot.has_wheels or is_swimmer)):
             continue
-        number = _round(speed * (slow if name != "go_forward" else 1.0))
-        yield DraftTask(
+        speed = _round(share / _WALK * walk * (1.0 if name == "go_forward" else slow))
+        yield _make_timed(
+            plan,
             name,
-            f"{verb} {way} at {abs(number):g} m/s{_say_upright(plan)}.",
-            _seconds(plan) + f"in which {field}, averaged over the last second, is near "
-            f"{number:g} m/s: full credit within a quarter of it, none at a difference as large as "
-            f"it{_say_guards(plan)}. Success: full credit for 3 s without a break, and no fall.",
-            f'travel("{field}", speed={number:g}{guards})',
-            _target(plan, 0.6),
+            f"{_find_verb(plan)} {way} at {abs(speed):g} m/s{upright}.",
+            _ask_speed(plan, field, f"{speed:g} m/s"),
+            f'travel("{field}", speed={speed:g}{guards})',
+            _Held(3.0, falls=True, share=0.6),
         )
     if plan.has("yaw_rate"):
         rate = _round(float(np.clip(walk / facts.size, 0.3, 1.5)))
-        yield DraftTask(
+        yield _make_timed(
+            plan,
             "turn",
-            f"Turn to the left on the spot at {rate:g} rad/s{_say_upright(plan)}.",
-            _seconds(plan) + f"in which yaw_rate, averaged over the last second, is near "
-            f"{rate:g} rad/s: full credit within a quarter of it, none at a difference as large as "
-            f"it{_say_guards(plan)}. Success: full credit for 3 s without a break, and no fall.",
+            f"Turn to the left on the spot at {rate:g} rad/s{upright}.",
+            _ask_speed(plan, "yaw_rate", f"{rate:g} rad/s"),
             f'turn("yaw_rate", rate={rate:g}{guards})',
-            _target(plan, 0.6),
+            _Held(3.0, falls=True, share=0.6),
         )
+
+
+def _ask_speed(plan: DraftPlan, field: str, speed: str) -> str:
+    return (
+        f"in which {field}, averaged over the last second, is near {speed}: full credit within a "
+        f"quarter of it, none at a difference as large as it{_say_guards(plan)}"
+    )
 
 
 def _list_holding(plan: DraftPlan) -> Iterator[DraftTask]:
-    robot, facts, guards = plan.robot, plan.facts, _write_guards(plan)
-    is_pole = plan.has("pole_up")
-    if is_pole and not plan.has("torso_height"):
-        yield from _list_balancing(plan)
-    if plan.has("joint_angles") and not facts.tree.is_fluid and not is_pole:
-        yield DraftTask(
+    has_angles, is_pole = plan.has("joint_angles"), plan.has("pole_up")
+    has_height, is_fluid = plan.has("torso_height"), plan.facts.tree.is_fluid
+    if is_pole and not has_height:
+        yield _make_balancing(plan)
+    if has_angles and not is_fluid and not is_pole:
+        yield _make_timed(
+            plan,
             "hold_pose",
-            "Stand still in the start pose." if facts.stands else "Hold still in the start pose.",
-            _seconds(plan) + "in which every joint is within 0.2 rad of the start, falling to no "
-            f"credit at 0.8 rad, and at rest{_say_guards(plan)}. Success: full credit for 3 s "
-            "without a break, and no fall.",
-            f'hold_pose("joint_angles"{guards})',
-            _target(plan, 0.8),
+            f"{'Stand' if plan.facts.stands else 'Hold'} still in the start pose.",
+            "in which every joint is within 0.2 rad of the start, falling to no credit at "
+            f"0.8 rad, and at rest{_say_guards(plan)}",
+            f'hold_pose("joint_angles"{_write_guards(plan)})',
+            _Held(3.0, falls=True, share=0.8),
         )
-    if plan.has("torso_height") and not plan.has("joint_angles") and not facts.tree.is_fluid:
-        height = float(facts.data.xpos[facts.tree.root, 2])
-        height = _round(height - (facts.floor_z if facts.stands else 0.0))
-        yield DraftTask(
-            "keep_height",
-            f"Stay upright with the torso {height:g} m above the floor.",
-            _seconds(plan) + f"in which torso_height is near {height:g} m, falling to no credit at "
-            f"twice the tolerance of {_round(0.1 * height):g} m. Success: full credit for 2 s.",
-            f'keep_height("torso_height", at={height:g}, within={_round(0.1 * height):g})',
-            _target(plan, 0.8),
-        )
-    feet = [f"{foot.name}_floor_contact" for foot in robot.feet]
-    if len(feet) >= 3 and not robot.has_wheels and all(plan.has(name) for name in feet):
-        lifted, others = feet[0], feet[1:]
-        never = [f.name for f in plan.fields if f.role == "body_contact"]
-        said = robot.feet[0].name.replace("_", " ")
-        yield DraftTask(
-            "stand_on",
-            f"Raise the {said} off the floor and stand still on the others.",
-            _seconds(plan) + f"of standing on {len(others)} feet with the {said} lifted "
-            f"and nothing else on the floor, over the last 0.5 s{_say_guards(plan)}. Success: full "
-            "credit for 2 s without a break, and no fall.",
-            f"stand_on({_list(others)}, off={_list([lifted])}, never={_list(never)}{guards})",
-            _target(plan, 0.6),
-        )
-    if feet and not robot.has_wheels and plan.has("lowest_point"):
-        height = _round(max(0.06, 0.2 * facts.height))
-        up = ', up="torso_up"' if plan.has("torso_up") else ""
-        yield DraftTask(
-            "jump",
-            f"Jump so that every part is {height:g} m above the floor, and land upright.",
-            f"The height, m, of the lowest point in the best flight, at most {height:g}; "
-            "above 0.03 m the robot is in the air; a quarter for a flight that does not end on "
-            "the floor, upright for 0.5 s. Success: the height is reached and landed, and no fall.",
-            f'jump("lowest_point", height={height:g}{up})',
-            height,
-            "m",
-        )
+    if has_height and not has_angles and not is_fluid:
+        yield _make_height(plan)
+    if plan.robot.has_wheels:
+        return
+    feet = [f"{foot.name}_floor_contact" for foot in plan.robot.feet]
+    if len(feet) >= _LEAST_FEET and all(plan.has(name) for name in feet):
+        yield _make_stance(plan, feet)
+    if feet and plan.has("lowest_point"):
+        yield _make_jump(plan)
 
 
-def _list_balancing(plan: DraftPlan) -> Iterator[DraftTask]:
-    """Yield what a pole that swings freely can do."""
+def _make_balancing(plan: DraftPlan) -> DraftTask:
+    """Return what a pole that swings freely can do."""
     stands = any(field.role == "pole_angle" for field in plan.fields)
-    name = "balance" if stands else "swing_up"
-    yield DraftTask(
-        name,
+    return _make_timed(
+        plan,
+        "balance" if stands else "swing_up",
         "Balance the pole upright." if stands else "Swing the pole up and balance it upright.",
-        _seconds(plan) + "in which pole_up is near 1: full credit above 0.95, none "
-        "where it was at the start, or below 0.9. Success: full credit for 3 s without a break.",
+        "in which pole_up is near 1: full credit above 0.95, none where it was at the start, or "
+        "below 0.9",
         'keep_height("pole_up", at=1.0, within=0.05, seconds=3.0)',
-        _target(plan, 0.8 if stands else 0.4),
+        _Held(3.0, share=0.8 if stands else 0.4),
+    )
+
+
+def _make_height(plan: DraftPlan) -> DraftTask:
+    facts = plan.facts
+    above = float(facts.data.xpos[facts.tree.root, 2]) - (facts.floor_z if facts.stands else 0.0)
+    height = _round(above)
+    within = _round(0.1 * height)
+    return _make_timed(
+        plan,
+        "keep_height",
+        f"Stay upright with the torso {height:g} m above the floor.",
+        f"in which torso_height is near {height:g} m, falling to no credit at twice the "
+        f"tolerance of {within:g} m",
+        f'keep_height("torso_height", at={height:g}, within={within:g})',
+        _Held(2.0, share=0.8),
+    )
+
+
+def _make_stance(plan: DraftPlan, feet: list[str]) -> DraftTask:
+    lifted, others = feet[0], feet[1:]
+    never = [field.name for field in plan.fields if field.role == "body_contact"]
+    said = plan.robot.feet[0].name.replace("_", " ")
+    lists = f"{_list(others)}, off={_list([lifted])}, never={_list(never)}"
+    return _make_timed(
+        plan,
+        "stand_on",
+        f"Raise the {said} off the floor and stand still on the others.",
+        f"of standing on {len(others)} feet with the {said} lifted and nothing else on the floor, "
+        f"over the last 0.5 s{_say_guards(plan)}",
+        f"stand_on({lists}{_write_guards(plan)})",
+        _Held(2.0, falls=True, share=0.6),
+    )
+
+
+def _make_jump(plan: DraftPlan) -> DraftTask:
+    height = _round(max(0.06, 0.2 * plan.facts.height))
+    up = ', up="torso_up"' if plan.has("torso_up") else ""
+    return DraftTask(
+        "jump",
+        f"Jump so that every part is {height:g} m above the floor, and land upright.",
+        f"The height, m, of the lowest point in the best flight, at most {height:g}; "
+        "above 0.03 m the robot is in the air; a quarter for a flight that does not end on "
+        "the floor, upright for 0.5 s. Success: the height is reached and landed, and no fall.",
+        f'jump("lowest_point", height={height:g}{up})',
+        height,
+        "m",
     )
 
 
@@ -243,79 +266,111 @@ def _list_handling(plan: DraftPlan) -> Iterator[DraftTask]:
     facts, handling = plan.facts, plan.handling
     if handling.tool is None:
         return
+    if plan.has("fixture_position"):
+        yield from _list_opening(plan)
     reach = plan.workspace.reach if plan.workspace and plan.workspace.reach else facts.size
-    within = _round(float(np.clip(0.1 * reach, 0.005, 0.1)))
     is_self = handling.tool.name == "torso" or facts.tree.is_fluid
-    if is_self:
-        within = _round(0.3 * facts.size)
+    near = 0.3 * facts.size if is_self else float(np.clip(0.1 * reach, 0.005, 0.1))
+    within = _round(near)
     guards = _write_guards(plan, has_height=False) if is_self else ""
-    what = f"'{handling.tool.own_name}'" if handling.tool.name != "torso" else "the torso"
-    fixtures = list(_list_fixture(plan)) if plan.has("fixture_position") else []
-    yield from fixtures
     if plan.has("target_distance"):
-        yield DraftTask(
+        what = "the torso" if handling.tool.name == "torso" else f"'{handling.tool.own_name}'"
+        yield _make_timed(
+            plan,
             "reach",
             f"Reach the target with {what} and stay there.",
-            _seconds(plan) + f"in which target_distance, at its worst of 0.5 s, is small: "
-            f"full credit within {within:g} m, none at the distance at the start. Success: full "
-            "credit for 0.5 s without a break.",
+            _ask_near("target_distance", within),
             f'reach("target_distance", within={within:g}{guards})',
-            _target(plan, 0.5),
+            _Held(0.5, share=0.5),
         )
-    approach = ', approach="object_distance"' if plan.has("object_distance") else ""
-    if not handling.objects or not plan.reaches_object:
-        return
-    name = handling.objects[0].own_name
+    if handling.objects and plan.reaches_object:
+        yield from _list_carrying(plan, within, guards, reach)
+
+
+def _ask_near(field: str, within: float) -> str:
+    return (
+        f"in which {field}, at its worst of 0.5 s, is small: full credit within {within:g} m, "
+        "none at the distance at the start"
+    )
+
+
+def _list_carrying(
+    plan: DraftPlan, within: float, guards: str, reach: float
+) -> Iterator[DraftTask]:
+    facts, name = plan.facts, plan.handling.objects[0].own_name
+    approach = _write_approach(plan, "object_distance")
     if plan.has("object_target_distance"):
-        yield DraftTask(
+        yield _make_timed(
+            plan,
             "place",
             f"Bring the object '{name}' to the target.",
-            _seconds(plan) + "in which object_target_distance, at its worst of 0.5 s, is "
-            f"small: full credit within {within:g} m, none at the distance at the start; coming "
-            "near the object earns a fifth. Success: full credit for 0.5 s without a break.",
+            _ask_near("object_target_distance", within) + "; coming near the object earns a fifth",
             f'place("object_target_distance", within={within:g}{approach}{guards})',
-            _target(plan, 0.4),
+            _Held(0.5, share=0.4),
         )
     if plan.has("object_height") and facts.tree.base == "fixed" and facts.model.opt.gravity[2] < 0:
         by = _round(float(np.clip(0.3 * reach, 0.03, 0.1)))
-        yield DraftTask(
+        yield _make_timed(
+            plan,
             "lift",
             f"Lift the object '{name}' by {by:g} m.",
-            _seconds(plan) + f"in which object_height is {by:g} m above that at the start, "
-            "at its worst of 1 s; coming near the object earns a fifth. Success: full credit for "
-            "1 s without a break.",
+            f"in which object_height is {by:g} m above that at the start, at its worst of 1 s; "
+            "coming near the object earns a fifth",
             f'lift("object_height", by={by:g}{approach})',
-            _target(plan, 0.4),
+            _Held(1.0, share=0.4),
         )
 
 
-def _list_fixture(plan: DraftPlan) -> Iterator[DraftTask]:
-    facts, part = plan.facts, plan.handling.fixtures[0]
-    joint = find_number(facts.model, "joint", part.own_name)
-    is_slide = facts.model.jnt_type[joint] == SLIDE
-    by, unit = (0.1, "m") if is_slide else (0.5, "rad")
+def _list_opening(plan: DraftPlan) -> Iterator[DraftTask]:
+    facts, name = plan.facts, plan.handling.fixtures[0].own_name
+    joint = find_number(facts.model, "joint", name)
+    by, unit = (0.1, "m") if facts.model.jnt_type[joint] == SLIDE else (0.5, "rad")
     if facts.model.jnt_limited[joint]:
         start = float(facts.pose.qpos[facts.model.jnt_qposadr[joint]])
         low, high = facts.model.jnt_range[joint]
         by = 0.5 * float(high - start if find_opening(facts, joint) > 0 else start - low)
-    if by < 1e-3:
+    if by < _LEAST_OPENING:
         return
     by = _round(by)
-    approach = ', approach="fixture_distance"'.replace("fixture_distance", "handle_distance")
-    approach = approach if plan.has("handle_distance") else ""
-    yield DraftTask(
+    approach = _write_approach(plan, "handle_distance")
+    yield _make_timed(
+        plan,
         "open",
-        f"{_find_handling_verb(part.own_name)} '{part.own_name}' by {by:g} {unit}.",
-        _seconds(plan) + f"in which fixture_position is {by:g} {unit} further than at the "
-        "start, at its worst of 0.5 s; coming near it earns a fifth. Success: full credit for 0.5 "
-        "s without a break.",
+        f"{_find_handling_verb(name)} '{name}' by {by:g} {unit}.",
+        f"in which fixture_position is {by:g} {unit} further than at the start, at its worst of "
+        "0.5 s; coming near it earns a fifth",
         f'move_fixture("fixture_position", by={by:g}{approach})',
-        _target(plan, 0.4),
+        _Held(0.5, share=0.4),
     )
 
 
-def _seconds(plan: DraftPlan) -> str:
-    return f"Seconds, of {plan.episode_s:g}, "
+# --- what tasks have in common -------------------------------------------------------------------
+
+
+class _Held(NamedTuple):
+    """What a task in s calls success, and the share of the episode that is its target."""
+
+    seconds: float
+    falls: bool = False
+    share: float = 0.5
+
+
+def _make_timed(
+    plan: DraftPlan, name: str, description: str, asked: str, metric: str, held: _Held
+) -> DraftTask:
+    """Return a task whose score is the seconds in which all is as asked."""
+    return DraftTask(
+        name,
+        description,
+        f"Seconds, of {plan.episode_s:g}, {asked}. Success: full credit for {held.seconds:g} s "
+        f"without a break{', and no fall' if held.falls else ''}.",
+        metric,
+        _round(held.share * plan.max_episode_steps * plan.control_dt),
+    )
+
+
+def _write_approach(plan: DraftPlan, field: str) -> str:
+    return f', approach="{field}"' if plan.has(field) else ""
 
 
 def _find_handling_verb(name: str) -> str:
@@ -347,10 +402,6 @@ def _say_guards(plan: DraftPlan) -> str:
     if not plan.facts.stands:
         return ""
     return "; only while torso_up is above 0.7 and torso_height above half of that at the start"
-
-
-def _target(plan: DraftPlan, share: float) -> float:
-    return _round(share * plan.max_episode_steps * plan.control_dt)
 
 
 def _list(names: list[str]) -> str:

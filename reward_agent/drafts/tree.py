@@ -150,6 +150,14 @@ def collides(model: mujoco.MjModel, geom: int) -> bool:
     return bool(model.geom_contype[geom] or model.geom_conaffinity[geom])
 
 
+def can_touch(model: mujoco.MjModel, bodies: list[int], others: list[int]) -> bool:
+    """Return whether a geom of some bodies may touch one of others, by their bits."""
+    mine = [geom for body in bodies for geom in list_geoms(model, body)]
+    theirs = [geom for body in others for geom in list_geoms(model, body)]
+    kind, accepts = model.geom_contype, model.geom_conaffinity
+    return any(kind[a] & accepts[b] or kind[b] & accepts[a] for a in mine for b in theirs)
+
+
 def is_locked(model: mujoco.MjModel, joint: int) -> bool:
     """Return whether a joint cannot move: held by friction without end, or by its range."""
     if model.jnt_type[joint] == FREE:
