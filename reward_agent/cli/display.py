@@ -16,6 +16,7 @@ from reward_agent.cli.output import (
     progress_console,
     show_number,
 )
+from reward_agent.designers.history import list_judgements
 from reward_agent.errors import Interrupted
 from reward_agent.llm.provider import PROVIDERS
 from reward_agent.records.events import (
@@ -38,6 +39,7 @@ from reward_agent.records.events import (
     TrainingProgress,
     Warned,
 )
+from reward_agent.records.judgement import FRAMES_FILE, find_order_conflicts
 from reward_agent.records.timing import describe_shares
 from reward_agent.text import clean_text, hide_credentials, name_round
 
@@ -227,6 +229,7 @@ def show_run(store: RunStore, run: RunRecord) -> None:
         for candidate in store.read_iteration(index).candidates:
             _add_rows(table, index, candidate, run)
     answer_console.print(table)
+    _show_judgements(store)
     _show_winner(store, run)
 
 
@@ -249,6 +252,18 @@ def _add_rows(table: Any, index: int, candidate: Candidate, run: RunRecord) -> N
         str(candidate.outcome),
         style="bold green" if is_winner else "",
     )
+
+
+def _show_judgements(store: RunStore) -> None:
+    """Write what the judge saw in each film, and loudly where it contradicts the metric."""
+    judgements = list_judgements(store)
+    for item in judgements:
+        frames = store.evaluation_dir(item.iteration, item.candidate, item.seed) / FRAMES_FILE
+        print_text(f"\njudge    {item.candidate}, seed {item.seed}; its frames: {frames}")
+        print_text(item.render())
+    conflicts = [f"{item.candidate}: {item.conflict}" for item in judgements if item.conflict]
+    for conflict in [*conflicts, *find_order_conflicts(judgements)]:
+        answer_console.print(Text(f"\nDISAGREEMENT  {conflict}", "bold red"))
 
 
 def _show_winner(store: RunStore, run: RunRecord) -> None:

@@ -78,7 +78,9 @@ class PageOptions:
     ] = True
 
 
-@add_settings("candidates", "video", *list_settings(is_personal=True), also=(Script, PageOptions))
+@add_settings(
+    "candidates", "video", "judge", *list_settings(is_personal=True), also=(Script, PageOptions)
+)
 def feedback_command(
     run: RunName,
     web: Annotated[bool, typer.Option("--web", help="Open the page in place of a prompt.")] = False,

@@ -53,13 +53,17 @@ def list_command(runs_dir: RunsDir = None, as_json: Json = False) -> None:
 def show_command(run: RunName, runs_dir: RunsDir = None, as_json: Json = False) -> None:
     """Show one run: its candidates, their outcomes and the winner."""
     from reward_agent.cli.display import show_run
+    from reward_agent.designers.history import list_judgements
     from reward_agent.records.store import load_run
 
     store = load_run(run, runs_dir)
     if as_json:
         iterations = [store.read_iteration(index) for index in store.list_iterations()]
         record = store.read_run().model_dump(mode="json")
+        judged = [j.model_dump(mode="json") | {"conflict": j.conflict}
+                  for j in list_judgements(store)]  # fmt: skip
         record |= {"iterations": [i.model_dump(mode="json") for i in iterations]}
+        record |= {"judgements": judged}
         print_json(hide_in_data(record))
     else:
         show_run(store, store.read_run())

@@ -38,6 +38,7 @@ class FilmJudge:
     Attributes:
         description: who it is, for the record.
         refusal: why it is asked no more in this run; '' as long as it answers.
+        given_up: codes of the films of which nothing usable was said, twice.
     """
 
     def __init__(self, model: ChatModel, address: str = "") -> None:
@@ -46,6 +47,7 @@ class FilmJudge:
         self.provider, self.name = model.provider, model.name
         self.max_concurrency = model.max_concurrency
         self.refusal = ""
+        self.given_up: set[str] = set()
         self._model = model
 
     def watch(self, brief: FilmBrief) -> Opinion[FilmReply]:

@@ -203,6 +203,7 @@ class Judge(Protocol):
         description: who it is and where it is asked, for the first line of output.
         max_concurrency: how many films may be watched at the same time.
         refusal: why it is asked no more in this run; '' as long as it answers.
+        given_up: codes of the films of which nothing usable was said, twice.
     """
 
     provider: str
@@ -210,6 +211,7 @@ class Judge(Protocol):
     description: str
     max_concurrency: int
     refusal: str
+    given_up: set[str]
 
     def watch(self, brief: FilmBrief) -> Opinion[FilmReply]:
         """Say what is seen, criterion by criterion."""

@@ -35,6 +35,7 @@ from reward_agent.llm.replies import (
 )
 from reward_agent.records.disk import read_record, refuse_odd_numbers
 from reward_agent.records.jobs import PROGRAM_FILE, RESULT_FILE, EvaluateResult
+from reward_agent.records.judgement import FRAMES_FILE, JUDGEMENT_FILE, Judgement
 from reward_agent.records.settings import list_settings
 from reward_agent.records.store import SESSION_FILE, Iteration, RunRecord, RunStore
 from reward_agent.summary.summary import TrajectorySummary
@@ -71,7 +72,7 @@ class Kind:
     """
 
     pattern: str
-    form: type[BaseModel] | Literal["program", "text", "lines", "film", "policy"]
+    form: type[BaseModel] | Literal["program", "text", "lines", "film", "sheet", "policy"]
     max_bytes: int = 4 * 2**20
 
 
@@ -96,6 +97,8 @@ _KINDS = (
     Kind(re.escape(CALLS_FILE), "lines", _MAX_FILE_BYTES),
     Kind(re.escape(REPLIES_FILE), "lines", _MAX_FILE_BYTES),
     Kind(_POLICIES + r"/[A-Za-z0-9_-]{1,64}\.(?:webp|mp4)", "film", _MAX_FILE_BYTES),
+    Kind(_POLICIES + "/" + re.escape(JUDGEMENT_FILE), Judgement),
+    Kind(_POLICIES + "/" + re.escape(FRAMES_FILE), "sheet"),
     Kind(_POLICIES + r"/[A-Za-z0-9_.-]{1,99}\.safetensors", "policy", MAX_POLICY_BYTES),
 )
 
@@ -189,7 +192,7 @@ def list_files(folder: Path, above: str = "") -> Iterator[str]:
 
 def _clean(store: RunStore, name: str, kind: Kind, cleaner: Cleaner) -> bytes:
     path, form = store.dir / name, kind.form
-    if form in ("film", "policy"):
+    if form in ("film", "sheet", "policy"):
         return read_bytes(path, kind.max_bytes)
     if isinstance(form, str):
         text = read_text(path, max_bytes=kind.max_bytes)

@@ -193,6 +193,7 @@ def _check_content(name: str, kind: Kind, content: bytes) -> None:
         "text": bytes.decode,
         "lines": parse_lines,
         "film": _check_film,
+        "sheet": _check_sheet,
         "policy": bytes,  # once its environment is known
     }
     try:
@@ -217,6 +218,11 @@ def _check_film(content: bytes) -> None:
     is_webp = content[:4] == b"RIFF" and content[8:12] == b"WEBP"
     if not is_webp and content[4:8] != b"ftyp":
         raise ValueError("it is neither a WebP nor an MP4")
+
+
+def _check_sheet(content: bytes) -> None:
+    if not content.startswith(b"\x89PNG\r\n\x1a\n"):
+        raise ValueError("it is no PNG")
 
 
 def _read_rows(name: str, form: type[R], held: Mapping[str, bytes]) -> list[R]:

@@ -13,8 +13,9 @@ the choice of the pair by the information that its answer gives.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,17 +84,29 @@ class Fit:
         return rng.multivariate_normal(self.mean, self.covariance, _N_SAMPLES, method="cholesky")
 
 
-def fit_ratings(names: Sequence[str], answers: Iterable[Answer]) -> Fit:
-    """Fit the ratings of candidates to the answers; answers about others are left out."""
+def fit_ratings(
+    names: Sequence[str],
+    answers: Iterable[Answer],
+    seen: Mapping[str, float] = MappingProxyType({}),
+) -> Fit:
+    """Fit the ratings of candidates to the answers; answers about others are left out.
+
+    Args:
+        names: the candidates.
+        answers: a person's.
+        seen: share of the task, 0 to 1, that a judge saw in a candidate's film: its rating starts
+            as far from 0 as the prior's deviation; by default at 0.
+    """
+    start = np.array([PRIOR_STD * (2.0 * seen.get(name, 0.5) - 1.0) for name in names])
     place = {name: index for index, name in enumerate(names)}
     known = [answer for answer in answers if answer.a in place and answer.b in place]
     rows, shares = _list_games(place, known)
     precision = np.eye(len(names)) / PRIOR_STD**2
-    mean = np.zeros(len(names))
+    mean = start.copy()
     hessian = precision
     for _ in range(_N_STEPS):  # Newton's method on a concave function
         expected = 1.0 / (1.0 + np.exp(-rows @ mean))
-        gradient = rows.T @ (shares - expected) - precision @ mean
+        gradient = rows.T @ (shares - expected) - precision @ (mean - start)
         hessian = precision + (rows.T * (expected * (1.0 - expected))) @ rows
         step = np.linalg.solve(hessian, gradient)
         mean = mean + step
@@ -122,11 +135,15 @@ def _list_games(place: dict[str, int], answers: Sequence[Answer]) -> tuple[Float
     return np.stack(rows), np.array(shares)
 
 
-def rate(names: Sequence[str], answers: Sequence[Answer]) -> list[Rating]:
-    """Return the candidates' ratings, the best first."""
+def rate(
+    names: Sequence[str],
+    answers: Sequence[Answer],
+    seen: Mapping[str, float] = MappingProxyType({}),
+) -> list[Rating]:
+    """Return the candidates' ratings, the best first; ``seen`` is as for ``fit_ratings``."""
     if not names:
         return []
-    fit = fit_ratings(names, answers)
+    fit = fit_ratings(names, answers, seen)
     spread = _Z95 * np.sqrt(np.diag(fit.covariance))
     p_best = np.bincount(fit.draw().argmax(axis=1), minlength=len(names)) / _N_SAMPLES
     ratings = [
@@ -143,8 +160,14 @@ def rate(names: Sequence[str], answers: Sequence[Answer]) -> list[Rating]:
     return sorted(ratings, key=lambda rating: -rating.mean)
 
 
-def choose_pair(names: Sequence[str], answers: Sequence[Answer]) -> tuple[str, str] | None:
+def choose_pair(
+    names: Sequence[str],
+    answers: Sequence[Answer],
+    seen: Mapping[str, float] = MappingProxyType({}),
+) -> tuple[str, str] | None:
     """Return the pair whose answer says most about which candidate is the best.
+
+    ``seen`` is as for ``fit_ratings``.
 
     The information is that between the answer and the identity of the best, over draws of the
     posterior. Of pairs that say as much, the one asked less often comes first.
@@ -156,7 +179,7 @@ def choose_pair(names: Sequence[str], answers: Sequence[Answer]) -> tuple[str, s
         return None
     asked = [frozenset((answer.a, answer.b)) for answer in answers]
     pairs = list(itertools.combinations(range(len(names)), 2))
-    gains = _measure_gains(fit_ratings(names, answers).draw(), pairs).round(4)
+    gains = _measure_gains(fit_ratings(names, answers, seen).draw(), pairs).round(4)
     counts = [asked.count(frozenset((names[a], names[b]))) for a, b in pairs]
     a, b = pairs[max(range(len(pairs)), key=lambda k: (gains[k], -counts[k]))]
     # Left and right change, lest a habit of the person counts for one of the two.

@@ -45,6 +45,7 @@ from reward_agent.records.store import Winner
 from reward_agent.rewards.checks import check_program
 from reward_agent.run.active import ActiveRun, Metric, write_results
 from reward_agent.run.evaluate import film
+from reward_agent.run.judge import judge_policy
 from reward_agent.run.metric import begin_change, change_metric, is_changing, refuse_failing
 from reward_agent.run.open import HeldRun, open_run
 from reward_agent.run.resume import take_up
@@ -236,6 +237,20 @@ class Session(SessionState):
         if active is not None:
             active.executor.close()
 
+    def judge(self) -> None:
+        """Let a model that sees watch the films that it has not seen, as the settings say.
+
+        Those are the one in front, or all; where there is no metric, all from which ratings start.
+        """
+        setting = self._held.settings.judge
+        if self._held.team.judge is None:
+            return
+        in_front = [self.current] if self.current else []
+        is_all = setting == "all" or not self.has_metric
+        with self._activate() as active:
+            for entry in self.list_trained() if is_all else in_front:
+                judge_policy(active, entry.candidate, self._held.settings.seed)
+
     def film(self, name: str) -> str:
         """Film a candidate that has no video; return why there is none in the end, if so.
 
@@ -363,6 +378,7 @@ def open_session(
         session.settle_metric()
         session.log.append(Opened, front_end=front_end, designer=held.team.description)
         listen(SessionOpened(held.team.introduction, session.run.task.unit))
+        session.judge()
         try:
             yield session
         finally:

@@ -87,10 +87,20 @@ class SessionState:
         ]
 
     def rate(self) -> list[Rating]:
-        """Return the ratings by the person's preferences, the best first; empty without any."""
-        answers = self.list_answers()
+        """Return the ratings by the person's preferences, the best first; empty without any.
+
+        Where there is no metric they start from what a judge saw in the films, if there is one.
+        """
+        answers, seen = self.list_answers(), self.read_seen()
         names = [entry.candidate.id for entry in self.list_trained()]
-        return rate(names, answers) if answers else []
+        return rate(names, answers, seen) if answers or seen else []
+
+    def read_seen(self) -> dict[str, float]:
+        """Return the share of the task that a judge saw in each film; empty with a metric."""
+        if self.has_metric:
+            return {}
+        judged = {e.candidate.id: e.judgement.share for e in self.list_trained() if e.judgement}
+        return {name: share for name, share in judged.items() if share is not None}
 
     def rank(self) -> list[RatedCandidate]:
         """Return the candidates with a policy, best first: by task score, else by rating alone."""
@@ -141,7 +151,7 @@ class SessionState:
     def choose_pair(self) -> tuple[str, str] | None:
         """Return the two candidates whose comparison says most about which is the best."""
         names = [item.candidate.id for item in self.list_standings() if not item.is_rejected]
-        return choose_pair(names, self.list_answers())
+        return choose_pair(names, self.list_answers(), self.read_seen())
 
     @property
     def waiting(self) -> list[Remarked | Edited]:
@@ -224,6 +234,11 @@ def _list_lines(store: RunStore, candidate: Candidate) -> list[str]:
     return program.source.splitlines() if program else []
 
 
+def _describe_judgement(entry: HistoryEntry) -> dict[str, Any] | None:
+    found = entry.judgement
+    return found.model_dump(mode="json") | {"conflict": found.conflict} if found else None
+
+
 def describe_session(session: SessionState) -> dict[str, Any]:
     """Return candidates, ratings, what is in front and every entry, as JSON data."""
     current, run = session.current, session.run
@@ -238,6 +253,7 @@ def describe_session(session: SessionState) -> dict[str, Any]:
             | {
                 "is_rejected": item.is_rejected,
                 "rating": asdict(item.rating) if item.rating else None,
+                "judgement": _describe_judgement(item.entry),
             }
             for item in session.list_standings()
         ],

@@ -11,7 +11,7 @@ import hashlib
 from collections.abc import Iterable
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from reward_agent.errors import DataError
 from reward_agent.text import clean_text, format_number
@@ -58,7 +58,8 @@ class FilmReply(Record):
             raise DataError(f"the answers are to criteria {numbers}, expected 1 to {n_criteria}")
         for answer in self.answers:
             is_frame = answer.frame is not None and 1 <= answer.frame <= n_frames
-            if answer.answer != "cannot see" and not is_frame:
+            is_none = answer.frame is None and answer.answer == "cannot see"
+            if not (is_frame or is_none):
                 raise DataError(
                     f"criterion {answer.number} is answered by frame {answer.frame}, expected one "
                     f"of 1 to {n_frames}"
@@ -68,20 +69,33 @@ class FilmReply(Record):
 class Judgement(FileRecord):
     """What the judge saw in the film of one episode, and what the metric says of that episode."""
 
+    iteration: int = Field(ge=0)
     candidate: FileName
     seed: int = Field(description="of the training")
     episode_seed: int
     task_score: Finite | None = Field(None, description="of the filmed episode; None: no metric")
     success: bool | None = None
     target_score: Finite | None = None
-    unit: str = ""
-    criteria: tuple[str, ...]
-    times: tuple[Finite, ...] = Field(description="seconds of each frame, the first is number 1")
-    code: str
+    unit: OneLine = ""
+    criteria: tuple[Sentence, ...] = Field(max_length=64)
+    times: tuple[Finite, ...] = Field(
+        max_length=64, description="seconds of each frame, the first is number 1"
+    )
+    code: OneLine
     seen: Sentence
     answers: tuple[FilmAnswer, ...]
     model: OneLine
     provider: OneLine
+
+    @model_validator(mode="after")
+    def _check_answers(self) -> Judgement:
+        """Refuse answers to what was not asked, or from a frame that is not there."""
+        if [item.number for item in self.answers] != list(range(1, len(self.criteria) + 1)):
+            raise ValueError("its answers are not to its criteria")
+        if any(item.frame is not None and not 1 <= item.frame <= len(self.times)
+               for item in self.answers):  # fmt: skip
+            raise ValueError("an answer rests on a frame that is not there")
+        return self
 
     def compare(self, evaluation: Evaluation) -> Judgement:
         """Return it beside what the metric says of the same episode now: metrics change."""
@@ -141,7 +155,7 @@ class Judgement(FileRecord):
     def describe(self, answer: FilmAnswer) -> str:
         """Return a criterion with its answer, the frame and the reason, in a line."""
         frame = ""
-        if answer.frame is not None and 1 <= answer.frame <= len(self.times):
+        if answer.frame is not None:
             frame = f", frame {answer.frame} at {self.times[answer.frame - 1]:.2f} s"
         criterion = self.criteria[answer.number - 1]
         return f"{criterion!r}: {answer.answer}{frame}: {answer.reason}"

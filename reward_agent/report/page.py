@@ -26,7 +26,7 @@ from reward_agent.report.verdict import (
     find_headline,
     find_verdict,
 )
-from reward_agent.report.view import RunView, load_run_view
+from reward_agent.report.view import PNG, RunView, load_run_view
 from reward_agent.text import hide_in_words, show_hidden
 
 if TYPE_CHECKING:
@@ -82,7 +82,8 @@ def render_report(view: RunView) -> str:
 
 
 def _make_uri(picture: bytes) -> str:
-    return f"data:image/webp;base64,{base64.b64encode(picture).decode()}"
+    kind = "png" if picture.startswith(PNG) else "webp"
+    return f"data:image/{kind};base64,{base64.b64encode(picture).decode()}"
 
 
 def _make_command(view: RunView) -> str:

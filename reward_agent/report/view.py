@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 from reward_agent.definitions.task import METRIC_FILE
 from reward_agent.designers.brief import HistoryEntry
-from reward_agent.designers.history import find_best, read_history
+from reward_agent.designers.history import find_best, list_judgements, read_history
 from reward_agent.files import read_bytes, read_text
 from reward_agent.llm.budget import CostSummary, summarise_costs
 from reward_agent.llm.provider import PROVIDERS, Provider
 from reward_agent.llm.replies import read_calls
 from reward_agent.records.jobs import STRIP_FILE, VIDEO_FILE
+from reward_agent.records.judgement import FRAMES_FILE, Judgement, find_order_conflicts
 from reward_agent.records.store import Candidate, Iteration, RunRecord, RunStore
 from reward_agent.types import Evaluation, TermCurve
 
@@ -57,6 +58,14 @@ class CandidateView:
 
 
 @dataclass(frozen=True)
+class JudgedFilm:
+    """What the judge says of a film, and the sheet of frames that it saw, as a PNG, or None."""
+
+    judgement: Judgement
+    sheet: bytes | None
+
+
+@dataclass(frozen=True)
 class RunView:
     """A run as the report shows it.
 
@@ -69,6 +78,7 @@ class RunView:
         strip: bytes of the picture with key moments of the same episode, or None.
         metric_source: the metric that scored the run, if there is one.
         costs: what its language model was paid.
+        judged: what a model that watched films says of them.
     """
 
     run: RunRecord
@@ -79,6 +89,14 @@ class RunView:
     strip: bytes | None
     metric_source: str
     costs: CostSummary
+    judged: tuple[JudgedFilm, ...] = ()
+
+    @cached_property
+    def conflicts(self) -> tuple[str, ...]:
+        """How the judge of the films contradicts the metric."""
+        judgements = [film.judgement for film in self.judged]
+        own = [f"{item.candidate}: {item.conflict}" for item in judgements if item.conflict]
+        return (*own, *find_order_conflicts(judgements))
 
     @cached_property
     def best(self) -> CandidateView | None:
@@ -117,6 +135,8 @@ class RunView:
 # A page with three rounds of four candidates is to stay below 15 MB; base64 adds a third.
 MAX_VIDEO_BYTES = 6 * 2**20
 MAX_STRIP_BYTES = 128 * 2**10
+MAX_SHEET_BYTES, _MAX_SHEETS = 512 * 2**10, 6
+PNG = b"\x89PNG\r\n\x1a\n"
 
 
 def load_run_view(run_dir: Path) -> RunView:
@@ -140,7 +160,26 @@ def load_run_view(run_dir: Path) -> RunView:
         strip=_read_picture(path.with_name(STRIP_FILE), MAX_STRIP_BYTES) if path else None,
         metric_source=read_text(store.dir / METRIC_FILE, ""),
         costs=summarise_costs(read_calls(run_dir)),
+        judged=tuple(_read_judged(store)),
     )
+
+
+def _read_judged(store: RunStore) -> Iterator[JudgedFilm]:
+    """Yield what was judged, the last films first with their frames, as far as the page bears."""
+    judgements = list_judgements(store)
+    with_sheet = judgements[-_MAX_SHEETS:]
+    for item in judgements:
+        folder = store.evaluation_dir(item.iteration, item.candidate, item.seed)
+        is_shown = item in with_sheet or bool(item.conflict)
+        yield JudgedFilm(item, read_sheet(folder / FRAMES_FILE) if is_shown else None)
+
+
+def read_sheet(path: Path) -> bytes | None:
+    """Return a PNG. A child wrote it: nothing else gets into a page."""
+    if not path.is_file() or path.stat().st_size > MAX_SHEET_BYTES:
+        return None
+    data = read_bytes(path, MAX_SHEET_BYTES)
+    return data if data.startswith(PNG) else None
 
 
 def _find_shown(run: RunRecord, entries: Sequence[HistoryEntry]) -> HistoryEntry | None:

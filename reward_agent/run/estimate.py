@@ -48,7 +48,9 @@ _RACED = np.array([0.45, 1.0])
 _SUMMARY_TOKENS, _ENTRY_TOKENS = 2_600.0, 150.0
 # The measurements of large environments are longer; tokenisers differ.
 _PROMPT = np.array([1.0, 1.5])
-_REPLY_TOKENS = {"designer": 2_500.0, "critic": 700.0, "analyzer": 800.0}
+_REPLY_TOKENS = {"designer": 2_500.0, "critic": 700.0, "analyzer": 800.0, "judge": 900.0}
+# Of a sheet of frames as it is drawn: about what anthropic counts, and the most that anybody does.
+_SHEET_TOKENS = np.array([1_600.0, 3_000.0])
 _REPLY_S = np.array([25.0, 90.0])
 # Share of the input that the provider's prompt cache serves.
 _CACHED = np.array([0.5, 0.0])
@@ -119,8 +121,13 @@ def estimate_design(
     model = settings.model or provider.default_model or provider.name
     has_metric = read_task_metric(card, spec) is not None
     calls = _count_calls(settings, provider, has_metric)
-    n_calls, inputs, outputs = _add_up(calls, Subject(card, spec), settings)
+    subject = Subject(card, spec)
+    n_calls, inputs, outputs = _add_up(calls, subject, settings)
     usd, price_note = _price(provider, model, inputs, outputs)
+    judging = _estimate_judge(settings, provider, model, subject)
+    n_calls, inputs, outputs = n_calls + judging[0], inputs + judging[1], outputs + judging[2]
+    judge_usd, judge_note = _price_judge(settings, provider, model, judging)
+    usd = None if usd is None or judge_usd is None else usd + judge_usd
     steps = _count_steps(settings)
     rate, speed_note = _find_rate(card, runs_dir)
     # Trainings side by side, and replies of which several come at a time.
@@ -140,6 +147,7 @@ def estimate_design(
             f"steps, {settings.winner_seeds} fresh seeds for each of the two best",
             speed_note,
             price_note,
+            *([judge_note] if judge_note else []),
             *([] if has_metric else [f"{spec.name!r} has no metric: the Designer proposes one"]),
         ),
     )
@@ -186,6 +194,43 @@ def _add_up(
         totals += n_calls * np.array([np.ones(2), prompt, reply])
     n_calls, inputs, outputs = totals
     return n_calls, inputs, outputs
+
+
+def _estimate_judge(
+    settings: RunSettings, provider: Provider, model: str, subject: Subject
+) -> tuple[Pair, Pair, Pair]:
+    """Return calls, input and output tokens of the judge, a sheet of frames with each call."""
+    judge, _ = _find_judge(settings, provider, model)
+    if settings.judge == "none" or judge.makes == "designer" or "judge" not in judge.agents:
+        return np.zeros(2), np.zeros(2), np.zeros(2)
+    of_rounds = settings.candidates if settings.judge == "all" else 1
+    n_calls = (settings.iterations * of_rounds + 1) * _TRIES
+    prompt = preview_prompt("judge/film", subject)
+    words = _PROMPT * sum(estimate_tokens(turn.content) for turn in prompt.messages)
+    most = min(float(prompt.max_output_tokens), float(settings.reply_tokens))
+    reply = np.array([min(_REPLY_TOKENS["judge"], most), most])
+    return n_calls, n_calls * (words + _SHEET_TOKENS), n_calls * reply
+
+
+def _find_judge(settings: RunSettings, provider: Provider, model: str) -> tuple[Provider, str]:
+    """Return who judges films, and by which model."""
+    if not settings.judge_provider:
+        return provider, settings.judge_model or model
+    row = find_provider(settings.judge_provider)
+    return row, settings.judge_model or row.default_model or row.name
+
+
+def _price_judge(
+    settings: RunSettings, provider: Provider, model: str, judging: tuple[Pair, Pair, Pair]
+) -> tuple[Pair | None, str]:
+    """Return US dollars of the judge, None where no price is known, and who it is."""
+    n_calls, inputs, outputs = judging
+    if not n_calls.any():
+        return np.zeros(2), ""
+    row, name = _find_judge(settings, provider, model)
+    usd, _ = _price(row, name, inputs, outputs)
+    said = "no price is known" if usd is None else f"up to {usd[1]:.2f} USD"
+    return usd, f"{n_calls[0]:.0f} to {n_calls[1]:.0f} films are judged by {name}: {said}"
 
 
 def _price(provider: Provider, model: str, inputs: Pair, outputs: Pair) -> tuple[Pair | None, str]:

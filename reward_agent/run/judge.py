@@ -49,23 +49,17 @@ def judge_round(run: ActiveRun, candidates: Sequence[Candidate]) -> list[Candida
     def watch(candidate: Candidate) -> Candidate:
         if candidate.id not in names:
             return candidate
-        usage = judge_policy(run, judge, candidate, run.settings.seed)
+        usage = judge_policy(run, candidate, run.settings.seed)
         return candidate.model_copy(update={"usage": candidate.usage + usage})
 
     return map_threads(judge.max_concurrency, watch, candidates)
-
-
-def judge_missing(run: ActiveRun, candidates: Sequence[Candidate]) -> None:
-    """Let the judge watch what it has not seen of a run that was made without it."""
-    for index in sorted({item.iteration for item in candidates}):
-        judge_round(run, [item for item in candidates if item.iteration == index])
 
 
 def judge_winner(run: ActiveRun, winner: Winner) -> None:
     """Let the judge watch the policy that is handed over, and say where the order contradicts."""
     if run.team.judge is not None:
         candidate = run.store.read_candidate(winner.iteration, winner.candidate)
-        judge_policy(run, run.team.judge, candidate, winner.seed)
+        judge_policy(run, candidate, winner.seed)
         for conflict in find_order_conflicts(list_judgements(run.store)):
             run.notify(Warned(f"the judge disagrees with the metric: {conflict}"))
 
@@ -77,10 +71,11 @@ def _choose(run: ActiveRun, candidates: Sequence[Candidate]) -> list[Candidate]:
     return rank_candidates(trained)[:1]
 
 
-def judge_policy(run: ActiveRun, judge: Judge, candidate: Candidate, seed: int) -> Usage:
+def judge_policy(run: ActiveRun, candidate: Candidate, seed: int) -> Usage:
     """Let the judge watch the policy of one training, once; return what that cost."""
+    judge = run.team.judge
     folder = run.store.evaluation_dir(candidate.iteration, candidate.id, seed)
-    if judge.refusal or (folder / JUDGEMENT_FILE).is_file():
+    if judge is None or judge.refusal or (folder / JUDGEMENT_FILE).is_file():
         return Usage()
     try:
         return _judge(run, judge, candidate, folder)
@@ -97,6 +92,8 @@ def _judge(run: ActiveRun, judge: Judge, candidate: Candidate, folder: Path) -> 
     evaluated = read_record(folder / RESULT_FILE, EvaluateResult)
     seed = int(folder.name.rpartition("_")[2])
     code = make_code(f"{candidate.id} {seed}")
+    if code in judge.given_up:
+        return Usage()
     frames = draw_frames(run, folder, code)
     place = frames.episode_seed - evaluated.best.seed
     scores = evaluated.best.episodes
@@ -117,9 +114,11 @@ def _judge(run: ActiveRun, judge: Judge, candidate: Candidate, folder: Path) -> 
         opinion = judge.watch(brief)
     usage = sum((completion.usage for completion in opinion.completions), Usage())
     if opinion.record is None:
+        judge.given_up.add(code)
         run.notify(Warned(f"the film of {candidate.id} was not judged: {opinion.reason}"))
         return usage
     judgement = Judgement(
+        iteration=candidate.iteration,
         candidate=candidate.id,
         seed=seed,
         episode_seed=frames.episode_seed,

@@ -90,6 +90,7 @@ class Parts:
             ratings=self._session.rate(),
             standings=standings,
             n_answers=n_answers,
+            seen=self._session.read_seen(),
         )
 
     def render_candidate(self, name: str) -> str:

@@ -97,7 +97,7 @@ def make_judgement(
     return Judgement.model_validate_json(
         json.dumps(
             {
-                "candidate": name, "seed": 0, "episode_seed": 5, "task_score": score,
+                "iteration": 0, "candidate": name, "seed": 0, "episode_seed": 5, "task_score": score,
                 "success": success, "target_score": 1.0, "criteria": ["it hops"] * len(answers),
                 "times": [0.0, 0.5], "code": "0815", "seen": "it hops", "answers": listed,
                 "model": "m", "provider": "p",

@@ -168,7 +168,7 @@ def test_analyzer(play, next_brief, history, best):
 
 
 JUDGEMENT = Judgement(
-    candidate="aaaa1111", seed=0, episode_seed=5, task_score=0.81, success=True, unit="m/s",
+    iteration=1, candidate="aaaa1111", seed=0, episode_seed=5, task_score=0.81, success=True, unit="m/s",
     criteria=("All in all, the robot does what the task says: Slide forward.", "at least 1 m/s"),
     times=(0.0, 0.5), code="0815", seen="The box stays. ```", model="m", provider="p",
     answers=(

@@ -11,14 +11,18 @@ from typing import Any
 
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
 
 import reward_agent
+from reward_agent.cli.app import app
 from reward_agent.designers.history import list_judgements
+from reward_agent.feedback.session import open_session
+from reward_agent.feedback.state import describe_session
 from reward_agent.llm.replies import read_calls, read_replies
-from reward_agent.records.events import Event, Judged, Warned
+from reward_agent.records.events import Event, Judged, RunStarted, Warned
 from reward_agent.records.judgement import FRAMES_FILE, make_code
 from reward_agent.records.store import RunStore, load_run
-from reward_agent.testing import FakeLLMServer, ReceivedRequest, Say, Step
+from reward_agent.testing import FakeLLMServer, HttpFault, ReceivedRequest, Say, Step
 
 PROGRAM = """```python
 def compute_reward(state, action, next_state):
@@ -45,6 +49,7 @@ class Model:
         answers: what the judge says of each criterion; of all others, that it cannot see.
         blind: what is answered to a picture instead.
         codes: what it reads in the corner at first; then what stands there.
+        program_tokens: what it says that the program cost.
     """
 
     def __init__(
@@ -53,11 +58,12 @@ class Model:
         answers: Mapping[int, str] = {},
         blind: Step | None = None,
         codes: tuple[str, ...] = (),
+        program_tokens: int = 100,
     ) -> None:
         self.seen: list[bytes] = []
         self.told: list[str] = []
         self._runs_dir, self._answers, self._blind = runs_dir, answers, blind
-        self._codes = list(codes)
+        self._codes, self._program_tokens = list(codes), program_tokens
 
     def __call__(self, request: ReceivedRequest) -> Step:
         if WATCHING in request.text:
@@ -66,7 +72,7 @@ class Model:
         if "You explain" in request.text:
             self.told.append(request.text)
             return Say(ANALYSIS)
-        return Say(PROGRAM)
+        return Say(PROGRAM, input_tokens=self._program_tokens)
 
     def _judge(self, request: ReceivedRequest) -> str:
         [folder] = self._runs_dir.glob("*/iterations/0/candidates/*")
@@ -145,3 +151,167 @@ def test_the_film_goes_to_the_judge_as_a_picture_and_its_answers_stand_beside_th
     assert (store.dir / "replies.sqlite").stat().st_size < 100_000
     written = [path for path in store.dir.rglob("*") if path.is_file()]
     assert [path for path in written if KEY.encode() in path.read_bytes()] == []
+    # It is shown, loudly.
+    page = (store.dir / "report.html").read_text()
+    assert "Judge and metric disagree" in page
+    assert "data:image/png;base64," in page
+    shown = show(store)
+    assert "DISAGREEMENT" in shown
+    assert "frame 2 at " in shown
+    told_json = CliRunner().invoke(app, ["runs", "show", str(store.dir), "--json"]).stdout
+    assert json.loads(told_json)["judgements"][0]["conflict"] == judgement.conflict
+
+
+def show(store: RunStore) -> str:
+    result = CliRunner().invoke(app, ["runs", "show", str(store.dir)])
+    assert result.exit_code == 0, result.output
+    return " ".join(result.output.split())
+
+
+def test_agreement_is_told_too(tmp_path: Path) -> None:
+    with FakeLLMServer(Model(tmp_path / "runs", {1: "no", 2: "no"})) as server:
+        store, events = design(tmp_path, server)
+    [judgement] = list_judgements(store)
+    assert (judgement.verdict, judgement.agreement) == ("no", "they agree")
+    assert "DISAGREEMENT" not in show(store)
+    assert "Judge and metric disagree" not in (store.dir / "report.html").read_text()
+    assert not list_warnings(events)
+
+
+@pytest.mark.parametrize("provider", sorted(VARIABLES))
+def test_a_model_that_takes_no_pictures_costs_one_sentence(provider: str, tmp_path: Path) -> None:
+    blind = HttpFault(400, "invalid_request_error", "image input is not supported by this model")
+    model = Model(tmp_path / "runs", blind=blind)
+    with FakeLLMServer(model) as server:
+        store, events = design(tmp_path, server, provider, judge="all", winner_seeds=1)
+    assert store.read_run().status == "finished"
+    [warning] = list_warnings(events)
+    assert "takes no pictures: image input is not supported" in warning
+    assert "--judge-model" in warning
+    assert len(model.seen) == 1
+    assert not list_judgements(store)
+
+
+def test_a_model_that_answers_without_seeing_is_found_out(tmp_path: Path) -> None:
+    model = Model(tmp_path / "runs", {1: "yes"}, codes=("1", "0000"))
+    with FakeLLMServer(model) as server:
+        store, events = design(tmp_path, server)
+    [warning] = list_warnings(events)
+    assert "does not see the picture" in warning
+    assert len(model.seen) == 2, "it was shown the picture again, once"
+    assert not list_judgements(store)
+    assert store.read_run().status == "finished"
+
+
+def test_a_bad_reply_is_repaired_once(tmp_path: Path) -> None:
+    model = Model(tmp_path / "runs", {1: "yes"}, codes=("12 34",))
+    with FakeLLMServer(model) as server:
+        store, _ = design(tmp_path, server)
+    [judgement] = list_judgements(store)
+    assert judgement.verdict == "yes"
+    [candidate] = store.read_iteration(0).candidates
+    assert candidate.usage.n_calls == 4  # program, judgement twice, analysis
+
+
+def test_the_judge_keeps_within_the_limits_of_money(tmp_path: Path) -> None:
+    # 7,700 tokens are left: enough for the question and the longest answer, not for the picture.
+    model = Model(tmp_path / "runs", {1: "yes"}, program_tokens=20_300)
+    with FakeLLMServer(model) as server:
+        store, events = design(
+            tmp_path, server, max_tokens=28_000, reply_tokens=16_000, analyzer=False
+        )
+    assert model.seen == []
+    [warning] = list_warnings(events)
+    assert "--max-tokens 28,000 is reached" in warning
+    assert store.read_run().status == "finished"
+    assert sum(call.usage.input_tokens + call.usage.output_tokens
+               for call in read_calls(store.dir)) <= 28_000  # fmt: skip
+
+
+def test_a_designer_without_a_model_says_that_no_film_is_judged(tmp_path: Path) -> None:
+    events: list[Event] = []
+    reward_agent.design(
+        "inverted_pendulum", "balance", provider="offline", judge="film", environ={},
+        runs_dir=tmp_path / "runs", listen=events.append, **SMALL,
+    )  # fmt: skip
+    [warning] = list_warnings(events)
+    assert "offline asks no language model" in warning
+    assert "--judge-provider" in warning
+
+
+def test_a_model_of_its_own_judges_what_the_offline_designer_made(tmp_path: Path) -> None:
+    events: list[Event] = []
+    model = Model(tmp_path / "runs", {1: "yes", 2: "yes"})
+    with FakeLLMServer(model) as server:
+        run = reward_agent.design(
+            "inverted_pendulum", "balance", provider="offline", judge="film",
+            judge_provider="openai-compatible", judge_model="sees-7b",
+            judge_base_url=server.openai_url, environ={}, runs_dir=tmp_path / "runs",
+            listen=events.append, **SMALL,
+        )  # fmt: skip
+        assert server.requests[0].body["model"] == "sees-7b"
+    [judgement] = list_judgements(load_run(run.id, tmp_path / "runs"))
+    assert (judgement.provider, judgement.model) == ("openai-compatible", "sees-7b")
+    assert run.usage.n_calls == 1
+    [started] = [event for event in events if isinstance(event, RunStarted)]
+    assert f"judged by openai-compatible: sees-7b, asked at {server.openai_url}" in started.designer
+
+
+def test_a_scripted_judge_answers_and_a_replay_repeats_it(tmp_path: Path) -> None:
+    model = Model(tmp_path / "runs", {1: "no", 2: "no"})
+    with FakeLLMServer(model) as server:
+        store, _ = design(tmp_path, server)
+    run = reward_agent.design(
+        provider=f"replay:{store.dir}", environ={}, runs_dir=tmp_path / "again", video=False
+    )
+    [first], [second] = (
+        list_judgements(item) for item in (store, load_run(run.id, tmp_path / "again"))
+    )
+    assert second.answers == first.answers
+    assert second.provider == "replay"
+    script = tmp_path / "replies.md"
+    script.write_text(f"--- reply ---\n{PROGRAM}\n")
+    events: list[Event] = []
+    reward_agent.design(
+        "inverted_pendulum", "balance", provider=f"scripted:{script}", judge="film", environ={},
+        runs_dir=tmp_path / "scripted", listen=events.append, **SMALL,
+    )  # fmt: skip
+    [warning] = list_warnings(events)
+    assert "holds no reply of a judge" in warning
+
+
+def test_a_run_without_a_metric_has_every_film_judged_and_ratings_start_there(
+    tmp_path: Path,
+) -> None:
+    def answer(request: ReceivedRequest) -> Step:
+        if WATCHING not in request.text:
+            n_programs = sum("You design" in item.text for item in server.requests)
+            return Say(PROGRAM.replace("0.2)", f"0.{n_programs + 1})"))
+        folders = sorted((tmp_path / "runs").glob("*/iterations/0/candidates/*"))
+        [code] = [make_code(f"{f.name} 0") for f in folders if (f / "evaluation/seed_0/frames.png").
+                  is_file() and (f / "evaluation/seed_0/frames.png").read_bytes()
+                  == request.pictures[0]]  # fmt: skip
+        verdict = "yes" if code == make_code(f"{folders[0].name} 0") else "no"
+        item = {"number": 1, "answer": verdict, "frame": 3, "reason": "so it looks"}
+        return Say(json.dumps({"code": code, "seen": "it sways", "answers": [item]}))
+
+    with FakeLLMServer(answer) as server:
+        store, _ = design(
+            tmp_path, server, task="sway gently", candidates=2, analyzer=False, unranked=True,
+        )  # fmt: skip
+        with open_session(
+            str(store.dir), environ={"OPENAI_API_KEY": KEY}, provider="openai",
+            base_url=server.openai_url,
+        ) as session:  # fmt: skip
+            ratings = session.rate()
+            described = describe_session(session)
+            session.prefer(ratings[1].candidate, ratings[0].candidate, "a")
+            after = session.rate()
+    assert [item.agreement for item in list_judgements(store)] == ["there is no metric"] * 2
+    first = min(item.candidate for item in ratings)
+    assert [round(rating.mean, 1) for rating in ratings] == [1.6, -1.6]
+    assert ratings[0].candidate == first
+    assert [rating.n_answers for rating in ratings] == [0, 0]
+    assert described["candidates"][0]["judgement"]["seen"] == "it sways"
+    # A person's answer moves them.
+    assert after[0].mean < ratings[0].mean
