@@ -19,7 +19,7 @@ CHILD = (
     "worker", "learning.sb3", "simulation", "evaluation", "film", "rewards", "export.runtime",
     "drafts.card", "drafts.roles", "drafts.tasks", "drafts.pose", "drafts.tree", "drafts.words",
     "drafts.actions", "drafts.fields", "drafts.plan", "drafts.tools",
-    "drafts.adopt", "drafts.claims", "drafts.live", "drafts.outline",
+    "drafts.adopt", "drafts.claims", "drafts.robot_claims", "drafts.scene_claims", "drafts.try_meaning", "drafts.live", "drafts.outline",
     "drafts.parts", "drafts.picture", "drafts.handover",
 )  # fmt: skip
 

@@ -1,8 +1,8 @@
 """What a robot's parts and numbers mean: the closed form that a language model fills.
 
 Whatever stands in it is a claim of a stranger's: words and numbers in bounds, names of the model's
-own, and nothing of it is ever code. ``drafts.claims`` tries each on the live model; what holds goes
-into the card.
+own, and nothing of it is ever code. ``drafts.try_meaning`` tries each on the live model; what holds
+goes into the card.
 """
 
 from __future__ import annotations

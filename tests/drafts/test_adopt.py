@@ -13,7 +13,7 @@ from support.robots import DOG, DOG_MEANING
 
 from reward_agent.definitions.meaning import Meaning, TriedMeaning
 from reward_agent.drafts.card import write_draft
-from reward_agent.drafts.claims import try_meaning
+from reward_agent.drafts.try_meaning import try_meaning
 from reward_agent.records.draft import Draft, DraftOptions
 
 

@@ -11,7 +11,7 @@ import pytest
 from support.robots import DOG, DOG_MEANING
 
 from reward_agent.definitions.meaning import ClaimTest, Meaning
-from reward_agent.drafts.claims import try_meaning
+from reward_agent.drafts.try_meaning import try_meaning
 
 
 @pytest.fixture(scope="module")

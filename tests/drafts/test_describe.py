@@ -12,9 +12,9 @@ import pytest
 from support.robots import DOG, DOG_MEANING
 
 from reward_agent.definitions.meaning import Meaning
-from reward_agent.drafts.claims import try_meaning
 from reward_agent.drafts.describe import describe
 from reward_agent.drafts.outline import MOST_CHARS, render_outline
+from reward_agent.drafts.try_meaning import try_meaning
 from reward_agent.errors import DataError
 from reward_agent.llm.scripted import ScriptedChatModel, ScriptedReply
 
