@@ -5,8 +5,9 @@ A ``metric.py`` has these functions without an import. Each returns a metric, a 
 it the version of the program, which decides what these functions make of it: write the numbers
 that you mean into the text.
 
-Every metric but ``jump`` is ``Timed``. Its ``task_score`` is in s: how long all is as asked,
-each instant weighted by a credit of 0 to 1, which rises smoothly from what doing nothing gives, 0.
+Every metric but ``jump`` and ``go_far`` is ``Timed``. Its ``task_score`` is in s: how long all is
+as asked, each instant weighted by a credit of 0 to 1, which rises smoothly from what doing nothing
+gives, 0.
 ``success`` is strict: full credit for a stated time without a break, and no fall. A fall is an end
 by the card's termination, or an episode that ends otherwise than upright.
 
@@ -261,6 +262,52 @@ def travel(
     return _go(velocity, speed, command, seconds, make_guards(up, height))
 
 
+def go_far(
+    velocity: str,
+    *,
+    speed: float | None = None,
+    distance: float | None = None,
+    up: str | None = None,
+    height: str | None = None,
+) -> GoFar:
+    """Go as far as can be: m gone one way before a fall, at most the ``distance`` if one is asked.
+
+    ``velocity`` is a field, m/s; a negative ``speed`` or ``distance`` is the other way.
+    ``success``: at least that speed on average of the whole episode, or that distance; no fall.
+    """
+    if (speed is None) == (distance is None) or not (speed or distance):
+        raise DataError("go_far needs how fast, or how far", "give speed = or distance =, not 0")
+    return GoFar(velocity, speed, distance, up, height)
+
+
+@dataclass(frozen=True)
+class GoFar(Kept):
+    """The metric of ``go_far``, whose arguments it has."""
+
+    velocity: str
+    speed: float | None
+    distance: float | None
+    up: str | None
+    height: str | None
+
+    def __call__(self, episode: Episode) -> Score:
+        """Judge an episode."""
+        asked = float(self.speed or self.distance or 0.0)
+        guards = [guard(episode).credit for guard in make_guards(self.up, self.height)]
+        # What is gone after a fall is not gone, even if it gets up.
+        stands = np.minimum.accumulate(np.min([np.ones(episode.n_steps + 1), *guards], axis=0))
+        steps = np.sign(asked) * read_scalar(episode, self.velocity) * stands * episode.control_dt
+        way = np.cumsum(steps[1:])
+        fell = episode.terminated or stands[-1] < 1
+        gone = float(way[-1]) if len(way) else 0.0
+        least = abs(asked) * episode.duration_s
+        if self.distance is not None:
+            gone, least = float(np.max(way, initial=0.0)), abs(asked)
+        parts = {"distance": gone, "duration": episode.duration_s, "fell": float(fell)}
+        score = gone if self.distance is None else min(gone, least)
+        return Score(score, 0 < least <= gone + EPSILON and not fell, parts)
+
+
 def turn(
     yaw_rate: str,
     rate: float | None = None,
@@ -301,6 +348,7 @@ def jump(
     lowest: str,
     height: float,
     *,
+    times: int = 1,
     clear: float = 0.03,
     up: str | None = None,
 ) -> Jump:
@@ -310,12 +358,15 @@ def jump(
     robot is in the air. A flight begins upright, with 0.1 s on the floor: what falls down at the
     start and bounces has not jumped. What is above ``clear`` is stretched to the asked height; a
     flight that does not end on the floor with 0.5 s upright after it earns a quarter. ``success``:
-    the height is reached in one that does, and the episode does not end in a fall.
+    the height is reached in one that does, and the episode does not end in a fall. To jump several
+    ``times`` is judged by as many of the best flights: their mean, and all of them.
     """
+    if times < 1:
+        raise DataError(f"a jump {times} times is none", "ask for one")
     if not height > clear:
         raise DataError(f"a jump of {height:g} m is none above {clear:g} m", "ask for a higher one")
 
-    return Jump(lowest, height, clear, up)
+    return Jump(lowest, height, times, clear, up)
 
 
 @dataclass(frozen=True)
@@ -324,17 +375,20 @@ class Jump(Kept):
 
     lowest: str
     height: float
+    times: int
     clear: float
     up: str | None
 
     def __call__(self, episode: Episode) -> Score:
         """Judge an episode."""
         flights, has_fallen = _list_flights(episode, self.lowest, self.clear, self.up)
-        best = max(flights, key=self._price, default={"height": 0.0, "landed": 0.0})
-        parts = {**best, "jumps": float(len(flights)), "duration": episode.duration_s}
+        none = [{"height": 0.0, "landed": 0.0}] * self.times
+        best = sorted([*flights, *none], key=self._price)[: -self.times - 1 : -1]
+        parts = {**best[0], "jumps": float(len(flights)), "duration": episode.duration_s}
         parts["fell"] = float(episode.terminated or has_fallen)
-        is_high = best["height"] >= self.height and best["landed"] > 0
-        return Score(self._price(best), is_high and not parts["fell"], parts)
+        is_high = all(each["height"] >= self.height and each["landed"] > 0 for each in best)
+        score = float(np.mean([self._price(each) for each in best]))
+        return Score(score, is_high and not parts["fell"], parts)
 
     def _price(self, flight: dict[str, float]) -> float:
         above = (flight["height"] - self.clear) / (self.height - self.clear)

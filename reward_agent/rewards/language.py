@@ -153,7 +153,7 @@ LIBRARY_NAMES = split_names(
 # The metrics of ``evaluation/generic.py``: what a metric may be composed of.
 METRIC_NAMES = split_names(
     """
-    both face hold_pose jump keep_height lift move_fixture place reach stand_on travel turn
+    both face go_far hold_pose jump keep_height lift move_fixture place reach stand_on travel turn
     """
 )
 

@@ -53,6 +53,9 @@ OPEN = 'move_fixture("hinge", by=0.5)'
 CLOSE = 'move_fixture("hinge", by=-0.5)'
 ON_TWO = 'stand_on(["left", "right"], off=["front"], never=["torso"], up="up")'
 HOP = 'jump("lowest", height=0.1, up="up")'
+TWICE = 'jump("lowest", height=0.1, times=2, up="up")'
+FAR = 'go_far("velocity", speed=0.5, up="up")'
+FAR_BACK = 'go_far("velocity", distance=-3.0, up="up")'
 CHANGING = np.where(TIME < 5, 0.5, -0.5)
 SWING = 0.7 * np.sin(TIME * 12)
 
@@ -282,3 +285,41 @@ def test_a_scripted_reach_in_the_real_simulation_is_success():
     judged = judge('reach("target_distance", within=0.02, seconds=0.2)', episode)
     assert judged.success, judged
     assert judged.task_score > 0.3
+
+
+# --- how far, how often -------------------------------------------------------------------------
+
+
+def test_metres_count_until_a_fall_and_the_right_way_alone():
+    going = judge(FAR, play(velocity=0.8, up=1.0))
+    assert (going.task_score, going.success) == (pytest.approx(8.0), True)
+    slow = judge(FAR, play(velocity=0.4, up=1.0))
+    assert (slow.task_score, slow.success) == (pytest.approx(4.0), False)
+    fallen = judge(FAR, play(velocity=0.8, up=FALLEN["up"]))
+    assert fallen.task_score < 0.4
+    assert not fallen.success
+    assert judge(FAR, play(velocity=-0.8, up=1.0)).task_score < 0
+    assert judge(FAR, play(velocity=0.0, up=1.0)).task_score == 0
+    assert not judge(FAR, play(velocity=0.8, up=1.0, n_steps=0)).success
+
+
+def test_a_distance_is_reached_and_more_is_no_more():
+    there = judge(FAR_BACK, play(velocity=-0.8, up=1.0))
+    assert (there.task_score, there.success) == (3.0, True)
+    near = judge(FAR_BACK, play(velocity=-0.2, up=1.0))
+    assert (near.task_score, near.success) == (pytest.approx(2.0), False)
+    assert judge(FAR_BACK, play(velocity=0.8, up=1.0)).task_score == 0
+
+
+@pytest.mark.parametrize("given", ["", ", speed=0.0", ", speed=1.0, distance=2.0"])
+def test_how_far_needs_one_number(given):
+    with pytest.raises(DataError, match="how fast, or how far"):
+        judge(f'go_far("velocity"{given})', play(velocity=1.0))
+
+
+def test_two_jumps_are_judged_by_both():
+    again = JUMP + np.where((TIME > 6) & (TIME < 6.4), 0.15, 0.0)
+    once, twice = (judge(TWICE, play(lowest=low, up=1.0)) for low in (JUMP, again))
+    assert (once.task_score, once.success) == (pytest.approx(0.05), False)
+    assert (twice.task_score, twice.success) == (pytest.approx(0.1), True)
+    assert judge(HOP, play(lowest=JUMP, up=1.0)).success

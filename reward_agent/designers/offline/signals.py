@@ -40,7 +40,7 @@ _CREEP, _WALK, _RUN = 0.02, 0.25, 6.0
 _SLOW_M_PER_S, _WALK_M_PER_S, _TOP_M_PER_S = 0.5, 1.0, 5.0
 _LIFTED_M = 0.15  # m above the floor that a raised foot has for sure
 _SWING_RAD_PER_S = 3.0
-_SPIN_RAD_PER_S = 4.0
+SPIN_RAD_PER_S = 4.0
 _POSE_RAD = 0.5
 _JUMP_M, _LIFT_M = 0.4, 0.1
 _HANDLED_M = 0.4  # m, about what an object and the hand on its way to it are moved over a table
@@ -100,7 +100,7 @@ def _list_common(body: Body, kind: Kind) -> list[Signal]:
 
 def _travel(body: Body, goal: Goal) -> list[Signal]:
     role = f"{goal.axis}_velocity"
-    measure, speed = body.find(role), _choose_speed(body, goal)
+    measure, speed = body.find(role), choose_speed(body, goal)
     if measure is None:
         return []
     is_plain = speed is None and not goal.runs and goal.direction > 0
@@ -117,7 +117,7 @@ def _travel(body: Body, goal: Goal) -> list[Signal]:
     return [*main, *upright(body), *straight(body, goal, scale), *clean_floor(body)]
 
 
-def _choose_speed(body: Body, goal: Goal) -> float | None:
+def choose_speed(body: Body, goal: Goal) -> float | None:
     """Return the speed that is asked for, m/s; None for as much as can be."""
     if not goal.speed and goal.pace == "slow":
         return body.measure_speed_at(_CREEP, _SLOW_M_PER_S)
@@ -167,7 +167,7 @@ def _new_ground(body: Body, goal: Goal) -> list[Signal]:
     if machine is None:
         return []
     # Faster than what is asked for is not more.
-    top = _choose_speed(body, goal) or _find_ceiling(body)
+    top = choose_speed(body, goal) or _find_ceiling(body)
     doc = f"new ground, paid once; 1 at {top:g} m/s"
     code = "np.clip(gained / {scale}, 0.0, 1.0)"
     return [Signal("new_ground", code, top, 1.0, "goal", doc, machine)]
@@ -176,7 +176,7 @@ def _new_ground(body: Body, goal: Goal) -> list[Signal]:
 def _paced(body: Body, goal: Goal) -> list[Signal]:
     """Return a speed that is not to be passed, in place of the speed as such."""
     measure = body.find(f"{goal.axis}_velocity")
-    if goal.kind != "travel" or measure is None or _choose_speed(body, goal) is not None:
+    if goal.kind != "travel" or measure is None or choose_speed(body, goal) is not None:
         return []
     ratio = f"{goal.sign}{measure.code} / {{scale}}"
     code = f"np.clip({ratio}, -1.0, 1.0) - np.clip({ratio} - 1.0, 0.0, 1.0)"
@@ -281,8 +281,8 @@ def _clear(body: Body, height: float) -> list[Signal]:
 def _spin(body: Body, goal: Goal) -> list[Signal]:
     if not goal.speed and body.find_command("yaw_rate"):
         return _follow(body, goal)
-    rate, doc = body.find("yaw_rate"), f"turning, 1 at {_SPIN_RAD_PER_S:g} rad/s"
-    main = grow("turning", rate, _SPIN_RAD_PER_S, doc, goal.sign)
+    rate, doc = body.find("yaw_rate"), f"turning, 1 at {SPIN_RAD_PER_S:g} rad/s"
+    main = grow("turning", rate, SPIN_RAD_PER_S, doc, goal.sign)
     if rate and goal.speed:
         doc = f"{goal.speed:g} rad/s asked for"
         main = [ask(main[0], f"{goal.sign}{rate.code}", goal.speed, doc)]
@@ -313,7 +313,7 @@ def _flip(body: Body, goal: Goal) -> list[Signal]:
     return [*(replace(signal, machine=machine) for signal in signals), *clean_floor(body)]
 
 
-def _choose_limb(body: Body, goal: Goal) -> Limb | None:
+def choose_limb(body: Body, goal: Goal) -> Limb | None:
     """Return the limb that shares most words with the one named; the first of equals."""
     limbs = [limb for limb in body.limbs if limb.height is not None]
     named = {"foot" if word == "leg" else "hand" if word == "arm" else word for word in goal.limb}
@@ -321,7 +321,7 @@ def _choose_limb(body: Body, goal: Goal) -> Limb | None:
 
 
 def _raise(body: Body, goal: Goal) -> list[Signal]:
-    limb = _choose_limb(body, goal)
+    limb = choose_limb(body, goal)
     if limb is None:
         return []
     # A hand hangs above the floor already: it is to go above the torso.
@@ -338,7 +338,7 @@ def _raise(body: Body, goal: Goal) -> list[Signal]:
 
 
 def _wave(body: Body, goal: Goal) -> list[Signal]:
-    limb = _choose_limb(body, goal)
+    limb = choose_limb(body, goal)
     lifted = _raise(body, goal)
     if limb is None or not (limb.angles or limb.place):
         return lifted

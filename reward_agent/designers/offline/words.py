@@ -7,6 +7,8 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from reward_agent.evaluation.quantities import find_quantities
+
 Kind = Literal[
     "follow", "pose", "flip", "spin", "wave", "raise", "lie", "reach", "travel", "jump", "crouch",
     "stand", "still", "handle", "lift", "fixture",
@@ -30,15 +32,16 @@ KEYWORDS: dict[Kind, str] = {
     "stand": "stand stands standing balance balances upright up tall stay",
     "still": "still motionless quiet quietly calm calmly freeze stop rest steady steadily",
 }
+_VERBS = frozenset(word for words in KEYWORDS.values() for word in words.split())
 # What an arm does to an object; on a robot without one they mean something else, or nothing.
 HANDLING = (
     "push press pull open close shut lock unlock put place pick take grasp grip insert plug unplug "
     "hook drag drop carry slide swing turn lift raise sweep drive set remove bring move"
 )
-_THINGS = (
+THINGS = (
     "object objects cube block ball box puck peg cylinder can mug cup bottle thing brick pen hammer"
 )
-_FIXTURES = (
+FIXTURES = (
     "door drawer lid valve handle knob button lever switch window cabinet faucet dial hinge gate "
     "microwave fixture latch"
 )
@@ -75,9 +78,8 @@ _LIMBS = {"leg", "legs", "foot", "feet", "arm", "arms", "hand", "hands"}
 _SIDES = {"left", "right", "front", "back", "hind", "rear", "first", "second", "third", "fourth"}
 _SINGULAR = {"legs": "leg", "feet": "foot", "arms": "arm", "hands": "hand"}
 COUNTS = {"one": 1, "two": 2, "three": 3}
-_NUMBER = r"(\d+(?:\.\d+)?)\s*"
-_SPEED = re.compile(rf"{_NUMBER}(?:m/s|rad/s|(?:metres?|meters?|radians?) (?:per|a) second)")
-_AMOUNT = re.compile(rf"{_NUMBER}(?:m|metres?|meters?|rad|radians?)\b(?!/s| per| a )")
+_SPEED, _AMOUNT = ("speed", "turning"), ("length", "angle")
+_ON_BACK = re.compile(r"\bon (?:its|your|his|her|the|their) back\b")
 _ON_THE_SPOT = re.compile(r"\b(?:in place|on the spot|up and down)\b")
 # What something is called says nothing of what is done: 'push_rod'.
 _QUOTED = re.compile(r"(?<!\w)'[^']*'(?!\w)")
@@ -170,7 +172,7 @@ def _split(names: Collection[str]) -> list[str]:
 def _find_handling(tokens: list[str], scene: Scene) -> Kind | None:
     """Return what is done to a thing beside the robot, if anything is."""
     words = set(tokens)
-    is_named, is_fixture = (bool(words & {*nouns.split()}) for nouns in (_THINGS, _FIXTURES))
+    is_named, is_fixture = (bool(words & {*nouns.split()}) for nouns in (THINGS, FIXTURES))
     if not any(
         _handles(verb, tokens[index + 1 :], scene, is_named or is_fixture)
         for index, token in enumerate(tokens)
@@ -221,7 +223,14 @@ def _match(token: str, following: list[str]) -> list[Kind]:
         return []
     if token == "back" and "forth" in following:
         return []
-    return [kind for kind, words in KEYWORDS.items() if token in words.split()]
+    return [kind for kind, words in KEYWORDS.items() if {token, stem(token)} & {*words.split()}]
+
+
+def stem(word: str) -> str:
+    """Return the verb of a form that ends in -ing, where it is a known one: "hopping" is "hop"."""
+    root = word.removesuffix("ing")
+    forms = () if root == word else (root, f"{root}e", root[:-1])
+    return next((form for form in forms if form in _VERBS), word)
 
 
 def _describe(kind: Kind, text: str, tokens: list[str]) -> Goal:
@@ -240,7 +249,7 @@ def _describe(kind: Kind, text: str, tokens: list[str]) -> Goal:
         marks = _BACKWARD if kind == "flip" else _BACKWARD - {"back"}
         direction = -1 if words & marks or "moves back" in text else 1
         return replace(goal, direction=direction, pace=_find_pace(words))
-    is_on_back = "on its back" in text
+    is_on_back = _ON_BACK.search(text) is not None
     return replace(goal, limb=_find_limb(tokens), direction=-1 if is_on_back else 1)
 
 
@@ -255,9 +264,9 @@ def _find_side(tokens: list[str]) -> int:
     return 0
 
 
-def _find_number(pattern: re.Pattern[str], text: str) -> float | None:
-    match = pattern.search(text)
-    return float(match[1]) if match else None
+def _find_number(kinds: Collection[str], text: str) -> float | None:
+    """Return the first number that measures one of these, in the unit of the fields."""
+    return next((item.value for item in find_quantities(text) if item.what in kinds), None)
 
 
 def _find_pace(words: Collection[str]) -> Literal["fast", "slow", ""]:

@@ -1,18 +1,16 @@
 from __future__ import annotations
 
 import dataclasses
-import shutil
 import threading
 from pathlib import Path
 
 import pytest
 
-from reward_agent.definitions.card import find_env_dir, load_env
+from reward_agent.definitions.card import load_env
 from reward_agent.designers.offline import OfflineDesigner
 from reward_agent.designers.roles import Proposal
 from reward_agent.designers.team import make_team
 from reward_agent.records.settings import RunSettings
-from reward_agent.rewards.checks import check_metric
 from reward_agent.types import RewardProgram
 
 
@@ -89,42 +87,6 @@ def test_repair_falls_back_to_the_smallest_program(brief, propose, examine) -> N
     repaired = OfflineDesigner().repair(first, examine(proposal))
     assert repaired.program is not None
     assert len(repaired.program.source) < len(proposal.program.source)
-
-
-@pytest.mark.parametrize(
-    ("env", "sentence", "task"),
-    [
-        ("hopper", "go forward quickly", "hop_forward"),
-        ("walker2d", "walk backwards", "run_backward"),
-        ("ant", "lie on the floor", "lie_down"),
-        ("reacher", "touch the target", "reach"),
-    ],
-)
-def test_sentence_gets_the_metric_of_the_nearest_task(env: str, sentence: str, task: str) -> None:
-    card = load_env(env)
-    proposal = OfflineDesigner().propose_metric(card, sentence)
-    assert proposal.source is not None, proposal.outcome.detail
-    assert f"'{task}'" in proposal.words.meaning
-    assert proposal.words.criterion
-    assert check_metric(proposal.source, card).is_accepted
-
-
-def test_sentence_far_from_every_task_gets_no_metric_but_a_list() -> None:
-    proposal = OfflineDesigner().propose_metric(load_env("ant"), "spin around like a top")
-    assert proposal.source is None
-    assert "run_forward" in proposal.outcome.detail
-    assert "wave_leg" in proposal.outcome.detail
-
-
-def test_metric_beyond_the_language_is_named_and_not_copied(tmp_path: Path) -> None:
-    own = tmp_path / "hopper"
-    shutil.copytree(find_env_dir("hopper"), own)
-    metric = own / "tasks/front_flip/metric.py"
-    metric.write_text(metric.read_text() + "\n\ndef wait():\n    while True:\n        pass\n")
-    proposal = OfflineDesigner().propose_metric(load_env(own), "jump backwards through a flip")
-    assert proposal.source is None
-    assert "the nearest task of hopper is 'back_flip'" in proposal.outcome.detail
-    assert "--task back_flip" in proposal.outcome.detail
 
 
 def test_metric_that_could_not_be_used_is_followed_by_no_other() -> None:
