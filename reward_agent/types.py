@@ -303,6 +303,9 @@ class EpisodeScore(Record):
     length: int
     end: str = Field(description="'truncated', or the field whose range ended the episode")
     success_step: int | None = Field(None, description="control step from which it is a success")
+    success_start: int | None = Field(
+        None, description="where that begins which is one by then: a hold, before it has lasted"
+    )
 
 
 class Evaluation(FileRecord):

@@ -104,6 +104,11 @@ class Episode:
         n_steps = min(max(n_finite - 1, 0), _count_finite_rows(self.action))
         return self.cut(n_steps, terminated=True)
 
+    def skip(self, n_steps: int) -> Episode:
+        """Return the episode without its first steps."""
+        fields = {name: values[n_steps:] for name, values in self.fields.items()}
+        return Episode(fields, self.action[n_steps:], self.control_dt, self.terminated)
+
     def cut(self, n_steps: int, terminated: bool) -> Episode:
         """Return the first steps of the episode; the whole of it is itself."""
         if n_steps == self.n_steps:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -14,6 +15,8 @@ from reward_agent.types import EpisodeScore, Evaluation, rank_value
 
 # Beginnings of an episode that are scored to find the moment of success.
 _N_PREFIXES = 24
+# Whole numbers that differ more than so are counts.
+_MOST_KINDS = 4
 
 
 def score_trajectories(
@@ -36,13 +39,15 @@ def score_episode(episode: Episode, end: str, metric: MetricFunction | None) -> 
     if metric is None or episode.n_steps == 0:
         return EpisodeScore(task_score=None, success=False, length=episode.n_steps, end=end)
     score = metric(episode)
+    step = find_success_step(episode, metric) if score.success else None
     return EpisodeScore(
         task_score=score.task_score,
         success=score.success,
         parts=score.parts,
         length=episode.n_steps,
         end=end,
-        success_step=find_success_step(episode, metric) if score.success else None,
+        success_step=step,
+        success_start=None if step is None else find_success_start(episode, step, metric),
     )
 
 
@@ -109,6 +114,19 @@ def find_success_step(episode: Episode, metric: MetricFunction) -> int:
     return earliest
 
 
+def find_success_start(episode: Episode, success_step: int, metric: MetricFunction) -> int:
+    """Return where that begins which is a success by a step: a hold, say, and not its end.
+
+    What came before may be left out, and the rest is a success still; found by halving.
+    """
+    low, high = 0, success_step
+    while high - low > 1:
+        middle = (low + high) // 2
+        is_enough = _is_success(metric, episode.cut(success_step, terminated=False).skip(middle))
+        low, high = (middle, high) if is_enough else (low, middle)
+    return low
+
+
 def _is_success(metric: MetricFunction, episode: Episode) -> bool:
     try:
         return metric(episode).success
@@ -118,8 +136,25 @@ def _is_success(metric: MetricFunction, episode: Episode) -> bool:
 
 
 def _average_parts(episodes: Sequence[EpisodeScore]) -> dict[str, float]:
-    """Return the mean of each part over the episodes that have it."""
+    """Return each part over the episodes that have it: the mean, or the commonest of few numbers.
+
+    The mean of an index is none, so a part of few different whole numbers is not averaged, unless
+    it is a flag, whose mean is a share.
+    """
     names = dict.fromkeys(name for episode in episodes for name in episode.parts)
-    return {
-        name: float(np.mean([e.parts[name] for e in episodes if name in e.parts])) for name in names
-    }
+    values = {name: [e.parts[name] for e in episodes if name in e.parts] for name in names}
+    return {name: _average(values[name]) for name in names}
+
+
+def _average(values: Sequence[float]) -> float:
+    kinds = count_kinds(values)
+    return float(kinds.most_common(1)[0][0]) if kinds else float(np.mean(values))
+
+
+def count_kinds(values: Sequence[float]) -> Counter[float]:
+    """Return how often each of few different whole numbers occurs; nothing of other values."""
+    counts = Counter(sorted(values))
+    is_whole = all(float(value).is_integer() for value in counts)
+    is_flag = counts.keys() <= {0.0, 1.0}
+    is_few = len(counts) <= min(_MOST_KINDS, len(values) / 2)
+    return counts if is_whole and is_few and not is_flag else Counter()

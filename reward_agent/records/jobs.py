@@ -387,6 +387,11 @@ class RelabelResult(FileRecord):
     outcome: WorkOutcome
     generated_returns: tuple[float, ...] = ()
     term_pay: dict[TermName, tuple[float, ...]] = Field(default_factory=dict, max_length=MOST_TERMS)
+    term_steps: dict[TermName, tuple[float, float, float]] = Field(
+        default_factory=dict,
+        max_length=MOST_TERMS,
+        description="least, mean and largest pay of a step in these episodes",
+    )
 
 
 class RelabelJob(Job):

@@ -121,8 +121,12 @@ def estimate_score_noise(course: Sequence[CoursePoint], target_score: float | No
 
 
 def render_course(course: Sequence[CoursePoint], unit: str) -> str:
-    """Return the table; columns of the metric to the left of the bar, of training to the right."""
-    parts = _choose_parts(course)
+    """Return the table; columns of the metric to the left of the bar, of training to the right.
+
+    Parts that have no column are told below it, by their first and last value.
+    """
+    varying = _choose_parts(course)
+    parts, others = varying[:_MAX_PARTS], varying[_MAX_PARTS:]
     score = f"task_score {unit}".strip()
     header = ["steps", score, "success", *parts, "episode", "|", "generated_return", "episode"]
     rows = [
@@ -138,7 +142,11 @@ def render_course(course: Sequence[CoursePoint], unit: str) -> str:
         ]
         for point in course
     ]
-    return render_table(header, rows)
+    told = ", ".join(
+        " ".join([name, *map(format_number, _thin([p.parts.get(name, 0.0) for p in course], 2))])
+        for name in others
+    )
+    return render_table(header, rows) + (f"\nfirst and last of other parts: {told}" if told else "")
 
 
 def _make_point(training: TrainingResult, evaluation: Evaluation) -> CoursePoint:
@@ -162,7 +170,10 @@ def _make_point(training: TrainingResult, evaluation: Evaluation) -> CoursePoint
 
 
 def _choose_parts(course: Sequence[CoursePoint]) -> list[str]:
-    """Return the parts that vary over training and do not only repeat score or length."""
+    """Return the parts that vary over training and do not only repeat score or length.
+
+    First comes what still changes at the end: there the score is won or lost.
+    """
     names = dict.fromkeys(name for point in course for name in point.parts)
     told = [[point.task_score or 0.0, point.episode_length or 0.0] for point in course]
     chosen = []
@@ -171,7 +182,13 @@ def _choose_parts(course: Sequence[CoursePoint]) -> list[str]:
         repeats = [_is_multiple(values, np.array(column)) for column in zip(*told, strict=True)]
         if np.ptp(values) > 1e-9 and not any(repeats):
             chosen.append(name)
-    return chosen[:_MAX_PARTS]
+    return sorted(chosen, key=lambda name: -_count_late_change(course, name))
+
+
+def _count_late_change(course: Sequence[CoursePoint], name: str) -> float:
+    """Return how much a part changes over the second half, of its largest value."""
+    values = np.array([point.parts.get(name, 0.0) for point in course])
+    return float(np.ptp(values[len(values) // 2 :]) / np.abs(values).max())
 
 
 def _is_multiple(values: NDArray[np.float64], other: NDArray[np.float64]) -> bool:
@@ -182,13 +199,17 @@ def _is_multiple(values: NDArray[np.float64], other: NDArray[np.float64]) -> boo
 
 # A term below this share is named, not described.
 _SMALL = 0.01
+# Scores within this share of the largest are the same.
+_ALIKE = 0.05
+_LEAST_CHANGES = 6
 
 
 class TermSummary(Record):
     """One reward term.
 
     The pay is that of the evaluated episodes, or of the end of training if these were not
-    relabelled; correlations are Spearman's, None where one side does not vary.
+    relabelled; correlations are Spearman's, None where one side hardly varies; that
+    over training is of the changes between its points.
     """
 
     name: str
@@ -214,8 +235,10 @@ def summarise_terms(
     curves = {curve.name: curve for curve in training.terms}
     pays = _collect_pays(curves, relabelled, evaluated.best.n_episodes)
     total = sum(float(np.mean(np.abs(pay))) for pay in pays.values())
+    steps = relabelled.term_steps if relabelled else {}
     terms = [
-        _summarise_term(name, pay, total, curves.get(name), evaluated) for name, pay in pays.items()
+        _summarise_term(name, pay, total, curves.get(name), evaluated, steps.get(name))
+        for name, pay in pays.items()
     ]
     return tuple(sorted(terms, key=lambda term: -term.share))
 
@@ -223,7 +246,7 @@ def summarise_terms(
 def render_terms(terms: Sequence[TermSummary]) -> str:
     """Return the table of terms; those that hardly pay are only named."""
     header = ["term", "pay/episode", "min..max", "share", "per step min/mean/max"]
-    header += ["pay over training", "r(train)", "r(episodes)"]
+    header += ["in training", "pay over training", "r(train)", "r(episodes)"]
     rows = [
         [
             term.name,
@@ -231,6 +254,7 @@ def render_terms(terms: Sequence[TermSummary]) -> str:
             f"{format_number(term.pay_min)}..{format_number(term.pay_max)}",
             format_share(term.share),
             " / ".join(map(format_number, (term.step_min, term.step_mean, term.step_max))),
+            format_number(term.pay_in_training),
             " → ".join(map(format_number, _thin(term.pay_over_training))) or "-",
             _format_correlation(term.training_correlation),
             _format_correlation(term.episode_correlation),
@@ -238,10 +262,17 @@ def render_terms(terms: Sequence[TermSummary]) -> str:
         for term in terms
         if term.share >= _SMALL
     ]
-    small = [term.name for term in terms if term.share < _SMALL]
-    lines = [render_table(header, rows)] if rows else []
+    small = [
+        f"{term.name} {format_number(term.pay_mean)} (in training "
+        f"{format_number(term.pay_in_training)})"
+        for term in terms
+        if term.share < _SMALL
+    ]
+    kept = [i for i in range(len(header)) if any(row[i] != "-" for row in rows)]
+    table = [[row[i] for i in kept] for row in (header, *rows)]
+    lines = [render_table(table[0], table[1:])] if rows else []
     if small:
-        lines.append(f"below 1% of the return: {', '.join(small)}")
+        lines.append(f"below 1% of the pay, in an episode: {', '.join(small)}")
     return "\n".join(lines)
 
 
@@ -260,6 +291,7 @@ def _summarise_term(
     total: float,
     curve: TermCurve | None,
     evaluated: EvaluateResult,
+    steps: tuple[float, ...] | None,
 ) -> TermSummary:
     last = curve.points[-1] if curve and curve.points else None
     paid = find_nearest(curve.points, evaluated.best.total_timesteps) if curve else None
@@ -269,9 +301,9 @@ def _summarise_term(
         pay_min=min(pay),
         pay_max=max(pay),
         share=float(np.mean(np.abs(pay))) / total if total > 0 else 0.0,
-        step_min=last.minimum if last else None,
-        step_mean=last.mean if last else None,
-        step_max=last.maximum if last else None,
+        step_min=steps[0] if steps else last.minimum if last else None,
+        step_mean=steps[1] if steps else last.mean if last else None,
+        step_max=steps[2] if steps else last.maximum if last else None,
         pay_over_training=tuple(p.pay_per_episode for p in curve.points) if curve else (),
         pay_in_training=paid.pay_per_episode if paid else None,
         training_correlation=_correlate_training(curve, evaluated.curve) if curve else None,
@@ -280,16 +312,27 @@ def _summarise_term(
 
 
 def _correlate_training(curve: TermCurve, evaluations: Sequence[Evaluation]) -> float | None:
-    """Correlate a term's pay with the task score at the same points of training."""
+    """Correlate the changes of a term's pay and of the task score between points of training.
+
+    Both rise while anything is learnt at all: their levels share that trend, their changes do not.
+    """
     scored = [e for e in evaluations if e.task_score is not None and curve.points]
     nearest = [find_nearest(curve.points, e.total_timesteps) for e in scored]
     pays = [point.pay_per_episode for point in nearest if point is not None]
-    return correlate(pays, [e.task_score or 0.0 for e in scored])
+    scores = [e.task_score or 0.0 for e in scored]
+    if not _differ(scores):
+        return None
+    return correlate(np.diff(pays), np.diff(scores), _LEAST_CHANGES)
 
 
 def _correlate_episodes(pay: Sequence[float], episodes: Sequence[EpisodeScore]) -> float | None:
     scores = [episode.task_score for episode in episodes if episode.task_score is not None]
-    return correlate(pay, scores) if len(scores) == len(pay) else None
+    return correlate(pay, scores) if len(scores) == len(pay) and _differ(scores) else None
+
+
+def _differ(scores: Sequence[float]) -> bool:
+    """Return whether scores differ by more than what says nothing."""
+    return bool(scores) and float(np.ptp(scores)) > _ALIKE * float(np.abs(scores).max())
 
 
 def _thin(values: Sequence[V], most: int = 4) -> list[V]:

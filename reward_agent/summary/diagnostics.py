@@ -7,6 +7,7 @@ the task is done.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -36,6 +37,11 @@ _MOSTLY, _SHORT = 0.8, 0.5
 _SOLVED_RATE = 0.5
 _AGAINST = -0.6
 _MIN_STILL_S = 0.5
+_STILLNESS = re.compile(
+    r"\b(?:still|rest|quiet(?:ly)?|motionless|calm|hold(?:s|ing)?|held|stay(?:s|ing)?|balanc\w+|lie|lying"
+    r"|stand(?:s|ing)?)\b",
+    re.IGNORECASE,
+)
 
 
 class Diagnosis(Record):
@@ -58,6 +64,7 @@ class Case:
         terms: the reward's terms, the best paying first.
         best: scores of the evaluated episodes.
         episodes: what was recorded of them.
+        task_text: the sentence and its criterion.
     """
 
     card: EnvCard
@@ -66,6 +73,7 @@ class Case:
     terms: Sequence[TermSummary]
     best: Evaluation
     episodes: Sequence[Episode]
+    task_text: str = ""
 
     @property
     def is_solved(self) -> bool:
@@ -74,6 +82,17 @@ class Case:
         if score is not None and self.target_score is not None and score >= self.target_score:
             return True
         return rate is not None and rate >= _SOLVED_RATE
+
+    @property
+    def asks_for_stillness(self) -> bool:
+        """Whether the task itself asks to hold something, or to be at rest."""
+        return _STILLNESS.search(self.task_text) is not None
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether more than a tenth of the target is reached."""
+        score, target = self.best.task_score, self.target_score
+        return score is not None and target is not None and score > 0.1 * target
 
     @property
     def is_stuck(self) -> bool:
@@ -226,8 +245,11 @@ def find_late_collapse(case: Case) -> Diagnosis | None:
 
 def find_standing_still(case: Case) -> Diagnosis | None:
     """The robot hardly moves."""
-    speeds = _measure_speeds(case)
+    # Where stillness is asked for, only who never left the start is said to stand still.
+    speeds = _measure_speeds(case, whole=case.asks_for_stillness)
     if case.is_solved or not speeds or float(np.median(list(speeds.values()))) >= _STILL:
+        return None
+    if case.asks_for_stillness and case.has_begun:
         return None
     listing = ", ".join(f"{name} {format_share(share)}" for name, share in list(speeds.items())[:3])
     return Diagnosis(
@@ -303,15 +325,21 @@ def _is_steady(term: TermSummary) -> bool:
     return term.step_mean > 0 and term.step_mean >= _STEADY * term.step_max
 
 
-def _measure_speeds(case: Case) -> dict[str, float]:
-    """Return the mean speed of each velocity field in the second halves, of half its range."""
+def _measure_speeds(case: Case, *, whole: bool = False) -> dict[str, float]:
+    """Return the mean speed of each velocity field, of half its range.
+
+    That is the one over the second halves of the episodes, or over the whole of them.
+    """
     long_enough = [e for e in case.episodes if e.duration_s >= _MIN_STILL_S]
     speeds = {}
     for field in case.card.state if long_enough else ():
         if field.unit not in ("m/s", "rad/s") or field.plays[0] in COMMANDS.values():
             continue
         half_range = (field.range[1] - field.range[0]) / 2
-        halves = [np.abs(e.fields[field.name][e.n_steps // 2 :]).mean() for e in long_enough]
+        halves = [
+            np.abs(e.fields[field.name][0 if whole else e.n_steps // 2 :]).mean()
+            for e in long_enough
+        ]
         speeds[field.name] = float(np.mean(halves)) / half_range
     return speeds
 

@@ -99,6 +99,8 @@ _OPAQUE = ("joint_angles", "joint_velocities", "joint_angle", "joint_velocity")
 # A field that moves over less than this share of its range counts as constant.
 _CONSTANT = 0.02
 _DUPLICATE = 0.98
+# Joints that a task names, and how many columns stand before them.
+_MAX_JOINTS, _BEFORE_JOINTS = 2, 4
 
 
 @dataclass(frozen=True)
@@ -108,20 +110,28 @@ class Column:
     name: str
     field: StateField
     index: int | None = None
+    is_largest: bool = False
 
     def read(self, episode: Episode) -> NDArray[np.float64]:
-        """Return the values over an episode, ``(T,)``."""
+        """Return the values over an episode, ``(T,)``; of many entries the largest size."""
         values = episode.fields[self.field.name]
+        if self.is_largest:
+            return np.asarray(np.abs(values).max(axis=1))
         return values if self.index is None else values[:, self.index]
 
 
 def choose_columns(card: EnvCard, task_text: str, episodes: Sequence[Episode]) -> list[Column]:
     """Return what varies and is not told by an earlier column, the most telling first.
 
-    Fields that the task's words name come first.
+    Fields that the task's words name come first; of the joints that they name, those first that
+    move most, so that a task of waving a leg shows the leg that waves.
     """
-    words = set(re.findall(r"[a-z]+", task_text.lower()))
-    ranked = sorted(_list_columns(card), key=lambda column: -_count_points(column, card, words))
+    subject = _Subject(task_text)
+    ranked = sorted(
+        [*_list_columns(card), *_list_largest(card, subject)],
+        key=lambda column: -_count_points(column, card, subject),
+    )
+    ranked = _bring_forward(ranked, subject, card, episodes)
     chosen: list[Column] = []
     kept: list[NDArray[np.float64]] = []
     for column in ranked:
@@ -170,9 +180,51 @@ def find_column(card: EnvCard, *roles: str) -> Column | None:
     return make_column(*entry) if entry else None
 
 
-def _count_points(column: Column, card: EnvCard, words: set[str]) -> int:
+class _Subject:
+    """What a task is about, by its words."""
+
+    def __init__(self, text: str) -> None:
+        found = re.findall(r"[a-z]+", text.lower())
+        self._words = {*found, *(word.removesuffix("s") for word in found)}
+        self._text = text
+
+    def names(self, field: StateField) -> bool:
+        """Return whether the task's words name a field."""
+        return bool(self._words & set(field.name.split("_")) - {"floor", "position"})
+
+    def limits(self, field: StateField) -> bool:
+        """Return whether a number of the task's is of the joints, in a field's unit."""
+        unit = re.escape(field.unit)
+        return "joint" in self._words and bool(re.search(rf"\d {unit}(?![/\w])", self._text))
+
+
+def _list_largest(card: EnvCard, subject: _Subject) -> list[Column]:
+    """Return the largest entry of each vector of joints that a number of the task's is of."""
+    vectors = [f for f in card.state if f.size is not None and f.plays[0] in _OPAQUE]
+    limited = [field for field in vectors if subject.limits(field)]
+    return [Column(f"largest |{field.name}|", field, is_largest=True) for field in limited]
+
+
+def _bring_forward(
+    ranked: list[Column], subject: _Subject, card: EnvCard, episodes: Sequence[Episode]
+) -> list[Column]:
+    """Return the columns with what the task says of joints behind the first few."""
+    named = [c for c in ranked if c.field.plays[0] in _OPAQUE and subject.names(c.field)]
+    named.sort(key=lambda column: -_measure_motion(column, card, episodes))
+    subjects = [column for column in ranked if column.is_largest]
+    subjects += [column for column in named if not column.is_largest][:_MAX_JOINTS]
+    others = [column for column in ranked if column not in subjects]
+    return [*others[:_BEFORE_JOINTS], *subjects, *others[_BEFORE_JOINTS:]]
+
+
+def _measure_motion(column: Column, card: EnvCard, episodes: Sequence[Episode]) -> float:
+    values = np.concatenate([column.read(episode) for episode in episodes])
+    return float(values.std()) / _find_span(card, column.field)
+
+
+def _count_points(column: Column, card: EnvCard, subject: _Subject) -> int:
     """Return how much a column is likely to tell."""
-    named = bool(words & set(column.field.name.split("_")) - {"floor", "position"})
+    named = subject.names(column.field)
     is_first_group = column.field.group == card.state[0].group
     is_scalar = column.index is None
     ends_episodes = column.field.name in {bounds.field for bounds in card.termination}

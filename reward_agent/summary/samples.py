@@ -24,6 +24,9 @@ from reward_agent.text import format_number, render_table
 from reward_agent.types import EpisodeScore, Finite, Record
 
 _N_SPARSE = 3
+# Rows of a cycle, and how alike what repeats is to itself.
+_N_CYCLE = 8
+_REPEATS = 0.6
 # The rows beside a weighty moment show how it came about.
 _BESIDE_S = 0.05
 _WEIGHTY = 4
@@ -91,9 +94,11 @@ def choose_steps(
     """Return the rows to show, in order, each with what happens there.
 
     The start, the end and the weightiest moments come first, then the rows just beside these, then
-    some in the longest stretches between.
+    a cycle of what repeats, at a steady rate beyond ``n_rows``, then some in the longest stretches
+    between.
     """
-    moments = find_moments(card, episode, score.end, score.success_step)
+    cycle = find_cycle(card, episode)
+    moments = find_moments(card, episode, score.end, score.success_step, score.success_start)
     by_weight = sorted(moments, key=lambda moment: -moment.weight)
     beside = max(1, round(_BESIDE_S / episode.control_dt))
     candidates = [Moment(0, "start", 5), *by_weight]
@@ -109,6 +114,9 @@ def choose_steps(
         is_free = step in inner and _is_apart(step, chosen, beside)
         if is_free and len(chosen) < n_rows - _N_SPARSE:
             chosen[step] = []
+    for step in cycle if n_rows > _N_CYCLE else ():
+        if step in chosen or _is_apart(step, chosen, 1):
+            chosen.setdefault(step, []).extend(["steady rows of what repeats"] * (step == cycle[0]))
     for _ in range(min(_N_SPARSE, n_rows - len(chosen))):
         middle = _find_widest_gap({*chosen, 0, episode.n_steps})
         if _is_apart(middle, chosen, beside):
@@ -202,14 +210,64 @@ class Moment:
     weight: int
 
 
+def find_cycle(card: EnvCard, episode: Episode) -> tuple[int, ...]:
+    """Return the steps of one cycle at a steady rate; none where nothing repeats.
+
+    The cycle is that of the posture over the second half, by the first peak of its correlation
+    with itself, and it is shown where that half begins.
+    """
+    first = episode.n_steps // 2
+    for column in reversed(find_posture(card)):
+        values = column.read(episode)[first:]
+        low, high = column.field.range
+        period = _find_period(values) if np.ptp(values) > _NOTABLE * (high - low) else 0
+        if period >= _N_CYCLE / 2:
+            steps = np.linspace(first, first + period, _N_CYCLE + 1).astype(int)
+            return tuple(dict.fromkeys(int(step) for step in steps))
+    return ()
+
+
+def _find_period(values: NDArray[np.float64]) -> int:
+    """Return after how many rows values repeat, at least three times; 0 where they do not."""
+    centred = values - values.mean()
+    n_most = len(values) // 3
+    if n_most < 2 or not centred.any():
+        return 0
+    alike = np.array(
+        [
+            centred[lag:]
+            @ centred[:-lag]
+            / np.sqrt((centred[lag:] @ centred[lag:]) * (centred[:-lag] @ centred[:-lag]) + 1e-12)
+            for lag in range(1, n_most + 1)
+        ]
+    )
+    below = np.flatnonzero(alike < 0.0)
+    if not len(below):
+        return 0
+    peak = int(below[0] + np.argmax(alike[below[0] :]))
+    # The first that is nearly as good: a multiple of the period is as alike.
+    good = below[0] + np.flatnonzero(alike[below[0] :] >= 0.9 * alike[peak])
+    lag = int(good[0])
+    while lag + 1 < n_most and alike[lag + 1] > alike[lag]:
+        lag += 1
+    return lag + 1 if alike[lag] >= _REPEATS else 0
+
+
 def find_moments(
-    card: EnvCard, episode: Episode, end: str, success_step: int | None = None
+    card: EnvCard,
+    episode: Episode,
+    end: str,
+    success_step: int | None = None,
+    success_start: int | None = None,
 ) -> list[Moment]:
     """Return the moments of an episode, why it ended among them, in the order of time."""
     moments = [*_find_falls(card, episode), *_find_flight(card, episode)]
     moments += _find_extremes(card, episode)
     if success_step is not None:
-        moments.append(Moment(success_step, "success from here on", 5))
+        begins = success_start is not None and success_start < success_step
+        moments.append(Moment(success_step, "success from here on", 3 if begins else 5))
+        if begins and success_start is not None:
+            moments.append(Moment(success_start, "what makes it a success begins", 5))
     label = "time is up" if end == TRUNCATED else f"ends: {end}"
     moments.append(Moment(episode.n_steps, label, 2 if end == TRUNCATED else 5))
     return sorted(moments, key=lambda moment: moment.step)

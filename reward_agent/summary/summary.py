@@ -11,12 +11,13 @@ from reward_agent.definitions.card import EnvCard
 from reward_agent.definitions.task import TaskSpec
 from reward_agent.errors import DataError
 from reward_agent.evaluation.metrics import Episode
-from reward_agent.evaluation.scoring import rank_episodes
+from reward_agent.evaluation.scoring import count_kinds, rank_episodes
 from reward_agent.evaluation.trajectories import Trajectories
 from reward_agent.records.jobs import EvaluateResult, RelabelResult
 from reward_agent.summary.course import (
     CoursePoint,
     TermSummary,
+    find_steps_to,
     make_course,
     render_course,
     render_terms,
@@ -37,6 +38,8 @@ from reward_agent.text import format_number, format_share, format_steps
 from reward_agent.types import Evaluation, FileRecord, Finite, Record, TrainingResult
 
 _N_COLUMNS = 7
+# Of scores and lengths, and of a field's range between the means of episodes.
+_ALIKE, _ALIKE_MEANS = 0.01, 0.03
 # The median episode tells most; of the other two a glance is enough.
 _ROWS = {"median": 13, "best": 6, "worst": 6}
 
@@ -62,6 +65,7 @@ class TrajectorySummary(FileRecord):
     max_episode_steps: int
     best: Evaluation
     total_timesteps: int
+    target_score: Finite | None = None
     course: tuple[CoursePoint, ...] = ()
     terms: tuple[TermSummary, ...] = ()
     ends: tuple[EndCount, ...] = ()
@@ -99,7 +103,8 @@ def summarise(
     columns = choose_columns(card, f"{task.description} {task.criterion}", episodes)
     course = make_course(training, evaluated)
     terms = summarise_terms(training, evaluated, relabelled)
-    case = Case(card, task.target_score, course, terms, evaluated.best, episodes)
+    text = f"{task.description} {task.criterion}"
+    case = Case(card, task.target_score, course, terms, evaluated.best, episodes, text)
     return TrajectorySummary(
         env=card.name,
         task=task.name,
@@ -108,6 +113,7 @@ def summarise(
         max_episode_steps=card.max_episode_steps,
         best=evaluated.best,
         total_timesteps=training.total_timesteps,
+        target_score=task.target_score,
         course=course,
         terms=terms,
         ends=_count_ends(evaluated.best),
@@ -136,8 +142,9 @@ def render_training(summary: TrajectorySummary) -> str:
     ]
     if summary.terms:
         sections.append(
-            "Reward terms in these episodes (r: rank correlation of pay and task_score):\n"
-            + render_terms(summary.terms)
+            "Reward terms, of the policy without noise in these episodes (per step, too); in "
+            "training: by then, with the noise of exploring; r: rank correlation with task_score, "
+            "over training of the changes of both:\n" + render_terms(summary.terms)
         )
     return "\n\n".join(sections)
 
@@ -147,6 +154,15 @@ def _sample_episodes(
 ) -> tuple[EpisodeSample, ...]:
     """Return the median, the best and the worst episode, each once."""
     order = rank_episodes(best)
+    alike = find_alike(columns, best, episodes)
+    if alike:
+        i = order[len(order) // 2]
+        role = f"all {len(order)} episodes are alike; one"
+        return (
+            sample_episode(
+                card, episodes[i], best.episodes[i], columns[:_N_COLUMNS], role, i, _ROWS["median"]
+            ),
+        )
     # The last of two roles of one episode counts: the median is told before the others.
     roles = {order[0]: "worst", order[-1]: "best", order[len(order) // 2]: "median"}
     columns = columns[:_N_COLUMNS]
@@ -154,6 +170,20 @@ def _sample_episodes(
         sample_episode(card, episodes[i], best.episodes[i], columns, role, i, _ROWS[role])
         for i, role in sorted(roles.items(), key=lambda item: list(_ROWS).index(item[1]))
     )
+
+
+def find_alike(columns: Sequence[Column], best: Evaluation, episodes: Sequence[Episode]) -> bool:
+    """Return whether all episodes end alike, score the same, and look the same on the whole."""
+    scores = [episode.task_score or 0.0 for episode in best.episodes]
+    lengths = [episode.length for episode in best.episodes]
+    if len(scores) < 2 or len({(e.end, e.success) for e in best.episodes}) > 1:
+        return False
+    spread = max(np.ptp(scores) / (max(map(abs, scores)) or 1.0), np.ptp(lengths) / max(lengths))
+    if spread > _ALIKE:
+        return False
+    means = np.array([[column.read(e).mean() for column in columns] for e in episodes])
+    spans = np.array([column.field.range[1] - column.field.range[0] for column in columns])
+    return not columns or bool(np.all(np.ptp(means, axis=0) <= _ALIKE_MEANS * spans))
 
 
 def _count_ends(best: Evaluation) -> tuple[EndCount, ...]:
@@ -181,9 +211,25 @@ def _render_verdict(summary: TrajectorySummary) -> str:
         score += f"; success {format_share(best.success_rate)} (95%: {low:.0%} to {high:.0%})"
     lines.append(score)
     if best.parts:
-        parts = (f"{name} {format_number(value)}" for name, value in best.parts.items())
-        lines.append(f"parts of the score: {', '.join(parts)}")
+        lines.append(f"parts of the score: {', '.join(_render_parts(best))}")
+    if summary.target_score is not None:
+        reached = find_steps_to(summary.course, summary.target_score)
+        when = f"first reached at {format_steps(reached)} steps" if reached else "not reached"
+        lines.append(f"target {format_number(summary.target_score)}: {when}")
     return "\n".join(lines)
+
+
+def _render_parts(best: Evaluation) -> list[str]:
+    """Return the parts in words; where few whole numbers occur, how often each does."""
+    told = []
+    for name, value in best.parts.items():
+        kinds = count_kinds([e.parts[name] for e in best.episodes if name in e.parts])
+        if len(kinds) > 1:
+            numbers = (f"{format_number(v)} ({n} times)" for v, n in kinds.most_common())
+            told.append(f"{name} {' or '.join(numbers)}")
+        else:
+            told.append(f"{name} {format_number(value)}")
+    return told
 
 
 def _render_ends(summary: TrajectorySummary) -> str:

@@ -38,7 +38,14 @@ def run(job: RelabelJob, job_dir: Path) -> RelabelResult:
             name: tuple(float(episode.terms[name].sum()) for episode in paid)
             for name in reward.term_names
         },
+        term_steps={name: _describe_steps(paid, name) for name in reward.term_names if paid},
     )
+
+
+def _describe_steps(paid: list[EpisodePay], name: str) -> tuple[float, float, float]:
+    """Return the least, the mean and the largest pay of a step."""
+    pay = np.concatenate([episode.terms[name] for episode in paid])
+    return (float(pay.min()), float(pay.mean()), float(pay.max())) if len(pay) else (0.0, 0.0, 0.0)
 
 
 def _save_terms(path: Path, paid: list[EpisodePay]) -> None:

@@ -117,3 +117,16 @@ def test_episode_without_a_score_ranks_below_negative_ones():
         for score, length in ((-2.0, 10), (None, 0), (-7.0, 10))
     ]
     assert rank_episodes(summarise_scores(episodes, 0, 0)) == [1, 2, 0]
+
+
+def test_a_hold_is_a_success_from_where_it_begins(make_episode):
+    def metric(episode):
+        held = np.sum(episode.x_position > 1.0) >= 50
+        return Score(0.0, bool(held))
+
+    x = np.where(np.arange(241) >= 80, 2.0, 0.0)
+    recorded = make_trajectories([make_episode(240, x_position=x)], ["truncated"])
+    told = score_trajectories(recorded, metric, 0, 0).episodes[0]
+    assert 130 <= told.success_step <= 140
+    assert abs(told.success_start - (told.success_step - 50)) <= 2
+    assert told.success_start >= 80

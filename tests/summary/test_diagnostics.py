@@ -187,6 +187,18 @@ def test_robot_without_speed_stands_still(make_case, make_episode):
     assert find_standing_still(make_case(episodes=[make_episode(10)])) is None
 
 
+def test_stillness_that_is_asked_for_is_no_failure(make_case, make_episode):
+    x = np.concatenate([np.linspace(0, 8, 26), np.full(25, 8.0)])
+    lying = make_episode(forward_velocity=np.gradient(x), x_position=x)
+    case = make_case(episodes=[lying])
+    assert find_standing_still(case) is not None
+    asked = replace(case, task_text="Lie down and stay there quietly.")
+    assert find_standing_still(asked) is None
+    # It never left the start, and nothing of the task is there.
+    idle = replace(asked, episodes=[make_episode()], target_score=100.0)
+    assert find_standing_still(idle) is not None
+
+
 def test_a_command_is_no_motion_of_the_robot(make_case, make_episode):
     case = make_case(episodes=[make_episode(asked=np.ones(51))])
     asked = field("asked", "m/s", "commanded_velocity")

@@ -86,3 +86,40 @@ def test_sample_reads_with_units_contacts_and_verdict(toy_card, make_episode):
     )
     assert header.split() == ["time", "s", "x_position", "m", "on", "floor", "event"]
     assert first.split() == ["0.00", "0", "foot", "start"]
+
+
+def test_what_repeats_is_shown_at_a_steady_rate(toy_card, make_episode):
+    t = np.arange(501)
+    bobbing = make_episode(500, torso_height=1 + 0.3 * np.sin(2 * np.pi * t / 50))
+    steps = choose_steps(toy_card, bobbing, score(length=500), 13)
+    cycle = [step for step in steps if 250 <= step <= 300]
+    assert len(cycle) >= 8
+    assert max(np.diff(cycle)) <= 7
+    noise = make_episode(500, torso_height=1 + 0.3 * np.random.default_rng(0).random(501))
+    assert len(choose_steps(toy_card, noise, score(length=500), 13)) <= 13
+
+
+def test_the_joint_that_a_task_names_and_that_moves_is_a_column(toy_card, make_episode):
+    rng = np.random.default_rng(0)
+    knee = toy_card.state[4].model_copy(update={"role": "joint_angle"})
+    toy_card = toy_card.model_copy(
+        update={"state": (*toy_card.state[:4], knee, *toy_card.state[5:])}
+    )
+    wild = ("x_position", "torso_height", "torso_pitch", "forward_velocity")
+    fields = {name: 0.5 * rng.normal(size=51) for name in (*wild, "knee_angle")}
+    fields["com_position"] = rng.normal(size=(51, 3))
+    episode = make_episode(**fields)
+    assert names(choose_columns(toy_card, "Swing the knee.", [episode]))[4] == "knee_angle"
+    assert names(choose_columns(toy_card, "Go.", [episode]))[-1] == "knee_angle"
+
+
+def test_joint_velocities_are_shown_where_the_criterion_limits_them(toy_card, make_episode):
+    rates = toy_card.state[3].model_copy(
+        update={"name": "joint_velocities", "unit": "rad/s", "size": 4, "role": "joint_velocities"}
+    )
+    card = toy_card.model_copy(update={"state": (*toy_card.state, rates)})
+    episode = make_episode(joint_velocities=np.random.default_rng(0).normal(size=(51, 4)))
+    limited = choose_columns(card, "Quiet: joints slower than 0.5 rad/s.", [episode])
+    assert names(limited) == ["largest |joint_velocities|"]
+    assert limited[0].read(episode) == pytest.approx(np.abs(episode.joint_velocities).max(axis=1))
+    assert names(choose_columns(card, "Turn at 0.5 rad/s.", [episode])) == []

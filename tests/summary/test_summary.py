@@ -7,7 +7,13 @@ from reward_agent.definitions.task import make_task
 from reward_agent.evaluation.scoring import summarise_scores
 from reward_agent.evaluation.trajectories import make_trajectories
 from reward_agent.records.jobs import EvaluateResult, RelabelResult
-from reward_agent.summary.course import make_course, summarise_terms
+from reward_agent.summary.course import (
+    _correlate_episodes,
+    _correlate_training,
+    make_course,
+    render_course,
+    summarise_terms,
+)
 from reward_agent.summary.summary import TrajectorySummary, render_summary, summarise
 from reward_agent.types import (
     EpisodeScore,
@@ -99,7 +105,7 @@ def test_pay_is_that_of_the_evaluated_episodes(summary):
     assert (speed.name, speed.pay_mean, speed.pay_min, speed.pay_max) == ("speed", 21.0, 5.0, 40.0)
     assert speed.share == pytest.approx(21.0 / (21.0 + 0.084))
     assert speed.episode_correlation == pytest.approx(1.0)
-    assert speed.training_correlation == pytest.approx(1.0)
+    assert speed.training_correlation is None  # all that both share is that they rise
     assert speed.pay_over_training == (1.0, 2.0, 3.0, 4.0, 5.0, 6.0)
     assert effort.share == pytest.approx(0.084 / 21.084)
 
@@ -193,7 +199,8 @@ def test_part_that_repeats_the_score_takes_no_column(summary):
 
 def test_terms_below_a_percent_are_only_named(summary):
     section = render_summary(summary).split("Reward terms")[1].split("\n\n")[0]
-    assert section.splitlines()[-1] == "below 1% of the return: effort"
+    told = "below 1% of the pay, in an episode: effort -0.084 (in training -0.001)"
+    assert section.splitlines()[-1] == told
     assert "effort" not in "".join(section.splitlines()[:-1])
 
 
@@ -212,3 +219,77 @@ def test_training_without_a_metric_is_described_all_the_same(
     text = render_summary(summarise(toy_card, task, training, blind, recorded, relabelled))
     assert "task_score -" in text
     assert not re.search("hacking|flooding|exploit", text)
+
+
+def make_curve(pays):
+    points = tuple(
+        TermPoint(
+            total_timesteps=1000 * (i + 1),
+            minimum=0.0,
+            mean=0.1,
+            maximum=1.0,
+            pay_per_episode=pay,
+            share_of_return=1.0,
+        )
+        for i, pay in enumerate(pays)
+    )
+    return TermCurve(name="speed", points=points)
+
+
+def make_points(scores):
+    return [
+        summarise_scores([make_score(score), make_score(score)], 1000 * (i + 1), 0)
+        for i, score in enumerate(scores)
+    ]
+
+
+def test_what_shares_its_trend_alone_does_not_correlate():
+    steps, noise = np.arange(12.0), np.random.default_rng(1)
+    pays, scores = steps + 0.2 * noise.random(12), steps + 0.2 * noise.random(12)
+    r = _correlate_training(make_curve(pays), make_points(scores))
+    assert r is not None
+    assert abs(r) < 0.6
+    jumps = np.cumsum(np.tile([1.0, 5.0, 0.5, 3.0], 3))
+    assert _correlate_training(make_curve(2 * jumps), make_points(jumps)) == pytest.approx(1.0)
+
+
+def test_scores_that_hardly_differ_say_nothing_of_a_term():
+    scores = [make_score(0.614 + 0.001 * i) for i in range(6)]
+    assert _correlate_episodes([1.0, 2.0, 3.0, 4.0, 5.0, 6.0], scores) is None
+    curve, points = make_curve(range(12)), make_points([0.6 + 0.0005 * i for i in range(12)])
+    assert _correlate_training(curve, points) is None
+
+
+def test_an_index_is_not_averaged_and_a_count_of_many_kinds_is():
+    legs = [make_score(1.0).model_copy(update={"parts": {"leg": float(n)}}) for n in (0, 0, 3, 0)]
+    assert summarise_scores(legs, 1000, 0).parts == {"leg": 0.0}
+    flags = [make_score(1.0).model_copy(update={"parts": {"fell": float(n)}}) for n in (0, 1)]
+    assert summarise_scores(flags, 1000, 0).parts == {"fell": 0.5}
+    counts = [make_score(1.0).model_copy(update={"parts": {"hops": float(n)}}) for n in range(8)]
+    assert summarise_scores(counts, 1000, 0).parts == {"hops": 3.5}
+
+
+def test_alike_episodes_are_shown_once(toy_card, training, make_episode):
+    scores = [make_score(1.0) for _ in range(4)]
+    best = summarise_scores(scores, 6000, 9)
+    x = np.linspace(0, 1, scores[0].length + 1)
+    episodes = [make_episode(score.length, x_position=x) for score in scores]
+    recorded = make_trajectories(episodes, [score.end for score in scores])
+    judged = EvaluateResult(curve=(best,), best=best, best_file="policy_6000.safetensors")
+    summary = summarise(toy_card, make_task("toy", "Go."), training, judged, recorded)
+    assert [sample.role for sample in summary.episodes] == ["all 4 episodes are alike; one"]
+    text = render_summary(summary)
+    assert "All 4 episodes are alike; one episode" in text
+    assert "Median" not in text
+
+
+def test_every_part_is_told_and_first_what_still_changes(training, judged):
+    names = [f"part_{i}" for i in range(8)]
+    course = [
+        point.model_copy(update={"parts": {n: 1.0 + k * i * i for k, n in enumerate(names)}})
+        for i, point in enumerate(make_course(training, judged))
+    ]
+    text = render_course(course, "m")
+    header, *_, rest = text.splitlines()
+    assert "part_7" in header
+    assert "part_1 1 26" in rest
