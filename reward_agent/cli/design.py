@@ -155,14 +155,14 @@ def _read_answer() -> str:
 
 
 def _show_proposal(proposed: ProposedMetric) -> None:
+    from reward_agent.cli.display import make_trial_table
+
     words = proposed.proposal.words
     lines = {"metric": words.meaning, "criterion": words.criterion, "unit": words.unit}
     progress_console.print("\nA metric is proposed")
     for name, text in lines.items():
         progress_console.print(Text.assemble((f"  {name:10}", "bold"), " ".join(text.split())))
-    for kind, scores in proposed.examples.items():
-        shown = ", ".join(f"{score:.3g}" for score in scores)
-        progress_console.print(f"  episodes of {kind} score {shown} {words.unit}")
+    progress_console.print(make_trial_table(proposed.trial, words.unit))
     for doubt in proposed.doubts:
         progress_console.print(Text.assemble(("  look      ", "bold yellow"), doubt))
 

@@ -41,12 +41,14 @@ from reward_agent.records.events import (
 )
 from reward_agent.records.judgement import FRAMES_FILE, find_order_conflicts
 from reward_agent.records.timing import describe_shares
+from reward_agent.records.trial import read_trial
 from reward_agent.text import clean_text, hide_credentials, name_round
 
 if TYPE_CHECKING:
     from reward_agent.llm.budget import CostSummary
     from reward_agent.llm.replies import CallRecord, StoredReply
     from reward_agent.records.store import Candidate, RunRecord, RunStore
+    from reward_agent.records.trial import MetricTrial
     from reward_agent.run.estimate import Estimate, Range
     from reward_agent.types import Usage
 
@@ -230,6 +232,7 @@ def show_run(store: RunStore, run: RunRecord) -> None:
             _add_rows(table, index, candidate, run)
     answer_console.print(table)
     _show_judgements(store)
+    _show_trials(store, run)
     _show_winner(store, run)
 
 
@@ -264,6 +267,27 @@ def _show_judgements(store: RunStore) -> None:
     conflicts = [f"{item.candidate}: {item.conflict}" for item in judgements if item.conflict]
     for conflict in [*conflicts, *find_order_conflicts(judgements)]:
         answer_console.print(Text(f"\nDISAGREEMENT  {conflict}", "bold red"))
+
+
+def make_trial_table(trial: MetricTrial, unit: str) -> Any:
+    """Return what a metric says of each behaviour as a table, of the actuators' ends the best."""
+    table = make_table("behaviour", f">score [{unit}]" if unit else ">score", ">success")
+    for row in trial.chosen_rows:
+        table.add_row(Text(row.title), show_number(row.task_score), f"{row.success_rate:.0%}")
+    return table
+
+
+def _show_trials(store: RunStore, run: RunRecord) -> None:
+    """Write what came of the trial of the metric that was proposed last."""
+    trial = read_trial(store)
+    if trial is None or run.metric_origin in ("task", "file"):
+        return
+    print_text("\nthe proposed metric on behaviours that nobody trained")
+    answer_console.print(make_trial_table(trial, run.task.unit))
+    for finding in trial.findings:
+        print_text(f"{finding.severity:8} {finding.message}")
+    if trial.opinion:
+        print_text(f"opinion  {trial.opinion}")
 
 
 def _show_winner(store: RunStore, run: RunRecord) -> None:

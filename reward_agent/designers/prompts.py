@@ -197,7 +197,7 @@ def make_metric_request(
     )
     messages: Conversation = (ChatMessage("user", prompt),)
     if previous is not None:
-        repair = render("designer/metric_repair", findings=findings)
+        repair = render("designer/metric_repair", findings=findings, table=previous.table)
         messages = extend(messages, previous.reply, repair)
     return ChatRequest("designer", "designer/metric", messages)
 

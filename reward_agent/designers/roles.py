@@ -108,6 +108,7 @@ class MetricProposal:
         words: what is said of it.
         reply: what the designer said, word for word.
         completions: the calls of a language model that it took, in order.
+        table: what it said of behaviours that nobody trained, in Markdown, once that was tried.
     """
 
     source: str | None
@@ -115,6 +116,7 @@ class MetricProposal:
     words: MetricWords = NO_WORDS
     reply: str = ""
     completions: tuple[Completion, ...] = ()
+    table: str = ""
 
 
 @dataclass(frozen=True)

@@ -20,12 +20,15 @@ from reward_agent.evaluation.quantities import find_durations, find_quantities, 
 from reward_agent.records.trial import RowKind, TrialRow
 from reward_agent.types import Finding, Severity
 
-# Of the scale: what is no more than a little, and of a distance.
-A_LITTLE, A_LITTLE_WAY = 0.12, 0.25
+# Of the scale: what is no more than a little. Who stands has part of many poses, an arm that moves
+# at random comes near things, a fall carries a robot some way.
+A_LITTLE: dict[RowKind, float] = {"idle": 0.2, "random": 0.4, "falling": 0.12}
+A_LITTLE_WAY = 0.25
 # Of the scale: where a training on the metric is not to come to rest without a success.
 _MUCH = 0.3
 # Of random episodes: successes by luck.
-_LUCKY = 0.25
+_LUCKY = 0.5
+_ROUNDING = 1e-6
 # Of the scale: by how much the opposite has to score better.
 _CLEARLY = 0.05
 
@@ -110,11 +113,12 @@ class Asked:
             return is_falling
         return kind != "random" or _RANDOM.search(words) is not None
 
-    @property
-    def a_little(self) -> float:
-        """What share of the scale is no more than a little: a fall carries a robot some way."""
+    def find_little(self, kind: RowKind) -> float:
+        """Return what share of the scale is no more than a little for a kind of behaviour."""
         kinds = {item.what for item in find_quantities(f"1 {self.unit}")}
-        return A_LITTLE_WAY if "length" in kinds else A_LITTLE
+        if "length" in kinds:
+            return max(A_LITTLE_WAY, A_LITTLE[kind])
+        return A_LITTLE[kind]
 
 
 def find_scale(rows: Sequence[TrialRow], asked: Asked) -> float:
@@ -180,20 +184,38 @@ def _find_idle(rows: Sequence[TrialRow], asked: Asked, scale: float) -> Iterator
         if row.kind not in ("idle", "random", "falling") or asked.allows(row.kind):
             continue
         lucky = _LUCKY if row.kind == "random" else 0.0
-        share = (row.task_score or 0.0) / scale if scale else 0.0
+        share = _find_typical(row) / scale if scale else 0.0
         if row.success_rate > lucky:
             yield _say(
                 f"succeeds-{row.kind}",
                 f"{_describe(row)}; the sentence does not ask for that",
                 "let success hold only for what the sentence says",
             )
-        elif share > asked.a_little:
+        elif share > asked.find_little(row.kind):
             yield _say(
                 f"pays-{row.kind}",
-                f"{_describe(row)}: {share:.0%} of {scale:.3g}, what the behaviour done scores",
+                f"{_describe(row)}{_describe_typical(row)}: {share:.0%} of {scale:.3g}, what the "
+                "behaviour done scores",
                 "pay nothing for what a robot does that does not try: multiply by what the "
                 "sentence asks for, or measure from the start state on",
             )
+
+
+def _find_typical(row: TrialRow) -> float:
+    """Return the score that counts: of random episodes what none is without, of falls the best.
+
+    Chance may bring one to its target, and each falls another way.
+    """
+    chosen = {"random": row.least, "falling": row.most}.get(row.kind)
+    return row.task_score or 0.0 if chosen is None else chosen
+
+
+def _describe_typical(row: TrialRow) -> str:
+    typical = _find_typical(row)
+    if row.task_score is None or abs(typical - row.task_score) < _ROUNDING:
+        return ""
+    words = "at least" if row.kind == "random" else "at most"
+    return f" ({words} {typical:.3g})"
 
 
 def _find_order(rows: Sequence[TrialRow], asked: Asked, scale: float) -> Iterator[Finding]:
@@ -293,16 +315,6 @@ def render_table(rows: Sequence[TrialRow]) -> str:
     for row in rows:
         score = "–" if row.task_score is None else f"{row.task_score:.3g}"
         parts = ", ".join(f"{name} {value:.3g}" for name, value in row.parts.items())
-        name = f"{_KIND_WORDS.get(row.kind, '')}{row.behaviour}".replace("|", "/")
+        name = row.title.replace("|", "/")
         lines.append(f"| {name} | {score} | {row.success_rate:.0%} | {parts.replace('|', '/')} |")
     return "\n".join(lines)
-
-
-_KIND_WORDS: dict[RowKind, str] = {
-    "made": "made by numbers alone: ",
-    "beyond": "made, beyond the fields' ranges: ",
-    "instant": "made: ",
-    "right way": "made, as the sentence says: ",
-    "wrong way": "made, the opposite: ",
-    "adversary": "trained on the metric itself: ",
-}

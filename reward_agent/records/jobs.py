@@ -536,8 +536,8 @@ class DraftJob(Job):
 
 
 JOBS: tuple[type[Job], ...] = (
-    ProbeJob, TrainJob, EvaluateJob, FilmJob, FramesJob, ScoreJob, RelabelJob, RecordJob,
-    CheckEnvJob, TryCardJob, TryMeaningJob, DraftJob,
+    ProbeJob, TrainJob, EvaluateJob, FilmJob, FramesJob, ScoreJob, TryMetricJob, RelabelJob,
+    RecordJob, CheckEnvJob, TryCardJob, TryMeaningJob, DraftJob,
 )  # fmt: skip
 
 

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+import re
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
+from reward_agent.files import list_names
+from reward_agent.records.disk import read_optional
 from reward_agent.types import FileRecord, FilmName, Finding, Finite, OneLine, Record, Seconds
+
+if TYPE_CHECKING:
+    from reward_agent.records.store import RunStore
 
 TRIAL_FILE = "trial.json"
 
@@ -16,6 +22,15 @@ RowKind = Literal[
     "idle", "random", "falling", "extreme", "policy",
     "made", "beyond", "instant", "right way", "wrong way", "adversary",
 ]  # fmt: skip
+_KIND_WORDS: dict[RowKind, str] = {
+    "made": "made by numbers alone: ",
+    "beyond": "made, beyond the fields' ranges: ",
+    "instant": "made: ",
+    "right way": "made, as the sentence says: ",
+    "wrong way": "made, the opposite: ",
+    "adversary": "trained on the metric itself: ",
+}
+_N_EXTREMES = 3
 _Text = Annotated[OneLine, Field(max_length=300)]
 
 
@@ -25,11 +40,18 @@ class TrialRow(Record):
     behaviour: _Text
     kind: RowKind
     task_score: Finite | None
+    least: Finite | None = Field(None, description="score of the worst episode")
+    most: Finite | None = Field(None, description="of the best")
     success_rate: float = Field(ge=0, le=1)
     parts: dict[str, Finite] = Field(default_factory=dict, max_length=100)
     n_episodes: int = Field(1, ge=0)
     length_s: Seconds = 0.0
     is_flat: bool = Field(False, description="of a training: whether its score no longer rose")
+
+    @property
+    def title(self) -> str:
+        """The behaviour, with what kind it is where that does not say."""
+        return f"{_KIND_WORDS.get(self.kind, '')}{self.behaviour}"
 
 
 class MetricTrial(FileRecord):
@@ -52,3 +74,20 @@ class MetricTrial(FileRecord):
     def has_passed(self) -> bool:
         """Whether nothing speaks against the metric."""
         return not any(finding.severity == "error" for finding in self.findings)
+
+    @property
+    def chosen_rows(self) -> tuple[TrialRow, ...]:
+        """The rows that fit a screen: of the actuators' ends those that score best."""
+        ends = [row for row in self.rows if row.kind == "extreme"]
+        best = sorted(ends, key=lambda row: -(row.task_score or 0.0))[:_N_EXTREMES]
+        return tuple(row for row in self.rows if row.kind != "extreme" or row in best)
+
+
+def read_trial(store: RunStore) -> MetricTrial | None:
+    """Return the trial of the metric that a run's Designer proposed last; None without one."""
+    names = [name for name in list_names(store.dir / "metric") if re.fullmatch("[0-9]{1,4}", name)]
+    for name in sorted(names, key=int, reverse=True):
+        trial = read_optional(store.dir / "metric" / name / TRIAL_FILE, MetricTrial)
+        if trial is not None:
+            return trial
+    return None

@@ -19,15 +19,24 @@ from reward_agent.definitions.task import METRIC_FILE, apply_task
 from reward_agent.designers.history import read_entry
 from reward_agent.designers.roles import MetricProposal
 from reward_agent.errors import DataError, UndecidedError, UsageError
+from reward_agent.evaluation.trust import render_table
 from reward_agent.files import remove
 from reward_agent.records.disk import read_record, write_record, write_text
-from reward_agent.records.events import MetricChosen, MetricRejected, NoMetric, Rescored
+from reward_agent.records.events import (
+    MetricChosen,
+    MetricRejected,
+    NoMetric,
+    Rescored,
+    Warned,
+)
 from reward_agent.records.jobs import TRAJECTORIES_FILE, ScoreJob, ScoreResult
 from reward_agent.records.store import Candidate, MetricOrigin, RunStore
+from reward_agent.records.trial import MetricTrial
 from reward_agent.rewards.checks import check_metric
 from reward_agent.run.active import ActiveRun, Metric, read_run_metric, update_run
 from reward_agent.run.behaviours import BEHAVIOURS_DIR, record_behaviours
 from reward_agent.run.evaluate import evaluate_candidate
+from reward_agent.run.trial import try_metric
 from reward_agent.types import Evaluation, FileRecord, Finding, RewardProgram
 
 WORDS_FILE = "words.json"
@@ -46,21 +55,33 @@ class MetricChange(FileRecord):
 
 @dataclass(frozen=True)
 class ProposedMetric:
-    """A proposal with what it says of recorded episodes, to be accepted or not.
+    """A proposal with what came of its trial, to be accepted or not.
 
     Args:
         proposal: source, meaning, unit and criterion.
-        examples: what kind of episode, and the score of each such episode.
+        trial: what it says of behaviours that nobody trained.
     """
 
     proposal: MetricProposal
-    examples: dict[str, tuple[float, ...]]
+    trial: MetricTrial
 
     @property
     def doubts(self) -> tuple[str, ...]:
-        """What a person has to look at: words of the sentence that it leaves out."""
+        """What a person has to look at: what it leaves out of the sentence, or what it pays."""
         left_out = self.proposal.words.not_measured
-        return (f"it does not measure {', '.join(map(repr, left_out))}",) if left_out else ()
+        words = (f"it does not measure {', '.join(map(repr, left_out))}",) if left_out else ()
+        errors = (item.message for item in self.trial.findings if item.severity == "error")
+        return (*words, *errors)
+
+    @property
+    def faults(self) -> tuple[Finding, ...]:
+        """What it is sent back for, while there are tries left."""
+        return tuple(item for item in self.trial.findings if item.severity != "hint")
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What speaks against nothing, and is to be known."""
+        return tuple(item.message for item in self.trial.findings if item.severity != "error")
 
 
 @dataclass(frozen=True)
@@ -116,6 +137,8 @@ def choose_metric(run: ActiveRun, choice: MetricChoice) -> ActiveRun:
     proposed = propose_metric(run)
     if isinstance(proposed, str):
         raise _make_undecided(run, f"no metric was proposed: {proposed}")
+    for note in proposed.notes:
+        run.notify(Warned(f"the proposed metric: {note}"))
     origin = _ask(run, choice, proposed)
     run = _take_words(run, proposed.proposal)
     return _adopt(run, Metric(proposed.proposal.source, origin))
@@ -161,9 +184,9 @@ def refuse_failing(run: ActiveRun, source: str, remedy: str) -> None:
     Raises:
         UsageError: it fails on one of them.
     """
-    _, errors = _try_metric(run, run.store.dir / "metric" / "own", source, is_trusted=True)
-    if errors:
-        raise UsageError(errors[0].message, remedy)
+    failure = _find_failure(run, run.store.dir / "metric" / "own", source)
+    if failure:
+        raise UsageError(failure, remedy)
 
 
 def _adopt(run: ActiveRun, metric: Metric) -> ActiveRun:
@@ -191,30 +214,44 @@ def _take_words(run: ActiveRun, proposal: MetricProposal) -> ActiveRun:
 def propose_metric(run: ActiveRun) -> ProposedMetric | str:
     """Let the Designer propose a metric for the task's sentence, and try it.
 
+    One that has a fault is sent back with what showed it, a bounded number of times.
+
     Returns:
-        The proposal with its scores of recorded episodes, or why there is none.
+        The first without a fault, or the one with the fewest; or why there is none.
     """
+    tried: list[ProposedMetric] = []
     previous: MetricProposal | None = None
-    errors: tuple[Finding, ...] = ()
+    faults: tuple[Finding, ...] = ()
     for number in range(run.settings.max_repairs + 1):
         with run.ledger.spend("llm"):
             proposal = run.team.designer.propose_metric(
-                run.shown_card, run.task.description, previous, errors
+                run.shown_card, run.task.description, previous, faults
             )
-        folder = run.store.dir / "metric" / str(number)
-        _write_proposal(folder, proposal)
         if proposal.source is None:
+            if tried:
+                break
             run.notify(MetricRejected(str(proposal.outcome)))
             return str(proposal.outcome)
-        errors = check_metric(proposal.source, run.shown_card).errors
-        if not errors:
-            changed = _take_words(run, proposal)
-            examples, errors = _try_metric(changed, folder, proposal.source)
-        if not errors:
-            return ProposedMetric(proposal, examples)
-        run.notify(MetricRejected(errors[0].message))
+        if previous is not None and proposal.source == previous.source:
+            break  # asked again, it would say the same
+        folder = run.store.dir / "metric" / str(number)
+        _write_proposal(folder, proposal)
+        faults = check_metric(proposal.source, run.shown_card).errors
+        if not faults:
+            trial = try_metric(_take_words(run, proposal), folder, proposal.source)
+            tried.append(ProposedMetric(proposal, trial))
+            faults = tried[-1].faults
+            proposal = replace(proposal, table=render_table(trial.rows))
+        if not faults:
+            return tried[-1]
+        run.notify(MetricRejected(faults[0].message))
         previous = proposal
-    return errors[0].message
+    tried = [item for item in tried if item.trial.rows]  # the others failed on an episode
+    return min(tried, key=_count_faults) if tried else faults[0].message
+
+
+def _count_faults(proposed: ProposedMetric) -> tuple[int, int]:
+    return len(proposed.doubts), len(proposed.faults)
 
 
 def _write_proposal(folder: Path, proposal: MetricProposal) -> None:
@@ -225,29 +262,17 @@ def _write_proposal(folder: Path, proposal: MetricProposal) -> None:
         write_text(folder / METRIC_FILE, proposal.source)
 
 
-def _try_metric(
-    run: ActiveRun, folder: Path, source: str, is_trusted: bool = False
-) -> tuple[dict[str, tuple[float, ...]], tuple[Finding, ...]]:
-    """Score what the robot can do without a policy; a metric that cannot is a finding."""
+def _find_failure(run: ActiveRun, folder: Path, source: str) -> str:
+    """Score what the robot can do without a policy by a person's metric; say why it cannot."""
     recorded = record_behaviours(run, run.store.dir / BEHAVIOURS_DIR)
     files = {METRIC_FILE: source.encode(), TRAJECTORIES_FILE: recorded.read()}
-    job = ScoreJob(card=run.card, metric_sha256=RewardProgram(source).sha256, is_trusted=is_trusted)
+    job = ScoreJob(card=run.card, metric_sha256=RewardProgram(source).sha256, is_trusted=True)
     job_exit = run.run_job(job, folder / "score", files)
     result = job_exit.result
-    if not isinstance(result, ScoreResult) or result.evaluation is None:
-        outcome = result.outcome if isinstance(result, ScoreResult) else job_exit.outcome
-        finding = Finding(
-            rule="metric/failed",
-            severity="error",
-            message=f"the metric failed on an episode without a policy: {outcome}",
-            remedy="return Score(task_score, success, parts) with finite numbers",
-        )
-        return {}, (finding,)
-    examples: dict[str, tuple[float, ...]] = {}
-    for name, episode in zip(recorded.names, result.evaluation.episodes, strict=True):
-        if episode.task_score is not None:
-            examples[name] = (*examples.get(name, ()), episode.task_score)
-    return examples, ()
+    if isinstance(result, ScoreResult) and result.evaluation is not None:
+        return ""
+    outcome = result.outcome if isinstance(result, ScoreResult) else job_exit.outcome
+    return f"the metric failed on an episode without a policy: {outcome}"
 
 
 def begin_change(store: RunStore, metric: Metric, criterion: str, unit: str) -> None:

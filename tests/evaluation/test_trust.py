@@ -31,10 +31,10 @@ DONE = row("made", 12.0, 1.0)
     [
         (FLIP, [row("idle", 0.3), row("made", 1.0, 1.0)], "metric/pays-idle"),
         (FLIP, [row("falling", 0.4), row("made", 1.0, 1.0)], "metric/pays-falling"),
-        (FLIP, [row("random", 0.2), row("made", 1.0, 1.0)], "metric/pays-random"),
+        (FLIP, [row("random", 0.5), row("made", 1.0, 1.0)], "metric/pays-random"),
         (FLIP, [row("idle", 0.0, 1.0), row("made", 1.0, 1.0)], "metric/succeeds-idle"),
         (RUN, [row("falling", 3.0), DONE], "metric/pays-falling"),
-        (RUN, [row("random", 0.0, 0.5), DONE], "metric/succeeds-random"),
+        (RUN, [row("random", 0.0, 1.0), DONE], "metric/succeeds-random"),
         (STAND, [row("falling", 2.0), row("made", 6.0, 1.0)], "metric/pays-falling"),
         (RUN, [row("extreme", 0.0), row("idle", 0.0)], "metric/constant"),
         (RUN, [row("idle", 0.0), row("beyond", 5.0, 1.0)], "metric/unreachable"),

@@ -17,8 +17,10 @@ from support.runs import PROPOSAL, write_script
 
 import reward_agent
 from reward_agent.errors import RewardAgentError, UndecidedError, UsageError
+from reward_agent.records.disk import read_record
 from reward_agent.records.outcomes import TRAINED
 from reward_agent.records.store import Candidate, RunRecord, RunStore, load_run
+from reward_agent.records.trial import MetricTrial, read_trial
 
 PROSE = "I would reward the pole for staying upright, but I will not write code today."
 SYNTAX_ERROR = "```python\ndef compute_reward(state, action, next_state)\n    return 1\n```"
@@ -189,11 +191,54 @@ def design_sentence(folder: Path, **options: Any) -> RunRecord:
 def test_a_proposed_metric_is_shown_with_scores_and_judges_when_accepted(tmp_path: Path) -> None:
     shown = []
     run = design_sentence(tmp_path, accept_metric=lambda proposed: not shown.append(proposed))
-    assert {"start pose held", "limp", "random actions"} < set(shown[0].examples)
+    rows = {row.behaviour: row for row in shown[0].trial.rows}
+    assert {"start pose held", "limp", "random actions"} < set(rows)
+    assert rows["limp"].parts["share"] == rows["limp"].task_score
+    assert shown[0].trial.has_passed
+    store = load_run("last", tmp_path / "runs")
+    assert read_trial(store) == shown[0].trial
     assert run.metric_origin == "proposed: accepted"
     assert run.task.criterion == "within 0.1 m"
     assert run.winner is not None
     assert run.winner.task_score is not None
+
+
+PAYS_IDLE = PROPOSAL.replace("share = n_near / max(1000.0, float(episode.n_steps))", "share = 1.0")
+PAYS_IDLE = PAYS_IDLE.replace("share > 0.9, {", 'share > 0.9, {"near": n_near, ')
+
+
+def test_a_metric_that_pays_a_fall_goes_back_with_the_table_that_shows_it(tmp_path: Path) -> None:
+    run = reward_agent.design(
+        "inverted_pendulum",
+        "move to the right end of the rail",
+        provider=write_script(tmp_path, PAYS_IDLE, PROPOSAL, GOOD),
+        runs_dir=tmp_path / "runs",
+        environ={},
+        candidates=1,
+        accept_unseen=True,
+        **SMALL,
+    )
+    store = load_run("last", tmp_path / "runs")
+    first = read_record(store.dir / "metric/0/trial.json", MetricTrial)
+    assert "metric/succeeds-idle" in [finding.rule for finding in first.findings]
+    calls = [json.loads(line) for line in (store.dir / "calls.jsonl").read_text().splitlines()]
+    assert run.metric_origin == "proposed: accepted unseen"
+    assert len([call for call in calls if call["template"] == "designer/metric"]) == 2
+
+
+def test_a_metric_that_is_at_fault_to_the_last_is_not_taken_unseen(tmp_path: Path) -> None:
+    shown = []
+    options: dict[str, Any] = {
+        "provider": write_script(tmp_path, PAYS_IDLE, PAYS_IDLE),
+        "runs_dir": tmp_path / "runs",
+        "environ": {},
+        "accept_unseen": True,
+        "accept_metric": shown.append,
+        **SMALL,
+    }
+    with pytest.raises(UndecidedError, match="scores 1, success in 100% of episodes"):
+        reward_agent.design("inverted_pendulum", "move to the right end", **options)
+    assert not shown[0].trial.has_passed
 
 
 def test_a_metric_that_nobody_accepts_pauses_the_run_before_a_training(tmp_path: Path) -> None:

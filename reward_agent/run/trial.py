@@ -1,0 +1,103 @@
+"""The trial of a proposed metric: what it says of behaviours that nobody trained, and of made ones.
+
+The rules are in ``evaluation.trust``, the made episodes in ``evaluation.made``.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from reward_agent.definitions.task import METRIC_FILE
+from reward_agent.evaluation.trust import Asked, find_scale, judge_table
+from reward_agent.records.disk import write_record
+from reward_agent.records.jobs import TRAJECTORIES_FILE, TryMetricJob, TryMetricResult
+from reward_agent.records.trial import TRIAL_FILE, MetricTrial, RowKind, TrialRow
+from reward_agent.run.active import ActiveRun
+from reward_agent.run.behaviours import BEHAVIOURS_DIR, record_behaviours
+from reward_agent.types import EpisodeScore, Finding, RewardProgram
+
+# What is recorded and is no end of an actuator.
+_KINDS: dict[str, RowKind] = {
+    "start pose held": "idle",
+    "limp": "idle",
+    "random actions": "random",
+    "falling at once": "falling",
+}
+
+
+def try_metric(
+    run: ActiveRun, folder: Path, source: str, target_score: float | None = None
+) -> MetricTrial:
+    """Try a metric on what the robot of a run can do, and note in its folder what came of it.
+
+    Args:
+        run: with the metric's words in its task, and their changes on its card.
+        folder: where the trial is kept.
+        source: text of the metric; it runs in the sandbox.
+        target_score: what it calls done, where it says so.
+    """
+    started = time.monotonic()
+    task = run.task
+    asked = Asked(task.description, task.criterion, task.unit, run.card.control_dt, target_score)
+    rows, findings = _score_behaviours(run, folder, source)
+    trial = MetricTrial(
+        rows=rows,
+        scale=find_scale(rows, asked),
+        findings=findings or judge_table(rows, asked),
+        wall_s=time.monotonic() - started,
+    )
+    write_record(folder / TRIAL_FILE, trial)
+    return trial
+
+
+def _score_behaviours(
+    run: ActiveRun, folder: Path, source: str
+) -> tuple[tuple[TrialRow, ...], tuple[Finding, ...]]:
+    recorded = record_behaviours(run, run.store.dir / BEHAVIOURS_DIR)
+    files = {METRIC_FILE: source.encode(), TRAJECTORIES_FILE: recorded.read()}
+    job = TryMetricJob(
+        card=run.card,
+        metric_sha256=RewardProgram(source).sha256,
+        sentence=run.task.description,
+    )
+    job_exit = run.run_job(job, folder / "trial", files)
+    result = job_exit.result
+    if not isinstance(result, TryMetricResult) or result.evaluation is None:
+        outcome = result.outcome if isinstance(result, TryMetricResult) else job_exit.outcome
+        finding = Finding(
+            rule="metric/failed",
+            severity="error",
+            message=f"the metric failed on an episode without a policy: {outcome}",
+            remedy="return Score(task_score, success, parts) with finite numbers",
+        )
+        return (), (finding,)
+    episodes = result.evaluation.episodes
+    rows = tuple(_group(recorded.names, episodes, run.card.control_dt))
+    return (*rows, *result.made), ()
+
+
+def _group(
+    names: Sequence[str], episodes: Sequence[EpisodeScore], control_dt: float
+) -> Iterator[TrialRow]:
+    """Yield one row for each behaviour, in the order of their first episodes."""
+    for name in dict.fromkeys(names):
+        same = [item for other, item in zip(names, episodes, strict=False) if other == name]
+        scores = [item.task_score for item in same if item.task_score is not None]
+        parts = same[0].parts if same else {}
+        yield TrialRow(
+            behaviour=name[:280],
+            kind=_KINDS.get(name, "extreme"),
+            task_score=float(np.mean(scores)) if scores else None,
+            least=min(scores, default=None),
+            most=max(scores, default=None),
+            success_rate=float(np.mean([item.success for item in same])) if same else 0.0,
+            parts={
+                part: float(np.mean([item.parts.get(part, 0.0) for item in same])) for part in parts
+            },
+            n_episodes=len(same),
+            length_s=float(np.mean([item.length for item in same])) * control_dt,
+        )
