@@ -56,6 +56,7 @@ RESULT_FILE = "result.json"
 ERROR_FILE = "error.json"
 PROGRAM_FILE = "reward.py"
 TRAJECTORIES_FILE = "trajectories.npz"
+MEMORY_FILE = "memory.npz"
 POLICY_FILE = "policy.safetensors"
 PROGRESS_FILE = "progress.csv"
 CHECKPOINT_FILE = "checkpoint.npz"
@@ -381,6 +382,26 @@ class TryMetricJob(ScoreJob):
     sentence: Prose
 
 
+class ConditionCount(Record):
+    """One condition of a gate: shares of the steps, and how many holds it ended."""
+
+    text: OneLine
+    shut: float = Field(ge=0, le=1)
+    alone: float = Field(ge=0, le=1, description="shut, with all others open")
+    ended: int = Field(ge=0, description="holds at whose end it was shut; several may be at once")
+
+
+class GateSummary(Record):
+    """A gate of several conditions: a hold is a stretch of steps in which all are open."""
+
+    name: OneLine
+    open: float = Field(ge=0, le=1, description="share of the steps")
+    n_holds: int = Field(ge=0)
+    longest_s: float = Field(ge=0)
+    conditions: tuple[ConditionCount, ...] = Field(max_length=20)
+    ended_with_episode: int = Field(0, ge=0)
+
+
 class RelabelResult(FileRecord):
     """Pay of each term in each recorded episode. Untrusted."""
 
@@ -392,12 +413,14 @@ class RelabelResult(FileRecord):
         max_length=MOST_TERMS,
         description="least, mean and largest pay of a step in these episodes",
     )
+    gates: tuple[GateSummary, ...] = Field((), max_length=20)
 
 
 class RelabelJob(Job):
     """The terms of ``reward.py`` over the recorded ``trajectories.npz``.
 
-    Writes ``terms.npz``: for each term ``(n_steps,)`` over all episodes end to end.
+    Writes ``terms.npz``: for each term ``(n_steps,)`` over all episodes end to end; and
+    ``memory.npz``, the same of what the program remembers, one number a simulation.
     """
 
     result_type = RelabelResult

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from types import CodeType, FunctionType
@@ -33,6 +33,7 @@ from reward_agent.rewards.contract import (
     normalize_term_names,
 )
 from reward_agent.rewards.facade import make_globals
+from reward_agent.rewards.gates import Gates, Openings
 from reward_agent.rewards.guards import Kept, freeze, guard_syntax
 from reward_agent.rewards.language import (
     MEMORY_ENTRY,
@@ -57,6 +58,8 @@ class StepReward:
 
     reward: Array
     terms: dict[str, Array]
+    memory: Memory = field(default_factory=dict)
+    openings: Openings = field(default_factory=dict)
 
     def is_close(
         self, whole: StepReward, ids: Rows, *, rtol: float = 1e-7, atol: float = 1e-9
@@ -173,6 +176,8 @@ class CompiledReward:
         self._given_names: tuple[object, ...] | None = None
         self._logged_names: tuple[str, ...] = ()
         self._moments = moments
+        self._gates: Gates | None = None
+        self._openings: Openings = {}
         self._n_calls, self._next_trial = 0, 1 if moments else 0
 
     @property
@@ -180,6 +185,10 @@ class CompiledReward:
         """Names of the terms as they are logged; empty before the first step."""
         shaping = (POTENTIAL_TERM,) if self._potential else ()
         return self._logged_names + shaping if self._given_names is not None else ()
+
+    def watch(self, source: str) -> None:
+        """From now on tell of each step which conditions of the program's gates are open."""
+        self._gates = Gates(source, self._compute_reward)
 
     @property
     def has_memory(self) -> bool:
@@ -251,7 +260,7 @@ class CompiledReward:
                     shaping = self._shape(step.state, step.next_state, step.terminated)
                 terms[POTENTIAL_TERM] = shaping
                 values = values + shaping
-        return StepReward(values, terms)
+        return StepReward(values, terms, self._memory, self._openings)
 
     def _try_rows(
         self, step: Transition, memory: Memory, paid: StepReward, generator: np.random.Generator
@@ -307,20 +316,22 @@ class CompiledReward:
         self, state: State, action: Array, next_state: State, n_sims: int
     ) -> tuple[object, object]:
         """Call ``compute_reward`` and keep the memory it returns."""
+        given: tuple[object, ...] = (state, action, next_state)
         if self._init_memory:
-            lent = {name: values.copy() for name, values in self._memory.items()}
-            returned = self._compute_reward(state, action, next_state, lent)
+            given += ({name: values.copy() for name, values in self._memory.items()},)
+        if self._gates is not None:
+            returned, self._openings = self._gates.call(self._compute_reward, *given)
         else:
-            returned = self._compute_reward(state, action, next_state)
+            returned = self._compute_reward(*given)
         expected = 3 if self._init_memory else 2
         if type(returned) is not tuple or len(returned) != expected:
             form = "reward, terms, memory" if self._init_memory else "reward, terms"
-            given = f"{type(returned).__name__}" + (
+            found = f"{type(returned).__name__}" + (
                 f" of {len(returned)}" if type(returned) is tuple else ""
             )
             raise ContractError(
                 "contract/return",
-                f"{REWARD_ENTRY} returned a {given}; expected a tuple ({form})",
+                f"{REWARD_ENTRY} returned a {found}; expected a tuple ({form})",
                 f"end every branch with: return {form}",
             )
         if self._init_memory:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
 
+from reward_agent.rewards.gates import Openings
 from reward_agent.rewards.program import CompiledReward, StepReward
 from reward_agent.simulation.state import State
 
@@ -36,6 +37,8 @@ class EpisodePay:
 
     reward: Array
     terms: dict[str, Array]
+    memory: dict[str, Array] = field(default_factory=dict)
+    openings: Openings = field(default_factory=dict)
 
 
 def replay_episodes(reward: CompiledReward, recording: Recording) -> list[EpisodePay]:
@@ -90,7 +93,7 @@ def _replay_at_once(reward: CompiledReward, recorded: _Steps, index: int) -> Epi
     episode = np.full_like(steps, index)
     reward.begin(recorded.find_first_states(episode))
     paid = recorded.pay(reward, episode, steps)
-    return EpisodePay(paid.reward, paid.terms)
+    return EpisodePay(paid.reward, paid.terms, openings=paid.openings)
 
 
 def _replay_side_by_side(reward: CompiledReward, recorded: _Steps) -> list[EpisodePay]:
@@ -116,7 +119,18 @@ def _replay_side_by_side(reward: CompiledReward, recorded: _Steps) -> list[Episo
 def _collect(paid: Sequence[StepReward], column: int) -> EpisodePay:
     """Return the pay of one simulation over its steps."""
     names = paid[0].terms if paid else {}
+    remembered = [name for name, v in paid[0].memory.items() if v.ndim == 1] if paid else []
+    opened = paid[0].openings if paid else {}
     return EpisodePay(
         np.array([step.reward[column] for step in paid], dtype=np.float64),
         {name: np.array([step.terms[name][column] for step in paid]) for name in names},
+        {name: np.array([step.memory[name][column] for step in paid]) for name in remembered},
+        {
+            gate: {
+                text: np.array([step.openings[gate][text][column] for step in paid])
+                for text in conditions
+                if all(text in step.openings[gate] for step in paid)
+            }
+            for gate, conditions in opened.items()
+        },
     )

@@ -22,6 +22,7 @@ from reward_agent.records.disk import write_record, write_text
 from reward_agent.records.jobs import (
     CHECKPOINT_FILE,
     FOOTAGE_FILE,
+    MEMORY_FILE,
     PROGRAM_FILE,
     RESULT_FILE,
     TRAJECTORIES_FILE,
@@ -39,6 +40,7 @@ from reward_agent.records.store import Candidate
 from reward_agent.run.active import ActiveRun, Lab, copy_into
 from reward_agent.run.racing import N_SLICES
 from reward_agent.run.train import Entrant
+from reward_agent.summary.memory import read_memory
 from reward_agent.summary.summary import TrajectorySummary, render_summary, summarise
 from reward_agent.types import (
     Evaluation,
@@ -360,10 +362,19 @@ def _summarise(
     evaluated: EvaluateResult,
 ) -> TrajectorySummary:
     """Summarise the recorded episodes of a candidate's best policy and write ``summary.json``."""
-    relabelled = _relabel(run, candidate_dir / "relabel", evaluation_dir, program)
+    job_dir = candidate_dir / "relabel"
+    relabelled = _relabel(run, job_dir, evaluation_dir, program)
     with run.ledger.spend("summary"):
         trajectories = Trajectories.load(evaluation_dir / TRAJECTORIES_FILE)
-        summary = summarise(run.shown_card, run.task, training, evaluated, trajectories, relabelled)
+        summary = summarise(
+            run.shown_card,
+            run.task,
+            training,
+            evaluated,
+            trajectories,
+            relabelled,
+            read_memory(job_dir / MEMORY_FILE, trajectories),
+        )
         write_record(candidate_dir / "summary.json", summary)
         write_text(candidate_dir / "summary.md", render_summary(summary))
     return summary

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from reward_agent.definitions.card import EnvCard
 from reward_agent.definitions.task import TaskSpec
@@ -13,7 +14,7 @@ from reward_agent.errors import DataError
 from reward_agent.evaluation.metrics import Episode
 from reward_agent.evaluation.scoring import count_kinds, rank_episodes
 from reward_agent.evaluation.trajectories import Trajectories
-from reward_agent.records.jobs import EvaluateResult, RelabelResult
+from reward_agent.records.jobs import EvaluateResult, GateSummary, RelabelResult
 from reward_agent.summary.course import (
     CoursePoint,
     TermSummary,
@@ -33,6 +34,7 @@ from reward_agent.summary.fields import (
     summarise_contacts,
     summarise_fields,
 )
+from reward_agent.summary.memory import add_memory, make_memory_columns
 from reward_agent.summary.samples import EpisodeSample, render_sample, sample_episode
 from reward_agent.text import format_number, format_share, format_steps
 from reward_agent.types import Evaluation, FileRecord, Finite, Record, TrainingResult
@@ -72,6 +74,7 @@ class TrajectorySummary(FileRecord):
     fields: tuple[FieldSummary, ...] = ()
     contacts: ContactSummary = ContactSummary()
     episodes: tuple[EpisodeSample, ...] = ()
+    gates: tuple[GateSummary, ...] = ()
     diagnoses: tuple[Diagnosis, ...] = ()
 
 
@@ -82,6 +85,7 @@ def summarise(
     evaluated: EvaluateResult,
     trajectories: Trajectories,
     relabelled: RelabelResult | None = None,
+    memory: Mapping[str, NDArray[np.float64]] | None = None,
 ) -> TrajectorySummary:
     """Return the summary of a training's best policy.
 
@@ -92,6 +96,7 @@ def summarise(
         evaluated: trusted scores of its snapshots, and of the best one.
         trajectories: the best one's episodes.
         relabelled: pay of the terms in these, if it is known.
+        memory: what the program remembers after each step of these, all end to end.
 
     Raises:
         DataError: the episodes are not of the environment, or less than were scored.
@@ -100,6 +105,8 @@ def summarise(
     if trajectories.n_episodes < len(evaluated.best.episodes):
         raise DataError(f"{trajectories.n_episodes} of {evaluated.best.n_episodes} are recorded")
     episodes = [trajectories.episode(i).keep_finite() for i in range(trajectories.n_episodes)]
+    remembered = make_memory_columns(memory or {})
+    episodes = add_memory(episodes, trajectories, memory or {})
     columns = choose_columns(card, f"{task.description} {task.criterion}", episodes)
     course = make_course(training, evaluated)
     terms = summarise_terms(training, evaluated, relabelled)
@@ -119,7 +126,10 @@ def summarise(
         ends=_count_ends(evaluated.best),
         fields=summarise_fields(columns, episodes),
         contacts=summarise_contacts(card, episodes),
-        episodes=_sample_episodes(card, columns, evaluated.best, episodes),
+        episodes=_sample_episodes(
+            card, [*columns[:_N_COLUMNS], *remembered], evaluated.best, episodes
+        ),
+        gates=relabelled.gates if relabelled else (),
         diagnoses=diagnose(case),
     )
 
@@ -128,6 +138,8 @@ def render_summary(summary: TrajectorySummary) -> str:
     """Return the summary as compact text with small tables, for prompts and for people."""
     sections = [_render_verdict(summary), _render_ends(summary), render_training(summary)]
     sections.append(f"Fields, all episodes:\n{render_fields(summary.fields, summary.contacts)}")
+    if summary.gates:
+        sections.append(render_gates(summary.gates))
     rendered = map(render_sample, summary.episodes)
     sections += [text[0].upper() + text[1:] for text in rendered]
     sections.append(_render_diagnoses(summary.diagnoses))
@@ -159,13 +171,10 @@ def _sample_episodes(
         i = order[len(order) // 2]
         role = f"all {len(order)} episodes are alike; one"
         return (
-            sample_episode(
-                card, episodes[i], best.episodes[i], columns[:_N_COLUMNS], role, i, _ROWS["median"]
-            ),
+            sample_episode(card, episodes[i], best.episodes[i], columns, role, i, _ROWS["median"]),
         )
     # The last of two roles of one episode counts: the median is told before the others.
     roles = {order[0]: "worst", order[-1]: "best", order[len(order) // 2]: "median"}
-    columns = columns[:_N_COLUMNS]
     return tuple(
         sample_episode(card, episodes[i], best.episodes[i], columns, role, i, _ROWS[role])
         for i, role in sorted(roles.items(), key=lambda item: list(_ROWS).index(item[1]))
@@ -196,6 +205,21 @@ def _count_ends(best: Evaluation) -> tuple[EndCount, ...]:
         )
         for end, count in counts.most_common()
     )
+
+
+def render_gates(gates: Sequence[GateSummary]) -> str:
+    """Return which conditions of the program's gates were shut, and what ended each hold."""
+    lines = ["Gates of the program in these episodes (alone: shut while all others were open):"]
+    for gate in gates:
+        held = f"{gate.n_holds} holds, the longest {format_number(gate.longest_s)} s"
+        lines.append(f"{gate.name}: open {format_share(gate.open)} of the steps; {held}")
+        for item in gate.conditions:
+            ends = f"; ended {item.ended} holds" if item.ended else ""
+            shut = f"shut {format_share(item.shut)}, alone {format_share(item.alone)}{ends}"
+            lines.append(f"  {item.text}: {shut}")
+        if gate.ended_with_episode:
+            lines.append(f"  the end of the episode: ended {gate.ended_with_episode} holds")
+    return "\n".join(lines)
 
 
 def _render_verdict(summary: TrajectorySummary) -> str:

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from reward_agent.evaluation.trajectories import Trajectories
-from reward_agent.records.jobs import TRAJECTORIES_FILE, RelabelJob, RelabelResult
+from reward_agent.records.jobs import MEMORY_FILE, TRAJECTORIES_FILE, RelabelJob, RelabelResult
 from reward_agent.rewards.contract import ContractError
+from reward_agent.rewards.gates import summarise_gates
 from reward_agent.rewards.program import compile_program, read_program
 from reward_agent.rewards.replay import EpisodePay, replay_episodes
 from reward_agent.types import FINISHED, name_failure
@@ -27,10 +28,12 @@ def run(job: RelabelJob, job_dir: Path) -> RelabelResult:
     stored = Trajectories.load(job_dir / TRAJECTORIES_FILE)
     try:
         reward = compile_program(source, job.card, job.gamma)
+        reward.watch(source)
         paid = replay_episodes(reward, stored)
     except ContractError as error:
         return RelabelResult(outcome=name_failure(error.message))
-    _save_terms(job_dir / TERMS_FILE, paid)
+    _save_columns(job_dir / TERMS_FILE, [episode.terms for episode in paid])
+    _save_columns(job_dir / MEMORY_FILE, [episode.memory for episode in paid])
     return RelabelResult(
         outcome=FINISHED,
         generated_returns=tuple(float(episode.reward.sum()) for episode in paid),
@@ -38,6 +41,7 @@ def run(job: RelabelJob, job_dir: Path) -> RelabelResult:
             name: tuple(float(episode.terms[name].sum()) for episode in paid)
             for name in reward.term_names
         },
+        gates=summarise_gates([e.openings for e in paid if len(e.reward)], job.card.control_dt),
         term_steps={name: _describe_steps(paid, name) for name in reward.term_names if paid},
     )
 
@@ -48,11 +52,12 @@ def _describe_steps(paid: list[EpisodePay], name: str) -> tuple[float, float, fl
     return (float(pay.min()), float(pay.mean()), float(pay.max())) if len(pay) else (0.0, 0.0, 0.0)
 
 
-def _save_terms(path: Path, paid: list[EpisodePay]) -> None:
-    """Write each term (n_steps,), all episodes end to end."""
-    names = paid[0].terms if paid else {}
+def _save_columns(path: Path, episodes: list[dict[str, np.ndarray[Any, Any]]]) -> None:
+    """Write each column (n_steps,), all episodes end to end."""
+    names = dict.fromkeys(name for episode in episodes for name in episode)
     columns: dict[str, Any] = {
-        name: np.concatenate([episode.terms[name] for episode in paid]) for name in names
+        name: np.concatenate([episode[name] for episode in episodes if name in episode])
+        for name in names
     }
     with path.open("wb") as file:
         np.savez_compressed(file, **columns)

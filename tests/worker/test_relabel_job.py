@@ -5,11 +5,12 @@ import pytest
 
 from reward_agent.definitions.card import load_env
 from reward_agent.evaluation.metrics import Episode
-from reward_agent.evaluation.trajectories import make_trajectories
-from reward_agent.records.jobs import PROGRAM_FILE, TRAJECTORIES_FILE, RelabelJob
+from reward_agent.evaluation.trajectories import Trajectories, make_trajectories
+from reward_agent.records.jobs import MEMORY_FILE, PROGRAM_FILE, TRAJECTORIES_FILE, RelabelJob
 from reward_agent.rewards.program import CompiledReward, compile_program
 from reward_agent.rewards.replay import replay_episodes
 from reward_agent.rewards.trial import roll_out_random_policy
+from reward_agent.summary.memory import add_memory, make_memory_columns, read_memory
 from reward_agent.types import RewardProgram
 from reward_agent.worker.relabel import TERMS_FILE, run
 
@@ -130,3 +131,54 @@ def test_episodes_side_by_side_are_paid_as_one_by_one(monkeypatch):
         assert list(paid.terms) == ["best", "effort", "potential_shaping"]
         for name, values in paid.terms.items():
             np.testing.assert_array_equal(values, alone.terms[name])
+
+
+GATED = """
+def init_memory(state):
+    return {"held": 0.0 * state.pole_angle, "pair": np.zeros((state.pole_angle.shape[0], 2))}
+
+
+def compute_reward(state, action, next_state, memory):
+    held = memory["held"] + 1.0
+    early = held < 3.5
+    level = np.clip(1.0 - np.abs(next_state.pole_angle), 0.0, 1.0)
+    poised = early * level * 2.0
+    opens = early & (held != 2.0)
+    return poised, {"poised": poised}, {"held": held, "pair": memory["pair"]}
+"""
+
+
+def test_which_condition_of_a_gate_is_shut_and_what_ends_a_hold_is_told(job_dir):
+    (job_dir / PROGRAM_FILE).write_text(GATED)
+    job = RelabelJob(card=CARD, program_sha256=RewardProgram(GATED).sha256)
+    result = run(job, job_dir)
+    poised, opens = result.gates
+    assert [item.text for item in poised.conditions] == ["early", "level"]
+    early, level = poised.conditions
+    # Of 3 and of 5 steps, the last two of the longer episode are late.
+    assert early.shut == early.alone == pytest.approx(2 / 8)
+    assert (level.shut, early.ended, poised.ended_with_episode) == (0, 1, 1)
+    assert (poised.n_holds, poised.longest_s) == (2, pytest.approx(3 * CARD.control_dt))
+    assert [item.text for item in opens.conditions] == ["early", "held != 2.0"]
+    assert opens.conditions[1].ended == 2
+    assert result.term_steps["poised"][2] == pytest.approx(2.0, abs=0.1)
+
+
+def test_what_a_program_remembers_becomes_columns(job_dir):
+    (job_dir / PROGRAM_FILE).write_text(GATED)
+    run(RelabelJob(card=CARD, program_sha256=RewardProgram(GATED).sha256), job_dir)
+    stored = Trajectories.load(job_dir / TRAJECTORIES_FILE)
+    memory = read_memory(job_dir / MEMORY_FILE, stored)
+    assert list(memory) == ["held"]  # a vector has no column
+    episodes = [stored.episode(i) for i in range(2)]
+    [column] = make_memory_columns(memory)
+    told = [list(column.read(episode)) for episode in add_memory(episodes, stored, memory)]
+    assert told == [[1, 1, 2, 3], [1, 1, 2, 3, 4, 5]]
+    assert column.name == "memory held"
+
+
+def test_memory_that_does_not_fit_the_episodes_is_left_out(job_dir):
+    stored = Trajectories.load(job_dir / TRAJECTORIES_FILE)
+    np.savez(job_dir / MEMORY_FILE, held=np.zeros(3), lost=np.full(8, np.nan), word=np.array(["a"]))
+    assert read_memory(job_dir / MEMORY_FILE, stored) == {}
+    assert read_memory(job_dir / "missing.npz", stored) == {}
