@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 import mujoco
@@ -70,14 +71,6 @@ def choose_actions(facts: Facts, handling: Handling, control_dt: float) -> Actio
     scale = tuple(
         _choose_scale(facts, handling, a, bool(servo[a]), limits[a]) for a in range(model.nu)
     )
-    guesses = dict[str, str]()
-    if ranges:
-        guesses["control_ranges"] = (
-            f"the model gives no control range for {', '.join(ranges)}: what its limits of force, "
-            "or its weight, ask for"
-        )
-    if needs_home:
-        guesses["action_scale"] = "how far an action of 1 moves what it moves from the start pose"
     led = [f"{make_name(split_words(body), 'lead')}_{axis}" for body, _ in mocap for axis in "xyz"]
     return Actions(
         names=(*names, *led),
@@ -89,8 +82,20 @@ def choose_actions(facts: Facts, handling: Handling, control_dt: float) -> Actio
         mocap=mocap,
         travel=_measure_travel(facts, scale, servo),
         doc=_describe(bool(needs_home), servo, speed, scale, limits, bool(mocap)),
-        guesses=guesses,
+        guesses=dict(_list_guesses(ranges, bool(needs_home))),
     )
+
+
+def _list_guesses(ranges: Iterable[str], needs_home: bool) -> Iterator[tuple[str, str]]:
+    """Yield what of the actions was guessed, by the key of the card that says it."""
+    if ranges:
+        yield (
+            "control_ranges",
+            f"the model gives no control range for {', '.join(ranges)}: what its limits of force, "
+            "or its weight, ask for",
+        )
+    if needs_home:
+        yield "action_scale", "how far an action of 1 moves what it moves from the start pose"
 
 
 def find_joint(facts: Facts, actuator: int) -> int | None:

@@ -20,7 +20,7 @@ def name_files(given: Path | str, scratch: Path) -> set[str]:
     return {path.relative_to(source.root).as_posix() for path in source.closure.files}
 
 
-def refuse(given: Path | str, scratch: Path, message: str) -> RewardAgentError:
+def assert_refused(given: Path | str, scratch: Path, message: str) -> RewardAgentError:
     with pytest.raises(RewardAgentError, match=message) as caught:
         find_source(str(given), scratch)
     assert "\n" not in caught.value.message
@@ -120,15 +120,15 @@ def test_the_folder_that_one_is_in_and_the_one_above_may_be_named(
 
 
 def test_a_windows_path_is_no_function(scratch: Path) -> None:
-    error = refuse("C:\\robots\\dog.xml", scratch, "is not there")
+    error = assert_refused("C:\\robots\\dog.xml", scratch, "is not there")
     assert "/mnt/c/robots/dog.xml" in error.remedy or os.name == "nt"
 
 
 def test_what_is_not_there_is_told_with_the_closest_name(tmp_path: Path, scratch: Path) -> None:
     write(tmp_path / "leg.xml", LEG)
-    error = refuse(tmp_path / "legg.xml", scratch, "did you mean 'leg.xml'")
+    error = assert_refused(tmp_path / "legg.xml", scratch, "did you mean 'leg.xml'")
     assert isinstance(error, UnknownNameError)
-    assert isinstance(refuse("no such thing", scratch, "is not there"), UsageError)
+    assert isinstance(assert_refused("no such thing", scratch, "is not there"), UsageError)
 
 
 # --- which file of a folder ----------------------------------------------------------------------
@@ -148,13 +148,15 @@ def test_of_a_folder_the_scene_is_taken(tmp_path: Path, scratch: Path) -> None:
 def test_of_a_folder_with_several_scenes_one_must_be_named(tmp_path: Path, scratch: Path) -> None:
     for name in ("scene_flat.xml", "scene_stairs.xml"):
         write(tmp_path / "dog" / name, LEG)
-    error = refuse(tmp_path / "dog", scratch, "holds 2 models: scene_flat.xml, scene_stairs.xml")
+    error = assert_refused(
+        tmp_path / "dog", scratch, "holds 2 models: scene_flat.xml, scene_stairs.xml"
+    )
     assert str(tmp_path / "dog" / "scene_flat.xml") in error.remedy
 
 
 def test_a_folder_without_a_model_is_refused(tmp_path: Path, scratch: Path) -> None:
     (tmp_path / "empty").mkdir()
-    refuse(tmp_path / "empty", scratch, "holds no MJCF and no URDF")
+    assert_refused(tmp_path / "empty", scratch, "holds no MJCF and no URDF")
 
 
 def test_a_scene_beside_a_robot_is_told(tmp_path: Path, scratch: Path) -> None:
@@ -168,20 +170,20 @@ def test_a_scene_beside_a_robot_is_told(tmp_path: Path, scratch: Path) -> None:
 
 def test_a_part_of_a_model_names_the_model_that_includes_it(tmp_path: Path, scratch: Path) -> None:
     part = write(tmp_path / "dog" / "parts" / "leg.xml", "<!-- a <mujoco> --><mujocoinclude/>")
-    assert "none lies beside it" in refuse(part, scratch, "is a part of a model").remedy
+    assert "none lies beside it" in assert_refused(part, scratch, "is a part of a model").remedy
     scene = write(tmp_path / "dog" / "dog.xml", '<mujoco><include file="parts/leg.xml"/></mujoco>')
-    assert str(scene) in refuse(part, scratch, "is a part of a model").remedy
+    assert str(scene) in assert_refused(part, scratch, "is a part of a model").remedy
 
 
 def test_missing_files_are_named(tmp_path: Path, scratch: Path) -> None:
     assets = "".join(f'<mesh file="{name}.stl"/>' for name in "abcde")
     main = write(tmp_path / "dog.xml", f"<mujoco><asset>{assets}</asset></mujoco>")
-    error = refuse(
+    error = assert_refused(
         main, scratch, "needs 5 files that are not there: a.stl, b.stl, c.stl and 2 more"
     )
     assert "menagerie" in error.remedy
     one = write(tmp_path / "one.xml", '<mujoco><include file="gone.xml"/></mujoco>')
-    refuse(one, scratch, "needs 1 file that is not there: gone.xml")
+    assert_refused(one, scratch, "needs 1 file that is not there: gone.xml")
 
 
 @pytest.mark.parametrize(
@@ -220,7 +222,7 @@ def test_a_hostile_model_is_refused_in_one_line(
         file.truncate(200 * 2**20)
     write(folder / "huge.png", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + b"\0\1\0\0" * 2)
     write(folder / "bad.xml", "<mujoco>" + "<a>" * 500)
-    refuse(write(folder / "dog.xml", text), scratch, message)
+    assert_refused(write(folder / "dog.xml", text), scratch, message)
 
 
 def test_files_that_include_one_another_end(tmp_path: Path, scratch: Path) -> None:
@@ -249,7 +251,7 @@ def test_meshes_of_a_package_are_found_and_named_by_path(tmp_path: Path, scratch
 
 def test_a_package_that_is_not_there_is_told(tmp_path: Path, scratch: Path) -> None:
     main = write(tmp_path / "lever.urdf", URDF.format(mesh="package://elsewhere/a.stl"))
-    refuse(main, scratch, "needs 1 file that is not there: package://elsewhere/a.stl")
+    assert_refused(main, scratch, "needs 1 file that is not there: package://elsewhere/a.stl")
 
 
 LOOKS = '<visual><geometry><mesh filename="package://gone/looks.dae"/></geometry></visual>'
@@ -262,7 +264,7 @@ def test_what_a_urdf_shows_is_read_where_it_says_so(tmp_path: Path, scratch: Pat
     assert name_files(main, scratch) == {"lever.urdf", "base.stl"}
     keeps = '<mujoco><compiler discardvisual="false"/></mujoco></robot>'
     write(main, text.replace("</robot>", keeps))
-    refuse(main, scratch, "needs 1 file that is not there: package://gone/looks.dae")
+    assert_refused(main, scratch, "needs 1 file that is not there: package://gone/looks.dae")
 
 
 def test_a_model_may_say_that_only_the_last_part_of_a_name_counts(
@@ -410,11 +412,11 @@ def test_a_model_is_found_in_what_libraries_return(robots: Path, scratch: Path, 
 def test_what_a_function_meets_is_told_in_one_line(
     robots: Path, scratch: Path, name: str, message: str
 ) -> None:
-    refuse(f"my_robots:{name}", scratch, message)
+    assert_refused(f"my_robots:{name}", scratch, message)
 
 
 def test_a_module_or_a_python_that_is_not_there_is_told(robots: Path, scratch: Path) -> None:
-    refuse("other_robots:make", scratch, "No module named 'other_robots'")
+    assert_refused("other_robots:make", scratch, "No module named 'other_robots'")
     with pytest.raises(UsageError, match=r"is not there|cannot be run"):
         find_source("my_robots:from_file", scratch, str(robots / "python"))
     (scratch / "handover.json").unlink()
@@ -462,12 +464,15 @@ def test_a_robot_of_the_menagerie_is_its_scene(menagerie: Path, scratch: Path) -
 
 
 def test_a_robot_that_the_menagerie_lacks_is_told(menagerie: Path, scratch: Path) -> None:
-    refuse("menagerie:little_legs", scratch, "did you mean 'little_leg'")
-    refuse("menagerie:little_leg/arm", scratch, "no entry point 'arm'")
+    assert_refused("menagerie:little_legs", scratch, "did you mean 'little_leg'")
+    assert_refused("menagerie:little_leg/arm", scratch, "no entry point 'arm'")
 
 
 def test_without_the_package_the_command_that_installs_it_is_named(
     scratch: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("reward_agent.drafts.source.find_spec", lambda name: None)
-    assert "reward-agent[menagerie]" in refuse("menagerie:go2", scratch, "mujoco-menagerie").remedy
+    assert (
+        "reward-agent[menagerie]"
+        in assert_refused("menagerie:go2", scratch, "mujoco-menagerie").remedy
+    )

@@ -71,13 +71,13 @@ def write_bundle(path: Path, members: dict[str, bytes], **changes: object) -> Pa
         if name != bundle.BUNDLE_FILE
     }
     listed = json.loads(members[bundle.BUNDLE_FILE]) | {"files": files} | changes
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
         for name, data in (members | {bundle.BUNDLE_FILE: json.dumps(listed).encode()}).items():
             archive.writestr(name, data)
     return path
 
 
-def is_refused(path: Path, runs: Path, match: str = ".") -> str:
+def assert_refused(path: Path, runs: Path, match: str) -> str:
     """See that a file is refused in one line and leaves nothing."""
     around = sorted(runs.parent.rglob("*"))
     with pytest.raises(RewardAgentError, match=match) as caught:
@@ -302,7 +302,7 @@ def test_a_member_that_no_run_has_is_refused(
     change: Callable[[Path, Path], None], why: str, packed: Path, tmp_path: Path, runs: Path
 ) -> None:
     change(packed, tmp_path / "evil.zip")
-    is_refused(tmp_path / "evil.zip", runs, why)
+    assert_refused(tmp_path / "evil.zip", runs, why)
 
 
 @pytest.mark.parametrize(
@@ -337,7 +337,7 @@ def test_what_is_not_what_its_name_promises_is_refused(
     name: str, data: bytes, why: str, packed: Path, tmp_path: Path, runs: Path
 ) -> None:
     path = write_bundle(tmp_path / "evil.zip", read_members(packed) | {name: data})
-    assert len(is_refused(path, runs, why)) < len(str(tmp_path)) + 200
+    assert len(assert_refused(path, runs, why)) < len(str(tmp_path)) + 200
 
 
 def test_a_run_that_leads_elsewhere_is_refused(packed: Path, tmp_path: Path, runs: Path) -> None:
@@ -348,13 +348,13 @@ def test_a_run_that_leads_elsewhere_is_refused(packed: Path, tmp_path: Path, run
         members = read_members(packed)
         run = json.loads(members["run.json"]) | {key: value}
         members["run.json"] = json.dumps(run).encode()
-        is_refused(write_bundle(tmp_path / "evil.zip", members, run="evil"), runs, f"{key}: ")
+        assert_refused(write_bundle(tmp_path / "evil.zip", members, run="evil"), runs, f"{key}: ")
     members = read_members(packed)
     run = json.loads(members["run.json"])
     for path in ("../../x.safetensors", "/etc/passwd", "a/../../b"):
         run["winner"]["policy_file"] = path
         members["run.json"] = json.dumps(run).encode()
-        is_refused(write_bundle(tmp_path / "evil.zip", members), runs, "policy_file: ")
+        assert_refused(write_bundle(tmp_path / "evil.zip", members), runs, "policy_file: ")
 
 
 def test_a_list_that_is_not_that_of_the_members_is_refused(
@@ -365,11 +365,15 @@ def test_a_list_that_is_not_that_of_the_members_is_refused(
     with zipfile.ZipFile(tmp_path / "evil.zip", "w") as archive:
         for name, data in changed.items():
             archive.writestr(name, data)
-    is_refused(tmp_path / "evil.zip", runs, "reward.py is not what was packed")
-    is_refused(write_bundle(tmp_path / "evil.zip", members, kind="else"), runs)
-    is_refused(write_bundle(tmp_path / "evil.zip", members, run="another"), runs, "another run")
+    assert_refused(tmp_path / "evil.zip", runs, "reward.py is not what was packed")
+    assert_refused(
+        write_bundle(tmp_path / "evil.zip", members, kind="else"),
+        runs,
+        "Input should be 'reward-agent run'",
+    )
+    assert_refused(write_bundle(tmp_path / "evil.zip", members, run="another"), runs, "another run")
     del members["run.json"]
-    is_refused(write_bundle(tmp_path / "evil.zip", members), runs, r"holds no run\.json")
+    assert_refused(write_bundle(tmp_path / "evil.zip", members), runs, r"holds no run\.json")
 
 
 def test_a_bomb_is_refused_before_it_is_opened(
@@ -383,11 +387,11 @@ def test_a_bomb_is_refused_before_it_is_opened(
         f"iterations/0/candidates/a{n}/evaluation/seed_0/video.webp": b"\0" * (30 * 2**20)
         for n in range(2)
     }
-    is_refused(write_bundle(path, members | films), runs, "holds too much")
-    many = {f"iterations/{n}/candidates/a/summary.md": b"" for n in range(bundle.MAX_FILES)}
-    is_refused(write_bundle(path, members | many), runs)
+    assert_refused(write_bundle(path, members | films), runs, "holds too much")
+    many = {f"iterations/{n}/candidates/a/summary.md": b"" for n in range(unpack.MAX_FILES)}
+    assert_refused(write_bundle(path, members | many), runs, r"holds too much: 5\d\d files$")
     path.write_bytes(b"PK\x05\x06" + struct.pack("<HHHHIIH", 0, 0, 9, 9, 2**31, 0, 0))
-    is_refused(path, runs)
+    assert_refused(path, runs, "is no packed run$")
 
 
 @pytest.mark.parametrize(
@@ -403,7 +407,7 @@ def test_sizes_that_lie_are_refused(
     at = data.rindex(name) - 46  # its place in the index
     data[at + 24 : at + 28] = struct.pack("<I", size)
     path.write_bytes(data)
-    is_refused(path, runs, why)
+    assert_refused(path, runs, why)
 
 
 @pytest.mark.parametrize(
@@ -412,13 +416,14 @@ def test_sizes_that_lie_are_refused(
 )
 def test_what_is_no_bundle_is_refused(data: bytes, tmp_path: Path, runs: Path) -> None:
     (tmp_path / "evil.zip").write_bytes(data)
-    is_refused(tmp_path / "evil.zip", runs, r"is no packed run$|holds no run\.json$")
+    assert_refused(tmp_path / "evil.zip", runs, r"is no packed run$|holds no run\.json$")
 
 
 def test_a_file_that_is_none_is_refused(packed: Path, tmp_path: Path, runs: Path) -> None:
     runs.mkdir()
-    for path in (tmp_path / "missing.zip", tmp_path, Path("/dev/zero")):
-        is_refused(path, runs)
+    assert_refused(tmp_path / "missing.zip", runs, r"No such file .*missing\.zip")
+    for path in (tmp_path, Path("/dev/zero")):
+        assert_refused(path, runs, f"^{path} is not a plain file$")
 
 
 @given(st.data())
@@ -426,8 +431,9 @@ def test_a_file_that_is_none_is_refused(packed: Path, tmp_path: Path, runs: Path
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 def test_a_damaged_bundle_is_opened_whole_or_not_at_all(
-    packed: Path, tmp_path: Path, data: st.DataObject
+    made: Path, packed: Path, tmp_path: Path, data: st.DataObject
 ) -> None:
+    packed_run = RunStore(made / "runs" / "model")
     content = bytearray(packed.read_bytes())
     for _ in range(data.draw(st.integers(1, 8))):
         at = data.draw(st.integers(0, len(content) - 1))
@@ -437,11 +443,12 @@ def test_a_damaged_bundle_is_opened_whole_or_not_at_all(
     path = tmp_path / "damaged.zip"
     path.write_bytes(content)
     try:
-        open_bundle(path, runs)
+        opened = open_bundle(path, runs)
     except RewardAgentError:
         assert not runs.exists()
     else:
-        assert len(list(runs.iterdir())) == 1
+        assert [folder.name for folder in runs.iterdir()] == [opened.dir.name]
+        assert opened.list_finished() == packed_run.list_finished()
 
 
 def test_a_stranger_decides_nothing_about_this_machine(

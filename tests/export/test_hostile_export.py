@@ -256,7 +256,9 @@ def find_winner(run: RunStore) -> Path:
     return run.candidate_dir(winner.iteration, winner.candidate)
 
 
-def refuse(run: RunStore, folder: Path, match: str, kind: type = DataError, **options: Any) -> None:
+def assert_refused(
+    run: RunStore, folder: Path, match: str, kind: type = DataError, **options: Any
+) -> None:
     with pytest.raises(kind, match=match):
         export_run(run.dir, folder / "out", **options)
     assert not (folder / "out").exists(), "nothing is written where something is refused"
@@ -278,42 +280,39 @@ def set_digest(run: RunStore, digest: str) -> None:
 def test_a_program_that_was_changed_is_refused(run: RunStore, tmp_path: Path) -> None:
     program = find_winner(run) / "reward.py"
     program.write_text("import os\n" + program.read_text())
-    refuse(run, tmp_path, "is not the one that was trained")
+    assert_refused(run, tmp_path, "is not the one that was trained")
 
 
 @pytest.mark.parametrize(
-    "line",
+    ("line", "why"),
     [
-        "import os", "X = __import__('os')", "X = ().__class__", "X = open('x', 'w')",
-        "X = 1\r__import__('os').system('true')", "X = 1\f", "X = 1  # \u202e", "X = 1 # \x1b[2J",
-        "# -*- coding: utf-7 -*-\n# +AAo-import os",
+        ("import os", "line 1: os cannot be imported"),
+        ("X = __import__('os')", "__import__ begins with two underscores"),
+        ("X = ().__class__", "__class__ begins with an underscore"),
+        ("X = open('x', 'w')", "open is not part of the language"),
+        ("X = 1\r__import__('os').system('true')", "line 2: __import__ begins with two"),
+        ("X = 1\f", "holds U\\+000C"),
+        ("X = 1  # \u202e", "holds U\\+202E"),
+        ("X = 1 # \x1b[2J", "holds U\\+001B"),
+        ("# -*- coding: utf-7 -*-\n# +AAo-import os", "declares another encoding than UTF-8"),
     ],
-)  # fmt: skip
+)
 def test_a_program_that_breaks_the_rules_is_refused_whatever_the_run_says(
-    run: RunStore, tmp_path: Path, line: str
+    run: RunStore, tmp_path: Path, line: str, why: str
 ) -> None:
     program = find_winner(run) / "reward.py"
     source = f"{line}\n{program.read_text()}"
     program.write_bytes(source.encode())
     source = program.read_text()
     set_digest(run, RewardProgram(source).sha256)
-    if "utf-7" not in line:
-        refuse(run, tmp_path, "the program of .*(:|holds|trained)")
-        return
-    try:
-        export_run(run.dir, tmp_path / "out")
-    except DataError:
-        return
-    text = (tmp_path / "out" / "reward.py").read_text()
-    assert "import os" not in [ast.unparse(node) for node in ast.parse(text).body]
-    assert not any("coding" in row for row in text.splitlines()[:2])
+    assert_refused(run, tmp_path, why)
 
 
 def test_a_policy_of_another_program_is_refused(run: RunStore, tmp_path: Path) -> None:
     program = find_winner(run) / "reward.py"
     program.write_text(program.read_text() + "\n# another\n")
     set_digest(run, RewardProgram(program.read_text()).sha256)
-    refuse(run, tmp_path, "was trained with another program")
+    assert_refused(run, tmp_path, "was trained with another program")
 
 
 @pytest.mark.parametrize("gymnasium_id", ["antigravity:Hopper-v5", "a.b:ns/X-v0"])
@@ -323,8 +322,8 @@ def test_an_id_that_names_a_module_needs_the_persons_word(
     module = gymnasium_id.partition(":")[0]
     data = json.loads((run.dir / "run.json").read_text())
     change(run.dir / "run.json", card={**data["card"], "gymnasium_id": gymnasium_id})
-    refuse(run, tmp_path, f"import '{module}'", UsageError)
-    refuse(run, tmp_path, f"import '{module}'", UsageError, allow_import="other")
+    assert_refused(run, tmp_path, f"import '{module}'", UsageError)
+    assert_refused(run, tmp_path, f"import '{module}'", UsageError, allow_import="other")
     arguments = ["export", str(run.dir), "-o", str(tmp_path / "out"), "--allow-import", module]
     CliRunner().invoke(app, arguments, catch_exceptions=False)
     assert f"gymnasium.make('{gymnasium_id}'" in (tmp_path / "out" / "reward.py").read_text()
@@ -334,7 +333,7 @@ def test_an_argument_that_names_a_module_needs_it_too(run: RunStore, tmp_path: P
     data = json.loads((run.dir / "run.json").read_text())
     card = {**data["card"], "gymnasium_id": "GymV26Environment-v0"}
     change(run.dir / "run.json", card={**card, "gymnasium_kwargs": {"env_id": "evil:X-v0"}})
-    refuse(run, tmp_path, "import 'evil'", UsageError)
+    assert_refused(run, tmp_path, "import 'evil'", UsageError)
 
 
 @pytest.mark.parametrize(
@@ -343,7 +342,7 @@ def test_an_argument_that_names_a_module_needs_it_too(run: RunStore, tmp_path: P
 def test_an_id_of_another_form_is_no_id(run: RunStore, tmp_path: Path, gymnasium_id: str) -> None:
     data = json.loads((run.dir / "run.json").read_text())
     change(run.dir / "run.json", card={**data["card"], "gymnasium_id": gymnasium_id})
-    refuse(run, tmp_path, "gymnasium_id")
+    assert_refused(run, tmp_path, "gymnasium_id")
 
 
 def test_a_policy_outside_of_the_run_is_refused(run: RunStore, tmp_path: Path) -> None:
@@ -354,17 +353,17 @@ def test_a_policy_outside_of_the_run_is_refused(run: RunStore, tmp_path: Path) -
     winner = record["winner"]
     for name in ("../outside/x.safetensors", str(outside / "x.safetensors")):
         change(run.dir / "run.json", winner={**winner, "policy_file": name})
-        refuse(run, tmp_path, ".", RewardAgentError)
+        assert_refused(run, tmp_path, ".", RewardAgentError)
     change(run.dir / "run.json", winner=winner)
     result = run.dir / place / "result.json"
     best = json.loads(result.read_text())["best_file"]
     for name in (f"../../../../../../../outside/{best}", str(outside / best)):
         change(result, best_file=name)
-        refuse(run, tmp_path, ".", RewardAgentError)
+        assert_refused(run, tmp_path, ".", RewardAgentError)
     change(result, best_file=best)
     (run.dir / place / best).unlink()
     (run.dir / place / best).symlink_to(outside / best)
-    refuse(run, tmp_path, "plain file|cannot be read|link", RewardAgentError)
+    assert_refused(run, tmp_path, "plain file|cannot be read|link", RewardAgentError)
 
 
 def test_files_are_written_in_place_of_links_in_the_folder(run: RunStore, tmp_path: Path) -> None:
