@@ -28,6 +28,8 @@ class RunScore(Record):
     seed: int
     score: Finite | None
     normalised: Finite | None = None
+    policy_score: Finite | None = Field(None, description="of the best policy of the run")
+    policy_success: float | None = None
     run: str | None
     outcome: str = ""
 
@@ -135,6 +137,8 @@ def _make_cell(jobs: Sequence[SweepJob], results: dict[str, JobResult]) -> Cell:
             job=job.id,
             seed=job.seed,
             score=fmean(result.scores) if result.scores else None,
+            policy_score=result.policy.evaluation.task_score if result.policy else None,
+            policy_success=result.policy.evaluation.success_rate if result.policy else None,
             run=result.run,
             outcome=result.outcome,
         )

@@ -46,7 +46,7 @@ from reward_agent.records.disk import read_record, write_record, write_text
 from reward_agent.records.events import Event, Listener, ignore
 from reward_agent.records.jobs import PROGRAM_FILE
 from reward_agent.records.settings import RunSettings, list_settings
-from reward_agent.records.store import RunRecord, RunStore, list_runs, now_utc
+from reward_agent.records.store import HandedPolicy, RunRecord, RunStore, list_runs, now_utc
 from reward_agent.run.estimate import estimate_design
 from reward_agent.run.open import design, read_versions
 from reward_agent.run.resume import resume_run
@@ -86,6 +86,7 @@ class JobResult(FileRecord):
     scores: tuple[Finite, ...] = ()
     n_successes: int = 0
     n_episodes: int = 0
+    policy: HandedPolicy | None = Field(None, description="the best that the run trained")
     env_steps: int = 0
     usage: Usage = Usage()
     abandoned_env_steps: int = 0
@@ -307,6 +308,7 @@ def _read_run(store: SweepStore, job: SweepJob, run: RunRecord, attempt: int) ->
     facts: dict[str, Any] = {
         "n_successes": sum(round((item.success_rate or 0.0) * item.n_episodes) for item in chosen),
         "n_episodes": sum(item.n_episodes for item in chosen),
+        "policy": run.winner.policy if run.winner else None,
         "env_steps": run.total_timesteps,
         "usage": run.usage,
         "wall_s": run.wall_s,
@@ -314,7 +316,7 @@ def _read_run(store: SweepStore, job: SweepJob, run: RunRecord, attempt: int) ->
         "sandbox_level": run.sandbox_level,
         "versions": run.versions,
     }
-    if len(chosen) == job.settings["winner_seeds"]:
+    if len(chosen) >= job.settings["winner_seeds"]:
         facts |= {"status": "finished", "scores": tuple(item.task_score for item in chosen)}
     else:
         reasons = {str(item.outcome) for item in run.confirmations if item.evaluation is None}

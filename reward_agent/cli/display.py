@@ -297,10 +297,13 @@ def _show_winner(store: RunStore, run: RunRecord) -> None:
         print_text(f"\n{run.status}: {note}" if note else f"\n{run.status}")
     else:
         how = "fresh seeds" if winner.is_confirmed else "the run's own seed, not confirmed"
+        rate = "" if winner.success_rate is None else f", {winner.success_rate:.0%} successes"
+        score = f"{show_number(winner.task_score)} {run.task.unit}{rate}"
         print_text(
-            f"\nwinner   {winner.candidate}: {show_number(winner.task_score)} {run.task.unit} "
-            f"on {how}; {run.total_timesteps:,} env steps, {run.wall_s:.0f} s"
+            f"\nwinner   {winner.candidate}: {score} on {how}; "
+            f"{run.total_timesteps:,} env steps, {run.wall_s:.0f} s"
         )
+        _show_seeds(store, run)
         if winner.robustness:
             own, changed = winner.robustness.own, winner.robustness.randomised
             print_text(
@@ -308,7 +311,10 @@ def _show_winner(store: RunStore, run: RunRecord) -> None:
                 f"{show_number(changed.task_score)} with randomised ones"
             )
         print_text(f"reward   {store.dir / 'reward.py'}")
-        print_text(f"policy   {store.dir / winner.policy_file}")
+        if winner.policy:
+            print_text(f"policy   {winner.policy.describe(run.task.unit)}")
+        label = "        " if winner.policy else "policy  "
+        print_text(f"{label} {store.dir / winner.policy_file}")
         if winner.video_file:
             print_text(f"video    {store.dir / winner.video_file}")
         if run.note:
@@ -329,6 +335,17 @@ def _show_winner(store: RunStore, run: RunRecord) -> None:
     if run.slot_seconds:
         print_text(f"time     {describe_shares(run.slot_seconds)}")
     print_text(f"report   {store.dir / 'report.html'}")
+
+
+def _show_seeds(store: RunStore, run: RunRecord) -> None:
+    """Say what every training of the programs that were confirmed scored."""
+    known = {item.id: item for item in store.list_finished()}
+    label = "seeds   "
+    for name in dict.fromkeys(item.candidate for item in run.confirmations):
+        fresh = [show_number(item.task_score if item else None) for item in run.list_fresh(name)]
+        own = show_number(known[name].task_score if name in known else None)
+        print_text(f"{label} {name}: {own} in the search, {', '.join(fresh)} with fresh seeds")
+        label = "        "
 
 
 # --- money ----------------------------------------------------------------------------------------

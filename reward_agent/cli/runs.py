@@ -175,10 +175,11 @@ def export_command(
     if as_json:
         files = list(export.files)
         told = {"folder": str(output), "candidate": export.candidate, "files": files}
-        print_json({**told, "note": export.note})
+        print_json({**told, "policy": export.policy, "note": export.note})
         return
     print_text(f"reward  {output / 'reward.py'} (candidate {export.candidate})")
     print_text(f"policy  {output / 'policy.safetensors'}, loaded by {output / 'policy.py'}")
+    print_text(f"        {export.policy}")
     print_text(f"test    python -m pytest {output / 'test_reward.py'}")
     if export.note:
         print_text(f"without an environment: {export.note}")

@@ -25,7 +25,6 @@ from reward_agent.types import (
     RewardProgram,
     Sha256,
     TrainingResult,
-    rank_value,
 )
 
 PLAN_FILE = "plan.json"
@@ -107,9 +106,9 @@ def _split_recipe(source: str) -> tuple[str, dict[str, Any] | None]:
 
 
 def find_best(entries: list[HistoryEntry]) -> HistoryEntry | None:
-    """Return the candidate with the best task score; the earlier one of equals."""
+    """Return the candidate that ranks first; None where none has a score."""
     scored = [entry for entry in entries if entry.candidate.task_score is not None]
-    return max(scored, key=lambda entry: rank_value(entry.candidate.task_score), default=None)
+    return min(scored, key=lambda entry: entry.candidate.rank, default=None)
 
 
 def recall(

@@ -43,7 +43,7 @@ _DISTRUST = "take the run from where it was made, or export another candidate"
 
 @dataclass(frozen=True)
 class Export:
-    """What was written: names of files in a folder, and whose program it is.
+    """What was written: names of files in a folder, whose program it is, and whose policy.
 
     A note says why the reward comes without an environment, if it does.
     """
@@ -51,6 +51,7 @@ class Export:
     folder: Path
     candidate: str
     files: tuple[str, ...]
+    policy: str
     note: str
 
 
@@ -82,7 +83,8 @@ def export_run(
     store = load_run(str(run), runs_dir)
     record = store.read_run()
     _check_imports(record.card, allow_import)
-    entry = _find_candidate(record, read_history(store), candidate)
+    entries = read_history(store)
+    entry = _find_candidate(record, entries, candidate)
     source = _read_source(entry, record.card)
     candidate_id, winner = entry.candidate.id, record.winner
     seed = entry.training.seed if entry.training else int(record.config["seed"])
@@ -91,7 +93,8 @@ def export_run(
     if winner is not None and winner.candidate == candidate_id:
         policy_dir = store.dir / Path(winner.policy_file).parent
     evaluated = read_record(policy_dir / RESULT_FILE, EvaluateResult)
-    policy = _read_policy(policy_dir / evaluated.best_file, record.card, entry)
+    trained_by = _find_trainer(record, entries, entry)
+    policy = _read_policy(policy_dir / evaluated.best_file, record.card, trained_by)
     metadata = _describe(record, entry, evaluated, source)
     text = compose_reward(record.card, source, metadata, record.task.termination is not None)
     if output.exists() and not output.is_dir():
@@ -107,7 +110,9 @@ def export_run(
     }
     for name, content in files.items():
         write_atomic(output / name, content)
-    return Export(output, candidate_id, tuple(files), find_hindrance(record.card))
+    return Export(
+        output, candidate_id, tuple(files), metadata["policy"], find_hindrance(record.card)
+    )
 
 
 def _check_imports(card: EnvCard, allowed: str | None) -> None:
@@ -143,6 +148,14 @@ def _find_candidate(
     return matches[-1]
 
 
+def _find_trainer(run: RunRecord, entries: list[HistoryEntry], entry: HistoryEntry) -> HistoryEntry:
+    """Return the program that the exported policy was trained with: the winner's may be another."""
+    winner = run.winner
+    if winner is None or winner.policy is None or winner.candidate != entry.candidate.id:
+        return entry
+    return next(e for e in entries if e.candidate.id == winner.policy.candidate)
+
+
 def _read_source(entry: HistoryEntry, card: EnvCard) -> str:
     """Return the program of a candidate that was trained, if it may run without a sandbox."""
     if entry.program is None or entry.candidate.evaluation is None:
@@ -166,6 +179,8 @@ def _describe(
 ) -> dict[str, Any]:
     candidate, card = entry.candidate, run.card
     winner = run.winner if run.winner and run.winner.candidate == candidate.id else None
+    handed = winner.policy if winner else None
+    policy = handed.evaluation if handed else evaluated.best
     return {
         "task": run.task.description,
         "criterion": run.task.criterion,
@@ -179,8 +194,11 @@ def _describe(
         "task_score": winner.task_score if winner else candidate.task_score,
         "task_scores_of_fresh_seeds": list(winner.task_scores) if winner else [],
         "unit": run.task.unit,
+        "policy": handed.describe(run.task.unit) if handed else f"of {candidate.id}",
+        "policy_candidate": handed.candidate if handed else candidate.id,
         "policy_timesteps": evaluated.best.total_timesteps,
-        "policy_task_score": evaluated.best.task_score,
+        "policy_task_score": policy.task_score,
+        "policy_success_rate": policy.success_rate,
         "has_memory": has_memory(source),
         "fields": find_read_fields(source, card),
         "control_dt": card.control_dt,

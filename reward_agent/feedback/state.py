@@ -106,7 +106,7 @@ class SessionState:
         """Return the candidates with a policy, best first: by task score, else by rating alone."""
         standings = self.list_standings()
         if self.has_metric:
-            return sorted(standings, key=lambda item: -rank_value(item.candidate.task_score))
+            return sorted(standings, key=lambda item: item.candidate.rank)
         return sorted(
             standings, key=lambda item: -rank_value(item.rating.mean if item.rating else None)
         )

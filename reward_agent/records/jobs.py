@@ -262,10 +262,10 @@ class EvaluateResult(FilmResult):
 class EvaluateJob(Job):
     """Fresh episodes of each snapshot, scored by the trusted ``metric.py`` if there is one.
 
-    Every snapshot gets ``n_curve_episodes``, the three best by task score twice as many again;
-    the best of these (the last of all, without a metric) gets ``n_episodes`` on other seeds.
-    Writes ``trajectories.npz`` of these if they are to be kept, and in ``footage.npz`` what it
-    takes to draw ``n_filmed`` of them.
+    Every snapshot gets ``n_curve_episodes``, the three best by task score twice as many again
+    unless their intervals are apart; the best of these (the last of all, without a metric) gets
+    ``n_episodes`` on other seeds. Writes ``trajectories.npz`` of these if they are to be kept, and
+    in ``footage.npz`` what it takes to draw ``n_filmed`` of them.
     """
 
     result_type = EvaluateResult

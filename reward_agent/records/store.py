@@ -31,7 +31,9 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from math import inf
 from pathlib import Path
+from statistics import fmean
 from typing import IO, Annotated, Any, Literal
 
 from filelock import lock_descriptor
@@ -131,12 +133,30 @@ class Candidate(DraftRecord):
     total_timesteps: int = 0
     task_score: Finite | None = None
     evaluation: Evaluation | None = None
+    held_from: int | None = Field(
+        None, ge=0, description="env steps from which on its training's policies hold that score"
+    )
+    fresh_scores: tuple[Finite, ...] = Field(
+        (), description="of trainings with fresh seeds, known before the run ended"
+    )
+
+    @property
+    def rank(self) -> tuple[float, float, float, float]:
+        """What to rank it by, the better one first: its task score, then what differs at a ceiling.
+
+        That is its score over fresh seeds, where it is known; then whether and how soon its
+        training held the score.
+        """
+        score = rank_value(self.task_score)
+        over_seeds = fmean(self.fresh_scores) if self.fresh_scores else score
+        held_from = inf if self.held_from is None else float(self.held_from)
+        return -score, -min(over_seeds, score), held_from, -len(self.fresh_scores)
 
 
 def rank_candidates(candidates: Iterable[Candidate]) -> list[Candidate]:
     """Return those that have a task score, the best first, the earlier one of equals."""
     scored = [candidate for candidate in candidates if candidate.task_score is not None]
-    return sorted(scored, key=lambda candidate: -rank_value(candidate.task_score))
+    return sorted(scored, key=lambda candidate: candidate.rank)
 
 
 class Iteration(FileRecord):
@@ -173,17 +193,39 @@ class Robustness(Record):
     randomised: Evaluation
 
 
-class Winner(Record):
-    """The program that the run ends with.
+class HandedPolicy(Record):
+    """The policy that the run ends with: the best that was trained in it, by whatever program."""
 
-    ``task_score`` is the mean over the confirmations: seeds that took no part in the choice of the
-    two best. Without confirmations it is the score in the run itself, and ``is_confirmed`` is
-    False.
+    candidate: FileName = Field(description="whose program it was trained with")
+    iteration: int
+    seed: int
+    evaluation: Evaluation = Field(description="of episodes by which nothing was chosen")
+
+    def describe(self, unit: str) -> str:
+        """Say whose it is and what it does, in a line."""
+        own = self.evaluation
+        score = "no score" if own.task_score is None else f"{own.task_score:.3g} {unit}".strip()
+        rate = "" if own.success_rate is None else f", {own.success_rate:.0%} successes"
+        return (
+            f"of {self.candidate} with seed {self.seed}: {score}{rate} in {own.n_episodes} "
+            "episodes by which nothing was chosen"
+        )
+
+
+class Winner(Record):
+    """What the run ends with: a program and, of all that were trained, a policy.
+
+    ``task_score`` is the program's: the mean over the confirmations, seeds that took no part in the
+    choice of the two best. Without confirmations it is the score in the run itself, and
+    ``is_confirmed`` is False. ``policy`` has figures of its own.
     """
 
     candidate: FileName
     iteration: int
     seed: int = Field(description="seed of the policy in policy_file")
+    policy: HandedPolicy | None = Field(
+        None, description="whose policy_file is; None: the program's best one, by its own score"
+    )
     task_score: Finite | None
     task_scores: tuple[Finite, ...] = ()
     success_rate: float | None = None
@@ -193,6 +235,22 @@ class Winner(Record):
         None, description="of that policy, where the card randomises physics"
     )
     video_file: FilmPath | None = None
+
+
+class Saving(Record):
+    """What a run that knew that it was done did without: estimates, by what it had spent."""
+
+    rounds: int = Field(ge=1)
+    programs: int = Field(ge=0)
+    env_steps: int = Field(ge=0)
+    wall_s: float = Field(ge=0, description="of computing, replies of a model apart")
+    n_calls: int = Field(ge=0)
+
+    def __str__(self) -> str:
+        parts = [f"{self.programs} programs", f"{self.env_steps:,} env steps"]
+        parts += [f"{self.wall_s / 60:.0f} minutes of computing"] if self.wall_s >= 60 else []
+        parts += [f"{self.n_calls} calls of the model"] if self.n_calls else []
+        return f"saved about {', '.join(parts)}"
 
 
 class RunRecord(FileRecord):
@@ -222,6 +280,12 @@ class RunRecord(FileRecord):
     )
     confirmations: tuple[Confirmation, ...] = ()
     winner: Winner | None = None
+    saving: Saving | None = Field(None, description="of a run that ended before its budget")
+
+    def list_fresh(self, candidate: str) -> tuple[Evaluation | None, ...]:
+        """Return the evaluations of a program's confirming trainings, by seed; None: it failed."""
+        own = [item for item in self.confirmations if item.candidate == candidate]
+        return tuple(item.evaluation for item in sorted(own, key=lambda item: item.seed))
 
 
 class RunStore:

@@ -90,7 +90,10 @@ def describe_choice(view: RunView) -> str:
     scored = [item for item in view.candidates if item.score is not None]
     top = max(scored, key=lambda item: rank_value(item.score), default=None)
     winner = view.run.winner
-    if top is None or winner is None or not winner.is_confirmed or top.id == winner.candidate:
+    own = next((item for item in scored if winner and item.id == winner.candidate), None)
+    if top is None or own is None or winner is None or not winner.is_confirmed:
+        return ""
+    if rank_value(top.score) <= rank_value(own.score):
         return ""
     again = [
         item.evaluation.task_score

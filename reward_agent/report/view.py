@@ -115,10 +115,16 @@ class RunView:
     def shown_evaluation(self) -> Evaluation | None:
         """Evaluation of that policy."""
         winner = self.run.winner
+        if winner and winner.policy:
+            return winner.policy.evaluation
         for item in self.run.confirmations:
             if winner and (item.candidate, item.seed) == (winner.candidate, winner.seed):
                 return item.evaluation
         return self.best.entry.candidate.evaluation if self.best else None
+
+    def find_score(self, candidate: str) -> float | None:
+        """Return what a candidate scored in the search."""
+        return next((item.score for item in self.candidates if item.id == candidate), None)
 
     @cached_property
     def trained(self) -> tuple[CandidateView, ...]:
@@ -149,7 +155,7 @@ def load_run_view(run_dir: Path) -> RunView:
     run = store.read_run()
     entries = read_history(store)
     best = _find_shown(run, entries)
-    path = place_film(store, run, best.candidate) if best else None
+    path = _place_shown(store, run, best)
     video, note = _read_video(store, path)
     return RunView(
         run=run,
@@ -180,6 +186,13 @@ def read_sheet(path: Path) -> bytes | None:
         return None
     data = read_bytes(path, MAX_SHEET_BYTES)
     return data if data.startswith(PNG) else None
+
+
+def _place_shown(store: RunStore, run: RunRecord, best: HistoryEntry | None) -> Path | None:
+    """Return where the film of the policy lies that the run ends with, or of its best so far."""
+    if run.winner and run.winner.video_file:
+        return store.dir / run.winner.video_file
+    return place_film(store, run, best.candidate) if best else None
 
 
 def _find_shown(run: RunRecord, entries: Sequence[HistoryEntry]) -> HistoryEntry | None:
@@ -243,7 +256,8 @@ def _read_picture(path: Path, max_bytes: int) -> bytes | None:
 def place_film(store: RunStore, run: RunRecord, candidate: Candidate) -> Path:
     """Return where the video of a candidate's best policy lies, if one was rendered."""
     winner = run.winner
-    if winner is not None and winner.video_file and winner.candidate == candidate.id:
+    owner = winner.policy or winner if winner else None
+    if winner and winner.video_file and owner and owner.candidate == candidate.id:
         return store.dir / winner.video_file
     seed = run.config.get("seed", 0)
     return store.evaluation_dir(candidate.iteration, candidate.id, seed) / VIDEO_FILE

@@ -79,7 +79,7 @@ def _enter(run: ActiveRun, race: Race, draft: DraftRecord, brief: DesignBrief) -
         folder = store.evaluation_dir(best.iteration, best.id, run.settings.seed)
         evaluated = read_record(folder / RESULT_FILE, EvaluateResult)
         set_initial_policy(entrant.candidate_dir, folder / evaluated.best_file, run.card)
-    race.enter(entrant)
+    race.enter(entrant, draft.parent)
 
 
 def _read_drafts(run: ActiveRun, index: int, n_candidates: int) -> list[DraftRecord]:

@@ -128,7 +128,7 @@ def estimate_design(
     n_calls, inputs, outputs = n_calls + judging[0], inputs + judging[1], outputs + judging[2]
     judge_usd, judge_note = _price_judge(settings, provider, model, judging)
     usd = None if usd is None or judge_usd is None else usd + judge_usd
-    steps = _count_steps(settings)
+    steps = count_steps(settings)
     rate, speed_note = _find_rate(card, runs_dir)
     # Trainings side by side, and replies of which several come at a time.
     wall_s = steps / rate / count_slots(settings.slots)
@@ -248,7 +248,8 @@ def _price(provider: Provider, model: str, inputs: Pair, outputs: Pair) -> tuple
     )
 
 
-def _count_steps(settings: RunSettings) -> Pair:
+def count_steps(settings: RunSettings) -> Pair:
+    """Return the env steps of a run: what is usual, and the most."""
     n_programs = settings.candidates * settings.iterations
     is_raced = settings.racing != "none" and settings.candidates > 1
     n_trainings = n_programs * (_RACED if is_raced else np.ones(2))

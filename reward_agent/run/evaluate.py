@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 
 import numpy as np
@@ -38,7 +39,6 @@ from reward_agent.records.jobs import (
 )
 from reward_agent.records.store import Candidate
 from reward_agent.run.active import ActiveRun, Lab, copy_into
-from reward_agent.run.racing import N_SLICES
 from reward_agent.run.train import Entrant
 from reward_agent.summary.memory import read_memory
 from reward_agent.summary.summary import TrajectorySummary, render_summary, summarise
@@ -55,11 +55,17 @@ from reward_agent.types import (
 MAX_STORED_EPISODES = 32
 # Seeds of evaluations: far from the seeds of trainings, and apart from each other.
 EVALUATION_SEED = 1_000_000
-RUNG_SEED = 2_000_000
-# Of the env steps of a training: what the choice of its policy may take, and again all scores
-# between its slices. Where a simulation is slow, little is trained, and episodes cost as much.
-EVALUATION_SHARE = 0.25
-LEAST_EPISODES, LEAST_SNAPSHOTS = 4, 4
+RUNG_SEED, HELD_SEED = 2_000_000, 2_500_000
+# Episodes of a score between slices: how far off it may be counts in what is decided by it.
+N_RUNG_EPISODES = 4
+# Of the env steps of a training, what the choice of its policy may take where nothing is known of
+# its course. Where a simulation is slow, little is trained, and episodes cost as much.
+EVALUATION_SHARE = 0.1
+LEAST_SNAPSHOTS = 4
+# Share of the policies from some step on that hold a score, where the training is said to hold it.
+HOLDING = 0.9
+# Of a course that was scored on the way, so many policies are tried again.
+N_FINALISTS = 2
 # Episodes in a film: four lie two by two.
 N_FILMED: dict[VideoQuality, int] = {"low": 1, "normal": 1, "high": 4}
 # The report takes smaller ones only.
@@ -145,10 +151,11 @@ def _evaluate_by_generated_metric(
 ) -> EvaluateResult:
     """Record episodes without a metric, then score the records in a child of their own.
 
-    That takes two children a policy, so every other one of the course is left out.
+    That takes two children a policy, so of a long course every other one is left out.
     """
     curve = []
-    snapshots = snapshots[-1::-2][::-1]
+    if len(snapshots) >= LEAST_SNAPSHOTS:
+        snapshots = snapshots[-1::-2][::-1]
     for snapshot in snapshots:
         folder = plan.job_dir / f"point_{snapshot.total_timesteps}"
         point = EvaluationPlan(folder, plan.seed, plan.n_curve_episodes)
@@ -199,16 +206,23 @@ def evaluate_recorded(
     return recorded
 
 
-def evaluate_rung(run: ActiveRun, entrant: Entrant, snapshot: Snapshot) -> Evaluation:
-    """Score the policy that a training had when it paused, on a few fresh episodes."""
+def evaluate_rung(
+    run: ActiveRun, entrant: Entrant, snapshot: Snapshot, *, is_fresh: bool = False
+) -> Evaluation:
+    """Score the policy that a training had when it paused, on a few episodes.
+
+    Args:
+        run: the run in progress.
+        entrant: who trains.
+        snapshot: the policy.
+        is_fresh: on episodes of other starts, as many as of a final score: it may end here.
+    """
     steps, seed = snapshot.total_timesteps, entrant.seed
+    kind, base = ("held", HELD_SEED) if is_fresh else ("rung", RUNG_SEED)
     plan = EvaluationPlan(
-        entrant.candidate_dir / "evaluation" / f"rung_{steps}_seed_{seed}",
-        seed=RUNG_SEED + run.settings.seed,
-        n_episodes=min(
-            max(LEAST_EPISODES, _count_affordable(run, run.settings.steps // N_SLICES)),
-            max(LEAST_EPISODES, run.settings.eval_episodes // 2),
-        ),
+        entrant.candidate_dir / "evaluation" / f"{kind}_{steps}_seed_{seed}",
+        seed=base + run.settings.seed,
+        n_episodes=run.settings.eval_episodes if is_fresh else N_RUNG_EPISODES,
         is_kept=False,
     )
     evaluated = evaluate_policies(run, entrant.training_dir, [snapshot], plan)
@@ -217,17 +231,31 @@ def evaluate_rung(run: ActiveRun, entrant: Entrant, snapshot: Snapshot) -> Evalu
     return evaluated.best
 
 
-def _count_affordable(run: ActiveRun, steps: int) -> int:
-    """Return how many whole episodes may be run for so many env steps of training."""
-    return int(EVALUATION_SHARE * steps / run.card.max_episode_steps)
-
-
 def _thin_out(run: ActiveRun, snapshots: Sequence[Snapshot]) -> tuple[Snapshot, ...]:
     """Return as many of the snapshots as may be tried, the last and others evenly before it."""
-    n_affordable = _count_affordable(run, run.settings.steps) // EvaluationPlan.n_curve_episodes
+    n_episodes = int(EVALUATION_SHARE * run.settings.steps / run.card.max_episode_steps)
+    n_affordable = n_episodes // EvaluationPlan.n_curve_episodes
     n_tried = min(len(snapshots), max(LEAST_SNAPSHOTS, n_affordable))
     places = np.linspace(len(snapshots) - 1, 0, n_tried, endpoint=n_tried == len(snapshots))
     return tuple(snapshots[place] for place in sorted(places.round().astype(int)))
+
+
+def _choose_finalists(
+    snapshots: Sequence[Snapshot], course: Sequence[Evaluation]
+) -> tuple[Snapshot, ...]:
+    """Return the policies of a known course that may be its best.
+
+    That are the best that has a score, whatever no interval sets apart from it, and those without a
+    score that lie beside it or come last.
+    """
+    known = {item.total_timesteps: item for item in course if item.task_score is not None}
+    ranked = sorted(known, key=lambda steps: (rank_value(known[steps].task_score), steps))[::-1]
+    intervals = {s: known[s].task_score_interval or (-inf, inf) for s in known}
+    near = [s for s in ranked if intervals[s][1] >= intervals[ranked[0]][0]][:N_FINALISTS]
+    order = [item.total_timesteps for item in snapshots]
+    place = order.index(ranked[0]) if ranked[0] in order else len(order)
+    beside = {*order[max(0, place - 1) : place + 2], order[-1]} - set(known)
+    return tuple(item for item in snapshots if item.total_timesteps in beside | set(near))
 
 
 def _drop_episodes(folder: Path, snapshot: Snapshot) -> None:
@@ -241,13 +269,17 @@ def evaluate_training(
     training_dir: Path,
     result: TrainingResult,
     caption: str,
+    course: Sequence[Evaluation] = (),
     *,
     is_filmed: bool = True,
 ) -> EvaluateResult:
     """Score a training that has ended: its course, and its best policy on fresh episodes.
 
+    What was scored on the way is not scored again: only the best of it is tried with more episodes.
     A whole training is filmed as well, in the background, unless ``is_filmed`` says otherwise.
     """
+    is_known = any(item.task_score is not None for item in course)
+    tried = _choose_finalists(result.snapshots, course) if is_known else ()
     plan = EvaluationPlan(
         job_dir,
         seed=EVALUATION_SEED + run.settings.seed + result.seed,
@@ -255,7 +287,12 @@ def evaluate_training(
         caption="\n".join(filter(None, (caption, describe_terms(result)))),
         n_filmed=N_FILMED[run.settings.video_quality],
     )
-    evaluated = evaluate_policies(run, training_dir, _thin_out(run, result.snapshots), plan)
+    tried = tried or _thin_out(run, result.snapshots)
+    evaluated = evaluate_policies(run, training_dir, tried, plan)
+    points = {item.total_timesteps: item for item in (*course, *evaluated.curve)}
+    evaluated = evaluated.model_copy(
+        update={"curve": tuple(points[steps] for steps in sorted(points))}
+    )
     is_whole = result.total_timesteps >= run.settings.steps
     if is_whole:
         remove(training_dir / CHECKPOINT_FILE)  # it does not go on
@@ -264,8 +301,19 @@ def evaluate_training(
     return evaluated
 
 
-def evaluate_candidate(run: ActiveRun, candidate: Candidate, result: TrainingResult) -> Candidate:
+def evaluate_candidate(
+    run: ActiveRun,
+    candidate: Candidate,
+    result: TrainingResult,
+    course: Sequence[Evaluation] = (),
+) -> Candidate:
     """Score and summarise what was trained with a candidate; return it with its score.
+
+    Args:
+        run: the run in progress.
+        candidate: whose training it is.
+        result: what the training left.
+        course: what was evaluated on the way.
 
     Raises:
         DataError: what the training left cannot be evaluated.
@@ -275,7 +323,7 @@ def evaluate_candidate(run: ActiveRun, candidate: Candidate, result: TrainingRes
     evaluation_dir = store.evaluation_dir(candidate.iteration, candidate.id, seed)
     training_dir = store.training_dir(candidate.iteration, candidate.id, seed)
     write_record(folder / "training.json", result)
-    evaluated = evaluate_training(run, evaluation_dir, training_dir, result, candidate.id)
+    evaluated = evaluate_training(run, evaluation_dir, training_dir, result, candidate.id, course)
     write_record(folder / "evaluation.json", evaluated)
     program = RewardProgram(store.read_program(candidate.iteration, candidate.id))
     _summarise(run, folder, evaluation_dir, program, result, evaluated)
@@ -284,8 +332,21 @@ def evaluate_candidate(run: ActiveRun, candidate: Candidate, result: TrainingRes
             "total_timesteps": result.total_timesteps,
             "task_score": evaluated.best.task_score,
             "evaluation": evaluated.best,
+            "held_from": find_hold(evaluated, run.task.target_score),
+            "fresh_scores": (),
         }
     )
+
+
+def find_hold(evaluated: EvaluateResult, target: float | None) -> int | None:
+    """Return the env steps from which on a training holds its score, or the target if that is less.
+
+    All but a tenth of its policies do from there on; None where not even the last does.
+    """
+    least = min(rank_value(evaluated.best.task_score), inf if target is None else target)
+    holds = [rank_value(item.task_score) >= least for item in evaluated.curve]
+    starts = [i for i, is_there in enumerate(holds) if is_there and np.mean(holds[i:]) >= HOLDING]
+    return evaluated.curve[starts[0]].total_timesteps if starts else None
 
 
 def describe_terms(result: TrainingResult) -> str:

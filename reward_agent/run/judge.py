@@ -58,7 +58,8 @@ def judge_round(run: ActiveRun, candidates: Sequence[Candidate]) -> list[Candida
 def judge_winner(run: ActiveRun, winner: Winner) -> None:
     """Let the judge watch the policy that is handed over, and say where the order contradicts."""
     if run.team.judge is not None:
-        candidate = run.store.read_candidate(winner.iteration, winner.candidate)
+        owner = winner.policy or winner
+        candidate = run.store.read_candidate(owner.iteration, owner.candidate)
         judge_policy(run, candidate, winner.seed)
         for conflict in find_order_conflicts(list_judgements(run.store)):
             run.notify(Warned(f"the judge disagrees with the metric: {conflict}"))

@@ -21,18 +21,19 @@ from reward_agent.records.events import Concluded, Finished, IterationFinished, 
 from reward_agent.records.outcomes import Outcome
 from reward_agent.records.store import Candidate, DraftRecord, Iteration, RunRecord
 from reward_agent.run.active import ActiveRun, update_run
+from reward_agent.run.confirm import is_target_confirmed
 from reward_agent.run.draft import draft_all
 from reward_agent.run.evaluate import collect_episodes, evaluate_candidate
 from reward_agent.run.judge import judge_round
 from reward_agent.run.race import Race
 from reward_agent.run.train import Finish, read_initial_policy
-from reward_agent.run.winner import is_target_confirmed, name_winner
+from reward_agent.run.winner import has_stopped_improving, name_winner
 from reward_agent.threads import map_threads
 from reward_agent.types import Usage
 
 
 def run_design(run: ActiveRun) -> RunRecord:
-    """Design, train and evaluate until the budget ends or the target is reached.
+    """Design, train and evaluate until the budget ends or the run knows that it is done.
 
     Args:
         run: the run in progress; its lock is held by the caller.
@@ -56,7 +57,7 @@ def run_design(run: ActiveRun) -> RunRecord:
                 run.store.reopen_iteration(index, unasked)
                 break
             commit_iteration(run, iteration)
-        if is_target_confirmed(run):
+        if is_target_confirmed(run) or has_stopped_improving(run):
             break
     record = name_winner(run)
     run.notify(Finished(record.winner.candidate if record.winner else None))
@@ -148,7 +149,7 @@ def _conclude_draft(
     )
     if finish is not None and finish.result is not None and finish.result.snapshots:
         try:
-            return evaluate_candidate(run, candidate, finish.result)
+            return evaluate_candidate(run, candidate, finish.result, finish.course)
         except DataError as error:  # what the training left cannot be evaluated
             outcome = Outcome(kind="failed", stage="evaluation", detail=error.message)
             return candidate.model_copy(update={"outcome": outcome})

@@ -8,15 +8,18 @@ are finished are read, and the next is chosen from all scores so far.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
 from reward_agent.errors import DataError
+from reward_agent.records.disk import read_optional
 from reward_agent.records.events import Scored
+from reward_agent.records.jobs import EvaluateResult
 from reward_agent.records.outcomes import Outcome
+from reward_agent.records.store import RunStore
 from reward_agent.run.active import ActiveRun
 from reward_agent.run.evaluate import evaluate_rung
 from reward_agent.run.racing import (
@@ -76,11 +79,18 @@ class Race:
         finally:
             pool.shutdown(wait=False)
 
-    def enter(self, entrant: Entrant) -> None:
-        """Let a candidate take part."""
+    def enter(self, entrant: Entrant, parent: str | None = None) -> None:
+        """Let a candidate take part.
+
+        Args:
+            entrant: its program.
+            parent: the candidate whose program that was made from.
+        """
         with self._changed:
             self._entrants[entrant.candidate_id] = entrant
-            self._standings[entrant.candidate_id] = Standing(entrant.candidate_id)
+            self._standings[entrant.candidate_id] = Standing(
+                entrant.candidate_id, of_parent=read_course(self._run.store, parent)
+            )
             self._n_awaited -= 1
             self._changed.notify_all()
 
@@ -131,7 +141,9 @@ class Race:
             for passed in self._policy.stops:
                 if standing.steps < passed <= max(stop, finish.result.total_timesteps):
                     scores[passed] = self._evaluate(entrant, finish.result, passed)
-        has_reached = self._target is not None and has_held(scores, self._target)
+        has_reached = finish.result is not None and self._has_reached(
+            entrant, finish.result, scores
+        )
         with self._changed:
             self._finishes[entrant.candidate_id] = finish
             self._update(
@@ -143,6 +155,13 @@ class Race:
             if has_reached and self._winner is None:
                 self._winner = entrant.candidate_id
             self._changed.notify_all()
+
+    def _has_reached(
+        self, entrant: Entrant, result: TrainingResult, scores: Mapping[int, RungScore | None]
+    ) -> bool:
+        return self._target is not None and is_reached(
+            self._run, entrant, result, scores, self._target
+        )
 
     def _evaluate(self, entrant: Entrant, result: TrainingResult, stop: int) -> RungScore | None:
         """Score the policy at a stop; the whole training is evaluated more carefully later."""
@@ -158,19 +177,19 @@ class Race:
     def _name_end(self, name: str, finish: Finish) -> Finish:
         """Say whether a training went to the end, and why not."""
         standing, unit = self._standings[name], self._run.task.unit
+        finish = replace(finish, course=standing.course)
         if finish.has_failed:
             return finish
         if name == self._winner and self._target is not None:
-            return Finish(name_reached(self._target, unit, standing.steps), finish.result)
+            return replace(finish, outcome=name_reached(self._target, unit, standing.steps))
         if standing.steps >= self._policy.stops[-1]:
             return finish
         if self._winner is not None:
             why = f"at {standing.steps:,} steps candidate {self._winner} reached the target"
             outcome = Outcome(kind="stopped", detail=why, at_steps=standing.steps)
-            return Finish(outcome, finish.result)
-        scores = [item.score for item in self._standings.values()]
-        known = [score for score in scores if score is not None]
-        return Finish(name_stop(standing.steps, standing.score, known, unit), finish.result)
+            return replace(finish, outcome=outcome)
+        others = [item for item in self._standings.values() if item.name != name]
+        return replace(finish, outcome=name_stop(standing, others, unit))
 
 
 def _make_policy(run: ActiveRun, n_candidates: int, *, watched: bool) -> RacingPolicy:
@@ -184,33 +203,59 @@ def find_run_target(run: ActiveRun) -> Target | None:
     return find_target(run.settings, run.task) if run.metric.source else None
 
 
+def read_course(store: RunStore, candidate_id: str | None) -> dict[int, RungScore | None]:
+    """Return what the policies of a candidate of earlier rounds scored, by env steps."""
+    known = [c for c in store.list_finished() if c.id == candidate_id] if candidate_id else []
+    if not known:
+        return {}
+    path = store.candidate_dir(known[0].iteration, known[0].id) / "evaluation.json"
+    evaluated = read_optional(path, EvaluateResult)
+    curve = evaluated.curve if evaluated else ()
+    return {item.total_timesteps: RungScore.read(item) for item in curve}
+
+
 def train_again(run: ActiveRun, entrant: Entrant) -> Finish:
     """Train a program by itself, to the end or until it holds the target."""
     target = find_run_target(run)
     stops = make_policy("none", run.settings.steps, 1, watched=target is not None).stops
-    scores: dict[int, RungScore | None] = {}
+    standing = Standing(entrant.candidate_id)
     for stop in stops:
         [finish] = train_until(run, [entrant], stop)
         if target is None or stop == stops[-1] or finish.has_failed or finish.result is None:
             break
-        scores[stop] = evaluate_stop(run, entrant, finish.result, stop)
-        if has_held(scores, target):
-            return Finish(name_reached(target, run.task.unit, stop), finish.result)
-    return finish
+        scores = {**standing.scores, stop: evaluate_stop(run, entrant, finish.result, stop)}
+        standing = replace(standing, scores=scores)
+        if is_reached(run, entrant, finish.result, scores, target):
+            finish = replace(finish, outcome=name_reached(target, run.task.unit, stop))
+            break
+    return replace(finish, course=standing.course)
+
+
+def is_reached(
+    run: ActiveRun,
+    entrant: Entrant,
+    result: TrainingResult,
+    scores: Mapping[int, RungScore | None],
+    target: Target,
+) -> bool:
+    """Return whether a training holds the target, on fresh episodes, too.
+
+    Scores between slices are of the same few starts each time.
+    """
+    if not has_held(scores, target):
+        return False
+    fresh = evaluate_stop(run, entrant, result, max(scores), is_fresh=True)
+    return fresh is not None and target.is_met(fresh.mean, fresh.success)
 
 
 def evaluate_stop(
-    run: ActiveRun, entrant: Entrant, result: TrainingResult, stop: int
+    run: ActiveRun, entrant: Entrant, result: TrainingResult, stop: int, *, is_fresh: bool = False
 ) -> RungScore | None:
     """Score the policy that a training had at a stop; None where there is none to score."""
     snapshots = [item for item in result.snapshots if item.total_timesteps >= stop]
     if not snapshots:
         return None
     try:
-        evaluation = evaluate_rung(run, entrant, snapshots[0])
+        return RungScore.read(evaluate_rung(run, entrant, snapshots[0], is_fresh=is_fresh))
     except DataError:  # what the child left is no policy; the candidate goes on without a score
         return None
-    if evaluation.task_score is None:
-        return None
-    low, high = evaluation.task_score_interval or (evaluation.task_score,) * 2
-    return RungScore(evaluation.task_score, low, high, evaluation.success_rate or 0.0)

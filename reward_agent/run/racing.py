@@ -17,6 +17,7 @@ from typing import Literal
 from reward_agent.definitions.task import TaskSpec
 from reward_agent.records.outcomes import Outcome
 from reward_agent.records.settings import SearchSettings
+from reward_agent.types import Evaluation
 
 RacingMode = Literal["none", "halving", "bandit"]
 
@@ -45,12 +46,23 @@ class RungScore:
         low: lower end of its interval.
         high: upper end of its interval.
         success: share of the episodes that are a success.
+        evaluation: what it was read from, where there is one.
     """
 
     mean: float
     low: float
     high: float
     success: float = 0.0
+    evaluation: Evaluation | None = field(default=None, compare=False, repr=False)
+
+    @classmethod
+    def read(cls, evaluation: Evaluation) -> RungScore | None:
+        """Return the score of an evaluation; None where it has none."""
+        mean = evaluation.task_score
+        if mean is None:
+            return None
+        low, high = evaluation.task_score_interval or (mean, mean)
+        return cls(mean, low, high, evaluation.success_rate or 0.0, evaluation)
 
 
 @dataclass(frozen=True)
@@ -80,12 +92,20 @@ class Standing:
         scores: by the env steps of the stop; None where a policy could not be scored.
         is_running: whether a slice of it is under way.
         has_ended: it failed, or has reached the target: it gets no further slice.
+        of_parent: scores of the whole training of the program that it was made from.
     """
 
     name: str
     scores: Mapping[int, RungScore | None] = field(default_factory=dict)
     is_running: bool = False
     has_ended: bool = False
+    of_parent: Mapping[int, RungScore | None] = field(default_factory=dict)
+
+    @property
+    def course(self) -> tuple[Evaluation, ...]:
+        """What was evaluated on the way, oldest first."""
+        known = (self.scores[stop] for stop in sorted(self.scores))
+        return tuple(s.evaluation for s in known if s is not None and s.evaluation is not None)
 
     @property
     def steps(self) -> int:
@@ -99,8 +119,27 @@ class Standing:
 
     def list_scores(self, until: float = inf) -> list[RungScore]:
         """Return the scores up to some env steps, oldest first; without those that are none."""
-        known = (self.scores[stop] for stop in sorted(self.scores) if stop <= until)
-        return [score for score in known if score is not None and isfinite(score.mean)]
+        return _list_known(self.scores, 0, until)
+
+    def find_precedent(self, stop: int) -> Precedent | None:
+        """Return where the program that it was made from stood at a stop, and what it came to."""
+        until, after = _list_known(self.of_parent, 0, stop), _list_known(self.of_parent, stop, inf)
+        if not until or not after:
+            return None
+        return Precedent(_find_level(until), max(score.mean for score in after))
+
+
+@dataclass(frozen=True)
+class Precedent:
+    """How the training of an earlier program went on from a stop.
+
+    Args:
+        level: where it stood there.
+        end: the best score that it had afterwards.
+    """
+
+    level: float
+    end: float
 
 
 @dataclass(frozen=True)
@@ -133,7 +172,8 @@ class SuccessiveHalving(RacingPolicy):
     and 0.39 of eight. Fewer than eight are thinned out as if they were eight.
 
     Who goes on is found anew from the scores each time, so when a training fails, the best of those
-    that stopped before takes its place.
+    that stopped before takes its place. Beside them go on those that do as well as the programs
+    that they were made from did at the same step, where these ended no worse than the best stands.
 
     Source: Jamieson and Talwalkar 2016, https://arxiv.org/abs/1502.07943.
 
@@ -156,7 +196,8 @@ class SuccessiveHalving(RacingPolicy):
                 return None
             courses = {s.name: s.list_scores(stop) for s in racing}
             n_kept = max(LEAST_KEPT, ceil(max(self.n_candidates, n_slices) / (number + 1)))
-            going_on = choose_survivors(courses, n_kept, n_slices - number)
+            precedents = {s.name: s.find_precedent(stop) for s in racing}
+            going_on = choose_survivors(courses, n_kept, n_slices - number, precedents)
             racing = [s for s in racing if s.name in going_on]
         return next((s.name for s in _list_ready(racing, self.stops[-1])), None)
 
@@ -246,7 +287,10 @@ def find_next_stop(policy: RacingPolicy, steps: int) -> int:
 
 
 def choose_survivors(
-    courses: Mapping[str, Sequence[RungScore]], n_kept: int, n_left: int
+    courses: Mapping[str, Sequence[RungScore]],
+    n_kept: int,
+    n_left: int,
+    precedents: Mapping[str, Precedent | None] | None = None,
 ) -> list[str]:
     """Return the candidates that go on, best first: the best, and who may still end better.
 
@@ -255,25 +299,48 @@ def choose_survivors(
     training itself does: its scores so far are taken as a random walk, whose steps are growth and
     swings alike. The best may have got ahead by such a step, so one of its own counts as well (one
     success where others had none yet says little); what it may lose later costs nothing. After one
-    score a walk is unknown, and the best ``n_kept`` go on.
+    score a walk is unknown, and the best ``n_kept`` go on. Of these places one is for whose course
+    goes highest: two rises running are more than luck.
+
+    Who is behind where its parent was behind, too, is no worse for that: if the parent ended no
+    worse than the best stands now, it goes on beside those, ``LEAST_KEPT`` of them at most.
 
     Args:
         courses: candidate id to its scores so far, oldest first; one without any stops, unless
             nobody has one.
-        n_kept: how many may go on.
+        n_kept: how many may go on for their own scores.
         n_left: slices to come of a training that goes to the end.
+        precedents: how trainings of the programs that they were made from went on from here.
     """
     levels = {name: _find_level(course) for name, course in courses.items() if course}
     if not levels:
         return list(courses)
     ranked = sorted(levels, key=lambda name: levels[name], reverse=True)
-    best = ranked[0]
+    best, kept = ranked[0], ranked[:n_kept]
+    rising = max(levels, key=lambda name: (_find_heading(courses[name]), name in kept))
+    if rising not in kept:
+        kept[-1] = rising
     of_best = _find_doubt(courses[best], 1)
-    return [
+    going_on = [
         name
-        for name in ranked[:n_kept]
-        if levels[best] - levels[name] <= DOUBT * hypot(of_best, _find_doubt(courses[name], n_left))
+        for name in kept
+        if name == rising
+        or levels[best] - levels[name] <= DOUBT * hypot(of_best, _find_doubt(courses[name], n_left))
     ]
+    keeping_up = [
+        name
+        for name in ranked
+        if name not in going_on
+        and _keeps_up(courses[name], (precedents or {}).get(name), levels[best])
+    ]
+    return going_on + keeping_up[:LEAST_KEPT]
+
+
+def _keeps_up(course: Sequence[RungScore], precedent: Precedent | None, best: float) -> bool:
+    """Return whether a training does as well as one that ended no worse than the best stands."""
+    if precedent is None or precedent.end < best:
+        return False
+    return _find_level(course) + _find_error(course[-1]) >= precedent.level
 
 
 def find_target(settings: SearchSettings, task: TaskSpec) -> Target | None:
@@ -301,14 +368,35 @@ def name_reached(target: Target, unit: str, steps: int) -> Outcome:
     return Outcome(kind="reached", detail=how, at_steps=steps)
 
 
-def name_stop(steps: int, own: RungScore | None, best: Sequence[RungScore], unit: str) -> Outcome:
-    """Say why a candidate did not train to the end."""
+def name_stop(standing: Standing, others: Sequence[Standing], unit: str) -> Outcome:
+    """Say why a candidate did not train to the end: who did better by the same steps.
+
+    Args:
+        standing: the candidate.
+        others: the trainings that it raced with.
+        unit: of the scores.
+    """
+    steps, own = standing.steps, standing.score
+    courses = {other.name: other.list_scores(steps) for other in others if other.steps > steps}
+    levels = {name: _find_level(course) for name, course in courses.items() if course}
     if own is None:
         why = f"no score at {steps:,} steps"
+    elif not levels:
+        why = f"{own.mean:.3g} {unit} at {steps:,} steps"
     else:
-        top = max(score.mean for score in best)
-        why = f"{own.mean:.3g} {unit} at {steps:,} steps, the best had {top:.3g}"
+        best = max(levels, key=lambda name: levels[name])
+        compared = _compare(own.mean, courses[best][-1].mean, best)
+        why = f"{own.mean:.3g} {unit} at {steps:,} steps, {compared}"
     return Outcome(kind="stopped", detail=why, at_steps=steps)
+
+
+def _compare(own: float, other: float, name: str) -> str:
+    """Say what another training, which went on, had by the same steps."""
+    if f"{own:.3g}" == f"{other:.3g}":
+        return f"as much as {name} had there, which went on"
+    if own > other:
+        return f"where {name} had {other:.3g}, but more over its last two scores"
+    return f"where {name} had {other:.3g}"
 
 
 def _list_ready(standings: Sequence[Standing], until: int) -> list[Standing]:
@@ -316,9 +404,30 @@ def _list_ready(standings: Sequence[Standing], until: int) -> list[Standing]:
     return [s for s in standings if not s.is_running and not s.has_ended and s.steps < until]
 
 
+def _list_known(
+    scores: Mapping[int, RungScore | None], after: float, until: float
+) -> list[RungScore]:
+    """Return the scores of some stops, oldest first; without those that are none."""
+    known = (scores[stop] for stop in sorted(scores) if after < stop <= until)
+    return [score for score in known if score is not None and isfinite(score.mean)]
+
+
 def _find_level(course: Sequence[RungScore]) -> float:
     """Return the mean of the last two scores: one policy's luck is not a level."""
     return fmean(score.mean for score in course[-2:])
+
+
+def _find_heading(course: Sequence[RungScore]) -> float:
+    """Return where a course goes: while it rises, on from its newest score; else its level."""
+    means = [score.mean for score in course[-3:]]
+    if len(means) == 3 and means[0] < means[1] < means[2]:
+        return means[2] + GROWTH_SHARE * (means[2] - means[0]) / 2
+    return _find_level(course)
+
+
+def _find_error(score: RungScore) -> float:
+    """Return the standard error of an evaluation: an interval of 95 % is four of them wide."""
+    return (score.high - score.low) / 4
 
 
 def _find_doubt(course: Sequence[RungScore], n_ahead: int) -> float:
@@ -326,6 +435,5 @@ def _find_doubt(course: Sequence[RungScore], n_ahead: int) -> float:
     if len(course) < 2:
         return inf
     changes = [new.mean - old.mean for old, new in pairwise(course)]
-    # An interval of 95 % is four standard errors wide.
-    evaluation = (course[-1].high - course[-1].low) / 4
-    return sqrt(evaluation**2 + n_ahead * fmean(change**2 for change in changes))
+    spread = n_ahead * fmean(change**2 for change in changes)
+    return sqrt(_find_error(course[-1]) ** 2 + spread)

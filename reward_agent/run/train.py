@@ -17,7 +17,7 @@ from reward_agent.records.outcomes import TRAINED, Outcome
 from reward_agent.records.store import RunStore
 from reward_agent.run.active import ActiveRun, Lab, copy_into
 from reward_agent.sandbox.runner import JobExit
-from reward_agent.types import RewardProgram, TrainingResult
+from reward_agent.types import Evaluation, RewardProgram, TrainingResult
 
 
 @dataclass(frozen=True)
@@ -44,10 +44,11 @@ def make_entrant(store: RunStore, iteration: int, candidate_id: str, seed: int) 
 
 @dataclass(frozen=True)
 class Finish:
-    """How one training ended, and what it left."""
+    """How one training ended, what it left, and what was evaluated on the way, oldest first."""
 
     outcome: Outcome
     result: TrainingResult | None
+    course: tuple[Evaluation, ...] = ()
 
     @property
     def has_failed(self) -> bool:

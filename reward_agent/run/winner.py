@@ -1,40 +1,41 @@
-"""Winner: the two best are trained again, with seeds that took no part in the choice."""
+"""Winner: what a run ends with, a program judged over its seeds and the best policy of all."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from math import hypot, sqrt
-from statistics import fmean, stdev
+from pathlib import Path
+from statistics import fmean
 
-from reward_agent.errors import BudgetError, DataError, RewardAgentError
-from reward_agent.evaluation.trajectories import Trajectories
+from reward_agent.errors import BudgetError, RewardAgentError
+from reward_agent.files import read_capped, remove
+from reward_agent.learning.policy import MAX_POLICY_BYTES
 from reward_agent.records.disk import read_record
-from reward_agent.records.events import Confirming
-from reward_agent.records.jobs import RESULT_FILE, TRAJECTORIES_FILE, EvaluateResult
-from reward_agent.records.outcomes import Outcome
+from reward_agent.records.jobs import RESULT_FILE, EvaluateResult
 from reward_agent.records.store import (
     Candidate,
     Confirmation,
+    HandedPolicy,
     Robustness,
     RunRecord,
     RunStore,
+    Saving,
     Winner,
     rank_candidates,
 )
-from reward_agent.run.active import ActiveRun, update_run
-from reward_agent.run.evaluate import evaluate_training, film
+from reward_agent.run.active import ActiveRun, copy_into, update_run
+from reward_agent.run.confirm import OverSeeds, confirm, is_target_confirmed
+from reward_agent.run.estimate import count_steps
+from reward_agent.run.evaluate import EvaluationPlan, evaluate_policies, film
 from reward_agent.run.judge import judge_winner
-from reward_agent.run.race import find_run_target, train_again
-from reward_agent.run.racing import Target
-from reward_agent.run.train import Entrant, make_entrant
-from reward_agent.threads import map_threads
-from reward_agent.types import Evaluation, TrainingResult, rank_value
+from reward_agent.run.race import find_run_target
+from reward_agent.types import Evaluation, Snapshot, rank_value
 
-# Seeds of confirmations start here, above the run's own seed.
-FRESH_SEED = 100
-# Of the search's own training beside one with a fresh seed: it is why the program was chosen.
-SEARCH_WEIGHT = 0.5
+# Where the best policies of a run are tried against each other, on seeds of their own.
+POLICY_DIR, POLICY_SEED = "policy", 3_000_000
+N_POLICIES = 3
+# Share of successes from which on a task without an upper end may be left as it is.
+LEAST_SUCCESS = 0.5
 
 
 def name_winner(run: ActiveRun) -> RunRecord:
@@ -43,32 +44,51 @@ def name_winner(run: ActiveRun) -> RunRecord:
     Raises:
         RewardAgentError: nothing was trained.
     """
+    _check_trained(run)
+    is_done = is_target_confirmed(run)
+    trained = [item for item in run.store.list_finished() if item.evaluation is not None]
+    # Of what is done, what others do with a fresh seed decides nothing.
+    best = rank_candidates(trained)[: 1 if is_done else 2]
+    confirmations = confirm(run, best)
+    for other in (item for item in trained if item.fresh_scores and item not in best):
+        confirmations += confirm(run, [other], find_run_target(run))
+    run.background.finish()
+    winner = choose_winner(run, trained, confirmations)
+    if winner is not None and len(winner.task_scores) < run.settings.winner_seeds:
+        # It was put aside too soon.
+        [again] = [item for item in trained if item.id == winner.candidate]
+        confirmations = [item for item in confirmations if item.candidate != again.id]
+        confirmations += confirm(run, [again])
+        winner = choose_winner(run, trained, confirmations)
+    if winner is not None:
+        winner = hand_policy(run, winner, trained, confirmations)
+        judge_winner(run, winner)
+    known = update_run(run, confirmations=tuple(confirmations))
+    saving = _estimate_saving(run, known) if winner else None
+    return update_run(
+        run,
+        status="finished",
+        note=_describe_end(run, is_done, saving) if winner else _UNRANKED,
+        limit=run.team.budget.reached,
+        winner=winner,
+        saving=saving,
+    )
+
+
+_UNRANKED = "nothing was ranked: the task has no metric"
+
+
+def _check_trained(run: ActiveRun) -> None:
     candidates = run.store.list_finished()
-    trained = [candidate for candidate in candidates if candidate.evaluation is not None]
-    if not trained and run.team.budget.reached:
+    if any(candidate.evaluation is not None for candidate in candidates):
+        return
+    if run.team.budget.reached:
         raise BudgetError(
             f"{run.team.budget.reached}; no program was trained before",
             "give a higher limit, or lower the most that a call can cost with --reply-tokens, and "
             f"go on with: {run.store.resume_command}",
         )
-    if not trained:
-        raise RewardAgentError(*_explain_no_candidate(run, candidates))
-    ranked = rank_candidates(trained)
-    is_done = is_target_confirmed(run)
-    # Of what is done, what others do with a fresh seed decides nothing.
-    confirmations = confirm(run, ranked[: 1 if is_done else 2])
-    run.background.finish()
-    winner = choose_winner(run, trained, confirmations)
-    if winner:
-        judge_winner(run, winner)
-    return update_run(
-        run,
-        status="finished",
-        note=_name_saving(run, is_done) if winner else "nothing was ranked: the task has no metric",
-        limit=run.team.budget.reached,
-        confirmations=tuple(confirmations),
-        winner=film_winner(run, winner) if winner else None,
-    )
+    raise RewardAgentError(*_explain_no_candidate(run, candidates))
 
 
 def _explain_no_candidate(run: ActiveRun, candidates: list[Candidate]) -> tuple[str, str]:
@@ -83,88 +103,50 @@ def _explain_no_candidate(run: ActiveRun, candidates: list[Candidate]) -> tuple[
     )
 
 
-def is_target_confirmed(run: ActiveRun) -> bool:
-    """Return whether the best program so far is where the task is done, on fresh seeds, too.
+def has_stopped_improving(run: ActiveRun) -> bool:
+    """Return whether a round brought nothing to a task without an upper end that is done.
 
-    These are trained for the answer; where they were, it is read.
+    What a person set a score for, and what has not yet reached the task's own, goes on.
     """
-    target = find_run_target(run)
-    best = next(iter(rank_candidates(run.store.list_finished())), None)
-    if target is None or best is None or not _is_there(target, best.evaluation):
+    of_sessions = run.store.list_session_rounds()
+    rounds = [index for index in run.store.list_iterations() if index not in of_sessions]
+    ranked = rank_candidates(run.store.list_finished())
+    target, is_asked = find_run_target(run), run.settings.early_stop and run.metric.source
+    if len(rounds) < 2 or not ranked or target is not None or not is_asked or run.task.is_bounded:
         return False
-    return all(_is_there(target, item.evaluation) for item in confirm(run, [best]))
+    best, aim = ranked[0], run.task.target_score
+    is_good = aim is None or rank_value(best.task_score) >= aim
+    rate = best.evaluation.success_rate if best.evaluation else None
+    return is_good and (rate or 0.0) >= LEAST_SUCCESS and best.iteration < rounds[-1]
 
 
-def _is_there(target: Target, evaluation: Evaluation | None) -> bool:
-    return evaluation is not None and target.is_met(evaluation.task_score, evaluation.success_rate)
+def _count_rounds(run: ActiveRun) -> int:
+    return len(run.store.list_iterations()) - len(run.store.list_session_rounds())
 
 
-def _name_saving(run: ActiveRun, is_done: bool) -> str:
-    """Say what a run that ended early did without."""
-    rounds = len(run.store.list_iterations()) - len(run.store.list_session_rounds())
-    left = run.settings.iterations - rounds
-    if not is_done or left <= 0:
+def _estimate_saving(run: ActiveRun, record: RunRecord) -> Saving | None:
+    """Return what a run that ends before its last round does without, by what it spent so far."""
+    rounds, settings = _count_rounds(run), run.settings
+    left = settings.iterations - rounds
+    if left <= 0 or run.team.budget.reached:
+        return None
+    steps = max(0, int(count_steps(settings)[0]) - record.total_timesteps)
+    computing_s = max(0.0, record.wall_s - record.slot_seconds.get("llm", 0.0))
+    return Saving(
+        rounds=left,
+        programs=left * settings.candidates,
+        env_steps=steps,
+        wall_s=computing_s * steps / max(1, record.total_timesteps),
+        n_calls=round(record.usage.n_calls / max(1, rounds) * left),
+    )
+
+
+def _describe_end(run: ActiveRun, is_done: bool, saving: Saving | None) -> str:
+    """Say why a run ended before its last round, and what it did without."""
+    if saving is None:
         return ""
-    return (
-        f"done after round {rounds} of {run.settings.iterations}: the target is held on fresh "
-        f"seeds; {left * run.settings.candidates} programs less to write and train"
-    )
-
-
-def confirm(run: ActiveRun, candidates: Sequence[Candidate]) -> list[Confirmation]:
-    """Train some programs again, ``winner_seeds`` times each; without a metric nothing is asked."""
-    if run.metric.source is None:
-        return []
-    confirmations: list[Confirmation] = []
-    for number in range(run.settings.winner_seeds):
-        seed = run.settings.seed + FRESH_SEED + number
-        confirmations += _confirm_with_seed(run, candidates, seed)
-    return confirmations
-
-
-def _confirm_with_seed(
-    run: ActiveRun, candidates: Sequence[Candidate], seed: int
-) -> list[Confirmation]:
-    run.notify(Confirming(tuple(candidate.id for candidate in candidates), seed))
-    entrants = [make_entrant(run.store, c.iteration, c.id, seed) for c in candidates]
-    slots = run.executor.n_slots
-    finishes = map_threads(slots, lambda entrant: train_again(run, entrant), entrants)
-    confirmations = []
-    for entrant, candidate, finish in zip(entrants, candidates, finishes, strict=True):
-        evaluation = None
-        outcome = finish.outcome
-        if finish.result is not None and finish.result.snapshots:
-            try:
-                evaluation = _evaluate(run, candidate, entrant, finish.result).best
-            except DataError as error:
-                outcome = Outcome(kind="failed", stage="evaluation", detail=error.message)
-        confirmations.append(
-            Confirmation(
-                candidate=entrant.candidate_id,
-                seed=seed,
-                evaluation=evaluation,
-                outcome=outcome,
-                total_timesteps=finish.result.total_timesteps if finish.result else None,
-            )
-        )
-    return confirmations
-
-
-def _evaluate(
-    run: ActiveRun, candidate: Candidate, entrant: Entrant, result: TrainingResult
-) -> EvaluateResult:
-    """Score a confirming training; of what it left, keep what somebody reads later."""
-    job_dir = run.store.evaluation_dir(candidate.iteration, candidate.id, entrant.seed)
-    caption = f"{candidate.id} seed {entrant.seed}"
-    evaluated = evaluate_training(
-        run, job_dir, entrant.training_dir, result, caption, is_filmed=False
-    )
-    # The Designer is shown the episodes of the run's seed.
-    recording = job_dir / TRAJECTORIES_FILE
-    episodes = Trajectories.load(recording)
-    if episodes.n_episodes > 1:
-        episodes.keep(1).save(recording)
-    return evaluated
+    why = "the target is held on fresh seeds" if is_done else "nothing improved for a round"
+    return f"done after round {_count_rounds(run)} of {run.settings.iterations}: {why}; {saving}"
 
 
 def film_winner(run: ActiveRun, winner: Winner) -> Winner:
@@ -197,55 +179,79 @@ def choose_winner(
     return make_winner(run.store, chosen, run.settings.seed, confirmations)
 
 
-@dataclass(frozen=True)
-class OverSeeds:
-    """A program over its trainings.
+def hand_policy(
+    run: ActiveRun,
+    winner: Winner,
+    trained: Sequence[Candidate],
+    confirmations: Sequence[Confirmation],
+) -> Winner:
+    """Give a winner the best policy of all trainings, and film it.
 
-    Args:
-        scores: of the search, then of the fresh seeds.
-        successes: their shares of successes.
+    The best by their own scores are tried on fresh episodes; the score of the best of them is of
+    more episodes, by which nothing was chosen. Of equals the program's own comes first.
     """
+    known = {c.id: c for c in trained}
+    seed = run.settings.seed
+    policies = [_Policy(c, seed, c.evaluation) for c in trained if c.evaluation]
+    policies += [
+        _Policy(known[c.candidate], c.seed, c.evaluation)
+        for c in confirmations
+        if c.evaluation and c.candidate in known
+    ]
+    scored = [item for item in policies if item.evaluation.task_score is not None]
+    # The last of equals is taken, here and by the job.
+    ranked = sorted(scored, key=lambda item: (item.score, item.candidate.id == winner.candidate))
+    tried = [item for item in ranked if item.may_equal(ranked[-1])][-N_POLICIES:]
+    folder = run.store.dir / POLICY_DIR
+    snapshots = [item.copy_to(run.store, folder / "tried") for item in tried]
+    plan = EvaluationPlan(
+        folder,
+        seed=POLICY_SEED + seed,
+        n_episodes=run.settings.eval_episodes,
+        is_kept=False,
+    )
+    evaluated = evaluate_policies(run, folder / "tried", snapshots, plan)
+    remove(folder / "tried")
+    best = next(item for item in tried if item.file == evaluated.best_file)
+    remove(folder / best.file)
+    policy = HandedPolicy(
+        candidate=best.candidate.id,
+        iteration=best.candidate.iteration,
+        seed=best.seed,
+        evaluation=evaluated.best.model_copy(update={"episodes": ()}),
+    )
+    handed = make_winner(run.store, best.candidate, best.seed)
+    changes = handed.model_dump(include={"seed", "policy_file", "video_file"})
+    changes |= {"policy": policy, "robustness": handed.robustness}
+    return film_winner(run, winner.model_copy(update=changes))
 
-    scores: tuple[float, ...]
-    successes: tuple[float, ...]
 
-    @classmethod
-    def gather(cls, candidate: Candidate, confirmations: Iterable[Confirmation]) -> OverSeeds:
-        """Return what is known of a candidate that has a score."""
-        evaluations = [candidate.evaluation]
-        evaluations += [c.evaluation for c in confirmations if c.candidate == candidate.id]
-        known = [item for item in evaluations if item is not None and item.task_score is not None]
-        return cls(
-            tuple(float(item.task_score or 0.0) for item in known),
-            tuple(item.success_rate or 0.0 for item in known),
-        )
+@dataclass(frozen=True)
+class _Policy:
+    """The best policy of one training, with the score by which it was chosen."""
+
+    candidate: Candidate
+    seed: int
+    evaluation: Evaluation
 
     @property
-    def is_confirmed(self) -> bool:
-        """Whether a fresh seed has a score."""
-        return len(self.scores) > 1
+    def score(self) -> tuple[float, float]:
+        return rank_value(self.evaluation.task_score), self.evaluation.success_rate or 0.0
 
     @property
-    def score(self) -> float:
-        """Mean of the task scores."""
-        return self._average(self.scores)
+    def file(self) -> str:
+        return f"{self.candidate.id}_seed_{self.seed}.safetensors"
 
-    @property
-    def success(self) -> float:
-        """Mean share of successes."""
-        return self._average(self.successes)
+    def may_equal(self, best: _Policy) -> bool:
+        """Return whether no interval sets it apart from the best."""
+        high = (self.evaluation.task_score_interval or (0.0, self.score[0]))[1]
+        return high >= (best.evaluation.task_score_interval or (best.score[0], 0.0))[0]
 
-    def is_ahead_of(self, other: OverSeeds) -> bool:
-        """Return whether a difference of scores is more than what seeds make."""
-        return self.score - other.score > hypot(self._find_error(), other._find_error())
-
-    def _average(self, values: tuple[float, ...]) -> float:
-        weights = [SEARCH_WEIGHT, *[1.0] * (len(values) - 1)]
-        return sum(w * v for w, v in zip(weights, values, strict=True)) / sum(weights)
-
-    def _find_error(self) -> float:
-        """Return the standard error of the mean."""
-        return stdev(self.scores) / sqrt(len(self.scores)) if self.is_confirmed else 0.0
+    def copy_to(self, store: RunStore, folder: Path) -> Snapshot:
+        source = store.evaluation_dir(self.candidate.iteration, self.candidate.id, self.seed)
+        name = read_record(source / RESULT_FILE, EvaluateResult).best_file
+        copy_into(folder, {self.file: read_capped(source / name, MAX_POLICY_BYTES)})
+        return Snapshot(total_timesteps=self.evaluation.total_timesteps, file=self.file)
 
 
 def _list_scores(candidate: Candidate, confirmations: Iterable[Confirmation]) -> list[float]:
@@ -265,7 +271,10 @@ def _compare_physics(evaluated: EvaluateResult) -> Robustness | None:
 
 
 def make_winner(
-    store: RunStore, chosen: Candidate, seed: int, confirmations: Sequence[Confirmation] = ()
+    store: RunStore,
+    chosen: Candidate,
+    seed: int,
+    confirmations: Sequence[Confirmation] = (),
 ) -> Winner:
     """Describe the winner; its policy is the best of all that were trained with the program."""
     policies = {seed: chosen.evaluation}

@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from reward_agent.definitions.task import METRIC_FILE
 from reward_agent.errors import DataError
 from reward_agent.evaluation.metrics import (
@@ -36,7 +38,7 @@ from reward_agent.types import Evaluation
 _FINALISTS_SEED_OFFSET = 250_000
 _REPORT_SEED_OFFSET = 500_000
 # A few episodes of each of ten policies often rank the luckiest first. So the first few are tried
-# again, with twice as many episodes.
+# again, with twice as many episodes, unless their intervals are apart.
 _N_FINALISTS = 3
 
 
@@ -133,7 +135,9 @@ class _Jury:
         """Return the index of the best policy; without a metric, of the last."""
         if self.metric is None:
             return len(self.policies) - 1
-        finalists = rank_policies(curve)[:_N_FINALISTS]
+        finalists = _list_near(curve, rank_policies(curve)[:_N_FINALISTS])
+        if len(finalists) == 1:
+            return finalists[0]
         n_episodes, seed = 2 * self.job.n_curve_episodes, self.job.seed + _FINALISTS_SEED_OFFSET
         pooled = [
             pool_evaluations(curve[index], second)
@@ -148,3 +152,10 @@ class _Jury:
         evaluation = score_trajectories(rollout.trajectories, self.metric, timesteps, seed)
         # What else the metric says is of the whole episode, which was not run.
         return drop_parts(evaluation) if self.is_decided else evaluation
+
+
+def _list_near(curve: Sequence[Evaluation], ranked: Sequence[int]) -> list[int]:
+    """Return the best and those that no interval sets apart from it."""
+    least, _ = curve[ranked[0]].task_score_interval or (-np.inf, np.inf)
+    intervals = {i: curve[i].task_score_interval or (-np.inf, np.inf) for i in ranked}
+    return [i for i in ranked if intervals[i][1] >= least]

@@ -90,12 +90,18 @@ def test_a_replay_gives_the_same_programs(runs: Path, name: str) -> None:
     assert len(programs) >= old.read_run().config["candidates"]
 
 
-def test_a_finished_run_is_resumed_without_a_job(runs: Path) -> None:
+def test_a_finished_run_is_resumed_without_a_training(runs: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in runs.glob("offline/**/result.json")}
     old = RunStore(runs / "offline").read_run()
     run = reward_agent.resume_run("offline", runs_dir=runs, environ={}, video=False)
-    assert run.winner == old.winner
-    assert {p: p.stat().st_mtime_ns for p in runs.glob("offline/**/result.json")} == before
+    assert run.winner is not None
+    assert old.winner is not None
+    facts = {"candidate", "iteration", "task_score", "task_scores", "success_rate", "is_confirmed"}
+    assert run.winner.model_dump(include=facts) == old.winner.model_dump(include=facts)
+    after = {path: path.stat().st_mtime_ns for path in runs.glob("offline/**/result.json")}
+    # Its best policies were never tried against each other.
+    after.pop(runs / "offline" / "policy" / "result.json")
+    assert after == before
 
 
 def test_the_offline_designer_goes_on_from_its_programs(runs: Path) -> None:

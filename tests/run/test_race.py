@@ -15,9 +15,9 @@ from reward_agent.records.disk import write_record
 from reward_agent.records.jobs import RESULT_FILE, TrainJob
 from reward_agent.records.outcomes import TRAINED
 from reward_agent.records.store import Candidate, RunRecord, load_run
+from reward_agent.run import confirm as confirm_module
 from reward_agent.run import evaluate as evaluate_module
 from reward_agent.run import race as race_module
-from reward_agent.run import winner as winner_module
 from reward_agent.run.racing import RungScore
 
 PROGRAM = """```python
@@ -71,7 +71,7 @@ def slices(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
 def decide_scores(monkeypatch: pytest.MonkeyPatch, courses: list[list[float]]) -> None:
     """Let candidates score as given, in the order of their programs; the policies are real."""
 
-    def score(run: Any, entrant: Any, result: Any, stop: int) -> RungScore:
+    def score(run: Any, entrant: Any, result: Any, stop: int, **_: bool) -> RungScore:
         assert any(item.total_timesteps >= stop for item in result.snapshots)
         margin = re.search(r"margin=([0-9.]+)", entrant.program.source)
         assert margin is not None
@@ -147,8 +147,9 @@ def test_halving_stops_who_will_not_end_best_the_slower_the_later(
     assert sorted(set(reached)) == [STEPS // 4, STEPS // 2, STEPS]
     outcomes = [str(candidate.outcome) for candidate in read_candidates(tmp_path)]
     assert outcomes[1] == "trained"
-    assert outcomes[0] == f"stopped: 1 s at {STEPS // 4:,} steps, the best had 3"
-    assert outcomes[2] == f"stopped: 1.8 s at {STEPS // 2:,} steps, the best had 3"
+    best = read_candidates(tmp_path)[1].id
+    assert outcomes[0] == f"stopped: 1 s at {STEPS // 4:,} steps, where {best} had 3"
+    assert outcomes[2] == f"stopped: 1.8 s at {STEPS // 2:,} steps, where {best} had 3"
 
 
 def test_a_training_that_holds_the_target_ends_the_race(
@@ -168,8 +169,12 @@ class Solved:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, fresh: float) -> None:
         self.fresh = fresh
+        self.asked: list[tuple[int, int, bool]] = []
 
-        def give_score(run: Any, entrant: Any, result: Any, stop: int) -> RungScore:
+        def give_score(
+            run: Any, entrant: Any, result: Any, stop: int, *, is_fresh: bool = False
+        ) -> RungScore:
+            self.asked.append((entrant.seed, stop, is_fresh))
             mean = 50.0 if entrant.seed == 0 else self.fresh
             return RungScore(mean, mean, mean, success=float(mean > 40))
 
@@ -186,17 +191,25 @@ class Solved:
         real = evaluate_module.evaluate_training
         monkeypatch.setattr(race_module, "evaluate_stop", give_score)
         monkeypatch.setattr(evaluate_module, "evaluate_training", evaluate)
-        monkeypatch.setattr(winner_module, "evaluate_training", evaluate)
+        monkeypatch.setattr(confirm_module, "evaluate_training", evaluate)
 
 
 def test_a_task_that_is_done_ends_training_race_and_run(
     tmp_path: Path, slices: list[tuple[str, int]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    Solved(monkeypatch, fresh=50.0)
+    solved = Solved(monkeypatch, fresh=50.0)
     run = design(tmp_path, 2, iterations=3, winner_seeds=1, racing="none", slots=1)
+    asked = [(seed, stop) for seed, stop, is_fresh in solved.asked if is_fresh]
+    assert list(dict.fromkeys(asked)) == [(0, 2048), (100, 2048)]
     assert run.winner is not None
     assert run.winner.is_confirmed
-    assert run.note.startswith("done after round 1 of 3: the target is held on fresh seeds; 4 prog")
+    assert run.note.startswith(
+        "done after round 1 of 3: the target is held on fresh seeds; saved about 4 programs, "
+    )
+    assert run.saving is not None
+    assert (run.saving.rounds, run.saving.programs, run.saving.n_calls) == (2, 4, 4)
+    whole = 3 * 2 * STEPS + 2 * STEPS
+    assert run.saving.env_steps == whole - run.total_timesteps
     store = load_run("last", tmp_path / "runs")
     assert store.list_iterations() == [0]
     [confirmation] = run.confirmations
@@ -206,6 +219,21 @@ def test_a_task_that_is_done_ends_training_race_and_run(
     assert run.total_timesteps == sum(
         (*(c.total_timesteps for c in store.list_finished()), confirmation.total_timesteps or 0)
     )
+
+
+def test_a_training_whose_fresh_episodes_miss_the_target_goes_on(
+    tmp_path: Path, slices: list[tuple[str, int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def score(
+        run: Any, entrant: Any, result: Any, stop: int, *, is_fresh: bool = False
+    ) -> RungScore:
+        # Of the few starts of every stop it does all; of others not before the fifth.
+        mean = 50.0 if not is_fresh or stop >= 5 * STEPS // 8 else 3.0
+        return RungScore(mean, mean, mean, success=float(mean > 40))
+
+    monkeypatch.setattr(race_module, "evaluate_stop", score)
+    design(tmp_path, 1, racing="none", slots=1)
+    assert [until for _, until in slices] == [STEPS * k // 8 for k in range(1, 6)]
 
 
 def test_a_target_that_a_fresh_seed_misses_does_not_end_the_run(

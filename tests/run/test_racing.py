@@ -18,6 +18,7 @@ from reward_agent.run.racing import (
     BANDIT_SHARE,
     N_SLICES,
     OptimisticBandit,
+    Precedent,
     RacingMode,
     RungScore,
     Standing,
@@ -359,9 +360,59 @@ def test_a_run_may_end_where_a_person_says_or_where_the_task_is_done(
     assert find_target(SearchSettings(**given_settings), named) == expected
 
 
-def test_the_reason_of_a_stop_names_both_scores() -> None:
-    outcome = name_stop(50_000, score(0.5), [score(0.5), score(2.0)], "m")
-    assert str(outcome) == "stopped: 0.5 m at 50,000 steps, the best had 2"
+@pytest.mark.parametrize(
+    ("own", "other", "reason"),
+    [
+        # What the best came to later says nothing of this step.
+        (
+            make_curve(0.5, 0.407),
+            make_curve(0.6, 0.7, 0.9, 1.0),
+            "0.407 m at 20,000 steps, where b had 0.7",
+        ),
+        (make_curve(1.0), make_curve(1.0), "1 m at 20,000 steps, as much as b had there, which"),
+        (
+            make_curve(0.0, 0.7),
+            make_curve(1.0, 0.6),
+            "0.7 m at 20,000 steps, where b had 0.6, but more over its last two scores",
+        ),
+    ],
+)
+def test_the_reason_of_a_stop_compares_the_same_step(
+    own: dict[int, Any], other: dict[int, Any], reason: str
+) -> None:
+    stopped = Standing("a", {stop: own[stop] for stop in EVEN[:2]})
+    outcome = name_stop(stopped, [Standing("b", other)], "m")
+    assert str(outcome).startswith(f"stopped: {reason}")
+
+
+def test_a_rising_course_is_ranked_by_where_it_goes() -> None:
+    courses = {
+        "best": scores(1.0, 1.0, 0.95),
+        "falls back": scores(0.6, 1.0, 0.7),
+        "rises": scores(0.4, 0.6, 0.984),
+    }
+    assert choose_survivors(courses, 2, 5) == ["best", "rises"]
+
+
+def test_who_keeps_up_with_its_parent_is_not_stopped_at_its_plateau() -> None:
+    courses = {
+        "best": scores(1.0, 1.0, 1.0),
+        "second": scores(0.99, 0.99, 0.99),
+        "child": scores(0.6, 0.65, 0.65),
+        "other": scores(0.6, 0.65, 0.65),
+    }
+    precedents: dict[str, Precedent | None] = {"child": Precedent(level=0.64, end=1.0)}
+    assert "child" in choose_survivors(courses, 2, 5, precedents)
+    assert "other" not in choose_survivors(courses, 2, 5, precedents)
+    for precedent in (Precedent(level=0.7, end=1.0), Precedent(level=0.6, end=0.9), None):
+        assert "child" not in choose_survivors(courses, 2, 5, {"child": precedent})
+
+
+def test_a_precedent_is_read_at_the_same_step_of_the_parents_course() -> None:
+    child = Standing("a", of_parent=make_curve(0.5, 0.7, 0.7, 0.9, 1.0, 0.8))
+    assert child.find_precedent(EVEN[2]) == Precedent(level=pytest.approx(0.7), end=1.0)
+    assert child.find_precedent(EVEN[-1]) is None, "it ended there"
+    assert Standing("b").find_precedent(EVEN[0]) is None
 
 
 @pytest.mark.parametrize(("mode", "least"), [("halving", 0.93), ("bandit", 0.93)])

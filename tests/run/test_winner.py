@@ -14,11 +14,19 @@ from reward_agent.evaluation.trajectories import Trajectories, make_trajectories
 from reward_agent.records.disk import write_record
 from reward_agent.records.jobs import RESULT_FILE, TRAJECTORIES_FILE, EvaluateResult
 from reward_agent.records.outcomes import TRAINED, Outcome
-from reward_agent.records.store import Candidate, Confirmation, RunStore, Winner
+from reward_agent.records.store import (
+    Candidate,
+    Confirmation,
+    RunStore,
+    Winner,
+    rank_candidates,
+)
+from reward_agent.run import confirm as confirmation
 from reward_agent.run import winner as stage
-from reward_agent.run.train import Entrant
+from reward_agent.run.train import Entrant, Finish
 from reward_agent.run.winner import choose_winner, film_winner
 from reward_agent.types import Evaluation, RewardProgram
+from tests.support.reports import make_training
 
 SEARCH_SEED = 0
 
@@ -151,8 +159,8 @@ def test_a_confirming_training_leaves_one_episode(
         best = evaluate(3.0)
         return EvaluateResult(curve=(best,), best=best, best_file="p.safetensors")
 
-    monkeypatch.setattr(stage, "evaluate_training", evaluate_training)
-    stage._evaluate(run, candidate, entrant, SimpleNamespace())
+    monkeypatch.setattr(confirmation, "evaluate_training", evaluate_training)
+    confirmation._evaluate(run, candidate, entrant, Finish(TRAINED, make_training(1.0)))
     assert options == [{"is_filmed": False}]
     kept = Trajectories.load(recording)
     assert kept.n_episodes == 1
@@ -198,3 +206,111 @@ def test_a_program_is_judged_over_its_seeds(
     named = choose_winner(make_run(tmp_path), trained, confirmations)
     assert named is not None
     assert named.candidate == winner
+
+
+class FreshSeeds:
+    """Fresh trainings that score as said, by program; notes which were asked for."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, folder: Path, n_seeds: int) -> None:
+        self.scores: dict[str, list[float]] = {}
+        self.asked: list[tuple[str, ...]] = []
+        self.run = make_run(folder)
+        self.run.settings.winner_seeds = n_seeds
+        self.run.metric = SimpleNamespace(source="x")
+
+        def train(run: Any, rivals: list[Candidate], seed: int) -> list[Confirmation]:
+            self.asked.append(tuple(item.id for item in rivals))
+            return [
+                confirm(folder, item.id, seed, self.scores[item.id][seed - 100]) for item in rivals
+            ]
+
+        monkeypatch.setattr(confirmation, "_confirm_with_seed", train)
+
+    def confirm(self, courses: dict[str, tuple[float, list[float]]]) -> list[tuple[str, ...]]:
+        self.scores = {name: fresh for name, (_, fresh) in courses.items()}
+        self.asked.clear()
+        candidates = [
+            add_candidate(self.run.store.dir, name, own) for name, (own, _) in courses.items()
+        ]
+        confirmation.confirm(self.run, candidates)
+        return self.asked
+
+
+def test_fresh_seeds_that_decide_end_a_confirmation_and_those_that_contradict_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fresh = FreshSeeds(monkeypatch, tmp_path, n_seeds=2)
+    # Plainly ahead: only the leader is trained as often as was asked for.
+    assert fresh.confirm({"a": (1.0, [0.97, 1.0]), "b": (1.0, [0.2])}) == [("a", "b"), ("a",)]
+    # As the search said, though not plainly: no more than was asked for.
+    near = {"a": (10.0, [12.0, 8.0]), "b": (9.5, [11.0, 7.9])}
+    assert fresh.confirm(near) == [("a", "b")] * 2
+    # Against the search, and by no more than seeds differ.
+    open_ = {"a": (18.4, [9.5, 12.0, 10.0, 12.0]), "b": (6.2, [13.5, 12.1, 13.0, 13.0])}
+    assert fresh.confirm(open_) == [("a", "b")] * 4
+    # The third seed agrees with the search.
+    agrees = {"a": (18.4, [9.5, 12.0, 18.0]), "b": (6.2, [13.5, 12.1, 6.0])}
+    assert fresh.confirm(agrees) == [("a", "b")] * 3
+
+
+def test_one_fresh_seed_is_followed_by_more_where_it_contradicts_the_search(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fresh = FreshSeeds(monkeypatch, tmp_path, n_seeds=1)
+    assert len(fresh.confirm({"a": (18.4, [9.5, 18.0]), "b": (6.2, [13.5, 6.0])})) == 2
+    assert len(fresh.confirm({"a": (18.4, [9.5]), "b": (6.2, [9.0])})) == 1
+    assert fresh.confirm({"a": (18.4, [9.5])}) == [("a",)]
+
+
+def test_at_a_ceiling_the_program_that_holds_it_soonest_and_over_seeds_comes_first(
+    tmp_path: Path,
+) -> None:
+    facts: dict[str, dict[str, Any]] = {
+        "oldest": {"held_from": 240_000, "fresh_scores": (0.97,)},
+        "never": {"held_from": None},
+        "soon": {"held_from": 60_000},
+        "late": {"held_from": 116_000},
+        "lower": {"held_from": 10},
+    }
+    tied = [
+        add_candidate(tmp_path, name, 0.9 if name == "lower" else 1.0).model_copy(update=changes)
+        for name, changes in facts.items()
+    ]
+    names = [item.id for item in rank_candidates(tied)]
+    assert names == ["soon", "late", "never", "oldest", "lower"]
+
+
+def test_the_policy_that_is_handed_over_is_the_best_of_all_on_fresh_episodes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = make_run(tmp_path)
+    run.settings.video, run.settings.eval_episodes = False, 16
+    courses = {"a": [(5.0, 0.4), (4.0, 0.4)], "b": [(5.5, 1.0), (0.0, 0.0)], "c": [(1.0, 0.0)]}
+    trained, confirmations = add_trained(tmp_path, courses)
+    for candidate in trained:
+        for seed in (0, 100):
+            folder = run.store.evaluation_dir(0, candidate.id, seed)
+            if folder.is_dir():
+                (folder / "p.safetensors").write_bytes(b"weights")
+    tried: list[list[str]] = []
+
+    def evaluate_policies(lab: Any, folder: Path, snapshots: Any, plan: Any) -> EvaluateResult:
+        tried.append([item.file for item in snapshots])
+        assert all((folder / item.file).is_file() for item in snapshots)
+        best = evaluate(5.2).model_copy(update={"success_rate": 0.9, "n_episodes": 16})
+        return EvaluateResult(curve=(best,), best=best, best_file=snapshots[-1].file)
+
+    monkeypatch.setattr(stage, "evaluate_policies", evaluate_policies)
+    winner = choose_winner(run, trained, confirmations)
+    assert winner is not None
+    handed = stage.hand_policy(run, winner, trained, confirmations)
+    assert (handed.candidate, handed.task_scores) == ("a", (4.0,))
+    assert handed.policy is not None
+    assert (handed.policy.candidate, handed.policy.seed, handed.seed) == ("b", 0, 0)
+    assert handed.policy.evaluation.task_score == 5.2
+    assert handed.policy_file == "iterations/0/candidates/b/evaluation/seed_0/p.safetensors"
+    # Those that no interval sets apart from the best: without intervals it alone.
+    assert tried == [["b_seed_0.safetensors"]]
+    assert handed.policy.describe("m") == (
+        "of b with seed 0: 5.2 m, 90% successes in 16 episodes by which nothing was chosen"
+    )

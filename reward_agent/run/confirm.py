@@ -1,0 +1,204 @@
+"""Confirmation: the best programs are trained again, with seeds that took no part in the choice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from math import hypot, inf, sqrt
+from statistics import fmean, stdev
+
+from reward_agent.errors import DataError
+from reward_agent.evaluation.trajectories import Trajectories
+from reward_agent.records.events import Confirming
+from reward_agent.records.jobs import TRAJECTORIES_FILE, EvaluateResult
+from reward_agent.records.outcomes import Outcome
+from reward_agent.records.store import Candidate, Confirmation, rank_candidates
+from reward_agent.run.active import ActiveRun
+from reward_agent.run.evaluate import evaluate_training
+from reward_agent.run.race import find_run_target, train_again
+from reward_agent.run.racing import Target
+from reward_agent.run.train import Entrant, Finish, make_entrant
+from reward_agent.threads import map_threads
+from reward_agent.types import Evaluation
+
+# Seeds of confirmations start here, above the run's own seed.
+FRESH_SEED = 100
+# Of the search's own training beside one with a fresh seed: it is why the program was chosen.
+SEARCH_WEIGHT = 0.5
+# Seeds beyond those that were asked for, where fresh ones contradict the search and leave it open.
+MORE_SEEDS = 2
+
+
+def is_target_confirmed(run: ActiveRun) -> bool:
+    """Return whether the best program so far is where the task is done, on fresh seeds, too.
+
+    These are trained for the answer, up to the first that is not; where they were, it is read. What
+    they scored is noted with the program: another that does as well in the search comes before it.
+    """
+    target = find_run_target(run)
+    best = next(iter(rank_candidates(run.store.list_finished())), None)
+    if target is None or best is None or not _is_there(target, best.evaluation):
+        return False
+    confirmations = confirm(run, [best], target)
+    _note_fresh(run, best, confirmations)
+    return all(_is_there(target, item.evaluation) for item in confirmations)
+
+
+def _is_there(target: Target, evaluation: Evaluation | None) -> bool:
+    return evaluation is not None and target.is_met(evaluation.task_score, evaluation.success_rate)
+
+
+def _note_fresh(run: ActiveRun, best: Candidate, confirmations: Sequence[Confirmation]) -> None:
+    """Write what fresh seeds scored into the record of the program's round."""
+    evaluations = [item.evaluation for item in confirmations]
+    scores = [item.task_score for item in evaluations if item and item.task_score is not None]
+    if tuple(scores) == best.fresh_scores:
+        return
+    noted = best.model_copy(update={"fresh_scores": tuple(scores)})
+    known = {c.id: noted if c.id == best.id else c for c in run.store.list_finished()}
+    iteration = run.store.read_iteration(best.iteration)
+    candidates = tuple(known[c.id] for c in iteration.candidates)
+    run.store.write_iteration(iteration.model_copy(update={"candidates": candidates}))
+
+
+def confirm(
+    run: ActiveRun, candidates: Sequence[Candidate], target: Target | None = None
+) -> list[Confirmation]:
+    """Train one or two programs again, the search's best first; without a metric none.
+
+    Each is trained ``winner_seeds`` times. One that fresh seeds have plainly put behind the other
+    is trained no further; where they contradict the search and decide nothing, more follow.
+
+    Args:
+        run: the run in progress.
+        candidates: one or two.
+        target: with it, a seed that misses it is the last.
+    """
+    confirmations: list[Confirmation] = []
+    if run.metric.source is None:
+        return confirmations
+    while rivals := _list_open(run, candidates, confirmations):
+        seed = run.settings.seed + FRESH_SEED + len({item.seed for item in confirmations})
+        newest = _confirm_with_seed(run, rivals, seed)
+        confirmations += newest
+        if target and not all(_is_there(target, item.evaluation) for item in newest):
+            break
+    return confirmations
+
+
+def _list_open(
+    run: ActiveRun, candidates: Sequence[Candidate], confirmations: Sequence[Confirmation]
+) -> list[Candidate]:
+    """Return which programs the next fresh seed is for; none: enough is known."""
+    n_seeds, n_wanted = len({item.seed for item in confirmations}), run.settings.winner_seeds
+    if n_seeds == 0 or len(candidates) < 2:
+        return list(candidates) if n_seeds < n_wanted else []
+    first, second = (OverSeeds.gather(item, confirmations) for item in candidates)
+    leads = first.is_ahead_of(second), second.is_ahead_of(first)
+    is_decided = first.is_confirmed and second.is_confirmed and any(leads)
+    if n_seeds < n_wanted:
+        return [candidates[leads.index(True)]] if is_decided else list(candidates)
+    is_open = not is_decided and second.fresh > first.fresh
+    return list(candidates) if is_open and n_seeds < n_wanted + MORE_SEEDS else []
+
+
+def _confirm_with_seed(
+    run: ActiveRun, candidates: Sequence[Candidate], seed: int
+) -> list[Confirmation]:
+    run.notify(Confirming(tuple(candidate.id for candidate in candidates), seed))
+    entrants = [make_entrant(run.store, c.iteration, c.id, seed) for c in candidates]
+    slots = run.executor.n_slots
+    finishes = map_threads(slots, lambda entrant: train_again(run, entrant), entrants)
+    confirmations = []
+    for entrant, candidate, finish in zip(entrants, candidates, finishes, strict=True):
+        evaluation = None
+        outcome = finish.outcome
+        if finish.result is not None and finish.result.snapshots:
+            try:
+                evaluation = _evaluate(run, candidate, entrant, finish).best
+            except DataError as error:
+                outcome = Outcome(kind="failed", stage="evaluation", detail=error.message)
+        confirmations.append(
+            Confirmation(
+                candidate=entrant.candidate_id,
+                seed=seed,
+                evaluation=evaluation,
+                outcome=outcome,
+                total_timesteps=finish.result.total_timesteps if finish.result else None,
+            )
+        )
+    return confirmations
+
+
+def _evaluate(
+    run: ActiveRun, candidate: Candidate, entrant: Entrant, finish: Finish
+) -> EvaluateResult:
+    """Score a confirming training; of what it left, keep what somebody reads later."""
+    assert finish.result is not None
+    job_dir = run.store.evaluation_dir(candidate.iteration, candidate.id, entrant.seed)
+    caption = f"{candidate.id} seed {entrant.seed}"
+    evaluated = evaluate_training(
+        run, job_dir, entrant.training_dir, finish.result, caption, finish.course, is_filmed=False
+    )
+    # The Designer is shown the episodes of the run's seed.
+    recording = job_dir / TRAJECTORIES_FILE
+    episodes = Trajectories.load(recording)
+    if episodes.n_episodes > 1:
+        episodes.keep(1).save(recording)
+    return evaluated
+
+
+@dataclass(frozen=True)
+class OverSeeds:
+    """A program over its trainings.
+
+    Args:
+        scores: of the search, then of the fresh seeds.
+        successes: their shares of successes.
+    """
+
+    scores: tuple[float, ...]
+    successes: tuple[float, ...]
+
+    @classmethod
+    def gather(cls, candidate: Candidate, confirmations: Iterable[Confirmation]) -> OverSeeds:
+        """Return what is known of a candidate that has a score."""
+        evaluations = [candidate.evaluation]
+        evaluations += [c.evaluation for c in confirmations if c.candidate == candidate.id]
+        known = [item for item in evaluations if item is not None and item.task_score is not None]
+        return cls(
+            tuple(float(item.task_score or 0.0) for item in known),
+            tuple(item.success_rate or 0.0 for item in known),
+        )
+
+    @property
+    def is_confirmed(self) -> bool:
+        """Whether a fresh seed has a score."""
+        return len(self.scores) > 1
+
+    @property
+    def score(self) -> float:
+        """Mean of the task scores."""
+        return self._average(self.scores)
+
+    @property
+    def fresh(self) -> float:
+        """Mean of the task scores of fresh seeds; below every score where there is none."""
+        return fmean(self.scores[1:]) if self.is_confirmed else -inf
+
+    @property
+    def success(self) -> float:
+        """Mean share of successes."""
+        return self._average(self.successes)
+
+    def is_ahead_of(self, other: OverSeeds) -> bool:
+        """Return whether a difference of scores is more than what seeds make."""
+        return self.score - other.score > hypot(self._find_error(), other._find_error())
+
+    def _average(self, values: tuple[float, ...]) -> float:
+        weights = [SEARCH_WEIGHT, *[1.0] * (len(values) - 1)]
+        return sum(w * v for w, v in zip(weights, values, strict=True)) / sum(weights)
+
+    def _find_error(self) -> float:
+        """Return the standard error of the mean."""
+        return stdev(self.scores) / sqrt(len(self.scores)) if self.is_confirmed else 0.0
