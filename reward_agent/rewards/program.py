@@ -260,7 +260,11 @@ class CompiledReward:
                     shaping = self._shape(step.state, step.next_state, step.terminated)
                 terms[POTENTIAL_TERM] = shaping
                 values = values + shaping
-        return StepReward(values, terms, self._memory, self._openings)
+        if self._gates is None:
+            return StepReward(values, terms)
+        # A copy: what begins anew is written into it.
+        memory = {name: value.copy() for name, value in self._memory.items()}
+        return StepReward(values, terms, memory, self._openings)
 
     def _try_rows(
         self, step: Transition, memory: Memory, paid: StepReward, generator: np.random.Generator
