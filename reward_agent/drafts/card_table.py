@@ -11,6 +11,7 @@ from reward_agent.definitions.card import ADDED_FLOOR
 from reward_agent.definitions.roles import find_usual_role
 from reward_agent.drafts.adopt import describe_meant, list_meant_notes
 from reward_agent.drafts.field import DraftField, quote, read_joints, read_place, refer
+from reward_agent.drafts.fields import find_base
 from reward_agent.drafts.handled_fields import read_target
 from reward_agent.drafts.plan import DraftPlan, choose_budget
 from reward_agent.drafts.roles import Facts, Part
@@ -125,6 +126,9 @@ def _observe_root(plan: DraftPlan) -> Iterator[tuple[str, int]]:
     if height:
         yield height, 1
     yield f"{root}.xmat[6:9]", 3
+    if find_base(facts) == "upright":  # in a vertical plane these few say as much
+        yield read_joints(facts, facts.tree.root_joints, "qvel"), len(facts.tree.root_joints)
+        return
     yield f"level({root}, {axes}, velocity:{root})", 3
     yield f"local({root}, {axes}, angular_velocity:{root})", 3
 

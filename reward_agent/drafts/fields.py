@@ -98,7 +98,7 @@ _VELOCITIES = (
 
 
 def _list_torso(facts: Facts, robot: Robot) -> Iterator[DraftField]:
-    root, base = refer(facts, "body", facts.tree.root), _find_base(facts)
+    root, base = refer(facts, "body", facts.tree.root), find_base(facts)
     words = {
         "root": root,
         "axes": f"{robot.forward}, {robot.up}",
@@ -160,7 +160,7 @@ def _list_velocities(facts: Facts, robot: Robot, root: str, base: str) -> Iterat
     yield play("com_velocity", f"com_velocity:{whole}", doc, bounds=bounds)
 
 
-def _find_base(facts: Facts) -> str:
+def find_base(facts: Facts) -> str:
     """Return 'upright' for a robot in a vertical plane, 'flat' in a level one, else 'space'."""
     if facts.tree.base != "planar":
         return "space"

@@ -107,6 +107,14 @@ def test_feet_are_what_stands_on_the_floor(draft: Make, name: str, feet: list[st
     assert limbs == feet or len(limbs) == len(feet) > 0
 
 
+def test_in_a_vertical_plane_the_roots_own_velocities_are_observed(
+    draft: Callable[[str], Drafted],
+) -> None:
+    assert "qvel[0:3]" in draft("walker2d").card.observation
+    assert not any("level(" in source for source in draft("walker2d").card.observation)
+    assert any("level(" in source for source in draft("ant").card.observation)
+
+
 def test_hands_are_ends_of_a_pair_of_arms(draft: Make) -> None:
     roles = draft("biped").card.roles
     assert roles is not None
