@@ -99,3 +99,18 @@ def test_what_is_plain_is_read_written_moved_and_removed(world: Path) -> None:
 def test_a_guarded_folder_may_itself_be_named_by_a_link(world: Path) -> None:
     (world / "runs").symlink_to(world / "run")
     assert files.guard(world / "runs") == world / "run"
+
+
+def test_what_is_written_is_on_the_disk_before_it_has_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[str] = []
+    replace = os.replace
+    monkeypatch.setattr(os, "fsync", lambda descriptor: done.append("fsync"))
+    monkeypatch.setattr(
+        os, "replace", lambda *names, **folders: done.append("name") or replace(*names, **folders)
+    )
+    files.write_atomic(tmp_path / "run.json", b"{}")
+    assert done == ["fsync", "name"]
+    files.append_line(tmp_path / "events.jsonl", "{}")
+    assert done == ["fsync", "name", "fsync"]
