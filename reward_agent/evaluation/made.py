@@ -14,7 +14,6 @@ import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from itertools import combinations, islice
 
 import numpy as np
@@ -28,8 +27,8 @@ from reward_agent.types import Score
 
 # Of a search: how often a metric is asked, and how many fields are moved.
 MOST_TRIALS, _MOST_CHANGES = 2000, 8
-_MOST_COLUMNS, _MOST_VALUES = 60, 28
-_MOST_COMBINED = 10
+_MOST_COLUMNS, _MOST_VALUES = 60, 64
+_MOST_COMBINED, _MOST_FELT = 10, 8
 _PARTS = (0.25, 0.5, 0.75)
 # Within which a threshold is passed.
 _MARGIN = 0.03
@@ -102,25 +101,28 @@ class MetricSearch:
         self, card: EnvCard, source: str, metric: MetricFunction, start: Episode, sentence: str
     ) -> None:
         self._card, self._metric, self._sentence = card, metric, sentence
-        # As it comes to rest, where it does not fall: a robot may be dropped at the start.
-        row = 0 if start.terminated else -1
-        self._base = hold_state(start, row, card.max_episode_steps)
         names = find_metric_fields(source, card)
         self._fields = [
             field for field in card.state if field.name in (names or ()) or names is None
         ]
+        # As it comes to rest, where it does not fall; as it starts, and there without a contact.
+        rows = (0,) if start.terminated else (-1, 0)
+        held = [hold_state(start, row, card.max_episode_steps) for row in rows]
+        self._bases = (*held, self._lift_off(held[-1]))
+        self._base = held[0]
         self._literals = sorted(_list_literals(source))
         self._n_left = 0
+        self._columns: list[tuple[StateField, int | None]] = []
         self._is_angle_free = bool(_TURNING.search(sentence))
 
     def run(self) -> tuple[TrialRow, ...]:
         """Return the rows of what was made."""
-        best = self._search(is_bounded=True)
+        best = self._search_all(is_bounded=True)
         rows = [self._make_row("made", best)]
         if best.score.success:
             rows += self._try_instants(best)
         else:
-            beyond = self._search(is_bounded=False)
+            beyond = self._search_all(is_bounded=False)
             if beyond.score.success:
                 rows.append(self._make_row("beyond", beyond))
         return (*rows, *self._try_ways(best))
@@ -138,9 +140,25 @@ class MetricSearch:
 
     # --- the search ---
 
+    def _search_all(self, *, is_bounded: bool) -> _Tried:
+        """Search from each state until one leads to a success; the best of all else."""
+        found: list[tuple[_Tried, Episode]] = []
+        for base in self._bases:
+            self._base = base
+            found.append((self._search(is_bounded=is_bounded), base))
+            if found[-1][0].score.success:
+                break
+        best, self._base = max(found, key=lambda pair: pair[0].rank)
+        return best
+
+    def _lift_off(self, base: Episode) -> Episode:
+        contacts = [field for field in self._fields if field.unit == "0/1" and field.size is None]
+        return apply_changes(base, [Change(field.name, None, 0.0) for field in contacts])
+
     def _search(self, *, is_bounded: bool) -> _Tried:
         """Climb by the score; where it is flat, from what moves several parts at once."""
         self._n_left = MOST_TRIALS
+        self._columns = self._find_columns(is_bounded=is_bounded)
         start = self._try(()) or _Tried((), Score(0.0, False, {}))
         single = [
             tried
@@ -200,21 +218,24 @@ class MetricSearch:
                 if field.unit not in ("0/1", "1"):
                     yield Change(field.name, column, value, is_moved=True)
 
-    @cached_property
-    def _columns(self) -> list[tuple[StateField, int | None]]:
-        """The columns of which the metric says something else when they are changed alone."""
+    def _find_columns(self, *, is_bounded: bool) -> list[tuple[StateField, int | None]]:
+        """Return the columns of which the metric says something else when they change alone."""
         found: list[tuple[StateField, int | None]] = []
         for field in self._fields:
             columns = [None] if field.size is None else list(range(field.size))
             found += [(field, column) for column in columns]
         found = found[:_MOST_COLUMNS]
-        start = self._try(())
-        return [item for item in found if self._is_felt(*item, start)] or found
+        start = self._ask((), self._base)
+        far = () if is_bounded else self._literals[-_MOST_FELT:]
+        return [item for item in found if self._is_felt(*item, far, start)] or found
 
-    def _is_felt(self, field: StateField, column: int | None, start: _Tried | None) -> bool:
-        for value in field.range:
+    def _is_felt(
+        self, field: StateField, column: int | None, far: Sequence[float], start: _Tried | None
+    ) -> bool:
+        for value in (*field.range, *(sign * number for number in far for sign in (1, -1))):
             for is_moved in (False, True):
-                tried = self._try((Change(field.name, column, value, is_moved),))
+                change = (Change(field.name, column, value, is_moved),)
+                tried = self._ask(change, apply_changes(self._base, change))
                 if tried is not None and (start is None or tried.score != start.score):
                     return True
         return False
@@ -228,7 +249,8 @@ class MetricSearch:
         near += [start + share * (field.range[0] - start) for share in _PARTS]
         for number in (*self._literals, *(_ANGLES if field.unit == "rad" else ())):
             for size in (number, -number):
-                near += [size * (1 - _MARGIN), size * (1 + _MARGIN), start + size * (1 + _MARGIN)]
+                near += [size, size * (1 - _MARGIN), size * (1 + _MARGIN)]
+                near += [start + size * (1 + _MARGIN)]
         kept = sorted({round(v, 9) for v in near if not is_bounded or low <= v <= high})
         # Evenly over all that are there.
         places = np.unique(np.linspace(0, len(kept) - 1, _MOST_VALUES).round().astype(int))
@@ -258,18 +280,25 @@ class MetricSearch:
     def _try_instants(self, best: _Tried) -> Iterable[TrialRow]:
         """Try the found success for too short a time, where the sentence states one."""
         durations = find_durations(self._sentence)
-        held = tuple(change for change in best.changes if not change.is_moved)
-        if not durations or not held:
+        if not durations or not best.changes:
             return
-        base = apply_changes(self._base, tuple(c for c in best.changes if c.is_moved))
-        dt, total = base.control_dt, base.n_steps + 1
+        dt, total = self._base.control_dt, self._base.n_steps + 1
         most = max(1, int(_SHORT_OF * max(durations) / dt))
-        for n_steps in sorted({1, most}):
-            for first in (total // 2, total - n_steps):
-                episode = apply_changes(base, held, slice(first, first + n_steps))
-                tried = self._ask(held, episode)
+        windows = [
+            slice(first, first + n_steps)
+            for n_steps in sorted({1, most})
+            for first in (total // 2, total - n_steps)
+        ]
+        moved = tuple(change for change in best.changes if change.is_moved)
+        held = tuple(change for change in best.changes if not change.is_moved)
+        everything = tuple(replace(change, is_moved=False) for change in best.changes)
+        for kept, during in ((moved, held), ((), everything)):
+            base = apply_changes(self._base, kept)
+            for window in windows if during else ():
+                tried = self._ask(during, apply_changes(base, during, window))
                 if tried is not None and tried.score.success:
-                    name = f"for {n_steps * dt:.3g} s only: " + ", ".join(map(str, held))
+                    time_s = (window.stop - window.start) * dt
+                    name = f"for {time_s:.3g} s only: {', '.join(map(str, during))}"
                     yield self._make_row("instant", tried, name)
                     return
 
@@ -390,7 +419,9 @@ def list_ways(card: EnvCard, sentence: str, base: Episode) -> Iterator[Way]:
         pairs = ((_FRONT_FLIP, 1.0), (_BACK_FLIP, -1.0))
         yield from _make_way(
             card, base, sentence, pairs, "turns forward", "turns backward",
-            {"pitch": 2 * math.pi}, {"pitch_rate": 2 * math.pi / duration},
+            {"pitch": 2 * math.pi},
+            dict.fromkeys(("pitch_rate", "angular_velocity"), 2 * math.pi / duration),
+            column=1,
         )  # fmt: skip
         return
     speed = next((q.value for q in find_quantities(sentence) if q.what == "speed"), _SOME_SPEED)
@@ -402,7 +433,9 @@ def list_ways(card: EnvCard, sentence: str, base: Episode) -> Iterator[Way]:
     if _TURNING.search(sentence):
         yield from _make_way(
             card, base, sentence, ((_LEFT, 1.0), (_RIGHT, -1.0)), "turns left", "turns right",
-            {"heading": _SOME_TURN * duration}, {"yaw_rate": _SOME_TURN},
+            {"heading": _SOME_TURN * duration},
+            {"yaw_rate": _SOME_TURN, "angular_velocity": _SOME_TURN},
+            column=2,
         )  # fmt: skip
     else:
         yield from _make_way(

@@ -138,6 +138,8 @@ def find_scale(rows: Sequence[TrialRow], asked: Asked) -> float:
         if item.what and item.what in kinds
     ]
     done = [abs(row.task_score) for row in rows if row.success_rate > 0.5 and row.task_score]
+    if stated and kinds == {"time"}:  # what is to last so long may well last longer
+        return max(*stated, *done, 0.0)
     if stated:
         return max(stated)
     if done:

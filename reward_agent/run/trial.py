@@ -76,11 +76,11 @@ def _score_behaviours(
         )
         return (), (finding,)
     episodes = result.evaluation.episodes
-    rows = tuple(_group(recorded.names, episodes, run.card.control_dt))
+    rows = tuple(group_episodes(recorded.names, episodes, run.card.control_dt))
     return (*rows, *result.made), ()
 
 
-def _group(
+def group_episodes(
     names: Sequence[str], episodes: Sequence[EpisodeScore], control_dt: float
 ) -> Iterator[TrialRow]:
     """Yield one row for each behaviour, in the order of their first episodes."""
