@@ -28,6 +28,8 @@ FilmPath = Annotated[RunPath, Field(pattern=r"\.(webp|mp4)$")]
 OneLine = Annotated[str, AfterValidator(lambda text: clean_text(text, 2000))]
 # A program may return 32 terms; the framework adds the potential's.
 MOST_TERMS = 33
+# Of a probe: scripted ones, each end of some actuators, policies.
+MOST_BEHAVIOURS = 100
 _MOST_REASON_CHARS = 600
 Severity = Literal["error", "warning", "hint"]
 VideoQuality = Literal["low", "normal", "high"]
@@ -118,15 +120,53 @@ class TermScale(Record):
     maximum: Finite
 
 
+class BehaviourPay(Record):
+    """What a program pays for something that the robot may do, a mean over its episodes.
+
+    Beside it stands what the trusted metric says of the same episodes, where there is one.
+    """
+
+    name: OneLine = Field(description="a scripted behaviour, or a policy of an earlier candidate")
+    is_policy: bool = False
+    n_episodes: Count
+    n_ended: Count = Field(description="episodes that the card ended")
+    length: Finite = Field(description="control steps of an episode")
+    pay: Finite = Field(description="of an episode")
+    terms: dict[TermName, Finite] = Field({}, max_length=MOST_TERMS)
+    task_score: Finite | None = None
+    success_rate: Finite | None = None
+
+    @property
+    def pay_per_step(self) -> float:
+        """Pay of a step."""
+        return self.pay / max(self.length, 1.0)
+
+
+class RankedEpisodes(Record):
+    """Over which stored episodes the rank agreement is; scores are the trusted metric's."""
+
+    n_episodes: Count
+    n_policies: Count
+    lowest: Finite
+    highest: Finite
+
+
 class ProbeReport(ProgramReport):
     """Findings of the probe on real states, in the sandbox."""
 
     terms: tuple[TermScale, ...] = Field((), max_length=MOST_TERMS)
     call_us: float | None = Field(None, description="microseconds a call at 64 simulations")
     is_additive: bool | None = Field(None, description="whether the terms add up to the reward")
+    behaviours: tuple[BehaviourPay, ...] = Field(
+        (), max_length=MOST_BEHAVIOURS, description="what cheap policies earn, and earlier ones"
+    )
+    left_out: tuple[OneLine, ...] = Field(
+        (), max_length=MOST_BEHAVIOURS, description="behaviours that cannot be done here, and why"
+    )
     rank_agreement: float | None = Field(
         None, ge=-1, le=1, description="Spearman's rho of return and task score, stored episodes"
     )
+    ranked: RankedEpisodes | None = None
     values_sha256: Sha256 | None = Field(
         None,
         description="digest of the rewards of the probe's steps; None if they are all the same",

@@ -143,6 +143,9 @@ def _print_schema(is_asked: bool) -> None:
 def check_command(
     file: Annotated[str, typer.Argument(help="A reward program; '-' reads standard input.")],
     env: Env,
+    task: Annotated[
+        str | None, typer.Option(help="What it is for: its metric scores what takes no skill.")
+    ] = None,
     probe: Annotated[bool, typer.Option("--probe", help="Also dry-run it in the sandbox.")] = False,
     as_json: Json = False,
     schema: Annotated[
@@ -159,7 +162,7 @@ def check_command(
     from reward_agent.run.single import check
 
     source = _read_source(file)
-    examined = check(source, env, probe=probe)
+    examined = check(source, env, task=task, probe=probe)
     if as_json:
         is_accepted = examined.is_accepted
         print_json(CheckAnswer(accepted=is_accepted, check=examined.check, probe=examined.probe))
@@ -181,6 +184,7 @@ def _read_source(file: str) -> str:
 
 def _render(examined: Examined, source: str) -> str:
     from reward_agent.rewards.checks import render_findings
+    from reward_agent.rewards.pay import render_pay
 
     findings = examined.check.findings + (examined.probe.findings if examined.probe else ())
     verdict = "accepted" if examined.is_accepted else "refused"
@@ -191,6 +195,9 @@ def _render(examined: Examined, source: str) -> str:
             f"{term.minimum:.3g} … {term.maximum:.3g} a step"
             for term in examined.probe.terms
         ]
+        table = render_pay(examined.probe)
+        if table:
+            lines.append(f"pay of an episode of what takes no skill:\n{table}")
         if examined.probe.call_us is not None:
             lines.append(f"{examined.probe.call_us:.0f} µs a call at 64 simulations")
     return "\n".join([*lines, verdict])

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from reward_agent.definitions.card import EnvCard
 from reward_agent.records.judgement import Judgement
 from reward_agent.records.store import Candidate
+from reward_agent.rewards.pay import describe_agreement, describe_states, render_pay
 from reward_agent.types import (
     Analysis,
     CheckReport,
@@ -66,6 +67,21 @@ class HistoryEntry:
     summary_text: str = ""
     analysis: Analysis | None = None
     judgement: Judgement | None = None
+
+    @property
+    def pay_table(self) -> str:
+        """What cheap policies earned under the program before its training; '' if unknown."""
+        return render_pay(self.probe) if self.probe else ""
+
+    @property
+    def agreement(self) -> str:
+        """How it ranked stored episodes, and over which; '' if it did not."""
+        return describe_agreement(self.probe) if self.probe else ""
+
+    @property
+    def states_tried(self) -> str:
+        """In which states the dry run tried the program, and which never came up."""
+        return describe_states(self.probe) if self.probe and self.probe.behaviours else ""
 
 
 @dataclass(frozen=True)

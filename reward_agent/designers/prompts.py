@@ -178,7 +178,7 @@ def make_revision_request(
     brief: DesignBrief, examination: Examination, critique: Critique
 ) -> ChatRequest:
     """Ask for a change of the program that answers a critique."""
-    prompt = render("designer/revise", critique=critique)
+    prompt = render("designer/revise", critique=critique, pay_table=examination.pay_table)
     return _follow_up("designer/revise", brief, examination, prompt)
 
 
@@ -277,6 +277,7 @@ def make_review_request(brief: DesignBrief, examination: Examination) -> ChatReq
         brief=brief,
         numbered_source=number_lines(examination.program.source),
         findings=examination.findings,
+        pay_table=examination.pay_table,
         reasoning=_read_reasoning(examination.proposal.reply),
         difference=describe_difference(parent, examination.program) if parent else "",
     )

@@ -19,6 +19,7 @@ from reward_agent.llm.budget import Budget
 from reward_agent.llm.chat import Completion
 from reward_agent.records.judgement import FilmReply
 from reward_agent.records.outcomes import Outcome
+from reward_agent.rewards.pay import render_pay
 from reward_agent.types import (
     Analysis,
     CheckReport,
@@ -78,6 +79,11 @@ class Examination:
         """All remarks, the probe's last."""
         reports = [report for report in (self.check, self.probe) if report is not None]
         return tuple(finding for report in reports for finding in report.findings)
+
+    @property
+    def pay_table(self) -> str:
+        """What cheap policies earn under the program; '' if it was not tried."""
+        return render_pay(self.probe) if self.probe else ""
 
 
 class MetricWords(Record):

@@ -36,6 +36,7 @@ from reward_agent.types import (
     FileRecord,
     FilmName,
     Finding,
+    Finite,
     OneLine,
     ProbeReport,
     Record,
@@ -57,6 +58,7 @@ ERROR_FILE = "error.json"
 PROGRAM_FILE = "reward.py"
 TRAJECTORIES_FILE = "trajectories.npz"
 MEMORY_FILE = "memory.npz"
+BEHAVIOURS_FILE = "behaviours.npz"
 POLICY_FILE = "policy.safetensors"
 PROGRESS_FILE = "progress.csv"
 CHECKPOINT_FILE = "checkpoint.npz"
@@ -175,8 +177,26 @@ class Job(FileRecord):
         return {}
 
 
+class KnownEpisode(Record):
+    """What is known of a recorded episode.
+
+    Args:
+        name: what the robot does in it, or whose policy; empty: it is ranked only.
+        policy: id of the candidate whose policy it is.
+    """
+
+    name: OneLine = ""
+    policy: OneLine = ""
+    task_score: Finite | None = None
+    success: bool = False
+
+
 class ProbeJob(Job):
-    """Probe of ``reward.py``; ranks the stored episodes of ``trajectories.npz`` if present."""
+    """Probe of ``reward.py``, and what it pays for recorded episodes, where there are any.
+
+    ``behaviours.npz`` holds scripted ones, ``trajectories.npz`` those of earlier policies, by which
+    the program is ranked as well.
+    """
 
     result_type = ProbeReport
     lane = "short"
@@ -187,9 +207,10 @@ class ProbeJob(Job):
     program_sha256: str
     seed: int = 0
     gamma: float = 0.99
-    task_scores: tuple[float, ...] = Field(
-        (), description="trusted score of each episode in trajectories.npz"
-    )
+    behaviours: tuple[KnownEpisode, ...] = Field((), description="episodes of behaviours.npz")
+    stored: tuple[KnownEpisode, ...] = Field((), description="episodes of trajectories.npz")
+    left_out: tuple[OneLine, ...] = ()
+    target_score: Finite | None = Field(None, description="of the task; by which scores are told")
 
 
 class TrainJob(Job):

@@ -41,6 +41,43 @@ class EpisodePay:
     openings: Openings = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class NamedPay:
+    """What a program pays for all episodes of one name.
+
+    Args:
+        episodes: their numbers in the recording.
+        pay: what it pays in each.
+    """
+
+    name: str
+    episodes: list[int]
+    pay: list[EpisodePay]
+
+    @property
+    def mean(self) -> float:
+        """Pay of an episode."""
+        return float(np.mean([paid.reward.sum() for paid in self.pay]))
+
+    @property
+    def mean_terms(self) -> dict[str, float]:
+        """Pay of each term in an episode."""
+        names = {name: None for paid in self.pay for name in paid.terms}
+        return {
+            name: float(np.mean([p.terms[name].sum() if name in p.terms else 0 for p in self.pay]))
+            for name in names
+        }
+
+
+def group_by_name(names: Sequence[str], paid: Sequence[EpisodePay]) -> list[NamedPay]:
+    """Return the pay of episodes by their names, in the order in which these come first."""
+    return [
+        NamedPay(name, places, [paid[i] for i in places])
+        for name in dict.fromkeys(names)
+        for places in [[i for i, other in enumerate(names) if other == name]]
+    ]
+
+
 def replay_episodes(reward: CompiledReward, recording: Recording) -> list[EpisodePay]:
     """Return what a program pays for each episode.
 

@@ -34,6 +34,10 @@ _MAX_GROWTH = 6.0
 _MAX_SHOWN_FIELDS = 6
 # Steps from one end of each field's range to the other, and what no learner feels beside rewards.
 _SWEEP, _UNFELT = 41, 1e-6
+# Numbers of fields that go through their ranges one by one.
+_MOST_SWEPT = 60
+# Of a field whose range the card does not say.
+_OTHERWISE = (-10.0, 10.0)
 
 
 @dataclass
@@ -404,12 +408,36 @@ def make_extremes(card: EnvCard, real: Transition) -> Iterator[tuple[str, Transi
     )
 
 
+def sweep_fields(card: EnvCard, start: Transition, names: Sequence[str]) -> Transition:
+    """Return steps at rest in one state, in which one number of one field goes through its range.
+
+    Args:
+        card: which has the ranges.
+        start: one simulation, where the robot is at rest.
+        names: fields that go through their ranges, one number after the other.
+    """
+    places = [
+        (name, index)
+        for name in names
+        for index in range(start.state.fields[name].reshape(1, -1).shape[1])
+    ][:_MOST_SWEPT]
+    ranges = {field.name: field.range for field in card.state}
+    swept = start.take(np.zeros(_SWEEP * len(places), dtype=int))
+    fields = {n: np.array(v, order="C") for n, v in swept.next_state.fields.items()}
+    for number, (name, index) in enumerate(places):
+        low, high = np.clip(ranges.get(name, _OTHERWISE), -1e3, 1e3)
+        rows = slice(number * _SWEEP, (number + 1) * _SWEEP)
+        fields[name].reshape(len(swept.action), -1)[rows, index] = np.linspace(low, high, _SWEEP)
+    moved = State({name: values.copy() for name, values in fields.items()})
+    return Transition(State(fields), np.zeros_like(swept.action), moved, swept.terminated)
+
+
 def _fill(card: EnvCard, real: Transition, choose: Choose) -> Transition:
     """Return a step in which each field has the same values; ranges are those of the card."""
     ranges = {field.name: field.range for field in card.state}
     fields = {}
     for name, values in real.state.fields.items():
-        lower, upper = ranges.get(name, (-10.0, 10.0))
+        lower, upper = ranges.get(name, _OTHERWISE)
         edge = choose(max(lower, -1e3), min(upper, 1e3))
         fields[name] = np.broadcast_to(np.transpose(edge), values.T.shape).T.copy()
     action = np.broadcast_to(np.transpose(choose(*card.action_range)), real.action.T.shape).T.copy()

@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from reward_agent.definitions.task import METRIC_FILE
 from reward_agent.evaluation.arrays import MAX_RECORDING_BYTES
 from reward_agent.files import read_capped
-from reward_agent.records.jobs import TRAJECTORIES_FILE, RecordJob, RecordResult
+from reward_agent.records.jobs import (
+    ALL_BEHAVIOURS,
+    TRAJECTORIES_FILE,
+    Behaviour,
+    KnownEpisode,
+    RecordJob,
+    RecordResult,
+    ScoreJob,
+    ScoreResult,
+)
 from reward_agent.run.active import Lab
+from reward_agent.types import RewardProgram
 
 # In the folder of a run.
 BEHAVIOURS_DIR = "behaviours"
+# Enough to see what a program pays for doing nothing: these take a second or two.
+UNSKILLED: tuple[Behaviour, ...] = ("start pose held", "limp", "random actions", "falling at once")
 
 
 @dataclass(frozen=True)
@@ -31,12 +45,38 @@ class RecordedBehaviours:
         return read_capped(self.folder / TRAJECTORIES_FILE, MAX_RECORDING_BYTES)
 
 
-def record_behaviours(lab: Lab, folder: Path) -> RecordedBehaviours:
+def record_behaviours(
+    lab: Lab, folder: Path, behaviours: Sequence[Behaviour] = ALL_BEHAVIOURS
+) -> RecordedBehaviours:
     """Return the behaviours of a card, recorded unless the folder has those of this very card.
 
     Raises:
         JobError: they cannot be recorded; that is ours.
     """
-    result = lab.run_job(RecordJob(card=lab.card, seed=lab.settings.seed), folder).result
+    job = RecordJob(card=lab.card, seed=lab.settings.seed, behaviours=tuple(behaviours))
+    result = lab.run_job(job, folder).result
     assert isinstance(result, RecordResult)
     return RecordedBehaviours(folder, result)
+
+
+def score_behaviours(lab: Lab, recorded: RecordedBehaviours) -> tuple[KnownEpisode, ...]:
+    """Return what is known of each episode: its name, and the metric's score where there is one.
+
+    A metric that fails on them leaves them without a score.
+    """
+    unscored = tuple(KnownEpisode(name=name) for name in recorded.names)
+    if lab.metric.source is None:
+        return unscored
+    files = {METRIC_FILE: lab.metric.source.encode(), TRAJECTORIES_FILE: recorded.read()}
+    job = ScoreJob(
+        card=lab.card,
+        metric_sha256=RewardProgram(lab.metric.source).sha256,
+        is_trusted=lab.metric.is_trusted,
+    )
+    result = lab.run_job(job, recorded.folder / "score", files).result
+    if not isinstance(result, ScoreResult) or result.evaluation is None:
+        return unscored
+    return tuple(
+        KnownEpisode(name=name, task_score=episode.task_score, success=episode.success)
+        for name, episode in zip(recorded.names, result.evaluation.episodes, strict=True)
+    )

@@ -21,18 +21,27 @@ from reward_agent.llm.chat import Completion
 from reward_agent.records.disk import read_optional, read_record, write_record, write_text
 from reward_agent.records.events import Drafted
 from reward_agent.records.jobs import (
+    BEHAVIOURS_FILE,
     PROGRAM_FILE,
     RESULT_FILE,
     TRAJECTORIES_FILE,
     EvaluateResult,
+    KnownEpisode,
     ProbeJob,
 )
 from reward_agent.records.outcomes import ACCEPTED, REVISED, Outcome, Stage
-from reward_agent.records.store import Attempt, DraftRecord, RunStore
+from reward_agent.records.store import Attempt, Candidate, DraftRecord, RunStore
 from reward_agent.rewards.checks import check_program
+from reward_agent.rewards.pay import describe_states
 from reward_agent.rewards.source import list_ingredients
 from reward_agent.run.active import ActiveRun, Lab, copy_into
-from reward_agent.run.evaluate import StoredEpisodes
+from reward_agent.run.behaviours import (
+    BEHAVIOURS_DIR,
+    RecordedBehaviours,
+    record_behaviours,
+    score_behaviours,
+)
+from reward_agent.run.evaluate import StoredEpisodes, collect_episodes
 from reward_agent.run.race import Race
 from reward_agent.run.train import make_entrant, set_initial_policy
 from reward_agent.sandbox.runner import JobExit
@@ -45,7 +54,7 @@ PROBE_FILE = "probe.json"
 
 
 def draft_all(
-    run: ActiveRun, race: Race, briefs: Sequence[DesignBrief], stored: StoredEpisodes
+    run: ActiveRun, race: Race, briefs: Sequence[DesignBrief], recordings: Recordings
 ) -> list[DraftRecord]:
     """Draft what is not drafted yet, several at a time if the model allows it.
 
@@ -58,7 +67,7 @@ def draft_all(
         _enter(run, race, draft, briefs[draft.index])
 
     def make(brief: DesignBrief) -> None:
-        draft = _Drafting(run, brief, stored).make()
+        draft = _Drafting(run, brief, recordings).make()
         with adopting:
             draft = drafts[brief.index] = adopt_draft(run, index, draft)
         run.notify(Drafted(index, draft.index, draft.id, draft.idea, draft.outcome))
@@ -94,8 +103,8 @@ def _read_drafts(run: ActiveRun, index: int, n_candidates: int) -> list[DraftRec
 class _Drafting:
     """A candidate in the making, with what was said of it on the way."""
 
-    def __init__(self, run: ActiveRun, brief: DesignBrief, stored: StoredEpisodes) -> None:
-        self._run, self._brief, self._stored = run, brief, stored
+    def __init__(self, run: ActiveRun, brief: DesignBrief, recordings: Recordings) -> None:
+        self._run, self._brief, self._recordings = run, brief, recordings
         self._team = run.team
         self._folder = run.store.draft_dir(brief.iteration, brief.index)
         self._attempts: list[Attempt] = []
@@ -128,7 +137,7 @@ class _Drafting:
             return Examination(proposal, _name_rejection("check", check.errors), check)
         job_dir = self._folder / "probe"
         remove(job_dir)  # of a proposal before it
-        probe = run_probe(self._run, proposal.program, job_dir, self._stored)
+        probe = run_probe(self._run, proposal.program, job_dir, self._recordings)
         outcome = ACCEPTED if probe.is_accepted else _name_rejection("probe", probe.errors)
         return Examination(proposal, outcome, check, probe)
 
@@ -224,22 +233,62 @@ def _write_examination(folder: Path, examination: Examination) -> None:
         write_record(folder / PROBE_FILE, examination.probe)
 
 
+@dataclass(frozen=True)
+class Recordings:
+    """Episodes that a program is tried on, beside random steps.
+
+    Args:
+        stored: of earlier candidates, if there are any.
+        behaviours: of the robot without a policy; None leaves them out.
+        known: what is known of each of these.
+        target_score: of the task.
+    """
+
+    stored: StoredEpisodes | None = None
+    behaviours: RecordedBehaviours | None = None
+    known: tuple[KnownEpisode, ...] = ()
+    target_score: float | None = None
+
+
+def gather_recordings(run: ActiveRun, candidates: Sequence[Candidate]) -> Recordings:
+    """Return what programs of a round are tried on.
+
+    Args:
+        run: the run in progress.
+        candidates: earlier ones whose policies are among it.
+    """
+    recorded = record_behaviours(run, run.store.dir / BEHAVIOURS_DIR)
+    return Recordings(
+        collect_episodes(run, candidates),
+        recorded,
+        score_behaviours(run, recorded),
+        run.task.target_score,
+    )
+
+
 def run_probe(
-    lab: Lab, program: RewardProgram, job_dir: Path, stored: StoredEpisodes
+    lab: Lab, program: RewardProgram, job_dir: Path, recordings: Recordings
 ) -> ProbeReport:
     """Run the probe job; a child that dies of the program is a finding."""
-    copy_into(job_dir, {PROGRAM_FILE: program.source.encode()})
-    if stored.trajectories is not None:
-        stored.trajectories.save(job_dir / TRAJECTORIES_FILE)
+    files = {PROGRAM_FILE: program.source.encode()}
+    if recordings.behaviours is not None:
+        files[BEHAVIOURS_FILE] = recordings.behaviours.read()
+    copy_into(job_dir, files)
+    if recordings.stored is not None:
+        recordings.stored.trajectories.save(job_dir / TRAJECTORIES_FILE)
     job = ProbeJob(
         card=lab.card,
         program_sha256=program.sha256,
         seed=lab.settings.seed,
         gamma=lab.card.learner.gamma,
-        task_scores=stored.task_scores,
+        behaviours=recordings.known,
+        stored=recordings.stored.known if recordings.stored else (),
+        left_out=recordings.behaviours.result.left_out if recordings.behaviours else (),
+        target_score=recordings.target_score,
     )
     job_exit = lab.run_job(job, job_dir)
-    remove(job_dir / TRAJECTORIES_FILE)  # they lie where they were recorded
+    for name in (TRAJECTORIES_FILE, BEHAVIOURS_FILE):
+        remove(job_dir / name)  # they lie where they were recorded
     return read_probe(program, job_exit)
 
 
@@ -338,4 +387,5 @@ def _find_like(store: RunStore, folder: Path) -> Iterator[Twin]:
         if record is not None and record.is_accepted:
             its_source = read_text(other / PROGRAM_FILE, "")
             is_certain = list_ingredients(its_source) == list_ingredients(source)
-            yield Twin(other.name, index, ": it pays the same in every state tried", is_certain)
+            likeness = f": it pays the same in every state tried ({describe_states(probe)})"
+            yield Twin(other.name, index, likeness, is_certain)

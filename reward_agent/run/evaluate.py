@@ -31,17 +31,19 @@ from reward_agent.records.jobs import (
     EvaluateResult,
     FilmJob,
     FilmResult,
+    KnownEpisode,
     RelabelJob,
     RelabelResult,
     ScoreJob,
     ScoreResult,
     digest_files,
 )
-from reward_agent.records.store import Candidate
+from reward_agent.records.store import Candidate, rank_candidates
 from reward_agent.run.active import ActiveRun, Lab, copy_into
 from reward_agent.run.train import Entrant
 from reward_agent.summary.memory import read_memory
 from reward_agent.summary.summary import TrajectorySummary, render_summary, summarise
+from reward_agent.text import name_round
 from reward_agent.types import (
     Evaluation,
     RewardProgram,
@@ -53,6 +55,7 @@ from reward_agent.types import (
 
 # Stored episodes that a new program is tried on; more would only repeat what they show.
 MAX_STORED_EPISODES = 32
+_LEAST_STORED = 4
 # Seeds of evaluations: far from the seeds of trainings, and apart from each other.
 EVALUATION_SEED = 1_000_000
 RUNG_SEED, HELD_SEED = 2_000_000, 2_500_000
@@ -80,8 +83,8 @@ _found: dict[str, str] = {}
 class StoredEpisodes:
     """Recorded episodes of earlier candidates with their trusted scores."""
 
-    trajectories: Trajectories | None = None
-    task_scores: tuple[float, ...] = ()
+    trajectories: Trajectories
+    known: tuple[KnownEpisode, ...]
 
 
 @dataclass(frozen=True)
@@ -358,20 +361,55 @@ def describe_terms(result: TrainingResult) -> str:
     return "pay: " + ", ".join(f"{name} {shares[name]:.0%}" for name in ranked) if ranked else ""
 
 
-def collect_episodes(run: ActiveRun, candidates: Sequence[Candidate]) -> StoredEpisodes:
-    """Gather recorded episodes and their scores, the newest candidates first."""
+def collect_episodes(run: ActiveRun, candidates: Sequence[Candidate]) -> StoredEpisodes | None:
+    """Gather recorded episodes and their scores, as many of each candidate; None where none is.
+
+    The best known policy, and the best and the worst of the last round, are told by name.
+    """
+    scored = [c for c in candidates if _is_scored(c) and _find_recording(run, c).is_file()]
+    if not scored:
+        return None
+    n_each = max(_LEAST_STORED, MAX_STORED_EPISODES // len(scored))
+    kept = scored[-(MAX_STORED_EPISODES // n_each) :]
+    best = rank_candidates(scored)[0]
+    scored = kept if best in kept else [best, *kept[1:]]
+    names = _name_policies(scored)
     parts: list[Trajectories] = []
-    scores: list[float] = []
-    for candidate in reversed(candidates):
-        episodes = candidate.evaluation.episodes if candidate.evaluation else ()
-        known = [episode.task_score for episode in episodes if episode.task_score is not None]
-        folder = run.store.evaluation_dir(candidate.iteration, candidate.id, run.settings.seed)
-        path = folder / TRAJECTORIES_FILE
-        is_scored = 0 < len(known) == len(episodes)
-        if is_scored and len(scores) + len(known) <= MAX_STORED_EPISODES and path.is_file():
-            parts.append(Trajectories.load(path))
-            scores.extend(known)
-    return StoredEpisodes(join_trajectories(parts), tuple(scores)) if parts else StoredEpisodes()
+    known: list[KnownEpisode] = []
+    for candidate in scored:
+        assert candidate.evaluation is not None
+        parts.append(Trajectories.load(_find_recording(run, candidate)).keep(n_each))
+        known += [
+            KnownEpisode(
+                name=names.get(candidate.id, ""),
+                policy=candidate.id,
+                task_score=episode.task_score,
+                success=episode.success,
+            )
+            for episode in candidate.evaluation.episodes[:n_each]
+        ]
+    return StoredEpisodes(join_trajectories(parts), tuple(known))
+
+
+def _is_scored(candidate: Candidate) -> bool:
+    episodes = candidate.evaluation.episodes if candidate.evaluation else ()
+    return bool(episodes) and all(episode.task_score is not None for episode in episodes)
+
+
+def _find_recording(run: ActiveRun, candidate: Candidate) -> Path:
+    folder = run.store.evaluation_dir(candidate.iteration, candidate.id, run.settings.seed)
+    return folder / TRAJECTORIES_FILE
+
+
+def _name_policies(candidates: Sequence[Candidate]) -> dict[str, str]:
+    """Return what to call the policies that are shown by themselves, by candidate."""
+    ranked = rank_candidates(candidates)
+    last = [c for c in ranked if c.iteration == max(item.iteration for item in ranked)]
+    names = {last[-1].id: f"worst policy of {name_round(last[-1].iteration)} ({last[-1].id})"}
+    names[last[0].id] = f"best policy of {name_round(last[0].iteration)} ({last[0].id})"
+    if ranked[0].iteration != last[0].iteration:
+        names[ranked[0].id] = f"best policy so far ({ranked[0].id})"
+    return names
 
 
 def film(lab: Lab, folder: Path, evaluated: EvaluateResult) -> EvaluateResult:

@@ -22,8 +22,8 @@ from reward_agent.records.outcomes import Outcome
 from reward_agent.records.store import Candidate, DraftRecord, Iteration, RunRecord
 from reward_agent.run.active import ActiveRun, update_run
 from reward_agent.run.confirm import is_target_confirmed
-from reward_agent.run.draft import draft_all
-from reward_agent.run.evaluate import collect_episodes, evaluate_candidate
+from reward_agent.run.draft import draft_all, gather_recordings
+from reward_agent.run.evaluate import evaluate_candidate
 from reward_agent.run.judge import judge_round
 from reward_agent.run.race import Race
 from reward_agent.run.train import Finish, read_initial_policy
@@ -78,11 +78,11 @@ def design_iteration(
     if briefs is None:
         briefs = _make_briefs(run, index)
     tried_on = briefs[0].history if run.settings.screens else ()
-    stored = collect_episodes(run, [entry.candidate for entry in tried_on])
+    recordings = gather_recordings(run, [entry.candidate for entry in tried_on])
     run.notify(IterationStarted(index, tuple(brief.idea.name for brief in briefs)))
     race = Race(run, len(briefs))
     with race.run():
-        drafts = draft_all(run, race, briefs, stored)
+        drafts = draft_all(run, race, briefs, recordings)
     finishes = race.list_finishes()
     evaluated = map_threads(
         # One more than there are slots: the next is evaluated while this one is summarised.

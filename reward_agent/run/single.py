@@ -31,12 +31,17 @@ from reward_agent.records.settings import ClusterSettings, ModelSettings, RunSet
 from reward_agent.records.store import make_run_id
 from reward_agent.rewards.checks import check_program
 from reward_agent.run.active import NO_METRIC, Lab, Metric, try_own_card
-from reward_agent.run.draft import run_probe
+from reward_agent.run.behaviours import (
+    BEHAVIOURS_DIR,
+    UNSKILLED,
+    record_behaviours,
+    score_behaviours,
+)
+from reward_agent.run.draft import Recordings, run_probe
 from reward_agent.run.evaluate import (
     EVALUATION_SEED,
     N_FILMED,
     EvaluationPlan,
-    StoredEpisodes,
     evaluate_policies,
     film,
 )
@@ -71,31 +76,44 @@ class Trained:
 
 
 def check(
-    source: str, env: str, *, probe: bool = False, folder: Path | None = None, **options: Any
+    source: str,
+    env: str,
+    *,
+    task: str | None = None,
+    probe: bool = False,
+    folder: Path | None = None,
+    **options: Any,
 ) -> Examined:
     """Check a reward program against an environment's card.
 
     Args:
         source: text of the program.
         env: name or folder of the environment.
+        task: what it is for; its metric then says what cheap policies are worth.
         probe: also try it on steps in the sandbox.
         folder: where the probe works; a temporary folder by default.
         options: settings by the names of ``RunSettings``.
     """
-    card = load_env(env)
+    card, spec = (load_env(env), None) if task is None else _find(env, task)
     settings = _resolve(card, options)
     card = card.choose_learner(settings.algo)
     program = RewardProgram(source)
     report = check_program(program, card)
     if not probe or not report.is_accepted:
         return Examined(report)
+    metric = NO_METRIC if spec is None else _choose_metric(card, spec, None)
     with (
-        open_lab(card, settings) as lab,
+        open_lab(card, settings, metric) as lab,
         make_scratch() as scratch,
     ):
         try_own_card(lab)
-        job_dir = folder or scratch
-        return Examined(report, run_probe(lab, program, job_dir, StoredEpisodes()))
+        recorded = record_behaviours(lab, scratch / BEHAVIOURS_DIR, UNSKILLED)
+        recordings = Recordings(
+            behaviours=recorded,
+            known=score_behaviours(lab, recorded),
+            target_score=spec.target_score if spec else None,
+        )
+        return Examined(report, run_probe(lab, program, folder or scratch / "probe", recordings))
 
 
 def train(

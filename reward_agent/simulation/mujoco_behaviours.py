@@ -24,7 +24,7 @@ _ANSWER_STEPS, _DAMPING = 5.0, 4.0
 # From flat to barely: the first that a card does not end the episode at is taken.
 TILTS = (1.4, 0.7, 0.35, 0.17, 0.08)  # rad
 _TIPPING_AXES = ((0.0, 1.0, 0.0), (0.0, -1.0, 0.0), (1.0, 0.0, 0.0), (-1.0, 0.0, 0.0))
-_MOST_LIFTS = 4
+_MOST_LIFTS, _HALVINGS = 4, 12
 
 
 def hold_lengths(batch: Batch, controls: FloatArray, control_dt: float) -> Callable[[], FloatArray]:
@@ -84,23 +84,30 @@ def _measure_inertia(
 
 
 def tip_over(model: mujoco.MjModel, root: Root, qpos: FloatArray) -> Iterator[list[FloatArray]]:
-    """Yield, for each way that a robot can fall, its poses ``(nq,)``: tipped far first."""
+    """Yield, for each way that a robot can fall, its poses ``(nq,)``: tipped far first, down."""
     for axis in _TIPPING_AXES:
         turned = [root.turn(qpos, axis, angle) for angle in TILTS]
         if all(item is not None for item in turned):
             depth = _measure_depth(model, qpos)
-            yield [_lift(model, root, item, depth) for item in turned if item is not None]
+            yield [_stand(model, root, item, depth) for item in turned if item is not None]
 
 
-def _lift(model: mujoco.MjModel, root: Root, qpos: FloatArray, depth: float) -> FloatArray:
-    """Return the pose moved up until nothing is deeper in something else than ``depth``, m."""
+def _stand(model: mujoco.MjModel, root: Root, qpos: FloatArray, depth: float) -> FloatArray:
+    """Return the pose moved up or down to where it just touches, as deep as ``depth``, m."""
     for _ in range(_MOST_LIFTS):
         excess = _measure_depth(model, qpos) - depth
         lifted = root.shift(qpos, (0.0, 0.0, excess)) if excess > 0 else None
         if lifted is None:
             break
         qpos = lifted
-    return qpos
+    low = root.shift(qpos, (0.0, 0.0, -float(model.stat.extent)))
+    if low is None or _measure_depth(model, low) <= depth:
+        return qpos  # nothing is below
+    high = qpos
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        low, high = (middle, high) if _measure_depth(model, middle) > depth else (low, middle)
+    return high
 
 
 def _measure_depth(model: mujoco.MjModel, qpos: FloatArray) -> float:

@@ -7,9 +7,17 @@ import pytest
 
 from reward_agent.definitions.card import load_env
 from reward_agent.errors import DataError
+from reward_agent.evaluation.behaviours import record_behaviours
 from reward_agent.evaluation.metrics import Episode
 from reward_agent.evaluation.trajectories import make_trajectories
-from reward_agent.records.jobs import PROGRAM_FILE, TRAJECTORIES_FILE, Limits, ProbeJob
+from reward_agent.records.jobs import (
+    BEHAVIOURS_FILE,
+    PROGRAM_FILE,
+    TRAJECTORIES_FILE,
+    KnownEpisode,
+    Limits,
+    ProbeJob,
+)
 from reward_agent.rewards.trial import (
     keep_sample,
     make_extremes,
@@ -94,12 +102,16 @@ def make_episode(speed, n_steps=30):
     return Episode(fields, np.zeros((n_steps, CARD.n_actions)), CARD.control_dt)
 
 
+def known(*scores):
+    return tuple(KnownEpisode(policy=f"p{i}", task_score=s) for i, s in enumerate(scores))
+
+
 @pytest.mark.parametrize(("sign", "rho"), [("", 1.0), ("-", -1.0)])
 def test_stored_episodes_are_ranked(tmp_path, sign, rho):
     episodes = [make_episode(speed) for speed in (0.1, 0.5, 1.0, 2.0)]
     make_trajectories(episodes, ["truncated"] * 4).save(tmp_path / TRAJECTORIES_FILE)
     source = HOP.replace('"speed": upright', f'"speed": {sign}upright')
-    report = probe(tmp_path, source, task_scores=(0.1, 0.5, 1.0, 2.0))
+    report = probe(tmp_path, source, stored=known(0.1, 0.5, 1.0, 2.0))
     assert report.rank_agreement == pytest.approx(rho)
     assert ("probe/prefers-worse" in rules(report)) == (rho < 0)
     assert report.is_accepted
@@ -107,8 +119,8 @@ def test_stored_episodes_are_ranked(tmp_path, sign, rho):
 
 def test_number_of_scores_must_be_that_of_the_episodes(tmp_path):
     make_trajectories([make_episode(1.0)], ["truncated"]).save(tmp_path / TRAJECTORIES_FILE)
-    with pytest.raises(DataError, match="1 stored episodes but 2 task scores"):
-        probe(tmp_path, HOP, task_scores=(0.1, 0.5))
+    with pytest.raises(DataError, match=r"1 episodes in trajectories\.npz but 2 of them known"):
+        probe(tmp_path, HOP, stored=known(0.1, 0.5))
 
 
 @pytest.mark.parametrize(
@@ -224,3 +236,58 @@ def test_a_loop_of_the_program_is_a_finding_at_its_line(tmp_path):
     job_exit = run_job(make_job(tmp_path, source), tmp_path, limits=Limits(wall_s=60.0))
     assert rules(job_exit.result) == ["probe/time"]
     assert job_exit.result.findings[0].line in (4, 5)
+
+
+def save_behaviours(folder, *names):
+    recorded = record_behaviours(CARD, names, 1, 0)
+    recorded.trajectories.save(folder / BEHAVIOURS_FILE)
+    return tuple(KnownEpisode(name=name, task_score=0.0) for name in recorded.names)
+
+
+COST = """
+def compute_reward(state, action, next_state):
+    off = -np.abs(next_state.forward_velocity - 2.0)
+    return off, {"off": off}
+"""
+STAND = """
+def compute_reward(state, action, next_state):
+    tall = tolerance(next_state.torso_height, bounds=(0.9, 10.0), margin=0.3)
+    speed = 0.1 * np.clip(next_state.forward_velocity, 0.0, 3.0)
+    return tall + speed, {"tall": tall, "speed": speed}
+"""
+
+
+@pytest.mark.parametrize(
+    ("source", "rule"), [(COST, "probe/falling-pays"), (STAND, "probe/pays-standing")]
+)
+def test_a_program_that_pays_no_skill_is_told_so(tmp_path, source, rule):
+    known = save_behaviours(tmp_path, "start pose held", "falling at once")
+    report = probe(tmp_path, source, behaviours=known, target_score=3.0)
+    assert rule in rules(report)
+    assert report.is_accepted
+    standing, falling = report.behaviours
+    assert standing.length > 900 > 100 > falling.length
+    assert standing.pay == pytest.approx(sum(standing.terms.values()))
+
+
+def test_an_honest_program_has_the_table_and_no_warning(tmp_path):
+    known = save_behaviours(tmp_path, "start pose held", "limp", "falling at once")
+    report = probe(tmp_path, HOP.replace('"upright": upright, ', ""), behaviours=known)
+    assert [row.name for row in report.behaviours] == ["start pose held", "limp", "falling at once"]
+    assert not [rule for rule in rules(report) if rule.startswith(("probe/pays", "probe/falling"))]
+
+
+def test_memory_is_paid_over_recorded_behaviours(tmp_path):
+    known = save_behaviours(tmp_path, "start pose held", "falling at once")
+    source = """
+def init_memory(state):
+    return {"n": np.zeros_like(state.torso_height)}
+
+
+def compute_reward(state, action, next_state, memory):
+    n = memory["n"] + 1.0
+    return n, {"n": n}, {"n": n}
+"""
+    report = probe(tmp_path, source, behaviours=known)
+    for row in report.behaviours:
+        assert row.pay == row.length * (row.length + 1) / 2
