@@ -65,7 +65,9 @@ def test_duplicates_are_named_not_trained_and_shown_to_the_designer(tmp_path: Pa
     assert first.twin is None
     same = (
         f"rejected: the same program as candidate {first.id} of round 1: "
-        "it pays the same in every state tried"
+        "it pays the same in every state tried (random steps from the start, start pose held, "
+        "limp, random actions, actuators at their ends; never: a success (best task score there "
+        "1), falling at once)"
     )
     assert (str(renamed.outcome), str(reordered.outcome)) == (same, same)
     assert (renamed.twin, reordered.twin) == (first.id, first.id)
