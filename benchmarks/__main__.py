@@ -13,6 +13,7 @@ BENCHMARKS = {
     "against": "this checkout beside an older one, alternating",
     "reference": "what learners make of a task's reference reward",
     "utilisation": "how busy an executor's slots are kept",
+    "judge": "how often a model that watches films says the right thing",
     "house": "how large the package is, and how its parts hang together",
 }
 

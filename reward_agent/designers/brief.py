@@ -182,6 +182,7 @@ class FilmBrief:
         times: of the frames, s.
         code: what stands in the sheet's corner.
         n_steps: length of the episode.
+        view: what the picture's directions are; '' if that is not known.
         iteration: the round whose policy was filmed, for the record of what it cost.
         index: the candidate in its round, likewise.
     """
@@ -193,6 +194,7 @@ class FilmBrief:
     times: tuple[float, ...]
     code: str
     n_steps: int
+    view: str = ""
     iteration: int | None = None
     index: int = 0
 

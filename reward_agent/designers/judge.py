@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from reward_agent.definitions.card import EnvCard
 from reward_agent.definitions.task import TaskSpec
 from reward_agent.designers.brief import FilmBrief
 from reward_agent.designers.model import ask_for_record
@@ -11,6 +12,7 @@ from reward_agent.designers.prompts import render
 from reward_agent.designers.roles import Opinion
 from reward_agent.llm.chat import ChatMessage, ChatModel, ChatRequest
 from reward_agent.records.judgement import FilmReply
+from reward_agent.simulation.backends import find_backend
 
 MAX_CRITERIA = 12
 _REPLY_TOKENS = 4_000
@@ -69,7 +71,8 @@ def make_film_request(brief: FilmBrief) -> ChatRequest:
     listed = "\n".join(f"{number}. {text}" for number, text in enumerate(brief.criteria, start=1))
     user = render(
         "judge/film",
-        robot=brief.card.title,
+        card=brief.card,
+        view=brief.view,
         task=brief.task,
         times=brief.times,
         ends_early=brief.n_steps < brief.card.max_episode_steps,
@@ -87,6 +90,12 @@ def make_film_request(brief: FilmBrief) -> ChatRequest:
         iteration=brief.iteration,
         must_see=True,
     )
+
+
+def describe_view(card: EnvCard) -> str:
+    """Say what the directions of a sheet are, where our own camera draws it."""
+    is_ours = find_backend(card).is_mujoco and card.model.camera < 0
+    return "+x, which is forward for what goes along x, points to the right" if is_ours else ""
 
 
 def split_criteria(task: TaskSpec) -> tuple[str, ...]:

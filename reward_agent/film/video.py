@@ -60,7 +60,7 @@ SHEET = Quality(320, 208, 25)
 _COLUMNS, _LABEL, _HEAD = 4, 20, 24
 _COLOURS = 128
 # Of the frames, the share that goes where the robot moves most; the others are evenly spaced.
-_IN_MOTION = 0.5
+_IN_MOTION = 0.7
 
 
 class Studio:
@@ -103,11 +103,14 @@ class Studio:
     ) -> tuple[float, ...]:
         """Write numbered frames of an episode, in rows, as a PNG; return their times, s.
 
-        Number and time stand above each frame; a code stands in the corner, so that who has seen
-        the picture can tell it.
+        Number and time stand above each frame, and where a camera that follows the robot is, since
+        still frames do not show which way the floor went by. A code stands in the corner, so that
+        who has seen the picture can tell it.
         """
         steps = choose_frames(footage, n_frames)
         frames = self._draw(footage, steps)
+        locate = getattr(self._artist, "locate", None)
+        places = locate(footage, steps) if locate else []
         times = tuple(round(step * self._control_dt, 3) for step in steps)
         height, width = frames[0].shape[:2]
         n_rows = -(-len(frames) // _COLUMNS)
@@ -118,7 +121,8 @@ class Studio:
         for index, (frame, time) in enumerate(zip(frames, times, strict=True)):
             left = index % _COLUMNS * width
             top = _HEAD + index // _COLUMNS * (height + _LABEL)
-            pen.text((left + 6, top + 1), f"{index + 1}:  {time:.2f} s", _INK, font)
+            label = f"{index + 1}:  {time:.2f} s" + (f"   at {places[index]}" if places else "")
+            pen.text((left + 6, top + 1), label, _INK, font)
             sheet.paste(Image.fromarray(frame), (left, top + _LABEL))
         sheet.quantize(_COLOURS, dither=Image.Dither.NONE).save(path, format="PNG", optimize=True)
         return times
@@ -168,20 +172,24 @@ def choose_video_steps(n_states: int, control_dt: float, frames_per_s: int = 25)
 def choose_frames(footage: Footage, n_frames: int) -> list[int]:
     """Return the states to show: the first, the last, and others where much happens or time goes.
 
-    Half of the way from one frame to the next is time, half is motion: a somersault of 0.8 s in an
-    episode of 8 s gets several frames, and a long rest its own.
+    A part of the way from one frame to the next is time, the other is motion, by what moves most: a
+    somersault of 0.8 s in an episode of 8 s gets several frames, and a long rest its own.
     """
     n_states = len(footage.pose)
     spent = np.linspace(0.0, 1.0, n_states)
     if footage.pose.shape[1]:
-        spread = np.ptp(footage.pose, axis=0)
-        moved = np.abs(np.diff(footage.pose, axis=0)) / np.where(spread > 0, spread, 1.0)
-        way = np.concatenate([[0.0], np.cumsum(moved.sum(axis=1))])
+        moved = np.abs(np.diff(footage.pose, axis=0)).max(axis=1)
+        way = np.concatenate([[0.0], np.cumsum(moved)])
         share = _IN_MOTION if way[-1] > 0 else 0.0
         spent = (1 - share) * spent + share * way / max(way[-1], 1e-12)
-    wanted = np.linspace(0.0, 1.0, min(n_frames, n_states))
-    steps = np.searchsorted(spent, wanted - 1e-9)
-    return sorted({int(step) for step in np.clip(steps, 0, n_states - 1)})
+    n_frames = min(n_frames, n_states)
+    found = np.searchsorted(spent, np.linspace(0.0, 1.0, n_frames) - 1e-9)
+    steps = {int(step) for step in np.clip(found, 0, n_states - 1)}
+    while len(steps) < n_frames:  # some fell together
+        ends = sorted(steps)
+        widest = max(range(len(ends) - 1), key=lambda at: ends[at + 1] - ends[at])
+        steps.add((ends[widest] + ends[widest + 1]) // 2)
+    return sorted(steps)
 
 
 @functools.cache

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from reward_agent.designers.brief import FilmBrief
 from reward_agent.designers.history import list_judgements
-from reward_agent.designers.judge import split_criteria
+from reward_agent.designers.judge import describe_view, split_criteria
 from reward_agent.designers.roles import Judge
 from reward_agent.errors import DataError, JobError, ModelError
 from reward_agent.files import read_capped, remove
@@ -108,6 +108,7 @@ def _judge(run: ActiveRun, judge: Judge, candidate: Candidate, folder: Path) -> 
         times=frames.times,
         code=code,
         n_steps=scores[place].length,
+        view=describe_view(run.card),
         iteration=candidate.iteration,
         index=candidate.index,
     )

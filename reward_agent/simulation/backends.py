@@ -58,7 +58,11 @@ class Footage:
 
 
 class Artist(Protocol):
-    """Draws a card's episodes in one size, made with (card, width, height); see ``Backend``."""
+    """Draws a card's episodes in one size, made with (card, width, height); see ``Backend``.
+
+    One whose camera moves may have ``locate(footage, steps) -> list[str]``, which says where it is
+    in each of the steps; nothing if it stays.
+    """
 
     most_frames_per_s: int
 

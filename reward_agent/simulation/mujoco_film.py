@@ -30,6 +30,8 @@ _SMOOTHING_S = 0.6
 # A robot all of which goes this many times its own size is followed.
 _FOLLOW_FACTOR = 1.2
 _FLAT_M = 1e-6
+# A camera that moved less stands.
+_STANDING_M = 0.05
 
 
 class MujocoArtist:
@@ -65,6 +67,17 @@ class MujocoArtist:
             self._renderer.update_scene(self._data, camera)
             frames.append(self._renderer.render())
         return frames
+
+    def locate(self, footage: Footage, steps: Sequence[int]) -> list[str]:
+        """Return the camera's place along x, and along y where it goes there, in each step."""
+        rows = footage.pose[list(steps), : self._model.nq]
+        frame_s = self._control_dt * (steps[-1] - steps[0]) / max(1, len(steps) - 1)
+        path = plan_camera(self._model, rows, max(frame_s, self._control_dt), self._aspect)
+        moved = path.lookat - path.lookat[0]
+        axes = [axis for axis in (0, 1) if np.ptp(moved[:, axis]) > _STANDING_M]
+        if self._fixed >= 0 or not axes:
+            return []
+        return [" ".join(f"{'xy'[a]} {place[a]:+.1f} m" for a in axes) for place in moved]
 
     def close(self) -> None:
         """Free the renderer."""
@@ -176,7 +189,10 @@ def _find_distance(size: FloatArray, elevation: float, fovy: float, aspect: floa
     angle = math.radians(-elevation)
     width = float(max(size[0], size[1]))
     height = float(size[2] * math.cos(angle) + width * math.sin(angle))
-    return _MARGIN * max(height, width / aspect) / (2 * math.tan(math.radians(fovy) / 2))
+    distance = _MARGIN * max(height, width / aspect) / (2 * math.tan(math.radians(fovy) / 2))
+    # What lies in a plane has no depth; of the rest, the near half looks larger.
+    is_deep = min(size[0], size[1]) > _FLAT_M + 0.5 * width
+    return distance + (0.5 * width * math.cos(angle) if is_deep else 0.0)
 
 
 def _smooth(path: FloatArray, window: int) -> FloatArray:

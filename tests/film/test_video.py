@@ -18,8 +18,8 @@ from reward_agent.errors import DataError
 from reward_agent.evaluation.rollout import roll_out
 from reward_agent.evaluation.scoring import score_trajectories
 from reward_agent.film.footage import load_footages, make_footages, save_footages
-from reward_agent.film.video import has_mp4, write_mp4, write_webp
-from reward_agent.simulation.backends import find_graphics
+from reward_agent.film.video import choose_frames, has_mp4, write_mp4, write_webp
+from reward_agent.simulation.backends import Footage, find_graphics
 
 
 class Still:
@@ -194,3 +194,15 @@ def test_pictures_show_things_where_they_were_drawn(tmp_path: Path) -> None:
     )
     x, column = np.array([line.split() for line in output.stdout.splitlines()], float).T
     assert abs(np.corrcoef(x, column)[0, 1]) > 0.99
+
+
+def test_frames_are_close_where_much_happens():
+    pitch = np.zeros((400, 2))
+    pitch[200:240, 1] = np.linspace(0, 6.28, 40)
+    pitch[240:, 1] = 6.28
+    steps = choose_frames(Footage(pitch, "", "", {}), 16)
+    assert (steps[0], steps[-1], len(steps)) == (0, 399, 16)
+    assert sum(200 <= step < 241 for step in steps) >= 10
+    still = choose_frames(Footage(np.zeros((400, 2)), "", "", {}), 16)
+    assert np.ptp(np.diff(still)) <= 1
+    assert choose_frames(Footage(np.zeros((3, 0)), "", "", {}), 16) == [0, 1, 2]
