@@ -153,17 +153,25 @@ class UndecidedError(RewardAgentError):
 
     Args:
         run: folder of the run.
+        reason: why it has no metric.
         commands: what goes on with it, each by what it does: ``own``, ``unranked``, and ``accept``
             where a metric was proposed.
     """
 
     exit_code = 2
 
-    def __init__(self, message: str, run: str, commands: Mapping[str, str]) -> None:
+    def __init__(self, run: str, reason: str, commands: Mapping[str, str]) -> None:
         self.run, self.commands = run, dict(commands)
-        words = {"accept": "accepts it", "own": "judges by your own", "unranked": "ranks nothing"}
-        remedy = "; ".join(f"`{line}` {words[name]}" for name, line in commands.items())
-        super().__init__(message, remedy)
+        self.reason = clean_text(reason, _MAX_CHARS)
+        ways = "; or ".join(self.list_ways())
+        super().__init__(f"run {run} is paused, nothing is trained: {reason}", ways)
+
+    def list_ways(self) -> list[str]:
+        """Return what each command does, and the command."""
+        words = {
+            "accept": "accept the metric", "own": "judge by your own", "unranked": "rank nothing",
+        }  # fmt: skip
+        return [f"{words[name]}: {line}" for name, line in self.commands.items()]
 
 
 class BudgetError(RewardAgentError):

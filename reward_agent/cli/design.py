@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from contextlib import closing
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -76,7 +74,7 @@ def design_command(
             "metric": metric,
             "runs_dir": runs_dir,
             "listen": trackers.listen_with(display.listen),
-            "accept_metric": _find_asker(display),
+            "accept_metric": lambda proposed: _ask_about_metric(display, proposed),
             "accept_unseen": yes,
             "unranked": unranked,
         }
@@ -114,15 +112,8 @@ Judge the run by this metric?
   Enter  pause: nothing is trained, and the run can be taken up again"""
 
 
-def _find_asker(display: RunDisplay) -> Callable[[ProposedMetric], bool] | None:
-    """Return what asks a person; None where nobody sits who sees the question."""
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        return None
-    return lambda proposed: _ask_about_metric(display, proposed)
-
-
 def _ask_about_metric(display: RunDisplay, proposed: ProposedMetric) -> bool:
-    """Show a proposed metric in short and ask at the prompt; Enter does not accept it.
+    """Show a proposed metric in short; ask where somebody sits who sees it. Enter pauses.
 
     Raises:
         Interrupted: Ctrl-C at the prompt.
@@ -131,6 +122,8 @@ def _ask_about_metric(display: RunDisplay, proposed: ProposedMetric) -> bool:
 
     with display.paused():
         _show_proposal(proposed)
+        if not (sys.stdin.isatty() and sys.stderr.isatty()):
+            return False
         progress_console.print(_QUESTION)
         while True:
             answer = _read_answer()
@@ -173,7 +166,8 @@ def _print_paused(store: RunStore, error: UndecidedError) -> None:
 
     run = store.read_run()
     view = load_metric_view(store, run)
-    proposed = asdict(view) if view.source else None
+    words = view.words.model_dump(mode="json") if view.words else {}
+    proposed = {**words, "source": view.source} if view.source else None
     print_json({**run.model_dump(mode="json"), "proposed": proposed, "commands": error.commands})
 
 

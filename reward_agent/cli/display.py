@@ -290,11 +290,18 @@ def _show_trials(store: RunStore, run: RunRecord) -> None:
         print_text(f"opinion  {trial.opinion}")
 
 
+def _show_status(store: RunStore, run: RunRecord) -> None:
+    """Write how a run stands that has no winner, and what goes on with one that waits."""
+    note = hide_credentials(run.note)
+    print_text(f"\n{run.status}: {note}" if note else f"\n{run.status}")
+    if run.status == "paused":
+        print_text(f"go on    {store.resume_command}, with --yes, --metric FILE or --unranked")
+
+
 def _show_winner(store: RunStore, run: RunRecord) -> None:
     winner, usage = run.winner, run.usage
     if winner is None:
-        note = hide_credentials(run.note)
-        print_text(f"\n{run.status}: {note}" if note else f"\n{run.status}")
+        _show_status(store, run)
     else:
         how = "fresh seeds" if winner.is_confirmed else "the run's own seed, not confirmed"
         rate = "" if winner.success_rate is None else f", {winner.success_rate:.0%} successes"

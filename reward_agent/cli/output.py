@@ -18,6 +18,7 @@ from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
+from reward_agent.errors import UndecidedError
 from reward_agent.text import show_hidden
 
 if TYPE_CHECKING:
@@ -54,7 +55,12 @@ answer_console = PlainConsole(stderr=False)
 def print_error(error: RewardAgentError) -> None:
     """Show an error in one line, and its remedy in the next."""
     # Soft: a narrow terminal wraps the line, but whoever copies it gets one.
-    for sign, text in ((("error:", "bold red"), error.message), (("  →", "dim"), error.remedy)):
+    remedies = error.list_ways() if isinstance(error, UndecidedError) else [error.remedy]
+    lines = [
+        (("error:", "bold red"), error.message),
+        *((("  →", "dim"), text) for text in remedies),
+    ]
+    for sign, text in lines:
         if text:
             progress_console.print(Text.assemble(sign, f" {text}"), soft_wrap=True)
 

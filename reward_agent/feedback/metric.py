@@ -40,6 +40,7 @@ class MetricView:
         meaning: what it measures, in the Designer's words; empty if a person wrote it.
         criterion: what counts, with its numbers.
         unit: unit of the task score.
+        words: all that was proposed beside the code, where it was proposed.
     """
 
     origin: MetricOrigin
@@ -47,6 +48,7 @@ class MetricView:
     meaning: str
     criterion: str
     unit: str
+    words: MetricWords | None = None
 
     @property
     def is_proposed(self) -> bool:
@@ -83,7 +85,7 @@ def load_metric_view(store: RunStore, run: RunRecord) -> MetricView:
         source = read_text(store.dir / METRIC_FILE, "")
         return MetricView(run.metric_origin, source, meaning, run.task.criterion, run.task.unit)
     source = read_text(folder / METRIC_FILE) if folder is not None else ""
-    return MetricView("none", source, words.meaning, words.criterion, words.unit)
+    return MetricView("none", source, words.meaning, words.criterion, words.unit, words)
 
 
 def _find_proposal(store: RunStore) -> Path | None:

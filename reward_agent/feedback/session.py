@@ -190,7 +190,7 @@ class Session(SessionState):
         metric = Metric(view.source or None, view.origin)
         with self._activate() as active:
             self.log.append(MetricDecided, verdict=verdict, metric_sha256=metric.sha256)
-            begin_change(self.store, metric, view.criterion, view.unit)
+            begin_change(self.store, metric, view.criterion, view.unit, view.words)
             change_metric(active)
 
     def settle_metric(self) -> None:

@@ -100,6 +100,10 @@ def _make_command(view: RunView) -> str:
             and (name == "preset" or is_chosen)
         ):
             words.append(render_option(name, value))
+    if run.is_unranked:
+        words.append("--unranked")
+    if run.metric_origin == "proposed: accepted unseen":
+        words.append("--yes")
     if run.config.get("provider") is None and view.stand_in:
         words.append(f"--provider {view.stand_in.name}")
     return " ".join(words)

@@ -38,6 +38,8 @@ def find_verdict(view: RunView) -> Verdict:
     best = view.best
     if best is None:
         n = len(view.candidates)
+        if view.run.status == "paused":
+            return Verdict("open", "paused", f"It waits for a metric: {view.run.note}.")
         what = f"None of {n} programs reached a training." if n else "No round is complete yet."
         return Verdict("open", "no result", what)
     if view.run.metric_origin == "none":

@@ -15,20 +15,14 @@ from pathlib import Path
 
 from pydantic import Field
 
-from reward_agent.definitions.task import METRIC_FILE, apply_task
+from reward_agent.definitions.task import METRIC_FILE, apply_task, find_namesake
 from reward_agent.designers.history import read_entry
-from reward_agent.designers.roles import MetricProposal
+from reward_agent.designers.roles import MetricProposal, MetricWords
 from reward_agent.errors import DataError, UndecidedError, UsageError
 from reward_agent.evaluation.trust import render_table
 from reward_agent.files import remove
 from reward_agent.records.disk import read_record, write_record, write_text
-from reward_agent.records.events import (
-    MetricChosen,
-    MetricRejected,
-    NoMetric,
-    Rescored,
-    Warned,
-)
+from reward_agent.records.events import MetricChosen, MetricRejected, NoMetric, Rescored, Warned
 from reward_agent.records.jobs import TRAJECTORIES_FILE, ScoreJob, ScoreResult
 from reward_agent.records.store import Candidate, MetricOrigin, RunStore
 from reward_agent.records.trial import MetricTrial
@@ -50,6 +44,7 @@ class MetricChange(FileRecord):
     source: str | None
     criterion: str
     unit: str
+    words: MetricWords | None = Field(None, description="what was proposed beside the code")
     is_scored: bool = Field(description="whether every score is by it already")
 
 
@@ -134,9 +129,13 @@ def choose_metric(run: ActiveRun, choice: MetricChoice) -> ActiveRun:
         run.store.write_run(record.model_copy(update={"is_unranked": True}))
         run.notify(NoMetric("it was asked for"))
         return run
+    namesake = find_namesake(run.card, run.task.description)
+    if namesake is not None:
+        run.notify(Warned(f"the sentence says the name of a task: --task {namesake} is that one"))
     proposed = propose_metric(run)
     if isinstance(proposed, str):
-        raise _make_undecided(run, f"no metric was proposed: {proposed}")
+        is_told = proposed.startswith("no metric")
+        raise _make_undecided(run, proposed if is_told else f"no metric was proposed: {proposed}")
     for note in proposed.notes:
         run.notify(Warned(f"the proposed metric: {note}"))
     origin = _ask(run, choice, proposed)
@@ -155,11 +154,10 @@ def _ask(run: ActiveRun, choice: MetricChoice, proposed: ProposedMetric) -> Metr
     if choice.accept is not None and choice.accept(proposed):
         return "proposed: accepted"
     if choice.accept_unseen:
-        reason = f"--yes does not take it, somebody has to look: {'; '.join(proposed.doubts)}"
+        reason = f"--yes does not take the proposed metric: {'; '.join(proposed.doubts)}"
     else:
-        reason = "nobody accepted it"
-    meaning = proposed.proposal.words.meaning
-    raise _make_undecided(run, f"a metric was proposed, {reason}. It says: {meaning}", proposed)
+        reason = "nobody accepted the proposed metric"
+    raise _make_undecided(run, reason, proposed)
 
 
 def _make_undecided(
@@ -169,13 +167,11 @@ def _make_undecided(
     resume = run.store.resume_command
     commands = {"own": f"{resume} --metric FILE", "unranked": f"{resume} --unranked"}
     if proposed is not None:
-        # Where something was found, a person at a terminal is asked.
-        commands = {"accept": resume if proposed.doubts else f"{resume} --yes", **commands}
-    return UndecidedError(
-        f"run {run.store.dir.name} is paused until it has a metric; {reason}",
-        str(run.store.dir),
-        commands,
-    )
+        # Where something was found, a person says that they have looked.
+        looked = resume.replace("design --resume", "feedback", 1) + " --accept-metric"
+        accept = f"{looked} && {resume}" if proposed.doubts else f"{resume} --yes"
+        commands = {"accept": accept, **commands}
+    return UndecidedError(str(run.store.dir), reason, commands)
 
 
 def refuse_failing(run: ActiveRun, source: str, remedy: str) -> None:
@@ -199,7 +195,10 @@ def _adopt(run: ActiveRun, metric: Metric) -> ActiveRun:
 
 def _take_words(run: ActiveRun, proposal: MetricProposal) -> ActiveRun:
     """Put what the proposal says beside its code into the task, and the task onto the card."""
-    words = proposal.words
+    return _apply_words(run, proposal.words)
+
+
+def _apply_words(run: ActiveRun, words: MetricWords) -> ActiveRun:
     task = run.task.describe_metric(words.criterion, words.unit).model_copy(
         update={
             "max_episode_steps": words.max_episode_steps,
@@ -275,7 +274,9 @@ def _find_failure(run: ActiveRun, folder: Path, source: str) -> str:
     return f"the metric failed on an episode without a policy: {outcome}"
 
 
-def begin_change(store: RunStore, metric: Metric, criterion: str, unit: str) -> None:
+def begin_change(
+    store: RunStore, metric: Metric, criterion: str, unit: str, words: MetricWords | None = None
+) -> None:
     """Note which metric a run is to have from now on; ``change_metric`` does it.
 
     Without a source nothing is ranked any more.
@@ -286,6 +287,7 @@ def begin_change(store: RunStore, metric: Metric, criterion: str, unit: str) -> 
         source=metric.source,
         criterion=criterion,
         unit=unit,
+        words=words,
         is_scored=metric.source == known.source and not is_changing(store),
     )
     write_record(store.dir / CHANGE_FILE, change)
@@ -307,7 +309,12 @@ def change_metric(run: ActiveRun) -> ActiveRun:
     change = read_record(store.dir / CHANGE_FILE, MetricChange)
     task = run.task.describe_metric(change.criterion, change.unit)
     run = replace(run, metric=Metric(change.source, change.origin), task=task)
-    changes: dict[str, object] = {"metric_origin": change.origin, "task": task}
+    if change.words is not None and not (store.dir / "iterations").is_dir():
+        # Nothing is trained yet: how episodes end is still to be decided.
+        run = _apply_words(run, change.words)
+    changes: dict[str, object] = {
+        "metric_origin": change.origin, "task": run.task, "card": run.card,
+    }  # fmt: skip
     if not change.is_scored:
         # Scores of another metric are gone, and with them what was concluded from them.
         changes |= {"winner": None, "confirmations": (), "note": "the metric changed"}

@@ -383,7 +383,7 @@ def _recording_end(store: RunStore) -> Iterator[None]:
             f"run {store.dir.name} was stopped", f"go on with `{store.resume_command}`"
         ) from None
     except UndecidedError as error:
-        _record_end(store, "paused", error.message)
+        _record_end(store, "paused", error.reason)
         raise
     except RewardAgentError as error:
         _record_end(

@@ -17,10 +17,13 @@ from support.runs import PROPOSAL, write_script
 
 import reward_agent
 from reward_agent.errors import RewardAgentError, UndecidedError, UsageError
+from reward_agent.feedback.session import open_session
 from reward_agent.records.disk import read_record
 from reward_agent.records.outcomes import TRAINED
 from reward_agent.records.store import Candidate, RunRecord, RunStore, load_run
 from reward_agent.records.trial import MetricTrial, read_trial
+from reward_agent.report.verdict import find_verdict
+from reward_agent.report.view import load_run_view
 
 PROSE = "I would reward the pole for staying upright, but I will not write code today."
 SYNTAX_ERROR = "```python\ndef compute_reward(state, action, next_state)\n    return 1\n```"
@@ -273,7 +276,7 @@ def test_a_paused_run_goes_on_with_an_answer_and_asks_the_designer_nothing_twice
 
 
 def test_a_run_without_a_metric_says_why_there_is_none(tmp_path: Path) -> None:
-    with pytest.raises(UndecidedError, match="no metric was proposed") as caught:
+    with pytest.raises(UndecidedError, match=r"no metric: .* cannot measure") as caught:
         reward_agent.design("inverted_pendulum", "跳", provider="offline", environ={},
                             runs_dir=tmp_path, **SMALL)  # fmt: skip
     assert set(caught.value.commands) == {"own", "unranked"}
@@ -404,3 +407,23 @@ def test_a_program_that_crashes_the_interpreter_ends_itself_alone(
     assert second.startswith(f"failed: training: {crash}")
     assert third == "trained"
     assert (run.status, run.note) == ("finished", "")
+
+
+def test_a_metric_that_leaves_words_out_is_taken_by_who_has_looked(tmp_path: Path) -> None:
+    folder, own = tmp_path / "runs", {"provider": "offline", "environ": {}}
+    sentence = "keep the pole upright gracefully for 45 s"
+    with pytest.raises(UndecidedError, match="does not measure 'gracefully'") as caught:
+        reward_agent.design(
+            "inverted_pendulum", sentence, runs_dir=folder, accept_unseen=True, **own, **SMALL
+        )
+    accept = caught.value.commands["accept"]
+    assert "--yes" not in accept
+    assert f"feedback {caught.value.run} --provider offline --accept-metric && " in accept
+    assert find_verdict(load_run_view(Path(caught.value.run))).word == "paused"
+    with open_session("last", runs_dir=folder, **own) as session:
+        session.accept_metric()
+    run = load_run("last", folder).read_run()
+    assert (run.status, run.metric_origin) == ("paused", "proposed: accepted")
+    # What was said beside the code holds from the first training on.
+    assert run.card.max_episode_steps * run.card.control_dt >= 45
+    assert run.task.max_episode_steps == run.card.max_episode_steps
