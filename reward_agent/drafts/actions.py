@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from reward_agent.drafts.pose import is_servo, is_speed_servo
 from reward_agent.drafts.roles import Facts
 from reward_agent.drafts.tools import Handling
-from reward_agent.drafts.tree import HINGE, call, list_ancestors, list_joints
+from reward_agent.drafts.tree import call, list_ancestors, list_joints
 from reward_agent.drafts.words import Names, drop_common, make_name, split_words
+from reward_agent.simulation.mujoco_model import HINGE
 
 Array = NDArray[np.float64]
 _JOINT = (int(mujoco.mjtTrn.mjTRN_JOINT), int(mujoco.mjtTrn.mjTRN_JOINTINPARENT))

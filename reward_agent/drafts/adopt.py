@@ -15,8 +15,8 @@ from reward_agent.drafts.field import DraftField, quote
 from reward_agent.drafts.roles import Facts, Part, Robot, find_axis
 from reward_agent.drafts.toml import TESTED
 from reward_agent.drafts.tools import Handling
-from reward_agent.drafts.tree import list_subtree
 from reward_agent.drafts.words import make_name, split_words
+from reward_agent.simulation.measures import list_subtree
 from reward_agent.text import clean_text
 
 _MOST_MARK_CHARS, _MOST_NOTE_CHARS = 160, 900

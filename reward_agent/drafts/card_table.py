@@ -15,8 +15,9 @@ from reward_agent.drafts.fields import find_base
 from reward_agent.drafts.handled_fields import read_target
 from reward_agent.drafts.plan import DraftPlan, choose_budget
 from reward_agent.drafts.roles import Facts, Part
-from reward_agent.drafts.tree import FREE, HINGE, SLIDE, call, list_joints
+from reward_agent.drafts.tree import call, list_joints
 from reward_agent.records.draft import DraftOptions
+from reward_agent.simulation.mujoco_model import FREE, HINGE, SLIDE
 
 # rad, and share of a slide's range: noise of the start.
 _HINGE_NOISE, _SLIDE_NOISE, _ROOT_NOISE, _POLE_NOISE = 0.02, 0.01, 0.005, 0.05

@@ -23,8 +23,10 @@ from reward_agent.drafts.handled_fields import list_handled
 from reward_agent.drafts.roles import Facts, Part, Robot, find_axis, read_axis
 from reward_agent.drafts.toml import TESTED
 from reward_agent.drafts.tools import Handling
-from reward_agent.drafts.tree import HINGE, SLIDE, collides, list_geoms, list_subtree
+from reward_agent.drafts.tree import collides, list_geoms
 from reward_agent.drafts.words import Names, drop_common, find_side, make_name, split_words
+from reward_agent.simulation.measures import list_subtree
+from reward_agent.simulation.mujoco_model import HINGE, SLIDE
 
 _MOST_LEGEND, _MOST_BODIES, _MOST_TOUCH = 900, 7, 24
 

@@ -13,18 +13,11 @@ from typing import Any
 import mujoco
 import numpy as np
 
-from reward_agent.drafts.tree import find_tree, list_subtree
+from reward_agent.drafts.tree import find_tree, list_ancestors
 from reward_agent.errors import hint_closest
-from reward_agent.simulation.interventions import (
-    FREE,
-    HINGE,
-    SLIDE,
-    Root,
-    draw_poses,
-    nudge,
-    pose,
-)
-from reward_agent.simulation.measures import make_lowest_measure
+from reward_agent.simulation.interventions import Root, draw_poses, nudge, pose
+from reward_agent.simulation.measures import list_subtree, make_lowest_measure
+from reward_agent.simulation.mujoco_model import FREE, HINGE, SLIDE
 from reward_agent.simulation.mujoco_start import find_holding_controls
 from reward_agent.simulation.state import FloatArray
 
@@ -165,10 +158,7 @@ class LiveModel:
                 i for i in range(self.model.njnt)
                 if self.is_of_robot(int(bodies[i])) and i not in carried
             ]  # fmt: skip
-        chain = set()
-        while body:
-            chain.add(body)
-            body = int(self.model.body_parentid[body])
+        chain = list_ancestors(self.model, body or 0)
         return [i for i in range(self.model.njnt) if int(bodies[i]) in chain]
 
     def name_joint(self, joint: int) -> str:

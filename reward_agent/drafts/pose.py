@@ -14,17 +14,10 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from reward_agent.drafts.tree import (
-    FREE,
-    SLIDE,
-    Tree,
-    call,
-    list_geoms,
-    list_joints,
-    list_subtree,
-)
+from reward_agent.drafts.tree import Tree, call, list_geoms, list_joints
 from reward_agent.drafts.words import HOME, has_word, split_words
-from reward_agent.simulation.measures import make_lowest_measure
+from reward_agent.simulation.measures import list_subtree, make_lowest_measure
+from reward_agent.simulation.mujoco_model import FREE, SLIDE
 from reward_agent.simulation.mujoco_start import find_holding_controls
 
 Array = NDArray[np.float64]

@@ -12,14 +12,7 @@ from numpy.typing import NDArray
 
 from reward_agent.definitions.roles import Axis
 from reward_agent.drafts.pose import Pose, find_lowest, place
-from reward_agent.drafts.tree import (
-    SLIDE,
-    Tree,
-    list_ancestors,
-    list_geoms,
-    list_joints,
-    list_subtree,
-)
+from reward_agent.drafts.tree import Tree, list_ancestors, list_geoms, list_joints
 from reward_agent.drafts.words import (
     FOOT,
     HAND,
@@ -31,6 +24,8 @@ from reward_agent.drafts.words import (
     name_side,
     split_words,
 )
+from reward_agent.simulation.measures import list_subtree
+from reward_agent.simulation.mujoco_model import SLIDE
 
 Array = NDArray[np.float64]
 _AXES: tuple[Axis, ...] = ("+x", "-x", "+y", "-y", "+z", "-z")

@@ -10,16 +10,7 @@ from numpy.typing import NDArray
 
 from reward_agent.drafts.pose import find_lowest
 from reward_agent.drafts.roles import Facts, Part, Robot, make_part
-from reward_agent.drafts.tree import (
-    FREE,
-    SLIDE,
-    call,
-    find_number,
-    list_ancestors,
-    list_geoms,
-    list_joints,
-    list_subtree,
-)
+from reward_agent.drafts.tree import call, find_number, list_ancestors, list_geoms, list_joints
 from reward_agent.drafts.words import (
     FINGER,
     FIXTURE,
@@ -29,6 +20,8 @@ from reward_agent.drafts.words import (
     make_name,
     split_words,
 )
+from reward_agent.simulation.measures import list_subtree
+from reward_agent.simulation.mujoco_model import FREE, SLIDE
 
 Array = NDArray[np.float64]
 # What a name must say to be a tool on a robot that is no arm, in which hands are only hands.

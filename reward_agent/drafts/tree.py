@@ -10,16 +10,9 @@ import mujoco
 
 from reward_agent.drafts.words import FLOOR, TARGET, has_word
 from reward_agent.simulation.interventions import find_driven
+from reward_agent.simulation.measures import list_subtree
+from reward_agent.simulation.mujoco_model import FREE, HINGE, SLIDE
 
-FREE, BALL, SLIDE, HINGE = (
-    int(kind)
-    for kind in (
-        mujoco.mjtJoint.mjJNT_FREE,
-        mujoco.mjtJoint.mjJNT_BALL,
-        mujoco.mjtJoint.mjJNT_SLIDE,
-        mujoco.mjtJoint.mjJNT_HINGE,
-    )
-)
 PLANE, HFIELD = int(mujoco.mjtGeom.mjGEOM_PLANE), int(mujoco.mjtGeom.mjGEOM_HFIELD)
 # N m s/rad or kg m2: beyond, a joint of a model in SI units does not move in an episode.
 _LOCKED = 1e4
@@ -112,15 +105,6 @@ def find_number(model: mujoco.MjModel, kind: str, name: str) -> int:
     if name[:1] == "#" and name[1:].isdecimal():
         return int(name[1:])
     return int(getattr(model, kind)(name).id)
-
-
-def list_subtree(model: mujoco.MjModel, body: int) -> list[int]:
-    """Return a body and all that hangs on it."""
-    found = {body}
-    for child in range(body + 1, model.nbody):
-        if model.body_parentid[child] in found:
-            found.add(child)
-    return sorted(found)
 
 
 def list_ancestors(model: mujoco.MjModel, body: int) -> list[int]:

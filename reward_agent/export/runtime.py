@@ -15,6 +15,7 @@ import numpy as np
 
 from reward_agent.simulation.measures import (
     HeightMeasure,
+    list_subtree,
     locate_point,
     make_lowest_measure,
     measure_velocity,
@@ -198,11 +199,9 @@ class Physics:
         """Return the numbers of the geoms of a geom, a body, or a body with all on it."""
         if kind == "geom":
             return {self.model.geom(name).id}
-        bodies = {self.model.body(name).id}
-        for child in range(self.model.nbody if kind == "subtree" else 0):
-            if self.model.body_parentid[child] in bodies:
-                bodies.add(child)
-        return set(np.flatnonzero(np.isin(self.model.geom_bodyid, list(bodies))).tolist())
+        body = self.model.body(name).id
+        bodies = list_subtree(self.model, body) if kind == "subtree" else [body]
+        return set(np.flatnonzero(np.isin(self.model.geom_bodyid, bodies)).tolist())
 
     def _find_body(self, kind: str, name: str | int) -> int:
         item = getattr(self.model, kind)(name)

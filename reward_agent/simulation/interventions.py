@@ -12,11 +12,9 @@ import mujoco
 import numpy as np
 
 from reward_agent.definitions.card import EnvCard
-from reward_agent.simulation.mujoco_model import list_names
+from reward_agent.simulation.mujoco_model import FREE, HINGE, SLIDE, list_names
 from reward_agent.simulation.state import FloatArray
 
-FREE, BALL = int(mujoco.mjtJoint.mjJNT_FREE), int(mujoco.mjtJoint.mjJNT_BALL)
-SLIDE, HINGE = int(mujoco.mjtJoint.mjJNT_SLIDE), int(mujoco.mjtJoint.mjJNT_HINGE)
 UPWARD = (0.0, 0.0, 1.0)
 Vector = Sequence[float] | FloatArray
 # Of a joint without a range, around its start.
@@ -152,18 +150,23 @@ def find_driven(model: mujoco.MjModel) -> frozenset[int]:
     for turn in (0.0, 0.1):
         qpos = np.array(model.qpos0)
         mujoco.mj_integratePos(model, qpos, np.full(model.nv, turn), 1.0)
-        data = pose(model, qpos)
-        moments = np.zeros((model.nu, model.nv))
-        if model.nu:
-            mujoco.mju_sparse2dense(
-                moments,
-                data.actuator_moment.ravel(),
-                data.moment_rownnz.ravel(),
-                data.moment_rowadr.ravel(),
-                data.moment_colind.ravel(),
-            )
+        moments = find_moments(model, pose(model, qpos))
         dofs |= set(np.flatnonzero(np.abs(moments).max(axis=0, initial=0.0) > 1e-9).tolist())
     return frozenset(int(model.dof_jntid[dof]) for dof in dofs)
+
+
+def find_moments(model: mujoco.MjModel, data: mujoco.MjData) -> FloatArray:
+    """Return the arm of each actuator's force on each dof, ``(nu, nv)``."""
+    moments = np.zeros((model.nu, model.nv))
+    if model.nu:
+        mujoco.mju_sparse2dense(
+            moments,
+            data.actuator_moment.ravel(),
+            data.moment_rownnz.ravel(),
+            data.moment_rowadr.ravel(),
+            data.moment_colind.ravel(),
+        )
+    return moments
 
 
 def draw_poses(

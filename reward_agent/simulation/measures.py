@@ -96,13 +96,19 @@ def _show(model: Any, geom: int) -> str:
 
 def _find_geoms(model: Any, body: int) -> list[int]:
     """Return the geoms of a body and its descendants; only those that collide, if any does."""
+    bodies = list_subtree(model, body)
+    geoms = [geom for geom in range(model.ngeom) if model.geom_bodyid[geom] in bodies]
+    colliding = [g for g in geoms if model.geom_contype[g] or model.geom_conaffinity[g]]
+    return colliding or geoms
+
+
+def list_subtree(model: Any, body: int) -> list[int]:
+    """Return a body and all that hangs on it, in their order."""
     bodies = {body}
     for child in range(body + 1, model.nbody):
         if model.body_parentid[child] in bodies:
             bodies.add(child)
-    geoms = [geom for geom in range(model.ngeom) if model.geom_bodyid[geom] in bodies]
-    colliding = [g for g in geoms if model.geom_contype[g] or model.geom_conaffinity[g]]
-    return colliding or geoms
+    return sorted(bodies)
 
 
 def _make_shapes_measure(model: Any, geoms: list[int], plane: tuple[Any, Any]) -> HeightMeasure:

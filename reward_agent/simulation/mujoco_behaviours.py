@@ -8,7 +8,7 @@ import mujoco
 import numpy as np
 from mujoco.batch import Batch
 
-from reward_agent.simulation.interventions import Root, pose
+from reward_agent.simulation.interventions import Root, find_moments, pose
 from reward_agent.simulation.state import FloatArray
 
 _LENGTHS = {
@@ -67,16 +67,8 @@ def _measure_inertia(
     model: mujoco.MjModel, data: mujoco.MjData, actuators: list[int]
 ) -> tuple[FloatArray, FloatArray]:
     """Return the inertia along each actuator's length, with all else held, and with all free."""
-    moments, mass = np.zeros((model.nu, model.nv)), np.zeros((model.nv, model.nv))
-    mujoco.mju_sparse2dense(
-        moments,
-        data.actuator_moment.ravel(),
-        data.moment_rownnz.ravel(),
-        data.moment_rowadr.ravel(),
-        data.moment_colind.ravel(),
-    )
+    rows, mass = find_moments(model, data)[actuators], np.zeros((model.nv, model.nv))
     mujoco.mj_fullM(model, data, mass)
-    rows = moments[actuators]
     squares = np.maximum(np.square(rows).sum(axis=1), 1e-9)
     held = np.einsum("ij,jk,ik->i", rows, mass, rows) / np.square(squares)
     free = np.einsum("ij,ji->i", rows, np.linalg.solve(mass, rows.T))

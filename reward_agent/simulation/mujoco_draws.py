@@ -19,12 +19,11 @@ from numpy.typing import ArrayLike, NDArray
 from reward_agent.definitions.card import EnvCard
 from reward_agent.definitions.start import Draw
 from reward_agent.errors import DataError
-from reward_agent.simulation.mujoco_model import check_object, list_names
+from reward_agent.simulation.mujoco_model import FREE, check_object, list_names
 from reward_agent.simulation.simulation import list_ids
 from reward_agent.simulation.state import FloatArray
 
 _MOST_TRIES = 1000
-_FREE = int(mujoco.mjtJoint.mjJNT_FREE)
 
 
 @dataclass(frozen=True)
@@ -57,13 +56,13 @@ def find_moved(model: mujoco.MjModel, what: str) -> Moved:
     kind, _, name = what.partition(":")
     index = list_names(model, kind).index(check_object(list_names(model, kind), kind, name))
     if kind == "joint":
-        if model.jnt_type[index] != _FREE:
+        if model.jnt_type[index] != FREE:
             raise DataError(f"joint {name!r} is no free joint", "draw a place for a body or a site")
         return _move_free(model, index)
     body = index if kind == "body" else int(getattr(model, f"{kind}_bodyid")[index])
     if kind == "body":
         joint = int(model.body_jntadr[body])
-        if joint >= 0 and model.jnt_type[joint] == _FREE:
+        if joint >= 0 and model.jnt_type[joint] == FREE:
             return _move_free(model, joint)
         if model.body_mocapid[body] >= 0:
             number = int(model.body_mocapid[body])

@@ -27,6 +27,15 @@ from reward_agent.errors import DataError, hint_closest
 from reward_agent.simulation.mjcf import check_model
 from reward_agent.simulation.simulation import blame_field
 
+FREE, BALL, SLIDE, HINGE = (
+    int(kind)
+    for kind in (
+        mujoco.mjtJoint.mjJNT_FREE,
+        mujoco.mjtJoint.mjJNT_BALL,
+        mujoco.mjtJoint.mjJNT_SLIDE,
+        mujoco.mjtJoint.mjJNT_HINGE,
+    )
+)
 # An XBODY is a body with all that hangs on it.
 _OBJECTS = {
     "body": mujoco.mjtObj.mjOBJ_BODY,
@@ -175,7 +184,7 @@ def _add_floor(spec: mujoco.MjSpec, height: float) -> None:
 def _add_servo(spec: mujoco.MjSpec, name: str, servo: Servo) -> None:
     joints = {joint.name: joint for joint in spec.joints}
     joint = joints[check_object(list(joints), "joint", name)]
-    if joint.type not in (mujoco.mjtJoint.mjJNT_HINGE, mujoco.mjtJoint.mjJNT_SLIDE):
+    if joint.type not in (HINGE, SLIDE):
         raise DataError(
             f"model.add_servos: joint {name!r} is neither a hinge nor a slide",
             "servos move joints of one number",

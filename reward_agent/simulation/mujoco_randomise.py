@@ -13,13 +13,12 @@ from numpy.typing import ArrayLike, NDArray
 from reward_agent.definitions.card import EnvCard
 from reward_agent.definitions.start import Randomise
 from reward_agent.errors import DataError
-from reward_agent.simulation.mujoco_model import check_object, list_names
+from reward_agent.simulation.mujoco_model import FREE, SLIDE, check_object, list_names
 from reward_agent.simulation.simulation import list_ids
 from reward_agent.simulation.state import FloatArray
 
 # Sets these draws apart from those of where an episode starts, which they leave as they are.
 _STREAM = 1
-_FREE, _SLIDE = int(mujoco.mjtJoint.mjJNT_FREE), int(mujoco.mjtJoint.mjJNT_SLIDE)
 
 
 class ChangedPhysics:
@@ -171,10 +170,10 @@ def find_push_directions(card: EnvCard, model: mujoco.MjModel) -> dict[int, Floa
         directions: dict[int, FloatArray] = {}
         for joint in joints:
             dof = int(model.jnt_dofadr[joint])
-            if model.jnt_type[joint] == _FREE:
+            if model.jnt_type[joint] == FREE:
                 return {dof + axis: np.eye(3)[axis] for axis in (0, 1)}
             axis = np.array(data.xaxis[joint])
-            if model.jnt_type[joint] == _SLIDE and np.hypot(*axis[:2]) > 0.1:
+            if model.jnt_type[joint] == SLIDE and np.hypot(*axis[:2]) > 0.1:
                 directions[dof] = axis
         if directions:
             return directions

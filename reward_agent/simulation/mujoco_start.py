@@ -14,21 +14,12 @@ from numpy.typing import ArrayLike, NDArray
 from reward_agent.definitions.card import EnvCard
 from reward_agent.definitions.start import Keyframe
 from reward_agent.errors import DataError
-from reward_agent.simulation.mujoco_model import check_object, list_names
+from reward_agent.simulation.mujoco_model import BALL, FREE, HINGE, SLIDE, check_object, list_names
 from reward_agent.simulation.simulation import list_ids
 from reward_agent.simulation.state import FloatArray
 
-_HINGE, _SLIDE, _BALL, _FREE = (
-    int(kind)
-    for kind in (
-        mujoco.mjtJoint.mjJNT_HINGE,
-        mujoco.mjtJoint.mjJNT_SLIDE,
-        mujoco.mjtJoint.mjJNT_BALL,
-        mujoco.mjtJoint.mjJNT_FREE,
-    )
-)
 # How many numbers of qpos a joint has.
-_WIDTHS = {_HINGE: 1, _SLIDE: 1, _BALL: 4, _FREE: 7}
+_WIDTHS = {HINGE: 1, SLIDE: 1, BALL: 4, FREE: 7}
 
 
 @dataclass(frozen=True)
@@ -257,11 +248,11 @@ def _perturb_joint(
     address, kind = int(joint.qposadr[0]), int(joint.type[0])
     part = slice(address, address + _WIDTHS[kind])
     moved = start[part].copy()
-    if kind in (_HINGE, _SLIDE):
+    if kind in (HINGE, SLIDE):
         moved += generator.uniform(-width, width)
-    if kind == _FREE:
+    if kind == FREE:
         moved[:3] += generator.uniform(-width, width, 3)
-    if kind in (_BALL, _FREE):
+    if kind in (BALL, FREE):
         moved[-4:] = turn(moved[-4:], generator.uniform(-width, width, 3))
     qpos[part] = moved
 

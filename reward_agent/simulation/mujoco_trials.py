@@ -22,17 +22,10 @@ from reward_agent.definitions.sources import (
     parse_source,
 )
 from reward_agent.errors import hint_closest
-from reward_agent.simulation.interventions import (
-    BALL,
-    FREE,
-    HINGE,
-    SLIDE,
-    UPWARD,
-    Root,
-    find_robot,
-)
+from reward_agent.simulation.interventions import UPWARD, Root, find_robot
+from reward_agent.simulation.measures import list_subtree
 from reward_agent.simulation.mujoco_batch import BatchSimulation
-from reward_agent.simulation.mujoco_model import list_names
+from reward_agent.simulation.mujoco_model import BALL, FREE, HINGE, SLIDE, list_names
 from reward_agent.simulation.mujoco_start import find_servos
 from reward_agent.simulation.simulation import make_finding, show_range
 from reward_agent.simulation.state import FloatArray, State
@@ -408,10 +401,7 @@ def _find_side(model: mujoco.MjModel, kind: str, name: str) -> list[int]:
     if kind == "geom":
         return [int(model.geom(name).id)]
     body = int(model.body(name).id)
-    bodies = {body}
-    for child in range(body + 1, model.nbody if kind == "subtree" else 0):
-        if int(model.body_parentid[child]) in bodies:
-            bodies.add(child)
+    bodies = list_subtree(model, body) if kind == "subtree" else [body]
     return [geom for geom in range(model.ngeom) if int(model.geom_bodyid[geom]) in bodies]
 
 
