@@ -297,8 +297,8 @@ def _find_empty_climb(rows: Sequence[TrialRow], scale: float) -> Iterator[Findin
                 + ", ".join(f"{name} {value:.3g}" for name, value in row.parts.items()),
                 "what leads to a success has to pay more than what does not; see by the parts "
                 "what it was paid for",
-                "warning",
             )
+            return
 
 
 def _find_dropped(asked: Asked) -> Iterator[Finding]:

@@ -8,13 +8,14 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from reward_agent.definitions.card import EnvCard
 from reward_agent.learning.term_log import TermLog
-from reward_agent.rewards.program import CompiledReward, StepReward
+from reward_agent.rewards.program import StepReward
 from reward_agent.simulation.simulation import Simulation
 from reward_agent.simulation.state import FloatArray, State, Transition
 
@@ -38,6 +39,29 @@ class Ended:
     observation: NDArray[np.float32]
 
 
+class Reward(Protocol):
+    """What pays steps: a program, or anything that is asked as it is (``CompiledReward``)."""
+
+    @property
+    def has_memory(self) -> bool:
+        """Whether a step's pay depends on those before it."""
+
+    def begin(self, state: State) -> None:
+        """Start episodes in all simulations."""
+
+    def restart(self, ids: NDArray[np.intp], state: State) -> None:
+        """Start new episodes in some of them."""
+
+    def step(
+        self,
+        state: State,
+        action: FloatArray,
+        next_state: State,
+        terminated: NDArray[np.bool_],
+    ) -> StepReward:
+        """Return what a step pays."""
+
+
 class RewardVecEnv:
     """N simulations of a card under one reward; episodes restart by themselves.
 
@@ -47,7 +71,7 @@ class RewardVecEnv:
         seconds: wall time by activity.
     """
 
-    def __init__(self, card: EnvCard, simulation: Simulation, reward: CompiledReward) -> None:
+    def __init__(self, card: EnvCard, simulation: Simulation, reward: Reward) -> None:
         self.card, self.n_envs = card, simulation.n_sims
         self.terms = TermLog(simulation.n_sims)
         self.seconds = {"physics": 0.0, "reward": 0.0, "state": 0.0}
@@ -140,7 +164,7 @@ class Payment:
     of a rollout are as good as so many simulations.
     """
 
-    def __init__(self, reward: CompiledReward, n_sims: int) -> None:
+    def __init__(self, reward: Reward, n_sims: int) -> None:
         self._reward, self._n_sims = reward, n_sims
         self._steps_per_call = 1 if reward.has_memory else max(_ROWS_PER_CALL // n_sims, 1)
         self._open: list[Transition] = []

@@ -255,6 +255,18 @@ class TrainJob(Job):
         return result.timing.to_dict()
 
 
+class ClimbJob(TrainJob):
+    """Training of a policy under a metric itself: the cheapest way to its score, or to its success.
+
+    ``program_sha256`` is that of ``metric.py``. What the episode so far scores is paid as it
+    changes.
+    """
+
+    kind: Literal["climb"] = "climb"  # type: ignore[assignment]
+    pays: Literal["score", "success"]
+    scale: Finite = Field(gt=0, description="task score that is paid as 1")
+
+
 class FilmResult(FileRecord):
     """A film of an evaluation's episodes, or why there is none."""
 
@@ -580,8 +592,8 @@ class DraftJob(Job):
 
 
 JOBS: tuple[type[Job], ...] = (
-    ProbeJob, TrainJob, EvaluateJob, FilmJob, FramesJob, ScoreJob, TryMetricJob, RelabelJob,
-    RecordJob, CheckEnvJob, TryCardJob, TryMeaningJob, DraftJob,
+    ProbeJob, TrainJob, ClimbJob, EvaluateJob, FilmJob, FramesJob, ScoreJob, TryMetricJob,
+    RelabelJob, RecordJob, CheckEnvJob, TryCardJob, TryMeaningJob, DraftJob,
 )  # fmt: skip
 
 

@@ -112,6 +112,13 @@ class SearchSettings(Record):
         True, "so end a task that can be done, at its own target with every episode a success"
     )
     max_repairs: int = setting(2, "repairs of one program after findings", ge=0, le=10)
+    adversary_steps: int | None = setting(
+        None,
+        "env steps of each of two trainings on a proposed metric itself; 0: none, by default a "
+        "tenth of a training, none where that is below 10,000",
+        ge=0,
+        le=10**9,
+    )
     critic: bool = setting(True, "let the Critic review programs")
     analyzer: bool = setting(True, "let the Analyzer explain trainings")
     judge: Judged = setting(

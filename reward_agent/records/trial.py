@@ -9,7 +9,7 @@ from pydantic import Field
 
 from reward_agent.files import list_names
 from reward_agent.records.disk import read_optional
-from reward_agent.types import FileRecord, FilmName, Finding, Finite, OneLine, Record, Seconds
+from reward_agent.types import FileRecord, FilmPath, Finding, Finite, OneLine, Record, Seconds
 
 if TYPE_CHECKING:
     from reward_agent.records.store import RunStore
@@ -47,6 +47,8 @@ class TrialRow(Record):
     n_episodes: int = Field(1, ge=0)
     length_s: Seconds = 0.0
     is_flat: bool = Field(False, description="of a training: whether its score no longer rose")
+    film: FilmPath | None = Field(None, description="of it, in the run")
+    strip: FilmPath | None = Field(None, description="pictures of it, in the run")
 
     @property
     def title(self) -> str:
@@ -67,7 +69,7 @@ class MetricTrial(FileRecord):
     dropped: tuple[_Text, ...] = Field((), description="quantities that the criterion lacks")
     opinion: OneLine = Field("", description="a second model's words; empty where none was asked")
     agrees: bool | None = Field(None, description="whether it finds sentence and criterion alike")
-    strip_file: FilmName | None = Field(None, description="a picture of the behaviours")
+    total_timesteps: int = Field(0, ge=0, description="env steps trained on the metric itself")
     wall_s: Seconds = 0.0
 
     @property
@@ -83,11 +85,14 @@ class MetricTrial(FileRecord):
         return tuple(row for row in self.rows if row.kind != "extreme" or row in best)
 
 
-def read_trial(store: RunStore) -> MetricTrial | None:
-    """Return the trial of the metric that a run's Designer proposed last; None without one."""
+def list_trials(store: RunStore) -> list[MetricTrial]:
+    """Return the trials of the metrics that a run's Designer proposed, oldest first."""
     names = [name for name in list_names(store.dir / "metric") if re.fullmatch("[0-9]{1,4}", name)]
-    for name in sorted(names, key=int, reverse=True):
-        trial = read_optional(store.dir / "metric" / name / TRIAL_FILE, MetricTrial)
-        if trial is not None:
-            return trial
-    return None
+    paths = [store.dir / "metric" / name / TRIAL_FILE for name in sorted(names, key=int)]
+    trials = (read_optional(path, MetricTrial) for path in paths)
+    return [trial for trial in trials if trial is not None]
+
+
+def read_trial(store: RunStore) -> MetricTrial | None:
+    """Return the trial of the metric that was proposed last; None without one."""
+    return next(reversed(list_trials(store)), None)

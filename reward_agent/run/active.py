@@ -29,6 +29,7 @@ from reward_agent.records.jobs import (
 from reward_agent.records.settings import RunSettings
 from reward_agent.records.store import MetricOrigin, RunRecord, RunStore, rank_candidates
 from reward_agent.records.timing import TimeLedger
+from reward_agent.records.trial import list_trials
 from reward_agent.report.page import write_report
 from reward_agent.sandbox.runner import JobExit, describe_failure
 from reward_agent.threads import Background
@@ -201,7 +202,8 @@ def update_run(run: ActiveRun, **changes: object) -> RunRecord:
     spent = {
         "usage": run.team.budget.usage,
         "total_timesteps": sum(c.total_timesteps for c in run.store.list_finished())
-        + sum(confirming),
+        + sum(confirming)
+        + sum(trial.total_timesteps for trial in list_trials(run.store)),
         "wall_s": run.ledger.elapsed_s,
         "slot_seconds": run.ledger.account(),
     }

@@ -17,6 +17,7 @@ from reward_agent.records.disk import write_record
 from reward_agent.records.jobs import TRAJECTORIES_FILE, TryMetricJob, TryMetricResult
 from reward_agent.records.trial import TRIAL_FILE, MetricTrial, RowKind, TrialRow
 from reward_agent.run.active import ActiveRun
+from reward_agent.run.adversary import Climb, climb_metric
 from reward_agent.run.behaviours import BEHAVIOURS_DIR, record_behaviours
 from reward_agent.types import EpisodeScore, Finding, RewardProgram
 
@@ -43,11 +44,18 @@ def try_metric(
     started = time.monotonic()
     task = run.task
     asked = Asked(task.description, task.criterion, task.unit, run.card.control_dt, target_score)
-    rows, findings = _score_behaviours(run, folder, source)
+    rows, failures = _score_behaviours(run, folder, source)
+    findings, scale = failures or judge_table(rows, asked), find_scale(rows, asked)
+    climb = Climb()
+    if not any(finding.severity == "error" for finding in findings):
+        climb = climb_metric(run, folder, source, scale)
+        rows = (*rows, *climb.rows)
+        findings = judge_table(rows, asked)
     trial = MetricTrial(
         rows=rows,
-        scale=find_scale(rows, asked),
-        findings=findings or judge_table(rows, asked),
+        scale=scale,
+        findings=findings,
+        total_timesteps=climb.total_timesteps,
         wall_s=time.monotonic() - started,
     )
     write_record(folder / TRIAL_FILE, trial)

@@ -40,6 +40,11 @@ def run(job: TrainJob, job_dir: Path) -> TrainingResult:
         return TrainingResult(
             outcome=_describe(error), seed=job.seed, total_timesteps=0, wall_s=0, steps_per_s=0
         )
+    return finish(job, trainer)
+
+
+def finish(job: TrainJob, trainer: Trainer) -> TrainingResult:
+    """Train up to the job's ``until_timesteps`` and return what came of it."""
     return _make_result(job, trainer, _train(trainer))
 
 

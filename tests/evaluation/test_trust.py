@@ -132,7 +132,7 @@ def test_a_policy_that_climbs_the_metric_without_a_success_is_told_with_its_part
     stuck = climbed.model_copy(update={"is_flat": True})
     assert judge_table([row("made", 1.0, 1.0), climbed], FLIP) == ()
     [finding] = judge_table([row("made", 1.0, 1.0), stuck], FLIP)
-    assert (finding.rule, finding.severity) == ("metric/empty-climb", "warning")
+    assert (finding.rule, finding.severity) == ("metric/empty-climb", "error")
     assert "final_hold_s 0.14" in finding.message
 
 

@@ -229,6 +229,21 @@ def test_a_metric_that_pays_a_fall_goes_back_with_the_table_that_shows_it(tmp_pa
     assert run.metric_origin == "proposed: accepted unseen"
 
 
+def test_the_cheapest_way_to_a_metrics_score_stands_beside_it_and_its_steps_are_counted(
+    tmp_path: Path,
+) -> None:
+    run = design_sentence(tmp_path, accept_unseen=True, adversary_steps=2000)
+    trial = read_trial(load_run("last", tmp_path / "runs"))
+    assert trial is not None
+    rows = [row for row in trial.rows if row.kind == "adversary"]
+    assert [row.behaviour.split()[-1] for row in rows] == ["score", "success"]
+    assert all(row.task_score is not None for row in rows)
+    assert trial.total_timesteps >= 4000
+    assert run.total_timesteps >= trial.total_timesteps + sum(
+        candidate.total_timesteps for candidate in read_candidates(tmp_path, run)
+    )
+
+
 def test_a_metric_that_is_at_fault_to_the_last_is_not_taken_unseen(tmp_path: Path) -> None:
     shown = []
     options: dict[str, Any] = {
