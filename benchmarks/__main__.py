@@ -12,6 +12,7 @@ BENCHMARKS = {
     "speed": "trainings, racing, rewards, verdicts and runs, as ratios with their bars",
     "against": "this checkout beside an older one, alternating",
     "reference": "what learners make of a task's reference reward",
+    "done": "minutes of computing from a sentence to a confirmed winner, programs recorded",
     "utilisation": "how busy an executor's slots are kept",
     "judge": "how often a model that watches films says the right thing",
     "house": "how large the package is, and how its parts hang together",

@@ -4,12 +4,19 @@ All candidates are trained to the end, and scored on fresh episodes on the way. 
 which slice follows from racing's own policies on these scores: both sides share their trainings, so
 that only the decisions differ. Six races are few, so the same is told of simulated ones, which have
 no bar to keep.
+
+Runs in which a large language model designed are recorded (``recorded/courses.json``), as far as
+their trainings went. They are replayed with the rules of today: a training that was stopped then
+holds its last score, fresh episodes agree where a target is held, and a program that nobody trained
+with fresh seeds is taken for confirmed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import json
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import mean
 
 import numpy as np
@@ -22,9 +29,12 @@ from reward_agent.run.racing import (
     RacingPolicy,
     RungScore,
     Standing,
+    Target,
     find_next_stop,
+    has_held,
     make_policy,
 )
+from reward_agent.types import Record
 
 ENVS = ("hopper", "half_cheetah")
 MODES: tuple[RacingMode, ...] = ("halving", "bandit")
@@ -54,6 +64,64 @@ class Race:
     order: tuple[str, ...]
 
 
+class RecordedPoint(Record):
+    """A policy of a recorded training: few episodes, so the interval is wide."""
+
+    total_timesteps: int
+    task_score: float
+    interval: tuple[float, float]
+    success_rate: float
+
+    def read(self) -> RungScore:
+        """Return it as racing sees it."""
+        return RungScore(self.task_score, *self.interval, self.success_rate)
+
+
+class RecordedTraining(Record):
+    """A candidate of a recorded run, and what a confirming training of it scored, if there was."""
+
+    id: str
+    parent: str | None
+    total_timesteps: int
+    task_score: float
+    success_rate: float
+    curve: tuple[RecordedPoint, ...]
+    fresh: tuple[tuple[float, float], ...] = ()
+
+    @property
+    def course(self) -> dict[int, RungScore]:
+        """Its policies' scores by their env steps."""
+        return {point.total_timesteps: point.read() for point in self.curve}
+
+
+class RecordedRun(Record):
+    """A run in which a large language model designed.
+
+    Args:
+        target: score at which the task is done, with every episode a success; None: it has no end.
+        n_seeds: fresh seeds for each of the two best.
+    """
+
+    name: str
+    steps: int
+    target: float | None
+    n_seeds: int
+    env_steps: int
+    minutes: float
+    n_calls: int
+    rounds: tuple[tuple[RecordedTraining, ...], ...]
+
+
+@dataclass(frozen=True)
+class ReplayedRun:
+    """What a recorded run comes to with the rules of today."""
+
+    env_steps: int
+    n_rounds: int
+    best: RecordedTraining
+    stopped: tuple[str, ...]
+
+
 def plan(options: Options) -> list[Call]:
     """Return the training of each candidate, in each repetition."""
     arguments = {"steps": options.steps or _STEPS, "n_points": N_POINTS}
@@ -79,7 +147,99 @@ def compute(options: Options, results: Sequence[Measurement]) -> list[Row]:
         rows += _compare(mode, list(whole.values()), f"racing ({mode}), 8 candidates", note, bars)
         title, note_ = f"racing ({mode}), simulated", f"{_N_SIMULATED} races"
         rows += _compare(mode, simulate_races(_N_SIMULATED), title, note_, ("", ""))
-    return rows
+    return [*rows, *_compare_recorded(load_recorded())]
+
+
+def load_recorded() -> list[RecordedRun]:
+    """Read the recorded runs."""
+    text = (Path(__file__).parent / "recorded" / "courses.json").read_text("utf-8")
+    return [RecordedRun.model_validate(item) for item in json.loads(text)]
+
+
+def _compare_recorded(runs: Sequence[RecordedRun]) -> Iterator[Row]:
+    """Yield what the stops of today save of recorded runs, and whom of their best they stop."""
+    replayed = [replay_run(run) for run in runs]
+    names = ", ".join(
+        f"{run.name} {item.n_rounds} of {len(run.rounds)} rounds"
+        for run, item in zip(runs, replayed, strict=True)
+    )
+    ours = tuple(float(item.env_steps) for item in replayed)
+    theirs = tuple(float(run.env_steps) for run in runs)
+    yield Row(
+        name="stops, recorded runs: env steps",
+        value=sum(ours) / sum(theirs),
+        bar="",
+        ours=ours,
+        theirs=theirs,
+        note=names,
+    )
+    lost = [
+        [_count_lost(run, stopped) for run, stopped in zip(runs, side, strict=True)]
+        for side in (
+            [set(replay_run(run, has_stops=False).stopped) for run in runs],
+            [_list_stopped(run) for run in runs],
+        )
+    ]
+    yield Row(
+        name="racing (halving), recorded races: best was stopped",
+        value=sum(lost[0]) / sum(len(run.rounds) for run in runs),
+        bar="",
+        ours=tuple(map(float, lost[0])),
+        theirs=tuple(map(float, lost[1])),
+        note=f"of {sum(len(run.rounds) for run in runs)} rounds; nobody as good was trained whole",
+    )
+
+
+def _count_lost(run: RecordedRun, stopped: Collection[str]) -> int:
+    """Return the rounds of which nobody that ended best was trained whole."""
+    best = [max(item.task_score for item in candidates) for candidates in run.rounds]
+    return sum(
+        all(item.id in stopped for item in candidates if item.task_score >= most)
+        for most, candidates in zip(best, run.rounds, strict=True)
+    )
+
+
+def _list_stopped(run: RecordedRun) -> set[str]:
+    return {c.id for items in run.rounds for c in items if c.total_timesteps < run.steps}
+
+
+def _rank(item: RecordedTraining) -> tuple[float, float]:
+    return item.task_score, mean([score for score, _ in item.fresh] or [item.task_score])
+
+
+def replay_run(run: RecordedRun, *, has_stops: bool = True) -> ReplayedRun:
+    """Play a recorded run with the rules of today.
+
+    Args:
+        run: the run.
+        has_stops: whether trainings, races and the run end at the target.
+    """
+    target = Target(run.target, 1.0) if has_stops and run.target is not None else None
+    known = {item.id: item for items in run.rounds for item in items}
+    spent, stopped = 0, list[str]()
+    tried: list[RecordedTraining] = []
+    best: RecordedTraining | None = None
+    for n_rounds, candidates in enumerate(run.rounds, 1):
+        policy = make_policy("halving", run.steps, len(candidates), watched=target is not None)
+        curves = {
+            item.id: {stop: item.course[_round_up(item.course, stop)] for stop in policy.stops}
+            for item in candidates
+        }
+        parents = {c.id: known[c.parent].course for c in candidates if c.parent in known}
+        race = replay_race(policy, curves, target=target, parents=parents)
+        spent += race.spent
+        tried += candidates
+        stopped += [name for name, seen in race.scores.items() if max(seen) < run.steps]
+        best = max(tried, key=_rank)
+        held = [name for name, seen in race.scores.items() if target and has_held(seen, target)]
+        best = known[held[0]] if held else best
+        is_there = target is not None and target.is_met(best.task_score, best.success_rate)
+        if is_there and all(target and target.is_met(*fresh) for fresh in best.fresh):
+            spent += run.n_seeds * (max(race.scores[best.id]) if held else run.steps)
+            return ReplayedRun(spent, n_rounds, best, tuple(stopped))
+        spent += run.steps if is_there else 0  # a fresh seed that missed
+    assert best is not None
+    return ReplayedRun(spent + 2 * run.n_seeds * run.steps, len(run.rounds), best, tuple(stopped))
 
 
 def _read_course(training: Learned) -> dict[int, RungScore]:
@@ -126,31 +286,45 @@ def run_race(courses: Courses, mode: RacingMode) -> Race:
     return replay_race(policy, curves)
 
 
-def replay_race(policy: RacingPolicy, curves: Mapping[str, Scores], n_slots: int = 1) -> Race:
+def replay_race(
+    policy: RacingPolicy,
+    curves: Mapping[str, Scores],
+    n_slots: int = 1,
+    target: Target | None = None,
+    parents: Mapping[str, Scores] | None = None,
+) -> Race:
     """Play a policy over known curves; slices of equal length take equal time.
 
     Args:
         policy: decides who gets the next slice.
         curves: score of each candidate at every stop of the policy.
         n_slots: trainings side by side.
+        target: ends the race when a training holds it.
+        parents: courses of the programs that candidates were made from.
     """
+    before = parents or {}
     race = Race({name: {} for name in curves}, 0, ())
     running: dict[str, tuple[int, int]] = {}
     now, spent, order = 0, 0, []
     while True:
-        standings = {name: Standing(name, race.scores[name], name in running) for name in curves}
+        standings = {
+            name: Standing(name, race.scores[name], name in running, of_parent=before.get(name, {}))
+            for name in curves
+        }
         has_room = len(running) < n_slots
         chosen = policy.choose(list(standings.values()), 0) if has_room else None
         if chosen is not None:
-            before = standings[chosen].steps
-            stop = find_next_stop(policy, before)
-            running[chosen] = (now + stop - before, stop)
-            spent += stop - before
+            begun = standings[chosen].steps
+            stop = find_next_stop(policy, begun)
+            running[chosen] = (now + stop - begun, stop)
+            spent += stop - begun
             order.append(chosen)
         elif running:
             ended = min(running, key=lambda name: running[name])
             now, stop = running.pop(ended)
             race.scores[ended][stop] = curves[ended][stop]
+            if target is not None and has_held(race.scores[ended], target):
+                return Race(race.scores, spent, tuple(order))
         else:
             return Race(race.scores, spent, tuple(order))
 

@@ -245,6 +245,8 @@ def _find_period(values: NDArray[np.float64]) -> int:
     if not len(below):
         return 0
     peak = int(below[0] + np.argmax(alike[below[0] :]))
+    if alike[peak] < _REPEATS:
+        return 0
     # The first that is nearly as good: a multiple of the period is as alike.
     good = below[0] + np.flatnonzero(alike[below[0] :] >= 0.9 * alike[peak])
     lag = int(good[0])

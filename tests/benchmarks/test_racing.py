@@ -8,7 +8,16 @@ import pytest
 from benchmarks import racing
 from benchmarks.measure import OURS, Learned, Options, Point, Row
 from benchmarks.ours import PROGRAMS
-from benchmarks.racing import ENVS, compute, plan, simulate_races
+from benchmarks.racing import (
+    ENVS,
+    compute,
+    load_recorded,
+    plan,
+    replay_race,
+    replay_run,
+    simulate_races,
+)
+from reward_agent.run.racing import RacingPolicy, RungScore, Target
 
 STEPS = tuple(1_000 * number for number in range(1, 17))
 
@@ -83,3 +92,26 @@ def test_simulated_trainings_learn_as_measured_ones_do() -> None:
     assert 0.1 < after_an_eighth < 0.25
     assert 0.3 < after_a_quarter < 0.5
     assert simulate_races(3) == simulate_races(3)
+
+
+def test_recorded_runs_that_are_done_end_in_their_first_round() -> None:
+    replayed = {run.name: (run, replay_run(run)) for run in load_recorded()}
+    for name in ("wave_leg", "lie_down"):
+        run, item = replayed[name]
+        assert (item.n_rounds, item.best.task_score) == (1, 1.0)
+        assert item.env_steps < 0.5 * run.env_steps
+    for name in ("hop_forward", "ant_run_forward", "front_flip", "handstand"):
+        run, item = replayed[name]
+        assert item.n_rounds == len(run.rounds), "nothing there is done"
+        # The search's best: its successes, and by how much seeds differ, say so.
+        assert item.best.task_score == max(c.task_score for r in run.rounds for c in r)
+
+
+def test_a_target_that_is_held_ends_a_replayed_race() -> None:
+    curves: dict[str, dict[int, RungScore | None]] = {
+        "a": {stop: RungScore(1.0, 1.0, 1.0, 1.0) for stop in (1, 2, 3, 4)},
+        "b": {stop: RungScore(0.5, 0.5, 0.5, 0.0) for stop in (1, 2, 3, 4)},
+    }
+    policy = RacingPolicy((1, 2, 3, 4))
+    assert replay_race(policy, curves, target=Target(1.0, 1.0)).spent == 2
+    assert replay_race(policy, curves).spent == 8
