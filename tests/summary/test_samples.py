@@ -2,7 +2,12 @@ import numpy as np
 import pytest
 
 from reward_agent.summary.fields import choose_columns
-from reward_agent.summary.samples import choose_steps, render_sample, sample_episode
+from reward_agent.summary.samples import (
+    _find_period,
+    choose_steps,
+    render_sample,
+    sample_episode,
+)
 from reward_agent.types import EpisodeScore
 
 
@@ -123,3 +128,8 @@ def test_joint_velocities_are_shown_where_the_criterion_limits_them(toy_card, ma
     assert names(limited) == ["largest |joint_velocities|"]
     assert limited[0].read(episode) == pytest.approx(np.abs(episode.joint_velocities).max(axis=1))
     assert names(choose_columns(card, "Turn at 0.5 rad/s.", [episode])) == []
+
+
+@pytest.mark.parametrize("values", [np.linspace(0, 1, 31), np.exp(np.linspace(0, 5, 31))])
+def test_what_only_grows_has_no_period(values):
+    assert _find_period(values) == 0
