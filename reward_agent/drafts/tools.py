@@ -8,7 +8,6 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from reward_agent.drafts.pose import find_lowest
 from reward_agent.drafts.roles import Facts, Part, Robot, make_part
 from reward_agent.drafts.tree import call, find_number, list_ancestors, list_geoms, list_joints
 from reward_agent.drafts.words import (
@@ -410,9 +409,3 @@ def _share_reached(points: Array, center: Array, half: Array) -> float:
     inside = center + half * generator.uniform(-1, 1, (200, 3))
     distance = np.linalg.norm(inside[:, None] - points[None], axis=2).min(axis=1)
     return float(np.mean(distance < 0.25 * max(float(half.max()), 1e-6)))
-
-
-def find_bearing_height(facts: Facts, part: Part) -> float:
-    """Return the lowest z of an object at the start, m: what bears it is there."""
-    geoms = [g for b in list_subtree(facts.model, part.body) for g in list_geoms(facts.model, b)]
-    return find_lowest(facts.model, facts.data, geoms)

@@ -52,11 +52,6 @@ class Tree:
     led: tuple[tuple[int, int], ...]
     is_fluid: bool
 
-    @property
-    def free_joint(self) -> int | None:
-        """The free joint of the robot's root."""
-        return self.root_joints[0] if self.base == "free" else None
-
 
 def find_tree(model: mujoco.MjModel) -> Tree:
     """Find the robot: what its actuators move, with all that hangs on it."""

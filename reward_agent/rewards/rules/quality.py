@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import ast
-import math
 from collections.abc import Iterator
 
 from reward_agent.rewards import language
 from reward_agent.rewards.rules.context import Context, read_number
 from reward_agent.types import Finding
 
-# e^14 is above the largest reward that the contract accepts; e^-14 is below any other term.
-_EXPONENT_LIMIT = math.log(language.MAX_REWARD)
 _PLAIN_NUMBERS = frozenset({None, 0, 1, 2, 3, 4, 10, 0.5, 0.1, 0.01, 0.001, 100, 1000})
 _MIN_UNNAMED = 4
 
