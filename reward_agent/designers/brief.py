@@ -138,6 +138,7 @@ class DesignBrief:
         seed: for designers that search with a random generator.
         feedback: what a person who watched the policies said and decided.
         steps: env steps of a whole training; 0 where nobody says.
+        standing: what was measured on the robot itself, in words.
     """
 
     card: EnvCard
@@ -150,6 +151,7 @@ class DesignBrief:
     seed: int = 0
     feedback: Feedback = Feedback()
     steps: int = 0
+    standing: str = ""
 
     @property
     def parent(self) -> HistoryEntry | None:

@@ -327,6 +327,8 @@ def _render_system(agent: AgentName, brief: DesignBrief) -> ChatMessage:
         environment=describe_environment(brief.card),
         task=brief.task,
         card=brief.card,
+        steps=brief.steps,
+        standing=brief.standing,
     )
     return ChatMessage("system", text)
 

@@ -20,7 +20,7 @@ from reward_agent.drafts.field import (
     refer_tree,
 )
 from reward_agent.drafts.handled_fields import list_handled
-from reward_agent.drafts.roles import Facts, Part, Robot, find_axis, read_axis
+from reward_agent.drafts.roles import Array, Facts, Part, Robot, find_axis, read_axis
 from reward_agent.drafts.toml import TESTED
 from reward_agent.drafts.tools import Handling
 from reward_agent.drafts.tree import collides, list_geoms
@@ -29,6 +29,8 @@ from reward_agent.simulation.measures import list_subtree
 from reward_agent.simulation.mujoco_model import HINGE, SLIDE
 
 _MOST_LEGEND, _MOST_BODIES, _MOST_TOUCH = 900, 7, 24
+# Cosine of the angle within which a frame's axis lies along a direction.
+_ALONG = 0.97
 
 
 def list_fields(facts: Facts, robot: Robot, handling: Handling) -> list[DraftField]:
@@ -280,6 +282,37 @@ def _list_feet(facts: Facts, robot: Robot) -> Iterator[DraftField]:
             limb=foot.name,
             bounds=(0.0, 0.6 * facts.height),
         )
+        where = refer(facts, "body", _find_first(facts, foot))
+        yield play(
+            "foot_position",
+            f"{where}.xpos",
+            f"of {foot.own_name} in the world: x, y, z",
+            f"{foot.name}_position",
+            limb=foot.name,
+        )
+        yield from _list_foot_pitch(facts, robot, foot, where)
+
+
+def _list_foot_pitch(facts: Facts, robot: Robot, foot: Part, where: str) -> Iterator[DraftField]:
+    """Yield how a foot is tipped in the world, where its own axes lie along it at the start."""
+    turn = facts.data.xmat[_find_first(facts, foot)].reshape(3, 3).T
+    torso = facts.data.xmat[facts.tree.root].reshape(3, 3)
+    axes = [_name_axis(turn @ torso @ read_axis(axis)) for axis in (robot.forward, robot.up)]
+    if all(axes):
+        yield DraftField(
+            f"{foot.name}_pitch",
+            f"pitch({where}, {', '.join(axes)})",
+            "rad",
+            "of it in the world; 0 as at the start, positive tips forward",
+            limb=foot.name,
+        )
+
+
+def _name_axis(direction: Array) -> str:
+    """Return the axis of a frame that a direction in it is along; '' if it is along none."""
+    largest = int(np.argmax(np.abs(direction)))
+    sign = "+" if direction[largest] > 0 else "-"
+    return f"{sign}{'xyz'[largest]}" if abs(direction[largest]) > _ALONG else ""
 
 
 def _list_hands(facts: Facts, robot: Robot) -> Iterator[DraftField]:

@@ -6,8 +6,8 @@ ends are made of a recording by data alone.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,11 +42,13 @@ class Behaviours:
         trajectories: the episodes, end to end.
         names: of each of them; several may have one name.
         left_out: what cannot be done here, or was not, and why.
+        links: length of each link of the robot, m.
     """
 
     trajectories: Trajectories
     names: tuple[str, ...]
     left_out: tuple[str, ...] = ()
+    links: Mapping[str, float] = field(default_factory=dict)
 
 
 def record_behaviours(
@@ -70,7 +72,9 @@ def record_behaviours(
         _record(card, parts[start : start + size], seed + start)
         for start in range(0, len(parts), size)
     ]
-    return Behaviours(join_trajectories(recorded), tuple(part.name for part in parts), left_out)
+    links = make_simulation(card, 1, seed, fields=()).measure_links()
+    names = tuple(part.name for part in parts)
+    return Behaviours(join_trajectories(recorded), names, left_out, links)
 
 
 def hold_fields(card: EnvCard, episode: Episode, names: Collection[str]) -> Behaviours:
@@ -79,12 +83,12 @@ def hold_fields(card: EnvCard, episode: Episode, names: Collection[str]) -> Beha
     Whatever else it measures stays as it was: no robot need be able to do that.
     """
     episodes, told = list[Episode](), list[str]()
-    for field in (card.field(name) for name in names):
-        for end, bound in zip(("lower", "upper"), field.range, strict=True):
-            held = np.full_like(episode.fields[field.name], np.clip(bound, -_FARTHEST, _FARTHEST))
-            fields = {**episode.fields, field.name: held}
+    for item in (card.field(name) for name in names):
+        for end, bound in zip(("lower", "upper"), item.range, strict=True):
+            held = np.full_like(episode.fields[item.name], np.clip(bound, -_FARTHEST, _FARTHEST))
+            fields = {**episode.fields, item.name: held}
             episodes.append(Episode(fields, episode.action, episode.control_dt, terminated=False))
-            told.append(f"{field.name} held at {held.flat[0]:g}, its {end} end")
+            told.append(f"{item.name} held at {held.flat[0]:g}, its {end} end")
     return Behaviours(make_trajectories(episodes, [TRUNCATED] * len(episodes)), tuple(told))
 
 

@@ -28,6 +28,7 @@ from reward_agent.feedback.records import (
 )
 from reward_agent.records.store import RunStore
 from reward_agent.run.active import ActiveRun
+from reward_agent.run.behaviours import BEHAVIOURS_DIR, describe_robot
 from reward_agent.run.loop import commit_iteration, design_iteration
 from reward_agent.types import RewardProgram
 
@@ -77,6 +78,7 @@ def run_round(
             seed=run.settings.seed,
             feedback=feedback,
             steps=run.settings.steps,
+            standing=describe_robot(run, run.store.dir / BEHAVIOURS_DIR),
         )
         for number, idea in enumerate(ideas)
     ]

@@ -479,6 +479,9 @@ class RecordResult(FileRecord):
     behaviours: tuple[OneLine, ...]
     lengths: tuple[int, ...]
     left_out: tuple[OneLine, ...] = Field((), description="what cannot be done here, and why")
+    links: dict[OneLine, float] = Field(
+        default_factory=dict, description="length of each link, m, joint to joint or to its end"
+    )
 
 
 class RecordJob(Job):

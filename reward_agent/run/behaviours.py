@@ -8,6 +8,7 @@ from pathlib import Path
 
 from reward_agent.definitions.task import METRIC_FILE
 from reward_agent.evaluation.arrays import MAX_RECORDING_BYTES
+from reward_agent.evaluation.trajectories import Trajectories
 from reward_agent.files import read_capped
 from reward_agent.records.jobs import (
     ALL_BEHAVIOURS,
@@ -20,12 +21,14 @@ from reward_agent.records.jobs import (
     ScoreResult,
 )
 from reward_agent.run.active import Lab
+from reward_agent.summary.standing import describe_standing
 from reward_agent.types import RewardProgram
 
 # In the folder of a run.
 BEHAVIOURS_DIR = "behaviours"
+POSE: Behaviour = "start pose held"
 # Enough to see what a program pays for doing nothing: these take a second or two.
-UNSKILLED: tuple[Behaviour, ...] = ("start pose held", "limp", "random actions", "falling at once")
+UNSKILLED: tuple[Behaviour, ...] = (POSE, "limp", "random actions", "falling at once")
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,15 @@ class RecordedBehaviours:
     def read(self) -> bytes:
         """Return the file of the episodes."""
         return read_capped(self.folder / TRAJECTORIES_FILE, MAX_RECORDING_BYTES)
+
+
+def describe_robot(lab: Lab, folder: Path) -> str:
+    """Say what was measured on the robot, for those who design; '' where no pose can be held."""
+    recorded = record_behaviours(lab, folder)
+    if POSE not in recorded.names:
+        return ""
+    episode = Trajectories.load(folder / TRAJECTORIES_FILE).episode(recorded.names.index(POSE))
+    return describe_standing(lab.card, episode, recorded.result.links)
 
 
 def record_behaviours(

@@ -21,6 +21,7 @@ from reward_agent.records.events import Concluded, Finished, IterationFinished, 
 from reward_agent.records.outcomes import Outcome
 from reward_agent.records.store import Candidate, DraftRecord, Iteration, RunRecord
 from reward_agent.run.active import ActiveRun, update_run
+from reward_agent.run.behaviours import BEHAVIOURS_DIR, describe_robot
 from reward_agent.run.confirm import is_target_confirmed
 from reward_agent.run.draft import draft_all, gather_recordings
 from reward_agent.run.evaluate import evaluate_candidate
@@ -119,6 +120,7 @@ def _make_briefs(run: ActiveRun, index: int) -> list[DesignBrief]:
         is_greedy=settings.recall != "rounds",
         task=run.task,
     )
+    standing = describe_robot(run, run.store.dir / BEHAVIOURS_DIR)
     return [
         DesignBrief(
             run.shown_card,
@@ -130,6 +132,7 @@ def _make_briefs(run: ActiveRun, index: int) -> list[DesignBrief]:
             history,
             settings.seed,
             steps=settings.steps,
+            standing=standing,
         )
         for number, idea in enumerate(ideas)
     ]

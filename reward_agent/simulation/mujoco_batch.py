@@ -29,6 +29,7 @@ from reward_agent.simulation.measures import (
 )
 from reward_agent.simulation.mujoco_behaviours import hold_lengths, tip_over
 from reward_agent.simulation.mujoco_draws import EpisodeDraws, PoseLayout, read_pose
+from reward_agent.simulation.mujoco_links import measure_links
 from reward_agent.simulation.mujoco_model import (
     CONTACTS,
     FREE,
@@ -197,6 +198,10 @@ class BatchSimulation(Simulation):
                 if not self.find_terminated()[sim]:
                     break
         return bool(ways)
+
+    def measure_links(self) -> dict[str, float]:
+        """Return the length of each of the robot's links, m, by the name of its body."""
+        return measure_links(self.model)
 
     def find_limits(self, field: StateField) -> tuple[float, float] | None:
         """Return the limits of the joints that a field is the position of."""

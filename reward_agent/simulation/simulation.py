@@ -120,6 +120,10 @@ class Simulation(ABC):
         """
         return False
 
+    def measure_links(self) -> dict[str, float]:
+        """Return the length of each link, m, from joint to joint or to its end; {} if unknown."""
+        return {}
+
     def find_limits(self, field: StateField) -> tuple[float, float] | None:
         """Return the range that the model itself gives what a field measures; None if none."""
         return None

@@ -16,4 +16,5 @@ def run(job: RecordJob, job_dir: Path) -> RecordResult:
         behaviours=recorded.names,
         lengths=tuple(recorded.trajectories.lengths.tolist()),
         left_out=recorded.left_out,
+        links=dict(recorded.links),
     )

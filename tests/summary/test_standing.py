@@ -1,0 +1,48 @@
+"""What is measured on a robot itself, for those who design."""
+
+import mujoco
+import numpy as np
+import pytest
+
+from reward_agent.definitions.card import load_env
+from reward_agent.evaluation.behaviours import record_behaviours
+from reward_agent.simulation.mujoco_links import measure_links
+from reward_agent.summary.standing import describe_standing
+
+LEG = """
+<mujoco><worldbody><body name="hip"><joint type="hinge" axis="0 1 0"/><geom size=".1"/>
+<body name="shin" pos="0 0 -.4"><joint type="hinge" axis="0 1 0"/>
+<geom type="capsule" fromto="0 0 0 0 0 -.3" size=".02"/></body></body></worldbody></mujoco>
+"""
+
+
+def test_links_reach_from_joint_to_joint_and_to_the_end():
+    assert measure_links(mujoco.MjModel.from_xml_string(LEG)) == pytest.approx(
+        {"hip": 0.4, "shin": 0.3}
+    )
+
+
+def test_where_it_starts_and_where_holding_that_leads_is_told(toy_card, make_episode):
+    sinking = make_episode(100, torso_height=np.linspace(1.0, 0.5, 101).clip(0.6))
+    told = describe_standing(toy_card, sinking, {"shin": 0.3})
+    assert "torso_height 1 → 0.6" in told
+    assert "shin 0.3" in told
+    assert "forward_velocity" not in told
+    fallen = make_episode(100, True, torso_height=np.linspace(1.0, 0.5, 101))
+    assert "→" not in describe_standing(toy_card, fallen, {})
+
+
+def test_a_shipped_robot_is_measured():
+    card = load_env("hopper").model_copy(update={"termination": (), "max_episode_steps": 50})
+    held = record_behaviours(card, ["start pose held"], 1, 0)
+    told = describe_standing(card, held.trajectories.episode(0), held.links)
+    assert "torso_height 1.25" in told
+    assert "foot_x_position" in told
+    assert "leg 0.5" in told
+
+
+@pytest.mark.parametrize("env", ["hopper", "walker2d", "half_cheetah"])
+def test_feet_of_planar_robots_say_how_they_are_tipped(env):
+    names = [field.name for field in load_env(env).state]
+    assert any(name.endswith("foot_pitch") for name in names)
+    assert any(name.endswith("foot_x_position") for name in names)
