@@ -98,6 +98,7 @@ _JUDGED: dict[Kind, frozenset[str]] = {
 }
 # Of the keywords of travel, what says how the legs move: speed is judged, gaits are not.
 _GAITS = split_names("crawl gallop hop hops march roll slide swim swims trot")
+_JUMPING = split_names("bounce hop hops jump jumps leap leaps")
 _SIDES = split_names("back first fourth front hind left others rear right second third")
 
 
@@ -370,8 +371,14 @@ def _stand_on(sentence: Sentence, goal: Goal) -> Part | None:
     if not (words and 0 < len(down) < len(feet)):
         return None
     calls, what = _support(sentence.body, down, [foot for foot in feet if foot not in down])
-    knows = _SIDES | frozenset(COUNTS)
+    knows = _name_sides(down) | frozenset(COUNTS)
     return _time(sentence, calls, what, 2.0, knows=knows)
+
+
+def _name_sides(limbs: Sequence[Limb]) -> frozenset[str]:
+    """Return what the sides of these limbs may be called: a "front leg" is none of a back one."""
+    named = {word for limb in limbs for word in limb.words}
+    return frozenset(word for word in _SIDES if normalise([word]) <= named) | {"others"}
 
 
 def _support(body: Body, down: Sequence[Limb], off: Sequence[Limb]) -> tuple[str, str]:
@@ -400,7 +407,7 @@ def _raise(sentence: Sentence, goal: Goal) -> Part | None:
         call, words = _support(body, others, [limb])
         calls, what = [*calls, call], f"{what} and {words}"
     # A name that a sentence says in part is the limb that was chosen.
-    knows = _SIDES | limb.words | frozenset(goal.limb) | {"leg", "arm", "legs", "arms"}
+    knows = _name_sides([limb]) | limb.words | {"leg", "arm", "legs", "arms"}
     return _time(sentence, calls, what, 2.0, uses=("length",), knows=knows)
 
 
@@ -525,7 +532,8 @@ def _say_approach(approach: str) -> str:
 
 def _jump(sentence: Sentence, goal: Goal) -> Part | None:
     lowest, up = (sentence.body.card.find_role(role) for role in ("lowest_point", "up"))
-    if lowest is None:
+    # "0.4 m high" alone is no jump.
+    if lowest is None or not {stem(word) for word in goal.words} & _JUMPING:
         return None
     usual = max(_LEAST_JUMP_M, float(f"{_JUMP_SHARE * sentence.body.standing_height:.2g}"))
     height, times = sentence.find("length", usual), max(int(sentence.find("count", 1)), 1)

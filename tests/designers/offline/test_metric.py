@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from support.cards import field, make_arm, make_dog, make_fish
+from support.cards import field, make_arm, make_dog, make_fish, make_robot
 
 from reward_agent.definitions.card import EnvCard, load_env
 from reward_agent.designers.offline import OfflineDesigner
@@ -13,7 +13,12 @@ from reward_agent.errors import RefusalError
 from reward_agent.evaluation.quantities import list_dropped
 from reward_agent.rewards.checks import check_metric
 
-ROBOTS = {"dog": make_dog(), "fish": make_fish(), "arm": make_arm()}
+SIDED = make_robot(
+    "sided",
+    field("left_height", "m", "foot_height", limb="left_foot"),
+    field("right_height", "m", "foot_height", limb="right_foot"),
+)
+ROBOTS = {"sided": SIDED, "dog": make_dog(), "fish": make_fish(), "arm": make_arm()}
 
 
 def load(name: str) -> EnvCard:
@@ -94,6 +99,7 @@ def test_a_sentence_is_judged_by_its_own_words_and_numbers(
         ("arm", "Pick up the cube twice", {"2 times"}),
         ("walker2d", "walk forward for 5 s without lifting the feet", {"lifting", "5 s"}),
         ("metaworld", "open the drawer", {"open", "drawer"}),
+        ("sided", "Lift the front left leg", {"front"}),
         ("hopper", "idź forward", {"idź"}),
     ],
 )
@@ -111,6 +117,7 @@ def test_what_no_metric_judges_is_listed(name: str, sentence: str, left_out: set
         ("ant", "wave a front leg", "--task wave_leg"),
         ("hopper", "spin like a top", "no field of hopper plays yaw_rate"),
         ("ant", "turn left by 90 degrees", "no field of ant plays heading"),
+        ("hopper", "keep the torso 1.2 m high", "no generic metric judges 'jump'"),
         ("dog", "Jump 0.2 m", "no field of dog plays lowest_point"),
         ("arm", "close the door", "no generic metric judges 'fixture'"),
         ("hopper", "…", "cannot measure its words"),
