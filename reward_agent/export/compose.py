@@ -110,10 +110,22 @@ def compose_reward(
         DataError: a field that the program reads cannot be had outside, or a value has no literal.
     """
     program = drop_future_imports(source)
-    tree = ast.parse(program)
+    parts = {
+        "title": metadata["task"],
+        "metadata": _Code(_write_literal(metadata)),
+        "gamma": card.learner.gamma,
+        **_list_code(card, ast.parse(program), has_memory(source), has_own_termination),
+    }
+    return _place_program(program, parts)
+
+
+def _list_code(
+    card: EnvCard, tree: ast.Module, remembers: bool, has_own_termination: bool
+) -> dict[str, Any]:
+    """Return what stands around a program: what it and its wrapper use."""
     # Fields can be read from an environment of Gymnasium's.
     is_wrapped = card.gymnasium_id is not None and not find_hindrance(card)
-    memory = MEMORY_ENTRY if has_memory(source) else None
+    memory = MEMORY_ENTRY if remembers else None
     has_potential = _find_parameters(tree, POTENTIAL_ENTRY) == ("state",)
     potential = POTENTIAL_ENTRY if has_potential else None
     needed = find_used_names(tree) & LIBRARY_NAMES - find_bound_names(tree.body)
@@ -127,24 +139,28 @@ def compose_reward(
     frames = take_pieces("simulation.measures", frozenset(find_used_names(expressions)))
     modules = {"import math", "import numpy as np"}
     modules |= library.imports | frames.imports | runtime.imports
-    parts = {
-        "title": metadata["task"],
+    return {
         "imports": _Code("\n".join(sorted(modules, key=str.split))),
-        "metadata": _Code(_write_literal(metadata)),
-        "program": _Code("pass"),
         "library": _Code(library.text),
         "runtime": _Code("\n\n\n".join(filter(None, [frames.text, runtime.text]))),
         "entries": _Code(f"{REWARD_ENTRY}, {memory}, {potential}"),
-        "gamma": card.learner.gamma,
         **environment,
     }
+
+
+def _place_program(program: str, parts: dict[str, Any]) -> str:
+    """Return the text of the file, in which the program says what it says alone.
+
+    Raises:
+        DataError: it would say something else.
+    """
     template = _make_writer().from_string(_TEMPLATE.read_text("utf-8"))
-    frame = ast.parse(template.render(parts))
+    frame = ast.parse(template.render(parts, program=_Code("pass")))
     taken = find_bound_names(frame.body) | set(dir(builtins))
-    parts["program"] = _Code(rename_globals(program, taken).strip("\n"))
-    text = template.render(parts)
+    placed = _Code(rename_globals(program, taken).strip("\n"))
+    text = template.render(parts, program=placed)
     place = next(i for i, node in enumerate(frame.body) if isinstance(node, ast.Pass))
-    frame.body[place : place + 1] = ast.parse(parts["program"]).body
+    frame.body[place : place + 1] = ast.parse(placed).body
     if ast.dump(ast.parse(text)) != ast.dump(frame):
         raise DataError("the program says something else in a file with others", "export another")
     return text
