@@ -74,31 +74,47 @@ def _choose(run: ActiveRun, candidates: Sequence[Candidate]) -> list[Candidate]:
 
 def judge_policy(run: ActiveRun, candidate: Candidate, seed: int) -> Usage:
     """Let the judge watch the policy of one training, once; return what that cost."""
-    judge = run.team.judge
     folder = run.store.evaluation_dir(candidate.iteration, candidate.id, seed)
+    return judge_evaluation(run, folder, candidate.id, seed, candidate.iteration, candidate.index)
+
+
+def judge_evaluation(
+    run: ActiveRun, folder: Path, name: str, seed: int, iteration: int = 0, index: int = 0
+) -> Usage:
+    """Let the judge watch what an evaluation left in its folder, once; return what that cost.
+
+    Args:
+        run: the run in progress.
+        folder: with ``footage.npz`` and the evaluation's result; ``judgement.json`` is written.
+        name: whose policy it is.
+        seed: of its training.
+        iteration: the round that asks.
+        index: of the candidate in its round.
+    """
+    judge = run.team.judge
     if judge is None or judge.refusal or (folder / JUDGEMENT_FILE).is_file():
         return Usage()
     try:
-        return _judge(run, judge, candidate, folder)
+        return _judge(run, judge, folder, name, seed, iteration, index)
     except ModelError as error:
         judge.refusal = error.message
         reason = f"no film is judged from here on: {error.message}; {error.remedy}"
     except (DataError, JobError, FileNotFoundError) as error:
-        reason = f"the film of {candidate.id} was not judged: {error}"
+        reason = f"the film of {name} was not judged: {error}"
     run.notify(Warned(reason))
     return Usage()
 
 
-def _judge(run: ActiveRun, judge: Judge, candidate: Candidate, folder: Path) -> Usage:
-    evaluated = read_record(folder / RESULT_FILE, EvaluateResult)
-    seed = int(folder.name.rpartition("_")[2])
-    code = make_code(f"{candidate.id} {seed}")
+def _judge(
+    run: ActiveRun, judge: Judge, folder: Path, name: str, seed: int, iteration: int, index: int
+) -> Usage:
+    code = make_code(f"{name} {seed}")
     if code in judge.given_up:
         return Usage()
+    best = read_record(folder / RESULT_FILE, EvaluateResult).best
     frames = draw_frames(run, folder, code)
-    place = frames.episode_seed - evaluated.best.seed
-    scores = evaluated.best.episodes
-    if not 0 <= place < len(scores):
+    place = frames.episode_seed - best.seed
+    if not 0 <= place < len(best.episodes):
         raise DataError(f"its episode {frames.episode_seed} is none that was scored")
     brief = FilmBrief(
         card=run.card,
@@ -107,21 +123,21 @@ def _judge(run: ActiveRun, judge: Judge, candidate: Candidate, folder: Path) -> 
         sheet=read_capped(folder / FRAMES_FILE, _MAX_SHEET_BYTES),
         times=frames.times,
         code=code,
-        n_steps=scores[place].length,
+        n_steps=best.episodes[place].length,
         view=describe_view(run.card),
-        iteration=candidate.iteration,
-        index=candidate.index,
+        iteration=iteration,
+        index=index,
     )
     with run.ledger.spend("llm"):
         opinion = judge.watch(brief)
     usage = sum((completion.usage for completion in opinion.completions), Usage())
     if opinion.record is None:
         judge.given_up.add(code)
-        run.notify(Warned(f"the film of {candidate.id} was not judged: {opinion.reason}"))
+        run.notify(Warned(f"the film of {name} was not judged: {opinion.reason}"))
         return usage
     judgement = Judgement(
-        iteration=candidate.iteration,
-        candidate=candidate.id,
+        iteration=iteration,
+        candidate=name,
         seed=seed,
         episode_seed=frames.episode_seed,
         target_score=run.task.target_score,
@@ -133,10 +149,10 @@ def _judge(run: ActiveRun, judge: Judge, candidate: Candidate, folder: Path) -> 
         answers=opinion.record.answers,
         model=judge.name,
         provider=judge.provider,
-    ).compare(evaluated.best)
+    ).compare(best)
     write_record(folder / JUDGEMENT_FILE, judgement)
     told = judgement.agreement, judgement.conflict
-    run.notify(Judged(candidate.iteration, candidate.id, judgement.verdict, *told))
+    run.notify(Judged(iteration, name, judgement.verdict, *told))
     return usage
 
 

@@ -7,6 +7,7 @@ import io
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,13 +17,17 @@ from typer.testing import CliRunner
 import reward_agent
 from reward_agent.cli.app import app
 from reward_agent.designers.history import list_judgements
+from reward_agent.export.bundle import pack_run
+from reward_agent.export.unpack import open_bundle
 from reward_agent.feedback.session import open_session
 from reward_agent.feedback.state import describe_session
 from reward_agent.llm.replies import read_calls, read_replies
 from reward_agent.records.events import Event, Judged, RunStarted, Warned
 from reward_agent.records.judgement import FRAMES_FILE, make_code
 from reward_agent.records.store import RunStore, load_run
+from reward_agent.run.estimate import estimate_design
 from reward_agent.testing import FakeLLMServer, HttpFault, ReceivedRequest, Say, Step
+from reward_agent.web.parts import Parts
 
 PROGRAM = """```python
 def compute_reward(state, action, next_state):
@@ -158,6 +163,9 @@ def test_the_film_goes_to_the_judge_as_a_picture_and_its_answers_stand_beside_th
     shown = show(store)
     assert "DISAGREEMENT" in shown
     assert "frame 2 at " in shown
+    opened = open_bundle(pack_run(store, tmp_path / "a.run.zip"), tmp_path / "other")
+    assert list_judgements(opened) == [judgement]
+    assert (opened.evaluation_dir(0, judgement.candidate, 0) / FRAMES_FILE).read_bytes() == sheet
     told_json = CliRunner().invoke(app, ["runs", "show", str(store.dir), "--json"]).stdout
     assert json.loads(told_json)["judgements"][0]["conflict"] == judgement.conflict
 
@@ -305,6 +313,11 @@ def test_a_run_without_a_metric_has_every_film_judged_and_ratings_start_there(
         ) as session:  # fmt: skip
             ratings = session.rate()
             described = describe_session(session)
+            parts = Parts(SimpleNamespace(session=session, is_working=False))  # type: ignore[arg-type]
+            compare, candidate = (
+                parts.render_compare(),
+                parts.render_candidate(ratings[0].candidate),
+            )
             session.prefer(ratings[1].candidate, ratings[0].candidate, "a")
             after = session.rate()
     assert [item.agreement for item in list_judgements(store)] == ["there is no metric"] * 2
@@ -313,5 +326,27 @@ def test_a_run_without_a_metric_has_every_film_judged_and_ratings_start_there(
     assert ratings[0].candidate == first
     assert [rating.n_answers for rating in ratings] == [0, 0]
     assert described["candidates"][0]["judgement"]["seen"] == "it sways"
+    assert "they start from what a model saw in the films" in compare
+    assert "What a model saw that watched the film" in candidate
+    assert "so it looks" in candidate
+    assert sum(WATCHING in request.text for request in server.requests) == 2, "once each"
     # A person's answer moves them.
     assert after[0].mean < ratings[0].mean
+
+
+def test_an_estimate_counts_the_films_and_their_pictures() -> None:
+    def estimate(**options: Any) -> Any:
+        return estimate_design(
+            "hopper", "back_flip", environ={"ANTHROPIC_API_KEY": KEY}, provider="anthropic",
+            candidates=3, iterations=2, **options,
+        )  # fmt: skip
+
+    without, film, every = estimate(), estimate(judge="film"), estimate(judge="all")
+    assert film.calls.likely - without.calls.likely == 3  # two rounds, and the winner
+    assert every.calls.likely - without.calls.likely == 7
+    assert film.input_tokens.high - without.input_tokens.high > 6 * 3000
+    assert film.usd.high > without.usd.high
+    assert any("films are judged by claude-sonnet-5-5" in note for note in film.notes)
+    own = estimate(judge="film", judge_provider="openai-compatible", judge_model="sees-7b")
+    assert own.usd is None
+    assert any("sees-7b: no price is known" in note for note in own.notes)
