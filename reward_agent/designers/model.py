@@ -13,6 +13,7 @@ from reward_agent.designers.prompts import (
     choose_template,
     extend,
     make_analysis_request,
+    make_comparison_request,
     make_metric_request,
     make_program_request,
     make_repair_request,
@@ -21,7 +22,14 @@ from reward_agent.designers.prompts import (
     render,
 )
 from reward_agent.designers.reply import parse_code, parse_record
-from reward_agent.designers.roles import Examination, MetricProposal, MetricWords, Opinion, Proposal
+from reward_agent.designers.roles import (
+    Examination,
+    MetricOpinion,
+    MetricProposal,
+    MetricWords,
+    Opinion,
+    Proposal,
+)
 from reward_agent.errors import (
     BudgetError,
     ContextTooLongError,
@@ -95,6 +103,13 @@ class LanguageModel:
     def review(self, brief: DesignBrief, examination: Examination) -> Opinion[Critique]:
         """Ask for the risks of a program."""
         return ask_for_record(self._model, make_review_request(brief, examination), Critique)
+
+    def compare_metric(
+        self, card: EnvCard, description: str, words: MetricWords, table: str
+    ) -> Opinion[MetricOpinion]:
+        """Ask whether a proposed metric is what the sentence says, without its code."""
+        request = make_comparison_request(card, description, words, table)
+        return ask_for_record(self._model, request, MetricOpinion)
 
     def analyse(self, brief: DesignBrief, entry: HistoryEntry) -> Opinion[Analysis]:
         """Ask why a policy does what it does, and what to change."""

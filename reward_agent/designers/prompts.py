@@ -20,7 +20,7 @@ from reward_agent.definitions.card import EnvCard
 from reward_agent.definitions.card_text import render_card_as_prompt
 from reward_agent.definitions.paths import find_prompts_dir
 from reward_agent.designers.brief import DesignBrief, HistoryEntry
-from reward_agent.designers.roles import Examination, MetricProposal
+from reward_agent.designers.roles import Examination, MetricProposal, MetricWords
 from reward_agent.designers.worth import follow_risks
 from reward_agent.errors import DataError, UnknownNameError
 from reward_agent.llm.chat import AgentName, ChatMessage, ChatRequest
@@ -200,6 +200,21 @@ def make_metric_request(
         repair = render("designer/metric_repair", findings=findings, table=previous.table)
         messages = extend(messages, previous.reply, repair)
     return ChatRequest("designer", "designer/metric", messages)
+
+
+def make_comparison_request(
+    card: EnvCard, description: str, words: MetricWords, table: str
+) -> ChatRequest:
+    """Ask whether a sentence, a criterion and what a metric said of behaviours agree."""
+    prompt = render(
+        "critic/metric",
+        card=card,
+        description=description,
+        criterion=words.criterion,
+        unit=words.unit,
+        table=table,
+    )
+    return ChatRequest("critic", "critic/metric", (ChatMessage("user", prompt),))
 
 
 def make_meaning_request(outline: str, picture: bytes = b"") -> ChatRequest:

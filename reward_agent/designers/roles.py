@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Annotated, Any, Generic, Protocol, TypeVar
 
 from pydantic import Field
 
@@ -98,6 +98,16 @@ class MetricWords(Record):
     )
     max_episode_steps: int | None = Field(
         None, ge=10, le=10_000, description="greatest length; None leaves the card's"
+    )
+
+
+class MetricOpinion(Record):
+    """Whether a sentence, a criterion and a table agree, in the eyes of who saw no code."""
+
+    agrees: bool
+    reason: str = Field(max_length=1000, description="with the words or the row that show it")
+    missing: tuple[Annotated[str, Field(max_length=200)], ...] = Field(
+        (), max_length=20, description="what of the sentence is not measured"
     )
 
 

@@ -17,15 +17,16 @@ from pydantic import Field
 
 from reward_agent.definitions.task import METRIC_FILE, apply_task, find_namesake
 from reward_agent.designers.history import read_entry
+from reward_agent.designers.model import LanguageModel
 from reward_agent.designers.roles import MetricProposal, MetricWords
-from reward_agent.errors import DataError, UndecidedError, UsageError
+from reward_agent.errors import DataError, ReplayError, UndecidedError, UsageError
 from reward_agent.evaluation.trust import render_table
 from reward_agent.files import remove
 from reward_agent.records.disk import read_record, write_record, write_text
 from reward_agent.records.events import MetricChosen, MetricRejected, NoMetric, Rescored, Warned
 from reward_agent.records.jobs import TRAJECTORIES_FILE, ScoreJob, ScoreResult
 from reward_agent.records.store import Candidate, MetricOrigin, RunStore
-from reward_agent.records.trial import MetricTrial
+from reward_agent.records.trial import TRIAL_FILE, MetricTrial
 from reward_agent.rewards.checks import check_metric
 from reward_agent.run.active import ActiveRun, Metric, read_run_metric, update_run
 from reward_agent.run.behaviours import BEHAVIOURS_DIR, record_behaviours
@@ -222,10 +223,15 @@ def propose_metric(run: ActiveRun) -> ProposedMetric | str:
     previous: MetricProposal | None = None
     faults: tuple[Finding, ...] = ()
     for number in range(run.settings.max_repairs + 1):
-        with run.ledger.spend("llm"):
-            proposal = run.team.designer.propose_metric(
-                run.shown_card, run.task.description, previous, faults
-            )
+        try:
+            with run.ledger.spend("llm"):
+                proposal = run.team.designer.propose_metric(
+                    run.shown_card, run.task.description, previous, faults
+                )
+        except ReplayError:  # an earlier version sent fewer back
+            if not tried:
+                raise
+            break
         if proposal.source is None:
             if tried:
                 break
@@ -237,7 +243,11 @@ def propose_metric(run: ActiveRun) -> ProposedMetric | str:
         _write_proposal(folder, proposal)
         faults = check_metric(proposal.source, run.shown_card).errors
         if not faults:
-            trial = try_metric(_take_words(run, proposal), folder, proposal.source)
+            changed = _take_words(run, proposal)
+            trial = try_metric(changed, folder, proposal.source)
+            if trial.has_passed:
+                trial = _compare(changed, proposal.words, trial)
+                write_record(folder / TRIAL_FILE, trial)
             tried.append(ProposedMetric(proposal, trial))
             faults = tried[-1].faults
             proposal = replace(proposal, table=render_table(trial.rows))
@@ -247,6 +257,37 @@ def propose_metric(run: ActiveRun) -> ProposedMetric | str:
         previous = proposal
     tried = [item for item in tried if item.trial.rows]  # the others failed on an episode
     return min(tried, key=_count_faults) if tried else faults[0].message
+
+
+def _compare(run: ActiveRun, words: MetricWords, trial: MetricTrial) -> MetricTrial:
+    """Add what a second call says that sees sentence, criterion and table, and no code.
+
+    It may send the metric back; it scores nothing. Without a model there is none.
+    """
+    critic = run.team.critic
+    if not isinstance(critic, LanguageModel):
+        return trial
+    try:
+        with run.ledger.spend("llm"):
+            opinion = critic.compare_metric(
+                run.shown_card, run.task.description, words, render_table(trial.rows)
+            ).record
+    except ReplayError:  # an earlier version did not ask
+        opinion = None
+    if opinion is None:
+        return trial
+    said = "; not measured: ".join(filter(None, (opinion.reason, ", ".join(opinion.missing))))
+    findings = trial.findings
+    if not opinion.agrees:
+        finding = Finding(
+            rule="metric/disagrees",
+            severity="warning",
+            message=f"a second reading of sentence, criterion and table: {said}",
+            remedy="measure what the sentence says, and let the criterion say it",
+        )
+        findings = (finding, *findings)
+    changes = {"opinion": said, "agrees": opinion.agrees, "findings": findings}
+    return MetricTrial.model_validate(trial.model_dump() | changes)
 
 
 def _count_faults(proposed: ProposedMetric) -> tuple[int, int]:

@@ -244,6 +244,36 @@ def test_the_cheapest_way_to_a_metrics_score_stands_beside_it_and_its_steps_are_
     )
 
 
+OPINION = """```json
+{"agrees": %s, "reason": "the rail has a middle", "missing": []}
+```"""
+
+
+@pytest.mark.parametrize("agrees", [True, False])
+def test_a_second_reading_without_the_code_may_send_a_metric_back(
+    agrees: bool, tmp_path: Path
+) -> None:
+    run = reward_agent.design(
+        "inverted_pendulum",
+        "stay in the middle of the rail",
+        provider=write_script(
+            tmp_path,
+            *(PROPOSAL, PROPOSAL, GOOD),
+            before=f"--- reply critic ---\n{OPINION % str(agrees).lower()}\n",
+        ),
+        runs_dir=tmp_path / "runs",
+        environ={},
+        candidates=1,
+        accept_unseen=True,
+        **(SMALL | {"critic": True}),
+    )
+    trial = read_trial(load_run("last", tmp_path / "runs"))
+    assert trial is not None
+    assert (trial.agrees, trial.opinion) == (agrees, "the rail has a middle")
+    assert [item.rule for item in trial.findings] == ([] if agrees else ["metric/disagrees"])
+    assert run.metric_origin == "proposed: accepted unseen"  # an opinion is no verdict
+
+
 def test_a_metric_that_is_at_fault_to_the_last_is_not_taken_unseen(tmp_path: Path) -> None:
     shown = []
     options: dict[str, Any] = {
