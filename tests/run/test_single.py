@@ -14,7 +14,7 @@ from reward_agent.errors import JobError
 from reward_agent.records.outcomes import TIMEOUT
 from reward_agent.records.settings import RunSettings
 from reward_agent.run.active import NO_METRIC, Lab
-from reward_agent.run.metric import _try_metric
+from reward_agent.run.behaviours import record_behaviours
 from reward_agent.run.single import evaluate
 
 METRIC = """
@@ -64,4 +64,4 @@ class Hanging:
 def test_a_recording_that_fails_is_said_as_what_it_is(tmp_path: Path) -> None:
     lab: Any = Lab(load_env("hopper"), NO_METRIC, RunSettings(), Hanging())
     with pytest.raises(JobError, match="the record job ended without a result: timeout"):
-        _try_metric(lab, tmp_path, METRIC)
+        record_behaviours(lab, tmp_path)
