@@ -122,11 +122,12 @@ def _list_drafted(plan: DraftPlan) -> list[DraftTask]:
     handled = list(_list_handling(plan))
     going = list(_list_going(plan))
     held = list(_list_holding(plan))
-    # What falls when nothing is done learns to stand before it learns to go.
+    # What falls when nothing is done learns to stand before it learns to go; wheels just go.
     pose, height = plan.facts.pose.held, plan.facts.height
     falls = pose is not None and plan.facts.stands and pose.sank > max(0.15 * height, 0.03)
+    is_walker = not plan.robot.has_wheels
     is_hard = plan.facts.tree.base == "free" and (
-        len(plan.robot.feet) == 2 or falls or not plan.facts.tree.joints
+        falls or (is_walker and len(plan.robot.feet) == 2) or not plan.facts.tree.joints
     )
     return [*held[:1], *going, *held[1:], *handled] if is_hard else [
         *(handled if plan.facts.tree.base == "fixed" else []),

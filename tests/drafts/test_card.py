@@ -176,6 +176,7 @@ def test_a_door_is_opened_by_what_is_left_of_its_range(draft: Make) -> None:
         ("swimmer", ["go_forward", "go_backward", "turn"]),
         ("cart_pole", ["balance"]),
         ("cart", ["go_forward", "go_backward", "turn"]),
+        ("scooter", ["go_forward", "go_backward", "turn"]),
     ],
 )
 def test_tasks_that_roles_allow(draft: Make, name: str, tasks: list[str]) -> None:

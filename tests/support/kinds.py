@@ -159,6 +159,15 @@ CART = f"""<mujoco><compiler angle="radian"/><option timestep="0.004"/><worldbod
     {"".join(_wheel(name, x, y) for name, (x, y) in _WHEELS.items())}</body></worldbody>
   <actuator>{"".join(f'<velocity name="{n}" joint="{n}" kv="0.5"/>' for n in _WHEELS)}</actuator></mujoco>"""
 
+# Two wheels that are driven, and a skid behind.
+_TWO = {"left": 0.15, "right": -0.15}
+SCOOTER = f"""<mujoco><compiler angle="radian"/><option timestep="0.004"/><worldbody>{FLOOR}
+  <body name="base" pos="0 0 0.085"><freejoint name="root"/>
+    <geom type="box" size="0.15 0.1 0.03" mass="3"/>
+    <geom name="skid" type="sphere" size="0.03" pos="-0.12 0 -0.05" friction="0.01" mass="0.1"/>
+    {"".join(_wheel(name, 0.05, y) for name, y in _TWO.items())}</body></worldbody>
+  <actuator>{"".join(f'<velocity name="{n}" joint="{n}" kv="0.5"/>' for n in _TWO)}</actuator></mujoco>"""
+
 _ROTORS = {"fl": (0.1, 0.1), "fr": (0.1, -0.1), "rl": (-0.1, 0.1), "rr": (-0.1, -0.1)}
 DRONE = f"""<mujoco><compiler angle="radian"/><option timestep="0.005"/><worldbody>{FLOOR}
   <body name="frame" pos="0 0 0.5"><freejoint/>
@@ -194,6 +203,7 @@ KINDS = {
     "swimmer": SWIMMER,
     "cart_pole": CART_POLE,
     "cart": CART,
+    "scooter": SCOOTER,
     "drone": DRONE,
     "snake": SNAKE,
 }
