@@ -17,6 +17,7 @@ from reward_agent.llm.replies import read_calls
 from reward_agent.records.jobs import STRIP_FILE, VIDEO_FILE
 from reward_agent.records.judgement import FRAMES_FILE, Judgement, find_order_conflicts
 from reward_agent.records.store import Candidate, Iteration, RunRecord, RunStore
+from reward_agent.records.trial import MetricTrial, read_trial
 from reward_agent.types import Evaluation, TermCurve
 
 
@@ -79,6 +80,8 @@ class RunView:
         metric_source: the metric that scored the run, if there is one.
         costs: what its language model was paid.
         judged: what a model that watched films says of them.
+        trial: what a proposed metric said of behaviours that nobody trained, if one was.
+        climbs: pictures of the policies that were trained on the metric itself, by behaviour.
     """
 
     run: RunRecord
@@ -90,6 +93,8 @@ class RunView:
     metric_source: str
     costs: CostSummary
     judged: tuple[JudgedFilm, ...] = ()
+    trial: MetricTrial | None = None
+    climbs: tuple[tuple[str, bytes], ...] = ()
 
     @cached_property
     def conflicts(self) -> tuple[str, ...]:
@@ -167,7 +172,18 @@ def load_run_view(run_dir: Path) -> RunView:
         metric_source=read_text(store.dir / METRIC_FILE, ""),
         costs=summarise_costs(read_calls(run_dir)),
         judged=tuple(_read_judged(store)),
+        trial=read_trial(store) if run.metric_origin not in ("task", "file") else None,
+        climbs=tuple(_read_climbs(store)),
     )
+
+
+def _read_climbs(store: RunStore) -> Iterator[tuple[str, bytes]]:
+    """Yield the pictures of the policies that were trained on the metric itself."""
+    trial = read_trial(store)
+    for row in trial.rows if trial else ():
+        picture = _read_picture(store.dir / row.strip, MAX_STRIP_BYTES) if row.strip else None
+        if picture:
+            yield row.title, picture
 
 
 def _read_judged(store: RunStore) -> Iterator[JudgedFilm]:
