@@ -27,7 +27,8 @@ from reward_agent.simulation.simulation import Reader, Simulation
 from reward_agent.simulation.state import FloatArray
 
 # So many actuators are taken to their ends one by one; of more, these, spread over all of them.
-MOST_EXTREME = 20
+# Fewer where episodes are long: all of these together take no more control steps than that.
+MOST_EXTREME, _MOST_STEPS = 20, 50_000
 # Every other episode of random actions holds each for so long: one that changes always does little.
 _RANDOM_HOLD_S = 0.2
 # Where a card gives a field a range that nothing reaches.
@@ -64,7 +65,7 @@ def record_behaviours(
     """
     possible, left_out = _find_possible(card, behaviours, seed)
     parts = [part for item in possible for part in _list_parts(card, item, n_episodes)]
-    n_left = card.n_actions - MOST_EXTREME
+    n_left = card.n_actions - _count_extreme(card)
     if "actuators at their ends" in possible and n_left > 0:
         left_out += (f"ends of {n_left} of the {card.n_actions} actuators one by one: too many",)
     size = find_backend(card).most_simulations or len(parts)
@@ -130,8 +131,8 @@ def _list_parts(card: EnvCard, behaviour: Behaviour, n_episodes: int) -> list[_P
         return [_Part(behaviour, behaviour, everything)] * n_episodes
     if behaviour != "actuators at their ends":
         return [_Part(behaviour, behaviour)] * n_episodes
-    chosen = np.unique(np.linspace(0, card.n_actions - 1, MOST_EXTREME).round().astype(int))
-    one = everything if card.n_actions <= MOST_EXTREME else tuple(chosen.tolist())
+    spread = np.linspace(0, card.n_actions - 1, _count_extreme(card)).round()
+    one = tuple(np.unique(spread.astype(int)).tolist())
     groups: list[tuple[str, tuple[int, ...]]] = [(card.actions[i], (i,)) for i in one]
     if card.n_actions > 1:
         groups.append(("every actuator", everything))
@@ -140,6 +141,12 @@ def _list_parts(card: EnvCard, behaviour: Behaviour, n_episodes: int) -> list[_P
         for name, columns in groups
         for end, value in zip(("lower", "upper"), card.action_range, strict=True)
     ]
+
+
+def _count_extreme(card: EnvCard) -> int:
+    """Return how many actuators are taken to their ends one by one."""
+    n_affordable = _MOST_STEPS // (2 * card.max_episode_steps)
+    return min(card.n_actions, MOST_EXTREME, max(2, n_affordable))
 
 
 def _record(card: EnvCard, parts: Sequence[_Part], seed: int) -> Trajectories:

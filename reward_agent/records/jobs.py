@@ -491,6 +491,7 @@ class RecordJob(Job):
     loads_generated_code = False
     activity = "evaluation"
     is_purpose = True
+    wall_s = None
 
     kind: Literal["record"] = "record"
     seed: int
