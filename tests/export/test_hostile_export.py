@@ -100,7 +100,7 @@ def check(text: str) -> None:
     assert find_form(text) == find_form(PLAIN)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.data())
 def test_any_words_anywhere_leave_the_form_of_the_file(data: st.DataObject) -> None:
     chosen = data.draw(st.lists(TEXTS, min_size=40, max_size=40))
