@@ -15,7 +15,7 @@ STANDING, FALLING = "start pose held", "falling at once"
 # Behaviours that are always shown; of actuators at their ends, the best paid alone.
 _SHOWN = (STANDING, "limp", "random actions", FALLING)
 # Of the task's target: by how much an attempt is better, and how little is no success.
-_BETTER, _NOT_IT = 0.25, 0.45
+_BETTER, _NOT_IT = 0.15, 0.45
 # Of what an attempt earns: as much. Of the most that a step is paid in any state tried: too much.
 _AS_MUCH, _MOST = 0.9, 0.5
 # Of the longest episodes: early.
