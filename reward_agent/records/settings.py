@@ -109,7 +109,9 @@ class SearchSettings(Record):
         allow_inf_nan=False,
     )
     early_stop: bool = setting(
-        True, "so end a task that can be done, at its own target with every episode a success"
+        True,
+        "so end a task that can be done, at its own target with every episode a success; end one "
+        "without an upper end when a round improves nothing",
     )
     max_repairs: int = setting(2, "repairs of one program after findings", ge=0, le=10)
     adversary_steps: int | None = setting(

@@ -10,10 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from reward_agent.cli.display import show_run
 from reward_agent.errors import DataError
-from reward_agent.records.store import RunStore
+from reward_agent.records.store import HandedPolicy, RunStore
 from reward_agent.report.page import _make_command, write_report
 from reward_agent.report.view import load_run_view
+from tests.support.reports import make_evaluation
 
 VOID = {"meta", "img", "br", "input", "link", "hr"}
 
@@ -228,3 +230,24 @@ def test_the_command_runs_nothing_else_that_a_run_says(run_dir: Path) -> None:
         "reward-agent", "design", "--env", run.card.name, "--task", evil, "--preset", evil,
         "--provider", evil, "--target-score", evil,
     ]  # fmt: skip
+
+
+def test_the_program_and_the_policy_of_another_are_named_with_their_own_figures(
+    run_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = RunStore(run_dir)
+    run = store.read_run()
+    assert run.winner is not None
+    other = next(c for c in store.list_finished() if c.evaluation and c.id != run.winner.candidate)
+    evaluation = make_evaluation(200_000, 7.25).model_copy(update={"n_episodes": 16})
+    policy = HandedPolicy(candidate=other.id, iteration=0, seed=0, evaluation=evaluation)
+    winner = run.winner.model_copy(update={"policy": policy, "seed": 0})
+    store.write_run(run.model_copy(update={"winner": winner}))
+    page = write_report(run_dir).read_text("utf-8")
+    assert f"<code>{other.id}</code>, seed 0" in page
+    assert "7.25" in page
+    assert "2 trainings with fresh seeds" in page
+    show_run(store, store.read_run())
+    shown = capsys.readouterr().out
+    assert f"{winner.candidate}: 6.2 in the search, 5.7, 6.1 with fresh seeds" in shown
+    assert f"policy   of {other.id} with seed 0: 7.25 m" in shown
