@@ -176,7 +176,7 @@ def _name_terms(row: BehaviourPay, per_step: bool = False) -> str:
 def _show(value: float | None) -> str:
     if value is None:
         return "–"
-    return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+    return f"{value:.0f}" if abs(value) >= 999.5 else f"{value:.3g}"
 
 
 def _warn(rule: str, message: str, remedy: str, severity: Severity = "warning") -> Finding:
