@@ -358,7 +358,7 @@ def describe_terms(result: TrainingResult) -> str:
         curve.name: curve.points[-1].share_of_return for curve in result.terms if curve.points
     }
     ranked = sorted(shares, key=lambda name: -shares[name])[:3]
-    return "pay: " + ", ".join(f"{name} {shares[name]:.0%}" for name in ranked) if ranked else ""
+    return "pay in training: " + ", ".join(f"{name} {shares[name]:.0%}" for name in ranked) if ranked else ""
 
 
 def collect_episodes(run: ActiveRun, candidates: Sequence[Candidate]) -> StoredEpisodes | None:
