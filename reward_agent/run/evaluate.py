@@ -358,7 +358,8 @@ def describe_terms(result: TrainingResult) -> str:
         curve.name: curve.points[-1].share_of_return for curve in result.terms if curve.points
     }
     ranked = sorted(shares, key=lambda name: -shares[name])[:3]
-    return "pay in training: " + ", ".join(f"{name} {shares[name]:.0%}" for name in ranked) if ranked else ""
+    told = ", ".join(f"{name} {shares[name]:.0%}" for name in ranked)
+    return f"pay in training: {told}" if told else ""
 
 
 def collect_episodes(run: ActiveRun, candidates: Sequence[Candidate]) -> StoredEpisodes | None:
