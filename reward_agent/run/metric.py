@@ -91,6 +91,7 @@ class MetricChoice:
         accept_unseen: take such a proposal without asking, unless its trial found something;
             recorded as such.
         is_unranked: do without one, on purpose.
+        repeated: source of the metric that was taken in a run that is repeated.
 
     Raises:
         UsageError: there is a metric, and the run is to do without.
@@ -101,6 +102,7 @@ class MetricChoice:
     accept: Callable[[ProposedMetric], bool] | None = None
     accept_unseen: bool = False
     is_unranked: bool = False
+    repeated: str | None = None
 
     def __post_init__(self) -> None:
         if self.is_unranked and (self.own is not None or self.task is not None):
@@ -133,7 +135,7 @@ def choose_metric(run: ActiveRun, choice: MetricChoice) -> ActiveRun:
     namesake = find_namesake(run.card, run.task.description)
     if namesake is not None:
         run.notify(Warned(f"the sentence says the name of a task: --task {namesake} is that one"))
-    proposed = propose_metric(run)
+    proposed = propose_metric(run, choice.repeated)
     if isinstance(proposed, str):
         is_told = proposed.startswith("no metric")
         raise _make_undecided(run, proposed if is_told else f"no metric was proposed: {proposed}")
@@ -211,10 +213,14 @@ def _apply_words(run: ActiveRun, words: MetricWords) -> ActiveRun:
     )
 
 
-def propose_metric(run: ActiveRun) -> ProposedMetric | str:
+def propose_metric(run: ActiveRun, taken: str | None = None) -> ProposedMetric | str:
     """Let the Designer propose a metric for the task's sentence, and try it.
 
     One that has a fault is sent back with what showed it, a bounded number of times.
+
+    Args:
+        run: the run in progress.
+        taken: source of one that is not sent back: the run that is repeated went on with it.
 
     Returns:
         The first without a fault, or the one with the fewest; or why there is none.
@@ -251,7 +257,7 @@ def propose_metric(run: ActiveRun) -> ProposedMetric | str:
             tried.append(ProposedMetric(proposal, trial))
             faults = tried[-1].faults
             proposal = replace(proposal, table=render_table(trial.rows))
-        if not faults:
+        if not faults or (tried and tried[-1].proposal.source == taken):
             return tried[-1]
         run.notify(MetricRejected(faults[0].message))
         previous = proposal

@@ -134,7 +134,8 @@ def design(
 
     unranked = unranked or (repeated is not None and repeated.is_unranked)
     task_metric = read_task_metric(card, spec)
-    choice = MetricChoice(own_metric, task_metric, accept_metric, accept_unseen, unranked)
+    known = None if repeated is None else repeated.metric
+    choice = MetricChoice(own_metric, task_metric, accept_metric, accept_unseen, unranked, known)
     with open_run(store, resolved.settings, describe, listen, environ) as held:
         return follow(held, choice)
 
