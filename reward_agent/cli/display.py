@@ -27,6 +27,7 @@ from reward_agent.records.events import (
     IterationStarted,
     Judged,
     MetricChosen,
+    MetricDoubted,
     MetricRejected,
     NoMetric,
     Rescored,
@@ -41,14 +42,14 @@ from reward_agent.records.events import (
 )
 from reward_agent.records.judgement import FRAMES_FILE, find_order_conflicts
 from reward_agent.records.timing import describe_shares
-from reward_agent.records.trial import read_trial
+from reward_agent.records.trial import list_retrials, read_trial
 from reward_agent.text import clean_text, hide_credentials, name_round
 
 if TYPE_CHECKING:
     from reward_agent.llm.budget import CostSummary
     from reward_agent.llm.replies import CallRecord, StoredReply
     from reward_agent.records.store import Candidate, RunRecord, RunStore
-    from reward_agent.records.trial import MetricTrial
+    from reward_agent.records.trial import MetricTrial, Retrial
     from reward_agent.run.estimate import Estimate, Range
     from reward_agent.types import Usage
 
@@ -168,6 +169,9 @@ def _describe(event: Event, unit: str) -> Text | None:
             return _head("metric", event.origin)
         case MetricRejected():
             return Text(f"  proposed metric: {event.reason}")
+        case MetricDoubted():
+            head = ("  THE METRIC MAY BE AT FAULT", "bold red")
+            return Text.assemble(head, f"  {event.reason}\n  {event.remedy}")
     return _describe_round(event, unit)
 
 
@@ -288,6 +292,22 @@ def _show_trials(store: RunStore, run: RunRecord) -> None:
         print_text(f"{finding.severity:8} {finding.message}")
     if trial.opinion:
         print_text(f"opinion  {trial.opinion}")
+    for retrial in list_retrials(store):
+        _show_retrial(store, retrial)
+
+
+def _show_retrial(store: RunStore, retrial: Retrial) -> None:
+    """Write what came of examining the metric again, and loudly where it may be at fault."""
+    print_text(f"\nexamined again after round {retrial.iteration + 1}: {retrial.plateau}")
+    if retrial.doubt:
+        answer_console.print(Text(f"THE METRIC MAY BE AT FAULT  {retrial.doubt}", "bold red"))
+        print_text(f"another  {store.feedback_command} --metric FILE")
+    else:
+        print_text("nothing speaks against it")
+    if retrial.opinion:
+        print_text(f"opinion  {retrial.opinion}")
+    for seen in retrial.seen:
+        print_text(f"judge    {seen}")
 
 
 def _show_status(store: RunStore, run: RunRecord) -> None:

@@ -139,6 +139,7 @@ class DesignBrief:
         feedback: what a person who watched the policies said and decided.
         steps: env steps of a whole training; 0 where nobody says.
         standing: what was measured on the robot itself, in words.
+        metric_doubt: what the last round showed against a proposed metric; '' for nothing.
     """
 
     card: EnvCard
@@ -152,6 +153,7 @@ class DesignBrief:
     feedback: Feedback = Feedback()
     steps: int = 0
     standing: str = ""
+    metric_doubt: str = ""
 
     @property
     def parent(self) -> HistoryEntry | None:

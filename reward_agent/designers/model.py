@@ -105,10 +105,10 @@ class LanguageModel:
         return ask_for_record(self._model, make_review_request(brief, examination), Critique)
 
     def compare_metric(
-        self, card: EnvCard, description: str, words: MetricWords, table: str
+        self, card: EnvCard, description: str, words: MetricWords, table: str, trained: str = ""
     ) -> Opinion[MetricOpinion]:
         """Ask whether a proposed metric is what the sentence says, without its code."""
-        request = make_comparison_request(card, description, words, table)
+        request = make_comparison_request(card, description, words, table, trained)
         return ask_for_record(self._model, request, MetricOpinion)
 
     def analyse(self, brief: DesignBrief, entry: HistoryEntry) -> Opinion[Analysis]:

@@ -203,7 +203,7 @@ def make_metric_request(
 
 
 def make_comparison_request(
-    card: EnvCard, description: str, words: MetricWords, table: str
+    card: EnvCard, description: str, words: MetricWords, table: str, trained: str = ""
 ) -> ChatRequest:
     """Ask whether a sentence, a criterion and what a metric said of behaviours agree."""
     prompt = render(
@@ -213,6 +213,7 @@ def make_comparison_request(
         criterion=words.criterion,
         unit=words.unit,
         table=table,
+        trained=trained,
     )
     return ChatRequest("critic", "critic/metric", (ChatMessage("user", prompt),))
 

@@ -155,6 +155,7 @@ def judge_table(rows: Sequence[TrialRow], asked: Asked) -> tuple[Finding, ...]:
         found += [*_find_idle(rows, asked, scale), *_find_order(rows, asked, scale)]
         found += [*_find_wrong_ways(rows, scale), *_find_unreachable(rows)]
         found += [*_find_instants(rows, asked), *_find_empty_climb(rows, scale)]
+        found += _find_empty_plateau(rows, scale)
     found += _find_dropped(asked)
     return tuple(sorted(found, key=lambda finding: _SEVERITIES.index(finding.severity)))
 
@@ -299,6 +300,22 @@ def _find_empty_climb(rows: Sequence[TrialRow], scale: float) -> Iterator[Findin
                 "what it was paid for",
             )
             return
+
+
+def _find_empty_plateau(rows: Sequence[TrialRow], scale: float) -> Iterator[Finding]:
+    """Find the best trained policy where it has most of the score, without success."""
+    policies = [row for row in rows if row.kind == "policy" and row.task_score is not None]
+    best = max(policies, key=lambda row: row.task_score or 0.0, default=None)
+    share = (best.task_score or 0.0) / scale if best and scale else 0.0
+    if best and share > _MUCH and not any(row.success_rate for row in policies):
+        parts = ", ".join(f"{name} {value:.3g}" for name, value in best.parts.items())
+        yield _say(
+            "empty-plateau",
+            f"{_describe(best)}: {share:.0%} of {scale:.3g} without a success. Parts: {parts}",
+            "see in its film whether it does what the sentence says; what is missing for a "
+            "success has to pay more than what it does",
+            "warning",
+        )
 
 
 def _find_dropped(asked: Asked) -> Iterator[Finding]:

@@ -82,6 +82,20 @@ class MetricRejected(Event, kind="metric_rejected"):
     reason: str
 
 
+class MetricDoubted(Event, kind="metric_doubted", is_news=True):
+    """A round led nowhere, and the metric that was proposed may be at fault.
+
+    Args:
+        iteration: the round.
+        reason: what speaks against it.
+        remedy: what a person may do.
+    """
+
+    iteration: int
+    reason: str
+    remedy: str
+
+
 class NoMetric(Event, kind="no_metric"):
     """Nothing is ranked in this run."""
 

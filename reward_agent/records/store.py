@@ -314,6 +314,11 @@ class RunStore:
                 words.append(render_option(name, value))
         return " ".join(words)
 
+    @property
+    def feedback_command(self) -> str:
+        """What to type to give feedback on the run, its metric among it."""
+        return self.resume_command.replace("design --resume", "feedback", 1)
+
     # --- the run ---
 
     def read_run(self) -> RunRecord:

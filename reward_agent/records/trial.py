@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
-from reward_agent.files import list_names
+from reward_agent.definitions.task import METRIC_FILE
+from reward_agent.files import list_names, read_text
 from reward_agent.records.disk import read_optional
-from reward_agent.types import FileRecord, FilmPath, Finding, Finite, OneLine, Record, Seconds
+from reward_agent.types import (
+    FileRecord,
+    FilmPath,
+    Finding,
+    Finite,
+    OneLine,
+    Record,
+    RewardProgram,
+    Seconds,
+    Sha256,
+)
 
 if TYPE_CHECKING:
     from reward_agent.records.store import RunStore
@@ -32,6 +44,7 @@ _KIND_WORDS: dict[RowKind, str] = {
 }
 _N_EXTREMES = 3
 _Text = Annotated[OneLine, Field(max_length=300)]
+_Said = Annotated[OneLine, Field(max_length=1000)]
 
 
 class TrialRow(Record):
@@ -85,12 +98,53 @@ class MetricTrial(FileRecord):
         return tuple(row for row in self.rows if row.kind != "extreme" or row in best)
 
 
+class Retrial(MetricTrial):
+    """The trial made again with a round's policies, none of which succeeded or still improves."""
+
+    iteration: int = Field(ge=0)
+    metric_sha256: Sha256 | None
+    plateau: _Said = Field(description="how the score of the round stopped rising")
+    seen: tuple[_Said, ...] = Field((), description="what a model that watched the films saw")
+
+    @property
+    def doubt(self) -> str:
+        """What speaks against the metric; '' where nothing does."""
+        told = [item.message for item in self.findings if item.severity != "hint"]
+        # What it was accepted without is no news.
+        is_news = any(
+            item.severity != "hint" and item.rule != "metric/dropped" for item in self.findings
+        )
+        return "; ".join([self.plateau, *told]) if is_news else ""
+
+
+def _list_folders(store: RunStore) -> list[Path]:
+    """Return the folders of the metrics that a run's Designer proposed, oldest first."""
+    names = [name for name in list_names(store.dir / "metric") if re.fullmatch("[0-9]{1,4}", name)]
+    return [store.dir / "metric" / name for name in sorted(names, key=int)]
+
+
 def list_trials(store: RunStore) -> list[MetricTrial]:
     """Return the trials of the metrics that a run's Designer proposed, oldest first."""
-    names = [name for name in list_names(store.dir / "metric") if re.fullmatch("[0-9]{1,4}", name)]
-    paths = [store.dir / "metric" / name / TRIAL_FILE for name in sorted(names, key=int)]
-    trials = (read_optional(path, MetricTrial) for path in paths)
+    trials = (read_optional(path / TRIAL_FILE, MetricTrial) for path in _list_folders(store))
     return [trial for trial in trials if trial is not None]
+
+
+def find_trial(store: RunStore, source: str) -> MetricTrial | None:
+    """Return the trial of a metric by its text; None where it was not tried."""
+    same = [path for path in _list_folders(store) if read_text(path / METRIC_FILE, "") == source]
+    return read_optional(same[-1] / TRIAL_FILE, MetricTrial) if same else None
+
+
+def place_retrial(store: RunStore, iteration: int) -> Path:
+    """Return where the trial that was made again after a round is kept."""
+    return store.dir / "metric" / f"round_{iteration}" / TRIAL_FILE
+
+
+def list_retrials(store: RunStore) -> list[Retrial]:
+    """Return what came of examining a run's metric again, by the rounds after which it was."""
+    own = RewardProgram(read_text(store.dir / METRIC_FILE, "")).sha256
+    found = [read_optional(place_retrial(store, i), Retrial) for i in store.list_iterations()]
+    return [item for item in found if item is not None and item.metric_sha256 == own]
 
 
 def read_trial(store: RunStore) -> MetricTrial | None:

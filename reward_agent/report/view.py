@@ -17,7 +17,7 @@ from reward_agent.llm.replies import read_calls
 from reward_agent.records.jobs import STRIP_FILE, VIDEO_FILE
 from reward_agent.records.judgement import FRAMES_FILE, Judgement, find_order_conflicts
 from reward_agent.records.store import Candidate, Iteration, RunRecord, RunStore
-from reward_agent.records.trial import MetricTrial, read_trial
+from reward_agent.records.trial import MetricTrial, Retrial, list_retrials, read_trial
 from reward_agent.types import Evaluation, TermCurve
 
 
@@ -81,6 +81,7 @@ class RunView:
         costs: what its language model was paid.
         judged: what a model that watched films says of them.
         trial: what a proposed metric said of behaviours that nobody trained, if one was.
+        retrials: what came of examining it again, with rounds that led nowhere.
         climbs: pictures of the policies that were trained on the metric itself, by behaviour.
     """
 
@@ -94,6 +95,7 @@ class RunView:
     costs: CostSummary
     judged: tuple[JudgedFilm, ...] = ()
     trial: MetricTrial | None = None
+    retrials: tuple[Retrial, ...] = ()
     climbs: tuple[tuple[str, bytes], ...] = ()
 
     @cached_property
@@ -173,6 +175,7 @@ def load_run_view(run_dir: Path) -> RunView:
         costs=summarise_costs(read_calls(run_dir)),
         judged=tuple(_read_judged(store)),
         trial=read_trial(store) if run.metric_origin not in ("task", "file") else None,
+        retrials=tuple(list_retrials(store)),
         climbs=tuple(_read_climbs(store)),
     )
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from reward_agent.designers.brief import DesignBrief, HistoryEntry
@@ -27,6 +28,7 @@ from reward_agent.run.draft import draft_all, gather_recordings
 from reward_agent.run.evaluate import evaluate_candidate
 from reward_agent.run.judge import judge_round
 from reward_agent.run.race import Race
+from reward_agent.run.retrial import read_doubt, try_metric_again
 from reward_agent.run.train import Finish, read_initial_policy
 from reward_agent.run.winner import has_stopped_improving, name_winner
 from reward_agent.threads import map_threads
@@ -91,10 +93,14 @@ def design_iteration(
         lambda draft: _conclude_draft(run, briefs[draft.index], draft, finishes.get(draft.id)),
         drafts,
     )
+    judged = judge_round(run, evaluated)
+    doubt = try_metric_again(run, index, judged)
     candidates = map_threads(
         run.team.designer.max_concurrency,
-        lambda candidate: _conclude(run, briefs[candidate.index], candidate),
-        judge_round(run, evaluated),
+        lambda candidate: _conclude(
+            run, replace(briefs[candidate.index], metric_doubt=doubt), candidate
+        ),
+        judged,
     )
     return _make_iteration(run, index, tuple(candidates), time.monotonic() - started)
 
@@ -121,6 +127,7 @@ def _make_briefs(run: ActiveRun, index: int) -> list[DesignBrief]:
         task=run.task,
     )
     standing = describe_robot(run, run.store.dir / BEHAVIOURS_DIR)
+    doubt = read_doubt(run)
     return [
         DesignBrief(
             run.shown_card,
@@ -133,6 +140,7 @@ def _make_briefs(run: ActiveRun, index: int) -> list[DesignBrief]:
             settings.seed,
             steps=settings.steps,
             standing=standing,
+            metric_doubt=doubt,
         )
         for number, idea in enumerate(ideas)
     ]

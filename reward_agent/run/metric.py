@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 from pydantic import Field
 
@@ -33,6 +34,8 @@ from reward_agent.run.behaviours import BEHAVIOURS_DIR, record_behaviours
 from reward_agent.run.evaluate import evaluate_candidate
 from reward_agent.run.trial import try_metric
 from reward_agent.types import Evaluation, FileRecord, Finding, RewardProgram
+
+T = TypeVar("T", bound=MetricTrial)
 
 WORDS_FILE = "words.json"
 CHANGE_FILE = "metric/change.json"
@@ -171,7 +174,7 @@ def _make_undecided(
     commands = {"own": f"{resume} --metric FILE", "unranked": f"{resume} --unranked"}
     if proposed is not None:
         # Where something was found, a person says that they have looked.
-        looked = resume.replace("design --resume", "feedback", 1) + " --accept-metric"
+        looked = f"{run.store.feedback_command} --accept-metric"
         accept = f"{looked} && {resume}" if proposed.doubts else f"{resume} --yes"
         commands = {"accept": accept, **commands}
     return UndecidedError(str(run.store.dir), reason, commands)
@@ -252,7 +255,7 @@ def propose_metric(run: ActiveRun, taken: str | None = None) -> ProposedMetric |
             changed = _take_words(run, proposal)
             trial = try_metric(changed, folder, proposal.source)
             if trial.has_passed:
-                trial = _compare(changed, proposal.words, trial)
+                trial = compare_metric(changed, proposal.words, trial)
                 write_record(folder / TRIAL_FILE, trial)
             tried.append(ProposedMetric(proposal, trial))
             faults = tried[-1].faults
@@ -265,10 +268,16 @@ def propose_metric(run: ActiveRun, taken: str | None = None) -> ProposedMetric |
     return min(tried, key=_count_faults) if tried else faults[0].message
 
 
-def _compare(run: ActiveRun, words: MetricWords, trial: MetricTrial) -> MetricTrial:
+def compare_metric(run: ActiveRun, words: MetricWords, trial: T, trained: str = "") -> T:
     """Add what a second call says that sees sentence, criterion and table, and no code.
 
     It may send the metric back; it scores nothing. Without a model there is none.
+
+    Args:
+        run: the run in progress.
+        words: criterion and unit of the metric.
+        trial: what it says of behaviours.
+        trained: what came of a round of trainings on it, where one did.
     """
     critic = run.team.critic
     if not isinstance(critic, LanguageModel):
@@ -276,7 +285,7 @@ def _compare(run: ActiveRun, words: MetricWords, trial: MetricTrial) -> MetricTr
     try:
         with run.ledger.spend("llm"):
             opinion = critic.compare_metric(
-                run.shown_card, run.task.description, words, render_table(trial.rows)
+                run.shown_card, run.task.description, words, render_table(trial.rows), trained
             ).record
     except ReplayError:  # an earlier version did not ask
         opinion = None
@@ -293,7 +302,7 @@ def _compare(run: ActiveRun, words: MetricWords, trial: MetricTrial) -> MetricTr
         )
         findings = (finding, *findings)
     changes = {"opinion": said, "agrees": opinion.agrees, "findings": findings}
-    return MetricTrial.model_validate(trial.model_dump() | changes)
+    return type(trial).model_validate(trial.model_dump() | changes)
 
 
 def _count_faults(proposed: ProposedMetric) -> tuple[int, int]:

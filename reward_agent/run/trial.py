@@ -44,7 +44,7 @@ def try_metric(
     started = time.monotonic()
     task = run.task
     asked = Asked(task.description, task.criterion, task.unit, run.card.control_dt, target_score)
-    rows, failures = _score_behaviours(run, folder, source)
+    rows, failures = score_behaviours(run, folder, source)
     findings, scale = failures or judge_table(rows, asked), find_scale(rows, asked)
     climb = Climb()
     if not any(finding.severity == "error" for finding in findings):
@@ -62,9 +62,10 @@ def try_metric(
     return trial
 
 
-def _score_behaviours(
+def score_behaviours(
     run: ActiveRun, folder: Path, source: str
 ) -> tuple[tuple[TrialRow, ...], tuple[Finding, ...]]:
+    """Return what a metric says of behaviours and of made episodes, or why it failed on them."""
     recorded = record_behaviours(run, run.store.dir / BEHAVIOURS_DIR)
     files = {METRIC_FILE: source.encode(), TRAJECTORIES_FILE: recorded.read()}
     job = TryMetricJob(

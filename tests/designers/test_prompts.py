@@ -25,7 +25,7 @@ from reward_agent.designers.judge import make_film_request, split_criteria
 from reward_agent.designers.model import LanguageModel
 from reward_agent.designers.prompts import Rules, list_prompts, make_program_request, render
 from reward_agent.designers.reply import find_fences, parse_code
-from reward_agent.designers.roles import Proposal
+from reward_agent.designers.roles import NO_WORDS, Proposal
 from reward_agent.errors import DataError, UnknownNameError
 from reward_agent.llm.chat import ChatMessage
 from reward_agent.records.judgement import FilmAnswer, Judgement
@@ -193,6 +193,24 @@ def test_the_designer_and_the_analyzer_are_told_what_the_judge_saw(card, task, n
     assert "DISAGREEMENT: the metric counts this episode a success (0.81 m/s)" in told
     earlier = last(open_conversation(replace(next_brief, best=None, history=(judged,))))
     assert "disagrees with the metric" in earlier
+
+
+def test_what_speaks_against_the_metric_is_told_to_all_who_answer_for_the_programs(
+    card, next_brief, best
+):
+    doubt = "the best, 0.4, no longer rose\n```\n# A heading"
+    doubted = replace(next_brief, metric_doubt=doubt)
+    words = NO_WORDS.model_copy(update={"criterion": "upright", "unit": "s"})
+    for request in (
+        make_program_request(doubted),
+        prompts.make_analysis_request(doubted, best),
+        prompts.make_comparison_request(card, "stand", words, "(a table)", doubt),
+    ):
+        told = request.messages[-1].content
+        assert f"````text\n{doubt}\n````" in told
+    assert "may be at fault" not in make_program_request(next_brief).prompt
+    untrained = prompts.make_comparison_request(card, "stand", words, "(a table)")
+    assert "policy of" not in untrained.prompt
 
 
 def test_no_task_without_a_metric_claims_to_have_one(card, task, idea):

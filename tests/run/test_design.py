@@ -13,15 +13,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.runs import PROPOSAL, write_script
+from support.runs import PROPOSAL, read_prompt, write_script
 
 import reward_agent
 from reward_agent.errors import RewardAgentError, UndecidedError, UsageError
 from reward_agent.feedback.session import open_session
 from reward_agent.records.disk import read_record
+from reward_agent.records.events import Event, MetricDoubted
 from reward_agent.records.outcomes import TRAINED
 from reward_agent.records.store import Candidate, RunRecord, RunStore, load_run
-from reward_agent.records.trial import MetricTrial, read_trial
+from reward_agent.records.trial import MetricTrial, list_retrials, read_trial
 from reward_agent.report.verdict import find_verdict
 from reward_agent.report.view import load_run_view
 
@@ -272,6 +273,44 @@ def test_a_second_reading_without_the_code_may_send_a_metric_back(
     assert (trial.agrees, trial.opinion) == (agrees, "the rail has a middle")
     assert [item.rule for item in trial.findings] == ([] if agrees else ["metric/disagrees"])
     assert run.metric_origin == "proposed: accepted unseen"  # an opinion is no verdict
+
+
+# It pays a moment, and calls nothing a success.
+LEADS_NOWHERE = (
+    PROPOSAL.replace("n_near / max(1000.0, float(episode.n_steps))", "min(n_near, 12.0) / 30.0")
+    .replace("share > 0.9", "share > 0.9 and n_near < 5")
+    .replace('"unit": "1"', '"unit": "share, 0 to 1"')
+)
+
+
+def test_a_metric_on_which_two_rounds_lead_nowhere_is_examined_again_and_doubted(
+    tmp_path: Path,
+) -> None:
+    events: list[Event] = []
+    run = reward_agent.design(
+        "inverted_pendulum",
+        "stay in the middle of the rail",
+        provider=write_script(tmp_path, LEADS_NOWHERE, LEADS_NOWHERE, GOOD, OTHER_GOOD, GOOD),
+        runs_dir=tmp_path / "runs",
+        environ={},
+        candidates=1,
+        accept_metric=lambda proposed: True,
+        listen=events.append,
+        **(SMALL | {"iterations": 3}),
+    )
+    store = load_run("last", tmp_path / "runs")
+    [first] = [item for item in list_retrials(store) if item.iteration == 1]
+    assert "metric/empty-plateau" in [finding.rule for finding in first.findings]
+    assert "no better than that of the rounds before" in first.doubt
+    [policy] = [row for row in first.rows if row.kind == "policy"]
+    assert (policy.task_score, policy.success_rate) == (0.4, 0.0)
+    assert set(policy.parts) == {"share"}
+    told = [event for event in events if isinstance(event, MetricDoubted)]
+    assert f"`reward-agent feedback {store.dir} " in told[0].remedy
+    assert " --metric FILE && reward-agent design --resume " in told[0].remedy
+    assert first.doubt in read_prompt(store, 2, 0)
+    assert "The metric may be at fault" in (store.dir / "report.html").read_text()
+    assert run.winner is not None
 
 
 def test_a_metric_that_is_at_fault_to_the_last_is_not_taken_unseen(tmp_path: Path) -> None:

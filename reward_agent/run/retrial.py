@@ -1,0 +1,173 @@
+"""Retrial: a proposed metric tried once more, with a round's policies, before these are blamed.
+
+A round without a single success whose best score no longer rises may have climbed the wrong hill.
+What then speaks against the metric is said to the person and to the Designer; the run goes on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from reward_agent.designers.history import read_entry
+from reward_agent.designers.roles import NO_WORDS
+from reward_agent.evaluation.trust import Asked, find_scale, judge_table
+from reward_agent.records.disk import read_optional, write_record
+from reward_agent.records.events import MetricDoubted
+from reward_agent.records.jobs import STRIP_FILE, VIDEO_FILE
+from reward_agent.records.judgement import Judgement
+from reward_agent.records.store import Candidate, rank_candidates
+from reward_agent.records.trial import Retrial, TrialRow, find_trial, place_retrial
+from reward_agent.run.active import ActiveRun
+from reward_agent.run.metric import compare_metric
+from reward_agent.run.trial import score_behaviours
+from reward_agent.types import Evaluation, Finding, rank_value
+
+# Of the scale: what is no rise any more, over the last half of a course or from round to round.
+_FLAT = 0.05
+# Points of a course that tell whether it still rises.
+_LEAST_POINTS = 4
+_MAX_SEEN = 8
+
+
+def try_metric_again(run: ActiveRun, index: int, candidates: Sequence[Candidate]) -> str:
+    """Examine a proposed metric with the policies of a round that led nowhere, once a round.
+
+    Args:
+        run: the run in progress.
+        index: number of the round.
+        candidates: of the round, evaluated, and judged where there is a judge.
+
+    Returns:
+        What speaks against the metric, for those who are told of the round; '' for nothing.
+    """
+    trained = rank_candidates(candidates)
+    if run.metric.source is None or run.metric.is_trusted or not trained:
+        return ""
+    place = place_retrial(run.store, index)
+    known = read_optional(place, Retrial)
+    if known is not None and known.metric_sha256 == run.metric.sha256:
+        return known.doubt
+    courses = {item.id: _read_course(run, item) for item in trained}
+    if any(point.success_rate for course in courses.values() for point in course):
+        return ""
+    retrial = _examine(run, index, trained, courses)
+    if retrial is None:
+        return ""
+    write_record(place, retrial)
+    if retrial.doubt:
+        run.notify(MetricDoubted(index, retrial.doubt, _name_ways_out(run)))
+    return retrial.doubt
+
+
+def read_doubt(run: ActiveRun) -> str:
+    """Return what the last round showed against the metric of a run; '' for nothing."""
+    rounds = run.store.list_iterations()
+    retrial = read_optional(place_retrial(run.store, rounds[-1]), Retrial) if rounds else None
+    is_of_it = retrial is not None and retrial.metric_sha256 == run.metric.sha256
+    return retrial.doubt if retrial is not None and is_of_it else ""
+
+
+def _read_course(run: ActiveRun, candidate: Candidate) -> tuple[Evaluation, ...]:
+    """Return the evaluations of a candidate's policies on the way, and of the one chosen last."""
+    assert candidate.evaluation is not None
+    return (*read_entry(run.store, candidate).curve, candidate.evaluation)
+
+
+def _examine(
+    run: ActiveRun,
+    index: int,
+    trained: Sequence[Candidate],
+    courses: dict[str, tuple[Evaluation, ...]],
+) -> Retrial | None:
+    """Return what came of a trial with the policies of a round; None where scores still rise."""
+    assert run.metric.source is not None
+    task = run.task
+    asked = Asked(task.description, task.criterion, task.unit, run.card.control_dt)
+    known = find_trial(run.store, run.metric.source)
+    folder = place_retrial(run.store, index).parent
+    rows = known.rows if known else score_behaviours(run, folder, run.metric.source)[0]
+    scale = known.scale if known and known.scale else find_scale(rows, asked)
+    policies = [_make_row(run, item, _is_flat(courses[item.id][:-1], scale)) for item in trained]
+    plateau = _describe_plateau(run, policies[0], scale)
+    if not plateau:
+        return None
+    rows = (*rows, *policies)
+    judgements = [item for item in _list_judgements(run, trained) if item is not None]
+    findings = (*judge_table(rows, asked), *_list_conflicts(judgements))
+    retrial = Retrial(
+        rows=rows,
+        scale=scale,
+        findings=findings,
+        iteration=index,
+        metric_sha256=run.metric.sha256,
+        plateau=plateau,
+        seen=tuple(f"the film of {item.candidate}: {item.seen}" for item in judgements[:_MAX_SEEN]),
+    )
+    words = NO_WORDS.model_copy(update={"criterion": task.criterion, "unit": task.unit})
+    return compare_metric(run, words, retrial, "\n".join([plateau, *retrial.seen]))
+
+
+def _is_flat(course: Sequence[Evaluation], scale: float) -> bool:
+    """Whether the last half of a training no longer raised its score."""
+    scores = [item.task_score for item in course if item.task_score is not None]
+    middle = len(scores) // 2
+    if len(scores) < _LEAST_POINTS:
+        return False
+    return max(scores[middle:]) - max(scores[:middle]) < _FLAT * scale
+
+
+def _describe_plateau(run: ActiveRun, best: TrialRow, scale: float) -> str:
+    """Say how the score of a round stopped rising; '' where it still rises."""
+    earlier = rank_candidates(run.store.list_finished())
+    before = rank_value(earlier[0].task_score) if earlier else None
+    score = rank_value(best.task_score)
+    told = f"no policy of the round succeeded in any episode, and the best, {score:.3g}"
+    if before is not None and score - before < _FLAT * scale:
+        return f"{told}, is no better than that of the rounds before, {before:.3g}"
+    return f"{told}, no longer rose over the last half of its training" if best.is_flat else ""
+
+
+def _make_row(run: ActiveRun, candidate: Candidate, is_flat: bool) -> TrialRow:
+    evaluation = candidate.evaluation
+    assert evaluation is not None
+    scores = [item.task_score for item in evaluation.episodes if item.task_score is not None]
+    folder = run.store.evaluation_dir(candidate.iteration, candidate.id, run.settings.seed)
+    has_film = run.settings.video  # it may still be drawn
+    return TrialRow(
+        behaviour=f"policy of {candidate.id}",
+        kind="policy",
+        task_score=evaluation.task_score,
+        least=min(scores, default=None),
+        most=max(scores, default=None),
+        success_rate=evaluation.success_rate or 0.0,
+        parts=evaluation.parts,
+        n_episodes=evaluation.n_episodes,
+        length_s=evaluation.episode_length * run.card.control_dt,
+        is_flat=is_flat,
+        film=run.store.name_file(folder / VIDEO_FILE) if has_film else None,
+        strip=run.store.name_file(folder / STRIP_FILE) if has_film else None,
+    )
+
+
+def _list_judgements(run: ActiveRun, trained: Sequence[Candidate]) -> Iterator[Judgement | None]:
+    return (read_entry(run.store, candidate).judgement for candidate in trained)
+
+
+def _list_conflicts(judgements: Sequence[Judgement]) -> Iterator[Finding]:
+    for item in judgements:
+        if item.conflict:
+            yield Finding(
+                rule="metric/judged",
+                severity="warning",
+                message=f"the film of {item.candidate}: {item.conflict}",
+                remedy="watch the film, and see which of the two is right",
+            )
+
+
+def _name_ways_out(run: ActiveRun) -> str:
+    """Say how a person gives another metric to a run that is under way."""
+    feedback, resume = run.store.feedback_command, run.store.resume_command
+    return (
+        "the run goes on; to give it another metric, stop it (Ctrl-C), then "
+        f"`{feedback} --metric FILE && {resume}`: every policy is scored again"
+    )
