@@ -24,8 +24,8 @@ from reward_agent.records.events import (
     Confirming,
     Drafted,
     Event,
+    FilmJudged,
     IterationStarted,
-    Judged,
     MetricChosen,
     MetricDoubted,
     MetricRejected,
@@ -189,7 +189,7 @@ def _describe_round(event: Event, unit: str) -> Text | None:
         case Rescored():
             score = (show_number(event.task_score), "bold")
             return Text.assemble(f"  {event.candidate}  ", score, f" {unit}  scored again")
-        case Judged():
+        case FilmJudged():
             colour = "bold red" if event.conflict else "dim"
             told = f"DISAGREEMENT: {event.conflict}" if event.conflict else event.agreement
             return Text.assemble(f"  {event.candidate}  judge: {event.verdict}; ", (told, colour))

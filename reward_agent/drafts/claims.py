@@ -32,7 +32,7 @@ class Test(NamedTuple):
     run: Callable[[Any, Any], str]
 
 
-class Trial:
+class ClaimTrial:
     """One form on one model, claim by claim; what holds already is what later tests build on."""
 
     def __init__(self, live: LiveModel, meaning: Meaning) -> None:

@@ -6,7 +6,7 @@ import mujoco
 import numpy as np
 
 from reward_agent.definitions.meaning import Gripper, JointSense, LimbClaim
-from reward_agent.drafts.claims import CLOSE, LEAST_M, LIFT_M, NUDGE, YAW, Trial, expect, show
+from reward_agent.drafts.claims import CLOSE, LEAST_M, LIFT_M, NUDGE, YAW, ClaimTrial, expect, show
 from reward_agent.drafts.live import LiveModel, RefusedError, UntestedError
 from reward_agent.drafts.words import find_side
 from reward_agent.simulation.interventions import UPWARD, Root
@@ -27,7 +27,7 @@ _SIDES = {
 }  # fmt: skip
 
 
-def try_start(trial: Trial, keyframe: str | int) -> str:
+def try_start(trial: ClaimTrial, keyframe: str | int) -> str:
     """Hold the pose for a second: it stays finite, overlaps with nothing, keeps its joints."""
     live = trial.live
     qpos = live.find_keyframe(keyframe)
@@ -53,7 +53,7 @@ def try_start(trial: Trial, keyframe: str | int) -> str:
 # --- the torso and its axes ----------------------------------------------------------------------
 
 
-def try_torso(trial: Trial, place: str) -> str:
+def try_torso(trial: ClaimTrial, place: str) -> str:
     """Lift the robot by 1 m: the torso's height grows by 1, its x by 0."""
     live = trial.live
     body = live.find_body(place)
@@ -67,7 +67,7 @@ def try_torso(trial: Trial, place: str) -> str:
     return expect(f"lifted by 1 m it rises by {rise[2]:.2f} m", rise, (0.0, 0.0, LIFT_M))
 
 
-def try_up(trial: Trial, axis: str) -> str:
+def try_up(trial: ClaimTrial, axis: str) -> str:
     """At the start 1, turned over -1, after a yaw of 90 degrees unchanged."""
     live, torso, root = trial.live, trial.require_torso(), trial.root()
     at_home = _read_up(live, torso, axis)
@@ -98,7 +98,7 @@ def _read_up(live: LiveModel, torso: str, axis: str, qpos: FloatArray | None = N
     return float(live.point(live.pose(qpos), torso, axis)[2])
 
 
-def try_forward(trial: Trial, axis: str) -> str:
+def try_forward(trial: ClaimTrial, axis: str) -> str:
     """Level at the start; turns with a yaw; a velocity along it is a forward velocity of 1."""
     live, torso, root = trial.live, trial.require_torso(), trial.root()
     forward = live.point(live.pose(), torso, axis)
@@ -124,7 +124,7 @@ def try_forward(trial: Trial, axis: str) -> str:
     return f"{said}; {_tell_front_from_back(trial, forward)}"
 
 
-def _tell_front_from_back(trial: Trial, forward: FloatArray) -> str:
+def _tell_front_from_back(trial: ClaimTrial, forward: FloatArray) -> str:
     """Say which parts lie ahead of which, by the model's own names, else by the form's limbs.
 
     Nothing else can tell where a robot's front is.
@@ -154,7 +154,7 @@ def _tell_front_from_back(trial: Trial, forward: FloatArray) -> str:
 # --- limbs -------------------------------------------------------------------------------------
 
 
-def try_foot(trial: Trial, place: str) -> str:
+def try_foot(trial: ClaimTrial, place: str) -> str:
     """Lower the robot until it touches: the foot is what touches, or all but touches, then."""
     live = trial.live
     if not live.is_of_robot(live.find_body(place)):
@@ -199,7 +199,7 @@ def _yes(holds: bool) -> str:
     return "yes" if holds else "no"
 
 
-def try_hand(trial: Trial, place: str) -> str:
+def try_hand(trial: ClaimTrial, place: str) -> str:
     """Move the robot's joints, not its root: it goes along."""
     live = trial.live
     body = live.find_body(place)
@@ -209,7 +209,7 @@ def try_hand(trial: Trial, place: str) -> str:
     return f"the robot's joints move it by up to {reach:.2f} m"
 
 
-def try_tool(trial: Trial, place: str) -> str:
+def try_tool(trial: ClaimTrial, place: str) -> str:
     """Move the robot: its root carries it, or its joints move it."""
     live = trial.live
     body = live.find_body(place)
@@ -225,7 +225,7 @@ def _measure_reach(live: LiveModel, place: str) -> float:
     return max(float(np.linalg.norm(live.locate(live.pose(q), place) - start)) for q in poses)
 
 
-def try_limb(trial: Trial, claim: LimbClaim) -> str:
+def try_limb(trial: ClaimTrial, claim: LimbClaim) -> str:
     """A left limb lies to the left of the forward axis, a front one ahead."""
     live = trial.live
     live.find_place(claim.place)
@@ -244,7 +244,7 @@ def try_limb(trial: Trial, claim: LimbClaim) -> str:
     return "it lies " + ", ".join(said)
 
 
-def _measure_side(trial: Trial, place: str, way: str) -> float:
+def _measure_side(trial: ClaimTrial, place: str, way: str) -> float:
     """Return how far a place lies along a way, m: from the middle of the limbs that have a side.
 
     Where all of them are on one, from the torso.
@@ -270,7 +270,7 @@ def _is_there(live: LiveModel, place: str) -> bool:
     return True
 
 
-def try_joint(trial: Trial, claim: JointSense) -> str:
+def try_joint(trial: ClaimTrial, claim: JointSense) -> str:
     """Nudge the joint: the part goes the way that is said."""
     live = trial.live
     joint = live.find("joint", claim.joint)
@@ -289,7 +289,7 @@ def try_joint(trial: Trial, claim: JointSense) -> str:
     return said
 
 
-def _tell_ways(trial: Trial, moved: FloatArray) -> str:
+def _tell_ways(trial: ClaimTrial, moved: FloatArray) -> str:
     """Say where something went, in the robot's own words."""
     ways = ["up", "down"]
     if trial.holds("forward"):
@@ -299,7 +299,7 @@ def _tell_ways(trial: Trial, moved: FloatArray) -> str:
     return f"it goes {along[best]:.4f} m {best}"
 
 
-def try_gripper(trial: Trial, claim: Gripper) -> str:
+def try_gripper(trial: ClaimTrial, claim: Gripper) -> str:
     """Hold its control low, then high, for a second each, and measure between the fingers."""
     live = trial.live
     actuator = live.find("actuator", claim.actuator)

@@ -6,7 +6,7 @@ import mujoco
 import numpy as np
 
 from reward_agent.definitions.meaning import MeasureClaim
-from reward_agent.drafts.claims import CLOSE, LEAST_M, LIFT_M, NUDGE, Trial, expect, show
+from reward_agent.drafts.claims import CLOSE, LEAST_M, LIFT_M, NUDGE, ClaimTrial, expect, show
 from reward_agent.drafts.live import RefusedError, UntestedError
 from reward_agent.simulation.interventions import UPWARD, Root
 
@@ -28,7 +28,7 @@ _QUANTITIES = {
 # --- objects, targets, fixtures ----------------------------------------------------------------
 
 
-def try_object(trial: Trial, place: str) -> str:
+def try_object(trial: ClaimTrial, place: str) -> str:
     """Lift it by its own joint, not the robot's: it rises by 1 m."""
     live = trial.live
     body = live.find_body(place)
@@ -52,7 +52,7 @@ def try_object(trial: Trial, place: str) -> str:
     return f"its own joint {live.name_joint(own[-1])} moves it by {moved:.3f} m"
 
 
-def try_target(trial: Trial, place: str) -> str:
+def try_target(trial: ClaimTrial, place: str) -> str:
     """Put the tool, or the object, on it: distance 0; carry it away by 1 m: 1."""
     live, meaning = trial.live, trial.meaning
     roots = live.model.body_rootid
@@ -66,7 +66,7 @@ def try_target(trial: Trial, place: str) -> str:
     raise UntestedError("no tool and no object holds that could be brought there")
 
 
-def try_distance(trial: Trial, first: str, second: str) -> str:
+def try_distance(trial: ClaimTrial, first: str, second: str) -> str:
     """Put one place on the other: distance 0; carry it on by 1 m: 1."""
     live = trial.live
     home = live.pose()
@@ -85,7 +85,7 @@ def try_distance(trial: Trial, first: str, second: str) -> str:
     return expect(said, gaps, (0.0, LIFT_M))
 
 
-def try_fixture(trial: Trial, place: str) -> str:
+def try_fixture(trial: ClaimTrial, place: str) -> str:
     """Move the joint itself: its part moves; no actuator drives it."""
     live = trial.live
     kind, joint = live.find_place(place)
@@ -105,7 +105,7 @@ def try_fixture(trial: Trial, place: str) -> str:
 # --- numbers -----------------------------------------------------------------------------------
 
 
-def try_measure(trial: Trial, claim: MeasureClaim) -> str:
+def try_measure(trial: ClaimTrial, claim: MeasureClaim) -> str:
     """It changes, has the unit, and behaves as what it is said to be."""
     live = trial.live
     trial.states = trial.states or live.draw_states()
@@ -133,7 +133,7 @@ def try_measure(trial: Trial, claim: MeasureClaim) -> str:
     return said
 
 
-def _try_unit(trial: Trial, claim: MeasureClaim) -> str:
+def _try_unit(trial: ClaimTrial, claim: MeasureClaim) -> str:
     """Build the model twice as large, then move it twice as fast: units grow as they do."""
     live = trial.live
     kind, _, name = claim.source.partition(":")
@@ -162,7 +162,7 @@ def _try_unit(trial: Trial, claim: MeasureClaim) -> str:
     return said
 
 
-def _try_height(trial: Trial, source: str) -> str:
+def _try_height(trial: ClaimTrial, source: str) -> str:
     """Lift what it is the height of, whatever that is: it grows by 1; moved sideways by 0."""
     live = trial.live
     before = live.read(live.pose(), source)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from reward_agent.definitions.meaning import TaskIdea
-from reward_agent.drafts.claims import YAW, Trial
+from reward_agent.drafts.claims import YAW, ClaimTrial
 from reward_agent.drafts.live import RefusedError
 from reward_agent.simulation.interventions import UPWARD, Root
 
@@ -18,7 +18,7 @@ _BOUNDS = {
 }  # fmt: skip
 
 
-def try_task(trial: Trial, idea: TaskIdea) -> str:
+def try_task(trial: ClaimTrial, idea: TaskIdea) -> str:
     """The robot has what the task needs, and the start does not do it already."""
     for key in _NEEDED[idea.kind]:
         is_there = trial.list_held(key) if key == "feet" else trial.holds(key)
@@ -32,7 +32,7 @@ def try_task(trial: Trial, idea: TaskIdea) -> str:
     return _TASKS[idea.kind](trial, idea.number)
 
 
-def _try_stance(trial: Trial, idea: TaskIdea) -> str:
+def _try_stance(trial: ClaimTrial, idea: TaskIdea) -> str:
     known = trial.list_held("feet")
     unknown = [foot for foot in idea.feet if foot not in known]
     if unknown or not idea.feet or len(set(idea.feet)) == len(known):
@@ -40,19 +40,19 @@ def _try_stance(trial: Trial, idea: TaskIdea) -> str:
     return f"{len(set(idea.feet))} of {len(known)} feet"
 
 
-def _try_speed(trial: Trial, speed: float) -> str:
+def _try_speed(trial: ClaimTrial, speed: float) -> str:
     if not trial.root().joints:
         raise RefusedError("the robot is bolted down")
     return f"the root moves; {speed:g} m/s is asked for"
 
 
-def _try_rate(trial: Trial, rate: float) -> str:
+def _try_rate(trial: ClaimTrial, rate: float) -> str:
     if trial.root().turn(trial.live.home, UPWARD, YAW) is None:
         raise RefusedError("the robot's root cannot turn about the vertical")
     return f"the root turns; {rate:g} rad/s is asked for"
 
 
-def _try_gap(trial: Trial, first: str, within: float) -> str:
+def _try_gap(trial: ClaimTrial, first: str, within: float) -> str:
     live, data = trial.live, trial.live.pose()
     gap = live.locate(data, getattr(trial.meaning, first)) - live.locate(
         data, str(trial.meaning.target)
@@ -63,14 +63,14 @@ def _try_gap(trial: Trial, first: str, within: float) -> str:
     return f"{away:.3f} m away at the start, {within:g} m is asked for"
 
 
-def _try_lift(trial: Trial, by: float) -> str:
+def _try_lift(trial: ClaimTrial, by: float) -> str:
     root = Root(trial.live.model, trial.live.find_body(str(trial.meaning.object)))
     if by < 0 or root.shift(trial.live.home, (0.0, 0.0, by)) is None:
         raise RefusedError("the object's own joints do not let it rise by that")
     return f"the object can rise by {by:g} m"
 
 
-def _try_opening(trial: Trial, by: float) -> str:
+def _try_opening(trial: ClaimTrial, by: float) -> str:
     live = trial.live
     joint = live.find_place(str(trial.meaning.fixture))[1]
     start = float(live.home[live.model.jnt_qposadr[joint]])
@@ -83,7 +83,7 @@ def _try_opening(trial: Trial, by: float) -> str:
     return f"from {start:.2f} to {start + by:.2f}, within its range"
 
 
-def _try_jump(trial: Trial, height: float) -> str:
+def _try_jump(trial: ClaimTrial, height: float) -> str:
     if height < 0 or trial.root().shift(trial.live.home, (0.0, 0.0, height)) is None:
         raise RefusedError("the robot's root cannot rise by that")
     return f"the robot can rise by {height:g} m"
@@ -94,7 +94,7 @@ _NEEDED: dict[str, tuple[str, ...]] = {
     "reach": ("tool", "target"), "place": ("object", "target"), "lift": ("object",),
     "move_fixture": ("fixture",), "stand_on": ("torso", "feet"), "jump": ("torso",),
 }  # fmt: skip
-_TASKS: dict[str, Callable[[Trial, float], str]] = {
+_TASKS: dict[str, Callable[[ClaimTrial, float], str]] = {
     "travel": _try_speed,
     "turn": _try_rate,
     "reach": lambda trial, within: _try_gap(trial, "tool", within),

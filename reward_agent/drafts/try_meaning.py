@@ -9,7 +9,7 @@ import mujoco
 import numpy as np
 
 from reward_agent.definitions.meaning import ClaimTest, Meaning
-from reward_agent.drafts.claims import Test, Trial
+from reward_agent.drafts.claims import ClaimTrial, Test
 from reward_agent.drafts.live import LiveModel, UntestedError
 from reward_agent.drafts.outline import render_outline
 from reward_agent.drafts.robot_claims import (
@@ -54,11 +54,11 @@ def try_meaning(
         meaning: the claims.
         qpos: the start pose, where the form names none that holds; None: the reference pose.
     """
-    trial = Trial(LiveModel(model, qpos), meaning)
+    trial = ClaimTrial(LiveModel(model, qpos), meaning)
     return tuple(trial.judge(key, number, _TESTS[key]) for key, number in meaning.list_claims())
 
 
-def _accept(trial: Trial, value: Any) -> str:
+def _accept(trial: ClaimTrial, value: Any) -> str:
     raise UntestedError("words for people; nothing tests them")
 
 

@@ -78,7 +78,7 @@ _TOKEN = re.compile(
 
 
 @dataclass(frozen=True)
-class Quantity:
+class Amount:
     """A number with what it measures, in the unit of the fields.
 
     Args:
@@ -92,10 +92,10 @@ class Quantity:
     what: str
 
 
-def find_quantities(text: str) -> tuple[Quantity, ...]:
+def find_quantities(text: str) -> tuple[Amount, ...]:
     """Return the quantities that a text states, digits and spelled numbers, in order."""
     plain = _spell_digits(unicodedata.normalize("NFKC", text))
-    found: list[Quantity] = []
+    found: list[Amount] = []
     of_range = False  # whether "1.1 to" was read, before "1.3 m/s"
     for match in _TOKEN.finditer(plain):
         after = plain[match.end() :].split(maxsplit=1)
@@ -108,8 +108,8 @@ def find_quantities(text: str) -> tuple[Quantity, ...]:
             what = what or "angle"
         if of_range and what:
             first = found.pop()
-            found.append(Quantity(f"{first.text} {match['unit']}", first.value * size, what))
-        found.append(Quantity(" ".join(match.group().strip(" -").split()), value * size, what))
+            found.append(Amount(f"{first.text} {match['unit']}", first.value * size, what))
+        found.append(Amount(" ".join(match.group().strip(" -").split()), value * size, what))
         of_range = not what and _UNTIL.match(plain[match.end() :]) is not None
     return tuple(found)
 
@@ -119,7 +119,7 @@ def find_durations(text: str) -> tuple[float, ...]:
     return tuple(item.value for item in find_quantities(text) if item.what == "time")
 
 
-def list_dropped(sentence: str, criterion: str, control_dt: float) -> tuple[Quantity, ...]:
+def list_dropped(sentence: str, criterion: str, control_dt: float) -> tuple[Amount, ...]:
     """Return the quantities of a sentence that its criterion does not hold, in any unit.
 
     Args:
@@ -129,14 +129,12 @@ def list_dropped(sentence: str, criterion: str, control_dt: float) -> tuple[Quan
     """
     told = [*find_quantities(criterion)]
     told += [
-        Quantity(item.text, item.value * control_dt, "time")
-        for item in told
-        if item.what == "steps"
+        Amount(item.text, item.value * control_dt, "time") for item in told if item.what == "steps"
     ]
     return tuple(item for item in find_quantities(sentence) if not _is_told(item, told))
 
 
-def _is_told(asked: Quantity, told: Iterable[Quantity]) -> bool:
+def _is_told(asked: Amount, told: Iterable[Amount]) -> bool:
     same = [item.value for item in told if asked.what in (item.what, "", "count", "steps")]
     if asked.what == "share":
         same += [item.value for item in told if item.what == ""]

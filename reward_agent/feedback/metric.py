@@ -57,7 +57,7 @@ class MetricView:
 
 
 @dataclass(frozen=True)
-class MetricTrial:
+class ScoresOfMetric:
     """What a metric says of the recorded episodes, before it is adopted.
 
     Args:
@@ -109,7 +109,7 @@ def _read_words(folder: Path | None) -> MetricWords:
         return NO_WORDS
 
 
-def try_metric(run: ActiveRun, source: str, trained: Iterable[HistoryEntry]) -> MetricTrial:
+def try_metric(run: ActiveRun, source: str, trained: Iterable[HistoryEntry]) -> ScoresOfMetric:
     """Score the recorded episodes of the candidates by a metric, in the sandbox."""
     check = check_metric(source, run.card)
     scores: dict[str, Evaluation | None] = {}
@@ -124,4 +124,4 @@ def try_metric(run: ActiveRun, source: str, trained: Iterable[HistoryEntry]) -> 
             blank = candidate.evaluation.model_copy(update={"task_score": None})
             scored = evaluate_recorded(changed, recorded, blank)
             scores[candidate.id] = scored if scored.task_score is not None else None
-    return MetricTrial(check, scores)
+    return ScoresOfMetric(check, scores)

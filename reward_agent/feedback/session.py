@@ -18,7 +18,7 @@ from reward_agent.definitions.task import read_metric
 from reward_agent.designers.brief import Feedback, HistoryEntry
 from reward_agent.designers.history import find_best, read_history
 from reward_agent.errors import Interrupted, RewardAgentError, UsageError
-from reward_agent.feedback.metric import MetricTrial, MetricView, try_metric
+from reward_agent.feedback.metric import MetricView, ScoresOfMetric, try_metric
 from reward_agent.feedback.records import (
     Choice,
     Decided,
@@ -154,7 +154,7 @@ class Session(SessionState):
 
     # --- the metric -------------------------------------------------------------------------------
 
-    def try_metric(self, source: str) -> MetricTrial:
+    def try_metric(self, source: str) -> ScoresOfMetric:
         """Score what was recorded by a metric, without adopting it."""
         with self._activate() as active:
             return try_metric(active, source, self.list_trained())
@@ -164,7 +164,7 @@ class Session(SessionState):
         view = self._need_proposal()
         self._adopt("accepted", replace(view, origin="proposed: accepted"))
 
-    def edit_metric(self, source: str) -> MetricTrial:
+    def edit_metric(self, source: str) -> ScoresOfMetric:
         """Take the proposed metric with a person's changes, if it can score what was recorded.
 
         It stays generated code: it runs sandboxed, apart from the policies.

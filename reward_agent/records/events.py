@@ -168,7 +168,7 @@ class Concluded(Event, kind="concluded", is_news=True):
     task_score: float | None
 
 
-class Judged(Event, kind="judged", is_news=True):
+class FilmJudged(Event, kind="judged", is_news=True):
     """A model that sees has watched a film; ``conflict`` says how it contradicts the metric."""
 
     iteration: int

@@ -15,7 +15,7 @@ from reward_agent.designers.roles import Judge
 from reward_agent.errors import DataError, JobError, ModelError
 from reward_agent.files import read_capped, remove
 from reward_agent.records.disk import read_record, write_record
-from reward_agent.records.events import Judged, Warned
+from reward_agent.records.events import FilmJudged, Warned
 from reward_agent.records.jobs import (
     FOOTAGE_FILE,
     RESULT_FILE,
@@ -152,7 +152,7 @@ def _judge(
     ).compare(best)
     write_record(folder / JUDGEMENT_FILE, judgement)
     told = judgement.agreement, judgement.conflict
-    run.notify(Judged(iteration, name, judgement.verdict, *told))
+    run.notify(FilmJudged(iteration, name, judgement.verdict, *told))
     return usage
 
 

@@ -22,7 +22,7 @@ from reward_agent.export.unpack import open_bundle
 from reward_agent.feedback.session import open_session
 from reward_agent.feedback.state import describe_session
 from reward_agent.llm.replies import read_calls, read_replies
-from reward_agent.records.events import Event, Judged, RunStarted, Warned
+from reward_agent.records.events import Event, FilmJudged, RunStarted, Warned
 from reward_agent.records.judgement import FRAMES_FILE, make_code
 from reward_agent.records.store import RunStore, load_run
 from reward_agent.run.estimate import estimate_design
@@ -140,7 +140,7 @@ def test_the_film_goes_to_the_judge_as_a_picture_and_its_answers_stand_beside_th
     # The policy is trained for a second: the metric counts no success.
     assert judgement.success is False
     assert "sees the task done" in judgement.conflict
-    [judged] = [event for event in events if isinstance(event, Judged)]
+    [judged] = [event for event in events if isinstance(event, FilmJudged)]
     assert judged.conflict == judgement.conflict
     # The Analyzer is told, behind a fence that the judge's words cannot close.
     [told] = model.told

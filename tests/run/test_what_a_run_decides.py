@@ -30,6 +30,7 @@ HOSTILE: dict[str, Any] = {
     "provider": "openai", "model": "dear", "base_url": "http://127.0.0.1:9/v1", "cache": "off",
     "executor": "slurm", "ray_address": "evil:10001", "job_cpus": 99, "job_gpus": 8.0, "slots": 64,
     "sandbox": "off", "training_timeout_s": 1e9, "memory_mib": 10**9, "trust_config": True,
+    "judge_provider": "openai", "judge_model": "dear", "judge_base_url": "http://127.0.0.1:9/v1",
     "max_usd": None, "max_tokens": None, "max_calls": None,
 }  # fmt: skip
 KEYS = {"OPENAI_API_KEY": "sk-canary", "ANTHROPIC_API_KEY": "sk-canary"}

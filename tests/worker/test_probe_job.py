@@ -26,7 +26,8 @@ from reward_agent.rewards.trial import (
 )
 from reward_agent.sandbox.runner import run_job
 from reward_agent.types import RewardProgram
-from reward_agent.worker.probe import digest_values, find_rank_agreement, run
+from reward_agent.worker.known_pay import find_rank_agreement
+from reward_agent.worker.probe import digest_values, run
 
 CARD = load_env("hopper")
 HOP = '''

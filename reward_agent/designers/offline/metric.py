@@ -38,7 +38,7 @@ from reward_agent.designers.offline.words import (
 from reward_agent.designers.roles import MetricProposal, MetricWords
 from reward_agent.errors import RefusalError
 from reward_agent.evaluation.generic import LEAST_HEIGHT, UPRIGHT
-from reward_agent.evaluation.quantities import Quantity, find_quantities
+from reward_agent.evaluation.quantities import Amount, find_quantities
 from reward_agent.rewards.language import split_names
 
 _LIKE = 0.5  # of the words, where the main goal is the same
@@ -109,7 +109,7 @@ class Sentence:
     text: str
     body: Body
     goals: tuple[Goal, ...]
-    quantities: tuple[Quantity, ...]
+    quantities: tuple[Amount, ...]
 
     def find(self, what: str, otherwise: float) -> float:
         """Return the first quantity of a kind, in the unit of the fields."""
@@ -121,7 +121,7 @@ class Sentence:
 
 
 @dataclass(frozen=True)
-class Part:
+class MetricPart:
     """One generic metric of a composition.
 
     Args:
@@ -163,9 +163,9 @@ def compose_metric(card: EnvCard, description: str) -> MetricProposal:
     return _describe(sentence, parts)
 
 
-def _list_parts(sentence: Sentence) -> dict[Kind, Part]:
+def _list_parts(sentence: Sentence) -> dict[Kind, MetricPart]:
     """Return a part for the main goal, and for each other that can be asked at the same time."""
-    parts = dict[Kind, Part]()
+    parts = dict[Kind, MetricPart]()
     for goal in sentence.goals:
         recipe = _RECIPES.get(goal.kind)
         part = recipe(sentence, goal) if recipe else None
@@ -211,7 +211,7 @@ def _time(
     uses: tuple[str, ...] = (),
     knows: Collection[str] = (),
     lifts: bool = False,
-) -> Part:
+) -> MetricPart:
     """Return a part that is judged in s: each call is completed by its duration and its guards."""
     seconds = sentence.find("time", usual_s)
     arguments, told = _guard(sentence.body, guards)
@@ -221,7 +221,7 @@ def _time(
     ]
     success = f"Success: full credit for {seconds:g} s without a break, and no fall."
     judged = frozenset(knows) | (_STANDING if arguments else frozenset())
-    return Part(
+    return MetricPart(
         _join(made), f"s in which {what}{told}. {success}", judged, ("time", *uses), "s", seconds,
         lifts,
     )  # fmt: skip
@@ -235,7 +235,7 @@ def _fit(call: str, arguments: str) -> str:
     return arguments if takes_height else arguments.partition(", height=")[0]
 
 
-def _travel(sentence: Sentence, goal: Goal) -> Part | None:
+def _travel(sentence: Sentence, goal: Goal) -> MetricPart | None:
     body = sentence.body
     velocity = _find(body, f"{goal.axis}_velocity")
     if velocity is None:
@@ -257,7 +257,7 @@ def _travel(sentence: Sentence, goal: Goal) -> Part | None:
     )
 
 
-def _go_far(sentence: Sentence, goal: Goal, velocity: str) -> Part:
+def _go_far(sentence: Sentence, goal: Goal, velocity: str) -> MetricPart:
     """Return the metres gone: no speed is asked for, or a distance is."""
     guards, told = _guard(sentence.body)
     way = (
@@ -267,7 +267,7 @@ def _go_far(sentence: Sentence, goal: Goal, velocity: str) -> Part:
     given = f"distance={goal.sign}{metres:.4g}" if metres else f"speed={goal.sign}{least:g}"
     most = f", at most {metres:.4g}" if metres else ""
     success = f"{metres:.4g} m" if metres else f"at least {least:g} m/s on average of the episode"
-    return Part(
+    return MetricPart(
         f'go_far("{velocity}", {given}{guards})',
         f"{way}{most}{told}. Success: {success}, and no fall.",
         _STANDING if guards else frozenset(),
@@ -283,7 +283,7 @@ def _find_least_speed(body: Body, goal: Goal) -> float:
     return least or float(f"{_GOES_SHARE * max(map(abs, found[0].range)):.2g}" if found else 1.0)
 
 
-def _spin(sentence: Sentence, goal: Goal) -> Part | None:
+def _spin(sentence: Sentence, goal: Goal) -> MetricPart | None:
     angle, heading = sentence.find("angle", 0.0), sentence.body.card.find_role("heading")
     if angle and not goal.speed:
         if heading is None or angle > math.pi:
@@ -311,7 +311,7 @@ _COMMANDED = {
 }  # fmt: skip
 
 
-def _follow(sentence: Sentence, goal: Goal) -> Part | None:
+def _follow(sentence: Sentence, goal: Goal) -> MetricPart | None:
     pairs = [(_find(sentence.body, r), _find(sentence.body, c), r) for r, c in COMMANDS.items()]
     known = [(measure, asked, role) for measure, asked, role in pairs if measure and asked]
     if not known:
@@ -321,7 +321,7 @@ def _follow(sentence: Sentence, goal: Goal) -> Part | None:
     return _time(sentence, calls, what, 3.0)
 
 
-def _pose(sentence: Sentence, goal: Goal) -> Part | None:
+def _pose(sentence: Sentence, goal: Goal) -> MetricPart | None:
     angles = sentence.body.card.find_role("joint_angles")
     # Beside another goal the pose that is held is not that of the start.
     if angles is None or (goal.kind == "still" and sentence.goals[0].kind != "still"):
@@ -330,7 +330,7 @@ def _pose(sentence: Sentence, goal: Goal) -> Part | None:
     return _time(sentence, f'hold_pose("{angles.name}"', what, 3.0, knows=_HELD)
 
 
-def _stand(sentence: Sentence, goal: Goal) -> Part | None:
+def _stand(sentence: Sentence, goal: Goal) -> MetricPart | None:
     card, support = sentence.body.card, _stand_on(sentence, goal)
     if support is not None:
         return support
@@ -349,7 +349,7 @@ def _stand(sentence: Sentence, goal: Goal) -> Part | None:
 def _keep(
     sentence: Sentence, name: str, at: float, within: float, usual_s: float,
     guards: tuple[str, ...] = ("up",), lifts: bool = False,
-) -> Part:  # fmt: skip
+) -> MetricPart:  # fmt: skip
     return _time(
         sentence,
         f'keep_height("{name}", at={at:.3g}, within={within:.2g}',
@@ -362,7 +362,7 @@ def _keep(
     )
 
 
-def _stand_on(sentence: Sentence, goal: Goal) -> Part | None:
+def _stand_on(sentence: Sentence, goal: Goal) -> MetricPart | None:
     """Return standing on the feet that are named; None where none, or all, are."""
     feet = [limb for limb in sentence.body.limbs if limb.kind == "foot" and limb.contact]
     words = normalise(goal.limb[:-1])
@@ -393,7 +393,7 @@ def _support(body: Body, down: Sequence[Limb], off: Sequence[Limb]) -> tuple[str
     return f"stand_on({on}, off={lifted}, never={others}", f"{what}last 0.5 s"
 
 
-def _raise(sentence: Sentence, goal: Goal) -> Part | None:
+def _raise(sentence: Sentence, goal: Goal) -> MetricPart | None:
     body = sentence.body
     limb = choose_limb(body, goal)
     height = _find(body, f"{limb.kind}_height", limb.name) if limb else None
@@ -411,7 +411,7 @@ def _raise(sentence: Sentence, goal: Goal) -> Part | None:
     return _time(sentence, calls, what, 2.0, uses=("length",), knows=knows)
 
 
-def _lie(sentence: Sentence, goal: Goal) -> Part | None:
+def _lie(sentence: Sentence, goal: Goal) -> MetricPart | None:
     height, up = (sentence.body.card.find_role(role) for role in ("height", "up"))
     if height is None or not height.rest or up is None:
         return None
@@ -424,7 +424,7 @@ def _lie(sentence: Sentence, goal: Goal) -> Part | None:
     return _time(sentence, calls, what, 2.0, (), lifts=True)
 
 
-def _crouch(sentence: Sentence, goal: Goal) -> Part | None:
+def _crouch(sentence: Sentence, goal: Goal) -> MetricPart | None:
     height = sentence.body.card.find_role("height")
     if height is None or not (height.rest or sentence.has("length")):
         return None
@@ -434,19 +434,19 @@ def _crouch(sentence: Sentence, goal: Goal) -> Part | None:
     return _keep(sentence, height.name, at, 0.1 * at, 2.0, lifts=lifts)
 
 
-def _reach(sentence: Sentence, goal: Goal) -> Part | None:
+def _reach(sentence: Sentence, goal: Goal) -> MetricPart | None:
     role = "target_distance" if sentence.body.find("target_distance") else "object_distance"
     return _come_near(sentence, goal, role, "reach", "")
 
 
-def _handle(sentence: Sentence, goal: Goal) -> Part | None:
+def _handle(sentence: Sentence, goal: Goal) -> MetricPart | None:
     approach = _approach(sentence.body, "object_distance", goal)
     return _come_near(sentence, goal, "object_target_distance", "place", approach)
 
 
 def _come_near(
     sentence: Sentence, goal: Goal, role: str, metric: str, approach: str
-) -> Part | None:
+) -> MetricPart | None:
     measures = sentence.body.list_named(role, goal.limb) if sentence.body.find(role) else []
     if not measures:
         return None
@@ -468,7 +468,7 @@ def _come_near(
     )
 
 
-def _lift(sentence: Sentence, goal: Goal) -> Part | None:
+def _lift(sentence: Sentence, goal: Goal) -> MetricPart | None:
     height = sentence.body.card.find_role("object_height")
     if height is None:
         return None
@@ -499,7 +499,7 @@ def _name_things(sentence: Sentence, words: str) -> frozenset[str]:
     return frozenset(named | plain if named else things)
 
 
-def _move_fixture(sentence: Sentence, goal: Goal) -> Part | None:
+def _move_fixture(sentence: Sentence, goal: Goal) -> MetricPart | None:
     positions = sentence.body.list_named("fixture_position", {*goal.limb, *goal.words})
     # Which way closes it no card says.
     if not positions or goal.words & {"close", "closes", "shut", "lock", "unlock"}:
@@ -530,7 +530,7 @@ def _say_approach(approach: str) -> str:
     return "; coming near it earns a fifth" if approach else ""
 
 
-def _jump(sentence: Sentence, goal: Goal) -> Part | None:
+def _jump(sentence: Sentence, goal: Goal) -> MetricPart | None:
     lowest, up = (sentence.body.card.find_role(role) for role in ("lowest_point", "up"))
     # "0.4 m high" alone is no jump.
     if lowest is None or not {stem(word) for word in goal.words} & _JUMPING:
@@ -540,7 +540,7 @@ def _jump(sentence: Sentence, goal: Goal) -> Part | None:
     guard, often = f', up="{up.name}"' if up else "", f", times={times}" if times > 1 else ""
     often_told = f"{times} times" if times > 1 else "once"
     flights = f"the best {times} flights, on average" if times > 1 else "the best flight"
-    return Part(
+    return MetricPart(
         f'jump("{lowest.name}", height={height:.4g}{often}{guard})',
         f"Height, m, of {lowest.name} in {flights}, at most {height:.4g}; above 0.03 m the "
         "robot is in the air; a quarter for a flight that does not end on the floor, upright for "
@@ -552,7 +552,7 @@ def _jump(sentence: Sentence, goal: Goal) -> Part | None:
 
 
 # No generic metric judges a flip, or a limb that swings.
-_RECIPES: dict[Kind, Callable[[Sentence, Goal], Part | None]] = {
+_RECIPES: dict[Kind, Callable[[Sentence, Goal], MetricPart | None]] = {
     "follow": _follow,
     "pose": _pose,
     "spin": _spin,
@@ -587,7 +587,7 @@ def _join(calls: Sequence[str]) -> str:
 # --- what is said of it ---------------------------------------------------------------------------
 
 
-def _describe(sentence: Sentence, parts: dict[Kind, Part]) -> MetricProposal:
+def _describe(sentence: Sentence, parts: dict[Kind, MetricPart]) -> MetricProposal:
     card, made = sentence.body.card, tuple(parts.values())
     source = f"score = {_join([part.call for part in made])}\n"
     read = ", ".join(str(goal) for goal in sentence.goals if goal.kind in parts)
@@ -609,7 +609,7 @@ def _describe(sentence: Sentence, parts: dict[Kind, Part]) -> MetricProposal:
     return MetricProposal(source, words=words, reply=f"{meaning}\n\n{words.criterion}\n")
 
 
-def _list_left_out(sentence: Sentence, parts: dict[Kind, Part]) -> Iterator[str]:
+def _list_left_out(sentence: Sentence, parts: dict[Kind, MetricPart]) -> Iterator[str]:
     """Yield the words and quantities of a sentence that no part judges."""
     card, known = sentence.body.card, set(_EMPTY)
     known |= {*re.findall(r"[a-z]+", f"{card.name} {card.title}".lower())}
