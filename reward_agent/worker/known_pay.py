@@ -18,7 +18,7 @@ from reward_agent.records.jobs import (
     ProbeJob,
 )
 from reward_agent.rewards.contract import ContractError
-from reward_agent.rewards.pay import Most, Tried
+from reward_agent.rewards.pay import Most, Tried, judge_pay
 from reward_agent.rewards.program import CompiledReward
 from reward_agent.rewards.replay import EpisodePay, NamedPay, group_by_name, replay_episodes
 from reward_agent.rewards.trial import Trial, sweep_fields
