@@ -136,21 +136,31 @@ class Candidate(DraftRecord):
     held_from: int | None = Field(
         None, ge=0, description="env steps from which on its training's policies hold that score"
     )
+    is_done: bool = Field(
+        False, description="it is past the target of a task with an end, with every episode"
+    )
+    is_confirmed: bool | None = Field(
+        None, description="whether it is so with fresh seeds, too; None: nobody tried"
+    )
     fresh_scores: tuple[Finite, ...] = Field(
         (), description="of trainings with fresh seeds, known before the run ended"
     )
 
     @property
-    def rank(self) -> tuple[float, float, float, float]:
+    def rank(self) -> tuple[float, ...]:
         """What to rank it by, the better one first: its task score, then what differs at a ceiling.
 
         That is its score over fresh seeds, where it is known; then whether and how soon its
-        training held the score.
+        training held the score. Of those that are done, the score says nothing: whom fresh seeds
+        confirmed comes first, whom they contradicted last.
         """
         score = rank_value(self.task_score)
         over_seeds = fmean(self.fresh_scores) if self.fresh_scores else score
         held_from = inf if self.held_from is None else float(self.held_from)
-        return -score, -min(over_seeds, score), held_from, -len(self.fresh_scores)
+        if not self.is_done:
+            return 1, -score, -min(over_seeds, score), held_from, -len(self.fresh_scores)
+        trust = {True: 0, None: 1, False: 2}[self.is_confirmed]
+        return 0, trust, held_from, -score, -over_seeds
 
 
 def rank_candidates(candidates: Iterable[Candidate]) -> list[Candidate]:

@@ -40,21 +40,24 @@ def is_target_confirmed(run: ActiveRun) -> bool:
     if target is None or best is None or not _is_there(target, best.evaluation):
         return False
     confirmations = confirm(run, [best], target)
-    _note_fresh(run, best, confirmations)
-    return all(_is_there(target, item.evaluation) for item in confirmations)
+    is_confirmed = all(_is_there(target, item.evaluation) for item in confirmations)
+    _note_fresh(run, best, confirmations, is_confirmed)
+    return is_confirmed
 
 
 def _is_there(target: Target, evaluation: Evaluation | None) -> bool:
     return evaluation is not None and target.is_met(evaluation.task_score, evaluation.success_rate)
 
 
-def _note_fresh(run: ActiveRun, best: Candidate, confirmations: Sequence[Confirmation]) -> None:
+def _note_fresh(
+    run: ActiveRun, best: Candidate, confirmations: Sequence[Confirmation], is_confirmed: bool
+) -> None:
     """Write what fresh seeds scored into the record of the program's round."""
     evaluations = [item.evaluation for item in confirmations]
     scores = [item.task_score for item in evaluations if item and item.task_score is not None]
     if tuple(scores) == best.fresh_scores:
         return
-    noted = best.model_copy(update={"fresh_scores": tuple(scores)})
+    noted = best.model_copy(update={"fresh_scores": tuple(scores), "is_confirmed": is_confirmed})
     known = {c.id: noted if c.id == best.id else c for c in run.store.list_finished()}
     iteration = run.store.read_iteration(best.iteration)
     candidates = tuple(known[c.id] for c in iteration.candidates)

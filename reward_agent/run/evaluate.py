@@ -337,8 +337,16 @@ def evaluate_candidate(
             "evaluation": evaluated.best,
             "held_from": find_hold(evaluated, run.task.target_score),
             "fresh_scores": (),
+            "is_confirmed": None,
+            "is_done": _is_done(run, evaluated.best),
         }
     )
+
+
+def _is_done(run: ActiveRun, best: Evaluation) -> bool:
+    target = run.task.target_score if run.task.is_bounded else None
+    is_past = target is not None and rank_value(best.task_score) >= target
+    return is_past and best.success_rate == 1.0
 
 
 def find_hold(evaluated: EvaluateResult, target: float | None) -> int | None:

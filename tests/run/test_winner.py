@@ -314,3 +314,19 @@ def test_the_policy_that_is_handed_over_is_the_best_of_all_on_fresh_episodes(
     assert handed.policy.describe("m") == (
         "of b with seed 0: 5.2 m, 90% successes in 16 episodes by which nothing was chosen"
     )
+
+
+def test_of_those_that_are_done_the_score_says_nothing(tmp_path: Path) -> None:
+    facts: dict[str, tuple[float, dict[str, Any]]] = {
+        "missed": (1.0, {"is_done": True, "is_confirmed": False, "held_from": 10}),
+        "late": (1.0, {"is_done": True, "held_from": 90}),
+        "soon": (0.9993, {"is_done": True, "held_from": 40}),
+        "nearly": (0.996, {"held_from": 20}),
+        "confirmed": (0.9991, {"is_done": True, "is_confirmed": True, "held_from": 99}),
+    }
+    known = [
+        add_candidate(tmp_path, name, score).model_copy(update=changes)
+        for name, (score, changes) in facts.items()
+    ]
+    names = [item.id for item in rank_candidates(known)]
+    assert names == ["confirmed", "soon", "late", "missed", "nearly"]
