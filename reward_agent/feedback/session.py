@@ -45,11 +45,11 @@ from reward_agent.records.store import Winner
 from reward_agent.rewards.checks import check_program
 from reward_agent.run.active import ActiveRun, Metric, write_results
 from reward_agent.run.evaluate import film
+from reward_agent.run.handover import make_winner
 from reward_agent.run.judge import judge_policy
 from reward_agent.run.metric import begin_change, change_metric, is_changing, refuse_failing
 from reward_agent.run.open import HeldRun, open_run
 from reward_agent.run.resume import take_up
-from reward_agent.run.winner import make_winner
 from reward_agent.types import CheckReport, RewardProgram
 
 MAX_CANDIDATES = 3

@@ -7,7 +7,7 @@ Critic a call of a language model. A program that pays what an earlier one pays 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,9 +16,9 @@ from reward_agent.designers.history import write_plan
 from reward_agent.designers.roles import Examination, Proposal
 from reward_agent.designers.worth import explain_no_review
 from reward_agent.errors import DataError
-from reward_agent.files import make_folder, read_text, remove
+from reward_agent.files import make_folder, remove
 from reward_agent.llm.chat import Completion
-from reward_agent.records.disk import read_optional, read_record, write_record, write_text
+from reward_agent.records.disk import read_record, write_record, write_text
 from reward_agent.records.events import Drafted
 from reward_agent.records.jobs import (
     BEHAVIOURS_FILE,
@@ -30,10 +30,8 @@ from reward_agent.records.jobs import (
     ProbeJob,
 )
 from reward_agent.records.outcomes import ACCEPTED, REVISED, Outcome, Stage
-from reward_agent.records.store import Attempt, Candidate, DraftRecord, RunStore
+from reward_agent.records.store import Attempt, Candidate, DraftRecord
 from reward_agent.rewards.checks import check_program
-from reward_agent.rewards.pay import describe_states
-from reward_agent.rewards.source import list_ingredients
 from reward_agent.run.active import ActiveRun, Lab, copy_into
 from reward_agent.run.behaviours import (
     BEHAVIOURS_DIR,
@@ -44,13 +42,10 @@ from reward_agent.run.behaviours import (
 from reward_agent.run.evaluate import StoredEpisodes, collect_episodes
 from reward_agent.run.race import Race
 from reward_agent.run.train import make_entrant, set_initial_policy
+from reward_agent.run.twins import DRAFT_FILE, PROBE_FILE, adopt_draft, find_twin
 from reward_agent.sandbox.runner import JobExit
-from reward_agent.text import name_round
 from reward_agent.threads import map_threads
 from reward_agent.types import Critique, Finding, ProbeReport, RewardProgram, Usage
-
-DRAFT_FILE = "draft.json"
-PROBE_FILE = "probe.json"
 
 
 def draft_all(
@@ -312,80 +307,3 @@ def _name_rejection(stage: Stage, errors: tuple[Finding, ...]) -> Outcome:
     more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
     detail = f"{place}{first.message}{remedy}{more}"
     return Outcome(kind="rejected", stage=stage, detail=detail)
-
-
-@dataclass(frozen=True)
-class Twin:
-    """An earlier candidate that pays the same.
-
-    Args:
-        id: its name.
-        iteration: its round.
-        likeness: in what it is the same.
-        is_certain: whether to train the new one would repeat it; if not, the two may still differ
-            in states that the probe did not come to.
-    """
-
-    id: str
-    iteration: int
-    likeness: str
-    is_certain: bool
-
-    def __str__(self) -> str:
-        return f"{self.id} of {name_round(self.iteration)}"
-
-
-def adopt_draft(run: ActiveRun, index: int, draft: DraftRecord) -> DraftRecord:
-    """Give a draft its place; one that pays what an earlier one pays is screened out.
-
-    Drafts of a round are adopted one at a time.
-    """
-    folder = run.store.draft_dir(index, draft.index)
-    twin = find_twin(run.store, folder, draft)
-    changes: dict[str, object] = {}
-    if twin is not None and run.settings.screens:
-        changes["twin"] = twin.id
-        if draft.is_accepted and twin.is_certain:
-            detail = f"the same program as candidate {twin}{twin.likeness}"
-            changes["outcome"] = Outcome(kind="rejected", stage="twin", detail=detail)
-    if run.store.candidate_dir(index, draft.id).exists() or (twin and twin.id == draft.id):
-        changes["id"] = f"{draft.id}-{draft.index}"
-    if changes:
-        draft = draft.model_copy(update=changes)
-        write_record(folder / DRAFT_FILE, draft)
-    run.store.adopt_draft(index, draft.index, draft.id)
-    return draft
-
-
-def find_twin(store: RunStore, folder: Path, draft: DraftRecord) -> Twin | None:
-    """Return the earlier candidate that is most like a draft in a folder, if one pays the same."""
-    for index, other in store.list_candidates():
-        if other.name == draft.id and (other / DRAFT_FILE).is_file():
-            return Twin(draft.id, index, "", True)
-    if not draft.is_accepted:
-        return None
-    twins = list(_find_like(store, folder))
-    return min(twins, key=lambda twin: not twin.is_certain, default=None)
-
-
-def _find_like(store: RunStore, folder: Path) -> Iterator[Twin]:
-    """Yield the accepted candidates whose rewards in the probe are those of a draft.
-
-    Where fields and numbers are the same, too, the programs differ in words only.
-    """
-    source, probe = (
-        read_text(folder / PROGRAM_FILE, ""),
-        read_optional(folder / PROBE_FILE, ProbeReport),
-    )
-    if probe is None or probe.values_sha256 is None:
-        return
-    for index, other in store.list_candidates():
-        known = read_optional(other / PROBE_FILE, ProbeReport)
-        if known is None or known.values_sha256 != probe.values_sha256:
-            continue
-        record = read_optional(other / DRAFT_FILE, DraftRecord)
-        if record is not None and record.is_accepted:
-            its_source = read_text(other / PROGRAM_FILE, "")
-            is_certain = list_ingredients(its_source) == list_ingredients(source)
-            likeness = f": it pays the same in every state tried ({describe_states(probe)})"
-            yield Twin(other.name, index, likeness, is_certain)

@@ -72,10 +72,11 @@ def count() -> Count:
 @pytest.mark.parametrize(
     ("number", "most"),
     [
-        # Drafts of robots, and what cards say since then, are 12,000 of these lines.
-        ("lines", 51_200),
-        ("modules", 260),
-        ("closure, modules", 128),
+        # Drafts of robots, and what cards say since then, are 12,000 of these lines; how a metric
+        # earns its trust, the judge, and what cheap policies earn 7,000.
+        ("lines", 58_400),
+        ("modules", 294),
+        ("closure, modules", 156),
         ("cycles of packages", 0),
         ("imports that point up", 0),
         ("one name, two classes", 0),

@@ -22,9 +22,10 @@ from reward_agent.records.store import (
     rank_candidates,
 )
 from reward_agent.run import confirm as confirmation
-from reward_agent.run import winner as stage
+from reward_agent.run import handover as stage
+from reward_agent.run.handover import film_winner
 from reward_agent.run.train import Entrant, Finish
-from reward_agent.run.winner import choose_winner, film_winner
+from reward_agent.run.winner import choose_winner
 from reward_agent.types import Evaluation, RewardProgram
 from tests.support.reports import make_training
 
