@@ -156,6 +156,10 @@ def _show_proposal(proposed: ProposedMetric) -> None:
     for name, text in lines.items():
         progress_console.print(Text.assemble((f"  {name:10}", "bold"), " ".join(text.split())))
     progress_console.print(make_trial_table(proposed.trial, words.unit))
+    for row in proposed.trial.rows:
+        if row.judged:
+            told = f"{row.title}: {row.judged}"
+            progress_console.print(Text.assemble(("  judge     ", "bold"), told))
     for doubt in proposed.doubts:
         progress_console.print(Text.assemble(("  look      ", "bold yellow"), doubt))
 

@@ -292,8 +292,15 @@ def _show_trials(store: RunStore, run: RunRecord) -> None:
         print_text(f"{finding.severity:8} {finding.message}")
     if trial.opinion:
         print_text(f"opinion  {trial.opinion}")
+    _show_judged(trial)
     for retrial in list_retrials(store):
         _show_retrial(store, retrial)
+
+
+def _show_judged(trial: MetricTrial) -> None:
+    for row in trial.rows:
+        if row.judged:
+            print_text(f"judge    {row.title}: {row.judged}")
 
 
 def _show_retrial(store: RunStore, retrial: Retrial) -> None:
@@ -306,8 +313,7 @@ def _show_retrial(store: RunStore, retrial: Retrial) -> None:
         print_text("nothing speaks against it")
     if retrial.opinion:
         print_text(f"opinion  {retrial.opinion}")
-    for seen in retrial.seen:
-        print_text(f"judge    {seen}")
+    _show_judged(retrial)
 
 
 def _show_status(store: RunStore, run: RunRecord) -> None:

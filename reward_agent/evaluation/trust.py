@@ -155,7 +155,7 @@ def judge_table(rows: Sequence[TrialRow], asked: Asked) -> tuple[Finding, ...]:
         found += [*_find_idle(rows, asked, scale), *_find_order(rows, asked, scale)]
         found += [*_find_wrong_ways(rows, scale), *_find_unreachable(rows)]
         found += [*_find_instants(rows, asked), *_find_empty_climb(rows, scale)]
-        found += _find_empty_plateau(rows, scale)
+        found += [*_find_empty_plateau(rows, scale), *_find_conflicts(rows)]
     found += _find_dropped(asked)
     return tuple(sorted(found, key=lambda finding: _SEVERITIES.index(finding.severity)))
 
@@ -318,6 +318,17 @@ def _find_empty_plateau(rows: Sequence[TrialRow], scale: float) -> Iterator[Find
         )
 
 
+def _find_conflicts(rows: Sequence[TrialRow]) -> Iterator[Finding]:
+    for row in rows:
+        if row.conflict:
+            yield _say(
+                "judged",
+                f"the film of {row.behaviour!r}: {row.conflict}",
+                "watch the film, and see which of the two is right",
+                "warning",
+            )
+
+
 def _find_dropped(asked: Asked) -> Iterator[Finding]:
     for item in list_dropped(asked.sentence, asked.criterion, asked.control_dt):
         yield _say(
@@ -336,4 +347,9 @@ def render_table(rows: Sequence[TrialRow]) -> str:
         parts = ", ".join(f"{name} {value:.3g}" for name, value in row.parts.items())
         name = row.title.replace("|", "/")
         lines.append(f"| {name} | {score} | {row.success_rate:.0%} | {parts.replace('|', '/')} |")
-    return "\n".join(lines)
+    judged = [
+        f"{row.title}: a model that watched its film says {row.judged}"
+        for row in rows
+        if row.judged
+    ]
+    return "\n".join([*lines, *([""] if judged else []), *judged])

@@ -152,6 +152,11 @@ class Judgement(FileRecord):
             return "there is no metric"
         return "undecided" if self.verdict == "cannot see" else "they agree"
 
+    def summarise(self) -> str:
+        """Return what was seen and answered in a line."""
+        answers = (f"{self.criteria[item.number - 1]!r}: {item.answer}" for item in self.answers)
+        return clean_text(f"{self.verdict}; it saw: {self.seen}; {', '.join(answers)}", 900)
+
     def describe(self, answer: FilmAnswer) -> str:
         """Return a criterion with its answer, the frame and the reason, in a line."""
         frame = ""

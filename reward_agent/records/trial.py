@@ -6,11 +6,12 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from reward_agent.definitions.task import METRIC_FILE
 from reward_agent.files import list_names, read_text
 from reward_agent.records.disk import read_optional
+from reward_agent.text import clean_text
 from reward_agent.types import (
     FileRecord,
     FilmPath,
@@ -44,7 +45,7 @@ _KIND_WORDS: dict[RowKind, str] = {
 }
 _N_EXTREMES = 3
 _Text = Annotated[OneLine, Field(max_length=300)]
-_Said = Annotated[OneLine, Field(max_length=1000)]
+_Said = Annotated[str, AfterValidator(lambda text: clean_text(text, 1000))]
 
 
 class TrialRow(Record):
@@ -62,6 +63,8 @@ class TrialRow(Record):
     is_flat: bool = Field(False, description="of a training: whether its score no longer rose")
     film: FilmPath | None = Field(None, description="of it, in the run")
     strip: FilmPath | None = Field(None, description="pictures of it, in the run")
+    judged: _Said = Field("", description="what a model that watched its film says")
+    conflict: _Said = Field("", description="how that contradicts the metric")
 
     @property
     def title(self) -> str:
@@ -104,7 +107,6 @@ class Retrial(MetricTrial):
     iteration: int = Field(ge=0)
     metric_sha256: Sha256 | None
     plateau: _Said = Field(description="how the score of the round stopped rising")
-    seen: tuple[_Said, ...] = Field((), description="what a model that watched the films saw")
 
     @property
     def doubt(self) -> str:

@@ -12,10 +12,13 @@ from typing import Literal
 from reward_agent.definitions.task import METRIC_FILE
 from reward_agent.errors import DataError, JobError
 from reward_agent.executors import JobRequest
+from reward_agent.records.disk import read_optional
 from reward_agent.records.jobs import ClimbJob, EvaluateResult, digest_files
+from reward_agent.records.judgement import JUDGEMENT_FILE, Judgement
 from reward_agent.records.trial import TrialRow
 from reward_agent.run.active import ActiveRun, Metric, copy_into
 from reward_agent.run.evaluate import EVALUATION_SEED, EvaluationPlan, evaluate_policies, film
+from reward_agent.run.judge import judge_evaluation
 from reward_agent.run.train import name_finish
 from reward_agent.types import RewardProgram, TrainingResult
 
@@ -94,7 +97,7 @@ def _evaluate(
         training_dir / "evaluation",
         seed=EVALUATION_SEED + run.settings.seed,
         n_episodes=_N_EPISODES,
-        n_filmed=1 if run.settings.video else 0,
+        n_filmed=1 if run.settings.video or run.team.judge else 0,
         caption=f"trained on the metric's {pays} alone",
     )
     try:
@@ -103,6 +106,10 @@ def _evaluate(
             evaluated = film(run, plan.job_dir, evaluated)
     except (DataError, JobError):
         return None
+    # Its own name in each proposal: the judge is asked once about a film.
+    owner = f"adversary_{training_dir.parent.name}_{pays}"
+    judge_evaluation(run, plan.job_dir, owner, run.settings.seed)
+    judgement = read_optional(plan.job_dir / JUDGEMENT_FILE, Judgement)
     best = evaluated.best
     scores = [item.task_score for item in best.episodes if item.task_score is not None]
     steps = result.total_timesteps
@@ -123,6 +130,8 @@ def _evaluate(
         is_flat=_is_flat(evaluated, scale),
         film=name(evaluated.video_file),
         strip=name(evaluated.strip_file),
+        judged=judgement.summarise() if judgement else "",
+        conflict=judgement.conflict if judgement else "",
     )
 
 

@@ -166,7 +166,10 @@ def _evaluate_by_generated_metric(
         _drop_episodes(folder, snapshot)
     best_index = max(range(len(curve)), key=lambda i: rank_value(curve[i].task_score))
     final = _record_and_evaluate(lab, training_dir, snapshots[best_index], plan)
-    return final.model_copy(update={"curve": tuple(curve)})
+    final = final.model_copy(update={"curve": tuple(curve)})
+    # The child that recorded the episodes knew no score of them.
+    write_record(plan.job_dir / RESULT_FILE, final)
+    return final
 
 
 def _record_and_evaluate(

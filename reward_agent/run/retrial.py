@@ -6,7 +6,7 @@ What then speaks against the metric is said to the person and to the Designer; t
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from reward_agent.designers.history import read_entry
 from reward_agent.designers.roles import NO_WORDS
@@ -14,19 +14,17 @@ from reward_agent.evaluation.trust import Asked, find_scale, judge_table
 from reward_agent.records.disk import read_optional, write_record
 from reward_agent.records.events import MetricDoubted
 from reward_agent.records.jobs import STRIP_FILE, VIDEO_FILE
-from reward_agent.records.judgement import Judgement
 from reward_agent.records.store import Candidate, rank_candidates
 from reward_agent.records.trial import Retrial, TrialRow, find_trial, place_retrial
 from reward_agent.run.active import ActiveRun
 from reward_agent.run.metric import compare_metric
 from reward_agent.run.trial import score_behaviours
-from reward_agent.types import Evaluation, Finding, rank_value
+from reward_agent.types import Evaluation, rank_value
 
 # Of the scale: what is no rise any more, over the last half of a course or from round to round.
 _FLAT = 0.05
 # Points of a course that tell whether it still rises.
 _LEAST_POINTS = 4
-_MAX_SEEN = 8
 
 
 def try_metric_again(run: ActiveRun, index: int, candidates: Sequence[Candidate]) -> str:
@@ -92,19 +90,16 @@ def _examine(
     if not plateau:
         return None
     rows = (*rows, *policies)
-    judgements = [item for item in _list_judgements(run, trained) if item is not None]
-    findings = (*judge_table(rows, asked), *_list_conflicts(judgements))
     retrial = Retrial(
         rows=rows,
         scale=scale,
-        findings=findings,
+        findings=judge_table(rows, asked),
         iteration=index,
         metric_sha256=run.metric.sha256,
         plateau=plateau,
-        seen=tuple(f"the film of {item.candidate}: {item.seen}" for item in judgements[:_MAX_SEEN]),
     )
     words = NO_WORDS.model_copy(update={"criterion": task.criterion, "unit": task.unit})
-    return compare_metric(run, words, retrial, "\n".join([plateau, *retrial.seen]))
+    return compare_metric(run, words, retrial, plateau)
 
 
 def _is_flat(course: Sequence[Evaluation], scale: float) -> bool:
@@ -133,6 +128,7 @@ def _make_row(run: ActiveRun, candidate: Candidate, is_flat: bool) -> TrialRow:
     scores = [item.task_score for item in evaluation.episodes if item.task_score is not None]
     folder = run.store.evaluation_dir(candidate.iteration, candidate.id, run.settings.seed)
     has_film = run.settings.video  # it may still be drawn
+    judgement = read_entry(run.store, candidate).judgement
     return TrialRow(
         behaviour=f"policy of {candidate.id}",
         kind="policy",
@@ -146,22 +142,9 @@ def _make_row(run: ActiveRun, candidate: Candidate, is_flat: bool) -> TrialRow:
         is_flat=is_flat,
         film=run.store.name_file(folder / VIDEO_FILE) if has_film else None,
         strip=run.store.name_file(folder / STRIP_FILE) if has_film else None,
+        judged=judgement.summarise() if judgement else "",
+        conflict=judgement.conflict if judgement else "",
     )
-
-
-def _list_judgements(run: ActiveRun, trained: Sequence[Candidate]) -> Iterator[Judgement | None]:
-    return (read_entry(run.store, candidate).judgement for candidate in trained)
-
-
-def _list_conflicts(judgements: Sequence[Judgement]) -> Iterator[Finding]:
-    for item in judgements:
-        if item.conflict:
-            yield Finding(
-                rule="metric/judged",
-                severity="warning",
-                message=f"the film of {item.candidate}: {item.conflict}",
-                remedy="watch the film, and see which of the two is right",
-            )
 
 
 def _name_ways_out(run: ActiveRun) -> str:

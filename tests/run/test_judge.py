@@ -12,11 +12,13 @@ from typing import Any
 
 import pytest
 from PIL import Image
+from support.runs import PROPOSAL
 from typer.testing import CliRunner
 
 import reward_agent
 from reward_agent.cli.app import app
 from reward_agent.designers.history import list_judgements
+from reward_agent.evaluation.trust import render_table
 from reward_agent.export.bundle import pack_run
 from reward_agent.export.unpack import open_bundle
 from reward_agent.feedback.session import open_session
@@ -25,6 +27,7 @@ from reward_agent.llm.replies import read_calls, read_replies
 from reward_agent.records.events import Event, FilmJudged, RunStarted, Warned
 from reward_agent.records.judgement import FRAMES_FILE, make_code
 from reward_agent.records.store import RunStore, load_run
+from reward_agent.records.trial import read_trial
 from reward_agent.run.estimate import estimate_design
 from reward_agent.testing import FakeLLMServer, HttpFault, ReceivedRequest, Say, Step
 from reward_agent.web.parts import Parts
@@ -80,8 +83,7 @@ class Model:
         return Say(PROGRAM, input_tokens=self._program_tokens)
 
     def _judge(self, request: ReceivedRequest) -> str:
-        [folder] = self._runs_dir.glob("*/iterations/0/candidates/*")
-        code = self._codes.pop(0) if self._codes else make_code(f"{folder.name} 0")
+        code = self._codes.pop(0) if self._codes else self._find_code()
         n_criteria = request.text.count("\\n2. ") and request.text.rsplit("Is it met?", 1)[1]
         numbers = [n for n in range(1, 13) if f"\\n{n}. " in str(n_criteria)]
         answers = [
@@ -94,6 +96,10 @@ class Model:
             for n in numbers
         ]
         return json.dumps({"code": code, "seen": "a pole falls over", "answers": answers})
+
+    def _find_code(self) -> str:
+        [folder] = self._runs_dir.glob("*/iterations/0/candidates/*")
+        return make_code(f"{folder.name} 0")
 
 
 def design(
@@ -286,6 +292,35 @@ def test_a_scripted_judge_answers_and_a_replay_repeats_it(tmp_path: Path) -> Non
     )  # fmt: skip
     [warning] = list_warnings(events)
     assert "holds no reply of a judge" in warning
+
+
+def test_the_cheapest_way_to_a_proposed_metrics_score_is_judged_beside_it(tmp_path: Path) -> None:
+    codes = tuple(make_code(f"adversary_0_{pays} 0") for pays in ("score", "success"))
+    model = Model(tmp_path / "runs", {1: "yes", 2: "yes"}, codes=codes)
+
+    def answer(request: ReceivedRequest) -> Step:
+        is_metric = "we need a metric" in request.text
+        return Say(PROPOSAL) if is_metric else model(request)
+
+    with FakeLLMServer(answer) as server:
+        store, events = design(
+            tmp_path, server, task="stay in the middle of the rail", adversary_steps=1024,
+            max_repairs=0, accept_unseen=True,
+        )  # fmt: skip
+    trial = read_trial(store)
+    assert trial is not None
+    rows = [row for row in trial.rows if row.kind == "adversary"]
+    assert [row.judged.startswith("yes; it saw: a pole falls over; ") for row in rows] == [True] * 2
+    assert all("the metric counts no success" in row.conflict for row in rows)
+    found = [finding for finding in trial.findings if finding.rule == "metric/judged"]
+    assert len(found) == 2
+    assert render_table(rows).count("a model that watched its film says yes; it saw: ") == 2
+    assert "adversary_0_score" in [
+        event.candidate for event in events if isinstance(event, FilmJudged)
+    ]
+    # What the metric says of a candidate's film is known, too, though it is no trusted one.
+    [judgement] = list_judgements(store)
+    assert judgement.success is False
 
 
 def test_a_run_without_a_metric_has_every_film_judged_and_ratings_start_there(
