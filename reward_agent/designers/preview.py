@@ -24,6 +24,7 @@ from reward_agent.designers.ideas import choose_ideas
 from reward_agent.designers.judge import make_film_request, split_criteria
 from reward_agent.designers.prompts import (
     make_analysis_request,
+    make_comparison_request,
     make_meaning_repair_request,
     make_meaning_request,
     make_metric_request,
@@ -32,7 +33,7 @@ from reward_agent.designers.prompts import (
     make_review_request,
     make_revision_request,
 )
-from reward_agent.designers.roles import Examination, MetricProposal, Proposal
+from reward_agent.designers.roles import NO_WORDS, Examination, MetricProposal, Proposal
 from reward_agent.errors import UnknownNameError
 from reward_agent.llm.chat import ChatRequest
 from reward_agent.records.jobs import FramesJob
@@ -181,6 +182,14 @@ def _make_metric_repair(subject: Subject) -> ChatRequest:
     return make_metric_request(subject.card, subject.task.description, previous, (finding,))
 
 
+def _make_comparison(subject: Subject) -> ChatRequest:
+    words = NO_WORDS.model_copy(
+        update={"criterion": "(the criterion)", "unit": subject.task.unit or "(the unit)"}
+    )
+    told = subject.task.description
+    return make_comparison_request(subject.card, told, words, "(what it says of behaviours)")
+
+
 def _make_meaning(subject: Subject) -> ChatRequest:
     return make_meaning_request("(Here stand the model's bodies, joints, actuators and sensors.)")
 
@@ -236,6 +245,9 @@ PREVIEWS = {
     "critic/review": Preview(
         "the risks of a program, before it is trained",
         lambda subject: make_review_request(subject.make_brief(), _examine(subject.program)),
+    ),
+    "critic/metric": Preview(
+        "whether a proposed metric is what the sentence says, without its code", _make_comparison
     ),
     "analyzer/analyse": Preview(
         "why a trained policy does what it does, and the next change",

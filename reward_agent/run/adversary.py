@@ -15,6 +15,7 @@ from reward_agent.executors import JobRequest
 from reward_agent.records.disk import read_optional
 from reward_agent.records.jobs import ClimbJob, EvaluateResult, digest_files
 from reward_agent.records.judgement import JUDGEMENT_FILE, Judgement
+from reward_agent.records.settings import RunSettings
 from reward_agent.records.trial import TrialRow
 from reward_agent.run.active import ActiveRun, Metric, copy_into
 from reward_agent.run.evaluate import EVALUATION_SEED, EvaluationPlan, evaluate_policies, film
@@ -26,7 +27,7 @@ _SHARE, _LEAST_STEPS = 10, 10_000
 _N_POINTS, _N_EPISODES = 4, 4
 # Of the scale: what is no rise any more, over the last half of the training.
 _FLAT = 0.05
-_PAYS: tuple[Literal["score", "success"], ...] = ("score", "success")
+PAYS: tuple[Literal["score", "success"], ...] = ("score", "success")
 
 
 @dataclass(frozen=True)
@@ -42,12 +43,11 @@ class Climb:
     total_timesteps: int = 0
 
 
-def count_adversary_steps(run: ActiveRun) -> int:
-    """Return the env steps of each of the trainings; 0 for none."""
-    steps = run.settings.adversary_steps
-    if steps is not None:
-        return steps
-    share = run.settings.steps // _SHARE
+def count_adversary_steps(settings: RunSettings) -> int:
+    """Return the env steps of each of the trainings on one metric; 0 for none."""
+    if settings.adversary_steps is not None:
+        return settings.adversary_steps
+    share = settings.steps // _SHARE
     return share if share >= _LEAST_STEPS else 0
 
 
@@ -56,12 +56,12 @@ def climb_metric(run: ActiveRun, folder: Path, source: str, scale: float) -> Cli
 
     A training that fails costs its row.
     """
-    steps = count_adversary_steps(run)
+    steps = count_adversary_steps(run.settings)
     if not steps or scale <= 0:
         return Climb()
     files = {METRIC_FILE: source.encode()}
     requests = []
-    for pays in _PAYS:
+    for pays in PAYS:
         job_dir = folder / f"adversary_{pays}"
         copy_into(job_dir, files)
         job = ClimbJob(
@@ -80,7 +80,7 @@ def climb_metric(run: ActiveRun, folder: Path, source: str, scale: float) -> Cli
     finishes = [name_finish(job_exit) for job_exit in run.executor.map(requests)]
     judged = replace(run, metric=Metric(source, "proposed: accepted unseen"))
     rows, total = [], 0
-    for pays, request, finish in zip(_PAYS, requests, finishes, strict=True):
+    for pays, request, finish in zip(PAYS, requests, finishes, strict=True):
         if finish.result is None:
             continue
         total += finish.result.total_timesteps

@@ -34,6 +34,7 @@ from reward_agent.llm.provider import (
 from reward_agent.records.layers import resolve_settings
 from reward_agent.records.settings import RunSettings
 from reward_agent.records.store import RunStore, list_runs
+from reward_agent.run.adversary import PAYS, count_adversary_steps
 from reward_agent.types import Record
 
 # What is usual, and the most: (2,), as are all arrays here.
@@ -48,7 +49,12 @@ _RACED = np.array([0.45, 1.0])
 _SUMMARY_TOKENS, _ENTRY_TOKENS = 2_600.0, 150.0
 # The measurements of large environments are longer; tokenisers differ.
 _PROMPT = np.array([1.0, 1.5])
-_REPLY_TOKENS = {"designer": 2_500.0, "critic": 700.0, "analyzer": 800.0, "judge": 900.0}
+_REPLY_TOKENS = {
+    "designer": 2_500.0, "critic": 700.0, "second reading": 500.0, "analyzer": 800.0,
+    "judge": 900.0,
+}  # fmt: skip
+# Of what a proposed metric says of behaviours; share of rounds after which it is read again.
+_TABLE_TOKENS, _LED_NOWHERE = 2_000.0, np.array([0.0, 1.0])
 # Of a sheet of frames as it is drawn: about what anthropic counts, and the most that anybody does.
 _SHEET_TOKENS = np.array([1_600.0, 3_000.0])
 _REPLY_S = np.array([25.0, 90.0])
@@ -124,11 +130,12 @@ def estimate_design(
     subject = Subject(card, spec)
     n_calls, inputs, outputs = _add_up(calls, subject, settings)
     usd, price_note = _price(provider, model, inputs, outputs)
-    judging = _estimate_judge(settings, provider, model, subject)
+    climbs = np.zeros(2) if has_metric else _count_climbs(settings)
+    judging = _estimate_judge(settings, provider, model, subject, np.sign(climbs) * len(PAYS))
     n_calls, inputs, outputs = n_calls + judging[0], inputs + judging[1], outputs + judging[2]
     judge_usd, judge_note = _price_judge(settings, provider, model, judging)
     usd = None if usd is None or judge_usd is None else usd + judge_usd
-    steps = count_steps(settings)
+    steps = count_steps(settings) + climbs
     rate, speed_note = _find_rate(card, runs_dir)
     # Trainings side by side, and replies of which several come at a time.
     wall_s = steps / rate / count_slots(settings.slots)
@@ -148,7 +155,7 @@ def estimate_design(
             speed_note,
             price_note,
             *([judge_note] if judge_note else []),
-            *([] if has_metric else [f"{spec.name!r} has no metric: the Designer proposes one"]),
+            *([] if has_metric else [_describe_proposal(spec.name, settings)]),
         ),
     )
 
@@ -158,7 +165,7 @@ def _make_range(pair: Pair) -> Range:
 
 
 def _count_calls(settings: RunSettings, provider: Provider, has_metric: bool) -> dict[str, Pair]:
-    """Return the calls of each agent."""
+    """Return the calls of each agent, of the Critic's second readings of a metric apart."""
     if provider.makes == "designer":
         return {}
     n = settings.candidates * settings.iterations
@@ -169,6 +176,9 @@ def _count_calls(settings: RunSettings, provider: Provider, has_metric: bool) ->
         calls["designer"] += until_accepted
     if has_critic:
         calls["critic"] = n * _TRIES
+        if not has_metric:  # of each proposal, and again after a round that leads nowhere
+            read_again = settings.iterations * _LED_NOWHERE
+            calls["second reading"] = (until_accepted + read_again) * _TRIES
     if settings.analyzer and "analyzer" in provider.agents:
         calls["analyzer"] = n * _TRIES
     return calls
@@ -183,6 +193,7 @@ def _add_up(
     templates = {
         "designer": ("designer/first", (_SUMMARY_TOKENS + _ENTRY_TOKENS * n_earlier) * later),
         "critic": ("critic/review", 0.0),
+        "second reading": ("critic/metric", _TABLE_TOKENS),
         "analyzer": ("analyzer/analyse", _SUMMARY_TOKENS),
     }
     totals = np.zeros((3, 2))
@@ -197,14 +208,22 @@ def _add_up(
 
 
 def _estimate_judge(
-    settings: RunSettings, provider: Provider, model: str, subject: Subject
+    settings: RunSettings, provider: Provider, model: str, subject: Subject, n_climbs: Pair
 ) -> tuple[Pair, Pair, Pair]:
-    """Return calls, input and output tokens of the judge, a sheet of frames with each call."""
+    """Return calls, input and output tokens of the judge, a sheet of frames with each call.
+
+    Args:
+        settings: of the run.
+        provider: of the run.
+        model: of the run.
+        subject: what the prompt is about.
+        n_climbs: films of trainings on a proposed metric itself.
+    """
     judge, _ = _find_judge(settings, provider, model)
     if settings.judge == "none" or judge.makes == "designer" or "judge" not in judge.agents:
         return np.zeros(2), np.zeros(2), np.zeros(2)
     of_rounds = settings.candidates if settings.judge == "all" else 1
-    n_calls = (settings.iterations * of_rounds + 1) * _TRIES
+    n_calls = (settings.iterations * of_rounds + 1 + n_climbs) * _TRIES
     prompt = preview_prompt("judge/film", subject)
     words = _PROMPT * sum(estimate_tokens(turn.content) for turn in prompt.messages)
     most = min(float(prompt.max_output_tokens), float(settings.reply_tokens))
@@ -254,6 +273,18 @@ def count_steps(settings: RunSettings) -> Pair:
     is_raced = settings.racing != "none" and settings.candidates > 1
     n_trainings = n_programs * (_RACED if is_raced else np.ones(2))
     return (n_trainings + min(2, n_programs) * settings.winner_seeds) * settings.steps
+
+
+def _count_climbs(settings: RunSettings) -> Pair:
+    """Return the env steps of the trainings on a proposed metric: on one, and on every one."""
+    n_proposals = 1.0 + settings.max_repairs * np.array([0.0, 1.0])
+    return n_proposals * len(PAYS) * count_adversary_steps(settings)
+
+
+def _describe_proposal(task: str, settings: RunSettings) -> str:
+    likely, most = _count_climbs(settings)
+    climbs = f", and {likely:,.0f} to {most:,.0f} steps are trained on it alone" if most else ""
+    return f"{task!r} has no metric: the Designer proposes one{climbs}"
 
 
 def _find_rate(card: EnvCard, runs_dir: Path) -> tuple[Pair, str]:

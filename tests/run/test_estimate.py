@@ -65,6 +65,30 @@ def test_sentence_without_a_metric_needs_one_more_call(tmp_path):
     assert any("has no metric" in note for note in free.notes)
 
 
+def test_what_a_sentence_costs_before_a_training_is_counted(tmp_path):
+    climb, none = (
+        estimate(tmp_path, "hop on the spot", adversary_steps=n, iterations=2, max_repairs=1)
+        for n in (50_000, 0)
+    )
+    assert climb.env_steps.likely - none.env_steps.likely == 100_000
+    assert climb.env_steps.high - none.env_steps.high == 200_000
+    assert any("100,000 to 200,000 steps are trained on it alone" in note for note in climb.notes)
+    ranked, no_critic = (
+        estimate(tmp_path, "hop_forward", adversary_steps=50_000, iterations=2, max_repairs=1),
+        estimate(tmp_path, "hop on the spot", critic=False, iterations=2, max_repairs=1),
+    )
+    assert ranked.env_steps == none.env_steps
+    # A proposal and its second reading, each perhaps again; and one after each round.
+    told = none.calls.high - ranked.calls.high
+    assert told == 2 + (2 + 2) * 2
+    assert no_critic.calls.high < none.calls.high
+    watched = [
+        estimate(tmp_path, "hop on the spot", adversary_steps=n, judge="film").calls.likely
+        for n in (50_000, 0)
+    ]
+    assert watched[0] - watched[1] == 2
+
+
 def test_environment_and_task_are_needed():
     with pytest.raises(UsageError, match="needs --env and --task"):
         estimate_design("hopper", None)
