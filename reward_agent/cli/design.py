@@ -156,6 +156,9 @@ def _show_proposal(proposed: ProposedMetric) -> None:
     for name, text in lines.items():
         progress_console.print(Text.assemble((f"  {name:10}", "bold"), " ".join(text.split())))
     progress_console.print(make_trial_table(proposed.trial, words.unit))
+    for title, path in proposed.pictures:
+        told = f"{title}: {path}"
+        progress_console.print(Text.assemble(("  pictures  ", "bold"), told))
     for row in proposed.trial.rows:
         if row.judged:
             told = f"{row.title}: {row.judged}"

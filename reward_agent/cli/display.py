@@ -42,7 +42,7 @@ from reward_agent.records.events import (
 )
 from reward_agent.records.judgement import FRAMES_FILE, find_order_conflicts
 from reward_agent.records.timing import describe_shares
-from reward_agent.records.trial import list_retrials, read_trial
+from reward_agent.records.trial import list_pictures, list_retrials, read_trial
 from reward_agent.text import clean_text, hide_credentials, name_round
 
 if TYPE_CHECKING:
@@ -292,6 +292,8 @@ def _show_trials(store: RunStore, run: RunRecord) -> None:
         print_text(f"{finding.severity:8} {finding.message}")
     if trial.opinion:
         print_text(f"opinion  {trial.opinion}")
+    for title, path in list_pictures(store, trial):
+        print_text(f"pictures {title}: {path}")
     _show_judged(trial)
     for retrial in list_retrials(store):
         _show_retrial(store, retrial)

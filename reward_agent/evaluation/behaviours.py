@@ -44,12 +44,14 @@ class Behaviours:
         names: of each of them; several may have one name.
         left_out: what cannot be done here, or was not, and why.
         links: length of each link of the robot, m.
+        poses: of each episode ``(T, n)``, to draw it; none where they were not recorded here.
     """
 
     trajectories: Trajectories
     names: tuple[str, ...]
     left_out: tuple[str, ...] = ()
     links: Mapping[str, float] = field(default_factory=dict)
+    poses: tuple[FloatArray, ...] = ()
 
 
 def record_behaviours(
@@ -69,13 +71,15 @@ def record_behaviours(
     if "actuators at their ends" in possible and n_left > 0:
         left_out += (f"ends of {n_left} of the {card.n_actions} actuators one by one: too many",)
     size = find_backend(card).most_simulations or len(parts)
-    recorded = [
-        _record(card, parts[start : start + size], seed + start)
-        for start in range(0, len(parts), size)
-    ]
+    recorded = list[Trajectories]()
+    poses = list[FloatArray]()
+    for start in range(0, len(parts), size):
+        recorder = _record(card, parts[start : start + size], seed + start)
+        recorded.append(make_trajectories(list(recorder.cut_episodes()), recorder.ends))
+        poses += recorder.cut_poses()
     links = make_simulation(card, 1, seed, fields=()).measure_links()
     names = tuple(part.name for part in parts)
-    return Behaviours(join_trajectories(recorded), names, left_out, links)
+    return Behaviours(join_trajectories(recorded), names, left_out, links, tuple(poses))
 
 
 def hold_fields(card: EnvCard, episode: Episode, names: Collection[str]) -> Behaviours:
@@ -149,7 +153,7 @@ def _count_extreme(card: EnvCard) -> int:
     return min(card.n_actions, MOST_EXTREME, max(2, n_affordable))
 
 
-def _record(card: EnvCard, parts: Sequence[_Part], seed: int) -> Trajectories:
+def _record(card: EnvCard, parts: Sequence[_Part], seed: int) -> Recorder:
     simulation = make_simulation(card, len(parts), seed)
     recorder = Recorder(card, simulation, prepare=lambda: _prepare(simulation, parts))
     actions = _Actions(card, parts, simulation.hold_pose(), seed)
@@ -157,7 +161,7 @@ def _record(card: EnvCard, parts: Sequence[_Part], seed: int) -> Trajectories:
         recorder.step(actions.choose(step))
         if not recorder.active.any():
             break
-    return make_trajectories(list(recorder.cut_episodes()), recorder.ends)
+    return recorder
 
 
 def _prepare(simulation: Simulation, parts: Sequence[_Part]) -> None:

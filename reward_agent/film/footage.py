@@ -14,6 +14,7 @@ from reward_agent.errors import DataError
 from reward_agent.evaluation.arrays import read_arrays
 from reward_agent.evaluation.scoring import rank_episodes
 from reward_agent.simulation.backends import Footage
+from reward_agent.simulation.state import FloatArray
 from reward_agent.summary.samples import choose_steps
 from reward_agent.types import EpisodeScore, Evaluation
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from reward_agent.evaluation.rollout import Rollout
 
 _N_MOMENTS = 7
+# Of an episode: what is shown of a behaviour beside others.
+_SHEET_MOMENTS = (0.0, 0.01, 0.04, 0.2, 1.0)
 
 
 def save_footages(footages: Sequence[Footage], path: Path) -> None:
@@ -102,6 +105,21 @@ def make_footages(
             )
         )
     return footages
+
+
+def thin_out(name: str, pose: FloatArray) -> Footage:
+    """Return an episode with its poses at a few moments and no others, to be drawn as a strip.
+
+    More of them are early: a fall is soon over.
+
+    Args:
+        name: what the robot does, written beneath each moment.
+        pose: ``(T, n)``.
+    """
+    steps = sorted({round(share * (len(pose) - 1)) for share in _SHEET_MOMENTS})
+    kept = np.zeros_like(pose)
+    kept[steps] = pose[steps]
+    return Footage(kept, name, "", dict.fromkeys(steps, name))
 
 
 def _describe(score: EpisodeScore) -> str:

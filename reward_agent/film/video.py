@@ -82,8 +82,17 @@ class Studio:
     def __exit__(self, *_: object) -> None:
         self._artist.close()
 
-    def draw_strip(self, footage: Footage, path: Path) -> None:
-        """Write the key moments of an episode side by side, each with its words beneath."""
+    def draw_strips(self, footages: Sequence[Footage], path: Path) -> None:
+        """Write the strips of some episodes, one above the other."""
+        strips = [self._draw_strip(footage) for footage in footages]
+        width = max(strip.width for strip in strips)
+        sheet = Image.new("RGB", (width, sum(strip.height for strip in strips)), _PAPER)
+        for row, strip in enumerate(strips):
+            sheet.paste(strip, (0, row * strip.height))
+        sheet.save(path, format="WEBP", quality=70, method=4)
+
+    def _draw_strip(self, footage: Footage) -> Image.Image:
+        """Return the key moments of an episode side by side, each with its words beneath."""
         steps = sorted(footage.moments)
         frames = self._draw(footage, steps)
         strip = Image.new("RGB", (_TILE * len(frames), _TILE + _BAND), _PAPER)
@@ -96,7 +105,7 @@ class Studio:
             time = f"{step * self._control_dt:.2f} s"
             words = "\n".join((time, *textwrap.wrap(footage.moments[step], 30)[:1]))
             pen.multiline_text((index * _TILE + 4, _TILE + 3), words, _INK, font)
-        strip.save(path, format="WEBP", quality=70, method=4)
+        return strip
 
     def draw_sheet(
         self, footage: Footage, path: Path, code: str, n_frames: int

@@ -322,7 +322,10 @@ class EvaluateJob(Job):
 
 
 class FilmJob(Job):
-    """Draw the episodes of ``footage.npz``: a video of all, a strip of the first."""
+    """Draw the episodes of ``footage.npz``: a video of all, a strip of the first.
+
+    A sheet is the strips of all, one above the other, and no video.
+    """
 
     result_type = FilmResult
     loads_generated_code = False
@@ -333,6 +336,7 @@ class FilmJob(Job):
     wall_s = _FILM_S
 
     kind: Literal["film"] = "film"
+    is_sheet: bool = False
     video_quality: VideoQuality = "normal"
     renderer: str = Field("", description="OpenGL that is known to draw here; empty: try")
 

@@ -85,6 +85,7 @@ class MetricTrial(FileRecord):
     dropped: tuple[_Text, ...] = Field((), description="quantities that the criterion lacks")
     opinion: OneLine = Field("", description="a second model's words; empty where none was asked")
     agrees: bool | None = Field(None, description="whether it finds sentence and criterion alike")
+    strip: FilmPath | None = Field(None, description="pictures of what the robot does untrained")
     total_timesteps: int = Field(0, ge=0, description="env steps trained on the metric itself")
     wall_s: Seconds = 0.0
 
@@ -129,6 +130,12 @@ def list_trials(store: RunStore) -> list[MetricTrial]:
     """Return the trials of the metrics that a run's Designer proposed, oldest first."""
     trials = (read_optional(path / TRIAL_FILE, MetricTrial) for path in _list_folders(store))
     return [trial for trial in trials if trial is not None]
+
+
+def list_pictures(store: RunStore, trial: MetricTrial) -> list[tuple[str, Path]]:
+    """Return what is drawn of a trial's behaviours, with the words for it."""
+    told = [("without training", trial.strip), *((row.title, row.strip) for row in trial.rows)]
+    return [(title, store.dir / strip) for title, strip in told if strip]
 
 
 def find_trial(store: RunStore, source: str) -> MetricTrial | None:

@@ -17,7 +17,13 @@ from reward_agent.llm.replies import read_calls
 from reward_agent.records.jobs import STRIP_FILE, VIDEO_FILE
 from reward_agent.records.judgement import FRAMES_FILE, Judgement, find_order_conflicts
 from reward_agent.records.store import Candidate, Iteration, RunRecord, RunStore
-from reward_agent.records.trial import MetricTrial, Retrial, list_retrials, read_trial
+from reward_agent.records.trial import (
+    MetricTrial,
+    Retrial,
+    list_pictures,
+    list_retrials,
+    read_trial,
+)
 from reward_agent.types import Evaluation, TermCurve
 
 
@@ -82,7 +88,7 @@ class RunView:
         judged: what a model that watched films says of them.
         trial: what a proposed metric said of behaviours that nobody trained, if one was.
         retrials: what came of examining it again, with rounds that led nowhere.
-        climbs: pictures of the policies that were trained on the metric itself, by behaviour.
+        climbs: pictures of what a metric was tried on, by behaviour.
     """
 
     run: RunRecord
@@ -181,12 +187,12 @@ def load_run_view(run_dir: Path) -> RunView:
 
 
 def _read_climbs(store: RunStore) -> Iterator[tuple[str, bytes]]:
-    """Yield the pictures of the policies that were trained on the metric itself."""
+    """Yield the pictures of what the trial of the metric looked at."""
     trial = read_trial(store)
-    for row in trial.rows if trial else ():
-        picture = _read_picture(store.dir / row.strip, MAX_STRIP_BYTES) if row.strip else None
+    for title, path in list_pictures(store, trial) if trial else ():
+        picture = _read_picture(path, MAX_STRIP_BYTES)
         if picture:
-            yield row.title, picture
+            yield title, picture
 
 
 def _read_judged(store: RunStore) -> Iterator[JudgedFilm]:

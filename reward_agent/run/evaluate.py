@@ -26,6 +26,7 @@ from reward_agent.records.jobs import (
     MEMORY_FILE,
     PROGRAM_FILE,
     RESULT_FILE,
+    STRIP_FILE,
     TRAJECTORIES_FILE,
     EvaluateJob,
     EvaluateResult,
@@ -445,7 +446,22 @@ def find_known_renderer(card: EnvCard) -> str:
     return _found.get(card.model.backend, "")
 
 
-def _draw(lab: Lab, folder: Path) -> FilmResult:
+def draw_sheet(lab: Lab, folder: Path) -> Path | None:
+    """Return the strips of the episodes whose footage lies in a folder, drawn once.
+
+    None where there is no footage, or where nothing can be drawn.
+    """
+    path = folder / STRIP_FILE
+    if not path.is_file():
+        try:
+            _draw(lab, folder, is_sheet=True)
+        except (DataError, JobError, FileNotFoundError):
+            return None
+        remove(folder / "film")
+    return path if path.is_file() else None
+
+
+def _draw(lab: Lab, folder: Path, *, is_sheet: bool = False) -> FilmResult:
     """Run the child and take its files over."""
     film_dir, backend = folder / "film", lab.card.model.backend
     files = {FOOTAGE_FILE: read_capped(folder / FOOTAGE_FILE, MAX_FILM_BYTES)}
@@ -453,13 +469,14 @@ def _draw(lab: Lab, folder: Path) -> FilmResult:
         card=lab.card,
         video_quality=lab.settings.video_quality,
         renderer=find_known_renderer(lab.card),
+        is_sheet=is_sheet,
     )
     job_exit = lab.run_job(job, film_dir, files)
     assert isinstance(job_exit.result, FilmResult)
     found = job_exit.result
     for name in filter(None, (found.video_file, found.mp4_file, found.strip_file)):
         copy_into(folder, {name: read_capped(film_dir / name, MAX_FILM_BYTES)})
-    if found.video_file:
+    if found.strip_file:
         _found[backend] = found.renderer
     return found
 

@@ -27,7 +27,7 @@ from reward_agent.records.disk import read_record, write_record, write_text
 from reward_agent.records.events import MetricChosen, MetricRejected, NoMetric, Rescored, Warned
 from reward_agent.records.jobs import TRAJECTORIES_FILE, ScoreJob, ScoreResult
 from reward_agent.records.store import Candidate, MetricOrigin, RunStore
-from reward_agent.records.trial import TRIAL_FILE, MetricTrial
+from reward_agent.records.trial import TRIAL_FILE, MetricTrial, list_pictures
 from reward_agent.rewards.checks import check_metric
 from reward_agent.run.active import ActiveRun, Metric, read_run_metric, update_run
 from reward_agent.run.behaviours import BEHAVIOURS_DIR, record_behaviours
@@ -59,10 +59,12 @@ class ProposedMetric:
     Args:
         proposal: source, meaning, unit and criterion.
         trial: what it says of behaviours that nobody trained.
+        pictures: of these, where some were drawn, with the words for them.
     """
 
     proposal: MetricProposal
     trial: MetricTrial
+    pictures: tuple[tuple[str, Path], ...] = ()
 
     @property
     def doubts(self) -> tuple[str, ...]:
@@ -257,7 +259,7 @@ def propose_metric(run: ActiveRun, taken: str | None = None) -> ProposedMetric |
             if trial.has_passed:
                 trial = compare_metric(changed, proposal.words, trial)
                 write_record(folder / TRIAL_FILE, trial)
-            tried.append(ProposedMetric(proposal, trial))
+            tried.append(ProposedMetric(proposal, trial, tuple(list_pictures(run.store, trial))))
             faults = tried[-1].faults
             proposal = replace(proposal, table=render_table(trial.rows))
         if not faults or (tried and tried[-1].proposal.source == taken):

@@ -19,6 +19,7 @@ from reward_agent.records.trial import TRIAL_FILE, MetricTrial, RowKind, TrialRo
 from reward_agent.run.active import ActiveRun
 from reward_agent.run.adversary import Climb, climb_metric
 from reward_agent.run.behaviours import BEHAVIOURS_DIR, record_behaviours
+from reward_agent.run.evaluate import draw_sheet
 from reward_agent.types import EpisodeScore, Finding, RewardProgram
 
 # What is recorded and is no end of an actuator.
@@ -51,8 +52,12 @@ def try_metric(
         climb = climb_metric(run, folder, source, scale)
         rows = (*rows, *climb.rows)
         findings = judge_table(rows, asked)
+    sheet = None
+    if run.settings.video:
+        sheet = draw_sheet(run, run.store.dir / BEHAVIOURS_DIR)
     trial = MetricTrial(
         rows=rows,
+        strip=run.store.name_file(sheet) if sheet else None,
         scale=scale,
         findings=findings,
         total_timesteps=climb.total_timesteps,

@@ -69,7 +69,8 @@ def run(job: FilmJob, job_dir: Path) -> FilmResult:
     found = FilmResult(video_note=_rendering.note)
     if _rendering.studio is not None:
         try:
-            found = _write_film(_rendering.studio, job_dir)
+            write = _write_sheet if job.is_sheet else _write_film
+            found = write(_rendering.studio, job_dir)
         except Exception as error:  # a driver fails in many ways
             found = FilmResult(video_note=describe_failure(error))
     seconds = time.perf_counter() - _rendering.started
@@ -81,9 +82,14 @@ def describe_failure(error: Exception) -> str:
     return f"no video: {type(error).__name__}: {error}"
 
 
+def _write_sheet(studio: Studio, job_dir: Path) -> FilmResult:
+    studio.draw_strips(load_footages(job_dir / FOOTAGE_FILE), job_dir / STRIP_FILE)
+    return FilmResult(strip_file=STRIP_FILE, renderer=_rendering.renderer)
+
+
 def _write_film(studio: Studio, job_dir: Path) -> FilmResult:
     footages = load_footages(job_dir / FOOTAGE_FILE)
-    studio.draw_strip(footages[0], job_dir / STRIP_FILE)
+    studio.draw_strips(footages[:1], job_dir / STRIP_FILE)
     pictures, frame_ms = studio.film(footages)
     write_webp(pictures, job_dir / VIDEO_FILE, frame_ms)
     if has_mp4():

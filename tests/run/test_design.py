@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 from support.runs import PROPOSAL, read_prompt, write_script
 
 import reward_agent
+from reward_agent.definitions.card import load_env
 from reward_agent.errors import RewardAgentError, UndecidedError, UsageError
 from reward_agent.feedback.session import open_session
 from reward_agent.records.disk import read_record
@@ -24,7 +26,9 @@ from reward_agent.records.outcomes import TRAINED
 from reward_agent.records.store import Candidate, RunRecord, RunStore, load_run
 from reward_agent.records.trial import MetricTrial, list_retrials, read_trial
 from reward_agent.report.verdict import find_verdict
-from reward_agent.report.view import load_run_view
+from reward_agent.report.view import MAX_STRIP_BYTES, load_run_view
+from reward_agent.run.metric import ProposedMetric
+from reward_agent.simulation.backends import find_backend, find_graphics
 
 PROSE = "I would reward the pole for staying upright, but I will not write code today."
 SYNTAX_ERROR = "```python\ndef compute_reward(state, action, next_state)\n    return 1\n```"
@@ -205,6 +209,26 @@ def test_a_proposed_metric_is_shown_with_scores_and_judges_when_accepted(tmp_pat
     assert run.task.criterion == "within 0.1 m"
     assert run.winner is not None
     assert run.winner.task_score is not None
+
+
+def test_what_a_metric_was_tried_on_is_drawn_once_and_shown(tmp_path: Path) -> None:
+    shown: list[ProposedMetric] = []
+    with pytest.raises(UndecidedError):
+        design_sentence(tmp_path, video=True, accept_metric=shown.append)
+    store = load_run("last", tmp_path / "runs")
+    drawn = [path for title, path in shown[0].pictures if title == "without training"]
+    if find_graphics(find_backend(load_env("inverted_pendulum"))).backend:
+        [sheet] = drawn
+        assert sheet == store.dir / "behaviours" / "strip.webp"
+        with Image.open(sheet) as picture:  # pose held, limp, random: each in a row
+            assert picture.height % 3 == 0
+            assert picture.width > picture.height
+        assert sheet.stat().st_size < MAX_STRIP_BYTES
+        assert not (store.dir / "behaviours" / "film").exists()
+        [(title, _), *_] = load_run_view(store.dir).climbs
+        assert title == "without training"
+    else:
+        assert drawn == []
 
 
 PAYS_IDLE = PROPOSAL.replace("share = n_near / max(1000.0, float(episode.n_steps))", "share = 1.0")
