@@ -193,6 +193,14 @@ def copy_into(job_dir: Path, files: Mapping[str, bytes]) -> None:
 
 def update_run(run: ActiveRun, **changes: object) -> RunRecord:
     """Bring run.json, reward.py and the report up to date: what was spent, and other changes."""
+    record = count_spent(run, **changes)
+    with run.ledger.spend("report"):
+        write_results(run.store, record)
+    return record
+
+
+def count_spent(run: ActiveRun, **changes: object) -> RunRecord:
+    """Return the run's record with what was spent so far, and other changes; writes nothing."""
     record = run.store.read_run().model_copy(update=changes)
     confirming = [
         run.settings.steps if item.total_timesteps is None else item.total_timesteps
@@ -207,10 +215,7 @@ def update_run(run: ActiveRun, **changes: object) -> RunRecord:
         "wall_s": run.ledger.elapsed_s,
         "slot_seconds": run.ledger.account(),
     }
-    record = record.model_copy(update=spent)
-    with run.ledger.spend("report"):
-        write_results(run.store, record)
-    return record
+    return record.model_copy(update=spent)
 
 
 def write_results(store: RunStore, record: RunRecord) -> None:

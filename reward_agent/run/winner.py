@@ -13,7 +13,7 @@ from reward_agent.records.store import (
     Winner,
     rank_candidates,
 )
-from reward_agent.run.active import ActiveRun, update_run
+from reward_agent.run.active import ActiveRun, count_spent, update_run
 from reward_agent.run.confirm import OverSeeds, confirm, is_target_confirmed
 from reward_agent.run.estimate import count_steps
 from reward_agent.run.handover import hand_policy, make_winner
@@ -50,10 +50,11 @@ def name_winner(run: ActiveRun) -> RunRecord:
     if winner is not None:
         winner = hand_policy(run, winner, trained, confirmations)
         judge_winner(run, winner)
-    known = update_run(run, confirmations=tuple(confirmations))
+    known = count_spent(run, confirmations=tuple(confirmations))
     saving = _estimate_saving(run, known) if winner else None
     return update_run(
         run,
+        confirmations=tuple(confirmations),
         status="finished",
         note=_describe_end(run, is_done, saving) if winner else _UNRANKED,
         limit=run.team.budget.reached,

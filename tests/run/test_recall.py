@@ -33,7 +33,7 @@ def test_the_second_prompt_says_as_much_as_is_recalled(tmp_path: Path, kind: str
     prompt = read_prompt(store, 1, 0)
     told = {
         "program": "upright = tolerance(" in prompt,
-        "terms": "Reward terms in these episodes" in prompt,
+        "terms": "Reward terms, of the policy without noise in these episodes" in prompt,
         "behaviour": "Fields, all episodes" in prompt,
         "history": "What was tried" in prompt,
     }
