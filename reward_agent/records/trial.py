@@ -43,7 +43,7 @@ _KIND_WORDS: dict[RowKind, str] = {
     "wrong way": "made, the opposite: ",
     "adversary": "trained on the metric itself: ",
 }
-_N_EXTREMES = 3
+_N_EXTREMES, _MAX_DOUBT = 3, 4000
 _Text = Annotated[OneLine, Field(max_length=300)]
 _Said = Annotated[str, AfterValidator(lambda text: clean_text(text, 1000))]
 
@@ -117,7 +117,7 @@ class Retrial(MetricTrial):
         is_news = any(
             item.severity != "hint" and item.rule != "metric/dropped" for item in self.findings
         )
-        return "; ".join([self.plateau, *told]) if is_news else ""
+        return clean_text("; ".join([self.plateau, *told]), _MAX_DOUBT) if is_news else ""
 
 
 def _list_folders(store: RunStore) -> list[Path]:
