@@ -45,6 +45,23 @@ def is_target_confirmed(run: ActiveRun) -> bool:
     return is_confirmed
 
 
+def find_finalists(candidates: Iterable[Candidate]) -> list[Candidate]:
+    """Return the two programs that fresh seeds are to decide between.
+
+    One whose fresh seeds fell short of the search counts by what they all scored: another, not
+    tried yet, may be better than it.
+    """
+    ranked = rank_candidates(candidates)
+
+    def expect(candidate: Candidate) -> float:
+        assert candidate.task_score is not None
+        fresh = candidate.fresh_scores
+        total = SEARCH_WEIGHT * candidate.task_score + sum(fresh)
+        return total / (SEARCH_WEIGHT + len(fresh))
+
+    return sorted(ranked, key=expect, reverse=True)[:2]
+
+
 def _is_there(target: Target, evaluation: Evaluation | None) -> bool:
     return evaluation is not None and target.is_met(evaluation.task_score, evaluation.success_rate)
 

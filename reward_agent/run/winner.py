@@ -14,7 +14,12 @@ from reward_agent.records.store import (
     rank_candidates,
 )
 from reward_agent.run.active import ActiveRun, count_spent, update_run
-from reward_agent.run.confirm import OverSeeds, confirm, is_target_confirmed
+from reward_agent.run.confirm import (
+    OverSeeds,
+    confirm,
+    find_finalists,
+    is_target_confirmed,
+)
 from reward_agent.run.estimate import count_steps
 from reward_agent.run.handover import hand_policy, make_winner
 from reward_agent.run.judge import judge_winner
@@ -35,7 +40,7 @@ def name_winner(run: ActiveRun) -> RunRecord:
     is_done = is_target_confirmed(run)
     trained = [item for item in run.store.list_finished() if item.evaluation is not None]
     # Of what is done, what others do with a fresh seed decides nothing.
-    best = rank_candidates(trained)[: 1 if is_done else 2]
+    best = rank_candidates(trained)[:1] if is_done else find_finalists(trained)
     confirmations = confirm(run, best)
     for other in (item for item in trained if item.fresh_scores and item not in best):
         confirmations += confirm(run, [other], find_run_target(run))

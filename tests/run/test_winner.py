@@ -331,3 +331,19 @@ def test_of_those_that_are_done_the_score_says_nothing(tmp_path: Path) -> None:
     ]
     names = [item.id for item in rank_candidates(known)]
     assert names == ["confirmed", "soon", "late", "missed", "nearly"]
+
+
+def test_a_program_that_fresh_seeds_contradicted_makes_room_for_one_that_is_not_tried(
+    tmp_path: Path,
+) -> None:
+    facts = {
+        "lucky": (1.0, (0.65,)),
+        "luckier": (1.0, (0.5,)),
+        "new": (0.996, ()),
+        "low": (0.4, ()),
+    }
+    known = [
+        add_candidate(tmp_path, name, score).model_copy(update={"fresh_scores": fresh})
+        for name, (score, fresh) in facts.items()
+    ]
+    assert [item.id for item in confirmation.find_finalists(known)] == ["new", "lucky"]
