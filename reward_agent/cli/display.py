@@ -282,7 +282,7 @@ def make_trial_table(trial: MetricTrial, unit: str) -> Any:
 
 
 def _show_trials(store: RunStore, run: RunRecord) -> None:
-    """Write what came of the trial of the metric that was proposed last."""
+    """Write what came of the trial of a proposed metric."""
     trial = read_trial(store)
     if trial is None or run.metric_origin in ("task", "file"):
         return

@@ -157,5 +157,6 @@ def list_retrials(store: RunStore) -> list[Retrial]:
 
 
 def read_trial(store: RunStore) -> MetricTrial | None:
-    """Return the trial of the metric that was proposed last; None without one."""
-    return next(reversed(list_trials(store)), None)
+    """Return the trial of the run's metric; where it has none yet, of what was proposed last."""
+    known = find_trial(store, read_text(store.dir / METRIC_FILE, ""))
+    return known or next(reversed(list_trials(store)), None)

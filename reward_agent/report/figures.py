@@ -131,7 +131,7 @@ def draw_term(item: CandidateView, curve: TermCurve) -> str:
     last = curve.points[-1]
     labels = Labels(
         f"Pay of the term {curve.name} of {item.id} per episode",
-        f"It ends at {shorten(last.pay_per_episode)}, {last.share_of_return:.0%} of the return.",
+        f"It ends at {shorten(last.pay_per_episode)}, {last.share_of_return:.0%} of the return in training.",
         "",
         "",
     )
@@ -150,9 +150,9 @@ def draw_shares(item: CandidateView) -> str:
         for number, curve in enumerate(item.terms)
     ]
     labels = Labels(
-        f"Share of each term of {item.id} in the return",
+        f"Share of each term of {item.id} in the return, in training",
         "; ".join(f"{c.name} ends at {c.points[-1].share_of_return:.0%}" for c in item.terms),
         _STEPS,
-        "share of the sum of |pay|",
+        "share of the sum of |pay|, in training",
     )
     return render_shares(labels, series)
