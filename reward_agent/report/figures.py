@@ -131,7 +131,8 @@ def draw_term(item: CandidateView, curve: TermCurve) -> str:
     last = curve.points[-1]
     labels = Labels(
         f"Pay of the term {curve.name} of {item.id} per episode",
-        f"It ends at {shorten(last.pay_per_episode)}, {last.share_of_return:.0%} of the return in training.",
+        f"It ends at {shorten(last.pay_per_episode)}, {last.share_of_return:.0%} of the return in "
+        "training.",
         "",
         "",
     )

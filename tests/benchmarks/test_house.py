@@ -74,7 +74,7 @@ def count() -> Count:
     [
         # Drafts of robots, and what cards say since then, are 12,000 of these lines; how a metric
         # earns its trust, the judge, and what cheap policies earn 7,000.
-        ("lines", 58_400),
+        ("lines", 58_600),
         ("modules", 294),
         ("closure, modules", 156),
         ("cycles of packages", 0),
