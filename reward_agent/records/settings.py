@@ -75,6 +75,7 @@ def place_setting(default: Any, description: str, **facts: Any) -> Any:
 _ANY = ".+"
 # No key leaves the machine for such an address.
 _HERE = r"(localhost|127\.0\.0\.1|\[::1\])(:[0-9]{1,5})?"
+_ADDRESS_HERE = rf"https?://{_HERE}(/[\w./-]*)?"
 
 
 class SearchSettings(Record):
@@ -160,7 +161,7 @@ class ModelSettings(Record):
         "address of an OpenAI-compatible server",
         is_personal=True,
         is_said_again=True,
-        in_folder=rf"https?://{_HERE}(/[\w./-]*)?",
+        in_folder=_ADDRESS_HERE,
     )
     judge_provider: str | None = setting(
         None,
@@ -180,7 +181,7 @@ class ModelSettings(Record):
         "address of the server of who judges",
         is_personal=True,
         is_said_again=True,
-        in_folder=rf"https?://{_HERE}(/[\w./-]*)?",
+        in_folder=_ADDRESS_HERE,
     )
     reply_tokens: int = setting(DEFAULT_REPLY_TOKENS, "longest reply, reasoning included", ge=16)
 

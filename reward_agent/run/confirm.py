@@ -51,15 +51,11 @@ def find_finalists(candidates: Iterable[Candidate]) -> list[Candidate]:
     One whose fresh seeds fell short of the search counts by what they all scored: another, not
     tried yet, may be better than it.
     """
-    ranked = rank_candidates(candidates)
 
     def expect(candidate: Candidate) -> float:
-        assert candidate.task_score is not None
-        fresh = candidate.fresh_scores
-        total = SEARCH_WEIGHT * candidate.task_score + sum(fresh)
-        return total / (SEARCH_WEIGHT + len(fresh))
+        return OverSeeds((candidate.task_score or 0.0, *candidate.fresh_scores), ()).score
 
-    return sorted(ranked, key=expect, reverse=True)[:2]
+    return sorted(rank_candidates(candidates), key=expect, reverse=True)[:2]
 
 
 def _is_there(target: Target, evaluation: Evaluation | None) -> bool:
