@@ -6,17 +6,15 @@ ends are made of a recording by data alone.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from reward_agent.definitions.card import EnvCard
-from reward_agent.evaluation.metrics import Episode
 from reward_agent.evaluation.rollout import Recorder
 from reward_agent.evaluation.trajectories import (
-    TRUNCATED,
     Trajectories,
     join_trajectories,
     make_trajectories,
@@ -31,8 +29,6 @@ from reward_agent.simulation.state import FloatArray
 MOST_EXTREME, _MOST_STEPS = 20, 50_000
 # Every other episode of random actions holds each for so long: one that changes always does little.
 _RANDOM_HOLD_S = 0.2
-# Where a card gives a field a range that nothing reaches.
-_FARTHEST = 1e3
 
 
 @dataclass(frozen=True)
@@ -80,21 +76,6 @@ def record_behaviours(
     links = make_simulation(card, 1, seed, fields=()).measure_links()
     names = tuple(part.name for part in parts)
     return Behaviours(join_trajectories(recorded), names, left_out, links, tuple(poses))
-
-
-def hold_fields(card: EnvCard, episode: Episode, names: Collection[str]) -> Behaviours:
-    """Return an episode again with one field held at an end of its range, for each of some fields.
-
-    Whatever else it measures stays as it was: no robot need be able to do that.
-    """
-    episodes, told = list[Episode](), list[str]()
-    for item in (card.field(name) for name in names):
-        for end, bound in zip(("lower", "upper"), item.range, strict=True):
-            held = np.full_like(episode.fields[item.name], np.clip(bound, -_FARTHEST, _FARTHEST))
-            fields = {**episode.fields, item.name: held}
-            episodes.append(Episode(fields, episode.action, episode.control_dt, terminated=False))
-            told.append(f"{item.name} held at {held.flat[0]:g}, its {end} end")
-    return Behaviours(make_trajectories(episodes, [TRUNCATED] * len(episodes)), tuple(told))
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,6 @@ from reward_agent.definitions.task import apply_task, load_task
 from reward_agent.evaluation.behaviours import (
     MOST_EXTREME,
     Behaviours,
-    hold_fields,
     record_behaviours,
 )
 from reward_agent.records.jobs import ALL_BEHAVIOURS, Behaviour
@@ -100,20 +99,6 @@ def test_a_driven_mocap_body_does_not_go_limp(tmp_path: Path) -> None:
     assert "limp" not in recorded.names
     assert "limp: MuJoCo cannot let go of the actuators of this robot" in recorded.left_out
     assert "lift at its upper end" in recorded.names
-
-
-def test_a_field_is_held_at_each_end_and_all_else_stays() -> None:
-    card = load_env("hopper")
-    episode = record("hopper", "limp").trajectories.episode(0)
-    held = hold_fields(card, episode, ["torso_height"])
-    low, high = card.field("torso_height").range
-    assert held.names == (
-        f"torso_height held at {low:g}, its lower end",
-        f"torso_height held at {high:g}, its upper end",
-    )
-    first = held.trajectories.episode(0)
-    assert (first.torso_height == low).all()
-    assert np.array_equal(first.torso_pitch, episode.torso_pitch)
 
 
 @pytest.mark.metaworld
