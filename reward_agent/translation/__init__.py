@@ -1,0 +1,1 @@
+"""A person's reward, translated to the reward language."""

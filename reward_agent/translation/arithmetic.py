@@ -1,0 +1,350 @@
+"""Arithmetic over arrays: what an operation's expression and shape are.
+
+A row that the person's program sees as a number is an array (N,) here, a vector (k,) is (N, k).
+Where ranks differ, the smaller one gets its axes, so that a row is never paid with another's.
+"""
+
+from __future__ import annotations
+
+import ast
+import operator
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from reward_agent.translation import nodes
+from reward_agent.translation.values import Array, Kind, Maybe, Untranslatable
+
+Number = int | float | bool
+
+BINARY: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Div: operator.truediv,
+    ast.FloorDiv: operator.floordiv,
+    ast.Mod: operator.mod,
+    ast.Pow: operator.pow,
+    ast.BitAnd: operator.and_,
+    ast.BitOr: operator.or_,
+    ast.BitXor: operator.xor,
+    ast.MatMult: operator.matmul,
+}
+COMPARE: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
+    ast.Lt: operator.lt,
+    ast.LtE: operator.le,
+    ast.Gt: operator.gt,
+    ast.GtE: operator.ge,
+    ast.Eq: operator.eq,
+    ast.NotEq: operator.ne,
+}
+
+
+def lift(value: Any) -> Array:
+    """Return a value as an array; lists and tuples of arrays become one more axis.
+
+    Raises:
+        Untranslatable: it is no number.
+    """
+    if isinstance(value, Array):
+        return value
+    if isinstance(value, bool | int | float):
+        return Array(nodes.literal(value), kind=_find_kind(value), value=value)
+    if isinstance(value, Maybe):
+        return value.array
+    if isinstance(value, list | tuple):
+        return stack([lift(item) for item in value])
+    raise Untranslatable(
+        f"a {type(value).__name__} where a number is computed with",
+        "compute with numbers and arrays only",
+    )
+
+
+def _find_kind(value: Number) -> Kind:
+    return "bool" if isinstance(value, bool) else "int" if isinstance(value, int) else "float"
+
+
+def unlift(value: Any) -> Any:
+    """Return the number of a constant, anything else as it is."""
+    return value.value if isinstance(value, Array) and value.is_constant else value
+
+
+def stack(items: Sequence[Array]) -> Array:
+    """Return arrays of one shape side by side in a new last axis."""
+    if all(item.is_constant for item in items):
+        node = ast.Call(
+            nodes.name("np.array"), [ast.List([item.node for item in items], ast.Load())], []
+        )
+        return Array(
+            node, (len(items), *items[0].shape) if items else (0,), value=[i.value for i in items]
+        )
+    shape, is_row = find_common(items)
+    spread = [fit(item, shape, is_row, is_whole=True) for item in items]
+    axis = nodes.literal(-1)
+    if shape and is_row:
+        axis = nodes.literal(1)
+    listed = ast.List([item for item in spread], ast.Load())
+    return Array(
+        nodes.call("np.stack", listed, axis=axis),
+        (len(items), *shape) if is_row else (*shape, len(items)),
+        is_row,
+    )
+
+
+def find_common(items: Sequence[Array]) -> tuple[tuple[int | None, ...], bool]:
+    """Return the shape to which arrays are spread, and whether a program sees one row of it.
+
+    Raises:
+        Untranslatable: their shapes do not go together.
+    """
+    rows = {item.is_row for item in items if not item.is_constant}
+    if len(rows) > 1:
+        raise Untranslatable(
+            "an array of all simulations and a value of one of them are computed with each other",
+            "read both for all simulations, or both for one",
+        )
+    shape: list[int | None] = []
+    for item in items:
+        own = list(item.shape)
+        longest = max(len(shape), len(own))
+        own, shape = [1] * (longest - len(own)) + own, [1] * (longest - len(shape)) + shape
+        for place, (one, two) in enumerate(zip(shape, own, strict=True)):
+            if one != two and 1 not in (one, two):
+                raise Untranslatable(
+                    f"arrays of shapes {tuple(shape)} and {tuple(own)} are computed with each "
+                    "other",
+                    "give both the same number of elements",
+                )
+            shape[place] = two if one == 1 else one
+    return tuple(shape), next(iter(rows), True)
+
+
+def fit(
+    item: Array, shape: tuple[int | None, ...], is_row: bool, is_whole: bool = False
+) -> ast.expr:
+    """Return the expression with the axes that it lacks; ``is_whole``: with every element, too."""
+    missing = len(shape) - len(item.shape)
+    node = item.node
+    if item.is_constant:
+        if not is_whole:
+            return node
+        return nodes.call("np.full", _shape_of(shape, is_row), node)
+    if is_row and missing and len(shape):
+        if item.shape:  # (N, k) beside (N, m, k)
+            places = [ast.Slice()] + [ast.Constant(None)] * missing + [ast.Slice()] * len(item.shape)
+        else:  # (N,) beside (N, k)
+            places = [ast.Slice()] + [ast.Constant(None)] * missing
+        node = nodes.index(node, *places)
+    if is_whole and item.shape != shape:
+        node = nodes.call("np.broadcast_to", node, _shape_of(shape, is_row))
+    return node
+
+
+def _shape_of(shape: tuple[int | None, ...], is_row: bool) -> ast.expr:
+    axes: list[ast.expr] = [nodes.call("len", nodes.name("action"))] if is_row else []
+    axes += [
+        nodes.call("len", nodes.name("action")) if size is None else nodes.literal(size)
+        for size in shape
+    ]
+    return axes[0] if len(axes) == 1 else ast.Tuple(axes, ast.Load())
+
+
+def spread(function: str, *given: Any, kind: Kind = "float", **keywords: ast.expr) -> Array:
+    """Return an element-wise function of arrays."""
+    items = [lift(value) for value in given]
+    shape, is_row = find_common(items)
+    node = nodes.call(function, *(fit(item, shape, is_row) for item in items), **keywords)
+    return Array(node, shape, is_row, kind)
+
+
+def binary(operation: ast.operator, one: Any, two: Any) -> Any:
+    """Return ``one <operation> two``."""
+    if isinstance(operation, ast.MatMult):
+        return dot(one, two)
+    left, right = lift(one), lift(two)
+    shape, is_row = find_common([left, right])
+    node: ast.expr = ast.BinOp(
+        fit(left, shape, is_row), operation, fit(right, shape, is_row)
+    )
+    value = None
+    if left.is_constant and right.is_constant and not shape:
+        value = BINARY[type(operation)](left.value, right.value)
+    kind: Kind = "float"
+    if isinstance(operation, ast.BitAnd | ast.BitOr | ast.BitXor):
+        kind = left.kind
+    elif left.kind == right.kind == "bool" and not left.is_constant:
+        if isinstance(operation, ast.Sub):  # NumPy has no difference of flags
+            node = ast.BinOp(as_number(left), operation, as_number(right))
+    return Array(node, shape, is_row, kind, value, _combine(operation, left, right))
+
+
+def _combine(operation: ast.operator, left: Array, right: Array) -> dict[str, Array] | None:
+    """Return the named parts of a sum, of a difference, or of a sum times a factor."""
+    if isinstance(operation, ast.Add | ast.Sub) and (left.terms or right.terms):
+        parts = dict(left.terms or {})
+        if left.terms is None and left.value != 0:
+            return None
+        if right.terms is None and right.value != 0:
+            return None
+        for key, part in (right.terms or {}).items():
+            signed = negate(part) if isinstance(operation, ast.Sub) else part
+            parts[key] = strip(binary(ast.Add(), parts[key], signed)) if key in parts else signed
+        return parts
+    if isinstance(operation, ast.Mult | ast.Div):
+        terms, factor = (left.terms, right) if left.terms else (right.terms, left)
+        if terms and (not isinstance(operation, ast.Div) or left.terms):
+            return {
+                key: strip(binary(operation, *((part, factor) if left.terms else (factor, part))))
+                for key, part in terms.items()
+            }
+    return None
+
+
+def strip(array: Array) -> Array:
+    """Return an array without its parts."""
+    return Array(array.node, array.shape, array.is_row, array.kind, array.value)
+
+
+def as_number(array: Array) -> ast.expr:
+    """Return flags as numbers."""
+    if array.kind == "bool" and not array.is_constant:
+        return nodes.call("np.where", array.node, nodes.literal(1.0), nodes.literal(0.0))
+    return array.node
+
+
+def negate(given: Any) -> Array:
+    """Return ``-given``."""
+    array = lift(given)
+    value = -array.value if array.is_constant and not array.shape else None
+    terms = {key: negate(part) for key, part in array.terms.items()} if array.terms else None
+    node = nodes.literal(value) if isinstance(array.node, ast.Constant) else None
+    return Array(
+        node or ast.UnaryOp(ast.USub(), array.node), array.shape, array.is_row, "float", value, terms
+    )
+
+
+def compare(operation: ast.cmpop, one: Any, two: Any) -> Any:
+    """Return whether ``one <operation> two``."""
+    left, right = lift(one), lift(two)
+    if left.is_constant and right.is_constant and not left.shape and not right.shape:
+        return COMPARE[type(operation)](left.value, right.value)
+    shape, is_row = find_common([left, right])
+    node = ast.Compare(
+        fit(left, shape, is_row), [operation], [fit(right, shape, is_row)]
+    )
+    return Array(node, shape, is_row, "bool")
+
+
+def both(one: Array, two: Array) -> Array:
+    """Return where both hold."""
+    return binary(ast.BitAnd(), as_flag(one), as_flag(two))  # type: ignore[no-any-return]
+
+
+def either(one: Array, two: Array) -> Array:
+    """Return where one of them holds."""
+    return binary(ast.BitOr(), as_flag(one), as_flag(two))  # type: ignore[no-any-return]
+
+
+def invert(given: Array) -> Array:
+    """Return where it does not hold."""
+    flag = as_flag(given)
+    if isinstance(flag.node, ast.UnaryOp) and isinstance(flag.node.op, ast.Invert):
+        return Array(flag.node.operand, flag.shape, flag.is_row, "bool")
+    return Array(ast.UnaryOp(ast.Invert(), flag.node), flag.shape, flag.is_row, "bool")
+
+
+def as_flag(array: Array) -> Array:
+    """Return a condition: anything but 0 holds."""
+    if array.kind == "bool":
+        return array
+    return compare(ast.NotEq(), array, 0.0)  # type: ignore[no-any-return]
+
+
+def choose(condition: Array, one: Any, two: Any) -> Any:
+    """Return ``one`` where the condition holds and ``two`` elsewhere.
+
+    Raises:
+        Untranslatable: the two are of different kinds.
+    """
+    if one is two or (type(one) is type(two) and not isinstance(one, Array) and one == two):
+        return one
+    if one is None or two is None or isinstance(one, Maybe) or isinstance(two, Maybe):
+        return _choose_maybe(condition, one, two)
+    if isinstance(one, tuple) and isinstance(two, tuple) and len(one) == len(two):
+        return tuple(choose(condition, *pair) for pair in zip(one, two, strict=True))
+    left, right = lift(one), lift(two)
+    shape, is_row = find_common([condition, left, right])
+    flag = fit(condition, shape, is_row)
+    parts = (fit(left, shape, is_row), fit(right, shape, is_row))
+    kind: Kind = "bool" if left.kind == right.kind == "bool" else "float"
+    return Array(nodes.call("np.where", flag, *parts), shape, is_row, kind)
+
+
+def _choose_maybe(condition: Array, one: Any, two: Any) -> Maybe:
+    is_none = choose(condition, _is_none(one), _is_none(two))
+    if one is None or two is None:
+        array = _get_array(two if one is None else one)
+    else:
+        array = choose(condition, _get_array(one), _get_array(two))
+    return Maybe(is_none if isinstance(is_none, Array) else lift(is_none), array)
+
+
+def _is_none(value: Any) -> Any:
+    return value.is_none if isinstance(value, Maybe) else value is None
+
+
+def _get_array(value: Any) -> Array:
+    return value.array if isinstance(value, Maybe) else lift(value)
+
+
+def dot(one: Any, two: Any) -> Array:
+    """Return the product of two vectors, or of a matrix of numbers and a vector, row by row."""
+    left, right = lift(one), lift(two)
+    if len(left.shape) == len(right.shape) == 1:
+        return reduce("np.sum", binary(ast.Mult(), left, right))
+    if not left.shape or not right.shape:
+        return binary(ast.Mult(), left, right)  # type: ignore[no-any-return]
+    if left.is_constant and len(left.shape) == 2 and len(right.shape) == 1:
+        turned = nodes.call("np.transpose", left.node)
+        return Array(nodes.call("np.matmul", right.node, turned), left.shape[:1], right.is_row)
+    if right.is_constant and len(right.shape) == 2 and len(left.shape) == 1:
+        return Array(nodes.call("np.matmul", left.node, right.node), right.shape[1:], left.is_row)
+    raise Untranslatable(
+        f"a product of arrays of shapes {left.shape} and {right.shape}",
+        "write it as sums of products: np.sum(a * b, axis=-1)",
+    )
+
+
+def reduce(
+    function: str, given: Any, axis: Any = None, keep: bool = False, **keywords: ast.expr
+) -> Array:
+    """Return a sum, mean, largest … over axes that the program sees.
+
+    Raises:
+        Untranslatable: it would mix simulations.
+    """
+    array = lift(given)
+    rank = len(array.shape)
+    axes = range(rank) if axis is None else [axis] if isinstance(axis, int) else list(axis)
+    axes = sorted(place % rank if rank else 0 for place in axes)
+    if not array.shape:
+        return array
+    if any(array.shape[place] is None for place in axes):
+        raise Untranslatable(
+            f"{function} without an axis, or over axis 0, mixes the simulations",
+            f"write {function}(…, axis=-1)",
+        )
+    places = [place - rank for place in axes]
+    where: ast.expr = (
+        nodes.literal(places[0])
+        if len(places) == 1
+        else ast.Tuple([nodes.literal(place) for place in places], ast.Load())
+    )
+    if keep:
+        keywords["keepdims"] = nodes.literal(True)
+    shape = tuple(
+        1 if place in axes else size
+        for place, size in enumerate(array.shape)
+        if keep or place not in axes
+    )
+    kind: Kind = "bool" if function in ("np.any", "np.all") else "float"
+    return Array(nodes.call(function, array.node, axis=where, **keywords), shape, array.is_row, kind)

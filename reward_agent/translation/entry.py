@@ -1,0 +1,252 @@
+"""Where a person's reward is in a file, and what it is given."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from reward_agent.translation import arithmetic, nodes
+from reward_agent.translation.inputs import Inputs
+from reward_agent.translation.machine import Machine
+from reward_agent.translation.values import (
+    Array,
+    Bound,
+    Cells,
+    Class,
+    Function,
+    Input,
+    Instance,
+    Maybe,
+    Untranslatable,
+    Word,
+)
+
+# The usual names, the surest first.
+_FUNCTIONS = (
+    "compute_reward compute_dense_reward get_reward reward_fn reward_function reward compute rewards "
+    "calculate_reward calc_reward my_reward reward_and_done"
+).split()
+_METHODS = (
+    "_get_reward get_reward _get_rew compute_dense_reward compute_reward calculate_reward reward "
+    "step __call__"
+).split()
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A function or a class's method that pays one step."""
+
+    function: Function
+    type: Class | None = None
+
+    @property
+    def name(self) -> str:
+        """Its name, with its class's."""
+        return f"{self.type.name}.{self.function.name}" if self.type else self.function.name
+
+
+def list_entries(machine: Machine) -> list[Entry]:
+    """Return what may be the reward of a file, the likeliest first."""
+    names = machine.scope.names
+    functions = {key: value for key, value in names.items() if isinstance(value, Function)}
+    found = [Entry(functions[name]) for name in _FUNCTIONS if name in functions]
+    classes = [value for value in names.values() if isinstance(value, Class)]
+    of_classes = [
+        Entry(method, made)
+        for made in classes
+        for name in _METHODS
+        if isinstance(method := made.names.get(name), Function)
+    ]
+    other = [
+        Entry(function)
+        for name, function in functions.items()
+        if "rew" in name.lower() and name not in _FUNCTIONS
+    ]
+    # A class with terms as methods is added up here where nothing else is.
+    summed = [
+        Entry(_make_sum(made), made)
+        for made in classes
+        if any(name.startswith("_reward_") for name in made.names)
+    ]
+    return found + of_classes + other + summed
+
+
+def _make_sum(made: Class) -> Function:
+    raise NotImplementedError
+
+
+class Environment:
+    """What ``self`` of an environment, a wrapper or a task has beside what the file says.
+
+    Before ``do_simulation`` its data are those before the step.
+    """
+
+    def __init__(self, inputs: Inputs, steps_inside: bool) -> None:
+        self.inputs = inputs
+        self.state = "state" if steps_inside else "next_state"
+
+    def get_attribute(self, name: str) -> Any:
+        """Return ``self.NAME``."""
+        if name in ("do_simulation", "_step_mujoco_simulation"):
+            return Input(name, call=self._step)
+        if name in ("step", "physics_step", "simulate"):
+            return Input(name, call=self._step_inner)
+        if name in ("env", "unwrapped", "envs"):
+            return Input(name, self.get_attribute)
+        if name == "is_healthy":
+            return arithmetic.invert(self.inputs.get_terminated())
+        if name in ("_get_obs", "get_obs", "_get_observation"):
+            return Input(name, call=lambda *given: self.inputs.get_observation(self.state))
+        if name in ("data", "sim", "_data"):
+            return Input("data", lambda inner: self._get_data().get_attribute(inner))  # type: ignore[misc]
+        if name in ("render", "close", "seed"):
+            return Input(name, call=lambda *given, **named: None)
+        return self.inputs.get_own(name, self.state)
+
+    def _get_data(self) -> Input:
+        return self.inputs.get_data(self.state)
+
+    def _step(self, *given: Any) -> None:
+        self.state = "next_state"
+
+    def _step_inner(self, *given: Any) -> tuple[Any, ...]:
+        self.state = "next_state"
+        info = self.inputs.get_parameter("info", frozenset())
+        own = Input("the environment's own reward")
+        observation = self.inputs.get_observation("next_state")
+        return observation, own, self.inputs.get_terminated(), False, info
+
+
+@dataclass(frozen=True)
+class Paid:
+    """What an entry returned, and what it remembers.
+
+    Args:
+        value: what it returned.
+        memory: name -> (at the start of an episode, after this step).
+    """
+
+    value: Any
+    memory: dict[str, tuple[Any, Any]]
+
+
+def call_entry(machine: Machine, entry: Entry, inputs: Inputs, remembered: dict[str, Any]) -> Paid:
+    """Carry out an entry on a card's fields.
+
+    Args:
+        machine: it has carried out the file.
+        entry: what pays.
+        inputs: the card's fields.
+        remembered: attributes that the program writes in a step, with their values at the start.
+
+    Raises:
+        Untranslatable: something in it has no certain meaning.
+    """
+    if entry.type is None:
+        given = _give(machine, entry.function, inputs, None)
+        return Paid(machine.call_function(entry.function, (), given), {})
+    instance = make_instance(machine, entry, inputs)
+    start = dict(instance.names)
+    for name, value in remembered.items():
+        instance.names[name] = _recall(name, value)
+    given = _give(machine, entry.function, inputs, instance)
+    value = machine.call(Bound(entry.function, instance), (), given)
+    memory = {name: (start.get(name), instance.names[name]) for name in remembered}
+    return Paid(value, memory)
+
+
+def find_remembered(machine: Machine, entry: Entry, inputs: Inputs) -> dict[str, Any]:
+    """Return the attributes that a step writes and a later step may read, as they start."""
+    if entry.type is None:
+        return {}
+    instance = make_instance(machine, entry, inputs)
+    start = dict(instance.names)
+    given = _give(machine, entry.function, inputs, instance)
+    _, wrote = machine.branch(lambda: machine.call(Bound(entry.function, instance), (), given))
+    return {name: start[name] for cells, name in wrote if cells is instance.names and name in start}
+
+
+def _recall(name: str, start: Any) -> Any:
+    """Return what memory holds of an attribute."""
+    array = Array(nodes.index(nodes.name("memory"), nodes.literal(name)))
+    if start is None:
+        flag = Array(nodes.index(nodes.name("memory"), nodes.literal(f"{name}_is_none")))
+        return Maybe(arithmetic.compare(ast.Gt(), flag, 0.5), array)
+    if isinstance(start, bool):
+        return arithmetic.compare(ast.Gt(), array, 0.5)
+    if not isinstance(arithmetic.unlift(start), int | float):
+        raise Untranslatable(
+            f"self.{name} is written at every step and is no number",
+            "keep numbers and arrays of a fixed size",
+        )
+    return array
+
+
+def make_instance(machine: Machine, entry: Entry, inputs: Inputs) -> Instance:
+    """Return an object of the entry's class, as at the start of an episode."""
+    made = entry.type
+    assert made is not None
+    environment = Environment(inputs, _steps_inside(entry))
+    made.names["__inputs__"] = Input("self", environment.get_attribute)
+    instance = Instance(made, Cells())
+    start = made.find("__init__")
+    if isinstance(start, Function):
+        given = _give(machine, start, inputs, instance)
+        machine.call_function(start, (instance,), given)
+    for name, value in list(instance.names.items()):
+        instance.names[name] = machine.name_constant(name, value)
+    reset = made.find("reset")
+    if isinstance(reset, Function) and len(reset.node.args.args) == 1:
+        machine.call_function(reset, (instance,), {})
+    return instance
+
+
+def _steps_inside(entry: Entry) -> bool:
+    """Whether the entry makes the simulation's step itself."""
+    return any(
+        isinstance(node, ast.Attribute)
+        and node.attr in ("do_simulation", "step", "_step_mujoco_simulation")
+        for node in ast.walk(entry.function.node)
+    )
+
+
+def _give(
+    machine: Machine, function: Function, inputs: Inputs, instance: Instance | None
+) -> dict[str, Any]:
+    """Return what a function's parameters are given.
+
+    Raises:
+        Untranslatable: a parameter without a default has a name that says nothing.
+    """
+    spec = function.node.args
+    names = [item.arg for item in [*spec.posonlyargs, *spec.args, *spec.kwonlyargs]]
+    given: dict[str, Any] = {}
+    if instance is not None and names:
+        names = names[1:]
+    elif names and names[0] == "self":
+        given["self"] = Input("self", inputs.get_own)
+        names = names[1:]
+    for name in names:
+        if name in ("env", "environment"):
+            given[name] = Input("env", inputs.get_own)
+            continue
+        found = inputs.get_parameter(name, frozenset(names))
+        if found is not None:
+            given[name] = found
+        elif name not in function.defaults:
+            machine.line = getattr(function.node, "lineno", None)
+            machine.refuse(
+                f"{function.name} is given {name}, which says nothing about the card",
+                inputs.suggest(name),
+            )
+    return given
+
+
+def list_unread(tree: ast.AST) -> Iterator[str]:
+    """Yield nothing yet."""
+    return iter(())
+
+
+__all__ = ["Entry", "Environment", "Paid", "Word", "call_entry", "find_remembered", "list_entries"]

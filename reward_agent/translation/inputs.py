@@ -1,0 +1,241 @@
+"""What the inputs of a person's reward are on a card: the fields that hold the same numbers."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from reward_agent.errors import hint_closest
+from reward_agent.translation import arithmetic, nodes, words
+from reward_agent.translation.values import Array, Input, Table, Untranslatable
+
+if TYPE_CHECKING:
+    from reward_agent.definitions.card import EnvCard, StateField
+
+# Parameters by their usual names; where a program has one observation it is that after the step.
+_OBSERVATIONS = "obs observation ob o s state_vec observations"
+_NEXT = "next_obs obs_next next_observation new_obs obs2 next_o s_next next_s n observation_next"
+_ACTIONS = "action actions act a u ctrl control controls torque torques"
+_ENDED = "terminated done terminal is_terminal dones fell"
+_INFO = "info infos information"
+_DATA = "data physics mjdata sim"
+_LAST_DATA = "last_data prev_data previous_data old_data data_before"
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The card's fields, asked by what people call them.
+
+    Args:
+        card: the card.
+        places: which field holds a number of the simulation, exactly: ``qpos[0]`` ->
+            ``x_position``, ``qvel[4]`` -> ``joint_velocities[1]``.
+        is_row: whether the program is written for one simulation, not for all at once.
+    """
+
+    card: EnvCard
+    places: Mapping[str, str]
+    is_row: bool = True
+
+    def make(self, name: str, size: int | None) -> Array:
+        """Return a field, or the action, as the program sees it."""
+        shape: tuple[int | None, ...] = () if size is None else (size,)
+        return Array(nodes.name(name), shape if self.is_row else (None, *shape), self.is_row)
+
+    def get_field(self, name: str, state: str = "next_state") -> Array | None:
+        """Return a field of the card; None if it has none of this name."""
+        for field in self.card.fields:
+            if field.name == name:
+                return self.make(f"{state}.{name}", field.size)
+        return None
+
+    def require_field(self, name: str, what: str, state: str = "next_state") -> Array:
+        """Return a field of the card.
+
+        Raises:
+            Untranslatable: it has none of this name.
+        """
+        found = self.get_field(name, state)
+        if found is None:
+            raise Untranslatable(f"{what} is no field of the card", self.suggest(name))
+        return found
+
+    def suggest(self, name: str) -> str:
+        """Return what to read instead of a name: the fields that share its words."""
+        names = [field.name for field in self.card.fields]
+        parts = set(re.split(r"[^a-z0-9]+", name.lower())) - {"", "get", "self", "base", "robot"}
+        near = [field for field in names if parts & set(field.split("_"))]
+        if near:
+            return f"read a field of the card, such as next_state.{', next_state.'.join(near[:3])}"
+        return f"read a field of the card{hint_closest(name, names)}"
+
+    # --- parameters ------------------------------------------------------------------------------
+
+    def get_parameter(self, name: str, others: frozenset[str]) -> Any:
+        """Return what a parameter of the entry is; None if its name says nothing.
+
+        Args:
+            name: the parameter.
+            others: all parameters.
+        """
+        if name in ("state", "next_state"):
+            return self.get_state(name)
+        if name in _ACTIONS.split():
+            return self.make("action", self.card.n_actions)
+        if name in _NEXT.split():
+            return self.get_observation("next_state")
+        if name in _OBSERVATIONS.split():
+            has_next = bool(others & set(_NEXT.split()))
+            return self.get_observation("state" if has_next else "next_state")
+        if name in _ENDED.split():
+            return self.get_terminated()
+        if name in _INFO.split():
+            return Input("info", self.get_info, self.get_info, get_method(self.get_info))
+        if name in _DATA.split():
+            return self.get_data("next_state")
+        if name in _LAST_DATA.split():
+            return self.get_data("state")
+        if name in ("metrics", "logs", "log"):
+            return Input(name, get_item=lambda key: 0.0)
+        return self.get_field(name)
+
+    def get_state(self, state: str) -> Input:
+        """Return ``state`` or ``next_state`` of one simulation, or its observation by index."""
+        observation = self.get_observation(state)
+
+        def get_item(key: Any) -> Any:
+            if isinstance(key, str):
+                return self.require_field(key, f"{state}[{key!r}]", state)
+            return words.get_item(observation, key)
+
+        return Input(
+            state, lambda name: self.require_field(name, f"{state}.{name}", state), get_item
+        )
+
+    def get_observation(self, state: str) -> Array:
+        """Return the observation of one simulation."""
+        return self.make(f"{state}.observation", self.card.observation_size)
+
+    def get_terminated(self) -> Array:
+        """Return whether the episode has terminated with this step."""
+        flag = self.make("next_state.terminated", None)
+        return arithmetic.compare(ast.Gt(), flag, 0.5)  # type: ignore[no-any-return]
+
+    # --- what an environment says ----------------------------------------------------------------
+
+    def get_info(self, key: Any) -> Any:
+        """Return what ``info`` says: a position or velocity along an axis, or a field."""
+        word = str(key)
+        found = re.fullmatch(r"([xyz])_(position|velocity)", word)
+        if found:
+            axis, kind = found.groups()
+            position = self._find_position("xyz".index(axis))
+            if position is not None:
+                return position[1] if kind == "position" else self._differ(*position)
+        return self.require_field(word, f"info[{word!r}]")
+
+    def _find_position(self, axis: int) -> tuple[Array, Array] | None:
+        """Return where the robot is along an axis, before and after the step."""
+        for role in ("position", "com_position"):
+            field = self.card.find_role(role)
+            if field is not None and axis == 0 and self._find_role("forward_position"):
+                field = None
+            if field is not None:
+                one, two = (self._read(field, state) for state in ("state", "next_state"))
+                return words.get_item(one, axis), words.get_item(two, axis)
+        role = ("forward_position", "", "height")[axis]
+        single = self._find_role(role) if role else None
+        if single is None:
+            return None
+        return self._read(single, "state"), self._read(single, "next_state")
+
+    def _find_role(self, role: str) -> StateField | None:
+        return self.card.find_role(role)
+
+    def _read(self, field: StateField, state: str) -> Array:
+        return self.make(f"{state}.{field.name}", field.size)
+
+    def _differ(self, before: Array, after: Array) -> Array:
+        rise = arithmetic.binary(ast.Sub(), after, before)
+        return arithmetic.binary(ast.Div(), rise, self.card.control_dt)  # type: ignore[no-any-return]
+
+    def get_data(self, state: str) -> Input:
+        """Return MuJoCo's data: ``qpos``, ``qvel``, ``ctrl``, or a field of the card."""
+
+        def get_attribute(name: str) -> Any:
+            if name in ("ctrl", "control"):
+                return self.make("action", self.card.n_actions)
+            if name in ("qpos", "qvel"):
+                return self._get_whole(name, state)
+            if name == "time":
+                raise Untranslatable("data.time", "keep it in memory: init_memory(state)")
+            return self.require_field(name, f"data.{name}", state)
+
+        def get_item(key: Any) -> Any:
+            return self.require_field(str(key), f"data[{key!r}]", state)
+
+        return Input("data", get_attribute, get_item)
+
+    def _get_whole(self, name: str, state: str) -> Any:
+        size = 1 + max(
+            (int(place[len(name) + 1 : -1]) for place in self.places if place.startswith(f"{name}[")),
+            default=-1,
+        )
+
+        def get_one(index: int) -> Array:
+            source = self.places.get(f"{name}[{index % size}]" if size else "")
+            if source is None:
+                raise Untranslatable(f"{name}[{index}] is no field of the card", self.suggest(name))
+            field, _, place = source.partition("[")
+            array = self.require_field(field, source, state)
+            return words.get_item(array, int(place[:-1])) if place else array
+
+        def get_item(key: Any) -> Any:
+            if isinstance(key, slice):
+                items = [get_one(index) for index in range(*key.indices(size))]
+                return self._join(items)
+            key = arithmetic.unlift(key)
+            if not isinstance(key, int):
+                raise Untranslatable(f"{name}[…] by what the simulation holds", "write its number")
+            return get_one(key)
+
+        return Input(name, get_item=get_item)
+
+    def _join(self, items: list[Array]) -> Array:
+        """Return single numbers as one vector; neighbours in one field as a part of it."""
+        parts = [ast.unparse(item.node) for item in items]
+        found = [re.fullmatch(r"(.+)\[:, (\d+)\]", part) for part in parts]
+        first = found[0] if found else None
+        if first and all(
+            item and item[1] == first[1] and int(item[2]) == int(first[2]) + place
+            for place, item in enumerate(found)
+        ):
+            start = int(first[2])
+            field = self.get_field(first[1].split(".")[1], first[1].split(".")[0])
+            assert field is not None
+            return words.get_item(field, slice(start, start + len(items)))
+        return arithmetic.stack(items)
+
+    # --- attributes of self ----------------------------------------------------------------------
+
+    def get_own(self, name: str, state: str = "next_state") -> Any:
+        """Return what an environment's or a task's ``self.NAME`` is where the file does not say."""
+        if name in ("data", "sim", "_data"):
+            return self.get_data(state)
+        if name in ("dt", "control_dt", "_dt", "ctrl_dt"):
+            return Array(nodes.literal(self.card.control_dt), value=self.card.control_dt)
+        if name in ("unwrapped", "env", "task"):
+            return Input(name, lambda inner: self.get_own(inner, state))
+        if name in ("actions", "action"):
+            return self.make("action", self.card.n_actions)
+        if name in ("episode_sums", "extras", "log", "metrics", "info"):
+            return Table()
+        return self.require_field(name.lstrip("_"), f"self.{name}", state)
+
+
+def get_method(get: Any) -> Any:
+    """Return a callable that answers ``info.get("x_velocity", 0.0)``."""
+    return lambda key, default=None: get(key)

@@ -1,0 +1,65 @@
+"""Expressions of the translated program, as syntax trees."""
+
+from __future__ import annotations
+
+import ast
+
+
+def name(identifier: str) -> ast.expr:
+    """Return a dotted name."""
+    first, *rest = identifier.split(".")
+    node: ast.expr = ast.Name(first, ast.Load())
+    for part in rest:
+        node = ast.Attribute(node, part, ast.Load())
+    return node
+
+
+def literal(value: object) -> ast.expr:
+    """Return a number, a text, or nested lists of them."""
+    if isinstance(value, list | tuple):
+        return ast.List([literal(item) for item in value], ast.Load())
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        if value != value or value in (float("inf"), float("-inf")):
+            word = "nan" if value != value else "inf"
+            node = name(f"np.{word}")
+            return ast.UnaryOp(ast.USub(), node) if value < 0 else node
+        if value < 0:
+            return ast.UnaryOp(ast.USub(), ast.Constant(-value))
+    return ast.Constant(value)
+
+
+def call(function: str, *arguments: ast.expr, **keywords: ast.expr) -> ast.expr:
+    """Return a call of a dotted name."""
+    named = [ast.keyword(key, value) for key, value in keywords.items()]
+    return ast.Call(name(function), list(arguments), named)
+
+
+def index(node: ast.expr, *places: ast.expr) -> ast.expr:
+    """Return ``node[places]``."""
+    place = places[0] if len(places) == 1 else ast.Tuple(list(places), ast.Load())
+    return ast.Subscript(node, place, ast.Load())
+
+
+def assign(target: str, value: ast.expr) -> ast.stmt:
+    """Return ``target = value``."""
+    return ast.Assign([ast.Name(target, ast.Store())], value, lineno=0)
+
+
+def is_simple(node: ast.expr) -> bool:
+    """Whether an expression is cheap and short enough to stand in several places."""
+    if isinstance(node, ast.UnaryOp):
+        return is_simple(node.operand)
+    if isinstance(node, ast.Subscript):
+        return is_simple(node.value)
+    if isinstance(node, ast.Attribute):
+        return is_simple(node.value)
+    return isinstance(node, ast.Name | ast.Constant)
+
+
+def list_names(node: ast.AST) -> set[str]:
+    """Return the names that an expression reads."""
+    return {
+        item.id
+        for item in ast.walk(node)
+        if isinstance(item, ast.Name) and isinstance(item.ctx, ast.Load)
+    }

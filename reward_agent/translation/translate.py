@@ -1,0 +1,206 @@
+"""A person's file -> a program in the reward language, over all simulations at once."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from reward_agent.translation import arithmetic, nodes, words
+from reward_agent.translation.entry import Entry, Paid, call_entry, find_remembered, list_entries
+from reward_agent.translation.inputs import Inputs
+from reward_agent.translation.machine import Machine
+from reward_agent.translation.values import Array, Maybe, Table, Untranslatable
+
+if TYPE_CHECKING:
+    from reward_agent.definitions.card import EnvCard
+
+MAX_TERMS = 32
+
+
+@dataclass(frozen=True)
+class Translation:
+    """A translated reward.
+
+    Args:
+        source: the program.
+        entry: what was translated.
+        is_row: whether it was written for one simulation.
+        notes: what fell away.
+    """
+
+    source: str
+    entry: str
+    is_row: bool
+    notes: tuple[str, ...] = ()
+
+
+def translate(source: str, card: EnvCard, places: Mapping[str, str]) -> Translation:
+    """Translate a person's file.
+
+    Args:
+        source: its text.
+        card: the environment.
+        places: see ``Inputs``.
+
+    Raises:
+        Untranslatable: a line has no certain meaning over arrays, or there is no reward in it.
+    """
+    tree = ast.parse(source)
+    orders = (False, True) if "[:," in source or "dim=" in source else (True, False)
+    failures: list[Untranslatable] = []
+    for number in range(len(_prepare(tree)[1])):
+        for is_row in orders:
+            try:
+                return _translate_entry(tree, number, Inputs(card, places, is_row))
+            except Untranslatable as failure:
+                failures.append(failure)
+    if failures:
+        raise failures[0]
+    raise Untranslatable(
+        "there is no reward in the file",
+        "write a function reward(obs, action, next_obs, info), or "
+        "compute_reward(state, action, next_state)",
+    )
+
+
+def _prepare(tree: ast.Module) -> tuple[Machine, list[Entry]]:
+    machine = Machine({"__name__": "reward"})
+    machine.run_file(tree)
+    return machine, list_entries(machine)
+
+
+def _translate_entry(tree: ast.Module, number: int, inputs: Inputs) -> Translation:
+    machine, entries = _prepare(tree)
+    remembered = find_remembered(machine, entries[number], inputs)
+    machine, entries = _prepare(tree)
+    entry = entries[number]
+    paid = call_entry(machine, entry, inputs, remembered)
+    return _write(machine, entry, paid, inputs)
+
+
+def _write(machine: Machine, entry: Entry, paid: Paid, inputs: Inputs) -> Translation:
+    """Return the text of what was carried out."""
+    total, terms = _read_result(entry, paid.value)
+    reward = _finish(machine, "reward", total)
+    parts = {name: _finish(machine, name, value) for name, value in terms.items()}
+    kept = _write_memory(machine, paid.memory)
+    shown: dict[str, ast.expr] = parts or {"reward": reward}
+    results = [reward, _make_dict(shown)]
+    if kept:
+        results.append(_make_dict({name: after for name, (_, after) in kept.items()}))
+    body = _keep_live(machine.lines, results)
+    body.append(ast.Return(ast.Tuple(results, ast.Load())))
+    parameters = ["state", "action", "next_state"] + (["memory"] if kept else [])
+    doc = ast.get_docstring(entry.function.node) if isinstance(entry.function.node, ast.FunctionDef) else None  # noqa: E501
+    functions = [_make_function("compute_reward", parameters, body, doc)]
+    if kept:
+        start = _make_dict({name: before for name, (before, _) in kept.items()})
+        functions.insert(0, _make_function("init_memory", ["state"], [ast.Return(start)], None))
+    read = set().union(*(nodes.list_names(function) for function in functions))
+    constants = _keep_constants(machine.constants, read)
+    module = ast.Module([*constants, *functions], [])
+    text = ast.unparse(ast.fix_missing_locations(module))
+    return Translation(
+        f"import numpy as np\n\n{text}\n", entry.name, inputs.is_row, tuple(machine.notes)
+    )
+
+
+def _read_result(entry: Entry, value: Any) -> tuple[Any, Mapping[str, Any]]:
+    """Return the reward and its terms of what an entry returned."""
+    terms: Any = None
+    if isinstance(value, tuple) and value:
+        place = 1 if entry.function.name == "step" and len(value) >= 4 else 0
+        rest = [item for index, item in enumerate(value) if index != place]
+        value = value[place]
+        terms = next((item for item in rest if isinstance(item, Table)), None)
+        if place:  # info of a step: what is logged there is no sum
+            terms = None
+    if value is None:
+        raise Untranslatable(
+            f"{entry.name} returns nothing", "return the reward", entry.function.node.lineno
+        )
+    if terms:
+        arrays = {str(key): item for key, item in terms.items() if not isinstance(item, str)}
+        return value, arrays if len(arrays) <= MAX_TERMS else {}
+    if isinstance(value, Array) and value.terms:
+        return value, value.terms
+    return value, {}
+
+
+def _finish(machine: Machine, name: str, value: Any) -> ast.expr:
+    """Return the expression (N,) of a reward or a term."""
+    array = arithmetic.lift(value)
+    sizes = [size for size in array.shape if size is not None]
+    if sizes == [1] and array.is_row:
+        array, sizes = words.get_item(array, 0), []
+    if sizes:
+        raise Untranslatable(
+            f"{name} is {sizes[0]} numbers a step", "add them up: np.sum(…, axis=-1)"
+        )
+    if array.is_constant:
+        return nodes.call("np.full", nodes.call("len", nodes.name("action")), array.node)
+    whole = replace(array, node=arithmetic.as_number(array), kind="float")
+    found: Array = machine.name_value(name, whole)
+    return found.node
+
+
+def _write_memory(
+    machine: Machine, memory: Mapping[str, tuple[Any, Any]]
+) -> dict[str, tuple[ast.expr, ast.expr]]:
+    """Return the expressions of memory: at the start of an episode and after a step."""
+    kept: dict[str, tuple[ast.expr, ast.expr]] = {}
+    for name, (before, after) in memory.items():
+        if before is None:
+            flag = after.is_none if isinstance(after, Maybe) else arithmetic.lift(after is None)
+            kept[f"{name}_is_none"] = _fill(1.0), _finish(machine, f"next_{name}_is_none", flag)
+            value = after.array if isinstance(after, Maybe) else after
+            kept[name] = _fill(0.0), _finish(machine, f"next_{name}", value)
+        else:
+            start = float(arithmetic.unlift(before))
+            kept[name] = _fill(start), _finish(machine, f"next_{name}", after)
+    return kept
+
+
+def _fill(value: float) -> ast.expr:
+    """Return an array of one number for each simulation, in ``init_memory``."""
+    return nodes.call(
+        "np.full", nodes.call("len", nodes.name("state.observation")), nodes.literal(value)
+    )
+
+
+def _make_dict(items: Mapping[str, ast.expr]) -> ast.expr:
+    return ast.Dict([ast.Constant(key) for key in items], list(items.values()))
+
+
+def _make_function(
+    name: str, parameters: list[str], body: list[ast.stmt], doc: str | None
+) -> ast.stmt:
+    arguments = ast.arguments([], [ast.arg(item) for item in parameters], None, [], [], None, [])
+    head: list[ast.stmt] = [ast.Expr(ast.Constant(doc))] if doc else []
+    return ast.FunctionDef(name, arguments, [*head, *body], [], lineno=0, type_params=[])
+
+
+def _keep_live(lines: list[ast.stmt], results: list[ast.expr]) -> list[ast.stmt]:
+    """Return the statements that the results need."""
+    needed = set().union(*(nodes.list_names(result) for result in results))
+    kept: list[ast.stmt] = []
+    for line in reversed(lines):
+        assert isinstance(line, ast.Assign)
+        [target] = line.targets
+        assert isinstance(target, ast.Name)
+        if target.id in needed:
+            kept.append(line)
+            needed |= nodes.list_names(line.value)
+    return kept[::-1]
+
+
+def _keep_constants(constants: Mapping[str, ast.expr], read: set[str]) -> list[ast.stmt]:
+    """Return the assignments of the constants that are read, or that those read."""
+    kept: list[ast.stmt] = []
+    for name in reversed(list(constants)):
+        if name in read:
+            kept.append(nodes.assign(name, constants[name]))
+            read = read | nodes.list_names(constants[name])
+    return kept[::-1]

@@ -1,0 +1,198 @@
+"""What a person's program computes with while it is translated: arrays without numbers, and cells.
+
+An array stands for the values of all simulations: its node is the expression that the translated
+program will hold. Numbers, texts and tuples are Python's own.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Kind = Literal["float", "bool", "int"]
+
+
+class Untranslatable(Exception):
+    """A construct has no certain meaning over arrays.
+
+    Args:
+        message: what was written.
+        remedy: what to write instead.
+        line: where, in the person's file.
+    """
+
+    def __init__(self, message: str, remedy: str, line: int | None = None) -> None:
+        self.message, self.remedy, self.line = message, remedy, line
+        super().__init__(message)
+
+
+@dataclass(frozen=True)
+class Array:
+    """An expression over the simulations.
+
+    Args:
+        node: the expression.
+        shape: as the person's program sees it; the number of simulations is None.
+        is_row: whether the program sees one simulation, and the leading axis (N,) is hidden.
+        kind: what its elements are.
+        value: the number, where it is a constant with a name.
+        terms: what it is a sum of, where the person named the parts.
+    """
+
+    node: ast.expr
+    shape: tuple[int | None, ...] = ()
+    is_row: bool = True
+    kind: Kind = "float"
+    value: Any = None
+    terms: Mapping[str, Array] | None = field(default=None, compare=False)
+
+    @property
+    def is_constant(self) -> bool:
+        """Whether it is the same in all simulations and steps."""
+        return self.value is not None
+
+    @property
+    def rank(self) -> int:
+        """How many axes the translated expression has."""
+        return len(self.shape) + (self.is_row and not self.is_constant)
+
+
+@dataclass(frozen=True)
+class Maybe:
+    """``None`` in some simulations: a condition, and the array that holds elsewhere."""
+
+    is_none: Array
+    array: Array
+
+
+class Cells(dict[Any, Any]):
+    """Names or places that hold values: a scope, an instance's attributes, a list, a dict."""
+
+    __hash__ = object.__hash__
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+
+class Items(Cells):
+    """A list: its places are 0, 1, …"""
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter([self[index] for index in range(len(self))])
+
+
+class Table(Cells):
+    """A dictionary of the person's program."""
+
+
+@dataclass(eq=False)
+class Scope:
+    """Names of a function, a class or the file, and the scope around it."""
+
+    names: Cells
+    outer: Scope | None = None
+
+    def find(self, name: str) -> Cells | None:
+        """Return the cells that hold a name."""
+        scope: Scope | None = self
+        while scope is not None and name not in scope.names:
+            scope = scope.outer
+        return scope.names if scope is not None else None
+
+
+@dataclass(eq=False)
+class Function:
+    """A function of the file, with what its defaults were."""
+
+    node: ast.FunctionDef | ast.Lambda
+    scope: Scope
+    defaults: Mapping[str, Any]
+    owner: Class | None = None
+
+    @property
+    def name(self) -> str:
+        """Its name; a lambda has none."""
+        return getattr(self.node, "name", "<lambda>")
+
+
+@dataclass(eq=False)
+class Class:
+    """A class of the file."""
+
+    name: str
+    names: Cells
+    bases: tuple[Any, ...] = ()
+
+    def find(self, name: str) -> Any:
+        """Return an attribute, of a base where it is not the class's own; None without one."""
+        if name in self.names:
+            return self.names[name]
+        for base in self.bases:
+            if isinstance(base, Class) and (found := base.find(name)) is not None:
+                return found
+        return None
+
+
+@dataclass(eq=False)
+class Instance:
+    """An object of a class of the file."""
+
+    type: Class
+    names: Cells
+
+
+@dataclass(frozen=True)
+class Bound:
+    """A method of an instance."""
+
+    function: Function
+    instance: Instance
+
+
+@dataclass(frozen=True)
+class Word:
+    """A name of a library: ``numpy.exp``, ``numpy.linalg``, ``builtins.max``."""
+
+    module: str
+    name: str
+
+    @property
+    def path(self) -> str:
+        """The dotted name."""
+        return f"{self.module}.{self.name}" if self.name else self.module
+
+
+@dataclass(frozen=True)
+class Method:
+    """A method of an array, a list, a text or a dictionary."""
+
+    owner: Any
+    name: str
+
+
+@dataclass(frozen=True)
+class Partial:
+    """A function with some of its arguments given."""
+
+    function: Any
+    arguments: tuple[Any, ...]
+    keywords: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Input:
+    """Something that the card gives, such as ``info`` or ``self.data``: asked by name or index.
+
+    Args:
+        name: what the person wrote for it.
+        get_attribute: returns ``.name``.
+        get_item: returns ``[key]``.
+        call: returns ``(…)``.
+    """
+
+    name: str
+    get_attribute: Callable[[str], Any] | None = None
+    get_item: Callable[[Any], Any] | None = None
+    call: Callable[..., Any] | None = None
