@@ -87,6 +87,7 @@ def stack(items: Sequence[Array]) -> Array:
         nodes.call("np.stack", listed, axis=axis),
         (len(items), *shape) if is_row else (*shape, len(items)),
         is_row,
+        items=() if shape and is_row else tuple(items),
     )
 
 

@@ -66,15 +66,50 @@ def list_entries(machine: Machine) -> list[Entry]:
     ]
     # A class with terms as methods is added up here where nothing else is.
     summed = [
-        Entry(_make_sum(made), made)
+        Entry(_make_sum(machine, made), made)
         for made in classes
         if any(name.startswith("_reward_") for name in made.names)
     ]
-    return found + of_classes + other + summed
+    return found + summed + of_classes + other
 
 
-def _make_sum(made: Class) -> Function:
-    raise NotImplementedError
+def _make_sum(machine: Machine, made: Class) -> Function:
+    """Return a method that adds up ``_reward_NAME()`` times the weight of that name."""
+    terms = [name.removeprefix("_reward_") for name in made.names if name.startswith("_reward_")]
+    weights = _find_weights(machine, made, terms)
+    parts = [f"{path} * self._reward_{name}()" for name, path in weights.items()]
+    if not parts:
+        machine.refuse(
+            f"{made.name} has terms {', '.join(terms)}, and no weight of one of them",
+            "give them weights in a class `scales`, such as tracking = 1.0",
+        )
+    text = f"def total(self):\n    return {' + '.join(parts)}"
+    node = ast.parse(text).body[0]
+    assert isinstance(node, ast.FunctionDef)
+    return Function(node, machine.scope, {}, made)
+
+
+def _find_weights(machine: Machine, made: Class, terms: list[str]) -> dict[str, str]:
+    """Return the expression of each term's weight, from the class or table that names most."""
+    best: dict[str, str] = {}
+    for path, names in _walk(machine.scope.names, "", 0):
+        found = {
+            name: f"{path}.{name}"
+            for name in terms
+            if isinstance(arithmetic.unlift(names.get(name)), int | float)
+        }
+        if len(found) > len(best):
+            best = found
+    return best
+
+
+def _walk(names: Cells, path: str, depth: int) -> Iterator[tuple[str, Cells]]:
+    for key, value in names.items():
+        inner = value.names if isinstance(value, Class | Instance) else None
+        if inner is not None and depth < 4:
+            whole = f"{path}.{key}" if path else str(key)
+            yield whole, inner
+            yield from _walk(inner, whole, depth + 1)
 
 
 class Environment:
@@ -103,6 +138,8 @@ class Environment:
             return Input("data", lambda inner: self._get_data().get_attribute(inner))  # type: ignore[misc]
         if name in ("render", "close", "seed"):
             return Input(name, call=lambda *given, **named: None)
+        if name in ("frame_skip", "n_substeps", "_n_frames", "n_frames"):
+            return Input(name)  # how the step is made, which the card says
         return self.inputs.get_own(name, self.state)
 
     def _get_data(self) -> Input:

@@ -21,7 +21,17 @@ _NEXT = "next_obs obs_next next_observation new_obs obs2 next_o s_next next_s n 
 _ACTIONS = "action actions act a u ctrl control controls torque torques"
 _ENDED = "terminated done terminal is_terminal dones fell"
 _INFO = "info infos information"
-_DATA = "data physics mjdata sim"
+_DATA = "data mjdata sim"
+# dm_control's suite: a method of its physics -> the role of the field.
+_PHYSICS = {
+    "torso_height": "height",
+    "torso_upright": "up",
+    "upright": "up",
+    "head_height": "head_height",
+    "center_of_mass_position": "com_position",
+    "center_of_mass_velocity": "com_velocity",
+    "speed": "forward_velocity",
+}
 _LAST_DATA = "last_data prev_data previous_data old_data data_before"
 
 
@@ -94,6 +104,8 @@ class Inputs:
             return self.get_terminated()
         if name in _INFO.split():
             return Input("info", self.get_info, self.get_info, get_method(self.get_info))
+        if name == "physics":
+            return self.get_physics()
         if name in _DATA.split():
             return self.get_data("next_state")
         if name in _LAST_DATA.split():
@@ -178,6 +190,29 @@ class Inputs:
             return self.require_field(str(key), f"data[{key!r}]", state)
 
         return Input("data", get_attribute, get_item)
+
+    def get_physics(self) -> Input:
+        """Return dm_control's physics: its methods by the roles of the card's fields."""
+
+        def get_attribute(name: str) -> Any:
+            role = _PHYSICS.get(name)
+            field = self.card.find_role(role) if role else None
+            if name == "control":
+                return Input(name, call=lambda: self.make("action", self.card.n_actions))
+            if name == "horizontal_velocity":
+                whole = self.card.find_role("com_velocity")
+                if whole is not None:
+                    array = words.get_item(self._read(whole, "next_state"), 0)
+                    return Input(name, call=lambda: array)
+            if field is not None:
+                array = self._read(field, "next_state")
+                return Input(name, call=lambda: array)
+            if name == "data":
+                return self.get_data("next_state")
+            found = self.require_field(name, f"physics.{name}()")
+            return Input(name, call=lambda: found)
+
+        return Input("physics", get_attribute)
 
     def _get_whole(self, name: str, state: str) -> Any:
         size = 1 + max(

@@ -141,7 +141,7 @@ class Machine:
             return value
         name = self.find_name(wish)
         self.lines.append(nodes.assign(name, value.node))
-        return Array(nodes.name(name), value.shape, value.is_row, value.kind, None, value.terms)
+        return replace(value, node=nodes.name(name))
 
     def find_name(self, wish: str) -> str:
         """Return a name that nothing has yet."""
@@ -292,7 +292,7 @@ class Machine:
         return Function(node, scope, defaults)
 
     def _run_ClassDef(self, statement: ast.ClassDef, scope: Scope) -> None:
-        bases = tuple(self.evaluate(base, scope) for base in statement.bases)
+        bases = tuple(self._find_base(base, scope) for base in statement.bases)
         inner = Scope(Cells(), scope)
         made = Class(statement.name, inner.names, bases)
         for item in statement.body:
@@ -304,6 +304,13 @@ class Machine:
             elif not isinstance(value, Class):
                 inner.names[name] = self.name_constant(name, value)
         self.write(scope.names, statement.name, made)
+
+    def _find_base(self, base: ast.expr, scope: Scope) -> Any:
+        """Return a base class; one that is not in the file is known by its name only."""
+        try:
+            return self.evaluate(base, scope)
+        except Untranslatable:
+            return Word(ast.unparse(base), "")
 
     def _run_Return(self, statement: ast.Return, scope: Scope) -> Flow:
         value = self.evaluate(statement.value, scope) if statement.value is not None else None
@@ -358,18 +365,10 @@ class Machine:
         def run(item: Any) -> Flow | None:
             self.assign(statement.target, item, scope)
             flow = self.run_block(statement.body, scope)
-            if flow is not None and flow.kind == "continue":
-                if flow.condition is None:
-                    return None
-                self.refuse("continue in some simulations", "multiply by the condition instead")
-            return flow
+            return None if flow is not None and flow.kind == "continue" else flow
 
         flow = self.run_all([lambda item=item: run(item) for item in items])  # type: ignore[misc]
-        if flow is not None and flow.kind == "break":
-            if flow.condition is not None:
-                return None
-            return None
-        return flow
+        return None if flow is not None and flow.kind == "break" else flow
 
     def _run_While(self, statement: ast.While, scope: Scope) -> None:
         self.refuse("a while loop", "write a for over a range, and choose with np.where")

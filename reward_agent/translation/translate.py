@@ -73,11 +73,15 @@ def _prepare(tree: ast.Module) -> tuple[Machine, list[Entry]]:
 
 def _translate_entry(tree: ast.Module, number: int, inputs: Inputs) -> Translation:
     machine, entries = _prepare(tree)
-    remembered = find_remembered(machine, entries[number], inputs)
-    machine, entries = _prepare(tree)
-    entry = entries[number]
-    paid = call_entry(machine, entry, inputs, remembered)
-    return _write(machine, entry, paid, inputs)
+    try:
+        remembered = find_remembered(machine, entries[number], inputs)
+        machine, entries = _prepare(tree)
+        entry = entries[number]
+        paid = call_entry(machine, entry, inputs, remembered)
+        return _write(machine, entry, paid, inputs)
+    except Untranslatable as failure:
+        failure.line = failure.line or machine.line
+        raise
 
 
 def _write(machine: Machine, entry: Entry, paid: Paid, inputs: Inputs) -> Translation:
@@ -90,7 +94,7 @@ def _write(machine: Machine, entry: Entry, paid: Paid, inputs: Inputs) -> Transl
     results = [reward, _make_dict(shown)]
     if kept:
         results.append(_make_dict({name: after for name, (_, after) in kept.items()}))
-    body = _keep_live(machine.lines, results)
+    body = _shorten(_keep_live(machine.lines, results), results)
     body.append(ast.Return(ast.Tuple(results, ast.Load())))
     parameters = ["state", "action", "next_state"] + (["memory"] if kept else [])
     doc = ast.get_docstring(entry.function.node) if isinstance(entry.function.node, ast.FunctionDef) else None  # noqa: E501
@@ -194,6 +198,35 @@ def _keep_live(lines: list[ast.stmt], results: list[ast.expr]) -> list[ast.stmt]
             kept.append(line)
             needed |= nodes.list_names(line.value)
     return kept[::-1]
+
+
+def _shorten(lines: list[ast.stmt], results: list[ast.expr]) -> list[ast.stmt]:
+    """Return statements without the steps of a sum that the next statement alone reads."""
+    counts: dict[str, int] = {}
+    for node in [*lines, *results]:
+        for item in ast.walk(node):
+            if isinstance(item, ast.Name) and isinstance(item.ctx, ast.Load):
+                counts[item.id] = counts.get(item.id, 0) + 1
+    kept: list[ast.stmt] = []
+    for line in lines:
+        assert isinstance(line, ast.Assign)
+        before = kept[-1] if kept else None
+        if isinstance(before, ast.Assign) and isinstance(line.value, ast.BinOp):
+            [target] = before.targets
+            assert isinstance(target, ast.Name)
+            left = line.value.left
+            if (
+                isinstance(left, ast.Name)
+                and left.id == target.id
+                and counts[left.id] == 1
+                and isinstance(line.value.op, ast.Add | ast.Sub)
+                and isinstance(before.value, ast.BinOp)
+                and len(ast.unparse(before.value)) + len(ast.unparse(line.value.right)) < 80
+            ):
+                line.value.left = before.value
+                kept.pop()
+        kept.append(line)
+    return kept
 
 
 def _keep_constants(constants: Mapping[str, ast.expr], read: set[str]) -> list[ast.stmt]:

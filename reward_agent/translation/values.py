@@ -39,6 +39,7 @@ class Array:
         kind: what its elements are.
         value: the number, where it is a constant with a name.
         terms: what it is a sum of, where the person named the parts.
+        items: what it was put together of, along its last axis.
     """
 
     node: ast.expr
@@ -47,6 +48,7 @@ class Array:
     kind: Kind = "float"
     value: Any = None
     terms: Mapping[str, Array] | None = field(default=None, compare=False)
+    items: tuple[Array, ...] = field(default=(), compare=False)
 
     @property
     def is_constant(self) -> bool:

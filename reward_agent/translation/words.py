@@ -131,6 +131,12 @@ def get_item(array: Array, key: Any) -> Array:
         raise Untranslatable(
             "an index that depends on the simulation", "choose with np.where"
         )
+    if array.items and len(keys) == 1 and array.is_row:
+        place = arithmetic.unlift(key)
+        if isinstance(place, int) and -len(array.items) <= place < len(array.items):
+            return array.items[place]
+        if isinstance(place, slice):
+            return arithmetic.stack(array.items[place])
     if Ellipsis in keys:
         place = keys.index(Ellipsis)
         missing = len(array.shape) - sum(item is not None for item in keys) + 1
@@ -235,10 +241,34 @@ def call(machine: Machine, function: Word | Method, given: Sequence[Any], named:
         return _norm(given, named)
     if function.module in ("numpy.linalg", "torch.linalg"):
         return _call_linalg(function.name, given)
+    if function.path.endswith("rewards.tolerance"):
+        return _tolerance(machine, *given, **named)
     machine.refuse(
         f"{function.path} is not in the file",
-        f"write what {function.name or function.path} computes, with NumPy",
+        f"write what {function.name or function.path} computes, with NumPy: np.…",
     )
+
+
+def _tolerance(
+    machine: Machine,
+    x: Any,
+    bounds: Any = (0.0, 0.0),
+    margin: Any = 0.0,
+    sigmoid: Any = "gaussian",
+    value_at_margin: Any = 0.1,
+) -> Array:
+    """Return dm_control's ``tolerance``, which the reward language has as its own helper."""
+    array = arithmetic.lift(x)
+    low, high = (arithmetic.lift(end).node for end in machine.iterate(bounds))
+    node = nodes.call(
+        "tolerance",
+        array.node,
+        bounds=ast.Tuple([low, high], ast.Load()),
+        margin=arithmetic.lift(margin).node,
+        sigmoid=nodes.literal(sigmoid),
+        value_at_margin=arithmetic.lift(value_at_margin).node,
+    )
+    return Array(node, array.shape, array.is_row)
 
 
 def _fold(machine: Machine, given: Sequence[Any]) -> Any:
