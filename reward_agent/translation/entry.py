@@ -20,7 +20,6 @@ from reward_agent.translation.values import (
     Instance,
     Maybe,
     Untranslatable,
-    Word,
 )
 
 # The usual names, the surest first.
@@ -128,6 +127,9 @@ class Environment:
             return Input(name, call=self._step)
         if name in ("step", "physics_step", "simulate"):
             return Input(name, call=self._step_inner)
+        if name == "reset":
+            info = self.inputs.get_parameter("info", frozenset())
+            return Input(name, call=lambda *given, **named: (self._observe("state"), info))
         if name in ("env", "unwrapped", "envs"):
             return Input(name, self.get_attribute)
         if name == "is_healthy":
@@ -141,6 +143,9 @@ class Environment:
         if name in ("frame_skip", "n_substeps", "_n_frames", "n_frames"):
             return Input(name)  # how the step is made, which the card says
         return self.inputs.get_own(name, self.state)
+
+    def _observe(self, state: str) -> Array:
+        return self.inputs.get_observation(state)
 
     def _get_data(self) -> Input:
         return self.inputs.get_data(self.state)
@@ -157,68 +162,68 @@ class Environment:
 
 
 @dataclass(frozen=True)
-class Paid:
-    """What an entry returned, and what it remembers.
+class Kept:
+    """A name that a step writes and a later step may read: memory.
 
     Args:
-        value: what it returned.
-        memory: name -> (at the start of an episode, after this step).
+        start: its value when an episode begins.
+        next: its value after a step.
     """
 
+    start: Any
+    next: Any
+
+
+@dataclass(frozen=True)
+class Paid:
+    """What an entry returned, what it remembers, and the statements of an episode's beginning."""
+
     value: Any
-    memory: dict[str, tuple[Any, Any]]
+    memory: dict[str, Kept]
 
 
-def call_entry(machine: Machine, entry: Entry, inputs: Inputs, remembered: dict[str, Any]) -> Paid:
+def call_entry(machine: Machine, entry: Entry, inputs: Inputs, known: dict[str, Kept]) -> Paid:
     """Carry out an entry on a card's fields.
 
     Args:
         machine: it has carried out the file.
         entry: what pays.
         inputs: the card's fields.
-        remembered: attributes that the program writes in a step, with their values at the start.
+        known: what an earlier call found to be remembered; {} at first.
 
     Raises:
         Untranslatable: something in it has no certain meaning.
     """
-    if entry.type is None:
-        given = _give(machine, entry.function, inputs, None)
-        return Paid(machine.call_function(entry.function, (), given), {})
-    instance = make_instance(machine, entry, inputs)
-    start = dict(instance.names)
-    for name, value in remembered.items():
-        instance.names[name] = _recall(name, value)
+    instance = make_instance(machine, entry, inputs) if entry.type else None
+    cells = instance.names if instance is not None else machine.scope.names
+    start = dict(cells)
+    for name, kept in known.items():
+        cells[name] = _recall(name, kept, inputs)
     given = _give(machine, entry.function, inputs, instance)
-    value = machine.call(Bound(entry.function, instance), (), given)
-    memory = {name: (start.get(name), instance.names[name]) for name in remembered}
-    return Paid(value, memory)
+    called = Bound(entry.function, instance) if instance is not None else entry.function
+    found: list[Any] = []
+    _, wrote = machine.branch(lambda: found.append(machine.call(called, (), given)))
+    memory = {
+        name: Kept(start[name], value)
+        for (place, name), value in wrote.items()
+        if place is cells and name in start
+    }
+    return Paid(found[0], memory)
 
 
-def find_remembered(machine: Machine, entry: Entry, inputs: Inputs) -> dict[str, Any]:
-    """Return the attributes that a step writes and a later step may read, as they start."""
-    if entry.type is None:
-        return {}
-    instance = make_instance(machine, entry, inputs)
-    start = dict(instance.names)
-    given = _give(machine, entry.function, inputs, instance)
-    _, wrote = machine.branch(lambda: machine.call(Bound(entry.function, instance), (), given))
-    return {name: start[name] for cells, name in wrote if cells is instance.names and name in start}
-
-
-def _recall(name: str, start: Any) -> Any:
-    """Return what memory holds of an attribute."""
-    array = Array(nodes.index(nodes.name("memory"), nodes.literal(name)))
-    if start is None:
+def _recall(name: str, kept: Kept, inputs: Inputs) -> Any:
+    """Return what memory holds of a name, in the shape in which a step leaves it."""
+    after = kept.next.array if isinstance(kept.next, Maybe) else kept.next
+    if after is None:
+        return None
+    array = arithmetic.lift(after)
+    held = Array(nodes.index(nodes.name("memory"), nodes.literal(name)), array.shape, inputs.is_row)
+    if kept.start is None:
         flag = Array(nodes.index(nodes.name("memory"), nodes.literal(f"{name}_is_none")))
-        return Maybe(arithmetic.compare(ast.Gt(), flag, 0.5), array)
-    if isinstance(start, bool):
-        return arithmetic.compare(ast.Gt(), array, 0.5)
-    if not isinstance(arithmetic.unlift(start), int | float):
-        raise Untranslatable(
-            f"self.{name} is written at every step and is no number",
-            "keep numbers and arrays of a fixed size",
-        )
-    return array
+        return Maybe(arithmetic.compare(ast.Gt(), flag, 0.5), held)
+    if array.kind == "bool":
+        return arithmetic.compare(ast.Gt(), held, 0.5)
+    return held
 
 
 def make_instance(machine: Machine, entry: Entry, inputs: Inputs) -> Instance:
@@ -235,8 +240,9 @@ def make_instance(machine: Machine, entry: Entry, inputs: Inputs) -> Instance:
     for name, value in list(instance.names.items()):
         instance.names[name] = machine.name_constant(name, value)
     reset = made.find("reset")
-    if isinstance(reset, Function) and len(reset.node.args.args) == 1:
-        machine.call_function(reset, (instance,), {})
+    if isinstance(reset, Function):
+        given = _give(machine, reset, inputs, instance)
+        machine.call_function(reset, (instance,), given)
     return instance
 
 
@@ -279,11 +285,3 @@ def _give(
                 inputs.suggest(name),
             )
     return given
-
-
-def list_unread(tree: ast.AST) -> Iterator[str]:
-    """Yield nothing yet."""
-    return iter(())
-
-
-__all__ = ["Entry", "Environment", "Paid", "Word", "call_entry", "find_remembered", "list_entries"]

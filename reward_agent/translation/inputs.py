@@ -103,7 +103,7 @@ class Inputs:
         if name in _ENDED.split():
             return self.get_terminated()
         if name in _INFO.split():
-            return Input("info", self.get_info, self.get_info, get_method(self.get_info))
+            return Input("info", self._get_method_of_info, self.get_info)
         if name == "physics":
             return self.get_physics()
         if name in _DATA.split():
@@ -112,6 +112,8 @@ class Inputs:
             return self.get_data("state")
         if name in ("metrics", "logs", "log"):
             return Input(name, get_item=lambda key: 0.0)
+        if re.fullmatch(r"[xyz]_(position|velocity)", name):
+            return self.get_info(name)
         return self.get_field(name)
 
     def get_state(self, state: str) -> Input:
@@ -148,6 +150,11 @@ class Inputs:
             if position is not None:
                 return position[1] if kind == "position" else self._differ(*position)
         return self.require_field(word, f"info[{word!r}]")
+
+    def _get_method_of_info(self, name: str) -> Any:
+        if name != "get":
+            return Input(f"info.{name}", call=lambda *given, **named: None)
+        return Input("info.get", call=lambda key, default=None: self.get_info(key))
 
     def _find_position(self, axis: int) -> tuple[Array, Array] | None:
         """Return where the robot is along an axis, before and after the step."""
@@ -269,8 +276,3 @@ class Inputs:
         if name in ("episode_sums", "extras", "log", "metrics", "info"):
             return Table()
         return self.require_field(name.lstrip("_"), f"self.{name}", state)
-
-
-def get_method(get: Any) -> Any:
-    """Return a callable that answers ``info.get("x_velocity", 0.0)``."""
-    return lambda key, default=None: get(key)

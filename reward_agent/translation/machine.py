@@ -80,6 +80,7 @@ class Machine:
         self._used: set[str] = {"np", "math", "state", "next_state", "action", "memory"}
         self._journals: list[dict[tuple[Cells, Any], Any]] = []
         self._steps = self._depth = 0
+        self._callers: list[tuple[Instance, Class]] = []
         self.line: int | None = None
 
     # --- what a program writes --------------------------------------------------------------------
@@ -249,7 +250,7 @@ class Machine:
         return None
 
     def _run_Global(self, statement: ast.Global, scope: Scope) -> None:
-        self.refuse("a global variable", "keep it in a class, or in memory: init_memory(state)")
+        scope.of_file.update(statement.names)
 
     def _run_Assert(self, statement: ast.Assert, scope: Scope) -> None:
         return None
@@ -401,7 +402,7 @@ class Machine:
     def assign(self, target: ast.expr, value: Any, scope: Scope) -> None:
         """Give a target of an assignment its value."""
         if isinstance(target, ast.Name):
-            cells = scope.names
+            cells = self.scope.names if target.id in scope.of_file else scope.names
             self.write(cells, target.id, self.name_value(target.id, value))
         elif isinstance(target, ast.Tuple | ast.List):
             items = self.iterate(value)
@@ -811,12 +812,17 @@ class Machine:
             self.refuse(f"{function.name} calls itself", "write it without recursion")
         scope = Scope(Cells(self._bind_arguments(function, arguments, keywords)), function.scope)
         line = self.line
+        is_method = function.owner is not None and arguments and isinstance(arguments[0], Instance)
+        if is_method:
+            self._callers.append((arguments[0], function.owner))  # type: ignore[arg-type]
         try:
             if isinstance(function.node, ast.Lambda):
                 return self.evaluate(function.node.body, scope)
             flow = self.run_block(function.node.body, scope)
         finally:
             self._depth -= 1
+            if is_method:
+                self._callers.pop()
         self.line = line
         if flow is None:
             return None
@@ -854,6 +860,23 @@ class Machine:
             if name not in values:
                 self.refuse(f"{function.name} without its argument {name}", f"give {name}")
         return values
+
+    def get_super(self) -> Any:
+        """Return the object of the method that runs, as its base class sees it."""
+        if not self._callers:
+            self.refuse("super() outside of a method", "write plain functions")
+        instance, made = self._callers[-1]
+
+        def get_attribute(name: str) -> Any:
+            for base in made.bases:
+                if isinstance(base, Class) and (found := base.find(name)) is not None:
+                    return Bound(found, instance) if isinstance(found, Function) else found
+            given = made.find("__inputs__")
+            if name.startswith("__") or not isinstance(given, Input) or not given.get_attribute:
+                return None  # super().__init__(env)
+            return given.get_attribute(name)
+
+        return Input("super()", get_attribute)
 
     def construct(self, made: Class, arguments: tuple[Any, ...], keywords: Mapping[str, Any]) -> Any:
         """Return a new object of a class of the file."""

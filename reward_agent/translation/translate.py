@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from reward_agent.translation import arithmetic, nodes, words
-from reward_agent.translation.entry import Entry, Paid, call_entry, find_remembered, list_entries
+from reward_agent.translation.entry import Entry, Kept, Paid, call_entry, list_entries
 from reward_agent.translation.inputs import Inputs
 from reward_agent.translation.machine import Machine
 from reward_agent.translation.values import Array, Maybe, Table, Untranslatable
@@ -74,10 +74,14 @@ def _prepare(tree: ast.Module) -> tuple[Machine, list[Entry]]:
 def _translate_entry(tree: ast.Module, number: int, inputs: Inputs) -> Translation:
     machine, entries = _prepare(tree)
     try:
-        remembered = find_remembered(machine, entries[number], inputs)
-        machine, entries = _prepare(tree)
+        known: dict[str, Kept] = {}
+        while True:
+            paid = call_entry(machine, entries[number], inputs, known)
+            if set(paid.memory) <= set(known):
+                break
+            known |= paid.memory
+            machine, entries = _prepare(tree)
         entry = entries[number]
-        paid = call_entry(machine, entry, inputs, remembered)
         return _write(machine, entry, paid, inputs)
     except Untranslatable as failure:
         failure.line = failure.line or machine.line
@@ -126,6 +130,8 @@ def _read_result(entry: Entry, value: Any) -> tuple[Any, Mapping[str, Any]]:
             f"{entry.name} returns nothing", "return the reward", entry.function.node.lineno
         )
     if terms:
+        if isinstance(value, Array) and value.terms and set(value.terms) == set(terms):
+            return value, value.terms  # as they are added up, with their weights
         arrays = {str(key): item for key, item in terms.items() if not isinstance(item, str)}
         return value, arrays if len(arrays) <= MAX_TERMS else {}
     if isinstance(value, Array) and value.terms:
@@ -151,27 +157,49 @@ def _finish(machine: Machine, name: str, value: Any) -> ast.expr:
 
 
 def _write_memory(
-    machine: Machine, memory: Mapping[str, tuple[Any, Any]]
+    machine: Machine, memory: Mapping[str, Kept]
 ) -> dict[str, tuple[ast.expr, ast.expr]]:
     """Return the expressions of memory: at the start of an episode and after a step."""
-    kept: dict[str, tuple[ast.expr, ast.expr]] = {}
-    for name, (before, after) in memory.items():
-        if before is None:
+    held: dict[str, tuple[ast.expr, ast.expr]] = {}
+    for name, kept in memory.items():
+        after: Any = kept.next
+        if kept.start is None:
             flag = after.is_none if isinstance(after, Maybe) else arithmetic.lift(after is None)
-            kept[f"{name}_is_none"] = _fill(1.0), _finish(machine, f"next_{name}_is_none", flag)
-            value = after.array if isinstance(after, Maybe) else after
-            kept[name] = _fill(0.0), _finish(machine, f"next_{name}", value)
+            held[f"{name}_is_none"] = _fill(1.0, ()), _hold(machine, f"{name}_is_none", flag)
+            after = after.array if isinstance(after, Maybe) else after
+            held[name] = _fill(0.0, after.shape), _hold(machine, name, after)
         else:
-            start = float(arithmetic.unlift(before))
-            kept[name] = _fill(start), _finish(machine, f"next_{name}", after)
-    return kept
+            start = arithmetic.lift(kept.start)
+            if start.is_constant:
+                first = _fill(start.value, start.shape)
+            else:
+                first = start.node
+            held[name] = first, _hold(machine, name, after)
+    return held
 
 
-def _fill(value: float) -> ast.expr:
-    """Return an array of one number for each simulation, in ``init_memory``."""
-    return nodes.call(
-        "np.full", nodes.call("len", nodes.name("state.observation")), nodes.literal(value)
-    )
+def _hold(machine: Machine, name: str, value: Any) -> ast.expr:
+    """Return the expression of what memory holds next."""
+    array = arithmetic.lift(value)
+    if array.is_constant:
+        count = nodes.call("len", nodes.name("action"))
+        return nodes.call("np.full", count, nodes.literal(float(array.value)))
+    whole = replace(array, node=arithmetic.as_number(array), kind="float")
+    found: Array = machine.name_value(f"next_{name}", whole)
+    return found.node
+
+
+def _fill(value: Any, shape: tuple[int | None, ...]) -> ast.expr:
+    """Return an array of the same numbers for each simulation, in ``init_memory``."""
+    count = nodes.call("len", nodes.name("state.observation"))
+    if not shape:
+        return nodes.call("np.full", count, nodes.literal(float(value)))
+    sizes = ast.Tuple([count, *(nodes.literal(size) for size in shape)], ast.Load())
+    if isinstance(value, list):
+        return nodes.call("np.tile", nodes.literal(value), ast.Tuple(
+            [count, *(nodes.literal(1) for _ in shape)], ast.Load()
+        ))
+    return nodes.call("np.full", sizes, nodes.literal(float(value)))
 
 
 def _make_dict(items: Mapping[str, ast.expr]) -> ast.expr:

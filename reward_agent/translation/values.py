@@ -95,6 +95,7 @@ class Scope:
 
     names: Cells
     outer: Scope | None = None
+    of_file: set[str] = field(default_factory=set)
 
     def find(self, name: str) -> Cells | None:
         """Return the cells that hold a name."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from reward_agent.translation import arithmetic, nodes
@@ -81,7 +82,9 @@ _FLAGS = frozenset(
     logical_or logical_xor not_equal signbit
     """.split()
 )
-_REDUCTIONS = frozenset("sum mean max min prod std var any all median ptp".split())
+_REDUCTIONS = frozenset(
+    "sum mean max min prod std var any all median ptp argmax argmin".split()
+)
 _AS_IS = frozenset(
     """
     float float32 float64 double float_ asarray array ascontiguousarray copy tensor as_tensor
@@ -127,15 +130,13 @@ def get_item(array: Array, key: Any) -> Array:
         Untranslatable: the index is not known, or not there.
     """
     keys = list(key) if isinstance(key, tuple) else [key]
-    if isinstance(key, Array):
-        raise Untranslatable(
-            "an index that depends on the simulation", "choose with np.where"
-        )
+    if isinstance(key, Array) and not key.is_constant:
+        return _take(array, key)
     if array.items and len(keys) == 1 and array.is_row:
         place = arithmetic.unlift(key)
         if isinstance(place, int) and -len(array.items) <= place < len(array.items):
             return array.items[place]
-        if isinstance(place, slice):
+        if isinstance(place, slice) and isinstance(array.node, ast.Call):
             return arithmetic.stack(array.items[place])
     if Ellipsis in keys:
         place = keys.index(Ellipsis)
@@ -163,7 +164,23 @@ def get_item(array: Array, key: Any) -> Array:
         node = array.node
     else:
         node = nodes.index(array.node, *places)
-    return Array(node, (*shape, *sizes), array.is_row, array.kind, value)
+    found = Array(node, (*shape, *sizes), array.is_row, array.kind, value)
+    if array.is_row and len(array.shape) == 1 and isinstance(key, slice) and value is None:
+        size = array.shape[0]
+        assert size is not None
+        items = tuple(get_item(array, place) for place in range(*key.indices(size)))
+        found = replace(found, items=items)
+    return found
+
+
+def _take(array: Array, key: Array) -> Array:
+    """Return the number at an index that differs between simulations."""
+    if not array.is_row or len(array.shape) != 1 or key.shape or array.is_constant:
+        raise Untranslatable("an index that depends on the simulation", "choose with np.where")
+    index = nodes.call("np.asarray", key.node, dtype=nodes.name("np.int64"))
+    column = nodes.index(index, ast.Slice(), ast.Constant(None))
+    taken = nodes.call("np.take_along_axis", array.node, column, axis=nodes.literal(1))
+    return Array(nodes.index(taken, ast.Slice(), nodes.literal(0)), (), True, array.kind)
 
 
 def _is_whole(place: ast.expr) -> bool:
@@ -518,6 +535,22 @@ def _diff(machine: Machine, a: Any, **named: Any) -> Array:
     return Array(node, (*array.shape[:-1], size - 1), array.is_row)
 
 
+def _sort(machine: Machine, a: Any, **named: Any) -> Array:
+    array = _listed(machine, a)
+    node = nodes.call("np.sort", array.node, axis=nodes.literal(-1))
+    return Array(node, array.shape, array.is_row)
+
+
+def _sorted(machine: Machine, items: Any, key: Any = None, reverse: Any = False) -> Any:
+    if key is not None:
+        machine.refuse("sorted with a key", "choose with np.where")
+    plain = [arithmetic.unlift(item) for item in machine.iterate(items)]
+    if not any(isinstance(item, Array) for item in plain):
+        return Items(enumerate(sorted(plain, reverse=bool(reverse))))
+    array = _sort(machine, items)
+    return get_item(array, slice(None, None, -1)) if reverse else array
+
+
 def _average(machine: Machine, a: Any, weights: Any = None, **named: Any) -> Any:
     if weights is None:
         return arithmetic.reduce("np.mean", _listed(machine, a))
@@ -563,6 +596,7 @@ _SPECIAL: dict[str, Callable[..., Any]] = {
     "ravel": _flatten,
     "flatten": _flatten,
     "diff": _diff,
+    "sort": _sort,
     "average": _average,
     "count_nonzero": _count,
     "linspace": _linspace,
@@ -716,8 +750,8 @@ def _isinstance(machine: Machine, value: Any, kinds: Any) -> bool:
     return not isinstance(value, str) and value is not None
 
 
-def _super(machine: Machine, *given: Any) -> Method:
-    return Method(None, "super")
+def _super(machine: Machine, *given: Any) -> Any:
+    return machine.get_super()
 
 
 def _round(machine: Machine, value: Any, ndigits: Any = 0) -> Any:
@@ -754,6 +788,7 @@ _BUILTIN_CALLS: dict[str, Callable[..., Any]] = {
     "reversed": lambda machine, items: Items(enumerate(machine.iterate(items)[::-1])),
     "round": _round,
     "str": lambda machine, value="": str(arithmetic.unlift(value)),
+    "sorted": _sorted,
     "sum": _sum,
     "super": _super,
     "vars": _vars,
@@ -768,10 +803,6 @@ def _call_method(
     machine: Machine, method: Method, given: Sequence[Any], named: Mapping[str, Any]
 ) -> Any:
     owner, name = method.owner, method.name
-    if owner is None or name == "super":
-        return None
-    if isinstance(owner, Method) and owner.name == "super":
-        return None  # super().__init__(env)
     if isinstance(owner, str):
         return _call_text(machine, owner, name, given)
     if isinstance(owner, Table):
