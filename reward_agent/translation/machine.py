@@ -768,7 +768,7 @@ class Machine:
 
     def _get_Call(self, node: ast.Call, scope: Scope) -> Any:
         function = self.evaluate(node.func, scope)
-        if _is_quiet(function):
+        if is_quiet(function):
             return None
         arguments = self._list(node.args, scope)
         keywords: dict[str, Any] = {}
@@ -916,10 +916,10 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, bool | int | float)
 
 
-def _is_quiet(function: Any) -> bool:
+def is_quiet(function: Any) -> bool:
     """Whether a call says something to a person only, and may fall away."""
     if isinstance(function, Method):
-        return _is_quiet(function.owner)
+        return is_quiet(function.owner)
     if isinstance(function, Word):
         path = function.path
         return path == "builtins.print" or path.split(".")[0] in _SKIPPED
