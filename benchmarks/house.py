@@ -30,8 +30,8 @@ ROOT = Path(__file__).resolve().parents[1]
 # modules beside the folders (errors, types, …) are below all of them.
 LAYERS = (
     "definitions", "records", "simulation", "rewards", "learning", "evaluation", "summary", "film",
-    "llm", "testing", "designers", "sandbox", "drafts", "worker", "executors", "report", "export",
-    "trackers", "run", "feedback", "bench", "web", "cli",
+    "llm", "testing", "designers", "sandbox", "drafts", "translation", "worker", "executors",
+    "report", "export", "trackers", "run", "feedback", "bench", "web", "cli",
 )  # fmt: skip
 # Where a run begins, by its name now and by its name before.
 _ROOTS = ("run.open", "run.loop", "design_run", "loop")

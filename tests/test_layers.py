@@ -20,7 +20,7 @@ CHILD = (
     "drafts.card", "drafts.roles", "drafts.tasks", "drafts.pose", "drafts.tree", "drafts.words",
     "drafts.actions", "drafts.fields", "drafts.plan", "drafts.tools",
     "drafts.adopt", "drafts.claims", "drafts.robot_claims", "drafts.scene_claims", "drafts.try_meaning", "drafts.live", "drafts.outline",
-    "drafts.parts", "drafts.picture", "drafts.handover",
+    "drafts.parts", "drafts.picture", "drafts.handover", "translation",
 )  # fmt: skip
 
 

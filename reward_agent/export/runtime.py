@@ -76,6 +76,9 @@ class RewardFunction:
             terminated: ``(N,)`` bool, true terminals; not truncations.
         """
         action = np.asarray(action, np.float64)
+        ended = np.asarray(terminated, np.float64)
+        state = State({"terminated": np.zeros_like(ended), **state.fields})
+        next_state = State({"terminated": ended, **next_state.fields})
         with np.errstate(all="ignore"):
             if self._init_memory:
                 lent = {name: values.copy() for name, values in self._memory.items()}

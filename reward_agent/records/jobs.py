@@ -67,6 +67,7 @@ VIDEO_FILE = "video.webp"
 MP4_FILE = "video.mp4"
 STRIP_FILE = "strip.webp"
 FOOTAGE_FILE = "footage.npz"
+GIVEN_FILE = "given"
 
 
 class Limits(Record):
@@ -503,6 +504,50 @@ class RecordJob(Job):
     n_episodes: int = Field(2, description="of each; each actuator is at each of its ends once")
 
 
+class ParityRow(Record):
+    """What a person's reward and its translation pay for the same recorded steps."""
+
+    steps: OneLine = Field(description="what the robot does in them")
+    n_steps: int = Field(ge=1)
+    original: Finite = Field(description="mean of a step, as the person's file pays it")
+    ours: Finite = Field(description="mean of a step, as the program pays it")
+    difference: float = Field(ge=0, description="largest of one step")
+
+
+class TranslateResult(FileRecord):
+    """A person's reward as a program of the reward language, or why it is none. Untrusted."""
+
+    form: Literal["as it is", "arrays", "rows"] | None = Field(
+        None, description="None: it was not taken, and the findings say why"
+    )
+    program: str | None = Field(None, max_length=40_000)
+    entry: OneLine = Field("", description="what of the file was taken for the reward")
+    terms: dict[OneLine, TermName] = Field(
+        default_factory=dict, max_length=MOST_TERMS, description="the person's name: the program's"
+    )
+    parity: tuple[ParityRow, ...] = Field((), max_length=100)
+    notes: tuple[OneLine, ...] = Field((), max_length=50, description="what was assumed, left out")
+    findings: tuple[Finding, ...] = Field((), max_length=20)
+
+
+class TranslateJob(Job):
+    """The reward of the file ``given``, in whatever style, as a program.
+
+    Tried on the recorded behaviours of ``behaviours.npz``, if they are there.
+    """
+
+    result_type = TranslateResult
+    folder = "translation"
+    lane = "short"
+    activity = "checks"
+    cpu_s = 4 * _PROGRAM_CPU_S
+
+    kind: Literal["translate"] = "translate"
+    file_name: OneLine = ""
+    seed: int = 0
+    behaviours: tuple[OneLine, ...] = Field((), description="names of the recorded episodes")
+
+
 class CheckEnvResult(FileRecord):
     """Findings on a card; none means that it describes the model."""
 
@@ -601,7 +646,7 @@ class DraftJob(Job):
 
 JOBS: tuple[type[Job], ...] = (
     ProbeJob, TrainJob, ClimbJob, EvaluateJob, FilmJob, FramesJob, ScoreJob, TryMetricJob,
-    RelabelJob, RecordJob, CheckEnvJob, TryCardJob, TryMeaningJob, DraftJob,
+    RelabelJob, RecordJob, TranslateJob, CheckEnvJob, TryCardJob, TryMeaningJob, DraftJob,
 )  # fmt: skip
 
 

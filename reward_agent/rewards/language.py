@@ -38,6 +38,8 @@ METRIC_ENTRY = "score"
 
 REWARD_PARAMETERS = ("state", "action", "next_state")
 MEMORY_PARAMETER = "memory"
+# A field of every card: 1.0 where the episode terminated with this step, by the card's termination.
+ENDED = "terminated"
 
 # --- syntax --------------------------------------------------------------------------------------
 

@@ -36,6 +36,7 @@ from reward_agent.rewards.facade import make_globals
 from reward_agent.rewards.gates import Gates, Openings
 from reward_agent.rewards.guards import Kept, freeze, guard_syntax
 from reward_agent.rewards.language import (
+    ENDED,
     MEMORY_ENTRY,
     MEMORY_PARAMETER,
     POTENTIAL_ENTRY,
@@ -148,6 +149,23 @@ def _find_potential(functions: Mapping[str, Callable[..., Any]]) -> Callable[...
     return candidate
 
 
+def _reads(function: Callable[..., Any] | CodeType, attribute: str) -> bool:
+    """Whether a function of a program names an attribute, in functions within it as well."""
+    code = function if isinstance(function, CodeType) else getattr(function, "__code__", None)
+    if not isinstance(code, CodeType):
+        return False
+    inner = (item for item in code.co_consts if isinstance(item, CodeType))
+    return attribute in code.co_names or any(_reads(item, attribute) for item in inner)
+
+
+def _add_end(state: State, terminated: Array) -> State:
+    """Return a state with the field that says whether the episode has terminated with it.
+
+    A card's own field of that name is kept.
+    """
+    return State({ENDED: terminated, **state.fields})
+
+
 class CompiledReward:
     """The functions of one program, called for N simulations at a time.
 
@@ -172,6 +190,7 @@ class CompiledReward:
         uses_memory = MEMORY_PARAMETER in inspect.signature(self._compute_reward).parameters
         self._init_memory = functions[MEMORY_ENTRY] if uses_memory else None
         self._gamma = gamma
+        self._sees_end = any(_reads(f, ENDED) for f in functions.values())
         self._memory: Memory = {}
         self._given_names: tuple[object, ...] | None = None
         self._logged_names: tuple[str, ...] = ()
@@ -242,6 +261,9 @@ class CompiledReward:
         Raises:
             ContractError: the program fails or breaks the contract.
         """
+        if self._sees_end:
+            state = _add_end(state, np.zeros(len(action)))
+            next_state = _add_end(next_state, np.asarray(terminated, np.float64))
         memory, step = self._memory, Transition(state, action, next_state, terminated)
         paid = self._pay(step)
         self._n_calls += 1

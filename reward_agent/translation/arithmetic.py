@@ -82,7 +82,7 @@ def stack(items: Sequence[Array]) -> Array:
     axis = nodes.literal(-1)
     if shape and is_row:
         axis = nodes.literal(1)
-    listed = ast.List([item for item in spread], ast.Load())
+    listed = ast.List(list(spread), ast.Load())
     return Array(
         nodes.call("np.stack", listed, axis=axis),
         (len(items), *shape) if is_row else (*shape, len(items)),
@@ -107,7 +107,7 @@ def find_common(items: Sequence[Array]) -> tuple[tuple[int | None, ...], bool]:
     for item in items:
         own = list(item.shape)
         longest = max(len(shape), len(own))
-        own, shape = [1] * (longest - len(own)) + own, [1] * (longest - len(shape)) + shape
+        own, shape = _lengthen(own, longest), _lengthen(shape, longest)
         for place, (one, two) in enumerate(zip(shape, own, strict=True)):
             if one != two and 1 not in (one, two):
                 raise Untranslatable(
@@ -117,6 +117,10 @@ def find_common(items: Sequence[Array]) -> tuple[tuple[int | None, ...], bool]:
                 )
             shape[place] = two if one == 1 else one
     return tuple(shape), next(iter(rows), True)
+
+
+def _lengthen(shape: list[int | None], longest: int) -> list[int | None]:
+    return [*[1] * (longest - len(shape)), *shape]
 
 
 def fit(
@@ -131,7 +135,9 @@ def fit(
         return nodes.call("np.full", _shape_of(shape, is_row), node)
     if is_row and missing and len(shape):
         if item.shape:  # (N, k) beside (N, m, k)
-            places = [ast.Slice()] + [ast.Constant(None)] * missing + [ast.Slice()] * len(item.shape)
+            places = (
+                [ast.Slice()] + [ast.Constant(None)] * missing + [ast.Slice()] * len(item.shape)
+            )
         else:  # (N,) beside (N, k)
             places = [ast.Slice()] + [ast.Constant(None)] * missing
         node = nodes.index(node, *places)
@@ -163,18 +169,16 @@ def binary(operation: ast.operator, one: Any, two: Any) -> Any:
         return dot(one, two)
     left, right = lift(one), lift(two)
     shape, is_row = find_common([left, right])
-    node: ast.expr = ast.BinOp(
-        fit(left, shape, is_row), operation, fit(right, shape, is_row)
-    )
+    node: ast.expr = ast.BinOp(fit(left, shape, is_row), operation, fit(right, shape, is_row))
     value = None
     if left.is_constant and right.is_constant and not shape:
         value = BINARY[type(operation)](left.value, right.value)
     kind: Kind = "float"
     if isinstance(operation, ast.BitAnd | ast.BitOr | ast.BitXor):
         kind = left.kind
-    elif left.kind == right.kind == "bool" and not left.is_constant:
-        if isinstance(operation, ast.Sub):  # NumPy has no difference of flags
-            node = ast.BinOp(as_number(left), operation, as_number(right))
+    are_flags = left.kind == right.kind == "bool" and not left.is_constant
+    if are_flags and isinstance(operation, ast.Sub):  # NumPy has no difference of flags
+        node = ast.BinOp(as_number(left), operation, as_number(right))
     return Array(node, shape, is_row, kind, value, _combine(operation, left, right))
 
 
@@ -219,7 +223,12 @@ def negate(given: Any) -> Array:
     terms = {key: negate(part) for key, part in array.terms.items()} if array.terms else None
     node = nodes.literal(value) if isinstance(array.node, ast.Constant) else None
     return Array(
-        node or ast.UnaryOp(ast.USub(), array.node), array.shape, array.is_row, "float", value, terms
+        node or ast.UnaryOp(ast.USub(), array.node),
+        array.shape,
+        array.is_row,
+        "float",
+        value,
+        terms,
     )
 
 
@@ -229,9 +238,7 @@ def compare(operation: ast.cmpop, one: Any, two: Any) -> Any:
     if left.is_constant and right.is_constant and not left.shape and not right.shape:
         return COMPARE[type(operation)](left.value, right.value)
     shape, is_row = find_common([left, right])
-    node = ast.Compare(
-        fit(left, shape, is_row), [operation], [fit(right, shape, is_row)]
-    )
+    node = ast.Compare(fit(left, shape, is_row), [operation], [fit(right, shape, is_row)])
     return Array(node, shape, is_row, "bool")
 
 
@@ -348,4 +355,6 @@ def reduce(
         if keep or place not in axes
     )
     kind: Kind = "bool" if function in ("np.any", "np.all") else "float"
-    return Array(nodes.call(function, array.node, axis=where, **keywords), shape, array.is_row, kind)
+    return Array(
+        nodes.call(function, array.node, axis=where, **keywords), shape, array.is_row, kind
+    )

@@ -1,13 +1,14 @@
 """A person's program on one step of one simulation, with its numbers: what it pays as it is.
 
-The same machine, but what depends on the simulation is computed at once, so that an ``if`` takes one
-side, as in Python. What the translation over arrays pays is compared with this. Child side.
+The same machine, but what depends on the simulation is computed at once, so that an ``if`` takes
+one side, as in Python. What the translation over arrays pays is compared with this. Child side.
 """
 
 from __future__ import annotations
 
 import ast
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,9 +16,17 @@ import numpy as np
 from reward_agent.rewards import library
 from reward_agent.translation import arithmetic, nodes
 from reward_agent.translation.machine import Machine
-from reward_agent.translation.values import Array, Maybe
+from reward_agent.translation.values import Array, Maybe, Scope
 
 _HELPERS = {"np": np, "tolerance": library.tolerance}
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Where a number stops being finite: the line, and the expression of the person's file."""
+
+    line: int
+    node: ast.expr
 
 
 class EagerMachine(Machine):
@@ -29,7 +38,18 @@ class EagerMachine(Machine):
 
     def __init__(self, values: Mapping[str, Any]) -> None:
         super().__init__({"__name__": "reward"})
+        self.fault: Fault | None = None
         self._values = {**_HELPERS, **values}
+
+    def see(self, values: Mapping[str, Any]) -> None:
+        """Go on to another step."""
+        self._values.update(values)
+        self.n_steps = 0
+        self.fault = None
+
+    def evaluate(self, node: ast.expr, scope: Scope) -> Any:
+        """Return the value of an expression, computed."""
+        return self._freeze(super().evaluate(node, scope), node)
 
     def test(self, value: Any) -> bool | Array:
         """Return whether a value holds in this step."""
@@ -40,13 +60,9 @@ class EagerMachine(Machine):
 
     def name_value(self, wish: str, value: Any) -> Any:
         """Compute an expression, and keep its number."""
-        if not isinstance(value, Array) or value.is_constant or nodes.is_simple(value.node):
-            return super().name_value(wish, value)
-        named: Array = super().name_value(wish, value)
-        assert isinstance(named.node, ast.Name)
-        self._values[named.node.id] = self._evaluate(value.node)
-        self.lines.clear()
-        return named
+        if isinstance(value, tuple):
+            return tuple(self.name_value(wish, item) for item in value)
+        return self._freeze(value, None)
 
     def name_constant(self, wish: str, value: Any) -> Any:
         """Return the value; its name is known to what is computed."""
@@ -60,6 +76,23 @@ class EagerMachine(Machine):
         """Return the number, or the numbers, of a value."""
         return np.asarray(self._evaluate(arithmetic.lift(value).node)).squeeze()
 
+    def _freeze(self, value: Any, node: ast.expr | None) -> Any:
+        """Return a value whose number stays what it is now, whatever step comes next."""
+        if isinstance(value, Maybe):
+            return Maybe(self._freeze(value.is_none, node), self._freeze(value.array, node))
+        if not isinstance(value, Array) or value.is_constant:
+            return value
+        if isinstance(value.node, ast.Name) and value.node.id.startswith("_"):
+            return value
+        number = self._evaluate(value.node)
+        if self.fault is None and node is not None and not np.isfinite(number).all():
+            self.fault = Fault(node.lineno, node)
+        name = f"_{len(self._values)}"
+        self._values[name] = number
+        return replace(value, node=nodes.name(name))
+
     def _evaluate(self, node: ast.expr) -> Any:
         tree = ast.fix_missing_locations(ast.Expression(node))
-        return eval(compile(tree, "<step>", "eval"), {"__builtins__": {"len": len}}, self._values)
+        code = compile(tree, "<step>", "eval")
+        with np.errstate(all="ignore"):
+            return eval(code, {"__builtins__": {"len": len}}, self._values)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,18 +19,34 @@ from reward_agent.translation.values import (
     Input,
     Instance,
     Maybe,
-    Untranslatable,
 )
 
 # The usual names, the surest first.
 _FUNCTIONS = (
-    "compute_reward compute_dense_reward get_reward reward_fn reward_function reward compute rewards "
-    "calculate_reward calc_reward my_reward reward_and_done"
-).split()
+    "compute_reward",
+    "compute_dense_reward",
+    "get_reward",
+    "reward_fn",
+    "reward_function",
+    "reward",
+    "compute",
+    "rewards",
+    "calculate_reward",
+    "calc_reward",
+    "my_reward",
+    "reward_and_done",
+)
 _METHODS = (
-    "_get_reward get_reward _get_rew compute_dense_reward compute_reward calculate_reward reward "
-    "step __call__"
-).split()
+    "_get_reward",
+    "get_reward",
+    "_get_rew",
+    "compute_dense_reward",
+    "compute_reward",
+    "calculate_reward",
+    "reward",
+    "step",
+    "__call__",
+)
 
 
 @dataclass(frozen=True)
@@ -78,7 +94,7 @@ def _make_sum(machine: Machine, made: Class) -> Function:
     weights = _find_weights(machine, made, terms)
     parts = [f"{path} * self._reward_{name}()" for name, path in weights.items()]
     if not parts:
-        machine.refuse(
+        raise machine.refuse(
             f"{made.name} has terms {', '.join(terms)}, and no weight of one of them",
             "give them weights in a class `scales`, such as tracking = 1.0",
         )
@@ -118,8 +134,12 @@ class Environment:
     """
 
     def __init__(self, inputs: Inputs, steps_inside: bool) -> None:
-        self.inputs = inputs
-        self.state = "state" if steps_inside else "next_state"
+        self.inputs, self._steps_inside = inputs, steps_inside
+        self.begin()
+
+    def begin(self) -> None:
+        """Be as before the step, if the entry makes it."""
+        self.state = "state" if self._steps_inside else "next_state"
 
     def get_attribute(self, name: str) -> Any:
         """Return ``self.NAME``."""
@@ -174,41 +194,67 @@ class Kept:
     next: Any
 
 
-@dataclass(frozen=True)
-class Paid:
-    """What an entry returned, what it remembers, and the statements of an episode's beginning."""
-
-    value: Any
-    memory: dict[str, Kept]
-
-
-def call_entry(machine: Machine, entry: Entry, inputs: Inputs, known: dict[str, Kept]) -> Paid:
-    """Carry out an entry on a card's fields.
+class Staged:
+    """An entry with the object it is a method of, ready to pay step after step.
 
     Args:
         machine: it has carried out the file.
         entry: what pays.
         inputs: the card's fields.
-        known: what an earlier call found to be remembered; {} at first.
-
-    Raises:
-        Untranslatable: something in it has no certain meaning.
     """
-    instance = make_instance(machine, entry, inputs) if entry.type else None
-    cells = instance.names if instance is not None else machine.scope.names
-    start = dict(cells)
-    for name, kept in known.items():
-        cells[name] = _recall(name, kept, inputs)
-    given = _give(machine, entry.function, inputs, instance)
-    called = Bound(entry.function, instance) if instance is not None else entry.function
-    found: list[Any] = []
-    _, wrote = machine.branch(lambda: found.append(machine.call(called, (), given)))
-    memory = {
-        name: Kept(start[name], value)
-        for (place, name), value in wrote.items()
-        if place is cells and name in start
-    }
-    return Paid(found[0], memory)
+
+    def __init__(self, machine: Machine, entry: Entry, inputs: Inputs) -> None:
+        self.machine, self.entry, self._inputs = machine, entry, inputs
+        self._environment = Environment(inputs, _steps_inside(entry))
+        self._instance = self._make_instance() if entry.type else None
+        self.cells = self._instance.names if self._instance is not None else machine.scope.names
+        self.start = dict(self.cells)
+
+    def pay(self) -> Any:
+        """Return what the entry returns for a step.
+
+        Raises:
+            Untranslatable: something in it has no certain meaning.
+        """
+        self._environment.begin()
+        function, instance = self.entry.function, self._instance
+        given = _give(self.machine, function, self._inputs, instance)
+        called = Bound(function, instance) if instance is not None else function
+        return self.machine.call(called, (), given)
+
+    def recall(self, known: Mapping[str, Kept]) -> None:
+        """Let names hold what memory holds of them."""
+        for name, kept in known.items():
+            self.cells[name] = _recall(name, kept, self._inputs)
+
+    def pay_and_remember(self) -> tuple[Any, dict[str, Kept]]:
+        """Return what the entry returns, and what it wrote that was there before it."""
+        found: list[Any] = []
+        _, wrote = self.machine.branch(lambda: found.append(self.pay()))
+        memory = {
+            name: Kept(self.start[name], value)
+            for (place, name), value in wrote.items()
+            if place is self.cells and name in self.start
+        }
+        return found[0], memory
+
+    def _make_instance(self) -> Instance:
+        """Return an object of the entry's class, as at the start of an episode."""
+        made, machine = self.entry.type, self.machine
+        assert made is not None
+        made.names["__inputs__"] = Input("self", self._environment.get_attribute)
+        instance = Instance(made, Cells())
+        start = made.find("__init__")
+        if isinstance(start, Function):
+            given = _give(machine, start, self._inputs, instance)
+            machine.call_function(start, (instance,), given)
+        for name, value in list(instance.names.items()):
+            instance.names[name] = machine.name_constant(name, value)
+        reset = made.find("reset")
+        if isinstance(reset, Function):
+            given = _give(machine, reset, self._inputs, instance)
+            machine.call_function(reset, (instance,), given)
+        return instance
 
 
 def _recall(name: str, kept: Kept, inputs: Inputs) -> Any:
@@ -224,26 +270,6 @@ def _recall(name: str, kept: Kept, inputs: Inputs) -> Any:
     if array.kind == "bool":
         return arithmetic.compare(ast.Gt(), held, 0.5)
     return held
-
-
-def make_instance(machine: Machine, entry: Entry, inputs: Inputs) -> Instance:
-    """Return an object of the entry's class, as at the start of an episode."""
-    made = entry.type
-    assert made is not None
-    environment = Environment(inputs, _steps_inside(entry))
-    made.names["__inputs__"] = Input("self", environment.get_attribute)
-    instance = Instance(made, Cells())
-    start = made.find("__init__")
-    if isinstance(start, Function):
-        given = _give(machine, start, inputs, instance)
-        machine.call_function(start, (instance,), given)
-    for name, value in list(instance.names.items()):
-        instance.names[name] = machine.name_constant(name, value)
-    reset = made.find("reset")
-    if isinstance(reset, Function):
-        given = _give(machine, reset, inputs, instance)
-        machine.call_function(reset, (instance,), given)
-    return instance
 
 
 def _steps_inside(entry: Entry) -> bool:
@@ -280,7 +306,7 @@ def _give(
             given[name] = found
         elif name not in function.defaults:
             machine.line = getattr(function.node, "lineno", None)
-            machine.refuse(
+            raise machine.refuse(
                 f"{function.name} is given {name}, which says nothing about the card",
                 inputs.suggest(name),
             )

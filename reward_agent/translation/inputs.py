@@ -4,24 +4,29 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from reward_agent.errors import hint_closest
-from reward_agent.translation import arithmetic, nodes, words
+from reward_agent.rewards.language import split_names
+from reward_agent.translation import arithmetic, indexing, nodes
+from reward_agent.translation.places import Places
 from reward_agent.translation.values import Array, Input, Table, Untranslatable
 
 if TYPE_CHECKING:
     from reward_agent.definitions.card import EnvCard, StateField
 
 # Parameters by their usual names; where a program has one observation it is that after the step.
-_OBSERVATIONS = "obs observation ob o s state_vec observations"
-_NEXT = "next_obs obs_next next_observation new_obs obs2 next_o s_next next_s n observation_next"
-_ACTIONS = "action actions act a u ctrl control controls torque torques"
-_ENDED = "terminated done terminal is_terminal dones fell"
-_INFO = "info infos information"
-_DATA = "data mjdata sim"
+_OBSERVATIONS = split_names("obs observation ob o s state_vec observations")
+_NEXT = split_names(
+    "next_obs obs_next next_observation new_obs obs2 next_o s_next next_s n observation_next"
+)
+_ACTIONS = split_names("action actions act a u ctrl control controls torque torques")
+_ENDED = split_names("terminated done terminal is_terminal dones fell")
+_LOGS = split_names("metrics logs log")
+_INFO = split_names("info infos information")
+_DATA = split_names("data mjdata sim")
 # dm_control's suite: a method of its physics -> the role of the field.
 _PHYSICS = {
     "torso_height": "height",
@@ -32,7 +37,7 @@ _PHYSICS = {
     "center_of_mass_velocity": "com_velocity",
     "speed": "forward_velocity",
 }
-_LAST_DATA = "last_data prev_data previous_data old_data data_before"
+_LAST_DATA = split_names("last_data prev_data previous_data old_data data_before")
 
 
 @dataclass(frozen=True)
@@ -41,13 +46,12 @@ class Inputs:
 
     Args:
         card: the card.
-        places: which field holds a number of the simulation, exactly: ``qpos[0]`` ->
-            ``x_position``, ``qvel[4]`` -> ``joint_velocities[1]``.
+        places: which field holds a number of the simulation, exactly.
         is_row: whether the program is written for one simulation, not for all at once.
     """
 
     card: EnvCard
-    places: Mapping[str, str]
+    places: Places = field(default_factory=Places)
     is_row: bool = True
 
     def make(self, name: str, size: int | None) -> Array:
@@ -57,9 +61,9 @@ class Inputs:
 
     def get_field(self, name: str, state: str = "next_state") -> Array | None:
         """Return a field of the card; None if it has none of this name."""
-        for field in self.card.fields:
-            if field.name == name:
-                return self.make(f"{state}.{name}", field.size)
+        for known in self.card.fields:
+            if known.name == name:
+                return self.make(f"{state}.{name}", known.size)
         return None
 
     def require_field(self, name: str, what: str, state: str = "next_state") -> Array:
@@ -75,9 +79,9 @@ class Inputs:
 
     def suggest(self, name: str) -> str:
         """Return what to read instead of a name: the fields that share its words."""
-        names = [field.name for field in self.card.fields]
+        names = [known.name for known in self.card.fields]
         parts = set(re.split(r"[^a-z0-9]+", name.lower())) - {"", "get", "self", "base", "robot"}
-        near = [field for field in names if parts & set(field.split("_"))]
+        near = [known for known in names if parts & set(known.split("_"))]
         if near:
             return f"read a field of the card, such as next_state.{', next_state.'.join(near[:3])}"
         return f"read a field of the card{hint_closest(name, names)}"
@@ -91,27 +95,22 @@ class Inputs:
             name: the parameter.
             others: all parameters.
         """
-        if name in ("state", "next_state"):
-            return self.get_state(name)
-        if name in _ACTIONS.split():
-            return self.make("action", self.card.n_actions)
-        if name in _NEXT.split():
-            return self.get_observation("next_state")
-        if name in _OBSERVATIONS.split():
-            has_next = bool(others & set(_NEXT.split()))
-            return self.get_observation("state" if has_next else "next_state")
-        if name in _ENDED.split():
-            return self.get_terminated()
-        if name in _INFO.split():
-            return Input("info", self._get_method_of_info, self.get_info)
-        if name == "physics":
-            return self.get_physics()
-        if name in _DATA.split():
-            return self.get_data("next_state")
-        if name in _LAST_DATA.split():
-            return self.get_data("state")
-        if name in ("metrics", "logs", "log"):
-            return Input(name, get_item=lambda key: 0.0)
+        has_next = bool(others & _NEXT)
+        meanings: tuple[tuple[frozenset[str], Callable[[], Any]], ...] = (
+            (frozenset({"state", "next_state"}), lambda: self.get_state(name)),
+            (_ACTIONS, lambda: self.make("action", self.card.n_actions)),
+            (_NEXT, lambda: self.get_observation("next_state")),
+            (_OBSERVATIONS, lambda: self.get_observation("state" if has_next else "next_state")),
+            (_ENDED, self.get_terminated),
+            (_INFO, lambda: Input("info", self._get_method_of_info, self.get_info)),
+            (frozenset({"physics"}), self.get_physics),
+            (_DATA, lambda: self.get_data("next_state")),
+            (_LAST_DATA, lambda: self.get_data("state")),
+            (_LOGS, lambda: Input(name, get_item=lambda key: 0.0)),
+        )
+        for names, get in meanings:
+            if name in names:
+                return get()
         if re.fullmatch(r"[xyz]_(position|velocity)", name):
             return self.get_info(name)
         return self.get_field(name)
@@ -123,7 +122,7 @@ class Inputs:
         def get_item(key: Any) -> Any:
             if isinstance(key, str):
                 return self.require_field(key, f"{state}[{key!r}]", state)
-            return words.get_item(observation, key)
+            return indexing.get_item(observation, key)
 
         return Input(
             state, lambda name: self.require_field(name, f"{state}.{name}", state), get_item
@@ -164,7 +163,7 @@ class Inputs:
                 field = None
             if field is not None:
                 one, two = (self._read(field, state) for state in ("state", "next_state"))
-                return words.get_item(one, axis), words.get_item(two, axis)
+                return indexing.get_item(one, axis), indexing.get_item(two, axis)
         role = ("forward_position", "", "height")[axis]
         single = self._find_role(role) if role else None
         if single is None:
@@ -209,7 +208,7 @@ class Inputs:
             if name == "horizontal_velocity":
                 whole = self.card.find_role("com_velocity")
                 if whole is not None:
-                    array = words.get_item(self._read(whole, "next_state"), 0)
+                    array = indexing.get_item(self._read(whole, "next_state"), 0)
                     return Input(name, call=lambda: array)
             if field is not None:
                 array = self._read(field, "next_state")
@@ -221,45 +220,52 @@ class Inputs:
 
         return Input("physics", get_attribute)
 
-    def _get_whole(self, name: str, state: str) -> Any:
-        size = 1 + max(
-            (int(place[len(name) + 1 : -1]) for place in self.places if place.startswith(f"{name}[")),
-            default=-1,
-        )
-
-        def get_one(index: int) -> Array:
-            source = self.places.get(f"{name}[{index % size}]" if size else "")
-            if source is None:
-                raise Untranslatable(f"{name}[{index}] is no field of the card", self.suggest(name))
-            field, _, place = source.partition("[")
-            array = self.require_field(field, source, state)
-            return words.get_item(array, int(place[:-1])) if place else array
+    def _get_whole(self, name: str, state: str) -> Input:
+        """Return ``qpos`` or ``qvel``: by number, the fields that equal it."""
+        size = self.places.sizes.get(name, 0)
 
         def get_item(key: Any) -> Any:
             if isinstance(key, slice):
-                items = [get_one(index) for index in range(*key.indices(size))]
-                return self._join(items)
-            key = arithmetic.unlift(key)
-            if not isinstance(key, int):
+                return self._join(name, range(*key.indices(size)), state)
+            number = arithmetic.unlift(key)
+            if not isinstance(number, int):
                 raise Untranslatable(f"{name}[…] by what the simulation holds", "write its number")
-            return get_one(key)
+            return self._get_number(name, number, state)
 
         return Input(name, get_item=get_item)
 
-    def _join(self, items: list[Array]) -> Array:
-        """Return single numbers as one vector; neighbours in one field as a part of it."""
-        parts = [ast.unparse(item.node) for item in items]
-        found = [re.fullmatch(r"(.+)\[:, (\d+)\]", part) for part in parts]
-        first = found[0] if found else None
-        if first and all(
-            item and item[1] == first[1] and int(item[2]) == int(first[2]) + place
-            for place, item in enumerate(found)
-        ):
-            start = int(first[2])
-            field = self.get_field(first[1].split(".")[1], first[1].split(".")[0])
-            assert field is not None
-            return words.get_item(field, slice(start, start + len(items)))
-        return arithmetic.stack(items)
+    def _get_number(self, name: str, number: int, state: str) -> Array:
+        size = self.places.sizes.get(name, 0)
+        if not -size <= number < size:
+            raise Untranslatable(f"{name}[{number}]: there are {size} numbers", "correct the index")
+        found = self.places.fields.get(f"{name}[{number % size}]")
+        if not found:
+            raise Untranslatable(
+                f"{name}[{number}] is no field of the card", self._suggest_number(name, number)
+            )
+        field, _, place = found[0].partition("[")
+        array = self.require_field(field, found[0], state)
+        return indexing.get_item(array, int(place[:-1])) if place else array
+
+    def _suggest_number(self, name: str, number: int) -> str:
+        """Return the field that is nearest to what a number of the simulation usually is."""
+        kind = "position" if name == "qpos" else "velocity"
+        near = [*self.card.list_roles(kind), *self.card.list_roles(f"com_{kind}")]
+        if near and number < 3:
+            return f"read next_state.{near[0].name}[:, {number}], which is nearest to it"
+        return self.suggest(kind)
+
+    def _join(self, name: str, numbers: Sequence[int], state: str) -> Any:
+        """Return several numbers as one vector: a part of a field, where one holds them all."""
+        known = [self.places.fields.get(f"{name}[{number}]", ()) for number in numbers]
+        for first in known[0] if known else ():
+            field, _, place = first.partition("[")
+            start = int(place[:-1]) if place else -1
+            wanted = [f"{field}[{start + step}]" for step in range(len(numbers))]
+            if place and all(want in has for want, has in zip(wanted, known, strict=True)):
+                array = self.require_field(field, field, state)
+                return indexing.get_item(array, slice(start, start + len(numbers)))
+        return arithmetic.stack([self._get_number(name, number, state) for number in numbers])
 
     # --- attributes of self ----------------------------------------------------------------------
 

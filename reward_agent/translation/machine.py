@@ -11,9 +11,9 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NoReturn
+from typing import Any
 
-from reward_agent.translation import arithmetic, nodes, words
+from reward_agent.translation import arithmetic, indexing, nodes, words
 from reward_agent.translation.values import (
     Array,
     Bound,
@@ -79,7 +79,7 @@ class Machine:
         self.notes: list[str] = []
         self._used: set[str] = {"np", "math", "state", "next_state", "action", "memory"}
         self._journals: list[dict[tuple[Cells, Any], Any]] = []
-        self._steps = self._depth = 0
+        self.n_steps = self._depth = 0
         self._callers: list[tuple[Instance, Class]] = []
         self.line: int | None = None
 
@@ -122,7 +122,7 @@ class Machine:
             left, right = one.get(place, known), two.get(place, known)
             if left is _ABSENT or right is _ABSENT:  # not defined elsewhere
                 if isinstance(cells, Items | Table):
-                    self.refuse(
+                    raise self.refuse(
                         "a list or dictionary that has more entries in some simulations",
                         "give it the same entries everywhere, 0.0 where they do not count",
                     )
@@ -173,13 +173,9 @@ class Machine:
                 value[key] = self.name_constant(f"{wish}_{key}", value[key])
         return value
 
-    def refuse(self, message: str, remedy: str) -> NoReturn:
-        """Stop at a construct.
-
-        Raises:
-            Untranslatable: always.
-        """
-        raise Untranslatable(message, remedy, self.line)
+    def refuse(self, message: str, remedy: str) -> Untranslatable:
+        """Return what stops at a construct, at the line that is carried out."""
+        return Untranslatable(message, remedy, self.line)
 
     def choose(self, condition: Array, one: Any, two: Any) -> Any:
         """Return ``one`` where the condition holds, ``two`` elsewhere."""
@@ -188,7 +184,7 @@ class Machine:
         if isinstance(one, Items) and isinstance(two, Items) and len(one) == len(two):
             return Items({key: self.choose(condition, one[key], two[key]) for key in one})
         if isinstance(one, str) or isinstance(two, str):
-            self.refuse("a text that depends on the simulation", "use numbers")
+            raise self.refuse("a text that depends on the simulation", "use numbers")
         return arithmetic.choose(condition, one, two)
 
     # --- statements -------------------------------------------------------------------------------
@@ -214,7 +210,9 @@ class Machine:
             if rest is None:
                 return left
             if rest.kind != left.kind:
-                self.refuse("return and break in one loop", "compute the result with np.where")
+                raise self.refuse(
+                    "return and break in one loop", "compute the result with np.where"
+                )
             value = self.choose(condition, left.value, rest.value)
             if rest.condition is None:
                 return Flow(value, None, left.kind)
@@ -230,15 +228,15 @@ class Machine:
 
     def run_statement(self, statement: ast.stmt, scope: Scope) -> Flow | None:
         """Carry out one statement."""
-        self._steps += 1
-        if self._steps > MAX_STEPS:
-            self.refuse("a computation of too many steps", "shorten its loops")
+        self.n_steps += 1
+        if self.n_steps > MAX_STEPS:
+            raise self.refuse("a computation of too many steps", "shorten its loops")
         self.line = getattr(statement, "lineno", self.line)
         run = getattr(self, f"_run_{type(statement).__name__}", None)
         if run is None:
             word = type(statement).__name__
             remedy = _STATEMENT_REMEDIES.get(word, "write it with assignments, if and for")
-            self.refuse(f"a statement of the kind {word}", remedy)
+            raise self.refuse(f"a statement of the kind {word}", remedy)
         flow: Flow | None = run(statement, scope)
         return flow
 
@@ -268,7 +266,7 @@ class Machine:
         for item in statement.names:
             path = f"{module}.{item.name}"
             if item.name == "*":
-                self.refuse(f"from {module} import *", "name what is imported")
+                raise self.refuse(f"from {module} import *", "name what is imported")
             word = (
                 Word(_LIBRARIES[path], "")
                 if path in _LIBRARIES
@@ -342,7 +340,7 @@ class Machine:
             return None
         kinds = {flow.kind for flow in (one, two) if flow is not None}
         if len(kinds) > 1:
-            self.refuse("return and break in one if", "compute the result with np.where")
+            raise self.refuse("return and break in one if", "compute the result with np.where")
         kind = kinds.pop()
         if one is None or two is None:
             flow = one or two
@@ -360,7 +358,7 @@ class Machine:
 
     def _run_For(self, statement: ast.For, scope: Scope) -> Flow | None:
         if statement.orelse:
-            self.refuse("for … else", "write the else's statements after the loop")
+            raise self.refuse("for … else", "write the else's statements after the loop")
         items = self.iterate(self.evaluate(statement.iter, scope))
 
         def run(item: Any) -> Flow | None:
@@ -372,7 +370,7 @@ class Machine:
         return None if flow is not None and flow.kind == "break" else flow
 
     def _run_While(self, statement: ast.While, scope: Scope) -> None:
-        self.refuse("a while loop", "write a for over a range, and choose with np.where")
+        raise self.refuse("a while loop", "write a for over a range, and choose with np.where")
 
     def _run_With(self, statement: ast.With, scope: Scope) -> Flow | None:
         return self.run_block(statement.body, scope)
@@ -382,7 +380,7 @@ class Machine:
         return self.run_block([*statement.body, *statement.orelse, *statement.finalbody], scope)
 
     def _run_Raise(self, statement: ast.Raise, scope: Scope) -> None:
-        self.refuse("raising an error", "leave it out: fields are always there and finite")
+        raise self.refuse("raising an error", "leave it out: fields are always there and finite")
 
     def _run_Assign(self, statement: ast.Assign, scope: Scope) -> None:
         value = self.evaluate(statement.value, scope)
@@ -410,7 +408,7 @@ class Machine:
                 self._assign_starred(target.elts, items, scope)
                 return
             if len(items) != len(target.elts):
-                self.refuse(
+                raise self.refuse(
                     f"{len(items)} values for {len(target.elts)} names",
                     "give as many names as the card's observation has numbers",
                 )
@@ -419,12 +417,14 @@ class Machine:
         elif isinstance(target, ast.Attribute):
             owner = self.evaluate(target.value, scope)
             if not isinstance(owner, Instance | Class):
-                self.refuse("writing into an input", "keep the value in a variable of its own")
+                raise self.refuse(
+                    "writing into an input", "keep the value in a variable of its own"
+                )
             self.write(owner.names, target.attr, self.name_value(target.attr, value))
         elif isinstance(target, ast.Subscript):
             self._assign_item(target, value, scope)
         else:
-            self.refuse("an assignment of this kind", "assign to a name")
+            raise self.refuse("an assignment of this kind", "assign to a name")
 
     def _assign_starred(self, targets: Sequence[ast.expr], items: list[Any], scope: Scope) -> None:
         star = next(i for i, item in enumerate(targets) if isinstance(item, ast.Starred))
@@ -443,10 +443,10 @@ class Machine:
         if isinstance(owner, Input):  # info["…"] = …, metrics["…"] = …: nobody reads it
             return
         if not isinstance(owner, Cells):
-            self.refuse("writing into an array", "build it with np.where or np.stack")
+            raise self.refuse("writing into an array", "build it with np.where or np.stack")
         key = arithmetic.unlift(self.evaluate(target.slice, scope))
         if isinstance(key, Array):
-            self.refuse("an index that depends on the simulation", "choose with np.where")
+            raise self.refuse("an index that depends on the simulation", "choose with np.where")
         named = self.name_value(str(key).split("/")[-1], value)
         self.write(owner, key, _mark_entry(key, named) if isinstance(owner, Table) else named)
 
@@ -459,14 +459,14 @@ class Machine:
         if run is None:
             word = type(node).__name__
             remedy = _EXPRESSION_REMEDIES.get(word, "write it with arithmetic and NumPy")
-            self.refuse(f"an expression of the kind {word}", remedy)
+            raise self.refuse(f"an expression of the kind {word}", remedy)
         return run(node, scope)
 
     def test(self, value: Any) -> bool | Array:
         """Return whether a value holds: a bool, or an array of them."""
         if isinstance(value, Array) and not value.is_constant:
             if value.shape and value.is_row:
-                self.refuse("an if on a whole vector", "use np.any(…) or np.all(…)")
+                raise self.refuse("an if on a whole vector", "use np.any(…) or np.all(…)")
             return arithmetic.as_flag(value)
         if isinstance(value, Maybe):
             return arithmetic.invert(value.is_none)
@@ -483,8 +483,8 @@ class Machine:
         if isinstance(value, tuple | list | range | dict | str):
             return list(value)
         if isinstance(value, Array) and value.shape and value.shape[0] is not None:
-            return [words.get_item(value, index) for index in range(value.shape[0])]
-        self.refuse("a loop over something without a known length", "loop over a range")
+            return [indexing.get_item(value, index) for index in range(value.shape[0])]
+        raise self.refuse("a loop over something without a known length", "loop over a range")
 
     def combine(self, operation: ast.operator, one: Any, two: Any) -> Any:
         """Return ``one <operation> two``."""
@@ -497,7 +497,8 @@ class Machine:
                 try:
                     return function(one, two)
                 except ArithmeticError as error:
-                    self.refuse(f"a constant expression that fails: {error}", "correct it")
+                    what = f"a constant expression that fails: {error}"
+                    raise self.refuse(what, "correct it") from error
         return arithmetic.binary(operation, one, two)
 
     def _combine_listed(self, operation: ast.operator, one: Any, two: Any) -> Any:
@@ -512,7 +513,7 @@ class Machine:
             return "".join(items) if isinstance(one, str) else Items(enumerate(items))
         if isinstance(operation, ast.Mod) and isinstance(one, str):
             return one
-        self.refuse(
+        raise self.refuse(
             "arithmetic with a list",
             "make it an array: np.array([...])",
         )
@@ -526,7 +527,7 @@ class Machine:
             return cells[node.id]
         if node.id in words.BUILTINS:
             return Word("builtins", node.id)
-        self.refuse(
+        raise self.refuse(
             f"{node.id} has no value in the file",
             f"define {node.id}, or write the number itself",
         )
@@ -538,7 +539,7 @@ class Machine:
         """Return ``owner.name``."""
         if isinstance(owner, Input):
             if owner.get_attribute is None:
-                self.refuse(f"{owner.name}.{name}", f"{owner.name} has no attributes")
+                raise self.refuse(f"{owner.name}.{name}", f"{owner.name} has no attributes")
             return owner.get_attribute(name)
         if isinstance(owner, Word):
             return words.get_constant(Word(owner.path, name))
@@ -547,10 +548,10 @@ class Machine:
         if isinstance(owner, Class):
             found = owner.find(name)
             if found is None:
-                self.refuse(f"{owner.name} has no {name}", f"define {name} in the class")
+                raise self.refuse(f"{owner.name} has no {name}", f"define {name} in the class")
             return found
         if isinstance(owner, Array) and name in ("shape", "T", "size", "ndim", "device", "dtype"):
-            return words.get_attribute(owner, name)
+            return indexing.get_attribute(owner, name)
         return Method(_open(owner), name)
 
     def _get_of_instance(self, owner: Instance, name: str) -> Any:
@@ -568,7 +569,9 @@ class Machine:
         given = owner.type.find("__inputs__")
         if isinstance(given, Input) and given.get_attribute is not None:
             return given.get_attribute(name)
-        self.refuse(f"self.{name} has no value in the file", f"define self.{name} in __init__")
+        raise self.refuse(
+            f"self.{name} has no value in the file", f"define self.{name} in __init__"
+        )
 
     def _get_Subscript(self, node: ast.Subscript, scope: Scope) -> Any:
         owner = self.evaluate(node.value, scope)
@@ -577,12 +580,12 @@ class Machine:
         key = self._get_place(node.slice, scope)
         if isinstance(owner, Input):
             if owner.get_item is None:
-                self.refuse(f"{owner.name}[…]", f"{owner.name} has no items")
+                raise self.refuse(f"{owner.name}[…]", f"{owner.name} has no items")
             return owner.get_item(key)
         if isinstance(owner, Table):
             key = arithmetic.unlift(key)
             if key not in owner:
-                self.refuse(f"the key {key!r} is not in the dictionary", "correct the key")
+                raise self.refuse(f"the key {key!r} is not in the dictionary", "correct the key")
             return owner[key]
         if isinstance(owner, tuple | Items | str):
             listed = list(owner)
@@ -591,8 +594,8 @@ class Machine:
                 return tuple(found) if isinstance(owner, tuple) else Items(enumerate(found))
             if isinstance(key, int) and -len(listed) <= key < len(listed):
                 return listed[key]
-            self.refuse(f"index {key} of {len(listed)} items", "correct the index")
-        return words.get_item(arithmetic.lift(owner), key)
+            raise self.refuse(f"index {key} of {len(listed)} items", "correct the index")
+        return indexing.get_item(arithmetic.lift(owner), key)
 
     def _get_place(self, node: ast.expr, scope: Scope) -> Any:
         if isinstance(node, ast.Slice):
@@ -725,7 +728,9 @@ class Machine:
                 parts.append(str(part.value))
             elif isinstance(part, ast.FormattedValue):
                 value = arithmetic.unlift(self.evaluate(part.value, scope))
-                parts.append(value if isinstance(value, str) else str(value) if _is_number(value) else "…")
+                parts.append(
+                    value if isinstance(value, str) else str(value) if _is_number(value) else "…"
+                )
         return "".join(parts)
 
     def _get_ListComp(self, node: ast.ListComp, scope: Scope) -> Items:
@@ -756,7 +761,9 @@ class Machine:
             self.assign(first.target, item, inner)
             tests = [self.test(self.evaluate(test, inner)) for test in first.ifs]
             if not all(isinstance(test, bool) for test in tests):
-                self.refuse("a comprehension that leaves out by simulation", "multiply instead")
+                raise self.refuse(
+                    "a comprehension that leaves out by simulation", "multiply instead"
+                )
             if all(tests):
                 found += self._comprehend(rest, inner, results)
         return found
@@ -796,12 +803,12 @@ class Machine:
             return self.call(self.get_attribute(function, "__call__"), arguments, keywords)
         if isinstance(function, Input):
             if function.call is None:
-                self.refuse(f"{function.name}(…)", "read a field of the card instead")
+                raise self.refuse(f"{function.name}(…)", "read a field of the card instead")
             return function.call(*arguments, **keywords)
         if isinstance(function, Word | Method):
             opened = tuple(_open(item) for item in arguments)
             return words.call(self, function, opened, {k: _open(v) for k, v in keywords.items()})
-        self.refuse("a call of something that is no function", "call a function of the file")
+        raise self.refuse("a call of something that is no function", "call a function of the file")
 
     def call_function(
         self, function: Function, arguments: tuple[Any, ...], keywords: Mapping[str, Any]
@@ -809,7 +816,7 @@ class Machine:
         """Carry out a function of the file."""
         self._depth += 1
         if self._depth > MAX_DEPTH:
-            self.refuse(f"{function.name} calls itself", "write it without recursion")
+            raise self.refuse(f"{function.name} calls itself", "write it without recursion")
         scope = Scope(Cells(self._bind_arguments(function, arguments, keywords)), function.scope)
         line = self.line
         is_method = function.owner is not None and arguments and isinstance(arguments[0], Instance)
@@ -829,7 +836,7 @@ class Machine:
         value = flow.value
         if flow.condition is not None:
             if value is not None:
-                self.refuse(
+                raise self.refuse(
                     f"{function.name} returns a value in some simulations only",
                     "return a number at its end, too",
                 )
@@ -849,22 +856,26 @@ class Machine:
         if spec.vararg is not None:
             values[spec.vararg.arg] = extra
         elif extra:
-            self.refuse(f"{len(arguments)} arguments of {function.name}", f"give {len(places)}")
+            raise self.refuse(
+                f"{len(arguments)} arguments of {function.name}", f"give {len(places)}"
+            )
         values |= {key: value for key, value in keywords.items() if key in known}
         unknown = {key: value for key, value in keywords.items() if key not in known}
         if spec.kwarg is not None:
             values[spec.kwarg.arg] = Table(unknown)
         elif unknown:
-            self.refuse(f"{function.name} has no parameter {next(iter(unknown))}", "correct it")
+            raise self.refuse(
+                f"{function.name} has no parameter {next(iter(unknown))}", "correct it"
+            )
         for name in known:
             if name not in values:
-                self.refuse(f"{function.name} without its argument {name}", f"give {name}")
+                raise self.refuse(f"{function.name} without its argument {name}", f"give {name}")
         return values
 
     def get_super(self) -> Any:
         """Return the object of the method that runs, as its base class sees it."""
         if not self._callers:
-            self.refuse("super() outside of a method", "write plain functions")
+            raise self.refuse("super() outside of a method", "write plain functions")
         instance, made = self._callers[-1]
 
         def get_attribute(name: str) -> Any:
@@ -878,7 +889,9 @@ class Machine:
 
         return Input("super()", get_attribute)
 
-    def construct(self, made: Class, arguments: tuple[Any, ...], keywords: Mapping[str, Any]) -> Any:
+    def construct(
+        self, made: Class, arguments: tuple[Any, ...], keywords: Mapping[str, Any]
+    ) -> Any:
         """Return a new object of a class of the file."""
         instance = Instance(made, Cells())
         start = made.find("__init__")
@@ -894,7 +907,8 @@ class Machine:
 def _mark_entry(key: Any, value: Any) -> Any:
     """Return the entry of a dictionary as a term of its name, should entries be added up."""
     if isinstance(key, str) and isinstance(value, Array) and not value.is_constant:
-        if not [size for size in value.shape if size is not None]:
+        is_number = not [size for size in value.shape if size is not None]
+        if is_number:
             return replace(value, terms={key.split("/")[-1]: arithmetic.strip(value)})
     return value
 

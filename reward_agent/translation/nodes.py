@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from typing import Any
 
 
 def name(identifier: str) -> ast.expr:
@@ -14,7 +15,7 @@ def name(identifier: str) -> ast.expr:
     return node
 
 
-def literal(value: object) -> ast.expr:
+def literal(value: Any) -> ast.expr:
     """Return a number, a text, or nested lists of them."""
     if isinstance(value, list | tuple):
         return ast.List([literal(item) for item in value], ast.Load())

@@ -51,9 +51,7 @@ def write_rows(tree: ast.Module, machine: Machine, entry: Entry, inputs: Inputs)
 
 
 def _returns_tuple(entry: Entry) -> bool:
-    returns = [
-        item.value for item in ast.walk(entry.function.node) if isinstance(item, ast.Return)
-    ]
+    returns = [item.value for item in ast.walk(entry.function.node) if isinstance(item, ast.Return)]
     return any(isinstance(value, ast.Tuple) for value in returns)
 
 
@@ -129,5 +127,3 @@ class _Cleaner(ast.NodeTransformer):
         if node.value is None:
             return None
         return ast.Assign([node.target], node.value, lineno=node.lineno)
-
-

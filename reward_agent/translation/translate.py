@@ -1,267 +1,257 @@
-"""A person's file -> a program in the reward language, over all simulations at once."""
+"""Translate: a reward in whatever style -> a program: ``TranslateJob`` -> ``TranslateResult``.
+
+What others call is ``run.translate.translate_reward(lab, data, name, folder, recorded)``: it gives
+the bytes of a person's file to this job, in the sandbox, and returns the result:
+
+- ``form``: ``"as it is"`` (the file is a program of the reward language), ``"arrays"`` (its reward
+  was carried out on arrays without numbers, and what it computes written down), ``"rows"`` (its
+  functions are kept word for word and called for one simulation after the other: slow), or None.
+- ``program``: the text, which goes the way of any program (check, probe, training).
+- ``entry``: which function or class was taken for the reward; ``terms``: the person's names of the
+  terms and the program's; ``parity``: what both pay for the same recorded steps, a row for each
+  behaviour; ``notes``: what was assumed or left out, for a person to read.
+- ``findings``: why it was not taken, by the person's own line, with what to write instead.
+
+Nothing of a person's file runs in the parent, nor are its constants computed there.
+"""
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
 
-from reward_agent.translation import arithmetic, nodes, words
-from reward_agent.translation.entry import Entry, Kept, Paid, call_entry, list_entries
+import numpy as np
+
+from reward_agent.evaluation.trajectories import Trajectories
+from reward_agent.files import read_capped
+from reward_agent.records.jobs import (
+    BEHAVIOURS_FILE,
+    GIVEN_FILE,
+    TranslateJob,
+    TranslateResult,
+)
+from reward_agent.rewards.checks import check_program
+from reward_agent.rewards.contract import ContractError
+from reward_agent.rewards.language import REWARD_ENTRY, REWARD_PARAMETERS
+from reward_agent.rewards.program import CompiledReward, compile_program
+from reward_agent.rewards.source import parse_source
+from reward_agent.rewards.trial import roll_out_random_policy
 from reward_agent.translation.inputs import Inputs
-from reward_agent.translation.machine import Machine
-from reward_agent.translation.values import Array, Maybe, Table, Untranslatable
+from reward_agent.translation.parity import (
+    Original,
+    Stretch,
+    compare,
+    cut_stretches,
+    is_same,
+    pay_original,
+    pay_ours,
+    sample_stretches,
+)
+from reward_agent.translation.places import find_places
+from reward_agent.translation.reading import read_file
+from reward_agent.translation.rows import write_rows
+from reward_agent.translation.values import Untranslatable
+from reward_agent.translation.writing import Text, prepare_file, write_arrays
+from reward_agent.types import Finding, RewardProgram
 
-if TYPE_CHECKING:
-    from reward_agent.definitions.card import EnvCard
-
-MAX_TERMS = 32
-
-
-@dataclass(frozen=True)
-class Translation:
-    """A translated reward.
-
-    Args:
-        source: the program.
-        entry: what was translated.
-        is_row: whether it was written for one simulation.
-        notes: what fell away.
-    """
-
-    source: str
-    entry: str
-    is_row: bool
-    notes: tuple[str, ...] = ()
-
-
-def translate(source: str, card: EnvCard, places: Mapping[str, str]) -> Translation:
-    """Translate a person's file.
-
-    Args:
-        source: its text.
-        card: the environment.
-        places: see ``Inputs``.
-
-    Raises:
-        Untranslatable: a line has no certain meaning over arrays, or there is no reward in it.
-    """
-    tree = ast.parse(source)
-    orders = (False, True) if "[:," in source or "dim=" in source else (True, False)
-    failures: list[Untranslatable] = []
-    for number in range(len(_prepare(tree)[1])):
-        for is_row in orders:
-            try:
-                return _translate_entry(tree, number, Inputs(card, places, is_row))
-            except Untranslatable as failure:
-                failures.append(failure)
-    if failures:
-        raise failures[0]
-    raise Untranslatable(
-        "there is no reward in the file",
-        "write a function reward(obs, action, next_obs, info), or "
-        "compute_reward(state, action, next_state)",
-    )
+_MOST_BYTES = 1_000_000
+# Steps and simulations where nothing was recorded.
+_N_STEPS, _N_SIMS = 40, 4
+_NOTHING = Untranslatable(
+    "there is no reward in the file",
+    "write a function reward(obs, action, next_obs, info), or "
+    "compute_reward(state, action, next_state)",
+    1,
+)
 
 
-def _prepare(tree: ast.Module) -> tuple[Machine, list[Entry]]:
-    machine = Machine({"__name__": "reward"})
-    machine.run_file(tree)
-    return machine, list_entries(machine)
+def prepare(job: TranslateJob) -> None:
+    """Import what must be imported before the process is sealed."""
+    import mujoco.batch  # noqa: F401
 
 
-def _translate_entry(tree: ast.Module, number: int, inputs: Inputs) -> Translation:
-    machine, entries = _prepare(tree)
+def run(job: TranslateJob, job_dir: Path) -> TranslateResult:
+    """Translate a file; what cannot be translated is a finding, never an exception."""
+    data = read_capped(job_dir / GIVEN_FILE, _MOST_BYTES)
     try:
-        known: dict[str, Kept] = {}
-        while True:
-            paid = call_entry(machine, entries[number], inputs, known)
-            if set(paid.memory) <= set(known):
-                break
-            known |= paid.memory
-            machine, entries = _prepare(tree)
-        entry = entries[number]
-        return _write(machine, entry, paid, inputs)
-    except Untranslatable as failure:
-        failure.line = failure.line or machine.line
-        raise
+        reading = read_file(data)
+        parsing = parse_source(reading.text)
+        if parsing.source is None:
+            return TranslateResult(notes=reading.notes, findings=parsing.findings)
+        translator = Translator(job, parsing.source.tree, reading.text, _read_steps(job, job_dir))
+        result = translator.translate()
+    except (Untranslatable, RecursionError) as error:
+        return TranslateResult(findings=(make_finding(error),))
+    return result.model_copy(update={"notes": (*reading.notes, *result.notes)})
 
 
-def _write(machine: Machine, entry: Entry, paid: Paid, inputs: Inputs) -> Translation:
-    """Return the text of what was carried out."""
-    total, terms = _read_result(entry, paid.value)
-    reward = _finish(machine, "reward", total)
-    parts = {name: _finish(machine, name, value) for name, value in terms.items()}
-    kept = _write_memory(machine, paid.memory)
-    shown: dict[str, ast.expr] = parts or {"reward": reward}
-    results = [reward, _make_dict(shown)]
-    if kept:
-        results.append(_make_dict({name: after for name, (_, after) in kept.items()}))
-    body = _shorten(_keep_live(machine.lines, results), results)
-    body.append(ast.Return(ast.Tuple(results, ast.Load())))
-    parameters = ["state", "action", "next_state"] + (["memory"] if kept else [])
-    doc = ast.get_docstring(entry.function.node) if isinstance(entry.function.node, ast.FunctionDef) else None  # noqa: E501
-    functions = [_make_function("compute_reward", parameters, body, doc)]
-    if kept:
-        start = _make_dict({name: before for name, (before, _) in kept.items()})
-        functions.insert(0, _make_function("init_memory", ["state"], [ast.Return(start)], None))
-    read = set().union(*(nodes.list_names(function) for function in functions))
-    constants = _keep_constants(machine.constants, read)
-    module = ast.Module([*constants, *functions], [])
-    text = ast.unparse(ast.fix_missing_locations(module))
-    return Translation(
-        f"import numpy as np\n\n{text}\n", entry.name, inputs.is_row, tuple(machine.notes)
+def _read_steps(job: TranslateJob, job_dir: Path) -> list[Stretch]:
+    path = job_dir / BEHAVIOURS_FILE
+    if path.exists():
+        return cut_stretches(Trajectories.load(path), job.behaviours)
+    steps = roll_out_random_policy(job.card, job.seed, _N_SIMS, _N_STEPS)
+    return sample_stretches(job.card, steps, _N_SIMS)
+
+
+def make_finding(error: Untranslatable | RecursionError) -> Finding:
+    """Return why a file is not taken, as a finding."""
+    if isinstance(error, RecursionError):
+        error = Untranslatable("the file is nested too deeply", "write shorter expressions")
+    return Finding(
+        rule="translate/unsure",
+        severity="error",
+        message=error.message,
+        remedy=error.remedy,
+        line=error.line,
     )
 
 
-def _read_result(entry: Entry, value: Any) -> tuple[Any, Mapping[str, Any]]:
-    """Return the reward and its terms of what an entry returned."""
-    terms: Any = None
-    if isinstance(value, tuple) and value:
-        place = 1 if entry.function.name == "step" and len(value) >= 4 else 0
-        rest = [item for index, item in enumerate(value) if index != place]
-        value = value[place]
-        terms = next((item for item in rest if isinstance(item, Table)), None)
-        if place:  # info of a step: what is logged there is no sum
-            terms = None
-    if value is None:
-        raise Untranslatable(
-            f"{entry.name} returns nothing", "return the reward", entry.function.node.lineno
+@dataclass
+class Translator:
+    """A person's file on its way to a program.
+
+    Args:
+        job: what was asked.
+        tree: the file.
+        text: the file.
+        stretches: recorded steps.
+    """
+
+    job: TranslateJob
+    tree: ast.Module
+    text: str
+    stretches: list[Stretch]
+    findings: list[Finding] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._places = find_places(self.job.card, self.job.seed)
+        if self._places.rest is not None:
+            self.stretches.append(Stretch("at rest", (self._places.rest,)))
+
+    def translate(self) -> TranslateResult:
+        """Return what the file became.
+
+        Raises:
+            Untranslatable: it cannot be translated.
+        """
+        taken = self._take_as_it_is() if self._is_ours() else None
+        if taken is not None:
+            return taken
+        _, entries = prepare_file(self.tree)
+        for number in range(len(entries)):
+            for is_row in self._list_orders():
+                for write in (self._write_arrays, self._write_rows):
+                    taken = self._try(number, is_row, write)
+                    if taken is not None:
+                        return taken
+        return TranslateResult(findings=tuple(self.findings[:1]) or (make_finding(_NOTHING),))
+
+    def _is_ours(self) -> bool:
+        names = [
+            [item.arg for item in node.args.args]
+            for node in self.tree.body
+            if isinstance(node, ast.FunctionDef) and node.name == REWARD_ENTRY
+        ]
+        return any(given[:3] == list(REWARD_PARAMETERS) for given in names)
+
+    def _take_as_it_is(self) -> TranslateResult | None:
+        """Return the file itself, where it is a program that can be paid by."""
+        report = check_program(RewardProgram(self.text), self.job.card)
+        self.findings += report.errors
+        if report.errors:
+            return None
+        try:
+            reward = self._compile(self.text)
+            for stretch in self.stretches:
+                pay_ours(reward, stretch)
+        except ContractError as error:
+            self.findings.append(_explain(error))
+            return None
+        terms = {name: name for name in reward.term_names}
+        return TranslateResult(form="as it is", program=self.text, entry=REWARD_ENTRY, terms=terms)
+
+    def _list_orders(self) -> tuple[bool, bool]:
+        """Return whether to read the file for one simulation, the likelier first."""
+        is_batched = "[:," in self.text or "dim=" in self.text or self._is_ours()
+        return (False, True) if is_batched else (True, False)
+
+    def _write_arrays(self, number: int, inputs: Inputs) -> Text:
+        return write_arrays(self.tree, number, inputs)
+
+    def _write_rows(self, number: int, inputs: Inputs) -> Text:
+        machine, entries = prepare_file(self.tree)
+        source = write_rows(self.tree, machine, entries[number], inputs)
+        return Text(source, {"reward": "reward"})
+
+    def _try(
+        self, number: int, is_row: bool, write: Callable[[int, Inputs], Text]
+    ) -> TranslateResult | None:
+        """Return one form of one entry, if it can be written and pays the same."""
+        inputs = Inputs(self.job.card, self._places, is_row)
+        try:
+            text = write(number, inputs)
+            report = check_program(RewardProgram(text.source), self.job.card)
+            if report.errors:
+                self.findings += report.errors
+                return None
+            return self._compare(text, number, inputs, write == self._write_rows)
+        except (Untranslatable, RecursionError) as error:
+            self.findings.append(make_finding(error))
+        except ContractError as error:
+            self.findings.append(_explain(error))
+        return None
+
+    def _compare(self, text: Text, number: int, inputs: Inputs, is_rows: bool) -> TranslateResult:
+        reward = self._compile(text.source)
+        original = Original(self.tree, number, inputs)
+        rows = []
+        for stretch in self.stretches:
+            expected = pay_original(original, stretch, reward.has_memory)
+            if not np.isfinite(expected).all():
+                raise self._explain_fault(original, stretch, expected)
+            rows.append(compare(stretch, expected, pay_ours(reward, stretch)))
+        different = [row for row in rows if not is_same(row)]
+        if different:
+            raise Untranslatable(
+                f"it pays {different[0].original:.6g} a step, its translation "
+                f"{different[0].ours:.6g}: {different[0].steps}",
+                "write it as compute_reward(state, action, next_state), over arrays",
+            )
+        _, entries = prepare_file(self.tree)
+        return TranslateResult(
+            form="rows" if is_rows else "arrays",
+            program=text.source,
+            entry=entries[number].name,
+            terms=dict(text.terms),
+            parity=tuple(rows),
         )
-    if terms:
-        if isinstance(value, Array) and value.terms and set(value.terms) == set(terms):
-            return value, value.terms  # as they are added up, with their weights
-        arrays = {str(key): item for key, item in terms.items() if not isinstance(item, str)}
-        return value, arrays if len(arrays) <= MAX_TERMS else {}
-    if isinstance(value, Array) and value.terms:
-        return value, value.terms
-    return value, {}
 
-
-def _finish(machine: Machine, name: str, value: Any) -> ast.expr:
-    """Return the expression (N,) of a reward or a term."""
-    array = arithmetic.lift(value)
-    sizes = [size for size in array.shape if size is not None]
-    if sizes == [1] and array.is_row:
-        array, sizes = words.get_item(array, 0), []
-    if sizes:
-        raise Untranslatable(
-            f"{name} is {sizes[0]} numbers a step", "add them up: np.sum(…, axis=-1)"
+    def _explain_fault(
+        self, original: Original, stretch: Stretch, paid: np.ndarray
+    ) -> Untranslatable:
+        step = int(np.flatnonzero(~np.isfinite(paid))[0])
+        fault = original.fault
+        what = ast.unparse(fault.node) if fault else "the reward"
+        guarded = what
+        if fault and isinstance(fault.node, ast.BinOp) and isinstance(fault.node.op, ast.Div):
+            guarded = f"np.maximum({ast.unparse(fault.node.right)}, 1e-6)"
+        return Untranslatable(
+            f"{what} is {paid[step]} in step {step + 1} of: {stretch.name}",
+            f"guard it: {guarded}",
+            fault.line if fault else None,
         )
-    if array.is_constant:
-        return nodes.call("np.full", nodes.call("len", nodes.name("action")), array.node)
-    whole = replace(array, node=arithmetic.as_number(array), kind="float")
-    found: Array = machine.name_value(name, whole)
-    return found.node
+
+    def _compile(self, source: str) -> CompiledReward:
+        return compile_program(source, self.job.card, self.job.card.learner.gamma)
 
 
-def _write_memory(
-    machine: Machine, memory: Mapping[str, Kept]
-) -> dict[str, tuple[ast.expr, ast.expr]]:
-    """Return the expressions of memory: at the start of an episode and after a step."""
-    held: dict[str, tuple[ast.expr, ast.expr]] = {}
-    for name, kept in memory.items():
-        after: Any = kept.next
-        if kept.start is None:
-            flag = after.is_none if isinstance(after, Maybe) else arithmetic.lift(after is None)
-            held[f"{name}_is_none"] = _fill(1.0, ()), _hold(machine, f"{name}_is_none", flag)
-            after = after.array if isinstance(after, Maybe) else after
-            held[name] = _fill(0.0, after.shape), _hold(machine, name, after)
-        else:
-            start = arithmetic.lift(kept.start)
-            if start.is_constant:
-                first = _fill(start.value, start.shape)
-            else:
-                first = start.node
-            held[name] = first, _hold(machine, name, after)
-    return held
-
-
-def _hold(machine: Machine, name: str, value: Any) -> ast.expr:
-    """Return the expression of what memory holds next."""
-    array = arithmetic.lift(value)
-    if array.is_constant:
-        count = nodes.call("len", nodes.name("action"))
-        return nodes.call("np.full", count, nodes.literal(float(array.value)))
-    whole = replace(array, node=arithmetic.as_number(array), kind="float")
-    found: Array = machine.name_value(f"next_{name}", whole)
-    return found.node
-
-
-def _fill(value: Any, shape: tuple[int | None, ...]) -> ast.expr:
-    """Return an array of the same numbers for each simulation, in ``init_memory``."""
-    count = nodes.call("len", nodes.name("state.observation"))
-    if not shape:
-        return nodes.call("np.full", count, nodes.literal(float(value)))
-    sizes = ast.Tuple([count, *(nodes.literal(size) for size in shape)], ast.Load())
-    if isinstance(value, list):
-        return nodes.call("np.tile", nodes.literal(value), ast.Tuple(
-            [count, *(nodes.literal(1) for _ in shape)], ast.Load()
-        ))
-    return nodes.call("np.full", sizes, nodes.literal(float(value)))
-
-
-def _make_dict(items: Mapping[str, ast.expr]) -> ast.expr:
-    return ast.Dict([ast.Constant(key) for key in items], list(items.values()))
-
-
-def _make_function(
-    name: str, parameters: list[str], body: list[ast.stmt], doc: str | None
-) -> ast.stmt:
-    arguments = ast.arguments([], [ast.arg(item) for item in parameters], None, [], [], None, [])
-    head: list[ast.stmt] = [ast.Expr(ast.Constant(doc))] if doc else []
-    return ast.FunctionDef(name, arguments, [*head, *body], [], lineno=0, type_params=[])
-
-
-def _keep_live(lines: list[ast.stmt], results: list[ast.expr]) -> list[ast.stmt]:
-    """Return the statements that the results need."""
-    needed = set().union(*(nodes.list_names(result) for result in results))
-    kept: list[ast.stmt] = []
-    for line in reversed(lines):
-        assert isinstance(line, ast.Assign)
-        [target] = line.targets
-        assert isinstance(target, ast.Name)
-        if target.id in needed:
-            kept.append(line)
-            needed |= nodes.list_names(line.value)
-    return kept[::-1]
-
-
-def _shorten(lines: list[ast.stmt], results: list[ast.expr]) -> list[ast.stmt]:
-    """Return statements without the steps of a sum that the next statement alone reads."""
-    counts: dict[str, int] = {}
-    for node in [*lines, *results]:
-        for item in ast.walk(node):
-            if isinstance(item, ast.Name) and isinstance(item.ctx, ast.Load):
-                counts[item.id] = counts.get(item.id, 0) + 1
-    kept: list[ast.stmt] = []
-    for line in lines:
-        assert isinstance(line, ast.Assign)
-        before = kept[-1] if kept else None
-        if isinstance(before, ast.Assign) and isinstance(line.value, ast.BinOp):
-            [target] = before.targets
-            assert isinstance(target, ast.Name)
-            left = line.value.left
-            if (
-                isinstance(left, ast.Name)
-                and left.id == target.id
-                and counts[left.id] == 1
-                and isinstance(line.value.op, ast.Add | ast.Sub)
-                and isinstance(before.value, ast.BinOp)
-                and len(ast.unparse(before.value)) + len(ast.unparse(line.value.right)) < 80
-            ):
-                line.value.left = before.value
-                kept.pop()
-        kept.append(line)
-    return kept
-
-
-def _keep_constants(constants: Mapping[str, ast.expr], read: set[str]) -> list[ast.stmt]:
-    """Return the assignments of the constants that are read, or that those read."""
-    kept: list[ast.stmt] = []
-    for name in reversed(list(constants)):
-        if name in read:
-            kept.append(nodes.assign(name, constants[name]))
-            read = read | nodes.list_names(constants[name])
-    return kept[::-1]
+def _explain(error: ContractError) -> Finding:
+    return Finding(
+        rule=error.rule,
+        severity="error",
+        message=error.message,
+        remedy=error.remedy,
+        line=error.line,
+    )

@@ -72,14 +72,14 @@ class Maybe:
 class Cells(dict[Any, Any]):
     """Names or places that hold values: a scope, an instance's attributes, a list, a dict."""
 
-    __hash__ = object.__hash__
+    __hash__ = object.__hash__  # type: ignore[assignment]
 
     def __eq__(self, other: object) -> bool:
         return self is other
 
 
 class Items(Cells):
-    """A list: its places are 0, 1, …"""
+    """A list, by its places."""
 
     def __iter__(self) -> Iterator[Any]:
         return iter([self[index] for index in range(len(self))])

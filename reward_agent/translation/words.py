@@ -1,14 +1,14 @@
-"""Words of libraries that people's rewards use: NumPy's, torch's, JAX's, math's and Python's own."""
+"""Words of libraries that rewards use: NumPy's, torch's, JAX's, math's and Python's own."""
 
 from __future__ import annotations
 
 import ast
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from reward_agent.translation import arithmetic, nodes
+from reward_agent.rewards.language import split_names
+from reward_agent.translation import arithmetic, indexing, nodes
 from reward_agent.translation.values import (
     Array,
     Instance,
@@ -25,12 +25,12 @@ from reward_agent.translation.values import (
 if TYPE_CHECKING:
     from reward_agent.translation.machine import Machine
 
-BUILTINS = frozenset(
+BUILTINS = split_names(
     """
     abs all any bool dict enumerate float getattr hasattr int isinstance len list map max min pow
     print range reversed round sorted str sum tuple vars zip super property staticmethod classmethod
     Exception ValueError TypeError object type
-    """.split()
+    """
 )
 
 _CONSTANTS = {
@@ -67,30 +67,32 @@ _SAME = {
     "sigmoid": "sigmoid",
     "relu": "relu",
 }
-_ELEMENTWISE = frozenset(
+_ELEMENTWISE = split_names(
     """
     abs add arccos arccosh arcsin arcsinh arctan arctan2 arctanh cbrt ceil copysign cos cosh deg2rad
     degrees divide exp exp2 expm1 float_power floor floor_divide fmax fmin fmod heaviside hypot log
     log10 log1p log2 logaddexp maximum minimum mod multiply negative power rad2deg radians
     reciprocal remainder rint sign sin sinc sinh sqrt square subtract tan tanh true_divide trunc
     nan_to_num round
-    """.split()
+    """
 )
-_FLAGS = frozenset(
+_FLAGS = split_names(
     """
     equal greater greater_equal isclose isfinite isinf isnan less less_equal logical_and logical_not
     logical_or logical_xor not_equal signbit
-    """.split()
+    """
 )
-_REDUCTIONS = frozenset(
-    "sum mean max min prod std var any all median ptp argmax argmin".split()
+_REDUCTIONS = split_names(
+    """
+    sum mean max min prod std var any all median ptp argmax argmin
+    """
 )
-_AS_IS = frozenset(
+_AS_IS = split_names(
     """
     float float32 float64 double float_ asarray array ascontiguousarray copy tensor as_tensor
     detach cpu numpy clone item squeeze to contiguous atleast_1d from_numpy stop_gradient tolist
     device_put astype int32 int64 bool_
-    """.split()
+    """
 )
 
 _LIBRARY = ("numpy", "torch", "math", "jax", "jax.lax", "torch.nn.functional")
@@ -104,139 +106,12 @@ def get_constant(word: Word) -> Any:
     return word
 
 
-def get_attribute(array: Array, name: str) -> Any:
-    """Return ``array.shape`` and the like."""
-    if name == "shape":
-        sizes = (
-            Array(nodes.call("len", nodes.name("action")), kind="int") if size is None else size
-            for size in array.shape
-        )
-        return tuple(sizes)
-    if name == "ndim":
-        return len(array.shape)
-    if name == "size":
-        return math.prod(size or 1 for size in array.shape)
-    if name == "T" and len(array.shape) < 2:
-        return array
-    if name in ("device", "dtype"):
-        return None
-    raise Untranslatable(f".{name} of an array", "write it with axis=-1")
-
-
-def get_item(array: Array, key: Any) -> Array:
-    """Return ``array[key]``.
-
-    Raises:
-        Untranslatable: the index is not known, or not there.
-    """
-    keys = list(key) if isinstance(key, tuple) else [key]
-    if isinstance(key, Array) and not key.is_constant:
-        return _take(array, key)
-    if array.items and len(keys) == 1 and array.is_row:
-        place = arithmetic.unlift(key)
-        if isinstance(place, int) and -len(array.items) <= place < len(array.items):
-            return array.items[place]
-        if isinstance(place, slice) and isinstance(array.node, ast.Call):
-            return arithmetic.stack(array.items[place])
-    if Ellipsis in keys:
-        place = keys.index(Ellipsis)
-        missing = len(array.shape) - sum(item is not None for item in keys) + 1
-        keys[place : place + 1] = [slice(None)] * missing
-    shape: list[int | None] = []
-    places: list[ast.expr] = [ast.Slice()] if array.is_row and not array.is_constant else []
-    sizes = list(array.shape)
-    for item in keys:
-        if item is None:
-            shape.append(1)
-            places.append(ast.Constant(None))
-            continue
-        if not sizes:
-            raise Untranslatable(
-                f"an index of a single number ({ast.unparse(array.node)})", "leave the index out"
-            )
-        place_node, new = _find_place(array, item, sizes.pop(0))
-        places.append(place_node)
-        shape += new
-    while len(places) > 1 and _is_whole(places[-1]):
-        places.pop()
-    value = _pick(array.value, keys) if array.is_constant else None
-    if _is_whole(places[0]) and len(places) == 1:
-        node = array.node
-    else:
-        node = nodes.index(array.node, *places)
-    found = Array(node, (*shape, *sizes), array.is_row, array.kind, value)
-    if array.is_row and len(array.shape) == 1 and isinstance(key, slice) and value is None:
-        size = array.shape[0]
-        assert size is not None
-        items = tuple(get_item(array, place) for place in range(*key.indices(size)))
-        found = replace(found, items=items)
-    return found
-
-
-def _take(array: Array, key: Array) -> Array:
-    """Return the number at an index that differs between simulations."""
-    if not array.is_row or len(array.shape) != 1 or key.shape or array.is_constant:
-        raise Untranslatable("an index that depends on the simulation", "choose with np.where")
-    index = nodes.call("np.asarray", key.node, dtype=nodes.name("np.int64"))
-    column = nodes.index(index, ast.Slice(), ast.Constant(None))
-    taken = nodes.call("np.take_along_axis", array.node, column, axis=nodes.literal(1))
-    return Array(nodes.index(taken, ast.Slice(), nodes.literal(0)), (), True, array.kind)
-
-
-def _is_whole(place: ast.expr) -> bool:
-    return isinstance(place, ast.Slice) and place.lower is place.upper is place.step is None
-
-
-def _pick(value: Any, keys: Sequence[Any]) -> Any:
-    for key in keys:
-        value = value[key]
-    return value
-
-
-def _find_place(
-    array: Array, item: Any, size: int | None
-) -> tuple[ast.expr, list[int | None]]:
-    """Return the expression of an index along one axis, and which axes it leaves."""
-    item = arithmetic.unlift(item)
-    if isinstance(item, slice):
-        if size is None:
-            if item != slice(None):
-                raise Untranslatable("a choice of simulations", "compute for all of them")
-            return ast.Slice(), [None]
-        ends = [
-            None if end is None else nodes.literal(end)
-            for end in (item.start, item.stop, item.step)
-        ]
-        return ast.Slice(*ends), [len(range(*item.indices(size)))]
-    if isinstance(item, bool) or not isinstance(item, int):
-        listed = [arithmetic.unlift(part) for part in item] if isinstance(item, Items) else None
-        if listed and all(isinstance(part, int) for part in listed):
-            _check_places(array, listed, size)
-            return nodes.literal(listed), [len(listed)]
-        raise Untranslatable(
-            "an index that depends on the simulation", "choose with np.where"
-        )
-    if size is None:
-        raise Untranslatable(
-            f"[{item}] takes one simulation of all", f"write [:, {item}] for all of them"
-        )
-    _check_places(array, [item], size)
-    return nodes.literal(item), []
-
-
-def _check_places(array: Array, places: Sequence[int], size: int | None) -> None:
-    for place in places:
-        if size is None or not -size <= place < size:
-            raise Untranslatable(
-                f"{ast.unparse(array.node)}[{place}]: there are {size} numbers",
-                "read a field of the card that holds it",
-            )
-
-
 # --- calls ---------------------------------------------------------------------------------------
 
 
-def call(machine: Machine, function: Word | Method, given: Sequence[Any], named: Mapping[str, Any]) -> Any:
+def call(
+    machine: Machine, function: Word | Method, given: Sequence[Any], named: Mapping[str, Any]
+) -> Any:
     """Return what a library's function, or a method of a value, returns.
 
     Raises:
@@ -260,7 +135,7 @@ def call(machine: Machine, function: Word | Method, given: Sequence[Any], named:
         return _call_linalg(function.name, given)
     if function.path.endswith("rewards.tolerance"):
         return _tolerance(machine, *given, **named)
-    machine.refuse(
+    raise machine.refuse(
         f"{function.path} is not in the file",
         f"write what {function.name or function.path} computes, with NumPy: np.…",
     )
@@ -321,7 +196,7 @@ def call_library(
         return _take_as_is(machine, given, named)
     if word in _ELEMENTWISE or word in _FLAGS:
         if named:
-            machine.refuse(f"np.{word} with {', '.join(named)}", "leave it out")
+            raise machine.refuse(f"np.{word} with {', '.join(named)}", "leave it out")
         if all(_is_plain(item) for item in given) and hasattr(math, word):
             return getattr(math, word)(*given)
         kind: Kind = "bool" if word in _FLAGS else "float"
@@ -329,7 +204,9 @@ def call_library(
         if word.startswith("logical"):
             items = [arithmetic.as_flag(item) for item in items]
         return arithmetic.spread(f"np.{word}", *items, kind=kind)
-    machine.refuse(f"{name}(…) has no sure meaning here", f"write what {name} computes with NumPy")
+    raise machine.refuse(
+        f"{name}(…) has no sure meaning here", f"write what {name} computes with NumPy"
+    )
 
 
 def _is_plain(value: Any) -> bool:
@@ -431,9 +308,9 @@ def _concatenate(machine: Machine, arrays: Any, axis: Any = 0, **named: Any) -> 
     for item in machine.iterate(arrays):
         array = _listed(machine, item)
         items.append(array if array.shape else arithmetic.stack([array]))
-    if any(len(item.shape) != 1 or item.shape[0] is None for item in items):
-        if axis not in (-1, 1) or any(len(item.shape) != 2 for item in items):
-            machine.refuse("joining arrays of several axes", "join vectors, axis=-1")
+    are_vectors = all(len(item.shape) == 1 and item.shape[0] is not None for item in items)
+    if not are_vectors and (axis not in (-1, 1) or any(len(item.shape) != 2 for item in items)):
+        raise machine.refuse("joining arrays of several axes", "join vectors, axis=-1")
     shape, is_row = items[0].shape[:-1], next((i.is_row for i in items if not i.is_constant), True)
     size = sum(item.shape[-1] or 0 for item in items)
     whole = [
@@ -460,7 +337,11 @@ def _stack(machine: Machine, arrays: Any, axis: Any = 0, **named: Any) -> Array:
 def _zeros(value: float) -> Callable[..., Array]:
     def make(machine: Machine, shape: Any = (), **named: Any) -> Array:
         sizes = arithmetic.unlift(shape)
-        sizes = [sizes] if isinstance(sizes, int) else [arithmetic.unlift(s) for s in machine.iterate(sizes)]
+        sizes = (
+            [sizes]
+            if isinstance(sizes, int)
+            else [arithmetic.unlift(s) for s in machine.iterate(sizes)]
+        )
         if any(not isinstance(size, int) for size in sizes):
             return Array(nodes.literal(value), value=value)
         content: Any = value
@@ -475,7 +356,9 @@ def _like(value: float) -> Callable[..., Array]:
     def make(machine: Machine, a: Any, **named: Any) -> Array:
         array = arithmetic.lift(a)
         word = "np.zeros_like" if value == 0 else "np.ones_like"
-        return Array(nodes.call(word, array.node, dtype=nodes.name("np.float64")), array.shape, array.is_row)
+        return Array(
+            nodes.call(word, array.node, dtype=nodes.name("np.float64")), array.shape, array.is_row
+        )
 
     return make
 
@@ -508,15 +391,22 @@ def _relu(machine: Machine, a: Any) -> Array:
 
 def _reshape(machine: Machine, a: Any, *shape: Any) -> Array:
     array = arithmetic.lift(a)
-    sizes = [arithmetic.unlift(s) for s in (machine.iterate(shape[0]) if len(shape) == 1 and not isinstance(arithmetic.unlift(shape[0]), int) else shape)]
+    sizes = [
+        arithmetic.unlift(s)
+        for s in (
+            machine.iterate(shape[0])
+            if len(shape) == 1 and not isinstance(arithmetic.unlift(shape[0]), int)
+            else shape
+        )
+    ]
     total = math.prod(size or 1 for size in array.shape)
     if not array.is_row or any(not isinstance(size, int) for size in sizes):
-        machine.refuse("a reshape over simulations", "read the columns that are meant")
+        raise machine.refuse("a reshape over simulations", "read the columns that are meant")
     if -1 in sizes:
         known = -math.prod(sizes)
         sizes[sizes.index(-1)] = total // known
     if math.prod(sizes) != total:
-        machine.refuse(f"{total} numbers reshaped to {tuple(sizes)}", "correct the sizes")
+        raise machine.refuse(f"{total} numbers reshaped to {tuple(sizes)}", "correct the sizes")
     axes = [nodes.literal(-1), *map(nodes.literal, sizes)]
     node = nodes.call("np.reshape", array.node, ast.Tuple(axes, ast.Load()))
     return Array(node, tuple(sizes), True, array.kind)
@@ -543,12 +433,12 @@ def _sort(machine: Machine, a: Any, **named: Any) -> Array:
 
 def _sorted(machine: Machine, items: Any, key: Any = None, reverse: Any = False) -> Any:
     if key is not None:
-        machine.refuse("sorted with a key", "choose with np.where")
+        raise machine.refuse("sorted with a key", "choose with np.where")
     plain = [arithmetic.unlift(item) for item in machine.iterate(items)]
     if not any(isinstance(item, Array) for item in plain):
         return Items(enumerate(sorted(plain, reverse=bool(reverse))))
     array = _sort(machine, items)
-    return get_item(array, slice(None, None, -1)) if reverse else array
+    return indexing.get_item(array, slice(None, None, -1)) if reverse else array
 
 
 def _average(machine: Machine, a: Any, weights: Any = None, **named: Any) -> Any:
@@ -607,10 +497,12 @@ _SPECIAL: dict[str, Callable[..., Any]] = {
 # --- Python's own ---------------------------------------------------------------------------------
 
 
-def _call_builtin(machine: Machine, name: str, given: Sequence[Any], named: Mapping[str, Any]) -> Any:
+def _call_builtin(
+    machine: Machine, name: str, given: Sequence[Any], named: Mapping[str, Any]
+) -> Any:
     function = _BUILTIN_CALLS.get(name)
     if function is None:
-        machine.refuse(f"{name}(…)", f"write it without {name}")
+        raise machine.refuse(f"{name}(…)", f"write it without {name}")
     return function(machine, *given, **named)
 
 
@@ -622,9 +514,9 @@ def _to_float(machine: Machine, value: Any = 0.0) -> Any:
         return float(plain)
     array = arithmetic.lift(value)
     if array.shape == (1,):
-        array = get_item(array, 0)
+        array = indexing.get_item(array, 0)
     if array.shape and array.is_row:
-        machine.refuse("float(…) of a vector", "take one of its numbers, or its sum")
+        raise machine.refuse("float(…) of a vector", "take one of its numbers, or its sum")
     return Array(
         arithmetic.as_number(array), array.shape, array.is_row, "float", array.value, array.terms
     )
@@ -647,7 +539,7 @@ def _smallest(function: str) -> Callable[..., Any]:
 
     def find(machine: Machine, *given: Any, key: Any = None, default: Any = None) -> Any:
         if key is not None:
-            machine.refuse("min or max with a key", "choose with np.where")
+            raise machine.refuse("min or max with a key", "choose with np.where")
         if len(given) == 1 and isinstance(given[0], Array):
             return arithmetic.reduce(function[:6], given[0])
         items = machine.iterate(given[0]) if len(given) == 1 else list(given)
@@ -663,7 +555,11 @@ def _smallest(function: str) -> Callable[..., Any]:
 
 def _sum(machine: Machine, items: Any, start: Any = 0) -> Any:
     if isinstance(items, Array) and len(items.shape) == 1 and items.shape[0] is not None:
-        return machine.combine(ast.Add(), start, arithmetic.reduce("np.sum", items)) if start != 0 else arithmetic.reduce("np.sum", items)
+        return (
+            machine.combine(ast.Add(), start, arithmetic.reduce("np.sum", items))
+            if start != 0
+            else arithmetic.reduce("np.sum", items)
+        )
     total = start
     for item in machine.iterate(items):
         total = item if _is_plain(total) and total == 0 else machine.combine(ast.Add(), total, item)
@@ -706,7 +602,7 @@ def _length(machine: Machine, value: Any) -> Any:
 def _range(machine: Machine, *ends: Any) -> range:
     numbers = [arithmetic.unlift(end) for end in ends]
     if any(not isinstance(number, int) for number in numbers):
-        machine.refuse("a range whose end depends on the simulation", "use a fixed range")
+        raise machine.refuse("a range whose end depends on the simulation", "use a fixed range")
     return range(*numbers)
 
 
@@ -724,8 +620,10 @@ def _map(machine: Machine, function: Any, *lists: Any) -> Items:
 
 
 def _dict(machine: Machine, given: Any = (), **named: Any) -> Table:
-    table = Table(given) if isinstance(given, Table) else Table(
-        {arithmetic.unlift(key): value for key, value in machine.iterate(given)}
+    table = (
+        Table(given)
+        if isinstance(given, Table)
+        else Table({arithmetic.unlift(key): value for key, value in machine.iterate(given)})
     )
     table.update(named)
     return table
@@ -813,15 +711,25 @@ def _call_method(
         return call_library(machine, name, (owner, *given), named)
     if isinstance(owner, Instance):
         return machine.call(machine.get_attribute(owner, name), tuple(given), named)
-    machine.refuse(f".{name}(…) of a {type(owner).__name__}", "write it with arithmetic and NumPy")
+    raise machine.refuse(
+        f".{name}(…) of a {type(owner).__name__}", "write it with arithmetic and NumPy"
+    )
 
 
 def _call_text(machine: Machine, text: str, name: str, given: Sequence[Any]) -> Any:
-    if name in ("startswith", "endswith", "removeprefix", "removesuffix", "lower", "upper", "strip"):
+    if name in (
+        "startswith",
+        "endswith",
+        "removeprefix",
+        "removesuffix",
+        "lower",
+        "upper",
+        "strip",
+    ):
         return getattr(text, name)(*(arithmetic.unlift(item) for item in given))
     if name == "format":
         return text
-    machine.refuse(f".{name}(…) of a text", "leave it out")
+    raise machine.refuse(f".{name}(…) of a text", "leave it out")
 
 
 def _call_table(machine: Machine, table: Table, name: str, given: Sequence[Any]) -> Any:
@@ -838,7 +746,7 @@ def _call_table(machine: Machine, table: Table, name: str, given: Sequence[Any])
         return None
     if name == "copy":
         return Table(table)
-    machine.refuse(f".{name}(…) of a dictionary", "write it out")
+    raise machine.refuse(f".{name}(…) of a dictionary", "write it out")
 
 
 def _call_items(machine: Machine, items: Items, name: str, given: Sequence[Any]) -> Any:
@@ -849,4 +757,4 @@ def _call_items(machine: Machine, items: Items, name: str, given: Sequence[Any])
         for item in machine.iterate(given[0]):
             machine.write(items, len(items), item)
         return None
-    machine.refuse(f".{name}(…) of a list", "make it an array: np.array([...])")
+    raise machine.refuse(f".{name}(…) of a list", "make it an array: np.array([...])")

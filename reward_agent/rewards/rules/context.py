@@ -70,7 +70,7 @@ REWARD = Dialect(
         Entry(language.POTENTIAL_ENTRY, ("state",), None),
     ),
     subjects=frozenset({"state", "next_state"}),
-    members=frozenset(),
+    members=frozenset({language.ENDED}),
     values=frozenset(),
     names=frozenset(),
     metrics=frozenset(),

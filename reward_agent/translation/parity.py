@@ -1,0 +1,155 @@
+"""Whether a program pays what the person's file pays, on steps that were recorded."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from reward_agent.definitions.card import EnvCard
+from reward_agent.evaluation.trajectories import Trajectories
+from reward_agent.records.jobs import ParityRow
+from reward_agent.rewards.program import CompiledReward
+from reward_agent.simulation.state import FloatArray, State, Transition
+from reward_agent.translation.eager import EagerMachine, Fault
+from reward_agent.translation.entry import Staged, list_entries
+from reward_agent.translation.inputs import Inputs
+from reward_agent.translation.writing import read_result
+
+# Steps from the start of an episode, and from its end.
+_FIRST, _LAST = 40, 20
+# What rounding in another order of the same sums does.
+_SAME = 1e-6
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """Consecutive steps of one simulation, from the start of an episode.
+
+    Args:
+        name: what the robot does in them.
+        steps: the first of the episode.
+        later: its last, which are not read where something is remembered.
+    """
+
+    name: str
+    steps: tuple[Transition, ...]
+    later: tuple[Transition, ...] = ()
+
+
+def cut_stretches(recorded: Trajectories, names: Sequence[str]) -> list[Stretch]:
+    """Return steps of the first episode of each name."""
+    found: dict[str, Stretch] = {}
+    for index, name in enumerate(names[: recorded.n_episodes]):
+        length = int(recorded.lengths[index])
+        if name in found or not length:
+            continue
+        first = range(min(_FIRST, length))
+        last = range(max(_FIRST, length - _LAST), length)
+        steps, later = (
+            tuple(_cut(recorded, index, step, length) for step in chosen)
+            for chosen in (first, last)
+        )
+        found[name] = Stretch(name, steps, later)
+    return list(found.values())
+
+
+def _cut(recorded: Trajectories, index: int, step: int, length: int) -> Transition:
+    row = int(recorded.starts[index]) + step
+    before, after = (
+        State({name: v[r : r + 1].astype(np.float64) for name, v in recorded.fields.items()})
+        for r in (row, row + 1)
+    )
+    action = recorded.action[row - index : row - index + 1].astype(np.float64)
+    ended = np.array([bool(recorded.terminated[index]) and step + 1 == length])
+    return Transition(before, action, after, ended)
+
+
+class Original:
+    """What the person's file itself pays, step by step.
+
+    Args:
+        tree: the file.
+        number: which of its entries.
+        inputs: the card's fields.
+    """
+
+    def __init__(self, tree: ast.Module, number: int, inputs: Inputs) -> None:
+        self._tree, self._number, self._inputs = tree, number, inputs
+        self.fault: Fault | None = None
+
+    def pay(self, steps: Sequence[Transition]) -> Iterator[float]:
+        """Yield the reward of consecutive steps from the start of an episode."""
+        machine = EagerMachine(_show(steps[0]))
+        machine.run_file(self._tree)
+        entry = list_entries(machine)[self._number]
+        staged = Staged(machine, entry, self._inputs)
+        for step in steps:
+            machine.see(_show(step))
+            total, _ = read_result(entry, staged.pay())
+            paid = float(np.ravel(machine.compute(total))[0])
+            if not np.isfinite(paid):
+                self.fault = machine.fault
+            yield paid
+
+
+def _show(step: Transition) -> dict[str, Any]:
+    """Return what a step holds by the names of the language."""
+    ended = step.terminated.astype(np.float64)
+    after = State({"terminated": ended, **step.next_state.fields})
+    return {"state": step.state, "next_state": after, "action": step.action}
+
+
+def pay_ours(reward: CompiledReward, stretch: Stretch) -> FloatArray:
+    """Return what a program pays for a stretch.
+
+    Raises:
+        ContractError: it fails.
+    """
+    if not reward.has_memory:
+        step = Transition.join([*stretch.steps, *stretch.later])
+        reward.begin(step.state)
+        return reward.step(step.state, step.action, step.next_state, step.terminated).reward
+    reward.begin(stretch.steps[0].state)
+    paid = [reward.step(s.state, s.action, s.next_state, s.terminated) for s in stretch.steps]
+    return np.concatenate([step.reward for step in paid])
+
+
+def compare(stretch: Stretch, original: FloatArray, ours: FloatArray) -> ParityRow:
+    """Return a row of the table."""
+    return ParityRow(
+        steps=stretch.name,
+        n_steps=len(ours),
+        original=float(original.mean()),
+        ours=float(ours.mean()),
+        difference=float(np.abs(original - ours).max()),
+    )
+
+
+def is_same(row: ParityRow) -> bool:
+    """Whether a difference is that of rounding."""
+    return row.difference <= _SAME * (1.0 + abs(row.original))
+
+
+def pay_original(original: Original, stretch: Stretch, has_memory: bool) -> FloatArray:
+    """Return what the file itself pays for a stretch, as ``pay_ours`` does."""
+    paid = list(original.pay(stretch.steps))
+    if not has_memory and stretch.later:
+        paid += original.pay(stretch.later)
+    return np.array(paid)
+
+
+def sample_stretches(card: EnvCard, steps: Sequence[Transition], n_sims: int) -> list[Stretch]:
+    """Return the steps of a sample, simulation by simulation, up to their first end."""
+    found = []
+    for sim in range(n_sims):
+        kept: list[Transition] = []
+        for step in steps:
+            kept.append(step.take(np.array([sim])))
+            if kept[-1].terminated[0]:
+                break
+        found.append(Stretch("random actions", tuple(kept)))
+    return found

@@ -1,0 +1,234 @@
+"""A person's file -> a program in the reward language, over all simulations at once."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from reward_agent.translation import arithmetic, indexing, nodes
+from reward_agent.translation.entry import Entry, Kept, Staged, list_entries
+from reward_agent.translation.inputs import Inputs
+from reward_agent.translation.machine import Machine
+from reward_agent.translation.values import Array, Maybe, Table, Untranslatable
+
+MAX_TERMS = 32
+
+
+@dataclass(frozen=True)
+class Text:
+    """A program, and its terms: the person's name -> the program's."""
+
+    source: str
+    terms: Mapping[str, str]
+
+
+def prepare_file(tree: ast.Module) -> tuple[Machine, list[Entry]]:
+    """Carry out a file's own statements, and return what may be its reward."""
+    machine = Machine({"__name__": "reward"})
+    machine.run_file(tree)
+    return machine, list_entries(machine)
+
+
+def write_arrays(tree: ast.Module, number: int, inputs: Inputs) -> Text:
+    """Return the program over all simulations at once.
+
+    Args:
+        tree: the file.
+        number: which of its entries.
+        inputs: the card's fields.
+
+    Raises:
+        Untranslatable: a line has no certain meaning over arrays.
+    """
+    known: dict[str, Kept] = {}
+    while True:
+        machine, entries = prepare_file(tree)
+        try:
+            staged = Staged(machine, entries[number], inputs)
+            staged.recall(known)
+            value, memory = staged.pay_and_remember()
+            if set(memory) <= set(known):
+                return _write(machine, entries[number], value, memory)
+        except Untranslatable as failure:
+            failure.line = failure.line or machine.line
+            raise
+        known |= memory
+
+
+def _write(machine: Machine, entry: Entry, value: Any, memory: Mapping[str, Kept]) -> Text:
+    """Return the text of what was carried out."""
+    total, terms = read_result(entry, value)
+    reward = _finish(machine, "reward", total)
+    parts = {name: _finish(machine, name, value) for name, value in terms.items()}
+    kept = _write_memory(machine, memory)
+    shown: dict[str, ast.expr] = parts or {"reward": reward}
+    results = [reward, _make_dict(shown)]
+    if kept:
+        results.append(_make_dict({name: after for name, (_, after) in kept.items()}))
+    body = _shorten(_keep_live(machine.lines, results), results)
+    body.append(ast.Return(ast.Tuple(results, ast.Load())))
+    parameters = ["state", "action", "next_state"] + (["memory"] if kept else [])
+    is_named = isinstance(entry.function.node, ast.FunctionDef)
+    doc = ast.get_docstring(entry.function.node) if is_named else None  # type: ignore[arg-type]
+    functions = [_make_function("compute_reward", parameters, body, doc)]
+    if kept:
+        start = _make_dict({name: before for name, (before, _) in kept.items()})
+        functions.insert(0, _make_function("init_memory", ["state"], [ast.Return(start)], None))
+    read = set().union(*(nodes.list_names(function) for function in functions))
+    constants = _keep_constants(machine.constants, read)
+    module = ast.Module([*constants, *functions], [])
+    text = ast.unparse(ast.fix_missing_locations(module))
+    return Text(f"import numpy as np\n\n{text}\n", {name: name for name in shown})
+
+
+def read_result(entry: Entry, value: Any) -> tuple[Any, Mapping[str, Any]]:
+    """Return the reward and its terms of what an entry returned."""
+    terms: Any = None
+    if isinstance(value, tuple) and value:
+        place = 1 if entry.function.name == "step" and len(value) >= 4 else 0
+        rest = [item for index, item in enumerate(value) if index != place]
+        value = value[place]
+        terms = next((item for item in rest if isinstance(item, Table)), None)
+        if place:  # info of a step: what is logged there is no sum
+            terms = None
+    if value is None:
+        raise Untranslatable(
+            f"{entry.name} returns nothing", "return the reward", entry.function.node.lineno
+        )
+    if terms:
+        if isinstance(value, Array) and value.terms and set(value.terms) == set(terms):
+            return value, value.terms  # as they are added up, with their weights
+        arrays = {str(key): item for key, item in terms.items() if not isinstance(item, str)}
+        return value, arrays if len(arrays) <= MAX_TERMS else {}
+    if isinstance(value, Array) and value.terms:
+        return value, value.terms
+    return value, {}
+
+
+def _finish(machine: Machine, name: str, value: Any) -> ast.expr:
+    """Return the expression (N,) of a reward or a term."""
+    array = arithmetic.lift(value)
+    sizes = [size for size in array.shape if size is not None]
+    if sizes == [1] and array.is_row:
+        array, sizes = indexing.get_item(array, 0), []
+    if sizes:
+        raise Untranslatable(
+            f"{name} is {sizes[0]} numbers a step", "add them up: np.sum(…, axis=-1)"
+        )
+    if array.is_constant:
+        return nodes.call("np.full", nodes.call("len", nodes.name("action")), array.node)
+    whole = replace(array, node=arithmetic.as_number(array), kind="float")
+    found: Array = machine.name_value(name, whole)
+    return found.node
+
+
+def _write_memory(
+    machine: Machine, memory: Mapping[str, Kept]
+) -> dict[str, tuple[ast.expr, ast.expr]]:
+    """Return the expressions of memory: at the start of an episode and after a step."""
+    held: dict[str, tuple[ast.expr, ast.expr]] = {}
+    for name, kept in memory.items():
+        after: Any = kept.next
+        if kept.start is None:
+            flag = after.is_none if isinstance(after, Maybe) else arithmetic.lift(after is None)
+            held[f"{name}_is_none"] = _fill(1.0, ()), _hold(machine, f"{name}_is_none", flag)
+            after = after.array if isinstance(after, Maybe) else after
+            held[name] = _fill(0.0, after.shape), _hold(machine, name, after)
+        else:
+            start = arithmetic.lift(kept.start)
+            first = _fill(start.value, start.shape) if start.is_constant else start.node
+            held[name] = first, _hold(machine, name, after)
+    return held
+
+
+def _hold(machine: Machine, name: str, value: Any) -> ast.expr:
+    """Return the expression of what memory holds next."""
+    array = arithmetic.lift(value)
+    if array.is_constant:
+        count = nodes.call("len", nodes.name("action"))
+        return nodes.call("np.full", count, nodes.literal(float(array.value)))
+    whole = replace(array, node=arithmetic.as_number(array), kind="float")
+    found: Array = machine.name_value(f"next_{name}", whole)
+    return found.node
+
+
+def _fill(value: Any, shape: tuple[int | None, ...]) -> ast.expr:
+    """Return an array of the same numbers for each simulation, in ``init_memory``."""
+    count = nodes.call("len", nodes.name("state.observation"))
+    if not shape:
+        return nodes.call("np.full", count, nodes.literal(float(value)))
+    sizes = ast.Tuple([count, *(nodes.literal(size) for size in shape)], ast.Load())
+    if isinstance(value, list):
+        return nodes.call(
+            "np.tile",
+            nodes.literal(value),
+            ast.Tuple([count, *(nodes.literal(1) for _ in shape)], ast.Load()),
+        )
+    return nodes.call("np.full", sizes, nodes.literal(float(value)))
+
+
+def _make_dict(items: Mapping[str, ast.expr]) -> ast.expr:
+    return ast.Dict([ast.Constant(key) for key in items], list(items.values()))
+
+
+def _make_function(
+    name: str, parameters: list[str], body: list[ast.stmt], doc: str | None
+) -> ast.stmt:
+    arguments = ast.arguments([], [ast.arg(item) for item in parameters], None, [], [], None, [])
+    head: list[ast.stmt] = [ast.Expr(ast.Constant(doc))] if doc else []
+    return ast.FunctionDef(name, arguments, [*head, *body], [], lineno=0)
+
+
+def _keep_live(lines: list[ast.stmt], results: list[ast.expr]) -> list[ast.stmt]:
+    """Return the statements that the results need."""
+    needed = set().union(*(nodes.list_names(result) for result in results))
+    kept: list[ast.stmt] = []
+    for line in reversed(lines):
+        assert isinstance(line, ast.Assign)
+        [target] = line.targets
+        assert isinstance(target, ast.Name)
+        if target.id in needed:
+            kept.append(line)
+            needed |= nodes.list_names(line.value)
+    return kept[::-1]
+
+
+def _shorten(lines: list[ast.stmt], results: list[ast.expr]) -> list[ast.stmt]:
+    """Return statements without the steps of a sum that the next statement alone reads."""
+    counts: dict[str, int] = {}
+    for node in [*lines, *results]:
+        for item in ast.walk(node):
+            if isinstance(item, ast.Name) and isinstance(item.ctx, ast.Load):
+                counts[item.id] = counts.get(item.id, 0) + 1
+    kept: list[ast.stmt] = []
+    for line in lines:
+        assert isinstance(line, ast.Assign)
+        before = kept[-1] if kept else None
+        if isinstance(before, ast.Assign) and isinstance(line.value, ast.BinOp):
+            [target] = before.targets
+            assert isinstance(target, ast.Name)
+            left = line.value.left
+            if (
+                isinstance(left, ast.Name)
+                and left.id == target.id
+                and counts[left.id] == 1
+                and isinstance(line.value.op, ast.Add | ast.Sub)
+                and isinstance(before.value, ast.BinOp)
+                and len(ast.unparse(before.value)) + len(ast.unparse(line.value.right)) < 80
+            ):
+                line.value.left = before.value
+                kept.pop()
+        kept.append(line)
+    return kept
+
+
+def _keep_constants(constants: Mapping[str, ast.expr], read: set[str]) -> list[ast.stmt]:
+    """Return the assignments of the constants that are read, or that those read."""
+    kept: list[ast.stmt] = []
+    for name in reversed(list(constants)):
+        if name in read:
+            kept.append(nodes.assign(name, constants[name]))
+            read = read | nodes.list_names(constants[name])
+    return kept[::-1]
