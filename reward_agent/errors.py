@@ -4,6 +4,7 @@
     ├── UsageError                  exit 2   the command or call was not right
     │   └── UnknownNameError                 a name that is not there, with the closest one
     ├── DataError                            a file, record or reply does not have its form
+    │   └── RefusedError                     a person's program that the rules do not take
     ├── ModelError                           a language model could not be used
     │   ├── MissingKeyError, RejectedKeyError, UnreachableError, RateLimitError, QuotaError
     │   ├── RefusalError, EmptyReplyError, TruncatedReplyError, ContextTooLongError
@@ -66,6 +67,20 @@ class UnknownNameError(UsageError):
 
 class DataError(RewardAgentError):
     """A file, a record or a child's result does not have the form it must have."""
+
+
+class RefusedError(DataError):
+    """A person's program that the rules do not take.
+
+    Args:
+        message: what is wrong with it, in one line.
+        remedy: what to do next, in one line.
+        findings: all that is wrong with it, each at its line.
+    """
+
+    def __init__(self, message: str, remedy: str, findings: str) -> None:
+        super().__init__(message, remedy)
+        self.findings = findings
 
 
 class ModelError(RewardAgentError):

@@ -40,6 +40,10 @@ def design_command(
     unranked: Annotated[
         bool, typer.Option("--unranked", help="Do without a metric: train, and rank nothing.")
     ] = False,
+    start_from: Annotated[
+        list[Path] | None,
+        typer.Option("--from", help="Start from a reward of yours, too; repeatable."),
+    ] = None,
     estimate: Annotated[
         bool, typer.Option("--estimate", help="Print what the run may cost, and do nothing.")
     ] = False,
@@ -61,11 +65,12 @@ def design_command(
     if estimate:
         _show_estimate(env, task, runs_dir, as_json, settings)
         return
-    if resume is not None and task:
-        raise UsageError(
-            "a run that is resumed has its task",
-            "leave --task out, or leave --resume out for a new run",
-        )
+    for flag, given in (("task", task), ("from", start_from)):
+        if resume is not None and given:
+            raise UsageError(
+                f"a run that is resumed has its --{flag}",
+                f"leave --{flag} out, or leave --resume out for a new run",
+            )
     folder = find_runs_dir(runs_dir)
     resumed = load_run(resume, folder) if resume is not None else None
     trackers = TrackedRun(tracker or (), lambda name: resumed or RunStore(folder / name))
@@ -82,7 +87,7 @@ def design_command(
             if resumed is not None:
                 run = resume_run(str(resumed.dir), env=env, **common, **settings)
             else:
-                run = design(env, task, **common, **settings)
+                run = design(env, task, start_from=start_from or (), **common, **settings)
         except UndecidedError as error:
             if as_json:
                 _print_paused(RunStore(Path(error.run)), error)

@@ -43,6 +43,7 @@ from reward_agent.records.events import (
 from reward_agent.records.judgement import FRAMES_FILE, find_order_conflicts
 from reward_agent.records.timing import describe_shares
 from reward_agent.records.trial import list_pictures, list_retrials, read_trial
+from reward_agent.report.given import trace_given
 from reward_agent.text import clean_text, hide_credentials, name_round
 
 if TYPE_CHECKING:
@@ -181,7 +182,7 @@ def _describe_round(event: Event, unit: str) -> Text | None:
             return Text(f"\n{name_round(event.iteration)}", "bold")
         case Drafted():
             mark = _mark(event.outcome.kind == "accepted")
-            idea = (f"  {event.idea}  ", "dim")
+            idea = (f"  {event.idea}{event.origin and f' {event.origin}'}  ", "dim")
             return Text.assemble(mark, f" {event.id}", idea, str(event.outcome))
         case Scored():
             at = f"  {event.candidate} at {event.steps:,} steps:"
@@ -235,9 +236,18 @@ def show_run(store: RunStore, run: RunRecord) -> None:
         for candidate in store.read_iteration(index).candidates:
             _add_rows(table, index, candidate, run)
     answer_console.print(table)
+    _show_given(store, run)
     _show_judgements(store)
     _show_trials(store, run)
     _show_winner(store, run)
+
+
+def _show_given(store: RunStore, run: RunRecord) -> None:
+    """Write what became of the rewards that the run started from, and of their terms."""
+    for trace in trace_given(store, run):
+        print_text(f"\nfrom     {trace.reward.file}: {trace.sentence}")
+        for fate in trace.fates:
+            print_text(f"         {fate.name}: {fate}")
 
 
 def _add_rows(table: Any, index: int, candidate: Candidate, run: RunRecord) -> None:
@@ -251,7 +261,7 @@ def _add_rows(table: Any, index: int, candidate: Candidate, run: RunRecord) -> N
     is_winner = run.winner is not None and run.winner.candidate == candidate.id
     table.add_row(
         str(index + 1),
-        candidate.id,
+        f"{candidate.id} {candidate.origin}".strip(),
         show_number(candidate.task_score),
         "" if interval is None else f"{interval[0]:.3g} … {interval[1]:.3g}",
         "" if rate is None else f"{rate:.0%}",

@@ -18,7 +18,7 @@ from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
-from reward_agent.errors import UndecidedError
+from reward_agent.errors import RefusedError, UndecidedError
 from reward_agent.text import show_hidden
 
 if TYPE_CHECKING:
@@ -53,7 +53,9 @@ answer_console = PlainConsole(stderr=False)
 
 
 def print_error(error: RewardAgentError) -> None:
-    """Show an error in one line, and its remedy in the next."""
+    """Show an error in one line, and its remedy in the next; before them what was found."""
+    if isinstance(error, RefusedError):
+        progress_console.print(f"{error.findings}\n", markup=False, highlight=False, soft_wrap=True)
     # Soft: a narrow terminal wraps the line, but whoever copies it gets one.
     remedies = error.list_ways() if isinstance(error, UndecidedError) else [error.remedy]
     lines = [

@@ -43,6 +43,19 @@ class DesignIdea:
 
 
 @dataclass(frozen=True)
+class GivenProgram:
+    """A person's program, which a candidate is to be as it is.
+
+    Args:
+        program: the program.
+        origin: name of the file that it came from.
+    """
+
+    program: RewardProgram
+    origin: str
+
+
+@dataclass(frozen=True)
 class HistoryEntry:
     """One earlier candidate and everything known of it.
 
@@ -140,6 +153,7 @@ class DesignBrief:
         steps: env steps of a whole training; 0 where nobody says.
         standing: what was measured on the robot itself, in words.
         metric_doubt: what the last round showed against a proposed metric; '' for nothing.
+        given: a person's program, where the candidate is that one and nobody is asked.
     """
 
     card: EnvCard
@@ -154,6 +168,7 @@ class DesignBrief:
     steps: int = 0
     standing: str = ""
     metric_doubt: str = ""
+    given: GivenProgram | None = None
 
     @property
     def parent(self) -> HistoryEntry | None:

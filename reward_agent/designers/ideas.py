@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import tomllib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from functools import cache
 from typing import Literal
@@ -20,6 +20,7 @@ from reward_agent.definitions.paths import find_prompts_dir
 from reward_agent.definitions.task import TaskSpec
 from reward_agent.designers.brief import DesignIdea, HistoryEntry
 from reward_agent.errors import DataError
+from reward_agent.records.store import Candidate
 from reward_agent.types import Record, rank_value
 
 # One fresh start in this many candidates of a later round: the average program fails, so most of
@@ -64,6 +65,7 @@ def choose_ideas(
     seed: int = 0,
     is_greedy: bool = False,
     task: TaskSpec | None = None,
+    lineage: Collection[str] = (),
 ) -> tuple[DesignIdea, ...]:
     """Choose a different idea for each candidate of a round.
 
@@ -75,6 +77,8 @@ def choose_ideas(
         seed: shifts the order of the fresh ideas between runs.
         is_greedy: whether all depart as soon as there is a program to depart from.
         task: what the candidates are tried on; a parent that does it is not mended.
+        lineage: a person's programs and what came of them: the best of these is departed from in
+            each round, also where others score more.
 
     Returns:
         One idea each. When there are more candidates than ideas, the later ones have a twist.
@@ -89,8 +93,7 @@ def choose_ideas(
         if not parents or is_turn_of_fresh:
             ideas.append(_pick(fresh, index - n_departed))
             continue
-        # The best is departed from twice as often as the runner-up.
-        parent = parents[1] if len(parents) > 1 and n_departed % 3 == 2 else parents[0]
+        parent = _choose_parent(parents, lineage, n_departed)
         apt = _keep_apt(table.depart, parent, task)
         ideas.append(_pick_departure(apt, iteration, n_departed, parent.candidate.id))
     return _twist_repeats(ideas)
@@ -158,6 +161,24 @@ def _pick_departure(
         return _pick(table, 0, parent)
     others = dict(list(table.items())[1:])
     return _pick(others, iteration + n_departed - 2, parent)
+
+
+def _choose_parent(
+    parents: Sequence[HistoryEntry], lineage: Collection[str], n_departed: int
+) -> HistoryEntry:
+    """Return the best, twice as often as the runner-up; between them what a person began with."""
+    own = next((entry for entry in parents if entry.candidate.id in lineage), parents[0])
+    turns = (parents[0], own, parents[min(1, len(parents) - 1)])
+    return turns[n_departed % len(turns)]
+
+
+def find_lineage(candidates: Iterable[Candidate]) -> frozenset[str]:
+    """Return the candidates that are a person's own program, or came of one; oldest given first."""
+    found: set[str] = set()
+    for candidate in candidates:
+        if candidate.origin or candidate.parent in found:
+            found.add(candidate.id)
+    return frozenset(found)
 
 
 def _rank_parents(best: HistoryEntry | None, history: Sequence[HistoryEntry]) -> list[HistoryEntry]:

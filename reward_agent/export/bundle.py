@@ -58,6 +58,7 @@ _MAX_FILE_BYTES = 64 * 2**20
 
 _ROUND = r"iterations/[0-9]{1,4}"
 _CANDIDATE = _ROUND + r"/candidates/[A-Za-z0-9_-]{1,64}"
+_GIVEN = r"given/[0-9]{1,4}"
 _POLICIES = _CANDIDATE + r"/(?:evaluation|training)/seed_[0-9]{1,10}"
 
 
@@ -89,7 +90,8 @@ _KINDS = (
     Kind(_CANDIDATE + "/" + re.escape(PLAN_FILE), PlanRecord),
     Kind(_CANDIDATE + r"/evaluation/seed_[0-9]{1,10}/" + RESULT_FILE, EvaluateResult, 16 * 2**20),
     Kind(r"metric/[0-9]{1,4}/words\.json", MetricWords),
-    Kind(rf"(?:{_CANDIDATE}/)?{PROGRAM_FILE}", "program"),
+    Kind(rf"(?:{_CANDIDATE}/|{_GIVEN}/)?{PROGRAM_FILE}", "program"),
+    Kind(_GIVEN + r"/original\.txt", "text"),
     Kind(rf"(?:metric/[0-9]{{1,4}}/)?{METRIC_FILE}", "program"),
     Kind(rf"(?:{_CANDIDATE}|metric/[0-9]{{1,4}})/reply\.md", "text"),
     Kind(_CANDIDATE + r"/summary\.md", "text"),

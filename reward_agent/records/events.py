@@ -117,6 +117,7 @@ class Drafted(Event, kind="drafted"):
     id: str
     idea: str
     outcome: Outcome
+    origin: str = ""
 
 
 class TrainingProgress(Event, kind="training_progress", is_recorded=False):

@@ -7,6 +7,7 @@
                               replays answer from it
       report.html, reward.py  derived: the page, the best program so far
       LOCK                    held by the process that works on the run
+      given/<n>/              a person's reward that the run starts from: reward.py, original.txt
       behaviours/             folder of a job: what the robot does without a policy
       iterations/<i>/iteration.json            written last: existing means complete
       iterations/<i>/candidates/<id>/          one program and all that happened to it
@@ -105,6 +106,9 @@ class DraftRecord(FileRecord):
     index: int
     idea: str
     parent: FileName | None = None
+    origin: OneLine = Field(
+        "", description="file of the person whose program it is; '' if a designer wrote it"
+    )
     outcome: Outcome
     attempts: tuple[Attempt, ...] = Field((), description="replies before the last, in order")
     program_sha256: Sha256 | None = None
@@ -263,6 +267,15 @@ class Saving(Record):
         return f"saved about {', '.join(parts)}"
 
 
+class GivenReward(Record):
+    """A person's reward that a run starts from; its text lies in the run's ``given/``."""
+
+    file: OneLine = Field(description="name of the person's file")
+    program_sha256: Sha256
+    form: OneLine = Field("program", description="how it was written, and how it is run here")
+    notes: tuple[OneLine, ...] = Field((), description="what to know of how it was taken")
+
+
 class RunRecord(FileRecord):
     """``run.json``: what was asked, with what, and how it ended."""
 
@@ -273,6 +286,7 @@ class RunRecord(FileRecord):
     card: EnvCard
     task: TaskSpec
     metric_origin: MetricOrigin
+    given: tuple[GivenReward, ...] = Field((), description="rewards of people it starts from")
     is_unranked: bool = Field(False, description="whether it does without a metric, on purpose")
     config: Annotated[dict[str, Any], AfterValidator(hide_in_settings)]
     config_sources: dict[str, str]
@@ -381,6 +395,10 @@ class RunStore:
             return False
         except OSError:
             return True
+
+    def given_dir(self, number: int) -> Path:
+        """Folder of a person's reward that the run starts from."""
+        return self.dir / "given" / str(number)
 
     def name_file(self, path: Path) -> str:
         """Return a file's name within the run."""

@@ -100,6 +100,7 @@ def _make_command(view: RunView) -> str:
             and (name == "preset" or is_chosen)
         ):
             words.append(render_option(name, value))
+    words += [f"--from {shlex.quote(item.file)}" for item in run.given]
     if run.is_unranked:
         words.append("--unranked")
     if run.metric_origin == "proposed: accepted unseen":

@@ -24,6 +24,7 @@ from reward_agent.records.trial import (
     list_retrials,
     read_trial,
 )
+from reward_agent.report.given import GivenTrace, trace_given
 from reward_agent.types import Evaluation, TermCurve
 
 
@@ -89,6 +90,7 @@ class RunView:
         trial: what a proposed metric said of behaviours that nobody trained, if one was.
         retrials: what came of examining it again, with rounds that led nowhere.
         climbs: pictures of what a metric was tried on, by behaviour.
+        given: what became of the rewards that it started from.
     """
 
     run: RunRecord
@@ -103,6 +105,7 @@ class RunView:
     trial: MetricTrial | None = None
     retrials: tuple[Retrial, ...] = ()
     climbs: tuple[tuple[str, bytes], ...] = ()
+    given: tuple[GivenTrace, ...] = ()
 
     @cached_property
     def conflicts(self) -> tuple[str, ...]:
@@ -183,6 +186,7 @@ def load_run_view(run_dir: Path) -> RunView:
         trial=read_trial(store) if run.metric_origin not in ("task", "file") else None,
         retrials=tuple(list_retrials(store)),
         climbs=tuple(_read_climbs(store)),
+        given=trace_given(store, run),
     )
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from reward_agent.designers.brief import DesignBrief
+from reward_agent.designers.given import GivenDesigner
 from reward_agent.designers.history import write_plan
 from reward_agent.designers.roles import Examination, Proposal
 from reward_agent.designers.worth import explain_no_review
@@ -65,10 +66,13 @@ def draft_all(
         draft = _Drafting(run, brief, recordings).make()
         with adopting:
             draft = drafts[brief.index] = adopt_draft(run, index, draft)
-        run.notify(Drafted(index, draft.index, draft.id, draft.idea, draft.outcome))
+        told = (draft.index, draft.id, draft.idea, draft.outcome, draft.origin)
+        run.notify(Drafted(index, *told))
         _enter(run, race, draft, brief)
 
     missing = [brief for brief in briefs if brief.index not in drafts]
+    # A person's comes first: what only repeats it is not trained beside it.
+    missing.sort(key=lambda brief: brief.given is None)
     map_threads(run.team.designer.max_concurrency, make, missing)
     return [drafts[number] for number in sorted(drafts)]
 
@@ -101,6 +105,10 @@ class _Drafting:
     def __init__(self, run: ActiveRun, brief: DesignBrief, recordings: Recordings) -> None:
         self._run, self._brief, self._recordings = run, brief, recordings
         self._team = run.team
+        given = brief.given
+        self._origin = given.origin if given else ""
+        # A person's program is looked at like any; nobody mends or reviews it before its training.
+        self._designer = GivenDesigner(given.program, given.origin) if given else run.team.designer
         self._folder = run.store.draft_dir(brief.iteration, brief.index)
         self._attempts: list[Attempt] = []
         self._completions: list[Completion] = []
@@ -114,7 +122,7 @@ class _Drafting:
             ModelError: the language model cannot be used.
         """
         make_folder(self._folder)
-        examination = self._repair(self._ask(self._team.designer.propose))
+        examination = self._repair(self._ask(self._designer.propose))
         if examination.is_accepted:
             examination = self._review(examination)
         return self._write(examination)
@@ -127,7 +135,8 @@ class _Drafting:
         if proposal.program is None:
             return Examination(proposal, proposal.outcome or Outcome(kind="no_program"))
         with self._run.ledger.spend("checks"):
-            check = check_program(proposal.program, self._run.shown_card)
+            card = self._run.card if self._origin else self._run.shown_card
+            check = check_program(proposal.program, card)
         if not check.is_accepted:
             return Examination(proposal, _name_rejection("check", check.errors), check)
         job_dir = self._folder / "probe"
@@ -142,13 +151,14 @@ class _Drafting:
             if examination.is_accepted or examination.proposal.is_final:
                 break
             self._keep(examination)
-            examination = self._ask(self._team.designer.repair, examination, number)
+            examination = self._ask(self._designer.repair, examination, number)
         return examination
 
     def _review(self, examination: Examination) -> Examination:
         """Ask the Critic once; a revision that fails the cheap stages is not taken."""
         if (
             self._team.critic is None
+            or self._origin
             or explain_no_review(self._brief)
             or self._repeats(examination)
         ):
@@ -159,7 +169,7 @@ class _Drafting:
         self._critique = opinion.record
         if opinion.record is None or opinion.record.verdict == "accept":
             return examination
-        revised = self._repair(self._ask(self._team.designer.revise, examination, opinion.record))
+        revised = self._repair(self._ask(self._designer.revise, examination, opinion.record))
         self._is_revised = revised.is_accepted
         if self._is_revised:
             self._keep(examination, REVISED)
@@ -203,6 +213,7 @@ class _Drafting:
             index=self._brief.index,
             idea=self._brief.idea.name,
             parent=self._brief.idea.parent,
+            origin=self._origin,
             outcome=examination.outcome,
             program_sha256=program.sha256 if program else None,
             attempts=tuple(self._attempts),

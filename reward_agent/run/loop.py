@@ -14,7 +14,7 @@ from pathlib import Path
 
 from reward_agent.designers.brief import DesignBrief, HistoryEntry
 from reward_agent.designers.history import read_entry, read_history, recall
-from reward_agent.designers.ideas import choose_ideas
+from reward_agent.designers.ideas import choose_ideas, find_lineage
 from reward_agent.designers.worth import explain_no_analysis
 from reward_agent.errors import DataError
 from reward_agent.records.disk import write_record
@@ -26,6 +26,7 @@ from reward_agent.run.behaviours import BEHAVIOURS_DIR, describe_robot
 from reward_agent.run.confirm import is_target_confirmed
 from reward_agent.run.draft import draft_all, gather_recordings
 from reward_agent.run.evaluate import evaluate_candidate
+from reward_agent.run.given import GIVEN_IDEA, read_given
 from reward_agent.run.judge import judge_round
 from reward_agent.run.race import Race
 from reward_agent.run.retrial import read_doubt, try_metric_again
@@ -125,24 +126,27 @@ def _make_briefs(run: ActiveRun, index: int) -> list[DesignBrief]:
         seed=settings.seed,
         is_greedy=settings.recall != "rounds",
         task=run.task,
+        lineage=find_lineage(entry.candidate for entry in entries),
     )
-    standing = describe_robot(run, run.store.dir / BEHAVIOURS_DIR)
-    doubt = read_doubt(run)
+    common = DesignBrief(
+        run.shown_card,
+        run.task,
+        ideas[0],
+        index,
+        best=best,
+        history=history,
+        seed=settings.seed,
+        steps=settings.steps,
+        standing=describe_robot(run, run.store.dir / BEHAVIOURS_DIR),
+        metric_doubt=read_doubt(run),
+    )
+    given = () if entries else read_given(run.store)
     return [
-        DesignBrief(
-            run.shown_card,
-            run.task,
-            idea,
-            index,
-            number,
-            best,
-            history,
-            settings.seed,
-            steps=settings.steps,
-            standing=standing,
-            metric_doubt=doubt,
-        )
-        for number, idea in enumerate(ideas)
+        *(replace(common, idea=idea, index=number) for number, idea in enumerate(ideas)),
+        *(
+            replace(common, idea=GIVEN_IDEA, index=number, given=program)
+            for number, program in enumerate(given, start=len(ideas))
+        ),
     ]
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -56,6 +56,7 @@ from reward_agent.records.settings import RunSettings, list_settings
 from reward_agent.records.store import RunRecord, RunStore, load_run, name_new_run, now_utc
 from reward_agent.records.timing import TimeLedger
 from reward_agent.run.active import ActiveRun, read_run_metric, telling, try_own_card
+from reward_agent.run.given import keep_given, load_given, take_reward
 from reward_agent.run.loop import run_design
 from reward_agent.run.metric import MetricChoice, ProposedMetric, change_metric, choose_metric
 from reward_agent.sandbox.isolation import LEVELS, check_isolation
@@ -77,6 +78,7 @@ def design(
     accept_metric: Callable[[ProposedMetric], bool] | None = None,
     accept_unseen: bool = False,
     unranked: bool = False,
+    start_from: Sequence[Path] = (),
     runs_dir: Path | None = None,
     listen: Listener = ignore,
     environ: Mapping[str, str] | None = None,
@@ -93,6 +95,8 @@ def design(
         accept_unseen: take such a proposal without asking, unless its trial found something;
             recorded as such.
         unranked: train for a sentence without a metric; nothing is ranked.
+        start_from: files with rewards of people: candidates of the first round, beside the
+            designer's own, from which the search goes on.
         runs_dir: where the run's directory is made; ``./runs`` by default.
         listen: receives every event of the run; see ``reward_agent.records.events``.
         environ: environment variables; the process's own by default.
@@ -105,6 +109,7 @@ def design(
         UndecidedError: the task is a sentence and has no metric that anybody accepted. The run is
             paused: nothing was trained; ``resume_run`` goes on, with one of ``metric``,
             ``accept_metric``, ``accept_unseen`` or ``unranked``.
+        RefusedError: a reward to start from is not taken; no run was begun.
         RewardAgentError: one of its kinds; the run can be resumed.
     """
     environ = os.environ if environ is None else environ
@@ -115,6 +120,9 @@ def design(
     own_metric = None if metric is None else read_metric(metric)
     if repeated is not None:
         own_metric, accept_metric = own_metric or repeated.own_metric, repeated.is_accepted
+    taken = [take_reward(Path(path), card) for path in start_from]
+    if repeated is not None and not taken:
+        taken = list(load_given(repeated.store))
     store = RunStore(name_new_run(find_runs_dir(runs_dir), card.name, spec.name))
 
     def describe(held: HeldRun) -> RunRecord:
@@ -125,6 +133,7 @@ def design(
             card=card,
             task=spec,
             metric_origin="none",
+            given=tuple(item.record for item in taken),
             config=held.settings.model_dump(),
             config_sources=resolved.sources,
             designer=held.team.description,
@@ -137,6 +146,7 @@ def design(
     known = None if repeated is None else repeated.metric
     choice = MetricChoice(own_metric, task_metric, accept_metric, accept_unseen, unranked, known)
     with open_run(store, resolved.settings, describe, listen, environ) as held:
+        keep_given(store, taken)
         return follow(held, choice)
 
 
@@ -145,11 +155,13 @@ class Repeated:
     """A run that is repeated without a model.
 
     Args:
+        store: its directory.
         run: its record.
         provider: the provider that names it for good, also where ``last`` was given.
         metric: source of the metric that it was scored by, or None.
     """
 
+    store: RunStore
     run: RunRecord
     provider: str
     metric: str | None
@@ -193,7 +205,7 @@ def find_repeated(provider: object, runs_dir: Path | None = None) -> Repeated | 
     store = load_run(name, folder)
     where = store.dir.name if store.dir.parent == folder else str(store.dir)
     metric = read_text(store.dir / METRIC_FILE, "") or None
-    return Repeated(store.read_run(), f"{kind}:{where}", metric)
+    return Repeated(store, store.read_run(), f"{kind}:{where}", metric)
 
 
 def _find_task(

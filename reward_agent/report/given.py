@@ -1,0 +1,80 @@
+"""What became of a person's reward in a run: its candidate, and its terms in the best program."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from reward_agent.designers.ideas import find_lineage
+from reward_agent.records.store import (
+    Candidate,
+    GivenReward,
+    RunRecord,
+    RunStore,
+    rank_candidates,
+)
+from reward_agent.rewards.terms import TermFate, compare_terms
+
+
+@dataclass(frozen=True)
+class GivenTrace:
+    """A person's reward through a run.
+
+    Args:
+        reward: what was given.
+        candidate: its candidate of the first round, once that is complete.
+        best: the run's winner, or its best so far.
+        is_ancestor: whether that is the person's program, or came of one.
+        fates: what became of each term in it.
+    """
+
+    reward: GivenReward
+    candidate: Candidate | None
+    best: Candidate | None
+    is_ancestor: bool = False
+    fates: tuple[TermFate, ...] = ()
+
+    @property
+    def sentence(self) -> str:
+        """What became of it, in a sentence."""
+        own, best = self.candidate, self.best
+        if own is None:
+            return "its round is not complete yet"
+        score = "no score" if own.task_score is None else f"a task score of {own.task_score:.3g}"
+        became = f"candidate {own.id}, {own.outcome.label}, {score}"
+        if best is None:
+            return became
+        if best.id == own.id:
+            return f"{became}: the best of the run, as it is"
+        how = "comes of it" if self.is_ancestor else "was written beside it"
+        reached = "" if best.task_score is None else f", {best.task_score:.3g}"
+        return f"{became}; the best program, {best.id}{reached}, {how}"
+
+
+def trace_given(store: RunStore, run: RunRecord) -> tuple[GivenTrace, ...]:
+    """Return what became of each reward that a run started from."""
+    if not run.given:
+        return ()
+    finished = store.list_finished()
+    best = next(iter(rank_candidates(finished)), None)
+    if run.winner is not None:
+        best = store.read_candidate(run.winner.iteration, run.winner.candidate)
+    after = store.read_program(best.iteration, best.id) if best else ""
+    return tuple(_trace(store, reward, finished, best, after) for reward in run.given)
+
+
+def _trace(
+    store: RunStore,
+    reward: GivenReward,
+    finished: list[Candidate],
+    best: Candidate | None,
+    after: str,
+) -> GivenTrace:
+    own = next(
+        (c for c in finished if c.origin and c.program_sha256 == reward.program_sha256), None
+    )
+    if own is None or best is None:
+        return GivenTrace(reward, own, best)
+    others = [c for c in finished if c.id == own.id or not c.origin]
+    is_ancestor = best.id in find_lineage(others)
+    before = store.read_program(own.iteration, own.id)
+    return GivenTrace(reward, own, best, is_ancestor, compare_terms(before, after))

@@ -1,0 +1,210 @@
+"""The terms of a reward program as they are written: names, weights, and what became of them.
+
+Read from the text alone: nothing is run. A term's weight is the product of the numbers that
+multiply it, through names that are assigned once.
+"""
+
+from __future__ import annotations
+
+import ast
+import copy
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from reward_agent.rewards.language import REWARD_ENTRY
+from reward_agent.rewards.source import parse_source
+
+Fate = Literal["kept", "weight changed", "rewritten", "dropped", "new"]
+# Names within names: more is no program that a person wrote.
+_MOST_DEPTH, _MOST_NODES = 12, 2_000
+
+
+@dataclass(frozen=True)
+class WrittenTerm:
+    """One term: its name as it is logged, its weight, and what that multiplies.
+
+    Args:
+        name: as it is logged.
+        weight: the product of its numbers; 1 where there are none.
+        body: the rest as text, with names that are assigned once written out.
+    """
+
+    name: str
+    weight: float
+    body: str
+
+
+@dataclass(frozen=True)
+class TermFate:
+    """What became of a term from one program to another."""
+
+    name: str
+    fate: Fate
+    before: float | None = None
+    after: float | None = None
+
+    def __str__(self) -> str:
+        if self.fate in ("kept", "dropped", "new"):
+            return self.fate
+        weights = f"weight {self.before:g} → {self.after:g}"
+        if self.fate == "weight changed":
+            return weights
+        return f"rewritten, {weights}" if self.before != self.after else "rewritten"
+
+
+def compare_terms(before: str, after: str) -> tuple[TermFate, ...]:
+    """Return what became of the terms of a program in another: its own first, then new ones."""
+    old = {term.name: term for term in read_terms(before)}
+    new = {term.name: term for term in read_terms(after)}
+    fates = [_compare(term, new.get(name)) for name, term in old.items()]
+    added = (TermFate(name, "new", None, new[name].weight) for name in new if name not in old)
+    return (*fates, *added)
+
+
+def _compare(old: WrittenTerm, new: WrittenTerm | None) -> TermFate:
+    if new is None:
+        return TermFate(old.name, "dropped", old.weight)
+    is_same, is_as_heavy = old.body == new.body, abs(old.weight - new.weight) < 1e-12
+    fate: Fate = "kept" if is_same and is_as_heavy else "weight changed"
+    return TermFate(old.name, fate if is_same else "rewritten", old.weight, new.weight)
+
+
+def read_terms(source: str) -> tuple[WrittenTerm, ...]:
+    """Return the terms that a program's text names, in its order; none where it cannot be read."""
+    parsed = parse_source(source).source
+    if parsed is None:
+        return ()
+    entry = next(
+        (
+            node
+            for node in parsed.tree.body
+            if isinstance(node, ast.FunctionDef) and node.name == REWARD_ENTRY
+        ),
+        None,
+    )
+    if entry is None:
+        return ()
+    known = _list_assigned(parsed.tree.body) | _list_assigned(entry.body)
+    found = {re.sub(r"[^A-Za-z0-9_]", "_", name): node for name, node in _list_terms(entry, known)}
+    return tuple(_read_term(name, node, known) for name, node in found.items())
+
+
+def _list_assigned(body: list[ast.stmt]) -> dict[str, ast.expr]:
+    """Return what each name is assigned that these statements, and those in them, assign once."""
+    inside = [
+        node
+        for statement in body
+        if not isinstance(statement, ast.FunctionDef)
+        for node in ast.walk(statement)
+    ]
+    stored = [n.id for n in inside if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)]
+    once = {name for name, count in Counter(stored).items() if count == 1}
+    return {
+        node.targets[0].id: node.value
+        for node in inside
+        if isinstance(node, ast.Assign)
+        and isinstance(node.targets[0], ast.Name)
+        and node.targets[0].id in once
+    }
+
+
+def _list_terms(
+    entry: ast.FunctionDef, known: Mapping[str, ast.expr]
+) -> Iterator[tuple[str, ast.expr]]:
+    """Yield the terms of the dict that a function returns: its literal, and what is put into it."""
+    returned = [node.value for node in ast.walk(entry) if isinstance(node, ast.Return)]
+    for value in returned:
+        if not isinstance(value, ast.Tuple) or len(value.elts) < 2:
+            continue
+        given = value.elts[1]
+        literal = known.get(given.id) if isinstance(given, ast.Name) else given
+        if isinstance(literal, ast.Dict):
+            for key, item in zip(literal.keys, literal.values, strict=True):
+                if isinstance(key, ast.Constant) and isinstance(key.value, str):
+                    yield key.value, item
+        elif isinstance(literal, ast.Call):
+            yield from ((word.arg, word.value) for word in literal.keywords if word.arg)
+        if isinstance(given, ast.Name):
+            yield from _list_put(entry, given.id)
+
+
+def _list_put(entry: ast.FunctionDef, name: str) -> Iterator[tuple[str, ast.expr]]:
+    """Yield what ``name["term"] = …`` puts into a dict."""
+    for node in ast.walk(entry):
+        target = node.targets[0] if isinstance(node, ast.Assign) else None
+        if (
+            isinstance(node, ast.Assign)
+            and isinstance(target, ast.Subscript)
+            and isinstance(target.value, ast.Name)
+            and target.value.id == name
+            and isinstance(target.slice, ast.Constant)
+            and isinstance(target.slice.value, str)
+        ):
+            yield target.slice.value, node.value
+
+
+def _read_term(name: str, node: ast.expr, known: Mapping[str, ast.expr]) -> WrittenTerm:
+    whole = _write_out(node, known)
+    weight, rest = _split_weight(whole)
+    return WrittenTerm(name, weight, ast.unparse(rest) if rest is not None else "1")
+
+
+class _WritingOut(ast.NodeTransformer):
+    """Replaces names that are assigned once by what they are assigned."""
+
+    def __init__(self, known: Mapping[str, ast.expr]) -> None:
+        self._known, self._depth, self._n_nodes = known, 0, 0
+
+    def visit_Name(self, node: ast.Name) -> ast.expr:
+        self._n_nodes += 1
+        value = self._known.get(node.id)
+        if value is None or self._depth >= _MOST_DEPTH or self._n_nodes > _MOST_NODES:
+            return node
+        self._depth += 1
+        written: ast.expr = self.visit(copy.deepcopy(value))
+        self._depth -= 1
+        return written
+
+
+def _write_out(node: ast.expr, known: Mapping[str, ast.expr]) -> ast.expr:
+    written: ast.expr = _WritingOut(known).visit(copy.deepcopy(node))
+    return written
+
+
+def _split_weight(node: ast.expr) -> tuple[float, ast.expr | None]:
+    """Return the numbers that multiply an expression, as one, and what is left of it."""
+    number = _read_number(node)
+    if number is not None:
+        return number, None
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
+        weight, rest = _split_weight(node.operand)
+        return -weight, rest
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult | ast.Div):
+        left, first = _split_weight(node.left)
+        right, second = _split_weight(node.right)
+        if isinstance(node.op, ast.Mult):
+            rests = [rest for rest in (first, second) if rest is not None]
+            joined = ast.BinOp(rests[0], node.op, rests[1]) if len(rests) == 2 else rests[0]
+            return left * right, joined
+        if second is None and right:
+            return left / right, first
+        return left, ast.BinOp(first or ast.Constant(1), node.op, node.right)
+    return 1.0, node
+
+
+def _read_number(node: ast.expr) -> float | None:
+    """Return the value of an expression of numbers alone."""
+    if isinstance(node, ast.Constant) and type(node.value) in (int, float):
+        return float(node.value)  # type: ignore[arg-type]
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
+        inner = _read_number(node.operand)
+        return None if inner is None else -inner
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult | ast.Div):
+        left, right = _read_number(node.left), _read_number(node.right)
+        if left is None or right is None or (isinstance(node.op, ast.Div) and not right):
+            return None
+        return left * right if isinstance(node.op, ast.Mult) else left / right
+    return None
