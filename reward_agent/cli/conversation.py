@@ -162,7 +162,8 @@ class Conversation:
         if not view.source:
             print_text("no metric: ratings by your preferences are the only score")
         else:
-            print_text("\n".join(filter(None, [view.meaning, view.criterion])))
+            done = f"done      {view.words.done}" if view.words else ""
+            print_text("\n".join(filter(None, [view.meaning, view.criterion, done])))
             progress_console.print(Syntax(view.source, "python", line_numbers=True))
         if not view.is_proposed:
             return

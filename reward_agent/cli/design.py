@@ -156,7 +156,12 @@ def _show_proposal(proposed: ProposedMetric) -> None:
     from reward_agent.cli.display import make_trial_table
 
     words = proposed.proposal.words
-    lines = {"metric": words.meaning, "criterion": words.criterion, "unit": words.unit}
+    lines = {
+        "metric": words.meaning,
+        "criterion": words.criterion,
+        "unit": words.unit,
+        "done": words.done,
+    }
     progress_console.print("\nA metric is proposed")
     for name, text in lines.items():
         progress_console.print(Text.assemble((f"  {name:10}", "bold"), " ".join(text.split())))

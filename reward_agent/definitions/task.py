@@ -114,11 +114,15 @@ class TaskSpec(FileRecord):
         score, rate = evaluation.task_score, evaluation.success_rate
         return score is not None and score >= self.target_score and rate in (None, 1.0)
 
-    def describe_metric(self, criterion: str, unit: str) -> TaskSpec:
+    def describe_metric(
+        self, criterion: str, unit: str, target_score: float | None, *, is_bounded: bool
+    ) -> TaskSpec:
         """Return the task with the words of another metric, a model's or a person's, made plain."""
         words = {
             "criterion": make_plain(criterion, MOST_PROSE_CHARS, OF_PROSE),
             "unit": make_plain(unit, MOST_WORD_CHARS),
+            "target_score": target_score,
+            "is_bounded": is_bounded,
         }
         return self.model_copy(update=words)
 

@@ -25,6 +25,7 @@ from reward_agent.types import (
     CheckReport,
     Critique,
     Finding,
+    Finite,
     ProbeReport,
     Record,
     RewardProgram,
@@ -99,6 +100,18 @@ class MetricWords(Record):
     max_episode_steps: int | None = Field(
         None, ge=10, le=10_000, description="greatest length; None leaves the card's"
     )
+    target_score: Finite | None = Field(None, description="task score that counts as done")
+    is_bounded: bool = Field(False, description="whether more than the target is no better")
+
+    @property
+    def done(self) -> str:
+        """When a run is done, in words."""
+        if self.target_score is None:
+            return "when nothing improves: no score is said to be enough"
+        score = f"{self.target_score:.4g} {self.unit}"
+        if not self.is_bounded:
+            return f"when nothing improves: more than {score} is better still"
+        return f"at {score}, with a success in every episode"
 
 
 class MetricOpinion(Record):

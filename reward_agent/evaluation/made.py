@@ -95,12 +95,20 @@ class MetricSearch:
         metric: the same, compiled.
         start: an episode whose first state all others begin with.
         sentence: what was asked for.
+        target_score: what the metric calls done, where it says so.
     """
 
     def __init__(
-        self, card: EnvCard, source: str, metric: MetricFunction, start: Episode, sentence: str
+        self,
+        card: EnvCard,
+        source: str,
+        metric: MetricFunction,
+        start: Episode,
+        sentence: str,
+        target_score: float | None = None,
     ) -> None:
         self._card, self._metric, self._sentence = card, metric, sentence
+        self._least = -math.inf if target_score is None else target_score
         names = find_metric_fields(source, card)
         self._fields = [
             field for field in card.state if field.name in (names or ()) or names is None
@@ -146,7 +154,7 @@ class MetricSearch:
         for base in self._bases:
             self._base = base
             found.append((self._search(is_bounded=is_bounded), base))
-            if found[-1][0].score.success:
+            if self._is_done(found[-1][0]):
                 break
         best, self._base = max(found, key=lambda pair: pair[0].rank)
         return best
@@ -167,7 +175,7 @@ class MetricSearch:
         ]
         best = max((start, *single), key=lambda tried: tried.rank)
         for changes in _combine(start, single):
-            if best.score.success or self._n_left <= 0:
+            if self._is_done(best) or self._n_left <= 0:
                 break
             tried = self._try(changes)
             if tried is not None and tried.rank > best.rank:
@@ -179,7 +187,7 @@ class MetricSearch:
         for _ in range(_MOST_CHANGES):
             found = best
             for change in self._list_changes(is_bounded=is_bounded):
-                if self._n_left <= 0 or found.score.success:
+                if self._n_left <= 0 or self._is_done(found):
                     break
                 others = tuple(item for item in best.changes if item.place != change.place)
                 tried = self._try((*others, change))
@@ -194,11 +202,16 @@ class MetricSearch:
         """Return it without the changes that a success does not need."""
         if not tried.score.success:
             return tried
+        is_done = self._is_done(tried)
         for change in tried.changes:
             fewer = self._try(tuple(item for item in tried.changes if item != change))
-            if fewer is not None and fewer.score.success:
+            if fewer is not None and fewer.score.success and self._is_done(fewer) >= is_done:
                 tried = fewer
         return tried
+
+    def _is_done(self, tried: _Tried) -> bool:
+        """Whether nothing more is to be looked for: a success that scores what counts as done."""
+        return tried.score.success and tried.score.task_score >= self._least
 
     def _try(self, changes: Changes) -> _Tried | None:
         self._n_left -= 1

@@ -31,6 +31,8 @@ _LUCKY = 0.5
 _ROUNDING = 1e-6
 # Of the scale: by how much the opposite has to score better.
 _CLEARLY = 0.05
+# Of a made success: what counts as done where the metric does not say.
+_ALMOST = 0.95
 
 _SEVERITIES: tuple[Severity, ...] = ("error", "warning", "hint")
 
@@ -103,6 +105,19 @@ class Asked:
         is_known = _ENGLISH.search(self.sentence) or _STILL.search(self.sentence)
         return self.sentence if is_known else f"{self.sentence}; {self.criterion}"
 
+    @property
+    def share(self) -> float | None:
+        """The most that a score can be that is a share of something; None for others."""
+        if _PERCENT.search(self.unit):
+            return 100.0
+        return 1.0 if _SHARE.search(self.unit) else None
+
+    @property
+    def kinds(self) -> set[str]:
+        """What the unit of the score measures: a time, a length."""
+        unit = self.unit.split(",")[0].split()
+        return {item.what for item in find_quantities(f"1 {unit[0]}")} if unit else set()
+
     def allows(self, kind: RowKind) -> bool:
         """Whether a behaviour of this kind may be just what is asked for."""
         words = _NOT_FALLING.sub(" ", self.words)
@@ -123,14 +138,11 @@ class Asked:
 
 def find_scale(rows: Sequence[TrialRow], asked: Asked) -> float:
     """Return the task score of the behaviour done: what is stated, else what was seen."""
-    if asked.target_score:
+    if asked.share is not None:
+        return asked.share
+    if asked.target_score and _is_reached(asked.target_score, rows):
         return abs(asked.target_score)
-    if _PERCENT.search(asked.unit):
-        return 100.0
-    if _SHARE.search(asked.unit):
-        return 1.0
-    unit = asked.unit.split(",")[0].split()
-    kinds = {item.what for item in find_quantities(f"1 {unit[0]}")} if unit else set()
+    kinds = asked.kinds
     stated = [
         abs(item.value)
         for text in (asked.sentence, asked.criterion)
@@ -147,6 +159,32 @@ def find_scale(rows: Sequence[TrialRow], asked: Asked) -> float:
     return max((abs(row.task_score or 0.0) for row in rows), default=0.0)
 
 
+def choose_target(rows: Sequence[TrialRow], asked: Asked) -> float | None:
+    """Return what is to count as done: what is stated, where a made success reaches it.
+
+    Else, where scores have an end that is known, a little less than a made success has; None where
+    more is better without one.
+    """
+    if asked.target_score is not None and _is_reached(asked.target_score, rows):
+        return asked.target_score
+    stated = find_durations(asked.sentence) if asked.kinds == {"time"} else ()
+    end = max(stated, default=None) if asked.share is None else asked.share
+    most = max(_list_made(rows), default=0.0)
+    return _ALMOST * min(end, most) if end is not None and most > 0 else None
+
+
+def _list_made(rows: Sequence[TrialRow]) -> list[float]:
+    """Return the scores of the successes that were made within the fields' ranges."""
+    made = [row for row in rows if row.kind == "made" and row.success_rate > 0]
+    return [row.task_score for row in made if row.task_score is not None]
+
+
+def _is_reached(target: float, rows: Sequence[TrialRow]) -> bool:
+    """Whether a made success reaches a score; where none could be made, nobody knows."""
+    made = _list_made(rows)
+    return not made or max(made) >= target - _ROUNDING
+
+
 def judge_table(rows: Sequence[TrialRow], asked: Asked) -> tuple[Finding, ...]:
     """Return what a table says against a metric; errors first."""
     scale = find_scale(rows, asked)
@@ -156,6 +194,7 @@ def judge_table(rows: Sequence[TrialRow], asked: Asked) -> tuple[Finding, ...]:
         found += [*_find_wrong_ways(rows, scale), *_find_unreachable(rows)]
         found += [*_find_instants(rows, asked), *_find_empty_climb(rows, scale)]
         found += [*_find_empty_plateau(rows, scale), *_find_conflicts(rows)]
+        found += _find_missed_target(rows, asked)
     found += _find_dropped(asked)
     return tuple(sorted(found, key=lambda finding: _SEVERITIES.index(finding.severity)))
 
@@ -271,6 +310,17 @@ def _find_unreachable(rows: Sequence[TrialRow]) -> Iterator[Finding]:
         "see that all conditions of success can hold at once, and in which unit each field is",
         "hint",
     )
+
+
+def _find_missed_target(rows: Sequence[TrialRow], asked: Asked) -> Iterator[Finding]:
+    if asked.target_score is not None and not _is_reached(asked.target_score, rows):
+        yield _say(
+            "target",
+            f"a success that was made scores {max(_list_made(rows)):.3g} at most; that is below "
+            f"the target_score, {asked.target_score:.3g}, so nothing would ever be done",
+            "give the score of a success as target_score, in the unit of the task score",
+            "warning",
+        )
 
 
 def _find_instants(rows: Sequence[TrialRow], asked: Asked) -> Iterator[Finding]:

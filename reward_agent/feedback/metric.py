@@ -40,7 +40,7 @@ class MetricView:
         meaning: what it measures, in the Designer's words; empty if a person wrote it.
         criterion: what counts, with its numbers.
         unit: unit of the task score.
-        words: all that was proposed beside the code, where it was proposed.
+        words: all that is said beside the code, where it was proposed.
     """
 
     origin: MetricOrigin
@@ -81,9 +81,21 @@ def load_metric_view(store: RunStore, run: RunRecord) -> MetricView:
     folder = _find_proposal(store)
     words = _read_words(folder)
     if run.metric_origin != "none":
-        meaning = words.meaning if run.metric_origin in PROPOSED else ""
-        source = read_text(store.dir / METRIC_FILE, "")
-        return MetricView(run.metric_origin, source, meaning, run.task.criterion, run.task.unit)
+        task, source = run.task, read_text(store.dir / METRIC_FILE, "")
+        if run.metric_origin not in PROPOSED:
+            return MetricView(run.metric_origin, source, "", task.criterion, task.unit)
+        words = MetricWords(
+            meaning=words.meaning,
+            unit=task.unit,
+            criterion=task.criterion,
+            lift_termination=task.termination == (),
+            max_episode_steps=task.max_episode_steps,
+            target_score=task.target_score,
+            is_bounded=task.is_bounded,
+        )
+        return MetricView(
+            run.metric_origin, source, words.meaning, words.criterion, words.unit, words
+        )
     source = read_text(folder / METRIC_FILE) if folder is not None else ""
     return MetricView("none", source, words.meaning, words.criterion, words.unit, words)
 

@@ -418,6 +418,7 @@ class TryMetricJob(ScoreJob):
 
     kind: Literal["try_metric"] = "try_metric"  # type: ignore[assignment]
     sentence: Prose
+    target_score: Finite | None = Field(None, description="what the metric calls done")
 
 
 class ConditionCount(Record):

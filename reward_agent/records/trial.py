@@ -81,6 +81,9 @@ class MetricTrial(FileRecord):
 
     rows: tuple[TrialRow, ...] = Field(max_length=500)
     scale: Finite = Field(description="task score of the behaviour done, as far as it is known")
+    target_score: Finite | None = Field(
+        None, description="what counts as done: as stated, or as a success that was made scores"
+    )
     findings: tuple[Finding, ...] = ()
     dropped: tuple[_Text, ...] = Field((), description="quantities that the criterion lacks")
     opinion: OneLine = Field("", description="a second model's words; empty where none was asked")

@@ -16,10 +16,10 @@ from typing import TypeVar
 
 from pydantic import Field
 
-from reward_agent.definitions.task import METRIC_FILE, apply_task, find_namesake
+from reward_agent.definitions.task import METRIC_FILE, TaskSpec, apply_task, find_namesake
 from reward_agent.designers.history import read_entry
 from reward_agent.designers.model import LanguageModel
-from reward_agent.designers.roles import MetricProposal, MetricWords
+from reward_agent.designers.roles import NO_WORDS, MetricProposal, MetricWords
 from reward_agent.errors import DataError, ReplayError, UndecidedError, UsageError
 from reward_agent.evaluation.trust import render_table
 from reward_agent.files import remove
@@ -207,7 +207,7 @@ def _take_words(run: ActiveRun, proposal: MetricProposal) -> ActiveRun:
 
 
 def _apply_words(run: ActiveRun, words: MetricWords) -> ActiveRun:
-    task = run.task.describe_metric(words.criterion, words.unit).model_copy(
+    task = _describe_task(run, words).model_copy(
         update={
             "max_episode_steps": words.max_episode_steps,
             "termination": () if words.lift_termination else None,
@@ -215,6 +215,12 @@ def _apply_words(run: ActiveRun, words: MetricWords) -> ActiveRun:
     )
     return replace(
         run, task=task, card=apply_task(run.card, task).choose_learner(run.settings.algo)
+    )
+
+
+def _describe_task(run: ActiveRun, words: MetricWords) -> TaskSpec:
+    return run.task.describe_metric(
+        words.criterion, words.unit, words.target_score, is_bounded=words.is_bounded
     )
 
 
@@ -255,7 +261,8 @@ def propose_metric(run: ActiveRun, taken: str | None = None) -> ProposedMetric |
         faults = check_metric(proposal.source, run.shown_card).errors
         if not faults:
             changed = _take_words(run, proposal)
-            trial = try_metric(changed, folder, proposal.source)
+            trial = try_metric(changed, folder, proposal.source, proposal.words.target_score)
+            proposal = _settle_target(folder, proposal, trial)
             if trial.has_passed:
                 trial = compare_metric(changed, proposal.words, trial)
                 write_record(folder / TRIAL_FILE, trial)
@@ -319,6 +326,17 @@ def _write_proposal(folder: Path, proposal: MetricProposal) -> None:
         write_text(folder / METRIC_FILE, proposal.source)
 
 
+def _settle_target(folder: Path, proposal: MetricProposal, trial: MetricTrial) -> MetricProposal:
+    """Return a proposal with the target that its trial found, where that is not the stated one."""
+    target = trial.target_score
+    if target == proposal.words.target_score or not trial.rows:
+        return proposal
+    changes = {"target_score": target, "is_bounded": target is not None}
+    settled = replace(proposal, words=proposal.words.model_copy(update=changes))
+    _write_proposal(folder, settled)
+    return settled
+
+
 def _find_failure(run: ActiveRun, folder: Path, source: str) -> str:
     """Score what the robot can do without a policy by a person's metric; say why it cannot."""
     recorded = record_behaviours(run, run.store.dir / BEHAVIOURS_DIR)
@@ -365,7 +383,9 @@ def change_metric(run: ActiveRun) -> ActiveRun:
     if not is_changing(store):
         return run
     change = read_record(store.dir / CHANGE_FILE, MetricChange)
-    task = run.task.describe_metric(change.criterion, change.unit)
+    words = change.words or NO_WORDS
+    told = words.model_copy(update={"criterion": change.criterion, "unit": change.unit})
+    task = _describe_task(run, told)
     run = replace(run, metric=Metric(change.source, change.origin), task=task)
     if change.words is not None and not (store.dir / "iterations").is_dir():
         # Nothing is trained yet: how episodes end is still to be decided.

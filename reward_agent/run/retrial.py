@@ -80,7 +80,9 @@ def _examine(
     """Return what came of a trial with the policies of a round; None where scores still rise."""
     assert run.metric.source is not None
     task = run.task
-    asked = Asked(task.description, task.criterion, task.unit, run.card.control_dt)
+    asked = Asked(
+        task.description, task.criterion, task.unit, run.card.control_dt, task.target_score
+    )
     known = find_trial(run.store, run.metric.source)
     folder = place_retrial(run.store, index).parent
     rows = known.rows if known else score_behaviours(run, folder, run.metric.source)[0]

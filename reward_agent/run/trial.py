@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from reward_agent.definitions.task import METRIC_FILE
-from reward_agent.evaluation.trust import Asked, find_scale, judge_table
+from reward_agent.evaluation.trust import Asked, choose_target, find_scale, judge_table
 from reward_agent.records.disk import write_record
 from reward_agent.records.jobs import TRAJECTORIES_FILE, TryMetricJob, TryMetricResult
 from reward_agent.records.trial import TRIAL_FILE, MetricTrial, RowKind, TrialRow
@@ -45,7 +45,7 @@ def try_metric(
     started = time.monotonic()
     task = run.task
     asked = Asked(task.description, task.criterion, task.unit, run.card.control_dt, target_score)
-    rows, failures = score_behaviours(run, folder, source)
+    rows, failures = score_behaviours(run, folder, source, target_score)
     findings, scale = failures or judge_table(rows, asked), find_scale(rows, asked)
     climb = Climb()
     if not any(finding.severity == "error" for finding in findings):
@@ -59,6 +59,7 @@ def try_metric(
         rows=rows,
         strip=run.store.name_file(sheet) if sheet else None,
         scale=scale,
+        target_score=choose_target(rows, asked),
         findings=findings,
         total_timesteps=climb.total_timesteps,
         wall_s=time.monotonic() - started,
@@ -68,7 +69,7 @@ def try_metric(
 
 
 def score_behaviours(
-    run: ActiveRun, folder: Path, source: str
+    run: ActiveRun, folder: Path, source: str, target_score: float | None = None
 ) -> tuple[tuple[TrialRow, ...], tuple[Finding, ...]]:
     """Return what a metric says of behaviours and of made episodes, or why it failed on them."""
     recorded = record_behaviours(run, run.store.dir / BEHAVIOURS_DIR)
@@ -77,6 +78,7 @@ def score_behaviours(
         card=run.card,
         metric_sha256=RewardProgram(source).sha256,
         sentence=run.task.description,
+        target_score=target_score,
     )
     job_exit = run.run_job(job, folder / "trial", files)
     result = job_exit.result

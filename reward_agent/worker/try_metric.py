@@ -23,5 +23,5 @@ def run(job: TryMetricJob, job_dir: Path) -> TryMetricResult:
     source = (job_dir / METRIC_FILE).read_text(encoding="utf-8")
     metric = score.compile_job(job, source)
     start = Trajectories.load(job_dir / TRAJECTORIES_FILE).episode(0)
-    made = MetricSearch(job.card, source, metric, start, job.sentence).run()
+    made = MetricSearch(job.card, source, metric, start, job.sentence, job.target_score).run()
     return TryMetricResult(outcome=scored.outcome, evaluation=scored.evaluation, made=made)

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from reward_agent.evaluation.trust import Asked, find_scale, judge_table, render_table
+from reward_agent.evaluation.trust import (
+    Asked,
+    choose_target,
+    find_scale,
+    judge_table,
+    render_table,
+)
 from reward_agent.records.trial import MetricTrial, RowKind, TrialRow
 
 RUN = Asked("Run forward as far as you can", "m forward; success from 10 m on", "m", 0.05)
@@ -125,6 +133,29 @@ def test_the_scale_is_what_the_metric_says_or_what_a_success_scores(
     asked = Asked("Go", criterion, unit, 0.05, target)
     rows = [row("idle", 1.0), row("made", 7.0, 1.0), row("extreme", 30.0)]
     assert find_scale(rows, asked) == scale
+
+
+@pytest.mark.parametrize(
+    ("asked", "stated", "made", "target"),
+    [
+        (FLIP, 0.95, 1.0, 0.95),
+        (FLIP, None, 1.0, 0.95),
+        (FLIP, 95.0, 1.0, 0.95),  # nothing scores so much
+        (STAND, None, 19.0, 4.75),
+        (RUN, None, 12.0, None),  # more is better
+        (RUN, 10.0, 12.0, 10.0),
+        (RUN, 50.0, 12.0, None),
+        (RUN, 50.0, None, 50.0),  # nobody knows
+    ],
+)
+def test_what_counts_as_done_is_what_a_made_success_reaches(
+    asked: Asked, stated: float | None, made: float | None, target: float | None
+) -> None:
+    rows = [row("idle", 0.0), *([row("made", made, 1.0)] if made else [])]
+    asked = replace(asked, target_score=stated)
+    assert choose_target(rows, asked) == target
+    is_missed = stated is not None and target != stated
+    assert ("metric/target" in find_rules(asked, *rows)) == is_missed
 
 
 def test_a_policy_that_climbs_the_metric_without_a_success_is_told_with_its_parts() -> None:

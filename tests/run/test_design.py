@@ -535,3 +535,22 @@ def test_a_metric_that_leaves_words_out_is_taken_by_who_has_looked(tmp_path: Pat
     # What was said beside the code holds from the first training on.
     assert run.card.max_episode_steps * run.card.control_dt >= 45
     assert run.task.max_episode_steps == run.card.max_episode_steps
+    assert (run.task.target_score, run.task.is_bounded) == (42.8, True)
+
+
+def test_a_sentence_ends_when_its_winner_is_confirmed(tmp_path: Path) -> None:
+    run = reward_agent.design(
+        "inverted_pendulum",
+        "keep the pole upright for 5 s",
+        provider="offline",
+        environ={},
+        runs_dir=tmp_path,
+        accept_unseen=True,
+        candidates=1,
+        adversary_steps=0,
+        **(SMALL | {"steps": 16_384, "iterations": 2, "winner_seeds": 1}),
+    )
+    assert run.task.target_score == 4.75
+    assert run.winner is not None
+    assert run.winner.is_confirmed
+    assert run.note.startswith("done after round 1 of 2")

@@ -47,6 +47,8 @@ _RAISED_M = 0.1  # a foot or an object, where no height is said
 _LEAST_JUMP_M, _JUMP_SHARE = 0.06, 0.2  # of the standing height
 _LYING_SHARE, _CROUCH_SHARE = 0.5, 0.675  # of the standing height
 _WITHIN_M = 0.05
+# Of what is asked for, and of an episode where no time is stated: what counts as done.
+_ALMOST, _DONE_SHARE = 0.95, 0.5
 # Froude numbers of what counts as going at all, and as going fast; else a share of the range.
 _GOES, _GOES_FAST, _GOES_SHARE = 0.06, 0.25, 0.2
 
@@ -132,6 +134,8 @@ class MetricPart:
         unit: of its score.
         seconds: for how long it asks all to hold.
         lifts: whether the card's termination would end what it asks for.
+        done: score of all that was asked for; 0 for that of a time.
+        is_bounded: whether more than that is no better.
     """
 
     call: str
@@ -141,6 +145,8 @@ class MetricPart:
     unit: str = "s"
     seconds: float = 0.0
     lifts: bool = False
+    done: float = 0.0
+    is_bounded: bool = True
 
 
 def compose_metric(card: EnvCard, description: str) -> MetricProposal:
@@ -267,12 +273,15 @@ def _go_far(sentence: Sentence, goal: Goal, velocity: str) -> MetricPart:
     given = f"distance={goal.sign}{metres:.4g}" if metres else f"speed={goal.sign}{least:g}"
     most = f", at most {metres:.4g}" if metres else ""
     success = f"{metres:.4g} m" if metres else f"at least {least:g} m/s on average of the episode"
+    episode_s = sentence.body.card.max_episode_steps * sentence.body.card.control_dt
     return MetricPart(
         f'go_far("{velocity}", {given}{guards})',
         f"{way}{most}{told}. Success: {success}, and no fall.",
         _STANDING if guards else frozenset(),
         ("length",),
         "m",
+        done=_ALMOST * metres or least * episode_s,
+        is_bounded=metres > 0,
     )
 
 
@@ -548,6 +557,7 @@ def _jump(sentence: Sentence, goal: Goal) -> MetricPart | None:
         _STANDING | ({"hop", "hops"} if sentence.has("count") else set()),
         ("length", "count"),
         "m",
+        done=_ALMOST * height,
     )
 
 
@@ -597,7 +607,11 @@ def _describe(sentence: Sentence, parts: dict[Kind, MetricPart]) -> MetricPropos
     )
     criteria = dict.fromkeys(part.criterion.removesuffix(".") for part in made)
     criterion = "; and ".join(criteria) + "."
-    steps = math.ceil(_LONGER * max(part.seconds for part in made) / card.control_dt)
+    seconds = max(part.seconds for part in made)
+    steps = math.ceil(_LONGER * seconds / card.control_dt)
+    # What is to last so long is done then; of what may go on, a good part is asked for.
+    episode_s = min(max(steps, card.max_episode_steps), 10_000) * card.control_dt
+    lasts = _ALMOST * seconds if sentence.has("time") else max(seconds, _DONE_SHARE * episode_s)
     words = MetricWords(
         meaning=meaning,
         unit=made[0].unit,
@@ -605,6 +619,8 @@ def _describe(sentence: Sentence, parts: dict[Kind, MetricPart]) -> MetricPropos
         not_measured=tuple(_list_left_out(sentence, parts)),
         lift_termination=any(part.lifts for part in made),
         max_episode_steps=min(steps, 10_000) if steps > card.max_episode_steps else None,
+        target_score=float(f"{made[0].done or lasts:.3g}"),
+        is_bounded=made[0].is_bounded,
     )
     return MetricProposal(source, words=words, reply=f"{meaning}\n\n{words.criterion}\n")
 

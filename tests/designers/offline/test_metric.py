@@ -140,6 +140,20 @@ def test_a_sentence_like_a_task_is_told_its_name_and_judged_by_its_own_words() -
     assert "--task" not in compose("hopper", "go forward at 1.2 m/s").words.meaning
 
 
+@pytest.mark.parametrize(
+    ("sentence", "done"),
+    [
+        ("go forward at 1.2 m/s", "at 4 s, with a success in every episode"),
+        ("stand still for 5 s", "at 4.75 s, with a success in every episode"),
+        ("jump 0.4 m high", "at 0.38 m, with a success in every episode"),
+        ("run 10 m", "at 9.5 m, with a success in every episode"),
+        ("run far", "when nothing improves: more than 14.4 m is better still"),
+    ],
+)
+def test_a_metric_says_when_it_is_done(sentence: str, done: str) -> None:
+    assert compose("hopper", sentence).words.done == done
+
+
 def test_a_turn_by_an_angle_is_to_a_heading() -> None:
     dog = make_dog()
     heading = field("compass", "rad", "heading", rest=0.5)
