@@ -91,6 +91,12 @@ Lane = Literal["slot", "short", "film"]
 _SHORT_S, _FILM_S = 120.0, 240.0
 # Of processor time, so that what is refused does not depend on what else the machine does.
 _PROGRAM_CPU_S = 10
+# A reward program of ours that costs nothing and cannot fail.
+_IDLE_PROGRAM = """\
+def compute_reward(state, action, next_state):
+    nothing = 0.0 * np.sum(action, axis=-1)
+    return nothing, {"nothing": nothing}
+"""
 
 
 class Job(FileRecord):
@@ -149,6 +155,10 @@ class Job(FileRecord):
         """Return the same job with another reach."""
         assert self.reach is not None
         return self.model_copy(update={self.reach: until})
+
+    def make_control(self) -> tuple[Job, dict[str, bytes]]:
+        """Return a job that fails where this one fails without its program's doing; its files."""
+        return TryCardJob(card=self.card), {}
 
     def digest(self) -> str:
         """Return its identity: the digest of all that it asks for, but for how far it goes.
@@ -237,6 +247,19 @@ class TrainJob(Job):
     initial_policy_sha256: Sha256 | None = Field(
         None, description="of initial.safetensors, the policy that the training begins with"
     )
+
+    def make_control(self) -> tuple[Job, dict[str, bytes]]:
+        """Return the first slice of a training that pays nothing."""
+        source = _IDLE_PROGRAM.encode()
+        job = TrainJob(
+            card=self.card,
+            program_sha256=hashlib.sha256(source).hexdigest(),
+            seed=self.seed,
+            total_timesteps=self.total_timesteps,
+            until_timesteps=1,
+            learner=self.learner,
+        )
+        return job, {PROGRAM_FILE: source}
 
     def check_result(self, result: TrainingResult, folder: Path) -> None:
         """Refuse steps and policies that the job cannot have made."""

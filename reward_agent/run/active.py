@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +14,7 @@ from reward_agent.definitions.task import METRIC_FILE, TaskSpec
 from reward_agent.designers.roles import Team
 from reward_agent.errors import DataError
 from reward_agent.executors import JobRequest
-from reward_agent.executors.slots import SlotExecutor
+from reward_agent.executors.slots import ProgressCallback, SlotExecutor
 from reward_agent.files import make_folder, make_scratch, read_text, write_atomic
 from reward_agent.records.disk import write_text
 from reward_agent.records.events import Event, Listener
@@ -31,6 +31,7 @@ from reward_agent.records.store import MetricOrigin, RunRecord, RunStore, rank_c
 from reward_agent.records.timing import TimeLedger
 from reward_agent.records.trial import list_trials
 from reward_agent.report.page import write_report
+from reward_agent.run.blame import Surroundings, find_blame
 from reward_agent.sandbox.runner import JobExit, describe_failure
 from reward_agent.threads import Background
 from reward_agent.types import Finding, RewardProgram
@@ -85,16 +86,29 @@ class Lab:
         """Limits of a job that has no clock of its own: a training, an evaluation."""
         return Limits(wall_s=self.settings.training_timeout_s, memory_mib=self.settings.memory_mib)
 
+    def run_jobs(
+        self, requests: Sequence[JobRequest], on_progress: ProgressCallback | None = None
+    ) -> list[JobExit]:
+        """Run jobs side by side; whom a bad end is blamed on is decided here, for all kinds.
+
+        Raises:
+            JobError: what surrounds a program made its job fail.
+        """
+        exits = self.executor.map(requests, on_progress)
+        for request, job_exit in zip(requests, exits, strict=True):
+            find_blame(self.executor, request, job_exit)
+        return exits
+
     def run_job(self, job: Job, job_dir: Path, files: Mapping[str, bytes] | None = None) -> JobExit:
         """Run one job in its folder, with its input files there, which are part of which it is.
 
         Raises:
-            JobError: a job without generated code has no result: that is ours, nobody's failure.
+            JobError: it has no result, and not by the doing of generated code.
         """
         copy_into(job_dir, files or {})
         inputs = job.inputs | digest_files(files or {})
         job = job.model_copy(update={"inputs": inputs})
-        [job_exit] = self.executor.map([JobRequest(job, job_dir, self.limits)])
+        [job_exit] = self.run_jobs([JobRequest(job, job_dir, self.limits)])
         if job_exit.result is None and not job.loads_generated_code:
             what = f"the {job.kind} job ended without a result: {job_exit.outcome}"
             raise describe_failure(what, job_dir, job_exit.outcome)
@@ -133,6 +147,7 @@ class ActiveRun(Lab):
     team: Team
     ledger: TimeLedger
     listen: Listener
+    surroundings: Surroundings
     background: Background = field(default_factory=Background, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 

@@ -77,7 +77,7 @@ def climb_metric(run: ActiveRun, folder: Path, source: str, scale: float) -> Cli
             scale=scale,
         )
         requests.append(JobRequest(job, job_dir, run.limits))
-    finishes = [name_finish(job_exit) for job_exit in run.executor.map(requests)]
+    finishes = [name_finish(job_exit) for job_exit in run.run_jobs(requests)]
     judged = replace(run, metric=Metric(source, "proposed: accepted unseen"))
     rows, total = [], 0
     for pays, request, finish in zip(PAYS, requests, finishes, strict=True):

@@ -63,7 +63,7 @@ def draft_all(
         _enter(run, race, draft, briefs[draft.index])
 
     def make(brief: DesignBrief) -> None:
-        draft = _Drafting(run, brief, recordings).make()
+        draft = _Drafting(run, race, brief, recordings).make()
         with adopting:
             draft = drafts[brief.index] = adopt_draft(run, index, draft)
         told = (draft.index, draft.id, draft.idea, draft.outcome, draft.origin)
@@ -102,8 +102,10 @@ def _read_drafts(run: ActiveRun, index: int, n_candidates: int) -> list[DraftRec
 class _Drafting:
     """A candidate in the making, with what was said of it on the way."""
 
-    def __init__(self, run: ActiveRun, brief: DesignBrief, recordings: Recordings) -> None:
-        self._run, self._brief, self._recordings = run, brief, recordings
+    def __init__(
+        self, run: ActiveRun, race: Race, brief: DesignBrief, recordings: Recordings
+    ) -> None:
+        self._run, self._race, self._brief, self._recordings = run, race, brief, recordings
         self._team = run.team
         given = brief.given
         self._origin = given.origin if given else ""
@@ -129,6 +131,7 @@ class _Drafting:
 
     def _ask(self, ask: Callable[..., Proposal], *given: object) -> Examination:
         """Let the Designer write something; check it, then probe it if the rules accept it."""
+        self._see_that_it_makes_sense()
         with self._run.ledger.spend("llm"):
             proposal = ask(self._brief, *given)
         self._completions.extend(proposal.completions)
@@ -144,6 +147,15 @@ class _Drafting:
         probe = run_probe(self._run, proposal.program, job_dir, self._recordings)
         outcome = ACCEPTED if probe.is_accepted else _name_rejection("probe", probe.errors)
         return Examination(proposal, outcome, check, probe)
+
+    def _see_that_it_makes_sense(self) -> None:
+        """Pay for no reply that nothing can be made of.
+
+        Raises:
+            RewardAgentError: the race has failed, or the environment is not what it was.
+        """
+        self._race.check()
+        self._run.surroundings.check()
 
     def _repair(self, examination: Examination) -> Examination:
         """Give findings back to the Designer, a bounded number of times."""
@@ -163,6 +175,7 @@ class _Drafting:
             or self._repeats(examination)
         ):
             return examination
+        self._see_that_it_makes_sense()
         with self._run.ledger.spend("llm"):
             opinion = self._team.critic.review(self._brief, examination)
         self._completions.extend(opinion.completions)

@@ -56,6 +56,7 @@ from reward_agent.records.settings import RunSettings, list_settings
 from reward_agent.records.store import RunRecord, RunStore, load_run, name_new_run, now_utc
 from reward_agent.records.timing import TimeLedger
 from reward_agent.run.active import ActiveRun, read_run_metric, telling, try_own_card
+from reward_agent.run.blame import Surroundings
 from reward_agent.run.given import keep_given, load_given, take_reward
 from reward_agent.run.loop import run_design
 from reward_agent.run.metric import MetricChoice, ProposedMetric, change_metric, choose_metric
@@ -300,6 +301,7 @@ class HeldRun:
                     executor=executor,
                     ledger=ledger,
                     listen=listen,
+                    surroundings=Surroundings.survey(record.card),
                 )
 
     def _make_places(self, record: RunRecord) -> tuple[Place, Place]:

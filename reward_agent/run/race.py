@@ -100,6 +100,16 @@ class Race:
             self._n_awaited -= n_absent
             self._changed.notify_all()
 
+    def check(self) -> None:
+        """Let nobody ask a model any more once the race has failed.
+
+        Raises:
+            RewardAgentError: what it failed by.
+        """
+        with self._changed:
+            if self._error is not None:
+                raise self._error
+
     def list_finishes(self) -> dict[str, Finish]:
         """Return how each training ended, by candidate id."""
         return {name: self._name_end(name, finish) for name, finish in self._finishes.items()}

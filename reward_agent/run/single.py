@@ -153,7 +153,7 @@ def train(
         try_own_card(lab)
         request = make_training(lab, program, training_dir, settings.seed, until=settings.steps)
         report = None if on_progress is None else lambda _, row: on_progress(row)
-        [job_exit] = lab.executor.map([request], report)
+        [job_exit] = lab.run_jobs([request], report)
         finish = name_finish(job_exit)
         if finish.result is None or finish.has_failed:
             raise DataError(f"the training ended: {finish.outcome}", f"see {training_dir}")

@@ -77,7 +77,7 @@ def train_until(run: ActiveRun, entrants: Sequence[Entrant], until: int) -> list
             TrainingProgress(entrant.candidate_id, entrant.seed, until, run.settings.steps, row)
         )
 
-    exits = run.executor.map(requests, report)
+    exits = run.run_jobs(requests, report)
     finishes = [name_finish(job_exit) for job_exit in exits]
     for entrant, finish in zip(entrants, finishes, strict=True):
         run.notify(TrainedUntil(entrant.candidate_id, entrant.seed, until, finish.outcome))

@@ -18,7 +18,7 @@ from reward_agent.types import RewardProgram, Snapshot
 class CopyReader:
     """An executor whose job finds the episodes in its folder."""
 
-    def map(self, requests: list) -> list:
+    def map(self, requests: list, on_progress: object = None) -> list:
         [request] = requests
         assert (request.job_dir / TRAJECTORIES_FILE).read_bytes() == b"episodes"
         result = RelabelResult(outcome="relabelled", generated_returns=(1.0,))

@@ -83,7 +83,7 @@ def test_the_run_ends_with_its_film(tmp_path: Path) -> None:
 class Hanging:
     """An executor whose job does not end in time."""
 
-    def map(self, requests: list[JobRequest]) -> list[Any]:
+    def map(self, requests: list[JobRequest], on_progress: object = None) -> list[Any]:
         [request] = requests
         assert request.limits.wall_s == FilmJob.wall_s
         return [SimpleNamespace(result=None, outcome=TIMEOUT)]

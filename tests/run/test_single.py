@@ -57,7 +57,7 @@ def test_an_evaluation_that_a_limit_ended_names_the_limit_and_is_nobodys_failure
 class Hanging:
     """An executor whose jobs do not end in time."""
 
-    def map(self, requests: list[Any]) -> list[Any]:
+    def map(self, requests: list[Any], on_progress: object = None) -> list[Any]:
         return [SimpleNamespace(result=None, outcome=TIMEOUT) for _ in requests]
 
 
