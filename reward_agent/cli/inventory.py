@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,10 +18,12 @@ from reward_agent.cli.output import (
     progress_console,
 )
 from reward_agent.cli.settings import Json, RunsDir, add_settings, note_folder
+from reward_agent.errors import RewardAgentError
 from reward_agent.llm.provider import PROVIDERS
 from reward_agent.trackers.registry import TRACKERS
 
 if TYPE_CHECKING:
+    from reward_agent.definitions.card import EnvCard
     from reward_agent.definitions.meaning import TriedMeaning
 
 envs_app = typer.Typer(help="Show, check and draft environments.", no_args_is_help=True)
@@ -45,6 +48,17 @@ def list_envs_command(as_json: Json = False) -> None:
     answer_console.print(table)
 
 
+def _measure(card: EnvCard) -> str:
+    """Say what is measured on the robot itself; '' where it cannot be simulated, and why not."""
+    from reward_agent.run.single import measure_robot
+
+    try:
+        return measure_robot(card)
+    except RewardAgentError as error:
+        progress_console.print(f"the robot was not measured: {error.message}", style="dim")
+        return ""
+
+
 @envs_app.command("show")
 def show_env_command(
     name: EnvName,
@@ -60,8 +74,10 @@ def show_env_command(
     card = load_env(name)
     if as_json:
         print_json(card)
-    else:
-        print_text(render_card_as_prompt(card) if as_prompt else render_card(card))
+        return
+    print_text(render_card_as_prompt(card) if as_prompt else render_card(card))
+    if standing := _measure(card):
+        print_text(f"\nMeasured on the robot itself:\n{standing}")
 
 
 @envs_app.command("check")
@@ -226,8 +242,12 @@ def show_prompt_command(
 ) -> None:
     """Show a prompt word for word, as it would be sent."""
     from reward_agent.designers.preview import estimate_tokens, load_subject, preview_prompt
+    from reward_agent.records.store import load_run
+    from reward_agent.run.behaviours import read_robot
 
-    request = preview_prompt(name, load_subject(env, task, run, runs_dir, candidate))
+    subject = load_subject(env, task, run, runs_dir, candidate)
+    standing = read_robot(load_run(run, runs_dir)) if run else _measure(subject.card)
+    request = preview_prompt(name, replace(subject, standing=standing))
     n_tokens = estimate_tokens(request.prompt)
     if as_json:
         turns = [{"role": turn.role, "content": turn.content} for turn in request.messages]

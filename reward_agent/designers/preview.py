@@ -56,6 +56,8 @@ class Subject:
         reference: source of a person's reward for it, or None.
         entries: the candidates of a run, oldest first; empty for an example.
         index: which candidate of its round is asked for, from 0.
+        steps: env steps of a whole training.
+        standing: what was measured on the robot itself, in words.
     """
 
     card: EnvCard
@@ -63,6 +65,8 @@ class Subject:
     reference: str | None = None
     entries: tuple[HistoryEntry, ...] = ()
     index: int = 0
+    steps: int = 0
+    standing: str = ""
 
     @property
     def program(self) -> RewardProgram:
@@ -85,7 +89,17 @@ class Subject:
         history = select_history(entries)
         n_ideas = max(N_CANDIDATES, self.index + 1)
         idea = choose_ideas(iteration, n_ideas, best=best, history=history)[self.index]
-        return DesignBrief(self.card, self.task, idea, iteration, self.index, best, history)
+        return DesignBrief(
+            self.card,
+            self.task,
+            idea,
+            iteration,
+            self.index,
+            best,
+            history,
+            steps=self.steps,
+            standing=self.standing,
+        )
 
 
 def load_subject(
@@ -110,12 +124,15 @@ def load_subject(
     if run is not None:
         store = load_run(run, runs_dir)
         record = store.read_run()
-        return Subject(record.card, record.task, None, tuple(read_history(store)), index)
+        entries = tuple(read_history(store))
+        steps = record.config.get("steps")
+        n_steps = steps if isinstance(steps, int) else 0
+        return Subject(record.card, record.task, None, entries, index, n_steps)
     card = load_env(env)
     known = list_tasks(card)
     spec = resolve_task(card, task or (known[0] if known else "move forward"))
     reference = read_reference_reward(card, spec)
-    return Subject(apply_task(card, spec), spec, reference, (), index)
+    return Subject(apply_task(card, spec), spec, reference, (), index, card.budget.standard)
 
 
 def preview_prompt(name: str, subject: Subject) -> ChatRequest:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from functools import reduce
 from typing import NamedTuple
 
 import mujoco
@@ -24,7 +25,14 @@ from reward_agent.drafts.roles import Array, Facts, Part, Robot, find_axis, read
 from reward_agent.drafts.toml import TESTED
 from reward_agent.drafts.tools import Handling
 from reward_agent.drafts.tree import collides, list_geoms
-from reward_agent.drafts.words import Names, drop_common, find_side, make_name, split_words
+from reward_agent.drafts.words import (
+    Names,
+    drop_common,
+    find_side,
+    has_word,
+    make_name,
+    split_words,
+)
 from reward_agent.simulation.measures import list_subtree
 from reward_agent.simulation.mujoco_model import HINGE, SLIDE
 
@@ -53,6 +61,7 @@ def _list_groups(
     yield "joints", _list_joints(facts, joint_names)
     yield "feet", _list_feet(facts, robot)
     yield "hands", _list_hands(facts, robot)
+    yield "head", _list_head(facts)
     yield "contacts", _list_contacts(facts, robot)
     yield from list_handled(facts, handling)
     yield "sensors", _list_sensors(facts)
@@ -290,22 +299,36 @@ def _list_feet(facts: Facts, robot: Robot) -> Iterator[DraftField]:
             f"{foot.name}_position",
             limb=foot.name,
         )
-        yield from _list_foot_pitch(facts, robot, foot, where)
+        yield _make_tilt(facts, robot, foot, _find_first(facts, foot))
 
 
-def _list_foot_pitch(facts: Facts, robot: Robot, foot: Part, where: str) -> Iterator[DraftField]:
-    """Yield how a foot is tipped in the world, where its own axes lie along it at the start."""
-    turn = facts.data.xmat[_find_first(facts, foot)].reshape(3, 3).T
+def _make_tilt(facts: Facts, robot: Robot, part: Part, body: int) -> DraftField:
+    """Return how an end of a limb is tipped in the world.
+
+    It is its pitch where its own axes lie along the torso's at the start, else how far what pointed
+    up then still does.
+    """
+    where, turn = refer(facts, "body", body), facts.data.xmat[body].reshape(3, 3).T
     torso = facts.data.xmat[facts.tree.root].reshape(3, 3)
     axes = [_name_axis(turn @ torso @ read_axis(axis)) for axis in (robot.forward, robot.up)]
     if all(axes):
-        yield DraftField(
-            f"{foot.name}_pitch",
-            f"pitch({where}, {', '.join(axes)})",
-            "rad",
-            "of it in the world; 0 as at the start, positive tips forward",
-            limb=foot.name,
-        )
+        source = f"pitch({where}, {', '.join(axes)})"
+        doc = "of it in the world; 0 as at the start, positive tips forward"
+        return DraftField(f"{part.name}_pitch", source, "rad", doc, limb=part.name)
+    doc = "how it stands in the world: 1 as at the start, 0 on its side, -1 upside down"
+    source = _read_height(where, turn[:, 2])
+    bounds = (-1.0, 1.0)
+    return DraftField(f"{part.name}_up", source, "1", doc, limb=part.name, bounds=bounds)
+
+
+def _read_height(frame: str, direction: Array) -> str:
+    """Return the source of the z of a direction that turns with a frame."""
+    parts = [
+        f"scale({frame}.xmat[{6 + i}], {share:.4g})"
+        for i, share in enumerate(direction)
+        if abs(share) > 1e-3
+    ]
+    return reduce(lambda first, second: f"add({first}, {second})", parts)
 
 
 def _name_axis(direction: Array) -> str:
@@ -322,6 +345,27 @@ def _list_hands(facts: Facts, robot: Robot) -> Iterator[DraftField]:
         yield play("hand_position", where, doc, f"{name}_position", limb=name)
         doc = f"of {hand.own_name} above the floor"
         yield play("hand_height", f"{where}[2]", doc, f"{name}_height", limb=name)
+        yield _make_tilt(facts, robot, hand, hand.body)
+
+
+def _list_head(facts: Facts) -> Iterator[DraftField]:
+    """Yield where the part that the model calls the head is, if it is not the torso itself."""
+    bodies = facts.tree.bodies - {facts.tree.root}
+    places = [("body", body) for body in sorted(bodies) if _is_head(facts, "body", body)]
+    places += [
+        ("geom", geom)
+        for body in sorted(facts.tree.bodies)
+        for geom in list_geoms(facts.model, body)
+        if _is_head(facts, "geom", geom)
+    ]
+    for kind, number in places[:1]:
+        where = refer(facts, kind, number)
+        doc = f"of {bare(where)} in the world: x, y, z"
+        yield DraftField("head_position", f"{where}.xpos", "m", doc, size=3, limb="head")
+
+
+def _is_head(facts: Facts, kind: str, number: int) -> bool:
+    return has_word(facts.name(kind, number), ("head",))
 
 
 def _find_first(facts: Facts, part: Part) -> int:

@@ -6,12 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from reward_agent.definitions.card import EnvCard
 from reward_agent.definitions.task import METRIC_FILE
 from reward_agent.evaluation.arrays import MAX_RECORDING_BYTES
 from reward_agent.evaluation.trajectories import Trajectories
 from reward_agent.files import read_capped
+from reward_agent.records.disk import read_optional
 from reward_agent.records.jobs import (
     ALL_BEHAVIOURS,
+    RESULT_FILE,
     TRAJECTORIES_FILE,
     Behaviour,
     KnownEpisode,
@@ -20,6 +23,7 @@ from reward_agent.records.jobs import (
     ScoreJob,
     ScoreResult,
 )
+from reward_agent.records.store import RunStore
 from reward_agent.run.active import Lab
 from reward_agent.summary.standing import describe_standing
 from reward_agent.types import RewardProgram
@@ -48,13 +52,26 @@ class RecordedBehaviours:
         return read_capped(self.folder / TRAJECTORIES_FILE, MAX_RECORDING_BYTES)
 
 
-def describe_robot(lab: Lab, folder: Path) -> str:
+def describe_robot(lab: Lab, folder: Path, behaviours: Sequence[Behaviour] = ALL_BEHAVIOURS) -> str:
     """Say what was measured on the robot, for those who design; '' where no pose can be held."""
-    recorded = record_behaviours(lab, folder)
+    return _describe(lab.card, record_behaviours(lab, folder, behaviours))
+
+
+def read_robot(store: RunStore) -> str:
+    """Say what a run has measured on its robot; '' if it has not."""
+    folder = store.dir / BEHAVIOURS_DIR
+    result = read_optional(folder / RESULT_FILE, RecordResult)
+    if result is None:
+        return ""
+    return _describe(store.read_run().card, RecordedBehaviours(folder, result))
+
+
+def _describe(card: EnvCard, recorded: RecordedBehaviours) -> str:
     if POSE not in recorded.names:
         return ""
-    episode = Trajectories.load(folder / TRAJECTORIES_FILE).episode(recorded.names.index(POSE))
-    return describe_standing(lab.card, episode, recorded.result.links)
+    trajectories = Trajectories.load(recorded.folder / TRAJECTORIES_FILE)
+    held = trajectories.episode(recorded.names.index(POSE))
+    return describe_standing(card, held, recorded.result.links)
 
 
 def record_behaviours(

@@ -33,7 +33,9 @@ from reward_agent.rewards.checks import check_program
 from reward_agent.run.active import NO_METRIC, Lab, Metric, try_own_card
 from reward_agent.run.behaviours import (
     BEHAVIOURS_DIR,
+    POSE,
     UNSKILLED,
+    describe_robot,
     record_behaviours,
     score_behaviours,
 )
@@ -114,6 +116,12 @@ def check(
             target_score=spec.target_score if spec else None,
         )
         return Examined(report, run_probe(lab, program, folder or scratch / "probe", recordings))
+
+
+def measure_robot(card: EnvCard) -> str:
+    """Say what is measured on the robot itself, as those who design are told it."""
+    with open_lab(card, _resolve(card, {})) as lab, make_scratch() as scratch:
+        return describe_robot(lab, scratch / BEHAVIOURS_DIR, (POSE,))
 
 
 def train(

@@ -9,9 +9,10 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from reward_agent.definitions.card import EnvCard
+from reward_agent.definitions.card import EnvCard, StateField
 from reward_agent.evaluation.metrics import Episode
-from reward_agent.summary.fields import Column, list_contacts, make_column
+from reward_agent.simulation.state import FloatArray
+from reward_agent.summary.fields import list_contacts
 from reward_agent.text import format_number
 
 _MOST_FIELDS, _MOST_LINKS = 30, 24
@@ -30,11 +31,7 @@ def describe_standing(card: EnvCard, held: Episode, links: Mapping[str, float]) 
         held: an episode in which the start pose is held.
         links: lengths, m, by body.
     """
-    values: dict[str, str] = {}
-    for column in _list_columns(card):
-        value = _tell(column, held)
-        if column.index is None or value not in values.values():
-            values[column.name] = value
+    values = {field.name: _tell(field, held) for field in _list_fields(card)}
     told = [f"{name} {value}" for name, value in values.items()][:_MOST_FIELDS]
     after = f", and after the arrow where {held.duration_s:.2g} s of holding that pose lead"
     lines = [f"At the start{'' if held.terminated else after}: {', '.join(told)}."]
@@ -44,25 +41,30 @@ def describe_standing(card: EnvCard, held: Episode, links: Mapping[str, float]) 
     return "\n".join(lines)
 
 
-def _list_columns(card: EnvCard) -> list[Column]:
+def _list_fields(card: EnvCard) -> list[StateField]:
     """Return positions, heights and angles; no rates, contacts or joints, and scalars first."""
     contacts = {field.name for field in list_contacts(card)}
-    columns, entries = [], []
-    for field in card.for_designer.state:
-        is_rate = field.unit.endswith("/s")
-        if is_rate or field.name in contacts or field.plays[0] in _JOINTS:
-            continue
-        if field.size is None:
-            columns.append(make_column(field))
-        elif field.size == 3 and field.unit == "m":
-            entries.append(make_column(field, 2))
-    return [*columns, *entries]
+    fields = [
+        field
+        for field in card.for_designer.state
+        if not field.unit.endswith("/s")
+        and field.name not in contacts
+        and field.plays[0] not in _JOINTS
+        and (field.size is None or (field.size == 3 and field.unit == "m"))
+    ]
+    return sorted(fields, key=lambda field: field.size is not None)
 
 
-def _tell(column: Column, held: Episode) -> str:
-    values = column.read(held)
-    low, high = column.field.range
-    settled = float(np.mean(values[-max(1, int(_SETTLED * len(values))) :]))
-    start = format_number(round(float(values[0]), 3))
-    is_same = held.terminated or abs(settled - values[0]) < _SAME * (high - low)
-    return start if is_same else f"{start} → {format_number(round(settled, 3))}"
+def _tell(field: StateField, held: Episode) -> str:
+    """Return a value, of a vector three in brackets, and after an arrow what it settles at."""
+    values = held.fields[field.name]
+    low, high = field.range
+    settled = np.mean(values[-max(1, int(_SETTLED * len(values))) :], axis=0)
+    start = _format(values[0])
+    is_same = held.terminated or bool(np.all(abs(settled - values[0]) < _SAME * (high - low)))
+    return start if is_same else f"{start} → {_format(settled)}"
+
+
+def _format(value: FloatArray) -> str:
+    numbers = [format_number(round(float(number), 3)) for number in np.atleast_1d(value)]
+    return numbers[0] if len(numbers) == 1 else f"({', '.join(numbers)})"

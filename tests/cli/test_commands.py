@@ -161,6 +161,7 @@ def test_the_prompt_view_is_a_python_class(tmp_path: Path) -> None:
     done = run("envs", "show", "hopper", "--as-prompt", cwd=tmp_path)
     assert "class State" in done.stdout
     assert "torso_pitch" in done.stdout
+    assert "torso_height 1.25" in done.stdout.partition("Measured on the robot itself")[2]
 
 
 def test_runs_list_is_empty_without_runs(tmp_path: Path) -> None:

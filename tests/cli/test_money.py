@@ -109,7 +109,9 @@ def test_prompts_are_listed_and_shown_word_for_word():
     shown = invoke("prompts", "show", "designer/first", "--env", "hopper", "--task", "back_flip")
     assert shown.startswith("## system\n\nYou design reward functions")
     assert "Do a back flip" in shown
-    data = json.loads(invoke("prompts", "show", "critic/review", "--env", "ant", "--json"))
+    assert "torso_height 1.25" in shown
+    assert "It trains for 1,000,000 steps" in shown
+    data = json.loads(invoke("prompts", "show", "critic/review", "--env", "reacher", "--json"))
     assert [turn["role"] for turn in data["messages"]] == ["system", "user"]
     assert 2000 < data["tokens"] < 8000
 

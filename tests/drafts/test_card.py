@@ -266,3 +266,10 @@ def test_names_of_any_script_become_identifiers(tmp_path: Path) -> None:
     card = write_draft(model, "arm.xml", options, tmp_path).files["env.toml"]
     assert "'手首'" in card or "手首" in card
     assert "ellbogen_1" in card
+
+
+def test_ends_of_limbs_say_how_they_are_tipped_whichever_way_their_axes_lie(draft: Make) -> None:
+    fields = {field.name: field for field in draft("ant").card.state}
+    assert fields["left_foot_up"].source.startswith("add(")
+    assert fields["left_foot_up"].rest == pytest.approx(1.0, abs=0.2)
+    assert "head_position" in {field.name for field in draft("humanoid").card.state}

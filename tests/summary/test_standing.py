@@ -4,7 +4,7 @@ import mujoco
 import numpy as np
 import pytest
 
-from reward_agent.definitions.card import load_env
+from reward_agent.definitions.card import list_envs, load_env
 from reward_agent.evaluation.behaviours import record_behaviours
 from reward_agent.simulation.mujoco_links import measure_links
 from reward_agent.summary.standing import describe_standing
@@ -39,10 +39,21 @@ def test_a_shipped_robot_is_measured():
     assert "torso_height 1.25" in told
     assert "foot_x_position" in told
     assert "leg 0.5" in told
+    assert "com_position (0.02" in told
 
 
-@pytest.mark.parametrize("env", ["hopper", "walker2d", "half_cheetah"])
-def test_feet_of_planar_robots_say_how_they_are_tipped(env):
+@pytest.mark.parametrize("env", list_envs())
+def test_every_end_of_a_limb_says_where_it_is_and_how_it_is_tipped(env):
+    card = load_env(env)
+    for limb in {
+        f.plays[1] for role in ("foot_height", "hand_position") for f in card.list_roles(role)
+    }:
+        names = [f.name for f in card.state if f.plays[1] == limb or f.name.startswith(limb)]
+        for ends in (("_position",), ("_height", "_position"), ("_pitch", "_up")):
+            assert any(name.endswith(ends) for name in names), (limb, ends)
+
+
+@pytest.mark.parametrize("env", ["half_cheetah", "humanoid"])
+def test_a_head_says_where_it_is_along_the_track(env):
     names = [field.name for field in load_env(env).state]
-    assert any(name.endswith("foot_pitch") for name in names)
-    assert any(name.endswith("foot_x_position") for name in names)
+    assert {"head_x_position", "head_position"} & set(names)
