@@ -11,9 +11,11 @@ from pathlib import Path
 import pytest
 from support.loops import is_long
 from support.runs import PROGRAM, PROPOSAL, design, make_opener
+from support.warm import WarmServers
 
 import reward_agent
 from reward_agent.errors import UndecidedError
+from reward_agent.executors import slots
 from reward_agent.feedback.session import Session
 
 # A shell ignores Ctrl-C for what it starts in the background, and children inherit that.
@@ -33,6 +35,16 @@ def _waits_for_no_disk() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "fsync", lambda descriptor: None)
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _starts_children_from_one_process() -> Iterator[None]:
+    """Runs share a process that forks their children; tests/sandbox/test_warm.py has its own."""
+    servers = WarmServers()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(slots, "make_warm_server", servers.find)
+        yield
+    servers.end()
 
 
 @pytest.fixture(scope="session")

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.runs import SMALL
 
 import reward_agent
 from reward_agent.errors import RejectedKeyError
@@ -58,7 +59,6 @@ ANALYSIS = json.dumps(
 KEY = "sk-test-4f7b2c9e1a"
 VARIABLES = {"openai": "OPENAI_API_KEY", "anthropic": "ANTHROPIC_API_KEY"}
 PROVIDERS = sorted(VARIABLES)
-SMALL = {"steps": 2048, "winner_seeds": 0, "eval_episodes": 2, "video": False}
 OPENINGS = {"You design": "designer", "You review": "critic", "You explain": "analyzer"}
 
 
@@ -74,7 +74,7 @@ def design(folder: Path, provider: str, server: FakeLLMServer, **options: Any) -
         base_url=get_url(provider, server),
         environ={VARIABLES[provider]: KEY},
         runs_dir=folder / "runs",
-        **{"candidates": 1, "iterations": 1} | SMALL | options,
+        **{"candidates": 1} | SMALL | options,
     )
 
 
@@ -190,7 +190,7 @@ def test_credentials_in_the_address_are_used_and_seen_nowhere(named: str, tmp_pa
             given = {"provider": f"openai-compatible:{address}"}
         run = reward_agent.design(
             "inverted_pendulum", "balance", **given, model="m", environ={}, critic=False,
-            analyzer=False, candidates=1, iterations=1, runs_dir=tmp_path / "runs", **SMALL,
+            analyzer=False, candidates=1, runs_dir=tmp_path / "runs", **SMALL,
             listen=lambda event: events.append(json.dumps(event.to_dict(), default=str)),
         )  # fmt: skip
         assert [request.path.partition("?")[2] for request in server.requests] == [
@@ -303,8 +303,10 @@ def wait_until_quiet(model: Model) -> None:
 def test_killed_run_pays_for_nothing_twice(
     provider: str, agent: str, number: int, tmp_path: Path
 ) -> None:
-    settings = [f"--{name.replace('_', '-')}={value}" for name, value in SMALL.items() if value]
-    task = ["--env=inverted_pendulum", "--task=balance", "--candidates=2", "--iterations=1"]
+    settings = [
+        f"--{name.replace('_', '-')}={value}" for name, value in SMALL.items() if value is not False
+    ]
+    task = ["--env=inverted_pendulum", "--task=balance", "--candidates=2", "--no-early-stop"]
     command = [sys.executable, "-m", "reward_agent", "design", f"--runs-dir={tmp_path}/runs"]
     model = StallingModel(agent, number)
     with FakeLLMServer(model) as server:
@@ -313,7 +315,7 @@ def test_killed_run_pays_for_nothing_twice(
         where = [f"--provider={provider}", f"--base-url={get_url(provider, server)}"]
         with (tmp_path / "log").open("wb") as log_file:
             first = subprocess.Popen(
-                [*command, *task, *settings, "--winner-seeds=0", "--no-video", *where],
+                [*command, *task, *settings, "--no-video", *where],
                 env={**os.environ, **environ},
                 stderr=log_file,
             )

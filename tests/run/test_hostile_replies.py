@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from support.runs import SMALL
 
 import reward_agent
 from reward_agent.records.store import load_run
@@ -22,7 +23,6 @@ REPLIES = [
     f"```python\n{HEAD}    return 1e999 ** 1e999 ** 1e999, {{}}\n```" + "x" * 10**6,
     "{" * 200_000,
 ]
-SMALL = {"steps": 2048, "winner_seeds": 0, "eval_episodes": 2, "video": False, "max_repairs": 0}
 
 
 def list_outcomes(runs: Path, run: str) -> list[str]:
@@ -42,7 +42,7 @@ def test_each_is_the_end_of_its_candidate_alone(start: int, tmp_path: Path) -> N
     runs = tmp_path / "runs"
     run = reward_agent.design(
         "inverted_pendulum", "balance", provider=f"scripted:{script}", environ={}, runs_dir=runs,
-        candidates=len(said), iterations=1, critic=False, analyzer=False, **SMALL,
+        candidates=len(said), critic=False, analyzer=False, max_repairs=0, **SMALL,
     )  # fmt: skip
     outcomes = list_outcomes(runs, run.id)
     assert outcomes[-1] == "trained"
@@ -56,6 +56,6 @@ def test_each_is_the_end_of_its_candidate_alone(start: int, tmp_path: Path) -> N
     assert list_outcomes(runs, again.id) == outcomes
     replayed = reward_agent.design(
         "inverted_pendulum", "balance", provider=f"replay:{run.id}", environ={}, runs_dir=runs,
-        candidates=len(said), iterations=1, critic=False, analyzer=False, **SMALL,
+        candidates=len(said), critic=False, analyzer=False, max_repairs=0, **SMALL,
     )  # fmt: skip
     assert list_outcomes(runs, replayed.id) == outcomes
