@@ -246,6 +246,8 @@ def _show_given(store: RunStore, run: RunRecord) -> None:
     """Write what became of the rewards that the run started from, and of their terms."""
     for trace in trace_given(store, run):
         print_text(f"\nfrom     {trace.reward.file}: {trace.sentence}")
+        for line in filter(None, (trace.how, *trace.reward.notes)):
+            print_text(f"         {line}")
         for fate in trace.fates:
             print_text(f"         {fate.name}: {fate}")
 

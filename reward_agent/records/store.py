@@ -56,12 +56,13 @@ from reward_agent.files import (
 )
 from reward_agent.records.disk import read_optional, read_record, write_record
 from reward_agent.records.events import Event
-from reward_agent.records.jobs import PROGRAM_FILE
+from reward_agent.records.jobs import PROGRAM_FILE, ParityRow
 from reward_agent.records.layers import hide_in_settings, render_option
 from reward_agent.records.outcomes import Outcome
 from reward_agent.records.settings import list_settings
 from reward_agent.text import hide_credentials
 from reward_agent.types import (
+    MOST_TERMS,
     Evaluation,
     FileName,
     FileRecord,
@@ -72,6 +73,7 @@ from reward_agent.types import (
     Record,
     RunPath,
     Sha256,
+    TermName,
     Usage,
     rank_value,
 )
@@ -272,8 +274,14 @@ class GivenReward(Record):
 
     file: OneLine = Field(description="name of the person's file")
     program_sha256: Sha256
-    form: OneLine = Field("program", description="how it was written, and how it is run here")
-    notes: tuple[OneLine, ...] = Field((), description="what to know of how it was taken")
+    form: Literal["as it is", "arrays", "rows"] = Field(
+        "as it is", description="how it runs: rewritten to arrays, or row by row, which is slow"
+    )
+    terms: dict[OneLine, TermName] = Field(
+        default_factory=dict, max_length=MOST_TERMS, description="the person's name: the program's"
+    )
+    parity: tuple[ParityRow, ...] = Field((), max_length=100)
+    notes: tuple[OneLine, ...] = Field((), max_length=50, description="what was assumed")
 
 
 class RunRecord(FileRecord):

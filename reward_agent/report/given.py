@@ -34,6 +34,19 @@ class GivenTrace:
     fates: tuple[TermFate, ...] = ()
 
     @property
+    def how(self) -> str:
+        """How it was taken; '' where it is run as it was written."""
+        if self.reward.form == "as it is":
+            return ""
+        how = {
+            "arrays": "It was rewritten to arrays",
+            "rows": "It is run row by row, which is slow",
+        }[self.reward.form]
+        n_steps = sum(row.n_steps for row in self.reward.parity)
+        most = max((row.difference for row in self.reward.parity), default=0.0)
+        return f"{how}, and pays what it paid on {n_steps:,} recorded steps (within {most:.1g})."
+
+    @property
     def sentence(self) -> str:
         """What became of it, in a sentence."""
         own, best = self.candidate, self.best

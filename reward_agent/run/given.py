@@ -9,11 +9,21 @@ from pathlib import Path
 from reward_agent.definitions.card import EnvCard
 from reward_agent.designers.brief import DesignIdea, GivenProgram
 from reward_agent.errors import DataError, RefusedError, UsageError
-from reward_agent.files import find_real, read_bytes, read_text
+from reward_agent.files import find_real, make_scratch, read_bytes, read_text
 from reward_agent.records.disk import write_text
 from reward_agent.records.jobs import PROGRAM_FILE
+from reward_agent.records.settings import RunSettings
 from reward_agent.records.store import GivenReward, RunStore
 from reward_agent.rewards.checks import check_program, render_findings
+from reward_agent.run.active import Lab
+from reward_agent.run.behaviours import (
+    BEHAVIOURS_DIR,
+    UNSKILLED,
+    RecordedBehaviours,
+    record_behaviours,
+)
+from reward_agent.run.single import open_lab
+from reward_agent.run.translate import translate_reward
 from reward_agent.types import RewardProgram
 
 ORIGINAL_FILE = "original.txt"
@@ -37,41 +47,75 @@ class TakenReward:
     original: str
 
 
-def take_reward(path: Path, card: EnvCard) -> TakenReward:
-    """Read a person's reward and return it as a program.
+def take_rewards(
+    paths: Sequence[Path], card: EnvCard, settings: RunSettings
+) -> tuple[TakenReward, ...]:
+    """Read people's rewards and return them as programs.
 
     Args:
-        path: the file.
+        paths: the files.
         card: the environment, with the task applied.
+        settings: how a child is isolated that reads what is no program of ours.
 
     Raises:
-        UsageError: the file cannot be read.
-        RefusedError: it cannot be taken; its findings say why, and what to write instead.
+        UsageError: a file cannot be read.
+        RefusedError: one cannot be taken; its findings say why, and what to write instead.
     """
-    original = _read(path)
-    program = RewardProgram(original)
-    report = check_program(program, card)
-    if report.errors:
-        raise RefusedError(
-            f"{path.name} is not taken: {report.errors[0].message}",
-            report.errors[0].remedy or f"`reward-agent check {path} --env {card.name}` shows all",
-            render_findings(original, report.errors),
+    files = {path: _read(path) for path in paths}
+    own = {path: _take_as_it_is(path, data, card) for path, data in files.items()}
+    if all(own.values()):
+        return tuple(taken for taken in own.values() if taken)
+    with open_lab(card, settings) as lab, make_scratch() as scratch:
+        recorded = record_behaviours(lab, scratch / BEHAVIOURS_DIR, UNSKILLED)
+        return tuple(
+            own[path] or _translate(lab, path, data, scratch / str(number), recorded)
+            for number, (path, data) in enumerate(files.items())
         )
-    return TakenReward(
-        GivenReward(file=path.name, program_sha256=program.sha256), program, original
+
+
+def _take_as_it_is(path: Path, data: bytes, card: EnvCard) -> TakenReward | None:
+    """Return a file that is a program of ours; None if it is none that the rules take."""
+    text = data.decode("utf-8", "replace").removeprefix("\ufeff")
+    program = RewardProgram(text)
+    if check_program(program, card).errors:
+        return None
+    return TakenReward(GivenReward(file=path.name, program_sha256=program.sha256), program, text)
+
+
+def _translate(
+    lab: Lab, path: Path, data: bytes, folder: Path, recorded: RecordedBehaviours
+) -> TakenReward:
+    result = translate_reward(lab, data, path.name, folder, recorded)
+    text = data.decode("utf-8", "replace").removeprefix("\ufeff")
+    if result.program is None or result.form is None:
+        errors = [finding for finding in result.findings if finding.severity == "error"]
+        first = (errors or result.findings)[0]
+        raise RefusedError(
+            f"{path.name} is not taken: {first.message}",
+            first.remedy,
+            render_findings(text, result.findings),
+        )
+    program = RewardProgram(result.program)
+    record = GivenReward(
+        file=path.name,
+        program_sha256=program.sha256,
+        form=result.form,
+        terms=result.terms,
+        parity=result.parity,
+        notes=(*result.notes, *(f"{f.message}; {f.remedy}" for f in result.findings)),
     )
+    return TakenReward(record, program, text)
 
 
-def _read(path: Path) -> str:
+def _read(path: Path) -> bytes:
     try:
-        data = read_bytes(find_real(path), _MOST_BYTES)
+        return read_bytes(find_real(path), _MOST_BYTES)
     except DataError as error:
         raise UsageError(error.message, "name a file with a reward") from error
     except OSError as error:
         raise UsageError(
             f"{path} cannot be read: {error.strerror}", "name a file with a reward"
         ) from error
-    return data.decode("utf-8", "replace").removeprefix("\ufeff")
 
 
 def keep_given(store: RunStore, taken: Sequence[TakenReward]) -> None:

@@ -57,7 +57,7 @@ from reward_agent.records.store import RunRecord, RunStore, load_run, name_new_r
 from reward_agent.records.timing import TimeLedger
 from reward_agent.run.active import ActiveRun, read_run_metric, telling, try_own_card
 from reward_agent.run.blame import Surroundings
-from reward_agent.run.given import keep_given, load_given, take_reward
+from reward_agent.run.given import keep_given, load_given, take_rewards
 from reward_agent.run.loop import run_design
 from reward_agent.run.metric import MetricChoice, ProposedMetric, change_metric, choose_metric
 from reward_agent.sandbox.isolation import LEVELS, check_isolation
@@ -121,9 +121,9 @@ def design(
     own_metric = None if metric is None else read_metric(metric)
     if repeated is not None:
         own_metric, accept_metric = own_metric or repeated.own_metric, repeated.is_accepted
-    taken = [take_reward(Path(path), card) for path in start_from]
+    taken = take_rewards([Path(path) for path in start_from], card, resolved.settings)
     if repeated is not None and not taken:
-        taken = list(load_given(repeated.store))
+        taken = load_given(repeated.store)
     store = RunStore(name_new_run(find_runs_dir(runs_dir), card.name, spec.name))
 
     def describe(held: HeldRun) -> RunRecord:
