@@ -1,3 +1,8 @@
-"""The version of this program."""
+"""The version of this program: that of the tag that it was built from."""
 
-__version__ = "0.1.0"
+from importlib.metadata import PackageNotFoundError, version
+
+try:
+    __version__ = version("reward-agent")
+except PackageNotFoundError:  # a folder that was never installed
+    __version__ = "0+unknown"

@@ -14,18 +14,18 @@ from typing import Annotated
 import typer
 
 from reward_agent.cli import bench, design, feedback, inventory, runs, single
-from reward_agent.cli.output import print_error
+from reward_agent.cli.output import print_error, print_text
 from reward_agent.errors import Interrupted, RewardAgentError, UsageError
 from reward_agent.text import read_docstring, show_hidden
 from reward_agent.version import __version__
 
 app = typer.Typer(
     help="Describe a behaviour in words, get a reward function that a policy was trained with.",
-    no_args_is_help=True,
-    add_completion=False,
+    invoke_without_command=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.command("demo")(design.demo_command)
 app.command("design")(design.design_command)
 app.command("feedback")(feedback.feedback_command)
 app.command("check")(single.check_command)
@@ -55,8 +55,25 @@ def _show_version(is_asked: bool) -> None:
         raise typer.Exit
 
 
+_START = f"""\
+reward-agent {__version__}: describe a behaviour in words, get a reward
+function that a policy was trained with, and the evidence that it works.
+
+  reward-agent demo                    a hopping robot, in three minutes
+  reward-agent envs list               the robots and their tasks
+  reward-agent design --env hopper --task "hop forward"
+                                       your own sentence
+  reward-agent envs init robot.xml     your own robot
+  reward-agent doctor                  what this machine offers
+  reward-agent --help                  everything
+
+No key is needed to begin: without one the built-in offline designer
+works. For completion in your shell: reward-agent --install-completion"""
+
+
 @app.callback()
 def _options(
+    context: typer.Context,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
     version: Annotated[
         bool,
@@ -68,6 +85,8 @@ def _options(
     """Describe a behaviour in words, get a reward function that a policy was trained with."""
     if debug:
         os.environ["REWARD_AGENT_DEBUG"] = "1"
+    if context.invoked_subcommand is None:
+        print_text(_START)
 
 
 def run() -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.text import Text
 
-from reward_agent.cli.output import print_json, progress_console
+from reward_agent.cli.output import print_json, print_text, progress_console
 from reward_agent.cli.settings import RunsDir, add_settings, note_folder
 from reward_agent.errors import Interrupted, UndecidedError, UsageError
 from reward_agent.trackers.registry import TRACKERS
@@ -93,6 +93,38 @@ def design_command(
                 _print_paused(RunStore(Path(error.run)), error)
             raise
     _show_end(resumed or RunStore(folder / run.id), run, as_json)
+
+
+_DEMO = """
+next
+  reward-agent design --env ant --task "lie down"   another behaviour, in your words
+  reward-agent feedback last                        say what is wrong with this one
+  reward-agent export last -o hop                   take the reward and the policy with you"""
+
+
+@add_settings("provider", "model", "base_url", "steps", "slots", "seed", "video")
+def demo_command(
+    show: Annotated[
+        bool, typer.Option("--open/--no-open", help="Open the report where somebody sits.")
+    ] = True,
+    runs_dir: RunsDir = None,
+    **settings: Any,
+) -> None:
+    """Design a reward for a hopping robot in three minutes; no key needed."""
+    design_command("hopper", "hop_forward", runs_dir=runs_dir, preset="quick", **settings)
+    if show and progress_console.is_terminal:
+        _open_report(runs_dir)
+    print_text(_DEMO)
+
+
+def _open_report(runs_dir: Path | None) -> None:
+    """Open the newest run's report."""
+    import webbrowser
+
+    from reward_agent.records.store import load_run
+    from reward_agent.report.page import REPORT_FILE
+
+    webbrowser.open((load_run("last", runs_dir).dir / REPORT_FILE).as_uri())
 
 
 def _show_estimate(

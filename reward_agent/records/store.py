@@ -30,7 +30,7 @@ import re
 import shlex
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from math import inf
 from pathlib import Path
@@ -49,6 +49,7 @@ from reward_agent.files import (
     append_line,
     guard,
     list_names,
+    make_folder,
     move,
     open_plain,
     read_text,
@@ -539,11 +540,16 @@ def make_run_id(env: str, task: str) -> str:
     return f"{moment}_{_slug(env)}_{_slug(task)}"
 
 
-def name_new_run(runs_dir: Path, env: str, task: str) -> Path:
-    """Return a folder that is not there yet: two runs may begin in the same second."""
+def make_run_dir(runs_dir: Path, env: str, task: str) -> Path:
+    """Make the folder of a new run; runs that begin in the same second have one each."""
+    make_folder(runs_dir)
     name = make_run_id(env, task)
-    names = itertools.chain([name], (f"{name}-{number}" for number in itertools.count(2)))
-    return next(runs_dir / name for name in names if not (runs_dir / name).exists())
+    for number in itertools.count(1):
+        folder = runs_dir / (name if number == 1 else f"{name}-{number}")
+        with suppress(FileExistsError):
+            folder.mkdir()
+            return folder
+    raise AssertionError("numbers do not end")
 
 
 def _slug(text: str) -> str:

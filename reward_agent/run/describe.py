@@ -21,7 +21,7 @@ from reward_agent.llm.provider import choose_provider, find_address, find_provid
 from reward_agent.records.jobs import TryMeaningJob, TryMeaningResult
 from reward_agent.records.layers import resolve_settings
 from reward_agent.records.settings import RunSettings
-from reward_agent.records.store import name_new_run
+from reward_agent.records.store import make_run_dir
 from reward_agent.run.active import Lab
 from reward_agent.run.single import open_lab
 from reward_agent.simulation.backends import find_backend
@@ -61,8 +61,10 @@ def describe_env(
         )
     environ = os.environ if environ is None else environ
     settings = resolve_settings(options, card.budget, card.name, environ).settings
-    folder = name_new_run(find_runs_dir(runs_dir), card.name, "describe")
-    with _open_model(settings, folder, environ, tell) as model, open_lab(card, settings) as lab:
+    with (
+        _open_model(settings, card.name, runs_dir, environ, tell) as model,
+        open_lab(card, settings) as lab,
+    ):
 
         def try_claims(meaning: Meaning) -> tuple[ClaimTest, ...]:
             return _try(lab, card, meaning).verdicts
@@ -84,13 +86,18 @@ def _read_picture(card: EnvCard) -> bytes:
 
 @contextlib.contextmanager
 def _open_model(
-    settings: RunSettings, folder: Path, environ: Mapping[str, str], tell: Callable[[str], None]
+    settings: RunSettings,
+    env: str,
+    runs_dir: Path | None,
+    environ: Mapping[str, str],
+    tell: Callable[[str], None],
 ) -> Iterator[ChatModel]:
     spec = settings.provider or choose_provider(environ).spec
     if find_provider(spec).makes == "designer":
         raise UsageError(
             f"{spec} asks no language model", "give --provider, such as anthropic, or set its key"
         )
+    folder = make_run_dir(find_runs_dir(runs_dir), env, "describe")
     cancel = threading.Event()
     model, budget = open_model(settings, spec, folder, environ, cancel, tell, tell)
     address = find_address(spec, settings.base_url, environ)

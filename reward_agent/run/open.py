@@ -53,7 +53,7 @@ from reward_agent.records.events import (
 )
 from reward_agent.records.layers import ResolvedSettings, resolve_settings
 from reward_agent.records.settings import RunSettings, list_settings
-from reward_agent.records.store import RunRecord, RunStore, load_run, name_new_run, now_utc
+from reward_agent.records.store import RunRecord, RunStore, load_run, make_run_dir, now_utc
 from reward_agent.records.timing import TimeLedger
 from reward_agent.run.active import ActiveRun, read_run_metric, telling, try_own_card
 from reward_agent.run.blame import Surroundings
@@ -124,7 +124,7 @@ def design(
     taken = take_rewards([Path(path) for path in start_from], card, resolved.settings)
     if repeated is not None and not taken:
         taken = load_given(repeated.store)
-    store = RunStore(name_new_run(find_runs_dir(runs_dir), card.name, spec.name))
+    store = RunStore(make_run_dir(find_runs_dir(runs_dir), card.name, spec.name))
 
     def describe(held: HeldRun) -> RunRecord:
         return RunRecord(
@@ -146,9 +146,13 @@ def design(
     task_metric = read_task_metric(card, spec)
     known = None if repeated is None else repeated.metric
     choice = MetricChoice(own_metric, task_metric, accept_metric, accept_unseen, unranked, known)
-    with open_run(store, resolved.settings, describe, listen, environ) as held:
-        keep_given(store, taken)
-        return follow(held, choice)
+    try:
+        with open_run(store, resolved.settings, describe, listen, environ) as held:
+            keep_given(store, taken)
+            return follow(held, choice)
+    finally:
+        with contextlib.suppress(OSError):  # nothing came of it, not even a record
+            store.dir.rmdir()
 
 
 @dataclass(frozen=True)

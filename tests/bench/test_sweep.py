@@ -36,7 +36,7 @@ from reward_agent.errors import (
     UnreachableError,
     UsageError,
 )
-from reward_agent.records.store import Confirmation, RunRecord, RunStore, Winner, name_new_run
+from reward_agent.records.store import Confirmation, RunRecord, RunStore, Winner, make_run_dir
 from reward_agent.types import Evaluation, Usage
 
 TINY = {
@@ -97,7 +97,7 @@ class Player:
         monkeypatch.setattr(sweep_module, "resume_run", self.resume)
 
     def design(self, env, task, *, runs_dir, environ, **settings):
-        store = RunStore(name_new_run(runs_dir, env, task))
+        store = RunStore(make_run_dir(runs_dir, env, task))
         program = settings["provider"].partition(":")[2]
         method = "offline"
         if program:

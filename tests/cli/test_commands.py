@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import reward_agent
-from reward_agent.cli import app
+from reward_agent.cli import app, design
 
 GOOD = """
 def compute_reward(state, action, next_state):
@@ -56,7 +56,28 @@ def test_a_missing_key_names_its_variable(tmp_path: Path) -> None:
     done = run(*arguments, cwd=tmp_path)
     assert done.returncode == 1
     assert "ANTHROPIC_API_KEY" in done.stderr
-    assert not (tmp_path / "runs").exists()
+    assert not list((tmp_path / "runs").iterdir())
+
+
+def test_alone_it_shows_how_to_begin(tmp_path: Path) -> None:
+    done = run(cwd=tmp_path)
+    assert done.returncode == 0
+    assert "reward-agent demo" in done.stdout
+    assert max(map(len, done.stdout.splitlines())) <= 80
+
+
+def test_the_demo_designs_and_ends_with_what_to_try_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    designed: list[tuple[tuple[object, ...], dict[str, object]]] = []
+    monkeypatch.setattr(design, "design_command", lambda *a, **k: designed.append((a, k)))
+    design.demo_command(runs_dir=tmp_path, seed=3)
+    assert designed == [
+        (("hopper", "hop_forward"), {"runs_dir": tmp_path, "preset": "quick", "seed": 3})
+    ]
+    shown = capsys.readouterr().out.splitlines()
+    commands = [line.split("   ")[0].split() for line in shown if line.startswith("  reward-agent")]
+    assert [words[1] for words in commands] == ["design", "feedback", "export"]
 
 
 def test_debug_shows_the_traceback(tmp_path: Path) -> None:

@@ -123,8 +123,8 @@ def test_two_runs_of_one_second_do_not_share_a_folder(
     monkeypatch.setattr(store, "now_utc", lambda: "2026-11-22T23:41:05Z")
     names = []
     for _ in range(3):
-        folder = store.name_new_run(tmp_path, "hopper", "hop_forward")
-        folder.mkdir()
+        folder = store.make_run_dir(tmp_path, "hopper", "hop_forward")
+        assert folder.is_dir()
         names.append(folder.name)
     first = "2026-11-22T23-41-05Z_hopper_hop-forward"
     assert names == [first, f"{first}-2", f"{first}-3"]
