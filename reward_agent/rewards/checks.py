@@ -12,6 +12,7 @@ from types import ModuleType
 
 from reward_agent.definitions.card import EnvCard
 from reward_agent.rewards.rules import (
+    arrays,
     attributes,
     calls,
     entry,
@@ -38,8 +39,8 @@ def _list_rules(*modules: ModuleType) -> tuple[Rule, ...]:
     )
 
 
-RULES = _list_rules(syntax, names, attributes, calls, purity, entry)
-QUALITY_RULES = _list_rules(quality)
+RULES = _list_rules(syntax, names, attributes, calls, purity, entry, arrays)
+QUALITY_RULES = (*_list_rules(quality), arrays.warn_of_axes)
 
 MAX_FINDINGS = 10
 _SEVERITIES = ("error", "warning", "hint")

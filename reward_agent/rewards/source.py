@@ -128,6 +128,12 @@ def _parse(text: str) -> ast.Module | Finding:
             warnings.simplefilter("ignore")
             return ast.parse(text)
     except SyntaxError as error:
+        magic = [n for n, line in enumerate(text.split("\n"), 1) if line.lstrip()[:1] in ("%", "!")]
+        if magic and error.lineno in magic:
+            shown = ", ".join(map(str, magic[:12]))
+            what = f"line {magic[0]} is a notebook's, not Python's"
+            remedy = f"delete what begins with % or !: line{'s' if magic[1:] else ''} {shown}"
+            return _refuse("notebook", what, remedy, magic[0])
         remedy = "send the whole program as Python code, without any text around it"
         line = max(error.lineno or 1, 1)
         return _refuse("syntax", f"{error.msg} (line {line})", remedy, line, error.offset)
@@ -326,7 +332,7 @@ class Scopes:
             yield node.target.id, scope
         elif isinstance(node, ast.arg):
             yield node.arg, scope
-        elif isinstance(node, ast.FunctionDef):
+        elif isinstance(node, ast.FunctionDef | ast.ClassDef):
             yield node.name, scope
         elif isinstance(node, ast.alias):
             yield node.asname or node.name.split(".")[0], scope

@@ -7,24 +7,49 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from reward_agent.rewards import language
+from reward_agent.rewards.rules import foreign as foreign_words
 from reward_agent.rewards.rules.context import Context, find_numpy_name
 from reward_agent.types import Finding
 
 # Types whose methods, called by way of the type, can change nothing.
 _IMMUTABLE = frozenset({"bool", "float", "int", "str", "tuple"})
+_PROPERTIES = frozenset({"T", "dtype", "ndim", "shape", "size"})
+_TEXT_METHODS = language.split_names(
+    "capitalize endswith find isalpha isdigit islower isupper join lower lstrip removeprefix "
+    "removesuffix replace rstrip split splitlines startswith strip title upper"
+)
+_CALLED = language.METHODS - _PROPERTIES - _TEXT_METHODS
 _NOT_PART = "is not part of the language"
 
 
 def check_attributes(context: Context) -> Iterator[Finding]:
     """Refuse every attribute that is not on a list for what it is read from."""
     fields = _shareable_fields(context)
+    foreign = foreign_words.list_foreign(context)
     for node in context.source.find(ast.Attribute):
-        if node in context.annotations:
+        # What stands in a class is refused with it; what is read of a library, with its import.
+        if node in context.annotations or context.is_in_class(node):
+            continue
+        if foreign_words.find_root(context, node, foreign) is not None:
+            yield from _replace_foreign(context, node)
             continue
         refusal = _check_attribute(context, node, fields)
         if refusal is not None:
             rule, problem, remedy = refusal
             yield context.refuse(f"attributes/{rule}", node, problem, remedy, name=_name(node))
+
+
+def _replace_foreign(context: Context, node: ast.Attribute) -> Iterator[Finding]:
+    """Refuse what is read of another library, with the line in the language's own words."""
+    root: ast.AST = node
+    while isinstance(root, ast.Attribute):
+        root = root.value
+    is_end = not isinstance(context.source.parents.get(node), ast.Attribute)
+    if not is_end or not isinstance(root, ast.Name):
+        return  # the name that it begins with, or the call, has the finding
+    line = foreign_words.rewrite_words(context, node)
+    if line is not None:  # else its import, or its name, has a finding that says what there is
+        yield context.refuse("attributes/library", node, _NOT_PART, line, name=_name(node))
 
 
 class _Refusal(NamedTuple):
@@ -68,6 +93,8 @@ def _check_member_of(
 ) -> _Refusal | None:
     if node.attr in allowed:
         return None
+    if prefix == "math." and node.attr in language.NUMPY_NAMES:
+        return _Refusal("module", _NOT_PART, f"write np.{node.attr}")
     return _Refusal("module", _NOT_PART, context.suggest(node.attr, allowed, prefix, other))
 
 
@@ -101,8 +128,21 @@ def _check_member(context: Context, node: ast.Attribute, fields: frozenset[str])
     if node.attr in known or node.attr == "format":
         return None
     problem = "is neither a field of the card nor a method of the language"
-    remedy = context.suggest(node.attr, known, ".", "use the fields of the card and np functions")
-    return _Refusal("unknown", problem, remedy)
+    return _Refusal("unknown", problem, _suggest_member(context, node, fields))
+
+
+def _suggest_member(context: Context, node: ast.Attribute, fields: frozenset[str]) -> str:
+    """Return what is meant: a method where it is called, a field or a property where it is not."""
+    line = foreign_words.rewrite_words(context, node)
+    if line is not None:
+        return line
+    call = context.source.parents.get(node)
+    if isinstance(call, ast.Call) and call.func is node:
+        return context.suggest(
+            node.attr, _CALLED, ".", "use the methods of arrays and np functions"
+        )
+    other = "use the fields of the card and np functions"
+    return context.suggest(node.attr, fields | _PROPERTIES, ".", other)
 
 
 def _shareable_fields(context: Context) -> frozenset[str]:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from reward_agent.rewards import language
 from reward_agent.rewards.rules.context import Context
+from reward_agent.rewards.rules.foreign import find_root, list_foreign, rewrite_words
 from reward_agent.types import Finding
 
 # These take names of the program's own, or have a rule of their own.
@@ -17,10 +18,13 @@ _FIELD = re.compile(r"(\w+)(\[\d+\])?")  # NAME, or an entry of a vector
 
 def check_keywords(context: Context) -> Iterator[Finding]:
     """Refuse keywords of functions of NumPy and of methods that are not on the list."""
+    foreign = list_foreign(context)
     for call in context.source.find(ast.Call):
         function = call.func
         if not isinstance(function, ast.Attribute) or function.attr in _OPEN_METHODS:
             continue
+        if find_root(context, function, foreign) or context.is_in_class(call):
+            continue  # refused as a whole
         for keyword in call.keywords:
             if keyword.arg is None:
                 yield context.refuse(
@@ -35,7 +39,8 @@ def check_keywords(context: Context) -> Iterator[Finding]:
                     "calls/keyword",
                     keyword.value,
                     f"is not a keyword of the language in {context.text(function)}(…)",
-                    context.suggest(keyword.arg, language.KEYWORDS, other="leave it out"),
+                    rewrite_words(context, keyword.value)
+                    or context.suggest(keyword.arg, language.KEYWORDS, other="leave it out"),
                     name=f"{keyword.arg}=",
                 )
 

@@ -159,6 +159,15 @@ class Context:
         text: str = raw[start:stop].decode(errors="replace").strip()
         return text or type(node).__name__
 
+    def is_in_class(self, node: ast.AST) -> bool:
+        """Whether a node stands in a class or an `async def`, which is refused as a whole."""
+        if not {ast.ClassDef, ast.AsyncFunctionDef} & self.source.nodes.keys():
+            return False
+        return any(
+            isinstance(item, ast.ClassDef | ast.AsyncFunctionDef)
+            for item in self.source.ancestors(node)
+        )
+
     def functions(self) -> Iterator[ast.FunctionDef]:
         """Yield the functions of the module, without nested ones."""
         for statement in self.source.tree.body:

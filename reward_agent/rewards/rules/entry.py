@@ -9,7 +9,10 @@ from reward_agent.rewards import language
 from reward_agent.rewards.rules.context import Context, Entry
 from reward_agent.types import Finding
 
-_MODULE_STATEMENTS = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.Assign, ast.AnnAssign)
+_MODULE_STATEMENTS = (
+    ast.Import, ast.ImportFrom, ast.FunctionDef, ast.Assign, ast.AnnAssign,
+    ast.ClassDef, ast.AsyncFunctionDef,  # with a rule of their own
+)  # fmt: skip
 
 
 def check_module(context: Context) -> Iterator[Finding]:

@@ -9,10 +9,12 @@ from collections.abc import Iterator
 
 from reward_agent.rewards import language
 from reward_agent.rewards.language import REMEDIES
+from reward_agent.rewards.rules import foreign
 from reward_agent.rewards.rules.context import Context, find_numpy_name
 from reward_agent.types import Finding
 
 _PYTHON_BUILTINS = frozenset(dir(builtins))
+_VALUES = frozenset({"np", "math", "True", "False", "None"})
 _NUMPY_TYPING = frozenset({"ArrayLike", "NDArray"})
 _NUMPY_ANNOTATIONS = language.NUMPY_TYPES | language.NUMPY_NAMED_TYPES | {"typing"}
 # A type as text, or a remark such as "(N,) metres"; nothing that could be meant to be evaluated.
@@ -32,6 +34,8 @@ def check_names(context: Context) -> Iterator[Finding]:
     for node in context.source.find(ast.Name):
         if node in context.annotations or not isinstance(node.ctx, ast.Load):
             continue
+        if context.is_in_class(node):
+            continue  # refused with it
         if node.id.startswith("__"):
             yield _refuse_dunder(context, node, node.id)
         elif node.id in known or context.scopes.find(node) is not None or node.id in refused:
@@ -49,15 +53,31 @@ def _refuse_name(context: Context, node: ast.Name, known: frozenset[str]) -> Fin
     if name in _PYTHON_BUILTINS:
         remedy = REMEDIES.get(name, "leave it out; the language has no such function")
         return context.refuse("names/builtin", node, "is not part of the language", remedy)
-    near = context.scopes.module.bindings.keys() | context.scopes.of[node].bindings.keys()
-    remedy = context.suggest(name, known | frozenset(near), other="define it, or spell it right")
+    remedy = foreign.rewrite_words(context, node) or _suggest_name(context, node, known)
     return context.refuse("names/unknown", node, "is not defined", remedy)
+
+
+def _suggest_name(context: Context, node: ast.Name, known: frozenset[str]) -> str:
+    """Return what is meant: a function where it is called, a value or a field where it is not."""
+    scopes = (context.scopes.module, context.scopes.of[node])
+    bound = {name: nodes for scope in scopes for name, nodes in scope.bindings.items()}
+    functions = {n for n, nodes in bound.items() if isinstance(nodes[0], ast.FunctionDef)}
+    call = context.source.parents.get(node)
+    other = "define it, or spell it right"
+    if isinstance(call, ast.Call) and call.func is node:
+        return context.suggest(node.id, known - _VALUES | functions, other=other)
+    field = context.closest(node.id, context.fields)
+    if field is not None and context.closest(node.id, frozenset(bound)) is None:
+        return f"did you mean {max(context.dialect.subjects, key=len)}.{field}?"
+    return context.suggest(node.id, frozenset(bound) - functions | _VALUES, other=other)
 
 
 def check_bindings(context: Context) -> Iterator[Finding]:
     """Refuse dunder names, and a second meaning for names that rules rely on."""
     for scope in {id(scope): scope for scope in context.scopes.of.values()}.values():
         for name, nodes in scope.bindings.items():
+            if context.is_in_class(nodes[0]):
+                continue  # refused with it
             if name.startswith("__"):
                 yield _refuse_dunder(context, nodes[0], name)
             elif name in language.FIXED_NAMES | context.dialect.names:
@@ -115,12 +135,12 @@ def check_imports(context: Context) -> Iterator[Finding]:
 def _refuse_import(context: Context, node: ast.AST, name: str, known_as: str | None) -> Finding:
     if known_as:
         remedy = f"write `import {name} as {known_as}`" if known_as != name else f"import {name}"
+        if name == "numpy":
+            remedy = foreign.replace_import(context, node, name)
         return context.refuse(
             "names/import", node, "is imported under another name", remedy, name=name
         )
-    remedy = REMEDIES.get(
-        name.split(".")[0], "delete the import; np, math and the helpers are there already"
-    )
+    remedy = foreign.replace_import(context, node, name)
     return context.refuse("names/import", node, "cannot be imported", remedy, name=name)
 
 
