@@ -165,21 +165,28 @@ def export_command(
         str | None,
         typer.Option(metavar="MODULE", help="Let Gymnasium import it, if the id names it."),
     ] = None,
+    also: Annotated[
+        list[str] | None,
+        typer.Option(help="The policy as onnx, torch or sb3, too; repeatable."),
+    ] = None,
     runs_dir: RunsDir = None,
     as_json: Json = False,
 ) -> None:
     """Write a run's reward as one file that needs NumPy alone, its policy and a test."""
-    from reward_agent.export.package import export_run
+    from reward_agent.export.package import convert_policy, export_run
 
     export = export_run(run, output, candidate, runs_dir, allow_import)
+    converted = [name for form in also or () for name in convert_policy(output, form)]
     if as_json:
-        files = list(export.files)
+        files = [*export.files, *converted]
         told = {"folder": str(output), "candidate": export.candidate, "files": files}
         print_json({**told, "policy": export.policy, "note": export.note})
         return
     print_text(f"reward  {output / 'reward.py'} (candidate {export.candidate})")
     print_text(f"policy  {output / 'policy.safetensors'}, loaded by {output / 'policy.py'}")
     print_text(f"        {export.policy}")
+    for name in converted:
+        print_text(f"        {output / name}")
     print_text(f"test    python -m pytest {output / 'test_reward.py'}")
     if export.note:
         print_text(f"without an environment: {export.note}")

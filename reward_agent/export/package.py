@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import json
+import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,11 +37,20 @@ from reward_agent.version import __version__
 
 REWARD_FILE, TEST_FILE, RECORD_FILE = "reward.py", "test_reward.py", "recorded.npz"
 POLICY_FILE, LOADER_FILE = "policy.safetensors", "policy.py"
+CONTRACT_FILE, CONVERTER_FILE = "policy.json", "convert.py"
 _HERE = Path(__file__).resolve().parent
 # Of the recorded episodes, as many as have this many steps together; one at least.
 _MAX_STEPS = 3000
 _N_POLICY_ROWS = 256
 _DISTRUST = "take the run from where it was made, or export another candidate"
+
+
+# What a policy is also written as, and what that needs.
+FORMS = {
+    "onnx": "pip install 'reward-agent[onnx]'",
+    "torch": "pip install torch",
+    "sb3": "pip install stable-baselines3",
+}
 
 
 @dataclass(frozen=True)
@@ -105,6 +117,8 @@ def export_run(
         REWARD_FILE: text.encode(),
         POLICY_FILE: policy,
         LOADER_FILE: (_HERE / "policy.py").read_bytes(),
+        CONTRACT_FILE: _write_contract(record.card),
+        CONVERTER_FILE: (_HERE / "convert.py").read_bytes(),
         RECORD_FILE: _make_recording(fields, search_dir, relabel_dir, policy_dir),
         TEST_FILE: (_HERE / "exported_test.py.txt").read_bytes(),
     }
@@ -113,6 +127,25 @@ def export_run(
     return Export(
         output, candidate_id, tuple(files), metadata["policy"], find_hindrance(record.card)
     )
+
+
+def convert_policy(folder: Path, form: str) -> tuple[str, ...]:
+    """Write an exported policy in another of ``FORMS``, in a process of its own.
+
+    Returns:
+        Names of the files.
+
+    Raises:
+        UsageError: there is no such form, or a package that it needs is missing.
+    """
+    if form not in FORMS:
+        raise UnknownNameError("form of a policy", form, list(FORMS))
+    command = [sys.executable, str(folder / CONVERTER_FILE), form]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        [*_, last] = done.stderr.strip().splitlines() or ["it said nothing"]
+        raise UsageError(f"the policy could not be written as {form}: {last}", FORMS[form])
+    return tuple(Path(line).name for line in done.stdout.splitlines())
 
 
 def _check_imports(card: EnvCard, allowed: str | None) -> None:
@@ -220,6 +253,22 @@ def _read_policy(path: Path, card: EnvCard, entry: HistoryEntry) -> bytes:
     if header.program_sha256 not in ("", entry.candidate.program_sha256):
         raise DataError(f"{path.name} was trained with another program", _DISTRUST)
     return content
+
+
+def _write_contract(card: EnvCard) -> bytes:
+    """Say what goes into the policy and what comes out of it."""
+    contract = {
+        "environment": card.name,
+        "observation": {
+            "size": card.observation_size,
+            "parts": list(card.observation),
+            "normalised": "inside of the policy: give it as the environment does",
+        },
+        "action": {"names": list(card.actions), "range": list(card.action_range)},
+        "control": describe_control(card),
+        "control_dt": card.control_dt,
+    }
+    return (json.dumps(contract, indent=2) + "\n").encode()
 
 
 def _make_recording(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import subprocess
 import sys
@@ -92,6 +93,91 @@ def test_the_policy_loader_is_short_and_acts_as_ours(
     ours = load_policy(run_dir / run.winner.policy_file)
     theirs = loader.Policy(exported / "policy.safetensors")
     np.testing.assert_allclose(theirs.act(observation), ours.act(observation), atol=1e-5)
+
+
+def run_episode(env: Any, act: Any) -> list[Any]:
+    """Return the observations of an episode of a policy that takes one at a time."""
+    observation, _ = env.reset(seed=3)
+    seen = [observation]
+    ended = False
+    while not ended and len(seen) < 300:
+        observation, _, terminated, truncated, _ = env.step(act(observation))
+        ended = terminated or truncated
+        seen.append(observation)
+    return seen
+
+
+def test_other_forms_of_the_policy_act_as_it_does_and_train_on(
+    run_dir: Path, module: ModuleType, import_exported, tmp_path: Path
+) -> None:
+    import torch
+    from stable_baselines3 import PPO
+    from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
+
+    onnx = pytest.importorskip("onnx")
+    runtime = pytest.importorskip("onnxruntime")
+    out = tmp_path / "out"
+    arguments = ["export", str(run_dir), "-o", str(out), "--json"]
+    forms = ["--also", "onnx", "--also", "torch", "--also", "sb3"]
+    done = CliRunner().invoke(app, [*arguments, *forms])
+    assert done.exit_code == 0, done.output
+    files = json.loads(done.stdout)["files"]
+    assert files[-4:] == ["policy.onnx", "policy.pt2", "policy.zip", "vecnormalize.pkl"]
+    policy = import_exported(out / "policy.py").Policy(out / "policy.safetensors")
+    seen = np.array(run_episode(module.make_env(), lambda o: policy.act(o)))
+    assert len(seen) > 10
+    expected = policy.act(seen)
+
+    session = runtime.InferenceSession(out / "policy.onnx")
+    [action] = session.run(None, {"observation": seen.astype(np.float32)})
+    np.testing.assert_allclose(action, expected, atol=1e-5)
+    [prop] = onnx.load(out / "policy.onnx").metadata_props
+    assert json.loads(prop.value)["observation"]["size"] == 11
+
+    program = torch.export.load(out / "policy.pt2").module()
+    action = program(torch.from_numpy(seen.astype(np.float32))).detach().numpy()
+    np.testing.assert_allclose(action, expected, atol=1e-5)
+
+    venv = VecNormalize.load(str(out / "vecnormalize.pkl"), DummyVecEnv([module.make_env] * 2))
+    model = PPO.load(out / "policy.zip", env=venv, n_steps=64, batch_size=32, n_epochs=1)
+    action, _ = model.predict(venv.normalize_obs(seen), deterministic=True)
+    np.testing.assert_allclose(action, expected, atol=1e-5)
+    before = model.policy.action_net.weight.detach().clone()
+    model.learn(128)
+    assert not torch.equal(before, model.policy.action_net.weight)
+
+
+def test_a_squashed_policy_becomes_one_of_sac(tmp_path: Path, import_exported) -> None:
+    from reward_agent.definitions.card import load_env
+    from reward_agent.export import convert
+    from reward_agent.export import policy as loader
+    from reward_agent.learning.policy import Layer, NumpyPolicy, PolicyHeader, save_policy
+
+    rng = np.random.default_rng(0)
+    card = load_env("hopper")
+    sizes = [card.observation_size, 8, 8, card.n_actions]
+    layers = tuple(
+        Layer(rng.normal(0, 0.5, (n, m)).astype(np.float32), np.zeros(n, np.float32) + 0.1)
+        for m, n in itertools.pairwise(sizes)
+    )
+    values = {"net_arch": (8, 8), "activation": "relu", "is_squashed": True, "algo": "sb3:SAC"}
+    header = PolicyHeader.for_card(card, **values)
+    mean, scale = rng.normal(size=sizes[0]), rng.uniform(0.5, 2, sizes[0])
+    ours = NumpyPolicy(header, layers, np.float32(mean), np.float32(scale))
+    save_policy(tmp_path / "policy.safetensors", ours)
+    policy = loader.Policy(tmp_path / "policy.safetensors")
+    seen = rng.normal(0, 2, (50, sizes[0]))
+    model, venv = convert.make_sb3(policy)
+    action, _ = model.predict(venv.normalize_obs(seen), deterministic=True)
+    assert type(model).__name__ == "SAC"
+    np.testing.assert_allclose(action, ours.act(seen), atol=1e-5)
+
+
+def test_a_form_that_is_none_is_refused(run_dir: Path, tmp_path: Path) -> None:
+    arguments = ["export", str(run_dir), "-o", str(tmp_path / "out"), "--also", "onyx"]
+    done = CliRunner().invoke(app, arguments)
+    assert isinstance(done.exception, UnknownNameError)
+    assert "did you mean 'onnx'" in str(done.exception)
 
 
 def test_the_file_says_where_it_came_from(run_dir: Path, module: ModuleType) -> None:
