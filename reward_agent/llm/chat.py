@@ -181,7 +181,7 @@ def read_reply(completion: Completion) -> str:
     if completion.stop_reason == "length":
         raise TruncatedReplyError(
             f"the reply was cut at the output limit, after {completion.usage.output_tokens} tokens",
-            "raise the output limit, or use a model that reasons less",
+            "raise --reply-tokens, or use a model that reasons less",
         )
     if not completion.reply.strip():
         raise EmptyReplyError("the model answered with nothing", "try again, or use another model")

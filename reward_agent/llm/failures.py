@@ -24,12 +24,15 @@ from reward_agent.errors import (
     UsageError,
     find_closest_name,
 )
+from reward_agent.llm.address import Proxy
 from reward_agent.llm.models import load_models
 from reward_agent.text import WITHHELD, clean_text, hide_credentials
 
 _MAX_QUOTE = 200
 # Of an error that may be of any length, what is looked at.
 _MAX_READ = 8_000
+# What a body calls its message; FastAPI's has a list of details.
+_SAID = ("message", "detail", "msg", "error", "errors", "title")
 # What is shorter is part of too many words to be taken out of a text.
 _MIN_SECRET = 6
 # A program may hold a word that somebody chose as a password, if not a whole phrase.
@@ -37,6 +40,14 @@ _MIN_PHRASE = 16
 # With these words, and with these statuses, a server says that it takes no pictures.
 BLIND_WORDS = re.compile(r"(?i)image|vision|multi-?modal|content.{0,40}\bstr(?:ing)?\b")
 _BLIND_STATUSES = frozenset({400, 404, 415, 422, 500, 501})
+# A web page, or what a server says that has nothing at a path.
+_PAGE = re.compile(r"<html|<!doctype", re.I)
+_NO_SUCH_PATH = frozenset({
+    "a", "api", "at", "cannot", "chat", "code", "completions", "could", "detail", "error", "for",
+    "found", "http", "invalid", "message", "messages", "method", "msg", "none", "not", "null", "on",
+    "page", "path", "post", "requested", "resource", "route", "server", "status", "the", "this",
+    "type", "url", "v", "was",
+})  # fmt: skip
 _FILTER = re.compile(r"content[ _](filter|policy|management policy)")
 # An error in the middle of a stream has a kind and no status: the one that it would have had.
 _STATUS_OF_KIND = (
@@ -163,6 +174,17 @@ class HttpFailure:
         return self.status == 400 and bool(_FILTER.search(self.text))
 
     @property
+    def is_page(self) -> bool:
+        """Whether it is a web page, as no API of models sends."""
+        return bool(_PAGE.search(self.text))
+
+    @property
+    def is_of_path(self) -> bool:
+        """Whether there is nothing at the address, rather than no such model."""
+        words = set(re.findall(r"[a-z]+", self.text))
+        return self.status in (404, 405) and (self.is_page or words <= _NO_SUCH_PATH)
+
+    @property
     def is_blindness(self) -> bool:
         """Whether it may be the picture that was refused, if there was one."""
         return self.status in _BLIND_STATUSES and bool(BLIND_WORDS.search(self.text))
@@ -181,7 +203,7 @@ def read_failure(failure: Any) -> HttpFailure:
 def read_detail(detail: Any, status: int = 200, retry_after_s: float | None = None) -> HttpFailure:
     """Read the ``error`` object of a body or an event, or what stands in its place."""
     fields = detail if isinstance(detail, Mapping) else {}
-    message, text = _quote(fields.get("message") or detail), _quote(detail).lower()
+    message, text = _quote(_find_message(fields) or detail), _quote(detail).lower()
     if status >= 300:
         return HttpFailure(status, message, text, retry_after_s)
     kind = f"{_quote(fields.get('type'))} {_quote(fields.get('code'))}".lower()
@@ -189,6 +211,16 @@ def read_detail(detail: Any, status: int = 200, retry_after_s: float | None = No
     meant = (status for words, status in _STATUS_OF_KIND if re.search(words, kind))
     status = int(given[0]) if given else next(meant, 500)
     return HttpFailure(status, message, text, is_in_reply=True)
+
+
+def _find_message(fields: Mapping[str, Any]) -> str:
+    """Return what a body says, under one of the names that servers have for it."""
+    said = next((fields[name] for name in _SAID if fields.get(name)), "")
+    rows = said if isinstance(said, list) else [said]
+    lines = [_find_message(row) if isinstance(row, Mapping) else _quote(row) for row in rows[:3]]
+    where = fields.get("loc")
+    place = f" ({'.'.join(map(_quote, where[:9]))})" if isinstance(where, list) and where else ""
+    return "; ".join(filter(None, lines)) + place
 
 
 def _quote(detail: Any) -> str:
@@ -206,8 +238,29 @@ def make_missing_key_error(provider: str, key_variable: str) -> MissingKeyError:
     )
 
 
-def explain_http_failure(endpoint: Endpoint, failure: HttpFailure) -> ModelError:
-    """Return the one error that a response with an error status means."""
+def explain_http_failure(
+    endpoint: Endpoint, failure: HttpFailure, proxy: Proxy | None = None
+) -> ModelError:
+    """Return the one error that a response with an error status means.
+
+    Args:
+        endpoint: who was called.
+        failure: what came.
+        proxy: that stands in between, and may have answered itself.
+    """
+    if proxy is not None and (failure.status == 407 or failure.is_page):
+        what = "a web page" if failure.is_page else endpoint.scrub(failure.message)
+        return UnreachableError(
+            f"{proxy} answers in place of {endpoint.provider} (HTTP {failure.status}): {what}",
+            proxy.remedy,
+            is_transient=failure.status >= 500,
+        )
+    if failure.is_of_path:
+        return ModelError(
+            f"there is no API of {endpoint.provider} at {endpoint.address}: it answers with "
+            f"HTTP {failure.status}, {'a web page' if failure.is_page else 'no such path'}",
+            "check --base-url: most end in /v1, and leave out /chat/completions",
+        )
     told = f"{failure.status} {failure.text}"
     row = next(row for row in _MEANINGS if re.match(row.told, told, re.DOTALL))
     known = [n for n, card in load_models().model.items() if card.provider == endpoint.provider]
@@ -242,9 +295,17 @@ def explain_timeout(endpoint: Endpoint, timeout_s: float) -> ModelError:
     )
 
 
-def explain_connection_failure(endpoint: Endpoint, cause: BaseException) -> ModelError:
+def explain_connection_failure(
+    endpoint: Endpoint, cause: BaseException, proxy: Proxy | None = None
+) -> ModelError:
     """Return the error for a connection that could not be made or was dropped."""
     reason = endpoint.scrub(str(cause.__cause__ or cause)) or type(cause).__name__
+    if proxy is not None:
+        return UnreachableError(
+            f"{proxy} gives no connection to {endpoint.provider} at {endpoint.address}: {reason}",
+            proxy.remedy,
+            is_transient=True,
+        )
     return UnreachableError(
         f"the connection to {endpoint.provider} at {endpoint.address} failed: {reason}",
         "check the network, the proxy settings and the base URL; the run can be resumed",
@@ -257,6 +318,17 @@ def explain_blind(endpoint: Endpoint, said: str) -> BlindModelError:
     return BlindModelError(
         f"{endpoint.model} at {endpoint.address} takes no pictures: {endpoint.scrub(said)}",
         "name a model that sees: --judge-model, --judge-provider and --judge-base-url",
+    )
+
+
+def explain_cut_prompt(endpoint: Endpoint, n_read: int, n_sent: int) -> ContextTooLongError:
+    """Return the error for a server that reads a part of the prompt alone, and does not say so."""
+    return ContextTooLongError(
+        f"{endpoint.provider} at {endpoint.address} read {n_read:,} of about {n_sent:,} tokens "
+        "that were sent: its context window cuts the prompt in silence",
+        "give its model a longer window, 32,768 tokens say (Ollama: OLLAMA_CONTEXT_LENGTH=32768 "
+        "where it is started; llama.cpp: -c 32768; LM Studio: Context Length of the loaded model)",
+        may_be_billed=True,
     )
 
 

@@ -6,13 +6,26 @@ import base64
 import io
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from pydantic import BaseModel
 
 from reward_agent.errors import UsageError
-from reward_agent.llm.chat import ChatMessage, ChatRequest, ReplyText, make_reply_schema
-from reward_agent.llm.failures import BLIND_WORDS, Endpoint, HttpFailure, explain_blind
+from reward_agent.llm.chat import (
+    ChatMessage,
+    ChatRequest,
+    Completion,
+    ReplyText,
+    make_reply_schema,
+)
+from reward_agent.llm.failures import (
+    BLIND_WORDS,
+    Endpoint,
+    HttpFailure,
+    explain_blind,
+    explain_cut_prompt,
+)
 from reward_agent.llm.provider import PROVIDERS, ProviderOptions
 from reward_agent.llm.sdk import (
     Count,
@@ -34,7 +47,17 @@ _OPTION_WORDS = {
     "stream_options": re.compile(r"stream_options|include_usage"),
     "max_tokens": re.compile(r"max_tokens|max_completion_tokens|in the completion"),
     "picture": BLIND_WORDS,
+    "system": re.compile(
+        r"(system|developer)\W{1,3}(role|instruction|message|prompt)s?.{0,60}(not|n't|un)\W?"
+        r"(support|allow|enabl|accept)|does not support '?system|alternate user/assistant"
+    ),
 }
+# A text has more characters than this for each of its tokens in no tokeniser that is in use; what
+# is shorter than a window's least is not cut.
+_MOST_CHARS_A_TOKEN, _LEAST_CUT_CHARS = 6.0, 6_000
+# Windows that servers come with, in tokens: a count right there is one, if more was sent.
+_WINDOWS = (2_048, 4_096, 8_192, 16_384)
+_NEAR, _USUAL_CHARS_A_TOKEN = 8, 4.4
 
 
 class _Chunk(BaseModel):
@@ -113,10 +136,29 @@ class OpenAIChatModel(SdkChatModel):
             "model": self.name,
             "messages": [
                 {"role": turn.role, "content": self._write_content(turn)}
-                for turn in request.messages
+                for turn in self._list_turns(request)
             ],
             **{name: value for option in options.values() for name, value in option.items()},
         }
+
+    def _list_turns(self, request: ChatRequest) -> list[ChatMessage]:
+        """Return the turns, the first of which holds the system's words for who takes none."""
+        turns = list(request.messages)
+        if "system" not in self._refused or turns[0].role != "system" or not turns[1:]:
+            return turns
+        content = f"{turns[0].content}\n\n{turns[1].content}"
+        return [replace(turns[1], content=content), *turns[2:]]
+
+    def _see_that_all_was_read(self, request: ChatRequest, completion: Completion) -> Completion:
+        n_read = completion.usage.input_tokens
+        n_chars = sum(len(turn.content) for turn in request.messages)
+        if self.provider == "openai" or not n_read or n_chars < _LEAST_CUT_CHARS:
+            return completion
+        is_window = any(abs(n_read - window) <= _NEAR for window in _WINDOWS)
+        most = _USUAL_CHARS_A_TOKEN if is_window else _MOST_CHARS_A_TOKEN
+        if n_chars > most * n_read:
+            raise explain_cut_prompt(self._endpoint, n_read, round(n_chars / 4))
+        return completion
 
     def _write_content(self, turn: ChatMessage) -> str | list[dict[str, Any]]:
         if not turn.picture or "picture" in self._refused:
@@ -149,14 +191,24 @@ class OpenAIChatModel(SdkChatModel):
     def _leave_out(self, failure: HttpFailure, body: Mapping[str, Any]) -> bool:
         has_picture = any(isinstance(turn["content"], list) for turn in body["messages"])
         # A gateway finds nobody who sees; llama.cpp calls that a fault of its own.
-        if failure.status not in (400, 422, 501, *((404, 415, 500) if has_picture else ())):
+        has_system = body["messages"][0]["role"] == "system" and len(body["messages"]) > 1
+        statuses = {400, 422, 501}
+        statuses |= {404, 415, 500} if has_picture else set()
+        statuses |= {500} if has_system else set()
+        if failure.status not in statuses:
             return False
         sent = {body.get("response_format", {}).get("type")}
         sent |= {"stream_options"} & body.keys()
         sent |= {"max_tokens"} if {"max_tokens", "max_completion_tokens"} & body.keys() else set()
         sent |= {"picture"} if has_picture else set()
+        sent |= {"system"} if has_system else set()
         words = ((name, words) for name, words in _OPTION_WORDS.items() if name in sent)
         refused = next((name for name, said in words if said.search(failure.text)), None)
+        if refused == "system" and "system" not in self._refused:
+            self._options.warn(
+                f"{self.name} takes no system role: what belongs there is sent as the first words "
+                "of the user"
+            )
         self._refused |= {refused} if refused else set()
         return refused is not None
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import socket
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
@@ -20,6 +21,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import AliasChoices, AliasPath, BeforeValidator, Field
 
 from reward_agent.errors import Interrupted, ModelError
+from reward_agent.llm.address import find_proxy
 from reward_agent.llm.chat import ALL_AGENTS, ChatRequest, Completion, StopReason
 from reward_agent.llm.failures import (
     Endpoint,
@@ -41,6 +43,8 @@ from reward_agent.llm.provider import PROVIDERS, ProviderOptions
 WireEvent = dict[str, Any]
 
 _CONNECT_S = 10.0
+# A proxy forgets a connection that is silent while a model thinks.
+_KEPT_ALIVE = [(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)]
 # A long reply of a model that streams its thoughts has half of it.
 _MAX_BODY_BYTES = 32 * 2**20
 _MAX_NAME_CHARS = 100
@@ -93,6 +97,7 @@ class SdkChatModel(ABC):
         self.max_concurrency = max_concurrency
         self._endpoint = endpoint
         self._options = options
+        self._proxy = find_proxy(endpoint.base_url)
 
     def complete(self, request: ChatRequest) -> Completion:
         """Send the request as one streamed call.
@@ -107,7 +112,8 @@ class SdkChatModel(ABC):
         error: ModelError
         try:
             with self._make_client(sdk) as client, self._open(client, body) as stream:
-                return self._make_completion(self._receive(stream), started)
+                completion = self._make_completion(self._receive(stream), started)
+            return self._see_that_all_was_read(request, completion)
         except (sdk.APITimeoutError, httpx2.TimeoutException):
             error = explain_timeout(self._endpoint, self._options.timeout_s)
         # Once a stream has begun, anthropic lets the exceptions of its HTTP library through.
@@ -115,7 +121,7 @@ class SdkChatModel(ABC):
             sdk.APIConnectionError, httpx2.HTTPError, httpx2.InvalidURL, httpx2.StreamError
         ) as failure:  # fmt: skip
             unsent = (httpx2.ConnectError, httpx2.ProxyError, httpx2.UnsupportedProtocol)
-            error = explain_connection_failure(self._endpoint, failure)
+            error = explain_connection_failure(self._endpoint, failure, self._proxy)
             error.may_be_billed = not isinstance(failure.__cause__ or failure, unsent)
         except sdk.APIError as failure:
             response = read_failure(failure)
@@ -127,11 +133,19 @@ class SdkChatModel(ABC):
             elif self._leave_out(response, body):
                 return self.complete(request)
             else:
-                error = explain_http_failure(self._endpoint, response)
+                error = explain_http_failure(self._endpoint, response, self._proxy)
         except _UNREADABLE as failure:
             what = f"something that is not JSON of the expected form ({type(failure).__name__})"
             error = explain_malformed_reply(self._endpoint, what, is_transient=True)
         raise error from None
+
+    def _see_that_all_was_read(self, request: ChatRequest, completion: Completion) -> Completion:
+        """Return a completion of a model that read its prompt.
+
+        Raises:
+            ContextTooLongError: its server counts far fewer tokens than were sent.
+        """
+        return completion
 
     @abstractmethod
     def _make_body(self, request: ChatRequest) -> dict[str, Any]:
@@ -178,9 +192,19 @@ class SdkChatModel(ABC):
             # Packed, a few bytes may be gigabytes; sent on, a key goes where nobody was told.
             default_headers={"accept-encoding": "identity"},
             http_client=sdk.DefaultHttpxClient(
-                timeout=timeout, follow_redirects=False, event_hooks={"response": [self._bound]}
+                timeout=timeout,
+                follow_redirects=False,
+                event_hooks={"response": [self._bound]},
+                transport=self._make_transport(),
             ),
         )
+
+    def _make_transport(self) -> Any:
+        """Return the way to the server, through the proxy that is told where it fails, if any."""
+        import httpx2
+
+        proxy = None if self._proxy is None else httpx2.Proxy(self._proxy.url)
+        return httpx2.HTTPTransport(proxy=proxy, socket_options=_KEPT_ALIVE)
 
     def _bound(self, response: Any) -> None:
         """Let a response end after so many bytes, and take it as it comes."""
