@@ -158,13 +158,13 @@ class Candidate(DraftRecord):
         """What to rank it by, the better one first: its task score, then what differs at a ceiling.
 
         That is its score over fresh seeds, where it is known; then whether and how soon its
-        training held the score. Of those that are done, the score says nothing: whom fresh seeds
-        confirmed comes first, whom they contradicted last.
+        training held the score. Of those that are done, or were with fresh seeds, the score says
+        nothing: whom these confirmed comes first, whom they contradicted last.
         """
         score = rank_value(self.task_score)
         over_seeds = fmean(self.fresh_scores) if self.fresh_scores else score
         held_from = inf if self.held_from is None else float(self.held_from)
-        if not self.is_done:
+        if not self.is_done and not self.is_confirmed:
             return 1, -score, -min(over_seeds, score), held_from, -len(self.fresh_scores)
         trust = {True: 0, None: 1, False: 2}[self.is_confirmed]
         return 0, trust, held_from, -score, -over_seeds

@@ -27,6 +27,8 @@ FRESH_SEED = 100
 SEARCH_WEIGHT = 0.5
 # Seeds beyond those that were asked for, where fresh ones contradict the search and leave it open.
 MORE_SEEDS = 2
+# Share of the target from which on a program may hold it with another seed.
+NEAR = 0.9
 
 
 def is_target_confirmed(run: ActiveRun) -> bool:
@@ -34,15 +36,36 @@ def is_target_confirmed(run: ActiveRun) -> bool:
 
     These are trained for the answer, up to the first that is not; where they were, it is read. What
     they scored is noted with the program: another that does as well in the search comes before it.
+    Where they contradict it, one more is asked: a race that it ended stopped others too soon.
     """
     target = find_run_target(run)
     best = next(iter(rank_candidates(run.store.list_finished())), None)
-    if target is None or best is None or not _is_there(target, best.evaluation):
+    if target is None or best is None:
         return False
-    confirmations = confirm(run, [best], target)
+    if not best.is_confirmed and not _is_there(target, best.evaluation):
+        return False
+    if _is_confirmed(run, best, target):
+        return True
+    second = _find_second(run.store.list_finished(), best.id, target)
+    return second is not None and _is_confirmed(run, second, target)
+
+
+def _is_confirmed(run: ActiveRun, candidate: Candidate, target: Target) -> bool:
+    confirmations = confirm(run, [candidate], target)
     is_confirmed = all(_is_there(target, item.evaluation) for item in confirmations)
-    _note_fresh(run, best, confirmations, is_confirmed)
+    _note_fresh(run, candidate, confirmations, is_confirmed)
     return is_confirmed
+
+
+def _find_second(
+    candidates: Iterable[Candidate], contradicted: str, target: Target
+) -> Candidate | None:
+    """Return a program that no fresh seed was tried with and that came near the target."""
+    ranked = sorted(rank_candidates(candidates), key=_expect, reverse=True)
+    if not ranked or ranked[0].id == contradicted or ranked[0].fresh_scores:
+        return None
+    score = ranked[0].task_score or 0.0
+    return ranked[0] if target.score > 0 and score >= NEAR * target.score else None
 
 
 def find_finalists(candidates: Iterable[Candidate]) -> list[Candidate]:
@@ -51,11 +74,11 @@ def find_finalists(candidates: Iterable[Candidate]) -> list[Candidate]:
     One whose fresh seeds fell short of the search counts by what they all scored: another, not
     tried yet, may be better than it.
     """
+    return sorted(rank_candidates(candidates), key=_expect, reverse=True)[:2]
 
-    def expect(candidate: Candidate) -> float:
-        return OverSeeds((candidate.task_score or 0.0, *candidate.fresh_scores), ()).score
 
-    return sorted(rank_candidates(candidates), key=expect, reverse=True)[:2]
+def _expect(candidate: Candidate) -> float:
+    return OverSeeds((candidate.task_score or 0.0, *candidate.fresh_scores), ()).score
 
 
 def _is_there(target: Target, evaluation: Evaluation | None) -> bool:
@@ -83,7 +106,8 @@ def confirm(
     """Train one or two programs again, the search's best first; without a metric none.
 
     Each is trained ``winner_seeds`` times. One that fresh seeds have plainly put behind the other
-    is trained no further; where they contradict the search and decide nothing, more follow.
+    is trained no further; where they contradict the search and decide nothing, more follow, one
+    training at a time.
 
     Args:
         run: the run in progress.
@@ -94,8 +118,8 @@ def confirm(
     if run.metric.source is None:
         return confirmations
     while rivals := _list_open(run, candidates, confirmations):
-        seed = run.settings.seed + FRESH_SEED + len({item.seed for item in confirmations})
-        newest = _confirm_with_seed(run, rivals, seed)
+        n_seeds = _count_seeds(rivals[0], confirmations)
+        newest = _confirm_with_seed(run, rivals, run.settings.seed + FRESH_SEED + n_seeds)
         confirmations += newest
         if target and not all(_is_there(target, item.evaluation) for item in newest):
             break
@@ -105,17 +129,30 @@ def confirm(
 def _list_open(
     run: ActiveRun, candidates: Sequence[Candidate], confirmations: Sequence[Confirmation]
 ) -> list[Candidate]:
-    """Return which programs the next fresh seed is for; none: enough is known."""
-    n_seeds, n_wanted = len({item.seed for item in confirmations}), run.settings.winner_seeds
-    if n_seeds == 0 or len(candidates) < 2:
-        return list(candidates) if n_seeds < n_wanted else []
-    first, second = (OverSeeds.gather(item, confirmations) for item in candidates)
+    """Return which programs are trained with their next fresh seed; none: enough is known.
+
+    Beyond what was asked for that is the one program of which least is known.
+    """
+    counts = {item.id: _count_seeds(item, confirmations) for item in candidates}
+    n_wanted = run.settings.winner_seeds
+    wanting = [item for item in candidates if counts[item.id] < n_wanted]
+    if len(candidates) < 2 or not confirmations:
+        return wanting
+    over_seeds = [OverSeeds.gather(item, confirmations) for item in candidates]
+    first, second = over_seeds
     leads = first.is_ahead_of(second), second.is_ahead_of(first)
     is_decided = first.is_confirmed and second.is_confirmed and any(leads)
-    if n_seeds < n_wanted:
-        return [candidates[leads.index(True)]] if is_decided else list(candidates)
-    is_open = not is_decided and second.fresh > first.fresh
-    return list(candidates) if is_open and n_seeds < n_wanted + MORE_SEEDS else []
+    if wanting:
+        return [item for item in wanting if not is_decided or leads[candidates.index(item)]]
+    if is_decided or second.fresh <= first.fresh:
+        return []
+    errors = {item.id: own.error for item, own in zip(candidates, over_seeds, strict=True)}
+    more = [item for item in candidates if counts[item.id] < n_wanted + MORE_SEEDS]
+    return sorted(more, key=lambda item: errors[item.id])[-1:]
+
+
+def _count_seeds(candidate: Candidate, confirmations: Iterable[Confirmation]) -> int:
+    return sum(item.candidate == candidate.id for item in confirmations)
 
 
 def _confirm_with_seed(
@@ -209,12 +246,13 @@ class OverSeeds:
 
     def is_ahead_of(self, other: OverSeeds) -> bool:
         """Return whether a difference of scores is more than what seeds make."""
-        return self.score - other.score > hypot(self._find_error(), other._find_error())
+        return self.score - other.score > hypot(self.error, other.error)
+
+    @property
+    def error(self) -> float:
+        """Standard error of the mean; 0 of a single score."""
+        return stdev(self.scores) / sqrt(len(self.scores)) if self.is_confirmed else 0.0
 
     def _average(self, values: tuple[float, ...]) -> float:
         weights = [SEARCH_WEIGHT, *[1.0] * (len(values) - 1)]
         return sum(w * v for w, v in zip(weights, values, strict=True)) / sum(weights)
-
-    def _find_error(self) -> float:
-        """Return the standard error of the mean."""
-        return stdev(self.scores) / sqrt(len(self.scores)) if self.is_confirmed else 0.0

@@ -14,12 +14,7 @@ from reward_agent.records.store import (
     rank_candidates,
 )
 from reward_agent.run.active import ActiveRun, count_spent, update_run
-from reward_agent.run.confirm import (
-    OverSeeds,
-    confirm,
-    find_finalists,
-    is_target_confirmed,
-)
+from reward_agent.run.confirm import OverSeeds, confirm, find_finalists, is_target_confirmed
 from reward_agent.run.estimate import count_steps
 from reward_agent.run.handover import hand_policy, make_winner
 from reward_agent.run.judge import judge_winner

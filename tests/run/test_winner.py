@@ -24,6 +24,7 @@ from reward_agent.records.store import (
 from reward_agent.run import confirm as confirmation
 from reward_agent.run import handover as stage
 from reward_agent.run.handover import film_winner
+from reward_agent.run.racing import Target
 from reward_agent.run.train import Entrant, Finish
 from reward_agent.run.winner import choose_winner
 from reward_agent.types import Evaluation, RewardProgram
@@ -246,19 +247,22 @@ def test_fresh_seeds_that_decide_end_a_confirmation_and_those_that_contradict_go
     # As the search said, though not plainly: no more than was asked for.
     near = {"a": (10.0, [12.0, 8.0]), "b": (9.5, [11.0, 7.9])}
     assert fresh.confirm(near) == [("a", "b")] * 2
-    # Against the search, and by no more than seeds differ.
+    # Against the search, and by no more than seeds differ: whose score is least known comes first.
     open_ = {"a": (18.4, [9.5, 12.0, 10.0, 12.0]), "b": (6.2, [13.5, 12.1, 13.0, 13.0])}
-    assert fresh.confirm(open_) == [("a", "b")] * 4
+    assert fresh.confirm(open_)[:3] == [("a", "b"), ("a", "b"), ("a",)]
+    assert len(fresh.asked) <= 6
     # The third seed agrees with the search.
     agrees = {"a": (18.4, [9.5, 12.0, 18.0]), "b": (6.2, [13.5, 12.1, 6.0])}
-    assert fresh.confirm(agrees) == [("a", "b")] * 3
+    assert fresh.confirm(agrees) == [("a", "b"), ("a", "b"), ("a",)]
 
 
 def test_one_fresh_seed_is_followed_by_more_where_it_contradicts_the_search(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fresh = FreshSeeds(monkeypatch, tmp_path, n_seeds=1)
-    assert len(fresh.confirm({"a": (18.4, [9.5, 18.0]), "b": (6.2, [13.5, 6.0])})) == 2
+    assert fresh.confirm({"a": (18.4, [9.5, 18.0]), "b": (6.2, [13.5])}) == [("a", "b"), ("a",)]
+    decided = {"a": (14.5, [0.214, 0.649]), "b": (8.35, [13.1])}
+    assert fresh.confirm(decided) == [("a", "b"), ("a",)]
     assert len(fresh.confirm({"a": (18.4, [9.5]), "b": (6.2, [9.0])})) == 1
     assert fresh.confirm({"a": (18.4, [9.5])}) == [("a",)]
 
@@ -347,3 +351,33 @@ def test_a_program_that_fresh_seeds_contradicted_makes_room_for_one_that_is_not_
         for name, (score, fresh) in facts.items()
     ]
     assert [item.id for item in confirmation.find_finalists(known)] == ["new", "lucky"]
+
+
+def test_a_program_near_the_target_may_be_what_fresh_seeds_confirm(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fresh = FreshSeeds(monkeypatch, tmp_path, n_seeds=1)
+    fresh.scores = {"lucky": [0.65], "near": [1.0], "far": [1.0]}
+    done = {"is_done": True}
+    facts = {"lucky": (1.0, done), "near": (0.935, {}), "far": (0.4, {})}
+    known = {
+        name: add_candidate(fresh.run.store.dir, name, score).model_copy(update=changes)
+        for name, (score, changes) in facts.items()
+    }
+
+    def note(run: Any, best: Candidate, confirmations: Any, is_confirmed: bool) -> None:
+        scores = tuple(item.evaluation.task_score for item in confirmations)
+        changes = {"fresh_scores": scores, "is_confirmed": is_confirmed}
+        known[best.id] = known[best.id].model_copy(update=changes)
+
+    monkeypatch.setattr(confirmation, "_note_fresh", note)
+    monkeypatch.setattr(confirmation, "find_run_target", lambda run: Target(0.95))
+    fresh.run.store = SimpleNamespace(list_finished=lambda: list(known.values()))
+    assert confirmation.is_target_confirmed(fresh.run)
+    assert fresh.asked == [("lucky",), ("near",)]
+    assert rank_candidates(known.values())[0].id == "near"
+    # Asked again, it is read.
+    assert confirmation.is_target_confirmed(fresh.run)
+    known["near"] = known["near"].model_copy(update={"is_confirmed": None, "task_score": 0.7})
+    known["near"] = known["near"].model_copy(update={"fresh_scores": ()})
+    assert not confirmation.is_target_confirmed(fresh.run)
