@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import signal
 from collections.abc import Callable, Iterator
@@ -17,6 +18,7 @@ import reward_agent
 from reward_agent.errors import UndecidedError
 from reward_agent.executors import slots
 from reward_agent.feedback.session import Session
+from reward_agent.run import open as opening
 
 # A shell ignores Ctrl-C for what it starts in the background, and children inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -39,10 +41,14 @@ def _waits_for_no_disk() -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def _starts_children_from_one_process() -> Iterator[None]:
-    """Runs share a process that forks their children; tests/sandbox/test_warm.py has its own."""
+    """Runs share a process that forks their children, and the trial of the isolation.
+
+    Both are tried by themselves in tests/sandbox.
+    """
     servers = WarmServers()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(slots, "make_warm_server", servers.find)
+        patch.setattr(opening, "check_isolation", functools.cache(opening.check_isolation))
         yield
     servers.end()
 

@@ -81,6 +81,8 @@ from reward_agent.types import (
 
 # Who asks whether a run is locked holds the lock for a moment: it takes more than one try.
 _N_LOCK_TRIES, _LOCK_PAUSE_S = 3, 0.01
+# The runs that this process holds: it need not ask the file, and wait for itself.
+_HELD: set[Path] = set()
 MetricOrigin = Literal[
     "task", "file", "proposed: accepted", "proposed: accepted unseen", "proposed: edited", "none"
 ]
@@ -390,10 +392,16 @@ class RunStore:
                 raise UsageError(
                     f"another process works on run {self.dir.name}", "wait for it, or stop it"
                 )
-            yield
+            _HELD.add(self.dir)
+            try:
+                yield
+            finally:
+                _HELD.discard(self.dir)
 
     def is_locked(self) -> bool:
         """Whether a process works on the run."""
+        if self.dir in _HELD:
+            return True
         path = self.dir / "LOCK"
         try:
             # Over NFS what is locked has to be open for writing; another's run cannot be.

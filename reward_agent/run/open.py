@@ -7,6 +7,7 @@ by ``open_run`` as well.
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -426,10 +427,16 @@ def _record_end(store: RunStore, status: str, note: str) -> None:
         store.write_run(store.read_run().model_copy(update={"status": status, "note": note}))
 
 
+@functools.cache
+def _find_version(package: str) -> str:
+    """Look once: to read what an installer wrote takes milliseconds."""
+    return metadata.version(package)
+
+
 def read_versions() -> dict[str, str]:
     """Return the versions of the packages that decide what a run computes."""
     versions = {}
     for name in (*_PACKAGES, *BACKENDS.list_packages(), *LEARNERS.list_packages()):
         with contextlib.suppress(metadata.PackageNotFoundError):
-            versions[name] = metadata.version(name)
+            versions[name] = _find_version(name)
     return dict.fromkeys(_PACKAGES, "not installed") | {"reward-agent": __version__} | versions

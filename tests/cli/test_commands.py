@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.commands import run_command as run
 
 import reward_agent
 from reward_agent.cli import app, design
@@ -19,21 +20,6 @@ def compute_reward(state, action, next_state):
     return speed, {"speed": speed}
 """
 BAD = GOOD.replace("forward_velocity", "forward_velocty")
-
-
-def run(
-    *arguments: str, cwd: Path, text: str = "", **environ: str
-) -> subprocess.CompletedProcess[str]:
-    clean = {k: v for k, v in os.environ.items() if not k.endswith("_API_KEY")}
-    return subprocess.run(
-        [sys.executable, "-m", "reward_agent", *arguments],
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        input=text,
-        timeout=120,
-        env=clean | {"COLUMNS": "200"} | environ,
-    )
 
 
 def test_unknown_environment_is_one_line_with_the_closest_name(tmp_path: Path) -> None:
@@ -205,7 +191,7 @@ def count_lines(text: str) -> int:
 def test_a_wrong_command_line_is_one_line_and_a_remedy(
     arguments: tuple[str, ...], message: str, tmp_path: Path
 ) -> None:
-    done = run(*arguments, cwd=tmp_path, COLUMNS="30")
+    done = run(*arguments, cwd=tmp_path, environ={"COLUMNS": "30"})
     assert done.returncode == 2
     assert done.stderr.startswith("error: ")
     assert message in done.stderr
@@ -230,7 +216,10 @@ def test_a_reader_that_goes_away_early_sees_no_traceback(tmp_path: Path) -> None
 
 def test_a_terminal_without_unicode_gets_question_marks_not_a_traceback(tmp_path: Path) -> None:
     environ = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
-    done = run("design", "--env", "hoper", "--task", "x y", cwd=tmp_path, **environ)
+    done = subprocess.run(
+        [sys.executable, "-m", "reward_agent", "design", "--env", "hoper", "--task", "x y"],
+        cwd=tmp_path, capture_output=True, text=True, env=os.environ | environ, check=False,
+    )  # fmt: skip
     assert done.returncode == 2
     assert "error: unknown environment" in done.stderr
     assert "Traceback" not in done.stderr
@@ -270,7 +259,7 @@ def test_a_run_that_cannot_be_read_does_not_hide_the_others(tmp_path: Path) -> N
 
 
 def test_a_narrow_terminal_folds_a_table_and_cuts_nothing(tmp_path: Path) -> None:
-    shown = run("envs", "list", cwd=tmp_path, COLUMNS="30").stdout
+    shown = run("envs", "list", cwd=tmp_path, environ={"COLUMNS": "30"}).stdout
     assert "…" not in shown
 
 

@@ -3,28 +3,19 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from support.commands import run_command
 from support.robots import DOG, DOG_MEANING, write_dog
 
 
 def ask(
     tmp_path: Path, *arguments: str, command: str = "describe"
 ) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "reward_agent", "envs", command, *arguments],
-        cwd=tmp_path,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        env=os.environ | {"XDG_STATE_HOME": str(tmp_path / "state"), "MUJOCO_GL": "disable"},
-        timeout=120,
-        check=False,
-    )
+    environ = {"XDG_STATE_HOME": str(tmp_path / "state"), "MUJOCO_GL": "disable"}
+    return run_command("envs", command, *arguments, cwd=tmp_path, environ=environ)
 
 
 @pytest.fixture

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from support.commands import run_command
 
 from reward_agent.definitions.card import find_env_dir
 from reward_agent.definitions.paths import find_envs_dir
@@ -31,16 +30,8 @@ def folder(tmp_path: Path) -> Path:
 
 
 def ask(tmp_path: Path, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "reward_agent", *arguments],
-        cwd=tmp_path,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        env=os.environ | {"XDG_STATE_HOME": str(tmp_path / "state")} | environ,
-        timeout=120,
-        check=False,
-    )
+    state = {"XDG_STATE_HOME": str(tmp_path / "state")}
+    return run_command(*arguments, cwd=tmp_path, environ=state | environ)
 
 
 def check(tmp_path: Path, env: str, **environ: str) -> subprocess.CompletedProcess[str]:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import re
 import shutil
-import subprocess
 import sys
 import unicodedata
 from pathlib import Path
@@ -18,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.syntax import Syntax
 from rich.text import Text
+from support.commands import run_command
 
 from reward_agent.cli import output
 from reward_agent.cli.app import app
@@ -174,15 +173,11 @@ def evil_run(judged_run: Path, tmp_path: Path) -> Path:
     ids=" ".join,
 )  # fmt: skip
 def test_no_command_steers_the_terminal(evil_run: Path, words: tuple[str, ...]) -> None:
-    environ = {k: v for k, v in os.environ.items() if not k.endswith("_API_KEY")}
-    done = subprocess.run(
-        [sys.executable, "-m", "reward_agent", *words],
-        cwd=evil_run, input=b"/list\n/show\n/metric\n/nosuch\x1b[2J\n/quit\n", capture_output=True,
-        env=environ | {"COLUMNS": "200", "FORCE_COLOR": "1"}, timeout=200,
-    )  # fmt: skip
+    typed = "/list\n/show\n/metric\n/nosuch\x1b[2J\n/quit\n"
+    done = run_command(*words, cwd=evil_run, text=typed, environ={"FORCE_COLOR": "1"})
     for stream in (done.stdout, done.stderr):
-        assert not find_hidden(stream.decode("utf-8", "replace")), stream
-    assert b"Traceback" not in done.stderr or "--debug" in words
+        assert not find_hidden(stream), stream
+    assert "Traceback" not in done.stderr or "--debug" in words
 
 
 # --- credentials in a run of a stranger -----------------------------------------------------------

@@ -3,25 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from drafts.models import LEG, write
+from support.commands import run_command
 
 
 def run(cwd: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "reward_agent", *arguments],
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        env=os.environ | {"MUJOCO_GL": "disable", "COLUMNS": "200", "XDG_STATE_HOME": str(cwd)},
-        timeout=120,
-        check=False,
-    )
+    environ = {"MUJOCO_GL": "disable", "XDG_STATE_HOME": str(cwd)}
+    return run_command(*arguments, cwd=cwd, environ=environ)
 
 
 def test_a_draft_is_told_with_what_was_guessed_and_what_comes_next(tmp_path: Path) -> None:

@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
+
+from support.commands import run_command
 
 SMALL = "--steps 2000 --candidates 1 --iterations 1 --winner-seeds 0 --eval-episodes 1 --no-video"
 
 
-def run_command(*arguments: str, cwd: Path) -> str:
-    clean = {k: v for k, v in os.environ.items() if not k.endswith("_API_KEY")}
-    done = subprocess.run(
-        [sys.executable, "-m", "reward_agent", "design", *arguments],
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        env=clean | {"COLUMNS": "200"},
-    )
+def design(*arguments: str, cwd: Path) -> str:
+    done = run_command("design", *arguments, cwd=cwd)
     # 3: it ended below its target score, as so short a one does.
     assert done.returncode in (0, 3), done.stderr
     return done.stderr + done.stdout
@@ -27,11 +18,11 @@ def run_command(*arguments: str, cwd: Path) -> str:
 
 def test_a_run_in_a_folder_of_its_own_goes_on_by_its_path(tmp_path: Path) -> None:
     task = ("--env", "inverted_pendulum", "--task", "balance", "--provider", "offline")
-    run_command(*task, *SMALL.split(), "--runs-dir", str(tmp_path / "mine"), cwd=tmp_path)
+    design(*task, *SMALL.split(), "--runs-dir", str(tmp_path / "mine"), cwd=tmp_path)
     [folder] = (tmp_path / "mine").glob("*_inverted-pendulum_balance")
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
-    shown = run_command("--resume", str(folder), "--iterations", "2", cwd=elsewhere)
+    shown = design("--resume", str(folder), "--iterations", "2", cwd=elsewhere)
     assert "winner" in shown
     assert (folder / "iterations" / "1").is_dir()
     assert not list(elsewhere.iterdir())

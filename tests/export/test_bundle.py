@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support.commands import run_command
 
 import reward_agent
 from reward_agent.errors import DataError, RewardAgentError, UsageError
@@ -108,8 +109,7 @@ def test_an_opened_run_is_the_run_that_was_packed(made: Path, runs: Path, name: 
 def test_all_that_is_done_with_a_run_is_done_with_an_opened_one(packed: Path, runs: Path) -> None:
     store = open_bundle(packed, runs)
     for words in (["runs", "show"], ["runs", "costs"], ["runs", "replies"], ["report"]):
-        command = [sys.executable, "-m", "reward_agent", *words, "last", "--runs-dir", str(runs)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        done = run_command(*words, "last", "--runs-dir", str(runs), cwd=runs)
         assert done.returncode == 0, done.stderr
     assert store.list_finished()[0].id in write_report(store.dir).read_text()
     environ = {"OPENAI_COMPATIBLE_API_KEY": "k"}

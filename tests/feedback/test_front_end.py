@@ -13,6 +13,7 @@ from pathlib import Path
 from unittest.mock import MagicMock
 
 import pytest
+from support.commands import run_command
 
 from reward_agent.cli.conversation import Conversation
 from reward_agent.cli.feedback_script import parse_preference
@@ -28,12 +29,8 @@ def folder(judged_run: Path, tmp_path: Path) -> Path:
 
 def feedback(folder: Path, *arguments: str, text: str = "", code: int = 0, **environ: str) -> str:
     own = () if "--provider" in arguments else ("--provider", f"scripted:{folder / 'replies.md'}")
-    done = subprocess.run(
-        [sys.executable, "-m", "reward_agent", "feedback", "last", *own, *arguments],
-        cwd=folder, input=text, capture_output=True, text=True, timeout=200,
-        env={k: v for k, v in os.environ.items() if not k.endswith("_API_KEY")}
-        | {"COLUMNS": "200"} | environ,
-    )  # fmt: skip
+    words = ("feedback", "last", *own, *arguments)
+    done = run_command(*words, cwd=folder, text=text, environ=environ)
     assert "Traceback" not in done.stderr
     assert done.returncode == code, done.stderr
     return done.stdout if code == 0 else done.stderr
@@ -106,11 +103,8 @@ def test_who_edited_the_metric_is_not_told_that_it_is_unread(
 
 
 def test_a_wrong_command_names_the_closest_one(folder: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "reward_agent", "feedback", "last",
-         "--provider", f"scripted:{folder / 'replies.md'}"],
-        cwd=folder, input="/acept\n", capture_output=True, text=True, timeout=100,
-    )  # fmt: skip
+    words = ("feedback", "last", "--provider", f"scripted:{folder / 'replies.md'}")
+    done = run_command(*words, cwd=folder, text="/acept\n")
     assert "did you mean 'accept'?" in done.stderr
     assert done.returncode == 0
 
@@ -135,9 +129,14 @@ def test_the_page_names_the_extra_that_it_needs(folder: Path) -> None:
     (blocked / "uvicorn" / "__init__.py").write_text(
         "raise ModuleNotFoundError('no uvicorn', name='uvicorn')\n"
     )
-    message = feedback(folder, "--web", code=2, PYTHONPATH=str(blocked))
-    assert "uvicorn" in message
-    assert "pip install 'reward-agent[web]'" in message
+    done = subprocess.run(
+        [sys.executable, "-m", "reward_agent", "feedback", "last", "--web", "--provider", "offline"],
+        cwd=folder, capture_output=True, text=True, timeout=100,
+        env=os.environ | {"PYTHONPATH": str(blocked)},
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert "uvicorn" in done.stderr
+    assert "pip install 'reward-agent[web]'" in done.stderr
 
 
 def test_options_of_a_script_do_not_mix_with_the_page(folder: Path) -> None:

@@ -9,13 +9,12 @@ stopped, confirmations, a feedback session), ``limit`` (ended by --max-calls), `
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import tarfile
 from pathlib import Path
 from typing import Any
 
 import pytest
+from support.commands import run_command
 
 import reward_agent
 from reward_agent.feedback.session import open_session
@@ -34,8 +33,7 @@ def runs(tmp_path: Path) -> Path:
 
 
 def ask(runs: Path, *arguments: str) -> Any:
-    command = [sys.executable, "-m", "reward_agent", *arguments, "--runs-dir", str(runs)]
-    return json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
+    return json.loads(run_command(*arguments, "--runs-dir", str(runs), cwd=runs).stdout)
 
 
 def list_programs(store: RunStore) -> list[str]:

@@ -6,13 +6,12 @@ import json
 import shlex
 import shutil
 import socket
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from support.commands import run_command
 
 import reward_agent
 from reward_agent.definitions.card import find_env_dir, load_env
@@ -326,9 +325,7 @@ def test_the_command_that_is_printed_says_all_that_the_run_does_not_decide(tmp_p
     with pytest.raises(RewardAgentError, match="is for you to say") as caught:
         reward_agent.resume_run(str(store.dir), environ={})
     assert shlex.quote(f"scripted:{script}") in caught.value.remedy
-    command = [sys.executable, "-m", "reward_agent", *words[1:], "--json"]
-    shown = subprocess.run(command, cwd=tmp_path, capture_output=True, check=True, timeout=120)
-    again = json.loads(shown.stdout)
+    again = json.loads(run_command(*words[1:], "--json", cwd=tmp_path).stdout)
     assert again["status"] == "finished"
     assert again["config"]["memory_mib"] == 5000
 
