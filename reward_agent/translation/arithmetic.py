@@ -7,14 +7,30 @@ Where ranks differ, the smaller one gets its axes, so that a row is never paid w
 from __future__ import annotations
 
 import ast
+import math
 import operator
+import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
-from reward_agent.translation import nodes
-from reward_agent.translation.values import Array, Kind, Maybe, Untranslatable
+import numpy as np
+
+from reward_agent.translation import indexing, nodes
+from reward_agent.translation.values import (
+    Array,
+    Broken,
+    Input,
+    Items,
+    Kind,
+    Maybe,
+    Table,
+    Untranslatable,
+)
 
 Number = int | float | bool
+_MOST_BITS = 1000
 
 BINARY: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Add: operator.add,
@@ -51,12 +67,22 @@ def lift(value: Any) -> Array:
         return Array(nodes.literal(value), kind=_find_kind(value), value=value)
     if isinstance(value, Maybe):
         return value.array
-    if isinstance(value, list | tuple):
+    if isinstance(value, list | tuple | Items):
         return stack([lift(item) for item in value])
+    if isinstance(value, Broken):
+        raise value.error
     raise Untranslatable(
-        f"a {type(value).__name__} where a number is computed with",
+        f"{name_kind(value)} where a number is computed with",
         "compute with numbers and arrays only",
     )
+
+
+def name_kind(value: Any) -> str:
+    """Say what a value is that is no number."""
+    if isinstance(value, Input):
+        return value.name
+    kinds = {str: "a text", Table: "a dictionary", type(None): "None", Items: "a list"}
+    return kinds.get(type(value)) or f"a {type(value).__name__.lower()}"
 
 
 def _find_kind(value: Number) -> Kind:
@@ -103,6 +129,8 @@ def find_common(items: Sequence[Array]) -> tuple[tuple[int | None, ...], bool]:
             "an array of all simulations and a value of one of them are computed with each other",
             "read both for all simulations, or both for one",
         )
+    if rows == {False}:
+        _refuse_columns([item for item in items if not item.is_constant])
     shape: list[int | None] = []
     for item in items:
         own = list(item.shape)
@@ -119,6 +147,27 @@ def find_common(items: Sequence[Array]) -> tuple[tuple[int | None, ...], bool]:
     return tuple(shape), next(iter(rows), True)
 
 
+def _refuse_columns(items: Sequence[Array]) -> None:
+    """Refuse (N, 1) beside (N,): one row would be computed with another's number.
+
+    Raises:
+        Untranslatable: the arrays of all simulations have different numbers of axes.
+    """
+    flat = [item for item in items if len(item.shape) == 1]
+    deep = [item for item in items if len(item.shape) > 1]
+    if not flat or not deep:
+        return
+    text = ast.unparse(deep[0].node)
+    column = re.fullmatch(r"(.+\[:, )(\d+):\d+\]", text)
+    if deep[0].shape[1:] == (1,):
+        remedy = f"write {column[1]}{column[2]}], which is (N,)" if column else "add [:, 0]"
+        raise Untranslatable(f"{text} is (N, 1): beside (N,) it becomes (N, N)", remedy)
+    raise Untranslatable(
+        f"{text} is (N, {deep[0].shape[1]}), beside it is {ast.unparse(flat[0].node)}: (N,)",
+        f"write {ast.unparse(flat[0].node)}[:, None]",
+    )
+
+
 def _lengthen(shape: list[int | None], longest: int) -> list[int | None]:
     return [*[1] * (longest - len(shape)), *shape]
 
@@ -127,6 +176,10 @@ def fit(
     item: Array, shape: tuple[int | None, ...], is_row: bool, is_whole: bool = False
 ) -> ast.expr:
     """Return the expression with the axes that it lacks; ``is_whole``: with every element, too."""
+    if item.mask is not None:
+        raise Untranslatable(
+            "numbers that are chosen by the simulation", "write np.where(condition, x, 0.0)"
+        )
     missing = len(shape) - len(item.shape)
     node = item.node
     if item.is_constant:
@@ -160,7 +213,18 @@ def spread(function: str, *given: Any, kind: Kind = "float", **keywords: ast.exp
     items = [lift(value) for value in given]
     shape, is_row = find_common(items)
     node = nodes.call(function, *(fit(item, shape, is_row) for item in items), **keywords)
+    if items and all(item.is_constant for item in items):
+        return _fold(node, getattr(np, function.removeprefix("np.")), items, kind)
     return Array(node, shape, is_row, kind)
+
+
+def _fold(
+    node: ast.expr, function: Callable[..., Any], items: Sequence[Array], kind: Kind
+) -> Array:
+    """Return a function of constants, with its numbers."""
+    with np.errstate(all="ignore"):
+        value = np.asarray(function(*(np.asarray(item.value) for item in items))).tolist()
+    return Array(node, np.shape(value), True, kind, value)
 
 
 def binary(operation: ast.operator, one: Any, two: Any) -> Any:
@@ -171,8 +235,10 @@ def binary(operation: ast.operator, one: Any, two: Any) -> Any:
     shape, is_row = find_common([left, right])
     node: ast.expr = ast.BinOp(fit(left, shape, is_row), operation, fit(right, shape, is_row))
     value = None
-    if left.is_constant and right.is_constant and not shape:
-        value = BINARY[type(operation)](left.value, right.value)
+    if left.is_constant and right.is_constant:
+        if shape:
+            return _fold(node, BINARY[type(operation)], (left, right), "float")
+        value = compute(operation, left.value, right.value)
     kind: Kind = "float"
     if isinstance(operation, ast.BitAnd | ast.BitOr | ast.BitXor):
         kind = left.kind
@@ -180,6 +246,23 @@ def binary(operation: ast.operator, one: Any, two: Any) -> Any:
     if are_flags and isinstance(operation, ast.Sub):  # NumPy has no difference of flags
         node = ast.BinOp(as_number(left), operation, as_number(right))
     return Array(node, shape, is_row, kind, value, _combine(operation, left, right))
+
+
+def compute(operation: ast.operator, one: Number, two: Number) -> Number:
+    """Return ``one <operation> two`` of constants.
+
+    Raises:
+        Untranslatable: it is too large, or has no value.
+    """
+    if isinstance(operation, ast.Pow) and abs(two) * math.log2(abs(one) + 2) > _MOST_BITS:
+        raise Untranslatable("a power that is too large", "write a smaller number")
+    try:
+        found: Number = BINARY[type(operation)](one, two)
+    except ArithmeticError as error:
+        raise Untranslatable(f"a constant expression fails: {error}", "correct it") from error
+    if isinstance(found, complex) or (isinstance(found, int) and found.bit_length() > _MOST_BITS):
+        raise Untranslatable("a number that is too large", "write a smaller number")
+    return found
 
 
 def _combine(operation: ast.operator, left: Array, right: Array) -> dict[str, Array] | None:
@@ -219,7 +302,9 @@ def as_number(array: Array) -> ast.expr:
 def negate(given: Any) -> Array:
     """Return ``-given``."""
     array = lift(given)
-    value = -array.value if array.is_constant and not array.shape else None
+    value = None
+    if array.is_constant:
+        value = -array.value if not array.shape else np.negative(array.value).tolist()
     terms = {key: negate(part) for key, part in array.terms.items()} if array.terms else None
     node = nodes.literal(value) if isinstance(array.node, ast.Constant) else None
     return Array(
@@ -238,6 +323,9 @@ def compare(operation: ast.cmpop, one: Any, two: Any) -> Any:
     if left.is_constant and right.is_constant and not left.shape and not right.shape:
         return COMPARE[type(operation)](left.value, right.value)
     shape, is_row = find_common([left, right])
+    if left.is_constant and right.is_constant:
+        value = COMPARE[type(operation)](np.asarray(left.value), np.asarray(right.value)).tolist()
+        return Array(nodes.call("np.array", nodes.literal(value)), shape, True, "bool", value)
     node = ast.Compare(fit(left, shape, is_row), [operation], [fit(right, shape, is_row)])
     return Array(node, shape, is_row, "bool")
 
@@ -305,21 +393,40 @@ def _get_array(value: Any) -> Array:
 
 
 def dot(one: Any, two: Any) -> Array:
-    """Return the product of two vectors, or of a matrix of numbers and a vector, row by row."""
+    """Return a product of vectors and matrices, row by row.
+
+    Raises:
+        Untranslatable: it would mix simulations.
+    """
     left, right = lift(one), lift(two)
     if len(left.shape) == len(right.shape) == 1:
         return reduce("np.sum", binary(ast.Mult(), left, right))
     if not left.shape or not right.shape:
         return binary(ast.Mult(), left, right)  # type: ignore[no-any-return]
-    if left.is_constant and len(left.shape) == 2 and len(right.shape) == 1:
-        turned = nodes.call("np.transpose", left.node)
-        return Array(nodes.call("np.matmul", right.node, turned), left.shape[:1], right.is_row)
-    if right.is_constant and len(right.shape) == 2 and len(left.shape) == 1:
-        return Array(nodes.call("np.matmul", left.node, right.node), right.shape[1:], left.is_row)
-    raise Untranslatable(
-        f"a product of arrays of shapes {left.shape} and {right.shape}",
-        "write it as sums of products: np.sum(a * b, axis=-1)",
-    )
+    if left.is_constant and right.is_constant:
+        return _fold(
+            nodes.call("np.matmul", left.node, right.node), np.matmul, (left, right), "float"
+        )
+    is_row = left.is_row if not left.is_constant else right.is_row
+    if not is_row or max(len(left.shape), len(right.shape)) > 2:
+        raise Untranslatable(
+            f"a product of arrays of shapes {left.shape} and {right.shape}",
+            "write it as sums of products: np.sum(a * b, axis=-1)",
+        )
+    if len(left.shape) == 2 and len(right.shape) == 2:
+        shape: tuple[int | None, ...] = (left.shape[0], right.shape[1])
+        return Array(nodes.call("np.matmul", left.node, right.node), shape, True)
+    if len(left.shape) == 2:  # a matrix and a vector: sums of each row's products
+        return reduce("np.sum", binary(ast.Mult(), left, right), -1)
+    spread_out = indexing.get_item(left, (slice(None), None))
+    return reduce("np.sum", binary(ast.Mult(), spread_out, right), 0)
+
+
+def as_mask(array: Array, key: Any) -> Array | None:
+    """Return an index of flags, one for each of an array's numbers; None if it is another."""
+    if isinstance(key, Array) and key.kind == "bool" and key.shape == array.shape:
+        return key
+    return None
 
 
 def reduce(
@@ -331,6 +438,12 @@ def reduce(
         Untranslatable: it would mix simulations.
     """
     array = lift(given)
+    if array.is_constant and array.shape:
+        folded = partial(getattr(np, function.removeprefix("np.").split(".")[-1], np.linalg.norm))
+        value = np.asarray(folded(np.asarray(array.value), axis=axis)).tolist()
+        return Array(nodes.literal(value), np.shape(value), True, "float", value)
+    if array.mask is not None:
+        return _reduce_some(function, array, array.mask)
     rank = len(array.shape)
     axes = range(rank) if axis is None else [axis] if isinstance(axis, int) else list(axis)
     axes = sorted(place % rank if rank else 0 for place in axes)
@@ -358,3 +471,22 @@ def reduce(
     return Array(
         nodes.call(function, array.node, axis=where, **keywords), shape, array.is_row, kind
     )
+
+
+# What a number that does not count is in a sum, a largest one, ….
+_NEUTRAL = {
+    "np.sum": 0.0, "np.mean": 0.0, "np.max": -math.inf, "np.min": math.inf, "np.prod": 1.0,
+    "np.any": False, "np.all": True,
+}  # fmt: skip
+
+
+def _reduce_some(function: str, array: Array, mask: Array) -> Array:
+    """Return a sum, mean, largest … of the numbers that a mask chooses."""
+    if function not in _NEUTRAL:
+        raise Untranslatable(
+            f"{function} of numbers that are chosen by the simulation", "write it with np.where"
+        )
+    whole = choose(mask, replace(array, mask=None), _NEUTRAL[function])
+    if function != "np.mean":
+        return reduce(function, whole)
+    return binary(ast.Div(), reduce("np.sum", whole), reduce("np.sum", mask))  # type: ignore[no-any-return]

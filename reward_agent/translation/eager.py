@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,17 +16,9 @@ import numpy as np
 from reward_agent.rewards import library
 from reward_agent.translation import arithmetic, nodes
 from reward_agent.translation.machine import Machine
-from reward_agent.translation.values import Array, Maybe, Scope
+from reward_agent.translation.values import Array, Fault, Maybe, Scope
 
 _HELPERS = {"np": np, "tolerance": library.tolerance}
-
-
-@dataclass(frozen=True)
-class Fault:
-    """Where a number stops being finite: the line, and the expression of the person's file."""
-
-    line: int
-    node: ast.expr
 
 
 class EagerMachine(Machine):

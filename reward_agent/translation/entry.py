@@ -1,60 +1,64 @@
-"""Where a person's reward is in a file, and what it is given."""
+"""What of a person's file is the reward: a function, a method, a table or a class of terms."""
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from reward_agent.translation import arithmetic, nodes
+from reward_agent.rewards.language import split_names
+from reward_agent.translation import arithmetic
 from reward_agent.translation.inputs import Inputs
 from reward_agent.translation.machine import Machine
 from reward_agent.translation.values import (
-    Array,
-    Bound,
+    Broken,
     Cells,
     Class,
     Function,
-    Input,
     Instance,
-    Maybe,
+    Items,
+    Scope,
+    Table,
+    Untranslatable,
 )
 
 # The usual names, the surest first.
 _FUNCTIONS = (
-    "compute_reward",
-    "compute_dense_reward",
-    "get_reward",
-    "reward_fn",
-    "reward_function",
-    "reward",
-    "compute",
-    "rewards",
-    "calculate_reward",
-    "calc_reward",
-    "my_reward",
-    "reward_and_done",
-)
+    "compute_reward", "compute_dense_reward", "get_reward", "reward_fn", "reward_function",
+    "reward", "compute", "rewards", "calculate_reward", "calc_reward", "my_reward", "custom_reward",
+    "total_reward", "reward_and_done", "_get_reward", "_get_rew", "_reward",
+)  # fmt: skip
 _METHODS = (
-    "_get_reward",
-    "get_reward",
-    "_get_rew",
-    "compute_dense_reward",
-    "compute_reward",
-    "calculate_reward",
-    "reward",
-    "step",
-    "__call__",
+    "_get_reward", "get_reward", "_get_rew", "compute_dense_reward", "compute_reward",
+    "calculate_reward", "_compute_reward", "_reward", "_calculate_reward", "reward", "total_reward",
+    "compute", "step", "__call__", "_get_rewards",
+)  # fmt: skip
+_HINTS = ("rew", "pay", "fitness", "objective", "return_of", "shaping")
+# What a file has beside its reward.
+_OTHER = split_names(
+    "step reset act policy predict train main phi potential get_obs observe render"
 )
+_TERM = "_reward_"
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A function or a class's method that pays one step."""
+    """A function, or a method of a class, that pays one step.
+
+    Args:
+        function: what is called.
+        type: its class.
+        instance: the object that the file has made of it.
+        weighs: whether it adds up methods ``_reward_NAME`` by weights, which are looked up.
+        notes: what was assumed.
+    """
 
     function: Function
     type: Class | None = None
+    instance: Instance | None = None
+    weighs: bool = False
+    notes: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -62,54 +66,160 @@ class Entry:
         return f"{self.type.name}.{self.function.name}" if self.type else self.function.name
 
 
-def list_entries(machine: Machine) -> list[Entry]:
-    """Return what may be the reward of a file, the likeliest first."""
+def list_entries(machine: Machine, inputs: Inputs) -> list[Entry]:
+    """Return what may be the reward of a file, the likeliest first.
+
+    Raises:
+        Untranslatable: there is none, or what has its name could not be read.
+    """
     names = machine.scope.names
     functions = {key: value for key, value in names.items() if isinstance(value, Function)}
-    found = [Entry(functions[name]) for name in _FUNCTIONS if name in functions]
-    classes = [value for value in names.values() if isinstance(value, Class)]
-    of_classes = [
-        Entry(method, made)
-        for made in classes
-        for name in _METHODS
-        if isinstance(method := made.names.get(name), Function)
+    named = [functions[name] for name in _FUNCTIONS if name in functions]
+    hinted = [f for name, f in functions.items() if any(hint in name.lower() for hint in _HINTS)]
+    known = [f for name, f in functions.items() if _is_step(f, inputs) and name not in _OTHER]
+    classes = _list_leaves(machine)
+    found = [Entry(f) for f in _sort_by_calls(named)]
+    found += _list_tables(machine, inputs)
+    found += [_make_sum(made) for made in classes if _list_terms(made)]
+    found += [entry for made in classes for entry in _list_methods(made)]
+    found += [
+        Entry(method, value.type, value)
+        for value in names.values()
+        if isinstance(value, Instance)
+        for method in _find_methods(value.type)
     ]
-    other = [
-        Entry(function)
-        for name, function in functions.items()
-        if "rew" in name.lower() and name not in _FUNCTIONS
-    ]
-    # A class with terms as methods is added up here where nothing else is.
-    summed = [
-        Entry(_make_sum(machine, made), made)
-        for made in classes
-        if any(name.startswith("_reward_") for name in made.names)
-    ]
-    return found + summed + of_classes + other
+    found += [Entry(f) for f in _sort_by_calls([*hinted, *known])]
+    unique = {(id(entry.function), id(entry.type)): entry for entry in reversed(found)}
+    kept = [entry for entry in found if unique.pop((id(entry.function), id(entry.type)), None)]
+    if not kept:
+        raise _explain_none(names)
+    return kept
 
 
-def _make_sum(machine: Machine, made: Class) -> Function:
-    """Return a method that adds up ``_reward_NAME()`` times the weight of that name."""
-    terms = [name.removeprefix("_reward_") for name in made.names if name.startswith("_reward_")]
-    weights = _find_weights(machine, made, terms)
-    parts = [f"{path} * self._reward_{name}()" for name, path in weights.items()]
-    if not parts:
+def _explain_none(names: Cells) -> Untranslatable:
+    broken = [value for value in names.values() if isinstance(value, Broken)]
+    likely = [names[n] for n in _FUNCTIONS if isinstance(names.get(n), Broken)] or broken[-1:]
+    if likely:
+        error: Untranslatable = likely[0].error
+        return error
+    return Untranslatable(
+        "there is no reward in the file",
+        "write a function reward(obs, action, next_obs, info), or "
+        "compute_reward(state, action, next_state)",
+        1,
+    )
+
+
+def _is_step(function: Function, inputs: Inputs) -> bool:
+    """Whether a function is given what a step has, all that it must be given."""
+    names = list_parameters(function)
+    needed = [name for name in names if name not in function.defaults]
+    given = [inputs.find_parameter(name, frozenset(names)) for name in needed]
+    return len(needed) > 1 and all(value is not None for value in given)
+
+
+def list_parameters(function: Function) -> list[str]:
+    """Return the names of a function's parameters."""
+    spec = function.node.args
+    return [item.arg for item in [*spec.posonlyargs, *spec.args, *spec.kwonlyargs]]
+
+
+def _sort_by_calls(functions: list[Function]) -> list[Function]:
+    """Return functions, those that another of them calls behind it."""
+    called = {
+        node.id
+        for function in functions
+        for node in ast.walk(function.node)
+        if isinstance(node, ast.Name) and node.id != function.name
+    }
+    return sorted(functions, key=lambda function: function.name in called)
+
+
+def _list_leaves(machine: Machine) -> list[Class]:
+    """Return the classes of the file of which no other is made."""
+    classes = [value for value in machine.scope.names.values() if isinstance(value, Class)]
+    bases = {id(base) for made in classes for base in made.bases}
+    return [made for made in classes if id(made) not in bases and not made.is_enum]
+
+
+def _find_methods(made: Class) -> list[Function]:
+    return [f for name in _METHODS if isinstance(f := made.find(name), Function)]
+
+
+def _list_methods(made: Class) -> list[Entry]:
+    """Return the methods that may pay; an environment's ``step`` before what it calls in parts."""
+    methods = _find_methods(made)
+    step = made.find("step")
+    if isinstance(step, Function) and _pays_in_step(step):
+        methods = [step, *(method for method in methods if method is not step)]
+    return [Entry(method, made) for method in methods]
+
+
+def _pays_in_step(step: Function) -> bool:
+    """Whether ``step`` says what the reward is, rather than leaving it to somebody else."""
+    returned = [node.value for node in ast.walk(step.node) if isinstance(node, ast.Return)]
+    return any(isinstance(value, ast.Tuple) and len(value.elts) >= 4 for value in returned)
+
+
+# --- terms as methods, and tables of terms --------------------------------------------------------
+
+
+def _list_terms(made: Class) -> list[str]:
+    return [
+        name.removeprefix(_TERM)
+        for name, value in made.list_names()
+        if name.startswith(_TERM) and isinstance(value, Function)
+    ]
+
+
+def _make_sum(made: Class) -> Entry:
+    function = _parse("def total(self):\n    return 0.0", made.names, made)
+    notes = [f"the terms of {made.name} are added up with their weights"]
+    others = [made.find(name) for name in ("compute_reward", "_prepare_reward_function")]
+    text = " ".join(ast.unparse(f.node) for f in others if isinstance(f, Function))
+    if "self.dt" in text:
+        notes.append("times the control step, as it says")
+    if "clip" in text or "clamp" in text:
+        notes.append("what it cuts off of the sum is left out")
+    return Entry(function, made, weighs=True, notes=(", ".join(notes),))
+
+
+def weigh_terms(machine: Machine, entry: Entry, instance: Instance) -> Function:
+    """Return a method that adds up ``_reward_NAME()`` times the weight of that name.
+
+    Raises:
+        Untranslatable: no weight is found.
+    """
+    made = entry.type
+    assert made is not None
+    terms = _list_terms(made)
+    weights = _find_weights(machine, instance, terms)
+    if not weights:
         raise machine.refuse(
-            f"{made.name} has terms {', '.join(terms)}, and no weight of one of them",
-            "give them weights in a class `scales`, such as tracking = 1.0",
+            f"{made.name} has the terms {', '.join(terms)}, and no weight of one of them",
+            f"give them weights in a class `scales`: class scales: {terms[0]} = 1.0",
         )
-    text = f"def total(self):\n    return {' + '.join(parts)}"
+    factor = " * self.dt" if any("control step" in note for note in entry.notes) else ""
+    parts = [f"{path} * self.{_TERM}{name}(){factor}" for name, path in weights.items()]
+    return _parse(f"def total(self):\n    return {' + '.join(parts)}", machine.scope.names, made)
+
+
+def _parse(text: str, names: Cells, made: Class | None = None) -> Function:
     node = ast.parse(text).body[0]
     assert isinstance(node, ast.FunctionDef)
-    return Function(node, machine.scope, {}, made)
+    return Function(node, Scope(names), {}, made)
 
 
-def _find_weights(machine: Machine, made: Class, terms: list[str]) -> dict[str, str]:
+def _find_weights(machine: Machine, instance: Instance, terms: list[str]) -> dict[str, str]:
     """Return the expression of each term's weight, from the class or table that names most."""
     best: dict[str, str] = {}
-    for path, names in _walk(machine.scope.names, "", 0):
+    for path, names in [
+        *_walk(instance.names, "self", 0),
+        *_walk(instance.type.names, "self", 0),
+        *_walk(machine.scope.names, "", 0),
+    ]:
         found = {
-            name: f"{path}.{name}"
+            name: f"{path}[{name!r}]" if isinstance(names, Table) else f"{path}.{name}"
             for name in terms
             if isinstance(arithmetic.unlift(names.get(name)), int | float)
         }
@@ -119,195 +229,53 @@ def _find_weights(machine: Machine, made: Class, terms: list[str]) -> dict[str, 
 
 
 def _walk(names: Cells, path: str, depth: int) -> Iterator[tuple[str, Cells]]:
+    """Yield what holds names, with the expression that leads there."""
     for key, value in names.items():
-        inner = value.names if isinstance(value, Class | Instance) else None
-        if inner is not None and depth < 4:
-            whole = f"{path}.{key}" if path else str(key)
-            yield whole, inner
-            yield from _walk(inner, whole, depth + 1)
-
-
-class Environment:
-    """What ``self`` of an environment, a wrapper or a task has beside what the file says.
-
-    Before ``do_simulation`` its data are those before the step.
-    """
-
-    def __init__(self, inputs: Inputs, steps_inside: bool) -> None:
-        self.inputs, self._steps_inside = inputs, steps_inside
-        self.begin()
-
-    def begin(self) -> None:
-        """Be as before the step, if the entry makes it."""
-        self.state = "state" if self._steps_inside else "next_state"
-
-    def get_attribute(self, name: str) -> Any:
-        """Return ``self.NAME``."""
-        if name in ("do_simulation", "_step_mujoco_simulation"):
-            return Input(name, call=self._step)
-        if name in ("step", "physics_step", "simulate"):
-            return Input(name, call=self._step_inner)
-        if name == "reset":
-            info = self.inputs.get_parameter("info", frozenset())
-            return Input(name, call=lambda *given, **named: (self._observe("state"), info))
-        if name in ("env", "unwrapped", "envs"):
-            return Input(name, self.get_attribute)
-        if name == "is_healthy":
-            return arithmetic.invert(self.inputs.get_terminated())
-        if name in ("_get_obs", "get_obs", "_get_observation"):
-            return Input(name, call=lambda *given: self.inputs.get_observation(self.state))
-        if name in ("data", "sim", "_data"):
-            return Input("data", lambda inner: self._get_data().get_attribute(inner))  # type: ignore[misc]
-        if name in ("render", "close", "seed"):
-            return Input(name, call=lambda *given, **named: None)
-        if name in ("frame_skip", "n_substeps", "_n_frames", "n_frames"):
-            return Input(name)  # how the step is made, which the card says
-        return self.inputs.get_own(name, self.state)
-
-    def _observe(self, state: str) -> Array:
-        return self.inputs.get_observation(state)
-
-    def _get_data(self) -> Input:
-        return self.inputs.get_data(self.state)
-
-    def _step(self, *given: Any) -> None:
-        self.state = "next_state"
-
-    def _step_inner(self, *given: Any) -> tuple[Any, ...]:
-        self.state = "next_state"
-        info = self.inputs.get_parameter("info", frozenset())
-        own = Input("the environment's own reward")
-        observation = self.inputs.get_observation("next_state")
-        return observation, own, self.inputs.get_terminated(), False, info
-
-
-@dataclass(frozen=True)
-class Kept:
-    """A name that a step writes and a later step may read: memory.
-
-    Args:
-        start: its value when an episode begins.
-        next: its value after a step.
-    """
-
-    start: Any
-    next: Any
-
-
-class Staged:
-    """An entry with the object it is a method of, ready to pay step after step.
-
-    Args:
-        machine: it has carried out the file.
-        entry: what pays.
-        inputs: the card's fields.
-    """
-
-    def __init__(self, machine: Machine, entry: Entry, inputs: Inputs) -> None:
-        self.machine, self.entry, self._inputs = machine, entry, inputs
-        self._environment = Environment(inputs, _steps_inside(entry))
-        self._instance = self._make_instance() if entry.type else None
-        self.cells = self._instance.names if self._instance is not None else machine.scope.names
-        self.start = dict(self.cells)
-
-    def pay(self) -> Any:
-        """Return what the entry returns for a step.
-
-        Raises:
-            Untranslatable: something in it has no certain meaning.
-        """
-        self._environment.begin()
-        function, instance = self.entry.function, self._instance
-        given = _give(self.machine, function, self._inputs, instance)
-        called = Bound(function, instance) if instance is not None else function
-        return self.machine.call(called, (), given)
-
-    def recall(self, known: Mapping[str, Kept]) -> None:
-        """Let names hold what memory holds of them."""
-        for name, kept in known.items():
-            self.cells[name] = _recall(name, kept, self._inputs)
-
-    def pay_and_remember(self) -> tuple[Any, dict[str, Kept]]:
-        """Return what the entry returns, and what it wrote that was there before it."""
-        found: list[Any] = []
-        _, wrote = self.machine.branch(lambda: found.append(self.pay()))
-        memory = {
-            name: Kept(self.start[name], value)
-            for (place, name), value in wrote.items()
-            if place is self.cells and name in self.start
-        }
-        return found[0], memory
-
-    def _make_instance(self) -> Instance:
-        """Return an object of the entry's class, as at the start of an episode."""
-        made, machine = self.entry.type, self.machine
-        assert made is not None
-        made.names["__inputs__"] = Input("self", self._environment.get_attribute)
-        instance = Instance(made, Cells())
-        start = made.find("__init__")
-        if isinstance(start, Function):
-            given = _give(machine, start, self._inputs, instance)
-            machine.call_function(start, (instance,), given)
-        for name, value in list(instance.names.items()):
-            instance.names[name] = machine.name_constant(name, value)
-        reset = made.find("reset")
-        if isinstance(reset, Function):
-            given = _give(machine, reset, self._inputs, instance)
-            machine.call_function(reset, (instance,), given)
-        return instance
-
-
-def _recall(name: str, kept: Kept, inputs: Inputs) -> Any:
-    """Return what memory holds of a name, in the shape in which a step leaves it."""
-    after = kept.next.array if isinstance(kept.next, Maybe) else kept.next
-    if after is None:
-        return None
-    array = arithmetic.lift(after)
-    held = Array(nodes.index(nodes.name("memory"), nodes.literal(name)), array.shape, inputs.is_row)
-    if kept.start is None:
-        flag = Array(nodes.index(nodes.name("memory"), nodes.literal(f"{name}_is_none")))
-        return Maybe(arithmetic.compare(ast.Gt(), flag, 0.5), held)
-    if array.kind == "bool":
-        return arithmetic.compare(ast.Gt(), held, 0.5)
-    return held
-
-
-def _steps_inside(entry: Entry) -> bool:
-    """Whether the entry makes the simulation's step itself."""
-    return any(
-        isinstance(node, ast.Attribute)
-        and node.attr in ("do_simulation", "step", "_step_mujoco_simulation")
-        for node in ast.walk(entry.function.node)
-    )
-
-
-def _give(
-    machine: Machine, function: Function, inputs: Inputs, instance: Instance | None
-) -> dict[str, Any]:
-    """Return what a function's parameters are given.
-
-    Raises:
-        Untranslatable: a parameter without a default has a name that says nothing.
-    """
-    spec = function.node.args
-    names = [item.arg for item in [*spec.posonlyargs, *spec.args, *spec.kwonlyargs]]
-    given: dict[str, Any] = {}
-    if instance is not None and names:
-        names = names[1:]
-    elif names and names[0] == "self":
-        given["self"] = Input("self", inputs.get_own)
-        names = names[1:]
-    for name in names:
-        if name in ("env", "environment"):
-            given[name] = Input("env", inputs.get_own)
+        inner = value.names if isinstance(value, Class | Instance) else value
+        if not isinstance(inner, Cells) or isinstance(inner, Items) or depth > 4:
             continue
-        found = inputs.get_parameter(name, frozenset(names))
-        if found is not None:
-            given[name] = found
-        elif name not in function.defaults:
-            machine.line = getattr(function.node, "lineno", None)
-            raise machine.refuse(
-                f"{function.name} is given {name}, which says nothing about the card",
-                inputs.suggest(name),
-            )
-    return given
+        step = f"[{key!r}]" if isinstance(names, Table) else f".{key}"
+        whole = f"{path}{step}" if path else str(key)
+        yield whole, inner
+        yield from _walk(inner, whole, depth + 1)
+
+
+def _list_tables(machine: Machine, inputs: Inputs) -> list[Entry]:
+    """Return the tables whose entries have a function and a weight."""
+    found = []
+    for path, names in _walk(machine.scope.names, "", 0):
+        terms = [name for name, value in names.items() if _is_term(value)]
+        if terms and isinstance(names, Cells):
+            found.append(_make_table(machine, path, names, terms))
+    return found
+
+
+def _is_term(value: Any) -> bool:
+    held = value.names if isinstance(value, Instance) else value
+    return isinstance(held, Cells) and "func" in held and "weight" in held
+
+
+def _make_table(machine: Machine, path: str, names: Cells, terms: list[str]) -> Entry:
+    parts = []
+    for name in terms:
+        held = names[name].names if isinstance(names[name], Instance) else names[name]
+        place = f"{path}[{name!r}]" if isinstance(names, Table) else f"{path}.{name}"
+        given = [*_list_given(held["func"]), *([f"**{place}.params"] if held.get("params") else [])]
+        parts.append(f"{name!r}: {place}.weight * {place}.func({', '.join(given)})")
+    inner = f"    terms = {{{', '.join(parts)}}}\n    return sum(terms.values()), terms"
+    function = _parse(
+        f"def {path.split('.')[-1]}({', '.join(_STEP)}):\n{inner}", machine.scope.names
+    )
+    return Entry(function, notes=(f"the terms of {path} are added up with their weights",))
+
+
+_STEP = ("env", "obs", "action", "next_obs", "info")
+
+
+def _list_given(function: Any) -> list[str]:
+    """Return what a term's function is given of a step: the environment where its name is none."""
+    if not isinstance(function, Function):
+        return ["env"]
+    names = [name for name in list_parameters(function) if name not in function.defaults]
+    first = next(iter(names), "env")
+    return [name for name in names if name in _STEP] or ([f"{first}=env"] if names else [])

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from reward_agent.translation import arithmetic, nodes
 from reward_agent.translation.values import Array, Items, Untranslatable
 
@@ -24,8 +26,13 @@ def get_attribute(array: Array, name: str) -> Any:
         return len(array.shape)
     if name == "size":
         return math.prod(size or 1 for size in array.shape)
-    if name == "T" and len(array.shape) < 2:
+    if name in ("T", "mT") and len(array.shape) < 2:
         return array
+    if name in ("T", "mT") and len(array.shape) == 2 and array.shape[0] is not None:
+        ends = (nodes.literal(-1), nodes.literal(-2))
+        value = np.asarray(array.value).T.tolist() if array.is_constant else None
+        turned = nodes.call("np.swapaxes", array.node, *ends)
+        return Array(turned, array.shape[::-1], array.is_row, array.kind, value)
     if name in ("device", "dtype"):
         return None
     raise Untranslatable(f".{name} of an array", "write it with axis=-1")
@@ -37,6 +44,8 @@ def get_item(array: Array, key: Any) -> Array:
     Raises:
         Untranslatable: the index is not known, or not there.
     """
+    if isinstance(key, Array) and key.kind == "bool" and key.shape == array.shape:
+        return replace(array, mask=key, items=(), terms=None)
     if isinstance(key, Array) and not key.is_constant:
         return _take(array, key)
     part = _find_part(array, key)
@@ -113,9 +122,8 @@ def _is_whole(place: ast.expr) -> bool:
 
 
 def _pick(value: Any, keys: Sequence[Any]) -> Any:
-    for key in keys:
-        value = value[key]
-    return value
+    plain = tuple([*key] if isinstance(key, Items) else arithmetic.unlift(key) for key in keys)
+    return np.asarray(value)[plain].tolist()
 
 
 def _find_place(array: Array, item: Any, size: int | None) -> tuple[ast.expr, list[int | None]]:

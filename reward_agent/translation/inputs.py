@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from reward_agent.errors import hint_closest
 from reward_agent.rewards.language import split_names
-from reward_agent.translation import arithmetic, indexing, nodes
+from reward_agent.translation import arithmetic, indexing, nodes, physics, remedies
+from reward_agent.translation.inner import find_inner
 from reward_agent.translation.places import Places
-from reward_agent.translation.values import Array, Input, Table, Untranslatable
+from reward_agent.translation.values import Array, Broken, Input, Table, Untranslatable
 
 if TYPE_CHECKING:
     from reward_agent.definitions.card import EnvCard, StateField
@@ -23,19 +23,37 @@ _NEXT = split_names(
     "next_obs obs_next next_observation new_obs obs2 next_o s_next next_s n observation_next"
 )
 _ACTIONS = split_names("action actions act a u ctrl control controls torque torques")
-_ENDED = split_names("terminated done terminal is_terminal dones fell")
-_LOGS = split_names("metrics logs log")
+_ENDED = split_names(
+    "terminated done terminal is_terminal dones fell reset_buf reset_terminated terminations"
+)
+_LOGS = split_names("metrics logs log episode_sums extras info_dict")
 _INFO = split_names("info infos information")
-_DATA = split_names("data mjdata sim")
-# dm_control's suite: a method of its physics -> the role of the field.
-_PHYSICS = {
-    "torso_height": "height",
-    "torso_upright": "up",
-    "upright": "up",
-    "head_height": "head_height",
-    "center_of_mass_position": "com_position",
-    "center_of_mass_velocity": "com_velocity",
-    "speed": "forward_velocity",
+_DATA = split_names("data _data mjdata mj_data sim")
+_SELF = split_names("self env environment task robot unwrapped")
+_INNER = split_names("reward rew r env_reward original_reward base_reward")
+# What an environment says that it paid, by the parts of ``get_inner``.
+_PARTS = {
+    "reward_forward": ("forward",),
+    "forward_reward": ("forward",),
+    "reward_run": ("forward",),
+    "reward_survive": ("survive",),
+    "healthy_reward": ("survive",),
+    "reward_ctrl": ("ctrl",),
+    "ctrl_cost": ("ctrl",),
+    "reward_dist": ("dist",),
+    "reward_contact": (),
+    "contact_cost": (),
+}
+_CONSTANTS = {
+    "dt": "dt", "control_dt": "dt", "_dt": "dt", "ctrl_dt": "dt", "step_dt": "dt",
+    "frame_skip": "skip", "n_substeps": "skip", "_n_frames": "skip", "n_frames": "skip",
+}  # fmt: skip
+# Isaac's names of what the card's joints do.
+_JOINTS = {
+    "dof_pos": "joint_angles",
+    "dof_vel": "joint_velocities",
+    "joint_pos": "joint_angles",
+    "joint_vel": "joint_velocities",
 }
 _LAST_DATA = split_names("last_data prev_data previous_data old_data data_before")
 
@@ -74,19 +92,31 @@ class Inputs:
         """
         found = self.get_field(name, state)
         if found is None:
-            raise Untranslatable(f"{what} is no field of the card", self.suggest(name))
+            raise Untranslatable(
+                f"{what} is no field of the card", remedies.suggest(self.card, name)
+            )
         return found
 
-    def suggest(self, name: str) -> str:
-        """Return what to read instead of a name: the fields that share its words."""
-        names = [known.name for known in self.card.fields]
-        parts = set(re.split(r"[^a-z0-9]+", name.lower())) - {"", "get", "self", "base", "robot"}
-        near = [known for known in names if parts & set(known.split("_"))]
-        if near:
-            return f"read a field of the card, such as next_state.{', next_state.'.join(near[:3])}"
-        return f"read a field of the card{hint_closest(name, names)}"
-
     # --- parameters ------------------------------------------------------------------------------
+
+    def find_parameter(self, name: str, others: frozenset[str]) -> Any:
+        """Return what a parameter of the entry is; None if its name says nothing, or nothing sure.
+
+        Args:
+            name: the parameter.
+            others: all parameters.
+        """
+        try:
+            return self.get_parameter(name, others)
+        except Untranslatable as error:
+            return Broken(error)
+
+    def refuse_parameter(self, function: str, name: str) -> Untranslatable:
+        """Return why a parameter cannot be given anything."""
+        return Untranslatable(
+            f"{function} is given {name}, which says nothing about the card",
+            f"{remedies.suggest(self.card, name)}; or give it a default: {name}=1.0",
+        )
 
     def get_parameter(self, name: str, others: frozenset[str]) -> Any:
         """Return what a parameter of the entry is; None if its name says nothing.
@@ -103,9 +133,11 @@ class Inputs:
             (_OBSERVATIONS, lambda: self.get_observation("state" if has_next else "next_state")),
             (_ENDED, self.get_terminated),
             (_INFO, lambda: Input("info", self._get_method_of_info, self.get_info)),
-            (frozenset({"physics"}), self.get_physics),
+            (frozenset({"physics"}), lambda: physics.make_physics(self)),
+            (_INNER, lambda: self.get_inner("reward")),
             (_DATA, lambda: self.get_data("next_state")),
             (_LAST_DATA, lambda: self.get_data("state")),
+            (_SELF, lambda: Input(name, self.get_own)),
             (_LOGS, lambda: Input(name, get_item=lambda key: 0.0)),
         )
         for names, get in meanings:
@@ -140,7 +172,7 @@ class Inputs:
     # --- what an environment says ----------------------------------------------------------------
 
     def get_info(self, key: Any) -> Any:
-        """Return what ``info`` says: a position or velocity along an axis, or a field."""
+        """Return what ``info`` says: a position or velocity along an axis, a reward, a field."""
         word = str(key)
         found = re.fullmatch(r"([xyz])_(position|velocity)", word)
         if found:
@@ -148,12 +180,46 @@ class Inputs:
             position = self._find_position("xyz".index(axis))
             if position is not None:
                 return position[1] if kind == "position" else self._differ(*position)
+        if word in _PARTS:
+            return self.get_inner(word)
+        if word in ("is_healthy", "healthy"):
+            return arithmetic.invert(self.get_terminated())
         return self.require_field(word, f"info[{word!r}]")
 
     def _get_method_of_info(self, name: str) -> Any:
         if name != "get":
             return Input(f"info.{name}", call=lambda *given, **named: None)
         return Input("info.get", call=lambda key, default=None: self.get_info(key))
+
+    def get_inner(self, part: str) -> Any:
+        """Return what the environment itself pays, or a part of it by its name in ``info``.
+
+        Raises:
+            Untranslatable: that is not known of this card's environment.
+        """
+        weights = find_inner(self.card)
+        if weights is None or weights.contact:
+            raise remedies.refuse_inner(self.card, weights)
+        squares = arithmetic.spread("np.square", self.make("action", self.card.n_actions))
+        healthy = arithmetic.invert(self.get_terminated())
+        parts: dict[str, tuple[float, Callable[[], Any]]] = {
+            "forward": (weights.forward, lambda: self.get_info("x_velocity")),
+            "survive": (weights.healthy, lambda: healthy),
+            "ctrl": (-weights.control, lambda: arithmetic.reduce("np.sum", squares, -1)),
+            "dist": (-weights.distance, self._get_distance),
+        }
+        wanted = _PARTS.get(part, tuple(parts))
+        total: Any = 0.0
+        for name in wanted:
+            weight, get = parts[name]
+            if weight:
+                paid = arithmetic.binary(ast.Mult(), get(), weight)
+                total = paid if total == 0.0 else arithmetic.binary(ast.Add(), total, paid)
+        return arithmetic.negate(total) if part.endswith("_cost") else total
+
+    def _get_distance(self) -> Array:
+        between = self.require_field("fingertip_to_target", "the fingertip's distance")
+        return arithmetic.reduce("np.linalg.norm", between, -1)
 
     def _find_position(self, axis: int) -> tuple[Array, Array] | None:
         """Return where the robot is along an axis, before and after the step."""
@@ -162,18 +228,19 @@ class Inputs:
             if field is not None and axis == 0 and self._find_role("forward_position"):
                 field = None
             if field is not None:
-                one, two = (self._read(field, state) for state in ("state", "next_state"))
+                one, two = (self.read_field(field, state) for state in ("state", "next_state"))
                 return indexing.get_item(one, axis), indexing.get_item(two, axis)
         role = ("forward_position", "", "height")[axis]
         single = self._find_role(role) if role else None
         if single is None:
             return None
-        return self._read(single, "state"), self._read(single, "next_state")
+        return self.read_field(single, "state"), self.read_field(single, "next_state")
 
     def _find_role(self, role: str) -> StateField | None:
         return self.card.find_role(role)
 
-    def _read(self, field: StateField, state: str) -> Array:
+    def read_field(self, field: StateField, state: str) -> Array:
+        """Return a field of the card before or after the step."""
         return self.make(f"{state}.{field.name}", field.size)
 
     def _differ(self, before: Array, after: Array) -> Array:
@@ -181,104 +248,35 @@ class Inputs:
         return arithmetic.binary(ast.Div(), rise, self.card.control_dt)  # type: ignore[no-any-return]
 
     def get_data(self, state: str) -> Input:
-        """Return MuJoCo's data: ``qpos``, ``qvel``, ``ctrl``, or a field of the card."""
-
-        def get_attribute(name: str) -> Any:
-            if name in ("ctrl", "control"):
-                return self.make("action", self.card.n_actions)
-            if name in ("qpos", "qvel"):
-                return self._get_whole(name, state)
-            if name == "time":
-                raise Untranslatable("data.time", "keep it in memory: init_memory(state)")
-            return self.require_field(name, f"data.{name}", state)
-
-        def get_item(key: Any) -> Any:
-            return self.require_field(str(key), f"data[{key!r}]", state)
-
-        return Input("data", get_attribute, get_item)
-
-    def get_physics(self) -> Input:
-        """Return dm_control's physics: its methods by the roles of the card's fields."""
-
-        def get_attribute(name: str) -> Any:
-            role = _PHYSICS.get(name)
-            field = self.card.find_role(role) if role else None
-            if name == "control":
-                return Input(name, call=lambda: self.make("action", self.card.n_actions))
-            if name == "horizontal_velocity":
-                whole = self.card.find_role("com_velocity")
-                if whole is not None:
-                    array = indexing.get_item(self._read(whole, "next_state"), 0)
-                    return Input(name, call=lambda: array)
-            if field is not None:
-                array = self._read(field, "next_state")
-                return Input(name, call=lambda: array)
-            if name == "data":
-                return self.get_data("next_state")
-            found = self.require_field(name, f"physics.{name}()")
-            return Input(name, call=lambda: found)
-
-        return Input("physics", get_attribute)
-
-    def _get_whole(self, name: str, state: str) -> Input:
-        """Return ``qpos`` or ``qvel``: by number, the fields that equal it."""
-        size = self.places.sizes.get(name, 0)
-
-        def get_item(key: Any) -> Any:
-            if isinstance(key, slice):
-                return self._join(name, range(*key.indices(size)), state)
-            number = arithmetic.unlift(key)
-            if not isinstance(number, int):
-                raise Untranslatable(f"{name}[…] by what the simulation holds", "write its number")
-            return self._get_number(name, number, state)
-
-        return Input(name, get_item=get_item)
-
-    def _get_number(self, name: str, number: int, state: str) -> Array:
-        size = self.places.sizes.get(name, 0)
-        if not -size <= number < size:
-            raise Untranslatable(f"{name}[{number}]: there are {size} numbers", "correct the index")
-        found = self.places.fields.get(f"{name}[{number % size}]")
-        if not found:
-            raise Untranslatable(
-                f"{name}[{number}] is no field of the card", self._suggest_number(name, number)
-            )
-        field, _, place = found[0].partition("[")
-        array = self.require_field(field, found[0], state)
-        return indexing.get_item(array, int(place[:-1])) if place else array
-
-    def _suggest_number(self, name: str, number: int) -> str:
-        """Return the field that is nearest to what a number of the simulation usually is."""
-        kind = "position" if name == "qpos" else "velocity"
-        near = [*self.card.list_roles(kind), *self.card.list_roles(f"com_{kind}")]
-        if near and number < 3:
-            return f"read next_state.{near[0].name}[:, {number}], which is nearest to it"
-        return self.suggest(kind)
-
-    def _join(self, name: str, numbers: Sequence[int], state: str) -> Any:
-        """Return several numbers as one vector: a part of a field, where one holds them all."""
-        known = [self.places.fields.get(f"{name}[{number}]", ()) for number in numbers]
-        for first in known[0] if known else ():
-            field, _, place = first.partition("[")
-            start = int(place[:-1]) if place else -1
-            wanted = [f"{field}[{start + step}]" for step in range(len(numbers))]
-            if place and all(want in has for want, has in zip(wanted, known, strict=True)):
-                array = self.require_field(field, field, state)
-                return indexing.get_item(array, slice(start, start + len(numbers)))
-        return arithmetic.stack([self._get_number(name, number, state) for number in numbers])
+        """Return MuJoCo's data before or after the step."""
+        return physics.make_data(self, state)
 
     # --- attributes of self ----------------------------------------------------------------------
 
     def get_own(self, name: str, state: str = "next_state") -> Any:
         """Return what an environment's or a task's ``self.NAME`` is where the file does not say."""
-        if name in ("data", "sim", "_data"):
-            return self.get_data(state)
-        if name in ("dt", "control_dt", "_dt", "ctrl_dt"):
-            return Array(nodes.literal(self.card.control_dt), value=self.card.control_dt)
-        if name in ("unwrapped", "env", "task"):
-            return Input(name, lambda inner: self.get_own(inner, state))
-        if name in ("actions", "action"):
-            return self.make("action", self.card.n_actions)
-        if name in ("episode_sums", "extras", "log", "metrics", "info"):
-            return Table()
+        own = self.get_field(name, state)
+        if own is not None:
+            return own
+        role = _JOINTS.get(name.lstrip("_"))
+        found = self.card.find_role(role) if role else None
+        if found is not None:
+            return self.read_field(found, state)
+        if name in _CONSTANTS:
+            constants = {"dt": self.card.control_dt, "skip": self.card.model.frame_skip}
+            value = constants[_CONSTANTS[name]]
+            return Array(nodes.literal(value), value=value)
+        if name in _PARTS:
+            return self.get_inner(name)
+        meanings: tuple[tuple[frozenset[str], Callable[[], Any]], ...] = (
+            (_DATA, lambda: self.get_data(state)),
+            (frozenset({"model"}), lambda: physics.make_model(self.card)),
+            (_SELF, lambda: Input(name, lambda inner: self.get_own(inner, state))),
+            (_ACTIONS, lambda: self.make("action", self.card.n_actions)),
+            (_ENDED, self.get_terminated),
+            (_LOGS, Table),
+        )
+        for names, get in meanings:
+            if name in names:
+                return get()
         return self.require_field(name.lstrip("_"), f"self.{name}", state)

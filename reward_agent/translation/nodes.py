@@ -64,3 +64,21 @@ def list_names(node: ast.AST) -> set[str]:
         for item in ast.walk(node)
         if isinstance(item, ast.Name) and isinstance(item.ctx, ast.Load)
     }
+
+
+def is_larger(node: ast.expr, size: int) -> bool:
+    """Whether an expression has more than so many nodes."""
+    return any(number > size for number, _ in enumerate(ast.walk(node)))
+
+
+def list_bound(statement: ast.stmt) -> set[str]:
+    """Return the names that a statement gives a value."""
+    if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        return {statement.name}
+    found = {n.id for n in ast.walk(statement) if isinstance(n, ast.Name) and _is_stored(n)}
+    aliases = [n for n in ast.walk(statement) if isinstance(n, ast.alias)]
+    return found | {item.asname or item.name.split(".")[0] for item in aliases}
+
+
+def _is_stored(node: ast.Name) -> bool:
+    return isinstance(node.ctx, ast.Store)

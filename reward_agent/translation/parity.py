@@ -9,14 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from reward_agent.definitions.card import EnvCard
 from reward_agent.evaluation.trajectories import Trajectories
 from reward_agent.records.jobs import ParityRow
 from reward_agent.rewards.program import CompiledReward
 from reward_agent.simulation.state import FloatArray, State, Transition
-from reward_agent.translation.eager import EagerMachine, Fault
-from reward_agent.translation.entry import Staged, list_entries
+from reward_agent.translation.eager import EagerMachine
+from reward_agent.translation.entry import list_entries
 from reward_agent.translation.inputs import Inputs
+from reward_agent.translation.staging import Staged
+from reward_agent.translation.values import Fault
 from reward_agent.translation.writing import read_result
 
 # Steps from the start of an episode, and from its end.
@@ -85,11 +86,11 @@ class Original:
         """Yield the reward of consecutive steps from the start of an episode."""
         machine = EagerMachine(_show(steps[0]))
         machine.run_file(self._tree)
-        entry = list_entries(machine)[self._number]
+        entry = list_entries(machine, self._inputs)[self._number]
         staged = Staged(machine, entry, self._inputs)
         for step in steps:
             machine.see(_show(step))
-            total, _ = read_result(entry, staged.pay())
+            total, _ = read_result(machine, entry, staged.pay())
             paid = float(np.ravel(machine.compute(total))[0])
             if not np.isfinite(paid):
                 self.fault = machine.fault
@@ -142,7 +143,7 @@ def pay_original(original: Original, stretch: Stretch, has_memory: bool) -> Floa
     return np.array(paid)
 
 
-def sample_stretches(card: EnvCard, steps: Sequence[Transition], n_sims: int) -> list[Stretch]:
+def sample_stretches(steps: Sequence[Transition], n_sims: int) -> list[Stretch]:
     """Return the steps of a sample, simulation by simulation, up to their first end."""
     found = []
     for sim in range(n_sims):
@@ -151,5 +152,5 @@ def sample_stretches(card: EnvCard, steps: Sequence[Transition], n_sims: int) ->
             kept.append(step.take(np.array([sim])))
             if kept[-1].terminated[0]:
                 break
-        found.append(Stretch("random actions", tuple(kept)))
+        found.append(Stretch(f"random actions {sim + 1}", tuple(kept)))
     return found

@@ -1,7 +1,8 @@
 """A person's function kept as it is, called for one simulation after the other: slow, and sure.
 
-For what has no certain meaning over arrays. The functions of the file stay word for word but for
-what only says something (print, logging), annotations and decorators.
+For what has no certain meaning over arrays, such as a ``while`` that ends by what it computes. The
+functions of the file stay word for word but for what only says something (print, logging),
+annotations, decorators, and names of NumPy, which are written ``np.…``.
 """
 
 from __future__ import annotations
@@ -10,18 +11,23 @@ import ast
 from collections.abc import Iterator
 from typing import Any
 
-from reward_agent.translation.entry import Entry
+from reward_agent.rewards.language import MODULE_NAMES
+from reward_agent.translation.calls import is_quiet
+from reward_agent.translation.entry import Entry, list_parameters
 from reward_agent.translation.inputs import Inputs
-from reward_agent.translation.machine import Machine, is_quiet
-from reward_agent.translation.values import Array, Input, Untranslatable
+from reward_agent.translation.machine import Machine
+from reward_agent.translation.values import Array, Input, Untranslatable, Word
 
+# Steps of a loop that ends by what it computes.
+_MOST_STEPS = 1000
 _DRIVER = """
 def compute_reward(state, action, next_state):
-    reward = np.zeros(len(action))
+    paid = np.zeros(len(action))
     for i in range(len(action)):
-        reward[i] = {call}{place}
-    return reward, {{"reward": reward}}
+        paid[i] = {call}{place}
+    return paid, {{"reward": paid}}
 """
+_OWN_NAMES = {"compute_reward": "pay_one", "state": "before", "next_state": "after"}
 
 
 def write_rows(tree: ast.Module, machine: Machine, entry: Entry, inputs: Inputs) -> str:
@@ -30,35 +36,55 @@ def write_rows(tree: ast.Module, machine: Machine, entry: Entry, inputs: Inputs)
     Raises:
         Untranslatable: it is no plain function, or is given what has no place on the card.
     """
-    if entry.type is not None:
+    if entry.type is not None or not inputs.is_row:
         raise Untranslatable(
-            f"{entry.name} is a method of a class", "write it as a function of its inputs"
+            f"{entry.name} is no function of one step", "write it as a function of its inputs"
         )
-    kept = _Cleaner(machine).visit(ast.parse(ast.unparse(tree)))
-    name = entry.function.name
-    if name == "compute_reward":
-        name = "pay_one"
-        for item in ast.walk(kept):
-            if isinstance(item, ast.FunctionDef | ast.Name):
-                key = "name" if isinstance(item, ast.FunctionDef) else "id"
-                if getattr(item, key) == "compute_reward":
-                    setattr(item, key, name)
     given = [f"{key}={value}" for key, value in _list_arguments(entry, inputs)]
+    cleaner = _Cleaner(machine)
+    kept = [cleaner.visit(item) for item in _list_needed(tree, entry.function.name)]
+    name = _OWN_NAMES.get(entry.function.name, entry.function.name)
     place = "[0]" if _returns_tuple(entry) else ""
     driver = _DRIVER.format(call=f"{name}({', '.join(given)})", place=place)
-    text = ast.unparse(ast.fix_missing_locations(kept))
+    text = ast.unparse(ast.fix_missing_locations(ast.Module(kept, [])))
     return f"import math\n\nimport numpy as np\n\n{text}\n{driver}"
 
 
+def _list_needed(tree: ast.Module, name: str) -> list[ast.stmt]:
+    """Return copies of the functions and constants that a function needs, in their order."""
+    whole = ast.parse(ast.unparse(tree))
+    bound = {
+        name: item
+        for item in whole.body
+        if isinstance(item, ast.FunctionDef | ast.Assign | ast.AnnAssign)
+        for name in _list_targets(item)
+    }
+    needed, waiting = set[str](), [name]
+    while waiting:
+        found = waiting.pop()
+        if found in bound and found not in needed:
+            needed.add(found)
+            waiting += [n.id for n in ast.walk(bound[found]) if isinstance(n, ast.Name)]
+    return [item for item in whole.body if needed & _list_targets(item)]
+
+
+def _list_targets(item: ast.stmt) -> set[str]:
+    if isinstance(item, ast.FunctionDef):
+        return {item.name}
+    targets = item.targets if isinstance(item, ast.Assign) else []
+    if isinstance(item, ast.AnnAssign):
+        targets = [item.target]
+    return {n.id for target in targets for n in ast.walk(target) if isinstance(n, ast.Name)}
+
+
 def _returns_tuple(entry: Entry) -> bool:
-    returns = [item.value for item in ast.walk(entry.function.node) if isinstance(item, ast.Return)]
-    return any(isinstance(value, ast.Tuple) for value in returns)
+    nodes = ast.walk(entry.function.node)
+    return any(isinstance(n, ast.Return) and isinstance(n.value, ast.Tuple) for n in nodes)
 
 
 def _list_arguments(entry: Entry, inputs: Inputs) -> Iterator[tuple[str, str]]:
     """Yield the parameters with the expression of each for simulation ``i``."""
-    spec = entry.function.node.args
-    names = [item.arg for item in [*spec.posonlyargs, *spec.args, *spec.kwonlyargs]]
+    names = list_parameters(entry.function)
     for name in names:
         value = inputs.get_parameter(name, frozenset(names))
         if isinstance(value, Array):
@@ -94,36 +120,52 @@ class _Cleaner(ast.NodeTransformer):
     def __init__(self, machine: Machine) -> None:
         self._machine = machine
 
-    def visit_Import(self, node: ast.Import) -> None:
-        return None
+    def _find(self, name: str) -> Any:
+        cells = self._machine.scope.find(name)
+        return cells[name] if cells is not None else None
 
-    def visit_ImportFrom(self, node: ast.ImportFrom) -> ast.AST | None:
-        return node if node.module == "math" else None
+    def visit_Name(self, node: ast.Name) -> ast.AST:
+        if node.id in _OWN_NAMES and isinstance(node.ctx, ast.Load):
+            return ast.Name(_OWN_NAMES[node.id], node.ctx)
+        found = self._find(node.id)
+        if not isinstance(found, Word):
+            return node
+        module = "math" if found.module == "math" else "np"
+        if not found.name:
+            return ast.Name(module, node.ctx)
+        if found.name in MODULE_NAMES[module]:
+            return ast.Attribute(ast.Name(module, ast.Load()), found.name, node.ctx)
+        return node
 
-    def visit_If(self, node: ast.If) -> ast.AST | None:
-        if "__name__" in ast.unparse(node.test):
-            return None
-        return self.generic_visit(node)
-
-    def visit_Expr(self, node: ast.Expr) -> ast.AST | None:
+    def visit_Expr(self, node: ast.Expr) -> ast.AST:
         if isinstance(node.value, ast.Call):
             root = node.value.func
             while isinstance(root, ast.Attribute):
                 root = root.value
-            if isinstance(root, ast.Name):
-                cells = self._machine.scope.find(root.id)
-                value = cells[root.id] if cells is not None else None
-                if root.id == "print" or (cells is not None and is_quiet(value)):
+            if isinstance(root, ast.Name) and root.id != "self":
+                found = self._find(root.id)
+                if root.id == "print" or (found is not None and is_quiet(found)):
                     return ast.Pass()
-        return node
+        return self.generic_visit(node)
 
     def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
         node.decorator_list, node.returns = [], None
+        node.name = _OWN_NAMES.get(node.name, node.name)
         for item in [*node.args.args, *node.args.kwonlyargs, *node.args.posonlyargs]:
             item.annotation = None
         return self.generic_visit(node)
 
     def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST | None:
         if node.value is None:
-            return None
-        return ast.Assign([node.target], node.value, lineno=node.lineno)
+            return ast.Pass()
+        plain = ast.Assign([node.target], node.value, lineno=node.lineno)
+        return self.generic_visit(plain)
+
+    def visit_While(self, node: ast.While) -> ast.AST:
+        """Write a loop as one of so many steps at most."""
+        self.generic_visit(node)
+        stop = ast.If(ast.UnaryOp(ast.Not(), node.test), [ast.Break()], [])
+        steps = ast.Call(ast.Name("range", ast.Load()), [ast.Constant(_MOST_STEPS)], [])
+        return ast.For(
+            ast.Name("_step", ast.Store()), steps, [stop, *node.body], node.orelse, lineno=1
+        )

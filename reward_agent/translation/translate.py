@@ -24,6 +24,7 @@ from pathlib import Path
 
 import numpy as np
 
+from reward_agent.definitions.card import EnvCard
 from reward_agent.evaluation.trajectories import Trajectories
 from reward_agent.files import read_capped
 from reward_agent.records.jobs import (
@@ -49,22 +50,27 @@ from reward_agent.translation.parity import (
     pay_ours,
     sample_stretches,
 )
-from reward_agent.translation.places import find_places
+from reward_agent.translation.places import Places, find_places
 from reward_agent.translation.reading import read_file
+from reward_agent.translation.remedies import complete, explain_fault, list_mixing
 from reward_agent.translation.rows import write_rows
 from reward_agent.translation.values import Untranslatable
 from reward_agent.translation.writing import Text, prepare_file, write_arrays
 from reward_agent.types import Finding, RewardProgram
 
 _MOST_BYTES = 1_000_000
+_MOST_FINDINGS = 5
 # Steps and simulations where nothing was recorded.
 _N_STEPS, _N_SIMS = 40, 4
-_NOTHING = Untranslatable(
-    "there is no reward in the file",
-    "write a function reward(obs, action, next_obs, info), or "
-    "compute_reward(state, action, next_state)",
-    1,
-)
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What a file is tried on: where a card holds which number, and steps that were recorded."""
+
+    card: EnvCard
+    places: Places
+    stretches: tuple[Stretch, ...]
 
 
 def prepare(job: TranslateJob) -> None:
@@ -75,32 +81,43 @@ def prepare(job: TranslateJob) -> None:
 def run(job: TranslateJob, job_dir: Path) -> TranslateResult:
     """Translate a file; what cannot be translated is a finding, never an exception."""
     data = read_capped(job_dir / GIVEN_FILE, _MOST_BYTES)
+    path = job_dir / BEHAVIOURS_FILE
+    recorded = Trajectories.load(path) if path.exists() else None
+    stretches = cut_stretches(recorded, job.behaviours) if recorded is not None else None
+    return translate_file(data, find_ground(job.card, job.seed, stretches))
+
+
+def find_ground(card: EnvCard, seed: int, stretches: list[Stretch] | None = None) -> Ground:
+    """Return what a file for a card is tried on: random steps, where nothing was recorded."""
+    places = find_places(card, seed)
+    if stretches is None:
+        steps = roll_out_random_policy(card, seed, _N_SIMS, _N_STEPS)
+        stretches = sample_stretches(steps, _N_SIMS)
+    if places.rest is not None:
+        stretches = [*stretches, Stretch("at rest", (places.rest,))]
+    return Ground(card, places, tuple(stretches))
+
+
+def translate_file(data: bytes, ground: Ground) -> TranslateResult:
+    """Return what the bytes of a person's file are as a program."""
     try:
         reading = read_file(data)
         parsing = parse_source(reading.text)
         if parsing.source is None:
             return TranslateResult(notes=reading.notes, findings=parsing.findings)
-        translator = Translator(job, parsing.source.tree, reading.text, _read_steps(job, job_dir))
+        translator = Translator(ground, parsing.source.tree, reading.text)
         result = translator.translate()
     except (Untranslatable, RecursionError) as error:
-        return TranslateResult(findings=(make_finding(error),))
-    return result.model_copy(update={"notes": (*reading.notes, *result.notes)})
+        return TranslateResult(findings=(_make_finding(error),))
+    return result.model_copy(update={"notes": (*reading.notes, *result.notes)[:50]})
 
 
-def _read_steps(job: TranslateJob, job_dir: Path) -> list[Stretch]:
-    path = job_dir / BEHAVIOURS_FILE
-    if path.exists():
-        return cut_stretches(Trajectories.load(path), job.behaviours)
-    steps = roll_out_random_policy(job.card, job.seed, _N_SIMS, _N_STEPS)
-    return sample_stretches(job.card, steps, _N_SIMS)
-
-
-def make_finding(error: Untranslatable | RecursionError) -> Finding:
+def _make_finding(error: Untranslatable | RecursionError | ContractError) -> Finding:
     """Return why a file is not taken, as a finding."""
     if isinstance(error, RecursionError):
         error = Untranslatable("the file is nested too deeply", "write shorter expressions")
     return Finding(
-        rule="translate/unsure",
+        rule=error.rule if isinstance(error, ContractError) else "translate/unsure",
         severity="error",
         message=error.message,
         remedy=error.remedy,
@@ -113,22 +130,15 @@ class Translator:
     """A person's file on its way to a program.
 
     Args:
-        job: what was asked.
+        ground: what it is tried on.
         tree: the file.
         text: the file.
-        stretches: recorded steps.
     """
 
-    job: TranslateJob
+    ground: Ground
     tree: ast.Module
     text: str
-    stretches: list[Stretch]
     findings: list[Finding] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self._places = find_places(self.job.card, self.job.seed)
-        if self._places.rest is not None:
-            self.stretches.append(Stretch("at rest", (self._places.rest,)))
 
     def translate(self) -> TranslateResult:
         """Return what the file became.
@@ -139,16 +149,20 @@ class Translator:
         taken = self._take_as_it_is() if self._is_ours() else None
         if taken is not None:
             return taken
-        _, entries = prepare_file(self.tree)
+        _, entries = prepare_file(self.tree, self._make_inputs())
         for number in range(len(entries)):
             for is_row in self._list_orders():
                 for write in (self._write_arrays, self._write_rows):
                     taken = self._try(number, is_row, write)
                     if taken is not None:
                         return taken
-        return TranslateResult(findings=tuple(self.findings[:1]) or (make_finding(_NOTHING),))
+        return TranslateResult(findings=tuple(self.findings[:1]))
+
+    def _make_inputs(self, is_row: bool = True) -> Inputs:
+        return Inputs(self.ground.card, self.ground.places, is_row)
 
     def _is_ours(self) -> bool:
+        """Whether it has the function of the reward language, with its parameters."""
         names = [
             [item.arg for item in node.args.args]
             for node in self.tree.body
@@ -158,19 +172,34 @@ class Translator:
 
     def _take_as_it_is(self) -> TranslateResult | None:
         """Return the file itself, where it is a program that can be paid by."""
-        report = check_program(RewardProgram(self.text), self.job.card)
+        report = check_program(RewardProgram(self.text), self.ground.card)
         self.findings += report.errors
         if report.errors:
             return None
         try:
             reward = self._compile(self.text)
-            for stretch in self.stretches:
+            for stretch in self.ground.stretches:
                 pay_ours(reward, stretch)
         except ContractError as error:
-            self.findings.append(_explain(error))
+            # What is wrong with it may be told better by what its lines mean over arrays.
+            self.findings += [*self._find_doubts(), _make_finding(error)]
             return None
         terms = {name: name for name in reward.term_names}
-        return TranslateResult(form="as it is", program=self.text, entry=REWARD_ENTRY, terms=terms)
+        return TranslateResult(
+            form="as it is",
+            program=self.text,
+            entry=REWARD_ENTRY,
+            terms=terms,
+            findings=list_mixing(self.tree),
+        )
+
+    def _find_doubts(self) -> list[Finding]:
+        """Return what of a program of ours has no certain meaning over all simulations."""
+        try:
+            write_arrays(self.tree, 0, self._make_inputs(is_row=False))
+        except (Untranslatable, RecursionError) as error:
+            return [_make_finding(error)]
+        return []
 
     def _list_orders(self) -> tuple[bool, bool]:
         """Return whether to read the file for one simulation, the likelier first."""
@@ -181,36 +210,42 @@ class Translator:
         return write_arrays(self.tree, number, inputs)
 
     def _write_rows(self, number: int, inputs: Inputs) -> Text:
-        machine, entries = prepare_file(self.tree)
+        machine, entries = prepare_file(self.tree, inputs)
         source = write_rows(self.tree, machine, entries[number], inputs)
-        return Text(source, {"reward": "reward"})
+        note = "called for one simulation after the other, which is slow"
+        return Text(source, {"reward": "reward"}, (note,))
 
     def _try(
         self, number: int, is_row: bool, write: Callable[[int, Inputs], Text]
     ) -> TranslateResult | None:
         """Return one form of one entry, if it can be written and pays the same."""
-        inputs = Inputs(self.job.card, self._places, is_row)
+        inputs = self._make_inputs(is_row)
         try:
             text = write(number, inputs)
-            report = check_program(RewardProgram(text.source), self.job.card)
-            if report.errors:
-                self.findings += report.errors
-                return None
-            return self._compare(text, number, inputs, write == self._write_rows)
-        except (Untranslatable, RecursionError) as error:
-            self.findings.append(make_finding(error))
-        except ContractError as error:
-            self.findings.append(_explain(error))
+            report = check_program(RewardProgram(text.source), self.ground.card)
+            self.findings += report.errors
+            if not report.errors:
+                return self._compare(text, number, inputs, write == self._write_rows)
+        except Untranslatable as error:
+            self.findings.append(_make_finding(complete(error, self.tree, inputs)))
+        except (RecursionError, ContractError) as error:
+            self.findings.append(_make_finding(error))
         return None
 
     def _compare(self, text: Text, number: int, inputs: Inputs, is_rows: bool) -> TranslateResult:
+        """Return a form as the result, if it pays what the file pays.
+
+        Raises:
+            Untranslatable: it does not, or what the file pays is no number.
+        """
         reward = self._compile(text.source)
         original = Original(self.tree, number, inputs)
         rows = []
-        for stretch in self.stretches:
+        for stretch in self.ground.stretches:
             expected = pay_original(original, stretch, reward.has_memory)
             if not np.isfinite(expected).all():
-                raise self._explain_fault(original, stretch, expected)
+                step = int(np.flatnonzero(~np.isfinite(expected))[0])
+                raise explain_fault(original.fault, expected[step], step, stretch.name)
             rows.append(compare(stretch, expected, pay_ours(reward, stretch)))
         different = [row for row in rows if not is_same(row)]
         if different:
@@ -219,39 +254,15 @@ class Translator:
                 f"{different[0].ours:.6g}: {different[0].steps}",
                 "write it as compute_reward(state, action, next_state), over arrays",
             )
-        _, entries = prepare_file(self.tree)
+        _, entries = prepare_file(self.tree, inputs)
         return TranslateResult(
             form="rows" if is_rows else "arrays",
             program=text.source,
             entry=entries[number].name,
             terms=dict(text.terms),
             parity=tuple(rows),
-        )
-
-    def _explain_fault(
-        self, original: Original, stretch: Stretch, paid: np.ndarray
-    ) -> Untranslatable:
-        step = int(np.flatnonzero(~np.isfinite(paid))[0])
-        fault = original.fault
-        what = ast.unparse(fault.node) if fault else "the reward"
-        guarded = what
-        if fault and isinstance(fault.node, ast.BinOp) and isinstance(fault.node.op, ast.Div):
-            guarded = f"np.maximum({ast.unparse(fault.node.right)}, 1e-6)"
-        return Untranslatable(
-            f"{what} is {paid[step]} in step {step + 1} of: {stretch.name}",
-            f"guard it: {guarded}",
-            fault.line if fault else None,
+            notes=text.notes,
         )
 
     def _compile(self, source: str) -> CompiledReward:
-        return compile_program(source, self.job.card, self.job.card.learner.gamma)
-
-
-def _explain(error: ContractError) -> Finding:
-    return Finding(
-        rule=error.rule,
-        severity="error",
-        message=error.message,
-        remedy=error.remedy,
-        line=error.line,
-    )
+        return compile_program(source, self.ground.card, self.ground.card.learner.gamma)

@@ -40,6 +40,7 @@ class Array:
         value: the number, where it is a constant with a name.
         terms: what it is a sum of, where the person named the parts.
         items: what it was put together of, along its last axis.
+        mask: which of its numbers count, where an index of flags has chosen some.
     """
 
     node: ast.expr
@@ -49,6 +50,7 @@ class Array:
     value: Any = None
     terms: Mapping[str, Array] | None = field(default=None, compare=False)
     items: tuple[Array, ...] = field(default=(), compare=False)
+    mask: Array | None = field(default=None, compare=False)
 
     @property
     def is_constant(self) -> bool:
@@ -89,6 +91,25 @@ class Table(Cells):
     """A dictionary of the person's program."""
 
 
+class DefaultTable(Table):
+    """A dictionary that makes what it does not hold."""
+
+    make: Any = None
+
+
+class Deque(Items):
+    """A list of at most so many items, of which the first go."""
+
+    most: int = 0
+
+
+@dataclass(frozen=True)
+class Broken:
+    """What could not be computed: it is no matter unless somebody reads it."""
+
+    error: Untranslatable
+
+
 @dataclass(eq=False)
 class Scope:
     """Names of a function, a class or the file, and the scope around it."""
@@ -96,6 +117,9 @@ class Scope:
     names: Cells
     outer: Scope | None = None
     of_file: set[str] = field(default_factory=set)
+    of_outer: set[str] = field(default_factory=set)
+    is_comprehension: bool = False
+    is_class: bool = False
 
     def find(self, name: str) -> Cells | None:
         """Return the cells that hold a name."""
@@ -105,7 +129,7 @@ class Scope:
         return scope.names if scope is not None else None
 
 
-@dataclass(eq=False)
+@dataclass(frozen=True, eq=False)
 class Function:
     """A function of the file, with what its defaults were."""
 
@@ -119,6 +143,13 @@ class Function:
         """Its name; a lambda has none."""
         return getattr(self.node, "name", "<lambda>")
 
+    @property
+    def marks(self) -> set[str]:
+        """Names of its decorators."""
+        decorators = getattr(self.node, "decorator_list", [])
+        names = {ast.unparse(item).split("(")[0] for item in decorators}
+        return names | {name.split(".")[-1] for name in names}
+
 
 @dataclass(eq=False)
 class Class:
@@ -127,6 +158,21 @@ class Class:
     name: str
     names: Cells
     bases: tuple[Any, ...] = ()
+
+    @property
+    def is_enum(self) -> bool:
+        """Whether it is an enumeration, whose members are its attributes."""
+        return any(isinstance(base, Word) and base.path.startswith("enum.") for base in self.bases)
+
+    def list_names(self) -> list[tuple[str, Any]]:
+        """Return the attributes with those of the bases in front, as a dataclass has them."""
+        inherited = [
+            pair for base in self.bases if isinstance(base, Class) for pair in base.list_names()
+        ]
+        return [
+            *((key, value) for key, value in inherited if key not in self.names),
+            *self.names.items(),
+        ]
 
     def find(self, name: str) -> Any:
         """Return an attribute, of a base where it is not the class's own; None without one."""
@@ -199,3 +245,11 @@ class Input:
     get_attribute: Callable[[str], Any] | None = None
     get_item: Callable[[Any], Any] | None = None
     call: Callable[..., Any] | None = None
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Where a number stops being finite: the line, and the expression of the person's file."""
+
+    line: int
+    node: ast.expr

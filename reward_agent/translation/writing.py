@@ -3,32 +3,34 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from reward_agent.translation import arithmetic, indexing, nodes
-from reward_agent.translation.entry import Entry, Kept, Staged, list_entries
+from reward_agent.translation import arithmetic, indexing, nodes, words
+from reward_agent.translation.entry import Entry, list_entries
 from reward_agent.translation.inputs import Inputs
 from reward_agent.translation.machine import Machine
-from reward_agent.translation.values import Array, Maybe, Table, Untranslatable
+from reward_agent.translation.staging import Kept, Staged
+from reward_agent.translation.values import Array, Instance, Maybe, Table, Untranslatable
 
 MAX_TERMS = 32
 
 
 @dataclass(frozen=True)
 class Text:
-    """A program, and its terms: the person's name -> the program's."""
+    """A program, its terms (the person's name: the program's), and what was assumed for it."""
 
     source: str
     terms: Mapping[str, str]
+    notes: tuple[str, ...] = ()
 
 
-def prepare_file(tree: ast.Module) -> tuple[Machine, list[Entry]]:
+def prepare_file(tree: ast.Module, inputs: Inputs) -> tuple[Machine, list[Entry]]:
     """Carry out a file's own statements, and return what may be its reward."""
     machine = Machine({"__name__": "reward"})
     machine.run_file(tree)
-    return machine, list_entries(machine)
+    return machine, list_entries(machine, inputs)
 
 
 def write_arrays(tree: ast.Module, number: int, inputs: Inputs) -> Text:
@@ -42,24 +44,27 @@ def write_arrays(tree: ast.Module, number: int, inputs: Inputs) -> Text:
     Raises:
         Untranslatable: a line has no certain meaning over arrays.
     """
-    known: dict[str, Kept] = {}
+    known: dict[tuple[Any, ...], Kept] = {}
     while True:
-        machine, entries = prepare_file(tree)
+        machine, entries = prepare_file(tree, inputs)
         try:
             staged = Staged(machine, entries[number], inputs)
             staged.recall(known)
             value, memory = staged.pay_and_remember()
             if set(memory) <= set(known):
-                return _write(machine, entries[number], value, memory)
+                text = _write(machine, entries[number], value, list(memory.values()))
+                said = staged.describe_inputs()
+                notes = (*entries[number].notes, *([said] if said else []), *machine.notes)
+                return replace(text, notes=notes)
         except Untranslatable as failure:
             failure.line = failure.line or machine.line
             raise
         known |= memory
 
 
-def _write(machine: Machine, entry: Entry, value: Any, memory: Mapping[str, Kept]) -> Text:
+def _write(machine: Machine, entry: Entry, value: Any, memory: Sequence[Kept]) -> Text:
     """Return the text of what was carried out."""
-    total, terms = read_result(entry, value)
+    total, terms = read_result(machine, entry, value)
     reward = _finish(machine, "reward", total)
     parts = {name: _finish(machine, name, value) for name, value in terms.items()}
     kept = _write_memory(machine, memory)
@@ -83,16 +88,26 @@ def _write(machine: Machine, entry: Entry, value: Any, memory: Mapping[str, Kept
     return Text(f"import numpy as np\n\n{text}\n", {name: name for name in shown})
 
 
-def read_result(entry: Entry, value: Any) -> tuple[Any, Mapping[str, Any]]:
-    """Return the reward and its terms of what an entry returned."""
+def read_result(machine: Machine, entry: Entry, value: Any) -> tuple[Any, Mapping[str, Any]]:
+    """Return the reward and its terms of what an entry returned.
+
+    Raises:
+        Untranslatable: there is no reward in it.
+    """
     terms: Any = None
+    if isinstance(value, Instance):  # a named tuple, or a record of the two
+        value = tuple(value.names.values())
     if isinstance(value, tuple) and value:
         place = 1 if entry.function.name == "step" and len(value) >= 4 else 0
         rest = [item for index, item in enumerate(value) if index != place]
-        value = value[place]
+        value = machine.read(value[place])
         terms = next((item for item in rest if isinstance(item, Table)), None)
         if place:  # info of a step: what is logged there is no sum
             terms = None
+    if isinstance(value, Table):  # terms alone
+        total = [key for key in value if str(key).lower() in _TOTALS]
+        terms = Table({key: item for key, item in value.items() if key not in total})
+        value = value[total[0]] if total else words.add_up(machine, terms.values())
     if value is None:
         raise Untranslatable(
             f"{entry.name} returns nothing", "return the reward", entry.function.node.lineno
@@ -100,19 +115,28 @@ def read_result(entry: Entry, value: Any) -> tuple[Any, Mapping[str, Any]]:
     if terms:
         if isinstance(value, Array) and value.terms and set(value.terms) == set(terms):
             return value, value.terms  # as they are added up, with their weights
-        arrays = {str(key): item for key, item in terms.items() if not isinstance(item, str)}
+        arrays = {str(key): item for key, item in terms.items() if _is_number(item)}
         return value, arrays if len(arrays) <= MAX_TERMS else {}
     if isinstance(value, Array) and value.terms:
         return value, value.terms
     return value, {}
 
 
+_TOTALS = ("total", "reward", "total_reward", "sum")
+
+
+def _is_number(value: Any) -> bool:
+    if isinstance(value, Array):
+        return not [size for size in value.shape if size is not None]
+    return isinstance(value, int | float)
+
+
 def _finish(machine: Machine, name: str, value: Any) -> ast.expr:
     """Return the expression (N,) of a reward or a term."""
     array = arithmetic.lift(value)
+    while array.shape and array.shape[-1] == 1:
+        array = indexing.get_item(array, (Ellipsis, 0))
     sizes = [size for size in array.shape if size is not None]
-    if sizes == [1] and array.is_row:
-        array, sizes = indexing.get_item(array, 0), []
     if sizes:
         raise Untranslatable(
             f"{name} is {sizes[0]} numbers a step", "add them up: np.sum(…, axis=-1)"
@@ -124,12 +148,11 @@ def _finish(machine: Machine, name: str, value: Any) -> ast.expr:
     return found.node
 
 
-def _write_memory(
-    machine: Machine, memory: Mapping[str, Kept]
-) -> dict[str, tuple[ast.expr, ast.expr]]:
+def _write_memory(machine: Machine, memory: Sequence[Kept]) -> dict[str, tuple[ast.expr, ast.expr]]:
     """Return the expressions of memory: at the start of an episode and after a step."""
     held: dict[str, tuple[ast.expr, ast.expr]] = {}
-    for name, kept in memory.items():
+    for kept in memory:
+        name = kept.name
         after: Any = kept.next
         if kept.start is None:
             flag = after.is_none if isinstance(after, Maybe) else arithmetic.lift(after is None)

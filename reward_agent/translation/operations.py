@@ -1,0 +1,344 @@
+"""Functions of NumPy, torch and JAX that are more than one of NumPy's element by element."""
+
+from __future__ import annotations
+
+import ast
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from reward_agent.translation import arithmetic, indexing, nodes
+from reward_agent.translation.values import Array, Items
+
+if TYPE_CHECKING:
+    from reward_agent.translation.machine import Machine
+
+_MOST_NUMBERS = 10_000
+
+
+def make_array(machine: Machine, value: Any) -> Array:
+    """Return a value as an array; a list becomes one."""
+    if isinstance(value, Items | tuple | list):
+        return arithmetic.stack([make_array(machine, item) for item in machine.iterate(value)])
+    return arithmetic.lift(machine.read(value))
+
+
+def _clip(machine: Machine, a: Any, min: Any = None, max: Any = None) -> Array:
+    low, high = arithmetic.unlift(min), arithmetic.unlift(max)
+    if low is None and high is None:
+        return arithmetic.lift(a)
+    if high is None:
+        return arithmetic.spread("np.maximum", a, min)
+    if low is None:
+        return arithmetic.spread("np.minimum", a, max)
+    return arithmetic.spread("np.clip", make_array(machine, a), min, max)
+
+
+def _where(machine: Machine, condition: Any, a: Any = None, y: Any = None, **named: Any) -> Any:
+    test = arithmetic.unlift(condition)
+    if isinstance(test, bool):
+        return a if test else y
+    return arithmetic.choose(arithmetic.as_flag(arithmetic.lift(condition)), a, y)
+
+
+def _choose(machine: Machine, a: Any, b: Any, c: Any) -> Any:
+    """Return ``np.select`` of lists, or ``jax.lax.select`` of one condition."""
+    return _select(machine, a, b, c) if isinstance(a, Items | tuple) else _where(machine, a, b, c)
+
+
+def _select(machine: Machine, condlist: Any, choicelist: Any, default: Any = 0.0) -> Any:
+    found = default
+    pairs = zip(machine.iterate(condlist), machine.iterate(choicelist), strict=True)
+    for condition, value in reversed(list(pairs)):
+        found = arithmetic.choose(arithmetic.lift(condition), value, found)
+    return found
+
+
+def _concatenate(machine: Machine, arrays: Any, axis: Any = 0, **named: Any) -> Array:
+    items: list[Array] = []
+    for item in machine.iterate(arrays):
+        array = make_array(machine, item)
+        items.append(array if array.shape else arithmetic.stack([array]))
+    are_vectors = all(len(item.shape) == 1 and item.shape[0] is not None for item in items)
+    if not are_vectors and (axis not in (-1, 1) or any(len(item.shape) != 2 for item in items)):
+        raise machine.refuse("joining arrays of several axes", "join vectors, axis=-1")
+    shape, is_row = items[0].shape[:-1], next((i.is_row for i in items if not i.is_constant), True)
+    size = sum(item.shape[-1] or 0 for item in items)
+    whole = [
+        arithmetic.fit(item, (*shape, item.shape[-1]), is_row, is_whole=item.is_constant)
+        if not item.is_constant
+        else nodes.call(
+            "np.broadcast_to",
+            item.node,
+            ast.Tuple(
+                [nodes.call("len", nodes.name("action")), nodes.literal(item.shape[-1])],
+                ast.Load(),
+            ),
+        )
+        for item in items
+    ]
+    joined = nodes.call("np.concatenate", ast.List(whole, ast.Load()), axis=nodes.literal(-1))
+    return Array(joined, (*shape, size), is_row)
+
+
+def _stack(machine: Machine, arrays: Any, axis: Any = 0, **named: Any) -> Array:
+    return arithmetic.stack([make_array(machine, item) for item in machine.iterate(arrays)])
+
+
+def _zeros(value: float) -> Callable[..., Array]:
+    def make(machine: Machine, shape: Any = (), *more: Any, **named: Any) -> Array:
+        sizes = arithmetic.unlift(shape)
+        if more:
+            sizes = (sizes, *more)
+        sizes = (
+            [sizes]
+            if isinstance(sizes, int)
+            else [arithmetic.unlift(s) for s in machine.iterate(sizes)]
+        )
+        if any(not isinstance(size, int) for size in sizes):
+            return Array(nodes.literal(value), value=value)
+        if math.prod(sizes) > _MOST_NUMBERS:
+            raise machine.refuse(f"an array of {math.prod(sizes)} numbers", "a smaller one")
+        content: Any = value
+        for size in reversed(sizes):
+            content = [content] * size
+        return arithmetic.lift(content) if sizes else Array(nodes.literal(value), value=value)
+
+    return make
+
+
+def _like(value: float) -> Callable[..., Array]:
+    def make(machine: Machine, a: Any, **named: Any) -> Array:
+        array = make_array(machine, a)
+        if array.is_constant:
+            return arithmetic.spread("np.full_like", array, value)
+        word = "np.zeros_like" if value == 0 else "np.ones_like"
+        node = nodes.call(word, array.node, dtype=nodes.name("np.float64"))
+        return Array(node, array.shape, array.is_row)
+
+    return make
+
+
+def _full(machine: Machine, shape: Any, fill_value: Any, **named: Any) -> Any:
+    zeros = _zeros(0.0)(machine, shape)
+    return arithmetic.binary(ast.Add(), zeros, fill_value) if zeros.shape else fill_value
+
+
+def _full_like(machine: Machine, a: Any, fill_value: Any, **named: Any) -> Any:
+    return arithmetic.binary(ast.Add(), arithmetic.binary(ast.Mult(), a, 0.0), fill_value)
+
+
+def _dot(machine: Machine, a: Any, b: Any, **named: Any) -> Array:
+    return arithmetic.dot(make_array(machine, a), make_array(machine, b))
+
+
+def _cross(machine: Machine, a: Any, b: Any, **named: Any) -> Array:
+    one, two = make_array(machine, a), make_array(machine, b)
+    shape, is_row = arithmetic.find_common([one, two])
+    node = nodes.call(
+        "np.cross", arithmetic.fit(one, shape, is_row), arithmetic.fit(two, shape, is_row)
+    )
+    return Array(node, shape, is_row)
+
+
+def _sigmoid(machine: Machine, a: Any) -> Any:
+    grown = arithmetic.binary(ast.Add(), 1.0, arithmetic.spread("np.exp", arithmetic.negate(a)))
+    return arithmetic.binary(ast.Div(), 1.0, grown)
+
+
+def _relu(machine: Machine, a: Any) -> Array:
+    return arithmetic.spread("np.maximum", a, 0.0)
+
+
+def _reshape(machine: Machine, a: Any, *shape: Any) -> Array:
+    array = arithmetic.lift(a)
+    sizes = [
+        arithmetic.unlift(s)
+        for s in (
+            machine.iterate(shape[0])
+            if len(shape) == 1 and not isinstance(arithmetic.unlift(shape[0]), int)
+            else shape
+        )
+    ]
+    total = math.prod(size or 1 for size in array.shape)
+    if not array.is_row or any(not isinstance(size, int) for size in sizes):
+        raise machine.refuse("a reshape over simulations", "read the columns that are meant")
+    if -1 in sizes:
+        known = -math.prod(sizes)
+        sizes[sizes.index(-1)] = total // known
+    if math.prod(sizes) != total:
+        raise machine.refuse(f"{total} numbers reshaped to {tuple(sizes)}", "correct the sizes")
+    axes = [nodes.literal(-1), *map(nodes.literal, sizes)]
+    node = nodes.call("np.reshape", array.node, ast.Tuple(axes, ast.Load()))
+    return Array(node, tuple(sizes), True, array.kind)
+
+
+def _flatten(machine: Machine, a: Any, **named: Any) -> Array:
+    array = arithmetic.lift(a)
+    return array if len(array.shape) < 2 else _reshape(machine, array, -1)
+
+
+def _diff(machine: Machine, a: Any, **named: Any) -> Array:
+    array = make_array(machine, a)
+    size = array.shape[-1]
+    assert isinstance(size, int)
+    node = nodes.call("np.diff", array.node, axis=nodes.literal(-1))
+    return Array(node, (*array.shape[:-1], size - 1), array.is_row)
+
+
+def _sort(machine: Machine, a: Any, **named: Any) -> Array:
+    array = make_array(machine, a)
+    node = nodes.call("np.sort", array.node, axis=nodes.literal(-1))
+    return Array(node, array.shape, array.is_row)
+
+
+def _average(machine: Machine, a: Any, weights: Any = None, **named: Any) -> Any:
+    if weights is None:
+        return arithmetic.reduce("np.mean", make_array(machine, a))
+    heavy = make_array(machine, weights)
+    total = arithmetic.reduce("np.sum", heavy)
+    return arithmetic.binary(ast.Div(), _dot(machine, a, heavy), total)
+
+
+def _count(machine: Machine, a: Any, **named: Any) -> Array:
+    flag = arithmetic.as_flag(make_array(machine, a))
+    return arithmetic.reduce("np.sum", flag)
+
+
+def _linspace(machine: Machine, start: Any, stop: Any, num: Any = 50, **named: Any) -> Any:
+    low, high, count = (arithmetic.unlift(item) for item in (start, stop, num))
+    if not isinstance(count, int) or count > _MOST_NUMBERS:
+        raise machine.refuse(f"linspace of {count} numbers", f"{_MOST_NUMBERS} at most")
+    return arithmetic.lift([low + (high - low) * i / max(count - 1, 1) for i in range(count)])
+
+
+def _interp(machine: Machine, a: Any, xp: Any, fp: Any, **named: Any) -> Array:
+    array, known, values = (make_array(machine, item) for item in (a, xp, fp))
+    if not known.is_constant or not values.is_constant:
+        raise machine.refuse("interp between what depends on the simulation", "choose by np.where")
+    node = nodes.call("np.interp", array.node, known.node, values.node)
+    return Array(node, array.shape, array.is_row)
+
+
+def _unsqueeze(machine: Machine, a: Any, axis: Any = 0, **named: Any) -> Array:
+    array = make_array(machine, a)
+    rank = len(array.shape) + 1
+    place = arithmetic.unlift(axis) % rank
+    return indexing.get_item(array, (*[slice(None)] * place, None))
+
+
+def _squeeze(machine: Machine, a: Any, axis: Any = None, **named: Any) -> Array:
+    array = make_array(machine, a)
+    wanted = arithmetic.unlift(axis)
+    places = tuple(
+        0 if size == 1 and wanted in (None, place, place - len(array.shape)) else slice(None)
+        for place, size in enumerate(array.shape)
+    )
+    return indexing.get_item(array, places) if 0 in places else array
+
+
+def _item(machine: Machine, a: Any, **named: Any) -> Array:
+    array = make_array(machine, a)
+    if any(size != 1 for size in array.shape):
+        raise machine.refuse("item() of several numbers", "take one of them: x[0]")
+    return indexing.get_item(array, (0,) * len(array.shape)) if array.shape else array
+
+
+def _cond(machine: Machine, test: Any, yes: Any, no: Any, *given: Any, **named: Any) -> Any:
+    """Return what ``jax.lax.cond`` does: both functions, and a choice."""
+    sides = [machine.call(function, given, {}) for function in (yes, no)]
+    return _where(machine, test, *sides)
+
+
+def _fori(machine: Machine, low: Any, high: Any, body: Any, start: Any) -> Any:
+    value = start
+    for number in machine.iterate(range(arithmetic.unlift(low), arithmetic.unlift(high))):
+        value = machine.call(body, (number, value), {})
+    return value
+
+
+def _log(machine: Machine, a: Any, base: Any = None) -> Any:
+    whole = arithmetic.spread("np.log", a)
+    if base is None:
+        return whole
+    return arithmetic.binary(ast.Div(), whole, arithmetic.spread("np.log", base))
+
+
+def _distance(machine: Machine, a: Any, b: Any, **named: Any) -> Any:
+    between = arithmetic.binary(ast.Sub(), make_array(machine, a), make_array(machine, b))
+    return arithmetic.reduce("np.linalg.norm", between)
+
+
+def _add_all(machine: Machine, items: Any, **named: Any) -> Any:
+    return arithmetic.reduce("np.sum", make_array(machine, items))
+
+
+def _softplus(machine: Machine, a: Any, **named: Any) -> Any:
+    return arithmetic.spread("np.log1p", arithmetic.spread("np.exp", a))
+
+
+def _arange(machine: Machine, *ends: Any, **named: Any) -> Any:
+    numbers = [arithmetic.unlift(end) for end in ends]
+    if any(not isinstance(number, int) for number in numbers):
+        raise machine.refuse("arange of what is no whole number", "write its numbers as a list")
+    return arithmetic.lift(machine.iterate(range(*numbers)))
+
+
+def _running(word: str) -> Callable[..., Array]:
+    def make(machine: Machine, a: Any, axis: Any = None, **named: Any) -> Array:
+        array = make_array(machine, a)
+        node = nodes.call(word, array.node, axis=nodes.literal(-1))
+        return Array(node, array.shape, array.is_row)
+
+    return make
+
+
+SPECIAL: dict[str, Callable[..., Any]] = {
+    "clip": _clip,
+    "clamp": _clip,
+    "where": _where,
+    "select": lambda machine, a, b, c=0.0, **named: _choose(machine, a, b, c),
+    "concatenate": _concatenate,
+    "concat": _concatenate,
+    "hstack": _concatenate,
+    "append": lambda machine, a, b, **named: _concatenate(machine, (a, b)),
+    "cat": _concatenate,
+    "stack": _stack,
+    "zeros": _zeros(0.0),
+    "ones": _zeros(1.0),
+    "zeros_like": _like(0.0),
+    "ones_like": _like(1.0),
+    "full_like": _full_like,
+    "dot": _dot,
+    "matmul": _dot,
+    "inner": _dot,
+    "vdot": _dot,
+    "cross": _cross,
+    "sigmoid": _sigmoid,
+    "relu": _relu,
+    "reshape": _reshape,
+    "ravel": _flatten,
+    "flatten": _flatten,
+    "diff": _diff,
+    "sort": _sort,
+    "average": _average,
+    "count_nonzero": _count,
+    "linspace": _linspace,
+    "interp": _interp,
+    "unsqueeze": _unsqueeze,
+    "expand_dims": _unsqueeze,
+    "squeeze": _squeeze,
+    "item": _item,
+    "cond": _cond,
+    "fori_loop": _fori,
+    "log": _log,
+    "dist": _distance,
+    "fsum": _add_all,
+    "softplus": _softplus,
+    "full": _full,
+    "arange": _arange,
+    "cumsum": _running("np.cumsum"),
+    "cumprod": _running("np.cumprod"),
+    "mv": _dot,
+    "view": _reshape,
+}

@@ -1,0 +1,432 @@
+"""Python's own functions, and the methods of its texts, lists and dictionaries."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from reward_agent.rewards.language import split_names
+from reward_agent.translation import arithmetic, nodes, operations, remedies
+from reward_agent.translation.indexing import get_item
+from reward_agent.translation.journal import ABSENT, mark_entry
+from reward_agent.translation.values import (
+    Array,
+    Bound,
+    Broken,
+    Cells,
+    Class,
+    DefaultTable,
+    Deque,
+    Function,
+    Instance,
+    Items,
+    Maybe,
+    Partial,
+    Table,
+    Word,
+)
+
+if TYPE_CHECKING:
+    from reward_agent.translation.machine import Machine
+
+BUILTINS = split_names(
+    """
+    abs all any bool callable dict dir divmod enumerate filter float getattr globals hasattr int
+    isinstance len list map max min pow print range reversed round set setattr sorted str sum tuple
+    vars zip super property staticmethod classmethod Exception ValueError TypeError
+    NotImplementedError RuntimeError ZeroDivisionError KeyError IndexError object type
+    """
+)
+_TEXT_METHODS = split_names(
+    "startswith endswith removeprefix removesuffix lower upper title strip lstrip rstrip split "
+    "replace join isidentifier"
+)
+
+
+def _is_plain(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def call_builtin(
+    machine: Machine, name: str, given: Sequence[Any], named: Mapping[str, Any]
+) -> Any:
+    """Return what a function of Python's own returns."""
+    function = _BUILTIN_CALLS.get(name)
+    if function is None:
+        raise machine.refuse(f"{name}(…)", remedies.replace_word(name))
+    return function(machine, *given, **named)
+
+
+def _to_float(machine: Machine, value: Any = 0.0) -> Any:
+    plain = arithmetic.unlift(value)
+    if isinstance(plain, int | float):
+        return float(plain)
+    if isinstance(plain, str):
+        return float(plain)
+    array = arithmetic.lift(value)
+    if array.shape == (1,):
+        array = get_item(array, 0)
+    if array.shape and array.is_row:
+        raise machine.refuse("float(…) of a vector", "take one of its numbers, or its sum")
+    return Array(
+        arithmetic.as_number(array), array.shape, array.is_row, "float", array.value, array.terms
+    )
+
+
+def _to_int(machine: Machine, value: Any = 0) -> Any:
+    plain = arithmetic.unlift(value)
+    if isinstance(plain, int | float | str):
+        return int(plain)
+    number = _to_float(machine, value)
+    return number if value.kind == "bool" else arithmetic.spread("np.trunc", number)
+
+
+def _to_bool(machine: Machine, value: Any = False) -> Any:
+    return machine.test(value)
+
+
+def _smallest(function: str) -> Callable[..., Any]:
+    plain = min if function == "np.minimum" else max
+
+    def find(machine: Machine, *given: Any, key: Any = None, default: Any = None) -> Any:
+        if key is not None:
+            raise machine.refuse("min or max with a key", "choose with np.where")
+        if len(given) == 1 and isinstance(given[0], Array):
+            return arithmetic.reduce(function[:6], given[0])
+        items = machine.iterate(given[0]) if len(given) == 1 else list(given)
+        if all(_is_plain(item) for item in items):
+            return plain(items)
+        found = items[0]
+        for item in items[1:]:
+            found = arithmetic.spread(function, found, item)
+        return found
+
+    return find
+
+
+def add_up(machine: Machine, items: Any, start: Any = 0) -> Any:
+    """Return what ``sum`` does."""
+    if isinstance(items, Array) and len(items.shape) == 1 and items.shape[0] is not None:
+        return (
+            machine.combine(ast.Add(), start, arithmetic.reduce("np.sum", items))
+            if start != 0
+            else arithmetic.reduce("np.sum", items)
+        )
+    total = start
+    for item in machine.iterate(items):
+        total = item if _is_plain(total) and total == 0 else machine.combine(ast.Add(), total, item)
+    return total
+
+
+def _fold_flags(is_all: bool) -> Callable[..., Any]:
+    def fold(machine: Machine, items: Any) -> Any:
+        if isinstance(items, Array):
+            return arithmetic.reduce("np.all" if is_all else "np.any", items)
+        found: Any = is_all
+        for item in machine.iterate(items):
+            test = machine.test(item)
+            if isinstance(test, bool):
+                if test != is_all:
+                    return test
+            elif isinstance(found, bool):
+                found = test
+            else:
+                found = arithmetic.both(found, test) if is_all else arithmetic.either(found, test)
+        return found
+
+    return fold
+
+
+def _abs(machine: Machine, value: Any) -> Any:
+    plain = arithmetic.unlift(value)
+    return abs(plain) if _is_plain(plain) else arithmetic.spread("np.abs", value)
+
+
+def _length(machine: Machine, value: Any) -> Any:
+    if isinstance(value, Array):
+        size = value.shape[0] if value.shape else 1
+        if size is None:
+            return Array(nodes.call("len", nodes.name("action")), kind="int")
+        return size
+    return len(machine.iterate(value)) if not isinstance(value, str) else len(value)
+
+
+def _range(machine: Machine, *ends: Any) -> range:
+    numbers = [arithmetic.unlift(end) for end in ends]
+    if any(not isinstance(number, int) for number in numbers):
+        raise machine.refuse("a range whose end depends on the simulation", "use a fixed range")
+    return range(*numbers)
+
+
+def _enumerate(machine: Machine, items: Any, start: Any = 0) -> Items:
+    return Items(enumerate([*enumerate(machine.iterate(items), arithmetic.unlift(start))]))
+
+
+def _zip(machine: Machine, *lists: Any, **named: Any) -> Items:
+    return Items(enumerate([*zip(*(machine.iterate(item) for item in lists), strict=False)]))
+
+
+def _map(machine: Machine, function: Any, *lists: Any) -> Items:
+    rows = zip(*(machine.iterate(item) for item in lists), strict=False)
+    return Items(enumerate([machine.call(function, row, {}) for row in rows]))
+
+
+def _dict(machine: Machine, given: Any = (), **named: Any) -> Table:
+    table = (
+        Table(given)
+        if isinstance(given, Table)
+        else Table({arithmetic.unlift(key): value for key, value in machine.iterate(given)})
+    )
+    table.update(named)
+    return table
+
+
+def _get_attribute(machine: Machine, owner: Any, name: Any, default: Any = None) -> Any:
+    if isinstance(owner, Instance) and name in machine.asked:
+        value = owner.names.get(name)
+        if isinstance(value, Maybe):
+            return arithmetic.choose(value.is_none, default, value.array)
+        return default if value is None else value
+    found = machine.attempt(lambda: machine.get_attribute(owner, str(name)))
+    return default if isinstance(found, Broken) and default is not None else machine.read(found)
+
+
+def _vars(machine: Machine, owner: Any) -> Table:
+    return Table(owner.names)
+
+
+def _has_attribute(machine: Machine, owner: Any, name: Any) -> Any:
+    if isinstance(owner, Instance) and name in machine.asked and name in owner.names:
+        value = owner.names[name]
+        return arithmetic.invert(value.is_none) if isinstance(value, Maybe) else value is not None
+    return not isinstance(machine.attempt(lambda: machine.get_attribute(owner, name)), Broken)
+
+
+def _set_attribute(machine: Machine, owner: Any, name: Any, value: Any) -> None:
+    machine.write(owner.names, str(name), machine.name_value(str(name), value))
+
+
+def _list_attributes(machine: Machine, owner: Any) -> Items:
+    of_class = owner.type if isinstance(owner, Instance) else owner
+    own = [*owner.names] if isinstance(owner, Instance) else []
+    names = {*own, *(name for name, _ in of_class.list_names())}
+    return Items(enumerate(sorted(map(str, names))))
+
+
+def _filter(machine: Machine, function: Any, items: Any) -> Items:
+    kept = []
+    for item in machine.iterate(items):
+        test = machine.test(item if function is None else machine.call(function, (item,), {}))
+        if not isinstance(test, bool):
+            raise machine.refuse("a filter by what the simulation holds", "choose with np.where")
+        kept += [item] if test else []
+    return Items(enumerate(kept))
+
+
+def _isinstance_of(machine: Machine, value: Any, kinds: Any) -> bool:
+    listed = kinds if isinstance(kinds, tuple) else (kinds,)
+    if isinstance(value, Instance):
+        return value.type in listed
+    names = {kind.name for kind in listed if isinstance(kind, Word)}
+    plain = arithmetic.unlift(value)
+    if isinstance(plain, str | bool | dict | Items | tuple | None):
+        kind = {Items: "list", Table: "dict", type(None): "NoneType"}.get(type(plain))
+        return (kind or type(plain).__name__) in names
+    return not names <= {"str", "dict", "list", "tuple", "bool"}
+
+
+def _super(machine: Machine, *given: Any) -> Any:
+    return machine.get_super()
+
+
+def _round(machine: Machine, value: Any, ndigits: Any = 0) -> Any:
+    plain = arithmetic.unlift(value)
+    if _is_plain(plain):
+        return round(plain, arithmetic.unlift(ndigits) or None)
+    return arithmetic.spread("np.round", value, arithmetic.unlift(ndigits))
+
+
+def _pow(machine: Machine, one: Any, two: Any) -> Any:
+    return machine.combine(ast.Pow(), one, two)
+
+
+def _sorted(machine: Machine, items: Any, key: Any = None, reverse: Any = False) -> Any:
+    if key is not None:
+        raise machine.refuse("sorted with a key", "choose with np.where")
+    plain = [arithmetic.unlift(item) for item in machine.iterate(items)]
+    if not any(isinstance(item, Array) for item in plain):
+        return Items(enumerate(sorted(plain, reverse=bool(reverse))))
+    array = operations.SPECIAL["sort"](machine, items)
+    return get_item(array, slice(None, None, -1)) if reverse else array
+
+
+_BUILTIN_CALLS: dict[str, Callable[..., Any]] = {
+    "abs": _abs,
+    "all": _fold_flags(True),
+    "any": _fold_flags(False),
+    "bool": _to_bool,
+    "dict": _dict,
+    "enumerate": _enumerate,
+    "float": _to_float,
+    "getattr": _get_attribute,
+    "hasattr": _has_attribute,
+    "setattr": _set_attribute,
+    "dir": _list_attributes,
+    "filter": _filter,
+    "callable": lambda machine, value: isinstance(value, Function | Bound | Partial | Class),
+    "divmod": lambda machine, one, two: (
+        machine.combine(ast.FloorDiv(), one, two),
+        machine.combine(ast.Mod(), one, two),
+    ),
+    "globals": lambda machine: Table(machine.scope.names),
+    "set": lambda machine, items=(): Items(enumerate(dict.fromkeys(machine.iterate(items)))),
+    "type": lambda machine, value: (
+        value.type if isinstance(value, Instance) else Word("builtins", "type")
+    ),
+    "int": _to_int,
+    "isinstance": _isinstance_of,
+    "len": _length,
+    "list": lambda machine, items=(): Items(enumerate(machine.iterate(items))),
+    "tuple": lambda machine, items=(): tuple(machine.iterate(items)),
+    "map": _map,
+    "max": _smallest("np.maximum"),
+    "min": _smallest("np.minimum"),
+    "pow": _pow,
+    "range": _range,
+    "reversed": lambda machine, items: Items(enumerate(machine.iterate(items)[::-1])),
+    "round": _round,
+    "str": lambda machine, value="": str(arithmetic.unlift(value)),
+    "sorted": _sorted,
+    "sum": add_up,
+    "super": _super,
+    "vars": _vars,
+    "zip": _zip,
+}
+
+
+# --- methods, and types of the standard library ---------------------------------------------------
+
+
+def call_method(
+    machine: Machine, owner: Any, name: str, given: Sequence[Any], named: Mapping[str, Any]
+) -> Any:
+    """Return what a method of a text, a list or a dictionary returns."""
+    if isinstance(owner, str):
+        return _call_text(machine, owner, name, given)
+    if isinstance(owner, Table):
+        return _call_table(machine, owner, name, given, named)
+    if isinstance(owner, Items):
+        return _call_items(machine, owner, name, given)
+    if isinstance(owner, tuple) and name in ("index", "count"):
+        return getattr(tuple(map(arithmetic.unlift, owner)), name)(*given)
+    raise machine.refuse(
+        f".{name}(…) of {arithmetic.name_kind(owner)}", "write it with arithmetic and NumPy"
+    )
+
+
+def _call_text(machine: Machine, text: str, name: str, given: Sequence[Any]) -> Any:
+    if name in _TEXT_METHODS:
+        values = [arithmetic.unlift(item) for item in given]
+        if name == "join":
+            values = [machine.iterate(values[0])]
+        found = getattr(text, name)(*values)
+        return Items(enumerate(found)) if isinstance(found, list) else found
+    if name == "format":
+        return text
+    raise machine.refuse(f".{name}(…) of a text", "leave it out")
+
+
+def _call_table(
+    machine: Machine, table: Table, name: str, given: Sequence[Any], named: Mapping[str, Any]
+) -> Any:
+    if name == "items":
+        return Items(enumerate([*table.items()]))
+    if name in ("keys", "values"):
+        return Items(enumerate([*getattr(table, name)()]))
+    if name in ("get", "pop", "setdefault"):
+        key = arithmetic.unlift(given[0])
+        if key in table:
+            return machine.read(table[key])
+        default = given[1] if len(given) > 1 else None
+        if name == "setdefault":
+            machine.write(table, key, default)
+        return default
+    if name == "update":
+        for source in (*given[:1], Table(named)):
+            for key, value in source.items() if isinstance(source, Table) else ():
+                machine.write(table, key, mark_entry(key, value))
+        return None
+    if name == "copy":
+        return Table(table)
+    raise machine.refuse(f".{name}(…) of a dictionary", "write it out")
+
+
+def _call_items(machine: Machine, items: Items, name: str, given: Sequence[Any]) -> Any:
+    if name in ("append", "extend", "add"):
+        for value in machine.iterate(given[0]) if name == "extend" else given:
+            _append(machine, items, value)
+        return None
+    if name in ("pop", "popleft"):
+        place = arithmetic.unlift(given[0]) if given else -1
+        return _remove(machine, items, 0 if name == "popleft" else place)
+    if name in ("clear", "copy"):
+        if name == "copy":
+            return Items(items)
+        for place in [*items]:
+            machine.write(items, place, ABSENT)
+        return None
+    if name == "index":
+        return [arithmetic.unlift(item) for item in items].index(arithmetic.unlift(given[0]))
+    raise machine.refuse(f".{name}(…) of a list", "make it an array: np.array([...])")
+
+
+def _append(machine: Machine, items: Items, value: Any) -> None:
+    """Add an item; a full deque loses its first."""
+    if isinstance(items, Deque) and len(items) == items.most:
+        for place in range(len(items) - 1):
+            machine.write(items, place, items[place + 1])
+        machine.write(items, len(items) - 1, machine.name_value("newest", value))
+    else:
+        machine.write(items, len(items), machine.name_value("item", value))
+
+
+def _remove(machine: Machine, items: Items, place: int) -> Any:
+    listed = [*items]
+    removed = listed.pop(place)
+    for number, value in enumerate(listed):
+        machine.write(items, number, value)
+    machine.write(items, len(listed), ABSENT)
+    return removed
+
+
+def call_helper(
+    machine: Machine, function: Word, given: Sequence[Any], named: Mapping[str, Any]
+) -> Any:
+    """Return what a type or a function of the standard library returns."""
+    name = function.name
+    if function.path == "dataclasses.field":
+        factory = named.get("default_factory")
+        return named.get("default") if factory is None else machine.call(factory, (), {})
+    if name == "deque":
+        most = arithmetic.unlift(named.get("maxlen", given[1] if len(given) > 1 else None))
+        made = Deque(enumerate(machine.iterate(given[0]) if given else []))
+        made.most = most if isinstance(most, int) else -1
+        return made
+    if name in ("defaultdict", "OrderedDict", "SimpleNamespace"):
+        made_table = DefaultTable(named)
+        if name == "defaultdict" and given:
+            made_table.make = given[0]
+        return made_table
+    if name == "namedtuple":
+        fields = given[1].replace(",", " ").split() if isinstance(given[1], str) else given[1]
+        names = [str(item) for item in machine.iterate(tuple(fields))]
+        return Class(str(given[0]), Cells(dict.fromkeys(names)))
+    if name in ("asdict", "astuple"):
+        table = Table(given[0].names)
+        return table if name == "asdict" else tuple(table.values())
+    if name in ("cast", "NewType", "TypeVar"):
+        return given[1] if name == "cast" else function
+    if name in ("dataclass", "final", "overload", "runtime_checkable", "copy", "deepcopy"):
+        return given[0] if given else function
+    raise machine.refuse(f"{function.path} is not read here", remedies.replace_word(function.path))

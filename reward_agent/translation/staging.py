@@ -1,0 +1,287 @@
+"""An entry on the card's inputs: the object that it is a method of, and what it remembers."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from reward_agent.translation import arithmetic, indexing, nodes
+from reward_agent.translation.entry import Entry, list_parameters, weigh_terms
+from reward_agent.translation.inputs import Inputs
+from reward_agent.translation.journal import list_cells
+from reward_agent.translation.machine import Machine
+from reward_agent.translation.physics import get_body_com
+from reward_agent.translation.values import (
+    Array,
+    Bound,
+    Broken,
+    Cells,
+    Function,
+    Input,
+    Instance,
+    Items,
+    Maybe,
+    Untranslatable,
+)
+
+_MAKES_STEP = ("do_simulation", "step", "_step_mujoco_simulation", "physics_step", "simulate")
+
+
+class Environment:
+    """What ``self`` of an environment, a wrapper or a task has beside what the file says.
+
+    Before ``do_simulation`` its data are those before the step.
+    """
+
+    def __init__(self, inputs: Inputs, steps_inside: bool) -> None:
+        self.inputs, self._steps_inside = inputs, steps_inside
+        self.begin()
+
+    def begin(self) -> None:
+        """Be as before the step, if the entry makes it."""
+        self.state = "state" if self._steps_inside else "next_state"
+
+    def get_attribute(self, name: str) -> Any:
+        """Return ``self.NAME``."""
+        calls: dict[str, Callable[..., Any]] = {
+            "get_body_com": get_body_com(self.inputs, self.state),
+            "reset": lambda *given, **named: (self._observe("state"), self._get_info()),
+        }
+        calls |= dict.fromkeys(("do_simulation", "_step_mujoco_simulation"), self._step)
+        calls |= dict.fromkeys(("step", "physics_step", "simulate"), self._step_inner)
+        calls |= dict.fromkeys(("_get_obs", "get_obs", "_get_observation"), self._observe)
+        calls |= dict.fromkeys(("state_vector", "_get_state"), self._join_state)
+        calls |= dict.fromkeys(("render", "close", "seed"), lambda *given, **named: None)
+        if name in calls:
+            return Input(name, call=calls[name])
+        if name in ("env", "unwrapped", "envs", "gym_env", "_env", "venv"):
+            return Input(name, self.get_attribute)
+        if name == "is_healthy":
+            return arithmetic.invert(self.inputs.get_terminated())
+        if name in ("data", "sim", "_data"):
+            return Input("data", self._get_of_data)
+        if name in ("render_mode", "viewer", "spec", "np_random", "renderer"):
+            return None
+        return self.inputs.get_own(name, self.state)
+
+    def _observe(self, state: str = "", *given: Any) -> Array:
+        return self.inputs.get_observation(state if state == "state" else self.state)
+
+    def _get_info(self) -> Any:
+        return self.inputs.get_parameter("info", frozenset())
+
+    def _get_of_data(self, name: str) -> Any:
+        """Return ``self.data.NAME`` as it is at this point of the step."""
+        found = self.inputs.get_data(self.state).get_attribute
+        assert found is not None
+        return found(name)
+
+    def _step(self, *given: Any, **named: Any) -> None:
+        self.state = "next_state"
+
+    def _step_inner(self, *given: Any, **named: Any) -> tuple[Any, ...]:
+        self.state = "next_state"
+        observation = self.inputs.get_observation("next_state")
+        try:
+            own: Any = self.inputs.get_inner("reward")
+        except Untranslatable as error:
+            own = Broken(error)
+        return observation, own, self.inputs.get_terminated(), False, self._get_info()
+
+    def _join_state(self) -> Array:
+        """Return qpos and qvel, one after the other."""
+        parts = [self._get_of_data(name).get_item(slice(None)) for name in ("qpos", "qvel")]
+        items = [indexing.get_item(part, i) for part in parts for i in range(part.shape[0])]
+        return arithmetic.stack(items)
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A place that a step writes and a later step may read: memory.
+
+    Args:
+        path: how the file gets there: an attribute, a list and a number.
+        start: its value when an episode begins.
+        next: its value after a step.
+    """
+
+    path: tuple[Any, ...]
+    start: Any
+    next: Any
+
+    @property
+    def name(self) -> str:
+        """What memory calls it."""
+        return "_".join(str(part).strip("_") for part in self.path)
+
+
+class Staged:
+    """An entry with the object it is a method of, ready to pay step after step.
+
+    Args:
+        machine: it has carried out the file.
+        entry: what pays.
+        inputs: the card's fields.
+    """
+
+    def __init__(self, machine: Machine, entry: Entry, inputs: Inputs) -> None:
+        self.machine, self.entry, self._inputs = machine, entry, inputs
+        self._environment = Environment(inputs, _steps_inside(entry))
+        self._instance = self._find_instance() if entry.type else None
+        self._function = entry.function
+        if entry.weighs and self._instance is not None:
+            self._function = weigh_terms(machine, entry, self._instance)
+        if self._instance is not None:
+            _ask_for_attributes(machine, self._instance)
+        roots = [self._instance.names] if self._instance is not None else []
+        self._cells: dict[int, tuple[Cells, tuple[Any, ...]]] = {}
+        for root in (*roots, machine.scope.names):
+            self._cells = {**list_cells(root), **self._cells}
+        self._start = {key: dict(cells) for key, (cells, _) in self._cells.items()}
+
+    def pay(self) -> Any:
+        """Return what the entry returns for a step.
+
+        Raises:
+            Untranslatable: something in it has no certain meaning.
+        """
+        self._environment.begin()
+        function, instance = self._function, self._instance
+        given = _give(self.machine, function, self._inputs, instance)
+        called = Bound(function, instance) if instance is not None else function
+        return self.machine.call(called, (), given)
+
+    def recall(self, known: Mapping[tuple[Any, ...], Kept]) -> None:
+        """Let places hold what memory holds of them."""
+        places = {path: cells for cells, path in self._cells.values()}
+        for path, kept in known.items():
+            places[path[:-1]][path[-1]] = _recall(kept, self._inputs)
+
+    def pay_and_remember(self) -> tuple[Any, dict[tuple[Any, ...], Kept]]:
+        """Return what the entry returns, and what it wrote that was there before it.
+
+        Raises:
+            Untranslatable: it remembers more with every step.
+        """
+        found: list[Any] = []
+        _, wrote = self.machine.branch(lambda: found.append(self.pay()))
+        memory = {}
+        for (place, key), value in wrote.items():
+            if id(place) not in self._cells:
+                continue
+            start = self._start[id(place)]
+            path = (*self._cells[id(place)][1], key)
+            if key in start:
+                memory[path] = Kept(path, start[key], value)
+            elif isinstance(place, Items):
+                raise self.machine.refuse(
+                    f"{'.'.join(map(str, path[:-1]))} grows with every step",
+                    "give it its length at the start: deque([0.0] * 5, maxlen=5)",
+                )
+        return found[0], memory
+
+    def describe_inputs(self) -> str:
+        """Say which field each parameter of the entry is."""
+        function = self._function
+        given = _give(self.machine, function, self._inputs, self._instance)
+        read = [
+            f"{name} is {ast.unparse(value.node)}"
+            for name, value in given.items()
+            if isinstance(value, Array) and name != ast.unparse(value.node)
+        ]
+        return ", ".join(read)
+
+    def _find_instance(self) -> Instance:
+        """Return an object of the entry's class, as at the start of an episode."""
+        made, machine = self.entry.type, self.machine
+        assert made is not None
+        made.names["__inputs__"] = Input("self", self._environment.get_attribute)
+        instance = self.entry.instance or Instance(made, Cells())
+        start = made.find("__init__")
+        if isinstance(start, Function) and self.entry.instance is None:
+            given = _give(machine, start, self._inputs, instance, is_strict=False)
+            machine.call_function(start, (instance,), given)
+        for name, value in list(instance.names.items()):
+            instance.names[name] = machine.name_constant(name, value)
+        reset = made.find("reset")
+        if isinstance(reset, Function):
+            given = _give(machine, reset, self._inputs, instance, is_strict=False)
+            machine.call_function(reset, (instance,), given)
+        return instance
+
+
+def _ask_for_attributes(machine: Machine, instance: Instance) -> None:
+    """Let attributes that a method asks for before it sets them be None at first."""
+    methods = [value for _, value in instance.type.list_names() if isinstance(value, Function)]
+    for node in [node for method in methods for node in ast.walk(method.node)]:
+        if not isinstance(node, ast.Call) or ast.unparse(node.func) not in ("hasattr", "getattr"):
+            continue
+        owner, asked, *_ = [*node.args, None, None]
+        if not isinstance(asked, ast.Constant) or owner is None or ast.unparse(owner) != "self":
+            continue
+        name = str(asked.value)
+        if name not in instance.names and instance.type.find(name) is None:
+            instance.names[name] = None
+            machine.asked.add(name)
+
+
+def _recall(kept: Kept, inputs: Inputs) -> Any:
+    """Return what memory holds of a place, in the shape in which a step leaves it."""
+    after = kept.next.array if isinstance(kept.next, Maybe) else kept.next
+    if after is None:
+        return None
+    array, memory = arithmetic.lift(after), nodes.name("memory")
+    shape = array.shape
+    if array.is_constant and not inputs.is_row:
+        shape = (None, *shape)
+    held = Array(nodes.index(memory, nodes.literal(kept.name)), shape, inputs.is_row)
+    if kept.start is None:
+        name = nodes.literal(f"{kept.name}_is_none")
+        flag = Array(nodes.index(memory, name), () if inputs.is_row else (None,), inputs.is_row)
+        return Maybe(arithmetic.compare(ast.Gt(), flag, 0.5), held)
+    if array.kind == "bool":
+        return arithmetic.compare(ast.Gt(), held, 0.5)
+    return held
+
+
+def _steps_inside(entry: Entry) -> bool:
+    """Whether the entry, or what its ``step`` calls, makes the simulation's step itself."""
+    functions = [entry.function]
+    if entry.type is not None and entry.function.name == "step":
+        functions += [f for _, f in entry.type.list_names() if isinstance(f, Function)]
+    return any(
+        isinstance(node, ast.Attribute) and node.attr in _MAKES_STEP
+        for function in functions
+        for node in ast.walk(function.node)
+    )
+
+
+def _give(
+    machine: Machine,
+    function: Function,
+    inputs: Inputs,
+    instance: Instance | None,
+    is_strict: bool = True,
+) -> dict[str, Any]:
+    """Return what a function's parameters are given; where it is not strict, some say why not.
+
+    Raises:
+        Untranslatable: a parameter without a default has a name that says nothing.
+    """
+    names = list_parameters(function)
+    given: dict[str, Any] = {}
+    if instance is not None and names:
+        names = names[1:]
+    for name in names:
+        found = inputs.find_parameter(name, frozenset(names))
+        if found is not None:
+            given[name] = found
+        elif name not in function.defaults:
+            machine.line = getattr(function.node, "lineno", None)
+            error = inputs.refuse_parameter(function.name, name)
+            if is_strict:
+                raise error
+            given[name] = Broken(error)
+    return given
