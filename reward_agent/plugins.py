@@ -6,6 +6,7 @@ imported when it is asked for, and it cannot replace a member of ours.
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Callable
 from contextlib import suppress
@@ -42,7 +43,7 @@ class Plugin:
     @property
     def missing(self) -> str:
         """What this machine lacks for it; '' if nothing."""
-        if self.package and find_spec(self.package.partition(".")[0]) is None:
+        if self.package and not _has_module(self.package):
             return f"the package {self.package}, which is not installed"
         absent = [command for command in self.commands if shutil.which(command) is None]
         return f"{', '.join(absent)}, not found on PATH" if absent else ""
@@ -52,6 +53,14 @@ class Plugin:
         """What to do about it."""
         what = f"reward-agent[{self.extra}]" if self.extra else self.package
         return self.remedy or f"pip install '{what}'"
+
+
+def _has_module(name: str) -> bool:
+    """Whether a module is there; the folders above it may be shared with other packages."""
+    try:
+        return find_spec(name) is not None
+    except ModuleNotFoundError:
+        return False
 
 
 P = TypeVar("P", bound=Plugin)
@@ -113,7 +122,7 @@ class Seam(Generic[P]):
         """Return the packages that ours need or that brought a stranger's, as installers say."""
         needed = {row.package for row in self.own if row.package}
         brought = {entry.dist.name for entry in self.strangers.values() if entry.dist}
-        return {name.replace("_", "-") for name in needed | brought}
+        return {re.sub(r"[._]", "-", name) for name in needed | brought}
 
     def load(self, name: str) -> Callable[..., Any]:
         """Import a member's factory.

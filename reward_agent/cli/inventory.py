@@ -273,11 +273,10 @@ def doctor_command(as_json: Json = False) -> None:
 
     mechanisms = survey()
     for row in PROVIDERS.own:
-        if row.key_variable:
-            is_set = bool(os.environ.get(row.key_variable, "").strip())
-            detail = "set" if is_set else "not set; without a key the offline designer works"
-            covers = f"provider {row.name}"
-            mechanisms.append(Mechanism(row.key_variable, covers, is_set, detail))
+        if row.needs_key:
+            variable, key = row.choose_key(os.environ)
+            detail = "set" if key else "not set; without a key the offline designer works"
+            mechanisms.append(Mechanism(variable, f"provider {row.name}", bool(key), detail))
     for seam in (LEARNERS, BACKENDS, PROVIDERS, EXECUTORS, TRACKERS):
         mechanisms += survey_members(seam)
     if as_json:

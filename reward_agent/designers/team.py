@@ -5,12 +5,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from reward_agent.designers.judge import FilmJudge
 from reward_agent.designers.model import LanguageModel
 from reward_agent.designers.roles import Team
 from reward_agent.llm.budget import Budget, SpendingLimits
-from reward_agent.llm.calls import CallPolicy, make_chat_model
+from reward_agent.llm.calls import connect
 from reward_agent.llm.chat import ChatModel
 from reward_agent.llm.provider import (
     PROVIDERS,
@@ -20,7 +21,7 @@ from reward_agent.llm.provider import (
     find_provider,
 )
 from reward_agent.llm.replies import REPLIES_FILE, Replies
-from reward_agent.records.settings import RunSettings
+from reward_agent.records.settings import ROLES, RunSettings
 
 
 def make_team(
@@ -43,57 +44,69 @@ def make_team(
     choice = choose_provider(environ)
     spec = settings.provider or choice.spec
     row = find_provider(spec)
+    budget, around = _prepare(settings, run_dir, environ, cancel, warn)
+    agents = row.agents
     if row.makes == "designer":
-        budget, options = _prepare(settings, spec, run_dir, environ, cancel, warn)
-        member, agents = PROVIDERS.load(row.name)(options), row.agents
+        options = around.ask(settings.choose_endpoint("designer"), spec)
+        member = PROVIDERS.load(row.name)(options)
     else:
-        model, budget = open_model(settings, spec, run_dir, environ, cancel, on_retry, warn)
+        model = connect(settings.choose_endpoint("designer"), spec, around, budget, on_retry)
         member, agents = LanguageModel(model, sees_whole_card=row.sees_whole_card), model.agents
-    judge = _make_judge(settings, spec, budget, run_dir, environ, cancel, on_retry, warn)
+
+    def ask_apart(role: str) -> ChatModel | None:
+        """Return the chat model of a role, within the same limits; None if it is none."""
+        asked = settings.choose_endpoint(role)
+        own = asked.provider or spec
+        is_model = find_provider(own).makes == "chat model"
+        return connect(asked, own, around, budget, on_retry) if is_model else None
+
+    def play(role: str, is_wanted: bool) -> Any:
+        """Return who plays a role: the Designer, too, unless the role has settings of its own."""
+        if not is_wanted or getattr(settings, ROLES[role]) is None:
+            return member if is_wanted and role in agents else None
+        model = ask_apart(role)
+        return LanguageModel(model) if model is not None and role in model.agents else None
+
+    critic, analyzer = play("critic", settings.critic), play("analyzer", settings.analyzer)
+    others = [
+        f"{role} {player.name}"
+        for role, player in (("critic", critic), ("analyzer", analyzer))
+        if player is not None and player is not member
+    ]
+    said = f"{row.name}: {member.name}" if settings.provider else choice.sentence
     return Team(
         member,
-        member if settings.critic and "critic" in agents else None,
-        member if settings.analyzer and "analyzer" in agents else None,
-        f"{row.name}: {member.name}" if settings.provider else choice.sentence,
+        critic,
+        analyzer,
+        "; ".join([said, *others]),
         budget,
         find_address(spec, settings.base_url, environ),
-        judge,
+        _make_judge(settings, spec, ask_apart, environ, warn),
     )
 
 
 def _make_judge(
     settings: RunSettings,
     spec: str,
-    budget: Budget,
-    run_dir: Path,
+    ask_apart: Callable[[str], ChatModel | None],
     environ: Mapping[str, str],
-    cancel: threading.Event,
-    on_retry: Callable[[str], None],
     warn: Callable[[str], None],
 ) -> FilmJudge | None:
-    """Return who watches films, within the same limits of money; None if nobody is to or can."""
+    """Return who watches films; None if nobody is to or can."""
     if settings.judge == "none":
         return None
-    own = settings.judge_provider or spec
-    row = find_provider(own)
-    remedy = "name a model that sees: --judge-provider and --judge-model"
-    if row.makes == "designer":
-        warn(f"no film is judged: {row.name} asks no language model; {remedy}")
+    asked = settings.choose_endpoint("judge")
+    own = asked.provider or spec
+    model = ask_apart("judge")
+    remedy = "name a model that sees: --judge-model 'provider=… model=…'"
+    if model is None:
+        name = find_provider(own).name
+        warn(f"no film is judged: {name} asks no language model; {remedy}")
         return None
-    is_same = own == spec
-    base_url = settings.judge_base_url or (settings.base_url if is_same else None)
-    options = ProviderOptions(
-        own.partition(":")[2],
-        settings.judge_model or (settings.model if is_same else None),
-        base_url,
-        environ=environ, cancel=cancel, folder=run_dir, warn=warn,
-    )  # fmt: skip
-    policy = CallPolicy(reply_tokens=settings.reply_tokens)
-    model = make_chat_model(own, options, policy, budget, on_retry)
     if "judge" not in model.agents:
         warn(f"no film is judged: {own} holds no reply of a judge; {remedy}")
         return None
-    return FilmJudge(model, find_address(own, base_url, environ))
+    return FilmJudge(model, find_address(own, asked.base_url, environ))
 
 
 def open_model(
@@ -111,14 +124,12 @@ def open_model(
         UsageError: the provider is unknown, or something that it needs is missing.
         MissingKeyError: its key is not set.
     """
-    budget, options = _prepare(settings, spec, run_dir, environ, cancel, warn)
-    policy = CallPolicy(reply_tokens=settings.reply_tokens)
-    return make_chat_model(spec, options, policy, budget, on_retry), budget
+    budget, around = _prepare(settings, run_dir, environ, cancel, warn)
+    return connect(settings.choose_endpoint("designer"), spec, around, budget, on_retry), budget
 
 
 def _prepare(
     settings: RunSettings,
-    spec: str,
     run_dir: Path,
     environ: Mapping[str, str],
     cancel: threading.Event,
@@ -126,8 +137,5 @@ def _prepare(
 ) -> tuple[Budget, ProviderOptions]:
     limits = SpendingLimits(settings.max_usd, settings.max_tokens, settings.max_calls)
     replies = Replies(run_dir / REPLIES_FILE, settings.cache, warn)
-    options = ProviderOptions(
-        spec.partition(":")[2], settings.model, settings.base_url,
-        environ=environ, cancel=cancel, folder=run_dir, warn=warn,
-    )  # fmt: skip
-    return Budget(limits, replies, cancel), options
+    around = ProviderOptions(environ=environ, cancel=cancel, folder=run_dir, warn=warn)
+    return Budget(limits, replies, cancel), around

@@ -14,13 +14,15 @@ from dataclasses import dataclass
 
 from reward_agent.errors import BudgetError, Interrupted, UsageError
 from reward_agent.llm.chat import ChatRequest
-from reward_agent.llm.models import ModelCard, load_models, price_usage
+from reward_agent.llm.models import ModelCard, name_source, price_usage
 from reward_agent.llm.replies import CallRecord, Replies
 from reward_agent.text import name_round
 from reward_agent.types import Record, Usage
 
 # English and code measure three to four bytes a token, other scripts two and more.
 BYTES_PER_TOKEN = 2
+# Of no text that people or programs write has a token more.
+_MOST_CHARS_PER_TOKEN = 6
 # A turn of a conversation costs a few tokens beside its text.
 _TOKENS_PER_TURN = 16
 # Of a picture: anthropic counts its pixels by 750, openai tiles of 512 or patches of 32 pixels, at
@@ -155,6 +157,11 @@ def count_prompt_tokens(request: ChatRequest) -> int:
     )
 
 
+def count_least_tokens(request: ChatRequest) -> int:
+    """Return a lower bound of the prompt's tokens, its pictures left out."""
+    return sum(len(turn.content) for turn in request.messages) // _MOST_CHARS_PER_TOKEN
+
+
 def count_picture_tokens(width: int, height: int) -> int:
     """Return an upper bound of a picture's tokens, whoever counts them."""
     n_patches = min(-(-width // _PATCH) * -(-height // _PATCH), _MOST_PATCHES)
@@ -169,11 +176,11 @@ def _read_size(png: bytes) -> tuple[int, int]:
 
 def explain_no_price(model: str) -> UsageError:
     """Return the error for a limit in USD that cannot be held."""
-    table = load_models()
     return UsageError(
         f"--max-usd needs the price of the model, and none is known for {model!r} "
-        f"(the table is of {table.checked})",
-        f"give --max-tokens or --max-calls instead; priced: {', '.join(sorted(table.model))}",
+        f"({name_source()})",
+        "say it, US dollars per million tokens: --prices 'input=2 output=10'; or give "
+        "--max-tokens or --max-calls instead",
     )
 
 

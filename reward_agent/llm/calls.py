@@ -19,9 +19,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 
-from reward_agent.errors import Interrupted, ModelError
+from reward_agent.errors import ContextTooLongError, Interrupted, ModelError
 from reward_agent.llm.budget import (
     Budget,
+    count_least_tokens,
     count_prompt_tokens,
     count_tokens,
     estimate_worst_case,
@@ -29,10 +30,10 @@ from reward_agent.llm.budget import (
 )
 from reward_agent.llm.chat import ChatModel, ChatRequest, Completion
 from reward_agent.llm.failures import explain_deadline
-from reward_agent.llm.models import find_model, load_models, price_usage
+from reward_agent.llm.models import name_source, price_usage
 from reward_agent.llm.provider import PROVIDERS, Provider, ProviderOptions, find_provider
 from reward_agent.llm.replies import CallRecord, make_cache_key, make_call_record
-from reward_agent.records.settings import DEFAULT_REPLY_TOKENS
+from reward_agent.records.settings import DEFAULT_REPLY_TOKENS, EndpointSettings
 from reward_agent.text import hide_credentials
 from reward_agent.types import Usage
 
@@ -85,14 +86,38 @@ def make_chat_model(
     row, options = find_provider(spec), options or ProviderOptions()
     budget = budget or Budget(cancel=options.cancel)
     answered = budget.replies.count_by_agent()
-    options = replace(options, argument=spec.partition(":")[2], answered=answered)
+    options = replace(
+        options, argument=spec.partition(":")[2], answered=answered, provider=row.name
+    )
     plain: ChatModel = PROVIDERS.load(row.name)(options)
-    if not row.is_free and find_model(plain.name) is None:
+    if not row.is_free and options.find_card(row, plain.name) is None:
         options.warn(
-            f"no price is known for {plain.name} (table of {load_models().checked}): "
-            "its tokens are counted, its cost is not"
+            f"no price is known for {plain.name} ({name_source()}): its tokens are counted, its "
+            "cost is not; --prices says it"
         )
     return CalledChatModel(plain, row, options, policy, budget, on_retry)
+
+
+def connect(
+    asked: EndpointSettings,
+    spec: str,
+    around: ProviderOptions,
+    budget: Budget | None = None,
+    on_retry: Callable[[str], None] = lambda _: None,
+) -> ChatModel:
+    """Return the chat model of a provider as the settings ask for it; raises as above.
+
+    Args:
+        asked: the settings.
+        spec: the provider, ``name`` or ``name:argument``.
+        around: what they do not say: keys, folder, who is told.
+        budget: what may be spent.
+        on_retry: is told why we wait.
+    """
+    policy = CallPolicy(
+        asked.attempts, max_concurrency=asked.concurrency, reply_tokens=asked.reply_tokens
+    )
+    return make_chat_model(spec, around.ask(asked, spec), policy, budget, on_retry)
 
 
 class CalledChatModel:
@@ -123,11 +148,16 @@ class CalledChatModel:
         row, options = row or Provider(plain.provider, ""), options or ProviderOptions()
         self.provider, self.name, self.agents = plain.provider, plain.name, plain.agents
         limit = plain.max_concurrency
-        self.max_concurrency = min(policy.max_concurrency or limit, limit)
+        wished = policy.max_concurrency or limit
+        self.max_concurrency = min(wished, limit) if row.is_patient else wished
         self._plain, self._row, self._policy, self._on_retry = plain, row, policy, on_retry
         self._cancel, self._deadline_s = options.cancel, options.deadline_s
         self._budget = budget or Budget(cancel=self._cancel)
-        self._card = None if row.is_free else find_model(plain.name)
+        self._card = options.find_card(row, plain.name)
+        self._context = options.context_tokens or (self._card.context if self._card else None)
+        # What is sent beside the request, of which the answer depends.
+        sent = {"effort": options.effort, "temperature": options.temperature}
+        self._sent = {k: v for k, v in sent.items() if v is not None} | dict(options.body)
         self._places = threading.BoundedSemaphore(self.max_concurrency)
         # A model with a price has a prompt cache that makes it lower.
         self._prefixes = _Prefixes(policy.lead_s, self._cancel) if self._card else None
@@ -142,15 +172,32 @@ class CalledChatModel:
             BudgetError: the call may pass a limit.
             Interrupted: the run was stopped.
         """
-        room = request.max_output_tokens * self._policy.reply_tokens / DEFAULT_REPLY_TOKENS
-        request = replace(request, max_output_tokens=max(1, round(room)))
-        key = make_cache_key(self, request)
+        request = replace(request, max_output_tokens=self._measure_room(request))
+        key = make_cache_key(self, request, self._sent)
         stored = self._budget.replies.find(key)
         if stored is not None:
             self._budget.replies.note(make_call_record(request, stored, "cache"), key)
             return stored
         with self._prefixes.hold(request) if self._prefixes else nullcontext(), self._places:
             return self._try(request)
+
+    def _measure_room(self, request: ChatRequest) -> int:
+        """Return the tokens of the longest reply that is asked for and that the window leaves.
+
+        Raises:
+            ContextTooLongError: the prompt alone is longer than the window.
+        """
+        room = request.max_output_tokens * self._policy.reply_tokens / DEFAULT_REPLY_TOKENS
+        if self._context is not None:
+            least = count_least_tokens(request)
+            if least >= self._context:
+                raise ContextTooLongError(
+                    f"the prompt has at least {least:,} tokens, and the window of {self.name} "
+                    f"{self._context:,}",
+                    "use a model with a larger window, or say its true one with --context-tokens",
+                )
+            room = min(room, self._context - least)
+        return max(1, round(room))
 
     def _try(self, request: ChatRequest) -> Completion:
         """Call until it succeeds, fails for good, or the attempts are used up."""
@@ -195,7 +242,7 @@ class CalledChatModel:
             budget.settle(worst, failure)
             raise
         call = make_call_record(request, completion, "replay" if self._row.is_replay else "model")
-        budget.replies.note(call, make_cache_key(self, request), request, completion)
+        budget.replies.note(call, make_cache_key(self, request, self._sent), request, completion)
         budget.settle(worst, call)
         return completion
 

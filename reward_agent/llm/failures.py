@@ -25,7 +25,7 @@ from reward_agent.errors import (
     find_closest_name,
 )
 from reward_agent.llm.address import Proxy
-from reward_agent.llm.models import load_models
+from reward_agent.llm.models import list_models
 from reward_agent.text import WITHHELD, clean_text, hide_credentials
 
 _MAX_QUOTE = 200
@@ -68,6 +68,15 @@ class Endpoint:
 
     Raises:
         UsageError: the address or the key is none that can be sent; neither is quoted.
+
+    Args:
+        provider: its name.
+        model: the model's.
+        base_url: the address.
+        key_variable: where the key comes from.
+        api_key: the key.
+        secrets: what else goes out with a call and is told to nobody.
+        vendor: whose models it has, in the words of the kept prices.
     """
 
     provider: str
@@ -75,6 +84,8 @@ class Endpoint:
     base_url: str
     key_variable: str
     api_key: str = ""
+    secrets: tuple[str, ...] = ()
+    vendor: str = ""
 
     def __post_init__(self) -> None:
         """Refuse what the SDKs would fail on, with the key in their message."""
@@ -116,7 +127,15 @@ class Endpoint:
         user, password = parts.username or "", parts.password or ""
         basic = base64.b64encode(f"{unquote(user)}:{unquote(password)}".encode()).decode()
         values = [value for name, value in self.query.items() if "version" not in name.lower()]
-        known = [self.api_key, basic, password or user, parts.query, parts.fragment, *values]
+        known = [
+            *self.secrets,
+            self.api_key,
+            basic,
+            password or user,
+            parts.query,
+            parts.fragment,
+            *values,
+        ]
         forms = {form for given in known for form in (given, unquote(given))}
         return tuple(sorted((f for f in forms if len(f) >= _MIN_SECRET), key=len, reverse=True))
 
@@ -263,8 +282,7 @@ def explain_http_failure(
         )
     told = f"{failure.status} {failure.text}"
     row = next(row for row in _MEANINGS if re.match(row.told, told, re.DOTALL))
-    known = [n for n, card in load_models().model.items() if card.provider == endpoint.provider]
-    closest = find_closest_name(endpoint.model, known)
+    closest = find_closest_name(endpoint.model, list_models(endpoint.vendor))
     wait_s = failure.retry_after_s
     words = {
         "provider": endpoint.provider,
@@ -275,7 +293,6 @@ def explain_http_failure(
         "said": endpoint.scrub(failure.message),
         "wait": "" if wait_s is None else f", for {wait_s:g} s",
         "hint": f"; did you mean {closest!r}?" if closest not in (None, endpoint.model) else "",
-        "known": f"; known: {', '.join(known)}" if known else "",
     }
     return row.error(
         row.message.format(**words),
@@ -317,7 +334,7 @@ def explain_blind(endpoint: Endpoint, said: str) -> BlindModelError:
     """Return the error for a model that was shown a picture and takes none."""
     return BlindModelError(
         f"{endpoint.model} at {endpoint.address} takes no pictures: {endpoint.scrub(said)}",
-        "name a model that sees: --judge-model, --judge-provider and --judge-base-url",
+        "name a model that sees: --judge-model 'provider=… model=…'",
     )
 
 
@@ -417,7 +434,7 @@ _MEANINGS = (
         "404|400 .*model_not_found",
         ModelError,
         "{provider} at {address} knows no model {model!r}{hint}",
-        "check --model and --base-url{known}",
+        "check --model and --base-url",
     ),
     _Meaning(
         # The key is not carried to another address than the one that was shown.

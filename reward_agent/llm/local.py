@@ -94,7 +94,7 @@ class LocalChatModel:
                 self._server = Server(self._path, self._options)
                 address, key = self._server.url, self._server.key
                 endpoint = Endpoint(self.provider, self.name, f"{address}/v1", "", key)
-                self._model = OpenAIChatModel(endpoint, self._options, max_concurrency=1)
+                self._model = OpenAIChatModel(endpoint, self._options)
             assert self._model is not None
             return self._model
 

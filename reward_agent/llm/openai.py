@@ -34,6 +34,7 @@ from reward_agent.llm.sdk import (
     WireReply,
     find_in,
     make_endpoint,
+    place,
     read_event,
 )
 
@@ -81,16 +82,17 @@ class _Chunk(BaseModel):
 
 
 def make_model(options: ProviderOptions) -> OpenAIChatModel:
-    """Return a model of OpenAI's.
+    """Return a model of OpenAI's, or of another provider by name.
 
     Raises:
         MissingKeyError: before the SDK is imported.
+        UsageError: no model is named, and its server has none or several.
     """
     return OpenAIChatModel(make_endpoint("openai", options), options)
 
 
 def make_compatible_model(options: ProviderOptions) -> OpenAIChatModel:
-    """Return a model on another server: Ollama, vLLM, LM Studio, llama.cpp, a gateway.
+    """Return a model on another server: llama.cpp, a gateway.
 
     The key is optional: ``OPENAI_COMPATIBLE_API_KEY``, or ``OPENAI_API_KEY`` if the address is
     ``OPENAI_BASE_URL``. An OpenAI key is not sent to an address that only the command line names.
@@ -105,13 +107,23 @@ def make_compatible_model(options: ProviderOptions) -> OpenAIChatModel:
             "openai-compatible needs the address of the server",
             "give --base-url, such as http://localhost:11434/v1, or set OPENAI_BASE_URL",
         )
-    if not options.model:
-        raise UsageError("openai-compatible needs the name of a model", "give --model")
-    api_key = options.environ.get(_COMPATIBLE_KEY, "").strip()
-    if not api_key and not given_url:
-        api_key = options.environ.get("OPENAI_API_KEY", "").strip()
-    endpoint = Endpoint("openai-compatible", options.model, base_url, _COMPATIBLE_KEY, api_key)
-    return OpenAIChatModel(endpoint, options, max_concurrency=2)
+    endpoint = make_endpoint("openai-compatible", options, base_url)
+    if not endpoint.api_key and not given_url:
+        own_key = options.environ.get("OPENAI_API_KEY", "").strip()
+        endpoint = replace(endpoint, api_key=own_key)
+    return OpenAIChatModel(endpoint, options)
+
+
+def make_azure_model(options: ProviderOptions) -> AzureChatModel:
+    """Return a deployment on Azure; ``--model`` names it.
+
+    Raises:
+        UsageError: no address, no version of the API, or no deployment.
+    """
+    endpoint = make_endpoint("azure", options)
+    if not endpoint.model:
+        raise UsageError("azure needs the name of a deployment", "give it as --model")
+    return AzureChatModel(endpoint, options)
 
 
 class OpenAIChatModel(SdkChatModel):
@@ -119,19 +131,22 @@ class OpenAIChatModel(SdkChatModel):
 
     package, client_class = "openai", "OpenAI"
 
-    def __init__(
-        self, endpoint: Endpoint, options: ProviderOptions, *, max_concurrency: int = 8
-    ) -> None:
-        super().__init__(endpoint, options, max_concurrency=max_concurrency)
+    def __init__(self, endpoint: Endpoint, options: ProviderOptions) -> None:
+        super().__init__(endpoint, options)
         self._refused: set[str] = set()
 
     def _open(self, client: Any, body: dict[str, Any]) -> Any:
-        return client.chat.completions.create(**body, stream=True)
+        effort = self._options.effort
+        extra = place(self._row.effort_field, effort) if effort else {}
+        extra |= self._options.body
+        return client.chat.completions.create(**body, stream=True, extra_body=extra or None)
 
     def _make_body(self, request: ChatRequest) -> dict[str, Any]:
         if request.must_see and "picture" in self._refused:
             raise explain_blind(self._endpoint, "it refused a picture before")
         options = self._choose_options(request)
+        if self._options.temperature is not None:
+            options["temperature"] = {"temperature": self._options.temperature}
         return {
             "model": self.name,
             "messages": [
@@ -169,11 +184,9 @@ class OpenAIChatModel(SdkChatModel):
 
     def _choose_options(self, request: ChatRequest) -> dict[str, dict[str, Any]]:
         """Return the arguments of each option that is sent."""
-        # The name that OpenAI has left is the one that other servers know.
-        limit_name = "max_completion_tokens" if self.provider == "openai" else "max_tokens"
         options: dict[str, dict[str, Any]] = {
             "stream_options": {"stream_options": {"include_usage": True}},
-            "max_tokens": {limit_name: request.max_output_tokens},
+            "max_tokens": {self._row.limit_field: request.max_output_tokens},
         }
         if request.reply_type is not None:
             schema = {
@@ -239,3 +252,31 @@ class OpenAIChatModel(SdkChatModel):
             "reasoning_tokens": counted.reasoning_tokens or 0,
         }
         return WireReply(texts.getvalue(), finish, refusals.getvalue(), model, tokens)
+
+
+class AzureChatModel(OpenAIChatModel):
+    """A deployment on Azure, whose addresses the SDK knows.
+
+    Raises:
+        UsageError: the version of its API is not said.
+    """
+
+    client_class = "AzureOpenAI"
+
+    def __init__(self, endpoint: Endpoint, options: ProviderOptions) -> None:
+        version = endpoint.query.get("api-version") or options.environ.get("OPENAI_API_VERSION")
+        if not version:
+            raise UsageError(
+                "azure needs the version of its API: OPENAI_API_VERSION is not set",
+                "export OPENAI_API_VERSION=2024-10-21, or the one that the portal shows",
+            )
+        self._version = version
+        super().__init__(endpoint, options)
+
+    def _introduce(self) -> dict[str, Any]:
+        is_token = self._endpoint.key_variable == "AZURE_OPENAI_AD_TOKEN"
+        return {
+            "azure_ad_token" if is_token else "api_key": self._endpoint.api_key,
+            "azure_endpoint": self._endpoint.plain_url,
+            "api_version": self._version,
+        }

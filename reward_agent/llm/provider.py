@@ -8,14 +8,18 @@ the record or, of a chat model, for the factory alone.
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
+from reward_agent.errors import UsageError
 from reward_agent.llm.chat import ALL_AGENTS
+from reward_agent.llm.models import ModelCard, find_model
 from reward_agent.plugins import Plugin, Seam
+from reward_agent.records.settings import EndpointSettings, PriceTable
 from reward_agent.text import hide_credentials
 
 
@@ -29,11 +33,20 @@ class Provider(Plugin):
         makes: what its factory makes: a chat model that the agents ask, or a designer that asks
             no model, so that there is nothing to pay, to bound or to store.
         agents: the agents that it can play.
-        key_variable: environment variable of the key that it cannot do without; where it is set,
-            one of ours is the default.
+        key_variables: environment variables of its key, the first that is set; where one is, one
+            of ours with a model of its own is the default.
+        needs_key: whether it cannot do without a key.
         address_variable: environment variable of another address.
         base_url: its address; where calls go is shown before the first one.
         default_model: model that is asked where the user names none.
+        lists_models: whether it can be asked for the models that it has, where none is named.
+        vendor: whose prices are those of its models, in the words of ``genai-prices``; '' where
+            the address tells.
+        effort_field: where a call says how much is to be reasoned, such as ``reasoning.effort``.
+        limit_field: where it says the longest reply.
+        takes_temperature: whether a call may say one.
+        max_concurrency: how many calls it bears at the same time.
+        start: what starts its server on this machine.
         is_free: whether it asks no money, whatever the model is called.
         is_patient: whether it takes the time that a person takes or answers from data of its own,
             so that a call has no deadline and is not tried again.
@@ -48,10 +61,18 @@ class Provider(Plugin):
     needs: str = "nothing"
     makes: Literal["chat model", "designer"] = "chat model"
     agents: frozenset[str] = ALL_AGENTS
-    key_variable: str = ""
+    key_variables: tuple[str, ...] = ()
+    needs_key: bool = False
     address_variable: str = ""
     base_url: str = ""
     default_model: str = ""
+    lists_models: bool = False
+    vendor: str = ""
+    effort_field: str = "reasoning_effort"
+    limit_field: str = "max_tokens"
+    takes_temperature: bool = True
+    max_concurrency: int = 8
+    start: str = ""
     is_free: bool = False
     is_patient: bool = False
     is_replay: bool = False
@@ -60,7 +81,16 @@ class Provider(Plugin):
 
     def choose_url(self, given: str | None, environ: Mapping[str, str]) -> str:
         """Return the address that is called, with its credentials; '' if there is none."""
-        return given or environ.get(self.address_variable) or self.base_url
+        region = environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION") or "REGION"
+        usual = self.base_url.replace("{region}", region)
+        return given or environ.get(self.address_variable) or usual
+
+    def choose_key(self, environ: Mapping[str, str]) -> tuple[str, str]:
+        """Return the first of its variables that is set, and the key; '' if none is."""
+        for name in self.key_variables:
+            if environ.get(name, "").strip():
+                return name, environ[name].strip()
+        return next(iter(self.key_variables), ""), ""
 
     @property
     def stands_in(self) -> str:
@@ -80,27 +110,162 @@ PROVIDERS = Seam(
             "reward_agent.llm.anthropic:make_model",
             "Anthropic's models, streamed",
             needs="a key; `--model` for another than the default",
-            key_variable="ANTHROPIC_API_KEY",
+            key_variables=("ANTHROPIC_API_KEY",),
+            needs_key=True,
             address_variable="ANTHROPIC_BASE_URL",
             base_url="https://api.anthropic.com",
             default_model="claude-sonnet-5-5",
+            vendor="anthropic",
+            effort_field="output_config.effort",
+            takes_temperature=False,
         ),
         Provider(
             "openai",
             "reward_agent.llm.openai:make_model",
             "OpenAI's models, streamed",
             needs="a key; `--model` for another than the default",
-            key_variable="OPENAI_API_KEY",
+            key_variables=("OPENAI_API_KEY",),
+            needs_key=True,
             address_variable="OPENAI_BASE_URL",
             base_url="https://api.openai.com/v1",
             default_model="gpt-6.2-sol",
+            vendor="openai",
+            # The name that it has left is the one that other servers know.
+            limit_field="max_completion_tokens",
+        ),
+        Provider(
+            "openrouter",
+            "reward_agent.llm.openai:make_model",
+            "OpenRouter: the models of many vendors behind one key",
+            needs="a key, `--model`",
+            key_variables=("OPENROUTER_API_KEY",),
+            needs_key=True,
+            base_url="https://openrouter.ai/api/v1",
+            lists_models=True,
+            vendor="openrouter",
+            effort_field="reasoning.effort",
+        ),
+        Provider(
+            "gemini",
+            "reward_agent.llm.openai:make_model",
+            "Google's Gemini models",
+            needs="a key, `--model`",
+            key_variables=("GEMINI_API_KEY", "GOOGLE_API_KEY"),
+            needs_key=True,
+            base_url="https://generativelanguage.googleapis.com/v1beta/openai",
+            lists_models=True,
+            vendor="google",
+        ),
+        Provider(
+            "groq",
+            "reward_agent.llm.openai:make_model",
+            "open models, fast, at Groq",
+            needs="a key, `--model`",
+            key_variables=("GROQ_API_KEY",),
+            needs_key=True,
+            base_url="https://api.groq.com/openai/v1",
+            lists_models=True,
+            vendor="groq",
+        ),
+        Provider(
+            "github",
+            "reward_agent.llm.openai:make_model",
+            "GitHub Models, by a token of one's account",
+            needs="a token with the scope `models`, `--model` such as openai/gpt-5",
+            key_variables=("GITHUB_TOKEN", "GH_TOKEN"),
+            needs_key=True,
+            base_url="https://models.github.ai/inference",
+            max_concurrency=2,
+        ),
+        Provider(
+            "azure",
+            "reward_agent.llm.openai:make_azure_model",
+            "OpenAI's models on Azure",
+            needs="AZURE_OPENAI_ENDPOINT, OPENAI_API_VERSION, a key or an Entra token, `--model` "
+            "for the deployment",
+            key_variables=("AZURE_OPENAI_AD_TOKEN", "AZURE_OPENAI_API_KEY"),
+            needs_key=True,
+            address_variable="AZURE_OPENAI_ENDPOINT",
+            vendor="azure",
+            limit_field="max_completion_tokens",
+        ),
+        Provider(
+            "bedrock",
+            "reward_agent.llm.anthropic:make_bedrock_model",
+            "Anthropic's models on Amazon Bedrock",
+            package="boto3",
+            extra="bedrock",
+            needs="AWS_REGION, AWS_BEARER_TOKEN_BEDROCK or AWS's own credentials, `--model` such "
+            "as us.anthropic.claude-sonnet-5-5",
+            key_variables=("AWS_BEARER_TOKEN_BEDROCK",),
+            address_variable="ANTHROPIC_BEDROCK_BASE_URL",
+            base_url="https://bedrock-runtime.{region}.amazonaws.com",
+            vendor="aws",
+            effort_field="output_config.effort",
+            takes_temperature=False,
+        ),
+        Provider(
+            "vertex",
+            "reward_agent.llm.anthropic:make_vertex_model",
+            "Anthropic's models on Google's Vertex AI",
+            package="google.auth",
+            extra="vertex",
+            needs="ANTHROPIC_VERTEX_PROJECT_ID, CLOUD_ML_REGION, `gcloud auth "
+            "application-default login`, `--model`",
+            key_variables=("CLOUDSDK_AUTH_ACCESS_TOKEN",),
+            address_variable="ANTHROPIC_VERTEX_BASE_URL",
+            base_url="https://aiplatform.googleapis.com/v1",
+            vendor="google",
+            effort_field="output_config.effort",
+            takes_temperature=False,
+        ),
+        Provider(
+            "ollama",
+            "reward_agent.llm.openai:make_model",
+            "Ollama on this machine",
+            needs="its server; `--model` where it has several",
+            key_variables=("OLLAMA_API_KEY",),
+            address_variable="OLLAMA_BASE_URL",
+            base_url="http://localhost:11434/v1",
+            lists_models=True,
+            is_free=True,
+            max_concurrency=2,
+            start="ollama serve",
+        ),
+        Provider(
+            "lmstudio",
+            "reward_agent.llm.openai:make_model",
+            "LM Studio on this machine",
+            needs="its server; `--model` where it has several",
+            key_variables=("LM_API_TOKEN",),
+            address_variable="LMSTUDIO_BASE_URL",
+            base_url="http://localhost:1234/v1",
+            lists_models=True,
+            is_free=True,
+            max_concurrency=2,
+            start="lms server start",
+        ),
+        Provider(
+            "vllm",
+            "reward_agent.llm.openai:make_model",
+            "vLLM on this machine",
+            needs="its server",
+            key_variables=("VLLM_API_KEY",),
+            address_variable="VLLM_BASE_URL",
+            base_url="http://localhost:8000/v1",
+            lists_models=True,
+            is_free=True,
+            start="vllm serve MODEL",
         ),
         Provider(
             "openai-compatible",
             "reward_agent.llm.openai:make_compatible_model",
-            "Ollama, vLLM, LM Studio, llama.cpp, a gateway",
-            needs="`--base-url`, `--model`; a key is optional",
+            "any other server that speaks Chat Completions: llama.cpp, a gateway",
+            needs="`--base-url`; `--model` where it has several; a key is optional",
+            key_variables=("OPENAI_COMPATIBLE_API_KEY",),
             address_variable="OPENAI_BASE_URL",
+            lists_models=True,
+            max_concurrency=2,
         ),
         Provider(
             "local",
@@ -203,18 +368,20 @@ def choose_provider(environ: Mapping[str, str]) -> ProviderChoice:
     Returns:
         The choice, with the sentence for the first line of output.
     """
-    with_key = [row for row in PROVIDERS.own if row.key_variable]
-    ready = [row for row in with_key if environ.get(row.key_variable, "").strip()]
+    usual = [row for row in PROVIDERS.own if row.default_model]
+    ready = [(row, row.choose_key(environ)[0]) for row in usual if row.choose_key(environ)[1]]
     if not ready:
-        keys = " or ".join(row.key_variable for row in with_key)
+        keys = " or ".join(name for row in usual for name in row.key_variables)
+        others = [row for row in PROVIDERS.own if row.needs_key and row.choose_key(environ)[1]]
+        hint = f"; --provider {others[0].name} --model … has its key" if others else ""
         return ProviderChoice(
             "offline",
             "offline: no language model (keyword goals and seeded search over reward terms); "
-            f"set {keys}, or give --provider, for a real one",
+            f"set {keys}, or give --provider, for a real one{hint}",
         )
-    row = ready[0]
-    others = f" (also set: {ready[1].key_variable}; --provider chooses)" if ready[1:] else ""
-    why = f"because {row.key_variable} is set{others}"
+    row, variable = ready[0]
+    also = f" (also set: {ready[1][1]}; --provider chooses)" if ready[1:] else ""
+    why = f"because {variable} is set{also}"
     return ProviderChoice(row.name, f"{row.name}: {row.default_model}, {why}")
 
 
@@ -233,6 +400,13 @@ class ProviderOptions:
         folder: where a provider may keep files of the run, or None.
         warn: is told what a user should know, in one line.
         answered: how many replies of each agent the run holds already, where it is taken up again.
+        provider: its name.
+        effort: how much is to be reasoned; None leaves it to the model.
+        temperature: of sampling; None leaves it to the endpoint.
+        context_tokens: the model's window, where the person says it.
+        headers: further headers; ``${NAME}`` is the value of a variable.
+        body: further fields of each call.
+        prices: US dollars per million tokens, where the person says them.
     """
 
     argument: str = ""
@@ -245,3 +419,55 @@ class ProviderOptions:
     folder: Path | None = None
     warn: Callable[[str], None] = lambda _: None
     answered: Mapping[str, int] = field(default_factory=dict)
+    provider: str = ""
+    effort: str | None = None
+    temperature: float | None = None
+    context_tokens: int | None = None
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    body: Mapping[str, Any] = field(default_factory=dict)
+    prices: PriceTable | None = None
+
+    def ask(self, asked: EndpointSettings, spec: str) -> ProviderOptions:
+        """Return the options of a provider, ``name:argument``, as the settings ask for it."""
+        return replace(
+            self,
+            argument=spec.partition(":")[2],
+            model=asked.model,
+            base_url=asked.base_url,
+            timeout_s=asked.silence_timeout_s,
+            deadline_s=asked.call_timeout_s,
+            effort=asked.effort,
+            temperature=asked.temperature,
+            context_tokens=asked.context_tokens,
+            headers=asked.headers,
+            body=asked.body,
+            prices=asked.prices,
+        )
+
+    def find_card(self, row: Provider, model: str) -> ModelCard | None:
+        """Return what is known of a model of a provider; None of one without a price."""
+        if row.is_free and self.prices is None:
+            return None
+        base_url = "" if row.vendor else row.choose_url(self.base_url, self.environ)
+        return find_model(model, row.vendor, base_url, self.prices)
+
+    def fill_headers(self) -> tuple[dict[str, str], tuple[str, ...]]:
+        """Return the further headers, and what stands in them for variables, which is secret.
+
+        Raises:
+            UsageError: a variable is not set.
+        """
+        secrets: list[str] = []
+
+        def fill(found: re.Match[str]) -> str:
+            value = self.environ.get(found[1], "").strip()
+            if not value:
+                raise UsageError(
+                    f"a header names the variable {found[1]}, which is not set",
+                    f"export {found[1]}=…, or leave the header out",
+                )
+            secrets.append(value)
+            return value
+
+        filled = {name: re.sub(r"\$\{(\w+)\}", fill, text) for name, text in self.headers.items()}
+        return filled, tuple(secrets)

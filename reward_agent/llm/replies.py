@@ -309,10 +309,16 @@ def make_call_record(
     )
 
 
-def make_cache_key(model: ChatModel, request: ChatRequest) -> str:
-    """Return the sha256 of everything that is sent, of the model and of the sample index."""
+def make_cache_key(model: ChatModel, request: ChatRequest, also: Mapping[str, object] = {}) -> str:
+    """Return the sha256 of everything that is sent, of the model and of the sample index.
+
+    Args:
+        model: who is asked.
+        request: what.
+        also: settings that go with each call.
+    """
     sent = {"provider": model.provider, "model": model.name, **_describe(request)}
-    return _digest(sent)
+    return _digest(sent | ({"also": dict(also)} if also else {}))
 
 
 def digest_request(request: ChatRequest) -> str:

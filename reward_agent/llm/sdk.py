@@ -11,16 +11,18 @@ from __future__ import annotations
 
 import importlib
 import json
+import re
+import shlex
 import socket
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, ClassVar
 
 from pydantic import AliasChoices, AliasPath, BeforeValidator, Field
 
-from reward_agent.errors import Interrupted, ModelError
+from reward_agent.errors import Interrupted, ModelError, UsageError
 from reward_agent.llm.address import find_proxy
 from reward_agent.llm.chat import ALL_AGENTS, ChatRequest, Completion, StopReason
 from reward_agent.llm.failures import (
@@ -37,7 +39,7 @@ from reward_agent.llm.failures import (
     read_detail,
     read_failure,
 )
-from reward_agent.llm.models import count_usage
+from reward_agent.llm.models import ModelCard, count_usage
 from reward_agent.llm.provider import PROVIDERS, ProviderOptions
 
 WireEvent = dict[str, Any]
@@ -48,6 +50,7 @@ _KEPT_ALIVE = [(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)]
 # A long reply of a model that streams its thoughts has half of it.
 _MAX_BODY_BYTES = 32 * 2**20
 _MAX_NAME_CHARS = 100
+_MOST_LISTED = 20
 _MAX_TOKENS = 10**9
 # What SDKs, and our reading of what they give, raise on a body of another form.
 _UNREADABLE = (
@@ -89,15 +92,20 @@ class SdkChatModel(ABC):
     client_class: ClassVar[str]
     agents = ALL_AGENTS
 
-    def __init__(
-        self, endpoint: Endpoint, options: ProviderOptions, *, max_concurrency: int = 8
-    ) -> None:
-        self.provider = endpoint.provider
-        self.name = endpoint.model
-        self.max_concurrency = max_concurrency
-        self._endpoint = endpoint
+    def __init__(self, endpoint: Endpoint, options: ProviderOptions) -> None:
+        self._row = PROVIDERS.find(endpoint.provider)
+        self._headers, filled = options.fill_headers()
+        self._endpoint = endpoint = replace(endpoint, secrets=filled)
         self._options = options
         self._proxy = find_proxy(endpoint.base_url)
+        if options.temperature is not None and not self._row.takes_temperature:
+            raise UsageError(
+                f"{endpoint.provider} takes no temperature", "leave --temperature out; try --effort"
+            )
+        if not endpoint.model:
+            self._endpoint = replace(endpoint, model=self._choose_model())
+        self.provider, self.name = endpoint.provider, self._endpoint.model
+        self.max_concurrency = self._row.max_concurrency
 
     def complete(self, request: ChatRequest) -> Completion:
         """Send the request as one streamed call.
@@ -133,7 +141,9 @@ class SdkChatModel(ABC):
             elif self._leave_out(response, body):
                 return self.complete(request)
             else:
-                error = explain_http_failure(self._endpoint, response, self._proxy)
+                error = self._blame_setting(response) or explain_http_failure(
+                    self._endpoint, response, self._proxy
+                )
         except _UNREADABLE as failure:
             what = f"something that is not JSON of the expected form ({type(failure).__name__})"
             error = explain_malformed_reply(self._endpoint, what, is_transient=True)
@@ -183,14 +193,11 @@ class SdkChatModel(ABC):
         """
         timeout = sdk.Timeout(self._options.timeout_s, connect=_CONNECT_S)
         return getattr(sdk, self.client_class)(
-            # A server of one's own may want no key; the SDK insists on some text.
-            api_key=self._endpoint.api_key or "none",
-            base_url=self._endpoint.plain_url,
-            default_query=self._endpoint.query,
+            **self._introduce(),
             timeout=timeout,
             max_retries=0,
             # Packed, a few bytes may be gigabytes; sent on, a key goes where nobody was told.
-            default_headers={"accept-encoding": "identity"},
+            default_headers={**self._headers, "accept-encoding": "identity"},
             http_client=sdk.DefaultHttpxClient(
                 timeout=timeout,
                 follow_redirects=False,
@@ -205,6 +212,73 @@ class SdkChatModel(ABC):
 
         proxy = None if self._proxy is None else httpx2.Proxy(self._proxy.url)
         return httpx2.HTTPTransport(proxy=proxy, socket_options=_KEPT_ALIVE)
+
+    def _introduce(self) -> dict[str, Any]:
+        """Return the client's arguments that say who asks whom."""
+        return {
+            # A server of one's own may want no key; the SDK insists on some text.
+            "api_key": self._endpoint.api_key or "none",
+            "base_url": self._endpoint.plain_url,
+            "default_query": self._endpoint.query,
+        }
+
+    def _choose_model(self) -> str:
+        """Return the only model that the server has.
+
+        Raises:
+            UsageError: it has none, several, or does not say.
+        """
+        provider, address = self._endpoint.provider, self._endpoint.address
+        names, reason = self._list_models() if self._row.lists_models else ((), "")
+        if len(names) == 1:
+            return names[0]
+        if names:
+            listed = ", ".join(names[:_MOST_LISTED]) + (", …" if names[_MOST_LISTED:] else "")
+            raise UsageError(
+                f"{provider} needs the name of a model; {address} has {len(names)}: {listed}",
+                f"give one of them, such as --model {shlex.quote(names[0])}",
+            )
+        start = f", start its server (`{self._row.start}`)" if self._row.start else ""
+        raise UsageError(
+            f"{provider} needs the name of a model" + (f": {address} {reason}" if reason else ""),
+            f"give --model{start}" + (", or another --base-url" if reason else ""),
+        )
+
+    def _list_models(self) -> tuple[Sequence[str], str]:
+        """Return the chat models that the server has, and why there are none."""
+        import httpx2
+
+        sdk = importlib.import_module(self.package)
+        try:
+            with self._make_client(sdk) as client:
+                listed = [str(item.id) for item in client.models.list().data]
+        except sdk.APIStatusError as failure:
+            return (), f"answers with HTTP {failure.status_code} when it is asked for its models"
+        except (sdk.APIConnectionError, httpx2.HTTPError, httpx2.InvalidURL) as failure:
+            cause = self._endpoint.scrub(str(failure.__cause__ or failure))
+            return (), f"does not answer ({cause or type(failure).__name__})"
+        except (*_UNREADABLE, ModelError):
+            return (), "names none"
+        names = [self._endpoint.scrub(name)[:_MAX_NAME_CHARS] for name in listed]
+        return sorted(name for name in names if "embed" not in name.lower()), "has none"
+
+    def _blame_setting(self, failure: HttpFailure) -> ModelError | None:
+        """Return the error for a setting of the person's that the server refuses; None if none."""
+        options = self._options
+        for flag, value, words in (
+            ("--effort", options.effort, r"effort|reasoning|thinking"),
+            ("--temperature", options.temperature, "temperature"),
+            *((f"--body {name}", True, re.escape(name.lower())) for name in options.body),
+        ):
+            is_refused = failure.status in (400, 422) and re.search(words, failure.text)
+            if value is not None and is_refused:
+                said = self._endpoint.scrub(failure.message)
+                return ModelError(
+                    f"{self.name} at {self._endpoint.address} refuses {flag} "
+                    f"(HTTP {failure.status}): {said}",
+                    f"say another {flag}, or leave it out",
+                )
+        return None
 
     def _bound(self, response: Any) -> None:
         """Let a response end after so many bytes, and take it as it comes."""
@@ -237,9 +311,14 @@ class SdkChatModel(ABC):
             stop_detail=self._endpoint.scrub(reply.refusal),
             model=model,
             provider=self.provider,
-            usage=count_usage(model, **reply.tokens),
+            usage=count_usage(self._find_card(model), **reply.tokens),
             wall_s=time.monotonic() - started,
         )
+
+    def _find_card(self, answered: str) -> ModelCard | None:
+        """Return the prices of the model that answered, else of the one that was asked."""
+        find = self._options.find_card
+        return find(self._row, answered) or find(self._row, self.name)
 
     def _receive(self, stream: Any) -> WireReply:
         kind = stream.response.headers.get("content-type", "text/event-stream")
@@ -278,23 +357,45 @@ class SdkChatModel(ABC):
         return body
 
 
-def make_endpoint(name: str, options: ProviderOptions) -> Endpoint:
-    """Return whom a provider of ours with a key calls.
+def make_endpoint(name: str, options: ProviderOptions, base_url: str = "") -> Endpoint:
+    """Return whom a provider of ours calls.
+
+    Args:
+        name: the provider's, unless the options name another of its kind.
+        options: what is said of it.
+        base_url: its address, where the row alone does not tell it.
 
     Raises:
-        MissingKeyError: the key is not set.
+        MissingKeyError: its key is not set.
+        UsageError: there is no address.
     """
-    row = PROVIDERS.find(name)
-    api_key = options.environ.get(row.key_variable, "").strip()
-    if not api_key:
-        raise make_missing_key_error(name, row.key_variable)
+    row = PROVIDERS.find(options.provider or name)
+    variable, api_key = row.choose_key(options.environ)
+    if row.needs_key and not api_key:
+        raise make_missing_key_error(row.name, " or ".join(row.key_variables))
+    address = base_url or row.choose_url(options.base_url, options.environ)
+    if not address:
+        raise UsageError(
+            f"{row.name} needs the address of the server",
+            f"give --base-url or set {row.address_variable}",
+        )
     return Endpoint(
-        provider=name,
+        provider=row.name,
         model=options.model or row.default_model,
-        base_url=row.choose_url(options.base_url, options.environ),
-        key_variable=row.key_variable,
+        base_url=address,
+        key_variable=variable,
         api_key=api_key,
+        vendor=row.vendor,
     )
+
+
+def place(path: str, value: object) -> dict[str, Any]:
+    """Return a field of a call by its path, such as ``reasoning.effort``."""
+    *folders, last = path.split(".")
+    placed: dict[str, Any] = {last: value}
+    for folder in reversed(folders):
+        placed = {folder: placed}
+    return placed
 
 
 def _read_count(value: Any) -> int | None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,16 +24,23 @@ from reward_agent.files import find_real, read_text
 from reward_agent.records.settings import (
     CONFIG_FILE,
     PRESETS,
+    ROLES,
     ClusterSettings,
+    EndpointSettings,
     RunSettings,
     find_fact,
     list_settings,
+    read_role,
+    render_words,
 )
-from reward_agent.text import hide_credentials
+from reward_agent.text import WITHHELD, hide_credentials
 
 ENVIRONMENT_PREFIX = "REWARD_AGENT_"
 # Variables with the prefix that are not settings of a run.
 OTHER_VARIABLES = {"RUNS_DIR", "ENVS_DIR", "PROMPTS_DIR", "DEBUG"}
+# Of a header or of a field of a call; counts of tokens are none.
+_SECRET_NAME = re.compile(r"(?i)key|token(?!s)|secret|passw|auth(?!or)|cookie|credential|signature")
+_REFERENCE = re.compile(r"(?:[A-Za-z]+ )?\$\{\w+\}")
 
 
 @dataclass(frozen=True)
@@ -122,8 +129,10 @@ def _merge(
     except ValidationError as error:
         first = error.errors()[0]
         name = str(first["loc"][0])
+        place = ".".join(str(part) for part in first["loc"])
         raise UsageError(
-            f"{name} = {first['input']!r:.200} (from {sources[name]}): {first['msg']}",
+            f"{place} = {hide_secrets(first['input'])!r:.200} (from {sources[name]}): "
+            f"{first['msg']}",
             f"{name}: {RunSettings.model_fields[name].description}",
         ) from error
 
@@ -147,15 +156,25 @@ def _refuse_distrusted(
     """
     if str(values["trust_config"]).lower() in ("true", "1") and trusting != CONFIG_FILE:
         return
-    for name, origin in sources.items():
+    told = {name: values[name] for name, origin in sources.items() if origin == CONFIG_FILE}
+    for setting, name, value in _list_told(told):
         pattern = str(find_fact(name, "in_folder"))
-        if origin == CONFIG_FILE and pattern and not re.fullmatch(pattern, str(values[name])):
+        if pattern and not re.fullmatch(pattern, str(value), re.DOTALL):
             raise UsageError(
-                f"{CONFIG_FILE} in the working directory sets {name} = {values[name]!r}, which is "
-                "for you to say: a key could leave this machine, or code run less isolated",
-                f"say --{name.replace('_', '-')}, put it into your own configuration, or trust "
+                f"{CONFIG_FILE} in the working directory sets {name} = {hide_secrets(value)!r}, "
+                "which is for you to say: a key could leave this machine, or code run less "
+                "isolated",
+                f"say --{setting.replace('_', '-')}, put it into your own configuration, or trust "
                 "the file with --trust-config",
             )
+
+
+def _list_told(values: Mapping[str, Any]) -> Iterator[tuple[str, str, object]]:
+    """Yield settings, those of a role one by one: what it was said as, its name, its value."""
+    for setting, value in values.items():
+        is_role = setting in ROLES.values() and isinstance(value, str | dict)
+        told = read_role(value) if is_role else {setting: value}
+        yield from ((setting, name, inner) for name, inner in told.items())
 
 
 def _read_environment(environ: Mapping[str, str]) -> dict[str, str]:
@@ -166,11 +185,21 @@ def _read_environment(environ: Mapping[str, str]) -> dict[str, str]:
 
 def _read_file(path: Path) -> dict[str, Any]:
     try:
-        return parse_table(read_text(path, "", MOST_TABLE_BYTES), path)
+        told = parse_table(read_text(path, "", MOST_TABLE_BYTES), path)
     except DataError as error:
         raise UsageError(
             error.message, "correct or remove it, or put the file itself there"
         ) from error
+    if not isinstance(told.get("model"), dict):
+        return told
+    # The table of the model, with one of each role that has its own.
+    for name, value in told.pop("model").items():
+        is_role = name in ROLES and isinstance(value, dict)
+        if not (is_role or name in EndpointSettings.model_fields):
+            known = [*EndpointSettings.model_fields, *ROLES]
+            raise UnknownNameError(f"setting (from [model] of {path.name})", name, known)
+        told[ROLES[name] if is_role else name] = value
+    return told
 
 
 def change_settings(
@@ -241,26 +270,45 @@ def _is_lost(
     """Whether a run was made with something that nobody says now."""
     then = made_with.get(name)
     head = "executor" if name in ClusterSettings.model_fields else "provider"
-    is_another = head in given and _hide(given[head]) != made_with.get(head)
+    is_another = head in given and hide_secrets(given[head]) != made_with.get(head)
     if then in (None, RunSettings.model_fields[name].default) or name in given or is_another:
         return False
-    return bool(_hide(now[name]) != then)
+    return bool(hide_secrets(now[name]) != then)
 
 
 def hide_in_settings(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return settings whose addresses hold no credentials: those are the person's."""
-    return {name: _hide(value) for name, value in config.items()}
+    """Return settings whose addresses and headers hold no credentials: those are the person's."""
+    return {name: hide_secrets(value) for name, value in config.items()}
 
 
-def _hide(value: object) -> object:
-    return hide_credentials(value) if isinstance(value, str) and "://" in value else value
+def hide_secrets(value: Any, name: str = "") -> Any:
+    """Return a setting's value without credentials.
+
+    In a table, what stands under the name of a secret goes whole; the name of a variable stays.
+    """
+    if isinstance(value, Mapping):
+        return {key: hide_secrets(item, str(key)) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [hide_secrets(item, name) for item in value]
+    if not isinstance(value, str) or _REFERENCE.fullmatch(value):
+        return value
+    if _SECRET_NAME.search(name):
+        return WITHHELD
+    return hide_credentials(value) if name or "://" in value else value
 
 
 def render_option(name: str, value: object) -> str:
     """Return a setting as it is written on a command line."""
     if isinstance(value, bool):
         return _name_flag(name) if value else _name_flag(f"no_{name}")
-    return f"{_name_flag(name)} {shlex.quote(str(value))}"
+    return f"{_name_flag(name)} {shlex.quote(render_value(value))}"
+
+
+def render_value(value: object) -> str:
+    """Return a setting's value as a command line takes it; a table in words."""
+    if not isinstance(value, dict):
+        return str(value)
+    return render_words({key: item for key, item in value.items() if item is not None})
 
 
 def _name_flag(name: str) -> str:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+import json
+import re
+import shlex
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field, PlainSerializer, field_validator
 from pydantic.config import JsonDict
 
+from reward_agent.errors import UnknownNameError
 from reward_agent.types import Record, VideoQuality
 
 CONFIG_FILE = "reward-agent.toml"
@@ -78,6 +83,67 @@ _HERE = r"(localhost|127\.0\.0\.1|\[::1\])(:[0-9]{1,5})?"
 _ADDRESS_HERE = rf"https?://{_HERE}(/[\w./-]*)?"
 
 
+# What another provider's model is not asked with.
+_OF_A_PROVIDER = frozenset(
+    {"model", "base_url", "effort", "temperature", "context_tokens", "headers", "body", "prices"}
+)
+_OURS_IN_A_BODY = frozenset({"model", "messages", "system", "stream"})
+
+
+def read_words(given: Any) -> Any:
+    """Read a table that is written as words, ``a=1 b.c=text``, or as JSON.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    if not isinstance(given, str):
+        return given
+    if given.lstrip().startswith("{"):
+        return json.loads(given)
+    told: dict[str, Any] = {}
+    for word in shlex.split(given):
+        path, is_pair, value = word.partition("=")
+        if not is_pair:
+            raise ValueError(f"{word!r:.100} is no name=value")
+        *folders, last = path.split(".")
+        place = told
+        for folder in folders:
+            place = place.setdefault(folder, {})
+        try:
+            place[last] = json.loads(value)
+        except ValueError:
+            place[last] = value
+    return told
+
+
+def render_words(table: Mapping[str, Any]) -> str:
+    """Return a table as ``read_words`` reads it."""
+    if all(isinstance(value, str | int | float) for value in table.values()):
+        text = " ".join(f"{name}={_render_value(value)}" for name, value in table.items())
+        if text and read_words(text) == table:
+            return text
+    return json.dumps(table, ensure_ascii=False)
+
+
+def _render_value(value: str | int | float) -> str:
+    return shlex.quote(value) if isinstance(value, str) else json.dumps(value)
+
+
+Words = Annotated[dict[str, Any], BeforeValidator(read_words)]
+
+
+class PriceTable(Record):
+    """US dollars per million tokens; those of a prompt cache are those of input by default."""
+
+    input: float = Field(ge=0, le=10**6)
+    output: float = Field(ge=0, le=10**6)
+    cached_input: float | None = Field(None, ge=0, le=10**6)
+    cache_write: float | None = Field(None, ge=0, le=10**6)
+
+
+Prices = Annotated[PriceTable, BeforeValidator(read_words)]
+
+
 class SearchSettings(Record):
     """How programs are looked for: they decide what a run finds."""
 
@@ -139,10 +205,8 @@ class SearchSettings(Record):
     )
 
 
-class ModelSettings(Record):
-    """Who writes, reviews and explains programs."""
-
-    title: ClassVar[str] = "Language model"
+class EndpointSettings(Record):
+    """Whom one role asks, and how."""
 
     provider: str | None = setting(
         None,
@@ -150,40 +214,136 @@ class ModelSettings(Record):
         is_personal=True,
         is_said_again=True,
         # The others send a key of this person's to their address, or open a file.
-        in_folder="offline|manual|openai-compatible",
+        in_folder="offline|manual|openai-compatible|ollama|lmstudio|vllm",
         from_run="offline",
     )
     model: str | None = setting(
-        None, "model name; each provider has a default", is_personal=True, is_said_again=True
+        None,
+        "model name; a provider has a default, or its server's only one is taken",
+        is_personal=True,
+        is_said_again=True,
     )
     base_url: str | None = setting(
         None,
-        "address of an OpenAI-compatible server",
+        "another address than the provider's",
         is_personal=True,
         is_said_again=True,
         in_folder=_ADDRESS_HERE,
     )
-    judge_provider: str | None = setting(
+    effort: str | None = setting(
         None,
-        "who judges films; the provider by default",
+        "how much it reasons: low, medium, high, … as the model names it; by default its own",
+        pattern=r"^[a-z]{1,20}$",
+    )
+    temperature: float | None = setting(
+        None, "of sampling, where the endpoint takes one; by default its own", ge=0, le=2
+    )
+    reply_tokens: int = setting(
+        DEFAULT_REPLY_TOKENS, "longest reply, reasoning included", ge=16, le=10**7
+    )
+    silence_timeout_s: float = place_setting(
+        600, "how long a model may say nothing", gt=0, le=10**6
+    )
+    call_timeout_s: float = place_setting(900, "how long one call may take in all", gt=0, le=10**6)
+    attempts: int = place_setting(5, "calls for one reply, while they fail in passing", ge=1, le=50)
+    concurrency: int | None = place_setting(
+        None, "calls at the same time; by default as the provider bears", ge=1, le=64
+    )
+    context_tokens: int | None = place_setting(
+        None, "the model's context window; by default what is known of it", ge=512, le=10**8
+    )
+    headers: Words = setting(
+        {},
+        "further headers, X-Title=name; ${NAME} is a variable's value, which no record holds",
         is_personal=True,
         is_said_again=True,
-        in_folder="manual|openai-compatible",
+        # Not what a variable of this person's holds.
+        in_folder=r"[^$]*",
     )
-    judge_model: str | None = setting(
-        None,
-        "model that sees; the model, or the default of who judges",
+    body: Words = setting(
+        {},
+        "further fields of each call, options.num_ctx=16384 or as JSON",
         is_personal=True,
         is_said_again=True,
     )
-    judge_base_url: str | None = setting(
+    prices: Prices | None = setting(
         None,
-        "address of the server of who judges",
+        "US dollars per million tokens, input=2 output=10, in place of the kept ones",
+        is_personal=True,
+        in_folder="None",
+    )
+
+    @field_validator("headers")
+    @classmethod
+    def _check_headers(cls, given: dict[str, Any]) -> dict[str, Any]:
+        for name, value in given.items():
+            if not re.fullmatch(r"[\w-]{1,100}", name, re.ASCII) or not isinstance(value, str):
+                raise ValueError(f"{name!r:.100} is no header with a text")
+        return given
+
+    @field_validator("body")
+    @classmethod
+    def _check_body(cls, given: dict[str, Any]) -> dict[str, Any]:
+        taken = sorted(given.keys() & _OURS_IN_A_BODY)
+        if taken:
+            raise ValueError(f"{taken[0]} is for the program to say")
+        return given
+
+
+def read_role(given: Any) -> Any:
+    """Read what is said of one role; a single word is the model's name."""
+    if isinstance(given, str) and "=" not in given and not given.lstrip().startswith("{"):
+        given = {"model": given}
+    told = read_words(given)
+    for name in told if isinstance(told, dict) else ():
+        if name not in EndpointSettings.model_fields:
+            raise UnknownNameError("setting of a role", str(name), EndpointSettings.model_fields)
+    return told
+
+
+# What one role says for itself; the rest is said for all.
+RoleSettings = Annotated[
+    EndpointSettings,
+    BeforeValidator(read_role),
+    PlainSerializer(lambda told: told.model_dump(exclude_unset=True)),
+]
+
+
+def _role(who: str) -> Any:
+    return setting(
+        None,
+        f"of {who} alone: its model, or settings, provider=gemini model=NAME effort=low",
         is_personal=True,
         is_said_again=True,
-        in_folder=_ADDRESS_HERE,
     )
-    reply_tokens: int = setting(DEFAULT_REPLY_TOKENS, "longest reply, reasoning included", ge=16)
+
+
+# The roles that may have an endpoint of their own, and what says so.
+ROLES = {role: f"{role}_model" for role in ("critic", "analyzer", "judge")}
+
+
+class ModelSettings(EndpointSettings):
+    """Who writes, reviews and explains programs: one for all roles, or of a role its own."""
+
+    title: ClassVar[str] = "Language model"
+
+    critic_model: RoleSettings | None = _role("the Critic")
+    analyzer_model: RoleSettings | None = _role("the Analyzer")
+    judge_model: RoleSettings | None = _role("who judges films, and sees,")
+
+    def choose_endpoint(self, role: str) -> EndpointSettings:
+        """Return whom a role asks: what is said of it goes before what is said for all.
+
+        Model, address and what belongs to them are those of the provider that they are said with.
+        """
+        common = {name: getattr(self, name) for name in EndpointSettings.model_fields}
+        own: EndpointSettings | None = getattr(self, f"{role}_model", None)
+        if own is None:
+            return EndpointSettings.model_construct(**common)
+        told = {name: getattr(own, name) for name in own.model_fields_set}
+        if own.provider not in (None, self.provider):
+            common = {name: common[name] for name in common if name not in _OF_A_PROVIDER}
+        return EndpointSettings.model_construct(**{**common, **told})
 
 
 class MoneySettings(Record):

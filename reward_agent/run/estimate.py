@@ -23,7 +23,7 @@ from reward_agent.designers.history import read_history
 from reward_agent.designers.preview import Subject, estimate_tokens, preview_prompt
 from reward_agent.errors import DataError, UsageError
 from reward_agent.executors.slots import count_slots
-from reward_agent.llm.models import find_model, load_models
+from reward_agent.llm.models import name_source
 from reward_agent.llm.provider import (
     PROVIDERS,
     Provider,
@@ -32,7 +32,7 @@ from reward_agent.llm.provider import (
     find_provider,
 )
 from reward_agent.records.layers import resolve_settings
-from reward_agent.records.settings import RunSettings
+from reward_agent.records.settings import EndpointSettings, RunSettings
 from reward_agent.records.store import RunStore, list_runs
 from reward_agent.run.adversary import PAYS, count_adversary_steps
 from reward_agent.types import Record
@@ -122,14 +122,14 @@ def estimate_design(
     runs_dir = find_runs_dir(runs_dir)
     name, is_given, argument = (settings.provider or choose_provider(environ).spec).partition(":")
     provider = find_provider(name)
-    if provider.is_free and is_given:  # it says what is wrong with its file or its run
+    if provider.argument and is_given:  # it says what is wrong with its file or its run
         PROVIDERS.load(name)(ProviderOptions(argument, folder=runs_dir / "estimate"))
     model = settings.model or provider.default_model or provider.name
     has_metric = read_task_metric(card, spec) is not None
     calls = _count_calls(settings, provider, has_metric)
     subject = Subject(card, spec)
     n_calls, inputs, outputs = _add_up(calls, subject, settings)
-    usd, price_note = _price(provider, model, inputs, outputs)
+    usd, price_note = _price(settings, provider, model, inputs, outputs)
     climbs = np.zeros(2) if has_metric else _count_climbs(settings)
     judging = _estimate_judge(settings, provider, model, subject, np.sign(climbs) * len(PAYS))
     n_calls, inputs, outputs = n_calls + judging[0], inputs + judging[1], outputs + judging[2]
@@ -233,10 +233,10 @@ def _estimate_judge(
 
 def _find_judge(settings: RunSettings, provider: Provider, model: str) -> tuple[Provider, str]:
     """Return who judges films, and by which model."""
-    if not settings.judge_provider:
-        return provider, settings.judge_model or model
-    row = find_provider(settings.judge_provider)
-    return row, settings.judge_model or row.default_model or row.name
+    asked = settings.choose_endpoint("judge")
+    row = find_provider(asked.provider) if asked.provider else provider
+    usual = model if row is provider else row.default_model or row.name
+    return row, asked.model or usual
 
 
 def _price_judge(
@@ -247,23 +247,27 @@ def _price_judge(
     if not n_calls.any():
         return np.zeros(2), ""
     row, name = _find_judge(settings, provider, model)
-    usd, _ = _price(row, name, inputs, outputs)
+    usd, _ = _price(settings.choose_endpoint("judge"), row, name, inputs, outputs)
     said = "no price is known" if usd is None else f"up to {usd[1]:.2f} USD"
     return usd, f"{n_calls[0]:.0f} to {n_calls[1]:.0f} films are judged by {name}: {said}"
 
 
-def _price(provider: Provider, model: str, inputs: Pair, outputs: Pair) -> tuple[Pair | None, str]:
+def _price(
+    asked: EndpointSettings, provider: Provider, model: str, inputs: Pair, outputs: Pair
+) -> tuple[Pair | None, str]:
     """Return US dollars, None where no price is known, and where the number is from."""
-    if provider.is_free:
+    card = ProviderOptions(base_url=asked.base_url, prices=asked.prices).find_card(provider, model)
+    if card is None and provider.is_free:
         return np.zeros(2), f"{provider.name} costs nothing"
-    card = find_model(model)
     if card is None:
-        return None, f"no price is known for {model!r}; --max-tokens and --max-calls bound a run"
-    input_price = _CACHED * card.cached_input + (1 - _CACHED) * max(card.input, card.cache_write)
-    usd: Pair = (inputs * input_price + outputs * card.output) / 1e6
+        return None, f"no price is known for {model!r}; --prices says it, --max-calls bounds a run"
+    rates = card.rates[0]
+    input_price = _CACHED * rates.cached_input + (1 - _CACHED) * max(rates.input, rates.cache_write)
+    usd: Pair = (inputs * input_price + outputs * rates.output) / 1e6
+    source = f"prices of {name_source()}" if card.vendor else "your prices"
     return usd, (
-        f"prices of {load_models().checked}: {card.input:g} USD in, {card.output:g} out per "
-        "million tokens; --max-usd is a hard limit"
+        f"{source}: {rates.input:g} USD in, {rates.output:g} out per million tokens; --max-usd is "
+        "a hard limit"
     )
 
 

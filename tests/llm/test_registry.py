@@ -12,7 +12,7 @@ from support.chat import make_chat_model
 from reward_agent import plugins
 from reward_agent.errors import UnknownNameError, UsageError
 from reward_agent.llm.chat import ALL_AGENTS, Completion
-from reward_agent.llm.models import find_model, load_models
+from reward_agent.llm.models import find_model
 from reward_agent.llm.provider import PROVIDERS, choose_provider
 
 
@@ -95,15 +95,17 @@ def test_provider_is_the_one_whose_key_is_set(environ, spec, says):
 
 
 def test_every_default_model_has_a_price_and_every_price_is_plausible():
-    table = load_models()
-    assert {row.default_model for row in PROVIDERS.own} - {""} <= set(table.model)
-    for card in table.model.values():
-        assert 0 < card.cached_input < card.input < card.cache_write < card.output < 1000
+    for row in PROVIDERS.own:
+        card = find_model(row.default_model, row.vendor) if row.default_model else None
+        for rates in card.rates if card else ():
+            assert 0 < rates.cached_input < rates.input < rates.cache_write < rates.output < 1000
+        assert bool(card) == bool(row.default_model)
 
 
 def test_dated_model_name_has_the_price_of_its_model():
-    assert find_model("gpt-6.1-sol-2026-09-29") == load_models().model["gpt-6.1-sol"]
-    assert find_model("gpt-6.1-solar") is None
+    assert find_model("gpt-6.1-sol-2026-09-29", "openai") == find_model("gpt-6.1-sol", "openai")
+    assert find_model("gpt-6.2-sol-2026-11-17", "openai") == find_model("gpt-6.2-sol", "openai")
+    assert find_model("gpt-6.2-solar", "openai") is None
 
 
 def test_registry_imports_no_sdk():

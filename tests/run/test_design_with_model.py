@@ -19,7 +19,7 @@ from support.runs import SMALL
 
 import reward_agent
 from reward_agent.errors import RejectedKeyError
-from reward_agent.llm.models import load_models
+from reward_agent.llm.models import find_model
 from reward_agent.llm.provider import find_provider
 from reward_agent.llm.replies import read_calls, read_replies
 from reward_agent.records.events import Event
@@ -130,7 +130,7 @@ def find_agent(request: ReceivedRequest) -> str:
 
 
 def price(says: list[Say], provider: str) -> float:
-    card = load_models().model[find_provider(provider).default_model]
+    card = find_model(find_provider(provider).default_model, provider).rates[0]
     return (
         sum(
             (say.input_tokens - say.cached_tokens) * card.input

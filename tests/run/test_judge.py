@@ -250,7 +250,7 @@ def test_a_designer_without_a_model_says_that_no_film_is_judged(tmp_path: Path) 
     )  # fmt: skip
     [warning] = list_warnings(events)
     assert "offline asks no language model" in warning
-    assert "--judge-provider" in warning
+    assert "--judge-model" in warning
 
 
 def test_a_model_of_its_own_judges_what_the_offline_designer_made(tmp_path: Path) -> None:
@@ -259,8 +259,8 @@ def test_a_model_of_its_own_judges_what_the_offline_designer_made(tmp_path: Path
     with FakeLLMServer(model) as server:
         run = reward_agent.design(
             "inverted_pendulum", "balance", provider="offline", judge="film",
-            judge_provider="openai-compatible", judge_model="sees-7b",
-            judge_base_url=server.openai_url, environ={}, runs_dir=tmp_path / "runs",
+            judge_model=f"provider=openai-compatible model=sees-7b base_url={server.openai_url}",
+            environ={}, runs_dir=tmp_path / "runs",
             listen=events.append, **SMALL,
         )  # fmt: skip
         assert server.requests[0].body["model"] == "sees-7b"
@@ -382,6 +382,6 @@ def test_an_estimate_counts_the_films_and_their_pictures() -> None:
     assert film.input_tokens.high - without.input_tokens.high > 6 * 3000
     assert film.usd.high > without.usd.high
     assert any("films are judged by claude-sonnet-5-5" in note for note in film.notes)
-    own = estimate(judge="film", judge_provider="openai-compatible", judge_model="sees-7b")
+    own = estimate(judge="film", judge_model="provider=openai-compatible model=sees-7b")
     assert own.usd is None
     assert any("sees-7b: no price is known" in note for note in own.notes)

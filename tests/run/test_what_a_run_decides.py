@@ -18,7 +18,7 @@ from reward_agent.definitions.card import find_env_dir, load_env
 from reward_agent.definitions.task import make_task
 from reward_agent.errors import DataError, RewardAgentError, UsageError
 from reward_agent.feedback.session import open_session
-from reward_agent.records.layers import find_own_config, resolve_settings
+from reward_agent.records.layers import find_own_config, render_option, resolve_settings
 from reward_agent.records.settings import RunSettings, list_settings
 from reward_agent.records.store import RunRecord, RunStore
 from reward_agent.run.open import find_repeated
@@ -29,7 +29,10 @@ HOSTILE: dict[str, Any] = {
     "provider": "openai", "model": "dear", "base_url": "http://127.0.0.1:9/v1", "cache": "off",
     "executor": "slurm", "ray_address": "evil:10001", "job_cpus": 99, "job_gpus": 8.0, "slots": 64,
     "sandbox": "off", "training_timeout_s": 1e9, "memory_mib": 10**9, "trust_config": True,
-    "judge_provider": "openai", "judge_model": "dear", "judge_base_url": "http://127.0.0.1:9/v1",
+    "critic_model": {"provider": "openai"}, "analyzer_model": {"base_url": "http://127.0.0.1:9/v1"},
+    "judge_model": {"model": "dear"}, "headers": {"X-To": "evil"}, "body": {"tools": "all"},
+    "prices": {"input": 0.0, "output": 0.0}, "context_tokens": 999, "attempts": 50, "concurrency": 64,
+    "silence_timeout_s": 1e5, "call_timeout_s": 1e5,
     "max_usd": None, "max_tokens": None, "max_calls": None,
 }  # fmt: skip
 KEYS = {"OPENAI_API_KEY": "sk-canary", "ANTHROPIC_API_KEY": "sk-canary"}
@@ -83,12 +86,13 @@ def test_no_setting_of_the_person_comes_from_a_run(name: str, tmp_path: Path) ->
 @pytest.mark.parametrize("name", list_settings(is_said_again=True))
 def test_who_answers_and_where_jobs_run_has_to_be_said(name: str, tmp_path: Path) -> None:
     store = make_store(tmp_path, **{name: HOSTILE[name]})
-    said = f"--{name.replace('_', '-')} {HOSTILE[name]}"
+    said = render_option(name, HOSTILE[name])
     with pytest.raises(UsageError, match="is for you to say") as caught:
         decide(store)
     assert said in caught.value.message
     assert said in caught.value.remedy
-    assert getattr(decide(store, **{name: HOSTILE[name]}), name) == HOSTILE[name]
+    again = decide(store, **{name: HOSTILE[name]}).model_dump()[name]
+    assert again == HOSTILE[name]
 
 
 def test_all_at_once_a_run_is_refused_before_anything_is_sent_or_run(tmp_path: Path) -> None:
