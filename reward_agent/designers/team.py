@@ -68,12 +68,9 @@ def make_team(
         return LanguageModel(model) if model is not None and role in model.agents else None
 
     critic, analyzer = play("critic", settings.critic), play("analyzer", settings.analyzer)
-    others = [
-        f"{role} {player.name}"
-        for role, player in (("critic", critic), ("analyzer", analyzer))
-        if player is not None and player is not member
-    ]
     said = f"{row.name}: {member.name}" if settings.provider else choice.sentence
+    apart = {"critic": critic, "analyzer": analyzer}
+    others = [f"{role}: {who.name}" for role, who in apart.items() if who not in (None, member)]
     return Team(
         member,
         critic,
@@ -98,13 +95,10 @@ def _make_judge(
     asked = settings.choose_endpoint("judge")
     own = asked.provider or spec
     model = ask_apart("judge")
-    remedy = "name a model that sees: --judge-model 'provider=… model=…'"
-    if model is None:
-        name = find_provider(own).name
-        warn(f"no film is judged: {name} asks no language model; {remedy}")
-        return None
-    if "judge" not in model.agents:
-        warn(f"no film is judged: {own} holds no reply of a judge; {remedy}")
+    if model is None or "judge" not in model.agents:
+        why = "holds no reply of a judge" if model else "asks no language model"
+        remedy = "name a model that sees: --judge-model 'provider=… model=…'"
+        warn(f"no film is judged: {own} {why}; {remedy}")
         return None
     return FilmJudge(model, find_address(own, asked.base_url, environ))
 
