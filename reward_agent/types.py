@@ -118,6 +118,10 @@ class TermScale(Record):
     std: Finite
     minimum: Finite
     maximum: Finite
+    lowest: Finite | None = Field(
+        None, description="in all states tried, each field anywhere in its range among them"
+    )
+    highest: Finite | None = None
 
 
 class BehaviourPay(Record):
@@ -159,6 +163,10 @@ class ProbeReport(ProgramReport):
     is_additive: bool | None = Field(None, description="whether the terms add up to the reward")
     behaviours: tuple[BehaviourPay, ...] = Field(
         (), max_length=MOST_BEHAVIOURS, description="what cheap policies earn, and earlier ones"
+    )
+    best_step: Finite | None = Field(None, description="best paid step of all states tried")
+    best_kept_up: Finite | None = Field(
+        None, description="best pay of a step that any state tried goes on to pay"
     )
     left_out: tuple[OneLine, ...] = Field(
         (), max_length=MOST_BEHAVIOURS, description="behaviours that cannot be done here, and why"

@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from reward_agent.cli import bench, design, feedback, inventory, runs, single
+from reward_agent.cli import bench, design, diagnose, feedback, inventory, runs, single
 from reward_agent.cli.output import print_error, print_text
 from reward_agent.errors import Interrupted, RewardAgentError, UsageError
 from reward_agent.text import read_docstring, show_hidden
@@ -29,6 +29,7 @@ app.command("demo")(design.demo_command)
 app.command("design")(design.design_command)
 app.command("feedback")(feedback.feedback_command)
 app.command("check")(single.check_command)
+app.command("diagnose")(diagnose.diagnose_command)
 app.command("train")(single.train_command)
 app.command("evaluate")(single.evaluate_command)
 app.add_typer(inventory.envs_app, name="envs")

@@ -464,6 +464,10 @@ class GateSummary(Record):
     ended_with_episode: int = Field(0, ge=0)
 
 
+# Of an episode that the card ended: what is paid for its end.
+END_STEPS = 5
+
+
 class RelabelResult(FileRecord):
     """Pay of each term in each recorded episode. Untrusted."""
 
@@ -474,6 +478,11 @@ class RelabelResult(FileRecord):
         default_factory=dict,
         max_length=MOST_TERMS,
         description="least, mean and largest pay of a step in these episodes",
+    )
+    term_ends: dict[TermName, Finite] = Field(
+        default_factory=dict,
+        max_length=MOST_TERMS,
+        description="mean pay of a step among the last five of episodes that the card ended",
     )
     gates: tuple[GateSummary, ...] = Field((), max_length=20)
 

@@ -7,7 +7,7 @@ import hashlib
 import shlex
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from reward_agent.definitions.card_text import render_card
 from reward_agent.records.disk import write_text
@@ -59,11 +59,9 @@ def render_report(view: RunView) -> str:
 
     A strict content security policy keeps it from loading or running anything that is not in it.
     """
-    environment = _make_environment()
-    script = _read_asset("page.js")
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     score, success_rate = find_headline(view)
-    return environment.get_template("page.html.j2").render(
+    return make_page(
+        "page.html.j2",
         view=view,
         run=view.run,
         best=view.best,
@@ -75,9 +73,19 @@ def render_report(view: RunView) -> str:
         metric_words=METRIC_WORDS[view.run.metric_origin],
         card_text=render_card(view.run.card),
         command=_make_command(view),
-        style=_read_asset("page.css"),
-        script=script,
-        script_hash=f"sha256-{digest}",
+    )
+
+
+def make_page(template: str, **shown: Any) -> str:
+    """Return a self-contained page: with its style and its one script, which its policy names."""
+    script = _read_asset("page.js")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return (
+        _make_environment()
+        .get_template(template)
+        .render(
+            style=_read_asset("page.css"), script=script, script_hash=f"sha256-{digest}", **shown
+        )
     )
 
 

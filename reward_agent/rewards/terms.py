@@ -20,6 +20,7 @@ from reward_agent.rewards.source import parse_source
 Fate = Literal["kept", "weight changed", "rewritten", "dropped", "new"]
 # Names within names: more is no program that a person wrote.
 _MOST_DEPTH, _MOST_NODES = 12, 2_000
+_TERMS = "terms"
 
 
 @dataclass(frozen=True)
@@ -74,22 +75,21 @@ def _compare(old: WrittenTerm, new: WrittenTerm | None) -> TermFate:
 
 def read_terms(source: str) -> tuple[WrittenTerm, ...]:
     """Return the terms that a program's text names, in its order; none where it cannot be read."""
-    parsed = parse_source(source).source
-    if parsed is None:
-        return ()
-    entry = next(
-        (
-            node
-            for node in parsed.tree.body
-            if isinstance(node, ast.FunctionDef) and node.name == REWARD_ENTRY
-        ),
-        None,
-    )
+    entry, known = _find_entry(source)
     if entry is None:
         return ()
-    known = _list_assigned(parsed.tree.body) | _list_assigned(entry.body)
-    found = {re.sub(r"[^A-Za-z0-9_]", "_", name): node for name, node in _list_terms(entry, known)}
+    found = {_log_name(name): node for name, node in _list_terms(entry, known)}
     return tuple(_read_term(name, node, known) for name, node in found.items())
+
+
+def _find_entry(source: str) -> tuple[ast.FunctionDef | None, dict[str, ast.expr]]:
+    """Return the function that pays, and what its text assigns once; None where there is none."""
+    parsed = parse_source(source).source
+    functions = [n for n in parsed.tree.body if isinstance(n, ast.FunctionDef)] if parsed else []
+    entry = next((node for node in functions if node.name == REWARD_ENTRY), None)
+    if parsed is None or entry is None:
+        return None, {}
+    return entry, _list_assigned(parsed.tree.body) | _list_assigned(entry.body)
 
 
 def _list_assigned(body: list[ast.stmt]) -> dict[str, ast.expr]:
@@ -208,3 +208,79 @@ def _read_number(node: ast.expr) -> float | None:
             return None
         return left * right if isinstance(node.op, ast.Mult) else left / right
     return None
+
+
+# --- changed in the text --------------------------------------------------------------------------
+
+
+def scale_terms(source: str, factors: Mapping[str, float]) -> str | None:
+    """Return a program with some terms multiplied, the rest of its text as it is; 0 drops a term.
+
+    None where its terms are not one literal dict of several, or where not all are in it.
+    """
+    entry, known = _find_entry(source)
+    returned = [n for n in ast.walk(entry) if isinstance(n, ast.Return)] if entry else []
+    pair = returned[0].value if len(returned) == 1 else None
+    if entry is None or not isinstance(pair, ast.Tuple) or len(pair.elts) != 2:
+        return None
+    name = pair.elts[1].id if isinstance(pair.elts[1], ast.Name) else _TERMS
+    literal = known.get(name) if isinstance(pair.elts[1], ast.Name) else pair.elts[1]
+    if not isinstance(literal, ast.Dict) or next(_list_put(entry, name), None) is not None:
+        return None
+    written = _write_dict(source, literal, factors)
+    if written is None or (literal is pair.elts[1] and name in known):
+        return None
+    total = f"sum({name}.values())"
+    if literal is pair.elts[1]:
+        return _replace(source, [(returned[0], f"{name} = {written}\n    return {total}, {name}")])
+    return _replace(source, [(literal, written), (pair.elts[0], total)])
+
+
+def _write_dict(source: str, literal: ast.Dict, factors: Mapping[str, float]) -> str | None:
+    """Return the text of a dict of terms with their pay multiplied; None where it is not plain."""
+    items = [
+        (_log_name(str(key.value)), value)
+        for key, value in zip(literal.keys, literal.values, strict=True)
+        if isinstance(key, ast.Constant) and isinstance(key.value, str)
+    ]
+    names = {name for name, _ in items}
+    kept = [(name, value) for name, value in items if factors.get(name, 1.0)]
+    if len(items) < len(literal.keys) or not kept or not set(factors) <= names:
+        return None
+    lines = [
+        f'        "{name}": {_scale(source, value, factors.get(name, 1.0))},\n'
+        for name, value in kept
+    ]
+    return "{\n" + "".join(lines) + "    }"
+
+
+def _scale(source: str, value: ast.expr, factor: float) -> str:
+    """Return the text of a term's pay, multiplied; a number in front of it is."""
+    text = ast.get_source_segment(source, value) or ast.unparse(value)
+    if factor == 1.0:
+        return text
+    if isinstance(value, ast.BinOp) and isinstance(value.op, ast.Mult):
+        number = _read_number(value.left)
+        rest = ast.get_source_segment(source, value.right)
+        if number is not None and rest is not None:
+            return f"{float(f'{number * factor:.3g}'):g} * {rest}"
+    return f"{float(f'{factor:.3g}'):g} * ({text})"
+
+
+def _replace(source: str, edits: list[tuple[ast.expr | ast.stmt, str]]) -> str:
+    """Return the text with some of its parts replaced."""
+    lines = source.encode().split(b"\n")
+    starts = [0]
+    for line in lines:
+        starts.append(starts[-1] + len(line) + 1)
+    data = source.encode()
+    for node, text in sorted(edits, key=lambda edit: -edit[0].lineno):
+        start = starts[node.lineno - 1] + node.col_offset
+        end = starts[(node.end_lineno or node.lineno) - 1] + (node.end_col_offset or 0)
+        data = data[:start] + text.encode() + data[end:]
+    return data.decode()
+
+
+def _log_name(name: str) -> str:
+    """Return the name of a term as it is logged."""
+    return re.sub(r"[^A-Za-z0-9_]", "_", name)

@@ -491,7 +491,7 @@ def _summarise(
 ) -> TrajectorySummary:
     """Summarise the recorded episodes of a candidate's best policy and write ``summary.json``."""
     job_dir = candidate_dir / "relabel"
-    relabelled = _relabel(run, job_dir, evaluation_dir, program)
+    relabelled = relabel(run, job_dir, evaluation_dir, program)
     with run.ledger.spend("summary"):
         trajectories = Trajectories.load(evaluation_dir / TRAJECTORIES_FILE)
         summary = summarise(
@@ -508,8 +508,8 @@ def _summarise(
     return summary
 
 
-def _relabel(
-    run: ActiveRun, job_dir: Path, evaluation_dir: Path, program: RewardProgram
+def relabel(
+    run: Lab, job_dir: Path, evaluation_dir: Path, program: RewardProgram
 ) -> RelabelResult | None:
     """Compute the pay of each term in each recorded episode, in the sandbox."""
     recorded = read_capped(evaluation_dir / TRAJECTORIES_FILE, MAX_RECORDING_BYTES)

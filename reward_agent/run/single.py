@@ -97,13 +97,13 @@ def check(
         options: settings by the names of ``RunSettings``.
     """
     card, spec = (load_env(env), None) if task is None else _find(env, task)
-    settings = _resolve(card, options)
+    settings = resolve(card, options)
     card = card.choose_learner(settings.algo)
     program = RewardProgram(source)
     report = check_program(program, card)
     if not probe or not report.is_accepted:
         return Examined(report)
-    metric = NO_METRIC if spec is None else _choose_metric(card, spec, None)
+    metric = NO_METRIC if spec is None else choose_metric(card, spec, None)
     with (
         open_lab(card, settings, metric) as lab,
         make_scratch() as scratch,
@@ -120,7 +120,7 @@ def check(
 
 def measure_robot(card: EnvCard) -> str:
     """Say what is measured on the robot itself, as those who design are told it."""
-    with open_lab(card, _resolve(card, {})) as lab, make_scratch() as scratch:
+    with open_lab(card, resolve(card, {})) as lab, make_scratch() as scratch:
         return describe_robot(lab, scratch / BEHAVIOURS_DIR, (POSE,))
 
 
@@ -149,7 +149,7 @@ def train(
         DataError: the program is refused, or its training failed.
     """
     card, spec = _find(env, task)
-    settings = _resolve(card, options)
+    settings = resolve(card, options)
     card = card.choose_learner(settings.algo)
     card.learner.check()
     card.learner.require()
@@ -157,7 +157,7 @@ def train(
     _refuse_bad(check_program(program, card))
     folder = folder or find_runs_dir() / f"{make_run_id(card.name, task)}_train"
     training_dir = folder / "training"
-    with open_lab(card, settings, _choose_metric(card, spec, metric)) as lab:
+    with open_lab(card, settings, choose_metric(card, spec, metric)) as lab:
         try_own_card(lab)
         request = make_training(lab, program, training_dir, settings.seed, until=settings.steps)
         report = None if on_progress is None else lambda _, row: on_progress(row)
@@ -195,12 +195,12 @@ def evaluate(
             f"{str(policy)[:200]!r} is not a file", "name a policy_<steps>.safetensors"
         )
     card, spec = _find(env, task)
-    settings = _resolve(card, options)
+    settings = resolve(card, options)
     folder = folder or policy.parent / "evaluation"
     # Under a name that a job takes, whatever the user calls the file, and never a link.
     snapshot = Snapshot(total_timesteps=0, file=_make_policy_name(policy))
     with (
-        open_lab(card, settings, _choose_metric(card, spec, metric)) as lab,
+        open_lab(card, settings, choose_metric(card, spec, metric)) as lab,
         make_scratch() as scratch,
     ):
         (scratch / snapshot.file).write_bytes(_read_policy(policy))
@@ -224,7 +224,7 @@ def check_env(env: str) -> CheckEnvResult:
     """Compare an environment's card with its live model."""
     card = load_env(env)
     with (
-        open_lab(card, _resolve(card, {})) as lab,
+        open_lab(card, resolve(card, {})) as lab,
         make_scratch() as scratch,
     ):
         job_exit = lab.run_job(CheckEnvJob(card=card), scratch)
@@ -239,12 +239,10 @@ def _find(env: str, task: str) -> tuple[EnvCard, TaskSpec]:
     return apply_task(card, spec), spec
 
 
-def _resolve(card: EnvCard, options: dict[str, Any]) -> RunSettings:
-    # Nobody is asked, and jobs run here.
-    used = set(RunSettings.model_fields) - {
-        *ModelSettings.model_fields,
-        *ClusterSettings.model_fields,
-    }
+def resolve(card: EnvCard, options: dict[str, Any], *, asks: bool = False) -> RunSettings:
+    """Return the settings of one step: its jobs run here, and nobody is asked unless it says so."""
+    unused = {*ClusterSettings.model_fields, *(() if asks else ModelSettings.model_fields)}
+    used = set(RunSettings.model_fields) - unused
     return resolve_settings(options, card.budget, card.name, used=used).settings
 
 
@@ -259,7 +257,7 @@ def open_lab(card: EnvCard, settings: RunSettings, metric: Metric = NO_METRIC) -
         executor.close()
 
 
-def _choose_metric(card: EnvCard, task: TaskSpec, own: Path | None) -> Metric:
+def choose_metric(card: EnvCard, task: TaskSpec, own: Path | None) -> Metric:
     """Return the user's metric, else the task's, else none."""
     if own is not None:
         return Metric(read_metric(own), "file")

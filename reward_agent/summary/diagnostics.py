@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from pydantic import Field
 
 from reward_agent.definitions.card import EnvCard
 from reward_agent.definitions.roles import COMMANDS
@@ -24,7 +25,7 @@ from reward_agent.summary.course import (
     estimate_score_noise,
 )
 from reward_agent.text import format_number, format_share, format_steps
-from reward_agent.types import Evaluation, Record
+from reward_agent.types import Evaluation, Record, TermName
 
 _FLOODING_SHARE = 0.7
 _DEAD_SHARE = 1e-3
@@ -51,6 +52,7 @@ class Diagnosis(Record):
     meaning: str
     evidence: str
     advice: str
+    terms: tuple[TermName, ...] = Field((), description="whose it is, where it is a term's")
 
 
 @dataclass(frozen=True)
@@ -276,6 +278,7 @@ def find_noise_pay(case: Case) -> Diagnosis | None:
         f"{format_number(top.pay_mean)} without noise",
         advice="pay what trembling does not earn: a position reached, net progress, or a speed "
         "averaged in memory",
+        terms=(top.name,),
     )
 
 

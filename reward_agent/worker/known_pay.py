@@ -19,11 +19,11 @@ from reward_agent.records.jobs import (
 )
 from reward_agent.rewards.contract import ContractError
 from reward_agent.rewards.pay import Most, Tried, judge_pay
-from reward_agent.rewards.program import CompiledReward
+from reward_agent.rewards.program import CompiledReward, StepReward
 from reward_agent.rewards.replay import EpisodePay, NamedPay, group_by_name, replay_episodes
 from reward_agent.rewards.trial import Trial, sweep_fields
 from reward_agent.simulation.state import State, Transition
-from reward_agent.types import BehaviourPay, Finding, RankedEpisodes
+from reward_agent.types import BehaviourPay, Finding, RankedEpisodes, TermScale
 
 # Fewer episodes than this say nothing about an order.
 _MIN_RANKED_EPISODES = 4
@@ -113,8 +113,13 @@ class KnownPay:
             highest=max(scores),
         )
 
-    def judge(self, job: ProbeJob, trial: Trial) -> list[Finding]:
-        """Return the warnings: what takes no skill is paid best, or worse episodes are."""
+    def judge(self, job: ProbeJob, most: Most) -> list[Finding]:
+        """Return the warnings: what takes no skill is paid best, or worse episodes are.
+
+        Args:
+            job: the probe.
+            most: what the best steps of all states tried are paid.
+        """
         findings, ranked, agreement = [], self.ranked, self.agreement
         is_enough = ranked is not None and ranked.n_episodes >= _MIN_RANKED_EPISODES
         if ranked is not None and is_enough and agreement is not None and agreement < 0:
@@ -122,22 +127,31 @@ class KnownPay:
         rows = self.rows
         if any(not row.is_policy for row in rows):
             n_steps = job.card.max_episode_steps
-            tried = Tried(rows, self._find_most(job, trial), job.target_score, n_steps)
+            tried = Tried(rows, most, job.target_score, n_steps)
             findings += judge_pay(tried)
         return findings
 
-    def _find_most(self, job: ProbeJob, trial: Trial) -> Most:
-        """Return the pay of the best paid step of all states tried, and what can be kept up."""
-        rewards = [paid.reward for paid in (*self.scripted, *self.stored) if len(paid.reward)]
-        kept = [float(_average(reward).max()) for reward in rewards]
+    def find_reach(self, job: ProbeJob, trial: Trial) -> Reach:
+        """Return what the steps of all states tried are paid, at rest in any state among them."""
+        episodes = [paid for paid in (*self.scripted, *self.stored) if len(paid.reward)]
         swept = self._sweep(job, trial)
-        steps = [*rewards, *swept, *([] if trial.rewards is None else [trial.rewards])]
-        return Most(
-            once=max(float(reward.max()) for reward in steps),
-            kept_up=max([*kept, *(float(reward.max()) for reward in swept[-1:])]),
+        steps: list[EpisodePay | StepReward] = [*episodes, *swept]
+        rewards = [paid.reward for paid in steps]
+        kept = [float(_average(paid.reward).max()) for paid in episodes]
+        most = Most(
+            once=max(
+                float(reward.max())
+                for reward in (*rewards, *([] if trial.rewards is None else [trial.rewards]))
+            ),
+            kept_up=max([*kept, *(float(paid.reward.max()) for paid in swept[-1:])]),
         )
+        terms: dict[str, list[float]] = {}
+        for step in steps:
+            for name, values in step.terms.items():
+                terms.setdefault(name, []).extend((float(values.min()), float(values.max())))
+        return Reach(most, {name: (min(ends), max(ends)) for name, ends in terms.items()})
 
-    def _sweep(self, job: ProbeJob, trial: Trial) -> list[NDArray[np.float64]]:
+    def _sweep(self, job: ProbeJob, trial: Trial) -> list[StepReward]:
         """Pay steps at rest in the start pose, one field anywhere in its range, twice.
 
         What is paid again is no one-time pay.
@@ -154,9 +168,26 @@ class KnownPay:
             reward = trial.make_reward()
             reward.begin(step.state)
             given = (step.state, step.action, step.next_state, step.terminated)
-            return [reward.step(*given).reward for _ in range(2)]
+            return [reward.step(*given) for _ in range(2)]
         except ContractError:  # what breaks at the edges is told elsewhere
             return []
+
+
+@dataclass(frozen=True)
+class Reach:
+    """What the steps of all states tried are paid: the best of them, and each term's ends."""
+
+    most: Most
+    terms: dict[str, tuple[float, float]]
+
+    def widen(self, scales: Sequence[TermScale]) -> tuple[TermScale, ...]:
+        """Return the scales of the terms with the ends of what they paid anywhere."""
+        return tuple(self._widen(scale) for scale in scales)
+
+    def _widen(self, scale: TermScale) -> TermScale:
+        low, high = self.terms.get(scale.name, (scale.minimum, scale.maximum))
+        ends = {"lowest": min(low, scale.minimum), "highest": max(high, scale.maximum)}
+        return scale.model_copy(update=ends)
 
 
 def _average(reward: NDArray[np.float64]) -> NDArray[np.float64]:

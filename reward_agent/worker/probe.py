@@ -67,7 +67,7 @@ def run(job: ProbeJob, job_dir: Path) -> ProbeReport:
     )
     trial.run()
     known = KnownEpisodes.load(job, job_dir, fields or ["observation"])
-    paid = digest = None
+    paid = digest = reach = None
     if not trial.has_errors and trial.rewards is not None:
         trial.try_extremes(make_extremes(job.card, trial.steps[0]))
         try:
@@ -76,14 +76,18 @@ def run(job: ProbeJob, job_dir: Path) -> ProbeReport:
             trial.findings.append(_refuse(error))
     if paid is not None and trial.rewards is not None:
         digest = digest_values(np.concatenate([trial.rewards, *(p.reward for p in paid.scripted)]))
-        trial.findings += paid.judge(job, trial)
+        reach = paid.find_reach(job, trial) if paid.scripted or paid.stored else None
+        if reach is not None:
+            trial.findings += paid.judge(job, reach.most)
     ranked = sorted(trial.findings, key=lambda finding: _SEVERITIES.index(finding.severity))
     return ProbeReport(
         program_sha256=job.program_sha256,
         findings=tuple(ranked[:_MAX_FINDINGS]),
-        terms=trial.terms,
+        terms=reach.widen(trial.terms) if reach else trial.terms,
         call_us=trial.call_us,
         is_additive=trial.is_additive,
+        best_step=reach.most.once if reach else None,
+        best_kept_up=reach.most.kept_up if reach else None,
         behaviours=tuple(paid.rows) if paid else (),
         left_out=job.left_out if paid and paid.rows else (),
         rank_agreement=paid.agreement if paid else None,

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from reward_agent.evaluation.trajectories import Trajectories
-from reward_agent.records.jobs import MEMORY_FILE, TRAJECTORIES_FILE, RelabelJob, RelabelResult
+from reward_agent.records.jobs import (
+    END_STEPS,
+    MEMORY_FILE,
+    TRAJECTORIES_FILE,
+    RelabelJob,
+    RelabelResult,
+)
 from reward_agent.rewards.contract import ContractError
 from reward_agent.rewards.gates import summarise_gates
 from reward_agent.rewards.program import compile_program, read_program
@@ -42,6 +49,7 @@ def run(job: RelabelJob, job_dir: Path) -> RelabelResult:
             for name in reward.term_names
         },
         gates=summarise_gates([e.openings for e in paid if len(e.reward)], job.card.control_dt),
+        term_ends=_describe_ends(paid, stored.terminated, reward.term_names),
         term_steps={name: _describe_steps(paid, name) for name in reward.term_names if paid},
     )
 
@@ -50,6 +58,15 @@ def _describe_steps(paid: list[EpisodePay], name: str) -> tuple[float, float, fl
     """Return the least, the mean and the largest pay of a step."""
     pay = np.concatenate([episode.terms[name] for episode in paid])
     return (float(pay.min()), float(pay.mean()), float(pay.max())) if len(pay) else (0.0, 0.0, 0.0)
+
+
+def _describe_ends(
+    paid: list[EpisodePay], terminated: np.ndarray[Any, Any], names: Sequence[str]
+) -> dict[str, float]:
+    """Return the mean pay of a step among the last of the episodes that the card ended."""
+    ended = [episode for episode, is_ended in zip(paid, terminated, strict=True) if is_ended]
+    last = {name: [e.terms[name][-END_STEPS:] for e in ended if len(e.reward)] for name in names}
+    return {name: float(np.concatenate(v).mean()) for name, v in last.items() if v}
 
 
 def _save_columns(path: Path, episodes: list[dict[str, np.ndarray[Any, Any]]]) -> None:

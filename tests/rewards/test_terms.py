@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from reward_agent.rewards.terms import compare_terms, read_terms
+from reward_agent.rewards.terms import compare_terms, read_terms, scale_terms
 
 PROGRAM = """
 WEIGHT = 0.5
@@ -40,3 +40,17 @@ def compute_reward(state, action, next_state):
 def test_a_text_that_names_no_terms_has_none() -> None:
     assert read_terms("def compute_reward(state, action, next_state):\n    return state.x") == ()
     assert read_terms("no python (") == ()
+
+
+def test_weights_change_in_the_text_and_the_rest_stays() -> None:
+    simple = PROGRAM.replace('    terms["effort-cost"] = -cost / 10\n', "")
+    changed = scale_terms(simple, {"forward": 3.0, "alive": 0.2})
+    assert changed is not None
+    assert '"forward": 3 * (forward),' in changed
+    assert '"alive": 0.4 * np.ones_like(forward),' in changed
+    assert "WEIGHT = 0.5\n" in changed
+    dropped = scale_terms(simple, {"alive": 0})
+    assert dropped is not None
+    assert [term.name for term in read_terms(dropped)] == ["forward"]
+    assert scale_terms(PROGRAM, {"alive": 0.2}) is None
+    assert scale_terms(simple, {"other": 2.0}) is None

@@ -1,0 +1,84 @@
+"""How the offline designer departs from a program that it did not write: by its terms' weights."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from reward_agent.definitions.card import EnvCard
+from reward_agent.definitions.task import TaskSpec
+from reward_agent.designers.brief import DesignBrief, HistoryEntry
+from reward_agent.rewards.terms import read_terms, scale_terms
+from reward_agent.summary.faults import Evidence, find_faults
+from reward_agent.types import RewardProgram
+
+# What each fault asks of its term's weight.
+_FACTORS = {
+    "wrong sign": -1.0,
+    "pays falling at once": 0.1,
+    "pays standing still": 0.2,
+    "one term drowns the rest": 0.1,
+    "paid for noise": 0.3,
+    "a term never moves": 0.0,
+}
+_MORE, _LESS = 3.0, 0.3
+_MAX_TRIES = 12
+
+
+@dataclass(frozen=True)
+class Reweighting:
+    """One change of the weights, and why."""
+
+    factors: dict[str, float]
+    reason: str
+
+
+def reweight(brief: DesignBrief, rng: random.Random) -> tuple[RewardProgram, str] | None:
+    """Return the parent's program with other weights, and the reason; None where it has no plan.
+
+    Its terms and their names stay.
+    """
+    entry = brief.parent
+    if entry is None or entry.program is None or entry.plan is not None:
+        return None
+    if entry.probe is None or not entry.probe.is_additive:
+        return None
+    tried = {item.program.sha256 for item in brief.history if item.program}
+    changes = [*_list_changes(entry, brief.card, brief.task), *_draw_changes(entry, rng)]
+    # Each candidate of a round takes another of the changes that are called for.
+    for change in changes[min(brief.index, max(len(changes) - _MAX_TRIES, 0)) :]:
+        source = scale_terms(entry.program.source, change.factors)
+        if source is not None and RewardProgram(source).sha256 not in tried:
+            score = entry.candidate.task_score
+            told = "" if score is None else f" (task score {score:.3g})"
+            origin = f"- from candidate {entry.candidate.id}{told}, whose terms it keeps"
+            return RewardProgram(source), f"{origin}\n- {change.reason}"
+    return None
+
+
+def _list_changes(entry: HistoryEntry, card: EnvCard, task: TaskSpec) -> Iterator[Reweighting]:
+    """Yield what the faults of a trained program call for, the gravest first."""
+    if entry.program is None or entry.probe is None:
+        return
+    if entry.training is None or entry.summary is None:
+        return
+    written = {term.name: term for term in read_terms(entry.program.source)}
+    evidence = Evidence(card, task, entry.probe, entry.training, entry.summary, written=written)
+    for fault in find_faults(evidence):
+        for name in fault.terms:
+            factor = _FACTORS.get(fault.name)
+            if factor is not None:
+                what = "dropped" if factor == 0 else f"its weight times {factor:g}"
+                yield Reweighting({name: factor}, f"{fault.name}: {fault.evidence}: {what}")
+
+
+def _draw_changes(entry: HistoryEntry, rng: random.Random) -> Iterator[Reweighting]:
+    """Yield random changes of one or two weights."""
+    assert entry.program is not None
+    names = [term.name for term in read_terms(entry.program.source)]
+    for _ in range(_MAX_TRIES if names else 0):
+        chosen = rng.sample(names, min(len(names), rng.choice((1, 1, 2))))
+        factors = {name: rng.choice((_LESS, _MORE)) for name in chosen}
+        told = ", ".join(f"{name} times {factor:g}" for name, factor in factors.items())
+        yield Reweighting(factors, f"a random variation: {told}")
