@@ -36,6 +36,8 @@ _MAX_SHOWN_FIELDS = 6
 _SWEEP, _UNFELT = 41, 1e-6
 # Numbers of fields that go through their ranges one by one.
 _MOST_SWEPT = 60
+# Roles of where the robot is, and the speeds, m/s, at which it may go where the card says none.
+_TRAVELS, _USUAL_SPEEDS = ("position", "forward_position", "com_position"), (-5.0, 5.0)
 # Of a field whose range the card does not say.
 _OTHERWISE = (-10.0, 10.0)
 
@@ -409,7 +411,9 @@ def make_extremes(card: EnvCard, real: Transition) -> Iterator[tuple[str, Transi
 
 
 def sweep_fields(card: EnvCard, start: Transition, names: Sequence[str]) -> Transition:
-    """Return steps at rest in one state, in which one number of one field goes through its range.
+    """Return steps from one state, in which one number of one field goes through its range.
+
+    In the others, of a field that says where the robot is, it travels at any speed.
 
     Args:
         card: which has the ranges.
@@ -422,14 +426,30 @@ def sweep_fields(card: EnvCard, start: Transition, names: Sequence[str]) -> Tran
         for index in range(start.state.fields[name].reshape(1, -1).shape[1])
     ][:_MOST_SWEPT]
     ranges = {field.name: field.range for field in card.state}
-    swept = start.take(np.zeros(_SWEEP * len(places), dtype=int))
+    ways = [(n, i) for n, i in places if i < 2 and n in _list_travelled(card)]
+    swept = start.take(np.zeros(_SWEEP * (len(places) + len(ways)), dtype=int))
     fields = {n: np.array(v, order="C") for n, v in swept.next_state.fields.items()}
     for number, (name, index) in enumerate(places):
         low, high = np.clip(ranges.get(name, _OTHERWISE), -1e3, 1e3)
         rows = slice(number * _SWEEP, (number + 1) * _SWEEP)
         fields[name].reshape(len(swept.action), -1)[rows, index] = np.linspace(low, high, _SWEEP)
-    moved = State({name: values.copy() for name, values in fields.items()})
-    return Transition(State(fields), np.zeros_like(swept.action), moved, swept.terminated)
+    moved = {name: values.copy() for name, values in fields.items()}
+    speeds = np.linspace(*_find_speeds(card), _SWEEP) * card.control_dt
+    for number, (name, index) in enumerate(ways, start=len(places)):
+        rows = slice(number * _SWEEP, (number + 1) * _SWEEP)
+        moved[name].reshape(len(swept.action), -1)[rows, index] += speeds
+    return Transition(State(fields), np.zeros_like(swept.action), State(moved), swept.terminated)
+
+
+def _list_travelled(card: EnvCard) -> set[str]:
+    """Return the fields that say where the robot is along the floor."""
+    return {f.name for role in _TRAVELS for f in card.list_roles(role)}
+
+
+def _find_speeds(card: EnvCard) -> tuple[float, float]:
+    """Return the range of the robot's speed along the floor, m/s."""
+    field = card.find_role("forward_velocity")
+    return field.range if field is not None else _USUAL_SPEEDS
 
 
 def _fill(card: EnvCard, real: Transition, choose: Choose) -> Transition:

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 from support.rewards import make_card, make_state, read_corpus
 
+from reward_agent.definitions.card import load_env
 from reward_agent.rewards.checks import check_program
 from reward_agent.rewards.program import CompiledReward, load_functions
-from reward_agent.rewards.trial import Trial, make_extremes
-from reward_agent.simulation.state import Transition
+from reward_agent.rewards.trial import Trial, make_extremes, sweep_fields
+from reward_agent.simulation.state import State, Transition
 from reward_agent.types import RewardProgram
 
 CARD = make_card()
@@ -188,3 +189,13 @@ def test_memory_runs_through_episodes_that_restart():
     assert trial.terms[0].maximum == len(STEPS)
     # Simulation 0 restarted after the first step, and so on: not all count to the end.
     assert trial.terms[0].mean < (len(STEPS) + 1) / 2
+
+
+def test_the_way_gone_in_a_step_is_swept_at_any_speed_that_the_card_knows():
+    card = load_env("hopper")
+    still = State({"x_position": np.zeros(1), "torso_height": np.ones(1)})
+    start = Transition(still, np.zeros((1, card.n_actions)), still, np.zeros(1, dtype=bool))
+    step = sweep_fields(card, start, ["x_position", "torso_height"])
+    gone = (step.next_state.x_position - step.state.x_position) / card.control_dt
+    assert (gone.min(), gone.max()) == pytest.approx((-5.0, 5.0))
+    assert np.all(step.next_state.torso_height == step.state.torso_height)
