@@ -25,9 +25,9 @@ from reward_agent.rewards.checks import check_program
 from reward_agent.rewards.terms import read_terms
 from reward_agent.run.active import NO_METRIC, Lab, try_own_card
 from reward_agent.run.behaviours import BEHAVIOURS_DIR, record_behaviours, score_behaviours
-from reward_agent.run.draft import Recordings, run_probe
 from reward_agent.run.evaluate import EVALUATION_SEED, EvaluationPlan, evaluate_policies, relabel
 from reward_agent.run.given import GIVEN_IDEA, ORIGINAL_FILE, TakenReward, take_rewards
+from reward_agent.run.probe import Recordings, run_probe
 from reward_agent.run.single import Progress, choose_metric, open_lab, resolve
 from reward_agent.run.train import make_training, name_finish
 from reward_agent.summary.diagnosis import RewardDiagnosis, make_diagnosis, refuse_reward

@@ -24,10 +24,11 @@ from reward_agent.records.store import Candidate, DraftRecord, Iteration, RunRec
 from reward_agent.run.active import ActiveRun, update_run
 from reward_agent.run.behaviours import BEHAVIOURS_DIR, describe_robot
 from reward_agent.run.confirm import is_target_confirmed
-from reward_agent.run.draft import draft_all, gather_recordings
+from reward_agent.run.draft import draft_all
 from reward_agent.run.evaluate import evaluate_candidate
 from reward_agent.run.given import GIVEN_IDEA, read_given
 from reward_agent.run.judge import judge_round
+from reward_agent.run.probe import gather_recordings
 from reward_agent.run.race import Race
 from reward_agent.run.retrial import read_doubt, try_metric_again
 from reward_agent.run.train import Finish, read_initial_policy

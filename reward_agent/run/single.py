@@ -39,7 +39,6 @@ from reward_agent.run.behaviours import (
     record_behaviours,
     score_behaviours,
 )
-from reward_agent.run.draft import Recordings, run_probe
 from reward_agent.run.evaluate import (
     EVALUATION_SEED,
     N_FILMED,
@@ -47,6 +46,7 @@ from reward_agent.run.evaluate import (
     evaluate_policies,
     film,
 )
+from reward_agent.run.probe import Recordings, run_probe
 from reward_agent.run.train import make_training, name_finish
 from reward_agent.simulation.backends import require_backend
 from reward_agent.types import CheckReport, ProbeReport, RewardProgram, Snapshot, TrainingResult

@@ -399,7 +399,7 @@ def find_drowning(e: Evidence, times: float = _TIMES) -> Diagnosis | None:
     reach = {name: _reach(scale) for name, scale in e.scales.items()}
     # Costs beside pay are small on purpose; what pays is to be heard.
     goals = [n for n, s in e.scales.items() if n != top and (s.highest or 0.0) > 1e-9]
-    if not goals or shares[top] < _DROWNS:
+    if not goals or shares[top] < _DROWNS or _is_goal(e, top):
         return None
     rest = sum(size for name, size in reach.items() if name != top)
     if reach.get(top, 0.0) < times * rest:
@@ -413,6 +413,16 @@ def find_drowning(e: Evidence, times: float = _TIMES) -> Diagnosis | None:
         advice=f"divide {top} by about {reach[top] / rest:.2g}, so that the terms are of a size",
         terms=(top,),
     )
+
+
+def _is_goal(e: Evidence, name: str) -> bool:
+    """Whether a term pays what the metric scores, over what takes no skill."""
+    rows = [row for row in e.tried.rows if row.task_score is not None and not row.is_policy]
+    scores = [row.task_score or 0.0 for row in rows]
+    pays = [row.terms.get(name, 0.0) for row in rows]
+    if len(rows) < 4 or min(np.ptp(scores), np.ptp(pays)) < 1e-9 or max(pays) <= 0:
+        return False
+    return float(np.corrcoef(pays, scores)[0, 1]) >= -_AGAINST
 
 
 def _reach(scale: TermScale) -> float:
@@ -435,6 +445,9 @@ def find_motionless_term(e: Evidence) -> Diagnosis | None:
         if scale is None or scale.lowest is None or scale.highest is None:
             continue
         spread = max({scale.highest, *ends}) - min({scale.lowest, *ends})
+        written = e.written.get(curve.name)
+        if written is not None and "memory" in written.body:  # it may come later in an episode
+            continue
         # What is paid for lasting is the same at each step, too.
         if spread > 1e-9 or (can_end and scale.mean != 0):
             continue
