@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from reward_agent.cli import upkeep
 from reward_agent.cli.output import (
     answer_console,
     make_table,
@@ -20,20 +21,41 @@ from reward_agent.definitions.paths import find_runs_dir
 from reward_agent.errors import DataError, UsageError
 from reward_agent.text import hide_in_data, hide_in_words
 
-app = typer.Typer(help="Show runs.", no_args_is_help=True)
+if TYPE_CHECKING:
+    from reward_agent.records.store import RunRecord
+
+app = typer.Typer(help="Show runs, hand them over, delete them.", no_args_is_help=True)
+
+
+app.command("du")(upkeep.du_command)
+app.command("rm")(upkeep.rm_command)
+app.command("compare")(upkeep.compare_command)
 
 
 @app.command("list")
-def list_command(runs_dir: RunsDir = None, as_json: Json = False) -> None:
+def list_command(
+    env: Annotated[str | None, typer.Option(help="Only of this environment.")] = None,
+    status: Annotated[str | None, typer.Option(help="Only with this status.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the newest so many.")] = None,
+    runs_dir: RunsDir = None,
+    as_json: Json = False,
+) -> None:
     """List the runs, newest last."""
     from reward_agent.records.store import list_runs
 
-    runs, unreadable = [], []
-    for store in list_runs(find_runs_dir(runs_dir)):
+    runs: list[RunRecord] = []
+    unreadable = []
+    for store in reversed(list_runs(find_runs_dir(runs_dir))):
+        if limit is not None and len(runs) == limit:
+            break
         try:
-            runs.append(store.read_run())
+            run = store.read_run()
         except DataError as error:  # the others are still worth a list
             unreadable.append(error)
+            continue
+        if env in (None, run.card.name) and status in (None, run.status):
+            runs.append(run)
+    runs.reverse()
     if as_json:
         print_json(hide_in_data([run.model_dump(mode="json", exclude={"card"}) for run in runs]))
     else:

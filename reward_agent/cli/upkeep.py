@@ -1,0 +1,150 @@
+"""``reward-agent runs du``, ``rm`` and ``compare``: many runs at once."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from reward_agent.cli.output import (
+    answer_console,
+    make_table,
+    print_json,
+    print_text,
+    progress_console,
+    show_number,
+)
+from reward_agent.cli.settings import Json, RunName, RunsDir
+from reward_agent.definitions.paths import find_runs_dir
+from reward_agent.errors import UsageError
+from reward_agent.text import hide_in_data
+
+if TYPE_CHECKING:
+    from reward_agent.records.store import RunRecord
+
+_MIB = 2**20
+Runs = Annotated[list[str], typer.Argument(help="Runs: ids, starts of ids, paths, or 'last'.")]
+
+
+def du_command(runs_dir: RunsDir = None, as_json: Json = False) -> None:
+    """Show what each run takes on disk, the largest last."""
+    from reward_agent.records.store import list_runs
+
+    sizes = {run.dir.name: _measure(run.dir) for run in list_runs(find_runs_dir(runs_dir))}
+    ordered = sorted(sizes.items(), key=lambda item: item[1])
+    if as_json:
+        print_json([{"run": name, "bytes": size} for name, size in ordered])
+        return
+    table = make_table(">MiB", "run")
+    for name, size in [*ordered, ("together", sum(sizes.values()))]:
+        table.add_row(f"{size / _MIB:,.1f}", name)
+    answer_console.print(table)
+
+
+def rm_command(
+    runs: Runs,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    runs_dir: RunsDir = None,
+) -> None:
+    """Delete runs, with everything in them; what is at work is left alone."""
+    from reward_agent.records.store import load_run
+
+    stores = {store.dir: store for store in (load_run(name, runs_dir) for name in runs)}
+    for store in stores.values():
+        if store.is_locked():
+            raise UsageError(f"a process works on run {store.dir.name}", "stop it first")
+    if not yes:
+        _ask([f"{_measure(folder) / _MIB:,.1f} MiB  {folder}" for folder in stores])
+    for folder in stores:
+        shutil.rmtree(folder)  # it follows no link
+        print_text(f"deleted {folder}")
+
+
+def compare_command(
+    first: RunName, second: RunName, runs_dir: RunsDir = None, as_json: Json = False
+) -> None:
+    """Show two runs side by side: what they found, what it took, which settings differ."""
+    from reward_agent.records.store import load_run
+
+    pair = [load_run(name, runs_dir).read_run() for name in (first, second)]
+    figures = [_list_figures(run) for run in pair]
+    one, other = (run.config for run in pair)
+    differing = sorted(name for name in {*one, *other} if one.get(name) != other.get(name))
+    settings = {name: [one.get(name), other.get(name)] for name in differing}
+    if as_json:
+        runs = [{"run": run.id, **told} for run, told in zip(pair, figures, strict=True)]
+        print_json(hide_in_data({"runs": runs, "settings": settings}))
+        return
+    table = make_table("", "first", "second")
+    for name in figures[0]:
+        table.add_row(name, *(_show(told[name]) for told in figures))
+    for name, values in settings.items():
+        table.add_row(f"--{name.replace('_', '-')}", *map(_show, values))
+    answer_console.print(table)
+
+
+def _list_figures(run: RunRecord) -> dict[str, Any]:
+    winner = run.winner
+    return {
+        "id": run.id,
+        "environment": run.card.name,
+        "task": run.task.description,
+        "status": run.status,
+        "designer": run.designer,
+        "metric": run.metric_origin,
+        "unit": run.task.unit,
+        "score": winner.task_score if winner else None,
+        "scores of seeds": list(winner.task_scores) if winner else [],
+        "success": winner.success_rate if winner else None,
+        "policy's success": winner.policy.evaluation.success_rate
+        if winner and winner.policy
+        else None,
+        "env steps": run.total_timesteps,
+        "minutes": run.wall_s / 60,
+        "calls": run.usage.n_calls,
+        "usd": run.usage.usd,
+    }
+
+
+def _show(value: Any) -> str:
+    if isinstance(value, float):
+        return show_number(value)
+    if isinstance(value, list):
+        return ", ".join(map(_show, value)) or "–"
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:,}"
+    return "–" if value is None or value == "" else str(value)
+
+
+def _ask(lines: list[str]) -> None:
+    """Ask whether to delete; only a yes does.
+
+    Raises:
+        UsageError: nobody sits there, or the answer is another.
+    """
+    if not sys.stdin.isatty():
+        raise UsageError("deleting runs wants a yes", "say --yes")
+    for line in lines:
+        progress_console.print(line)
+    progress_console.print("Delete for good? Enter leaves everything as it is. [y] ", end="")
+    if input().strip().lower() not in ("y", "yes"):
+        raise UsageError("nothing was deleted", "")
+
+
+def _measure(folder: Path) -> int:
+    """Return the bytes of the files in a folder; links are not followed."""
+
+    def list_sizes(place: str | Path) -> Iterator[int]:
+        with os.scandir(place) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    yield from list_sizes(entry.path)
+                else:
+                    yield entry.stat(follow_symlinks=False).st_size
+
+    return sum(list_sizes(folder))
