@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from queue import SimpleQueue
@@ -12,7 +12,13 @@ from queue import SimpleQueue
 from reward_agent.definitions.card import EnvCard
 from reward_agent.definitions.task import METRIC_FILE, TaskSpec
 from reward_agent.designers.roles import Team
-from reward_agent.errors import DataError
+from reward_agent.errors import (
+    BudgetError,
+    DataError,
+    Interrupted,
+    RewardAgentError,
+    UndecidedError,
+)
 from reward_agent.executors import JobRequest
 from reward_agent.executors.slots import ProgressCallback, SlotExecutor
 from reward_agent.files import make_folder, make_scratch, read_text, write_atomic
@@ -242,3 +248,38 @@ def write_results(store: RunStore, record: RunRecord) -> None:
     if best is not None:
         write_text(store.dir / PROGRAM_FILE, store.read_program(best.iteration, best.id))
     write_report(store.dir)
+
+
+@contextmanager
+def recording_end(store: RunStore) -> Iterator[None]:
+    """Note in run.json why the run is not finished, and say how to go on."""
+    try:
+        yield
+    except (KeyboardInterrupt, Interrupted):
+        _record_end(store, "interrupted", "stopped by the user")
+        raise Interrupted(
+            f"run {store.dir.name} was stopped", f"go on with `{store.resume_command}`"
+        ) from None
+    except UndecidedError as error:
+        _record_end(store, "paused", error.reason)
+        raise
+    except RewardAgentError as error:
+        _record_end(
+            store, "interrupted" if isinstance(error, BudgetError) else "failed", error.message
+        )
+        if store.resume_command not in error.remedy:
+            steps = [error.remedy, f"go on with `{store.resume_command}`"]
+            error.remedy = "; then ".join(filter(None, steps))
+        raise
+    except OSError as error:
+        _record_end(store, "failed", str(error))
+        raise RewardAgentError(
+            f"run {store.dir.name} cannot go on: {error}",
+            f"free disk space or correct the permissions; then go on with `{store.resume_command}`",
+        ) from error
+
+
+def _record_end(store: RunStore, status: str, note: str) -> None:
+    """Note in run.json why the run is not finished, if the disk still takes it."""
+    with suppress(RewardAgentError):
+        store.write_run(store.read_run().model_copy(update={"status": status, "note": note}))

@@ -31,10 +31,6 @@ from reward_agent.definitions.task import (
 from reward_agent.designers.roles import Team
 from reward_agent.designers.team import make_team
 from reward_agent.errors import (
-    BudgetError,
-    Interrupted,
-    RewardAgentError,
-    UndecidedError,
     UsageError,
 )
 from reward_agent.executors import Place
@@ -56,7 +52,13 @@ from reward_agent.records.layers import ResolvedSettings, resolve_settings
 from reward_agent.records.settings import RunSettings, list_settings
 from reward_agent.records.store import RunRecord, RunStore, load_run, make_run_dir, now_utc
 from reward_agent.records.timing import TimeLedger
-from reward_agent.run.active import ActiveRun, read_run_metric, telling, try_own_card
+from reward_agent.run.active import (
+    ActiveRun,
+    read_run_metric,
+    recording_end,
+    telling,
+    try_own_card,
+)
 from reward_agent.run.blame import Surroundings
 from reward_agent.run.given import keep_given, load_given, take_rewards
 from reward_agent.run.loop import run_design
@@ -65,6 +67,8 @@ from reward_agent.sandbox.isolation import LEVELS, check_isolation
 from reward_agent.simulation.backends import BACKENDS, require_backend
 from reward_agent.version import __version__
 
+# Looked for once: to read what an installer wrote takes milliseconds.
+_find_version = functools.cache(metadata.version)
 # Packages whose versions decide what a run computes.
 _PACKAGES = (
     "reward-agent", "mujoco", "gymnasium", "stable-baselines3", "torch", "numpy", "openai",
@@ -291,7 +295,7 @@ class HeldRun:
         """
         record = self.store.read_run()
         is_running = record.status == "running"
-        with _recording_end(self.store) if is_running else contextlib.nullcontext():
+        with recording_end(self.store) if is_running else contextlib.nullcontext():
             place, home = self._make_places(record)
             ledger = TimeLedger(place.n_slots, record.slot_seconds, record.wall_s)
             executor = SlotExecutor(place, ledger, home)
@@ -390,47 +394,6 @@ def open_run(
         finally:
             cancel.set()
             team.budget.close()
-
-
-@contextlib.contextmanager
-def _recording_end(store: RunStore) -> Iterator[None]:
-    """Note in run.json why the run is not finished, and say how to go on."""
-    try:
-        yield
-    except (KeyboardInterrupt, Interrupted):
-        _record_end(store, "interrupted", "stopped by the user")
-        raise Interrupted(
-            f"run {store.dir.name} was stopped", f"go on with `{store.resume_command}`"
-        ) from None
-    except UndecidedError as error:
-        _record_end(store, "paused", error.reason)
-        raise
-    except RewardAgentError as error:
-        _record_end(
-            store, "interrupted" if isinstance(error, BudgetError) else "failed", error.message
-        )
-        if store.resume_command not in error.remedy:
-            steps = [error.remedy, f"go on with `{store.resume_command}`"]
-            error.remedy = "; then ".join(filter(None, steps))
-        raise
-    except OSError as error:
-        _record_end(store, "failed", str(error))
-        raise RewardAgentError(
-            f"run {store.dir.name} cannot go on: {error}",
-            f"free disk space or correct the permissions; then go on with `{store.resume_command}`",
-        ) from error
-
-
-def _record_end(store: RunStore, status: str, note: str) -> None:
-    """Note in run.json why the run is not finished, if the disk still takes it."""
-    with contextlib.suppress(RewardAgentError):
-        store.write_run(store.read_run().model_copy(update={"status": status, "note": note}))
-
-
-@functools.cache
-def _find_version(package: str) -> str:
-    """Look once: to read what an installer wrote takes milliseconds."""
-    return metadata.version(package)
 
 
 def read_versions() -> dict[str, str]:
