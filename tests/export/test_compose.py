@@ -117,8 +117,10 @@ def compare(card: EnvCard, source: str, module: Any, n_steps: int, seed: int = 7
 
 @pytest.mark.parametrize("card", CARDS, ids=lambda card: card.name)
 def test_every_field_is_the_runs_on_gymnasiums_own_environment(card, load_exported) -> None:
+    # One that nothing ends is stepped to the end of its episode.
+    n_steps = 1001 if card.name == "half_cheetah" else 200
     for source in make_field_programs(card):
-        compare(card, source, load_exported(card, source), n_steps=1000)
+        compare(card, source, load_exported(card, source), n_steps=n_steps)
 
 
 FRAMES = {
@@ -154,7 +156,7 @@ def test_frames_and_contacts_are_the_same_outside(name: str, derived: str, load_
     model = card.model.model_copy(update={"derived_fields": derived})
     [source] = make_field_programs(card.model_copy(update={"state": tuple(fields)}))
     card = card.model_copy(update={"state": (*card.state, *fields), "model": model})
-    compare(card, source, load_exported(card, source), n_steps=300)
+    compare(card, source, load_exported(card, source), n_steps=120)
 
 
 @pytest.mark.parametrize("path", REFERENCES, ids=lambda path: "-".join(path.parts[-4:-1:2]))
@@ -163,7 +165,7 @@ def test_a_persons_rewards_pay_the_same_outside(path: Path, load_exported) -> No
     task = load_task(env, path.parts[-2])
     card, has_own = apply_task(load_env(env), task), task.termination is not None
     source = path.read_text()
-    n_resets = compare(card, source, load_exported(card, source, has_own), n_steps=400)
+    n_resets = compare(card, source, load_exported(card, source, has_own), n_steps=200)
     assert n_resets or env not in ("hopper", "walker2d")
 
 
@@ -171,7 +173,7 @@ def test_a_persons_rewards_pay_the_same_outside(path: Path, load_exported) -> No
 @pytest.mark.parametrize("name", ["hopper", "walker2d"])
 def test_memory_and_shaping_pay_the_same_outside(name: str, source: str, load_exported) -> None:
     card = load_env(name)
-    assert compare(card, source, load_exported(card, source), n_steps=1000) > 3
+    assert compare(card, source, load_exported(card, source), n_steps=250) > 1
 
 
 @pytest.mark.parametrize(

@@ -218,6 +218,7 @@ PLACES = (
 
 FOLDERS = ("feedback", "iterations", "iterations/0", "iterations/0/candidates", "metric")
 WRITTEN = ("LOCK", "events.jsonl", "feedback/session.jsonl", "run.json", "report.html", "reward.py")
+PIPES = (*WRITTEN, "metric.py", "replies.sqlite", "iterations/0/iteration.json", "feedback")
 # What is like another place: only the long loop tries it.
 LIKE = pytest.mark.slow
 
@@ -248,7 +249,9 @@ def test_a_link_in_a_candidate_is_not_followed(
     meet_all(world, capfd)
 
 
-@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize(
+    "place", [pytest.param(place, marks=() if place in PIPES else LIKE) for place in PLACES]
+)
 def test_a_pipe_makes_nobody_wait(
     place: str, world: World, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from PIL import Image
+from support import runs
 from support.runs import PROPOSAL
 from typer.testing import CliRunner
 
@@ -43,10 +44,7 @@ ANALYSIS = json.dumps(
 KEY = "sk-test-4f7b2c9e1a"
 VARIABLES = {"openai": "OPENAI_API_KEY", "anthropic": "ANTHROPIC_API_KEY"}
 WATCHING = "You watch a film"
-SMALL: dict[str, Any] = {
-    "candidates": 1, "iterations": 1, "steps": 2048, "winner_seeds": 0, "eval_episodes": 2,
-    "critic": False, "video": False, "racing": "none", "early_stop": False,
-}  # fmt: skip
+SMALL: dict[str, Any] = runs.SMALL | {"candidates": 1, "critic": False}
 
 
 class Model:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support import runs
 
 import reward_agent
 from reward_agent.designers.preview import estimate_tokens
@@ -32,13 +33,7 @@ ANALYSIS = json.dumps(
     {"failure_mode": "none", "evidence": ["it holds"], "next_change": "less effort", "keep": True}
 )
 KEY = {"OPENAI_API_KEY": "sk-test-0123456789"}
-SMALL: dict[str, Any] = {
-    "steps": 2048,
-    "winner_seeds": 0,
-    "eval_episodes": 2,
-    "video": False,
-    "slots": 1,
-}
+SMALL: dict[str, Any] = runs.SMALL | {"candidates": 2, "slots": 1}
 
 
 class Model:
@@ -65,7 +60,7 @@ def design(folder: Path, server: FakeLLMServer, **options: Any) -> RunRecord:
         base_url=server.openai_url,
         environ=KEY,
         runs_dir=folder / "runs",
-        **(SMALL | {"candidates": 2, "iterations": 1} | options),
+        **(SMALL | options),
     )
 
 
@@ -112,7 +107,7 @@ def test_a_limit_in_the_middle_of_a_round_trains_what_there_is_and_takes_the_res
     tmp_path: Path,
 ) -> None:
     with FakeLLMServer(Model()) as server:
-        run = design(tmp_path, server, candidates=3, max_calls=2, critic=False, racing="none")
+        run = design(tmp_path, server, candidates=3, max_calls=2, critic=False)
         assert server.n_requests == 2
         store = load_run(run.id, tmp_path / "runs")
         outcomes = sorted(str(candidate.outcome) for candidate in read_candidates(store))
@@ -152,7 +147,9 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> RunStore:
     """A run of two rounds, whose directory was moved elsewhere."""
     folder = tmp_path_factory.mktemp("here")
     with FakeLLMServer(Model()) as server:
-        run = design(folder, server, iterations=2, reply_tokens=9000)
+        run = design(
+            folder, server, iterations=2, reply_tokens=9000, racing="halving", early_stop=True
+        )
     moved = tmp_path_factory.mktemp("there") / "given"
     shutil.copytree(load_run(run.id, folder / "runs").dir, moved)
     shutil.rmtree(folder)

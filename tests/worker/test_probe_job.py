@@ -18,6 +18,7 @@ from reward_agent.records.jobs import (
     Limits,
     ProbeJob,
 )
+from reward_agent.rewards import bounds
 from reward_agent.rewards.trial import (
     keep_sample,
     make_extremes,
@@ -229,14 +230,15 @@ def test_a_loop_inside_numpy_or_a_builtin_is_ended_by_the_clock_of_the_call(tmp_
     assert str(job_exit.outcome) == "killed: time of a call"
 
 
-def test_a_loop_of_the_program_is_a_finding_at_its_line(tmp_path):
+def test_a_loop_of_the_program_is_a_finding_at_its_line(tmp_path, monkeypatch):
+    monkeypatch.setattr(bounds, "MAX_CALL_S", 0.2)
     source = HOP.replace(
         '"""\n', '"""\n    for _ in range(int(1e9 + effort_of(action))):\n        pass\n'
     )
     source += "\n\ndef effort_of(action):\n    return float(np.sum(action))\n"
-    job_exit = run_job(make_job(tmp_path, source), tmp_path, limits=Limits(wall_s=60.0))
-    assert rules(job_exit.result) == ["probe/time"]
-    assert job_exit.result.findings[0].line in (4, 5)
+    report = probe(tmp_path, source)
+    assert rules(report) == ["probe/time"]
+    assert report.findings[0].line in (4, 5)
 
 
 def save_behaviours(folder, *names):

@@ -177,7 +177,7 @@ def test_paused_training_goes_on_where_it_stopped(tmp_path: Path) -> None:
 
 LIBRARY = {
     "sb3:PPO": ({"n_envs": 8, "n_steps": 64, "learning_rate": 2e-3}, 6144),
-    "sb3:SAC": ({"batch_size": 64, "learning_rate": 3e-3}, 1200),
+    "sb3:SAC": ({"batch_size": 32, "learning_rate": 3e-3}, 800),
 }
 
 
@@ -260,6 +260,7 @@ def test_program_that_breaks_a_promise_in_training_is_an_outcome(tmp_path, n, ou
     assert str(result.outcome).startswith(outcome), result.outcome
 
 
+@pytest.mark.slow  # as that of a dry run, tests/worker/test_probe_job.py
 def test_a_loop_in_c_that_begins_in_training_ends_it_with_a_name(tmp_path: Path) -> None:
     late = "    count = sum(range(int(1e11) * int(n[0] > 3.0)))\n    reward ="
     source = FAILS_LATER.replace("    reward =", late, 1).replace("np.nan, 1.0", "n, 1.0")
