@@ -265,7 +265,8 @@ def test_a_sentence_that_is_no_plain_text_is_a_users_error(sentence: str) -> Non
 
 
 def test_the_words_of_a_models_metric_are_made_plain() -> None:
-    task = make_task("hopper", "hop far").describe_metric("far\u202e and\nwide", "m\x1b\n" * 200)
+    words = ("far\u202e and\nwide", "m\x1b\n" * 200, None)
+    task = make_task("hopper", "hop far").describe_metric(*words, is_bounded=False)
     assert (task.criterion, task.unit) == ("far and\nwide", "m" * 100)
     assert TaskSpec.model_validate_json(task.model_dump_json()) == task
 
