@@ -168,9 +168,9 @@ class UndecidedError(RewardAgentError):
 
     Args:
         run: folder of the run.
-        reason: why it has no metric.
-        commands: what goes on with it, each by what it does: ``own``, ``unranked``, and ``accept``
-            where a metric was proposed.
+        reason: why it has no metric, or why the one it has is in doubt.
+        commands: what goes on with it, each by what it does: ``own``, ``unranked``, ``keep`` where
+            it has one, and ``accept`` where a metric was proposed.
     """
 
     exit_code = 2
@@ -179,12 +179,14 @@ class UndecidedError(RewardAgentError):
         self.run, self.commands = run, dict(commands)
         self.reason = clean_text(reason, _MAX_CHARS)
         ways = "; or ".join(self.list_ways())
-        super().__init__(f"run {run} is paused, nothing is trained: {reason}", ways)
+        nothing = "" if "keep" in commands else ", nothing is trained"
+        super().__init__(f"run {run} is paused{nothing}: {reason}", ways)
 
     def list_ways(self) -> list[str]:
         """Return what each command does, and the command."""
         words = {
-            "accept": "accept the metric", "own": "judge by your own", "unranked": "rank nothing",
+            "accept": "accept the metric", "keep": "keep the one it has",
+            "own": "judge by your own", "unranked": "rank nothing",
         }  # fmt: skip
         return [f"{words[name]}: {line}" for name, line in self.commands.items()]
 

@@ -6,7 +6,6 @@ trainings: their policies are kept, so every candidate is scored again by the ne
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,13 +15,14 @@ from reward_agent.designers.brief import HistoryEntry
 from reward_agent.designers.reply import parse_record
 from reward_agent.designers.roles import NO_WORDS, MetricWords
 from reward_agent.errors import DataError
-from reward_agent.files import list_names, read_text
+from reward_agent.files import read_text
 from reward_agent.records.disk import read_record
 from reward_agent.records.store import MetricOrigin, RunRecord, RunStore
+from reward_agent.records.trial import list_proposals
 from reward_agent.rewards.checks import check_metric
 from reward_agent.run.active import ActiveRun, Metric
 from reward_agent.run.evaluate import evaluate_recorded
-from reward_agent.run.metric import WORDS_FILE
+from reward_agent.run.metric import WORDS_FILE, read_words
 from reward_agent.types import CheckReport, Evaluation
 
 PROPOSED: frozenset[MetricOrigin] = frozenset(
@@ -78,35 +78,19 @@ class ScoresOfMetric:
 
 def load_metric_view(store: RunStore, run: RunRecord) -> MetricView:
     """Read the metric of a run, or the one that was proposed and not taken."""
-    folder = _find_proposal(store)
+    proposals = [path for path in list_proposals(store) if (path / METRIC_FILE).is_file()]
+    folder = proposals[-1] if proposals else None
     words = _read_words(folder)
     if run.metric_origin != "none":
         task, source = run.task, read_text(store.dir / METRIC_FILE, "")
         if run.metric_origin not in PROPOSED:
             return MetricView(run.metric_origin, source, "", task.criterion, task.unit)
-        words = MetricWords(
-            meaning=words.meaning,
-            unit=task.unit,
-            criterion=task.criterion,
-            lift_termination=task.termination == (),
-            max_episode_steps=task.max_episode_steps,
-            target_score=task.target_score,
-            is_bounded=task.is_bounded,
-        )
+        words = read_words(task, words.meaning)
         return MetricView(
             run.metric_origin, source, words.meaning, words.criterion, words.unit, words
         )
     source = read_text(folder / METRIC_FILE) if folder is not None else ""
     return MetricView("none", source, words.meaning, words.criterion, words.unit, words)
-
-
-def _find_proposal(store: RunStore) -> Path | None:
-    """Return the folder of the Designer's last proposal that holds code."""
-    numbers = [
-        int(name) for name in list_names(store.dir / "metric") if re.fullmatch("[0-9]{1,4}", name)
-    ]
-    folders = [store.dir / "metric" / str(number) for number in sorted(numbers, reverse=True)]
-    return next((folder for folder in folders if (folder / METRIC_FILE).is_file()), None)
 
 
 def _read_words(folder: Path | None) -> MetricWords:

@@ -50,6 +50,7 @@ from reward_agent.run.judge import judge_policy
 from reward_agent.run.metric import begin_change, change_metric, is_changing, refuse_failing
 from reward_agent.run.open import HeldRun, open_run
 from reward_agent.run.resume import take_up
+from reward_agent.run.retrial import keep_metric
 from reward_agent.types import CheckReport, RewardProgram
 
 MAX_CANDIDATES = 3
@@ -160,8 +161,9 @@ class Session(SessionState):
             return try_metric(active, source, self.list_trained())
 
     def accept_metric(self) -> None:
-        """Take the metric that the Designer proposed, as it is."""
+        """Take the metric that the Designer proposed, as it is, whatever a round said of it."""
         view = self._need_proposal()
+        keep_metric(self.store)
         self._adopt("accepted", replace(view, origin="proposed: accepted"))
 
     def edit_metric(self, source: str) -> ScoresOfMetric:

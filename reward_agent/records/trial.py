@@ -110,6 +110,7 @@ class Retrial(MetricTrial):
 
     iteration: int = Field(ge=0)
     metric_sha256: Sha256 | None
+    is_kept: bool = Field(False, description="whether a person said to go on with the metric")
     plateau: _Said = Field(description="how the score of the round stopped rising")
 
     @property
@@ -123,15 +124,20 @@ class Retrial(MetricTrial):
         return clean_text("; ".join([self.plateau, *told]), _MAX_DOUBT) if is_news else ""
 
 
-def _list_folders(store: RunStore) -> list[Path]:
+def list_proposals(store: RunStore) -> list[Path]:
     """Return the folders of the metrics that a run's Designer proposed, oldest first."""
-    names = [name for name in list_names(store.dir / "metric") if re.fullmatch("[0-9]{1,4}", name)]
-    return [store.dir / "metric" / name for name in sorted(names, key=int)]
+    after = [place_retrial(store, index).parent for index in store.list_iterations()]
+    return [path for folder in (store.dir / "metric", *after) for path in _list_numbered(folder)]
+
+
+def _list_numbered(folder: Path) -> list[Path]:
+    names = [name for name in list_names(folder) if re.fullmatch("[0-9]{1,4}", name)]
+    return [folder / name for name in sorted(names, key=int)]
 
 
 def list_trials(store: RunStore) -> list[MetricTrial]:
     """Return the trials of the metrics that a run's Designer proposed, oldest first."""
-    trials = (read_optional(path / TRIAL_FILE, MetricTrial) for path in _list_folders(store))
+    trials = (read_optional(path / TRIAL_FILE, MetricTrial) for path in list_proposals(store))
     return [trial for trial in trials if trial is not None]
 
 
@@ -143,7 +149,7 @@ def list_pictures(store: RunStore, trial: MetricTrial) -> list[tuple[str, Path]]
 
 def find_trial(store: RunStore, source: str) -> MetricTrial | None:
     """Return the trial of a metric by its text; None where it was not tried."""
-    same = [path for path in _list_folders(store) if read_text(path / METRIC_FILE, "") == source]
+    same = [path for path in list_proposals(store) if read_text(path / METRIC_FILE, "") == source]
     return read_optional(same[-1] / TRIAL_FILE, MetricTrial) if same else None
 
 
@@ -155,8 +161,17 @@ def place_retrial(store: RunStore, iteration: int) -> Path:
 def list_retrials(store: RunStore) -> list[Retrial]:
     """Return what came of examining a run's metric again, by the rounds after which it was."""
     own = RewardProgram(read_text(store.dir / METRIC_FILE, "")).sha256
+    return [item for item in _list_all_retrials(store) if item.metric_sha256 == own]
+
+
+def list_doubted(store: RunStore) -> set[Sha256]:
+    """Return the digests of the metrics that a run was scored by and examined again."""
+    return {item.metric_sha256 for item in _list_all_retrials(store) if item.metric_sha256}
+
+
+def _list_all_retrials(store: RunStore) -> list[Retrial]:
     found = [read_optional(place_retrial(store, i), Retrial) for i in store.list_iterations()]
-    return [item for item in found if item is not None and item.metric_sha256 == own]
+    return [item for item in found if item is not None]
 
 
 def read_trial(store: RunStore) -> MetricTrial | None:

@@ -28,25 +28,28 @@ from reward_agent.run.draft import draft_all
 from reward_agent.run.evaluate import evaluate_candidate
 from reward_agent.run.given import GIVEN_IDEA, read_given
 from reward_agent.run.judge import judge_round
+from reward_agent.run.metric import MetricChoice
 from reward_agent.run.probe import gather_recordings
 from reward_agent.run.race import Race
-from reward_agent.run.retrial import read_doubt, try_metric_again
+from reward_agent.run.retrial import read_doubted, settle_doubt, try_metric_again
 from reward_agent.run.train import Finish, read_initial_policy
 from reward_agent.run.winner import has_stopped_improving, name_winner
 from reward_agent.threads import map_threads
 from reward_agent.types import Usage
 
 
-def run_design(run: ActiveRun) -> RunRecord:
+def run_design(run: ActiveRun, choice: MetricChoice) -> RunRecord:
     """Design, train and evaluate until the budget ends or the run knows that it is done.
 
     Args:
         run: the run in progress; its lock is held by the caller.
+        choice: where another metric may come from, once the one it has is in doubt.
 
     Returns:
         The record with its winner.
 
     Raises:
+        UndecidedError: a round speaks against the metric, and nobody accepted another.
         RewardAgentError: no program was accepted, or one of its kinds (a lost model, a full disk).
     """
     _reopen_short_round(run)
@@ -56,6 +59,7 @@ def run_design(run: ActiveRun) -> RunRecord:
         if index not in run.store.list_iterations():
             if run.team.budget.reached:
                 break
+            run = settle_doubt(run, choice)
             iteration = design_iteration(run, index)
             unasked = _list_unasked(iteration)
             if len(unasked) == len(iteration.candidates):
@@ -118,7 +122,7 @@ def _make_briefs(run: ActiveRun, index: int) -> list[DesignBrief]:
     """Say what each candidate of the round is asked for."""
     entries = read_history(run.store)
     best, history = recall(entries, run.settings.recall)
-    settings = run.settings
+    settings, doubted = run.settings, read_doubted(run)
     ideas = choose_ideas(
         index,
         settings.candidates,
@@ -139,7 +143,7 @@ def _make_briefs(run: ActiveRun, index: int) -> list[DesignBrief]:
         seed=settings.seed,
         steps=settings.steps,
         standing=describe_robot(run, run.store.dir / BEHAVIOURS_DIR),
-        metric_doubt=read_doubt(run),
+        metric_doubt=doubted.doubt if doubted else "",
     )
     given = () if entries else read_given(run.store)
     return [

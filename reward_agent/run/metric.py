@@ -38,7 +38,9 @@ from reward_agent.types import Evaluation, FileRecord, Finding, RewardProgram
 T = TypeVar("T", bound=MetricTrial)
 
 WORDS_FILE = "words.json"
-CHANGE_FILE = "metric/change.json"
+PROPOSALS_DIR, CHANGE_FILE = "metric", "metric/change.json"
+# What a metric says of how its episodes end.
+_OF_EPISODES = {"lift_termination", "max_episode_steps"}
 
 
 class MetricChange(FileRecord):
@@ -140,18 +142,18 @@ def choose_metric(run: ActiveRun, choice: MetricChoice) -> ActiveRun:
     namesake = find_namesake(run.card, run.task.description)
     if namesake is not None:
         run.notify(Warned(f"the sentence says the name of a task: --task {namesake} is that one"))
-    proposed = propose_metric(run, choice.repeated)
+    proposed = propose_metric(run, run.store.dir / PROPOSALS_DIR, choice.repeated)
     if isinstance(proposed, str):
         is_told = proposed.startswith("no metric")
-        raise _make_undecided(run, proposed if is_told else f"no metric was proposed: {proposed}")
+        raise make_undecided(run, proposed if is_told else f"no metric was proposed: {proposed}")
     for note in proposed.notes:
         run.notify(Warned(f"the proposed metric: {note}"))
-    origin = _ask(run, choice, proposed)
+    origin = ask_for_metric(run, choice, proposed)
     run = _take_words(run, proposed.proposal)
     return _adopt(run, Metric(proposed.proposal.source, origin))
 
 
-def _ask(run: ActiveRun, choice: MetricChoice, proposed: ProposedMetric) -> MetricOrigin:
+def ask_for_metric(run: ActiveRun, choice: MetricChoice, proposed: ProposedMetric) -> MetricOrigin:
     """Return how a proposed metric was accepted.
 
     Raises:
@@ -165,20 +167,24 @@ def _ask(run: ActiveRun, choice: MetricChoice, proposed: ProposedMetric) -> Metr
         reason = f"--yes does not take the proposed metric: {'; '.join(proposed.doubts)}"
     else:
         reason = "nobody accepted the proposed metric"
-    raise _make_undecided(run, reason, proposed)
+    raise make_undecided(run, reason, proposed)
 
 
-def _make_undecided(
+def make_undecided(
     run: ActiveRun, reason: str, proposed: ProposedMetric | None = None
 ) -> UndecidedError:
     """Return what pauses the run, with the commands that go on with it."""
-    resume = run.store.resume_command
-    commands = {"own": f"{resume} --metric FILE", "unranked": f"{resume} --unranked"}
-    if proposed is not None:
-        # Where something was found, a person says that they have looked.
-        looked = f"{run.store.feedback_command} --accept-metric"
-        accept = f"{looked} && {resume}" if proposed.doubts else f"{resume} --yes"
-        commands = {"accept": accept, **commands}
+    resume, looked = run.store.resume_command, f"{run.store.feedback_command} --accept-metric"
+    has_none, commands = run.metric.source is None, dict[str, str]()
+    if proposed is not None and not proposed.doubts:
+        commands["accept"] = f"{resume} --yes"
+    elif proposed is not None and has_none:  # a person says that they have looked
+        commands["accept"] = f"{looked} && {resume}"
+    if has_none:
+        commands |= {"own": f"{resume} --metric FILE", "unranked": f"{resume} --unranked"}
+    else:  # by another one every policy is scored again
+        own = f"{run.store.feedback_command} --metric FILE && {resume}"
+        commands |= {"keep": f"{looked} && {resume}", "own": own}
     return UndecidedError(str(run.store.dir), reason, commands)
 
 
@@ -224,21 +230,43 @@ def _describe_task(run: ActiveRun, words: MetricWords) -> TaskSpec:
     )
 
 
-def propose_metric(run: ActiveRun, taken: str | None = None) -> ProposedMetric | str:
+def read_words(task: TaskSpec, meaning: str = "") -> MetricWords:
+    """Return what a task says of a metric that was proposed for it and taken."""
+    return MetricWords(
+        meaning=meaning,
+        unit=task.unit,
+        criterion=task.criterion,
+        lift_termination=task.termination == (),
+        max_episode_steps=task.max_episode_steps,
+        target_score=task.target_score,
+        is_bounded=task.is_bounded,
+    )
+
+
+def propose_metric(
+    run: ActiveRun,
+    folder: Path,
+    taken: str | None = None,
+    previous: MetricProposal | None = None,
+    faults: tuple[Finding, ...] = (),
+) -> ProposedMetric | str:
     """Let the Designer propose a metric for the task's sentence, and try it.
 
     One that has a fault is sent back with what showed it, a bounded number of times.
 
     Args:
         run: the run in progress.
+        folder: where the proposals are kept, by their numbers.
         taken: source of one that is not sent back: the run that is repeated went on with it.
+        previous: the metric that another is asked for in place of; its episodes are recorded, so
+            how they end stays as it is.
+        faults: what speaks against that one.
 
     Returns:
         The first without a fault, or the one with the fewest; or why there is none.
     """
     tried: list[ProposedMetric] = []
-    previous: MetricProposal | None = None
-    faults: tuple[Finding, ...] = ()
+    kept = previous.words.model_dump(include=_OF_EPISODES) if previous else {}
     for number in range(run.settings.max_repairs + 1):
         try:
             with run.ledger.spend("llm"):
@@ -249,6 +277,7 @@ def propose_metric(run: ActiveRun, taken: str | None = None) -> ProposedMetric |
             if not tried:
                 raise
             break
+        proposal = replace(proposal, words=proposal.words.model_copy(update=kept))
         if proposal.source is None:
             if tried:
                 break
@@ -256,25 +285,32 @@ def propose_metric(run: ActiveRun, taken: str | None = None) -> ProposedMetric |
             return str(proposal.outcome)
         if previous is not None and proposal.source == previous.source:
             break  # asked again, it would say the same
-        folder = run.store.dir / "metric" / str(number)
-        _write_proposal(folder, proposal)
+        place = folder / str(number)
+        _write_proposal(place, proposal)
         faults = check_metric(proposal.source, run.shown_card).errors
         if not faults:
-            changed = _take_words(run, proposal)
-            trial = try_metric(changed, folder, proposal.source, proposal.words.target_score)
-            proposal = _settle_target(folder, proposal, trial)
-            if trial.has_passed:
-                trial = compare_metric(changed, proposal.words, trial)
-                write_record(folder / TRIAL_FILE, trial)
-            tried.append(ProposedMetric(proposal, trial, tuple(list_pictures(run.store, trial))))
-            faults = tried[-1].faults
-            proposal = replace(proposal, table=render_table(trial.rows))
+            tried.append(_try_proposal(run, place, proposal, proposal.source))
+            proposal, faults = tried[-1].proposal, tried[-1].faults
         if not faults or (tried and tried[-1].proposal.source == taken):
             return tried[-1]
         run.notify(MetricRejected(faults[0].message))
         previous = proposal
     tried = [item for item in tried if item.trial.rows]  # the others failed on an episode
     return min(tried, key=_count_faults) if tried else faults[0].message
+
+
+def _try_proposal(
+    run: ActiveRun, place: Path, proposal: MetricProposal, source: str
+) -> ProposedMetric:
+    """Try a proposal, and note in its folder what came of it."""
+    changed = _take_words(run, proposal)
+    trial = try_metric(changed, place, source, proposal.words.target_score)
+    proposal = _settle_target(place, proposal, trial)
+    if trial.has_passed:
+        trial = compare_metric(changed, proposal.words, trial)
+        write_record(place / TRIAL_FILE, trial)
+    proposal = replace(proposal, table=render_table(trial.rows))
+    return ProposedMetric(proposal, trial, tuple(list_pictures(run.store, trial)))
 
 
 def compare_metric(run: ActiveRun, words: MetricWords, trial: T, trained: str = "") -> T:

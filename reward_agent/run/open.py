@@ -52,6 +52,7 @@ from reward_agent.records.layers import ResolvedSettings, resolve_settings
 from reward_agent.records.settings import RunSettings, list_settings
 from reward_agent.records.store import RunRecord, RunStore, load_run, make_run_dir, now_utc
 from reward_agent.records.timing import TimeLedger
+from reward_agent.records.trial import list_doubted
 from reward_agent.run.active import (
     ActiveRun,
     read_run_metric,
@@ -65,6 +66,7 @@ from reward_agent.run.loop import run_design
 from reward_agent.run.metric import MetricChoice, ProposedMetric, change_metric, choose_metric
 from reward_agent.sandbox.isolation import LEVELS, check_isolation
 from reward_agent.simulation.backends import BACKENDS, require_backend
+from reward_agent.types import RewardProgram
 from reward_agent.version import __version__
 
 # Looked for once: to read what an installer wrote takes milliseconds.
@@ -195,8 +197,9 @@ class Repeated:
         return run.is_unranked or (run.metric_origin == "none" and run.status == "finished")
 
     def is_accepted(self, proposed: ProposedMetric) -> bool:
-        """Tell whether a proposed metric is the one that was accepted in the run."""
-        return proposed.proposal.source == self.metric
+        """Tell whether a proposed metric is one that was accepted in the run, also for a while."""
+        source = proposed.proposal.source or ""
+        return source == self.metric or RewardProgram(source).sha256 in list_doubted(self.store)
 
 
 def find_repeated(provider: object, runs_dir: Path | None = None) -> Repeated | None:
@@ -275,7 +278,7 @@ def follow(held: HeldRun, choice: MetricChoice) -> RunRecord:
         run = choose_metric(change_metric(run), choice)
         if run.metric.source is not None:
             run.notify(MetricChosen(run.metric.origin, run.task.unit))
-        return run_design(run)
+        return run_design(run, choice)
 
 
 @dataclass(frozen=True)

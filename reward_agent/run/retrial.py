@@ -1,7 +1,8 @@
 """Retrial: a proposed metric tried once more, with a round's policies, before these are blamed.
 
 A round without a single success whose best score no longer rises may have climbed the wrong hill.
-What then speaks against the metric is said to the person and to the Designer; the run goes on.
+What then speaks against the metric is said, and another is asked for before the next round: it
+takes its place where it is accepted; the run is paused where it is not.
 """
 
 from __future__ import annotations
@@ -9,17 +10,34 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from reward_agent.designers.history import read_entry
-from reward_agent.designers.roles import NO_WORDS
-from reward_agent.evaluation.trust import Asked, find_scale, judge_table
+from reward_agent.designers.roles import NO_WORDS, MetricProposal
+from reward_agent.errors import ReplayError
+from reward_agent.evaluation.trust import Asked, find_scale, judge_table, render_table
 from reward_agent.records.disk import read_optional, write_record
 from reward_agent.records.events import MetricDoubted
 from reward_agent.records.jobs import STRIP_FILE, VIDEO_FILE
-from reward_agent.records.store import Candidate, rank_candidates
-from reward_agent.records.trial import Retrial, TrialRow, find_trial, place_retrial
-from reward_agent.run.active import ActiveRun
-from reward_agent.run.metric import compare_metric
+from reward_agent.records.store import Candidate, RunStore, rank_candidates
+from reward_agent.records.trial import (
+    Retrial,
+    TrialRow,
+    find_trial,
+    list_retrials,
+    place_retrial,
+)
+from reward_agent.run.active import ActiveRun, Metric
+from reward_agent.run.metric import (
+    MetricChoice,
+    ProposedMetric,
+    ask_for_metric,
+    begin_change,
+    change_metric,
+    compare_metric,
+    make_undecided,
+    propose_metric,
+    read_words,
+)
 from reward_agent.run.trial import score_behaviours
-from reward_agent.types import Evaluation, rank_value
+from reward_agent.types import Evaluation, Finding, rank_value
 
 # Of the scale: what is no rise any more, over the last half of a course or from round to round.
 _FLAT = 0.05
@@ -41,6 +59,8 @@ def try_metric_again(run: ActiveRun, index: int, candidates: Sequence[Candidate]
     trained = rank_candidates(candidates)
     if run.metric.source is None or run.metric.is_trusted or not trained:
         return ""
+    if any(item.is_kept for item in list_retrials(run.store)):
+        return ""
     place = place_retrial(run.store, index)
     known = read_optional(place, Retrial)
     if known is not None and known.metric_sha256 == run.metric.sha256:
@@ -57,12 +77,58 @@ def try_metric_again(run: ActiveRun, index: int, candidates: Sequence[Candidate]
     return retrial.doubt
 
 
-def read_doubt(run: ActiveRun) -> str:
-    """Return what the last round showed against the metric of a run; '' for nothing."""
-    rounds = run.store.list_iterations()
-    retrial = read_optional(place_retrial(run.store, rounds[-1]), Retrial) if rounds else None
-    is_of_it = retrial is not None and retrial.metric_sha256 == run.metric.sha256
-    return retrial.doubt if retrial is not None and is_of_it else ""
+def read_doubted(run: ActiveRun) -> Retrial | None:
+    """Return the retrial of the last round where it speaks against the metric of a run."""
+    last = [item for item in list_retrials(run.store) if item.iteration == _find_last(run.store)]
+    return next((item for item in last if item.doubt and not item.is_kept), None)
+
+
+def keep_metric(store: RunStore) -> None:
+    """Note that a person has looked at what speaks against a run's metric, and keeps it."""
+    for retrial in list_retrials(store):
+        kept = retrial.model_copy(update={"is_kept": True})
+        write_record(place_retrial(store, retrial.iteration), kept)
+
+
+def settle_doubt(run: ActiveRun, choice: MetricChoice) -> ActiveRun:
+    """Return the run with another metric, where the last round speaks against the one it has.
+
+    Raises:
+        UndecidedError: nobody accepted another, and nobody said to keep this one.
+    """
+    retrial = read_doubted(run)
+    if retrial is None:
+        return run
+    try:
+        proposed = _propose_another(run, retrial, choice.repeated)
+    except ReplayError:  # an earlier version went on with the metric
+        return run
+    if isinstance(proposed, str):
+        raise make_undecided(run, f"{retrial.doubt}; no other metric was proposed: {proposed}")
+    origin = ask_for_metric(run, choice, proposed)
+    metric, words = Metric(proposed.proposal.source, origin), proposed.proposal.words
+    begin_change(run.store, metric, words.criterion, words.unit, words)
+    return change_metric(run)
+
+
+def _propose_another(run: ActiveRun, retrial: Retrial, taken: str | None) -> ProposedMetric | str:
+    """Send the metric of a run back with what a round showed against it."""
+    source, words = run.metric.source, read_words(run.task)
+    reply = f"```json\n{words.model_dump_json()}\n```\n\n```python\n{source}\n```\n"
+    previous = MetricProposal(source, words=words, reply=reply, table=render_table(retrial.rows))
+    plateau = Finding(
+        rule="metric/plateau",
+        severity="error",
+        message=retrial.plateau,
+        remedy="see what the best of these policies is paid for, and what it lacks for a success",
+    )
+    faults = (plateau, *(item for item in retrial.findings if item.severity != "hint"))
+    folder = place_retrial(run.store, retrial.iteration).parent
+    return propose_metric(run, folder, taken, previous, faults)
+
+
+def _find_last(store: RunStore) -> int:
+    return max(store.list_iterations(), default=-1)
 
 
 def _read_course(run: ActiveRun, candidate: Candidate) -> tuple[Evaluation, ...]:
@@ -153,6 +219,6 @@ def _name_ways_out(run: ActiveRun) -> str:
     """Say how a person gives another metric to a run that is under way."""
     feedback, resume = run.store.feedback_command, run.store.resume_command
     return (
-        "the run goes on; to give it another metric, stop it (Ctrl-C), then "
+        "another metric is asked for before the next round; to give it one of your own, "
         f"`{feedback} --metric FILE && {resume}`: every policy is scored again"
     )

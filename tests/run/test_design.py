@@ -14,14 +14,13 @@ from typing import Any
 
 import pytest
 from PIL import Image
-from support.runs import PROPOSAL, SMALL, read_prompt, write_script
+from support.runs import PROPOSAL, SMALL, write_script
 
 import reward_agent
 from reward_agent.definitions.card import load_env
 from reward_agent.errors import RewardAgentError, UndecidedError, UsageError
 from reward_agent.feedback.session import open_session
 from reward_agent.records.disk import read_record
-from reward_agent.records.events import Event, MetricDoubted
 from reward_agent.records.outcomes import TRAINED
 from reward_agent.records.store import Candidate, RunRecord, RunStore, load_run
 from reward_agent.records.trial import MetricTrial, list_retrials, read_trial
@@ -299,34 +298,68 @@ LEADS_NOWHERE = (
 )
 
 
-def test_a_metric_on_which_two_rounds_lead_nowhere_is_examined_again_and_doubted(
+def test_a_metric_on_which_two_rounds_lead_nowhere_is_replaced_once_another_is_accepted(
     tmp_path: Path,
 ) -> None:
-    events: list[Event] = []
-    run = reward_agent.design(
-        "inverted_pendulum",
-        "stay in the middle of the rail",
-        provider=write_script(tmp_path, LEADS_NOWHERE, LEADS_NOWHERE, GOOD, OTHER_GOOD, GOOD),
-        runs_dir=tmp_path / "runs",
-        environ={},
-        candidates=1,
-        accept_metric=lambda proposed: True,
-        listen=events.append,
-        **(SMALL | {"iterations": 3}),
+    asked: list[ProposedMetric] = []
+    folder = tmp_path / "runs"
+    provider = write_script(
+        tmp_path, LEADS_NOWHERE, LEADS_NOWHERE, GOOD, OTHER_GOOD, PROPOSAL, PROPOSAL, GOOD
     )
-    store = load_run("last", tmp_path / "runs")
-    [first] = [item for item in list_retrials(store) if item.iteration == 1]
-    assert "metric/empty-plateau" in [finding.rule for finding in first.findings]
-    assert "no better than that of the rounds before" in first.doubt
-    [policy] = [row for row in first.rows if row.kind == "policy"]
+    options: dict[str, Any] = {"runs_dir": folder, "environ": {}, "provider": provider}
+
+    def accept(proposed: ProposedMetric) -> bool:
+        asked.append(proposed)
+        return len(asked) == 1
+
+    sentence = "stay in the middle of the rail"
+    with pytest.raises(UndecidedError, match="is paused: nobody accepted") as caught:
+        reward_agent.design(
+            "inverted_pendulum",
+            sentence,
+            candidates=1,
+            accept_metric=accept,
+            **(SMALL | options | {"iterations": 3}),
+        )
+    store = load_run("last", folder)
+    [doubted] = [item for item in list_retrials(store) if item.iteration == 1]
+    assert "metric/empty-plateau" in [finding.rule for finding in doubted.findings]
+    assert "no better than that of the rounds before" in doubted.doubt
+    [policy] = [row for row in doubted.rows if row.kind == "policy"]
     assert (policy.task_score, policy.success_rate) == (0.4, 0.0)
-    assert set(policy.parts) == {"share"}
-    told = [event for event in events if isinstance(event, MetricDoubted)]
-    assert f"`reward-agent feedback {store.dir} " in told[0].remedy
-    assert " --metric FILE && reward-agent design --resume " in told[0].remedy
-    assert first.doubt in read_prompt(store, 2, 0)
     assert "The metric may be at fault" in (store.dir / "report.html").read_text()
+    assert set(caught.value.commands) == {"accept", "keep", "own"}
+    assert store.read_run().status == "paused"
+
+    run = reward_agent.resume_run("last", accept_unseen=True, **options)
+    assert (store.dir / "metric.py").read_text() == asked[1].proposal.source
+    assert run.metric_origin == "proposed: accepted unseen"
+    assert len(store.list_iterations()) == 3
+    # Every policy is scored by the metric that the run has now.
+    assert all(item.task_score != 0.4 for item in read_candidates(tmp_path, run))
+
+
+def test_a_metric_that_a_person_keeps_is_doubted_no_more(tmp_path: Path) -> None:
+    folder = tmp_path / "runs"
+    provider = write_script(
+        tmp_path, LEADS_NOWHERE, LEADS_NOWHERE, GOOD, OTHER_GOOD, LEADS_NOWHERE, GOOD
+    )
+    options: dict[str, Any] = {"runs_dir": folder, "environ": {}, "provider": provider}
+    with pytest.raises(UndecidedError, match="no other metric was proposed") as caught:
+        reward_agent.design(
+            "inverted_pendulum",
+            "stay in the middle of the rail",
+            candidates=1,
+            accept_metric=lambda _: True,
+            **(SMALL | options | {"iterations": 3}),
+        )
+    assert set(caught.value.commands) == {"keep", "own"}
+    assert "--accept-metric && " in caught.value.commands["keep"]
+    with open_session("last", **options) as session:
+        session.accept_metric()
+    run = reward_agent.resume_run("last", **options)
     assert run.winner is not None
+    assert len(load_run("last", folder).list_iterations()) == 3
 
 
 def test_a_metric_that_is_at_fault_to_the_last_is_not_taken_unseen(tmp_path: Path) -> None:
