@@ -31,7 +31,7 @@ from reward_agent.run.judge import judge_round
 from reward_agent.run.metric import MetricChoice
 from reward_agent.run.probe import gather_recordings
 from reward_agent.run.race import Race
-from reward_agent.run.retrial import read_doubted, settle_doubt, try_metric_again
+from reward_agent.run.retrial import settle_doubt, try_metric_again
 from reward_agent.run.train import Finish, read_initial_policy
 from reward_agent.run.winner import has_stopped_improving, name_winner
 from reward_agent.threads import map_threads
@@ -122,7 +122,7 @@ def _make_briefs(run: ActiveRun, index: int) -> list[DesignBrief]:
     """Say what each candidate of the round is asked for."""
     entries = read_history(run.store)
     best, history = recall(entries, run.settings.recall)
-    settings, doubted = run.settings, read_doubted(run)
+    settings = run.settings
     ideas = choose_ideas(
         index,
         settings.candidates,
@@ -143,7 +143,6 @@ def _make_briefs(run: ActiveRun, index: int) -> list[DesignBrief]:
         seed=settings.seed,
         steps=settings.steps,
         standing=describe_robot(run, run.store.dir / BEHAVIOURS_DIR),
-        metric_doubt=doubted.doubt if doubted else "",
     )
     given = () if entries else read_given(run.store)
     return [

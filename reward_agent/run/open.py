@@ -131,6 +131,10 @@ def design(
     taken = take_rewards([Path(path) for path in start_from], card, resolved.settings)
     if repeated is not None and not taken:
         taken = load_given(repeated.store)
+    unranked = unranked or (repeated is not None and repeated.is_unranked)
+    task_metric = read_task_metric(card, spec)
+    known = None if repeated is None else repeated.metric
+    choice = MetricChoice(own_metric, task_metric, accept_metric, accept_unseen, unranked, known)
     store = RunStore(make_run_dir(find_runs_dir(runs_dir), card.name, spec.name))
 
     def describe(held: HeldRun) -> RunRecord:
@@ -149,10 +153,6 @@ def design(
             versions=read_versions(),
         )
 
-    unranked = unranked or (repeated is not None and repeated.is_unranked)
-    task_metric = read_task_metric(card, spec)
-    known = None if repeated is None else repeated.metric
-    choice = MetricChoice(own_metric, task_metric, accept_metric, accept_unseen, unranked, known)
     try:
         with open_run(store, resolved.settings, describe, listen, environ) as held:
             keep_given(store, taken)
