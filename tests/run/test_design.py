@@ -579,7 +579,11 @@ def test_a_sentence_ends_when_its_winner_is_confirmed(tmp_path: Path) -> None:
         accept_unseen=True,
         candidates=1,
         adversary_steps=0,
-        **(SMALL | {"steps": 16_384, "iterations": 2, "winner_seeds": 1}),
+        steps=16_384,
+        iterations=2,
+        winner_seeds=1,
+        eval_episodes=2,
+        video=False,
     )
     assert run.task.target_score == 4.75
     assert run.winner is not None
