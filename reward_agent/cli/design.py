@@ -63,6 +63,7 @@ def design_command(
     from reward_agent.trackers.follow import TrackedRun
 
     if estimate:
+        settings["n_given"] = len(start_from or ())
         _show_estimate(env, task, runs_dir, as_json, settings)
         return
     for flag, given in (("task", task), ("from", start_from)):

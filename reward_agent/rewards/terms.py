@@ -189,10 +189,22 @@ def _split_weight(node: ast.expr) -> tuple[float, ast.expr | None]:
             rests = [rest for rest in (first, second) if rest is not None]
             joined = ast.BinOp(rests[0], node.op, rests[1]) if len(rests) == 2 else rests[0]
             return left * right, joined
-        if second is None and right:
-            return left / right, first
+        # What divides is a unit more often than a weight: the length of a step, a range.
         return left, ast.BinOp(first or ast.Constant(1), node.op, node.right)
-    return 1.0, node
+    chosen = _read_choice(node)
+    return chosen if chosen is not None else (1.0, node)
+
+
+def _read_choice(node: ast.expr) -> tuple[float, ast.expr] | None:
+    """Return the number that ``np.where(condition, number, 0.0)`` pays, and that for 1."""
+    if not isinstance(node, ast.Call) or ast.unparse(node.func) != "np.where":
+        return None
+    numbers = [_read_number(part) for part in node.args[1:]]
+    weights = [number for number in numbers if number]
+    if len(numbers) != 2 or None in numbers or len(weights) != 1:
+        return None
+    ones = [ast.Constant(1.0 if number else 0.0) for number in numbers]
+    return weights[0], ast.Call(node.func, [node.args[0], *ones], [])
 
 
 def _read_number(node: ast.expr) -> float | None:

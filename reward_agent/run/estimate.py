@@ -96,6 +96,7 @@ def estimate_design(
     task: str | None,
     *,
     runs_dir: Path | None = None,
+    n_given: int = 0,
     environ: Mapping[str, str] | None = None,
     **options: Any,
 ) -> Estimate:
@@ -105,6 +106,7 @@ def estimate_design(
         env: name of an environment, or its folder.
         task: name of a task, or a sentence.
         runs_dir: earlier runs there tell how fast this machine trains.
+        n_given: rewards of people that the run starts from; each is a training more.
         environ: environment variables; the process's own by default.
         options: settings by the names of ``RunSettings``.
 
@@ -135,7 +137,7 @@ def estimate_design(
     n_calls, inputs, outputs = n_calls + judging[0], inputs + judging[1], outputs + judging[2]
     judge_usd, judge_note = _price_judge(settings, provider, model, judging)
     usd = None if usd is None or judge_usd is None else usd + judge_usd
-    steps = count_steps(settings) + climbs
+    steps = count_steps(settings) + n_given * settings.steps + climbs
     rate, speed_note = _find_rate(card, runs_dir)
     # Trainings side by side, and replies of which several come at a time.
     wall_s = steps / rate / count_slots(settings.slots)
@@ -151,7 +153,8 @@ def estimate_design(
         wall_s=_make_range(wall_s),
         notes=(
             f"{settings.candidates} programs x {settings.iterations} rounds x {settings.steps:,} "
-            f"steps, {settings.winner_seeds} fresh seeds for each of the two best",
+            f"steps, {settings.winner_seeds} fresh seeds for each of the two best"
+            + (f", {n_given} given" if n_given else ""),
             speed_note,
             price_note,
             *([judge_note] if judge_note else []),

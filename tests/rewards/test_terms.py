@@ -18,7 +18,14 @@ def compute_reward(state, action, next_state):
 
 def test_weights_are_read_through_names_and_signs() -> None:
     weights = {term.name: term.weight for term in read_terms(PROGRAM)}
-    assert weights == {"forward": 0.5, "alive": 2.0, "effort_cost": -0.1}
+    assert weights == {"forward": 0.5, "alive": 2.0, "effort_cost": -1.0}
+
+
+def test_what_a_choice_pays_is_its_weight_and_the_length_of_a_step_is_none() -> None:
+    source = PROGRAM.replace("2.0 * np.ones_like(forward)", "np.where(forward > 0, 0.0, 5.0)")
+    source = source.replace("WEIGHT * next_state.forward_velocity", "0.1 * (next_state.x / 0.008)")
+    weights = {term.name: term.weight for term in read_terms(source)}
+    assert weights == {"forward": 0.1, "alive": 5.0, "effort_cost": -1.0}
 
 
 def test_each_term_is_kept_reweighted_rewritten_dropped_or_new() -> None:

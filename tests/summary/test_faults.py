@@ -1,6 +1,6 @@
 """Rewards with a planted fault, and healthy ones: what the rules say of recorded trainings.
 
-Each line of ``data/faults.jsonl`` is what ``reward-agent diagnose FILE --steps 30000`` left of one
+Each line of ``data/faults.jsonl`` is what ``reward-agent diagnose FILE --steps 30000` (some 20000)` left of one
 training: program, probe, training and summary without its episodes.
 """
 
@@ -35,15 +35,23 @@ PLANTED = [
     ("hopper_fall", FALLING, "dive"),
     ("hopper_costs", FALLING, "torque"),
     ("ant_fall", FALLING, "survival"),
+    ("walker2d_crash", FALLING, "fallen"),
+    ("walker2d_spin", FALLING, "wobble"),
+    ("reacher_drown", DROWNS, "control"),
     ("hopper_drown", DROWNS, "height"),
     ("half_cheetah_drown", DROWNS, "spin"),
     ("ant_drown", DROWNS, "action_cost"),
     ("hopper_sign", SIGN, "forward"),
     ("half_cheetah_sign", SIGN, "forward"),
     ("walker2d_sign", SIGN, "progress"),
-    ("ant_sign", SIGN, "progress"),
     ("hopper_effort_sign", SIGN, "effort"),
 ]
+# Only a metric knows that these are wrong.
+WITH_TASK = [
+    ("reacher_sign", SIGN, "distance"),
+    ("inverted_pendulum_sign", SIGN, "upright"),
+]
+CASES = [(*case, True) for case in (*PLANTED, *WITH_TASK)] + [(*case, False) for case in PLANTED]
 HEALTHY = [name for name in RECORDED if name.startswith("ref_") or name.endswith("_gym")]
 
 
@@ -64,8 +72,7 @@ def load(name: str, has_task: bool = True) -> Evidence:
     )
 
 
-@pytest.mark.parametrize("has_task", [True, False])
-@pytest.mark.parametrize(("name", "fault", "term"), PLANTED)
+@pytest.mark.parametrize(("name", "fault", "term", "has_task"), CASES)
 def test_the_first_line_names_the_planted_fault_and_its_term(
     name: str, fault: str, term: str, has_task: bool
 ) -> None:

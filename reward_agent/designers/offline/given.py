@@ -46,8 +46,10 @@ def reweight(brief: DesignBrief, rng: random.Random) -> tuple[RewardProgram, str
         return None
     tried = {item.program.sha256 for item in brief.history if item.program}
     changes = [*_list_changes(entry, brief.card, brief.task), *_draw_changes(entry, rng)]
-    # Each candidate of a round takes another of the changes that are called for.
-    for change in changes[min(brief.index, max(len(changes) - _MAX_TRIES, 0)) :]:
+    # Of the best, each candidate of a round takes another of the changes that are called for.
+    is_best = brief.best is not None and brief.best.candidate.id == entry.candidate.id
+    first = min(brief.index, max(len(changes) - _MAX_TRIES, 0)) if is_best else 0
+    for change in changes[first:]:
         source = scale_terms(entry.program.source, change.factors)
         if source is not None and RewardProgram(source).sha256 not in tried:
             score = entry.candidate.task_score
