@@ -14,6 +14,7 @@ from reward_agent.cli.output import print_json, print_text
 from reward_agent.cli.settings import Env, Json, add_settings
 from reward_agent.errors import DataError, UsageError
 from reward_agent.files import find_real, read_bytes
+from reward_agent.records.jobs import TranslateResult
 from reward_agent.types import CheckReport, FileRecord, ProbeReport
 
 if TYPE_CHECKING:
@@ -32,6 +33,9 @@ class CheckAnswer(FileRecord):
     accepted: bool = Field(description="no finding of severity error")
     check: CheckReport
     probe: ProbeReport | None = Field(None, description="with --probe, if the rules accept it")
+    taken: TranslateResult | None = Field(
+        None, description="what a file in another style was taken as; the findings are of that"
+    )
 
 
 @add_settings(
@@ -159,27 +163,54 @@ def check_command(
     ] = False,
 ) -> None:
     """Check a reward program: findings at their lines, exit code 1 if it is refused."""
-    from reward_agent.run.single import check
+    from reward_agent.run.single import check_file
 
-    source = _read_source(file)
-    examined = check(source, env, task=task, probe=probe)
+    data = _read_data(file)
+    examined = check_file(data, file, env, task=task, probe=probe)
     if as_json:
-        is_accepted = examined.is_accepted
-        print_json(CheckAnswer(accepted=is_accepted, check=examined.check, probe=examined.probe))
+        print_json(
+            CheckAnswer(
+                accepted=examined.is_accepted,
+                check=examined.check,
+                probe=examined.probe,
+                taken=examined.taken,
+            )
+        )
     else:
-        print_text(_render(examined, source))
+        print_text(_render(examined, data.decode("utf-8", "replace")))
     if not examined.is_accepted:
         raise typer.Exit(1)
 
 
 def _read_source(file: str) -> str:
+    return _read_data(file).decode("utf-8", "replace")
+
+
+def _read_data(file: str) -> bytes:
     try:
         data = sys.stdin.buffer.read() if file == "-" else read_bytes(find_real(Path(file)))
     except DataError as error:
         raise UsageError(error.message, "name a file, or -") from error
     except OSError as error:
         raise UsageError(f"{file} cannot be read: {error.strerror}", "name a file, or -") from error
-    return data.decode("utf-8", "replace")
+    return data
+
+
+def _render_taken(taken: TranslateResult) -> list[str]:
+    """Say what a file was taken as, and what both pay."""
+    lines = [f"taken as {taken.form}: {taken.entry}", *taken.notes]
+    if taken.parity:
+        lines.append(
+            f"{'pay of a step':24} {'steps':>5} {'the file':>10} {'program':>10} differ by"
+        )
+    lines += [
+        f"{row.steps:24} {row.n_steps:5} {row.original:10.4g} {row.ours:10.4g} "
+        f"{row.difference:.2g} at most"
+        for row in taken.parity
+    ]
+    if taken.form != "as it is":
+        lines.append(f"the program:\n{taken.program}")
+    return lines
 
 
 def _render(examined: Examined, source: str) -> str:
@@ -188,7 +219,12 @@ def _render(examined: Examined, source: str) -> str:
 
     findings = examined.check.findings + (examined.probe.findings if examined.probe else ())
     verdict = "accepted" if examined.is_accepted else "refused"
-    lines = [render_findings(source, findings)] if findings else []
+    taken = examined.taken
+    is_translated = taken is not None and taken.form in ("arrays", "rows")
+    shown = taken.program if taken is not None and is_translated else None
+    lines = [render_findings(shown or source, findings)] if findings else []
+    if taken is not None and (is_translated or taken.notes):
+        lines = [*_render_taken(taken), *lines] if taken.form else [*taken.notes, *lines]
     if examined.probe is not None:
         lines += [
             f"{term.name}: {term.mean:.3g} ± {term.std:.3g}, "

@@ -26,6 +26,8 @@ from reward_agent.rewards.language import (
     MAX_NODES,
     MAX_SOURCE_CHARS,
     MAX_TREE_DEPTH,
+    REWARD_ENTRY,
+    REWARD_PARAMETERS,
 )
 from reward_agent.types import Finding
 
@@ -87,6 +89,16 @@ def parse_source(text: str) -> Parsing:
     if isinstance(tree, Finding):
         return Parsing(None, (tree,))
     return _measure(text, tree)
+
+
+def defines_reward(tree: ast.Module) -> bool:
+    """Whether a file has the function of the reward language, with its parameters."""
+    return any(
+        isinstance(node, ast.FunctionDef)
+        and node.name == REWARD_ENTRY
+        and tuple(item.arg for item in node.args.args)[:3] == REWARD_PARAMETERS
+        for node in tree.body
+    )
 
 
 def compile_tree(tree: ast.Module, file_name: str) -> CodeType:

@@ -25,11 +25,17 @@ from reward_agent.errors import DataError, UsageError
 from reward_agent.executors.slots import LocalPlace, SlotExecutor
 from reward_agent.files import find_real, make_scratch, read_bytes
 from reward_agent.learning.policy import MAX_POLICY_BYTES
-from reward_agent.records.jobs import CheckEnvJob, CheckEnvResult, EvaluateResult
+from reward_agent.records.jobs import (
+    CheckEnvJob,
+    CheckEnvResult,
+    EvaluateResult,
+    TranslateResult,
+)
 from reward_agent.records.layers import resolve_settings
 from reward_agent.records.settings import ClusterSettings, ModelSettings, RunSettings
 from reward_agent.records.store import make_run_id
 from reward_agent.rewards.checks import check_program
+from reward_agent.rewards.source import defines_reward, parse_source
 from reward_agent.run.active import NO_METRIC, Lab, Metric, try_own_card
 from reward_agent.run.behaviours import (
     BEHAVIOURS_DIR,
@@ -48,6 +54,7 @@ from reward_agent.run.evaluate import (
 )
 from reward_agent.run.probe import Recordings, run_probe
 from reward_agent.run.train import make_training, name_finish
+from reward_agent.run.translate import CHILD_ENDED, translate_reward
 from reward_agent.simulation.backends import require_backend
 from reward_agent.types import CheckReport, ProbeReport, RewardProgram, Snapshot, TrainingResult
 
@@ -56,10 +63,11 @@ Progress = Callable[[dict[str, float]], None]
 
 @dataclass(frozen=True)
 class Examined:
-    """What the static rules say of a program, and the probe if it was asked for."""
+    """What the static rules say of a program, the probe if asked, and what a file was taken as."""
 
     check: CheckReport
     probe: ProbeReport | None = None
+    taken: TranslateResult | None = None
 
     @property
     def is_accepted(self) -> bool:
@@ -116,6 +124,45 @@ def check(
             target_score=spec.target_score if spec else None,
         )
         return Examined(report, run_probe(lab, program, folder or scratch / "probe", recordings))
+
+
+def check_file(
+    data: bytes, name: str, env: str, *, task: str | None = None, probe: bool = False
+) -> Examined:
+    """Check a reward in whatever style: what it is taken as is a program, which is then checked.
+
+    A program of ours with errors is told them, and nothing else is tried.
+
+    Args:
+        data: the file.
+        name: of the file.
+        env: name or folder of the environment.
+        task: see ``check``.
+        probe: see ``check``.
+    """
+    text = data.decode("utf-8", "replace").removeprefix("\ufeff")
+    card = load_env(env) if task is None else _find(env, task)[0]
+    report = check_program(RewardProgram(text), card)
+    parsed = parse_source(text).source
+    is_ours = parsed is not None and defines_reward(parsed.tree)
+    if is_ours and not report.is_accepted:
+        return Examined(report)
+    try:
+        with open_lab(card, resolve(card, {})) as lab, make_scratch() as scratch:
+            taken = translate_reward(lab, data, name, scratch)
+    except DataError:  # nothing can be tried here
+        if not report.is_accepted:
+            raise
+        return check(text, env, task=task, probe=probe)
+    has_ended = any(finding.rule == CHILD_ENDED for finding in taken.findings)
+    if has_ended and report.is_accepted:  # the probe says of what the program died
+        return check(text, env, task=task, probe=probe)
+    if taken.program is None:
+        return Examined(report.model_copy(update={"findings": taken.findings}), taken=taken)
+    examined = check(taken.program, env, task=task, probe=probe)
+    found = (*taken.findings, *examined.check.findings)
+    shown = examined.check.model_copy(update={"findings": found})
+    return Examined(shown, examined.probe, taken)
 
 
 def measure_robot(card: EnvCard) -> str:

@@ -15,6 +15,8 @@ from reward_agent.run.active import Lab
 from reward_agent.run.behaviours import RecordedBehaviours
 from reward_agent.types import Finding, RewardProgram
 
+CHILD_ENDED = "translate/child-ended"
+
 
 def translate_reward(
     lab: Lab, data: bytes, name: str, folder: Path, recorded: RecordedBehaviours | None = None
@@ -50,7 +52,7 @@ def translate_reward(
 
 def _explain_end(outcome: str) -> Finding:
     return Finding(
-        rule="translate/child-ended",
+        rule=CHILD_ENDED,
         severity="error",
         message=f"the file could not be read to its end: {outcome}",
         remedy="give the reward alone: one function, without what takes long or much memory",

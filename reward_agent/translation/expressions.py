@@ -116,14 +116,14 @@ class Expressions(Calls):
     def _combine_listed(self, operation: ast.operator, one: Any, two: Any) -> Any:
         if isinstance(operation, ast.Mod) and isinstance(one, str):
             return one
-        if isinstance(operation, ast.Add) and isinstance(one, str) and isinstance(two, str):
-            return (one + two)[:_MOST_ITEMS]
-        items: list[Any] | None = None
-        if isinstance(operation, ast.Add) and type(one) is type(two):
-            items = [*one, *two]
         number = arithmetic.unlift(two)
+        items: list[Any] | None = None
         if isinstance(operation, ast.Mult) and type(number) is int:
-            items = [*one] * min(number, _MOST_ITEMS)
+            if len(one) * number > _MOST_ITEMS:
+                raise self.refuse(f"a list of {number} times as much", f"{_MOST_ITEMS} at most")
+            items = [*one] * number
+        elif isinstance(operation, ast.Add) and type(one) is type(two):
+            items = [*one, *two]
         if items is None:
             raise self.refuse("arithmetic with a list", "make it an array: np.array([...])")
         if len(items) > _MOST_ITEMS:

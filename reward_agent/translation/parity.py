@@ -22,6 +22,8 @@ from reward_agent.translation.writing import read_result
 
 # Steps from the start of an episode, and from its end.
 _FIRST, _LAST = 40, 20
+# Statements of a person's file that are carried out with numbers in all, so that it takes seconds.
+_MOST_STATEMENTS = 40_000
 # What rounding in another order of the same sums does.
 _SAME = 1e-6
 
@@ -81,9 +83,10 @@ class Original:
     def __init__(self, tree: ast.Module, number: int, inputs: Inputs) -> None:
         self._tree, self._number, self._inputs = tree, number, inputs
         self.fault: Fault | None = None
+        self._n_statements = 0
 
     def pay(self, steps: Sequence[Transition]) -> Iterator[float]:
-        """Yield the reward of consecutive steps from the start of an episode."""
+        """Yield the reward of consecutive steps from the start of an episode, one at least."""
         machine = EagerMachine(_show(steps[0]))
         machine.run_file(self._tree)
         entry = list_entries(machine, self._inputs)[self._number]
@@ -95,6 +98,9 @@ class Original:
             if not np.isfinite(paid):
                 self.fault = machine.fault
             yield paid
+            self._n_statements += machine.n_steps
+            if self._n_statements > _MOST_STATEMENTS:
+                return
 
 
 def _show(step: Transition) -> dict[str, Any]:
@@ -120,7 +126,8 @@ def pay_ours(reward: CompiledReward, stretch: Stretch) -> FloatArray:
 
 
 def compare(stretch: Stretch, original: FloatArray, ours: FloatArray) -> ParityRow:
-    """Return a row of the table."""
+    """Return a row of the table, of the steps that the original was carried out on."""
+    ours = ours[: len(original)]
     return ParityRow(
         steps=stretch.name,
         n_steps=len(ours),
@@ -138,7 +145,7 @@ def is_same(row: ParityRow) -> bool:
 def pay_original(original: Original, stretch: Stretch, has_memory: bool) -> FloatArray:
     """Return what the file itself pays for a stretch, as ``pay_ours`` does."""
     paid = list(original.pay(stretch.steps))
-    if not has_memory and stretch.later:
+    if not has_memory and stretch.later and len(paid) == len(stretch.steps):
         paid += original.pay(stretch.later)
     return np.array(paid)
 

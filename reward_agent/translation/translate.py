@@ -35,9 +35,9 @@ from reward_agent.records.jobs import (
 )
 from reward_agent.rewards.checks import check_program
 from reward_agent.rewards.contract import ContractError
-from reward_agent.rewards.language import REWARD_ENTRY, REWARD_PARAMETERS
+from reward_agent.rewards.language import REWARD_ENTRY
 from reward_agent.rewards.program import CompiledReward, compile_program
-from reward_agent.rewards.source import parse_source
+from reward_agent.rewards.source import defines_reward, parse_source
 from reward_agent.rewards.trial import roll_out_random_policy
 from reward_agent.translation.inputs import Inputs
 from reward_agent.translation.parity import (
@@ -146,7 +146,7 @@ class Translator:
         Raises:
             Untranslatable: it cannot be translated.
         """
-        taken = self._take_as_it_is() if self._is_ours() else None
+        taken = self._take_as_it_is() if defines_reward(self.tree) else None
         if taken is not None:
             return taken
         _, entries = prepare_file(self.tree, self._make_inputs())
@@ -160,15 +160,6 @@ class Translator:
 
     def _make_inputs(self, is_row: bool = True) -> Inputs:
         return Inputs(self.ground.card, self.ground.places, is_row)
-
-    def _is_ours(self) -> bool:
-        """Whether it has the function of the reward language, with its parameters."""
-        names = [
-            [item.arg for item in node.args.args]
-            for node in self.tree.body
-            if isinstance(node, ast.FunctionDef) and node.name == REWARD_ENTRY
-        ]
-        return any(given[:3] == list(REWARD_PARAMETERS) for given in names)
 
     def _take_as_it_is(self) -> TranslateResult | None:
         """Return the file itself, where it is a program that can be paid by."""
@@ -203,7 +194,7 @@ class Translator:
 
     def _list_orders(self) -> tuple[bool, bool]:
         """Return whether to read the file for one simulation, the likelier first."""
-        is_batched = "[:," in self.text or "dim=" in self.text or self._is_ours()
+        is_batched = "[:," in self.text or "dim=" in self.text or defines_reward(self.tree)
         return (False, True) if is_batched else (True, False)
 
     def _write_arrays(self, number: int, inputs: Inputs) -> Text:

@@ -140,6 +140,16 @@ def compute_reward(state, action, next_state):
 """
 
 
+def test_a_reward_in_another_style_is_checked_as_the_program_that_it_is(tmp_path: Path) -> None:
+    text = "def reward(obs, action, next_obs, info):\n    return max(0.0, next_obs[5])\n"
+    done = run("check", "-", "--env", "hopper", "--json", cwd=tmp_path, text=text)
+    taken = json.loads(done.stdout)["taken"]
+    assert done.returncode == 0
+    assert (taken["form"], taken["entry"]) == ("arrays", "reward")
+    assert "np.maximum(0.0, next_state.observation[:, 5])" in taken["program"]
+    assert max(row["difference"] for row in taken["parity"]) == 0.0
+
+
 def test_program_that_kills_the_probe_is_refused(tmp_path: Path) -> None:
     done = run("check", "-", "--env", "hopper", "--probe", "--json", cwd=tmp_path, text=KILLER)
     answer = json.loads(done.stdout)

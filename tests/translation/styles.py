@@ -1,0 +1,1062 @@
+"""Rewards in the styles that people write them in, beside the thirty in ``people``.
+
+Each is an environment, how plain Python pays one step with it (empty: not without its libraries), and
+the text; what is refused has words that its remedy must hold instead.
+"""
+
+from __future__ import annotations
+
+# Name -> environment, call, text.
+TAKEN: dict[str, tuple[str, str, str]] = {
+    "legged_other": (
+        "ant",
+        "",
+        """\
+import torch
+from legged_gym.envs.base.legged_robot import LeggedRobot
+
+class AntRough(LeggedRobot):
+    def __init__(self, cfg):
+        self.cfg = cfg
+        self.reward_scales = {"lin_vel_x": 1.0, "ang_vel": -0.05, "torques": -0.0002, "height": -2.0}
+
+    def compute_reward(self):
+        self.rew_buf[:] = 0.
+        for i in range(len(self.reward_functions)):
+            name = self.reward_names[i]
+            rew = self.reward_functions[i]() * self.reward_scales[name]
+            self.rew_buf += rew
+            self.episode_sums[name] += rew
+
+    def _reward_lin_vel_x(self):
+        return torch.clip(self.torso_velocity[:, 0], min=-1., max=2.)
+
+    def _reward_ang_vel(self):
+        return torch.sum(torch.square(self.torso_angular_velocity[:, :2]), dim=1)
+
+    def _reward_torques(self):
+        return torch.sum(torch.square(self.actions), dim=1)
+
+    def _reward_height(self):
+        return torch.square(self.torso_height - 0.6)
+""",
+    ),
+    "isaac_objects": (
+        "half_cheetah",
+        "reward(obs, action, next_obs, info)",
+        """\
+import numpy as np
+
+class RewTerm:
+    def __init__(self, func, weight, params=None):
+        self.func = func
+        self.weight = weight
+        self.params = params or {}
+
+def forward(obs, cap):
+    return min(obs[8], cap)
+
+def upright(obs):
+    return np.exp(-abs(obs[1]))
+
+def action_l2(action):
+    return np.sum(np.square(action))
+
+TERMS = {
+    "forward": RewTerm(func=forward, weight=1.5, params={"cap": 3.0}),
+    "upright": RewTerm(func=upright, weight=0.2),
+}
+
+def reward(obs, action, next_obs, info):
+    total = 0.0
+    for name, term in TERMS.items():
+        total += term.weight * term.func(next_obs, **term.params)
+    return total - 0.1 * action_l2(action)
+""",
+    ),
+    "wrapper_chain": (
+        "hopper",
+        "",
+        """\
+import gymnasium as gym
+import numpy as np
+
+class Base(gym.Wrapper):
+    def __init__(self, env):
+        super().__init__(env)
+
+    def shape(self, obs, action):
+        raise NotImplementedError
+
+    def step(self, action):
+        obs, reward, terminated, truncated, info = self.env.step(action)
+        return obs, self.shape(obs, action), terminated, truncated, info
+
+class Hop(Base):
+    weight = 2.0
+
+    def shape(self, obs, action):
+        return self.weight * float(obs[5]) - 0.001 * float(np.dot(action, action))
+""",
+    ),
+    "dmc_task": (
+        "walker2d",
+        "",
+        """\
+from dm_control.utils import rewards
+import numpy as np
+
+_STAND_HEIGHT = 1.2
+_RUN_SPEED = 8
+
+class PlanarWalker:
+    def __init__(self, move_speed=1, random=None):
+        self._move_speed = move_speed
+
+    def get_reward(self, physics):
+        '''Returns a reward to the agent.'''
+        standing = rewards.tolerance(physics.torso_height(),
+                                     bounds=(_STAND_HEIGHT, float('inf')),
+                                     margin=_STAND_HEIGHT/2)
+        upright = (1 + physics.torso_upright()) / 2
+        stand_reward = (3*standing + upright) / 4
+        if self._move_speed == 0:
+            return stand_reward
+        else:
+            move_reward = rewards.tolerance(physics.horizontal_velocity(),
+                                            bounds=(self._move_speed, float('inf')),
+                                            margin=self._move_speed/2,
+                                            value_at_margin=0.5,
+                                            sigmoid='linear')
+            return stand_reward * (5*move_reward + 1) / 6
+""",
+    ),
+    "jax_lax": (
+        "hopper",
+        "",
+        """\
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+@jax.jit
+def reward_fn(obs, action, next_obs):
+    v = next_obs[5]
+    healthy = jnp.logical_and(next_obs[0] > 0.8, jnp.abs(next_obs[1]) < 0.2)
+    r = jnp.where(healthy, 1.0 + v, -1.0)
+    ctrl = jnp.sum(action ** 2)
+    bonus = lax.cond(v > 1.0, lambda x: 2.0 * x, lambda x: 0.0, v)
+    return r + bonus - 1e-3 * ctrl
+""",
+    ),
+    "jax_select": (
+        "hopper",
+        "",
+        """\
+import jax
+from jax import numpy as jnp
+
+def compute(obs, action, next_obs):
+    v = next_obs[5]
+    return jax.lax.select(v > 0.0, v, 0.5 * v) - 0.1 * jax.nn.relu(-v) + jax.nn.sigmoid(v)
+""",
+    ),
+    "torch_batch1": (
+        "hopper",
+        "",
+        """\
+import torch
+
+def compute_reward(obs, action, next_obs):
+    obs = torch.as_tensor(next_obs, dtype=torch.float32).unsqueeze(0)
+    act = torch.as_tensor(action, dtype=torch.float32).unsqueeze(0)
+    vel = obs[:, 5]
+    up = torch.exp(-torch.abs(obs[:, 1]))
+    cost = torch.sum(act * act, dim=-1)
+    return (vel * up - 0.01 * cost).item()
+""",
+    ),
+    "closure": (
+        "hopper",
+        "reward(obs, action, next_obs, info)",
+        """\
+def make_reward(w_vel, w_up=0.5):
+    def reward(obs, action, next_obs, info):
+        up = 1.0 if abs(next_obs[1]) < 0.1 else 0.0
+        return w_vel * next_obs[5] + w_up * up
+    return reward
+
+reward = make_reward(1.2)
+""",
+    ),
+    "dataclass_cfg": (
+        "walker2d",
+        "reward(obs, action, next_obs, info)",
+        """\
+from dataclasses import dataclass, field
+
+@dataclass
+class RewardConfig:
+    speed: float = 1.0
+    alive: float = 0.5
+    target: float = 1.5
+    ctrl: float = 1e-3
+    limits: tuple = (0.8, 2.0)
+    gains: list = field(default_factory=lambda: [1.0, 0.5])
+
+cfg = RewardConfig(target=2.0)
+
+def reward(obs, action, next_obs, info):
+    lo, hi = cfg.limits
+    alive = cfg.alive if lo < next_obs[0] < hi else 0.0
+    speed = cfg.speed * max(0.0, 1.0 - abs(next_obs[8] - cfg.target) / cfg.target)
+    return cfg.gains[0] * speed + cfg.gains[1] * alive - cfg.ctrl * sum(a * a for a in action)
+""",
+    ),
+    "lambdas_dict": (
+        "hopper",
+        "reward(obs, action, next_obs, info)",
+        """\
+import numpy as np
+terms = dict(
+    vel=lambda o, a: o[5],
+    tilt=lambda o, a: -o[1] ** 2,
+    energy=lambda o, a: -1e-3 * np.square(a).sum(),
+)
+weights = dict(vel=1.0, tilt=2.0, energy=1.0)
+
+def reward(obs, action, next_obs, info):
+    return sum(weights[k] * f(next_obs, action) for k, f in terms.items())
+""",
+    ),
+    "deque": (
+        "hopper",
+        "kept(lambda: SmoothReward())(obs, action, next_obs, info)",
+        """\
+from collections import deque
+import numpy as np
+
+class SmoothReward:
+    def __init__(self, size=3):
+        self.size = size
+        self.reset()
+
+    def reset(self):
+        self.speeds = deque([0.0] * self.size, maxlen=self.size)
+
+    def __call__(self, obs, action, next_obs, info):
+        self.speeds.append(next_obs[5])
+        return float(np.mean(self.speeds))
+""",
+    ),
+    "prev_action": (
+        "hopper",
+        "kept(lambda: Smooth()).compute_reward(obs, action, next_obs)",
+        """\
+import numpy as np
+
+class Smooth:
+    def __init__(self):
+        self.prev_action = None
+
+    def reset(self):
+        self.prev_action = None
+
+    def compute_reward(self, obs, action, next_obs):
+        r = next_obs[5]
+        if self.prev_action is not None:
+            r -= 0.1 * np.sum((action - self.prev_action) ** 2)
+        self.prev_action = np.array(action)
+        return r
+""",
+    ),
+    "prev_action_zeros": (
+        "hopper",
+        "kept(lambda: Smooth()).compute_reward(obs, action, next_obs)",
+        """\
+import numpy as np
+
+class Smooth:
+    def __init__(self):
+        self.last = np.zeros(3)
+
+    def reset(self):
+        self.last = np.zeros(3)
+
+    def compute_reward(self, obs, action, next_obs):
+        r = next_obs[5] - 0.1 * np.linalg.norm(action - self.last)
+        self.last = action.copy()
+        return float(r)
+""",
+    ),
+    "info_based": (
+        "half_cheetah",
+        "",
+        """\
+def reward(obs, action, next_obs, info):
+    forward = info["x_velocity"]
+    ctrl = info.get("reward_ctrl", 0.0)
+    return forward + 0.1 * ctrl
+""",
+    ),
+    "data_qpos": (
+        "walker2d",
+        "",
+        """\
+import numpy as np
+
+def my_reward(data, action):
+    height = data.qpos[1]
+    pitch = data.qpos[2]
+    vx, vz = data.qvel[:2]
+    joints = data.qvel[3:]
+    return 1.5 * vx - abs(vz) - 0.2 * pitch ** 2 - 0.01 * np.sum(np.square(joints)) + (height > 1.0)
+""",
+    ),
+    "eureka_jit": (
+        "ant",
+        "",
+        """\
+import torch
+import math
+from typing import Tuple, Dict
+from torch import Tensor
+
+@torch.jit.script
+def compute_reward(torso_velocity: Tensor, torso_height: Tensor, actions: Tensor, torso_up: Tensor) -> Tuple[Tensor, Dict[str, Tensor]]:
+    vel_temp = 0.1
+    forward = torso_velocity[:, 0]
+    forward_reward = torch.exp(vel_temp * forward) - 1.0
+    height_reward = -torch.square(torso_height - 0.55)
+    penalty = torch.where(torso_up < 0.5, torch.full_like(torso_up, -1.0), torch.zeros_like(torso_up))
+    act = torch.mean(torch.pow(actions, 2), dim=-1)
+    reward = forward_reward + height_reward + penalty - 0.05 * act
+    reward_components = {"forward": forward_reward, "height": height_reward, "penalty": penalty, "action": -0.05 * act}
+    return reward, reward_components
+""",
+    ),
+    "partial2": (
+        "hopper",
+        "reward_function(obs, action, next_obs)",
+        """\
+import functools
+import math
+
+def gauss(x, mu, sigma):
+    return math.exp(-0.5 * ((x - mu) / sigma) ** 2)
+
+up = functools.partial(gauss, mu=0.0, sigma=0.2)
+fast = functools.partial(gauss, mu=2.0, sigma=1.0)
+
+def reward_function(state, action, next_state):
+    return 0.3 * up(next_state[1]) + 0.7 * fast(next_state[5])
+""",
+    ),
+    "match": (
+        "hopper",
+        "reward(obs, action, next_obs, info)",
+        """\
+MODE = "fast"
+
+def reward(obs, action, next_obs, info):
+    v = next_obs[5]
+    match MODE:
+        case "fast":
+            r = 2.0 * v
+        case "slow":
+            r = -abs(v)
+        case _:
+            r = 0.0
+    return r
+""",
+    ),
+    "match_number": (
+        "hopper",
+        "reward(obs, action, next_obs, info)",
+        """\
+def stage(z):
+    if z < 0.9:
+        return 0
+    elif z < 1.2:
+        return 1
+    return 2
+
+def reward(obs, action, next_obs, info):
+    match stage(next_obs[0]):
+        case 0:
+            return -1.0
+        case 1:
+            return 0.1 * next_obs[5]
+        case _:
+            return next_obs[5]
+""",
+    ),
+    "walrus": (
+        "hopper",
+        "reward(obs, action, next_obs, info)",
+        """\
+def reward(obs, action, next_obs, info):
+    if (v := next_obs[5]) > 1.0:
+        return 1.0 + 0.1 * v
+    return v
+""",
+    ),
+    "while_wrap": (
+        "hopper",
+        "reward(obs, action, next_obs, info)",
+        """\
+import math
+
+def wrap(a):
+    while a > math.pi:
+        a -= 2 * math.pi
+    while a < -math.pi:
+        a += 2 * math.pi
+    return a
+
+def reward(obs, action, next_obs, info):
+    return -abs(wrap(10 * next_obs[1])) + next_obs[5]
+""",
+    ),
+    "while_count": (
+        "hopper",
+        "reward(obs, action, next_obs, info)",
+        """\
+def reward(obs, action, next_obs, info):
+    i, total = 0, 0.0
+    while i < len(action):
+        total += action[i] ** 2
+        i += 1
+    return next_obs[5] - 0.1 * total
+""",
+    ),
+    "nested_helpers": (
+        "hopper",
+        "reward(obs, action, next_obs, info)",
+        """\
+import numpy as np
+
+def reward(obs, action, next_obs, info):
+    def clip01(x):
+        return max(0.0, min(1.0, x))
+
+    def posture(o):
+        def tilt(q):
+            return 1.0 - abs(q) / 0.2
+        return clip01(tilt(o[1]))
+
+    return posture(next_obs) * clip01(next_obs[5] / 2.0)
+""",
+    ),
+    "early_returns": (
+        "hopper",
+        "reward(obs, action, next_obs, info)",
+        """\
+def reward(obs, action, next_obs, info):
+    if next_obs[0] < 0.7:
+        return -10.0
+    if abs(next_obs[1]) > 0.5:
+        return -5.0
+    for a in action:
+        if abs(a) > 0.95:
+            return -1.0
+    if next_obs[5] < 0:
+        return 0.0
+    return next_obs[5]
+""",
+    ),
+    "gym_make_top": (
+        "hopper",
+        "",
+        """\
+import gymnasium as gym
+import numpy as np
+from stable_baselines3 import PPO
+
+env = gym.make("Hopper-v5")
+obs, info = env.reset()
+
+def custom_reward(obs, action, next_obs):
+    return next_obs[5] - 0.1 * np.linalg.norm(action)
+
+model = PPO("MlpPolicy", env)
+model.learn(1000)
+for i in range(100):
+    action, _ = model.predict(obs)
+    next_obs, _, done, trunc, info = env.step(action)
+    print(custom_reward(obs, action, next_obs))
+""",
+    ),
+    "inner_reward_bonus": (
+        "hopper",
+        "",
+        """\
+import gymnasium as gym
+
+class Bonus(gym.Wrapper):
+    def step(self, action):
+        obs, reward, terminated, truncated, info = self.env.step(action)
+        reward += 0.5 * info["x_velocity"]
+        return obs, reward, terminated, truncated, info
+""",
+    ),
+    "gym_step_full": (
+        "half_cheetah",
+        "",
+        """\
+import numpy as np
+from gymnasium import utils
+from gymnasium.envs.mujoco import MujocoEnv
+
+class MyCheetah(MujocoEnv, utils.EzPickle):
+    def __init__(self, forward_reward_weight=1.0, ctrl_cost_weight=0.1, **kwargs):
+        self._forward_reward_weight = forward_reward_weight
+        self._ctrl_cost_weight = ctrl_cost_weight
+        MujocoEnv.__init__(self, "half_cheetah.xml", 5, **kwargs)
+
+    def control_cost(self, action):
+        control_cost = self._ctrl_cost_weight * np.sum(np.square(action))
+        return control_cost
+
+    def step(self, action):
+        x_position_before = self.data.qpos[0]
+        self.do_simulation(action, self.frame_skip)
+        x_position_after = self.data.qpos[0]
+        x_velocity = (x_position_after - x_position_before) / self.dt
+
+        observation = self._get_obs()
+        reward, reward_info = self._get_rew(x_velocity, action)
+        info = {"x_position": x_position_after, "x_velocity": x_velocity, **reward_info}
+        if self.render_mode == "human":
+            self.render()
+        return observation, reward, False, False, info
+
+    def _get_rew(self, x_velocity, action):
+        forward_reward = self._forward_reward_weight * x_velocity
+        ctrl_cost = self.control_cost(action)
+        reward = forward_reward - ctrl_cost
+        reward_info = {"reward_forward": forward_reward, "reward_ctrl": -ctrl_cost}
+        return reward, reward_info
+""",
+    ),
+    "hopper_v4": (
+        "hopper",
+        "",
+        """\
+import numpy as np
+from gym.envs.mujoco import mujoco_env
+
+class HopperEnv(mujoco_env.MujocoEnv):
+    def step(self, a):
+        posbefore = self.sim.data.qpos[0]
+        self.do_simulation(a, self.frame_skip)
+        posafter, height, ang = self.sim.data.qpos[0:3]
+        alive_bonus = 1.0
+        reward = (posafter - posbefore) / self.dt
+        reward += alive_bonus
+        reward -= 1e-3 * np.square(a).sum()
+        s = self.state_vector()
+        done = not (np.isfinite(s).all() and (np.abs(s[2:]) < 100).all() and (height > .7) and (abs(ang) < .2))
+        ob = self._get_obs()
+        return ob, reward, done, {}
+""",
+    ),
+    "ant_v5_like": (
+        "ant",
+        "",
+        """\
+import numpy as np
+from gymnasium.envs.mujoco.ant_v5 import AntEnv
+
+class MyAnt(AntEnv):
+    def step(self, action):
+        xy_before = self.data.body(self._main_body).xpos[:2].copy()
+        self.do_simulation(action, self.frame_skip)
+        xy_after = self.data.body(self._main_body).xpos[:2].copy()
+        vx, vy = (xy_after - xy_before) / self.dt
+        reward = vx - 0.5 * np.square(action).sum() + self.healthy_reward
+        return self._get_obs(), reward, self.terminated, False, {}
+""",
+    ),
+    "get_body_com": (
+        "ant",
+        "",
+        """\
+import numpy as np
+class AntDir(AntEnv):
+    def step(self, a):
+        torso_before = self.get_body_com("torso")[:2]
+        self.do_simulation(a, self.frame_skip)
+        torso_after = self.get_body_com("torso")[:2]
+        direct = np.array([1.0, 0.5])
+        v = np.dot(torso_after - torso_before, direct) / self.dt
+        return self._get_obs(), v, False, {}
+""",
+    ),
+    "stateful_global": (
+        "hopper",
+        "reward(obs, action, next_obs, info)",
+        """\
+import numpy as np
+prev_x = None
+def reward(obs, action, next_obs, info):
+    global prev_x
+    x = info["x_position"]
+    dx = 0.0 if prev_x is None else x - prev_x
+    prev_x = x
+    return 10 * dx
+""",
+    ),
+    "ema": (
+        "hopper",
+        "kept(lambda: EMA())(obs, action, next_obs, info)",
+        """\
+class EMA:
+    def __init__(self, alpha=0.1):
+        self.alpha = alpha
+        self.avg = 0.0
+    def reset(self):
+        self.avg = 0.0
+    def __call__(self, obs, action, next_obs, info=None):
+        self.avg += self.alpha * (next_obs[5] - self.avg)
+        return self.avg - 0.01 * sum(abs(x) for x in action)
+""",
+    ),
+    "milestones": (
+        "hopper",
+        "kept(lambda: Milestones())(obs, action, next_obs, info)",
+        """\
+class Milestones:
+    def __init__(self):
+        self.reset()
+    def reset(self):
+        self.reached = [False, False, False]
+    def __call__(self, obs, action, next_obs, info):
+        r = 0.0
+        for i, goal in enumerate([0.5, 1.0, 2.0]):
+            if not self.reached[i] and info["x_position"] > goal:
+                self.reached[i] = True
+                r += 10.0
+        return r
+""",
+    ),
+    "np_loop": (
+        "hopper",
+        "reward(obs, action, next_obs, info)",
+        """\
+import numpy as np
+def reward(obs, action, next_obs, info):
+    cost = 0
+    for i in range(3):
+        cost += abs(action[i] * next_obs[8 + i])
+    w = np.array([0.1, 0.2, 0.3])
+    return next_obs[5] - 0.01 * cost - np.dot(w, np.abs(action))
+""",
+    ),
+    "np_fancy": (
+        "hopper",
+        "reward(obs, action, next_obs, info)",
+        """\
+import numpy as np
+def reward(obs, action, next_obs, info):
+    j = next_obs[[8, 9, 10]]
+    m = np.mean(np.abs(j))
+    big = np.any(np.abs(action) > 0.9)
+    mx = np.max(j)
+    return float(next_obs[5]) - 0.1 * m - (1.0 if big else 0.0) + 0.01 * mx - np.std(action)
+""",
+    ),
+    "np_mask": (
+        "hopper",
+        "reward(obs, action, next_obs, info)",
+        """\
+import numpy as np
+def reward(obs, action, next_obs, info):
+    over = np.abs(action) > 0.5
+    return next_obs[5] - np.sum(np.abs(action)[over])
+""",
+    ),
+    "np_inplace": (
+        "hopper",
+        "reward(obs, action, next_obs, info)",
+        """\
+import numpy as np
+def reward(obs, action, next_obs, info):
+    parts = np.zeros(3)
+    parts[0] = next_obs[5]
+    parts[1] = -abs(next_obs[1])
+    parts[2] = -0.01 * np.sum(action ** 2)
+    return parts.sum()
+""",
+    ),
+    "terms_list": (
+        "hopper",
+        "reward(obs, action, next_obs, info)",
+        """\
+import numpy as np
+def reward(obs, action, next_obs, info):
+    rewards = []
+    rewards.append(1.0 * next_obs[5])
+    rewards.append(-0.5 * abs(next_obs[1]))
+    if next_obs[0] > 1.2:
+        rewards.append(0.2)
+    else:
+        rewards.append(0.0)
+    return sum(rewards)
+""",
+    ),
+    "terms_append_if": (
+        "hopper",
+        "reward(obs, action, next_obs, info)",
+        """\
+def reward(obs, action, next_obs, info):
+    rewards = []
+    rewards.append(next_obs[5])
+    if next_obs[0] > 1.2:
+        rewards.append(0.2)
+    return sum(rewards)
+""",
+    ),
+    "try_except": (
+        "hopper",
+        "reward(obs, action, next_obs, info)",
+        """\
+import numpy as np
+def reward(obs, action, next_obs, info):
+    try:
+        r = next_obs[5] / (1.0 + abs(next_obs[1]))
+    except ZeroDivisionError:
+        r = 0.0
+    if np.isnan(r):
+        r = 0.0
+    return r
+""",
+    ),
+    "raise_guard": (
+        "hopper",
+        "reward(obs, action, next_obs, info)",
+        """\
+def reward(obs, action, next_obs, info):
+    if obs is None:
+        raise ValueError("no obs")
+    assert len(action) == 3
+    if next_obs.shape[0] != 11:
+        raise ValueError("bad")
+    return next_obs[5]
+""",
+    ),
+    "type_hints": (
+        "hopper",
+        "reward(obs, action, next_obs, info)",
+        """\
+from __future__ import annotations
+from typing import TYPE_CHECKING, NamedTuple, Optional, Protocol
+import numpy as np
+import numpy.typing as npt
+if TYPE_CHECKING:
+    from torch import Tensor
+Obs = np.ndarray
+
+class Terms(NamedTuple):
+    speed: float
+    lean: float
+
+def terms(o: Obs) -> Terms:
+    return Terms(speed=o[5], lean=-abs(o[1]))
+
+def reward(obs: Obs, action: npt.NDArray[np.float32], next_obs: Obs, info: Optional[dict] = None) -> float:
+    t = terms(next_obs)
+    return t.speed + 0.5 * t.lean
+""",
+    ),
+    "namedtuple": (
+        "hopper",
+        "reward(obs, action, next_obs, info)",
+        """\
+from collections import namedtuple, defaultdict, OrderedDict
+W = namedtuple("W", ["speed", "lean"])
+w = W(1.0, 0.5)
+def reward(obs, action, next_obs, info):
+    parts = defaultdict(float)
+    parts["speed"] += w.speed * next_obs[5]
+    parts["lean"] -= w.lean * abs(next_obs[1])
+    return sum(parts.values())
+""",
+    ),
+    "enum": (
+        "hopper",
+        "reward(obs, action, next_obs, info)",
+        """\
+from enum import Enum, IntEnum
+class Idx(IntEnum):
+    Z = 0
+    PITCH = 1
+    VX = 5
+def reward(obs, action, next_obs, info):
+    return next_obs[Idx.VX] - abs(next_obs[Idx.PITCH])
+""",
+    ),
+    "staticmethod": (
+        "hopper",
+        "Reward().get_reward(obs, action, next_obs)",
+        """\
+class Reward:
+    W = {"v": 1.0, "p": 0.1}
+    @staticmethod
+    def bell(x, s):
+        import math
+        return math.exp(-(x / s) ** 2)
+    @classmethod
+    def weight(cls, k):
+        return cls.W[k]
+    @property
+    def gain(self):
+        return 2.0
+    def get_reward(self, obs, action, next_obs):
+        return self.gain * self.weight("v") * next_obs[5] + self.weight("p") * self.bell(next_obs[1], 0.2)
+""",
+    ),
+    "done_arg": (
+        "hopper",
+        "reward_fn(obs, action, next_obs, done)",
+        """\
+def reward_fn(obs, action, next_obs, done):
+    return next_obs[5] - 100.0 * done
+""",
+    ),
+    "step_after": (
+        "hopper",
+        "",
+        """\
+import gymnasium as gym
+class W(gym.Wrapper):
+    def __init__(self, env):
+        super().__init__(env)
+        self.steps = 0
+        self.last_obs = None
+    def reset(self, **kwargs):
+        obs, info = self.env.reset(**kwargs)
+        self.steps = 0
+        self.last_obs = obs
+        return obs, info
+    def step(self, action):
+        obs, r, term, trunc, info = self.env.step(action)
+        self.steps += 1
+        new_r = (obs[5] - self.last_obs[5]) + (0.01 if self.steps > 10 else 0.0)
+        self.last_obs = obs
+        return obs, new_r, term, trunc, info
+""",
+    ),
+    "multi_dim": (
+        "humanoid",
+        "",
+        """\
+import numpy as np
+def compute_reward(state, action, next_state):
+    vel = next_state["torso_velocity"]
+    up = next_state["torso_up"]
+    return vel[0] + 0.5 * up - 0.1 * np.square(action).sum()
+""",
+    ),
+    "interp": (
+        "hopper",
+        "reward(obs, action, next_obs, info)",
+        """\
+import numpy as np
+def reward(obs, action, next_obs, info):
+    h = np.interp(next_obs[0], [0.7, 1.2, 1.4], [0.0, 1.0, 0.5])
+    return h * np.tanh(next_obs[5])
+""",
+    ),
+    "einsum_cross": (
+        "ant",
+        "reward(obs, action, next_obs, info)",
+        """\
+import numpy as np
+def reward(obs, action, next_obs, info):
+    w, x, y, z = next_obs[1:5]
+    R = np.array([[1-2*(y*y+z*z), 2*(x*y-z*w), 2*(x*z+y*w)],
+                  [2*(x*y+z*w), 1-2*(x*x+z*z), 2*(y*z-x*w)],
+                  [2*(x*z-y*w), 2*(y*z+x*w), 1-2*(x*x+y*y)]])
+    up = R[2, 2]
+    body_v = R.T @ next_obs[13:16]
+    return body_v[0] + 0.1 * up
+""",
+    ),
+    "isaaclab_fn": (
+        "half_cheetah",
+        "",
+        """\
+from __future__ import annotations
+import torch
+from isaaclab.managers import RewardTermCfg as RewTerm
+
+def forward_velocity(env, std: float) -> torch.Tensor:
+    return torch.tanh(env.forward_velocity / std)
+
+def joint_vel_l2(env):
+    return torch.sum(torch.square(env.joint_velocities), dim=1)
+
+class RewardsCfg:
+    speed = RewTerm(func=forward_velocity, weight=1.0, params={"std": 2.0})
+    smooth = RewTerm(func=joint_vel_l2, weight=-0.001)
+""",
+    ),
+    "playground2": (
+        "hopper",
+        "",
+        """\
+import jax.numpy as jp
+class Hop:
+    def _get_reward(self, data, action, info, metrics):
+        standing = self._standing(data)
+        ctrl = jp.sum(jp.square(action))
+        return {"standing": standing * 1.0, "ctrl": -0.01 * ctrl}
+    def _standing(self, data):
+        return jp.where(data.qpos[1] > 1.0, 1.0, 0.0)
+    def step(self, state, action):
+        rewards = self._get_reward(data, action, info, metrics)
+""",
+    ),
+    "unicode_names": (
+        "hopper",
+        "награда(obs, action, next_obs)",
+        """\
+def награда(obs, action, next_obs):
+    скорость = next_obs[5]
+    return скорость if скорость > 0 else 0.0
+""",
+    ),
+    "if_main": (
+        "hopper",
+        "get_reward(obs, action, next_obs)",
+        """\
+import numpy as np
+def get_reward(s, a, s_next):
+    return s_next[5] - 0.1 * np.sum(np.abs(a))
+if __name__ == "__main__":
+    print(get_reward(np.zeros(11), np.zeros(3), np.zeros(11)))
+""",
+    ),
+    "clip_nested": (
+        "hopper",
+        "reward(obs, action, next_obs, info)",
+        """\
+from numpy import *
+def reward(obs, action, next_obs, info):
+    return clip(next_obs[5], 0, 2) * exp(-abs(next_obs[1])) - 0.01 * sum(action ** 2)
+""",
+    ),
+    "vector_terms": (
+        "hopper",
+        "reward(obs, action, next_obs, info)[0]",
+        """\
+import numpy as np
+WEIGHTS = {"vel": 1.0, "up": 0.3, "ctrl": -1e-3}
+def reward(obs, action, next_obs, info):
+    r = {}
+    r["vel"] = next_obs[5]
+    r["up"] = float(abs(next_obs[1]) < 0.1)
+    r["ctrl"] = np.sum(action ** 2)
+    total = sum(WEIGHTS[k] * v for k, v in r.items())
+    return total, {k: WEIGHTS[k] * v for k, v in r.items()}
+""",
+    ),
+}
+# Name -> environment, words of the message or the remedy, text.
+REFUSED: dict[str, tuple[str, tuple[str, ...], str]] = {
+    "random": (
+        "hopper",
+        ("chance",),
+        """\
+import numpy as np
+def reward(obs, action, next_obs, info):
+    return next_obs[5] + 0.01 * np.random.randn()
+""",
+    ),
+    "random2": (
+        "hopper",
+        ("chance",),
+        """\
+import random
+def reward(obs, action, next_obs, info):
+    return next_obs[5] + random.gauss(0, 0.1)
+""",
+    ),
+    "time": (
+        "hopper",
+        ("count steps in memory",),
+        """\
+import time
+def reward(obs, action, next_obs, info):
+    return next_obs[5] * (1 + 0.1 * time.time())
+""",
+    ),
+    "file": (
+        "hopper",
+        ("write the numbers",),
+        """\
+import json
+CFG = json.load(open("weights.json"))
+def reward(obs, action, next_obs, info):
+    return CFG["w"] * next_obs[5]
+""",
+    ),
+    "sb3_callback": (
+        "hopper",
+        ("write the numbers",),
+        """\
+import argparse, yaml, os
+import gym
+parser = argparse.ArgumentParser()
+parser.add_argument("--w", type=float, default=1.0)
+args = parser.parse_args()
+
+class MyEnv(gym.Env):
+    def compute_reward(self, obs, action):
+        return args.w * obs[5]
+""",
+    ),
+    "obs_dict": (
+        "reacher",
+        ("achieved_goal",),
+        """\
+import numpy as np
+def compute_reward(achieved_goal, desired_goal, info):
+    d = np.linalg.norm(achieved_goal - desired_goal, axis=-1)
+    return -(d > 0.05).astype(np.float32)
+""",
+    ),
+    "string_return": (
+        "hopper",
+        ("a text",),
+        """\
+def reward(obs, action, next_obs, info):
+    return "good"
+""",
+    ),
+    "no_reward": (
+        "hopper",
+        ("reward(obs",),
+        """\
+import numpy as np
+print("hello")
+""",
+    ),
+    "brax": (
+        "half_cheetah",
+        ("no field of the card",),
+        """\
+import jax.numpy as jnp
+class Cheetah:
+    def step(self, state, action):
+        pipeline_state0 = state.pipeline_state
+        pipeline_state = self.pipeline_step(pipeline_state0, action)
+        x_velocity = (pipeline_state.x.pos[0, 0] - pipeline_state0.x.pos[0, 0]) / self.dt
+        forward_reward = self._forward_reward_weight * x_velocity
+        ctrl_cost = self._ctrl_cost_weight * jnp.sum(jnp.square(action))
+        reward = forward_reward - ctrl_cost
+        return state.replace(reward=reward)
+""",
+    ),
+}
