@@ -20,6 +20,7 @@ from reward_agent.testing.wires import (
     Say,
     Stall,
     Step,
+    count_input,
     tell_anthropic,
     tell_error,
     tell_error_event,
@@ -159,7 +160,9 @@ class _Handler(BaseHTTPRequestHandler):
         body = json.loads(self.rfile.read(length) or b"{}")
         request = ReceivedRequest(self.path, dict(self.headers.items()), body)
         try:
-            self._play(self.fake.next_step(request), request)
+            step = self.fake.next_step(request)
+            step = count_input(step, request.text) if isinstance(step, Say) else step
+            self._play(step, request)
         except (BrokenPipeError, ConnectionResetError):
             # The client gave up, which is what some of the tests are about.
             self.close_connection = True

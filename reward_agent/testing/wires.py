@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from reward_agent.llm.chat import StopReason
@@ -28,7 +28,7 @@ class Say:
         text: what the model says.
         stop_reason: why it stopped.
         detail: the category of a refusal, or its text.
-        input_tokens: prompt tokens in all, cached ones included.
+        input_tokens: prompt tokens in all, cached ones included; by default as many as were sent.
         cached_tokens: those read from the provider's prompt cache.
         output_tokens: tokens of the reply, reasoning included.
         reasoning_tokens: those of the reasoning.
@@ -37,7 +37,7 @@ class Say:
     text: str
     stop_reason: StopReason = "stop"
     detail: str = ""
-    input_tokens: int = 100
+    input_tokens: int | None = None
     cached_tokens: int = 0
     output_tokens: int = 10
     reasoning_tokens: int = 0
@@ -91,6 +91,16 @@ class BreakStream:
     by: Literal["end", "drop", "stall"] | HttpFault = "end"
 
 
+_LEAST_COUNTED = 100
+_CHARS_A_TOKEN = 4
+
+
+def count_input(say: Say, text: str) -> Say:
+    """Return a reply that says how many tokens were read."""
+    n_sent = max(_LEAST_COUNTED, len(text) // _CHARS_A_TOKEN)
+    return say if say.input_tokens is not None else replace(say, input_tokens=n_sent)
+
+
 Step = Say | HttpFault | RawBody | DropConnection | Stall | BreakStream
 
 
@@ -121,12 +131,13 @@ def tell_openai(say: Say, model: str) -> Told:
         choice = {"index": 0, "delta": delta, "finish_reason": finish}
         return _event(base | {"object": "chat.completion.chunk", "choices": [choice]})
 
+    n_input = say.input_tokens or 0
     base = {"id": "chatcmpl-fake", "created": 0, "model": model}
     finish = {"refusal": "stop"}.get(say.stop_reason, say.stop_reason)
     usage = {
-        "prompt_tokens": say.input_tokens,
+        "prompt_tokens": n_input,
         "completion_tokens": say.output_tokens,
-        "total_tokens": say.input_tokens + say.output_tokens,
+        "total_tokens": n_input + say.output_tokens,
         "prompt_tokens_details": {"cached_tokens": say.cached_tokens},
         "completion_tokens_details": {"reasoning_tokens": say.reasoning_tokens},
     }
@@ -143,7 +154,7 @@ def tell_anthropic(say: Say, model: str) -> Told:
     """Write a reply as Messages does."""
     base = {"id": "msg_fake", "type": "message", "role": "assistant", "model": model}
     asked = {
-        "input_tokens": say.input_tokens - say.cached_tokens,
+        "input_tokens": (say.input_tokens or 0) - say.cached_tokens,
         "cache_read_input_tokens": say.cached_tokens,
         "cache_creation_input_tokens": 0,
     }

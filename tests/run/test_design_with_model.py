@@ -11,6 +11,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -121,6 +122,7 @@ class Model:
         say = self._odd.get((agent, number)) or Say(
             texts[agent], input_tokens=1000 + number, cached_tokens=600, output_tokens=70 + number
         )
+        say = replace(say, input_tokens=say.input_tokens or 100)
         self.said.append((request, say))
         return say
 
