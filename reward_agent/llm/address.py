@@ -6,7 +6,7 @@ import ipaddress
 import os
 import re
 import urllib.request
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from urllib.parse import urlsplit
@@ -16,6 +16,11 @@ from reward_agent.text import hide_credentials
 
 # What people copy from an example of a call, and the SDKs add themselves.
 _CALLS = re.compile(r"(/(chat/)?completions|/responses|(/v1)?/messages|/models|/embeddings)/*$")
+# Where other programs, and earlier SDKs, look for an address.
+_UNREAD = (
+    "OPENAI_API_BASE", "OPENAI_BASE", "OPENAI_API_HOST", "OPENAI_HOST", "OPENAI_API_URL",
+    "ANTHROPIC_API_BASE", "ANTHROPIC_API_URL", "ANTHROPIC_URL", "OLLAMA_HOST", "OLLAMA_API_BASE",
+)  # fmt: skip
 _PROXY_SCHEMES = ("http", "https", "socks5", "socks5h")
 
 
@@ -35,7 +40,8 @@ def correct_address(given: str, usual_path: str = "") -> Address:
         usual_path: what one without a path lacks, such as ``/v1``.
     """
     url, done = given.strip(), []
-    if url and "://" not in url:
+    # What holds a password is not guessed at.
+    if url and "://" not in url and "@" not in url:
         host = re.split(r"[/:?]", url.removeprefix("["), maxsplit=1)[0]
         is_near = is_loopback(host) or url.startswith("[") or "." not in host or _is_private(host)
         url = f"{'http' if is_near else 'https'}://{url}"
@@ -67,21 +73,18 @@ def _is_private(host: str) -> bool:
         return host.endswith((".local", ".lan", ".internal"))
 
 
-def find_unread(given: Iterable[str], environ: Mapping[str, str]) -> str:
-    """Say which variable of another program names an address that is not read; '' if none.
+def find_unread(variable: str, environ: Mapping[str, str]) -> str:
+    """Say which variable of other programs names an address that is not read; '' if none.
 
     Args:
-        given: the variable that is read, where it or an option gives an address already; else none.
+        variable: the one that is read.
         environ: environment variables.
     """
-    known = tuple(given)
-    others = ("OPENAI_API_BASE", "OPENAI_BASE", "OPENAI_API_HOST", "OPENAI_HOST",
-              "ANTHROPIC_API_URL", "ANTHROPIC_API_BASE", "ANTHROPIC_URL")  # fmt: skip
-    kind = known[0].partition("_")[0] if known else ""
-    found = [name for name in others if name.startswith(f"{kind}_") and environ.get(name)]
-    if not known or not found or environ.get(known[0]):
+    kind = variable.partition("_")[0]
+    found = [name for name in _UNREAD if name.startswith(f"{kind}_") and environ.get(name)]
+    if not found or environ.get(variable):
         return ""
-    return f"{found[0]} is set and not read: the variable is {known[0]}, the option --base-url"
+    return f"{found[0]} is set and not read: the variable is {variable}, the option --base-url"
 
 
 # --- what stands in between ---------------------------------------------------------------------

@@ -26,7 +26,7 @@ from reward_agent.llm.failures import (
     explain_blind,
     explain_cut_prompt,
 )
-from reward_agent.llm.provider import PROVIDERS, ProviderOptions
+from reward_agent.llm.provider import ProviderOptions
 from reward_agent.llm.sdk import (
     Count,
     SdkChatModel,
@@ -101,13 +101,7 @@ def make_compatible_model(options: ProviderOptions) -> OpenAIChatModel:
         UsageError: no address, or no model.
     """
     given_url = options.base_url or options.argument
-    base_url = PROVIDERS.find("openai-compatible").choose_url(given_url, options.environ)
-    if not base_url:
-        raise UsageError(
-            "openai-compatible needs the address of the server",
-            "give --base-url, such as http://localhost:11434/v1, or set OPENAI_BASE_URL",
-        )
-    endpoint = make_endpoint("openai-compatible", options, base_url)
+    endpoint = make_endpoint("openai-compatible", options, given_url)
     if not endpoint.api_key and not given_url:
         own_key = options.environ.get("OPENAI_API_KEY", "").strip()
         endpoint = replace(endpoint, api_key=own_key)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from reward_agent.errors import UsageError
+from reward_agent.llm.address import Address, correct_address
 from reward_agent.llm.chat import ALL_AGENTS
 from reward_agent.llm.models import ModelCard, find_model
 from reward_agent.plugins import Plugin, Seam
@@ -38,6 +39,7 @@ class Provider(Plugin):
         needs_key: whether it cannot do without a key.
         address_variable: environment variable of another address.
         base_url: its address; where calls go is shown before the first one.
+        usual_path: what an address without a path lacks.
         default_model: model that is asked where the user names none.
         lists_models: whether it can be asked for the models that it has, where none is named.
         vendor: whose prices are those of its models, in the words of ``genai-prices``; '' where
@@ -65,6 +67,7 @@ class Provider(Plugin):
     needs_key: bool = False
     address_variable: str = ""
     base_url: str = ""
+    usual_path: str = ""
     default_model: str = ""
     lists_models: bool = False
     vendor: str = ""
@@ -83,7 +86,11 @@ class Provider(Plugin):
         """Return the address that is called, with its credentials; '' if there is none."""
         region = environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION") or "REGION"
         usual = self.base_url.replace("{region}", region)
-        return given or environ.get(self.address_variable) or usual
+        return self.read_url(given or environ.get(self.address_variable) or usual).url
+
+    def read_url(self, given: str) -> Address:
+        """Return an address as it was meant, and what was corrected in it."""
+        return correct_address(given, self.usual_path)
 
     def choose_key(self, environ: Mapping[str, str]) -> tuple[str, str]:
         """Return the first of its variables that is set, and the key; '' if none is."""
@@ -128,6 +135,7 @@ PROVIDERS = Seam(
             needs_key=True,
             address_variable="OPENAI_BASE_URL",
             base_url="https://api.openai.com/v1",
+            usual_path="/v1",
             default_model="gpt-6.2-sol",
             vendor="openai",
             # The name that it has left is the one that other servers know.
@@ -227,6 +235,7 @@ PROVIDERS = Seam(
             key_variables=("OLLAMA_API_KEY",),
             address_variable="OLLAMA_BASE_URL",
             base_url="http://localhost:11434/v1",
+            usual_path="/v1",
             lists_models=True,
             is_free=True,
             max_concurrency=2,
@@ -240,6 +249,7 @@ PROVIDERS = Seam(
             key_variables=("LM_API_TOKEN",),
             address_variable="LMSTUDIO_BASE_URL",
             base_url="http://localhost:1234/v1",
+            usual_path="/v1",
             lists_models=True,
             is_free=True,
             max_concurrency=2,
@@ -253,6 +263,7 @@ PROVIDERS = Seam(
             key_variables=("VLLM_API_KEY",),
             address_variable="VLLM_BASE_URL",
             base_url="http://localhost:8000/v1",
+            usual_path="/v1",
             lists_models=True,
             is_free=True,
             start="vllm serve MODEL",
@@ -264,6 +275,7 @@ PROVIDERS = Seam(
             needs="`--base-url`; `--model` where it has several; a key is optional",
             key_variables=("OPENAI_COMPATIBLE_API_KEY",),
             address_variable="OPENAI_BASE_URL",
+            usual_path="/v1",
             lists_models=True,
             max_concurrency=2,
         ),

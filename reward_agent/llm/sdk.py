@@ -23,7 +23,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import AliasChoices, AliasPath, BeforeValidator, Field
 
 from reward_agent.errors import Interrupted, ModelError, UsageError
-from reward_agent.llm.address import find_proxy
+from reward_agent.llm.address import find_proxy, find_unread
 from reward_agent.llm.chat import ALL_AGENTS, ChatRequest, Completion, StopReason
 from reward_agent.llm.failures import (
     Endpoint,
@@ -373,12 +373,16 @@ def make_endpoint(name: str, options: ProviderOptions, base_url: str = "") -> En
     variable, api_key = row.choose_key(options.environ)
     if row.needs_key and not api_key:
         raise make_missing_key_error(row.name, " or ".join(row.key_variables))
-    address = base_url or row.choose_url(options.base_url, options.environ)
+    given = base_url or options.base_url or options.environ.get(row.address_variable, "")
+    address = row.choose_url(given, options.environ)
+    unread = "" if given else find_unread(row.address_variable, options.environ)
     if not address:
         raise UsageError(
-            f"{row.name} needs the address of the server",
-            f"give --base-url or set {row.address_variable}",
+            f"{row.name} needs the address of the server" + (f"; {unread}" if unread else ""),
+            f"give --base-url, such as http://localhost:8080/v1, or set {row.address_variable}",
         )
+    for note in filter(None, (row.read_url(given).note, unread)):
+        options.warn(note)
     return Endpoint(
         provider=row.name,
         model=options.model or row.default_model,

@@ -65,8 +65,8 @@ def test_a_corrected_address_is_told_without_its_credentials():
     ],
 )
 def test_a_variable_of_another_program_is_pointed_out(environ, says):
-    assert says in find_unread(["OPENAI_BASE_URL"], environ)
-    assert bool(find_unread(["OPENAI_BASE_URL"], environ)) == bool(says)
+    assert says in find_unread("OPENAI_BASE_URL", environ)
+    assert bool(find_unread("OPENAI_BASE_URL", environ)) == bool(says)
 
 
 # --- proxies --------------------------------------------------------------------------------------
