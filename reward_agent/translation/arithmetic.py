@@ -211,6 +211,8 @@ def _shape_of(shape: tuple[int | None, ...], is_row: bool) -> ast.expr:
 def spread(function: str, *given: Any, kind: Kind = "float", **keywords: ast.expr) -> Array:
     """Return an element-wise function of arrays."""
     items = [lift(value) for value in given]
+    if kind != "bool":
+        items = [as_counted(item) for item in items]
     shape, is_row = find_common(items)
     node = nodes.call(function, *(fit(item, shape, is_row) for item in items), **keywords)
     if items and all(item.is_constant for item in items):
@@ -242,9 +244,9 @@ def binary(operation: ast.operator, one: Any, two: Any) -> Any:
     kind: Kind = "float"
     if isinstance(operation, ast.BitAnd | ast.BitOr | ast.BitXor):
         kind = left.kind
-    are_flags = left.kind == right.kind == "bool" and not left.is_constant
-    if are_flags and isinstance(operation, ast.Sub):  # NumPy has no difference of flags
-        node = ast.BinOp(as_number(left), operation, as_number(right))
+    elif left.kind == right.kind == "bool":  # NumPy's sum of flags is a flag, and no number
+        left, right = as_counted(left), as_counted(right)
+        node = ast.BinOp(fit(left, shape, is_row), operation, fit(right, shape, is_row))
     return Array(node, shape, is_row, kind, value, _combine(operation, left, right))
 
 
@@ -299,9 +301,16 @@ def as_number(array: Array) -> ast.expr:
     return array.node
 
 
+def as_counted(array: Array) -> Array:
+    """Return flags as an array of numbers; anything else as it is."""
+    if array.kind != "bool" or array.is_constant:
+        return array
+    return replace(array, node=as_number(array), kind="float")
+
+
 def negate(given: Any) -> Array:
     """Return ``-given``."""
-    array = lift(given)
+    array = as_counted(lift(given))
     value = None
     if array.is_constant:
         value = -array.value if not array.shape else np.negative(array.value).tolist()
@@ -444,6 +453,8 @@ def reduce(
         return Array(nodes.literal(value), np.shape(value), True, "float", value)
     if array.mask is not None:
         return _reduce_some(function, array, array.mask)
+    if function not in ("np.any", "np.all"):
+        array = as_counted(array)
     rank = len(array.shape)
     axes = range(rank) if axis is None else [axis] if isinstance(axis, int) else list(axis)
     axes = sorted(place % rank if rank else 0 for place in axes)

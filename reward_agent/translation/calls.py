@@ -112,7 +112,7 @@ class Calls(Journal):
             raise self.refuse(f"{function.name} calls itself", "write it without recursion")
         given = self._bind_arguments(function, arguments, keywords)
         named = {name: self.name_large(name, value) for name, value in given.items()}
-        scope = Scope(Cells(named), function.scope)
+        scope = Scope(Cells(named), function.scope, given={*named})
         line = self.line
         is_method = function.owner is not None and arguments and isinstance(arguments[0], Instance)
         if is_method:

@@ -80,20 +80,21 @@ def list_entries(machine: Machine, inputs: Inputs) -> list[Entry]:
     classes = _list_leaves(machine)
     found = [Entry(f) for f in _sort_by_calls(named)]
     found += _list_tables(machine, inputs)
-    found += [_make_sum(made) for made in classes if _list_terms(made)]
-    found += [entry for made in classes for entry in _list_methods(made)]
     found += [
         Entry(method, value.type, value)
         for value in names.values()
         if isinstance(value, Instance)
         for method in _find_methods(value.type)
     ]
+    found += [_make_sum(made) for made in classes if _list_terms(made)]
+    found += [entry for made in classes for entry in _list_methods(made)]
     found += [Entry(f) for f in _sort_by_calls([*hinted, *known])]
     unique = {(id(entry.function), id(entry.type)): entry for entry in reversed(found)}
     kept = [entry for entry in found if unique.pop((id(entry.function), id(entry.type)), None)]
     if not kept:
         raise _explain_none(names)
-    return kept
+    # Another than the likeliest is another reward, unless it is of the same class.
+    return [e for e in kept if e is kept[0] or (e.type is not None and e.type is kept[0].type)]
 
 
 def _explain_none(names: Cells) -> Untranslatable:
@@ -120,6 +121,8 @@ def _is_step(function: Function, inputs: Inputs) -> bool:
 
 def list_parameters(function: Function) -> list[str]:
     """Return the names of a function's parameters."""
+    if function.like is not None:
+        return list_parameters(function.like)
     spec = function.node.args
     return [item.arg for item in [*spec.posonlyargs, *spec.args, *spec.kwonlyargs]]
 

@@ -109,6 +109,9 @@ def _index(array: Array, places: list[ast.expr]) -> ast.expr:
 
 def _take(array: Array, key: Array) -> Array:
     """Return the number at an index that differs between simulations."""
+    whole = nodes.call("np.asarray", key.node, dtype=nodes.name("np.int64"))
+    if array.is_constant and len(array.shape) == 1 and not key.shape:
+        return Array(nodes.call("np.take", array.node, whole), (), key.is_row)
     if not array.is_row or len(array.shape) != 1 or key.shape or array.is_constant:
         raise Untranslatable("an index that depends on the simulation", "choose with np.where")
     index = nodes.call("np.asarray", key.node, dtype=nodes.name("np.int64"))

@@ -15,9 +15,9 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from reward_agent.translation import arithmetic, indexing, nodes
+from reward_agent.translation import arithmetic, indexing, nodes, words
 from reward_agent.translation.expressions import Expressions
-from reward_agent.translation.journal import Flow, Place, Run, mark_entry
+from reward_agent.translation.journal import ABSENT, Flow, Place, Run, mark_entry
 from reward_agent.translation.values import (
     Array,
     Broken,
@@ -140,7 +140,13 @@ class Machine(Expressions):
         return None
 
     def _run_Delete(self, statement: ast.Delete, scope: Scope) -> None:
-        return None
+        for target in statement.targets:
+            if isinstance(target, ast.Subscript):
+                owner = self.evaluate(target.value, scope)
+                if not isinstance(owner, Table):
+                    raise self.refuse("del of a part of a list", "build the list without it")
+                key = arithmetic.unlift(self._get_place(target.slice, scope))
+                self.write(owner, key, ABSENT)
 
     def _run_Import(self, statement: ast.Import, scope: Scope) -> None:
         for item in statement.names:
@@ -161,11 +167,15 @@ class Machine(Expressions):
                 if path in _LIBRARIES
                 else Word(_LIBRARIES.get(module, module), item.name)
             )
-            self.write(scope.names, item.asname or item.name, word)
+            self.write(scope.names, item.asname or item.name, words.get_constant(word))
 
     def _run_FunctionDef(self, statement: ast.FunctionDef, scope: Scope) -> None:
         made: Any = self._make_function(statement, scope)
         for mark in reversed(statement.decorator_list):  # those of libraries change nothing here
+            if isinstance(mark, ast.Call) and ast.unparse(mark.func).split(".")[-1] == "wraps":
+                inner = self.evaluate(mark.args[0], scope)
+                made = replace(made, like=inner if isinstance(inner, Function) else None)
+                continue
             around = self.attempt(partial(self.evaluate, mark, scope))
             if isinstance(around, Function | Class | Instance | Partial):
                 made = self.call(around, (made,), {})
@@ -264,8 +274,6 @@ class Machine(Expressions):
         return Flow(value, self.name_value("left", arithmetic.choose(test, first, second)), kind)
 
     def _run_For(self, statement: ast.For, scope: Scope) -> Flow | None:
-        if statement.orelse:
-            raise self.refuse("for … else", "write the else's statements after the loop")
         items = self.iterate(self.evaluate(statement.iter, scope))
 
         def run(item: Any) -> Flow | None:
@@ -274,7 +282,16 @@ class Machine(Expressions):
             return None if flow is not None and flow.kind == "continue" else flow
 
         flow = self.run_all([lambda item=item: run(item) for item in items])  # type: ignore[misc]
-        return None if flow is not None and flow.kind == "break" else flow
+        if flow is None:
+            return self.run_block(statement.orelse, scope)
+        if flow.kind != "break":
+            return flow
+        if flow.condition is not None and statement.orelse:  # where nothing left the loop
+            rest, wrote = self.branch(lambda: self.run_block(statement.orelse, scope))
+            self.merge(flow.condition, {}, wrote)
+            if rest is not None:
+                raise self.refuse("leaving from for … else", "write it after the loop")
+        return None
 
     def _run_While(self, statement: ast.While, scope: Scope) -> Flow | None:
         """Carry out a loop while its test is known; how often cannot depend on the simulation."""
@@ -410,6 +427,7 @@ class Machine(Expressions):
             return
         key = arithmetic.unlift(self._get_place(target.slice, scope))
         if isinstance(owner, Array):
+            self._check_alone(owner, target.value, scope)
             self.assign(target.value, self._replace_item(owner, key, value), scope)
             return
         if isinstance(owner, Instance):
@@ -420,6 +438,16 @@ class Machine(Expressions):
             raise self.refuse("an index that depends on the simulation", "choose with np.where")
         named = self.name_value(str(key).split("/")[-1], value)
         self.write(owner, key, mark_entry(key, named) if isinstance(owner, Table) else named)
+
+    def _check_alone(self, owner: Array, target: ast.expr, scope: Scope) -> None:
+        """Refuse to write into an array that has another name, too, which would see it."""
+        held = [*scope.names.items(), *self.scope.names.items()]
+        names = {name for name, value in held if value is owner}
+        if isinstance(target, ast.Name) and (target.id in scope.given or names - {target.id}):
+            raise self.refuse(
+                f"writing into {target.id}, which has another name, too",
+                f"copy it first: {target.id} = np.array({target.id})",
+            )
 
     def _replace_item(self, owner: Array, key: Any, value: Any) -> Any:
         """Return an array with one of its numbers replaced, or all of them."""

@@ -340,5 +340,8 @@ SPECIAL: dict[str, Callable[..., Any]] = {
     "cumsum": _running("np.cumsum"),
     "cumprod": _running("np.cumprod"),
     "mv": _dot,
+    "flip": lambda machine, a, *given, **named: indexing.get_item(
+        make_array(machine, a), slice(None, None, -1)
+    ),
     "view": _reshape,
 }

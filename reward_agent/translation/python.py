@@ -345,13 +345,7 @@ def _call_table(
     if name in ("keys", "values"):
         return Items(enumerate([*getattr(table, name)()]))
     if name in ("get", "pop", "setdefault"):
-        key = arithmetic.unlift(given[0])
-        if key in table:
-            return machine.read(table[key])
-        default = given[1] if len(given) > 1 else None
-        if name == "setdefault":
-            machine.write(table, key, default)
-        return default
+        return _get_or_make(machine, table, name, *given)
     if name == "update":
         for source in (*given[:1], Table(named)):
             for key, value in source.items() if isinstance(source, Table) else ():
@@ -360,6 +354,18 @@ def _call_table(
     if name == "copy":
         return Table(table)
     raise machine.refuse(f".{name}(…) of a dictionary", "write it out")
+
+
+def _get_or_make(machine: Machine, table: Table, name: str, key: Any, default: Any = None) -> Any:
+    key = arithmetic.unlift(key)
+    if key in table:
+        found = machine.read(table[key])
+        if name == "pop":
+            machine.write(table, key, ABSENT)
+        return found
+    if name == "setdefault":
+        machine.write(table, key, default)
+    return default
 
 
 def _call_items(machine: Machine, items: Items, name: str, given: Sequence[Any]) -> Any:

@@ -137,6 +137,10 @@ class Staged:
             _ask_for_attributes(machine, self._instance)
         roots = [self._instance.names] if self._instance is not None else []
         self._cells: dict[int, tuple[Cells, tuple[Any, ...]]] = {}
+        around = entry.function.scope  # of a closure
+        while around is not machine.scope and around.outer is not None:
+            roots.append(around.names)
+            around = around.outer
         for root in (*roots, machine.scope.names):
             self._cells = {**list_cells(root), **self._cells}
         self._start = {key: dict(cells) for key, (cells, _) in self._cells.items()}
@@ -159,14 +163,16 @@ class Staged:
         for path, kept in known.items():
             places[path[:-1]][path[-1]] = _recall(kept, self._inputs)
 
-    def pay_and_remember(self) -> tuple[Any, dict[tuple[Any, ...], Kept]]:
-        """Return what the entry returns, and what it wrote that was there before it.
+    def pay_and_remember(
+        self, read: Callable[[Any], Any]
+    ) -> tuple[Any, dict[tuple[Any, ...], Kept]]:
+        """Return what is read of what the entry returns, and what it wrote that was there before.
 
         Raises:
             Untranslatable: it remembers more with every step.
         """
         found: list[Any] = []
-        _, wrote = self.machine.branch(lambda: found.append(self.pay()))
+        _, wrote = self.machine.branch(lambda: found.append(read(self.pay())))
         memory = {}
         for (place, key), value in wrote.items():
             if id(place) not in self._cells:
@@ -276,7 +282,8 @@ def _give(
         names = names[1:]
     for name in names:
         found = inputs.find_parameter(name, frozenset(names))
-        if found is not None:
+        is_own = name in function.defaults and (not is_strict or len(name) == 1)
+        if found is not None and not is_own:
             given[name] = found
         elif name not in function.defaults:
             machine.line = getattr(function.node, "lineno", None)

@@ -156,7 +156,10 @@ class Translator:
                     taken = self._try(number, is_row, write)
                     if taken is not None:
                         return taken
-        return TranslateResult(findings=tuple(self.findings[:1]))
+        # The reading that came furthest says best what is in the way.
+        furthest = max(self.findings, key=lambda finding: finding.line or 0)
+        is_plain = all(finding.rule == "translate/unsure" for finding in self.findings)
+        return TranslateResult(findings=(furthest if is_plain else self.findings[0],))
 
     def _make_inputs(self, is_row: bool = True) -> Inputs:
         return Inputs(self.ground.card, self.ground.places, is_row)

@@ -120,6 +120,7 @@ class Scope:
     of_outer: set[str] = field(default_factory=set)
     is_comprehension: bool = False
     is_class: bool = False
+    given: set[str] = field(default_factory=set)
 
     def find(self, name: str) -> Cells | None:
         """Return the cells that hold a name."""
@@ -131,12 +132,17 @@ class Scope:
 
 @dataclass(frozen=True, eq=False)
 class Function:
-    """A function of the file, with what its defaults were."""
+    """A function of the file, with what its defaults were.
+
+    Args:
+        like: the function that it is wrapped around, whose parameters it takes.
+    """
 
     node: ast.FunctionDef | ast.Lambda
     scope: Scope
     defaults: Mapping[str, Any]
     owner: Class | None = None
+    like: Function | None = None
 
     @property
     def name(self) -> str:

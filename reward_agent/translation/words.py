@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from reward_agent.rewards.language import split_names
@@ -95,8 +96,13 @@ _LIBRARY = split_names(
 )
 # What changes how a function runs, and not what it computes.
 _WRAPPERS = split_names(
-    "jit script njit compile lru_cache cache wraps vectorize no_grad inference_mode export"
+    "jit script njit compile lru_cache cache vectorize no_grad inference_mode export"
 )
+# A ufunc's reduce, as a word of its own.
+_FOLDS = {
+    "add": "sum", "multiply": "prod", "maximum": "max", "minimum": "min",
+    "logical_and": "all", "logical_or": "any",
+}  # fmt: skip
 _RECORDS = ("Cfg", "Config", "Term", "Params")
 
 
@@ -133,6 +139,9 @@ def call(
     is_wrapper = function.name in _WRAPPERS or function.path in _WRAPPERS
     if is_wrapper and (not given or isinstance(given[0], Function | Partial)):
         return given[0] if given else function
+    ufunc, _, method = function.path.removeprefix("numpy.").partition(".")
+    if method == "reduce" and ufunc in _FOLDS:
+        return _reduce(machine, _FOLDS[ufunc], given, named, is_torch=False)
     if function.name == "norm" or function.name == "vector_norm":
         return _norm(given, named)
     if function.module in _LIBRARY:
@@ -260,7 +269,9 @@ def _take_as_is(machine: Machine, given: Sequence[Any]) -> Any:
     if not given:
         return 0.0
     value = given[0]
-    return operations.make_array(machine, value) if isinstance(value, Items | tuple) else value
+    if isinstance(value, Items | tuple):
+        return operations.make_array(machine, value)
+    return replace(value) if isinstance(value, Array) else value
 
 
 def _reduce(

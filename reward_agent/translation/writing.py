@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from reward_agent.translation import arithmetic, indexing, nodes, words
@@ -50,9 +51,10 @@ def write_arrays(tree: ast.Module, number: int, inputs: Inputs) -> Text:
         try:
             staged = Staged(machine, entries[number], inputs)
             staged.recall(known)
-            value, memory = staged.pay_and_remember()
+            read = partial(read_result, machine, entries[number])
+            paid, memory = staged.pay_and_remember(read)
             if set(memory) <= set(known):
-                text = _write(machine, entries[number], value, list(memory.values()))
+                text = _write(machine, entries[number], paid, list(memory.values()))
                 said = staged.describe_inputs()
                 notes = (*entries[number].notes, *([said] if said else []), *machine.notes)
                 return replace(text, notes=notes)
@@ -62,9 +64,11 @@ def write_arrays(tree: ast.Module, number: int, inputs: Inputs) -> Text:
         known |= memory
 
 
-def _write(machine: Machine, entry: Entry, value: Any, memory: Sequence[Kept]) -> Text:
+def _write(
+    machine: Machine, entry: Entry, paid: tuple[Any, Mapping[str, Any]], memory: Sequence[Kept]
+) -> Text:
     """Return the text of what was carried out."""
-    total, terms = read_result(machine, entry, value)
+    total, terms = paid
     reward = _finish(machine, "reward", total)
     parts = {name: _finish(machine, name, value) for name, value in terms.items()}
     kept = _write_memory(machine, memory)

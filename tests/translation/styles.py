@@ -962,6 +962,599 @@ def reward(obs, action, next_obs, info):
     return total, {k: WEIGHTS[k] * v for k, v in r.items()}
 """,
     ),
+    "or_value": (
+        "hopper",
+        "reward(obs, action, next_obs, info)",
+        """\
+def reward(obs, action, next_obs, info):
+    v = next_obs[5] or 0.1
+    bonus = (next_obs[0] > 1.2) and 2.0
+    return v + bonus
+""",
+    ),
+    "int_cond": (
+        "hopper",
+        "reward(obs, action, next_obs, info)",
+        """\
+def reward(obs, action, next_obs, info):
+    return int(next_obs[5] * 10) % 3 + (next_obs[0] > 1.2) * 1 + round(next_obs[5], 1) + next_obs[5] // 0.1
+""",
+    ),
+    "alias_list": (
+        "hopper",
+        "reward(obs, action, next_obs, info)",
+        """\
+def reward(obs, action, next_obs, info):
+    a = [0.0, 0.0]
+    b = a
+    b[0] += next_obs[5]
+    a[1] = 2.0
+    return a[0] + b[1]
+""",
+    ),
+    "early_in_loop": (
+        "hopper",
+        "reward(obs, action, next_obs, info)",
+        """\
+def first_big(xs, lim):
+    for i, x in enumerate(xs):
+        if abs(x) > lim:
+            return i
+    return -1
+def reward(obs, action, next_obs, info):
+    return first_big(action, 0.5) + 0.1 * next_obs[5]
+""",
+    ),
+    "break_continue": (
+        "hopper",
+        "reward(obs, action, next_obs, info)",
+        """\
+def reward(obs, action, next_obs, info):
+    total = 0.0
+    for x in next_obs[5:]:
+        if x < 0:
+            continue
+        total += x
+        if total > 1.0:
+            break
+    else:
+        total -= 0.5
+    return total
+""",
+    ),
+    "nested_if_return": (
+        "hopper",
+        "reward(obs, action, next_obs, info)",
+        """\
+def reward(obs, action, next_obs, info):
+    z, p = next_obs[0], next_obs[1]
+    if z > 1.2:
+        if p > 0:
+            return 1.0
+        r = 0.5
+    elif z > 1.1:
+        r = 0.25
+        if p < -0.05:
+            r *= 2
+            return r
+    else:
+        return -z
+    r += p
+    return r
+""",
+    ),
+    "ternary_chain": (
+        "hopper",
+        "reward(obs, action, next_obs, info)",
+        """\
+def reward(obs, action, next_obs, info):
+    v = next_obs[5]
+    return 2.0 if v > 1 else 1.0 if v > 0.2 else 0.5 if v > 0 else -0.3
+""",
+    ),
+    "tuple_swap": (
+        "hopper",
+        "reward(obs, action, next_obs, info)",
+        """\
+def reward(obs, action, next_obs, info):
+    a, b = next_obs[5], next_obs[6]
+    if a < b:
+        a, b = b, a
+    return a - 0.1 * b
+""",
+    ),
+    "minmax_list": (
+        "hopper",
+        "reward(obs, action, next_obs, info)",
+        """\
+def reward(obs, action, next_obs, info):
+    xs = [next_obs[5], next_obs[6], 0.1]
+    return max(xs) - min(xs) + sorted(xs)[1] + max(0.2, *action)
+""",
+    ),
+    "any_all": (
+        "hopper",
+        "reward(obs, action, next_obs, info)",
+        """\
+def reward(obs, action, next_obs, info):
+    ok = all(abs(a) < 0.9 for a in action) and any(j > 0 for j in next_obs[2:5])
+    return 1.0 if ok else -1.0
+""",
+    ),
+    "sum_gen_if": (
+        "hopper",
+        "reward(obs, action, next_obs, info)",
+        """\
+def reward(obs, action, next_obs, info):
+    return sum(a * a if a > 0 else -a for a in action)
+""",
+    ),
+    "numpy_stats": (
+        "hopper",
+        "reward(obs, action, next_obs, info)",
+        """\
+import numpy as np
+def reward(obs, action, next_obs, info):
+    j = next_obs[8:11]
+    return np.var(j) + np.median(j) + np.ptp(action) + np.prod(action) + np.argmax(action) + np.linalg.norm(j, 1) + np.linalg.norm(j, np.inf)
+""",
+    ),
+    "numpy_concat": (
+        "hopper",
+        "reward(obs, action, next_obs, info)",
+        """\
+import numpy as np
+def reward(obs, action, next_obs, info):
+    x = np.concatenate([next_obs[:2], action, [1.0]])
+    w = np.arange(6) * 0.1
+    y = np.hstack((x, 2.0))
+    return np.dot(x, w) + y[-1] + np.diff(x).sum() + np.cumsum(action)[-1] + x[::2].sum() + x[-3:].mean()
+""",
+    ),
+    "np_where_nested": (
+        "hopper",
+        "reward(obs, action, next_obs, info)",
+        """\
+import numpy as np
+def reward(obs, action, next_obs, info):
+    v = next_obs[5]
+    r = np.where(v > 0, np.where(v > 1, 2.0, v), -0.1)
+    s = np.select([v < 0, v < 0.5], [-1.0, 0.0], 1.0)
+    return float(r + s + np.sign(v) + np.heaviside(v, 0.5) + np.clip(action, -0.2, 0.3).sum())
+""",
+    ),
+    "math_all": (
+        "hopper",
+        "reward(obs, action, next_obs, info)",
+        """\
+import math
+from math import sqrt, atan2, pi
+def reward(obs, action, next_obs, info):
+    v = next_obs[5]
+    return sqrt(v * v + 1) + atan2(v, 1.0) / pi + math.hypot(v, 2) + math.log(1 + abs(v)) + math.copysign(1, v) + math.floor(v) + math.ceil(v) + math.degrees(0.01) + math.log(8, 2) + math.pow(v, 2) + math.fabs(v)
+""",
+    ),
+    "chained": (
+        "hopper",
+        "reward(obs, action, next_obs, info)",
+        """\
+def reward(obs, action, next_obs, info):
+    return 1.0 * (0.0 < next_obs[5] <= 1.0) + (not next_obs[0] < 1.2) + (next_obs[1] != 0)
+""",
+    ),
+    "dict_terms_update": (
+        "hopper",
+        "reward(obs, action, next_obs, info)",
+        """\
+def reward(obs, action, next_obs, info):
+    t = {"a": next_obs[5]}
+    t.update(b=0.5 * next_obs[1])
+    t["c"] = t["a"] * 2 if next_obs[0] > 1.2 else 0.0
+    if next_obs[5] > 0.1:
+        t["a"] += 1.0
+    return sum(t.values())
+""",
+    ),
+    "counter_class": (
+        "hopper",
+        "kept(lambda: R())(obs, action, next_obs, info)",
+        """\
+class R:
+    def __init__(self):
+        self.n = 0
+        self.down = 0
+    def reset(self):
+        self.n = 0
+        self.down = 0
+    def __call__(self, obs, action, next_obs, info):
+        self.n += 1
+        if next_obs[5] < 0:
+            self.down += 1
+        else:
+            self.down = 0
+        if self.down >= 3:
+            self.down = 0
+            return -5.0
+        return 0.1 * self.n
+""",
+    ),
+    "state_machine": (
+        "hopper",
+        "kept(lambda: R())(obs, action, next_obs, info)",
+        """\
+STAND, CROUCH, JUMP = range(3)
+class R:
+    def __init__(self):
+        self.phase = STAND
+        self.best = -1e9
+    def reset(self):
+        self.phase = STAND
+        self.best = -1e9
+    def __call__(self, obs, action, next_obs, info):
+        z = next_obs[0]
+        self.best = max(self.best, z)
+        if self.phase == STAND and z < 1.24:
+            self.phase = CROUCH
+            return 0.5
+        if self.phase == CROUCH:
+            if next_obs[6] > 0:
+                self.phase = JUMP
+            return 0.2
+        if self.phase == JUMP:
+            return self.best
+        return 0.0
+""",
+    ),
+    "hasattr_prev": (
+        "hopper",
+        "kept(lambda: R()).compute_reward(obs, action, next_obs)",
+        """\
+class R:
+    def compute_reward(self, obs, action, next_obs):
+        if not hasattr(self, "prev"):
+            self.prev = next_obs[0]
+        d = next_obs[0] - self.prev
+        self.prev = next_obs[0]
+        return 10 * d
+""",
+    ),
+    "getattr_prev": (
+        "hopper",
+        "kept(lambda: R()).compute_reward(obs, action, next_obs)",
+        """\
+class R:
+    def compute_reward(self, obs, action, next_obs):
+        last = getattr(self, "last", None)
+        self.last = action
+        if last is None:
+            return 0.0
+        return -sum((action - last) ** 2)
+""",
+    ),
+    "dict_memory": (
+        "hopper",
+        "kept(lambda: R())(obs, action, next_obs, info)",
+        """\
+class R:
+    def __init__(self):
+        self.mem = {"x": 0.0, "n": 0}
+    def __call__(self, obs, action, next_obs, info):
+        self.mem["x"] = 0.9 * self.mem["x"] + 0.1 * next_obs[5]
+        self.mem["n"] += 1
+        return self.mem["x"] / self.mem["n"]
+""",
+    ),
+    "composition": (
+        "hopper",
+        "reward(obs, action, next_obs, info)",
+        """\
+class Term:
+    weight = 1.0
+    def __call__(self, o, a): raise NotImplementedError
+class Speed(Term):
+    def __init__(self, cap): self.cap = cap
+    def __call__(self, o, a): return min(o[5], self.cap)
+class Energy(Term):
+    weight = -0.01
+    def __call__(self, o, a): return sum(x ** 2 for x in a)
+class Total:
+    def __init__(self, *terms): self.terms = terms
+    def __call__(self, obs, action, next_obs, info):
+        return sum(t.weight * t(next_obs, action) for t in self.terms)
+reward = Total(Speed(1.5), Energy())
+""",
+    ),
+    "registry": (
+        "hopper",
+        "reward(obs, action, next_obs, info)",
+        """\
+REG = {}
+def term(weight):
+    def wrap(f):
+        REG[f.__name__] = (weight, f)
+        return f
+    return wrap
+@term(1.0)
+def speed(o, a): return o[5]
+@term(-0.1)
+def tilt(o, a): return abs(o[1])
+def reward(obs, action, next_obs, info):
+    return sum(w * f(next_obs, action) for w, f in REG.values())
+""",
+    ),
+    "decorator": (
+        "hopper",
+        "reward(obs, action, next_obs, info)",
+        """\
+import functools
+def clipped(f):
+    @functools.wraps(f)
+    def g(*args, **kwargs):
+        return max(-1.0, min(1.0, f(*args, **kwargs)))
+    return g
+@clipped
+def reward(obs, action, next_obs, info):
+    return 5 * next_obs[5]
+""",
+    ),
+    "inherit_super": (
+        "hopper",
+        "Child().get_reward(obs, action, next_obs)",
+        """\
+class Base:
+    def __init__(self, w=1.0):
+        self.w = w
+    def base(self, o): return self.w * o[5]
+    def get_reward(self, obs, action, next_obs): return self.base(next_obs)
+class Child(Base):
+    def __init__(self):
+        super().__init__(w=2.0)
+        self.k = 0.1
+    def get_reward(self, obs, action, next_obs):
+        return super().get_reward(obs, action, next_obs) - self.k * abs(next_obs[1])
+""",
+    ),
+    "kwargs": (
+        "hopper",
+        "reward(obs, action, next_obs, info)",
+        """\
+PARAMS = dict(target=1.0, k=3)
+def track(v, target=0.5, k=1): return 1 / (1 + k * (v - target) ** 2)
+def reward(obs, action, next_obs, info=None, **kwargs):
+    return track(next_obs[5], **PARAMS) + track(*[next_obs[6]], k=2)
+""",
+    ),
+    "comprehension_matrix": (
+        "hopper",
+        "reward(obs, action, next_obs, info)",
+        """\
+W = [[0.1, 0.2], [0.3, 0.4]]
+def reward(obs, action, next_obs, info):
+    v = [next_obs[5], next_obs[6]]
+    out = [sum(W[i][j] * v[j] for j in range(2)) for i in range(2)]
+    return sum(o for i, o in enumerate(out) if i % 2 == 0) + len(out)
+""",
+    ),
+    "zip_names": (
+        "hopper",
+        "reward(obs, action, next_obs, info)",
+        """\
+NAMES = ["z", "pitch", "thigh", "leg", "foot", "vx", "vz", "w", "dt", "dl", "df"]
+def reward(obs, action, next_obs, info):
+    s = dict(zip(NAMES, next_obs))
+    return s["vx"] - 0.1 * abs(s["pitch"]) + (s["z"] - 1.0)
+""",
+    ),
+    "namespace": (
+        "hopper",
+        "reward(obs, action, next_obs, info)",
+        """\
+from types import SimpleNamespace as NS
+cfg = NS(w=1.5, lim=NS(lo=-1.0, hi=1.0))
+def reward(obs, action, next_obs, info):
+    return cfg.w * min(max(next_obs[5], cfg.lim.lo), cfg.lim.hi)
+""",
+    ),
+    "np_vectorised_helper": (
+        "hopper",
+        "reward(obs, action, next_obs, info)",
+        """\
+import numpy as np
+def smooth(x, lo, hi):
+    t = np.clip((x - lo) / (hi - lo), 0, 1)
+    return t * t * (3 - 2 * t)
+def reward(obs, action, next_obs, info):
+    return smooth(next_obs[5], 0, 2) + np.mean(smooth(np.abs(action), 0.0, 1.0))
+""",
+    ),
+    "exponent_mix": (
+        "hopper",
+        "reward(obs, action, next_obs, info)",
+        """\
+import numpy as np
+def reward(obs, action, next_obs, info):
+    return np.exp(-np.square(next_obs[1]) / 0.1) ** 0.5 * (1 + np.tanh(next_obs[5])) / 2 - 1e-3 * np.inner(action, action)
+""",
+    ),
+    "nonlocal_closure": (
+        "hopper",
+        "reward(obs, action, next_obs, info)",
+        """\
+def make():
+    last = 0.0
+    def reward(obs, action, next_obs, info):
+        nonlocal last
+        d = next_obs[5] - last
+        last = next_obs[5]
+        return d
+    return reward
+reward = make()
+""",
+    ),
+    "del_pop": (
+        "hopper",
+        "reward(obs, action, next_obs, info)",
+        """\
+def reward(obs, action, next_obs, info):
+    t = {"a": next_obs[5], "b": 1.0}
+    b = t.pop("b")
+    return sum(t.values()) + 2 * b
+""",
+    ),
+    "string_keys": (
+        "hopper",
+        "reward(obs, action, next_obs, info)",
+        """\
+def reward(obs, action, next_obs, info):
+    out = {}
+    for i, n in enumerate(("thigh", "leg", "foot")):
+        out[f"{n}_cost"] = action[i] ** 2
+    keys = [k for k in out if k.startswith("leg") or k.endswith("_cost")]
+    return -sum(out[k] for k in keys)
+""",
+    ),
+    "bool_arith": (
+        "hopper",
+        "reward(obs, action, next_obs, info)",
+        """\
+import numpy as np
+def reward(obs, action, next_obs, info):
+    a = next_obs[0] > 1.2
+    b = next_obs[5] > 0
+    return float(a) + 2 * b - (a and not b) + (a & b) + (a ^ b) * 0.5 + np.logical_or(a, b) * 0.25 + sum([a, b])
+""",
+    ),
+    "div_by_zero_guard": (
+        "hopper",
+        "reward(obs, action, next_obs, info)",
+        """\
+def reward(obs, action, next_obs, info):
+    d = next_obs[5] if abs(next_obs[5]) > 1e-3 else None
+    if d is None:
+        return 0.0
+    return 0.01 / d
+""",
+    ),
+    "none_default": (
+        "hopper",
+        "reward(obs, action, next_obs, info)",
+        """\
+def reward(obs, action, next_obs, info, target=None, weights=None):
+    target = target if target is not None else 1.0
+    weights = weights or {"v": 2.0}
+    return -weights.get("v", 1.0) * abs(next_obs[5] - target) + weights.get("x", 0.5)
+""",
+    ),
+    "unpack_star": (
+        "hopper",
+        "reward(obs, action, next_obs, info)",
+        """\
+def reward(obs, action, next_obs, info):
+    z, pitch, *joints, vx, vz, w = next_obs[:8]
+    first, *_, last = action
+    return vx + first * last - sum(abs(j) for j in joints) * 0.1 + w * 0
+""",
+    ),
+    "slice_step": (
+        "hopper",
+        "reward(obs, action, next_obs, info)",
+        """\
+import numpy as np
+def reward(obs, action, next_obs, info):
+    q = np.array(next_obs)
+    q2 = q[2:5][::-1]
+    return q2[0] + q[-1] + q[:-8].sum() + np.flip(q[2:5])[0]
+""",
+    ),
+    "np_maximum_reduce": (
+        "hopper",
+        "reward(obs, action, next_obs, info)",
+        """\
+import numpy as np
+def reward(obs, action, next_obs, info):
+    return np.maximum.reduce(np.abs(action)) + np.add.reduce(action)
+""",
+    ),
+    "float32": (
+        "hopper",
+        "reward(obs, action, next_obs, info)",
+        """\
+import numpy as np
+def reward(obs, action, next_obs, info):
+    a = np.asarray(action, dtype=np.float64)
+    return np.float64(next_obs[5]) + a.sum().item() + np.squeeze(next_obs[6:7]) + a.max().astype(float)
+""",
+    ),
+    "recursion": (
+        "hopper",
+        "reward(obs, action, next_obs, info)",
+        """\
+def power(x, n):
+    return 1.0 if n == 0 else x * power(x, n - 1)
+def reward(obs, action, next_obs, info):
+    return power(next_obs[5], 3)
+""",
+    ),
+    "tuple_return_terms": (
+        "hopper",
+        "reward(obs, action, next_obs, info).reward",
+        """\
+from typing import NamedTuple
+class Out(NamedTuple):
+    reward: float
+    terms: dict
+def reward(obs, action, next_obs, info):
+    t = {"v": next_obs[5], "c": -0.1 * sum(action ** 2)}
+    return Out(sum(t.values()), t)
+""",
+    ),
+    "while_pid": (
+        "hopper",
+        "reward(obs, action, next_obs, info)",
+        """\
+def reward(obs, action, next_obs, info):
+    x, n = abs(next_obs[5]) + 0.01, 0
+    while x < 1.0 and n < 20:
+        x *= 1.5
+        n += 1
+    return n - x
+""",
+    ),
+    "index_dyn": (
+        "hopper",
+        "reward(obs, action, next_obs, info)",
+        """\
+import numpy as np
+TABLE = [0.0, 0.5, 1.0, 2.0]
+def reward(obs, action, next_obs, info):
+    i = int(np.clip(next_obs[5] * 4, 0, 3))
+    return TABLE[i] + action[int(np.argmax(action))]
+""",
+    ),
+    "lambda_default": (
+        "hopper",
+        "reward(obs, action, next_obs, info)",
+        """\
+fs = [lambda o, k=k: o[5 + k] * k for k in range(3)]
+def reward(obs, action, next_obs, info):
+    return sum(f(next_obs) for f in fs)
+""",
+    ),
+    "assert_isinst": (
+        "hopper",
+        "reward(obs, action, next_obs, info)",
+        """\
+import numpy as np
+def reward(obs, action, next_obs, info):
+    if isinstance(obs, dict):
+        obs = obs["observation"]
+    if not isinstance(action, np.ndarray):
+        action = np.array([action])
+    if len(next_obs) > 5 and next_obs.ndim == 1:
+        return float(next_obs[5])
+    return 0.0
+""",
+    ),
 }
 # Name -> environment, words of the message or the remedy, text.
 REFUSED: dict[str, tuple[str, tuple[str, ...], str]] = {
@@ -1057,6 +1650,18 @@ class Cheetah:
         ctrl_cost = self._ctrl_cost_weight * jnp.sum(jnp.square(action))
         reward = forward_reward - ctrl_cost
         return state.replace(reward=reward)
+""",
+    ),
+    "alias_array": (
+        "hopper",
+        ("np.array(u)",),
+        """\
+import numpy as np
+def reward(obs, action, next_obs, info):
+    w = np.zeros(2)
+    u = w
+    u[0] = next_obs[5]
+    return w[0] + w[1]
 """,
     ),
 }
