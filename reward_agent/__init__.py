@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from reward_agent.definitions.card import load_env
     from reward_agent.export.package import export_run
     from reward_agent.records.store import load_run
+    from reward_agent.run.diagnose import diagnose
     from reward_agent.run.estimate import estimate_design
     from reward_agent.run.open import design
     from reward_agent.run.resume import resume_run
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = [
     "check",
     "design",
+    "diagnose",
     "estimate_design",
     "evaluate",
     "export_run",
@@ -32,6 +34,7 @@ __all__ = [
 _HOMES = {
     "check": "reward_agent.run.single",
     "design": "reward_agent.run.open",
+    "diagnose": "reward_agent.run.diagnose",
     "estimate_design": "reward_agent.run.estimate",
     "evaluate": "reward_agent.run.single",
     "export_run": "reward_agent.export.package",

@@ -90,7 +90,7 @@ def diagnose(
     card = card.choose_learner(settings.algo)
     card.learner.check()
     card.learner.require()
-    [taken] = take_rewards([Path(file)], card, settings)
+    [taken] = take_rewards([Path(file)], card, settings, takes_broken=True)
     folder = folder or find_runs_dir() / f"{make_run_id(card.name, Path(file).stem)}_diagnose"
     scored_by = NO_METRIC if spec is None else choose_metric(card, spec, metric)
     with open_lab(card, settings, scored_by) as lab:

@@ -48,45 +48,44 @@ class TakenReward:
 
 
 def take_rewards(
-    paths: Sequence[Path], card: EnvCard, settings: RunSettings
+    paths: Sequence[Path], card: EnvCard, settings: RunSettings, *, takes_broken: bool = False
 ) -> tuple[TakenReward, ...]:
     """Read people's rewards and return them as programs.
 
     Args:
         paths: the files.
         card: the environment, with the task applied.
-        settings: how a child is isolated that reads what is no program of ours.
+        settings: how the child is isolated that reads them.
+        takes_broken: also take a program of ours that breaks when it is run: the probe says how.
 
     Raises:
         UsageError: a file cannot be read.
         RefusedError: one cannot be taken; its findings say why, and what to write instead.
     """
     files = {path: _read(path) for path in paths}
-    own = {path: _take_as_it_is(path, data, card) for path, data in files.items()}
-    if all(own.values()):
-        return tuple(taken for taken in own.values() if taken)
+    if not files:
+        return ()
     with open_lab(card, settings) as lab, make_scratch() as scratch:
         recorded = record_behaviours(lab, scratch / BEHAVIOURS_DIR, UNSKILLED)
         return tuple(
-            own[path] or _translate(lab, path, data, scratch / str(number), recorded)
+            _translate(lab, path, data, scratch / str(number), recorded, takes_broken)
             for number, (path, data) in enumerate(files.items())
         )
 
 
-def _take_as_it_is(path: Path, data: bytes, card: EnvCard) -> TakenReward | None:
-    """Return a file that is a program of ours; None if it is none that the rules take."""
-    text = data.decode("utf-8", "replace").removeprefix("\ufeff")
-    program = RewardProgram(text)
-    if check_program(program, card).errors:
-        return None
-    return TakenReward(GivenReward(file=path.name, program_sha256=program.sha256), program, text)
-
-
 def _translate(
-    lab: Lab, path: Path, data: bytes, folder: Path, recorded: RecordedBehaviours
+    lab: Lab,
+    path: Path,
+    data: bytes,
+    folder: Path,
+    recorded: RecordedBehaviours,
+    takes_broken: bool,
 ) -> TakenReward:
     result = translate_reward(lab, data, path.name, folder, recorded)
     text = data.decode("utf-8", "replace").removeprefix("\ufeff")
+    own = RewardProgram(text)
+    if result.program is None and takes_broken and not check_program(own, lab.card).errors:
+        return TakenReward(GivenReward(file=path.name, program_sha256=own.sha256), own, text)
     if result.program is None or result.form is None:
         errors = [finding for finding in result.findings if finding.severity == "error"]
         first = (errors or result.findings)[0]

@@ -31,6 +31,8 @@ _SHORT, _STANDS = 0.5, 0.1
 _DROWNS, _TIMES = 0.85, 8.0
 # Pay for the last steps: how many times that of the others, and of all pay.
 _END_TIMES, _END_SHARE = 3.0, 0.2
+# How many times what it was at first the return of a training is that has learnt something.
+_CLIMB = 1.3
 # Correlation of pay and task score that is that of the score's negative; of scores that count.
 _AGAINST, _COUNTS = -0.9, 0.02
 # Of all pay: less is not worth a word.
@@ -314,6 +316,9 @@ def _find_early_deal(e: Evidence) -> tuple[str, str, str] | None:
     lasts = e.summary.best.episode_length > 1.5 * max(best.length, 1.0)
     if best.pay <= other.pay or lasts or e.tried.is_worth(best):
         return None
+    # Who falls may be paid a little of what the task is: more of it can be had on one's feet.
+    if best.pay_per_step < _MOST * e.tried.most.kept_up:
+        return None
     name, paid = e.find_top(best)
     return (
         name,
@@ -432,7 +437,11 @@ def _reach(scale: TermScale) -> float:
 
 
 def find_noise_pay(e: Evidence) -> Diagnosis | None:
-    """The rule of the summaries, on the policy at the end of training."""
+    """The rule of the summaries, on the policy at the end of a training that has learnt to earn."""
+    points = [p.generated_return for p in e.training.points if p.generated_return is not None]
+    third = max(1, len(points) // 3)
+    if len(points) < 3 or np.mean(points[-third:]) < _CLIMB * abs(np.mean(points[:third])):
+        return None
     return next((d for d in e.summary.diagnoses if d.name == "paid for noise"), None)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from reward_agent.definitions.card import EnvCard
 from reward_agent.errors import DataError
 from reward_agent.evaluation.trajectories import Trajectories
 from reward_agent.records.jobs import (
@@ -134,7 +135,7 @@ class KnownPay:
     def find_reach(self, job: ProbeJob, trial: Trial) -> Reach:
         """Return what the steps of all states tried are paid, at rest in any state among them."""
         episodes = [paid for paid in (*self.scripted, *self.stored) if len(paid.reward)]
-        swept = self._sweep(job, trial)
+        swept, goes_on = self._sweep(job, trial)
         steps: list[EpisodePay | StepReward] = [*episodes, *swept]
         rewards = [paid.reward for paid in steps]
         kept = [float(_average(paid.reward).max()) for paid in episodes]
@@ -143,7 +144,9 @@ class KnownPay:
                 float(reward.max())
                 for reward in (*rewards, *([] if trial.rewards is None else [trial.rewards]))
             ),
-            kept_up=max([*kept, *(float(paid.reward.max()) for paid in swept[-1:])]),
+            kept_up=max(
+                [*kept, *(float(paid.reward[goes_on].max(initial=-np.inf)) for paid in swept[-1:])]
+            ),
         )
         terms: dict[str, list[float]] = {}
         for step in steps:
@@ -151,14 +154,14 @@ class KnownPay:
                 terms.setdefault(name, []).extend((float(values.min()), float(values.max())))
         return Reach(most, {name: (min(ends), max(ends)) for name, ends in terms.items()})
 
-    def _sweep(self, job: ProbeJob, trial: Trial) -> list[StepReward]:
-        """Pay steps at rest in the start pose, one field anywhere in its range, twice.
+    def _sweep(self, job: ProbeJob, trial: Trial) -> tuple[list[StepReward], NDArray[np.bool_]]:
+        """Pay steps from the start pose, one field anywhere in its range, twice.
 
-        What is paid again is no one-time pay.
+        What is paid again is no one-time pay. Beside it, which steps the card lets go on.
         """
         recorded = self.known.scripted
         if recorded is None:
-            return []
+            return [], np.zeros(0, dtype=bool)
         first = {name: np.asarray(v[:1], dtype=np.float64) for name, v in recorded.fields.items()}
         still = State(first)
         action = np.zeros((1, job.card.n_actions))
@@ -168,9 +171,22 @@ class KnownPay:
             reward = trial.make_reward()
             reward.begin(step.state)
             given = (step.state, step.action, step.next_state, step.terminated)
-            return [reward.step(*given) for _ in range(2)]
+            return [reward.step(*given) for _ in range(2)], list_going_on(job.card, step)
         except ContractError:  # what breaks at the edges is told elsewhere
-            return []
+            return [], np.zeros(0, dtype=bool)
+
+
+def list_going_on(card: EnvCard, step: Transition) -> NDArray[np.bool_]:
+    """Return which steps (N,) lead to a state in which the card does not end the episode."""
+    goes_on = np.ones(len(step.action), dtype=bool)
+    for bounds in card.termination:
+        values = step.next_state.fields.get(bounds.field)
+        if values is not None:
+            rows = values.reshape(len(goes_on), -1)
+            low = -np.inf if bounds.min is None else bounds.min
+            high = np.inf if bounds.max is None else bounds.max
+            goes_on &= np.all((rows > low) & (rows < high), axis=-1)
+    return goes_on
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from reward_agent.rewards.program import CompiledReward, load_functions
 from reward_agent.rewards.trial import Trial, make_extremes, sweep_fields
 from reward_agent.simulation.state import State, Transition
 from reward_agent.types import RewardProgram
+from reward_agent.worker.known_pay import list_going_on
 
 CARD = make_card()
 RNG = np.random.default_rng(0)
@@ -199,3 +200,10 @@ def test_the_way_gone_in_a_step_is_swept_at_any_speed_that_the_card_knows():
     gone = (step.next_state.x_position - step.state.x_position) / card.control_dt
     assert (gone.min(), gone.max()) == pytest.approx((-5.0, 5.0))
     assert np.all(step.next_state.torso_height == step.state.torso_height)
+
+
+def test_what_the_card_ends_is_not_kept_up():
+    card = load_env("hopper")
+    heights = State({"torso_height": np.array([0.2, 1.0]), "torso_pitch": np.array([0.0, 0.0])})
+    step = Transition(heights, np.zeros((2, card.n_actions)), heights, np.zeros(2, dtype=bool))
+    assert list(list_going_on(card, step)) == [False, True]

@@ -18,6 +18,7 @@ from reward_agent.records.outcomes import TRAINED
 from reward_agent.records.store import Candidate
 from reward_agent.rewards.terms import read_terms
 from reward_agent.run.diagnose import Diagnosed, diagnose
+from reward_agent.summary.diagnosis import render_diagnosis
 from reward_agent.types import ProbeReport, RewardProgram
 
 OWN = """\
@@ -36,6 +37,28 @@ def diagnosed(tmp_path_factory: pytest.TempPathFactory) -> Diagnosed:
     return diagnose(
         folder / "mine.py", "inverted_pendulum", task="balance", folder=folder / "d", **SMALL
     )
+
+
+ANALYSIS = {
+    "failure_mode": "balance is not learnt",
+    "evidence": ["episodes are short"],
+    "next_change": "train longer",
+    "keep": True,
+}
+
+
+def test_a_model_that_is_named_says_what_to_change_beside_the_rules(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(OWN)
+    (tmp_path / "said.md").write_text(f"--- reply analyzer ---\n{json.dumps(ANALYSIS)}\n")
+    provider = f"scripted:{tmp_path / 'said.md'}"
+    done = diagnose(
+        tmp_path / "mine.py", "inverted_pendulum", folder=tmp_path / "d", provider=provider,
+        environ={}, **SMALL,
+    )  # fmt: skip
+    assert done.diagnosis.analysis.next_change == "train longer"
+    assert "the model's opinion: train longer" in render_diagnosis(done.diagnosis)
+    assert "balance is not learnt" in done.page.read_text()
+    assert done.diagnosis.task_score is None
 
 
 def test_each_term_is_told_in_training_and_without_noise(diagnosed: Diagnosed) -> None:
