@@ -22,6 +22,7 @@ from reward_agent.run.behaviours import (
     RecordedBehaviours,
     record_behaviours,
 )
+from reward_agent.run.probe import Recordings, run_probe
 from reward_agent.run.single import open_lab
 from reward_agent.run.translate import translate_reward
 from reward_agent.types import RewardProgram
@@ -83,16 +84,19 @@ def _translate(
 ) -> TakenReward:
     result = translate_reward(lab, data, path.name, folder, recorded)
     text = data.decode("utf-8", "replace").removeprefix("\ufeff")
-    own = RewardProgram(text)
-    if result.program is None and takes_broken and not check_program(own, lab.card).errors:
+    own, findings = RewardProgram(text), result.findings
+    is_ours = result.program is None and not check_program(own, lab.card).errors
+    if is_ours and takes_broken:
         return TakenReward(GivenReward(file=path.name, program_sha256=own.sha256), own, text)
+    if is_ours:  # it breaks when it is run: the probe knows the term
+        findings = run_probe(lab, own, folder / "probe", Recordings()).errors or findings
     if result.program is None or result.form is None:
-        errors = [finding for finding in result.findings if finding.severity == "error"]
-        first = (errors or result.findings)[0]
+        errors = [finding for finding in findings if finding.severity == "error"]
+        first = (errors or findings)[0]
         raise RefusedError(
             f"{path.name} is not taken: {first.message}",
             first.remedy,
-            render_findings(text, result.findings),
+            render_findings(text, findings),
         )
     program = RewardProgram(result.program)
     record = GivenReward(

@@ -124,3 +124,12 @@ def test_another_style_is_translated_first_and_the_record_says_how(tmp_path: Pat
     assert taken.record.parity
     assert "np.where" in taken.program.source
     assert taken.original.startswith("def reward(obs")
+
+
+def test_a_program_of_ours_that_breaks_is_refused_by_its_term(tmp_path: Path) -> None:
+    broken = OWN.replace(
+        "1.0 * np.ones_like(next_state.pole_angle)", "np.log(-1.0 - 0.0 * action[:, 0])"
+    )
+    (tmp_path / "mine.py").write_text(broken)
+    with pytest.raises(RefusedError, match="term 'alive' is nan"):
+        take_rewards([tmp_path / "mine.py"], load_env("inverted_pendulum"), RunSettings())
