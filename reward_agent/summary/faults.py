@@ -38,7 +38,8 @@ _AGAINST, _COUNTS = -0.9, 0.02
 # Of all pay: less is not worth a word.
 _FELT = 0.01
 # Fields of which more is better unless the task says otherwise.
-_MORE_IS_BETTER = ("forward_velocity", "forward_position", "up", "height")
+_HIGH_IS_BETTER = ("up", "height")
+_MORE_IS_BETTER = ("forward_velocity", "forward_position", *_HIGH_IS_BETTER)
 
 
 @dataclass(frozen=True)
@@ -200,26 +201,35 @@ def _pays_worse_policy(e: Evidence) -> tuple[str, str] | None:
 def _costs_standing(e: Evidence) -> tuple[str, str] | None:
     """A cost that is largest in the start pose, and smaller for who falls."""
     standing, falling = e.tried.find(STANDING), e.tried.find(FALLING)
-    if standing is None or falling is None or e.tried.is_worth(falling):
+    if standing is None or falling is None or e.tried.is_better(falling, standing):
         return None
     for name in _list_felt(e):
         scale, cost = e.scales.get(name), _per_step(standing, name)
         if scale is None or scale.lowest is None or (scale.highest or 0.0) > 1e-9 or cost >= 0:
             continue
         fallen = _per_step(falling, name)
-        if cost <= 0.9 * scale.lowest and fallen >= 0.8 * cost:
+        is_free_elsewhere = (scale.highest or 0.0) >= 0.1 * scale.lowest
+        if cost <= 0.9 * scale.lowest and (fallen >= 0.8 * cost or is_free_elsewhere):
             return name, (
                 f"costs {format_number(-cost)} a step in the start pose, the most of all states "
-                f"tried, and {format_number(-fallen)} for falling at once"
+                f"tried, {format_number(-fallen)} for falling at once, and in the best state "
+                f"{format_number(max(-(scale.highest or 0.0), 0.0))}"
             )
     return None
 
 
 def _pays_back(e: Evidence) -> tuple[str, str] | None:
-    """A field of which more is better, with a negative weight, where no score says otherwise."""
+    """A field of which more is better, with a negative weight, where no score says otherwise.
+
+    A score of falling says it of what is high; of the way, behaviours without skill say too little.
+    """
+    roles: tuple[str, ...] = _MORE_IS_BETTER
+    standing, falling = e.tried.find(STANDING), e.tried.find(FALLING)
     if any(row.task_score is not None for row in e.tried.rows):
-        return None
-    better = {f.name: f.plays[0] for f in e.card.state if f.plays[0] in _MORE_IS_BETTER}
+        if standing is None or falling is None or e.tried.is_better(falling, standing):
+            return None
+        roles = _HIGH_IS_BETTER
+    better = {f.name: f.plays[0] for f in e.card.state if f.plays[0] in roles}
     for name in _list_felt(e):
         written = e.written.get(name)
         read = written.body.partition(".")[2] if written else ""
