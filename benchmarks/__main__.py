@@ -14,6 +14,7 @@ BENCHMARKS = {
     "reference": "what learners make of a task's reference reward",
     "done": "minutes of computing from a sentence to a confirmed winner, programs recorded",
     "utilisation": "how busy an executor's slots are kept",
+    "people": "a search from a person's reward, beside that reward with the same env steps",
     "judge": "how often a model that watches films says the right thing",
     "caches": "share of a run's input that a provider's prompt cache would serve",
     "house": "how large the package is, and how its parts hang together",

@@ -178,6 +178,20 @@ class DesignBrief:
         return matches[-1] if matches else None
 
     @property
+    def origin(self) -> str:
+        """The person's file that the parent is, or came of, as far as is in sight; '' for none."""
+        entries = (*self.history, *([self.best] if self.best else []))
+        known = {entry.candidate.id: entry.candidate for entry in entries}
+        seen: set[str] = set()
+        name = self.idea.parent
+        while name in known and name not in seen:
+            seen.add(name)
+            if known[name].origin:
+                return known[name].origin
+            name = known[name].parent
+        return ""
+
+    @property
     def is_done(self) -> bool:
         """Whether the best candidate so far does all that the task asks for."""
         return self.best is not None and self.task.is_done(self.best.candidate.evaluation)

@@ -9,8 +9,9 @@ from __future__ import annotations
 import ast
 import copy
 import re
+import textwrap
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -230,25 +231,56 @@ def scale_terms(source: str, factors: Mapping[str, float]) -> str | None:
 
     None where its terms are not one literal dict of several, or where not all are in it.
     """
+    return _edit_terms(source, factors, {})[0]
+
+
+def add_terms(source: str, lines: Sequence[str], added: Mapping[str, str]) -> str | None:
+    """Return a program that pays more terms, its own as they are.
+
+    None where its terms are not one literal dict.
+
+    Args:
+        source: the program.
+        lines: what is computed first, in the function that pays.
+        added: the name of each new term, and the text of its pay.
+    """
+    text, place = _edit_terms(source, {}, added)
+    if text is None:
+        return None
+    above = text.split("\n")
+    above[place:place] = textwrap.indent("\n".join(lines), "    ").split("\n")
+    return "\n".join(above)
+
+
+def _edit_terms(
+    source: str, factors: Mapping[str, float], added: Mapping[str, str]
+) -> tuple[str | None, int]:
+    """Return the program with other terms, and in which line the statement of its dict stands."""
     entry, known = _find_entry(source)
     returned = [n for n in ast.walk(entry) if isinstance(n, ast.Return)] if entry else []
     pair = returned[0].value if len(returned) == 1 else None
     if entry is None or not isinstance(pair, ast.Tuple) or len(pair.elts) != 2:
-        return None
+        return None, 0
     name = pair.elts[1].id if isinstance(pair.elts[1], ast.Name) else _TERMS
     literal = known.get(name) if isinstance(pair.elts[1], ast.Name) else pair.elts[1]
     if not isinstance(literal, ast.Dict) or next(_list_put(entry, name), None) is not None:
-        return None
-    written = _write_dict(source, literal, factors)
+        return None, 0
+    written = _write_dict(source, literal, factors, added)
     if written is None or (literal is pair.elts[1] and name in known):
-        return None
+        return None, 0
+    statement = next(item for item in entry.body if literal in ast.walk(item))
     total = f"sum({name}.values())"
     if literal is pair.elts[1]:
-        return _replace(source, [(returned[0], f"{name} = {written}\n    return {total}, {name}")])
-    return _replace(source, [(literal, written), (pair.elts[0], total)])
+        edits: list[tuple[ast.expr | ast.stmt, str]]
+        edits = [(returned[0], f"{name} = {written}\n    return {total}, {name}")]
+    else:
+        edits = [(literal, written), (pair.elts[0], total)]
+    return _replace(source, edits), statement.lineno - 1
 
 
-def _write_dict(source: str, literal: ast.Dict, factors: Mapping[str, float]) -> str | None:
+def _write_dict(
+    source: str, literal: ast.Dict, factors: Mapping[str, float], added: Mapping[str, str]
+) -> str | None:
     """Return the text of a dict of terms with their pay multiplied; None where it is not plain."""
     items = [
         (_log_name(str(key.value)), value)
@@ -263,6 +295,7 @@ def _write_dict(source: str, literal: ast.Dict, factors: Mapping[str, float]) ->
         f'        "{name}": {_scale(source, value, factors.get(name, 1.0))},\n'
         for name, value in kept
     ]
+    lines += [f'        "{name}": {pay},\n' for name, pay in added.items()]
     return "{\n" + "".join(lines) + "    }"
 
 

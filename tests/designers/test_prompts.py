@@ -113,6 +113,20 @@ def test_designer_next_round_from_an_earlier_program(card, task, best, history):
     )
 
 
+def test_designer_keeps_the_terms_of_a_person_and_says_which_number_speaks_against_one(
+    card, task, best, history
+):
+    theirs = best.candidate.model_copy(update={"origin": "mine.py"})
+    own = replace(best, candidate=theirs)
+    child = history[-1].candidate.model_copy(update={"id": "dddd4444", "parent": theirs.id})
+    idea = DesignIdea("rebalance", "Keep the terms.", "dddd4444")
+    brief = DesignBrief(card, task, idea, 2, 0, own, (own, replace(history[-1], candidate=child)))
+    assert brief.origin == "mine.py"
+    said = last(open_conversation(brief))
+    assert "a person's own reward (`mine.py`), or came of it. Keep their terms" in said
+    assert "which number speaks against it" in said
+
+
 def test_designer_next_round_after_nothing_worked(card, task, idea, history):
     brief = DesignBrief(card, task, idea, 1, 0, None, history[:1])
     check_golden("designer_next_nothing_worked", last(open_conversation(brief)))

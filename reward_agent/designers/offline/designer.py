@@ -19,6 +19,12 @@ from reward_agent.designers.brief import DesignBrief
 from reward_agent.designers.offline.body import Body
 from reward_agent.designers.offline.forms import Signal
 from reward_agent.designers.offline.given import reweight
+from reward_agent.designers.offline.kept import (
+    begin_beside,
+    list_free,
+    list_kept_moves,
+    render_beside,
+)
 from reward_agent.designers.offline.metric import compose_metric
 from reward_agent.designers.offline.moves import (
     EXAMPLES,
@@ -29,7 +35,7 @@ from reward_agent.designers.offline.moves import (
     read_evidence,
     read_wishes,
 )
-from reward_agent.designers.offline.plan import make_plan, read_plan, render_program
+from reward_agent.designers.offline.plan import Plan, make_plan, read_plan, render_program
 from reward_agent.designers.offline.signals import (
     list_conditions,
     list_missing_roles,
@@ -95,7 +101,9 @@ class OfflineDesigner:
 
 def _write(brief: DesignBrief) -> Proposal:
     rng = _make_generator(brief)
-    if not brief.feedback.remarks and (own := reweight(brief, rng)) is not None:
+    # Of two that depart from a person's program one adds to it, and one weighs its terms anew.
+    is_turn = brief.index % 2 == 1 or not brief.origin or not _adds_beside(brief)
+    if is_turn and not brief.feedback.remarks and (own := reweight(brief, rng)) is not None:
         return Proposal(own[0], reply=f"{_INTRODUCTION}\n\n{own[1]}\n")
     signals = _list_signals(brief)
     tried = {entry.program.sha256 for entry in brief.history if entry.program}
@@ -104,7 +112,7 @@ def _write(brief: DesignBrief) -> Proposal:
         move = _answer(brief, signals, move)
     title = " ".join(brief.task.description.replace("\\", "/").replace('"', "'").split())[:200]
     for number in range(_MAX_TRIES):
-        program = RewardProgram(render_program(move.plan, signals, title))
+        program = RewardProgram(_render(move.plan, signals, title))
         if program.sha256 not in tried or number == _MAX_TRIES - 1:
             break
         move = _follow(
@@ -112,6 +120,18 @@ def _write(brief: DesignBrief) -> Proposal:
         )
     plan: Mapping[str, Any] = move.plan.model_dump(mode="json", exclude_defaults=True)
     return Proposal(program, reply=f"{_INTRODUCTION}\n\n{move.reason}\n", plan=plan)
+
+
+def _adds_beside(brief: DesignBrief) -> bool:
+    """Whether what the sentence asks for can stand beside the terms of the person's program."""
+    try:
+        return _improve(brief, _list_signals(brief), _make_generator(brief)) is not None
+    except RefusalError:
+        return False
+
+
+def _render(plan: Plan, signals: Sequence[Signal], title: str) -> str:
+    return render_beside(plan, signals) or render_program(plan, signals, title)
 
 
 def _follow(move: Move, then: Move, remark: str = "") -> Move:
@@ -181,6 +201,9 @@ def _begin(brief: DesignBrief, signals: Sequence[Signal], rng: random.Random) ->
 def _improve(brief: DesignBrief, signals: Sequence[Signal], rng: random.Random) -> Move | None:
     """Depart from the idea's parent; None where there is none that was written here."""
     entry = brief.parent
+    if entry is not None and entry.plan is None and brief.origin:
+        evidence = read_evidence(entry, brief.card)
+        return begin_beside(entry, signals, evidence, brief.origin, brief.index // 2)
     plan = read_plan(entry.plan) if entry else None
     known = {signal.name for signal in signals}
     if entry is None or plan is None or not {t.signal for t in plan.terms} <= known:
@@ -188,7 +211,10 @@ def _improve(brief: DesignBrief, signals: Sequence[Signal], rng: random.Random) 
     origin = f"- from candidate {entry.candidate.id}"
     if brief.feedback.remarks:
         return Move(plan, f"{origin}, which the person watched")
-    moves = list_moves(plan, signals, read_evidence(entry, brief.card))
+    evidence = read_evidence(entry, brief.card)
+    if plan.kept is not None:
+        signals = list_free(plan.kept, signals)
+    moves = [*list_kept_moves(plan, evidence), *list_moves(plan, signals, evidence)]
     # Each candidate of a round takes another rule; beyond the rules the search is random.
     is_ruled = brief.index < len(moves)
     move = moves[brief.index] if is_ruled else make_random_move(plan, signals, rng)

@@ -8,11 +8,11 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from reward_agent.designers.offline.body import Machine
 from reward_agent.designers.offline.forms import Role, Signal
-from reward_agent.types import Finite, Record
+from reward_agent.types import Finite, OneLine, Record
 
 _POTENTIAL_FACTOR = 10.0
 _MAX_CHARS = 74
@@ -31,11 +31,19 @@ class TermPlan(Record):
     gates: tuple[str, ...] = ()
 
 
+class Kept(Record):
+    """A person's program, whose terms and names stay in what is written beside them."""
+
+    source: str = Field(max_length=40_000)
+    file: OneLine
+
+
 class Plan(Record):
     """What a program pays for; kept beside it, so that a later one can depart from it."""
 
     terms: tuple[TermPlan, ...]
     potential: tuple[TermPlan, ...] = ()
+    kept: Kept | None = None
 
     def replace_term(self, old: TermPlan, *new: TermPlan) -> Plan:
         """Return the plan with one term replaced; with none, dropped."""
@@ -122,10 +130,7 @@ def _pay(
 def render_program(plan: Plan, signals: Sequence[Signal], title: str) -> str:
     """Return the program of a plan, in the reward language, with one line about it."""
     known = {signal.name: signal for signal in signals}
-    terms = {term.signal: term for term in plan.terms}
-    gates = [gate for term in plan.terms for gate in term.gates if gate not in terms]
-    names = [*terms, *dict.fromkeys(gates)]
-    needed = [name for name in known if name in names or _is_read(name, names, known)]
+    names = _list_names(plan)
     machine = next((known[name].machine for name in names if known[name].machine), None)
     parts = []
     if machine:
@@ -133,15 +138,40 @@ def render_program(plan: Plan, signals: Sequence[Signal], title: str) -> str:
     if plan.potential:
         parts.append(_render_potential(plan, known))
     lines = [part for line in (machine.lines if machine else ()) for part in _wrap(line)]
-    for name in needed:
-        factor = terms[name].factor if name in terms else 1.0
-        lines += _render_line(name, known[name].render(factor), known[name].doc)
-    lines += ["terms = {", *(f"    {_render_term(term)}," for term in plan.terms), "}"]
+    lines += render_lines(plan, signals)
+    paid = render_pay(plan).items()
+    lines += ["terms = {", *(f'    "{name}": {pay},' for name, pay in paid), "}"]
     returned = "sum(terms.values()), terms" + (", next_memory" if machine else "")
     parameters = "state, action, next_state" + (", memory" if machine else "")
     body = textwrap.indent("\n".join([f'"""{title}"""', *lines, f"return {returned}"]), "    ")
     parts.append(f"def compute_reward({parameters}):\n{body}")
     return "\n\n\n".join(parts) + "\n"
+
+
+def _list_names(plan: Plan) -> list[str]:
+    """Return the signals that a plan pays for, and those that gate them."""
+    gates = [gate for term in plan.terms for gate in term.gates]
+    return list(dict.fromkeys([*(term.signal for term in plan.terms), *gates]))
+
+
+def render_lines(plan: Plan, signals: Sequence[Signal]) -> list[str]:
+    """Return the assignments of all signals that a plan needs."""
+    known, names = {signal.name: signal for signal in signals}, _list_names(plan)
+    factors = {term.signal: term.factor for term in plan.terms}
+    needed = [name for name in known if name in names or _is_read(name, names, known)]
+    return [
+        line
+        for name in needed
+        for line in _render_line(name, known[name].render(factors.get(name, 1.0)), known[name].doc)
+    ]
+
+
+def render_pay(plan: Plan) -> dict[str, str]:
+    """Return what is paid for each term, as text."""
+    return {
+        term.signal: " * ".join([f"{term.weight:g}", term.signal, *term.gates])
+        for term in plan.terms
+    }
 
 
 def _render_line(name: str, code: str, doc: str) -> list[str]:
@@ -168,11 +198,6 @@ def _is_read(name: str, names: Sequence[str], known: dict[str, Signal]) -> bool:
     """Return whether the expression of a signal in use reads another signal."""
     return any(re.search(rf"\b{name}\b(?! *=)(?!\w)", known[other].code.replace(f".{name}", ""))
                for other in names)  # fmt: skip
-
-
-def _render_term(term: TermPlan) -> str:
-    factors = [f"{term.weight:g}", term.signal, *term.gates]
-    return f'"{term.signal}": {" * ".join(factors)}'
 
 
 def _render_memory(machine: Machine) -> str:

@@ -1,0 +1,160 @@
+"""``scripts/bench people``: what a search makes of a person's reward, at the same env steps.
+
+The search departs from the file and is made by the offline designer. Beside its winner stand two
+trainings with the person's reward alone: one as long as each of the search (it is a candidate of
+the first round), and one with all env steps that the search took.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from statistics import mean
+
+from reward_agent.files import write_atomic
+from reward_agent.records.store import RunRecord, RunStore, load_run
+from reward_agent.run.open import design
+from reward_agent.run.single import train
+from reward_agent.types import Finite, Record
+
+
+class SearchRow(Record):
+    """One search from a person's reward, with one seed."""
+
+    file: str
+    task: str
+    seed: int
+    unit: str
+    env_steps: int
+    alone: Finite | None
+    search: Finite | None
+    longer: Finite | None = None
+    winner: str
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Search from the file with each seed and print a Markdown table of all rows that are known."""
+    options = _parse(arguments)
+    rows = _read_rows(options.json)
+    known = {(row.file, row.task, row.seed) for row in rows}
+    for seed in range(options.seeds):
+        if (options.file.name, f"{options.env}/{options.task}", seed) in known:
+            continue
+        rows.append(measure(options, seed))
+        if options.json:
+            write_atomic(
+                options.json, json.dumps([r.model_dump() for r in rows], indent=1).encode()
+            )
+        print(render_rows(rows), flush=True)
+    return 0
+
+
+def _parse(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="scripts/bench people", description=__doc__)
+    parser.add_argument("file", type=Path, help="a person's reward")
+    parser.add_argument("--env", required=True)
+    parser.add_argument("--task", required=True)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--steps", type=int, default=100_000, help="of one training")
+    parser.add_argument("--candidates", type=int, default=3)
+    parser.add_argument("--iterations", type=int, default=2)
+    parser.add_argument("--slots", type=int, default=1, help="trainings side by side")
+    parser.add_argument("--folder", type=Path, default=Path("runs/people"), help="where runs lie")
+    parser.add_argument("--json", type=Path, help="file that keeps the rows of earlier calls")
+    return parser.parse_args(arguments)
+
+
+def measure(options: argparse.Namespace, seed: int) -> SearchRow:
+    """Search once, then train the person's reward with all steps that the search took."""
+    run = design(
+        options.env,
+        options.task,
+        start_from=[options.file],
+        runs_dir=options.folder,
+        environ={},
+        provider="offline",
+        seed=seed,
+        steps=options.steps,
+        candidates=options.candidates,
+        iterations=options.iterations,
+        slots=options.slots,
+        winner_seeds=0,
+        video=False,
+    )
+    store = load_run(run.id, options.folder)
+    row = read_row(options.file.name, run, store, seed)
+    program = (store.given_dir(0) / "reward.py").read_text("utf-8")
+    longer = train(
+        options.env,
+        options.task,
+        program,
+        folder=store.dir / "alone",
+        steps=run.total_timesteps,
+        seed=seed,
+        video=False,
+    )
+    return row.model_copy(update={"longer": longer.evaluation.best.task_score})
+
+
+def read_row(file: str, run: RunRecord, store: RunStore, seed: int) -> SearchRow:
+    """Read what the search and the person's own reward reached."""
+    winner = run.winner
+    assert winner is not None
+    best = store.read_candidate(winner.iteration, winner.candidate)
+    [own] = [item for item in store.list_finished() if item.origin]
+    return SearchRow(
+        file=file,
+        task=f"{run.card.name}/{run.task.name}",
+        seed=seed,
+        unit=run.task.unit,
+        env_steps=run.total_timesteps,
+        alone=own.task_score,
+        search=best.task_score,
+        winner=_describe(best.id, best.idea, best.parent, own.id),
+    )
+
+
+def _describe(name: str, idea: str, parent: str | None, own: str) -> str:
+    if name == own:
+        return "the person's own"
+    return f"{idea}, from the person's" if parent == own else idea
+
+
+def render_rows(rows: Iterable[SearchRow]) -> str:
+    """Return the rows as a Markdown table, and the means of each file."""
+    known = list(rows)
+    lines = [
+        "| file | task | seed | env steps of the search | the person's, one training | "
+        "the person's, all steps | winner of the search | what won |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| {row.file} | {row.task} | {row.seed} | {row.env_steps:,} | {_show(row.alone)} | "
+        f"{_show(row.longer)} | {_show(row.search)} {row.unit} | {row.winner} |"
+        for row in known
+    ]
+    for file in dict.fromkeys(row.file for row in known):
+        mine = [row for row in known if row.file == file]
+        parts = [_mean(r.alone for r in mine), _mean(r.longer for r in mine)]
+        lines.append(
+            f"\n{file}, mean of {len(mine)}: {parts[0]} in one training, {parts[1]} with all env "
+            f"steps, {_mean(r.search for r in mine)} by the search"
+        )
+    return "\n".join(lines)
+
+
+def _show(score: float | None) -> str:
+    return "–" if score is None else f"{score:.3g}"
+
+
+def _mean(scores: Iterable[float | None]) -> str:
+    given = [score for score in scores if score is not None]
+    return f"{mean(given):.3g}" if given else "–"
+
+
+def _read_rows(path: Path | None) -> list[SearchRow]:
+    if path is None or not path.is_file():
+        return []
+    return [SearchRow(**row) for row in json.loads(path.read_text("utf-8"))]

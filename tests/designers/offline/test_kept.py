@@ -1,0 +1,91 @@
+"""A search that departs from a person's program keeps their terms and names, and says so."""
+
+from dataclasses import replace
+
+import pytest
+
+from reward_agent.definitions.card import load_env
+from reward_agent.designers.roles import Proposal
+from reward_agent.rewards.checks import check_program
+from reward_agent.rewards.terms import compare_terms
+from reward_agent.types import RewardProgram
+
+THEIRS = """
+import numpy as np
+
+W_LEAN = 2.0
+
+
+def lean_of(state):
+    return np.abs(state.torso_pitch)
+
+
+def compute_reward(state, action, next_state):
+    \"\"\"Straight, and some speed.\"\"\"
+    terms = {
+        "straight": 1.0 - W_LEAN * lean_of(next_state),
+        "alive": 0.1 * np.ones(len(action)),
+    }
+    return sum(terms.values()), terms
+"""
+AT_ONCE = """
+def compute_reward(state, action, next_state):
+    straight = 1.0 - np.abs(next_state.torso_pitch)
+    return straight + 0.1, {"straight": straight, "alive": 0.1}
+"""
+SHARES = {"straight": (0.0, 0.5, 1.0, 0.5), "alive": (0.1, 0.1, 0.1, 0.5)}
+
+
+@pytest.fixture
+def depart(brief, entry, propose):
+    """Return what is proposed from a person's program with such terms."""
+
+    def run(source, shares, index=0):
+        theirs = entry(Proposal(RewardProgram(source)), shares)
+        candidate = theirs.candidate.model_copy(update={"origin": "mine.py"})
+        theirs = replace(theirs, candidate=candidate)
+        made = brief("hopper", "hop_forward", parent=candidate.id, history=(theirs,), index=index)
+        return propose(replace(made, iteration=1)), theirs
+
+    return run
+
+
+@pytest.mark.parametrize("index", range(3))
+@pytest.mark.parametrize("source", [THEIRS, AT_ONCE], ids=["terms", "returned"])
+def test_first_departure_keeps_their_terms_and_adds_the_tasks(depart, source, index):
+    proposal, _ = depart(source, SHARES, 2 * index)
+    assert "of mine.py as they are" in proposal.reply
+    text = proposal.program.source
+    report = check_program(proposal.program, load_env("hopper"))
+    assert report.is_accepted, (report.findings, text)
+    fates = {fate.name: fate.fate for fate in compare_terms(source, text)}
+    assert [fates[name] for name in ("straight", "alive")] == ["kept", "kept"]
+    assert fates["travel"] == "new"
+
+
+def test_term_of_theirs_that_drowns_the_rest_weighs_less_and_the_number_is_said(
+    depart, brief, entry, propose
+):
+    first, theirs = depart(THEIRS, SHARES)
+    shares = {
+        "straight": (0, 5.0, 9.0, 0.8),
+        "alive": (0.1, 0.1, 0.1, 0.1),
+        "travel": (0, 1, 2, 0.1),
+    }
+    child = entry(first, shares)
+    child = replace(
+        child, candidate=child.candidate.model_copy(update={"parent": theirs.candidate.id})
+    )
+    made = brief("hopper", "hop_forward", parent=child.candidate.id, history=(theirs, child))
+    proposal = propose(replace(made, iteration=2))
+    assert "the person's `straight` made 80% of the return: its weight times 0.4" in proposal.reply
+    fates = {str(fate) for fate in compare_terms(THEIRS, proposal.program.source)}
+    assert "kept" in fates
+    assert any(fate.startswith("weight changed") or "→ 0.4" in fate for fate in fates)
+    assert check_program(proposal.program, load_env("hopper")).is_accepted
+
+
+def test_program_that_takes_a_helpers_name_is_left_alone(depart):
+    source = THEIRS.replace("lean_of", "tolerance")
+    proposal, _ = depart(source, SHARES)
+    assert "from scratch" in proposal.reply
