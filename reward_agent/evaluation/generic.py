@@ -73,10 +73,12 @@ class Judged:
     """How nearly each state is as asked, and numbers that explain it.
 
     Args:
+        name: what is asked, with the field that tells.
         credit: ``(T,)``, 0 to 1; 1 is as asked.
         parts: of the whole episode, by name.
     """
 
+    name: str
     credit: FloatArray
     parts: dict[str, float] = field(default_factory=dict)
 
@@ -103,7 +105,11 @@ class Timed(Kept):
         """Judge an episode."""
         judged = [condition(episode) for condition in (*self.conditions, *self.guards)]
         guards = judged[len(self.conditions) :]
-        credit = np.prod([each.credit for each in judged], axis=0)[1:]  # row 0 is the reset
+        credits = dict[str, FloatArray]()
+        for each in judged:
+            credits[each.name] = each.credit * credits.get(each.name, 1.0)
+        credit = np.prod([*credits.values()], axis=0)
+        credit = credit[1:]  # row 0 is the reset
         longest = measure_longest(credit > 1 - EPSILON) * episode.control_dt
         fell = episode.terminated or any(guard.credit[-1] < 1 for guard in guards)
         parts = {name: value for each in judged for name, value in each.parts.items()}
@@ -157,7 +163,9 @@ def hold_pose(
         error = np.max(np.abs(values - (values[0] if pose is None else np.array(pose))), axis=1)
         speed = np.max(measure_speed(values, STILL_S, episode), axis=1)
         credit = grade(error, within, 4 * within) * grade(speed, STILL, MOVING)
-        return Judged(credit, {"mean_pose_error": float(np.mean(error))})
+        return Judged(
+            f"{angles} near the pose, at rest", credit, {"mean_pose_error": float(np.mean(error))}
+        )
 
     return Timed((near_pose,), make_guards(up, height), seconds)
 
@@ -207,7 +215,9 @@ def _come_to(
         asked = read_asked(episode, at, command)
         error = np.abs(wrap(read_scalar(episode, name) - asked))
         credit = grade(error, within, find_first(error, asked, within))
-        return Judged(credit, {f"mean_{name}_error": float(np.mean(error))})
+        return Judged(
+            f"{name} near what is asked", credit, {f"mean_{name}_error": float(np.mean(error))}
+        )
 
     return near
 
@@ -234,7 +244,9 @@ def stand_on(
         lifted = [_measure_steady(episode, name, 0.0) for name in off] or [np.ones(1)]
         free = [_measure_steady(episode, name, 0.0) for name in never] or [np.ones(1)]
         credit = np.mean(touching, axis=0) * np.mean(lifted, axis=0) * np.min(free, axis=0)
-        return Judged(credit, {"mean_on_feet": float(np.mean(credit))})
+        return Judged(
+            "on the feet that are asked", credit, {"mean_on_feet": float(np.mean(credit))}
+        )
 
     if isinstance(feet, str) or not feet:
         raise DataError("stand_on needs a list of contacts", 'for example ["left_foot_contact"]')
@@ -339,7 +351,7 @@ def _go(
         least = 0.0 if value else NEAR_ZERO
         full = np.maximum(NEAR_SHARE * size, least)
         credit = grade(error, full, np.maximum(size, 2 * least))
-        return Judged(credit, {f"mean_{name}": float(np.mean(speed))})
+        return Judged(f"{name} near what is asked", credit, {f"mean_{name}": float(np.mean(speed))})
 
     return Timed((at_speed,), guards, seconds)
 
@@ -470,7 +482,8 @@ def _come_near(distance: str, within: float, seconds: float, approach: str | Non
         held = find_worst(values, seconds, episode)
         credit = grade(held, within, values[0] if values[0] > within else 2 * within)
         parts = {f"least_{distance}": float(values.min()), f"final_{distance}": float(values[-1])}
-        return Judged(_add_approach(credit, episode, approach, seconds), parts)
+        credit = _add_approach(credit, episode, approach, seconds)
+        return Judged(f"{distance} near 0", credit, parts)
 
     return near
 
@@ -486,7 +499,8 @@ def _bring(position: str, by: float, seconds: float, approach: str | None) -> Co
         furthest = float(np.max(np.sign(by) * (values - values[0])))
         credit = grade(held, 0.0, abs(by))
         parts = {f"furthest_{position}": furthest}
-        return Judged(_add_approach(credit, episode, approach, seconds), parts)
+        credit = _add_approach(credit, episode, approach, seconds)
+        return Judged(f"{position} as far as is asked", credit, parts)
 
     return moved
 
@@ -511,13 +525,15 @@ def make_guards(up: str | None, height: str | None) -> tuple[Condition, ...]:
     def upright(episode: Episode) -> Judged:
         assert up is not None
         is_upright = read_scalar(episode, up) > UPRIGHT
-        return Judged(is_upright.astype(float), {"upright_share": float(np.mean(is_upright))})
+        name, parts = f"{up} above {UPRIGHT:g}", {"upright_share": float(np.mean(is_upright))}
+        return Judged(name, is_upright.astype(float), parts)
 
     def high(episode: Episode) -> Judged:
         assert height is not None
         values = read_scalar(episode, height)
         is_high = values > LEAST_HEIGHT * values[0]
-        return Judged(is_high.astype(float), {"high_share": float(np.mean(is_high))})
+        name = f"{height} above {LEAST_HEIGHT:g} of its start"
+        return Judged(name, is_high.astype(float), {"high_share": float(np.mean(is_high))})
 
     pairs = ((up, upright), (height, high))
     return tuple(condition for name, condition in pairs if name is not None)

@@ -451,6 +451,9 @@ class ConditionCount(Record):
     shut: float = Field(ge=0, le=1)
     alone: float = Field(ge=0, le=1, description="shut, with all others open")
     ended: int = Field(ge=0, description="holds at whose end it was shut; several may be at once")
+    ends: dict[OneLine, tuple[Finite, Finite]] = Field(
+        {}, max_length=20, description="by field, the least and the most that it was then"
+    )
 
 
 class GateSummary(Record):
@@ -462,6 +465,7 @@ class GateSummary(Record):
     longest_s: float = Field(ge=0)
     conditions: tuple[ConditionCount, ...] = Field(max_length=20)
     ended_with_episode: int = Field(0, ge=0)
+    of_episodes: bool = Field(False, description="whether the shares are of episodes")
 
 
 # Of an episode that the card ended: what is paid for its end.
@@ -485,10 +489,13 @@ class RelabelResult(FileRecord):
         description="mean pay of a step among the last five of episodes that the card ended",
     )
     gates: tuple[GateSummary, ...] = Field((), max_length=20)
+    conditions: tuple[GateSummary, ...] = Field(
+        (), max_length=20, description="the same of the metric"
+    )
 
 
 class RelabelJob(Job):
-    """The terms of ``reward.py`` over the recorded ``trajectories.npz``.
+    """The terms of ``reward.py``, and what ``metric.py`` asks, over ``trajectories.npz``.
 
     Writes ``terms.npz``: for each term ``(n_steps,)`` over all episodes end to end; and
     ``memory.npz``, the same of what the program remembers, one number a simulation.
@@ -501,6 +508,8 @@ class RelabelJob(Job):
 
     kind: Literal["relabel"] = "relabel"
     program_sha256: str
+    metric_sha256: Sha256 | None = Field(None, description="of metric.py, where there is one")
+    is_trusted: bool = Field(False, description="whether a person wrote that")
     gamma: float = 0.99
 
 

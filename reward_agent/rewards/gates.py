@@ -7,8 +7,9 @@ factor is a condition of its own: a flag, or a number from 0 to 1 that counts as
 from __future__ import annotations
 
 import ast
+import re
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from types import FrameType
 from typing import Any
 
@@ -65,20 +66,63 @@ class Gates:
                     value = np.asarray(eval(code, dict(self._globals), dict(names)))
             except Exception:  # a name that is gone by the end: no condition to speak of
                 continue
-            is_condition = value.dtype == bool or (value.dtype.kind == "f" and _is_share(value))
+            is_condition = value.dtype == bool or (value.dtype.kind == "f" and is_share(value))
             if len(size) == 1 and value.shape == size and is_condition:
                 yield text, value >= _OPEN if value.dtype != bool else value
 
 
-def summarise_gates(episodes: Sequence[Openings], control_dt: float) -> tuple[GateSummary, ...]:
-    """Return each gate with at least two conditions, over the steps of all episodes."""
+def summarise_gates(
+    episodes: Sequence[Openings],
+    control_dt: float,
+    fields: Sequence[Mapping[str, Array]] = (),
+    of_episodes: Collection[str] = (),
+) -> tuple[GateSummary, ...]:
+    """Return each gate with at least two conditions, over the steps of all episodes.
+
+    Args:
+        episodes: what is open in each.
+        control_dt: s of a step.
+        fields: of each episode, (T,) or (T, k), of which the values at the ends of holds are told.
+        of_episodes: gates that are open or shut once an episode.
+    """
     names = dict.fromkeys(name for openings in episodes for name in openings)
-    found = [_summarise_gate(n, [e.get(n, {}) for e in episodes], control_dt) for n in names]
-    return tuple(gate for gate in found if gate is not None)[:_MOST_GATES]
+    told = fields or [{} for _ in episodes]
+    found = []
+    for name in names:
+        has_it = [(e[name], f) for e, f in zip(episodes, told, strict=True) if name in e]
+        gate = _summarise_gate(name, [opened for opened, _ in has_it], control_dt)
+        if gate is None:
+            continue
+        if name in of_episodes:
+            none = {"n_holds": 0, "longest_s": 0.0, "ended_with_episode": 0}
+            gate = gate.model_copy(update={"of_episodes": True, **none})
+        found.append(gate if name in of_episodes else _add_values(gate, has_it))
+    return tuple(found)[:_MOST_GATES]
+
+
+def _add_values(
+    gate: GateSummary, episodes: Sequence[tuple[Mapping[str, Array], Mapping[str, Array]]]
+) -> GateSummary:
+    """Add what the fields that a condition names were when it ended a hold."""
+    texts = [item.text for item in gate.conditions]
+    seen = [dict[str, list[float]]() for _ in texts]
+    for opened, fields in episodes:
+        rows = np.stack([opened[text] for text in texts])
+        for _, stop, shut in _find_holds(rows):
+            for number in shut:
+                named = set(re.findall(r"\w+", texts[number])) & set(fields)
+                for name in sorted(name for name in named if fields[name].ndim == 1):
+                    row = stop + len(fields[name]) - rows.shape[1]
+                    seen[number].setdefault(name, []).append(float(fields[name][row]))
+    conditions = tuple(
+        item.model_copy(update={"ends": {n: (min(v), max(v)) for n, v in values.items()}})
+        for item, values in zip(gate.conditions, seen, strict=True)
+    )
+    return gate.model_copy(update={"conditions": conditions})
 
 
 def _summarise_gate(
-    name: str, episodes: Sequence[dict[str, Array]], control_dt: float
+    name: str, episodes: Sequence[Mapping[str, Array]], control_dt: float
 ) -> GateSummary | None:
     texts = [text for text in episodes[0] if all(text in episode for episode in episodes)]
     texts = texts[:_MOST_CONDITIONS]
@@ -118,7 +162,8 @@ def _find_holds(rows: Array) -> list[tuple[int, int, list[int]]]:
     ]
 
 
-def _is_share(value: Array) -> bool:
+def is_share(value: Array) -> bool:
+    """Whether all of it is from 0 to 1."""
     return bool(np.all((value >= 0) & (value <= 1 + 1e-9)))
 
 

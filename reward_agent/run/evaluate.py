@@ -514,7 +514,15 @@ def relabel(
     """Compute the pay of each term in each recorded episode, in the sandbox."""
     recorded = read_capped(evaluation_dir / TRAJECTORIES_FILE, MAX_RECORDING_BYTES)
     files = {PROGRAM_FILE: program.source.encode(), TRAJECTORIES_FILE: recorded}
-    job = RelabelJob(card=run.card, program_sha256=program.sha256, gamma=run.card.learner.gamma)
+    if run.metric.source is not None:
+        files[METRIC_FILE] = run.metric.source.encode()
+    job = RelabelJob(
+        card=run.card,
+        program_sha256=program.sha256,
+        metric_sha256=run.metric.sha256,
+        is_trusted=run.metric.is_trusted,
+        gamma=run.card.learner.gamma,
+    )
     job_exit = run.run_job(job, job_dir, files)
     # A copy, of megabytes; the episodes stay where they were evaluated.
     remove(job_dir / TRAJECTORIES_FILE)

@@ -14,7 +14,7 @@ from reward_agent.errors import DataError
 from reward_agent.evaluation.metrics import Episode
 from reward_agent.evaluation.scoring import count_kinds, rank_episodes
 from reward_agent.evaluation.trajectories import Trajectories
-from reward_agent.records.jobs import EvaluateResult, GateSummary, RelabelResult
+from reward_agent.records.jobs import ConditionCount, EvaluateResult, GateSummary, RelabelResult
 from reward_agent.summary.course import (
     CoursePoint,
     TermSummary,
@@ -75,6 +75,7 @@ class TrajectorySummary(FileRecord):
     contacts: ContactSummary = ContactSummary()
     episodes: tuple[EpisodeSample, ...] = ()
     gates: tuple[GateSummary, ...] = ()
+    conditions: tuple[GateSummary, ...] = ()
     diagnoses: tuple[Diagnosis, ...] = ()
 
 
@@ -130,6 +131,7 @@ def summarise(
             card, [*columns[:_N_COLUMNS], *remembered], evaluated.best, episodes
         ),
         gates=relabelled.gates if relabelled else (),
+        conditions=relabelled.conditions if relabelled else (),
         diagnoses=diagnose(case),
     )
 
@@ -138,8 +140,10 @@ def render_summary(summary: TrajectorySummary) -> str:
     """Return the summary as compact text with small tables, for prompts and for people."""
     sections = [_render_verdict(summary), _render_ends(summary), render_training(summary)]
     sections.append(f"Fields, all episodes:\n{render_fields(summary.fields, summary.contacts)}")
+    if summary.conditions:
+        sections.append(render_gates(summary.conditions, "Conditions of the metric"))
     if summary.gates:
-        sections.append(render_gates(summary.gates))
+        sections.append(render_gates(summary.gates, "Gates of the program"))
     rendered = map(render_sample, summary.episodes)
     sections += [text[0].upper() + text[1:] for text in rendered]
     sections.append(_render_diagnoses(summary.diagnoses))
@@ -207,19 +211,29 @@ def _count_ends(best: Evaluation) -> tuple[EndCount, ...]:
     )
 
 
-def render_gates(gates: Sequence[GateSummary]) -> str:
-    """Return which conditions of the program's gates were shut, and what ended each hold."""
-    lines = ["Gates of the program in these episodes (alone: shut while all others were open):"]
+def render_gates(gates: Sequence[GateSummary], title: str) -> str:
+    """Return which conditions were shut, and what ended each hold."""
+    lines = [f"{title} in these episodes (alone: shut while all others were open):"]
     for gate in gates:
-        held = f"{gate.n_holds} holds, the longest {format_number(gate.longest_s)} s"
-        lines.append(f"{gate.name}: open {format_share(gate.open)} of the steps; {held}")
+        held = f"; {gate.n_holds} holds, the longest {format_number(gate.longest_s)} s"
+        of = " of the episodes" if gate.of_episodes else f" of the steps{held}"
+        lines.append(f"{gate.name}: open {format_share(gate.open)}{of}")
         for item in gate.conditions:
-            ends = f"; ended {item.ended} holds" if item.ended else ""
+            ends = f"; ended {item.ended} holds{_render_ends_of(item)}" if item.ended else ""
             shut = f"shut {format_share(item.shut)}, alone {format_share(item.alone)}{ends}"
             lines.append(f"  {item.text}: {shut}")
         if gate.ended_with_episode:
             lines.append(f"  the end of the episode: ended {gate.ended_with_episode} holds")
     return "\n".join(lines)
+
+
+def _render_ends_of(item: ConditionCount) -> str:
+    """Say what the fields of a condition were when it ended holds."""
+    told = [
+        f"{name} {format_number(low)}" + (f" to {format_number(high)}" if high != low else "")
+        for name, (low, high) in item.ends.items()
+    ]
+    return f" ({', '.join(told)} then)" if told else ""
 
 
 def _render_verdict(summary: TrajectorySummary) -> str:

@@ -8,11 +8,15 @@ from typing import Any
 
 import numpy as np
 
+from reward_agent.definitions.task import METRIC_FILE
+from reward_agent.errors import DataError
+from reward_agent.evaluation.conditions import summarise_conditions
 from reward_agent.evaluation.trajectories import Trajectories
 from reward_agent.records.jobs import (
     END_STEPS,
     MEMORY_FILE,
     TRAJECTORIES_FILE,
+    GateSummary,
     RelabelJob,
     RelabelResult,
 )
@@ -20,7 +24,8 @@ from reward_agent.rewards.contract import ContractError
 from reward_agent.rewards.gates import summarise_gates
 from reward_agent.rewards.program import compile_program, read_program
 from reward_agent.rewards.replay import EpisodePay, replay_episodes
-from reward_agent.types import FINISHED, name_failure
+from reward_agent.types import FINISHED, RewardProgram, name_failure
+from reward_agent.worker.score import compile_job
 
 TERMS_FILE = "terms.npz"
 
@@ -49,9 +54,25 @@ def run(job: RelabelJob, job_dir: Path) -> RelabelResult:
             for name in reward.term_names
         },
         gates=summarise_gates([e.openings for e in paid if len(e.reward)], job.card.control_dt),
+        conditions=_read_metric(job, job_dir, stored),
         term_ends=_describe_ends(paid, stored.terminated, reward.term_names),
         term_steps={name: _describe_steps(paid, name) for name in reward.term_names if paid},
     )
+
+
+def _read_metric(job: RelabelJob, job_dir: Path, stored: Trajectories) -> tuple[GateSummary, ...]:
+    """Return what the metric's own conditions did; nothing where it fails, or there is none."""
+    if job.metric_sha256 is None:
+        return ()
+    source = (job_dir / METRIC_FILE).read_text(encoding="utf-8")
+    if RewardProgram(source).sha256 != job.metric_sha256:
+        raise DataError(f"{job_dir / METRIC_FILE} is not the metric of the job", "run it again")
+    episodes = [stored.episode(i) for i in range(len(stored.ends))]
+    try:
+        metric = compile_job(job, source)
+        return summarise_conditions(source, metric, [item for item in episodes if item.n_steps])
+    except (DataError, SystemExit):
+        return ()
 
 
 def _describe_steps(paid: list[EpisodePay], name: str) -> tuple[float, float, float]:

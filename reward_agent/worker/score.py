@@ -13,7 +13,7 @@ from reward_agent.evaluation.metrics import (
 )
 from reward_agent.evaluation.scoring import score_trajectories
 from reward_agent.evaluation.trajectories import Trajectories
-from reward_agent.records.jobs import TRAJECTORIES_FILE, ScoreJob, ScoreResult
+from reward_agent.records.jobs import TRAJECTORIES_FILE, RelabelJob, ScoreJob, ScoreResult
 from reward_agent.types import FINISHED, RewardProgram, name_failure
 
 
@@ -38,7 +38,7 @@ def run(job: ScoreJob, job_dir: Path) -> ScoreResult:
     return ScoreResult(outcome=FINISHED, evaluation=evaluation)
 
 
-def compile_job(job: ScoreJob, source: str) -> MetricFunction:
+def compile_job(job: ScoreJob | RelabelJob, source: str) -> MetricFunction:
     """Return a job's metric; one that no person wrote is held to the rules.
 
     Raises:

@@ -31,7 +31,7 @@ def test_episodes_given_to_a_job_are_not_kept_twice(tmp_path: Path) -> None:
     kept.write_bytes(b"episodes")
     run = Lab(load_env("hopper"), NO_METRIC, RunSettings(), CopyReader())
     program = RewardProgram("def compute_reward(state, action, next_state): ...")
-    found = evaluate._relabel(run, tmp_path / "relabel", tmp_path / "evaluation", program)
+    found = evaluate.relabel(run, tmp_path / "relabel", tmp_path / "evaluation", program)
     assert found.generated_returns == (1.0,)
     assert kept.exists()
     assert not (tmp_path / "relabel" / TRAJECTORIES_FILE).exists()

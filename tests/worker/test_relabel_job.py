@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from reward_agent.definitions.card import load_env
+from reward_agent.definitions.task import METRIC_FILE
 from reward_agent.evaluation.metrics import Episode
 from reward_agent.evaluation.trajectories import Trajectories, make_trajectories
 from reward_agent.records.jobs import MEMORY_FILE, PROGRAM_FILE, TRAJECTORIES_FILE, RelabelJob
@@ -162,6 +163,25 @@ def test_which_condition_of_a_gate_is_shut_and_what_ends_a_hold_is_told(job_dir)
     assert [item.text for item in opens.conditions] == ["early", "held != 2.0"]
     assert opens.conditions[1].ended == 2
     assert result.term_steps["poised"][2] == pytest.approx(2.0, abs=0.1)
+
+
+def test_what_the_metric_asks_is_told_beside_the_program(job_dir):
+    metric = (
+        "def score(episode):\n"
+        "    slow = np.abs(episode.pole_angle) < 9.0\n"
+        "    held = float(np.sum(slow & (episode.cart_position > 9.0)))\n"
+        "    return Score(held, False, {})\n"
+    )
+    (job_dir / PROGRAM_FILE).write_text(GATED)
+    (job_dir / METRIC_FILE).write_text(metric)
+    digests = {
+        "program_sha256": RewardProgram(GATED).sha256,
+        "metric_sha256": RewardProgram(metric).sha256,
+    }
+    result = run(RelabelJob(card=CARD, **digests), job_dir)
+    [held] = result.conditions
+    assert [item.shut for item in held.conditions] == [0, 1]
+    assert [gate.name for gate in result.gates] == ["poised", "opens"]
 
 
 def test_what_a_program_remembers_becomes_columns(job_dir):
