@@ -207,7 +207,7 @@ class Calls(Journal):
 
 def _mark_term(function: Function, value: Any) -> Any:
     """Return the value of a method ``_reward_NAME`` as a term of that name."""
-    if function.name.startswith("_reward_") and isinstance(value, Array) and not value.shape:
+    if function.name.startswith("_reward_") and isinstance(value, Array) and value.is_number:
         name = function.name.removeprefix("_reward_")
         return replace(value, terms={name: arithmetic.strip(value)})
     return value

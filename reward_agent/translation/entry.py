@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -205,6 +206,26 @@ def weigh_terms(machine: Machine, entry: Entry, instance: Instance) -> Function:
     factor = " * self.dt" if any("control step" in note for note in entry.notes) else ""
     parts = [f"{path} * self.{_TERM}{name}(){factor}" for name, path in weights.items()]
     return _parse(f"def total(self):\n    return {' + '.join(parts)}", machine.scope.names, made)
+
+
+def weigh_table(machine: Machine, instance: Instance, terms: Table) -> Table:
+    """Return terms times the weights of their names, and the control step, as ``step`` says."""
+    weights = _find_weights(machine, instance, [str(name) for name in terms])
+    step = instance.type.find("step")
+    text = ast.unparse(step.node) if isinstance(step, Function) else ""
+    is_timed = re.search(r"\.values\(\)\) \* self\.(dt|ctrl_dt|control_dt)\b", text)
+    paths = {name: [weights[name]] if name in weights else [] for name in terms}
+    if not weights:
+        machine.note("the terms are added up as they are: the file says no weights of their names")
+    held = Cells({"__terms__": terms, "self": instance})
+    scope = Scope(held, machine.scope)
+    parts = []
+    for name in terms:
+        factors = [f"__terms__[{name!r}]", *paths[name], *(["self.dt"] if is_timed else [])]
+        parts.append(f"{name!r}: {' * '.join(factors)}")
+    weighed = machine.evaluate(ast.parse(f"{{{', '.join(parts)}}}", mode="eval").body, scope)
+    assert isinstance(weighed, Table)
+    return weighed
 
 
 def _parse(text: str, names: Cells, made: Class | None = None) -> Function:

@@ -22,7 +22,7 @@ _OBSERVATIONS = split_names("obs observation ob o s state_vec observations")
 _NEXT = split_names(
     "next_obs obs_next next_observation new_obs obs2 next_o s_next next_s n observation_next"
 )
-_ACTIONS = split_names("action actions act a u ctrl control controls torque torques")
+_ACTIONS = split_names("action actions act a u ctrl control controls")
 _ENDED = split_names(
     "terminated done terminal is_terminal dones fell reset_buf reset_terminated terminations"
 )

@@ -213,10 +213,9 @@ def _restore(before: Mapping[Place, Any]) -> None:
 
 def mark_entry(key: Any, value: Any) -> Any:
     """Return the entry of a dictionary as a term of its name, should entries be added up."""
-    if isinstance(key, str) and isinstance(value, Array) and not value.is_constant:
-        is_number = not [size for size in value.shape if size is not None]
-        if is_number:
-            return replace(value, terms={key.split("/")[-1]: arithmetic.strip(value)})
+    is_term = isinstance(value, Array) and value.is_number and not value.is_constant
+    if isinstance(key, str) and is_term:
+        return replace(value, terms={key.split("/")[-1]: arithmetic.strip(value)})
     return value
 
 

@@ -29,6 +29,7 @@ from reward_agent.translation.values import (
     Items,
     Partial,
     Scope,
+    Stepped,
     Table,
     Untranslatable,
     Word,
@@ -401,6 +402,8 @@ class Machine(Expressions):
         if any(isinstance(item, ast.Starred) for item in target.elts):
             self._assign_starred(target.elts, items, scope)
             return
+        if isinstance(value, Stepped) and len(target.elts) == len(items) - 1:
+            items.pop(3)
         if len(items) != len(target.elts):
             raise self.refuse(
                 f"{len(items)} values for {len(target.elts)} names",

@@ -340,6 +340,7 @@ SPECIAL: dict[str, Callable[..., Any]] = {
     "cumsum": _running("np.cumsum"),
     "cumprod": _running("np.cumprod"),
     "mv": _dot,
+    "is_tensor": lambda machine, a: isinstance(a, Array),
     "flip": lambda machine, a, *given, **named: indexing.get_item(
         make_array(machine, a), slice(None, None, -1)
     ),

@@ -75,7 +75,11 @@ def make_model(card: EnvCard) -> Input:
             return Input("opt", get_attribute)
         if name == "timestep":
             return Array(nodes.literal(timestep), value=timestep)
-        raise Untranslatable(f"model.{name}", "write its numbers into the file")
+        remedy = "write its numbers into the file"
+        centre = card.find_role("com_position")
+        if "mass" in name and centre is not None:
+            remedy += f"; the centre of mass is next_state.{centre.name}"
+        raise Untranslatable(f"model.{name} is no field of the card", remedy)
 
     return Input("model", get_attribute)
 

@@ -172,7 +172,8 @@ def _map(machine: Machine, function: Any, *lists: Any) -> Items:
     return Items(enumerate([machine.call(function, row, {}) for row in rows]))
 
 
-def _dict(machine: Machine, given: Any = (), **named: Any) -> Table:
+def make_table(machine: Machine, given: Any = (), **named: Any) -> Table:
+    """Return what ``dict`` does."""
     table = (
         Table(given)
         if isinstance(given, Table)
@@ -266,7 +267,7 @@ _BUILTIN_CALLS: dict[str, Callable[..., Any]] = {
     "all": _fold_flags(True),
     "any": _fold_flags(False),
     "bool": _to_bool,
-    "dict": _dict,
+    "dict": make_table,
     "enumerate": _enumerate,
     "float": _to_float,
     "getattr": _get_attribute,

@@ -48,6 +48,8 @@ _NO_FIELDS = {
     "command_manager": _CONSTANT_SPEED,
     "last_actions": "keep it in memory: self.last_actions = np.zeros(N_ACTIONS) in __init__, and "
     "self.last_actions = actions at the end of the step",
+    "torques": "read action, which is what drives the joints: np.sum(action ** 2, axis=-1)",
+    "applied_torque": "read action, which is what drives the joints",
     "last_dof_vel": "read state.joint_velocities, which are those before the step",
     "projected_gravity": "read next_state.torso_up: the squares of its first two numbers add up "
     "to 1 - torso_up ** 2",

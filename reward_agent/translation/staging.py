@@ -8,7 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from reward_agent.translation import arithmetic, indexing, nodes
-from reward_agent.translation.entry import Entry, list_parameters, weigh_terms
+from reward_agent.translation.entry import (
+    Entry,
+    list_parameters,
+    weigh_table,
+    weigh_terms,
+)
 from reward_agent.translation.inputs import Inputs
 from reward_agent.translation.journal import list_cells
 from reward_agent.translation.machine import Machine
@@ -23,6 +28,8 @@ from reward_agent.translation.values import (
     Instance,
     Items,
     Maybe,
+    Stepped,
+    Table,
     Untranslatable,
 )
 
@@ -88,7 +95,8 @@ class Environment:
             own: Any = self.inputs.get_inner("reward")
         except Untranslatable as error:
             own = Broken(error)
-        return observation, own, self.inputs.get_terminated(), False, self._get_info()
+        ended = self.inputs.get_terminated()
+        return Stepped((observation, own, ended, False, self._get_info()))
 
     def _join_state(self) -> Array:
         """Return qpos and qvel, one after the other."""
@@ -155,7 +163,10 @@ class Staged:
         function, instance = self._function, self._instance
         given = _give(self.machine, function, self._inputs, instance)
         called = Bound(function, instance) if instance is not None else function
-        return self.machine.call(called, (), given)
+        paid = self.machine.call(called, (), given)
+        if isinstance(paid, Table) and instance is not None:
+            return weigh_table(self.machine, instance, paid)
+        return paid
 
     def recall(self, known: Mapping[tuple[Any, ...], Kept]) -> None:
         """Let places hold what memory holds of them."""

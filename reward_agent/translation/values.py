@@ -58,6 +58,11 @@ class Array:
         return self.value is not None
 
     @property
+    def is_number(self) -> bool:
+        """Whether it is one number for each simulation."""
+        return all(size is None for size in self.shape)
+
+    @property
     def rank(self) -> int:
         """How many axes the translated expression has."""
         return len(self.shape) + (self.is_row and not self.is_constant)
@@ -95,6 +100,12 @@ class DefaultTable(Table):
     """A dictionary that makes what it does not hold."""
 
     make: Any = None
+
+
+class Stepped(tuple[Any, ...]):
+    """What an environment's ``step`` returns; in Gym's old words ``truncated`` is not told."""
+
+    __slots__ = ()
 
 
 class Deque(Items):

@@ -159,8 +159,10 @@ def _call_other(
         return _fold(machine, given)
     if function.module in ("dataclasses", "typing", "collections", "copy", "types"):
         return python.call_helper(machine, function, given, named)
-    if function.path.endswith("rewards.tolerance"):
+    if function.name == "tolerance":
         return _tolerance(machine, *given, **named)
+    if function.path.startswith("ml_collections"):
+        return python.make_table(machine, *given, **named)
     if "func" in named or function.name.endswith(_RECORDS):  # a configuration: what it was given
         places = {f"_{place}": value for place, value in enumerate(given)}
         return Instance(Class(function.name, Cells()), Cells({**places, **named}))

@@ -1555,6 +1555,277 @@ def reward(obs, action, next_obs, info):
     return 0.0
 """,
     ),
+    "brax_like": (
+        "half_cheetah",
+        "",
+        """\
+import jax
+from jax import numpy as jnp
+class Env:
+    def __init__(self, w=0.1):
+        self._w = w
+        self._vel = 1.5
+    def _reward(self, data, action):
+        v = data.qvel[0]
+        r = jnp.exp(-jnp.abs(v - self._vel)) - self._w * jnp.dot(action, action)
+        return jnp.nan_to_num(r)
+""",
+    ),
+    "playground_terms": (
+        "half_cheetah",
+        "",
+        """\
+from ml_collections import config_dict
+import jax.numpy as jp
+def default_config():
+    return config_dict.create(
+        ctrl_dt=0.02,
+        reward_config=config_dict.create(scales=config_dict.create(run=1.0, pitch=-0.5, torque=-0.01)),
+    )
+class Run:
+    def __init__(self, config=default_config()):
+        self._config = config
+    def _get_reward(self, data, action, info, metrics, done):
+        return {"run": self._reward_run(data), "pitch": self._cost_pitch(data), "torque": jp.sum(jp.square(action))}
+    def _reward_run(self, data):
+        return jp.clip(data.qvel[0], 0.0, 5.0) / 5.0
+    def _cost_pitch(self, data):
+        return jp.square(data.qpos[2])
+    def step(self, state, action):
+        rewards = self._get_reward(data, action, state.info, state.metrics, done)
+        rewards = {k: v * self._config.reward_config.scales[k] for k, v in rewards.items()}
+        return sum(rewards.values())
+""",
+    ),
+    "wrapper_terminate": (
+        "hopper",
+        "",
+        """\
+import gymnasium as gym
+import numpy as np
+class FallPenalty(gym.Wrapper):
+    '''Penalises falls.'''
+    def __init__(self, env, penalty=10.0, bonus=0.1):
+        super().__init__(env)
+        self.penalty = penalty
+        self.bonus = bonus
+    def step(self, action):
+        obs, reward, terminated, truncated, info = self.env.step(action)
+        reward = reward + self.bonus * obs[5]
+        if terminated and not truncated:
+            reward -= self.penalty
+        info["shaped"] = reward
+        return obs, reward, terminated, truncated, info
+""",
+    ),
+    "wrapper_old_gym": (
+        "hopper",
+        "",
+        """\
+import gym
+class W(gym.Wrapper):
+    def step(self, action):
+        obs, rew, done, info = self.env.step(action)
+        new = obs[5] - 0.01 * (action ** 2).sum()
+        return obs, new, done, info
+""",
+    ),
+    "reward_wrapper_clip": (
+        "hopper",
+        "",
+        """\
+import gymnasium as gym
+import numpy as np
+class ClipReward(gym.RewardWrapper):
+    def __init__(self, env, lo=-1, hi=1):
+        super().__init__(env)
+        self.lo, self.hi = lo, hi
+    def reward(self, r):
+        return np.clip(r, self.lo, self.hi)
+""",
+    ),
+    "obs_named": (
+        "hopper",
+        "",
+        """\
+import numpy as np
+class HopReward:
+    IDX = {"z": 0, "pitch": 1, "vx": 5}
+    def __init__(self, cfg=None):
+        self.cfg = cfg or {"w_v": 1.0, "w_p": 0.3}
+    def get(self, o, k):
+        return o[self.IDX[k]]
+    def __call__(self, obs, act, next_obs, done, info):
+        r = self.cfg["w_v"] * self.get(next_obs, "vx")
+        r -= self.cfg["w_p"] * abs(self.get(next_obs, "pitch"))
+        return r - 5.0 * float(done)
+""",
+    ),
+    "mujoco_py": (
+        "hopper",
+        "",
+        """\
+import numpy as np
+class HopperEnv(mujoco_env.MujocoEnv, utils.EzPickle):
+    def __init__(self):
+        mujoco_env.MujocoEnv.__init__(self, 'hopper.xml', 4)
+        utils.EzPickle.__init__(self)
+    def step(self, a):
+        posbefore = self.sim.data.qpos[0]
+        self.do_simulation(a, self.frame_skip)
+        posafter, height, ang = self.sim.data.qpos[0:3]
+        reward = (posafter - posbefore) / self.dt + 1.0 - 1e-3 * np.square(a).sum()
+        done = height < 0.7
+        return self._get_obs(), reward, done, {}
+    def _get_obs(self):
+        return np.concatenate([self.sim.data.qpos.flat[1:], np.clip(self.sim.data.qvel.flat, -10, 10)])
+""",
+    ),
+    "reacher_gym": (
+        "reacher",
+        "",
+        """\
+import numpy as np
+class R(ReacherEnv):
+    def _get_rew(self, action):
+        vec = self.get_body_com("fingertip") - self.get_body_com("target")
+        dist = np.linalg.norm(vec)
+        return -dist - np.square(action).sum(), {}
+""",
+    ),
+    "reacher_data_body": (
+        "reacher",
+        "",
+        """\
+import numpy as np
+class R(ReacherEnv):
+    def step(self, action):
+        self.do_simulation(action, self.frame_skip)
+        tip = self.data.body("fingertip").xpos
+        goal = self.data.body("target").xpos
+        d = np.linalg.norm(tip[:2] - goal[:2])
+        return self._get_obs(), float(np.exp(-10 * d)), False, False, {"d": d}
+""",
+    ),
+    "torch_policy_reward": (
+        "hopper",
+        "",
+        """\
+import torch
+import torch.nn.functional as F
+def reward_fn(obs, act, next_obs):
+    next_obs = torch.tensor(next_obs)
+    v = next_obs[..., 5]
+    up = F.relu(1.0 - next_obs[..., 1].abs() / 0.2)
+    ctrl = act.pow(2).sum(-1) if torch.is_tensor(act) else (act ** 2).sum()
+    return (v * up - 0.001 * ctrl)
+""",
+    ),
+    "mbpo_batch": (
+        "hopper",
+        "",
+        """\
+import numpy as np
+def termination_fn(obs, act, next_obs):
+    height = next_obs[:, 0]
+    angle = next_obs[:, 1]
+    not_done = np.isfinite(next_obs).all(axis=-1) * (height > .7) * (np.abs(angle) < .2)
+    return (~not_done)[:, None]
+def reward_fn(obs, act, next_obs):
+    v = next_obs[:, 5]
+    return v + 1.0 - 1e-3 * np.sum(np.square(act), axis=-1)
+""",
+    ),
+    "mbpo_col": (
+        "hopper",
+        "",
+        """\
+import numpy as np
+def reward_fn(obs, act, next_obs):
+    v = next_obs[:, 5:6]
+    return v - 1e-3 * np.sum(np.square(act), axis=-1, keepdims=True)
+""",
+    ),
+    "eureka_self": (
+        "humanoid",
+        "",
+        """\
+import torch
+class Humanoid:
+    def compute_reward(self, actions):
+        self.rew_buf[:], self.rew_dict = compute_reward(self.torso_height, self.torso_velocity, actions)
+        self.extras['r'] = self.rew_buf.mean()
+@torch.jit.script
+def compute_reward(torso_height: torch.Tensor, torso_velocity: torch.Tensor, actions: torch.Tensor):
+    h = torch.exp(-torch.abs(torso_height - 1.3) / 0.2)
+    v = torso_velocity[:, 0].clamp(0, 2)
+    c = -0.01 * actions.square().sum(-1)
+    return h + v + c, {"h": h, "v": v, "c": c}
+""",
+    ),
+    "metaworld_like": (
+        "reacher",
+        "",
+        """\
+import numpy as np
+from metaworld.envs import reward_utils
+def compute_reward(self, action, obs):
+    d = np.linalg.norm(self.fingertip_position - self.target_position)
+    return reward_utils.tolerance(d, bounds=(0, 0.02), margin=0.2, sigmoid="long_tail")
+""",
+    ),
+    "class_const_expr": (
+        "hopper",
+        "",
+        """\
+import numpy as np
+class K:
+    A = 2.0
+    B = A * 3
+    LIMS = np.array([0.1, 0.2, 0.3])
+    W = {"v": A}
+def reward(obs, action, next_obs, info):
+    return K.W["v"] * next_obs[5] - K.B * np.sum(np.maximum(np.abs(action) - K.LIMS, 0))
+""",
+    ),
+    "str_enum_mode": (
+        "hopper",
+        "",
+        """\
+from enum import Enum
+class Mode(Enum):
+    HOP = "hop"
+    STAND = "stand"
+MODE = Mode.HOP
+def reward(obs, action, next_obs, info):
+    if MODE is Mode.HOP:
+        return next_obs[5]
+    elif MODE == Mode.STAND:
+        return -abs(next_obs[5])
+    return 0.0
+""",
+    ),
+    "logging_everywhere": (
+        "hopper",
+        "",
+        """\
+import logging, wandb
+from torch.utils.tensorboard import SummaryWriter
+writer = SummaryWriter("runs/x")
+logger = logging.getLogger()
+logger.setLevel(logging.INFO)
+step = 0
+def reward(obs, action, next_obs, info):
+    global step
+    step += 1
+    r = next_obs[5]
+    writer.add_scalar("r", r, step)
+    wandb.log({"r": r})
+    if step % 100 == 0:
+        logger.info(f"{r:.3f}")
+    return r
+""",
+    ),
 }
 # Name -> environment, words of the message or the remedy, text.
 REFUSED: dict[str, tuple[str, tuple[str, ...], str]] = {
@@ -1662,6 +1933,121 @@ def reward(obs, action, next_obs, info):
     u = w
     u[0] = next_obs[5]
     return w[0] + w[1]
+""",
+    ),
+    "isaacgym_reset": (
+        "ant",
+        ("obs_buf",),
+        """\
+import torch
+@torch.jit.script
+def compute_ant_reward(obs_buf, reset_buf, progress_buf, actions, up_weight, heading_weight, potentials, prev_potentials, max_episode_length):
+    # type: (Tensor, Tensor, Tensor, Tensor, float, float, Tensor, Tensor, float) -> Tuple[Tensor, Tensor]
+    return potentials - prev_potentials, reset_buf
+""",
+    ),
+    "humanoid_mass": (
+        "humanoid",
+        ("com_position",),
+        """\
+import numpy as np
+def mass_center(model, data):
+    mass = np.expand_dims(model.body_mass, axis=1)
+    xpos = data.xipos
+    return (np.sum(mass * xpos, axis=0) / np.sum(mass))[0:2].copy()
+class H(HumanoidEnv):
+    def step(self, action):
+        before = mass_center(self.model, self.data)
+        self.do_simulation(action, self.frame_skip)
+        after = mass_center(self.model, self.data)
+        return self._get_obs(), (after[0] - before[0]) / self.dt, False, False, {}
+""",
+    ),
+    "dmc_suite": (
+        "hopper",
+        ("hopping=1.0",),
+        """\
+import collections
+from dm_control import mujoco
+from dm_control.rl import control
+from dm_control.suite import base
+from dm_control.utils import containers, rewards
+_STAND_HEIGHT = 0.6
+_HOP_SPEED = 2
+class Hopper(base.Task):
+    def __init__(self, hopping, random=None):
+        self._hopping = hopping
+        super().__init__(random=random)
+    def get_reward(self, physics):
+        standing = rewards.tolerance(physics.height(), (_STAND_HEIGHT, 2))
+        if self._hopping:
+            hopping = rewards.tolerance(physics.speed(), bounds=(_HOP_SPEED, float('inf')), margin=_HOP_SPEED/2, value_at_margin=0.5, sigmoid='linear')
+            return standing * hopping
+        small_control = rewards.tolerance(physics.control(), margin=1, value_at_margin=0, sigmoid='quadratic').mean()
+        small_control = (small_control + 4) / 5
+        return standing * small_control
+""",
+    ),
+    "goal_env": (
+        "reacher",
+        ("fingertip_position",),
+        """\
+import numpy as np
+def compute_reward(achieved_goal, desired_goal, info):
+    return -np.linalg.norm(achieved_goal - desired_goal, axis=-1)
+""",
+    ),
+    "isaaclab_direct": (
+        "half_cheetah",
+        ("self.cfg",),
+        """\
+import torch
+class CheetahEnv(DirectRLEnv):
+    def _get_rewards(self) -> torch.Tensor:
+        return compute_rewards(self.forward_velocity, self.actions, self.cfg.w_v)
+@torch.jit.script
+def compute_rewards(v, actions, w_v: float):
+    return w_v * v - torch.sum(actions ** 2, dim=-1)
+""",
+    ),
+    "rllib_callback": (
+        "hopper",
+        ("reward(obs",),
+        """\
+from ray.rllib.algorithms.callbacks import DefaultCallbacks
+class C(DefaultCallbacks):
+    def on_episode_step(self, *, episode, **kwargs):
+        episode.user_data["r"] = 1
+""",
+    ),
+    "legged_real": (
+        "ant",
+        (
+            "torques",
+            "action",
+        ),
+        """\
+import torch
+class Cfg:
+    class rewards:
+        class scales:
+            tracking = 1.0
+            torques = -0.00001
+            action_rate = -0.01
+            up = 0.5
+        tracking_sigma = 0.25
+        only_positive_rewards = False
+class Robot:
+    def __init__(self, cfg=Cfg()):
+        self.cfg = cfg
+        self.target = 1.0
+    def _reward_tracking(self):
+        err = torch.square(self.target - self.torso_velocity[:, 0])
+        return torch.exp(-err / self.cfg.rewards.tracking_sigma)
+    def _reward_torques(self):
+        return torch.sum(torch.square(self.torques), dim=1)
+    def _reward_up(self):
+        return (self.torso_up > 0.9).float()
 """,
     ),
 }
