@@ -160,9 +160,7 @@ def check_file(
     if taken.program is None:
         return Examined(report.model_copy(update={"findings": taken.findings}), taken=taken)
     examined = check(taken.program, env, task=task, probe=probe)
-    found = (*taken.findings, *examined.check.findings)
-    shown = examined.check.model_copy(update={"findings": found})
-    return Examined(shown, examined.probe, taken)
+    return Examined(examined.check, examined.probe, taken)
 
 
 def measure_robot(card: EnvCard) -> str:

@@ -11,7 +11,6 @@ from reward_agent.errors import hint_closest
 from reward_agent.translation import nodes
 from reward_agent.translation.inner import InnerReward
 from reward_agent.translation.values import Fault, Untranslatable
-from reward_agent.types import Finding
 
 if TYPE_CHECKING:
     from reward_agent.translation.inputs import Inputs
@@ -164,43 +163,6 @@ def explain_fault(fault: Fault | None, value: float, step: int, steps: str) -> U
 
 
 # --- what more there is to say of a line ----------------------------------------------------------
-
-_MIXING = {"sum", "mean", "max", "min", "std", "var", "prod", "median", "norm", "any", "all"}
-
-
-def list_mixing(tree: ast.Module) -> tuple[Finding, ...]:
-    """Return a warning for each line of a program of ours that mixes the simulations."""
-    found = []
-    for node in ast.walk(tree):
-        if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
-            continue
-        root = ast.unparse(node.func).split(".")[0]
-        is_library = root in ("np", "numpy")
-        axes = [item.value for item in node.keywords if item.arg == "axis"]
-        axes += node.args[1:2] if is_library else node.args[:1]
-        is_mixed = not axes or ast.unparse(axes[0]) == "0"
-        if node.func.attr in _MIXING and is_mixed and not _is_plain(node, is_library):
-            found.append(_warn_of_mixing(node, node.args[0] if is_library else node.func.value))
-    return tuple(sorted(found, key=lambda finding: finding.line or 0)[:_MOST])
-
-
-def _is_plain(node: ast.Call, is_library: bool) -> bool:
-    """Whether what is reduced is a list that stands there, or nothing is."""
-    if is_library:
-        return not node.args or isinstance(node.args[0], ast.List | ast.Tuple | ast.Constant)
-    return isinstance(node.func, ast.Attribute) and "terms" in ast.unparse(node.func.value)
-
-
-def _warn_of_mixing(node: ast.Call, inner: ast.expr) -> Finding:
-    name = getattr(node.func, "attr", "")
-    function = "np.linalg.norm" if name == "norm" else f"np.{name}"
-    return Finding(
-        rule="translate/mixes-simulations",
-        severity="warning",
-        message=f"{ast.unparse(node)} mixes the simulations: a row's pay changes with the others",
-        remedy=f"write {function}({ast.unparse(inner)}, axis=-1)",
-        line=node.lineno,
-    )
 
 
 def complete(error: Untranslatable, tree: ast.Module, inputs: Inputs) -> Untranslatable:

@@ -52,7 +52,7 @@ from reward_agent.translation.parity import (
 )
 from reward_agent.translation.places import Places, find_places
 from reward_agent.translation.reading import read_file
-from reward_agent.translation.remedies import complete, explain_fault, list_mixing
+from reward_agent.translation.remedies import complete, explain_fault
 from reward_agent.translation.rows import write_rows
 from reward_agent.translation.values import Untranslatable
 from reward_agent.translation.writing import Text, prepare_file, write_arrays
@@ -184,7 +184,7 @@ class Translator:
             program=self.text,
             entry=REWARD_ENTRY,
             terms=terms,
-            findings=list_mixing(self.tree),
+            findings=tuple(item for item in report.findings if item.severity == "warning"),
         )
 
     def _find_doubts(self) -> list[Finding]:

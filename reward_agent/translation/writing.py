@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -16,6 +17,8 @@ from reward_agent.translation.staging import Kept, Staged
 from reward_agent.translation.values import Array, Instance, Maybe, Table, Untranslatable
 
 MAX_TERMS = 32
+# A longer line gets no remark.
+_MOST_CHARS = 150
 
 
 @dataclass(frozen=True)
@@ -57,11 +60,23 @@ def write_arrays(tree: ast.Module, number: int, inputs: Inputs) -> Text:
                 text = _write(machine, entries[number], paid, list(memory.values()))
                 said = staged.describe_inputs()
                 notes = (*entries[number].notes, *([said] if said else []), *machine.notes)
-                return replace(text, notes=notes)
+                return replace(text, source=_annotate(text.source, inputs), notes=notes)
         except Untranslatable as failure:
             failure.line = failure.line or machine.line
             raise
         known |= memory
+
+
+def _annotate(source: str, inputs: Inputs) -> str:
+    """Say behind each line which fields the numbers are that it reads of the observation."""
+    lines = source.split("\n")
+    for place, line in enumerate(lines):
+        numbers = dict.fromkeys(re.findall(r"\.(observation)\[:, (\d+)\]", line))
+        known = [inputs.places.fields.get(f"{name}[{number}]") for name, number in numbers]
+        named = [fields[0] for fields in known if fields]
+        if named and len(line) < _MOST_CHARS:
+            lines[place] = f"{line}  # {', '.join(named)}"
+    return "\n".join(lines)
 
 
 def _write(
