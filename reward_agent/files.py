@@ -21,6 +21,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from reward_agent.errors import DataError
+from reward_agent.text import decode_text
 
 # Of a record, and of a text; films and recordings have bounds of their own.
 MAX_RECORD_BYTES = 16 * 2**20
@@ -196,7 +197,7 @@ def read_text(path: Path, default: str | None = None, max_bytes: int = MAX_TEXT_
             raise
         return default
     try:
-        return data.decode("utf-8").replace("\r\n", "\n").replace("\r", "\n")
+        return decode_text(data)
     except UnicodeDecodeError as error:
         raise DataError(f"{path} is no text in UTF-8: {error.reason}", _REMEDY) from None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import codecs
 import inspect
 import re
 from collections.abc import Callable, Sequence
@@ -33,6 +34,39 @@ _BEARER = re.compile(r"(?i)\b((?:bearer|basic|x-api-key)[\s:=]+)(?!\[hidden\])[\
 # What a person's own words may hold after "the key:" or "basic"; a credential has a digit.
 _PLAIN_WORD = re.compile(r"\D*|.{,5}")
 _KEY_LIKE = re.compile(r"\b(?:sk|pk|key|gsk|xai|hf|ghp|glpat|xox[a-z])[-_][A-Za-z0-9_*.-]{6,}")
+
+
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),  # before UTF-16, whose mark it begins with
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+
+
+def find_encoding(data: bytes) -> str:
+    """Return in which encoding of Unicode a text was saved, by its mark or by its zeros."""
+    for mark, encoding in _MARKS:
+        if data.startswith(mark):
+            return encoding
+    if b"\0" in data[:200]:
+        return "utf-16-le" if data[1:2] == b"\0" else "utf-16-be"
+    return "utf-8"
+
+
+def decode_text(data: bytes, errors: str = "strict") -> str:
+    """Return a text as any editor saved it: without its mark, with plain ends of lines.
+
+    Args:
+        data: the file.
+        errors: what becomes of bytes that are no text, as in ``bytes.decode``.
+
+    Raises:
+        UnicodeDecodeError: it is no text, and ``errors`` is strict.
+    """
+    text = data.decode(find_encoding(data), errors)
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def read_docstring(thing: Callable[..., Any]) -> str:

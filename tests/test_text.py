@@ -10,6 +10,7 @@ from reward_agent.errors import DataError
 from reward_agent.records.store import Attempt, Candidate, Confirmation
 from reward_agent.text import (
     clean_text,
+    decode_text,
     format_number,
     format_share,
     format_steps,
@@ -130,3 +131,8 @@ def test_hiding_takes_no_longer_the_odder_a_text_is(part: str) -> None:
     started = time.perf_counter()
     hide_credentials(part * 20_000)
     assert time.perf_counter() - started < 2
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
+def test_text_is_read_as_any_editor_saved_it(encoding):
+    assert decode_text("x = 1\r\ny = 'ü'\r".encode(encoding)) == "x = 1\ny = 'ü'\n"

@@ -18,6 +18,7 @@ from reward_agent.cli.output import ask, print_error, print_text, progress_conso
 from reward_agent.errors import RewardAgentError, UnknownNameError, UsageError
 from reward_agent.files import make_scratch
 from reward_agent.rewards.checks import render_findings
+from reward_agent.text import decode_text
 
 if TYPE_CHECKING:
     from reward_agent.cli.display import RunDisplay
@@ -229,5 +230,5 @@ def edit_text(text: str) -> str | None:
             subprocess.run([*shlex.split(editor), str(path)], check=True)
         except (OSError, subprocess.CalledProcessError) as error:
             raise UsageError(f"the editor {editor!r} failed: {error}", "set EDITOR") from error
-        changed = path.read_text("utf-8", "replace")
+        changed = decode_text(path.read_bytes(), "replace")
     return None if changed == text else changed

@@ -15,6 +15,7 @@ from reward_agent.cli.settings import Env, Json, add_settings
 from reward_agent.errors import DataError, UsageError
 from reward_agent.files import find_real, read_bytes
 from reward_agent.records.jobs import TranslateResult
+from reward_agent.text import decode_text
 from reward_agent.types import CheckReport, FileRecord, ProbeReport
 
 if TYPE_CHECKING:
@@ -183,7 +184,7 @@ def check_command(
 
 
 def _read_source(file: str) -> str:
-    return _read_data(file).decode("utf-8", "replace")
+    return decode_text(_read_data(file), "replace")
 
 
 def _read_data(file: str) -> bytes:

@@ -109,7 +109,7 @@ def read_text(path: Path, most_bytes: int = MOST_PROGRAM_BYTES) -> str:
         DataError: it cannot be read, is larger, or no text.
     """
     try:
-        return files.read_text(files.find_real(path), max_bytes=most_bytes).removeprefix("\ufeff")
+        return files.read_text(files.find_real(path), max_bytes=most_bytes)
     except DataError as error:
         raise DataError(error.message, "correct it") from error
     except OSError as error:

@@ -24,7 +24,7 @@ def make_designer(options: ProviderOptions) -> GivenDesigner:
         raise UsageError("given needs a file", "give --provider given:reward.py")
     path = Path(options.argument)
     try:
-        source = read_text(find_real(path)).removeprefix("\ufeff")
+        source = read_text(find_real(path))
     except (OSError, DataError) as error:
         raise UsageError(f"cannot read the program {path}: {error}", "check the path") from error
     return GivenDesigner(RewardProgram(source), path.name)

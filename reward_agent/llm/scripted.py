@@ -52,7 +52,7 @@ def make_model(options: ProviderOptions) -> ScriptedChatModel:
         raise UsageError("scripted needs a file", "give --provider scripted:replies.md")
     path = Path(options.argument)
     try:
-        text = read_text(find_real(path)).removeprefix("\ufeff")
+        text = read_text(find_real(path))
     except (OSError, DataError) as error:
         raise UsageError(f"cannot read the script {path}: {error}", "check the path") from error
     return ScriptedChatModel(parse_script(text, path.name), path.name, options.answered)

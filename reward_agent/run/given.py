@@ -25,6 +25,7 @@ from reward_agent.run.behaviours import (
 from reward_agent.run.probe import Recordings, run_probe
 from reward_agent.run.single import open_lab
 from reward_agent.run.translate import translate_reward
+from reward_agent.text import decode_text
 from reward_agent.types import RewardProgram
 
 ORIGINAL_FILE = "original.txt"
@@ -83,7 +84,7 @@ def _translate(
     takes_broken: bool,
 ) -> TakenReward:
     result = translate_reward(lab, data, path.name, folder, recorded)
-    text = data.decode("utf-8", "replace").removeprefix("\ufeff")
+    text = decode_text(data, "replace")
     own, findings = RewardProgram(text), result.findings
     is_ours = result.program is None and not check_program(own, lab.card).errors
     if is_ours and takes_broken:

@@ -56,6 +56,7 @@ from reward_agent.run.probe import Recordings, run_probe
 from reward_agent.run.train import make_training, name_finish
 from reward_agent.run.translate import CHILD_ENDED, translate_reward
 from reward_agent.simulation.backends import require_backend
+from reward_agent.text import decode_text
 from reward_agent.types import CheckReport, ProbeReport, RewardProgram, Snapshot, TrainingResult
 
 Progress = Callable[[dict[str, float]], None]
@@ -140,7 +141,7 @@ def check_file(
         task: see ``check``.
         probe: see ``check``.
     """
-    text = data.decode("utf-8", "replace").removeprefix("\ufeff")
+    text = decode_text(data, "replace")
     card = load_env(env) if task is None else _find(env, task)[0]
     report = check_program(RewardProgram(text), card)
     parsed = parse_source(text).source

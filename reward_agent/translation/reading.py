@@ -5,23 +5,16 @@ Lines keep their numbers, so that a finding names the line that the person sees.
 
 from __future__ import annotations
 
-import codecs
 import json
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from reward_agent.rewards.source import parse_source
+from reward_agent.text import find_encoding
 from reward_agent.translation.values import Untranslatable
 
-_MARKS = (
-    (codecs.BOM_UTF8, "utf-8-sig", "a byte order mark"),
-    (codecs.BOM_UTF32_LE, "utf-32", "UTF-32"),
-    (codecs.BOM_UTF32_BE, "utf-32", "UTF-32"),
-    (codecs.BOM_UTF16_LE, "utf-16", "UTF-16"),
-    (codecs.BOM_UTF16_BE, "utf-16", "UTF-16"),
-)
+_NAMES = {"utf-8-sig": "a byte order mark", "utf-16": "UTF-16", "utf-32": "UTF-32"}
 # What a notebook's cell may hold beside Python: magics, shell commands, help, a plot's last line.
 _MAGIC = re.compile(r"^\s*(?:%|!|\?)|^\s*[\w.]+\?{1,2}\s*$")
 _FENCE = re.compile(r"^```\w*\s*$")
@@ -54,28 +47,19 @@ def read_file(data: bytes) -> Reading:
 
 
 def _decode(data: bytes) -> tuple[str, list[str]]:
-    for mark, encoding, name in _MARKS:
-        if data.startswith(mark):
-            try:
-                return data.decode(encoding), [f"read past {name} at the file's beginning"]
-            except UnicodeDecodeError:
-                break
-    for encoding in ("utf-8", *_guess_wide(data)):
-        try:
-            text = data.decode(encoding)
-        except UnicodeDecodeError:
-            continue
-        return text, [] if encoding == "utf-8" else [f"read as {encoding.upper()}"]
-    text = data.decode("latin-1")
-    if any(ord(character) < 9 for character in text):
-        raise Untranslatable("the file is no text", "give a Python file, saved as UTF-8", 1)
-    return text, ["read as Latin-1: it is no UTF-8"]
-
-
-def _guess_wide(data: bytes) -> Iterator[str]:
-    """Yield UTF-16 without its mark, where every other byte is 0."""
-    if b"\0" in data[:200]:
-        yield "utf-16-le" if data[1:2] == b"\0" else "utf-16-be"
+    encoding = find_encoding(data)
+    try:
+        text = data.decode(encoding)
+    except UnicodeDecodeError:
+        text = data.decode("latin-1")
+        if any(ord(character) < 9 for character in text):
+            raise Untranslatable(
+                "the file is no text", "give a Python file, saved as UTF-8", 1
+            ) from None
+        return text, ["read as Latin-1: it is no UTF-8"]
+    if encoding in _NAMES:
+        return text, [f"read past {_NAMES[encoding]} at the file's beginning"]
+    return text, [] if encoding == "utf-8" else [f"read as {encoding.upper()}"]
 
 
 def _read_notebook(text: str) -> tuple[str, list[str]]:
