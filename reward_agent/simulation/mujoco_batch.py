@@ -29,7 +29,6 @@ from reward_agent.simulation.measures import (
 )
 from reward_agent.simulation.mujoco_behaviours import hold_lengths, tip_over
 from reward_agent.simulation.mujoco_draws import EpisodeDraws, PoseLayout, read_pose
-from reward_agent.simulation.mujoco_links import measure_links
 from reward_agent.simulation.mujoco_model import (
     CONTACTS,
     FREE,
@@ -37,6 +36,7 @@ from reward_agent.simulation.mujoco_model import (
     find_joint_limits,
     list_names,
     make_model,
+    measure_links,
     name_sensor,
 )
 from reward_agent.simulation.mujoco_randomise import ChangedPhysics

@@ -6,7 +6,7 @@ import pytest
 
 from reward_agent.definitions.card import list_envs, load_env
 from reward_agent.evaluation.behaviours import record_behaviours
-from reward_agent.simulation.mujoco_links import measure_links
+from reward_agent.simulation.mujoco_model import measure_links
 from reward_agent.summary.standing import describe_standing
 
 LEG = """
