@@ -21,7 +21,7 @@ from reward_agent.designers.history import read_entry
 from reward_agent.designers.model import LanguageModel
 from reward_agent.designers.roles import NO_WORDS, MetricProposal, MetricWords
 from reward_agent.errors import DataError, ReplayError, UndecidedError, UsageError
-from reward_agent.evaluation.trust import render_table
+from reward_agent.evaluation.trust import Asked, judge_table, render_table
 from reward_agent.files import remove
 from reward_agent.records.disk import read_record, write_record, write_text
 from reward_agent.records.events import MetricChosen, MetricRejected, NoMetric, Rescored, Warned
@@ -30,9 +30,9 @@ from reward_agent.records.store import Candidate, MetricOrigin, RunStore
 from reward_agent.records.trial import TRIAL_FILE, MetricTrial, list_pictures
 from reward_agent.rewards.checks import check_metric
 from reward_agent.run.active import ActiveRun, Metric, read_run_metric, update_run
-from reward_agent.run.behaviours import BEHAVIOURS_DIR, record_behaviours
+from reward_agent.run.behaviours import BEHAVIOURS_DIR, RecordedBehaviours, record_behaviours
 from reward_agent.run.evaluate import evaluate_candidate
-from reward_agent.run.trial import try_metric
+from reward_agent.run.trial import group_episodes, try_metric
 from reward_agent.types import Evaluation, FileRecord, Finding, RewardProgram
 
 T = TypeVar("T", bound=MetricTrial)
@@ -191,12 +191,21 @@ def make_undecided(
 def refuse_failing(run: ActiveRun, source: str, remedy: str) -> None:
     """Try a person's metric on recorded episodes, before a training is spent on it.
 
+    What it pays for that the sentence does not ask for is said, and no more: it is theirs.
+
     Raises:
         UsageError: it fails on one of them.
     """
-    failure = _find_failure(run, run.store.dir / "metric" / "own", source)
-    if failure:
-        raise UsageError(failure, remedy)
+    recorded = record_behaviours(run, run.store.dir / BEHAVIOURS_DIR)
+    evaluation = _score_own(run, run.store.dir / "metric" / "own", source, recorded, remedy)
+    task = run.task
+    asked = Asked(task.description, task.criterion, task.unit, run.card.control_dt)
+    rows = tuple(group_episodes(recorded.names, evaluation.episodes, run.card.control_dt))
+    faults = [item for item in judge_table(rows, asked) if item.severity == "error"]
+    for finding in faults:
+        run.notify(Warned(f"your metric: {finding.message}; {finding.remedy}"))
+    if faults:
+        run.notify(Warned(f"what your metric says without a training:\n{render_table(rows)}"))
 
 
 def _adopt(run: ActiveRun, metric: Metric) -> ActiveRun:
@@ -373,17 +382,18 @@ def _settle_target(folder: Path, proposal: MetricProposal, trial: MetricTrial) -
     return settled
 
 
-def _find_failure(run: ActiveRun, folder: Path, source: str) -> str:
-    """Score what the robot can do without a policy by a person's metric; say why it cannot."""
-    recorded = record_behaviours(run, run.store.dir / BEHAVIOURS_DIR)
+def _score_own(
+    run: ActiveRun, folder: Path, source: str, recorded: RecordedBehaviours, remedy: str
+) -> Evaluation:
+    """Score what the robot can do without a policy by a person's metric."""
     files = {METRIC_FILE: source.encode(), TRAJECTORIES_FILE: recorded.read()}
     job = ScoreJob(card=run.card, metric_sha256=RewardProgram(source).sha256, is_trusted=True)
     job_exit = run.run_job(job, folder / "score", files)
     result = job_exit.result
     if isinstance(result, ScoreResult) and result.evaluation is not None:
-        return ""
+        return result.evaluation
     outcome = result.outcome if isinstance(result, ScoreResult) else job_exit.outcome
-    return f"the metric failed on an episode without a policy: {outcome}"
+    raise UsageError(f"the metric failed on an episode without a policy: {outcome}", remedy)
 
 
 def begin_change(

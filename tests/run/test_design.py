@@ -21,6 +21,7 @@ from reward_agent.definitions.card import load_env
 from reward_agent.errors import RewardAgentError, UndecidedError, UsageError
 from reward_agent.feedback.session import open_session
 from reward_agent.records.disk import read_record
+from reward_agent.records.events import Event, Warned
 from reward_agent.records.outcomes import TRAINED
 from reward_agent.records.store import Candidate, RunRecord, RunStore, load_run
 from reward_agent.records.trial import MetricTrial, list_retrials, read_trial
@@ -159,17 +160,22 @@ def score(episode):
 def test_a_sentence_is_judged_by_a_metric_of_the_user(tmp_path: Path) -> None:
     metric = tmp_path / "mine.py"
     metric.write_text(METRIC)
+    told: list[Event] = []
     run = reward_agent.design(
         "inverted_pendulum",
-        "stay in the middle of the rail",
+        "move to the right end of the rail",
         metric=metric,
         provider=write_script(tmp_path, GOOD),
         runs_dir=tmp_path / "runs",
         environ={},
         candidates=1,
+        listen=told.append,
         **SMALL,
     )
     assert run.metric_origin == "file"
+    warned = [event.reason for event in told if isinstance(event, Warned)]
+    assert any("your metric: " in reason and "scores" in reason for reason in warned)
+    assert any("| start pose held |" in reason for reason in warned)
     [candidate] = read_candidates(tmp_path, run)
     assert candidate.evaluation is not None
     assert set(candidate.evaluation.parts) == {"share"}

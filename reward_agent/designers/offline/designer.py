@@ -89,14 +89,15 @@ class OfflineDesigner:
         previous: MetricProposal | None = None,
         findings: tuple[Finding, ...] = (),
     ) -> MetricProposal:
-        """Compose a metric of generic ones."""
-        if previous is not None:
-            detail = "the offline designer knows no other metric"
-            return MetricProposal(None, Outcome(kind="no_metric", detail=detail))
+        """Compose a metric of generic ones; on a send-back, of one part of the sentence."""
         try:
-            return compose_metric(card, description)
+            proposal = compose_metric(card, description, previous.source if previous else None)
         except RefusalError as error:
             return MetricProposal(None, Outcome(kind="no_metric", detail=error.message))
+        if proposal is None:
+            detail = f"the offline designer knows no other metric for {description!r}"
+            return MetricProposal(None, Outcome(kind="no_metric", detail=detail))
+        return proposal
 
 
 def _write(brief: DesignBrief) -> Proposal:

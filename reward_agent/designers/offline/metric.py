@@ -149,8 +149,16 @@ class MetricPart:
     is_bounded: bool = True
 
 
-def compose_metric(card: EnvCard, description: str) -> MetricProposal:
-    """Return a metric composed of generic ones.
+def compose_metric(
+    card: EnvCard, description: str, previous: str | None = None
+) -> MetricProposal | None:
+    """Return a metric composed of generic ones; None where there is no other.
+
+    Args:
+        card: the environment.
+        description: the sentence.
+        previous: source of the one that another is asked for in place of: what was asked for at
+            the same time comes first, then each part of it alone, the main one first.
 
     Raises:
         RefusalError: none of them judges what the sentence is about; the message says which words
@@ -166,7 +174,13 @@ def compose_metric(card: EnvCard, description: str) -> MetricProposal:
             f"{_hint_task(sentence) or _list_tasks(card)}",
             "give --metric FILE with a score(episode) of your own, or use a language model",
         )
-    return _describe(sentence, parts)
+    choices = [parts, *({kind: part} for kind, part in parts.items())]
+    proposals = [_describe(sentence, chosen) for chosen in choices]
+    sources = [proposal.source for proposal in proposals]
+    if previous is None:
+        return proposals[0]
+    others = proposals[sources.index(previous) + 1 :] if previous in sources else proposals
+    return next((item for item in others if item.source != previous), None)
 
 
 def _list_parts(sentence: Sentence) -> dict[Kind, MetricPart]:

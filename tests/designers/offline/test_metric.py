@@ -26,7 +26,9 @@ def load(name: str) -> EnvCard:
 
 
 def compose(name: str, sentence: str) -> MetricProposal:
-    return compose_metric(load(name), sentence)
+    proposal = compose_metric(load(name), sentence)
+    assert proposal is not None
+    return proposal
 
 
 HOPPER = 'up="torso_up", height="torso_height"'
@@ -158,7 +160,7 @@ def test_a_turn_by_an_angle_is_to_a_heading() -> None:
     dog = make_dog()
     heading = field("compass", "rad", "heading", rest=0.5)
     card = dog.model_copy(update={"state": (*dog.state, heading)})
-    source = compose_metric(card, "turn right by 90 degrees").source
+    source = OfflineDesigner().propose_metric(card, "turn right by 90 degrees").source
     assert 'face("compass", at=-1.071' in source
 
 
@@ -169,7 +171,7 @@ def test_commands_are_followed_where_the_card_has_them() -> None:
         field("asked_w", "rad/s", "commanded_yaw_rate", range=(-1, 1)),
     )
     card = dog.model_copy(update={"state": (*dog.state, *more)})
-    source = compose_metric(card, "Follow the commands").source
+    source = OfflineDesigner().propose_metric(card, "Follow the commands").source
     assert 'travel("trunk_v[0]", command="asked_vx"' in source
     assert 'turn("trunk_w[2]", command="asked_w"' in source
     assert check_metric(source, card).is_accepted
@@ -180,3 +182,21 @@ def test_an_episode_is_long_enough_for_what_is_asked() -> None:
     card = load_env("reacher")
     assert words.max_episode_steps is not None
     assert words.max_episode_steps * card.control_dt >= 3.0
+
+
+def test_a_metric_that_is_sent_back_is_followed_by_its_parts_alone() -> None:
+    card, sentence = load("hopper"), "go forward at 1 m/s and crouch"
+    designer = OfflineDesigner()
+    proposals = [designer.propose_metric(card, sentence)]
+    while proposals[-1].source is not None:
+        proposals.append(designer.propose_metric(card, sentence, proposals[-1]))
+    both, *alone, none = [proposal.source for proposal in proposals]
+    assert both is not None
+    assert both.startswith("score = both(")
+    assert [str(source).split("(")[0] for source in alone] == [
+        "score = travel",
+        "score = keep_height",
+    ]
+    assert "crouch" in proposals[1].words.not_measured
+    assert none is None
+    assert "no other metric" in str(proposals[-1].outcome)
