@@ -41,10 +41,12 @@ from reward_agent.records.events import (
     Warned,
 )
 from reward_agent.records.judgement import FRAMES_FILE, find_order_conflicts
+from reward_agent.records.layers import render_value
+from reward_agent.records.settings import ModelSettings
 from reward_agent.records.timing import describe_shares
 from reward_agent.records.trial import list_pictures, list_retrials, read_trial
 from reward_agent.report.given import trace_given
-from reward_agent.text import clean_text, hide_credentials, name_round
+from reward_agent.text import clean_text, hide_credentials, hide_in_data, name_round
 
 if TYPE_CHECKING:
     from reward_agent.llm.budget import CostSummary
@@ -239,7 +241,18 @@ def show_run(store: RunStore, run: RunRecord) -> None:
     _show_given(store, run)
     _show_judgements(store)
     _show_trials(store, run)
+    _show_settings(run)
     _show_winner(store, run)
+
+
+def _show_settings(run: RunRecord) -> None:
+    """Write the settings that somebody said, and those of the model, with where they are from."""
+    print_text("\nsettings")
+    for name, value in hide_in_data(run.config).items():
+        origin = run.config_sources.get(name, "default")
+        is_of_model = name in ModelSettings.model_fields and value not in (None, {})
+        if is_of_model or not origin.startswith(("default", "preset", "card")):
+            print_text(f"  {name:20} {render_value(value)}  ({origin})")
 
 
 def _show_given(store: RunStore, run: RunRecord) -> None:

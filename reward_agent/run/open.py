@@ -48,7 +48,12 @@ from reward_agent.records.events import (
     Warned,
     ignore,
 )
-from reward_agent.records.layers import ResolvedSettings, resolve_settings
+from reward_agent.records.layers import (
+    ResolvedSettings,
+    hide_in_settings,
+    render_value,
+    resolve_settings,
+)
 from reward_agent.records.settings import RunSettings, list_settings
 from reward_agent.records.store import RunRecord, RunStore, load_run, make_run_dir, now_utc
 from reward_agent.records.timing import TimeLedger
@@ -156,6 +161,9 @@ def design(
     try:
         with open_run(store, resolved.settings, describe, listen, environ) as held:
             keep_given(store, taken)
+            told = tell_differences(repeated, held.settings) if repeated else ""
+            if told:
+                listen(Warned(told))
             return follow(held, choice)
     finally:
         with contextlib.suppress(OSError):  # nothing came of it, not even a record
@@ -200,6 +208,19 @@ class Repeated:
         """Tell whether a proposed metric is one that was accepted in the run, also for a while."""
         source = proposed.proposal.source or ""
         return source == self.metric or RewardProgram(source).sha256 in list_doubted(self.store)
+
+
+def tell_differences(repeated: Repeated, settings: RunSettings) -> str:
+    """Say which settings a repeated run is asked for that its replies were not made with."""
+    now = hide_in_settings(settings.model_dump())
+    then = repeated.run.config
+    kept = {*list_settings(is_personal=False), "model", "body"} & then.keys()
+    told = [
+        f"{name} {render_value(now[name])} (it had {render_value(then[name])})"
+        for name in now
+        if name in kept and now[name] != then[name] and not (name == "model" and not now[name])
+    ]
+    return f"other settings than run {repeated.run.id}: {', '.join(told)}" if told else ""
 
 
 def find_repeated(provider: object, runs_dir: Path | None = None) -> Repeated | None:

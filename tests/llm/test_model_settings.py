@@ -280,3 +280,16 @@ def test_no_secret_of_a_header_or_body_is_recorded():
     assert hidden["headers"]["X-Gate"] == "${GATE}"
     assert hidden["headers"]["X-Title"] == "me"
     assert hidden["body"]["max_tokens"] == 7
+
+
+def test_runs_show_tells_the_settings_and_where_they_are_from(capsys):
+    from types import SimpleNamespace
+
+    from reward_agent.cli.display import _show_settings
+
+    config = {"effort": "low", "seed": 0, "headers": {"X-Gate": "${GATE}"}, "model": None}
+    _show_settings(SimpleNamespace(config=config, config_sources={"effort": "reward-agent.toml"}))
+    told = capsys.readouterr().out
+    assert "low  (reward-agent.toml)" in told
+    assert "X-Gate='${GATE}'  (default)" in told
+    assert "seed" not in told

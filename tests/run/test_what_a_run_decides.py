@@ -21,7 +21,7 @@ from reward_agent.feedback.session import open_session
 from reward_agent.records.layers import find_own_config, render_option, resolve_settings
 from reward_agent.records.settings import RunSettings, list_settings
 from reward_agent.records.store import RunRecord, RunStore
-from reward_agent.run.open import find_repeated
+from reward_agent.run.open import find_repeated, tell_differences
 from reward_agent.run.resume import take_up
 
 # What a stranger would have a run decide.
@@ -344,3 +344,17 @@ def test_what_is_not_used_is_not_asked_about(
     (tmp_path / "reward-agent.toml").write_text('sandbox = "off"\n')
     with pytest.raises(UsageError, match="sandbox = 'off'"):
         reward_agent.check(source, "hopper")
+
+
+def test_a_replay_says_which_settings_its_replies_were_not_made_with(tmp_path: Path) -> None:
+    store = make_store(
+        tmp_path, effort="low", body={"options": {"num_ctx": 1}, "api_key": "s3cret"}
+    )
+    repeated = find_repeated(f"replay:{store.dir}")
+    assert repeated is not None
+    same = RunSettings(effort="low", body={"options": {"num_ctx": 1}, "api_key": "s3cret"})
+    assert tell_differences(repeated, same) == ""
+    told = tell_differences(repeated, RunSettings(effort="high", candidates=2))
+    assert "effort high (it had low)" in told
+    assert "candidates 2 (it had 6)" in told
+    assert "s3cret" not in told
