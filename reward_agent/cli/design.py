@@ -18,6 +18,7 @@ from reward_agent.trackers.registry import TRACKERS
 if TYPE_CHECKING:
     from reward_agent.cli.display import RunDisplay
     from reward_agent.records.store import RunRecord, RunStore
+    from reward_agent.run.estimate import Estimate
     from reward_agent.run.metric import ProposedMetric
 
 BELOW_TARGET = 3
@@ -35,7 +36,11 @@ def design_command(
     metric: Annotated[Path | None, typer.Option(help="Your own metric.py.")] = None,
     yes: Annotated[
         bool,
-        typer.Option("--yes", help="Accept a proposed metric unseen, if its trial found nothing."),
+        typer.Option(
+            "--yes",
+            help="Agree unasked: to what it may cost, and to a proposed metric whose trial found "
+            "nothing.",
+        ),
     ] = False,
     unranked: Annotated[
         bool, typer.Option("--unranked", help="Do without a metric: train, and rank nothing.")
@@ -88,7 +93,10 @@ def design_command(
             if resumed is not None:
                 run = resume_run(str(resumed.dir), env=env, **common, **settings)
             else:
-                run = design(env, task, start_from=start_from or (), **common, **settings)
+                agree = None if yes else lambda expected: _ask_about_money(display, expected)
+                run = design(
+                    env, task, start_from=start_from or (), agree=agree, **common, **settings
+                )
         except UndecidedError as error:
             if as_json:
                 _print_paused(RunStore(Path(error.run)), error)
@@ -141,6 +149,27 @@ def _show_estimate(
         show_estimate(estimated)
 
 
+def _ask_about_money(display: RunDisplay, expected: Estimate) -> bool:
+    """Say what a run may cost, and ask where somebody sits who sees it. Enter is no.
+
+    Raises:
+        UsageError: nobody sits there.
+        Interrupted: Ctrl-C at the prompt.
+    """
+    from reward_agent.run.spending import explain_unagreed, tell_cost
+
+    if not _is_somebody_there():
+        raise explain_unagreed(expected)
+    with display.paused():
+        progress_console.print(f"No limit is set (--max-usd): {tell_cost(expected)}.")
+        progress_console.print("Begin? [y/N]")
+        return _read_answer() in ("y", "yes")
+
+
+def _is_somebody_there() -> bool:
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
 # --- a metric that the Designer proposes ----------------------------------------------------------
 
 _QUESTION = """\
@@ -160,7 +189,7 @@ def _ask_about_metric(display: RunDisplay, proposed: ProposedMetric) -> bool:
 
     with display.paused():
         _show_proposal(proposed)
-        if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        if not _is_somebody_there():
             return False
         progress_console.print(_QUESTION)
         while True:

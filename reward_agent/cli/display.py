@@ -22,6 +22,7 @@ from reward_agent.llm.provider import PROVIDERS
 from reward_agent.records.events import (
     Concluded,
     Confirming,
+    Disclosed,
     Drafted,
     Event,
     FilmJudged,
@@ -100,6 +101,9 @@ class RunDisplay:
                     self._hide_progress(event)
                 case Concluded():
                     self._show_concluded(event)
+                case Disclosed():
+                    where = " and ".join(event.addresses)
+                    progress_console.print(_head("sends", f"{', '.join(event.what)} to {where}"))
                 case _ if text := _describe(event, self._unit):
                     progress_console.print(text)
         except (BrokenPipeError, SystemExit):  # rich's way to say that nobody reads any more

@@ -110,6 +110,7 @@ _ASKING = (
     "max_usd",
     "max_tokens",
     "max_calls",
+    "pictures",
     "sandbox",
     "trust_config",
 )

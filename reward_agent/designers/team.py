@@ -92,6 +92,9 @@ def _make_judge(
     """Return who watches films; None if nobody is to or can."""
     if settings.judge == "none":
         return None
+    if not settings.pictures:
+        warn("no film is judged: no picture is sent (--no-pictures)")
+        return None
     asked = settings.choose_endpoint("judge")
     own = asked.provider or spec
     model = ask_apart("judge")

@@ -380,6 +380,8 @@ def open_session(
         session.settle_metric()
         session.log.append(Opened, front_end=front_end, designer=held.team.description)
         listen(SessionOpened(held.team.introduction, session.run.task.unit))
+        if held.disclosed is not None:
+            listen(replace(held.disclosed, what=(*held.disclosed.what, "your feedback")))
         session.judge()
         try:
             yield session

@@ -63,6 +63,13 @@ class RunStarted(Event, kind="run_started"):
     designer: str
 
 
+class Disclosed(Event, kind="disclosed"):
+    """What leaves this machine in a run, and where to, before the first call."""
+
+    what: tuple[str, ...]
+    addresses: tuple[str, ...]
+
+
 class SandboxChosen(Event, kind="sandbox"):
     """How far generated code is isolated in this run."""
 

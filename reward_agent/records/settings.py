@@ -327,6 +327,13 @@ class ModelSettings(EndpointSettings):
 
     title: ClassVar[str] = "Language model"
 
+    pictures: bool = setting(
+        True,
+        "send pictures, of films to who judges them, of a robot to who describes it",
+        is_personal=True,
+        from_run="False",
+        in_digest=False,
+    )
     critic_model: RoleSettings | None = _role("the Critic")
     analyzer_model: RoleSettings | None = _role("the Analyzer")
     judge_model: RoleSettings | None = _role("who judges films, and sees,")

@@ -69,8 +69,8 @@ def describe_env(
         def try_claims(meaning: Meaning) -> tuple[ClaimTest, ...]:
             return _try(lab, card, meaning).verdicts
 
-        picture = _read_picture(card)
-        if not picture:
+        picture = _read_picture(card) if settings.pictures else b""
+        if not picture and settings.pictures:
             tell(f"there is no {PICTURE_FILE} beside the card: the model is shown as text alone")
         return describe(model, _try(lab, card, Meaning()).outline, try_claims, picture)
 
@@ -101,7 +101,8 @@ def _open_model(
     cancel = threading.Event()
     model, budget = open_model(settings, spec, folder, environ, cancel, tell, tell)
     address = find_address(spec, settings.base_url, environ)
-    tell(f"{model.provider}: {model.name}" + (f"; asked at {address}" if address else ""))
+    sent = " with the outline of the model" + (" and its picture" if settings.pictures else "")
+    tell(f"{model.provider}: {model.name}" + (f"; asked at {address}{sent}" if address else ""))
     try:
         yield model
     finally:

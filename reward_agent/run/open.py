@@ -11,7 +11,7 @@ import functools
 import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -40,6 +40,7 @@ from reward_agent.executors.slots import SlotExecutor
 from reward_agent.files import read_text
 from reward_agent.llm.provider import PROVIDERS, choose_provider
 from reward_agent.records.events import (
+    Disclosed,
     Listener,
     MetricChosen,
     Retrying,
@@ -69,6 +70,7 @@ from reward_agent.run.blame import Surroundings
 from reward_agent.run.given import keep_given, load_given, take_rewards
 from reward_agent.run.loop import run_design
 from reward_agent.run.metric import MetricChoice, ProposedMetric, change_metric, choose_metric
+from reward_agent.run.spending import Agree, agree_to_spend, disclose
 from reward_agent.sandbox.isolation import LEVELS, check_isolation
 from reward_agent.simulation.backends import BACKENDS, require_backend
 from reward_agent.types import RewardProgram
@@ -94,6 +96,7 @@ def design(
     start_from: Sequence[Path] = (),
     runs_dir: Path | None = None,
     listen: Listener = ignore,
+    agree: Agree | None = None,
     environ: Mapping[str, str] | None = None,
     **options: Any,
 ) -> RunRecord:
@@ -112,6 +115,7 @@ def design(
             designer's own, from which the search goes on.
         runs_dir: where the run's directory is made; ``./runs`` by default.
         listen: receives every event of the run; see ``reward_agent.records.events``.
+        agree: asked before a run that may cost money without a limit; by default nobody is.
         environ: environment variables; the process's own by default.
         options: settings by the names of ``RunSettings``.
 
@@ -129,6 +133,8 @@ def design(
     repeated = find_repeated(options.get("provider"), runs_dir)
     card, spec = _find_task(env, task, repeated)
     resolved = _resolve(options, card, environ, repeated)
+    if agree is not None and repeated is None:
+        agree_to_spend(resolved.settings, environ, agree, env, task, runs_dir, options)
     card = card.choose_learner(resolved.settings.algo)
     own_metric = None if metric is None else read_metric(metric)
     if repeated is not None:
@@ -294,6 +300,8 @@ def follow(held: HeldRun, choice: MetricChoice) -> RunRecord:
             )
         )
         run.notify(SandboxChosen(record.sandbox_level))
+        if held.disclosed is not None:
+            run.notify(held.disclosed)
         for finding in try_own_card(run):
             run.notify(Warned(f"the card: {finding.message}; {finding.remedy}"))
         run = choose_metric(change_metric(run), choice)
@@ -310,6 +318,7 @@ class HeldRun:
     settings: RunSettings
     team: Team
     listen: Listener
+    disclosed: Disclosed | None = None
 
     @contextlib.contextmanager
     def activate(self) -> Iterator[ActiveRun]:
@@ -403,6 +412,7 @@ def open_run(
     provider = settings.provider or choose_provider(environ).spec
     held = HeldRun(store, settings.model_copy(update={"provider": provider}), team, listen)
     record = describe(held)
+    held = replace(held, disclosed=disclose(held.settings, environ, len(record.given)))
     record.card.learner.check()
     if record.status == "running" and EXECUTORS.find(settings.executor).is_here:
         require_backend(record.card)

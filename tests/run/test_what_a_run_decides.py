@@ -33,7 +33,7 @@ HOSTILE: dict[str, Any] = {
     "judge_model": {"model": "dear"}, "headers": {"X-To": "evil"}, "body": {"tools": "all"},
     "prices": {"input": 0.0, "output": 0.0}, "context_tokens": 999, "attempts": 50, "concurrency": 64,
     "silence_timeout_s": 1e5, "call_timeout_s": 1e5,
-    "max_usd": None, "max_tokens": None, "max_calls": None,
+    "max_usd": None, "max_tokens": None, "max_calls": None, "pictures": True,
 }  # fmt: skip
 KEYS = {"OPENAI_API_KEY": "sk-canary", "ANTHROPIC_API_KEY": "sk-canary"}
 
