@@ -47,7 +47,7 @@ def read_text(path):
 def test_report_says_what_each_agent_was_paid(run_dir):
     spend(run_dir, Model("claude-sonnet-5-5", "anthropic", USAGE))
     text = read_text(write_report(run_dir))
-    usd = (1000 * 2 + 4000 * 0.2 + 700 * 10) / 1e6
+    usd = (1000 * 2 + 4000 * 0.1 + 700 * 10) / 1e6
     assert f"designer 2 2,000 8,000 1,400 0 {2 * usd:.4f}" in text
     assert f"critic 1 1,000 4,000 700 0 {usd:.4f}" in text
     assert "run 3 3,000 12,000 2,100 0" in text
