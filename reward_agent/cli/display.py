@@ -41,7 +41,7 @@ from reward_agent.records.events import (
     TrainingProgress,
     Warned,
 )
-from reward_agent.records.judgement import FRAMES_FILE, find_order_conflicts
+from reward_agent.records.judgement import find_order_conflicts
 from reward_agent.records.layers import render_value
 from reward_agent.records.settings import ModelSettings
 from reward_agent.records.timing import describe_shares
@@ -294,10 +294,11 @@ def _show_judgements(store: RunStore) -> None:
     """Write what the judge saw in each film, and loudly where it contradicts the metric."""
     judgements = list_judgements(store)
     for item in judgements:
-        frames = store.evaluation_dir(item.iteration, item.candidate, item.seed) / FRAMES_FILE
-        print_text(f"\njudge    {item.candidate}, seed {item.seed}; its frames: {frames}")
+        folder = store.evaluation_dir(item.iteration, item.candidate, item.seed)
+        whose = f"{item.candidate}, seed {item.seed}"
+        print_text(f"\njudge    {whose}; its frames: {folder / item.frames_file}")
         print_text(item.render())
-    conflicts = [f"{item.candidate}: {item.conflict}" for item in judgements if item.conflict]
+    conflicts = [f"{item.title}: {item.conflict}" for item in judgements if item.conflict]
     for conflict in [*conflicts, *find_order_conflicts(judgements)]:
         answer_console.print(Text(f"\nDISAGREEMENT  {conflict}", "bold red"))
 

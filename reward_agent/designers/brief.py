@@ -65,7 +65,8 @@ class HistoryEntry:
         curve: trusted evaluations of the snapshots on the way, oldest first.
         summary: what the policy does, as data.
         summary_text: the same in words, as the agents read it.
-        judgement: what a model that watched the film of its policy says.
+        judgements: what a model that watched films of its policy says, of the median episode
+            first.
     """
 
     candidate: Candidate
@@ -79,7 +80,17 @@ class HistoryEntry:
     summary: TrajectorySummary | None = None
     summary_text: str = ""
     analysis: Analysis | None = None
-    judgement: Judgement | None = None
+    judgements: tuple[Judgement, ...] = ()
+
+    @property
+    def judgement(self) -> Judgement | None:
+        """What is said of the median episode."""
+        return next(iter(self.judgements), None)
+
+    @property
+    def film_conflict(self) -> str:
+        """How the first of those that contradict the metric does; '' where none does."""
+        return next((item.conflict for item in self.judgements if item.conflict), "")
 
     @property
     def pay_table(self) -> str:

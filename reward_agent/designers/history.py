@@ -12,7 +12,7 @@ from reward_agent.designers.brief import HistoryEntry, select_history
 from reward_agent.files import list_names, read_text
 from reward_agent.records.disk import read_optional, write_record
 from reward_agent.records.jobs import RESULT_FILE, EvaluateResult
-from reward_agent.records.judgement import JUDGEMENT_FILE, Judgement
+from reward_agent.records.judgement import JUDGEMENT_FILE, SHOWN, Judgement, name_shown
 from reward_agent.records.settings import Recall
 from reward_agent.records.store import Candidate, RunStore
 from reward_agent.summary.summary import TrajectorySummary, render_training
@@ -72,27 +72,28 @@ def read_entry(store: RunStore, candidate: Candidate) -> HistoryEntry:
         summary=read_optional(folder / "summary.json", TrajectorySummary),
         summary_text=read_text(folder / "summary.md", ""),
         analysis=read_optional(folder / "analysis.json", Analysis),
-        judgement=read_judgement(store, candidate, training.seed) if training else None,
+        judgements=tuple(read_judgements(store, candidate, training.seed)) if training else (),
     )
 
 
-def read_judgement(store: RunStore, candidate: Candidate, seed: int) -> Judgement | None:
+def read_judgements(store: RunStore, candidate: Candidate, seed: int) -> list[Judgement]:
     """Read what the judge said of a training's policy, beside what the metric says now."""
     folder = store.evaluation_dir(candidate.iteration, candidate.id, seed)
-    found = read_optional(folder / JUDGEMENT_FILE, Judgement)
+    names = (name_shown(JUDGEMENT_FILE, shown) for shown in SHOWN)
+    found = [item for name in names if (item := read_optional(folder / name, Judgement))]
     evaluated = read_optional(folder / RESULT_FILE, EvaluateResult) if found else None
-    return found.compare(evaluated.best) if found and evaluated else found
+    return [item.compare(evaluated.best) for item in found] if evaluated else found
 
 
 def list_judgements(store: RunStore) -> list[Judgement]:
     """Return every judgement of a run's complete rounds, oldest first."""
-    found = []
+    found = list[Judgement]()
     for candidate in store.list_finished():
         folder = store.candidate_dir(candidate.iteration, candidate.id) / "evaluation"
         names = [name for name in list_names(folder) if re.fullmatch(r"seed_\d{1,10}", name)]
         seeds = sorted(int(name.removeprefix("seed_")) for name in names)
-        found += [read_judgement(store, candidate, seed) for seed in seeds]
-    return [item for item in found if item is not None]
+        found += [item for seed in seeds for item in read_judgements(store, candidate, seed)]
+    return found
 
 
 def _split_recipe(source: str) -> tuple[str, dict[str, Any] | None]:

@@ -30,8 +30,8 @@ def explain_no_review(brief: DesignBrief) -> str:
 def explain_no_analysis(brief: DesignBrief, entry: HistoryEntry) -> str:
     """Say why the Analyzer need not be asked about a training; '' if it is to be asked."""
     candidate = entry.candidate
-    is_doubted = entry.judgement is not None and bool(entry.judgement.conflict)
-    if brief.task.is_done(candidate.evaluation) and not (brief.feedback or is_doubted):
+    is_doubted = bool(brief.feedback or entry.film_conflict)
+    if brief.task.is_done(candidate.evaluation) and not is_doubted:
         return "the task is done in every episode"
     if (
         candidate.outcome.kind == "stopped"

@@ -35,7 +35,13 @@ from reward_agent.llm.replies import (
 )
 from reward_agent.records.disk import read_record, refuse_odd_numbers
 from reward_agent.records.jobs import PROGRAM_FILE, RESULT_FILE, EvaluateResult
-from reward_agent.records.judgement import FRAMES_FILE, JUDGEMENT_FILE, Judgement
+from reward_agent.records.judgement import (
+    FRAMES_FILE,
+    JUDGEMENT_FILE,
+    SHOWN,
+    Judgement,
+    name_shown,
+)
 from reward_agent.records.settings import list_settings
 from reward_agent.records.store import SESSION_FILE, Iteration, RunRecord, RunStore
 from reward_agent.summary.summary import TrajectorySummary
@@ -99,8 +105,8 @@ _KINDS = (
     Kind(re.escape(CALLS_FILE), "lines", _MAX_FILE_BYTES),
     Kind(re.escape(REPLIES_FILE), "lines", _MAX_FILE_BYTES),
     Kind(_POLICIES + r"/[A-Za-z0-9_-]{1,64}\.(?:webp|mp4)", "film", _MAX_FILE_BYTES),
-    Kind(_POLICIES + "/" + re.escape(JUDGEMENT_FILE), Judgement),
-    Kind(_POLICIES + "/" + re.escape(FRAMES_FILE), "sheet"),
+    *(Kind(f"{_POLICIES}/{re.escape(name_shown(JUDGEMENT_FILE, s))}", Judgement) for s in SHOWN),
+    *(Kind(f"{_POLICIES}/{re.escape(name_shown(FRAMES_FILE, s))}", "sheet") for s in SHOWN),
     Kind(_POLICIES + r"/[A-Za-z0-9_.-]{1,99}\.safetensors", "policy", MAX_POLICY_BYTES),
 )
 

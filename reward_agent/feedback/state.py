@@ -234,9 +234,8 @@ def _list_lines(store: RunStore, candidate: Candidate) -> list[str]:
     return program.source.splitlines() if program else []
 
 
-def _describe_judgement(entry: HistoryEntry) -> dict[str, Any] | None:
-    found = entry.judgement
-    return found.model_dump(mode="json") | {"conflict": found.conflict} if found else None
+def _describe_judgements(entry: HistoryEntry) -> list[dict[str, Any]]:
+    return [item.model_dump(mode="json") | {"conflict": item.conflict} for item in entry.judgements]
 
 
 def describe_session(session: SessionState) -> dict[str, Any]:
@@ -253,7 +252,7 @@ def describe_session(session: SessionState) -> dict[str, Any]:
             | {
                 "is_rejected": item.is_rejected,
                 "rating": asdict(item.rating) if item.rating else None,
-                "judgement": _describe_judgement(item.entry),
+                "judgements": _describe_judgements(item.entry),
             }
             for item in session.list_standings()
         ],

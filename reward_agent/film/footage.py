@@ -74,19 +74,21 @@ def make_footages(
 ) -> list[Footage]:
     """Return the median episode, for the best one would flatter the policy; then others.
 
-    These are best, worst and upper quartile, as far as they are there. Which one it is completes
-    the first line of the caption.
+    These are best, worst, upper quartile and the rest, as far as they are there. Which one it is
+    completes the first line of the caption.
     """
     order = rank_episodes(best)
     places = {
         "median": len(order) // 2,
-        "best": 0,
-        "worst": len(order) - 1,
-        "upper quartile": len(order) // 4,
+        "best": len(order) - 1,
+        "worst": 0,
+        "upper quartile": len(order) - 1 - len(order) // 4,
     }
     chosen: dict[int, str] = {}
     for name, place in places.items():
         chosen.setdefault(order[place], name)
+    for index in order:
+        chosen.setdefault(index, "one")
     first, _, rest = caption.partition("\n")
     footages = []
     for index, name in list(chosen.items())[:n_episodes]:

@@ -361,6 +361,7 @@ class FilmJob(Job):
 
     kind: Literal["film"] = "film"
     is_sheet: bool = False
+    n_episodes: int = Field(4, ge=1, description="of a video, at most")
     video_quality: VideoQuality = "normal"
     renderer: str = Field("", description="OpenGL that is known to draw here; empty: try")
 
@@ -378,7 +379,7 @@ class FramesResult(FileRecord):
 
 
 class FramesJob(Job):
-    """Draw frames of the first episode of ``footage.npz`` on one sheet, with a code in its corner.
+    """Draw frames of an episode of ``footage.npz`` on one sheet, with a code in its corner.
 
     The metric's verdict, which a film shows, is not on it.
     """
@@ -393,6 +394,7 @@ class FramesJob(Job):
 
     kind: Literal["frames"] = "frames"
     code: str = Field(pattern=r"^[0-9]{4}$")
+    episode_seed: int | None = Field(None, description="of the episode; None: the first")
     n_frames: int = Field(16, ge=2, le=64)
     renderer: str = Field("", description="OpenGL that is known to draw here; empty: try")
 

@@ -9,16 +9,27 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import AfterValidator, Field, model_validator
 
 from reward_agent.errors import DataError
 from reward_agent.text import clean_text, format_number
-from reward_agent.types import Evaluation, FileName, FileRecord, Finite, OneLine, Record
+from reward_agent.types import (
+    Evaluation,
+    FileName,
+    FileRecord,
+    Finite,
+    OneLine,
+    Record,
+)
 
 JUDGEMENT_FILE = "judgement.json"
 FRAMES_FILE = "frames.png"
+
+# Of the episodes of a policy, which was watched; of the first, the files are those above.
+Shown = Literal["median", "best", "worst"]
+SHOWN: tuple[Shown, ...] = get_args(Shown)
 
 Verdict = Literal["yes", "no", "cannot see"]
 Sentence = Annotated[str, AfterValidator(lambda text: clean_text(text, 400))]
@@ -73,6 +84,7 @@ class Judgement(FileRecord):
     candidate: FileName
     seed: int = Field(description="of the training")
     episode_seed: int
+    shown: Shown = "median"
     task_score: Finite | None = Field(None, description="of the filmed episode; None: no metric")
     success: bool | None = None
     target_score: Finite | None = None
@@ -105,6 +117,16 @@ class Judgement(FileRecord):
         score = evaluation.episodes[place]
         success = None if score.task_score is None else score.success
         return self.model_copy(update={"task_score": score.task_score, "success": success})
+
+    @property
+    def title(self) -> str:
+        """Whose film it is, and of which episode."""
+        return self.candidate if self.shown == "median" else f"{self.candidate}, {self.shown}"
+
+    @property
+    def frames_file(self) -> str:
+        """Name of the sheet that was watched."""
+        return name_shown(FRAMES_FILE, self.shown)
 
     @property
     def verdict(self) -> Verdict:
@@ -171,7 +193,8 @@ class Judgement(FileRecord):
             f" The metric: {format_number(self.task_score)} {self.unit}".rstrip()
             + (", success." if self.success else ", no success.")
         )  # fmt: skip
-        head = f"The judge ({self.model}) watched {len(self.times)} frames of one episode."
+        frames = f"{len(self.times)} frames of the {self.shown} episode"
+        head = f"The judge ({self.model}) watched {frames}."
         lines = [
             f"{head} Its verdict: {self.verdict}.{metric} So {self.agreement}.",
             f"It saw: {self.seen}",
@@ -180,6 +203,12 @@ class Judgement(FileRecord):
         if self.conflict:
             lines.insert(1, f"DISAGREEMENT: {self.conflict}.")
         return "\n".join(lines)
+
+
+def name_shown(file: str, shown: Shown) -> str:
+    """Return the name of a file about an episode: ``frames_best.png``."""
+    stem, _, end = file.partition(".")
+    return file if shown == "median" else f"{stem}_{shown}.{end}"
 
 
 def make_code(name: str) -> str:
@@ -199,8 +228,8 @@ def find_order_conflicts(judgements: Iterable[Judgement]) -> list[str]:
         if high_score > low_score and high_share < low_share
     ]
     return [
-        f"the metric puts {high.candidate} ({format_number(high.task_score)}) before "
-        f"{low.candidate} ({format_number(low.task_score)}), and the judge sees more of the task "
+        f"the metric puts {high.title} ({format_number(high.task_score)}) before "
+        f"{low.title} ({format_number(low.task_score)}), and the judge sees more of the task "
         f"in the second ({low.share:.0%} of what can be seen, against {high.share:.0%})"
         for _, high, low in sorted(pairs, key=lambda pair: -pair[0])
     ]

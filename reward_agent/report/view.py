@@ -15,7 +15,7 @@ from reward_agent.llm.budget import CostSummary, summarise_costs
 from reward_agent.llm.provider import PROVIDERS, Provider
 from reward_agent.llm.replies import read_calls
 from reward_agent.records.jobs import STRIP_FILE, VIDEO_FILE
-from reward_agent.records.judgement import FRAMES_FILE, Judgement, find_order_conflicts
+from reward_agent.records.judgement import Judgement, find_order_conflicts
 from reward_agent.records.store import Candidate, Iteration, RunRecord, RunStore
 from reward_agent.records.trial import (
     MetricTrial,
@@ -111,7 +111,7 @@ class RunView:
     def conflicts(self) -> tuple[str, ...]:
         """How the judge of the films contradicts the metric."""
         judgements = [film.judgement for film in self.judged]
-        own = [f"{item.candidate}: {item.conflict}" for item in judgements if item.conflict]
+        own = [f"{item.title}: {item.conflict}" for item in judgements if item.conflict]
         return (*own, *find_order_conflicts(judgements))
 
     @cached_property
@@ -206,7 +206,7 @@ def _read_judged(store: RunStore) -> Iterator[JudgedFilm]:
     for item in judgements:
         folder = store.evaluation_dir(item.iteration, item.candidate, item.seed)
         is_shown = item in with_sheet or bool(item.conflict)
-        yield JudgedFilm(item, read_sheet(folder / FRAMES_FILE) if is_shown else None)
+        yield JudgedFilm(item, read_sheet(folder / item.frames_file) if is_shown else None)
 
 
 def read_sheet(path: Path) -> bytes | None:

@@ -55,6 +55,8 @@ _REPLY_TOKENS = {
 }  # fmt: skip
 # Of what a proposed metric says of behaviours; share of rounds after which it is read again.
 _TABLE_TOKENS, _LED_NOWHERE = 2_000.0, np.array([0.0, 1.0])
+# Films of a policy: the median alone, or best and worst as well.
+_SHOWN = np.array([1.0, 3.0])
 # Of a sheet of frames as it is drawn: about what anthropic counts, and the most that anybody does.
 _SHEET_TOKENS = np.array([1_600.0, 3_000.0])
 _REPLY_S = np.array([25.0, 90.0])
@@ -226,7 +228,7 @@ def _estimate_judge(
     if settings.judge == "none" or judge.makes == "designer" or "judge" not in judge.agents:
         return np.zeros(2), np.zeros(2), np.zeros(2)
     of_rounds = settings.candidates if settings.judge == "all" else 1
-    n_calls = (settings.iterations * of_rounds + 1 + n_climbs) * _TRIES
+    n_calls = ((settings.iterations * of_rounds + 1) * _SHOWN + n_climbs) * _TRIES
     prompt = preview_prompt("judge/film", subject)
     words = _PROMPT * sum(estimate_tokens(turn.content) for turn in prompt.messages)
     most = min(float(prompt.max_output_tokens), float(settings.reply_tokens))

@@ -39,6 +39,7 @@ from reward_agent.records.jobs import (
     ScoreResult,
     digest_files,
 )
+from reward_agent.records.judgement import SHOWN
 from reward_agent.records.store import Candidate, rank_candidates
 from reward_agent.run.active import ActiveRun, Lab, copy_into
 from reward_agent.run.train import Entrant
@@ -292,7 +293,7 @@ def evaluate_training(
         seed=EVALUATION_SEED + run.settings.seed + result.seed,
         n_episodes=run.settings.eval_episodes,
         caption="\n".join(filter(None, (caption, describe_terms(result)))),
-        n_filmed=N_FILMED[run.settings.video_quality],
+        n_filmed=max(N_FILMED[run.settings.video_quality], _count_judged(run)),
     )
     tried = tried or _thin_out(run, result.snapshots)
     evaluated = evaluate_policies(run, training_dir, tried, plan)
@@ -306,6 +307,13 @@ def evaluate_training(
     if run.settings.video and is_filmed and is_whole and evaluated.video_file is None:
         run.background.add(lambda: film(run, job_dir, evaluated))
     return evaluated
+
+
+def _count_judged(run: ActiveRun) -> int:
+    """Return of how many episodes a judge may be shown frames; of all that are not scored yet."""
+    if run.team.judge is None:
+        return 0
+    return len(SHOWN) if run.metric.is_trusted else run.settings.eval_episodes
 
 
 def evaluate_candidate(
@@ -470,6 +478,7 @@ def _draw(lab: Lab, folder: Path, *, is_sheet: bool = False) -> FilmResult:
         video_quality=lab.settings.video_quality,
         renderer=find_known_renderer(lab.card),
         is_sheet=is_sheet,
+        n_episodes=N_FILMED[lab.settings.video_quality],
     )
     job_exit = lab.run_job(job, film_dir, files)
     assert isinstance(job_exit.result, FilmResult)

@@ -6,6 +6,7 @@ An opinion beside the metric: it ranks nothing, and what fails costs the judgeme
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from reward_agent.designers.brief import FilmBrief
@@ -13,6 +14,7 @@ from reward_agent.designers.history import list_judgements
 from reward_agent.designers.judge import describe_view, split_criteria
 from reward_agent.designers.roles import Judge
 from reward_agent.errors import DataError, JobError, ModelError
+from reward_agent.evaluation.scoring import rank_episodes
 from reward_agent.files import read_capped, remove
 from reward_agent.records.disk import read_record, write_record
 from reward_agent.records.events import FilmJudged, Warned
@@ -26,17 +28,22 @@ from reward_agent.records.jobs import (
 from reward_agent.records.judgement import (
     FRAMES_FILE,
     JUDGEMENT_FILE,
+    SHOWN,
     Judgement,
+    Shown,
     find_order_conflicts,
     make_code,
+    name_shown,
 )
 from reward_agent.records.store import Candidate, Winner, rank_candidates
 from reward_agent.run.active import ActiveRun, Lab, copy_into
 from reward_agent.run.evaluate import MAX_FILM_BYTES, find_known_renderer
 from reward_agent.threads import map_threads
-from reward_agent.types import Usage
+from reward_agent.types import EpisodeScore, Evaluation, Usage
 
 _MAX_SHEET_BYTES = 4 * 2**20
+# Share of the larger score from which on another episode is watched as well.
+_APART = 0.1
 
 
 def judge_round(run: ActiveRun, candidates: Sequence[Candidate]) -> list[Candidate]:
@@ -75,11 +82,39 @@ def _choose(run: ActiveRun, candidates: Sequence[Candidate]) -> list[Candidate]:
 def judge_policy(run: ActiveRun, candidate: Candidate, seed: int) -> Usage:
     """Let the judge watch the policy of one training, once; return what that cost."""
     folder = run.store.evaluation_dir(candidate.iteration, candidate.id, seed)
-    return judge_evaluation(run, folder, candidate.id, seed, candidate.iteration, candidate.index)
+    whose = candidate.id, seed, candidate.iteration, candidate.index
+    usages = [judge_evaluation(run, folder, *whose, shown=shown) for shown in SHOWN]
+    return sum(usages, Usage())
+
+
+def choose_shown(evaluation: Evaluation) -> dict[Shown, int]:
+    """Return which episodes are watched: the median, and best and worst where these differ."""
+    order = rank_episodes(evaluation)
+    chosen: dict[Shown, int] = {"median": order[len(order) // 2]}
+    middle = evaluation.episodes[chosen["median"]]
+    ends: dict[Shown, int] = {"best": order[-1], "worst": order[0]}
+    return chosen | {
+        shown: place for shown, place in ends.items() if _differ(evaluation.episodes[place], middle)
+    }
+
+
+def _differ(one: EpisodeScore, other: EpisodeScore) -> bool:
+    first, second = one.task_score, other.task_score
+    if first is None or second is None:
+        return False
+    is_apart = abs(first - second) > _APART * max(abs(first), abs(second))
+    return one.success != other.success or is_apart
 
 
 def judge_evaluation(
-    run: ActiveRun, folder: Path, name: str, seed: int, iteration: int = 0, index: int = 0
+    run: ActiveRun,
+    folder: Path,
+    name: str,
+    seed: int,
+    iteration: int = 0,
+    index: int = 0,
+    *,
+    shown: Shown = "median",
 ) -> Usage:
     """Let the judge watch what an evaluation left in its folder, once; return what that cost.
 
@@ -90,12 +125,13 @@ def judge_evaluation(
         seed: of its training.
         iteration: the round that asks.
         index: of the candidate in its round.
+        shown: which of its episodes; nothing is asked about one that is much like the median.
     """
     judge = run.team.judge
-    if judge is None or judge.refusal or (folder / JUDGEMENT_FILE).is_file():
+    if judge is None or judge.refusal or (folder / name_shown(JUDGEMENT_FILE, shown)).is_file():
         return Usage()
     try:
-        return _judge(run, judge, folder, name, seed, iteration, index)
+        return _judge(run, judge, folder, _Film(name, seed, iteration, index, shown))
     except ModelError as error:
         judge.refusal = error.message
         reason = f"no film is judged from here on: {error.message}; {error.remedy}"
@@ -105,14 +141,31 @@ def judge_evaluation(
     return Usage()
 
 
-def _judge(
-    run: ActiveRun, judge: Judge, folder: Path, name: str, seed: int, iteration: int, index: int
-) -> Usage:
-    code = make_code(f"{name} {seed}")
-    if code in judge.given_up:
-        return Usage()
+@dataclass(frozen=True)
+class _Film:
+    """Whose film it is, and which."""
+
+    name: str
+    seed: int
+    iteration: int
+    index: int
+    shown: Shown
+
+    @property
+    def code(self) -> str:
+        """What stands in the corner of its frames."""
+        whose = f"{self.name} {self.seed}"
+        return make_code(whose if self.shown == "median" else f"{whose} {self.shown}")
+
+
+def _judge(run: ActiveRun, judge: Judge, folder: Path, film: _Film) -> Usage:
     best = read_record(folder / RESULT_FILE, EvaluateResult).best
-    frames = draw_frames(run, folder, code)
+    place = choose_shown(best).get(film.shown)
+    if place is None or film.code in judge.given_up:
+        return Usage()
+    # The median of a film was chosen when it was recorded, before a generated metric scored it.
+    wanted = None if film.shown == "median" else best.seed + place
+    frames = draw_frames(run, folder, film.code, film.shown, wanted)
     place = frames.episode_seed - best.seed
     if not 0 <= place < len(best.episodes):
         raise DataError(f"its episode {frames.episode_seed} is none that was scored")
@@ -120,55 +173,74 @@ def _judge(
         card=run.card,
         task=run.task,
         criteria=split_criteria(run.task),
-        sheet=read_capped(folder / FRAMES_FILE, _MAX_SHEET_BYTES),
+        sheet=read_capped(folder / name_shown(FRAMES_FILE, film.shown), _MAX_SHEET_BYTES),
         times=frames.times,
-        code=code,
+        code=film.code,
         n_steps=best.episodes[place].length,
         view=describe_view(run.card),
-        iteration=iteration,
-        index=index,
+        iteration=film.iteration,
+        index=film.index,
     )
     with run.ledger.spend("llm"):
         opinion = judge.watch(brief)
     usage = sum((completion.usage for completion in opinion.completions), Usage())
     if opinion.record is None:
-        judge.given_up.add(code)
-        run.notify(Warned(f"the film of {name} was not judged: {opinion.reason}"))
+        judge.given_up.add(film.code)
+        run.notify(Warned(f"the film of {film.name} was not judged: {opinion.reason}"))
         return usage
     judgement = Judgement(
-        iteration=iteration,
-        candidate=name,
-        seed=seed,
+        iteration=film.iteration,
+        candidate=film.name,
+        seed=film.seed,
         episode_seed=frames.episode_seed,
+        shown=film.shown,
         target_score=run.task.target_score,
         unit=run.task.unit,
         criteria=brief.criteria,
         times=frames.times,
-        code=code,
+        code=film.code,
         seen=opinion.record.seen,
         answers=opinion.record.answers,
         model=judge.name,
         provider=judge.provider,
     ).compare(best)
-    write_record(folder / JUDGEMENT_FILE, judgement)
-    told = judgement.agreement, judgement.conflict
-    run.notify(FilmJudged(iteration, name, judgement.verdict, *told))
+    write_record(folder / name_shown(JUDGEMENT_FILE, film.shown), judgement)
+    told = judgement.verdict, judgement.agreement, judgement.conflict
+    run.notify(FilmJudged(film.iteration, judgement.title, *told))
     return usage
 
 
-def draw_frames(lab: Lab, folder: Path, code: str) -> FramesResult:
-    """Draw the sheet of the episode that an evaluation filmed, and put it beside.
+def draw_frames(
+    lab: Lab,
+    folder: Path,
+    code: str,
+    shown: Shown = "median",
+    episode_seed: int | None = None,
+) -> FramesResult:
+    """Draw the sheet of an episode that an evaluation filmed, and put it beside.
 
     Raises:
         DataError: there is no footage, or nothing to draw with.
     """
     job_dir = folder / "frames"
     files = {FOOTAGE_FILE: read_capped(folder / FOOTAGE_FILE, MAX_FILM_BYTES)}
-    job = FramesJob(card=lab.card, code=code, renderer=find_known_renderer(lab.card))
+    job = FramesJob(
+        card=lab.card,
+        code=code,
+        episode_seed=episode_seed,
+        renderer=find_known_renderer(lab.card),
+    )
     result = lab.run_job(job, job_dir, files).result
     assert isinstance(result, FramesResult)
     if result.sheet_file is None:
         raise DataError(result.note or "nothing was drawn", "`reward-agent doctor` says what helps")
-    copy_into(folder, {FRAMES_FILE: read_capped(job_dir / result.sheet_file, _MAX_SHEET_BYTES)})
+    copy_into(
+        folder,
+        {
+            name_shown(FRAMES_FILE, shown): read_capped(
+                job_dir / result.sheet_file, _MAX_SHEET_BYTES
+            )
+        },
+    )
     remove(job_dir)
     return result

@@ -196,7 +196,7 @@ def _make_row(run: ActiveRun, candidate: Candidate, is_flat: bool) -> TrialRow:
     scores = [item.task_score for item in evaluation.episodes if item.task_score is not None]
     folder = run.store.evaluation_dir(candidate.iteration, candidate.id, run.settings.seed)
     has_film = run.settings.video  # it may still be drawn
-    judgement = read_entry(run.store, candidate).judgement
+    entry = read_entry(run.store, candidate)
     return TrialRow(
         behaviour=f"policy of {candidate.id}",
         kind="policy",
@@ -210,8 +210,8 @@ def _make_row(run: ActiveRun, candidate: Candidate, is_flat: bool) -> TrialRow:
         is_flat=is_flat,
         film=run.store.name_file(folder / VIDEO_FILE) if has_film else None,
         strip=run.store.name_file(folder / STRIP_FILE) if has_film else None,
-        judged=judgement.summarise() if judgement else "",
-        conflict=judgement.conflict if judgement else "",
+        judged=entry.judgement.summarise() if entry.judgement else "",
+        conflict=entry.film_conflict,
     )
 
 

@@ -69,8 +69,10 @@ def run(job: FilmJob, job_dir: Path) -> FilmResult:
     found = FilmResult(video_note=_rendering.note)
     if _rendering.studio is not None:
         try:
-            write = _write_sheet if job.is_sheet else _write_film
-            found = write(_rendering.studio, job_dir)
+            if job.is_sheet:
+                found = _write_sheet(_rendering.studio, job_dir)
+            else:
+                found = _write_film(_rendering.studio, job_dir, job.n_episodes)
         except Exception as error:  # a driver fails in many ways
             found = FilmResult(video_note=describe_failure(error))
     seconds = time.perf_counter() - _rendering.started
@@ -87,10 +89,10 @@ def _write_sheet(studio: Studio, job_dir: Path) -> FilmResult:
     return FilmResult(strip_file=STRIP_FILE, renderer=_rendering.renderer)
 
 
-def _write_film(studio: Studio, job_dir: Path) -> FilmResult:
+def _write_film(studio: Studio, job_dir: Path, n_episodes: int) -> FilmResult:
     footages = load_footages(job_dir / FOOTAGE_FILE)
     studio.draw_strips(footages[:1], job_dir / STRIP_FILE)
-    pictures, frame_ms = studio.film(footages)
+    pictures, frame_ms = studio.film(footages[:n_episodes])
     write_webp(pictures, job_dir / VIDEO_FILE, frame_ms)
     if has_mp4():
         write_mp4(pictures, job_dir / MP4_FILE, frame_ms)

@@ -23,7 +23,11 @@ def run(job: FramesJob, job_dir: Path) -> FramesResult:
     if _rendering.studio is None:
         return FramesResult(note=_rendering.note)
     try:
-        footage = load_footages(job_dir / FOOTAGE_FILE)[0]
+        footages = load_footages(job_dir / FOOTAGE_FILE)
+        seeds = [item.seed for item in footages]
+        if job.episode_seed not in (None, *seeds):
+            return FramesResult(note="its footage was not kept")
+        footage = footages[0 if job.episode_seed is None else seeds.index(job.episode_seed)]
         path = job_dir / FRAMES_FILE
         times = _rendering.studio.draw_sheet(footage, path, job.code, job.n_frames)
     except Exception as error:  # a driver fails in many ways

@@ -200,7 +200,7 @@ def test_judge(card, task):
 
 
 def test_the_designer_and_the_analyzer_are_told_what_the_judge_saw(card, task, next_brief, best):
-    judged = replace(best, judgement=JUDGEMENT)
+    judged = replace(best, judgements=(JUDGEMENT,))
     text = prompts.make_analysis_request(next_brief, judged).messages[-1].content
     check_golden("analyzer_analyse_judged", text)
     told = last(open_conversation(replace(next_brief, best=judged)))

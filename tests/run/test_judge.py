@@ -26,7 +26,7 @@ from reward_agent.feedback.session import open_session
 from reward_agent.feedback.state import describe_session
 from reward_agent.llm.replies import read_calls, read_replies
 from reward_agent.records.events import Event, FilmJudged, RunStarted, Warned
-from reward_agent.records.judgement import FRAMES_FILE, make_code
+from reward_agent.records.judgement import FRAMES_FILE, SHOWN, make_code
 from reward_agent.records.store import RunStore, load_run
 from reward_agent.records.trial import read_trial
 from reward_agent.run.estimate import estimate_design
@@ -44,7 +44,7 @@ ANALYSIS = json.dumps(
 KEY = "sk-test-4f7b2c9e1a"
 VARIABLES = {"openai": "OPENAI_API_KEY", "anthropic": "ANTHROPIC_API_KEY"}
 WATCHING = "You watch a film"
-SMALL: dict[str, Any] = runs.SMALL | {"candidates": 1, "critic": False}
+SMALL: dict[str, Any] = runs.SMALL | {"candidates": 1, "critic": False, "eval_episodes": 1}
 
 
 class Model:
@@ -56,6 +56,7 @@ class Model:
         blind: what is answered to a picture instead.
         codes: what it reads in the corner at first; then what stands there.
         program_tokens: what it says that the program cost.
+        has_ends: whether it is shown best and worst episode, too.
     """
 
     def __init__(
@@ -65,11 +66,13 @@ class Model:
         blind: Step | None = None,
         codes: tuple[str, ...] = (),
         program_tokens: int = 100,
+        has_ends: bool = False,
     ) -> None:
         self.seen: list[bytes] = []
         self.told: list[str] = []
         self._runs_dir, self._answers, self._blind = runs_dir, answers, blind
         self._codes, self._program_tokens = list(codes), program_tokens
+        self._has_ends = has_ends
 
     def __call__(self, request: ReceivedRequest) -> Step:
         if WATCHING in request.text:
@@ -97,7 +100,9 @@ class Model:
 
     def _find_code(self) -> str:
         [folder] = self._runs_dir.glob("*/iterations/0/candidates/*")
-        return make_code(f"{folder.name} 0")
+        if len(self.seen) == 1 or not self._has_ends:
+            return make_code(f"{folder.name} 0")
+        return make_code(f"{folder.name} 0 {SHOWN[len(self.seen) - 1]}")
 
 
 def design(
@@ -178,6 +183,33 @@ def show(store: RunStore) -> str:
     result = CliRunner().invoke(app, ["runs", "show", str(store.dir)])
     assert result.exit_code == 0, result.output
     return " ".join(result.output.split())
+
+
+def test_best_and_worst_episode_are_watched_where_they_differ_from_the_median(
+    tmp_path: Path,
+) -> None:
+    model = Model(tmp_path / "runs", {1: "yes", 2: "yes"}, has_ends=True)
+    with FakeLLMServer(model) as server:
+        store, events = design(tmp_path, server, eval_episodes=5)
+    assert not list_warnings(events)
+    judgements = list_judgements(store)
+    assert [item.shown for item in judgements] == ["median", "best", "worst"]
+    scores = [item.task_score or 0.0 for item in judgements]
+    assert scores[1] > scores[0] > scores[2]
+    sheets = [
+        (store.evaluation_dir(0, item.candidate, 0) / item.frames_file).read_bytes()
+        for item in judgements
+    ]
+    assert sheets == model.seen
+    # Each stands in what the Analyzer is told, in the report and on screen.
+    [told] = model.told
+    page, shown = (store.dir / "report.html").read_text(), show(store)
+    for name in ("median", "best", "worst"):
+        assert f"frames of the {name} episode" in told
+        assert f"{name} episode <span" in page
+        assert f"frames of the {name} episode" in shown
+    opened = open_bundle(pack_run(store, tmp_path / "a.run.zip"), tmp_path / "other")
+    assert list_judgements(opened) == judgements
 
 
 def test_agreement_is_told_too(tmp_path: Path) -> None:
@@ -358,7 +390,7 @@ def test_a_run_without_a_metric_has_every_film_judged_and_ratings_start_there(
     assert [round(rating.mean, 1) for rating in ratings] == [1.6, -1.6]
     assert ratings[0].candidate == first
     assert [rating.n_answers for rating in ratings] == [0, 0]
-    assert described["candidates"][0]["judgement"]["seen"] == "it sways"
+    assert described["candidates"][0]["judgements"][0]["seen"] == "it sways"
     assert "they start from what a model saw in the films" in compare
     assert "What a model saw that watched the film" in candidate
     assert "so it looks" in candidate
