@@ -108,6 +108,7 @@ class Calls(Journal):
     ) -> Any:
         """Carry out a function of the file."""
         self._depth += 1
+        self.ran.add(function.node)
         if self._depth > _MOST_CALLS:
             raise self.refuse(f"{function.name} calls itself", "write it without recursion")
         given = self._bind_arguments(function, arguments, keywords)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from reward_agent.rewards.language import split_names
-from reward_agent.translation import arithmetic
+from reward_agent.translation import arithmetic, nodes
 from reward_agent.translation.inputs import Inputs
 from reward_agent.translation.machine import Machine
 from reward_agent.translation.values import (
@@ -155,14 +155,43 @@ def _list_methods(made: Class) -> list[Entry]:
     methods = _find_methods(made)
     step = made.find("step")
     if isinstance(step, Function) and _pays_in_step(step):
-        methods = [step, *(method for method in methods if method is not step)]
+        methods = [step, *(f for f in methods if f is not step and _is_paid(step, f.name))]
     return [Entry(method, made) for method in methods]
 
 
 def _pays_in_step(step: Function) -> bool:
     """Whether ``step`` says what the reward is, rather than leaving it to somebody else."""
     returned = [node.value for node in ast.walk(step.node) if isinstance(node, ast.Return)]
-    return any(isinstance(value, ast.Tuple) and len(value.elts) >= 4 for value in returned)
+    return any(_is_step_result(value) for value in returned)
+
+
+def _is_step_result(value: ast.expr | None) -> bool:
+    is_long = isinstance(value, ast.Tuple) and len(value.elts) >= 4
+    has_rest = isinstance(value, ast.Tuple) and isinstance(value.elts[-1], ast.Starred)
+    return is_long or (has_rest and len(value.elts) > 2)  # type: ignore[union-attr]
+
+
+def _is_paid(step: Function, method: str) -> bool:
+    """Whether ``step`` pays what a method returns, as it is."""
+    returned = [node.value for node in ast.walk(step.node) if isinstance(node, ast.Return)]
+    paid = [value.elts[1] for value in returned if _is_step_result(value)]  # type: ignore[union-attr]
+    names = {ast.unparse(value) for value in paid}
+    writers = [
+        node
+        for node in ast.walk(step.node)
+        if isinstance(node, ast.Assign | ast.AugAssign | ast.AnnAssign)
+        and names & nodes.list_bound(node)
+    ]
+    values = [writer.value for writer in writers] if writers else paid
+    return len(values) == 1 and _calls(values[0], method)
+
+
+def _calls(value: ast.expr | None, method: str) -> bool:
+    return (
+        isinstance(value, ast.Call)
+        and isinstance(value.func, ast.Attribute)
+        and value.func.attr == method
+    )
 
 
 # --- terms as methods, and tables of terms --------------------------------------------------------

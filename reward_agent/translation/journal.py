@@ -63,6 +63,8 @@ class Journal:
         # Attributes that are asked for before they are there.
         self.asked: set[str] = set()
         self.imported: set[str] = set()
+        # Functions of the file that were carried out.
+        self.ran: set[ast.AST] = set()
         self._used: set[str] = {"np", "math", "state", "next_state", "action", "memory"}
         self._journals: list[dict[Place, Any]] = []
 

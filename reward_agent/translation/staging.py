@@ -15,8 +15,9 @@ from reward_agent.translation.entry import (
     weigh_terms,
 )
 from reward_agent.translation.inputs import Inputs
-from reward_agent.translation.journal import list_cells
+from reward_agent.translation.journal import ABSENT, list_cells
 from reward_agent.translation.machine import Machine
+from reward_agent.translation.others import find_other_writer
 from reward_agent.translation.physics import get_body_com
 from reward_agent.translation.values import (
     Array,
@@ -111,7 +112,7 @@ class Kept:
 
     Args:
         path: how the file gets there: an attribute, a list and a number.
-        start: its value when an episode begins.
+        start: its value when an episode begins; ``ABSENT`` where it is not there yet.
         next: its value after a step.
     """
 
@@ -123,6 +124,25 @@ class Kept:
     def name(self) -> str:
         """What memory calls it."""
         return "_".join(str(part).strip("_") for part in self.path)
+
+
+# The keys of the lists whose length changes from step to step, by the way to them.
+Layout = dict[tuple[Any, ...], tuple[Any, ...]]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What a step does where its lists have certain lengths.
+
+    Args:
+        paid: what was read of what the entry returns.
+        memory: what it wrote that the next step may read.
+        layout: the lengths after it.
+    """
+
+    paid: Any
+    memory: dict[tuple[Any, ...], Kept]
+    layout: Layout
 
 
 class Staged:
@@ -143,6 +163,7 @@ class Staged:
             self._function = weigh_terms(machine, entry, self._instance)
         if self._instance is not None:
             _ask_for_attributes(machine, self._instance)
+        self._started = {*machine.ran}
         roots = [self._instance.names] if self._instance is not None else []
         self._cells: dict[int, tuple[Cells, tuple[Any, ...]]] = {}
         around = entry.function.scope  # of a closure
@@ -168,36 +189,89 @@ class Staged:
             return weigh_table(self.machine, instance, paid)
         return paid
 
-    def recall(self, known: Mapping[tuple[Any, ...], Kept]) -> None:
-        """Let places hold what memory holds of them."""
-        places = {path: cells for cells, path in self._cells.values()}
-        for path, kept in known.items():
-            places[path[:-1]][path[-1]] = _recall(kept, self._inputs)
+    def run_stage(
+        self, layout: Layout, known: Mapping[tuple[Any, ...], Kept], read: Callable[[Any], Any]
+    ) -> Stage:
+        """Carry out a step of simulations whose lists have the lengths of a layout, undone.
 
-    def pay_and_remember(
-        self, read: Callable[[Any], Any]
-    ) -> tuple[Any, dict[tuple[Any, ...], Kept]]:
-        """Return what is read of what the entry returns, and what it wrote that was there before.
+        Args:
+            layout: the keys of what has other ones than at the start.
+            known: what memory holds.
+            read: what is kept of what the entry returns.
 
         Raises:
-            Untranslatable: it remembers more with every step.
+            Untranslatable: something in it has no certain meaning.
         """
         found: list[Any] = []
-        _, wrote = self.machine.branch(lambda: found.append(read(self.pay())))
+        self.machine.ran.clear()
+        after: Layout = {}
+
+        def run() -> None:
+            self._recall(layout, known)
+            found.append(read(self.pay()))
+            self._settle()
+            after.update(self._find_layout())
+
+        _, wrote = self.machine.branch(run)
+        self._check_writers()
         memory = {}
         for (place, key), value in wrote.items():
-            if id(place) not in self._cells:
+            if id(place) not in self._cells or value is ABSENT:
                 continue
-            start = self._start[id(place)]
             path = (*self._cells[id(place)][1], key)
-            if key in start:
-                memory[path] = Kept(path, start[key], value)
-            elif isinstance(place, Items):
-                raise self.machine.refuse(
-                    f"{'.'.join(map(str, path[:-1]))} grows with every step",
-                    "give it its length at the start: deque([0.0] * 5, maxlen=5)",
-                )
-        return found[0], memory
+            start = self._start[id(place)].get(key, ABSENT)
+            is_same = isinstance(value, Cells) and value is start
+            if not is_same and (start is not ABSENT or isinstance(place, Items)):
+                memory[path] = Kept(path, start, value)
+        return Stage(found[0], memory, after)
+
+    def _recall(self, layout: Layout, known: Mapping[tuple[Any, ...], Kept]) -> None:
+        """Let places hold what memory holds of them."""
+        places = {path: cells for cells, path in self._cells.values()}
+        for path, keys in layout.items():
+            cells = places[path]
+            for key in [*cells.keys()]:
+                if key not in keys:
+                    self.machine.write(cells, key, ABSENT)
+        for path, kept in known.items():
+            cells = places[path[:-1]]
+            is_there = path[-1] in layout.get(path[:-1], cells)
+            if is_there:
+                self.machine.write(cells, path[-1], recall(kept, self._inputs))
+
+    def _settle(self) -> None:
+        """Let a list that was made anew, of another length, be the old one with its items."""
+        for cells, _ in [*self._cells.values()]:
+            for key, old in self._start[id(cells)].items():
+                new = cells.get(key)
+                known = self._start.get(id(old))
+                if not (isinstance(old, Items) and isinstance(new, Items)) or new is old:
+                    continue
+                if known is None or known.keys() == new.keys():
+                    continue
+                for place in {*old.keys(), *new.keys()}:
+                    self.machine.write(old, place, new.get(place, ABSENT))
+                self.machine.write(cells, key, old)
+
+    def _find_layout(self) -> Layout:
+        """Return the keys of the lists that are longer or shorter than at the start."""
+        return {
+            path: tuple(cells.keys())
+            for cells, path in self._cells.values()
+            if isinstance(cells, Items) and cells.keys() != self._start[id(cells)].keys()
+        }
+
+    def _check_writers(self) -> None:
+        """Refuse what is read and written by a function that a step does not call."""
+        found = find_other_writer(self.machine, self.entry, self._started)
+        if found is not None:
+            name, writer = found
+            raise Untranslatable(
+                f"{name} is written by {writer}, which {self.entry.name} does not call",
+                f"call {writer} in {self.entry.function.name}, with what a step gives it, or "
+                f"write {name} there",
+                getattr(self.entry.function.node, "lineno", None),
+            )
 
     def describe_inputs(self) -> str:
         """Say which field each parameter of the entry is."""
@@ -244,7 +318,7 @@ def _ask_for_attributes(machine: Machine, instance: Instance) -> None:
             machine.asked.add(name)
 
 
-def _recall(kept: Kept, inputs: Inputs) -> Any:
+def recall(kept: Kept, inputs: Inputs) -> Any:
     """Return what memory holds of a place, in the shape in which a step leaves it."""
     after = kept.next.array if isinstance(kept.next, Maybe) else kept.next
     if after is None:

@@ -150,14 +150,18 @@ class Translator:
         if taken is not None:
             return taken
         _, entries = prepare_file(self.tree, self._make_inputs())
+        likely: list[Finding] = []
+        orders = self._list_orders()
         for number in range(len(entries)):
-            for is_row in self._list_orders():
+            for is_row in orders:
+                known = len(self.findings)
                 for write in (self._write_arrays, self._write_rows):
                     taken = self._try(number, is_row, write)
                     if taken is not None:
                         return taken
-        # The reading that came furthest says best what is in the way.
-        furthest = max(self.findings, key=lambda finding: finding.line or 0)
+                likely += self.findings[known:] if is_row == orders[0] else []
+        # Of the likelier reading, what came furthest says best what is in the way.
+        furthest = max(likely, key=lambda finding: finding.line or 0)
         is_plain = all(finding.rule == "translate/unsure" for finding in self.findings)
         return TranslateResult(findings=(furthest if is_plain else self.findings[0],))
 

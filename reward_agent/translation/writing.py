@@ -12,11 +12,15 @@ from typing import Any
 from reward_agent.translation import arithmetic, indexing, nodes, words
 from reward_agent.translation.entry import Entry, list_entries
 from reward_agent.translation.inputs import Inputs
+from reward_agent.translation.journal import ABSENT
 from reward_agent.translation.machine import Machine
-from reward_agent.translation.staging import Kept, Staged
+from reward_agent.translation.stages import join_stages
+from reward_agent.translation.staging import Kept, Layout, Stage, Staged
 from reward_agent.translation.values import Array, Instance, Maybe, Table, Untranslatable
 
 MAX_TERMS = 32
+# Lengths that lists come to have, one after the other.
+_MOST_STAGES = 34
 # A longer line gets no remark.
 _MOST_CHARS = 150
 
@@ -53,18 +57,51 @@ def write_arrays(tree: ast.Module, number: int, inputs: Inputs) -> Text:
         machine, entries = prepare_file(tree, inputs)
         try:
             staged = Staged(machine, entries[number], inputs)
-            staged.recall(known)
-            read = partial(read_result, machine, entries[number])
-            paid, memory = staged.pay_and_remember(read)
-            if set(memory) <= set(known):
-                text = _write(machine, entries[number], paid, list(memory.values()))
+            size = len(known)
+            stages, after = _run_stages(staged, known)
+            if len(known) == size:
+                paid, memory = join_stages(machine, inputs, stages, after, known)
+                text = _write(machine, entries[number], paid, memory)
                 said = staged.describe_inputs()
                 notes = (*entries[number].notes, *([said] if said else []), *machine.notes)
                 return replace(text, source=_annotate(text.source, inputs), notes=notes)
         except Untranslatable as failure:
             failure.line = failure.line or machine.line
             raise
-        known |= memory
+
+
+def _run_stages(
+    staged: Staged, known: dict[tuple[Any, ...], Kept]
+) -> tuple[list[Stage], list[int]]:
+    """Return a step for each set of lengths that the lists come to have, and which comes next.
+
+    Args:
+        staged: the entry.
+        known: what memory holds, which grows here.
+
+    Raises:
+        Untranslatable: a list grows without end.
+    """
+    layouts: list[Layout] = [{}]
+    stages: list[Stage] = []
+    after: list[int] = []
+    while len(stages) < len(layouts):
+        read = partial(read_result, staged.machine, staged.entry)
+        stage = staged.run_stage(layouts[len(stages)], known, read)
+        for path, kept in stage.memory.items():
+            known.setdefault(path, kept)
+        if stage.layout not in layouts:
+            layouts.append(stage.layout)
+        if len(layouts) > _MOST_STAGES:
+            name = ".".join(map(str, next(iter(stage.layout))))
+            raise staged.machine.refuse(
+                f"{name} grows with every step",
+                f"keep its last {_MOST_STAGES - 2} at most, deque(maxlen={_MOST_STAGES - 2}), or "
+                "give it its length at the start: deque([0.0] * 50, maxlen=50)",
+            )
+        stages.append(stage)
+        after.append(layouts.index(stage.layout))
+    return stages, after
 
 
 def _annotate(source: str, inputs: Inputs) -> str:
@@ -178,11 +215,18 @@ def _write_memory(machine: Machine, memory: Sequence[Kept]) -> dict[str, tuple[a
             held[f"{name}_is_none"] = _fill(1.0, ()), _hold(machine, f"{name}_is_none", flag)
             after = after.array if isinstance(after, Maybe) else after
             held[name] = _fill(0.0, after.shape), _hold(machine, name, after)
+        elif kept.start is ABSENT:
+            held[name] = _fill(0.0, _get_shape(after)), _hold(machine, name, after)
         else:
             start = arithmetic.lift(kept.start)
             first = _fill(start.value, start.shape) if start.is_constant else start.node
             held[name] = first, _hold(machine, name, after)
     return held
+
+
+def _get_shape(value: Any) -> tuple[int | None, ...]:
+    """Return how many numbers a place of one simulation holds."""
+    return tuple(size for size in arithmetic.lift(value).shape if size is not None)
 
 
 def _hold(machine: Machine, name: str, value: Any) -> ast.expr:

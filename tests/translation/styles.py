@@ -2051,3 +2051,71 @@ class Robot:
 """,
     ),
 }
+
+TAKEN["a wrapper whose step fills a deque"] = (
+    "ant",
+    "",
+    """\
+import gymnasium as gym
+from collections import deque
+import numpy as np
+
+class Smooth(gym.RewardWrapper):
+    def __init__(self, env, window=3, k=0.05):
+        super().__init__(env)
+        self.hist = deque(maxlen=window)
+        self.k = k
+
+    def step(self, action):
+        obs, rew, term, trunc, info = self.env.step(action)
+        self.hist.append(np.asarray(action))
+        return obs, self.reward(rew, info), term, trunc, info
+
+    def reward(self, rew, info):
+        jitter = 0.0
+        for a, b in zip(list(self.hist)[:-1], list(self.hist)[1:]):
+            jitter += float(np.sum((a - b) ** 2))
+        return info["x_velocity"] - self.k * jitter
+""",
+)
+TAKEN["a list that grows to a window"] = (
+    "hopper",
+    "kept(R).compute(obs, action, next_obs)",
+    """\
+import numpy as np
+class R:
+    def __init__(self):
+        self.h = []
+    def compute(self, obs, action, next_obs):
+        self.h.append(action)
+        self.h = self.h[-3:]
+        if len(self.h) < 3:
+            return next_obs[0]
+        return next_obs[0] - np.linalg.norm(self.h[-1] - 2 * self.h[-2] + self.h[0])
+""",
+)
+REFUSED["memory that another function writes"] = (
+    "hopper",
+    ("HIST", "observe", "reward"),
+    """\
+from collections import deque
+HIST = deque([0.0] * 3, maxlen=3)
+def observe(a):
+    HIST.append(a[0])
+def reward(obs, action, next_obs):
+    return next_obs[0] - sum(HIST)
+""",
+)
+REFUSED["a counter that another method writes"] = (
+    "hopper",
+    ("self.n", "update"),
+    """\
+class R:
+    def __init__(self):
+        self.n = 0
+    def update(self, action):
+        self.n += 1
+    def __call__(self, obs, action, next_obs):
+        return next_obs[0] - self.n
+""",
+)
