@@ -71,7 +71,7 @@ def test_costs_are_shown_by_agent_and_round(runs_dir):
     assert rows["designer"][1:5] == ["2", "2,000", "8,000", "1,400"]
     assert rows["round 1"][2] == "2"
     assert rows["run"][1:6] == ["3", "3,000", "12,000", "2,100", "600"]
-    usd = (3000 * 2 + 12000 * 0.2 + 2100 * 10) / 1e6
+    usd = (3000 * 2 + 12000 * 0.1 + 2100 * 10) / 1e6
     assert rows["run"][6] == f"{usd:.4f}"
     assert "limits: --max-usd 2.5" in shown
 
