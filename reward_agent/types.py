@@ -22,7 +22,7 @@ Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 # What names a file or a folder of a run: of one part, and of several below the run's directory.
 FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9_.-]{0,199}$")]
 RunPath = Annotated[str, Field(pattern=r"^[\w-][\w.-]*(/[\w-][\w.-]*){0,15}$", max_length=500)]
-FilmName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,99}\.(webp|mp4)$")]
+FilmName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,99}\.(webp|mp4|gif)$")]
 FilmPath = Annotated[RunPath, Field(pattern=r"\.(webp|mp4)$")]
 # What may hold words of generated code or of a failing library, and is shown in one line.
 OneLine = Annotated[str, AfterValidator(lambda text: clean_text(text, 2000))]
@@ -33,6 +33,9 @@ MOST_BEHAVIOURS = 100
 _MOST_REASON_CHARS = 600
 Severity = Literal["error", "warning", "hint"]
 VideoQuality = Literal["low", "normal", "high"]
+FilmFormat = Literal["mp4", "webp", "gif"]
+FilmSize = Literal["270p", "360p", "480p", "720p", "1080p"]
+EpisodeName = Literal["median", "best", "worst", "upper quartile"]
 
 
 def _check_term_name(name: str) -> str:

@@ -34,6 +34,7 @@ def save_footages(footages: Sequence[Footage], path: Path) -> None:
             "verdict": f.verdict,
             "moments": list(f.moments.items()),
             "seed": f.seed,
+            "name": f.name,
         }
         for f in footages
     ]
@@ -62,6 +63,8 @@ def load_footages(path: Path) -> list[Footage]:
                 moments=dict(words["moments"]),
                 action=arrays.get(f"action_{number}"),
                 seed=words["seed"],
+                # Older ones begin with the median and do not say so.
+                name=words.get("name", "" if number else "median"),
             )
             for number, words in enumerate(json.loads(str(arrays["words"])))
         ]
@@ -69,8 +72,23 @@ def load_footages(path: Path) -> list[Footage]:
         raise DataError(f"{path}: no footage: {error}", "evaluate the policy again") from error
 
 
+def choose_episodes(footages: Sequence[Footage], names: Sequence[str]) -> list[Footage]:
+    """Return the episodes of these names, as far as there are any.
+
+    Raises:
+        DataError: there is none of them.
+    """
+    chosen = [footage for name in names for footage in footages if footage.name == name]
+    if not chosen:
+        kept = ", ".join(footage.name or "one without a name" for footage in footages)
+        raise DataError(
+            f"no {' or '.join(names)} episode was kept, but: {kept}", "evaluate the policy again"
+        )
+    return chosen
+
+
 def make_footages(
-    card: EnvCard, rollout: Rollout, best: Evaluation, caption: str, n_episodes: int = 1
+    card: EnvCard, rollout: Rollout, best: Evaluation, caption: str, n_episodes: int
 ) -> list[Footage]:
     """Return the median episode, for the best one would flatter the policy; then others.
 
@@ -99,6 +117,7 @@ def make_footages(
                 pose=rollout.pose[index],
                 action=rollout.trajectories.episode(index).action,
                 seed=best.seed + index,
+                name=name,
                 caption=f"{title}\n{rest}" if rest else title,
                 verdict=_describe(best.episodes[index]),
                 moments=choose_steps(

@@ -1,41 +1,33 @@
 """Pictures of episodes: a film in real time, several side by side, and a strip of key moments.
 
-A film is an animated WebP, and an mp4 as well with the extra ``video``. Open a ``Studio`` only
-after ``MUJOCO_GL`` is set: MuJoCo chooses its renderer when it is imported.
+Open a ``Studio`` only after ``MUJOCO_GL`` is set: MuJoCo chooses its renderer when it is imported.
 """
 
 from __future__ import annotations
 
 import functools
-import importlib.util
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from reward_agent.definitions.card import EnvCard
+from reward_agent.records.jobs import FilmStyle
 from reward_agent.simulation.backends import Footage, Frame, make_artist
-from reward_agent.types import VideoQuality
 
 _BAND = 36
-_LINE = 16
-# Of a longer episode the beginning and the end are shown.
-_MAX_S = 8.0
-_BEGINNING = 0.6
+# Of a longer episode the beginning, its events and the end are shown, so long together.
+_MAX_S = 9.0
+# Height of a film that is no mp4, unless asked for otherwise.
+_ANIMATED_HEIGHT = 270
 _TILE = 180
+_LEAST_FONT = 11
+# Seconds for which a film says that it has left something out.
+_CUT_SHOWN_S = 1.0
 _INK, _PAPER = (255, 255, 255), (20, 24, 32)
-
-_HOLD_MS = 1000
-_QUALITY = 40
-# WebP's effort, 0 to 6: higher is smaller and slower.
-_EFFORT = 2
-# H.264's measure of loss, 0 to 51: 30 takes a tenth of the bytes of a fixed rate, for drawn robots.
-_H264_OPTIONS = {"preset": "veryfast", "crf": "30"}
-_BITS_PER_S = 600_000
 
 
 @dataclass(frozen=True)
@@ -44,14 +36,20 @@ class Quality:
 
     width: int
     height: int
-    frames_per_s: int
+    frames_per_s: float
 
 
-QUALITIES: dict[VideoQuality, Quality] = {
-    "low": Quality(320, 216, 10),
-    "normal": Quality(400, 270, 12),
-    "high": Quality(480, 324, 25),
-}
+def choose_quality(style: FilmStyle, n_episodes: int, *, has_mp4: bool) -> Quality:
+    """Return how each of some episodes looks that share a picture.
+
+    Two stand side by side, more two by two. Animated pictures alone are small.
+    """
+    height = int(style.size.removesuffix("p"))
+    if style.formats == FilmStyle().formats and not has_mp4:
+        height = min(height, _ANIMATED_HEIGHT)
+    width = round(height * 16 / 9 / 2) * 2
+    rows, columns = (n_episodes + 1) // 2 if n_episodes > 2 else 1, min(n_episodes, 2)
+    return Quality(width // columns, height // rows, style.frames_per_s)
 
 
 # Sixteen of these fill a sheet of 1280 x 936 pixels: about 1,600 tokens of anthropic, at most 2,952
@@ -70,7 +68,7 @@ class Studio:
         DataError: the card's model is missing or wrong.
     """
 
-    def __init__(self, card: EnvCard, quality: Quality = QUALITIES["normal"]) -> None:
+    def __init__(self, card: EnvCard, quality: Quality) -> None:
         self._control_dt, self._is_upside_down = card.control_dt, card.model.camera_is_upside_down
         self._artist = make_artist(card, quality.width, quality.height)
         rate = min(quality.frames_per_s, self._artist.most_frames_per_s)
@@ -94,7 +92,7 @@ class Studio:
     def _draw_strip(self, footage: Footage) -> Image.Image:
         """Return the key moments of an episode side by side, each with its words beneath."""
         steps = sorted(footage.moments)
-        frames = self._draw(footage, steps)
+        frames = list(self._draw(footage, steps))
         strip = Image.new("RGB", (_TILE * len(frames), _TILE + _BAND), _PAPER)
         pen, font = ImageDraw.Draw(strip), _load_font(11)
         for index, (step, frame) in enumerate(zip(steps, frames, strict=True)):
@@ -117,7 +115,7 @@ class Studio:
         who has seen the picture can tell it.
         """
         steps = choose_frames(footage, n_frames)
-        frames = self._draw(footage, steps)
+        frames = list(self._draw(footage, steps))
         locate = getattr(self._artist, "locate", None)
         places = locate(footage, steps) if locate else []
         times = tuple(round(step * self._control_dt, 3) for step in steps)
@@ -136,46 +134,85 @@ class Studio:
         sheet.quantize(_COLOURS, dither=Image.Dither.NONE).save(path, format="PNG", optimize=True)
         return times
 
-    def film(self, footages: Sequence[Footage]) -> tuple[list[Image.Image], int]:
-        """Return the pictures of episodes side by side, in real time, and their ms.
+    @property
+    def frame_ms(self) -> int:
+        """How long a picture of a film stays."""
+        return max(20, round(1000 / self.quality.frames_per_s))
+
+    def film(self, footages: Sequence[Footage], style: FilmStyle) -> Iterator[Image.Image]:
+        """Yield the pictures of episodes side by side, each for ``frame_ms``.
 
         An episode that has ended stays at its last picture until the others have.
         """
-        rate = self.quality.frames_per_s
-        choices = [choose_video_steps(len(f.pose), self._control_dt, rate) for f in footages]
-        stride = max(c[1] - c[0] if len(c) > 1 else 1 for c in choices)
-        films = [
-            self._film_one(footage, steps) for footage, steps in zip(footages, choices, strict=True)
+        interval = self.frame_ms / 1000 / self._control_dt / style.slow
+        choices = [
+            choose_video_steps(f, self._control_dt, interval, is_whole=style.is_whole)
+            for f in footages
         ]
-        length = max(map(len, films))
-        pictures = [_tile([film[min(i, len(film) - 1)] for film in films]) for i in range(length)]
-        return pictures, max(20, round(stride * self._control_dt * 1000))
+        films = [self._film_one(f, s, style) for f, s in zip(footages, choices, strict=True)]
+        shown = [next(film) for film in films]
+        for _ in range(max(map(len, choices))):
+            yield _tile(shown)
+            shown = [next(film, last) for film, last in zip(films, shown, strict=True)]
 
-    def _draw(self, footage: Footage, steps: Sequence[int]) -> list[Frame]:
-        frames = self._artist.draw(footage, steps)
-        return [frame[::-1, ::-1] for frame in frames] if self._is_upside_down else frames
+    def _draw(self, footage: Footage, steps: Sequence[float]) -> Iterator[Frame]:
+        for frame in self._artist.draw(footage, steps):
+            yield frame[::-1, ::-1] if self._is_upside_down else frame
 
-    def _film_one(self, footage: Footage, steps: Sequence[int]) -> list[Image.Image]:
-        frames = self._draw(footage, steps)
-        height, width = frames[0].shape[:2]
-        blank = _make_blank(footage.caption.splitlines(), width, height)
-        return [
-            _fill(
-                blank, frame, f"step {step}   {step * self._control_dt:.2f} s   {footage.verdict}"
-            )
-            for step, frame in zip(steps, frames, strict=True)
-        ]
+    def _film_one(
+        self, footage: Footage, steps: Sequence[float], style: FilmStyle
+    ) -> Iterator[Image.Image]:
+        words = [*footage.caption.splitlines(), footage.verdict] if style.has_words else []
+        slow = f"   {style.slow:g} times slower" if style.slow > 1 else ""
+        usual = steps[1] - steps[0] if len(steps) > 1 else 1.0
+        cut_at = -_CUT_SHOWN_S
+        for index, (step, frame) in enumerate(zip(steps, self._draw(footage, steps), strict=True)):
+            time = step * self._control_dt
+            if index and step - steps[index - 1] > 2 * usual + 1:
+                cut_at, skipped = time, (step - steps[index - 1]) * self._control_dt
+            has_cut = time - cut_at < _CUT_SHOWN_S
+            later = f"   ({skipped:.1f} s left out)" if has_cut else ""
+            yield _write_over(frame, [f"{time:.2f} s{slow}{later}", *words])
 
 
-def choose_video_steps(n_states: int, control_dt: float, frames_per_s: int = 25) -> list[int]:
-    """Return the states to draw, so many a second; of a long episode its two ends."""
-    stride = max(1, round(1 / (frames_per_s * control_dt)))
-    steps = list(range(0, n_states, stride))
-    n_most = max(2, round(_MAX_S / (stride * control_dt)))
-    if len(steps) <= n_most:
-        return steps
-    n_first = round(_BEGINNING * n_most)
-    return steps[:n_first] + steps[n_first - n_most :]
+def choose_video_steps(
+    footage: Footage, control_dt: float, interval: float, *, is_whole: bool = False
+) -> list[float]:
+    """Return the steps to draw, ``interval`` apart, so that the film goes at its pace.
+
+    Of a long episode that is its beginning, its end, and the stretch where most happens.
+    """
+    last = len(footage.pose) - 1
+    stretch = _MAX_S / control_dt / 3
+    ranges = [(0.0, float(last))]
+    if not is_whole and last > 3 * stretch:
+        start = _find_eventful(footage, stretch)
+        ranges = _join([(0.0, stretch), (start, start + stretch), (last - stretch, float(last))])
+    return [
+        step
+        for first, end in ranges
+        for step in (first + interval * np.arange(int((end - first) / interval + 1e-6) + 1))
+    ]
+
+
+def _find_eventful(footage: Footage, stretch: float) -> float:
+    """Return where a stretch begins that holds most of the moments between the others."""
+    last = len(footage.pose) - 1
+    low, high = stretch, last - 2 * stretch
+    inner = [step for step in footage.moments if low <= step <= last - stretch]
+    starts = [min(max(step - stretch / 4, low), high) for step in inner] or [(low + high) / 2]
+    return max(starts, key=lambda start: sum(start <= s <= start + stretch for s in inner))
+
+
+def _join(ranges: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Return ranges that rise, those that meet as one."""
+    joined = [ranges[0]]
+    for first, end in ranges[1:]:
+        if first <= joined[-1][1]:
+            joined[-1] = (joined[-1][0], max(end, joined[-1][1]))
+        else:
+            joined.append((first, end))
+    return joined
 
 
 def choose_frames(footage: Footage, n_frames: int) -> list[int]:
@@ -207,20 +244,14 @@ def _load_font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     return ImageFont.load_default(size=size)
 
 
-def _make_blank(lines: Sequence[str], width: int, height: int) -> Image.Image:
-    """Return a picture with the words that stay, and room for a line and a frame under them."""
-    picture = Image.new("RGB", (width, height + 4 + _LINE * (len(lines) + 1)), _PAPER)
-    for index, line in enumerate(lines):
-        ImageDraw.Draw(picture).text((6, 1 + _LINE * index), line, _INK, _load_font(13))
-    return picture
-
-
-def _fill(blank: Image.Image, frame: Frame, words: str) -> Image.Image:
-    """Return the picture with its frame, and a line that changes above it."""
-    picture = blank.copy()
-    top = picture.height - frame.shape[0]
-    ImageDraw.Draw(picture).text((6, top - 3 - _LINE), words, _INK, _load_font(13))
-    picture.paste(Image.fromarray(frame), (0, top))
+def _write_over(frame: Frame, lines: Sequence[str]) -> Image.Image:
+    """Return a picture with lines of words in its corner."""
+    picture = Image.fromarray(np.ascontiguousarray(frame))
+    size = max(_LEAST_FONT, min(frame.shape[0] // 26, frame.shape[1] // 40))
+    ImageDraw.Draw(picture).multiline_text(
+        (size // 2, size // 3), "\n".join(lines), _INK, _load_font(size), spacing=size // 4,
+        stroke_width=max(1, size // 9), stroke_fill=_PAPER,
+    )  # fmt: skip
     return picture
 
 
@@ -233,60 +264,3 @@ def _tile(pictures: Sequence[Image.Image]) -> Image.Image:
     for index, picture in enumerate(pictures):
         whole.paste(picture, (index % 2 * width, index // 2 * height))
     return whole
-
-
-def write_webp(pictures: Sequence[Image.Image], path: Path, frame_ms: int) -> None:
-    """Write an animation that holds its last picture for a second, then begins again."""
-    pictures[0].save(
-        path,
-        format="WEBP",
-        save_all=True,
-        append_images=list(pictures[1:]),
-        duration=[frame_ms] * (len(pictures) - 1) + [_HOLD_MS],
-        loop=0,
-        quality=_QUALITY,
-        method=_EFFORT,
-        minimize_size=False,
-    )
-
-
-def has_mp4() -> bool:
-    """Return whether the package that writes mp4 is installed."""
-    return importlib.util.find_spec("av") is not None
-
-
-def load_mp4() -> None:
-    """Import what writes mp4 and its encoder, which nothing can load once a child is sealed."""
-    import av
-
-    av.codec.Codec(_choose_codec(), "w")
-
-
-def write_mp4(pictures: Sequence[Image.Image], path: Path, frame_ms: int) -> None:
-    """Write an mp4 that any player shows."""
-    import av
-
-    rate = Fraction(1000, frame_ms).limit_denominator(1000)
-    # The usual pixel format halves the colours' resolution, so sizes must be even.
-    width, height = (size - size % 2 for size in pictures[0].size)
-    with av.open(str(path), "w") as container:
-        codec = _choose_codec()
-        options = _H264_OPTIONS if codec == "libx264" else {}
-        stream = container.add_stream(codec, rate=rate, options=options)
-        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-        stream.codec_context.thread_count = 1
-        if not options:  # the other encoders know a rate only
-            stream.bit_rate = _BITS_PER_S
-        for picture in pictures:
-            frame = av.VideoFrame.from_image(picture.crop((0, 0, width, height)))
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode())
-
-
-def _choose_codec() -> str:
-    """Return H.264 where the package was built with it, else what it always has."""
-    import av
-
-    return next(
-        (name for name in ("libx264", "libopenh264") if name in av.codecs_available), "mpeg4"
-    )

@@ -31,10 +31,13 @@ from reward_agent.records.draft import Draft, DraftOptions, Lines
 from reward_agent.records.trial import TrialRow
 from reward_agent.types import (
     MOST_TERMS,
+    EpisodeName,
     Evaluation,
     FileName,
     FileRecord,
+    FilmFormat,
     FilmName,
+    FilmSize,
     Finding,
     Finite,
     OneLine,
@@ -44,7 +47,6 @@ from reward_agent.types import (
     Snapshot,
     TermName,
     TrainingResult,
-    VideoQuality,
     WorkOutcome,
 )
 
@@ -65,6 +67,7 @@ CHECKPOINT_FILE = "checkpoint.npz"
 INITIAL_POLICY_FILE = "initial.safetensors"
 VIDEO_FILE = "video.webp"
 MP4_FILE = "video.mp4"
+GIF_FILE = "video.gif"
 STRIP_FILE = "strip.webp"
 FOOTAGE_FILE = "footage.npz"
 GIVEN_FILE = "given"
@@ -291,11 +294,25 @@ class ClimbJob(TrainJob):
     scale: Finite = Field(gt=0, description="task score that is paid as 1")
 
 
+class FilmStyle(Record):
+    """What a film shows of episodes, and how it looks; that of a run has no words but the time."""
+
+    size: FilmSize = Field("720p", description="height of the whole picture, which is 16:9")
+    frames_per_s: float = Field(25.0, gt=0, le=60)
+    formats: tuple[FilmFormat, ...] = ("webp", "mp4")
+    slow: float = Field(1.0, ge=1, le=50, description="so many times slower than it was")
+    is_whole: bool = Field(
+        False, description="else of a long episode its beginning, its events and its end"
+    )
+    has_words: bool = Field(False, description="whose film it is, its pay and its score")
+
+
 class FilmResult(FileRecord):
     """A film of an evaluation's episodes, or why there is none."""
 
     video_file: FilmName | None = None
     mp4_file: FilmName | None = Field(None, description="the same film, with the extra 'video'")
+    is_blind: bool = Field(False, description="nothing in it says whose it is or how it scored")
     renderer: str = Field("", description="OpenGL that drew: egl, osmesa, …; empty if none did")
     video_note: str = Field("", description="why there is no video, and which package to install")
     strip_file: FilmName | None = Field(
@@ -346,7 +363,7 @@ class EvaluateJob(Job):
 
 
 class FilmJob(Job):
-    """Draw the episodes of ``footage.npz``: a video of all, a strip of the first.
+    """Draw episodes of one or more ``footage.npz`` side by side, and a strip of the first.
 
     A sheet is the strips of all, one above the other, and no video.
     """
@@ -357,12 +374,13 @@ class FilmJob(Job):
     activity = "rendering"
     starts_warm = False
     uses_graphics = True
-    wall_s = _FILM_S
+    wall_s = 4 * _FILM_S
 
     kind: Literal["film"] = "film"
     is_sheet: bool = False
-    n_episodes: int = Field(4, ge=1, description="of a video, at most")
-    video_quality: VideoQuality = "normal"
+    style: FilmStyle = FilmStyle()
+    footage_files: tuple[FileName, ...] = Field((FOOTAGE_FILE,), min_length=1, max_length=4)
+    episodes: tuple[EpisodeName, ...] = Field(("median",), min_length=1, max_length=4)
     renderer: str = Field("", description="OpenGL that is known to draw here; empty: try")
 
 

@@ -32,6 +32,7 @@ from reward_agent.records.jobs import (
     EvaluateResult,
     FilmJob,
     FilmResult,
+    FilmStyle,
     KnownEpisode,
     RelabelJob,
     RelabelResult,
@@ -47,6 +48,7 @@ from reward_agent.summary.memory import read_memory
 from reward_agent.summary.summary import TrajectorySummary, render_summary, summarise
 from reward_agent.text import name_round
 from reward_agent.types import (
+    EpisodeName,
     Evaluation,
     RewardProgram,
     Snapshot,
@@ -71,8 +73,20 @@ LEAST_SNAPSHOTS = 4
 HOLDING = 0.9
 # Of a course that was scored on the way, so many policies are tried again.
 N_FINALISTS = 2
-# Episodes in a film: four lie two by two.
-N_FILMED: dict[VideoQuality, int] = {"low": 1, "normal": 1, "high": 4}
+# Episodes that are kept to be drawn: median, best, worst, upper quartile.
+N_FILMED = 4
+# What a run's films look like, and how many of these they show: four lie two by two.
+STYLES: dict[VideoQuality, FilmStyle] = {
+    "low": FilmStyle(size="270p", frames_per_s=12.5),
+    "normal": FilmStyle(),
+    "high": FilmStyle(),
+}
+_MEDIAN: tuple[EpisodeName, ...] = ("median",)
+_SHOWN: dict[VideoQuality, tuple[EpisodeName, ...]] = {
+    "low": _MEDIAN,
+    "normal": _MEDIAN,
+    "high": ("median", "best", "worst", "upper quartile"),
+}
 # The report takes smaller ones only.
 MAX_FILM_BYTES = 64 * 2**20
 _OF_THE_FILM = set(FilmResult.model_fields) - {"schema_version"}
@@ -293,7 +307,7 @@ def evaluate_training(
         seed=EVALUATION_SEED + run.settings.seed + result.seed,
         n_episodes=run.settings.eval_episodes,
         caption="\n".join(filter(None, (caption, describe_terms(result)))),
-        n_filmed=max(N_FILMED[run.settings.video_quality], _count_judged(run)),
+        n_filmed=max(N_FILMED, _count_judged(run)),
     )
     tried = tried or _thin_out(run, result.snapshots)
     evaluated = evaluate_policies(run, training_dir, tried, plan)
@@ -475,10 +489,10 @@ def _draw(lab: Lab, folder: Path, *, is_sheet: bool = False) -> FilmResult:
     files = {FOOTAGE_FILE: read_capped(folder / FOOTAGE_FILE, MAX_FILM_BYTES)}
     job = FilmJob(
         card=lab.card,
-        video_quality=lab.settings.video_quality,
+        style=STYLES["low" if is_sheet else lab.settings.video_quality],
+        episodes=_SHOWN[lab.settings.video_quality],
         renderer=find_known_renderer(lab.card),
         is_sheet=is_sheet,
-        n_episodes=N_FILMED[lab.settings.video_quality],
     )
     job_exit = lab.run_job(job, film_dir, files)
     assert isinstance(job_exit.result, FilmResult)

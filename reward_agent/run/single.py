@@ -323,7 +323,7 @@ def _evaluate(
         job_dir,
         seed=EVALUATION_SEED + settings.seed,
         n_episodes=settings.eval_episodes,
-        n_filmed=N_FILMED[settings.video_quality] if settings.video else 0,
+        n_filmed=N_FILMED if settings.video else 0,
         caption=task.name,
     )
     evaluated = evaluate_policies(lab, training_dir, snapshots, plan)

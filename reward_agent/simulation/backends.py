@@ -11,7 +11,7 @@ import functools
 import os
 import subprocess
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Protocol, TypeAlias, cast
@@ -47,6 +47,7 @@ class Footage:
         moments: state index to what happens there, for the strip.
         action: ``(T - 1, n_actions)``.
         seed: of its simulation, of which it is the first episode.
+        name: which it is of those that were scored: median, best, ….
     """
 
     pose: FloatArray
@@ -55,6 +56,7 @@ class Footage:
     moments: dict[int, str]
     action: FloatArray | None = None
     seed: int = 0
+    name: str = ""
 
 
 class Artist(Protocol):
@@ -66,8 +68,11 @@ class Artist(Protocol):
 
     most_frames_per_s: int
 
-    def draw(self, footage: Footage, steps: Sequence[int]) -> list[Frame]:
-        """Return a picture ``(height, width, 3)`` of each of the steps, which rise."""
+    def draw(self, footage: Footage, steps: Sequence[float]) -> Iterable[Frame]:
+        """Yield a picture ``(height, width, 3)`` of each of the steps, which rise.
+
+        A step may lie between two states: what is there is drawn, or the state before.
+        """
 
     def close(self) -> None:
         """Free what it draws with."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import importlib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -141,17 +141,19 @@ class PoolArtist:
         # A first picture loads the driver, which a sealed process could not.
         self._begin(0).draw()
 
-    def draw(self, footage: Footage, steps: Sequence[int]) -> list[Frame]:
-        """Return a picture ``(height, width, 3)`` of each of the steps, which rise."""
+    def draw(self, footage: Footage, steps: Sequence[float]) -> Iterator[Frame]:
+        """Yield a picture ``(height, width, 3)`` of the state before each of the steps."""
         if footage.action is None:
             raise ValueError("EnvPool draws an episode from its seed and its actions")
-        simulation, frames, at = self._begin(footage.seed), [], 0
-        for step in steps:
+        simulation, at = self._begin(footage.seed), 0
+        frame = simulation.draw()
+        for step in map(int, steps):
             for action in footage.action[at:step]:
                 simulation.step(action[None])
-            frames.append(simulation.draw())
+            if step > at:
+                frame = simulation.draw()
             at = step
-        return frames
+            yield frame
 
     def close(self) -> None:
         """Each pool frees its own."""

@@ -1,7 +1,8 @@
 """MuJoCo's pictures of an episode, drawn from its positions.
 
 The camera looks from the side at what moves in a plane, aslant at the rest; it follows a robot that
-leaves its place and stands still before one that does not.
+leaves its place and stands still before one that does not. Lines on the floor, a metre or more
+apart, then show how far the robot has gone.
 
 Import this only after ``MUJOCO_GL`` is set: MuJoCo chooses its renderer when it is imported.
 """
@@ -9,7 +10,7 @@ Import this only after ``MUJOCO_GL`` is set: MuJoCo chooses its renderer when it
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import mujoco
@@ -23,7 +24,8 @@ from reward_agent.simulation.mujoco_model import make_model
 from reward_agent.simulation.state import FloatArray
 
 _SQUARE_M, _MEAN_TEXEL, _CONTRAST = 0.5, 110, 0.2
-_SLICES, _STACKS = 14, 7
+# Corners of what is round, in a small picture and in one of so many lines.
+_SLICES, _FINE_SLICES, _FINE_HEIGHT = 14, 28, 400
 _MARGIN = 1.25
 # Seconds over which the camera's motion is averaged; a hop should not shake the picture.
 _SMOOTHING_S = 0.6
@@ -32,6 +34,11 @@ _FOLLOW_FACTOR = 1.2
 _FLAT_M = 1e-6
 # A camera that moved less stands.
 _STANDING_M = 0.05
+# Marks on the floor: how far apart they may be, and how many of them a picture shows at most.
+_APART_M, _MOST_MARKS = (0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0), 7
+_MARK_RGBA = np.array([0.93, 0.9, 0.78, 1.0], np.float32)
+# Its thickness and its length, as shares of the camera's distance.
+_MARK_THICK, _MARK_LONG = 0.0035, 0.28
 
 
 class MujocoArtist:
@@ -45,19 +52,29 @@ class MujocoArtist:
         self._layout = PoseLayout(card, self._model)
         _make_cheap(self._model, width, height)
         self._data = mujoco.MjData(self._model)
-        self._renderer = mujoco.Renderer(self._model, height, width)
+        scale = mujoco.mjtFontScale
+        font = scale.mjFONTSCALE_200 if height >= _FINE_HEIGHT else scale.mjFONTSCALE_50
+        self._renderer = mujoco.Renderer(self._model, height, width, font_scale=font)
         for flag in (mujoco.mjtRndFlag.mjRND_SHADOW, mujoco.mjtRndFlag.mjRND_REFLECTION):
             self._renderer.scene.flags[flag] = 0
         self._aspect = width / height
 
-    def draw(self, footage: Footage, steps: Sequence[int]) -> list[Frame]:
-        """Return a picture ``(height, width, 3)`` of each of the steps."""
-        rows = footage.pose[list(steps)]
-        frame_s = self._control_dt * (steps[-1] - steps[0]) / max(1, len(steps) - 1)
+    def draw(self, footage: Footage, steps: Sequence[float]) -> Iterator[Frame]:
+        """Yield a picture ``(height, width, 3)`` of each of the steps, which may lie between two.
+
+        Where one is far from the step before it, the camera goes there at once.
+        """
+        rows = self._find_poses(footage.pose, steps)
+        apart = np.diff(steps)
+        usual = float(np.median(apart)) if len(apart) else 1.0
         path = plan_camera(
-            self._model, rows[:, : self._model.nq], max(frame_s, self._control_dt), self._aspect
+            self._model,
+            rows[:, : self._model.nq],
+            self._control_dt * usual,
+            self._aspect,
+            cuts=[int(at) + 1 for at in np.flatnonzero(apart > 2 * usual + 1)],
         )
-        frames = []
+        marks = self._plan_marks(footage.pose[:1], path)
         for index, row in enumerate(rows):
             self._layout.apply(row, self._model, self._data)
             mujoco.mj_kinematics(self._model, self._data)
@@ -65,8 +82,40 @@ class MujocoArtist:
             mujoco.mj_camlight(self._model, self._data)
             camera = path.make_camera(index) if self._fixed < 0 else self._fixed
             self._renderer.update_scene(self._data, camera)
-            frames.append(self._renderer.render())
-        return frames
+            if marks is not None:
+                marks.add_to(self._renderer.scene, path.lookat[index])
+            yield self._renderer.render()
+
+    def _find_poses(self, pose: FloatArray, steps: Sequence[float]) -> FloatArray:
+        """Return the poses ``(F, n)`` at the steps: on the way from one to the next, turns too."""
+        before = np.clip(np.floor(steps).astype(int), 0, len(pose) - 1)
+        after = np.minimum(before + 1, len(pose) - 1)
+        share = np.asarray(steps) - before
+        rows: FloatArray = pose[before] + share[:, None] * (pose[after] - pose[before])
+        nq, velocity = self._model.nq, np.empty(self._model.nv)
+        for index in np.flatnonzero(share):
+            start = np.ascontiguousarray(pose[before[index], :nq])
+            end = np.ascontiguousarray(pose[after[index], :nq])
+            mujoco.mj_differentiatePos(self._model, velocity, 1.0, start, end)
+            mujoco.mj_integratePos(self._model, start, velocity, share[index])
+            rows[index, :nq] = start
+        return rows
+
+    def _plan_marks(self, first: FloatArray, path: CameraPath) -> Marks | None:
+        """Return marks along the way of a camera of ours that travels over a floor, else None."""
+        floor = find_floor(self._model)
+        way = np.ptp(path.lookat[:, :2], axis=0)
+        if self._fixed >= 0 or floor is None or way.max() < _STANDING_M:
+            return None
+        centres, _ = _trace_geoms(self._model, first[:, : self._model.nq])
+        height = 2 * path.distance * math.tan(math.radians(self._model.vis.global_.fovy) / 2)
+        return Marks(
+            axis=int(way.argmax()),
+            origin=(centres.min(axis=(0, 1)) + centres.max(axis=(0, 1))) / 2,
+            floor=floor,
+            seen=height * self._aspect,
+            distance=path.distance,
+        )
 
     def locate(self, footage: Footage, steps: Sequence[int]) -> list[str]:
         """Return the camera's place along x, and along y where it goes there, in each step."""
@@ -90,8 +139,9 @@ def _make_cheap(model: mujoco.MjModel, width: int, height: int) -> None:
     model.vis.global_.offheight = max(height, model.vis.global_.offheight)
     model.vis.quality.offsamples = 0
     model.vis.quality.shadowsize = 0
-    # A software renderer pays for each corner; so few still look round in a small picture.
-    model.vis.quality.numslices, model.vis.quality.numstacks = _SLICES, _STACKS
+    # A software renderer pays for each corner; few still look round in a small picture.
+    slices = _FINE_SLICES if height >= _FINE_HEIGHT else _SLICES
+    model.vis.quality.numslices, model.vis.quality.numstacks = slices, slices // 2
     model.vis.quality.numquads = 1
     for geom in np.flatnonzero(model.geom_type == mujoco.mjtGeom.mjGEOM_PLANE):
         if model.body_weldid[model.geom_bodyid[geom]] == 0:
@@ -111,6 +161,73 @@ def _calm_checks(model: mujoco.MjModel, material: int) -> None:
         start = model.tex_adr[texture]
         texels = model.tex_data[start : start + size]
         texels[:] = _MEAN_TEXEL + _CONTRAST * (texels - texels.mean())
+
+
+def find_floor(model: mujoco.MjModel) -> float | None:
+    """Return the height of the plane on which a robot goes, m; None without one that is level."""
+    heights = [
+        float(model.geom_pos[geom, 2])
+        for geom in np.flatnonzero(model.geom_type == mujoco.mjtGeom.mjGEOM_PLANE)
+        if model.geom_bodyid[geom] == 0 and abs(model.geom_quat[geom, 0]) > 1 - _FLAT_M
+    ]
+    return max(heights, default=None)
+
+
+@dataclass(frozen=True)
+class Marks:
+    """Lines across the way of a robot, each with its distance from where the robot began.
+
+    Args:
+        axis: 0 or 1, along which the robot travels.
+        origin: ``(3,)``, m, where it began.
+        floor: its height, m.
+        seen: width of what the picture shows, m.
+        distance: of the camera, m.
+    """
+
+    axis: int
+    origin: FloatArray
+    floor: float
+    seen: float
+    distance: float
+
+    @property
+    def apart(self) -> float:
+        """From one line to the next, m."""
+        return next((a for a in _APART_M if self.seen / a <= _MOST_MARKS), _APART_M[-1])
+
+    def add_to(self, scene: mujoco.MjvScene, lookat: FloatArray) -> None:
+        """Draw those that a camera sees which looks at a point."""
+        centre = (lookat[self.axis] - self.origin[self.axis]) / self.apart
+        reach = self.seen / self.apart
+        for number in range(math.floor(centre - reach), math.ceil(centre + reach) + 1):
+            self._add(scene, lookat, number * self.apart)
+
+    def _add(self, scene: mujoco.MjvScene, lookat: FloatArray, gone: float) -> None:
+        across = 1 - self.axis
+        place = np.array([0.0, 0.0, self.floor])
+        place[self.axis], place[across] = self.origin[self.axis] + gone, lookat[across]
+        size = np.full(3, 0.001)
+        size[self.axis], size[across] = _MARK_THICK * self.distance, _MARK_LONG * self.distance
+        _add_geom(scene, mujoco.mjtGeom.mjGEOM_BOX, size, place)
+        # At the end that is near the camera, which stands at -y and, aslant, at +x.
+        place[across] += size[across] * (-1 if across == 1 else 1)
+        _add_geom(scene, mujoco.mjtGeom.mjGEOM_LABEL, np.full(3, 0.01), place, f"{gone:g} m")
+
+
+def _add_geom(
+    scene: mujoco.MjvScene,
+    kind: mujoco.mjtGeom,
+    size: FloatArray,
+    place: FloatArray,
+    label: str = "",
+) -> None:
+    if scene.ngeom >= scene.maxgeom:
+        return
+    geom = scene.geoms[scene.ngeom]
+    mujoco.mjv_initGeom(geom, kind, size, place, np.eye(3).ravel(), _MARK_RGBA)
+    geom.category, geom.label = mujoco.mjtCatBit.mjCAT_DECOR, label
+    scene.ngeom += 1
 
 
 @dataclass(frozen=True)
@@ -140,9 +257,16 @@ class CameraPath:
 
 
 def plan_camera(
-    model: mujoco.MjModel, qpos: FloatArray, frame_s: float, aspect: float
+    model: mujoco.MjModel,
+    qpos: FloatArray,
+    frame_s: float,
+    aspect: float,
+    cuts: Sequence[int] = (),
 ) -> CameraPath:
-    """Return the camera for frames ``qpos`` (F, nq) of an episode, ``frame_s`` seconds apart."""
+    """Return the camera for frames ``qpos`` (F, nq) of an episode, ``frame_s`` seconds apart.
+
+    ``cuts`` are frames that do not follow on the one before.
+    """
     centres, radii = _trace_geoms(model, qpos)
     low, high = (centres - radii[:, None]).min(axis=1), (centres + radii[:, None]).max(axis=1)
     azimuth, elevation = _choose_angles(centres)
@@ -151,7 +275,8 @@ def plan_camera(
     middle = (high + low) / 2
     # An arm on a base sweeps far, but its first link stays.
     if np.ptp(centres, axis=0)[:, :2].max(axis=1).min() > _FOLLOW_FACTOR * robot.max():
-        lookat = _smooth(middle, max(1, round(_SMOOTHING_S / frame_s)))
+        window = max(1, round(_SMOOTHING_S / frame_s))
+        lookat = np.concatenate([_smooth(part, window) for part in np.split(middle, cuts)])
         # The height of the view stays, so that one sees how high the robot jumps.
         lookat[:, 2] = (low[:, 2].min() + high[:, 2].max()) / 2
         size = np.array([robot[0] * 1.6, robot[1] * 1.6, max(whole[2], robot[2])])

@@ -8,18 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from reward_agent.definitions.card import EnvCard
-from reward_agent.film.footage import load_footages
-from reward_agent.film.video import (
-    QUALITIES,
-    Quality,
-    Studio,
-    has_mp4,
-    load_mp4,
-    write_mp4,
-    write_webp,
-)
+from reward_agent.film.footage import choose_episodes, load_footages
+from reward_agent.film.formats import FilmFiles, has_mp4, load_mp4
+from reward_agent.film.video import Quality, Studio, choose_quality
 from reward_agent.records.jobs import (
-    FOOTAGE_FILE,
+    GIF_FILE,
     MP4_FILE,
     STRIP_FILE,
     VIDEO_FILE,
@@ -27,6 +20,7 @@ from reward_agent.records.jobs import (
     FilmResult,
 )
 from reward_agent.simulation.backends import Graphics, find_backend, find_graphics
+from reward_agent.types import FilmFormat
 
 
 @dataclass
@@ -40,11 +34,14 @@ class Rendering:
 
 
 _rendering = Rendering()
+_FILES: dict[FilmFormat, str] = {"webp": VIDEO_FILE, "mp4": MP4_FILE, "gif": GIF_FILE}
 
 
 def prepare(job: FilmJob) -> None:
     """Before the seal: find a renderer, which takes a process, and import MuJoCo with it."""
-    open_studio(_rendering, job.card, QUALITIES[job.video_quality], job.renderer)
+    n_episodes = 1 if job.is_sheet else len(job.footage_files) * len(job.episodes)
+    quality = choose_quality(job.style, n_episodes, has_mp4=has_mp4())
+    open_studio(_rendering, job.card, quality, job.renderer)
     if has_mp4():
         load_mp4()
 
@@ -69,10 +66,8 @@ def run(job: FilmJob, job_dir: Path) -> FilmResult:
     found = FilmResult(video_note=_rendering.note)
     if _rendering.studio is not None:
         try:
-            if job.is_sheet:
-                found = _write_sheet(_rendering.studio, job_dir)
-            else:
-                found = _write_film(_rendering.studio, job_dir, job.n_episodes)
+            write = _write_sheet if job.is_sheet else _write_film
+            found = write(_rendering.studio, job, job_dir)
         except Exception as error:  # a driver fails in many ways
             found = FilmResult(video_note=describe_failure(error))
     seconds = time.perf_counter() - _rendering.started
@@ -84,21 +79,28 @@ def describe_failure(error: Exception) -> str:
     return f"no video: {type(error).__name__}: {error}"
 
 
-def _write_sheet(studio: Studio, job_dir: Path) -> FilmResult:
-    studio.draw_strips(load_footages(job_dir / FOOTAGE_FILE), job_dir / STRIP_FILE)
+def _write_sheet(studio: Studio, job: FilmJob, job_dir: Path) -> FilmResult:
+    footages = load_footages(job_dir / job.footage_files[0])
+    studio.draw_strips(footages, job_dir / STRIP_FILE)
     return FilmResult(strip_file=STRIP_FILE, renderer=_rendering.renderer)
 
 
-def _write_film(studio: Studio, job_dir: Path, n_episodes: int) -> FilmResult:
-    footages = load_footages(job_dir / FOOTAGE_FILE)
+def _write_film(studio: Studio, job: FilmJob, job_dir: Path) -> FilmResult:
+    footages = [
+        footage
+        for name in job.footage_files
+        for footage in choose_episodes(load_footages(job_dir / name), job.episodes)
+    ]
+    formats = [form for form in job.style.formats if form != "mp4" or has_mp4()]
+    paths = {form: job_dir / _FILES[form] for form in formats}
     studio.draw_strips(footages[:1], job_dir / STRIP_FILE)
-    pictures, frame_ms = studio.film(footages[:n_episodes])
-    write_webp(pictures, job_dir / VIDEO_FILE, frame_ms)
-    if has_mp4():
-        write_mp4(pictures, job_dir / MP4_FILE, frame_ms)
+    with FilmFiles(paths, studio.frame_ms) as files:
+        files.add_all(studio.film(footages, job.style))
+    animated = next((form for form in formats if form != "mp4"), None)
     return FilmResult(
-        video_file=VIDEO_FILE,
-        mp4_file=MP4_FILE if has_mp4() else None,
+        video_file=_FILES[animated] if animated else None,
+        mp4_file=MP4_FILE if "mp4" in formats else None,
+        is_blind=not job.style.has_words,
         strip_file=STRIP_FILE,
         renderer=_rendering.renderer,
     )

@@ -18,7 +18,8 @@ from reward_agent.errors import DataError
 from reward_agent.evaluation.rollout import roll_out
 from reward_agent.evaluation.scoring import score_trajectories
 from reward_agent.film.footage import load_footages, make_footages, save_footages
-from reward_agent.film.video import choose_frames, has_mp4, write_mp4, write_webp
+from reward_agent.film.formats import FilmFiles, has_mp4
+from reward_agent.film.video import choose_frames, choose_video_steps
 from reward_agent.simulation.backends import Footage, find_graphics
 
 
@@ -36,7 +37,7 @@ def played():
 
 def test_the_median_comes_first_and_others_by_name(played) -> None:
     card, rollout, best = played
-    [median] = make_footages(card, rollout, best, "abc\npay: alive 90%")
+    [median] = make_footages(card, rollout, best, "abc\npay: alive 90%", 1)
     assert median.caption == "abc, median of 5 episodes\npay: alive 90%"
     four = make_footages(card, rollout, best, "", 4)
     names = [footage.caption.split(" of ")[0] for footage in four]
@@ -87,58 +88,103 @@ import numpy as np
 from reward_agent.definitions.card import load_env
 from reward_agent.film.footage import Footage
 from reward_agent.film.video import Quality, Studio
+from reward_agent.records.jobs import FilmStyle
 card = load_env("hopper")
 qpos = np.tile([0, 1.25, 0, 0, 0, 0], (40, 1)).astype(float)
 qpos[:, 0] = np.linspace(0, 3, 40)
-def open_studio(**changes):
+def film(shots, style=FilmStyle(), **changes):
     model = card.model.model_copy(update=changes)
-    return Studio(card.model_copy(update={"model": model}), Quality(160, 108, 12))
+    with Studio(card.model_copy(update={"model": model}), Quality(160, 108, 12.5)) as studio:
+        return list(studio.film(shots, style)), studio.frame_ms
 """
 
 
 def test_four_episodes_lie_side_by_side(tmp_path: Path) -> None:
     said = film(
         "shots = [Footage(qpos[:n], 'one\\ntwo', 'good', {0: 'start'}) for n in (40, 20, 40)]\n"
-        "with open_studio() as studio:\n"
-        "    pictures, frame_ms = studio.film(shots)\n"
+        "pictures, frame_ms = film(shots)\n"
         "print(len(pictures), frame_ms, *pictures[0].size)\n"
         "for i in (0, -1):\n"
         "    pictures[i].save(f'picture{i}.png')\n",
         tmp_path,
     )
-    # Every tenth state of 8 ms; three lines of words above each picture.
-    assert said == ["4", "80", "320", str(2 * (108 + 52))]
+    # 39 steps of 8 ms at 12.5 pictures a second.
+    assert said == ["4", "80", "320", "216"]
     first, last = (np.asarray(Image.open(tmp_path / f"picture{i}.png"), float) for i in (0, -1))
-    ground = np.s_[130:160, :160]
+    ground = np.s_[60:108, :160]
     assert np.abs(first[ground] - last[ground]).mean() > 1, "the ground does not move"
-    assert first[:52, :160].max() > 200, "there are no words"
-    assert np.ptp(first[160:, 160:]) == np.ptp(last[160:, 160:]), "the fourth place stays empty"
+    assert first[:20, :160].max() > 200, "there are no words"
+    assert np.ptp(first[108:, 160:]) == np.ptp(last[108:, 160:]), "the fourth place stays empty"
+
+
+def test_a_film_of_a_run_is_blind_and_one_with_words_is_not(tmp_path: Path) -> None:
+    said = film(
+        "def shoot(words, caption, verdict):\n"
+        "    pictures, _ = film([Footage(qpos, caption, verdict, {0: 'start'})],\n"
+        "                       FilmStyle(has_words=words))\n"
+        "    return [np.asarray(picture) for picture in pictures]\n"
+        "for words in (False, True):\n"
+        "    a, b = shoot(words, 'abc', 'episode score 3'), shoot(words, 'xyz', 'success')\n"
+        "    print(all(np.array_equal(x, y) for x, y in zip(a, b, strict=True)))\n",
+        tmp_path,
+    )
+    assert said == ["True", "False"]
+
+
+def test_slow_motion_draws_what_lies_between_two_states(tmp_path: Path) -> None:
+    said = film(
+        "shot = Footage(qpos, '', '', {0: 'start'})\n"
+        "pictures, _ = film([shot], FilmStyle(slow=20))\n"
+        "seen = {np.asarray(p)[30:].tobytes() for p in pictures}\n"
+        "print(len(pictures), len(seen))\n",
+        tmp_path,
+    )
+    assert int(said[0]) == 79
+    assert int(said[1]) > 60, "the pictures between two states are alike"
 
 
 def test_a_card_chooses_its_camera_and_turns_its_pictures(tmp_path: Path) -> None:
     film(
         "for name, changes in (('ours', {}), ('fixed', {'camera': 0}),\n"
         "                      ('turned', {'camera': 0, 'camera_is_upside_down': True})):\n"
-        "    with open_studio(**changes) as studio:\n"
-        "        pictures, _ = studio.film([Footage(qpos, 'one', 'good', {0: 'start'})])\n"
-        "        pictures[0].save(f'{name}.png')\n",
+        "    pictures, _ = film([Footage(qpos, '', '', {0: 'start'})], **changes)\n"
+        "    pictures[0].save(f'{name}.png')\n",
         tmp_path,
     )
     ours, fixed, turned = (
-        np.asarray(Image.open(tmp_path / f"{name}.png"), float)[-108:]
+        np.asarray(Image.open(tmp_path / f"{name}.png"), float)
         for name in ("ours", "fixed", "turned")
     )
     assert np.abs(ours - fixed).mean() > 5, "the model's camera stands elsewhere"
-    assert np.array_equal(turned, fixed[::-1, ::-1])
+    plain = np.s_[20:-20]  # the time stands above
+    assert np.array_equal(turned[plain], fixed[::-1, ::-1][plain])
+
+
+def test_of_a_long_episode_the_stretch_is_shown_where_most_happens() -> None:
+    moments = {0: "start", 400: "", 610: "", 620: "", 640: "", 999: "end"}
+    footage = Footage(np.zeros((1000, 3)), "", "", moments)
+    steps = np.array(choose_video_steps(footage, 0.05, 0.8))
+    jumps = np.flatnonzero(np.diff(steps) > 2)
+    assert len(jumps) == 2
+    assert steps[0] == 0
+    assert steps[-1] > 998
+    assert np.median(np.diff(steps)) == pytest.approx(0.8), "25 pictures a second, smooth"
+    assert all(np.abs(steps - step).min() < 1 for step in (610, 620, 640))
+    assert len(steps) * 0.04 == pytest.approx(9, abs=0.3)
+    whole = choose_video_steps(footage, 0.05, 0.8, is_whole=True)
+    assert np.ptp(np.diff(whole)) < 1e-6
 
 
 def make_pictures() -> list[Image.Image]:
     return [Image.new("RGB", (81, 61), (20 * k, 90, 140)) for k in range(12)]
 
 
-def test_webp_plays_in_real_time_and_holds_its_end(tmp_path: Path) -> None:
-    write_webp(make_pictures(), tmp_path / "film.webp", 40)
-    with Image.open(tmp_path / "film.webp") as film:
+@pytest.mark.parametrize("form", ["webp", "gif"])
+def test_animations_play_in_real_time_and_hold_their_end(tmp_path: Path, form: str) -> None:
+    path = tmp_path / f"film.{form}"
+    with FilmFiles({form: path}, 40) as files:
+        files.add_all(make_pictures())
+    with Image.open(path) as film:
         assert film.n_frames == 12
         film.seek(11)
         film.load()
@@ -150,13 +196,19 @@ def test_mp4_is_read_back_with_its_pictures_and_rate(tmp_path: Path) -> None:
         pytest.skip("no mp4: pip install 'reward-agent[video]'")
     import av
 
-    write_mp4(make_pictures(), tmp_path / "film.mp4", 40)
+    paths = {"mp4": tmp_path / "film.mp4", "webp": tmp_path / "film.webp"}
+    with FilmFiles(paths, 40) as files:
+        files.add_all(make_pictures())
     with av.open(str(tmp_path / "film.mp4")) as film:
         stream = film.streams.video[0]
         pictures = [frame.to_ndarray(format="rgb24") for frame in film.decode(stream)]
         assert (stream.width, stream.height, stream.average_rate) == (80, 60, 25)
     assert len(pictures) == 12
     assert pictures[-1][..., 0].mean() > pictures[0][..., 0].mean() + 150
+    content = paths["mp4"].read_bytes()
+    assert content.index(b"moov") < content.index(b"mdat"), "it plays before it is loaded"
+    with Image.open(paths["webp"]) as preview:
+        assert preview.n_frames == 6
 
 
 def test_pictures_show_things_where_they_were_drawn(tmp_path: Path) -> None:
