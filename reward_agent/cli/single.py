@@ -202,7 +202,7 @@ def _render_taken(taken: TranslateResult) -> list[str]:
     lines = [f"taken as {taken.form}: {taken.entry}", *taken.notes]
     if taken.parity:
         lines.append(
-            f"{'pay of a step':24} {'steps':>5} {'the file':>10} {'program':>10} differ by"
+            f"{'pay of a step':24} {'steps':>5} {taken.original:>10} {'program':>10} differ by"
         )
     lines += [
         f"{row.steps:24} {row.n_steps:5} {row.original:10.4g} {row.ours:10.4g} "

@@ -588,6 +588,9 @@ class TranslateResult(FileRecord):
         default_factory=dict, max_length=MOST_TERMS, description="the person's name: the program's"
     )
     parity: tuple[ParityRow, ...] = Field((), max_length=100)
+    original: Literal["the file", "as read"] = Field(
+        "as read", description="what the program is compared with: Python's run, or our reading"
+    )
     notes: tuple[OneLine, ...] = Field((), max_length=50, description="what was assumed, left out")
     findings: tuple[Finding, ...] = Field((), max_length=20)
 

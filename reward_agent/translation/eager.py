@@ -14,11 +14,19 @@ from typing import Any
 import numpy as np
 
 from reward_agent.rewards import library
+from reward_agent.simulation.state import State, Transition
 from reward_agent.translation import arithmetic, nodes
 from reward_agent.translation.machine import Machine
 from reward_agent.translation.values import Array, Fault, Maybe, Scope
 
 _HELPERS = {"np": np, "tolerance": library.tolerance}
+
+
+def show_step(step: Transition) -> dict[str, Any]:
+    """Return what a step holds by the names of the language."""
+    ended = step.terminated.astype(np.float64)
+    after = State({"terminated": ended, **step.next_state.fields})
+    return {"state": step.state, "next_state": after, "action": step.action}
 
 
 class EagerMachine(Machine):
@@ -61,12 +69,12 @@ class EagerMachine(Machine):
         named = super().name_constant(wish, value)
         for name, node in self.constants.items():
             if name not in self._values:
-                self._values[name] = self._evaluate(node)
+                self._values[name] = self.evaluate_node(node)
         return named
 
     def compute(self, value: Any) -> Any:
         """Return the number, or the numbers, of a value."""
-        return np.asarray(self._evaluate(arithmetic.lift(value).node)).squeeze()
+        return np.asarray(self.evaluate_node(arithmetic.lift(value).node)).squeeze()
 
     def _freeze(self, value: Any, node: ast.expr | None) -> Any:
         """Return a value whose number stays what it is now, whatever step comes next."""
@@ -76,14 +84,15 @@ class EagerMachine(Machine):
             return value
         if isinstance(value.node, ast.Name) and value.node.id.startswith("_"):
             return value
-        number = self._evaluate(value.node)
+        number = self.evaluate_node(value.node)
         if self.fault is None and node is not None and not np.isfinite(number).all():
             self.fault = Fault(node.lineno, node)
         name = f"_{len(self._values)}"
         self._values[name] = number
         return replace(value, node=nodes.name(name))
 
-    def _evaluate(self, node: ast.expr) -> Any:
+    def evaluate_node(self, node: ast.expr) -> Any:
+        """Return the numbers of an expression, of one simulation."""
         tree = ast.fix_missing_locations(ast.Expression(node))
         code = compile(tree, "<step>", "eval")
         with np.errstate(all="ignore"):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -13,9 +12,10 @@ from reward_agent.evaluation.trajectories import Trajectories
 from reward_agent.records.jobs import ParityRow
 from reward_agent.rewards.program import CompiledReward
 from reward_agent.simulation.state import FloatArray, State, Transition
-from reward_agent.translation.eager import EagerMachine
+from reward_agent.translation.eager import EagerMachine, show_step
 from reward_agent.translation.entry import list_entries
 from reward_agent.translation.inputs import Inputs
+from reward_agent.translation.oracle import CannotRun, pay_in_python
 from reward_agent.translation.staging import Staged
 from reward_agent.translation.values import Fault
 from reward_agent.translation.writing import read_result
@@ -78,21 +78,42 @@ class Original:
         tree: the file.
         number: which of its entries.
         inputs: the card's fields.
+        runs_python: whether Python itself may run it, as in the sealed child.
     """
 
-    def __init__(self, tree: ast.Module, number: int, inputs: Inputs) -> None:
+    def __init__(
+        self, tree: ast.Module, number: int, inputs: Inputs, runs_python: bool = False
+    ) -> None:
         self._tree, self._number, self._inputs = tree, number, inputs
+        self.is_run = runs_python
+        self.why_not = ""
         self.fault: Fault | None = None
         self._n_statements = 0
 
+    def pay_in_python(self, stretch: Stretch, has_memory: bool) -> FloatArray | None:
+        """Return what Python itself pays for a stretch; None where it cannot run the file."""
+        if not self.is_run:
+            return None
+        later = () if has_memory else stretch.later
+        try:
+            parts = [
+                pay_in_python(self._tree, self._number, self._inputs, steps)
+                for steps in (stretch.steps, later)
+                if steps
+            ]
+        except CannotRun as error:
+            self.is_run, self.why_not = False, " ".join(str(error).split())[:150]
+            return None
+        return np.concatenate(parts)
+
     def pay(self, steps: Sequence[Transition]) -> Iterator[float]:
         """Yield the reward of consecutive steps from the start of an episode, one at least."""
-        machine = EagerMachine(_show(steps[0]))
+        machine = EagerMachine(show_step(steps[0]))
         machine.run_file(self._tree)
         entry = list_entries(machine, self._inputs)[self._number]
         staged = Staged(machine, entry, self._inputs)
         for step in steps:
-            machine.see(_show(step))
+            machine.see(show_step(step))
             total, _ = read_result(machine, entry, staged.pay())
             paid = float(np.ravel(machine.compute(total))[0])
             if not np.isfinite(paid):
@@ -101,13 +122,6 @@ class Original:
             self._n_statements += machine.n_steps
             if self._n_statements > _MOST_STATEMENTS:
                 return
-
-
-def _show(step: Transition) -> dict[str, Any]:
-    """Return what a step holds by the names of the language."""
-    ended = step.terminated.astype(np.float64)
-    after = State({"terminated": ended, **step.next_state.fields})
-    return {"state": step.state, "next_state": after, "action": step.action}
 
 
 def pay_ours(reward: CompiledReward, stretch: Stretch) -> FloatArray:
@@ -144,6 +158,9 @@ def is_same(row: ParityRow) -> bool:
 
 def pay_original(original: Original, stretch: Stretch, has_memory: bool) -> FloatArray:
     """Return what the file itself pays for a stretch, as ``pay_ours`` does."""
+    python = original.pay_in_python(stretch, has_memory)
+    if python is not None and np.isfinite(python).all():
+        return python
     paid = list(original.pay(stretch.steps))
     if not has_memory and stretch.later and len(paid) == len(stretch.steps):
         paid += original.pay(stretch.later)

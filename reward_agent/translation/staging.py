@@ -155,16 +155,16 @@ class Staged:
     """
 
     def __init__(self, machine: Machine, entry: Entry, inputs: Inputs) -> None:
-        self.machine, self.entry, self._inputs = machine, entry, inputs
-        self._environment = Environment(inputs, _steps_inside(entry))
-        self._instance = self._find_instance() if entry.type else None
+        self.machine, self.entry, self.inputs = machine, entry, inputs
+        self.environment = Environment(inputs, _steps_inside(entry))
+        self.instance = self._find_instance() if entry.type else None
         self._function = entry.function
-        if entry.weighs and self._instance is not None:
-            self._function = weigh_terms(machine, entry, self._instance)
-        if self._instance is not None:
-            _ask_for_attributes(machine, self._instance)
+        if entry.weighs and self.instance is not None:
+            self._function = weigh_terms(machine, entry, self.instance)
+        if self.instance is not None:
+            _ask_for_attributes(machine, self.instance)
         self._started = {*machine.ran}
-        roots = [self._instance.names] if self._instance is not None else []
+        roots = [self.instance.names] if self.instance is not None else []
         self._cells: dict[int, tuple[Cells, tuple[Any, ...]]] = {}
         around = entry.function.scope  # of a closure
         while around is not machine.scope and around.outer is not None:
@@ -180,9 +180,9 @@ class Staged:
         Raises:
             Untranslatable: something in it has no certain meaning.
         """
-        self._environment.begin()
-        function, instance = self._function, self._instance
-        given = _give(self.machine, function, self._inputs, instance)
+        self.environment.begin()
+        function, instance = self._function, self.instance
+        given = give(self.machine, function, self.inputs, instance)
         called = Bound(function, instance) if instance is not None else function
         paid = self.machine.call(called, (), given)
         if isinstance(paid, Table) and instance is not None:
@@ -237,7 +237,7 @@ class Staged:
             cells = places[path[:-1]]
             is_there = path[-1] in layout.get(path[:-1], cells)
             if is_there:
-                self.machine.write(cells, path[-1], recall(kept, self._inputs))
+                self.machine.write(cells, path[-1], recall(kept, self.inputs))
 
     def _settle(self) -> None:
         """Let a list that was made anew, of another length, be the old one with its items."""
@@ -276,7 +276,7 @@ class Staged:
     def describe_inputs(self) -> str:
         """Say which field each parameter of the entry is."""
         function = self._function
-        given = _give(self.machine, function, self._inputs, self._instance)
+        given = give(self.machine, function, self.inputs, self.instance)
         read = [
             f"{name} is {ast.unparse(value.node)}"
             for name, value in given.items()
@@ -288,17 +288,17 @@ class Staged:
         """Return an object of the entry's class, as at the start of an episode."""
         made, machine = self.entry.type, self.machine
         assert made is not None
-        made.names["__inputs__"] = Input("self", self._environment.get_attribute)
+        made.names["__inputs__"] = Input("self", self.environment.get_attribute)
         instance = self.entry.instance or Instance(made, Cells())
         start = made.find("__init__")
         if isinstance(start, Function) and self.entry.instance is None:
-            given = _give(machine, start, self._inputs, instance, is_strict=False)
+            given = give(machine, start, self.inputs, instance, is_strict=False)
             machine.call_function(start, (instance,), given)
         for name, value in list(instance.names.items()):
             instance.names[name] = machine.name_constant(name, value)
         reset = made.find("reset")
         if isinstance(reset, Function):
-            given = _give(machine, reset, self._inputs, instance, is_strict=False)
+            given = give(machine, reset, self.inputs, instance, is_strict=False)
             machine.call_function(reset, (instance,), given)
         return instance
 
@@ -349,7 +349,7 @@ def _steps_inside(entry: Entry) -> bool:
     )
 
 
-def _give(
+def give(
     machine: Machine,
     function: Function,
     inputs: Inputs,

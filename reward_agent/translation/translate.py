@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -66,11 +66,19 @@ _N_STEPS, _N_SIMS = 40, 4
 
 @dataclass(frozen=True)
 class Ground:
-    """What a file is tried on: where a card holds which number, and steps that were recorded."""
+    """What a file is tried on: where a card holds which number, and steps that were recorded.
+
+    Args:
+        card: the card.
+        places: which of its fields holds a number of the simulation.
+        stretches: the steps.
+        runs_python: whether the file itself may run, beside its reading: in the sealed child only.
+    """
 
     card: EnvCard
     places: Places
     stretches: tuple[Stretch, ...]
+    runs_python: bool = False
 
 
 def prepare(job: TranslateJob) -> None:
@@ -84,7 +92,8 @@ def run(job: TranslateJob, job_dir: Path) -> TranslateResult:
     path = job_dir / BEHAVIOURS_FILE
     recorded = Trajectories.load(path) if path.exists() else None
     stretches = cut_stretches(recorded, job.behaviours) if recorded is not None else None
-    return translate_file(data, find_ground(job.card, job.seed, stretches))
+    ground = find_ground(job.card, job.seed, stretches)
+    return translate_file(data, replace(ground, runs_python=True))
 
 
 def find_ground(card: EnvCard, seed: int, stretches: list[Stretch] | None = None) -> Ground:
@@ -237,7 +246,7 @@ class Translator:
             Untranslatable: it does not, or what the file pays is no number.
         """
         reward = self._compile(text.source)
-        original = Original(self.tree, number, inputs)
+        original = Original(self.tree, number, inputs, self.ground.runs_python)
         rows = []
         for stretch in self.ground.stretches:
             expected = pay_original(original, stretch, reward.has_memory)
@@ -253,13 +262,15 @@ class Translator:
                 "write it as compute_reward(state, action, next_state), over arrays",
             )
         _, entries = prepare_file(self.tree, inputs)
+        why = [f"Python itself did not run it: {original.why_not}"] if original.why_not else []
         return TranslateResult(
+            original="the file" if original.is_run else "as read",
             form="rows" if is_rows else "arrays",
             program=text.source,
             entry=entries[number].name,
             terms=dict(text.terms),
             parity=tuple(rows),
-            notes=text.notes,
+            notes=(*text.notes, *why),
         )
 
     def _compile(self, source: str) -> CompiledReward:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -45,7 +46,7 @@ def pay_in_python(text: str, call: str, steps: Any) -> list[float]:
 def test_a_style_is_taken_and_pays_the_same(name: str) -> None:
     env, call, text = TAKEN[name]
     ground = make_ground(env)
-    result = translate_file(text.encode(), ground)
+    result = translate_file(text.encode(), replace(ground, runs_python=True))
     assert result.program is not None, [f"{f.message}; {f.remedy}" for f in result.findings]
     assert max(row.difference for row in result.parity) < 1e-6
     if call:
