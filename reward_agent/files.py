@@ -214,8 +214,13 @@ def read_tail(path: Path, n_bytes: int) -> bytes:
         return file.read(n_bytes)
 
 
-def write_atomic(path: Path, data: bytes) -> None:
+def write_atomic(path: Path, data: bytes, mode: int = 0o666) -> None:
     """Write a file so that a reader finds the old or the whole new one; make its folder.
+
+    Args:
+        path: of the file.
+        data: what it holds.
+        mode: who may read and write it, as far as the umask lets.
 
     Raises:
         DataError: a link leads there.
@@ -226,7 +231,7 @@ def write_atomic(path: Path, data: bytes) -> None:
         place, own = os.path.split(name)
         temporary = os.path.join(place, f".{own}.{os.urandom(8).hex()}")
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _FILE
-        handle = os.open(temporary, flags, 0o666, dir_fd=folder)
+        handle = os.open(temporary, flags, mode, dir_fd=folder)
         try:
             with os.fdopen(handle, "wb") as file:
                 file.write(data)

@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from reward_agent.cli import bench, design, diagnose, feedback, inventory, runs, single
+from reward_agent.cli import bench, design, diagnose, feedback, inventory, keys, runs, single
 from reward_agent.cli.output import print_error, print_text
 from reward_agent.errors import Interrupted, RewardAgentError, UsageError
 from reward_agent.text import read_docstring, show_hidden
@@ -35,6 +35,7 @@ app.command("evaluate")(single.evaluate_command)
 app.add_typer(inventory.envs_app, name="envs")
 app.add_typer(runs.app, name="runs")
 app.add_typer(inventory.prompts_app, name="prompts")
+app.add_typer(keys.keys_app, name="keys")
 app.add_typer(bench.app, name="bench")
 app.command("report")(runs.report_command)
 app.command("export")(runs.export_command)

@@ -276,7 +276,9 @@ def doctor_command(as_json: Json = False) -> None:
     for row in PROVIDERS.own:
         if row.needs_key:
             variable, key = row.choose_key(os.environ)
-            detail = "set" if key else "not set; without a key the offline designer works"
+            detail = "set" if os.environ.get(variable) else "kept"
+            if not key:
+                detail = f"not set: export it, or `reward-agent keys set {variable}`"
             mechanisms.append(Mechanism(variable, f"provider {row.name}", bool(key), detail))
     for seam in (LEARNERS, BACKENDS, PROVIDERS, EXECUTORS, TRACKERS):
         mechanisms += survey_members(seam)

@@ -251,9 +251,10 @@ def _quote(detail: Any) -> str:
 
 def make_missing_key_error(provider: str, key_variable: str) -> MissingKeyError:
     """Return the error for a provider without a key."""
+    first = key_variable.partition(" ")[0]
     return MissingKeyError(
         f"no API key for {provider}: {key_variable} is not set",
-        f"export {key_variable}=…, or use --provider offline",
+        f"export {first}=…, or keep it: `reward-agent keys set {first}`; or use --provider offline",
     )
 
 

@@ -14,7 +14,7 @@ from functools import cache
 from importlib import metadata, resources
 from typing import TYPE_CHECKING
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from reward_agent.records.settings import PriceTable
 from reward_agent.types import Record, Usage
@@ -34,6 +34,12 @@ class Rates(Record):
     output: float
     cached_input: float
     cache_write: float
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill(cls, given: dict[str, float]) -> dict[str, float]:
+        """What is not known of the cache costs what input does."""
+        return {"cached_input": given["input"], "cache_write": given["input"], **given}
 
 
 class ModelCard(Record):
@@ -70,12 +76,7 @@ def find_model(
     card = _find_kept(name, vendor, base_url)
     if prices is None:
         return card
-    own = Rates(
-        input=prices.input,
-        output=prices.output,
-        cached_input=prices.input if prices.cached_input is None else prices.cached_input,
-        cache_write=prices.input if prices.cache_write is None else prices.cache_write,
-    )
+    own = Rates.model_validate(prices.model_dump(exclude_none=True))
     return ModelCard(name=name, vendor="", context=card.context if card else None, rates=(own,))
 
 
@@ -153,9 +154,7 @@ def _read_rates(price: ModelPrice) -> tuple[Rates, ...]:
 
 def _read_tier(found: Mapping[str, Mapping[int, float]], start: int) -> Rates:
     at = {name: steps[max(s for s in steps if s <= start)] for name, steps in found.items()}
-    return Rates.model_validate(
-        {"above": start, "cached_input": at["input"], "cache_write": at["input"], **at}
-    )
+    return Rates.model_validate({"above": start, **at})
 
 
 def count_usage(

@@ -26,6 +26,7 @@ from reward_agent.llm.failures import (
     explain_blind,
     explain_cut_prompt,
 )
+from reward_agent.llm.keys import find_key
 from reward_agent.llm.provider import ProviderOptions
 from reward_agent.llm.sdk import (
     Count,
@@ -103,7 +104,7 @@ def make_compatible_model(options: ProviderOptions) -> OpenAIChatModel:
     given_url = options.base_url or options.argument
     endpoint = make_endpoint("openai-compatible", options, given_url)
     if not endpoint.api_key and not given_url:
-        own_key = options.environ.get("OPENAI_API_KEY", "").strip()
+        own_key = find_key("OPENAI_API_KEY", options.environ)[0]
         endpoint = replace(endpoint, api_key=own_key)
     return OpenAIChatModel(endpoint, options)
 

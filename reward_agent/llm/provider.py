@@ -18,6 +18,7 @@ from typing import Any, Literal
 from reward_agent.errors import UsageError
 from reward_agent.llm.address import Address, correct_address
 from reward_agent.llm.chat import ALL_AGENTS
+from reward_agent.llm.keys import find_key
 from reward_agent.llm.models import ModelCard, find_model
 from reward_agent.plugins import Plugin, Seam
 from reward_agent.records.settings import EndpointSettings, PriceTable
@@ -34,7 +35,7 @@ class Provider(Plugin):
         makes: what its factory makes: a chat model that the agents ask, or a designer that asks
             no model, so that there is nothing to pay, to bound or to store.
         agents: the agents that it can play.
-        key_variables: environment variables of its key, the first that is set; where one is, one
+        key_variables: variables of its key, the first that is set, or kept; where one is, one
             of ours with a model of its own is the default.
         needs_key: whether it cannot do without a key.
         address_variable: environment variable of another address.
@@ -93,11 +94,11 @@ class Provider(Plugin):
         return correct_address(given, self.usual_path)
 
     def choose_key(self, environ: Mapping[str, str]) -> tuple[str, str]:
-        """Return the first of its variables that is set, and the key; '' if none is."""
-        for name in self.key_variables:
-            if environ.get(name, "").strip():
-                return name, environ[name].strip()
-        return next(iter(self.key_variables), ""), ""
+        """Return the first of its variables that is set or kept, and the key; '' if none is."""
+        found = [(name, *find_key(name, environ)) for name in self.key_variables]
+        found.sort(key=lambda item: item[2] != "environment")
+        name, key = next(((name, key) for name, key, _ in found if key), ("", ""))
+        return name or next(iter(self.key_variables), ""), key
 
     @property
     def stands_in(self) -> str:
@@ -389,7 +390,7 @@ def choose_provider(environ: Mapping[str, str]) -> ProviderChoice:
         return ProviderChoice(
             "offline",
             "offline: no language model (keyword goals and seeded search over reward terms); "
-            f"set {keys}, or give --provider, for a real one{hint}",
+            f"set {keys} (or `reward-agent keys set` it), or give --provider, for a real one{hint}",
         )
     row, variable = ready[0]
     also = f" (also set: {ready[1][1]}; --provider chooses)" if ready[1:] else ""
@@ -472,11 +473,11 @@ class ProviderOptions:
         secrets: list[str] = []
 
         def fill(found: re.Match[str]) -> str:
-            value = self.environ.get(found[1], "").strip()
+            value = find_key(found[1], self.environ)[0]
             if not value:
                 raise UsageError(
                     f"a header names the variable {found[1]}, which is not set",
-                    f"export {found[1]}=…, or leave the header out",
+                    f"export {found[1]}=…, or keep it: `reward-agent keys set {found[1]}`",
                 )
             secrets.append(value)
             return value
