@@ -27,6 +27,7 @@ from collections.abc import Iterable, Mapping
 from reward_agent.text import clean_text
 
 _MAX_CHARS = 4000
+_ALIKE_WHOLE, _ALIKE_PART = 0.9, 0.82
 
 
 class RewardAgentError(Exception):
@@ -210,6 +211,35 @@ def find_closest_name(given: str, known: Iterable[str], likeness: float = 0.6) -
     if not matches:
         return None
     return next(name for name in known if name.lower() == matches[0])
+
+
+def find_alike_name(given: str, known: Iterable[str]) -> str | None:
+    """Return the known name that this one is a slip of, part by part; None where none is.
+
+    ``torso_hight`` is a slip of ``torso_height``; ``linear_velocity`` is none of ``leg_velocity``.
+    """
+    alike = [name for name in known if _is_slip(given.lower(), name.lower())]
+    return find_closest_name(given, sorted(alike), likeness=0.0)
+
+
+def _is_slip(given: str, name: str) -> bool:
+    ours, theirs = given.split("_"), name.split("_")
+    whole = difflib.SequenceMatcher(None, "".join(ours), "".join(theirs)).ratio()
+    if given[:1] == name[:1] and whole > _ALIKE_WHOLE:
+        return True
+    pairs = zip(ours, theirs, strict=False)
+    return len(ours) == len(theirs) and all(_is_slip_of_part(a, b) for a, b in pairs)
+
+
+def _is_slip_of_part(given: str, name: str) -> bool:
+    """Whether a part is another but for a slip: a letter, two that changed places, a cut end."""
+    is_cut = min(len(given), len(name)) >= 3 and name.startswith(given)
+    is_turned = len(name) > 3 and sorted(given) == sorted(name)
+    n_other = sum(a != b for a, b in zip(given, name, strict=False))
+    is_misspelt = len(given) == len(name) > 3 and given[0] == name[0] and n_other == 1
+    if given == name or is_turned or is_cut or is_misspelt:
+        return True
+    return difflib.SequenceMatcher(None, given, name).ratio() > _ALIKE_PART
 
 
 def hint_closest(given: str, known: Iterable[str]) -> str:

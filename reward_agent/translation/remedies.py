@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING
 
 from reward_agent.definitions.card import EnvCard
-from reward_agent.errors import hint_closest
+from reward_agent.errors import find_alike_name
 from reward_agent.translation import nodes
 from reward_agent.translation.inner import InnerReward
 from reward_agent.translation.values import Fault, Untranslatable
@@ -82,7 +82,9 @@ def suggest(card: EnvCard, name: str) -> str:
         return f"read a field of the card, such as next_state.{', next_state.'.join(near)}"
     names = [item.name for item in card.state]
     listed = ", ".join(names[:12])
-    return f"read a field of the card{hint_closest(name, names)}: {listed}"
+    meant = find_alike_name(name, names)
+    hint = f"; did you mean {meant!r}?" if meant else ""
+    return f"read a field of the card{hint}: {listed}"
 
 
 def suggest_number(card: EnvCard, name: str, number: int) -> str:

@@ -131,7 +131,7 @@ def findings(line):
         ("import numpy as xp", "names/import", "numpy", "import numpy as np"),
         ("x = np.zeros(3, dtyp=float)", "calls/keyword", "dtyp=", "dtype"),
         ("while True: pass", "syntax/not-allowed", "while", "for i in range"),
-        ("speed *= 2", "purity/writes-input", "speed", ".copy()"),
+        ("speed *= 2", "purity/writes-input", "speed", "`speed = speed * 2`"),
     ],
 )  # fmt: skip
 def test_finding_names_the_offence_its_place_and_the_way_out(line, rule, start, remedy):

@@ -194,3 +194,55 @@ def test_line_of_the_remedy_pays_what_was_written(name):
     np.testing.assert_allclose(
         pay_at_once(rewritten, state, action), pay_by_rows(source, state, action), rtol=1e-12
     )
+
+
+STATEMENTS = {
+    "while a > math.pi:\n        a -= 2 * math.pi": "`a = wrap_angle(a)`",
+    "while i < 3:\n        r = r + 1.0\n        i += 1": "`for i in range(i, 3):`, and delete `i += 1`",
+    'print(f"{r}", a.mean())': "`{'r': r, 'a': a}`",
+    "try:\n        r = r / a\n    except:\n        r = a": "`except Exception:`",
+    "try:\n        r = r / a\n    except ValueError as e:\n        r = a": "`except ValueError:`",
+    "with torch.no_grad():\n        r = r": "delete `with torch.no_grad():`",
+    "with np.errstate(divide=quiet):\n        r = r": '`with np.errstate(all="ignore"):`',
+    "obs[:, 0] = 0.0": "`obs = state.observation.copy()`",
+    "action *= 2.0 + 1.0": "`action = action * (2.0 + 1.0)`",
+    "next_state.observation[:, 1] = 3.0": "`observation = next_state.observation.copy()`",
+    "np.abs(action, out=action)": "`action = np.abs(action)`",
+    "r = next_state.height": "fields: ",
+    "r = self.robot.torso.linear_velocity": "use the fields of the card",
+    "r = next_state.torso_hieght": "did you mean next_state.torso_height?",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("lines", STATEMENTS)
+def test_a_remedy_shows_the_statement_that_was_written(lines):
+    head = "    i, a = 0, next_state.torso_pitch\n    obs = state.observation\n    r = a * 2.0\n"
+    source = f"{HEAD.split('    speed')[0]}{head}    {lines}\n    return r, {{'r': r}}\n"
+    remedies = [item.remedy for item in check(source)]
+    assert [text for text in remedies if STATEMENTS[lines] in text], remedies
+
+
+def test_a_class_becomes_a_dict_of_weights_and_what_it_keeps_a_memory():
+    source = """
+class Weights:
+    speed: float = 1.5
+
+class Reward:
+    def __init__(self):
+        self.scale = 2.0
+        self.before = None
+
+    def pay(self, obs):
+        self.before = obs[0]
+"""
+    told = [item.remedy for item in check(source) if item.message.startswith("class")]
+    assert "`Weights = {'speed': 1.5}`, and Weights['speed']" in told[0]
+    assert "`Reward = {'scale': 2.0}`" in told[1]
+    assert "memory['before'] for self.before" in told[1]
+
+
+def test_who_writes_a_reward_of_one_step_is_told_where_it_is_taken():
+    found = check("def reward(obs, action, next_obs, info):\n    return 1.0\n")
+    assert "`design --from FILE`" in found[0].remedy
+    found = check("def compute_rewards(state, action, next_state):\n    return 1.0\n")
+    assert "--from" not in found[0].remedy

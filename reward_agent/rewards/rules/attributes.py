@@ -108,7 +108,8 @@ def _check_field(context: Context, node: ast.Attribute) -> _Refusal | None:
         remedy = f"write {subject}.observation.{node.attr}, or name a field of the card"
     else:
         problem = f"is not a field of {context.card.name}"
-        listed = ", ".join(sorted(known)[:12])
+        near = [name for name in known if name.endswith(f"_{node.attr}")]
+        listed = ", ".join(sorted(near or known)[:12])
         remedy = context.suggest(node.attr, known, f"{subject}.", f"fields: {listed}")
     return _Refusal("field", problem, remedy)
 

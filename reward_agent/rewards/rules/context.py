@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import Literal
 
 from reward_agent.definitions.card import EnvCard
-from reward_agent.errors import find_closest_name
+from reward_agent.errors import find_alike_name
 from reward_agent.rewards import language
 from reward_agent.rewards.language import REMEDIES
 from reward_agent.rewards.source import ParsedSource, Scopes
@@ -134,11 +134,11 @@ class Context:
         return node.id if isinstance(node, ast.Name) else self.text(node)
 
     def closest(self, name: str, known: frozenset[str]) -> str | None:
-        """Return the known name most like this one, for a bounded number of names."""
+        """Return the known name that this one is a slip of, for a bounded number of names."""
         self._comparisons += 1
         if self._comparisons > _MAX_COMPARISONS or len(name) > _MAX_COMPARED_CHARS:
             return None
-        return find_closest_name(name, known)
+        return find_alike_name(name, known)
 
     def suggest(self, name: str, known: frozenset[str], prefix: str = "", other: str = "") -> str:
         """Return a remedy: the one written for this name, the closest known name, or another."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 
+from reward_agent.errors import find_closest_name
 from reward_agent.rewards import language
 from reward_agent.rewards.rules.context import Context, Entry
 from reward_agent.types import Finding
@@ -13,6 +15,11 @@ _MODULE_STATEMENTS = (
     ast.Import, ast.ImportFrom, ast.FunctionDef, ast.Assign, ast.AnnAssign,
     ast.ClassDef, ast.AsyncFunctionDef,  # with a rule of their own
 )  # fmt: skip
+_MAX_COMPARED = 32
+# How the parameters of a function are called that pays one step, and methods that do.
+_OF_STEP = frozenset({"obs", "observation", "next_obs", "obs_next", "info", "physics", "data"})
+_OF_ENVIRONMENT = re.compile(r"step|reward|_?get_rew(ard)?|_reward_\w+")
+_TAKEN = "`check FILE` and `design --from FILE` take a file in the style of {name} as it is"
 
 
 def check_module(context: Context) -> Iterator[Finding]:
@@ -71,9 +78,9 @@ def check_entries(context: Context) -> Iterator[Finding]:
 
 
 def _refuse_missing(context: Context, entry: Entry) -> Finding:
-    names = frozenset(function.name for function in context.functions())
-    closest = context.closest(entry.name, names)
-    remedy = f"write def {entry.name}({', '.join(entry.parameters)}):"
+    names = [function.name for function in context.functions()][:_MAX_COMPARED]
+    closest = find_closest_name(entry.name, names)
+    remedy = f"write def {entry.name}({', '.join(entry.parameters)}):" + _tell_of_styles(context)
     return context.refuse(
         "entry/missing",
         context.find_function(closest) or context.source.tree if closest else context.source.tree,
@@ -81,6 +88,19 @@ def _refuse_missing(context: Context, entry: Entry) -> Finding:
         remedy,
         name=entry.name,
     )
+
+
+def _tell_of_styles(context: Context) -> str:
+    """Say where a reward is taken in the style that it is written in, if it is one."""
+    if context.dialect.kind != "reward":
+        return ""
+    of_step = [
+        function.name
+        for function in context.source.find(ast.FunctionDef)
+        if _OF_STEP & {argument.arg for argument in function.args.args}
+        or _OF_ENVIRONMENT.fullmatch(function.name)
+    ]
+    return f"; {_TAKEN.format(name=of_step[0])}" if of_step else ""
 
 
 def _check_parameters(
@@ -99,7 +119,7 @@ def _check_parameters(
         "entry/parameters",
         function,
         f"takes ({given}){' and more' if extra else ''}; expected ({', '.join(entry.parameters)})",
-        f"write def {entry.name}({', '.join(entry.parameters)}):",
+        f"write def {entry.name}({', '.join(entry.parameters)}):{_tell_of_styles(context)}",
     )
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from reward_agent.rewards import language
 from reward_agent.rewards.language import REMEDIES
-from reward_agent.rewards.rules import foreign
+from reward_agent.rewards.rules import foreign, statements
 from reward_agent.rewards.rules.context import Context, find_numpy_name
 from reward_agent.types import Finding
 
@@ -52,6 +52,8 @@ def _refuse_name(context: Context, node: ast.Name, known: frozenset[str]) -> Fin
         return context.refuse("names/unknown", node, "is a field of the state", remedy)
     if name in _PYTHON_BUILTINS:
         remedy = REMEDIES.get(name, "leave it out; the language has no such function")
+        if name == "print":
+            remedy = statements.replace_print(context, node) or remedy
         return context.refuse("names/builtin", node, "is not part of the language", remedy)
     remedy = foreign.rewrite_words(context, node) or _suggest_name(context, node, known)
     return context.refuse("names/unknown", node, "is not defined", remedy)

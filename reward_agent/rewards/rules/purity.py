@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from reward_agent.rewards import language
 from reward_agent.rewards.rules.context import Context
+from reward_agent.rewards.rules.statements import replace_write
 from reward_agent.types import Finding
 
 
@@ -26,7 +27,7 @@ def check_writes_to_inputs(context: Context) -> Iterator[Finding]:
                 "purity/writes-input",
                 node,
                 f"is {source} itself, or a part of it, and is written to",
-                "write `x = x * 2` instead of `x *= 2`, or take a .copy() first",
+                replace_write(node, what, source),
                 name=context.text(what),
             )
 

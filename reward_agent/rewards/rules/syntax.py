@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from reward_agent.records.jobs import PROGRAM_FILE
 from reward_agent.rewards import language
+from reward_agent.rewards.rules import statements
 from reward_agent.rewards.rules.context import Context, find_numpy_name
 from reward_agent.rewards.source import compile_tree
 from reward_agent.types import Finding
@@ -18,6 +19,7 @@ _KINDS: dict[str, tuple[str, str]] = {
     "While": ("while", "use `for i in range(…)` with a bound, or np.where on whole arrays"),
     "ClassDef": ("class", "use functions and dicts"),
     "AsyncFunctionDef": ("async def", "write a plain function"),
+    "Await": ("await", "delete the word, and call a plain function"),
     "AsyncFor": ("async for", _PLAIN),
     "AsyncWith": ("async with", _PLAIN),
     "Yield": ("yield", "return an array, or build a list in a comprehension"),
@@ -33,6 +35,7 @@ _KINDS: dict[str, tuple[str, str]] = {
 # ``{}``, ``{0}``, ``{name!r}``, ``{name:.2f}``.
 _PLAIN_TEMPLATE = re.compile(r"(?:[^{}]|\{\{|\}\}|\{\w*(?:![rs])?(?::[^{}]*)?\})*")
 _MAX_TEXT_CHARS = 1_000
+_MOST_OF_A_KIND = 3
 
 
 def check_nodes(context: Context) -> Iterator[Finding]:
@@ -50,12 +53,18 @@ def check_nodes(context: Context) -> Iterator[Finding]:
         if kind in language.NODES:
             continue
         word, remedy = _KINDS.get(kind.__name__, (kind.__name__, _PLAIN))
-        # Parts of match and the like have no place of their own.
-        around = (nodes[0], *context.source.ancestors(nodes[0]))
-        place = next((node for node in around if hasattr(node, "lineno")), nodes[0])
-        yield context.refuse(
-            "syntax/not-allowed", place, "is not part of the language", remedy, name=word
-        )
+        told: set[str] = set()
+        for node in nodes[:_MOST_OF_A_KIND]:
+            exact = statements.replace_statement(node) or remedy
+            if exact in told:
+                continue
+            told.add(exact)
+            # Parts of match and the like have no place of their own.
+            around = (node, *context.source.ancestors(node))
+            place = next((item for item in around if hasattr(item, "lineno")), node)
+            yield context.refuse(
+                "syntax/not-allowed", place, "is not part of the language", exact, name=word
+            )
 
 
 def compile_alone(context: Context) -> Iterator[Finding]:
@@ -126,7 +135,7 @@ def check_exceptions(context: Context) -> Iterator[Finding]:
                 "syntax/except",
                 handler,
                 "catches more than named errors, or keeps the error object",
-                "name the error, such as `except ZeroDivisionError:`, or guard the value instead",
+                statements.replace_handler(handler),
                 name=name,
             )
     for attempt in context.source.find(ast.Try):
@@ -162,7 +171,7 @@ def check_with(context: Context) -> Iterator[Finding]:
             "syntax/with",
             call,
             "is not allowed in with",
-            'use `with np.errstate(all="ignore"):`, or none',
+            statements.replace_with(item),
         )
 
 
