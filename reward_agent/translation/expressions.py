@@ -144,6 +144,11 @@ class Expressions(Calls):
                 return words.get_constant(Word(module, node.id))
         if node.id in python.BUILTINS:
             return Word("builtins", node.id)
+        if node.id in words.CONVENTIONS:
+            found = words.CONVENTIONS[node.id]
+            self.imported.add(found.module)
+            self.note(f"{node.id} is not imported, and taken for {found.path}, as everybody does")
+            return found
         raise self.refuse(f"{node.id} has no value in the file", remedies.replace_name(node.id))
 
     def _get_Attribute(self, node: ast.Attribute, scope: Scope) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -55,6 +55,21 @@ _JOINTS = {
     "joint_pos": "joint_angles",
     "joint_vel": "joint_velocities",
 }
+# The usual orders of parameters.
+_ORDERS = (
+    ("obs", "action", "next_obs", "info", "done"),
+    ("obs", "action", "next_obs", "done", "info"),
+    ("obs", "action", "info"),
+    ("obs", "action", "done", "info"),
+)
+_BY_PLACE = {
+    "obs": _OBSERVATIONS,
+    "action": _ACTIONS,
+    "next_obs": _NEXT,
+    "info": _INFO,
+    "done": _ENDED,
+}
+_SAYS_OTHERWISE = "root|dof|target|weight|scale|goal|torque|force|command|coef|gain|speed|config"
 _LAST_DATA = split_names("last_data prev_data previous_data old_data data_before")
 
 
@@ -110,6 +125,27 @@ class Inputs:
             return self.get_parameter(name, others)
         except Untranslatable as error:
             return Broken(error)
+
+    def name_places(self, names: Sequence[str], missing: set[str]) -> dict[str, str]:
+        """Return what parameters are by their place in the usual order; {} where names disagree.
+
+        Args:
+            names: all of them, in their order.
+            missing: those whose names say nothing.
+        """
+        for order in _ORDERS:
+            pairs = [*zip(names, order, strict=False)]
+            said = [(name, place) for name, place in pairs if name not in missing]
+            agree = all(name in _BY_PLACE[place] for name, place in said)
+            is_named = any(re.search(_SAYS_OTHERWISE, name) for name in missing)
+            if (
+                agree
+                and not is_named
+                and len(said) >= len(missing) > 0
+                and len(names) <= len(order)
+            ):
+                return {name: place for name, place in pairs if name in missing}
+        return {}
 
     def refuse_parameter(self, function: str, name: str) -> Untranslatable:
         """Return why a parameter cannot be given anything."""

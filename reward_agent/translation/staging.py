@@ -365,8 +365,17 @@ def give(
     given: dict[str, Any] = {}
     if instance is not None and names:
         names = names[1:]
+    missing = {
+        name
+        for name in names
+        if name not in function.defaults and inputs.find_parameter(name, frozenset(names)) is None
+    }
+    placed = inputs.name_places(names, missing) if is_strict else {}
+    others = frozenset([*names, *placed.values()])
     for name in names:
-        found = inputs.find_parameter(name, frozenset(names))
+        found = inputs.find_parameter(placed.get(name, name), others)
+        if name in placed:
+            machine.note(f"{name} is read as {placed[name]}, by its place")
         is_own = name in function.defaults and (not is_strict or len(name) == 1)
         if found is not None and not is_own:
             given[name] = found

@@ -103,6 +103,21 @@ _FOLDS = {
     "add": "sum", "multiply": "prod", "maximum": "max", "minimum": "min",
     "logical_and": "all", "logical_or": "any",
 }  # fmt: skip
+# What a name stands for that a pasted snippet does not import.
+CONVENTIONS = {
+    "np": Word("numpy", ""),
+    "numpy": Word("numpy", ""),
+    "jnp": Word("numpy", ""),
+    "jp": Word("numpy", ""),
+    "math": Word("math", ""),
+    "torch": Word("torch", ""),
+    "F": Word("torch.nn.functional", ""),
+    "jax": Word("jax", ""),
+    "deque": Word("collections", "deque"),
+    "defaultdict": Word("collections", "defaultdict"),
+    "partial": Word("functools", "partial"),
+    "dataclass": Word("dataclasses", "dataclass"),
+}
 _RECORDS = ("Cfg", "Config", "Term", "Params")
 
 
