@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
 from markupsafe import Markup, escape
 from pygments import highlight
@@ -15,9 +16,7 @@ from reward_agent.types import Finding
 
 def highlight_program(source: str, findings: Iterable[Finding] = ()) -> Markup:
     """Return a program with line numbers, each finding under its line, the others above."""
-    formatter = HtmlFormatter(nowrap=True, classprefix="py-")
-    # Pygments closes its spans at the end of each line.
-    lines = highlight(source, PythonLexer(stripnl=False), formatter).rstrip("\n").split("\n")
+    lines = _highlight(source)
     remarks: dict[int, list[Finding]] = {}
     for finding in findings:
         place = finding.line if finding.line and finding.line <= len(lines) else 0
@@ -27,6 +26,15 @@ def highlight_program(source: str, findings: Iterable[Finding] = ()) -> Markup:
         parts.append(f'<span class="ln" data-n="{number}">{line}</span>\n')
         parts += [_render_remark(finding) for finding in remarks.get(number, [])]
     return Markup(f'<pre class="code" tabindex="0"><code>{"".join(parts)}</code></pre>')
+
+
+@lru_cache
+def _highlight(source: str) -> Sequence[str]:
+    """Return the lines of a program; a report is written anew each round, with the same ones."""
+    formatter = HtmlFormatter(nowrap=True, classprefix="py-")
+    # Pygments closes its spans at the end of each line.
+    text: str = highlight(source, PythonLexer(stripnl=False), formatter)
+    return text.rstrip("\n").split("\n")
 
 
 def _render_remark(finding: Finding) -> str:
