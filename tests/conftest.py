@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
+from support.known import KnownJobs
 from support.loops import is_long
 from support.runs import PROGRAM, PROPOSAL, design, make_opener
 from support.warm import WarmServers
@@ -40,14 +41,16 @@ def _waits_for_no_disk() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _starts_children_from_one_process() -> Iterator[None]:
-    """Runs share a process that forks their children, and the trial of the isolation.
+def _starts_children_from_one_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Runs share a process that forks their children, what these leave, and the isolation's trial.
 
-    Both are tried by themselves in tests/sandbox.
+    All are tried by themselves in tests/sandbox and tests/executors.
     """
     servers = WarmServers()
+    known = KnownJobs(tmp_path_factory.mktemp("known"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(slots, "make_warm_server", servers.find)
+        patch.setattr(slots, "run_job", known.run)
         patch.setattr(opening, "check_isolation", functools.cache(opening.check_isolation))
         yield
     servers.end()
