@@ -33,6 +33,8 @@ Frame: TypeAlias = "NDArray[np.uint8]"
 # On Linux a window system is rarely there; elsewhere MuJoCo's own choice draws without one.
 _OPENGL = {"linux": ("egl", "osmesa"), "darwin": ("cgl",)}
 _OTHERWISE = ("glfw",)
+# With these MuJoCo has no OpenGL.
+_NONE = ("disable", "disabled", "off", "false", "0")
 _TRY_S = 30.0
 
 
@@ -295,6 +297,8 @@ def find_graphics(row: Backend = MUJOCO) -> Graphics:
     Never crashes; takes some seconds, at most half a minute for each.
     """
     chosen = os.environ.get("MUJOCO_GL", "").lower().strip()
+    if chosen in _NONE and not row.opengl:
+        return Graphics(None, f"no video (MUJOCO_GL={chosen}); unset MUJOCO_GL to get videos")
     backends = row.opengl or ((chosen,) if chosen else _OPENGL.get(sys.platform, _OTHERWISE))
     reasons = []
     for backend in backends:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -10,15 +12,32 @@ import pytest
 from drafts.models import ARM, BALL, LEG, URDF, write, write_stl
 
 from reward_agent.definitions.card import load_env
+from reward_agent.drafts import folder
 from reward_agent.drafts.folder import NewEnv, Wishes, init_env
 from reward_agent.errors import DataError, JobError, UsageError
+from reward_agent.records.jobs import DraftJob
+from reward_agent.sandbox.runner import run_job
+from reward_agent.sandbox.warm import WarmServer, make_warm_server
 from reward_agent.simulation.mujoco_model import make_model
 
 
+@pytest.fixture(scope="module")
+def server() -> Iterator[WarmServer | None]:
+    """A process that forks the children: its imports are done once."""
+    server = make_warm_server()
+    yield server
+    if server is not None:
+        server.close()
+
+
 @pytest.fixture(autouse=True)
-def without_pictures(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def without_pictures(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, server: WarmServer | None
+) -> None:
     """Look for no renderer, which takes seconds; work in a folder of its own."""
     monkeypatch.setenv("MUJOCO_GL", "disable")
+    monkeypatch.setattr(DraftJob, "starts_warm", True)
+    monkeypatch.setattr(folder, "run_job", partial(run_job, warm=server))
     (tmp_path / "work").mkdir()
     monkeypatch.chdir(tmp_path / "work")
 
@@ -58,6 +77,7 @@ def test_a_picture_is_drawn_where_something_draws(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("MUJOCO_GL")
+    monkeypatch.setattr(DraftJob, "starts_warm", False)
     env = draft(tmp_path, LEG, "leg.xml")
     if env.picture_note and "Error" not in env.picture_note:
         pytest.skip(env.picture_note)

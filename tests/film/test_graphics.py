@@ -38,3 +38,11 @@ def test_second_backend_is_tried_when_the_first_fails(monkeypatch):
     monkeypatch.setattr(backends, "_OTHERWISE", ("first", "second"))
     trial = "import os; assert os.environ['MUJOCO_GL'] == 'second'"
     assert find_graphics(replace(MUJOCO, trial=trial)) == backends.Graphics("second")
+
+
+def test_where_opengl_is_switched_off_nothing_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MUJOCO_GL", "disable")
+    monkeypatch.setattr("subprocess.run", lambda *_, **__: pytest.fail("a picture was tried"))
+    found = find_graphics()
+    assert found.backend is None
+    assert "unset MUJOCO_GL" in found.note
