@@ -174,16 +174,17 @@ def test_a_source_of_a_field_is_of_a_closed_set() -> None:
         program = SOURCE.replace("torso_height", CARD.state[0].name)
         with pytest.raises(DataError, match="cannot be had outside"):
             compose_reward(card, program, {"task": "x"}, False)
+    program = SOURCE.replace("torso_height", CARD.state[0].name)
+
+    def compose(source: str) -> str:
+        field = CARD.state[0].model_copy(update={"source": source})
+        card = CARD.model_copy(update={"state": (field, *CARD.state[1:])})
+        return find_form(compose_reward(card, program, {"task": "x"}, False))
+
+    plain = compose("body:'x'.xpos[2]")
     for name in ATTACKS:
-        if "'" in name or not name:  # such a source is none
-            continue
-        strange = CARD.state[0].model_copy(update={"source": f"body:'{name}'.xpos[2]"})
-        card = CARD.model_copy(update={"state": (strange, *CARD.state[1:])})
-        program = SOURCE.replace("torso_height", CARD.state[0].name)
-        plain = strange.model_copy(update={"source": "body:'x'.xpos[2]"})
-        other = CARD.model_copy(update={"state": (plain, *CARD.state[1:])})
-        texts = [compose_reward(it, program, {"task": "x"}, False) for it in (card, other)]
-        assert find_form(texts[0]) == find_form(texts[1])
+        if "'" not in name and name:  # such a source is none
+            assert compose(f"body:'{name}'.xpos[2]") == plain
 
 
 CLASHES = '''\
