@@ -6,7 +6,8 @@
     ├── DataError                            a file, record or reply does not have its form
     │   └── RefusedError                     a person's program that the rules do not take
     ├── ModelError                           a language model could not be used
-    │   ├── MissingKeyError, RejectedKeyError, UnreachableError, RateLimitError, QuotaError
+    │   ├── MissingKeyError, RejectedKeyError, UnknownModelError, UnreachableError,
+    │   ├── RateLimitError, QuotaError
     │   ├── RefusalError, EmptyReplyError, TruncatedReplyError, ContextTooLongError
     │   ├── ScriptEndedError                 scripted replies ran out
     │   └── ReplayError                      a replayed run holds no reply to a prompt
@@ -114,6 +115,10 @@ class MissingKeyError(ModelError):
 
 class RejectedKeyError(ModelError):
     """The provider does not accept the API key."""
+
+
+class UnknownModelError(ModelError):
+    """The server knows no model of that name."""
 
 
 class UnreachableError(ModelError):

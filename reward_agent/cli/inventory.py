@@ -20,6 +20,7 @@ from reward_agent.cli.output import (
 from reward_agent.cli.settings import Json, RunsDir, add_settings, note_folder
 from reward_agent.errors import RewardAgentError
 from reward_agent.llm.provider import PROVIDERS
+from reward_agent.text import show_hidden
 from reward_agent.trackers.registry import TRACKERS
 
 if TYPE_CHECKING:
@@ -263,8 +264,9 @@ def show_prompt_command(
     )
 
 
-def doctor_command(as_json: Json = False) -> None:
-    """Say what this machine offers: isolation, rendering, packages, keys, learners, clusters."""
+@add_settings("provider", "model", "base_url", "effort", "context_tokens", "pictures")
+def doctor_command(as_json: Json = False, **settings: Any) -> None:
+    """Say what this machine offers; with --provider, try that model for a few cents at most."""
     from dataclasses import asdict
 
     from reward_agent.definitions.learner import LEARNERS
@@ -272,14 +274,18 @@ def doctor_command(as_json: Json = False) -> None:
     from reward_agent.sandbox.doctor import Mechanism, survey, survey_members
     from reward_agent.simulation.backends import BACKENDS
 
+    if settings.get("provider"):
+        _try_provider(settings, as_json)
+        return
     mechanisms = survey()
     for row in PROVIDERS.own:
         if row.needs_key:
             variable, key = row.choose_key(os.environ)
             detail = "set" if os.environ.get(variable) else "kept"
+            detail += f", not tried: doctor --provider {row.name} does"
             if not key:
                 detail = f"not set: export it, or `reward-agent keys set {variable}`"
-            mechanisms.append(Mechanism(variable, f"provider {row.name}", bool(key), detail))
+            mechanisms.append(Mechanism(variable, f"provider {row.name}", False, detail))
     for seam in (LEARNERS, BACKENDS, PROVIDERS, EXECUTORS, TRACKERS):
         mechanisms += survey_members(seam)
     if as_json:
@@ -290,3 +296,28 @@ def doctor_command(as_json: Json = False) -> None:
         mark = Text("✓", "green") if mechanism.available else Text("–", "yellow")
         table.add_row(mark, mechanism.name, mechanism.covers, mechanism.detail)
     answer_console.print(table)
+
+
+def _try_provider(settings: dict[str, Any], as_json: bool) -> None:
+    """Make a call or two, and show what they tell; raises what ended them."""
+    from dataclasses import asdict
+
+    from reward_agent.llm.checkup import try_endpoint
+    from reward_agent.records.settings import EndpointSettings
+
+    def tell(line: str) -> None:
+        progress_console.print(line, style="dim")
+
+    has_picture = settings.pop("pictures") is not False
+    said = {name: value for name, value in settings.items() if value is not None}
+    tried = try_endpoint(EndpointSettings.model_validate(said), os.environ, has_picture, tell)
+    if as_json:
+        print_json([asdict(fact) for fact in tried.facts])
+    else:
+        table = make_table("", "what", "detail")
+        marks = {True: Text("✓", "green"), False: Text("✗", "red"), None: Text("–", "yellow")}
+        for fact in tried.facts:
+            table.add_row(marks[fact.holds], fact.name, show_hidden(fact.detail))
+        answer_console.print(table)
+    if tried.error is not None:
+        raise tried.error

@@ -20,6 +20,7 @@ from reward_agent.errors import (
     QuotaError,
     RateLimitError,
     RejectedKeyError,
+    UnknownModelError,
     UnreachableError,
     UsageError,
     find_closest_name,
@@ -276,7 +277,7 @@ def explain_http_failure(
             is_transient=failure.status >= 500,
         )
     if failure.is_of_path:
-        return ModelError(
+        return UnreachableError(
             f"there is no API of {endpoint.provider} at {endpoint.address}: it answers with "
             f"HTTP {failure.status}, {'a web page' if failure.is_page else 'no such path'}",
             "check --base-url: most end in /v1, and leave out /chat/completions",
@@ -433,7 +434,7 @@ _MEANINGS = (
     ),
     _Meaning(
         "404|400 .*model_not_found",
-        ModelError,
+        UnknownModelError,
         "{provider} at {address} knows no model {model!r}{hint}",
         "check --model and --base-url",
     ),

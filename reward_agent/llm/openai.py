@@ -130,6 +130,11 @@ class OpenAIChatModel(SdkChatModel):
         super().__init__(endpoint, options)
         self._refused: set[str] = set()
 
+    @property
+    def takes_schema(self) -> bool | None:
+        """Whether a schema that was sent was taken so far."""
+        return "json_schema" not in self._refused
+
     def _open(self, client: Any, body: dict[str, Any]) -> Any:
         effort = self._options.effort
         extra = place(self._row.effort_field, effort) if effort else {}

@@ -20,7 +20,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, ClassVar
 
-from pydantic import AliasChoices, AliasPath, BeforeValidator, Field
+from pydantic import AliasChoices, AliasPath, BaseModel, BeforeValidator, Field
 
 from reward_agent.errors import Interrupted, ModelError, UsageError
 from reward_agent.llm.address import find_proxy, find_unread
@@ -106,6 +106,27 @@ class SdkChatModel(ABC):
             self._endpoint = replace(endpoint, model=self._choose_model())
         self.provider, self.name = endpoint.provider, self._endpoint.model
         self.max_concurrency = self._row.max_concurrency
+        # Whether the last reply came as events; None before the first.
+        self.is_streamed: bool | None = None
+
+    @property
+    def takes_schema(self) -> bool | None:
+        """Whether a schema that was sent was taken so far; None where none is sent."""
+        return None
+
+    def ask_window(self) -> int | None:
+        """Return the longest context of the model as the server's list of models tells it."""
+        import httpx2
+
+        sdk = importlib.import_module(self.package)
+        try:
+            with self._make_client(sdk) as client:
+                listed = [item.to_dict() for item in client.models.list().data]
+        except (sdk.APIError, httpx2.HTTPError, httpx2.InvalidURL, ModelError, *_UNREADABLE):
+            return None
+        own = [item for item in listed if item.get("id") == self.name]
+        told = [_Listed.model_validate(item).window for item in own]
+        return told[0] if told else None
 
     def complete(self, request: ChatRequest) -> Completion:
         """Send the request as one streamed call.
@@ -322,7 +343,8 @@ class SdkChatModel(ABC):
 
     def _receive(self, stream: Any) -> WireReply:
         kind = stream.response.headers.get("content-type", "text/event-stream")
-        if "event-stream" in kind:
+        self.is_streamed = "event-stream" in kind
+        if self.is_streamed:
             reply = self._gather(stream)
             if reply is not None and reply.finish is None:
                 raise explain_early_end(self._endpoint, len(reply.text))
@@ -419,6 +441,15 @@ def find_in(*paths: str) -> Any:
         for first, *rest in split
     ]
     return Field(None, validation_alias=AliasChoices(*places))
+
+
+class _Listed(BaseModel):
+    """What is read of a model in a server's list: vLLM, OpenRouter, Groq, llama.cpp, Anthropic."""
+
+    window: Count = find_in(
+        "max_model_len", "context_length", "context_window", "meta.n_ctx", "meta.n_ctx_train",
+        "max_input_tokens",
+    )  # fmt: skip
 
 
 def read_event(event: Any) -> WireEvent:
