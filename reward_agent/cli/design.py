@@ -111,16 +111,19 @@ next
   reward-agent export last -o hop                   take the reward and the policy with you"""
 
 
-@add_settings("provider", "model", "base_url", "steps", "slots", "seed", "video")
+@add_settings(
+    "provider", "model", "base_url", "max_usd", "max_calls", "steps", "slots", "seed", "video"
+)
 def demo_command(
     show: Annotated[
         bool, typer.Option("--open/--no-open", help="Open the report where somebody sits.")
     ] = True,
+    yes: Annotated[bool, typer.Option("--yes", help="Agree unasked to what it may cost.")] = False,
     runs_dir: RunsDir = None,
     **settings: Any,
 ) -> None:
     """Design a reward for a hopping robot in three minutes; no key needed."""
-    design_command("hopper", "hop_forward", runs_dir=runs_dir, preset="quick", **settings)
+    design_command("hopper", "hop_forward", yes=yes, runs_dir=runs_dir, preset="quick", **settings)
     if show and progress_console.is_terminal:
         _open_report(runs_dir)
     print_text(_DEMO)

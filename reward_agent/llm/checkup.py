@@ -101,6 +101,7 @@ def try_endpoint(
         first = model.complete(requests[0])
     except ModelError as error:
         return _tell_failure(error, address)
+    wire = _read_wire(plain, first)  # of the call with a schema
     completions = [first]
     pictures = [_show_picture(model, request, completions) for request in requests[1:]]
     return Checkup(
@@ -108,7 +109,7 @@ def try_endpoint(
             Fact("address", True, address or "this machine"),
             Fact("key", *_tell_key(row, environ)),
             Fact("model", True, first.model),
-            *_read_wire(plain, first),
+            *wire,
             *pictures,
             _read_window(plain, asked, card),
             _measure_speed(first),

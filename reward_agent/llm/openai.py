@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import io
 import re
 from collections.abc import Iterable, Mapping
@@ -48,6 +49,7 @@ _OPTION_WORDS = {
     "json_object": _FORMAT_WORDS,
     "stream_options": re.compile(r"stream_options|include_usage"),
     "max_tokens": re.compile(r"max_tokens|max_completion_tokens|in the completion"),
+    "prompt_cache_key": re.compile("prompt_cache_key"),
     "picture": BLIND_WORDS,
     "system": re.compile(
         r"(system|developer)\W{1,3}(role|instruction|message|prompt)s?.{0,60}(not|n't|un)\W?"
@@ -145,6 +147,10 @@ class OpenAIChatModel(SdkChatModel):
         if request.must_see and "picture" in self._refused:
             raise explain_blind(self._endpoint, "it refused a picture before")
         options = self._choose_options(request)
+        if self._row.takes_cache_key and "prompt_cache_key" not in self._refused:
+            # Calls with the same key come to the machine that holds their beginning.
+            key = _name_beginning(request)
+            options["prompt_cache_key"] = {"prompt_cache_key": key}
         if self._options.temperature is not None:
             options["temperature"] = {"temperature": self._options.temperature}
         return {
@@ -211,7 +217,7 @@ class OpenAIChatModel(SdkChatModel):
         if failure.status not in statuses:
             return False
         sent = {body.get("response_format", {}).get("type")}
-        sent |= {"stream_options"} & body.keys()
+        sent |= {"stream_options", "prompt_cache_key"} & body.keys()
         sent |= {"max_tokens"} if {"max_tokens", "max_completion_tokens"} & body.keys() else set()
         sent |= {"picture"} if has_picture else set()
         sent |= {"system"} if has_system else set()
@@ -280,3 +286,8 @@ class AzureChatModel(OpenAIChatModel):
             "azure_endpoint": self._endpoint.plain_url,
             "api_version": self._version,
         }
+
+
+def _name_beginning(request: ChatRequest) -> str:
+    """Return a key of what a call has in common with the others of its agent: its system text."""
+    return hashlib.sha256(request.messages[0].content.encode()).hexdigest()[:32]

@@ -48,6 +48,7 @@ class Provider(Plugin):
         effort_field: where a call says how much is to be reasoned, such as ``reasoning.effort``.
         limit_field: where it says the longest reply.
         takes_temperature: whether a call may say one.
+        takes_cache_key: whether a call may say which others begin as it does (`prompt_cache_key`).
         max_concurrency: how many calls it bears at the same time.
         start: what starts its server on this machine.
         is_free: whether it asks no money, whatever the model is called.
@@ -75,6 +76,7 @@ class Provider(Plugin):
     effort_field: str = "reasoning_effort"
     limit_field: str = "max_tokens"
     takes_temperature: bool = True
+    takes_cache_key: bool = False
     max_concurrency: int = 8
     start: str = ""
     is_free: bool = False
@@ -141,6 +143,7 @@ PROVIDERS = Seam(
             vendor="openai",
             # The name that it has left is the one that other servers know.
             limit_field="max_completion_tokens",
+            takes_cache_key=True,
         ),
         Provider(
             "openrouter",

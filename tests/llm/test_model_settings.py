@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -293,3 +294,27 @@ def test_runs_show_tells_the_settings_and_where_they_are_from(capsys):
     assert "low  (reward-agent.toml)" in told
     assert "X-Gate='${GATE}'  (default)" in told
     assert "seed" not in told
+
+
+# --- which calls begin alike ----------------------------------------------------------------------
+
+
+def test_calls_that_begin_alike_say_so_where_the_row_says_that_it_is_read(request_, connect):
+    other = replace(request_, messages=(ChatMessage("system", "You review."), *request_.messages))
+    with FakeLLMServer([Say("a")] * 4) as server:
+        model = connect("openai", server)
+        for asked in (request_, replace(request_, sample_index=1), other):
+            model.complete(asked)
+        connect("openai-compatible", server).complete(request_)
+        keys = [item.body.get("prompt_cache_key") for item in server.requests]
+    assert keys[0] == keys[1] != keys[2]
+    assert keys[3] is None
+
+
+def test_a_server_that_knows_no_cache_key_is_asked_without(request_, connect):
+    refused = HttpFault(400, "invalid", "Unrecognized request argument: prompt_cache_key")
+    with FakeLLMServer([refused, Say("a"), Say("b")]) as server:
+        model = connect("openai", server)
+        assert model.complete(request_).reply == "a"
+        model.complete(replace(request_, sample_index=1))
+        assert ["prompt_cache_key" in item.body for item in server.requests] == [True, False, False]

@@ -17,6 +17,7 @@ from reward_agent.errors import (
     QuotaError,
     RateLimitError,
     RejectedKeyError,
+    UnknownModelError,
     UnreachableError,
 )
 from reward_agent.llm import anthropic as anthropic_wire
@@ -69,7 +70,7 @@ ROWS = [
     Row(
         "unknown model",
         HttpFault(404, "not_found_error", "model: x"),
-        ModelError,
+        UnknownModelError,
         False,
         "knows no model",
     ),

@@ -124,3 +124,19 @@ def test_no_pictures_leave_where_none_are_to():
     given = RunSettings(provider="anthropic", judge="film", pictures=False)
     assert "pictures of films" not in disclose(given, KEYS, n_given=1).what
     assert "the rewards that it starts from" in disclose(given, KEYS, n_given=1).what
+
+
+def test_demo_asks_as_design_does(tmp_path):
+    words = ["demo", "--provider=anthropic", f"--runs-dir={tmp_path}/runs"]
+    error = CliRunner(env=KEYS).invoke(app, words).exception
+    assert isinstance(error, UsageError)
+    assert "no limit is set: likely" in error.message
+
+
+def test_a_typed_y_begins(tmp_path, monkeypatch):
+    monkeypatch.setattr(design_cli, "_is_somebody_there", lambda: True)
+    monkeypatch.setattr("builtins.input", lambda: "y")
+    with FakeLLMServer([HttpFault(401)] * 9) as server:
+        prices = '--prices={"input": 2, "output": 9}'
+        error = invoke(tmp_path, f"--base-url={server.anthropic_url}", prices).exception
+        assert "does not accept the API key" in str(error)
