@@ -12,6 +12,7 @@ from reward_agent.cli import design as design_cli
 from reward_agent.cli.app import app
 from reward_agent.errors import Interrupted, UsageError
 from reward_agent.records.settings import RunSettings
+from reward_agent.run import spending
 from reward_agent.run.spending import agree_to_spend, disclose
 from reward_agent.testing import FakeLLMServer, HttpFault
 
@@ -134,9 +135,11 @@ def test_demo_asks_as_design_does(tmp_path):
 
 
 def test_a_typed_y_begins(tmp_path, monkeypatch):
+    asked: list[str] = []
     monkeypatch.setattr(design_cli, "_is_somebody_there", lambda: True)
-    monkeypatch.setattr("builtins.input", lambda: "y")
+    monkeypatch.setattr(spending, "_is_here", lambda address: False)
+    monkeypatch.setattr("builtins.input", lambda: asked.append("") or "y")
     with FakeLLMServer([HttpFault(401)] * 9) as server:
-        prices = '--prices={"input": 2, "output": 9}'
-        error = invoke(tmp_path, f"--base-url={server.anthropic_url}", prices).exception
+        error = invoke(tmp_path, f"--base-url={server.anthropic_url}").exception
         assert "does not accept the API key" in str(error)
+    assert len(asked) == 1
