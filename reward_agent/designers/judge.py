@@ -93,8 +93,14 @@ def make_film_request(brief: FilmBrief) -> ChatRequest:
 
 
 def describe_view(card: EnvCard) -> str:
-    """Say what the directions of a sheet are, where our own camera draws it."""
-    is_ours = find_backend(card).is_mujoco and card.model.camera < 0
+    """Say what the directions of a sheet are, or that a camera not ours draws it."""
+    camera = card.model.camera
+    if camera >= 0:
+        return (
+            f"the model's own camera {camera}; where it stands, what it looks at and its scale are "
+            "not known, so read directions and sizes from what is in sight"
+        )
+    is_ours = find_backend(card).is_mujoco
     return "+x, which is forward for what goes along x, points to the right" if is_ours else ""
 
 

@@ -7,7 +7,7 @@ task's reference reward, with a mistake where the prompt is about one.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from reward_agent.definitions.card import EnvCard, load_env
@@ -159,6 +159,23 @@ def _make_next(subject: Subject) -> ChatRequest:
     return make_program_request(subject.make_brief(subject.entries or (subject.entry,)))
 
 
+def _brief_best(subject: Subject) -> DesignBrief:
+    """Return what the Designer was told before it wrote the best program of a run."""
+    if not subject.entries:
+        return subject.make_brief()
+    candidate = subject.entry.candidate
+    earlier = [e for e in subject.entries if e.candidate.iteration < candidate.iteration]
+    return replace(subject, index=candidate.index).make_brief(earlier)
+
+
+def _make_review(subject: Subject) -> ChatRequest:
+    entry = subject.entry if subject.entries else None
+    examination = _examine(subject.program)
+    if entry is not None:
+        examination = replace(examination, check=entry.check, probe=entry.probe)
+    return make_review_request(_brief_best(subject), examination)
+
+
 def _make_repair(subject: Subject) -> ChatRequest:
     # Here, not above: the checks need more time to import than listing prompts takes.
     from reward_agent.rewards.checks import check_program
@@ -261,14 +278,14 @@ PREVIEWS = {
     ),
     "critic/review": Preview(
         "the risks of a program, before it is trained",
-        lambda subject: make_review_request(subject.make_brief(), _examine(subject.program)),
+        _make_review,
     ),
     "critic/metric": Preview(
         "whether a proposed metric is what the sentence says, without its code", _make_comparison
     ),
     "analyzer/analyse": Preview(
         "why a trained policy does what it does, and the next change",
-        lambda subject: make_analysis_request(subject.make_brief(subject.entries), subject.entry),
+        lambda subject: make_analysis_request(_brief_best(subject), subject.entry),
     ),
     "judge/film": Preview("what is seen in a film's frames, criterion by criterion", _make_film),
 }

@@ -31,8 +31,10 @@ from reward_agent.types import RewardProgram
 # In the folder of a run.
 BEHAVIOURS_DIR = "behaviours"
 POSE: Behaviour = "start pose held"
+_N_STARTS = 16
+FALLING: Behaviour = "falling at once"
 # Enough to see what a program pays for doing nothing: these take a second or two.
-UNSKILLED: tuple[Behaviour, ...] = (POSE, "limp", "random actions", "falling at once")
+UNSKILLED: tuple[Behaviour, ...] = (POSE, "limp", "random actions", FALLING)
 
 
 @dataclass(frozen=True)
@@ -52,9 +54,14 @@ class RecordedBehaviours:
         return read_capped(self.folder / TRAJECTORIES_FILE, MAX_RECORDING_BYTES)
 
 
-def describe_robot(lab: Lab, folder: Path, behaviours: Sequence[Behaviour] = ALL_BEHAVIOURS) -> str:
+def describe_robot(lab: Lab, folder: Path) -> str:
     """Say what was measured on the robot, for those who design; '' where no pose can be held."""
-    return _describe(lab.card, record_behaviours(lab, folder, behaviours))
+    return _describe(lab.card, record_behaviours(lab, folder))
+
+
+def describe_pose(lab: Lab, folder: Path) -> str:
+    """Say the same from nothing but its start pose, held from several starts."""
+    return _describe(lab.card, record_behaviours(lab, folder, (POSE,), _N_STARTS))
 
 
 def read_robot(store: RunStore) -> str:
@@ -70,19 +77,32 @@ def _describe(card: EnvCard, recorded: RecordedBehaviours) -> str:
     if POSE not in recorded.names:
         return ""
     trajectories = Trajectories.load(recorded.folder / TRAJECTORIES_FILE)
-    held = trajectories.episode(recorded.names.index(POSE))
-    return describe_standing(card, held, recorded.result.links)
+    first = recorded.names.index(POSE)
+    others = [
+        trajectories.episode(i)
+        for i, name in enumerate(recorded.names)
+        if i != first and name != FALLING  # tipped over before it is recorded
+    ]
+    return describe_standing(card, trajectories.episode(first), recorded.result.links, others)
 
 
 def record_behaviours(
-    lab: Lab, folder: Path, behaviours: Sequence[Behaviour] = ALL_BEHAVIOURS
+    lab: Lab,
+    folder: Path,
+    behaviours: Sequence[Behaviour] = ALL_BEHAVIOURS,
+    n_episodes: int = RecordJob.model_fields["n_episodes"].default,
 ) -> RecordedBehaviours:
     """Return the behaviours of a card, recorded unless the folder has those of this very card.
 
     Raises:
         JobError: they cannot be recorded; that is ours.
     """
-    job = RecordJob(card=lab.card, seed=lab.settings.seed, behaviours=tuple(behaviours))
+    job = RecordJob(
+        card=lab.card,
+        seed=lab.settings.seed,
+        behaviours=tuple(behaviours),
+        n_episodes=n_episodes,
+    )
     result = lab.run_job(job, folder).result
     assert isinstance(result, RecordResult)
     return RecordedBehaviours(folder, result)

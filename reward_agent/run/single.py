@@ -39,9 +39,8 @@ from reward_agent.rewards.source import defines_reward, parse_source
 from reward_agent.run.active import NO_METRIC, Lab, Metric, try_own_card
 from reward_agent.run.behaviours import (
     BEHAVIOURS_DIR,
-    POSE,
     UNSKILLED,
-    describe_robot,
+    describe_pose,
     record_behaviours,
     score_behaviours,
 )
@@ -167,7 +166,7 @@ def check_file(
 def measure_robot(card: EnvCard) -> str:
     """Say what is measured on the robot itself, as those who design are told it."""
     with open_lab(card, resolve(card, {})) as lab, make_scratch() as scratch:
-        return describe_robot(lab, scratch / BEHAVIOURS_DIR, (POSE,))
+        return describe_pose(lab, scratch / BEHAVIOURS_DIR)
 
 
 def train(

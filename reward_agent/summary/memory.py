@@ -18,7 +18,7 @@ from reward_agent.text import clean_text
 
 Memory = Mapping[str, NDArray[np.float64]]
 
-_MOST_COLUMNS, _MOST_CHARS = 4, 24
+_MOST_COLUMNS, _MOST_CHARS = 6, 24
 
 
 def read_memory(path: Path, trajectories: Trajectories) -> dict[str, NDArray[np.float64]]:

@@ -71,7 +71,7 @@ def sample_episode(
 
     Its role is ``median``, ``best`` or ``worst``; it is number ``index``.
     """
-    steps = choose_steps(card, episode, score, n_rows)
+    steps = choose_steps(card, episode, score, n_rows, columns)
     return EpisodeSample(
         role=role,
         index=index,
@@ -89,7 +89,11 @@ def sample_episode(
 
 
 def choose_steps(
-    card: EnvCard, episode: Episode, score: EpisodeScore, n_rows: int
+    card: EnvCard,
+    episode: Episode,
+    score: EpisodeScore,
+    n_rows: int,
+    columns: Sequence[Column] = (),
 ) -> dict[int, str]:
     """Return the rows to show, in order, each with what happens there.
 
@@ -97,7 +101,7 @@ def choose_steps(
     a cycle of what repeats, at a steady rate beyond ``n_rows``, then some in the longest stretches
     between.
     """
-    cycle = find_cycle(card, episode)
+    cycle = find_cycle(card, episode, columns)
     moments = find_moments(card, episode, score.end, score.success_step, score.success_start)
     by_weight = sorted(moments, key=lambda moment: -moment.weight)
     beside = max(1, round(_BESIDE_S / episode.control_dt))
@@ -210,14 +214,15 @@ class Moment:
     weight: int
 
 
-def find_cycle(card: EnvCard, episode: Episode) -> tuple[int, ...]:
+def find_cycle(card: EnvCard, episode: Episode, columns: Sequence[Column] = ()) -> tuple[int, ...]:
     """Return the steps of one cycle at a steady rate; none where nothing repeats.
 
     The cycle is that of the posture over the second half, by the first peak of its correlation
-    with itself, and it is shown where that half begins.
+    with itself, and it is shown where that half begins. Where the posture repeats nothing, a leg
+    that waves, say, it is that of the first of the other columns that does.
     """
     first = episode.n_steps // 2
-    for column in reversed(find_posture(card)):
+    for column in (*reversed(find_posture(card)), *columns):
         values = column.read(episode)[first:]
         low, high = column.field.range
         period = _find_period(values) if np.ptp(values) > _NOTABLE * (high - low) else 0

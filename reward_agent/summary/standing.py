@@ -5,7 +5,7 @@ It is measured from a recording of this very robot, so no card need say it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -23,18 +23,23 @@ _SAME = 0.005
 _JOINTS = ("joint_angle", "joint_angles")
 
 
-def describe_standing(card: EnvCard, held: Episode, links: Mapping[str, float]) -> str:
+def describe_standing(
+    card: EnvCard, held: Episode, links: Mapping[str, float], others: Sequence[Episode] = ()
+) -> str:
     """Say what was measured on the robot itself.
 
     Args:
         card: the environment with the task applied.
         held: an episode in which the start pose is held.
         links: lengths, m, by body.
+        others: more episodes that start as all do; starts differ by chance.
     """
-    values = {field.name: _tell(field, held) for field in _list_fields(card)}
+    starts = [held, *others]
+    values = {field.name: _tell(field, held, starts) for field in _list_fields(card)}
     told = [f"{name} {value}" for name, value in values.items()][:_MOST_FIELDS]
     after = f", and after the arrow where {held.duration_s:.2g} s of holding that pose lead"
-    lines = [f"At the start{'' if held.terminated else after}: {', '.join(told)}."]
+    several = f" (mean of {len(starts)}, ± their standard deviation)" if others else ""
+    lines = [f"At the start{several}{'' if held.terminated else after}: {', '.join(told)}."]
     if links:
         lengths = [f"{name} {format_number(length)}" for name, length in links.items()]
         lines.append(f"Links, joint to joint or to the end, m: {', '.join(lengths[:_MOST_LINKS])}.")
@@ -55,16 +60,23 @@ def _list_fields(card: EnvCard) -> list[StateField]:
     return sorted(fields, key=lambda field: field.size is not None)
 
 
-def _tell(field: StateField, held: Episode) -> str:
+def _tell(field: StateField, held: Episode, starts: Sequence[Episode]) -> str:
     """Return a value, of a vector three in brackets, and after an arrow what it settles at."""
     values = held.fields[field.name]
     low, high = field.range
+    least = _SAME * (high - low)
+    first = np.stack([np.asarray(episode.fields[field.name][0]) for episode in starts])
+    mean, spread = first.mean(axis=0), first.std(axis=0)
     settled = np.mean(values[-max(1, int(_SETTLED * len(values))) :], axis=0)
-    start = _format(values[0])
-    is_same = held.terminated or bool(np.all(abs(settled - values[0]) < _SAME * (high - low)))
+    start = _format(mean, np.where(spread < least, 0.0, spread))
+    is_same = held.terminated or bool(np.all(abs(settled - values[0]) < least))
     return start if is_same else f"{start} → {_format(settled)}"
 
 
-def _format(value: FloatArray) -> str:
-    numbers = [format_number(round(float(number), 3)) for number in np.atleast_1d(value)]
+def _format(value: FloatArray, spread: FloatArray | float = 0.0) -> str:
+    pairs = np.broadcast_arrays(np.atleast_1d(value), np.atleast_1d(spread))
+    numbers = [
+        format_number(round(float(number), 3)) + (f" ± {format_number(float(off))}" if off else "")
+        for number, off in zip(*pairs, strict=True)
+    ]
     return numbers[0] if len(numbers) == 1 else f"({', '.join(numbers)})"

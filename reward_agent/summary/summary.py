@@ -170,15 +170,18 @@ def _sample_episodes(
 ) -> tuple[EpisodeSample, ...]:
     """Return the median, the best and the worst episode, each once."""
     order = rank_episodes(best)
-    alike = find_alike(columns, best, episodes)
-    if alike:
-        i = order[len(order) // 2]
-        role = f"all {len(order)} episodes are alike; one"
+    middle = order[len(order) // 2]
+    is_alike = find_alike(columns, best, episodes)
+    kinds = {(e.task_score, e.success, e.end) for e in best.episodes}
+    if is_alike or (len(order) > 1 and len(kinds) == 1):  # so that none is the best
+        i = middle
+        are = "are alike" if is_alike else "score the same and end alike"
+        role = f"all {len(order)} episodes {are}; one"
         return (
             sample_episode(card, episodes[i], best.episodes[i], columns, role, i, _ROWS["median"]),
         )
     # The last of two roles of one episode counts: the median is told before the others.
-    roles = {order[0]: "worst", order[-1]: "best", order[len(order) // 2]: "median"}
+    roles = {order[0]: "worst", order[-1]: "best", middle: "median"}
     return tuple(
         sample_episode(card, episodes[i], best.episodes[i], columns, role, i, _ROWS[role])
         for i, role in sorted(roles.items(), key=lambda item: list(_ROWS).index(item[1]))
@@ -213,7 +216,10 @@ def _count_ends(best: Evaluation) -> tuple[EndCount, ...]:
 
 def render_gates(gates: Sequence[GateSummary], title: str) -> str:
     """Return which conditions were shut, and what ended each hold."""
-    lines = [f"{title} in these episodes (alone: shut while all others were open):"]
+    lines = [
+        f"{title} in these episodes (open: true, or at least 0.5; alone: shut while "
+        "all others were open):"
+    ]
     for gate in gates:
         held = f"; {gate.n_holds} holds, the longest {format_number(gate.longest_s)} s"
         of = " of the episodes" if gate.of_episodes else f" of the steps{held}"

@@ -8,7 +8,7 @@ import pytest
 
 from reward_agent.definitions.card import load_env
 from reward_agent.definitions.task import TaskSpec, resolve_task
-from reward_agent.designers.judge import MAX_CRITERIA, split_criteria
+from reward_agent.designers.judge import MAX_CRITERIA, describe_view, split_criteria
 from reward_agent.designers.prompts import fence
 from reward_agent.errors import DataError
 from reward_agent.records.judgement import FilmReply, Judgement, find_order_conflicts
@@ -154,3 +154,8 @@ def test_no_text_closes_its_fence():
     mark = fenced.partition("text\n")[0]
     assert mark == "``````"
     assert fenced.strip().split("\n")[1:-1] == text.split("\n")
+
+
+def test_a_view_that_is_not_ours_says_that_nothing_is_known_of_it():
+    assert "points to the right" in describe_view(load_env("hopper"))
+    assert "own camera 2" in describe_view(load_env("metaworld"))

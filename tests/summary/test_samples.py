@@ -133,3 +133,14 @@ def test_joint_velocities_are_shown_where_the_criterion_limits_them(toy_card, ma
 @pytest.mark.parametrize("values", [np.linspace(0, 1, 31), np.exp(np.linspace(0, 5, 31))])
 def test_what_only_grows_has_no_period(values):
     assert _find_period(values) == 0
+
+
+def test_a_limb_that_waves_is_shown_at_a_steady_rate_where_the_posture_is_still(
+    toy_card, make_episode
+):
+    t = np.arange(501)
+    waving = make_episode(500, x_position=np.sin(2 * np.pi * t / 50))
+    columns = choose_columns(toy_card, "", [waving])
+    steps = choose_steps(toy_card, waving, score(length=500), 13, columns)
+    cycle = [step for step in steps if 250 <= step <= 300]
+    assert len(cycle) >= 8

@@ -57,3 +57,10 @@ def test_every_end_of_a_limb_says_where_it_is_and_how_it_is_tipped(env):
 def test_a_head_says_where_it_is_along_the_track(env):
     names = [field.name for field in load_env(env).state]
     assert {"head_x_position", "head_position"} & set(names)
+
+
+def test_starts_that_differ_by_chance_are_told_by_their_mean_and_spread(toy_card, make_episode):
+    held, other = (make_episode(100, torso_height=np.full(101, h)) for h in (1.0, 1.2))
+    told = describe_standing(toy_card, held, {}, [other])
+    assert "(mean of 2, ± their standard deviation)" in told
+    assert "torso_height 1.1 ± 0.1" in told
