@@ -199,9 +199,23 @@ def _finish(machine: Machine, name: str, value: Any) -> ast.expr:
         )
     if array.is_constant:
         return nodes.call("np.full", nodes.call("len", nodes.name("action")), array.node)
-    whole = replace(array, node=arithmetic.as_number(array), kind="float")
+    node = arithmetic.as_number(array)
+    if _is_whole(node):
+        node = ast.BinOp(node, ast.Mult(), ast.Constant(1.0))
+    whole = replace(array, node=node, kind="float")
     found: Array = machine.name_value(name, whole)
     return found.node
+
+
+def _is_whole(node: ast.expr) -> bool:
+    """Whether an expression is made of whole numbers and flags alone."""
+    if isinstance(node, ast.BinOp):
+        is_kept = isinstance(node.op, ast.Add | ast.Sub | ast.Mult)
+        return is_kept and _is_whole(node.left) and _is_whole(node.right)
+    if isinstance(node, ast.UnaryOp):
+        return _is_whole(node.operand)
+    is_number = isinstance(node, ast.Constant) and isinstance(node.value, int)
+    return is_number or isinstance(node, ast.Compare)
 
 
 def _write_memory(machine: Machine, memory: Sequence[Kept]) -> dict[str, tuple[ast.expr, ast.expr]]:

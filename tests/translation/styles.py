@@ -2119,3 +2119,26 @@ class R:
         return next_obs[0] - self.n
 """,
 )
+TAKEN["a parameter that only its place explains"] = (
+    "hopper",
+    "reward(obs, action, next_obs, info, done)",
+    "def reward(obs, a, nobs, info, done):\n    return -1 + 100 * (nobs[0] > 1.3)\n",
+)
+TAKEN["a pasted snippet with a name of its own"] = (
+    "hopper",
+    "",
+    "def fun(obs, info):\n    return np.exp(-abs(obs[1])) + math.tanh(info['x_velocity'])\n",
+)
+TAKEN["a reward of no usual name, with memory of the file"] = (
+    "hopper",
+    "",
+    """\
+import math
+STATE = {"best": 0.0}
+def r(env):
+    x = env.unwrapped.data.qpos[0]
+    gain = max(0, x - STATE["best"])
+    STATE["best"] = max(STATE["best"], x)
+    return {"progress": 10 * gain, "height": math.tanh(env.unwrapped.data.qpos[1])}
+""",
+)
