@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import math
 import re
-import unicodedata
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from reward_agent.definitions.card import EnvCard
 from reward_agent.definitions.roles import COMMANDS, describe_role
-from reward_agent.definitions.task import find_namesake, list_tasks, load_task
+from reward_agent.definitions.task import list_tasks
 from reward_agent.designers.offline.body import Body, Limb, normalise
+from reward_agent.designers.offline.sentence import Sentence, hint_task, list_left_out, list_words
 from reward_agent.designers.offline.signals import (
     SPIN_RAD_PER_S,
     choose_limb,
@@ -27,8 +27,13 @@ from reward_agent.designers.offline.signals import (
 )
 from reward_agent.designers.offline.words import (
     COUNTS,
+    EMPTY,
     FIXTURES,
+    HELD,
+    JUMPING,
     KEYWORDS,
+    SIDES,
+    STANDING,
     THINGS,
     Goal,
     Kind,
@@ -38,10 +43,8 @@ from reward_agent.designers.offline.words import (
 from reward_agent.designers.roles import MetricProposal, MetricWords
 from reward_agent.errors import RefusalError
 from reward_agent.evaluation.generic import LEAST_HEIGHT, UPRIGHT
-from reward_agent.evaluation.quantities import Amount, find_quantities
-from reward_agent.rewards.language import split_names
+from reward_agent.evaluation.quantities import find_quantities
 
-_LIKE = 0.5  # of the words, where the main goal is the same
 _LONGER = 1.25  # an episode, than what is asked for in s
 _RAISED_M = 0.1  # a foot or an object, where no height is said
 _LEAST_JUMP_M, _JUMP_SHARE = 0.06, 0.2  # of the standing height
@@ -51,75 +54,6 @@ _WITHIN_M = 0.05
 _ALMOST, _DONE_SHARE = 0.95, 0.5
 # Froude numbers of what counts as going at all, and as going fast; else a share of the range.
 _GOES, _GOES_FAST, _GOES_SHARE = 0.06, 0.25, 0.2
-
-# Words that ask for nothing.
-_EMPTY = split_names(
-    """
-    a about all also an and are as at be being but by can could do does doing each every for
-    from good has have he her here his i in into is it it's its itself just keep keeping keeps let
-    like make may must my now of off on one's onto or over own per please possible robot round
-    around
-    she should so that the their then there they this till to together try until want we well
-    when where which while who will with would you your
-    """
-)
-# What the guards judge: who stands upright does not fall.
-_STANDING = split_names(
-    """
-    balance balanced body don't fall fallen falling falls never no not right safe safely side stand
-    standing stands stay stays tipping tip torso up upright way without tall
-    """
-)
-_HELD = split_names("hold holds motionless quiet quietly stay stays steadily steady still there")
-# What else a kind judges beside its keywords.
-_JUDGED: dict[Kind, frozenset[str]] = {
-    "follow": split_names("asked given heading speed turn velocity"),
-    "pose": _HELD | split_names("first initial start starting"),
-    "spin": split_names("clockwise counter left place rate right speed spot"),
-    "raise": _HELD | split_names("air floor ground high off up"),
-    "lie": split_names("back belly down fall falls flat floor ground on prone side stomach"),
-    "reach": _HELD | split_names("close near within"),
-    "travel": split_names(
-        """
-        along backward backwards back direction far fast feet foot forward forwards left leg legs
-        line quick quickly rapid rapidly reverse right slow slowly speed steady straight velocity x
-        """
-    ),
-    "jump": split_names("air feet floor foot ground land landing lands off once up vertically"),
-    "crouch": _HELD | split_names("down height"),
-    "stand": _HELD | split_names("both feet foot height leg legs pole"),
-    "handle": _HELD
-    | split_names(
-        """
-        bring carry drag drop goal grasp grip move pick place position pull push put set slide sweep
-        take target up
-        """
-    ),
-    "lift": _HELD | split_names("air floor grasp ground high pick table up"),
-    "fixture": _HELD | split_names("open pull push swing turn up"),
-}
-# Of the keywords of travel, what says how the legs move: speed is judged, gaits are not.
-_GAITS = split_names("crawl gallop hop hops march roll slide swim swims trot")
-_JUMPING = split_names("bounce hop hops jump jumps leap leaps")
-_SIDES = split_names("back first fourth front hind left others rear right second third")
-
-
-@dataclass(frozen=True)
-class Sentence:
-    """A sentence as it is read: for a robot, its goals and quantities."""
-
-    text: str
-    body: Body
-    goals: tuple[Goal, ...]
-    quantities: tuple[Amount, ...]
-
-    def find(self, what: str, otherwise: float) -> float:
-        """Return the first quantity of a kind, in the unit of the fields."""
-        return next((item.value for item in self.quantities if item.what == what), otherwise)
-
-    def has(self, what: str) -> bool:
-        """Whether a quantity of this kind is stated."""
-        return any(item.what == what for item in self.quantities)
 
 
 @dataclass(frozen=True)
@@ -171,7 +105,7 @@ def compose_metric(
     if not parts:
         raise RefusalError(
             f"the offline designer has no metric for {description!r}: {_describe_lack(sentence)}."
-            f"{_hint_task(sentence) or _list_tasks(card)}",
+            f"{hint_task(sentence) or _list_tasks(card)}",
             "give --metric FILE with a score(episode) of your own, or use a language model",
         )
     choices = [parts, *({kind: part} for kind, part in parts.items())]
@@ -240,7 +174,7 @@ def _time(
         for call in ([calls] if isinstance(calls, str) else calls)
     ]
     success = f"Success: full credit for {seconds:g} s without a break, and no fall."
-    judged = frozenset(knows) | (_STANDING if arguments else frozenset())
+    judged = frozenset(knows) | (STANDING if arguments else frozenset())
     return MetricPart(
         _join(made), f"s in which {what}{told}. {success}", judged, ("time", *uses), "s", seconds,
         lifts,
@@ -291,7 +225,7 @@ def _go_far(sentence: Sentence, goal: Goal, velocity: str) -> MetricPart:
     return MetricPart(
         f'go_far("{velocity}", {given}{guards})',
         f"{way}{most}{told}. Success: {success}, and no fall.",
-        _STANDING if guards else frozenset(),
+        STANDING if guards else frozenset(),
         ("length",),
         "m",
         done=_ALMOST * metres or least * episode_s,
@@ -350,7 +284,7 @@ def _pose(sentence: Sentence, goal: Goal) -> MetricPart | None:
     if angles is None or (goal.kind == "still" and sentence.goals[0].kind != "still"):
         return None
     what = "every joint is within 0.2 rad of the start, none at 0.8 rad, and at rest"
-    return _time(sentence, f'hold_pose("{angles.name}"', what, 3.0, knows=_HELD)
+    return _time(sentence, f'hold_pose("{angles.name}"', what, 3.0, knows=HELD)
 
 
 def _stand(sentence: Sentence, goal: Goal) -> MetricPart | None:
@@ -380,7 +314,7 @@ def _keep(
         usual_s,
         guards,
         ("length",),
-        _STANDING if name != "" and guards == () and not lifts else (),
+        STANDING if name != "" and guards == () and not lifts else (),
         lifts,
     )
 
@@ -401,7 +335,7 @@ def _stand_on(sentence: Sentence, goal: Goal) -> MetricPart | None:
 def _name_sides(limbs: Sequence[Limb]) -> frozenset[str]:
     """Return what the sides of these limbs may be called: a "front leg" is none of a back one."""
     named = {word for limb in limbs for word in limb.words}
-    return frozenset(word for word in _SIDES if normalise([word]) <= named) | {"others"}
+    return frozenset(word for word in SIDES if normalise([word]) <= named) | {"others"}
 
 
 def _support(body: Body, down: Sequence[Limb], off: Sequence[Limb]) -> tuple[str, str]:
@@ -556,7 +490,7 @@ def _say_approach(approach: str) -> str:
 def _jump(sentence: Sentence, goal: Goal) -> MetricPart | None:
     lowest, up = (sentence.body.card.find_role(role) for role in ("lowest_point", "up"))
     # "0.4 m high" alone is no jump.
-    if lowest is None or not {stem(word) for word in goal.words} & _JUMPING:
+    if lowest is None or not {stem(word) for word in goal.words} & JUMPING:
         return None
     usual = max(_LEAST_JUMP_M, float(f"{_JUMP_SHARE * sentence.body.standing_height:.2g}"))
     height, times = sentence.find("length", usual), max(int(sentence.find("count", 1)), 1)
@@ -568,7 +502,7 @@ def _jump(sentence: Sentence, goal: Goal) -> MetricPart | None:
         f"Height, m, of {lowest.name} in {flights}, at most {height:.4g}; above 0.03 m the "
         "robot is in the air; a quarter for a flight that does not end on the floor, upright for "
         f"0.5 s. Success: {height:.4g} m, landed, {often_told}, and no fall.",
-        _STANDING | ({"hop", "hops"} if sentence.has("count") else set()),
+        STANDING | ({"hop", "hops"} if sentence.has("count") else set()),
         ("length", "count"),
         "m",
         done=_ALMOST * height,
@@ -617,7 +551,7 @@ def _describe(sentence: Sentence, parts: dict[Kind, MetricPart]) -> MetricPropos
     read = ", ".join(str(goal) for goal in sentence.goals if goal.kind in parts)
     meaning = (
         f"Composed of generic metrics, by keywords and numbers: {read}. No language model has read "
-        f"the sentence.{_hint_task(sentence)}"
+        f"the sentence.{hint_task(sentence)}"
     )
     criteria = dict.fromkeys(part.criterion.removesuffix(".") for part in made)
     criterion = "; and ".join(criteria) + "."
@@ -626,11 +560,13 @@ def _describe(sentence: Sentence, parts: dict[Kind, MetricPart]) -> MetricPropos
     # What is to last so long is done then; of what may go on, a good part is asked for.
     episode_s = min(max(steps, card.max_episode_steps), 10_000) * card.control_dt
     lasts = _ALMOST * seconds if sentence.has("time") else max(seconds, _DONE_SHARE * episode_s)
+    knows = {kind: part.knows for kind, part in parts.items()}
+    used = {what for part in made for what in part.uses}
     words = MetricWords(
         meaning=meaning,
         unit=made[0].unit,
         criterion="Seconds" + criterion[1:] if criterion.startswith("s ") else criterion,
-        not_measured=tuple(_list_left_out(sentence, parts)),
+        not_measured=tuple(list_left_out(sentence, knows, used)),
         lift_termination=any(part.lifts for part in made),
         max_episode_steps=min(steps, 10_000) if steps > card.max_episode_steps else None,
         target_score=float(f"{made[0].done or lasts:.3g}"),
@@ -639,43 +575,10 @@ def _describe(sentence: Sentence, parts: dict[Kind, MetricPart]) -> MetricPropos
     return MetricProposal(source, words=words, reply=f"{meaning}\n\n{words.criterion}\n")
 
 
-def _list_left_out(sentence: Sentence, parts: dict[Kind, MetricPart]) -> Iterator[str]:
-    """Yield the words and quantities of a sentence that no part judges."""
-    card, known = sentence.body.card, set(_EMPTY)
-    known |= {*re.findall(r"[a-z]+", f"{card.name} {card.title}".lower())}
-    for kind, part in parts.items():
-        known |= {*KEYWORDS.get(kind, "").split()} | _JUDGED.get(kind, frozenset()) | part.knows
-    if "travel" in parts:
-        own = {"hop", "hops"} if len(sentence.body.foot_contacts) == 1 else set()
-        known -= _GAITS - own - (set() if sentence.body.foot_contacts else {"swim", "swims"})
-    for word in dict.fromkeys(_list_words(sentence)):
-        if not {word, stem(word)} & known:
-            yield word
-    uses = {what for part in parts.values() for what in part.uses}
-    for item in sentence.quantities:
-        # The first of a kind is what was asked for.
-        if item.what in uses:
-            uses.remove(item.what)
-        else:
-            yield item.text
-
-
-def _list_words(sentence: Sentence) -> Iterator[str]:
-    """Yield the words that are no part of a quantity, in any script."""
-    text = unicodedata.normalize("NFKC", sentence.text.lower())
-    text = re.sub(r"(?<!\w)'[^']*'(?!\w)", " ", text)  # what something is called
-    for item in sentence.quantities:  # "km/h" is no word
-        text = text.replace(item.text.lower(), " ")
-    for word in re.findall(r"[^\W\d_]+(?:'[^\W\d_]+)?", text):
-        is_unit = any(item.what for item in find_quantities(f"1 {word}"))
-        if not is_unit and not find_quantities(f"{word} times") and word not in COUNTS:
-            yield word
-
-
 def _describe_lack(sentence: Sentence) -> str:
     """Say why there is no metric: words that are not known, a kind without one, a role."""
     if not sentence.goals:
-        words = [word for word in dict.fromkeys(_list_words(sentence)) if word not in _EMPTY]
+        words = [word for word in dict.fromkeys(list_words(sentence)) if word not in EMPTY]
         shown = ", ".join(map(repr, words[:10])) or "its words"
         return f"it reads English keywords and cannot measure {shown}"
     body, goal = sentence.body, sentence.goals[0]
@@ -691,33 +594,3 @@ def _describe_lack(sentence: Sentence) -> str:
 def _list_tasks(card: EnvCard) -> str:
     tasks = ", ".join(list_tasks(card))
     return f" Tasks of {card.name} that bring a metric: {tasks}" if tasks else ""
-
-
-def _hint_task(sentence: Sentence) -> str:
-    """Return a sentence on the card's task that a description reads like, or nothing."""
-    card = sentence.body.card
-    name = find_namesake(card, sentence.text)
-    if name is None:
-        likeness = {task: measure_likeness(sentence.text, card, task) for task in list_tasks(card)}
-        name = max(likeness, key=lambda task: likeness[task], default="")
-        if likeness.get(name, 0.0) < _LIKE:
-            return ""
-    return f" It reads like the card's task {name!r}: --task {name} has a metric of its own."
-
-
-def measure_likeness(description: str, card: EnvCard, name: str) -> float:
-    """Return how alike the words are, and those of the name; 0 for another main goal."""
-    task = load_task(card, name)
-    asked, known = read_goals(description), read_goals(task.description)
-    if not asked or not known:
-        return 0.0
-    facts = [(goal.kind, goal.direction, goal.axis, goal.speed) for goal in (asked[0], known[0])]
-    words, called, theirs = (
-        set(re.findall(r"[a-z]{3,}", text.lower().replace("_", " "))) - _EMPTY
-        for text in (description, name, f"{name} {task.description}")
-    )
-    share, named = (
-        len(words & theirs) / max(1, len(words)),
-        len(words & called) / max(1, len(called)),
-    )
-    return share + named if facts[0] == facts[1] else 0.0

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from reward_agent.evaluation.quantities import find_quantities
+from reward_agent.rewards.language import split_names
 
 Kind = Literal[
     "follow", "pose", "flip", "spin", "wave", "raise", "lie", "reach", "travel", "jump", "crouch",
@@ -75,9 +76,58 @@ _FAST = {"fast", "quick", "quickly", "rapid", "rapidly", "far", "sprint", "race"
 _SLOW = {"slow", "slowly", "gentle", "gently", "careful", "carefully", "crawl"}
 _BACKWARD = {"back", "backward", "backwards", "backflip", "reverse", "rearward"}
 _LIMBS = {"leg", "legs", "foot", "feet", "arm", "arms", "hand", "hands"}
-_SIDES = {"left", "right", "front", "back", "hind", "rear", "first", "second", "third", "fourth"}
+SIDES = {"left", "right", "front", "back", "hind", "rear", "first", "second", "third", "fourth"}
 _SINGULAR = {"legs": "leg", "feet": "foot", "arms": "arm", "hands": "hand"}
 COUNTS = {"one": 1, "two": 2, "three": 3}
+# Words that ask for nothing.
+EMPTY = split_names(
+    """
+    a about all also an and are as at be being but by can could do does doing each every for
+    from good has have he her here his i in into is it it's its itself just keep keeping keeps let
+    like make may must my now of off on one's onto or over own per please possible robot round
+    around
+    she should so that the their then there they this till to together try until want we well
+    when where which while who will with would you your
+    """
+)
+# What the guards judge: who stands upright does not fall.
+STANDING = split_names(
+    """
+    balance balanced body don't fall fallen falling falls never no not right safe safely side stand
+    standing stands stay stays tipping tip torso up upright way without tall
+    """
+)
+HELD = split_names("hold holds motionless quiet quietly stay stays steadily steady still there")
+# What else a kind judges beside its keywords.
+JUDGED: dict[Kind, frozenset[str]] = {
+    "follow": split_names("asked given heading speed turn velocity"),
+    "pose": HELD | split_names("first initial start starting"),
+    "spin": split_names("clockwise counter left place rate right speed spot"),
+    "raise": HELD | split_names("air floor ground high off up"),
+    "lie": split_names("back belly down fall falls flat floor ground on prone side stomach"),
+    "reach": HELD | split_names("close near within"),
+    "travel": split_names(
+        """
+        along backward backwards back direction far fast feet foot forward forwards left leg legs
+        line quick quickly rapid rapidly reverse right slow slowly speed steady straight velocity x
+        """
+    ),
+    "jump": split_names("air feet floor foot ground land landing lands off once up vertically"),
+    "crouch": HELD | split_names("down height"),
+    "stand": HELD | split_names("both feet foot height leg legs pole"),
+    "handle": HELD
+    | split_names(
+        """
+        bring carry drag drop goal grasp grip move pick place position pull push put set slide sweep
+        take target up
+        """
+    ),
+    "lift": HELD | split_names("air floor grasp ground high pick table up"),
+    "fixture": HELD | split_names("open pull push swing turn up"),
+}
+# Of the keywords of travel, what says how the legs move: speed is judged, gaits are not.
+GAITS = split_names("crawl gallop hop hops march roll slide swim swims trot")
+JUMPING = split_names("bounce hop hops jump jumps leap leaps")
 _SPEED, _AMOUNT = ("speed", "turning"), ("length", "angle")
 _ON_BACK = re.compile(r"\bon (?:its|your|his|her|the|their) back\b")
 _ON_THE_SPOT = re.compile(r"\b(?:in place|on the spot|up and down)\b")
@@ -282,7 +332,7 @@ def _find_limb(tokens: list[str]) -> tuple[str, ...]:
     """
     for index in reversed(range(len(tokens))):
         noun = _SINGULAR.get(tokens[index], tokens[index])
-        marks = _SIDES if noun == tokens[index] else {*_SIDES, *COUNTS}
+        marks = SIDES if noun == tokens[index] else {*SIDES, *COUNTS}
         sides = [token for token in tokens[max(0, index - 2) : index] if token in marks]
         if noun in _SINGULAR.values() and (sides or noun == tokens[index]):
             return (*sides, noun)
