@@ -167,6 +167,11 @@ def format_share(share: float | None) -> str:
     return f"{100 * share:.0f}%"
 
 
+def count(n: int, one: str, many: str = "") -> str:
+    """Return a number with its noun: ``1 program``, ``2 programs``."""
+    return f"{n} {one if n == 1 else many or one + 's'}"
+
+
 def format_steps(steps: int) -> str:
     """Return 120000 as ``120k``."""
     return f"{steps / 1000:.0f}k" if steps >= 1000 else str(steps)

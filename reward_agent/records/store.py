@@ -61,7 +61,7 @@ from reward_agent.records.jobs import PROGRAM_FILE, ParityRow
 from reward_agent.records.layers import hide_in_settings, render_option
 from reward_agent.records.outcomes import Outcome
 from reward_agent.records.settings import list_settings
-from reward_agent.text import hide_credentials
+from reward_agent.text import count, hide_credentials
 from reward_agent.types import (
     MOST_TERMS,
     Evaluation,
@@ -266,9 +266,10 @@ class Saving(Record):
     n_calls: int = Field(ge=0)
 
     def __str__(self) -> str:
-        parts = [f"{self.programs} programs", f"{self.env_steps:,} env steps"]
-        parts += [f"{self.wall_s / 60:.0f} minutes of computing"] if self.wall_s >= 60 else []
-        parts += [f"{self.n_calls} calls of the model"] if self.n_calls else []
+        minutes = round(self.wall_s / 60) if self.wall_s >= 60 else 0
+        parts = [count(self.programs, "program"), f"{self.env_steps:,} env steps"]
+        parts += [f"{count(minutes, 'minute')} of computing"] if minutes else []
+        parts += [f"{count(self.n_calls, 'call')} of the model"] if self.n_calls else []
         return f"saved about {', '.join(parts)}"
 
 

@@ -9,6 +9,7 @@ from typing import Literal
 from reward_agent.evaluation.statistics import correlate
 from reward_agent.report.charts import shorten
 from reward_agent.report.view import CandidateView, RunView
+from reward_agent.text import count
 from reward_agent.types import Evaluation, rank_value
 
 Tone = Literal["good", "fair", "poor", "open"]
@@ -44,7 +45,7 @@ def find_verdict(view: RunView) -> Verdict:
         return Verdict("open", "no result", what)
     if view.run.metric_origin == "none":
         sentence = (
-            f"{_count(len(view.trained), 'policy was', 'policies were')} trained and nothing is "
+            f"{count(len(view.trained), 'policy was', 'policies were')} trained and nothing is "
             "ranked, since the task has no metric: watch the video to judge."
         )
         return Verdict("open", "not ranked", sentence)
@@ -138,7 +139,7 @@ def _describe_seeds(view: RunView) -> str:
     winner = view.run.winner
     if winner is not None and winner.is_confirmed:
         n = len(winner.task_scores)
-        return f"confirmed by training it again with {_count(n, 'fresh seed', 'fresh seeds')}"
+        return f"confirmed by training it again with {count(n, 'fresh seed', 'fresh seeds')}"
     return "with the run's own seed, not confirmed by another training"
 
 
@@ -146,14 +147,10 @@ def describe_ends(evaluation: Evaluation) -> str:
     """Say how its episodes ended, the most frequent way first."""
     ends = Counter(episode.end for episode in evaluation.episodes)
     words = [
-        f"{count} {'at the time limit' if end == 'truncated' else f'by {end}'}"
-        for end, count in ends.most_common()
+        f"{n} {'at the time limit' if end == 'truncated' else f'by {end}'}"
+        for end, n in ends.most_common()
     ]
     return f"They ended: {', '.join(words)}."
-
-
-def _count(n: int, one: str, many: str) -> str:
-    return f"{n} {one if n == 1 else many}"
 
 
 # --- does a program pay for the task? -------------------------------------------------------------
