@@ -1,7 +1,8 @@
 """Rewards with a planted fault, and healthy ones: what the rules say of recorded trainings.
 
-Each line of ``data/faults.jsonl`` is what ``reward-agent diagnose FILE --steps 30000` (some 20000)` left of one
-training: program, probe, training and summary without its episodes.
+Each line of ``data/faults.jsonl`` is what ``reward-agent diagnose FILE --steps 30000`` (some 20000)
+left of one training: program, probe, training and summary, with four digits, each third point of a
+curve (all of hopper_sign), and without episodes and course.
 """
 
 from __future__ import annotations
