@@ -15,6 +15,7 @@ BENCHMARKS = {
     "done": "minutes of computing from a sentence to a confirmed winner, programs recorded",
     "utilisation": "how busy an executor's slots are kept",
     "people": "a search from a person's reward, beside that reward with the same env steps",
+    "forms": "steps/s of people's rewards, written over arrays and called row by row",
     "judge": "how often a model that watches films says the right thing",
     "caches": "share of a run's input that a provider's prompt cache would serve",
     "house": "how large the package is, and how its parts hang together",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from reward_agent.definitions.card import EnvCard
@@ -49,7 +49,10 @@ def reweight(brief: DesignBrief, rng: random.Random) -> tuple[RewardProgram, str
     # Of the best, each candidate of a round takes another of the changes that are called for.
     is_best = brief.best is not None and brief.best.candidate.id == entry.candidate.id
     first = min(brief.index, max(len(changes) - _MAX_TRIES, 0)) if is_best else 0
+    names = [term.name for term in read_terms(entry.program.source)]
     for change in changes[first:]:
+        if _scales_all(change.factors, names):
+            continue
         source = scale_terms(entry.program.source, change.factors)
         if source is not None and RewardProgram(source).sha256 not in tried:
             score = entry.candidate.task_score
@@ -57,6 +60,11 @@ def reweight(brief: DesignBrief, rng: random.Random) -> tuple[RewardProgram, str
             origin = f"- from candidate {entry.candidate.id}{told}, whose terms it keeps"
             return RewardProgram(source), f"{origin}\n- {change.reason}"
     return None
+
+
+def _scales_all(factors: dict[str, float], names: Sequence[str]) -> bool:
+    """Whether a change only makes the whole reward larger or smaller, which learners undo."""
+    return len({factors.get(name, 1.0) for name in names}) == 1 and min(factors.values()) > 0
 
 
 def _list_changes(entry: HistoryEntry, card: EnvCard, task: TaskSpec) -> Iterator[Reweighting]:

@@ -1,10 +1,13 @@
 """A search that departs from a person's program keeps their terms and names, and says so."""
 
+import random
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
 from reward_agent.definitions.card import load_env
+from reward_agent.designers.offline.given import reweight
 from reward_agent.designers.roles import Proposal
 from reward_agent.rewards.checks import check_program
 from reward_agent.rewards.terms import compare_terms
@@ -61,6 +64,20 @@ def test_first_departure_keeps_their_terms_and_adds_the_tasks(depart, source, in
     fates = {fate.name: fate.fate for fate in compare_terms(source, text)}
     assert [fates[name] for name in ("straight", "alive")] == ["kept", "kept"]
     assert fates["travel"] == "new"
+
+
+def test_one_number_is_not_made_larger_or_smaller_as_a_whole(brief, entry):
+    one = "def compute_reward(state, action, next_state):\n    r = next_state.forward_velocity\n"
+    made = {}
+    for source in (one + "    return r, {'reward': r}\n", THEIRS):
+        theirs = entry(Proposal(RewardProgram(source)), {})
+        theirs = replace(
+            theirs, probe=SimpleNamespace(is_additive=True), training=None, summary=None, plan=None
+        )
+        parent = theirs.candidate.id
+        asked = brief("hopper", "hop_forward", parent=parent, history=(theirs,), index=1)
+        made[source] = reweight(asked, random.Random(0))
+    assert [change is not None for change in made.values()] == [False, True]
 
 
 def test_term_of_theirs_that_drowns_the_rest_weighs_less_and_the_number_is_said(
