@@ -59,7 +59,10 @@ def test_the_demo_designs_and_ends_with_what_to_try_next(
     monkeypatch.setattr(design, "design_command", lambda *a, **k: designed.append((a, k)))
     design.demo_command(runs_dir=tmp_path, seed=3)
     assert designed == [
-        (("hopper", "hop_forward"), {"runs_dir": tmp_path, "preset": "quick", "seed": 3})
+        (
+            ("hopper", "hop_forward"),
+            {"runs_dir": tmp_path, "preset": "quick", "yes": False, "seed": 3},
+        )
     ]
     shown = capsys.readouterr().out.splitlines()
     commands = [line.split("   ")[0].split() for line in shown if line.startswith("  reward-agent")]
