@@ -90,13 +90,11 @@ def design_command(
             "unranked": unranked,
         }
         try:
+            common["agree"] = None if yes else lambda expected: _ask_about_money(display, expected)
             if resumed is not None:
                 run = resume_run(str(resumed.dir), env=env, **common, **settings)
             else:
-                agree = None if yes else lambda expected: _ask_about_money(display, expected)
-                run = design(
-                    env, task, start_from=start_from or (), agree=agree, **common, **settings
-                )
+                run = design(env, task, start_from=start_from or (), **common, **settings)
         except UndecidedError as error:
             if as_json:
                 _print_paused(RunStore(Path(error.run)), error)

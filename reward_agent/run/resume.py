@@ -28,6 +28,7 @@ from reward_agent.records.layers import ResolvedSettings, change_settings, hide_
 from reward_agent.records.store import RunRecord, RunStore, load_run
 from reward_agent.run.metric import MetricChoice, ProposedMetric
 from reward_agent.run.open import HeldRun, follow, name_env, open_run
+from reward_agent.run.spending import Agree, agree_to_spend
 
 
 @dataclass(frozen=True)
@@ -100,6 +101,7 @@ def resume_run(
     accept_metric: Callable[[ProposedMetric], bool] | None = None,
     accept_unseen: bool = False,
     unranked: bool = False,
+    agree: Agree | None = None,
     environ: Mapping[str, str] | None = None,
     **options: Any,
 ) -> RunRecord:
@@ -114,6 +116,7 @@ def resume_run(
         accept_metric: as for ``design``.
         accept_unseen: as for ``design``.
         unranked: as for ``design``.
+        agree: as for ``design``.
         environ: environment variables; the process's own by default.
         options: settings that change, such as ``iterations``, and those of this person and
             machine that are not the usual ones, such as ``provider``.
@@ -125,6 +128,11 @@ def resume_run(
     environ = os.environ if environ is None else environ
     taken = take_up(name, runs_dir, env, options, environ)
     record = taken.read()
+    if agree is not None and (record.status != "finished" or options.get("iterations")):
+        settings = taken.resolved.settings
+        said = settings.model_dump(exclude_none=True)
+        place, words = env or name_env(record), record.task.description
+        agree_to_spend(settings, environ, agree, place, words, runs_dir, said)
     if (metric is not None or unranked) and record.metric_origin != "none":
         raise UsageError(
             f"run {record.id} has its metric ({record.metric_origin}), and its scores are of that "

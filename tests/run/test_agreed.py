@@ -10,8 +10,11 @@ from typer.testing import CliRunner
 import reward_agent
 from reward_agent.cli import design as design_cli
 from reward_agent.cli.app import app
+from reward_agent.definitions.card import load_env
+from reward_agent.definitions.task import load_task
 from reward_agent.errors import Interrupted, UsageError
 from reward_agent.records.settings import RunSettings
+from reward_agent.records.store import RunRecord, RunStore
 from reward_agent.run import spending
 from reward_agent.run.spending import agree_to_spend, disclose
 from reward_agent.testing import FakeLLMServer, HttpFault
@@ -143,3 +146,28 @@ def test_a_typed_y_begins(tmp_path, monkeypatch):
         error = invoke(tmp_path, f"--base-url={server.anthropic_url}").exception
         assert "does not accept the API key" in str(error)
     assert len(asked) == 1
+
+
+@pytest.mark.parametrize(("status", "is_asked"), [("interrupted", True), ("finished", False)])
+def test_a_run_that_is_taken_up_asks_where_it_goes_on(tmp_path, status, is_asked):
+    store = RunStore(tmp_path / "2026-11-23T00-00-00Z_hopper_hop-forward")
+    store.write_run(
+        RunRecord(
+            id=store.dir.name, created="2026-11-23T00:00:00Z", status=status,
+            card=load_env("hopper"), task=load_task("hopper", "hop_forward"),
+            metric_origin="task", config=RunSettings().model_dump(), config_sources={},
+            designer="anthropic", sandbox_level="full", versions={},
+        )
+    )  # fmt: skip
+    asked: list[Any] = []
+
+    def refuse(estimate: Any) -> bool:
+        asked.append(estimate)
+        return False
+
+    # A finished one is refused for another reason, so that nothing is done here.
+    with pytest.raises((Interrupted, UsageError)):
+        reward_agent.resume_run(
+            str(store.dir), provider="anthropic", environ=KEYS, agree=refuse, unranked=True
+        )
+    assert bool(asked) == is_asked
