@@ -13,7 +13,17 @@ from typing import Annotated
 
 import typer
 
-from reward_agent.cli import bench, design, diagnose, feedback, inventory, keys, runs, single
+from reward_agent.cli import (
+    bench,
+    design,
+    diagnose,
+    feedback,
+    film,
+    inventory,
+    keys,
+    runs,
+    single,
+)
 from reward_agent.cli.output import print_error, print_text
 from reward_agent.errors import Interrupted, RewardAgentError, UsageError
 from reward_agent.text import read_docstring, show_hidden
@@ -37,6 +47,7 @@ app.add_typer(runs.app, name="runs")
 app.add_typer(inventory.prompts_app, name="prompts")
 app.add_typer(keys.keys_app, name="keys")
 app.add_typer(bench.app, name="bench")
+app.command("film")(film.film_command)
 app.command("report")(runs.report_command)
 app.command("export")(runs.export_command)
 app.command("doctor")(inventory.doctor_command)

@@ -67,10 +67,10 @@ def take_up(
     record = store.read_run()
     provider = choose_provider(environ).spec
     resolved = change_settings(record.config, options, record.id, environ, provider)
-    return TakenUp(store, resolved, _read_own(record, env))
+    return TakenUp(store, resolved, read_own(record, env))
 
 
-def _read_own(record: RunRecord, env: str | None) -> dict[str, Any]:
+def read_own(record: RunRecord, env: str | None) -> dict[str, Any]:
     """Return what the person's environment says of model and files.
 
     Raises:

@@ -1,0 +1,72 @@
+"""``reward-agent film``: a film of a run, to show around."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from reward_agent.cli.output import print_json, print_text
+from reward_agent.cli.settings import Json, RunName, RunsDir
+from reward_agent.types import EpisodeName, FilmFormat, FilmSize
+
+# An animated picture is some ten times as large as an mp4.
+_SIZES: dict[str, FilmSize] = {"mp4": "720p", "webp": "360p", "gif": "360p"}
+
+
+def film_command(
+    run: RunName,
+    episode: Annotated[EpisodeName, typer.Option(help="Which of those scored.")] = "median",
+    candidate: Annotated[
+        str | None, typer.Option(help="Whose policy \\[default: what the run ends with].")
+    ] = None,
+    side_by_side: Annotated[
+        tuple[str, str] | None,
+        typer.Option(metavar="A B", help="Two candidates in one picture."),
+    ] = None,
+    size: Annotated[
+        FilmSize | None, typer.Option(help="Height \\[default: 720p; 360p of webp and gif].")
+    ] = None,
+    form: Annotated[
+        FilmFormat | None,
+        typer.Option("--format", help="\\[default: mp4, webp without the extra 'video']."),
+    ] = None,
+    slow: Annotated[float, typer.Option(min=1, max=50, help="So many times slower.")] = 1.0,
+    whole: Annotated[
+        bool, typer.Option("--whole", help="Of a long episode all, not only what happens.")
+    ] = False,
+    words: Annotated[bool, typer.Option(help="Write on it whose it is, and its score.")] = True,
+    env: Annotated[
+        str | None, typer.Option(help="Folder of the run's environment, if it is your own.")
+    ] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="The file.")] = None,
+    runs_dir: RunsDir = None,
+    as_json: Json = False,
+) -> None:
+    """Draw a film of a run's policy: mp4, animated WebP or GIF."""
+    from reward_agent.records.jobs import FilmStyle
+    from reward_agent.run.film import GET_MP4, choose_format, draw_film
+
+    chosen = choose_format(form)
+    drawn = draw_film(
+        run,
+        FilmStyle(
+            size=size or _SIZES[chosen],
+            formats=(chosen,),
+            slow=slow,
+            is_whole=whole,
+            has_words=words,
+        ),
+        candidates=side_by_side or ((candidate,) if candidate else ()),
+        episode=episode,
+        env=env,
+        output=output,
+        runs_dir=runs_dir,
+    )
+    if as_json:
+        print_json({"file": str(drawn.file), "episode": episode, "shown": drawn.shown})
+        return
+    print_text(str(drawn.file))
+    if form is None and chosen != "mp4":
+        print_text(f"an mp4, which plays everywhere: {GET_MP4}")

@@ -1,0 +1,120 @@
+"""Film: episodes of a run, drawn when somebody asks, from what its evaluations kept."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from reward_agent.errors import DataError, UnknownNameError, UsageError
+from reward_agent.files import make_scratch, read_capped, write_atomic
+from reward_agent.film.formats import has_mp4
+from reward_agent.records.jobs import FOOTAGE_FILE, FilmJob, FilmResult, FilmStyle
+from reward_agent.records.store import Candidate, RunRecord, RunStore, load_run, rank_candidates
+from reward_agent.report.view import place_film
+from reward_agent.run.evaluate import MAX_FILM_BYTES
+from reward_agent.run.resume import read_own
+from reward_agent.run.single import open_lab, resolve
+from reward_agent.types import EpisodeName, FilmFormat
+
+GET_MP4 = "pip install 'reward-agent[video]'"
+
+
+@dataclass(frozen=True)
+class DrawnFilm:
+    """A film on disk, and what it shows."""
+
+    file: Path
+    shown: tuple[str, ...]
+
+
+def choose_format(wanted: FilmFormat | None) -> FilmFormat:
+    """Return the format that was asked for, else mp4 where it can be written.
+
+    Raises:
+        UsageError: an mp4 is asked for and nothing writes it.
+    """
+    if wanted == "mp4" and not has_mp4():
+        raise UsageError("an mp4 needs the extra 'video'", GET_MP4)
+    return wanted or ("mp4" if has_mp4() else "webp")
+
+
+def draw_film(
+    run: str,
+    style: FilmStyle,
+    *,
+    candidates: tuple[str, ...] = (),
+    episode: EpisodeName = "median",
+    env: str | None = None,
+    output: Path | None = None,
+    runs_dir: Path | None = None,
+) -> DrawnFilm:
+    """Film an episode of a run's policies, side by side, in the first format of the style.
+
+    Args:
+        run: which run.
+        style: what the film looks like.
+        candidates: whose policies; without any, that with which the run ends.
+        episode: which of the episodes that were scored.
+        env: folder of the run's environment, unless it is one of those known by name.
+        output: the file; in the working directory by default.
+        runs_dir: where runs lie.
+
+    Raises:
+        UsageError: there is no such run, candidate or environment.
+        DataError: such an episode was not kept, or nothing here draws.
+    """
+    store = load_run(run, runs_dir)
+    record = store.read_run()
+    card = record.card.model_copy(update=read_own(record, env))
+    folders = {name: _place(store, record, name) for name in candidates or ("",)}
+    footages = {
+        f"footage_{number}.npz": _read_footage(folder)
+        for number, folder in enumerate(folders.values())
+    }
+    job = FilmJob(card=card, style=style, footage_files=tuple(footages), episodes=(episode,))
+    with open_lab(card, resolve(card, {})) as lab, make_scratch() as scratch:
+        found = lab.run_job(job, scratch / "film", footages).result
+        assert isinstance(found, FilmResult)
+        name = found.mp4_file or found.video_file
+        if name is None:
+            raise DataError(found.video_note, "`reward-agent doctor` says what films need")
+        film = read_capped(scratch / "film" / name, MAX_FILM_BYTES)
+    words = "_".join((store.dir.name, *candidates, episode.replace(" ", "-")))
+    file = output or Path(f"{words}.{style.formats[0]}")
+    write_atomic(file, film)
+    return DrawnFilm(file, tuple(candidates) or (_name_shown(record),))
+
+
+def _name_shown(record: RunRecord) -> str:
+    winner = record.winner
+    return (winner.policy or winner).candidate if winner else "best so far"
+
+
+def _place(store: RunStore, record: RunRecord, name: str) -> Path:
+    """Return the folder of a candidate's evaluation; '' is what the run ends with."""
+    finished = [item for item in store.list_finished() if item.evaluation is not None]
+    if name:
+        return place_film(store, record, _find(finished, name)).parent
+    if record.winner is not None:
+        return (store.dir / record.winner.policy_file).parent
+    if not finished:
+        raise UsageError(f"run {record.id} has no policy to film", "let it go on: --resume")
+    ranked = rank_candidates([item for item in finished if item.task_score is not None])
+    return place_film(store, record, (ranked or finished[-1:])[0]).parent
+
+
+def _find(candidates: list[Candidate], name: str) -> Candidate:
+    matches = [item for item in candidates if item.id.startswith(name)]
+    if len(matches) != 1:
+        raise UnknownNameError("candidate", name, [item.id for item in candidates])
+    return matches[0]
+
+
+def _read_footage(folder: Path) -> bytes:
+    try:
+        return read_capped(folder / FOOTAGE_FILE, MAX_FILM_BYTES)
+    except FileNotFoundError as error:
+        raise DataError(
+            f"no episode was kept to be drawn in {folder}",
+            "`reward-agent evaluate POLICY` films a policy anew",
+        ) from error
