@@ -381,7 +381,7 @@ def _show_winner(store: RunStore, run: RunRecord) -> None:
         label = "        " if winner.policy else "policy  "
         print_text(f"{label} {store.dir / winner.policy_file}")
         if winner.video_file:
-            print_text(f"video    {store.dir / winner.video_file}")
+            _show_film(store.dir / winner.video_file)
         if run.note:
             print_text(f"ended    {run.note}")
     if usage.n_calls:
@@ -504,3 +504,15 @@ def _show_notes(summary: CostSummary, run: RunRecord) -> None:
         print_text(f"limits: {', '.join(given)}")
     if run.limit:
         print_text(f"ended by its limit: {hide_credentials(run.limit)}")
+
+
+def _show_film(path: Path) -> None:
+    """Tell where a run's film lies, as an mp4 if it is one as well."""
+    from reward_agent.run.film import GET_MP4
+
+    film = path.with_suffix(".mp4")
+    if film.is_file():
+        print_text(f"video    {film}")
+        return
+    print_text(f"video    {path}")
+    print_text(f"         an mp4, which plays everywhere: {GET_MP4}")

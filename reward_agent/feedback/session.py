@@ -42,6 +42,7 @@ from reward_agent.records.events import Listener, RoundAnswered, SessionOpened, 
 from reward_agent.records.jobs import RESULT_FILE, EvaluateResult
 from reward_agent.records.outcomes import FINISHED, INTERRUPTED, Outcome
 from reward_agent.records.store import Winner
+from reward_agent.report.view import place_film
 from reward_agent.rewards.checks import check_program
 from reward_agent.run.active import ActiveRun, Metric, write_results
 from reward_agent.run.evaluate import film
@@ -254,16 +255,15 @@ class Session(SessionState):
                 judge_policy(active, entry.candidate, self._held.settings.seed)
 
     def film(self, name: str) -> str:
-        """Film a candidate that has no video; return why there is none in the end, if so.
+        """Film a candidate that has no blind video; return why there is none in the end, if so.
 
         A policy that a race stopped, or one of a run without videos, is filmed only when somebody
         wants to see it.
         """
         candidate = self.find(name).candidate
-        if self.find_film(name) is not None:
+        if self.find_film(name, is_blind=True) is not None:
             return ""
-        seed = self._held.settings.seed
-        folder = self.store.evaluation_dir(candidate.iteration, candidate.id, seed)
+        folder = place_film(self.store, self.run, candidate).parent
         if not (folder / RESULT_FILE).is_file():
             return f"{candidate.id} has no policy to watch: {candidate.outcome}"
         with self._activate() as active:

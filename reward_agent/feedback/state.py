@@ -24,7 +24,8 @@ from reward_agent.feedback.records import (
     ShownCandidate,
 )
 from reward_agent.files import check_plain, read_text
-from reward_agent.records.jobs import PROGRAM_FILE
+from reward_agent.records.disk import read_optional
+from reward_agent.records.jobs import FOOTAGE_FILE, PROGRAM_FILE, RESULT_FILE, EvaluateResult
 from reward_agent.records.store import Candidate, RunRecord, RunStore
 from reward_agent.report.view import place_film
 from reward_agent.types import rank_value
@@ -144,9 +145,16 @@ class SessionState:
             return known.get(name, matches[0])
         raise UnknownNameError("candidate", name, known)
 
-    def find_film(self, name: str) -> Path | None:
-        """Return a candidate's video, if there is one."""
-        return find_film(self.store, self.find(name).candidate)
+    def find_film(self, name: str, *, is_blind: bool = False) -> Path | None:
+        """Return a candidate's video, if there is one.
+
+        A blind one does not say whose it is; one with words counts only if no other can be drawn.
+        """
+        path = find_film(self.store, self.find(name).candidate)
+        if path is None or not is_blind or not (path.parent / FOOTAGE_FILE).is_file():
+            return path
+        made = read_optional(path.parent / RESULT_FILE, EvaluateResult)
+        return path if made is not None and made.is_blind else None
 
     def choose_pair(self) -> tuple[str, str] | None:
         """Return the two candidates whose comparison says most about which is the best."""

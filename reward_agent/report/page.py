@@ -26,7 +26,7 @@ from reward_agent.report.verdict import (
     find_headline,
     find_verdict,
 )
-from reward_agent.report.view import PNG, RunView, load_run_view
+from reward_agent.report.view import PNG, RunView, is_mp4, load_run_view
 from reward_agent.text import hide_in_words, show_hidden
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def render_report(view: RunView) -> str:
 
 def make_page(template: str, **shown: Any) -> str:
     """Return a self-contained page: with its style and its one script, which its policy names."""
-    script = _read_asset("page.js")
+    script = _read_asset("page.js") + _read_asset("film.js")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return (
         _make_environment()
@@ -90,8 +90,10 @@ def make_page(template: str, **shown: Any) -> str:
 
 
 def _make_uri(picture: bytes) -> str:
-    kind = "png" if picture.startswith(PNG) else "webp"
-    return f"data:image/{kind};base64,{base64.b64encode(picture).decode()}"
+    kind = "image/png" if picture.startswith(PNG) else "image/webp"
+    if is_mp4(picture):
+        kind = "video/mp4"
+    return f"data:{kind};base64,{base64.b64encode(picture).decode()}"
 
 
 def _make_command(view: RunView) -> str:

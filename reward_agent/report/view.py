@@ -81,7 +81,7 @@ class RunView:
         run: ``run.json``.
         iterations: the complete rounds.
         candidates: theirs, in order.
-        video: bytes of the best policy's animated WebP, or None.
+        video: bytes of the best policy's film, an mp4 or an animated WebP, or None.
         video_note: why there is none.
         strip: bytes of the picture with key moments of the same episode, or None.
         metric_source: the metric that scored the run, if there is one.
@@ -106,6 +106,11 @@ class RunView:
     retrials: tuple[Retrial, ...] = ()
     climbs: tuple[tuple[str, bytes], ...] = ()
     given: tuple[GivenTrace, ...] = ()
+
+    @property
+    def has_mp4(self) -> bool:
+        """Whether the film is an mp4."""
+        return self.video is not None and is_mp4(self.video)
 
     @cached_property
     def conflicts(self) -> tuple[str, ...]:
@@ -270,8 +275,20 @@ def _read_video(store: RunStore, path: Path | None) -> tuple[bytes | None, str]:
         why = f"the video is too large for this page: {place}"
     else:
         why = f"{place} is not a WebP animation"
-    video = _read_picture(path, MAX_VIDEO_BYTES)
+    video = _read_mp4(path.with_suffix(".mp4")) or _read_picture(path, MAX_VIDEO_BYTES)
     return video, "" if video else why
+
+
+def is_mp4(data: bytes) -> bool:
+    """Return whether this is an mp4 in H.264, which browsers play."""
+    return data[4:8] == b"ftyp" and b"avc1" in data
+
+
+def _read_mp4(path: Path) -> bytes | None:
+    if not path.is_file() or path.stat().st_size > MAX_VIDEO_BYTES:
+        return None
+    data = read_bytes(path, MAX_VIDEO_BYTES)
+    return data if is_mp4(data) else None
 
 
 def _read_picture(path: Path, max_bytes: int) -> bytes | None:

@@ -24,7 +24,7 @@ from reward_agent.web.parts import Parts
 _MAX_FORM_BYTES = 1_000_000
 _MAX_FIELDS = 20
 _STATIC = Path(__file__).parent / "static"
-_REPORT_STYLE = Path(str(report.__file__)).parent / "page.css"
+_REPORT = Path(str(report.__file__)).parent
 _MEDIA_TYPES = {".webp": "image/webp", ".mp4": "video/mp4"}
 _CHOICES: dict[str, Choice] = {"a": "a", "b": "b", "same": "same", "both bad": "both bad"}
 
@@ -63,7 +63,8 @@ def make_app(live: LiveSession) -> Starlette:
             *(Route(f"/do/{name}", _do(act), methods=["POST"]) for name, act in actions.items()),
             Route("/film/{name}", page.send_film),
             Route("/events", page.follow),
-            Route("/report.css", lambda _: FileResponse(_REPORT_STYLE)),
+            Route("/report.css", lambda _: FileResponse(_REPORT / "page.css")),
+            Route("/film.js", lambda _: FileResponse(_REPORT / "film.js")),
             Mount("/static", StaticFiles(directory=_STATIC)),
         ]
     )
@@ -94,7 +95,8 @@ class _Page:
             raise UsageError("the answer is none of a, b, same and both bad", "press a button")
         asked = form.get("question", "")
         question = int(asked) if re.fullmatch("[0-9]{1,9}", asked) else None
-        self._session.prefer(form.get("a", ""), form.get("b", ""), choice, question)
+        a, b = (self.parts.find_hidden(form.get(side, "")) for side in ("a", "b"))
+        self._session.prefer(a, b, choice, question)
         self._live.tell_changed()
         return self.parts.render_compare()
 
@@ -124,8 +126,9 @@ class _Page:
         return self.parts.render_findings(program, is_handed_in=True)
 
     def film(self, form: Form) -> str:
-        note = self._session.film(form.get("id", ""))
-        return self.parts.render_film(form.get("id", ""), note)
+        name = form.get("id", "")
+        note = self._session.film(self.parts.find_hidden(name))
+        return self.parts.render_film(name, note)
 
     def stop(self, form: Form) -> str:
         self._session.stop()
@@ -147,7 +150,7 @@ class _Page:
     async def send_film(self, request: Request) -> Response:
         """Send a candidate's video."""
         try:
-            path = await run_in_threadpool(self._session.find_film, request.path_params["name"])
+            path = await run_in_threadpool(self.parts.find_film, request.path_params["name"])
         except UsageError as error:  # no such candidate
             return Response(error.message, 404, media_type="text/plain")
         if path is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,8 +35,11 @@ class Parts:
     def __init__(self, live: LiveSession) -> None:
         self._live = live
         self._session = live.session
+        # Candidates of a comparison, by what stands in the page in place of their names.
+        self._hidden: dict[str, str] = {}
         self._environment = make_templates(Path(__file__).parent / "templates")
         self._environment.globals["film"] = self._describe_film
+        self._environment.globals["is_hidden"] = self._hidden.__contains__
 
     def render_page(self) -> str:
         """Return the whole page."""
@@ -86,7 +90,7 @@ class Parts:
         standings, pair = self._map_standings(), self._session.choose_pair()
         return self._render(
             "compare",
-            pair=[standings[name] for name in pair] if pair else [],
+            pair=[self._hide(name) for name in pair or ()],
             ratings=self._session.rate(),
             standings=standings,
             n_answers=n_answers,
@@ -125,7 +129,21 @@ class Parts:
 
     def render_film(self, name: str, note: str) -> str:
         """Return a candidate's video, or why there is none."""
-        return self._render("film_part", standing=self._stand(self._session.find(name)), note=note)
+        return self._render("film_part", whose=name, note=note)
+
+    def find_hidden(self, name: str) -> str:
+        """Return the candidate that a word stands for; any other name is itself."""
+        return self._hidden.get(name, name)
+
+    def find_film(self, name: str) -> Path | None:
+        """Return a candidate's video; of a hidden one, one that does not say whose it is."""
+        return self._session.find_film(self.find_hidden(name), is_blind=name in self._hidden)
+
+    def _hide(self, name: str) -> str:
+        """Return a word for a candidate, another one each time."""
+        word = secrets.token_hex(8)
+        self._hidden[word] = name
+        return word
 
     def render_metric(self, refusal: str = "", source: str = "") -> str:
         """Return the metric in words, as code and on the videos."""
@@ -165,7 +183,7 @@ class Parts:
 
     def _describe_film(self, name: str) -> str:
         """Return the kind of a candidate's video: ``webp``, ``mp4``, or nothing."""
-        path = self._session.find_film(name)
+        path = self.find_film(name)
         return path.suffix[1:] if path else ""
 
     def _list_turns(self) -> list[Turn]:

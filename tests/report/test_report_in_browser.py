@@ -59,9 +59,18 @@ def open_report(browser: Any, run_dir: Path) -> Iterator[Any]:
     assert problems == []
 
 
-def test_the_video_plays_and_every_point_answers_the_pointer(open_report: Any) -> None:
+def test_the_film_can_be_paused_moved_and_slowed_and_every_point_answers_the_pointer(
+    open_report: Any,
+) -> None:
     page = open_report()
-    assert page.evaluate("document.getElementById('film').naturalWidth") > 0
+    controls = page.locator(".film .controls")
+    controls.wait_for()
+    assert page.locator(".film canvas").evaluate("picture => picture.width") > 0
+    controls.get_by_role("button", name="Pause").click()
+    controls.get_by_role("button", name="Play").wait_for()
+    controls.get_by_role("slider").fill("1000")
+    controls.get_by_role("button", name="Speed: as it was").click()
+    assert controls.get_by_role("button", name="Speed: 2 times slower").is_visible()
     marks = page.locator("#scores svg .hit")
     assert marks.count() == 4
     marks.nth(1).scroll_into_view_if_needed()
@@ -70,8 +79,6 @@ def test_the_video_plays_and_every_point_answers_the_pointer(open_report: Any) -
     tip = page.locator("#tip")
     assert tip.is_visible()
     assert "4.4 m" in tip.inner_text()
-    page.get_by_role("button", name="Hide the animation").click()
-    assert not page.locator("#film").is_visible()
 
 
 def test_a_link_to_a_candidate_opens_it(open_report: Any) -> None:

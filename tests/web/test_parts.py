@@ -8,7 +8,9 @@ from contextlib import AbstractContextManager
 
 from reward_agent.feedback.session import Session
 from reward_agent.records.events import Failed, TrainedUntil, TrainingProgress
+from reward_agent.records.jobs import FOOTAGE_FILE
 from reward_agent.records.outcomes import TRAINED
+from reward_agent.report.view import place_film
 from reward_agent.web.live import EventHub, LiveSession
 from reward_agent.web.parts import Parts
 
@@ -30,6 +32,30 @@ def test_without_a_metric_only_ratings_are_shown_as_score(open_unjudged: OpenSes
         assert "these are the only score" in compare
         assert "task score" not in compare
         assert "Task score of" not in parts.render_candidate(a)
+
+
+def test_nothing_in_a_comparison_says_whose_films_they_are(open_unjudged: OpenSession) -> None:
+    with open_unjudged() as session:
+        parts, pair = make_parts(session), session.choose_pair()
+        assert pair is not None
+        vote = parts.render_compare().split("</form>")[0]
+        assert not any(name in vote for name in pair)
+        words = re.findall(r'name="[ab]" value="(\w+)"', vote)
+        assert tuple(parts.find_hidden(word) for word in words) == pair
+        assert parts.find_hidden(pair[0]) == pair[0]
+
+
+def test_a_film_with_words_is_drawn_again_before_it_is_compared(
+    open_unjudged: OpenSession,
+) -> None:
+    with open_unjudged() as session:
+        name = session.list_standings()[0].candidate.id
+        film = place_film(session.store, session.run, session.find(name).candidate)
+        film.write_bytes(b"made when films had words")
+        (film.parent / FOOTAGE_FILE).touch()
+        assert session.find_film(name) == film
+        assert session.find_film(name, is_blind=True) is None
+        film.unlink()
 
 
 def test_a_proposed_metric_is_shown_in_words_as_code_and_with_each_policy(
