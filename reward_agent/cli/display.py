@@ -50,6 +50,8 @@ from reward_agent.report.given import trace_given
 from reward_agent.text import clean_text, hide_credentials, hide_in_data, name_round
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from reward_agent.llm.budget import CostSummary
     from reward_agent.llm.replies import CallRecord, StoredReply
     from reward_agent.records.store import Candidate, RunRecord, RunStore

@@ -55,7 +55,7 @@
     const made = document.createElement(tag);
     if (tag === "button") made.type = "button";
     made.className = className;
-    made.setAttribute("aria-label", label);
+    if (label) made.setAttribute("aria-label", label);
     return made;
   }
 
@@ -65,10 +65,9 @@
     const play = make("button", "Pause", "play");
     const scrub = make("input", "Place in the film", "scrub");
     scrub.type = "range"; scrub.min = 0; scrub.max = 1000; scrub.value = 0;
-    const time = make("span", "Time", "time");
-    time.removeAttribute("aria-label");
-    const speed = make("button", "Speed: as it was", "speed");
-    speed.textContent = "1×";
+    const time = make("span", "", "time");
+    const speed = make("button", "", "speed");
+    speed.textContent = "speed 1×";
     bar.append(play, scrub, time, speed);
     place.append(bar);
 
@@ -80,8 +79,7 @@
     speed.addEventListener("click", () => {
       const next = SPEEDS[(SPEEDS.indexOf(film.playbackRate) + 1) % SPEEDS.length];
       film.playbackRate = next;
-      speed.textContent = next + "×";
-      speed.setAttribute("aria-label", next === 1 ? "Speed: as it was" : "Speed: " + 1 / next + " times slower");
+      speed.textContent = "speed " + next + "×";
     });
 
     let before = performance.now();
