@@ -14,7 +14,7 @@ import mujoco
 import numpy as np
 
 from reward_agent.definitions.meaning import ClaimTest, Meaning
-from reward_agent.drafts.live import LiveModel, RefusedError, UntestedError
+from reward_agent.drafts.live import ClaimError, LiveModel, UntestedError
 from reward_agent.simulation.interventions import UPWARD, Root
 from reward_agent.simulation.mujoco_model import HINGE, SLIDE
 from reward_agent.simulation.state import FloatArray
@@ -45,7 +45,7 @@ class ClaimTrial:
         value = getattr(self.meaning, key)
         try:
             holds, said = True, test.run(self, value if number is None else value[number])
-        except RefusedError as error:
+        except ClaimError as error:
             holds, said = False, str(error)
         except UntestedError as error:
             holds, said = None, str(error)
@@ -68,7 +68,7 @@ class ClaimTrial:
     def require_torso(self) -> str:
         """Return the torso's place."""
         if self.meaning.torso is None or not self.holds("torso"):
-            raise RefusedError("no torso holds whose axis it could be")
+            raise ClaimError("no torso holds whose axis it could be")
         return self.meaning.torso
 
     def find_way(self, way: str) -> FloatArray:
@@ -76,7 +76,7 @@ class ClaimTrial:
         if way in ("up", "down"):
             return np.array(UPWARD) * (1.0 if way == "up" else -1.0)
         if self.meaning.forward is None or not self.holds("forward"):
-            raise RefusedError(f"{way} cannot be told: no forward axis holds")
+            raise ClaimError(f"{way} cannot be told: no forward axis holds")
         forward = self.live.point(self.live.pose(), self.require_torso(), self.meaning.forward)
         forward[2] = 0.0
         forward /= np.linalg.norm(forward)
@@ -92,7 +92,7 @@ class ClaimTrial:
 def expect(said: str, found: Any, expected: Any) -> str:
     """Refuse numbers that are not as expected."""
     if np.abs(np.asarray(found) - np.asarray(expected)).max() > CLOSE:
-        raise RefusedError(f"{said}: {show(found)}, expected {show(expected)}")
+        raise ClaimError(f"{said}: {show(found)}, expected {show(expected)}")
     return said
 
 

@@ -30,7 +30,7 @@ _NO_SHAPE = float("inf")
 _LENGTHS = ("body_pos", "body_ipos", "geom_pos", "geom_size", "site_pos", "site_size", "jnt_pos")
 
 
-class RefusedError(Exception):
+class ClaimError(Exception):
     """What was measured speaks against a claim; the message says what, in one line."""
 
 
@@ -65,7 +65,7 @@ class LiveModel:
             return name
         if isinstance(name, int) or name not in known:
             hint = hint_closest(str(name), known)
-            raise RefusedError(f"the model has no {kind} {name!r}{hint}")
+            raise ClaimError(f"the model has no {kind} {name!r}{hint}")
         return known.index(name)
 
     def list_names(self, kind: str) -> list[str]:
@@ -102,7 +102,7 @@ class LiveModel:
         kind, number = self.find_place(place)
         frames = {"body": data.xmat, "geom": data.geom_xmat, "site": data.site_xmat}
         if kind not in frames:
-            raise RefusedError(f"{place} has no frame; name a body")
+            raise ClaimError(f"{place} has no frame; name a body")
         column = frames[kind][number].reshape(3, 3)[:, "xyz".index(axis[1])]
         return np.array(-column if axis[0] == "-" else column)
 
@@ -226,7 +226,7 @@ class LiveModel:
         """Return what ``sensor:NAME``, ``tendon:NAME`` or ``distance(A, B)`` measures, ``(k,)``."""
         found = _SOURCE.fullmatch(source)
         if not found:
-            raise RefusedError(
+            raise ClaimError(
                 f"{source!r} is not of the form sensor:NAME, tendon:NAME or distance(PLACE, PLACE)"
             )
         kind, name, first, second = found.groups()

@@ -7,7 +7,7 @@ import numpy as np
 
 from reward_agent.definitions.meaning import Gripper, JointSense, LimbClaim
 from reward_agent.drafts.claims import CLOSE, LEAST_M, LIFT_M, NUDGE, YAW, ClaimTrial, expect, show
-from reward_agent.drafts.live import LiveModel, RefusedError, UntestedError
+from reward_agent.drafts.live import ClaimError, LiveModel, UntestedError
 from reward_agent.drafts.words import find_side
 from reward_agent.simulation.interventions import UPWARD, Root
 from reward_agent.simulation.mujoco_start import find_servos
@@ -34,10 +34,10 @@ def try_start(trial: ClaimTrial, keyframe: str | int) -> str:
     data = live.pose(qpos)
     overlap = -min((float(contact.dist) for contact in data.contact), default=0.0)
     if overlap > _MOST_OVERLAP_M:
-        raise RefusedError(f"in this pose parts overlap by {overlap:.3f} m")
+        raise ClaimError(f"in this pose parts overlap by {overlap:.3f} m")
     after = live.simulate(qpos)
     if not np.isfinite(after.qpos).all() or after.warning.number.any():
-        raise RefusedError("held for 1 s, the physics diverges")
+        raise ClaimError("held for 1 s, the physics diverges")
     live.home = qpos
     joints = [j for j in live.driven if int(live.model.jnt_type[j]) in NUDGE]
     drift = {j: abs(float((after.qpos - qpos)[live.model.jnt_qposadr[j]])) for j in joints}
@@ -46,7 +46,7 @@ def try_start(trial: ClaimTrial, keyframe: str | int) -> str:
         return f"finite after 1 s without control, overlap {max(overlap, 0.0):.3f} m"
     said = f"held for 1 s, joint {live.name_joint(worst)} moves by {drift[worst]:.2f}"
     if drift[worst] > _MOST_DRIFT:
-        raise RefusedError(f"{said}, at most {_MOST_DRIFT} would be a pose that holds")
+        raise ClaimError(f"{said}, at most {_MOST_DRIFT} would be a pose that holds")
     return said
 
 
@@ -58,7 +58,7 @@ def try_torso(trial: ClaimTrial, place: str) -> str:
     live = trial.live
     body = live.find_body(place)
     if place.startswith("joint:") or not live.is_of_robot(body):
-        raise RefusedError("no actuator moves what it hangs together with: it is not of the robot")
+        raise ClaimError("no actuator moves what it hangs together with: it is not of the robot")
     root = Root(live.model, body)
     lifted = root.shift(live.home, (0.0, 0.0, LIFT_M))
     if lifted is None:
@@ -74,7 +74,7 @@ def try_up(trial: ClaimTrial, axis: str) -> str:
     if at_home < _IS_UP:
         names = [sign + letter for letter in "xyz" for sign in "+-"]
         best = max(names, key=lambda name: _read_up(live, torso, name))
-        raise RefusedError(
+        raise ClaimError(
             f"at the start {axis} of {torso} is {at_home:.2f} upward, not 1; "
             f"{best} is {_read_up(live, torso, best):.2f}"
         )
@@ -90,7 +90,7 @@ def try_up(trial: ClaimTrial, axis: str) -> str:
         found = _read_up(live, torso, axis, turned)
         said += f", {found:.2f} {name}" if name not in said else ""
         if abs(found - expected) > CLOSE:
-            raise RefusedError(f"{said}, expected {expected:.2f}")
+            raise ClaimError(f"{said}, expected {expected:.2f}")
     return said
 
 
@@ -103,14 +103,14 @@ def try_forward(trial: ClaimTrial, axis: str) -> str:
     live, torso, root = trial.live, trial.require_torso(), trial.root()
     forward = live.point(live.pose(), torso, axis)
     if abs(forward[2]) > _IS_LEVEL:
-        raise RefusedError(f"at the start {axis} of {torso} is {forward[2]:.2f} upward, not level")
+        raise ClaimError(f"at the start {axis} of {torso} is {forward[2]:.2f} upward, not level")
     if not root.joints:
         raise UntestedError(f"{axis} of {torso} is level at the start; the robot is bolted down")
     forward[2] = 0.0
     forward /= np.linalg.norm(forward)
     speed = root.push(live.home, forward)
     if speed is None:
-        raise RefusedError(f"the robot's root cannot move along {axis} of {torso}")
+        raise ClaimError(f"the robot's root cannot move along {axis} of {torso}")
     moved = np.array(live.home)
     mujoco.mj_integratePos(live.model, moved, speed, _STEP_S)
     velocity = (live.locate(live.pose(moved), torso) - live.locate(live.pose(), torso)) / _STEP_S
@@ -145,7 +145,7 @@ def _tell_front_from_back(trial: ClaimTrial, forward: FloatArray) -> str:
                 gap = float((np.mean(near, axis=0) - np.mean(far, axis=0)) @ direction)
                 said = f"{whose} {words[0]} lie {gap:.2f} m beyond those {words[1]}"
                 if whose != "limbs of this form" and gap < -LEAST_M:
-                    raise RefusedError(f"{said}, seen along it")
+                    raise ClaimError(f"{said}, seen along it")
                 if gap > LEAST_M:
                     return said
     raise UntestedError("nothing on the model tells its front from its back")
@@ -158,7 +158,7 @@ def try_foot(trial: ClaimTrial, place: str) -> str:
     """Lower the robot until it touches: the foot is what touches, or all but touches, then."""
     live = trial.live
     if not live.is_of_robot(live.find_body(place)):
-        raise RefusedError("no actuator moves what it hangs together with: it is not of the robot")
+        raise ClaimError("no actuator moves what it hangs together with: it is not of the robot")
     data, geoms = live.pose(), live.list_robot_geoms()
     low, own = live.measure_low(data, geoms), live.measure_low(data, live.list_geoms(place))
     if not np.isfinite(own) or not np.isfinite(low):
@@ -169,7 +169,7 @@ def try_foot(trial: ClaimTrial, place: str) -> str:
     if gap > _FOOT_GAP * max(height, 0.05):
         first = min(geoms, key=lambda geom: live.measure_low(data, [geom]))
         name = live.model.body(int(live.model.geom_bodyid[first])).name
-        raise RefusedError(f"{said}: {name} touches first")
+        raise ClaimError(f"{said}: {name} touches first")
     return said + _try_contact(live, place, own)
 
 
@@ -188,7 +188,7 @@ def _try_contact(live: LiveModel, place: str, low: float) -> str:
         pairs = [{int(geom) for geom in contact.geom} for contact in live.pose(moved).contact]
         contacts.append(any(pair & feet and pair & set(live.floors) for pair in pairs))
     if contacts != [True, False]:
-        raise RefusedError(
+        raise ClaimError(
             f"put {_DIP_M * 1000:.0f} mm into the floor it touches: {_yes(contacts[0])}; "
             f"lifted by 1 m: {_yes(contacts[1])}"
         )
@@ -205,7 +205,7 @@ def try_hand(trial: ClaimTrial, place: str) -> str:
     body = live.find_body(place)
     reach = _measure_reach(live, place) if live.is_of_robot(body) else 0.0
     if reach < LEAST_M:
-        raise RefusedError(f"the robot's joints move it by {reach:.3f} m: nothing reaches with it")
+        raise ClaimError(f"the robot's joints move it by {reach:.3f} m: nothing reaches with it")
     return f"the robot's joints move it by up to {reach:.2f} m"
 
 
@@ -236,7 +236,7 @@ def try_limb(trial: ClaimTrial, claim: LimbClaim) -> str:
         offset = sign * _measure_side(trial, claim.place, way)
         said.append(f"{offset:.3f} m to the {word}")
         if offset < LEAST_M:
-            raise RefusedError(
+            raise ClaimError(
                 f"it lies {-offset:.3f} m to the other side: {way} is {show(trial.find_way(way))}"
             )
     if not said:
@@ -265,7 +265,7 @@ def _measure_side(trial: ClaimTrial, place: str, way: str) -> float:
 def _is_there(live: LiveModel, place: str) -> bool:
     try:
         live.find_place(place)
-    except RefusedError:
+    except ClaimError:
         return False
     return True
 
@@ -276,16 +276,16 @@ def try_joint(trial: ClaimTrial, claim: JointSense) -> str:
     joint = live.find("joint", claim.joint)
     step = NUDGE.get(int(live.model.jnt_type[joint]))
     if step is None:
-        raise RefusedError("it is no slide or hinge, and has no positive way")
+        raise ClaimError("it is no slide or hinge, and has no positive way")
     start, after = live.pose(), live.pose(live.nudge(joint, step))
     moved = live.locate(after, claim.moves) - live.locate(start, claim.moves)
     length = float(np.linalg.norm(moved))
     if length < LEAST_M / 10:
-        raise RefusedError(f"nudged by +{step:g}, it moves {claim.moves} by {length:.4f} m")
+        raise ClaimError(f"nudged by +{step:g}, it moves {claim.moves} by {length:.4f} m")
     along = float(moved @ trial.find_way(claim.positive))
     said = f"nudged by +{step:g}, {claim.moves} goes {along:.4f} m {claim.positive}"
     if along < _GOES * length:
-        raise RefusedError(f"{said}, of {length:.4f} m in all: {_tell_ways(trial, moved)}")
+        raise ClaimError(f"{said}, of {length:.4f} m in all: {_tell_ways(trial, moved)}")
     return said
 
 
@@ -313,5 +313,5 @@ def try_gripper(trial: ClaimTrial, claim: Gripper) -> str:
     said = f"fingers are {widths['low']:.3f} m apart at low, {widths['high']:.3f} m at high control"
     other = {"low": "high", "high": "low"}[claim.opens]
     if widths[claim.opens] - widths[other] < LEAST_M:
-        raise RefusedError(said)
+        raise ClaimError(said)
     return said

@@ -7,7 +7,7 @@ import numpy as np
 
 from reward_agent.definitions.meaning import MeasureClaim
 from reward_agent.drafts.claims import CLOSE, LEAST_M, LIFT_M, NUDGE, ClaimTrial, expect, show
-from reward_agent.drafts.live import RefusedError, UntestedError
+from reward_agent.drafts.live import ClaimError, UntestedError
 from reward_agent.simulation.interventions import UPWARD, Root
 
 # Powers of length and of speed.
@@ -34,9 +34,9 @@ def try_object(trial: ClaimTrial, place: str) -> str:
     body = live.find_body(place)
     own = [joint for joint in live.list_joints(body) if joint not in live.driven]
     if not own:
-        raise RefusedError("it has no joint of its own: it cannot be moved")
+        raise ClaimError("it has no joint of its own: it cannot be moved")
     if live.is_of_robot(body):
-        raise RefusedError("it hangs together with the robot")
+        raise ClaimError("it hangs together with the robot")
     start = live.locate(live.pose(), place)
     lifted = Root(live.model, body).shift(live.home, (0.0, 0.0, LIFT_M))
     if lifted is not None:
@@ -48,7 +48,7 @@ def try_object(trial: ClaimTrial, place: str) -> str:
     step = NUDGE.get(int(live.model.jnt_type[own[-1]]), 0.0)
     moved = float(np.linalg.norm(live.locate(live.pose(live.nudge(own[-1], step)), place) - start))
     if moved < LEAST_M / 10:
-        raise RefusedError(f"its own joint moves it by {moved:.4f} m")
+        raise ClaimError(f"its own joint moves it by {moved:.4f} m")
     return f"its own joint {live.name_joint(own[-1])} moves it by {moved:.3f} m"
 
 
@@ -61,7 +61,7 @@ def try_target(trial: ClaimTrial, place: str) -> str:
         other = getattr(meaning, key)
         if other is not None and trial.holds(key):
             if root == roots[live.find_body(other)]:
-                raise RefusedError(f"it hangs together with {other}, and goes where that goes")
+                raise ClaimError(f"it hangs together with {other}, and goes where that goes")
             return try_distance(trial, other, place)
     raise UntestedError("no tool and no object holds that could be brought there")
 
@@ -72,7 +72,7 @@ def try_distance(trial: ClaimTrial, first: str, second: str) -> str:
     home = live.pose()
     start = live.locate(home, second) - live.locate(home, first)
     if live.find_body(first) == live.find_body(second):
-        raise RefusedError(f"both are on one body, always {np.linalg.norm(start):.3f} m apart")
+        raise ClaimError(f"both are on one body, always {np.linalg.norm(start):.3f} m apart")
     roots = live.model.body_rootid
     if roots[live.find_body(first)] == roots[live.find_body(second)]:
         return f"{np.linalg.norm(start):.3f} m at the start, changes with the joints between them"
@@ -90,12 +90,12 @@ def try_fixture(trial: ClaimTrial, place: str) -> str:
     live = trial.live
     kind, joint = live.find_place(place)
     if kind != "joint":
-        raise RefusedError("a fixture is a joint, such as joint:door_hinge")
+        raise ClaimError("a fixture is a joint, such as joint:door_hinge")
     if joint in live.driven or live.is_of_robot(int(live.model.jnt_bodyid[joint])):
-        raise RefusedError("it is a joint of the robot")
+        raise ClaimError("it is a joint of the robot")
     step = NUDGE.get(int(live.model.jnt_type[joint]))
     if step is None:
-        raise RefusedError("it is no slide or hinge")
+        raise ClaimError("it is no slide or hinge")
     moved = live.pose(live.nudge(joint, step))
     below = sorted(live.list_below(int(live.model.jnt_bodyid[joint])))
     changes = np.abs(moved.xipos[below] - live.pose().xipos[below])
@@ -112,19 +112,19 @@ def try_measure(trial: ClaimTrial, claim: MeasureClaim) -> str:
     values = np.array([live.read(data, claim.source) for data in trial.states])
     low, high = values.min(axis=0), values.max(axis=0)
     if (high - low).max() < 1e-9:
-        raise RefusedError(
+        raise ClaimError(
             f"nothing changes it: always {show(low)} in {len(values)} states in which "
             f"everything moves; that is no {claim.quantity}"
         )
     units = _QUANTITIES.get(claim.quantity)
     if units and claim.unit not in units:
-        raise RefusedError(f"a {claim.quantity} is in {' or '.join(units)}, not in {claim.unit}")
+        raise ClaimError(f"a {claim.quantity} is in {' or '.join(units)}, not in {claim.unit}")
     said = _try_unit(trial, claim)
     if claim.quantity in ("distance", "height") and values.shape[1] != 1:
-        raise RefusedError(f"it has {values.shape[1]} numbers, a {claim.quantity} is one")
+        raise ClaimError(f"it has {values.shape[1]} numbers, a {claim.quantity} is one")
     if claim.quantity == "distance":
         if low[0] < 0:
-            raise RefusedError(f"it goes down to {low[0]:.3f}, a distance is never below 0")
+            raise ClaimError(f"it goes down to {low[0]:.3f}, a distance is never below 0")
         if claim.source.startswith("distance("):
             first, _, second = claim.source[len("distance(") : -1].partition(",")
             said += "; " + try_distance(trial, first.strip(), second.strip())
@@ -144,11 +144,11 @@ def _try_unit(trial: ClaimTrial, claim: MeasureClaim) -> str:
             if unit is None:
                 return f"its unit {claim.unit} is as said, untested"
             if unit != claim.unit:
-                raise RefusedError(f"a sensor of its type is in {unit}, not in {claim.unit}")
+                raise ClaimError(f"a sensor of its type is in {unit}, not in {claim.unit}")
             return f"a sensor of its type is in {unit}"
     powers = live.measure_dimension(claim.source, trial.states)
     if powers is None:
-        raise RefusedError(
+        raise ClaimError(
             f"it is no {claim.unit}: in a model twice as large it grows by no one factor"
         )
     length, speed = powers
@@ -156,7 +156,7 @@ def _try_unit(trial: ClaimTrial, claim: MeasureClaim) -> str:
     said = f"in a model twice as large it is {2**length:.2f} times as large"
     said += f", at twice the speed {2**speed:.2f} times"
     if claim.unit not in found:
-        raise RefusedError(
+        raise ClaimError(
             f"{said}: that is {' or '.join(found) or 'none of the units'}, not {claim.unit}"
         )
     return said
@@ -179,4 +179,4 @@ def _try_height(trial: ClaimTrial, source: str) -> str:
                 f"{name} lifted by 1 m: {found[0]:+.2f}, moved by 1 m in x: {found[1]:+.2f}",
                 found, (1.0, 0.0),
             )  # fmt: skip
-    raise RefusedError("nothing that is lifted by 1 m changes it")
+    raise ClaimError("nothing that is lifted by 1 m changes it")

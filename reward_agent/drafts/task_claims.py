@@ -8,7 +8,7 @@ import numpy as np
 
 from reward_agent.definitions.meaning import TaskIdea
 from reward_agent.drafts.claims import YAW, ClaimTrial
-from reward_agent.drafts.live import RefusedError
+from reward_agent.drafts.live import ClaimError
 from reward_agent.simulation.interventions import UPWARD, Root
 
 # Least and greatest size of a task's number, where the model does not say.
@@ -23,12 +23,12 @@ def try_task(trial: ClaimTrial, idea: TaskIdea) -> str:
     for key in _NEEDED[idea.kind]:
         is_there = trial.list_held(key) if key == "feet" else trial.holds(key)
         if not is_there:
-            raise RefusedError(f"{idea.kind} needs {key}, and none holds")
+            raise ClaimError(f"{idea.kind} needs {key}, and none holds")
     if idea.kind not in _BOUNDS:
         return _try_stance(trial, idea) if idea.kind == "stand_on" else "the robot has joints"
     low, high = _BOUNDS[idea.kind]
     if idea.number is None or not low <= abs(idea.number) <= high:
-        raise RefusedError(f"its number is {idea.number}, expected {low:g} to {high:g}")
+        raise ClaimError(f"its number is {idea.number}, expected {low:g} to {high:g}")
     return _TASKS[idea.kind](trial, idea.number)
 
 
@@ -36,19 +36,19 @@ def _try_stance(trial: ClaimTrial, idea: TaskIdea) -> str:
     known = trial.list_held("feet")
     unknown = [foot for foot in idea.feet if foot not in known]
     if unknown or not idea.feet or len(set(idea.feet)) == len(known):
-        raise RefusedError(f"stand on some of the feet, not all: {', '.join(known)}")
+        raise ClaimError(f"stand on some of the feet, not all: {', '.join(known)}")
     return f"{len(set(idea.feet))} of {len(known)} feet"
 
 
 def _try_speed(trial: ClaimTrial, speed: float) -> str:
     if not trial.root().joints:
-        raise RefusedError("the robot is bolted down")
+        raise ClaimError("the robot is bolted down")
     return f"the root moves; {speed:g} m/s is asked for"
 
 
 def _try_rate(trial: ClaimTrial, rate: float) -> str:
     if trial.root().turn(trial.live.home, UPWARD, YAW) is None:
-        raise RefusedError("the robot's root cannot turn about the vertical")
+        raise ClaimError("the robot's root cannot turn about the vertical")
     return f"the root turns; {rate:g} rad/s is asked for"
 
 
@@ -59,14 +59,14 @@ def _try_gap(trial: ClaimTrial, first: str, within: float) -> str:
     )
     away = float(np.linalg.norm(gap))
     if away <= within:
-        raise RefusedError(f"the start does it already: {away:.3f} m away, {within:g} m is asked")
+        raise ClaimError(f"the start does it already: {away:.3f} m away, {within:g} m is asked")
     return f"{away:.3f} m away at the start, {within:g} m is asked for"
 
 
 def _try_lift(trial: ClaimTrial, by: float) -> str:
     root = Root(trial.live.model, trial.live.find_body(str(trial.meaning.object)))
     if by < 0 or root.shift(trial.live.home, (0.0, 0.0, by)) is None:
-        raise RefusedError("the object's own joints do not let it rise by that")
+        raise ClaimError("the object's own joints do not let it rise by that")
     return f"the object can rise by {by:g} m"
 
 
@@ -77,7 +77,7 @@ def _try_opening(trial: ClaimTrial, by: float) -> str:
     if live.model.jnt_limited[joint]:
         low, high = live.model.jnt_range[joint]
         if not low <= start + by <= high:
-            raise RefusedError(
+            raise ClaimError(
                 f"moved by {by:g} it is at {start + by:.2f}, its range is {low:.2f} to {high:.2f}"
             )
     return f"from {start:.2f} to {start + by:.2f}, within its range"
@@ -85,7 +85,7 @@ def _try_opening(trial: ClaimTrial, by: float) -> str:
 
 def _try_jump(trial: ClaimTrial, height: float) -> str:
     if height < 0 or trial.root().shift(trial.live.home, (0.0, 0.0, height)) is None:
-        raise RefusedError("the robot's root cannot rise by that")
+        raise ClaimError("the robot's root cannot rise by that")
     return f"the robot can rise by {height:g} m"
 
 

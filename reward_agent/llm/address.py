@@ -25,14 +25,14 @@ _PROXY_SCHEMES = ("http", "https", "socks5", "socks5h")
 
 
 @dataclass(frozen=True)
-class Address:
+class CorrectedAddress:
     """An address that can be called, and what was corrected in the one that was given."""
 
     url: str
     note: str = ""
 
 
-def correct_address(given: str, usual_path: str = "") -> Address:
+def correct_address(given: str, usual_path: str = "") -> CorrectedAddress:
     """Return an address as it was meant.
 
     Args:
@@ -55,7 +55,7 @@ def correct_address(given: str, usual_path: str = "") -> Address:
         done.append(f"it had no path, {usual_path} is the usual one")
     url = cut + mark + query
     note = f"the address is read as {hide_credentials(url)}: {', '.join(done)}" if done else ""
-    return Address(url, note)
+    return CorrectedAddress(url, note)
 
 
 def is_loopback(host: str) -> bool:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from reward_agent.errors import UsageError
-from reward_agent.llm.address import Address, correct_address
+from reward_agent.llm.address import CorrectedAddress, correct_address
 from reward_agent.llm.chat import ALL_AGENTS
 from reward_agent.llm.keys import find_key
 from reward_agent.llm.models import ModelCard, find_model
@@ -91,7 +91,7 @@ class Provider(Plugin):
         usual = self.base_url.replace("{region}", region)
         return self.read_url(given or environ.get(self.address_variable) or usual).url
 
-    def read_url(self, given: str) -> Address:
+    def read_url(self, given: str) -> CorrectedAddress:
         """Return an address as it was meant, and what was corrected in it."""
         return correct_address(given, self.usual_path)
 

@@ -31,7 +31,7 @@ from reward_agent.run.probe import Recordings, run_probe
 from reward_agent.run.single import Progress, choose_metric, open_lab, resolve
 from reward_agent.run.train import make_training, name_finish
 from reward_agent.summary.diagnosis import RewardDiagnosis, make_diagnosis, refuse_reward
-from reward_agent.summary.faults import Evidence
+from reward_agent.summary.faults import PayEvidence
 from reward_agent.summary.summary import render_summary, summarise
 from reward_agent.types import Analysis, ProbeReport, TrainingResult
 
@@ -185,7 +185,7 @@ class _Examination:
 
     def _gather(
         self, probe: ProbeReport, training: TrainingResult, entry: HistoryEntry
-    ) -> tuple[Evidence, HistoryEntry]:
+    ) -> tuple[PayEvidence, HistoryEntry]:
         """Evaluate the course of a training and the policy at its end, and summarise that."""
         evaluated, lab = self._evaluate(training), self.lab
         place = self.folder / "evaluation"
@@ -198,7 +198,7 @@ class _Examination:
             Trajectories.load(place / TRAJECTORIES_FILE),
             relabelled,
         )
-        evidence = Evidence(
+        evidence = PayEvidence(
             lab.card,
             self.task,
             probe,

@@ -10,7 +10,7 @@ from reward_agent.evaluation.statistics import correlate
 from reward_agent.records.store import GivenReward
 from reward_agent.rewards.pay import render_pay
 from reward_agent.summary.diagnostics import Diagnosis
-from reward_agent.summary.faults import Evidence, find_faults, list_remarks
+from reward_agent.summary.faults import PayEvidence, find_faults, list_remarks
 from reward_agent.text import format_number, format_share, render_table
 from reward_agent.types import Analysis, FileRecord, Finite, OneLine, ProbeReport, Record, TermName
 
@@ -66,7 +66,7 @@ class RewardDiagnosis(FileRecord):
 
 
 def make_diagnosis(
-    reward: GivenReward, evidence: Evidence, analysis: Analysis | None = None
+    reward: GivenReward, evidence: PayEvidence, analysis: Analysis | None = None
 ) -> RewardDiagnosis:
     """Return what the evidence of one training says of a reward."""
     faults = find_faults(evidence)
@@ -143,7 +143,7 @@ def _make_headline(faults: tuple[Diagnosis, ...]) -> str:
     return f"{first.name}: {first.evidence}{also}"
 
 
-def _list_terms(e: Evidence) -> Iterator[TermPay]:
+def _list_terms(e: PayEvidence) -> Iterator[TermPay]:
     curves = {curve.name: curve for curve in e.training.terms}
     shares = e.shares
     for term in e.summary.terms:
@@ -164,7 +164,7 @@ def _list_terms(e: Evidence) -> Iterator[TermPay]:
         )
 
 
-def _find_agreement(e: Evidence) -> float | None:
+def _find_agreement(e: PayEvidence) -> float | None:
     points = [
         (point.generated_return, point.task_score)
         for point in e.summary.course

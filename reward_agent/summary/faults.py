@@ -43,7 +43,7 @@ _MORE_IS_BETTER = ("forward_velocity", "forward_position", *_HIGH_IS_BETTER)
 
 
 @dataclass(frozen=True)
-class Evidence:
+class PayEvidence:
     """What is known of a reward after one training.
 
     Args:
@@ -111,7 +111,7 @@ class Evidence:
         return name, row.terms.get(name, row.pay) / max(row.length, 1.0)
 
 
-def find_faults(evidence: Evidence) -> tuple[Diagnosis, ...]:
+def find_faults(evidence: PayEvidence) -> tuple[Diagnosis, ...]:
     """Return the faults, the gravest first."""
     found: dict[str, Diagnosis] = {}
     for fault in filter(None, (rule(evidence) for rule in FAULTS)):
@@ -122,7 +122,7 @@ def find_faults(evidence: Evidence) -> tuple[Diagnosis, ...]:
 # --- a term of the wrong sign ---------------------------------------------------------------------
 
 
-def find_wrong_sign(e: Evidence) -> Diagnosis | None:
+def find_wrong_sign(e: PayEvidence) -> Diagnosis | None:
     """A term that pays the opposite of what is wanted, in the order of how sure that is."""
     rules = (_pays_actions, _pays_against_scores, _pays_worse_policy, _costs_standing, _pays_back)
     told = next(filter(None, (rule(e) for rule in rules)), None)
@@ -138,7 +138,7 @@ def find_wrong_sign(e: Evidence) -> Diagnosis | None:
     )
 
 
-def _pays_actions(e: Evidence) -> tuple[str, str] | None:
+def _pays_actions(e: PayEvidence) -> tuple[str, str] | None:
     """A term of the actions alone that pays more the larger they are."""
     moved, limp = e.tried.find(RANDOM), e.tried.find(LIMP)
     for name in _list_felt(e):
@@ -156,7 +156,7 @@ def _pays_actions(e: Evidence) -> tuple[str, str] | None:
     return None
 
 
-def _pays_against_scores(e: Evidence) -> tuple[str, str] | None:
+def _pays_against_scores(e: PayEvidence) -> tuple[str, str] | None:
     """A term whose pay is that of the task score with its sign turned, over what needs no skill."""
     rows = [row for row in e.tried.rows if row.task_score is not None and not row.is_policy]
     scores = np.array([row.task_score or 0.0 for row in rows])
@@ -180,7 +180,7 @@ def _pays_against_scores(e: Evidence) -> tuple[str, str] | None:
     return None
 
 
-def _pays_worse_policy(e: Evidence) -> tuple[str, str] | None:
+def _pays_worse_policy(e: PayEvidence) -> tuple[str, str] | None:
     """A policy that earns more than doing nothing, and does the task clearly worse than that."""
     best = e.tried.find(STANDING) or e.tried.find(LIMP)
     score = e.summary.best.task_score
@@ -198,7 +198,7 @@ def _pays_worse_policy(e: Evidence) -> tuple[str, str] | None:
     )
 
 
-def _costs_standing(e: Evidence) -> tuple[str, str] | None:
+def _costs_standing(e: PayEvidence) -> tuple[str, str] | None:
     """A cost that is largest in the start pose, and smaller for who falls."""
     standing, falling = e.tried.find(STANDING), e.tried.find(FALLING)
     if standing is None or falling is None or e.tried.is_better(falling, standing):
@@ -218,7 +218,7 @@ def _costs_standing(e: Evidence) -> tuple[str, str] | None:
     return None
 
 
-def _pays_back(e: Evidence) -> tuple[str, str] | None:
+def _pays_back(e: PayEvidence) -> tuple[str, str] | None:
     """A field of which more is better, with a negative weight, where no score says otherwise.
 
     A score of falling says it of what is high; of the way, behaviours without skill say too little.
@@ -241,7 +241,7 @@ def _pays_back(e: Evidence) -> tuple[str, str] | None:
     return None
 
 
-def _list_felt(e: Evidence) -> list[str]:
+def _list_felt(e: PayEvidence) -> list[str]:
     """Return the terms that are more than nothing in training or without noise, largest first."""
     shares = e.shares
     sizes = {t.name: max(t.share, shares.get(t.name, 0.0)) for t in e.summary.terms}
@@ -255,7 +255,7 @@ def _per_step(row: BehaviourPay, name: str) -> float:
 # --- what takes no skill is the best deal ---------------------------------------------------------
 
 
-def find_falling_pay(e: Evidence) -> Diagnosis | None:
+def find_falling_pay(e: PayEvidence) -> Diagnosis | None:
     """Ending early pays: for itself, or because each step costs."""
     first, last, whole = e.lengths
     told = _find_costs(e, first, last)
@@ -273,7 +273,7 @@ def find_falling_pay(e: Evidence) -> Diagnosis | None:
     )
 
 
-def _find_costs(e: Evidence, first: float, last: float) -> tuple[str, str, str] | None:
+def _find_costs(e: PayEvidence, first: float, last: float) -> tuple[str, str, str] | None:
     """Each step of the training costs, and to end early costs least."""
     paid = {c.name: c.points[-1].pay_per_episode for c in e.training.terms if c.points}
     total, limit = sum(paid.values()), e.card.max_episode_steps
@@ -296,7 +296,7 @@ def _find_costs(e: Evidence, first: float, last: float) -> tuple[str, str, str] 
     )
 
 
-def _find_end_pay(e: Evidence) -> tuple[str, str, str] | None:
+def _find_end_pay(e: PayEvidence) -> tuple[str, str, str] | None:
     """A term that pays for the last steps before the card ends the episode."""
     total = sum(abs(term.pay_mean) for term in e.summary.terms)
     length = e.summary.best.episode_length
@@ -317,7 +317,7 @@ def _find_end_pay(e: Evidence) -> tuple[str, str, str] | None:
     return None
 
 
-def _find_early_deal(e: Evidence) -> tuple[str, str, str] | None:
+def _find_early_deal(e: PayEvidence) -> tuple[str, str, str] | None:
     """What ends early without skill earns most, and the policy lasts no longer."""
     early, late = _split_rows(e)
     if not early or not late:
@@ -339,7 +339,7 @@ def _find_early_deal(e: Evidence) -> tuple[str, str, str] | None:
     )
 
 
-def _split_rows(e: Evidence) -> tuple[list[BehaviourPay], list[BehaviourPay]]:
+def _split_rows(e: PayEvidence) -> tuple[list[BehaviourPay], list[BehaviourPay]]:
     """Return what the card always ends early of what takes no skill, and the rest."""
     rows = [row for row in e.tried.rows if not row.is_policy]
     longest = max((row.length for row in rows), default=0.0)
@@ -347,7 +347,7 @@ def _split_rows(e: Evidence) -> tuple[list[BehaviourPay], list[BehaviourPay]]:
     return early, [row for row in rows if row not in early]
 
 
-def find_standing_pay(e: Evidence) -> Diagnosis | None:
+def find_standing_pay(e: PayEvidence) -> Diagnosis | None:
     """Holding the start pose is paid like the best that can be kept up."""
     standing = e.tried.find(STANDING)
     limit = e.card.max_episode_steps
@@ -367,7 +367,7 @@ def find_standing_pay(e: Evidence) -> Diagnosis | None:
     )
 
 
-def _find_paid_stand(e: Evidence, standing: BehaviourPay) -> tuple[str, str] | None:
+def _find_paid_stand(e: PayEvidence, standing: BehaviourPay) -> tuple[str, str] | None:
     paid, most = standing.pay_per_step, e.tried.most
     if paid <= 0 or most.kept_up <= 0 or paid < _ENOUGH * most.kept_up:
         return None
@@ -385,7 +385,7 @@ def _find_paid_stand(e: Evidence, standing: BehaviourPay) -> tuple[str, str] | N
     return name, f"pays {format_number(own)} a step for holding the start pose, {share}{ends}"
 
 
-def _find_free_stand(e: Evidence, standing: BehaviourPay) -> tuple[str, str] | None:
+def _find_free_stand(e: PayEvidence, standing: BehaviourPay) -> tuple[str, str] | None:
     """Every motion costs, and nothing pays."""
     paid, rows = standing.pay_per_step, e.tried.rows
     scale = max(abs(row.pay_per_step) for row in rows)
@@ -402,12 +402,12 @@ def _find_free_stand(e: Evidence, standing: BehaviourPay) -> tuple[str, str] | N
 # --- what is not heard ----------------------------------------------------------------------------
 
 
-def find_great_drowning(e: Evidence) -> Diagnosis | None:
+def find_great_drowning(e: PayEvidence) -> Diagnosis | None:
     """The same by far: then the weight is what is wrong, whatever else it pays for."""
     return find_drowning(e, 3 * _TIMES)
 
 
-def find_drowning(e: Evidence, times: float = _TIMES) -> Diagnosis | None:
+def find_drowning(e: PayEvidence, times: float = _TIMES) -> Diagnosis | None:
     """One term is nearly all pay, and what others can pay at most is little beside it."""
     shares = e.shares
     top = max(shares, key=lambda name: shares[name], default="")
@@ -430,7 +430,7 @@ def find_drowning(e: Evidence, times: float = _TIMES) -> Diagnosis | None:
     )
 
 
-def _is_goal(e: Evidence, name: str) -> bool:
+def _is_goal(e: PayEvidence, name: str) -> bool:
     """Whether a term pays what the metric scores, over what takes no skill."""
     rows = [row for row in e.tried.rows if row.task_score is not None and not row.is_policy]
     scores = [row.task_score or 0.0 for row in rows]
@@ -446,7 +446,7 @@ def _reach(scale: TermScale) -> float:
     return max(abs(low), abs(high))
 
 
-def find_noise_pay(e: Evidence) -> Diagnosis | None:
+def find_noise_pay(e: PayEvidence) -> Diagnosis | None:
     """The rule of the summaries, on the policy at the end of a training that has learnt to earn."""
     points = [p.generated_return for p in e.training.points if p.generated_return is not None]
     third = max(1, len(points) // 3)
@@ -455,7 +455,7 @@ def find_noise_pay(e: Evidence) -> Diagnosis | None:
     return next((d for d in e.summary.diagnoses if d.name == "paid for noise"), None)
 
 
-def find_motionless_term(e: Evidence) -> Diagnosis | None:
+def find_motionless_term(e: PayEvidence) -> Diagnosis | None:
     """A term that pays the same in every state tried and all through the training."""
     can_end = e.lengths[0] < 1 or any(row.n_ended for row in e.tried.rows)
     for curve in e.training.terms:
@@ -481,7 +481,7 @@ def find_motionless_term(e: Evidence) -> Diagnosis | None:
     return None
 
 
-FAULTS: tuple[Callable[[Evidence], Diagnosis | None], ...] = (
+FAULTS: tuple[Callable[[PayEvidence], Diagnosis | None], ...] = (
     find_wrong_sign,
     find_falling_pay,
     find_great_drowning,
@@ -492,7 +492,7 @@ FAULTS: tuple[Callable[[Evidence], Diagnosis | None], ...] = (
 )
 
 
-def list_remarks(e: Evidence) -> Iterator[str]:
+def list_remarks(e: PayEvidence) -> Iterator[str]:
     """Yield what is no fault and limits what can be said."""
     names = {term.name for term in e.summary.terms}
     if names <= {"reward"}:

@@ -19,11 +19,11 @@ import numpy as np
 
 from reward_agent.translation import indexing, nodes
 from reward_agent.translation.values import (
-    Array,
     Broken,
     Input,
     Items,
     Kind,
+    Lanes,
     Maybe,
     Table,
     Untranslatable,
@@ -55,16 +55,16 @@ COMPARE: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
 }
 
 
-def lift(value: Any) -> Array:
+def lift(value: Any) -> Lanes:
     """Return a value as an array; lists and tuples of arrays become one more axis.
 
     Raises:
         Untranslatable: it is no number.
     """
-    if isinstance(value, Array):
+    if isinstance(value, Lanes):
         return value
     if isinstance(value, bool | int | float):
-        return Array(nodes.literal(value), kind=_find_kind(value), value=value)
+        return Lanes(nodes.literal(value), kind=_find_kind(value), value=value)
     if isinstance(value, Maybe):
         return value.array
     if isinstance(value, list | tuple | Items):
@@ -91,16 +91,16 @@ def _find_kind(value: Number) -> Kind:
 
 def unlift(value: Any) -> Any:
     """Return the number of a constant, anything else as it is."""
-    return value.value if isinstance(value, Array) and value.is_constant else value
+    return value.value if isinstance(value, Lanes) and value.is_constant else value
 
 
-def stack(items: Sequence[Array]) -> Array:
+def stack(items: Sequence[Lanes]) -> Lanes:
     """Return arrays of one shape side by side in a new last axis."""
     if all(item.is_constant for item in items):
         node = ast.Call(
             nodes.name("np.array"), [ast.List([item.node for item in items], ast.Load())], []
         )
-        return Array(
+        return Lanes(
             node, (len(items), *items[0].shape) if items else (0,), value=[i.value for i in items]
         )
     shape, is_row = find_common(items)
@@ -109,7 +109,7 @@ def stack(items: Sequence[Array]) -> Array:
     if shape and is_row:
         axis = nodes.literal(1)
     listed = ast.List(list(spread), ast.Load())
-    return Array(
+    return Lanes(
         nodes.call("np.stack", listed, axis=axis),
         (len(items), *shape) if is_row else (*shape, len(items)),
         is_row,
@@ -117,7 +117,7 @@ def stack(items: Sequence[Array]) -> Array:
     )
 
 
-def find_common(items: Sequence[Array]) -> tuple[tuple[int | None, ...], bool]:
+def find_common(items: Sequence[Lanes]) -> tuple[tuple[int | None, ...], bool]:
     """Return the shape to which arrays are spread, and whether a program sees one row of it.
 
     Raises:
@@ -147,7 +147,7 @@ def find_common(items: Sequence[Array]) -> tuple[tuple[int | None, ...], bool]:
     return tuple(shape), next(iter(rows), True)
 
 
-def _refuse_columns(items: Sequence[Array]) -> None:
+def _refuse_columns(items: Sequence[Lanes]) -> None:
     """Refuse (N, 1) beside (N,): one row would be computed with another's number.
 
     Raises:
@@ -173,7 +173,7 @@ def _lengthen(shape: list[int | None], longest: int) -> list[int | None]:
 
 
 def fit(
-    item: Array, shape: tuple[int | None, ...], is_row: bool, is_whole: bool = False
+    item: Lanes, shape: tuple[int | None, ...], is_row: bool, is_whole: bool = False
 ) -> ast.expr:
     """Return the expression with the axes that it lacks; ``is_whole``: with every element, too."""
     if item.mask is not None:
@@ -208,7 +208,7 @@ def _shape_of(shape: tuple[int | None, ...], is_row: bool) -> ast.expr:
     return axes[0] if len(axes) == 1 else ast.Tuple(axes, ast.Load())
 
 
-def spread(function: str, *given: Any, kind: Kind = "float", **keywords: ast.expr) -> Array:
+def spread(function: str, *given: Any, kind: Kind = "float", **keywords: ast.expr) -> Lanes:
     """Return an element-wise function of arrays."""
     items = [lift(value) for value in given]
     if kind != "bool":
@@ -217,16 +217,16 @@ def spread(function: str, *given: Any, kind: Kind = "float", **keywords: ast.exp
     node = nodes.call(function, *(fit(item, shape, is_row) for item in items), **keywords)
     if items and all(item.is_constant for item in items):
         return _fold(node, getattr(np, function.removeprefix("np.")), items, kind)
-    return Array(node, shape, is_row, kind)
+    return Lanes(node, shape, is_row, kind)
 
 
 def _fold(
-    node: ast.expr, function: Callable[..., Any], items: Sequence[Array], kind: Kind
-) -> Array:
+    node: ast.expr, function: Callable[..., Any], items: Sequence[Lanes], kind: Kind
+) -> Lanes:
     """Return a function of constants, with its numbers."""
     with np.errstate(all="ignore"):
         value = np.asarray(function(*(np.asarray(item.value) for item in items))).tolist()
-    return Array(node, np.shape(value), True, kind, value)
+    return Lanes(node, np.shape(value), True, kind, value)
 
 
 def binary(operation: ast.operator, one: Any, two: Any) -> Any:
@@ -247,7 +247,7 @@ def binary(operation: ast.operator, one: Any, two: Any) -> Any:
     elif left.kind == right.kind == "bool":  # NumPy's sum of flags is a flag, and no number
         left, right = as_counted(left), as_counted(right)
         node = ast.BinOp(fit(left, shape, is_row), operation, fit(right, shape, is_row))
-    return Array(node, shape, is_row, kind, value, _combine(operation, left, right))
+    return Lanes(node, shape, is_row, kind, value, _combine(operation, left, right))
 
 
 def compute(operation: ast.operator, one: Number, two: Number) -> Number:
@@ -267,7 +267,7 @@ def compute(operation: ast.operator, one: Number, two: Number) -> Number:
     return found
 
 
-def _combine(operation: ast.operator, left: Array, right: Array) -> dict[str, Array] | None:
+def _combine(operation: ast.operator, left: Lanes, right: Lanes) -> dict[str, Lanes] | None:
     """Return the named parts of a sum, of a difference, or of a sum times a factor."""
     if isinstance(operation, ast.Add | ast.Sub) and (left.terms or right.terms):
         parts = dict(left.terms or {})
@@ -289,26 +289,26 @@ def _combine(operation: ast.operator, left: Array, right: Array) -> dict[str, Ar
     return None
 
 
-def strip(array: Array) -> Array:
+def strip(array: Lanes) -> Lanes:
     """Return an array without its parts."""
-    return Array(array.node, array.shape, array.is_row, array.kind, array.value)
+    return Lanes(array.node, array.shape, array.is_row, array.kind, array.value)
 
 
-def as_number(array: Array) -> ast.expr:
+def as_number(array: Lanes) -> ast.expr:
     """Return flags as numbers."""
     if array.kind == "bool" and not array.is_constant:
         return nodes.call("np.where", array.node, nodes.literal(1.0), nodes.literal(0.0))
     return array.node
 
 
-def as_counted(array: Array) -> Array:
+def as_counted(array: Lanes) -> Lanes:
     """Return flags as an array of numbers; anything else as it is."""
     if array.kind != "bool" or array.is_constant:
         return array
     return replace(array, node=as_number(array), kind="float")
 
 
-def negate(given: Any) -> Array:
+def negate(given: Any) -> Lanes:
     """Return ``-given``."""
     array = as_counted(lift(given))
     value = None
@@ -316,7 +316,7 @@ def negate(given: Any) -> Array:
         value = -array.value if not array.shape else np.negative(array.value).tolist()
     terms = {key: negate(part) for key, part in array.terms.items()} if array.terms else None
     node = nodes.literal(value) if isinstance(array.node, ast.Constant) else None
-    return Array(
+    return Lanes(
         node or ast.UnaryOp(ast.USub(), array.node),
         array.shape,
         array.is_row,
@@ -334,43 +334,43 @@ def compare(operation: ast.cmpop, one: Any, two: Any) -> Any:
     shape, is_row = find_common([left, right])
     if left.is_constant and right.is_constant:
         value = COMPARE[type(operation)](np.asarray(left.value), np.asarray(right.value)).tolist()
-        return Array(nodes.call("np.array", nodes.literal(value)), shape, True, "bool", value)
+        return Lanes(nodes.call("np.array", nodes.literal(value)), shape, True, "bool", value)
     node = ast.Compare(fit(left, shape, is_row), [operation], [fit(right, shape, is_row)])
-    return Array(node, shape, is_row, "bool")
+    return Lanes(node, shape, is_row, "bool")
 
 
-def both(one: Array, two: Array) -> Array:
+def both(one: Lanes, two: Lanes) -> Lanes:
     """Return where both hold."""
     return binary(ast.BitAnd(), as_flag(one), as_flag(two))  # type: ignore[no-any-return]
 
 
-def either(one: Array, two: Array) -> Array:
+def either(one: Lanes, two: Lanes) -> Lanes:
     """Return where one of them holds."""
     return binary(ast.BitOr(), as_flag(one), as_flag(two))  # type: ignore[no-any-return]
 
 
-def invert(given: Array) -> Array:
+def invert(given: Lanes) -> Lanes:
     """Return where it does not hold."""
     flag = as_flag(given)
     if isinstance(flag.node, ast.UnaryOp) and isinstance(flag.node.op, ast.Invert):
-        return Array(flag.node.operand, flag.shape, flag.is_row, "bool")
-    return Array(ast.UnaryOp(ast.Invert(), flag.node), flag.shape, flag.is_row, "bool")
+        return Lanes(flag.node.operand, flag.shape, flag.is_row, "bool")
+    return Lanes(ast.UnaryOp(ast.Invert(), flag.node), flag.shape, flag.is_row, "bool")
 
 
-def as_flag(array: Array) -> Array:
+def as_flag(array: Lanes) -> Lanes:
     """Return a condition: anything but 0 holds."""
     if array.kind == "bool":
         return array
     return compare(ast.NotEq(), array, 0.0)  # type: ignore[no-any-return]
 
 
-def choose(condition: Array, one: Any, two: Any) -> Any:
+def choose(condition: Lanes, one: Any, two: Any) -> Any:
     """Return ``one`` where the condition holds and ``two`` elsewhere.
 
     Raises:
         Untranslatable: the two are of different kinds.
     """
-    if one is two or (type(one) is type(two) and not isinstance(one, Array) and one == two):
+    if one is two or (type(one) is type(two) and not isinstance(one, Lanes) and one == two):
         return one
     if one is None or two is None or isinstance(one, Maybe) or isinstance(two, Maybe):
         return _choose_maybe(condition, one, two)
@@ -381,27 +381,27 @@ def choose(condition: Array, one: Any, two: Any) -> Any:
     flag = fit(condition, shape, is_row)
     parts = (fit(left, shape, is_row), fit(right, shape, is_row))
     kind: Kind = "bool" if left.kind == right.kind == "bool" else "float"
-    return Array(nodes.call("np.where", flag, *parts), shape, is_row, kind)
+    return Lanes(nodes.call("np.where", flag, *parts), shape, is_row, kind)
 
 
-def _choose_maybe(condition: Array, one: Any, two: Any) -> Maybe:
+def _choose_maybe(condition: Lanes, one: Any, two: Any) -> Maybe:
     is_none = choose(condition, _is_none(one), _is_none(two))
     if one is None or two is None:
         array = _get_array(two if one is None else one)
     else:
         array = choose(condition, _get_array(one), _get_array(two))
-    return Maybe(is_none if isinstance(is_none, Array) else lift(is_none), array)
+    return Maybe(is_none if isinstance(is_none, Lanes) else lift(is_none), array)
 
 
 def _is_none(value: Any) -> Any:
     return value.is_none if isinstance(value, Maybe) else value is None
 
 
-def _get_array(value: Any) -> Array:
+def _get_array(value: Any) -> Lanes:
     return value.array if isinstance(value, Maybe) else lift(value)
 
 
-def dot(one: Any, two: Any) -> Array:
+def dot(one: Any, two: Any) -> Lanes:
     """Return a product of vectors and matrices, row by row.
 
     Raises:
@@ -424,23 +424,23 @@ def dot(one: Any, two: Any) -> Array:
         )
     if len(left.shape) == 2 and len(right.shape) == 2:
         shape: tuple[int | None, ...] = (left.shape[0], right.shape[1])
-        return Array(nodes.call("np.matmul", left.node, right.node), shape, True)
+        return Lanes(nodes.call("np.matmul", left.node, right.node), shape, True)
     if len(left.shape) == 2:  # a matrix and a vector: sums of each row's products
         return reduce("np.sum", binary(ast.Mult(), left, right), -1)
     spread_out = indexing.get_item(left, (slice(None), None))
     return reduce("np.sum", binary(ast.Mult(), spread_out, right), 0)
 
 
-def as_mask(array: Array, key: Any) -> Array | None:
+def as_mask(array: Lanes, key: Any) -> Lanes | None:
     """Return an index of flags, one for each of an array's numbers; None if it is another."""
-    if isinstance(key, Array) and key.kind == "bool" and key.shape == array.shape:
+    if isinstance(key, Lanes) and key.kind == "bool" and key.shape == array.shape:
         return key
     return None
 
 
 def reduce(
     function: str, given: Any, axis: Any = None, keep: bool = False, **keywords: ast.expr
-) -> Array:
+) -> Lanes:
     """Return a sum, mean, largest … over axes that the program sees.
 
     Raises:
@@ -450,7 +450,7 @@ def reduce(
     if array.is_constant and array.shape:
         folded = partial(getattr(np, function.removeprefix("np.").split(".")[-1], np.linalg.norm))
         value = np.asarray(folded(np.asarray(array.value), axis=axis)).tolist()
-        return Array(nodes.literal(value), np.shape(value), True, "float", value)
+        return Lanes(nodes.literal(value), np.shape(value), True, "float", value)
     if array.mask is not None:
         return _reduce_some(function, array, array.mask)
     if function not in ("np.any", "np.all"):
@@ -479,7 +479,7 @@ def reduce(
         if keep or place not in axes
     )
     kind: Kind = "bool" if function in ("np.any", "np.all") else "float"
-    return Array(
+    return Lanes(
         nodes.call(function, array.node, axis=where, **keywords), shape, array.is_row, kind
     )
 
@@ -491,7 +491,7 @@ _NEUTRAL = {
 }  # fmt: skip
 
 
-def _reduce_some(function: str, array: Array, mask: Array) -> Array:
+def _reduce_some(function: str, array: Lanes, mask: Lanes) -> Lanes:
     """Return a sum, mean, largest … of the numbers that a mask chooses."""
     if function not in _NEUTRAL:
         raise Untranslatable(

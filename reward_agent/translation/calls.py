@@ -10,41 +10,41 @@ from typing import TYPE_CHECKING, Any, cast
 from reward_agent.translation import arithmetic, words
 from reward_agent.translation.journal import Flow, Journal, open_maybe
 from reward_agent.translation.values import (
-    Array,
     Bound,
     Cells,
     Class,
     Function,
     Input,
     Instance,
-    Method,
+    Lanes,
+    Locals,
+    MethodOf,
     Partial,
-    Scope,
     Table,
     Word,
 )
 
 _MOST_CALLS = 40
 if TYPE_CHECKING:
-    from reward_agent.translation.machine import Machine
+    from reward_agent.translation.machine import Tracer
 
 # What only says something to a person, or draws.
 _SKIPPED = ("logging", "warnings", "matplotlib", "wandb", "tqdm", "pprint", "asyncio", "loguru")
 
 
 class Calls(Journal):
-    """Carries out calls; how a block or an expression is carried out is said by ``Machine``."""
+    """Carries out calls; how a block or an expression is carried out is said by ``Tracer``."""
 
     def __init__(self, inputs: Mapping[str, Any] | None = None) -> None:
         super().__init__(inputs)
         self._depth = 0
         self._callers: list[tuple[Instance, Class]] = []
 
-    def evaluate(self, node: ast.expr, scope: Scope) -> Any:
+    def evaluate(self, node: ast.expr, scope: Locals) -> Any:
         """Return the value of an expression."""
         raise NotImplementedError
 
-    def run_block(self, statements: list[ast.stmt], scope: Scope) -> Flow | None:
+    def run_block(self, statements: list[ast.stmt], scope: Locals) -> Flow | None:
         """Carry out statements."""
         raise NotImplementedError
 
@@ -56,10 +56,10 @@ class Calls(Journal):
         """Return ``owner.name``."""
         raise NotImplementedError
 
-    def _list(self, items: list[ast.expr], scope: Scope) -> list[Any]:
+    def _list(self, items: list[ast.expr], scope: Locals) -> list[Any]:
         raise NotImplementedError
 
-    def _get_Call(self, node: ast.Call, scope: Scope) -> Any:
+    def _get_Call(self, node: ast.Call, scope: Locals) -> Any:
         function = self.evaluate(node.func, scope)
         if is_quiet(function):
             return None
@@ -93,10 +93,10 @@ class Calls(Journal):
             if function.call is None:
                 raise self.refuse(f"{function.name}(…)", "read a field of the card instead")
             return function.call(*arguments, **keywords)
-        if isinstance(function, Word | Method):
+        if isinstance(function, Word | MethodOf):
             opened = tuple(open_maybe(item) for item in arguments)
             return words.call(
-                cast("Machine", self),
+                cast("Tracer", self),
                 function,
                 opened,
                 {k: open_maybe(v) for k, v in keywords.items()},
@@ -113,7 +113,7 @@ class Calls(Journal):
             raise self.refuse(f"{function.name} calls itself", "write it without recursion")
         given = self._bind_arguments(function, arguments, keywords)
         named = {name: self.name_large(name, value) for name, value in given.items()}
-        scope = Scope(Cells(named), function.scope, given={*named})
+        scope = Locals(Cells(named), function.scope, given={*named})
         line = self.line
         is_method = function.owner is not None and arguments and isinstance(arguments[0], Instance)
         if is_method:
@@ -208,7 +208,7 @@ class Calls(Journal):
 
 def _mark_term(function: Function, value: Any) -> Any:
     """Return the value of a method ``_reward_NAME`` as a term of that name."""
-    if function.name.startswith("_reward_") and isinstance(value, Array) and value.is_number:
+    if function.name.startswith("_reward_") and isinstance(value, Lanes) and value.is_number:
         name = function.name.removeprefix("_reward_")
         return replace(value, terms={name: arithmetic.strip(value)})
     return value
@@ -216,7 +216,7 @@ def _mark_term(function: Function, value: Any) -> Any:
 
 def is_quiet(function: Any) -> bool:
     """Whether a call says something to a person only, and may fall away."""
-    if isinstance(function, Method):
+    if isinstance(function, MethodOf):
         return is_quiet(function.owner)
     if isinstance(function, Word):
         path = function.path

@@ -16,8 +16,8 @@ import numpy as np
 from reward_agent.rewards import library
 from reward_agent.simulation.state import State, Transition
 from reward_agent.translation import arithmetic, nodes
-from reward_agent.translation.machine import Machine
-from reward_agent.translation.values import Array, Fault, Maybe, Scope
+from reward_agent.translation.machine import Tracer
+from reward_agent.translation.values import Fault, Lanes, Locals, Maybe
 
 _HELPERS = {"np": np, "tolerance": library.tolerance}
 
@@ -29,7 +29,7 @@ def show_step(step: Transition) -> dict[str, Any]:
     return {"state": step.state, "next_state": after, "action": step.action}
 
 
-class EagerMachine(Machine):
+class EagerMachine(Tracer):
     """Carries out a file on rows of one simulation.
 
     Args:
@@ -47,16 +47,16 @@ class EagerMachine(Machine):
         self.n_steps = 0
         self.fault = None
 
-    def evaluate(self, node: ast.expr, scope: Scope) -> Any:
+    def evaluate(self, node: ast.expr, scope: Locals) -> Any:
         """Return the value of an expression, computed."""
         return self._freeze(super().evaluate(node, scope), node)
 
-    def test(self, value: Any) -> bool | Array:
+    def test(self, value: Any) -> bool | Lanes:
         """Return whether a value holds in this step."""
         if isinstance(value, Maybe):
             return not self.compute(value.is_none)
         found = super().test(value)
-        return bool(self.compute(found)) if isinstance(found, Array) else found
+        return bool(self.compute(found)) if isinstance(found, Lanes) else found
 
     def name_value(self, wish: str, value: Any) -> Any:
         """Compute an expression, and keep its number."""
@@ -80,7 +80,7 @@ class EagerMachine(Machine):
         """Return a value whose number stays what it is now, whatever step comes next."""
         if isinstance(value, Maybe):
             return Maybe(self._freeze(value.is_none, node), self._freeze(value.array, node))
-        if not isinstance(value, Array) or value.is_constant:
+        if not isinstance(value, Lanes) or value.is_constant:
             return value
         if isinstance(value.node, ast.Name) and value.node.id.startswith("_"):
             return value

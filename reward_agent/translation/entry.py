@@ -11,7 +11,7 @@ from typing import Any
 from reward_agent.rewards.language import split_names
 from reward_agent.translation import arithmetic, nodes
 from reward_agent.translation.inputs import Inputs
-from reward_agent.translation.machine import Machine
+from reward_agent.translation.machine import Tracer
 from reward_agent.translation.values import (
     Broken,
     Cells,
@@ -19,7 +19,7 @@ from reward_agent.translation.values import (
     Function,
     Instance,
     Items,
-    Scope,
+    Locals,
     Table,
     Untranslatable,
 )
@@ -44,7 +44,7 @@ _TERM = "_reward_"
 
 
 @dataclass(frozen=True)
-class Entry:
+class Payer:
     """A function, or a method of a class, that pays one step.
 
     Args:
@@ -67,7 +67,7 @@ class Entry:
         return f"{self.type.name}.{self.function.name}" if self.type else self.function.name
 
 
-def list_entries(machine: Machine, inputs: Inputs) -> list[Entry]:
+def list_entries(machine: Tracer, inputs: Inputs) -> list[Payer]:
     """Return what may be the reward of a file, the likeliest first.
 
     Raises:
@@ -79,17 +79,17 @@ def list_entries(machine: Machine, inputs: Inputs) -> list[Entry]:
     hinted = [f for name, f in functions.items() if any(hint in name.lower() for hint in _HINTS)]
     known = [f for name, f in functions.items() if _is_step(f, inputs) and name not in _OTHER]
     classes = _list_leaves(machine)
-    found = [Entry(f) for f in _sort_by_calls(named)]
+    found = [Payer(f) for f in _sort_by_calls(named)]
     found += _list_tables(machine, inputs)
     found += [
-        Entry(method, value.type, value)
+        Payer(method, value.type, value)
         for value in names.values()
         if isinstance(value, Instance)
         for method in _find_methods(value.type)
     ]
     found += [_make_sum(made) for made in classes if _list_terms(made)]
     found += [entry for made in classes for entry in _list_methods(made)]
-    found += [Entry(f) for f in _sort_by_calls([*hinted, *known])]
+    found += [Payer(f) for f in _sort_by_calls([*hinted, *known])]
     unique = {(id(entry.function), id(entry.type)): entry for entry in reversed(found)}
     kept = [entry for entry in found if unique.pop((id(entry.function), id(entry.type)), None)]
     if not kept:
@@ -98,7 +98,7 @@ def list_entries(machine: Machine, inputs: Inputs) -> list[Entry]:
         only = [f for f in only if f.name not in called and _returns(f)]
         if len(only) == 1:
             note = f"{only[0].name} is taken for the reward: the only function that returns one"
-            return [Entry(only[0], notes=(note,))]
+            return [Payer(only[0], notes=(note,))]
         raise _explain_none(names)
     # Another than the likeliest is another reward, unless it is of the same class.
     return [e for e in kept if e is kept[0] or (e.type is not None and e.type is kept[0].type)]
@@ -149,7 +149,7 @@ def _sort_by_calls(functions: list[Function]) -> list[Function]:
     return sorted(functions, key=lambda function: function.name in called)
 
 
-def _list_leaves(machine: Machine) -> list[Class]:
+def _list_leaves(machine: Tracer) -> list[Class]:
     """Return the classes of the file of which no other is made."""
     classes = [value for value in machine.scope.names.values() if isinstance(value, Class)]
     bases = {id(base) for made in classes for base in made.bases}
@@ -160,13 +160,13 @@ def _find_methods(made: Class) -> list[Function]:
     return [f for name in _METHODS if isinstance(f := made.find(name), Function)]
 
 
-def _list_methods(made: Class) -> list[Entry]:
+def _list_methods(made: Class) -> list[Payer]:
     """Return the methods that may pay; an environment's ``step`` before what it calls in parts."""
     methods = _find_methods(made)
     step = made.find("step")
     if isinstance(step, Function) and _pays_in_step(step):
         methods = [step, *(f for f in methods if f is not step and _is_paid(step, f.name))]
-    return [Entry(method, made) for method in methods]
+    return [Payer(method, made) for method in methods]
 
 
 def _pays_in_step(step: Function) -> bool:
@@ -215,7 +215,7 @@ def _list_terms(made: Class) -> list[str]:
     ]
 
 
-def _make_sum(made: Class) -> Entry:
+def _make_sum(made: Class) -> Payer:
     function = _parse("def total(self):\n    return 0.0", made.names, made)
     notes = [f"the terms of {made.name} are added up with their weights"]
     others = [made.find(name) for name in ("compute_reward", "_prepare_reward_function")]
@@ -224,10 +224,10 @@ def _make_sum(made: Class) -> Entry:
         notes.append("times the control step, as it says")
     if "clip" in text or "clamp" in text:
         notes.append("what it cuts off of the sum is left out")
-    return Entry(function, made, weighs=True, notes=(", ".join(notes),))
+    return Payer(function, made, weighs=True, notes=(", ".join(notes),))
 
 
-def weigh_terms(machine: Machine, entry: Entry, instance: Instance) -> Function:
+def weigh_terms(machine: Tracer, entry: Payer, instance: Instance) -> Function:
     """Return a method that adds up ``_reward_NAME()`` times the weight of that name.
 
     Raises:
@@ -247,7 +247,7 @@ def weigh_terms(machine: Machine, entry: Entry, instance: Instance) -> Function:
     return _parse(f"def total(self):\n    return {' + '.join(parts)}", machine.scope.names, made)
 
 
-def weigh_table(machine: Machine, instance: Instance, terms: Table) -> Table:
+def weigh_table(machine: Tracer, instance: Instance, terms: Table) -> Table:
     """Return terms times the weights of their names, and the control step, as ``step`` says."""
     weights = _find_weights(machine, instance, [str(name) for name in terms])
     step = instance.type.find("step")
@@ -257,7 +257,7 @@ def weigh_table(machine: Machine, instance: Instance, terms: Table) -> Table:
     if not weights:
         machine.note("the terms are added up as they are: the file says no weights of their names")
     held = Cells({"__terms__": terms, "self": instance})
-    scope = Scope(held, machine.scope)
+    scope = Locals(held, machine.scope)
     parts = []
     for name in terms:
         factors = [f"__terms__[{name!r}]", *paths[name], *(["self.dt"] if is_timed else [])]
@@ -270,10 +270,10 @@ def weigh_table(machine: Machine, instance: Instance, terms: Table) -> Table:
 def _parse(text: str, names: Cells, made: Class | None = None) -> Function:
     node = ast.parse(text).body[0]
     assert isinstance(node, ast.FunctionDef)
-    return Function(node, Scope(names), {}, made)
+    return Function(node, Locals(names), {}, made)
 
 
-def _find_weights(machine: Machine, instance: Instance, terms: list[str]) -> dict[str, str]:
+def _find_weights(machine: Tracer, instance: Instance, terms: list[str]) -> dict[str, str]:
     """Return the expression of each term's weight, from the class or table that names most."""
     best: dict[str, str] = {}
     for path, names in [
@@ -303,7 +303,7 @@ def _walk(names: Cells, path: str, depth: int) -> Iterator[tuple[str, Cells]]:
         yield from _walk(inner, whole, depth + 1)
 
 
-def _list_tables(machine: Machine, inputs: Inputs) -> list[Entry]:
+def _list_tables(machine: Tracer, inputs: Inputs) -> list[Payer]:
     """Return the tables whose entries have a function and a weight."""
     found = []
     for path, names in _walk(machine.scope.names, "", 0):
@@ -318,7 +318,7 @@ def _is_term(value: Any) -> bool:
     return isinstance(held, Cells) and "func" in held and "weight" in held
 
 
-def _make_table(machine: Machine, path: str, names: Cells, terms: list[str]) -> Entry:
+def _make_table(machine: Tracer, path: str, names: Cells, terms: list[str]) -> Payer:
     parts = []
     for name in terms:
         held = names[name].names if isinstance(names[name], Instance) else names[name]
@@ -329,7 +329,7 @@ def _make_table(machine: Machine, path: str, names: Cells, terms: list[str]) -> 
     function = _parse(
         f"def {path.split('.')[-1]}({', '.join(_STEP)}):\n{inner}", machine.scope.names
     )
-    return Entry(function, notes=(f"the terms of {path} are added up with their weights",))
+    return Payer(function, notes=(f"the terms of {path} are added up with their weights",))
 
 
 _STEP = ("env", "obs", "action", "next_obs", "info")

@@ -1,4 +1,4 @@
-"""Expressions of a person's program."""
+"""ExpressionReader of a person's program."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from reward_agent.translation import arithmetic, indexing, python, remedies, wor
 from reward_agent.translation.calls import Calls
 from reward_agent.translation.journal import mark_entry, open_maybe
 from reward_agent.translation.values import (
-    Array,
     Bound,
     Broken,
     Cells,
@@ -21,10 +20,11 @@ from reward_agent.translation.values import (
     Input,
     Instance,
     Items,
+    Lanes,
+    Locals,
     Maybe,
-    Method,
+    MethodOf,
     Partial,
-    Scope,
     Table,
     Word,
 )
@@ -38,17 +38,17 @@ _PYTHONS_OWN = (
 _OF_TABLES = frozenset({"items", "keys", "values", "get", "pop", "update", "copy", "setdefault"})
 
 
-class Expressions(Calls):
+class ExpressionReader(Calls):
     """Carries out expressions."""
 
     # Modules of which every name was imported.
     starred: tuple[str, ...] = ()
 
-    def assign(self, target: ast.expr, value: Any, scope: Scope) -> None:
+    def assign(self, target: ast.expr, value: Any, scope: Locals) -> None:
         """Give a target of an assignment its value."""
         raise NotImplementedError
 
-    def evaluate(self, node: ast.expr, scope: Scope) -> Any:
+    def evaluate(self, node: ast.expr, scope: Locals) -> Any:
         """Return the value of an expression."""
         self.line = getattr(node, "lineno", self.line)
         run = getattr(self, f"_get_{type(node).__name__}", None)
@@ -72,9 +72,9 @@ class Expressions(Calls):
             raise value.error
         return value
 
-    def test(self, value: Any) -> bool | Array:
+    def test(self, value: Any) -> bool | Lanes:
         """Return whether a value holds: a bool, or an array of them."""
-        if isinstance(value, Array) and not value.is_constant:
+        if isinstance(value, Lanes) and not value.is_constant:
             if value.shape and value.is_row:
                 raise self.refuse("an if on a whole vector", "use np.any(…) or np.all(…)")
             return arithmetic.as_flag(value)
@@ -96,7 +96,7 @@ class Expressions(Calls):
             return [*value.keys()]
         if isinstance(value, tuple | list | range | dict | str):
             return list(value)
-        if isinstance(value, Array) and value.shape and value.shape[0] is not None:
+        if isinstance(value, Lanes) and value.shape and value.shape[0] is not None:
             return [indexing.get_item(value, index) for index in range(value.shape[0])]
         raise self.refuse("a loop over something without a known length", "loop over a range")
 
@@ -132,10 +132,10 @@ class Expressions(Calls):
             return "".join(items)
         return tuple(items) if isinstance(one, tuple) else Items(enumerate(items))
 
-    def _get_Constant(self, node: ast.Constant, scope: Scope) -> Any:
+    def _get_Constant(self, node: ast.Constant, scope: Locals) -> Any:
         return node.value
 
-    def _get_Name(self, node: ast.Name, scope: Scope) -> Any:
+    def _get_Name(self, node: ast.Name, scope: Locals) -> Any:
         cells = scope.find(node.id)
         if cells is not None:
             return self.read(cells[node.id])
@@ -151,7 +151,7 @@ class Expressions(Calls):
             return found
         raise self.refuse(f"{node.id} has no value in the file", remedies.replace_name(node.id))
 
-    def _get_Attribute(self, node: ast.Attribute, scope: Scope) -> Any:
+    def _get_Attribute(self, node: ast.Attribute, scope: Locals) -> Any:
         return self.get_attribute(self.evaluate(node.value, scope), node.attr)
 
     def get_attribute(self, owner: Any, name: str) -> Any:
@@ -170,9 +170,9 @@ class Expressions(Calls):
             return self.read(owner[name])  # a dictionary with attributes, as configurations are
         if name in ("value", "name") and isinstance(owner, int | float):
             return owner  # a member of an enumeration is its value
-        if isinstance(owner, Array) and name in ("shape", "T", "size", "ndim", "device", "dtype"):
+        if isinstance(owner, Lanes) and name in ("shape", "T", "size", "ndim", "device", "dtype"):
             return indexing.get_attribute(owner, name)
-        return Method(open_maybe(owner), name)
+        return MethodOf(open_maybe(owner), name)
 
     def _get_of_class(self, owner: Class, name: str) -> Any:
         found = self.read(owner.find(name))
@@ -205,7 +205,7 @@ class Expressions(Calls):
             f"self.{name} has no value in the file", f"define self.{name} in __init__"
         )
 
-    def _get_Subscript(self, node: ast.Subscript, scope: Scope) -> Any:
+    def _get_Subscript(self, node: ast.Subscript, scope: Locals) -> Any:
         owner = self.evaluate(node.value, scope)
         if isinstance(owner, Word):  # an annotation, such as Tensor[…]
             return owner
@@ -241,11 +241,11 @@ class Expressions(Calls):
             return tuple(found) if isinstance(owner, tuple) else Items(enumerate(found))
         if isinstance(key, int) and -len(listed) <= key < len(listed):
             return self.read(listed[key])
-        if isinstance(key, Array) and not isinstance(owner, str):  # chosen by the simulation
+        if isinstance(key, Lanes) and not isinstance(owner, str):  # chosen by the simulation
             return indexing.get_item(arithmetic.lift([*map(self.read, listed)]), key)
         raise self.refuse(f"index {key} of {len(listed)} items", "correct the index")
 
-    def _get_place(self, node: ast.expr, scope: Scope) -> Any:
+    def _get_place(self, node: ast.expr, scope: Locals) -> Any:
         if isinstance(node, ast.Slice):
             ends = (
                 None if end is None else arithmetic.unlift(self.evaluate(end, scope))
@@ -256,16 +256,16 @@ class Expressions(Calls):
             return tuple(self._get_place(item, scope) for item in node.elts)
         return arithmetic.unlift(self.evaluate(node, scope))
 
-    def _get_Tuple(self, node: ast.Tuple, scope: Scope) -> tuple[Any, ...]:
+    def _get_Tuple(self, node: ast.Tuple, scope: Locals) -> tuple[Any, ...]:
         return tuple(self._list(node.elts, scope))
 
-    def _get_List(self, node: ast.List, scope: Scope) -> Items:
+    def _get_List(self, node: ast.List, scope: Locals) -> Items:
         return Items(enumerate(self._list(node.elts, scope)))
 
-    def _get_Set(self, node: ast.Set, scope: Scope) -> Items:
+    def _get_Set(self, node: ast.Set, scope: Locals) -> Items:
         return self._get_List(ast.List(node.elts, ast.Load()), scope)
 
-    def _list(self, elements: Sequence[ast.expr], scope: Scope) -> list[Any]:
+    def _list(self, elements: Sequence[ast.expr], scope: Locals) -> list[Any]:
         """Return values; one that cannot be computed is no matter unless it is read."""
         found: list[Any] = []
         for item in elements:
@@ -275,7 +275,7 @@ class Expressions(Calls):
                 found.append(self.attempt(partial(self.evaluate, item, scope)))
         return found
 
-    def _get_Dict(self, node: ast.Dict, scope: Scope) -> Table:
+    def _get_Dict(self, node: ast.Dict, scope: Locals) -> Table:
         table = Table()
         for key, value in zip(node.keys, node.values, strict=True):
             found = self.attempt(partial(self.evaluate, value, scope))
@@ -286,12 +286,12 @@ class Expressions(Calls):
             table[word] = mark_entry(word, self.name_value(str(word), found))
         return table
 
-    def _get_BinOp(self, node: ast.BinOp, scope: Scope) -> Any:
+    def _get_BinOp(self, node: ast.BinOp, scope: Locals) -> Any:
         one, two = self.evaluate(node.left, scope), self.evaluate(node.right, scope)
         self.line = node.lineno
         return self.combine(node.op, one, two)
 
-    def _get_UnaryOp(self, node: ast.UnaryOp, scope: Scope) -> Any:
+    def _get_UnaryOp(self, node: ast.UnaryOp, scope: Locals) -> Any:
         value = open_maybe(self.evaluate(node.operand, scope))
         if isinstance(node.op, ast.Not):
             test = self.test(value)
@@ -302,13 +302,13 @@ class Expressions(Calls):
             return -value if _is_number(value) else arithmetic.negate(value)
         return arithmetic.invert(arithmetic.lift(value))
 
-    def _get_BoolOp(self, node: ast.BoolOp, scope: Scope) -> Any:
+    def _get_BoolOp(self, node: ast.BoolOp, scope: Locals) -> Any:
         is_and = isinstance(node.op, ast.And)
         values: list[Any] = []
         for part in node.values:
             value = self.evaluate(part, scope)
             test = self.test(value)
-            if isinstance(test, Array):
+            if isinstance(test, Lanes):
                 values.append(value)
             elif test != is_and:  # nothing after it counts
                 values.append(value)
@@ -323,15 +323,15 @@ class Expressions(Calls):
     def _join_logical(self, is_and: bool, one: Any, two: Any) -> Any:
         """Return ``one and two``, or ``one or two``, where the first depends on the simulation."""
         test, other = self.test(one), self.test(two)
-        assert isinstance(test, Array)
+        assert isinstance(test, Lanes)
         if isinstance(two, bool):
             return test if two == is_and else two
         if _is_flag(one) and _is_flag(two):
-            assert isinstance(other, Array)
+            assert isinstance(other, Lanes)
             return arithmetic.both(test, other) if is_and else arithmetic.either(test, other)
         return self.choose(test, two, one) if is_and else self.choose(test, one, two)
 
-    def _get_Compare(self, node: ast.Compare, scope: Scope) -> Any:
+    def _get_Compare(self, node: ast.Compare, scope: Locals) -> Any:
         left = self.evaluate(node.left, scope)
         found: Any = True
         for operation, place in zip(node.ops, node.comparators, strict=True):
@@ -362,7 +362,7 @@ class Expressions(Calls):
     def _contains(self, operation: ast.cmpop, one: Any, two: Any) -> Any:
         items = list(two) if isinstance(two, Table | str) else self.iterate(two)
         is_in = isinstance(operation, ast.In)
-        if not isinstance(one, Array):
+        if not isinstance(one, Lanes):
             return (one in [arithmetic.unlift(item) for item in items]) == is_in
         found: Any = False
         for item in items:
@@ -376,14 +376,14 @@ class Expressions(Calls):
                 return value.is_none
         return arithmetic.unlift(one) is arithmetic.unlift(two)
 
-    def _get_IfExp(self, node: ast.IfExp, scope: Scope) -> Any:
+    def _get_IfExp(self, node: ast.IfExp, scope: Locals) -> Any:
         test = self.test(self.evaluate(node.test, scope))
         if isinstance(test, bool):
             return self.evaluate(node.body if test else node.orelse, scope)
         one, two = self.evaluate(node.body, scope), self.evaluate(node.orelse, scope)
         return self.choose(test, one, two)
 
-    def _get_NamedExpr(self, node: ast.NamedExpr, scope: Scope) -> Any:
+    def _get_NamedExpr(self, node: ast.NamedExpr, scope: Locals) -> Any:
         value = self.evaluate(node.value, scope)
         target = scope
         while target.is_comprehension and target.outer is not None:
@@ -391,7 +391,7 @@ class Expressions(Calls):
         self.assign(node.target, value, target)
         return target.names[node.target.id]
 
-    def _get_JoinedStr(self, node: ast.JoinedStr, scope: Scope) -> str:
+    def _get_JoinedStr(self, node: ast.JoinedStr, scope: Locals) -> str:
         parts: list[str] = []
         for part in node.values:
             if isinstance(part, ast.Constant):
@@ -401,12 +401,12 @@ class Expressions(Calls):
                 parts.append(str(value) if isinstance(value, str | int | float) else "…")
         return "".join(parts)[:_MOST_ITEMS]
 
-    def _get_ListComp(self, node: ast.ListComp, scope: Scope) -> Items:
+    def _get_ListComp(self, node: ast.ListComp, scope: Locals) -> Items:
         return Items(enumerate(self._comprehend(node.generators, scope, [node.elt])))
 
     _get_SetComp = _get_GeneratorExp = _get_ListComp
 
-    def _get_DictComp(self, node: ast.DictComp, scope: Scope) -> Table:
+    def _get_DictComp(self, node: ast.DictComp, scope: Locals) -> Table:
         flat = self._comprehend(node.generators, scope, [node.key, node.value])
         table = Table()
         for key, value in zip(flat[::2], flat[1::2], strict=True):
@@ -417,10 +417,10 @@ class Expressions(Calls):
     def _comprehend(
         self,
         generators: Sequence[ast.comprehension],
-        scope: Scope,
+        scope: Locals,
         results: Sequence[ast.expr],
     ) -> list[Any]:
-        inner = Scope(Cells(), scope, is_comprehension=True)
+        inner = Locals(Cells(), scope, is_comprehension=True)
         if not generators:
             return [self.evaluate(result, scope) for result in results]
         found: list[Any] = []
@@ -437,7 +437,7 @@ class Expressions(Calls):
                 found += self._comprehend(rest, inner, results)
         return found
 
-    def _get_Starred(self, node: ast.Starred, scope: Scope) -> Any:
+    def _get_Starred(self, node: ast.Starred, scope: Locals) -> Any:
         return self.evaluate(node.value, scope)
 
 
@@ -446,7 +446,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _is_flag(value: Any) -> bool:
-    return isinstance(value, bool) or (isinstance(value, Array) and value.kind == "bool")
+    return isinstance(value, bool) or (isinstance(value, Lanes) and value.kind == "bool")
 
 
 def _show(node: ast.expr) -> str:

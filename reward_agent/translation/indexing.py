@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 
 from reward_agent.translation import arithmetic, nodes
-from reward_agent.translation.values import Array, Items, Untranslatable
+from reward_agent.translation.values import Items, Lanes, Untranslatable
 
 
-def get_attribute(array: Array, name: str) -> Any:
+def get_attribute(array: Lanes, name: str) -> Any:
     """Return ``array.shape`` and the like."""
     if name == "shape":
         sizes = (
-            Array(nodes.call("len", nodes.name("action")), kind="int") if size is None else size
+            Lanes(nodes.call("len", nodes.name("action")), kind="int") if size is None else size
             for size in array.shape
         )
         return tuple(sizes)
@@ -32,21 +32,21 @@ def get_attribute(array: Array, name: str) -> Any:
         ends = (nodes.literal(-1), nodes.literal(-2))
         value = np.asarray(array.value).T.tolist() if array.is_constant else None
         turned = nodes.call("np.swapaxes", array.node, *ends)
-        return Array(turned, array.shape[::-1], array.is_row, array.kind, value)
+        return Lanes(turned, array.shape[::-1], array.is_row, array.kind, value)
     if name in ("device", "dtype"):
         return None
     raise Untranslatable(f".{name} of an array", "write it with axis=-1")
 
 
-def get_item(array: Array, key: Any) -> Array:
+def get_item(array: Lanes, key: Any) -> Lanes:
     """Return ``array[key]``.
 
     Raises:
         Untranslatable: the index is not known, or not there.
     """
-    if isinstance(key, Array) and key.kind == "bool" and key.shape == array.shape:
+    if isinstance(key, Lanes) and key.kind == "bool" and key.shape == array.shape:
         return replace(array, mask=key, items=(), terms=None)
-    if isinstance(key, Array) and not key.is_constant:
+    if isinstance(key, Lanes) and not key.is_constant:
         return _take(array, key)
     part = _find_part(array, key)
     if part is not None:
@@ -68,7 +68,7 @@ def get_item(array: Array, key: Any) -> Array:
         places.append(place_node)
         shape += new
     value = _pick(array.value, keys) if array.is_constant else None
-    found = Array(_index(array, places), (*shape, *sizes), array.is_row, array.kind, value)
+    found = Lanes(_index(array, places), (*shape, *sizes), array.is_row, array.kind, value)
     if array.is_row and len(array.shape) == 1 and isinstance(key, slice) and value is None:
         size = array.shape[0]
         assert size is not None
@@ -77,7 +77,7 @@ def get_item(array: Array, key: Any) -> Array:
     return found
 
 
-def _find_part(array: Array, key: Any) -> Array | None:
+def _find_part(array: Lanes, key: Any) -> Lanes | None:
     """Return what an array was put together of at a place, if it was."""
     place = arithmetic.unlift(key)
     if not array.items or not array.is_row:
@@ -89,7 +89,7 @@ def _find_part(array: Array, key: Any) -> Array | None:
     return None
 
 
-def _spell_out(array: Array, key: Any) -> list[Any]:
+def _spell_out(array: Lanes, key: Any) -> list[Any]:
     """Return an index axis by axis, without ``...``."""
     keys = list(key) if isinstance(key, tuple) else [key]
     if Ellipsis in keys:
@@ -99,7 +99,7 @@ def _spell_out(array: Array, key: Any) -> list[Any]:
     return keys
 
 
-def _index(array: Array, places: list[ast.expr]) -> ast.expr:
+def _index(array: Lanes, places: list[ast.expr]) -> ast.expr:
     while len(places) > 1 and _is_whole(places[-1]):
         places.pop()
     if not places or (_is_whole(places[0]) and len(places) == 1):
@@ -107,17 +107,17 @@ def _index(array: Array, places: list[ast.expr]) -> ast.expr:
     return nodes.index(array.node, *places)
 
 
-def _take(array: Array, key: Array) -> Array:
+def _take(array: Lanes, key: Lanes) -> Lanes:
     """Return the number at an index that differs between simulations."""
     whole = nodes.call("np.asarray", key.node, dtype=nodes.name("np.int64"))
     if array.is_constant and len(array.shape) == 1 and not key.shape:
-        return Array(nodes.call("np.take", array.node, whole), (), key.is_row)
+        return Lanes(nodes.call("np.take", array.node, whole), (), key.is_row)
     if not array.is_row or len(array.shape) != 1 or key.shape or array.is_constant:
         raise Untranslatable("an index that depends on the simulation", "choose with np.where")
     index = nodes.call("np.asarray", key.node, dtype=nodes.name("np.int64"))
     column = nodes.index(index, ast.Slice(), ast.Constant(None))
     taken = nodes.call("np.take_along_axis", array.node, column, axis=nodes.literal(1))
-    return Array(nodes.index(taken, ast.Slice(), nodes.literal(0)), (), True, array.kind)
+    return Lanes(nodes.index(taken, ast.Slice(), nodes.literal(0)), (), True, array.kind)
 
 
 def _is_whole(place: ast.expr) -> bool:
@@ -129,7 +129,7 @@ def _pick(value: Any, keys: Sequence[Any]) -> Any:
     return np.asarray(value)[plain].tolist()
 
 
-def _find_place(array: Array, item: Any, size: int | None) -> tuple[ast.expr, list[int | None]]:
+def _find_place(array: Lanes, item: Any, size: int | None) -> tuple[ast.expr, list[int | None]]:
     """Return the expression of an index along one axis, and which axes it leaves."""
     item = arithmetic.unlift(item)
     if isinstance(item, slice):
@@ -156,7 +156,7 @@ def _find_place(array: Array, item: Any, size: int | None) -> tuple[ast.expr, li
     return nodes.literal(item), []
 
 
-def _check_places(array: Array, places: Sequence[int], size: int | None) -> None:
+def _check_places(array: Lanes, places: Sequence[int], size: int | None) -> None:
     for place in places:
         if size is None or not -size <= place < size:
             raise Untranslatable(

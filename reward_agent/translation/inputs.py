@@ -12,7 +12,7 @@ from reward_agent.rewards.language import split_names
 from reward_agent.translation import arithmetic, indexing, nodes, physics, remedies
 from reward_agent.translation.inner import find_inner
 from reward_agent.translation.places import Places
-from reward_agent.translation.values import Array, Broken, Input, Table, Untranslatable
+from reward_agent.translation.values import Broken, Input, Lanes, Table, Untranslatable
 
 if TYPE_CHECKING:
     from reward_agent.definitions.card import EnvCard, StateField
@@ -87,19 +87,19 @@ class Inputs:
     places: Places = field(default_factory=Places)
     is_row: bool = True
 
-    def make(self, name: str, size: int | None) -> Array:
+    def make(self, name: str, size: int | None) -> Lanes:
         """Return a field, or the action, as the program sees it."""
         shape: tuple[int | None, ...] = () if size is None else (size,)
-        return Array(nodes.name(name), shape if self.is_row else (None, *shape), self.is_row)
+        return Lanes(nodes.name(name), shape if self.is_row else (None, *shape), self.is_row)
 
-    def get_field(self, name: str, state: str = "next_state") -> Array | None:
+    def get_field(self, name: str, state: str = "next_state") -> Lanes | None:
         """Return a field of the card; None if it has none of this name."""
         for known in self.card.fields:
             if known.name == name:
                 return self.make(f"{state}.{name}", known.size)
         return None
 
-    def require_field(self, name: str, what: str, state: str = "next_state") -> Array:
+    def require_field(self, name: str, what: str, state: str = "next_state") -> Lanes:
         """Return a field of the card.
 
         Raises:
@@ -196,11 +196,11 @@ class Inputs:
             state, lambda name: self.require_field(name, f"{state}.{name}", state), get_item
         )
 
-    def get_observation(self, state: str) -> Array:
+    def get_observation(self, state: str) -> Lanes:
         """Return the observation of one simulation."""
         return self.make(f"{state}.observation", self.card.observation_size)
 
-    def get_terminated(self) -> Array:
+    def get_terminated(self) -> Lanes:
         """Return whether the episode has terminated with this step."""
         flag = self.make("next_state.terminated", None)
         return arithmetic.compare(ast.Gt(), flag, 0.5)  # type: ignore[no-any-return]
@@ -253,11 +253,11 @@ class Inputs:
                 total = paid if total == 0.0 else arithmetic.binary(ast.Add(), total, paid)
         return arithmetic.negate(total) if part.endswith("_cost") else total
 
-    def _get_distance(self) -> Array:
+    def _get_distance(self) -> Lanes:
         between = self.require_field("fingertip_to_target", "the fingertip's distance")
         return arithmetic.reduce("np.linalg.norm", between, -1)
 
-    def _find_position(self, axis: int) -> tuple[Array, Array] | None:
+    def _find_position(self, axis: int) -> tuple[Lanes, Lanes] | None:
         """Return where the robot is along an axis, before and after the step."""
         for role in ("position", "com_position"):
             field = self.card.find_role(role)
@@ -275,11 +275,11 @@ class Inputs:
     def _find_role(self, role: str) -> StateField | None:
         return self.card.find_role(role)
 
-    def read_field(self, field: StateField, state: str) -> Array:
+    def read_field(self, field: StateField, state: str) -> Lanes:
         """Return a field of the card before or after the step."""
         return self.make(f"{state}.{field.name}", field.size)
 
-    def _differ(self, before: Array, after: Array) -> Array:
+    def _differ(self, before: Lanes, after: Lanes) -> Lanes:
         rise = arithmetic.binary(ast.Sub(), after, before)
         return arithmetic.binary(ast.Div(), rise, self.card.control_dt)  # type: ignore[no-any-return]
 
@@ -301,7 +301,7 @@ class Inputs:
         if name in _CONSTANTS:
             constants = {"dt": self.card.control_dt, "skip": self.card.model.frame_skip}
             value = constants[_CONSTANTS[name]]
-            return Array(nodes.literal(value), value=value)
+            return Lanes(nodes.literal(value), value=value)
         if name in _PARTS:
             return self.get_inner(name)
         meanings: tuple[tuple[frozenset[str], Callable[[], Any]], ...] = (

@@ -9,14 +9,14 @@ from typing import Any
 
 from reward_agent.translation import arithmetic, nodes
 from reward_agent.translation.values import (
-    Array,
     Broken,
     Cells,
     Class,
     Instance,
     Items,
+    Lanes,
+    Locals,
     Maybe,
-    Scope,
     Table,
     Untranslatable,
 )
@@ -42,7 +42,7 @@ class Flow:
     """
 
     value: Any = None
-    condition: Array | None = None
+    condition: Lanes | None = None
     kind: str = "return"
 
 
@@ -56,7 +56,7 @@ class Journal:
     def __init__(self, inputs: Mapping[str, Any] | None = None) -> None:
         self.lines: list[ast.stmt] = []
         self.constants: dict[str, ast.expr] = {}
-        self.scope = Scope(Cells(inputs or {}))
+        self.scope = Locals(Cells(inputs or {}))
         self.notes: list[str] = []
         self.line: int | None = None
         self.n_steps = 0
@@ -117,7 +117,7 @@ class Journal:
 
     def merge(
         self,
-        condition: Array,
+        condition: Lanes,
         one: Mapping[tuple[Cells, Any], Any],
         two: Mapping[tuple[Cells, Any], Any],
     ) -> None:
@@ -139,7 +139,7 @@ class Journal:
                 value = self._choose_or_break(condition, left, right)
             self.write(cells, key, self.name_value(str(key), value))
 
-    def _choose_or_break(self, condition: Array, left: Any, right: Any) -> Any:
+    def _choose_or_break(self, condition: Lanes, left: Any, right: Any) -> Any:
         """Return a choice; one of unlike things is no matter unless somebody reads it."""
         try:
             return self.choose(condition, left, right)
@@ -154,7 +154,7 @@ class Journal:
         if isinstance(value, Maybe):
             flag = self.name_value(f"{wish}_is_none", value.is_none)
             return Maybe(flag, self.name_value(wish, value.array))
-        if not isinstance(value, Array) or value.is_constant or nodes.is_simple(value.node):
+        if not isinstance(value, Lanes) or value.is_constant or nodes.is_simple(value.node):
             return value
         name = self.find_name(wish)
         self.lines.append(nodes.assign(name, value.node))
@@ -162,7 +162,7 @@ class Journal:
 
     def name_large(self, wish: str, value: Any) -> Any:
         """Write an expression down if it is long: it may be used several times."""
-        is_large = isinstance(value, Array) and nodes.is_larger(value.node, _LARGE)
+        is_large = isinstance(value, Lanes) and nodes.is_larger(value.node, _LARGE)
         return self.name_value(wish, value) if is_large else value
 
     def find_name(self, wish: str) -> str:
@@ -180,21 +180,21 @@ class Journal:
         word = "".join(c if c.isalnum() else "_" for c in wish).strip("_").upper()
         if not word.isascii() or not word.isidentifier():
             return value
-        if isinstance(value, bool) or (isinstance(value, Array) and value.kind == "bool"):
+        if isinstance(value, bool) or (isinstance(value, Lanes) and value.kind == "bool"):
             return value
         if isinstance(value, int | float) or (
-            isinstance(value, Array) and value.is_constant and not isinstance(value.node, ast.Name)
+            isinstance(value, Lanes) and value.is_constant and not isinstance(value.node, ast.Name)
         ):
             array = arithmetic.lift(value)
             name = self.find_name(word)
             self.constants[name] = array.node
-            return Array(nodes.name(name), array.shape, True, array.kind, array.value)
+            return Lanes(nodes.name(name), array.shape, True, array.kind, array.value)
         if isinstance(value, Table):
             for key in list(value):
                 value[key] = self.name_constant(f"{wish}_{key}", value[key])
         return value
 
-    def choose(self, condition: Array, one: Any, two: Any) -> Any:
+    def choose(self, condition: Lanes, one: Any, two: Any) -> Any:
         """Return ``one`` where the condition holds, ``two`` elsewhere."""
         if isinstance(one, Table) and isinstance(two, Table) and set(one) == set(two):
             return Table({key: self.choose(condition, one[key], two[key]) for key in one})
@@ -215,7 +215,7 @@ def _restore(before: Mapping[Place, Any]) -> None:
 
 def mark_entry(key: Any, value: Any) -> Any:
     """Return the entry of a dictionary as a term of its name, should entries be added up."""
-    is_term = isinstance(value, Array) and value.is_number and not value.is_constant
+    is_term = isinstance(value, Lanes) and value.is_number and not value.is_constant
     if isinstance(key, str) and is_term:
         return replace(value, terms={key.split("/")[-1]: arithmetic.strip(value)})
     return value

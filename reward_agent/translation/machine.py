@@ -1,7 +1,7 @@
 """A person's program, carried out on arrays without numbers: what is computed becomes statements.
 
 Python's own values (numbers, texts, functions, classes, lists) are computed as Python does. What
-depends on the simulation is an ``Array``, whose expression is written down. An ``if`` on an array
+depends on the simulation is an ``Lanes``, whose expression is written down. An ``if`` on an array
 carries out both sides and chooses by ``np.where``; what each side wrote is undone in between. Loops
 over known things are unrolled. What has no certain meaning raises ``Untranslatable``, if anybody
 reads it: an observation or a log that is not asked for may be what it likes.
@@ -16,10 +16,9 @@ from functools import partial
 from typing import Any
 
 from reward_agent.translation import arithmetic, indexing, nodes, words
-from reward_agent.translation.expressions import Expressions
+from reward_agent.translation.expressions import ExpressionReader
 from reward_agent.translation.journal import ABSENT, Flow, Place, Run, mark_entry
 from reward_agent.translation.values import (
-    Array,
     Broken,
     Cells,
     Class,
@@ -27,8 +26,9 @@ from reward_agent.translation.values import (
     Input,
     Instance,
     Items,
+    Lanes,
+    Locals,
     Partial,
-    Scope,
     Stepped,
     Table,
     Untranslatable,
@@ -49,7 +49,7 @@ _LIBRARIES = {
 }
 
 
-class Machine(Expressions):
+class Tracer(ExpressionReader):
     """Carries out a file: its statements."""
 
     def run_file(self, tree: ast.Module) -> None:
@@ -59,7 +59,7 @@ class Machine(Expressions):
         for name, value in list(self.scope.names.items()):
             self.scope.names[name] = self.name_constant(name, value)
 
-    def _try_statement(self, statement: ast.stmt, scope: Scope) -> None:
+    def _try_statement(self, statement: ast.stmt, scope: Locals) -> None:
         """Carry out a statement of a file or a class; names that it fails to give say why."""
         found = self.attempt(partial(self.run_statement, statement, scope))
         if isinstance(found, Broken):
@@ -92,14 +92,14 @@ class Machine(Expressions):
             return Flow(value, arithmetic.either(condition, rest.condition), left.kind)
         return None
 
-    def run_block(self, statements: Sequence[ast.stmt], scope: Scope) -> Flow | None:
+    def run_block(self, statements: Sequence[ast.stmt], scope: Locals) -> Flow | None:
         """Carry out statements."""
         return self.run_all([self._bind(statement, scope) for statement in statements])
 
-    def _bind(self, statement: ast.stmt, scope: Scope) -> Run:
+    def _bind(self, statement: ast.stmt, scope: Locals) -> Run:
         return lambda: self.run_statement(statement, scope)
 
-    def run_statement(self, statement: ast.stmt, scope: Scope) -> Flow | None:
+    def run_statement(self, statement: ast.stmt, scope: Locals) -> Flow | None:
         """Carry out one statement."""
         self.n_steps += 1
         if self.n_steps > MAX_STEPS or len(self.lines) > MAX_LINES:
@@ -113,7 +113,7 @@ class Machine(Expressions):
         flow: Flow | None = run(statement, scope)
         return flow
 
-    def _run_Expr(self, statement: ast.Expr, scope: Scope) -> None:
+    def _run_Expr(self, statement: ast.Expr, scope: Locals) -> None:
         """Carry out what is called for its effect; what lies outside the file has none here."""
         node = statement.value
         if isinstance(node, ast.Constant):
@@ -123,24 +123,24 @@ class Machine(Expressions):
             return
         self.evaluate(node, scope)
 
-    def _is_outside(self, node: ast.expr, scope: Scope) -> bool:
+    def _is_outside(self, node: ast.expr, scope: Locals) -> bool:
         """Whether a call goes to a library or the environment, not to the file's own code."""
         function = self.attempt(partial(self.evaluate, node, scope))
         return isinstance(function, Broken | Word | Input)
 
-    def _run_Pass(self, statement: ast.Pass, scope: Scope) -> None:
+    def _run_Pass(self, statement: ast.Pass, scope: Locals) -> None:
         return None
 
-    def _run_Global(self, statement: ast.Global, scope: Scope) -> None:
+    def _run_Global(self, statement: ast.Global, scope: Locals) -> None:
         scope.of_file.update(statement.names)
 
-    def _run_Nonlocal(self, statement: ast.Nonlocal, scope: Scope) -> None:
+    def _run_Nonlocal(self, statement: ast.Nonlocal, scope: Locals) -> None:
         scope.of_outer.update(statement.names)
 
-    def _run_Assert(self, statement: ast.Assert, scope: Scope) -> None:
+    def _run_Assert(self, statement: ast.Assert, scope: Locals) -> None:
         return None
 
-    def _run_Delete(self, statement: ast.Delete, scope: Scope) -> None:
+    def _run_Delete(self, statement: ast.Delete, scope: Locals) -> None:
         for target in statement.targets:
             if isinstance(target, ast.Subscript):
                 owner = self.evaluate(target.value, scope)
@@ -149,13 +149,13 @@ class Machine(Expressions):
                 key = arithmetic.unlift(self._get_place(target.slice, scope))
                 self.write(owner, key, ABSENT)
 
-    def _run_Import(self, statement: ast.Import, scope: Scope) -> None:
+    def _run_Import(self, statement: ast.Import, scope: Locals) -> None:
         for item in statement.names:
             self.imported.add(item.name.split(".")[0])
             path = item.name if item.asname else item.name.split(".")[0]
             self.write(scope.names, item.asname or path, Word(_LIBRARIES.get(path, path), ""))
 
-    def _run_ImportFrom(self, statement: ast.ImportFrom, scope: Scope) -> None:
+    def _run_ImportFrom(self, statement: ast.ImportFrom, scope: Locals) -> None:
         module = statement.module or ""
         self.imported.add(module.split(".")[0])
         for item in statement.names:
@@ -170,7 +170,7 @@ class Machine(Expressions):
             )
             self.write(scope.names, item.asname or item.name, words.get_constant(word))
 
-    def _run_FunctionDef(self, statement: ast.FunctionDef, scope: Scope) -> None:
+    def _run_FunctionDef(self, statement: ast.FunctionDef, scope: Locals) -> None:
         made: Any = self._make_function(statement, scope)
         for mark in reversed(statement.decorator_list):  # those of libraries change nothing here
             if isinstance(mark, ast.Call) and ast.unparse(mark.func).split(".")[-1] == "wraps":
@@ -182,10 +182,10 @@ class Machine(Expressions):
                 made = self.call(around, (made,), {})
         self.write(scope.names, statement.name, made)
 
-    def _get_Lambda(self, node: ast.Lambda, scope: Scope) -> Function:
+    def _get_Lambda(self, node: ast.Lambda, scope: Locals) -> Function:
         return self._make_function(node, scope)
 
-    def _make_function(self, node: ast.FunctionDef | ast.Lambda, scope: Scope) -> Function:
+    def _make_function(self, node: ast.FunctionDef | ast.Lambda, scope: Locals) -> Function:
         spec = node.args
         places = [*spec.posonlyargs, *spec.args]
         given = [*zip(places[len(places) - len(spec.defaults) :], spec.defaults, strict=True)]
@@ -201,9 +201,9 @@ class Machine(Expressions):
             scope = scope.outer
         return Function(node, scope, defaults)
 
-    def _run_ClassDef(self, statement: ast.ClassDef, scope: Scope) -> None:
+    def _run_ClassDef(self, statement: ast.ClassDef, scope: Locals) -> None:
         bases = tuple(self._find_base(base, scope) for base in statement.bases)
-        inner = Scope(Cells(), scope, is_class=True)
+        inner = Locals(Cells(), scope, is_class=True)
         made = Class(statement.name, inner.names, bases)
         for item in statement.body:
             self._try_statement(item, inner)
@@ -214,23 +214,23 @@ class Machine(Expressions):
                 inner.names[name] = self.name_constant(name, value)
         self.write(scope.names, statement.name, made)
 
-    def _find_base(self, base: ast.expr, scope: Scope) -> Any:
+    def _find_base(self, base: ast.expr, scope: Locals) -> Any:
         """Return a base class; one that is not in the file is known by its name only."""
         try:
             return self.evaluate(base, scope)
         except Untranslatable:
             return Word(ast.unparse(base), "")
 
-    def _run_Return(self, statement: ast.Return, scope: Scope) -> Flow:
+    def _run_Return(self, statement: ast.Return, scope: Locals) -> Flow:
         return Flow(self.evaluate(statement.value, scope) if statement.value is not None else None)
 
-    def _run_Break(self, statement: ast.Break, scope: Scope) -> Flow:
+    def _run_Break(self, statement: ast.Break, scope: Locals) -> Flow:
         return Flow(kind="break")
 
-    def _run_Continue(self, statement: ast.Continue, scope: Scope) -> Flow:
+    def _run_Continue(self, statement: ast.Continue, scope: Locals) -> Flow:
         return Flow(kind="continue")
 
-    def _run_If(self, statement: ast.If, scope: Scope) -> Flow | None:
+    def _run_If(self, statement: ast.If, scope: Locals) -> Flow | None:
         test = self.test(self.evaluate(statement.test, scope))
         if isinstance(test, bool):
             return self.run_block(statement.body if test else statement.orelse, scope)
@@ -252,7 +252,7 @@ class Machine(Expressions):
         for (cells, key), value in wrote.items():
             self.write(cells, key, value)
 
-    def _join(self, test: Array, one: Flow | None, two: Flow | None) -> Flow | None:
+    def _join(self, test: Lanes, one: Flow | None, two: Flow | None) -> Flow | None:
         """Return how the two sides of an ``if`` leave, together."""
         if one is None and two is None:
             return None
@@ -270,11 +270,11 @@ class Machine(Expressions):
         value = self.choose(test, one.value, two.value)
         if one.condition is None and two.condition is None:
             return Flow(value, None, kind)
-        first = one.condition or Array(nodes.literal(True), (), True, "bool", True)
-        second = two.condition or Array(nodes.literal(True), (), True, "bool", True)
+        first = one.condition or Lanes(nodes.literal(True), (), True, "bool", True)
+        second = two.condition or Lanes(nodes.literal(True), (), True, "bool", True)
         return Flow(value, self.name_value("left", arithmetic.choose(test, first, second)), kind)
 
-    def _run_For(self, statement: ast.For, scope: Scope) -> Flow | None:
+    def _run_For(self, statement: ast.For, scope: Locals) -> Flow | None:
         items = self.iterate(self.evaluate(statement.iter, scope))
 
         def run(item: Any) -> Flow | None:
@@ -294,11 +294,11 @@ class Machine(Expressions):
                 raise self.refuse("leaving from for … else", "write it after the loop")
         return None
 
-    def _run_While(self, statement: ast.While, scope: Scope) -> Flow | None:
+    def _run_While(self, statement: ast.While, scope: Locals) -> Flow | None:
         """Carry out a loop while its test is known; how often cannot depend on the simulation."""
         while True:
             test = self.test(self.evaluate(statement.test, scope))
-            if isinstance(test, Array):
+            if isinstance(test, Lanes):
                 raise self.refuse(
                     "a while loop that ends by what the simulation holds",
                     "write for _ in range(…): with an if inside, or np.where on whole arrays",
@@ -315,7 +315,7 @@ class Machine(Expressions):
                 raise self.refuse("leaving a while loop by simulation", "write for _ in range(…)")
             return flow
 
-    def _run_Match(self, statement: ast.Match, scope: Scope) -> Flow | None:
+    def _run_Match(self, statement: ast.Match, scope: Locals) -> Flow | None:
         """Carry out a match as the ifs that it stands for."""
         subject = ast.Name("__subject__", ast.Load())
         self.assign(subject, self.evaluate(statement.subject, scope), scope)
@@ -342,35 +342,35 @@ class Machine(Expressions):
             return ast.Constant(True)
         raise self.refuse("a case of this kind", "write if and elif")
 
-    def _run_With(self, statement: ast.With, scope: Scope) -> Flow | None:
+    def _run_With(self, statement: ast.With, scope: Locals) -> Flow | None:
         return self.run_block(statement.body, scope)
 
-    def _run_Try(self, statement: ast.Try, scope: Scope) -> Flow | None:
+    def _run_Try(self, statement: ast.Try, scope: Locals) -> Flow | None:
         self.note(f"line {statement.lineno}: what an error would do is left out")
         return self.run_block([*statement.body, *statement.orelse, *statement.finalbody], scope)
 
-    def _run_Raise(self, statement: ast.Raise, scope: Scope) -> Flow:
+    def _run_Raise(self, statement: ast.Raise, scope: Locals) -> Flow:
         return Flow(kind="raise")
 
-    def _run_Assign(self, statement: ast.Assign, scope: Scope) -> None:
+    def _run_Assign(self, statement: ast.Assign, scope: Locals) -> None:
         value = self.attempt(partial(self.evaluate, statement.value, scope))
         for target in statement.targets:
             self.assign(target, value, scope)
 
-    def _run_AnnAssign(self, statement: ast.AnnAssign, scope: Scope) -> None:
+    def _run_AnnAssign(self, statement: ast.AnnAssign, scope: Locals) -> None:
         if statement.value is not None:
             value = self.attempt(partial(self.evaluate, statement.value, scope))
             self.assign(statement.target, value, scope)
         elif scope.is_class and isinstance(statement.target, ast.Name):
             self.write(scope.names, statement.target.id, None)
 
-    def _run_AugAssign(self, statement: ast.AugAssign, scope: Scope) -> None:
+    def _run_AugAssign(self, statement: ast.AugAssign, scope: Locals) -> None:
         load = ast.copy_location(_as_load(statement.target), statement.target)
         before = self.evaluate(load, scope)
         after = self.evaluate(statement.value, scope)
         self.assign(statement.target, self.combine(statement.op, before, after), scope)
 
-    def assign(self, target: ast.expr, value: Any, scope: Scope) -> None:
+    def assign(self, target: ast.expr, value: Any, scope: Locals) -> None:
         """Give a target of an assignment its value."""
         if isinstance(target, ast.Name):
             cells = self.scope.names if target.id in scope.of_file else scope.names
@@ -386,7 +386,7 @@ class Machine(Expressions):
         else:
             raise self.refuse("an assignment of this kind", "assign to a name")
 
-    def _assign_attribute(self, target: ast.Attribute, value: Any, scope: Scope) -> None:
+    def _assign_attribute(self, target: ast.Attribute, value: Any, scope: Locals) -> None:
         owner = self.evaluate(target.value, scope)
         cells = owner.names if isinstance(owner, Instance | Class) else owner
         if not isinstance(cells, Cells):
@@ -396,7 +396,7 @@ class Machine(Expressions):
             )
         self.write(cells, target.attr, self.name_value(target.attr, value))
 
-    def _assign_several(self, target: ast.Tuple | ast.List, value: Any, scope: Scope) -> None:
+    def _assign_several(self, target: ast.Tuple | ast.List, value: Any, scope: Locals) -> None:
         is_broken = isinstance(value, Broken)
         items = [value] * len(target.elts) if is_broken else self.iterate(value)
         if any(isinstance(item, ast.Starred) for item in target.elts):
@@ -412,7 +412,7 @@ class Machine(Expressions):
         for place, item in zip(target.elts, items, strict=True):
             self.assign(place, item, scope)
 
-    def _assign_starred(self, targets: Sequence[ast.expr], items: list[Any], scope: Scope) -> None:
+    def _assign_starred(self, targets: Sequence[ast.expr], items: list[Any], scope: Locals) -> None:
         star = next(i for i, item in enumerate(targets) if isinstance(item, ast.Starred))
         after = len(targets) - star - 1
         for target, item in zip(targets[:star], items[:star], strict=True):
@@ -424,12 +424,12 @@ class Machine(Expressions):
         for target, item in zip(targets[star + 1 :], items[len(items) - after :], strict=True):
             self.assign(target, item, scope)
 
-    def _assign_item(self, target: ast.Subscript, value: Any, scope: Scope) -> None:
+    def _assign_item(self, target: ast.Subscript, value: Any, scope: Locals) -> None:
         owner = self.evaluate(target.value, scope)
         if isinstance(owner, Input):  # info["…"] = …, metrics["…"] = …: nobody reads it
             return
         key = arithmetic.unlift(self._get_place(target.slice, scope))
-        if isinstance(owner, Array):
+        if isinstance(owner, Lanes):
             self._check_alone(owner, target.value, scope)
             self.assign(target.value, self._replace_item(owner, key, value), scope)
             return
@@ -437,12 +437,12 @@ class Machine(Expressions):
             owner = owner.names
         if not isinstance(owner, Cells):
             raise self.refuse("writing into a value", "build it anew")
-        if isinstance(key, Array):
+        if isinstance(key, Lanes):
             raise self.refuse("an index that depends on the simulation", "choose with np.where")
         named = self.name_value(str(key).split("/")[-1], value)
         self.write(owner, key, mark_entry(key, named) if isinstance(owner, Table) else named)
 
-    def _check_alone(self, owner: Array, target: ast.expr, scope: Scope) -> None:
+    def _check_alone(self, owner: Lanes, target: ast.expr, scope: Locals) -> None:
         """Refuse to write into an array that has another name, too, which would see it."""
         held = [*scope.names.items(), *self.scope.names.items()]
         names = {name for name, value in held if value is owner}
@@ -452,7 +452,7 @@ class Machine(Expressions):
                 f"copy it first: {target.id} = np.array({target.id})",
             )
 
-    def _replace_item(self, owner: Array, key: Any, value: Any) -> Any:
+    def _replace_item(self, owner: Lanes, key: Any, value: Any) -> Any:
         """Return an array with one of its numbers replaced, or all of them."""
         if isinstance(key, slice) and key == slice(None):
             lifted = arithmetic.lift(self.read(value))

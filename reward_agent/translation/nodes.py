@@ -1,4 +1,4 @@
-"""Expressions of the translated program, as syntax trees."""
+"""ExpressionReader of the translated program, as syntax trees."""
 
 from __future__ import annotations
 

@@ -8,22 +8,22 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from reward_agent.translation import arithmetic, indexing, nodes
-from reward_agent.translation.values import Array, Items
+from reward_agent.translation.values import Items, Lanes
 
 if TYPE_CHECKING:
-    from reward_agent.translation.machine import Machine
+    from reward_agent.translation.machine import Tracer
 
 _MOST_NUMBERS = 10_000
 
 
-def make_array(machine: Machine, value: Any) -> Array:
+def make_array(machine: Tracer, value: Any) -> Lanes:
     """Return a value as an array; a list becomes one."""
     if isinstance(value, Items | tuple | list):
         return arithmetic.stack([make_array(machine, item) for item in machine.iterate(value)])
     return arithmetic.lift(machine.read(value))
 
 
-def _clip(machine: Machine, a: Any, min: Any = None, max: Any = None) -> Array:
+def _clip(machine: Tracer, a: Any, min: Any = None, max: Any = None) -> Lanes:
     low, high = arithmetic.unlift(min), arithmetic.unlift(max)
     if low is None and high is None:
         return arithmetic.lift(a)
@@ -34,19 +34,19 @@ def _clip(machine: Machine, a: Any, min: Any = None, max: Any = None) -> Array:
     return arithmetic.spread("np.clip", make_array(machine, a), min, max)
 
 
-def _where(machine: Machine, condition: Any, a: Any = None, y: Any = None, **named: Any) -> Any:
+def _where(machine: Tracer, condition: Any, a: Any = None, y: Any = None, **named: Any) -> Any:
     test = arithmetic.unlift(condition)
     if isinstance(test, bool):
         return a if test else y
     return arithmetic.choose(arithmetic.as_flag(arithmetic.lift(condition)), a, y)
 
 
-def _choose(machine: Machine, a: Any, b: Any, c: Any) -> Any:
+def _choose(machine: Tracer, a: Any, b: Any, c: Any) -> Any:
     """Return ``np.select`` of lists, or ``jax.lax.select`` of one condition."""
     return _select(machine, a, b, c) if isinstance(a, Items | tuple) else _where(machine, a, b, c)
 
 
-def _select(machine: Machine, condlist: Any, choicelist: Any, default: Any = 0.0) -> Any:
+def _select(machine: Tracer, condlist: Any, choicelist: Any, default: Any = 0.0) -> Any:
     found = default
     pairs = zip(machine.iterate(condlist), machine.iterate(choicelist), strict=True)
     for condition, value in reversed(list(pairs)):
@@ -54,8 +54,8 @@ def _select(machine: Machine, condlist: Any, choicelist: Any, default: Any = 0.0
     return found
 
 
-def _concatenate(machine: Machine, arrays: Any, axis: Any = 0, **named: Any) -> Array:
-    items: list[Array] = []
+def _concatenate(machine: Tracer, arrays: Any, axis: Any = 0, **named: Any) -> Lanes:
+    items: list[Lanes] = []
     for item in machine.iterate(arrays):
         array = make_array(machine, item)
         items.append(array if array.shape else arithmetic.stack([array]))
@@ -78,15 +78,15 @@ def _concatenate(machine: Machine, arrays: Any, axis: Any = 0, **named: Any) -> 
         for item in items
     ]
     joined = nodes.call("np.concatenate", ast.List(whole, ast.Load()), axis=nodes.literal(-1))
-    return Array(joined, (*shape, size), is_row)
+    return Lanes(joined, (*shape, size), is_row)
 
 
-def _stack(machine: Machine, arrays: Any, axis: Any = 0, **named: Any) -> Array:
+def _stack(machine: Tracer, arrays: Any, axis: Any = 0, **named: Any) -> Lanes:
     return arithmetic.stack([make_array(machine, item) for item in machine.iterate(arrays)])
 
 
-def _zeros(value: float) -> Callable[..., Array]:
-    def make(machine: Machine, shape: Any = (), *more: Any, **named: Any) -> Array:
+def _zeros(value: float) -> Callable[..., Lanes]:
+    def make(machine: Tracer, shape: Any = (), *more: Any, **named: Any) -> Lanes:
         sizes = arithmetic.unlift(shape)
         if more:
             sizes = (sizes, *more)
@@ -96,61 +96,61 @@ def _zeros(value: float) -> Callable[..., Array]:
             else [arithmetic.unlift(s) for s in machine.iterate(sizes)]
         )
         if any(not isinstance(size, int) for size in sizes):
-            return Array(nodes.literal(value), value=value)
+            return Lanes(nodes.literal(value), value=value)
         if math.prod(sizes) > _MOST_NUMBERS:
             raise machine.refuse(f"an array of {math.prod(sizes)} numbers", "a smaller one")
         content: Any = value
         for size in reversed(sizes):
             content = [content] * size
-        return arithmetic.lift(content) if sizes else Array(nodes.literal(value), value=value)
+        return arithmetic.lift(content) if sizes else Lanes(nodes.literal(value), value=value)
 
     return make
 
 
-def _like(value: float) -> Callable[..., Array]:
-    def make(machine: Machine, a: Any, **named: Any) -> Array:
+def _like(value: float) -> Callable[..., Lanes]:
+    def make(machine: Tracer, a: Any, **named: Any) -> Lanes:
         array = make_array(machine, a)
         if array.is_constant:
             return arithmetic.spread("np.full_like", array, value)
         word = "np.zeros_like" if value == 0 else "np.ones_like"
         node = nodes.call(word, array.node, dtype=nodes.name("np.float64"))
-        return Array(node, array.shape, array.is_row)
+        return Lanes(node, array.shape, array.is_row)
 
     return make
 
 
-def _full(machine: Machine, shape: Any, fill_value: Any, **named: Any) -> Any:
+def _full(machine: Tracer, shape: Any, fill_value: Any, **named: Any) -> Any:
     zeros = _zeros(0.0)(machine, shape)
     return arithmetic.binary(ast.Add(), zeros, fill_value) if zeros.shape else fill_value
 
 
-def _full_like(machine: Machine, a: Any, fill_value: Any, **named: Any) -> Any:
+def _full_like(machine: Tracer, a: Any, fill_value: Any, **named: Any) -> Any:
     return arithmetic.binary(ast.Add(), arithmetic.binary(ast.Mult(), a, 0.0), fill_value)
 
 
-def _dot(machine: Machine, a: Any, b: Any, **named: Any) -> Array:
+def _dot(machine: Tracer, a: Any, b: Any, **named: Any) -> Lanes:
     return arithmetic.dot(make_array(machine, a), make_array(machine, b))
 
 
-def _cross(machine: Machine, a: Any, b: Any, **named: Any) -> Array:
+def _cross(machine: Tracer, a: Any, b: Any, **named: Any) -> Lanes:
     one, two = make_array(machine, a), make_array(machine, b)
     shape, is_row = arithmetic.find_common([one, two])
     node = nodes.call(
         "np.cross", arithmetic.fit(one, shape, is_row), arithmetic.fit(two, shape, is_row)
     )
-    return Array(node, shape, is_row)
+    return Lanes(node, shape, is_row)
 
 
-def _sigmoid(machine: Machine, a: Any) -> Any:
+def _sigmoid(machine: Tracer, a: Any) -> Any:
     grown = arithmetic.binary(ast.Add(), 1.0, arithmetic.spread("np.exp", arithmetic.negate(a)))
     return arithmetic.binary(ast.Div(), 1.0, grown)
 
 
-def _relu(machine: Machine, a: Any) -> Array:
+def _relu(machine: Tracer, a: Any) -> Lanes:
     return arithmetic.spread("np.maximum", a, 0.0)
 
 
-def _reshape(machine: Machine, a: Any, *shape: Any) -> Array:
+def _reshape(machine: Tracer, a: Any, *shape: Any) -> Lanes:
     array = arithmetic.lift(a)
     sizes = [
         arithmetic.unlift(s)
@@ -170,29 +170,29 @@ def _reshape(machine: Machine, a: Any, *shape: Any) -> Array:
         raise machine.refuse(f"{total} numbers reshaped to {tuple(sizes)}", "correct the sizes")
     axes = [nodes.literal(-1), *map(nodes.literal, sizes)]
     node = nodes.call("np.reshape", array.node, ast.Tuple(axes, ast.Load()))
-    return Array(node, tuple(sizes), True, array.kind)
+    return Lanes(node, tuple(sizes), True, array.kind)
 
 
-def _flatten(machine: Machine, a: Any, **named: Any) -> Array:
+def _flatten(machine: Tracer, a: Any, **named: Any) -> Lanes:
     array = arithmetic.lift(a)
     return array if len(array.shape) < 2 else _reshape(machine, array, -1)
 
 
-def _diff(machine: Machine, a: Any, **named: Any) -> Array:
+def _diff(machine: Tracer, a: Any, **named: Any) -> Lanes:
     array = make_array(machine, a)
     size = array.shape[-1]
     assert isinstance(size, int)
     node = nodes.call("np.diff", array.node, axis=nodes.literal(-1))
-    return Array(node, (*array.shape[:-1], size - 1), array.is_row)
+    return Lanes(node, (*array.shape[:-1], size - 1), array.is_row)
 
 
-def _sort(machine: Machine, a: Any, **named: Any) -> Array:
+def _sort(machine: Tracer, a: Any, **named: Any) -> Lanes:
     array = make_array(machine, a)
     node = nodes.call("np.sort", array.node, axis=nodes.literal(-1))
-    return Array(node, array.shape, array.is_row)
+    return Lanes(node, array.shape, array.is_row)
 
 
-def _average(machine: Machine, a: Any, weights: Any = None, **named: Any) -> Any:
+def _average(machine: Tracer, a: Any, weights: Any = None, **named: Any) -> Any:
     if weights is None:
         return arithmetic.reduce("np.mean", make_array(machine, a))
     heavy = make_array(machine, weights)
@@ -200,34 +200,34 @@ def _average(machine: Machine, a: Any, weights: Any = None, **named: Any) -> Any
     return arithmetic.binary(ast.Div(), _dot(machine, a, heavy), total)
 
 
-def _count(machine: Machine, a: Any, **named: Any) -> Array:
+def _count(machine: Tracer, a: Any, **named: Any) -> Lanes:
     flag = arithmetic.as_flag(make_array(machine, a))
     return arithmetic.reduce("np.sum", flag)
 
 
-def _linspace(machine: Machine, start: Any, stop: Any, num: Any = 50, **named: Any) -> Any:
+def _linspace(machine: Tracer, start: Any, stop: Any, num: Any = 50, **named: Any) -> Any:
     low, high, count = (arithmetic.unlift(item) for item in (start, stop, num))
     if not isinstance(count, int) or count > _MOST_NUMBERS:
         raise machine.refuse(f"linspace of {count} numbers", f"{_MOST_NUMBERS} at most")
     return arithmetic.lift([low + (high - low) * i / max(count - 1, 1) for i in range(count)])
 
 
-def _interp(machine: Machine, a: Any, xp: Any, fp: Any, **named: Any) -> Array:
+def _interp(machine: Tracer, a: Any, xp: Any, fp: Any, **named: Any) -> Lanes:
     array, known, values = (make_array(machine, item) for item in (a, xp, fp))
     if not known.is_constant or not values.is_constant:
         raise machine.refuse("interp between what depends on the simulation", "choose by np.where")
     node = nodes.call("np.interp", array.node, known.node, values.node)
-    return Array(node, array.shape, array.is_row)
+    return Lanes(node, array.shape, array.is_row)
 
 
-def _unsqueeze(machine: Machine, a: Any, axis: Any = 0, **named: Any) -> Array:
+def _unsqueeze(machine: Tracer, a: Any, axis: Any = 0, **named: Any) -> Lanes:
     array = make_array(machine, a)
     rank = len(array.shape) + 1
     place = arithmetic.unlift(axis) % rank
     return indexing.get_item(array, (*[slice(None)] * place, None))
 
 
-def _squeeze(machine: Machine, a: Any, axis: Any = None, **named: Any) -> Array:
+def _squeeze(machine: Tracer, a: Any, axis: Any = None, **named: Any) -> Lanes:
     array = make_array(machine, a)
     wanted = arithmetic.unlift(axis)
     places = tuple(
@@ -237,58 +237,58 @@ def _squeeze(machine: Machine, a: Any, axis: Any = None, **named: Any) -> Array:
     return indexing.get_item(array, places) if 0 in places else array
 
 
-def _item(machine: Machine, a: Any, **named: Any) -> Array:
+def _item(machine: Tracer, a: Any, **named: Any) -> Lanes:
     array = make_array(machine, a)
     if any(size != 1 for size in array.shape):
         raise machine.refuse("item() of several numbers", "take one of them: x[0]")
     return indexing.get_item(array, (0,) * len(array.shape)) if array.shape else array
 
 
-def _cond(machine: Machine, test: Any, yes: Any, no: Any, *given: Any, **named: Any) -> Any:
+def _cond(machine: Tracer, test: Any, yes: Any, no: Any, *given: Any, **named: Any) -> Any:
     """Return what ``jax.lax.cond`` does: both functions, and a choice."""
     sides = [machine.call(function, given, {}) for function in (yes, no)]
     return _where(machine, test, *sides)
 
 
-def _fori(machine: Machine, low: Any, high: Any, body: Any, start: Any) -> Any:
+def _fori(machine: Tracer, low: Any, high: Any, body: Any, start: Any) -> Any:
     value = start
     for number in machine.iterate(range(arithmetic.unlift(low), arithmetic.unlift(high))):
         value = machine.call(body, (number, value), {})
     return value
 
 
-def _log(machine: Machine, a: Any, base: Any = None) -> Any:
+def _log(machine: Tracer, a: Any, base: Any = None) -> Any:
     whole = arithmetic.spread("np.log", a)
     if base is None:
         return whole
     return arithmetic.binary(ast.Div(), whole, arithmetic.spread("np.log", base))
 
 
-def _distance(machine: Machine, a: Any, b: Any, **named: Any) -> Any:
+def _distance(machine: Tracer, a: Any, b: Any, **named: Any) -> Any:
     between = arithmetic.binary(ast.Sub(), make_array(machine, a), make_array(machine, b))
     return arithmetic.reduce("np.linalg.norm", between)
 
 
-def _add_all(machine: Machine, items: Any, **named: Any) -> Any:
+def _add_all(machine: Tracer, items: Any, **named: Any) -> Any:
     return arithmetic.reduce("np.sum", make_array(machine, items))
 
 
-def _softplus(machine: Machine, a: Any, **named: Any) -> Any:
+def _softplus(machine: Tracer, a: Any, **named: Any) -> Any:
     return arithmetic.spread("np.log1p", arithmetic.spread("np.exp", a))
 
 
-def _arange(machine: Machine, *ends: Any, **named: Any) -> Any:
+def _arange(machine: Tracer, *ends: Any, **named: Any) -> Any:
     numbers = [arithmetic.unlift(end) for end in ends]
     if any(not isinstance(number, int) for number in numbers):
         raise machine.refuse("arange of what is no whole number", "write its numbers as a list")
     return arithmetic.lift(machine.iterate(range(*numbers)))
 
 
-def _running(word: str) -> Callable[..., Array]:
-    def make(machine: Machine, a: Any, axis: Any = None, **named: Any) -> Array:
+def _running(word: str) -> Callable[..., Lanes]:
+    def make(machine: Tracer, a: Any, axis: Any = None, **named: Any) -> Lanes:
         array = make_array(machine, a)
         node = nodes.call(word, array.node, axis=nodes.literal(-1))
-        return Array(node, array.shape, array.is_row)
+        return Lanes(node, array.shape, array.is_row)
 
     return make
 
@@ -340,7 +340,7 @@ SPECIAL: dict[str, Callable[..., Any]] = {
     "cumsum": _running("np.cumsum"),
     "cumprod": _running("np.cumprod"),
     "mv": _dot,
-    "is_tensor": lambda machine, a: isinstance(a, Array),
+    "is_tensor": lambda machine, a: isinstance(a, Lanes),
     "flip": lambda machine, a, *given, **named: indexing.get_item(
         make_array(machine, a), slice(None, None, -1)
     ),

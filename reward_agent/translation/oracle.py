@@ -21,10 +21,10 @@ import numpy as np
 from reward_agent.rewards.language import split_names
 from reward_agent.simulation.state import FloatArray, Transition
 from reward_agent.translation.eager import EagerMachine, show_step
-from reward_agent.translation.entry import Entry, list_entries
+from reward_agent.translation.entry import Payer, list_entries
 from reward_agent.translation.inputs import Inputs
 from reward_agent.translation.staging import Staged, give
-from reward_agent.translation.values import Array, Broken, Input, Items, Table, Untranslatable
+from reward_agent.translation.values import Broken, Input, Items, Lanes, Table, Untranslatable
 
 _MODULES = split_names(
     "__future__ abc collections copy dataclasses enum functools itertools math numbers numpy "
@@ -188,7 +188,7 @@ def _bounded() -> Iterator[None]:
 
 def _run(
     tree: ast.Module,
-    entry: Entry,
+    entry: Payer,
     staged: Staged,
     machine: EagerMachine,
     steps: Sequence[Transition],
@@ -223,7 +223,7 @@ def _load(tree: ast.Module) -> dict[str, Any]:
 
 
 def _find_entry(
-    entry: Entry, staged: Staged, names: dict[str, Any], show: Callable[[Any], Any]
+    entry: Payer, staged: Staged, names: dict[str, Any], show: Callable[[Any], Any]
 ) -> Callable[..., Any]:
     """Return the entry as Python has it, of an object as at the start of an episode."""
     name = entry.function.name
@@ -239,7 +239,7 @@ def _find_entry(
     return getattr(made, name)  # type: ignore[no-any-return]
 
 
-def _make(entry: Entry, staged: Staged, names: dict[str, Any], show: Callable[[Any], Any]) -> Any:
+def _make(entry: Payer, staged: Staged, names: dict[str, Any], show: Callable[[Any], Any]) -> Any:
     assert entry.type is not None
     around = Given(Input("env", staged.environment.get_attribute), show)
     kind = names[entry.type.name]
@@ -262,7 +262,7 @@ def _show_given(staged: Staged, function: Any, show: Callable[[Any], Any]) -> di
 
 def _show(machine: EagerMachine, value: Any) -> Any:
     """Return a value of the card as Python's own."""
-    if isinstance(value, Array):
+    if isinstance(value, Lanes):
         if value.is_constant:
             return value.value
         number = np.array(machine.evaluate_node(value.node))
@@ -283,7 +283,7 @@ def _show(machine: EagerMachine, value: Any) -> Any:
     raise CannotRun(type(value).__name__)
 
 
-def _read(entry: Entry, paid: Any) -> float:
+def _read(entry: Payer, paid: Any) -> float:
     """Return the reward of what the entry returned."""
     if isinstance(paid, tuple):
         paid = paid[1 if entry.function.name == "step" and len(paid) >= 4 else 0]

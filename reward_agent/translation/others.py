@@ -6,8 +6,8 @@ import ast
 from collections.abc import Iterator
 
 from reward_agent.rewards.language import split_names
-from reward_agent.translation.entry import Entry
-from reward_agent.translation.machine import Machine
+from reward_agent.translation.entry import Payer
+from reward_agent.translation.machine import Tracer
 from reward_agent.translation.values import Class, Function
 
 # What runs when an episode or a training begins.
@@ -21,7 +21,7 @@ _CHANGES = split_names(
 
 
 def find_other_writer(
-    machine: Machine, entry: Entry, started: set[ast.AST]
+    machine: Tracer, entry: Payer, started: set[ast.AST]
 ) -> tuple[str, str] | None:
     """Return what the functions that ran read and another function writes, and that function.
 
@@ -45,7 +45,7 @@ def find_other_writer(
     return None
 
 
-def _list_functions(machine: Machine, entry: Entry) -> Iterator[Function]:
+def _list_functions(machine: Tracer, entry: Payer) -> Iterator[Function]:
     """Yield the functions of the file and the methods of the entry's class."""
     values = [*machine.scope.names.values()]
     made: Class | None = entry.type

@@ -29,7 +29,7 @@ _SAME = 1e-6
 
 
 @dataclass(frozen=True)
-class Stretch:
+class RecordedSteps:
     """Consecutive steps of one simulation, from the start of an episode.
 
     Args:
@@ -43,9 +43,9 @@ class Stretch:
     later: tuple[Transition, ...] = ()
 
 
-def cut_stretches(recorded: Trajectories, names: Sequence[str]) -> list[Stretch]:
+def cut_stretches(recorded: Trajectories, names: Sequence[str]) -> list[RecordedSteps]:
     """Return steps of the first episode of each name."""
-    found: dict[str, Stretch] = {}
+    found: dict[str, RecordedSteps] = {}
     for index, name in enumerate(names[: recorded.n_episodes]):
         length = int(recorded.lengths[index])
         if name in found or not length:
@@ -56,7 +56,7 @@ def cut_stretches(recorded: Trajectories, names: Sequence[str]) -> list[Stretch]
             tuple(_cut(recorded, index, step, length) for step in chosen)
             for chosen in (first, last)
         )
-        found[name] = Stretch(name, steps, later)
+        found[name] = RecordedSteps(name, steps, later)
     return list(found.values())
 
 
@@ -90,7 +90,7 @@ class Original:
         self.fault: Fault | None = None
         self._n_statements = 0
 
-    def pay_in_python(self, stretch: Stretch, has_memory: bool) -> FloatArray | None:
+    def pay_in_python(self, stretch: RecordedSteps, has_memory: bool) -> FloatArray | None:
         """Return what Python itself pays for a stretch; None where it cannot run the file."""
         if not self.is_run:
             return None
@@ -124,7 +124,7 @@ class Original:
                 return
 
 
-def pay_ours(reward: CompiledReward, stretch: Stretch) -> FloatArray:
+def pay_ours(reward: CompiledReward, stretch: RecordedSteps) -> FloatArray:
     """Return what a program pays for a stretch.
 
     Raises:
@@ -139,7 +139,7 @@ def pay_ours(reward: CompiledReward, stretch: Stretch) -> FloatArray:
     return np.concatenate([step.reward for step in paid])
 
 
-def compare(stretch: Stretch, original: FloatArray, ours: FloatArray) -> ParityRow:
+def compare(stretch: RecordedSteps, original: FloatArray, ours: FloatArray) -> ParityRow:
     """Return a row of the table, of the steps that the original was carried out on."""
     ours = ours[: len(original)]
     return ParityRow(
@@ -156,7 +156,7 @@ def is_same(row: ParityRow) -> bool:
     return row.difference <= _SAME * (1.0 + abs(row.original))
 
 
-def pay_original(original: Original, stretch: Stretch, has_memory: bool) -> FloatArray:
+def pay_original(original: Original, stretch: RecordedSteps, has_memory: bool) -> FloatArray:
     """Return what the file itself pays for a stretch, as ``pay_ours`` does."""
     python = original.pay_in_python(stretch, has_memory)
     if python is not None and np.isfinite(python).all():
@@ -167,7 +167,7 @@ def pay_original(original: Original, stretch: Stretch, has_memory: bool) -> Floa
     return np.array(paid)
 
 
-def sample_stretches(steps: Sequence[Transition], n_sims: int) -> list[Stretch]:
+def sample_stretches(steps: Sequence[Transition], n_sims: int) -> list[RecordedSteps]:
     """Return the steps of a sample, simulation by simulation, up to their first end."""
     found = []
     for sim in range(n_sims):
@@ -176,5 +176,5 @@ def sample_stretches(steps: Sequence[Transition], n_sims: int) -> list[Stretch]:
             kept.append(step.take(np.array([sim])))
             if kept[-1].terminated[0]:
                 break
-        found.append(Stretch(f"random actions {sim + 1}", tuple(kept)))
+        found.append(RecordedSteps(f"random actions {sim + 1}", tuple(kept)))
     return found

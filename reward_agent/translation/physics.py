@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from reward_agent.definitions.card import EnvCard, StateField
 from reward_agent.translation import arithmetic, indexing, nodes, remedies
-from reward_agent.translation.values import Array, Input, Untranslatable
+from reward_agent.translation.values import Input, Lanes, Untranslatable
 
 if TYPE_CHECKING:
     from reward_agent.translation.inputs import Inputs
@@ -74,7 +74,7 @@ def make_model(card: EnvCard) -> Input:
         if name == "opt":
             return Input("opt", get_attribute)
         if name == "timestep":
-            return Array(nodes.literal(timestep), value=timestep)
+            return Lanes(nodes.literal(timestep), value=timestep)
         remedy = "write its numbers into the file"
         centre = card.find_role("com_position")
         if "mass" in name and centre is not None:
@@ -95,7 +95,7 @@ def _make_body(inputs: Inputs, kind: str, which: Any, state: str) -> Input:
     )
 
 
-def _find_body(inputs: Inputs, name: str, which: Any, state: str, kind: str = "body") -> Array:
+def _find_body(inputs: Inputs, name: str, which: Any, state: str, kind: str = "body") -> Lanes:
     """Return the field that is a body's position or the like; the torso's where it has no name."""
     torso = inputs.card.roles.torso if inputs.card.roles else None
     number = arithmetic.unlift(which)
@@ -108,7 +108,7 @@ def _find_body(inputs: Inputs, name: str, which: Any, state: str, kind: str = "b
     raise Untranslatable(f"{what} is no field of the card", remedies.suggest(inputs.card, role))
 
 
-def _find_centre(inputs: Inputs, state: str) -> Array:
+def _find_centre(inputs: Inputs, state: str) -> Lanes:
     found = inputs.card.find_role("com_position")
     if found is None:
         raise Untranslatable(
@@ -137,7 +137,7 @@ def _get_named(inputs: Inputs, name: str) -> Any:
     return data if name == "data" else data.get_attribute(name)
 
 
-def _read(inputs: Inputs, name: str) -> Array:
+def _read(inputs: Inputs, name: str) -> Lanes:
     role = _ROLES.get(name)
     found: StateField | None = inputs.card.find_role(role) if role else None
     if found is None:
@@ -169,7 +169,7 @@ def _make_numbers(inputs: Inputs, name: str, state: str) -> Input:
     return Input(name, get_attribute, get_item)
 
 
-def _get_number(inputs: Inputs, name: str, number: int, state: str) -> Array:
+def _get_number(inputs: Inputs, name: str, number: int, state: str) -> Lanes:
     size = inputs.places.sizes.get(name, 0)
     if not -size <= number < size:
         raise Untranslatable(f"{name}[{number}]: there are {size} numbers", "correct the index")

@@ -11,7 +11,6 @@ from reward_agent.translation import arithmetic, nodes, operations, remedies
 from reward_agent.translation.indexing import get_item
 from reward_agent.translation.journal import ABSENT, mark_entry
 from reward_agent.translation.values import (
-    Array,
     Bound,
     Broken,
     Cells,
@@ -21,6 +20,7 @@ from reward_agent.translation.values import (
     Function,
     Instance,
     Items,
+    Lanes,
     Maybe,
     Partial,
     Table,
@@ -28,7 +28,7 @@ from reward_agent.translation.values import (
 )
 
 if TYPE_CHECKING:
-    from reward_agent.translation.machine import Machine
+    from reward_agent.translation.machine import Tracer
 
 BUILTINS = split_names(
     """
@@ -48,9 +48,7 @@ def _is_plain(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def call_builtin(
-    machine: Machine, name: str, given: Sequence[Any], named: Mapping[str, Any]
-) -> Any:
+def call_builtin(machine: Tracer, name: str, given: Sequence[Any], named: Mapping[str, Any]) -> Any:
     """Return what a function of Python's own returns."""
     function = _BUILTIN_CALLS.get(name)
     if function is None:
@@ -58,7 +56,7 @@ def call_builtin(
     return function(machine, *given, **named)
 
 
-def _to_float(machine: Machine, value: Any = 0.0) -> Any:
+def _to_float(machine: Tracer, value: Any = 0.0) -> Any:
     plain = arithmetic.unlift(value)
     if isinstance(plain, int | float):
         return float(plain)
@@ -69,12 +67,12 @@ def _to_float(machine: Machine, value: Any = 0.0) -> Any:
         array = get_item(array, 0)
     if array.shape and array.is_row:
         raise machine.refuse("float(…) of a vector", "take one of its numbers, or its sum")
-    return Array(
+    return Lanes(
         arithmetic.as_number(array), array.shape, array.is_row, "float", array.value, array.terms
     )
 
 
-def _to_int(machine: Machine, value: Any = 0) -> Any:
+def _to_int(machine: Tracer, value: Any = 0) -> Any:
     plain = arithmetic.unlift(value)
     if isinstance(plain, int | float | str):
         return int(plain)
@@ -82,17 +80,17 @@ def _to_int(machine: Machine, value: Any = 0) -> Any:
     return number if value.kind == "bool" else arithmetic.spread("np.trunc", number)
 
 
-def _to_bool(machine: Machine, value: Any = False) -> Any:
+def _to_bool(machine: Tracer, value: Any = False) -> Any:
     return machine.test(value)
 
 
 def _smallest(function: str) -> Callable[..., Any]:
     plain = min if function == "np.minimum" else max
 
-    def find(machine: Machine, *given: Any, key: Any = None, default: Any = None) -> Any:
+    def find(machine: Tracer, *given: Any, key: Any = None, default: Any = None) -> Any:
         if key is not None:
             raise machine.refuse("min or max with a key", "choose with np.where")
-        if len(given) == 1 and isinstance(given[0], Array):
+        if len(given) == 1 and isinstance(given[0], Lanes):
             return arithmetic.reduce(function[:6], given[0])
         items = machine.iterate(given[0]) if len(given) == 1 else list(given)
         if all(_is_plain(item) for item in items):
@@ -105,9 +103,9 @@ def _smallest(function: str) -> Callable[..., Any]:
     return find
 
 
-def add_up(machine: Machine, items: Any, start: Any = 0) -> Any:
+def add_up(machine: Tracer, items: Any, start: Any = 0) -> Any:
     """Return what ``sum`` does."""
-    if isinstance(items, Array) and len(items.shape) == 1 and items.shape[0] is not None:
+    if isinstance(items, Lanes) and len(items.shape) == 1 and items.shape[0] is not None:
         return (
             machine.combine(ast.Add(), start, arithmetic.reduce("np.sum", items))
             if start != 0
@@ -120,8 +118,8 @@ def add_up(machine: Machine, items: Any, start: Any = 0) -> Any:
 
 
 def _fold_flags(is_all: bool) -> Callable[..., Any]:
-    def fold(machine: Machine, items: Any) -> Any:
-        if isinstance(items, Array):
+    def fold(machine: Tracer, items: Any) -> Any:
+        if isinstance(items, Lanes):
             return arithmetic.reduce("np.all" if is_all else "np.any", items)
         found: Any = is_all
         for item in machine.iterate(items):
@@ -138,41 +136,41 @@ def _fold_flags(is_all: bool) -> Callable[..., Any]:
     return fold
 
 
-def _abs(machine: Machine, value: Any) -> Any:
+def _abs(machine: Tracer, value: Any) -> Any:
     plain = arithmetic.unlift(value)
     return abs(plain) if _is_plain(plain) else arithmetic.spread("np.abs", value)
 
 
-def _length(machine: Machine, value: Any) -> Any:
-    if isinstance(value, Array):
+def _length(machine: Tracer, value: Any) -> Any:
+    if isinstance(value, Lanes):
         size = value.shape[0] if value.shape else 1
         if size is None:
-            return Array(nodes.call("len", nodes.name("action")), kind="int")
+            return Lanes(nodes.call("len", nodes.name("action")), kind="int")
         return size
     return len(machine.iterate(value)) if not isinstance(value, str) else len(value)
 
 
-def _range(machine: Machine, *ends: Any) -> range:
+def _range(machine: Tracer, *ends: Any) -> range:
     numbers = [arithmetic.unlift(end) for end in ends]
     if any(not isinstance(number, int) for number in numbers):
         raise machine.refuse("a range whose end depends on the simulation", "use a fixed range")
     return range(*numbers)
 
 
-def _enumerate(machine: Machine, items: Any, start: Any = 0) -> Items:
+def _enumerate(machine: Tracer, items: Any, start: Any = 0) -> Items:
     return Items(enumerate([*enumerate(machine.iterate(items), arithmetic.unlift(start))]))
 
 
-def _zip(machine: Machine, *lists: Any, **named: Any) -> Items:
+def _zip(machine: Tracer, *lists: Any, **named: Any) -> Items:
     return Items(enumerate([*zip(*(machine.iterate(item) for item in lists), strict=False)]))
 
 
-def _map(machine: Machine, function: Any, *lists: Any) -> Items:
+def _map(machine: Tracer, function: Any, *lists: Any) -> Items:
     rows = zip(*(machine.iterate(item) for item in lists), strict=False)
     return Items(enumerate([machine.call(function, row, {}) for row in rows]))
 
 
-def make_table(machine: Machine, given: Any = (), **named: Any) -> Table:
+def make_table(machine: Tracer, given: Any = (), **named: Any) -> Table:
     """Return what ``dict`` does."""
     table = (
         Table(given)
@@ -183,7 +181,7 @@ def make_table(machine: Machine, given: Any = (), **named: Any) -> Table:
     return table
 
 
-def _get_attribute(machine: Machine, owner: Any, name: Any, default: Any = None) -> Any:
+def _get_attribute(machine: Tracer, owner: Any, name: Any, default: Any = None) -> Any:
     if isinstance(owner, Instance) and name in machine.asked:
         value = owner.names.get(name)
         if isinstance(value, Maybe):
@@ -193,29 +191,29 @@ def _get_attribute(machine: Machine, owner: Any, name: Any, default: Any = None)
     return default if isinstance(found, Broken) and default is not None else machine.read(found)
 
 
-def _vars(machine: Machine, owner: Any) -> Table:
+def _vars(machine: Tracer, owner: Any) -> Table:
     return Table(owner.names)
 
 
-def _has_attribute(machine: Machine, owner: Any, name: Any) -> Any:
+def _has_attribute(machine: Tracer, owner: Any, name: Any) -> Any:
     if isinstance(owner, Instance) and name in machine.asked and name in owner.names:
         value = owner.names[name]
         return arithmetic.invert(value.is_none) if isinstance(value, Maybe) else value is not None
     return not isinstance(machine.attempt(lambda: machine.get_attribute(owner, name)), Broken)
 
 
-def _set_attribute(machine: Machine, owner: Any, name: Any, value: Any) -> None:
+def _set_attribute(machine: Tracer, owner: Any, name: Any, value: Any) -> None:
     machine.write(owner.names, str(name), machine.name_value(str(name), value))
 
 
-def _list_attributes(machine: Machine, owner: Any) -> Items:
+def _list_attributes(machine: Tracer, owner: Any) -> Items:
     of_class = owner.type if isinstance(owner, Instance) else owner
     own = [*owner.names] if isinstance(owner, Instance) else []
     names = {*own, *(name for name, _ in of_class.list_names())}
     return Items(enumerate(sorted(map(str, names))))
 
 
-def _filter(machine: Machine, function: Any, items: Any) -> Items:
+def _filter(machine: Tracer, function: Any, items: Any) -> Items:
     kept = []
     for item in machine.iterate(items):
         test = machine.test(item if function is None else machine.call(function, (item,), {}))
@@ -225,7 +223,7 @@ def _filter(machine: Machine, function: Any, items: Any) -> Items:
     return Items(enumerate(kept))
 
 
-def _isinstance_of(machine: Machine, value: Any, kinds: Any) -> bool:
+def _isinstance_of(machine: Tracer, value: Any, kinds: Any) -> bool:
     listed = kinds if isinstance(kinds, tuple) else (kinds,)
     if isinstance(value, Instance):
         return value.type in listed
@@ -237,26 +235,26 @@ def _isinstance_of(machine: Machine, value: Any, kinds: Any) -> bool:
     return not names <= {"str", "dict", "list", "tuple", "bool"}
 
 
-def _super(machine: Machine, *given: Any) -> Any:
+def _super(machine: Tracer, *given: Any) -> Any:
     return machine.get_super()
 
 
-def _round(machine: Machine, value: Any, ndigits: Any = 0) -> Any:
+def _round(machine: Tracer, value: Any, ndigits: Any = 0) -> Any:
     plain = arithmetic.unlift(value)
     if _is_plain(plain):
         return round(plain, arithmetic.unlift(ndigits) or None)
     return arithmetic.spread("np.round", value, arithmetic.unlift(ndigits))
 
 
-def _pow(machine: Machine, one: Any, two: Any) -> Any:
+def _pow(machine: Tracer, one: Any, two: Any) -> Any:
     return machine.combine(ast.Pow(), one, two)
 
 
-def _sorted(machine: Machine, items: Any, key: Any = None, reverse: Any = False) -> Any:
+def _sorted(machine: Tracer, items: Any, key: Any = None, reverse: Any = False) -> Any:
     if key is not None:
         raise machine.refuse("sorted with a key", "choose with np.where")
     plain = [arithmetic.unlift(item) for item in machine.iterate(items)]
-    if not any(isinstance(item, Array) for item in plain):
+    if not any(isinstance(item, Lanes) for item in plain):
         return Items(enumerate(sorted(plain, reverse=bool(reverse))))
     array = operations.SPECIAL["sort"](machine, items)
     return get_item(array, slice(None, None, -1)) if reverse else array
@@ -310,7 +308,7 @@ _BUILTIN_CALLS: dict[str, Callable[..., Any]] = {
 
 
 def call_method(
-    machine: Machine, owner: Any, name: str, given: Sequence[Any], named: Mapping[str, Any]
+    machine: Tracer, owner: Any, name: str, given: Sequence[Any], named: Mapping[str, Any]
 ) -> Any:
     """Return what a method of a text, a list or a dictionary returns."""
     if isinstance(owner, str):
@@ -326,7 +324,7 @@ def call_method(
     )
 
 
-def _call_text(machine: Machine, text: str, name: str, given: Sequence[Any]) -> Any:
+def _call_text(machine: Tracer, text: str, name: str, given: Sequence[Any]) -> Any:
     if name in _TEXT_METHODS:
         values = [arithmetic.unlift(item) for item in given]
         if name == "join":
@@ -339,7 +337,7 @@ def _call_text(machine: Machine, text: str, name: str, given: Sequence[Any]) -> 
 
 
 def _call_table(
-    machine: Machine, table: Table, name: str, given: Sequence[Any], named: Mapping[str, Any]
+    machine: Tracer, table: Table, name: str, given: Sequence[Any], named: Mapping[str, Any]
 ) -> Any:
     if name == "items":
         return Items(enumerate([*table.items()]))
@@ -357,7 +355,7 @@ def _call_table(
     raise machine.refuse(f".{name}(…) of a dictionary", "write it out")
 
 
-def _get_or_make(machine: Machine, table: Table, name: str, key: Any, default: Any = None) -> Any:
+def _get_or_make(machine: Tracer, table: Table, name: str, key: Any, default: Any = None) -> Any:
     key = arithmetic.unlift(key)
     if key in table:
         found = machine.read(table[key])
@@ -369,7 +367,7 @@ def _get_or_make(machine: Machine, table: Table, name: str, key: Any, default: A
     return default
 
 
-def _call_items(machine: Machine, items: Items, name: str, given: Sequence[Any]) -> Any:
+def _call_items(machine: Tracer, items: Items, name: str, given: Sequence[Any]) -> Any:
     if name in ("append", "extend", "add"):
         for value in machine.iterate(given[0]) if name == "extend" else given:
             _append(machine, items, value)
@@ -388,7 +386,7 @@ def _call_items(machine: Machine, items: Items, name: str, given: Sequence[Any])
     raise machine.refuse(f".{name}(…) of a list", "make it an array: np.array([...])")
 
 
-def _append(machine: Machine, items: Items, value: Any) -> None:
+def _append(machine: Tracer, items: Items, value: Any) -> None:
     """Add an item; a full deque loses its first."""
     if isinstance(items, Deque) and len(items) == items.most:
         for place in range(len(items) - 1):
@@ -398,7 +396,7 @@ def _append(machine: Machine, items: Items, value: Any) -> None:
         machine.write(items, len(items), machine.name_value("item", value))
 
 
-def _remove(machine: Machine, items: Items, place: int) -> Any:
+def _remove(machine: Tracer, items: Items, place: int) -> Any:
     listed = [*items]
     removed = listed.pop(place)
     for number, value in enumerate(listed):
@@ -408,7 +406,7 @@ def _remove(machine: Machine, items: Items, place: int) -> Any:
 
 
 def call_helper(
-    machine: Machine, function: Word, given: Sequence[Any], named: Mapping[str, Any]
+    machine: Tracer, function: Word, given: Sequence[Any], named: Mapping[str, Any]
 ) -> Any:
     """Return what a type or a function of the standard library returns."""
     name = function.name

@@ -13,10 +13,10 @@ from typing import Any
 
 from reward_agent.rewards.language import MODULE_NAMES
 from reward_agent.translation.calls import is_quiet
-from reward_agent.translation.entry import Entry, list_parameters
+from reward_agent.translation.entry import Payer, list_parameters
 from reward_agent.translation.inputs import Inputs
-from reward_agent.translation.machine import Machine
-from reward_agent.translation.values import Array, Input, Untranslatable, Word
+from reward_agent.translation.machine import Tracer
+from reward_agent.translation.values import Input, Lanes, Untranslatable, Word
 
 # Steps of a loop that ends by what it computes.
 _MOST_STEPS = 1000
@@ -30,7 +30,7 @@ def compute_reward(state, action, next_state):
 _OWN_NAMES = {"compute_reward": "pay_one", "state": "before", "next_state": "after"}
 
 
-def write_rows(tree: ast.Module, machine: Machine, entry: Entry, inputs: Inputs) -> str:
+def write_rows(tree: ast.Module, machine: Tracer, entry: Payer, inputs: Inputs) -> str:
     """Return the program that calls the file's function for each simulation.
 
     Raises:
@@ -77,17 +77,17 @@ def _list_targets(item: ast.stmt) -> set[str]:
     return {n.id for target in targets for n in ast.walk(target) if isinstance(n, ast.Name)}
 
 
-def _returns_tuple(entry: Entry) -> bool:
+def _returns_tuple(entry: Payer) -> bool:
     nodes = ast.walk(entry.function.node)
     return any(isinstance(n, ast.Return) and isinstance(n.value, ast.Tuple) for n in nodes)
 
 
-def _list_arguments(entry: Entry, inputs: Inputs) -> Iterator[tuple[str, str]]:
+def _list_arguments(entry: Payer, inputs: Inputs) -> Iterator[tuple[str, str]]:
     """Yield the parameters with the expression of each for simulation ``i``."""
     names = list_parameters(entry.function)
     for name in names:
         value = inputs.get_parameter(name, frozenset(names))
-        if isinstance(value, Array):
+        if isinstance(value, Lanes):
             yield name, f"({ast.unparse(value.node)})[i]"
         elif isinstance(value, Input) and value.name == "info":
             keys = sorted(_list_keys(entry.function.node, name))
@@ -117,7 +117,7 @@ def _list_keys(node: ast.AST, name: str) -> set[str]:
 class _Cleaner(ast.NodeTransformer):
     """Leaves out what the reward language does not have and what computes nothing."""
 
-    def __init__(self, machine: Machine) -> None:
+    def __init__(self, machine: Tracer) -> None:
         self._machine = machine
 
     def _find(self, name: str) -> Any:

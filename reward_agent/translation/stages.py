@@ -9,20 +9,20 @@ from typing import Any
 
 from reward_agent.translation import arithmetic, nodes
 from reward_agent.translation.inputs import Inputs
-from reward_agent.translation.machine import Machine
-from reward_agent.translation.staging import Kept, Stage, recall
-from reward_agent.translation.values import Array
+from reward_agent.translation.machine import Tracer
+from reward_agent.translation.staging import Stage, Stored, recall
+from reward_agent.translation.values import Lanes
 
 _COUNT = ("n_kept",)
 
 
 def join_stages(
-    machine: Machine,
+    machine: Tracer,
     inputs: Inputs,
     stages: Sequence[Stage],
     after: Sequence[int],
-    known: Mapping[tuple[Any, ...], Kept],
-) -> tuple[Any, list[Kept]]:
+    known: Mapping[tuple[Any, ...], Stored],
+) -> tuple[Any, list[Stored]]:
     """Return what is paid, and memory, of simulations that are at any of the stages.
 
     Args:
@@ -36,13 +36,13 @@ def join_stages(
         return stages[0].paid, list(stages[0].memory.values())
     shape = () if inputs.is_row else (None,)
     held = nodes.index(nodes.name("memory"), nodes.literal("_".join(_COUNT)))
-    stage = Array(held, shape, inputs.is_row)
-    memory = [Kept(_COUNT, 0, _choose(machine, stage, [*after]))]
+    stage = Lanes(held, shape, inputs.is_row)
+    memory = [Stored(_COUNT, 0, _choose(machine, stage, [*after]))]
     for path, kept in known.items():
         before = recall(kept, inputs)
         values = [item.memory[path].next if path in item.memory else before for item in stages]
         start = kept.start
-        memory.append(Kept(path, start, _choose(machine, stage, values)))
+        memory.append(Stored(path, start, _choose(machine, stage, values)))
     totals = [item.paid[0] for item in stages]
     named = [item.paid[1] for item in stages]
     names = [name for name in named[0] if all(name in terms for terms in named)]
@@ -51,7 +51,7 @@ def join_stages(
     return (_choose(machine, stage, totals), terms), memory
 
 
-def _choose(machine: Machine, stage: Array, values: list[Any]) -> Any:
+def _choose(machine: Tracer, stage: Lanes, values: list[Any]) -> Any:
     """Return the value of each simulation's stage."""
     last = len(values) - 1
     if values == [min(place + 1, last) for place in range(len(values))]:
@@ -71,4 +71,4 @@ def _choose(machine: Machine, stage: Array, values: list[Any]) -> Any:
 
 def _print(value: Any) -> str:
     """Return what two values have in common that are the same."""
-    return ast.unparse(value.node) if isinstance(value, Array) else repr(value)
+    return ast.unparse(value.node) if isinstance(value, Lanes) else repr(value)

@@ -9,18 +9,17 @@ from typing import Any
 
 from reward_agent.translation import arithmetic, indexing, nodes
 from reward_agent.translation.entry import (
-    Entry,
+    Payer,
     list_parameters,
     weigh_table,
     weigh_terms,
 )
 from reward_agent.translation.inputs import Inputs
 from reward_agent.translation.journal import ABSENT, list_cells
-from reward_agent.translation.machine import Machine
+from reward_agent.translation.machine import Tracer
 from reward_agent.translation.others import find_other_writer
 from reward_agent.translation.physics import get_body_com
 from reward_agent.translation.values import (
-    Array,
     Bound,
     Broken,
     Cells,
@@ -28,6 +27,7 @@ from reward_agent.translation.values import (
     Input,
     Instance,
     Items,
+    Lanes,
     Maybe,
     Stepped,
     Table,
@@ -74,7 +74,7 @@ class Environment:
             return None
         return self.inputs.get_own(name, self.state)
 
-    def _observe(self, state: str = "", *given: Any) -> Array:
+    def _observe(self, state: str = "", *given: Any) -> Lanes:
         return self.inputs.get_observation(state if state == "state" else self.state)
 
     def _get_info(self) -> Any:
@@ -99,7 +99,7 @@ class Environment:
         ended = self.inputs.get_terminated()
         return Stepped((observation, own, ended, False, self._get_info()))
 
-    def _join_state(self) -> Array:
+    def _join_state(self) -> Lanes:
         """Return qpos and qvel, one after the other."""
         parts = [self._get_of_data(name).get_item(slice(None)) for name in ("qpos", "qvel")]
         items = [indexing.get_item(part, i) for part in parts for i in range(part.shape[0])]
@@ -107,7 +107,7 @@ class Environment:
 
 
 @dataclass(frozen=True)
-class Kept:
+class Stored:
     """A place that a step writes and a later step may read: memory.
 
     Args:
@@ -141,7 +141,7 @@ class Stage:
     """
 
     paid: Any
-    memory: dict[tuple[Any, ...], Kept]
+    memory: dict[tuple[Any, ...], Stored]
     layout: Layout
 
 
@@ -154,7 +154,7 @@ class Staged:
         inputs: the card's fields.
     """
 
-    def __init__(self, machine: Machine, entry: Entry, inputs: Inputs) -> None:
+    def __init__(self, machine: Tracer, entry: Payer, inputs: Inputs) -> None:
         self.machine, self.entry, self.inputs = machine, entry, inputs
         self.environment = Environment(inputs, _steps_inside(entry))
         self.instance = self._find_instance() if entry.type else None
@@ -190,7 +190,7 @@ class Staged:
         return paid
 
     def run_stage(
-        self, layout: Layout, known: Mapping[tuple[Any, ...], Kept], read: Callable[[Any], Any]
+        self, layout: Layout, known: Mapping[tuple[Any, ...], Stored], read: Callable[[Any], Any]
     ) -> Stage:
         """Carry out a step of simulations whose lists have the lengths of a layout, undone.
 
@@ -222,10 +222,10 @@ class Staged:
             start = self._start[id(place)].get(key, ABSENT)
             is_same = isinstance(value, Cells) and value is start
             if not is_same and (start is not ABSENT or isinstance(place, Items)):
-                memory[path] = Kept(path, start, value)
+                memory[path] = Stored(path, start, value)
         return Stage(found[0], memory, after)
 
-    def _recall(self, layout: Layout, known: Mapping[tuple[Any, ...], Kept]) -> None:
+    def _recall(self, layout: Layout, known: Mapping[tuple[Any, ...], Stored]) -> None:
         """Let places hold what memory holds of them."""
         places = {path: cells for cells, path in self._cells.values()}
         for path, keys in layout.items():
@@ -280,7 +280,7 @@ class Staged:
         read = [
             f"{name} is {ast.unparse(value.node)}"
             for name, value in given.items()
-            if isinstance(value, Array) and name != ast.unparse(value.node)
+            if isinstance(value, Lanes) and name != ast.unparse(value.node)
         ]
         return ", ".join(read)
 
@@ -303,7 +303,7 @@ class Staged:
         return instance
 
 
-def _ask_for_attributes(machine: Machine, instance: Instance) -> None:
+def _ask_for_attributes(machine: Tracer, instance: Instance) -> None:
     """Let attributes that a method asks for before it sets them be None at first."""
     methods = [value for _, value in instance.type.list_names() if isinstance(value, Function)]
     for node in [node for method in methods for node in ast.walk(method.node)]:
@@ -318,7 +318,7 @@ def _ask_for_attributes(machine: Machine, instance: Instance) -> None:
             machine.asked.add(name)
 
 
-def recall(kept: Kept, inputs: Inputs) -> Any:
+def recall(kept: Stored, inputs: Inputs) -> Any:
     """Return what memory holds of a place, in the shape in which a step leaves it."""
     after = kept.next.array if isinstance(kept.next, Maybe) else kept.next
     if after is None:
@@ -327,17 +327,17 @@ def recall(kept: Kept, inputs: Inputs) -> Any:
     shape = array.shape
     if array.is_constant and not inputs.is_row:
         shape = (None, *shape)
-    held = Array(nodes.index(memory, nodes.literal(kept.name)), shape, inputs.is_row)
+    held = Lanes(nodes.index(memory, nodes.literal(kept.name)), shape, inputs.is_row)
     if kept.start is None:
         name = nodes.literal(f"{kept.name}_is_none")
-        flag = Array(nodes.index(memory, name), () if inputs.is_row else (None,), inputs.is_row)
+        flag = Lanes(nodes.index(memory, name), () if inputs.is_row else (None,), inputs.is_row)
         return Maybe(arithmetic.compare(ast.Gt(), flag, 0.5), held)
     if array.kind == "bool":
         return arithmetic.compare(ast.Gt(), held, 0.5)
     return held
 
 
-def _steps_inside(entry: Entry) -> bool:
+def _steps_inside(entry: Payer) -> bool:
     """Whether the entry, or what its ``step`` calls, makes the simulation's step itself."""
     functions = [entry.function]
     if entry.type is not None and entry.function.name == "step":
@@ -350,7 +350,7 @@ def _steps_inside(entry: Entry) -> bool:
 
 
 def give(
-    machine: Machine,
+    machine: Tracer,
     function: Function,
     inputs: Inputs,
     instance: Instance | None,

@@ -42,7 +42,7 @@ from reward_agent.rewards.trial import roll_out_random_policy
 from reward_agent.translation.inputs import Inputs
 from reward_agent.translation.parity import (
     Original,
-    Stretch,
+    RecordedSteps,
     compare,
     cut_stretches,
     is_same,
@@ -77,7 +77,7 @@ class Ground:
 
     card: EnvCard
     places: Places
-    stretches: tuple[Stretch, ...]
+    stretches: tuple[RecordedSteps, ...]
     runs_python: bool = False
 
 
@@ -96,14 +96,14 @@ def run(job: TranslateJob, job_dir: Path) -> TranslateResult:
     return translate_file(data, replace(ground, runs_python=True))
 
 
-def find_ground(card: EnvCard, seed: int, stretches: list[Stretch] | None = None) -> Ground:
+def find_ground(card: EnvCard, seed: int, stretches: list[RecordedSteps] | None = None) -> Ground:
     """Return what a file for a card is tried on: random steps, where nothing was recorded."""
     places = find_places(card, seed)
     if stretches is None:
         steps = roll_out_random_policy(card, seed, _N_SIMS, _N_STEPS)
         stretches = sample_stretches(steps, _N_SIMS)
     if places.rest is not None:
-        stretches = [*stretches, Stretch("at rest", (places.rest,))]
+        stretches = [*stretches, RecordedSteps("at rest", (places.rest,))]
     return Ground(card, places, tuple(stretches))
 
 

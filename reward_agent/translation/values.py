@@ -29,7 +29,7 @@ class Untranslatable(Exception):
 
 
 @dataclass(frozen=True)
-class Array:
+class Lanes:
     """An expression over the simulations.
 
     Args:
@@ -48,9 +48,9 @@ class Array:
     is_row: bool = True
     kind: Kind = "float"
     value: Any = None
-    terms: Mapping[str, Array] | None = field(default=None, compare=False)
-    items: tuple[Array, ...] = field(default=(), compare=False)
-    mask: Array | None = field(default=None, compare=False)
+    terms: Mapping[str, Lanes] | None = field(default=None, compare=False)
+    items: tuple[Lanes, ...] = field(default=(), compare=False)
+    mask: Lanes | None = field(default=None, compare=False)
 
     @property
     def is_constant(self) -> bool:
@@ -72,8 +72,8 @@ class Array:
 class Maybe:
     """``None`` in some simulations: a condition, and the array that holds elsewhere."""
 
-    is_none: Array
-    array: Array
+    is_none: Lanes
+    array: Lanes
 
 
 class Cells(dict[Any, Any]):
@@ -122,11 +122,11 @@ class Broken:
 
 
 @dataclass(eq=False)
-class Scope:
+class Locals:
     """Names of a function, a class or the file, and the scope around it."""
 
     names: Cells
-    outer: Scope | None = None
+    outer: Locals | None = None
     of_file: set[str] = field(default_factory=set)
     of_outer: set[str] = field(default_factory=set)
     is_comprehension: bool = False
@@ -135,7 +135,7 @@ class Scope:
 
     def find(self, name: str) -> Cells | None:
         """Return the cells that hold a name."""
-        scope: Scope | None = self
+        scope: Locals | None = self
         while scope is not None and name not in scope.names:
             scope = scope.outer
         return scope.names if scope is not None else None
@@ -150,7 +150,7 @@ class Function:
     """
 
     node: ast.FunctionDef | ast.Lambda
-    scope: Scope
+    scope: Locals
     defaults: Mapping[str, Any]
     owner: Class | None = None
     like: Function | None = None
@@ -231,7 +231,7 @@ class Word:
 
 
 @dataclass(frozen=True)
-class Method:
+class MethodOf:
     """A method of an array, a list, a text or a dictionary."""
 
     owner: Any

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from reward_agent.rewards.language import split_names
 from reward_agent.translation import arithmetic, nodes, operations, python, remedies
 from reward_agent.translation.values import (
-    Array,
     Cells,
     Class,
     Function,
@@ -19,15 +18,16 @@ from reward_agent.translation.values import (
     Instance,
     Items,
     Kind,
+    Lanes,
     Maybe,
-    Method,
+    MethodOf,
     Partial,
     Untranslatable,
     Word,
 )
 
 if TYPE_CHECKING:
-    from reward_agent.translation.machine import Machine
+    from reward_agent.translation.machine import Tracer
 
 _CONSTANTS = {
     "pi": math.pi,
@@ -125,7 +125,7 @@ def get_constant(word: Word) -> Any:
     """Return a library's constant, or the word itself."""
     if word.module in _LIBRARY and word.name in _CONSTANTS:
         value = _CONSTANTS[word.name]
-        return None if value is None else Array(nodes.literal(value), value=value)
+        return None if value is None else Lanes(nodes.literal(value), value=value)
     return word
 
 
@@ -140,14 +140,14 @@ def is_known(word: Word) -> bool:
 
 
 def call(
-    machine: Machine, function: Word | Method, given: Sequence[Any], named: Mapping[str, Any]
+    machine: Tracer, function: Word | MethodOf, given: Sequence[Any], named: Mapping[str, Any]
 ) -> Any:
     """Return what a library's function, or a method of a value, returns.
 
     Raises:
         Untranslatable: it has no certain meaning over arrays.
     """
-    if isinstance(function, Method):
+    if isinstance(function, MethodOf):
         return call_method(machine, function, given, named)
     if function.module == "builtins":
         return python.call_builtin(machine, function.name, given, named)
@@ -165,7 +165,7 @@ def call(
 
 
 def _call_other(
-    machine: Machine, function: Word, given: Sequence[Any], named: Mapping[str, Any]
+    machine: Tracer, function: Word, given: Sequence[Any], named: Mapping[str, Any]
 ) -> Any:
     """Return what a function of the standard library returns, or a configuration's record."""
     if function.path == "functools.partial":
@@ -187,13 +187,13 @@ def _call_other(
 
 
 def call_method(
-    machine: Machine, method: Method, given: Sequence[Any], named: Mapping[str, Any]
+    machine: Tracer, method: MethodOf, given: Sequence[Any], named: Mapping[str, Any]
 ) -> Any:
     """Return what a method of a value returns."""
     owner, name = method.owner, method.name
-    if isinstance(owner, Array) and name in ("std", "var") and "torch" in machine.imported:
+    if isinstance(owner, Lanes) and name in ("std", "var") and "torch" in machine.imported:
         raise machine.refuse(f".{name}() is not the same in torch and NumPy", f"write np.{name}(…)")
-    if isinstance(owner, int | float | Array | Maybe):
+    if isinstance(owner, int | float | Lanes | Maybe):
         return call_library(machine, name, (owner, *given), named)
     if isinstance(owner, Instance):
         return machine.call(machine.get_attribute(owner, name), tuple(given), named)
@@ -202,19 +202,19 @@ def call_method(
     return python.call_method(machine, owner, name, given, named)
 
 
-def add_up(machine: Machine, items: Any) -> Any:
+def add_up(machine: Tracer, items: Any) -> Any:
     """Return the sum of some values, as ``sum`` does."""
     return python.add_up(machine, Items(enumerate(items)))
 
 
 def _tolerance(
-    machine: Machine,
+    machine: Tracer,
     x: Any,
     bounds: Any = (0.0, 0.0),
     margin: Any = 0.0,
     sigmoid: Any = "gaussian",
     value_at_margin: Any = 0.1,
-) -> Array:
+) -> Lanes:
     """Return dm_control's ``tolerance``, which the reward language has as its own helper."""
     array = arithmetic.lift(x)
     low, high = (arithmetic.lift(end).node for end in machine.iterate(bounds))
@@ -226,10 +226,10 @@ def _tolerance(
         sigmoid=nodes.literal(sigmoid),
         value_at_margin=arithmetic.lift(value_at_margin).node,
     )
-    return Array(node, array.shape, array.is_row)
+    return Lanes(node, array.shape, array.is_row)
 
 
-def _fold(machine: Machine, given: Sequence[Any]) -> Any:
+def _fold(machine: Tracer, given: Sequence[Any]) -> Any:
     function, items, *first = given
     listed = [*first, *machine.iterate(items)]
     found = listed[0]
@@ -239,7 +239,7 @@ def _fold(machine: Machine, given: Sequence[Any]) -> Any:
 
 
 def call_library(
-    machine: Machine,
+    machine: Tracer,
     name: str,
     given: Sequence[Any],
     named: Mapping[str, Any],
@@ -281,23 +281,23 @@ _KEYWORDS = {
 }
 
 
-def _take_as_is(machine: Machine, given: Sequence[Any]) -> Any:
+def _take_as_is(machine: Tracer, given: Sequence[Any]) -> Any:
     """Return a value that is only given another type."""
     if not given:
         return 0.0
     value = given[0]
     if isinstance(value, Items | tuple):
         return operations.make_array(machine, value)
-    return replace(value) if isinstance(value, Array) else value
+    return replace(value) if isinstance(value, Lanes) else value
 
 
 def _reduce(
-    machine: Machine, word: str, given: Sequence[Any], named: Mapping[str, Any], is_torch: bool
+    machine: Tracer, word: str, given: Sequence[Any], named: Mapping[str, Any], is_torch: bool
 ) -> Any:
     """Return a sum, mean, largest … of an array's numbers."""
     named = dict(named)
     value, *rest = given if given else (named.pop("a"),)
-    if word in ("max", "min") and rest and isinstance(rest[0], Array | Maybe | float):
+    if word in ("max", "min") and rest and isinstance(rest[0], Lanes | Maybe | float):
         return arithmetic.spread(f"np.{word}imum", value, rest[0])  # of two, in torch's words
     axis = arithmetic.unlift(named.pop("axis", rest[0] if rest else None))
     if isinstance(axis, Items | tuple):
@@ -313,7 +313,7 @@ def _reduce(
     return arithmetic.reduce(f"np.{word}", array, axis, keep, **extra)
 
 
-def _norm(given: Sequence[Any], named: Mapping[str, Any]) -> Array:
+def _norm(given: Sequence[Any], named: Mapping[str, Any]) -> Lanes:
     named = {_KEYWORDS.get(key, key): value for key, value in named.items()}
     value = arithmetic.lift(list(given[0]) if isinstance(given[0], Items) else given[0])
     order = arithmetic.unlift(named.get("ord", given[1] if len(given) > 1 else None))

@@ -10,13 +10,13 @@ from functools import partial
 from typing import Any
 
 from reward_agent.translation import arithmetic, indexing, nodes, words
-from reward_agent.translation.entry import Entry, list_entries
+from reward_agent.translation.entry import Payer, list_entries
 from reward_agent.translation.inputs import Inputs
 from reward_agent.translation.journal import ABSENT
-from reward_agent.translation.machine import Machine
+from reward_agent.translation.machine import Tracer
 from reward_agent.translation.stages import join_stages
-from reward_agent.translation.staging import Kept, Layout, Stage, Staged
-from reward_agent.translation.values import Array, Instance, Maybe, Table, Untranslatable
+from reward_agent.translation.staging import Layout, Stage, Staged, Stored
+from reward_agent.translation.values import Instance, Lanes, Maybe, Table, Untranslatable
 
 MAX_TERMS = 32
 # Lengths that lists come to have, one after the other.
@@ -34,9 +34,9 @@ class Text:
     notes: tuple[str, ...] = ()
 
 
-def prepare_file(tree: ast.Module, inputs: Inputs) -> tuple[Machine, list[Entry]]:
+def prepare_file(tree: ast.Module, inputs: Inputs) -> tuple[Tracer, list[Payer]]:
     """Carry out a file's own statements, and return what may be its reward."""
-    machine = Machine({"__name__": "reward"})
+    machine = Tracer({"__name__": "reward"})
     machine.run_file(tree)
     return machine, list_entries(machine, inputs)
 
@@ -52,7 +52,7 @@ def write_arrays(tree: ast.Module, number: int, inputs: Inputs) -> Text:
     Raises:
         Untranslatable: a line has no certain meaning over arrays.
     """
-    known: dict[tuple[Any, ...], Kept] = {}
+    known: dict[tuple[Any, ...], Stored] = {}
     while True:
         machine, entries = prepare_file(tree, inputs)
         try:
@@ -71,7 +71,7 @@ def write_arrays(tree: ast.Module, number: int, inputs: Inputs) -> Text:
 
 
 def _run_stages(
-    staged: Staged, known: dict[tuple[Any, ...], Kept]
+    staged: Staged, known: dict[tuple[Any, ...], Stored]
 ) -> tuple[list[Stage], list[int]]:
     """Return a step for each set of lengths that the lists come to have, and which comes next.
 
@@ -117,7 +117,7 @@ def _annotate(source: str, inputs: Inputs) -> str:
 
 
 def _write(
-    machine: Machine, entry: Entry, paid: tuple[Any, Mapping[str, Any]], memory: Sequence[Kept]
+    machine: Tracer, entry: Payer, paid: tuple[Any, Mapping[str, Any]], memory: Sequence[Stored]
 ) -> Text:
     """Return the text of what was carried out."""
     total, terms = paid
@@ -144,7 +144,7 @@ def _write(
     return Text(f"import numpy as np\n\n{text}\n", {name: name for name in shown})
 
 
-def read_result(machine: Machine, entry: Entry, value: Any) -> tuple[Any, Mapping[str, Any]]:
+def read_result(machine: Tracer, entry: Payer, value: Any) -> tuple[Any, Mapping[str, Any]]:
     """Return the reward and its terms of what an entry returned.
 
     Raises:
@@ -169,11 +169,11 @@ def read_result(machine: Machine, entry: Entry, value: Any) -> tuple[Any, Mappin
             f"{entry.name} returns nothing", "return the reward", entry.function.node.lineno
         )
     if terms:
-        if isinstance(value, Array) and value.terms and set(value.terms) == set(terms):
+        if isinstance(value, Lanes) and value.terms and set(value.terms) == set(terms):
             return value, value.terms  # as they are added up, with their weights
         arrays = {str(key): item for key, item in terms.items() if _is_number(item)}
         return value, arrays if len(arrays) <= MAX_TERMS else {}
-    if isinstance(value, Array) and value.terms:
+    if isinstance(value, Lanes) and value.terms:
         return value, value.terms
     return value, {}
 
@@ -182,12 +182,12 @@ _TOTALS = ("total", "reward", "total_reward", "sum")
 
 
 def _is_number(value: Any) -> bool:
-    if isinstance(value, Array):
+    if isinstance(value, Lanes):
         return not [size for size in value.shape if size is not None]
     return isinstance(value, int | float)
 
 
-def _finish(machine: Machine, name: str, value: Any) -> ast.expr:
+def _finish(machine: Tracer, name: str, value: Any) -> ast.expr:
     """Return the expression (N,) of a reward or a term."""
     array = arithmetic.lift(value)
     while array.shape and array.shape[-1] == 1:
@@ -203,7 +203,7 @@ def _finish(machine: Machine, name: str, value: Any) -> ast.expr:
     if _is_whole(node):
         node = ast.BinOp(node, ast.Mult(), ast.Constant(1.0))
     whole = replace(array, node=node, kind="float")
-    found: Array = machine.name_value(name, whole)
+    found: Lanes = machine.name_value(name, whole)
     return found.node
 
 
@@ -218,7 +218,9 @@ def _is_whole(node: ast.expr) -> bool:
     return is_number or isinstance(node, ast.Compare)
 
 
-def _write_memory(machine: Machine, memory: Sequence[Kept]) -> dict[str, tuple[ast.expr, ast.expr]]:
+def _write_memory(
+    machine: Tracer, memory: Sequence[Stored]
+) -> dict[str, tuple[ast.expr, ast.expr]]:
     """Return the expressions of memory: at the start of an episode and after a step."""
     held: dict[str, tuple[ast.expr, ast.expr]] = {}
     for kept in memory:
@@ -243,14 +245,14 @@ def _get_shape(value: Any) -> tuple[int | None, ...]:
     return tuple(size for size in arithmetic.lift(value).shape if size is not None)
 
 
-def _hold(machine: Machine, name: str, value: Any) -> ast.expr:
+def _hold(machine: Tracer, name: str, value: Any) -> ast.expr:
     """Return the expression of what memory holds next."""
     array = arithmetic.lift(value)
     if array.is_constant:
         count = nodes.call("len", nodes.name("action"))
         return nodes.call("np.full", count, nodes.literal(float(array.value)))
     whole = replace(array, node=arithmetic.as_number(array), kind="float")
-    found: Array = machine.name_value(f"next_{name}", whole)
+    found: Lanes = machine.name_value(f"next_{name}", whole)
     return found.node
 
 

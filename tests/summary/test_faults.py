@@ -19,7 +19,7 @@ from reward_agent.records.store import GivenReward
 from reward_agent.rewards.terms import read_terms
 from reward_agent.summary.diagnosis import make_diagnosis, refuse_reward, render_diagnosis
 from reward_agent.summary.diagnostics import Diagnosis
-from reward_agent.summary.faults import Evidence, find_faults
+from reward_agent.summary.faults import PayEvidence, find_faults
 from reward_agent.summary.summary import TrajectorySummary
 from reward_agent.types import Finding, ProbeReport, RewardProgram, TrainingResult
 
@@ -56,13 +56,13 @@ CASES = [(*case, True) for case in (*PLANTED, *WITH_TASK)] + [(*case, False) for
 HEALTHY = [name for name in RECORDED if name.startswith("ref_") or name.endswith("_gym")]
 
 
-def load(name: str, has_task: bool = True) -> Evidence:
+def load(name: str, has_task: bool = True) -> PayEvidence:
     """Return what was recorded; as it is without a metric, if there is to be no task."""
     case = RECORDED[name]
     card = load_env(case["env"])
     spec = resolve_task(card, case["task"])
     probe = ProbeReport.model_validate(case["probe"])
-    return Evidence(
+    return PayEvidence(
         apply_task(card, spec),
         spec if has_task else None,
         probe if has_task else without_scores(probe),

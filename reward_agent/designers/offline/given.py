@@ -10,7 +10,7 @@ from reward_agent.definitions.card import EnvCard
 from reward_agent.definitions.task import TaskSpec
 from reward_agent.designers.brief import DesignBrief, HistoryEntry
 from reward_agent.rewards.terms import read_terms, scale_terms
-from reward_agent.summary.faults import Evidence, find_faults
+from reward_agent.summary.faults import PayEvidence, find_faults
 from reward_agent.types import RewardProgram
 
 # What each fault asks of its term's weight.
@@ -74,7 +74,7 @@ def _list_changes(entry: HistoryEntry, card: EnvCard, task: TaskSpec) -> Iterato
     if entry.training is None or entry.summary is None:
         return
     written = {term.name: term for term in read_terms(entry.program.source)}
-    evidence = Evidence(card, task, entry.probe, entry.training, entry.summary, written=written)
+    evidence = PayEvidence(card, task, entry.probe, entry.training, entry.summary, written=written)
     for fault in find_faults(evidence):
         for name in fault.terms:
             factor = _FACTORS.get(fault.name)

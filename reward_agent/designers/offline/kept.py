@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from reward_agent.designers.brief import HistoryEntry
 from reward_agent.designers.offline.forms import Signal
 from reward_agent.designers.offline.moves import Evidence, Move, scale_term
-from reward_agent.designers.offline.plan import Kept, Plan, make_plan, render_lines, render_pay
+from reward_agent.designers.offline.plan import KeptTerms, Plan, make_plan, render_lines, render_pay
 from reward_agent.rewards.language import LIBRARY_NAMES
 from reward_agent.rewards.terms import add_terms, read_terms, scale_terms
 
@@ -33,7 +33,7 @@ def begin_beside(
     is_additive = entry.probe is None or entry.probe.is_additive is not False
     if entry.program is None or not is_additive:
         return None
-    kept = Kept(source=entry.program.source, file=file)
+    kept = KeptTerms(source=entry.program.source, file=file)
     free = list_free(kept, signals)
     plan = make_plan(free, _ADDED[index % len(_ADDED)], random.Random(index))
     size = sum(abs(point.mean) for point in evidence.last.values())
@@ -50,7 +50,7 @@ def begin_beside(
     )
 
 
-def list_free(kept: Kept, signals: Sequence[Signal]) -> list[Signal]:
+def list_free(kept: KeptTerms, signals: Sequence[Signal]) -> list[Signal]:
     """Return the signals that go beside a person's program: under names of their own, unremembered.
 
     None do where it gives the name of a helper another meaning.

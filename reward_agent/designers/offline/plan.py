@@ -31,7 +31,7 @@ class TermPlan(Record):
     gates: tuple[str, ...] = ()
 
 
-class Kept(Record):
+class KeptTerms(Record):
     """A person's program, whose terms and names stay in what is written beside them."""
 
     source: str = Field(max_length=40_000)
@@ -43,7 +43,7 @@ class Plan(Record):
 
     terms: tuple[TermPlan, ...]
     potential: tuple[TermPlan, ...] = ()
-    kept: Kept | None = None
+    kept: KeptTerms | None = None
 
     def replace_term(self, old: TermPlan, *new: TermPlan) -> Plan:
         """Return the plan with one term replaced; with none, dropped."""
