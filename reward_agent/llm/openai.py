@@ -111,16 +111,27 @@ def make_compatible_model(options: ProviderOptions) -> OpenAIChatModel:
     return OpenAIChatModel(endpoint, options)
 
 
-def make_azure_model(options: ProviderOptions) -> AzureChatModel:
-    """Return a deployment on Azure; ``--model`` names it.
+# What is copied with an address of Azure's: the path of a deployment, which the SDK adds.
+_AZURE_PATH = re.compile(r"/openai(?:/deployments/(?P<deployment>[^/?]+))?/*(?=$|\?)")
+
+
+def make_azure_model(options: ProviderOptions) -> OpenAIChatModel:
+    """Return a deployment on Azure; ``--model`` names it, or the path of the address.
+
+    An address that ends in ``/openai/v1`` speaks as OpenAI's own does, without versions.
 
     Raises:
         UsageError: no address, no version of the API, or no deployment.
     """
     endpoint = make_endpoint("azure", options)
+    if found := _AZURE_PATH.search(endpoint.base_url):
+        bare = endpoint.base_url[: found.start()] + endpoint.base_url[found.end() :]
+        named = endpoint.model or found["deployment"] or ""
+        endpoint = replace(endpoint, base_url=bare, model=named)
     if not endpoint.model:
         raise UsageError("azure needs the name of a deployment", "give it as --model")
-    return AzureChatModel(endpoint, options)
+    is_plain = endpoint.plain_url.rstrip("/").endswith("/openai/v1")
+    return (OpenAIChatModel if is_plain else AzureChatModel)(endpoint, options)
 
 
 class OpenAIChatModel(SdkChatModel):

@@ -343,7 +343,7 @@ class SdkChatModel(ABC):
 
     def _receive(self, stream: Any) -> WireReply:
         kind = stream.response.headers.get("content-type", "text/event-stream")
-        self.is_streamed = "event-stream" in kind
+        self.is_streamed = "event-stream" in kind or "eventstream" in kind  # the latter is AWS's
         if self.is_streamed:
             reply = self._gather(stream)
             if reply is not None and reply.finish is None:

@@ -20,11 +20,12 @@ from reward_agent.testing.wires import (
     Say,
     Stall,
     Step,
+    Wire,
+    choose_wire,
     count_input,
-    tell_anthropic,
     tell_error,
     tell_error_event,
-    tell_openai,
+    tell_models,
 )
 
 FAKE_SERVER = "reward-agent-fake"
@@ -63,7 +64,17 @@ class ReceivedRequest:
     @property
     def is_streamed(self) -> bool:
         """Whether the reply is wanted as events."""
-        return bool(self.body.get("stream"))
+        return bool(self.body.get("stream")) or self.wire.is_streamed
+
+    @property
+    def wire(self) -> Wire:
+        """Which API is spoken, as the path tells."""
+        return choose_wire(self.path)
+
+    @property
+    def model(self) -> str:
+        """The model that is asked for, in the body or in the path."""
+        return str(self.body.get("model") or self.wire.model or "fake")
 
 
 Script = Iterable[Step] | Callable[[ReceivedRequest], Step]
@@ -74,10 +85,12 @@ class FakeLLMServer:
 
     Args:
         script: what to answer.
+        models: those that it has, where it is asked for them; none: that is no page of it.
     """
 
-    def __init__(self, script: Script) -> None:
+    def __init__(self, script: Script, models: Iterable[str] = ()) -> None:
         self.requests: list[ReceivedRequest] = []
+        self.models = tuple(models)
         self._choose = script if callable(script) else _play_in_order(list(script))
         self._lock = threading.Lock()
         self._closing = threading.Event()
@@ -154,6 +167,13 @@ class _Handler(BaseHTTPRequestHandler):
     def log_message(self, format: str, *args: Any) -> None:
         """Stay silent."""
 
+    def do_GET(self) -> None:
+        """Tell the models that there are."""
+        is_known = self.path.partition("?")[0].endswith("/models") and self.fake.models
+        missing = HttpFault(404, "not_found", "no such page")
+        told = tell_models(self.fake.models) if is_known else tell_error(missing, False)
+        self._send(200 if is_known else 404, json.dumps(told))
+
     def do_POST(self) -> None:
         """Take a request and play the next step."""
         length = int(self.headers.get("content-length") or 0)
@@ -168,13 +188,12 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
 
     def _play(self, step: Step, request: ReceivedRequest) -> None:
-        is_anthropic = request.path.partition("?")[0].endswith("/messages")
-        tell = tell_anthropic if is_anthropic else tell_openai
-        model = str(request.body.get("model", "fake"))
+        wire, model = request.wire, request.model
+        tell, is_anthropic = wire.tell, wire.is_anthropic
         match step:
             case Say() if request.is_streamed:
                 told = tell(step, model)
-                self._send_chunks([*told.opening, *told.closing])
+                self._send_chunks(wire, [*told.opening, *told.closing])
             case Say():
                 self._send(200, json.dumps(tell(step, model).whole))
             case HttpFault():
@@ -194,7 +213,9 @@ class _Handler(BaseHTTPRequestHandler):
                 fault = step.by if isinstance(step.by, HttpFault) else None
                 last = [tell_error_event(fault, is_anthropic)] if fault else []
                 opening = tell(Say(step.after), model).opening
-                self._send_chunks([*opening, *last], is_ended=step.by not in ("stall", "drop"))
+                self._send_chunks(
+                    wire, [*opening, *last], is_ended=step.by not in ("stall", "drop")
+                )
                 if step.by == "stall":
                     self.fake.wait(_STALL_S)
 
@@ -216,10 +237,10 @@ class _Handler(BaseHTTPRequestHandler):
         self._begin(content_type, given, status)
         self.wfile.write(data)
 
-    def _send_chunks(self, events: Iterable[str], is_ended: bool = True) -> None:
-        self._begin("text/event-stream", {"transfer-encoding": "chunked"})
+    def _send_chunks(self, wire: Wire, events: Iterable[str], is_ended: bool = True) -> None:
+        self._begin(wire.content_type, {"transfer-encoding": "chunked"})
         for event in events:
-            data = event.encode()
+            data = wire.frame(event)
             self.wfile.write(f"{len(data):x}\r\n".encode() + data + b"\r\n")
         if is_ended:
             self.wfile.write(b"0\r\n\r\n")

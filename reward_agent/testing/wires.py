@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 import json
-from collections.abc import Mapping
+import re
+import struct
+import zlib
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
+from urllib.parse import unquote
 
 from reward_agent.llm.chat import StopReason
 
@@ -208,3 +213,78 @@ def _event(data: Json, name: str = "") -> str:
     """Return one server-sent event."""
     head = f"event: {name}\n" if name else ""
     return f"{head}data: {json.dumps(data, ensure_ascii=False)}\n\n"
+
+
+# --- which of them is spoken ---------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Wire:
+    """How a path is answered.
+
+    Args:
+        is_anthropic: by Messages; else by Chat Completions.
+        model: that the path names.
+        is_streamed: whether the path asks for a stream.
+        is_framed: whether events come in AWS's frames.
+    """
+
+    is_anthropic: bool = False
+    model: str = ""
+    is_streamed: bool = False
+    is_framed: bool = False
+
+    @property
+    def tell(self) -> Callable[[Say, str], Told]:
+        """What writes a reply."""
+        return tell_anthropic if self.is_anthropic else tell_openai
+
+    @property
+    def content_type(self) -> str:
+        """Of a stream."""
+        return "application/vnd.amazon.eventstream" if self.is_framed else "text/event-stream"
+
+    def frame(self, event: str) -> bytes:
+        """Return an event as it goes out."""
+        return _frame(event) if self.is_framed else event.encode()
+
+
+# The SDKs' own clients put the model into the path: Bedrock's, Vertex's and Azure's.
+_PATHS = (
+    (r"/model/(?P<model>[^/]+)/invoke(?P<streamed>-with-response-stream)?", True, True),
+    (r".*/models/(?P<model>[^/:]+):(?P<streamed>streamR|r)awPredict", True, False),
+    (r"/openai/deployments/(?P<model>[^/]+)/chat/completions(?P<streamed>\b.)?", False, False),
+    (r".*/messages(?P<model>(?P<streamed>))", True, False),
+)
+
+
+def choose_wire(path: str) -> Wire:
+    """Return how a path is answered; by Chat Completions where nothing else is told."""
+    for pattern, is_anthropic, is_framed in _PATHS:
+        if found := re.fullmatch(pattern, path.partition("?")[0]):
+            is_streamed = found["streamed"] in ("-with-response-stream", "streamR")
+            return Wire(is_anthropic, unquote(found["model"]), is_streamed, is_framed)
+    return Wire()
+
+
+def tell_models(names: Iterable[str]) -> Json:
+    """Write a list of models as OpenAI does."""
+    return {"object": "list", "data": [{"id": name, "object": "model"} for name in names]}
+
+
+def _frame(event: str) -> bytes:
+    """Return a server-sent event as a message of AWS's event stream.
+
+    Source: https://docs.aws.amazon.com/transcribe/latest/dg/streaming-setting-up.html
+    """
+    data = event.partition("data: ")[2].strip().encode()
+    payload = json.dumps({"bytes": base64.b64encode(data).decode()}).encode()
+    told = {":event-type": "chunk", ":content-type": "application/json", ":message-type": "event"}
+    headers = b"".join(
+        struct.pack("!B", len(name)) + name.encode() + struct.pack("!BH", 7, len(value))
+        + value.encode()
+        for name, value in told.items()
+    )  # fmt: skip
+    prelude = struct.pack("!II", 16 + len(headers) + len(payload), len(headers))
+    message = prelude + struct.pack("!I", zlib.crc32(prelude)) + headers + payload
+    return message + struct.pack("!I", zlib.crc32(message))
