@@ -53,7 +53,7 @@ def test_a_sound_endpoint_is_ticked(provider):
         (HttpFault(404, "not_found_error", "model: no-such"), "model"),
         (HttpFault(503), "address"),
         (HttpFault(400, "invalid_request_error", "no"), "call"),
-        (RawBody("<html>Not Found</html>", 404, "text/html"), "address"),
+        (RawBody("<html>Not Found</html>", status=404, content_type="text/html"), "address"),
     ],
 )
 def test_a_fault_is_of_one_side_and_what_is_behind_is_not_ticked(provider, fault, name):
