@@ -19,7 +19,7 @@ import numpy as np
 from reward_agent.errors import DataError
 from reward_agent.evaluation import generic
 from reward_agent.evaluation.metrics import Episode, MetricFunction
-from reward_agent.records.jobs import GateSummary
+from reward_agent.records.gates import GateSummary
 from reward_agent.rewards.gates import Array, Openings, is_share, summarise_gates
 
 _FULL = 1 - 1e-6

@@ -28,6 +28,7 @@ from reward_agent.definitions.meaning import ClaimTest, Meaning
 from reward_agent.definitions.tables import Prose
 from reward_agent.errors import DataError
 from reward_agent.records.draft import Draft, DraftOptions, Lines
+from reward_agent.records.gates import GateSummary
 from reward_agent.records.trial import TrialRow
 from reward_agent.types import (
     MOST_TERMS,
@@ -462,30 +463,6 @@ class TryMetricJob(ScoreJob):
     kind: Literal["try_metric"] = "try_metric"  # type: ignore[assignment]
     sentence: Prose
     target_score: Finite | None = Field(None, description="what the metric calls done")
-
-
-class ConditionCount(Record):
-    """One condition of a gate: shares of the steps, and how many holds it ended."""
-
-    text: OneLine
-    shut: float = Field(ge=0, le=1)
-    alone: float = Field(ge=0, le=1, description="shut, with all others open")
-    ended: int = Field(ge=0, description="holds at whose end it was shut; several may be at once")
-    ends: dict[OneLine, tuple[Finite, Finite]] = Field(
-        {}, max_length=20, description="by field, the least and the most that it was then"
-    )
-
-
-class GateSummary(Record):
-    """A gate of several conditions: a hold is a stretch of steps in which all are open."""
-
-    name: OneLine
-    open: float = Field(ge=0, le=1, description="share of the steps")
-    n_holds: int = Field(ge=0)
-    longest_s: float = Field(ge=0)
-    conditions: tuple[ConditionCount, ...] = Field(max_length=20)
-    ended_with_episode: int = Field(0, ge=0)
-    of_episodes: bool = Field(False, description="whether the shares are of episodes")
 
 
 # Of an episode that the card ended: what is paid for its end.

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from reward_agent.records.jobs import ConditionCount, GateSummary
+from reward_agent.records.gates import ConditionCount, GateSummary
 
 Array = np.ndarray[Any, Any]
 # By gate, by the text of a condition: (N,) of each call, where it is open.

@@ -14,7 +14,8 @@ from reward_agent.errors import DataError
 from reward_agent.evaluation.metrics import Episode
 from reward_agent.evaluation.scoring import count_kinds, rank_episodes
 from reward_agent.evaluation.trajectories import Trajectories
-from reward_agent.records.jobs import ConditionCount, EvaluateResult, GateSummary, RelabelResult
+from reward_agent.records.gates import ConditionCount, GateSummary
+from reward_agent.records.jobs import EvaluateResult, RelabelResult
 from reward_agent.summary.course import (
     CoursePoint,
     TermSummary,

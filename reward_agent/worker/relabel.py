@@ -12,11 +12,11 @@ from reward_agent.definitions.task import METRIC_FILE
 from reward_agent.errors import DataError
 from reward_agent.evaluation.conditions import summarise_conditions
 from reward_agent.evaluation.trajectories import Trajectories
+from reward_agent.records.gates import GateSummary
 from reward_agent.records.jobs import (
     END_STEPS,
     MEMORY_FILE,
     TRAJECTORIES_FILE,
-    GateSummary,
     RelabelJob,
     RelabelResult,
 )

@@ -73,10 +73,11 @@ def count() -> Count:
     ("number", "most"),
     [
         # Drafts of robots, and what cards say since then, are 12,000 of these lines; how a metric
-        # earns its trust, the judge, and what cheap policies earn 7,000.
-        ("lines", 58_600),
-        ("modules", 294),
-        ("closure, modules", 156),
+        # earns its trust, the judge, and what cheap policies earn 7,000; people's rewards, with the
+        # texts that they are tried on, and what is told of them 12,000; endpoints 2,500.
+        ("lines", 74_200),
+        ("modules", 351),
+        ("closure, modules", 174),
         ("cycles of packages", 0),
         ("imports that point up", 0),
         ("one name, two classes", 0),

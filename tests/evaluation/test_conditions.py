@@ -9,7 +9,7 @@ from reward_agent.definitions.card import load_env
 from reward_agent.definitions.task import load_task, read_task_metric
 from reward_agent.evaluation.conditions import summarise_conditions
 from reward_agent.evaluation.metrics import Episode, compile_generated_metric, compile_metric
-from reward_agent.records.jobs import GateSummary
+from reward_agent.records.gates import GateSummary
 from reward_agent.summary.summary import render_gates
 
 HOPPER = load_env("hopper")
