@@ -12,7 +12,7 @@ from reward_agent.errors import DataError, JobError
 from reward_agent.evaluation.metrics import compile_metric
 from reward_agent.evaluation.scoring import summarise_scores
 from reward_agent.evaluation.trajectories import DECIDED, Trajectories
-from reward_agent.film.video import has_mp4
+from reward_agent.film.formats import has_mp4
 from reward_agent.records.jobs import EvaluateJob, FilmJob, Limits, ScoreJob
 from reward_agent.rewards import checks
 from reward_agent.sandbox.runner import run_job
