@@ -37,8 +37,10 @@ from reward_agent.records.store import RunStore, list_runs
 from reward_agent.run.adversary import PAYS, count_adversary_steps
 from reward_agent.types import Record
 
-# What is usual, and the most: (2,), as are all arrays here.
+# What is usual, and the most: (2,).
 Pair = NDArray[np.float64]
+# Calls, input tokens and output tokens: (3, 2).
+Counted = NDArray[np.float64]
 
 # Of the repairs and revisions that are allowed, the share that is needed; calls until a review or
 # an analysis is valid.
@@ -132,13 +134,13 @@ def estimate_design(
     has_metric = read_task_metric(card, spec) is not None
     calls = _count_calls(settings, provider, has_metric)
     subject = Subject(card, spec)
-    n_calls, inputs, outputs = _add_up(calls, subject, settings)
-    usd, price_note = _price(settings, provider, model, inputs, outputs)
     climbs = np.zeros(2) if has_metric else _count_climbs(settings)
-    judging = _estimate_judge(settings, provider, model, subject, np.sign(climbs) * len(PAYS))
-    n_calls, inputs, outputs = n_calls + judging[0], inputs + judging[1], outputs + judging[2]
-    judge_usd, judge_note = _price_judge(settings, provider, model, judging)
-    usd = None if usd is None or judge_usd is None else usd + judge_usd
+    counted = _count_tokens(calls, subject, settings)
+    counted["judge"] = _count_judging(
+        settings, provider, model, subject, np.sign(climbs) * len(PAYS)
+    )
+    n_calls, inputs, outputs = sum(counted.values(), np.zeros((3, 2)))
+    usd, price_notes = _add_prices(settings, provider, model, counted)
     steps = count_steps(settings) + n_given * settings.steps + climbs
     rate, speed_note = _find_rate(card, runs_dir)
     # Trainings side by side, and replies of which several come at a time.
@@ -158,8 +160,7 @@ def estimate_design(
             f"steps, {settings.winner_seeds} fresh seeds for each of the two best"
             + (f", {n_given} given" if n_given else ""),
             speed_note,
-            price_note,
-            *([judge_note] if judge_note else []),
+            *price_notes,
             *([] if has_metric else [_describe_proposal(spec.name, settings)]),
         ),
     )
@@ -189,10 +190,10 @@ def _count_calls(settings: RunSettings, provider: Provider, has_metric: bool) ->
     return calls
 
 
-def _add_up(
+def _count_tokens(
     calls: Mapping[str, Pair], subject: Subject, settings: RunSettings
-) -> tuple[Pair, Pair, Pair]:
-    """Return calls, input and output tokens, from prompts that are rendered for the purpose."""
+) -> dict[str, Counted]:
+    """Return what each role is asked, from prompts that are rendered for the purpose."""
     n_earlier = settings.candidates * min(N_HISTORY_ROUNDS, settings.iterations) / 2
     later = (settings.iterations - 1) / settings.iterations
     templates = {
@@ -201,21 +202,22 @@ def _add_up(
         "second reading": ("critic/metric", _TABLE_TOKENS),
         "analyzer": ("analyzer/analyse", _SUMMARY_TOKENS),
     }
-    totals = np.zeros((3, 2))
+    counted = {"designer": np.zeros((3, 2))}
     most = float(settings.reply_tokens)
     for agent, n_calls in calls.items():
         name, measured = templates[agent]
         prompt = _PROMPT * (estimate_tokens(preview_prompt(name, subject).prompt) + measured)
         reply = np.array([min(_REPLY_TOKENS[agent], most), most])
-        totals += n_calls * np.array([np.ones(2), prompt, reply])
-    n_calls, inputs, outputs = totals
-    return n_calls, inputs, outputs
+        role = "critic" if agent == "second reading" else agent
+        asked = n_calls * np.array([np.ones(2), prompt, reply])
+        counted[role] = counted.get(role, 0.0) + asked
+    return counted
 
 
-def _estimate_judge(
+def _count_judging(
     settings: RunSettings, provider: Provider, model: str, subject: Subject, n_climbs: Pair
-) -> tuple[Pair, Pair, Pair]:
-    """Return calls, input and output tokens of the judge, a sheet of frames with each call.
+) -> Counted:
+    """Return what the judge is asked, a sheet of frames with each call.
 
     Args:
         settings: of the run.
@@ -224,37 +226,47 @@ def _estimate_judge(
         subject: what the prompt is about.
         n_climbs: films of trainings on a proposed metric itself.
     """
-    judge, _ = _find_judge(settings, provider, model)
+    judge, _ = _find_asked("judge", settings, provider, model)
     if settings.judge == "none" or judge.makes == "designer" or "judge" not in judge.agents:
-        return np.zeros(2), np.zeros(2), np.zeros(2)
+        return np.zeros((3, 2))
     of_rounds = settings.candidates if settings.judge == "all" else 1
     n_calls = ((settings.iterations * of_rounds + 1) * _SHOWN + n_climbs) * _TRIES
     prompt = preview_prompt("judge/film", subject)
     words = _PROMPT * sum(estimate_tokens(turn.content) for turn in prompt.messages)
     most = min(float(prompt.max_output_tokens), float(settings.reply_tokens))
     reply = np.array([min(_REPLY_TOKENS["judge"], most), most])
-    return n_calls, n_calls * (words + _SHEET_TOKENS), n_calls * reply
+    return np.asarray(n_calls * np.array([np.ones(2), words + _SHEET_TOKENS, reply]))
 
 
-def _find_judge(settings: RunSettings, provider: Provider, model: str) -> tuple[Provider, str]:
-    """Return who judges films, and by which model."""
-    asked = settings.choose_endpoint("judge")
+def _find_asked(
+    role: str, settings: RunSettings, provider: Provider, model: str
+) -> tuple[Provider, str]:
+    """Return whom a role asks, and by which model."""
+    asked = settings.choose_endpoint(role)
     row = find_provider(asked.provider) if asked.provider else provider
     usual = model if row is provider else row.default_model or row.name
     return row, asked.model or usual
 
 
-def _price_judge(
-    settings: RunSettings, provider: Provider, model: str, judging: tuple[Pair, Pair, Pair]
-) -> tuple[Pair | None, str]:
-    """Return US dollars of the judge, None where no price is known, and who it is."""
-    n_calls, inputs, outputs = judging
-    if not n_calls.any():
-        return np.zeros(2), ""
-    row, name = _find_judge(settings, provider, model)
-    usd, _ = _price(settings.choose_endpoint("judge"), row, name, inputs, outputs)
-    said = "no price is known" if usd is None else f"up to {usd[1]:.2f} USD"
-    return usd, f"{n_calls[0]:.0f} to {n_calls[1]:.0f} films are judged by {name}: {said}"
+def _add_prices(
+    settings: RunSettings, provider: Provider, model: str, counted: Mapping[str, Counted]
+) -> tuple[Pair | None, list[str]]:
+    """Return US dollars, None where a price is not known, and what is said of them."""
+    total: Pair | None = np.zeros(2)
+    notes = []
+    for role, (n_calls, inputs, outputs) in counted.items():
+        row, name = _find_asked(role, settings, provider, model)
+        usd, note = _price(settings.choose_endpoint(role), row, name, inputs, outputs)
+        if role == "designer":
+            notes.append(note)
+        if not n_calls.any():
+            continue
+        total = None if total is None or usd is None else total + usd
+        if role == "judge" or (row, name) != (provider, model):
+            said = "no price is known" if usd is None else f"up to {usd[1]:.2f} USD"
+            what = "films are judged by" if role == "judge" else f"calls of the {role} go to"
+            notes.append(f"{n_calls[0]:.0f} to {n_calls[1]:.0f} {what} {name}: {said}")
+    return total, notes
 
 
 def _price(

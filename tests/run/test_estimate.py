@@ -44,6 +44,18 @@ def test_dear_model_costs_more(tmp_path):
     assert dear.calls == cheap.calls
 
 
+def test_each_role_is_priced_at_its_own_model(tmp_path):
+    alike, cheap, unknown = (
+        estimate(tmp_path, model="claude-opus-5-5", critic_model=name)
+        for name in (None, "claude-sonnet-5-5", "provider=openai-compatible model=mine")
+    )
+    assert cheap.usd.likely < alike.usd.likely
+    assert cheap.calls == alike.calls
+    assert any("calls of the critic go to claude-sonnet-5-5" in note for note in cheap.notes)
+    assert unknown.usd is None
+    assert any("go to mine: no price is known" in note for note in unknown.notes)
+
+
 def test_unknown_price_is_said(tmp_path):
     result = estimate(tmp_path, provider="openai-compatible", model="mine")
     assert result.usd is None
