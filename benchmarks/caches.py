@@ -11,6 +11,7 @@ https://platform.claude.com/docs/en/build-with-claude/prompt-caching
 
 from __future__ import annotations
 
+import argparse
 import itertools
 import json
 import tempfile
@@ -21,7 +22,6 @@ from pathlib import Path
 from typing import Any
 
 import reward_agent
-from reward_agent.errors import UsageError
 from reward_agent.testing import FakeLLMServer, ReceivedRequest, Say, Step
 
 CHARS_A_TOKEN, LEAST_TOKENS, STEP_TOKENS = 4, 1024, 128
@@ -161,8 +161,7 @@ def measure_share(served: Iterable[Served]) -> float:
 
 def main(arguments: Sequence[str]) -> int:
     """Print the share of each provider, in all and by agent; 0 if both reach the bar."""
-    if arguments:
-        raise UsageError("this benchmark takes no arguments", "leave them out")
+    argparse.ArgumentParser(prog="scripts/bench caches", description=__doc__).parse_args(arguments)
     shares = []
     for provider, serve in SERVERS.items():
         calls = list(serve(record_requests(provider)))

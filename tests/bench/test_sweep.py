@@ -438,7 +438,7 @@ def test_unknown_suites_and_sweeps_are_named(tmp_path):
         load_suite("smok")
     with pytest.raises(DataError, match=r"no file lost\.toml"):
         load_suite("lost.toml")
-    (tmp_path / "binary.toml").write_bytes(b"\xff\xfe")
+    (tmp_path / "binary.toml").write_bytes(b"\x80\x81")
     with pytest.raises(DataError, match=r"is no text in UTF-8"):
         load_suite(str(tmp_path / "binary.toml"))
     with pytest.raises(DataError, match="no sweep at"):

@@ -98,9 +98,13 @@ def _tell_of_styles(context: Context) -> str:
         function.name
         for function in context.source.find(ast.FunctionDef)
         if _OF_STEP & {argument.arg for argument in function.args.args}
-        or _OF_ENVIRONMENT.fullmatch(function.name)
+        or _is_of_environment(function.name)
     ]
     return f"; {_TAKEN.format(name=of_step[0])}" if of_step else ""
+
+
+def _is_of_environment(name: str) -> bool:
+    return _OF_ENVIRONMENT.fullmatch(name) is not None
 
 
 def _check_parameters(
