@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import threading
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ class KnownJobs:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._exits: dict[str, JobExit] = {}
+        self._lock = threading.Lock()
 
     def run(self, job: Job, job_dir: Path, **options: Any) -> JobExit:
         """Run a job as ``run_job`` does, or copy what it left."""
@@ -35,8 +37,9 @@ class KnownJobs:
             shutil.copytree(self._folder / key, job_dir, symlinks=True, dirs_exist_ok=True)
             return self._exits[key]
         job_exit = run_job(job, job_dir, **options)
-        if job_exit.outcome.is_ok:
-            # Of two at the same time, both are right.
-            shutil.copytree(job_dir, self._folder / key, symlinks=True, dirs_exist_ok=True)
-            self._exits[key] = job_exit
+        with self._lock:
+            # Of two at the same time, both are right; what may be copied already stays as it is.
+            if job_exit.outcome.is_ok and key not in self._exits:
+                shutil.copytree(job_dir, self._folder / key, symlinks=True)
+                self._exits[key] = job_exit
         return job_exit
