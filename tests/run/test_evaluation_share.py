@@ -21,6 +21,7 @@ def make_run(steps: int, max_episode_steps: int, eval_episodes: int = 16) -> Any
             steps=steps, eval_episodes=eval_episodes, seed=0, video=False, video_quality="normal"
         ),
         card=SimpleNamespace(max_episode_steps=max_episode_steps),
+        team=SimpleNamespace(judge=None),
     )
 
 
