@@ -50,7 +50,7 @@ def find_encoding(data: bytes) -> str:
     for mark, encoding in _MARKS:
         if data.startswith(mark):
             return encoding
-    if b"\0" in data[:200]:
+    if data[:200].count(0) * 4 > len(data[:200]):
         return "utf-16-le" if data[1:2] == b"\0" else "utf-16-be"
     return "utf-8"
 

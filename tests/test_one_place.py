@@ -285,7 +285,7 @@ class Painter:
         height, width = self._size
         frames = [np.zeros((height, width, 3), np.uint8) for _ in steps]
         for frame, step in zip(frames, steps):
-            frame[:, int(width * (0.5 + shown.pose[step, 0] / 4))] = 255
+            frame[:, int(width * (0.5 + shown.pose[int(step), 0] / 4))] = 255
         return frames
 
     def close(self):

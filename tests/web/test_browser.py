@@ -69,11 +69,12 @@ def test_the_token_opens_it_and_leaves_the_address(page: Any, server: Any) -> No
 
 
 def test_a_video_plays(page: Any) -> None:
-    image = page.locator("#stage .film img, #stage .film video").first
+    # A WebP is drawn on a canvas, so that it can be paused.
+    image = page.locator("#stage .film :is(canvas, video):visible, #stage .film img:visible").first
     image.wait_for()
     page.wait_for_function(
-        """() => { const film = document.querySelector("#stage .film img, #stage .film video");
-        return film && ((film.naturalWidth || film.videoWidth || 0) > 100); }"""
+        """() => [...document.querySelectorAll("#stage .film :is(canvas, img, video)")].some(
+        (film) => (film.naturalWidth || film.videoWidth || film.width || 0) > 100)"""
     )
     first = image.screenshot()
     page.wait_for_timeout(700)
