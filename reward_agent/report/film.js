@@ -38,9 +38,11 @@
     play() { this.paused = false; }
     pause() { this.paused = true; }
     async step(seconds) {
-      if (!this.paused) this.currentTime = (this.currentTime + seconds * this.playbackRate) % this.duration;
+      // The first frame of a page may have begun before its script did.
+      const more = Math.max(0, seconds) * this.playbackRate;
+      if (!this.paused) this.currentTime = (this.currentTime + more) % this.duration || 0;
       const last = this.decoder.tracks.selectedTrack.frameCount - 1;
-      const frame = Math.min(last, Math.floor(this.currentTime / this.frameS));
+      const frame = Math.min(last, Math.floor(this.currentTime / this.frameS) || 0);
       if (frame === this.shown || this.isBusy) return;
       this.isBusy = true;
       const { image } = await this.decoder.decode({ frameIndex: frame });
