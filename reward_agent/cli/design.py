@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.text import Text
 
-from reward_agent.cli.output import print_json, print_text, progress_console
+from reward_agent.cli.output import print_json, print_text, progress_console, read_answer
 from reward_agent.cli.settings import RunsDir, add_settings, note_folder
-from reward_agent.errors import Interrupted, UndecidedError, UsageError
+from reward_agent.errors import UndecidedError, UsageError
 from reward_agent.trackers.registry import TRACKERS
 
 if TYPE_CHECKING:
@@ -164,7 +164,7 @@ def _ask_about_money(display: RunDisplay, expected: Estimate) -> bool:
     with display.paused():
         progress_console.print(f"No limit is set (--max-usd): {tell_cost(expected)}.")
         progress_console.print("Begin? [y/N]")
-        return _read_answer() in ("y", "yes")
+        return read_answer() in ("y", "yes")
 
 
 def _is_somebody_there() -> bool:
@@ -194,7 +194,7 @@ def _ask_about_metric(display: RunDisplay, proposed: ProposedMetric) -> bool:
             return False
         progress_console.print(_QUESTION)
         while True:
-            answer = _read_answer()
+            answer = read_answer()
             if answer in ("y", "yes"):
                 return True
             if answer in ("", "n", "no", "q"):
@@ -203,16 +203,6 @@ def _ask_about_metric(display: RunDisplay, proposed: ProposedMetric) -> bool:
                 progress_console.print(Syntax(proposed.proposal.source or "", "python"))
             else:
                 progress_console.print(f"{answer!r} is none of them")
-
-
-def _read_answer() -> str:
-    progress_console.print("> ", end="")
-    try:
-        return input().strip().lower()
-    except EOFError:
-        return ""
-    except KeyboardInterrupt:
-        raise Interrupted("stopped at the prompt") from None
 
 
 def _show_proposal(proposed: ProposedMetric) -> None:

@@ -18,7 +18,7 @@ from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
-from reward_agent.errors import RefusedError, UndecidedError
+from reward_agent.errors import Interrupted, RefusedError, UndecidedError
 from reward_agent.text import show_hidden
 
 if TYPE_CHECKING:
@@ -65,6 +65,21 @@ def print_error(error: RewardAgentError) -> None:
     for sign, text in lines:
         if text:
             progress_console.print(Text.assemble(sign, f" {text}"), soft_wrap=True)
+
+
+def read_answer() -> str:
+    """Return what is typed at a prompt, in small letters; nothing where the input ends.
+
+    Raises:
+        Interrupted: Ctrl-C.
+    """
+    progress_console.print("> ", end="")
+    try:
+        return input().strip().lower()
+    except EOFError:
+        return ""
+    except KeyboardInterrupt:
+        raise Interrupted("stopped at the prompt") from None
 
 
 def print_json(data: Any) -> None:

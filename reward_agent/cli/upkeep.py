@@ -17,6 +17,7 @@ from reward_agent.cli.output import (
     print_json,
     print_text,
     progress_console,
+    read_answer,
     show_number,
 )
 from reward_agent.cli.settings import Json, RunName, RunsDir
@@ -131,8 +132,8 @@ def _ask(lines: list[str]) -> None:
         raise UsageError("deleting runs wants a yes", "say --yes")
     for line in lines:
         progress_console.print(line)
-    progress_console.print("Delete for good? Enter leaves everything as it is. [y] ", end="")
-    if input().strip().lower() not in ("y", "yes"):
+    progress_console.print("Delete for good? [y/N]")
+    if read_answer() not in ("y", "yes"):
         raise UsageError("nothing was deleted", "")
 
 
