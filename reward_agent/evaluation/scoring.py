@@ -72,13 +72,21 @@ def summarise_scores(
     )
 
 
-def rank_policies(curve: Sequence[Evaluation]) -> list[int]:
-    """Return the indices from the highest task score down, the later one of equals first.
+def list_contenders(evaluations: Sequence[Evaluation]) -> list[int]:
+    """Return the indices of those that may be the best, the first of them to be taken.
 
-    What has no score comes last.
+    That are the one with the highest task score and whatever no interval sets apart from it. Among
+    these the score says little, so the share of successes decides, then the score; the later one of
+    equals comes first.
     """
-    keys = [(rank_value(evaluation.task_score), i) for i, evaluation in enumerate(curve)]
-    return sorted(range(len(keys)), key=keys.__getitem__, reverse=True)
+    scores = [rank_value(item.task_score) for item in evaluations]
+    intervals = [
+        item.task_score_interval or (score, score)
+        for item, score in zip(evaluations, scores, strict=True)
+    ]
+    least, _ = intervals[max(range(len(scores)), key=scores.__getitem__)]
+    near = [i for i, (_, high) in enumerate(intervals) if high >= least]
+    return sorted(near, key=lambda i: (evaluations[i].success_rate or 0.0, scores[i], i))[::-1]
 
 
 def pool_evaluations(first: Evaluation, second: Evaluation) -> Evaluation:

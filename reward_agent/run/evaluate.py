@@ -16,6 +16,7 @@ from reward_agent.definitions.card import EnvCard
 from reward_agent.definitions.task import METRIC_FILE
 from reward_agent.errors import DataError, JobError
 from reward_agent.evaluation.arrays import MAX_RECORDING_BYTES
+from reward_agent.evaluation.scoring import list_contenders
 from reward_agent.evaluation.trajectories import Trajectories, join_trajectories
 from reward_agent.files import read_capped, remove
 from reward_agent.learning.policy import MAX_POLICY_BYTES, check_policy
@@ -180,7 +181,7 @@ def _evaluate_by_generated_metric(
         point = EvaluationPlan(folder, plan.seed, plan.n_curve_episodes)
         curve.append(_record_and_evaluate(lab, training_dir, snapshot, point).best)
         _drop_episodes(folder, snapshot)
-    best_index = max(range(len(curve)), key=lambda i: rank_value(curve[i].task_score))
+    best_index = list_contenders(curve)[0]
     final = _record_and_evaluate(lab, training_dir, snapshots[best_index], plan)
     final = final.model_copy(update={"curve": tuple(curve)})
     # The child that recorded the episodes knew no score of them.
@@ -270,13 +271,12 @@ def _choose_finalists(
     That are the best that has a score, whatever no interval sets apart from it, and those without a
     score that lie beside it or come last.
     """
-    known = {item.total_timesteps: item for item in course if item.task_score is not None}
-    ranked = sorted(known, key=lambda steps: (rank_value(known[steps].task_score), steps))[::-1]
-    intervals = {s: known[s].task_score_interval or (-inf, inf) for s in known}
-    near = [s for s in ranked if intervals[s][1] >= intervals[ranked[0]][0]][:N_FINALISTS]
+    known = [item for item in course if item.task_score is not None]
+    near = [known[i].total_timesteps for i in list_contenders(known)[:N_FINALISTS]]
     order = [item.total_timesteps for item in snapshots]
-    place = order.index(ranked[0]) if ranked[0] in order else len(order)
-    beside = {*order[max(0, place - 1) : place + 2], order[-1]} - set(known)
+    place = order.index(near[0]) if near[0] in order else len(order)
+    beside = {*order[max(0, place - 1) : place + 2], order[-1]}
+    beside -= {item.total_timesteps for item in known}
     return tuple(item for item in snapshots if item.total_timesteps in beside | set(near))
 
 

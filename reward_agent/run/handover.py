@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 
+from reward_agent.evaluation.scoring import list_contenders
 from reward_agent.files import read_capped, remove
 from reward_agent.learning.policy import MAX_POLICY_BYTES
 from reward_agent.records.disk import read_record
@@ -21,7 +22,7 @@ from reward_agent.records.store import (
 )
 from reward_agent.run.active import ActiveRun, copy_into
 from reward_agent.run.evaluate import EvaluationPlan, evaluate_policies, film
-from reward_agent.types import Evaluation, Snapshot, rank_value
+from reward_agent.types import Evaluation, Snapshot
 
 # Where the best policies of a run are tried against each other, on seeds of their own.
 POLICY_DIR, POLICY_SEED = "policy", 3_000_000
@@ -47,8 +48,8 @@ def hand_policy(
 ) -> Winner:
     """Give a winner the best policy of all trainings, and film it.
 
-    The best by their own scores are tried on fresh episodes; the score of the best of them is of
-    more episodes, by which nothing was chosen. Of equals the program's own comes first.
+    Those that may be the best by their own scores are tried on fresh episodes; what is taken of
+    them is scored on more, by which nothing was chosen. Of equals the program's own comes first.
     """
     known = {c.id: c for c in trained}
     seed = run.settings.seed
@@ -58,10 +59,13 @@ def hand_policy(
         for c in confirmations
         if c.evaluation and c.candidate in known
     ]
-    scored = [item for item in policies if item.evaluation.task_score is not None]
     # The last of equals is taken, here and by the job.
-    ranked = sorted(scored, key=lambda item: (item.score, item.candidate.id == winner.candidate))
-    tried = [item for item in ranked if item.may_equal(ranked[-1])][-N_POLICIES:]
+    scored = sorted(
+        (item for item in policies if item.evaluation.task_score is not None),
+        key=lambda item: item.candidate.id == winner.candidate,
+    )
+    contenders = list_contenders([item.evaluation for item in scored])
+    tried = [scored[i] for i in reversed(contenders[:N_POLICIES])]
     folder = run.store.dir / POLICY_DIR
     snapshots = [item.copy_to(run.store, folder / "tried") for item in tried]
     plan = EvaluationPlan(
@@ -95,17 +99,8 @@ class _Policy:
     evaluation: Evaluation
 
     @property
-    def score(self) -> tuple[float, float]:
-        return rank_value(self.evaluation.task_score), self.evaluation.success_rate or 0.0
-
-    @property
     def file(self) -> str:
         return f"{self.candidate.id}_seed_{self.seed}.safetensors"
-
-    def may_equal(self, best: _Policy) -> bool:
-        """Return whether no interval sets it apart from the best."""
-        high = (self.evaluation.task_score_interval or (0.0, self.score[0]))[1]
-        return high >= (best.evaluation.task_score_interval or (best.score[0], 0.0))[0]
 
     def copy_to(self, store: RunStore, folder: Path) -> Snapshot:
         source = store.evaluation_dir(self.candidate.iteration, self.candidate.id, self.seed)
@@ -137,10 +132,10 @@ def make_winner(
     confirmations: Sequence[Confirmation] = (),
 ) -> Winner:
     """Describe the winner; its policy is the best of all that were trained with the program."""
-    policies = {seed: chosen.evaluation}
-    policies |= {c.seed: c.evaluation for c in confirmations if c.candidate == chosen.id}
+    policies = {c.seed: c.evaluation for c in confirmations if c.candidate == chosen.id}
+    policies[seed] = chosen.evaluation
     known = {seed: item for seed, item in policies.items() if item is not None}
-    best_seed = max(known, key=lambda item: rank_value(known[item].task_score))
+    best_seed = list(known)[list_contenders(list(known.values()))[0]]
     folder = store.evaluation_dir(chosen.iteration, chosen.id, best_seed)
     evaluated = read_record(folder / RESULT_FILE, EvaluateResult)
     fresh_scores = _list_scores(chosen, confirmations)

@@ -11,8 +11,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from reward_agent.definitions.task import METRIC_FILE
 from reward_agent.errors import DataError
 from reward_agent.evaluation.metrics import (
@@ -25,8 +23,8 @@ from reward_agent.evaluation.metrics import (
 from reward_agent.evaluation.rollout import Actor, KeptSimulations, Rollout, roll_out
 from reward_agent.evaluation.scoring import (
     drop_parts,
+    list_contenders,
     pool_evaluations,
-    rank_policies,
     score_trajectories,
 )
 from reward_agent.film.footage import make_footages, save_footages
@@ -135,7 +133,7 @@ class _Jury:
         """Return the index of the best policy; without a metric, of the last."""
         if self.metric is None:
             return len(self.policies) - 1
-        finalists = _list_near(curve, rank_policies(curve)[:_N_FINALISTS])
+        finalists = list_contenders(curve)[:_N_FINALISTS]
         if len(finalists) == 1:
             return finalists[0]
         n_episodes, seed = 2 * self.job.n_curve_episodes, self.job.seed + _FINALISTS_SEED_OFFSET
@@ -145,17 +143,10 @@ class _Jury:
                 finalists, self.score(finalists, n_episodes, seed), strict=True
             )
         ]
-        return finalists[rank_policies(pooled)[0]]
+        return finalists[list_contenders(pooled)[0]]
 
     def _score_one(self, rollout: Rollout, index: int, seed: int) -> Evaluation:
         timesteps = self.job.snapshots[index].total_timesteps
         evaluation = score_trajectories(rollout.trajectories, self.metric, timesteps, seed)
         # What else the metric says is of the whole episode, which was not run.
         return drop_parts(evaluation) if self.is_decided else evaluation
-
-
-def _list_near(curve: Sequence[Evaluation], ranked: Sequence[int]) -> list[int]:
-    """Return the best and those that no interval sets apart from it."""
-    least, _ = curve[ranked[0]].task_score_interval or (-np.inf, np.inf)
-    intervals = {i: curve[i].task_score_interval or (-np.inf, np.inf) for i in ranked}
-    return [i for i in ranked if intervals[i][1] >= least]

@@ -4,9 +4,9 @@ import pytest
 from reward_agent.errors import DataError
 from reward_agent.evaluation.metrics import compile_metric
 from reward_agent.evaluation.scoring import (
+    list_contenders,
     pool_evaluations,
     rank_episodes,
-    rank_policies,
     score_trajectories,
     summarise_scores,
 )
@@ -89,14 +89,29 @@ def test_metric_may_refuse_the_beginning_of_an_episode(make_episode):
     assert 30 <= evaluation.episodes[0].success_step <= 32
 
 
-def score(value, length=10):
-    return EpisodeScore(task_score=value, success=False, length=length, end="truncated")
+def score(value, length=10, success=False):
+    return EpisodeScore(task_score=value, success=success, length=length, end="truncated")
 
 
-def test_better_policies_come_first_and_the_later_of_equals():
+def test_the_best_policy_comes_first_and_the_later_of_equals():
     values = [1.0, 3.0, None, 3.0, 2.0]
     curve = [summarise_scores([score(value)], i, 0) for i, value in enumerate(values)]
-    assert rank_policies(curve) == [3, 1, 4, 0, 2]
+    assert list_contenders(curve) == [3, 1]
+    assert list_contenders(curve[2:3]) == [0]
+
+
+def test_successes_decide_between_policies_that_no_interval_sets_apart():
+    episodes = {
+        "far and never": [(v, False) for v in (12.0, 13.0, 14.0, 15.0)],
+        "near and often": [(v, v > 12.5) for v in (11.5, 12.9, 13.6, 14.4)],
+        "near and more often": [(v, True) for v in (11.0, 12.8, 13.5, 14.3)],
+        "behind and always": [(v, True) for v in (2.0, 2.1, 2.2, 2.3)],
+    }
+    evaluations = [
+        summarise_scores([score(value, success=success) for value, success in told], 0, 0)
+        for told in episodes.values()
+    ]
+    assert list_contenders(evaluations) == [2, 1, 0]
 
 
 def test_pooled_evaluation_weighs_every_episode_alike():

@@ -321,6 +321,40 @@ def test_the_policy_that_is_handed_over_is_the_best_of_all_on_fresh_episodes(
     )
 
 
+def test_who_succeeds_is_handed_over_before_who_is_as_far_by_the_score(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = make_run(tmp_path)
+    run.settings.video, run.settings.eval_episodes = False, 16
+    # Score and share of successes of the first training and of one with a fresh seed.
+    courses = {"a": [(13.1, 0.5), (12.0, 0.1)], "b": [(13.4, 0.0)], "c": [(4.0, 1.0)]}
+    trained, confirmations = add_trained(tmp_path, courses)
+
+    def widen(item: Any) -> Any:
+        score = item.evaluation.task_score
+        interval = {"task_score_interval": (score - 1.0, score + 1.0)}
+        return item.model_copy(update={"evaluation": item.evaluation.model_copy(update=interval)})
+
+    trained, confirmations = [widen(c) for c in trained], [widen(c) for c in confirmations]
+    for folder in tmp_path.rglob("evaluation/seed_*"):
+        (folder / "p.safetensors").write_bytes(b"weights")
+    tried: list[str] = []
+
+    def evaluate_policies(lab: Any, folder: Path, snapshots: Any, plan: Any) -> EvaluateResult:
+        tried.extend(item.file for item in snapshots)
+        best = evaluate(13.0)
+        return EvaluateResult(curve=(best,), best=best, best_file=snapshots[-1].file)
+
+    monkeypatch.setattr(stage, "evaluate_policies", evaluate_policies)
+    winner = choose_winner(run, trained, confirmations)
+    assert winner is not None
+    handed = stage.hand_policy(run, winner, trained, confirmations)
+    assert handed.policy is not None
+    # The last of equals is taken by the job.
+    assert tried == ["b_seed_0.safetensors", "a_seed_100.safetensors", "a_seed_0.safetensors"]
+    assert (handed.policy.candidate, handed.policy.seed) == ("a", 0)
+
+
 def test_of_those_that_are_done_the_score_says_nothing(tmp_path: Path) -> None:
     facts: dict[str, tuple[float, dict[str, Any]]] = {
         "missed": (1.0, {"is_done": True, "is_confirmed": False, "held_from": 10}),
