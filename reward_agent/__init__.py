@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
-
-from reward_agent.version import __version__ as __version__
-
+# Nothing is imported but on use: neither `reward-agent --help` nor Ctrl-C pays for it.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from reward_agent.definitions.card import load_env
     from reward_agent.export.package import export_run
     from reward_agent.records.store import load_run
@@ -16,6 +15,7 @@ if TYPE_CHECKING:
     from reward_agent.run.open import design
     from reward_agent.run.resume import resume_run
     from reward_agent.run.single import check, evaluate, train
+    from reward_agent.version import __version__ as __version__
 
 __all__ = [
     "check",
@@ -30,8 +30,8 @@ __all__ = [
     "train",
 ]
 
-# Loaded on use, so that `reward-agent --help` does not pay for them.
 _HOMES = {
+    "__version__": "reward_agent.version",
     "check": "reward_agent.run.single",
     "design": "reward_agent.run.open",
     "diagnose": "reward_agent.run.diagnose",
@@ -48,4 +48,6 @@ _HOMES = {
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'reward_agent' has no attribute {name!r}")
+    import importlib
+
     return getattr(importlib.import_module(_HOMES[name]), name)

@@ -14,16 +14,20 @@
     ├── JobError                             a child process of ours failed (not its program)
     │   └── SandboxError                     the isolation that was asked for is not to be had
     ├── UndecidedError              exit 2   a run waits until a person says how it is scored
+    ├── DiskError                            the operating system refuses a file
+    ├── InternalError                        a fault of ours
     ├── BudgetError                 exit 3   a limit of money, tokens or calls is reached
     └── Interrupted                 exit 130 stopped by the user; the run can be resumed
 
-A failure of *generated code* is not an error of ours: it is data, an outcome with a name.
+A failure of *generated code* is not an error of ours: it is data, an outcome with a name. Each kind
+has a ``code`` for programs, which no renaming changes (docs/errors.md).
 """
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar
 
 from reward_agent.text import clean_text
 
@@ -39,7 +43,8 @@ class RewardAgentError(Exception):
         remedy: what to do next, in one line.
     """
 
-    exit_code = 1
+    code: ClassVar[str] = "error"
+    exit_code: ClassVar[int] = 1
 
     def __init__(self, message: str, remedy: str = "") -> None:
         super().__init__(message)
@@ -47,15 +52,27 @@ class RewardAgentError(Exception):
         self.message = clean_text(message, _MAX_CHARS)
         self.remedy = clean_text(remedy, _MAX_CHARS)
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return the error as data, as ``--json`` has it on standard error."""
+        return {
+            "code": self.code,
+            "message": self.message,
+            "remedy": self.remedy,
+            "exit": self.exit_code,
+        }
+
 
 class UsageError(RewardAgentError):
     """The command line, the configuration or a call's arguments are not right."""
 
+    code = "usage"
     exit_code = 2
 
 
 class UnknownNameError(UsageError):
     """A name that does not exist, answered with the closest one that does."""
+
+    code = "unknown_name"
 
     def __init__(self, kind: str, given: str, known: Iterable[str], remedy: str = "") -> None:
         names, given = sorted(known), given[:200]
@@ -70,6 +87,8 @@ class UnknownNameError(UsageError):
 class DataError(RewardAgentError):
     """A file, a record or a child's result does not have the form it must have."""
 
+    code = "data"
+
 
 class RefusedError(DataError):
     """A person's program that the rules do not take.
@@ -80,9 +99,15 @@ class RefusedError(DataError):
         findings: all that is wrong with it, each at its line.
     """
 
+    code = "refused"
+
     def __init__(self, message: str, remedy: str, findings: str) -> None:
         super().__init__(message, remedy)
         self.findings = findings
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the error as data, with what is wrong at each line."""
+        return {**super().to_dict(), "findings": self.findings}
 
 
 class ModelError(RewardAgentError):
@@ -93,6 +118,8 @@ class ModelError(RewardAgentError):
         retry_after_s: how long the provider asks to wait before it, if it says so.
         may_be_billed: whether a reply had begun, so that the provider may ask money for it.
     """
+
+    code = "model"
 
     def __init__(
         self,
@@ -112,61 +139,91 @@ class ModelError(RewardAgentError):
 class MissingKeyError(ModelError):
     """No API key is set for the provider."""
 
+    code = "missing_key"
+
 
 class RejectedKeyError(ModelError):
     """The provider does not accept the API key."""
+
+    code = "rejected_key"
 
 
 class UnknownModelError(ModelError):
     """The server knows no model of that name."""
 
+    code = "unknown_model"
+
 
 class UnreachableError(ModelError):
     """The provider could not be reached, or it is failing."""
+
+    code = "unreachable"
 
 
 class RateLimitError(ModelError):
     """The provider asks to slow down."""
 
+    code = "rate_limit"
+
 
 class QuotaError(ModelError):
     """The account behind the key has no credit left."""
+
+    code = "quota"
 
 
 class RefusalError(ModelError):
     """The model, or a filter in front of it, declined to answer."""
 
+    code = "refusal"
+
 
 class EmptyReplyError(ModelError):
     """The model answered with nothing."""
+
+    code = "empty_reply"
 
 
 class TruncatedReplyError(ModelError):
     """The reply was cut at the output limit."""
 
+    code = "truncated_reply"
+
 
 class ContextTooLongError(ModelError):
     """The prompt does not fit into the model's context."""
+
+    code = "context_too_long"
 
 
 class BlindModelError(ModelError):
     """The model takes no pictures, and the question is about one."""
 
+    code = "blind_model"
+
 
 class ScriptEndedError(ModelError):
     """A script of replies has none left for the agent that asks."""
+
+    code = "script_ended"
 
 
 class ReplayError(ModelError):
     """The run that is replayed holds no reply to a prompt."""
 
+    code = "replay"
+
 
 class JobError(RewardAgentError):
     """A child process of ours failed; not the program that it ran."""
 
+    code = "job"
+
 
 class SandboxError(JobError):
     """The isolation that was asked for cannot be had on this machine."""
+
+    code = "sandbox"
 
 
 class UndecidedError(RewardAgentError):
@@ -179,6 +236,7 @@ class UndecidedError(RewardAgentError):
             it has one, and ``accept`` where a metric was proposed.
     """
 
+    code = "undecided"
     exit_code = 2
 
     def __init__(self, run: str, reason: str, commands: Mapping[str, str]) -> None:
@@ -187,6 +245,10 @@ class UndecidedError(RewardAgentError):
         ways = "; or ".join(self.list_ways())
         nothing = "" if "keep" in commands else ", nothing is trained"
         super().__init__(f"run {run} is paused{nothing}: {reason}", ways)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the error as data, with what goes on with the run."""
+        return {**super().to_dict(), "run": self.run, "commands": self.commands}
 
     def list_ways(self) -> list[str]:
         """Return what each command does, and the command."""
@@ -197,15 +259,29 @@ class UndecidedError(RewardAgentError):
         return [f"{words[name]}: {line}" for name, line in self.commands.items()]
 
 
+class DiskError(RewardAgentError):
+    """The operating system refuses a file: no space, no permission."""
+
+    code = "disk"
+
+
+class InternalError(RewardAgentError):
+    """A fault of reward-agent itself."""
+
+    code = "internal"
+
+
 class BudgetError(RewardAgentError):
     """A limit of money, tokens or calls is reached; a higher one lets the run go on."""
 
+    code = "budget"
     exit_code = 3
 
 
 class Interrupted(RewardAgentError):
     """The user stopped the run; it can be resumed."""
 
+    code = "interrupted"
     exit_code = 130
 
 

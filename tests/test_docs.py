@@ -12,6 +12,8 @@ from typer.testing import CliRunner
 
 from benchmarks.house import LAYERS
 from reward_agent.cli.app import app
+from reward_agent.errors import RewardAgentError
+from reward_agent.text import read_docstring
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -106,3 +108,17 @@ def test_hooks_and_scripts_use_tools_of_dev() -> None:
     dev = {re.match(r"[\w-]+", name).group() for name in extras["dev"]}
     hooks = (ROOT / ".pre-commit-config.yaml").read_text()
     assert {entry.split()[0] for entry in re.findall(r"entry: (.+)", hooks)} <= dev
+
+
+def list_errors(kind: type[RewardAgentError] = RewardAgentError) -> list[type[RewardAgentError]]:
+    return [kind, *(one for child in kind.__subclasses__() for one in list_errors(child))]
+
+
+def test_every_error_has_a_code_of_its_own_and_stands_in_the_table() -> None:
+    rows = [
+        f"| `{kind.code}` | {kind.exit_code} | {read_docstring(kind).partition(chr(10))[0]} |"
+        for kind in sorted(list_errors(), key=lambda kind: kind.code)
+    ]
+    assert len({kind.code for kind in list_errors()}) == len(rows)
+    page = (ROOT / "docs" / "errors.md").read_text()
+    assert [line for line in page.splitlines() if line.startswith("| `")] == rows

@@ -25,7 +25,13 @@ from reward_agent.cli import (
     single,
 )
 from reward_agent.cli.output import print_error, print_text
-from reward_agent.errors import Interrupted, RewardAgentError, UsageError
+from reward_agent.errors import (
+    DiskError,
+    InternalError,
+    Interrupted,
+    RewardAgentError,
+    UsageError,
+)
 from reward_agent.text import read_docstring, show_hidden
 from reward_agent.version import __version__
 
@@ -115,6 +121,8 @@ def run() -> None:
     except KeyboardInterrupt:
         _end(Interrupted("stopped"), ended_by)
     else:
+        if code == Interrupted.exit_code:  # what typer makes of Ctrl-C, without a word
+            _end(Interrupted("stopped"), ended_by)
         sys.exit(code if isinstance(code, int) else 0)
 
 
@@ -146,8 +154,8 @@ def _explain(error: Exception) -> RewardAgentError:
     if isinstance(error, typer.Abort):
         return Interrupted("stopped")
     if isinstance(error, OSError):
-        return RewardAgentError(f"{error}", "check disk space and permissions")
-    return RewardAgentError(
+        return DiskError(f"{error}", "check disk space and permissions")
+    return InternalError(
         f"internal error: {type(error).__name__}: {error}",
         "this is a fault of reward-agent: run it again with --debug and report what it shows",
     )
@@ -157,10 +165,10 @@ def _end(error: RewardAgentError, ended_by: list[int]) -> None:
     """Show one line and a remedy, and leave at once."""
     if "REWARD_AGENT_DEBUG" in os.environ or "--debug" in sys.argv:
         typer.echo(show_hidden(traceback.format_exc()), err=True)
+    code = 128 + ended_by[0] if ended_by and isinstance(error, Interrupted) else error.exit_code
     with contextlib.suppress(OSError):  # nobody reads any more
-        print_error(error)
+        print_error(error, code)
         sys.stdout.flush()
         sys.stderr.flush()
     # A reply that is still under way must not keep the terminal waiting.
-    code = 128 + ended_by[0] if ended_by and isinstance(error, Interrupted) else error.exit_code
     os._exit(code)

@@ -32,7 +32,10 @@ def design_command(
         str | None, typer.Option(help="Environment: a name or a folder.", callback=note_folder)
     ] = None,
     task: Annotated[str | None, typer.Option(help="A task's name, or any sentence.")] = None,
-    resume: Annotated[str | None, typer.Option(help="Take up a run: id, path or 'last'.")] = None,
+    name: Annotated[str | None, typer.Option(help="What to call the run.")] = None,
+    resume: Annotated[
+        str | None, typer.Option(help="Take up a run: its name, id, path or 'last'.")
+    ] = None,
     metric: Annotated[Path | None, typer.Option(help="Your own metric.py.")] = None,
     yes: Annotated[
         bool,
@@ -71,7 +74,7 @@ def design_command(
         settings["n_given"] = len(start_from or ())
         _show_estimate(env, task, runs_dir, as_json, settings)
         return
-    for flag, given in (("task", task), ("from", start_from)):
+    for flag, given in (("task", task), ("name", name), ("from", start_from)):
         if resume is not None and given:
             raise UsageError(
                 f"a run that is resumed has its --{flag}",
@@ -79,7 +82,7 @@ def design_command(
             )
     folder = find_runs_dir(runs_dir)
     resumed = load_run(resume, folder) if resume is not None else None
-    trackers = TrackedRun(tracker or (), lambda name: resumed or RunStore(folder / name))
+    trackers = TrackedRun(tracker or (), lambda run: resumed or RunStore(folder / run))
     with RunDisplay() as display, closing(trackers):
         common: dict[str, Any] = {
             "metric": metric,
@@ -94,7 +97,9 @@ def design_command(
             if resumed is not None:
                 run = resume_run(str(resumed.dir), env=env, **common, **settings)
             else:
-                run = design(env, task, start_from=start_from or (), **common, **settings)
+                run = design(
+                    env, task, name=name, start_from=start_from or (), **common, **settings
+                )
         except UndecidedError as error:
             if as_json:
                 _print_paused(RunStore(Path(error.run)), error)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable
+import sys
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 # A log file or a pipe has no width of its own; lines in it must not break at 80 columns.
 _WIDTH_OF_NO_TERMINAL = 200
+_UNBOUNDED = 10_000
 
 
 class PlainConsole(Console):
@@ -52,8 +54,19 @@ progress_console = PlainConsole(stderr=True)
 answer_console = PlainConsole(stderr=False)
 
 
-def print_error(error: RewardAgentError) -> None:
-    """Show an error in one line, and its remedy in the next; before them what was found."""
+def print_error(error: RewardAgentError, exit_code: int | None = None) -> None:
+    """Show an error in one line, and its remedy in the next; before them what was found.
+
+    Under ``--json`` it is one line of JSON.
+
+    Args:
+        error: what happened.
+        exit_code: what the process ends with; the error's own by default.
+    """
+    if "--json" in sys.argv:
+        told = error.to_dict() | ({} if exit_code is None else {"exit": exit_code})
+        typer.echo(show_hidden(json.dumps(told, ensure_ascii=False), json.dumps), err=True)
+        return
     if isinstance(error, RefusedError):
         progress_console.print(f"{error.findings}\n", markup=False, highlight=False, soft_wrap=True)
     # Soft: a narrow terminal wraps the line, but whoever copies it gets one.
@@ -109,9 +122,46 @@ def show_number(value: float | None) -> str:
     return "–" if value is None else f"{value:.3g}"
 
 
+class FittedTable(Table):
+    """A table whose words stay whole: where they do not fit, each row is a list of its cells."""
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Any]:
+        """Yield the table, or a list of each row."""
+        ends = [self._measure_column(console, options.update_width(_UNBOUNDED), column)
+                for column in self.columns]  # fmt: skip
+        free = options.max_width - sum(end.minimum for end in ends)
+        if free < 0:
+            yield from self._list_rows(console)
+            return
+        wished = sum(end.maximum - end.minimum for end in ends)
+        if wished > free:
+            for index, (column, end) in enumerate(zip(self.columns, ends, strict=True)):
+                share = free * (end.maximum - end.minimum) // wished
+                column.width = end.minimum + share - self._get_padding_width(index)
+        yield from super().__rich_console__(console, options)
+
+    def _list_rows(self, console: Console) -> Iterator[Any]:
+        if self.title:
+            yield console.render_str(str(self.title), style="italic")
+        names = [column.header for column in self.columns]
+        cells = zip(*(column.cells for column in self.columns), strict=True)
+        for number, (row, values) in enumerate(zip(self.rows, cells, strict=True)):
+            if number:
+                yield ""
+            grid = Table.grid("", "", padding=(0, 2, 0, 0))
+            grid.columns[1].overflow = "fold"
+            for name, value in zip(names, values, strict=True):
+                if value != "":
+                    cells_of_row = (name, value) if name else (value, "")
+                    grid.add_row(*cells_of_row, style=row.style)
+            yield grid
+
+
 def make_table(*columns: str, title: str | None = None) -> Table:
     """Return an empty table in the house's style; columns that begin with ``>`` align right."""
-    table = Table(title=title, title_justify="left", header_style="bold", box=None, pad_edge=False)
+    table = FittedTable(
+        title=title, title_justify="left", header_style="bold", box=None, pad_edge=False
+    )
     for column in columns:
         is_number = column.startswith(">")
         # Folded, not cut: a narrow terminal must not hide a name.

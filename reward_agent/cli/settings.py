@@ -26,7 +26,7 @@ def note_folder(env: str | None) -> str | None:
 # Typer reads help as markup, where a bracket begins a style unless it is escaped.
 RunsDir = Annotated[Path | None, typer.Option(help="Where runs lie \\[default: ./runs].")]
 Env = Annotated[str, typer.Option(help="Environment: a name or a folder.", callback=note_folder)]
-RunName = Annotated[str, typer.Argument(help="A run: id, start of an id, path, or 'last'.")]
+RunName = Annotated[str, typer.Argument(help="A run: name, id, start of an id, path, or 'last'.")]
 Json = Annotated[bool, typer.Option("--json", help="Print as JSON.")]
 T = TypeVar("T")
 

@@ -29,7 +29,9 @@ if TYPE_CHECKING:
     from reward_agent.records.store import RunRecord
 
 _MIB = 2**20
-Runs = Annotated[list[str], typer.Argument(help="Runs: ids, starts of ids, paths, or 'last'.")]
+Runs = Annotated[
+    list[str], typer.Argument(help="Runs: names, ids, starts of ids, paths, or 'last'.")
+]
 
 
 def du_command(runs_dir: RunsDir = None, as_json: Json = False) -> None:

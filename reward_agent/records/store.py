@@ -545,20 +545,52 @@ def now_utc() -> str:
 
 def make_run_id(env: str, task: str) -> str:
     """Name a run after its time, environment and task."""
-    moment = now_utc().replace(":", "-")
-    return f"{moment}_{_slug(env)}_{_slug(task)}"
+    return f"{_stamp()}_{_slug(env)}_{_slug(task)}"
 
 
-def make_run_dir(runs_dir: Path, env: str, task: str) -> Path:
-    """Make the folder of a new run; runs that begin in the same second have one each."""
+def _stamp() -> str:
+    return now_utc().replace(":", "-")
+
+
+def make_run_dir(runs_dir: Path, env: str, task: str, name: str | None = None) -> Path:
+    """Make the folder of a new run; runs that begin in the same second have one each.
+
+    Args:
+        runs_dir: where runs lie.
+        env: name of the environment.
+        task: name of the task.
+        name: what a person calls the run, in place of environment and task; see
+            ``check_run_name``.
+    """
     make_folder(runs_dir)
-    name = make_run_id(env, task)
+    whole = make_run_id(env, task) if name is None else f"{_stamp()}_{name}"
     for number in itertools.count(1):
-        folder = runs_dir / (name if number == 1 else f"{name}-{number}")
+        folder = runs_dir / (whole if number == 1 else f"{whole}-{number}")
         with suppress(FileExistsError):
             folder.mkdir()
             return folder
     raise AssertionError("numbers do not end")
+
+
+def check_run_name(name: str, runs_dir: Path) -> None:
+    """Refuse what a new run cannot be called.
+
+    Raises:
+        UsageError: it is no name, or that of another run.
+    """
+    remedy = "letters, digits, '.', '_' and '-', beginning with a letter; 40 at most, not 'last'"
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9._-]{0,39}", name) or name == "last":
+        raise UsageError(f"a run cannot be called {name[:80]!r}", remedy)
+    if taken := _list_called(name, list_runs(runs_dir)):
+        raise UsageError(
+            f"there is a run {name!r}: {taken[0].dir.name}",
+            f"give another --name, or take that one up: design --resume {name}",
+        )
+
+
+def _list_called(name: str, runs: Iterable[RunStore]) -> list[RunStore]:
+    """Return the runs that a person called so, or whose environment and task make that name."""
+    return [run for run in runs if run.dir.name.partition("_")[2] == name]
 
 
 def _slug(text: str) -> str:
@@ -571,7 +603,7 @@ def list_runs(runs_dir: Path) -> list[RunStore]:
 
 
 def load_run(name: str, runs_dir: Path | None = None) -> RunStore:
-    """Open a run by path, by id, by the start of its id, or ``last``.
+    """Open a run by path, by id, by its name, by the start of its id, or ``last``.
 
     Raises:
         UnknownNameError: there is none, or several begin so.
@@ -582,7 +614,7 @@ def load_run(name: str, runs_dir: Path | None = None) -> RunStore:
     runs = list_runs(runs_dir)
     if name == "last" and runs:
         return runs[-1]
-    matches = [run for run in runs if run.dir.name == name]
+    matches = [run for run in runs if run.dir.name == name] or _list_called(name, runs)
     matches = matches or [run for run in runs if run.dir.name.startswith(name)]
     if len(matches) == 1:
         return matches[0]

@@ -56,7 +56,14 @@ from reward_agent.records.layers import (
     resolve_settings,
 )
 from reward_agent.records.settings import RunSettings, list_settings
-from reward_agent.records.store import RunRecord, RunStore, load_run, make_run_dir, now_utc
+from reward_agent.records.store import (
+    RunRecord,
+    RunStore,
+    check_run_name,
+    load_run,
+    make_run_dir,
+    now_utc,
+)
 from reward_agent.records.timing import TimeLedger
 from reward_agent.records.trial import list_doubted
 from reward_agent.run.active import (
@@ -89,6 +96,7 @@ def design(
     env: str | None = None,
     task: str | None = None,
     *,
+    name: str | None = None,
     metric: Path | None = None,
     accept_metric: Callable[[ProposedMetric], bool] | None = None,
     accept_unseen: bool = False,
@@ -106,6 +114,7 @@ def design(
         env: name of an environment, or the path of a folder with an ``env.toml``; needed unless a
             run is replayed.
         task: name of a task of the environment, or any sentence; likewise.
+        name: what the run is called, wherever a run is named; by default after its task.
         metric: a ``metric.py`` of your own for a sentence, or in place of a task's.
         accept_metric: asked about a metric that the Designer proposes for a sentence.
         accept_unseen: take such a proposal without asking, unless its trial found something;
@@ -130,6 +139,8 @@ def design(
         RewardAgentError: one of its kinds; the run can be resumed.
     """
     environ = os.environ if environ is None else environ
+    if name is not None:
+        check_run_name(name, find_runs_dir(runs_dir))
     repeated = find_repeated(options.get("provider"), runs_dir)
     card, spec = _find_task(env, task, repeated)
     resolved = _resolve(options, card, environ, repeated)
@@ -146,7 +157,7 @@ def design(
     task_metric = read_task_metric(card, spec)
     known = None if repeated is None else repeated.metric
     choice = MetricChoice(own_metric, task_metric, accept_metric, accept_unseen, unranked, known)
-    store = RunStore(make_run_dir(find_runs_dir(runs_dir), card.name, spec.name))
+    store = RunStore(make_run_dir(find_runs_dir(runs_dir), card.name, spec.name, name))
 
     def describe(held: HeldRun) -> RunRecord:
         return RunRecord(

@@ -28,6 +28,7 @@ _PACKAGES = {
     "anthropic": "provider anthropic",
     "av": "video as MP4 (optional)",
 }
+_EXTRAS = {"av": "video"}
 
 
 @dataclass(frozen=True)
@@ -149,6 +150,7 @@ def _survey_python() -> list[Mechanism]:
     ]
     for name, purpose in _PACKAGES.items():
         version = _find_version(name)
-        detail = version or f"pip install {name}"
+        wanted = f"'reward-agent[{_EXTRAS[name]}]'" if name in _EXTRAS else name
+        detail = version or f"pip install {wanted}"
         rows.append(Mechanism(name, purpose, version is not None, detail))
     return rows

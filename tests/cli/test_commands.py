@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.commands import run_command as run
+from typer.main import get_command
+from typer.testing import CliRunner
 
 import reward_agent
 from reward_agent.cli import app, design
+from reward_agent.sandbox import doctor
 
 GOOD = """
 def compute_reward(state, action, next_state):
@@ -296,3 +301,105 @@ def test_envs_check_says_each_finding_with_its_remedy_and_exits_1(tmp_path: Path
     assert "→ correct gear in the MJCF" in done.stdout
     told = json.loads(run("envs", "check", str(folder), "--json", cwd=tmp_path).stdout)
     assert [finding["rule"] for finding in told["findings"]] == ["card/dead-motor"]
+
+
+def test_an_error_under_json_is_one_line_of_data(tmp_path: Path) -> None:
+    done = run("runs", "show", "nothing", "--json", cwd=tmp_path)
+    told = json.loads(done.stderr)
+    assert done.stdout == ""
+    assert told == {
+        "code": "unknown_name", "message": "unknown run 'nothing'", "exit": 2,
+        "remedy": f"`reward-agent runs list` shows those in {tmp_path / 'runs'}",
+    }  # fmt: skip
+    assert done.returncode == 2
+    done = run("envs", "list", "--json", "--bogus", cwd=tmp_path)
+    assert json.loads(done.stderr)["code"] == "usage"
+
+
+INTERRUPTED = """
+import os, signal, sys
+from reward_agent.cli import main
+
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name == "reward_agent.cli.app":
+            os.kill(os.getpid(), signal.SIGINT)
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+sys.meta_path.insert(0, Finder())
+main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        ((), "error: stopped"),
+        (("--json",), '{"code": "interrupted", "message": "stopped", "remedy": "", "exit": 130}'),
+    ],
+)
+def test_ctrl_c_while_it_starts_is_one_line(words: tuple[str, ...], line: str) -> None:
+    command = [sys.executable, "-c", INTERRUPTED, *words]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", f"{line}\n")
+
+
+def test_ctrl_c_in_a_command_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    ends: list[str] = []
+    monkeypatch.setattr(app, "app", lambda **options: 130)  # what typer makes of it
+    monkeypatch.setattr(app, "_listen_for_ends", list)
+    monkeypatch.setattr(app, "_end", lambda error, ended_by: ends.append(error.message))
+    with pytest.raises(SystemExit):
+        app.run()
+    assert ends == ["stopped"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("doctor",), ("envs", "list"), ("prompts", "list"), ("runs", "list"), ("runs", "du"),
+        ("runs", "compare", "last", "last"), ("runs", "costs", "last"), ("runs", "replies", "last"),
+    ],
+    ids=" ".join,
+)  # fmt: skip
+def test_tables_fit_60_columns_and_keep_their_words(
+    words: tuple[str, ...], judged_run: Path
+) -> None:
+    wide = run(*words, cwd=judged_run, environ={"COLUMNS": "300"}).stdout
+    narrow = run(*words, cwd=judged_run, environ={"COLUMNS": "60"}).stdout
+    assert max(map(len, narrow.splitlines())) <= 60
+    short = {word for word in wide.split() if len(word) <= 40}
+    assert short - set(narrow.split()) == set()
+
+
+def list_commands(command: Any, words: tuple[str, ...] = ()) -> list[tuple[tuple[str, ...], Any]]:
+    found = [(words, command)]
+    for name, one in getattr(command, "commands", {}).items():
+        found += list_commands(one, (*words, name))
+    return found
+
+
+def test_no_help_loses_what_stands_in_brackets() -> None:
+    for words, command in list_commands(get_command(app.app)):
+        texts = [
+            command.help or "",
+            *(getattr(param, "help", "") or "" for param in command.params),
+        ]
+        shown = CliRunner().invoke(app.app, [*words, "--help"], env={"COLUMNS": "400"}).output
+        for part in re.findall(r"\[[^\[\]\\]+", " ".join(texts)):
+            assert part in shown, (words, part)
+
+
+def test_doctor_names_extras_whole(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(doctor, "_find_version", lambda name: None)
+    monkeypatch.setenv("COLUMNS", "60")
+    app.app(["doctor"], standalone_mode=False)
+    assert "pip install 'reward-agent[video]'" in capsys.readouterr().out
+
+
+def test_a_run_that_is_resumed_has_its_name(tmp_path: Path) -> None:
+    done = run("design", "--resume", "last", "--name", "mine", cwd=tmp_path)
+    assert "a run that is resumed has its --name" in done.stderr
+    assert done.returncode == 2

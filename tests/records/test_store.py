@@ -17,7 +17,14 @@ from reward_agent.definitions.task import make_task
 from reward_agent.errors import DataError, RewardAgentError, UnknownNameError, UsageError
 from reward_agent.records import store
 from reward_agent.records.disk import read_record, write_record, write_text
-from reward_agent.records.store import Iteration, RunRecord, RunStore, load_run, make_run_id
+from reward_agent.records.store import (
+    Iteration,
+    RunRecord,
+    RunStore,
+    check_run_name,
+    load_run,
+    make_run_id,
+)
 from reward_agent.types import Critique, Usage
 
 
@@ -240,3 +247,20 @@ def make_record(name: str) -> RunRecord:
         task=make_task(card.name, "balance the pole"), metric_origin="none", config={},
         config_sources={}, designer="x", sandbox_level="full", versions={},
     )  # fmt: skip
+
+
+def test_a_run_is_found_by_the_name_that_it_was_given(tmp_path: Path) -> None:
+    for name in ("walk-2", "walk", None):
+        folder = store.make_run_dir(tmp_path, "hopper", "hop_forward", name)
+        (folder / "run.json").write_text("{}")
+    assert load_run("walk", tmp_path).dir.name.endswith("Z_walk")
+    assert load_run("walk-2", tmp_path).dir.name.endswith("Z_walk-2")
+    assert load_run("hopper_hop-forward", tmp_path).dir == folder
+    with pytest.raises(UsageError, match="there is a run 'walk'"):
+        check_run_name("walk", tmp_path)
+
+
+@pytest.mark.parametrize("name", ["", "last", "2026-11", "a b", "../up", "ä", "-x", "x" * 41])
+def test_what_is_no_name_of_a_run_is_refused(name: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="a run cannot be called"):
+        check_run_name(name, tmp_path)
