@@ -17,8 +17,8 @@ from reward_agent.cli.output import (
     show_number,
 )
 from reward_agent.designers.history import list_judgements
-from reward_agent.errors import Interrupted
-from reward_agent.llm.provider import PROVIDERS
+from reward_agent.errors import Interrupted, UnknownNameError, UsageError
+from reward_agent.llm.provider import PROVIDERS, find_provider
 from reward_agent.records.events import (
     Concluded,
     Confirming,
@@ -43,7 +43,7 @@ from reward_agent.records.events import (
 )
 from reward_agent.records.judgement import find_order_conflicts
 from reward_agent.records.layers import render_value
-from reward_agent.records.settings import ModelSettings
+from reward_agent.records.settings import ROLES, ModelSettings
 from reward_agent.records.timing import describe_shares
 from reward_agent.records.trial import list_pictures, list_retrials, read_trial
 from reward_agent.report.given import trace_given
@@ -252,13 +252,25 @@ def show_run(store: RunStore, run: RunRecord) -> None:
 
 
 def _show_settings(run: RunRecord) -> None:
-    """Write the settings that somebody said, and those of the model, with where they are from."""
+    """Write the settings that somebody said, and those of the models asked; where each is from."""
     print_text("\nsettings")
+    asked = ModelSettings.model_fields.keys() - _list_unused(run)
     for name, value in hide_in_data(run.config).items():
         origin = run.config_sources.get(name, "default")
-        is_of_model = name in ModelSettings.model_fields and value not in (None, {})
+        is_of_model = name in asked and value not in (None, {})
         if is_of_model or not origin.startswith(("default", "preset", "card")):
             print_text(f"  {name:20} {render_value(value)}  ({origin})")
+
+
+def _list_unused(run: RunRecord) -> frozenset[str]:
+    """Return the settings of a model that have no effect on anybody whom a run asks."""
+    own = [run.config.get(name) or {} for name in ROLES.values()]
+    asked = {run.config.get("provider"), *(role.get("provider") for role in own)} - {None}
+    try:
+        unused = [find_provider(str(spec)).unused_settings for spec in asked]
+    except (UnknownNameError, UsageError):  # of a package that is not here
+        unused = []
+    return frozenset.intersection(*unused) if unused else frozenset()
 
 
 def _show_given(store: RunStore, run: RunRecord) -> None:
@@ -314,11 +326,11 @@ def make_trial_table(trial: MetricTrial, unit: str) -> Any:
 
 
 def _show_trials(store: RunStore, run: RunRecord) -> None:
-    """Write what came of the trial of a proposed metric."""
+    """Write what came of the trial of the metric."""
     trial = read_trial(store)
-    if trial is None or run.metric_origin in ("task", "file"):
+    if trial is None:
         return
-    print_text("\nthe proposed metric on behaviours that nobody trained")
+    print_text("\nthe metric on behaviours that nobody trained")
     answer_console.print(make_trial_table(trial, run.task.unit))
     for finding in trial.findings:
         print_text(f"{finding.severity:8} {finding.message}")

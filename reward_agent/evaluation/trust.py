@@ -303,10 +303,14 @@ def _find_unreachable(rows: Sequence[TrialRow]) -> Iterator[Finding]:
                 "seconds",
             )
             return
+    made = [row for row in rows if row.kind == "made"]
+    nearest = f" (the nearest: {_describe(made[0])})" if made else ""
     yield _say(
         "no-success",
-        "nothing succeeds: no behaviour, and no episode that was made with the metric's own "
-        "numbers",
+        "nobody has seen a success yet: no behaviour has one, and no episode that was made with "
+        f"the metric's own numbers{nearest}. What takes several things in order, as a leap or a "
+        "flip does, is not made so; but success may be out of reach as well. If a round of "
+        "trainings has none either, the metric is examined again",
         "see that all conditions of success can hold at once, and in which unit each field is",
         "hint",
     )

@@ -48,10 +48,11 @@ from reward_agent.run.active import ActiveRun, Metric, write_results
 from reward_agent.run.evaluate import film
 from reward_agent.run.handover import make_winner
 from reward_agent.run.judge import judge_policy
-from reward_agent.run.metric import begin_change, change_metric, is_changing, refuse_failing
+from reward_agent.run.metric import begin_change, change_metric, is_changing
 from reward_agent.run.open import HeldRun, open_run
 from reward_agent.run.resume import take_up
 from reward_agent.run.retrial import keep_metric
+from reward_agent.run.trial import try_own_metric
 from reward_agent.types import CheckReport, RewardProgram
 
 MAX_CANDIDATES = 3
@@ -182,7 +183,7 @@ class Session(SessionState):
         """Take a ``metric.py`` of the person's own, which is trusted."""
         source, unit = read_metric(path), self.run.task.unit
         with self._activate() as active:
-            refuse_failing(active, source, f"correct {path.name} and replace it again")
+            try_own_metric(active, source, f"correct {path.name} and replace it again")
         self._adopt("replaced", MetricView("file", source, "", f"as {path.name} says", unit))
 
     def reject_metric(self) -> None:

@@ -21,8 +21,11 @@ from reward_agent.llm.chat import ALL_AGENTS
 from reward_agent.llm.keys import find_key
 from reward_agent.llm.models import ModelCard, find_model
 from reward_agent.plugins import Plugin, Seam
-from reward_agent.records.settings import EndpointSettings, PriceTable
+from reward_agent.records.settings import ROLES, EndpointSettings, ModelSettings, PriceTable
 from reward_agent.text import hide_credentials
+
+# What bounds a wait.
+_OF_WAITING = frozenset({"silence_timeout_s", "call_timeout_s", "attempts"})
 
 
 @dataclass(frozen=True)
@@ -107,6 +110,13 @@ class Provider(Plugin):
         """What a report says in place of a language model; '' where one took part."""
         is_model = self.makes == "chat model"
         return self.disclosure or ("" if is_model else f"{self.name}: {self.help or 'no model'}.")
+
+    @property
+    def unused_settings(self) -> frozenset[str]:
+        """The settings of a model that have no effect on this one."""
+        if self.makes == "designer":
+            return frozenset(ModelSettings.model_fields) - {"provider", *ROLES.values()}
+        return _OF_WAITING if self.is_patient else frozenset()
 
 
 PROVIDERS = Seam(

@@ -1,4 +1,7 @@
-"""What came of trying a metric before it ranks anything: ``metric/N/trial.json``."""
+"""What came of trying a metric before it ranks anything: ``metric/N/trial.json``.
+
+That of a person's own is ``metric/own/trial.json``.
+"""
 
 from __future__ import annotations
 
@@ -149,8 +152,14 @@ def list_pictures(store: RunStore, trial: MetricTrial) -> list[tuple[str, Path]]
 
 def find_trial(store: RunStore, source: str) -> MetricTrial | None:
     """Return the trial of a metric by its text; None where it was not tried."""
-    same = [path for path in list_proposals(store) if read_text(path / METRIC_FILE, "") == source]
+    tried = [place_own_trial(store).parent, *list_proposals(store)]
+    same = [path for path in tried if read_text(path / METRIC_FILE, "") == source]
     return read_optional(same[-1] / TRIAL_FILE, MetricTrial) if same else None
+
+
+def place_own_trial(store: RunStore) -> Path:
+    """Return where the trial of a person's metric is kept, beside its text."""
+    return store.dir / "metric" / "own" / TRIAL_FILE
 
 
 def place_retrial(store: RunStore, iteration: int) -> Path:
@@ -176,5 +185,5 @@ def _list_all_retrials(store: RunStore) -> list[Retrial]:
 
 def read_trial(store: RunStore) -> MetricTrial | None:
     """Return the trial of the run's metric; where it has none yet, of what was proposed last."""
-    known = find_trial(store, read_text(store.dir / METRIC_FILE, ""))
-    return known or next(reversed(list_trials(store)), None)
+    source = read_text(store.dir / METRIC_FILE, "")
+    return find_trial(store, source) if source else next(reversed(list_trials(store)), None)

@@ -87,7 +87,7 @@ class RunView:
         metric_source: the metric that scored the run, if there is one.
         costs: what its language model was paid.
         judged: what a model that watched films says of them.
-        trial: what a proposed metric said of behaviours that nobody trained, if one was.
+        trial: what the metric said of behaviours that nobody trained, if it was tried.
         retrials: what came of examining it again, with rounds that led nowhere.
         climbs: pictures of what a metric was tried on, by behaviour.
         given: what became of the rewards that it started from.
@@ -188,7 +188,7 @@ def load_run_view(run_dir: Path) -> RunView:
         metric_source=read_text(store.dir / METRIC_FILE, ""),
         costs=summarise_costs(read_calls(run_dir)),
         judged=tuple(_read_judged(store)),
-        trial=read_trial(store) if run.metric_origin not in ("task", "file") else None,
+        trial=read_trial(store),
         retrials=tuple(list_retrials(store)),
         climbs=tuple(_read_climbs(store)),
         given=trace_given(store, run),

@@ -21,19 +21,17 @@ from reward_agent.designers.history import read_entry
 from reward_agent.designers.model import LanguageModel
 from reward_agent.designers.roles import NO_WORDS, MetricProposal, MetricWords
 from reward_agent.errors import DataError, ReplayError, UndecidedError, UsageError
-from reward_agent.evaluation.trust import Asked, judge_table, render_table
+from reward_agent.evaluation.trust import render_table
 from reward_agent.files import remove
 from reward_agent.records.disk import read_record, write_record, write_text
 from reward_agent.records.events import MetricChosen, MetricRejected, NoMetric, Rescored, Warned
-from reward_agent.records.jobs import TRAJECTORIES_FILE, ScoreJob, ScoreResult
 from reward_agent.records.store import Candidate, MetricOrigin, RunStore
 from reward_agent.records.trial import TRIAL_FILE, MetricTrial, list_pictures
 from reward_agent.rewards.checks import check_metric
 from reward_agent.run.active import ActiveRun, Metric, read_run_metric, update_run
-from reward_agent.run.behaviours import BEHAVIOURS_DIR, RecordedBehaviours, record_behaviours
 from reward_agent.run.evaluate import evaluate_candidate
-from reward_agent.run.trial import group_episodes, try_metric
-from reward_agent.types import Evaluation, FileRecord, Finding, RewardProgram
+from reward_agent.run.trial import try_metric, try_own_metric
+from reward_agent.types import Evaluation, FileRecord, Finding
 
 T = TypeVar("T", bound=MetricTrial)
 
@@ -127,12 +125,12 @@ def choose_metric(run: ActiveRun, choice: MetricChoice) -> ActiveRun:
     if run.metric.source is not None:
         return run
     if choice.own is not None:
-        refuse_failing(run, choice.own, "correct it and give it again with --metric")
+        try_own_metric(run, choice.own, "correct it and give it again with --metric")
         return _adopt(run, Metric(choice.own, "file"))
     if choice.task is not None:
         if run.card.folder:  # the metrics that come with the program are tried by its tests
             place = Path(run.card.folder) / "tasks" / run.task.name / METRIC_FILE
-            refuse_failing(run, choice.task, f"correct {place}")
+            try_own_metric(run, choice.task, f"correct {place}")
         return _adopt(run, Metric(choice.task, "task"))
     record = run.store.read_run()
     if choice.is_unranked or record.is_unranked:
@@ -186,26 +184,6 @@ def make_undecided(
         own = f"{run.store.feedback_command} --metric FILE && {resume}"
         commands |= {"keep": f"{looked} && {resume}", "own": own}
     return UndecidedError(str(run.store.dir), reason, commands)
-
-
-def refuse_failing(run: ActiveRun, source: str, remedy: str) -> None:
-    """Try a person's metric on recorded episodes, before a training is spent on it.
-
-    What it pays for that the sentence does not ask for is said, and no more: it is theirs.
-
-    Raises:
-        UsageError: it fails on one of them.
-    """
-    recorded = record_behaviours(run, run.store.dir / BEHAVIOURS_DIR)
-    evaluation = _score_own(run, run.store.dir / "metric" / "own", source, recorded, remedy)
-    task = run.task
-    asked = Asked(task.description, task.criterion, task.unit, run.card.control_dt)
-    rows = tuple(group_episodes(recorded.names, evaluation.episodes, run.card.control_dt))
-    faults = [item for item in judge_table(rows, asked) if item.severity == "error"]
-    for finding in faults:
-        run.notify(Warned(f"your metric: {finding.message}; {finding.remedy}"))
-    if faults:
-        run.notify(Warned(f"what your metric says without a training:\n{render_table(rows)}"))
 
 
 def _adopt(run: ActiveRun, metric: Metric) -> ActiveRun:
@@ -380,20 +358,6 @@ def _settle_target(folder: Path, proposal: MetricProposal, trial: MetricTrial) -
     settled = replace(proposal, words=proposal.words.model_copy(update=changes))
     _write_proposal(folder, settled)
     return settled
-
-
-def _score_own(
-    run: ActiveRun, folder: Path, source: str, recorded: RecordedBehaviours, remedy: str
-) -> Evaluation:
-    """Score what the robot can do without a policy by a person's metric."""
-    files = {METRIC_FILE: source.encode(), TRAJECTORIES_FILE: recorded.read()}
-    job = ScoreJob(card=run.card, metric_sha256=RewardProgram(source).sha256, is_trusted=True)
-    job_exit = run.run_job(job, folder / "score", files)
-    result = job_exit.result
-    if isinstance(result, ScoreResult) and result.evaluation is not None:
-        return result.evaluation
-    outcome = result.outcome if isinstance(result, ScoreResult) else job_exit.outcome
-    raise UsageError(f"the metric failed on an episode without a policy: {outcome}", remedy)
 
 
 def begin_change(

@@ -1,6 +1,7 @@
-"""The trial of a proposed metric: what it says of behaviours that nobody trained, and of made ones.
+"""The trial of a metric: what it says of behaviours that nobody trained, and of made ones.
 
-The rules are in ``evaluation.trust``, the made episodes in ``evaluation.made``.
+A person's own is tried on what was recorded, and warned of: it is theirs. The rules are in
+``evaluation.trust``, the made episodes in ``evaluation.made``.
 """
 
 from __future__ import annotations
@@ -12,10 +13,30 @@ from pathlib import Path
 import numpy as np
 
 from reward_agent.definitions.task import METRIC_FILE
-from reward_agent.evaluation.trust import Asked, choose_target, find_scale, judge_table
-from reward_agent.records.disk import write_record
-from reward_agent.records.jobs import TRAJECTORIES_FILE, TryMetricJob, TryMetricResult
-from reward_agent.records.trial import TRIAL_FILE, MetricTrial, RowKind, TrialRow
+from reward_agent.errors import UsageError
+from reward_agent.evaluation.trust import (
+    Asked,
+    choose_target,
+    find_scale,
+    judge_table,
+    render_table,
+)
+from reward_agent.records.disk import write_record, write_text
+from reward_agent.records.events import Warned
+from reward_agent.records.jobs import (
+    TRAJECTORIES_FILE,
+    ScoreJob,
+    ScoreResult,
+    TryMetricJob,
+    TryMetricResult,
+)
+from reward_agent.records.trial import (
+    TRIAL_FILE,
+    MetricTrial,
+    RowKind,
+    TrialRow,
+    place_own_trial,
+)
 from reward_agent.run.active import ActiveRun
 from reward_agent.run.adversary import Climb, climb_metric
 from reward_agent.run.behaviours import BEHAVIOURS_DIR, record_behaviours
@@ -52,12 +73,9 @@ def try_metric(
         climb = climb_metric(run, folder, source, scale)
         rows = (*rows, *climb.rows)
         findings = judge_table(rows, asked)
-    sheet = None
-    if run.settings.video:
-        sheet = draw_sheet(run, run.store.dir / BEHAVIOURS_DIR)
     trial = MetricTrial(
         rows=rows,
-        strip=run.store.name_file(sheet) if sheet else None,
+        strip=_draw_behaviours(run),
         scale=scale,
         target_score=choose_target(rows, asked),
         findings=findings,
@@ -66,6 +84,47 @@ def try_metric(
     )
     write_record(folder / TRIAL_FILE, trial)
     return trial
+
+
+def try_own_metric(run: ActiveRun, source: str, remedy: str) -> None:
+    """Try a person's metric on recorded episodes, before a training is spent on it.
+
+    What it pays for that the sentence does not ask for is said and kept, and no more.
+
+    Raises:
+        UsageError: it fails on one of them.
+    """
+    started, task, folder = time.monotonic(), run.task, place_own_trial(run.store).parent
+    recorded = record_behaviours(run, run.store.dir / BEHAVIOURS_DIR)
+    files = {METRIC_FILE: source.encode(), TRAJECTORIES_FILE: recorded.read()}
+    job = ScoreJob(card=run.card, metric_sha256=RewardProgram(source).sha256, is_trusted=True)
+    job_exit = run.run_job(job, folder / "score", files)
+    result = job_exit.result
+    if not isinstance(result, ScoreResult) or result.evaluation is None:
+        outcome = result.outcome if isinstance(result, ScoreResult) else job_exit.outcome
+        raise UsageError(f"the metric failed on an episode without a policy: {outcome}", remedy)
+    asked = Asked(task.description, task.criterion, task.unit, run.card.control_dt)
+    rows = tuple(group_episodes(recorded.names, result.evaluation.episodes, run.card.control_dt))
+    faults = tuple(item for item in judge_table(rows, asked) if item.severity == "error")
+    for finding in faults:
+        run.notify(Warned(f"your metric: {finding.message}; {finding.remedy}"))
+    if faults:
+        run.notify(Warned(f"what your metric says without a training:\n{render_table(rows)}"))
+    trial = MetricTrial(
+        rows=rows,
+        strip=_draw_behaviours(run),
+        scale=find_scale(rows, asked),
+        findings=faults,
+        wall_s=time.monotonic() - started,
+    )
+    write_text(folder / METRIC_FILE, source)
+    write_record(folder / TRIAL_FILE, trial)
+
+
+def _draw_behaviours(run: ActiveRun) -> str | None:
+    """Return the pictures of what was recorded, in the run; None where none are wanted."""
+    sheet = draw_sheet(run, run.store.dir / BEHAVIOURS_DIR) if run.settings.video else None
+    return run.store.name_file(sheet) if sheet else None
 
 
 def score_behaviours(

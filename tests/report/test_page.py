@@ -251,3 +251,25 @@ def test_the_program_and_the_policy_of_another_are_named_with_their_own_figures(
     shown = capsys.readouterr().out
     assert f"{winner.candidate}: 6.2 in the search, 5.7, 6.1 with fresh seeds" in shown
     assert f"policy   of {other.id} with seed 0: 7.25 m" in shown
+
+
+@pytest.mark.parametrize(
+    ("config", "has_limits"),
+    [
+        ({"provider": "anthropic"}, True),
+        ({"provider": "offline"}, False),
+        ({"provider": "scripted:replies.md"}, False),
+        ({"provider": "offline", "judge_model": {"provider": "gemini"}}, True),
+        ({"provider": "of-a-package-that-is-not-here"}, True),
+    ],
+)
+def test_settings_without_an_effect_on_who_answers_are_left_out(
+    config: dict[str, object], has_limits: bool, run_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = RunStore(run_dir)
+    defaults = {"attempts": 5, "call_timeout_s": 900.0}
+    run = store.read_run().model_copy(update={"config": {**defaults, **config}})
+    show_run(store, run)
+    settings = capsys.readouterr().out.partition("\nsettings\n")[2]
+    assert str(config["provider"]) in settings
+    assert ("attempts" in settings, "call_timeout_s" in settings) == (has_limits, has_limits)

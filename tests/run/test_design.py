@@ -176,6 +176,12 @@ def test_a_sentence_is_judged_by_a_metric_of_the_user(tmp_path: Path) -> None:
     warned = [event.reason for event in told if isinstance(event, Warned)]
     assert any("your metric: " in reason and "scores" in reason for reason in warned)
     assert any("| start pose held |" in reason for reason in warned)
+    store = load_run("last", tmp_path / "runs")
+    trial = read_trial(store)
+    assert trial is not None
+    assert any(finding.message in reason for finding in trial.findings for reason in warned)
+    assert "start pose held" in [row.behaviour for row in trial.rows]
+    assert trial == load_run_view(store.dir).trial
     [candidate] = read_candidates(tmp_path, run)
     assert candidate.evaluation is not None
     assert set(candidate.evaluation.parts) == {"share"}

@@ -156,7 +156,8 @@ def _list_signals(brief: DesignBrief) -> tuple[Signal, ...]:
     what = _describe_lack(body, goals) if goals else "no word is known"
     raise RefusalError(
         f"the offline designer cannot read {brief.task.description!r}: {what}; it knows "
-        f"{', '.join(KEYWORDS)}; of things beside the robot {', '.join(HANDLING.split())}",
+        f"{', '.join(KEYWORDS)}; of things beside the robot {', '.join(HANDLING.split())}; say it "
+        "in English with one of these, or use a language model (--provider)",
         "reword the task with one of these, or use a language model",
     )
 

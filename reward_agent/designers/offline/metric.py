@@ -9,78 +9,27 @@ like a task of the card is told its name.
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
 
 from reward_agent.definitions.card import EnvCard
-from reward_agent.definitions.roles import COMMANDS, describe_role
+from reward_agent.definitions.roles import describe_role
 from reward_agent.definitions.task import list_tasks
-from reward_agent.designers.offline.body import Body, Limb, normalise
+from reward_agent.designers.offline.body import Body
+from reward_agent.designers.offline.criteria import (
+    ALMOST,
+    NEEDS,
+    Criterion,
+    join_calls,
+    list_criteria,
+)
 from reward_agent.designers.offline.sentence import Sentence, hint_task, list_left_out, list_words
-from reward_agent.designers.offline.signals import (
-    SPIN_RAD_PER_S,
-    choose_limb,
-    choose_speed,
-    list_missing_roles,
-    read_scene,
-)
-from reward_agent.designers.offline.words import (
-    COUNTS,
-    EMPTY,
-    FIXTURES,
-    HELD,
-    JUMPING,
-    KEYWORDS,
-    SIDES,
-    STANDING,
-    THINGS,
-    Goal,
-    Kind,
-    read_goals,
-    stem,
-)
+from reward_agent.designers.offline.signals import list_missing_roles, read_scene
+from reward_agent.designers.offline.words import EMPTY, Kind, read_goals
 from reward_agent.designers.roles import MetricProposal, MetricWords
 from reward_agent.errors import RefusalError
-from reward_agent.evaluation.generic import LEAST_HEIGHT, UPRIGHT
 from reward_agent.evaluation.quantities import find_quantities
 
 _LONGER = 1.25  # an episode, than what is asked for in s
-_RAISED_M = 0.1  # a foot or an object, where no height is said
-_LEAST_JUMP_M, _JUMP_SHARE = 0.06, 0.2  # of the standing height
-_LYING_SHARE, _CROUCH_SHARE = 0.5, 0.675  # of the standing height
-_WITHIN_M = 0.05
-# Of what is asked for, and of an episode where no time is stated: what counts as done.
-_ALMOST, _DONE_SHARE = 0.95, 0.5
-# Froude numbers of what counts as going at all, and as going fast; else a share of the range.
-_GOES, _GOES_FAST, _GOES_SHARE = 0.06, 0.25, 0.2
-
-
-@dataclass(frozen=True)
-class MetricPart:
-    """One generic metric of a composition.
-
-    Args:
-        call: its text.
-        criterion: what it asks, in words with its numbers.
-        knows: words of the sentence that it judges, beside those of its kind.
-        uses: kinds of quantities that it took its numbers from.
-        unit: of its score.
-        seconds: for how long it asks all to hold.
-        lifts: whether the card's termination would end what it asks for.
-        done: score of all that was asked for; 0 for that of a time.
-        is_bounded: whether more than that is no better.
-    """
-
-    call: str
-    criterion: str
-    knows: frozenset[str] = frozenset()
-    uses: tuple[str, ...] = ()
-    unit: str = "s"
-    seconds: float = 0.0
-    lifts: bool = False
-    done: float = 0.0
-    is_bounded: bool = True
+_DONE_SHARE = 0.5  # of an episode where no time is stated: what counts as done
 
 
 def compose_metric(
@@ -101,7 +50,7 @@ def compose_metric(
     body = Body(card)
     goals = read_goals(description, read_scene(body))
     sentence = Sentence(description, body, goals, find_quantities(description))
-    parts = _list_parts(sentence)
+    parts = list_criteria(sentence)
     if not parts:
         raise RefusalError(
             f"the offline designer has no metric for {description!r}: {_describe_lack(sentence)}."
@@ -117,449 +66,24 @@ def compose_metric(
     return next((item for item in others if item.source != previous), None)
 
 
-def _list_parts(sentence: Sentence) -> dict[Kind, MetricPart]:
-    """Return a part for the main goal, and for each other that can be asked at the same time."""
-    parts = dict[Kind, MetricPart]()
-    for goal in sentence.goals:
-        recipe = _RECIPES.get(goal.kind)
-        part = recipe(sentence, goal) if recipe else None
-        if not parts and part is None:  # nothing stands in for what the sentence is about
-            return {}
-        units = {known.unit for known in parts.values()}
-        if part is not None and (not parts or units | {part.unit} == {"s"}):
-            parts[goal.kind] = part
-    return parts
-
-
-# --- what each kind of goal is judged by ----------------------------------------------------------
-
-
-def _find(body: Body, role: str, limb: str = "") -> str | None:
-    """Return the name of what measures a role, an entry as ``velocity[0]``; nothing stands in."""
-    found = body.card.find_quantity(role, limb)
-    if found is None:
-        return None
-    plays, index = found
-    return plays.name if index is None else f"{plays.name}[{index}]"
-
-
-def _guard(body: Body, roles: Collection[str] = ("up", "height")) -> tuple[str, str]:
-    """Return arguments that name what a fall loses, and what they ask, in words."""
-    up, height = (body.card.find_role(role) if role in roles else None for role in ("up", "height"))
-    arguments, words = "", []
-    if up is not None and (up.rest is None or up.rest > UPRIGHT):
-        arguments += f', up="{up.name}"'
-        words.append(f"{up.name} is above {UPRIGHT:g}")
-    if height is not None and (height.rest or 0.0) > 0 and body.foot_contacts:
-        arguments += f', height="{height.name}"'
-        words.append(f"{height.name} above {LEAST_HEIGHT:g} times that at the start")
-    return arguments, f"; only while {' and '.join(words)}" if words else ""
-
-
-def _time(
-    sentence: Sentence,
-    calls: str | Sequence[str],
-    what: str,
-    usual_s: float,
-    guards: Collection[str] = ("up", "height"),
-    uses: tuple[str, ...] = (),
-    knows: Collection[str] = (),
-    lifts: bool = False,
-) -> MetricPart:
-    """Return a part that is judged in s: each call is completed by its duration and its guards."""
-    seconds = sentence.find("time", usual_s)
-    arguments, told = _guard(sentence.body, guards)
-    made = [
-        f"{call}, seconds={seconds:g}{_fit(call, arguments)})"
-        for call in ([calls] if isinstance(calls, str) else calls)
-    ]
-    success = f"Success: full credit for {seconds:g} s without a break, and no fall."
-    judged = frozenset(knows) | (STANDING if arguments else frozenset())
-    return MetricPart(
-        _join(made), f"s in which {what}{told}. {success}", judged, ("time", *uses), "s", seconds,
-        lifts,
-    )  # fmt: skip
-
-
-def _fit(call: str, arguments: str) -> str:
-    """Return the guards that a metric takes; those of objects take none, others no height."""
-    if call.startswith(("place", "move_fixture")) or "object_" in call:
-        return ""
-    takes_height = call.startswith(("travel", "turn", "face", "hold_pose", "stand_on"))
-    return arguments if takes_height else arguments.partition(", height=")[0]
-
-
-def _travel(sentence: Sentence, goal: Goal) -> MetricPart | None:
-    body = sentence.body
-    velocity = _find(body, f"{goal.axis}_velocity")
-    if velocity is None:
-        return None
-    speed = choose_speed(body, goal)
-    is_plain = not (speed or goal.runs or goal.direction < 0 or goal.axis == "sideways")
-    command = _find(body, COMMANDS["forward_velocity"]) if is_plain else None
-    if speed is None and command is None:
-        return _go_far(sentence, goal, velocity)
-    asked = f"{goal.sign}{speed:.4g} m/s" if speed else str(command)
-    given = f"speed={goal.sign}{speed:.4g}" if speed else f'command="{command}"'
-    return _time(
-        sentence,
-        f'travel("{velocity}", {given}',
-        f"{velocity}, averaged over the last second, is near {asked}: full credit within a quarter "
-        "of it, none at a difference as large as it",
-        3.0,
-        uses=("speed",),
-    )
-
-
-def _go_far(sentence: Sentence, goal: Goal, velocity: str) -> MetricPart:
-    """Return the metres gone: no speed is asked for, or a distance is."""
-    guards, told = _guard(sentence.body)
-    way = (
-        f"Metres gone that way ({velocity} {'negative' if goal.sign else 'positive'}) before a fall"
-    )
-    metres, least = sentence.find("length", 0.0), _find_least_speed(sentence.body, goal)
-    given = f"distance={goal.sign}{metres:.4g}" if metres else f"speed={goal.sign}{least:g}"
-    most = f", at most {metres:.4g}" if metres else ""
-    success = f"{metres:.4g} m" if metres else f"at least {least:g} m/s on average of the episode"
-    episode_s = sentence.body.card.max_episode_steps * sentence.body.card.control_dt
-    return MetricPart(
-        f'go_far("{velocity}", {given}{guards})',
-        f"{way}{most}{told}. Success: {success}, and no fall.",
-        STANDING if guards else frozenset(),
-        ("length",),
-        "m",
-        done=_ALMOST * metres or least * episode_s,
-        is_bounded=metres > 0,
-    )
-
-
-def _find_least_speed(body: Body, goal: Goal) -> float:
-    """Return how fast is far, m/s: for a robot of this height, else of its velocity's range."""
-    least = body.measure_speed_at(_GOES_FAST if goal.runs else _GOES, 0.0)
-    found = body.card.find_quantity(f"{goal.axis}_velocity")
-    return least or float(f"{_GOES_SHARE * max(map(abs, found[0].range)):.2g}" if found else 1.0)
-
-
-def _spin(sentence: Sentence, goal: Goal) -> MetricPart | None:
-    angle, heading = sentence.find("angle", 0.0), sentence.body.card.find_role("heading")
-    if angle and not goal.speed:
-        if heading is None or angle > math.pi:
-            return None
-        at = (heading.rest or 0.0) + goal.direction * angle
-        what = f"{heading.name} is within 0.2 rad of {at:.4g} rad, less credit on the way there"
-        call = f'face("{heading.name}", at={at:.4g}'
-        return _time(sentence, call, what, 1.0, uses=("angle",))
-    rate, asked = _find(sentence.body, "yaw_rate"), goal.speed or SPIN_RAD_PER_S
-    if rate is None:
-        return None
-    return _time(
-        sentence,
-        f'turn("{rate}", rate={goal.sign}{asked:.4g}',
-        f"{rate}, averaged over the last second, is near {goal.sign}{asked:.4g} rad/s: full credit "
-        "within a quarter of it, none at a difference as large as it",
-        3.0,
-        uses=("turning",),
-    )
-
-
-_COMMANDED = {
-    "forward_velocity": "travel", "sideways_velocity": "travel", "yaw_rate": "turn",
-    "heading": "face", "height": "keep_height",
-}  # fmt: skip
-
-
-def _follow(sentence: Sentence, goal: Goal) -> MetricPart | None:
-    pairs = [(_find(sentence.body, r), _find(sentence.body, c), r) for r, c in COMMANDS.items()]
-    known = [(measure, asked, role) for measure, asked, role in pairs if measure and asked]
-    if not known:
-        return None
-    calls = [f'{_COMMANDED[role]}("{name}", command="{asked}"' for name, asked, role in known]
-    what = " and ".join(f"{name} is near {asked}" for name, asked, _ in known)
-    return _time(sentence, calls, what, 3.0)
-
-
-def _pose(sentence: Sentence, goal: Goal) -> MetricPart | None:
-    angles = sentence.body.card.find_role("joint_angles")
-    # Beside another goal the pose that is held is not that of the start.
-    if angles is None or (goal.kind == "still" and sentence.goals[0].kind != "still"):
-        return None
-    what = "every joint is within 0.2 rad of the start, none at 0.8 rad, and at rest"
-    return _time(sentence, f'hold_pose("{angles.name}"', what, 3.0, knows=HELD)
-
-
-def _stand(sentence: Sentence, goal: Goal) -> MetricPart | None:
-    card, support = sentence.body.card, _stand_on(sentence, goal)
-    if support is not None:
-        return support
-    is_main = goal is sentence.goals[0]
-    if is_main and any(other.kind == "still" for other in sentence.goals):
-        pose = _pose(sentence, goal)
-        if pose is not None:
-            return pose
-    height, up = card.find_role("height"), card.find_role("up")
-    if height is not None and (height.rest or sentence.has("length")):
-        at = sentence.find("length", height.rest or 0.0)
-        return _keep(sentence, height.name, at, 0.1 * at, 3.0)
-    return None if up is None else _keep(sentence, up.name, 1.0, 0.05, 3.0, guards=())
-
-
-def _keep(
-    sentence: Sentence, name: str, at: float, within: float, usual_s: float,
-    guards: tuple[str, ...] = ("up",), lifts: bool = False,
-) -> MetricPart:  # fmt: skip
-    return _time(
-        sentence,
-        f'keep_height("{name}", at={at:.3g}, within={within:.2g}',
-        f"{name} is within {within:.2g} of {at:.3g}, less credit on the way there",
-        usual_s,
-        guards,
-        ("length",),
-        STANDING if name != "" and guards == () and not lifts else (),
-        lifts,
-    )
-
-
-def _stand_on(sentence: Sentence, goal: Goal) -> MetricPart | None:
-    """Return standing on the feet that are named; None where none, or all, are."""
-    feet = [limb for limb in sentence.body.limbs if limb.kind == "foot" and limb.contact]
-    words = normalise(goal.limb[:-1])
-    number = next((COUNTS[word] for word in words if word in COUNTS), 0)
-    down = [foot for foot in feet if words and words <= foot.words] or feet[len(feet) - number :]
-    if not (words and 0 < len(down) < len(feet)):
-        return None
-    calls, what = _support(sentence.body, down, [foot for foot in feet if foot not in down])
-    knows = _name_sides(down) | frozenset(COUNTS)
-    return _time(sentence, calls, what, 2.0, knows=knows)
-
-
-def _name_sides(limbs: Sequence[Limb]) -> frozenset[str]:
-    """Return what the sides of these limbs may be called: a "front leg" is none of a back one."""
-    named = {word for limb in limbs for word in limb.words}
-    return frozenset(word for word in SIDES if normalise([word]) <= named) | {"others"}
-
-
-def _support(body: Body, down: Sequence[Limb], off: Sequence[Limb]) -> tuple[str, str]:
-    """Return the call that asks for standing on some feet with others off, and its words."""
-    never = [measure.name for measure in body.body_contacts]
-    groups = [[limb.contact.name for limb in limbs if limb.contact] for limbs in (down, off)]
-    on, lifted, others = (
-        "[" + ", ".join(f'"{name}"' for name in group) + "]" for group in (*groups, never)
-    )
-    names = [", ".join(limb.name.replace("_", " ") for limb in limbs) for limbs in (down, off)]
-    what = f"it stands on {names[0]} with {names[1]} lifted and nothing else on the floor, for the "
-    return f"stand_on({on}, off={lifted}, never={others}", f"{what}last 0.5 s"
-
-
-def _raise(sentence: Sentence, goal: Goal) -> MetricPart | None:
-    body = sentence.body
-    limb = choose_limb(body, goal)
-    height = _find(body, f"{limb.kind}_height", limb.name) if limb else None
-    if limb is None or height is None:
-        return None
-    by = sentence.find("length", _RAISED_M)
-    calls, what = [f'lift("{height}", by={by:.4g}'], f"{height} is {by:.4g} m above its start"
-    others = [other for other in body.limbs if other.contact and other.kind == limb.kind == "foot"]
-    others = [other for other in others if other.name != limb.name]
-    if limb.contact and others:
-        call, words = _support(body, others, [limb])
-        calls, what = [*calls, call], f"{what} and {words}"
-    # A name that a sentence says in part is the limb that was chosen.
-    knows = _name_sides([limb]) | limb.words | {"leg", "arm", "legs", "arms"}
-    return _time(sentence, calls, what, 2.0, uses=("length",), knows=knows)
-
-
-def _lie(sentence: Sentence, goal: Goal) -> MetricPart | None:
-    height, up = (sentence.body.card.find_role(role) for role in ("height", "up"))
-    if height is None or not height.rest or up is None:
-        return None
-    by, at = _LYING_SHARE * height.rest, float(goal.direction)
-    calls = [
-        f'lift("{height.name}", by=-{by:.3g}',
-        f'keep_height("{up.name}", at={at:g}, within=0.15',
-    ]
-    what = f"{height.name} is {by:.3g} m below its start and {up.name} within 0.15 of {at:g}"
-    return _time(sentence, calls, what, 2.0, (), lifts=True)
-
-
-def _crouch(sentence: Sentence, goal: Goal) -> MetricPart | None:
-    height = sentence.body.card.find_role("height")
-    if height is None or not (height.rest or sentence.has("length")):
-        return None
-    at = sentence.find("length", _CROUCH_SHARE * (height.rest or 0.0))
-    ends = [end.min for end in sentence.body.card.termination if end.field == height.name]
-    lifts = any(end is not None and end > 0.9 * at for end in ends)
-    return _keep(sentence, height.name, at, 0.1 * at, 2.0, lifts=lifts)
-
-
-def _reach(sentence: Sentence, goal: Goal) -> MetricPart | None:
-    role = "target_distance" if sentence.body.find("target_distance") else "object_distance"
-    return _come_near(sentence, goal, role, "reach", "")
-
-
-def _handle(sentence: Sentence, goal: Goal) -> MetricPart | None:
-    approach = _approach(sentence.body, "object_distance", goal)
-    return _come_near(sentence, goal, "object_target_distance", "place", approach)
-
-
-def _come_near(
-    sentence: Sentence, goal: Goal, role: str, metric: str, approach: str
-) -> MetricPart | None:
-    measures = sentence.body.list_named(role, goal.limb) if sentence.body.find(role) else []
-    if not measures:
-        return None
-    start = measures[0].rest
-    usual = _WITHIN_M if start is None else min(_WITHIN_M, max(0.1 * start, 0.005))
-    within, name = sentence.find("length", usual), measures[0].name
-    what = f"{name}, at its worst of that time, is small: full credit within {within:.3g} m, none "
-    knows = frozenset(goal.limb) | (
-        frozenset() if role == "target_distance" else _name_things(sentence, THINGS)
-    )
-    return _time(
-        sentence,
-        f'{metric}("{name}", within={within:.3g}{approach}',
-        f"{what}at the distance at the start{_say_approach(approach)}",
-        0.5,
-        (),
-        uses=("length",),
-        knows=knows,
-    )
-
-
-def _lift(sentence: Sentence, goal: Goal) -> MetricPart | None:
-    height = sentence.body.card.find_role("object_height")
-    if height is None:
-        return None
-    by, approach = (
-        sentence.find("length", _RAISED_M),
-        _approach(sentence.body, "object_distance", goal),
-    )
-    return _time(
-        sentence,
-        f'lift("{height.name}", by={by:.4g}{approach}',
-        f"{height.name} is {by:.4g} m above its start, at its worst of that time"
-        f"{_say_approach(approach)}",
-        1.0,
-        (),
-        uses=("length",),
-        knows=_name_things(sentence, THINGS)
-        | frozenset(goal.limb)
-        | frozenset(KEYWORDS["raise"].split()),
-    )
-
-
-def _name_things(sentence: Sentence, words: str) -> frozenset[str]:
-    """Return what the card's thing may be called: as the card does, anything where it does not."""
-    card, things = sentence.body.card, {*words.split()}
-    plain = things & {"object", "objects", "thing", "hinge", "handle", "latch"}
-    told = " ".join([card.description, *(f"{field.name} {field.doc}" for field in card.state)])
-    named = things & {*re.findall(r"[a-z]+", told.lower())} - plain
-    return frozenset(named | plain if named else things)
-
-
-def _move_fixture(sentence: Sentence, goal: Goal) -> MetricPart | None:
-    positions = sentence.body.list_named("fixture_position", {*goal.limb, *goal.words})
-    # Which way closes it no card says.
-    if not positions or goal.words & {"close", "closes", "shut", "lock", "unlock"}:
-        return None
-    fixture = sentence.body.card.field(positions[0].name)
-    low, high = fixture.range
-    what = "length" if fixture.unit == "m" else "angle"
-    by = sentence.find(what, 0.5 * max(high, -low)) * (1 if high >= -low else -1)
-    approach = _approach(sentence.body, "fixture_distance", goal)
-    return _time(
-        sentence,
-        f'move_fixture("{fixture.name}", by={by:.3g}{approach}',
-        f"{fixture.name} is {by:.3g} {fixture.unit} from its start, at its worst of that time"
-        f"{_say_approach(approach)}",
-        0.5,
-        (),
-        uses=(what,),
-        knows=_name_things(sentence, FIXTURES) | frozenset(goal.limb),
-    )
-
-
-def _approach(body: Body, role: str, goal: Goal) -> str:
-    measures = body.list_named(role, goal.limb) if body.card.list_roles(role) else []
-    return f', approach="{measures[0].name}"' if measures else ""
-
-
-def _say_approach(approach: str) -> str:
-    return "; coming near it earns a fifth" if approach else ""
-
-
-def _jump(sentence: Sentence, goal: Goal) -> MetricPart | None:
-    lowest, up = (sentence.body.card.find_role(role) for role in ("lowest_point", "up"))
-    # "0.4 m high" alone is no jump.
-    if lowest is None or not {stem(word) for word in goal.words} & JUMPING:
-        return None
-    usual = max(_LEAST_JUMP_M, float(f"{_JUMP_SHARE * sentence.body.standing_height:.2g}"))
-    height, times = sentence.find("length", usual), max(int(sentence.find("count", 1)), 1)
-    guard, often = f', up="{up.name}"' if up else "", f", times={times}" if times > 1 else ""
-    often_told = f"{times} times" if times > 1 else "once"
-    flights = f"the best {times} flights, on average" if times > 1 else "the best flight"
-    return MetricPart(
-        f'jump("{lowest.name}", height={height:.4g}{often}{guard})',
-        f"Height, m, of {lowest.name} in {flights}, at most {height:.4g}; above 0.03 m the "
-        "robot is in the air; a quarter for a flight that does not end on the floor, upright for "
-        f"0.5 s. Success: {height:.4g} m, landed, {often_told}, and no fall.",
-        STANDING | ({"hop", "hops"} if sentence.has("count") else set()),
-        ("length", "count"),
-        "m",
-        done=_ALMOST * height,
-    )
-
-
-# No generic metric judges a flip, or a limb that swings.
-_RECIPES: dict[Kind, Callable[[Sentence, Goal], MetricPart | None]] = {
-    "follow": _follow,
-    "pose": _pose,
-    "spin": _spin,
-    "raise": _raise,
-    "lie": _lie,
-    "crouch": _crouch,
-    "reach": _reach,
-    "travel": _travel,
-    "jump": _jump,
-    "stand": _stand,
-    "still": _pose,
-    "handle": _handle,
-    "lift": _lift,
-    "fixture": _move_fixture,
-}
-
-
-# What a recipe needs where nothing may stand in for it.
-_NEEDS: dict[Kind, tuple[str, ...]] = {
-    "jump": ("lowest_point",), "spin": ("yaw_rate",), "lie": ("height", "up"),
-}  # fmt: skip
-
-
-def _join(calls: Sequence[str]) -> str:
-    """Return calls as one metric."""
-    joined, *others = dict.fromkeys(calls)
-    for call in others:
-        joined = f"both({joined}, {call})"
-    return joined
-
-
 # --- what is said of it ---------------------------------------------------------------------------
 
 
-def _describe(sentence: Sentence, parts: dict[Kind, MetricPart]) -> MetricProposal:
+def _describe(sentence: Sentence, parts: dict[Kind, Criterion]) -> MetricProposal:
     card, made = sentence.body.card, tuple(parts.values())
-    source = f"score = {_join([part.call for part in made])}\n"
+    source = f"score = {join_calls([part.call for part in made])}\n"
     read = ", ".join(str(goal) for goal in sentence.goals if goal.kind in parts)
     meaning = (
         f"Composed of generic metrics, by keywords and numbers: {read}. No language model has read "
         f"the sentence.{hint_task(sentence)}"
     )
-    criteria = dict.fromkeys(part.criterion.removesuffix(".") for part in made)
+    criteria = dict.fromkeys(part.words.removesuffix(".") for part in made)
     criterion = "; and ".join(criteria) + "."
     seconds = max(part.seconds for part in made)
     steps = math.ceil(_LONGER * seconds / card.control_dt)
     # What is to last so long is done then; of what may go on, a good part is asked for.
     episode_s = min(max(steps, card.max_episode_steps), 10_000) * card.control_dt
-    lasts = _ALMOST * seconds if sentence.has("time") else max(seconds, _DONE_SHARE * episode_s)
+    lasts = ALMOST * seconds if sentence.has("time") else max(seconds, _DONE_SHARE * episode_s)
     knows = {kind: part.knows for kind, part in parts.items()}
     used = {what for part in made for what in part.uses}
     words = MetricWords(
@@ -580,10 +104,13 @@ def _describe_lack(sentence: Sentence) -> str:
     if not sentence.goals:
         words = [word for word in dict.fromkeys(list_words(sentence)) if word not in EMPTY]
         shown = ", ".join(map(repr, words[:10])) or "its words"
-        return f"it reads English keywords and cannot measure {shown}"
+        return (
+            f"it reads English keywords and cannot measure {shown}; say it in English, in words "
+            "such as walk, jump, stand, or use a language model (--provider)"
+        )
     body, goal = sentence.body, sentence.goals[0]
     missing = list_missing_roles(body, goal)
-    needs = ("heading",) if sentence.has("angle") else _NEEDS.get(goal.kind, ())
+    needs = ("heading",) if sentence.has("angle") else NEEDS.get(goal.kind, ())
     missing += [describe_role(role) for role in needs if body.card.find_quantity(role) is None]
     if missing:
         roles = "; ".join(dict.fromkeys(missing))
