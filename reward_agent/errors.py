@@ -20,7 +20,7 @@
     └── Interrupted                 exit 130 stopped by the user; the run can be resumed
 
 A failure of *generated code* is not an error of ours: it is data, an outcome with a name. Each kind
-has a ``code`` for programs, which no renaming changes (docs/errors.md).
+has a ``code`` for programs, which no renaming changes (docs/reference/errors.md).
 """
 
 from __future__ import annotations

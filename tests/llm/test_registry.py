@@ -62,10 +62,10 @@ def test_provider_that_cannot_be_loaded_is_named(echo):
         make_chat_model("broken")
 
 
-def test_readme_has_the_table_of_providers():
+def test_the_page_of_models_has_the_table_of_providers():
     rows = [f"| `{p.name}{p.argument}` | {p.help} | {p.needs} |" for p in PROVIDERS.own]
-    readme = Path(__file__).parents[2] / "README.md"
-    assert "\n".join(rows) in readme.read_text("utf-8")
+    page = Path(__file__).parents[2] / "docs" / "how-to" / "models.md"
+    assert "\n".join(rows) in page.read_text("utf-8")
 
 
 def test_unknown_provider_gets_the_closest_name():

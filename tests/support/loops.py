@@ -14,7 +14,7 @@ LONG = (
     "executors/test_slurm.py", "learning/test_sb3.py", "llm/test_local.py",
     "records/test_new_job.py", "report/test_report_in_browser.py",
     "rewards/test_checker_properties.py", "simulation/test_check.py", "simulation/test_parity.py",
-    "test_one_place.py", "test_wheel.py",
+    "test_docs_site.py", "test_one_place.py", "test_wheel.py",
 )  # fmt: skip
 QUICK = (
     "feedback/test_ratings.py", "run/test_racing.py", "run/test_shown_card.py",
