@@ -22,6 +22,7 @@ from reward_agent.definitions.task import (
     read_task_metric,
 )
 from reward_agent.errors import UsageError
+from reward_agent.export.shipped import read_shipped_winner
 from reward_agent.llm.provider import choose_provider, find_provider
 from reward_agent.records.layers import ENVIRONMENT_PREFIX, resolve_settings
 from reward_agent.records.settings import PRESETS, list_settings
@@ -80,11 +81,14 @@ def plan_jobs(suite: Suite, choices: Choices | None = None) -> list[SweepJob]:
     choices = choices or Choices()
     designers = {name: _choose_designer(METHODS[name], name, choices) for name in suite.methods}
     files = {name: _read_task(name) for name in suite.tasks}
+    suites = {task: suite.choose(task) for task in suite.tasks}
     return [
-        _make_job(suite, files[task], method, seed, designers[method], choices)
-        for seed in range(suite.seeds)
+        _make_job(suites[task], files[task], method, seed, designers[method], choices)
+        for seed in range(max(of_task.seeds for of_task in suites.values()))
         for task in suite.tasks
+        if seed < suites[task].seeds
         for method in suite.methods
+        if method in suites[task].methods
     ]
 
 
@@ -191,12 +195,17 @@ def _make_job(
 def _read_program(card: EnvCard, task: TaskSpec, program: Program | None) -> str | None:
     if program is None:
         return None
-    read = read_reference_reward if program == "reference" else read_sparse_reward
-    source = read(card, task)
+    if program == "recorded":
+        source = read_shipped_winner(card.name, task.name)
+        missing, remedy = "recorded run that ships with the program", ""
+    else:
+        read = read_reference_reward if program == "reference" else read_sparse_reward
+        source = read(card, task)
+        missing, remedy = f"{program}_reward.py", ", or write the file"
     if source is None:
         raise UsageError(
-            f"task {card.name}/{task.name} has no {program}_reward.py",
-            f"leave the method {program!r} or the task out, or write the file",
+            f"task {card.name}/{task.name} has no {missing}",
+            f"leave the method {program!r} or the task out{remedy}",
         )
     return source
 

@@ -8,6 +8,7 @@ from statistics import fmean
 from pydantic import Field
 
 from reward_agent.bench.plan import SweepJob
+from reward_agent.bench.suite import OF_TASK
 from reward_agent.bench.sweep import JobResult, SweepStore
 from reward_agent.errors import DataError
 from reward_agent.evaluation.statistics import (
@@ -27,6 +28,7 @@ class RunScore(Record):
     job: str
     seed: int
     score: Finite | None
+    of_seeds: tuple[Finite, ...] = Field((), description="what its fresh seeds scored, one each")
     normalised: Finite | None = None
     policy_score: Finite | None = Field(None, description="of the best policy of the run")
     policy_success: float | None = None
@@ -119,7 +121,7 @@ def summarise_sweep(store: SweepStore) -> Results:
     over: dict[str, list[JobResult]] = {label: [] for label in labels}
     for job in sweep.jobs:
         over[job.label] += [results[job.id]] if job.id in results else []
-    names = {"seeds", "budget", "candidates", "iterations", "winner_seeds", "eval_episodes"}
+    names = {*OF_TASK} - {"methods"}
     return Results(
         suite=sweep.suite.name,
         description=sweep.suite.description,
@@ -137,6 +139,7 @@ def _make_cell(jobs: Sequence[SweepJob], results: dict[str, JobResult]) -> Cell:
             job=job.id,
             seed=job.seed,
             score=fmean(result.scores) if result.scores else None,
+            of_seeds=result.scores,
             policy_score=result.policy.evaluation.task_score if result.policy else None,
             policy_success=result.policy.evaluation.success_rate if result.policy else None,
             run=result.run,
@@ -145,6 +148,8 @@ def _make_cell(jobs: Sequence[SweepJob], results: dict[str, JobResult]) -> Cell:
         for job, result in over
     )
     scores = [run.score for run in runs if run.score is not None]
+    # Of one run the fresh seeds say how far trainings differ, not how far searches do.
+    spread = scores if len(runs) > 1 else [score for run in runs for score in run.of_seeds]
     scored = [result for _, result in over if result.scores]
     n_successes = sum(result.n_successes for result in scored)
     n_episodes = sum(result.n_episodes for result in scored)
@@ -155,7 +160,7 @@ def _make_cell(jobs: Sequence[SweepJob], results: dict[str, JobResult]) -> Cell:
         runs=runs,
         n_missing=len(jobs) - len(over),
         mean=fmean(scores) if scores else None,
-        interval=bootstrap_interval(scores) if len(scores) > 1 else None,
+        interval=bootstrap_interval(spread) if len(spread) > 1 else None,
         n_successes=n_successes,
         n_episodes=n_episodes,
         success_interval=wilson_interval(n_successes, n_episodes) if n_episodes else None,

@@ -10,15 +10,15 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator
 
 from reward_agent.errors import DataError, UnknownNameError
 from reward_agent.files import find_real, read_text
 from reward_agent.records.settings import PRESETS
 from reward_agent.types import Record
 
-# A method's program may come from the task's own folder in place of a designer.
-Program = Literal["reference", "sparse"]
+# A method's program may come from the task's own folder, or a recorded run, in place of a designer.
+Program = Literal["reference", "sparse", "recorded"]
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,8 @@ class Method:
 
     Args:
         meaning: one line for a person.
-        program: the reward of the task's folder that is trained with, if no designer writes one.
+        program: the reward of the task's folder that is trained with, or the winner's of a run that
+            ships with the program, if no designer writes one.
         needs_model: whether the designer must be a language model.
         rounds: how the trainings of a search are used: as the suite says, all in one round, one
             in each round, or one alone.
@@ -42,14 +43,14 @@ class Method:
 
 
 _ALONE: dict[str, Any] = {"critic": False, "analyzer": False}
+_GIVEN: dict[str, Any] = {**_ALONE, "max_repairs": 0}
 _PLAIN: dict[str, Any] = {"screens": False, "racing": "none"}
 
 METHODS: dict[str, Method] = {
-    "reference": Method(
-        "a person's dense reward", "reference", False, "one training", {**_ALONE, "max_repairs": 0}
-    ),
-    "sparse": Method(
-        "pay for success alone", "sparse", False, "one training", {**_ALONE, "max_repairs": 0}
+    "reference": Method("a person's dense reward", "reference", False, "one training", _GIVEN),
+    "sparse": Method("pay for success alone", "sparse", False, "one training", _GIVEN),
+    "recorded": Method(
+        "what a language model wrote in a recorded run", "recorded", False, "one training", _GIVEN
     ),
     "offline": Method("the designer without a language model", needs_model=False),
     "zero_shot": Method(
@@ -75,6 +76,18 @@ METHODS: dict[str, Method] = {
         settings=_ALONE | {"recall": "terms"} | _PLAIN,
     ),
 }
+
+
+# What a suite may say of one task otherwise than of all.
+OF_TASK = (
+    "methods",
+    "seeds",
+    "budget",
+    "candidates",
+    "iterations",
+    "winner_seeds",
+    "eval_episodes",
+)
 
 
 def make_settings(method: Method, candidates: int, iterations: int) -> dict[str, Any]:
@@ -111,6 +124,14 @@ class Suite(Record):
     iterations: int = Field(3, ge=1, le=100, description="its rounds")
     winner_seeds: int = Field(2, ge=1, le=50, description="fresh seeds that a result is scored by")
     eval_episodes: int = Field(16, ge=1, le=1024, description="episodes of each score")
+    of_task: dict[str, dict[str, Any]] = Field(
+        {},
+        description="what differs for a task: methods, seeds, budget, candidates, …",
+    )
+
+    def choose(self, task: str) -> Suite:
+        """Return the suite as it is for one of its tasks."""
+        return Suite.model_validate(self.model_dump() | self.of_task.get(task, {}))
 
     @field_validator("tasks")
     @classmethod
@@ -121,6 +142,24 @@ class Suite(Record):
         if len(set(tasks)) != len(tasks):
             raise ValueError("a task is named twice")
         return tasks
+
+    @field_validator("of_task")
+    @classmethod
+    def _check_of_task(
+        cls, of_task: dict[str, dict[str, Any]], info: ValidationInfo
+    ) -> dict[str, dict[str, Any]]:
+        for task, changes in of_task.items():
+            if task not in info.data.get("tasks", of_task):
+                raise UnknownNameError("task of the suite", task, info.data["tasks"])
+            for key in changes:
+                if key not in OF_TASK:
+                    raise UnknownNameError(f"setting of {task}", key, OF_TASK)
+            try:
+                cls.model_validate({"name": "of-task", "tasks": (task,)} | changes)
+            except ValidationError as error:
+                first = error.errors()[0]
+                raise ValueError(f"{task}, {first['loc'][0]}: {first['msg']}") from error
+        return of_task
 
     @field_validator("methods")
     @classmethod

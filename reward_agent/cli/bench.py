@@ -94,7 +94,13 @@ def _load(name: str, changes: dict[str, Any]) -> Suite:
     given = {key: value for key, value in changes.items() if value is not None}
     if "methods" in given:
         given["methods"] = [name.strip() for name in given["methods"].split(",")]
-    return make_suite(load_suite(name).model_dump() | given)
+    suite = load_suite(name).model_dump()
+    # What is typed holds for every task; of the methods, those that a task has.
+    of_task = {
+        task: {key: value for key, value in own.items() if key == "methods" or key not in given}
+        for task, own in suite["of_task"].items()
+    }
+    return make_suite(suite | given | {"of_task": of_task})
 
 
 def _report(event: Event) -> None:

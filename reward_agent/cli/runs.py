@@ -160,13 +160,18 @@ def pack_command(
 
 @app.command("open")
 def open_command(
-    file: Annotated[Path, typer.Argument(help="A file that `runs pack` wrote.")],
+    file: Annotated[
+        str,
+        typer.Argument(help="A file that `runs pack` wrote, or the name of a recorded run."),
+    ],
     runs_dir: RunsDir = None,
 ) -> None:
-    """Unpack a run that somebody handed over, as a run among yours."""
+    """Unpack a run that somebody handed over, or that ships with the program, among yours."""
+    from reward_agent.export.shipped import find_shipped, list_shipped
     from reward_agent.export.unpack import open_bundle
 
-    print_text(str(open_bundle(file, find_runs_dir(runs_dir)).dir))
+    path = find_shipped(file) if file in list_shipped() else Path(file)
+    print_text(str(open_bundle(path, find_runs_dir(runs_dir)).dir))
 
 
 def report_command(run: RunName, runs_dir: RunsDir = None) -> None:

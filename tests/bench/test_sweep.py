@@ -379,7 +379,8 @@ def test_results_of_different_designers_are_never_in_one_column():
 
 
 def test_every_search_has_the_same_number_of_trainings():
-    suite = make_suite(TINY | {"methods": list(METHODS), "candidates": 3, "iterations": 2})
+    methods = [name for name in METHODS if name != "recorded"]
+    suite = make_suite(TINY | {"methods": methods, "candidates": 3, "iterations": 2})
     for job in plan_jobs(suite, Choices("scripted:a.md")):
         n_trainings = job.settings["candidates"] * job.settings["iterations"]
         is_alone = METHODS[job.method].rounds == "one training"
@@ -392,8 +393,42 @@ def test_every_search_has_the_same_number_of_trainings():
 def test_suites_that_come_with_it_can_be_planned(name):
     suite = load_suite(name)
     jobs = plan_jobs(suite)
-    assert len(jobs) == len(suite.tasks) * len(suite.methods) * suite.seeds
+    of_tasks = [suite.choose(task) for task in suite.tasks]
+    assert len(jobs) == sum(item.seeds * len(item.methods) for item in of_tasks)
     assert len({job.id for job in jobs}) == len(jobs)
+
+
+def test_a_task_may_have_settings_of_its_own():
+    of_task = {"reacher/reach": {"seeds": 3, "budget": 4096, "methods": ["sparse", "offline"]}}
+    jobs = plan_jobs(make_suite(TINY | {"of_task": of_task}))
+    assert len(jobs) == 6 + 6
+    reach = [job for job in jobs if job.task == "reach"]
+    assert {job.method for job in reach} == {"sparse", "offline"}
+    assert {job.settings["steps"] for job in reach} == {4096}
+    assert {job.settings["steps"] for job in jobs if job not in reach} == {2048}
+
+
+@pytest.mark.parametrize(
+    ("of_task", "message"),
+    [
+        ({"reacher/rech": {}}, "unknown task of the suite 'reacher/rech'"),
+        ({"reacher/reach": {"seed": 2}}, "unknown setting of reacher/reach 'seed'"),
+        ({"reacher/reach": {"seeds": 0}}, "reacher/reach, seeds: Input should be greater"),
+    ],
+)
+def test_what_a_suite_says_of_a_task_is_checked(of_task, message):
+    with pytest.raises(RewardAgentError, match=message):
+        make_suite(TINY | {"of_task": of_task})
+
+
+def test_a_recorded_program_is_that_of_the_runs_winner():
+    tasks = ["hopper/back_flip", "ant/lie_down"]
+    jobs = plan_jobs(make_suite(TINY | {"tasks": tasks, "methods": ["recorded"], "seeds": 1}))
+    assert [job.label for job in jobs] == ["recorded", "recorded"]
+    assert all("def compute_reward(" in (job.program or "") for job in jobs)
+    assert "lying_quietly" in (jobs[1].program or "")
+    with pytest.raises(UsageError, match="no recorded run that ships"):
+        plan_jobs(make_suite(TINY | {"methods": ["recorded"]}))
 
 
 def test_gym_mujoco_asks_at_least_fifteen_behaviours_of_all_seven_robots():
