@@ -247,7 +247,20 @@ def binary(operation: ast.operator, one: Any, two: Any) -> Any:
     elif left.kind == right.kind == "bool":  # NumPy's sum of flags is a flag, and no number
         left, right = as_counted(left), as_counted(right)
         node = ast.BinOp(fit(left, shape, is_row), operation, fit(right, shape, is_row))
-    return Lanes(node, shape, is_row, kind, value, _combine(operation, left, right))
+    items = _pair_items(operation, left, right)
+    return Lanes(node, shape, is_row, kind, value, _combine(operation, left, right), items)
+
+
+def _pair_items(operation: ast.operator, left: Lanes, right: Lanes) -> tuple[Lanes, ...]:
+    """Return the numbers of vectors of which both, or all but a number, are known by number."""
+    one, two = left.items, right.items
+    if one and right.is_constant and not right.shape:
+        two = (right,) * len(one)
+    if two and left.is_constant and not left.shape:
+        one = (left,) * len(two)
+    if len(one) != len(two):
+        return ()
+    return tuple(binary(operation, *pair) for pair in zip(one, two, strict=True))
 
 
 def compute(operation: ast.operator, one: Number, two: Number) -> Number:

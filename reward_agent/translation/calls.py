@@ -35,8 +35,8 @@ _SKIPPED = ("logging", "warnings", "matplotlib", "wandb", "tqdm", "pprint", "asy
 class Calls(Journal):
     """Carries out calls; how a block or an expression is carried out is said by ``Tracer``."""
 
-    def __init__(self, inputs: Mapping[str, Any] | None = None) -> None:
-        super().__init__(inputs)
+    def __init__(self, inputs: Mapping[str, Any] | None = None, is_inline: bool = False) -> None:
+        super().__init__(inputs, is_inline)
         self._depth = 0
         self._callers: list[tuple[Instance, Class]] = []
 

@@ -287,7 +287,12 @@ class ExpressionReader(Calls):
         return table
 
     def _get_BinOp(self, node: ast.BinOp, scope: Locals) -> Any:
-        one, two = self.evaluate(node.left, scope), self.evaluate(node.right, scope)
+        one = self.evaluate(node.left, scope)
+        two = self.attempt(partial(self.evaluate, node.right, scope))
+        is_nothing = _is_number(plain := arithmetic.unlift(one)) and plain == 0
+        if isinstance(two, Broken) and isinstance(node.op, ast.Mult) and is_nothing:
+            return 0.0  # 0 times what is not known
+        self.read(two)
         self.line = node.lineno
         return self.combine(node.op, one, two)
 
@@ -360,6 +365,9 @@ class ExpressionReader(Calls):
         return arithmetic.compare(operation, one, two)
 
     def _contains(self, operation: ast.cmpop, one: Any, two: Any) -> Any:
+        if isinstance(two, Input) and isinstance(one, str):
+            held = self.attempt(lambda: self.get_item(two, one))
+            return isinstance(held, Broken) != isinstance(operation, ast.In)
         items = list(two) if isinstance(two, Table | str) else self.iterate(two)
         is_in = isinstance(operation, ast.In)
         if not isinstance(one, Lanes):

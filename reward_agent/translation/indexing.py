@@ -17,11 +17,7 @@ from reward_agent.translation.values import Items, Lanes, Untranslatable
 def get_attribute(array: Lanes, name: str) -> Any:
     """Return ``array.shape`` and the like."""
     if name == "shape":
-        sizes = (
-            Lanes(nodes.call("len", nodes.name("action")), kind="int") if size is None else size
-            for size in array.shape
-        )
-        return tuple(sizes)
+        return tuple(count() if size is None else size for size in array.shape)
     if name == "ndim":
         return len(array.shape)
     if name == "size":
@@ -36,6 +32,11 @@ def get_attribute(array: Lanes, name: str) -> Any:
     if name in ("device", "dtype"):
         return None
     raise Untranslatable(f".{name} of an array", "write it with axis=-1")
+
+
+def count() -> Lanes:
+    """Return how many simulations there are."""
+    return Lanes(nodes.call("len", nodes.name("action")), kind="int")
 
 
 def get_item(array: Lanes, key: Any) -> Lanes:
@@ -77,10 +78,20 @@ def get_item(array: Lanes, key: Any) -> Lanes:
     return found
 
 
+def take(array: Lanes, number: int) -> Lanes:
+    """Return one number of a vector, of one simulation or of all."""
+    return get_item(array, (Ellipsis, number))
+
+
 def _find_part(array: Lanes, key: Any) -> Lanes | None:
     """Return what an array was put together of at a place, if it was."""
     place = arithmetic.unlift(key)
-    if not array.items or not array.is_row:
+    is_last = isinstance(key, tuple) and len(key) == 2 and key[0] in (Ellipsis, slice(None))
+    if is_last and (len(array.shape) == 2) != array.is_row:  # of the last axis of all simulations
+        place = arithmetic.unlift(key[1])
+    elif not array.is_row:
+        return None
+    if not array.items:
         return None
     if isinstance(place, int) and -len(array.items) <= place < len(array.items):
         return array.items[place]

@@ -1,62 +1,71 @@
-"""What Gymnasium's own environments pay, written with a card's fields: a wrapper's inner reward.
+"""Gymnasium's own environment of a card, read from its source: what it pays, says and remembers.
 
-Source: ``gymnasium/envs/mujoco/*_v5.py``, ``_get_rew``; defaults of their constructors.
+Its class is carried out like a person's: ``step`` for the reward and ``info``, methods and
+properties for whoever calls them, the constructor's defaults for the weights.
+Source: ``gymnasium/envs/mujoco/*.py``, as installed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+import ast
+import functools
+import importlib.util
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from reward_agent.definitions.card import EnvCard
+from reward_agent.translation import nodes
+from reward_agent.translation.values import Cells, Class, Locals
+
+if TYPE_CHECKING:
+    from reward_agent.translation.machine import Tracer
 
 
-@dataclass(frozen=True)
-class InnerReward:
-    """Weights of Gymnasium's reward: of speed, of not having terminated, of squared actions.
-
-    Args:
-        forward: of the velocity along x.
-        healthy: of each step that does not terminate.
-        control: of the sum of squared actions.
-        distance: of the distance between fingertip and target.
-        contact: of contact forces, which no card has.
-    """
-
-    forward: float = 0.0
-    healthy: float = 0.0
-    control: float = 0.0
-    distance: float = 0.0
-    contact: float = 0.0
-
-
-_KNOWN = {
-    "Ant": InnerReward(1.0, 1.0, 0.5, contact=5e-4),
-    "HalfCheetah": InnerReward(1.0, 0.0, 0.1),
-    "Hopper": InnerReward(1.0, 1.0, 1e-3),
-    "Humanoid": InnerReward(1.25, 5.0, 0.1, contact=5e-7),
-    "InvertedPendulum": InnerReward(0.0, 1.0),
-    "Reacher": InnerReward(control=1.0, distance=1.0),
-    "Swimmer": InnerReward(1.0, 0.0, 1e-4),
-    "Walker2d": InnerReward(1.0, 1.0, 1e-3),
-}
-_OPTIONS = {
-    "forward_reward_weight": "forward",
-    "healthy_reward": "healthy",
-    "ctrl_cost_weight": "control",
-    "reward_control_weight": "control",
-    "reward_dist_weight": "distance",
-    "contact_cost_weight": "contact",
-}
-
-
-def find_inner(card: EnvCard) -> InnerReward | None:
-    """Return the weights of the reward that comes with a card's environment, if it is known."""
-    name, _, version = (card.gymnasium_id or "").partition("-v")
-    known = _KNOWN.get(name) if version == "5" else None
-    if known is None:
+def load_class(machine: Tracer, card: EnvCard) -> Class | None:
+    """Return the class of a card's environment as the machine reads it; None without one."""
+    text = _read_source(card.gymnasium_id or "")
+    if text is None:
         return None
-    given: Mapping[str, Any] = card.gymnasium_kwargs
-    changed = {_OPTIONS[key]: value for key, value in given.items() if key in _OPTIONS}
-    return InnerReward(**{**vars(known), **changed})
+    tree = ast.parse(text)
+    tree.body = [item for item in tree.body if not isinstance(item, ast.Expr)]
+    [*_, defined] = [item for item in tree.body if isinstance(item, ast.ClassDef)]
+    for item in defined.body:
+        if isinstance(item, ast.FunctionDef) and item.name == "__init__":
+            _keep_weights(item, card)
+    scope = Locals(Cells())
+    for statement in tree.body:
+        machine.try_statement(statement, scope)
+    made = scope.names[defined.name]
+    return made if isinstance(made, Class) else None
+
+
+@functools.cache
+def _read_source(gymnasium_id: str) -> str | None:
+    found = re.fullmatch(r"(\w+)-v(\d+)", gymnasium_id)
+    spec = importlib.util.find_spec("gymnasium") if found else None
+    if found is None or spec is None or spec.origin is None:
+        return None
+    folder = Path(spec.origin).parent / "envs" / "mujoco"
+    spelled = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", found[1])
+    for name in (spelled, found[1]):
+        path = folder / f"{name.lower()}_v{found[2]}.py"
+        if path.is_file():
+            return path.read_text("utf-8")
+    return None
+
+
+def _keep_weights(start: ast.FunctionDef, card: EnvCard) -> None:
+    """Leave of a constructor what it keeps of its arguments, with the card's for their defaults."""
+    given = {key: nodes.literal(value) for key, value in card.gymnasium_kwargs.items()}
+    spec = start.args
+    names = [item.arg for item in spec.args[len(spec.args) - len(spec.defaults) :]]
+    pairs = zip(names, spec.defaults, strict=True)
+    spec.defaults = [given.get(name, value) for name, value in pairs]
+    start.body = [
+        item
+        for item in start.body
+        if isinstance(item, ast.Assign)
+        and isinstance(item.targets[0], ast.Attribute)
+        and isinstance(item.value, ast.Name)
+    ] or [ast.Pass()]

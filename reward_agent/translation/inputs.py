@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from reward_agent.rewards.language import split_names
-from reward_agent.translation import arithmetic, indexing, nodes, physics, remedies
-from reward_agent.translation.inner import find_inner
+from reward_agent.translation import arithmetic, indexing, nodes, physics, remedies, robots
 from reward_agent.translation.places import Places
 from reward_agent.translation.values import Broken, Input, Lanes, Table, Untranslatable
 
 if TYPE_CHECKING:
     from reward_agent.definitions.card import EnvCard, StateField
+    from reward_agent.translation.environment import Environment
 
 # Parameters by their usual names; where a program has one observation it is that after the step.
 _OBSERVATIONS = split_names("obs observation ob o s state_vec observations")
@@ -29,32 +29,12 @@ _ENDED = split_names(
 _LOGS = split_names("metrics logs log episode_sums extras info_dict")
 _INFO = split_names("info infos information")
 _DATA = split_names("data _data mjdata mj_data sim")
-_SELF = split_names("self env environment task robot unwrapped")
+_SELF = split_names("self env environment task robot unwrapped action_manager termination_manager")
 _INNER = split_names("reward rew r env_reward original_reward base_reward")
-# What an environment says that it paid, by the parts of ``get_inner``.
-_PARTS = {
-    "reward_forward": ("forward",),
-    "forward_reward": ("forward",),
-    "reward_run": ("forward",),
-    "reward_survive": ("survive",),
-    "healthy_reward": ("survive",),
-    "reward_ctrl": ("ctrl",),
-    "ctrl_cost": ("ctrl",),
-    "reward_dist": ("dist",),
-    "reward_contact": (),
-    "contact_cost": (),
-}
 _CONSTANTS = {
     "dt": "dt", "control_dt": "dt", "_dt": "dt", "ctrl_dt": "dt", "step_dt": "dt",
     "frame_skip": "skip", "n_substeps": "skip", "_n_frames": "skip", "n_frames": "skip",
 }  # fmt: skip
-# Isaac's names of what the card's joints do.
-_JOINTS = {
-    "dof_pos": "joint_angles",
-    "dof_vel": "joint_velocities",
-    "joint_pos": "joint_angles",
-    "joint_vel": "joint_velocities",
-}
 # The usual orders of parameters.
 _ORDERS = (
     ("obs", "action", "next_obs", "info", "done"),
@@ -69,6 +49,7 @@ _BY_PLACE = {
     "info": _INFO,
     "done": _ENDED,
 }
+_SPACES = split_names("action_space observation_space single_action_space single_observation_space")
 _SAYS_OTHERWISE = "root|dof|target|weight|scale|goal|torque|force|command|coef|gain|speed|config"
 _LAST_DATA = split_names("last_data prev_data previous_data old_data data_before")
 
@@ -81,11 +62,19 @@ class Inputs:
         card: the card.
         places: which field holds a number of the simulation, exactly.
         is_row: whether the program is written for one simulation, not for all at once.
+        environment: whom a step asks for what no field holds.
     """
 
     card: EnvCard
     places: Places = field(default_factory=Places)
     is_row: bool = True
+    environment: Environment | None = field(default=None, compare=False)
+
+    @property
+    def _around(self) -> Environment:
+        if self.environment is None:
+            raise Untranslatable("what an environment says", "call it of a step")
+        return self.environment
 
     def make(self, name: str, size: int | None) -> Lanes:
         """Return a field, or the action, as the program sees it."""
@@ -168,12 +157,12 @@ class Inputs:
             (_NEXT, lambda: self.get_observation("next_state")),
             (_OBSERVATIONS, lambda: self.get_observation("state" if has_next else "next_state")),
             (_ENDED, self.get_terminated),
-            (_INFO, lambda: Input("info", self._get_method_of_info, self.get_info)),
+            (_INFO, lambda: self._around.get_info()),
             (frozenset({"physics"}), lambda: physics.make_physics(self)),
-            (_INNER, lambda: self.get_inner("reward")),
+            (_INNER, lambda: self._around.get_reward()),
             (_DATA, lambda: self.get_data("next_state")),
             (_LAST_DATA, lambda: self.get_data("state")),
-            (_SELF, lambda: Input(name, self.get_own)),
+            (_SELF, lambda: Input(name, self._around.get_attribute)),
             (_LOGS, lambda: Input(name, get_item=lambda key: 0.0)),
         )
         for names, get in meanings:
@@ -216,46 +205,9 @@ class Inputs:
             position = self._find_position("xyz".index(axis))
             if position is not None:
                 return position[1] if kind == "position" else self._differ(*position)
-        if word in _PARTS:
-            return self.get_inner(word)
         if word in ("is_healthy", "healthy"):
             return arithmetic.invert(self.get_terminated())
         return self.require_field(word, f"info[{word!r}]")
-
-    def _get_method_of_info(self, name: str) -> Any:
-        if name != "get":
-            return Input(f"info.{name}", call=lambda *given, **named: None)
-        return Input("info.get", call=lambda key, default=None: self.get_info(key))
-
-    def get_inner(self, part: str) -> Any:
-        """Return what the environment itself pays, or a part of it by its name in ``info``.
-
-        Raises:
-            Untranslatable: that is not known of this card's environment.
-        """
-        weights = find_inner(self.card)
-        if weights is None or weights.contact:
-            raise remedies.refuse_inner(self.card, weights)
-        squares = arithmetic.spread("np.square", self.make("action", self.card.n_actions))
-        healthy = arithmetic.invert(self.get_terminated())
-        parts: dict[str, tuple[float, Callable[[], Any]]] = {
-            "forward": (weights.forward, lambda: self.get_info("x_velocity")),
-            "survive": (weights.healthy, lambda: healthy),
-            "ctrl": (-weights.control, lambda: arithmetic.reduce("np.sum", squares, -1)),
-            "dist": (-weights.distance, self._get_distance),
-        }
-        wanted = _PARTS.get(part, tuple(parts))
-        total: Any = 0.0
-        for name in wanted:
-            weight, get = parts[name]
-            if weight:
-                paid = arithmetic.binary(ast.Mult(), get(), weight)
-                total = paid if total == 0.0 else arithmetic.binary(ast.Add(), total, paid)
-        return arithmetic.negate(total) if part.endswith("_cost") else total
-
-    def _get_distance(self) -> Lanes:
-        between = self.require_field("fingertip_to_target", "the fingertip's distance")
-        return arithmetic.reduce("np.linalg.norm", between, -1)
 
     def _find_position(self, axis: int) -> tuple[Lanes, Lanes] | None:
         """Return where the robot is along an axis, before and after the step."""
@@ -294,16 +246,16 @@ class Inputs:
         own = self.get_field(name, state)
         if own is not None:
             return own
-        role = _JOINTS.get(name.lstrip("_"))
-        found = self.card.find_role(role) if role else None
-        if found is not None:
-            return self.read_field(found, state)
+        motion = robots.read_motion(self, name, state)
+        if motion is not None:
+            return motion
+        if name in _SPACES:
+            size = self.card.n_actions if "action" in name else self.card.observation_size
+            return self._make_space(name, size)
         if name in _CONSTANTS:
             constants = {"dt": self.card.control_dt, "skip": self.card.model.frame_skip}
             value = constants[_CONSTANTS[name]]
             return Lanes(nodes.literal(value), value=value)
-        if name in _PARTS:
-            return self.get_inner(name)
         meanings: tuple[tuple[frozenset[str], Callable[[], Any]], ...] = (
             (_DATA, lambda: self.get_data(state)),
             (frozenset({"model"}), lambda: physics.make_model(self.card)),
@@ -311,8 +263,50 @@ class Inputs:
             (_ACTIONS, lambda: self.make("action", self.card.n_actions)),
             (_ENDED, self.get_terminated),
             (_LOGS, Table),
+            (frozenset({"scene"}), lambda: self._make_scene(state)),
+            (frozenset({"action_manager"}), lambda: Input(name, lambda inner: self.get_own(inner))),
+            (
+                frozenset({"termination_manager"}),
+                lambda: Input(name, lambda inner: self.get_own(inner)),
+            ),
+            (
+                frozenset({"num_envs"}),
+                lambda: Lanes(nodes.call("len", nodes.name("action")), kind="int"),
+            ),
+            (frozenset({"device"}), lambda: None),
         )
         for names, get in meanings:
             if name in names:
                 return get()
         return self.require_field(name.lstrip("_"), f"self.{name}", state)
+
+    def _make_space(self, name: str, size: int) -> Input:
+        """Return the space of actions or observations."""
+        low, high = self.card.action_range if "action" in name else self.card.observation_range
+        bounds = {"low": [low] * size, "high": [high] * size}
+
+        def get_attribute(inner: str) -> Any:
+            if inner == "shape":
+                return (size,)
+            if inner in bounds:
+                return arithmetic.lift(bounds[inner])
+            raise Untranslatable(f"{name}.{inner}", f"write its number: {size} numbers a step")
+
+        return Input(name, get_attribute)
+
+    def _make_scene(self, state: str) -> Input:
+        """Return Isaac Lab's scene: its robot is the card's, by whatever name."""
+        robot = Input("robot", lambda inner: self.get_own(inner, state))
+
+        def get_item(key: Any) -> Any:
+            if re.search("contact|sensor|scan|terrain|camera", str(key)):
+                raise Untranslatable(
+                    f"scene[{key!r}] is no field of the card", remedies.suggest(self.card, str(key))
+                )
+            return robot
+
+        def get_attribute(name: str) -> Any:
+            groups = ("articulations", "rigid_objects", "sensors")
+            return Input(name, get_item=get_item) if name in groups else get_item(name)
+
+        return Input("scene", get_attribute, get_item)

@@ -51,9 +51,11 @@ class Journal:
 
     Args:
         inputs: what free names mean on the card.
+        is_inline: whether what is computed stays one expression, without names.
     """
 
-    def __init__(self, inputs: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, inputs: Mapping[str, Any] | None = None, is_inline: bool = False) -> None:
+        self.is_inline = is_inline
         self.lines: list[ast.stmt] = []
         self.constants: dict[str, ast.expr] = {}
         self.scope = Locals(Cells(inputs or {}))
@@ -156,6 +158,8 @@ class Journal:
             return Maybe(flag, self.name_value(wish, value.array))
         if not isinstance(value, Lanes) or value.is_constant or nodes.is_simple(value.node):
             return value
+        if self.is_inline:
+            return value
         name = self.find_name(wish)
         self.lines.append(nodes.assign(name, value.node))
         return replace(value, node=nodes.name(name))
@@ -177,6 +181,8 @@ class Journal:
 
     def name_constant(self, wish: str, value: Any) -> Any:
         """Give the numbers in a value of the file's or a class's names that can be tuned."""
+        if self.is_inline:
+            return value
         word = "".join(c if c.isalnum() else "_" for c in wish).strip("_").upper()
         if not word.isascii() or not word.isidentifier():
             return value
@@ -189,9 +195,10 @@ class Journal:
             name = self.find_name(word)
             self.constants[name] = array.node
             return Lanes(nodes.name(name), array.shape, True, array.kind, array.value)
-        if isinstance(value, Table):
-            for key in list(value):
-                value[key] = self.name_constant(f"{wish}_{key}", value[key])
+        cells = value.names if isinstance(value, Instance) else value
+        if isinstance(cells, Table) or isinstance(value, Instance):
+            for key in list(cells):
+                cells[key] = self.name_constant(f"{wish}_{key}", cells[key])
         return value
 
     def choose(self, condition: Lanes, one: Any, two: Any) -> Any:

@@ -55,11 +55,11 @@ class Tracer(ExpressionReader):
     def run_file(self, tree: ast.Module) -> None:
         """Carry out the file's own statements: imports, constants, functions, classes."""
         for statement in tree.body:
-            self._try_statement(statement, self.scope)
+            self.try_statement(statement, self.scope)
         for name, value in list(self.scope.names.items()):
             self.scope.names[name] = self.name_constant(name, value)
 
-    def _try_statement(self, statement: ast.stmt, scope: Locals) -> None:
+    def try_statement(self, statement: ast.stmt, scope: Locals) -> None:
         """Carry out a statement of a file or a class; names that it fails to give say why."""
         found = self.attempt(partial(self.run_statement, statement, scope))
         if isinstance(found, Broken):
@@ -206,7 +206,7 @@ class Tracer(ExpressionReader):
         inner = Locals(Cells(), scope, is_class=True)
         made = Class(statement.name, inner.names, bases)
         for item in statement.body:
-            self._try_statement(item, inner)
+            self.try_statement(item, inner)
         for name, value in list(inner.names.items()):
             if isinstance(value, Function):
                 inner.names[name] = replace(value, owner=made)

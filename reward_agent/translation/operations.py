@@ -95,8 +95,7 @@ def _zeros(value: float) -> Callable[..., Lanes]:
             if isinstance(sizes, int)
             else [arithmetic.unlift(s) for s in machine.iterate(sizes)]
         )
-        if any(not isinstance(size, int) for size in sizes):
-            return Lanes(nodes.literal(value), value=value)
+        sizes = [size for size in sizes if isinstance(size, int)]  # without that of simulations
         if math.prod(sizes) > _MOST_NUMBERS:
             raise machine.refuse(f"an array of {math.prod(sizes)} numbers", "a smaller one")
         content: Any = value

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from reward_agent.definitions.card import EnvCard, StateField
-from reward_agent.translation import arithmetic, indexing, nodes, remedies
+from reward_agent.translation import arithmetic, indexing, nodes, remedies, robots
 from reward_agent.translation.values import Input, Lanes, Untranslatable
 
 if TYPE_CHECKING:
@@ -44,7 +44,10 @@ def make_data(inputs: Inputs, state: str) -> Input:
         if name == "model":
             return make_model(inputs.card)
         body = _get_of_bodies(inputs, name, state)
-        return body or inputs.require_field(name, f"data.{name}", state)
+        motion = robots.read_motion(inputs, name, state) if body is None else body
+        if motion is not None:
+            return motion
+        return inputs.require_field(name, f"data.{name}", state)
 
     def get_item(key: Any) -> Any:
         return inputs.require_field(str(key), f"data[{key!r}]", state)
@@ -62,7 +65,7 @@ def _get_of_bodies(inputs: Inputs, name: str, state: str) -> Input | None:
         kind = name.removeprefix("get_body_")
         return Input(name, call=lambda which: _find_body(inputs, kind, which, state))
     if name == "subtree_com":
-        return Input(name, get_item=lambda which: _find_centre(inputs, state))
+        return Input(name, get_item=lambda which: find_centre(inputs, state))
     return None
 
 
@@ -108,7 +111,8 @@ def _find_body(inputs: Inputs, name: str, which: Any, state: str, kind: str = "b
     raise Untranslatable(f"{what} is no field of the card", remedies.suggest(inputs.card, role))
 
 
-def _find_centre(inputs: Inputs, state: str) -> Lanes:
+def find_centre(inputs: Inputs, state: str) -> Lanes:
+    """Return the field that is the centre of mass."""
     found = inputs.card.find_role("com_position")
     if found is None:
         raise Untranslatable(
@@ -181,7 +185,7 @@ def _get_number(inputs: Inputs, name: str, number: int, state: str) -> Lanes:
         )
     field, _, place = found[0].partition("[")
     array = inputs.require_field(field, found[0], state)
-    return indexing.get_item(array, int(place[:-1])) if place else array
+    return indexing.take(array, int(place[:-1])) if place else array
 
 
 def _join(inputs: Inputs, name: str, numbers: Sequence[int], state: str) -> Any:

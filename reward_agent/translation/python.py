@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from reward_agent.rewards.language import split_names
-from reward_agent.translation import arithmetic, nodes, operations, remedies
+from reward_agent.translation import arithmetic, indexing, operations, remedies
 from reward_agent.translation.indexing import get_item
 from reward_agent.translation.journal import ABSENT, mark_entry
 from reward_agent.translation.values import (
@@ -145,7 +145,7 @@ def _length(machine: Tracer, value: Any) -> Any:
     if isinstance(value, Lanes):
         size = value.shape[0] if value.shape else 1
         if size is None:
-            return Lanes(nodes.call("len", nodes.name("action")), kind="int")
+            return indexing.count()
         return size
     return len(machine.iterate(value)) if not isinstance(value, str) else len(value)
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from reward_agent.definitions.card import EnvCard
 from reward_agent.errors import find_alike_name
 from reward_agent.translation import nodes
-from reward_agent.translation.inner import InnerReward
 from reward_agent.translation.values import Fault, Untranslatable
 
 if TYPE_CHECKING:
@@ -96,15 +95,12 @@ def suggest_number(card: EnvCard, name: str, number: int) -> str:
     return suggest(card, kind)
 
 
-def refuse_inner(card: EnvCard, weights: InnerReward | None) -> Untranslatable:
+def refuse_inner(card: EnvCard) -> Untranslatable:
     """Return why the environment's own reward cannot be read, with how to write it out."""
-    fields = find_near(card, "position velocity")
-    named = ", ".join(f"next_state.{item}" for item in fields)
-    what = f"the reward that {card.gymnasium_id or card.name} itself pays is no field of the card"
-    if weights is not None and weights.contact:
-        what += ", for its contact forces are none"
+    named = ", ".join(f"next_state.{item}" for item in find_near(card, "position velocity"))
     return Untranslatable(
-        what, f"write it out: the speed from {named}, 1 while healthy, np.sum(action ** 2, axis=-1)"
+        f"the reward that {card.gymnasium_id or card.name} itself pays is no field of the card",
+        f"write it out: the speed from {named}, 1 while healthy, np.sum(action ** 2, axis=-1)",
     )
 
 

@@ -16,6 +16,7 @@ from reward_agent.translation.calls import is_quiet
 from reward_agent.translation.entry import Payer, list_parameters
 from reward_agent.translation.inputs import Inputs
 from reward_agent.translation.machine import Tracer
+from reward_agent.translation.staging import Staged
 from reward_agent.translation.values import Input, Lanes, Untranslatable, Word
 
 # Steps of a loop that ends by what it computes.
@@ -40,6 +41,7 @@ def write_rows(tree: ast.Module, machine: Tracer, entry: Payer, inputs: Inputs) 
         raise Untranslatable(
             f"{entry.name} is no function of one step", "write it as a function of its inputs"
         )
+    inputs = Staged(machine, entry, inputs).inputs
     given = [f"{key}={value}" for key, value in _list_arguments(entry, inputs)]
     cleaner = _Cleaner(machine)
     kept = [cleaner.visit(item) for item in _list_needed(tree, entry.function.name)]
@@ -91,7 +93,8 @@ def _list_arguments(entry: Payer, inputs: Inputs) -> Iterator[tuple[str, str]]:
             yield name, f"({ast.unparse(value.node)})[i]"
         elif isinstance(value, Input) and value.name == "info":
             keys = sorted(_list_keys(entry.function.node, name))
-            items = [f"{key!r}: ({ast.unparse(inputs.get_info(key).node)})[i]" for key in keys]
+            assert value.get_item is not None
+            items = [f"{key!r}: ({ast.unparse(value.get_item(key).node)})[i]" for key in keys]
             yield name, f"{{{', '.join(items)}}}"
         elif name not in entry.function.defaults:
             raise Untranslatable(

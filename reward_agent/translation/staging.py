@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from reward_agent.translation import arithmetic, indexing, nodes
+from reward_agent.translation import arithmetic, nodes
 from reward_agent.translation.entry import (
     Payer,
     list_parameters,
     weigh_table,
     weigh_terms,
 )
+from reward_agent.translation.environment import Environment
 from reward_agent.translation.inputs import Inputs
 from reward_agent.translation.journal import ABSENT, list_cells
 from reward_agent.translation.machine import Tracer
 from reward_agent.translation.others import find_other_writer
-from reward_agent.translation.physics import get_body_com
 from reward_agent.translation.values import (
     Bound,
     Broken,
@@ -29,81 +29,11 @@ from reward_agent.translation.values import (
     Items,
     Lanes,
     Maybe,
-    Stepped,
     Table,
     Untranslatable,
 )
 
 _MAKES_STEP = ("do_simulation", "step", "_step_mujoco_simulation", "physics_step", "simulate")
-
-
-class Environment:
-    """What ``self`` of an environment, a wrapper or a task has beside what the file says.
-
-    Before ``do_simulation`` its data are those before the step.
-    """
-
-    def __init__(self, inputs: Inputs, steps_inside: bool) -> None:
-        self.inputs, self._steps_inside = inputs, steps_inside
-        self.begin()
-
-    def begin(self) -> None:
-        """Be as before the step, if the entry makes it."""
-        self.state = "state" if self._steps_inside else "next_state"
-
-    def get_attribute(self, name: str) -> Any:
-        """Return ``self.NAME``."""
-        calls: dict[str, Callable[..., Any]] = {
-            "get_body_com": get_body_com(self.inputs, self.state),
-            "reset": lambda *given, **named: (self._observe("state"), self._get_info()),
-        }
-        calls |= dict.fromkeys(("do_simulation", "_step_mujoco_simulation"), self._step)
-        calls |= dict.fromkeys(("step", "physics_step", "simulate"), self._step_inner)
-        calls |= dict.fromkeys(("_get_obs", "get_obs", "_get_observation"), self._observe)
-        calls |= dict.fromkeys(("state_vector", "_get_state"), self._join_state)
-        calls |= dict.fromkeys(("render", "close", "seed"), lambda *given, **named: None)
-        if name in calls:
-            return Input(name, call=calls[name])
-        if name in ("env", "unwrapped", "envs", "gym_env", "_env", "venv"):
-            return Input(name, self.get_attribute)
-        if name == "is_healthy":
-            return arithmetic.invert(self.inputs.get_terminated())
-        if name in ("data", "sim", "_data"):
-            return Input("data", self._get_of_data)
-        if name in ("render_mode", "viewer", "spec", "np_random", "renderer"):
-            return None
-        return self.inputs.get_own(name, self.state)
-
-    def _observe(self, state: str = "", *given: Any) -> Lanes:
-        return self.inputs.get_observation(state if state == "state" else self.state)
-
-    def _get_info(self) -> Any:
-        return self.inputs.get_parameter("info", frozenset())
-
-    def _get_of_data(self, name: str) -> Any:
-        """Return ``self.data.NAME`` as it is at this point of the step."""
-        found = self.inputs.get_data(self.state).get_attribute
-        assert found is not None
-        return found(name)
-
-    def _step(self, *given: Any, **named: Any) -> None:
-        self.state = "next_state"
-
-    def _step_inner(self, *given: Any, **named: Any) -> tuple[Any, ...]:
-        self.state = "next_state"
-        observation = self.inputs.get_observation("next_state")
-        try:
-            own: Any = self.inputs.get_inner("reward")
-        except Untranslatable as error:
-            own = Broken(error)
-        ended = self.inputs.get_terminated()
-        return Stepped((observation, own, ended, False, self._get_info()))
-
-    def _join_state(self) -> Lanes:
-        """Return qpos and qvel, one after the other."""
-        parts = [self._get_of_data(name).get_item(slice(None)) for name in ("qpos", "qvel")]
-        items = [indexing.get_item(part, i) for part in parts for i in range(part.shape[0])]
-        return arithmetic.stack(items)
 
 
 @dataclass(frozen=True)
@@ -155,8 +85,9 @@ class Staged:
     """
 
     def __init__(self, machine: Tracer, entry: Payer, inputs: Inputs) -> None:
-        self.machine, self.entry, self.inputs = machine, entry, inputs
-        self.environment = Environment(inputs, _steps_inside(entry))
+        self.machine, self.entry = machine, entry
+        self.environment = Environment(machine, inputs, _steps_inside(entry))
+        self.inputs = replace(inputs, environment=self.environment)
         self.instance = self._find_instance() if entry.type else None
         self._function = entry.function
         if entry.weighs and self.instance is not None:
@@ -288,6 +219,7 @@ class Staged:
         """Return an object of the entry's class, as at the start of an episode."""
         made, machine = self.entry.type, self.machine
         assert made is not None
+        self.environment.inherit(made)
         made.names["__inputs__"] = Input("self", self.environment.get_attribute)
         instance = self.entry.instance or Instance(made, Cells())
         start = made.find("__init__")

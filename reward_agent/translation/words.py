@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from reward_agent.rewards.language import split_names
-from reward_agent.translation import arithmetic, nodes, operations, python, remedies
+from reward_agent.translation import arithmetic, isaac, nodes, operations, python, remedies
 from reward_agent.translation.values import (
     Cells,
     Class,
@@ -176,9 +176,20 @@ def _call_other(
         return python.call_helper(machine, function, given, named)
     if function.name == "tolerance":
         return _tolerance(machine, *given, **named)
+    term = isaac.find_term(function.path)
+    if term is not None:
+        isaac.check_chosen(named)
+        return machine.call_function(term, tuple(given), named)
+    if function.name == "SceneEntityCfg":
+        chosen = {"name": given[0] if given else "robot", "joint_ids": slice(None)}
+        return Instance(
+            Class(function.name, Cells()), Cells({**chosen, "body_ids": slice(None), **named})
+        )
     if function.path.startswith("ml_collections"):
         return python.make_table(machine, *given, **named)
-    if "func" in named or function.name.endswith(_RECORDS):  # a configuration: what it was given
+    if (
+        "func" in named or "body_ids" in named or function.name.endswith(_RECORDS)
+    ):  # a configuration: what it was given
         places = {f"_{place}": value for place, value in enumerate(given)}
         return Instance(Class(function.name, Cells()), Cells({**places, **named}))
     raise machine.refuse(
