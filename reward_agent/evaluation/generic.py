@@ -261,6 +261,7 @@ def travel(
     speed: float | None = None,
     *,
     command: str | None = None,
+    within: float | None = None,
     seconds: float = 3.0,
     up: str | None = None,
     height: str | None = None,
@@ -268,10 +269,11 @@ def travel(
     """Go at a speed: s in which the velocity, over the last second, is near what is asked.
 
     ``velocity`` is a field, m/s: forward, sideways or up; ``speed`` is negative for the other way.
-    Full credit within a quarter of what is asked, none at a difference as large as that: standing
-    still, or twice as fast. Near a command that is hardly any, 0.05 m/s, there is full credit.
+    Full credit ``within`` a difference (None: a quarter of what is asked), none at one as large as
+    what is asked: standing still, or twice as fast. Near a command that is hardly any, 0.05 m/s,
+    there is full credit.
     """
-    return _go(velocity, speed, command, seconds, make_guards(up, height))
+    return _go(velocity, speed, command, within, seconds, make_guards(up, height))
 
 
 def go_far(
@@ -325,18 +327,20 @@ def turn(
     rate: float | None = None,
     *,
     command: str | None = None,
+    within: float | None = None,
     seconds: float = 3.0,
     up: str | None = None,
     height: str | None = None,
 ) -> Timed:
     """Turn at a rate, rad/s; as ``travel``."""
-    return _go(yaw_rate, rate, command, seconds, make_guards(up, height))
+    return _go(yaw_rate, rate, command, within, seconds, make_guards(up, height))
 
 
 def _go(
     name: str,
     value: float | None,
     command: str | None,
+    within: float | None,
     seconds: float,
     guards: tuple[Condition, ...],
 ) -> Timed:
@@ -349,7 +353,7 @@ def _go(
         size = np.abs(asked)
         # A number that is asked for is met in its own size, be it that of a worm.
         least = 0.0 if value else NEAR_ZERO
-        full = np.maximum(NEAR_SHARE * size, least)
+        full = np.maximum(NEAR_SHARE * size if within is None else within, least)
         credit = grade(error, full, np.maximum(size, 2 * least))
         return Judged(f"{name} near what is asked", credit, {f"mean_{name}": float(np.mean(speed))})
 

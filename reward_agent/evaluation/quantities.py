@@ -9,8 +9,8 @@ from __future__ import annotations
 import math
 import re
 import unicodedata
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
 
 _WORDS = """
 zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen
@@ -28,20 +28,28 @@ for _what, _size, _words in (
     ("time", 1.0, "s sec secs second seconds sekunde sekunden seconde secondes segundo segundos "
      "秒 秒钟 秒間 секунда секунды секунд"),
     ("time", 0.001, "ms millisecond milliseconds"),
+    ("time", 3600.0, "hour hours"),
     ("time", 60.0, "min minute minutes minuten minutos 分钟 分 минут минуты минуту"),
     ("length", 1.0, "m meter meters metre metres meter metros mètres 米 метр метра метров"),
     ("length", 0.01, "cm centimeter centimeters centimetre centimetres 厘米 см"),
     ("length", 0.001, "mm millimeter millimeters millimetre millimetres"),
     ("length", 1000.0, "km kilometer kilometers kilometre kilometres"),
+    ("length", 0.3048, "ft feet"),
+    ("length", 0.0254, "inch inches"),
+    ("length", 0.9144, "yd yard yards"),
+    ("length", 1609.344, "mile miles"),
     ("speed", 1.0, "m/s"),
     ("speed", 0.01, "cm/s"),
     ("speed", 1 / 3.6, "km/h kph kmh"),
+    ("speed", 0.44704, "mph"),
+    ("speed", 0.3048, "ft/s fps"),
     ("angle", math.pi / 180, "° deg degs degree degrees grad градусов 度"),
     ("angle", 1.0, "rad radian radians"),
     ("angle", 2 * math.pi, "turn turns revolution revolutions rotation rotations rev revs"),
     ("turning", 1.0, "rad/s"),
     ("turning", math.pi / 180, "deg/s °/s"),
     ("turning", math.pi / 30, "rpm"),
+    ("turning", 2 * math.pi, "rev/s"),
     ("share", 0.01, "% percent"),
     ("frequency", 1.0, "hz hertz"),
     ("force", 1.0, "n newton newtons"),
@@ -50,12 +58,17 @@ for _what, _size, _words in (
     ("steps", 1.0, "step steps"),
 ):  # fmt: skip
     _UNITS |= dict.fromkeys(_words.split(), (_what, _size))
+_TURNS = r"(?:turns?|rotations?|rev(?:olution)?s?)"
 _LONG_UNITS = {
     r"(?<![a-z])(?:meters?|metres?|m) ?(?:/|per|a) ?(?:seconds?|sec|s)\b": " m/s ",
     r"\bm\s?s(?:\^-1|⁻¹)": " m/s ",
     r"(?<![a-z])(?:degrees?|deg|°) ?(?:/|per|a) ?(?:seconds?|sec|s)\b": " deg/s ",
     r"(?<![a-z])(?:radians?|rad) ?(?:/|per|a) ?(?:seconds?|sec|s)\b": " rad/s ",
     r"(?<![a-z])(?:kilomet(?:er|re)s?|km) ?(?:/|per|an) ?(?:hours?|h)\b": " km/h ",
+    r"(?<![a-z])(?:feet|foot|ft) ?(?:/|per|a) ?(?:seconds?|sec|s)\b": " ft/s ",
+    r"(?<![a-z])miles? ?(?:/|per|an) ?(?:hours?|h)\b": " mph ",
+    rf"(?<![a-z]){_TURNS} ?(?:/|per|a) ?(?:seconds?|sec|s)\b": " rev/s ",
+    rf"(?<![a-z]){_TURNS} ?(?:/|per|a) ?min(?:ute)?s?\b": " rpm ",
     r"(?:米每秒|米/秒)": " m/s ",
 }
 # What a robot has a number of is no measure of what it does.
@@ -69,6 +82,15 @@ _TURN = 2 * math.pi
 _CLOSE = 0.02
 _NUMBER = r"[-+]?(?:\d+(?:[.,]\d+)?|\.\d+)(?:e[-+]?\d+)?"
 _UNTIL = re.compile(r"\s*(?:and|to|or|-|–|\.\.)\s*(?=[-+.\d])")
+# What makes two quantities the ends of a range: "between 1 and 2 m", "1 to 2 m", "1-2 m".
+_BETWEEN, _TO = re.compile(r"\bbetween\s*$", re.IGNORECASE), re.compile(r"\s*(?:to|-|–|…|\.\.+)\s*")
+_AND = re.compile(r"\s*and\s*", re.IGNORECASE)
+# Before or behind a number of feet that are a part of the robot: "on two feet", "lift two feet".
+_OF_ROBOT = re.compile(
+    r"\b(?:on|with|all|both|its|your|his|her|the|using|lift\w*|rais\w+|lower\w*|keep\w*)\s*$",
+    re.IGNORECASE,
+)
+_MOST_FEET = 6
 _UNIT = "|".join(sorted(map(re.escape, _UNITS), key=len, reverse=True))
 _TOKEN = re.compile(
     rf"(?P<number>(?<![A-Za-z0-9_.]){_NUMBER})[ -]?(?P<pi>\*?\s?(?:pi|π)\b)?"
@@ -85,11 +107,13 @@ class Amount:
         text: as it was written.
         value: in s, m, m/s, rad, rad/s, or a bare number.
         what: what it measures; "" where no unit was said.
+        low: the lower end, where it is the upper one of a range.
     """
 
     text: str
     value: float
     what: str
+    low: float | None = None
 
 
 def find_quantities(text: str) -> tuple[Amount, ...]:
@@ -97,9 +121,9 @@ def find_quantities(text: str) -> tuple[Amount, ...]:
     plain = _spell_digits(unicodedata.normalize("NFKC", text))
     found: list[Amount] = []
     of_range = False  # whether "1.1 to" was read, before "1.3 m/s"
+    last = (0, 0)  # where the number before begins and ends
     for match in _TOKEN.finditer(plain):
-        after = plain[match.end() :].split(maxsplit=1)
-        if not match["unit"] and after and after[0].strip(".,;:").lower() in _PARTS:
+        if _is_of_robot(plain, match):
             continue
         value = float(match["number"].replace(",", "."))
         what, size = _UNITS.get((match["unit"] or "").lower(), ("", 1.0))
@@ -109,9 +133,36 @@ def find_quantities(text: str) -> tuple[Amount, ...]:
         if of_range and what:
             first = found.pop()
             found.append(Amount(f"{first.text} {match['unit']}", first.value * size, what))
-        found.append(Amount(" ".join(match.group().strip(" -").split()), value * size, what))
-        of_range = not what and _UNTIL.match(plain[match.end() :]) is not None
+        amount = Amount(" ".join(match.group().strip(" -").split()), value * size, what)
+        if found and found[-1].what == what and _is_range(plain, last, match.start()):
+            amount = replace(amount, low=found[-1].value)
+        found.append(amount)
+        last = (match.start(), match.end("unit") if match["unit"] else match.end("number"))
+        of_range = not what and _UNTIL.match(plain[last[1] :]) is not None
     return tuple(found)
+
+
+def _is_of_robot(text: str, match: re.Match[str]) -> bool:
+    """Return whether a number counts parts of a robot: "on two feet", "three legs"."""
+    unit, after = match["unit"], text[match.end() :].split(maxsplit=1)
+    if unit is None:
+        return bool(after) and after[0].strip(".,;:").lower() in _PARTS
+    is_few = float(match["number"].replace(",", ".")) in range(_MOST_FEET + 1)
+    return unit.lower() == "feet" and is_few and _OF_ROBOT.search(text[: match.start()]) is not None
+
+
+def _is_range(text: str, before: tuple[int, int], start: int) -> bool:
+    """Return whether the number before, and the one that starts here, are ends of a range."""
+    joined = text[before[1] : start]
+    is_between = _AND.fullmatch(joined) and _BETWEEN.search(text[: before[0]])
+    return bool(is_between or _TO.fullmatch(joined))
+
+
+def find_span(amounts: Sequence[Amount], kinds: Collection[str]) -> tuple[Amount, ...]:
+    """Return the first quantity that measures one of these; both ends of it if it is a range."""
+    same = [item for item in amounts if item.what in kinds]
+    is_range = len(same) > 1 and same[1].low == same[0].value
+    return tuple(same[: 2 if is_range else 1])
 
 
 def find_durations(text: str) -> tuple[float, ...]:

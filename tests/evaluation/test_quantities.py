@@ -6,7 +6,12 @@ import math
 
 import pytest
 
-from reward_agent.evaluation.quantities import find_durations, find_quantities, list_dropped
+from reward_agent.evaluation.quantities import (
+    find_durations,
+    find_quantities,
+    find_span,
+    list_dropped,
+)
 
 
 @pytest.mark.parametrize(
@@ -23,13 +28,31 @@ from reward_agent.evaluation.quantities import find_durations, find_quantities, 
         ("stand on two legs for half a minute", [(30, "time")]),
         ("between 1.1 and 1.3 m/s", [(1.1, "speed"), (1.3, "speed")]),
         ("go forward on one leg", []),
+        ("from 0.5 m to 0.7 m", [(0.5, "length"), (0.7, "length")]),
+        ("0.5-0.7 m", [(0.5, "length"), (0.7, "length")]),
+        ("walk 10 feet, then stand on two feet", [(3.048, "length")]),
+        ("3 mph, 5 ft/s, 2 miles per hour", [(1.34, "speed"), (1.524, "speed"), (0.894, "speed")]),
+        ("one turn per second", [(2 * math.pi, "turning")]),
         ("a pitch of -2π rad", [(-2 * math.pi, "angle")]),
     ],
 )
 def test_numbers_are_read_with_their_units(text: str, values: list[tuple[float, str]]) -> None:
     found = find_quantities(text)
     assert [item.what for item in found] == [what for _, what in values]
-    assert [item.value for item in found] == pytest.approx([value for value, _ in values])
+    assert [item.value for item in found] == pytest.approx([value for value, _ in values], rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("text", "ends"),
+    [
+        ("between 0.5 and 0.7 m", [0.5, 0.7]),
+        ("0.5 to 0.7 m", [0.5, 0.7]),
+        ("walk 5 m and 3 m back", [5.0]),
+        ("10 cm or 20 cm", [0.1]),
+    ],
+)
+def test_the_ends_of_a_range_are_told_from_two_quantities(text: str, ends: list[float]) -> None:
+    assert [item.value for item in find_span(find_quantities(text), ("length",))] == ends
 
 
 def test_a_duration_is_in_seconds() -> None:

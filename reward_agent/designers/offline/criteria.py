@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from reward_agent.definitions.roles import COMMANDS
 from reward_agent.designers.offline.body import Body, Limb, normalise
@@ -25,11 +25,14 @@ from reward_agent.designers.offline.words import (
     stem,
 )
 from reward_agent.evaluation.generic import LEAST_HEIGHT, UPRIGHT
+from reward_agent.evaluation.quantities import Amount
 
 _RAISED_M = 0.1  # a foot or an object, where no height is said
 _LEAST_JUMP_M, _JUMP_SHARE = 0.06, 0.2  # of the standing height
 _LYING_SHARE, _CROUCH_SHARE = 0.5, 0.675  # of the standing height
+_QUARTER = "full credit within a quarter of it, none at a difference as large as it"
 _WITHIN_M = 0.05
+_NEARNESS = frozenset({"within", "near", "close", "nearer", "closer", "than", "up", "away", "from"})
 ALMOST = 0.95  # of what is asked for: what counts as done
 # Froude numbers of what counts as going at all, and as going fast; else a share of the range.
 _GOES, _GOES_FAST, _GOES_SHARE = 0.06, 0.25, 0.2
@@ -43,7 +46,7 @@ class Criterion:
         call: its text.
         words: what it asks, with its numbers.
         knows: words of the sentence that it judges, beside those of its kind.
-        uses: kinds of quantities that it took its numbers from.
+        uses: quantities that it took its numbers from.
         unit: of its score.
         seconds: for how long it asks all to hold.
         lifts: whether the card's termination would end what it asks for.
@@ -54,7 +57,7 @@ class Criterion:
     call: str
     words: str
     knows: frozenset[str] = frozenset()
-    uses: tuple[str, ...] = ()
+    uses: tuple[Amount, ...] = ()
     unit: str = "s"
     seconds: float = 0.0
     lifts: bool = False
@@ -67,12 +70,13 @@ def list_criteria(sentence: Sentence) -> dict[Kind, Criterion]:
     parts = dict[Kind, Criterion]()
     for goal in sentence.goals:
         make = _CRITERIA.get(goal.kind)
-        part = make(sentence, goal) if make else None
+        part = make(sentence.of(goal), goal) if make else None
         if not parts and part is None:  # nothing stands in for what the sentence is about
             return {}
         units = {known.unit for known in parts.values()}
         if part is not None and (not parts or units | {part.unit} == {"s"}):
             parts[goal.kind] = part
+            sentence = sentence.without(part.uses)
     return parts
 
 
@@ -104,7 +108,7 @@ def _time(
     what: str,
     usual_s: float,
     guards: Collection[str] = ("up", "height"),
-    uses: tuple[str, ...] = (),
+    uses: tuple[Amount, ...] = (),
     knows: Collection[str] = (),
     lifts: bool = False,
 ) -> Criterion:
@@ -118,7 +122,8 @@ def _time(
     success = f"Success: full credit for {seconds:g} s without a break, and no fall."
     judged = frozenset(knows) | (STANDING if arguments else frozenset())
     words = f"s in which {what}{told}. {success}"
-    return Criterion(join_calls(made), words, judged, ("time", *uses), "s", seconds, lifts)
+    used = (*sentence.first("time"), *uses)
+    return Criterion(join_calls(made), words, judged, used, "s", seconds, lifts)
 
 
 def _fit(call: str, arguments: str) -> str:
@@ -139,16 +144,26 @@ def _travel(sentence: Sentence, goal: Goal) -> Criterion | None:
     command = _find(body, COMMANDS["forward_velocity"]) if is_plain else None
     if speed is None and command is None:
         return _go_far(sentence, goal, velocity)
-    asked = f"{goal.sign}{speed:.4g} m/s" if speed else str(command)
-    given = f"speed={goal.sign}{speed:.4g}" if speed else f'command="{command}"'
-    return _time(
-        sentence,
-        f'travel("{velocity}", {given}',
-        f"{velocity}, averaged over the last second, is near {asked}: full credit within a quarter "
-        "of it, none at a difference as large as it",
-        3.0,
-        uses=("speed",),
-    )
+    if speed is None:
+        given, near = f'command="{command}"', f"near {command}: {_QUARTER}"
+    else:
+        given, near = _say_rate("speed", goal, speed, "m/s", sentence.span("speed"))
+    what = f"{velocity}, averaged over the last second, is {near}"
+    uses = sentence.span("speed")
+    return _time(sentence, f'travel("{velocity}", {given}', what, 3.0, uses=uses)
+
+
+def _say_rate(
+    name: str, goal: Goal, asked: float, unit: str, span: Sequence[Amount]
+) -> tuple[str, str]:
+    """Return arguments that ask for a speed or a rate, or a range of it, and the same in words."""
+    given = f"{name}={goal.sign}{asked:.4g}"
+    if len(span) < 2:
+        return given, f"near {goal.sign}{asked:.4g} {unit}: {_QUARTER}"
+    low, high = (f"{goal.sign}{end.value:.4g}" for end in span)
+    within = abs(span[1].value - span[0].value) / 2
+    words = f"between {low} and {high} {unit}: full credit there, none at a difference as large"
+    return f"{given}, within={within:.4g}", words
 
 
 def _go_far(sentence: Sentence, goal: Goal, velocity: str) -> Criterion:
@@ -166,7 +181,7 @@ def _go_far(sentence: Sentence, goal: Goal, velocity: str) -> Criterion:
         f'go_far("{velocity}", {given}{guards})',
         f"{way}{most}{told}. Success: {success}, and no fall.",
         STANDING if guards else frozenset(),
-        ("length",),
+        sentence.first("length"),
         "m",
         done=ALMOST * metres or least * episode_s,
         is_bounded=metres > 0,
@@ -188,18 +203,21 @@ def _spin(sentence: Sentence, goal: Goal) -> Criterion | None:
         at = (heading.rest or 0.0) + goal.direction * angle
         what = f"{heading.name} is within 0.2 rad of {at:.4g} rad, less credit on the way there"
         call = f'face("{heading.name}", at={at:.4g}'
-        return _time(sentence, call, what, 1.0, uses=("angle",))
+        return _time(sentence, call, what, 1.0, uses=sentence.first("angle"))
     rate, asked = _find(sentence.body, "yaw_rate"), goal.speed or SPIN_RAD_PER_S
     if rate is None:
         return None
-    return _time(
-        sentence,
-        f'turn("{rate}", rate={goal.sign}{asked:.4g}',
-        f"{rate}, averaged over the last second, is near {goal.sign}{asked:.4g} rad/s: full credit "
-        "within a quarter of it, none at a difference as large as it",
-        3.0,
-        uses=("turning",),
-    )
+    given, near = _say_rate("rate", goal, asked, "rad/s", sentence.span("turning"))
+    what, uses = f"{rate}, averaged over the last second, is {near}", sentence.span("turning")
+    call, around = f'turn("{rate}", {given}', sentence.first("count")
+    if not around or sentence.has("time"):
+        return _time(sentence, call, what, 3.0, uses=uses)
+    seconds = float(
+        f"{around[0].value * math.tau / abs(asked):.3g}"
+    )  # so often round takes so long
+    what = f"{what} (so for {around[0].value:g} times around)"
+    part = _time(sentence, call, what, seconds, uses=(*uses, *around))
+    return replace(part, done=ALMOST * seconds)
 
 
 _COMMANDED = {
@@ -238,23 +256,33 @@ def _stand(sentence: Sentence, goal: Goal) -> Criterion | None:
             return pose
     height, up = card.find_role("height"), card.find_role("up")
     if height is not None and (height.rest or sentence.has("length")):
-        at = sentence.find("length", height.rest or 0.0)
-        return _keep(sentence, height.name, at, 0.1 * at, 3.0)
-    return None if up is None else _keep(sentence, up.name, 1.0, 0.05, 3.0, guards=())
+        return _keep_height(sentence, height.name, height.rest or 0.0, 3.0)
+    if up is None:
+        return None
+    what = f"{up.name} is within 0.05 of 1, less credit on the way there"
+    call = f'keep_height("{up.name}", at=1, within=0.05'
+    return _time(sentence, call, what, 3.0, (), knows=STANDING)
 
 
-def _keep(
-    sentence: Sentence, name: str, at: float, within: float, usual_s: float,
-    guards: tuple[str, ...] = ("up",), lifts: bool = False,
-) -> Criterion:  # fmt: skip
+def _keep_height(sentence: Sentence, name: str, usual: float, usual_s: float) -> Criterion:
+    """Return keeping the height that is said, within a tenth; or within the range that is."""
+    span = sentence.span("length")
+    ends = [item.value for item in span]
+    at = sum(ends) / len(ends) if ends else usual
+    within = (ends[1] - ends[0]) / 2 if len(ends) > 1 else 0.1 * at
+    near = f"within {within:.2g} m of {at:.3g} m"
+    if len(ends) > 1:
+        near = f"between {ends[0]:.3g} and {ends[1]:.3g} m"
+    least = [end.min for end in sentence.body.card.termination if end.field == name]
+    lifts = any(end is not None and end > at - within for end in least)
     return _time(
         sentence,
         f'keep_height("{name}", at={at:.3g}, within={within:.2g}',
-        f"{name} is within {within:.2g} of {at:.3g}, less credit on the way there",
+        f"{name} is {near}, less credit on the way there",
         usual_s,
-        guards,
-        ("length",),
-        STANDING if name != "" and guards == () and not lifts else (),
+        ("up",),
+        span,
+        {"high", "height"} if span else (),
         lifts,
     )
 
@@ -262,7 +290,7 @@ def _keep(
 def _stand_on(sentence: Sentence, goal: Goal) -> Criterion | None:
     """Return standing on the feet that are named; None where none, or all, are."""
     feet = [limb for limb in sentence.body.limbs if limb.kind == "foot" and limb.contact]
-    words = normalise(goal.limb[:-1])
+    words = normalise(goal.limb[:-1]) if goal.limb[-1:] in (("foot",), ("leg",)) else set()
     number = next((COUNTS[word] for word in words if word in COUNTS), 0)
     down = [foot for foot in feet if words and words <= foot.words] or feet[len(feet) - number :]
     if not (words and 0 < len(down) < len(feet)):
@@ -305,7 +333,7 @@ def _raise(sentence: Sentence, goal: Goal) -> Criterion | None:
         calls, what = [*calls, call], f"{what} and {words}"
     # A name that a sentence says in part is the limb that was chosen.
     knows = _name_sides([limb]) | limb.words | {"leg", "arm", "legs", "arms"}
-    return _time(sentence, calls, what, 2.0, uses=("length",), knows=knows)
+    return _time(sentence, calls, what, 2.0, uses=sentence.first("length"), knows=knows)
 
 
 def _lie(sentence: Sentence, goal: Goal) -> Criterion | None:
@@ -325,10 +353,7 @@ def _crouch(sentence: Sentence, goal: Goal) -> Criterion | None:
     height = sentence.body.card.find_role("height")
     if height is None or not (height.rest or sentence.has("length")):
         return None
-    at = sentence.find("length", _CROUCH_SHARE * (height.rest or 0.0))
-    ends = [end.min for end in sentence.body.card.termination if end.field == height.name]
-    lifts = any(end is not None and end > 0.9 * at for end in ends)
-    return _keep(sentence, height.name, at, 0.1 * at, 2.0, lifts=lifts)
+    return _keep_height(sentence, height.name, _CROUCH_SHARE * (height.rest or 0.0), 2.0)
 
 
 def _reach(sentence: Sentence, goal: Goal) -> Criterion | None:
@@ -349,7 +374,9 @@ def _come_near(
         return None
     start = measures[0].rest
     usual = _WITHIN_M if start is None else min(_WITHIN_M, max(0.1 * start, 0.005))
-    within, name = sentence.find("length", usual), measures[0].name
+    # "Push it 10 cm to the left" says nothing of how near.
+    span = sentence.span("length") if goal.words & _NEARNESS else ()
+    within, name = (span[-1].value if span else usual), measures[0].name
     what = f"{name}, at its worst of that time, is small: full credit within {within:.3g} m, none "
     knows = frozenset(goal.limb) | (
         frozenset() if role == "target_distance" else _name_things(sentence, THINGS)
@@ -360,7 +387,7 @@ def _come_near(
         f"{what}at the distance at the start{_say_approach(approach)}",
         0.5,
         (),
-        uses=("length",),
+        uses=span[-1:],
         knows=knows,
     )
 
@@ -380,7 +407,7 @@ def _lift(sentence: Sentence, goal: Goal) -> Criterion | None:
         f"{_say_approach(approach)}",
         1.0,
         (),
-        uses=("length",),
+        uses=sentence.first("length"),
         knows=_name_things(sentence, THINGS)
         | frozenset(goal.limb)
         | frozenset(KEYWORDS["raise"].split()),
@@ -413,7 +440,7 @@ def _move_fixture(sentence: Sentence, goal: Goal) -> Criterion | None:
         f"{_say_approach(approach)}",
         0.5,
         (),
-        uses=(what,),
+        uses=sentence.first(what),
         knows=_name_things(sentence, FIXTURES) | frozenset(goal.limb),
     )
 
@@ -443,7 +470,7 @@ def _jump(sentence: Sentence, goal: Goal) -> Criterion | None:
         "robot is in the air; a quarter for a flight that does not end on the floor, upright for "
         f"0.5 s. Success: {height:.4g} m, landed, {often_told}, and no fall.",
         STANDING | ({"hop", "hops"} if sentence.has("count") else set()),
-        ("length", "count"),
+        (*sentence.first("length"), *sentence.first("count")),
         "m",
         done=ALMOST * height,
     )

@@ -85,7 +85,7 @@ def _describe(sentence: Sentence, parts: dict[Kind, Criterion]) -> MetricProposa
     episode_s = min(max(steps, card.max_episode_steps), 10_000) * card.control_dt
     lasts = ALMOST * seconds if sentence.has("time") else max(seconds, _DONE_SHARE * episode_s)
     knows = {kind: part.knows for kind, part in parts.items()}
-    used = {what for part in made for what in part.uses}
+    used = [amount for part in made for amount in part.uses]
     words = MetricWords(
         meaning=meaning,
         unit=made[0].unit,

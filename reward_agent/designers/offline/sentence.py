@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from reward_agent.definitions.card import EnvCard
 from reward_agent.definitions.task import find_namesake, list_tasks, load_task
@@ -18,17 +18,18 @@ from reward_agent.designers.offline.words import (
     KEYWORDS,
     Goal,
     Kind,
+    pick_clauses,
     read_goals,
     stem,
 )
-from reward_agent.evaluation.quantities import Amount, find_quantities
+from reward_agent.evaluation.quantities import Amount, find_quantities, find_span
 
 _LIKE = 0.5  # of the words, where the main goal is the same
 
 
 @dataclass(frozen=True)
 class Sentence:
-    """A sentence as it is read: for a robot, its goals and quantities."""
+    """A sentence as it is read: for a robot, its goals, and quantities that are still to judge."""
 
     text: str
     body: Body
@@ -39,23 +40,45 @@ class Sentence:
         """Return the first quantity of a kind, in the unit of the fields."""
         return next((item.value for item in self.quantities if item.what == what), otherwise)
 
+    def span(self, *kinds: str) -> tuple[Amount, ...]:
+        """Return the first quantity of some kinds, with the other end where it is a range."""
+        return find_span(self.quantities, kinds)
+
+    def first(self, *kinds: str) -> tuple[Amount, ...]:
+        """Return the first quantity of some kinds, if there is one."""
+        return self.span(*kinds)[:1]
+
     def has(self, what: str) -> bool:
         """Whether a quantity of this kind is stated."""
         return any(item.what == what for item in self.quantities)
 
+    def of(self, goal: Goal) -> Sentence:
+        """Return it with the quantities that are said of a goal; times hold for all."""
+        own = find_quantities(
+            pick_clauses(goal.kind, [each.kind for each in self.goals], self.text)
+        )
+        kept = (item for item in self.quantities if item.what == "time" or item in own)
+        return replace(self, quantities=tuple(kept))
+
+    def without(self, used: Collection[Amount]) -> Sentence:
+        """Return it without the quantities that a part of a metric judges; times hold for all."""
+        left = (item for item in self.quantities if item.what == "time" or item not in used)
+        return replace(self, quantities=tuple(left))
+
 
 def list_left_out(
-    sentence: Sentence, knows: Mapping[Kind, frozenset[str]], used: Collection[str]
+    sentence: Sentence, knows: Mapping[Kind, frozenset[str]], used: Collection[Amount]
 ) -> Iterator[str]:
     """Yield the words and quantities of a sentence that no part of a metric judges.
 
     Args:
         sentence: as it is read.
         knows: by the kind of each part, words that it judges beside those of its kind.
-        used: kinds of quantities that the parts took their numbers from.
+        used: quantities that the parts took their numbers from.
     """
     card, known = sentence.body.card, set(EMPTY)
     known |= {*re.findall(r"[a-z]+", f"{card.name} {card.title}".lower())}
+    known |= {"between"} if any(item.low is not None for item in used) else set()
     for kind, own_words in knows.items():
         known |= {*KEYWORDS.get(kind, "").split()} | JUDGED.get(kind, frozenset()) | own_words
     if "travel" in knows:
@@ -64,13 +87,7 @@ def list_left_out(
     for word in dict.fromkeys(list_words(sentence)):
         if not {word, stem(word)} & known:
             yield word
-    uses = set(used)
-    for item in sentence.quantities:
-        # The first of a kind is what was asked for.
-        if item.what in uses:
-            uses.remove(item.what)
-        else:
-            yield item.text
+    yield from (item.text for item in sentence.quantities if item not in used)
 
 
 def list_words(sentence: Sentence) -> Iterator[str]:
@@ -80,7 +97,7 @@ def list_words(sentence: Sentence) -> Iterator[str]:
     for item in sentence.quantities:  # "km/h" is no word
         text = text.replace(item.text.lower(), " ")
     for word in re.findall(r"[^\W\d_]+(?:'[^\W\d_]+)?", text):
-        is_unit = any(item.what for item in find_quantities(f"1 {word}"))
+        is_unit = any(item.what for item in find_quantities(f"on 1 {word}"))
         if not is_unit and not find_quantities(f"{word} times") and word not in COUNTS:
             yield word
 

@@ -189,16 +189,18 @@ def _stand(body: Body, goal: Goal) -> list[Signal]:
     support = _balance(body, goal)
     if support:
         return [*support, *upright(body), *slow(body), *clean_floor(body)]
-    postures = raise_up(body) + _tall(body)
+    postures = raise_up(body) + _tall(body, goal.amount)
     if postures:
         postures[0] = replace(postures[0], role="goal")
     return [*postures, *slow(body), *clean_floor(body)]
 
 
-def _tall(body: Body) -> list[Signal]:
+def _tall(body: Body, asked: float | None = None) -> list[Signal]:
     stand = body.standing_height
     bounds, doc = f"{0.95 * stand:.3g}, np.inf", "1 at full height"
-    return hold("tall", body.find("height"), bounds, 0.5 * stand, 0.5, doc)
+    if asked:
+        bounds, doc = f"{0.95 * asked:.3g}, {1.05 * asked:.3g}", f"1 at {asked:g} m"
+    return hold("tall", body.find("height"), bounds, 0.5 * (asked or stand), 0.5, doc)
 
 
 def _balance(body: Body, goal: Goal) -> list[Signal]:
@@ -257,6 +259,8 @@ def _lie(body: Body, goal: Goal) -> list[Signal]:
 def _crouch(body: Body, goal: Goal) -> list[Signal]:
     stand, doc = body.standing_height, "1 at half to three quarters of standing"
     bounds = f"{0.6 * stand:.3g}, {0.75 * stand:.3g}"
+    if goal.amount:
+        bounds, doc = f"{0.95 * goal.amount:.3g}, {1.05 * goal.amount:.3g}", "1 at the height asked"
     main = aim(hold("crouched", body.find("height"), bounds, 0.3 * stand, 1.0, doc))
     return [*main, *upright(body), *slow(body), *clean_floor(body)] if main else []
 
@@ -328,6 +332,8 @@ def _raise(body: Body, goal: Goal) -> list[Signal]:
     stand = body.standing_height
     lifted = min(_LIFTED_M, 0.3 * stand) if stand > 0 else _LIFTED_M
     floor = max(stand, _LIFTED_M) if limb.kind == "hand" else lifted
+    if goal.amount and limb.height is not None:
+        floor = (limb.height.rest or 0.0) + _BEYOND * goal.amount
     bounds, doc = f"{floor:.3g}, np.inf", f"1 with the {limb.name} up"
     signals = aim(hold("lifted", limb.height, bounds, floor, 1.0, doc))
     others = [other for other in body.limbs if other.name != limb.name and other.contact]

@@ -7,7 +7,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from reward_agent.evaluation.quantities import find_quantities
+from reward_agent.evaluation.quantities import find_quantities, find_span
 from reward_agent.rewards.language import split_names
 
 Kind = Literal[
@@ -69,6 +69,8 @@ _SUBSUMED: dict[Kind, frozenset[Kind]] = {
     "jump": frozenset({"stand", "still"}),
 }
 _CLAUSE_ENDS = {",", ";", ":", ".", "and", "but", "then", "while"}
+# Not that between the ends of a range.
+_CLAUSE = re.compile(r"[;,:](?!\d)|\b(?:and|but|then|while|with)\b(?!\s*[-+.\d])")
 _NEGATIONS = {"not", "never", "no", "without", "dont", "avoid", "nor", "neither", "cannot"}
 # Gaits that are faster than walking.
 _RUNNING = "run runs hop hops sprint gallop trot jog race dash"
@@ -77,6 +79,8 @@ _SLOW = {"slow", "slowly", "gentle", "gently", "careful", "carefully", "crawl"}
 _BACKWARD = {"back", "backward", "backwards", "backflip", "reverse", "rearward"}
 _LIMBS = {"leg", "legs", "foot", "feet", "arm", "arms", "hand", "hands"}
 SIDES = {"left", "right", "front", "back", "hind", "rear", "first", "second", "third", "fourth"}
+# What "up" stands behind where it says how one stands; a leg is lifted up.
+_RISING = ("get", "stand", "stay", "straight", "rise", "sit", "keep")
 _SINGULAR = {"legs": "leg", "feet": "foot", "arms": "arm", "hands": "hand"}
 COUNTS = {"one": 1, "two": 2, "three": 3}
 # Words that ask for nothing.
@@ -97,7 +101,8 @@ STANDING = split_names(
     standing stands stay stays tipping tip torso up upright way without tall
     """
 )
-HELD = split_names("hold holds motionless quiet quietly stay stays steadily steady still there")
+STILL = split_names("motionless quiet quietly still")
+HELD = STILL | split_names("hold holds stay stays steadily steady there")
 # What else a kind judges beside its keywords.
 JUDGED: dict[Kind, frozenset[str]] = {
     "follow": split_names("asked given heading speed turn velocity"),
@@ -114,7 +119,7 @@ JUDGED: dict[Kind, frozenset[str]] = {
     ),
     "jump": split_names("air feet floor foot ground land landing lands off once up vertically"),
     "crouch": HELD | split_names("down height"),
-    "stand": HELD | split_names("both feet foot height leg legs pole"),
+    "stand": (HELD - STILL) | split_names("both feet foot height leg legs pole"),
     "handle": HELD
     | split_names(
         """
@@ -128,7 +133,10 @@ JUDGED: dict[Kind, frozenset[str]] = {
 # Of the keywords of travel, what says how the legs move: speed is judged, gaits are not.
 GAITS = split_names("crawl gallop hop hops march roll slide swim swims trot")
 JUMPING = split_names("bounce hop hops jump jumps leap leaps")
-_SPEED, _AMOUNT = ("speed", "turning"), ("length", "angle")
+_SPEED, _AMOUNT, _LENGTH = ("speed", "turning"), ("length", "angle"), ("length",)
+# "Keep the torso 1.2 m high" asks for a height, no jump.
+_TRUNK = {"torso", "trunk", "body", "pelvis", "hips", "base"}
+_KEEPING = {"keep", "keeps", "hold", "holds", "stay", "stays", "maintain", "maintains", "remain"}
 _ON_BACK = re.compile(r"\bon (?:its|your|his|her|the|their) back\b")
 _ON_THE_SPOT = re.compile(r"\b(?:in place|on the spot|up and down)\b")
 # What something is called says nothing of what is done: 'push_rod'.
@@ -203,16 +211,32 @@ def read_goals(sentence: str, scene: Scene = Scene()) -> tuple[Goal, ...]:
     found = _find_kinds(tokens)
     if "travel" in found and _ON_THE_SPOT.search(text):
         found = found - {"travel"} | {"jump"}
+    is_kept = bool(_TRUNK & {*tokens} and _KEEPING & {*tokens})
+    if found <= {"jump"} and is_kept and _find_number(_LENGTH, text):
+        found = {"stand"}
     ordered = [kind for kind in KEYWORDS if kind in found]
     if not ordered:
         return ()
     dropped = _SUBSUMED.get(ordered[0], frozenset())
     kept = [kind for kind in ordered if kind not in dropped]
-    first, *conditions = (_describe(kind, text, tokens) for kind in kept)
+    first, *conditions = (_describe(kind, pick_clauses(kind, kept, text), tokens) for kind in kept)
     if first.kind == "reach":
         first = replace(first, limb=(*_split(names), *first.limb))
     # The limb that is named is the first one's.
     return (first, *(replace(goal, limb=()) for goal in conditions))
+
+
+def pick_clauses(kind: Kind, kinds: Collection[Kind], text: str) -> str:
+    """Return a sentence without the clauses that speak of other kinds alone."""
+    picked = []
+    for clause in _CLAUSE.split(text.lower()):
+        words = {form for word in re.findall("[a-z]+", clause) for form in (word, stem(word))}
+        spoken = {each for each in kinds if words & {*KEYWORDS.get(each, "").split()}}
+        if not spoken and words & _TRUNK:
+            spoken = {each for each in kinds if each in ("stand", "crouch", "lie")} or {"stand"}
+        if kind in spoken or not spoken:
+            picked.append(clause)
+    return " , ".join(picked)
 
 
 def _split(names: Collection[str]) -> list[str]:
@@ -255,6 +279,8 @@ def _find_kinds(tokens: list[str]) -> set[Kind]:
         is_negated = (is_negated or token in _NEGATIONS) and token not in _CLAUSE_ENDS
         if token.startswith("fall"):
             found.add("stand" if is_negated else "lie")
+        if token == "up" and not tokens[max(0, index - 1)].startswith(_RISING):
+            continue
         for kind in _match(token, tokens[index + 1 : index + 3]):
             if not is_negated:
                 found.add(kind)
@@ -269,7 +295,7 @@ def _match(token: str, following: list[str]) -> list[Kind]:
     """Return the kinds of one word, read with the two words after it."""
     if token in ("turn", "turns") and "over" in following:
         return ["flip"]
-    if token in ("stay", "up") and not {"up", "upright"} & {token, *following}:
+    if token == "stay" and not {"up", "upright"} & {*following}:
         return []
     if token == "back" and "forth" in following:
         return []
@@ -286,7 +312,8 @@ def stem(word: str) -> str:
 def _describe(kind: Kind, text: str, tokens: list[str]) -> Goal:
     """Add direction, speed, amount and limb to a kind."""
     words, side = frozenset(tokens), _find_side(tokens)
-    goal = Goal(kind, amount=_find_number(_AMOUNT, text), words=words)
+    goal = Goal(kind, amount=_find_number(_AMOUNT if kind == "fixture" else _LENGTH, text))
+    goal = replace(goal, words=words)
     if kind in ("flip", "travel", "spin"):
         goal = replace(goal, speed=_find_number(_SPEED, text))
     if kind == "spin":
@@ -298,7 +325,9 @@ def _describe(kind: Kind, text: str, tokens: list[str]) -> Goal:
         # "back and forth", "a back leg" and "the belly of its back" are no directions.
         marks = _BACKWARD if kind == "flip" else _BACKWARD - {"back"}
         direction = -1 if words & marks or "moves back" in text else 1
-        return replace(goal, direction=direction, pace=_find_pace(words))
+        # "Backwards at -1 m/s" says it twice.
+        speed = abs(goal.speed) if goal.speed and direction < 0 else goal.speed
+        return replace(goal, direction=direction, speed=speed, pace=_find_pace(words))
     is_on_back = _ON_BACK.search(text) is not None
     return replace(goal, limb=_find_limb(tokens), direction=-1 if is_on_back else 1)
 
@@ -315,8 +344,12 @@ def _find_side(tokens: list[str]) -> int:
 
 
 def _find_number(kinds: Collection[str], text: str) -> float | None:
-    """Return the first number that measures one of these, in the unit of the fields."""
-    return next((item.value for item in find_quantities(text) if item.what in kinds), None)
+    """Return the first number that measures one of these, in the unit of the fields.
+
+    Of a range it is the middle.
+    """
+    span = find_span(find_quantities(text), kinds)
+    return sum(item.value for item in span) / len(span) if span else None
 
 
 def _find_pace(words: Collection[str]) -> Literal["fast", "slow", ""]:
