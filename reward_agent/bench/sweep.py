@@ -17,14 +17,15 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field
 
 from reward_agent.bench.plan import Choices, SweepJob, make_environ, plan_jobs
-from reward_agent.bench.suite import Suite
+from reward_agent.bench.purse import Purse, count_charges
+from reward_agent.bench.suite import METHODS, Suite
 from reward_agent.definitions.paths import find_runs_dir
 from reward_agent.errors import (
     BudgetError,
@@ -42,14 +43,16 @@ from reward_agent.errors import (
 from reward_agent.executors.registry import EXECUTORS, make_places
 from reward_agent.executors.remote import ClusterOptions
 from reward_agent.files import guard
+from reward_agent.llm.budget import NO_LIMITS, SpendingLimits
 from reward_agent.records.disk import read_record, write_record, write_text
 from reward_agent.records.events import Event, Listener, ignore
 from reward_agent.records.jobs import PROGRAM_FILE
 from reward_agent.records.settings import RunSettings, list_settings
 from reward_agent.records.store import HandedPolicy, RunRecord, RunStore, list_runs, now_utc
-from reward_agent.run.estimate import estimate_design
+from reward_agent.run.estimate import Estimate, Expense, add_expenses, estimate_design
 from reward_agent.run.open import design, read_versions
 from reward_agent.run.resume import resume_run
+from reward_agent.run.spending import Agree, agree_to_spend, is_paid
 from reward_agent.types import FileRecord, Finite, OneLine, Record, Usage
 
 SWEEP_FILE, JOB_FILE, RESULT_FILE = "sweep.json", "job.json", "result.json"
@@ -61,6 +64,7 @@ _STOPPING = (
     Interrupted, BudgetError, UsageError, SandboxError, MissingKeyError, RejectedKeyError,
     QuotaError, RateLimitError, UnreachableError,
 )  # fmt: skip
+_FREE = nullcontext(NO_LIMITS)
 
 
 class Sweep(FileRecord):
@@ -167,6 +171,8 @@ def run_sweep(
     listen: Listener = ignore,
     *,
     retry_failed: bool = False,
+    limits: SpendingLimits = NO_LIMITS,
+    agree: Agree | None = None,
 ) -> SweepStore:
     """Run the jobs of a suite that are not over, several at a time.
 
@@ -178,29 +184,54 @@ def run_sweep(
         slots: jobs side by side, one training each; 0: one, or as many as a cluster has.
         listen: receives ``JobStarted``, ``JobRetried`` and ``JobOver``.
         retry_failed: take up jobs again that were recorded as failed.
+        limits: what all jobs may spend on a model together, those that are over included.
+        agree: asked before jobs that may cost money without a limit; by default nobody is.
 
     Raises:
-        Interrupted: the user stopped it; the same call goes on.
+        Interrupted: it is not agreed to, or the user stopped it; the same call goes on.
         RewardAgentError: what would meet every job, such as a missing key, a limit of money or an
             endpoint that stayed out of reach.
     """
     choices = choices or Choices()
     jobs = plan_jobs(suite, choices)
     store = SweepStore(folder or find_runs_dir() / "bench" / suite.name)
-    environ = os.environ if choices.environ is None else choices.environ
+    environ = make_environ(os.environ if choices.environ is None else choices.environ)
+    queue = [job for job in jobs if not _is_over(store, job, retry_failed)]
+    _agree(queue, environ, limits, agree)
     with RunStore(store.dir).lock():
         _write_plan(store, suite, jobs)
-        queue = [job for job in jobs if not _is_over(store, job, retry_failed)]
+        folders = [store.job_dir(job.id) for job in jobs]
         try:
             with _hold_place(store, choices.place, slots) as n_slots:
-                _run_all(
-                    queue, n_slots, lambda job: _run_job(store, job, make_environ(environ), listen)
-                )
+                purse = Purse(limits, n_slots, folders)
+                _run_all(queue, n_slots, lambda job: _run_job(store, job, environ, purse, listen))
         except (KeyboardInterrupt, Interrupted):
             raise Interrupted(
                 f"the sweep {store.dir} was stopped", "the same command goes on with it"
             ) from None
     return store
+
+
+def _agree(
+    queue: Sequence[SweepJob],
+    environ: Mapping[str, str],
+    limits: SpendingLimits,
+    agree: Agree | None,
+) -> None:
+    """Ask whether jobs may begin that cost money, all of them at once."""
+    settings = {job.id: RunSettings.model_validate(job.settings) for job in queue}
+    paid = [job for job in queue if is_paid(settings[job.id], environ)]
+    if paid:
+        said = {"max_usd": limits.usd, "max_calls": limits.calls}
+        first = settings[paid[0].id].model_copy(update=said)
+        agree_to_spend(first, environ, agree, lambda: _expect(paid))
+
+
+def _expect(jobs: Sequence[SweepJob]) -> Expense:
+    """Return what jobs cost together."""
+    counts = Counter((job.task_name, job.label) for job in jobs)
+    first = {(job.task_name, job.label): job for job in reversed(jobs)}
+    return add_expenses([e for key in counts for e in [_estimate(first[key])] * counts[key]])
 
 
 @contextmanager
@@ -258,13 +289,17 @@ def _run_all(jobs: Sequence[SweepJob], slots: int, run: Callable[[SweepJob], Non
 
 
 def _run_job(
-    store: SweepStore, job: SweepJob, environ: Mapping[str, str], listen: Listener
+    store: SweepStore, job: SweepJob, environ: Mapping[str, str], purse: Purse, listen: Listener
 ) -> None:
     """Bring one job to its end and write its result."""
     listen(JobStarted(job))
+    is_asking = METHODS[job.method].needs_model
     for attempt in range(1, N_ATTEMPTS + 1):
         try:
-            run = _follow_run(store, job, environ, is_last=attempt == N_ATTEMPTS)
+            with purse.share(store.job_dir(job.id)) if is_asking else _FREE as share:
+                run = _follow_run(store, job, environ, share, is_last=attempt == N_ATTEMPTS)
+            if run.limit:  # what it came to so far is no result of the method
+                raise purse.explain(run.limit)
             result = _read_run(store, job, run, attempt)
         except _STOPPING:
             raise
@@ -279,7 +314,12 @@ def _run_job(
 
 
 def _follow_run(
-    store: SweepStore, job: SweepJob, environ: Mapping[str, str], *, is_last: bool
+    store: SweepStore,
+    job: SweepJob,
+    environ: Mapping[str, str],
+    share: SpendingLimits,
+    *,
+    is_last: bool,
 ) -> RunRecord:
     """Start the design run of a job, or take it up again."""
     folder = store.job_dir(job.id)
@@ -289,12 +329,24 @@ def _follow_run(
         settings["provider"] = f"given:{(folder / PROGRAM_FILE).resolve()}"
     known = list_runs(folder / "runs")
     if is_last or not known:
+        settings |= _bound(share, Usage())
         return design(job.env, job.task, runs_dir=folder / "runs", environ=environ, **settings)
     run = known[-1].read_run()
-    if run.status == "finished":
+    if run.status == "finished" and not run.limit:
         return run
     own: dict[str, Any] = {name: settings.get(name) for name in list_settings(is_personal=True)}
+    own |= _bound(share, count_charges(known[-1]))
     return resume_run(str(known[-1].dir), env=job.env, environ=environ, **own)
+
+
+def _bound(share: SpendingLimits, spent: Usage) -> dict[str, Any]:
+    """Return the limits of a run that has spent so much already, as its settings."""
+    limits: dict[str, Any] = {}
+    if share.usd is not None:
+        limits["max_usd"] = share.usd + (spent.usd or 0.0)
+    if share.calls is not None:
+        limits["max_calls"] = share.calls + spent.n_calls
+    return limits
 
 
 def _read_run(store: SweepStore, job: SweepJob, run: RunRecord, attempt: int) -> JobResult:
@@ -365,8 +417,7 @@ def forecast_jobs(jobs: Sequence[SweepJob], store: SweepStore | None = None) -> 
 
 
 def _forecast(job: SweepJob, n_jobs: int, n_over: int) -> ForecastRow:
-    settings = {key: value for key, value in job.settings.items() if value is not None}
-    estimate = estimate_design(job.env, job.task, environ={}, **settings)
+    estimate = _estimate(job)
     n_left = n_jobs - n_over
     return ForecastRow(
         task=job.task_name,
@@ -377,3 +428,8 @@ def _forecast(job: SweepJob, n_jobs: int, n_over: int) -> ForecastRow:
         hours=estimate.wall_s.likely * n_left / 3600,
         usd=None if estimate.usd is None else estimate.usd.likely * n_left,
     )
+
+
+def _estimate(job: SweepJob) -> Estimate:
+    settings = {key: value for key, value in job.settings.items() if value is not None}
+    return estimate_design(job.env, job.task, environ={}, **settings)

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from reward_agent.cli.output import (
+    Yes,
     answer_console,
+    ask_about_money,
     make_table,
     print_json,
     print_text,
@@ -64,6 +66,13 @@ def run_command(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Folder; runs/bench/SUITE by default.")
     ] = None,
+    max_usd: Annotated[
+        float | None, typer.Option(min=0, help="Hard limit of the sweep in US dollars.")
+    ] = None,
+    max_calls: Annotated[
+        int | None, typer.Option(min=1, help="Hard limit of the sweep in model calls.")
+    ] = None,
+    yes: Yes = False,
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Run jobs again that were recorded as failed.")
     ] = False,
@@ -76,6 +85,7 @@ def run_command(
     from reward_agent.bench.page import PAGE_FILE, render_markdown, write_results
     from reward_agent.bench.plan import Choices
     from reward_agent.bench.sweep import run_sweep
+    from reward_agent.llm.budget import SpendingLimits
 
     chosen = _load(suite, asdict(take_options(Changes, given)))
     place = {name: value for name, value in given.items() if value is not None}
@@ -83,7 +93,16 @@ def run_command(
     if dry_run:
         _show_forecast(chosen, choices, slots, output)
         return
-    store = run_sweep(chosen, choices, output, slots, _report, retry_failed=retry_failed)
+    store = run_sweep(
+        chosen,
+        choices,
+        output,
+        slots,
+        _report,
+        retry_failed=retry_failed,
+        limits=SpendingLimits(max_usd, calls=max_calls),
+        agree=ask_about_money(yes),
+    )
     print_text(render_markdown(write_results(store)))
     print_text(str(store.dir / PAGE_FILE))
 

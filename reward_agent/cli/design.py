@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,7 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.text import Text
 
-from reward_agent.cli.output import print_json, print_text, progress_console, read_answer
+from reward_agent.cli.output import (
+    Yes,
+    ask_about_money,
+    is_somebody_there,
+    print_json,
+    print_text,
+    progress_console,
+    read_answer,
+)
 from reward_agent.cli.settings import RunsDir, add_settings, note_folder
 from reward_agent.errors import UndecidedError, UsageError
 from reward_agent.trackers.registry import TRACKERS
@@ -18,7 +25,6 @@ from reward_agent.trackers.registry import TRACKERS
 if TYPE_CHECKING:
     from reward_agent.cli.display import RunDisplay
     from reward_agent.records.store import RunRecord, RunStore
-    from reward_agent.run.estimate import Estimate
     from reward_agent.run.metric import ProposedMetric
 
 BELOW_TARGET = 3
@@ -93,7 +99,7 @@ def design_command(
             "unranked": unranked,
         }
         try:
-            common["agree"] = None if yes else lambda expected: _ask_about_money(display, expected)
+            common["agree"] = ask_about_money(yes, display.paused)
             if resumed is not None:
                 run = resume_run(str(resumed.dir), env=env, **common, **settings)
             else:
@@ -121,7 +127,7 @@ def demo_command(
     show: Annotated[
         bool, typer.Option("--open/--no-open", help="Open the report where somebody sits.")
     ] = True,
-    yes: Annotated[bool, typer.Option("--yes", help="Agree unasked to what it may cost.")] = False,
+    yes: Yes = False,
     runs_dir: RunsDir = None,
     **settings: Any,
 ) -> None:
@@ -155,27 +161,6 @@ def _show_estimate(
         show_estimate(estimated)
 
 
-def _ask_about_money(display: RunDisplay, expected: Estimate) -> bool:
-    """Say what a run may cost, and ask where somebody sits who sees it. Enter is no.
-
-    Raises:
-        UsageError: nobody sits there.
-        Interrupted: Ctrl-C at the prompt.
-    """
-    from reward_agent.run.spending import explain_unagreed, tell_cost
-
-    if not _is_somebody_there():
-        raise explain_unagreed(expected)
-    with display.paused():
-        progress_console.print(f"No limit is set (--max-usd): {tell_cost(expected)}.")
-        progress_console.print("Begin? [y/N]")
-        return read_answer() in ("y", "yes")
-
-
-def _is_somebody_there() -> bool:
-    return sys.stdin.isatty() and sys.stderr.isatty()
-
-
 # --- a metric that the Designer proposes ----------------------------------------------------------
 
 _QUESTION = """\
@@ -195,7 +180,7 @@ def _ask_about_metric(display: RunDisplay, proposed: ProposedMetric) -> bool:
 
     with display.paused():
         _show_proposal(proposed)
-        if not _is_somebody_there():
+        if not is_somebody_there():
             return False
         progress_console.print(_QUESTION)
         while True:

@@ -8,13 +8,13 @@ from typing import Annotated, Any
 
 import typer
 
-from reward_agent.cli.output import print_json, print_text
+from reward_agent.cli.output import Yes, ask_about_money, print_json, print_text
 from reward_agent.cli.settings import Env, Json, add_settings
 
 
 @add_settings(
     "preset", "algo", "steps", "seed", "eval_episodes", "sandbox", "training_timeout_s",
-    "memory_mib", "provider", "model", "base_url", "max_usd", "trust_config",
+    "memory_mib", "provider", "model", "base_url", "max_usd", "max_calls", "trust_config",
 )  # fmt: skip
 def diagnose_command(
     file: Annotated[Path, typer.Argument(help="A reward, as you have it.")],
@@ -28,6 +28,7 @@ def diagnose_command(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Folder for the evidence.")
     ] = None,
+    yes: Yes = False,
     as_json: Json = False,
     **settings: Any,
 ) -> None:
@@ -40,7 +41,14 @@ def diagnose_command(
     with RunDisplay() as display:
         show = partial(display.show_row, "training")
         diagnosed = diagnose(
-            file, env, task=task, metric=metric, folder=output, on_progress=show, **settings
+            file,
+            env,
+            task=task,
+            metric=metric,
+            folder=output,
+            on_progress=show,
+            agree=ask_about_money(yes, display.paused),
+            **settings,
         )
     if out is not None:
         write_atomic(out, read_text(diagnosed.page).encode())

@@ -9,7 +9,13 @@ from typing import Annotated, Any
 
 import typer
 
-from reward_agent.cli.output import print_json, print_text, progress_console
+from reward_agent.cli.output import (
+    Yes,
+    ask_about_money,
+    print_json,
+    print_text,
+    progress_console,
+)
 from reward_agent.cli.settings import (
     Json,
     RunName,
@@ -90,6 +96,7 @@ def feedback_command(
             help="Folder of its environment, if that is none of those here.", callback=note_folder
         ),
     ] = None,
+    yes: Yes = False,
     runs_dir: RunsDir = None,
     as_json: Json = False,
     **settings: Any,
@@ -99,7 +106,7 @@ def feedback_command(
     if web:
         if script:
             raise UsageError("--web takes no --say, --prefer and the like", "do these on the page")
-        _serve(run, runs_dir, page, {"env": env, **settings})
+        _serve(run, runs_dir, page, {"env": env, "agree": ask_about_money(yes), **settings})
         return
     from reward_agent.cli.conversation import Conversation
     from reward_agent.cli.display import RunDisplay
@@ -109,7 +116,12 @@ def feedback_command(
 
     front_end = "script" if script else "terminal"
     options = {"env": env, "runs_dir": runs_dir, "front_end": front_end, **settings}
-    with RunDisplay() as display, open_session(run, listen=display.listen, **options) as session:
+    with (
+        RunDisplay() as display,
+        open_session(
+            run, listen=display.listen, agree=ask_about_money(yes, display.paused), **options
+        ) as session,
+    ):
         if script:
             run_script(session, script)
         elif not as_json:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,7 +12,9 @@ import typer
 from rich.text import Text
 
 from reward_agent.cli.output import (
+    Yes,
     answer_console,
+    ask_about_money,
     make_table,
     print_json,
     print_text,
@@ -125,6 +128,7 @@ def describe_env_command(
         bool,
         typer.Option("--write", help="Draft card and tasks anew with what holds; edits are lost."),
     ] = False,
+    yes: Yes = False,
     runs_dir: RunsDir = None,
     as_json: Json = False,
     **settings: Any,
@@ -135,7 +139,7 @@ def describe_env_command(
 
     if write:  # before anything is paid
         read_drafted_source(load_env(name))
-    described = _describe(name, runs_dir, settings)
+    described = _describe(name, runs_dir, yes, settings)
     if write:
         redraft_env(name, described)
     if as_json:
@@ -145,14 +149,17 @@ def describe_env_command(
         print_text("\n".join(described.render()))
 
 
-def _describe(name: str, runs_dir: Path | None, settings: dict[str, Any]) -> TriedMeaning:
+def _describe(
+    name: str, runs_dir: Path | None, yes: bool, settings: dict[str, Any]
+) -> TriedMeaning:
     """Ask what a model means and try it; say meanwhile who is asked and what it cost."""
     from reward_agent.run.describe import describe_env
 
     def tell(line: str) -> None:
         progress_console.print(line, style="dim")
 
-    return describe_env(name, tell=tell, runs_dir=runs_dir, **settings)
+    agree = ask_about_money(yes)
+    return describe_env(name, tell=tell, runs_dir=runs_dir, agree=agree, **settings)
 
 
 @envs_app.command("init")
@@ -190,6 +197,7 @@ def init_env_command(
             "--describe", help="Ask a language model what the parts mean, and try what it says."
         ),
     ] = False,
+    yes: Yes = False,
     runs_dir: RunsDir = None,
     as_json: Json = False,
     **settings: Any,
@@ -205,7 +213,12 @@ def init_env_command(
         take_for_own(env.folder)
     if describe:
         progress_console.print(f"note: wrote {env.folder}; asking what its parts mean")
-        env = take_meaning(env, _describe(str(env.folder), runs_dir, settings))
+        try:
+            env = take_meaning(env, _describe(str(env.folder), runs_dir, yes, settings))
+        except RewardAgentError as error:
+            goes_on = f"`reward-agent envs describe {shlex.quote(str(env.folder))} --write`"
+            error.remedy = f"{error.remedy}; {env.folder} is there: {goes_on} goes on with it"
+            raise
     if as_json:
         print_json(env.to_dict())
     else:

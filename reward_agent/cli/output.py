@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from pydantic import BaseModel
@@ -24,7 +25,10 @@ from reward_agent.text import show_hidden
 
 if TYPE_CHECKING:
     from reward_agent.errors import RewardAgentError
+    from reward_agent.run.estimate import Expense
+    from reward_agent.run.spending import Agree
 
+Yes = Annotated[bool, typer.Option("--yes", help="Agree unasked to what it may cost.")]
 # A log file or a pipe has no width of its own; lines in it must not break at 80 columns.
 _WIDTH_OF_NO_TERMINAL = 200
 _UNBOUNDED = 10_000
@@ -78,6 +82,34 @@ def print_error(error: RewardAgentError, exit_code: int | None = None) -> None:
     for sign, text in lines:
         if text:
             progress_console.print(Text.assemble(sign, f" {text}"), soft_wrap=True)
+
+
+def is_somebody_there() -> bool:
+    """Whether somebody sits at a terminal who sees a question and can answer it."""
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def ask_about_money(
+    yes: bool, pause: Callable[[], AbstractContextManager[object]] = nullcontext
+) -> Agree | None:
+    """Return who agrees to what calls of a model may cost: a person who is asked. Enter is no.
+
+    Args:
+        yes: whether it was agreed to beforehand; then nobody is asked.
+        pause: holds back what is shown meanwhile.
+    """
+
+    def agree(expected: Expense) -> bool:
+        from reward_agent.run.spending import explain_unagreed, tell_cost
+
+        if not is_somebody_there():
+            raise explain_unagreed(expected)
+        with pause():
+            progress_console.print(f"No limit is set (--max-usd): {tell_cost(expected)}.")
+            progress_console.print("Begin? [y/N]")
+            return read_answer() in ("y", "yes")
+
+    return None if yes else agree
 
 
 def read_answer() -> str:

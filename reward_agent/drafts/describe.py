@@ -6,21 +6,20 @@ from collections.abc import Callable
 
 from reward_agent.definitions.meaning import ClaimTest, Meaning, TriedMeaning
 from reward_agent.designers.model import ask_for_record
-from reward_agent.designers.prompts import make_meaning_repair_request, make_meaning_request
+from reward_agent.designers.prompts import make_meaning_repair_request
 from reward_agent.errors import DataError, ModelError
 from reward_agent.llm.chat import MAX_REPLY_CHARS, ChatModel, ChatRequest
 
 Try = Callable[[Meaning], tuple[ClaimTest, ...]]
 
 
-def describe(model: ChatModel, outline: str, try_claims: Try, picture: bytes = b"") -> TriedMeaning:
+def describe(model: ChatModel, request: ChatRequest, try_claims: Try) -> TriedMeaning:
     """Ask what a robot's model means, try each claim, and let it answer once more.
 
     Args:
         model: who is asked.
-        outline: the robot's model as text.
+        request: the question, by ``make_meaning_request``.
         try_claims: returns what came of each claim of a form.
-        picture: a PNG of the robot; b'' if there is none.
 
     Returns:
         The form of which more claims hold.
@@ -29,7 +28,6 @@ def describe(model: ChatModel, outline: str, try_claims: Try, picture: bytes = b
         DataError: no form came, in one line.
         ModelError: no reply arrived.
     """
-    request = make_meaning_request(outline, picture)
     first, reply = _ask(model, request, try_claims)
     if not first.refused:
         return first

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,7 @@ from reward_agent.records.store import Winner
 from reward_agent.report.view import place_film
 from reward_agent.rewards.checks import check_program
 from reward_agent.run.active import ActiveRun, Metric, write_results
+from reward_agent.run.estimate import expect_round
 from reward_agent.run.evaluate import film
 from reward_agent.run.handover import make_winner
 from reward_agent.run.judge import judge_policy
@@ -52,6 +54,7 @@ from reward_agent.run.metric import begin_change, change_metric, is_changing
 from reward_agent.run.open import HeldRun, open_run
 from reward_agent.run.resume import take_up
 from reward_agent.run.retrial import keep_metric
+from reward_agent.run.spending import Agree, agree_to_spend
 from reward_agent.run.trial import try_own_metric
 from reward_agent.types import CheckReport, RewardProgram
 
@@ -61,9 +64,9 @@ MAX_CANDIDATES = 3
 class Session(SessionState):
     """A feedback session over one run, which ``open_session`` holds."""
 
-    def __init__(self, held: HeldRun) -> None:
+    def __init__(self, held: HeldRun, agree: Callable[[], None] = lambda: None) -> None:
         super().__init__(held.store)
-        self._held = held
+        self._held, self._agree = held, agree
         self._work, self._answers = threading.Lock(), threading.Lock()
         self._running: ActiveRun | None = None
         self._is_stopped = threading.Event()
@@ -81,6 +84,7 @@ class Session(SessionState):
         if not (description.strip() or wish.strip()):
             raise UsageError("the remark is empty", "say what you saw, or what you wish")
         watched = self.find(about) if about else self.need_current()
+        self.see_that_it_is_agreed()
         return self.log.append(
             Remarked,
             candidate=watched.candidate.id,
@@ -103,6 +107,7 @@ class Session(SessionState):
         if entry.program is not None and entry.program.source.strip() == program.strip():
             raise UsageError(f"the program of {parent} is unchanged", "change it, then train it")
         if report.is_accepted:
+            self.see_that_it_is_agreed()
             self.log.append(Edited, parent=entry.candidate.id, program=program)
         return report
 
@@ -224,10 +229,22 @@ class Session(SessionState):
             Interrupted: by Ctrl-C; the round goes on when the session is opened again.
         """
         self.settle_metric()
+        if self.waiting:
+            self.see_that_it_is_agreed()
         ended = []
         while self.waiting:
             ended.append(self._answer(self.waiting[0]))
         return ended
+
+    def see_that_it_is_agreed(self) -> None:
+        """Ask, once in a session, whether its rounds may cost money that no limit bounds.
+
+        Raises:
+            Interrupted: they may not.
+            UsageError: nobody can be asked.
+        """
+        self._agree()
+        self._agree = lambda: None
 
     def stop(self) -> None:
         """Stop the round that is running; it ends as ``stopped by the person``."""
@@ -249,6 +266,7 @@ class Session(SessionState):
         setting = self._held.settings.judge
         if self._held.team.judge is None:
             return
+        self.see_that_it_is_agreed()
         in_front = [self.current] if self.current else []
         is_all = setting == "all" or not self.has_metric
         with self._activate() as active:
@@ -353,6 +371,7 @@ def open_session(
     runs_dir: Path | None = None,
     listen: Listener = ignore,
     front_end: str = "library",
+    agree: Agree | None = None,
     environ: Mapping[str, str] | None = None,
     **options: Any,
 ) -> Iterator[Session]:
@@ -364,6 +383,7 @@ def open_session(
         runs_dir: where runs lie.
         listen: receives every event of the rounds.
         front_end: who opens it, for the record.
+        agree: asked before the first call of a session that may cost money without a limit.
         environ: environment variables; the process's own by default.
         options: settings that change, such as ``provider``; ``candidates`` are those of a round.
 
@@ -377,7 +397,7 @@ def open_session(
     n_candidates = n_candidates or min(MAX_CANDIDATES, settings.candidates)
     settings = settings.model_copy(update={"candidates": n_candidates})
     with open_run(taken.store, settings, lambda _: taken.read(), listen, environ) as held:
-        session = Session(held)
+        session = Session(held, partial(_agree, held, environ, agree))
         session.settle_metric()
         session.log.append(Opened, front_end=front_end, designer=held.team.description)
         listen(SessionOpened(held.team.introduction, session.run.task.unit))
@@ -388,3 +408,10 @@ def open_session(
             yield session
         finally:
             session.interrupt()
+
+
+def _agree(held: HeldRun, environ: Mapping[str, str], agree: Agree | None) -> None:
+    """Ask about the rounds of a session, by what one of them costs."""
+    record, settings = held.store.read_run(), held.settings
+    expect = partial(expect_round, settings, environ, record.card, record.task)
+    agree_to_spend(settings, environ, agree, expect)

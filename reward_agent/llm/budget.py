@@ -52,6 +52,9 @@ class SpendingLimits:
     calls: int | None = None
 
 
+NO_LIMITS = SpendingLimits()
+
+
 class Budget:
     """What a run may spend, has spent, and has reserved for calls under way.
 
@@ -63,7 +66,7 @@ class Budget:
 
     def __init__(
         self,
-        limits: SpendingLimits = SpendingLimits(),
+        limits: SpendingLimits = NO_LIMITS,
         replies: Replies | None = None,
         cancel: threading.Event | None = None,
     ) -> None:

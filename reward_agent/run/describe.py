@@ -6,12 +6,15 @@ import contextlib
 import os
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from reward_agent.definitions.card import EnvCard, find_env_dir, load_env
 from reward_agent.definitions.meaning import ClaimTest, Meaning, TriedMeaning
 from reward_agent.definitions.paths import find_runs_dir
+from reward_agent.designers.preview import estimate_tokens
+from reward_agent.designers.prompts import make_meaning_request
 from reward_agent.designers.team import open_model
 from reward_agent.drafts.describe import describe
 from reward_agent.errors import DataError, UsageError
@@ -23,10 +26,14 @@ from reward_agent.records.layers import resolve_settings
 from reward_agent.records.settings import RunSettings
 from reward_agent.records.store import make_run_dir
 from reward_agent.run.active import Lab
+from reward_agent.run.estimate import expect_calls
 from reward_agent.run.single import open_lab
+from reward_agent.run.spending import Agree, agree_to_spend
 from reward_agent.simulation.backends import find_backend
 from reward_agent.types import Usage
 
+# A form and its correction; of each another where it is none, and a longer one where it is cut.
+_CALLS = (2, 8)
 PICTURE_FILE, _MOST_PICTURE_BYTES, _PNG = "model.png", 4 * 2**20, b"\x89PNG\r\n\x1a\n"
 
 
@@ -35,6 +42,7 @@ def describe_env(
     *,
     tell: Callable[[str], None] = lambda line: None,
     runs_dir: Path | None = None,
+    agree: Agree | None = None,
     environ: Mapping[str, str] | None = None,
     **options: Any,
 ) -> TriedMeaning:
@@ -46,6 +54,7 @@ def describe_env(
         env: name or folder of the environment.
         tell: is told, in a line, who is asked where, of calls that are tried again, and the cost.
         runs_dir: where runs lie; ``./runs`` by default.
+        agree: asked before calls that may cost money without a limit; by default nobody is.
         environ: where keys are looked up; the process's own by default.
         options: settings by the names of ``RunSettings``.
 
@@ -72,7 +81,12 @@ def describe_env(
         picture = _read_picture(card) if settings.pictures else b""
         if not picture and settings.pictures:
             tell(f"there is no {PICTURE_FILE} beside the card: the model is shown as text alone")
-        return describe(model, _try(lab, card, Meaning()).outline, try_claims, picture)
+        request = make_meaning_request(_try(lab, card, Meaning()).outline, picture)
+        expect = partial(
+            expect_calls, settings, environ, "designer", _CALLS, estimate_tokens(request.prompt)
+        )
+        agree_to_spend(settings, environ, agree, expect, {"designer"})
+        return describe(model, request, try_claims)
 
 
 def _read_picture(card: EnvCard) -> bytes:
@@ -108,7 +122,8 @@ def _open_model(
     finally:
         cancel.set()
         budget.close()
-        tell(_tell_cost(budget.usage))
+        if budget.usage.n_calls:
+            tell(_tell_cost(budget.usage))
 
 
 def _tell_cost(usage: Usage) -> str:

@@ -4,31 +4,38 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from reward_agent.definitions.card import load_env
+from reward_agent.definitions.card import EnvCard, load_env
 from reward_agent.definitions.paths import find_runs_dir
 from reward_agent.definitions.task import TaskSpec, apply_task, resolve_task
 from reward_agent.designers.brief import DesignBrief, HistoryEntry
+from reward_agent.designers.preview import Subject
+from reward_agent.designers.roles import Analyzer
 from reward_agent.designers.team import make_team
 from reward_agent.errors import DataError
 from reward_agent.evaluation.trajectories import Trajectories
 from reward_agent.records.disk import write_record, write_text
 from reward_agent.records.jobs import PROGRAM_FILE, TRAJECTORIES_FILE, EvaluateResult
 from reward_agent.records.outcomes import TRAINED
+from reward_agent.records.settings import RunSettings
 from reward_agent.records.store import Candidate, make_run_id
 from reward_agent.report.diagnosis import render_diagnosis_page
 from reward_agent.rewards.checks import check_program
 from reward_agent.rewards.terms import read_terms
 from reward_agent.run.active import NO_METRIC, Lab, try_own_card
 from reward_agent.run.behaviours import BEHAVIOURS_DIR, record_behaviours, score_behaviours
+from reward_agent.run.estimate import expect_analysis
 from reward_agent.run.evaluate import EVALUATION_SEED, EvaluationPlan, evaluate_policies, relabel
 from reward_agent.run.given import GIVEN_IDEA, ORIGINAL_FILE, TakenReward, take_rewards
 from reward_agent.run.probe import Recordings, run_probe
 from reward_agent.run.single import Progress, choose_metric, open_lab, resolve
+from reward_agent.run.spending import Agree, agree_to_spend
 from reward_agent.run.train import make_training, name_finish
 from reward_agent.summary.diagnosis import RewardDiagnosis, make_diagnosis, refuse_reward
 from reward_agent.summary.faults import PayEvidence
@@ -60,6 +67,7 @@ def diagnose(
     metric: Path | None = None,
     folder: Path | None = None,
     on_progress: Progress | None = None,
+    agree: Agree | None = None,
     environ: Mapping[str, str] | None = None,
     **options: Any,
 ) -> Diagnosed:
@@ -73,6 +81,7 @@ def diagnose(
         metric: a ``metric.py`` of your own.
         folder: where the evidence is kept; a new folder under ``./runs`` by default.
         on_progress: receives each row of the training's progress.
+        agree: asked before calls that may cost money without a limit; by default nobody is.
         environ: environment variables; the process's own by default.
         options: settings by the names of ``RunSettings``; with a ``provider`` that is a language
             model, its Analyzer says what to change, too.
@@ -87,16 +96,24 @@ def diagnose(
     if options.get("preset") is None:
         options["preset"] = "quick"
     settings = resolve(card, options, asks=True)
+    environ = os.environ if environ is None else environ
+    if settings.provider is not None:
+        subject = Subject(card, spec or _make_no_task(card))
+        expect = partial(expect_analysis, settings, environ, subject)
+        agree_to_spend(settings, environ, agree, expect, {"analyzer"})
     card = card.choose_learner(settings.algo)
     card.learner.check()
     card.learner.require()
     [taken] = take_rewards([Path(file)], card, settings, takes_broken=True)
     folder = folder or find_runs_dir() / f"{make_run_id(card.name, Path(file).stem)}_diagnose"
     scored_by = NO_METRIC if spec is None else choose_metric(card, spec, metric)
-    with open_lab(card, settings, scored_by) as lab:
+    with (
+        _open_analyzer(settings, folder, environ) as analyzer,
+        open_lab(card, settings, scored_by) as lab,
+    ):
         try_own_card(lab)
-        examined = _Examination(lab, spec, taken, folder, on_progress)
-        diagnosis, entry = examined.diagnose(os.environ if environ is None else environ)
+        examined = _Examination(lab, spec, taken, folder, on_progress, analyzer)
+        diagnosis, entry = examined.diagnose()
     write_record(folder / DIAGNOSIS_FILE, diagnosis)
     write_text(folder / PAGE_FILE, render_diagnosis_page(diagnosis, entry))
     return Diagnosed(diagnosis, folder)
@@ -111,13 +128,14 @@ class _Examination:
     taken: TakenReward
     folder: Path
     on_progress: Progress | None
+    analyzer: Analyzer | None
 
     @property
     def spec(self) -> TaskSpec:
         """The task, or one that asks for nothing."""
-        return self.task or TaskSpec(name="no_task", env=self.lab.card.name, description=_NO_TASK)
+        return self.task or _make_no_task(self.lab.card)
 
-    def diagnose(self, environ: Mapping[str, str]) -> tuple[RewardDiagnosis, HistoryEntry]:
+    def diagnose(self) -> tuple[RewardDiagnosis, HistoryEntry]:
         """Probe, train, evaluate and judge it."""
         write_text(self.folder / PROGRAM_FILE, self.taken.program.source)
         write_text(self.folder / ORIGINAL_FILE, self.taken.original)
@@ -131,7 +149,7 @@ class _Examination:
         evidence, entry = self._gather(probe, training, entry)
         write_record(self.folder / "summary.json", evidence.summary)
         write_text(self.folder / "summary.md", entry.summary_text)
-        analysis = self._ask(entry, environ)
+        analysis = self._ask(entry)
         entry = replace(entry, analysis=analysis)
         return make_diagnosis(self.taken.record, evidence, analysis), entry
 
@@ -237,19 +255,29 @@ class _Examination:
         course = evaluate_policies(self.lab, self._training_dir, training.snapshots, plan)
         return evaluated.model_copy(update={"curve": course.curve})
 
-    def _ask(self, entry: HistoryEntry, environ: Mapping[str, str]) -> Analysis | None:
+    def _ask(self, entry: HistoryEntry) -> Analysis | None:
         """Let a language model say what to change, where the person named one."""
-        settings = self.lab.settings
-        if settings.provider is None:
+        if self.analyzer is None:
             return None
-        cancel = threading.Event()
-        team = make_team(settings, self.folder, environ, cancel)
-        try:
-            if team.analyzer is None:
-                return None
-            brief = DesignBrief(
-                self.lab.card.for_designer, self.spec, GIVEN_IDEA, steps=settings.steps
-            )
-            return team.analyzer.analyse(brief, entry).record
-        finally:
-            team.budget.close()
+        card, steps = self.lab.card.for_designer, self.lab.settings.steps
+        brief = DesignBrief(card, self.spec, GIVEN_IDEA, steps=steps)
+        return self.analyzer.analyse(brief, entry).record
+
+
+@contextmanager
+def _open_analyzer(
+    settings: RunSettings, folder: Path, environ: Mapping[str, str]
+) -> Iterator[Analyzer | None]:
+    """Give who explains the training; None where the person named nobody who can."""
+    if settings.provider is None:
+        yield None
+        return
+    team = make_team(settings, folder, environ, threading.Event())
+    try:
+        yield team.analyzer
+    finally:
+        team.budget.close()
+
+
+def _make_no_task(card: EnvCard) -> TaskSpec:
+    return TaskSpec(name="no_task", env=card.name, description=_NO_TASK)

@@ -7,7 +7,7 @@ The prompts are rendered and measured. A hard bound is ``--max-usd``.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from reward_agent.definitions.card import EnvCard, load_env
 from reward_agent.definitions.paths import find_runs_dir
-from reward_agent.definitions.task import apply_task, read_task_metric, resolve_task
+from reward_agent.definitions.task import TaskSpec, apply_task, read_task_metric, resolve_task
 from reward_agent.designers.brief import N_HISTORY_ROUNDS
 from reward_agent.designers.history import read_history
 from reward_agent.designers.preview import Subject, estimate_tokens, preview_prompt
@@ -81,8 +81,12 @@ class Range(Record):
         return Range(likely=self.likely * factor, high=self.high * factor)
 
 
-class Estimate(Record):
-    """What a run is expected to take; ``usd`` is None where no price is known."""
+class Expense(Record):
+    """What calls are expected to cost.
+
+    ``usd`` is None where no price is known; ``each`` says what happens several times, of which this
+    is one.
+    """
 
     provider: str
     model: str
@@ -90,6 +94,12 @@ class Estimate(Record):
     input_tokens: Range
     output_tokens: Range
     usd: Range | None
+    each: str = ""
+
+
+class Estimate(Expense):
+    """What a run is expected to take."""
+
     env_steps: Range
     wall_s: Range
     notes: tuple[str, ...]
@@ -130,29 +140,18 @@ def estimate_design(
     provider = find_provider(name)
     if provider.argument and is_given:  # it says what is wrong with its file or its run
         PROVIDERS.load(name)(ProviderOptions(argument, folder=runs_dir / "estimate"))
-    model = settings.model or provider.default_model or provider.name
     has_metric = read_task_metric(card, spec) is not None
-    calls = _count_calls(settings, provider, has_metric)
-    subject = Subject(card, spec)
     climbs = np.zeros(2) if has_metric else _count_climbs(settings)
-    counted = _count_tokens(calls, subject, settings)
-    counted["judge"] = _count_judging(
-        settings, provider, model, subject, np.sign(climbs) * len(PAYS)
-    )
-    n_calls, inputs, outputs = sum(counted.values(), np.zeros((3, 2)))
-    usd, price_notes = _add_prices(settings, provider, model, counted)
+    counted = _count_all(settings, provider, Subject(card, spec), climbs, has_metric=has_metric)
+    expense, price_notes = _price_all(settings, provider, counted)
     steps = count_steps(settings) + n_given * settings.steps + climbs
     rate, speed_note = _find_rate(card, runs_dir)
     # Trainings side by side, and replies of which several come at a time.
     wall_s = steps / rate / count_slots(settings.slots)
+    n_calls = np.array([expense.calls.likely, expense.calls.high])
     wall_s += n_calls * _REPLY_S / min(8, settings.candidates)
     return Estimate(
-        provider=provider.name,
-        model=model,
-        calls=_make_range(n_calls),
-        input_tokens=_make_range(inputs),
-        output_tokens=_make_range(outputs),
-        usd=None if usd is None else _make_range(usd),
+        **dict(expense),
         env_steps=_make_range(steps),
         wall_s=_make_range(wall_s),
         notes=(
@@ -164,6 +163,99 @@ def estimate_design(
             *([] if has_metric else [_describe_proposal(spec.name, settings)]),
         ),
     )
+
+
+def expect_round(
+    settings: RunSettings, environ: Mapping[str, str], card: EnvCard, task: TaskSpec
+) -> Expense:
+    """Return what one round of a run that has a metric costs."""
+    provider = find_provider(settings.provider or choose_provider(environ).spec)
+    single = settings.model_copy(update={"iterations": 1})
+    counted = _count_all(single, provider, Subject(card, task), np.zeros(2), has_metric=True)
+    expense, _ = _price_all(settings, provider, counted)
+    return expense.model_copy(update={"each": "round"})
+
+
+def expect_analysis(settings: RunSettings, environ: Mapping[str, str], subject: Subject) -> Expense:
+    """Return what it costs to have one training explained."""
+    provider = find_provider(settings.provider or choose_provider(environ).spec)
+    counted = _count_tokens({"analyzer": _TRIES}, subject, settings)
+    return _price_all(settings, provider, counted)[0]
+
+
+def expect_calls(
+    settings: RunSettings,
+    environ: Mapping[str, str],
+    role: str,
+    n_calls: Sequence[float],
+    prompt_tokens: float,
+) -> Expense:
+    """Return what calls of one role cost.
+
+    Args:
+        settings: who is asked.
+        environ: where keys are looked up.
+        role: ``designer`` or ``analyzer``.
+        n_calls: the likely number, and the highest.
+        prompt_tokens: of one.
+    """
+    provider = find_provider(settings.provider or choose_provider(environ).spec)
+    most = float(settings.reply_tokens)
+    reply = np.array([min(_REPLY_TOKENS[role], most), most])
+    counted = np.array(n_calls) * np.array([np.ones(2), _PROMPT * prompt_tokens, reply])
+    return _price_all(settings, provider, {role: counted})[0]
+
+
+def add_expenses(expenses: Sequence[Expense]) -> Expense:
+    """Return what several cost together; of what has no known price, nobody knows."""
+    first = expenses[0]
+    prices = [item.usd for item in expenses if item.usd is not None]
+    return Expense(
+        provider=first.provider,
+        model=", ".join(dict.fromkeys(item.model for item in expenses)),
+        calls=_add_ranges([item.calls for item in expenses]),
+        input_tokens=_add_ranges([item.input_tokens for item in expenses]),
+        output_tokens=_add_ranges([item.output_tokens for item in expenses]),
+        usd=_add_ranges(prices) if len(prices) == len(expenses) else None,
+    )
+
+
+def _add_ranges(ranges: Sequence[Range]) -> Range:
+    return Range(likely=sum(item.likely for item in ranges), high=sum(item.high for item in ranges))
+
+
+def _count_all(
+    settings: RunSettings,
+    provider: Provider,
+    subject: Subject,
+    climbs: Pair,
+    *,
+    has_metric: bool,
+) -> dict[str, Counted]:
+    """Return what each role is asked; ``climbs`` are trainings on a proposed metric itself."""
+    calls = _count_calls(settings, provider, has_metric)
+    counted = _count_tokens(calls, subject, settings)
+    n_climbs = np.sign(climbs) * len(PAYS)
+    counted["judge"] = _count_judging(settings, provider, subject, n_climbs)
+    return counted
+
+
+def _price_all(
+    settings: RunSettings, provider: Provider, counted: Mapping[str, Counted]
+) -> tuple[Expense, list[str]]:
+    """Return what is asked of each role as what it costs, and what is said of prices."""
+    model = settings.model or provider.default_model or provider.name
+    n_calls, inputs, outputs = sum(counted.values(), np.zeros((3, 2)))
+    usd, notes = _add_prices(settings, provider, model, counted)
+    expense = Expense(
+        provider=provider.name,
+        model=model,
+        calls=_make_range(n_calls),
+        input_tokens=_make_range(inputs),
+        output_tokens=_make_range(outputs),
+        usd=None if usd is None else _make_range(usd),
+    )
+    return expense, notes
 
 
 def _make_range(pair: Pair) -> Range:
@@ -215,18 +307,17 @@ def _count_tokens(
 
 
 def _count_judging(
-    settings: RunSettings, provider: Provider, model: str, subject: Subject, n_climbs: Pair
+    settings: RunSettings, provider: Provider, subject: Subject, n_climbs: Pair
 ) -> Counted:
     """Return what the judge is asked, a sheet of frames with each call.
 
     Args:
         settings: of the run.
         provider: of the run.
-        model: of the run.
         subject: what the prompt is about.
         n_climbs: films of trainings on a proposed metric itself.
     """
-    judge, _ = _find_asked("judge", settings, provider, model)
+    judge, _ = _find_asked("judge", settings, provider, "")
     if settings.judge == "none" or judge.makes == "designer" or "judge" not in judge.agents:
         return np.zeros((3, 2))
     of_rounds = settings.candidates if settings.judge == "all" else 1

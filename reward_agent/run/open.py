@@ -74,6 +74,7 @@ from reward_agent.run.active import (
     try_own_card,
 )
 from reward_agent.run.blame import Surroundings
+from reward_agent.run.estimate import estimate_design
 from reward_agent.run.given import keep_given, load_given, take_rewards
 from reward_agent.run.loop import run_design
 from reward_agent.run.metric import MetricChoice, ProposedMetric, change_metric, choose_metric
@@ -144,8 +145,12 @@ def design(
     repeated = find_repeated(options.get("provider"), runs_dir)
     card, spec = _find_task(env, task, repeated)
     resolved = _resolve(options, card, environ, repeated)
-    if agree is not None and repeated is None:
-        agree_to_spend(resolved.settings, environ, agree, env, task, runs_dir, options)
+    if repeated is None:
+        expect = functools.partial(
+            estimate_design, env, task, runs_dir=runs_dir, n_given=len(start_from),
+            environ=environ, **options,
+        )  # fmt: skip
+        agree_to_spend(resolved.settings, environ, agree, expect)
     card = card.choose_learner(resolved.settings.algo)
     own_metric = None if metric is None else read_metric(metric)
     if repeated is not None:

@@ -26,6 +26,7 @@ from reward_agent.llm.provider import choose_provider
 from reward_agent.records.events import Listener, ignore
 from reward_agent.records.layers import ResolvedSettings, change_settings, hide_in_settings
 from reward_agent.records.store import RunRecord, RunStore, load_run
+from reward_agent.run.estimate import estimate_design
 from reward_agent.run.metric import MetricChoice, ProposedMetric
 from reward_agent.run.open import HeldRun, follow, name_env, open_run
 from reward_agent.run.spending import Agree, agree_to_spend
@@ -128,11 +129,17 @@ def resume_run(
     environ = os.environ if environ is None else environ
     taken = take_up(name, runs_dir, env, options, environ)
     record = taken.read()
-    if agree is not None and (record.status != "finished" or options.get("iterations")):
+    if record.status != "finished" or options.get("iterations"):
         settings = taken.resolved.settings
-        said = settings.model_dump(exclude_none=True)
-        place, words = env or name_env(record), record.task.description
-        agree_to_spend(settings, environ, agree, place, words, runs_dir, said)
+        expect = partial(
+            estimate_design,
+            env or name_env(record),
+            record.task.name if record.metric_origin == "task" else record.task.description,
+            runs_dir=runs_dir,
+            environ=environ,
+            **settings.model_dump(exclude_none=True),
+        )
+        agree_to_spend(settings, environ, agree, expect)
     if (metric is not None or unranked) and record.metric_origin != "none":
         raise UsageError(
             f"run {record.id} has its metric ({record.metric_origin}), and its scores are of that "

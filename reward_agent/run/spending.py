@@ -1,10 +1,8 @@
-"""What a run sends where, and whether it may cost money that nobody agreed to."""
+"""What calls of models send where, and whether they may cost money that nobody agreed to."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Collection, Mapping
 from urllib.parse import urlsplit
 
 from reward_agent.errors import Interrupted, UsageError
@@ -12,10 +10,11 @@ from reward_agent.llm.address import is_loopback
 from reward_agent.llm.provider import ProviderOptions, choose_provider, find_address, find_provider
 from reward_agent.records.events import Disclosed
 from reward_agent.records.settings import EndpointSettings, RunSettings
-from reward_agent.run.estimate import Estimate, estimate_design
+from reward_agent.run.estimate import Expense
 
-# Asked whether a run may begin that may cost so much; raises ``UsageError`` where nobody can be.
-Agree = Callable[[Estimate], bool]
+# Asked whether calls may begin that may cost so much; raises ``UsageError`` where nobody can be.
+Agree = Callable[[Expense], bool]
+ASKED = frozenset({"designer", "critic", "analyzer", "judge"})
 
 
 def list_asked(settings: RunSettings, environ: Mapping[str, str]) -> dict[str, EndpointSettings]:
@@ -57,31 +56,37 @@ def disclose(
 def agree_to_spend(
     settings: RunSettings,
     environ: Mapping[str, str],
-    agree: Agree,
-    env: str | None,
-    task: str | None,
-    runs_dir: Path | None,
-    options: Mapping[str, Any],
+    agree: Agree | None,
+    expect: Callable[[], Expense],
+    roles: Collection[str] = ASKED,
 ) -> None:
-    """Ask whether a run may begin, if it may cost money and no limit is set.
+    """Ask whether calls may begin, if they may cost money and no limit is set.
+
+    Args:
+        settings: who is asked, and the limits.
+        environ: where keys are looked up.
+        agree: who decides; None: it is agreed.
+        expect: what the calls cost.
+        roles: who calls.
 
     Raises:
-        Interrupted: it may not.
+        Interrupted: they may not.
         UsageError: nobody can be asked.
     """
     limits = (settings.max_usd, settings.max_tokens, settings.max_calls)
-    if any(limit is not None for limit in limits) or not _costs(settings, environ):
+    if agree is None or any(limit is not None for limit in limits):
         return
-    estimate = estimate_design(env, task, runs_dir=runs_dir, environ=environ, **options)
-    if not agree(estimate):
+    if is_paid(settings, environ, roles) and not agree(expect()):
         raise Interrupted("stopped before the first call: nothing was sent, nothing is paid")
 
 
-def _costs(settings: RunSettings, environ: Mapping[str, str]) -> bool:
+def is_paid(
+    settings: RunSettings, environ: Mapping[str, str], roles: Collection[str] = ASKED
+) -> bool:
     """Whether anybody who is asked may want money."""
-    asked = list_asked(settings, environ)
+    asked, addresses = list_asked(settings, environ), list_addresses(settings, environ)
     return any(
-        role in list_addresses(settings, environ) and _wants_money(told, environ)
+        role in roles and role in addresses and _wants_money(told, environ)
         for role, told in asked.items()
     )
 
@@ -98,23 +103,21 @@ def _wants_money(told: EndpointSettings, environ: Mapping[str, str]) -> bool:
     return any(rates.input or rates.output for rates in card.rates)
 
 
-def explain_unagreed(estimate: Estimate) -> UsageError:
-    """Return the error for a run that may cost money where nobody can be asked."""
+def explain_unagreed(expected: Expense) -> UsageError:
+    """Return the error for calls that may cost money where nobody can be asked."""
     return UsageError(
-        f"this run may cost money, and no limit is set: {tell_cost(estimate)}",
+        f"this may cost money, and no limit is set: {tell_cost(expected)}",
         "give --max-usd or --max-calls; --yes agrees to whatever it costs",
     )
 
 
-def tell_cost(estimate: Estimate) -> str:
-    """Say in a line what a run likely costs, and at most."""
-    calls = f"{estimate.calls.likely:,.0f} calls of {estimate.model}, {estimate.calls.high:,.0f}"
-    if estimate.usd is None:
-        return f"likely {calls} at most, at a price that is not known"
-    return (
-        f"likely {calls} at most; likely {estimate.usd.likely:.2f} USD, "
-        f"{estimate.usd.high:.2f} at most"
-    )
+def tell_cost(expected: Expense) -> str:
+    """Say in a line what calls likely cost, and at most."""
+    calls = f"{expected.calls.likely:,.0f} calls of {expected.model}, {expected.calls.high:,.0f}"
+    calls = f"each {expected.each}: likely {calls}" if expected.each else f"likely {calls}"
+    if expected.usd is None:
+        return f"{calls} at most, at a price that is not known"
+    return f"{calls} at most; likely {expected.usd.likely:.2f} USD, {expected.usd.high:.2f} at most"
 
 
 def _is_here(address: str) -> bool:

@@ -74,6 +74,7 @@ def serve(
         ) as session,
         _bind(address) as listener,
     ):
+        session.see_that_it_is_agreed()  # whoever sits at the page cannot be asked here
         port = listener.getsockname()[1]
         live = LiveSession(session, hub)
         guarded = Guard(make_app(live), token, address.host, port)

@@ -12,6 +12,7 @@ import pytest
 from support.robots import DOG, DOG_MEANING
 
 from reward_agent.definitions.meaning import Meaning
+from reward_agent.designers.prompts import make_meaning_request
 from reward_agent.drafts.describe import describe
 from reward_agent.drafts.outline import MOST_CHARS, render_outline
 from reward_agent.drafts.try_meaning import try_meaning
@@ -31,7 +32,9 @@ def write(**changes: Any) -> str:
 
 
 def ask(model: ScriptedChatModel):
-    return describe(model, render_outline(MODEL), lambda form: try_meaning(MODEL, form))
+    return describe(
+        model, make_meaning_request(render_outline(MODEL)), lambda form: try_meaning(MODEL, form)
+    )
 
 
 LIE: dict[str, Any] = {

@@ -10,15 +10,19 @@ import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 from unittest.mock import MagicMock
 
 import pytest
 from support.commands import run_command
+from typer.testing import CliRunner
 
+from reward_agent.cli.app import app
 from reward_agent.cli.conversation import Conversation
 from reward_agent.cli.feedback_script import parse_preference
 from reward_agent.errors import UsageError
 from reward_agent.feedback.session import Session
+from reward_agent.records.store import SESSION_FILE
 
 
 @pytest.fixture
@@ -36,6 +40,11 @@ def feedback(folder: Path, *arguments: str, text: str = "", code: int = 0, **env
     return done.stdout if code == 0 else done.stderr
 
 
+def read_entries(folder: Path) -> list[dict[str, Any]]:
+    [path] = folder.glob(f"runs/*/{SESSION_FILE}")
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
 def list_candidates(folder: Path) -> list[str]:
     shown = json.loads(feedback(folder, "--json"))
     return [item["candidate"] for item in shown["candidates"]]
@@ -50,6 +59,20 @@ def test_options_prefer_note_and_accept_are_recorded_in_order(folder: Path) -> N
     assert data["accepted"] == data["current"] == b
     ratings = {item["candidate"]: item["rating"]["mean"] for item in data["candidates"]}
     assert ratings[b] > ratings[a]
+
+
+@pytest.mark.parametrize("words", [["--say", "It wobbles."], ["--web", "--no-browser"]])
+def test_without_a_terminal_what_may_cost_money_needs_a_limit_or_a_yes(
+    folder: Path, words: list[str]
+) -> None:
+    runs = ["--runs-dir", str(folder / "runs")]
+    environ = {"ANTHROPIC_API_KEY": "sk-test-0123456789"}
+    command = ["feedback", "last", "--provider", "anthropic", *words, *runs]
+    error = CliRunner(env=environ).invoke(app, command).exception
+    assert isinstance(error, UsageError)
+    assert "this may cost money, and no limit is set: each round: likely" in error.message
+    assert "--yes" in error.remedy
+    assert "remarked" not in [entry["kind"] for entry in read_entries(folder)]
 
 
 def test_an_edit_by_option_shows_findings_at_their_lines(folder: Path) -> None:

@@ -11,13 +11,14 @@ import pytest
 from support.runs import PROGRAM, read_prompt
 
 import reward_agent
-from reward_agent.errors import RewardAgentError, UnknownNameError, UsageError
+from reward_agent.errors import Interrupted, RewardAgentError, UnknownNameError, UsageError
 from reward_agent.feedback.records import RoundEnded, RoundStarted
 from reward_agent.feedback.rounds import make_feedback
 from reward_agent.feedback.session import Session
 from reward_agent.records.events import Drafted, Event
 from reward_agent.records.outcomes import FINISHED, INTERRUPTED, TRAINED, Outcome
 from reward_agent.records.store import SESSION_FILE, RunRecord
+from reward_agent.run.estimate import Expense
 from reward_agent.types import RewardProgram
 
 OpenSession = Callable[..., AbstractContextManager[Session]]
@@ -54,6 +55,33 @@ def test_a_remark_becomes_a_round_that_is_recorded_with_before_and_after(
         prompt = read_prompt(session.store, started.iteration, 0)
         assert "> It wobbles." in prompt
         assert "> Hold it still." in prompt
+
+
+def test_a_session_asks_once_for_money_before_its_first_call(open_judged: OpenSession) -> None:
+    asked: list[Expense] = []
+    answers = [False, True]
+
+    def agree(expected: Expense) -> bool:
+        asked.append(expected)
+        return answers[len(asked) - 1]
+
+    paid = {"provider": "anthropic", "environ": {"ANTHROPIC_API_KEY": "sk-test-0123456789"}}
+    with open_judged(agree=agree, **paid) as session:
+        assert not asked
+        session.prefer(*[item.candidate.id for item in session.list_standings()], "a")
+        session.accept()
+        assert not asked
+        with pytest.raises(Interrupted, match="nothing was sent"):
+            session.remark("It wobbles.")
+        assert session.waiting == []
+        session.remark("It wobbles.")
+        session.edit(session.need_current().candidate.id, EDITED)
+        session.see_that_it_is_agreed()
+    assert len(asked) == 2
+    assert asked[0].each == "round"
+    assert 3 < asked[0].calls.likely < asked[0].calls.high < 60
+    with open_judged(agree=agree, max_calls=3, **paid) as session:
+        session.see_that_it_is_agreed()
 
 
 def test_the_designer_is_told_the_whole_session(open_judged: OpenSession) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
+from support.robots import DOG
 from typer.testing import CliRunner
 
 import reward_agent
-from reward_agent.cli import design as design_cli
+from reward_agent.cli import output
 from reward_agent.cli.app import app
 from reward_agent.definitions.card import load_env
 from reward_agent.definitions.task import load_task
@@ -16,6 +18,7 @@ from reward_agent.errors import Interrupted, UsageError
 from reward_agent.records.settings import RunSettings
 from reward_agent.records.store import RunRecord, RunStore
 from reward_agent.run import spending
+from reward_agent.run.estimate import estimate_design
 from reward_agent.run.spending import agree_to_spend, disclose
 from reward_agent.testing import FakeLLMServer, HttpFault
 
@@ -32,7 +35,8 @@ def ask(settings: RunSettings) -> list[Any]:
         return True
 
     options = settings.model_dump(exclude_unset=True)
-    agree_to_spend(settings, KEYS, agree, "hopper", "hop_forward", None, options)
+    expect = partial(estimate_design, "hopper", "hop_forward", environ=KEYS, **options)
+    agree_to_spend(settings, KEYS, agree, expect)
     return asked
 
 
@@ -84,7 +88,7 @@ def test_without_a_terminal_a_limit_is_asked_for(tmp_path):
 
 @pytest.mark.parametrize(("said", "kind"), [("n", Interrupted), ("", Interrupted)])
 def test_at_a_terminal_a_person_is_asked(tmp_path, monkeypatch, said, kind):
-    monkeypatch.setattr(design_cli, "_is_somebody_there", lambda: True)
+    monkeypatch.setattr(output, "is_somebody_there", lambda: True)
     monkeypatch.setattr("builtins.input", lambda: said)
     assert isinstance(invoke(tmp_path).exception, kind)
 
@@ -130,16 +134,52 @@ def test_no_pictures_leave_where_none_are_to():
     assert "the rewards that it starts from" in disclose(given, KEYS, n_given=1).what
 
 
-def test_demo_asks_as_design_does(tmp_path):
-    words = ["demo", "--provider=anthropic", f"--runs-dir={tmp_path}/runs"]
-    error = CliRunner(env=KEYS).invoke(app, words).exception
+REWARD = """def compute_reward(state, action, next_state):
+    return next_state.forward_velocity, {"speed": next_state.forward_velocity}
+"""
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["demo"],
+        ["bench", "run", "smoke", "--methods=zero_shot", "--budget=1024"],
+        ["envs", "describe", "hopper"],
+        ["envs", "init", "robot.xml", "--describe"],
+        ["diagnose", "reward.py", "--env=hopper", "--task=hop_forward"],
+        ["diagnose", "reward.py", "--env=hopper"],
+    ],
+    ids=lambda words: " ".join(words[:2]),
+)
+def test_every_command_that_pays_asks_as_design_does(tmp_path, monkeypatch, words):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "reward.py").write_text(REWARD)
+    (tmp_path / "robot.xml").write_text(DOG)
+    done = CliRunner(env=KEYS | {"MUJOCO_GL": "disable"}).invoke(
+        app, [*words, "--provider=anthropic"]
+    )
+    error = done.exception
     assert isinstance(error, UsageError)
-    assert "no limit is set: likely" in error.message
+    assert "this may cost money, and no limit is set: likely" in error.message
+    assert "USD" in error.message
+    assert error.remedy.startswith(
+        "give --max-usd or --max-calls; --yes agrees to whatever it costs"
+    )
+    if "init" in words:  # what was drafted is not drafted again
+        assert "is there: `reward-agent envs describe " in error.remedy
+
+
+@pytest.mark.parametrize("command", [["feedback"], ["design"], ["demo"], ["diagnose"],
+    ["envs", "describe"], ["envs", "init"], ["bench", "run"]], ids=" ".join)  # fmt: skip
+def test_every_command_that_pays_takes_a_limit_or_a_yes(command):
+    shown = CliRunner(env={"COLUMNS": "200"}).invoke(app, [*command, "--help"]).stdout
+    for flag in ("--max-usd", "--max-calls", "--yes"):
+        assert flag in shown
 
 
 def test_a_typed_y_begins(tmp_path, monkeypatch):
     asked: list[str] = []
-    monkeypatch.setattr(design_cli, "_is_somebody_there", lambda: True)
+    monkeypatch.setattr(output, "is_somebody_there", lambda: True)
     monkeypatch.setattr(spending, "_is_here", lambda address: False)
     monkeypatch.setattr("builtins.input", lambda: asked.append("") or "y")
     with FakeLLMServer([HttpFault(401)] * 9) as server:

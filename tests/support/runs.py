@@ -75,8 +75,8 @@ def make_opener(source: Path, tmp_path: Path) -> Callable[..., AbstractContextMa
         # A script goes on after the replies that the run has used.
         text = (source / "replies.md").read_text()
         provider = write_script(tmp_path, *(replies or (PROGRAM % 0.31,)), before=text)
-        chosen = {"provider": provider, "candidates": 1} | options
-        with open_session("last", runs_dir=runs, environ={}, **chosen) as session:
+        chosen = {"provider": provider, "candidates": 1, "environ": {}} | options
+        with open_session("last", runs_dir=runs, **chosen) as session:
             yield session
 
     return open_copy
