@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from docs_site import reference
+from docs_site import gallery, reference
 from reward_agent.errors import DataError
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -33,6 +33,7 @@ GENERATED: dict[str, Callable[[], str]] = {
     "commands": reference.render_commands,
     "settings": reference.render_settings,
     "functions": reference.render_functions,
+    "gallery": gallery.render_gallery,
 }
 _MARK = re.compile(r"^<!-- generated: (\w+) -->$", re.MULTILINE)
 _CODE = re.compile(r"(^ *```.*?^ *```|`[^`\n]+`)", re.MULTILINE | re.DOTALL)
@@ -72,6 +73,7 @@ def write_pages(folder: Path) -> None:
         DataError: a link leads to a file that is not there.
     """
     shutil.copytree(ROOT / "docs", folder, ignore=shutil.ignore_patterns("*.md"))
+    gallery.write_films(folder)
     places = {page.source: page.path for page in list_pages()}
     for page in list_pages():
         target = folder / page.path
