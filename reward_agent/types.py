@@ -20,6 +20,7 @@ Count = Annotated[int, Field(ge=0, le=10**15)]
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 # What names a file or a folder of a run: of one part, and of several below the run's directory.
+Activation = Literal["tanh", "relu"]
 FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9_.-]{0,199}$")]
 RunPath = Annotated[str, Field(pattern=r"^[\w-][\w.-]*(/[\w-][\w.-]*){0,15}$", max_length=500)]
 FilmName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,99}\.(webp|mp4|gif)$")]

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from pydantic import Field
 
-from reward_agent.cli.output import print_json, print_text
+from reward_agent.cli.output import print_json, print_text, progress_console
 from reward_agent.cli.settings import Env, Json, add_settings
 from reward_agent.errors import DataError, UsageError
 from reward_agent.files import find_real, read_bytes
 from reward_agent.records.jobs import TranslateResult
 from reward_agent.text import decode_text
-from reward_agent.types import CheckReport, FileRecord, ProbeReport
+from reward_agent.types import Activation, CheckReport, FileRecord, ProbeReport
 
 if TYPE_CHECKING:
     from reward_agent.records.jobs import EvaluateResult
@@ -97,18 +97,37 @@ def train_command(
     "seed", "eval_episodes", "sandbox", "training_timeout_s", "memory_mib", "video", "trust_config"
 )
 def evaluate_command(
-    policy: Annotated[Path, typer.Argument(help="A policy .safetensors file.")],
+    policy: Annotated[
+        Path, typer.Argument(help="A policy: .safetensors, or a zip of Stable-Baselines3's.")
+    ],
     env: Env,
     task: Task,
     metric: MetricOption = None,
     output: Folder = None,
+    activation: Annotated[
+        Activation | None, typer.Option(help="Of a zip's layers, where it cannot be read.")
+    ] = None,
+    statistics: Annotated[
+        Path | None,
+        typer.Option(help="A zip's VecNormalize, as .npz \\[default: one beside it]."),
+    ] = None,
     as_json: Json = False,
     **settings: Any,
 ) -> None:
     """Score a policy on fresh episodes by the task's metric."""
     from reward_agent.run.single import evaluate
 
-    result = evaluate(policy, env, task, metric=metric, folder=output, **settings)
+    result = evaluate(
+        policy,
+        env,
+        task,
+        metric=metric,
+        folder=output,
+        activation=activation,
+        statistics=statistics,
+        tell=lambda note: progress_console.print(f"note: {note}"),
+        **settings,
+    )
     if as_json:
         print_json(result)
     else:

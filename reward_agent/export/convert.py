@@ -2,8 +2,9 @@
 
 ``python convert.py onnx``   ``policy.onnx``, observation in, action out; needs onnx
 ``python convert.py torch``  ``policy.pt2``, a torch program: ``torch.export.load(file).module()``
-``python convert.py sb3``    ``policy.zip``, from which Stable-Baselines3 trains on, and
-                             ``vecnormalize.pkl``, what its observations are normalised by
+``python convert.py sb3``    ``policy.zip``, from which Stable-Baselines3 trains on, and what its
+                             observations are normalised by: ``vecnormalize.pkl`` for the library,
+                             ``vecnormalize.npz`` for whoever reads no pickles
 
 All but the last take the observation as the environment gives it: its normalisation is inside.
 """
@@ -199,7 +200,10 @@ def convert(form: str, folder: Path = HERE) -> list[Path]:
         model, venv = make_sb3(policy)
         model.save(folder / "policy.zip")
         venv.save(folder / "vecnormalize.pkl")
-        return [folder / "policy.zip", folder / "vecnormalize.pkl"]
+        moments = {"mean": venv.obs_rms.mean, "var": venv.obs_rms.var}
+        np.savez(folder / "vecnormalize.npz", epsilon=venv.epsilon, clip=venv.clip_obs, **moments)
+        names = ("policy.zip", "vecnormalize.pkl", "vecnormalize.npz")
+        return [folder / name for name in names]
     raise SystemExit(f"unknown form {form!r}: onnx, torch or sb3")
 
 

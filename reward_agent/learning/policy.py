@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
-from typing import Any, Literal, Self, TypeAlias
+from typing import Any, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +23,7 @@ from reward_agent.definitions.learner import MOST_LAYERS
 from reward_agent.definitions.tables import Count, Word
 from reward_agent.errors import DataError
 from reward_agent.files import read_capped
-from reward_agent.types import FileRecord, Finite
+from reward_agent.types import Activation, FileRecord, Finite
 
 FloatArray: TypeAlias = NDArray[np.float32]
 
@@ -44,7 +44,7 @@ class PolicyHeader(FileRecord):
     n_actions: Count
     observation_size: Count
     net_arch: tuple[Count, ...] = Field(max_length=MOST_LAYERS)
-    activation: Literal["tanh", "relu"]
+    activation: Activation
     action_range: tuple[Finite, Finite] = Field(description="the mean action is clipped to it")
     is_squashed: bool = Field(False, description="tanh leads into the range, in place of the clip")
     observation_clip: Finite = Field(10.0, gt=0, description="of the normalised observation")

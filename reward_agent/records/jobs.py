@@ -32,6 +32,7 @@ from reward_agent.records.gates import GateSummary
 from reward_agent.records.trial import TrialRow
 from reward_agent.types import (
     MOST_TERMS,
+    Activation,
     EpisodeName,
     Evaluation,
     FileName,
@@ -72,6 +73,9 @@ GIF_FILE = "video.gif"
 STRIP_FILE = "strip.webp"
 FOOTAGE_FILE = "footage.npz"
 GIVEN_FILE = "given"
+STATISTICS_FILE = "statistics.npz"
+# Of a zip of Stable-Baselines3's, and of what is in it.
+MAX_SB3_BYTES = 256 * 2**20
 
 
 class Limits(Record):
@@ -590,6 +594,30 @@ class TranslateJob(Job):
     behaviours: tuple[OneLine, ...] = Field((), description="names of the recorded episodes")
 
 
+class ReadSb3Result(FileRecord):
+    """Whether a zip of Stable-Baselines3's became ``policy.safetensors``, or why not."""
+
+    refusal: OneLine = ""
+    remedy: OneLine = ""
+
+
+class ReadSb3Job(Job):
+    """What acts in the zip ``given`` as a policy file; nothing in it is unpickled.
+
+    ``statistics.npz``, if it is there, says how its observations are normalised.
+    """
+
+    result_type = ReadSb3Result
+    loads_generated_code = False
+    folder = "learning"
+    lane = "short"
+    activity = "evaluation"
+    starts_warm = False
+
+    kind: Literal["read_sb3"] = "read_sb3"
+    activation: Activation | None = Field(None, description="where the zip does not say")
+
+
 class CheckEnvResult(FileRecord):
     """Findings on a card; none means that it describes the model."""
 
@@ -688,7 +716,8 @@ class DraftJob(Job):
 
 JOBS: tuple[type[Job], ...] = (
     ProbeJob, TrainJob, ClimbJob, EvaluateJob, FilmJob, FramesJob, ScoreJob, TryMetricJob,
-    RelabelJob, RecordJob, TranslateJob, CheckEnvJob, TryCardJob, TryMeaningJob, DraftJob,
+    RelabelJob, RecordJob, TranslateJob, ReadSb3Job, CheckEnvJob, TryCardJob, TryMeaningJob,
+    DraftJob,
 )  # fmt: skip
 
 

@@ -23,8 +23,7 @@ from reward_agent.definitions.task import (
 )
 from reward_agent.errors import DataError, UsageError
 from reward_agent.executors.slots import LocalPlace, SlotExecutor
-from reward_agent.files import find_real, make_scratch, read_bytes
-from reward_agent.learning.policy import MAX_POLICY_BYTES
+from reward_agent.files import make_scratch
 from reward_agent.records.jobs import (
     CheckEnvJob,
     CheckEnvResult,
@@ -51,12 +50,20 @@ from reward_agent.run.evaluate import (
     evaluate_policies,
     film,
 )
+from reward_agent.run.foreign import read_any_policy
 from reward_agent.run.probe import Recordings, run_probe
 from reward_agent.run.train import make_training, name_finish
 from reward_agent.run.translate import CHILD_ENDED, translate_reward
 from reward_agent.simulation.backends import require_backend
 from reward_agent.text import decode_text
-from reward_agent.types import CheckReport, ProbeReport, RewardProgram, Snapshot, TrainingResult
+from reward_agent.types import (
+    Activation,
+    CheckReport,
+    ProbeReport,
+    RewardProgram,
+    Snapshot,
+    TrainingResult,
+)
 
 Progress = Callable[[dict[str, float]], None]
 
@@ -222,22 +229,35 @@ def evaluate(
     *,
     metric: Path | None = None,
     folder: Path | None = None,
+    activation: Activation | None = None,
+    statistics: Path | None = None,
+    tell: Callable[[str], None] = lambda note: None,
     **options: Any,
 ) -> EvaluateResult:
     """Score a policy on fresh episodes by the task's metric.
 
     Args:
-        policy: a ``.safetensors`` file of a training.
+        policy: a ``.safetensors`` file of a training, or a zip of Stable-Baselines3's, of which
+            nothing is unpickled.
         env: name or folder of the environment.
         task: name of a task, or a sentence.
         metric: a ``metric.py`` of your own.
         folder: where trajectories and video are kept; beside the policy by default.
+        activation: of such a zip's hidden layers, where it does not say.
+        statistics: an ``.npz`` with what such a zip's observations are normalised by; one that lies
+            beside it by default.
+        tell: receives what was assumed of it.
         options: settings by the names of ``RunSettings``.
+
+    Raises:
+        UsageError: there is no such file, or its observations are normalised by a pickle.
+        DataError: it is no policy that can be read, or one for another environment.
     """
     policy = Path(policy)
     if not os.path.isfile(policy):
         raise UsageError(
-            f"{str(policy)[:200]!r} is not a file", "name a policy_<steps>.safetensors"
+            f"{str(policy)[:200]!r} is not a file",
+            "name a policy_<steps>.safetensors, or a zip of Stable-Baselines3's",
         )
     card, spec = _find(env, task)
     settings = resolve(card, options)
@@ -248,21 +268,14 @@ def evaluate(
         open_lab(card, settings, choose_metric(card, spec, metric)) as lab,
         make_scratch() as scratch,
     ):
-        (scratch / snapshot.file).write_bytes(_read_policy(policy))
+        (scratch / snapshot.file).write_bytes(
+            read_any_policy(policy, lab, activation, statistics, tell)
+        )
         return _evaluate(lab, spec, scratch, (snapshot,), folder)
 
 
 def _make_policy_name(path: Path) -> str:
-    return re.sub(r"[^A-Za-z0-9_.-]", "_", path.name.removesuffix(".safetensors")) + ".safetensors"
-
-
-def _read_policy(path: Path) -> bytes:
-    try:
-        return read_bytes(find_real(path), MAX_POLICY_BYTES)
-    except OSError as error:
-        raise UsageError(
-            f"{path} cannot be read: {error.strerror}", "name a policy file"
-        ) from error
+    return re.sub(r"[^A-Za-z0-9_.-]", "_", path.stem) + ".safetensors"
 
 
 def check_env(env: str) -> CheckEnvResult:

@@ -19,6 +19,7 @@ from reward_agent.errors import DataError, UnknownNameError, UsageError
 from reward_agent.export.package import export_run
 from reward_agent.records.disk import write_record
 from reward_agent.records.store import RunStore
+from reward_agent.run.single import evaluate
 
 
 @pytest.fixture(scope="module")
@@ -122,7 +123,8 @@ def test_other_forms_of_the_policy_act_as_it_does_and_train_on(
     done = CliRunner().invoke(app, [*arguments, *forms])
     assert done.exit_code == 0, done.output
     files = json.loads(done.stdout)["files"]
-    assert files[-4:] == ["policy.onnx", "policy.pt2", "policy.zip", "vecnormalize.pkl"]
+    zipped = ["policy.zip", "vecnormalize.pkl", "vecnormalize.npz"]
+    assert files[-5:] == ["policy.onnx", "policy.pt2", *zipped]
     policy = import_exported(out / "policy.py").Policy(out / "policy.safetensors")
     seen = np.array(run_episode(module.make_env(), lambda o: policy.act(o)))
     assert len(seen) > 10
@@ -145,6 +147,19 @@ def test_other_forms_of_the_policy_act_as_it_does_and_train_on(
     before = model.policy.action_net.weight.detach().clone()
     model.learn(128)
     assert not torch.equal(before, model.policy.action_net.weight)
+
+    given = {"video": False, "eval_episodes": 2}
+    scores = [
+        evaluate(out / name, "hopper", "hop_forward", folder=tmp_path / name, **given).best.parts
+        for name in ("policy.safetensors", "policy.zip")
+    ]
+    assert scores[0] == pytest.approx(scores[1], rel=1e-4)
+    (out / "vecnormalize.npz").unlink()
+    with pytest.raises(UsageError, match="a pickle is not read here") as caught:
+        evaluate(out / "policy.zip", "hopper", "hop_forward", **given)
+    run_in_shell = caught.value.remedy.partition("python")[2]
+    subprocess.run(f"{sys.executable}{run_in_shell}", shell=True, check=True)
+    assert np.load(out / "vecnormalize.npz")["mean"].shape == (11,)
 
 
 def test_a_squashed_policy_becomes_one_of_sac(tmp_path: Path, import_exported) -> None:
