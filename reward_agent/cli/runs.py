@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -22,7 +23,7 @@ from reward_agent.errors import DataError, UsageError
 from reward_agent.text import hide_in_data, hide_in_words
 
 if TYPE_CHECKING:
-    from reward_agent.records.store import RunRecord
+    from reward_agent.summary.diagnosis import RewardDiagnosis
 
 app = typer.Typer(help="Show runs, hand them over, delete them.", no_args_is_help=True)
 
@@ -30,6 +31,20 @@ app = typer.Typer(help="Show runs, hand them over, delete them.", no_args_is_hel
 app.command("du")(upkeep.du_command)
 app.command("rm")(upkeep.rm_command)
 app.command("compare")(upkeep.compare_command)
+
+
+@dataclass(frozen=True)
+class _Row:
+    """A run or a diagnosis in the list."""
+
+    kind: Literal["design", "diagnosis"]
+    name: str
+    env: str
+    status: str
+    designer: str
+    score: str
+    about: str
+    record: dict[str, Any]
 
 
 @app.command("list")
@@ -40,48 +55,109 @@ def list_command(
     runs_dir: RunsDir = None,
     as_json: Json = False,
 ) -> None:
-    """List the runs, newest last."""
-    from reward_agent.records.store import list_runs
+    """List the runs and the diagnoses, newest last."""
+    from reward_agent.records.store import list_kept
 
-    runs: list[RunRecord] = []
+    rows: list[_Row] = []
     unreadable = []
-    for store in reversed(list_runs(find_runs_dir(runs_dir))):
-        if limit is not None and len(runs) == limit:
+    for folder in reversed(list_kept(find_runs_dir(runs_dir))):
+        if limit is not None and len(rows) == limit:
             break
         try:
-            run = store.read_run()
+            row = _read_row(folder)
         except DataError as error:  # the others are still worth a list
             unreadable.append(error)
             continue
-        if env in (None, run.card.name) and status in (None, run.status):
-            runs.append(run)
-    runs.reverse()
+        if env in (None, row.env) and status in (None, row.status):
+            rows.append(row)
+    rows.reverse()
     if as_json:
-        print_json(hide_in_data([run.model_dump(mode="json", exclude={"card"}) for run in runs]))
+        print_json(hide_in_data([{"kind": row.kind} | row.record for row in rows]))
     else:
-        table = make_table("run", "status", "designer", ">score", "task")
-        for run in runs:
-            score = run.winner.task_score if run.winner else None
-            shown = f"{show_number(score)} {run.task.unit if score is not None else ''}".strip()
-            table.add_row(
-                run.id, run.status, run.designer, shown, hide_in_words(run.task.description)
-            )
+        table = make_table("run", "kind", "status", "designer", ">score", "task")
+        for row in rows:
+            about = hide_in_words(row.about)
+            table.add_row(row.name, row.kind, row.status, row.designer, row.score, about)
         answer_console.print(table)
     for reason in unreadable:
         print_error(reason)
 
 
+def _read_row(folder: Path) -> _Row:
+    """Read what the list says of a folder.
+
+    Raises:
+        DataError: its record cannot be read.
+    """
+    from reward_agent.records.store import RunStore
+
+    diagnosis = _read_diagnosis(folder)
+    if diagnosis is None:
+        run = RunStore(folder).read_run()
+        score = run.winner.task_score if run.winner else None
+        return _Row(
+            "design",
+            run.id,
+            run.card.name,
+            run.status,
+            run.designer,
+            _show_score(score, run.task.unit),
+            run.task.description,
+            run.model_dump(mode="json", exclude={"card"}),
+        )
+    status = "finished" if diagnosis.steps else "refused"
+    told = diagnosis.model_dump(mode="json", exclude={"probe", "terms", "analysis"})
+    return _Row(
+        "diagnosis",
+        folder.name,
+        diagnosis.env,
+        status,
+        "–",
+        _show_score(diagnosis.task_score, diagnosis.unit),
+        f"{diagnosis.reward.file}: {diagnosis.headline}",
+        {"id": folder.name, "status": status} | told,
+    )
+
+
+def _show_score(score: float | None, unit: str) -> str:
+    return f"{show_number(score)} {unit if score is not None else ''}".strip()
+
+
+def _read_diagnosis(folder: Path) -> RewardDiagnosis | None:
+    """Read a diagnosis; None where the folder is a run.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    from reward_agent.records.disk import read_optional
+    from reward_agent.records.store import DIAGNOSIS_FILE
+    from reward_agent.summary.diagnosis import RewardDiagnosis
+
+    return read_optional(folder / DIAGNOSIS_FILE, RewardDiagnosis)
+
+
 @app.command("show")
 def show_command(run: RunName, runs_dir: RunsDir = None, as_json: Json = False) -> None:
-    """Show one run: its candidates, their outcomes and the winner."""
+    """Show one run: its candidates, their outcomes and the winner; or one diagnosis."""
     from reward_agent.cli.display import show_run
     from reward_agent.designers.history import list_judgements
-    from reward_agent.records.store import load_run
+    from reward_agent.records.store import DIAGNOSIS_PAGE, RunStore, find_kept
+    from reward_agent.summary.diagnosis import render_diagnosis
 
-    store = load_run(run, runs_dir)
+    folder = find_kept(run, runs_dir)
+    diagnosis = _read_diagnosis(folder)
+    if diagnosis is not None:
+        record = {"kind": "diagnosis", "id": folder.name} | diagnosis.model_dump(mode="json")
+        if as_json:
+            print_json(hide_in_data(record))
+        else:
+            print_text(hide_in_words(render_diagnosis(diagnosis)))
+            print_text(f"\npage     {folder / DIAGNOSIS_PAGE}")
+        return
+    store = RunStore(folder)
     if as_json:
         iterations = [store.read_iteration(index) for index in store.list_iterations()]
-        record = store.read_run().model_dump(mode="json")
+        record = {"kind": "design"} | store.read_run().model_dump(mode="json")
         judged = [j.model_dump(mode="json") | {"conflict": j.conflict}
                   for j in list_judgements(store)]  # fmt: skip
         record |= {"iterations": [i.model_dump(mode="json") for i in iterations]}

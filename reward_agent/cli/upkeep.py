@@ -35,10 +35,10 @@ Runs = Annotated[
 
 
 def du_command(runs_dir: RunsDir = None, as_json: Json = False) -> None:
-    """Show what each run takes on disk, the largest last."""
-    from reward_agent.records.store import list_runs
+    """Show what each run and each diagnosis takes on disk, the largest last."""
+    from reward_agent.records.store import list_kept
 
-    sizes = {run.dir.name: _measure(run.dir) for run in list_runs(find_runs_dir(runs_dir))}
+    sizes = {folder.name: _measure(folder) for folder in list_kept(find_runs_dir(runs_dir))}
     ordered = sorted(sizes.items(), key=lambda item: item[1])
     if as_json:
         print_json([{"run": name, "bytes": size} for name, size in ordered])
@@ -54,10 +54,10 @@ def rm_command(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     runs_dir: RunsDir = None,
 ) -> None:
-    """Delete runs, with everything in them; what is at work is left alone."""
-    from reward_agent.records.store import load_run
+    """Delete runs and diagnoses, with everything in them; what is at work is left alone."""
+    from reward_agent.records.store import RunStore, find_kept
 
-    stores = {store.dir: store for store in (load_run(name, runs_dir) for name in runs)}
+    stores = {store.dir: store for store in (RunStore(find_kept(n, runs_dir)) for n in runs)}
     for store in stores.values():
         if store.is_locked():
             raise UsageError(f"a process works on run {store.dir.name}", "stop it first")

@@ -29,7 +29,7 @@ import os
 import re
 import shlex
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from math import inf
@@ -89,6 +89,9 @@ MetricOrigin = Literal[
 
 
 _WEAK = (("sandbox", "any"), ("sandbox", "off"), ("trust_config", True), ("trust_config", False))
+# What makes a folder a run, and what a diagnosis of a reward (``run.diagnose``).
+RUN_FILE, DIAGNOSIS_FILE = "run.json", "diagnosis.json"
+DIAGNOSIS_PAGE = "diagnosis.html"
 # What was said of its policies; see ``feedback.records``.
 SESSION_FILE = "feedback/session.jsonl"
 
@@ -338,7 +341,7 @@ class RunStore:
         """
         place = self.dir.name if self.dir.parent == find_runs_dir() else str(self.dir)
         words = [f"reward-agent design --resume {shlex.quote(place)}"]
-        run = read_optional(self.dir / "run.json", RunRecord)
+        run = read_optional(self.dir / RUN_FILE, RunRecord)
         if run is None:
             return words[0]
         if run.card.folder and Path(run.card.folder).parent != find_envs_dir():
@@ -359,20 +362,20 @@ class RunStore:
 
     def read_run(self) -> RunRecord:
         """Read ``run.json``; a run whose process is gone was interrupted."""
-        run = read_record(self.dir / "run.json", RunRecord)
+        run = read_record(self.dir / RUN_FILE, RunRecord)
         if run.status != "running" or self.is_locked():
             return run
         return _describe_lost(run)
 
     def note_lost(self) -> None:
         """Note that the process that worked on the run is gone, as the lock's holder knows."""
-        path = self.dir / "run.json"
+        path = self.dir / RUN_FILE
         if path.is_file() and (run := read_record(path, RunRecord)).status == "running":
             self.write_run(_describe_lost(run))
 
     def write_run(self, run: RunRecord) -> None:
         """Write ``run.json``."""
-        write_record(self.dir / "run.json", run)
+        write_record(self.dir / RUN_FILE, run)
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -581,16 +584,16 @@ def check_run_name(name: str, runs_dir: Path) -> None:
     remedy = "letters, digits, '.', '_' and '-', beginning with a letter; 40 at most, not 'last'"
     if not re.fullmatch(r"[A-Za-z][A-Za-z0-9._-]{0,39}", name) or name == "last":
         raise UsageError(f"a run cannot be called {name[:80]!r}", remedy)
-    if taken := _list_called(name, list_runs(runs_dir)):
+    if taken := _list_called(name, list_kept(runs_dir, (RUN_FILE,))):
         raise UsageError(
-            f"there is a run {name!r}: {taken[0].dir.name}",
+            f"there is a run {name!r}: {taken[0].name}",
             f"give another --name, or take that one up: design --resume {name}",
         )
 
 
-def _list_called(name: str, runs: Iterable[RunStore]) -> list[RunStore]:
+def _list_called(name: str, folders: Iterable[Path]) -> list[Path]:
     """Return the runs that a person called so, or whose environment and task make that name."""
-    return [run for run in runs if run.dir.name.partition("_")[2] == name]
+    return [folder for folder in folders if folder.name.partition("_")[2] == name]
 
 
 def _slug(text: str) -> str:
@@ -599,7 +602,12 @@ def _slug(text: str) -> str:
 
 def list_runs(runs_dir: Path) -> list[RunStore]:
     """Return the runs in a folder, newest last."""
-    return [RunStore(path.parent) for path in sorted(runs_dir.glob("*/run.json"))]
+    return [RunStore(path) for path in list_kept(runs_dir, (RUN_FILE,))]
+
+
+def list_kept(runs_dir: Path, files: Sequence[str] = (RUN_FILE, DIAGNOSIS_FILE)) -> list[Path]:
+    """Return the folders of runs and diagnoses, or of what has one of these files, newest last."""
+    return sorted({path.parent for name in files for path in runs_dir.glob(f"*/{name}")})
 
 
 def load_run(name: str, runs_dir: Path | None = None) -> RunStore:
@@ -607,18 +615,37 @@ def load_run(name: str, runs_dir: Path | None = None) -> RunStore:
 
     Raises:
         UnknownNameError: there is none, or several begin so.
+        UsageError: what is so called is a diagnosis.
+    """
+    try:
+        return RunStore(find_kept(name, runs_dir, (RUN_FILE,)))
+    except UnknownNameError:
+        with suppress(UnknownNameError):
+            folder = find_kept(name, runs_dir, (DIAGNOSIS_FILE,))
+            shown = f"`reward-agent runs show {shlex.quote(name)}` shows it"
+            raise UsageError(f"{folder.name} is a diagnosis, no run", shown) from None
+        raise
+
+
+def find_kept(
+    name: str, runs_dir: Path | None = None, files: Sequence[str] = (RUN_FILE, DIAGNOSIS_FILE)
+) -> Path:
+    """Return the folder of a run or diagnosis, as :func:`load_run` names one.
+
+    Raises:
+        UnknownNameError: there is none, or several begin so.
     """
     runs_dir = find_runs_dir(runs_dir)
-    if os.path.isfile(os.path.join(name, "run.json")):
-        return RunStore(Path(name).resolve())
-    runs = list_runs(runs_dir)
-    if name == "last" and runs:
-        return runs[-1]
-    matches = [run for run in runs if run.dir.name == name] or _list_called(name, runs)
-    matches = matches or [run for run in runs if run.dir.name.startswith(name)]
+    if any(os.path.isfile(os.path.join(name, file)) for file in files):
+        return guard(Path(name).resolve())
+    folders = list_kept(runs_dir, files)
+    if name == "last" and folders:
+        return folders[-1]
+    matches = [folder for folder in folders if folder.name == name] or _list_called(name, folders)
+    matches = matches or [folder for folder in folders if folder.name.startswith(name)]
     if len(matches) == 1:
         return matches[0]
     remedy = (
         "name one run whole" if matches else f"`reward-agent runs list` shows those in {runs_dir}"
     )
-    raise UnknownNameError("run", name, [run.dir.name for run in runs], remedy)
+    raise UnknownNameError("run", name, [folder.name for folder in folders], remedy)

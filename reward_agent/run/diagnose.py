@@ -24,7 +24,7 @@ from reward_agent.records.disk import write_record, write_text
 from reward_agent.records.jobs import PROGRAM_FILE, TRAJECTORIES_FILE, EvaluateResult
 from reward_agent.records.outcomes import TRAINED
 from reward_agent.records.settings import RunSettings
-from reward_agent.records.store import Candidate, make_run_id
+from reward_agent.records.store import DIAGNOSIS_FILE, DIAGNOSIS_PAGE, Candidate, make_run_id
 from reward_agent.report.diagnosis import render_diagnosis_page
 from reward_agent.rewards.checks import check_program
 from reward_agent.rewards.terms import read_terms
@@ -42,7 +42,6 @@ from reward_agent.summary.faults import PayEvidence
 from reward_agent.summary.summary import render_summary, summarise
 from reward_agent.types import Analysis, ProbeReport, TrainingResult
 
-DIAGNOSIS_FILE, PAGE_FILE = "diagnosis.json", "diagnosis.html"
 _NO_TASK = "Whatever the reward pays for; no task was named."
 
 
@@ -56,7 +55,7 @@ class Diagnosed:
     @property
     def page(self) -> Path:
         """The page to keep."""
-        return self.folder / PAGE_FILE
+        return self.folder / DIAGNOSIS_PAGE
 
 
 def diagnose(
@@ -115,7 +114,7 @@ def diagnose(
         examined = _Examination(lab, spec, taken, folder, on_progress, analyzer)
         diagnosis, entry = examined.diagnose()
     write_record(folder / DIAGNOSIS_FILE, diagnosis)
-    write_text(folder / PAGE_FILE, render_diagnosis_page(diagnosis, entry))
+    write_text(folder / DIAGNOSIS_PAGE, render_diagnosis_page(diagnosis, entry))
     return Diagnosed(diagnosis, folder)
 
 

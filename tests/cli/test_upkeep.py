@@ -13,7 +13,9 @@ from typer.testing import CliRunner
 from reward_agent.cli import upkeep
 from reward_agent.cli.app import app
 from reward_agent.errors import UsageError
-from reward_agent.records.store import RunStore
+from reward_agent.records.disk import write_record
+from reward_agent.records.store import DIAGNOSIS_FILE, GivenReward, RunStore, load_run
+from reward_agent.summary.diagnosis import RewardDiagnosis
 
 
 @pytest.fixture
@@ -90,3 +92,47 @@ def test_two_runs_side_by_side_say_what_differs(runs: Path) -> None:
     shown = call(runs, "compare", "a", "b")
     assert "--seed" in shown
     assert "5.7, 6.1" in shown
+
+
+@pytest.fixture
+def diagnosed(runs: Path) -> Path:
+    """The runs, and a diagnosis that is newer."""
+    reward = GivenReward(file="mine.py", program_sha256="0" * 64, form="as it is")
+    write_record(
+        runs / "c" / DIAGNOSIS_FILE,
+        RewardDiagnosis(
+            reward=reward,
+            env="hopper",
+            steps=4096,
+            max_episode_steps=1000,
+            headline="pays standing still: alive pays 1 a step",
+        ),
+    )
+    return runs
+
+
+def test_a_diagnosis_is_listed_and_shown_beside_runs(diagnosed: Path) -> None:
+    listed = json.loads(call(diagnosed, "list", "--json"))
+    assert [(item["id"], item["kind"]) for item in listed] == [
+        ("a", "design"), ("b", "design"), ("c", "diagnosis"),
+    ]  # fmt: skip
+    assert listed[2]["headline"] == "pays standing still: alive pays 1 a step"
+    [row] = json.loads(call(diagnosed, "list", "--json", "--env", "hopper", "--limit", "1"))
+    assert row["status"] == "finished"
+    shown = call(diagnosed, "show", "last")
+    assert shown.startswith("pays standing still")
+    assert str(diagnosed / "c" / "diagnosis.html") in shown
+    assert json.loads(call(diagnosed, "show", "c", "--json"))["kind"] == "diagnosis"
+    assert "mine.py: pays standing" in " ".join(call(diagnosed, "list").split())
+
+
+def test_a_diagnosis_is_measured_and_deleted_as_a_run_is(diagnosed: Path) -> None:
+    assert "c" in {item["run"] for item in json.loads(call(diagnosed, "du", "--json"))}
+    call(diagnosed, "rm", "c", "--yes")
+    assert sorted(path.name for path in diagnosed.iterdir()) == ["a", "b"]
+
+
+def test_what_asks_for_a_run_says_that_it_was_given_a_diagnosis(diagnosed: Path) -> None:
+    with pytest.raises(UsageError, match="c is a diagnosis, no run"):
+        call(diagnosed, "costs", "c")
+    assert load_run("last", diagnosed).dir.name == "b"
