@@ -16,6 +16,7 @@ from reward_agent.translation.journal import ABSENT
 from reward_agent.translation.machine import Tracer
 from reward_agent.translation.stages import join_stages
 from reward_agent.translation.staging import Layout, Stage, Staged, Stored
+from reward_agent.translation.sums import split_sum
 from reward_agent.translation.values import Instance, Lanes, Maybe, Table, Untranslatable
 
 MAX_TERMS = 32
@@ -124,6 +125,7 @@ def _write(
     reward = _finish(machine, "reward", total)
     parts = {name: _finish(machine, name, value) for name, value in terms.items()}
     kept = _write_memory(machine, memory)
+    parts = parts or split_sum(reward, machine.lines, set(machine.constants), MAX_TERMS)
     shown: dict[str, ast.expr] = parts or {"reward": reward}
     results = [reward, _make_dict(shown)]
     if kept:
