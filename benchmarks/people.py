@@ -1,8 +1,8 @@
 """``scripts/bench people``: what a search makes of a person's reward, at the same env steps.
 
-The search departs from the file and is made by the offline designer. Beside its winner stand two
-trainings with the person's reward alone: one as long as each of the search (it is a candidate of
-the first round), and one with all env steps that the search took.
+The search departs from the file and is made by the offline designer. Its winner is then trained
+anew with a seed that the search never had; with that seed the person's reward is trained alone,
+once as long as each training of the search, and once with all env steps that the search took.
 """
 
 from __future__ import annotations
@@ -14,10 +14,14 @@ from pathlib import Path
 from statistics import mean
 
 from reward_agent.files import write_atomic
-from reward_agent.records.store import RunRecord, RunStore, load_run
+from reward_agent.records.store import Candidate, RunRecord, RunStore, load_run
+from reward_agent.report.given import trace_given
 from reward_agent.run.open import design
 from reward_agent.run.single import train
 from reward_agent.types import Finite, Record
+
+# Beyond the seeds of any search.
+_FRESH = 1000
 
 
 class SearchRow(Record):
@@ -28,10 +32,12 @@ class SearchRow(Record):
     seed: int
     unit: str
     env_steps: int
-    alone: Finite | None
-    search: Finite | None
+    alone: Finite | None = None
     longer: Finite | None = None
+    search: Finite | None = None
+    again: Finite | None = None
     winner: str
+    terms: str = ""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -67,7 +73,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
 
 
 def measure(options: argparse.Namespace, seed: int) -> SearchRow:
-    """Search once, then train the person's reward with all steps that the search took."""
+    """Search once, then train its winner and the person's reward with a seed of their own."""
     run = design(
         options.env,
         options.task,
@@ -85,62 +91,80 @@ def measure(options: argparse.Namespace, seed: int) -> SearchRow:
     )
     store = load_run(run.id, options.folder)
     row = read_row(options.file.name, run, store, seed)
-    program = (store.given_dir(0) / "reward.py").read_text("utf-8")
-    longer = train(
-        options.env,
-        options.task,
-        program,
-        folder=store.dir / "alone",
-        steps=run.total_timesteps,
-        seed=seed,
-        video=False,
+    assert run.winner is not None
+    theirs = (store.given_dir(0) / "reward.py").read_text("utf-8")
+    ours = store.read_program(run.winner.iteration, run.winner.candidate)
+
+    def try_alone(name: str, program: str, steps: int) -> float | None:
+        folder = store.dir / "alone" / name
+        trained = train(
+            options.env,
+            options.task,
+            program,
+            folder=folder,
+            steps=steps,
+            seed=_FRESH + seed,
+            video=False,
+        )
+        return trained.evaluation.best.task_score
+
+    return row.model_copy(
+        update={
+            "alone": try_alone("once", theirs, options.steps),
+            "longer": try_alone("longer", theirs, run.total_timesteps),
+            "again": try_alone("winner", ours, options.steps),
+        }
     )
-    return row.model_copy(update={"longer": longer.evaluation.best.task_score})
 
 
 def read_row(file: str, run: RunRecord, store: RunStore, seed: int) -> SearchRow:
-    """Read what the search and the person's own reward reached."""
+    """Read what the search reached, and what became of the person's terms."""
     winner = run.winner
     assert winner is not None
     best = store.read_candidate(winner.iteration, winner.candidate)
-    [own] = [item for item in store.list_finished() if item.origin]
+    [trace] = trace_given(store, run)
+    changed = [f"{fate.name} {fate}" for fate in trace.fates if fate.fate != "kept"]
     return SearchRow(
         file=file,
         task=f"{run.card.name}/{run.task.name}",
         seed=seed,
         unit=run.task.unit,
         env_steps=run.total_timesteps,
-        alone=own.task_score,
         search=best.task_score,
-        winner=_describe(best.id, best.idea, best.parent, own.id),
+        winner=_describe(best, trace.is_ancestor),
+        terms="; ".join(changed) if trace.is_ancestor else "",
     )
 
 
-def _describe(name: str, idea: str, parent: str | None, own: str) -> str:
-    if name == own:
+def _describe(best: Candidate, is_ancestor: bool) -> str:
+    if best.origin:
         return "the person's own"
-    return f"{idea}, from the person's" if parent == own else idea
+    whence = "from the person's" if is_ancestor else "written afresh"
+    return f"{best.idea}, {whence}"
 
 
 def render_rows(rows: Iterable[SearchRow]) -> str:
     """Return the rows as a Markdown table, and the means of each file."""
     known = list(rows)
     lines = [
-        "| file | task | seed | env steps of the search | the person's, one training | "
-        "the person's, all steps | winner of the search | what won |",
-        "|---|---|---|---|---|---|---|---|",
+        "| file | task | seed | the person's, one training | the person's, all env steps | "
+        "winner, one training | winner in the search | env steps of the search | what won | "
+        "what it made of the terms |",
+        "|---|---|---|---|---|---|---|---|---|---|",
     ]
     lines += [
-        f"| {row.file} | {row.task} | {row.seed} | {row.env_steps:,} | {_show(row.alone)} | "
-        f"{_show(row.longer)} | {_show(row.search)} {row.unit} | {row.winner} |"
+        f"| {row.file} | {row.task} | {row.seed} | {_show(row.alone)} | {_show(row.longer)} | "
+        f"{_show(row.again)} {row.unit} | {_show(row.search)} | {row.env_steps:,} | {row.winner} | "
+        f"{row.terms} |"
         for row in known
     ]
     for file in dict.fromkeys(row.file for row in known):
         mine = [row for row in known if row.file == file]
-        parts = [_mean(r.alone for r in mine), _mean(r.longer for r in mine)]
         lines.append(
-            f"\n{file}, mean of {len(mine)}: {parts[0]} in one training, {parts[1]} with all env "
-            f"steps, {_mean(r.search for r in mine)} by the search"
+            f"\n{file}, mean of {len(mine)}: the person's {_mean(r.alone for r in mine)} in one "
+            f"training and {_mean(r.longer for r in mine)} with all env steps; the winner "
+            f"{_mean(r.again for r in mine)} trained anew, {_mean(r.search for r in mine)} in the "
+            "search"
         )
     return "\n".join(lines)
 

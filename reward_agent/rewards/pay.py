@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from reward_agent.types import BehaviourPay, Finding, ProbeReport, Severity
 
 STANDING, FALLING = "start pose held", "falling at once"
@@ -18,6 +20,8 @@ _SHOWN = (STANDING, "limp", "random actions", FALLING)
 _BETTER, _NOT_IT = 0.15, 0.45
 # Of what an attempt earns: as much. Of the most that a step is paid in any state tried: too much.
 _AS_MUCH, _MOST = 0.9, 0.5
+# Correlation of pay and task score of a term that pays what the metric scores.
+_FOLLOWS = 0.9
 # Of the longest episodes: early.
 _EARLY = 0.5
 _SHOWN_TERMS = 6
@@ -83,6 +87,25 @@ def find_honest(rows: Sequence[BehaviourPay]) -> BehaviourPay | None:
     if len({row.task_score for row in scored}) < 2:
         return None
     return max(scored, key=lambda row: (row.task_score, row.success_rate or 0.0, row.is_policy))
+
+
+def find_goal_pay(tried: Tried) -> dict[str, float]:
+    """Return the terms that pay what the metric scores, over what takes no skill.
+
+    With each, what it pays for a task score of one.
+    """
+    rows = [row for row in tried.rows if row.task_score is not None and not row.is_policy]
+    scores = [row.task_score or 0.0 for row in rows]
+    if len(rows) < 4 or np.ptp(scores) < 1e-9:
+        return {}
+    found = {}
+    for name in rows[0].terms:
+        pays = [row.terms.get(name, 0.0) for row in rows]
+        if np.ptp(pays) < 1e-9 or max(pays) <= 0:
+            continue
+        if float(np.corrcoef(pays, scores)[0, 1]) >= _FOLLOWS:
+            found[name] = float(np.cov(pays, scores)[0, 1] / np.var(scores, ddof=1))
+    return found
 
 
 def judge_pay(tried: Tried) -> Iterator[Finding]:

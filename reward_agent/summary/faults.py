@@ -14,7 +14,7 @@ import numpy as np
 
 from reward_agent.definitions.card import EnvCard
 from reward_agent.definitions.task import TaskSpec
-from reward_agent.rewards.pay import FALLING, STANDING, Most, Tried
+from reward_agent.rewards.pay import FALLING, STANDING, Most, Tried, find_goal_pay
 from reward_agent.rewards.terms import WrittenTerm
 from reward_agent.summary.course import TermSummary
 from reward_agent.summary.diagnostics import Diagnosis
@@ -414,7 +414,7 @@ def find_drowning(e: PayEvidence, times: float = _TIMES) -> Diagnosis | None:
     reach = {name: _reach(scale) for name, scale in e.scales.items()}
     # Costs beside pay are small on purpose; what pays is to be heard.
     goals = [n for n, s in e.scales.items() if n != top and (s.highest or 0.0) > 1e-9]
-    if not goals or shares[top] < _DROWNS or _is_goal(e, top):
+    if not goals or shares[top] < _DROWNS or top in find_goal_pay(e.tried):
         return None
     rest = sum(size for name, size in reach.items() if name != top)
     if reach.get(top, 0.0) < times * rest:
@@ -428,16 +428,6 @@ def find_drowning(e: PayEvidence, times: float = _TIMES) -> Diagnosis | None:
         advice=f"divide {top} by about {reach[top] / rest:.2g}, so that the terms are of a size",
         terms=(top,),
     )
-
-
-def _is_goal(e: PayEvidence, name: str) -> bool:
-    """Whether a term pays what the metric scores, over what takes no skill."""
-    rows = [row for row in e.tried.rows if row.task_score is not None and not row.is_policy]
-    scores = [row.task_score or 0.0 for row in rows]
-    pays = [row.terms.get(name, 0.0) for row in rows]
-    if len(rows) < 4 or min(np.ptp(scores), np.ptp(pays)) < 1e-9 or max(pays) <= 0:
-        return False
-    return float(np.corrcoef(pays, scores)[0, 1]) >= -_AGAINST
 
 
 def _reach(scale: TermScale) -> float:

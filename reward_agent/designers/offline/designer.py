@@ -18,7 +18,7 @@ from reward_agent.definitions.card import CARD_FILE, EnvCard
 from reward_agent.designers.brief import DesignBrief
 from reward_agent.designers.offline.body import Body
 from reward_agent.designers.offline.forms import Signal
-from reward_agent.designers.offline.given import reweight
+from reward_agent.designers.offline.given import can_raise, reweight
 from reward_agent.designers.offline.kept import (
     begin_beside,
     list_free,
@@ -102,9 +102,8 @@ class OfflineDesigner:
 
 def _write(brief: DesignBrief) -> Proposal:
     rng = _make_generator(brief)
-    # Of two that depart from a person's program one adds to it, and one weighs its terms anew.
-    is_turn = brief.index % 2 == 1 or not brief.origin or not _adds_beside(brief)
-    if is_turn and not brief.feedback.remarks and (own := reweight(brief, rng)) is not None:
+    is_turn = not brief.feedback.remarks and _weighs_anew(brief)
+    if is_turn and (own := reweight(brief, rng)) is not None:
         return Proposal(own[0], reply=f"{_INTRODUCTION}\n\n{own[1]}\n")
     signals = _list_signals(brief)
     tried = {entry.program.sha256 for entry in brief.history if entry.program}
@@ -121,6 +120,17 @@ def _write(brief: DesignBrief) -> Proposal:
         )
     plan: Mapping[str, Any] = move.plan.model_dump(mode="json", exclude_defaults=True)
     return Proposal(program, reply=f"{_INTRODUCTION}\n\n{move.reason}\n", plan=plan)
+
+
+def _weighs_anew(brief: DesignBrief) -> bool:
+    """Whether this departure weighs the terms anew: else it adds what the sentence asks for.
+
+    Every second one of a person's program does, from the first where a term of theirs follows the
+    task; where none does, weights alone can do little.
+    """
+    if not brief.origin or not _adds_beside(brief):
+        return True
+    return brief.index % 4 == 3 or (brief.index % 4 == 1 and can_raise(brief))
 
 
 def _adds_beside(brief: DesignBrief) -> bool:
@@ -205,7 +215,7 @@ def _improve(brief: DesignBrief, signals: Sequence[Signal], rng: random.Random) 
     entry = brief.parent
     if entry is not None and entry.plan is None and brief.origin:
         evidence = read_evidence(entry, brief.card)
-        return begin_beside(entry, signals, evidence, brief.origin, brief.index // 2)
+        return begin_beside(entry, signals, evidence, brief.origin, (brief.index + 1) // 2)
     plan = read_plan(entry.plan) if entry else None
     known = {signal.name for signal in signals}
     if entry is None or plan is None or not {t.signal for t in plan.terms} <= known:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from reward_agent.definitions.card import EnvCard
 from reward_agent.definitions.task import TaskSpec
 from reward_agent.designers.brief import DesignBrief, HistoryEntry
+from reward_agent.rewards.pay import STANDING, Most, Tried, find_goal_pay
 from reward_agent.rewards.terms import read_terms, scale_terms
 from reward_agent.summary.faults import PayEvidence, find_faults
 from reward_agent.types import RewardProgram
@@ -22,7 +23,7 @@ _FACTORS = {
     "paid for noise": 0.3,
     "a term never moves": 0.0,
 }
-_MORE, _LESS = 3.0, 0.3
+_MORE, _LESS, _MOST_RAISED = 3.0, 0.3, 100.0
 _MAX_TRIES = 12
 
 
@@ -68,7 +69,10 @@ def _scales_all(factors: dict[str, float], names: Sequence[str]) -> bool:
 
 
 def _list_changes(entry: HistoryEntry, card: EnvCard, task: TaskSpec) -> Iterator[Reweighting]:
-    """Yield what the faults of a trained program call for, the gravest first."""
+    """Yield what was measured calls for: the task's own terms first, then the gravest fault."""
+    raised = _raise_goals(entry, card, task)
+    if raised is not None:
+        yield raised
     if entry.program is None or entry.probe is None:
         return
     if entry.training is None or entry.summary is None:
@@ -81,6 +85,29 @@ def _list_changes(entry: HistoryEntry, card: EnvCard, task: TaskSpec) -> Iterato
             if factor is not None:
                 what = "dropped" if factor == 0 else f"its weight times {factor:g}"
                 yield Reweighting({name: factor}, f"{fault.name}: {fault.evidence}: {what}")
+
+
+def can_raise(brief: DesignBrief) -> bool:
+    """Whether a term of the parent's follows the task score, and pays too little."""
+    return brief.parent is not None and bool(_raise_goals(brief.parent, brief.card, brief.task))
+
+
+def _raise_goals(entry: HistoryEntry, card: EnvCard, task: TaskSpec) -> Reweighting | None:
+    """Let a done task earn what an episode in the start pose does, where it earns less."""
+    rows, target = entry.probe.behaviours if entry.probe else (), task.target_score or 0.0
+    tried = Tried(rows, Most(0.0, 0.0), task.target_score, card.max_episode_steps)
+    standing, per_score = tried.find(STANDING), find_goal_pay(tried)
+    earned = sum(per_score.values()) * target
+    if standing is None or tried.is_worth(standing) or not 0 < earned < standing.pay:
+        return None
+    factor = min(float(f"{standing.pay / earned:.2g}"), _MOST_RAISED)
+    names = ", ".join(f"`{name}`" for name in per_score)
+    return Reweighting(
+        dict.fromkeys(per_score, factor),
+        f"an episode in the start pose earns {standing.pay:.3g}, and {names}, which follow"
+        f"{'s' if len(per_score) == 1 else ''} the task score, {earned:.3g} at its target of "
+        f"{target:g} {task.unit}: weight times {factor:g}",
+    )
 
 
 def _draw_changes(entry: HistoryEntry, rng: random.Random) -> Iterator[Reweighting]:

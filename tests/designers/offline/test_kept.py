@@ -7,11 +7,12 @@ from types import SimpleNamespace
 import pytest
 
 from reward_agent.definitions.card import load_env
-from reward_agent.designers.offline.given import reweight
+from reward_agent.designers.offline.given import can_raise, reweight
 from reward_agent.designers.roles import Proposal
 from reward_agent.rewards.checks import check_program
+from reward_agent.rewards.pay import STANDING
 from reward_agent.rewards.terms import compare_terms
-from reward_agent.types import RewardProgram
+from reward_agent.types import BehaviourPay, RewardProgram
 
 THEIRS = """
 import numpy as np
@@ -72,7 +73,11 @@ def test_one_number_is_not_made_larger_or_smaller_as_a_whole(brief, entry):
     for source in (one + "    return r, {'reward': r}\n", THEIRS):
         theirs = entry(Proposal(RewardProgram(source)), {})
         theirs = replace(
-            theirs, probe=SimpleNamespace(is_additive=True), training=None, summary=None, plan=None
+            theirs,
+            probe=SimpleNamespace(is_additive=True, behaviours=()),
+            training=None,
+            summary=None,
+            plan=None,
         )
         parent = theirs.candidate.id
         asked = brief("hopper", "hop_forward", parent=parent, history=(theirs,), index=1)
@@ -106,3 +111,52 @@ def test_program_that_takes_a_helpers_name_is_left_alone(depart):
     source = THEIRS.replace("lean_of", "tolerance")
     proposal, _ = depart(source, SHARES)
     assert "from scratch" in proposal.reply
+
+
+STEADY = """
+def compute_reward(state, action, next_state):
+    terms = {
+        "straight": 1.0 - np.abs(next_state.torso_pitch),
+        "forward": 0.1 * next_state.forward_velocity,
+    }
+    return sum(terms.values()), terms
+"""
+
+
+def rate(name, score):
+    """Return what standing, or a fall that comes so far, is paid."""
+    length = 1000.0 if name == STANDING else 50.0
+    terms = {"straight": length, "forward": 12.5 * score}
+    return BehaviourPay(
+        name=name, n_episodes=2, n_ended=0, length=length, pay=sum(terms.values()), terms=terms,
+        task_score=score,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def of_steady(brief, entry):
+    """Return what departs from a program that pays standing, with a score, more than the way."""
+
+    def make(score):
+        rows = [rate(STANDING, score), *(rate(f"falls {n}", 0.1 * n) for n in range(1, 4))]
+        theirs = entry(Proposal(RewardProgram(STEADY)), {})
+        candidate = theirs.candidate.model_copy(update={"origin": "mine.py"})
+        probe = SimpleNamespace(is_additive=True, behaviours=rows)
+        theirs = replace(theirs, candidate=candidate, probe=probe)
+        made = brief("hopper", "hop_forward", parent=candidate.id, history=(theirs,), index=1)
+        return replace(made, iteration=1)
+
+    return make
+
+
+def test_term_that_follows_the_task_is_raised_until_the_task_earns_what_standing_does(
+    of_steady, propose
+):
+    # 1000 an episode in the start pose; 12.5 a metre, and the target is 3 m.
+    proposal = propose(of_steady(0.0))
+    assert "earns 1e+03, and `forward`, which follows the task score, 37.5" in proposal.reply
+    assert '"forward": 2.7 * next_state.forward_velocity' in proposal.program.source
+
+
+def test_no_term_is_raised_where_standing_is_the_task(of_steady):
+    assert not can_raise(of_steady(3.0))
