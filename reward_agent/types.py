@@ -78,7 +78,7 @@ class RewardProgram:
 
     @property
     def id(self) -> str:
-        """First eight characters of the digest: the name of a candidate's folder."""
+        """First eight characters of the digest."""
         return self.sha256[:8]
 
 

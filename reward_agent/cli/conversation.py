@@ -27,12 +27,12 @@ if TYPE_CHECKING:
     from reward_agent.feedback.session import Session
 
 _HELP = """\
-Say in words what is wrong with the policy in front; the Designer answers with new programs.
+Say in words what is wrong with the current policy; the Designer answers with new programs.
   /watch [ID]      where its video lies, opened if a viewer is there
   /compare         two videos: a, b, s (same), n (neither is good), q (enough)
   /show [ID]       its program          /edit [ID]     change it in $EDITOR, then train it
-  /list            all candidates       /choose ID     put a candidate in front
-  /accept [ID]     take it as result    /reject ID     leave it out from now on
+  /list            all candidates       /choose ID     go on from another one
+  /accept [ID]     make it the result   /reject ID     leave it out from now on
   /note WORDS      keep a note          /metric        how policies are scored
   /help            this                 /quit          end the session; it can be taken up again"""
 _ANSWERS: dict[str, Choice] = {"a": "a", "b": "b", "s": "same", "n": "both bad"}
@@ -132,7 +132,7 @@ class Conversation:
                 break
             self._session.prefer(*pair, _ANSWERS[answer.strip().lower()])
             best = self._session.rate()[0]
-            print_text(f"   in front: {best.candidate}, the best with {best.p_best:.0%}")
+            print_text(f"   most likely the best: {best.candidate}, with {best.p_best:.0%}")
         show_standings(self._session)
 
     def _show(self, name: str) -> None:

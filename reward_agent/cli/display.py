@@ -190,8 +190,8 @@ def _describe_round(event: Event, unit: str) -> Text | None:
             return Text(f"\n{name_round(event.iteration)}", "bold")
         case Drafted():
             mark = _mark(event.outcome.kind == "accepted")
-            idea = (f"  {event.idea}{event.origin and f' {event.origin}'}  ", "dim")
-            return Text.assemble(mark, f" {event.id}", idea, str(event.outcome))
+            origin = (f"  {event.origin}" if event.origin else "", "dim")
+            return Text.assemble(mark, f" {event.id}", origin, f"  {event.outcome}")
         case Scored():
             at = f"  {event.candidate} at {event.steps:,} steps:"
             return Text.assemble((at, "dim"), f" {show_number(event.score)} {unit}")
@@ -285,8 +285,8 @@ def _show_given(store: RunStore, run: RunRecord) -> None:
 
 def _add_rows(table: Any, index: int, candidate: Candidate, run: RunRecord) -> None:
     """Add a candidate, after the replies that did not become its program."""
-    for attempt in candidate.attempts:
-        name = attempt.program_sha256[:8] if attempt.program_sha256 else "–"
+    for number, attempt in enumerate(candidate.attempts, start=1):
+        name = f"{candidate.id}, reply {number}"
         table.add_row(str(index + 1), name, "–", "", "", "", str(attempt.outcome), style="dim")
     evaluation = candidate.evaluation
     interval = evaluation.task_score_interval if evaluation else None

@@ -36,7 +36,7 @@ class Script:
     """What is done without asking, as options."""
 
     say: Annotated[
-        _Words, typer.Option(help="What you saw in the policy in front; may be repeated.")
+        _Words, typer.Option(help="What you saw in the current policy; may be repeated.")
     ] = None
     wish: Annotated[str, typer.Option(help="What you want to see instead, with --say.")] = ""
     about: Annotated[str, typer.Option(help="The candidate that --say and --edit are about.")] = ""
@@ -45,11 +45,11 @@ class Script:
     ] = None
     note: Annotated[_Words, typer.Option(help="A note for the Designer.")] = None
     edit: Annotated[
-        Path | None, typer.Option(help="Train this program in place of the one in front.")
+        Path | None, typer.Option(help="Train this program in place of the current one.")
     ] = None
     reject: Annotated[_Words, typer.Option(help="Reject a candidate.")] = None
     accept: Annotated[
-        str | None, typer.Option(help="Accept a candidate, or 'front' for the one in front.")
+        str | None, typer.Option(help="Make a candidate the result; 'front' is the current one.")
     ] = None
     metric: Annotated[
         Path | None, typer.Option(help="Replace the metric by your own metric.py.")

@@ -147,7 +147,7 @@ def show_standings(session: Session) -> None:
             show_number(rating.mean if rating else None),
             f"{rating.low:.2g} … {rating.high:.2g}" if rating else "",
             str(rating.n_answers) if rating else "0",
-            f"{candidate.idea}" + (f" of {candidate.parent}" if candidate.parent else ""),
+            candidate.parent or "",
             style="dim" if item.is_rejected else "",
         )
     answer_console.print(table)

@@ -30,7 +30,7 @@ from reward_agent.files import read_capped, write_atomic
 from reward_agent.learning.policy import MAX_POLICY_BYTES, parse_policy
 from reward_agent.records.disk import read_record
 from reward_agent.records.jobs import RESULT_FILE, TRAJECTORIES_FILE, EvaluateResult, RelabelResult
-from reward_agent.records.store import RunRecord, load_run
+from reward_agent.records.store import RunRecord, find_candidate, load_run
 from reward_agent.rewards.checks import check_program
 from reward_agent.rewards.source import find_read_fields
 from reward_agent.version import __version__
@@ -173,12 +173,8 @@ def _find_candidate(
                 f"name a program with --candidate; trained were: {names or 'none'}",
             )
         wanted = run.winner.candidate
-    # The twin of a candidate has its name with -1 behind it: the whole name comes first.
-    exact = [entry for entry in entries if entry.candidate.id == wanted]
-    matches = exact or [entry for entry in entries if entry.candidate.id.startswith(wanted)]
-    if len({entry.candidate.id for entry in matches}) != 1:
-        raise UnknownNameError("candidate", wanted, [entry.candidate.id for entry in entries])
-    return matches[-1]
+    found = find_candidate(wanted, [entry.candidate.id for entry in entries])
+    return [entry for entry in entries if entry.candidate.id == found][-1]
 
 
 def _find_trainer(run: RunRecord, entries: list[HistoryEntry], entry: HistoryEntry) -> HistoryEntry:

@@ -114,7 +114,7 @@ class Noted(SessionEntry):
 
 
 class Decided(SessionEntry):
-    """The person accepted or rejected a candidate, or put it in front (``chosen``)."""
+    """The person accepted or rejected a candidate, or goes on from it (``chosen``)."""
 
     kind: Literal["decided"] = "decided"
     candidate: FileName

@@ -79,7 +79,7 @@ class Session(SessionState):
         Args:
             description: what the person saw.
             wish: what they want to see instead.
-            about: the candidate; the one in front by default.
+            about: the candidate; the current one by default.
         """
         if not (description.strip() or wish.strip()):
             raise UsageError("the remark is empty", "say what you saw, or what you wish")
@@ -136,15 +136,15 @@ class Session(SessionState):
         return self.log.append(Noted, text=text.strip())
 
     def choose(self, name: str) -> None:
-        """Put a candidate in front."""
+        """Go on from a candidate: words change it from now on."""
         self.log.append(Decided, candidate=self.find(name).candidate.id, verdict="chosen")
 
     def reject(self, name: str) -> None:
-        """Reject a candidate: it is no longer in front, nor compared."""
+        """Reject a candidate: it is no longer the current one, nor compared."""
         self.log.append(Decided, candidate=self.find(name).candidate.id, verdict="rejected")
 
     def accept(self, name: str = "") -> Winner:
-        """Accept a candidate, the one in front by default: it becomes the run's result.
+        """Accept a candidate, the current one by default: it becomes the run's result.
 
         ``reward.py``, the winner in ``run.json`` and the report are made anew.
         """
@@ -261,7 +261,7 @@ class Session(SessionState):
     def judge(self) -> None:
         """Let a model that sees watch the films that it has not seen, as the settings say.
 
-        Those are the one in front, or all; where there is no metric, all from which ratings start.
+        Those are the current one, or all; where there is no metric, all from which ratings start.
         """
         setting = self._held.settings.judge
         if self._held.team.judge is None:

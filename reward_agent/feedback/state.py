@@ -1,4 +1,4 @@
-"""What there is to see of a session: candidates, ratings, what is in front and what waits."""
+"""What there is to see of a session: candidates, ratings, which one words change and what waits."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from reward_agent.designers.brief import HistoryEntry
 from reward_agent.designers.history import read_entry, read_history
 from reward_agent.designers.reply import find_fences
-from reward_agent.errors import UnknownNameError, UsageError
+from reward_agent.errors import UsageError
 from reward_agent.feedback.metric import MetricView, load_metric_view
 from reward_agent.feedback.ratings import Answer, Rating, choose_pair, rate
 from reward_agent.feedback.records import (
@@ -26,7 +26,7 @@ from reward_agent.feedback.records import (
 from reward_agent.files import check_plain, read_text
 from reward_agent.records.disk import read_optional
 from reward_agent.records.jobs import FOOTAGE_FILE, PROGRAM_FILE, RESULT_FILE, EvaluateResult
-from reward_agent.records.store import Candidate, RunRecord, RunStore
+from reward_agent.records.store import Candidate, RunRecord, RunStore, find_candidate
 from reward_agent.report.view import place_film
 from reward_agent.types import rank_value
 
@@ -114,7 +114,7 @@ class SessionState:
 
     @property
     def current(self) -> HistoryEntry | None:
-        """The candidate in front: the person's choice, the newest answer, or the run's best."""
+        """What words change: the person's choice, the newest answer, or the run's best."""
         standings = {item.candidate.id: item for item in self.rank() if not item.is_rejected}
         for entry in reversed(self.log.entries):
             if isinstance(entry, Decided) and entry.verdict != "rejected":
@@ -134,16 +134,13 @@ class SessionState:
         return next((item.entry for item in standings.values()), None)
 
     def find(self, name: str) -> HistoryEntry:
-        """Return a candidate with a policy by its id or the start of it.
+        """Return a candidate with a policy by its name or the start of it.
 
         Raises:
             UnknownNameError: none, or several begin so.
         """
         known = {entry.candidate.id: entry for entry in self.list_trained()}
-        matches = [entry for key, entry in known.items() if key.startswith(name) and name]
-        if name in known or len(matches) == 1:
-            return known.get(name, matches[0])
-        raise UnknownNameError("candidate", name, known)
+        return known[find_candidate(name, known)]
 
     def find_film(self, name: str, *, is_blind: bool = False) -> Path | None:
         """Return a candidate's video, if there is one.
@@ -178,7 +175,7 @@ class SessionState:
         return [Answer(item.a, item.b, item.choice) for item in self.log.list(Preferred)]
 
     def need_current(self) -> HistoryEntry:
-        """Return the candidate in front.
+        """Return the candidate that words change.
 
         Raises:
             UsageError: there is none.
@@ -247,7 +244,7 @@ def _describe_judgements(entry: HistoryEntry) -> list[dict[str, Any]]:
 
 
 def describe_session(session: SessionState) -> dict[str, Any]:
-    """Return candidates, ratings, what is in front and every entry, as JSON data."""
+    """Return candidates, ratings, which one words change and every entry, as JSON data."""
     current, run = session.current, session.run
     return {
         "schema_version": 1,

@@ -107,7 +107,9 @@ class Attempt(Record):
 class DraftRecord(FileRecord):
     """``draft.json``: a candidate before its training, written last.
 
-    ``outcome`` says how it ended; its words are shown to the Designer verbatim.
+    ``id`` is its name and its folder's, of its idea and its round; in earlier runs it is the
+    beginning of its program's digest. ``outcome`` says how it ended; its words are shown to the
+    Designer verbatim.
     """
 
     id: FileName
@@ -553,6 +555,33 @@ def make_run_id(env: str, task: str) -> str:
 
 def _stamp() -> str:
     return now_utc().replace(":", "-")
+
+
+def name_candidate(idea: str, iteration: int, n_before: int = 0) -> str:
+    """Name a candidate so that people can say it: ``weighted-sum-1``, the next one ``-1b``.
+
+    Args:
+        idea: what its Designer was asked for.
+        iteration: its round, from 0.
+        n_before: how many of the round were asked for the same.
+    """
+    letter = "" if n_before == 0 else chr(ord("a") + n_before) if n_before < 26 else f"-{n_before}"
+    return f"{_slug(idea)}-{iteration + 1}{letter}"
+
+
+def find_candidate(name: str, known: Iterable[str]) -> str:
+    """Return the candidate of this name, or the only one whose name begins so.
+
+    Raises:
+        UnknownNameError: there is none, or several begin so.
+    """
+    names = list(dict.fromkeys(known))
+    wanted = "-".join(name.split())
+    matches = [item for item in names if item == wanted]
+    matches = matches or [item for item in names if wanted and item.startswith(wanted)]
+    if len(matches) != 1:
+        raise UnknownNameError("candidate", name, names)
+    return matches[0]
 
 
 def make_run_dir(runs_dir: Path, env: str, task: str, name: str | None = None) -> Path:

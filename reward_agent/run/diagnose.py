@@ -24,7 +24,13 @@ from reward_agent.records.disk import write_record, write_text
 from reward_agent.records.jobs import PROGRAM_FILE, TRAJECTORIES_FILE, EvaluateResult
 from reward_agent.records.outcomes import TRAINED
 from reward_agent.records.settings import RunSettings
-from reward_agent.records.store import DIAGNOSIS_FILE, DIAGNOSIS_PAGE, Candidate, make_run_id
+from reward_agent.records.store import (
+    DIAGNOSIS_FILE,
+    DIAGNOSIS_PAGE,
+    Candidate,
+    make_run_id,
+    name_candidate,
+)
 from reward_agent.report.diagnosis import render_diagnosis_page
 from reward_agent.rewards.checks import check_program
 from reward_agent.rewards.terms import read_terms
@@ -155,7 +161,7 @@ class _Examination:
     def _make_entry(self, probe: ProbeReport) -> HistoryEntry:
         program = self.taken.program
         candidate = Candidate(
-            id=program.id,
+            id=name_candidate(GIVEN_IDEA.name, 0),
             index=0,
             idea=GIVEN_IDEA.name,
             iteration=0,

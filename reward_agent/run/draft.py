@@ -7,6 +7,7 @@ Critic a call of a language model. A program that pays what an earlier one pays 
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from reward_agent.records.disk import read_record, write_record, write_text
 from reward_agent.records.events import Drafted
 from reward_agent.records.jobs import PROGRAM_FILE, RESULT_FILE, EvaluateResult
 from reward_agent.records.outcomes import ACCEPTED, REVISED, Outcome, Stage
-from reward_agent.records.store import Attempt, DraftRecord
+from reward_agent.records.store import Attempt, DraftRecord, name_candidate
 from reward_agent.rewards.checks import check_program
 from reward_agent.run.active import ActiveRun
 from reward_agent.run.probe import Recordings, run_probe
@@ -30,7 +31,7 @@ from reward_agent.run.race import Race
 from reward_agent.run.train import make_entrant, set_initial_policy
 from reward_agent.run.twins import DRAFT_FILE, PROBE_FILE, adopt_draft, find_twin
 from reward_agent.threads import map_threads
-from reward_agent.types import Critique, Finding, RewardProgram, Usage
+from reward_agent.types import Critique, Finding, Usage
 
 
 def draft_all(
@@ -46,8 +47,10 @@ def draft_all(
     for draft in drafts.values():
         _enter(run, race, draft, briefs[draft.index])
 
+    names = _name_drafts(briefs)
+
     def make(brief: DesignBrief) -> None:
-        draft = _Drafting(run, race, brief, recordings).make()
+        draft = _Drafting(run, race, brief, recordings, names[brief.index]).make()
         with adopting:
             draft = drafts[brief.index] = adopt_draft(run, index, draft)
         told = (draft.index, draft.id, draft.idea, draft.outcome, draft.origin)
@@ -59,6 +62,17 @@ def draft_all(
     missing.sort(key=lambda brief: brief.given is None)
     map_threads(run.team.designer.max_concurrency, make, missing)
     return [drafts[number] for number in sorted(drafts)]
+
+
+def _name_drafts(briefs: Sequence[DesignBrief]) -> dict[int, str]:
+    """Return the names of a round's candidates by index, whoever is finished first."""
+    n_before = Counter[str]()
+    names = dict[int, str]()
+    for brief in briefs:
+        idea = brief.idea.name
+        names[brief.index] = name_candidate(idea, brief.iteration, n_before[idea])
+        n_before[idea] += 1
+    return names
 
 
 def _enter(run: ActiveRun, race: Race, draft: DraftRecord, brief: DesignBrief) -> None:
@@ -87,8 +101,9 @@ class _Drafting:
     """A candidate in the making, with what was said of it on the way."""
 
     def __init__(
-        self, run: ActiveRun, race: Race, brief: DesignBrief, recordings: Recordings
+        self, run: ActiveRun, race: Race, brief: DesignBrief, recordings: Recordings, name: str
     ) -> None:
+        self._name = name
         self._run, self._race, self._brief, self._recordings = run, race, brief, recordings
         self._team = run.team
         given = brief.given
@@ -179,10 +194,11 @@ class _Drafting:
         assert examination.program is not None
         _write_examination(self._folder, examination)
         draft = DraftRecord(
-            id=examination.program.id,
+            id=self._name,
             index=self._brief.index,
             idea=self._brief.idea.name,
             outcome=examination.outcome,
+            program_sha256=examination.program.sha256,
         )
         twin = find_twin(self._run.store, self._folder, draft)
         return self._run.settings.screens and twin is not None and twin.is_certain
@@ -206,7 +222,7 @@ class _Drafting:
             write_record(self._folder / "critique.json", self._critique)
         program, probe = examination.program, examination.probe
         record = DraftRecord(
-            id=(program or RewardProgram(examination.proposal.reply)).id,
+            id=self._name,
             index=self._brief.index,
             idea=self._brief.idea.name,
             parent=self._brief.idea.parent,

@@ -5,11 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from reward_agent.errors import DataError, UnknownNameError, UsageError
+from reward_agent.errors import DataError, UsageError
 from reward_agent.files import make_scratch, read_capped, write_atomic
 from reward_agent.film.formats import has_mp4
 from reward_agent.records.jobs import FOOTAGE_FILE, FilmJob, FilmResult, FilmStyle
-from reward_agent.records.store import Candidate, RunRecord, RunStore, load_run, rank_candidates
+from reward_agent.records.store import (
+    Candidate,
+    RunRecord,
+    RunStore,
+    find_candidate,
+    load_run,
+    rank_candidates,
+)
 from reward_agent.report.view import place_film
 from reward_agent.run.evaluate import MAX_FILM_BYTES
 from reward_agent.run.resume import read_own
@@ -104,10 +111,8 @@ def _place(store: RunStore, record: RunRecord, name: str) -> Path:
 
 
 def _find(candidates: list[Candidate], name: str) -> Candidate:
-    matches = [item for item in candidates if item.id.startswith(name)]
-    if len(matches) != 1:
-        raise UnknownNameError("candidate", name, [item.id for item in candidates])
-    return matches[0]
+    found = find_candidate(name, [item.id for item in candidates])
+    return next(item for item in candidates if item.id == found)
 
 
 def _read_footage(folder: Path) -> bytes:

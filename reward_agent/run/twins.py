@@ -57,7 +57,7 @@ def adopt_draft(run: ActiveRun, index: int, draft: DraftRecord) -> DraftRecord:
         if draft.is_accepted and twin.is_certain:
             detail = f"the same program as candidate {twin}{twin.likeness}"
             changes["outcome"] = Outcome(kind="rejected", stage="twin", detail=detail)
-    if run.store.candidate_dir(index, draft.id).exists() or (twin and twin.id == draft.id):
+    if run.store.candidate_dir(index, draft.id).exists():
         changes["id"] = f"{draft.id}-{draft.index}"
     if changes:
         draft = draft.model_copy(update=changes)
@@ -69,8 +69,9 @@ def adopt_draft(run: ActiveRun, index: int, draft: DraftRecord) -> DraftRecord:
 def find_twin(store: RunStore, folder: Path, draft: DraftRecord) -> Twin | None:
     """Return the earlier candidate that is most like a draft in a folder, if one pays the same."""
     for index, other in store.list_candidates():
-        if other.name == draft.id and (other / DRAFT_FILE).is_file():
-            return Twin(draft.id, index, "", True)
+        known = read_optional(other / DRAFT_FILE, DraftRecord)
+        if known and known.program_sha256 and known.program_sha256 == draft.program_sha256:
+            return Twin(other.name, index, "", True)
     if not draft.is_accepted:
         return None
     twins = list(_find_like(store, folder))

@@ -53,7 +53,7 @@ class Parts:
         )
 
     def render_status(self) -> str:
-        """Return the head: what is in front, and whether something runs."""
+        """Return the head: which policy words change, and whether something runs."""
         front = self._stand(self._session.current)
         return self._render("status", front=front, n_waiting=len(self._session.waiting))
 
@@ -78,7 +78,7 @@ class Parts:
         return self._render("chat", turns=self._list_turns())
 
     def render_watch(self) -> str:
-        """Return the candidate in front beside the one that it departed from."""
+        """Return the policy that words change beside the one that it departed from."""
         current = self._session.current
         parent = self._map_standings().get(current.candidate.parent or "") if current else None
         return self._render("watch", before=parent, after=self._stand(current))

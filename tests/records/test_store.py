@@ -22,8 +22,10 @@ from reward_agent.records.store import (
     RunRecord,
     RunStore,
     check_run_name,
+    find_candidate,
     load_run,
     make_run_id,
+    name_candidate,
 )
 from reward_agent.types import Critique, Usage
 
@@ -264,3 +266,30 @@ def test_a_run_is_found_by_the_name_that_it_was_given(tmp_path: Path) -> None:
 def test_what_is_no_name_of_a_run_is_refused(name: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="a run cannot be called"):
         check_run_name(name, tmp_path)
+
+
+def test_candidates_have_names_that_people_can_say() -> None:
+    ideas = ["momentum-first", "momentum-first", "An idea of yours!"]
+    names = [name_candidate(idea, 1, ideas[:n].count(idea)) for n, idea in enumerate(ideas)]
+    assert names == ["momentum-first-2", "momentum-first-2b", "an-idea-of-yours-2"]
+    assert len({name_candidate("x", 0, n) for n in range(60)}) == 60
+
+
+@pytest.mark.parametrize(
+    ("said", "found"),
+    [
+        ("momentum-first-2", "momentum-first-2"),
+        ("momentum first 2b", "momentum-first-2b"),
+        ("min", "minimal-1"),
+        ("0fa0", "0fa074c7"),
+    ],
+)
+def test_a_candidate_is_found_by_its_name_or_the_start_of_it(said: str, found: str) -> None:
+    known = ("momentum-first-2", "momentum-first-2b", "minimal-1", "0fa074c7")
+    assert find_candidate(said, known) == found
+
+
+@pytest.mark.parametrize("said", ["momentum", "safe-first-1", "", " "])
+def test_a_candidate_that_is_none_or_several_is_refused(said: str) -> None:
+    with pytest.raises(UnknownNameError):
+        find_candidate(said, ("momentum-first-2", "momentum-first-2b"))

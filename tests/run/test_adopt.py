@@ -58,6 +58,8 @@ def test_duplicates_are_named_not_trained_and_shown_to_the_designer(tmp_path: Pa
     )  # fmt: skip
     store = load_run(run.id, tmp_path / "runs")
     first, renamed, reordered, gated = store.read_iteration(0).candidates
+    names = [first.id, renamed.id, reordered.id, gated.id]
+    assert names == [f"{c.idea}-1" for c in (first, renamed, reordered, gated)]
     assert first.outcome == TRAINED
     drafted = {e.id: e.outcome for e in told if isinstance(e, Drafted) and e.iteration == 0}
     assert list(drafted) == [first.id, renamed.id, reordered.id, gated.id]
