@@ -117,7 +117,7 @@ def test_the_offline_designer_keeps_a_persons_terms_and_changes_a_weight() -> No
     entry = HistoryEntry(own, program, probe=probe)
     card = load_env("inverted_pendulum")
     brief = DesignBrief(
-        card, load_task(card, "balance"), DesignIdea("x", "x", "own"), 1, index=1, history=(entry,)
+        card, load_task(card, "balance"), DesignIdea("x", "x", "own"), 1, index=3, history=(entry,)
     )
     proposal = OfflineDesigner().propose(brief)
     assert proposal.program is not None
