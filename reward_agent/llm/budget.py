@@ -73,6 +73,8 @@ class Budget:
         self.limits = limits
         self.replies = replies or Replies()
         self.reached = ""
+        # Raises where what a call is about is not what it was: then nothing is paid for.
+        self.guard: Callable[[], None] = lambda: None
         self._cancel = cancel or threading.Event()
         self._spent = sum_charges(self.replies.calls)
         self._reserved: list[Usage] = []
@@ -93,7 +95,9 @@ class Budget:
         Raises:
             BudgetError: it does not fit, and no call under way will give anything back.
             Interrupted: the run was cancelled.
+            RewardAgentError: what the guard raises.
         """
+        self.guard()
         with self._change:
             while not self.reached:
                 if self._cancel.is_set():

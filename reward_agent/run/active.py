@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -42,6 +43,7 @@ from reward_agent.sandbox.runner import JobExit, describe_failure
 from reward_agent.threads import Background
 from reward_agent.types import Finding, RewardProgram
 
+_FLAG = re.compile(r"--[a-z][a-z-]+")
 # A run that ends by an error waits no longer for those who listen.
 _LAST_WORDS_S = 5.0
 
@@ -268,7 +270,7 @@ def recording_end(store: RunStore) -> Iterator[None]:
             store, "interrupted" if isinstance(error, BudgetError) else "failed", error.message
         )
         if store.resume_command not in error.remedy:
-            steps = [error.remedy, f"go on with `{store.resume_command}`"]
+            steps = [error.remedy, f"go on with `{_change_named(store, error.remedy)}`"]
             error.remedy = "; then ".join(filter(None, steps))
         raise
     except OSError as error:
@@ -277,6 +279,14 @@ def recording_end(store: RunStore) -> Iterator[None]:
             f"run {store.dir.name} cannot go on: {error}",
             f"free disk space or correct the permissions; then go on with `{store.resume_command}`",
         ) from error
+
+
+def _change_named(store: RunStore, remedy: str) -> str:
+    """Return what takes a run up again, with a place for what the remedy says to change."""
+    command = store.resume_command
+    for flag in _FLAG.findall(remedy):
+        command = re.sub(rf"({flag}) ('[^']*'|\S+)", r"\1 …", command)
+    return command
 
 
 def _record_end(store: RunStore, status: str, note: str) -> None:

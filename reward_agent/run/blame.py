@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+from pydantic import Field
 
 from reward_agent.definitions.card import CARD_FILE, EnvCard, find_env_dir
 from reward_agent.errors import DataError, JobError
@@ -20,19 +22,30 @@ from reward_agent.executors import JobRequest
 from reward_agent.executors.journal import EXIT_FILE
 from reward_agent.executors.slots import SlotExecutor
 from reward_agent.files import make_folder, remove, write_atomic
+from reward_agent.records.disk import read_record, write_record
 from reward_agent.records.jobs import PROGRESS_FILE, CheckEnvResult, TrainJob
 from reward_agent.records.outcomes import KILLED_FROM_OUTSIDE, TIMEOUT
 from reward_agent.sandbox.child import ProgressTail
 from reward_agent.sandbox.runner import JobExit, describe_failure
-from reward_agent.types import TrainingResult
+from reward_agent.simulation.backends import find_backend
+from reward_agent.types import FileRecord, TrainingResult
 
 # Of memory, beside twice what the control took: a program that took more brought it about itself.
 _FREE_MIB = 512.0
 # A program that makes so much of the steps that the control makes is not slow.
 _ABOUT_AS_FAST = 0.5
+ENVIRONMENT_FILE = "environment.json"
+# What a model is made of, and with another back end than MuJoCo what it is written in, too.
+_MODEL_KINDS = frozenset({
+    ".bin", ".dae", ".glb", ".gltf", ".ktx", ".mjb", ".mjz", ".msh", ".obj", ".ply", ".png", ".skn",
+    ".stl", ".urdf", ".usd", ".usda", ".usdc", ".xml",
+})  # fmt: skip
+_CODE_KINDS = frozenset({".py", ".json", ".yaml", ".yml", ".npz", ".npy"})
 # Of what lies in an environment's folder, what no job of a run reads.
-_UNREAD = frozenset({CARD_FILE, "tasks"})
+_UNREAD = frozenset({CARD_FILE, "tasks", "model.png"})
+_NO_PART = frozenset({"run.json", "sweep.json", "pyvenv.cfg"})
 _MOST_WATCHED = 5_000
+_PUT_BACK = "put it back as it was, or start a new run: scores would not compare"
 
 
 def find_blame(executor: SlotExecutor, request: JobRequest, job_exit: JobExit) -> None:
@@ -115,6 +128,12 @@ def _compare_speed(job: TrainJob, request: JobRequest, control: JobExit) -> None
 # --- the environment's folder -----------------------------------------------------------------
 
 
+class EnvFiles(FileRecord):
+    """``environment.json``: the digests of what a run's jobs read of its environment's folder."""
+
+    files: dict[str, str] = Field(description="SHA-256 of the content, by path in the folder")
+
+
 @dataclass(frozen=True)
 class Surroundings:
     """What a run's jobs read of an environment's folder, as it was when the run began.
@@ -131,8 +150,10 @@ class Surroundings:
     def survey(cls, card: EnvCard) -> Surroundings:
         """Look at the folder of a card; one that comes with the program does not change."""
         folder = find_env_dir(card)
-        names = _list_read(folder) if card.folder is not None else []
-        return cls(folder, {name: _look(folder / name) for name in names})
+        if card.folder is None:
+            return cls(folder, {})
+        kinds = _MODEL_KINDS if find_backend(card).is_mujoco else _MODEL_KINDS | _CODE_KINDS
+        return cls(folder, {name: _look(folder / name) for name in _list_read(folder, kinds)})
 
     def check(self) -> None:
         """See that all is as it was, before anything is spent on it.
@@ -149,20 +170,40 @@ class Surroundings:
                 what = f"{path} was changed while the run was under way"
             except OSError as error:
                 what = f"{path}, which the run needs, cannot be read any more: {error.strerror}"
-            raise DataError(
-                what, "put it back as it was, or start a new run: scores would not compare"
-            )
+            raise DataError(what, _PUT_BACK)
+
+    def check_against(self, run_dir: Path) -> None:
+        """See that all is as it was when the run began; note it where it begins.
+
+        Raises:
+            DataError: a file is gone or another.
+        """
+        path = run_dir / ENVIRONMENT_FILE
+        if not path.is_file():
+            digests = {name: look[2] for name, look in self.files.items()}
+            write_record(path, EnvFiles(files=digests))
+            return
+        for name, digest in read_record(path, EnvFiles).files.items():
+            shown = self.folder / name
+            if name not in self.files:
+                raise DataError(f"{shown}, with which the run began, is not there", _PUT_BACK)
+            if self.files[name][2] != digest:
+                raise DataError(f"{shown} is another than when the run began", _PUT_BACK)
 
 
-def _list_read(folder: Path) -> list[str]:
+def _list_read(folder: Path, kinds: Collection[str]) -> list[str]:
     """Return the files of an environment that its jobs may read, but for its card and its tasks."""
-    names = []
+    names: list[str] = []
     for place, folders, files in os.walk(folder):
         here = Path(place).relative_to(folder)
+        if _NO_PART & set(files):  # a run that lies there, or somebody's Python
+            folders.clear()
+            continue
         kept = [name for name in sorted(folders) if not name.startswith(".")]
         folders[:] = [name for name in kept if str(here / name) not in _UNREAD]
-        paths = (here / name for name in sorted(files) if not name.startswith("."))
-        names += [str(path) for path in paths if str(path) not in _UNREAD]
+        paths = [here / name for name in sorted(files) if not name.startswith(".")]
+        read = [path for path in paths if path.suffix.lower() in kinds]
+        names += [str(path) for path in read if str(path) not in _UNREAD]
     return names[:_MOST_WATCHED]
 
 

@@ -130,6 +130,7 @@ def judge_evaluation(
     judge = run.team.judge
     if judge is None or judge.refusal or (folder / name_shown(JUDGEMENT_FILE, shown)).is_file():
         return Usage()
+    run.surroundings.check()  # beyond what keeps a film from being judged
     try:
         return _judge(run, judge, folder, _Film(name, seed, iteration, index, shown))
     except ModelError as error:

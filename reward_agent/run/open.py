@@ -345,6 +345,9 @@ class HeldRun:
         record = self.store.read_run()
         is_running = record.status == "running"
         with recording_end(self.store) if is_running else contextlib.nullcontext():
+            surroundings = Surroundings.survey(record.card)
+            surroundings.check_against(self.store.dir)
+            self.team.budget.guard = surroundings.check
             place, home = self._make_places(record)
             ledger = TimeLedger(place.n_slots, record.slot_seconds, record.wall_s)
             executor = SlotExecutor(place, ledger, home)
@@ -359,7 +362,7 @@ class HeldRun:
                     executor=executor,
                     ledger=ledger,
                     listen=listen,
-                    surroundings=Surroundings.survey(record.card),
+                    surroundings=surroundings,
                 )
 
     def _make_places(self, record: RunRecord) -> tuple[Place, Place]:

@@ -8,8 +8,10 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shutil
 import signal
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -53,12 +55,14 @@ _SIGNAL_OUTCOMES = {
 _DEEP = "are tuples or iterators nested thousands deep?"
 _CRASHES = frozenset({"SIGSEGV", "SIGBUS", "SIGABRT", "SIGILL", "SIGFPE"})
 # Limits too tight, or a machine too busy.
+_SCARCE = "raise --memory-mib"
 _BUSY = "raise --training-timeout-s, or do less else on this machine"
 _REMEDIES = {
     TIMEOUT: _BUSY,
     name_kill("cpu"): _BUSY,
-    name_kill("memory"): "raise --memory-mib",
+    name_kill("memory"): _SCARCE,
 }
+_MISSING = re.compile(r"No module named '(\w+)")
 # No honest number of a result comes near; a sum over results must not overflow either.
 _LARGEST = 1e15
 
@@ -200,6 +204,11 @@ def _is_disk_full(folder: Path) -> bool:
 def describe_failure(what: str, job_dir: Path, outcome: JobOutcome) -> JobError:
     """Return the error for an end that is ours, with the limit to raise where one made it."""
     remedy = _REMEDIES.get(outcome, f"see {job_dir / OUTPUT_FILE}, then run it again")
+    missing = _MISSING.search(outcome.detail)
+    if missing is not None:
+        remedy = f"install it where reward-agent is: {sys.executable} -m pip install {missing[1]}"
+    elif outcome.detail.startswith("MemoryError"):
+        remedy = _SCARCE
     return JobError(what, remedy)
 
 

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from reward_agent.errors import Interrupted, ModelError, UnreachableError
+from reward_agent.errors import DataError, Interrupted, ModelError, UnreachableError
 from reward_agent.llm.calls import CalledChatModel, CallPolicy
 from reward_agent.llm.chat import ALL_AGENTS, Completion
 from reward_agent.llm.provider import ProviderOptions
@@ -31,6 +31,19 @@ class StubModel:
 
 def call(act, **policy):
     return CalledChatModel(StubModel(act), policy=CallPolicy(**policy))
+
+
+def test_nothing_is_paid_for_what_is_not_as_it_was(request_):
+    model = call(lambda request: "x")
+
+    def guard():
+        raise DataError("robot was changed")
+
+    model._budget.guard = guard
+    with pytest.raises(DataError, match="robot was changed"):
+        model.complete(request_)
+    assert model._plain.n_calls == 0
+    assert not model._budget.replies.calls
 
 
 def test_pauses_double_and_are_bounded(request_, monkeypatch):
