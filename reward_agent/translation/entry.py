@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from reward_agent.rewards.language import split_names
@@ -20,6 +20,7 @@ from reward_agent.translation.values import (
     Instance,
     Items,
     Locals,
+    Partial,
     Table,
     Untranslatable,
 )
@@ -74,9 +75,9 @@ def list_entries(machine: Tracer, inputs: Inputs) -> list[Payer]:
         Untranslatable: there is none, or what has its name could not be read.
     """
     names = machine.scope.names
-    functions = {key: value for key, value in names.items() if isinstance(value, Function)}
+    functions = {key: f for key, value in names.items() if (f := _find_function(key, value, names))}
     named = [functions[name] for name in _FUNCTIONS if name in functions]
-    hinted = [f for name, f in functions.items() if any(hint in name.lower() for hint in _HINTS)]
+    hinted = [f for name, f in functions.items() if _is_hinted(name) and _returns(f)]
     known = [f for name, f in functions.items() if _is_step(f, inputs) and name not in _OTHER]
     classes = _list_leaves(machine)
     found = [Payer(f) for f in _sort_by_calls(named)]
@@ -102,6 +103,23 @@ def list_entries(machine: Tracer, inputs: Inputs) -> list[Payer]:
         raise _explain_none(names)
     # Another than the likeliest is another reward, unless it is of the same class.
     return [e for e in kept if e is kept[0] or (e.type is not None and e.type is kept[0].type)]
+
+
+def _find_function(name: str, value: Any, names: Cells) -> Function | None:
+    """Return a function of the file; one with some of its arguments given takes the others."""
+    if isinstance(value, Function) or not isinstance(value, Partial):
+        return value if isinstance(value, Function) else None
+    if not isinstance(value.function, Function):
+        return None
+    free = list_parameters(value.function)[len(value.arguments) :]
+    free = [key for key in free if key not in value.keywords]
+    given = ", ".join(f"{key}={key}" for key in free)
+    made = _parse(f"def {name}({', '.join(free)}):\n    return {name}({given})", names)
+    return replace(made, defaults=value.function.defaults)
+
+
+def _is_hinted(name: str) -> bool:
+    return any(hint in name.lower() for hint in _HINTS)
 
 
 def _returns(function: Function) -> bool:
@@ -153,11 +171,29 @@ def _list_leaves(machine: Tracer) -> list[Class]:
     """Return the classes of the file of which no other is made."""
     classes = [value for value in machine.scope.names.values() if isinstance(value, Class)]
     bases = {id(base) for made in classes for base in made.bases}
-    return [made for made in classes if id(made) not in bases and not made.is_enum]
+    leaves = [made for made in classes if id(made) not in bases and not made.is_enum]
+    # One that another is made with is a part of it.
+    return sorted(leaves, key=lambda made: any(_uses(other, made.name) for other in leaves))
+
+
+def _uses(made: Class, name: str) -> bool:
+    """Whether a class's body, or a method of it, names another class of the file."""
+    held = [value for _, value in made.list_names()]
+    methods = [value.node for value in held if isinstance(value, Function)]
+    listed = [
+        item for value in held for item in (value if isinstance(value, tuple | Items) else [value])
+    ]
+    return made.name != name and (
+        any(isinstance(item, Instance) and item.type.name == name for item in listed)
+        or any(name in nodes.list_names(node) for node in methods)
+    )
 
 
 def _find_methods(made: Class) -> list[Function]:
-    return [f for name in _METHODS if isinstance(f := made.find(name), Function)]
+    usual = [f for name in (*_METHODS, *_FUNCTIONS) if isinstance(f := made.find(name), Function)]
+    others = [f for _, f in made.list_names() if isinstance(f, Function) and _returns(f)]
+    hinted = [f for f in others if _is_hinted(f.name) and not f.name.startswith(_TERM)]
+    return list({id(f): f for f in (*usual, *hinted)}.values())
 
 
 def _list_methods(made: Class) -> list[Payer]:

@@ -53,6 +53,7 @@ class Environment:
         calls |= dict.fromkeys(("step", "physics_step", "simulate"), self._step_inner)
         calls |= dict.fromkeys(("_get_obs", "get_obs", "_get_observation"), self._observe)
         calls |= dict.fromkeys(("state_vector", "_get_state"), self._join_state)
+        calls["pipeline_step"] = self._step_pipeline
         calls |= dict.fromkeys(("render", "close", "seed"), lambda *given, **named: None)
         if name in calls:
             return Input(name, call=calls[name])
@@ -165,6 +166,10 @@ class Environment:
 
     def _step(self, *given: Any, **named: Any) -> None:
         self.state = "next_state"
+
+    def _step_pipeline(self, *given: Any) -> Input:
+        self.state = "next_state"
+        return self.inputs.get_data(self.state)
 
     def _step_inner(self, *given: Any, **named: Any) -> tuple[Any, ...]:
         self.state = "next_state"

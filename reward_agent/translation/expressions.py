@@ -86,6 +86,7 @@ class ExpressionReader(Calls):
 
     def iterate(self, value: Any) -> list[Any]:
         """Return the items of something whose length is known."""
+        self.read(value)
         if isinstance(value, range) and len(value) > _MOST_ITEMS:
             raise self.refuse(f"a loop of {len(value)} steps", f"{_MOST_ITEMS} at most")
         if isinstance(value, Items):

@@ -5,13 +5,13 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from reward_agent.rewards.language import split_names
 from reward_agent.translation import arithmetic, indexing, nodes, physics, remedies, robots
 from reward_agent.translation.places import Places
-from reward_agent.translation.values import Broken, Input, Lanes, Table, Untranslatable
+from reward_agent.translation.values import Broken, Function, Input, Lanes, Table, Untranslatable
 
 if TYPE_CHECKING:
     from reward_agent.definitions.card import EnvCard, StateField
@@ -51,6 +51,10 @@ _BY_PLACE = {
 }
 _SPACES = split_names("action_space observation_space single_action_space single_observation_space")
 _SAYS_OTHERWISE = "root|dof|target|weight|scale|goal|torque|force|command|coef|gain|speed|config"
+# A goal environment's words.
+_GOALS = {"achieved_goal": "tool_position", "desired_goal": "target_position"}
+# A number that is tuned, by its name.
+_TUNED = "weight|scale|coef|gain|speed|config|temp|cost|thresh|max_|min_"
 _LAST_DATA = split_names("last_data prev_data previous_data old_data data_before")
 
 
@@ -136,11 +140,19 @@ class Inputs:
                 return {name: place for name, place in pairs if name in missing}
         return {}
 
-    def refuse_parameter(self, function: str, name: str) -> Untranslatable:
-        """Return why a parameter cannot be given anything."""
+    def refuse_parameters(self, function: Function, names: Sequence[str]) -> Untranslatable:
+        """Return why parameters cannot be given anything, with what to write for each."""
+        card = self.card
+        numbers = [n for n in names if re.search(_TUNED, n) or not remedies.is_measured(card, n)]
+        said = [
+            f"{name}: {remedies.suggest(self.card, name)}" for name in names if name not in numbers
+        ]
+        if numbers:
+            said.append(f"give defaults: {', '.join(f'{name}=1.0' for name in numbers)}")
         return Untranslatable(
-            f"{function} is given {name}, which says nothing about the card",
-            f"{remedies.suggest(self.card, name)}; or give it a default: {name}=1.0",
+            f"{function.name} is given {', '.join(names)}, which says nothing about the card",
+            "; ".join(said),
+            getattr(function.node, "lineno", None),
         )
 
     def get_parameter(self, name: str, others: frozenset[str]) -> Any:
@@ -168,9 +180,13 @@ class Inputs:
         for names, get in meanings:
             if name in names:
                 return get()
+        goal = self.card.find_role(_GOALS[name]) if name in _GOALS else None
+        if goal is not None:
+            return self.read_field(goal, "next_state")
         if re.fullmatch(r"[xyz]_(position|velocity)", name):
             return self.get_info(name)
-        return self.get_field(name)
+        found = self.get_field(name)
+        return found if found is not None else robots.read_motion(self, name, "next_state")
 
     def get_state(self, state: str) -> Input:
         """Return ``state`` or ``next_state`` of one simulation, or its observation by index."""
@@ -181,9 +197,20 @@ class Inputs:
                 return self.require_field(key, f"{state}[{key!r}]", state)
             return indexing.get_item(observation, key)
 
-        return Input(
-            state, lambda name: self.require_field(name, f"{state}.{name}", state), get_item
-        )
+        def get_attribute(name: str) -> Any:
+            parts: dict[str, Callable[[], Any]] = {  # of Brax's and Playground's states
+                "pipeline_state": lambda: self.get_data(state),
+                "data": lambda: self.get_data(state),
+                "obs": lambda: observation,
+                "metrics": Table,
+                "replace": lambda: Input(name, call=lambda **named: named.get("reward")),
+            }
+            found = self.get_field(name, state)
+            if found is None and name in parts:
+                return parts[name]()
+            return found or self.require_field(name, f"{state}.{name}", state)
+
+        return Input(state, get_attribute, get_item)
 
     def get_observation(self, state: str) -> Lanes:
         """Return the observation of one simulation."""
@@ -192,7 +219,8 @@ class Inputs:
     def get_terminated(self) -> Lanes:
         """Return whether the episode has terminated with this step."""
         flag = self.make("next_state.terminated", None)
-        return arithmetic.compare(ast.Gt(), flag, 0.5)  # type: ignore[no-any-return]
+        ended: Lanes = arithmetic.compare(ast.Gt(), flag, 0.5)
+        return replace(ended, is_end=True)
 
     # --- what an environment says ----------------------------------------------------------------
 
@@ -276,7 +304,7 @@ class Inputs:
             (frozenset({"device"}), lambda: None),
         )
         for names, get in meanings:
-            if name in names:
+            if name in names or name.lstrip("_") in names:
                 return get()
         return self.require_field(name.lstrip("_"), f"self.{name}", state)
 

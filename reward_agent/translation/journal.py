@@ -128,13 +128,13 @@ class Journal:
             cells, key = place
             known = cells.get(key, ABSENT)
             left, right = one.get(place, known), two.get(place, known)
-            if left is ABSENT or right is ABSENT:  # not defined elsewhere
+            if left is right is ABSENT:
+                value = ABSENT
+            elif left is ABSENT or right is ABSENT:  # not defined elsewhere
                 if isinstance(cells, Items | Table):
-                    raise self.refuse(
-                        "a list or dictionary that has more entries in some simulations",
-                        _ARE_WRITTEN,
-                    )
-                value = right if left is ABSENT else left
+                    value = self._leave_out(condition, right)
+                else:
+                    value = right if left is ABSENT else left
             elif isinstance(left, Broken) or isinstance(right, Broken):
                 value = left if isinstance(left, Broken) else right
             else:
@@ -147,7 +147,16 @@ class Journal:
             return self.choose(condition, left, right)
         except Untranslatable as error:
             error.line = error.line or self.line
-            return Broken(error)
+            return Broken(error, right if condition.is_end else None)
+
+    def _leave_out(self, condition: Lanes, right: Any) -> Broken:
+        """Return an entry that is not there in some simulations: no matter where they end."""
+        error = self.refuse(
+            "a list or dictionary that has more entries in some simulations", _ARE_WRITTEN
+        )
+        if condition.is_end and right is not ABSENT:
+            return Broken(error, right)
+        raise error
 
     def name_value(self, wish: str, value: Any) -> Any:
         """Write an expression down under a name, so that it is computed once."""
@@ -207,6 +216,8 @@ class Journal:
             return Table({key: self.choose(condition, one[key], two[key]) for key in one})
         if isinstance(one, Items) and isinstance(two, Items) and len(one) == len(two):
             return Items({key: self.choose(condition, one[key], two[key]) for key in one})
+        if isinstance(one, Items) and isinstance(two, Items):
+            raise self.refuse("a list that is longer in some simulations", _ARE_WRITTEN)
         if isinstance(one, str) or isinstance(two, str):
             raise self.refuse("a text that depends on the simulation", "use numbers")
         return arithmetic.choose(condition, one, two)

@@ -362,7 +362,9 @@ class Tracer(ExpressionReader):
             value = self.attempt(partial(self.evaluate, statement.value, scope))
             self.assign(statement.target, value, scope)
         elif scope.is_class and isinstance(statement.target, ast.Name):
-            self.write(scope.names, statement.target.id, None)
+            # What a base class would set is of the class that is said.
+            made = self.attempt(partial(self.evaluate, statement.annotation, scope))
+            self.write(scope.names, statement.target.id, made if isinstance(made, Class) else None)
 
     def _run_AugAssign(self, statement: ast.AugAssign, scope: Locals) -> None:
         load = ast.copy_location(_as_load(statement.target), statement.target)

@@ -82,7 +82,13 @@ def _concatenate(machine: Tracer, arrays: Any, axis: Any = 0, **named: Any) -> L
 
 
 def _stack(machine: Tracer, arrays: Any, axis: Any = 0, **named: Any) -> Lanes:
-    return arithmetic.stack([make_array(machine, item) for item in machine.iterate(arrays)])
+    items = [make_array(machine, item) for item in machine.iterate(arrays)]
+    last = arithmetic.stack(items)
+    if last.is_row or last.is_constant or arithmetic.unlift(axis) != 0:
+        return last
+    [first, *rest] = last.shape[-1:] + last.shape[:-1]  # in front, of all simulations
+    node = nodes.call("np.moveaxis", last.node, nodes.literal(-1), nodes.literal(0))
+    return Lanes(node, (first, *rest), False, items=tuple(items))
 
 
 def _zeros(value: float) -> Callable[..., Lanes]:
@@ -92,7 +98,7 @@ def _zeros(value: float) -> Callable[..., Lanes]:
             sizes = (sizes, *more)
         sizes = (
             [sizes]
-            if isinstance(sizes, int)
+            if isinstance(sizes, int | Lanes)
             else [arithmetic.unlift(s) for s in machine.iterate(sizes)]
         )
         sizes = [size for size in sizes if isinstance(size, int)]  # without that of simulations
@@ -226,6 +232,11 @@ def _unsqueeze(machine: Tracer, a: Any, axis: Any = 0, **named: Any) -> Lanes:
     return indexing.get_item(array, (*[slice(None)] * place, None))
 
 
+def _at_least_2d(machine: Tracer, a: Any) -> Lanes:
+    array = make_array(machine, a)
+    return array if len(array.shape) > 1 else indexing.get_item(array, (None, Ellipsis))
+
+
 def _squeeze(machine: Tracer, a: Any, axis: Any = None, **named: Any) -> Lanes:
     array = make_array(machine, a)
     wanted = arithmetic.unlift(axis)
@@ -327,6 +338,7 @@ SPECIAL: dict[str, Callable[..., Any]] = {
     "unsqueeze": _unsqueeze,
     "expand_dims": _unsqueeze,
     "squeeze": _squeeze,
+    "atleast_2d": _at_least_2d,
     "item": _item,
     "cond": _cond,
     "fori_loop": _fori,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 
 from reward_agent.rewards.language import split_names
@@ -11,9 +12,9 @@ from reward_agent.translation.machine import Tracer
 from reward_agent.translation.values import Class, Function
 
 # What runs when an episode or a training begins.
-_AT_START = split_names(
-    "__init__ __post_init__ reset reset_model _reset_idx reset_idx initialize_episode seed close "
-    "setup set_seed begin_episode on_reset _init_buffers reset_memory __enter__ __exit__"
+_AT_START = re.compile(
+    r"_*(init|__init__|__post_init__|__enter__|__exit__|on_reset|reset|initialize|seed|close|setup"
+    r"|set_seed|begin|start)(_.*)?"
 )
 _CHANGES = split_names(
     "append appendleft extend add insert update clear pop popleft remove setdefault fill put"
@@ -31,7 +32,9 @@ def find_other_writer(
         started: functions that ran when the object was made.
     """
     own = {f.node: f for f in _list_functions(machine, entry) if f.node not in machine.ran}
-    others = [f for node, f in own.items() if node not in started and f.name not in _AT_START]
+    others = [
+        f for node, f in own.items() if node not in started and not _AT_START.fullmatch(f.name)
+    ]
     called = {name for f in others for name in _list_called(f.node)}
     others += [f for node, f in own.items() if node in started and f.name in called]
     written: dict[str, str] = {}
@@ -43,6 +46,13 @@ def find_other_writer(
             if place in written:
                 return place, written[place]
     return None
+
+
+def find_start(machine: Tracer) -> Function | None:
+    """Return the function of a file that begins an episode: it is given nothing."""
+    found = [f for f in machine.scope.names.values() if isinstance(f, Function)]
+    resets = [f for f in found if f.name.startswith("reset") and not ast.unparse(f.node.args)]
+    return resets[0] if len(resets) == 1 else None
 
 
 def _list_functions(machine: Tracer, entry: Payer) -> Iterator[Function]:

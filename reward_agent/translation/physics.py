@@ -39,6 +39,10 @@ def make_data(inputs: Inputs, state: str) -> Input:
             return inputs.make("action", inputs.card.n_actions)
         if name in ("qpos", "qvel"):
             return _make_numbers(inputs, name, state)
+        if name in ("q", "qd"):
+            return _make_numbers(inputs, {"q": "qpos", "qd": "qvel"}[name], state)
+        if name in ("x", "xd"):
+            return Input(f"data.{name}", lambda part: _make_links(inputs, part, state))
         if name == "data":  # of MuJoCo's old binding: sim.data
             return make_data(inputs, state)
         if name == "model":
@@ -67,6 +71,22 @@ def _get_of_bodies(inputs: Inputs, name: str, state: str) -> Input | None:
     if name == "subtree_com":
         return Input(name, get_item=lambda which: find_centre(inputs, state))
     return None
+
+
+def _make_links(inputs: Inputs, part: str, state: str) -> Input:
+    """Return Brax's arrays over links, of which the first is the torso."""
+    name = {"pos": "root_pos_w", "rot": "root_quat_w", "vel": "root_lin_vel_w"}.get(part)
+    whole = robots.read_motion(inputs, name or "root_ang_vel_w", state)
+
+    def get_item(key: Any) -> Any:
+        link, *rest = key if isinstance(key, tuple) else (key,)
+        if arithmetic.unlift(link) != 0:
+            raise Untranslatable(
+                f"{part}[{link}] is no field of the card", remedies.suggest(inputs.card, "position")
+            )
+        return indexing.get_item(whole, (Ellipsis, *rest)) if rest else whole
+
+    return Input(part, get_item=get_item)
 
 
 def make_model(card: EnvCard) -> Input:

@@ -405,11 +405,19 @@ def _remove(machine: Tracer, items: Items, place: int) -> Any:
     return removed
 
 
+_OPERATORS: dict[str, ast.operator] = {
+    "add": ast.Add(), "iadd": ast.Add(), "sub": ast.Sub(), "mul": ast.Mult(), "imul": ast.Mult(),
+    "truediv": ast.Div(), "floordiv": ast.FloorDiv(), "mod": ast.Mod(), "pow": ast.Pow(),
+}  # fmt: skip
+
+
 def call_helper(
     machine: Tracer, function: Word, given: Sequence[Any], named: Mapping[str, Any]
 ) -> Any:
     """Return what a type or a function of the standard library returns."""
     name = function.name
+    if function.module == "operator" and name.rstrip("_") in _OPERATORS:
+        return machine.combine(_OPERATORS[name.rstrip("_")], *given)
     if function.path == "dataclasses.field":
         factory = named.get("default_factory")
         return named.get("default") if factory is None else machine.call(factory, (), {})
@@ -428,7 +436,9 @@ def call_helper(
         names = [str(item) for item in machine.iterate(tuple(fields))]
         return Class(str(given[0]), Cells(dict.fromkeys(names)))
     if name in ("asdict", "astuple"):
-        table = Table(given[0].names)
+        of_class = given[0].type.list_names()
+        plain = {key: value for key, value in of_class if not isinstance(value, Function)}
+        table = Table({**plain, **given[0].names})
         return table if name == "asdict" else tuple(table.values())
     if name in ("cast", "NewType", "TypeVar"):
         return given[1] if name == "cast" else function

@@ -51,6 +51,8 @@ _NO_FIELDS = {
     "last_dof_vel": "read state.joint_velocities, which are those before the step",
     "projected_gravity": "read next_state.torso_up: the squares of its first two numbers add up "
     "to 1 - torso_up ** 2",
+    "obs_buf": "its order is that of Isaac's own observation: write the fields, "
+    "next_state.torso_height for obs_buf[:, 0]",
     "feet_air_time": "count it in memory: self.air_time = 0.0 in __init__, + self.dt while a foot "
     "has no contact",
 }
@@ -70,6 +72,11 @@ def find_near(card: EnvCard, name: str) -> list[str]:
     )
     best = [item for item in by_word if len(words & set(item.split("_"))) > 1]
     return list(dict.fromkeys([*best, *by_role, *by_word]))[:_MOST]
+
+
+def is_measured(card: EnvCard, name: str) -> bool:
+    """Whether a name may mean something that is measured, by its words."""
+    return name in _NO_FIELDS or bool(find_near(card, name))
 
 
 def suggest(card: EnvCard, name: str) -> str:

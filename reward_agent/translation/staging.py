@@ -5,8 +5,10 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
+from reward_agent.rewards.language import split_names
 from reward_agent.translation import arithmetic, nodes
 from reward_agent.translation.entry import (
     Payer,
@@ -18,11 +20,12 @@ from reward_agent.translation.environment import Environment
 from reward_agent.translation.inputs import Inputs
 from reward_agent.translation.journal import ABSENT, list_cells
 from reward_agent.translation.machine import Tracer
-from reward_agent.translation.others import find_other_writer
+from reward_agent.translation.others import find_other_writer, find_start
 from reward_agent.translation.values import (
     Bound,
     Broken,
     Cells,
+    Class,
     Function,
     Input,
     Instance,
@@ -33,7 +36,10 @@ from reward_agent.translation.values import (
     Untranslatable,
 )
 
-_MAKES_STEP = ("do_simulation", "step", "_step_mujoco_simulation", "physics_step", "simulate")
+_MOST_CHARS = 100
+_MAKES_STEP = split_names(
+    "do_simulation step pipeline_step _step_mujoco_simulation physics_step simulate"
+)
 
 
 @dataclass(frozen=True)
@@ -90,6 +96,9 @@ class Staged:
         self.inputs = replace(inputs, environment=self.environment)
         self.instance = self._find_instance() if entry.type else None
         self._function = entry.function
+        start = find_start(machine) if entry.type is None else None
+        if start is not None:
+            machine.call_function(start, (), {})
         if entry.weighs and self.instance is not None:
             self._function = weigh_terms(machine, entry, self.instance)
         if self.instance is not None:
@@ -113,6 +122,10 @@ class Staged:
         """
         self.environment.begin()
         function, instance = self._function, self.instance
+        before = instance.type.find("_pre_physics_step") if instance is not None else None
+        if isinstance(before, Function) and instance is not None:  # of Isaac Lab's environments
+            taken = self.inputs.make("action", self.inputs.card.n_actions)
+            self.machine.call_function(before, (instance, taken), {})
         given = give(self.machine, function, self.inputs, instance)
         called = Bound(function, instance) if instance is not None else function
         paid = self.machine.call(called, (), given)
@@ -140,6 +153,7 @@ class Staged:
         def run() -> None:
             self._recall(layout, known)
             found.append(read(self.pay()))
+            self._forget_ends()
             self._settle()
             after.update(self._find_layout())
 
@@ -169,6 +183,13 @@ class Staged:
             is_there = path[-1] in layout.get(path[:-1], cells)
             if is_there:
                 self.machine.write(cells, path[-1], recall(kept, self.inputs))
+
+    def _forget_ends(self) -> None:
+        """Let places hold what the next step finds: an episode that has ended has none."""
+        for cells, _ in [*self._cells.values()]:
+            for key, value in [*cells.items()]:
+                if isinstance(value, Broken) and value.kept is not None:
+                    self.machine.write(cells, key, value.kept)
 
     def _settle(self) -> None:
         """Let a list that was made anew, of another length, be the old one with its items."""
@@ -213,7 +234,9 @@ class Staged:
             for name, value in given.items()
             if isinstance(value, Lanes) and name != ast.unparse(value.node)
         ]
-        return ", ".join(read)
+        return ", ".join(
+            text if len(text) < _MOST_CHARS else text[:_MOST_CHARS] + "…" for text in read
+        )
 
     def _find_instance(self) -> Instance:
         """Return an object of the entry's class, as at the start of an episode."""
@@ -269,6 +292,20 @@ def recall(kept: Stored, inputs: Inputs) -> Any:
     return held
 
 
+def _make_annotated(
+    machine: Tracer, function: Function, name: str, error: Untranslatable
+) -> Instance:
+    """Return an object of the class of the file that a parameter is annotated with."""
+    spec = function.node.args
+    annotated = {item.arg: item.annotation for item in [*spec.args, *spec.kwonlyargs]}
+    annotation = annotated.get(name)
+    made = machine.scope.names.get(annotation.id) if isinstance(annotation, ast.Name) else None
+    if not isinstance(made, Class):
+        raise error
+    found: Instance = machine.construct(made, (), {})
+    return found
+
+
 def _steps_inside(entry: Payer) -> bool:
     """Whether the entry, or what its ``step`` calls, makes the simulation's step itself."""
     functions = [entry.function]
@@ -288,10 +325,14 @@ def give(
     instance: Instance | None,
     is_strict: bool = True,
 ) -> dict[str, Any]:
-    """Return what a function's parameters are given; where it is not strict, some say why not.
+    """Return what a function's parameters are given; one whose name says nothing says so if read.
 
-    Raises:
-        Untranslatable: a parameter without a default has a name that says nothing.
+    Args:
+        machine: it carries out the function.
+        function: of the file.
+        inputs: the card's fields.
+        instance: what it is a method of.
+        is_strict: whether it is the reward itself, whose parameters have their usual places.
     """
     names = list_parameters(function)
     given: dict[str, Any] = {}
@@ -304,6 +345,11 @@ def give(
     }
     placed = inputs.name_places(names, missing) if is_strict else {}
     others = frozenset([*names, *placed.values()])
+    unknown = [name for name in names if name in missing and name not in placed]
+    read = nodes.list_names(function.node)
+    error = inputs.refuse_parameters(
+        function, [name for name in unknown if name in read] or unknown
+    )
     for name in names:
         found = inputs.find_parameter(placed.get(name, name), others)
         if name in placed:
@@ -312,9 +358,5 @@ def give(
         if found is not None and not is_own:
             given[name] = found
         elif name not in function.defaults:
-            machine.line = getattr(function.node, "lineno", None)
-            error = inputs.refuse_parameter(function.name, name)
-            if is_strict:
-                raise error
-            given[name] = Broken(error)
+            given[name] = machine.attempt(partial(_make_annotated, machine, function, name, error))
     return given

@@ -41,6 +41,7 @@ class Lanes:
         terms: what it is a sum of, where the person named the parts.
         items: what it was put together of, along its last axis.
         mask: which of its numbers count, where an index of flags has chosen some.
+        is_end: whether it holds where the episode ends with this step, and nowhere else.
     """
 
     node: ast.expr
@@ -51,6 +52,7 @@ class Lanes:
     terms: Mapping[str, Lanes] | None = field(default=None, compare=False)
     items: tuple[Lanes, ...] = field(default=(), compare=False)
     mask: Lanes | None = field(default=None, compare=False)
+    is_end: bool = field(default=False, compare=False)
 
     @property
     def is_constant(self) -> bool:
@@ -116,9 +118,15 @@ class Deque(Items):
 
 @dataclass(frozen=True)
 class Broken:
-    """What could not be computed: it is no matter unless somebody reads it."""
+    """What could not be computed: it is no matter unless somebody reads it.
+
+    Args:
+        error: why.
+        kept: what it is in a step that does not end the episode.
+    """
 
     error: Untranslatable
+    kept: Any = None
 
 
 @dataclass(eq=False)

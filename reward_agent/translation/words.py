@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -172,7 +172,7 @@ def _call_other(
         return Partial(given[0], tuple(given[1:]), dict(named))
     if function.path == "functools.reduce":
         return _fold(machine, given)
-    if function.module in ("dataclasses", "typing", "collections", "copy", "types"):
+    if function.module in ("dataclasses", "typing", "collections", "copy", "types", "operator"):
         return python.call_helper(machine, function, given, named)
     if function.name == "tolerance":
         return _tolerance(machine, *given, **named)
@@ -213,7 +213,7 @@ def call_method(
     return python.call_method(machine, owner, name, given, named)
 
 
-def add_up(machine: Tracer, items: Any) -> Any:
+def add_up(machine: Tracer, items: Iterable[Any]) -> Any:
     """Return the sum of some values, as ``sum`` does."""
     return python.add_up(machine, Items(enumerate(items)))
 
@@ -313,6 +313,9 @@ def _reduce(
     axis = arithmetic.unlift(named.pop("axis", rest[0] if rest else None))
     if isinstance(axis, Items | tuple):
         axis = tuple(arithmetic.unlift(item) for item in machine.iterate(axis))
+    is_batch = isinstance(value, Lanes) and not value.is_row
+    if word == "sum" and axis == 0 and is_batch and len(value.items) == value.shape[0]:
+        return add_up(machine, value.items)  # parts that lie in front of each other
     keep = bool(arithmetic.unlift(named.pop("keepdims", False)))
     extra = {key: arithmetic.lift(item).node for key, item in named.items()}
     array = operations.make_array(machine, value)

@@ -128,6 +128,8 @@ def _write(
     parts = parts or split_sum(reward, machine.lines, set(machine.constants), MAX_TERMS)
     shown: dict[str, ast.expr] = parts or {"reward": reward}
     results = [reward, _make_dict(shown)]
+    read = _find_read(machine.lines, results, kept)
+    kept = {name: pair for name, pair in kept.items() if name in read}
     if kept:
         results.append(_make_dict({name: after for name, (_, after) in kept.items()}))
     body = _shorten(_keep_live(machine.lines, results), results)
@@ -139,8 +141,8 @@ def _write(
     if kept:
         start = _make_dict({name: before for name, (before, _) in kept.items()})
         functions.insert(0, _make_function("init_memory", ["state"], [ast.Return(start)], None))
-    read = set().union(*(nodes.list_names(function) for function in functions))
-    constants = _keep_constants(machine.constants, read)
+    named = set().union(*(nodes.list_names(function) for function in functions))
+    constants = _keep_constants(machine.constants, named)
     module = ast.Module([*constants, *functions], [])
     text = ast.unparse(ast.fix_missing_locations(module))
     return Text(f"import numpy as np\n\n{text}\n", {name: name for name in shown})
@@ -297,6 +299,26 @@ def _keep_live(lines: list[ast.stmt], results: list[ast.expr]) -> list[ast.stmt]
             kept.append(line)
             needed |= nodes.list_names(line.value)
     return kept[::-1]
+
+
+def _find_read(
+    lines: list[ast.stmt], results: list[ast.expr], kept: Mapping[str, tuple[ast.expr, ast.expr]]
+) -> set[str]:
+    """Return what of memory the pay depends on, in this step or in a later one."""
+    read: set[str] = set()
+    while True:
+        wanted = [*results, *(kept[name][1] for name in read)]
+        found = {
+            str(node.slice.value)
+            for item in [*_keep_live(lines, wanted), *wanted]
+            for node in ast.walk(item)
+            if isinstance(node, ast.Subscript)
+            and isinstance(node.slice, ast.Constant)
+            and ast.unparse(node.value) == "memory"
+        }
+        if found <= read:
+            return read
+        read |= found
 
 
 def _shorten(lines: list[ast.stmt], results: list[ast.expr]) -> list[ast.stmt]:

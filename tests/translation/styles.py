@@ -1826,6 +1826,41 @@ def reward(obs, action, next_obs, info):
     return r
 """,
     ),
+    "obs_dict": (
+        "reacher",
+        "",
+        """\
+import numpy as np
+def compute_reward(achieved_goal, desired_goal, info):
+    d = np.linalg.norm(achieved_goal - desired_goal, axis=-1)
+    return -(d > 0.05).astype(np.float32)
+""",
+    ),
+    "goal_env": (
+        "reacher",
+        "",
+        """\
+import numpy as np
+def compute_reward(achieved_goal, desired_goal, info):
+    return -np.linalg.norm(achieved_goal - desired_goal, axis=-1)
+""",
+    ),
+    "brax": (
+        "half_cheetah",
+        "",
+        """\
+import jax.numpy as jnp
+class Cheetah:
+    def step(self, state, action):
+        pipeline_state0 = state.pipeline_state
+        pipeline_state = self.pipeline_step(pipeline_state0, action)
+        x_velocity = (pipeline_state.x.pos[0, 0] - pipeline_state0.x.pos[0, 0]) / self.dt
+        forward_reward = self._forward_reward_weight * x_velocity
+        ctrl_cost = self._ctrl_cost_weight * jnp.sum(jnp.square(action))
+        reward = forward_reward - ctrl_cost
+        return state.replace(reward=reward)
+""",
+    ),
 }
 # Name -> environment, words of the message or the remedy, text.
 REFUSED: dict[str, tuple[str, tuple[str, ...], str]] = {
@@ -1881,16 +1916,6 @@ class MyEnv(gym.Env):
         return args.w * obs[5]
 """,
     ),
-    "obs_dict": (
-        "reacher",
-        ("achieved_goal",),
-        """\
-import numpy as np
-def compute_reward(achieved_goal, desired_goal, info):
-    d = np.linalg.norm(achieved_goal - desired_goal, axis=-1)
-    return -(d > 0.05).astype(np.float32)
-""",
-    ),
     "string_return": (
         "hopper",
         ("a text",),
@@ -1907,22 +1932,6 @@ import numpy as np
 print("hello")
 """,
     ),
-    "brax": (
-        "half_cheetah",
-        ("no field of the card",),
-        """\
-import jax.numpy as jnp
-class Cheetah:
-    def step(self, state, action):
-        pipeline_state0 = state.pipeline_state
-        pipeline_state = self.pipeline_step(pipeline_state0, action)
-        x_velocity = (pipeline_state.x.pos[0, 0] - pipeline_state0.x.pos[0, 0]) / self.dt
-        forward_reward = self._forward_reward_weight * x_velocity
-        ctrl_cost = self._ctrl_cost_weight * jnp.sum(jnp.square(action))
-        reward = forward_reward - ctrl_cost
-        return state.replace(reward=reward)
-""",
-    ),
     "alias_array": (
         "hopper",
         ("np.array(u)",),
@@ -1937,7 +1946,7 @@ def reward(obs, action, next_obs, info):
     ),
     "isaacgym_reset": (
         "ant",
-        ("obs_buf",),
+        ("potentials",),
         """\
 import torch
 @torch.jit.script
@@ -1986,15 +1995,6 @@ class Hopper(base.Task):
         small_control = rewards.tolerance(physics.control(), margin=1, value_at_margin=0, sigmoid='quadratic').mean()
         small_control = (small_control + 4) / 5
         return standing * small_control
-""",
-    ),
-    "goal_env": (
-        "reacher",
-        ("fingertip_position",),
-        """\
-import numpy as np
-def compute_reward(achieved_goal, desired_goal, info):
-    return -np.linalg.norm(achieved_goal - desired_goal, axis=-1)
 """,
     ),
     "isaaclab_direct": (
