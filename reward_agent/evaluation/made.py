@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import ast
 import math
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations, islice
@@ -20,8 +19,18 @@ import numpy as np
 
 from reward_agent.definitions.card import EnvCard, StateField
 from reward_agent.errors import DataError
-from reward_agent.evaluation.metrics import Episode, FloatArray, MetricFunction, find_metric_fields
-from reward_agent.evaluation.quantities import find_durations, find_quantities
+from reward_agent.evaluation.changes import (
+    FORWARD_POSITIONS,
+    TURNING,
+    Change,
+    Changes,
+    apply_changes,
+    hold_state,
+    list_ways,
+    read_start,
+)
+from reward_agent.evaluation.metrics import Episode, MetricFunction, find_metric_fields
+from reward_agent.evaluation.quantities import find_counts, find_durations
 from reward_agent.records.trial import RowKind, TrialRow
 from reward_agent.types import Score
 
@@ -37,40 +46,10 @@ _USUAL: dict[str, float] = {"1": 1.0, "0/1": 1.0, "m": 1.5, "rad": 2.0}
 _USUAL_ELSE = 3.0
 # What an angle is held at, beside the metric's own numbers.
 _ANGLES = tuple(math.pi / part for part in (6, 4, 3, 2, 1, 0.5))
-_SOME_SPEED, _SOME_TURN = 1.0, 1.0  # m/s, rad/s: where the sentence states none
 _SHORT_OF = 0.25  # of the time that is asked for
-_FORWARD_POSITIONS = ("forward_position", "position", "com_position")
-_HEIGHTS = ("height", "com_height", "foot_height", "hand_height", "object_height", "lowest_point")
-_DISTANCES = ("target_distance", "object_target_distance")
-
-
-@dataclass(frozen=True)
-class Change:
-    """One field, or a column of it, otherwise than at the start.
-
-    Args:
-        field: its name.
-        column: of a vector; None for a scalar.
-        value: what it is held at, or comes to.
-        is_moved: whether it comes there at a steady rate over the whole episode.
-    """
-
-    field: str
-    column: int | None
-    value: float
-    is_moved: bool = False
-
-    def __str__(self) -> str:
-        name = self.field if self.column is None else f"{self.field}[{self.column}]"
-        return f"{name} {'goes to' if self.is_moved else '='} {self.value:.4g}"
-
-    @property
-    def place(self) -> tuple[str, int | None]:
-        """What it changes."""
-        return self.field, self.column
-
-
-Changes = tuple[Change, ...]
+# How long what comes and goes is there, s, and how long an episode of it ends at rest.
+_PULSES_S, _REST_S = (0.3, 0.15, 1.0), 1.5
+_MOST_PULSES = 50  # changes that are tried so
 
 
 @dataclass(frozen=True)
@@ -120,12 +99,17 @@ class MetricSearch:
         self._base = held[0]
         self._literals = sorted(_list_literals(source))
         self._n_left = 0
+        self._pulsed: Changes = ()
         self._columns: list[tuple[StateField, int | None]] = []
-        self._is_angle_free = bool(_TURNING.search(sentence))
+        self._is_angle_free = bool(TURNING.search(sentence))
 
     def run(self) -> tuple[TrialRow, ...]:
         """Return the rows of what was made."""
         best = self._search_all(is_bounded=True)
+        if not best.score.success and find_counts(self._sentence):
+            pulsed = self._search_pulses(best)
+            if pulsed is not None:
+                return (pulsed, *self._try_flicker(), *self._try_ways(best))
         rows = [self._make_row("made", best)]
         if best.score.success:
             rows += self._try_instants(best)
@@ -225,7 +209,7 @@ class MetricSearch:
 
     def _list_changes(self, *, is_bounded: bool) -> Iterator[Change]:
         for field, column in self._columns:
-            start = _read_start(self._base, field.name, column)
+            start = read_start(self._base, field.name, column)
             for value in self._list_values(field, start, is_bounded=is_bounded):
                 yield Change(field.name, column, value)
                 if field.unit not in ("0/1", "1"):
@@ -273,20 +257,60 @@ class MetricSearch:
         """Return between which values a field may well be."""
         low, high = field.range
         role = field.plays[0]
-        if role in _FORWARD_POSITIONS:
+        if role in FORWARD_POSITIONS:
             furthest = 3 * self._find_top_speed() * self._base.duration_s
             return min(low, -furthest), max(high, furthest)
         if field.unit == "rad" and self._is_angle_free:
             return min(low, -60.0), max(high, 60.0)
         factor = _USUAL.get(field.unit, _USUAL_ELSE)
         middle, half = (low + high) / 2, (high - low) / 2
-        return middle - factor * half, middle + factor * half
+        least = 0.0 if role.endswith("_distance") else -math.inf
+        return max(middle - factor * half, least), middle + factor * half
 
     def _find_top_speed(self) -> float:
         return max(
             (field.range[1] for field in self._card.state if field.plays[0] == "forward_velocity"),
             default=5.0,
         )
+
+    # --- what is done again and again ---
+
+    def _search_pulses(self, best: _Tried) -> TrialRow | None:
+        """Look for a success in what comes and goes, as hops and waves do; None without one."""
+        for base in self._bases:
+            self._base = base
+            for on_s in _PULSES_S:
+                row = self._try_pulses(max(1, round(on_s / base.control_dt)), best.changes)
+                if row is not None:
+                    return row
+        return None
+
+    def _try_pulses(
+        self, n_steps: int, first: Changes, count: int | None = None
+    ) -> TrialRow | None:
+        """Hold changes for some steps, and let go for as many; the first success is it."""
+        states = np.arange(self._base.n_steps + 1)
+        is_on = states // n_steps % 2 == 1
+        # What ends well ends as it began.
+        last = self._base.n_steps - round(_REST_S / self._base.control_dt)
+        is_on &= states < (last if count is None else 2 * n_steps * count + n_steps)
+        held = [(change,) for change in self._list_changes(is_bounded=True) if not change.is_moved]
+        for changes in (first, *held[:: len(held) // _MOST_PULSES + 1]):
+            tried = self._ask(changes, apply_changes(self._base, changes, is_on))
+            if changes and tried is not None and tried.score.success:
+                self._pulsed = changes
+                on_s = n_steps * self._base.control_dt
+                told = ", ".join(map(str, changes))
+                kind: RowKind = "made" if count is None else "instant"
+                return self._make_row(kind, tried, f"again and again for {on_s:.3g} s: {told}")
+        return None
+
+    def _try_flicker(self) -> Iterator[TrialRow]:
+        """Try what comes and goes with every step, as often as the sentence says."""
+        counts = find_counts(self._sentence)
+        row = self._try_pulses(1, self._pulsed, int(max(counts)))
+        if row is not None:
+            yield row
 
     # --- what is made of what was found ---
 
@@ -350,39 +374,6 @@ def _combine(start: _Tried, single: Sequence[_Tried]) -> Iterator[Changes]:
             yield from combinations(changes, size)
 
 
-# --- episodes -------------------------------------------------------------------------------------
-
-
-def hold_state(episode: Episode, row: int, n_steps: int) -> Episode:
-    """Return an episode that begins as another, and stays in one of its states."""
-    fields = {
-        name: np.concatenate([values[:1], np.repeat(values[row][None], n_steps, axis=0)])
-        for name, values in episode.fields.items()
-    }
-    action = np.zeros((n_steps, episode.action.shape[1]))
-    return Episode(fields, action, episode.control_dt)
-
-
-def apply_changes(base: Episode, changes: Iterable[Change], during: slice | None = None) -> Episode:
-    """Return an episode with changed fields, all the time or during some states only."""
-    fields: dict[str, FloatArray] = dict(base.fields)
-    for change in changes:
-        values = fields[change.field]
-        if values is base.fields[change.field]:
-            values = fields[change.field] = values.copy()
-        column = values if change.column is None else values[:, change.column]
-        if change.is_moved:
-            column[:] = np.linspace(float(column[0]), change.value, len(column))
-        else:
-            column[during or slice(1, None)] = change.value
-    return Episode(fields, base.action, base.control_dt, base.terminated)
-
-
-def _read_start(base: Episode, name: str, column: int | None) -> float:
-    values = base.fields[name]
-    return float(values[-1] if column is None else values[-1, column])
-
-
 def _list_literals(source: str) -> set[float]:
     """Return the numbers that a metric is written with."""
     try:
@@ -397,130 +388,3 @@ def _list_literals(source: str) -> set[float]:
         and not isinstance(node.value, bool)
     }
     return {value for value in values if 1e-3 <= value <= 1e5}
-
-
-# --- ways: what a sentence says, and its opposite -------------------------------------------------
-
-_LIMB = r"(?!\s*-?(?:foot|feet|leg|legs|arm|hand|hip|knee|ankle|thigh|shin|shoulder|elbow|side))"
-_FLIP = r"(?:flips?|somersaults?|rolls?|tumbles?)"
-_TURNING = re.compile(rf"\b(?:turns?|spins?|rotat\w*|twirl\w*|pirouett\w*|\w*{_FLIP})\b", re.I)
-_BACK_FLIP = re.compile(rf"\bback(?:wards?)?[ -]?{_FLIP}\b|\b{_FLIP} backwards?", re.I)
-_FRONT_FLIP = re.compile(rf"\b(?:front|forwards?)[ -]?{_FLIP}\b|\b{_FLIP} forwards?", re.I)
-_FORWARD = re.compile(r"\b(?:forwards?|ahead|onwards?)\b", re.I)
-_BACKWARD = re.compile(r"\b(?:backwards?|in reverse|moonwalk\w*)\b", re.I)
-_LEFT = re.compile(rf"\b(?:left(?:wards?)?|counter-?clockwise|anti-?clockwise)\b{_LIMB}", re.I)
-_RIGHT = re.compile(rf"\b(?:right(?:wards?)?|(?<!counter)(?<!-)clockwise)\b{_LIMB}", re.I)
-_RAISE = re.compile(r"\b(?:rais\w+|lift\w*|jump\w*|leap\w*|higher|upwards?|as high)\b", re.I)
-_LOWER = re.compile(r"\b(?:low|lower\w*|crouch\w*|squat\w*|duck\w*|lie|lying|sit\w*|down)\b", re.I)
-_NEAR = re.compile(r"\b(?:reach\w*|touch\w*|target|goal|bring|push|pull|pick|place)\b", re.I)
-
-
-@dataclass(frozen=True)
-class Way:
-    """What a sentence says of a direction, as changes, and the opposite."""
-
-    name: str
-    opposite: str
-    right: Changes
-    wrong: Changes
-
-
-def list_ways(card: EnvCard, sentence: str, base: Episode) -> Iterator[Way]:
-    """Yield the directions that a sentence states, of those that the card measures."""
-    duration = base.duration_s
-    if _BACK_FLIP.search(sentence) or _FRONT_FLIP.search(sentence):
-        pairs = ((_FRONT_FLIP, 1.0), (_BACK_FLIP, -1.0))
-        yield from _make_way(
-            card, base, sentence, pairs, "turns forward", "turns backward",
-            {"pitch": 2 * math.pi},
-            dict.fromkeys(("pitch_rate", "angular_velocity"), 2 * math.pi / duration),
-            column=1,
-        )  # fmt: skip
-        return
-    speed = next((q.value for q in find_quantities(sentence) if q.what == "speed"), _SOME_SPEED)
-    yield from _make_way(
-        card, base, sentence, ((_FORWARD, 1.0), (_BACKWARD, -1.0)), "goes forward", "goes backward",
-        dict.fromkeys(("forward_position", "position", "com_position"), speed * duration),
-        dict.fromkeys(("forward_velocity", "velocity", "com_velocity"), speed),
-    )  # fmt: skip
-    if _TURNING.search(sentence):
-        yield from _make_way(
-            card, base, sentence, ((_LEFT, 1.0), (_RIGHT, -1.0)), "turns left", "turns right",
-            {"heading": _SOME_TURN * duration},
-            {"yaw_rate": _SOME_TURN, "angular_velocity": _SOME_TURN},
-            column=2,
-        )  # fmt: skip
-    else:
-        yield from _make_way(
-            card, base, sentence, ((_LEFT, 1.0), (_RIGHT, -1.0)), "goes left", "goes right",
-            dict.fromkeys(("position", "com_position"), speed * duration),
-            dict.fromkeys(("sideways_velocity", "velocity", "com_velocity"), speed),
-            column=1,
-        )  # fmt: skip
-    if _NEAR.search(sentence):
-        yield from _make_near(card, base)
-    yield from _make_heights(card, base, sentence)
-
-
-def _make_way(
-    card: EnvCard,
-    base: Episode,
-    sentence: str,
-    pairs: Sequence[tuple[re.Pattern[str], float]],
-    name: str,
-    opposite: str,
-    moved: dict[str, float],
-    held: dict[str, float],
-    column: int = 0,
-) -> Iterator[Way]:
-    said = [sign for pattern, sign in pairs if pattern.search(sentence)]
-    if len(said) != 1:
-        return
-    changes: list[Change] = []
-    for field in card.state:
-        role = field.plays[0]
-        if role not in moved and role not in held:
-            continue
-        at = None if field.size is None else column
-        if role in moved:
-            start = _read_start(base, field.name, at)
-            changes.append(Change(field.name, at, start + moved[role], is_moved=True))
-        else:
-            changes.append(Change(field.name, at, held[role]))
-    if changes:
-        ahead, back = tuple(changes), tuple(_mirror(change, base) for change in changes)
-        if said[0] > 0:
-            yield Way(name, opposite, ahead, back)
-        else:
-            yield Way(opposite, name, back, ahead)
-
-
-def _mirror(change: Change, base: Episode) -> Change:
-    start = _read_start(base, change.field, change.column) if change.is_moved else 0.0
-    return replace(change, value=2 * start - change.value)
-
-
-def _make_near(card: EnvCard, base: Episode) -> Iterator[Way]:
-    for field in card.state:
-        if field.plays[0] in _DISTANCES:
-            start = _read_start(base, field.name, None)
-            near, far = (Change(field.name, None, value) for value in (0.0, 2 * start + 0.1))
-            yield Way(f"{field.name} at 0", f"{field.name} twice that", (near,), (far,))
-
-
-def _make_heights(card: EnvCard, base: Episode, sentence: str) -> Iterator[Way]:
-    pairs = ((_RAISE, 1.0), (_LOWER, -1.0))
-    said = [sign for pattern, sign in pairs if pattern.search(sentence)]
-    if len(said) != 1:
-        return
-    for field in card.state:
-        words = field.plays[1].replace("_", " ")
-        is_meant = field.plays[0] in ("height", "com_height", "object_height", "lowest_point")
-        if field.plays[0] in _HEIGHTS and (is_meant or (words and words in sentence.lower())):
-            start = _read_start(base, field.name, None if field.size is None else 2)
-            column = None if field.size is None else 2
-            high, low = field.range[1], min(field.range[0], start)
-            up = (Change(field.name, column, high),)
-            down = (Change(field.name, column, low),)
-            first, second = (up, down) if said[0] > 0 else (down, up)
-            yield Way(str(first[0]), str(second[0]), first, second)

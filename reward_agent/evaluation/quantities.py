@@ -170,6 +170,12 @@ def find_durations(text: str) -> tuple[float, ...]:
     return tuple(item.value for item in find_quantities(text) if item.what == "time")
 
 
+def find_counts(text: str) -> tuple[float, ...]:
+    """Return how often a text asks for something, where that is more than once."""
+    amounts = find_quantities(text)
+    return tuple(item.value for item in amounts if item.what == "count" and item.value > 1)
+
+
 def list_dropped(sentence: str, criterion: str, control_dt: float) -> tuple[Amount, ...]:
     """Return the quantities of a sentence that its criterion does not hold, in any unit.
 

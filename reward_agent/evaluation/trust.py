@@ -11,12 +11,18 @@ robot that falls, may well be what it says; the words decide.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from reward_agent.evaluation.quantities import find_durations, find_quantities, list_dropped
+from reward_agent.evaluation.quantities import (
+    find_counts,
+    find_durations,
+    find_quantities,
+    list_dropped,
+)
 from reward_agent.records.trial import RowKind, TrialRow
 from reward_agent.types import Finding, Severity
 
@@ -24,6 +30,8 @@ from reward_agent.types import Finding, Severity
 # at random comes near things, a fall carries a robot some way.
 A_LITTLE: dict[RowKind, float] = {"idle": 0.2, "random": 0.4, "falling": 0.12}
 A_LITTLE_WAY = 0.25
+# How long a fall takes, s, and of how much of the scale that is no more than a little.
+_FALL_S, _MOST_FALL = 0.5, 0.3
 # Of the scale: where a training on the metric is not to come to rest without a success.
 _MUCH = 0.3
 # Of random episodes: successes by luck.
@@ -75,6 +83,11 @@ _SHARE = re.compile(
     r"\b0(?:\.0)?\s*(?:to|\.\.+|-|–|…)\s*1(?:\.0)?\b|\bshares?\b|\bfraction\b", re.IGNORECASE
 )
 _PERCENT = re.compile(r"%|\bpercent\b|\b0\s*(?:to|\.\.+|-|–)\s*100\b", re.IGNORECASE)
+_AT_MOST = re.compile(
+    r"\b(?:at most|no more than|up to|never more than|capped at|(?:a )?maximum(?: of)?)\s+"
+    r"([\d.]+(?:\s?[a-z]+)?)",
+    re.IGNORECASE,
+)
 _ENGLISH = re.compile(r"\b(?:the|a|an|and|to|for|on|with|in|your|its|of|at|as|is|it)\b", re.I)
 
 
@@ -113,6 +126,24 @@ class Asked:
         return 1.0 if _SHARE.search(self.unit) else None
 
     @property
+    def most(self) -> float | None:
+        """The most that a score can be by the words of the metric; None where they do not say."""
+        first = re.split(r"[;.](?!\d)", self.criterion)[0]
+        told = [
+            item.value
+            for match in _AT_MOST.finditer(f"{self.unit}; {first}")
+            for item in find_quantities(match[1])
+            if item.what in self.kinds or (not item.what and match[1] in self.unit)
+        ]
+        return max(told, default=self.share)
+
+    @property
+    def full(self) -> float | None:
+        """The score of all that is asked for, where it is a share or the sentence states it."""
+        asked = find_quantities(self.sentence)
+        return max((i.value for i in asked if i.what and i.what in self.kinds), default=self.share)
+
+    @property
     def kinds(self) -> set[str]:
         """What the unit of the score measures: a time, a length."""
         unit = self.unit.split(",")[0].split()
@@ -128,11 +159,13 @@ class Asked:
             return is_falling
         return kind != "random" or _RANDOM.search(words) is not None
 
-    def find_little(self, kind: RowKind) -> float:
+    def find_little(self, kind: RowKind, scale: float) -> float:
         """Return what share of the scale is no more than a little for a kind of behaviour."""
         kinds = {item.what for item in find_quantities(f"1 {self.unit}")}
         if "length" in kinds:
             return max(A_LITTLE_WAY, A_LITTLE[kind])
+        if kind == "falling" and self.kinds == {"time"}:  # until then it stands
+            return max(min(_FALL_S / scale, _MOST_FALL), A_LITTLE[kind])
         return A_LITTLE[kind]
 
 
@@ -191,8 +224,9 @@ def judge_table(rows: Sequence[TrialRow], asked: Asked) -> tuple[Finding, ...]:
     found = [*_find_unmoved(rows)]
     if not found:
         found += [*_find_idle(rows, asked, scale), *_find_order(rows, asked, scale)]
-        found += [*_find_wrong_ways(rows, scale), *_find_unreachable(rows)]
+        found += [*_find_wrong_ways(rows, scale), *_find_unreachable(rows, asked)]
         found += [*_find_instants(rows, asked), *_find_empty_climb(rows, scale)]
+        found += [*_find_unbounded(rows, asked), *_find_full_scores(rows, asked)]
         found += [*_find_empty_plateau(rows, scale), *_find_conflicts(rows)]
         found += _find_missed_target(rows, asked)
     found += _find_dropped(asked)
@@ -233,7 +267,7 @@ def _find_idle(rows: Sequence[TrialRow], asked: Asked, scale: float) -> Iterator
                 f"{_describe(row)}; the sentence does not ask for that",
                 "let success hold only for what the sentence says",
             )
-        elif share > asked.find_little(row.kind):
+        elif share > asked.find_little(row.kind, scale):
             yield _say(
                 f"pays-{row.kind}",
                 f"{_describe(row)}{_describe_typical(row)}: {share:.0%} of {scale:.3g}, what the "
@@ -290,8 +324,17 @@ def _find_wrong_ways(rows: Sequence[TrialRow], scale: float) -> Iterator[Finding
             )
 
 
-def _find_unreachable(rows: Sequence[TrialRow]) -> Iterator[Finding]:
+def _find_unreachable(rows: Sequence[TrialRow], asked: Asked) -> Iterator[Finding]:
     if any(row.success_rate > 0 for row in rows if row.kind != "beyond"):
+        return
+    length_s = max((row.length_s for row in rows if row.kind == "made"), default=0.0)
+    asked_s = max(find_durations(asked.sentence), default=0.0)
+    if asked_s > length_s > 0:
+        yield _say(
+            "short-episodes",
+            f"the sentence asks for {asked_s:g} s, and an episode lasts {length_s:g} s",
+            f"let max_episode_steps be more than {math.ceil(asked_s / asked.control_dt)}",
+        )
         return
     for row in rows:
         if row.kind == "beyond" and row.success_rate > 0:
@@ -316,6 +359,37 @@ def _find_unreachable(rows: Sequence[TrialRow]) -> Iterator[Finding]:
     )
 
 
+def _find_unbounded(rows: Sequence[TrialRow], asked: Asked) -> Iterator[Finding]:
+    """Find a score beyond what the metric's own words call the most."""
+    most = asked.most
+    for row in rows:
+        is_made = row.kind in ("made", "beyond", "instant")  # maybe of what cannot be
+        if most is not None and not is_made and (row.task_score or 0.0) > (1 + _CLEARLY) * most:
+            yield _say(
+                "unbounded",
+                f"{_describe(row)}; by its own words a score is {most:g} at most",
+                "bound the score by that, or do not say it",
+                "warning",
+            )
+            return
+
+
+def _find_full_scores(rows: Sequence[TrialRow], asked: Asked) -> Iterator[Finding]:
+    """Find a full score that is no success, where nothing is one."""
+    full = asked.full
+    if full is None or any(row.success_rate > 0 for row in rows):
+        return
+    for row in rows:
+        if row.kind == "made" and (row.task_score or 0.0) > (1 - _CLEARLY) * full:
+            yield _say(
+                "never",
+                f"{_describe(row)}, all of {full:g}, and is no success; nothing else is one",
+                "let success hold where the score is full, or score what is missing for it",
+                "warning",
+            )
+            return
+
+
 def _find_missed_target(rows: Sequence[TrialRow], asked: Asked) -> Iterator[Finding]:
     if asked.target_score is not None and not _is_reached(asked.target_score, rows):
         yield _say(
@@ -328,15 +402,17 @@ def _find_missed_target(rows: Sequence[TrialRow], asked: Asked) -> Iterator[Find
 
 
 def _find_instants(rows: Sequence[TrialRow], asked: Asked) -> Iterator[Finding]:
-    durations = find_durations(asked.sentence)
-    for row in rows:
-        if row.kind == "instant" and row.success_rate > 0 and durations:
-            yield _say(
-                "instant",
-                f"{_describe(row)}; the sentence asks for {max(durations):g} s",
-                "require it without a break for that long",
-            )
-            return
+    times, counts = find_durations(asked.sentence), find_counts(asked.sentence)
+    row = next((row for row in rows if row.kind == "instant" and row.success_rate > 0), None)
+    if row is not None and times:
+        asks = f"the sentence asks for {max(times):g} s"
+        yield _say("instant", f"{_describe(row)}; {asks}", "require it without a break so long")
+    elif row is not None and counts:
+        yield _say(
+            "flicker",
+            f"{_describe(row)}; a limb or a robot that trembles does it {max(counts):g} times",
+            "count only what lasts, as 0.1 s on the floor and then 0.1 s in the air",
+        )
 
 
 def _find_empty_climb(rows: Sequence[TrialRow], scale: float) -> Iterator[Finding]:

@@ -132,6 +132,25 @@ BALANCE = """
     held = longest(near & (np.abs(episode.pole_angle) < 0.1)) * episode.control_dt
     return Score(min(held / 4.0, 1.0), held >= 4.0, {"held": held, "near": float(np.mean(near))})
 """
+HOPS = """
+    air = (episode.lowest_point > 0.05).astype(float)
+    n_flight = 12
+    flown = np.convolve(air, np.ones(n_flight), "full")[: len(air)] >= n_flight
+    landed = bool(np.all(episode.torso_up > 0.7)) and not bool(episode.terminated)
+    n = float(np.sum(flown[1:] & ~flown[:-1])) if landed else 0.0
+    return Score(min(n, 3.0), n >= 3.0, {"hops": n, "landed": float(landed)})
+"""
+TOUCH = """
+    held = longest(episode.target_distance < 0.03) * episode.control_dt
+    last = float(episode.target_distance[-1])
+    return Score(min(held, 0.5), held >= 0.5, {"held": held, "last": last})
+"""
+SPIN = """
+    rate, up = episode.torso_angular_velocity[:, 2], episode.torso_up > 0.7
+    angle = -float(np.sum(np.where(up[1:], rate[1:], 0.0)) * episode.control_dt)
+    turns = max(angle, 0.0) / (2.0 * np.pi)
+    return Score(min(turns, 2.0), turns >= 2.0 and bool(up[-1]), {"turns": turns})
+"""
 SHARE = "share, 0 to 1"
 
 PLANTED = {
@@ -208,6 +227,25 @@ PLANTED = {
         "nose down, back foot above 0.6 m, nothing else on the floor, for 3 s", SHARE, HANDSTAND,
         {"held >= 3.0": "bool(np.any(nose & foot & alone))"},
         ("metric/instant",), "3 s",
+    ),
+    "a bounce, hops": Planted(
+        "hopper", "Hop on the spot three times",
+        "flights of 0.1 s with the lowest point above 5 cm, at most 3, without a fall",
+        "hops, 3 times", HOPS,
+        {"n_flight = 12": "n_flight = 1"},
+        ("metric/flicker",), "3 times", n_steps=300,
+    ),
+    "never, a touch": Planted(
+        "reacher", "Touch the target for half a second",
+        "distance below 0.03 m for 0.5 s", "s", TOUCH,
+        {"held >= 0.5": "held >= 0.5 and last > 1.0"},
+        ("metric/never",), "all of 0.5", n_steps=50,
+    ),
+    "no bound, a spin": Planted(
+        "ant", "Spin to the right twice around",
+        "turns to the right while upright, at most 2; success 2 times", "turns, at most 2", SPIN,
+        {"min(turns, 2.0)": "turns * 50.0"},
+        ("metric/unbounded",), "2 at most",
     ),
 }  # fmt: skip
 

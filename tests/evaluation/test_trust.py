@@ -18,6 +18,8 @@ from reward_agent.records.trial import MetricTrial, RowKind, TrialRow
 RUN = Asked("Run forward as far as you can", "m forward; success from 10 m on", "m", 0.05)
 FLIP = Asked("Do a back flip", "share of a flip, 0 to 1", "share of a flip, 0 to 1", 0.05)
 STAND = Asked("Stand still for 5 s", "s held; success: 5 s without a break", "s", 0.05)
+BRIEF = Asked("Hold still for 2 s", "s held; success: 2 s without a break", "s", 0.05)
+HOPS = Asked("Hop three times", "hops, at most 3", "hops", 0.05)
 LIE = Asked("Lie down flat on the belly", "share of the time, 0 to 1", "share, 0 to 1", 0.05)
 
 
@@ -57,6 +59,12 @@ DONE = row("made", 12.0, 1.0)
             "metric/instant",
         ),
         (STAND, [row("idle", 9.0), row("made", 1.0, 1.0)], "metric/order"),
+        (BRIEF, [row("falling", 0.7), row("made", 2.0, 1.0)], "metric/pays-falling"),
+        (
+            HOPS,
+            [row("idle", 0.0), row("made", 3.0, 1.0), row("instant", 3.0, 1.0)],
+            "metric/flicker",
+        ),
     ],
 )
 def test_each_fault_is_found_with_the_row_that_shows_it(
@@ -73,6 +81,8 @@ def test_each_fault_is_found_with_the_row_that_shows_it(
         (RUN, [row("idle", 0.1), row("random", 1.0), row("falling", 0.8), DONE]),
         (FLIP, [row("idle", 0.0), row("random", 0.05), row("made", 1.0, 1.0)]),
         (STAND, [row("idle", 8.0, 1.0), row("random", 0.2), row("falling", 0.0)]),
+        # A fall takes its time.
+        (BRIEF, [row("falling", 0.42), row("idle", 0.3), row("made", 2.0, 1.0)]),
         (LIE, [row("idle", 0.9, 1.0), row("falling", 0.9, 1.0), row("random", 0.0)]),
         # Of one that runs far and falls the score is more than of a short success.
         (RUN, [row("idle", 0.0), row("extreme", 30.0), DONE]),
@@ -183,3 +193,28 @@ def test_a_trial_has_passed_unless_there_is_an_error() -> None:
 def test_a_table_keeps_its_columns_whatever_a_part_is_called() -> None:
     [_, _, line] = render_table([row("idle", 0.25, **{"a|b": 1.0})]).split("\n")
     assert line == "| a idle one | 0.25 | 0% | a/b 1 |"
+
+
+def test_a_score_beyond_what_its_own_words_call_the_most_goes_back() -> None:
+    asked = replace(RUN, criterion="metres forward, at most 10 m; success from 10 m on")
+    [finding] = judge_table([row("extreme", 14.0), row("idle", 0.1), DONE], asked)
+    assert (finding.rule, finding.severity) == ("metric/unbounded", "warning")
+    assert "10 at most" in finding.message
+    assert find_rules(asked, row("extreme", 9.0), row("idle", 0.1), DONE) == []
+
+
+def test_a_full_score_that_is_no_success_goes_back_where_nothing_is_one() -> None:
+    found = judge_table([row("idle", 0.0), row("falling", 0.1), row("made", 5.0)], STAND)
+    assert [(item.rule, item.severity) for item in found] == [
+        ("metric/never", "warning"),
+        ("metric/no-success", "hint"),
+    ]
+    assert "scores 5" in found[1].message
+
+
+def test_episodes_that_are_shorter_than_what_is_asked_for_are_said_to_be() -> None:
+    made = row("made", 2.0).model_copy(update={"length_s": 2.0})
+    [finding] = judge_table([row("idle", 0.0), made], STAND)
+    assert finding.rule == "metric/short-episodes"
+    assert "5 s, and an episode lasts 2 s" in finding.message
+    assert "more than 100" in finding.remedy
