@@ -47,13 +47,14 @@ class Conversation:
         self._session = session
         self._display = display
         self._is_terminal = is_terminal
+        self._watched = ""  # a candidate of which the next words are; '' is the one in front
         self._commands: dict[str, Callable[[str], object]] = {
             "watch": self._watch,
             "compare": self._compare,
             "show": self._show,
             "edit": self._edit,
             "list": lambda _: show_standings(session),
-            "choose": session.choose,
+            "choose": self._choose,
             "reject": session.reject,
             "accept": lambda name: accept(session, name),
             "note": session.note,
@@ -63,7 +64,7 @@ class Conversation:
 
     def run(self) -> None:
         """Talk until the person is content."""
-        work(self._session)
+        self._answer_questions()
         show_standings(self._session)
         view = self._session.metric
         if view.is_proposed and view.origin in _UNDECIDED:
@@ -72,7 +73,7 @@ class Conversation:
         while True:
             current = self._session.current
             front = current.candidate.id if current else "no policy"
-            line = self._ask(f"\n{front} > ")
+            line = self._ask(f"\n{self._watched or front} > ")
             if line is None or line in ("/quit", "/q", "quit", "exit"):
                 return
             try:
@@ -87,14 +88,31 @@ class Conversation:
             return False
         if not line.startswith("/"):
             wish = self._ask("What do you want instead? (Enter leaves it to the Designer) ") or ""
-            self._session.remark(line, wish)
-            work(self._session)
+            self._session.remark(line, wish, self._watched)
+            self._answer_questions()
             return False
         name, _, rest = line[1:].partition(" ")
         if name not in self._commands:
             raise UnknownNameError("command", name, self._commands, "/help lists them")
         self._commands[name](rest.strip())
         return name == "accept"
+
+    def _answer_questions(self) -> None:
+        """Work on what waits, and ask which part is meant where words are not what is measured."""
+        work(self._session)
+        while self._session.questions:
+            question = self._session.questions[0]
+            print_text(question.text)
+            for number, option in enumerate(question.options, start=1):
+                print_text(f"  {number}  {question.show_option(option)}")
+            answer = self._ask("A number, 0 for none of these, Enter for 1 > ")
+            chosen = (answer or "").strip() or "1"
+            if chosen not in map(str, range(len(question.options) + 1)):
+                continue
+            number = int(chosen)
+            self._session.mean(question, question.options[number - 1].name if number else "")
+            work(self._session)
+        self._watched = ""
 
     def _ask(self, question: str) -> str | None:
         """Read a line; None at the end of the input."""
@@ -107,15 +125,22 @@ class Conversation:
     def _find(self, name: str) -> HistoryEntry:
         return self._session.find(name) if name else self._session.need_current()
 
+    def _choose(self, name: str) -> None:
+        self._session.choose(name)
+        self._watched = ""
+
     def _watch(self, name: str) -> None:
-        name = self._find(name).candidate.id
-        print_text(f"{name}  {self._film(name)}")
+        self._watched = self._find(name).candidate.id
+        print_text(f"{self._watched}  {self._film(self._watched)}")
 
     def _film(self, name: str) -> str:
         note = self._session.film(name)
         path = self._session.find_film(name)
         if path is None:
             return note
+        return self._open(path)
+
+    def _open(self, path: Path) -> str:
         if self._is_terminal:
             typer.launch(str(path))
         return str(path)
@@ -125,15 +150,27 @@ class Conversation:
             pair = self._session.choose_pair()
             if pair is None:
                 raise UsageError("there are no two policies to compare", "say what to change first")
-            for letter, name in zip("AB", pair, strict=True):
-                print_text(f"{letter}  {name}  {self._film(name)}")
-            answer = self._ask("Which is better? a, b, s (same), n (neither is good), q > ")
+            with make_scratch() as folder:
+                for letter, name in zip("AB", pair, strict=True):
+                    print_text(f"{letter}  {self._film_blind(name, folder / letter)}")
+                answer = self._ask("Which is better? a, b, s (same), n (neither is good), q > ")
             if answer is None or answer.strip().lower() not in _ANSWERS:
                 break
             self._session.prefer(*pair, _ANSWERS[answer.strip().lower()])
             best = self._session.rate()[0]
+            print_text(f"   A was {pair[0]}, B was {pair[1]}")
             print_text(f"   most likely the best: {best.candidate}, with {best.p_best:.0%}")
         show_standings(self._session)
+
+    def _film_blind(self, name: str, place: Path) -> str:
+        """Open a film whose address says as little of whose it is as the film."""
+        self._session.film(name)
+        path = self._session.find_film(name, is_blind=True)
+        if path is None:
+            return "(it cannot be filmed here)"
+        copy = place.with_suffix(path.suffix)
+        copy.write_bytes(path.read_bytes())
+        return self._open(copy)
 
     def _show(self, name: str) -> None:
         entry = self._find(name)

@@ -40,6 +40,7 @@ from reward_agent.records.events import (
     TrainedUntil,
     TrainingProgress,
     Warned,
+    WishMeasured,
 )
 from reward_agent.records.judgement import find_order_conflicts
 from reward_agent.records.layers import render_value
@@ -195,6 +196,8 @@ def _describe_round(event: Event, unit: str) -> Text | None:
         case Scored():
             at = f"  {event.candidate} at {event.steps:,} steps:"
             return Text.assemble((at, "dim"), f" {show_number(event.score)} {unit}")
+        case WishMeasured():
+            return Text("\n").join(Text(f"  {line}") for line in event.lines)
         case Rescored():
             score = (show_number(event.task_score), "bold")
             return Text.assemble(f"  {event.candidate}  ", score, f" {unit}  scored again")

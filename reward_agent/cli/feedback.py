@@ -85,7 +85,12 @@ class PageOptions:
 
 
 @add_settings(
-    "candidates", "video", "judge", *list_settings(is_personal=True), also=(Script, PageOptions)
+    "candidates",
+    "steps",
+    "video",
+    "judge",
+    *list_settings(is_personal=True),
+    also=(Script, PageOptions),
 )
 def feedback_command(
     run: RunName,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from reward_agent.cli.output import answer_console, make_table, print_text, show_number
 from reward_agent.definitions.tables import read_text
+from reward_agent.designers.history import read_entry
 from reward_agent.errors import DataError, UsageError
 from reward_agent.feedback.records import RoundStarted
 from reward_agent.feedback.state import read_rationale, render_change
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from reward_agent.cli.feedback import Script
     from reward_agent.feedback.records import Choice, RoundEnded, ShownCandidate
     from reward_agent.feedback.session import Session
+    from reward_agent.feedback.wishes import Question
 
 _PREFERENCE = re.compile(r"^\s*([\w-]+)\s*([:=!])\s*([\w-]+)\s*$")
 _CHOICES: dict[str, Choice] = {":": "a", "=": "same", "!": "both bad"}
@@ -44,6 +46,9 @@ def run_script(session: Session, script: Script) -> None:
     for text in script.say or ([""] if script.wish else []):
         session.remark(text, script.wish, script.about)
         work(session)
+        while session.questions:
+            take_usual(session, session.questions[0])
+            work(session)
     if script.accept is not None:
         accept(session, "" if script.accept == FRONT else script.accept)
     show_standings(session)
@@ -68,6 +73,13 @@ def accept(session: Session, name: str) -> None:
     """Make a candidate the run's result and say where it lies."""
     winner = session.accept(name)
     print_text(f"accepted {winner.candidate}\nreward   {session.store.dir / 'reward.py'}")
+
+
+def take_usual(session: Session, question: Question) -> None:
+    """Answer a question where nobody is there to answer it, and say so."""
+    usual = question.options[0]
+    print_text(f"{question.text}\n  taken: {question.show_option(usual)}")
+    session.mean(question, usual.name)
 
 
 def _change_metric(session: Session, script: Script) -> None:
@@ -117,11 +129,26 @@ def show_round(session: Session, ended: RoundEnded) -> None:
         print_text(f"\nbefore  {_describe(session, before)}")
     for shown in ended.after:
         print_text(f"after   {_describe(session, shown)}")
+        _show_wish(session, shown)
     current = session.current
     if current is None or before is None or current.candidate.id == before.candidate:
         return
     print_text(f"\n{read_rationale(session.store, current.candidate)}\n")
     print_text(render_change(session.store, before, current.candidate))
+
+
+def _show_wish(session: Session, shown: ShownCandidate) -> None:
+    """Write before and after by the person's wish and the task score, and the verdict."""
+    wish = read_entry(session.store, session.find(shown.candidate).candidate).wish
+    if wish is None:
+        return
+    print_text(
+        f"        over {wish.n_episodes} episodes from the same starts; each trained for "
+        f"{wish.total_timesteps:,} env steps"
+    )
+    for row in (*wish.rows, *([wish.task] if wish.task else ())):
+        print_text(f"        {row.render()}")
+    print_text(f"        {shown.candidate} is {wish.sentence}")
 
 
 def _describe(session: Session, shown: ShownCandidate) -> str:

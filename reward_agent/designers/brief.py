@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from reward_agent.definitions.card import EnvCard
+from reward_agent.evaluation.wish import WishBaseline, WishRecord
 from reward_agent.records.judgement import Judgement
 from reward_agent.records.store import Candidate
 from reward_agent.rewards.pay import describe_agreement, describe_states, render_pay
@@ -67,6 +68,7 @@ class HistoryEntry:
         summary_text: the same in words, as the agents read it.
         judgements: what a model that watched films of its policy says, of the median episode
             first.
+        wish: what became of a person's wish in it, where it answers one.
     """
 
     candidate: Candidate
@@ -81,6 +83,7 @@ class HistoryEntry:
     summary_text: str = ""
     analysis: Analysis | None = None
     judgements: tuple[Judgement, ...] = ()
+    wish: WishRecord | None = None
 
     @property
     def judgement(self) -> Judgement | None:
@@ -117,12 +120,14 @@ class Remark:
         description: what they saw.
         wish: what they want to see instead; empty leaves it to the Designer.
         answers: the candidates made in answer, each with its outcome, in words.
+        measured: what of it is measured, with the numbers, in words.
     """
 
     candidate: str
     description: str
     wish: str = ""
     answers: tuple[str, ...] = ()
+    measured: tuple[str, ...] = ()
 
     @property
     def text(self) -> str:
@@ -148,6 +153,25 @@ class Feedback:
 
 
 @dataclass(frozen=True)
+class WishBrief:
+    """What is told to who turns a person's words into measures.
+
+    Args:
+        card: the environment, with the task applied.
+        task: the behaviour.
+        remark: what the person saw and wants.
+        told: what is measured of the policy that they watched, in words.
+        iteration: the round that is to answer, for the record of what it cost.
+    """
+
+    card: EnvCard
+    task: TaskSpec
+    remark: Remark
+    told: str = ""
+    iteration: int | None = None
+
+
+@dataclass(frozen=True)
 class DesignBrief:
     """Everything the Designer is told before it writes one program.
 
@@ -165,6 +189,7 @@ class DesignBrief:
         standing: what was measured on the robot itself, in words.
         metric_doubt: what the last round showed against a proposed metric; '' for nothing.
         given: a person's program, where the candidate is that one and nobody is asked.
+        baseline: by what a person's wish is judged, and the numbers before.
     """
 
     card: EnvCard
@@ -180,6 +205,7 @@ class DesignBrief:
     standing: str = ""
     metric_doubt: str = ""
     given: GivenProgram | None = None
+    baseline: WishBaseline | None = None
 
     @property
     def parent(self) -> HistoryEntry | None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from reward_agent.designers.brief import HistoryEntry, select_history
+from reward_agent.evaluation.wish import WISH_FILE, WishRecord
 from reward_agent.files import list_names, read_text
 from reward_agent.records.disk import read_optional, write_record
 from reward_agent.records.jobs import RESULT_FILE, EvaluateResult
@@ -73,6 +74,7 @@ def read_entry(store: RunStore, candidate: Candidate) -> HistoryEntry:
         summary_text=read_text(folder / "summary.md", ""),
         analysis=read_optional(folder / "analysis.json", Analysis),
         judgements=tuple(read_judgements(store, candidate, training.seed)) if training else (),
+        wish=read_optional(folder / WISH_FILE, WishRecord),
     )
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from reward_agent.definitions.card import EnvCard
-from reward_agent.designers.brief import DesignBrief, HistoryEntry
+from reward_agent.designers.brief import DesignBrief, HistoryEntry, WishBrief
 from reward_agent.designers.prompts import (
     choose_template,
     extend,
@@ -19,6 +19,7 @@ from reward_agent.designers.prompts import (
     make_repair_request,
     make_review_request,
     make_revision_request,
+    make_wish_request,
     render,
 )
 from reward_agent.designers.reply import parse_code, parse_record
@@ -29,6 +30,7 @@ from reward_agent.designers.roles import (
     MetricWords,
     Opinion,
     Proposal,
+    WishProposal,
 )
 from reward_agent.errors import (
     BudgetError,
@@ -39,6 +41,7 @@ from reward_agent.errors import (
     ScriptEndedError,
     TruncatedReplyError,
 )
+from reward_agent.evaluation.wish import Wish
 from reward_agent.llm.chat import (
     MAX_REPLY_CHARS,
     ChatModel,
@@ -99,6 +102,17 @@ class LanguageModel:
         """Ask for a metric of a behaviour that has none."""
         request = make_metric_request(card, description, previous, findings)
         return _read_metric(ask(self._model, request))
+
+    def measure_wish(
+        self,
+        brief: WishBrief,
+        previous: WishProposal | None = None,
+        findings: tuple[Finding, ...] = (),
+    ) -> WishProposal:
+        """Ask what a person's words are in numbers."""
+        if "measurer" not in self._model.agents:
+            return WishProposal(None, reason=f"{self.name} holds no reply to that")
+        return _read_wish(ask(self._model, make_wish_request(brief, previous, findings)))
 
     def review(self, brief: DesignBrief, examination: Examination) -> Opinion[Critique]:
         """Ask for the risks of a program."""
@@ -251,3 +265,17 @@ def _read_metric(reply: ModelReply) -> MetricProposal:
     if parsed.source is None:
         return replace(kept, outcome=Outcome(kind="no_metric", detail=parsed.reason))
     return replace(kept, source=parsed.source, words=words)
+
+
+def _read_wish(reply: ModelReply) -> WishProposal:
+    kept = WishProposal(None, reply=reply.said, completions=reply.completions)
+    if reply.text is None:
+        return replace(kept, reason=reply.reason)
+    try:
+        wish = parse_record(reply.text, Wish)
+    except DataError as error:
+        return replace(kept, reason=error.message)
+    if not wish.points:
+        return replace(kept, wish=wish)
+    parsed = parse_code(reply.text, METRIC_ENTRY)
+    return replace(kept, source=parsed.source, wish=wish, reason=parsed.reason)

@@ -18,7 +18,14 @@ from reward_agent.definitions.task import (
     read_reference_reward,
     resolve_task,
 )
-from reward_agent.designers.brief import DesignBrief, FilmBrief, HistoryEntry, select_history
+from reward_agent.designers.brief import (
+    DesignBrief,
+    FilmBrief,
+    HistoryEntry,
+    Remark,
+    WishBrief,
+    select_history,
+)
 from reward_agent.designers.history import find_best, read_history
 from reward_agent.designers.ideas import choose_ideas
 from reward_agent.designers.judge import make_film_request, split_criteria
@@ -32,6 +39,7 @@ from reward_agent.designers.prompts import (
     make_repair_request,
     make_review_request,
     make_revision_request,
+    make_wish_request,
 )
 from reward_agent.designers.roles import NO_WORDS, Examination, MetricProposal, Proposal
 from reward_agent.errors import UnknownNameError
@@ -216,6 +224,12 @@ def _make_metric_repair(subject: Subject) -> ChatRequest:
     return make_metric_request(subject.card, subject.task.description, previous, (finding,))
 
 
+def _make_wish(subject: Subject) -> ChatRequest:
+    entry = subject.entry
+    remark = Remark(entry.candidate.id, "(what the person saw)", "(what they want instead)")
+    return make_wish_request(WishBrief(subject.card, subject.task, remark, entry.summary_text))
+
+
 def _make_comparison(subject: Subject) -> ChatRequest:
     words = NO_WORDS.model_copy(
         update={"criterion": "(the criterion)", "unit": subject.task.unit or "(the unit)"}
@@ -272,6 +286,7 @@ PREVIEWS = {
     "designer/metric_repair": Preview(
         "the metric again, without what was found wrong with it", _make_metric_repair
     ),
+    "designer/wish": Preview("a person's words as measures of an episode", _make_wish),
     "designer/describe": Preview("what the parts of a robot's model mean", _make_meaning),
     "designer/describe_repair": Preview(
         "the same again, without what the live model refused", _make_meaning_repair

@@ -19,8 +19,13 @@ from typing import TYPE_CHECKING
 from reward_agent.definitions.card import EnvCard
 from reward_agent.definitions.card_text import render_card_as_prompt
 from reward_agent.definitions.paths import find_prompts_dir
-from reward_agent.designers.brief import DesignBrief, HistoryEntry
-from reward_agent.designers.roles import Examination, MetricProposal, MetricWords
+from reward_agent.designers.brief import DesignBrief, HistoryEntry, WishBrief
+from reward_agent.designers.roles import (
+    Examination,
+    MetricProposal,
+    MetricWords,
+    WishProposal,
+)
 from reward_agent.designers.worth import follow_risks
 from reward_agent.errors import DataError, UnknownNameError
 from reward_agent.llm.chat import AgentName, ChatMessage, ChatRequest
@@ -216,6 +221,23 @@ def make_comparison_request(
         trained=trained,
     )
     return ChatRequest("critic", "critic/metric", (ChatMessage("user", prompt),))
+
+
+def make_wish_request(
+    brief: WishBrief, previous: WishProposal | None = None, findings: Sequence[Finding] = ()
+) -> ChatRequest:
+    """Ask for measures of a person's wish; again, where earlier ones had findings."""
+    prompt = render(
+        "designer/wish",
+        environment=describe_environment(brief.card),
+        rules=describe_rules(),
+        brief=brief,
+    )
+    messages: Conversation = (ChatMessage("user", prompt),)
+    if previous is not None:
+        repair = render("designer/metric_repair", findings=findings, table="")
+        messages = extend(messages, previous.reply, repair)
+    return ChatRequest("measurer", "designer/wish", messages, iteration=brief.iteration)
 
 
 def make_meaning_request(outline: str, picture: bytes = b"") -> ChatRequest:

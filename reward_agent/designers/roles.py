@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Generic, Protocol, TypeVar
+from typing import Annotated, Any, Generic, Protocol, TypeVar, runtime_checkable
 
 from pydantic import Field
 
 from reward_agent.definitions.card import EnvCard
-from reward_agent.designers.brief import DesignBrief, FilmBrief, HistoryEntry
+from reward_agent.designers.brief import DesignBrief, FilmBrief, HistoryEntry, WishBrief
+from reward_agent.evaluation.wish import NO_WISH, Wish
 from reward_agent.llm.budget import Budget
 from reward_agent.llm.chat import Completion
 from reward_agent.records.judgement import FilmReply
@@ -149,6 +150,25 @@ class MetricProposal:
 
 
 @dataclass(frozen=True)
+class WishProposal:
+    """What a designer makes of a person's words; generated code, never trusted.
+
+    Args:
+        source: ``score(episode)`` whose parts are the measures; None where nothing is measured.
+        wish: what they mean, and which words nothing measures.
+        reason: why there is none.
+        reply: what the designer said, word for word.
+        completions: the calls of a language model that it took, in order.
+    """
+
+    source: str | None
+    wish: Wish = NO_WISH
+    reason: str = ""
+    reply: str = ""
+    completions: tuple[Completion, ...] = ()
+
+
+@dataclass(frozen=True)
 class Opinion(Generic[R]):
     """A critique or an analysis, or the reason why there is none; then the run goes on without."""
 
@@ -203,6 +223,26 @@ class Designer(Protocol):
         Args:
             card: the environment.
             description: the behaviour, in a sentence.
+            previous: an earlier try.
+            findings: what is wrong with that.
+        """
+        ...
+
+
+@runtime_checkable
+class Measurer(Protocol):
+    """A Designer that also turns a person's words into measures; none has to."""
+
+    def measure_wish(
+        self,
+        brief: WishBrief,
+        previous: WishProposal | None = None,
+        findings: tuple[Finding, ...] = (),
+    ) -> WishProposal:
+        """Say in numbers of an episode what a person wishes.
+
+        Args:
+            brief: their words, and the policy that they watched.
             previous: an earlier try.
             findings: what is wrong with that.
         """

@@ -15,12 +15,22 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
 
 from reward_agent.errors import DataError, RewardAgentError, UsageError
+from reward_agent.evaluation.wish import Wish
 from reward_agent.files import MAX_RECORD_BYTES, append_line, read_text
 from reward_agent.records.disk import refuse_odd_numbers
 from reward_agent.records.outcomes import Outcome
 from reward_agent.records.store import SESSION_FILE, now_utc
 from reward_agent.text import hide_in_words
-from reward_agent.types import FileName, FileRecord, FilmPath, Finite, Record, RunPath, Sha256
+from reward_agent.types import (
+    FileName,
+    FileRecord,
+    FilmPath,
+    Finite,
+    OneLine,
+    Record,
+    RunPath,
+    Sha256,
+)
 
 MAX_WORDS = 8000
 
@@ -39,11 +49,13 @@ class ShownCandidate(Record):
     program_file: RunPath | None = Field(description="relative to the run's directory")
     video_file: FilmPath | None = None
     task_score: Finite | None = None
+    verdict: OneLine = Field("", description="what became of the person's wish in it")
 
     def describe(self) -> str:
         """Return the candidate and what became of it, in a few words."""
         score = "" if self.task_score is None else f", task score {self.task_score:.3g}"
-        return f"{self.candidate}: {self.outcome}{score}"
+        verdict = f"; {self.verdict}" if self.verdict else ""
+        return f"{self.candidate}: {self.outcome}{score}{verdict}"
 
 
 class SessionEntry(FileRecord):
@@ -68,6 +80,29 @@ class Remarked(SessionEntry):
     candidate: FileName
     description: Words
     wish: Words = ""
+
+
+class Measured(SessionEntry):
+    """What of a remark is measured, on the policy that the person watched, before it is answered.
+
+    Without a source nothing is, and ``reason`` says why.
+    """
+
+    kind: Literal["measured"] = "measured"
+    remark: int = Field(description="its number")
+    source: Annotated[str, Field(max_length=200_000)] | None = None
+    wish: Wish = Wish()
+    values: dict[str, Finite | None] = Field(default_factory=dict, max_length=20)
+    reason: OneLine = ""
+
+
+class Meant(SessionEntry):
+    """The person said which measure a point means whose words are not what is measured."""
+
+    kind: Literal["meant"] = "meant"
+    remark: int
+    point: int = Field(ge=0, description="of the wish, from 0")
+    measure: str = Field(description="its name; '' leaves the point out")
 
 
 class Edited(SessionEntry):
@@ -132,6 +167,8 @@ class MetricDecided(SessionEntry):
 AnyEntry = Annotated[
     Opened
     | Remarked
+    | Measured
+    | Meant
     | Edited
     | RoundStarted
     | RoundEnded

@@ -16,6 +16,7 @@ from reward_agent.designers.brief import (
 from reward_agent.designers.given import GivenDesigner
 from reward_agent.designers.history import read_history
 from reward_agent.designers.ideas import choose_answers
+from reward_agent.evaluation.wish import WishBaseline
 from reward_agent.feedback.records import (
     AnyEntry,
     Decided,
@@ -47,6 +48,7 @@ def run_round(
     cause: Remarked | Edited,
     feedback: Feedback,
     best: HistoryEntry | None,
+    baseline: WishBaseline,
 ) -> None:
     """Run the round that answers a remark or trains an edited program.
 
@@ -79,6 +81,7 @@ def run_round(
             feedback=feedback,
             steps=run.settings.steps,
             standing=describe_robot(run, run.store.dir / BEHAVIOURS_DIR),
+            baseline=baseline,
         )
         for number, idea in enumerate(ideas)
     ]
@@ -93,9 +96,19 @@ def choose_round_index(store: RunStore) -> int:
 
 
 def make_feedback(
-    entries: Sequence[AnyEntry], until: int, standings: Sequence[str] = ()
+    entries: Sequence[AnyEntry],
+    until: int,
+    standings: Sequence[str] = (),
+    measured: Sequence[str] = (),
 ) -> Feedback:
-    """Return the session as the Designer is told it, up to an entry."""
+    """Return the session as the Designer is told it, up to an entry.
+
+    Args:
+        entries: of the session.
+        until: number of the entry that is answered.
+        standings: ratings, in sentences.
+        measured: how the last remark is measured, with the numbers, in sentences.
+    """
     rounds = {e.iteration: e.cause for e in entries if isinstance(e, RoundStarted)}
     answers: dict[int, list[str]] = {}
     for entry in entries:
@@ -107,6 +120,7 @@ def make_feedback(
         for e in entries
         if isinstance(e, Remarked) and e.number <= until
     ]
+    remarks[-1:] = [replace(remark, measured=tuple(measured)) for remark in remarks[-1:]]
     verdicts = [_describe_verdict(e, answers) for e in entries if e.number <= until]
     return Feedback(tuple(remarks), (*filter(None, verdicts), *standings))
 

@@ -16,14 +16,18 @@ from pathlib import Path
 from typing import Any
 
 from reward_agent.definitions.task import read_metric
-from reward_agent.designers.brief import Feedback, HistoryEntry
-from reward_agent.designers.history import find_best, read_history
+from reward_agent.designers.brief import Feedback, HistoryEntry, Remark, WishBrief
+from reward_agent.designers.history import find_best, read_entry, read_history
+from reward_agent.designers.roles import WishProposal
 from reward_agent.errors import Interrupted, RewardAgentError, UsageError
+from reward_agent.evaluation.wish import WishBaseline
 from reward_agent.feedback.metric import MetricView, ScoresOfMetric, try_metric
 from reward_agent.feedback.records import (
     Choice,
     Decided,
     Edited,
+    Meant,
+    Measured,
     MetricDecided,
     Noted,
     Opened,
@@ -31,6 +35,7 @@ from reward_agent.feedback.records import (
     Remarked,
     RoundEnded,
     RoundStarted,
+    ShownCandidate,
 )
 from reward_agent.feedback.rounds import (
     choose_round_index,
@@ -38,11 +43,24 @@ from reward_agent.feedback.rounds import (
     run_round,
 )
 from reward_agent.feedback.state import SessionState, make_shown
+from reward_agent.feedback.wishes import (
+    Question,
+    choose_points,
+    describe_measured,
+    find_measured,
+    find_wish,
+)
 from reward_agent.records.disk import read_record
-from reward_agent.records.events import Listener, RoundAnswered, SessionOpened, ignore
+from reward_agent.records.events import (
+    Listener,
+    RoundAnswered,
+    SessionOpened,
+    WishMeasured,
+    ignore,
+)
 from reward_agent.records.jobs import RESULT_FILE, EvaluateResult
 from reward_agent.records.outcomes import FINISHED, INTERRUPTED, Outcome
-from reward_agent.records.store import Winner
+from reward_agent.records.store import Candidate, Winner
 from reward_agent.report.view import place_film
 from reward_agent.rewards.checks import check_program
 from reward_agent.run.active import ActiveRun, Metric, write_results
@@ -56,9 +74,11 @@ from reward_agent.run.resume import take_up
 from reward_agent.run.retrial import keep_metric
 from reward_agent.run.spending import Agree, agree_to_spend
 from reward_agent.run.trial import try_own_metric
+from reward_agent.run.wish import MeasuredWish, measure_before, measure_wish
 from reward_agent.types import CheckReport, RewardProgram
 
 MAX_CANDIDATES = 3
+WISHES_DIR = "feedback/wishes"
 
 
 class Session(SessionState):
@@ -91,6 +111,13 @@ class Session(SessionState):
             description=description.strip() or wish.strip(),
             wish=wish.strip() if description.strip() else "",
         )
+
+    def mean(self, question: Question, measure: str) -> None:
+        """Say which measure the words of a remark mean; '' leaves that point out."""
+        names = [item.name for item in question.point.measures]
+        if measure and measure not in names:
+            raise UsageError(f"{measure!r} is no measure of it", f"one of {', '.join(names)}")
+        self.log.append(Meant, remark=question.remark, point=question.index, measure=measure)
 
     def check(self, program: str) -> CheckReport:
         """Return the findings of the static rules on a program."""
@@ -231,9 +258,15 @@ class Session(SessionState):
         self.settle_metric()
         if self.waiting:
             self.see_that_it_is_agreed()
+        for entry in self.waiting:
+            if (
+                isinstance(entry, Remarked)
+                and find_measured(self.log.entries, entry.number) is None
+            ):
+                self._measure(entry)
         ended = []
-        while self.waiting:
-            ended.append(self._answer(self.waiting[0]))
+        while cause := self._find_next():
+            ended.append(self._answer(cause))
         return ended
 
     def see_that_it_is_agreed(self) -> None:
@@ -245,6 +278,43 @@ class Session(SessionState):
         """
         self._agree()
         self._agree = lambda: None
+
+    def _find_next(self) -> Remarked | Edited | None:
+        """Return the oldest that waits for a round, and not for the person's answer."""
+        asked = {question.remark for question in self.questions}
+        return next((entry for entry in self.waiting if entry.number not in asked), None)
+
+    def _measure(self, remark: Remarked) -> None:
+        """Say in numbers what a remark wishes, on the policy that the person watched."""
+        entry = self.find(remark.candidate)
+        assert entry.candidate.evaluation is not None
+        brief = WishBrief(
+            self.run.card.for_designer,
+            self.run.task,
+            Remark(remark.candidate, remark.description, remark.wish),
+            entry.summary_text,
+        )
+        watched = place_film(self.store, self.run, entry.candidate).parent
+        with self._activate(waits=True) as active:
+            brief = replace(brief, card=active.shown_card)
+            folder = self.store.dir / WISHES_DIR / str(remark.number)
+            try:
+                found = measure_wish(active, folder, brief, watched, entry.candidate.evaluation)
+            except Interrupted:
+                raise
+            except RewardAgentError as error:  # the round answers the words all the same
+                found = MeasuredWish(WishProposal(None), {}, error.message)
+        proposal = found.proposal
+        measured = self.log.append(
+            Measured,
+            remark=remark.number,
+            source=proposal.source,
+            wish=proposal.wish,
+            values=dict(found.values),
+            reason=found.reason,
+        )
+        points = list(choose_points(self.log.entries, measured))
+        self._held.listen(WishMeasured(tuple(describe_measured(measured, points))))
 
     def stop(self) -> None:
         """Stop the round that is running; it ends as ``stopped by the person``."""
@@ -309,7 +379,9 @@ class Session(SessionState):
         with self._activate(waits=True) as active:
             self._running = active
             try:
-                run_round(active, started, cause, self._tell(cause), self._find_best())
+                baseline = self._measure_before(active, cause)
+                feedback = self._tell(cause, baseline)
+                run_round(active, started, cause, feedback, self._find_best(), baseline)
             except (Interrupted, KeyboardInterrupt):
                 if not self._is_stopped.is_set():
                     raise Interrupted(
@@ -325,10 +397,38 @@ class Session(SessionState):
         number, after = started.iteration, []
         if outcome.kind == "finished":
             candidates = self.store.read_iteration(number).candidates
-            after = [make_shown(self.store, candidate) for candidate in candidates]
+            after = [self._show(candidate) for candidate in candidates]
+            self._name_better(number)
         ended = self.log.append(RoundEnded, iteration=number, outcome=outcome, after=after)
         self._held.listen(RoundAnswered(number, outcome))
         return ended
+
+    def _show(self, candidate: Candidate) -> ShownCandidate:
+        wish = read_entry(self.store, candidate).wish
+        return make_shown(self.store, candidate, wish.sentence if wish else "")
+
+    def _name_better(self, iteration: int) -> None:
+        """Note in the run's record which answer is better than what the person watched."""
+        entries = [e for e in self.list_trained() if e.candidate.iteration == iteration]
+        better = [e for e in entries if e.wish is not None and e.wish.verdict == "better"]
+        if better and self.run.status == "finished":
+            [best, *_] = sorted(better, key=lambda e: e.wish.rank if e.wish else ())
+            name, before = best.candidate.id, best.wish.before if best.wish else ""
+            note = (
+                f"{name} is better than {before} by a person's wish; "
+                f"`{self.store.feedback_command} --accept {name}` makes it the result"
+            )
+            write_results(self.store, self.run.model_copy(update={"note": note}))
+
+    def _measure_before(self, active: ActiveRun, cause: Remarked | Edited) -> WishBaseline:
+        """Measure the program that the person watched as its answers will be."""
+        name = cause.candidate if isinstance(cause, Remarked) else cause.parent
+        measured = find_wish(self.log.entries, cause.number)
+        if isinstance(cause, Remarked) and measured and measured.remark != cause.number:
+            measured = None
+        points = list(choose_points(self.log.entries, measured)) if measured else []
+        source = (measured.source or "") if measured else ""
+        return measure_before(active, self.find(name).candidate, points, source)
 
     def _start(self, cause: Remarked | Edited) -> RoundStarted:
         """Begin a round, or take up the one that was cut off."""
@@ -344,7 +444,7 @@ class Session(SessionState):
             before=make_shown(self.store, self.find(name).candidate),
         )
 
-    def _tell(self, cause: Remarked | Edited) -> Feedback:
+    def _tell(self, cause: Remarked | Edited, baseline: WishBaseline) -> Feedback:
         standings: list[str] = []
         if not self.has_metric:
             standings = [
@@ -353,7 +453,7 @@ class Session(SessionState):
                 for item in self.rate()
                 if item.n_answers
             ]
-        return make_feedback(self.log.entries, cause.number, standings)
+        return make_feedback(self.log.entries, cause.number, standings, baseline.describe())
 
     def _find_best(self) -> HistoryEntry | None:
         """Return what a round builds on: the best by score or by ratings."""
@@ -385,17 +485,19 @@ def open_session(
         front_end: who opens it, for the record.
         agree: asked before the first call of a session that may cost money without a limit.
         environ: environment variables; the process's own by default.
-        options: settings that change, such as ``provider``; ``candidates`` are those of a round.
+        options: settings that change, such as ``provider``; ``candidates`` are those of a round,
+            ``steps`` the env steps of each of its trainings.
 
     Raises:
         UsageError: another process works on the run, or a setting cannot change.
     """
     environ = os.environ if environ is None else environ
-    n_candidates = options.pop("candidates", None)
+    n_candidates, steps = options.pop("candidates", None), options.pop("steps", None)
     taken = take_up(name, runs_dir, env, options, environ)
     settings = taken.resolved.settings
     n_candidates = n_candidates or min(MAX_CANDIDATES, settings.candidates)
-    settings = settings.model_copy(update={"candidates": n_candidates})
+    of_rounds = {"candidates": n_candidates, "steps": steps or settings.steps}
+    settings = settings.model_copy(update=of_rounds)
     with open_run(taken.store, settings, lambda _: taken.read(), listen, environ) as held:
         session = Session(held, partial(_agree, held, environ, agree))
         session.settle_metric()

@@ -23,6 +23,7 @@ from reward_agent.feedback.records import (
     SessionLog,
     ShownCandidate,
 )
+from reward_agent.feedback.wishes import Question, list_questions
 from reward_agent.files import check_plain, read_text
 from reward_agent.records.disk import read_optional
 from reward_agent.records.jobs import FOOTAGE_FILE, PROGRAM_FILE, RESULT_FILE, EvaluateResult
@@ -120,9 +121,8 @@ class SessionState:
             if isinstance(entry, Decided) and entry.verdict != "rejected":
                 shown = [entry.candidate]
             elif isinstance(entry, RoundEnded):
-                # Ranked already: the first of the round's is its best.
-                names = {item.candidate for item in entry.after}
-                shown = [name for name in standings if name in names]
+                names = [item.candidate for item in entry.after]
+                shown = self._order_answers([standings[n] for n in names if n in standings])
             else:
                 continue
             found = [standings[name].entry for name in shown if name in standings]
@@ -132,6 +132,16 @@ class SessionState:
         if winner is not None and winner.candidate in standings:
             return standings[winner.candidate].entry
         return next((item.entry for item in standings.values()), None)
+
+    def _order_answers(self, answers: list[RatedCandidate]) -> list[str]:
+        """Return a round's candidates, first what is best by the person's wish, then by rank."""
+        ranked = [item.candidate.id for item in self.rank()]
+
+        def key(item: RatedCandidate) -> tuple[float, ...]:
+            wish = item.entry.wish
+            return *(wish.rank if wish else (9.0,)), ranked.index(item.candidate.id)
+
+        return [item.candidate.id for item in sorted(answers, key=key)]
 
     def find(self, name: str) -> HistoryEntry:
         """Return a candidate with a policy by its name or the start of it.
@@ -170,6 +180,11 @@ class SessionState:
             if isinstance(entry, Remarked | Edited) and entry.number not in answered
         ]
 
+    @property
+    def questions(self) -> list[Question]:
+        """What the person is asked before their remarks are answered."""
+        return list_questions(self.log.entries, self.waiting)
+
     def list_answers(self) -> list[Answer]:
         """Return the person's comparisons, oldest first."""
         return [Answer(item.a, item.b, item.choice) for item in self.log.list(Preferred)]
@@ -197,8 +212,8 @@ def find_film(store: RunStore, candidate: Candidate) -> Path | None:
     return found
 
 
-def make_shown(store: RunStore, candidate: Candidate) -> ShownCandidate:
-    """Return what a person can see of a candidate."""
+def make_shown(store: RunStore, candidate: Candidate, verdict: str = "") -> ShownCandidate:
+    """Return what a person can see of a candidate, and what became of their wish in it."""
     folder = store.candidate_dir(candidate.iteration, candidate.id)
     program, film = folder / PROGRAM_FILE, find_film(store, candidate)
     return ShownCandidate(
@@ -209,6 +224,7 @@ def make_shown(store: RunStore, candidate: Candidate) -> ShownCandidate:
         program_file=store.name_file(program) if program.is_file() else None,
         video_file=store.name_file(film) if film else None,
         task_score=candidate.task_score,
+        verdict=verdict,
     )
 
 

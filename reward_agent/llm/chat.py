@@ -20,7 +20,8 @@ from reward_agent.text import read_docstring
 from reward_agent.types import Record, Usage
 
 Role = Literal["system", "user", "assistant"]
-AgentName = Literal["designer", "critic", "analyzer", "judge"]
+# "measurer": the Designer, where it turns a person's words into measures.
+AgentName = Literal["designer", "critic", "analyzer", "judge", "measurer"]
 StopReason = Literal["stop", "length", "refusal", "content_filter"]
 
 
@@ -38,7 +39,7 @@ MAX_REPLY_CHARS = 400_000
 _NOT_ASKED = frozenset({"schema_version"})
 _NOT_SENT = frozenset({"title", "default"})
 
-ALL_AGENTS: frozenset[str] = frozenset({"designer", "critic", "analyzer", "judge"})
+ALL_AGENTS: frozenset[str] = frozenset({"designer", "critic", "analyzer", "judge", "measurer"})
 
 
 @dataclass(frozen=True)

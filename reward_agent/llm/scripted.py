@@ -97,7 +97,7 @@ def _parse_sections(text: str, name: str) -> list[ScriptedReply]:
     except ValidationError as error:
         raise DataError(
             f"{name}: unknown agent in a separator: {error.errors()[0]['input']!r}",
-            "use --- reply designer ---, --- reply critic ---, analyzer or judge",
+            "use --- reply designer ---, --- reply critic ---, analyzer, judge or measurer",
         ) from error
 
 

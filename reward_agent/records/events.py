@@ -228,6 +228,12 @@ class SessionOpened(Event, kind="session_opened"):
     unit: str
 
 
+class WishMeasured(Event, kind="wish_measured"):
+    """What of a person's words is measured, a line each, in words for them."""
+
+    lines: tuple[str, ...]
+
+
 class RoundAnswered(Event, kind="round_ended"):
     """The round that answers a person is over."""
 

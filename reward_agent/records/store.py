@@ -315,6 +315,9 @@ class RunRecord(FileRecord):
     usage: Usage = Usage()
     limit: OneLine = Field("", description="the limit of money that ended it early")
     total_timesteps: int = 0
+    other_timesteps: int = Field(
+        0, ge=0, description="of it, what no candidate, confirmation or trial is there for any more"
+    )
     wall_s: float = 0.0
     slot_seconds: dict[str, float] = Field(
         default_factory=dict, description="where slots times wall time went, by activity"

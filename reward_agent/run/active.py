@@ -34,7 +34,13 @@ from reward_agent.records.jobs import (
     digest_files,
 )
 from reward_agent.records.settings import RunSettings
-from reward_agent.records.store import MetricOrigin, RunRecord, RunStore, rank_candidates
+from reward_agent.records.store import (
+    Confirmation,
+    MetricOrigin,
+    RunRecord,
+    RunStore,
+    rank_candidates,
+)
 from reward_agent.records.timing import TimeLedger
 from reward_agent.records.trial import list_trials
 from reward_agent.report.page import write_report
@@ -224,21 +230,27 @@ def update_run(run: ActiveRun, **changes: object) -> RunRecord:
 
 def count_spent(run: ActiveRun, **changes: object) -> RunRecord:
     """Return the run's record with what was spent so far, and other changes; writes nothing."""
-    record = run.store.read_run().model_copy(update=changes)
-    confirming = [
-        run.settings.steps if item.total_timesteps is None else item.total_timesteps
-        for item in record.confirmations
-        if item.evaluation is not None
-    ]
+    before = run.store.read_run()
+    record = before.model_copy(update=changes)
+    known = sum(c.total_timesteps for c in run.store.list_finished())
+    known += sum(_count_confirming(run, item) for item in record.confirmations)
+    known += sum(trial.total_timesteps for trial in list_trials(run.store))
+    # What was trained stays counted, whatever became of its record.
+    other = max(record.other_timesteps, before.total_timesteps - known)
     spent = {
         "usage": run.team.budget.usage,
-        "total_timesteps": sum(c.total_timesteps for c in run.store.list_finished())
-        + sum(confirming)
-        + sum(trial.total_timesteps for trial in list_trials(run.store)),
+        "total_timesteps": known + other,
+        "other_timesteps": other,
         "wall_s": run.ledger.elapsed_s,
         "slot_seconds": run.ledger.account(),
     }
     return record.model_copy(update=spent)
+
+
+def _count_confirming(run: ActiveRun, item: Confirmation) -> int:
+    if item.evaluation is None:
+        return 0
+    return run.settings.steps if item.total_timesteps is None else item.total_timesteps
 
 
 def write_results(store: RunStore, record: RunRecord) -> None:

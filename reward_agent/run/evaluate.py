@@ -55,6 +55,7 @@ from reward_agent.types import (
     Snapshot,
     TrainingResult,
     VideoQuality,
+    name_failure,
     rank_value,
 )
 
@@ -209,8 +210,30 @@ def evaluate_recorded(
         trajectories_sha256: which they are; None: those that lie there.
     """
     assert lab.metric.source is not None
-    job_dir = recorded_dir / "score"
-    files = {METRIC_FILE: lab.metric.source.encode()}
+    job_dir, known = recorded_dir / "score", trajectories_sha256
+    scored = score_recorded(lab, lab.metric.source, recorded_dir, job_dir, recorded, known)
+    return scored.evaluation if scored.evaluation is not None else recorded
+
+
+def score_recorded(
+    lab: Lab,
+    source: str,
+    recorded_dir: Path,
+    job_dir: Path,
+    recorded: Evaluation,
+    trajectories_sha256: str | None = None,
+) -> ScoreResult:
+    """Score recorded episodes by generated code, in a child of its own.
+
+    Args:
+        lab: the environment.
+        source: text of ``score(episode)``.
+        recorded_dir: as for ``evaluate_recorded``.
+        job_dir: where it is scored.
+        recorded: what is known of the episodes.
+        trajectories_sha256: as for ``evaluate_recorded``.
+    """
+    files = {METRIC_FILE: source.encode()}
     recording = recorded_dir / TRAJECTORIES_FILE
     if recording.is_file():
         files[TRAJECTORIES_FILE] = read_capped(recording, MAX_RECORDING_BYTES)
@@ -218,15 +241,15 @@ def evaluate_recorded(
     job = ScoreJob(
         card=lab.card,
         inputs={} if known is None else {TRAJECTORIES_FILE: known},
-        metric_sha256=RewardProgram(lab.metric.source).sha256,
+        metric_sha256=RewardProgram(source).sha256,
         total_timesteps=recorded.total_timesteps,
         seed=recorded.seed,
     )
     job_exit = lab.run_job(job, job_dir, files)
     remove(job_dir / TRAJECTORIES_FILE)
-    if isinstance(job_exit.result, ScoreResult) and job_exit.result.evaluation is not None:
-        return job_exit.result.evaluation
-    return recorded
+    if isinstance(job_exit.result, ScoreResult):
+        return job_exit.result
+    return ScoreResult(outcome=name_failure(str(job_exit.outcome)))
 
 
 def evaluate_rung(

@@ -34,6 +34,7 @@ from reward_agent.run.race import Race
 from reward_agent.run.retrial import settle_doubt, try_metric_again
 from reward_agent.run.train import Finish, read_initial_policy
 from reward_agent.run.winner import has_stopped_improving, name_winner
+from reward_agent.run.wish import compare_candidate
 from reward_agent.threads import map_threads
 from reward_agent.types import Usage
 
@@ -168,7 +169,10 @@ def _conclude_draft(
     )
     if finish is not None and finish.result is not None and finish.result.snapshots:
         try:
-            return evaluate_candidate(run, candidate, finish.result, finish.course)
+            candidate = evaluate_candidate(run, candidate, finish.result, finish.course)
+            if brief.baseline is not None:
+                compare_candidate(run, candidate, brief.baseline)
+            return candidate
         except DataError as error:  # what the training left cannot be evaluated
             outcome = Outcome(kind="failed", stage="evaluation", detail=error.message)
             return candidate.model_copy(update={"outcome": outcome})

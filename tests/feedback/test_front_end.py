@@ -126,6 +126,33 @@ def test_who_edited_the_metric_is_not_told_that_it_is_unread(
         assert "The Designer proposed" not in "".join(capsys.readouterr())
 
 
+def test_a_comparison_at_the_prompt_names_nobody_until_it_is_answered(
+    open_unjudged: Callable[..., AbstractContextManager[Session]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with open_unjudged() as session:
+        names = [item.candidate.id for item in session.list_standings()]
+        for name in names:
+            (tmp_path / f"{name}.webp").write_bytes(b"a film")
+        shown = ""
+
+        def answer(*_: object) -> str:
+            nonlocal shown
+            shown = "".join(capsys.readouterr())
+            return "q"
+
+        conversation = Conversation(session, MagicMock(), is_terminal=False)
+        monkeypatch.setattr(session, "film", lambda name: "")
+        monkeypatch.setattr(session, "find_film", lambda name, **_: tmp_path / f"{name}.webp")
+        monkeypatch.setattr("builtins.input", answer)
+        conversation._compare("")
+        assert "A.webp" in shown
+        assert "B.webp" in shown
+        assert not any(name in shown for name in names)
+
+
 def test_a_wrong_command_names_the_closest_one(folder: Path) -> None:
     words = ("feedback", "last", "--provider", f"scripted:{folder / 'replies.md'}")
     done = run_command(*words, cwd=folder, text="/acept\n")

@@ -15,7 +15,7 @@ from reward_agent.errors import Interrupted, RewardAgentError, UnknownNameError,
 from reward_agent.feedback.records import RoundEnded, RoundStarted
 from reward_agent.feedback.rounds import make_feedback
 from reward_agent.feedback.session import Session
-from reward_agent.records.events import Drafted, Event
+from reward_agent.records.events import Drafted, Event, TrainingProgress
 from reward_agent.records.outcomes import FINISHED, INTERRUPTED, TRAINED, Outcome
 from reward_agent.records.store import SESSION_FILE, RunRecord
 from reward_agent.run.estimate import Expense
@@ -266,7 +266,8 @@ def test_a_round_can_be_stopped_and_the_session_goes_on(open_judged: OpenSession
         started = threading.Event()
         session._held = replace(
             session._held,
-            listen=lambda event: started.set() if isinstance(event, Drafted) else None,
+            # The program that was watched is trained as long first.
+            listen=lambda event: started.set() if isinstance(event, TrainingProgress) else None,
             settings=session._held.settings.model_copy(update={"steps": 50_000_000}),
         )
         session.remark("It wobbles.")

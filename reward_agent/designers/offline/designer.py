@@ -15,7 +15,7 @@ from dataclasses import replace
 from typing import Any
 
 from reward_agent.definitions.card import CARD_FILE, EnvCard
-from reward_agent.designers.brief import DesignBrief
+from reward_agent.designers.brief import DesignBrief, WishBrief
 from reward_agent.designers.offline.body import Body
 from reward_agent.designers.offline.forms import Signal
 from reward_agent.designers.offline.given import can_raise, reweight
@@ -42,8 +42,9 @@ from reward_agent.designers.offline.signals import (
     list_signals,
     read_scene,
 )
+from reward_agent.designers.offline.wish import compose_wish
 from reward_agent.designers.offline.words import HANDLING, KEYWORDS, Goal, read_goals
-from reward_agent.designers.roles import Examination, MetricProposal, Proposal
+from reward_agent.designers.roles import Examination, MetricProposal, Proposal, WishProposal
 from reward_agent.errors import RefusalError
 from reward_agent.llm.provider import ProviderOptions
 from reward_agent.records.outcomes import Outcome
@@ -98,6 +99,15 @@ class OfflineDesigner:
             detail = f"the offline designer knows no other metric for {description!r}"
             return MetricProposal(None, Outcome(kind="no_metric", detail=detail))
         return proposal
+
+    def measure_wish(
+        self,
+        brief: WishBrief,
+        previous: WishProposal | None = None,
+        findings: tuple[Finding, ...] = (),
+    ) -> WishProposal:
+        """Compose measures by keywords and the roles of the card's fields."""
+        return compose_wish(Body(brief.card), brief.remark.description, brief.remark.wish)
 
 
 def _write(brief: DesignBrief) -> Proposal:

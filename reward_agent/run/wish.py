@@ -1,0 +1,188 @@
+"""Wish: a person's words as measures of an episode, and how candidates that answer them do by it.
+
+The measures are generated code: they run sandboxed over recorded episodes. The program that the
+person watched is compared with those that answer by policies that were trained as long, with the
+same seed, over episodes from the same starts; where it was not trained so, it is here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from reward_agent.designers.brief import WishBrief
+from reward_agent.designers.history import read_entry
+from reward_agent.designers.roles import Measurer, WishProposal
+from reward_agent.errors import DataError, ReplayError
+from reward_agent.evaluation.wish import (
+    MEASURES_FILE,
+    WISH_FILE,
+    WishBaseline,
+    WishPoint,
+    WishRecord,
+    average,
+    list_missing,
+    read_values,
+)
+from reward_agent.records.disk import read_record, write_record, write_text
+from reward_agent.records.jobs import RESULT_FILE, TRAJECTORIES_FILE, EvaluateResult
+from reward_agent.records.store import Candidate
+from reward_agent.rewards.checks import check_metric
+from reward_agent.run.active import ActiveRun, update_run
+from reward_agent.run.evaluate import evaluate_training, score_recorded
+from reward_agent.run.train import make_entrant, train_until
+from reward_agent.types import Evaluation, Finding, TrainingResult
+
+BEFORE_DIR = "feedback/before"
+_NOT_KEPT = "no episode of the policy is kept"
+
+
+@dataclass(frozen=True)
+class MeasuredWish:
+    """What is measured of a person's words, on the policy that they watched.
+
+    Args:
+        proposal: the measures; without a source there are none.
+        values: what they are there, by name: means over the recorded episodes.
+        reason: why there are none.
+    """
+
+    proposal: WishProposal
+    values: Mapping[str, float | None]
+    reason: str = ""
+
+
+def measure_wish(
+    run: ActiveRun, folder: Path, brief: WishBrief, recorded_dir: Path, watched: Evaluation
+) -> MeasuredWish:
+    """Let the Designer say in numbers what a person wishes, and measure it on what they watched.
+
+    Measures that cannot be taken are sent back, a bounded number of times; without any a round
+    answers the words alone.
+
+    Args:
+        run: the run in progress.
+        folder: where the measures are kept.
+        brief: the person's words.
+        recorded_dir: where the episodes of the policy lie that they watched.
+        watched: what is known of them.
+    """
+    designer = run.team.designer
+    none = WishProposal(None)
+    if not isinstance(designer, Measurer):
+        return MeasuredWish(none, {}, f"{designer.name} turns no words into measures")
+    if not (recorded_dir / TRAJECTORIES_FILE).is_file():
+        return MeasuredWish(none, {}, _NOT_KEPT)
+    previous, findings, reason = None, tuple[Finding, ...](), ""
+    for number in range(run.settings.max_repairs + 1):
+        try:
+            with run.ledger.spend("llm"):
+                proposal = designer.measure_wish(brief, previous, findings)
+        except ReplayError as error:  # an earlier version did not ask
+            return MeasuredWish(none, {}, error.message)
+        if proposal.source is None:
+            return MeasuredWish(proposal, {}, proposal.reason)
+        write_text(folder / MEASURES_FILE, proposal.source)
+        findings = check_metric(proposal.source, run.shown_card).errors
+        if not findings:
+            scored = score_recorded(
+                run, proposal.source, recorded_dir, folder / f"measured_{number}", watched
+            )
+            if scored.evaluation is not None:
+                findings = tuple(_list_faults(proposal, scored.evaluation))
+                if not findings:
+                    values = {
+                        name: average(read_values(scored.evaluation, name))
+                        for name in proposal.wish.names
+                    }
+                    return MeasuredWish(proposal, values)
+            else:
+                findings = (_refuse(f"the measures failed on an episode: {scored.outcome}"),)
+        previous, reason = proposal, findings[0].message
+    return MeasuredWish(none, {}, reason)
+
+
+def _list_faults(proposal: WishProposal, scored: Evaluation) -> list[Finding]:
+    missing = list_missing(proposal.wish.names, scored)
+    return [_refuse(f"no episode has a part {name!r}, which is to be measured") for name in missing]
+
+
+def _refuse(message: str) -> Finding:
+    remedy = "give each measure as one finite number of parts, by its name"
+    return Finding(rule="wish/failed", severity="error", message=message, remedy=remedy)
+
+
+def measure_before(
+    run: ActiveRun, watched: Candidate, points: Sequence[WishPoint], source: str
+) -> WishBaseline:
+    """Measure the program that a person watched as those that answer will be.
+
+    Args:
+        run: the run in progress.
+        watched: the candidate that they watched.
+        points: their words, with the one measure that is meant by each.
+        source: of the measures.
+    """
+    folder, evaluated, steps = _evaluate_before(run, watched)
+    scored = None
+    if evaluated is not None and points and (folder / TRAJECTORIES_FILE).is_file():
+        best = evaluated.best
+        scored = score_recorded(run, source, folder, folder / "wish", best).evaluation
+    names = [point.measures[0].name for point in points]
+    before = {name: read_values(scored, name) for name in names} if scored else {}
+    scores = tuple(e.task_score for e in evaluated.best.episodes) if evaluated else ()
+    return WishBaseline(tuple(points) if scored else (), source, before, scores, watched.id, steps)
+
+
+def _evaluate_before(run: ActiveRun, watched: Candidate) -> tuple[Path, EvaluateResult | None, int]:
+    """Return where its episodes lie, what is known of them, and for how long it was trained."""
+    store, seed = run.store, run.settings.seed
+    own = store.evaluation_dir(watched.iteration, watched.id, seed)
+    entry = read_entry(store, watched)
+    result = own / RESULT_FILE
+    if _is_as_long(run, entry.training) and result.is_file():
+        return own, read_record(result, EvaluateResult), watched.total_timesteps
+    folder = store.dir / BEFORE_DIR / f"{watched.id}_{run.settings.steps}"
+    entrant = make_entrant(store, watched.iteration, watched.id, seed)
+    again = replace(entrant, training_dir=folder / "training")
+    is_new = not (folder / "training" / RESULT_FILE).is_file()
+    [finish] = train_until(run, [again], run.settings.steps)
+    if finish.result is None or not finish.result.snapshots:
+        return folder, None, 0
+    try:
+        evaluated = evaluate_training(
+            run, folder / "evaluation", again.training_dir, finish.result, watched.id
+        )
+    except DataError:
+        return folder, None, 0
+    if is_new:
+        update_run(run, other_timesteps=_count_other(run) + finish.result.total_timesteps)
+    return folder / "evaluation", evaluated, finish.result.total_timesteps
+
+
+def _count_other(run: ActiveRun) -> int:
+    return run.store.read_run().other_timesteps
+
+
+def _is_as_long(run: ActiveRun, training: TrainingResult | None) -> bool:
+    """Whether a training had as many env steps as those of the round will have."""
+    if training is None:
+        return False
+    more = training.total_timesteps - run.settings.steps
+    return 0 <= more <= run.card.learner.slice_steps
+
+
+def compare_candidate(run: ActiveRun, candidate: Candidate, baseline: WishBaseline) -> WishRecord:
+    """Say by its measures what became of a person's wish in a candidate, and note it there."""
+    assert candidate.evaluation is not None
+    folder = run.store.candidate_dir(candidate.iteration, candidate.id)
+    recorded = run.store.evaluation_dir(candidate.iteration, candidate.id, run.settings.seed)
+    scored = None
+    if baseline.points and (recorded / TRAJECTORIES_FILE).is_file():
+        scored = score_recorded(
+            run, baseline.source, recorded, folder / "wish", candidate.evaluation
+        ).evaluation
+    record = baseline.judge(candidate.id, scored, candidate.evaluation, run.task.unit)
+    write_record(folder / WISH_FILE, record)
+    return record
