@@ -62,6 +62,8 @@ _REMEDIES = {
     name_kill("cpu"): _BUSY,
     name_kill("memory"): _SCARCE,
 }
+# As Python, the loader of libraries and C++ say it.
+_OUT_OF_MEMORY = re.compile(r"MemoryError|cannot map|map segment|Cannot allocate|bad_alloc")
 _MISSING = re.compile(r"No module named '(\w+)")
 # No honest number of a result comes near; a sum over results must not overflow either.
 _LARGEST = 1e15
@@ -207,7 +209,7 @@ def describe_failure(what: str, job_dir: Path, outcome: JobOutcome) -> JobError:
     missing = _MISSING.search(outcome.detail)
     if missing is not None:
         remedy = f"install it where reward-agent is: {sys.executable} -m pip install {missing[1]}"
-    elif outcome.detail.startswith("MemoryError"):
+    elif _OUT_OF_MEMORY.search(outcome.detail):
         remedy = _SCARCE
     return JobError(what, remedy)
 

@@ -148,7 +148,7 @@ def test_too_little_memory_for_any_training_is_no_fault_of_a_program(tmp_path):
     request = make_request(tmp_path / "job", limits=Limits(memory_mib=64))
     with (
         open_lab(load_env("inverted_pendulum"), RunSettings(slots=1)) as lab,
-        pytest.raises(JobError, match="emory") as caught,
+        pytest.raises(JobError, match="train job") as caught,
     ):
         lab.run_jobs([request])
     assert caught.value.remedy == "raise --memory-mib"
