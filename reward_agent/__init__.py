@@ -9,10 +9,10 @@ if TYPE_CHECKING:
 
     from reward_agent.definitions.card import load_env
     from reward_agent.export.package import export_run
-    from reward_agent.records.store import load_run
     from reward_agent.run.diagnose import diagnose
     from reward_agent.run.estimate import estimate_design
     from reward_agent.run.open import design
+    from reward_agent.run.result import load_run
     from reward_agent.run.resume import resume_run
     from reward_agent.run.single import check, evaluate, train
     from reward_agent.version import __version__ as __version__
@@ -39,7 +39,7 @@ _HOMES = {
     "evaluate": "reward_agent.run.single",
     "export_run": "reward_agent.export.package",
     "load_env": "reward_agent.definitions.card",
-    "load_run": "reward_agent.records.store",
+    "load_run": "reward_agent.run.result",
     "resume_run": "reward_agent.run.resume",
     "train": "reward_agent.run.single",
 }

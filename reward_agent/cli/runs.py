@@ -218,6 +218,30 @@ def replies_command(
         print_text(f"{chosen[0].prompt}\n\n## reply\n\n{chosen[0].completion.reply}")
 
 
+@app.command("curves")
+def curves_command(
+    run: RunName,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="A CSV file; without, standard output.")
+    ] = None,
+    runs_dir: RunsDir = None,
+    as_json: Json = False,
+) -> None:
+    """Write the course of every training of a run as CSV."""
+    from reward_agent.files import write_atomic
+    from reward_agent.records.store import load_run
+    from reward_agent.report.curves import list_curve_rows, render_csv
+
+    rows = list_curve_rows(load_run(run, runs_dir))
+    if as_json:
+        print_json(rows)
+    elif output is None:
+        print_text(render_csv(rows).rstrip("\n"))
+    else:
+        write_atomic(output, render_csv(rows).encode())
+        print_text(str(output))
+
+
 @app.command("pack")
 def pack_command(
     run: RunName,

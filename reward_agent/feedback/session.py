@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Unpack
 
 from reward_agent.definitions.task import read_metric
 from reward_agent.designers.brief import Feedback, HistoryEntry, Remark, WishBrief
@@ -59,6 +59,7 @@ from reward_agent.records.events import (
     ignore,
 )
 from reward_agent.records.jobs import RESULT_FILE, EvaluateResult
+from reward_agent.records.options import RunOptions
 from reward_agent.records.outcomes import FINISHED, INTERRUPTED, Outcome
 from reward_agent.records.store import Candidate, Winner
 from reward_agent.report.view import place_film
@@ -473,7 +474,7 @@ def open_session(
     front_end: str = "library",
     agree: Agree | None = None,
     environ: Mapping[str, str] | None = None,
-    **options: Any,
+    **options: Unpack[RunOptions],
 ) -> Iterator[Session]:
     """Open a feedback session over a finished or paused run.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 import shlex
 from functools import cache
 from pathlib import Path
@@ -74,6 +75,26 @@ def render_report(view: RunView) -> str:
         card_text=render_card(view.run.card),
         command=_make_command(view),
     )
+
+
+def render_summary(view: RunView) -> str:
+    """Return a run as a notebook shows it: the verdict, the film, the candidates, the curve."""
+    template = _make_environment().get_template("summary.html.j2")
+    shown = {"view": view, "run": view.run, "verdict": find_verdict(view)}
+    return scope_style() + template.render(**shown)
+
+
+def scope_style() -> str:
+    """Return the page's style for what lies in an element of class ``reward-agent`` alone."""
+    css = re.sub(r"(?m)^(\s*)(?::root|html|body)(?=[ ,{])", r"\1&", _read_asset("page.css"))
+    return f"<style>.reward-agent {{ {css} }}</style>"
+
+
+def render_svg(chart: str) -> str:
+    """Return a chart of the page as an SVG file that stands by itself."""
+    style = f"><style><![CDATA[{_read_asset('page.css')}]]></style>"
+    named = chart.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1)
+    return named.replace(">", style, 1)
 
 
 def make_page(template: str, **shown: Any) -> str:

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Unpack
 
 from reward_agent.definitions.card import EnvCard, find_env_dir, load_env
 from reward_agent.definitions.meaning import ClaimTest, Meaning, TriedMeaning
@@ -23,6 +23,7 @@ from reward_agent.llm.chat import ChatModel
 from reward_agent.llm.provider import choose_provider, find_address, find_provider
 from reward_agent.records.jobs import TryMeaningJob, TryMeaningResult
 from reward_agent.records.layers import resolve_settings
+from reward_agent.records.options import RunOptions
 from reward_agent.records.settings import RunSettings
 from reward_agent.records.store import make_run_dir
 from reward_agent.run.active import Lab
@@ -44,7 +45,7 @@ def describe_env(
     runs_dir: Path | None = None,
     agree: Agree | None = None,
     environ: Mapping[str, str] | None = None,
-    **options: Any,
+    **options: Unpack[RunOptions],
 ) -> TriedMeaning:
     """Ask a language model what the parts of an environment's model mean, and try what it says.
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Unpack
 
 from reward_agent.definitions.card import EnvCard, load_env
 from reward_agent.definitions.paths import find_runs_dir
@@ -22,6 +22,7 @@ from reward_agent.errors import DataError
 from reward_agent.evaluation.trajectories import Trajectories
 from reward_agent.records.disk import write_record, write_text
 from reward_agent.records.jobs import PROGRAM_FILE, TRAJECTORIES_FILE, EvaluateResult
+from reward_agent.records.options import RunOptions
 from reward_agent.records.outcomes import TRAINED
 from reward_agent.records.settings import RunSettings
 from reward_agent.records.store import (
@@ -74,7 +75,7 @@ def diagnose(
     on_progress: Progress | None = None,
     agree: Agree | None = None,
     environ: Mapping[str, str] | None = None,
-    **options: Any,
+    **options: Unpack[RunOptions],
 ) -> Diagnosed:
     """Train a person's reward once and say, term by term, what it pays for.
 
@@ -110,7 +111,8 @@ def diagnose(
     card.learner.check()
     card.learner.require()
     [taken] = take_rewards([Path(file)], card, settings, takes_broken=True)
-    folder = folder or find_runs_dir() / f"{make_run_id(card.name, Path(file).stem)}_diagnose"
+    name = f"{make_run_id(card.name, Path(file).stem)}_diagnose"
+    folder = (folder or find_runs_dir() / name).absolute()
     scored_by = NO_METRIC if spec is None else choose_metric(card, spec, metric)
     with (
         _open_analyzer(settings, folder, environ) as analyzer,

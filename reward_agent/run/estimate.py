@@ -10,7 +10,7 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Unpack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +32,7 @@ from reward_agent.llm.provider import (
     find_provider,
 )
 from reward_agent.records.layers import resolve_settings
+from reward_agent.records.options import RunOptions
 from reward_agent.records.settings import EndpointSettings, RunSettings
 from reward_agent.records.store import RunStore, list_runs
 from reward_agent.run.adversary import PAYS, count_adversary_steps
@@ -112,7 +113,7 @@ def estimate_design(
     runs_dir: Path | None = None,
     n_given: int = 0,
     environ: Mapping[str, str] | None = None,
-    **options: Any,
+    **options: Unpack[RunOptions],
 ) -> Estimate:
     """Estimate a design run; nothing is sent, trained or written.
 

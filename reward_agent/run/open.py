@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 from reward_agent.definitions.card import EnvCard, list_envs, load_env
 from reward_agent.definitions.learner import LEARNERS
@@ -47,7 +47,6 @@ from reward_agent.records.events import (
     RunStarted,
     SandboxChosen,
     Warned,
-    ignore,
 )
 from reward_agent.records.layers import (
     ResolvedSettings,
@@ -55,6 +54,7 @@ from reward_agent.records.layers import (
     render_value,
     resolve_settings,
 )
+from reward_agent.records.options import RunOptions
 from reward_agent.records.settings import RunSettings, list_settings
 from reward_agent.records.store import (
     RunRecord,
@@ -78,6 +78,8 @@ from reward_agent.run.estimate import estimate_design
 from reward_agent.run.given import keep_given, load_given, take_rewards
 from reward_agent.run.loop import run_design
 from reward_agent.run.metric import MetricChoice, ProposedMetric, change_metric, choose_metric
+from reward_agent.run.notebook import choose_listener
+from reward_agent.run.result import Run
 from reward_agent.run.spending import Agree, agree_to_spend, disclose
 from reward_agent.sandbox.isolation import LEVELS, check_isolation
 from reward_agent.simulation.backends import BACKENDS, require_backend
@@ -104,11 +106,11 @@ def design(
     unranked: bool = False,
     start_from: Sequence[Path] = (),
     runs_dir: Path | None = None,
-    listen: Listener = ignore,
+    listen: Listener | None = None,
     agree: Agree | None = None,
     environ: Mapping[str, str] | None = None,
-    **options: Any,
-) -> RunRecord:
+    **options: Unpack[RunOptions],
+) -> Run:
     """Design a reward function for a behaviour and train a policy with it.
 
     Args:
@@ -124,13 +126,14 @@ def design(
         start_from: files with rewards of people: candidates of the first round, beside the
             designer's own, from which the search goes on.
         runs_dir: where the run's directory is made; ``./runs`` by default.
-        listen: receives every event of the run; see ``reward_agent.records.events``.
+        listen: receives every event of the run; see ``reward_agent.records.events``. By default a
+            progress bar in a notebook, and nobody elsewhere.
         agree: asked before a run that may cost money without a limit; by default nobody is.
         environ: environment variables; the process's own by default.
         options: settings by the names of ``RunSettings``.
 
     Returns:
-        The record of the run, with its winner.
+        The run, with its winner.
 
     Raises:
         UndecidedError: the task is a sentence and has no metric that anybody accepted. The run is
@@ -140,6 +143,7 @@ def design(
         RewardAgentError: one of its kinds; the run can be resumed.
     """
     environ = os.environ if environ is None else environ
+    listen = choose_listener(listen)
     if name is not None:
         check_run_name(name, find_runs_dir(runs_dir))
     repeated = find_repeated(options.get("provider"), runs_dir)
@@ -186,7 +190,8 @@ def design(
             told = tell_differences(repeated, held.settings) if repeated else ""
             if told:
                 listen(Warned(told))
-            return follow(held, choice)
+            follow(held, choice)
+        return Run.read(store)
     finally:
         with contextlib.suppress(OSError):  # nothing came of it, not even a record
             store.dir.rmdir()

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 from reward_agent.definitions.card import load_env
 from reward_agent.definitions.task import (
@@ -23,12 +23,15 @@ from reward_agent.definitions.task import (
 )
 from reward_agent.errors import UsageError
 from reward_agent.llm.provider import choose_provider
-from reward_agent.records.events import Listener, ignore
+from reward_agent.records.events import Listener
 from reward_agent.records.layers import ResolvedSettings, change_settings, hide_in_settings
+from reward_agent.records.options import RunOptions
 from reward_agent.records.store import RunRecord, RunStore, load_run
 from reward_agent.run.estimate import estimate_design
 from reward_agent.run.metric import MetricChoice, ProposedMetric
+from reward_agent.run.notebook import choose_listener
 from reward_agent.run.open import HeldRun, follow, name_env, open_run
+from reward_agent.run.result import Run
 from reward_agent.run.spending import Agree, agree_to_spend
 
 
@@ -98,14 +101,14 @@ def resume_run(
     env: str | None = None,
     metric: Path | None = None,
     runs_dir: Path | None = None,
-    listen: Listener = ignore,
+    listen: Listener | None = None,
     accept_metric: Callable[[ProposedMetric], bool] | None = None,
     accept_unseen: bool = False,
     unranked: bool = False,
     agree: Agree | None = None,
     environ: Mapping[str, str] | None = None,
-    **options: Any,
-) -> RunRecord:
+    **options: Unpack[RunOptions],
+) -> Run:
     """Take up a run that was interrupted; what is finished is not repeated.
 
     Args:
@@ -113,7 +116,7 @@ def resume_run(
         env: the folder of its environment, where that is none of those here.
         metric: a ``metric.py`` of your own, for a run that has none yet.
         runs_dir: where runs lie.
-        listen: receives every event.
+        listen: as for ``design``.
         accept_metric: as for ``design``.
         accept_unseen: as for ``design``.
         unranked: as for ``design``.
@@ -151,8 +154,10 @@ def resume_run(
     own_metric = None if metric is None else read_metric(metric)
     task_metric = read_task_metric(record.card, record.task)
     choice = MetricChoice(own_metric, task_metric, accept_metric, accept_unseen, unranked)
-    with open_run(taken.store, taken.resolved.settings, describe, listen, environ) as held:
-        return follow(held, choice)
+    listener = choose_listener(listen)
+    with open_run(taken.store, taken.resolved.settings, describe, listener, environ) as held:
+        follow(held, choice)
+    return Run.read(taken.store)
 
 
 def _describe_again(taken: TakenUp, held: HeldRun) -> RunRecord:

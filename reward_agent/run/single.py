@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 from reward_agent.definitions.card import EnvCard, load_env
 from reward_agent.definitions.paths import find_runs_dir
@@ -31,6 +31,7 @@ from reward_agent.records.jobs import (
     TranslateResult,
 )
 from reward_agent.records.layers import resolve_settings
+from reward_agent.records.options import RunOptions
 from reward_agent.records.settings import ClusterSettings, ModelSettings, RunSettings
 from reward_agent.records.store import make_run_id
 from reward_agent.rewards.checks import check_program
@@ -99,7 +100,7 @@ def check(
     task: str | None = None,
     probe: bool = False,
     folder: Path | None = None,
-    **options: Any,
+    **options: Unpack[RunOptions],
 ) -> Examined:
     """Check a reward program against an environment's card.
 
@@ -184,7 +185,7 @@ def train(
     metric: Path | None = None,
     folder: Path | None = None,
     on_progress: Progress | None = None,
-    **options: Any,
+    **options: Unpack[RunOptions],
 ) -> Trained:
     """Train a policy with one reward program and evaluate it by the task's metric.
 
@@ -207,7 +208,7 @@ def train(
     card.learner.require()
     program = RewardProgram(source if source is not None else _read_reference(card, spec))
     _refuse_bad(check_program(program, card))
-    folder = folder or find_runs_dir() / f"{make_run_id(card.name, task)}_train"
+    folder = (folder or find_runs_dir() / f"{make_run_id(card.name, task)}_train").absolute()
     training_dir = folder / "training"
     with open_lab(card, settings, choose_metric(card, spec, metric)) as lab:
         try_own_card(lab)
@@ -232,7 +233,7 @@ def evaluate(
     activation: Activation | None = None,
     statistics: Path | None = None,
     tell: Callable[[str], None] = lambda note: None,
-    **options: Any,
+    **options: Unpack[RunOptions],
 ) -> EvaluateResult:
     """Score a policy on fresh episodes by the task's metric.
 
@@ -297,7 +298,7 @@ def _find(env: str, task: str) -> tuple[EnvCard, TaskSpec]:
     return apply_task(card, spec), spec
 
 
-def resolve(card: EnvCard, options: dict[str, Any], *, asks: bool = False) -> RunSettings:
+def resolve(card: EnvCard, options: Mapping[str, Any], *, asks: bool = False) -> RunSettings:
     """Return the settings of one step: its jobs run here, and nobody is asked unless it says so."""
     unused = {*ClusterSettings.model_fields, *(() if asks else ModelSettings.model_fields)}
     used = set(RunSettings.model_fields) - unused

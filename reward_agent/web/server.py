@@ -9,12 +9,13 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Unpack
 
 import uvicorn
 
 from reward_agent.errors import UsageError
 from reward_agent.feedback.session import open_session
+from reward_agent.records.options import RunOptions
 from reward_agent.web.app import make_app
 from reward_agent.web.live import EventHub, LiveSession
 from reward_agent.web.security import Guard, is_loopback, make_token
@@ -55,7 +56,7 @@ def serve(
     runs_dir: Path | None = None,
     open_browser: bool = False,
     announce: Callable[[str], None] = print,
-    **options: Any,
+    **options: Unpack[RunOptions],
 ) -> None:
     """Serve the page of a feedback session until Ctrl-C.
 
