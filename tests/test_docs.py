@@ -92,8 +92,10 @@ def test_the_reading_order_is_short_enough_to_be_read() -> None:
     assert sum(len(path.read_text().splitlines()) for path in files) <= 2000
 
 
-def test_the_readme_is_short() -> None:
+def test_the_readme_is_short_and_begins_with_a_film() -> None:
     assert len(README.split()) <= 900
+    [film] = re.findall(r"!\[[^]]+\]\((docs/\S+\.webp)\)", README.split("```")[0])
+    assert (ROOT / film).stat().st_size <= 2e6
 
 
 @pytest.mark.parametrize("place", [*LONG, *QUICK])
