@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.text import Text
 
+from reward_agent.cli.detach import detach
 from reward_agent.cli.output import (
     Yes,
     ask_about_money,
@@ -20,6 +21,7 @@ from reward_agent.cli.output import (
 )
 from reward_agent.cli.settings import RunsDir, add_settings, note_folder
 from reward_agent.errors import UndecidedError, UsageError
+from reward_agent.records.events import both, ignore
 from reward_agent.trackers.registry import TRACKERS
 
 if TYPE_CHECKING:
@@ -66,6 +68,10 @@ def design_command(
         list[str] | None, typer.Option(help=f"Log to {_TRACKERS} or an installed one; repeatable.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the run's record.")] = False,
+    detached: Annotated[
+        bool,
+        typer.Option("--detach", help="End when the run has begun; it goes on by itself."),
+    ] = False,
     **settings: Any,
 ) -> None:
     """Design a reward function for a behaviour and train a policy with it."""
@@ -88,12 +94,13 @@ def design_command(
             )
     folder = find_runs_dir(runs_dir)
     resumed = load_run(resume, folder) if resume is not None else None
+    announce = detach(folder, as_json=as_json) if detached else ignore
     trackers = TrackedRun(tracker or (), lambda run: resumed or RunStore(folder / run))
     with RunDisplay() as display, closing(trackers):
         common: dict[str, Any] = {
             "metric": metric,
             "runs_dir": runs_dir,
-            "listen": trackers.listen_with(display.listen),
+            "listen": trackers.listen_with(both(announce, display.listen)),
             "accept_metric": lambda proposed: _ask_about_metric(display, proposed),
             "accept_unseen": yes,
             "unranked": unranked,

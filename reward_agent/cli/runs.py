@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
+from pydantic import BaseModel
 
-from reward_agent.cli import upkeep
+from reward_agent.cli import steer, upkeep
 from reward_agent.cli.output import (
     answer_console,
     make_table,
@@ -25,9 +26,15 @@ from reward_agent.text import hide_in_data, hide_in_words
 if TYPE_CHECKING:
     from reward_agent.summary.diagnosis import RewardDiagnosis
 
-app = typer.Typer(help="Show runs, hand them over, delete them.", no_args_is_help=True)
+app = typer.Typer(help="Show runs, follow and steer them, hand them over.", no_args_is_help=True)
+Full = Annotated[bool, typer.Option("--full", help="With --json: the whole record.")]
 
 
+app.command("status")(steer.status_command)
+app.command("wait")(steer.wait_command)
+app.command("events")(steer.events_command)
+app.command("stop")(steer.stop_command)
+app.command("answer")(steer.answer_command)
 app.command("du")(upkeep.du_command)
 app.command("rm")(upkeep.rm_command)
 app.command("compare")(upkeep.compare_command)
@@ -38,13 +45,18 @@ class _Row:
     """A run or a diagnosis in the list."""
 
     kind: Literal["design", "diagnosis"]
-    name: str
+    id: str
     env: str
     status: str
     designer: str
-    score: str
-    about: str
-    record: dict[str, Any]
+    score: float | None
+    unit: str
+    task: str
+    record: BaseModel
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it without the record."""
+        return {key: value for key, value in vars(self).items() if key != "record"}
 
 
 @app.command("list")
@@ -52,6 +64,7 @@ def list_command(
     env: Annotated[str | None, typer.Option(help="Only of this environment.")] = None,
     status: Annotated[str | None, typer.Option(help="Only with this status.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the newest so many.")] = None,
+    full: Full = False,
     runs_dir: RunsDir = None,
     as_json: Json = False,
 ) -> None:
@@ -72,12 +85,14 @@ def list_command(
             rows.append(row)
     rows.reverse()
     if as_json:
-        print_json(hide_in_data([{"kind": row.kind} | row.record for row in rows]))
+        told = [row.record.model_dump(mode="json") if full else {} for row in rows]
+        print_json(hide_in_data([a | row.to_dict() for a, row in zip(told, rows, strict=True)]))
     else:
         table = make_table("run", "kind", "status", "designer", ">score", "task")
         for row in rows:
-            about = hide_in_words(row.about)
-            table.add_row(row.name, row.kind, row.status, row.designer, row.score, about)
+            about = hide_in_words(row.task)
+            score = f"{show_number(row.score)} {row.unit if row.score is not None else ''}".strip()
+            table.add_row(row.id, row.kind, row.status, row.designer, score, about)
         answer_console.print(table)
     for reason in unreadable:
         print_error(reason)
@@ -101,26 +116,23 @@ def _read_row(folder: Path) -> _Row:
             run.card.name,
             run.status,
             run.designer,
-            _show_score(score, run.task.unit),
+            score,
+            run.task.unit,
             run.task.description,
-            run.model_dump(mode="json", exclude={"card"}),
+            run,
         )
     status = "finished" if diagnosis.steps else "refused"
-    told = diagnosis.model_dump(mode="json", exclude={"probe", "terms", "analysis"})
     return _Row(
         "diagnosis",
         folder.name,
         diagnosis.env,
         status,
         "–",
-        _show_score(diagnosis.task_score, diagnosis.unit),
+        diagnosis.task_score,
+        diagnosis.unit,
         f"{diagnosis.reward.file}: {diagnosis.headline}",
-        {"id": folder.name, "status": status} | told,
+        diagnosis,
     )
-
-
-def _show_score(score: float | None, unit: str) -> str:
-    return f"{show_number(score)} {unit if score is not None else ''}".strip()
 
 
 def _read_diagnosis(folder: Path) -> RewardDiagnosis | None:
@@ -137,9 +149,12 @@ def _read_diagnosis(folder: Path) -> RewardDiagnosis | None:
 
 
 @app.command("show")
-def show_command(run: RunName, runs_dir: RunsDir = None, as_json: Json = False) -> None:
+def show_command(
+    run: RunName, full: Full = False, runs_dir: RunsDir = None, as_json: Json = False
+) -> None:
     """Show one run: its candidates, their outcomes and the winner; or one diagnosis."""
     from reward_agent.cli.display import show_run
+    from reward_agent.control.status import read_status
     from reward_agent.designers.history import list_judgements
     from reward_agent.records.store import DIAGNOSIS_PAGE, RunStore, find_kept
     from reward_agent.summary.diagnosis import render_diagnosis
@@ -155,7 +170,9 @@ def show_command(run: RunName, runs_dir: RunsDir = None, as_json: Json = False) 
             print_text(f"\npage     {folder / DIAGNOSIS_PAGE}")
         return
     store = RunStore(folder)
-    if as_json:
+    if as_json and not full:
+        print_json(hide_in_data(read_status(store, has_candidates=True).model_dump(mode="json")))
+    elif as_json:
         iterations = [store.read_iteration(index) for index in store.list_iterations()]
         record = {"kind": "design"} | store.read_run().model_dump(mode="json")
         judged = [j.model_dump(mode="json") | {"conflict": j.conflict}

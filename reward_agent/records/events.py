@@ -50,6 +50,16 @@ def ignore(event: Event) -> None:
     """Listen to nothing."""
 
 
+def both(first: Listener, second: Listener) -> Listener:
+    """Return a listener that tells one after the other."""
+
+    def listen(event: Event) -> None:
+        first(event)
+        second(event)
+
+    return listen
+
+
 # --- a run --------------------------------------------------------------------------------------
 
 

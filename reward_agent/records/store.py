@@ -81,6 +81,7 @@ from reward_agent.types import (
 
 # Who asks whether a run is locked holds the lock for a moment: it takes more than one try.
 _N_LOCK_TRIES, _LOCK_PAUSE_S = 3, 0.01
+_MAX_LOCK_BYTES = 64
 # The runs that this process holds: it need not ask the file, and wait for itself.
 _HELD: set[Path] = set()
 MetricOrigin = Literal[
@@ -370,7 +371,9 @@ class RunStore:
         run = read_record(self.dir / RUN_FILE, RunRecord)
         if run.status != "running" or self.is_locked():
             return run
-        return _describe_lost(run)
+        # It may have ended since the record was read.
+        run = read_record(self.dir / "run.json", RunRecord)
+        return run if run.status != "running" else _describe_lost(run)
 
     def note_lost(self) -> None:
         """Note that the process that worked on the run is gone, as the lock's holder knows."""
@@ -401,6 +404,9 @@ class RunStore:
                 raise UsageError(
                     f"another process works on run {self.dir.name}", "wait for it, or stop it"
                 )
+            file.truncate(0)
+            file.write(f"{os.getpid()}")
+            file.flush()
             _HELD.add(self.dir)
             try:
                 yield
@@ -421,6 +427,21 @@ class RunStore:
             return False
         except OSError:
             return True
+
+    def find_holder(self) -> int | None:
+        """Return the process of this machine that works on the run; None where it is not known."""
+        text = read_text(self.dir / "LOCK", "", _MAX_LOCK_BYTES)
+        if not text.isdecimal() or not self.is_locked():
+            return None
+        if not Path("/proc").is_dir():
+            return int(text)
+        # What the file says is a hint: who holds it has it open.
+        lock = str((self.dir / "LOCK").resolve())
+        opened = Path("/proc", text, "fd")
+        with suppress(OSError):
+            links = {os.path.realpath(opened / name) for name in os.listdir(opened)}
+            return int(text) if lock in links else None
+        return None
 
     def given_dir(self, number: int) -> Path:
         """Folder of a person's reward that the run starts from."""

@@ -116,7 +116,7 @@ def test_a_diagnosis_is_listed_and_shown_beside_runs(diagnosed: Path) -> None:
     assert [(item["id"], item["kind"]) for item in listed] == [
         ("a", "design"), ("b", "design"), ("c", "diagnosis"),
     ]  # fmt: skip
-    assert listed[2]["headline"] == "pays standing still: alive pays 1 a step"
+    assert listed[2]["task"].endswith("pays standing still: alive pays 1 a step")
     [row] = json.loads(call(diagnosed, "list", "--json", "--env", "hopper", "--limit", "1"))
     assert row["status"] == "finished"
     shown = call(diagnosed, "show", "last")

@@ -175,7 +175,7 @@ def test_the_film_goes_to_the_judge_as_a_picture_and_its_answers_stand_beside_th
     opened = open_bundle(pack_run(store, tmp_path / "a.run.zip"), tmp_path / "other")
     assert list_judgements(opened) == [judgement]
     assert (opened.evaluation_dir(0, judgement.candidate, 0) / FRAMES_FILE).read_bytes() == sheet
-    told_json = CliRunner().invoke(app, ["runs", "show", str(store.dir), "--json"]).stdout
+    told_json = CliRunner().invoke(app, ["runs", "show", str(store.dir), "--json", "--full"]).stdout
     assert json.loads(told_json)["judgements"][0]["conflict"] == judgement.conflict
 
 

@@ -49,7 +49,7 @@ def test_they_are_listed_and_shown(runs: Path) -> None:
         RunStore(runs / name).read_run().id for name in NAMES
     }
     for name in NAMES:
-        shown = ask(runs, "runs", "show", name, "--json")
+        shown = ask(runs, "runs", "show", name, "--json", "--full")
         assert shown
 
 

@@ -1,0 +1,238 @@
+"""``runs status``, ``wait``, ``events``, ``stop`` and ``answer``: short calls on long work.
+
+Each ends soon, prints little and says by its exit code what became of it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from reward_agent.cli.design import design_command
+from reward_agent.cli.output import (
+    Yes,
+    answer_console,
+    make_table,
+    print_json,
+    print_text,
+    show_number,
+)
+from reward_agent.cli.settings import Json, RunName, RunsDir, add_settings
+from reward_agent.errors import UsageError
+from reward_agent.records.settings import list_settings
+from reward_agent.text import hide_in_data
+
+if TYPE_CHECKING:
+    from reward_agent.control.status import Result, RunStatus
+    from reward_agent.records.store import RunStore
+
+NOT_YET = 4
+_ENDS = {"finished": 0, "paused": 2}
+_POLL_S = 0.5
+Goal = Literal["finished", "round", "question"]
+
+
+def status_command(run: RunName, runs_dir: RunsDir = None, as_json: Json = False) -> None:
+    """Show how far a run is, and what it waits for."""
+    _show(_read(_load(run, runs_dir)), as_json=as_json)
+
+
+def wait_command(
+    run: RunName,
+    goal: Annotated[Goal, typer.Option("--for", help="What to wait for.")] = "finished",
+    timeout: Annotated[
+        float | None, typer.Option(min=0, help="Seconds after which it ends with exit code 4.")
+    ] = None,
+    runs_dir: RunsDir = None,
+    as_json: Json = False,
+) -> None:
+    """Wait until a run is over, has finished another round, or asks something.
+
+    Exit codes: 0, it is so; 2, it asks something; 4, not yet; 1, it ended otherwise.
+    """
+    store = _load(run, runs_dir)
+    n_rounds = len(store.list_iterations())
+    status = _poll(
+        store,
+        timeout,
+        lambda status: (
+            status.status != "running"
+            or (goal == "round" and len(store.list_iterations()) > n_rounds)
+        ),
+    )
+    _show(status, as_json=as_json)
+    is_there = status.status == "running" and len(store.list_iterations()) > n_rounds
+    if (goal == "round" and is_there) or (goal == "question" and status.question):
+        return
+    code = NOT_YET if status.status == "running" else _ENDS.get(status.status, 1)
+    if code:
+        raise typer.Exit(code)
+
+
+def events_command(
+    run: RunName,
+    since: Annotated[int, typer.Option(min=0, help="Leave out the first so many.")] = 0,
+    follow: Annotated[bool, typer.Option("--follow", help="Go on until the run is over.")] = False,
+    runs_dir: RunsDir = None,
+    as_json: Json = False,
+) -> None:
+    """Print what happened in a run, one event a line."""
+    from reward_agent.control.status import read_events
+
+    store = _load(run, runs_dir)
+    while True:
+        is_over = not follow or store.read_run().status != "running"
+        events = read_events(store, since)
+        for event in events:
+            print_text(json.dumps(event) if as_json else _tell(event))
+        since += len(events)
+        if is_over:
+            return
+        time.sleep(_POLL_S)
+
+
+def stop_command(
+    run: RunName,
+    timeout: Annotated[float, typer.Option(min=0, help="Seconds to wait for its end.")] = 60.0,
+    runs_dir: RunsDir = None,
+    as_json: Json = False,
+) -> None:
+    """Stop a run as Ctrl-C does: what is finished is kept, and it can be taken up again."""
+    store = _load(run, runs_dir)
+    if store.is_locked():
+        process = store.find_holder()
+        if process is None:
+            raise UsageError(
+                f"no process of this machine is known to work on run {store.dir.name}",
+                "stop it where it was started",
+            )
+        os.kill(process, signal.SIGTERM)
+    status = _poll(store, timeout, lambda status: not store.is_locked())
+    _show(status, as_json=as_json)
+    if store.is_locked():
+        raise typer.Exit(NOT_YET)
+
+
+@add_settings(*list_settings(is_personal=True))
+def answer_command(
+    run: RunName,
+    answer: Annotated[
+        str, typer.Argument(help="accept, keep, unranked, or the path of a metric.py of your own.")
+    ],
+    env: Annotated[
+        str | None, typer.Option(help="Folder of its environment, if that is none of those here.")
+    ] = None,
+    yes: Yes = False,
+    runs_dir: RunsDir = None,
+    as_json: Json = False,
+    **settings: Any,
+) -> None:
+    """Answer what a paused run asks, and let it go on in a process of its own."""
+    store = _load(run, runs_dir)
+    question = _read(store).question
+    if question is None:
+        raise UsageError(f"run {store.dir.name} asks nothing", "see: reward-agent runs status RUN")
+    known = [name for name in question.answers if name != "own"]
+    is_own = answer not in known and Path(answer).is_file()
+    if answer not in known and not is_own:
+        raise UsageError(
+            f"{answer!r} is no answer to: {question.reason}",
+            f"give {', '.join(known)}, or the path of a metric.py",
+        )
+    has_none = "keep" not in question.answers
+    if is_own and has_none:
+        settings["metric"] = Path(answer)
+    elif answer != "unranked":
+        _take_metric(store, Path(answer) if is_own else None, env, settings)
+    settings |= {"unranked": answer == "unranked", "yes": yes, "as_json": as_json}
+    design_command(env, resume=str(store.dir), detached=True, runs_dir=runs_dir, **settings)
+
+
+def _take_metric(
+    store: RunStore, own: Path | None, env: str | None, settings: dict[str, Any]
+) -> None:
+    """Take the metric that a run has or proposed, or one of the person's own."""
+    from reward_agent.feedback.session import open_session
+
+    with open_session(str(store.dir), env=env, front_end="script", **settings) as session:
+        if own is None:
+            session.accept_metric()
+        else:
+            session.replace_metric(own)
+
+
+def _load(run: str, runs_dir: Path | None) -> RunStore:
+    from reward_agent.records.store import load_run
+
+    return load_run(run, runs_dir)
+
+
+def _read(store: RunStore) -> RunStatus:
+    from reward_agent.control.status import read_status
+
+    return read_status(store)
+
+
+def _poll(
+    store: RunStore, timeout: float | None, is_reached: Callable[[RunStatus], bool]
+) -> RunStatus:
+    end = None if timeout is None else time.monotonic() + timeout
+    while True:
+        status = _read(store)
+        if is_reached(status) or (end is not None and time.monotonic() >= end):
+            return status
+        time.sleep(_POLL_S)
+
+
+def _show(status: RunStatus, *, as_json: bool) -> None:
+    if as_json:
+        print_json(hide_in_data(status.model_dump(mode="json")))
+        return
+    lines = {
+        "run": status.id,
+        "task": f"{status.env}: {status.task}",
+        "status": f"{status.status}{f': {status.reason}' if status.reason else ''}",
+        "round": f"{status.round} of {status.rounds}",
+        "at work": ", ".join(status.at_work),
+        "best": _describe(status.winner or status.best),
+        "env steps": f"{status.env_steps:,}",
+        "paid": f"{status.calls} calls" + (f", {status.usd:.2f} USD" if status.usd else ""),
+        "left": f"about {status.left_s / 60:.0f} min" if status.left_s is not None else "",
+        "asks": ", ".join(status.question.answers) if status.question else "",
+        "go on": status.resume,
+    }
+    table = make_table("", "")
+    table.show_header = False
+    for name, text in lines.items():
+        if text:
+            table.add_row(name, text)
+    answer_console.print(table)
+
+
+def _describe(result: Result | None) -> str:
+    if result is None:
+        return ""
+    seeds = ", ".join(map(show_number, result.of_seeds))
+    fresh = f" (fresh seeds: {seeds})" if seeds else ""
+    rate = "" if result.success_rate is None else f", {result.success_rate:.0%} succeed"
+    return f"{result.candidate}: {show_number(result.score)} {result.unit}{fresh}{rate}"
+
+
+def _tell(event: dict[str, Any]) -> str:
+    """Return an event as a line: its time, its kind, and what is short of the rest."""
+    facts = {name: value for name, value in event.items() if name not in ("time", "kind")}
+    told = ", ".join(f"{name} {_tell_value(value)}" for name, value in facts.items() if value)
+    return f"{event.get('time', '')}  {event.get('kind', ''):18} {told}".rstrip()
+
+
+def _tell_value(value: Any) -> str:
+    if isinstance(value, dict):
+        return str(value.get("text", value))
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
