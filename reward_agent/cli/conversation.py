@@ -16,6 +16,7 @@ from rich.syntax import Syntax
 from reward_agent.cli.feedback_script import accept, show_standings, work
 from reward_agent.cli.output import ask, print_error, print_text, progress_console
 from reward_agent.errors import RewardAgentError, UnknownNameError, UsageError
+from reward_agent.feedback.wishes import suggest_words
 from reward_agent.files import make_scratch
 from reward_agent.rewards.checks import render_findings
 from reward_agent.text import decode_text
@@ -69,7 +70,8 @@ class Conversation:
         view = self._session.metric
         if view.is_proposed and view.origin in _UNDECIDED:
             print_text(f"The Designer proposed a metric that {_UNDECIDED[view.origin]}: /metric")
-        print_text(_HELP)
+        seen, _ = suggest_words(self._session.run.card)
+        print_text(f"{_HELP}\nFor example: {seen}\nAn answer is {self._session.describe_round()}.")
         while True:
             current = self._session.current
             front = current.candidate.id if current else "no policy"

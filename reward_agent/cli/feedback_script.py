@@ -129,12 +129,16 @@ def show_round(session: Session, ended: RoundEnded) -> None:
         print_text(f"\nbefore  {_describe(session, before)}")
     for shown in ended.after:
         print_text(f"after   {_describe(session, shown)}")
-        _show_wish(session, shown)
+        if shown.verdict:
+            _show_wish(session, shown)
     current = session.current
     if current is None or before is None or current.candidate.id == before.candidate:
         return
     print_text(f"\n{read_rationale(session.store, current.candidate)}\n")
     print_text(render_change(session.store, before, current.candidate))
+    if current.wish is not None and current.wish.verdict != "better":
+        name = before.candidate
+        print_text(f"\nNo answer is better in all. To go on from {name}: /choose {name}")
 
 
 def _show_wish(session: Session, shown: ShownCandidate) -> None:
@@ -142,19 +146,24 @@ def _show_wish(session: Session, shown: ShownCandidate) -> None:
     wish = read_entry(session.store, session.find(shown.candidate).candidate).wish
     if wish is None:
         return
-    print_text(
-        f"        over {wish.n_episodes} episodes from the same starts; each trained for "
-        f"{wish.total_timesteps:,} env steps"
-    )
+    table = make_table("", ">before", ">after", "change", "wished", "verdict")
     for row in (*wish.rows, *([wish.task] if wish.task else ())):
-        print_text(f"        {row.render()}")
-    print_text(f"        {shown.candidate} is {wish.sentence}")
+        measure, unit = row.measure, f" [{row.measure.unit}]" if row.measure.unit else ""
+        change = f"{row.change[0]:+.2g} … {row.change[1]:+.2g}" if row.change else ""
+        most = "at most" if measure.wanted == "less" else "at least"
+        asked = "" if measure.enough is None else f"{most} {measure.enough:.3g}"
+        values = show_number(row.before), show_number(row.after)
+        table.add_row(f"{measure.says}{unit}", *values, change, asked, row.verdict)
+    answer_console.print(table)
+    print_text(
+        f"        means of {wish.n_episodes} episodes from the same starts, change with 95 %; "
+        f"both trained for {wish.total_timesteps:,} env steps"
+    )
 
 
 def _describe(session: Session, shown: ShownCandidate) -> str:
     video = f"\n        {session.store.dir / shown.video_file}" if shown.video_file else ""
-    unit = "" if shown.task_score is None else f" {session.run.task.unit}".rstrip()
-    return f"{shown.describe()}{unit}{video}"
+    return f"{shown.describe(session.run.task.unit)}{video}"
 
 
 def show_standings(session: Session) -> None:

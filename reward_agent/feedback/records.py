@@ -51,9 +51,10 @@ class ShownCandidate(Record):
     task_score: Finite | None = None
     verdict: OneLine = Field("", description="what became of the person's wish in it")
 
-    def describe(self) -> str:
+    def describe(self, unit: str = "") -> str:
         """Return the candidate and what became of it, in a few words."""
-        score = "" if self.task_score is None else f", task score {self.task_score:.3g}"
+        score = "" if self.task_score is None else f", task score {self.task_score:.3g} {unit}"
+        score = score.rstrip()
         verdict = f"; {self.verdict}" if self.verdict else ""
         return f"{self.candidate}: {self.outcome}{score}{verdict}"
 

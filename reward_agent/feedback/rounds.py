@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
+from statistics import median
 
 from reward_agent.designers.brief import (
     DesignBrief,
@@ -11,12 +13,16 @@ from reward_agent.designers.brief import (
     Feedback,
     HistoryEntry,
     Remark,
+    WishBrief,
     select_history,
 )
 from reward_agent.designers.given import GivenDesigner
 from reward_agent.designers.history import read_history
 from reward_agent.designers.ideas import choose_answers
+from reward_agent.designers.roles import WishProposal
+from reward_agent.errors import Interrupted, RewardAgentError
 from reward_agent.evaluation.wish import WishBaseline
+from reward_agent.executors.slots import count_slots
 from reward_agent.feedback.records import (
     AnyEntry,
     Decided,
@@ -27,12 +33,18 @@ from reward_agent.feedback.records import (
     RoundEnded,
     RoundStarted,
 )
-from reward_agent.records.store import RunStore
+from reward_agent.feedback.wishes import choose_points, find_wish
+from reward_agent.records.settings import RunSettings
+from reward_agent.records.store import Candidate, RunStore
+from reward_agent.report.view import place_film
 from reward_agent.run.active import ActiveRun
 from reward_agent.run.behaviours import BEHAVIOURS_DIR, describe_robot
 from reward_agent.run.loop import commit_iteration, design_iteration
+from reward_agent.run.wish import MeasuredWish, measure_before, measure_wish
+from reward_agent.text import count
 from reward_agent.types import RewardProgram
 
+WISHES_DIR = "feedback/wishes"
 EDIT_IDEA = DesignIdea("edited-by-hand", "The person's own change of the program.")
 _PREFERRED = {
     "a": "prefers {a} to {b}",
@@ -88,6 +100,46 @@ def run_round(
     iteration = design_iteration(run, started.iteration, briefs)
     run.background.finish()  # the person is to see the films
     commit_iteration(run, iteration)
+
+
+def measure_remark(run: ActiveRun, watched: HistoryEntry, remark: Remarked) -> MeasuredWish:
+    """Say in numbers what a remark wishes, on the policy that the person watched."""
+    assert watched.candidate.evaluation is not None
+    said = Remark(remark.candidate, remark.description, remark.wish)
+    brief = WishBrief(run.shown_card, run.task, said, watched.summary_text)
+    recorded = place_film(run.store, run.store.read_run(), watched.candidate).parent
+    folder = run.store.dir / WISHES_DIR / str(remark.number)
+    try:
+        return measure_wish(run, folder, brief, recorded, watched.candidate.evaluation)
+    except Interrupted:
+        raise
+    except RewardAgentError as error:  # the round answers the words all the same
+        return MeasuredWish(WishProposal(None), {}, error.message)
+
+
+def measure_watched(
+    run: ActiveRun, watched: Candidate, entries: Sequence[AnyEntry], cause: Remarked | Edited
+) -> WishBaseline:
+    """Measure the program that the person watched as those that answer will be.
+
+    A program of their own is judged by what they wished last.
+    """
+    measured = find_wish(entries, cause.number)
+    if measured is None or (isinstance(cause, Remarked) and measured.remark != cause.number):
+        return measure_before(run, watched, (), "")
+    points = list(choose_points(entries, measured))
+    return measure_before(run, watched, points, measured.source or "")
+
+
+def describe_round(entries: Sequence[HistoryEntry], settings: RunSettings, n_programs: int) -> str:
+    """Say what a round does, and about how long that takes by the trainings so far."""
+    rates = [e.training.steps_per_s for e in entries if e.training and e.training.steps_per_s > 0]
+    told = f"{count(n_programs, 'program')}, each trained for {settings.steps:,} env steps"
+    if not rates:
+        return told
+    turns = math.ceil(n_programs / count_slots(settings.slots))
+    minutes = turns * settings.steps / median(rates) / 60
+    return f"{told}: about {count(max(1, round(minutes)), 'minute')}"
 
 
 def choose_round_index(store: RunStore) -> int:

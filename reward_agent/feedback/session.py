@@ -16,9 +16,8 @@ from pathlib import Path
 from typing import Unpack
 
 from reward_agent.definitions.task import read_metric
-from reward_agent.designers.brief import Feedback, HistoryEntry, Remark, WishBrief
-from reward_agent.designers.history import find_best, read_entry, read_history
-from reward_agent.designers.roles import WishProposal
+from reward_agent.designers.brief import Feedback, HistoryEntry
+from reward_agent.designers.history import find_best, read_history
 from reward_agent.errors import Interrupted, RewardAgentError, UsageError
 from reward_agent.evaluation.wish import WishBaseline
 from reward_agent.feedback.metric import MetricView, ScoresOfMetric, try_metric
@@ -35,20 +34,20 @@ from reward_agent.feedback.records import (
     Remarked,
     RoundEnded,
     RoundStarted,
-    ShownCandidate,
 )
 from reward_agent.feedback.rounds import (
     choose_round_index,
+    describe_round,
     make_feedback,
+    measure_remark,
+    measure_watched,
     run_round,
 )
 from reward_agent.feedback.state import SessionState, make_shown
 from reward_agent.feedback.wishes import (
     Question,
-    choose_points,
     describe_measured,
     find_measured,
-    find_wish,
 )
 from reward_agent.records.disk import read_record
 from reward_agent.records.events import (
@@ -61,7 +60,7 @@ from reward_agent.records.events import (
 from reward_agent.records.jobs import RESULT_FILE, EvaluateResult
 from reward_agent.records.options import RunOptions
 from reward_agent.records.outcomes import FINISHED, INTERRUPTED, Outcome
-from reward_agent.records.store import Candidate, Winner
+from reward_agent.records.store import Winner
 from reward_agent.report.view import place_film
 from reward_agent.rewards.checks import check_program
 from reward_agent.run.active import ActiveRun, Metric, write_results
@@ -75,11 +74,9 @@ from reward_agent.run.resume import take_up
 from reward_agent.run.retrial import keep_metric
 from reward_agent.run.spending import Agree, agree_to_spend
 from reward_agent.run.trial import try_own_metric
-from reward_agent.run.wish import MeasuredWish, measure_before, measure_wish
 from reward_agent.types import CheckReport, RewardProgram
 
 MAX_CANDIDATES = 3
-WISHES_DIR = "feedback/wishes"
 
 
 class Session(SessionState):
@@ -287,24 +284,8 @@ class Session(SessionState):
 
     def _measure(self, remark: Remarked) -> None:
         """Say in numbers what a remark wishes, on the policy that the person watched."""
-        entry = self.find(remark.candidate)
-        assert entry.candidate.evaluation is not None
-        brief = WishBrief(
-            self.run.card.for_designer,
-            self.run.task,
-            Remark(remark.candidate, remark.description, remark.wish),
-            entry.summary_text,
-        )
-        watched = place_film(self.store, self.run, entry.candidate).parent
         with self._activate(waits=True) as active:
-            brief = replace(brief, card=active.shown_card)
-            folder = self.store.dir / WISHES_DIR / str(remark.number)
-            try:
-                found = measure_wish(active, folder, brief, watched, entry.candidate.evaluation)
-            except Interrupted:
-                raise
-            except RewardAgentError as error:  # the round answers the words all the same
-                found = MeasuredWish(WishProposal(None), {}, error.message)
+            found = measure_remark(active, self.find(remark.candidate), remark)
         proposal = found.proposal
         measured = self.log.append(
             Measured,
@@ -314,8 +295,14 @@ class Session(SessionState):
             values=dict(found.values),
             reason=found.reason,
         )
-        points = list(choose_points(self.log.entries, measured))
-        self._held.listen(WishMeasured(tuple(describe_measured(measured, points))))
+        lines = describe_measured(self.log.entries, measured)
+        self._held.listen(WishMeasured(tuple(lines)))
+
+    def describe_round(self, n_programs: int | None = None) -> str:
+        """Say what a round does, and about how long that takes; by default that of a remark."""
+        settings = self._held.settings
+        n_programs = n_programs or settings.candidates
+        return describe_round(self.list_trained(), settings, n_programs)
 
     def stop(self) -> None:
         """Stop the round that is running; it ends as ``stopped by the person``."""
@@ -380,7 +367,9 @@ class Session(SessionState):
         with self._activate(waits=True) as active:
             self._running = active
             try:
-                baseline = self._measure_before(active, cause)
+                name = cause.candidate if isinstance(cause, Remarked) else cause.parent
+                watched = self.find(name).candidate
+                baseline = measure_watched(active, watched, self.log.entries, cause)
                 feedback = self._tell(cause, baseline)
                 run_round(active, started, cause, feedback, self._find_best(), baseline)
             except (Interrupted, KeyboardInterrupt):
@@ -398,38 +387,22 @@ class Session(SessionState):
         number, after = started.iteration, []
         if outcome.kind == "finished":
             candidates = self.store.read_iteration(number).candidates
-            after = [self._show(candidate) for candidate in candidates]
+            after = [make_shown(self.store, candidate) for candidate in candidates]
             self._name_better(number)
         ended = self.log.append(RoundEnded, iteration=number, outcome=outcome, after=after)
         self._held.listen(RoundAnswered(number, outcome))
         return ended
 
-    def _show(self, candidate: Candidate) -> ShownCandidate:
-        wish = read_entry(self.store, candidate).wish
-        return make_shown(self.store, candidate, wish.sentence if wish else "")
-
     def _name_better(self, iteration: int) -> None:
         """Note in the run's record which answer is better than what the person watched."""
         entries = [e for e in self.list_trained() if e.candidate.iteration == iteration]
-        better = [e for e in entries if e.wish is not None and e.wish.verdict == "better"]
-        if better and self.run.status == "finished":
-            [best, *_] = sorted(better, key=lambda e: e.wish.rank if e.wish else ())
-            name, before = best.candidate.id, best.wish.before if best.wish else ""
+        best = min((e.wish for e in entries if e.wish), key=lambda wish: wish.rank, default=None)
+        if best is not None and best.verdict == "better" and self.run.status == "finished":
             note = (
-                f"{name} is better than {before} by a person's wish; "
-                f"`{self.store.feedback_command} --accept {name}` makes it the result"
+                f"{best.candidate} is better than {best.before} by a person's wish; "
+                f"`{self.store.feedback_command} --accept {best.candidate}` makes it the result"
             )
             write_results(self.store, self.run.model_copy(update={"note": note}))
-
-    def _measure_before(self, active: ActiveRun, cause: Remarked | Edited) -> WishBaseline:
-        """Measure the program that the person watched as its answers will be."""
-        name = cause.candidate if isinstance(cause, Remarked) else cause.parent
-        measured = find_wish(self.log.entries, cause.number)
-        if isinstance(cause, Remarked) and measured and measured.remark != cause.number:
-            measured = None
-        points = list(choose_points(self.log.entries, measured)) if measured else []
-        source = (measured.source or "") if measured else ""
-        return measure_before(active, self.find(name).candidate, points, source)
 
     def _start(self, cause: Remarked | Edited) -> RoundStarted:
         """Begin a round, or take up the one that was cut off."""

@@ -212,9 +212,10 @@ def find_film(store: RunStore, candidate: Candidate) -> Path | None:
     return found
 
 
-def make_shown(store: RunStore, candidate: Candidate, verdict: str = "") -> ShownCandidate:
+def make_shown(store: RunStore, candidate: Candidate) -> ShownCandidate:
     """Return what a person can see of a candidate, and what became of their wish in it."""
     folder = store.candidate_dir(candidate.iteration, candidate.id)
+    wish = read_entry(store, candidate).wish
     program, film = folder / PROGRAM_FILE, find_film(store, candidate)
     return ShownCandidate(
         candidate=candidate.id,
@@ -224,7 +225,7 @@ def make_shown(store: RunStore, candidate: Candidate, verdict: str = "") -> Show
         program_file=store.name_file(program) if program.is_file() else None,
         video_file=store.name_file(film) if film else None,
         task_score=candidate.task_score,
-        verdict=verdict,
+        verdict=wish.sentence if wish else "",
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from reward_agent.definitions.card import EnvCard
 from reward_agent.evaluation.wish import (
     WishMeasure,
     WishPoint,
@@ -98,18 +99,61 @@ def find_wish(entries: Sequence[AnyEntry], until: int) -> Measured | None:
     return found[-1] if found else None
 
 
-def describe_measured(measured: Measured, points: Sequence[WishPoint]) -> list[str]:
-    """Return what is measured of a remark, and what is not, a line each, for the person."""
+def describe_measured(entries: Sequence[AnyEntry], measured: Measured) -> list[str]:
+    """Return what is measured of a remark, and what is not, a line each, for the person.
+
+    A point that they are asked about has none before it is answered.
+    """
+    answered = {e.point for e in entries if isinstance(e, Meant) and e.remark == measured.remark}
+    open_words = {
+        point.words
+        for index, point in enumerate(measured.wish.points)
+        if is_contradicted(point, measured.values) and index not in answered
+    }
     lines = []
-    for point in points:
+    for point in choose_points(entries, measured):
         measure = point.measures[0]
         value = measured.values.get(measure.name)
-        lines.append(
-            f'"{point.words}" is measured by: {measure.says}; {measure.show(value)} now, wished: '
-            f"{measure.settle(value).asked}"
-        )
-    lines += [f'"{words}" is not measured' for words in measured.wish.not_measured]
+        if point.words not in open_words:
+            lines.append(
+                f'"{point.words}" is measured by: {measure.says}; {measure.show(value)} now, '
+                f"wished: {measure.settle(value).asked}"
+            )
     if not measured.wish.points:
-        why = measured.reason or "no word of it is known that a field of the robot measures"
-        lines.insert(0, f"your words are not measured: {why}")
+        why = measured.reason or "nothing that the robot's fields measure is among them"
+        lines.append(f"your words are not measured, only answered: {why}")
+    elif measured.wish.not_measured:
+        left_out = ", ".join(f'"{words}"' for words in measured.wish.not_measured)
+        lines.append(f"not measured: {left_out}")
     return lines
+
+
+def describe_entry(entries: Sequence[AnyEntry], entry: AnyEntry) -> list[str]:
+    """Return what an entry says of measures, in words for the person; nothing of others."""
+    if isinstance(entry, Measured):
+        return describe_measured(entries, entry)
+    measured = find_measured(entries, entry.remark) if isinstance(entry, Meant) else None
+    if measured is None or not isinstance(entry, Meant):
+        return []
+    points = measured.wish.points[entry.point : entry.point + 1]
+    said = (m.says for point in points for m in point.measures if m.name == entry.measure)
+    return [next(said, "none of these")]
+
+
+# What people say of robots that have such a field, and what they want instead.
+_EXAMPLES = (
+    ("object_target_distance", "It pushes the object past the target.", "Bring it there slowly."),
+    ("fixture_position", "It lets go too early.", "Hold it until it is open."),
+    ("foot_height", "It slaps its feet down hard.", "Land softly, and keep going."),
+    ("foot_contact", "It leans to one side.", "Keep the torso upright."),
+    ("target_distance", "It shakes at the target.", "Come to rest there."),
+    ("height", "It drops too low.", "Stay up, and move calmly."),
+)
+
+
+def suggest_words(card: EnvCard) -> tuple[str, str]:
+    """Return an example of what may be said of this robot's policies, and of a wish."""
+    for role, seen, wished in _EXAMPLES:
+        if card.list_roles(role):
+            return seen, wished
+    return "It shakes all the time.", "Move smoothly, with less effort."

@@ -47,6 +47,7 @@ def make_app(live: LiveSession) -> Starlette:
     }
     actions: dict[str, Action] = {
         "remark": page.remark,
+        "mean": page.mean,
         "note": page.note,
         "vote": page.vote,
         "decide": page.decide,
@@ -82,6 +83,14 @@ class _Page:
         self._session.remark(
             form.get("description", ""), form.get("wish", ""), form.get("about", "")
         )
+        self._live.wake()
+        return self._render_chat()
+
+    def mean(self, form: Form) -> str:
+        asked = (form.get("remark", ""), form.get("point", ""))
+        for question in self._session.questions:
+            if (str(question.remark), str(question.index)) == asked:
+                self._session.mean(question, form.get("measure", ""))
         self._live.wake()
         return self._render_chat()
 

@@ -11,11 +11,12 @@ from reward_agent.designers.brief import HistoryEntry
 from reward_agent.designers.history import read_history
 from reward_agent.feedback.records import AnyEntry, RoundEnded, RoundStarted
 from reward_agent.feedback.state import RatedCandidate, read_rationale
+from reward_agent.feedback.wishes import describe_entry, suggest_words
 from reward_agent.records.store import Candidate
 from reward_agent.report.code import highlight_program, render_diff
 from reward_agent.report.page import make_templates
 from reward_agent.report.view import CandidateView, load_run_view
-from reward_agent.types import CheckReport, Finding, rank_value
+from reward_agent.types import CheckReport, Finding
 from reward_agent.web.live import LiveSession
 
 
@@ -27,6 +28,7 @@ class Turn:
     started: RoundStarted | None = None
     ended: RoundEnded | None = None
     rationale: str = ""
+    lines: tuple[str, ...] = ()
 
 
 class Parts:
@@ -50,12 +52,19 @@ class Parts:
             chat=self.render_chat(),
             stage=self.render_watch(),
             has_proposal=self._session.metric.is_proposed,
+            examples=suggest_words(self._session.run.card),
+            about_round=self._session.describe_round(),
         )
 
     def render_status(self) -> str:
         """Return the head: which policy words change, and whether something runs."""
         front = self._stand(self._session.current)
-        return self._render("status", front=front, n_waiting=len(self._session.waiting))
+        return self._render(
+            "status",
+            front=front,
+            n_waiting=len(self._session.waiting),
+            has_question=bool(self._session.questions),
+        )
 
     def render_tree(self) -> str:
         """Return every candidate of the run below the one that it departed from."""
@@ -75,7 +84,8 @@ class Parts:
 
     def render_chat(self) -> str:
         """Return what was said, and what came of it."""
-        return self._render("chat", turns=self._list_turns())
+        questions = self._session.questions
+        return self._render("chat", turns=self._list_turns(), questions=questions)
 
     def render_watch(self) -> str:
         """Return the policy that words change beside the one that it departed from."""
@@ -114,7 +124,8 @@ class Parts:
         """Return the editor on a candidate's program."""
         entry = self._session.find(name)
         source = entry.program.source if entry.program else ""
-        return self._render("editor", entry=entry, source=source)
+        about = self._session.describe_round(1)
+        return self._render("editor", entry=entry, source=source, about_edit=about)
 
     def render_findings(self, program: str, *, is_handed_in: bool = False) -> str:
         """Return a program with its findings at their lines."""
@@ -196,7 +207,8 @@ class Parts:
                 continue
             begun = started.get(entry.number)
             over = ended.get(begun.iteration) if begun else None
-            turns.append(Turn(entry, begun, over, self._read_rationale(over)))
+            lines = tuple(describe_entry(log.entries, entry))
+            turns.append(Turn(entry, begun, over, self._read_rationale(over), lines))
         return turns
 
     def _read_rationale(self, ended: RoundEnded | None) -> str:
@@ -206,9 +218,11 @@ class Parts:
         ]
         if not trained:
             return ""
-        best = max(trained, key=lambda shown: rank_value(shown.task_score))
         store = self._session.store
-        return read_rationale(store, store.read_candidate(best.iteration, best.candidate))
+        known = {e.candidate.id: e for e in self._session.list_trained()}
+        answers = [known[shown.candidate] for shown in trained if shown.candidate in known]
+        best = min(answers, key=lambda e: e.wish.rank if e.wish else (9.0,), default=None)
+        return read_rationale(store, best.candidate) if best else ""
 
 
 def _highlight(entry: HistoryEntry) -> str:

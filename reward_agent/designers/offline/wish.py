@@ -179,7 +179,7 @@ def _touchdown(body: Body, clause: str) -> list[Gauge]:
         "if len(falls) > 0:\n"
         '    parts["{name}"] = float(np.{function}(np.array(falls)))'
     )
-    what = "downward speed of the foot just before it touches the floor"
+    what = "downward speed of the foot as it lands"
     told = (
         ("touchdown_speed", "mean", f"mean {what}"),
         ("hardest_touchdown", "max", f"largest {what}"),

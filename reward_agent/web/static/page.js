@@ -61,7 +61,9 @@ const told = {
   round_ended: () => {
     jobs.replaceChildren();
     announceChange();
-    if (!document.getElementById("editor") && !document.getElementById("vote")) openTab("/part/watch");
+    // What is being typed is about what is being watched.
+    const isBusy = document.querySelector("#editor, #vote") || document.getElementById("description").value;
+    if (!isBusy) openTab("/part/watch");
   },
 };
 
@@ -80,6 +82,11 @@ function listen() {
 }
 
 // --- views ---
+function noteWatched() {
+  const name = document.querySelector("#stage [data-watched]")?.dataset.watched || "";
+  document.getElementById("about").value = name;
+  document.getElementById("about-name").textContent = name || "the policy";
+}
 function openTab(address) {
   const tab = document.querySelector('.tab[hx-get="' + address + '"]');
   if (tab) tab.click();
@@ -95,6 +102,7 @@ document.addEventListener("click", (event) => {
 });
 document.addEventListener("htmx:afterSwap", (event) => {
   if (event.detail.target.id !== "stage") return;
+  noteWatched();
   const address = event.detail.requestConfig.path;
   for (const tab of document.querySelectorAll(".tab")) {
     const own = tab.getAttribute("hx-get");
@@ -106,6 +114,7 @@ document.addEventListener("htmx:responseError", (event) => showProblem(event.det
 document.addEventListener("htmx:sendError", () => showProblem("The session has ended: start it again with reward-agent feedback."));
 document.addEventListener("htmx:afterRequest", (event) => {
   if (event.detail.successful && event.detail.elt.closest("#say")) document.getElementById("say").reset();
+  noteWatched();
 });
 
 // --- keys ---
@@ -132,4 +141,5 @@ document.addEventListener("pointermove", (event) => {
   tip.style.top = Math.max(8, event.clientY - box.height - 12) + "px";
 });
 
+noteWatched();
 listen();
