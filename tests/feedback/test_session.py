@@ -15,10 +15,11 @@ from reward_agent.errors import Interrupted, RewardAgentError, UnknownNameError,
 from reward_agent.feedback.records import RoundEnded, RoundStarted
 from reward_agent.feedback.rounds import make_feedback
 from reward_agent.feedback.session import Session
-from reward_agent.records.events import Drafted, Event, TrainingProgress
+from reward_agent.records.events import Drafted, Event
 from reward_agent.records.outcomes import FINISHED, INTERRUPTED, TRAINED, Outcome
 from reward_agent.records.store import SESSION_FILE, RunRecord
 from reward_agent.run.estimate import Expense
+from reward_agent.run.wish import BEFORE_DIR
 from reward_agent.types import RewardProgram
 
 OpenSession = Callable[..., AbstractContextManager[Session]]
@@ -263,19 +264,16 @@ def test_a_reply_without_a_program_is_an_outcome_and_the_old_one_stays(
 
 def test_a_round_can_be_stopped_and_the_session_goes_on(open_judged: OpenSession) -> None:
     with open_judged() as session:
-        started = threading.Event()
-        session._held = replace(
-            session._held,
-            # The program that was watched is trained as long first.
-            listen=lambda event: started.set() if isinstance(event, TrainingProgress) else None,
-            settings=session._held.settings.model_copy(update={"steps": 50_000_000}),
-        )
+        settings = session._held.settings.model_copy(update={"steps": 50_000_000})
+        session._held = replace(session._held, settings=settings)
         session.remark("It wobbles.")
         ended: list[RoundEnded] = []
         worker = threading.Thread(target=lambda: ended.extend(session.work()))
         worker.start()
-        assert started.wait(60)
-        time.sleep(0.5)
+        # The program that was watched is trained as long first.
+        training = session.store.dir / BEFORE_DIR
+        while worker.is_alive() and not list(training.glob("*/training/progress.csv")):
+            time.sleep(0.1)
         session.stop()
         worker.join(30)
         assert [item.outcome for item in ended] == [INTERRUPTED]
