@@ -64,7 +64,7 @@ APPROACH = 0.2  # of full credit, for bringing the tool to what is to be moved
 STANCE_S = 0.1  # on the floor before a jump; what comes down and bounces has less
 STAY_S = 0.5  # upright after a jump
 UNLANDED_CREDIT = 0.25
-STEADY_S = 0.5  # for which a contact is to be there
+STEADY_S = 0.5  # for which a contact, or a height, is to be there
 CHATTER = 0.05  # of it that it may be lost
 
 
@@ -181,8 +181,8 @@ def keep_height(
 ) -> Timed:
     """Bring the torso to a height, m, and keep it there: s near it.
 
-    Full credit ``within`` of the height ``at``, or of the command; none at the difference that
-    there was when it was asked for.
+    Full credit ``within`` of the height ``at``, at its worst of the last 0.5 s, or of the command;
+    none at the difference that there was when it was asked for.
     """
     return Timed((_come_to(height, at, command, within),), make_guards(up, None), seconds)
 
@@ -214,12 +214,19 @@ def _come_to(
     def near(episode: Episode) -> Judged:
         asked = read_asked(episode, at, command)
         error = np.abs(wrap(read_scalar(episode, name) - asked))
-        credit = grade(error, within, find_first(error, asked, within))
+        worst = error if at is None else _hold(error, episode)
+        credit = grade(worst, within, find_first(error, asked, within))
         return Judged(
             f"{name} near what is asked", credit, {f"mean_{name}_error": float(np.mean(error))}
         )
 
     return near
+
+
+def _hold(error: FloatArray, episode: Episode) -> FloatArray:
+    """Return ``(T,)``: the worst of the last 0.5 s, so that passing by is not being there."""
+    worst = find_worst(error, STEADY_S, episode)
+    return np.where(np.isinf(worst), np.maximum.accumulate(error), worst)
 
 
 def stand_on(

@@ -323,3 +323,17 @@ def test_two_jumps_are_judged_by_both():
     assert (once.task_score, once.success) == (pytest.approx(0.05), False)
     assert (twice.task_score, twice.success) == (pytest.approx(0.1), True)
     assert judge(HOP, play(lowest=JUMP, up=1.0)).success
+
+
+def test_a_height_that_is_passed_by_is_not_kept():
+    low = 'keep_height("height", at=0.2, within=0.02, seconds=0.1)'
+    sinking = np.interp(TIME, [1.0, 2.0], [0.4, 0.0])
+    assert judge(low, play(height=sinking)).task_score < 0.15
+    assert not judge(low, play(height=sinking)).success
+    assert judge(low, play(height=np.maximum(sinking, 0.2))).success
+
+
+@pytest.mark.parametrize(("speed", "is_within"), [(0.51, True), (0.69, True), (0.48, False)])
+def test_a_range_of_speeds_has_full_credit_within_it(speed, is_within):
+    judged = judge('travel("velocity", speed=0.6, within=0.1)', play(velocity=speed))
+    assert judged.success == is_within

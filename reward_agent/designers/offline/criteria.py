@@ -31,6 +31,7 @@ _RAISED_M = 0.1  # a foot or an object, where no height is said
 _LEAST_JUMP_M, _JUMP_SHARE = 0.06, 0.2  # of the standing height
 _LYING_SHARE, _CROUCH_SHARE = 0.5, 0.675  # of the standing height
 _QUARTER = "full credit within a quarter of it, none at a difference as large as it"
+_WINDOWED = ("reach", "place", "lift", "move_fixture")  # they take the worst of their seconds
 _WITHIN_M = 0.05
 _NEARNESS = frozenset({"within", "near", "close", "nearer", "closer", "than", "up", "away", "from"})
 ALMOST = 0.95  # of what is asked for: what counts as done
@@ -51,6 +52,7 @@ class Criterion:
         seconds: for how long it asks all to hold.
         lifts: whether the card's termination would end what it asks for.
         done: score of all that was asked for; 0 for that of a time.
+        window_s: over how long it takes the worst, so that nothing counts before.
         is_bounded: whether more than that is no better.
     """
 
@@ -62,6 +64,7 @@ class Criterion:
     seconds: float = 0.0
     lifts: bool = False
     done: float = 0.0
+    window_s: float = 0.0
     is_bounded: bool = True
 
 
@@ -123,7 +126,8 @@ def _time(
     judged = frozenset(knows) | (STANDING if arguments else frozenset())
     words = f"s in which {what}{told}. {success}"
     used = (*sentence.first("time"), *uses)
-    return Criterion(join_calls(made), words, judged, used, "s", seconds, lifts)
+    window_s = seconds if made[0].startswith(_WINDOWED) else 0.0
+    return Criterion(join_calls(made), words, judged, used, "s", seconds, lifts, window_s=window_s)
 
 
 def _fit(call: str, arguments: str) -> str:
@@ -259,7 +263,8 @@ def _stand(sentence: Sentence, goal: Goal) -> Criterion | None:
         return _keep_height(sentence, height.name, height.rest or 0.0, 3.0)
     if up is None:
         return None
-    what = f"{up.name} is within 0.05 of 1, less credit on the way there"
+    near = f"{up.name} is within 0.05 of 1 at its worst of the last 0.5 s"
+    what = f"{near}, less credit on the way there"
     call = f'keep_height("{up.name}", at=1, within=0.05'
     return _time(sentence, call, what, 3.0, (), knows=STANDING)
 
@@ -278,7 +283,7 @@ def _keep_height(sentence: Sentence, name: str, usual: float, usual_s: float) ->
     return _time(
         sentence,
         f'keep_height("{name}", at={at:.3g}, within={within:.2g}',
-        f"{name} is {near}, less credit on the way there",
+        f"{name} is {near} at its worst of the last 0.5 s, less credit on the way there",
         usual_s,
         ("up",),
         span,

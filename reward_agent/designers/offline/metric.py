@@ -80,10 +80,12 @@ def _describe(sentence: Sentence, parts: dict[Kind, Criterion]) -> MetricProposa
     criteria = dict.fromkeys(part.words.removesuffix(".") for part in made)
     criterion = "; and ".join(criteria) + "."
     seconds = max(part.seconds for part in made)
-    steps = math.ceil(_LONGER * seconds / card.control_dt)
+    window_s = max(part.window_s for part in made)
+    steps = math.ceil(_LONGER * (seconds + window_s) / card.control_dt)
     # What is to last so long is done then; of what may go on, a good part is asked for.
     episode_s = min(max(steps, card.max_episode_steps), 10_000) * card.control_dt
-    lasts = ALMOST * seconds if sentence.has("time") else max(seconds, _DONE_SHARE * episode_s)
+    usual_s = _DONE_SHARE * (episode_s - window_s)
+    lasts = ALMOST * seconds if sentence.has("time") else max(seconds - window_s, usual_s)
     knows = {kind: part.knows for kind, part in parts.items()}
     used = [amount for part in made for amount in part.uses]
     words = MetricWords(

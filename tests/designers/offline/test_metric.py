@@ -175,11 +175,21 @@ def test_a_sentence_like_a_task_is_told_its_name_and_judged_by_its_own_words() -
         ("stand still for 5 s", "at 4.75 s, with a success in every episode"),
         ("jump 0.4 m high", "at 0.38 m, with a success in every episode"),
         ("run 10 m", "at 9.5 m, with a success in every episode"),
+        ("hop on the spot", "at 0.237 m, with a success in every episode"),
         ("run far", "when nothing improves: more than 14.4 m is better still"),
     ],
 )
 def test_a_metric_says_when_it_is_done(sentence: str, done: str) -> None:
     assert compose("hopper", sentence).words.done == done
+
+
+@pytest.mark.parametrize("sentence", ["touch the target", "reach it and stay there for 1 s"])
+def test_what_a_tool_is_to_do_can_be_done_within_an_episode(sentence: str) -> None:
+    words, card = compose("reacher", sentence).words, load_env("reacher")
+    episode_s = (words.max_episode_steps or card.max_episode_steps) * card.control_dt
+    window_s = 1.0 if "1 s" in sentence else 0.5
+    assert words.target_score is not None
+    assert words.target_score < 0.8 * (episode_s - window_s)  # there is time to come near
 
 
 def test_a_turn_by_an_angle_is_to_a_heading() -> None:
