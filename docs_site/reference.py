@@ -126,10 +126,11 @@ def _find_classes(functions: Iterable[Any]) -> list[Any]:
 
 
 def _render_class(item: Any) -> str:
+    known = {**item.inherited_members, **item.members}
     parts = [f"### {item.name}", _render_docstring(item)]
     rows = [
         f"| `{name}` | `{member.annotation}` |"
-        for name, member in item.members.items()
+        for name, member in known.items()
         if member.is_attribute and member.annotation is not None and not name.startswith("_")
         and "ClassVar" not in str(member.annotation)
     ]  # fmt: skip
@@ -137,7 +138,7 @@ def _render_class(item: Any) -> str:
         parts.append("\n".join(["| attribute | type |", "|---|---|", *rows]))
     methods = [
         f"- `{name}`: {_first_line(member)}"
-        for name, member in item.members.items()
+        for name, member in known.items()
         if member.is_function and not name.startswith("_") and member.docstring
     ]
     if methods:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ast
+import json
 import re
 import shlex
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -71,6 +74,13 @@ def test_the_reference_has_every_command_and_every_setting() -> None:
         assert f"## `reward-agent {name}`" in commands
 
 
+def test_the_page_of_installing_has_every_extra() -> None:
+    project = tomllib.loads((pages.ROOT / "pyproject.toml").read_text())["project"]
+    page = (pages.ROOT / "docs" / "install.md").read_text()
+    rows = "".join(re.findall(r"^\| (`.+?) \|", page, re.MULTILINE))
+    assert [extra for extra in project["optional-dependencies"] if f"`{extra}`" not in rows] == []
+
+
 def test_the_reference_has_every_function_with_its_parameters() -> None:
     text = reference.render_functions()
     assert "### design\n" in text
@@ -93,6 +103,14 @@ def list_commands(text: str) -> list[str]:
     inline = re.findall(r"`(reward-agent [^`\n]+)`", BLOCK.sub("", text))
     found += [command for command in inline if not re.search(r"[\[…|]|COMMAND", command)]
     return [command.strip().removeprefix("$ ") for command in found]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.path)
+def test_every_example_of_a_page_can_be_parsed(page: pages.Page) -> None:
+    for language, block in BLOCK.findall(page.source.read_text()):
+        parse = {"python": ast.parse, "toml": tomllib.loads, "json": json.loads}.get(language)
+        if parse is not None:
+            parse(block)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.path)
