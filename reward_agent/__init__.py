@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from reward_agent.definitions.card import load_env
+    from reward_agent.drafts.folder import init_env
     from reward_agent.export.package import export_run
     from reward_agent.run.diagnose import diagnose
     from reward_agent.run.estimate import estimate_design
@@ -24,6 +25,7 @@ __all__ = [
     "estimate_design",
     "evaluate",
     "export_run",
+    "init_env",
     "load_env",
     "load_run",
     "resume_run",
@@ -38,6 +40,7 @@ _HOMES = {
     "estimate_design": "reward_agent.run.estimate",
     "evaluate": "reward_agent.run.single",
     "export_run": "reward_agent.export.package",
+    "init_env": "reward_agent.drafts.folder",
     "load_env": "reward_agent.definitions.card",
     "load_run": "reward_agent.run.result",
     "resume_run": "reward_agent.run.resume",

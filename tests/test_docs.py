@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
 from pathlib import Path
 
 import pytest
 from support.loops import LONG, QUICK
+from support.notebooks import execute
 from typer.testing import CliRunner
 
 from benchmarks.house import LAYERS
@@ -124,3 +126,27 @@ def test_every_error_has_a_code_of_its_own_and_stands_in_the_table() -> None:
     assert len({kind.code for kind in list_errors()}) == len(rows)
     page = (ROOT / "docs" / "reference" / "errors.md").read_text()
     assert [line for line in page.splitlines() if line.startswith("| `")] == rows
+
+
+NOTEBOOKS = sorted((ROOT / "docs" / "notebooks").glob("*.ipynb"))
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_of_the_docs_shows_what_it_said_and_nothing_of_this_machine(path: Path) -> None:
+    text = path.read_text()
+    assert len(text) < 1.5 * 2**20
+    cells = [cell for cell in json.loads(text)["cells"] if cell["cell_type"] == "code"]
+    assert [cell["execution_count"] for cell in cells] == list(range(1, len(cells) + 1))
+    outputs = [output for cell in cells for output in cell["outputs"]]
+    assert not [output for output in outputs if output["output_type"] == "error"]
+    assert any("<svg" in json.dumps(output) for output in outputs)
+    words = re.sub(r"base64,[A-Za-z0-9+/=]+|\"[A-Za-z0-9+/=\\n]{500,}\"", "", json.dumps(outputs))
+    assert re.findall(r"/(?:work|tmp|home|root|Users)/[\w./-]+", words) == []
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_of_the_docs_runs(path: Path, tmp_path: Path) -> None:
+    pytest.importorskip("nbclient")
+    execute(path, tmp_path)

@@ -226,6 +226,13 @@ def has_memory(source: str) -> bool:
     return MEMORY_PARAMETER in _find_parameters(ast.parse(source), REWARD_ENTRY)
 
 
+def is_markov(source: str) -> bool:
+    """Return whether a program pays by a step alone: without memory, without a potential."""
+    return not has_memory(source) and POTENTIAL_ENTRY not in find_bound_names(
+        ast.parse(source).body
+    )
+
+
 def _find_parameters(tree: ast.Module, name: str) -> tuple[str, ...]:
     """Return the parameters of a function of the module; none if it has none of that name."""
     for node in reversed(tree.body):

@@ -25,6 +25,7 @@ from reward_agent.export.compose import (
     describe_control,
     find_hindrance,
     has_memory,
+    is_markov,
 )
 from reward_agent.files import read_capped, write_atomic
 from reward_agent.learning.policy import MAX_POLICY_BYTES, parse_policy
@@ -38,6 +39,7 @@ from reward_agent.version import __version__
 REWARD_FILE, TEST_FILE, RECORD_FILE = "reward.py", "test_reward.py", "recorded.npz"
 POLICY_FILE, LOADER_FILE = "policy.safetensors", "policy.py"
 CONTRACT_FILE, CONVERTER_FILE = "policy.json", "convert.py"
+TORCH_FILE = "torch_terms.py"
 _HERE = Path(__file__).resolve().parent
 # Of the recorded episodes, as many as have this many steps together; one at least.
 _MAX_STEPS = 3000
@@ -107,11 +109,12 @@ def export_run(
     evaluated = read_record(policy_dir / RESULT_FILE, EvaluateResult)
     trained_by = _find_trainer(record, entries, entry)
     policy = _read_policy(policy_dir / evaluated.best_file, record.card, trained_by)
-    metadata = _describe(record, entry, evaluated, source)
+    relabel_dir = store.candidate_dir(entry.candidate.iteration, candidate_id) / "relabel"
+    paid = read_record(relabel_dir / RESULT_FILE, RelabelResult)
+    metadata = _describe(record, entry, evaluated, source) | {"terms": list(paid.term_pay)}
     text = compose_reward(record.card, source, metadata, record.task.termination is not None)
     if output.exists() and not output.is_dir():
         raise UsageError(f"{output} is a file", "name a folder with -o")
-    relabel_dir = store.candidate_dir(entry.candidate.iteration, candidate_id) / "relabel"
     fields = find_read_fields(source, record.card)
     files = {
         REWARD_FILE: text.encode(),
@@ -122,6 +125,8 @@ def export_run(
         RECORD_FILE: _make_recording(fields, search_dir, relabel_dir, policy_dir),
         TEST_FILE: (_HERE / "exported_test.py.txt").read_bytes(),
     }
+    if is_markov(source):
+        files[TORCH_FILE] = (_HERE / TORCH_FILE).read_bytes()
     for name, content in files.items():
         write_atomic(output / name, content)
     return Export(

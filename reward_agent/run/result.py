@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -108,7 +108,13 @@ class Run(RunRecord):
         name = "_".join((episode.replace(" ", "-"), *candidates, size))
         drawn = draw_film(
             str(self._dir),
-            FilmStyle(size=size, formats=(chosen,), slow=slow),
+            FilmStyle(
+                size=size,
+                formats=(chosen,),
+                slow=slow,
+                # An animated picture is some ten times as large as an mp4.
+                frames_per_s=25.0 if chosen == "mp4" else 12.5,
+            ),
             candidates=candidates,
             episode=episode,
             env=env,
@@ -136,7 +142,7 @@ class Run(RunRecord):
 class Chart:
     """A chart as SVG; shown by a notebook as it is."""
 
-    svg: str
+    svg: str = field(repr=False)
 
     def save(self, path: Path | str) -> Path:
         """Write it to an ``.svg`` file that stands by itself."""
@@ -152,11 +158,15 @@ class Chart:
         return f'{scope_style()}<div class="reward-agent">{self.svg}</div>'
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Film:
     """A film on disk; shown by a notebook as it is."""
 
     file: Path
+
+    def __repr__(self) -> str:
+        """Return its name alone: what is shown of a notebook is shared."""
+        return f"<Film {self.file.name}>"
 
     def _repr_html_(self) -> str:
         kind = _KINDS[self.file.suffix.removeprefix(".")]
