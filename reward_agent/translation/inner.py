@@ -24,20 +24,29 @@ if TYPE_CHECKING:
 
 def load_class(machine: Tracer, card: EnvCard) -> Class | None:
     """Return the class of a card's environment as the machine reads it; None without one."""
+    tree = read_tree(card)
+    if tree is None:
+        return None
+    scope = Locals(Cells())
+    for statement in tree.body:
+        machine.try_statement(statement, scope)
+    made = scope.names[tree.body[-1].name]  # type: ignore[attr-defined]
+    return made if isinstance(made, Class) else None
+
+
+def read_tree(card: EnvCard) -> ast.Module | None:
+    """Return the source of a card's environment, whose class is the last statement."""
     text = _read_source(card.gymnasium_id or "")
     if text is None:
         return None
     tree = ast.parse(text)
     tree.body = [item for item in tree.body if not isinstance(item, ast.Expr)]
-    [*_, defined] = [item for item in tree.body if isinstance(item, ast.ClassDef)]
+    defined = tree.body[-1]
+    assert isinstance(defined, ast.ClassDef)
     for item in defined.body:
         if isinstance(item, ast.FunctionDef) and item.name == "__init__":
             _keep_weights(item, card)
-    scope = Locals(Cells())
-    for statement in tree.body:
-        machine.try_statement(statement, scope)
-    made = scope.names[defined.name]
-    return made if isinstance(made, Class) else None
+    return ast.fix_missing_locations(tree)
 
 
 @functools.cache

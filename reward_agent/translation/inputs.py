@@ -67,12 +67,14 @@ class Inputs:
         places: which field holds a number of the simulation, exactly.
         is_row: whether the program is written for one simulation, not for all at once.
         environment: whom a step asks for what no field holds.
+        known: what was asked of a robot's motion before.
     """
 
     card: EnvCard
     places: Places = field(default_factory=Places)
     is_row: bool = True
     environment: Environment | None = field(default=None, compare=False)
+    known: dict[tuple[str, str], Any] = field(default_factory=dict, compare=False)
 
     @property
     def _around(self) -> Environment:

@@ -79,7 +79,7 @@ def _join(*parts):
 def joint_pos(of): return of.joint_angles
 def joint_vel(of): return of.joint_velocities
 """
-_TERMS = """
+TERMS = """
 def is_alive(env): return np.where(env.terminated, 0.0, 1.0)
 def is_terminated(env): return np.where(env.terminated, 1.0, 0.0)
 def lin_vel_z_l2(env, **_): return np.square(env.data.root_lin_vel_b[..., 2])
@@ -122,7 +122,7 @@ def find_motion(name: str) -> Function | None:
 def find_term(path: str) -> Function | None:
     """Return a term of Isaac Lab's ``mdp`` by its path; None where it is another's, or unknown."""
     library, _, name = path.rpartition(".")
-    return _load(_TERMS).get(name) if _LIBRARIES.search(library) else None
+    return _load(TERMS).get(name) if _LIBRARIES.search(library) else None
 
 
 def check_chosen(given: Mapping[str, Any]) -> None:

@@ -1,47 +1,61 @@
 """What Python itself makes of a person's file on recorded steps: the oracle of the translation.
 
-The file's own statements run, with NumPy and a few modules of the standard library, and stand-ins
-for Gymnasium that replay the recorded steps. Only in the sealed child: see ``Ground.runs_python``.
-A file that needs more (torch, a simulator) cannot be run here, and is compared as it was read.
+The file's own statements run, with NumPy and a few modules of the standard library, stand-ins for
+torch, JAX and base classes, and recorded steps in place of a simulator. Only in the sealed child:
+see ``Ground.runs_python``. A file that needs more cannot be run here, and is not compared.
 """
 
 from __future__ import annotations
 
 import ast
 import builtins
-import importlib
+import copy
+import functools
 import sys
 import types
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from reward_agent.rewards.language import split_names
-from reward_agent.simulation.state import FloatArray, Transition
-from reward_agent.translation.eager import EagerMachine, show_step
-from reward_agent.translation.entry import Payer, list_entries
+from reward_agent.simulation.state import FloatArray, State, Transition
+from reward_agent.translation import inner, isaac, nodes
+from reward_agent.translation.entry import Payer, list_entries, weigh_table
 from reward_agent.translation.inputs import Inputs
+from reward_agent.translation.machine import Tracer
 from reward_agent.translation.staging import Staged, give
-from reward_agent.translation.values import Broken, Input, Items, Lanes, Table, Untranslatable
-
-_MODULES = split_names(
-    "__future__ abc collections copy dataclasses enum functools itertools math numbers numpy "
-    "operator statistics typing typing_extensions"
+from reward_agent.translation.stand_ins import (
+    CONVENTIONS,
+    Base,
+    CannotRun,
+    Library,
+    as_tensor,
+    make_base,
+    make_import,
 )
-_GYM = ("gym", "gymnasium", "stable_baselines3")
-_SAYS = ("matplotlib", "logging", "wandb", "tqdm", "warnings", "pprint", "loguru")
+from reward_agent.translation.values import (
+    Bound,
+    Broken,
+    Class,
+    Fault,
+    Input,
+    Instance,
+    Items,
+    Lanes,
+    Stepped,
+    Table,
+    Untranslatable,
+)
+
 _FORBIDDEN = split_names("open eval exec compile input breakpoint help exit quit")
 _DUNDERS = split_names(
     "__init__ __call__ __name__ __post_init__ __class__ __dict__ __getitem__ __len__ __doc__"
 )
 _MOST_LINES = 3_000_000
 _FILE = "<the file>"
-
-
-class CannotRun(Exception):
-    """The file needs what is not here."""
 
 
 class Given:
@@ -77,8 +91,15 @@ class Given:
     def __iter__(self) -> Iterator[Any]:
         raise CannotRun(f"a loop over {self._of.name}")
 
+    def __array__(self, *given: Any, **named: Any) -> Any:
+        return np.asarray(self[:])
+
     def __contains__(self, key: Any) -> bool:
-        raise CannotRun(f"a key in {self._of.name}")
+        try:
+            self[key]
+        except Untranslatable:
+            return False
+        return True
 
 
 class _Missing:
@@ -90,71 +111,161 @@ class _Missing:
     __float__ = __bool__
 
 
-class _Quiet:
-    """A library that only says or draws something."""
+@dataclass
+class Run:
+    """A file on its way through Python, for consecutive steps from the start of an episode.
 
-    def __getattr__(self, name: str) -> Any:
-        return self
-
-    def __call__(self, *given: Any, **named: Any) -> Any:
-        return self
-
-
-class Wrapper:
-    """Gymnasium's base classes, around an environment that replays a step."""
-
-    def __init__(self, env: Any = None, *given: Any, **named: Any) -> None:
-        self.env = env
-
-    def step(self, action: Any) -> Any:
-        """Return what was recorded."""
-        return self.env.step(action)
-
-    def reset(self, **named: Any) -> Any:
-        """Return what was recorded."""
-        return self.env.reset(**named)
-
-
-class _Gym(types.ModuleType):
-    """Gymnasium as far as a reward needs it: base classes."""
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):
-            raise AttributeError(name)
-        return Wrapper if name.endswith(("Env", "Wrapper", "BaseCallback")) else _Quiet()
-
-
-def _import(name: str, *given: Any) -> Any:
-    root = name.split(".")[0]
-    if root in _GYM:
-        return _Gym(name)
-    if root in _SAYS:
-        return _Quiet()
-    if root not in _MODULES:
-        raise ImportError(name)
-    module = importlib.import_module(name)
-    is_from = len(given) > 2 and bool(given[2])
-    return module if is_from else importlib.import_module(root)
-
-
-def pay_in_python(
-    tree: ast.Module, number: int, inputs: Inputs, steps: Sequence[Transition]
-) -> FloatArray:
-    """Return what the file's own Python pays for consecutive steps from the start of an episode.
-
-    Raises:
-        CannotRun: it needs what is not here.
+    Args:
+        tree: the file.
+        number: which of its entries pays.
+        inputs: the card's fields.
+        fault: where a number stopped being finite, if it is looked for.
     """
-    _check(tree)
-    machine = EagerMachine(show_step(steps[0]))
-    machine.run_file(tree)
-    entry = list_entries(machine, inputs)[number]
-    staged = Staged(machine, entry, inputs)
-    try:
+
+    tree: ast.Module
+    number: int
+    inputs: Inputs
+    fault: Fault | None = None
+
+    def pay(self, steps: Sequence[Transition]) -> FloatArray:
+        """Return what the file's own Python pays.
+
+        Raises:
+            CannotRun: it needs what is not here.
+        """
+        _check(self.tree)
         with _bounded(), np.errstate(all="ignore"):
-            return np.array(list(_run(tree, entry, staged, machine, steps)))
-    except Exception as error:  # a stranger's code raises what it likes
-        raise CannotRun(f"{type(error).__name__}: {error}") from error
+            try:
+                paid = np.array(list(self._run(self.tree, steps)))
+                if not np.isfinite(paid).all() and self.fault is None:
+                    list(self._run(_Watcher(self).visit(copy.deepcopy(self.tree)), steps))
+            except Exception as error:  # a stranger's code raises what it likes
+                raise CannotRun(f"{type(error).__name__}: {error}") from error
+        return paid
+
+    def watch(self, value: Any, line: int, text: str) -> Any:
+        """Return a value; the first that is not finite is the fault."""
+        is_number = isinstance(value, float | np.ndarray | np.floating)
+        if self.fault is None and is_number and not np.isfinite(np.asarray(value, float)).all():
+            self.fault = Fault(line, ast.parse(text, mode="eval").body)
+        return value
+
+    def _run(self, tree: ast.Module, steps: Sequence[Transition]) -> Iterator[float]:
+        machine = Tracer({"__name__": "reward"}, is_inline=True)
+        machine.run_file(self.tree)
+        entry = list_entries(machine, self.inputs)[self.number]
+        staged = Staged(machine, entry, self.inputs)
+        stage = _Stage(machine, "torch" in machine.imported, _count_stepped(self.tree))
+        stage.see(steps[0])
+        names = stage.names = _load(tree, self.inputs, self.watch)
+        if id(staged.function.node) in map(id, ast.walk(self.tree)):
+            called = _find_entry(entry, staged, names, stage.show)
+        else:
+            called = _add_entry(entry, staged, names, stage.show)
+        for step in steps:
+            stage.see(step)
+            staged.environment.begin()
+            given = give(machine, entry.function, staged.inputs, staged.instance)
+            paid = called(**{name: stage.show(value) for name, value in given.items()})
+            if isinstance(paid, dict) and staged.instance is not None:
+                terms = Table({key: _take(np.asarray(value)) for key, value in paid.items()})
+                paid = stage.show(weigh_table(machine, staged.instance, terms))
+            yield _read(entry, paid)
+
+
+class _Watcher(ast.NodeTransformer):
+    """Lets every computed expression of a file be watched."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+
+    def visit_BinOp(self, node: ast.BinOp) -> ast.AST:
+        return self._wrap(node)
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        return self._wrap(node)
+
+    def _wrap(self, node: ast.BinOp | ast.Call) -> ast.AST:
+        text = ast.Constant(ast.unparse(node))
+        self.generic_visit(node)
+        given: list[ast.expr] = [node, ast.Constant(node.lineno), text]
+        call = ast.Call(ast.Name("__watch__", ast.Load()), given, [])
+        return ast.fix_missing_locations(ast.copy_location(call, node))
+
+
+class _Stage:
+    """One step as Python's own values.
+
+    Args:
+        machine: it carries out what is not of the file.
+        is_torch: whether arrays are torch's.
+        n_stepped: how many values a simulator's step returns.
+    """
+
+    def __init__(self, machine: Tracer, is_torch: bool, n_stepped: int) -> None:
+        self._machine, self._is_torch, self._n_stepped = machine, is_torch, n_stepped
+        self._codes: dict[int, tuple[ast.expr, Any]] = {}
+        self._values: dict[str, Any] = {"np": np, "len": len}
+        self.names: Mapping[str, Any] = {}
+
+    def see(self, step: Transition) -> None:
+        """Go on to another step."""
+        ended = step.terminated.astype(np.float64)
+        after = State({"terminated": ended, **step.next_state.fields})
+        self._values |= {"state": step.state, "next_state": after, "action": step.action}
+        self._machine.n_steps = 0
+
+    def show(self, value: Any) -> Any:
+        """Return a value of the card as Python's own."""
+        if isinstance(value, Lanes):
+            return self._compute(value)
+        if isinstance(value, Input):
+            return Given(value, self.show)
+        if isinstance(value, Bound):
+            return lambda *given: self.show(self._machine.call(value, tuple(map(_take, given)), {}))
+        if isinstance(value, tuple):
+            is_old = isinstance(value, Stepped) and self._n_stepped == 4
+            return tuple(map(self.show, (*value[:3], value[4]) if is_old else value))
+        if isinstance(value, Table | Items):
+            shown = {key: self.show(item) for key, item in value.items()}
+            return shown if isinstance(value, Table) else [*shown.values()]
+        if isinstance(value, Broken):
+            return _Missing()
+        if value is None or isinstance(value, int | float | str | Given | np.ndarray | np.generic):
+            return value
+        if isinstance(value, Instance):  # of a class of the file, without arguments
+            return self.names[value.type.name]()
+        raise CannotRun(type(value).__name__)
+
+    def _compute(self, value: Lanes) -> Any:
+        if value.is_constant:
+            return np.array(value.value) if value.shape else value.value
+        if id(value.node) not in self._codes:  # an expression that is kept is read again
+            tree = ast.fix_missing_locations(ast.Expression(value.node))
+            self._codes[id(value.node)] = value.node, compile(tree, "<step>", "eval")
+        number = np.array(eval(self._codes[id(value.node)][1], {}, self._values))
+        number = number[0] if value.is_row and number.ndim else number
+        if self._is_torch:
+            return as_tensor(number)
+        return number if np.ndim(number) else number[()]
+
+
+def _count_stepped(tree: ast.Module) -> int:
+    """Return how many values a file unpacks of ``step(…)``: four in Gym's old words."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Tuple):
+            is_call = isinstance(node.value, ast.Call)
+            if is_call and ast.unparse(node.value).split("(")[0].endswith(".step"):
+                return len(node.targets[0].elts)
+    return 5
+
+
+def _take(value: Any) -> Any:
+    """Return a value of Python's as the machine computes with it."""
+    if not isinstance(value, np.ndarray | np.generic):
+        return value
+    listed = np.asarray(value).tolist()
+    return Lanes(nodes.literal(listed), np.shape(value), value=listed)
 
 
 def _check(tree: ast.Module) -> None:
@@ -186,31 +297,24 @@ def _bounded() -> Iterator[None]:
         sys.settrace(before)
 
 
-def _run(
-    tree: ast.Module,
-    entry: Payer,
-    staged: Staged,
-    machine: EagerMachine,
-    steps: Sequence[Transition],
-) -> Iterator[float]:
-    def show(value: Any) -> Any:
-        return _show(machine, value)
-
-    names = _load(tree)
-    called = _find_entry(entry, staged, names, show)
-    for step in steps:
-        machine.see(show_step(step))
-        staged.environment.begin()
-        given = give(machine, entry.function, staged.inputs, staged.instance)
-        paid = called(**{name: show(value) for name, value in given.items()})
-        yield _read(entry, paid)
-
-
-def _load(tree: ast.Module) -> dict[str, Any]:
+def _load(tree: ast.Module, inputs: Inputs, watch: Callable[..., Any]) -> dict[str, Any]:
     """Run the file's statements, those that fail left out."""
+    module = types.ModuleType("reward")
+    names: dict[str, Any] = vars(module)
     known = {key: value for key, value in vars(builtins).items() if key not in _FORBIDDEN}
-    known |= {"__import__": _import, "print": lambda *given, **named: None}
-    names: dict[str, Any] = {"__builtins__": known, "__name__": "reward"}
+    known |= {**CONVENTIONS, "print": lambda *given, **named: None, "__watch__": watch}
+    of_library = _make_terms()
+    own = inner.read_tree(inputs.card)
+    if own is not None:
+        made = _run_own(own, inputs)
+        of_library[made.__name__] = known[made.__name__] = made
+    known["__import__"] = make_import(of_library)
+    for node in ast.walk(tree):  # base classes that nobody has defined
+        for base in node.bases if isinstance(node, ast.ClassDef) else ():
+            root, *inner_names = ast.unparse(base).split(".")
+            known.setdefault(root, Library(root, of_library) if inner_names else make_base(root))
+    names["__builtins__"] = known
+    sys.modules["reward"] = module  # for dataclasses
     for statement in tree.body:
         code = compile(ast.Module([statement], []), _FILE, "exec")
         try:
@@ -222,18 +326,56 @@ def _load(tree: ast.Module) -> dict[str, Any]:
     return names
 
 
+def _make_terms() -> dict[str, Any]:
+    names: dict[str, Any] = {"np": np}
+    exec(isaac.TERMS, names)
+    return {key: value for key, value in names.items() if callable(value)}
+
+
+def _run_own(tree: ast.Module, inputs: Inputs) -> Any:
+    """Return Gymnasium's own class of the card's environment, as Python has it."""
+    names: dict[str, Any] = {
+        "np": np,
+        "MujocoEnv": make_base("MujocoEnv"),
+        "utils": Library("utils", {}),
+    }
+    body = [item for item in tree.body if not isinstance(item, ast.Import | ast.ImportFrom)]
+    exec(compile(ast.Module(body, []), "<gymnasium>", "exec"), names)
+    made = names[body[-1].name]  # type: ignore[attr-defined]
+    for name in ("_get_obs", *(["is_healthy"] if inputs.card.termination else [])):
+        if name in vars(made):
+            delattr(made, name)  # asked of the step instead
+    return made
+
+
+def _add_entry(
+    entry: Payer, staged: Staged, names: dict[str, Any], show: Callable[[Any], Any]
+) -> Callable[..., Any]:
+    """Return an entry that the file does not have: a sum of its terms."""
+    node = copy.deepcopy(staged.function.node)
+    assert isinstance(node, ast.FunctionDef)
+    node.name = "__entry__"
+    exec(compile(ast.fix_missing_locations(ast.Module([node], [])), _FILE, "exec"), names)
+    called: Callable[..., Any] = names["__entry__"]
+    if entry.type is None:
+        return called
+    return functools.partial(called, _make(entry, staged, names, show))
+
+
 def _find_entry(
     entry: Payer, staged: Staged, names: dict[str, Any], show: Callable[[Any], Any]
 ) -> Callable[..., Any]:
     """Return the entry as Python has it, of an object as at the start of an episode."""
     name = entry.function.name
+    of_file = staged.machine.scope.names.items()
+    wanted = entry.function if entry.type is None else entry.instance
+    held = [key for key, value in of_file if wanted is not None and value is wanted]
     if entry.type is None:
-        found = names.get(name)
-        if not callable(found) or (entry.function.node.lineno == 1 and name not in names):
+        found = names.get(held[0] if held else name)
+        if not callable(found):
             raise CannotRun(name)
         return found  # type: ignore[no-any-return]
-    held = [key for key, value in staged.machine.scope.names.items() if value is entry.instance]
-    if entry.weighs or entry.type.name not in names:
+    if entry.type.name not in names:
         raise CannotRun(name)
     made = names[held[0]] if entry.instance is not None else _make(entry, staged, names, show)
     return getattr(made, name)  # type: ignore[no-any-return]
@@ -245,9 +387,12 @@ def _make(entry: Payer, staged: Staged, names: dict[str, Any], show: Callable[[A
     kind = names[entry.type.name]
     if not hasattr(kind, "__getattr__"):
         kind = type(kind.__name__, (kind,), {"__getattr__": lambda self, key: getattr(around, key)})
+    for key, value in entry.type.list_names():  # said to be of a class, and set by a base class
+        if isinstance(value, Class) and value.name in names and not hasattr(kind, key):
+            setattr(kind, key, names[value.name])
     start = entry.type.find("__init__")
     made = kind(**_show_given(staged, start, show)) if start is not None else kind()
-    if isinstance(made, Wrapper):
+    if isinstance(made, Base):
         made.env = around
     reset = entry.type.find("reset")
     if reset is not None:
@@ -260,37 +405,12 @@ def _show_given(staged: Staged, function: Any, show: Callable[[Any], Any]) -> di
     return {name: show(value) for name, value in given.items()}
 
 
-def _show(machine: EagerMachine, value: Any) -> Any:
-    """Return a value of the card as Python's own."""
-    if isinstance(value, Lanes):
-        if value.is_constant:
-            return value.value
-        number = np.array(machine.evaluate_node(value.node))
-        number = number[0] if value.is_row and number.ndim else number
-        return number if np.ndim(number) else number[()]
-    if isinstance(value, Input):
-        return Given(value, lambda inner: _show(machine, inner))
-    if isinstance(value, Items):
-        return [_show(machine, item) for item in value]
-    if isinstance(value, tuple):
-        return tuple(_show(machine, item) for item in value)
-    if isinstance(value, Table):
-        return {key: _show(machine, item) for key, item in value.items()}
-    if isinstance(value, Broken):
-        return _Missing()
-    if value is None or isinstance(value, int | float | str | Given | np.ndarray | np.generic):
-        return value
-    raise CannotRun(type(value).__name__)
-
-
 def _read(entry: Payer, paid: Any) -> float:
     """Return the reward of what the entry returned."""
     if isinstance(paid, tuple):
         paid = paid[1 if entry.function.name == "step" and len(paid) >= 4 else 0]
     if isinstance(paid, dict):
         total = [key for key in paid if str(key).lower() in ("total", "reward", "total_reward")]
-        if entry.type is not None:
-            raise CannotRun("terms whose weights are looked up")
         paid = paid[total[0]] if total else sum(paid.values())
     number = np.ravel(np.asarray(paid, dtype=float))
     if number.size != 1:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import ast
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,18 +11,12 @@ from reward_agent.evaluation.trajectories import Trajectories
 from reward_agent.records.jobs import ParityRow
 from reward_agent.rewards.program import CompiledReward
 from reward_agent.simulation.state import FloatArray, State, Transition
-from reward_agent.translation.eager import EagerMachine, show_step
-from reward_agent.translation.entry import list_entries
-from reward_agent.translation.inputs import Inputs
-from reward_agent.translation.oracle import CannotRun, pay_in_python
-from reward_agent.translation.staging import Staged
+from reward_agent.translation.oracle import Run
+from reward_agent.translation.stand_ins import CannotRun
 from reward_agent.translation.values import Fault
-from reward_agent.translation.writing import read_result
 
 # Steps from the start of an episode, and from its end.
 _FIRST, _LAST = 40, 20
-# Statements of a person's file that are carried out with numbers in all, so that it takes seconds.
-_MOST_STATEMENTS = 40_000
 # What rounding in another order of the same sums does.
 _SAME = 1e-6
 
@@ -75,53 +68,34 @@ class Original:
     """What the person's file itself pays, step by step.
 
     Args:
-        tree: the file.
-        number: which of its entries.
-        inputs: the card's fields.
-        runs_python: whether Python itself may run it, as in the sealed child.
+        run: the file as Python runs it; None where it may not.
     """
 
-    def __init__(
-        self, tree: ast.Module, number: int, inputs: Inputs, runs_python: bool = False
-    ) -> None:
-        self._tree, self._number, self._inputs = tree, number, inputs
-        self.is_run = runs_python
+    def __init__(self, run: Run | None) -> None:
+        self._run = run
         self.why_not = ""
-        self.fault: Fault | None = None
-        self._n_statements = 0
 
-    def pay_in_python(self, stretch: RecordedSteps, has_memory: bool) -> FloatArray | None:
-        """Return what Python itself pays for a stretch; None where it cannot run the file."""
-        if not self.is_run:
+    @property
+    def is_run(self) -> bool:
+        """Whether Python runs it."""
+        return self._run is not None
+
+    @property
+    def fault(self) -> Fault | None:
+        """Where what it pays stops being a number."""
+        return self._run.fault if self._run is not None else None
+
+    def pay(self, stretch: RecordedSteps, has_memory: bool) -> FloatArray | None:
+        """Return what it pays for a stretch, as ``pay_ours`` does; None where it cannot run."""
+        if self._run is None:
             return None
         later = () if has_memory else stretch.later
         try:
-            parts = [
-                pay_in_python(self._tree, self._number, self._inputs, steps)
-                for steps in (stretch.steps, later)
-                if steps
-            ]
+            parts = [self._run.pay(steps) for steps in (stretch.steps, later) if steps]
         except CannotRun as error:
-            self.is_run, self.why_not = False, " ".join(str(error).split())[:150]
+            self._run, self.why_not = None, " ".join(str(error).split())[:150]
             return None
         return np.concatenate(parts)
-
-    def pay(self, steps: Sequence[Transition]) -> Iterator[float]:
-        """Yield the reward of consecutive steps from the start of an episode, one at least."""
-        machine = EagerMachine(show_step(steps[0]))
-        machine.run_file(self._tree)
-        entry = list_entries(machine, self._inputs)[self._number]
-        staged = Staged(machine, entry, self._inputs)
-        for step in steps:
-            machine.see(show_step(step))
-            total, _ = read_result(machine, entry, staged.pay())
-            paid = float(np.ravel(machine.compute(total))[0])
-            if not np.isfinite(paid):
-                self.fault = machine.fault
-            yield paid
-            self._n_statements += machine.n_steps
-            if self._n_statements > _MOST_STATEMENTS:
-                return
 
 
 def pay_ours(reward: CompiledReward, stretch: RecordedSteps) -> FloatArray:
@@ -140,8 +114,7 @@ def pay_ours(reward: CompiledReward, stretch: RecordedSteps) -> FloatArray:
 
 
 def compare(stretch: RecordedSteps, original: FloatArray, ours: FloatArray) -> ParityRow:
-    """Return a row of the table, of the steps that the original was carried out on."""
-    ours = ours[: len(original)]
+    """Return a row of the table."""
     return ParityRow(
         steps=stretch.name,
         n_steps=len(ours),
@@ -154,17 +127,6 @@ def compare(stretch: RecordedSteps, original: FloatArray, ours: FloatArray) -> P
 def is_same(row: ParityRow) -> bool:
     """Whether a difference is that of rounding."""
     return row.difference <= _SAME * (1.0 + abs(row.original))
-
-
-def pay_original(original: Original, stretch: RecordedSteps, has_memory: bool) -> FloatArray:
-    """Return what the file itself pays for a stretch, as ``pay_ours`` does."""
-    python = original.pay_in_python(stretch, has_memory)
-    if python is not None and np.isfinite(python).all():
-        return python
-    paid = list(original.pay(stretch.steps))
-    if not has_memory and stretch.later and len(paid) == len(stretch.steps):
-        paid += original.pay(stretch.later)
-    return np.array(paid)
 
 
 def sample_stretches(steps: Sequence[Transition], n_sims: int) -> list[RecordedSteps]:

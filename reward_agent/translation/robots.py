@@ -23,8 +23,11 @@ def read_motion(inputs: Inputs, name: str, state: str) -> Any:
     function = isaac.find_motion(name)
     if function is None:
         return None
-    of = Input(name, lambda part: _read_part(inputs, name, part, state))
-    return Tracer(is_inline=True).call_function(function, (of,), {})
+    if (name, state) not in inputs.known:
+        of = Input(name, lambda part: _read_part(inputs, name, part, state))
+        found = Tracer(is_inline=True).call_function(function, (of,), {})
+        inputs.known[name, state] = found
+    return inputs.known[name, state]
 
 
 def _read_part(inputs: Inputs, name: str, part: str, state: str) -> Any:

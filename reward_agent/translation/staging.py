@@ -95,12 +95,12 @@ class Staged:
         self.environment = Environment(machine, inputs, _steps_inside(entry))
         self.inputs = replace(inputs, environment=self.environment)
         self.instance = self._find_instance() if entry.type else None
-        self._function = entry.function
+        self.function = entry.function
         start = find_start(machine) if entry.type is None else None
         if start is not None:
             machine.call_function(start, (), {})
         if entry.weighs and self.instance is not None:
-            self._function = weigh_terms(machine, entry, self.instance)
+            self.function = weigh_terms(machine, entry, self.instance)
         if self.instance is not None:
             _ask_for_attributes(machine, self.instance)
         self._started = {*machine.ran}
@@ -121,7 +121,7 @@ class Staged:
             Untranslatable: something in it has no certain meaning.
         """
         self.environment.begin()
-        function, instance = self._function, self.instance
+        function, instance = self.function, self.instance
         before = instance.type.find("_pre_physics_step") if instance is not None else None
         if isinstance(before, Function) and instance is not None:  # of Isaac Lab's environments
             taken = self.inputs.make("action", self.inputs.card.n_actions)
@@ -227,7 +227,7 @@ class Staged:
 
     def describe_inputs(self) -> str:
         """Say which field each parameter of the entry is."""
-        function = self._function
+        function = self.function
         given = give(self.machine, function, self.inputs, self.instance)
         read = [
             f"{name} is {ast.unparse(value.node)}"

@@ -40,13 +40,13 @@ from reward_agent.rewards.program import CompiledReward, compile_program
 from reward_agent.rewards.source import defines_reward, parse_source
 from reward_agent.rewards.trial import roll_out_random_policy
 from reward_agent.translation.inputs import Inputs
+from reward_agent.translation.oracle import Run
 from reward_agent.translation.parity import (
     Original,
     RecordedSteps,
     compare,
     cut_stretches,
     is_same,
-    pay_original,
     pay_ours,
     sample_stretches,
 )
@@ -59,6 +59,7 @@ from reward_agent.translation.writing import Text, prepare_file, write_arrays
 from reward_agent.types import Finding, RewardProgram
 
 _MOST_BYTES = 1_000_000
+_PLAIN = "write it as compute_reward(state, action, next_state), over arrays"
 _MOST_FINDINGS = 5
 # Steps and simulations where nothing was recorded.
 _N_STEPS, _N_SIMS = 40, 4
@@ -246,30 +247,37 @@ class Translator:
             Untranslatable: it does not, or what the file pays is no number.
         """
         reward = self._compile(text.source)
-        original = Original(self.tree, number, inputs, self.ground.runs_python)
+        may_run = self.ground.runs_python
+        original = Original(Run(self.tree, number, inputs) if may_run else None)
         rows = []
         for stretch in self.ground.stretches:
-            expected = pay_original(original, stretch, reward.has_memory)
+            expected = original.pay(stretch, reward.has_memory)
+            ours = pay_ours(reward, stretch)
+            if expected is None:
+                if is_rows:  # what is kept word for word is worth nothing unless it runs
+                    raise Untranslatable(f"Python cannot run it: {original.why_not}", _PLAIN)
+                continue
             if not np.isfinite(expected).all():
                 step = int(np.flatnonzero(~np.isfinite(expected))[0])
                 raise explain_fault(original.fault, expected[step], step, stretch.name)
-            rows.append(compare(stretch, expected, pay_ours(reward, stretch)))
+            rows.append(compare(stretch, expected, ours))
         different = [row for row in rows if not is_same(row)]
         if different:
             raise Untranslatable(
                 f"it pays {different[0].original:.6g} a step, its translation "
                 f"{different[0].ours:.6g}: {different[0].steps}",
-                "write it as compute_reward(state, action, next_state), over arrays",
+                _PLAIN,
             )
         _, entries = prepare_file(self.tree, inputs)
-        why = [f"Python itself did not run it: {original.why_not}"] if original.why_not else []
+        lost = f"not compared: Python itself could not run the file: {original.why_not}"
+        why = [lost] if original.why_not else []
         return TranslateResult(
             original="the file" if original.is_run else "as read",
             form="rows" if is_rows else "arrays",
             program=text.source,
             entry=entries[number].name,
             terms=dict(text.terms),
-            parity=tuple(rows),
+            parity=tuple(rows) if original.is_run else (),
             notes=(*text.notes, *why),
         )
 

@@ -48,6 +48,7 @@ def test_a_style_is_taken_and_pays_the_same(name: str) -> None:
     ground = make_ground(env)
     result = translate_file(text.encode(), replace(ground, runs_python=True))
     assert result.program is not None, [f"{f.message}; {f.remedy}" for f in result.findings]
+    assert result.original == "the file", result.notes
     assert max(row.difference for row in result.parity) < 1e-6
     if call:
         stretch = ground.stretches[2]
