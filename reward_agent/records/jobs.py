@@ -570,7 +570,7 @@ class TranslateResult(FileRecord):
     )
     parity: tuple[ParityRow, ...] = Field((), max_length=100)
     original: Literal["the file", "as read"] = Field(
-        "as read", description="what the program is compared with: Python's run, or our reading"
+        "as read", description="what the program is compared with: Python's run, or with nothing"
     )
     notes: tuple[OneLine, ...] = Field((), max_length=50, description="what was assumed, left out")
     findings: tuple[Finding, ...] = Field((), max_length=20)

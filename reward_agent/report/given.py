@@ -43,9 +43,9 @@ class GivenTrace:
             "rows": "It is run row by row, which is slow",
         }[self.reward.form]
         if not self.reward.parity:
-            return f"{how}, as it was read: Python itself could not run it, to compare what they pay."
+            return f"{how} as it was read: Python itself could not run it, to compare their pay."
         n_steps = sum(row.n_steps for row in self.reward.parity)
-        most = max(row.difference for row in self.reward.parity
+        most = max(row.difference for row in self.reward.parity)
         return f"{how}, and pays what it paid on {n_steps:,} recorded steps (within {most:.1g})."
 
     @property
