@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import typer
 
+from benchmarks.__main__ import BENCHMARKS
 from docs_site import pages, reference
 from docs_site.build import build_site, find_first_sentence
 from reward_agent.cli.app import app
@@ -125,3 +126,11 @@ def test_every_command_of_a_page_is_one(page: pages.Page) -> None:
         parser = command.make_parser(context)
         _, left, _ = parser.parse_args([word.strip("[]") for word in words])
         assert left == [], line
+
+
+def test_every_script_of_a_page_is_one() -> None:
+    texts = [page.source.read_text() for page in PAGES if page.path != "changelog.md"]
+    scripts = {name for text in texts for name in re.findall(r"\bscripts/(\w+)", text)}
+    benchmarks = {name for text in texts for name in re.findall(r"scripts/bench ([a-z]+)", text)}
+    assert [name for name in scripts if not (pages.ROOT / "scripts" / name).is_file()] == []
+    assert benchmarks <= set(BENCHMARKS)
