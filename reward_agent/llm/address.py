@@ -16,6 +16,7 @@ from reward_agent.text import hide_credentials
 
 # What people copy from an example of a call, and the SDKs add themselves.
 _CALLS = re.compile(r"(/(chat/)?completions|/responses|(/v1)?/messages|/models|/embeddings)/*$")
+_FEW_SLASHES = re.compile(r"(https?):/(?=[^/])")
 # Where other programs, and earlier SDKs, look for an address.
 _UNREAD = (
     "OPENAI_API_BASE", "OPENAI_BASE", "OPENAI_API_HOST", "OPENAI_HOST", "OPENAI_API_URL",
@@ -40,6 +41,9 @@ def correct_address(given: str, usual_path: str = "") -> CorrectedAddress:
         usual_path: what one without a path lacks, such as ``/v1``.
     """
     url, done = given.strip(), []
+    if slip := _FEW_SLASHES.match(url):
+        url = f"{slip[1]}://{url[slip.end() :]}"
+        done.append("it lacked a slash")
     # What holds a password is not guessed at.
     if url and "://" not in url and "@" not in url:
         host = re.split(r"[/:?]", url.removeprefix("["), maxsplit=1)[0]
@@ -131,6 +135,12 @@ def find_proxy(url: str) -> Proxy | None:
     names = (name for name in os.environ if name.lower() == f"{kind}_proxy" and os.environ[name])
     given = known[kind] if "://" in known[kind] else f"http://{known[kind]}"
     proxy = Proxy(given, next(names, "the system's settings"), host)
+    try:
+        is_address = bool(urlsplit(given).hostname) and urlsplit(given).port != 0
+    except ValueError:  # a port or an IPv6 address that is none
+        is_address = False
+    if not is_address:
+        raise UsageError(f"{proxy} is no address of the form http://host:port", proxy.remedy)
     scheme = given.partition("://")[0].lower()
     if scheme not in _PROXY_SCHEMES:
         closest = "; did you mean socks5://?" if scheme.startswith("socks") else (

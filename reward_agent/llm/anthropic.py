@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from reward_agent.errors import UsageError
+from reward_agent.errors import MissingKeyError, ModelError, UsageError
 from reward_agent.llm.chat import ChatMessage, ChatRequest, ReplyText
 from reward_agent.llm.failures import Endpoint, HttpFailure
 from reward_agent.llm.provider import ProviderOptions
@@ -185,6 +185,18 @@ class BedrockChatModel(AnthropicChatModel):
             who = {"api_key": self._endpoint.api_key}
         return {**who, "aws_region": self._region, "base_url": self._endpoint.plain_url}
 
+    def _explain_no_credentials(self, failure: Exception) -> ModelError | None:
+        from botocore.exceptions import BotoCoreError
+
+        is_ours = isinstance(failure, RuntimeError) and "credentials" in str(failure)
+        if not (is_ours or isinstance(failure, BotoCoreError)):
+            return None
+        return MissingKeyError(
+            f"no credentials for bedrock: {self._endpoint.scrub(str(failure))}",
+            "export AWS_BEARER_TOKEN_BEDROCK=…, or AWS_PROFILE=… of those that "
+            "`aws configure list-profiles` shows",
+        )
+
 
 class VertexChatModel(AnthropicChatModel):
     """A model on Google's Vertex AI."""
@@ -206,6 +218,17 @@ class VertexChatModel(AnthropicChatModel):
             "access_token": self._endpoint.api_key or None,
             "base_url": None if is_usual else self._endpoint.plain_url,
         }
+
+    def _explain_no_credentials(self, failure: Exception) -> ModelError | None:
+        from google.auth.exceptions import GoogleAuthError
+
+        if not isinstance(failure, GoogleAuthError):
+            return None
+        return MissingKeyError(
+            f"no credentials for vertex: {self._endpoint.scrub(str(failure))}",
+            "`gcloud auth application-default login`, or GOOGLE_APPLICATION_CREDENTIALS=FILE of a "
+            "service account",
+        )
 
 
 def _cut(turn: ChatMessage) -> str | list[dict[str, Any]]:

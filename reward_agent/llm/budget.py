@@ -12,9 +12,9 @@ import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from reward_agent.errors import BudgetError, Interrupted, UsageError
+from reward_agent.errors import BudgetError, Interrupted, UsageError, hint_closest
 from reward_agent.llm.chat import ChatRequest
-from reward_agent.llm.models import ModelCard, name_source, price_usage
+from reward_agent.llm.models import ModelCard, list_models, name_source, price_usage
 from reward_agent.llm.replies import CallRecord, Replies
 from reward_agent.text import name_round
 from reward_agent.types import Record, Usage
@@ -181,11 +181,11 @@ def _read_size(png: bytes) -> tuple[int, int]:
     return (width, height) if width and height else _UNREAD_SIZE
 
 
-def explain_no_price(model: str) -> UsageError:
+def explain_no_price(model: str, vendor: str) -> UsageError:
     """Return the error for a limit in USD that cannot be held."""
     return UsageError(
         f"--max-usd needs the price of the model, and none is known for {model!r} "
-        f"({name_source()})",
+        f"({name_source()}){hint_closest(model, list_models(vendor))}",
         "say it, US dollars per million tokens: --prices 'input=2 output=10'; or give "
         "--max-tokens or --max-calls instead",
     )

@@ -162,7 +162,7 @@ class CalledChatModel:
         # A model with a price has a prompt cache that makes it lower.
         self._prefixes = _Prefixes(policy.lead_s, self._cancel) if self._card else None
         if self._budget.limits.usd is not None and self._card is None and not row.is_free:
-            raise explain_no_price(plain.name)
+            raise explain_no_price(plain.name, row.vendor)
 
     def complete(self, request: ChatRequest) -> Completion:
         """Answer from the record what was asked before, else call.

@@ -17,16 +17,11 @@ from reward_agent.errors import (
     ContextTooLongError,
     MissingKeyError,
     ModelError,
-    QuotaError,
-    RateLimitError,
-    RejectedKeyError,
-    UnknownModelError,
     UnreachableError,
     UsageError,
-    find_closest_name,
+    hint_closest,
 )
 from reward_agent.llm.address import Proxy
-from reward_agent.llm.models import list_models
 from reward_agent.text import WITHHELD, clean_text, hide_credentials
 
 _MAX_QUOTE = 200
@@ -34,6 +29,8 @@ _MAX_QUOTE = 200
 _MAX_READ = 8_000
 # What a body calls its message; FastAPI's has a list of details.
 _SAID = ("message", "detail", "msg", "error", "errors", "title")
+_SCHEMES = ("http", "https")
+_A_KEY = re.compile(r"[!#-&(-~]*")
 # What is shorter is part of too many words to be taken out of a text.
 _MIN_SECRET = 6
 # A program may hold a word that somebody chose as a password, if not a whole phrase.
@@ -43,6 +40,7 @@ BLIND_WORDS = re.compile(r"(?i)image|vision|multi-?modal|content.{0,40}\bstr(?:i
 _BLIND_STATUSES = frozenset({400, 404, 415, 422, 500, 501})
 # A web page, or what a server says that has nothing at a path.
 _PAGE = re.compile(r"<html|<!doctype", re.I)
+_TITLE = re.compile(r"<(?:title|h1)[^>]*>\s*([^<]{1,100})", re.I)
 _NO_SUCH_PATH = frozenset({
     "a", "api", "at", "cannot", "chat", "code", "completions", "could", "detail", "error", "for",
     "found", "http", "invalid", "message", "messages", "method", "msg", "none", "not", "null", "on",
@@ -93,13 +91,14 @@ class Endpoint:
         if not _is_address(self.base_url):
             raise UsageError(
                 f"the address that is given for {self.provider} is none of the form "
-                "http(s)://host/path",
+                f"http(s)://host:port/path{_hint_scheme(self.base_url)}",
                 "check --base-url and the variables that name an address",
             )
-        if not (self.api_key.isascii() and self.api_key.isprintable()):
+        if not _A_KEY.fullmatch(self.api_key):
             raise UsageError(
                 f"the key of {self.provider} holds characters that no key has",
-                f"check {self.key_variable}: a line break, or a character that is no ASCII",
+                f"check {self.key_variable}: a quote, a blank, a line break, or a character that "
+                "is no ASCII",
             )
 
     def __repr__(self) -> str:
@@ -155,11 +154,17 @@ class Endpoint:
         return clean_text(hide_credentials(text), _MAX_QUOTE).strip()
 
 
+def _hint_scheme(text: str) -> str:
+    scheme, is_given, _ = text.partition("://")
+    is_other = is_given and scheme.isalpha() and scheme not in _SCHEMES
+    return f": it begins with {scheme[:20]}://{hint_closest(scheme, _SCHEMES)}" if is_other else ""
+
+
 def _is_address(text: str) -> bool:
     try:
         parts = urlsplit(text)
         return (
-            parts.scheme in ("http", "https")
+            parts.scheme in _SCHEMES
             and bool(parts.hostname)
             and parts.port != 0
             and text.isprintable()
@@ -199,6 +204,14 @@ class HttpFailure:
         return bool(_PAGE.search(self.text))
 
     @property
+    def said(self) -> str:
+        """The provider's text; of a web page its title."""
+        if not self.is_page:
+            return self.message
+        title = _TITLE.search(self.message)
+        return f"a web page, {' '.join(title[1].split())!r}" if title else "a web page"
+
+    @property
     def is_of_path(self) -> bool:
         """Whether there is nothing at the address, rather than no such model."""
         words = set(re.findall(r"[a-z]+", self.text))
@@ -213,6 +226,8 @@ class HttpFailure:
 def read_failure(failure: Any) -> HttpFailure:
     """Read an SDK's ``APIError``."""
     body = failure.body
+    if isinstance(body, list) and body:  # Gemini's
+        body = body[0]
     # openai unwraps the "error" object of a body, anthropic does not.
     detail = (body.get("error") or body) if isinstance(body, Mapping) else body
     status = int(getattr(failure, "status_code", None) or 200)
@@ -259,51 +274,6 @@ def make_missing_key_error(provider: str, key_variable: str) -> MissingKeyError:
     )
 
 
-def explain_http_failure(
-    endpoint: Endpoint, failure: HttpFailure, proxy: Proxy | None = None
-) -> ModelError:
-    """Return the one error that a response with an error status means.
-
-    Args:
-        endpoint: who was called.
-        failure: what came.
-        proxy: that stands in between, and may have answered itself.
-    """
-    if proxy is not None and (failure.status == 407 or failure.is_page):
-        what = "a web page" if failure.is_page else endpoint.scrub(failure.message)
-        return UnreachableError(
-            f"{proxy} answers in place of {endpoint.provider} (HTTP {failure.status}): {what}",
-            proxy.remedy,
-            is_transient=failure.status >= 500,
-        )
-    if failure.is_of_path:
-        return UnreachableError(
-            f"there is no API of {endpoint.provider} at {endpoint.address}: it answers with "
-            f"HTTP {failure.status}, {'a web page' if failure.is_page else 'no such path'}",
-            "check --base-url: most end in /v1, and leave out /chat/completions",
-        )
-    told = f"{failure.status} {failure.text}"
-    row = next(row for row in _MEANINGS if re.match(row.told, told, re.DOTALL))
-    closest = find_closest_name(endpoint.model, list_models(endpoint.vendor))
-    wait_s = failure.retry_after_s
-    words = {
-        "provider": endpoint.provider,
-        "model": endpoint.model,
-        "address": endpoint.address,
-        "key": endpoint.key_variable,
-        "place": "in its reply" if failure.is_in_reply else f"HTTP {failure.status}",
-        "said": endpoint.scrub(failure.message),
-        "wait": "" if wait_s is None else f", for {wait_s:g} s",
-        "hint": f"; did you mean {closest!r}?" if closest not in (None, endpoint.model) else "",
-    }
-    return row.error(
-        row.message.format(**words),
-        row.remedy.format(**words),
-        is_transient=row.is_transient,
-        retry_after_s=wait_s if row.is_transient else None,
-    )
-
-
 def explain_timeout(endpoint: Endpoint, timeout_s: float) -> ModelError:
     """Return the error for a provider that accepted the request and stayed silent."""
     return UnreachableError(
@@ -315,21 +285,55 @@ def explain_timeout(endpoint: Endpoint, timeout_s: float) -> ModelError:
 
 
 def explain_connection_failure(
-    endpoint: Endpoint, cause: BaseException, proxy: Proxy | None = None
+    endpoint: Endpoint, cause: BaseException, proxy: Proxy | None = None, start: str = ""
 ) -> ModelError:
-    """Return the error for a connection that could not be made or was dropped."""
-    reason = endpoint.scrub(str(cause.__cause__ or cause)) or type(cause).__name__
+    """Return the error for a connection that could not be made or was dropped.
+
+    Args:
+        endpoint: who was called.
+        cause: what the system says.
+        proxy: that stands in between.
+        start: what starts the server, where it is one of this machine.
+    """
+    cause = cause.__cause__ or cause
+    reason = endpoint.scrub(str(cause)) or type(cause).__name__
     if proxy is not None:
         return UnreachableError(
             f"{proxy} gives no connection to {endpoint.provider} at {endpoint.address}: {reason}",
             proxy.remedy,
             is_transient=True,
         )
+    remedy = next(remedy for words, remedy in _CONNECTIONS if re.search(words, reason))
     return UnreachableError(
         f"the connection to {endpoint.provider} at {endpoint.address} failed: {reason}",
-        "check the network, the proxy settings and the base URL; the run can be resumed",
-        is_transient=True,
+        remedy.format(start=f" (`{start}`)" if start else ""),
+        is_transient="[SSL" not in reason,
     )
+
+
+# What to do about a connection, by what the system says of it.
+_CONNECTIONS = (
+    (
+        "CERTIFICATE_VERIFY_FAILED",
+        "this machine does not trust its certificate: SSL_CERT_FILE=FILE names an authority of "
+        "your own network; else check --base-url",
+    ),
+    ("WRONG_VERSION_NUMBER|wrong version number", "it speaks no TLS: give --base-url with http://"),
+    (
+        "(?i)name or service|nodename|getaddrinfo|no address|name resolution",
+        "check the host's name in --base-url, and the network",
+    ),
+    (
+        "(?i)refused",
+        "nothing listens there: start its server{start}, or check host and port of --base-url",
+    ),
+    (
+        "(?i)disconnected without|reset by peer|illegal request",
+        "try again; if it happens each time, it wants https:// or is no such server: check "
+        "--base-url; the run can be resumed",
+    ),
+    ("", "check the network, the proxy settings and the base URL; the run can be resumed"),
+)
 
 
 def explain_blind(endpoint: Endpoint, said: str) -> BlindModelError:
@@ -396,80 +400,3 @@ def parse_retry_after(headers: Mapping[str, str]) -> float | None:
     except (ValueError, TypeError, OverflowError):
         return None
     return seconds if 0 <= seconds < 86_400 else None
-
-
-@dataclass(frozen=True)
-class _Meaning:
-    """What a failure whose status and text are ``told`` means: the error, message and remedy."""
-
-    told: str
-    error: type[ModelError]
-    message: str
-    remedy: str
-    is_transient: bool = False
-
-
-# The first one decides: the same status means different things by its text.
-_MEANINGS = (
-    _Meaning(
-        r"402|(400|403|429) .*(insufficient_quota|billing|credit balance|spend[_ ]limit"
-        r"|exceeded your .*quota)",
-        QuotaError,
-        "the {provider} account has no credit left: {said}",
-        "add credit, or use another provider; key from {key}",
-    ),
-    _Meaning(
-        # The provider's text is left out: some quote a part of the key.
-        "401|403",
-        RejectedKeyError,
-        "{provider} does not accept the API key ({place})",
-        "check {key}, and that the key may use {model}",
-    ),
-    _Meaning(
-        r"413|(400|422) .*(context_length_exceeded|maximum context length|prompt is too long"
-        r"|context (window|size|length)|input is too long|too many tokens|exceed.{0,40}context)",
-        ContextTooLongError,
-        "the prompt does not fit into {model}: {said}",
-        "use a model with a larger context, or fewer candidates",
-    ),
-    _Meaning(
-        "404|400 .*model_not_found",
-        UnknownModelError,
-        "{provider} at {address} knows no model {model!r}{hint}",
-        "check --model and --base-url",
-    ),
-    _Meaning(
-        # The key is not carried to another address than the one that was shown.
-        "3",
-        ModelError,
-        "{provider} at {address} sends the call on to another address ({place})",
-        "give the address that answers itself as --base-url",
-    ),
-    _Meaning(
-        "429",
-        RateLimitError,
-        "{provider} asks to slow down{wait}: {said}",
-        "wait and resume the run, or ask for fewer --candidates",
-        is_transient=True,
-    ),
-    _Meaning(
-        "529",
-        UnreachableError,
-        "{provider} is overloaded ({place}): {said}",
-        "try again later; the run can be resumed",
-        is_transient=True,
-    ),
-    _Meaning(
-        "408|409|5",
-        UnreachableError,
-        "{provider} is failing ({place}): {said}",
-        "try again later; the run can be resumed",
-        is_transient=True,
-    ),
-    _Meaning(
-        "",
-        ModelError,
-        "{provider} refused the request ({place}): {said}",
-        "check --model and the provider's limits; --debug shows where it failed",
-    ),
-)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 import re
 import shlex
 import socket
@@ -32,13 +33,13 @@ from reward_agent.llm.failures import (
     explain_connection_failure,
     explain_deadline,
     explain_early_end,
-    explain_http_failure,
     explain_malformed_reply,
     explain_timeout,
     make_missing_key_error,
     read_detail,
     read_failure,
 )
+from reward_agent.llm.meanings import explain_http_failure
 from reward_agent.llm.models import ModelCard, count_usage
 from reward_agent.llm.provider import PROVIDERS, ProviderOptions
 
@@ -50,6 +51,8 @@ _KEPT_ALIVE = [(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)]
 # A long reply of a model that streams its thoughts has half of it.
 _MAX_BODY_BYTES = 32 * 2**20
 _MAX_NAME_CHARS = 100
+# Where an authority of one's own network is named.
+_AUTHORITIES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 _MOST_LISTED = 20
 _MAX_TOKENS = 10**9
 # What SDKs, and our reading of what they give, raise on a body of another form.
@@ -137,21 +140,17 @@ class SdkChatModel(ABC):
 
         started = time.monotonic()
         sdk = importlib.import_module(self.package)
-        body = self._make_body(request)
+        body, unopened = self._make_body(request), self._make_client(sdk)
         error: ModelError
         try:
-            with self._make_client(sdk) as client, self._open(client, body) as stream:
+            with unopened as client, self._open(client, body) as stream:
                 completion = self._make_completion(self._receive(stream), started)
             return self._see_that_all_was_read(request, completion)
-        except (sdk.APITimeoutError, httpx2.TimeoutException):
-            error = explain_timeout(self._endpoint, self._options.timeout_s)
         # Once a stream has begun, anthropic lets the exceptions of its HTTP library through.
         except (
             sdk.APIConnectionError, httpx2.HTTPError, httpx2.InvalidURL, httpx2.StreamError
         ) as failure:  # fmt: skip
-            unsent = (httpx2.ConnectError, httpx2.ProxyError, httpx2.UnsupportedProtocol)
-            error = explain_connection_failure(self._endpoint, failure, self._proxy)
-            error.may_be_billed = not isinstance(failure.__cause__ or failure, unsent)
+            error = self._explain_lost(failure.__cause__ or failure)
         except sdk.APIError as failure:
             response = read_failure(failure)
             if response.is_content_filter:  # in front of the model: an outcome, not an error
@@ -168,7 +167,29 @@ class SdkChatModel(ABC):
         except _UNREADABLE as failure:
             what = f"something that is not JSON of the expected form ({type(failure).__name__})"
             error = explain_malformed_reply(self._endpoint, what, is_transient=True)
+        except Exception as failure:
+            lacking = self._explain_no_credentials(failure)
+            if lacking is None:
+                raise
+            error = lacking
         raise error from None
+
+    def _explain_lost(self, cause: BaseException) -> ModelError:
+        """Return the error for a connection that was not made, broke, or stayed silent."""
+        import httpx2
+
+        if isinstance(cause, httpx2.ConnectTimeout):
+            cause = httpx2.ConnectError(f"nobody answers within {_CONNECT_S:g} s")
+        if isinstance(cause, httpx2.TimeoutException):
+            return explain_timeout(self._endpoint, self._options.timeout_s)
+        unsent = (httpx2.ConnectError, httpx2.ProxyError, httpx2.UnsupportedProtocol)
+        error = explain_connection_failure(self._endpoint, cause, self._proxy, self._row.start)
+        error.may_be_billed = not isinstance(cause, unsent)
+        return error
+
+    def _explain_no_credentials(self, failure: Exception) -> ModelError | None:
+        """Return the error for what a vendor's own package looks for and does not find."""
+        return None
 
     def _see_that_all_was_read(self, request: ChatRequest, completion: Completion) -> Completion:
         """Return a completion of a model that read its prompt.
@@ -213,6 +234,16 @@ class SdkChatModel(ABC):
         at its next use.
         """
         timeout = sdk.Timeout(self._options.timeout_s, connect=_CONNECT_S)
+        try:
+            transport = self._make_transport()
+        except OSError as error:
+            given = {name: os.environ.get(name, "") for name in _AUTHORITIES}
+            named = [name for name, path in given.items() if path and not os.path.exists(path)]
+            raise UsageError(
+                f"the certificates that {' or '.join(named) or 'this machine'} names cannot be "
+                f"read: {error.strerror or error}",
+                f"correct {' or '.join(named) or 'them'}, or unset it",
+            ) from None
         return getattr(sdk, self.client_class)(
             **self._introduce(),
             timeout=timeout,
@@ -223,7 +254,7 @@ class SdkChatModel(ABC):
                 timeout=timeout,
                 follow_redirects=False,
                 event_hooks={"response": [self._bound]},
-                transport=self._make_transport(),
+                transport=transport,
             ),
         )
 
@@ -351,7 +382,7 @@ class SdkChatModel(ABC):
         else:  # a server that does not stream
             reply = self._read(self._parse(stream.response.read().decode("utf-8", "replace")))
         if reply is None:
-            what = "a reply without content"
+            what = "a stream without a reply" if self.is_streamed else "a reply without content"
             raise explain_malformed_reply(self._endpoint, what, is_transient=True)
         return reply
 

@@ -132,7 +132,7 @@ def _merge(
         place = ".".join(str(part) for part in first["loc"])
         raise UsageError(
             f"{place} = {hide_secrets(first['input'])!r:.200} (from {sources[name]}): "
-            f"{first['msg']}",
+            f"{first['msg'].removeprefix('Value error, ')}",
             f"{name}: {RunSettings.model_fields[name].description}",
         ) from error
 
@@ -188,7 +188,8 @@ def _read_file(path: Path) -> dict[str, Any]:
         told = parse_table(read_text(path, "", MOST_TABLE_BYTES), path)
     except DataError as error:
         raise UsageError(
-            error.message, "correct or remove it, or put the file itself there"
+            error.message,
+            "correct or remove it (text stands in quotes), or put the file itself there",
         ) from error
     if not isinstance(told.get("model"), dict):
         return told

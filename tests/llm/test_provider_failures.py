@@ -179,7 +179,7 @@ ROWS = [
         True,
         "not JSON of the expected form",
     ),
-    Row("empty stream", RawBody("", "text/event-stream"), ModelError, True, "without c"),
+    Row("empty stream", RawBody("", "text/event-stream"), ModelError, True, "without a reply"),
     Row("stalled", Stall(30), UnreachableError, True, "sent nothing for 0.4 s"),
     Row(
         "prompt too long",
