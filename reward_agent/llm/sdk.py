@@ -150,7 +150,7 @@ class SdkChatModel(ABC):
         except (
             sdk.APIConnectionError, httpx2.HTTPError, httpx2.InvalidURL, httpx2.StreamError
         ) as failure:  # fmt: skip
-            error = self._explain_lost(failure.__cause__ or failure)
+            error = self._explain_lost(failure)
         except sdk.APIError as failure:
             response = read_failure(failure)
             if response.is_content_filter:  # in front of the model: an outcome, not an error
@@ -174,10 +174,12 @@ class SdkChatModel(ABC):
             error = lacking
         raise error from None
 
-    def _explain_lost(self, cause: BaseException) -> ModelError:
+    def _explain_lost(self, failure: BaseException) -> ModelError:
         """Return the error for a connection that was not made, broke, or stayed silent."""
         import httpx2
 
+        # The SDK's error has that of its HTTP library as its cause, and that has one of its own.
+        cause = failure if isinstance(failure, httpx2.HTTPError) else failure.__cause__ or failure
         if isinstance(cause, httpx2.ConnectTimeout):
             cause = httpx2.ConnectError(f"nobody answers within {_CONNECT_S:g} s")
         if isinstance(cause, httpx2.TimeoutException):
