@@ -72,7 +72,7 @@ def write_pages(folder: Path) -> None:
     Raises:
         DataError: a link leads to a file that is not there.
     """
-    shutil.copytree(ROOT / "docs", folder, ignore=shutil.ignore_patterns("*.md"))
+    shutil.copytree(ROOT / "docs", folder, ignore=shutil.ignore_patterns("*.md", "notebooks"))
     gallery.write_films(folder)
     places = {page.source: page.path for page in list_pages()}
     for page in list_pages():
@@ -105,7 +105,9 @@ def _point(link: str, page: Page, places: dict[Path, str]) -> str:
     if not target.exists():
         raise DataError(f"{page.source.relative_to(ROOT)}: {link} leads nowhere")
     inside = places.get(target)
-    if inside is None and target.is_file() and target.is_relative_to(ROOT / "docs"):
+    # Hosts of repositories show a notebook as it is meant to look.
+    is_shown = target.is_file() and target.suffix != ".ipynb"
+    if inside is None and is_shown and target.is_relative_to(ROOT / "docs"):
         inside = target.relative_to(ROOT / "docs").as_posix()
     if inside is not None:
         return os.path.relpath(inside, Path(page.path).parent)

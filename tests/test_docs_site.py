@@ -62,6 +62,9 @@ def test_links_lead_to_pages_files_and_the_repository() -> None:
     assert pages._point("../../envs/README.md", page, places) == "../reference/environments.md"
     assert pages._point("../../README.md", page, places) == "../index.md"
     assert pages._point("../../pyproject.toml", page, places).endswith("/blob/main/pyproject.toml")
+    notebook = "../notebooks/design.ipynb"
+    assert pages._point(notebook, page, places).endswith("/blob/main/docs/notebooks/design.ipynb")
+    assert pages._point("../extra.css", page, places) == "../extra.css"
     assert pages._point("../../scripts", page, places).endswith("/tree/main/scripts")
     assert pages._point("https://example.org", page, places) == "https://example.org"
 
