@@ -24,13 +24,15 @@ class GivenTrace:
         candidate: its candidate of the first round, once that is complete.
         best: the run's winner, or its best so far.
         is_ancestor: whether that is the person's program, or came of one.
-        fates: what became of each term in it.
+        heir: where that was written beside it, the best of what came of it.
+        fates: what became of each term in the heir, else in the best program.
     """
 
     reward: GivenReward
     candidate: Candidate | None
     best: Candidate | None
     is_ancestor: bool = False
+    heir: Candidate | None = None
     fates: tuple[TermFate, ...] = ()
 
     @property
@@ -61,8 +63,15 @@ class GivenTrace:
         if best.id == own.id:
             return f"{became}: the best of the run, as it is"
         how = "comes of it" if self.is_ancestor else "was written beside it"
-        reached = "" if best.task_score is None else f", {best.task_score:.3g}"
-        return f"{became}; the best program, {best.id}{reached}, {how}"
+        told = f"{became}; the best program, {_tell(best)}, {how}"
+        if self.heir is None:
+            return told if self.is_ancestor else f"{told}; nothing scored that came of it"
+        return f"{told}; the best that came of it, {_tell(self.heir)}, whose terms are shown"
+
+
+def _tell(candidate: Candidate) -> str:
+    score = candidate.task_score
+    return candidate.id if score is None else f"{candidate.id}, {score:.3g}"
 
 
 def trace_given(store: RunStore, run: RunRecord) -> tuple[GivenTrace, ...]:
@@ -73,8 +82,7 @@ def trace_given(store: RunStore, run: RunRecord) -> tuple[GivenTrace, ...]:
     best = next(iter(rank_candidates(finished)), None)
     if run.winner is not None:
         best = store.read_candidate(run.winner.iteration, run.winner.candidate)
-    after = store.read_program(best.iteration, best.id) if best else ""
-    return tuple(_trace(store, reward, finished, best, after) for reward in run.given)
+    return tuple(_trace(store, reward, finished, best) for reward in run.given)
 
 
 def _trace(
@@ -82,7 +90,6 @@ def _trace(
     reward: GivenReward,
     finished: list[Candidate],
     best: Candidate | None,
-    after: str,
 ) -> GivenTrace:
     own = next(
         (c for c in finished if c.origin and c.program_sha256 == reward.program_sha256), None
@@ -90,6 +97,9 @@ def _trace(
     if own is None or best is None:
         return GivenTrace(reward, own, best)
     others = [c for c in finished if c.id == own.id or not c.origin]
-    is_ancestor = best.id in find_lineage(others)
-    before = store.read_program(own.iteration, own.id)
-    return GivenTrace(reward, own, best, is_ancestor, compare_terms(before, after))
+    lineage = find_lineage(others)
+    heirs = rank_candidates(c for c in finished if c.id in lineage and c.id != own.id)
+    heir = None if best.id in lineage else next(iter(heirs), None)
+    shown = heir or best
+    fates = compare_terms(*(store.read_program(c.iteration, c.id) for c in (own, shown)))
+    return GivenTrace(reward, own, best, best.id in lineage, heir, fates)

@@ -169,6 +169,15 @@ class _WritingOut(ast.NodeTransformer):
         self._depth -= 1
         return written
 
+    def visit_Subscript(self, node: ast.Subscript) -> ast.expr:
+        table = self._known.get(node.value.id) if isinstance(node.value, ast.Name) else None
+        if isinstance(table, ast.Dict) and isinstance(node.slice, ast.Constant):
+            for key, value in zip(table.keys, table.values, strict=True):
+                if isinstance(key, ast.Constant) and key.value == node.slice.value:
+                    return copy.deepcopy(value)
+        found: ast.expr = self.generic_visit(node)  # type: ignore[assignment]
+        return found
+
 
 def _write_out(node: ast.expr, known: Mapping[str, ast.expr]) -> ast.expr:
     written: ast.expr = _WritingOut(known).visit(copy.deepcopy(node))

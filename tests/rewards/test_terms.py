@@ -21,6 +21,13 @@ def test_weights_are_read_through_names_and_signs() -> None:
     assert weights == {"forward": 0.5, "alive": 2.0, "effort_cost": -1.0}
 
 
+def test_a_weight_is_read_from_a_table_of_them() -> None:
+    source = PROGRAM.replace("WEIGHT = 0.5", 'WEIGHTS = {"forward": -3.0}')
+    source = source.replace("WEIGHT *", 'WEIGHTS["forward"] *')
+    [forward, *_] = read_terms(source)
+    assert (forward.weight, forward.body) == (-3.0, "next_state.forward_velocity")
+
+
 def test_what_a_choice_pays_is_its_weight_and_the_length_of_a_step_is_none() -> None:
     source = PROGRAM.replace("2.0 * np.ones_like(forward)", "np.where(forward > 0, 0.0, 5.0)")
     source = source.replace("WEIGHT * next_state.forward_velocity", "0.1 * (next_state.x / 0.008)")

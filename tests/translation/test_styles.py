@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.people import make_ground
+from support.people import WHOLE, make_ground
 from translation.styles import REFUSED, TAKEN
 
 from reward_agent.rewards.program import CompiledReward, load_functions
@@ -51,7 +51,7 @@ def test_a_style_is_taken_and_pays_the_same(name: str) -> None:
     assert result.original == "the file", result.notes
     assert max(row.difference for row in result.parity) < 1e-6
     if call:
-        stretch = ground.stretches[2]
+        stretch = ground.stretches[WHOLE]
         ours = pay_ours(CompiledReward(load_functions(result.program), 0.99), stretch)
         steps = [*stretch.steps, *stretch.later]
         assert ours.tolist() == pytest.approx(pay_in_python(text, call, steps), abs=1e-6)
