@@ -159,6 +159,8 @@ def _show_wish(session: Session, shown: ShownCandidate) -> None:
         f"        means of {wish.n_episodes} episodes from the same starts, change with 95 %; "
         f"both trained for {wish.total_timesteps:,} env steps"
     )
+    if session.find(wish.before).candidate.total_timesteps != wish.total_timesteps:
+        print_text(f"        for that {wish.before} was trained again; its film is as you saw it")
 
 
 def _describe(session: Session, shown: ShownCandidate) -> str:

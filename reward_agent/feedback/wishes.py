@@ -117,7 +117,7 @@ def describe_measured(entries: Sequence[AnyEntry], measured: Measured) -> list[s
         if point.words not in open_words:
             lines.append(
                 f'"{point.words}" is measured by: {measure.says}; {measure.show(value)} now, '
-                f"wished: {measure.settle(value).asked}"
+                f"wished: {measure.asked}"
             )
     if not measured.wish.points:
         why = measured.reason or "nothing that the robot's fields measure is among them"

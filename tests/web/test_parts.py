@@ -6,6 +6,8 @@ import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 
+from reward_agent.evaluation.wish import Wish, WishMeasure, WishPoint
+from reward_agent.feedback.records import Measured
 from reward_agent.feedback.session import Session
 from reward_agent.records.events import Failed, TrainedUntil, TrainingProgress
 from reward_agent.records.jobs import FOOTAGE_FILE
@@ -93,6 +95,31 @@ def test_findings_stand_below_their_lines(open_judged: OpenSession) -> None:
     remark = shown.index('class="remark error"')
     assert line < remark < shown.index('data-n="3"')
     assert "not trained until" in shown
+
+
+def test_the_page_asks_which_part_is_meant_and_says_what_a_round_takes(
+    open_judged: OpenSession,
+) -> None:
+    tilt = WishMeasure(name="tilt", says="mean tilt", unit="rad", wanted="less", enough=1.0)
+    most = WishMeasure(name="most", says="largest <tilt>", unit="rad", wanted="less")
+    wish = Wish(points=(WishPoint(words="leans <b>", measures=(tilt, most)),))
+    with open_judged() as session:
+        remark = session.remark("It leans <b>.")
+        values = {"tilt": 0.1, "most": 0.4}
+        session.log.append(Measured, remark=remark.number, source="…", wish=wish, values=values)
+        parts = make_parts(session)
+        chat = parts.render_chat()
+        assert "mean tilt 0.1 rad; at most 1 rad is as you wish already" in chat
+        assert '"measure": "most"}' in chat
+        assert "<b>" not in chat.replace("<b>better", "")
+        assert "a question for you" in parts.render_status()
+        page = parts.render_page()
+        assert "1 program, each trained for 2,048 env steps: about 1 minute" in page
+        assert f'data-watched="{session.need_current().candidate.id}"' in parts.render_watch()
+        session.mean(session.questions[0], "most")
+        chat = parts.render_chat()
+        assert "you mean: largest &lt;tilt&gt;" in chat
+        assert "0.4 rad now, wished: a quarter less" in chat
 
 
 def test_a_page_that_is_opened_late_is_told_where_the_trainings_stand() -> None:
