@@ -15,6 +15,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from reward_agent.text import count
 from reward_agent.types import Evaluation, FileName, FileRecord, Finite, OneLine, Record
 
 WISH_FILE, MEASURES_FILE = "wish.json", "measures.py"
@@ -171,7 +172,8 @@ class WishRecord(FileRecord):
         """The verdict in a sentence."""
         said = {"better": "better than", "mixed": "better in part than"}
         head = f"{said.get(self.verdict, 'no better than')} {self.before}"
-        met = f"{sum(row.is_met for row in self.rows)} of {len(self.rows)} wishes met"
+        n_met, asked = sum(row.is_met for row in self.rows), count(len(self.rows), "wish", "wishes")
+        met = f"{n_met} of {asked} met"
         task = f"task score {self.task.verdict}" if self.task else ""
         told = "; ".join(filter(None, [met if self.rows else "", task]))
         return f"{head}: {told}" if told else head

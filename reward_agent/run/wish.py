@@ -69,43 +69,73 @@ def measure_wish(
         watched: what is known of them.
     """
     designer = run.team.designer
-    none = WishProposal(None)
+    kept = MeasuredWish(WishProposal(None), {}, _NOT_KEPT)
     if not isinstance(designer, Measurer):
-        return MeasuredWish(none, {}, f"{designer.name} turns no words into measures")
+        return replace(kept, reason=f"{designer.name} turns no words into measures")
     if not (recorded_dir / TRAJECTORIES_FILE).is_file():
-        return MeasuredWish(none, {}, _NOT_KEPT)
-    previous, findings, reason = None, tuple[Finding, ...](), ""
+        return kept
+    previous, findings = None, tuple[Finding, ...]()
     for number in range(run.settings.max_repairs + 1):
         try:
             with run.ledger.spend("llm"):
                 proposal = designer.measure_wish(brief, previous, findings)
         except ReplayError as error:  # an earlier version did not ask
-            return MeasuredWish(none, {}, error.message)
+            return kept if previous else replace(kept, reason=error.message)
         if proposal.source is None:
-            return MeasuredWish(proposal, {}, proposal.reason)
+            return kept if previous else MeasuredWish(proposal, {}, proposal.reason)
+        if previous is not None and proposal.source == previous.source:
+            break  # asked again, it would say the same
         write_text(folder / MEASURES_FILE, proposal.source)
-        findings = check_metric(proposal.source, run.shown_card).errors
-        if not findings:
-            scored = score_recorded(
-                run, proposal.source, recorded_dir, folder / f"measured_{number}", watched
-            )
-            if scored.evaluation is not None:
-                findings = tuple(_list_faults(proposal, scored.evaluation))
-                if not findings:
-                    values = {
-                        name: average(read_values(scored.evaluation, name))
-                        for name in proposal.wish.names
-                    }
-                    return MeasuredWish(proposal, values)
-            else:
-                findings = (_refuse(f"the measures failed on an episode: {scored.outcome}"),)
-        previous, reason = proposal, findings[0].message
-    return MeasuredWish(none, {}, reason)
+        found = _try_measures(run, folder / f"measured_{number}", proposal, recorded_dir, watched)
+        if isinstance(found, Evaluation):
+            missing = list_missing(proposal.wish.names, found)
+            kept = _keep_measured(proposal, found, missing)
+            if not missing:
+                return kept
+            what = ", ".join(missing)
+            found = (_refuse(f"no episode has anything to measure of {what}"),)
+        elif not kept.values:
+            kept = replace(kept, reason=found[0].message)
+        previous, findings = proposal, found
+    return kept
 
 
-def _list_faults(proposal: WishProposal, scored: Evaluation) -> list[Finding]:
-    missing = list_missing(proposal.wish.names, scored)
-    return [_refuse(f"no episode has a part {name!r}, which is to be measured") for name in missing]
+def _try_measures(
+    run: ActiveRun,
+    job_dir: Path,
+    proposal: WishProposal,
+    recorded_dir: Path,
+    watched: Evaluation,
+) -> Evaluation | tuple[Finding, ...]:
+    """Return the recorded episodes with their measures, or what is wrong with these."""
+    assert proposal.source is not None
+    errors = check_metric(proposal.source, run.shown_card).errors
+    if errors:
+        return errors
+    scored = score_recorded(run, proposal.source, recorded_dir, job_dir, watched)
+    failed = (_refuse(f"the measures failed on an episode: {scored.outcome}"),)
+    return failed if scored.evaluation is None else scored.evaluation
+
+
+def _keep_measured(
+    proposal: WishProposal, scored: Evaluation, missing: Sequence[str]
+) -> MeasuredWish:
+    """Return the measures that episodes have; a point without one is not measured."""
+    wish = proposal.wish
+    points, left_out = [], list(wish.not_measured)
+    for point in wish.points:
+        measures = tuple(item for item in point.measures if item.name not in missing)
+        if measures:
+            points.append(point.model_copy(update={"measures": measures}))
+        else:
+            left_out.append(point.words)
+    changes = {"points": tuple(points), "not_measured": tuple(left_out)}
+    known = replace(proposal, wish=wish.model_copy(update=changes))
+    values = {name: average(read_values(scored, name)) for name in known.wish.names}
+    if not values:
+        reason = "no episode of the policy has anything to measure of it"
+        return MeasuredWish(replace(known, source=None), {}, reason)
+    return MeasuredWish(known, values)
 
 
 def _refuse(message: str) -> Finding:

@@ -31,7 +31,8 @@ from reward_agent.evaluation.wish import (
     compare,
     read_values,
 )
-from reward_agent.feedback.records import Measured
+from reward_agent.feedback.records import Measured, Remarked
+from reward_agent.feedback.rounds import measure_remark
 from reward_agent.feedback.session import Session
 from reward_agent.feedback.wishes import Question, choose_points
 from reward_agent.llm.replies import read_replies
@@ -238,11 +239,28 @@ def test_measures_that_cannot_be_taken_leave_the_words_to_the_designer(
         [ended] = session.work()
         [measured] = session.log.list(Measured)
         assert measured.source is None
-        assert "script" in measured.reason or "no episode has a part" in measured.reason
+        assert measured.wish.not_measured == ("looks sad", "pushes too hard")
+        assert measured.reason == "no episode of the policy has anything to measure of it"
         wish = session.find(ended.after[0].candidate).wish
         assert wish is not None
         assert wish.rows == ()
         assert wish.task is not None
+
+
+def test_a_measure_that_no_episode_has_is_left_out_and_the_others_stay(
+    open_judged: OpenSession,
+) -> None:
+    landing = {"name": "landing", "says": "speed of landing", "unit": "m/s", "wanted": "less"}
+    [point] = WISH["points"]
+    wish = {"points": [{"words": "lands", "measures": [landing]}, point]}
+    with open_judged(say(wish)) as session:
+        session.remark("It lands hard and pushes too hard.")
+        watched = session.need_current()
+        with session._activate() as active:
+            found = measure_remark(active, watched, session.log.list(Remarked)[0])
+        assert [item.words for item in found.proposal.wish.points] == ["pushes too hard"]
+        assert found.proposal.wish.not_measured == ("lands",)
+        assert set(found.values) == {"effort"}
 
 
 def test_what_was_watched_is_trained_as_long_as_its_answers_and_counted(
