@@ -48,7 +48,7 @@ class Conversation:
         self._session = session
         self._display = display
         self._is_terminal = is_terminal
-        self._watched = ""  # a candidate of which the next words are; '' is the one in front
+        self._watched = ""  # a candidate of which the next words are; '' is the current one
         self._commands: dict[str, Callable[[str], object]] = {
             "watch": self._watch,
             "compare": self._compare,

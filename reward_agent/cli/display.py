@@ -236,7 +236,7 @@ def show_run(store: RunStore, run: RunRecord) -> None:
     table = make_table(
         "round",
         "candidate",
-        f">score{unit}",
+        f">search score{unit}",
         "95 %",
         ">success",
         f">steps ({run.card.learner.algo})",
@@ -378,11 +378,12 @@ def _show_winner(store: RunStore, run: RunRecord) -> None:
     if winner is None:
         _show_status(store, run)
     else:
-        how = "fresh seeds" if winner.is_confirmed else "the run's own seed, not confirmed"
+        name = "fresh-seed" if winner.is_confirmed else "search"
+        doubt = "" if winner.is_confirmed else " (not tried with fresh seeds)"
         rate = "" if winner.success_rate is None else f", {winner.success_rate:.0%} successes"
         score = f"{show_number(winner.task_score)} {run.task.unit}{rate}"
         print_text(
-            f"\nwinner   {winner.candidate}: {score} on {how}; "
+            f"\nwinner   {winner.candidate}: {name} score {score}{doubt}; "
             f"{run.total_timesteps:,} env steps, {run.wall_s:.0f} s"
         )
         _show_seeds(store, run)
@@ -426,7 +427,8 @@ def _show_seeds(store: RunStore, run: RunRecord) -> None:
     for name in dict.fromkeys(item.candidate for item in run.confirmations):
         fresh = [show_number(item.task_score if item else None) for item in run.list_fresh(name)]
         own = show_number(known[name].task_score if name in known else None)
-        print_text(f"{label} {name}: {own} in the search, {', '.join(fresh)} with fresh seeds")
+        scores = f"fresh-seed {'scores' if len(fresh) > 1 else 'score'} {', '.join(fresh)}"
+        print_text(f"{label} {name}: search score {own}, {scores}")
         label = "        "
 
 

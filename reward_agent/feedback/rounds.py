@@ -34,11 +34,12 @@ from reward_agent.feedback.records import (
     RoundStarted,
 )
 from reward_agent.feedback.wishes import choose_points, find_wish
+from reward_agent.records.jobs import BEHAVIOURS_DIR
 from reward_agent.records.settings import RunSettings
 from reward_agent.records.store import Candidate, RunStore
 from reward_agent.report.view import place_film
 from reward_agent.run.active import ActiveRun
-from reward_agent.run.behaviours import BEHAVIOURS_DIR, describe_robot
+from reward_agent.run.behaviours import describe_robot
 from reward_agent.run.loop import commit_iteration, design_iteration
 from reward_agent.run.wish import MeasuredWish, measure_before, measure_wish
 from reward_agent.text import count

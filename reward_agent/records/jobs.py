@@ -519,6 +519,10 @@ Behaviour = Literal[
     "start pose held", "limp", "random actions", "falling at once", "actuators at their ends"
 ]
 ALL_BEHAVIOURS: tuple[Behaviour, ...] = get_args(Behaviour)
+# Enough to see what a program pays for doing nothing: these take a second or two.
+UNSKILLED = ALL_BEHAVIOURS[:4]
+# Where they lie in the folder of a run, and the metric's word on them in their own.
+BEHAVIOURS_DIR, SCORE_DIR = "behaviours", "score"
 
 
 class RecordResult(FileRecord):

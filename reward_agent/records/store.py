@@ -232,8 +232,8 @@ class HandedPolicy(Record):
         score = "no score" if own.task_score is None else f"{own.task_score:.3g} {unit}".strip()
         rate = "" if own.success_rate is None else f", {own.success_rate:.0%} successes"
         return (
-            f"of {self.candidate} with seed {self.seed}: {score}{rate} in {own.n_episodes} "
-            "episodes by which nothing was chosen"
+            f"of {self.candidate} with seed {self.seed}, kept after {own.total_timesteps:,} env "
+            f"steps: {score}{rate} in {own.n_episodes} episodes by which nothing was chosen"
         )
 
 

@@ -31,17 +31,17 @@ def draw_scores(view: RunView) -> str:
         f"{c.id} {'no score' if c.score is None else shorten(c.score)}" for c in view.candidates
     ]
     labels = Labels(
-        "Task score of each candidate, by round",
+        "Search score of each candidate, by round",
         f"One mark for each candidate, in {view.run.task.unit or 'its unit'}, with a "
         f"95 % interval over episodes: {', '.join(scores)}.",
         "",
-        f"task score [{view.run.task.unit}]",
+        f"search score [{view.run.task.unit}]",
     )
     return render_scores(labels, groups, view.run.task.target_score)
 
 
 def _mark(view: RunView, item: CandidateView) -> Series:
-    name = f"{item.id} · {item.entry.candidate.idea}"
+    name = item.id
     colour = 0 if item.is_best else -1
     if item.score is None:
         note = f"{name}\nno score: {item.entry.candidate.outcome}"
@@ -56,13 +56,13 @@ def _mark(view: RunView, item: CandidateView) -> Series:
 
 
 def draw_learning(view: RunView) -> str:
-    """Draw the task score over training of every candidate, the best one in front."""
+    """Draw the task score over training of every candidate, the best one on top."""
     series = [_score_course(item, item.is_best) for item in view.trained]
     shown = [item for item in series if item.points]
     labels = Labels(
         "Task score over training",
         "The trusted metric on fresh episodes at about ten points of each training; "
-        f"{len(shown)} candidates, the best one in front with its 95 % interval.",
+        f"{len(shown)} candidates, the best one on top with its 95 % interval.",
         _STEPS,
         f"task score [{view.run.task.unit}]",
     )

@@ -14,8 +14,10 @@ from reward_agent.definitions.card_text import render_card
 from reward_agent.records.disk import write_text
 from reward_agent.records.layers import render_option
 from reward_agent.records.settings import RunSettings
+from reward_agent.records.store import RunRecord
 from reward_agent.records.timing import find_waste
 from reward_agent.report import figures
+from reward_agent.report.beside import find_width, read_units, say_fresh
 from reward_agent.report.charts import shorten
 from reward_agent.report.verdict import (
     METRIC_WORDS,
@@ -24,8 +26,8 @@ from reward_agent.report.verdict import (
     describe_choice,
     describe_ends,
     describe_robustness,
-    find_headline,
     find_verdict,
+    list_beside,
 )
 from reward_agent.report.view import PNG, RunView, is_mp4, load_run_view
 from reward_agent.text import hide_in_words, show_hidden
@@ -60,7 +62,7 @@ def render_report(view: RunView) -> str:
 
     A strict content security policy keeps it from loading or running anything that is not in it.
     """
-    score, success_rate = find_headline(view)
+    beside = list_beside(view)
     return make_page(
         "page.html.j2",
         view=view,
@@ -68,12 +70,13 @@ def render_report(view: RunView) -> str:
         best=view.best,
         verdict=find_verdict(view),
         pay_checks=[check for check in map(check_pay, view.trained) if check],
-        score=score,
-        success_rate=success_rate,
+        beside=[(item, find_width(beside, item)) for item in beside],
+        units=read_units(view.metric_source),
         designer_words=view.stand_in.stands_in if view.stand_in else MODEL_WORDS,
         metric_words=METRIC_WORDS[view.run.metric_origin],
         card_text=render_card(view.run.card),
         command=_make_command(view),
+        next_steps=list_next_steps(view.run),
     )
 
 
@@ -141,6 +144,19 @@ def _make_command(view: RunView) -> str:
     return " ".join(words)
 
 
+def list_next_steps(run: RunRecord) -> list[tuple[str, str]]:
+    """Return what to do with a run, as commands with what each is for."""
+    steps = [
+        (f"reward-agent feedback {run.id}", "say in words what is wrong, or compare films"),
+        (f"reward-agent film {run.id} --episode worst", "watch where it fails"),
+        (f"reward-agent design --resume {run.id}", "let the search go on"),
+    ]
+    if run.winner is not None:
+        take = "take the reward and the policy with you"
+        steps[2] = (f"reward-agent export {run.id} -o {run.card.name}", take)
+    return steps
+
+
 def _read_asset(name: str) -> str:
     return (Path(__file__).parent / name).read_text("utf-8")
 
@@ -174,7 +190,7 @@ def make_templates(folder: Path) -> Environment:
         "steps": lambda value: f"{value:,}",
         "duration": _format_duration,
     }
-    environment.filters["data_uri"] = _make_uri
+    environment.filters |= {"data_uri": _make_uri, "is_mp4": is_mp4}
     environment.globals["draw"] = figures
     return environment
 
@@ -191,6 +207,7 @@ def _make_environment() -> Environment:
         "describe_choice": describe_choice,
         "describe_robustness": describe_robustness,
         "describe_ends": describe_ends,
+        "say_fresh": say_fresh,
         "find_waste": find_waste,
     }
     return environment

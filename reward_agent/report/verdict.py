@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from reward_agent.evaluation.statistics import correlate
+from reward_agent.report.beside import Measure, list_measures, say_done
 from reward_agent.report.charts import shorten
 from reward_agent.report.view import CandidateView, RunView
 from reward_agent.text import count
@@ -49,43 +50,53 @@ def find_verdict(view: RunView) -> Verdict:
             "ranked, since the task has no metric: watch the video to judge."
         )
         return Verdict("open", "not ranked", sentence)
-    score, rate = find_headline(view)
-    if score is None:
-        return Verdict("open", "no score", f"Program {best.id} was trained; it has no score.")
-    return _judge_score(view, best, score, rate)
+    evaluation = view.shown_evaluation
+    if evaluation is None or evaluation.task_score is None:
+        return Verdict("open", "no score", f"{best.id} was trained; it has no score.")
+    return _judge(view, evaluation, evaluation.task_score)
 
 
-def _judge_score(view: RunView, best: CandidateView, score: float, rate: float | None) -> Verdict:
+def _judge(view: RunView, evaluation: Evaluation, score: float) -> Verdict:
+    """Say of the policy in the film what it does, and what others do beside it."""
     unit, target = view.run.task.unit, view.run.task.target_score
-    reached = f"a task score of {shorten(score)} {unit}".rstrip()
-    aim = "" if target is None else f" (target {shorten(target)} {unit}".rstrip() + ")"
-    end = f"{_describe_success(rate)}, {_describe_seeds(view)}."
-    sentence = f"The best program ({best.id}) reaches {reached}{aim}{end}"
-    if rate is not None and rate >= 0.5:
-        word = "solved" if rate >= 0.95 else "mostly solved"
-        return Verdict("good" if rate >= 0.95 else "fair", word, sentence)
-    if target is not None and score >= target:
-        return Verdict("fair", "score reached", sentence)
-    return Verdict("poor", "not solved", sentence)
-
-
-def _describe_success(rate: float | None) -> str:
+    rate, n = evaluation.success_rate, evaluation.n_episodes
+    reached = f"{_say_score(score, unit)} on average{_describe_others(view)}."
     if rate is None:
-        return ""
-    if rate == 0:
-        return " but never meets the strict criterion"
-    how_often = "every episode" if rate == 1 else f"{rate:.0%} of episodes"
-    return f" and meets the strict criterion in {how_often}"
+        return Verdict("open", "scored", f"The robot reaches {reached}")
+    n_done = round(rate * n)
+    tries = f"In all {n} new tries" if n_done == n else f"In {n_done or 'none'} of {n} new tries"
+    if n_done == 0:
+        sentence = f"{tries} did the robot do all that was asked; it reaches {reached}"
+        is_far = target is not None and score >= target
+        return Verdict(
+            "fair" if is_far else "poor", "part of it" if is_far else "not yet", sentence
+        )
+    sentence = f"{tries} the robot did what was asked: {reached}"
+    if rate >= 0.95:
+        return Verdict("good", "it works", sentence)
+    return Verdict("fair", "it mostly works" if rate >= 0.5 else "it works at times", sentence)
 
 
-def find_headline(view: RunView) -> tuple[float | None, float | None]:
-    """Return the task score and success rate that the run claims: on fresh seeds if there are."""
-    winner = view.run.winner
-    if winner is not None:
-        return winner.task_score, winner.success_rate
-    best = view.best
-    evaluation = best.entry.candidate.evaluation if best else None
-    return (evaluation.task_score, evaluation.success_rate) if evaluation else (None, None)
+def _say_score(score: float, unit: str) -> str:
+    return f"{shorten(score)} {unit}" if unit else f"a score of {shorten(score)}"
+
+
+def _describe_others(view: RunView) -> str:
+    """Say what the robot reaches untrained and after the first round, as far as is known."""
+    first, unit = view.first, view.run.task.unit
+    told = [f"{_say_score(view.untrained.task_score, unit)} untrained"] if view.untrained else []
+    if first is not None and first.task_score is not None and len(view.iterations) > 1:
+        told.append(f"{_say_score(first.task_score, unit)} after the first round")
+    return f", against {' and '.join(told)}" if told else ""
+
+
+def list_beside(view: RunView) -> list[Measure]:
+    """Return what stands beside the film: the policy's own score, then what it is held against."""
+    evaluation, result = view.shown_evaluation, None
+    if evaluation is not None and evaluation.task_score is not None:
+        done = say_done(evaluation.success_rate, evaluation.n_episodes)
+        result = Measure("this policy", evaluation.task_score, done, is_result=True)
+    return list_measures(view.run, view.untrained, view.first, result)
 
 
 def describe_choice(view: RunView) -> str:
@@ -105,7 +116,7 @@ def describe_choice(view: RunView) -> str:
     ]
     reached = f"only {shorten(sum(again) / len(again))}" if again else "no score"
     return (
-        f"In the run {top.id} scored more, {shorten(top.score or 0.0)} {view.run.task.unit}; "
+        f"In the search {top.id} scored more, {shorten(top.score or 0.0)} {view.run.task.unit}; "
         f"trained again it reached {reached}."
     )
 
@@ -133,14 +144,6 @@ def _describe_score(evaluation: Evaluation, unit: str) -> str:
         low, high = map(shorten, evaluation.task_score_interval)
         words.append(f"[{low}, {high}]")
     return " ".join([*words, *([unit] if unit else [])])
-
-
-def _describe_seeds(view: RunView) -> str:
-    winner = view.run.winner
-    if winner is not None and winner.is_confirmed:
-        n = len(winner.task_scores)
-        return f"confirmed by training it again with {count(n, 'fresh seed', 'fresh seeds')}"
-    return "with the run's own seed, not confirmed by another training"
 
 
 def describe_ends(evaluation: Evaluation) -> str:

@@ -15,7 +15,12 @@ from reward_agent.llm.budget import CostSummary, summarise_costs
 from reward_agent.llm.provider import PROVIDERS, Provider
 from reward_agent.llm.replies import read_calls
 from reward_agent.records.jobs import STRIP_FILE, VIDEO_FILE
-from reward_agent.records.judgement import Judgement, find_order_conflicts
+from reward_agent.records.judgement import (
+    SHOWN,
+    Judgement,
+    find_order_conflicts,
+    name_shown,
+)
 from reward_agent.records.store import Candidate, Iteration, RunRecord, RunStore
 from reward_agent.records.trial import (
     MetricTrial,
@@ -24,6 +29,7 @@ from reward_agent.records.trial import (
     list_retrials,
     read_trial,
 )
+from reward_agent.report.beside import Untrained, find_first, read_untrained
 from reward_agent.report.given import GivenTrace, trace_given
 from reward_agent.types import Evaluation, TermCurve
 
@@ -74,6 +80,15 @@ class JudgedFilm:
 
 
 @dataclass(frozen=True)
+class ShownFilm:
+    """A film in the page: which episode it shows, and its bytes, an mp4 or an animated WebP."""
+
+    key: str
+    words: str
+    data: bytes
+
+
+@dataclass(frozen=True)
 class RunView:
     """A run as the report shows it.
 
@@ -81,8 +96,10 @@ class RunView:
         run: ``run.json``.
         iterations: the complete rounds.
         candidates: theirs, in order.
-        video: bytes of the best policy's film, an mp4 or an animated WebP, or None.
-        video_note: why there is none.
+        films: of the policy that the run ends with, or of its best so far, the median episode
+            first; and of the best of the first round.
+        video_note: why there are none.
+        untrained: the best that the robot did without a policy, where that was measured.
         strip: bytes of the picture with key moments of the same episode, or None.
         metric_source: the metric that scored the run, if there is one.
         costs: what its language model was paid.
@@ -96,7 +113,7 @@ class RunView:
     run: RunRecord
     iterations: tuple[Iteration, ...]
     candidates: tuple[CandidateView, ...]
-    video: bytes | None
+    films: tuple[ShownFilm, ...]
     video_note: str
     strip: bytes | None
     metric_source: str
@@ -106,11 +123,12 @@ class RunView:
     retrials: tuple[Retrial, ...] = ()
     climbs: tuple[tuple[str, bytes], ...] = ()
     given: tuple[GivenTrace, ...] = ()
+    untrained: Untrained | None = None
 
     @property
     def has_mp4(self) -> bool:
-        """Whether the film is an mp4."""
-        return self.video is not None and is_mp4(self.video)
+        """Whether the films are mp4."""
+        return any(is_mp4(film.data) for film in self.films)
 
     @cached_property
     def conflicts(self) -> tuple[str, ...]:
@@ -143,6 +161,11 @@ class RunView:
                 return item.evaluation
         return self.best.entry.candidate.evaluation if self.best else None
 
+    @cached_property
+    def first(self) -> Candidate | None:
+        """The best of the first round, by its score in the search."""
+        return find_first(item.entry.candidate for item in self.candidates)
+
     def find_score(self, candidate: str) -> float | None:
         """Return what a candidate scored in the search."""
         return next((item.score for item in self.candidates if item.id == candidate), None)
@@ -160,7 +183,10 @@ class RunView:
 
 
 # A page with three rounds of four candidates is to stay below 15 MB; base64 adds a third.
-MAX_VIDEO_BYTES = 6 * 2**20
+MAX_VIDEO_BYTES, _MAX_FILMS_BYTES = 6 * 2**20, 8 * 2**20
+_EPISODES: dict[str, str] = {
+    "median": "a usual try", "best": "its best try", "worst": "its worst try",
+}  # fmt: skip
 MAX_STRIP_BYTES = 128 * 2**10
 MAX_SHEET_BYTES, _MAX_SHEETS = 512 * 2**10, 6
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -178,14 +204,16 @@ def load_run_view(run_dir: Path) -> RunView:
     best = _find_shown(run, entries)
     path = _place_shown(store, run, best)
     video, note = _read_video(store, path)
+    metric_source = read_text(store.dir / METRIC_FILE, "")
     return RunView(
         run=run,
         iterations=tuple(store.read_iteration(index) for index in store.list_iterations()),
         candidates=_make_candidates(store, run, entries, best),
-        video=video,
+        films=_read_films(store, run, path, video, [entry.candidate for entry in entries]),
         video_note=note,
+        untrained=read_untrained(store, metric_source),
         strip=_read_picture(path.with_name(STRIP_FILE), MAX_STRIP_BYTES) if path else None,
-        metric_source=read_text(store.dir / METRIC_FILE, ""),
+        metric_source=metric_source,
         costs=summarise_costs(read_calls(run_dir)),
         judged=tuple(_read_judged(store)),
         trial=read_trial(store),
@@ -264,6 +292,36 @@ def _make_candidates(
     )
 
 
+def _read_films(
+    store: RunStore,
+    run: RunRecord,
+    path: Path | None,
+    video: bytes | None,
+    candidates: Sequence[Candidate],
+) -> tuple[ShownFilm, ...]:
+    """Return the films of the page, as far as it bears them."""
+    if path is None or video is None:
+        return ()
+    shown: dict[str, bytes] = {"median": video}
+    places: dict[str, Path] = {
+        key: path.with_name(name_shown(path.name, key)) for key in SHOWN if key != "median"
+    }
+    first = find_first(candidates)
+    if first is not None and (place := place_film(store, run, first)) != path:
+        places |= {"first": place}
+    for key, place in places.items():
+        data = _read_film(place)
+        if data and sum(map(len, shown.values())) + len(data) <= _MAX_FILMS_BYTES:
+            shown[key] = data
+    words = _EPISODES | {"first": f"round 1: {first.id}" if first else ""}
+    return tuple(ShownFilm(key, words[key], data) for key, data in shown.items())
+
+
+def _read_film(path: Path) -> bytes | None:
+    """Return a film, as an mp4 if there is one."""
+    return _read_mp4(path.with_suffix(".mp4")) or _read_picture(path, MAX_VIDEO_BYTES)
+
+
 def _read_video(store: RunStore, path: Path | None) -> tuple[bytes | None, str]:
     """Return the best policy's video, or why there is none."""
     if path is None:
@@ -275,7 +333,7 @@ def _read_video(store: RunStore, path: Path | None) -> tuple[bytes | None, str]:
         why = f"the video is too large for this page: {place}"
     else:
         why = f"{place} is not a WebP animation"
-    video = _read_mp4(path.with_suffix(".mp4")) or _read_picture(path, MAX_VIDEO_BYTES)
+    video = _read_film(path)
     return video, "" if video else why
 
 

@@ -14,7 +14,9 @@ from reward_agent.files import read_capped
 from reward_agent.records.disk import read_optional
 from reward_agent.records.jobs import (
     ALL_BEHAVIOURS,
+    BEHAVIOURS_DIR,
     RESULT_FILE,
+    SCORE_DIR,
     TRAJECTORIES_FILE,
     Behaviour,
     KnownEpisode,
@@ -28,13 +30,9 @@ from reward_agent.run.active import Lab
 from reward_agent.summary.standing import describe_standing
 from reward_agent.types import RewardProgram
 
-# In the folder of a run.
-BEHAVIOURS_DIR = "behaviours"
 POSE: Behaviour = "start pose held"
 _N_STARTS = 16
 FALLING: Behaviour = "falling at once"
-# Enough to see what a program pays for doing nothing: these take a second or two.
-UNSKILLED: tuple[Behaviour, ...] = (POSE, "limp", "random actions", FALLING)
 
 
 @dataclass(frozen=True)
@@ -122,7 +120,7 @@ def score_behaviours(lab: Lab, recorded: RecordedBehaviours) -> tuple[KnownEpiso
         metric_sha256=RewardProgram(lab.metric.source).sha256,
         is_trusted=lab.metric.is_trusted,
     )
-    result = lab.run_job(job, recorded.folder / "score", files).result
+    result = lab.run_job(job, recorded.folder / SCORE_DIR, files).result
     if not isinstance(result, ScoreResult) or result.evaluation is None:
         return unscored
     return tuple(

@@ -21,7 +21,12 @@ from reward_agent.designers.team import make_team
 from reward_agent.errors import DataError
 from reward_agent.evaluation.trajectories import Trajectories
 from reward_agent.records.disk import write_record, write_text
-from reward_agent.records.jobs import PROGRAM_FILE, TRAJECTORIES_FILE, EvaluateResult
+from reward_agent.records.jobs import (
+    BEHAVIOURS_DIR,
+    PROGRAM_FILE,
+    TRAJECTORIES_FILE,
+    EvaluateResult,
+)
 from reward_agent.records.options import RunOptions
 from reward_agent.records.outcomes import TRAINED
 from reward_agent.records.settings import RunSettings
@@ -36,7 +41,7 @@ from reward_agent.report.diagnosis import render_diagnosis_page
 from reward_agent.rewards.checks import check_program
 from reward_agent.rewards.terms import read_terms
 from reward_agent.run.active import NO_METRIC, Lab, try_own_card
-from reward_agent.run.behaviours import BEHAVIOURS_DIR, record_behaviours, score_behaviours
+from reward_agent.run.behaviours import record_behaviours, score_behaviours
 from reward_agent.run.estimate import expect_analysis
 from reward_agent.run.evaluate import EVALUATION_SEED, EvaluationPlan, evaluate_policies, relabel
 from reward_agent.run.given import GIVEN_IDEA, ORIGINAL_FILE, TakenReward, take_rewards

@@ -6,6 +6,7 @@ Children that hold no reward program score it; a child that may use the graphics
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from math import inf
 from pathlib import Path
@@ -25,10 +26,12 @@ from reward_agent.records.jobs import (
     CHECKPOINT_FILE,
     FOOTAGE_FILE,
     MEMORY_FILE,
+    MP4_FILE,
     PROGRAM_FILE,
     RESULT_FILE,
     STRIP_FILE,
     TRAJECTORIES_FILE,
+    VIDEO_FILE,
     EvaluateJob,
     EvaluateResult,
     FilmJob,
@@ -41,7 +44,7 @@ from reward_agent.records.jobs import (
     ScoreResult,
     digest_files,
 )
-from reward_agent.records.judgement import SHOWN
+from reward_agent.records.judgement import SHOWN, Shown, name_shown
 from reward_agent.records.store import Candidate, rank_candidates
 from reward_agent.run.active import ActiveRun, Lab, copy_into
 from reward_agent.run.train import Entrant
@@ -486,6 +489,20 @@ def film(lab: Lab, folder: Path, evaluated: EvaluateResult) -> EvaluateResult:
     return filmed
 
 
+def film_extremes(lab: Lab, folder: Path) -> None:
+    """Film the best and the worst episode that an evaluation kept in its folder, once.
+
+    Where they are the median one, were not kept or cannot be drawn there is no film of them.
+    """
+    for shown in SHOWN:
+        files = [folder / name_shown(name, shown) for name in (VIDEO_FILE, MP4_FILE)]
+        if shown == "median" or any(file.is_file() for file in files):
+            continue
+        with suppress(DataError, JobError, FileNotFoundError):
+            _draw(lab, folder, shown)
+    remove(folder / "film")
+
+
 def find_known_renderer(card: EnvCard) -> str:
     """Return what drew the first film of this process; '' if there was none yet."""
     return _found.get(card.model.backend, "")
@@ -506,14 +523,14 @@ def draw_sheet(lab: Lab, folder: Path) -> Path | None:
     return path if path.is_file() else None
 
 
-def _draw(lab: Lab, folder: Path, *, is_sheet: bool = False) -> FilmResult:
-    """Run the child and take its files over."""
+def _draw(lab: Lab, folder: Path, shown: Shown = "median", *, is_sheet: bool = False) -> FilmResult:
+    """Run the child and take its files over, under the names of the episode that they show."""
     film_dir, backend = folder / "film", lab.card.model.backend
     files = {FOOTAGE_FILE: read_capped(folder / FOOTAGE_FILE, MAX_FILM_BYTES)}
     job = FilmJob(
         card=lab.card,
         style=STYLES["low" if is_sheet else lab.settings.video_quality],
-        episodes=_SHOWN[lab.settings.video_quality],
+        episodes=_SHOWN[lab.settings.video_quality] if shown == "median" else (shown,),
         renderer=find_known_renderer(lab.card),
         is_sheet=is_sheet,
     )
@@ -521,7 +538,8 @@ def _draw(lab: Lab, folder: Path, *, is_sheet: bool = False) -> FilmResult:
     assert isinstance(job_exit.result, FilmResult)
     found = job_exit.result
     for name in filter(None, (found.video_file, found.mp4_file, found.strip_file)):
-        copy_into(folder, {name: read_capped(film_dir / name, MAX_FILM_BYTES)})
+        film = read_capped(film_dir / name, MAX_FILM_BYTES)
+        copy_into(folder, {name_shown(name, shown): film})
     if found.strip_file:
         _found[backend] = found.renderer
     return found

@@ -21,7 +21,7 @@ from reward_agent.records.store import (
     Winner,
 )
 from reward_agent.run.active import ActiveRun, copy_into
-from reward_agent.run.evaluate import EvaluationPlan, evaluate_policies, film
+from reward_agent.run.evaluate import EvaluationPlan, evaluate_policies, film, film_extremes
 from reward_agent.types import Evaluation, Snapshot
 
 # Where the best policies of a run are tried against each other, on seeds of their own.
@@ -30,10 +30,16 @@ N_POLICIES = 3
 
 
 def film_winner(run: ActiveRun, winner: Winner) -> Winner:
-    """Film the winner's policy unless it was; of confirming trainings no other is looked at."""
+    """Film the winner's policy unless it was, its best and worst episode, too.
+
+    Of confirming trainings no other is looked at.
+    """
     folder = (run.store.dir / winner.policy_file).parent
     evaluated = read_record(folder / RESULT_FILE, EvaluateResult)
-    if not run.settings.video or evaluated.video_file is not None:
+    if not run.settings.video:
+        return winner
+    film_extremes(run, folder)
+    if evaluated.video_file is not None:
         return winner
     filmed = film(run, folder, evaluated)
     name = run.store.name_file(folder / filmed.video_file) if filmed.video_file else None

@@ -19,10 +19,11 @@ from reward_agent.designers.worth import explain_no_analysis
 from reward_agent.errors import DataError
 from reward_agent.records.disk import write_record
 from reward_agent.records.events import Concluded, Finished, IterationFinished, IterationStarted
+from reward_agent.records.jobs import BEHAVIOURS_DIR
 from reward_agent.records.outcomes import Outcome
 from reward_agent.records.store import Candidate, DraftRecord, Iteration, RunRecord
 from reward_agent.run.active import ActiveRun, update_run
-from reward_agent.run.behaviours import BEHAVIOURS_DIR, describe_robot
+from reward_agent.run.behaviours import describe_robot
 from reward_agent.run.confirm import is_target_confirmed
 from reward_agent.run.draft import draft_all
 from reward_agent.run.evaluate import evaluate_candidate

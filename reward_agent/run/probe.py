@@ -8,6 +8,7 @@ from pathlib import Path
 
 from reward_agent.files import remove
 from reward_agent.records.jobs import (
+    BEHAVIOURS_DIR,
     BEHAVIOURS_FILE,
     PROGRAM_FILE,
     TRAJECTORIES_FILE,
@@ -17,7 +18,6 @@ from reward_agent.records.jobs import (
 from reward_agent.records.store import Candidate
 from reward_agent.run.active import ActiveRun, Lab, copy_into
 from reward_agent.run.behaviours import (
-    BEHAVIOURS_DIR,
     RecordedBehaviours,
     record_behaviours,
     score_behaviours,

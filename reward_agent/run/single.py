@@ -25,6 +25,8 @@ from reward_agent.errors import DataError, UsageError
 from reward_agent.executors.slots import LocalPlace, SlotExecutor
 from reward_agent.files import make_scratch
 from reward_agent.records.jobs import (
+    BEHAVIOURS_DIR,
+    UNSKILLED,
     CheckEnvJob,
     CheckEnvResult,
     EvaluateResult,
@@ -38,8 +40,6 @@ from reward_agent.rewards.checks import check_program
 from reward_agent.rewards.source import defines_reward, parse_source
 from reward_agent.run.active import NO_METRIC, Lab, Metric, try_own_card
 from reward_agent.run.behaviours import (
-    BEHAVIOURS_DIR,
-    UNSKILLED,
     describe_pose,
     record_behaviours,
     score_behaviours,

@@ -24,6 +24,7 @@ from reward_agent.evaluation.trust import (
 from reward_agent.records.disk import write_record, write_text
 from reward_agent.records.events import Warned
 from reward_agent.records.jobs import (
+    BEHAVIOURS_DIR,
     TRAJECTORIES_FILE,
     ScoreJob,
     ScoreResult,
@@ -39,7 +40,7 @@ from reward_agent.records.trial import (
 )
 from reward_agent.run.active import ActiveRun
 from reward_agent.run.adversary import Climb, climb_metric
-from reward_agent.run.behaviours import BEHAVIOURS_DIR, record_behaviours
+from reward_agent.run.behaviours import record_behaviours
 from reward_agent.run.evaluate import draw_sheet
 from reward_agent.types import EpisodeScore, Finding, RewardProgram
 

@@ -84,6 +84,7 @@ def test_the_film_can_be_paused_moved_and_slowed_and_every_point_answers_the_poi
 def test_a_link_to_a_candidate_opens_it(open_report: Any) -> None:
     page = open_report()
     assert not page.locator("#c-3").evaluate("item => item.open")
+    page.locator("#scores").get_by_text("Every program").click()
     page.locator("#scores a[href='#c-3']").click()
     assert page.locator("#c-3").evaluate("item => item.open")
     assert page.get_by_text("did you mean forward_velocity?").first.is_visible()

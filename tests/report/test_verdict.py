@@ -64,13 +64,13 @@ def test_without_two_points_there_is_nothing_to_compare(run_dir: Path) -> None:
 def test_the_page_says_why_the_top_of_the_search_did_not_win(run_dir: Path) -> None:
     store = RunStore(run_dir)
     run = store.read_run()
-    assert "In the run" not in render_report(load_run_view(run_dir))
+    assert "In the search" not in render_report(load_run_view(run_dir))
     second = next(c for c in store.read_iteration(0).candidates if c.task_score == 4.4)
     assert run.winner is not None
     winner = run.winner.model_copy(update={"candidate": second.id, "iteration": 0})
     store.write_run(run.model_copy(update={"winner": winner}))
     page = render_report(load_run_view(run_dir))
-    assert f"In the run {run.winner.candidate} scored more, 6.2 m" in page
+    assert f"In the search {run.winner.candidate} scored more, 6.2 m" in page
     assert "trained again it reached only 5.9." in page
 
 

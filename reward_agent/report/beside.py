@@ -1,0 +1,145 @@
+"""What a result is held against: the robot untrained, the first round, fresh seeds, the target."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+from reward_agent.records.disk import read_optional
+from reward_agent.records.jobs import (
+    BEHAVIOURS_DIR,
+    JOB_FILE,
+    RESULT_FILE,
+    SCORE_DIR,
+    UNSKILLED,
+    RecordResult,
+    ScoreJob,
+    ScoreResult,
+)
+from reward_agent.records.store import Candidate, RunRecord, RunStore, rank_candidates
+from reward_agent.report.charts import shorten
+from reward_agent.text import count
+from reward_agent.types import EpisodeScore, RewardProgram, rank_value
+
+# Of a metric's docstring: "``drift`` m", "``reach`` and ``lift`` m".
+_PARTS = r"((?:``\w+``(?:\sand\s)?)+)\s*\(?(m/s|rad/s|0/1|turns|rad|m|s|N)\b"
+
+
+@dataclass(frozen=True)
+class Untrained:
+    """The best that the robot did without a policy: held still, limp, at random or falling."""
+
+    behaviour: str
+    task_score: float
+    n_done: int
+    n_episodes: int
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One line beside the film.
+
+    Args:
+        words: what was measured.
+        task_score: mean over its episodes; None where nothing was measured.
+        note: how many episodes succeeded, or what else there is to say.
+        is_result: whether it is the policy of the film.
+    """
+
+    words: str
+    task_score: float | None
+    note: str = ""
+    is_result: bool = False
+
+
+def read_untrained(store: RunStore, metric_source: str) -> Untrained | None:
+    """Return the best of what a run recorded of its robot untrained, as its metric scores it."""
+    folder = store.dir / BEHAVIOURS_DIR
+    recorded = read_optional(folder / RESULT_FILE, RecordResult)
+    job = read_optional(folder / SCORE_DIR / JOB_FILE, ScoreJob)
+    scored = read_optional(folder / SCORE_DIR / RESULT_FILE, ScoreResult)
+    if recorded is None or job is None or scored is None or scored.evaluation is None:
+        return None
+    is_other = bool(metric_source) and job.metric_sha256 != RewardProgram(metric_source).sha256
+    episodes = scored.evaluation.episodes
+    if is_other or len(episodes) != len(recorded.behaviours):
+        return None
+    groups = {
+        name: [e for own, e in zip(recorded.behaviours, episodes, strict=True) if own == name]
+        for name in UNSKILLED
+    }
+    found = [_describe(name, own) for name, own in groups.items() if own]
+    return max(found, key=lambda item: item.task_score, default=None)
+
+
+def _describe(name: str, episodes: Sequence[EpisodeScore]) -> Untrained:
+    score = fmean(rank_value(episode.task_score) for episode in episodes)
+    return Untrained(name, score, sum(e.success for e in episodes), len(episodes))
+
+
+def find_first(candidates: Iterable[Candidate]) -> Candidate | None:
+    """Return the best of the first round by its score in the search."""
+    return next(iter(rank_candidates(c for c in candidates if c.iteration == 0)), None)
+
+
+def list_measures(
+    run: RunRecord, untrained: Untrained | None, first: Candidate | None, result: Measure | None
+) -> list[Measure]:
+    """Return the lines beside the film, the result first, the target last."""
+    measures = [result] if result else []
+    measures += list(_list_of_seeds(run))
+    if first is not None and first.evaluation is not None:
+        done = say_done(first.evaluation.success_rate, first.evaluation.n_episodes)
+        measures.append(Measure(f"best of round 1: {first.id}", first.task_score, done))
+    if untrained is not None:
+        done = say_done(untrained.n_done / untrained.n_episodes, untrained.n_episodes)
+        measures.append(Measure(f"untrained: {untrained.behaviour}", untrained.task_score, done))
+    if run.card.gymnasium_id:
+        own = f"Gymnasium's own reward, {run.card.gymnasium_id}"
+        measures.append(Measure(own, None, "not run"))
+    if run.task.target_score is not None:
+        measures.append(Measure("asked for", run.task.target_score))
+    return measures
+
+
+def _list_of_seeds(run: RunRecord) -> Iterator[Measure]:
+    """Yield what the winning reward makes when it is trained anew, where that was tried."""
+    winner = run.winner
+    if winner is not None and winner.is_confirmed:
+        n = len(winner.task_scores)
+        done = "" if winner.success_rate is None else f"{winner.success_rate:.0%} of tries succeed"
+        each = f"each: {', '.join(map(shorten, winner.task_scores))}" if n > 1 else ""
+        note = "; ".join(filter(None, (done, each)))
+        words = f"{winner.candidate} trained anew, {count(n, 'fresh seed')}"
+        yield Measure(words, winner.task_score, note)
+
+
+def say_fresh(run: RunRecord, candidate: str) -> str:
+    """Say what a program made when it was trained anew; '' where that was not tried."""
+    found = [item.task_score if item else None for item in run.list_fresh(candidate)]
+    told = ["no score" if score is None else shorten(score) for score in found]
+    return f"; trained anew with fresh seeds {candidate} made {', '.join(told)}" if told else ""
+
+
+def say_done(rate: float | None, n_episodes: int) -> str:
+    """Say in how many episodes the task was done."""
+    return "" if rate is None else f"{round(rate * n_episodes)} of {n_episodes} tries succeed"
+
+
+def read_units(metric_source: str) -> dict[str, str]:
+    """Return the units of a metric's parts, as far as its docstring tells: "``distance`` m"."""
+    return {
+        name: "of tries" if unit == "0/1" else unit
+        for names, unit in re.findall(_PARTS, metric_source)
+        for name in re.findall(r"\w+", names)
+        if name != "and"
+    }
+
+
+def find_width(measures: Sequence[Measure], measure: Measure) -> float:
+    """Return how long a line's bar is, in percent of the longest."""
+    longest = max((abs(item.task_score or 0.0) for item in measures), default=0.0)
+    own = max(0.0, rank_value(measure.task_score)) if measure.task_score is not None else 0.0
+    return round(100 * own / longest, 1) if longest else 0.0
