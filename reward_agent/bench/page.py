@@ -249,7 +249,9 @@ def draw_charts(results: Results) -> dict[str, str]:
     profile = Labels("Performance profile", shares, "normalised score", "share of runs above")
     charts = {
         "normalised": render_scores(
-            Labels("Normalised score", means, "", "normalised score"), marks, target=1.0
+            Labels("Normalised score", means, "", "normalised score", "a person's reward:"),
+            marks,
+            target=1.0,
         ),
         "profile": render_lines(profile, _make_profiles(results)),
     }

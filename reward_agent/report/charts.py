@@ -23,6 +23,7 @@ _MARGINS = {SMALL: (8.0, 22.0), HALF: (26.0, 34.0), WIDE: (26.0, 34.0)}
 _NAMES_WIDTH, _MIN_NAMED_SHARE, _NAME_LENGTH = 124.0, 0.07, 15
 # Above so many candidates their names would touch each other.
 _MAX_NAMED_PLACES = 12
+_LETTER_WIDTH = 6.6
 
 
 @dataclass(frozen=True)
@@ -63,12 +64,13 @@ class Series:
 
 @dataclass(frozen=True)
 class Labels:
-    """The words of a chart."""
+    """The words of a chart; ``target`` names the line at the value that is to be reached."""
 
     title: str
     description: str
     x: str
     y: str
+    target: str = "target"
 
 
 @dataclass(frozen=True)
@@ -123,7 +125,7 @@ def render_lines(
         widen(0.0, max(point.x for point in points)), round_range(min(ends), max(ends)), *size
     )
     lines = [_render_series(frame, item) for item in sorted(series, key=lambda item: item.is_main)]
-    parts = [_render_axes(frame, labels), _render_target(frame, target), *lines]
+    parts = [_render_axes(frame, labels), _render_target(frame, target, labels), *lines]
     return _wrap(labels, frame, parts)
 
 
@@ -147,7 +149,10 @@ def render_scores(
     n_places = sum(len(items) for _, items in groups)
     y_range = round_range(min(ends), max(ends))
     frame = Frame((-0.6, n_places - 0.4), y_range, WIDE, 290.0)
-    parts = [_render_axes(frame, labels, has_ticks=False), _render_target(frame, target)]
+    parts = [
+        _render_axes(frame, labels, has_ticks=False),
+        _render_target(frame, target, labels),
+    ]
     place = 0
     for name, items in groups:
         middle = frame.x(place + (len(items) - 1) / 2)
@@ -256,10 +261,10 @@ def _render_axes(
     return "".join(parts)
 
 
-def _render_target(frame: Frame, target: float | None) -> str:
+def _render_target(frame: Frame, target: float | None, labels: Labels) -> str:
     if target is None:
         return ""
-    y, text = frame.y(target), f"target {shorten(target)}"
+    y, text = frame.y(target), f"{labels.target} {shorten(target)}"
     words = _text(frame.width - frame.right, y - 5, text, "label target-label", "end")
     return _render_level(frame, "target", y) + words
 
@@ -298,8 +303,14 @@ def _render_place(frame: Frame, item: Series, place: int, n_places: int) -> str:
         parts = [_text(x, bottom + 4, "×", "cross", "middle"), hit]
     if n_places <= _MAX_NAMED_PLACES:
         css = "tick strong" if item.is_main else "tick"
-        parts.append(_text(x, bottom + 17, item.name, css, "middle"))
+        parts.append(_text(x, bottom + 17, _fit(item.name, frame.width / n_places), css, "middle"))
     return "".join(parts)
+
+
+def _fit(name: str, width: float) -> str:
+    """Return a name, cut where it would touch its neighbour's; the pointer is told the whole."""
+    most = max(3, int(width / _LETTER_WIDTH))
+    return name if len(name) <= most else f"{name[: most - 1]}…"
 
 
 # --- numbers and scales ---------------------------------------------------------------------------
