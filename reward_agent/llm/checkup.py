@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pydantic import ValidationError
 
@@ -33,8 +33,8 @@ from reward_agent.llm.sdk import SdkChatModel
 from reward_agent.records.settings import EndpointSettings
 from reward_agent.types import Record
 
-MOST_USD = 0.25  # a few cents, also where a token is dear
-_REPLY_TOKENS, _SIDE_PIXELS = 1024, 64
+MOST_USD = 0.05  # where a token is dear, replies are shorter
+_REPLY_TOKENS, _LEAST_REPLY_TOKENS, _SIDE_PIXELS = 1024, 64, 64
 _STEPS = ("address", "key", "model", "call")
 
 
@@ -81,7 +81,6 @@ def try_endpoint(
 
     Raises:
         UsageError: it asks no language model, or something that it needs is missing.
-        BudgetError: the calls may cost more than a few cents.
     """
     spec = asked.provider or ""
     row, address = find_provider(spec), find_address(spec, asked.base_url, environ)
@@ -93,9 +92,10 @@ def try_endpoint(
     except MissingKeyError as error:
         return _tell_failure(error, address)
     card = options.find_card(row, plain.name)
-    limits = SpendingLimits(usd=None if card is None else MOST_USD, calls=2)
-    model = CalledChatModel(plain, row, options, CallPolicy(1), Budget(limits))
-    requests = _write_requests()[: 1 + has_picture]
+    requests = _shorten(_write_requests()[: 1 + has_picture], card)
+    most_usd = None if card is None else max(MOST_USD, _price(requests, card))
+    budget = Budget(SpendingLimits(usd=most_usd, calls=2))
+    model = CalledChatModel(plain, row, options, CallPolicy(1), budget)
     tell(_tell_plan(requests, model.name, address, "nothing" if row.is_free else card))
     try:
         first = model.complete(requests[0])
@@ -135,6 +135,19 @@ def _write_requests() -> list[ChatRequest]:
     ]
 
 
+def _shorten(requests: list[ChatRequest], card: ModelCard | None) -> list[ChatRequest]:
+    """Return requests whose replies are as long as a few cents allow."""
+    n_tokens = _REPLY_TOKENS
+    while n_tokens > _LEAST_REPLY_TOKENS and _price(requests, card) > MOST_USD:
+        n_tokens //= 2
+        requests = [replace(request, max_output_tokens=n_tokens) for request in requests]
+    return requests
+
+
+def _price(requests: Sequence[ChatRequest], card: ModelCard | None) -> float:
+    return sum(estimate_worst_case(request, card).usd or 0.0 for request in requests)
+
+
 def _tell_plan(
     requests: Sequence[ChatRequest], model: str, address: str, card: ModelCard | str | None
 ) -> str:
@@ -142,8 +155,7 @@ def _tell_plan(
     what = "a sentence" + (" and a picture of a red square" if len(requests) > 1 else "")
     cost = "at a price that is not known"
     if isinstance(card, ModelCard):
-        most = sum(estimate_worst_case(request, card).usd or 0.0 for request in requests)
-        cost = f"for {most:.3f} USD at most"
+        cost = f"for {_price(requests, card):.3f} USD at most"
     place = f" at {address}" if address else ""
     return f"asks {model}{place}: {what}" + ("" if card == "nothing" else f", {cost}")
 
@@ -156,6 +168,8 @@ def _tell_failure(error: ModelError, address: str) -> Checkup:
         ("model", (UnknownModelError,)),
     )
     failed = next((name for name, kind in kinds if isinstance(error, kind)), "call")
+    if error.may_be_billed:  # it answered: a reply that broke off, or is long in coming
+        failed = "call"
     if isinstance(error, MissingKeyError):  # nothing was sent
         return Checkup((Fact("key", False, error.message),), error)
     facts = []

@@ -14,7 +14,6 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from reward_agent.errors import (
     BlindModelError,
-    ContextTooLongError,
     MissingKeyError,
     ModelError,
     UnreachableError,
@@ -344,10 +343,13 @@ def explain_blind(endpoint: Endpoint, said: str) -> BlindModelError:
     )
 
 
-def explain_cut_prompt(endpoint: Endpoint, n_read: int, n_sent: int) -> ContextTooLongError:
-    """Return the error for a server that reads a part of the prompt alone, and does not say so."""
-    return ContextTooLongError(
-        f"{endpoint.provider} at {endpoint.address} read {n_read:,} of about {n_sent:,} tokens "
+def explain_cut_prompt(endpoint: Endpoint, n_read: int, n_sent: int) -> ModelError:
+    """Return the error for a server that reads a part of the prompt alone, and does not say so.
+
+    A shorter prompt is no way out: what else it cut, nobody knows.
+    """
+    return ModelError(
+        f"{endpoint.provider} at {endpoint.address} read {n_read:,} of at least {n_sent:,} tokens "
         "that were sent: its context window cuts the prompt in silence",
         "give its model a longer window, 32,768 tokens say (Ollama: OLLAMA_CONTEXT_LENGTH=32768 "
         "where it is started; llama.cpp: -c 32768; LM Studio: Context Length of the loaded model)",

@@ -197,7 +197,7 @@ class SdkChatModel(ABC):
         """Return a completion of a model that read its prompt.
 
         Raises:
-            ContextTooLongError: its server counts far fewer tokens than were sent.
+            ModelError: its server counts far fewer tokens than were sent.
         """
         return completion
 

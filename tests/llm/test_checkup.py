@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from reward_agent.cli.app import app
 from reward_agent.llm.checkup import MOST_USD, try_endpoint
 from reward_agent.records.settings import EndpointSettings
-from reward_agent.testing import FakeLLMServer, HttpFault, RawBody, Say
+from reward_agent.testing import BreakStream, FakeLLMServer, HttpFault, RawBody, Say
 
 KEYS = {"OPENAI_API_KEY": "sk-test-0123456789", "ANTHROPIC_API_KEY": "sk-test-0123456789"}
 COUNTED, RED = Say(json.dumps({"words": "one, two"})), Say("Red.")
@@ -54,6 +54,9 @@ def test_a_sound_endpoint_is_ticked(provider):
         (HttpFault(503), "address"),
         (HttpFault(400, "invalid_request_error", "no"), "call"),
         (RawBody("<html>Not Found</html>", status=404, content_type="text/html"), "address"),
+        (RawBody("<html>Welcome</html>", content_type="text/html"), "call"),
+        (BreakStream("one, tw", by="end"), "call"),
+        (BreakStream("one, tw", by="drop"), "call"),
     ],
 )
 def test_a_fault_is_of_one_side_and_what_is_behind_is_not_ticked(provider, fault, name):
@@ -62,6 +65,15 @@ def test_a_fault_is_of_one_side_and_what_is_behind_is_not_ticked(provider, fault
     assert [fact.name for fact in facts.values() if fact.holds is False] == [name]
     assert list(facts)[-1] == name
     assert "speed" not in facts
+
+
+def test_a_dear_model_is_tried_for_a_few_cents_too():
+    dear = {"input": 150.0, "output": 600.0}
+    _, error, told = attempt("openai", COUNTED, RED, prices=dear)
+    assert error is None
+    assert 0 < float(told[0].split("for ")[1].split()[0]) < 0.11
+    cheap = attempt("openai", COUNTED, RED, prices={"input": 3.0, "output": 20.0})[2]
+    assert float(cheap[0].split("for ")[1].split()[0]) < MOST_USD
 
 
 def test_a_key_that_is_missing_sends_nothing():

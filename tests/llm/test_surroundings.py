@@ -9,7 +9,7 @@ import pytest
 from support.chat import make_chat_model
 from support.proxy import open_proxy
 
-from reward_agent.errors import ContextTooLongError, ModelError, UnreachableError, UsageError
+from reward_agent.errors import ModelError, UnreachableError, UsageError
 from reward_agent.llm import address
 from reward_agent.llm.address import correct_address, find_proxy, find_unread
 from reward_agent.llm.calls import CallPolicy
@@ -238,14 +238,56 @@ def test_a_model_without_a_system_role_is_told_in_the_first_turn(status, words, 
     assert sum("takes no system role" in line for line in told) == 1
 
 
+TEXTS = {
+    # Each with the most characters for a token that the tokenisers of OpenAI, Anthropic and
+    # DeepSeek were measured to take.
+    "prompt": ("The robot hops: torso_height 1.25 m, forward_velocity 2.3 m/s. ", 3.9),
+    "prose": ("Each film is shown to whoever judges it, beside the metric and the score. ", 4.8),
+    "long words": (
+        "The environment represents considerable opportunities for understanding international "
+        "communication responsibilities between organizations. ", 10.8,
+    ),
+    "deep code": (" " * 24 + "    return upright * speed, terms\n", 8.3),
+    "table": (f"{'speed':<40}{12:>30}{'ok':>30}\n", 16.9),
+    "rules": ("-" * 80 + "\nsome words of a text here\n" + "=" * 80 + "\n", 17.1),
+    "blank lines": ("\n" * 6 + " " * 60 + "x = 1", 14.2),
+    "chinese": ("让机器人向前跳跃并保持躯干直立，同时尽量减少能量消耗。", 1.9),
+    "russian": ("Сделай сальто назад и приземлись на ногу, не падая после этого. ", 3.2),
+}  # fmt: skip
+
+
+def ask_long(text: str, n_read: int, request, connect) -> str:
+    request = replace(request, messages=(ChatMessage("user", text),))
+    with FakeLLMServer([Say("ok", input_tokens=n_read)]) as server:
+        return connect("openai-compatible", server).complete(request).reply
+
+
+@pytest.mark.parametrize("name", TEXTS)
+@pytest.mark.parametrize("n_chars", [7_000, 40_000])
+def test_a_prompt_that_a_tokeniser_packs_well_is_not_taken_for_a_cut_one(
+    name, n_chars, request_, connect
+):
+    words, chars_a_token = TEXTS[name]
+    text = words * (n_chars // len(words))
+    assert ask_long(text, int(len(text) / chars_a_token), request_, connect) == "ok"
+
+
+@pytest.mark.parametrize(
+    "name", ["prompt", "deep code", "table", "rules", "blank lines", "chinese"]
+)
+def test_a_count_that_happens_to_be_a_window_is_not_taken_for_one(name, request_, connect):
+    words, chars_a_token = TEXTS[name]
+    text = words * int(4_096 * chars_a_token / len(words))
+    assert ask_long(text, 4_096, request_, connect) == "ok"
+
+
 @pytest.mark.parametrize(
     ("n_chars", "n_read", "is_cut"),
     [
         (24_000, 4_096, True),  # Ollama's window, filled to its end
         (24_000, 2_050, True),
         (24_000, 900, True),
-        (24_000, 5_700, False),
-        (24_000, 4_600, False),  # a tokeniser that packs well
+        (24_000, 6_200, False),
         (16_000, 4_096, False),  # as many as it may be
         (3_000, 100, False),
         (24_000, 0, False),  # a server that counts nothing
@@ -254,12 +296,13 @@ def test_a_model_without_a_system_role_is_told_in_the_first_turn(status, words, 
 def test_a_server_that_reads_less_than_was_sent_is_stopped(
     n_chars, n_read, is_cut, request_, connect
 ):
-    request = replace(request_, messages=(ChatMessage("user", "x" * n_chars),))
-    with FakeLLMServer([Say("ok", input_tokens=n_read)]) as server:
-        model = connect("openai-compatible", server)
-        if not is_cut:
-            assert model.complete(request).reply == "ok"
-            return
-        with pytest.raises(ContextTooLongError, match=f"read {n_read:,} of about 6,000") as caught:
-            model.complete(request)
+    words, _ = TEXTS["prompt"]
+    text = (words * 1_000)[:n_chars]
+    if not is_cut:
+        assert ask_long(text, n_read, request_, connect) == "ok"
+        return
+    with pytest.raises(ModelError, match=f"read {n_read:,} of at least 5,") as caught:
+        ask_long(text, n_read, request_, connect)
+    # No kind of error that has a shorter prompt sent, or an opinion done without.
+    assert type(caught.value) is ModelError
     assert "OLLAMA_CONTEXT_LENGTH=32768" in caught.value.remedy
