@@ -11,6 +11,7 @@ import functools
 import json
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from reward_agent.definitions.card import load_env
@@ -73,7 +74,7 @@ class _RowTranslator(Translator):
 
 @functools.cache
 def _find_ground(env: str) -> Ground:
-    return find_ground(load_env(env), seed=0)
+    return replace(find_ground(load_env(env), seed=0), runs_python=True)
 
 
 def measure(program: str, env: str, n_sims: int) -> float:

@@ -199,10 +199,7 @@ def _get_number(inputs: Inputs, name: str, number: int, state: str) -> Lanes:
         raise Untranslatable(f"{name}[{number}]: there are {size} numbers", "correct the index")
     found = inputs.places.fields.get(f"{name}[{number % size}]")
     if not found:
-        raise Untranslatable(
-            f"{name}[{number}] is no field of the card",
-            remedies.suggest_number(inputs.card, name, number),
-        )
+        raise remedies.refuse_number(inputs.card, name, number % size)
     field, _, place = found[0].partition("[")
     array = inputs.require_field(field, found[0], state)
     return indexing.take(array, int(place[:-1])) if place else array

@@ -93,13 +93,19 @@ def suggest(card: EnvCard, name: str) -> str:
     return f"read a field of the card{hint}: {listed}"
 
 
-def suggest_number(card: EnvCard, name: str, number: int) -> str:
-    """Return the field that is nearest to what a number of the simulation usually is."""
-    kind = "position" if name == "qpos" else "velocity"
-    near = [*card.list_roles(kind), *card.list_roles(f"com_{kind}")]
-    if near and number < 3:
-        return f"read next_state.{near[0].name}[:, {number}], which is nearest to it"
-    return suggest(card, kind)
+def refuse_number(card: EnvCard, name: str, number: int) -> Untranslatable:
+    """Return why a number of the simulation cannot be read, with the line that can."""
+    near = card.find_role("position") if name == "qpos" and number < 3 else None
+    what = f"{name}[{number}] is no field of the card"
+    if near is None or not near.source.endswith(".xpos"):
+        return Untranslatable(what, suggest(card, "position" if name == "qpos" else "velocity"))
+    step = card.control_dt / card.model.frame_skip
+    body = near.source.removeprefix("body:").removesuffix(".xpos")
+    return Untranslatable(
+        f"{what}: {near.name}[{number}] is what MuJoCo derived of it up to {step:g} s before",
+        f"write data.body({body!r}).xpos[{number}]: next_state.{near.name}[:, {number}], by which "
+        "Gymnasium's own reward goes, too",
+    )
 
 
 def refuse_inner(card: EnvCard) -> Untranslatable:
@@ -134,12 +140,25 @@ _ALIASES = {"numpy.random": "random", "torch.rand": "random", "jax.random": "ran
 _OUTSIDE = ("eval", "exec", "compile", "__import__", "input", "open", "locals", "breakpoint")
 
 
+# Terms of Isaac Lab's that read what no card has -> a function that does without.
+_TERMS = {
+    "track_lin_vel_xy_exp": "def track_lin_vel_xy_exp(env, std, speed=1.0, **_): return torch.exp("
+    '-torch.square(env.scene["robot"].data.root_lin_vel_b[:, 0] - speed) / std**2)',
+    "track_ang_vel_z_exp": "def track_ang_vel_z_exp(env, std, rate=0.0, **_): return torch.exp("
+    '-torch.square(env.scene["robot"].data.root_ang_vel_b[:, 2] - rate) / std**2)',
+    "joint_torques_l2": "def joint_torques_l2(env, **_): return torch.sum(torch.square("
+    "env.actions), dim=1)",
+}
+
+
 def replace_word(path: str) -> str:
     """Return what to write instead of a library's name."""
     near = next((root for start, root in _ALIASES.items() if path.startswith(start)), None)
     root = near or path.split(".")[0]
     if "mdp" in path.split("."):
         root = "isaaclab"
+    if path.split(".")[-1] in _TERMS:
+        return f"its code is in isaaclab: write it into the file, {_TERMS[path.split('.')[-1]]}"
     name = path.split(".")[-1]
     return _BY_ROOT.get(root, f"write what {name} computes, with NumPy: np.…")
 

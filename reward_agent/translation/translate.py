@@ -252,15 +252,14 @@ class Translator:
         rows = []
         for stretch in self.ground.stretches:
             expected = original.pay(stretch, reward.has_memory)
-            ours = pay_ours(reward, stretch)
-            if expected is None:
-                if is_rows:  # what is kept word for word is worth nothing unless it runs
-                    raise Untranslatable(f"Python cannot run it: {original.why_not}", _PLAIN)
-                continue
-            if not np.isfinite(expected).all():
+            if expected is not None and not np.isfinite(expected).all():
                 step = int(np.flatnonzero(~np.isfinite(expected))[0])
                 raise explain_fault(original.fault, expected[step], step, stretch.name)
-            rows.append(compare(stretch, expected, ours))
+            ours = pay_ours(reward, stretch)
+            if expected is not None:
+                rows.append(compare(stretch, expected, ours))
+            elif is_rows:  # what is kept word for word is worth nothing unless it runs
+                raise Untranslatable(f"Python cannot run it: {original.why_not}", _PLAIN)
         different = [row for row in rows if not is_same(row)]
         if different:
             raise Untranslatable(

@@ -2052,6 +2052,202 @@ class Robot:
     ),
 }
 
+TAKEN["Gymnasium's own weights and methods"] = (
+    "hopper",
+    "",
+    """\
+def _get_rew(self, x_velocity, action):
+    forward = self._forward_reward_weight * x_velocity
+    bonus = max(self.data.qpos[1] - 1.2, 0) * 3
+    return forward + self.healthy_reward - self.control_cost(action) + bonus, {"f": forward}
+""",
+)
+
+TAKEN["a subclass that changes what the base class pays"] = (
+    "ant",
+    "",
+    """\
+from gymnasium.envs.mujoco.ant_v5 import AntEnv
+
+class Upright(AntEnv):
+    def __init__(self, **kwargs):
+        super().__init__(healthy_reward=0.5, **kwargs)
+
+    @property
+    def healthy_reward(self):
+        return self._healthy_reward * (1.0 if self.is_healthy else -1.0)
+
+    def _get_rew(self, x_velocity, action):
+        reward, info = super()._get_rew(x_velocity, action)
+        w, x, y, z = self.data.qpos[3:7]
+        return reward - 0.1 * (x * x + y * y), info
+""",
+)
+
+TAKEN["info asked with a default, and spaces"] = (
+    "half_cheetah",
+    "",
+    """\
+import gymnasium as gym
+import numpy as np
+
+class W(gym.Wrapper):
+    def __init__(self, env):
+        super().__init__(env)
+        self.before = np.zeros(env.action_space.shape)
+
+    def step(self, action):
+        obs, reward, terminated, truncated, info = self.env.step(action)
+        jerk = np.sum((action - self.before) ** 2)
+        self.before = np.array(action)
+        known = info["x_velocity"] if "x_velocity" in info else 0.0
+        paid = known + info.get("reward_ctrl", 0.0) + info.get("bonus", 0) - 0.1 * jerk
+        return obs, paid, terminated, truncated, info
+""",
+)
+
+TAKEN["Isaac Lab's scene, terms and weights"] = (
+    "ant",
+    "",
+    """\
+import torch
+from isaaclab.managers import RewardTermCfg as RewTerm, SceneEntityCfg
+from isaaclab.utils import configclass
+import isaaclab.envs.mdp as mdp
+
+def joint_vel_l1(env, asset_cfg=SceneEntityCfg("robot")):
+    asset = env.scene[asset_cfg.name]
+    return torch.sum(torch.abs(asset.data.joint_vel[:, asset_cfg.joint_ids]), dim=1)
+
+def track_x(env, std: float, target: float = 1.0):
+    v = env.scene["robot"].data.root_lin_vel_b[:, 0]
+    return torch.exp(-torch.square(v - target) / std**2)
+
+@configclass
+class RewardsCfg:
+    track = RewTerm(func=track_x, weight=1.5, params={"std": 0.5})
+    jv = RewTerm(func=joint_vel_l1, weight=-1e-3)
+    alive = RewTerm(func=mdp.is_alive, weight=0.5)
+    flat = RewTerm(func=mdp.flat_orientation_l2, weight=-1.0)
+""",
+)
+
+TAKEN["Isaac Lab's direct environment"] = (
+    "hopper",
+    "",
+    """\
+import torch
+from isaaclab.envs import DirectRLEnv
+
+class Cfg:
+    up_scale = 0.5
+
+class Env(DirectRLEnv):
+    cfg: Cfg
+
+    def _pre_physics_step(self, actions):
+        self._actions = actions.clone()
+
+    def _get_rewards(self) -> torch.Tensor:
+        data = self._robot.data
+        rewards = {
+            "vel": data.root_lin_vel_b[:, 0] * self.step_dt,
+            "up": -data.projected_gravity_b[:, 2] * self.cfg.up_scale,
+            "effort": -torch.sum(torch.square(self._actions), dim=1) * 0.01,
+        }
+        return torch.sum(torch.stack(list(rewards.values())), dim=0)
+""",
+)
+
+TAKEN["legged_gym's names of motion"] = (
+    "ant",
+    "",
+    """\
+import torch
+
+class Robot:
+    class scales:
+        lin_vel_z = -2.0
+        spin = -0.05
+
+    def _reward_lin_vel_z(self):
+        return torch.square(self.base_lin_vel[:, 2])
+
+    def _reward_spin(self):
+        return torch.sum(torch.square(self.base_ang_vel[:, :2]), dim=1) + self.root_states[:, 2]
+""",
+)
+
+TAKEN["a list that is cleared where the episode ends"] = (
+    "hopper",
+    "",
+    """\
+import numpy as np
+
+class Window:
+    def __init__(self):
+        self.seen = []
+
+    def __call__(self, obs, action, next_obs, info, terminated):
+        self.seen.append(float(next_obs[5]))
+        self.seen = self.seen[-4:]
+        paid = np.mean(self.seen)
+        if terminated:
+            self.seen = []
+            paid -= 1.0
+        return paid
+""",
+)
+
+TAKEN["a parameter that nothing reads, and a function that begins an episode"] = (
+    "hopper",
+    "",
+    """\
+_last = None
+
+def reset_reward():
+    global _last
+    _last = None
+
+def hopper_reward(obs, action, next_obs, targets):
+    global _last
+    rise = 0.0 if _last is None else next_obs[0] - _last
+    _last = next_obs[0]
+    return next_obs[5] + rise
+""",
+)
+
+TAKEN["a reward made of objects, and a function with some arguments given"] = (
+    "walker2d",
+    "",
+    """\
+from functools import partial
+
+class Forward:
+    weight = 1.0
+
+    def __call__(self, obs, action, next_obs):
+        return next_obs[8]
+
+class Effort:
+    weight = -0.01
+
+    def __call__(self, obs, action, next_obs):
+        return (action ** 2).sum()
+
+class Total:
+    terms = (Forward(), Effort())
+
+    def compute(self, scale, obs, action, next_obs):
+        return scale * sum(t.weight * t(obs, action, next_obs) for t in self.terms)
+
+def total(scale, obs, action, next_obs):
+    return Total().compute(scale, obs, action, next_obs)
+
+reward_fn = partial(total, 0.5)
+""",
+)
+
 TAKEN["a wrapper whose step fills a deque"] = (
     "ant",
     "",
