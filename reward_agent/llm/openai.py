@@ -63,7 +63,7 @@ _LEAST_CUT_CHARS = 6_000
 # runs of spaces and of signs aside: these may be any length in one.
 _WINDOWS = (2_048, 4_096, 8_192, 16_384)
 _NEAR, _MOST_CHARS_A_TOKEN = 8, 4.4
-_RUN = re.compile(r"(\s|[^\w\s])\1+|[ \t]+")
+_RUN = re.compile(r"\s+|([^\w\s])\1+")
 # Each is a token or more, in every one of them.
 _WORD = re.compile(r"\w+")
 
