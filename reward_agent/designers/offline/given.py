@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from reward_agent.definitions.card import EnvCard
@@ -11,8 +11,8 @@ from reward_agent.definitions.task import TaskSpec
 from reward_agent.designers.brief import DesignBrief, HistoryEntry
 from reward_agent.rewards.pay import STANDING, Most, Tried, find_goal_pay
 from reward_agent.rewards.terms import read_terms, scale_terms
-from reward_agent.summary.faults import PayEvidence, find_faults
-from reward_agent.types import RewardProgram
+from reward_agent.summary.faults import RANDOM, PayEvidence, find_faults
+from reward_agent.types import BehaviourPay, RewardProgram
 
 # What each fault asks of its term's weight.
 _FACTORS = {
@@ -93,21 +93,32 @@ def can_raise(brief: DesignBrief) -> bool:
 
 
 def _raise_goals(entry: HistoryEntry, card: EnvCard, task: TaskSpec) -> Reweighting | None:
-    """Let a done task earn what an episode in the start pose does, where it earns less."""
+    """Let a done task earn what the start pose does, and what motion costs beside it."""
     rows, target = entry.probe.behaviours if entry.probe else (), task.target_score or 0.0
     tried = Tried(rows, Most(0.0, 0.0), task.target_score, card.max_episode_steps)
-    standing, per_score = tried.find(STANDING), find_goal_pay(tried)
-    earned = sum(per_score.values()) * target
-    if standing is None or tried.is_worth(standing) or not 0 < earned < standing.pay:
+    standing, moved, per_score = tried.find(STANDING), tried.find(RANDOM), find_goal_pay(tried)
+    if standing is None or tried.is_worth(standing):
         return None
-    factor = min(float(f"{standing.pay / earned:.2g}"), _MOST_RAISED)
+    wanted, why = standing.pay, f"an episode in the start pose earns {standing.pay:.3g}"
+    lost = _pay_beside(standing, per_score) - _pay_beside(moved or standing, per_score)
+    if lost * standing.length > wanted:
+        wanted = lost * standing.length
+        why = f"random actions earn {wanted:.3g} an episode less than the start pose"
+    earned = sum(per_score.values()) * target
+    if not 0 < earned < wanted:
+        return None
+    factor = min(float(f"{wanted / earned:.2g}"), _MOST_RAISED)
     names = ", ".join(f"`{name}`" for name in per_score)
     return Reweighting(
         dict.fromkeys(per_score, factor),
-        f"an episode in the start pose earns {standing.pay:.3g}, and {names}, which follow"
-        f"{'s' if len(per_score) == 1 else ''} the task score, {earned:.3g} at its target of "
-        f"{target:g} {task.unit}: weight times {factor:g}",
+        f"{why}, and {names}, which follow{'s' if len(per_score) == 1 else ''} the task score, "
+        f"{earned:.3g} at its target of {target:g} {task.unit}: weight times {factor:g}",
     )
+
+
+def _pay_beside(row: BehaviourPay, goals: Collection[str]) -> float:
+    """Return the pay of a step of what is not the task's own."""
+    return (row.pay - sum(row.terms.get(name, 0.0) for name in goals)) / max(row.length, 1.0)
 
 
 def _draw_changes(entry: HistoryEntry, rng: random.Random) -> Iterator[Reweighting]:

@@ -158,5 +158,16 @@ def test_term_that_follows_the_task_is_raised_until_the_task_earns_what_standing
     assert '"forward": 2.7 * next_state.forward_velocity' in proposal.program.source
 
 
+def test_term_that_follows_the_task_is_raised_to_what_motion_costs(of_steady, propose):
+    asked = of_steady(0.0)
+    [standing, *rows] = asked.history[0].probe.behaviours
+    terms = {"straight": -50.0, "forward": 2.5}
+    moved = rows[1].model_copy(update={"name": "random actions", "terms": terms, "pay": -47.5})
+    probe = SimpleNamespace(is_additive=True, behaviours=[standing, moved, rows[0], rows[2]])
+    proposal = propose(replace(asked, history=(replace(asked.history[0], probe=probe),)))
+    assert "random actions earn 2e+03 an episode less than the start pose" in proposal.reply
+    assert '"forward": 5.3 * next_state.forward_velocity' in proposal.program.source
+
+
 def test_no_term_is_raised_where_standing_is_the_task(of_steady):
     assert not can_raise(of_steady(3.0))
