@@ -77,6 +77,7 @@ from reward_agent.run.trial import try_own_metric
 from reward_agent.types import CheckReport, RewardProgram
 
 MAX_CANDIDATES = 3
+_BY_WISH = "by a person's wish"
 
 
 class Session(SessionState):
@@ -399,9 +400,13 @@ class Session(SessionState):
         best = min((e.wish for e in entries if e.wish), key=lambda wish: wish.rank, default=None)
         if best is not None and best.verdict == "better" and self.run.status == "finished":
             note = (
-                f"{best.candidate} is better than {best.before} by a person's wish; "
+                f"{best.candidate} is better than {best.before} {_BY_WISH}; "
                 f"`{self.store.feedback_command} --accept {best.candidate}` makes it the result"
             )
+            known = self.run.note
+            # One of an earlier round gives way.
+            ended = known.rpartition(" · ")[0] if _BY_WISH in known else known
+            note = " · ".join(filter(None, [ended, note]))
             write_results(self.store, self.run.model_copy(update={"note": note}))
 
     def _start(self, cause: Remarked | Edited) -> RoundStarted:
