@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import html
 import importlib
 import re
@@ -51,6 +52,7 @@ def _escape(words: str) -> str:
     return words.replace("|", "\\|").replace("<", "&lt;")
 
 
+@functools.cache  # reading the whole package takes seconds
 def render_functions() -> str:
     """Return the functions of ``reward_agent``, and what they hand back."""
     package = importlib.import_module("reward_agent")
