@@ -13,6 +13,7 @@ from support.notebooks import execute
 from typer.testing import CliRunner
 
 from benchmarks.house import LAYERS
+from hatch_build import REPOSITORY, point_outside
 from reward_agent.cli.app import app
 from reward_agent.errors import RewardAgentError
 from reward_agent.text import read_docstring
@@ -92,6 +93,15 @@ def test_the_reading_order_is_short_enough_to_be_read() -> None:
     files = [ROOT / "docs/concepts" / name for name in re.findall(r"\]\(([\w/.]+)\)", part)]
     assert 5 < len(files) <= 10
     assert sum(len(path.read_text().splitlines()) for path in files) <= 2000
+
+
+def test_the_readme_of_a_package_index_has_no_links_between_files() -> None:
+    links = re.findall(r"\]\(([^)]+)\)", point_outside(README))
+    assert len(links) > 15
+    assert [link for link in links if not link.startswith("https://")] == []
+    assert f"{REPOSITORY}/raw/main/docs/back_flip.webp" in links
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert project["urls"]["Source"] == REPOSITORY
 
 
 def test_the_readme_is_short_and_begins_with_a_film() -> None:
