@@ -29,10 +29,17 @@ _MAX_TRIES = 12
 
 @dataclass(frozen=True)
 class Reweighting:
-    """One change of the weights, and why."""
+    """One change of the weights, and why.
+
+    Args:
+        factors: what the weight of each term is multiplied by.
+        reason: what was measured.
+        serves_task: whether a term comes to pay for the task by it.
+    """
 
     factors: dict[str, float]
     reason: str
+    serves_task: bool = False
 
 
 def reweight(brief: DesignBrief, rng: random.Random) -> tuple[RewardProgram, str] | None:
@@ -84,12 +91,18 @@ def _list_changes(entry: HistoryEntry, card: EnvCard, task: TaskSpec) -> Iterato
             factor = _FACTORS.get(fault.name)
             if factor is not None:
                 what = "dropped" if factor == 0 else f"its weight times {factor:g}"
-                yield Reweighting({name: factor}, f"{fault.name}: {fault.evidence}: {what}")
+                told = f"{fault.name}: {fault.evidence}: {what}"
+                yield Reweighting({name: factor}, told, serves_task=factor < 0)
 
 
-def can_raise(brief: DesignBrief) -> bool:
-    """Whether a term of the parent's follows the task score, and pays too little."""
-    return brief.parent is not None and bool(_raise_goals(brief.parent, brief.card, brief.task))
+def serves_task(brief: DesignBrief) -> bool:
+    """Whether other weights of the parent's own terms are worth the most.
+
+    A term that follows the task score pays too little, or one has the wrong sign.
+    """
+    entry = brief.parent
+    changes = _list_changes(entry, brief.card, brief.task) if entry else ()
+    return any(change.serves_task for change in changes)
 
 
 def _raise_goals(entry: HistoryEntry, card: EnvCard, task: TaskSpec) -> Reweighting | None:
@@ -113,6 +126,7 @@ def _raise_goals(entry: HistoryEntry, card: EnvCard, task: TaskSpec) -> Reweight
         dict.fromkeys(per_score, factor),
         f"{why}, and {names}, which follow{'s' if len(per_score) == 1 else ''} the task score, "
         f"{earned:.3g} at its target of {target:g} {task.unit}: weight times {factor:g}",
+        serves_task=True,
     )
 
 

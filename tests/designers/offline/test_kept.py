@@ -7,11 +7,13 @@ from types import SimpleNamespace
 import pytest
 
 from reward_agent.definitions.card import load_env
-from reward_agent.designers.offline.given import can_raise, reweight
+from reward_agent.designers.offline import given
+from reward_agent.designers.offline.given import reweight, serves_task
 from reward_agent.designers.roles import Proposal
 from reward_agent.rewards.checks import check_program
 from reward_agent.rewards.pay import STANDING
 from reward_agent.rewards.terms import compare_terms
+from reward_agent.summary.diagnostics import Diagnosis
 from reward_agent.types import BehaviourPay, RewardProgram
 
 THEIRS = """
@@ -169,5 +171,18 @@ def test_term_that_follows_the_task_is_raised_to_what_motion_costs(of_steady, pr
     assert '"forward": 5.3 * next_state.forward_velocity' in proposal.program.source
 
 
+def test_term_of_the_wrong_sign_is_turned_before_others_are_added(of_steady, propose, monkeypatch):
+    fault = Diagnosis(
+        name="wrong sign", meaning="m", evidence="forward pays back", advice="a", terms=("forward",)
+    )
+    monkeypatch.setattr(given, "find_faults", lambda evidence: (fault,))
+    asked = of_steady(3.0)  # nothing is to be raised
+    theirs = replace(asked.history[0], summary=SimpleNamespace(terms=(), diagnoses=()))
+    theirs.probe.best_step = theirs.probe.best_kept_up = 1.0
+    proposal = propose(replace(asked, history=(theirs,)))
+    assert "wrong sign: forward pays back: its weight times -1" in proposal.reply
+    assert '"forward": -0.1 * next_state.forward_velocity' in proposal.program.source
+
+
 def test_no_term_is_raised_where_standing_is_the_task(of_steady):
-    assert not can_raise(of_steady(3.0))
+    assert not serves_task(of_steady(3.0))
