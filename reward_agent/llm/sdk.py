@@ -127,7 +127,8 @@ class SdkChatModel(ABC):
                 listed = [item.to_dict() for item in client.models.list().data]
         except (sdk.APIError, httpx2.HTTPError, httpx2.InvalidURL, ModelError, *_UNREADABLE):
             return None
-        own = [item for item in listed if item.get("id") == self.name]
+        # A server of one model calls it by its file, and answers to any name.
+        own = [item for item in listed if item.get("id") == self.name or len(listed) == 1]
         told = [_Listed.model_validate(item).window for item in own]
         return told[0] if told else None
 

@@ -19,8 +19,10 @@ import reward_agent
 from reward_agent.errors import ContextTooLongError, RewardAgentError
 from reward_agent.llm.calls import CallPolicy
 from reward_agent.llm.chat import ChatMessage, ChatRequest, read_reply
+from reward_agent.llm.checkup import try_endpoint
 from reward_agent.llm.local import Server
 from reward_agent.llm.provider import ProviderOptions
+from reward_agent.records.settings import EndpointSettings
 from reward_agent.records.store import list_runs
 from reward_agent.types import Critique
 
@@ -79,6 +81,45 @@ def test_prompt_that_a_real_server_refuses_as_too_long_is_named(provider, server
     model = make_chat_model(provider, model="smollm2", **reach(provider, server))
     with pytest.raises(ContextTooLongError, match="does not fit into smollm2"):
         model.complete(ask("word " * 9000))
+
+
+def test_effort_and_a_body_of_ones_own_reach_a_real_server(server):
+    """What is drawn with a seed is drawn again, and a grammar binds; a low effort is no error."""
+    settings = {"effort": "low", "temperature": 1.0}
+    where = reach("openai-compatible", server)
+
+    def say(**body: Any) -> str:
+        model = make_chat_model(
+            "openai-compatible", model="smollm2", body=body, **settings, **where
+        )
+        return model.complete(ask("Tell a story.", max_output_tokens=24)).reply
+
+    first, again = say(seed=7, top_k=40), say(seed=7, top_k=40)
+    assert first == again
+    assert first.strip()
+    assert say(seed=7, grammar='root ::= "yes"') == "yes"
+
+
+@pytest.fixture
+def small_server(model_file):
+    """Serve the model with a window that our prompts do not fit into."""
+    server = Server(model_file, ProviderOptions(environ=SETTINGS | {"LLAMA_ARG_CTX_SIZE": "512"}))
+    yield server
+    server.stop()
+
+
+def test_a_small_window_of_a_real_server_is_named_with_what_to_change(small_server, tmp_path):
+    facts = {"provider": "openai-compatible", "model": "smollm2"}
+    where = reach("openai-compatible", small_server)
+    tried = try_endpoint(
+        EndpointSettings(**facts, base_url=where["base_url"]), where["environ"], has_picture=False
+    )
+    window = {fact.name: fact.detail for fact in tried.facts}["longest context"]
+    assert "512 tokens, says its server" in window
+    with pytest.raises(ContextTooLongError) as caught:
+        reward_agent.design("inverted_pendulum", "balance", runs_dir=tmp_path, **facts, **where)
+    assert "does not fit into smollm2" in caught.value.message
+    assert "give a server of yours a longer window" in caught.value.remedy
 
 
 def test_real_server_enforces_the_schema_of_a_structured_reply(server):
