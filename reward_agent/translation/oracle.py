@@ -26,6 +26,7 @@ from reward_agent.translation import inner, isaac, nodes
 from reward_agent.translation.entry import Payer, list_entries, weigh_table
 from reward_agent.translation.inputs import Inputs
 from reward_agent.translation.machine import Tracer
+from reward_agent.translation.others import find_start
 from reward_agent.translation.staging import Staged, give
 from reward_agent.translation.stand_ins import (
     CONVENTIONS,
@@ -162,6 +163,9 @@ class Run:
             called = _find_entry(entry, staged, names, stage.show)
         else:
             called = _add_entry(entry, staged, names, stage.show)
+        start = find_start(machine) if entry.type is None else None
+        if start is not None:
+            names[start.name]()
         for step in steps:
             stage.see(step)
             staged.environment.begin()
