@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, cast, get_args
 
 import typer
 
@@ -40,7 +40,9 @@ def film_command(
     env: Annotated[
         str | None, typer.Option(help="Folder of the run's environment, if it is your own.")
     ] = None,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="The file.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="The file; its ending is the format.")
+    ] = None,
     runs_dir: RunsDir = None,
     as_json: Json = False,
 ) -> None:
@@ -48,6 +50,9 @@ def film_command(
     from reward_agent.records.jobs import FilmStyle
     from reward_agent.run.film import GET_MP4, choose_format, draw_film
 
+    ending = output.suffix.removeprefix(".") if output else ""
+    if form is None and ending in get_args(FilmFormat):
+        form = cast(FilmFormat, ending)
     chosen = choose_format(form)
     drawn = draw_film(
         run,

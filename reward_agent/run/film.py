@@ -63,7 +63,7 @@ def draw_film(
         candidates: whose policies; without any, that with which the run ends.
         episode: which of the episodes that were scored.
         env: folder of the run's environment, unless it is one of those known by name.
-        output: the file; in the working directory by default.
+        output: the file, with or without its ending; in the working directory by default.
         runs_dir: where runs lie.
 
     Raises:
@@ -87,7 +87,9 @@ def draw_film(
             raise DataError(found.video_note, "`reward-agent doctor` says what films need")
         film = read_capped(scratch / "film" / name, MAX_FILM_BYTES)
     words = "_".join((store.dir.name, *candidates, episode.replace(" ", "-")))
-    file = output or Path(f"{words}.{style.formats[0]}")
+    file = output or Path(words)
+    ending = f".{style.formats[0]}"
+    file = file if file.suffix == ending else file.with_name(file.name + ending)
     write_atomic(file, film)
     return DrawnFilm(file, tuple(candidates) or (_name_shown(record),))
 

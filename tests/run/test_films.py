@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from support.reports import write_run
+from typer.testing import CliRunner
 
 import reward_agent
+from reward_agent.cli.app import app
 from reward_agent.definitions.card import load_env
 from reward_agent.errors import JobError
 from reward_agent.evaluation.trajectories import Trajectories
@@ -20,10 +25,12 @@ from reward_agent.records.jobs import (
     FOOTAGE_FILE,
     RESULT_FILE,
     TRAJECTORIES_FILE,
+    VIDEO_FILE,
     EvaluateResult,
     FilmJob,
+    FilmResult,
 )
-from reward_agent.records.outcomes import TIMEOUT
+from reward_agent.records.outcomes import FINISHED, TIMEOUT
 from reward_agent.records.settings import RunSettings
 from reward_agent.records.store import RunRecord, RunStore, load_run
 from reward_agent.run import evaluate
@@ -123,3 +130,67 @@ def test_calls_of_the_background_run_in_order_and_tell_their_failure() -> None:
     with pytest.raises(JobError, match="full"):
         background.finish()
     background.finish()
+
+
+class Drawing:
+    """An executor whose child draws what it is asked for, and notes it."""
+
+    def __init__(self) -> None:
+        self.jobs: list[FilmJob] = []
+
+    def map(self, requests: list[JobRequest], on_progress: object = None) -> list[Any]:
+        [request] = requests
+        assert isinstance(request.job, FilmJob)
+        self.jobs.append(request.job)
+        request.job_dir.mkdir(exist_ok=True)
+        (request.job_dir / VIDEO_FILE).write_bytes(request.job.episodes[0].encode())
+        found = FilmResult(video_file=VIDEO_FILE)
+        return [SimpleNamespace(result=found, outcome=FINISHED)]
+
+
+def test_the_best_and_the_worst_episode_are_filmed_once(tmp_path: Path) -> None:
+    (tmp_path / FOOTAGE_FILE).write_bytes(b"drawn by nobody")
+    drawing = Drawing()
+    lab = Lab(load_env("hopper"), NO_METRIC, RunSettings(), drawing)
+    for _ in range(2):
+        evaluate.film_extremes(lab, tmp_path)
+    assert [job.episodes for job in drawing.jobs] == [("best",), ("worst",)]
+    assert (tmp_path / "video_best.webp").read_bytes() == b"best"
+    assert (tmp_path / "video_worst.webp").read_bytes() == b"worst"
+    assert not (tmp_path / VIDEO_FILE).exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "style", "file"),
+    [
+        (["--whole"], {"is_whole": True, "size": "360p"}, "RUN_median.webp"),
+        (["--size", "1080p"], {"is_whole": False, "size": "1080p"}, "RUN_median.webp"),
+        (["--episode", "worst", "-o", "shown/mine"], {"slow": 1.0}, "shown/mine.webp"),
+        (["-o", "mine.of.it"], {}, "mine.of.it.webp"),
+        (["-o", "mine.webp"], {}, "mine.webp"),
+        (["-o", "mine.gif"], {"formats": ("gif",)}, "mine.gif"),
+    ],
+)
+def test_a_film_is_drawn_as_it_was_asked_for(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str],
+    style: dict[str, object],
+    file: str,
+) -> None:
+    run_dir = write_run(tmp_path / "RUN")
+    (run_dir / FOOTAGE_FILE).write_bytes(b"drawn by nobody")
+    drawing = Drawing()
+
+    @contextmanager
+    def open_lab(card: Any, _: object) -> Iterator[Lab]:
+        yield Lab(card, NO_METRIC, RunSettings(), drawing)
+
+    monkeypatch.setattr("reward_agent.run.film.open_lab", open_lab)
+    monkeypatch.setattr("reward_agent.run.film.has_mp4", lambda: False)
+    monkeypatch.chdir(tmp_path)
+    told = CliRunner().invoke(app, ["film", "RUN", *arguments])
+    assert told.exit_code == 0, told.output
+    [job] = drawing.jobs
+    assert style.items() <= job.style.model_dump().items()
+    assert (tmp_path / file).read_bytes() == job.episodes[0].encode()
