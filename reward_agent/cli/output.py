@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -201,3 +201,13 @@ def make_table(*columns: str, title: str | None = None) -> Table:
             column.removeprefix(">"), justify="right" if is_number else "left", overflow="fold"
         )
     return table
+
+
+def render_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a table as text that fits the terminal; all columns but the first align right."""
+    table = make_table(head[0], *(f">{name}" for name in head[1:]))
+    for row in rows:
+        table.add_row(*row)
+    with answer_console.capture() as captured:
+        answer_console.print(table)
+    return "\n".join(line.rstrip() for line in captured.get().splitlines())

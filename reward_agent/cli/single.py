@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from pydantic import Field
 
-from reward_agent.cli.output import print_json, print_text, progress_console
+from reward_agent.cli.output import print_json, print_text, progress_console, render_table
 from reward_agent.cli.settings import Env, Json, add_settings
 from reward_agent.errors import DataError, UsageError
 from reward_agent.files import find_real, read_bytes
@@ -220,14 +220,13 @@ def _render_taken(taken: TranslateResult) -> list[str]:
     """Say what a file was taken as, and what both pay."""
     lines = [f"taken as {taken.form}: {taken.entry}", *taken.notes]
     if taken.parity:
-        lines.append(
-            f"{'pay of a step':24} {'steps':>5} {taken.original:>10} {'program':>10} differ by"
-        )
-    lines += [
-        f"{row.steps:24} {row.n_steps:5} {row.original:10.4g} {row.ours:10.4g} "
-        f"{row.difference:.2g} at most"
-        for row in taken.parity
-    ]
+        rows = [
+            (row.steps, f"{row.n_steps}", f"{row.original:.4g}", f"{row.ours:.4g}",
+             f"{row.difference:.2g} at most")
+            for row in taken.parity
+        ]  # fmt: skip
+        head = ("pay of a step", "steps", taken.original, "program", "differ by")
+        lines.append(render_table(head, rows))
     if taken.form != "as it is":
         lines.append(f"the program:\n{taken.program}")
     return lines
@@ -235,7 +234,7 @@ def _render_taken(taken: TranslateResult) -> list[str]:
 
 def _render(examined: Examined, source: str) -> str:
     from reward_agent.rewards.checks import render_findings
-    from reward_agent.rewards.pay import render_pay
+    from reward_agent.rewards.pay import list_pay, tell_pay
 
     findings = examined.check.findings + (examined.probe.findings if examined.probe else ())
     verdict = "accepted" if examined.is_accepted else "refused"
@@ -251,9 +250,9 @@ def _render(examined: Examined, source: str) -> str:
             f"{term.minimum:.3g} … {term.maximum:.3g} a step"
             for term in examined.probe.terms
         ]
-        table = render_pay(examined.probe)
-        if table:
-            lines.append(f"pay of an episode of what takes no skill:\n{table}")
+        if table := list_pay(examined.probe):
+            lines.append("pay of an episode of what takes no skill:")
+            lines += [render_table(table[0], table[1:]), *tell_pay(examined.probe)]
         if examined.probe.call_us is not None:
             lines.append(f"{examined.probe.call_us:.0f} µs a call at 64 simulations")
     return "\n".join([*lines, verdict])

@@ -220,14 +220,10 @@ def list_shown(rows: Sequence[BehaviourPay]) -> list[BehaviourPay]:
 
 def render_pay(probe: ProbeReport) -> str:
     """Return what cheap policies earn as a table of plain text; '' where nothing was recorded."""
-    rows = list_shown(probe.behaviours)
-    if not rows:
+    table = list_pay(probe)
+    if not table:
         return ""
-    names = _choose_terms(rows)
-    has_scores = any(row.task_score is not None for row in rows)
-    head = ["what it does", *(["task score"] if has_scores else []), "steps", "pay", *names]
-    table = [head, *([_show_row(row, names, has_scores) for row in rows])]
-    widths = [max(len(line[column]) for line in table) for column in range(len(head))]
+    widths = [max(len(line[column]) for line in table) for column in range(len(table[0]))]
     lines = [
         "  ".join(
             cell.ljust(width) if not column else cell.rjust(width)
@@ -235,7 +231,21 @@ def render_pay(probe: ProbeReport) -> str:
         ).rstrip()
         for line in table
     ]
-    return "\n".join([*lines, *_place_honest(rows), *_tell_untried(probe)])
+    return "\n".join([*lines, *tell_pay(probe)])
+
+
+def list_pay(probe: ProbeReport) -> list[list[str]]:
+    """Return what cheap policies earn as cells, heads first; none where nothing was recorded."""
+    rows = list_shown(probe.behaviours)
+    names = _choose_terms(rows)
+    has_scores = any(row.task_score is not None for row in rows)
+    head = ["what it does", *(["task score"] if has_scores else []), "steps", "pay", *names]
+    return [head, *([_show_row(row, names, has_scores) for row in rows])] if rows else []
+
+
+def tell_pay(probe: ProbeReport) -> list[str]:
+    """Return what stands below that table: where the best attempt is, what was not tried."""
+    return [*_place_honest(list_shown(probe.behaviours)), *_tell_untried(probe)]
 
 
 def _choose_terms(rows: Sequence[BehaviourPay]) -> list[str]:

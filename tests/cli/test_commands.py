@@ -16,7 +16,7 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 import reward_agent
-from reward_agent.cli import app, design
+from reward_agent.cli import app, design, output
 from reward_agent.sandbox import doctor
 
 GOOD = """
@@ -403,3 +403,17 @@ def test_a_run_that_is_resumed_has_its_name(tmp_path: Path) -> None:
     done = run("design", "--resume", "last", "--name", "mine", cwd=tmp_path)
     assert "a run that is resumed has its --name" in done.stderr
     assert done.returncode == 2
+
+
+def test_a_table_in_text_fits_its_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    head = ("what it does", "task score", "steps", "pay")
+    rows = [("start pose held", "0.175", "51 (ended)", "23.2"), ("limp", "–", "1000", "6.26")]
+    for width in (60, 30, 26):
+        monkeypatch.setattr(output.answer_console, "width", width)
+        lines = output.render_table(head, rows).splitlines()
+        assert max(map(len, lines)) <= width
+        assert set(" ".join((*head, *rows[0])).split()) <= set(" ".join(lines).split())
+    assert lines[2:4] == ["task score   0.175", "steps        51 (ended)"]
+    assert capsys.readouterr().out == ""
