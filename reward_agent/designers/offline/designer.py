@@ -18,7 +18,7 @@ from reward_agent.definitions.card import CARD_FILE, EnvCard
 from reward_agent.designers.brief import DesignBrief, WishBrief
 from reward_agent.designers.offline.body import Body
 from reward_agent.designers.offline.forms import Signal
-from reward_agent.designers.offline.given import reweight, serves_task
+from reward_agent.designers.offline.given import calls_for_weights, reweight
 from reward_agent.designers.offline.kept import (
     begin_beside,
     list_free,
@@ -135,12 +135,12 @@ def _write(brief: DesignBrief) -> Proposal:
 def _weighs_anew(brief: DesignBrief) -> bool:
     """Whether this departure weighs the terms anew: else it adds what the sentence asks for.
 
-    Every second one of a person's program does, from the first where that makes a term of theirs
-    pay for the task; where none can, weights alone can do little.
+    Every second one of a person's program does, from the first where what was measured asks for
+    it; else weights alone can do little.
     """
     if not brief.origin or not _adds_beside(brief):
         return True
-    return brief.index % 4 == 3 or (brief.index % 4 == 1 and serves_task(brief))
+    return brief.index % 4 == 3 or (brief.index % 4 == 1 and calls_for_weights(brief))
 
 
 def _adds_beside(brief: DesignBrief) -> bool:

@@ -23,6 +23,8 @@ _FACTORS = {
     "paid for noise": 0.3,
     "a term never moves": 0.0,
 }
+# Whatever is added beside such a term, the policy is better off without the task.
+_DUE = frozenset({"wrong sign", "pays falling at once"})
 _MORE, _LESS, _MOST_RAISED = 3.0, 0.3, 100.0
 _MAX_TRIES = 12
 
@@ -34,12 +36,12 @@ class Reweighting:
     Args:
         factors: what the weight of each term is multiplied by.
         reason: what was measured.
-        serves_task: whether a term comes to pay for the task by it.
+        is_due: whether it comes before terms that are added.
     """
 
     factors: dict[str, float]
     reason: str
-    serves_task: bool = False
+    is_due: bool = False
 
 
 def reweight(brief: DesignBrief, rng: random.Random) -> tuple[RewardProgram, str] | None:
@@ -92,17 +94,18 @@ def _list_changes(entry: HistoryEntry, card: EnvCard, task: TaskSpec) -> Iterato
             if factor is not None:
                 what = "dropped" if factor == 0 else f"its weight times {factor:g}"
                 told = f"{fault.name}: {fault.evidence}: {what}"
-                yield Reweighting({name: factor}, told, serves_task=factor < 0)
+                yield Reweighting({name: factor}, told, is_due=fault.name in _DUE)
 
 
-def serves_task(brief: DesignBrief) -> bool:
-    """Whether other weights of the parent's own terms are worth the most.
+def calls_for_weights(brief: DesignBrief) -> bool:
+    """Whether the weights of the parent's terms are to be changed before others are added.
 
-    A term that follows the task score pays too little, or one has the wrong sign.
+    A term that follows the task score pays too little, or what is added would not help: a term has
+    the wrong sign, or pays for an early end.
     """
     entry = brief.parent
     changes = _list_changes(entry, brief.card, brief.task) if entry else ()
-    return any(change.serves_task for change in changes)
+    return any(change.is_due for change in changes)
 
 
 def _raise_goals(entry: HistoryEntry, card: EnvCard, task: TaskSpec) -> Reweighting | None:
@@ -126,7 +129,7 @@ def _raise_goals(entry: HistoryEntry, card: EnvCard, task: TaskSpec) -> Reweight
         dict.fromkeys(per_score, factor),
         f"{why}, and {names}, which follow{'s' if len(per_score) == 1 else ''} the task score, "
         f"{earned:.3g} at its target of {target:g} {task.unit}: weight times {factor:g}",
-        serves_task=True,
+        is_due=True,
     )
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from reward_agent.definitions.card import load_env
 from reward_agent.designers.offline import given
-from reward_agent.designers.offline.given import reweight, serves_task
+from reward_agent.designers.offline.given import calls_for_weights, reweight
 from reward_agent.designers.roles import Proposal
 from reward_agent.rewards.checks import check_program
 from reward_agent.rewards.pay import STANDING
@@ -185,4 +185,4 @@ def test_term_of_the_wrong_sign_is_turned_before_others_are_added(of_steady, pro
 
 
 def test_no_term_is_raised_where_standing_is_the_task(of_steady):
-    assert not serves_task(of_steady(3.0))
+    assert not calls_for_weights(of_steady(3.0))
