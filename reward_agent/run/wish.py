@@ -76,11 +76,7 @@ def measure_wish(
         return kept
     previous, findings = None, tuple[Finding, ...]()
     for number in range(run.settings.max_repairs + 1):
-        try:
-            with run.ledger.spend("llm"):
-                proposal = designer.measure_wish(brief, previous, findings)
-        except ReplayError as error:  # an earlier version did not ask
-            return kept if previous else replace(kept, reason=error.message)
+        proposal = _ask(run, designer, brief, previous, findings)
         if proposal.source is None:
             return kept if previous else MeasuredWish(proposal, {}, proposal.reason)
         if previous is not None and proposal.source == previous.source:
@@ -98,6 +94,20 @@ def measure_wish(
             kept = replace(kept, reason=found[0].message)
         previous, findings = proposal, found
     return kept
+
+
+def _ask(
+    run: ActiveRun,
+    designer: Measurer,
+    brief: WishBrief,
+    previous: WishProposal | None,
+    findings: tuple[Finding, ...],
+) -> WishProposal:
+    try:
+        with run.ledger.spend("llm"):
+            return designer.measure_wish(brief, previous, findings)
+    except ReplayError as error:  # an earlier version did not ask
+        return WishProposal(None, reason=error.message)
 
 
 def _try_measures(
