@@ -122,6 +122,7 @@ def test_the_policy_that_wins_is_filmed_though_others_of_its_kind_are_not(
         return judged
 
     monkeypatch.setattr(stage, "film", film)
+    monkeypatch.setattr(stage, "film_extremes", lambda *_: None)
     run, winner = make_winner(tmp_path, video=True)
     shown = film_winner(run, winner)
     folder = RunStore(tmp_path).evaluation_dir(0, "a", 100)
@@ -317,7 +318,7 @@ def test_the_policy_that_is_handed_over_is_the_best_of_all_on_fresh_episodes(
     # Those that no interval sets apart from the best: without intervals it alone.
     assert tried == [["b_seed_0.safetensors"]]
     assert handed.policy.describe("m") == (
-        "of b with seed 0: 5.2 m, 90% successes in 16 episodes by which nothing was chosen"
+        "of b with seed 0, kept after 10 env steps: 5.2 m, 90% successes in 16 episodes by which nothing was chosen"
     )
 
 
