@@ -37,6 +37,7 @@ from reward_agent.feedback.session import Session
 from reward_agent.feedback.wishes import Question, choose_points
 from reward_agent.llm.replies import read_replies
 from reward_agent.rewards.checks import check_metric
+from reward_agent.run.active import update_run
 from reward_agent.types import Evaluation
 
 OpenSession = Callable[..., AbstractContextManager[Session]]
@@ -280,3 +281,14 @@ def test_what_was_watched_is_trained_as_long_as_its_answers_and_counted(
         assert run.other_timesteps == candidate.total_timesteps
         if wish.verdict == "better":
             assert f"{candidate.id} is better than {wish.before}" in run.note
+
+
+def test_env_steps_never_fall_whatever_became_of_their_records(open_judged: OpenSession) -> None:
+    with open_judged() as session:
+        run = session.run
+        spent = run.total_timesteps + 7_808  # of trainings that no record names any more
+        session.store.write_run(run.model_copy(update={"total_timesteps": spent}))
+        with session._activate() as active:
+            for _ in range(2):
+                run = update_run(active)
+        assert (run.total_timesteps, run.other_timesteps) == (spent, 7_808)
