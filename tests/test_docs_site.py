@@ -13,11 +13,11 @@ import pytest
 import typer
 
 from benchmarks.__main__ import BENCHMARKS
-from docs_site import pages, reference
-from docs_site.build import build_site, find_first_sentence
 from reward_agent.cli.app import app
 from reward_agent.errors import DataError
 from reward_agent.records.settings import RunSettings
+from scripts.docs_site import pages, reference
+from scripts.docs_site.build import build_site, find_first_sentence
 
 PAGES = pages.list_pages()
 BLOCK = re.compile(r"^ *```(\w*)\n(.*?)^ *```", re.MULTILINE | re.DOTALL)

@@ -24,7 +24,7 @@ _MAX_EVENTS_BYTES = 64 * 2**20
 Answer = Literal["accept", "keep", "own", "unranked"]
 
 
-class Question(Record):
+class MetricQuestion(Record):
     """What a run waits for: by which metric it is judged."""
 
     reason: str
@@ -67,7 +67,7 @@ class RunStatus(FileRecord):
     usd: Finite | None
     wall_s: Finite
     left_s: Finite | None = Field(None, description="if it goes on to its last round; a guess")
-    question: Question | None = None
+    question: MetricQuestion | None = None
     candidates: tuple[Result, ...] = Field((), description="of finished rounds; in `runs show`")
     last_event: dict[str, Any] | None = None
     resume: str = Field("", description="the command that goes on with it")
@@ -208,7 +208,7 @@ def _describe_winner(run: RunRecord) -> Result | None:
     )
 
 
-def _find_question(store: RunStore, run: RunRecord) -> Question | None:
+def _find_question(store: RunStore, run: RunRecord) -> MetricQuestion | None:
     """Return what a paused run waits for: nothing else pauses one than its metric."""
     if run.status != "paused":
         return None
@@ -216,7 +216,7 @@ def _find_question(store: RunStore, run: RunRecord) -> Question | None:
     answers: tuple[Answer, ...] = ("keep", "own")
     if run.metric_origin == "none":
         answers = (*(("accept",) if view.source else ()), "own", "unranked")
-    return Question(
+    return MetricQuestion(
         reason=run.note,
         answers=answers,
         meaning=view.meaning,

@@ -83,7 +83,7 @@ class Remarked(SessionEntry):
     wish: Words = ""
 
 
-class Measured(SessionEntry):
+class MeasuredRemark(SessionEntry):
     """What of a remark is measured, on the policy that the person watched, before it is answered.
 
     Without a source nothing is, and ``reason`` says why.
@@ -168,7 +168,7 @@ class MetricDecided(SessionEntry):
 AnyEntry = Annotated[
     Opened
     | Remarked
-    | Measured
+    | MeasuredRemark
     | Meant
     | Edited
     | RoundStarted

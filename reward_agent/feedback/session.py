@@ -26,7 +26,7 @@ from reward_agent.feedback.records import (
     Decided,
     Edited,
     Meant,
-    Measured,
+    MeasuredRemark,
     MetricDecided,
     Noted,
     Opened,
@@ -289,7 +289,7 @@ class Session(SessionState):
             found = measure_remark(active, self.find(remark.candidate), remark)
         proposal = found.proposal
         measured = self.log.append(
-            Measured,
+            MeasuredRemark,
             remark=remark.number,
             source=proposal.source,
             wish=proposal.wish,

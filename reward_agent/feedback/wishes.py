@@ -12,7 +12,7 @@ from reward_agent.evaluation.wish import (
     choose_usual,
     is_contradicted,
 )
-from reward_agent.feedback.records import AnyEntry, Meant, Measured, Remarked
+from reward_agent.feedback.records import AnyEntry, Meant, MeasuredRemark, Remarked
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Question:
         index: the point that is asked about, of its wish.
     """
 
-    measured: Measured
+    measured: MeasuredRemark
     index: int
 
     @property
@@ -60,9 +60,9 @@ class Question:
         return f"{measure.says}: {measure.show(value)} now{met}"
 
 
-def find_measured(entries: Sequence[AnyEntry], remark: int) -> Measured | None:
+def find_measured(entries: Sequence[AnyEntry], remark: int) -> MeasuredRemark | None:
     """Return what is measured of a remark; None before that was asked."""
-    found = (e for e in entries if isinstance(e, Measured) and e.remark == remark)
+    found = (e for e in entries if isinstance(e, MeasuredRemark) and e.remark == remark)
     return next(found, None)
 
 
@@ -73,13 +73,13 @@ def list_questions(entries: Sequence[AnyEntry], waiting: Sequence[AnyEntry]) -> 
     return [
         Question(entry, index)
         for entry in entries
-        if isinstance(entry, Measured) and entry.remark in numbers
+        if isinstance(entry, MeasuredRemark) and entry.remark in numbers
         for index, point in enumerate(entry.wish.points)
         if is_contradicted(point, entry.values) and (entry.remark, index) not in answered
     ]
 
 
-def choose_points(entries: Sequence[AnyEntry], measured: Measured) -> Iterator[WishPoint]:
+def choose_points(entries: Sequence[AnyEntry], measured: MeasuredRemark) -> Iterator[WishPoint]:
     """Yield each point of a remark with the one measure that is meant by it."""
     said = {
         e.point: e.measure for e in entries if isinstance(e, Meant) and e.remark == measured.remark
@@ -92,14 +92,16 @@ def choose_points(entries: Sequence[AnyEntry], measured: Measured) -> Iterator[W
             yield point.model_copy(update={"measures": (chosen,)})
 
 
-def find_wish(entries: Sequence[AnyEntry], until: int) -> Measured | None:
+def find_wish(entries: Sequence[AnyEntry], until: int) -> MeasuredRemark | None:
     """Return what was measured last of a remark up to an entry, and has a measure."""
     remarks = {e.number for e in entries if isinstance(e, Remarked) and e.number <= until}
-    found = [e for e in entries if isinstance(e, Measured) and e.remark in remarks and e.source]
+    found = [
+        e for e in entries if isinstance(e, MeasuredRemark) and e.remark in remarks and e.source
+    ]
     return found[-1] if found else None
 
 
-def describe_measured(entries: Sequence[AnyEntry], measured: Measured) -> list[str]:
+def describe_measured(entries: Sequence[AnyEntry], measured: MeasuredRemark) -> list[str]:
     """Return what is measured of a remark, and what is not, a line each, for the person.
 
     A point that they are asked about has none before it is answered.
@@ -130,7 +132,7 @@ def describe_measured(entries: Sequence[AnyEntry], measured: Measured) -> list[s
 
 def describe_entry(entries: Sequence[AnyEntry], entry: AnyEntry) -> list[str]:
     """Return what an entry says of measures, in words for the person; nothing of others."""
-    if isinstance(entry, Measured):
+    if isinstance(entry, MeasuredRemark):
         return describe_measured(entries, entry)
     measured = find_measured(entries, entry.remark) if isinstance(entry, Meant) else None
     if measured is None or not isinstance(entry, Meant):

@@ -38,7 +38,7 @@ class Untrained:
 
 
 @dataclass(frozen=True)
-class Measure:
+class Bar:
     """One line beside the film.
 
     Args:
@@ -85,26 +85,26 @@ def find_first(candidates: Iterable[Candidate]) -> Candidate | None:
 
 
 def list_measures(
-    run: RunRecord, untrained: Untrained | None, first: Candidate | None, result: Measure | None
-) -> list[Measure]:
+    run: RunRecord, untrained: Untrained | None, first: Candidate | None, result: Bar | None
+) -> list[Bar]:
     """Return the lines beside the film, the result first, the target last."""
     measures = [result] if result else []
     measures += list(_list_of_seeds(run))
     if first is not None and first.evaluation is not None:
         done = say_done(first.evaluation.success_rate, first.evaluation.n_episodes)
-        measures.append(Measure(f"best of round 1: {first.id}", first.task_score, done))
+        measures.append(Bar(f"best of round 1: {first.id}", first.task_score, done))
     if untrained is not None:
         done = say_done(untrained.n_done / untrained.n_episodes, untrained.n_episodes)
-        measures.append(Measure(f"untrained: {untrained.behaviour}", untrained.task_score, done))
+        measures.append(Bar(f"untrained: {untrained.behaviour}", untrained.task_score, done))
     if run.card.gymnasium_id:
         own = f"Gymnasium's own reward, {run.card.gymnasium_id}"
-        measures.append(Measure(own, None, "not run"))
+        measures.append(Bar(own, None, "not run"))
     if run.task.target_score is not None:
-        measures.append(Measure("asked for", run.task.target_score))
+        measures.append(Bar("asked for", run.task.target_score))
     return measures
 
 
-def _list_of_seeds(run: RunRecord) -> Iterator[Measure]:
+def _list_of_seeds(run: RunRecord) -> Iterator[Bar]:
     """Yield what the winning reward makes when it is trained anew, where that was tried."""
     winner = run.winner
     if winner is not None and winner.is_confirmed:
@@ -113,7 +113,7 @@ def _list_of_seeds(run: RunRecord) -> Iterator[Measure]:
         each = f"each: {', '.join(map(shorten, winner.task_scores))}" if n > 1 else ""
         note = "; ".join(filter(None, (done, each)))
         words = f"{winner.candidate} trained anew, {count(n, 'fresh seed')}"
-        yield Measure(words, winner.task_score, note)
+        yield Bar(words, winner.task_score, note)
 
 
 def say_fresh(run: RunRecord, candidate: str) -> str:
@@ -138,7 +138,7 @@ def read_units(metric_source: str) -> dict[str, str]:
     }
 
 
-def find_width(measures: Sequence[Measure], measure: Measure) -> float:
+def find_width(measures: Sequence[Bar], measure: Bar) -> float:
     """Return how long a line's bar is, in percent of the longest."""
     longest = max((abs(item.task_score or 0.0) for item in measures), default=0.0)
     own = max(0.0, rank_value(measure.task_score)) if measure.task_score is not None else 0.0

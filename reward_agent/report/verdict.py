@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from reward_agent.evaluation.statistics import correlate
-from reward_agent.report.beside import Measure, list_measures, say_done
+from reward_agent.report.beside import Bar, list_measures, say_done
 from reward_agent.report.charts import shorten
 from reward_agent.report.view import CandidateView, RunView
 from reward_agent.text import count
@@ -90,12 +90,12 @@ def _describe_others(view: RunView) -> str:
     return f", against {' and '.join(told)}" if told else ""
 
 
-def list_beside(view: RunView) -> list[Measure]:
+def list_beside(view: RunView) -> list[Bar]:
     """Return what stands beside the film: the policy's own score, then what it is held against."""
     evaluation, result = view.shown_evaluation, None
     if evaluation is not None and evaluation.task_score is not None:
         done = say_done(evaluation.success_rate, evaluation.n_episodes)
-        result = Measure("this policy", evaluation.task_score, done, is_result=True)
+        result = Bar("this policy", evaluation.task_score, done, is_result=True)
     return list_measures(view.run, view.untrained, view.first, result)
 
 

@@ -113,7 +113,7 @@ class _Missing:
 
 
 @dataclass
-class Run:
+class OriginalRun:
     """A file on its way through Python, for consecutive steps from the start of an episode.
 
     Args:
@@ -180,7 +180,7 @@ class Run:
 class _Watcher(ast.NodeTransformer):
     """Lets every computed expression of a file be watched."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: OriginalRun) -> None:
         self._run = run
 
     def visit_BinOp(self, node: ast.BinOp) -> ast.AST:

@@ -11,7 +11,7 @@ from reward_agent.evaluation.trajectories import Trajectories
 from reward_agent.records.jobs import ParityRow
 from reward_agent.rewards.program import CompiledReward
 from reward_agent.simulation.state import FloatArray, State, Transition
-from reward_agent.translation.oracle import Run
+from reward_agent.translation.oracle import OriginalRun
 from reward_agent.translation.stand_ins import CannotRun
 from reward_agent.translation.values import Fault
 
@@ -71,7 +71,7 @@ class Original:
         run: the file as Python runs it; None where it may not.
     """
 
-    def __init__(self, run: Run | None) -> None:
+    def __init__(self, run: OriginalRun | None) -> None:
         self._run = run
         self.why_not = ""
 

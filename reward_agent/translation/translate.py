@@ -40,7 +40,7 @@ from reward_agent.rewards.program import CompiledReward, compile_program
 from reward_agent.rewards.source import defines_reward, parse_source
 from reward_agent.rewards.trial import roll_out_random_policy
 from reward_agent.translation.inputs import Inputs
-from reward_agent.translation.oracle import Run
+from reward_agent.translation.oracle import OriginalRun
 from reward_agent.translation.parity import (
     Original,
     RecordedSteps,
@@ -248,7 +248,7 @@ class Translator:
         """
         reward = self._compile(text.source)
         may_run = self.ground.runs_python
-        original = Original(Run(self.tree, number, inputs) if may_run else None)
+        original = Original(OriginalRun(self.tree, number, inputs) if may_run else None)
         rows = []
         for stretch in self.ground.stretches:
             expected = original.pay(stretch, reward.has_memory)

@@ -31,7 +31,7 @@ from reward_agent.evaluation.wish import (
     compare,
     read_values,
 )
-from reward_agent.feedback.records import Measured, Remarked
+from reward_agent.feedback.records import MeasuredRemark, Remarked
 from reward_agent.feedback.rounds import measure_remark
 from reward_agent.feedback.session import Session
 from reward_agent.feedback.wishes import Question, choose_points
@@ -89,7 +89,7 @@ def judge(hop: dict[str, Evaluation], points: list[WishPoint], name: str) -> Wis
 def test_words_that_are_not_what_is_measured_are_asked_about(hop: dict[str, Evaluation]) -> None:
     wish = compose_wish(Body(load_env("hopper")), SAID, WISHED).wish
     values = {name: average(read_values(hop[WATCHED], name)) for name in wish.names}
-    measured = Measured(number=1, time="", remark=0, source="…", wish=wish, values=values)
+    measured = MeasuredRemark(number=1, time="", remark=0, source="…", wish=wish, values=values)
     question = Question(measured, 0)
     assert question.text == (
         'You say "it leans forward all the time". Measured: mean forward lean of the torso '
@@ -109,7 +109,7 @@ def test_what_became_of_the_wish_of_a_recorded_session_follows_from_its_numbers(
     wish = compose_wish(Body(load_env("hopper")), SAID, WISHED).wish
     values = {name: average(read_values(hop[WATCHED], name)) for name in wish.names}
     points = list(
-        choose_points((), Measured(number=1, time="", remark=0, wish=wish, values=values))
+        choose_points((), MeasuredRemark(number=1, time="", remark=0, wish=wish, values=values))
     )
     assert [point.measures[0].name for point in points] == ["most_lean", "touchdown_speed"]
     gate, term = judge(hop, points, GATE), judge(hop, points, TERM)
@@ -238,7 +238,7 @@ def test_measures_that_cannot_be_taken_leave_the_words_to_the_designer(
     with open_judged(say(WISH, broken)) as session:
         session.remark("It pushes too hard.")
         [ended] = session.work()
-        [measured] = session.log.list(Measured)
+        [measured] = session.log.list(MeasuredRemark)
         assert measured.source is None
         assert measured.wish.not_measured == ("looks sad", "pushes too hard")
         assert measured.reason == "no episode of the policy has anything to measure of it"

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 
 from reward_agent.evaluation.wish import Wish, WishMeasure, WishPoint
-from reward_agent.feedback.records import Measured
+from reward_agent.feedback.records import MeasuredRemark
 from reward_agent.feedback.session import Session
 from reward_agent.records.events import Failed, TrainedUntil, TrainingProgress
 from reward_agent.records.jobs import FOOTAGE_FILE
@@ -106,7 +106,9 @@ def test_the_page_asks_which_part_is_meant_and_says_what_a_round_takes(
     with open_judged() as session:
         remark = session.remark("It leans <b>.")
         values = {"tilt": 0.1, "most": 0.4}
-        session.log.append(Measured, remark=remark.number, source="…", wish=wish, values=values)
+        session.log.append(
+            MeasuredRemark, remark=remark.number, source="…", wish=wish, values=values
+        )
         parts = make_parts(session)
         chat = parts.render_chat()
         assert "mean tilt 0.1 rad; at most 1 rad is as you wish already" in chat

@@ -1,12 +1,12 @@
-"""``python -m docs_site [FOLDER]``: build the site, and fail where a link leads nowhere."""
+"""``python -m scripts.docs_site [FOLDER]``: build the site, and fail where a link leads nowhere."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
 
-from docs_site.build import build_site
 from reward_agent.errors import RewardAgentError
+from scripts.docs_site.build import build_site
 
 
 def main(arguments: list[str]) -> int:

@@ -9,8 +9,8 @@ import sys
 import tomllib
 from pathlib import Path
 
-from docs_site.pages import CONFIG, list_nav, write_pages
 from reward_agent.errors import DataError
+from scripts.docs_site.pages import CONFIG, list_nav, write_pages
 
 
 def build_site(folder: Path) -> Path:

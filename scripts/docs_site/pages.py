@@ -14,10 +14,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from docs_site import gallery, reference
 from reward_agent.errors import DataError
+from scripts.docs_site import gallery, reference
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 CONFIG = ROOT / "zensical.toml"
 # Pages that lie elsewhere in the repository, and where the site has them.
 ELSEWHERE = {
