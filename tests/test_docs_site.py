@@ -133,7 +133,7 @@ def test_every_command_of_a_page_is_one(page: pages.Page) -> None:
 
 def test_every_script_of_a_page_is_one() -> None:
     texts = [page.source.read_text() for page in PAGES if page.path != "changelog.md"]
-    scripts = {name for text in texts for name in re.findall(r"\bscripts/(\w+)", text)}
+    scripts = {name for text in texts for name in re.findall(r"\bscripts/(\w+)\b(?!/)", text)}
     benchmarks = {name for text in texts for name in re.findall(r"scripts/bench ([a-z]+)", text)}
     assert [name for name in scripts if not (pages.ROOT / "scripts" / name).is_file()] == []
     assert benchmarks <= set(BENCHMARKS)
