@@ -32,9 +32,8 @@ def find_other_writer(
         started: functions that ran when the object was made.
     """
     own = {f.node: f for f in _list_functions(machine, entry) if f.node not in machine.ran}
-    others = [
-        f for node, f in own.items() if node not in started and not _AT_START.fullmatch(f.name)
-    ]
+    names = {node: f.name for node, f in own.items() if node not in started}
+    others = [own[node] for node, name in names.items() if not _AT_START.fullmatch(name)]
     called = {name for f in others for name in _list_called(f.node)}
     others += [f for node, f in own.items() if node in started and f.name in called]
     written: dict[str, str] = {}
