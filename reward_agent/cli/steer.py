@@ -59,14 +59,14 @@ def wait_command(
     """
     store = _load(run, runs_dir)
     n_rounds = len(store.list_iterations())
-    status = _poll(
-        store,
+    _poll(
         timeout,
-        lambda status: (
-            status.status != "running"
+        lambda: (
+            store.read_run().status != "running"
             or (goal == "round" and len(store.list_iterations()) > n_rounds)
         ),
     )
+    status = _read(store)
     _show(status, as_json=as_json)
     is_there = status.status == "running" and len(store.list_iterations()) > n_rounds
     if (goal == "round" and is_there) or (goal == "question" and status.question):
@@ -114,8 +114,8 @@ def stop_command(
                 "stop it where it was started",
             )
         os.kill(process, signal.SIGTERM)
-    status = _poll(store, timeout, lambda status: not store.is_locked())
-    _show(status, as_json=as_json)
+    _poll(timeout, lambda: not store.is_locked())
+    _show(_read(store), as_json=as_json)
     if store.is_locked():
         raise typer.Exit(NOT_YET)
 
@@ -180,14 +180,10 @@ def _read(store: RunStore) -> RunStatus:
     return read_status(store)
 
 
-def _poll(
-    store: RunStore, timeout: float | None, is_reached: Callable[[RunStatus], bool]
-) -> RunStatus:
+def _poll(timeout: float | None, is_reached: Callable[[], bool]) -> None:
+    """Wait until it is so, or the time is over."""
     end = None if timeout is None else time.monotonic() + timeout
-    while True:
-        status = _read(store)
-        if is_reached(status) or (end is not None and time.monotonic() >= end):
-            return status
+    while not is_reached() and (end is None or time.monotonic() < end):
         time.sleep(_POLL_S)
 
 

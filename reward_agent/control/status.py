@@ -108,13 +108,13 @@ def read_status(store: RunStore, *, has_candidates: bool = False) -> RunStatus:
 
 
 def read_events(store: RunStore, since: int = 0) -> list[dict[str, Any]]:
-    """Return the events of a run from a line of its log on; a broken line is left out."""
+    """Return the events of a run but the first so many; a broken line is none."""
     try:
         text = read_capped(store.dir / EVENTS_FILE, _MAX_EVENTS_BYTES).decode("utf-8", "replace")
     except FileNotFoundError:
         return []
     # What follows the last line's end is not written yet.
-    return [event for line in text.split("\n")[since:-1] if (event := _parse(line))]
+    return [event for line in text.split("\n")[:-1] if (event := _parse(line))][since:]
 
 
 def _parse(line: str) -> dict[str, Any] | None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import zipfile
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
 from reward_agent.errors import UnknownNameError
 from reward_agent.export.bundle import SUFFIX
 from reward_agent.records.jobs import PROGRAM_FILE
-from reward_agent.records.store import RunRecord
+from reward_agent.records.store import RunRecord, Winner
 
 
 def list_shipped() -> list[str]:
@@ -28,15 +29,34 @@ def find_shipped(name: str) -> Path:
     return _folder() / f"{name}{SUFFIX}"
 
 
+@dataclass(frozen=True)
+class Shipped:
+    """A recorded run: its record, the winner of its own, and the winner's program."""
+
+    run: RunRecord
+    winner: Winner
+    program: str
+
+
+def read_shipped(name: str) -> Shipped:
+    """Read a recorded run without unpacking it.
+
+    Raises:
+        UnknownNameError: there is none of that name.
+    """
+    with zipfile.ZipFile(find_shipped(name)) as archive:
+        run = RunRecord.model_validate_json(archive.read("run.json"))
+        assert run.winner is not None
+        where = f"iterations/{run.winner.iteration}/candidates/{run.winner.candidate}"
+        program = archive.read(f"{where}/{PROGRAM_FILE}").decode()
+    return Shipped(run, run.winner, program)
+
+
 def read_shipped_winner(env: str, task: str) -> str | None:
     """Return the program that won the recorded run of a task; None where none was recorded."""
-    for name in list_shipped():
-        with zipfile.ZipFile(find_shipped(name)) as archive:
-            run = RunRecord.model_validate_json(archive.read("run.json"))
-            if run.winner is None or (run.card.name, run.task.name) != (env, task):
-                continue
-            where = f"iterations/{run.winner.iteration}/candidates/{run.winner.candidate}"
-            return archive.read(f"{where}/{PROGRAM_FILE}").decode()
+    for shipped in map(read_shipped, list_shipped()):
+        if (shipped.run.card.name, shipped.run.task.name) == (env, task):
+            return shipped.program
     return None
 
 

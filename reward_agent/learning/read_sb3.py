@@ -78,7 +78,7 @@ def run(job: ReadSb3Job, job_dir: Path) -> ReadSb3Result:
 
 
 @dataclass(frozen=True)
-class Actor:
+class LibraryActor:
     """What acts in a model of Stable-Baselines3.
 
     Args:
@@ -215,7 +215,7 @@ def _check_spaces(data: Mapping[str, Any]) -> None:
             raise DataError(f"its {name} is a {shown}, and a robot's is a Box", _TAKEN)
 
 
-def find_actor(weights: Mapping[str, torch.Tensor], data: Mapping[str, Any]) -> Actor:
+def find_actor(weights: Mapping[str, torch.Tensor], data: Mapping[str, Any]) -> LibraryActor:
     """Return what acts, by the names that the library gives its layers.
 
     Raises:
@@ -235,7 +235,7 @@ def find_actor(weights: Mapping[str, torch.Tensor], data: Mapping[str, Any]) -> 
         others = [n for n in weights if n not in parts and not _IDLE.match(n)]
         if names and parts <= weights.keys() and not others:
             is_squashed = activation == "relu" or _read_kwargs(data).get("squash_output") is True
-            return Actor(_make_layers(weights, names), is_squashed, activation)
+            return LibraryActor(_make_layers(weights, names), is_squashed, activation)
     reasons = [said for part, said in _STRANGE.items() if any(part in name for name in weights)]
     shown = next((n for n in weights if not _IDLE.match(n)), "nothing")
     raise DataError(next(iter(reasons), f"what acts in it is no plain MLP: it has {shown[:80]!r}"))

@@ -5,17 +5,15 @@ from __future__ import annotations
 import zipfile
 from pathlib import Path
 
-from reward_agent.export.shipped import find_shipped, list_shipped
-from reward_agent.records.jobs import PROGRAM_FILE
-from reward_agent.records.store import RunRecord, Winner
+from reward_agent.export.shipped import Shipped, find_shipped, list_shipped, read_shipped
 
 FOLDER = "results/gallery"
 
 
 def render_gallery() -> str:
     """Return the recorded runs, what was solved first: film, score, what it took, the reward."""
-    runs = [(name, *_read(name)) for name in list_shipped()]
-    ranked = sorted(runs, key=lambda item: (-(item[2].success_rate or 0.0), item[0]))
+    runs = [(name, read_shipped(name)) for name in list_shipped()]
+    ranked = sorted(runs, key=lambda item: (-(item[1].winner.success_rate or 0.0), item[0]))
     return "\n\n".join(_render(*item) for item in ranked)
 
 
@@ -24,7 +22,7 @@ def write_films(folder: Path) -> None:
     target = folder / FOLDER
     target.mkdir(parents=True, exist_ok=True)
     for name in list_shipped():
-        _, winner, _ = _read(name)
+        winner = read_shipped(name).winner
         with zipfile.ZipFile(find_shipped(name)) as archive:
             # Of a program's trainings one was filmed at least, if not the one that is handed over.
             films = [path for path in archive.namelist() if path.endswith(".webp")]
@@ -33,16 +31,8 @@ def write_films(folder: Path) -> None:
             (target / f"{name}.webp").write_bytes(archive.read(film))
 
 
-def _read(name: str) -> tuple[RunRecord, Winner, str]:
-    """Return the record of a recorded run, its winner and the winner's program."""
-    with zipfile.ZipFile(find_shipped(name)) as archive:
-        run = RunRecord.model_validate_json(archive.read("run.json"))
-        assert run.winner is not None
-        where = f"iterations/{run.winner.iteration}/candidates/{run.winner.candidate}"
-        return run, run.winner, archive.read(f"{where}/{PROGRAM_FILE}").decode()
-
-
-def _render(name: str, run: RunRecord, winner: Winner, program: str) -> str:
+def _render(name: str, shipped: Shipped) -> str:
+    run, winner = shipped.run, shipped.winner
     config, usage = run.config, run.usage
     scores = ", ".join(f"{score:.3g}" for score in winner.task_scores)
     is_proposed = run.metric_origin.startswith("proposed")
@@ -66,5 +56,5 @@ def _render(name: str, run: RunRecord, winner: Winner, program: str) -> str:
         f"## {title}\n\n![What the winner does]({FOLDER.rpartition('/')[2]}/{name}.webp)\n\n"
         f"| | |\n|---|---|\n{table}\n\n"
         f'<details markdown="1"><summary>The reward</summary>\n\n'
-        f"```python\n{program.strip()}\n```\n\n</details>"
+        f"```python\n{shipped.program.strip()}\n```\n\n</details>"
     )

@@ -82,3 +82,10 @@ def test_what_scripts_read_keeps_its_names():
         "at_work", "outcomes", "best", "winner", "env_steps", "calls", "usd", "wall_s", "left_s",
         "question", "candidates", "last_event", "resume",
     ]  # fmt: skip
+
+
+def test_a_broken_line_counts_as_no_event(store):
+    (store.dir / "events.jsonl").write_text('{\n{"kind": "sandbox"}\n{"kind": "finished"}\n')
+    assert [event["kind"] for event in read_events(store)] == ["sandbox", "finished"]
+    assert [event["kind"] for event in read_events(store, 1)] == ["finished"]
+    assert read_events(store, 2) == []
