@@ -103,7 +103,7 @@ def read_status(store: RunStore, *, has_candidates: bool = False) -> RunStatus:
         question=_find_question(store, run),
         candidates=tuple(_describe(item, run) for item in finished) if has_candidates else (),
         last_event=events[-1] if events else None,
-        resume="" if is_running else store.resume_command,
+        resume="" if run.status in ("running", "finished") else store.resume_command,
     )
 
 
