@@ -9,14 +9,14 @@ import os
 import re
 import unicodedata
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeAlias
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 
 from reward_agent.definitions.learner import LearnerSettings, read_earlier_table
 from reward_agent.definitions.paths import find_envs_dir
 from reward_agent.definitions.roles import ENTRIES, OTHER_UNITS, ROLES, RobotRoles, find_usual_role
-from reward_agent.definitions.sources import find_draws, parse_source
+from reward_agent.definitions.sources import OWN_REWARD, find_draws, parse_source
 from reward_agent.definitions.start import Draw, HomePose, Randomise, ResetNoise
 from reward_agent.definitions.tables import (
     MOST_NUMBERS,
@@ -57,7 +57,11 @@ def _check_identifier(name: str) -> str:
 
 
 Identifier = Annotated[str, Field(max_length=MOST_NAME_CHARS), AfterValidator(_check_identifier)]
-Options = Annotated[dict[Word, bool | int | Finite | Line], AfterValidator(check_values)]
+Option: TypeAlias = bool | int | Finite | Line
+Options = Annotated[
+    dict[Word, Option | Annotated[tuple[Option, ...], Field(max_length=MOST_NUMBERS)]],
+    AfterValidator(check_values),
+]
 EpisodeSteps = Annotated[int, Field(ge=1, le=_MOST_EPISODE_STEPS)]
 
 
@@ -69,6 +73,20 @@ def _spell(given: Any) -> Any:
 
 
 FieldName = Annotated[Identifier, BeforeValidator(_spell)]
+_MOST_CHOICES = 500
+
+
+def _name_choices(given: Any) -> Any:
+    """Return names for a number of choices: their own numbers."""
+    is_number = isinstance(given, int) and not isinstance(given, bool)
+    return [str(i) for i in range(given)] if is_number and 0 < given <= _MOST_CHOICES else given
+
+
+Choices = Annotated[
+    tuple[Word, ...],
+    Field(min_length=1, max_length=_MOST_CHOICES),
+    BeforeValidator(_name_choices),
+]
 
 
 class Servo(Record):
@@ -109,9 +127,11 @@ class ModelSource(Record):
         None, description="an MJCF, or what the back end reads, in the card's folder"
     )
     id: Word | None = Field(
-        None, description="name of an environment that the back end has; a task may name another"
+        None,
+        description="name of an environment that the back end has; a task may name another. For "
+        "'gymnasium' an id of its registry, or module:function, which makes the environment",
     )
-    options: Options = Field({}, description="arguments for the back end")
+    options: Options = Field({}, description="arguments for the back end, or of the function")
     camera: int = Field(
         -1,
         ge=-1,
@@ -120,7 +140,7 @@ class ModelSource(Record):
     )
     camera_is_upside_down: bool = False
     frame_skip: int = Field(
-        ge=1, le=_MOST_PHYSICS_STEPS, description="physics steps of one control step"
+        1, ge=1, le=_MOST_PHYSICS_STEPS, description="physics steps of one control step"
     )
     floor: Word | Annotated[tuple[Word, ...], Field(max_length=_MOST_FLOORS)] | None = Field(
         None, description="name of the geom that is the floor, or names of several"
@@ -143,6 +163,18 @@ class ModelSource(Record):
         "contacts, sensors) is as mj_step leaves it, of a state within the last physics step, "
         "as Gymnasium's own environment reads it",
     )
+
+    @property
+    def function(self) -> tuple[str, str] | None:
+        """Module and function that make the environment; None where an id names it."""
+        module, colon, name = (self.id or "").partition(":")
+        is_one = colon and not re.fullmatch(GYMNASIUM_ID, self.id or "")
+        return (module, name) if is_one else None
+
+    @property
+    def is_in_folder(self) -> bool:
+        """Whether what is simulated may lie beside the card."""
+        return self.file is not None or self.function is not None
 
     @property
     def floors(self) -> tuple[str, ...]:
@@ -183,6 +215,7 @@ class StateField(Record):
     ``size`` is None for a scalar field, ``(N,)``, else the field is ``(N, size)``. A field for
     people only is read by metrics and by rewards that a person wrote, such as a verdict or a dense
     reward that comes with an environment: a designer is not shown it, nor may its programs read it.
+    So is the environment's own ``reward``, unless the card says ``people_only = false``.
     """
 
     name: FieldName
@@ -196,6 +229,12 @@ class StateField(Record):
     role: Word | None = Field(None, description="one of ROLES, '' none; None: by its usual name")
     limb: Word = Field("", description="which limb or part, where the role is of one")
     rest: Finite | None = Field(None, description="its value in the start pose, at rest")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _keep_reward(cls, given: Any) -> Any:
+        is_reward = isinstance(given, dict) and str(given.get("source")).strip() == OWN_REWARD
+        return {"people_only": True, **given} if is_reward else given
 
     @property
     def plays(self) -> tuple[str, str]:
@@ -268,7 +307,15 @@ class EnvCard(FileRecord):
     actions: tuple[Word, ...] = Field(
         min_length=1, max_length=_MOST_FIELDS, description="name of each action, in order"
     )
-    action_range: Limits = Field((-1.0, 1.0), description="of every action")
+    choices: tuple[Choices, ...] = Field(
+        (),
+        max_length=_MOST_FIELDS,
+        description="of each action, where actions are choices: their names, or how many there "
+        "are; an action is the number of one, from 0. None: actions are numbers",
+    )
+    action_range: Limits = Field(
+        (-1.0, 1.0), description="of every action; of choices their numbers"
+    )
     action_mapping: Literal["direct", "rescaled", "around_home"] = Field(
         "direct",
         description="'direct': an action is MuJoCo's control; 'rescaled': action_range is "
@@ -302,6 +349,16 @@ class EnvCard(FileRecord):
     def n_actions(self) -> int:
         """How many numbers an action has."""
         return len(self.actions)
+
+    @property
+    def n_choices(self) -> tuple[int, ...]:
+        """How many choices each action has; () where actions are numbers."""
+        return tuple(map(len, self.choices))
+
+    @property
+    def n_outputs(self) -> int:
+        """How many numbers a policy computes for an action: one, or one for each choice."""
+        return sum(self.n_choices) or self.n_actions
 
     def choose_learner(self, algo: str | None) -> EnvCard:
         """Return the card with another learner; None, or its own, keeps what it says."""
@@ -384,6 +441,29 @@ class EnvCard(FileRecord):
     def _read_earlier_table(cls, given: Any) -> Any:
         return read_earlier_table(given, others="other_learners")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _number_choices(cls, given: Any) -> Any:
+        """Let the range of choices be their numbers."""
+        choices = given.get("choices") if isinstance(given, dict) else None
+        if not choices or not isinstance(choices, list | tuple) or "action_range" in given:
+            return given
+        sizes = [item if isinstance(item, int) else len(item) for item in choices]
+        return {**given, "action_range": (0.0, max(1.0, max(sizes) - 1.0))}
+
+    @model_validator(mode="after")
+    def _check_choices(self) -> Self:
+        if not self.choices:
+            return self
+        if len(self.choices) != self.n_actions:
+            raise ValueError(f"choices has {len(self.choices)} rows, actions {self.n_actions}")
+        if self.action_mapping != "direct" or self.mocap_actions:
+            raise ValueError("actions that are choices are passed on as they are")
+        numbers = (0.0, max(1.0, max(self.n_choices) - 1.0))
+        if self.action_range != numbers:
+            raise ValueError("action_range of choices is their numbers: leave it out")
+        return self
+
     @model_validator(mode="after")
     def _check_names(self) -> Self:
         names = [field.name for field in self.state]
@@ -419,7 +499,7 @@ def load_env(name_or_path: str | Path) -> EnvCard:
         raise UnknownNameError("environment", text, known)
     folder = find_envs_dir() / text
     card = _read_card(folder / CARD_FILE)
-    if card.model.file is None:
+    if not card.model.is_in_folder:
         return card
     # A child finds what belongs to a card by the card alone.
     return card.model_copy(update={"folder": str(folder.resolve())})

@@ -10,15 +10,14 @@ from reward_agent.definitions.card import EnvCard, StateField
 
 def render_card(card: EnvCard) -> str:
     """Write a card as a person reads it, in Markdown, with the source of each field."""
-    low, high = card.action_range
     lines = [f"# {card.name}", "", card.title, "", *_wrap(card.description), ""]
     lines += [
         f"- model: {_render_model(card)}"
         + (f"; the same as {card.gymnasium_id}" if card.gymnasium_id else ""),
-        f"- control step: {card.control_dt:g} s, of {card.model.frame_skip} physics steps",
+        f"- control step: {card.control_dt:g} s{_render_physics_steps(card)}",
         f"- episode: at most {card.max_episode_steps} steps "
         f"({card.max_episode_steps * card.control_dt:g} s); {_render_termination(card)}",
-        f"- actions: {', '.join(card.actions)}; each {low:g}..{high:g}. {card.action_doc}",
+        f"- actions: {_render_actions(card)}. {card.action_doc}".rstrip(),
         f"- observation: {', '.join(card.observation)} ({card.observation_size} numbers)",
         *(f"- {note}" for note in card.notes),
     ]
@@ -40,7 +39,6 @@ def render_card_as_prompt(card: EnvCard) -> str:
     Source: Text2Reward (Xie et al., ICLR 2024), for the Pythonic class.
     """
     card = card.for_designer
-    low, high = card.action_range
     episode_s = card.max_episode_steps * card.control_dt
     lines = [*_comment(f"{card.title}. {card.description}"), ""]
     lines += ["class State:", '    """N parallel simulations; each field is an array of floats."""']
@@ -50,8 +48,12 @@ def render_card_as_prompt(card: EnvCard) -> str:
         facts.append("" if field.unit == "0/1" else _render_range(field))
         what = " ".join(filter(None, facts))
         lines.append(f"    {field.name}: np.ndarray  # {what}: {field.doc}")
-    lines += ["", "", f"action: np.ndarray  # (N, {card.n_actions}) {low:g}..{high:g}"]
-    lines += [f"# [:, {i}] {name}" for i, name in enumerate(card.actions)]
+    lines += ["", "", f"action: np.ndarray  # (N, {card.n_actions}) {_render_kind(card)}"]
+    choices = card.choices or [()] * card.n_actions
+    lines += [
+        f"# [:, {i}] {name}{': ' if names else ''}{_render_choices(names)}"
+        for i, (name, names) in enumerate(zip(card.actions, choices, strict=True))
+    ]
     lines += _comment(card.action_doc)
     lines += ["", f"control_dt = {card.control_dt:g}  # s from state to next_state"]
     lines += [f"max_episode_steps = {card.max_episode_steps}  # {episode_s:g} s"]
@@ -63,6 +65,29 @@ def _render_model(card: EnvCard) -> str:
     if card.model.id:
         return f"{card.model.id} of {card.model.backend}, or the one that a task names"
     return card.model.file or f"{card.model.gymnasium} of Gymnasium"
+
+
+def _render_physics_steps(card: EnvCard) -> str:
+    return f", of {card.model.frame_skip} physics steps" if card.model.frame_skip > 1 else ""
+
+
+def _render_actions(card: EnvCard) -> str:
+    if not card.choices:
+        return f"{', '.join(card.actions)}; each {_render_kind(card)}"
+    pairs = zip(card.actions, card.choices, strict=True)
+    return "; ".join(f"{name}, one of {_render_choices(names)}" for name, names in pairs)
+
+
+def _render_kind(card: EnvCard) -> str:
+    """Say what the numbers of an action are."""
+    low, high = card.action_range
+    return "numbers of choices" if card.choices else f"{low:g}..{high:g}"
+
+
+def _render_choices(names: tuple[str, ...]) -> str:
+    if names == tuple(map(str, range(len(names)))):
+        return f"0..{len(names) - 1}" if names else ""
+    return ", ".join(f"{i} {name}" for i, name in enumerate(names))
 
 
 def _find_group_starts(card: EnvCard) -> list[bool]:

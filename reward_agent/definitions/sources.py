@@ -1,7 +1,8 @@
 """Where a measurement comes from, in MuJoCo's words: a small language and its parser.
 
     source     = ( function | measure | attribute | draw | array ) [ "[" index or slice "]" ]
-    array      = qpos | qvel | cinert | …                   any array of MuJoCo's data
+    array      = qpos | qvel | cinert | …                   any array of MuJoCo's data, or of what
+                                                           the back end returns: info/success
     attribute  = KIND ":" name "." word [ "(" x, y, z ")" ]   joint:rooty.qpos, body:torso.xmat[8]
     measure    = contact: | contact_force: | lowest: | com: | com_velocity: | velocity: |
                  angular_velocity: | sensor:                followed by a name
@@ -59,6 +60,8 @@ MEASURES = {
     "velocity": FRAMES,
 }
 DRAW = "draw"
+# What an environment itself pays for the step that led here; see ``simulation.spaces``.
+OWN_REWARD = "reward"
 # Each function, with its parameters; axes may be left out, the last source be repeated after "…".
 FUNCTIONS: dict[str, tuple[str, ...]] = {
     "add": ("source", "source"),
@@ -316,6 +319,8 @@ class _Parser:
         return Indexed(source, self._parse_index()) if self._take("[") else source
 
     def _parse_primary(self) -> Source:
+        if self._peek()[0] == "quoted":
+            return Array(self._take_name("array"))
         word = self._take_word("a name")
         if self._take(":"):
             if word in MEASURES:
