@@ -183,10 +183,10 @@ def check_command(
     ] = False,
 ) -> None:
     """Check a reward program: findings at their lines, exit code 1 if it is refused."""
-    from reward_agent.run.single import check_file
+    from reward_agent.run.single import check
 
     data = _read_data(file)
-    examined = check_file(data, file, env, task=task, probe=probe)
+    examined = check(data, env, task=task, probe=probe, name=file)
     if as_json:
         print_json(
             CheckAnswer(

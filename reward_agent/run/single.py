@@ -94,81 +94,81 @@ class Trained:
 
 
 def check(
-    source: str,
+    source: str | bytes,
     env: str,
     *,
     task: str | None = None,
     probe: bool = False,
+    name: str = "reward.py",
     folder: Path | None = None,
     **options: Unpack[RunOptions],
-) -> Examined:
-    """Check a reward program against an environment's card.
-
-    Args:
-        source: text of the program.
-        env: name or folder of the environment.
-        task: what it is for; its metric then says what cheap policies are worth.
-        probe: also try it on steps in the sandbox.
-        folder: where the probe works; a temporary folder by default.
-        options: settings by the names of ``RunSettings``.
-    """
-    card, spec = (load_env(env), None) if task is None else _find(env, task)
-    settings = resolve(card, options)
-    card = card.choose_learner(settings.algo)
-    program = RewardProgram(source)
-    report = check_program(program, card)
-    if not probe or not report.is_accepted:
-        return Examined(report)
-    metric = NO_METRIC if spec is None else choose_metric(card, spec, None)
-    with (
-        open_lab(card, settings, metric) as lab,
-        make_scratch() as scratch,
-    ):
-        try_own_card(lab)
-        recorded = record_behaviours(lab, scratch / BEHAVIOURS_DIR, UNSKILLED)
-        recordings = Recordings(
-            behaviours=recorded,
-            known=score_behaviours(lab, recorded),
-            target_score=spec.target_score if spec else None,
-        )
-        return Examined(report, run_probe(lab, program, folder or scratch / "probe", recordings))
-
-
-def check_file(
-    data: bytes, name: str, env: str, *, task: str | None = None, probe: bool = False
 ) -> Examined:
     """Check a reward in whatever style: what it is taken as is a program, which is then checked.
 
     A program of ours with errors is told them, and nothing else is tried.
 
     Args:
-        data: the file.
-        name: of the file.
+        source: text of the reward, or the bytes of its file.
         env: name or folder of the environment.
-        task: see ``check``.
-        probe: see ``check``.
+        task: what it is for; its metric then says what cheap policies are worth.
+        probe: also try it on steps in the sandbox.
+        name: of the file.
+        folder: where the probe works; a temporary folder by default.
+        options: settings by the names of ``RunSettings``.
     """
-    text = decode_text(data, "replace")
-    card = load_env(env) if task is None else _find(env, task)[0]
-    report = check_program(RewardProgram(text), card)
+    card, spec = (load_env(env), None) if task is None else _find(env, task)
+    settings = resolve(card, options)
+    card = card.choose_learner(settings.algo)
+    text = source if isinstance(source, str) else decode_text(source, "replace")
+    program = RewardProgram(text)
+    report = check_program(program, card)
     parsed = parse_source(text).source
-    is_ours = parsed is not None and defines_reward(parsed.tree)
-    if is_ours and not report.is_accepted:
+    if parsed is not None and defines_reward(parsed.tree) and not report.is_accepted:
         return Examined(report)
+    metric = NO_METRIC if spec is None else choose_metric(card, spec, None)
+    with open_lab(card, settings, metric) as lab, make_scratch() as scratch:
+        data = source if isinstance(source, bytes) else source.encode("utf-8", "replace")
+        taken = _take(lab, data, name, scratch / "reading", report)
+        if taken is not None:
+            if taken.program is None:
+                return Examined(report.model_copy(update={"findings": taken.findings}), taken=taken)
+            program = RewardProgram(taken.program)
+            report = check_program(program, card)
+        if not probe or not report.is_accepted:
+            return Examined(report, taken=taken)
+        return Examined(report, _probe(lab, program, spec, scratch, folder), taken)
+
+
+def _take(
+    lab: Lab, data: bytes, name: str, folder: Path, report: CheckReport
+) -> TranslateResult | None:
+    """Return what a file is taken as; None for a program of ours that cannot be tried here.
+
+    Raises:
+        DataError: nothing can be tried here, and it is no program of ours.
+    """
     try:
-        with open_lab(card, resolve(card, {})) as lab, make_scratch() as scratch:
-            taken = translate_reward(lab, data, name, scratch)
-    except DataError:  # nothing can be tried here
-        if not report.is_accepted:
-            raise
-        return check(text, env, task=task, probe=probe)
+        taken = translate_reward(lab, data, name, folder)
+    except DataError:
+        if report.is_accepted:
+            return None
+        raise
+    # The probe says of what a program of ours has died.
     has_ended = any(finding.rule == CHILD_ENDED for finding in taken.findings)
-    if has_ended and report.is_accepted:  # the probe says of what the program died
-        return check(text, env, task=task, probe=probe)
-    if taken.program is None:
-        return Examined(report.model_copy(update={"findings": taken.findings}), taken=taken)
-    examined = check(taken.program, env, task=task, probe=probe)
-    return Examined(examined.check, examined.probe, taken)
+    return None if has_ended and report.is_accepted else taken
+
+
+def _probe(
+    lab: Lab, program: RewardProgram, task: TaskSpec | None, scratch: Path, folder: Path | None
+) -> ProbeReport:
+    try_own_card(lab)
+    recorded = record_behaviours(lab, scratch / BEHAVIOURS_DIR, UNSKILLED)
+    recordings = Recordings(
+        behaviours=recorded,
+        known=score_behaviours(lab, recorded),
+        target_score=task.target_score if task else None,
+    )
+    return run_probe(lab, program, folder or scratch / "probe", recordings)
 
 
 def measure_robot(card: EnvCard) -> str:

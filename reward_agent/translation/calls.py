@@ -73,8 +73,11 @@ class Calls(Journal):
                 keywords |= {str(key): value[key] for key in self.iterate(value)}
             else:
                 keywords[item.arg] = value
-        self.line = node.lineno
-        return self.call(function, tuple(arguments), keywords)
+        self.line = getattr(node, "lineno", self.line)
+        found = self.call(function, tuple(arguments), keywords)
+        if isinstance(found, Instance):
+            found.names.line = found.names.line or self.line
+        return found
 
     def call(self, function: Any, arguments: tuple[Any, ...], keywords: Mapping[str, Any]) -> Any:
         """Return what a function returns."""

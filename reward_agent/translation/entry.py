@@ -304,7 +304,7 @@ def weigh_table(machine: Tracer, instance: Instance, terms: Table) -> Table:
 
 
 def _parse(text: str, names: Cells, made: Class | None = None) -> Function:
-    node = ast.parse(text).body[0]
+    [node] = nodes.parse(text)
     assert isinstance(node, ast.FunctionDef)
     return Function(node, Locals(names), {}, made)
 
@@ -355,9 +355,10 @@ def _is_term(value: Any) -> bool:
 
 
 def _make_table(machine: Tracer, path: str, names: Cells, terms: list[str]) -> Payer:
-    parts = []
+    parts, lines = [], []
     for name in terms:
         held = names[name].names if isinstance(names[name], Instance) else names[name]
+        lines.append(held.line)
         place = f"{path}[{name!r}]" if isinstance(names, Table) else f"{path}.{name}"
         given = [*_list_given(held["func"]), *([f"**{place}.params"] if held.get("params") else [])]
         parts.append(f"{name!r}: {place}.weight * {place}.func({', '.join(given)})")
@@ -365,6 +366,9 @@ def _make_table(machine: Tracer, path: str, names: Cells, terms: list[str]) -> P
     function = _parse(
         f"def {path.split('.')[-1]}({', '.join(_STEP)}):\n{inner}", machine.scope.names
     )
+    summed = next(node for node in ast.walk(function.node) if isinstance(node, ast.Dict))
+    for part, line in zip(summed.values, lines, strict=True):
+        nodes.put_at(part, line)
     return Payer(function, notes=(f"the terms of {path} are added up with their weights",))
 
 

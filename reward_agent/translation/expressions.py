@@ -278,6 +278,7 @@ class ExpressionReader(Calls):
 
     def _get_Dict(self, node: ast.Dict, scope: Locals) -> Table:
         table = Table()
+        table.line = getattr(node, "lineno", None)
         for key, value in zip(node.keys, node.values, strict=True):
             found = self.attempt(partial(self.evaluate, value, scope))
             if key is None:
@@ -294,7 +295,7 @@ class ExpressionReader(Calls):
         if isinstance(two, Broken) and isinstance(node.op, ast.Mult) and is_nothing:
             return 0.0  # 0 times what is not known
         self.read(two)
-        self.line = node.lineno
+        self.line = getattr(node, "lineno", self.line)
         return self.combine(node.op, one, two)
 
     def _get_UnaryOp(self, node: ast.UnaryOp, scope: Locals) -> Any:

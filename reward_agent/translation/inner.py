@@ -10,9 +10,11 @@ from __future__ import annotations
 import ast
 import functools
 import importlib.util
+import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from reward_agent.definitions.card import EnvCard
 from reward_agent.translation import nodes
@@ -36,20 +38,23 @@ def load_class(machine: Tracer, card: EnvCard) -> Class | None:
 
 def read_tree(card: EnvCard) -> ast.Module | None:
     """Return the source of a card's environment, whose class is the last statement."""
-    text = _read_source(card.gymnasium_id or "")
-    if text is None:
-        return None
-    tree = ast.parse(text)
-    tree.body = [item for item in tree.body if not isinstance(item, ast.Expr)]
-    defined = tree.body[-1]
-    assert isinstance(defined, ast.ClassDef)
-    for item in defined.body:
-        if isinstance(item, ast.FunctionDef) and item.name == "__init__":
-            _keep_weights(item, card)
-    return ast.fix_missing_locations(tree)
+    return _read_tree(card.gymnasium_id or "", json.dumps(dict(card.gymnasium_kwargs)))
 
 
 @functools.cache
+def _read_tree(gymnasium_id: str, given: str) -> ast.Module | None:
+    text = _read_source(gymnasium_id)
+    if text is None:
+        return None
+    body = [item for item in nodes.parse(text) if not isinstance(item, ast.Expr)]
+    defined = body[-1]
+    assert isinstance(defined, ast.ClassDef)
+    for item in defined.body:
+        if isinstance(item, ast.FunctionDef) and item.name == "__init__":
+            _keep_weights(item, json.loads(given))
+    return ast.Module(body, [])
+
+
 def _read_source(gymnasium_id: str) -> str | None:
     found = re.fullmatch(r"(\w+)-v(\d+)", gymnasium_id)
     spec = importlib.util.find_spec("gymnasium") if found else None
@@ -64,13 +69,12 @@ def _read_source(gymnasium_id: str) -> str | None:
     return None
 
 
-def _keep_weights(start: ast.FunctionDef, card: EnvCard) -> None:
+def _keep_weights(start: ast.FunctionDef, given: Mapping[str, Any]) -> None:
     """Leave of a constructor what it keeps of its arguments, with the card's for their defaults."""
-    given = {key: nodes.literal(value) for key, value in card.gymnasium_kwargs.items()}
     spec = start.args
     names = [item.arg for item in spec.args[len(spec.args) - len(spec.defaults) :]]
     pairs = zip(names, spec.defaults, strict=True)
-    spec.defaults = [given.get(name, value) for name, value in pairs]
+    spec.defaults = [nodes.literal(given[n]) if n in given else value for n, value in pairs]
     start.body = [
         item
         for item in start.body

@@ -12,6 +12,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from reward_agent.translation import nodes
 from reward_agent.translation.values import (
     Cells,
     Function,
@@ -106,7 +107,7 @@ _LIBRARIES = re.compile(r"isaac|orbit|mjlab|(^|\.)mdp($|\.)")
 @functools.cache
 def _load(text: str) -> Mapping[str, Function]:
     scope = Locals(Cells({"np": Word("numpy", "")}))
-    for node in ast.parse(text).body:
+    for node in nodes.parse(text):
         assert isinstance(node, ast.FunctionDef)
         scope.names[node.name] = Function(node, scope, {})
     return {k: v for k, v in scope.names.items() if isinstance(v, Function)}

@@ -104,7 +104,7 @@ class Tracer(ExpressionReader):
         self.n_steps += 1
         if self.n_steps > MAX_STEPS or len(self.lines) > MAX_LINES:
             raise self.refuse("a computation of too many steps", "shorten its loops")
-        self.line = getattr(statement, "lineno", self.line)
+        self.line = getattr(statement, "lineno", 0) or self.line
         run = getattr(self, f"_run_{type(statement).__name__}", None)
         if run is None:
             word = type(statement).__name__
@@ -240,7 +240,7 @@ class Tracer(ExpressionReader):
             if (
                 side is not None and side.kind == "raise"
             ):  # never taken, or it is the person's fault
-                self.note(f"line {statement.lineno}: what raises an error is left out")
+                self.note(f"line {self.line}: what raises an error is left out")
                 self._write_all(wrote)
                 return other
         if len({*wrote_one, *wrote_two}) > 1:
@@ -326,9 +326,7 @@ class Tracer(ExpressionReader):
                 test = ast.BoolOp(ast.And(), [test, case.guard])
             named = getattr(case.pattern, "name", None)
             body = [*([nodes.assign(named, subject)] if named else []), *case.body]
-            chain = [ast.If(test, body, chain, lineno=statement.lineno)]
-        for item in chain:
-            ast.fix_missing_locations(item)
+            chain = [ast.If(test, body, chain)]
         return self.run_block(chain, scope)
 
     def _find_test(self, pattern: ast.pattern, subject: ast.expr) -> ast.expr:
@@ -346,7 +344,7 @@ class Tracer(ExpressionReader):
         return self.run_block(statement.body, scope)
 
     def _run_Try(self, statement: ast.Try, scope: Locals) -> Flow | None:
-        self.note(f"line {statement.lineno}: what an error would do is left out")
+        self.note(f"line {self.line}: what an error would do is left out")
         return self.run_block([*statement.body, *statement.orelse, *statement.finalbody], scope)
 
     def _run_Raise(self, statement: ast.Raise, scope: Locals) -> Flow:

@@ -1,4 +1,4 @@
-"""ExpressionReader of the translated program, as syntax trees."""
+"""Expressions of the translated program, as syntax trees."""
 
 from __future__ import annotations
 
@@ -13,6 +13,26 @@ def name(identifier: str) -> ast.expr:
     for part in rest:
         node = ast.Attribute(node, part, ast.Load())
     return node
+
+
+def parse(text: str) -> list[ast.stmt]:
+    """Return statements that stand in nobody's file: whoever is stopped in one is where it was."""
+    body = ast.parse(text).body
+    for node in [node for statement in body for node in ast.walk(statement)]:
+        for name in node._attributes:
+            if hasattr(node, name):
+                delattr(node, name)
+    return body
+
+
+def put_at(node: ast.expr, line: int | None) -> None:
+    """Let an expression stand at a line of the person's file, if that is known."""
+    if line is None:
+        return
+    for item in ast.walk(node):
+        if isinstance(item, ast.expr | ast.keyword):
+            item.lineno = item.end_lineno = line
+            item.col_offset = item.end_col_offset = 0
 
 
 def literal(value: Any) -> ast.expr:

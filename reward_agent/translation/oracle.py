@@ -16,6 +16,7 @@ import types
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -151,15 +152,19 @@ class OriginalRun:
             self.fault = Fault(line, ast.parse(text, mode="eval").body)
         return value
 
-    def _run(self, tree: ast.Module, steps: Sequence[Transition]) -> Iterator[float]:
+    @cached_property
+    def _stage(self) -> _Stage:
         machine = Tracer({"__name__": "reward"}, is_inline=True)
         machine.run_file(self.tree)
         entry = list_entries(machine, self.inputs)[self.number]
-        staged = Staged(machine, entry, self.inputs)
-        stage = _Stage(machine, "torch" in machine.imported, _count_stepped(self.tree))
+        return _Stage(Staged(machine, entry, self.inputs), self.tree)
+
+    def _run(self, tree: ast.Module, steps: Sequence[Transition]) -> Iterator[float]:
+        stage = self._stage
+        staged, entry, machine = stage.staged, stage.staged.entry, stage.staged.machine
         stage.see(steps[0])
         names = stage.names = _load(tree, self.inputs, self.watch)
-        if id(staged.function.node) in map(id, ast.walk(self.tree)):
+        if stage.is_of_file:
             called = _find_entry(entry, staged, names, stage.show)
         else:
             called = _add_entry(entry, staged, names, stage.show)
@@ -168,9 +173,7 @@ class OriginalRun:
             names[start.name]()
         for step in steps:
             stage.see(step)
-            staged.environment.begin()
-            given = give(machine, entry.function, staged.inputs, staged.instance)
-            paid = called(**{name: stage.show(value) for name, value in given.items()})
+            paid = called(**{name: stage.show(value) for name, value in stage.given.items()})
             if isinstance(paid, dict) and staged.instance is not None:
                 terms = Table({key: _take(np.asarray(value)) for key, value in paid.items()})
                 paid = stage.show(weigh_table(machine, staged.instance, terms))
@@ -201,16 +204,20 @@ class _Stage:
     """One step as Python's own values.
 
     Args:
-        machine: it carries out what is not of the file.
-        is_torch: whether arrays are torch's.
-        n_stepped: how many values a simulator's step returns.
+        staged: the entry, whose machine carries out what is not of the file.
+        tree: the file.
     """
 
-    def __init__(self, machine: Tracer, is_torch: bool, n_stepped: int) -> None:
-        self._machine, self._is_torch, self._n_stepped = machine, is_torch, n_stepped
+    def __init__(self, staged: Staged, tree: ast.Module) -> None:
+        self.staged, self._machine = staged, staged.machine
+        self._is_torch = "torch" in self._machine.imported
+        self._n_stepped = _count_stepped(tree)
+        self.is_of_file = any(node is staged.function.node for node in ast.walk(tree))
         self._codes: dict[int, tuple[ast.expr, Any]] = {}
         self._values: dict[str, Any] = {"np": np, "len": len}
         self.names: Mapping[str, Any] = {}
+        staged.environment.begin()
+        self.given = give(self._machine, staged.entry.function, staged.inputs, staged.instance)
 
     def see(self, step: Transition) -> None:
         """Go on to another step."""
@@ -218,6 +225,7 @@ class _Stage:
         after = State({"terminated": ended, **step.next_state.fields})
         self._values |= {"state": step.state, "next_state": after, "action": step.action}
         self._machine.n_steps = 0
+        self.staged.environment.begin()
 
     def show(self, value: Any) -> Any:
         """Return a value of the card as Python's own."""
@@ -343,13 +351,19 @@ def _run_own(tree: ast.Module, inputs: Inputs) -> Any:
         "MujocoEnv": make_base("MujocoEnv"),
         "utils": Library("utils", {}),
     }
-    body = [item for item in tree.body if not isinstance(item, ast.Import | ast.ImportFrom)]
-    exec(compile(ast.Module(body, []), "<gymnasium>", "exec"), names)
-    made = names[body[-1].name]  # type: ignore[attr-defined]
+    exec(_compile_own(tree), names)
+    made = names[tree.body[-1].name]  # type: ignore[attr-defined]
     for name in ("_get_obs", *(["is_healthy"] if inputs.card.termination else [])):
         if name in vars(made):
             delattr(made, name)  # asked of the step instead
     return made
+
+
+@functools.cache
+def _compile_own(tree: ast.Module) -> Any:
+    body = [item for item in tree.body if not isinstance(item, ast.Import | ast.ImportFrom)]
+    whole = ast.fix_missing_locations(ast.Module(copy.deepcopy(body), []))
+    return compile(whole, "<gymnasium>", "exec")
 
 
 def _add_entry(

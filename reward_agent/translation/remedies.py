@@ -160,7 +160,8 @@ def replace_word(path: str) -> str:
     if path.split(".")[-1] in _TERMS:
         return f"its code is in isaaclab: write it into the file, {_TERMS[path.split('.')[-1]]}"
     name = path.split(".")[-1]
-    return _BY_ROOT.get(root, f"write what {name} computes, with NumPy: np.…")
+    known = _BY_ROOT.get(root, "write what NAME computes, with NumPy: np.…")
+    return known.replace("NAME", name)
 
 
 def replace_name(name: str) -> str:

@@ -162,13 +162,13 @@ class Translator:
         _, entries = prepare_file(self.tree, self._make_inputs())
         likely: list[Finding] = []
         orders = self._list_orders()
-        for number in range(len(entries)):
+        for number, entry in enumerate(entries):
             for is_row in orders:
                 known = len(self.findings)
                 for write in (self._write_arrays, self._write_rows):
                     taken = self._try(number, is_row, write)
                     if taken is not None:
-                        return taken
+                        return taken.model_copy(update={"entry": entry.name})
                 likely += self.findings[known:] if is_row == orders[0] else []
         # Of the likelier reading, what came furthest says best what is in the way.
         furthest = max(likely, key=lambda finding: finding.line or 0)
@@ -267,14 +267,12 @@ class Translator:
                 f"{different[0].ours:.6g}: {different[0].steps}",
                 _PLAIN,
             )
-        _, entries = prepare_file(self.tree, inputs)
         lost = f"not compared: Python itself could not run the file: {original.why_not}"
         why = [lost] if original.why_not else []
         return TranslateResult(
             original="the file" if original.is_run else "as read",
             form="rows" if is_rows else "arrays",
             program=text.source,
-            entry=entries[number].name,
             terms=dict(text.terms),
             parity=tuple(rows) if original.is_run else (),
             notes=(*text.notes, *why),

@@ -81,6 +81,8 @@ class Maybe:
 class Cells(dict[Any, Any]):
     """Names or places that hold values: a scope, an instance's attributes, a list, a dict."""
 
+    # Where the file makes them.
+    line: int | None = None
     __hash__ = object.__hash__  # type: ignore[assignment]
 
     def __eq__(self, other: object) -> bool:

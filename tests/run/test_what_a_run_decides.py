@@ -339,8 +339,12 @@ def test_what_is_not_used_is_not_asked_about(
 ) -> None:
     (tmp_path / "reward-agent.toml").write_text('provider = "openai"\nbase_url = "http://evil"\n')
     monkeypatch.chdir(tmp_path)
-    source = (find_env_dir("hopper") / "tasks/hop_forward/reference_reward.py").read_text()
-    assert reward_agent.check(source, "hopper").is_accepted
+    source = (
+        "def reward(obs, action, next_obs):\n    return next_obs[5] if next_obs[0] > 1 else 0.0\n"
+    )
+    taken = reward_agent.check(source, "hopper").taken
+    assert taken is not None
+    assert taken.form == "arrays"
     (tmp_path / "reward-agent.toml").write_text('sandbox = "off"\n')
     with pytest.raises(UsageError, match="sandbox = 'off'"):
         reward_agent.check(source, "hopper")

@@ -66,6 +66,43 @@ def test_a_style_is_refused_with_what_to_write(name: str) -> None:
     assert [word for word in words if word not in told] == []
 
 
+TABLE = """\
+import numpy as np
+from isaaclab.envs import mdp
+
+def forward(env):
+    return env.data.root_lin_vel_b[:, 0]
+
+TERMS = {
+    "forward": {"func": forward, "weight": 1.0},
+    "height": {
+        "func": mdp.base_height_l2, "weight": -1.0},
+}
+"""
+CONFIGURED = """\
+from isaaclab.managers import RewardTermCfg as RewTerm
+import isaaclab.envs.mdp as mdp
+
+class RewardsCfg:
+    alive = RewTerm(func=mdp.is_alive, weight=0.5)
+    air = RewTerm(
+        func=mdp.feet_air_time, weight=0.5, params={"threshold": 0.5}
+    )
+
+    def __post_init__(self):
+        self.alive.weight = 1.0
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "word"),
+    [(TABLE, 9, "target_height"), (CONFIGURED, 6, "def feet_air_time(env)")],
+)
+def test_a_term_of_a_table_is_told_of_at_its_own_line(text: str, line: int, word: str) -> None:
+    [finding] = translate_file(text.encode(), make_ground("ant")).findings
+    assert (finding.line, word in finding.remedy) == (line, True)
+
+
 def test_milestones_are_remembered_for_each_simulation() -> None:
     result = translate_file(TAKEN["milestones"][2].encode(), make_ground("hopper"))
     assert result.program is not None
